@@ -1,0 +1,90 @@
+/** The daemon's API: HTTP + JSON on unix sockets. The command line knows the daemon by this file alone. */
+import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import type { ActionRecord, Issue, PlannedAction, ResourceStatus, RunRecord, Trigger } from '../core/types.ts';
+
+/** `GET /v1/plan` */
+export interface PlanDocument {
+  schema: 1;
+  commit: string | null;
+  /** Non-empty: the commit cannot be planned. */
+  issues: Issue[];
+  /** Set where something other than the declaration failed (git, engine): a sentence. */
+  error: string | null;
+  /** The whole plan is held: why. */
+  held: string | null;
+  actions: PlannedAction[];
+}
+
+/** `GET /v1/resources` */
+export interface ResourcesDocument {
+  schema: 1;
+  resources: ResourceStatus[];
+}
+
+/** `GET /v1/resources/<id, percent-encoded>` */
+export interface ShowDocument {
+  schema: 1;
+  id: string;
+  origin: { file: string; line: number; layer: string } | null;
+  commit: { commit: string; author: string; subject: string; committedAt: string } | null;
+  /** Printable form of the declaration; secrets and file bytes are replaced by `(n bytes, sha256 …)`. */
+  desired: unknown;
+  /** Printable form of what the host has, null where it has nothing. */
+  actual: unknown;
+  status: ResourceStatus | null;
+  /** Newest first. */
+  history: { run: number; at: string; action: ActionRecord }[];
+}
+
+/** `GET /v1/history?limit=&since=&resource=&commit=&failed=1`, newest first */
+export interface HistoryDocument {
+  schema: 1;
+  runs: RunRecord[];
+}
+
+/** `GET /v1/history/<run>` */
+export interface RunDocument {
+  schema: 1;
+  run: RunRecord;
+  actions: ActionRecord[];
+}
+
+/** Body of `POST /v1/sync`. */
+export interface SyncRequest {
+  force?: boolean;
+  adopt?: boolean;
+  allowRewind?: boolean;
+  allowPrune?: boolean;
+}
+
+/** `POST /v1/sync` answers newline-delimited JSON: any number of progress lines, then one `done`. */
+export type SyncLine =
+  | { type: 'phase'; phase: string; detail?: string }
+  | { type: 'action'; action: ActionRecord }
+  | { type: 'done'; run: RunRecord; status: StatusDocument };
+
+export interface HistoryQuery {
+  limit?: number;
+  since?: string;
+  resource?: string;
+  commit?: string;
+  failed?: boolean;
+}
+
+/** What the server needs of the daemon. `null` answers become 404. */
+export interface ControlApi {
+  status(): StatusDocument;
+  plan(signal: AbortSignal): Promise<PlanDocument>;
+  resources(): ResourcesDocument;
+  show(id: string, signal: AbortSignal): Promise<ShowDocument | null>;
+  history(query: HistoryQuery): HistoryDocument;
+  run(id: number): RunDocument | null;
+  /** Starts a run, or joins the queue for one; `line` gets the progress. Resolves when it ended. */
+  sync(request: SyncRequest, trigger: Trigger, line: (line: SyncLine) => void): Promise<void>;
+  version(): { version: string };
+}
+
+/** Error body of every non-2xx answer. */
+export interface ErrorBody {
+  error: string;
+}

@@ -1,0 +1,49 @@
+/** The seams of the agent: what the engine asks of a kind, a repository, a journal. */
+import type { AgentError } from '../errors.ts';
+import type { Change, Checkout, CommitInfo, Desired, Kind, ResourceId, Seen } from './types.ts';
+
+/** `ok` settled, `wait` on its way there, `bad` will not get there by itself. */
+export interface Health {
+  state: 'ok' | 'wait' | 'bad';
+  /** Why, in a sentence, when not `ok`. */
+  message: string;
+}
+
+export interface Work<S = unknown, F = unknown> {
+  change: Change;
+  want: Desired<S>;
+  seen: Seen<F> | undefined;
+}
+
+/**
+ * One kind of resource. `diff`, `health`, `claims` are pure; the rest act on the real host.
+ * Failures are thrown as AgentError by apply, refresh and remove; batched calls return them by id.
+ */
+export interface Provider<S = unknown, F = unknown> {
+  readonly kind: Kind;
+  /** What only one owner may hold: `path:/etc/x`, `port:tcp/80`, `unit:x.service`, `container:web`. */
+  claims(spec: S): readonly string[];
+  diff(want: Desired<S>, seen: Seen<F> | undefined): Change;
+  health(want: Desired<S>, seen: Seen<F> | undefined): Health;
+  /** State of `ids`, one batched call; ids that do not exist on the host are missing from the answer. */
+  observe(ids: readonly ResourceId[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, Seen<F>>>;
+  /** Pull, verify: disturbs nothing. Failures by id; throws only where the whole kind is out of reach. */
+  prepare?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
+  /** Once, after prepare and after the intents are recorded, before the first apply (units: write all, one daemon-reload). */
+  install?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
+  apply(work: Work<S, F>, signal: AbortSignal): Promise<void>;
+  /** What a notify does: restart. */
+  refresh?(want: Desired<S>, signal: AbortSignal): Promise<void>;
+  /** Removes what fairlead made. Removing what is not there is no error. */
+  remove(id: ResourceId, seen: Seen<F>, signal: AbortSignal): Promise<void>;
+}
+
+/** The fleet repository. A later implementation fetches only this host's trees. */
+export interface Source {
+  /** The commit that the configured ref names now. Throws AgentError `RepositoryUnreachable`, `AuthenticationFailed`, `RefNotFound`. */
+  head(signal: AbortSignal): Promise<string>;
+  /** This host's part of `commit`, fetched if it is not here yet. */
+  checkout(commit: string, signal: AbortSignal): Promise<Checkout>;
+}
+
+export type { CommitInfo };

@@ -1,0 +1,150 @@
+/** The nouns that every layer shares. Plain data; see docs/architecture.md. */
+
+export const KINDS = ['network', 'volume', 'file', 'unit', 'service', 'job', 'check'] as const;
+export type Kind = (typeof KINDS)[number];
+
+/** `kind:locator`, e.g. `file:/etc/app.conf`, `unit:app.service`, `service:shop/web`. */
+export type ResourceId = `${Kind}:${string}`;
+
+/** Where a declaration stands in the fleet repository. Lines count from 1; `file` is relative to the repository. */
+export interface Origin {
+  file: string;
+  line: number;
+  layer: string;
+}
+
+/** One resource as the repository declares it, resolved. `hash` covers all of `spec`. */
+export interface Desired<S = unknown> {
+  id: ResourceId;
+  spec: S;
+  hash: string;
+  /** Applied before this one. Ids that are not declared are ignored. */
+  after: readonly ResourceId[];
+  /** Refreshed (restarted) after this one changed. An ordering edge too. */
+  notify: readonly ResourceId[];
+  origin: Origin;
+}
+
+/** What the inventory knows: `intent` was written before acting, `hash` is what was last confirmed as applied. */
+export interface Mark {
+  hash: string | null;
+  intent: string;
+}
+
+/** One resource as the host has it. `mark` is filled in by the engine from the inventory. */
+export interface Seen<F = unknown> {
+  fact: F;
+  mark?: Mark;
+}
+
+/** A named difference. `from`/`to` are short printable values; never secrets. */
+export interface Reason {
+  field: string;
+  from?: string;
+  to?: string;
+}
+
+export type Change = { op: 'none' } | { op: 'create' | 'update' | 'replace'; why: readonly Reason[] };
+export type Operation = 'none' | 'create' | 'update' | 'replace' | 'remove' | 'refresh';
+
+/** Error or warning in a fleet repository's file. Lines and columns count from 1. */
+export interface Issue {
+  file: string;
+  line: number;
+  column: number;
+  /** Dotted path of the offending key, '' for the whole file. */
+  key: string;
+  message: string;
+  severity: 'error' | 'warning';
+}
+
+export interface CommitInfo {
+  /** The ref that was asked for, as written in agent.yaml. */
+  ref: string;
+  /** Full object id. */
+  commit: string;
+  /** `Name <mail>`. */
+  author: string;
+  /** First line of the message. */
+  subject: string;
+  /** ISO 8601, UTC. */
+  committedAt: string;
+}
+
+/** The part of a commit that concerns this host: path in the repository → bytes. */
+export interface Checkout {
+  info: CommitInfo;
+  /** The host's directory in the repository, e.g. `hosts/edge-01`. */
+  hostPath: string;
+  /** False when the commit has no such directory. */
+  hostExists: boolean;
+  files: ReadonlyMap<string, Uint8Array>;
+}
+
+export type SyncState = 'failed' | 'rolled-back' | 'held' | 'out-of-sync' | 'progressing' | 'synced' | 'unassigned' | 'unknown';
+export type HealthState = 'degraded' | 'progressing' | 'healthy' | 'unknown';
+
+/** One line of a plan. */
+export interface PlannedAction {
+  id: ResourceId;
+  op: Operation;
+  why: readonly Reason[];
+  origin: Origin | null;
+  /** Set when a gate holds the action: why, in a sentence. */
+  held?: string;
+}
+
+/** What a run did, or failed to do, to one resource. */
+export interface ActionRecord {
+  id: ResourceId;
+  op: Operation;
+  why: readonly Reason[];
+  result: 'done' | 'failed' | 'blocked' | 'held';
+  /** The difference was not caused by a commit: something on the host had drifted. */
+  drift: boolean;
+  error?: { code: string; message: string };
+  durationMs: number;
+}
+
+export interface Problem {
+  id: string;
+  reason: string;
+  message: string;
+  file: string | null;
+  line: number | null;
+}
+
+/** What `resources` prints and `…/resources` publishes. */
+export interface ResourceStatus {
+  id: ResourceId;
+  sync: 'synced' | 'out-of-sync' | 'failed' | 'held' | 'progressing';
+  health: HealthState;
+  reason: string;
+}
+
+export type Trigger = 'start' | 'schedule' | 'push' | 'manual' | 'drift' | 'retry';
+
+/** One reconcile, as history keeps it. */
+export interface RunRecord {
+  id: number;
+  trigger: Trigger;
+  startedAt: string;
+  durationMs: number;
+  sync: SyncState;
+  reason: string;
+  message: string;
+  commit: CommitInfo | null;
+  changed: number;
+  failed: number;
+  repaired: number;
+}
+
+/** An event as it lies in the outbox; `seq` is per host and without gaps, given by the store. */
+export interface AgentEvent {
+  id: string;
+  seq: number;
+  at: string;
+  type: 'run' | 'change' | 'drift' | 'repair' | 'rollback' | 'hold' | 'gap';
+  run: number | null;
+  data: Record<string, unknown>;
+}

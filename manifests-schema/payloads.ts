@@ -1,0 +1,99 @@
+/** The documents that fairlead publishes over MQTT and prints with `--json` (product contract, section 6). */
+import { z } from 'zod';
+
+const timestamp = z.string().describe('ISO 8601, UTC, with milliseconds');
+const syncState = z.enum(['failed', 'rolled-back', 'held', 'out-of-sync', 'progressing', 'synced', 'unassigned', 'unknown']);
+const healthState = z.enum(['degraded', 'progressing', 'healthy', 'unknown']);
+
+export const statusDocument = z
+  .strictObject({
+    schema: z.literal(1),
+    host: z.string(),
+    fleet: z.string(),
+    at: timestamp,
+    seq: z.int().describe('of the newest event of this host'),
+    sync: syncState,
+    health: healthState,
+    reason: z.string().describe('stable code, empty when all is well'),
+    message: z.string(),
+    mode: z.enum(['enforce', 'observe']),
+    gate: z.strictObject({ kind: z.string(), reason: z.string(), until: timestamp.nullable() }).nullable(),
+    pin: z.string().nullable(),
+    desired: z
+      .strictObject({
+        ref: z.string(),
+        commit: z.string(),
+        author: z.string(),
+        subject: z.string(),
+        committedAt: timestamp,
+        signer: z.string().nullable(),
+      })
+      .nullable(),
+    applied: z.strictObject({ commit: z.string(), at: timestamp, run: z.int() }).nullable(),
+    lastGood: z.strictObject({ commit: z.string() }).nullable(),
+    bad: z.array(z.strictObject({ commit: z.string(), reason: z.string() })).max(5),
+    run: z
+      .strictObject({
+        id: z.int(),
+        trigger: z.string(),
+        startedAt: timestamp,
+        durationMs: z.int(),
+        changed: z.int(),
+        failed: z.int(),
+        repaired: z.int(),
+      })
+      .nullable(),
+    resources: z.strictObject({
+      total: z.int(),
+      synced: z.int(),
+      outOfSync: z.int(),
+      failed: z.int(),
+      held: z.int(),
+    }),
+    problems: z
+      .array(
+        z.strictObject({
+          id: z.string(),
+          reason: z.string(),
+          message: z.string(),
+          file: z.string().nullable(),
+          line: z.int().nullable(),
+        }),
+      )
+      .max(20),
+    problemsTotal: z.int(),
+    labels: z.record(z.string(), z.string()),
+    facts: z.strictObject({ os: z.string(), arch: z.string(), kernel: z.string(), addresses: z.array(z.string()) }),
+    agent: z.strictObject({ version: z.string(), startedAt: timestamp, instance: z.string() }),
+    next: timestamp.nullable().describe('when the next scheduled sync is due'),
+  })
+  .describe("A host's retained status: <prefix>/<fleet>/hosts/<host>/status");
+export type StatusDocument = z.infer<typeof statusDocument>;
+
+export const resourcesDocument = z
+  .strictObject({
+    schema: z.literal(1),
+    resources: z.array(
+      z.strictObject({
+        id: z.string(),
+        sync: z.enum(['synced', 'out-of-sync', 'failed', 'held', 'progressing']),
+        health: healthState,
+        reason: z.string(),
+      }),
+    ),
+  })
+  .describe("A host's resources: <prefix>/<fleet>/hosts/<host>/resources");
+
+export const eventDocument = z
+  .strictObject({
+    schema: z.literal(1),
+    host: z.string(),
+    fleet: z.string(),
+    id: z.string(),
+    seq: z.int(),
+    at: timestamp,
+    type: z.enum(['run', 'change', 'drift', 'repair', 'rollback', 'hold', 'gap']),
+    run: z.int().nullable(),
+    data: z.record(z.string(), z.unknown()),
+  })
+  .describe('One event: <prefix>/<fleet>/hosts/<host>/events');
