@@ -23,6 +23,8 @@ export interface Provider<S = unknown, F = unknown> {
   readonly kind: Kind;
   /** What only one owner may hold: `path:/etc/x`, `port:tcp/80`, `unit:x.service`, `container:web`. */
   claims(spec: S): readonly string[];
+  /** False where only a state of something foreign is declared: removing must leave the thing itself. Default true. */
+  owns?(spec: S): boolean;
   diff(want: Desired<S>, seen: Seen<F> | undefined): Change;
   health(want: Desired<S>, seen: Seen<F> | undefined): Health;
   /** State of `ids`, one batched call; ids that do not exist on the host are missing from the answer. */

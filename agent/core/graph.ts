@@ -1,0 +1,61 @@
+/** Order among resources. Pure. */
+import { type Desired, KINDS, type Kind, type ResourceId } from './types.ts';
+
+/** The default order; it only breaks ties between resources that no edge orders. */
+const RANK: Record<Kind, number> = { network: 0, volume: 0, file: 1, unit: 2, service: 3, job: 4, check: 5 };
+
+export function kindOf(id: ResourceId): Kind {
+  const kind = id.slice(0, id.indexOf(':'));
+  const found = KINDS.find((k) => k === kind);
+  if (found === undefined) throw new TypeError(`not a resource id: ${id}`);
+  return found;
+}
+
+export const rankOf = (id: ResourceId): number => RANK[kindOf(id)];
+
+/** Who must be finished before whom: `after` and `notify` are both edges; ids that are not declared do not count. */
+export function predecessors(resources: readonly Desired[]): Map<ResourceId, Set<ResourceId>> {
+  const before = new Map<ResourceId, Set<ResourceId>>(resources.map((r) => [r.id, new Set()]));
+  for (const resource of resources) {
+    for (const id of resource.after) if (id !== resource.id && before.has(id)) before.get(resource.id)?.add(id);
+    for (const id of resource.notify) if (id !== resource.id) before.get(id)?.add(resource.id);
+  }
+  return before;
+}
+
+/** A loop in the order, as the ids along it (first = last), or null. */
+export function findCycle(resources: readonly Desired[]): ResourceId[] | null {
+  const before = predecessors(resources);
+  const finished = new Set<ResourceId>();
+  for (const start of before.keys()) {
+    const path: { id: ResourceId; rest: ResourceId[] }[] = [{ id: start, rest: [...(before.get(start) ?? [])] }];
+    const onPath = new Set<ResourceId>([start]);
+    while (path.length > 0) {
+      const top = path[path.length - 1];
+      const next = top?.rest.pop();
+      if (top === undefined) break;
+      if (next === undefined) {
+        finished.add(top.id);
+        onPath.delete(top.id);
+        path.pop();
+      } else if (onPath.has(next)) {
+        const ids = path.map((p) => p.id);
+        return [...ids.slice(ids.indexOf(next)), next].reverse();
+      } else if (!finished.has(next)) {
+        onPath.add(next);
+        path.push({ id: next, rest: [...(before.get(next) ?? [])] });
+      }
+    }
+  }
+  return null;
+}
+
+/** Removal order: the default order backwards, and what lies deeper before what holds it. */
+export function removalOrder(ids: readonly ResourceId[]): ResourceId[] {
+  return [...ids].sort((a, b) => {
+    const byRank = kindOf(a) === 'network' || kindOf(b) === 'network' ? 0 : rankOf(b) - rankOf(a);
+    const last = Number(kindOf(a) === 'network') - Number(kindOf(b) === 'network');
+    if (last !== 0) return last;
+    return byRank !== 0 ? byRank : a < b ? 1 : -1;
+  });
+}

@@ -1,0 +1,136 @@
+/** desired + seen + inventory → what to do and why. Pure. */
+import type { Provider } from './provider.ts';
+import { kindOf, predecessors, rankOf, removalOrder } from './graph.ts';
+import type { Change, Desired, Issue, Kind, Mark, PlannedAction, ResourceId, Seen } from './types.ts';
+
+export interface Step {
+  want: Desired;
+  seen: Seen | undefined;
+  change: Change;
+  /** Sources of notifies that wait for this resource, from this plan or from an interrupted run. */
+  refreshFor: readonly ResourceId[];
+  /** The last confirmed apply was of this very declaration: what differs now has drifted. */
+  drift: boolean;
+}
+
+export interface Removal {
+  id: ResourceId;
+  seen: Seen | undefined;
+  /** It holds a claim (a port, a name) that a wanted resource needs: remove it before the apply. */
+  releaseFirst: boolean;
+}
+
+export interface Plan {
+  steps: readonly Step[];
+  removals: readonly Removal[];
+}
+
+export interface InventoryEntry extends Mark {
+  id: ResourceId;
+  /** What it claimed when it was last declared. */
+  claims: readonly string[];
+}
+
+export interface PlanInput {
+  desired: readonly Desired[];
+  seen: ReadonlyMap<ResourceId, Seen>;
+  inventory: readonly InventoryEntry[];
+  pendingNotifies: readonly { target: ResourceId; source: ResourceId }[];
+  providers: ReadonlyMap<Kind, Pick<Provider, 'diff' | 'claims'>>;
+}
+
+/** Makes the plan. Steps come in dependency order, removals in reverse default order. */
+export function makePlan(input: PlanInput): Plan {
+  const marks = new Map(input.inventory.map((row) => [row.id, row]));
+  const changes = new Map<ResourceId, { seen: Seen | undefined; change: Change; drift: boolean }>();
+  for (const want of input.desired) {
+    const mark = marks.get(want.id);
+    const found = input.seen.get(want.id);
+    const seen = found && mark ? { ...found, mark: { hash: mark.hash, intent: mark.intent } } : found;
+    const change = input.providers.get(kindOf(want.id))?.diff(want, seen) ?? { op: 'none' };
+    changes.set(want.id, { seen, change, drift: change.op !== 'none' && mark?.hash === want.hash });
+  }
+
+  const refreshFor = new Map<ResourceId, ResourceId[]>();
+  const notify = (target: ResourceId, source: ResourceId) => {
+    const sources = refreshFor.get(target) ?? [];
+    if (!sources.includes(source)) refreshFor.set(target, [...sources, source]);
+  };
+  for (const { target, source } of input.pendingNotifies) notify(target, source);
+  for (const want of input.desired) {
+    if (changes.get(want.id)?.change.op !== 'none') for (const target of want.notify) notify(target, want.id);
+  }
+
+  const steps = inOrder(input.desired).map((want): Step => {
+    const { seen, change, drift } = changes.get(want.id) ?? { seen: undefined, change: { op: 'none' as const }, drift: false };
+    const fresh = change.op === 'create' || change.op === 'replace';
+    return { want, seen, change, drift, refreshFor: fresh ? [] : (refreshFor.get(want.id) ?? []) };
+  });
+  return { steps, removals: planRemovals(input) };
+}
+
+function planRemovals(input: PlanInput): Removal[] {
+  const wanted = new Set(input.desired.map((d) => d.id));
+  const claimed = new Set(input.desired.flatMap((d) => input.providers.get(kindOf(d.id))?.claims(d.spec) ?? []));
+  const gone = new Map(input.inventory.filter((row) => !wanted.has(row.id)).map((row) => [row.id, row]));
+  return removalOrder([...gone.keys()]).map((id) => ({
+    id,
+    seen: input.seen.get(id),
+    releaseFirst: gone.get(id)?.claims.some((claim) => claimed.has(claim)) ?? false,
+  }));
+}
+
+/** Dependency order; among the free ones the default order, then the id, so that the order never depends on chance. */
+function inOrder(desired: readonly Desired[]): Desired[] {
+  const before = predecessors(desired);
+  const left = new Map([...desired].sort((a, b) => rankOf(a.id) - rankOf(b.id) || (a.id < b.id ? -1 : 1)).map((d) => [d.id, d]));
+  const ordered: Desired[] = [];
+  while (left.size > 0) {
+    const free = [...left.values()].filter((d) => [...(before.get(d.id) ?? [])].every((id) => !left.has(id)));
+    // A cycle is reported as an issue before planning; here it must only not hang.
+    for (const d of free.length > 0 ? free : [...left.values()]) {
+      ordered.push(d);
+      left.delete(d.id);
+    }
+  }
+  return ordered;
+}
+
+/** The plan as people and programs read it: only what would be done. */
+export function plannedActions(plan: Plan, held?: string): PlannedAction[] {
+  const mark = held === undefined ? {} : { held };
+  const steps = plan.steps
+    .filter((s) => s.change.op !== 'none' || s.refreshFor.length > 0)
+    .map((s): PlannedAction => {
+      const why = s.change.op === 'none' ? s.refreshFor.map((id) => ({ field: 'notify', to: id })) : s.change.why;
+      return { id: s.want.id, op: s.change.op === 'none' ? 'refresh' : s.change.op, why, origin: s.want.origin, ...mark };
+    });
+  const removals = plan.removals
+    .filter((r) => r.seen !== undefined)
+    .map((r): PlannedAction => ({ id: r.id, op: 'remove', why: [{ field: 'declaration', to: 'gone' }], origin: null, ...mark }));
+  return [...steps, ...removals];
+}
+
+/** Two owners of one path, port, unit or container name: errors that name both places. */
+export function claimIssues(desired: readonly Desired[], providers: PlanInput['providers']): Issue[] {
+  const owners = new Map<string, Desired>();
+  const issues: Issue[] = [];
+  for (const resource of desired) {
+    for (const claim of providers.get(kindOf(resource.id))?.claims(resource.spec) ?? []) {
+      const other = owners.get(claim);
+      if (other === undefined) owners.set(claim, resource);
+      else if (other.id !== resource.id) {
+        const { file, line } = resource.origin;
+        const message = `${resource.id} and ${other.id} (${other.origin.file}:${other.origin.line}) both own ${claim}; keep one of them`;
+        issues.push({ file, line, column: 1, key: resource.id, message, severity: 'error' });
+      }
+    }
+  }
+  return issues;
+}
+
+/** Why the removals of a plan must wait for a person, or null. Four or more resources, and more than `max` of them gone. */
+export function pruneHold(removals: number, managed: number, maxPercent: number): string | null {
+  if (managed < 4 || removals * 100 <= managed * maxPercent) return null;
+  return `this commit removes ${removals} of ${managed} managed resources, more than prune.max (${maxPercent}%); run \`fairlead sync --allow-prune\` if that is meant`;
+}

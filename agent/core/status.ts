@@ -1,0 +1,94 @@
+/** The status document of the product contract, section 6, from what the engine knows. Pure. */
+import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import { healthOf, syncOf } from './verdict.ts';
+import type { CommitInfo, Problem, ResourceStatus, RunRecord, SyncState } from './types.ts';
+
+export interface Identity {
+  host: string;
+  fleet: string;
+  labels: Record<string, string>;
+  version: string;
+  startedAt: string;
+  /** Random, new at every start. */
+  instance: string;
+}
+
+/** All that outlives one run. */
+export interface AgentState {
+  mode: 'enforce' | 'observe';
+  desired: CommitInfo | null;
+  applied: { commit: string; at: string; run: number } | null;
+  lastGood: { commit: string } | null;
+  run: RunRecord | null;
+  resources: readonly ResourceStatus[];
+  /** Verdicts about the commit as a whole: `failed` rejected, `held`, `unassigned`. Empty when there is none. */
+  whole: readonly SyncState[];
+  reason: string;
+  message: string;
+  problems: readonly Problem[];
+  running: boolean;
+}
+
+export interface StatusInput {
+  identity: Identity;
+  state: AgentState;
+  facts: StatusDocument['facts'];
+  at: string;
+  seq: number;
+  next: string | null;
+}
+
+const MAX_PROBLEMS = 20;
+
+export function statusOf({ identity, state, facts, at, seq, next }: StatusInput): StatusDocument {
+  const known = state.run !== null;
+  const count = (sync: ResourceStatus['sync']) => state.resources.filter((r) => r.sync === sync).length;
+  const run = state.run;
+  return {
+    schema: 1,
+    host: identity.host,
+    fleet: identity.fleet,
+    at,
+    seq,
+    sync: known ? syncOf(state.resources, state.whole) : state.running ? 'progressing' : 'unknown',
+    health: known ? healthOf(state.resources) : 'unknown',
+    reason: state.reason,
+    message: state.message,
+    mode: state.mode,
+    gate: null,
+    pin: null,
+    desired: state.desired && {
+      ref: state.desired.ref,
+      commit: state.desired.commit,
+      author: state.desired.author,
+      subject: state.desired.subject,
+      committedAt: state.desired.committedAt,
+      signer: null,
+    },
+    applied: state.applied,
+    lastGood: state.lastGood,
+    bad: [],
+    run: run && {
+      id: run.id,
+      trigger: run.trigger,
+      startedAt: run.startedAt,
+      durationMs: run.durationMs,
+      changed: run.changed,
+      failed: run.failed,
+      repaired: run.repaired,
+    },
+    resources: {
+      total: state.resources.length,
+      synced: count('synced'),
+      outOfSync: count('out-of-sync') + count('progressing'),
+      failed: count('failed'),
+      held: count('held'),
+    },
+    problems: state.problems.slice(0, MAX_PROBLEMS).map((p) => ({ ...p })),
+    problemsTotal: state.problems.length,
+    labels: identity.labels,
+    facts,
+    agent: { version: identity.version, startedAt: identity.startedAt, instance: identity.instance },
+    next,
+  };
+}

@@ -1,0 +1,17 @@
+/** What a run amounts to: the two answers of status. Pure. */
+import type { HealthState, ResourceStatus, SyncState } from './types.ts';
+
+const WORST_FIRST: readonly SyncState[] = ['failed', 'rolled-back', 'held', 'out-of-sync', 'progressing', 'synced'];
+const HEALTH_WORST_FIRST: readonly HealthState[] = ['degraded', 'progressing', 'healthy'];
+
+/** The worst of the resources' answers, `whole` (a rejected commit, a hold) included. */
+export function syncOf(resources: readonly ResourceStatus[], whole: readonly SyncState[]): SyncState {
+  if (whole.includes('unassigned')) return 'unassigned';
+  const all = new Set<SyncState>([...whole, ...resources.map((r) => r.sync)]);
+  return WORST_FIRST.find((state) => all.has(state)) ?? 'synced';
+}
+
+export function healthOf(resources: readonly ResourceStatus[]): HealthState {
+  const all = new Set(resources.map((r) => r.health));
+  return HEALTH_WORST_FIRST.find((state) => all.has(state)) ?? (all.has('unknown') ? 'unknown' : 'healthy');
+}

@@ -1,0 +1,42 @@
+/** After an apply: wait until what was changed is well, or will not become so. */
+import { kindOf } from '../core/graph.ts';
+import type { Health } from '../core/provider.ts';
+import type { Desired, ResourceId } from '../core/types.ts';
+import { observe } from './observe.ts';
+import type { EngineDeps, RunRequest } from './types.ts';
+
+const FIRST_PAUSE_MS = 50;
+const LAST_PAUSE_MS = 1_000;
+const OK: Health = { state: 'ok', message: '' };
+
+/** @returns the last health of each; `wait` after `timeoutMs` becomes `bad` */
+export async function settle(
+  deps: EngineDeps,
+  wants: readonly Desired[],
+  timeoutMs: number,
+  request: RunRequest,
+): Promise<Map<ResourceId, Health>> {
+  const health = new Map<ResourceId, Health>();
+  const deadline = deps.clock.now().getTime() + timeoutMs;
+  let open = wants;
+  for (let pause = FIRST_PAUSE_MS; open.length > 0; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
+    const { seen, unreachable } = await observe(deps.providers, open.map((w) => w.id), request.signal);
+    for (const want of open) {
+      const kind = kindOf(want.id);
+      const away = unreachable.get(kind);
+      health.set(want.id, away ? { state: 'wait', message: away.message } : (deps.providers.get(kind)?.health(want, seen.get(want.id)) ?? OK));
+    }
+    open = open.filter((want) => health.get(want.id)?.state === 'wait');
+    if (open.length === 0 || request.signal.aborted) break;
+    if (deps.clock.now().getTime() >= deadline) {
+      for (const { id } of open) {
+        const message = `not settled after ${Math.round(timeoutMs / 1000)} s: ${health.get(id)?.message ?? ''}`;
+        health.set(id, { state: 'bad', message });
+      }
+      break;
+    }
+    request.emit({ type: 'phase', phase: 'settle', detail: open.map((w) => w.id).join(', ') });
+    await deps.clock.sleep(pause, request.signal);
+  }
+  return health;
+}

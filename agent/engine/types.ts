@@ -1,0 +1,46 @@
+/** What the engine works with: everything that acts is passed in. */
+import type { HostSettings } from '../core/render.ts';
+import type { Provider, Source } from '../core/provider.ts';
+import type { ActionRecord, Checkout, CommitInfo, Desired, Issue, Kind, Problem, ResourceStatus, SyncState, Trigger } from '../core/types.ts';
+import type { SyncLine } from '../control/protocol.ts';
+import type { Log } from '../log.ts';
+import type { Store } from '../store/db.ts';
+import type { Snapshots } from '../store/snapshots.ts';
+import type { Clock } from '../system/clock.ts';
+
+export interface Loaded {
+  resources: readonly Desired[];
+  issues: readonly Issue[];
+  host: HostSettings;
+}
+
+export interface EngineDeps {
+  source: Source;
+  load(checkout: Checkout): Loaded;
+  providers: ReadonlyMap<Kind, Provider>;
+  store: Store;
+  snapshots: Snapshots;
+  clock: Clock;
+  log: Log;
+}
+
+export interface RunRequest {
+  trigger: Trigger;
+  allowPrune: boolean;
+  signal: AbortSignal;
+  emit(line: SyncLine): void;
+}
+
+/** What converging to one commit came to. */
+export interface Outcome {
+  /** The commit itself is at fault: nothing of it was applied. */
+  rejected: boolean;
+  commit: CommitInfo | null;
+  mode: 'enforce' | 'observe';
+  actions: readonly ActionRecord[];
+  resources: readonly ResourceStatus[];
+  problems: readonly Problem[];
+  whole: readonly SyncState[];
+  reason: string;
+  message: string;
+}

@@ -1,0 +1,42 @@
+/** The accepted commit's files, kept apart from the git objects, so that repairs need neither server nor object store. */
+import { mkdir, readdir, readFile, rename, rm, open } from 'node:fs/promises';
+import path from 'node:path';
+import { deserialize, serialize } from 'node:v8';
+import type { Checkout } from '../core/types.ts';
+
+export interface Snapshots {
+  /** Durable when it resolves. Older snapshots are dropped. */
+  save(checkout: Checkout): Promise<void>;
+  /** null when there is none, or when it cannot be read. */
+  load(commit: string): Promise<Checkout | null>;
+}
+
+/** @param dir root-only directory; a snapshot is `<commit>.snapshot`, v8-serialised */
+export function createSnapshots(dir: string): Snapshots {
+  const fileOf = (commit: string) => path.join(dir, `${commit}.snapshot`);
+  return {
+    async save(checkout) {
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      const final = fileOf(checkout.info.commit);
+      const handle = await open(`${final}.tmp`, 'w', 0o600);
+      try {
+        await handle.writeFile(serialize(checkout));
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(`${final}.tmp`, final);
+      for (const name of await readdir(dir)) if (path.join(dir, name) !== final) await rm(path.join(dir, name), { force: true });
+    },
+    async load(commit) {
+      const bytes = await readFile(fileOf(commit)).catch(() => null);
+      if (bytes === null) return null;
+      try {
+        const checkout = deserialize(bytes) as Checkout;
+        return checkout.info.commit === commit ? checkout : null;
+      } catch {
+        return null;
+      }
+    },
+  };
+}
