@@ -1,5 +1,15 @@
 /** The stage of a run in which something failed. */
-export type Phase = 'config' | 'fetch' | 'load' | 'observe' | 'plan' | 'prepare' | 'apply' | 'settle' | 'record' | 'report';
+export type Phase =
+  | 'config'
+  | 'fetch'
+  | 'load'
+  | 'observe'
+  | 'plan'
+  | 'prepare'
+  | 'apply'
+  | 'settle'
+  | 'record'
+  | 'report';
 
 export interface AgentErrorInit {
   /** Stable, CamelCase, part of the contract: shown as `reason` in status and history. */

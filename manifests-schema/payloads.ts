@@ -2,7 +2,16 @@
 import { z } from 'zod';
 
 const timestamp = z.string().describe('ISO 8601, UTC, with milliseconds');
-const syncState = z.enum(['failed', 'rolled-back', 'held', 'out-of-sync', 'progressing', 'synced', 'unassigned', 'unknown']);
+const syncState = z.enum([
+  'failed',
+  'rolled-back',
+  'held',
+  'out-of-sync',
+  'progressing',
+  'synced',
+  'unassigned',
+  'unknown',
+]);
 const healthState = z.enum(['degraded', 'progressing', 'healthy', 'unknown']);
 
 export const statusDocument = z

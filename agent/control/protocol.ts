@@ -1,6 +1,9 @@
 /** The daemon's API: HTTP + JSON on unix sockets. The command line knows the daemon by this file alone. */
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import type { HistoryQuery, SyncLine, SyncRequest } from '../core/progress.ts';
 import type { ActionRecord, Issue, PlannedAction, ResourceStatus, RunRecord, Trigger } from '../core/types.ts';
+
+export type { HistoryQuery, SyncLine, SyncRequest };
 
 /** `GET /v1/plan` */
 export interface PlanDocument {
@@ -47,28 +50,6 @@ export interface RunDocument {
   schema: 1;
   run: RunRecord;
   actions: ActionRecord[];
-}
-
-/** Body of `POST /v1/sync`. */
-export interface SyncRequest {
-  force?: boolean;
-  adopt?: boolean;
-  allowRewind?: boolean;
-  allowPrune?: boolean;
-}
-
-/** `POST /v1/sync` answers newline-delimited JSON: any number of progress lines, then one `done`. */
-export type SyncLine =
-  | { type: 'phase'; phase: string; detail?: string }
-  | { type: 'action'; action: ActionRecord }
-  | { type: 'done'; run: RunRecord; status: StatusDocument };
-
-export interface HistoryQuery {
-  limit?: number;
-  since?: string;
-  resource?: string;
-  commit?: string;
-  failed?: boolean;
 }
 
 /** What the server needs of the daemon. `null` answers become 404. */

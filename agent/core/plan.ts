@@ -1,6 +1,7 @@
 /** desired + seen + inventory → what to do and why. Pure. */
-import type { Provider } from './provider.ts';
+
 import { kindOf, predecessors, rankOf, removalOrder } from './graph.ts';
+import type { Provider } from './provider.ts';
 import type { Change, Desired, Issue, Kind, Mark, PlannedAction, ResourceId, Seen } from './types.ts';
 
 export interface Step {
@@ -62,7 +63,11 @@ export function makePlan(input: PlanInput): Plan {
   }
 
   const steps = inOrder(input.desired).map((want): Step => {
-    const { seen, change, drift } = changes.get(want.id) ?? { seen: undefined, change: { op: 'none' as const }, drift: false };
+    const { seen, change, drift } = changes.get(want.id) ?? {
+      seen: undefined,
+      change: { op: 'none' as const },
+      drift: false,
+    };
     const fresh = change.op === 'create' || change.op === 'replace';
     return { want, seen, change, drift, refreshFor: fresh ? [] : (refreshFor.get(want.id) ?? []) };
   });
@@ -83,7 +88,9 @@ function planRemovals(input: PlanInput): Removal[] {
 /** Dependency order; among the free ones the default order, then the id, so that the order never depends on chance. */
 function inOrder(desired: readonly Desired[]): Desired[] {
   const before = predecessors(desired);
-  const left = new Map([...desired].sort((a, b) => rankOf(a.id) - rankOf(b.id) || (a.id < b.id ? -1 : 1)).map((d) => [d.id, d]));
+  const left = new Map(
+    [...desired].sort((a, b) => rankOf(a.id) - rankOf(b.id) || (a.id < b.id ? -1 : 1)).map((d) => [d.id, d]),
+  );
   const ordered: Desired[] = [];
   while (left.size > 0) {
     const free = [...left.values()].filter((d) => [...(before.get(d.id) ?? [])].every((id) => !left.has(id)));
@@ -103,11 +110,25 @@ export function plannedActions(plan: Plan, held?: string): PlannedAction[] {
     .filter((s) => s.change.op !== 'none' || s.refreshFor.length > 0)
     .map((s): PlannedAction => {
       const why = s.change.op === 'none' ? s.refreshFor.map((id) => ({ field: 'notify', to: id })) : s.change.why;
-      return { id: s.want.id, op: s.change.op === 'none' ? 'refresh' : s.change.op, why, origin: s.want.origin, ...mark };
+      return {
+        id: s.want.id,
+        op: s.change.op === 'none' ? 'refresh' : s.change.op,
+        why,
+        origin: s.want.origin,
+        ...mark,
+      };
     });
   const removals = plan.removals
     .filter((r) => r.seen !== undefined)
-    .map((r): PlannedAction => ({ id: r.id, op: 'remove', why: [{ field: 'declaration', to: 'gone' }], origin: null, ...mark }));
+    .map(
+      (r): PlannedAction => ({
+        id: r.id,
+        op: 'remove',
+        why: [{ field: 'declaration', to: 'gone' }],
+        origin: null,
+        ...mark,
+      }),
+    );
   return [...steps, ...removals];
 }
 

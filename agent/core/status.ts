@@ -1,7 +1,7 @@
 /** The status document of the product contract, section 6, from what the engine knows. Pure. */
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
-import { healthOf, syncOf } from './verdict.ts';
 import type { CommitInfo, Problem, ResourceStatus, RunRecord, SyncState } from './types.ts';
+import { healthOf, syncOf } from './verdict.ts';
 
 export interface Identity {
   host: string;

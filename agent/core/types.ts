@@ -81,7 +81,15 @@ export interface Checkout {
   files: ReadonlyMap<string, Uint8Array>;
 }
 
-export type SyncState = 'failed' | 'rolled-back' | 'held' | 'out-of-sync' | 'progressing' | 'synced' | 'unassigned' | 'unknown';
+export type SyncState =
+  | 'failed'
+  | 'rolled-back'
+  | 'held'
+  | 'out-of-sync'
+  | 'progressing'
+  | 'synced'
+  | 'unassigned'
+  | 'unknown';
 export type HealthState = 'degraded' | 'progressing' | 'healthy' | 'unknown';
 
 /** One line of a plan. */

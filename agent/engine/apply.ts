@@ -37,7 +37,11 @@ async function batched(
       try {
         for (const [id, error] of await call(members.map(workOf), signal)) failures.set(id, error);
       } catch (thrown) {
-        const error = asAgentError(thrown, { code: 'PrepareFailed', phase: stage === 'install' ? 'apply' : 'prepare', retry: true });
+        const error = asAgentError(thrown, {
+          code: 'PrepareFailed',
+          phase: stage === 'install' ? 'apply' : 'prepare',
+          retry: true,
+        });
         for (const step of members) failures.set(step.want.id, error);
       }
     }),
@@ -75,7 +79,10 @@ export async function applySteps(
   request: RunRequest,
 ): Promise<Map<ResourceId, ActionRecord>> {
   const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));
-  recordIntent(deps, steps.filter((s) => !failures.has(s.want.id)));
+  recordIntent(
+    deps,
+    steps.filter((s) => !failures.has(s.want.id)),
+  );
   const installFailures = await batched(deps.providers, viable, 'install', request.signal);
   const broken: Failures = new Map([...failures, ...installFailures]);
 
@@ -156,4 +163,5 @@ function record(step: Step, result: ActionRecord['result'], durationMs: number, 
 
 const blockedBy = (id: ResourceId) =>
   new AgentError({ code: 'DependencyFailed', phase: 'apply', message: `waits for ${id}, which failed`, retry: true });
-const stopped = () => new AgentError({ code: 'Stopped', phase: 'apply', message: 'the agent was stopped before this step', retry: true });
+const stopped = () =>
+  new AgentError({ code: 'Stopped', phase: 'apply', message: 'the agent was stopped before this step', retry: true });

@@ -1,6 +1,6 @@
 /** A checkout → resources or issues: manifests, then stacks, then what can only be said of the whole. Pure, given the hash. */
 import { loadStack } from '../compose/index.ts';
-import { findCycle } from '../core/graph.ts';
+import { findCycle, kindOf } from '../core/graph.ts';
 import { claimIssues } from '../core/plan.ts';
 import type { Provider } from '../core/provider.ts';
 import { checkReferences, renderHost } from '../core/render.ts';
@@ -30,10 +30,12 @@ function load(options: LoaderOptions, checkout: Checkout): Loaded {
   const { host, fleet, labels, sha256, treeRoot } = options;
   const rendered = renderHost({ checkout, host, fleet, labels, sha256 });
   const vars = { ...stringVars(rendered.host.vars), FAIRLEAD_HOST: host, FAIRLEAD_FLEET: fleet };
-  const stacks = rendered.stacks.map((stack) => loadStack({ ...stack, vars, payload: checkout.files, treeRoot, sha256 }));
+  const stacks = rendered.stacks.map((stack) =>
+    loadStack({ ...stack, vars, payload: checkout.files, treeRoot, sha256 }),
+  );
   const resources = [...rendered.resources, ...stacks.flatMap((s) => s.resources)];
   const issues = [...rendered.issues, ...stacks.flatMap((s) => s.issues)];
-  issues.push(...duplicates(resources));
+  issues.push(...duplicates(resources), ...unmanaged(resources, options.providers));
   if (!issues.some((i) => i.severity === 'error')) {
     issues.push(...checkReferences(resources), ...claimIssues(resources, options.providers), ...cycleIssues(resources));
   }
@@ -61,11 +63,23 @@ function duplicates(resources: readonly Desired[]): Issue[] {
   return issues;
 }
 
+/** A kind that this run does not manage is an error, never silently left out. */
+function unmanaged(resources: readonly Desired[], providers: LoaderOptions['providers']): Issue[] {
+  return resources
+    .filter((r) => !providers.has(kindOf(r.id)))
+    .map((r) => ({
+      ...at(r),
+      message: `${r.id}: a run with --root manages files only; remove it, or run the agent without --root`,
+    }));
+}
+
 function cycleIssues(resources: readonly Desired[]): Issue[] {
   const cycle = findCycle(resources);
   const first = cycle && resources.find((r) => r.id === cycle[0]);
   if (!cycle || !first) return [];
-  return [{ ...at(first), message: `the order goes round in a circle: ${cycle.join(' → ')}; remove one of these edges` }];
+  return [
+    { ...at(first), message: `the order goes round in a circle: ${cycle.join(' → ')}; remove one of these edges` },
+  ];
 }
 
 const at = (resource: Desired): Omit<Issue, 'message'> => ({

@@ -6,7 +6,11 @@ import { asAgentError } from '../errors.ts';
 import type { EngineDeps, RunRequest } from './types.ts';
 
 /** One after the other, in the plan's order. The inventory row goes only after a confirmed removal. */
-export async function prune(deps: EngineDeps, removals: readonly Removal[], request: RunRequest): Promise<ActionRecord[]> {
+export async function prune(
+  deps: EngineDeps,
+  removals: readonly Removal[],
+  request: RunRequest,
+): Promise<ActionRecord[]> {
   const records: ActionRecord[] = [];
   for (const { id, seen } of removals) {
     if (request.signal.aborted) break;

@@ -20,11 +20,20 @@ export async function settle(
   const deadline = deps.clock.now().getTime() + timeoutMs;
   let open = wants;
   for (let pause = FIRST_PAUSE_MS; open.length > 0; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
-    const { seen, unreachable } = await observe(deps.providers, open.map((w) => w.id), request.signal);
+    const { seen, unreachable } = await observe(
+      deps.providers,
+      open.map((w) => w.id),
+      request.signal,
+    );
     for (const want of open) {
       const kind = kindOf(want.id);
       const away = unreachable.get(kind);
-      health.set(want.id, away ? { state: 'wait', message: away.message } : (deps.providers.get(kind)?.health(want, seen.get(want.id)) ?? OK));
+      health.set(
+        want.id,
+        away
+          ? { state: 'wait', message: away.message }
+          : (deps.providers.get(kind)?.health(want, seen.get(want.id)) ?? OK),
+      );
     }
     open = open.filter((want) => health.get(want.id)?.state === 'wait');
     if (open.length === 0 || request.signal.aborted) break;

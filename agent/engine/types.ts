@@ -1,8 +1,20 @@
 /** What the engine works with: everything that acts is passed in. */
-import type { HostSettings } from '../core/render.ts';
+
+import type { SyncLine } from '../core/progress.ts';
 import type { Provider, Source } from '../core/provider.ts';
-import type { ActionRecord, Checkout, CommitInfo, Desired, Issue, Kind, Problem, ResourceStatus, SyncState, Trigger } from '../core/types.ts';
-import type { SyncLine } from '../control/protocol.ts';
+import type { HostSettings } from '../core/render.ts';
+import type {
+  ActionRecord,
+  Checkout,
+  CommitInfo,
+  Desired,
+  Issue,
+  Kind,
+  Problem,
+  ResourceStatus,
+  SyncState,
+  Trigger,
+} from '../core/types.ts';
 import type { Log } from '../log.ts';
 import type { Store } from '../store/db.ts';
 import type { Snapshots } from '../store/snapshots.ts';

@@ -1,6 +1,6 @@
 /** The fleet repository through isomorphic-git: shallow over http(s), or read in place from a local path. */
 import fs from 'node:fs';
-import { readFile, readdir, rename, rm } from 'node:fs/promises';
+import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import https from 'node:https';
 import path from 'node:path';
 import type { Source } from '../core/provider.ts';
@@ -14,7 +14,9 @@ export interface SourceOptions {
   ref: string;
   /** The host's directory in the repository. */
   path: string;
-  auth?: { username?: string | undefined; passwordFile?: string | undefined; tokenFile?: string | undefined } | undefined;
+  auth?:
+    | { username?: string | undefined; passwordFile?: string | undefined; tokenFile?: string | undefined }
+    | undefined;
   /** PEM file of a private CA. */
   ca?: string | undefined;
   /** Where fetched objects are kept (bare). Only a cache: it can be deleted at any time. */
@@ -62,7 +64,13 @@ function httpSource(options: SourceOptions): Source {
     async head(signal) {
       const git = await import('isomorphic-git');
       const refs = await exchange(options, signal, async (http) =>
-        git.listServerRefs({ http, url: options.url, protocolVersion: 2, ...(await prefixOf(options)), ...(await auth(options)) }),
+        git.listServerRefs({
+          http,
+          url: options.url,
+          protocolVersion: 2,
+          ...(await prefixOf(options)),
+          ...(await auth(options)),
+        }),
       );
       const wanted = [options.ref, `refs/heads/${options.ref}`, `refs/tags/${options.ref}`];
       const found = refs.find((r) => wanted.includes(r.ref));
@@ -151,18 +159,26 @@ async function read(options: SourceOptions, gitdir: string, commit: string): Pro
 type HttpClient = typeof import('isomorphic-git/http/node');
 
 /** One conversation with the server: private CA, a bound on time, and errors that say what to do. */
-async function exchange<T>(options: SourceOptions, signal: AbortSignal, talk: (http: HttpClient) => Promise<T>): Promise<T> {
+async function exchange<T>(
+  options: SourceOptions,
+  signal: AbortSignal,
+  talk: (http: HttpClient) => Promise<T>,
+): Promise<T> {
   const http = await import('isomorphic-git/http/node');
   const client = (http.default ?? http) as HttpClient;
   const agent = options.ca === undefined ? undefined : new https.Agent({ ca: await readFile(options.ca) });
-  const withAgent = { ...client, request: (r: Parameters<HttpClient['request']>[0]) => client.request(agent ? { ...r, agent } : r) };
+  const withAgent = {
+    ...client,
+    request: (r: Parameters<HttpClient['request']>[0]) => client.request(agent ? { ...r, agent } : r),
+  };
   const limit = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const bound = AbortSignal.any([signal, AbortSignal.timeout(limit)]);
   try {
     return await Promise.race([talk(withAgent as HttpClient), aborted(bound)]);
   } catch (thrown) {
     if (thrown instanceof AgentError) throw thrown;
-    if (signal.aborted) throw new AgentError({ code: 'Stopped', phase: 'fetch', message: 'the fetch was stopped', retry: true });
+    if (signal.aborted)
+      throw new AgentError({ code: 'Stopped', phase: 'fetch', message: 'the fetch was stopped', retry: true });
     if (bound.aborted) throw unreachable(options, `no answer within ${Math.round(limit / 1000)} s`);
     const status = (thrown as { data?: { statusCode?: number } }).data?.statusCode;
     if (status === 401 || status === 403) {
@@ -195,7 +211,9 @@ async function auth(options: SourceOptions): Promise<{ onAuth?: () => { username
 }
 
 const prefixOf = async (options: SourceOptions): Promise<{ prefix?: string; peelTags: boolean }> =>
-  options.ref === 'HEAD' || options.ref.startsWith('refs/') ? { prefix: options.ref, peelTags: true } : { prefix: 'refs/', peelTags: true };
+  options.ref === 'HEAD' || options.ref.startsWith('refs/')
+    ? { prefix: options.ref, peelTags: true }
+    : { prefix: 'refs/', peelTags: true };
 
 function unreachable(options: SourceOptions, why: string, cause?: unknown): AgentError {
   return new AgentError({

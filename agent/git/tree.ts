@@ -25,8 +25,10 @@ export async function readCheckout({ gitdir, tree, info, hostPath }: TreeInput):
       const name = `${at}/${entry.path}`;
       checkName(entry.path, name);
       if (entry.type === 'tree') await collect(entry.oid, name);
-      else if (entry.type === 'commit') throw invalid(name, 'is a submodule, which fairlead does not read; put the files into the repository');
-      else if (entry.mode === '120000') throw invalid(name, 'is a symbolic link in the repository; declare it as `link:` under `files` instead');
+      else if (entry.type === 'commit')
+        throw invalid(name, 'is a submodule, which fairlead does not read; put the files into the repository');
+      else if (entry.mode === '120000')
+        throw invalid(name, 'is a symbolic link in the repository; declare it as `link:` under `files` instead');
       else files.set(name, await readBlob(entry.oid, name));
     }
   }
@@ -53,7 +55,14 @@ export async function readCheckout({ gitdir, tree, info, hostPath }: TreeInput):
 
 /** git itself refuses these names, a hostile server does not. */
 function checkName(name: string, where: string): void {
-  if (name === '' || name === '.' || name === '..' || name.includes('/') || name.includes('\0') || name.toLowerCase() === '.git') {
+  if (
+    name === '' ||
+    name === '.' ||
+    name === '..' ||
+    name.includes('/') ||
+    name.includes('\0') ||
+    name.toLowerCase() === '.git'
+  ) {
     throw invalid(where, 'is not a file name git allows; the repository is damaged or hostile');
   }
 }

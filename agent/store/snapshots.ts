@@ -1,5 +1,5 @@
 /** The accepted commit's files, kept apart from the git objects, so that repairs need neither server nor object store. */
-import { mkdir, readdir, readFile, rename, rm, open } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import type { Checkout } from '../core/types.ts';
@@ -26,7 +26,8 @@ export function createSnapshots(dir: string): Snapshots {
         await handle.close();
       }
       await rename(`${final}.tmp`, final);
-      for (const name of await readdir(dir)) if (path.join(dir, name) !== final) await rm(path.join(dir, name), { force: true });
+      for (const name of await readdir(dir))
+        if (path.join(dir, name) !== final) await rm(path.join(dir, name), { force: true });
     },
     async load(commit) {
       const bytes = await readFile(fileOf(commit)).catch(() => null);

@@ -1,0 +1,165 @@
+/** The daemon's answers: what the sockets serve and the broker is told. Holds the state that outlives one run. */
+import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import { kindOf } from '../core/graph.ts';
+import { plannedActions } from '../core/plan.ts';
+import type { SyncLine } from '../core/progress.ts';
+import { type AgentState, type Identity, statusOf } from '../core/status.ts';
+import type { Problem, ResourceId, Trigger } from '../core/types.ts';
+import { KINDS } from '../core/types.ts';
+import { planFor } from '../engine/converge.ts';
+import type { Loop } from '../engine/loop.ts';
+import type { RunResult } from '../engine/reconcile.ts';
+import type { EngineDeps } from '../engine/types.ts';
+import { asAgentError } from '../errors.ts';
+import { printable } from './printable.ts';
+import type { ControlApi, PlanDocument, ShowDocument } from './protocol.ts';
+
+export interface AgentApiOptions {
+  deps: EngineDeps;
+  identity: Identity;
+  facts: StatusDocument['facts'];
+  /** What is wrong now that no run finds out, e.g. the broker. */
+  problems(): readonly Problem[];
+  loop(): Loop;
+}
+
+export interface AgentApi extends ControlApi {
+  /** Takes in a finished run; answers the line that ends the feed of those who wait. */
+  finished(result: RunResult): SyncLine;
+}
+
+export function createAgentApi({ deps, identity, facts, problems, loop }: AgentApiOptions): AgentApi {
+  const { store, clock } = deps;
+  let state: AgentState = {
+    mode: 'enforce',
+    desired: null,
+    applied: null,
+    lastGood: null,
+    run: null,
+    resources: [],
+    whole: [],
+    reason: '',
+    message: '',
+    problems: [],
+    running: true,
+  };
+
+  const status = (): StatusDocument => {
+    const all = [...problems(), ...state.problems];
+    const first = all[0];
+    const shown = {
+      ...state,
+      problems: all,
+      reason: state.reason || (first?.reason ?? ''),
+      message: state.message || (first?.message ?? ''),
+    };
+    return statusOf({
+      identity,
+      state: shown,
+      facts,
+      at: clock.now().toISOString(),
+      seq: store.outbox.lastSeq(),
+      next: loop().next(),
+    });
+  };
+
+  const finished = ({ run, outcome }: RunResult): SyncLine => {
+    const lastGood = store.meta.get<string>('lastGood');
+    state = {
+      mode: outcome.mode,
+      desired: outcome.commit ?? state.desired,
+      applied: store.meta.get<AgentState['applied']>('applied') ?? null,
+      lastGood: lastGood ? { commit: lastGood } : null,
+      run,
+      // A run that could not see anything leaves what is known of the resources as it was.
+      resources: outcome.commit === null ? state.resources : outcome.resources,
+      whole: outcome.whole,
+      reason: outcome.reason,
+      message: outcome.message,
+      problems: outcome.problems,
+      running: false,
+    };
+    return { type: 'done', run, status: status() };
+  };
+
+  return {
+    status,
+    finished,
+    resources: () => ({ schema: 1, resources: [...state.resources] }),
+    plan: (signal) => plan(deps, signal),
+    show: (id, signal) => show(deps, state, id, signal),
+    history: (query) => ({ schema: 1, runs: store.runs.list(query) }),
+    run(id) {
+      const found = store.runs.get(id);
+      return found && { schema: 1, run: found.run, actions: found.actions };
+    },
+    sync: (request, trigger: Trigger, line) => loop().request(request, trigger, line),
+    version: () => ({ version: identity.version }),
+  };
+}
+
+/** Fetches and plans, and changes nothing. */
+async function plan(deps: EngineDeps, signal: AbortSignal): Promise<PlanDocument> {
+  const base: PlanDocument = { schema: 1, commit: null, issues: [], error: null, held: null, actions: [] };
+  try {
+    const commit = await deps.source.head(signal);
+    const checkout = await deps.source.checkout(commit, signal);
+    const loaded = deps.load(checkout);
+    const issues = [...loaded.issues];
+    if (issues.some((i) => i.severity === 'error')) return { ...base, commit, issues };
+    if (!checkout.hostExists || loaded.resources.length === 0) {
+      return {
+        ...base,
+        commit,
+        issues,
+        held: `${checkout.hostPath} declares nothing in this commit; nothing would be removed`,
+      };
+    }
+    const request = { trigger: 'manual' as const, allowPrune: false, signal, emit: () => undefined };
+    const { plan: made, held, observed } = await planFor(deps, loaded, request);
+    const away = [...observed.unreachable.values()].map((e) => e.message);
+    return {
+      ...base,
+      commit,
+      issues,
+      held,
+      error: away.join('; ') || null,
+      actions: plannedActions(made, held ?? undefined),
+    };
+  } catch (thrown) {
+    return { ...base, error: asAgentError(thrown, { code: 'PlanFailed', phase: 'plan' }).message };
+  }
+}
+
+async function show(
+  deps: EngineDeps,
+  state: AgentState,
+  id: string,
+  signal: AbortSignal,
+): Promise<ShowDocument | null> {
+  if (!KINDS.some((kind) => id.startsWith(`${kind}:`))) return null;
+  const rid = id as ResourceId;
+  const accepted = deps.store.meta.get<string>('accepted');
+  const checkout = accepted ? await deps.snapshots.load(accepted) : null;
+  const want = checkout ? deps.load(checkout).resources.find((r) => r.id === rid) : undefined;
+  const history = deps.store.runs.actionsOf(rid, 20);
+  if (want === undefined && history.length === 0) return null;
+  const observed = await deps.providers
+    .get(kindOf(rid))
+    ?.observe([rid], signal)
+    .catch(
+      (thrown) =>
+        new Map([[rid, { fact: `not readable: ${thrown instanceof Error ? thrown.message : String(thrown)}` }]]),
+    );
+  const { ref: _ref, ...commit } = checkout?.info ?? { ref: '', commit: '', author: '', subject: '', committedAt: '' };
+  return {
+    schema: 1,
+    id,
+    origin: want?.origin ?? null,
+    commit: checkout ? commit : null,
+    desired: want ? printable(want.spec) : null,
+    actual: printable(observed?.get(rid)?.fact ?? null),
+    status: state.resources.find((r) => r.id === rid) ?? null,
+    history,
+  };
+}

@@ -1,0 +1,25 @@
+/** What can be asked of a run and of history, and what is told while a run goes on. */
+import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import type { ActionRecord, RunRecord } from './types.ts';
+
+/** Body of `POST /v1/sync`. */
+export interface SyncRequest {
+  force?: boolean;
+  adopt?: boolean;
+  allowRewind?: boolean;
+  allowPrune?: boolean;
+}
+
+/** `POST /v1/sync` answers newline-delimited JSON: any number of progress lines, then one `done`. */
+export type SyncLine =
+  | { type: 'phase'; phase: string; detail?: string }
+  | { type: 'action'; action: ActionRecord }
+  | { type: 'done'; run: RunRecord; status: StatusDocument };
+
+export interface HistoryQuery {
+  limit?: number;
+  since?: string;
+  resource?: string;
+  commit?: string;
+  failed?: boolean;
+}

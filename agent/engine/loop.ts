@@ -1,0 +1,143 @@
+/** When to reconcile: one run at a time, causes coalesced, failures retried with back-off. */
+import { createHash } from 'node:crypto';
+import cron from 'node-cron';
+import type { SyncLine, SyncRequest } from '../core/progress.ts';
+import type { Trigger } from '../core/types.ts';
+import type { Log } from '../log.ts';
+import type { RunResult } from './reconcile.ts';
+import type { RunRequest } from './types.ts';
+
+export interface LoopOptions {
+  run(request: RunRequest): Promise<RunResult>;
+  /** After each run, before those who wait for it hear of it. Answers the line that ends their feed. */
+  finished(result: RunResult): SyncLine;
+  /** The loop has turned: feeds the watchdog. */
+  turned(): void;
+  schedule: string;
+  splayMs: number;
+  /** Gives each host its stable place within the splay. */
+  host: string;
+  random(): number;
+  log: Log;
+}
+
+export interface Loop {
+  start(): void;
+  /** Resolves when a run that began after this call has ended. */
+  request(request: SyncRequest, trigger: Trigger, line?: (line: SyncLine) => void): Promise<void>;
+  /** When the next scheduled run is due, ISO 8601. */
+  next(): string | null;
+  running(): boolean;
+  /** No new run; the one under way is told to stop and waited for. */
+  stop(): Promise<void>;
+}
+
+interface Pending {
+  trigger: Trigger;
+  request: SyncRequest;
+  lines: ((line: SyncLine) => void)[];
+  done: (() => void)[];
+}
+
+const FIRST_RETRY_MS = 5_000;
+const LAST_RETRY_MS = 300_000;
+const TURN_MS = 10_000;
+
+export function createLoop(options: LoopOptions): Loop {
+  const stopper = new AbortController();
+  const offsetMs =
+    options.splayMs === 0
+      ? 0
+      : Number.parseInt(createHash('sha256').update(options.host).digest('hex').slice(0, 8), 16) % options.splayMs;
+  const timers = new Set<NodeJS.Timeout>();
+  let task: ReturnType<typeof cron.schedule> | null = null;
+  let pending: Pending | null = null;
+  let current: Promise<void> | null = null;
+  let retry: NodeJS.Timeout | null = null;
+  let failures = 0;
+
+  const later = (ms: number, what: () => void): NodeJS.Timeout => {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      what();
+    }, ms);
+    timers.add(timer);
+    return timer;
+  };
+
+  const enqueue = (request: SyncRequest, trigger: Trigger, line?: (line: SyncLine) => void): Promise<void> => {
+    if (stopper.signal.aborted) return Promise.resolve();
+    const merged: Pending = pending ?? { trigger, request: {}, lines: [], done: [] };
+    merged.request = { ...merged.request, ...Object.fromEntries(Object.entries(request).filter(([, on]) => on)) };
+    if (trigger === 'manual') merged.trigger = 'manual';
+    if (line) merged.lines.push(line);
+    pending = merged;
+    const finished = new Promise<void>((resolve) => merged.done.push(resolve));
+    current ??= drain().finally(() => {
+      current = null;
+    });
+    return finished;
+  };
+
+  async function drain(): Promise<void> {
+    while (pending !== null && !stopper.signal.aborted) {
+      const { trigger, request, lines, done }: Pending = pending;
+      pending = null;
+      const emit = (line: SyncLine) => {
+        for (const tell of lines) tell(line);
+      };
+      if (retry) clearTimeout(retry);
+      try {
+        const result = await options.run({
+          trigger,
+          allowPrune: request.allowPrune ?? false,
+          signal: stopper.signal,
+          emit,
+        });
+        emit(options.finished(result));
+        again(result.run.sync === 'failed' || result.outcome.problems.length > 0);
+      } catch (thrown) {
+        options.log.error(
+          { error: thrown instanceof Error ? thrown.stack : String(thrown) },
+          'a run ended in a bug; the next one will try again',
+        );
+        again(true);
+      }
+      options.turned();
+      for (const resolve of done) resolve();
+    }
+  }
+
+  /** Back-off with jitter; the count is forgotten by the first run without a problem. */
+  function again(failed: boolean): void {
+    failures = failed ? failures + 1 : 0;
+    if (!failed || stopper.signal.aborted) return;
+    const ceiling = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS);
+    retry = later(ceiling * (0.5 + options.random() / 2), () => void enqueue({}, 'retry'));
+  }
+
+  return {
+    start() {
+      task = cron.schedule(options.schedule, () => void later(offsetMs, () => void enqueue({}, 'schedule')));
+      const turn = setInterval(() => {
+        // A run that hangs must not be covered up: it is bounded by the timeouts of its parts.
+        options.turned();
+      }, TURN_MS);
+      stopper.signal.addEventListener('abort', () => clearInterval(turn), { once: true });
+      void enqueue({}, 'start');
+    },
+    request: enqueue,
+    next() {
+      const due = task?.getNextRun();
+      return due ? new Date(due.getTime() + offsetMs).toISOString() : null;
+    },
+    running: () => current !== null,
+    async stop() {
+      stopper.abort();
+      await task?.destroy();
+      for (const timer of timers) clearTimeout(timer);
+      for (const resolve of pending?.done ?? []) resolve();
+      await current;
+    },
+  };
+}

@@ -1,0 +1,96 @@
+/** One reconcile, from trigger to record. Read it top to bottom; every stage has a file of its own. */
+import type { Checkout, Problem, RunRecord } from '../core/types.ts';
+import { type AgentError, asAgentError } from '../errors.ts';
+import { converge } from './converge.ts';
+import { record } from './record.ts';
+import type { EngineDeps, Outcome, RunRequest } from './types.ts';
+
+export interface RunResult {
+  run: RunRecord;
+  outcome: Outcome;
+}
+
+/**
+ * Fetches the commit the ref names, converges the host to it, records the run and its events.
+ * What goes wrong is part of the result; it throws only for bugs and for a store that cannot be written.
+ */
+export async function reconcile(deps: EngineDeps, request: RunRequest): Promise<RunResult> {
+  const startedAt = deps.clock.now();
+  const id = deps.store.runs.begin(request.trigger, startedAt.toISOString());
+
+  request.emit({ type: 'phase', phase: 'fetch' });
+  const accepted = deps.store.meta.get<string>('accepted');
+  const { checkout, trouble } = await fetchTarget(deps, accepted, request.signal);
+
+  let outcome =
+    checkout === null ? blind(trouble) : await converge(deps, checkout, checkout.info.commit === accepted, request);
+  if (outcome.rejected) {
+    // The host keeps what it runs, and what it runs is still repaired.
+    const kept = accepted && accepted !== checkout?.info.commit ? await deps.snapshots.load(accepted) : null;
+    if (kept !== null) outcome = under(outcome, await converge(deps, kept, true, request));
+  }
+  if (trouble !== null && checkout !== null) outcome = withTrouble(outcome, trouble);
+
+  const durationMs = deps.clock.now().getTime() - startedAt.getTime();
+  return {
+    outcome,
+    run: record(deps, { id, trigger: request.trigger, startedAt: startedAt.toISOString(), durationMs }, outcome),
+  };
+}
+
+interface Target {
+  checkout: Checkout | null;
+  /** The repository could not be read: why. `checkout` is then the last accepted commit, if there is one. */
+  trouble: AgentError | null;
+}
+
+async function fetchTarget(deps: EngineDeps, accepted: string | undefined, signal: AbortSignal): Promise<Target> {
+  try {
+    const head = await deps.source.head(signal);
+    const known = head === accepted ? await deps.snapshots.load(head) : null;
+    return { checkout: known ?? (await deps.source.checkout(head, signal)), trouble: null };
+  } catch (thrown) {
+    const trouble = asAgentError(thrown, { code: 'RepositoryUnreachable', phase: 'fetch', retry: true });
+    deps.log.warn({ code: trouble.code }, trouble.message);
+    return { checkout: accepted ? await deps.snapshots.load(accepted) : null, trouble };
+  }
+}
+
+const repositoryProblem = (trouble: AgentError): Problem => ({
+  id: 'repository',
+  reason: trouble.code,
+  message: trouble.message,
+  file: null,
+  line: null,
+});
+
+/** Nothing is known of what is wanted: touch nothing, say why. */
+function blind(trouble: AgentError | null): Outcome {
+  const problems = trouble ? [repositoryProblem(trouble)] : [];
+  const said = { reason: trouble?.code ?? '', message: trouble?.message ?? '' };
+  return {
+    rejected: false,
+    commit: null,
+    mode: 'enforce',
+    actions: [],
+    resources: [],
+    problems,
+    whole: ['failed'],
+    ...said,
+  };
+}
+
+/** The verdict on the rejected commit, with the state of the host under the accepted one. */
+const under = (verdict: Outcome, kept: Outcome): Outcome => ({
+  ...verdict,
+  actions: kept.actions,
+  resources: kept.resources,
+  problems: [...verdict.problems, ...kept.problems],
+});
+
+const withTrouble = (outcome: Outcome, trouble: AgentError): Outcome => ({
+  ...outcome,
+  problems: [repositoryProblem(trouble), ...outcome.problems],
+  reason: outcome.reason || trouble.code,
+  message: outcome.message || trouble.message,
+});

@@ -1,0 +1,2 @@
+// Stands in for a library that the bundle must not carry; see packaging/build.ts.
+module.exports = {};

@@ -1,0 +1,95 @@
+/** The agent under test on a lab host: installed as docs/install.md says, spoken to by its command line and the broker. */
+import path from 'node:path';
+import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import { type Infra, type LabHost, until } from './lab.ts';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+
+export interface InstallOptions {
+  repoUrl: string;
+  /** node-cron expression; six fields begin with seconds. */
+  schedule?: string;
+  /** Further lines of agent.yaml. */
+  more?: string;
+}
+
+/** Node, dist/, agent.yaml and the unit file; enabled and started. */
+export async function installAgent(host: LabHost, options: InstallOptions): Promise<void> {
+  await host.exec(['mkdir', '-p', '/usr/lib/fairlead', '/etc/fairlead']);
+  await host.copyIn(path.join(ROOT, 'node_modules/node/bin/node'), '/usr/lib/fairlead/node');
+  await host.copyIn(`${path.join(ROOT, 'dist')}/.`, '/usr/lib/fairlead');
+  await host.write('/usr/local/bin/fairlead', '#!/bin/sh\nexec /usr/lib/fairlead/node /usr/lib/fairlead/fairlead.cjs "$@"\n', '0755');
+  await host.write(
+    '/etc/fairlead/agent.yaml',
+    [
+      `host: ${host.name}`,
+      `repo: {url: "${options.repoUrl}"}`,
+      `sync: {schedule: "${options.schedule ?? '0 0 1 1 *'}", splay: 0s}`,
+      'mqtt: {url: "mqtt://infra:1883"}',
+      options.more ?? '',
+      '',
+    ].join('\n'),
+    '0600',
+  );
+  await host.exec(['cp', '/usr/lib/fairlead/fairlead.service', '/etc/systemd/system/fairlead.service']);
+  // A test that kills the agent need not wait for the restart.
+  await host.write('/etc/systemd/system/fairlead.service.d/lab.conf', '[Service]\nRestartSec=100ms\n');
+  await host.exec(['systemctl', 'daemon-reload']);
+  await host.exec(['systemctl', 'enable', '--now', 'fairlead.service'], { timeoutMs: 60_000 });
+}
+
+/** The command line on the host; the exit code is the caller's to judge. */
+export const fairlead = (host: LabHost, ...args: string[]) => host.exec(['fairlead', ...args], { check: false, timeoutMs: 120_000 });
+
+/** `fairlead … --json`, parsed. */
+export async function fairleadJson<T>(host: LabHost, ...args: string[]): Promise<T> {
+  const { stdout, stderr, code } = await fairlead(host, ...args, '--json');
+  try {
+    return JSON.parse(stdout) as T;
+  } catch {
+    throw new Error(`fairlead ${args.join(' ')} --json printed no JSON (exit ${code}): ${stdout}${stderr}`);
+  }
+}
+
+/** A retained message as any client of the broker sees it, or null. */
+export async function retained(infra: Infra, topic: string): Promise<string | null> {
+  const { stdout, code } = await infra.exec(['mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-t', topic, '-C', '1', '-W', '2'], { check: false });
+  return code === 0 ? stdout.trimEnd() : null;
+}
+
+/** Waits for a retained status that satisfies `fits`; says the last one seen when it does not come. */
+export async function statusWhere(
+  infra: Infra,
+  host: string,
+  what: string,
+  fits: (status: StatusDocument) => boolean,
+  timeoutMs = 90_000,
+): Promise<StatusDocument> {
+  let last: string | null = null;
+  try {
+    return await until(`status of ${host}: ${what}`, timeoutMs, async () => {
+      last = await retained(infra, `fairlead/default/hosts/${host}/status`);
+      const status = last === null ? null : (JSON.parse(last) as StatusDocument);
+      return status !== null && fits(status) ? status : undefined;
+    });
+  } catch (thrown) {
+    throw new Error(`${thrown instanceof Error ? thrown.message : String(thrown)}; last: ${last}`);
+  }
+}
+
+/** What must not change when nothing is to be done: inodes, PIDs, container ids. */
+export async function identities(host: LabHost, what: { files: string[]; units: string[]; containers: string[] }): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const file of what.files) found[file] = (await host.exec(['stat', '-c', '%i %Y %a %U', file])).stdout.trim();
+  for (const unit of what.units) {
+    found[unit] = (await host.exec(['systemctl', 'show', '-p', 'MainPID,ActiveState,ExecMainStartTimestampMonotonic,ActiveEnterTimestampMonotonic', unit])).stdout.trim();
+  }
+  for (const name of what.containers) found[name] = (await host.exec(['docker', 'inspect', '-f', '{{.Id}} {{.State.StartedAt}}', name])).stdout.trim();
+  return found;
+}
+
+/** The names whose identity differs between two answers of `identities`. */
+export const differing = (before: Record<string, string>, after: Record<string, string>): string[] =>
+  Object.keys(before)
+    .filter((key) => before[key] !== after[key])
+    .sort();

@@ -1,0 +1,83 @@
+/** The host directory that the lab tests tell their story with. */
+
+export const loopUnit = (word: string) =>
+  `[Unit]\nDescription=loop ${word}\n[Service]\nExecStart=/bin/sleep infinity\nEnvironment=WORD=${word}\n[Install]\nWantedBy=multi-user.target\n`;
+
+const indent = (text: string) => text.replace(/^/gm, '      ').trimEnd();
+
+export interface Story {
+  motd?: string;
+  loop?: string;
+  webImage?: string;
+  /** Further `files:` entries. */
+  files?: string;
+  /** Further services of the stack. */
+  services?: string;
+}
+
+export const systemYaml = ({ loop = 'one', files = '' }: Story = {}) => `files:
+  /etc/app/app.conf:
+    content: |
+      hello
+    mode: "0640"
+  /etc/app/motd: {source: files/motd}
+${files}units:
+  loop.service:
+    content: |
+${indent(loopUnit(loop))}
+    enabled: true
+    state: started
+  steady.service:
+    content: |
+${indent(loopUnit('steady'))}
+    state: started
+  tick.service:
+    content: |
+      [Service]
+      Type=oneshot
+      ExecStart=/bin/true
+  tick.timer:
+    content: |
+      [Timer]
+      OnCalendar=hourly
+      [Install]
+      WantedBy=timers.target
+    enabled: true
+    state: started
+`;
+
+export const composeYaml = ({ webImage = 'infra:5000/app:1', services = '' }: Story = {}) => `services:
+  web:
+    image: ${webImage}
+    ports: ["8080:8080"]
+    volumes:
+      - ./conf/web.conf:/etc/web.conf:ro
+      - data:/data
+    networks: [front]
+    depends_on: [db]
+    restart: unless-stopped
+  db:
+    image: infra:5000/app:1
+    networks: [front]
+    environment: {ROLE: db}
+    restart: unless-stopped
+${services}networks:
+  front: {}
+volumes:
+  data: {}
+`;
+
+/** All files of a host's directory. */
+export const hostFiles = (host: string, story: Story = {}): Record<string, string> => ({
+  [`hosts/${host}/system.yaml`]: systemYaml(story),
+  [`hosts/${host}/files/motd`]: story.motd ?? 'welcome\n',
+  [`hosts/${host}/shop/compose.yaml`]: composeYaml(story),
+  [`hosts/${host}/shop/conf/web.conf`]: 'port=8080\n',
+});
+
+/** What of it has an identity worth keeping. */
+export const watched = {
+  files: ['/etc/app/app.conf', '/etc/app/motd', '/etc/systemd/system/loop.service', '/etc/systemd/system/steady.service', '/etc/systemd/system/tick.timer'],
+  units: ['loop.service', 'steady.service', 'tick.timer'],
+  containers: ['shop-web-1', 'shop-db-1'],
+};
