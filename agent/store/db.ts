@@ -1,0 +1,113 @@
+/** The host's memory: SQLite in WAL mode, checked at open, begun anew (never silently) when it is damaged. */
+import { chmodSync, existsSync, mkdirSync, renameSync } from 'node:fs';
+import path from 'node:path';
+import Database from 'better-sqlite3';
+import type { Log } from '../log.ts';
+import { createInventory, type Inventory, readCopy, writeCopy } from './inventory.ts';
+import { createMeta, type Meta } from './meta.ts';
+import { createOutbox, type Outbox } from './outbox.ts';
+import { createRuns, type Runs } from './runs.ts';
+
+export interface Store {
+  inventory: Inventory;
+  runs: Runs;
+  outbox: Outbox;
+  meta: Meta;
+  /** Writes the inventory's copy, from which ownership is known again should the database be lost. */
+  saveCopy(): void;
+  close(): void;
+}
+
+export interface StoreOptions {
+  /** Root-only directory; made if missing. */
+  dir: string;
+  /** Path of SQLite's addon where it does not lie in node_modules. */
+  nativeBinding?: string | undefined;
+  /** Most events kept for a broker that is away. */
+  maxEvents?: number;
+  now(): Date;
+  log: Log;
+}
+
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+   CREATE TABLE inventory (
+     id TEXT PRIMARY KEY, intent TEXT NOT NULL, hash TEXT, owned INTEGER NOT NULL, origin TEXT NOT NULL, info TEXT NOT NULL
+   ) WITHOUT ROWID;
+   CREATE TABLE notifies (target TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY (target, source)) WITHOUT ROWID;
+   CREATE TABLE runs (
+     id INTEGER PRIMARY KEY AUTOINCREMENT, trigger TEXT NOT NULL, started_at TEXT NOT NULL, duration_ms INTEGER NOT NULL DEFAULT 0,
+     sync TEXT, reason TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '', commit_id TEXT, commit_info TEXT,
+     changed INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0, repaired INTEGER NOT NULL DEFAULT 0
+   );
+   CREATE TABLE actions (
+     run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE, resource TEXT NOT NULL, record TEXT NOT NULL
+   );
+   CREATE INDEX actions_by_run ON actions (run);
+   CREATE INDEX actions_by_resource ON actions (resource, run);
+   CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, type TEXT NOT NULL, run INTEGER, data TEXT NOT NULL);`,
+];
+
+/** Opens the store, or begins a fresh one beside a damaged one. Throws where the directory cannot be written. */
+export function openStore(options: StoreOptions): Store {
+  mkdirSync(options.dir, { recursive: true, mode: 0o700 });
+  const file = path.join(options.dir, 'history.db');
+  const copy = path.join(options.dir, 'inventory.json');
+  const isNew = !existsSync(file);
+  let db: Database.Database;
+  let lost = isNew;
+  try {
+    db = openChecked(file, options);
+  } catch (thrown) {
+    if (isNew || !isDamage(thrown)) throw thrown;
+    const aside = `${file}.corrupt-${options.now().toISOString().replaceAll(':', '')}`;
+    for (const suffix of ['', '-wal', '-shm']) if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix);
+    options.log.error({ file: aside }, 'the history database is damaged; it was set aside and a fresh one is begun');
+    db = openChecked(file, options);
+    lost = true;
+  }
+  chmodSync(file, 0o600);
+  const meta = createMeta(db);
+  const inventory = createInventory(db);
+  if (lost) inventory.restore(readCopy(copy));
+  const outbox = createOutbox(db, meta, options.maxEvents ?? 10_000);
+  return {
+    meta,
+    inventory,
+    outbox,
+    runs: createRuns(db, outbox),
+    saveCopy: () => writeCopy(copy, inventory.list()),
+    close: () => db.close(),
+  };
+}
+
+function openChecked(file: string, { nativeBinding }: StoreOptions): Database.Database {
+  const db = new Database(file, nativeBinding ? { nativeBinding } : {});
+  try {
+    db.pragma('journal_mode = WAL');
+    // FULL: what was recorded before acting must survive a power cut.
+    db.pragma('synchronous = FULL');
+    db.pragma('foreign_keys = ON');
+    const check = db.pragma('quick_check(1)', { simple: true });
+    if (check !== 'ok') throw new DamagedDatabase(String(check));
+    const version = db.pragma('user_version', { simple: true }) as number;
+    for (const [at, sql] of MIGRATIONS.entries()) {
+      if (at < version) continue;
+      db.transaction(() => {
+        db.exec(sql);
+        db.pragma(`user_version = ${at + 1}`);
+      })();
+    }
+    return db;
+  } catch (thrown) {
+    db.close();
+    throw thrown;
+  }
+}
+
+class DamagedDatabase extends Error {}
+
+function isDamage(thrown: unknown): boolean {
+  const code = (thrown as { code?: unknown }).code;
+  return thrown instanceof DamagedDatabase || code === 'SQLITE_CORRUPT' || code === 'SQLITE_NOTADB';
+}

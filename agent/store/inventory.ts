@@ -1,0 +1,103 @@
+/** What fairlead made or adopted, and the restarts it still owes. Written before acting, deleted after a confirmed removal. */
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import type Database from 'better-sqlite3';
+import type { Mark, Origin, ResourceId } from '../core/types.ts';
+
+export interface InventoryRow extends Mark {
+  id: ResourceId;
+  /** False where only the state of something foreign is declared: the thing itself must stay. */
+  owned: boolean;
+  origin: Origin;
+  info: Record<string, unknown>;
+}
+
+export interface Notify {
+  target: ResourceId;
+  source: ResourceId;
+}
+
+export interface Intent {
+  id: ResourceId;
+  hash: string;
+  owned: boolean;
+  origin: Origin;
+  info: Record<string, unknown>;
+}
+
+export interface Inventory {
+  list(): InventoryRow[];
+  owned(id: ResourceId): boolean;
+  /** One transaction: what is about to be done, and the restarts that will follow from it. */
+  intend(rows: readonly Intent[], notifies: readonly Notify[]): void;
+  confirm(id: ResourceId, hash: string): void;
+  forget(id: ResourceId): void;
+  pendingNotifies(): Notify[];
+  notifyDone(target: ResourceId): void;
+  /** Takes rows back from a copy; never overwrites one that is there. */
+  restore(rows: readonly InventoryRow[]): void;
+}
+
+interface Raw {
+  id: ResourceId;
+  intent: string;
+  hash: string | null;
+  owned: number;
+  origin: string;
+  info: string;
+}
+
+export function createInventory(db: Database.Database): Inventory {
+  const list = db.prepare<[], Raw>('SELECT id, intent, hash, owned, origin, info FROM inventory ORDER BY id');
+  const owned = db.prepare<[string], { owned: number }>('SELECT owned FROM inventory WHERE id = ?');
+  const intend = db.prepare(
+    `INSERT INTO inventory (id, intent, hash, owned, origin, info) VALUES (?, ?, NULL, ?, ?, ?)
+     ON CONFLICT (id) DO UPDATE SET intent = excluded.intent, owned = max(owned, excluded.owned), origin = excluded.origin, info = excluded.info`,
+  );
+  const restore = db.prepare('INSERT OR IGNORE INTO inventory (id, intent, hash, owned, origin, info) VALUES (?, ?, ?, ?, ?, ?)');
+  const confirm = db.prepare('UPDATE inventory SET hash = ? WHERE id = ?');
+  const forget = db.prepare('DELETE FROM inventory WHERE id = ?');
+  const notifies = db.prepare<[], Notify>('SELECT target, source FROM notifies ORDER BY target, source');
+  const notify = db.prepare('INSERT OR IGNORE INTO notifies (target, source) VALUES (?, ?)');
+  const notifyDone = db.prepare('DELETE FROM notifies WHERE target = ?');
+  const parse = (raw: Raw): InventoryRow => ({ ...raw, owned: raw.owned === 1, origin: JSON.parse(raw.origin), info: JSON.parse(raw.info) });
+  return {
+    list: () => list.all().map(parse),
+    owned: (id) => owned.get(id)?.owned === 1,
+    intend: db.transaction((rows: readonly Intent[], pending: readonly Notify[]) => {
+      for (const r of rows) intend.run(r.id, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
+      for (const n of pending) notify.run(n.target, n.source);
+    }),
+    confirm: (id, hash) => void confirm.run(hash, id),
+    forget: db.transaction((id: ResourceId) => {
+      forget.run(id);
+      notifyDone.run(id);
+    }),
+    pendingNotifies: () => notifies.all(),
+    notifyDone: (target) => void notifyDone.run(target),
+    restore: db.transaction((rows: readonly InventoryRow[]) => {
+      for (const r of rows) restore.run(r.id, r.intent, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
+    }),
+  };
+}
+
+/** Atomic and durable. */
+export function writeCopy(file: string, rows: readonly InventoryRow[]): void {
+  const fd = openSync(`${file}.tmp`, 'w', 0o600);
+  try {
+    writeSync(fd, JSON.stringify(rows));
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(`${file}.tmp`, file);
+}
+
+/** The copy's rows; none where there is no readable copy. */
+export function readCopy(file: string): InventoryRow[] {
+  try {
+    const rows: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    return Array.isArray(rows) ? (rows as InventoryRow[]) : [];
+  } catch {
+    return [];
+  }
+}

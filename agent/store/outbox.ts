@@ -1,0 +1,61 @@
+/** Events on their way to the broker: written with the run, deleted when the broker acknowledged them. */
+import { randomBytes } from 'node:crypto';
+import type Database from 'better-sqlite3';
+import type { AgentEvent } from '../core/types.ts';
+import type { Meta } from './meta.ts';
+
+export type EventDraft = Omit<AgentEvent, 'id' | 'seq'>;
+
+export interface Outbox {
+  /** To be called within the caller's transaction. */
+  push(events: readonly EventDraft[]): void;
+  /** The oldest first. */
+  peek(limit: number): AgentEvent[];
+  ack(seq: number): void;
+  count(): number;
+  /** Of the newest event ever written; 0 before the first. */
+  lastSeq(): number;
+}
+
+interface Raw {
+  seq: number;
+  at: string;
+  type: AgentEvent['type'];
+  run: number | null;
+  data: string;
+}
+
+/** @param max most events kept; beyond it the oldest give way to one `gap` event that counts them */
+export function createOutbox(db: Database.Database, meta: Meta, max: number): Outbox {
+  // Event ids must stay unique when a lost database begins to count from 1 again.
+  const epoch = meta.get<string>('outbox.epoch') ?? randomBytes(6).toString('hex');
+  meta.set('outbox.epoch', epoch);
+  const insert = db.prepare('INSERT INTO outbox (at, type, run, data) VALUES (?, ?, ?, ?)');
+  const peek = db.prepare<[number], Raw>('SELECT seq, at, type, run, data FROM outbox ORDER BY seq LIMIT ?');
+  const remove = db.prepare('DELETE FROM outbox WHERE seq = ?');
+  const count = db.prepare<[], { n: number }>('SELECT count(*) AS n FROM outbox');
+  const last = db.prepare<[], { seq: number }>("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'");
+  const turnIntoGap = db.prepare("UPDATE outbox SET type = 'gap', run = NULL, data = ? WHERE seq = ?");
+
+  /** Drops the oldest and lets the last of the dropped stand for all of them, so that `seq` has no silent hole. */
+  const shrink = () => {
+    const surplus = (count.get()?.n ?? 0) - max;
+    if (surplus <= 0) return;
+    const dropped = peek.all(surplus + 1);
+    const lost = dropped.reduce((sum, e) => sum + (e.type === 'gap' ? Number((JSON.parse(e.data) as { count: number }).count) : 1), 0);
+    const from = dropped.map((e) => (e.type === 'gap' ? (JSON.parse(e.data) as { from: number }).from : e.seq))[0];
+    const stands = dropped.at(-1);
+    for (const e of dropped.slice(0, -1)) remove.run(e.seq);
+    if (stands) turnIntoGap.run(JSON.stringify({ from, to: stands.seq, count: lost }), stands.seq);
+  };
+  return {
+    push(events) {
+      for (const e of events) insert.run(e.at, e.type, e.run, JSON.stringify(e.data));
+      if (events.length > 0) shrink();
+    },
+    peek: (limit) => peek.all(limit).map((raw) => ({ ...raw, id: `${epoch}-${raw.seq}`, data: JSON.parse(raw.data) })),
+    ack: (seq) => void remove.run(seq),
+    count: () => count.get()?.n ?? 0,
+    lastSeq: () => last.get()?.seq ?? 0,
+  };
+}

@@ -1,0 +1,103 @@
+/** Runs and what each did. A run that found nothing to do replaces the one before it that found nothing either. */
+import type Database from 'better-sqlite3';
+import type { HistoryQuery } from '../core/progress.ts';
+import type { ActionRecord, ResourceId, RunRecord, Trigger } from '../core/types.ts';
+import type { EventDraft, Outbox } from './outbox.ts';
+
+export interface Runs {
+  /** @returns the run's id; ids only grow */
+  begin(trigger: Trigger, at: string): number;
+  /** One transaction: the run, its actions, its events. */
+  finish(run: RunRecord, actions: readonly ActionRecord[], events: readonly EventDraft[]): void;
+  /** Newest first; runs under way are left out. */
+  list(query: HistoryQuery): RunRecord[];
+  get(id: number): { run: RunRecord; actions: ActionRecord[] } | null;
+  actionsOf(resource: ResourceId, limit: number): { run: number; at: string; action: ActionRecord }[];
+  /** Deletes runs that began before `before` (ISO 8601). */
+  trim(before: string): void;
+}
+
+interface Raw {
+  id: number;
+  trigger: Trigger;
+  started_at: string;
+  duration_ms: number;
+  sync: RunRecord['sync'];
+  reason: string;
+  message: string;
+  commit_info: string | null;
+  changed: number;
+  failed: number;
+  repaired: number;
+}
+
+export function createRuns(db: Database.Database, outbox: Outbox): Runs {
+  // Whatever was under way when the last process ended has not been finished by anyone.
+  db.prepare("UPDATE runs SET sync = 'failed', reason = 'Interrupted', message = 'the agent ended during this run' WHERE sync IS NULL").run();
+  const begin = db.prepare('INSERT INTO runs (trigger, started_at) VALUES (?, ?)');
+  const finish = db.prepare(
+    `UPDATE runs SET duration_ms = @durationMs, sync = @sync, reason = @reason, message = @message, commit_id = @commitId,
+     commit_info = @commitInfo, changed = @changed, failed = @failed, repaired = @repaired WHERE id = @id`,
+  );
+  const addAction = db.prepare('INSERT INTO actions (run, resource, record) VALUES (?, ?, ?)');
+  const get = db.prepare<[number], Raw>('SELECT * FROM runs WHERE id = ?');
+  const actions = db.prepare<[number], { record: string }>('SELECT record FROM actions WHERE run = ? ORDER BY rowid');
+  const actionsOf = db.prepare<[string, number], { run: number; at: string; record: string }>(
+    'SELECT run, started_at AS at, record FROM actions JOIN runs ON runs.id = run WHERE resource = ? ORDER BY run DESC LIMIT ?',
+  );
+  // The first quiet run after a change stays (it says when all was well), the newest stays, those between go.
+  const dropQuiet = db.prepare(
+    `DELETE FROM runs WHERE id = (SELECT max(id) FROM runs WHERE id < @id)
+       AND changed + failed = 0 AND sync = @sync AND commit_id IS @commitId AND reason = @reason
+       AND NOT EXISTS (SELECT 1 FROM actions WHERE run = runs.id)`,
+  );
+  const trim = db.prepare('DELETE FROM runs WHERE started_at < ? AND sync IS NOT NULL');
+  return {
+    begin: (trigger, at) => Number(begin.run(trigger, at).lastInsertRowid),
+    finish: db.transaction((run: RunRecord, done: readonly ActionRecord[], events: readonly EventDraft[]) => {
+      const commitId = run.commit?.commit ?? null;
+      finish.run({ ...run, commitId, commitInfo: run.commit && JSON.stringify(run.commit) });
+      for (const action of done) addAction.run(run.id, action.id, JSON.stringify(action));
+      if (done.length === 0 && run.failed === 0) dropQuiet.run({ id: run.id, sync: run.sync, commitId, reason: run.reason });
+      outbox.push(events);
+    }),
+    list: (query) => select(db, query).map(parse),
+    get(id) {
+      const raw = get.get(id);
+      if (raw === undefined) return null;
+      return { run: parse(raw), actions: actions.all(id).map((a) => JSON.parse(a.record) as ActionRecord) };
+    },
+    actionsOf: (resource, limit) =>
+      actionsOf.all(resource, limit).map(({ run, at, record }) => ({ run, at, action: JSON.parse(record) as ActionRecord })),
+    trim: (before) => void trim.run(before),
+  };
+}
+
+function select(db: Database.Database, query: HistoryQuery): Raw[] {
+  const where = ['sync IS NOT NULL'];
+  const values: unknown[] = [];
+  const add = (sql: string, ...given: unknown[]) => {
+    where.push(sql);
+    values.push(...given);
+  };
+  if (query.since) add('started_at >= ?', query.since);
+  if (query.commit) add("commit_id LIKE ? || '%'", query.commit);
+  if (query.failed) add("(failed > 0 OR sync IN ('failed', 'rolled-back'))");
+  if (query.resource) add('EXISTS (SELECT 1 FROM actions WHERE run = runs.id AND resource = ?)', query.resource);
+  const sql = `SELECT * FROM runs WHERE ${where.join(' AND ')} ORDER BY id DESC LIMIT ?`;
+  return db.prepare<unknown[], Raw>(sql).all(...values, query.limit ?? 50);
+}
+
+const parse = (raw: Raw): RunRecord => ({
+  id: raw.id,
+  trigger: raw.trigger,
+  startedAt: raw.started_at,
+  durationMs: raw.duration_ms,
+  sync: raw.sync,
+  reason: raw.reason,
+  message: raw.message,
+  commit: raw.commit_info === null ? null : JSON.parse(raw.commit_info),
+  changed: raw.changed,
+  failed: raw.failed,
+  repaired: raw.repaired,
+});

@@ -1,0 +1,77 @@
+/** One connection to the broker: MQTT 5, a clean session, a retained Last Will. Policy is the caller's. */
+import { readFile } from 'node:fs/promises';
+import type { IClientOptions, MqttClient } from 'mqtt';
+import { asAgentError } from '../errors.ts';
+
+export interface BrokerSettings {
+  /** mqtt:// or mqtts:// */
+  url: string;
+  username?: string | undefined;
+  passwordFile?: string | undefined;
+  ca?: string | undefined;
+  cert?: string | undefined;
+  key?: string | undefined;
+}
+
+export interface ConnectOptions {
+  broker: BrokerSettings;
+  clientId: string;
+  will?: { topic: string; payload: string };
+  timeoutMs: number;
+  /** 5, but for brokers embedded in tests that speak 4 (3.1.1) alone. */
+  protocolVersion?: 4 | 5;
+}
+
+/** Connects once; reconnecting is the caller's affair. Throws AgentError `BrokerUnreachable`. Secrets are read at each call. */
+export async function connectBroker({ broker, clientId, will, timeoutMs, protocolVersion = 5 }: ConnectOptions): Promise<MqttClient> {
+  const { connect } = await import('mqtt');
+  const read = async (file: string | undefined) => (file === undefined ? undefined : readFile(file));
+  try {
+    const [password, ca, cert, key] = await Promise.all([broker.passwordFile, broker.ca, broker.cert, broker.key].map(read));
+    const options: IClientOptions = {
+      protocolVersion,
+      clientId,
+      clean: true,
+      keepalive: 15,
+      reconnectPeriod: 0,
+      connectTimeout: timeoutMs,
+      queueQoSZero: false,
+      ...(broker.username === undefined ? {} : { username: broker.username }),
+      ...(password === undefined ? {} : { password: password.toString('utf8').trim() }),
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+      ...(will ? { will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true } } : {}),
+    };
+    return await established(connect(broker.url, options), timeoutMs);
+  } catch (thrown) {
+    const { message } = asAgentError(thrown, { code: 'BrokerUnreachable', phase: 'report' });
+    throw asAgentError(new Error(`cannot reach the broker ${broker.url}: ${message}; check mqtt in agent.yaml and the way there`), {
+      code: 'BrokerUnreachable',
+      phase: 'report',
+      retry: true,
+    });
+  }
+}
+
+function established(client: MqttClient, timeoutMs: number): Promise<MqttClient> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => fail(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
+    const fail = (error: Error) => {
+      clearTimeout(timer);
+      client.removeAllListeners();
+      client.on('error', () => undefined);
+      client.end(true);
+      reject(error);
+    };
+    client.once('error', fail);
+    client.once('close', () => fail(new Error('the connection was closed')));
+    client.once('connect', () => {
+      clearTimeout(timer);
+      client.removeAllListeners('error');
+      client.removeAllListeners('close');
+      client.on('error', () => undefined);
+      resolve(client);
+    });
+  });
+}

@@ -1,0 +1,60 @@
+/** The Docker engine that the lab's hosts run on: the machine's own, or one started here. */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { run, until } from './run.ts';
+
+/** Everything the lab keeps on this machine, and nothing else. */
+export const LAB_DIR = process.env.FAIRLEAD_LAB_DIR ?? '/var/lib/fairlead-lab';
+const SOCKET = path.join(LAB_DIR, 'docker.sock');
+const PID_FILE = path.join(LAB_DIR, 'dockerd.pid');
+
+export type Docker = (args: readonly string[], options?: Parameters<typeof run>[1]) => ReturnType<typeof run>;
+
+const on = (socket: string | null): Docker => (args, options) => run(['docker', ...(socket ? ['-H', `unix://${socket}`] : []), ...args], options);
+const answers = async (docker: Docker): Promise<boolean> =>
+  docker(['version', '--format', '{{.Server.Version}}'], { timeoutMs: 10_000 }).then(
+    () => true,
+    () => false,
+  );
+
+/** Answers a `docker` command bound to an engine that runs. Starts one, as root, where the machine has none. */
+export async function ensureEngine(log: (line: string) => void): Promise<Docker> {
+  const own = on(SOCKET);
+  if (existsSync(SOCKET) && (await answers(own))) return own;
+  const machine = on(null);
+  if (await answers(machine)) return machine;
+  if (process.getuid?.() !== 0) throw new Error('the lab needs a Docker engine, or root to start one; `npm run demo -- --light` needs neither');
+  await installPackages(log);
+  log('starting a Docker engine for the lab');
+  mkdirSync(LAB_DIR, { recursive: true });
+  const output = openSync(path.join(LAB_DIR, 'dockerd.log'), 'a');
+  const flags = ['--data-root', path.join(LAB_DIR, 'docker'), '--exec-root', path.join(LAB_DIR, 'exec'), '-H', `unix://${SOCKET}`, '--pidfile', PID_FILE];
+  spawn('dockerd', [...flags, '--bip', '172.30.255.1/24', '--insecure-registry', '127.0.0.0/8'], { detached: true, stdio: ['ignore', output, output] }).unref();
+  await until('the Docker engine of the lab to answer', 60_000, () => answers(own));
+  return own;
+}
+
+/** Stops the engine that `ensureEngine` started; leaves any other alone. */
+export async function stopEngine(): Promise<void> {
+  if (!existsSync(PID_FILE)) return;
+  const pid = Number(readFileSync(PID_FILE, 'utf8'));
+  try {
+    process.kill(pid, 'SIGTERM');
+  } catch {
+    return;
+  }
+  await until('the Docker engine of the lab to stop', 60_000, async () => !existsSync(`/proc/${pid}`));
+}
+
+/** What the lab needs of Debian; only what is missing is installed. A failed install throws. */
+async function installPackages(log: (line: string) => void): Promise<void> {
+  const needs: Record<string, string> = { dockerd: 'docker.io', iptables: 'iptables', debootstrap: 'debootstrap', busybox: 'busybox-static' };
+  const missing = Object.entries(needs).filter(([program]) => !['/usr/sbin', '/usr/bin', '/sbin', '/bin'].some((d) => existsSync(path.join(d, program))));
+  if (missing.length === 0) return;
+  const names = missing.map(([, name]) => name);
+  log(`installing ${names.join(', ')}`);
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  await run(['apt-get', 'update'], { env });
+  await run(['apt-get', 'install', '-y', '--no-install-recommends', ...names], { env, timeoutMs: 600_000 });
+}

@@ -1,0 +1,88 @@
+/** One booted host of the lab. */
+import type { Docker } from './engine.ts';
+import { type ExecOptions, type ExecResult, until } from './run.ts';
+
+export interface LabHost {
+  readonly name: string;
+  /** Its container's name on the outer engine. */
+  readonly container: string;
+  exec(argv: readonly string[], options?: ExecOptions): Promise<ExecResult>;
+  /** `sh -ec script` on the host. */
+  sh(script: string, options?: ExecOptions): Promise<ExecResult>;
+  /** Writes a file, parents included. */
+  write(path: string, content: string, mode?: string): Promise<void>;
+  /** Copies a file or a directory from this machine. */
+  copyIn(local: string, remote: string): Promise<void>;
+  /** Off the network, and back at the same address. */
+  disconnect(): Promise<void>;
+  connect(): Promise<void>;
+  /** Power cut: every process is gone at once; the disk stays. */
+  powerOff(): Promise<void>;
+  powerOn(): Promise<void>;
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
+  /** Process id of its init on this machine: `/proc/<pid>/root` is its file system. */
+  pid(): Promise<number>;
+  address(): Promise<string>;
+  journal(unit?: string): Promise<string>;
+  booted(): Promise<void>;
+}
+
+export interface HostOptions {
+  docker: Docker;
+  name: string;
+  container: string;
+  network: string;
+}
+
+export function createHost({ docker, name, container, network }: HostOptions): LabHost {
+  const inspect = async (format: string) => (await docker(['inspect', '-f', format, container])).stdout.trim();
+  let address = '';
+  const host: LabHost = {
+    name,
+    container,
+    exec: (argv, options = {}) =>
+      docker(['exec', ...(options.input === undefined ? [] : ['-i']), ...(options.cwd ? ['-w', options.cwd] : []), container, ...argv], { ...options, cwd: undefined }),
+    sh: (script, options) => host.exec(['sh', '-ec', script], options),
+    async write(file, content, mode = '0644') {
+      await host.exec(['sh', '-ec', 'mkdir -p "$(dirname "$1")"; cat > "$1"; chmod "$2" "$1"', 'sh', file, mode], { input: content });
+    },
+    async copyIn(local, remote) {
+      await docker(['cp', '-q', local, `${container}:${remote}`]);
+    },
+    async disconnect() {
+      address = await host.address();
+      await docker(['network', 'disconnect', '-f', network, container]);
+    },
+    async connect() {
+      await docker(['network', 'connect', '--ip', address, '--alias', name, network, container]);
+    },
+    async powerOff() {
+      await docker(['kill', '-s', 'KILL', container]);
+      await until(`${name} to be off`, 30_000, async () => (await inspect('{{.State.Running}}')) === 'false');
+    },
+    async powerOn() {
+      await docker(['start', container]);
+      await host.booted();
+    },
+    async freeze() {
+      await docker(['pause', container]);
+    },
+    async thaw() {
+      await docker(['unpause', container]);
+    },
+    pid: async () => Number(await inspect('{{.State.Pid}}')),
+    address: async () => inspect(`{{(index .NetworkSettings.Networks "${network}").IPAddress}}`),
+    async journal(unit) {
+      const { stdout } = await host.exec(['journalctl', '--no-pager', '-o', 'short-precise', ...(unit ? ['-u', unit] : []), '-n', '500'], { check: false });
+      return stdout;
+    },
+    async booted() {
+      await until(`${name} to boot`, 60_000, async () =>
+        /^(running|degraded)/.test((await host.exec(['systemctl', 'is-system-running'], { check: false })).stdout),
+      );
+      await until(`the Docker engine of ${name}`, 60_000, async () => (await host.exec(['docker', 'info'], { check: false, timeoutMs: 10_000 })).code === 0);
+    },
+  };
+  return host;
+}

@@ -1,0 +1,87 @@
+/** The infra host: broker, git over http and ssh, image registry. */
+import { createHost, type HostOptions, type LabHost } from './host.ts';
+import { until } from './run.ts';
+
+export interface FleetRepo {
+  readonly name: string;
+  readonly httpUrl: string;
+  readonly sshUrl: string;
+  /**
+   * Writes files on top of main's head, commits, pushes. `null` deletes; a path ending in `/` with `null` deletes a directory.
+   * @param author `Name <mail>`
+   * @returns the commit id
+   */
+  commit(files: Record<string, string | null>, message: string, author?: string): Promise<string>;
+  /** Makes an earlier commit the head of main again. */
+  reset(commit: string): Promise<void>;
+}
+
+export interface Infra extends LabHost {
+  /** As the lab's hosts see it. */
+  readonly brokerUrl: string;
+  /** `infra:5000`, with `app:1`, `app:2`, `app:3`. */
+  readonly registry: string;
+  createRepo(name: string): Promise<FleetRepo>;
+}
+
+const SERVICES = ['mosquitto', 'nginx', 'docker-registry', 'ssh', 'fcgiwrap.socket'];
+
+export function createInfra(options: HostOptions): Infra {
+  const host = createHost(options);
+  return {
+    ...host,
+    brokerUrl: 'mqtt://infra:1883',
+    registry: 'infra:5000',
+    async booted() {
+      await host.booted();
+      await host.exec(['systemctl', 'start', ...SERVICES]);
+      await until('the registry', 30_000, async () => (await host.exec(['curl', '-fs', 'http://127.0.0.1:5000/v2/'], { check: false })).code === 0);
+      await until('the broker', 30_000, async () => (await host.exec(['mosquitto_pub', '-t', 'lab', '-m', 'up'], { check: false })).code === 0);
+      await host.exec(['mkdir', '-p', '/srv/git', '/srv/work']);
+      await pushImages(host);
+    },
+    createRepo: (name) => createRepo(host, name),
+  };
+}
+
+/** Three small images that differ in /version: a web server that ends at once on SIGTERM. */
+async function pushImages(host: LabHost): Promise<void> {
+  const script = `
+curl -fs http://127.0.0.1:5000/v2/app/tags/list | grep -q 3 && exit 0
+d=$(mktemp -d)
+mkdir -p $d/bin $d/www $d/data $d/tmp $d/etc
+cp /bin/busybox $d/bin/busybox
+for a in sh cat sleep ls echo wget true false id; do ln -s busybox $d/bin/$a; done
+for v in 1 2 3; do
+  echo $v > $d/version; echo version $v > $d/www/index.html
+  tar -C $d -c . | docker import --change 'CMD ["/bin/busybox","httpd","-f","-p","8080","-h","/www"]' --change 'STOPSIGNAL SIGKILL' - 127.0.0.1:5000/app:$v >/dev/null
+  docker push -q 127.0.0.1:5000/app:$v >/dev/null
+done
+rm -rf $d`;
+  await host.sh(script);
+}
+
+async function createRepo(host: LabHost, name: string): Promise<FleetRepo> {
+  const work = `/srv/work/${name}`;
+  await host.sh(`rm -rf /srv/git/${name}.git ${work}; git init -q --bare /srv/git/${name}.git; git init -q ${work}; git -C ${work} remote add origin /srv/git/${name}.git`);
+  return {
+    name,
+    httpUrl: `http://infra/git/${name}.git`,
+    sshUrl: `ssh://root@infra/srv/git/${name}.git`,
+    async commit(files, message, author = 'Lab <lab@example.com>') {
+      for (const [file, content] of Object.entries(files)) {
+        if (content === null) await host.exec(['rm', '-rf', '--', `${work}/${file}`]);
+        else await host.write(`${work}/${file}`, content);
+      }
+      const identity = ['-c', 'user.name=Lab', '-c', 'user.email=lab@example.com'];
+      await host.exec(['git', '-C', work, 'add', '-A']);
+      await host.exec(['git', '-C', work, ...identity, 'commit', '-q', '--allow-empty', '-m', message, '--author', author]);
+      await host.exec(['git', '-C', work, 'push', '-q', 'origin', 'HEAD:main']);
+      return (await host.exec(['git', '-C', work, 'rev-parse', 'HEAD'])).stdout.trim();
+    },
+    async reset(commit) {
+      await host.exec(['git', '-C', work, 'reset', '-q', '--hard', commit]);
+      await host.exec(['git', '-C', work, 'push', '-q', '-f', 'origin', 'HEAD:main']);
+    },
+  };
+}
