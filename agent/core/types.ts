@@ -47,16 +47,7 @@ export interface Reason {
 export type Change = { op: 'none' } | { op: 'create' | 'update' | 'replace'; why: readonly Reason[] };
 export type Operation = 'none' | 'create' | 'update' | 'replace' | 'remove' | 'refresh';
 
-/** Error or warning in a fleet repository's file. Lines and columns count from 1. */
-export interface Issue {
-  file: string;
-  line: number;
-  column: number;
-  /** Dotted path of the offending key, '' for the whole file. */
-  key: string;
-  message: string;
-  severity: 'error' | 'warning';
-}
+export type { Issue } from '../../manifests-schema/issue.ts';
 
 export interface CommitInfo {
   /** The ref that was asked for, as written in agent.yaml. */

@@ -44,6 +44,8 @@ async function writeFiles(root: string): Promise<void> {
   for (const [name, content] of Object.entries(FILES)) {
     const file = path.join(root, name);
     await mkdir(path.dirname(file), { recursive: true });
+    // Debian has absolute links in some of these places: they must not lead out of the tree.
+    await rm(file, { force: true });
     await writeFile(file, content);
     if (content.startsWith('#!')) await chmod(file, 0o755);
   }

@@ -14,7 +14,7 @@ export interface ExecOptions {
   /** Default true: a non-zero exit throws, with what was printed. */
   check?: boolean;
   env?: Record<string, string>;
-  cwd?: string;
+  cwd?: string | undefined;
 }
 
 /** Runs a program (argv, no shell) and collects what it prints. */

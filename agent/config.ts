@@ -1,0 +1,43 @@
+/** Reads agent.yaml. */
+import { type AgentConfigFile, agentConfig } from '../manifests-schema/agent-config.ts';
+import { check } from '../manifests-schema/check.ts';
+import { formatIssue, type Issue } from '../manifests-schema/issue.ts';
+import { parseYaml } from '../manifests-schema/yaml.ts';
+import { AgentError } from './errors.ts';
+
+export interface AgentConfig extends AgentConfigFile {
+  host: string;
+}
+
+/**
+ * The configuration with every default made explicit and `${host}`, `${label.x}` expanded in repo.path and repo.ref.
+ * @param hostname used where the file names no host
+ * @throws AgentError `InvalidConfig`, a line for each error with file, line and column
+ */
+export function parseConfig(file: string, text: string, hostname: string): AgentConfig {
+  const parsed = parseYaml(file, text);
+  const checked = parsed.issues.length > 0 ? { ok: false as const, issues: parsed.issues } : check(agentConfig, parsed, parsed.value ?? {});
+  if (!checked.ok) throw invalid(checked.issues);
+  const config = checked.value;
+  const host = config.host ?? hostname.toLowerCase();
+  const expand = (value: string, key: string): string =>
+    value.replaceAll(/\$\{([^}]*)\}/g, (whole, name: string) => {
+      const found = name === 'host' ? host : name.startsWith('label.') ? config.labels[name.slice('label.'.length)] : undefined;
+      if (found !== undefined) return found;
+      const message = `${key}: \`${whole}\` is not defined; known are \${host}${Object.keys(config.labels).map((l) => `, \${label.${l}}`).join('')}`;
+      throw invalid([{ file, ...parsed.locate(['repo', key]), key: `repo.${key}`, message, severity: 'error' }]);
+    });
+  const repo = { ...config.repo, path: expand(config.repo.path, 'path').replace(/^\/+|\/+$/g, ''), ref: expand(config.repo.ref, 'ref') };
+  return { ...config, host, repo };
+}
+
+const invalid = (issues: readonly Issue[]) =>
+  new AgentError({ code: 'InvalidConfig', phase: 'config', message: issues.map(formatIssue).join('\n') });
+
+/** `90s` → 90000 */
+export function durationMs(text: string): number {
+  const match = /^(\d+)(ms|s|m|h|d)$/.exec(text);
+  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match?.[2] ?? ''];
+  if (!match || unit === undefined) throw new AgentError({ code: 'InvalidConfig', phase: 'config', message: `not a duration: ${text}` });
+  return Number(match[1]) * unit;
+}

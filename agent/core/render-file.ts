@@ -1,0 +1,98 @@
+/** One `files` entry → one resource, or, for a tree, one for each file and directory in it. Pure. */
+import { issueAt } from '../../manifests-schema/check.ts';
+import type { FileEntry } from '../../manifests-schema/manifest.ts';
+import type { Parsed } from '../../manifests-schema/yaml.ts';
+import { canonicalHash, type Sha256 } from './hash.ts';
+import type { FileSpec } from './specs.ts';
+import type { Desired, Issue, ResourceId } from './types.ts';
+
+export interface LayerContext {
+  /** Shown as the origin's layer. */
+  layer: string;
+  /** Directory in the repository that relative paths must not leave. */
+  root: string;
+  /** Path in the repository → bytes. */
+  payload: ReadonlyMap<string, Uint8Array>;
+  sha256: Sha256;
+}
+
+interface RenderedEntry {
+  resources: Desired[];
+  issues: Issue[];
+}
+
+/** fairlead's own config, state, sockets and program. */
+const OWN = ['/etc/fairlead', '/var/lib/fairlead', '/run/fairlead', '/usr/lib/fairlead'];
+
+export function renderFile(context: LayerContext, parsed: Parsed, key: string, entry: FileEntry): RenderedEntry {
+  const fail = (at: readonly string[], message: string): RenderedEntry => ({ resources: [], issues: [issueAt(parsed, ['files', key, ...at], message)] });
+  const isDir = key.endsWith('/');
+  const path = isDir ? key.replace(/\/+$/, '') : key;
+  const wrong = pathProblem(path);
+  if (wrong) return fail([], `\`${key}\` ${wrong}`);
+  const forms = (['content', 'source', 'link', 'state'] as const).filter((form) => entry[form] !== undefined);
+  if (forms.length > 1) return fail([forms[1] ?? ''], `\`${key}\` has both \`${forms[0]}\` and \`${forms[1]}\`; keep one`);
+  if (forms.length === 0 && !isDir) return fail([], `\`${key}\` says nothing of what it is; give \`content\`, \`source\` or \`link\`, or end the key in / for a directory`);
+
+  const base = { owner: entry.owner ?? 'root', group: entry.group ?? 'root', secret: false };
+  const mode = (fallback: number) => (entry.mode === undefined ? fallback : Number.parseInt(entry.mode, 8));
+  const make = (spec: FileSpec, extra: Partial<Desired> = {}): Desired => ({
+    id: `file:${spec.path}`,
+    spec,
+    hash: canonicalHash(spec, context.sha256),
+    after: (entry.after ?? []) as ResourceId[],
+    notify: (entry.notify ?? []) as ResourceId[],
+    origin: { file: parsed.file, line: parsed.locate(['files', key]).line, layer: context.layer },
+    ...extra,
+  });
+  const one = (spec: FileSpec): RenderedEntry => ({ resources: [make(spec)], issues: [] });
+
+  if (entry.state === 'absent') return one({ path, type: 'absent', mode: 0, ...base });
+  if (entry.link !== undefined) return one({ path, type: 'link', target: entry.link, mode: 0o777, ...base });
+  if (entry.content !== undefined) {
+    if (isDir) return fail(['content'], `\`${key}\` ends in /, so it is a directory and can have no \`content\``);
+    return one({ path, type: 'file', content: new TextEncoder().encode(entry.content), mode: mode(0o644), ...base });
+  }
+  if (entry.source === undefined) return one({ path, type: 'directory', mode: mode(0o755), ...base });
+
+  const source = resolveSource(parsed.file, entry.source, context.root);
+  if (source === null) return fail(['source'], `\`source: ${entry.source}\` leaves ${context.root}; put the file below it`);
+  const bytes = context.payload.get(source);
+  if (bytes !== undefined) return one({ path, type: 'file', content: bytes, mode: mode(0o644), ...base });
+  const inside = [...context.payload.keys()].filter((f) => f.startsWith(`${source}/`)).sort();
+  if (inside.length === 0) return fail(['source'], `\`source: ${entry.source}\` is not in the repository; expected it at ${source}`);
+
+  const dirs = new Set<string>([path]);
+  for (const f of inside) {
+    const parts = f.slice(source.length + 1).split('/').slice(0, -1);
+    parts.forEach((_, i) => {
+      dirs.add(`${path}/${parts.slice(0, i + 1).join('/')}`);
+    });
+  }
+  const resources = [...dirs].map((dir) => make({ path: dir, type: 'directory', mode: 0o755, ...base }));
+  for (const f of inside) {
+    resources.push(make({ path: `${path}/${f.slice(source.length + 1)}`, type: 'file', content: context.payload.get(f) ?? new Uint8Array(), mode: mode(0o644), ...base }));
+  }
+  return { resources, issues: [] };
+}
+
+/** Why fairlead will not manage this path, or null. */
+export function pathProblem(path: string): string | null {
+  if (!path.startsWith('/') || path === '/') return 'must be an absolute path';
+  if (path.split('/').slice(1).some((part) => part === '' || part === '.' || part === '..')) return 'must be a plain path without //, . or ..';
+  if (/[\0\n]/.test(path)) return 'has a character that no path of ours may have';
+  if (OWN.some((own) => path === own || path.startsWith(`${own}/`))) return "is fairlead's own and cannot be managed";
+  return null;
+}
+
+/** Path in the repository that a relative path names, or null where it leaves `root`. */
+export function resolveSource(manifest: string, source: string, root: string): string | null {
+  const parts = manifest.split('/').slice(0, -1);
+  for (const part of source.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part === '..') parts.pop();
+    else parts.push(part);
+  }
+  const path = parts.join('/');
+  return !source.startsWith('/') && (path === root || path.startsWith(`${root}/`)) ? path : null;
+}

@@ -1,0 +1,95 @@
+/** Holds parsed YAML against a schema: all complaints together, each with file, line, column, key and, if near, the key that was meant. */
+import { z } from 'zod';
+import type { Issue } from './issue.ts';
+import type { KeyPath, Parsed } from './yaml.ts';
+
+export type Checked<T> = { ok: true; value: T } | { ok: false; issues: Issue[] };
+
+export function check<T>(schema: z.ZodType<T>, parsed: Parsed, value: unknown = parsed.value): Checked<T> {
+  const result = schema.safeParse(value, { reportInput: true });
+  if (result.success) return { ok: true, value: result.data };
+  return { ok: false, issues: result.error.issues.flatMap((issue) => explain(issue as z.core.$ZodIssue, schema, parsed)) };
+}
+
+/** One error at a key's place. */
+export function issueAt(parsed: Parsed, path: KeyPath, message: string, severity: Issue['severity'] = 'error'): Issue {
+  return { file: parsed.file, ...parsed.locate(path), key: path.join('.'), message, severity };
+}
+
+function explain(issue: z.core.$ZodIssue, schema: z.ZodType, parsed: Parsed): Issue[] {
+  const path = issue.path.filter((p): p is string | number => typeof p !== 'symbol');
+  if (issue.code === 'unrecognized_keys') {
+    const valid = keysAt(schema, path);
+    return issue.keys.map((key) => {
+      const near = nearest(key, valid);
+      const hint = near ? `; did you mean \`${near}\`?` : valid.length > 0 ? `; valid here: ${valid.join(', ')}` : '';
+      return issueAt(parsed, [...path, key], `unknown key \`${key}\`${hint}`);
+    });
+  }
+  const key = path.at(-1) ?? 'the file';
+  const got = 'input' in issue ? `, got ${describe(issue.input)}` : '';
+  const message = issue.code === 'invalid_type' || issue.code === 'invalid_value' || issue.code === 'invalid_union' ? `${expected(issue)}${got}` : issue.message;
+  return [issueAt(parsed, path, `\`${key}\` ${message}`)];
+}
+
+function expected(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'invalid_type') return `must be ${article(issue.expected)}`;
+  if (issue.code === 'invalid_value') return `must be ${issue.values.map((v) => String(v)).join(' or ')}`;
+  return 'has none of the forms it may have';
+}
+
+const article = (type: string): string => {
+  const name = { record: 'mapping', object: 'mapping', array: 'list', int: 'whole number' }[type] ?? type;
+  return `a ${name}`;
+};
+
+function describe(input: unknown): string {
+  if (input === undefined) return 'nothing';
+  if (input === null) return 'null';
+  if (Array.isArray(input)) return 'a list';
+  if (typeof input === 'object') return 'a mapping';
+  return `the ${typeof input} ${JSON.stringify(input).slice(0, 60)}`;
+}
+
+/** Keys that a strict object at `path` knows. */
+function keysAt(schema: z.ZodType, path: KeyPath): string[] {
+  let node: z.core.$ZodType | undefined = schema;
+  for (const step of [...path, null]) {
+    node = unwrap(node);
+    if (step === null) break;
+    if (node instanceof z.ZodObject) node = (node.shape as Record<string, z.core.$ZodType>)[String(step)];
+    else if (node instanceof z.ZodRecord) node = node.valueType as z.core.$ZodType;
+    else if (node instanceof z.ZodArray) node = node.element as z.core.$ZodType;
+    else return [];
+  }
+  return node instanceof z.ZodObject ? Object.keys(node.shape) : [];
+}
+
+function unwrap(schema: z.core.$ZodType | undefined): z.core.$ZodType | undefined {
+  let node = schema;
+  while (node instanceof z.ZodOptional || node instanceof z.ZodNullable || node instanceof z.ZodDefault || node instanceof z.ZodPrefault) {
+    node = node.def.innerType as z.core.$ZodType;
+  }
+  return node;
+}
+
+/** The valid key that is at most three edits away, or undefined. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const scored = candidates.map((candidate) => ({ candidate, far: distance(word, candidate) }));
+  const best = scored.sort((a, b) => a.far - b.far)[0];
+  return best && best.far <= Math.min(3, Math.ceil(best.candidate.length / 2)) ? best.candidate : undefined;
+}
+
+/** Edits (Levenshtein) between two short words. */
+function distance(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > 3) return 99;
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 99;
+}

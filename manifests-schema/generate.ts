@@ -1,0 +1,32 @@
+/** Writes json/*.schema.json; with --check it only says whether they are up to date. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { agentConfig } from './agent-config.ts';
+import { hostSettings } from './host.ts';
+import { manifest } from './manifest.ts';
+import { eventDocument, resourcesDocument, statusDocument } from './payloads.ts';
+
+const SCHEMAS: Record<string, z.ZodType> = {
+  manifest,
+  host: hostSettings,
+  agent: agentConfig,
+  status: statusDocument,
+  resources: resourcesDocument,
+  event: eventDocument,
+};
+
+const stale = Object.entries(SCHEMAS).filter(([name, schema]) => {
+  const file = path.join(import.meta.dirname, 'json', `${name}.schema.json`);
+  const json: Record<string, unknown> = z.toJSONSchema(schema, { io: 'input' });
+  // Compose's extension keys are welcome in every manifest.
+  if (name === 'manifest') json.patternProperties = { '^x-': {} };
+  const text = `${JSON.stringify(json, null, 2)}\n`;
+  if (process.argv.includes('--check')) return readFileSync(file, 'utf8') !== text;
+  writeFileSync(file, text);
+  return false;
+});
+if (stale.length > 0) {
+  console.error(`out of date: ${stale.map(([name]) => name).join(', ')}; run \`npm run schemas\``);
+  process.exitCode = 1;
+}

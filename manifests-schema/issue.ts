@@ -1,0 +1,13 @@
+/** Error or warning in a file. Lines and columns count from 1. */
+export interface Issue {
+  file: string;
+  line: number;
+  column: number;
+  /** Dotted path of the offending key, '' for the whole file. */
+  key: string;
+  message: string;
+  severity: 'error' | 'warning';
+}
+
+/** `hosts/a/system.yaml:3:5: unknown key …` */
+export const formatIssue = (issue: Issue): string => `${issue.file}:${issue.line}:${issue.column}: ${issue.message}`;
