@@ -84,7 +84,7 @@ export const networkSchema = z.strictObject({
   driver: z.string().optional(),
   driver_opts: z.record(z.string(), scalar).optional(),
   internal: z.boolean().optional(),
-  external: z.boolean().optional(),
+  external: z.literal(false, 'is not supported by this version yet').optional(),
   labels: mapOrList.optional(),
 });
 
@@ -92,7 +92,7 @@ export const volumeSchema = z.strictObject({
   name: z.string().optional(),
   driver: z.string().optional(),
   driver_opts: z.record(z.string(), scalar).optional(),
-  external: z.boolean().optional(),
+  external: z.literal(false, 'is not supported by this version yet').optional(),
   labels: mapOrList.optional(),
 });
 

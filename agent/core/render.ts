@@ -180,8 +180,8 @@ function ancestors(path: string): string[] {
 }
 
 /** `after` and `notify` that name nothing. To be asked once all resources, stacks included, are known. */
-export function checkReferences(resources: readonly Desired[]): Issue[] {
-  const known = new Set(resources.map((r) => r.id));
+export function checkReferences(resources: readonly Desired[], all: readonly Desired[]): Issue[] {
+  const known = new Set(all.map((r) => r.id));
   return resources.flatMap((resource) =>
     (['after', 'notify'] as const).flatMap((key) =>
       resource[key]

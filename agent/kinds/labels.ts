@@ -1,0 +1,17 @@
+/** The labels by which `docker compose`, and we, know what belongs to whom. */
+export const PROJECT = 'com.docker.compose.project';
+export const SERVICE = 'com.docker.compose.service';
+export const NUMBER = 'com.docker.compose.container-number';
+export const ONEOFF = 'com.docker.compose.oneoff';
+export const NETWORK = 'com.docker.compose.network';
+export const VOLUME = 'com.docker.compose.volume';
+export const HASH = 'dev.fairlead.hash';
+/** The version of Compose whose way of naming and labelling we follow. */
+export const COMPOSE_VERSION = '2.26.1';
+
+/** `service:shop/web` → ['shop', 'web'] */
+export function locate(id: string): [project: string, name: string] {
+  const locator = id.slice(id.indexOf(':') + 1);
+  const at = locator.indexOf('/');
+  return [locator.slice(0, at), locator.slice(at + 1)];
+}

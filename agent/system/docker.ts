@@ -1,0 +1,154 @@
+/** The Docker Engine by its API (docs.docker.com, Engine API): thin, bounded in time, errors in sentences. */
+import type Dockerode from 'dockerode';
+import { AgentError } from '../errors.ts';
+
+export type ContainerInfo = Dockerode.ContainerInspectInfo;
+export type ContainerSummary = Dockerode.ContainerInfo;
+export type NetworkInfo = Dockerode.NetworkInspectInfo;
+export type VolumeInfo = Dockerode.VolumeInspectInfo;
+
+export interface Docker {
+  containers(): Promise<ContainerSummary[]>;
+  /** undefined where there is no such container. */
+  inspect(id: string): Promise<ContainerInfo | undefined>;
+  create(options: Dockerode.ContainerCreateOptions): Promise<string>;
+  connect(network: string, container: string, aliases: readonly string[]): Promise<void>;
+  start(id: string): Promise<void>;
+  /** @param grace seconds before it is killed; null leaves it to the container's own setting */
+  stop(id: string, grace: number | null): Promise<void>;
+  restart(id: string, grace: number | null): Promise<void>;
+  rename(id: string, name: string): Promise<void>;
+  /** @param volumes its anonymous volumes too */
+  remove(id: string, volumes: boolean): Promise<void>;
+  /** The last lines of its output, in one line. */
+  logTail(id: string): Promise<string>;
+  hasImage(image: string): Promise<boolean>;
+  pull(image: string): Promise<void>;
+  networks(): Promise<NetworkInfo[]>;
+  createNetwork(options: Dockerode.NetworkCreateOptions): Promise<void>;
+  removeNetwork(id: string): Promise<void>;
+  volumes(): Promise<VolumeInfo[]>;
+  createVolume(options: Dockerode.VolumeCreateOptions): Promise<void>;
+}
+
+const CALL_TIMEOUT_MS = 60_000;
+const PULL_STALL_MS = 300_000;
+const LOG_LINES = 5;
+
+export function createDocker({ socket }: { socket: string }): Docker {
+  let loaded: Promise<Dockerode> | null = null;
+  const engine = (): Promise<Dockerode> => {
+    loaded ??= import('dockerode').then(({ default: Engine }) => new Engine({ socketPath: socket, timeout: PULL_STALL_MS }));
+    return loaded;
+  };
+  async function call<T>(what: string, act: (docker: Dockerode) => Promise<T>, timeoutMs = CALL_TIMEOUT_MS): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
+    });
+    try {
+      return await Promise.race([act(await engine()), late]);
+    } catch (thrown) {
+      throw explain(what, socket, thrown);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+  const unless = async (codes: readonly number[], act: () => Promise<unknown>): Promise<void> => {
+    try {
+      await act();
+    } catch (thrown) {
+      if (!codes.includes(statusOf(thrown))) throw thrown;
+    }
+  };
+  const graceMs = (grace: number | null) => (grace ?? 10) * 1_000 + CALL_TIMEOUT_MS;
+  const grace = (t: number | null) => (t === null ? {} : { t });
+
+  return {
+    containers: () => call('list containers', (d) => d.listContainers({ all: true })),
+    inspect: (id) =>
+      call('inspect a container', (d) =>
+        d
+          .getContainer(id)
+          .inspect()
+          .catch((thrown) => {
+            if (statusOf(thrown) === 404) return undefined;
+            throw thrown;
+          }),
+      ),
+    create: (options) => call(`create ${options.name}`, async (d) => (await d.createContainer(options)).id),
+    connect: (network, container, aliases) =>
+      call(`connect to ${network}`, (d) => d.getNetwork(network).connect({ Container: container, EndpointConfig: { Aliases: [...aliases] } })),
+    start: (id) => call('start a container', (d) => unless([304], () => d.getContainer(id).start())),
+    stop: (id, t) => call('stop a container', (d) => unless([304, 404], () => d.getContainer(id).stop(grace(t))), graceMs(t)),
+    restart: (id, t) => call('restart a container', (d) => d.getContainer(id).restart(grace(t)), graceMs(t)),
+    rename: (id, name) => call(`rename to ${name}`, (d) => d.getContainer(id).rename({ name })),
+    remove: (id, volumes) => call('remove a container', (d) => unless([404, 409], () => d.getContainer(id).remove({ force: true, v: volumes }))),
+    logTail: (id) =>
+      call('read a container’s log', async (d) => plainLog(await d.getContainer(id).logs({ stdout: true, stderr: true, tail: LOG_LINES, follow: false }))).catch(() => ''),
+    hasImage: (image) =>
+      call(`look for image ${image}`, (d) =>
+        d
+          .getImage(image)
+          .inspect()
+          .then(
+            () => true,
+            (thrown) => {
+              if (statusOf(thrown) === 404) return false;
+              throw thrown;
+            },
+          ),
+      ),
+    pull: (image) => call(`pull ${image}`, (d) => pull(d, image), PULL_STALL_MS * 6),
+    networks: () => call('list networks', async (d) => d.listNetworks()),
+    createNetwork: (options) => call(`create network ${options.Name}`, async (d) => void (await d.createNetwork(options))),
+    removeNetwork: (id) => call('remove a network', (d) => unless([404], () => d.getNetwork(id).remove())),
+    volumes: () => call('list volumes', async (d) => (await d.listVolumes()).Volumes ?? []),
+    createVolume: (options) => call(`create volume ${options.Name}`, async (d) => void (await d.createVolume(options))),
+  };
+}
+
+async function pull(docker: Dockerode, image: string): Promise<void> {
+  const named = /@|:[^/]*$/.test(image) ? image : `${image}:latest`;
+  const stream = await docker.pull(named);
+  await new Promise<void>((resolve, reject) => {
+    docker.modem.followProgress(stream, (error: Error | null, lines?: { error?: string }[]) => {
+      const failed = error ?? lines?.find((line) => line.error)?.error;
+      if (failed) reject(failed instanceof Error ? failed : new Error(failed));
+      else resolve();
+    });
+  });
+}
+
+/** The engine's frames (8-byte header each) as one line of text. */
+function plainLog(frames: Buffer): string {
+  const lines: string[] = [];
+  for (let at = 0; at + 8 <= frames.length; ) {
+    const size = frames.readUInt32BE(at + 4);
+    lines.push(frames.subarray(at + 8, at + 8 + size).toString('utf8').trim());
+    at += 8 + size;
+  }
+  return lines.filter(Boolean).join(' | ').slice(-500);
+}
+
+const statusOf = (thrown: unknown): number => Number((thrown as { statusCode?: unknown }).statusCode ?? 0);
+
+function explain(what: string, socket: string, thrown: unknown): AgentError {
+  if (thrown instanceof AgentError) return thrown;
+  const raw = thrown instanceof Error ? thrown.message : String(thrown);
+  const code = String((thrown as { code?: unknown }).code ?? '');
+  const why = raw.replace(/^\(HTTP code \d+\) [^-]*- /, '').trim();
+  if (['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EACCES'].includes(code) || /socket hang up|no answer within/.test(raw)) {
+    return new AgentError({
+      code: 'EngineUnreachable',
+      phase: 'observe',
+      retry: true,
+      message: `cannot reach the Docker engine at ${socket} (${what}): ${why || code}; is docker.service running?`,
+      cause: thrown,
+    });
+  }
+  if (/port is already allocated|address already in use/.test(raw)) {
+    return new AgentError({ code: 'PortInUse', phase: 'apply', retry: true, message: `cannot ${what}: ${why}; free the port, or publish another`, cause: thrown });
+  }
+  return new AgentError({ code: 'EngineRefused', phase: 'apply', retry: true, message: `cannot ${what}: ${why}`, cause: thrown });
+}
