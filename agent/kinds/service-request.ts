@@ -102,7 +102,7 @@ export function differences(spec: ServiceSpec, info: ContainerInfo): Reason[] {
   compare('restart', `${host.RestartPolicy?.Name || 'no'}:${host.RestartPolicy?.MaximumRetryCount ?? 0}`, `${spec.restart.name}:${spec.restart.maximumRetryCount}`);
   for (const [key, value] of Object.entries(spec.labels)) if (config.Labels?.[key] !== value) compare(`labels.${key}`, config.Labels?.[key] ?? '', value);
   if (spec.healthcheck) {
-    const has = (config as { Healthcheck?: Record<string, unknown> }).Healthcheck ?? {};
+    const has = { ...config.Healthcheck } as Record<string, unknown>;
     for (const [key, value] of Object.entries(healthRequest(spec.healthcheck))) if ((value as number) !== 0) compare(`healthcheck.${key.toLowerCase()}`, has[key], value);
   }
   if (spec.user) compare('user', config.User, spec.user);

@@ -1,0 +1,46 @@
+/** What a command gets: the terminal, the daemon, and what main supplies. */
+import type { ControlClient } from '../control/client.ts';
+import type { HistoryDocument, HistoryQuery, RunDocument } from '../control/protocol.ts';
+import type { FleetRow } from '../fleet/model.ts';
+import type { Style } from './table.ts';
+
+export interface Terminal {
+  stdout(text: string): void;
+  stderr(text: string): void;
+  isTTY: boolean;
+  columns: number;
+  env: Record<string, string | undefined>;
+  now(): Date;
+}
+
+export interface GlobalOptions {
+  config?: string;
+  root?: string;
+  json?: boolean;
+}
+
+/** What the commands need of the rest of the program; main supplies it. */
+export interface CliDeps {
+  version: string;
+  runAgent(options: GlobalOptions & { once: boolean }): Promise<number>;
+  client(options: GlobalOptions): ControlClient;
+  /** From the database, for when the daemon is down. */
+  readHistory(options: GlobalOptions, query: HistoryQuery): HistoryDocument;
+  readRun(options: GlobalOptions, id: number): RunDocument | null;
+  readFleet(options: GlobalOptions): Promise<FleetRow[]>;
+}
+
+export interface Context {
+  deps: CliDeps;
+  options: GlobalOptions;
+  client: ControlClient;
+  columns: number;
+  style: Style;
+  now: Date;
+  /** The one JSON document with --json, else the text. */
+  print(document: unknown, text: () => string): void;
+  say(line: string): void;
+  complain(line: string): void;
+}
+
+export const EXIT = { ok: 0, bad: 1, pending: 2, unreachable: 3, unknown: 4, usage: 64 } as const;

@@ -1,0 +1,110 @@
+/** The command line: words to commands, failures to exit codes. */
+import { Command, CommanderError, Option } from 'commander';
+import { AgentError } from '../errors.ts';
+import * as commands from './commands.ts';
+import { type CliDeps, type Context, EXIT, type GlobalOptions, type Terminal } from './context.ts';
+import { createStyle, plain } from './table.ts';
+
+export type { CliDeps, Terminal } from './context.ts';
+
+/** Runs one command. @returns the exit code */
+export async function runCli(argv: readonly string[], terminal: Terminal, deps: CliDeps): Promise<number> {
+  let code: number = EXIT.ok;
+  const program = build(terminal, deps, (result) => {
+    code = result;
+  });
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return code;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    const error = thrown instanceof AgentError ? thrown : null;
+    terminal.stderr(`fairlead: ${error?.message ?? (thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown))}\n`);
+    return error && ['DaemonUnreachable', 'BrokerUnreachable'].includes(error.code) ? EXIT.unreachable : EXIT.bad;
+  }
+}
+
+function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void): Command {
+  const program = new Command('fairlead');
+  program
+    .description('GitOps for hosts that run no Kubernetes')
+    .exitOverride()
+    .configureOutput({ writeOut: (t) => terminal.stdout(t), writeErr: (t) => terminal.stderr(t), outputError: (text, write) => write(`fairlead: ${text.replace(/^error: /, '').trim()}; see \`fairlead --help\`\n`) })
+    .showSuggestionAfterError(true)
+    .addOption(new Option('--config <file>', 'agent.yaml (default /etc/fairlead/agent.yaml)').env('FAIRLEAD_CONFIG'))
+    .option('--root <dir>', 'keep state, sockets and managed files below this directory; manages files only')
+    .option('--json', 'one JSON document on stdout')
+    .action(() => {
+      program.outputHelp();
+      finish(EXIT.usage);
+    });
+
+  const contextOf = (command: Command): Context => {
+    const options = command.optsWithGlobals<GlobalOptions>();
+    const color = terminal.isTTY && !terminal.env.NO_COLOR && terminal.env.TERM !== 'dumb';
+    return {
+      deps,
+      options,
+      client: deps.client(options),
+      columns: Math.max(80, terminal.columns),
+      style: createStyle(color),
+      now: terminal.now(),
+      print: (document, text) => terminal.stdout(`${options.json ? JSON.stringify(document) : plain(text())}\n`),
+      say: (line) => terminal.stdout(`${plain(line)}\n`),
+      complain: (line) => terminal.stderr(`fairlead: ${plain(line)}\n`),
+    };
+  };
+  const add = (name: string, text: string, example: string, parent: Command = program) =>
+    parent
+      .command(name)
+      .description(text)
+      .option('--json', 'one JSON document on stdout')
+      .addHelpText('after', `\nExample:\n  ${example}`);
+  const act = (run: (c: Context, ...args: never[]) => Promise<number>) =>
+    async function (this: Command, ...args: unknown[]) {
+      finish(await run(contextOf(this), ...(args as never[])));
+    };
+
+  add('agent', 'the daemon', 'fairlead agent --once')
+    .option('--once', 'one reconcile, then exit')
+    .action(async function (this: Command) {
+      const options = this.optsWithGlobals<GlobalOptions & { once?: boolean }>();
+      finish(await deps.runAgent({ ...options, once: options.once ?? false }));
+    });
+  add('status', 'sync, health, commit, what is wrong', 'fairlead status --json').action(act(commands.status));
+  add('plan', 'what a sync would change now, field by field', 'fairlead plan').action(act(commands.plan));
+  add('sync', 'reconcile now, and watch', 'fairlead sync --allow-prune')
+    .option('--allow-prune', 'remove more than prune.max allows')
+    .option('--no-wait', 'return when the run was accepted')
+    .action(
+      act((c: Context, options: { allowPrune?: boolean; wait: boolean }) => commands.sync(c, options.allowPrune ? { allowPrune: true } : {}, options.wait)),
+    );
+  add('resources', 'every resource, its sync and health', 'fairlead resources').action(act(commands.resources));
+  add('show <id>', 'one resource: declared, actual, last actions', 'fairlead show service:shop/web').action(act((c: Context, id: string) => commands.show(c, id)));
+  add('history [run]', 'runs, newest first, or one run with its changes', 'fairlead history --resource file:/etc/motd')
+    .option('--limit <n>', 'at most so many', '20')
+    .option('--since <time>', 'began at or after this ISO time')
+    .option('--resource <id>', 'that acted on this resource')
+    .option('--commit <id>', 'of this commit')
+    .option('--failed', 'that failed')
+    .action(
+      act((c: Context, run: string | undefined, o: { limit: string; since?: string; resource?: string; commit?: string; failed?: boolean }) =>
+        commands.history(c, run, {
+          limit: Number(o.limit) || 20,
+          ...(o.since ? { since: o.since } : {}),
+          ...(o.resource ? { resource: o.resource } : {}),
+          ...(o.commit ? { commit: o.commit } : {}),
+          ...(o.failed ? { failed: true } : {}),
+        }),
+      ),
+    );
+  const fleet = program.command('fleet').description('the whole fleet, from the broker alone').exitOverride();
+  add('status', 'a table of all hosts', 'fairlead fleet status', fleet).action(act(commands.fleetStatus));
+  add('version', 'the version of this program', 'fairlead version').action(
+    act(async (c: Context) => {
+      c.print({ schema: 1, version: deps.version }, () => `fairlead ${deps.version}`);
+      return EXIT.ok;
+    }),
+  );
+  return program;
+}

@@ -1,0 +1,69 @@
+/** The command line's side of the daemon's sockets. */
+import http from 'node:http';
+import path from 'node:path';
+import { AgentError } from '../errors.ts';
+import type { SyncLine, SyncRequest } from './protocol.ts';
+
+export interface ControlClient {
+  /** The document; null for 404. Throws AgentError `DaemonUnreachable`. */
+  get<T>(address: string): Promise<T | null>;
+  /** Resolves when the feed ended, or, with `wait` false, when the run was accepted. */
+  sync(request: SyncRequest, wait: boolean, line: (line: SyncLine) => void): Promise<void>;
+}
+
+/** @param dir directory of the sockets; those who may not use agent.sock are served by status.sock */
+export function createControlClient({ dir }: { dir: string }): ControlClient {
+  const open = (socket: string, method: string, address: string, body?: string) =>
+    new Promise<http.IncomingMessage>((resolve, reject) => {
+      const socketPath = path.join(dir, socket);
+      const request = http.request({ socketPath, method, path: `/v1/${address}`, headers: { 'content-type': 'application/json' } }, resolve);
+      request.on('error', (cause: NodeJS.ErrnoException) => reject(cause.code === 'EACCES' ? cause : unreachable(socketPath, cause)));
+      request.end(body);
+    });
+  const call = async (method: string, address: string, body?: string): Promise<http.IncomingMessage> => {
+    try {
+      return await open('agent.sock', method, address, body);
+    } catch (thrown) {
+      if (thrown instanceof AgentError) throw thrown;
+      return open('status.sock', method, address, body).catch((cause) => {
+        throw cause instanceof AgentError ? cause : unreachable(path.join(dir, 'status.sock'), cause);
+      });
+    }
+  };
+  return {
+    async get<T>(address: string) {
+      const response = await call('GET', address);
+      const text = await read(response);
+      if (response.statusCode === 404) return null;
+      const document = JSON.parse(text) as T & { error?: string };
+      if (response.statusCode !== 200) throw refused(document.error ?? `the daemon answered ${response.statusCode}`);
+      return document;
+    },
+    async sync(request, wait, line) {
+      const response = await call('POST', 'sync', JSON.stringify(request));
+      if (response.statusCode !== 200) throw refused((JSON.parse(await read(response)) as { error: string }).error);
+      if (!wait) return void response.destroy();
+      let rest = '';
+      for await (const chunk of response.setEncoding('utf8')) {
+        const lines = (rest + chunk).split('\n');
+        rest = lines.pop() ?? '';
+        for (const text of lines) line(JSON.parse(text) as SyncLine);
+      }
+    },
+  };
+}
+
+async function read(response: http.IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) text += chunk;
+  return text;
+}
+
+const refused = (why: string) => new AgentError({ code: 'Refused', phase: 'report', message: why });
+const unreachable = (socket: string, cause: NodeJS.ErrnoException) =>
+  new AgentError({
+    code: 'DaemonUnreachable',
+    phase: 'report',
+    message: `cannot reach the daemon at ${socket} (${cause.code ?? cause.message}); is it running? See \`systemctl status fairlead\``,
+    cause,
+  });

@@ -1,0 +1,141 @@
+/** The daemon's two sockets: agent.sock (root, everything), status.sock (group fairlead, read only). */
+import { chownSync, mkdirSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { asAgentError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { ControlApi, ErrorBody, HistoryQuery, SyncRequest } from './protocol.ts';
+
+export interface ControlServerOptions {
+  api: ControlApi;
+  /** Directory of the sockets, e.g. /run/fairlead. */
+  dir: string;
+  /** Group that may read status.sock; null leaves it to root. */
+  statusGid: number | null;
+  log: Log;
+}
+
+export interface ControlServer {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const MAX_BODY = 64 * 1024;
+
+export function createControlServer({ api, dir, statusGid, log }: ControlServerOptions): ControlServer {
+  const serve = (readOnly: boolean) =>
+    http.createServer((request, response) => {
+      handle(api, readOnly, request, response).catch((thrown) => {
+        const error = asAgentError(thrown, { code: 'Internal', phase: 'report' });
+        log.error({ url: request.url ?? '' }, error.message);
+        if (!response.headersSent) send(response, 500, { error: error.message });
+        else response.destroy();
+      });
+    });
+  const servers = [
+    { server: serve(false), file: path.join(dir, 'agent.sock'), mask: 0o177, gid: null },
+    { server: serve(true), file: path.join(dir, 'status.sock'), mask: statusGid === null ? 0o177 : 0o117, gid: statusGid },
+  ];
+  return {
+    async start() {
+      mkdirSync(dir, { recursive: true, mode: 0o755 });
+      for (const { server, file, mask, gid } of servers) {
+        rmSync(file, { force: true });
+        // The mode is there from the first moment: bind(2) applies the umask.
+        const before = process.umask(mask);
+        try {
+          await new Promise<void>((resolve, reject) => {
+            server.once('error', reject);
+            server.listen(file, resolve);
+          });
+        } finally {
+          process.umask(before);
+        }
+        if (gid !== null) chownSync(file, 0, gid);
+      }
+    },
+    async stop() {
+      for (const { server, file } of servers) {
+        server.closeAllConnections();
+        await new Promise((resolve) => server.close(resolve));
+        rmSync(file, { force: true });
+      }
+    },
+  };
+}
+
+async function handle(api: ControlApi, readOnly: boolean, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://fairlead');
+  const [, version, noun = '', argument] = url.pathname.split('/');
+  const route = `${request.method} ${noun}${argument === undefined ? '' : '/…'}`;
+  if (version !== 'v1') return send(response, 404, { error: `no such address: ${url.pathname}` });
+  if (readOnly && !['GET status', 'GET resources', 'GET history', 'GET version'].includes(route)) {
+    return send(response, 403, { error: 'this socket is read only; use agent.sock, as root' });
+  }
+  const gone = new AbortController();
+  response.on('close', () => gone.abort());
+  switch (route) {
+    case 'GET status':
+      return send(response, 200, api.status());
+    case 'GET resources':
+      return send(response, 200, api.resources());
+    case 'GET version':
+      return send(response, 200, api.version());
+    case 'GET plan':
+      return send(response, 200, await api.plan(gone.signal));
+    case 'GET resources/…': {
+      const found = await api.show(decodeURIComponent(argument ?? ''), gone.signal);
+      return found ? send(response, 200, found) : send(response, 404, { error: `no resource ${decodeURIComponent(argument ?? '')}` });
+    }
+    case 'GET history':
+      return send(response, 200, api.history(historyQuery(url.searchParams)));
+    case 'GET history/…': {
+      const found = /^\d+$/.test(argument ?? '') ? api.run(Number(argument)) : null;
+      return found ? send(response, 200, found) : send(response, 404, { error: `no run ${argument}` });
+    }
+    case 'POST sync':
+      return sync(api, request, response);
+    default:
+      return send(response, 404, { error: `no such address: ${request.method} ${url.pathname}` });
+  }
+}
+
+export function historyQuery(params: URLSearchParams): HistoryQuery {
+  const text = (key: string) => (params.get(key) ? { [key]: params.get(key) } : {});
+  const limit = Number(params.get('limit'));
+  return { ...text('since'), ...text('resource'), ...text('commit'), ...(params.get('failed') ? { failed: true } : {}), ...(limit > 0 ? { limit: Math.min(limit, 10_000) } : {}) };
+}
+
+/** The feed of one run. The run goes on when the listener leaves. */
+async function sync(api: ControlApi, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+  const body = await readBody(request);
+  let options: unknown;
+  try {
+    options = JSON.parse(body || '{}');
+  } catch {
+    return send(response, 400, { error: 'the body is not JSON' });
+  }
+  if (typeof options !== 'object' || options === null || Object.values(options).some((v) => typeof v !== 'boolean')) {
+    return send(response, 400, { error: 'the body is a mapping of booleans: force, adopt, allowRewind, allowPrune' });
+  }
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  response.flushHeaders();
+  await api.sync(options as SyncRequest, 'manual', (line) => {
+    if (!response.destroyed) response.write(`${JSON.stringify(line)}\n`);
+  });
+  response.end();
+}
+
+async function readBody(request: http.IncomingMessage): Promise<string> {
+  let body = '';
+  for await (const chunk of request.setEncoding('utf8')) {
+    body += chunk;
+    if (body.length > MAX_BODY) throw new Error('the body is too large');
+  }
+  return body;
+}
+
+function send(response: http.ServerResponse, status: number, body: object | ErrorBody): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(body));
+}
