@@ -16,18 +16,28 @@ export interface AgentConfig extends AgentConfigFile {
  */
 export function parseConfig(file: string, text: string, hostname: string): AgentConfig {
   const parsed = parseYaml(file, text);
-  const checked = parsed.issues.length > 0 ? { ok: false as const, issues: parsed.issues } : check(agentConfig, parsed, parsed.value ?? {});
+  const checked =
+    parsed.issues.length > 0
+      ? { ok: false as const, issues: parsed.issues }
+      : check(agentConfig, parsed, parsed.value ?? {});
   if (!checked.ok) throw invalid(checked.issues);
   const config = checked.value;
   const host = config.host ?? hostname.toLowerCase();
   const expand = (value: string, key: string): string =>
     value.replaceAll(/\$\{([^}]*)\}/g, (whole, name: string) => {
-      const found = name === 'host' ? host : name.startsWith('label.') ? config.labels[name.slice('label.'.length)] : undefined;
+      const found =
+        name === 'host' ? host : name.startsWith('label.') ? config.labels[name.slice('label.'.length)] : undefined;
       if (found !== undefined) return found;
-      const message = `${key}: \`${whole}\` is not defined; known are \${host}${Object.keys(config.labels).map((l) => `, \${label.${l}}`).join('')}`;
+      const message = `${key}: \`${whole}\` is not defined; known are \${host}${Object.keys(config.labels)
+        .map((l) => `, \${label.${l}}`)
+        .join('')}`;
       throw invalid([{ file, ...parsed.locate(['repo', key]), key: `repo.${key}`, message, severity: 'error' }]);
     });
-  const repo = { ...config.repo, path: expand(config.repo.path, 'path').replace(/^\/+|\/+$/g, ''), ref: expand(config.repo.ref, 'ref') };
+  const repo = {
+    ...config.repo,
+    path: expand(config.repo.path, 'path').replace(/^\/+|\/+$/g, ''),
+    ref: expand(config.repo.ref, 'ref'),
+  };
   return { ...config, host, repo };
 }
 
@@ -38,6 +48,7 @@ const invalid = (issues: readonly Issue[]) =>
 export function durationMs(text: string): number {
   const match = /^(\d+)(ms|s|m|h|d)$/.exec(text);
   const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match?.[2] ?? ''];
-  if (!match || unit === undefined) throw new AgentError({ code: 'InvalidConfig', phase: 'config', message: `not a duration: ${text}` });
+  if (!match || unit === undefined)
+    throw new AgentError({ code: 'InvalidConfig', phase: 'config', message: `not a duration: ${text}` });
   return Number(match[1]) * unit;
 }

@@ -3,8 +3,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { runCli } from './cli/index.ts';
 import type { GlobalOptions } from './cli/context.ts';
+import { runCli } from './cli/index.ts';
 import { type AgentConfig, durationMs, parseConfig } from './config.ts';
 import { type AgentApi, createAgentApi } from './control/api.ts';
 import { createControlClient } from './control/client.ts';
@@ -30,6 +30,9 @@ import { createNotifier } from './system/notify.ts';
 declare const FAIRLEAD_VERSION: string | undefined;
 const VERSION = typeof FAIRLEAD_VERSION === 'string' ? FAIRLEAD_VERSION : '0.0.0-source';
 
+// isomorphic-git and mqtt still call url.parse(); that is nothing an operator can mend.
+process.noDeprecation = true;
+
 const rootOf = (options: GlobalOptions) => (options.root ? path.resolve(options.root) : '');
 const configFile = (options: GlobalOptions) => options.config ?? `${rootOf(options)}/etc/fairlead/agent.yaml`;
 const stateDir = (options: GlobalOptions) => `${rootOf(options)}/var/lib/fairlead`;
@@ -41,15 +44,23 @@ function loadConfig(options: GlobalOptions): AgentConfig {
     return parseConfig(file, readFileSync(file, 'utf8'), os.hostname());
   } catch (thrown) {
     if (thrown instanceof AgentError) throw thrown;
-    const why = (thrown as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file; docs/install.md shows one' : String(thrown);
+    const why =
+      (thrown as NodeJS.ErrnoException).code === 'ENOENT'
+        ? 'there is no such file; docs/install.md shows one'
+        : String(thrown);
     throw new AgentError({ code: 'InvalidConfig', phase: 'config', message: `cannot read ${file}: ${why}` });
   }
 }
 
 /** The addon that the build put beside the bundle. */
 function sqliteAddon(): string | undefined {
-  const libc = (process.report.getReport() as { header: { glibcVersionRuntime?: string } }).header.glibcVersionRuntime ? 'linux' : 'linuxmusl';
-  const file = path.join(path.dirname(realpathSync(process.argv[1] ?? '.')), `better_sqlite3-${libc}-${process.arch}.node`);
+  const libc = (process.report.getReport() as { header: { glibcVersionRuntime?: string } }).header.glibcVersionRuntime
+    ? 'linux'
+    : 'linuxmusl';
+  const file = path.join(
+    path.dirname(realpathSync(process.argv[1] ?? '.')),
+    `better_sqlite3-${libc}-${process.arch}.node`,
+  );
   return existsSync(file) ? file : undefined;
 }
 
@@ -60,7 +71,12 @@ function open(options: GlobalOptions, log = silentLog): Store {
 /** For the commands that read the database of an agent that is down: never makes one. */
 function reading<T>(options: GlobalOptions, read: (store: Store) => T): T {
   const file = path.join(stateDir(options), 'history.db');
-  if (!existsSync(file)) throw new AgentError({ code: 'DaemonUnreachable', phase: 'report', message: `the daemon is not running, and there is no history at ${file}` });
+  if (!existsSync(file))
+    throw new AgentError({
+      code: 'DaemonUnreachable',
+      phase: 'report',
+      message: `the daemon is not running, and there is no history at ${file}`,
+    });
   const store = open(options);
   try {
     return read(store);
@@ -72,7 +88,11 @@ function reading<T>(options: GlobalOptions, read: (store: Store) => T): T {
 async function runAgent(options: GlobalOptions & { once: boolean }): Promise<number> {
   const startedAt = new Date();
   const config = loadConfig(options);
-  const log = createLogger({ level: 'info', journal: process.env.JOURNAL_STREAM !== undefined, write: (line) => process.stdout.write(line) });
+  const log = createLogger({
+    level: 'info',
+    journal: process.env.JOURNAL_STREAM !== undefined,
+    write: (line) => process.stdout.write(line),
+  });
   const store = open(options, log);
   const root = rootOf(options);
   const state = stateDir(options);
@@ -82,6 +102,7 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
   const { fleet, labels } = config;
 
   const providers = createProviders({
+    isRoot: process.getuid?.() === 0,
     root,
     dockerSocket: config.docker.socket,
     busSocket: '/run/dbus/system_bus_socket',
@@ -102,13 +123,23 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
   };
 
   const notifier = createNotifier(process.env, () => Date.now());
-  const identity = { host, fleet, labels, version: VERSION, startedAt: startedAt.toISOString(), instance: randomBytes(6).toString('hex') };
+  const identity = {
+    host,
+    fleet,
+    labels,
+    version: VERSION,
+    startedAt: startedAt.toISOString(),
+    instance: randomBytes(6).toString('hex'),
+  };
   let reporter: Reporter | null = null;
   const api: AgentApi = createAgentApi({
     deps,
     identity,
     facts: await readFacts(),
-    problems: () => (reporter?.problem() ? [{ id: 'broker', reason: 'BrokerUnreachable', message: reporter.problem() ?? '', file: null, line: null }] : []),
+    problems: () =>
+      reporter?.problem()
+        ? [{ id: 'broker', reason: 'BrokerUnreachable', message: reporter.problem() ?? '', file: null, line: null }]
+        : [],
     loop: () => loop,
   });
   const loop: Loop = createLoop({
@@ -117,8 +148,22 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
       store.runs.trim(new Date(Date.now() - durationMs(config.history.keep)).toISOString());
       const line = api.finished(result);
       const { run, outcome } = result;
-      log.info({ run: run.id, trigger: run.trigger, sync: run.sync, changed: run.changed, failed: run.failed, ms: run.durationMs }, run.message || 'run finished');
-      for (const p of outcome.problems) log.warn({ run: run.id, resource: p.id, reason: p.reason }, `${p.file ? `${p.file}:${p.line}: ` : ''}${p.message}`);
+      log.info(
+        {
+          run: run.id,
+          trigger: run.trigger,
+          sync: run.sync,
+          changed: run.changed,
+          failed: run.failed,
+          ms: run.durationMs,
+        },
+        run.message || 'run finished',
+      );
+      for (const p of outcome.problems)
+        log.warn(
+          { run: run.id, resource: p.id, reason: p.reason },
+          `${p.file ? `${p.file}:${p.line}: ` : ''}${p.message}`,
+        );
       reporter?.status(api.status());
       reporter?.resources(api.resources().resources);
       reporter?.wake();
@@ -204,7 +249,12 @@ finish(
         }),
       readFleet(options) {
         const config = loadConfig(options);
-        if (!config.mqtt) throw new AgentError({ code: 'BrokerUnreachable', phase: 'report', message: `${configFile(options)} names no broker; add \`mqtt: {url: …}\`` });
+        if (!config.mqtt)
+          throw new AgentError({
+            code: 'BrokerUnreachable',
+            phase: 'report',
+            message: `${configFile(options)} names no broker; add \`mqtt: {url: …}\``,
+          });
         return readFleet({ broker: config.mqtt, prefix: config.mqtt.prefix, fleet: config.fleet });
       },
     },

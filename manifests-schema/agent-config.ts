@@ -3,7 +3,10 @@ import { z } from 'zod';
 
 const hostName = z
   .string()
-  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/, 'must be a lower-case host name (RFC 1123)');
+  .regex(
+    /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/,
+    'must be a lower-case host name (RFC 1123)',
+  );
 const file = z.string().startsWith('/', 'must be an absolute path');
 const duration = z.string().regex(/^\d+(ms|s|m|h|d)$/, 'must be a duration such as 90s, 5m or 2h');
 
@@ -44,7 +47,14 @@ export const agentConfig = z
       .optional()
       .describe('the broker; may be left out'),
     docker: z.strictObject({ socket: file.default('/var/run/docker.sock') }).prefault({}),
-    history: z.strictObject({ keep: z.string().regex(/^\d+d$/, 'must be days such as 90d').default('90d') }).prefault({}),
+    history: z
+      .strictObject({
+        keep: z
+          .string()
+          .regex(/^\d+d$/, 'must be days such as 90d')
+          .default('90d'),
+      })
+      .prefault({}),
   })
   .describe('The configuration of the agent on one host: /etc/fairlead/agent.yaml');
 export type AgentConfigFile = z.infer<typeof agentConfig>;

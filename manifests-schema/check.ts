@@ -8,7 +8,10 @@ export type Checked<T> = { ok: true; value: T } | { ok: false; issues: Issue[] }
 export function check<T>(schema: z.ZodType<T>, parsed: Parsed, value: unknown = parsed.value): Checked<T> {
   const result = schema.safeParse(value, { reportInput: true });
   if (result.success) return { ok: true, value: result.data };
-  return { ok: false, issues: result.error.issues.flatMap((issue) => explain(issue as z.core.$ZodIssue, schema, parsed)) };
+  return {
+    ok: false,
+    issues: result.error.issues.flatMap((issue) => explain(issue as z.core.$ZodIssue, schema, parsed)),
+  };
 }
 
 /** One error at a key's place. */
@@ -28,7 +31,10 @@ function explain(issue: z.core.$ZodIssue, schema: z.ZodType, parsed: Parsed): Is
   }
   const key = path.at(-1) ?? 'the file';
   const got = 'input' in issue ? `, got ${describe(issue.input)}` : '';
-  const message = issue.code === 'invalid_type' || issue.code === 'invalid_value' || issue.code === 'invalid_union' ? `${expected(issue)}${got}` : issue.message;
+  const message =
+    issue.code === 'invalid_type' || issue.code === 'invalid_value' || issue.code === 'invalid_union'
+      ? `${expected(issue)}${got}`
+      : issue.message;
   return [issueAt(parsed, path, `\`${key}\` ${message}`)];
 }
 
@@ -67,7 +73,12 @@ function keysAt(schema: z.ZodType, path: KeyPath): string[] {
 
 function unwrap(schema: z.core.$ZodType | undefined): z.core.$ZodType | undefined {
   let node = schema;
-  while (node instanceof z.ZodOptional || node instanceof z.ZodNullable || node instanceof z.ZodDefault || node instanceof z.ZodPrefault) {
+  while (
+    node instanceof z.ZodOptional ||
+    node instanceof z.ZodNullable ||
+    node instanceof z.ZodDefault ||
+    node instanceof z.ZodPrefault
+  ) {
     node = node.def.innerType as z.core.$ZodType;
   }
   return node;
@@ -87,7 +98,11 @@ function distance(a: string, b: string): number {
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1));
+      next[j] = Math.min(
+        (row[j] ?? 0) + 1,
+        (next[j - 1] ?? 0) + 1,
+        (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1),
+      );
     }
     row = next;
   }

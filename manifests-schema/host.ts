@@ -8,9 +8,16 @@ export const hostSettings = z
     labels: z.record(z.string(), z.string()).optional().describe('shown in status'),
     vars: z.record(z.string(), z.unknown()).optional().describe('variables for Compose sections'),
     mode: z.enum(['enforce', 'observe']).default('enforce').describe('observe: look and report, touch nothing'),
-    settle: z.strictObject({ timeout: duration.default('5m').describe('how long an apply may take to become well') }).optional(),
+    settle: z
+      .strictObject({ timeout: duration.default('5m').describe('how long an apply may take to become well') })
+      .optional(),
     prune: z
-      .strictObject({ max: z.string().regex(/^\d{1,3}%$/, 'must be a share such as 50%').default('50%') })
+      .strictObject({
+        max: z
+          .string()
+          .regex(/^\d{1,3}%$/, 'must be a share such as 50%')
+          .default('50%'),
+      })
       .optional()
       .describe('a commit that would remove more of four or more resources is held'),
   })

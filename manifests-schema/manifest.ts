@@ -5,7 +5,11 @@ const mode = z
   .string('must be a quoted octal string such as "0644"')
   .regex(/^[0-7]{3,4}$/, 'must be an octal string such as "0644"')
   .describe('permission bits, quoted octal; default "0644", directories "0755"');
-const ids = z.array(z.string().regex(/^(network|volume|file|unit|service|job|check):./, 'must be a resource id such as unit:nginx.service'));
+const ids = z.array(
+  z
+    .string()
+    .regex(/^(network|volume|file|unit|service|job|check):./, 'must be a resource id such as unit:nginx.service'),
+);
 
 export const fileEntry = z
   .strictObject({
@@ -28,7 +32,10 @@ export const unitEntry = z
     source: z.string().optional().describe('payload file with the unit, relative to this manifest'),
     enabled: z.boolean().optional().describe('enabled at boot'),
     state: z.enum(['started', 'stopped']).optional().describe('what it should be now'),
-    on_change: z.enum(['restart', 'reload', 'none']).optional().describe('what to do to a running unit when its file changed; default restart'),
+    on_change: z
+      .enum(['restart', 'reload', 'none'])
+      .optional()
+      .describe('what to do to a running unit when its file changed; default restart'),
     after: ids.optional().describe('resources to be applied before this one'),
     notify: ids.optional().describe('units or services to restart after this changed'),
   })
@@ -36,9 +43,20 @@ export const unitEntry = z
 export type UnitEntry = z.infer<typeof unitEntry>;
 
 /** Compose's own top-level keys; compose/ checks what is in them. */
-export const COMPOSE_KEYS = ['services', 'networks', 'volumes', 'configs', 'secrets', 'name', 'include', 'version'] as const;
+export const COMPOSE_KEYS = [
+  'services',
+  'networks',
+  'volumes',
+  'configs',
+  'secrets',
+  'name',
+  'include',
+  'version',
+] as const;
 
-const composeSections = Object.fromEntries(COMPOSE_KEYS.map((key) => [key, z.unknown().optional().describe('as in a compose file')]));
+const composeSections = Object.fromEntries(
+  COMPOSE_KEYS.map((key) => [key, z.unknown().optional().describe('as in a compose file')]),
+);
 
 export const manifest = z
   .strictObject({

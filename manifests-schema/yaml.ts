@@ -19,9 +19,22 @@ const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_NESTING = 100;
 
 export function parseYaml(file: string, text: string): Parsed {
-  const at = (line: number, column: number, message: string): Issue => ({ file, line, column, key: '', message, severity: 'error' });
-  const unreadable = (issue: Issue): Parsed => ({ file, value: undefined, issues: [issue], locate: () => ({ line: 1, column: 1 }) });
-  if (text.length > MAX_BYTES) return unreadable(at(1, 1, `has ${text.length} characters; a manifest may have ${MAX_BYTES} at most`));
+  const at = (line: number, column: number, message: string): Issue => ({
+    file,
+    line,
+    column,
+    key: '',
+    message,
+    severity: 'error',
+  });
+  const unreadable = (issue: Issue): Parsed => ({
+    file,
+    value: undefined,
+    issues: [issue],
+    locate: () => ({ line: 1, column: 1 }),
+  });
+  if (text.length > MAX_BYTES)
+    return unreadable(at(1, 1, `has ${text.length} characters; a manifest may have ${MAX_BYTES} at most`));
   const deep = tooDeep(text);
   if (deep !== null) return unreadable(at(deep, 1, `is nested more than ${MAX_NESTING} deep`));
   const lines = new LineCounter();

@@ -1,7 +1,18 @@
 /** The commands that ask the daemon; each returns its exit code (product contract, section 5). */
-import type { HistoryDocument, HistoryQuery, PlanDocument, ResourcesDocument, RunDocument, ShowDocument, SyncLine, SyncRequest } from '../control/protocol.ts';
-import { AgentError } from '../errors.ts';
+
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import type {
+  HistoryDocument,
+  HistoryQuery,
+  PlanDocument,
+  ResourcesDocument,
+  RunDocument,
+  ShowDocument,
+  SyncLine,
+  SyncRequest,
+} from '../control/protocol.ts';
+import { AgentError } from '../errors.ts';
+import { isWell } from '../fleet/model.ts';
 import { type Context, EXIT } from './context.ts';
 import { actionText, fleetText, historyText, planText, resourcesText, runText, showText, statusText } from './print.ts';
 
@@ -34,7 +45,12 @@ export async function sync(c: Context, request: SyncRequest, wait: boolean): Pro
     c.print({ schema: 1, accepted: true }, () => 'The run was accepted; see `fairlead status`.');
     return EXIT.ok;
   }
-  if (done === null) throw new AgentError({ code: 'DaemonUnreachable', phase: 'report', message: 'the daemon ended before the run did; see `journalctl -u fairlead`' });
+  if (done === null)
+    throw new AgentError({
+      code: 'DaemonUnreachable',
+      phase: 'report',
+      message: 'the daemon ended before the run did; see `journalctl -u fairlead`',
+    });
   const result: Extract<SyncLine, { type: 'done' }> = done;
   c.print(result, () => syncText(result, c));
   if (result.run.sync === 'held') return EXIT.pending;
@@ -42,7 +58,8 @@ export async function sync(c: Context, request: SyncRequest, wait: boolean): Pro
 }
 
 function syncText({ run, status: after }: Extract<SyncLine, { type: 'done' }>, c: Context): string {
-  const nothing = run.changed + run.failed === 0 && run.sync === 'synced' ? 'Nothing to do: the host matches its commit.\n' : '';
+  const nothing =
+    run.changed + run.failed === 0 && run.sync === 'synced' ? 'Nothing to do: the host matches its commit.\n' : '';
   return nothing + statusText(after, c.now, c.style);
 }
 
@@ -76,7 +93,9 @@ export async function history(c: Context, run: string | undefined, query: Histor
     c.print(found, () => runText(found, c.style));
     return EXIT.ok;
   }
-  const params = new URLSearchParams(Object.entries(query).map(([k, v]) => [k, v === true ? '1' : String(v)]));
+  const params = new URLSearchParams(
+    Object.entries(query).map(([k, v]): [string, string] => [k, v === true ? '1' : String(v)]),
+  );
   const document = await orDatabase(
     () => need<HistoryDocument>(c, `history?${params}`),
     () => c.deps.readHistory(c.options, query),
@@ -88,13 +107,17 @@ export async function history(c: Context, run: string | undefined, query: Histor
 export async function fleetStatus(c: Context): Promise<number> {
   const hosts = await c.deps.readFleet(c.options);
   c.print({ schema: 1, hosts }, () => fleetText(hosts, c.columns, c.now, c.style));
-  const well = hosts.every((h) => h.presence === 'online' && h.sync === 'synced' && h.health === 'healthy');
-  return well ? EXIT.ok : EXIT.bad;
+  return hosts.every(isWell) ? EXIT.ok : EXIT.bad;
 }
 
 async function need<T>(c: Context, address: string): Promise<T> {
   const document = await c.client.get<T>(address);
-  if (document === null) throw new AgentError({ code: 'Refused', phase: 'report', message: `this daemon does not know ${address}; is it of another version?` });
+  if (document === null)
+    throw new AgentError({
+      code: 'Refused',
+      phase: 'report',
+      message: `this daemon does not know ${address}; is it of another version?`,
+    });
   return document;
 }
 

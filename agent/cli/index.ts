@@ -19,7 +19,9 @@ export async function runCli(argv: readonly string[], terminal: Terminal, deps: 
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
     const error = thrown instanceof AgentError ? thrown : null;
-    terminal.stderr(`fairlead: ${error?.message ?? (thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown))}\n`);
+    terminal.stderr(
+      `fairlead: ${error?.message ?? (thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown))}\n`,
+    );
     return error && ['DaemonUnreachable', 'BrokerUnreachable'].includes(error.code) ? EXIT.unreachable : EXIT.bad;
   }
 }
@@ -29,7 +31,12 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
   program
     .description('GitOps for hosts that run no Kubernetes')
     .exitOverride()
-    .configureOutput({ writeOut: (t) => terminal.stdout(t), writeErr: (t) => terminal.stderr(t), outputError: (text, write) => write(`fairlead: ${text.replace(/^error: /, '').trim()}; see \`fairlead --help\`\n`) })
+    .configureOutput({
+      writeOut: (t) => terminal.stdout(t),
+      writeErr: (t) => terminal.stderr(t),
+      outputError: (text, write) =>
+        write(`fairlead: ${text.replace(/^error: /, '').trim()}; see \`fairlead --help\`\n`),
+    })
     .showSuggestionAfterError(true)
     .addOption(new Option('--config <file>', 'agent.yaml (default /etc/fairlead/agent.yaml)').env('FAIRLEAD_CONFIG'))
     .option('--root <dir>', 'keep state, sockets and managed files below this directory; manages files only')
@@ -77,10 +84,14 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
     .option('--allow-prune', 'remove more than prune.max allows')
     .option('--no-wait', 'return when the run was accepted')
     .action(
-      act((c: Context, options: { allowPrune?: boolean; wait: boolean }) => commands.sync(c, options.allowPrune ? { allowPrune: true } : {}, options.wait)),
+      act((c: Context, options: { allowPrune?: boolean; wait: boolean }) =>
+        commands.sync(c, options.allowPrune ? { allowPrune: true } : {}, options.wait),
+      ),
     );
   add('resources', 'every resource, its sync and health', 'fairlead resources').action(act(commands.resources));
-  add('show <id>', 'one resource: declared, actual, last actions', 'fairlead show service:shop/web').action(act((c: Context, id: string) => commands.show(c, id)));
+  add('show <id>', 'one resource: declared, actual, last actions', 'fairlead show service:shop/web').action(
+    act((c: Context, id: string) => commands.show(c, id)),
+  );
   add('history [run]', 'runs, newest first, or one run with its changes', 'fairlead history --resource file:/etc/motd')
     .option('--limit <n>', 'at most so many', '20')
     .option('--since <time>', 'began at or after this ISO time')
@@ -88,14 +99,19 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
     .option('--commit <id>', 'of this commit')
     .option('--failed', 'that failed')
     .action(
-      act((c: Context, run: string | undefined, o: { limit: string; since?: string; resource?: string; commit?: string; failed?: boolean }) =>
-        commands.history(c, run, {
-          limit: Number(o.limit) || 20,
-          ...(o.since ? { since: o.since } : {}),
-          ...(o.resource ? { resource: o.resource } : {}),
-          ...(o.commit ? { commit: o.commit } : {}),
-          ...(o.failed ? { failed: true } : {}),
-        }),
+      act(
+        (
+          c: Context,
+          run: string | undefined,
+          o: { limit: string; since?: string; resource?: string; commit?: string; failed?: boolean },
+        ) =>
+          commands.history(c, run, {
+            limit: Number(o.limit) || 20,
+            ...(o.since ? { since: o.since } : {}),
+            ...(o.resource ? { resource: o.resource } : {}),
+            ...(o.commit ? { commit: o.commit } : {}),
+            ...(o.failed ? { failed: true } : {}),
+          }),
       ),
     );
   const fleet = program.command('fleet').description('the whole fleet, from the broker alone').exitOverride();

@@ -1,8 +1,9 @@
 /** Text for people. Pure: what it prints depends on its arguments alone. */
-import type { HistoryDocument, PlanDocument, RunDocument, ShowDocument } from '../control/protocol.ts';
-import type { FleetRow } from '../fleet/model.ts';
-import type { ActionRecord, PlannedAction, Reason, ResourceStatus } from '../core/types.ts';
+
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import type { HistoryDocument, PlanDocument, RunDocument, ShowDocument } from '../control/protocol.ts';
+import type { ActionRecord, PlannedAction, Reason, ResourceStatus } from '../core/types.ts';
+import type { FleetRow } from '../fleet/model.ts';
 import { type Style, table } from './table.ts';
 
 export const shortId = (commit: string | null | undefined): string => commit?.slice(0, 7) ?? '-';
@@ -16,7 +17,9 @@ export function ago(at: string | null, now: Date): string {
 }
 
 export const reasons = (why: readonly Reason[]): string =>
-  why.map(({ field, from, to }) => (from === undefined ? `${field}: ${to ?? ''}` : `${field}: ${from} → ${to ?? ''}`)).join('; ');
+  why
+    .map(({ field, from, to }) => (from === undefined ? `${field}: ${to ?? ''}` : `${field}: ${from} → ${to ?? ''}`))
+    .join('; ');
 
 const tone = (word: string, style: Style): string => {
   if (['synced', 'healthy', 'online', 'done'].includes(word)) return style.green(word);
@@ -26,15 +29,25 @@ const tone = (word: string, style: Style): string => {
 export function statusText(s: StatusDocument, now: Date, style: Style): string {
   const lines = [`${style.bold(s.host)}  ${tone(s.sync, style)}, ${tone(s.health, style)}  (fleet ${s.fleet})`];
   if (s.message) lines.push(`         ${s.message}`);
-  if (s.desired) lines.push(`commit   ${shortId(s.desired.commit)} ${s.desired.ref}  "${s.desired.subject}" by ${s.desired.author}, ${ago(s.desired.committedAt, now)}`);
-  if (s.applied && s.applied.commit !== s.desired?.commit) lines.push(`applied  ${shortId(s.applied.commit)}, ${ago(s.applied.at, now)}`);
-  if (s.run) lines.push(`run      #${s.run.id} ${s.run.trigger}, ${ago(s.run.startedAt, now)}, ${s.run.durationMs} ms: ${s.run.changed} changed, ${s.run.failed} failed, ${s.run.repaired} repaired`);
+  if (s.desired)
+    lines.push(
+      `commit   ${shortId(s.desired.commit)} ${s.desired.ref}  "${s.desired.subject}" by ${s.desired.author}, ${ago(s.desired.committedAt, now)}`,
+    );
+  if (s.applied && s.applied.commit !== s.desired?.commit)
+    lines.push(`applied  ${shortId(s.applied.commit)}, ${ago(s.applied.at, now)}`);
+  if (s.run)
+    lines.push(
+      `run      #${s.run.id} ${s.run.trigger}, ${ago(s.run.startedAt, now)}, ${s.run.durationMs} ms: ${s.run.changed} changed, ${s.run.failed} failed, ${s.run.repaired} repaired`,
+    );
   if (s.next) lines.push(`next     ${new Date(s.next).toISOString()}`);
   const r = s.resources;
-  lines.push(`resources ${r.total}: ${r.synced} synced, ${r.outOfSync} out of sync, ${r.failed} failed, ${r.held} held`);
+  lines.push(
+    `resources ${r.total}: ${r.synced} synced, ${r.outOfSync} out of sync, ${r.failed} failed, ${r.held} held`,
+  );
   if (s.problemsTotal > 0) {
     lines.push(`problems (${s.problemsTotal})`);
-    for (const p of s.problems) lines.push(`  ${p.file ? `${p.file}:${p.line}: ` : ''}${p.id ? `${p.id}: ` : ''}${p.message} [${p.reason}]`);
+    for (const p of s.problems)
+      lines.push(`  ${p.file ? `${p.file}:${p.line}: ` : ''}${p.id ? `${p.id}: ` : ''}${p.message} [${p.reason}]`);
   }
   return lines.join('\n');
 }
@@ -42,7 +55,9 @@ export function statusText(s: StatusDocument, now: Date, style: Style): string {
 const SIGN: Record<string, string> = { create: '+', update: '~', replace: '±', remove: '-', refresh: '↻', none: ' ' };
 
 export function planText(plan: PlanDocument): string {
-  const lines = plan.issues.map((i) => `${i.file}:${i.line}:${i.column}: ${i.severity === 'warning' ? 'warning: ' : ''}${i.message}`);
+  const lines = plan.issues.map(
+    (i) => `${i.file}:${i.line}:${i.column}: ${i.severity === 'warning' ? 'warning: ' : ''}${i.message}`,
+  );
   if (plan.error) lines.push(plan.error);
   if (plan.held) lines.push(`held: ${plan.held}`);
   lines.push(...plan.actions.map(plannedLine));
@@ -60,7 +75,14 @@ export function actionText(action: ActionRecord, style: Style): string {
 }
 
 export const resourcesText = (rows: readonly ResourceStatus[], columns: number, style: Style): string =>
-  rows.length === 0 ? 'No resources.' : table(['RESOURCE', 'SYNC', 'HEALTH', 'REASON'], rows.map((r) => [r.id, r.sync, r.health, r.reason]), columns, style);
+  rows.length === 0
+    ? 'No resources.'
+    : table(
+        ['RESOURCE', 'SYNC', 'HEALTH', 'REASON'],
+        rows.map((r) => [r.id, r.sync, r.health, r.reason]),
+        columns,
+        style,
+      );
 
 export function historyText({ runs }: HistoryDocument, columns: number, style: Style): string {
   if (runs.length === 0) return 'No runs.';
@@ -78,17 +100,22 @@ export function historyText({ runs }: HistoryDocument, columns: number, style: S
 
 export function runText({ run, actions }: RunDocument, style: Style): string {
   const head = `run #${run.id}  ${run.trigger}, ${run.startedAt}, ${run.durationMs} ms: ${tone(run.sync, style)}`;
-  const commit = run.commit ? `commit ${run.commit.commit} "${run.commit.subject}" by ${run.commit.author}` : 'no commit';
+  const commit = run.commit
+    ? `commit ${run.commit.commit} "${run.commit.subject}" by ${run.commit.author}`
+    : 'no commit';
   const body = actions.length > 0 ? actions.map((a) => actionText(a, style)) : ['Nothing was changed.'];
   return [head, commit, ...(run.message ? [run.message] : []), ...body].join('\n');
 }
 
 export function showText(s: ShowDocument, style: Style): string {
-  const lines = [`${style.bold(s.id)}  ${s.status ? `${tone(s.status.sync, style)}, ${tone(s.status.health, style)}` : 'not declared any more'}`];
+  const lines = [
+    `${style.bold(s.id)}  ${s.status ? `${tone(s.status.sync, style)}, ${tone(s.status.health, style)}` : 'not declared any more'}`,
+  ];
   if (s.origin) lines.push(`declared ${s.origin.file}:${s.origin.line} (layer ${s.origin.layer})`);
   if (s.commit) lines.push(`commit   ${shortId(s.commit.commit)} "${s.commit.subject}" by ${s.commit.author}`);
   lines.push('desired', indent(s.desired), 'actual', indent(s.actual));
-  if (s.history.length > 0) lines.push('history', ...s.history.map((h) => `  run #${h.run} ${h.at}  ${actionText(h.action, style)}`));
+  if (s.history.length > 0)
+    lines.push('history', ...s.history.map((h) => `  run #${h.run} ${h.at}  ${actionText(h.action, style)}`));
   return lines.join('\n');
 }
 
@@ -96,6 +123,14 @@ const indent = (value: unknown): string => JSON.stringify(value, null, 2).replac
 
 export function fleetText(rows: readonly FleetRow[], columns: number, now: Date, style: Style): string {
   if (rows.length === 0) return 'No host has reported to this broker.';
-  const cells = rows.map((r) => [r.host, r.presence, r.sync, r.health, shortId(r.commit), ago(r.at, now), r.message || r.subject]);
+  const cells = rows.map((r) => [
+    r.host,
+    r.presence,
+    r.sync,
+    r.health,
+    shortId(r.commit),
+    ago(r.at, now),
+    r.message || r.subject,
+  ]);
   return table(['HOST', 'PRESENCE', 'SYNC', 'HEALTH', 'COMMIT', 'REPORTED', 'WHAT'], cells, columns, style);
 }

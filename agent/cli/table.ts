@@ -23,7 +23,12 @@ export const tame = (text: string): string => text.replace(/[\u0000-\u001f\u007f
 const GAP = 2;
 
 /** Columns as wide as they need; the last one gives way, then the widest. No line is longer than `columns`. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[], columns: number, style: Style): string {
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  columns: number,
+  style: Style,
+): string {
   const cells = rows.map((row) => row.map(tame));
   const widths = head.map((h, i) => Math.max(h.length, ...cells.map((row) => (row[i] ?? '').length)));
   const total = () => widths.reduce((a, b) => a + b, 0) + GAP * (widths.length - 1);
@@ -36,10 +41,11 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   }
   const line = (row: readonly string[]) =>
     row
-      .map((cell, i) => fit(cell, widths[i] ?? 0))
+      .map((cell, i) => clip(cell, widths[i] ?? 0))
       .join(' '.repeat(GAP))
       .trimEnd();
   return [style.bold(line(head)), ...cells.map(line)].join('\n');
 }
 
-const fit = (text: string, width: number): string => (text.length <= width ? text.padEnd(width) : `${text.slice(0, Math.max(0, width - 1))}…`);
+const clip = (text: string, width: number): string =>
+  text.length <= width ? text.padEnd(width) : `${text.slice(0, Math.max(0, width - 1))}…`;

@@ -52,9 +52,17 @@ export function loadStack(input: StackInput): Stack {
 }
 
 /** One file: without other kinds' sections, interpolated, its impossible keys reported. */
-function readFile(parsed: Parsed, value: Record<string, unknown>, vars: ReadonlyMap<string, string>, issues: Issue[]): Record<string, unknown> {
-  if (Object.hasOwn(value, 'version')) issues.push(issueAt(parsed, ['version'], '`version` is obsolete and has no effect', 'warning'));
-  const own = Object.entries(value).filter(([key]) => !['version', 'files', 'units'].includes(key) && !key.startsWith('x-'));
+function readFile(
+  parsed: Parsed,
+  value: Record<string, unknown>,
+  vars: ReadonlyMap<string, string>,
+  issues: Issue[],
+): Record<string, unknown> {
+  if (Object.hasOwn(value, 'version'))
+    issues.push(issueAt(parsed, ['version'], '`version` is obsolete and has no effect', 'warning'));
+  const own = Object.entries(value).filter(
+    ([key]) => !['version', 'files', 'units'].includes(key) && !key.startsWith('x-'),
+  );
   const walk = (node: unknown, path: KeyPath): unknown => {
     if (typeof node === 'string') {
       try {
@@ -70,7 +78,9 @@ function readFile(parsed: Parsed, value: Record<string, unknown>, vars: Readonly
     const named = path.length === 2 && ['services', 'networks', 'volumes'].includes(String(path[0]));
     const kept = Object.entries(node).filter(([key]) => {
       if (named && key.startsWith('x-')) return false;
-      const why = named ? (IMPOSSIBLE[key] ?? (LATER.includes(key) ? 'is not supported by this version yet' : undefined)) : undefined;
+      const why = named
+        ? (IMPOSSIBLE[key] ?? (LATER.includes(key) ? 'is not supported by this version yet' : undefined))
+        : undefined;
       if (why) issues.push(issueAt(parsed, [...path, key], `\`${key}\`: ${why}`));
       return why === undefined;
     });

@@ -32,7 +32,10 @@ export function interpolate(text: string, vars: ReadonlyMap<string, string>, dep
       i = end + 1;
     } else {
       const name = /^[A-Za-z_][A-Za-z0-9_]*/.exec(text.slice(i + 1))?.[0];
-      if (name === undefined) throw new InterpolationError(`invalid use of $ in ${JSON.stringify(text.slice(0, 80))}; write $$ for a literal dollar`);
+      if (name === undefined)
+        throw new InterpolationError(
+          `invalid use of $ in ${JSON.stringify(text.slice(0, 80))}; write $$ for a literal dollar`,
+        );
       const value = vars.get(name);
       if (value === undefined) unset.push(name);
       out += value ?? '';
@@ -56,7 +59,8 @@ function closing(text: string, from: number): number {
 function expand(inner: string, vars: ReadonlyMap<string, string>, depth: number): Interpolated {
   const match = /^([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])([\s\S]*))?$/.exec(inner);
   const name = match?.[1];
-  if (name === undefined) throw new InterpolationError(`invalid variable \${${inner.slice(0, 80)}}; write $$ for a literal dollar`);
+  if (name === undefined)
+    throw new InterpolationError(`invalid variable \${${inner.slice(0, 80)}}; write $$ for a literal dollar`);
   const [, , operator = '', word = ''] = match ?? [];
   const value = vars.get(name);
   const isSet = operator.startsWith(':') ? value !== undefined && value !== '' : value !== undefined;

@@ -61,4 +61,5 @@ export function listToMap(value: unknown): Json {
   return isMap(value) ? value : {};
 }
 
-export const isMap = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
+export const isMap = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

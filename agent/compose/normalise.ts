@@ -31,7 +31,8 @@ export function normalise(given: NormaliseInput): { resources: Desired[]; issues
   const { input, file, where } = given;
   const issues: Issue[] = [];
   const project = projectName(file.name ?? input.dir.split('/').at(-1) ?? '');
-  const fail = (path: KeyPath, message: string) => void issues.push({ ...issueAt(where, path, message), file: where.fileOf(path) });
+  const fail = (path: KeyPath, message: string) =>
+    void issues.push({ ...issueAt(where, path, message), file: where.fileOf(path) });
   const resource = <S>(id: ResourceId, path: KeyPath, spec: S, more: Partial<Desired<S>> = {}): Desired<S> => ({
     id,
     spec,
@@ -44,7 +45,10 @@ export function normalise(given: NormaliseInput): { resources: Desired[]; issues
   if (project === '') fail(['name'], 'this directory gives no project name; set `name`');
   const networks = { ...file.networks };
   const services = Object.entries(file.services ?? {});
-  const usesDefault = services.some(([, s]) => s.network_mode === undefined && (s.networks === undefined || Object.hasOwn(listToMap(s.networks), 'default')));
+  const usesDefault = services.some(
+    ([, s]) =>
+      s.network_mode === undefined && (s.networks === undefined || Object.hasOwn(listToMap(s.networks), 'default')),
+  );
   if (usesDefault && !Object.hasOwn(networks, 'default')) networks.default = null;
   const context: StackContext = {
     ...given,
@@ -56,7 +60,11 @@ export function normalise(given: NormaliseInput): { resources: Desired[]; issues
     trees: createTrees(input, resource),
   };
 
-  const used = new Set(services.flatMap(([, s]) => (s.network_mode ? [] : Object.keys(s.networks ? listToMap(s.networks) : { default: null }))));
+  const used = new Set(
+    services.flatMap(([, s]) =>
+      s.network_mode ? [] : Object.keys(s.networks ? listToMap(s.networks) : { default: null }),
+    ),
+  );
   const resources: Desired[] = [
     ...Object.keys(networks)
       .filter((key) => used.has(key))
@@ -65,7 +73,8 @@ export function normalise(given: NormaliseInput): { resources: Desired[]; issues
   ];
   for (const [name, entry] of services) {
     for (const key of Object.keys(entry.networks ? listToMap(entry.networks) : {})) {
-      if (key !== 'default' && !Object.hasOwn(networks, key)) fail(['services', name, 'networks', key], `network \`${key}\` is not declared under \`networks\``);
+      if (key !== 'default' && !Object.hasOwn(networks, key))
+        fail(['services', name, 'networks', key], `network \`${key}\` is not declared under \`networks\``);
     }
     const service = normaliseService(context, name, entry);
     if (service) resources.push(service);
@@ -80,9 +89,14 @@ const projectName = (text: string): string =>
     .replace(/[^a-z0-9_-]/g, '')
     .replace(/^[_-]+/, '');
 
-const strings = (value: unknown): Record<string, string> => Object.fromEntries(Object.entries(toMap(value)).map(([k, v]) => [k, v === null ? '' : String(v)]));
+const strings = (value: unknown): Record<string, string> =>
+  Object.fromEntries(Object.entries(toMap(value)).map(([k, v]) => [k, v === null ? '' : String(v)]));
 
-function network(context: StackContext, key: string, entry: NonNullable<ComposeFile['networks']>[string] | undefined): Desired<NetworkSpec> {
+function network(
+  context: StackContext,
+  key: string,
+  entry: NonNullable<ComposeFile['networks']>[string] | undefined,
+): Desired<NetworkSpec> {
   const spec: NetworkSpec = {
     project: context.project,
     key,

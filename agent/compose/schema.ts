@@ -21,7 +21,12 @@ const port = z.union([
 
 const volume = z.union([
   z.string(),
-  z.strictObject({ type: z.enum(['bind', 'volume', 'tmpfs']), source: z.string().optional(), target: z.string(), read_only: z.boolean().optional() }),
+  z.strictObject({
+    type: z.enum(['bind', 'volume', 'tmpfs']),
+    source: z.string().optional(),
+    target: z.string(),
+    read_only: z.boolean().optional(),
+  }),
 ]);
 
 const healthcheck = z.strictObject({
@@ -53,10 +58,18 @@ export const serviceSchema = z.strictObject({
   ports: z.array(port).optional(),
   expose: z.array(text).optional(),
   volumes: z.array(volume).optional(),
-  restart: z.string().regex(/^(no|always|unless-stopped|on-failure(:\d+)?)$/, 'must be no, always, unless-stopped or on-failure[:count]').optional(),
+  restart: z
+    .string()
+    .regex(/^(no|always|unless-stopped|on-failure(:\d+)?)$/, 'must be no, always, unless-stopped or on-failure[:count]')
+    .optional(),
   labels: mapOrList.nullable().optional(),
   healthcheck: healthcheck.optional(),
-  networks: z.union([z.array(z.string()), z.record(z.string(), z.strictObject({ aliases: z.array(z.string()).optional() }).nullable())]).optional(),
+  networks: z
+    .union([
+      z.array(z.string()),
+      z.record(z.string(), z.strictObject({ aliases: z.array(z.string()).optional() }).nullable()),
+    ])
+    .optional(),
   network_mode: z.enum(['host', 'none', 'bridge']).optional(),
   depends_on: dependsOn.optional(),
   container_name: z.string().optional(),
@@ -74,7 +87,9 @@ export const serviceSchema = z.strictObject({
   stop_grace_period: z.string().optional(),
   mem_limit: text.optional(),
   cpus: text.optional(),
-  logging: z.strictObject({ driver: z.string().optional(), options: z.record(z.string(), scalar).optional() }).optional(),
+  logging: z
+    .strictObject({ driver: z.string().optional(), options: z.record(z.string(), scalar).optional() })
+    .optional(),
   pull_policy: z.enum(['missing', 'if_not_present', 'always', 'never']).optional(),
 });
 export type ServiceEntry = z.infer<typeof serviceSchema>;

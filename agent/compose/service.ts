@@ -8,7 +8,11 @@ import type { ServiceEntry } from './schema.ts';
 import { resolve } from './trees.ts';
 import { bytes, mount, nanoseconds, ports, words } from './values.ts';
 
-export function normaliseService(context: StackContext, name: string, entry: ServiceEntry): Desired<ServiceSpec> | null {
+export function normaliseService(
+  context: StackContext,
+  name: string,
+  entry: ServiceEntry,
+): Desired<ServiceSpec> | null {
   const { project, input } = context;
   const at = ['services', name];
   const id: ResourceId = `service:${project}/${name}`;
@@ -22,7 +26,8 @@ export function normaliseService(context: StackContext, name: string, entry: Ser
   const mounts = readMounts(context, name, entry, id, after);
   const networkMode = entry.network_mode === 'bridge' ? 'bridge' : (entry.network_mode ?? '');
   if (networkMode === '') after.push(...networks.map(([key]): ResourceId => `network:${project}/${key}`));
-  else if (entry.networks) context.fail([...at, 'network_mode'], '`network_mode` and `networks` exclude each other; keep one');
+  else if (entry.networks)
+    context.fail([...at, 'network_mode'], '`network_mode` and `networks` exclude each other; keep one');
   const [restart = 'no', retries = '0'] = (entry.restart ?? 'no').split(':');
   const duration = (key: string, text: string | undefined): number => {
     const value = text === undefined ? 0 : nanoseconds(text);
@@ -46,7 +51,13 @@ export function normaliseService(context: StackContext, name: string, entry: Ser
     labels: Object.fromEntries(Object.entries(toMap(entry.labels)).map(([k, v]) => [k, v === null ? '' : String(v)])),
     healthcheck: readHealthcheck(context, name, entry, duration),
     networkMode,
-    networks: networkMode === '' ? networks.map(([key, how]) => ({ name: context.networkName(key), aliases: (how as { aliases?: string[] } | null)?.aliases ?? [] })) : [],
+    networks:
+      networkMode === ''
+        ? networks.map(([key, how]) => ({
+            name: context.networkName(key),
+            aliases: (how as { aliases?: string[] } | null)?.aliases ?? [],
+          }))
+        : [],
     dependsOn,
     hostname: entry.hostname ?? '',
     user: String(entry.user ?? ''),
@@ -56,13 +67,21 @@ export function normaliseService(context: StackContext, name: string, entry: Ser
     init: entry.init ?? null,
     capAdd: entry.cap_add ?? [],
     capDrop: entry.cap_drop ?? [],
-    extraHosts: Array.isArray(entry.extra_hosts) ? entry.extra_hosts.map((h) => h.replace('=', ':')) : Object.entries(entry.extra_hosts ?? {}).map(([h, a]) => `${h}:${a}`),
+    extraHosts: Array.isArray(entry.extra_hosts)
+      ? entry.extra_hosts.map((h) => h.replace('=', ':'))
+      : Object.entries(entry.extra_hosts ?? {}).map(([h, a]) => `${h}:${a}`),
     stopSignal: entry.stop_signal ?? '',
-    stopGrace: entry.stop_grace_period === undefined ? null : Math.ceil(duration('stop_grace_period', entry.stop_grace_period) / 1e9),
+    stopGrace:
+      entry.stop_grace_period === undefined
+        ? null
+        : Math.ceil(duration('stop_grace_period', entry.stop_grace_period) / 1e9),
     memory: memory ?? 0,
     nanoCpus: Math.round(Number(entry.cpus ?? 0) * 1e9),
     logging: entry.logging
-      ? { driver: entry.logging.driver ?? 'json-file', options: Object.fromEntries(Object.entries(entry.logging.options ?? {}).map(([k, v]) => [k, String(v)])) }
+      ? {
+          driver: entry.logging.driver ?? 'json-file',
+          options: Object.fromEntries(Object.entries(entry.logging.options ?? {}).map(([k, v]) => [k, String(v)])),
+        }
       : null,
     pullPolicy: entry.pull_policy === 'if_not_present' ? 'missing' : (entry.pull_policy ?? 'missing'),
     projectDir: `${input.treeRoot}/${input.dir}`,
@@ -85,7 +104,8 @@ function readEnvironment(context: StackContext, name: string, entry: ServiceEntr
   for (const file of [entry.env_file ?? []].flat()) {
     const inRepo = resolve(input.dir, file);
     const content = inRepo === null ? undefined : input.payload.get(inRepo);
-    if (content === undefined) context.fail(['services', name, 'env_file'], `\`${file}\` is not in the repository beside the compose file`);
+    if (content === undefined)
+      context.fail(['services', name, 'env_file'], `\`${file}\` is not in the repository beside the compose file`);
     else Object.assign(environment, Object.fromEntries(parseEnv(new TextDecoder().decode(content), vars)));
   }
   for (const [key, value] of Object.entries(toMap(entry.environment))) {
@@ -98,20 +118,42 @@ function readEnvironment(context: StackContext, name: string, entry: ServiceEntr
 
 function readPorts(context: StackContext, name: string, entry: ServiceEntry): PortSpec[] {
   return (entry.ports ?? []).flatMap((port, i) => {
-    const short = typeof port === 'object' ? `${port.host_ip ? `${port.host_ip}:` : ''}${port.published ?? ''}${port.published !== undefined || port.host_ip ? ':' : ''}${port.target}/${port.protocol ?? 'tcp'}` : port;
+    const short =
+      typeof port === 'object'
+        ? `${port.host_ip ? `${port.host_ip}:` : ''}${port.published ?? ''}${port.published !== undefined || port.host_ip ? ':' : ''}${port.target}/${port.protocol ?? 'tcp'}`
+        : port;
     const read = ports(short);
-    if (read === null) context.fail(['services', name, 'ports', i], `\`${typeof port === 'object' ? JSON.stringify(port) : port}\` is not a port mapping such as "8080:80"`);
+    if (read === null)
+      context.fail(
+        ['services', name, 'ports', i],
+        `\`${typeof port === 'object' ? JSON.stringify(port) : port}\` is not a port mapping such as "8080:80"`,
+      );
     return read ?? [];
   });
 }
 
-function readMounts(context: StackContext, name: string, entry: ServiceEntry, id: ResourceId, after: ResourceId[]): MountSpec[] {
+function readMounts(
+  context: StackContext,
+  name: string,
+  entry: ServiceEntry,
+  id: ResourceId,
+  after: ResourceId[],
+): MountSpec[] {
   const { project, file } = context;
-  const tmpfs = [entry.tmpfs ?? []].flat().map((target): MountSpec => ({ type: 'tmpfs', source: '', target: target.split(':')[0] ?? target, readOnly: false }));
+  const tmpfs = [entry.tmpfs ?? []]
+    .flat()
+    .map(
+      (target): MountSpec => ({ type: 'tmpfs', source: '', target: target.split(':')[0] ?? target, readOnly: false }),
+    );
   const mounts = (entry.volumes ?? []).flatMap((volume, i): MountSpec[] => {
     const at = ['services', name, 'volumes', i];
-    const long = typeof volume === 'object' ? { type: volume.type, source: volume.source ?? '', target: volume.target, readOnly: volume.read_only ?? false } : null;
-    const read = long ? { ...long, relative: long.type === 'bind' && !long.source.startsWith('/') } : mount(String(volume));
+    const long =
+      typeof volume === 'object'
+        ? { type: volume.type, source: volume.source ?? '', target: volume.target, readOnly: volume.read_only ?? false }
+        : null;
+    const read = long
+      ? { ...long, relative: long.type === 'bind' && !long.source.startsWith('/') }
+      : mount(String(volume));
     if (read === null) {
       context.fail(at, `\`${String(volume)}\` is not a mount such as ./conf:/etc/app:ro`);
       return [];
@@ -119,7 +161,8 @@ function readMounts(context: StackContext, name: string, entry: ServiceEntry, id
     const { relative, ...spec } = read;
     if (relative) {
       const tree = spec.source.startsWith('~') ? null : context.trees.mount(spec.source, id, at);
-      if (tree === null) context.fail(at, `\`${spec.source}\` leaves the stack's directory; use a path below it, or an absolute one`);
+      if (tree === null)
+        context.fail(at, `\`${spec.source}\` leaves the stack's directory; use a path below it, or an absolute one`);
       else after.push(...tree.after);
       return tree === null ? [] : [{ ...spec, source: tree.path }];
     }
@@ -137,15 +180,33 @@ function readMounts(context: StackContext, name: string, entry: ServiceEntry, id
   return [...mounts, ...tmpfs];
 }
 
-function readDependsOn(context: StackContext, name: string, entry: ServiceEntry, after: ResourceId[]): ServiceSpec['dependsOn'] {
+function readDependsOn(
+  context: StackContext,
+  name: string,
+  entry: ServiceEntry,
+  after: ResourceId[],
+): ServiceSpec['dependsOn'] {
   return Object.entries(listToMap(entry.depends_on)).map(([service, how]) => {
-    if (!Object.hasOwn(context.file.services ?? {}, service)) context.fail(['services', name, 'depends_on', service], `depends on \`${service}\`, which this stack does not have`);
+    if (!Object.hasOwn(context.file.services ?? {}, service))
+      context.fail(
+        ['services', name, 'depends_on', service],
+        `depends on \`${service}\`, which this stack does not have`,
+      );
     after.push(`service:${context.project}/${service}`);
-    return { service, condition: (how as { condition?: ServiceSpec['dependsOn'][number]['condition'] } | null)?.condition ?? 'service_started' };
+    return {
+      service,
+      condition:
+        (how as { condition?: ServiceSpec['dependsOn'][number]['condition'] } | null)?.condition ?? 'service_started',
+    };
   });
 }
 
-function readHealthcheck(context: StackContext, name: string, entry: ServiceEntry, duration: (key: string, text: string | undefined) => number): HealthcheckSpec | null {
+function readHealthcheck(
+  context: StackContext,
+  name: string,
+  entry: ServiceEntry,
+  duration: (key: string, text: string | undefined) => number,
+): HealthcheckSpec | null {
   const given = entry.healthcheck;
   if (given === undefined) return null;
   const none = given.disable || (Array.isArray(given.test) && given.test[0] === 'NONE');

@@ -46,8 +46,11 @@ export function createTrees(input: StackInput, make: Make): Trees {
       const after = [add(inRepo, at, { type: 'directory', mode: 0o755 }).id];
       for (const file of [...input.payload.keys()].filter((f) => f.startsWith(`${inRepo}/`)).sort()) {
         const parts = file.slice(inRepo.length + 1).split('/');
-        for (let n = 1; n < parts.length; n++) after.push(add(`${inRepo}/${parts.slice(0, n).join('/')}`, at, { type: 'directory', mode: 0o755 }).id);
-        after.push(add(file, at, { type: 'file', content: input.payload.get(file) ?? new Uint8Array(), mode: 0o644 }).id);
+        for (let n = 1; n < parts.length; n++)
+          after.push(add(`${inRepo}/${parts.slice(0, n).join('/')}`, at, { type: 'directory', mode: 0o755 }).id);
+        after.push(
+          add(file, at, { type: 'file', content: input.payload.get(file) ?? new Uint8Array(), mode: 0o644 }).id,
+        );
       }
       return { path, after: [...new Set(after)] };
     },

@@ -5,7 +5,10 @@ import type { MountSpec, PortSpec } from './model.ts';
 export function nanoseconds(text: string): number | null {
   if (!/^(\d+(\.\d+)?(us|ms|s|m|h))+$/.test(text)) return null;
   const unit: Record<string, number> = { us: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 };
-  return [...text.matchAll(/(\d+(?:\.\d+)?)(us|ms|s|m|h)/g)].reduce((sum, m) => sum + Number(m[1]) * (unit[m[2] ?? ''] ?? 0), 0);
+  return [...text.matchAll(/(\d+(?:\.\d+)?)(us|ms|s|m|h)/g)].reduce(
+    (sum, m) => sum + Number(m[1]) * (unit[m[2] ?? ''] ?? 0),
+    0,
+  );
 }
 
 /** `512m`, `1gb`, 1024 → bytes, null where it is none. "Specifying byte values". */
@@ -18,12 +21,15 @@ export function bytes(value: string | number): number | null {
 
 /** `[HOST:]PUBLISHED:TARGET[/PROTOCOL]`, ranges included; null where it is none. */
 export function ports(value: string | number): PortSpec[] | null {
-  const match = /^(?:(?:(\[[0-9a-fA-F:]+\]|[0-9.]+):)?(\d+(?:-\d+)?)?:)?(\d+(?:-\d+)?)(?:\/(tcp|udp|sctp))?$/.exec(String(value));
+  const match = /^(?:(?:(\[[0-9a-fA-F:]+\]|[0-9.]+):)?(\d+(?:-\d+)?)?:)?(\d+(?:-\d+)?)(?:\/(tcp|udp|sctp))?$/.exec(
+    String(value),
+  );
   if (!match) return null;
   const [, hostIp = '', published = '', target = '', protocol = 'tcp'] = match;
   const targets = range(target);
   const outer = published === '' ? [] : range(published);
-  if (targets.length === 0 || targets.some((p) => p < 1 || p > 65_535) || outer.some((p) => p < 0 || p > 65_535)) return null;
+  if (targets.length === 0 || targets.some((p) => p < 1 || p > 65_535) || outer.some((p) => p < 0 || p > 65_535))
+    return null;
   const single = targets.length === 1 && outer.length > 1;
   if (!single && outer.length > 0 && outer.length !== targets.length) return null;
   return targets.map((t, i) => ({
@@ -43,10 +49,17 @@ function range(text: string): number[] {
 export function mount(text: string): (MountSpec & { relative: boolean }) | null {
   const parts = text.split(':');
   if (parts.length > 3 || parts.some((p) => p === '')) return null;
-  if (parts.length === 1) return { type: 'volume', source: '', target: parts[0] ?? '', readOnly: false, relative: false };
+  if (parts.length === 1)
+    return { type: 'volume', source: '', target: parts[0] ?? '', readOnly: false, relative: false };
   const [source = '', target = '', mode = ''] = parts;
   const isPath = /^[./~]/.test(source);
-  return { type: isPath ? 'bind' : 'volume', source, target, readOnly: mode.split(',').includes('ro'), relative: isPath && !source.startsWith('/') };
+  return {
+    type: isPath ? 'bind' : 'volume',
+    source,
+    target,
+    readOnly: mode.split(',').includes('ro'),
+    relative: isPath && !source.startsWith('/'),
+  };
 }
 
 /** A command in string form, split as a shell splits words; null where a quote is not closed. */

@@ -16,8 +16,13 @@ export function createControlClient({ dir }: { dir: string }): ControlClient {
   const open = (socket: string, method: string, address: string, body?: string) =>
     new Promise<http.IncomingMessage>((resolve, reject) => {
       const socketPath = path.join(dir, socket);
-      const request = http.request({ socketPath, method, path: `/v1/${address}`, headers: { 'content-type': 'application/json' } }, resolve);
-      request.on('error', (cause: NodeJS.ErrnoException) => reject(cause.code === 'EACCES' ? cause : unreachable(socketPath, cause)));
+      const request = http.request(
+        { socketPath, method, path: `/v1/${address}`, headers: { 'content-type': 'application/json' } },
+        resolve,
+      );
+      request.on('error', (cause: NodeJS.ErrnoException) =>
+        reject(cause.code === 'EACCES' ? cause : unreachable(socketPath, cause)),
+      );
       request.end(body);
     });
   const call = async (method: string, address: string, body?: string): Promise<http.IncomingMessage> => {

@@ -34,7 +34,12 @@ export function createControlServer({ api, dir, statusGid, log }: ControlServerO
     });
   const servers = [
     { server: serve(false), file: path.join(dir, 'agent.sock'), mask: 0o177, gid: null },
-    { server: serve(true), file: path.join(dir, 'status.sock'), mask: statusGid === null ? 0o177 : 0o117, gid: statusGid },
+    {
+      server: serve(true),
+      file: path.join(dir, 'status.sock'),
+      mask: statusGid === null ? 0o177 : 0o117,
+      gid: statusGid,
+    },
   ];
   return {
     async start() {
@@ -64,7 +69,12 @@ export function createControlServer({ api, dir, statusGid, log }: ControlServerO
   };
 }
 
-async function handle(api: ControlApi, readOnly: boolean, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+async function handle(
+  api: ControlApi,
+  readOnly: boolean,
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://fairlead');
   const [, version, noun = '', argument] = url.pathname.split('/');
   const route = `${request.method} ${noun}${argument === undefined ? '' : '/…'}`;
@@ -85,7 +95,9 @@ async function handle(api: ControlApi, readOnly: boolean, request: http.Incoming
       return send(response, 200, await api.plan(gone.signal));
     case 'GET resources/…': {
       const found = await api.show(decodeURIComponent(argument ?? ''), gone.signal);
-      return found ? send(response, 200, found) : send(response, 404, { error: `no resource ${decodeURIComponent(argument ?? '')}` });
+      return found
+        ? send(response, 200, found)
+        : send(response, 404, { error: `no resource ${decodeURIComponent(argument ?? '')}` });
     }
     case 'GET history':
       return send(response, 200, api.history(historyQuery(url.searchParams)));
@@ -103,7 +115,13 @@ async function handle(api: ControlApi, readOnly: boolean, request: http.Incoming
 export function historyQuery(params: URLSearchParams): HistoryQuery {
   const text = (key: string) => (params.get(key) ? { [key]: params.get(key) } : {});
   const limit = Number(params.get('limit'));
-  return { ...text('since'), ...text('resource'), ...text('commit'), ...(params.get('failed') ? { failed: true } : {}), ...(limit > 0 ? { limit: Math.min(limit, 10_000) } : {}) };
+  return {
+    ...text('since'),
+    ...text('resource'),
+    ...text('commit'),
+    ...(params.get('failed') ? { failed: true } : {}),
+    ...(limit > 0 ? { limit: Math.min(limit, 10_000) } : {}),
+  };
 }
 
 /** The feed of one run. The run goes on when the listener leaves. */

@@ -1,6 +1,6 @@
 /** The seams of the agent: what the engine asks of a kind, a repository, a journal. */
 import type { AgentError } from '../errors.ts';
-import type { Change, Checkout, CommitInfo, Desired, Kind, ResourceId, Seen } from './types.ts';
+import type { Change, Checkout, Desired, Kind, ResourceId, Seen } from './types.ts';
 
 /** `ok` settled, `wait` on its way there, `bad` will not get there by itself. */
 export interface Health {
@@ -47,5 +47,3 @@ export interface Source {
   /** This host's part of `commit`, fetched if it is not here yet. */
   checkout(commit: string, signal: AbortSignal): Promise<Checkout>;
 }
-
-export type { CommitInfo };

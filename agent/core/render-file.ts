@@ -25,14 +25,22 @@ interface RenderedEntry {
 const OWN = ['/etc/fairlead', '/var/lib/fairlead', '/run/fairlead', '/usr/lib/fairlead'];
 
 export function renderFile(context: LayerContext, parsed: Parsed, key: string, entry: FileEntry): RenderedEntry {
-  const fail = (at: readonly string[], message: string): RenderedEntry => ({ resources: [], issues: [issueAt(parsed, ['files', key, ...at], message)] });
+  const fail = (at: readonly string[], message: string): RenderedEntry => ({
+    resources: [],
+    issues: [issueAt(parsed, ['files', key, ...at], message)],
+  });
   const isDir = key.endsWith('/');
   const path = isDir ? key.replace(/\/+$/, '') : key;
   const wrong = pathProblem(path);
   if (wrong) return fail([], `\`${key}\` ${wrong}`);
   const forms = (['content', 'source', 'link', 'state'] as const).filter((form) => entry[form] !== undefined);
-  if (forms.length > 1) return fail([forms[1] ?? ''], `\`${key}\` has both \`${forms[0]}\` and \`${forms[1]}\`; keep one`);
-  if (forms.length === 0 && !isDir) return fail([], `\`${key}\` says nothing of what it is; give \`content\`, \`source\` or \`link\`, or end the key in / for a directory`);
+  if (forms.length > 1)
+    return fail([forms[1] ?? ''], `\`${key}\` has both \`${forms[0]}\` and \`${forms[1]}\`; keep one`);
+  if (forms.length === 0 && !isDir)
+    return fail(
+      [],
+      `\`${key}\` says nothing of what it is; give \`content\`, \`source\` or \`link\`, or end the key in / for a directory`,
+    );
 
   const base = { owner: entry.owner ?? 'root', group: entry.group ?? 'root', secret: false };
   const mode = (fallback: number) => (entry.mode === undefined ? fallback : Number.parseInt(entry.mode, 8));
@@ -56,22 +64,35 @@ export function renderFile(context: LayerContext, parsed: Parsed, key: string, e
   if (entry.source === undefined) return one({ path, type: 'directory', mode: mode(0o755), ...base });
 
   const source = resolveSource(parsed.file, entry.source, context.root);
-  if (source === null) return fail(['source'], `\`source: ${entry.source}\` leaves ${context.root}; put the file below it`);
+  if (source === null)
+    return fail(['source'], `\`source: ${entry.source}\` leaves ${context.root}; put the file below it`);
   const bytes = context.payload.get(source);
   if (bytes !== undefined) return one({ path, type: 'file', content: bytes, mode: mode(0o644), ...base });
   const inside = [...context.payload.keys()].filter((f) => f.startsWith(`${source}/`)).sort();
-  if (inside.length === 0) return fail(['source'], `\`source: ${entry.source}\` is not in the repository; expected it at ${source}`);
+  if (inside.length === 0)
+    return fail(['source'], `\`source: ${entry.source}\` is not in the repository; expected it at ${source}`);
 
   const dirs = new Set<string>([path]);
   for (const f of inside) {
-    const parts = f.slice(source.length + 1).split('/').slice(0, -1);
+    const parts = f
+      .slice(source.length + 1)
+      .split('/')
+      .slice(0, -1);
     parts.forEach((_, i) => {
       dirs.add(`${path}/${parts.slice(0, i + 1).join('/')}`);
     });
   }
   const resources = [...dirs].map((dir) => make({ path: dir, type: 'directory', mode: 0o755, ...base }));
   for (const f of inside) {
-    resources.push(make({ path: `${path}/${f.slice(source.length + 1)}`, type: 'file', content: context.payload.get(f) ?? new Uint8Array(), mode: mode(0o644), ...base }));
+    resources.push(
+      make({
+        path: `${path}/${f.slice(source.length + 1)}`,
+        type: 'file',
+        content: context.payload.get(f) ?? new Uint8Array(),
+        mode: mode(0o644),
+        ...base,
+      }),
+    );
   }
   return { resources, issues: [] };
 }
@@ -79,7 +100,13 @@ export function renderFile(context: LayerContext, parsed: Parsed, key: string, e
 /** Why fairlead will not manage this path, or null. */
 export function pathProblem(path: string): string | null {
   if (!path.startsWith('/') || path === '/') return 'must be an absolute path';
-  if (path.split('/').slice(1).some((part) => part === '' || part === '.' || part === '..')) return 'must be a plain path without //, . or ..';
+  if (
+    path
+      .split('/')
+      .slice(1)
+      .some((part) => part === '' || part === '.' || part === '..')
+  )
+    return 'must be a plain path without //, . or ..';
   if (/[\0\n]/.test(path)) return 'has a character that no path of ours may have';
   if (OWN.some((own) => path === own || path.startsWith(`${own}/`))) return "is fairlead's own and cannot be managed";
   return null;

@@ -10,16 +10,30 @@ import type { Desired, Issue, ResourceId } from './types.ts';
 /** systemd.unit(5): names and the suffixes of units that a file can make. */
 const UNIT_NAME = /^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|timer|path|mount|automount|swap|slice)$/;
 
-export function renderUnit(context: LayerContext, parsed: Parsed, name: string, entry: UnitEntry): { resources: Desired[]; issues: Issue[] } {
-  const fail = (at: readonly string[], message: string) => ({ resources: [], issues: [issueAt(parsed, ['units', name, ...at], message)] });
-  if (!UNIT_NAME.test(name)) return fail([], `\`${name}\` is not a unit name; it ends in .service, .timer, .socket, .target, .path, .mount, .automount, .swap or .slice`);
+export function renderUnit(
+  context: LayerContext,
+  parsed: Parsed,
+  name: string,
+  entry: UnitEntry,
+): { resources: Desired[]; issues: Issue[] } {
+  const fail = (at: readonly string[], message: string) => ({
+    resources: [],
+    issues: [issueAt(parsed, ['units', name, ...at], message)],
+  });
+  if (!UNIT_NAME.test(name))
+    return fail(
+      [],
+      `\`${name}\` is not a unit name; it ends in .service, .timer, .socket, .target, .path, .mount, .automount, .swap or .slice`,
+    );
   if (name === 'fairlead.service') return fail([], "`fairlead.service` is fairlead's own and cannot be managed");
-  if (entry.content !== undefined && entry.source !== undefined) return fail(['source'], `\`${name}\` has both \`content\` and \`source\`; keep one`);
+  if (entry.content !== undefined && entry.source !== undefined)
+    return fail(['source'], `\`${name}\` has both \`content\` and \`source\`; keep one`);
   let content = entry.content;
   if (entry.source !== undefined) {
     const source = resolveSource(parsed.file, entry.source, context.root);
     const bytes = source === null ? undefined : context.payload.get(source);
-    if (bytes === undefined) return fail(['source'], `\`source: ${entry.source}\` is not in the repository below ${context.root}`);
+    if (bytes === undefined)
+      return fail(['source'], `\`source: ${entry.source}\` is not in the repository below ${context.root}`);
     content = new TextDecoder().decode(bytes);
   }
   if (content === undefined && entry.state === undefined && entry.enabled === undefined) {

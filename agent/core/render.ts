@@ -36,7 +36,12 @@ export interface RenderInput {
 }
 
 const COMPOSE_NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml'];
-const OVERRIDE_NAMES = ['compose.override.yaml', 'compose.override.yml', 'docker-compose.override.yaml', 'docker-compose.override.yml'];
+const OVERRIDE_NAMES = [
+  'compose.override.yaml',
+  'compose.override.yml',
+  'docker-compose.override.yaml',
+  'docker-compose.override.yml',
+];
 const isYaml = (name: string) => /\.ya?ml$/.test(name);
 
 export function renderHost({ checkout, sha256 }: RenderInput): Rendered {
@@ -46,7 +51,9 @@ export function renderHost({ checkout, sha256 }: RenderInput): Rendered {
   const host = readHost(hostPath, files, text, issues);
   const context: LayerContext = { layer: hostPath, root: hostPath, payload: files, sha256 };
 
-  const top = [...files.keys()].filter((f) => f.startsWith(`${hostPath}/`) && !f.slice(hostPath.length + 1).includes('/')).sort();
+  const top = [...files.keys()]
+    .filter((f) => f.startsWith(`${hostPath}/`) && !f.slice(hostPath.length + 1).includes('/'))
+    .sort();
   const manifests = top.filter((f) => {
     const name = f.slice(hostPath.length + 1);
     return isYaml(name) && name !== 'host.yaml' && !COMPOSE_NAMES.includes(name) && !OVERRIDE_NAMES.includes(name);
@@ -72,18 +79,33 @@ export function renderHost({ checkout, sha256 }: RenderInput): Rendered {
   return { resources: underParents(resources), issues, host, stacks: findStacks(checkout, withStack, text) };
 }
 
-function readHost(hostPath: string, files: Checkout['files'], text: (path: string) => string, issues: Issue[]): HostSettings {
+function readHost(
+  hostPath: string,
+  files: Checkout['files'],
+  text: (path: string) => string,
+  issues: Issue[],
+): HostSettings {
   const file = `${hostPath}/host.yaml`;
   const defaults = hostSettings.parse({});
   for (const notYet of ['fleet.yaml']) {
-    if (files.has(notYet)) issues.push({ file: notYet, line: 1, column: 1, key: '', severity: 'warning', message: 'fleet.yaml is not read by this version' });
+    if (files.has(notYet))
+      issues.push({
+        file: notYet,
+        line: 1,
+        column: 1,
+        key: '',
+        severity: 'warning',
+        message: 'fleet.yaml is not read by this version',
+      });
   }
   if (!files.has(file)) return defaults;
   const parsed = parseYaml(file, text(file));
   issues.push(...parsed.issues);
   if (parsed.issues.length > 0) return defaults;
   const early = HOST_NOT_YET.filter((key) => isObject(parsed.value) && Object.hasOwn(parsed.value, key));
-  issues.push(...early.map((key) => issueAt(parsed, [key], `\`${key}\` is not supported by this version yet; remove it`)));
+  issues.push(
+    ...early.map((key) => issueAt(parsed, [key], `\`${key}\` is not supported by this version yet; remove it`)),
+  );
   if (early.length > 0) return defaults;
   const checked = check(hostSettings, parsed, parsed.value ?? {});
   if (checked.ok) return checked.value;
@@ -103,11 +125,18 @@ function readManifest(file: string, text: string): ReadManifest {
   if (parsed.issues.length > 0) return { parsed, manifest: null, hasStack: false, issues: parsed.issues };
   if (parsed.value === null || parsed.value === undefined) return { parsed, manifest: {}, hasStack: false, issues: [] };
   if (!isObject(parsed.value)) {
-    return { parsed, manifest: null, hasStack: false, issues: [issueAt(parsed, [], 'a manifest is a mapping with keys such as `files`, `units` or `services`')] };
+    return {
+      parsed,
+      manifest: null,
+      hasStack: false,
+      issues: [issueAt(parsed, [], 'a manifest is a mapping with keys such as `files`, `units` or `services`')],
+    };
   }
   const early = notYetIn(parsed.value);
   if (early.length > 0) {
-    const issues = early.map((path) => issueAt(parsed, path, `${NOT_YET[String(path.at(-1))]} are not supported by this version yet`));
+    const issues = early.map((path) =>
+      issueAt(parsed, path, `${NOT_YET[String(path.at(-1))]} are not supported by this version yet`),
+    );
     return { parsed, manifest: null, hasStack: false, issues };
   }
   const own = Object.fromEntries(Object.entries(parsed.value).filter(([key]) => !key.startsWith('x-')));
@@ -125,14 +154,22 @@ function notYetIn(value: Record<string, unknown>): string[][] {
     const entries = value[section];
     if (!isObject(entries)) return [];
     return Object.entries(entries).flatMap(([id, entry]) =>
-      isObject(entry) ? Object.keys(NOT_YET).filter((key) => Object.hasOwn(entry, key)).map((key) => [section, id, key]) : [],
+      isObject(entry)
+        ? Object.keys(NOT_YET)
+            .filter((key) => Object.hasOwn(entry, key))
+            .map((key) => [section, id, key])
+        : [],
     );
   });
   return [...top, ...inner];
 }
 
 /** The host's own directory and every directory below it with a compose file. */
-function findStacks({ hostPath, files }: Checkout, withStack: readonly string[], text: (path: string) => string): StackSource[] {
+function findStacks(
+  { hostPath, files }: Checkout,
+  withStack: readonly string[],
+  text: (path: string) => string,
+): StackSource[] {
   const dirs = new Map<string, { base: string[]; override: string[] }>();
   for (const file of files.keys()) {
     if (!file.startsWith(`${hostPath}/`)) continue;
@@ -188,10 +225,18 @@ export function checkReferences(resources: readonly Desired[], all: readonly Des
         .filter((id) => !known.has(id))
         .map((id): Issue => {
           const { file, line } = resource.origin;
-          return { file, line, column: 1, key: resource.id, severity: 'error', message: `${resource.id}: \`${key}\` names ${id}, which this host does not declare` };
+          return {
+            file,
+            line,
+            column: 1,
+            key: resource.id,
+            severity: 'error',
+            message: `${resource.id}: \`${key}\` names ${id}, which this host does not declare`,
+          };
         }),
     ),
   );
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

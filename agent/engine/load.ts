@@ -37,7 +37,11 @@ function load(options: LoaderOptions, checkout: Checkout): Loaded {
   const issues = [...rendered.issues, ...stacks.flatMap((s) => s.issues)];
   issues.push(...duplicates(resources), ...unmanaged(resources, options.providers));
   if (!issues.some((i) => i.severity === 'error')) {
-    issues.push(...checkReferences(rendered.resources, resources), ...claimIssues(resources, options.providers), ...cycleIssues(resources));
+    issues.push(
+      ...checkReferences(rendered.resources, resources),
+      ...claimIssues(resources, options.providers),
+      ...cycleIssues(resources),
+    );
   }
   return { resources, issues, host: rendered.host };
 }

@@ -10,7 +10,6 @@ export interface ReadFleetOptions {
   quietMs?: number;
   /** At the latest after this. */
   timeoutMs?: number;
-  protocolVersion?: 4 | 5;
 }
 
 /** Reads the retained statuses of all hosts. Throws AgentError `BrokerUnreachable`. */
@@ -20,7 +19,6 @@ export async function readFleet(options: ReadFleetOptions): Promise<FleetRow[]> 
     broker: options.broker,
     clientId: `fairlead-cli-${randomBytes(6).toString('hex')}`,
     timeoutMs,
-    ...(options.protocolVersion ? { protocolVersion: options.protocolVersion } : {}),
   });
   let rows: ReadonlyMap<string, FleetRow> = new Map();
   const read = new Promise<void>((resolve) => {

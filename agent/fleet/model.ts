@@ -27,21 +27,42 @@ const unknownRow = (host: string): FleetRow => ({
 });
 
 /** Takes in one message below `<prefix>/<fleet>/hosts/`; what is not ours or not readable changes nothing. */
-export function foldMessage(rows: ReadonlyMap<string, FleetRow>, topic: string, payload: string): ReadonlyMap<string, FleetRow> {
+export function foldMessage(
+  rows: ReadonlyMap<string, FleetRow>,
+  topic: string,
+  payload: string,
+): ReadonlyMap<string, FleetRow> {
   const [host, leaf] = topic.split('/').slice(-2);
   if (!host) return rows;
   const row = rows.get(host) ?? unknownRow(host);
-  if (leaf === 'presence' && (payload === 'online' || payload === 'offline')) return new Map(rows).set(host, { ...row, presence: payload });
+  if (leaf === 'presence' && (payload === 'online' || payload === 'offline'))
+    return new Map(rows).set(host, { ...row, presence: payload });
   if (leaf !== 'status') return rows;
   const status = statusDocument.safeParse(parse(payload));
-  if (!status.success) return new Map(rows).set(host, { ...row, reason: 'UnreadableStatus', message: 'its status is not one that this version can read' });
+  if (!status.success)
+    return new Map(rows).set(host, {
+      ...row,
+      reason: 'UnreadableStatus',
+      message: 'its status is not one that this version can read',
+    });
   const { sync, health, desired, at, reason, message } = status.data;
-  return new Map(rows).set(host, { ...row, sync, health, commit: desired?.commit ?? null, subject: desired?.subject ?? '', at, reason, message });
+  return new Map(rows).set(host, {
+    ...row,
+    sync,
+    health,
+    commit: desired?.commit ?? null,
+    subject: desired?.subject ?? '',
+    at,
+    reason,
+    message,
+  });
 }
 
-export const sortRows = (rows: ReadonlyMap<string, FleetRow>): FleetRow[] => [...rows.values()].sort((a, b) => (a.host < b.host ? -1 : 1));
+export const sortRows = (rows: ReadonlyMap<string, FleetRow>): FleetRow[] =>
+  [...rows.values()].sort((a, b) => (a.host < b.host ? -1 : 1));
 
-export const isWell = (row: FleetRow): boolean => row.presence === 'online' && row.sync === 'synced' && row.health === 'healthy';
+export const isWell = (row: FleetRow): boolean =>
+  row.presence === 'online' && row.sync === 'synced' && row.health === 'healthy';
 
 function parse(text: string): unknown {
   try {

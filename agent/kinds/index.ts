@@ -13,6 +13,7 @@ import { createUnitProvider } from './unit.ts';
 import { createVolumeProvider } from './volume.ts';
 
 export interface ProvidersOptions {
+  isRoot: boolean;
   /** '' for this machine; a directory manages files below it, and nothing else. */
   root: string;
   dockerSocket: string;
@@ -25,7 +26,7 @@ export interface ProvidersOptions {
 
 export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Provider> {
   const files = createFiles(options.root);
-  const all: Provider[] = [erase(createFileProvider({ files }))];
+  const all: Provider[] = [erase(createFileProvider({ files, ownership: options.isRoot }))];
   if (options.root === '') {
     const docker = createDocker({ socket: options.dockerSocket });
     const systemd = createSystemd({ socket: options.busSocket });

@@ -23,13 +23,19 @@ export function createNetworkProvider({ docker }: { docker: Docker }): Provider<
       Driver: spec.driver,
       Internal: spec.internal,
       Options: spec.driverOptions,
-      Labels: { ...spec.labels, [NETWORK]: spec.key, [PROJECT]: spec.project, 'com.docker.compose.version': COMPOSE_VERSION },
+      Labels: {
+        ...spec.labels,
+        [NETWORK]: spec.key,
+        [PROJECT]: spec.project,
+        'com.docker.compose.version': COMPOSE_VERSION,
+      },
     });
   return {
     kind: 'network',
     claims: (spec) => [`network:${spec.name}`],
     diff,
-    health: (_want, seen) => (seen ? { state: 'ok', message: '' } : { state: 'bad', message: 'the network does not exist' }),
+    health: (_want, seen) =>
+      seen ? { state: 'ok', message: '' } : { state: 'bad', message: 'the network does not exist' },
     async observe(ids) {
       const all = await docker.networks();
       const seen = new Map<ResourceId, Seen<NetworkFact>>();
@@ -37,7 +43,16 @@ export function createNetworkProvider({ docker }: { docker: Docker }): Provider<
         const [project, key] = locate(id);
         const labelled = all.find((n) => n.Labels?.[PROJECT] === project && n.Labels?.[NETWORK] === key);
         const found = labelled ?? all.find((n) => n.Name === `${project}_${key}`);
-        if (found) seen.set(id, { fact: { id: found.Id, name: found.Name, driver: found.Driver, internal: found.Internal, ours: labelled !== undefined } });
+        if (found)
+          seen.set(id, {
+            fact: {
+              id: found.Id,
+              name: found.Name,
+              driver: found.Driver,
+              internal: found.Internal,
+              ours: labelled !== undefined,
+            },
+          });
       }
       return seen;
     },
@@ -50,7 +65,12 @@ export function createNetworkProvider({ docker }: { docker: Docker }): Provider<
       if (!fact.ours) return;
       await docker.removeNetwork(fact.id).catch((thrown: unknown) => {
         if (!(thrown instanceof AgentError) || thrown.code !== 'EngineRefused') throw thrown;
-        throw new AgentError({ code: 'NetworkInUse', phase: 'apply', retry: true, message: `network ${fact.name} is still in use: ${thrown.message}; disconnect what is not fairlead's` });
+        throw new AgentError({
+          code: 'NetworkInUse',
+          phase: 'apply',
+          retry: true,
+          message: `network ${fact.name} is still in use: ${thrown.message}; disconnect what is not fairlead's`,
+        });
       });
     },
   };
@@ -62,6 +82,7 @@ function diff({ spec }: Desired<NetworkSpec>, seen: Seen<NetworkFact> | undefine
   const why: Reason[] = [];
   if (fact.name !== spec.name) why.push({ field: 'name', from: fact.name, to: spec.name });
   if (fact.driver !== spec.driver) why.push({ field: 'driver', from: fact.driver, to: spec.driver });
-  if (fact.internal !== spec.internal) why.push({ field: 'internal', from: String(fact.internal), to: String(spec.internal) });
+  if (fact.internal !== spec.internal)
+    why.push({ field: 'internal', from: String(fact.internal), to: String(spec.internal) });
   return why.length > 0 ? { op: 'replace', why } : { op: 'none' };
 }

@@ -9,11 +9,17 @@ type Dependency = ServiceSpec['dependsOn'][number];
 const POLL_MS = 500;
 const LIMIT_MS = 300_000;
 
-export async function waitForDependencies({ docker, clock }: { docker: Docker; clock: Clock }, spec: ServiceSpec, signal: AbortSignal): Promise<void> {
+export async function waitForDependencies(
+  { docker, clock }: { docker: Docker; clock: Clock },
+  spec: ServiceSpec,
+  signal: AbortSignal,
+): Promise<void> {
   for (const dependency of spec.dependsOn.filter((d) => d.condition !== 'service_started')) {
     const deadline = clock.now().getTime() + LIMIT_MS;
     for (;;) {
-      const summary = (await docker.containers()).find((c) => c.Labels[PROJECT] === spec.project && c.Labels[SERVICE] === dependency.service);
+      const summary = (await docker.containers()).find(
+        (c) => c.Labels[PROJECT] === spec.project && c.Labels[SERVICE] === dependency.service,
+      );
       const info = summary && (await docker.inspect(summary.Id));
       const verdict = info ? judge(dependency, info) : 'wait';
       if (verdict === 'ok') break;

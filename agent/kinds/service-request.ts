@@ -22,11 +22,15 @@ export function createRequest(spec: ServiceSpec, hash: string): ContainerCreateO
     ...(spec.stopSignal ? { StopSignal: spec.stopSignal } : {}),
     ...(spec.stopGrace === null ? {} : { StopTimeout: spec.stopGrace }),
     ...(spec.healthcheck ? { Healthcheck: healthRequest(spec.healthcheck) } : {}),
-    ExposedPorts: Object.fromEntries([...spec.ports.map((p) => `${p.target}/${p.protocol}`), ...spec.expose].map((p) => [p, {}])),
+    ExposedPorts: Object.fromEntries(
+      [...spec.ports.map((p) => `${p.target}/${p.protocol}`), ...spec.expose].map((p) => [p, {}]),
+    ),
     Volumes: Object.fromEntries(anonymous.map((m) => [m.target, {}])),
     Labels: labelsOf(spec, hash),
     HostConfig: {
-      Binds: spec.mounts.filter((m) => m.source !== '').map((m) => `${m.source}:${m.target}:${m.readOnly ? 'ro' : 'rw'}`),
+      Binds: spec.mounts
+        .filter((m) => m.source !== '')
+        .map((m) => `${m.source}:${m.target}:${m.readOnly ? 'ro' : 'rw'}`),
       Tmpfs: Object.fromEntries(tmpfs.map((m) => [m.target, ''])),
       PortBindings: portBindings(spec),
       RestartPolicy: { Name: spec.restart.name, MaximumRetryCount: spec.restart.maximumRetryCount },
@@ -42,11 +46,17 @@ export function createRequest(spec: ServiceSpec, hash: string): ContainerCreateO
       ...(spec.logging ? { LogConfig: { Type: spec.logging.driver, Config: spec.logging.options } } : {}),
     },
     // Engines before API 1.44 take one network here; the others are connected before the start.
-    ...(first ? { NetworkingConfig: { EndpointsConfig: { [first.name]: { Aliases: aliasesOf(spec, first.aliases) } } } } : {}),
+    ...(first
+      ? { NetworkingConfig: { EndpointsConfig: { [first.name]: { Aliases: aliasesOf(spec, first.aliases) } } } }
+      : {}),
   };
 }
 
-export const aliasesOf = (spec: ServiceSpec, declared: readonly string[]): string[] => [spec.containerName, spec.service, ...declared];
+export const aliasesOf = (spec: ServiceSpec, declared: readonly string[]): string[] => [
+  spec.containerName,
+  spec.service,
+  ...declared,
+];
 
 function labelsOf(spec: ServiceSpec, hash: string): Record<string, string> {
   return {
@@ -92,18 +102,26 @@ export function differences(spec: ServiceSpec, info: ContainerInfo): Reason[] {
   compare('image', config.Image, spec.image);
   if (spec.command) compare('command', config.Cmd ?? [], spec.command);
   if (spec.entrypoint) compare('entrypoint', config.Entrypoint ?? [], spec.entrypoint);
-  const env = new Map((config.Env ?? []).map((e): [string, string] => [e.slice(0, e.indexOf('=')), e.slice(e.indexOf('=') + 1)]));
+  const env = new Map(
+    (config.Env ?? []).map((e): [string, string] => [e.slice(0, e.indexOf('=')), e.slice(e.indexOf('=') + 1)]),
+  );
   // Names only: values are often secret.
   const changed = Object.entries(spec.environment).filter(([k, v]) => env.get(k) !== v);
   if (changed.length > 0) why.push({ field: 'environment', to: `${changed.map(([k]) => k).join(', ')} changed` });
   const binds = [...(want.HostConfig?.Binds ?? [])].sort();
   compare('volumes', bindsOf(info), binds);
   compare('ports', bindingList(host.PortBindings), bindingList(want.HostConfig?.PortBindings));
-  compare('restart', `${host.RestartPolicy?.Name || 'no'}:${host.RestartPolicy?.MaximumRetryCount ?? 0}`, `${spec.restart.name}:${spec.restart.maximumRetryCount}`);
-  for (const [key, value] of Object.entries(spec.labels)) if (config.Labels?.[key] !== value) compare(`labels.${key}`, config.Labels?.[key] ?? '', value);
+  compare(
+    'restart',
+    `${host.RestartPolicy?.Name || 'no'}:${host.RestartPolicy?.MaximumRetryCount ?? 0}`,
+    `${spec.restart.name}:${spec.restart.maximumRetryCount}`,
+  );
+  for (const [key, value] of Object.entries(spec.labels))
+    if (config.Labels?.[key] !== value) compare(`labels.${key}`, config.Labels?.[key] ?? '', value);
   if (spec.healthcheck) {
     const has = { ...config.Healthcheck } as Record<string, unknown>;
-    for (const [key, value] of Object.entries(healthRequest(spec.healthcheck))) if ((value as number) !== 0) compare(`healthcheck.${key.toLowerCase()}`, has[key], value);
+    for (const [key, value] of Object.entries(healthRequest(spec.healthcheck)))
+      if ((value as number) !== 0) compare(`healthcheck.${key.toLowerCase()}`, has[key], value);
   }
   if (spec.user) compare('user', config.User, spec.user);
   if (spec.hostname) compare('hostname', config.Hostname, spec.hostname);
@@ -126,7 +144,11 @@ export const missingNetworks = (spec: ServiceSpec, info: ContainerInfo): string[
 /** Bind and named-volume mounts, whichever of the API's two forms made them. */
 function bindsOf(info: ContainerInfo): string[] {
   const anonymous = new Set(Object.keys(info.Config.Volumes ?? {}));
-  return info.Mounts.filter((m) => m.Type === 'bind' || (m.Type === 'volume' && !(anonymous.has(m.Destination) && /^[0-9a-f]{64}$/.test(m.Name ?? ''))))
+  return info.Mounts.filter(
+    (m) =>
+      m.Type === 'bind' ||
+      (m.Type === 'volume' && !(anonymous.has(m.Destination) && /^[0-9a-f]{64}$/.test(m.Name ?? ''))),
+  )
     .map((m) => `${m.Type === 'bind' ? m.Source : m.Name}:${m.Destination}:${m.RW ? 'rw' : 'ro'}`)
     .sort();
 }

@@ -6,8 +6,8 @@ import { AgentError, asAgentError } from '../errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { ContainerInfo, ContainerSummary, Docker } from '../system/docker.ts';
 import { HASH, locate, ONEOFF, PROJECT, SERVICE } from './labels.ts';
-import { aliasesOf, createRequest, differences, missingNetworks } from './service-request.ts';
 import { waitForDependencies } from './service-depends.ts';
+import { aliasesOf, createRequest, differences, missingNetworks } from './service-request.ts';
 
 export interface ServiceFact {
   info: ContainerInfo;
@@ -36,7 +36,9 @@ export function createServiceProvider({ docker, clock }: ServiceProviderOptions)
     kind: 'service',
     claims: (spec) => [
       `container:${spec.containerName}`,
-      ...spec.ports.filter((p) => /^\d+$/.test(p.published) && p.published !== '0').map((p) => `port:${p.protocol}/${p.hostIp && p.hostIp !== '0.0.0.0' ? `${p.hostIp}:` : ''}${p.published}`),
+      ...spec.ports
+        .filter((p) => /^\d+$/.test(p.published) && p.published !== '0')
+        .map((p) => `port:${p.protocol}/${p.hostIp && p.hostIp !== '0.0.0.0' ? `${p.hostIp}:` : ''}${p.published}`),
     ],
     diff,
     health,
@@ -65,7 +67,12 @@ export function createServiceProvider({ docker, clock }: ServiceProviderOptions)
             await ensureImage(docker, image, users[0]?.want.spec.pullPolicy ?? 'missing');
           } catch (thrown) {
             const { message } = asAgentError(thrown, { code: 'ImagePullFailed', phase: 'prepare' });
-            const error = new AgentError({ code: 'ImagePullFailed', phase: 'prepare', retry: true, message: `${message}; what runs is left alone, and it will be tried again` });
+            const error = new AgentError({
+              code: 'ImagePullFailed',
+              phase: 'prepare',
+              retry: true,
+              message: `${message}; what runs is left alone, and it will be tried again`,
+            });
             for (const { want } of users) failures.set(want.id, error);
           }
         }
@@ -94,16 +101,26 @@ export function createServiceProvider({ docker, clock }: ServiceProviderOptions)
   };
 }
 
-async function observeOne(docker: Docker, clock: Clock, all: readonly ContainerSummary[], id: ResourceId): Promise<ServiceFact | undefined> {
+async function observeOne(
+  docker: Docker,
+  clock: Clock,
+  all: readonly ContainerSummary[],
+  id: ResourceId,
+): Promise<ServiceFact | undefined> {
   const [project, service] = locate(id);
-  const ours = all.filter((c) => c.Labels[PROJECT] === project && c.Labels[SERVICE] === service && c.Labels[ONEOFF] !== 'True');
+  const ours = all.filter(
+    (c) => c.Labels[PROJECT] === project && c.Labels[SERVICE] === service && c.Labels[ONEOFF] !== 'True',
+  );
   const isParked = (c: ContainerSummary) => c.Names.some((n) => n.endsWith(PARKED));
   const parked = ours.find(isParked);
   const main = ours.find((c) => !isParked(c)) ?? parked;
   const info = main && (await docker.inspect(main.Id));
   if (info === undefined) return undefined;
   const runningMs = info.State.Running ? Math.max(0, clock.now().getTime() - Date.parse(info.State.StartedAt)) : 0;
-  const unwell = info.State.Restarting || (!info.State.Running && info.State.ExitCode !== 0) || info.State.Health?.Status === 'unhealthy';
+  const unwell =
+    info.State.Restarting ||
+    (!info.State.Running && info.State.ExitCode !== 0) ||
+    info.State.Health?.Status === 'unhealthy';
   const log = unwell ? await docker.logTail(info.Id) : '';
   const onlyParked = main === parked;
   return { info, runningMs, log, parked: onlyParked ? null : (parked?.Id ?? null), onlyParked };
@@ -113,24 +130,37 @@ async function observeOne(docker: Docker, clock: Clock, all: readonly ContainerS
 function diff(want: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undefined): Change {
   if (seen === undefined) return { op: 'create', why: [{ field: 'container', from: 'missing', to: 'running' }] };
   const { info, onlyParked, parked } = seen.fact;
-  if (onlyParked) return { op: 'replace', why: [{ field: 'container', from: 'set aside by an interrupted replacement', to: 'running' }] };
-  const why: Reason[] = missingNetworks(want.spec, info).map((name) => ({ field: 'networks', from: 'not connected', to: name }));
+  if (onlyParked)
+    return {
+      op: 'replace',
+      why: [{ field: 'container', from: 'set aside by an interrupted replacement', to: 'running' }],
+    };
+  const why: Reason[] = missingNetworks(want.spec, info).map((name) => ({
+    field: 'networks',
+    from: 'not connected',
+    to: name,
+  }));
   const label = info.Config.Labels?.[HASH];
   const known = label ?? seen.mark?.hash ?? null;
   if (label !== want.hash) why.push(...differences(want.spec, info));
   // Our own container of another declaration: something went that a container cannot show, such as a variable.
-  if (why.length === 0 && known !== null && known !== want.hash) why.push({ field: 'declaration', from: 'an earlier one', to: 'this one' });
+  if (why.length === 0 && known !== null && known !== want.hash)
+    why.push({ field: 'declaration', from: 'an earlier one', to: 'this one' });
   if (why.length > 0) return { op: 'replace', why };
   if (!info.State.Running && !info.State.Restarting && !isCompleted(want.spec, info)) {
     return { op: 'update', why: [{ field: 'state', from: stateOf(info), to: 'running' }] };
   }
-  if (parked !== null) return { op: 'update', why: [{ field: 'container', from: 'an old one was left behind', to: 'removed' }] };
+  if (parked !== null)
+    return { op: 'update', why: [{ field: 'container', from: 'an old one was left behind', to: 'removed' }] };
   return { op: 'none' };
 }
 
-const stateOf = (info: ContainerInfo): string => (info.State.Status === 'exited' ? `exited (${info.State.ExitCode})` : info.State.Status);
+const stateOf = (info: ContainerInfo): string =>
+  info.State.Status === 'exited' ? `exited (${info.State.ExitCode})` : info.State.Status;
 const isCompleted = (spec: ServiceSpec, info: ContainerInfo): boolean =>
-  info.State.Status === 'exited' && info.State.ExitCode === 0 && (spec.restart.name === 'no' || spec.restart.name === 'on-failure');
+  info.State.Status === 'exited' &&
+  info.State.ExitCode === 0 &&
+  (spec.restart.name === 'no' || spec.restart.name === 'on-failure');
 
 function health({ spec }: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undefined): Health {
   if (seen === undefined) return { state: 'bad', message: 'there is no container' };
@@ -139,18 +169,26 @@ function health({ spec }: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undefi
   const { State: state } = info;
   if (isCompleted(spec, info)) return { state: 'ok', message: '' };
   if (state.Restarting) return { state: 'bad', message: `keeps restarting, last exit code ${state.ExitCode}${tail}` };
-  if (!state.Running) return { state: 'bad', message: `${stateOf(info)}${state.OOMKilled ? ', out of memory' : ''}${tail}` };
+  if (!state.Running)
+    return { state: 'bad', message: `${stateOf(info)}${state.OOMKilled ? ', out of memory' : ''}${tail}` };
   const status = state.Health?.Status;
   if (status === 'healthy') return { state: 'ok', message: '' };
   if (status === 'unhealthy') return { state: 'bad', message: `its healthcheck fails${tail}` };
   if (status === 'starting') return { state: 'wait', message: 'its healthcheck has not passed yet' };
-  return runningMs >= STEADY_MS ? { state: 'ok', message: '' } : { state: 'wait', message: `has run for ${Math.round(runningMs / 1000)} of ${STEADY_MS / 1000} s` };
+  return runningMs >= STEADY_MS
+    ? { state: 'ok', message: '' }
+    : { state: 'wait', message: `has run for ${Math.round(runningMs / 1000)} of ${STEADY_MS / 1000} s` };
 }
 
 async function ensureImage(docker: Docker, image: string, policy: ServiceSpec['pullPolicy']): Promise<void> {
   if (policy !== 'always' && (await docker.hasImage(image))) return;
   if (policy === 'never') {
-    throw new AgentError({ code: 'ImageMissing', phase: 'prepare', retry: true, message: `image ${image} is not on this host and pull_policy is never; load it` });
+    throw new AgentError({
+      code: 'ImageMissing',
+      phase: 'prepare',
+      retry: true,
+      message: `image ${image} is not on this host and pull_policy is never; load it`,
+    });
   }
   await docker.pull(image);
 }
@@ -170,7 +208,8 @@ async function replace(docker: Docker, want: Desired<ServiceSpec>, seen: Seen<Se
   let made: string | null = null;
   try {
     made = await docker.create(withAnonymousVolumes(createRequest(spec, want.hash), spec, old?.info));
-    for (const network of spec.networks.slice(1)) await docker.connect(network.name, made, aliasesOf(spec, network.aliases));
+    for (const network of spec.networks.slice(1))
+      await docker.connect(network.name, made, aliasesOf(spec, network.aliases));
     await docker.start(made);
   } catch (thrown) {
     if (made !== null) await docker.remove(made, true);
@@ -186,7 +225,8 @@ async function replace(docker: Docker, want: Desired<ServiceSpec>, seen: Seen<Se
 /** A container of this name that is not this service's is somebody else's. */
 async function refuseForeign(docker: Docker, spec: ServiceSpec): Promise<void> {
   const holder = (await docker.containers()).find((c) => c.Names.includes(`/${spec.containerName}`));
-  if (holder === undefined || (holder.Labels[PROJECT] === spec.project && holder.Labels[SERVICE] === spec.service)) return;
+  if (holder === undefined || (holder.Labels[PROJECT] === spec.project && holder.Labels[SERVICE] === spec.service))
+    return;
   throw new AgentError({
     code: 'NameConflict',
     phase: 'apply',
@@ -196,9 +236,15 @@ async function refuseForeign(docker: Docker, spec: ServiceSpec): Promise<void> {
 }
 
 /** What the old container kept in anonymous volumes moves along. */
-function withAnonymousVolumes(request: ReturnType<typeof createRequest>, spec: ServiceSpec, old: ContainerInfo | undefined): ReturnType<typeof createRequest> {
+function withAnonymousVolumes(
+  request: ReturnType<typeof createRequest>,
+  spec: ServiceSpec,
+  old: ContainerInfo | undefined,
+): ReturnType<typeof createRequest> {
   const declared = new Set(spec.mounts.filter((m) => m.source !== '' || m.type === 'tmpfs').map((m) => m.target));
-  const kept = (old?.Mounts ?? []).filter((m) => m.Type === 'volume' && /^[0-9a-f]{64}$/.test(m.Name ?? '') && !declared.has(m.Destination));
+  const kept = (old?.Mounts ?? []).filter(
+    (m) => m.Type === 'volume' && /^[0-9a-f]{64}$/.test(m.Name ?? '') && !declared.has(m.Destination),
+  );
   const binds = [...(request.HostConfig?.Binds ?? []), ...kept.map((m) => `${m.Name}:${m.Destination}:rw`)];
   return { ...request, HostConfig: { ...request.HostConfig, Binds: binds } };
 }

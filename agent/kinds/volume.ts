@@ -20,13 +20,16 @@ export function createVolumeProvider({ docker }: { docker: Docker }): Provider<V
       if (seen.fact.driver === spec.driver) return { op: 'none' };
       return { op: 'replace', why: [{ field: 'driver', from: seen.fact.driver, to: spec.driver }] };
     },
-    health: (_want, seen) => (seen ? { state: 'ok', message: '' } : { state: 'bad', message: 'the volume does not exist' }),
+    health: (_want, seen) =>
+      seen ? { state: 'ok', message: '' } : { state: 'bad', message: 'the volume does not exist' },
     async observe(ids) {
       const all = await docker.volumes();
       const seen = new Map<ResourceId, Seen<VolumeFact>>();
       for (const id of ids) {
         const [project, key] = locate(id);
-        const found = all.find((v) => v.Labels?.[PROJECT] === project && v.Labels?.[VOLUME] === key) ?? all.find((v) => v.Name === `${project}_${key}`);
+        const found =
+          all.find((v) => v.Labels?.[PROJECT] === project && v.Labels?.[VOLUME] === key) ??
+          all.find((v) => v.Name === `${project}_${key}`);
         if (found) seen.set(id, { fact: { name: found.Name, driver: found.Driver } });
       }
       return seen;
@@ -45,7 +48,12 @@ export function createVolumeProvider({ docker }: { docker: Docker }): Provider<V
         Name: spec.name,
         Driver: spec.driver,
         DriverOpts: spec.driverOptions,
-        Labels: { ...spec.labels, [VOLUME]: spec.key, [PROJECT]: spec.project, 'com.docker.compose.version': COMPOSE_VERSION },
+        Labels: {
+          ...spec.labels,
+          [VOLUME]: spec.key,
+          [PROJECT]: spec.project,
+          'com.docker.compose.version': COMPOSE_VERSION,
+        },
       });
     },
     async remove() {

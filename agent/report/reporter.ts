@@ -21,7 +21,6 @@ export interface ReporterOptions {
   random(): number;
   /** A push notice came: a commit id, unverified. */
   onPush(commit: string): void;
-  protocolVersion?: 4 | 5;
 }
 
 export interface Reporter {
@@ -91,7 +90,10 @@ export function createReporter(options: ReporterOptions): Reporter {
         if (events.length === BATCH) await clock.sleep(BATCH_PAUSE_MS, stopper.signal);
       }
     } catch (thrown) {
-      log.debug({ error: asAgentError(thrown, { code: 'PublishFailed', phase: 'report' }).message }, 'publishing was interrupted');
+      log.debug(
+        { error: asAgentError(thrown, { code: 'PublishFailed', phase: 'report' }).message },
+        'publishing was interrupted',
+      );
     } finally {
       draining = false;
     }
@@ -103,7 +105,6 @@ export function createReporter(options: ReporterOptions): Reporter {
       clientId: `fairlead-${options.fleet}-${options.host}`,
       will: { topic: `${base}/presence`, payload: 'offline' },
       timeoutMs: CONNECT_TIMEOUT_MS,
-      ...(options.protocolVersion ? { protocolVersion: options.protocolVersion } : {}),
     });
     let takenOver = false;
     connected.on('disconnect', (packet) => {
@@ -115,13 +116,18 @@ export function createReporter(options: ReporterOptions): Reporter {
     trouble = null;
     log.info({ broker: options.broker.url }, 'connected to the broker');
     await publish(connected, `${base}/presence`, 'online', true);
-    await connected.subscribeAsync(`${options.prefix}/${options.fleet}/refs/${encodeURIComponent(options.ref)}`, { qos: 1 });
+    await connected.subscribeAsync(`${options.prefix}/${options.fleet}/refs/${encodeURIComponent(options.ref)}`, {
+      qos: 1,
+    });
     for (const topic of latest.keys()) unsent.add(topic);
     void drain();
     await closed;
     client = null;
     connected.end(true);
-    if (takenOver) throw new Error(`another agent took over as host ${options.host}: two machines use one name; give one of them its own \`host:\``);
+    if (takenOver)
+      throw new Error(
+        `another agent took over as host ${options.host}: two machines use one name; give one of them its own \`host:\``,
+      );
     throw new Error(`the connection to ${options.broker.url} was lost`);
   }
 

@@ -53,13 +53,20 @@ export function createInventory(db: Database.Database): Inventory {
     `INSERT INTO inventory (id, intent, hash, owned, origin, info) VALUES (?, ?, NULL, ?, ?, ?)
      ON CONFLICT (id) DO UPDATE SET intent = excluded.intent, owned = max(owned, excluded.owned), origin = excluded.origin, info = excluded.info`,
   );
-  const restore = db.prepare('INSERT OR IGNORE INTO inventory (id, intent, hash, owned, origin, info) VALUES (?, ?, ?, ?, ?, ?)');
+  const restore = db.prepare(
+    'INSERT OR IGNORE INTO inventory (id, intent, hash, owned, origin, info) VALUES (?, ?, ?, ?, ?, ?)',
+  );
   const confirm = db.prepare('UPDATE inventory SET hash = ? WHERE id = ?');
   const forget = db.prepare('DELETE FROM inventory WHERE id = ?');
   const notifies = db.prepare<[], Notify>('SELECT target, source FROM notifies ORDER BY target, source');
   const notify = db.prepare('INSERT OR IGNORE INTO notifies (target, source) VALUES (?, ?)');
   const notifyDone = db.prepare('DELETE FROM notifies WHERE target = ?');
-  const parse = (raw: Raw): InventoryRow => ({ ...raw, owned: raw.owned === 1, origin: JSON.parse(raw.origin), info: JSON.parse(raw.info) });
+  const parse = (raw: Raw): InventoryRow => ({
+    ...raw,
+    owned: raw.owned === 1,
+    origin: JSON.parse(raw.origin),
+    info: JSON.parse(raw.info),
+  });
   return {
     list: () => list.all().map(parse),
     owned: (id) => owned.get(id)?.owned === 1,
@@ -75,7 +82,8 @@ export function createInventory(db: Database.Database): Inventory {
     pendingNotifies: () => notifies.all(),
     notifyDone: (target) => void notifyDone.run(target),
     restore: db.transaction((rows: readonly InventoryRow[]) => {
-      for (const r of rows) restore.run(r.id, r.intent, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
+      for (const r of rows)
+        restore.run(r.id, r.intent, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
     }),
   };
 }

@@ -42,7 +42,10 @@ export function createOutbox(db: Database.Database, meta: Meta, max: number): Ou
     const surplus = (count.get()?.n ?? 0) - max;
     if (surplus <= 0) return;
     const dropped = peek.all(surplus + 1);
-    const lost = dropped.reduce((sum, e) => sum + (e.type === 'gap' ? Number((JSON.parse(e.data) as { count: number }).count) : 1), 0);
+    const lost = dropped.reduce(
+      (sum, e) => sum + (e.type === 'gap' ? Number((JSON.parse(e.data) as { count: number }).count) : 1),
+      0,
+    );
     const from = dropped.map((e) => (e.type === 'gap' ? (JSON.parse(e.data) as { from: number }).from : e.seq))[0];
     const stands = dropped.at(-1);
     for (const e of dropped.slice(0, -1)) remove.run(e.seq);

@@ -33,7 +33,9 @@ interface Raw {
 
 export function createRuns(db: Database.Database, outbox: Outbox): Runs {
   // Whatever was under way when the last process ended has not been finished by anyone.
-  db.prepare("UPDATE runs SET sync = 'failed', reason = 'Interrupted', message = 'the agent ended during this run' WHERE sync IS NULL").run();
+  db.prepare(
+    "UPDATE runs SET sync = 'failed', reason = 'Interrupted', message = 'the agent ended during this run' WHERE sync IS NULL",
+  ).run();
   const begin = db.prepare('INSERT INTO runs (trigger, started_at) VALUES (?, ?)');
   const finish = db.prepare(
     `UPDATE runs SET duration_ms = @durationMs, sync = @sync, reason = @reason, message = @message, commit_id = @commitId,
@@ -58,7 +60,8 @@ export function createRuns(db: Database.Database, outbox: Outbox): Runs {
       const commitId = run.commit?.commit ?? null;
       finish.run({ ...run, commitId, commitInfo: run.commit && JSON.stringify(run.commit) });
       for (const action of done) addAction.run(run.id, action.id, JSON.stringify(action));
-      if (done.length === 0 && run.failed === 0) dropQuiet.run({ id: run.id, sync: run.sync, commitId, reason: run.reason });
+      if (done.length === 0 && run.failed === 0)
+        dropQuiet.run({ id: run.id, sync: run.sync, commitId, reason: run.reason });
       outbox.push(events);
     }),
     list: (query) => select(db, query).map(parse),
@@ -68,7 +71,9 @@ export function createRuns(db: Database.Database, outbox: Outbox): Runs {
       return { run: parse(raw), actions: actions.all(id).map((a) => JSON.parse(a.record) as ActionRecord) };
     },
     actionsOf: (resource, limit) =>
-      actionsOf.all(resource, limit).map(({ run, at, record }) => ({ run, at, action: JSON.parse(record) as ActionRecord })),
+      actionsOf
+        .all(resource, limit)
+        .map(({ run, at, record }) => ({ run, at, action: JSON.parse(record) as ActionRecord })),
     trim: (before) => void trim.run(before),
   };
 }

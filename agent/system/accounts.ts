@@ -16,9 +16,15 @@ export function readAccounts(files: Files): Accounts {
   const find = (known: Map<string, number>, name: string, what: string): number => {
     const id = /^\d+$/.test(name) ? Number(name) : name === 'root' ? 0 : known.get(name);
     if (id !== undefined) return id;
-    throw new AgentError({ code: 'UnknownOwner', phase: 'apply', message: `this host has no ${what} \`${name}\`; create it, or name another one`, retry: true });
+    throw new AgentError({
+      code: 'UnknownOwner',
+      phase: 'apply',
+      message: `this host has no ${what} \`${name}\`; create it, or name another one`,
+      retry: true,
+    });
   };
-  const name = (known: Map<string, number>, id: number) => [...known].find(([, n]) => n === id)?.[0] ?? String(id);
+  const name = (known: Map<string, number>, id: number) =>
+    id === 0 ? 'root' : ([...known].find(([, n]) => n === id)?.[0] ?? String(id));
   return {
     uid: (owner) => find(users, owner, 'user'),
     gid: (group) => find(groups, group, 'group'),

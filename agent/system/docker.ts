@@ -38,10 +38,16 @@ const LOG_LINES = 5;
 export function createDocker({ socket }: { socket: string }): Docker {
   let loaded: Promise<Dockerode> | null = null;
   const engine = (): Promise<Dockerode> => {
-    loaded ??= import('dockerode').then(({ default: Engine }) => new Engine({ socketPath: socket, timeout: PULL_STALL_MS }));
+    loaded ??= import('dockerode').then(
+      ({ default: Engine }) => new Engine({ socketPath: socket, timeout: PULL_STALL_MS }),
+    );
     return loaded;
   };
-  async function call<T>(what: string, act: (docker: Dockerode) => Promise<T>, timeoutMs = CALL_TIMEOUT_MS): Promise<T> {
+  async function call<T>(
+    what: string,
+    act: (docker: Dockerode) => Promise<T>,
+    timeoutMs = CALL_TIMEOUT_MS,
+  ): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
@@ -78,14 +84,22 @@ export function createDocker({ socket }: { socket: string }): Docker {
       ),
     create: (options) => call(`create ${options.name}`, async (d) => (await d.createContainer(options)).id),
     connect: (network, container, aliases) =>
-      call(`connect to ${network}`, (d) => d.getNetwork(network).connect({ Container: container, EndpointConfig: { Aliases: [...aliases] } })),
+      call(`connect to ${network}`, (d) =>
+        d.getNetwork(network).connect({ Container: container, EndpointConfig: { Aliases: [...aliases] } }),
+      ),
     start: (id) => call('start a container', (d) => unless([304], () => d.getContainer(id).start())),
-    stop: (id, t) => call('stop a container', (d) => unless([304, 404], () => d.getContainer(id).stop(grace(t))), graceMs(t)),
+    stop: (id, t) =>
+      call('stop a container', (d) => unless([304, 404], () => d.getContainer(id).stop(grace(t))), graceMs(t)),
     restart: (id, t) => call('restart a container', (d) => d.getContainer(id).restart(grace(t)), graceMs(t)),
     rename: (id, name) => call(`rename to ${name}`, (d) => d.getContainer(id).rename({ name })),
-    remove: (id, volumes) => call('remove a container', (d) => unless([404, 409], () => d.getContainer(id).remove({ force: true, v: volumes }))),
+    remove: (id, volumes) =>
+      call('remove a container', (d) =>
+        unless([404, 409], () => d.getContainer(id).remove({ force: true, v: volumes })),
+      ),
     logTail: (id) =>
-      call('read a container’s log', async (d) => plainLog(await d.getContainer(id).logs({ stdout: true, stderr: true, tail: LOG_LINES, follow: false }))).catch(() => ''),
+      call('read a container’s log', async (d) =>
+        plainLog(await d.getContainer(id).logs({ stdout: true, stderr: true, tail: LOG_LINES, follow: false })),
+      ).catch(() => ''),
     hasImage: (image) =>
       call(`look for image ${image}`, (d) =>
         d
@@ -101,7 +115,8 @@ export function createDocker({ socket }: { socket: string }): Docker {
       ),
     pull: (image) => call(`pull ${image}`, (d) => pull(d, image), PULL_STALL_MS * 6),
     networks: () => call('list networks', async (d) => d.listNetworks()),
-    createNetwork: (options) => call(`create network ${options.Name}`, async (d) => void (await d.createNetwork(options))),
+    createNetwork: (options) =>
+      call(`create network ${options.Name}`, async (d) => void (await d.createNetwork(options))),
     removeNetwork: (id) => call('remove a network', (d) => unless([404], () => d.getNetwork(id).remove())),
     volumes: () => call('list volumes', async (d) => (await d.listVolumes()).Volumes ?? []),
     createVolume: (options) => call(`create volume ${options.Name}`, async (d) => void (await d.createVolume(options))),
@@ -125,7 +140,12 @@ function plainLog(frames: Buffer): string {
   const lines: string[] = [];
   for (let at = 0; at + 8 <= frames.length; ) {
     const size = frames.readUInt32BE(at + 4);
-    lines.push(frames.subarray(at + 8, at + 8 + size).toString('utf8').trim());
+    lines.push(
+      frames
+        .subarray(at + 8, at + 8 + size)
+        .toString('utf8')
+        .trim(),
+    );
     at += 8 + size;
   }
   return lines.filter(Boolean).join(' | ').slice(-500);
@@ -138,7 +158,10 @@ function explain(what: string, socket: string, thrown: unknown): AgentError {
   const raw = thrown instanceof Error ? thrown.message : String(thrown);
   const code = String((thrown as { code?: unknown }).code ?? '');
   const why = raw.replace(/^\(HTTP code \d+\) [^-]*- /, '').trim();
-  if (['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EACCES'].includes(code) || /socket hang up|no answer within/.test(raw)) {
+  if (
+    ['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EACCES'].includes(code) ||
+    /socket hang up|no answer within/.test(raw)
+  ) {
     return new AgentError({
       code: 'EngineUnreachable',
       phase: 'observe',
@@ -148,7 +171,19 @@ function explain(what: string, socket: string, thrown: unknown): AgentError {
     });
   }
   if (/port is already allocated|address already in use/.test(raw)) {
-    return new AgentError({ code: 'PortInUse', phase: 'apply', retry: true, message: `cannot ${what}: ${why}; free the port, or publish another`, cause: thrown });
+    return new AgentError({
+      code: 'PortInUse',
+      phase: 'apply',
+      retry: true,
+      message: `cannot ${what}: ${why}; free the port, or publish another`,
+      cause: thrown,
+    });
   }
-  return new AgentError({ code: 'EngineRefused', phase: 'apply', retry: true, message: `cannot ${what}: ${why}`, cause: thrown });
+  return new AgentError({
+    code: 'EngineRefused',
+    phase: 'apply',
+    retry: true,
+    message: `cannot ${what}: ${why}`,
+    cause: thrown,
+  });
 }

@@ -46,5 +46,7 @@ export const exec: Exec = (argv, options = {}) =>
     child.stdin.on('error', () => undefined);
     child.stdin.end(options.input);
     child.on('error', (error) => resolve({ code: 127, stdout: '', stderr: error.message }));
-    child.on('close', (code, signal) => resolve({ code: code ?? 128, stdout: stdout(), stderr: signal ? `${stderr()} (${signal})` : stderr() }));
+    child.on('close', (code, signal) =>
+      resolve({ code: code ?? 128, stdout: stdout(), stderr: signal ? `${stderr()} (${signal})` : stderr() }),
+    );
   });

@@ -94,7 +94,11 @@ export function createFiles(root: string): Files {
         }),
       ),
     link: (file, target) =>
-      guarded('link', file, () => inParent(file, true, (at, dir) => replaceVia(at, dir, path.basename(file), (temp) => fs.symlinkSync(target, temp)))),
+      guarded('link', file, () =>
+        inParent(file, true, (at, dir) =>
+          replaceVia(at, dir, path.basename(file), (temp) => fs.symlinkSync(target, temp)),
+        ),
+      ),
     mkdir: (file, options) =>
       guarded('make', file, () =>
         inParent(file, true, (at, dir) => {
@@ -103,7 +107,8 @@ export function createFiles(root: string): Files {
           fs.fsyncSync(dir);
         }),
       ),
-    setMeta: (file, options) => guarded('set the mode and owner of', file, () => inParent(file, false, (at) => meta(at, options))),
+    setMeta: (file, options) =>
+      guarded('set the mode and owner of', file, () => inParent(file, false, (at) => meta(at, options))),
     remove: (file) =>
       guarded('remove', file, () =>
         inParent(file, false, (at, dir) => {
@@ -239,5 +244,11 @@ function explain(what: string, file: string, thrown: unknown): AgentError {
   if (thrown instanceof AgentError) return thrown;
   const code = codeOf(thrown);
   const why = SENTENCES[code] ?? (thrown instanceof Error ? thrown.message : String(thrown));
-  return new AgentError({ code: 'FileFailed', phase: 'apply', retry: PASSING.includes(code), message: `cannot ${what} ${file}: ${why}`, cause: thrown });
+  return new AgentError({
+    code: 'FileFailed',
+    phase: 'apply',
+    retry: PASSING.includes(code),
+    message: `cannot ${what} ${file}: ${why}`,
+    cause: thrown,
+  });
 }

@@ -18,16 +18,36 @@ export interface ConnectOptions {
   clientId: string;
   will?: { topic: string; payload: string };
   timeoutMs: number;
-  /** 5, but for brokers embedded in tests that speak 4 (3.1.1) alone. */
+  /** Default 5, or 4 (3.1.1) where the broker knows no better. */
   protocolVersion?: 4 | 5;
 }
 
 /** Connects once; reconnecting is the caller's affair. Throws AgentError `BrokerUnreachable`. Secrets are read at each call. */
-export async function connectBroker({ broker, clientId, will, timeoutMs, protocolVersion = 5 }: ConnectOptions): Promise<MqttClient> {
+export async function connectBroker(options: ConnectOptions): Promise<MqttClient> {
+  try {
+    return await connectOnce(options);
+  } catch (thrown) {
+    // A broker of the 3.1.1 days: all that fairlead sends works there too, but for the reason codes.
+    if (!options.protocolVersion && /unacceptable protocol version/i.test(String(thrown))) {
+      return connectOnce({ ...options, protocolVersion: 4 });
+    }
+    throw thrown;
+  }
+}
+
+async function connectOnce({
+  broker,
+  clientId,
+  will,
+  timeoutMs,
+  protocolVersion = 5,
+}: ConnectOptions): Promise<MqttClient> {
   const { connect } = await import('mqtt');
   const read = async (file: string | undefined) => (file === undefined ? undefined : readFile(file));
   try {
-    const [password, ca, cert, key] = await Promise.all([broker.passwordFile, broker.ca, broker.cert, broker.key].map(read));
+    const [password, ca, cert, key] = await Promise.all(
+      [broker.passwordFile, broker.ca, broker.cert, broker.key].map(read),
+    );
     const options: IClientOptions = {
       protocolVersion,
       clientId,
@@ -46,11 +66,14 @@ export async function connectBroker({ broker, clientId, will, timeoutMs, protoco
     return await established(connect(broker.url, options), timeoutMs);
   } catch (thrown) {
     const { message } = asAgentError(thrown, { code: 'BrokerUnreachable', phase: 'report' });
-    throw asAgentError(new Error(`cannot reach the broker ${broker.url}: ${message}; check mqtt in agent.yaml and the way there`), {
-      code: 'BrokerUnreachable',
-      phase: 'report',
-      retry: true,
-    });
+    throw asAgentError(
+      new Error(`cannot reach the broker ${broker.url}: ${message}; check mqtt in agent.yaml and the way there`),
+      {
+        code: 'BrokerUnreachable',
+        phase: 'report',
+        retry: true,
+      },
+    );
   }
 }
 

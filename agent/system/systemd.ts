@@ -78,7 +78,10 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
         if (connection.early.size > 500) connection.early.clear();
       }
     });
-    await bounded(Promise.resolve(bus.addMatch(`type='signal',sender='${NAME}',interface='${MANAGER}',member='JobRemoved'`)), 'subscribe');
+    await bounded(
+      Promise.resolve(bus.addMatch(`type='signal',sender='${NAME}',interface='${MANAGER}',member='JobRemoved'`)),
+      'subscribe',
+    );
     await invoke(connection, { member: 'Subscribe' }).catch(() => undefined);
     return connection;
   }
@@ -92,11 +95,14 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
       throw unreachable(thrown);
     }
   };
-  const call = async <T>(member: string, signature?: string, body?: unknown[]): Promise<T> => invoke<T>(await connection(), { member, ...(signature ? { signature } : {}), body: body ?? [] });
+  const call = async <T>(member: string, signature?: string, body?: unknown[]): Promise<T> =>
+    invoke<T>(await connection(), { member, ...(signature ? { signature } : {}), body: body ?? [] });
 
   return {
     async units(names) {
-      const rows = await call<[string, string, string, string, string, string, string][]>('ListUnitsByNames', 'as', [names]);
+      const rows = await call<[string, string, string, string, string, string, string][]>('ListUnitsByNames', 'as', [
+        names,
+      ]);
       const byName = new Map(rows.map((r) => [r[0], r]));
       const using = await connection();
       return Promise.all(names.map((name) => readUnit(using, name, byName.get(name))));
@@ -138,11 +144,30 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
 
 async function readUnit(using: Connection, name: string, row: readonly string[] | undefined): Promise<UnitState> {
   const [, , load = 'not-found', active = 'inactive', sub = 'dead', , path = ''] = row ?? [];
-  const file = await invoke<string>(using, { member: 'GetUnitFileState', signature: 's', body: [name] }).catch(() => '');
-  const state: UnitState = { name, load, active, sub, file, needReload: false, result: '', exitStatus: 0, type: '', startedAt: 0 };
+  const file = await invoke<string>(using, { member: 'GetUnitFileState', signature: 's', body: [name] }).catch(
+    () => '',
+  );
+  const state: UnitState = {
+    name,
+    load,
+    active,
+    sub,
+    file,
+    needReload: false,
+    result: '',
+    exitStatus: 0,
+    type: '',
+    startedAt: 0,
+  };
   if (load === 'not-found' || !path) return state;
   const get = <T>(iface: string, property: string, otherwise: T): Promise<T> =>
-    invoke<unknown>(using, { path, interface: 'org.freedesktop.DBus.Properties', member: 'Get', signature: 'ss', body: [`${NAME}.${iface}`, property] }).then(
+    invoke<unknown>(using, {
+      path,
+      interface: 'org.freedesktop.DBus.Properties',
+      member: 'Get',
+      signature: 'ss',
+      body: [`${NAME}.${iface}`, property],
+    }).then(
       (v) => plain<T>(v),
       () => otherwise,
     );
@@ -172,14 +197,19 @@ interface Call {
 }
 
 async function invoke<T>({ bus }: Connection, call: Call): Promise<T> {
-  const answer = bus.invoke<T>({ destination: NAME, path: PATH, interface: MANAGER, ...call } as Parameters<MessageBus['invoke']>[0]);
+  const answer = bus.invoke<T>({ destination: NAME, path: PATH, interface: MANAGER, ...call } as Parameters<
+    MessageBus['invoke']
+  >[0]);
   return bounded(Promise.resolve(answer), call.member);
 }
 
 async function bounded<T>(promise: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(unreachable(new Error(`${what}: no answer within ${CALL_TIMEOUT_MS / 1000} s`))), CALL_TIMEOUT_MS);
+    timer = setTimeout(
+      () => reject(unreachable(new Error(`${what}: no answer within ${CALL_TIMEOUT_MS / 1000} s`))),
+      CALL_TIMEOUT_MS,
+    );
   });
   try {
     return await Promise.race([promise, late]);

@@ -18,7 +18,11 @@ export async function installAgent(host: LabHost, options: InstallOptions): Prom
   await host.exec(['mkdir', '-p', '/usr/lib/fairlead', '/etc/fairlead']);
   await host.copyIn(path.join(ROOT, 'node_modules/node/bin/node'), '/usr/lib/fairlead/node');
   await host.copyIn(`${path.join(ROOT, 'dist')}/.`, '/usr/lib/fairlead');
-  await host.write('/usr/local/bin/fairlead', '#!/bin/sh\nexec /usr/lib/fairlead/node /usr/lib/fairlead/fairlead.cjs "$@"\n', '0755');
+  await host.write(
+    '/usr/local/bin/fairlead',
+    '#!/bin/sh\nexec /usr/lib/fairlead/node /usr/lib/fairlead/fairlead.cjs "$@"\n',
+    '0755',
+  );
   await host.write(
     '/etc/fairlead/agent.yaml',
     [
@@ -39,7 +43,8 @@ export async function installAgent(host: LabHost, options: InstallOptions): Prom
 }
 
 /** The command line on the host; the exit code is the caller's to judge. */
-export const fairlead = (host: LabHost, ...args: string[]) => host.exec(['fairlead', ...args], { check: false, timeoutMs: 120_000 });
+export const fairlead = (host: LabHost, ...args: string[]) =>
+  host.exec(['fairlead', ...args], { check: false, timeoutMs: 120_000 });
 
 /** `fairlead … --json`, parsed. */
 export async function fairleadJson<T>(host: LabHost, ...args: string[]): Promise<T> {
@@ -53,7 +58,10 @@ export async function fairleadJson<T>(host: LabHost, ...args: string[]): Promise
 
 /** A retained message as any client of the broker sees it, or null. */
 export async function retained(infra: Infra, topic: string): Promise<string | null> {
-  const { stdout, code } = await infra.exec(['mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-t', topic, '-C', '1', '-W', '2'], { check: false });
+  const { stdout, code } = await infra.exec(
+    ['mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-t', topic, '-C', '1', '-W', '2'],
+    { check: false },
+  );
   return code === 0 ? stdout.trimEnd() : null;
 }
 
@@ -78,13 +86,25 @@ export async function statusWhere(
 }
 
 /** What must not change when nothing is to be done: inodes, PIDs, container ids. */
-export async function identities(host: LabHost, what: { files: string[]; units: string[]; containers: string[] }): Promise<Record<string, string>> {
+export async function identities(
+  host: LabHost,
+  what: { files: string[]; units: string[]; containers: string[] },
+): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
   for (const file of what.files) found[file] = (await host.exec(['stat', '-c', '%i %Y %a %U', file])).stdout.trim();
   for (const unit of what.units) {
-    found[unit] = (await host.exec(['systemctl', 'show', '-p', 'MainPID,ActiveState,ExecMainStartTimestampMonotonic,ActiveEnterTimestampMonotonic', unit])).stdout.trim();
+    found[unit] = (
+      await host.exec([
+        'systemctl',
+        'show',
+        '-p',
+        'MainPID,ActiveState,ExecMainStartTimestampMonotonic,ActiveEnterTimestampMonotonic',
+        unit,
+      ])
+    ).stdout.trim();
   }
-  for (const name of what.containers) found[name] = (await host.exec(['docker', 'inspect', '-f', '{{.Id}} {{.State.StartedAt}}', name])).stdout.trim();
+  for (const name of what.containers)
+    found[name] = (await host.exec(['docker', 'inspect', '-f', '{{.Id}} {{.State.StartedAt}}', name])).stdout.trim();
   return found;
 }
 

@@ -11,7 +11,10 @@ const PID_FILE = path.join(LAB_DIR, 'dockerd.pid');
 
 export type Docker = (args: readonly string[], options?: Parameters<typeof run>[1]) => ReturnType<typeof run>;
 
-const on = (socket: string | null): Docker => (args, options) => run(['docker', ...(socket ? ['-H', `unix://${socket}`] : []), ...args], options);
+const on =
+  (socket: string | null): Docker =>
+  (args, options) =>
+    run(['docker', ...(socket ? ['-H', `unix://${socket}`] : []), ...args], options);
 const answers = async (docker: Docker): Promise<boolean> =>
   docker(['version', '--format', '{{.Server.Version}}'], { timeoutMs: 10_000 }).then(
     () => true,
@@ -24,13 +27,26 @@ export async function ensureEngine(log: (line: string) => void): Promise<Docker>
   if (existsSync(SOCKET) && (await answers(own))) return own;
   const machine = on(null);
   if (await answers(machine)) return machine;
-  if (process.getuid?.() !== 0) throw new Error('the lab needs a Docker engine, or root to start one; `npm run demo -- --light` needs neither');
+  if (process.getuid?.() !== 0)
+    throw new Error('the lab needs a Docker engine, or root to start one; `npm run demo -- --light` needs neither');
   await installPackages(log);
   log('starting a Docker engine for the lab');
   mkdirSync(LAB_DIR, { recursive: true });
   const output = openSync(path.join(LAB_DIR, 'dockerd.log'), 'a');
-  const flags = ['--data-root', path.join(LAB_DIR, 'docker'), '--exec-root', path.join(LAB_DIR, 'exec'), '-H', `unix://${SOCKET}`, '--pidfile', PID_FILE];
-  spawn('dockerd', [...flags, '--bip', '172.30.255.1/24', '--insecure-registry', '127.0.0.0/8'], { detached: true, stdio: ['ignore', output, output] }).unref();
+  const flags = [
+    '--data-root',
+    path.join(LAB_DIR, 'docker'),
+    '--exec-root',
+    path.join(LAB_DIR, 'exec'),
+    '-H',
+    `unix://${SOCKET}`,
+    '--pidfile',
+    PID_FILE,
+  ];
+  spawn('dockerd', [...flags, '--bip', '172.30.255.1/24', '--insecure-registry', '127.0.0.0/8'], {
+    detached: true,
+    stdio: ['ignore', output, output],
+  }).unref();
   await until('the Docker engine of the lab to answer', 60_000, () => answers(own));
   return own;
 }
@@ -49,8 +65,15 @@ export async function stopEngine(): Promise<void> {
 
 /** What the lab needs of Debian; only what is missing is installed. A failed install throws. */
 async function installPackages(log: (line: string) => void): Promise<void> {
-  const needs: Record<string, string> = { dockerd: 'docker.io', iptables: 'iptables', debootstrap: 'debootstrap', busybox: 'busybox-static' };
-  const missing = Object.entries(needs).filter(([program]) => !['/usr/sbin', '/usr/bin', '/sbin', '/bin'].some((d) => existsSync(path.join(d, program))));
+  const needs: Record<string, string> = {
+    dockerd: 'docker.io',
+    iptables: 'iptables',
+    debootstrap: 'debootstrap',
+    busybox: 'busybox-static',
+  };
+  const missing = Object.entries(needs).filter(
+    ([program]) => !['/usr/sbin', '/usr/bin', '/sbin', '/bin'].some((d) => existsSync(path.join(d, program))),
+  );
   if (missing.length === 0) return;
   const names = missing.map(([, name]) => name);
   log(`installing ${names.join(', ')}`);

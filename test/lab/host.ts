@@ -42,10 +42,21 @@ export function createHost({ docker, name, container, network }: HostOptions): L
     name,
     container,
     exec: (argv, options = {}) =>
-      docker(['exec', ...(options.input === undefined ? [] : ['-i']), ...(options.cwd ? ['-w', options.cwd] : []), container, ...argv], { ...options, cwd: undefined }),
+      docker(
+        [
+          'exec',
+          ...(options.input === undefined ? [] : ['-i']),
+          ...(options.cwd ? ['-w', options.cwd] : []),
+          container,
+          ...argv,
+        ],
+        { ...options, cwd: undefined },
+      ),
     sh: (script, options) => host.exec(['sh', '-ec', script], options),
     async write(file, content, mode = '0644') {
-      await host.exec(['sh', '-ec', 'mkdir -p "$(dirname "$1")"; cat > "$1"; chmod "$2" "$1"', 'sh', file, mode], { input: content });
+      await host.exec(['sh', '-ec', 'mkdir -p "$(dirname "$1")"; cat > "$1"; chmod "$2" "$1"', 'sh', file, mode], {
+        input: content,
+      });
     },
     async copyIn(local, remote) {
       await docker(['cp', '-q', local, `${container}:${remote}`]);
@@ -74,14 +85,21 @@ export function createHost({ docker, name, container, network }: HostOptions): L
     pid: async () => Number(await inspect('{{.State.Pid}}')),
     address: async () => inspect(`{{(index .NetworkSettings.Networks "${network}").IPAddress}}`),
     async journal(unit) {
-      const { stdout } = await host.exec(['journalctl', '--no-pager', '-o', 'short-precise', ...(unit ? ['-u', unit] : []), '-n', '500'], { check: false });
+      const { stdout } = await host.exec(
+        ['journalctl', '--no-pager', '-o', 'short-precise', ...(unit ? ['-u', unit] : []), '-n', '500'],
+        { check: false },
+      );
       return stdout;
     },
     async booted() {
       await until(`${name} to boot`, 60_000, async () =>
         /^(running|degraded)/.test((await host.exec(['systemctl', 'is-system-running'], { check: false })).stdout),
       );
-      await until(`the Docker engine of ${name}`, 60_000, async () => (await host.exec(['docker', 'info'], { check: false, timeoutMs: 10_000 })).code === 0);
+      await until(
+        `the Docker engine of ${name}`,
+        60_000,
+        async () => (await host.exec(['docker', 'info'], { check: false, timeoutMs: 10_000 })).code === 0,
+      );
     },
   };
   return host;

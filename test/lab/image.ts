@@ -1,14 +1,19 @@
 /** The host images: made once from Debian's packages, kept by the engine, made anew when the recipe changes. */
+
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { type Docker, LAB_DIR } from './engine.ts';
 import { DISABLED, FILES, type Flavour, MASKED, RECIPES } from './recipe.ts';
 import { run } from './run.ts';
 
-const hashOf = (flavour: Flavour) => createHash('sha256').update(JSON.stringify([RECIPES[flavour], FILES, MASKED, DISABLED])).digest('hex').slice(0, 12);
+const hashOf = (flavour: Flavour) =>
+  createHash('sha256')
+    .update(JSON.stringify([RECIPES[flavour], FILES, MASKED, DISABLED]))
+    .digest('hex')
+    .slice(0, 12);
 const nameOf = (flavour: Flavour) => `fairlead-lab:${flavour}-${hashOf(flavour)}`;
 
 /** @returns the image's name; builds it where it is not there yet (minutes) */
@@ -19,7 +24,8 @@ export async function ensureImage(docker: Docker, flavour: Flavour, log: (line: 
   log(`building the ${flavour} host image (once; a minute or two)`);
   if (process.getuid?.() === 0 && existsSync('/usr/sbin/debootstrap')) await bootstrap(docker, flavour, image, log);
   else await dockerfile(docker, flavour, image);
-  for (const old of have.filter((name) => name.startsWith(`fairlead-lab:${flavour}-`))) await docker(['rmi', old], { check: false });
+  for (const old of have.filter((name) => name.startsWith(`fairlead-lab:${flavour}-`)))
+    await docker(['rmi', old], { check: false });
   return image;
 }
 
@@ -28,7 +34,9 @@ async function bootstrap(docker: Docker, flavour: Flavour, image: string, log: (
   const root = await mkdtemp(path.join(LAB_DIR, `${flavour}-`));
   const { suite, packages } = RECIPES[flavour];
   try {
-    await run(['debootstrap', '--variant=minbase', `--include=${packages.join(',')}`, suite, root, debianMirror()], { timeoutMs: 900_000 });
+    await run(['debootstrap', '--variant=minbase', `--include=${packages.join(',')}`, suite, root, debianMirror()], {
+      timeoutMs: 900_000,
+    });
     log(`${flavour}: packages are in`);
     await writeFiles(root);
     await run(['chroot', root, 'systemctl', 'mask', ...MASKED]);
@@ -79,7 +87,10 @@ async function dockerfile(docker: Docker, flavour: Flavour, image: string): Prom
 /** The mirror that this machine's own apt uses, so that the lab reaches what the machine reaches. */
 export function debianMirror(): string {
   const dir = '/etc/apt/sources.list.d';
-  const files = ['/etc/apt/sources.list', ...(existsSync(dir) ? readdirSync(dir).map((f) => path.join(dir, f)) : [])].filter((f) => existsSync(f));
+  const files = [
+    '/etc/apt/sources.list',
+    ...(existsSync(dir) ? readdirSync(dir).map((f) => path.join(dir, f)) : []),
+  ].filter((f) => existsSync(f));
   const urls = files.flatMap((file) => {
     const text = readFileSync(file, 'utf8').replace(/^\s*#.*$/gm, '');
     return [...text.matchAll(/^(?:URIs:\s*|deb\s+(?:\[[^\]]*\]\s+)?)(\S+)/gm)].map((m) => m[1] ?? '');

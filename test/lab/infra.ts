@@ -35,8 +35,16 @@ export function createInfra(options: HostOptions): Infra {
     async booted() {
       await host.booted();
       await host.exec(['systemctl', 'start', ...SERVICES]);
-      await until('the registry', 30_000, async () => (await host.exec(['curl', '-fs', 'http://127.0.0.1:5000/v2/'], { check: false })).code === 0);
-      await until('the broker', 30_000, async () => (await host.exec(['mosquitto_pub', '-t', 'lab', '-m', 'up'], { check: false })).code === 0);
+      await until(
+        'the registry',
+        30_000,
+        async () => (await host.exec(['curl', '-fs', 'http://127.0.0.1:5000/v2/'], { check: false })).code === 0,
+      );
+      await until(
+        'the broker',
+        30_000,
+        async () => (await host.exec(['mosquitto_pub', '-t', 'lab', '-m', 'up'], { check: false })).code === 0,
+      );
       await host.exec(['mkdir', '-p', '/srv/git', '/srv/work']);
       await pushImages(host);
     },
@@ -63,7 +71,9 @@ rm -rf $d`;
 
 async function createRepo(host: LabHost, name: string): Promise<FleetRepo> {
   const work = `/srv/work/${name}`;
-  await host.sh(`rm -rf /srv/git/${name}.git ${work}; git init -q --bare /srv/git/${name}.git; git init -q ${work}; git -C ${work} remote add origin /srv/git/${name}.git`);
+  await host.sh(
+    `rm -rf /srv/git/${name}.git ${work}; git init -q --bare /srv/git/${name}.git; git init -q ${work}; git -C ${work} remote add origin /srv/git/${name}.git`,
+  );
   return {
     name,
     httpUrl: `http://infra/git/${name}.git`,
@@ -75,7 +85,19 @@ async function createRepo(host: LabHost, name: string): Promise<FleetRepo> {
       }
       const identity = ['-c', 'user.name=Lab', '-c', 'user.email=lab@example.com'];
       await host.exec(['git', '-C', work, 'add', '-A']);
-      await host.exec(['git', '-C', work, ...identity, 'commit', '-q', '--allow-empty', '-m', message, '--author', author]);
+      await host.exec([
+        'git',
+        '-C',
+        work,
+        ...identity,
+        'commit',
+        '-q',
+        '--allow-empty',
+        '-m',
+        message,
+        '--author',
+        author,
+      ]);
       await host.exec(['git', '-C', work, 'push', '-q', 'origin', 'HEAD:main']);
       return (await host.exec(['git', '-C', work, 'rev-parse', 'HEAD'])).stdout.trim();
     },

@@ -7,7 +7,7 @@ import type { Flavour } from './recipe.ts';
 
 export type { LabHost } from './host.ts';
 export type { FleetRepo, Infra } from './infra.ts';
-export { type ExecResult, until } from './run.ts';
+export { until } from './run.ts';
 
 export interface LabOptions {
   /** Labs of different names live side by side; one left over under this name is removed first. */
@@ -41,12 +41,19 @@ export async function startLab({ name, hosts, log = () => undefined }: LabOption
 
   const network = `fairlead-lab-${name}`;
   await createNetwork(docker, network);
-  const optionsOf = (host: string): HostOptions => ({ docker, name: host, container: labContainer(name, host), network });
+  const optionsOf = (host: string): HostOptions => ({
+    docker,
+    name: host,
+    container: labContainer(name, host),
+    network,
+  });
   const infra = createInfra(optionsOf('infra'));
   const all = new Map<string, LabHost>(hosts.map((h) => [h.name, createHost(optionsOf(h.name))]));
   log(`booting ${[...all.keys(), 'infra'].join(', ')}`);
   await Promise.all(
-    [{ name: 'infra' }, ...hosts].map((h) => boot(docker, optionsOf(h.name), images.get(('flavour' in h && h.flavour) || 'debian13') ?? '')),
+    [{ name: 'infra' }, ...hosts].map((h) =>
+      boot(docker, optionsOf(h.name), images.get(('flavour' in h && h.flavour) || 'debian13') ?? ''),
+    ),
   );
   await Promise.all([infra, ...all.values()].map((h) => h.booted()));
   return {
@@ -61,10 +68,26 @@ export async function startLab({ name, hosts, log = () => undefined }: LabOption
 }
 
 async function boot(docker: Docker, { name, container, network }: HostOptions, image: string): Promise<void> {
-  const security = ['seccomp=unconfined', 'apparmor=unconfined', 'systempaths=unconfined'].flatMap((o) => ['--security-opt', o]);
+  const security = ['seccomp=unconfined', 'apparmor=unconfined', 'systempaths=unconfined'].flatMap((o) => [
+    '--security-opt',
+    o,
+  ]);
   const tmpfs = ['/run', '/run/lock', '/tmp'].flatMap((dir) => ['--tmpfs', `${dir}:exec`]);
   await docker([
-    ...['run', '-d', '--name', container, '--hostname', name, '--network', network, '--network-alias', name, '--label', 'fairlead-lab'],
+    ...[
+      'run',
+      '-d',
+      '--name',
+      container,
+      '--hostname',
+      name,
+      '--network',
+      network,
+      '--network-alias',
+      name,
+      '--label',
+      'fairlead-lab',
+    ],
     ...CAPABILITIES.map((c) => `--cap-add=${c}`),
     ...[...security, '--device-cgroup-rule', 'a *:* rwm', '--cgroupns=private', ...tmpfs, '-v', '/var/lib/docker'],
     ...['--stop-signal', 'SIGKILL', image, '/host-init'],
@@ -74,7 +97,10 @@ async function boot(docker: Docker, { name, container, network }: HostOptions, i
 /** The first of the lab's own /24 networks that is free. */
 async function createNetwork(docker: Docker, network: string): Promise<void> {
   for (let n = 0; ; n++) {
-    const made = await docker(['network', 'create', '--subnet', `172.30.${n}.0/24`, '--label', 'fairlead-lab', network], { check: n >= 250 });
+    const made = await docker(
+      ['network', 'create', '--subnet', `172.30.${n}.0/24`, '--label', 'fairlead-lab', network],
+      { check: n >= 250 },
+    );
     if (made.code === 0) return;
   }
 }

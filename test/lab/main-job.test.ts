@@ -26,9 +26,18 @@ test('1. an empty host follows its first commit, and the broker holds its status
   withJournal();
   const commit = await repo.commit(hostFiles('edge-1'), 'Set up edge-1', 'Ann <ann@example.com>');
   await installAgent(host, { repoUrl: repo.httpUrl });
-  const status = await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced' && s.desired?.commit === commit);
+  const status = await statusWhere(
+    lab.infra,
+    'edge-1',
+    'synced',
+    (s) => s.sync === 'synced' && s.desired?.commit === commit,
+  );
 
-  expect(status).toMatchObject({ health: 'healthy', problemsTotal: 0, desired: { author: 'Ann <ann@example.com>', subject: 'Set up edge-1' } });
+  expect(status).toMatchObject({
+    health: 'healthy',
+    problemsTotal: 0,
+    desired: { author: 'Ann <ann@example.com>', subject: 'Set up edge-1' },
+  });
   expect(status.applied?.commit).toBe(commit);
   expect(status.resources.total).toBe(status.resources.synced);
   expect(status.resources.total).toBeGreaterThanOrEqual(10);
@@ -38,10 +47,14 @@ test('1. an empty host follows its first commit, and the broker holds its status
   expect((await host.exec(['stat', '-c', '%a %U %G', '/etc/app/app.conf'])).stdout).toBe('640 root root\n');
   expect((await host.exec(['cat', '/etc/app/motd'])).stdout).toBe('welcome\n');
   expect((await host.exec(['systemctl', 'is-active', 'loop.service', 'tick.timer'])).stdout).toBe('active\nactive\n');
-  expect((await host.exec(['systemctl', 'is-enabled', 'loop.service', 'tick.timer'])).stdout).toBe('enabled\nenabled\n');
+  expect((await host.exec(['systemctl', 'is-enabled', 'loop.service', 'tick.timer'])).stdout).toBe(
+    'enabled\nenabled\n',
+  );
   const ps = (await host.exec(['docker', 'ps', '--format', '{{.Names}} {{.Image}}'])).stdout.trim().split('\n').sort();
   expect(ps).toEqual(['shop-db-1 infra:5000/app:1', 'shop-web-1 infra:5000/app:1']);
-  expect((await host.exec(['docker', 'exec', 'shop-web-1', '/bin/busybox', 'cat', '/etc/web.conf'])).stdout).toBe('port=8080\n');
+  expect((await host.exec(['docker', 'exec', 'shop-web-1', '/bin/busybox', 'cat', '/etc/web.conf'])).stdout).toBe(
+    'port=8080\n',
+  );
   expect((await host.exec(['docker', 'network', 'ls', '--format', '{{.Name}}'])).stdout).toContain('shop_front');
   expect((await host.exec(['docker', 'volume', 'ls', '--format', '{{.Name}}'])).stdout).toContain('shop_data');
   expect((await host.exec(['docker', 'compose', 'ls', '-q'])).stdout).toContain('shop');
@@ -53,18 +66,31 @@ test('2. a second commit changes one file, one unit and one image, and nothing e
   withJournal();
   const before = await identities(host, watched);
   await repo.commit(
-    { [`${H}/files/motd`]: 'changed\n', [`${H}/system.yaml`]: systemYaml({ loop: 'two' }), [`${H}/shop/compose.yaml`]: composeYaml({ webImage: 'infra:5000/app:2' }) },
+    {
+      [`${H}/files/motd`]: 'changed\n',
+      [`${H}/system.yaml`]: systemYaml({ loop: 'two' }),
+      [`${H}/shop/compose.yaml`]: composeYaml({ webImage: 'infra:5000/app:2' }),
+    },
     'Change three things',
   );
   const plan = await fairleadJson<PlanDocument>(host, 'plan');
   expect(plan.actions.map((a) => a.id).sort()).toEqual(['file:/etc/app/motd', 'service:shop/web', 'unit:loop.service']);
-  expect(plan.actions.find((a) => a.id === 'service:shop/web')?.why).toContainEqual({ field: 'image', from: 'infra:5000/app:1', to: 'infra:5000/app:2' });
+  expect(plan.actions.find((a) => a.id === 'service:shop/web')?.why).toContainEqual({
+    field: 'image',
+    from: 'infra:5000/app:1',
+    to: 'infra:5000/app:2',
+  });
   expect(differing(before, await identities(host, watched))).toEqual([]);
 
   const done = await sync();
   expect([done.status.sync, done.run.changed]).toEqual(['synced', 3]);
   const after = await identities(host, watched);
-  expect(differing(before, after)).toEqual(['/etc/app/motd', '/etc/systemd/system/loop.service', 'loop.service', 'shop-web-1']);
+  expect(differing(before, after)).toEqual([
+    '/etc/app/motd',
+    '/etc/systemd/system/loop.service',
+    'loop.service',
+    'shop-web-1',
+  ]);
   expect((await host.exec(['systemctl', 'show', '-p', 'Environment', 'loop.service'])).stdout).toContain('WORD=two');
 
   const again = await fairlead(host, 'sync');
@@ -81,22 +107,38 @@ test('3. what is no longer declared is pruned; volumes and what is foreign stay;
   await host.exec(['systemctl', 'start', 'foreign.service']);
 
   // Three of twelve go: motd, loop.service and the whole volume with its mount.
-  const compose = composeYaml({ webImage: 'infra:5000/app:2' }).replace('      - data:/data\n', '').replace('volumes:\n  data: {}\n', '');
-  const system = systemYaml({ loop: 'two' }).replace('  /etc/app/motd: {source: files/motd}\n', '').replace(/ {2}loop\.service:[\s\S]*?(?= {2}steady)/, '');
+  const compose = composeYaml({ webImage: 'infra:5000/app:2' })
+    .replace('      - data:/data\n', '')
+    .replace('volumes:\n  data: {}\n', '');
+  const system = systemYaml({ loop: 'two' })
+    .replace('  /etc/app/motd: {source: files/motd}\n', '')
+    .replace(/ {2}loop\.service:[\s\S]*?(?= {2}steady)/, '');
   await repo.commit({ [`${H}/system.yaml`]: system, [`${H}/shop/compose.yaml`]: compose }, 'Remove some');
   expect((await sync()).status.sync).toBe('synced');
-  expect((await host.exec(['find', '/etc/app', '-type', 'f'])).stdout.trim().split('\n').sort()).toEqual(['/etc/app/app.conf', '/etc/app/foreign']);
+  expect((await host.exec(['find', '/etc/app', '-type', 'f'])).stdout.trim().split('\n').sort()).toEqual([
+    '/etc/app/app.conf',
+    '/etc/app/foreign',
+  ]);
   expect((await host.sh('find /etc/systemd/system -name "loop.service*"')).stdout).toBe('');
   expect((await host.exec(['systemctl', 'is-active', 'loop.service'], { check: false })).stdout).toBe('inactive\n');
   expect((await host.exec(['docker', 'volume', 'ls', '-q'])).stdout).toContain('shop_data');
   expect((await host.exec(['systemctl', 'is-active', 'foreign.service'])).stdout).toBe('active\n');
 
-  const kept = { files: ['/etc/app/app.conf', '/etc/app/foreign'], units: ['steady.service', 'foreign.service'], containers: ['shop-web-1', 'shop-db-1', 'foreign'] };
+  const kept = {
+    files: ['/etc/app/app.conf', '/etc/app/foreign'],
+    units: ['steady.service', 'foreign.service'],
+    containers: ['shop-web-1', 'shop-db-1', 'foreign'],
+  };
   const before = await identities(host, kept);
-  await repo.commit({ [`${H}/system.yaml`]: 'files: {/etc/app/app.conf: {content: "hello\\n", mode: "0640"}}\n', [`${H}/shop/`]: null }, 'Remove too much');
+  await repo.commit(
+    { [`${H}/system.yaml`]: 'files: {/etc/app/app.conf: {content: "hello\\n", mode: "0640"}}\n', [`${H}/shop/`]: null },
+    'Remove too much',
+  );
   const held = await fairlead(host, 'sync');
   expect([held.code, held.stdout + held.stderr]).toEqual([2, expect.stringContaining('--allow-prune')]);
-  expect(await statusWhere(lab.infra, 'edge-1', 'held', (s) => s.sync === 'held')).toMatchObject({ reason: 'PruneLimit' });
+  expect(await statusWhere(lab.infra, 'edge-1', 'held', (s) => s.sync === 'held')).toMatchObject({
+    reason: 'PruneLimit',
+  });
 
   await repo.commit({ [`${H}/`]: null, 'hosts/other/x.yaml': 'files: {}\n' }, 'Lose the directory');
   expect((await sync()).status).toMatchObject({ sync: 'unassigned' });
@@ -119,50 +161,87 @@ test('4. drift is repaired at the next run, and history says what had drifted, f
   expect((await host.exec(['systemctl', 'is-active', 'steady.service'])).stdout).toBe('active\n');
   const { actions } = await runOf(done.run.id);
   const drifted = Object.fromEntries(actions.filter((a) => a.drift).map((a) => [a.id, a.why]));
-  expect(Object.keys(drifted).sort()).toEqual(['file:/etc/app/app.conf', 'file:/etc/app/motd', 'service:shop/db', 'unit:steady.service']);
+  expect(Object.keys(drifted).sort()).toEqual([
+    'file:/etc/app/app.conf',
+    'file:/etc/app/motd',
+    'service:shop/db',
+    'unit:steady.service',
+  ]);
   expect(drifted['file:/etc/app/motd']).toContainEqual({ field: 'mode', from: '0600', to: '0644' });
-  expect(drifted['file:/etc/app/app.conf']).toContainEqual({ field: 'content', from: expect.stringContaining('sha256'), to: expect.stringContaining('sha256') });
+  expect(drifted['file:/etc/app/app.conf']).toContainEqual({
+    field: 'content',
+    from: expect.stringContaining('sha256'),
+    to: expect.stringContaining('sha256'),
+  });
   expect((await fairlead(host, 'history', String(done.run.id))).stdout).toMatch(/drift/i);
 });
 
 test.each([
   ['an unknown key', { [`${H}/bad.yaml`]: 'files:\n  /etc/x:\n    contnet: a\n' }, `${H}/bad.yaml:3`, 'content'],
   ['bad YAML', { [`${H}/bad.yaml`]: 'files:\n  /etc/x: {content: "a\n' }, `${H}/bad.yaml:`, ''],
-  ['a missing source', { [`${H}/bad.yaml`]: 'files:\n  /etc/x:\n    source: files/none\n' }, `${H}/bad.yaml:3`, 'files/none'],
-  ['a bad unit', { [`${H}/bad.yaml`]: 'units:\n  bad.service:\n    content: |\n      [Service]\n      ExecStart=/bin/true\n      Restrat=always\n' }, `${H}/bad.yaml:2`, 'Restrat'],
-])('5. a commit with %s leaves the host as it was; status and CLI name file and line', async (_what, files, place, word) => {
-  withJournal();
-  const before = await identities(host, watched);
-  const [file, line] = place.split(':');
-  await repo.commit({ ...files, [`${H}/files/motd`]: `not applied ${_what}\n` }, `Break it: ${_what}`);
-  const out = await fairlead(host, 'sync');
-  expect([out.code, out.stdout + out.stderr]).toEqual([1, expect.stringContaining(place)]);
-  expect(out.stdout + out.stderr).toContain(word);
-  const status = await statusWhere(lab.infra, 'edge-1', 'failed', (s) => s.sync === 'failed' && s.desired?.subject === `Break it: ${_what}`);
-  expect(status.problems[0]).toMatchObject({ file, ...(line ? { line: Number(line) } : {}) });
-  expect((await fairlead(host, 'status')).code).toBe(1);
-  expect((await fairlead(host, 'plan')).code).not.toBe(0);
-  expect(differing(before, await identities(host, watched))).toEqual([]);
+  [
+    'a missing source',
+    { [`${H}/bad.yaml`]: 'files:\n  /etc/x:\n    source: files/none\n' },
+    `${H}/bad.yaml:3`,
+    'files/none',
+  ],
+  [
+    'a bad unit',
+    {
+      [`${H}/bad.yaml`]:
+        'units:\n  bad.service:\n    content: |\n      [Service]\n      ExecStart=/bin/true\n      Restrat=always\n',
+    },
+    `${H}/bad.yaml:2`,
+    'Restrat',
+  ],
+])(
+  '5. a commit with %s leaves the host as it was; status and CLI name file and line',
+  async (_what, files, place, word) => {
+    withJournal();
+    const before = await identities(host, watched);
+    const [file, line] = place.split(':');
+    await repo.commit({ ...files, [`${H}/files/motd`]: `not applied ${_what}\n` }, `Break it: ${_what}`);
+    const out = await fairlead(host, 'sync');
+    expect([out.code, out.stdout + out.stderr]).toEqual([1, expect.stringContaining(place)]);
+    expect(out.stdout + out.stderr).toContain(word);
+    const status = await statusWhere(
+      lab.infra,
+      'edge-1',
+      'failed',
+      (s) => s.sync === 'failed' && s.desired?.subject === `Break it: ${_what}`,
+    );
+    expect(status.problems[0]).toMatchObject({ file, ...(line ? { line: Number(line) } : {}) });
+    expect((await fairlead(host, 'status')).code).toBe(1);
+    expect((await fairlead(host, 'plan')).code).not.toBe(0);
+    expect(differing(before, await identities(host, watched))).toEqual([]);
 
-  // What the host runs is still repaired, from the commit that was accepted last.
-  await host.exec(['systemctl', 'stop', 'steady.service']);
-  await sync();
-  expect((await host.exec(['systemctl', 'is-active', 'steady.service'])).stdout).toBe('active\n');
-  await repo.commit({ [`${H}/bad.yaml`]: null, [`${H}/files/motd`]: 'welcome\n' }, 'Mend it');
-  expect((await sync()).status.sync).toBe('synced');
-});
+    // What the host runs is still repaired, from the commit that was accepted last.
+    await host.exec(['systemctl', 'stop', 'steady.service']);
+    await sync();
+    expect((await host.exec(['systemctl', 'is-active', 'steady.service'])).stdout).toBe('active\n');
+    await repo.commit({ [`${H}/bad.yaml`]: null, [`${H}/files/motd`]: 'welcome\n' }, 'Mend it');
+    expect((await sync()).status.sync).toBe('synced');
+  },
+);
 
 test('5. an image that does not exist stops nothing that runs, and is tried again', async () => {
   withJournal();
   const before = await identities(host, watched);
-  await repo.commit({ [`${H}/shop/compose.yaml`]: composeYaml({ webImage: 'infra:5000/app:later' }) }, 'An image to come');
+  await repo.commit(
+    { [`${H}/shop/compose.yaml`]: composeYaml({ webImage: 'infra:5000/app:later' }) },
+    'An image to come',
+  );
   const done = await sync();
   expect(done.status).toMatchObject({ sync: 'failed', health: expect.any(String) });
   expect(done.status.problems[0]).toMatchObject({ id: 'service:shop/web', file: `${H}/shop/compose.yaml` });
   expect(differing(before, await identities(host, watched))).toEqual([]);
 
-  await lab.infra.sh('skopeo --version >/dev/null 2>&1 || true; curl -fsS -H "Accept: application/vnd.docker.distribution.manifest.v2+json" http://127.0.0.1:5000/v2/app/manifests/3 -o /tmp/m && curl -fsS -X PUT -H "Content-Type: application/vnd.docker.distribution.manifest.v2+json" --data-binary @/tmp/m http://127.0.0.1:5000/v2/app/manifests/later');
+  await lab.infra.sh(
+    'skopeo --version >/dev/null 2>&1 || true; curl -fsS -H "Accept: application/vnd.docker.distribution.manifest.v2+json" http://127.0.0.1:5000/v2/app/manifests/3 -o /tmp/m && curl -fsS -X PUT -H "Content-Type: application/vnd.docker.distribution.manifest.v2+json" --data-binary @/tmp/m http://127.0.0.1:5000/v2/app/manifests/later',
+  );
   // Nobody asks for it: the retry comes by itself.
   await statusWhere(lab.infra, 'edge-1', 'synced by a retry', (s) => s.sync === 'synced');
-  expect((await host.exec(['docker', 'inspect', '-f', '{{.Config.Image}}', 'shop-web-1'])).stdout).toBe('infra:5000/app:later\n');
+  expect((await host.exec(['docker', 'inspect', '-f', '{{.Config.Image}}', 'shop-web-1'])).stdout).toBe(
+    'infra:5000/app:later\n',
+  );
 });

@@ -19,8 +19,24 @@ export const RECIPES: Record<Flavour, Recipe> = {
 };
 
 /** Not wanted in a host by itself; the infra host starts what it needs. */
-export const MASKED = ['systemd-modules-load.service', 'systemd-networkd-wait-online.service', 'apt-daily.timer', 'apt-daily-upgrade.timer', 'systemd-firstboot.service', 'getty@tty1.service', 'console-getty.service'];
-export const DISABLED = ['mosquitto.service', 'nginx.service', 'docker-registry.service', 'fcgiwrap.service', 'fcgiwrap.socket', 'ssh.service', 'ssh.socket'];
+export const MASKED = [
+  'systemd-modules-load.service',
+  'systemd-networkd-wait-online.service',
+  'apt-daily.timer',
+  'apt-daily-upgrade.timer',
+  'systemd-firstboot.service',
+  'getty@tty1.service',
+  'console-getty.service',
+];
+export const DISABLED = [
+  'mosquitto.service',
+  'nginx.service',
+  'docker-registry.service',
+  'fcgiwrap.service',
+  'fcgiwrap.socket',
+  'ssh.service',
+  'ssh.socket',
+];
 
 /** Mounts cgroups as a machine with cgroup v1 has them (v2: as they are), then hands over to systemd. */
 const HOST_INIT = `#!/bin/sh
@@ -56,8 +72,10 @@ const NGINX = `server {
 `;
 
 const MOSQUITTO = 'listener 1883\nallow_anonymous true\nmax_queued_messages 0\n';
-const REGISTRY = 'version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: /var/lib/docker-registry\n  delete:\n    enabled: true\nhttp:\n  addr: :5000\n';
-const GITCONFIG = '[safe]\n\tdirectory = *\n[uploadpack]\n\tallowFilter = true\n\tallowAnySHA1InWant = true\n[init]\n\tdefaultBranch = main\n';
+const REGISTRY =
+  'version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: /var/lib/docker-registry\n  delete:\n    enabled: true\nhttp:\n  addr: :5000\n';
+const GITCONFIG =
+  '[safe]\n\tdirectory = *\n[uploadpack]\n\tallowFilter = true\n\tallowAnySHA1InWant = true\n[init]\n\tdefaultBranch = main\n';
 
 /** Path in the image → content; executable where it begins with #!. */
 export const FILES: Record<string, string> = {

@@ -31,9 +31,18 @@ export function run(argv: readonly string[], options: ExecOptions = {}): Promise
     child.on('error', reject);
     child.on('close', (code, signal) => {
       clearTimeout(timer);
-      const result = { code: code ?? 128, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() };
+      const result = {
+        code: code ?? 128,
+        stdout: Buffer.concat(out).toString(),
+        stderr: Buffer.concat(err).toString(),
+      };
       if (result.code === 0 || options.check === false) resolve(result);
-      else reject(new Error(`${argv.join(' ')} failed (${signal ?? `exit ${result.code}`}): ${(result.stderr + result.stdout).trim().slice(-2_000)}`));
+      else
+        reject(
+          new Error(
+            `${argv.join(' ')} failed (${signal ?? `exit ${result.code}`}): ${(result.stderr + result.stdout).trim().slice(-2_000)}`,
+          ),
+        );
     });
     if (options.stream) options.stream.pipe(child.stdin);
     else child.stdin.end(options.input);
@@ -41,7 +50,11 @@ export function run(argv: readonly string[], options: ExecOptions = {}): Promise
 }
 
 /** Polls until `probe` answers something other than undefined or false. A probe that throws has not answered yet. */
-export async function until<T>(what: string, timeoutMs: number, probe: () => Promise<T | undefined | false>): Promise<T> {
+export async function until<T>(
+  what: string,
+  timeoutMs: number,
+  probe: () => Promise<T | undefined | false>,
+): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   let last: unknown = null;
   for (;;) {

@@ -77,7 +77,13 @@ export const hostFiles = (host: string, story: Story = {}): Record<string, strin
 
 /** What of it has an identity worth keeping. */
 export const watched = {
-  files: ['/etc/app/app.conf', '/etc/app/motd', '/etc/systemd/system/loop.service', '/etc/systemd/system/steady.service', '/etc/systemd/system/tick.timer'],
+  files: [
+    '/etc/app/app.conf',
+    '/etc/app/motd',
+    '/etc/systemd/system/loop.service',
+    '/etc/systemd/system/steady.service',
+    '/etc/systemd/system/tick.timer',
+  ],
   units: ['loop.service', 'steady.service', 'tick.timer'],
   containers: ['shop-web-1', 'shop-db-1'],
 };

@@ -101,15 +101,13 @@ describe('makePlan', () => {
   });
 
   test('order: every predecessor comes first, whatever the graph, and the order does not depend on the input order', () => {
-    const graph = fc
-      .uniqueArray(fc.nat(30), { minLength: 1, maxLength: 15 })
-      .chain((ids) =>
-        fc.record({
-          ids: fc.constant(ids),
-          edges: fc.array(fc.tuple(fc.constantFrom(...ids), fc.constantFrom(...ids)), { maxLength: 30 }),
-          seed: fc.nat(),
-        }),
-      );
+    const graph = fc.uniqueArray(fc.nat(30), { minLength: 1, maxLength: 15 }).chain((ids) =>
+      fc.record({
+        ids: fc.constant(ids),
+        edges: fc.array(fc.tuple(fc.constantFrom(...ids), fc.constantFrom(...ids)), { maxLength: 30 }),
+        seed: fc.nat(),
+      }),
+    );
     fc.assert(
       fc.property(graph, ({ ids, edges }) => {
         const name = (n: number): ResourceId =>

@@ -1,0 +1,20 @@
+/** `npm run check`: everything that can be said of the code without running it on a host. Ends at the first step's failure. */
+import { spawnSync } from 'node:child_process';
+
+const STEPS: readonly (readonly string[])[] = [
+  ['tsc', '--noEmit'],
+  ['biome', 'check', '.'],
+  ['node', 'manifests-schema/generate.ts', '--check'],
+  ['knip'],
+  ['vitest', 'run', '--project', 'unit', 'test/unit/layers.test.ts'],
+];
+
+for (const [program = '', ...args] of STEPS) {
+  const began = Date.now();
+  const { status } = spawnSync(program, args, {
+    stdio: 'inherit',
+    env: { ...process.env, PATH: `node_modules/.bin:${process.env.PATH}` },
+  });
+  console.log(`check: ${program} ${status === 0 ? 'ok' : 'FAILED'} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+  if (status !== 0) process.exit(1);
+}

@@ -1,0 +1,79 @@
+/** The demo without hosts: the agent with --root in a temporary directory, an embedded broker, files only. */
+import { spawn } from 'node:child_process';
+import fs, { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { Aedes } from 'aedes';
+import git from 'isomorphic-git';
+
+export interface LightDemo {
+  step(text: string): void;
+  files: Record<string, string>;
+}
+
+const MAIN = path.join(import.meta.dirname, '../../agent/main.ts');
+
+export async function lightDemo({ step, files }: LightDemo): Promise<void> {
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-demo-'));
+  const root = path.join(dir, 'root');
+  const repo = path.join(dir, 'fleet');
+  const broker = await Aedes.createBroker();
+  const server = net.createServer(broker.handle);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+
+  const fairlead = (...args: string[]) => {
+    console.log(`$ fairlead ${args.join(' ')}`);
+    return new Promise<void>((resolve) =>
+      spawn(process.execPath, [MAIN, '--root', root, ...args], { stdio: 'inherit' }).on('close', () => resolve()),
+    );
+  };
+  const commit = async (changes: Record<string, string>, message: string) => {
+    for (const [file, content] of Object.entries(changes)) {
+      mkdirSync(path.dirname(path.join(repo, file)), { recursive: true });
+      writeFileSync(path.join(repo, file), content);
+      await git.add({ fs, dir: repo, filepath: file });
+    }
+    await git.commit({ fs, dir: repo, message, author: { name: 'Ann', email: 'ann@example.com' } });
+  };
+
+  try {
+    step(`a fleet repository in ${repo}, a broker on 127.0.0.1:${port}, a host in ${root}`);
+    await git.init({ fs, dir: repo, defaultBranch: 'main' });
+    await commit(files, 'Set up the fleet');
+    mkdirSync(path.join(root, 'etc/fairlead'), { recursive: true });
+    const config = `host: light-1\nrepo: {url: "${repo}"}\nmqtt: {url: "mqtt://127.0.0.1:${port}"}\nsync: {splay: 0s}\n`;
+    writeFileSync(path.join(root, 'etc/fairlead/agent.yaml'), config);
+    const log = fs.openSync(path.join(dir, 'agent.log'), 'w');
+    const agent = spawn(process.execPath, [MAIN, '--root', root, 'agent'], { stdio: ['ignore', log, log] });
+    const ended = new Promise((resolve) => agent.on('close', resolve));
+    while (!fs.existsSync(path.join(root, 'run/fairlead/agent.sock')))
+      await new Promise((resolve) => setTimeout(resolve, 50));
+
+    step('the first sync');
+    await fairlead('sync');
+    console.log(readFileSync(path.join(root, 'etc/app/app.conf'), 'utf8'));
+    step('a commit');
+    await commit({ 'hosts/light-1/files/motd': 'Changed by a commit.\n' }, 'Change the motd');
+    await fairlead('plan');
+    await fairlead('sync');
+    step('a drift, and its repair');
+    writeFileSync(path.join(root, 'etc/motd'), 'hacked\n');
+    await fairlead('sync');
+    step('a bad commit');
+    await commit(
+      { 'hosts/light-1/extra.yaml': 'files:\n  /etc/extra.conf:\n    contnet: oops\n' },
+      'A slip of the finger',
+    );
+    await fairlead('sync');
+    step('the fleet, from the broker alone');
+    await fairlead('fleet', 'status');
+    await fairlead('history');
+    agent.kill('SIGTERM');
+    await ended;
+  } finally {
+    await new Promise((resolve) => broker.close(() => server.close(resolve)));
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
