@@ -104,6 +104,7 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
   const providers = createProviders({
     isRoot: process.getuid?.() === 0,
     root,
+    filesOnly: root !== '',
     dockerSocket: config.docker.socket,
     busSocket: '/run/dbus/system_bus_socket',
     stagingDir: `${state}/staging`,

@@ -14,8 +14,10 @@ import { createVolumeProvider } from './volume.ts';
 
 export interface ProvidersOptions {
   isRoot: boolean;
-  /** '' for this machine; a directory manages files below it, and nothing else. */
+  /** '' for this machine, or a directory that stands for `/`. */
   root: string;
+  /** A trial with --root: files below it, no engine, no systemd. */
+  filesOnly: boolean;
   dockerSocket: string;
   busSocket: string;
   stagingDir: string;
@@ -27,7 +29,7 @@ export interface ProvidersOptions {
 export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Provider> {
   const files = createFiles(options.root);
   const all: Provider[] = [erase(createFileProvider({ files, ownership: options.isRoot }))];
-  if (options.root === '') {
+  if (!options.filesOnly) {
     const docker = createDocker({ socket: options.dockerSocket });
     const systemd = createSystemd({ socket: options.busSocket });
     const { exec, stagingDir, owned, clock } = options;

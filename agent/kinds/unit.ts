@@ -40,7 +40,9 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
     // Six starts in ten seconds are refused; a start of ours must not be the victim of that count.
     if (verb !== 'StopUnit') await systemd.resetFailed(name);
     const result = await systemd.job(verb, name);
-    if (result !== 'done' && result !== 'skipped') throw await failure(options, name, verb, result);
+    // What is not there any more has been stopped by somebody else.
+    const gone = verb === 'StopUnit' && result === 'not-loaded';
+    if (result !== 'done' && result !== 'skipped' && !gone) throw await failure(options, name, verb, result);
   };
   return {
     kind: 'unit',

@@ -28,7 +28,7 @@ export interface Systemd {
   /** One batched call for all, then a few properties of each that is loaded. */
   units(names: readonly string[]): Promise<UnitState[]>;
   reload(): Promise<void>;
-  /** Queues a job and waits for its end. @returns done, failed, dependency, timeout, canceled, skipped … */
+  /** Queues a job and waits for its end. @returns done, failed, dependency, timeout, canceled, skipped …; not-loaded where there is no such unit */
   job(verb: JobVerb, unit: string): Promise<string>;
   /** @returns whether the unit has an [Install] section */
   enable(unit: string): Promise<boolean>;
@@ -110,7 +110,11 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
     reload: () => call('Reload'),
     async job(verb, unit) {
       const using = await connection();
-      const path = await invoke<string>(using, { member: verb, signature: 'ss', body: [unit, 'replace'] });
+      const path = await unlessGone(
+        invoke<string>(using, { member: verb, signature: 'ss', body: [unit, 'replace'] }),
+        null,
+      );
+      if (path === null) return 'not-loaded';
       const before = using.early.get(path);
       if (before !== undefined) {
         using.early.delete(path);
@@ -130,7 +134,7 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
       const answer = await call<[boolean, unknown] | boolean>('EnableUnitFiles', 'asbb', [[unit], false, true]);
       return Array.isArray(answer) ? answer[0] : answer;
     },
-    disable: (unit) => call('DisableUnitFiles', 'asb', [[unit], false]),
+    disable: (unit) => unlessGone(call<void>('DisableUnitFiles', 'asb', [[unit], false]), undefined),
     resetFailed: (unit) => call<void>('ResetFailedUnit', 's', [unit]).catch(() => undefined),
     close() {
       void current?.then(
@@ -187,6 +191,13 @@ async function readUnit(using: Connection, name: string, row: readonly string[] 
 function plain<T>(value: unknown): T {
   return Array.isArray(value) && value.length === 2 && Array.isArray(value[1]) ? (value[1][0] as T) : (value as T);
 }
+
+/** The answer, or `gone` where systemd knows no such unit. */
+const unlessGone = <T, G>(answer: Promise<T>, gone: G): Promise<T | G> =>
+  answer.catch((thrown: { dbusName?: string }) => {
+    if (thrown.dbusName !== `${NAME}.NoSuchUnit`) throw thrown;
+    return gone;
+  });
 
 interface Call {
   path?: string;
