@@ -7,6 +7,7 @@ export default defineConfig({
       {
         test: {
           name: 'lab',
+          globalSetup: ['test/lab/setup.ts'],
           include: ['test/contract/**/*.test.ts', 'test/lab/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 900_000,

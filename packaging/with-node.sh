@@ -4,7 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ ! -x node_modules/node/bin/node ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
   echo "installing the project's packages …" >&2
-  npm ci --no-audit --no-fund >&2
+  # Warnings are about the machine's own Node, which is not the one that runs anything here.
+  npm ci --no-audit --no-fund --loglevel=error >&2
 fi
 export PATH="$PWD/node_modules/node/bin:$PWD/node_modules/.bin:$PATH"
 exec "$@"

@@ -18,7 +18,7 @@ import { actionText, fleetText, historyText, planText, resourcesText, runText, s
 
 export async function status(c: Context): Promise<number> {
   const document = await need<StatusDocument>(c, 'status');
-  c.print(document, () => statusText(document, c.now, c.style));
+  c.print(document, () => statusText(document, c.now(), c.style));
   return document.sync === 'synced' && document.health === 'healthy' ? EXIT.ok : EXIT.bad;
 }
 
@@ -60,7 +60,7 @@ export async function sync(c: Context, request: SyncRequest, wait: boolean): Pro
 function syncText({ run, status: after }: Extract<SyncLine, { type: 'done' }>, c: Context): string {
   const nothing =
     run.changed + run.failed === 0 && run.sync === 'synced' ? 'Nothing to do: the host matches its commit.\n' : '';
-  return nothing + statusText(after, c.now, c.style);
+  return nothing + statusText(after, c.now(), c.style);
 }
 
 export async function resources(c: Context): Promise<number> {
@@ -106,7 +106,7 @@ export async function history(c: Context, run: string | undefined, query: Histor
 
 export async function fleetStatus(c: Context): Promise<number> {
   const hosts = await c.deps.readFleet(c.options);
-  c.print({ schema: 1, hosts }, () => fleetText(hosts, c.columns, c.now, c.style));
+  c.print({ schema: 1, hosts }, () => fleetText(hosts, c.columns, c.now(), c.style));
   return hosts.every(isWell) ? EXIT.ok : EXIT.bad;
 }
 

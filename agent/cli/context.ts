@@ -36,7 +36,7 @@ export interface Context {
   client: ControlClient;
   columns: number;
   style: Style;
-  now: Date;
+  now(): Date;
   /** The one JSON document with --json, else the text. */
   print(document: unknown, text: () => string): void;
   say(line: string): void;

@@ -55,7 +55,7 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
       client: deps.client(options),
       columns: Math.max(80, terminal.columns),
       style: createStyle(color),
-      now: terminal.now(),
+      now: () => terminal.now(),
       print: (document, text) => terminal.stdout(`${options.json ? JSON.stringify(document) : plain(text())}\n`),
       say: (line) => terminal.stdout(`${plain(line)}\n`),
       complain: (line) => terminal.stderr(`fairlead: ${plain(line)}\n`),

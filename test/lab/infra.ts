@@ -22,6 +22,8 @@ export interface Infra extends LabHost {
   /** `infra:5000`, with `app:1`, `app:2`, `app:3`. */
   readonly registry: string;
   createRepo(name: string): Promise<FleetRepo>;
+  /** Lets the owner of this public key in over ssh, as root. */
+  authorize(publicKey: string): Promise<void>;
 }
 
 const SERVICES = ['mosquitto', 'nginx', 'docker-registry', 'ssh', 'fcgiwrap.socket'];
@@ -49,6 +51,9 @@ export function createInfra(options: HostOptions): Infra {
       await pushImages(host);
     },
     createRepo: (name) => createRepo(host, name),
+    async authorize(publicKey) {
+      await host.sh('mkdir -p -m 700 /root/.ssh; cat >> /root/.ssh/authorized_keys', { input: publicKey });
+    },
   };
 }
 

@@ -46,6 +46,10 @@ ${indent(loopUnit('steady'))}
     state: started
 `;
 
+/** Without it a container is well only after ten steady seconds; that way is walked by the contract suite. */
+export const HEALTH =
+  'healthcheck: {test: [CMD, /bin/wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"], interval: 1s}';
+
 export const composeYaml = ({ webImage = 'infra:5000/app:1', services = '' }: Story = {}) => `services:
   web:
     image: ${webImage}
@@ -56,11 +60,13 @@ export const composeYaml = ({ webImage = 'infra:5000/app:1', services = '' }: St
     networks: [front]
     depends_on: [db]
     restart: unless-stopped
+    ${HEALTH}
   db:
     image: infra:5000/app:1
     networks: [front]
     environment: {ROLE: db}
     restart: unless-stopped
+    ${HEALTH}
 ${services}networks:
   front: {}
 volumes:

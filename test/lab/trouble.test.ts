@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { RunDocument } from '../../agent/control/protocol.ts';
 import { fairlead, fairleadJson, installAgent, retained, statusWhere } from './agent.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
-import { composeYaml, hostFiles, type Story, systemYaml } from './story.ts';
+import { composeYaml, HEALTH, hostFiles, type Story, systemYaml } from './story.ts';
 
 let lab: Lab;
 let one: LabHost;
@@ -151,7 +151,8 @@ test('6. kill -9 at 30 random moments, and a power cut: it converges, nothing ha
       loop: `round-${round}`,
       webImage: `infra:5000/app:${1 + (round % 3)}`,
     };
-    if (round % 2 === 0) story.services = '  extra:\n    image: infra:5000/app:1\n    networks: [front]\n';
+    if (round % 2 === 0)
+      story.services = `  extra:\n    image: infra:5000/app:1\n    networks: [front]\n    ${HEALTH}\n`;
     const commit = await repo.commit(
       {
         'hosts/edge-1/files/motd': story.motd ?? '',
