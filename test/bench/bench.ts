@@ -1,0 +1,16 @@
+/** `npm run bench [-- PART …]`: what fairlead weighs, in ratios of one run on one machine. Without a part: all of them. */
+import { agentBench } from './agent.ts';
+
+const PARTS: Record<string, () => Promise<void>> = { agent: agentBench };
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !Object.hasOwn(PARTS, name));
+if (unknown.length > 0) {
+  console.error(`bench: no part ${unknown.join(', ')}; there are ${Object.keys(PARTS).join(', ')}`);
+  process.exit(64);
+}
+for (const [name, part] of Object.entries(PARTS)) {
+  if (asked.length > 0 && !asked.includes(name)) continue;
+  console.log(`\n── ${name} ──`);
+  await part();
+}

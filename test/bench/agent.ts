@@ -1,0 +1,170 @@
+/** The agent on one lab host: first convergence, no-op, start to first status, idle memory and CPU; beside the floors and a bare `node`. */
+import { connectAsync } from 'mqtt';
+import { fairlead, fairleadJson, installAgent, statusWhere } from '../lab/agent.ts';
+import { type FleetRepo, type Lab, type LabHost, startLab } from '../lab/lab.ts';
+import { HEALTH } from '../lab/story.ts';
+import { median, print, type Row } from './table.ts';
+
+const NODE = '/usr/lib/fairlead/node';
+const FILES = 1000;
+const UNITS = 50;
+const SERVICES = 10;
+const REPEAT = 9;
+const IDLE_SECONDS = 30;
+
+export async function agentBench(): Promise<void> {
+  const lab = await startLab({ name: 'bench', hosts: [{ name: 'edge-1' }], log: (line) => console.log(`   ${line}`) });
+  try {
+    const host = lab.host('edge-1');
+    const repo = await lab.infra.createRepo('fleet');
+    await repo.commit({ 'hosts/edge-1/a.yaml': 'files: {/etc/bench/x: {content: x}}\n' }, 'Begin');
+    await installAgent(host, { repoUrl: repo.httpUrl });
+    await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced');
+    await host.write('/root/feed.cjs', FEED);
+    const rows: Row[] = [];
+    for (const load of [files(), units(), services()]) rows.push(...(await converge(host, repo, load)));
+    rows.push(await firstStatus(lab, host), ...(await idle(host)));
+    console.log(`   ${FILES} files, ${UNITS} units and ${SERVICES} services were under management at the end`);
+    print(rows);
+  } finally {
+    await lab.stop();
+  }
+}
+
+interface Load {
+  name: string;
+  files: Record<string, string>;
+  floor: { name: string; script: string };
+}
+
+const files = (): Load => ({
+  name: `${FILES} files`,
+  files: {
+    'hosts/edge-1/files.yaml': 'files: {/srv/bench: {source: tree}}\n',
+    ...Object.fromEntries(
+      Array.from({ length: FILES }, (_, i) => [`hosts/edge-1/tree/d${i % 10}/f${i}`, `file ${i}\n`.repeat(20)]),
+    ),
+  },
+  floor: {
+    name: 'hash them',
+    script: `const {createHash}=require('crypto'),fs=require('fs');for(let d=0;d<10;d++)for(const f of fs.readdirSync('/srv/bench/d'+d))createHash('sha256').update(fs.readFileSync('/srv/bench/d'+d+'/'+f)).digest('hex')`,
+  },
+});
+const units = (): Load => ({
+  name: `${UNITS} units`,
+  files: {
+    'hosts/edge-1/units.yaml': `units:\n${Array.from({ length: UNITS }, (_, i) => `  bench-${i}.service:\n    content: "[Service]\\nExecStart=/bin/sleep infinity\\n[Install]\\nWantedBy=multi-user.target\\n"\n    enabled: true\n    state: started\n`).join('')}`,
+  },
+  floor: {
+    name: 'systemctl list',
+    script: `require('child_process').execFileSync('systemctl',['list-units','--no-legend','bench-*'])`,
+  },
+});
+const services = (): Load => ({
+  name: `${SERVICES} services`,
+  files: {
+    'hosts/edge-1/bench/compose.yaml': `services:\n${Array.from({ length: SERVICES }, (_, i) => `  s${i}:\n    image: infra:5000/app:1\n    ${HEALTH}\n`).join('')}`,
+  },
+  floor: {
+    name: 'inspect them',
+    script: `const http=require('http');const get=p=>new Promise(r=>http.get({socketPath:'/run/docker.sock',path:p},s=>{let t='';s.on('data',c=>t+=c).on('end',()=>r(JSON.parse(t)))}));await Promise.all((await get('/containers/json')).map(c=>get('/containers/'+c.Id+'/json')))`,
+  },
+});
+
+/** First convergence to the last action, then no-op runs, then the floor, measured inside one node process. */
+async function converge(host: LabHost, repo: FleetRepo, load: Load): Promise<Row[]> {
+  await repo.commit(load.files, load.name);
+  const { stdout } = await host.exec([NODE, '/root/feed.cjs'], { timeoutMs: 300_000 });
+  const lines = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { ms: number; line: { type: string } });
+  const last = lines.findLast(({ line }) => line.type === 'action');
+  const quiet: number[] = [];
+  for (let i = 0; i < REPEAT; i++)
+    quiet.push((await fairleadJson<{ run: { durationMs: number } }>(host, 'sync')).run.durationMs);
+  const timed = `(async()=>{const t=[];for(let i=0;i<${REPEAT};i++){const b=process.hrtime.bigint();${load.floor.script};t.push(Number(process.hrtime.bigint()-b)/1e6)}console.log(t.sort((a,b)=>a-b)[${Math.floor(REPEAT / 2)}])})()`;
+  const floor = Number((await host.exec([NODE, '-e', timed])).stdout);
+  return [
+    { what: `first convergence, ${load.name}`, value: last?.ms ?? Number.NaN, unit: 'ms' },
+    {
+      what: `no-op, all so far and ${load.name}`,
+      value: median(quiet),
+      unit: 'ms',
+      against: { name: load.floor.name, value: floor },
+    },
+  ];
+}
+
+/** From `systemctl restart` to the new instance's first status on the broker. */
+async function firstStatus(lab: Lab, host: LabHost): Promise<Row> {
+  const { agent } = await fairleadJson<{ agent: { instance: string } }>(host, 'status');
+  const client = await connectAsync(`mqtt://${await lab.infra.address()}:1883`);
+  const seen = new Set([agent.instance]);
+  let heard: (() => void) | null = null;
+  client.on('message', (_topic, payload) => {
+    const { instance } = (JSON.parse(payload.toString()) as { agent: { instance: string } }).agent;
+    if (seen.has(instance)) return;
+    seen.add(instance);
+    heard?.();
+  });
+  await client.subscribeAsync('fairlead/default/hosts/edge-1/status');
+  const took: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const began = performance.now();
+    const first = new Promise<void>((resolve) => {
+      heard = resolve;
+    });
+    await host.exec(['systemctl', 'restart', 'fairlead.service']);
+    await first;
+    took.push(performance.now() - began);
+  }
+  await client.endAsync();
+  return { what: 'start to first status', value: median(took), unit: 'ms' };
+}
+
+async function idle(host: LabHost): Promise<Row[]> {
+  await fairlead(host, 'sync');
+  await host.sh(`nohup ${NODE} -e 'setInterval(() => 0, 1e9)' >/dev/null 2>&1 & echo $! > /root/bare.pid`);
+  const agentPid = (
+    await host.exec(['systemctl', 'show', '-p', 'MainPID', '--value', 'fairlead.service'])
+  ).stdout.trim();
+  const barePid = (await host.exec(['cat', '/root/bare.pid'])).stdout.trim();
+  const ticks = async () =>
+    (await host.exec(['cat', `/proc/${agentPid}/stat`])).stdout
+      .split(' ')
+      .slice(13, 15)
+      .reduce((sum, n) => sum + Number(n), 0);
+  const memory = async (pid: string, key: string) =>
+    Number(
+      new RegExp(`^${key}: +(\\d+)`, 'm').exec((await host.exec(['cat', `/proc/${pid}/smaps_rollup`])).stdout)?.[1],
+    ) / 1024;
+  const before = await ticks();
+  await new Promise((resolve) => setTimeout(resolve, IDLE_SECONDS * 1000));
+  const cpu = ((await ticks()) - before) / IDLE_SECONDS;
+  const against = async (key: string) => ({ name: 'bare node', value: await memory(barePid, key) });
+  return [
+    { what: 'idle memory, resident', value: await memory(agentPid, 'Rss'), unit: 'MB', against: await against('Rss') },
+    {
+      what: 'idle memory, anonymous',
+      value: await memory(agentPid, 'Anonymous'),
+      unit: 'MB',
+      against: await against('Anonymous'),
+    },
+    { what: `idle CPU, of one core, over ${IDLE_SECONDS} s`, value: cpu, unit: '%' },
+  ];
+}
+
+/** Runs on the host: asks for a sync and says when each line of its progress came. */
+const FEED = `const http = require('http');
+const began = process.hrtime.bigint();
+const request = http.request({ socketPath: '/run/fairlead/agent.sock', method: 'POST', path: '/v1/sync' }, (response) => {
+  let rest = '';
+  response.setEncoding('utf8').on('data', (chunk) => {
+    const lines = (rest + chunk).split('\\n');
+    rest = lines.pop();
+    for (const line of lines) console.log(JSON.stringify({ ms: Number(process.hrtime.bigint() - began) / 1e6, line: JSON.parse(line) }));
+  });
+});
+request.end('{}');
+`;
