@@ -1,4 +1,6 @@
 /** `npm run bench [-- PART …]`: what fairlead weighs, in ratios of one run on one machine. Without a part: all of them. */
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
 import { agentBench } from './agent.ts';
 
 const PARTS: Record<string, () => Promise<void>> = { agent: agentBench };
@@ -9,6 +11,10 @@ if (unknown.length > 0) {
   console.error(`bench: no part ${unknown.join(', ')}; there are ${Object.keys(PARTS).join(', ')}`);
   process.exit(64);
 }
+execFileSync(process.execPath, ['packaging/build.ts'], {
+  cwd: path.join(import.meta.dirname, '../..'),
+  stdio: 'inherit',
+});
 for (const [name, part] of Object.entries(PARTS)) {
   if (asked.length > 0 && !asked.includes(name)) continue;
   console.log(`\n── ${name} ──`);
