@@ -31,10 +31,10 @@ function explain(issue: z.core.$ZodIssue, schema: z.ZodType, parsed: Parsed): Is
   }
   const key = path.at(-1) ?? 'the file';
   const got = 'input' in issue ? `, got ${describe(issue.input)}` : '';
-  const message =
-    issue.code === 'invalid_type' || issue.code === 'invalid_value' || issue.code === 'invalid_union'
-      ? `${expected(issue)}${got}`
-      : issue.message;
+  // zod's own words name its types, ours name YAML's; a message that a schema wrote itself is the best of all.
+  const own = !/^Invalid (input|option)/.test(issue.message);
+  const typed = ['invalid_type', 'invalid_value', 'invalid_union'].includes(issue.code);
+  const message = typed ? `${own ? issue.message : expected(issue)}${got}` : issue.message;
   return [issueAt(parsed, path, `\`${key}\` ${message}`)];
 }
 

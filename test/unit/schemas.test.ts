@@ -1,0 +1,103 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseConfig } from '../../agent/config.ts';
+import { AgentError } from '../../agent/errors.ts';
+import { check, nearest } from '../../manifests-schema/check.ts';
+import { formatIssue } from '../../manifests-schema/issue.ts';
+import { manifest } from '../../manifests-schema/manifest.ts';
+import { parseYaml } from '../../manifests-schema/yaml.ts';
+
+const complaints = (text: string): string[] => {
+  const parsed = parseYaml('hosts/a/x.yaml', text);
+  const checked = parsed.issues.length > 0 ? { ok: false as const, issues: parsed.issues } : check(manifest, parsed);
+  return checked.ok ? [] : checked.issues.map(formatIssue);
+};
+
+describe('a manifest with mistakes', () => {
+  test('names file, line, column, key and the key that was meant, for all mistakes together', () => {
+    const text = 'files:\n  /etc/x:\n    contnet: a\n  /etc/y:\n    content: 3\n    mode: 0644\nunis: {}\n';
+    expect(complaints(text)).toEqual([
+      expect.stringMatching(/^hosts\/a\/x\.yaml:3:5: unknown key `contnet`; did you mean `content`\?$/),
+      expect.stringMatching(/^hosts\/a\/x\.yaml:5:5: `content` must be a string, got the number 3$/),
+      expect.stringMatching(/^hosts\/a\/x\.yaml:6:5: `mode` must be a quoted octal string/),
+      expect.stringMatching(/^hosts\/a\/x\.yaml:7:1: unknown key `unis`; did you mean `units`\?$/),
+    ]);
+  });
+
+  test('bad YAML names its line; the same key twice is an error', () => {
+    expect(complaints('files:\n  /etc/x: {content: "a\n')[0]).toMatch(
+      /^hosts\/a\/x\.yaml:3:1: is not valid YAML: Missing closing "quote/,
+    );
+    expect(complaints('files:\n  /a: {content: a}\n  /a: {content: b}\n')[0]).toMatch(
+      /:3:\d+: is not valid YAML.*unique/,
+    );
+  });
+
+  test('bombs and deep nesting are refused at once', () => {
+    const bomb = `a: &a [x, x, x, x, x, x, x, x, x]\n${'bcdefghij'
+      .split('')
+      .map((c, i) => `${c}: &${c} [${Array(9).fill(`*${'abcdefghi'[i]}`).join(', ')}]`)
+      .join('\n')}\n`;
+    const began = performance.now();
+    expect(complaints(bomb).length).toBeGreaterThan(0);
+    expect(complaints('['.repeat(100_000)).length).toBeGreaterThan(0);
+    expect(complaints('a: 1\n'.repeat(2_000_000))[0]).toMatch(/may have/);
+    expect(performance.now() - began).toBeLessThan(10_000);
+  });
+
+  test('whatever the text, there is an answer with a place, and no prototype is touched', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
+        for (const line of complaints(`files: {/x: {content: a}}\n${text}`))
+          expect(line).toMatch(/^hosts\/a\/x\.yaml:\d+:\d+: /);
+      }),
+    );
+    complaints('__proto__: {polluted: true}\nfiles: {__proto__: {content: x}}\n');
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+  });
+});
+
+test('nearest: a slip of up to three letters finds the key, another word does not', () => {
+  expect(nearest('enviroment', ['environment', 'env_file'])).toBe('environment');
+  expect(nearest('zebra', ['environment', 'env_file'])).toBeUndefined();
+});
+
+describe('agent.yaml', () => {
+  const read = (text: string) => parseConfig('/etc/fairlead/agent.yaml', text, 'Edge-01');
+  const refused = (text: string): string => {
+    try {
+      read(text);
+    } catch (thrown) {
+      if (thrown instanceof AgentError) return thrown.message;
+      throw thrown;
+    }
+    throw new Error('it was taken');
+  };
+
+  test('every key but repo.url has a default; the host is the machine, in lower case', () => {
+    expect(read('repo: {url: https://git.example.com/fleet.git}\n')).toMatchObject({
+      host: 'edge-01',
+      fleet: 'default',
+      repo: { ref: 'main', path: 'hosts/edge-01' },
+      sync: { schedule: '* * * * *', splay: '60s' },
+      docker: { socket: '/var/run/docker.sock' },
+    });
+  });
+
+  test('labels reach path and ref; what is not defined is an error that says what is', () => {
+    const text =
+      'labels: {ring: canary}\nrepo: {url: /r, ref: "${label.ring}", path: "/sites/${label.ring}/${host}/"}\n';
+    expect(read(text).repo).toMatchObject({ ref: 'canary', path: 'sites/canary/edge-01' });
+    expect(refused('repo: {url: /r, path: "hosts/${label.site}"}\n')).toMatch(
+      /agent\.yaml:1:\d+: path: .*label\.site.* not defined/,
+    );
+  });
+
+  test('mistakes are named by line, all together; an empty file says what is missing', () => {
+    expect(refused('repo:\n  url: /r\n  reff: x\nmqtt:\n  url: http://x\n').split('\n')).toEqual([
+      expect.stringMatching(/:3:3: unknown key `reff`; did you mean `ref`\?/),
+      expect.stringMatching(/:5:3: `url` must begin with mqtt/),
+    ]);
+    expect(refused('')).toMatch(/`repo` must be a mapping, got nothing/);
+  });
+});

@@ -1,0 +1,127 @@
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import type { ActionRecord, RunRecord } from '../../agent/core/types.ts';
+import { silentLog } from '../../agent/log.ts';
+import { openStore, type Store } from '../../agent/store/db.ts';
+import type { EventDraft } from '../../agent/store/outbox.ts';
+
+const dirs: string[] = [];
+const newDir = () => {
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-store-'));
+  dirs.push(dir);
+  return dir;
+};
+afterEach(() => {
+  for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true });
+});
+
+const open = (dir: string, maxEvents?: number): Store =>
+  openStore({ dir, now: () => new Date(0), log: silentLog, ...(maxEvents ? { maxEvents } : {}) });
+const event = (n: number): EventDraft => ({ at: 't', type: 'change', run: null, data: { n } });
+const origin = { file: 'x.yaml', line: 1, layer: 'hosts/a' };
+const row = (id: 'file:/a' | 'file:/b', hash = 'h1') => ({ id, hash, owned: true, origin, info: {} });
+const run = (id: number, more: Partial<RunRecord> = {}): RunRecord => ({
+  id,
+  trigger: 'schedule',
+  startedAt: `2026-01-0${id}T00:00:00.000Z`,
+  durationMs: 1,
+  sync: 'synced',
+  reason: '',
+  message: '',
+  commit: null,
+  changed: 0,
+  failed: 0,
+  repaired: 0,
+  ...more,
+});
+const action: ActionRecord = { id: 'file:/a', op: 'update', why: [], result: 'done', drift: true, durationMs: 1 };
+
+test('files of the store are root’s alone', () => {
+  const dir = newDir();
+  open(dir).close();
+  expect(statSync(path.join(dir, 'history.db')).mode & 0o777).toBe(0o600);
+});
+
+test('an intent makes a row without a confirmed hash; confirming, notifies and forgetting survive a restart', () => {
+  const dir = newDir();
+  const first = open(dir);
+  first.inventory.intend([row('file:/a'), row('file:/b')], [{ target: 'file:/b', source: 'file:/a' }]);
+  first.inventory.confirm('file:/a', 'h1');
+  first.close();
+  const again = open(dir);
+  expect(again.inventory.list().map((r) => [r.id, r.hash, r.intent])).toEqual([
+    ['file:/a', 'h1', 'h1'],
+    ['file:/b', null, 'h1'],
+  ]);
+  expect(again.inventory.pendingNotifies()).toEqual([{ target: 'file:/b', source: 'file:/a' }]);
+  again.inventory.forget('file:/b');
+  expect(again.inventory.pendingNotifies()).toEqual([]);
+  again.close();
+});
+
+test('what was owned once stays owned when only its state is declared later', () => {
+  const store = open(newDir());
+  store.inventory.intend([row('file:/a')], []);
+  store.inventory.intend([{ ...row('file:/a'), owned: false }], []);
+  expect(store.inventory.owned('file:/a')).toBe(true);
+  store.close();
+});
+
+test('a damaged database is set aside under a name of its own; ownership comes back from the copy', () => {
+  const dir = newDir();
+  const first = open(dir);
+  first.inventory.intend([row('file:/a')], []);
+  first.saveCopy();
+  first.close();
+  writeFileSync(path.join(dir, 'history.db'), 'this is no database, and long enough to be read as one'.repeat(100));
+  const again = open(dir);
+  expect(again.inventory.list().map((r) => r.id)).toEqual(['file:/a']);
+  again.close();
+  expect(readdirSync(dir).some((name) => name.startsWith('history.db.corrupt-'))).toBe(true);
+});
+
+test('events come out in order, stay until acknowledged, and keep counting after a restart', () => {
+  const dir = newDir();
+  const first = open(dir);
+  first.outbox.push([event(1), event(2), event(3)]);
+  expect(first.outbox.peek(2).map((e) => e.seq)).toEqual([1, 2]);
+  first.outbox.ack(1);
+  first.close();
+  const again = open(dir);
+  expect(again.outbox.peek(10).map((e) => [e.seq, e.data.n])).toEqual([
+    [2, 2],
+    [3, 3],
+  ]);
+  for (const seq of [2, 3]) again.outbox.ack(seq);
+  again.outbox.push([event(4)]);
+  expect([again.outbox.peek(1)[0]?.seq, again.outbox.lastSeq()]).toEqual([4, 4]);
+  again.close();
+});
+
+test('a full outbox counts what it drops in one gap, however often it overflows, and no number is skipped silently', () => {
+  const store = open(newDir(), 3);
+  for (let n = 1; n <= 10; n++) store.outbox.push([event(n)]);
+  const left = store.outbox.peek(10);
+  expect(left.map((e) => e.type)).toEqual(['gap', 'change', 'change']);
+  expect(left[0]?.data).toEqual({ from: 1, to: 8, count: 8 });
+  expect(left.map((e) => e.seq)).toEqual([8, 9, 10]);
+  store.close();
+});
+
+test('a run, its actions and its events are found again, by resource, commit and failure; quiet runs are folded', () => {
+  const store = open(newDir());
+  const commit = { ref: 'main', commit: 'abc', author: 'A', subject: 's', committedAt: 't' };
+  store.runs.finish(run(store.runs.begin('start', 't1'), { commit, changed: 1 }), [action], [event(1)]);
+  for (const at of ['t2', 't3', 't4']) store.runs.finish(run(store.runs.begin('schedule', at), { commit }), [], []);
+  store.runs.finish(run(store.runs.begin('manual', 't5'), { sync: 'failed', failed: 1 }), [], []);
+  expect(store.runs.list({}).map((r) => r.id)).toEqual([5, 4, 1]);
+  expect(store.runs.list({ resource: 'file:/a' }).map((r) => r.id)).toEqual([1]);
+  expect(store.runs.list({ commit: 'ab' }).map((r) => r.id)).toEqual([4, 1]);
+  expect(store.runs.list({ failed: true }).map((r) => r.id)).toEqual([5]);
+  expect(store.runs.get(1)?.actions).toEqual([action]);
+  expect(store.runs.actionsOf('file:/a', 5)).toEqual([{ run: 1, at: 't1', action }]);
+  expect(store.outbox.count()).toBe(1);
+  store.close();
+});
