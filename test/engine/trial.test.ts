@@ -1,0 +1,145 @@
+/** The command line against the real daemon: exit codes, JSON, sockets, what the broker holds. */
+import fs from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
+import { eventDocument, resourcesDocument, statusDocument } from '../../manifests-schema/payloads.ts';
+import { until } from '../lab/run.ts';
+import { startTrial, type Trial } from './trial.ts';
+
+let trial: Trial;
+const FILE = 'hosts/trial/a.yaml';
+const files = (entries: Record<string, string>) =>
+  `files:\n${Object.entries(entries)
+    .map(([p, c]) => `  ${p}: {content: "${c}"}\n`)
+    .join('')}`;
+const FOUR = { '/etc/a': '1', '/etc/b': '2', '/etc/c': '3', '/etc/d': '4' };
+const status = async () => statusDocument.parse(JSON.parse((await trial.cli('status', '--json')).stdout));
+
+beforeAll(async () => {
+  trial = await startTrial();
+});
+afterAll(async () => trial.end());
+const withLog = () => onTestFailed(() => console.error(trial.log()));
+
+test('without a daemon: 3 for what needs it, with one line that says what to do; 64 for wrong words', async () => {
+  for (const args of [['status'], ['plan'], ['sync'], ['resources'], ['show', 'file:/x'], ['history']]) {
+    const { code, stdout, stderr } = await trial.cli(...args);
+    expect([args[0], code, stdout]).toEqual([args[0], 3, '']);
+    expect(stderr).toMatch(/^fairlead: .*daemon.*\n$/);
+  }
+  for (const args of [['frobnicate'], ['show'], ['status', '--nope']]) {
+    const { code, stderr } = await trial.cli(...args);
+    expect([args, code]).toEqual([args, 64]);
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+    expect(stderr).toContain('--help');
+  }
+  expect((await trial.cli('version')).stdout).toMatch(/^fairlead \d/);
+});
+
+test('a sync brings the files, status answers 0, and the broker holds documents that fit their schemas', async () => {
+  withLog();
+  const commit = await trial.commit({ [FILE]: files(FOUR) }, 'Four files');
+  await trial.start();
+  const done = await trial.cli('sync', '--json');
+  expect([done.code, done.stderr]).toEqual([0, '']);
+  expect(JSON.parse(done.stdout)).toMatchObject({ type: 'done', run: { sync: 'synced' } });
+  expect(fs.readFileSync(path.join(trial.root, 'etc/d'), 'utf8')).toBe('4');
+  expect((await trial.cli('status')).code).toBe(0);
+  expect(await status()).toMatchObject({ sync: 'synced', health: 'healthy', applied: { commit }, problemsTotal: 0 });
+
+  const base = 'fairlead/default/hosts/trial';
+  await until('the broker to hold the status', 10_000, async () => {
+    const held = trial.retained.get(`${base}/status`);
+    return held !== undefined && statusDocument.parse(JSON.parse(held)).applied?.commit === commit;
+  });
+  expect(trial.retained.get(`${base}/presence`)).toBe('online');
+  expect(resourcesDocument.parse(JSON.parse(trial.retained.get(`${base}/resources`) ?? '')).resources).toHaveLength(4);
+  await until('the events', 10_000, async () => trial.events.length >= 5);
+  for (const event of trial.events) eventDocument.parse(event);
+  expect(trial.events.map((e) => e.seq)).toEqual(trial.events.map((_, i) => i + 1));
+});
+
+test('plan answers 2 for changes, 0 for none, 1 for errors; --json is one document and nothing else', async () => {
+  withLog();
+  expect((await trial.cli('plan')).code).toBe(0);
+  await trial.commit({ [FILE]: files({ ...FOUR, '/etc/a': 'new' }) }, 'One change');
+  const planned = await trial.cli('plan', '--json');
+  expect(planned.code).toBe(2);
+  expect(JSON.parse(planned.stdout)).toMatchObject({ schema: 1, actions: [{ id: 'file:/etc/a', op: 'update' }] });
+  expect(fs.readFileSync(path.join(trial.root, 'etc/a'), 'utf8')).toBe('1');
+  await trial.commit({ [FILE]: 'files:\n  /etc/a: {contnet: x}\n' }, 'A slip');
+  const broken = await trial.cli('plan');
+  expect([broken.code, broken.stdout]).toEqual([1, expect.stringContaining(`${FILE}:2:`)]);
+  expect((await trial.cli('sync')).code).toBe(1);
+  expect((await trial.cli('status')).code).toBe(1);
+  await trial.commit({ [FILE]: files(FOUR) }, 'Mended');
+  expect((await trial.cli('sync')).code).toBe(0);
+});
+
+test('show answers 4 for what is not there, history for a run that never was; both read what is', async () => {
+  expect((await trial.cli('show', 'file:/etc/nowhere')).code).toBe(4);
+  expect((await trial.cli('history', '9999')).code).toBe(4);
+  const shown = await trial.cli('show', 'file:/etc/a');
+  expect([shown.code, shown.stdout]).toEqual([0, expect.stringContaining(`${FILE}:2`)]);
+  const rows = JSON.parse((await trial.cli('resources', '--json')).stdout) as { resources: { id: string }[] };
+  expect(rows.resources.map((r) => r.id).sort()).toEqual(Object.keys(FOUR).map((p) => `file:${p}`));
+});
+
+test('a held sync answers 2 and removes nothing until it is allowed', async () => {
+  withLog();
+  await trial.commit({ [FILE]: files({ '/etc/a': '1' }) }, 'Drop three of four');
+  const held = await trial.cli('sync');
+  expect([held.code, held.stdout]).toEqual([2, expect.stringContaining('--allow-prune')]);
+  expect(fs.existsSync(path.join(trial.root, 'etc/d'))).toBe(true);
+  expect((await trial.cli('plan')).code).toBe(2);
+  expect((await trial.cli('sync', '--allow-prune')).code).toBe(0);
+  expect(fs.existsSync(path.join(trial.root, 'etc/d'))).toBe(false);
+});
+
+test('the sockets: one of root alone, one that only reads', async () => {
+  const mode = (name: string) => fs.statSync(path.join(trial.root, 'run/fairlead', name)).mode & 0o777;
+  expect(mode('agent.sock')).toBe(0o600);
+  expect([0o600, 0o660]).toContain(mode('status.sock'));
+  const http = await import('node:http');
+  const ask = (method: string, address: string) =>
+    new Promise<number>((resolve, reject) =>
+      http
+        .request({ socketPath: path.join(trial.root, 'run/fairlead/status.sock'), method, path: address }, (r) => {
+          r.resume();
+          resolve(r.statusCode ?? 0);
+        })
+        .on('error', reject)
+        .end(),
+    );
+  expect(await ask('GET', '/v1/status')).toBe(200);
+  for (const [method, address] of [
+    ['POST', '/v1/sync'],
+    ['GET', '/v1/plan'],
+    ['GET', '/v1/resources/file%3A%2Fetc%2Fa'],
+    ['POST', '/v1/status'],
+  ] as const)
+    expect([address, await ask(method, address)]).toEqual([address, 403]);
+});
+
+test('killed and started again it knows what was; a clean stop says offline and leaves every file', async () => {
+  withLog();
+  const before = await status();
+  await trial.stop('SIGKILL');
+  await until(
+    'the Last Will',
+    10_000,
+    async () => trial.retained.get('fairlead/default/hosts/trial/presence') === 'offline',
+  );
+  const down = await trial.cli('history', '--json');
+  expect([down.code, (JSON.parse(down.stdout) as { runs: unknown[] }).runs.length > 0]).toEqual([0, true]);
+  await trial.start();
+  await until('the first run', 10_000, async () => (await status()).run !== null);
+  const after = await status();
+  expect([after.sync, after.applied?.commit]).toEqual(['synced', before.applied?.commit]);
+  expect(after.agent.instance).not.toBe(before.agent.instance);
+  expect(after.seq).toBeGreaterThanOrEqual(before.seq);
+  expect(await trial.stop()).toBe(0);
+  expect(trial.retained.get('fairlead/default/hosts/trial/presence')).toBe('offline');
+  expect(fs.readFileSync(path.join(trial.root, 'etc/a'), 'utf8')).toBe('1');
+  expect(trial.events.map((e) => e.seq)).toEqual(trial.events.map((_, i) => i + 1));
+});

@@ -1,0 +1,101 @@
+/** The real daemon as a process, with --root in a temporary directory, a real git repository and an embedded broker. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { Aedes } from 'aedes';
+import git from 'isomorphic-git';
+import { run, until } from '../lab/run.ts';
+
+const MAIN = path.join(import.meta.dirname, '../../agent/main.ts');
+
+export interface Trial {
+  root: string;
+  /** Topic → retained payload. */
+  retained: ReadonlyMap<string, string>;
+  /** Everything below events, parsed. */
+  events: Record<string, unknown>[];
+  commit(files: Record<string, string | null>, message: string): Promise<string>;
+  cli(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
+  start(): Promise<void>;
+  /** SIGTERM, or the signal given; resolves when it is gone. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
+  log(): string;
+  end(): Promise<void>;
+}
+
+export async function startTrial(): Promise<Trial> {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fairlead-trial-'));
+  const root = path.join(dir, 'root');
+  const repo = path.join(dir, 'fleet');
+  const broker = await Aedes.createBroker();
+  const server = net.createServer(broker.handle);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  const retained = new Map<string, string>();
+  const events: Record<string, unknown>[] = [];
+  broker.on('publish', (packet) => {
+    if (packet.topic.startsWith('$')) return;
+    const text = packet.payload.toString();
+    if (packet.retain) retained.set(packet.topic, text);
+    if (packet.topic.endsWith('/events')) events.push(JSON.parse(text) as Record<string, unknown>);
+  });
+
+  await git.init({ fs, dir: repo, defaultBranch: 'main' });
+  fs.mkdirSync(path.join(root, 'etc/fairlead'), { recursive: true });
+  fs.writeFileSync(
+    path.join(root, 'etc/fairlead/agent.yaml'),
+    `host: trial\nrepo: {url: "${repo}"}\nmqtt: {url: "mqtt://127.0.0.1:${port}"}\nsync: {schedule: "0 0 1 1 *", splay: 0s}\n`,
+  );
+  const logFile = path.join(dir, 'agent.log');
+  let agent: ChildProcess | null = null;
+
+  const trial: Trial = {
+    root,
+    retained,
+    events,
+    async commit(files, message) {
+      for (const [file, content] of Object.entries(files)) {
+        const at = path.join(repo, file);
+        if (content === null) {
+          fs.rmSync(at);
+          await git.remove({ fs, dir: repo, filepath: file });
+        } else {
+          fs.mkdirSync(path.dirname(at), { recursive: true });
+          fs.writeFileSync(at, content);
+          await git.add({ fs, dir: repo, filepath: file });
+        }
+      }
+      return git.commit({ fs, dir: repo, message, author: { name: 'Ann', email: 'ann@example.com' } });
+    },
+    cli: (...args) => run([process.execPath, MAIN, '--root', root, ...args], { check: false, timeoutMs: 60_000 }),
+    async start() {
+      const log = fs.openSync(logFile, 'a');
+      agent = spawn(process.execPath, [MAIN, '--root', root, 'agent'], { stdio: ['ignore', log, log] });
+      fs.closeSync(log);
+      await until(
+        'the daemon to answer',
+        20_000,
+        async () =>
+          (await trial.cli('version')).code === 0 && fs.existsSync(path.join(root, 'run/fairlead/status.sock')),
+      );
+    },
+    stop(signal = 'SIGTERM') {
+      const running = agent;
+      agent = null;
+      if (running === null) return Promise.resolve(null);
+      return new Promise((resolve) => {
+        running.on('close', resolve);
+        running.kill(signal);
+      });
+    },
+    log: () => fs.readFileSync(logFile, 'utf8'),
+    async end() {
+      await trial.stop();
+      await new Promise<void>((resolve) => broker.close(() => server.close(() => resolve())));
+      fs.rmSync(dir, { recursive: true, force: true });
+    },
+  };
+  return trial;
+}
