@@ -41,9 +41,9 @@ export async function lightDemo({ step, files }: LightDemo): Promise<void> {
   try {
     step(`a fleet repository in ${repo}, a broker on 127.0.0.1:${port}, a host in ${root}`);
     await git.init({ fs, dir: repo, defaultBranch: 'main' });
-    await commit(files, 'Set up the fleet');
+    await commit({ 'README.md': 'The fleet.\n' }, 'Begin');
     mkdirSync(path.join(root, 'etc/fairlead'), { recursive: true });
-    const config = `host: light-1\nrepo: {url: "${repo}"}\nmqtt: {url: "mqtt://127.0.0.1:${port}"}\nsync: {splay: 0s}\n`;
+    const config = `host: light-1\nrepo: {url: "${repo}"}\nmqtt: {url: "mqtt://127.0.0.1:${port}"}\nsync: {schedule: "0 0 1 1 *", splay: 0s}\n`;
     writeFileSync(path.join(root, 'etc/fairlead/agent.yaml'), config);
     const log = fs.openSync(path.join(dir, 'agent.log'), 'w');
     const agent = spawn(process.execPath, [MAIN, '--root', root, 'agent'], { stdio: ['ignore', log, log] });
@@ -52,6 +52,8 @@ export async function lightDemo({ step, files }: LightDemo): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, 50));
 
     step('the first sync');
+    await commit(files, 'Set up the fleet');
+    await fairlead('plan');
     await fairlead('sync');
     console.log(readFileSync(path.join(root, 'etc/app/app.conf'), 'utf8'));
     step('a commit');
