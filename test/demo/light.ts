@@ -6,6 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { Aedes } from 'aedes';
 import git from 'isomorphic-git';
+import { run, until } from '../lab/run.ts';
 
 export interface LightDemo {
   step(text: string): void;
@@ -48,8 +49,11 @@ export async function lightDemo({ step, files }: LightDemo): Promise<void> {
     const log = fs.openSync(path.join(dir, 'agent.log'), 'w');
     const agent = spawn(process.execPath, [MAIN, '--root', root, 'agent'], { stdio: ['ignore', log, log] });
     const ended = new Promise((resolve) => agent.on('close', resolve));
-    while (!fs.existsSync(path.join(root, 'run/fairlead/agent.sock')))
-      await new Promise((resolve) => setTimeout(resolve, 50));
+    // The run at its start sees a repository without this host; then the story begins.
+    await until('the first run of the agent', 20_000, async () => {
+      const { stdout } = await run([process.execPath, MAIN, '--root', root, 'status', '--json'], { check: false });
+      return (JSON.parse(stdout) as { run: unknown }).run !== null;
+    });
 
     step('the first sync');
     await commit(files, 'Set up the fleet');
