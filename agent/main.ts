@@ -171,6 +171,7 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
       return line;
     },
     turned: () => notifier.alive(),
+    now: () => performance.now(),
     schedule: config.sync.schedule,
     splayMs: durationMs(config.sync.splay),
     host,

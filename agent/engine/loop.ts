@@ -13,6 +13,7 @@ export interface LoopOptions {
   finished(result: RunResult): SyncLine;
   /** The loop has turned: feeds the watchdog. */
   turned(): void;
+  now(): number;
   schedule: string;
   splayMs: number;
   /** Gives each host its stable place within the splay. */
@@ -42,6 +43,8 @@ interface Pending {
 const FIRST_RETRY_MS = 5_000;
 const LAST_RETRY_MS = 300_000;
 const TURN_MS = 10_000;
+/** Longer than any single call of a run is given (an image pull has half an hour); a run silent for longer hangs. */
+const SILENT_MS = 2_100_000;
 
 export function createLoop(options: LoopOptions): Loop {
   const stopper = new AbortController();
@@ -55,6 +58,9 @@ export function createLoop(options: LoopOptions): Loop {
   let current: Promise<void> | null = null;
   let retry: NodeJS.Timeout | null = null;
   let failures = 0;
+  let lastCommit: string | undefined;
+  /** When the run under way last showed a sign of life. */
+  let heard = 0;
 
   const later = (ms: number, what: () => void): NodeJS.Timeout => {
     const timer = setTimeout(() => {
@@ -84,9 +90,11 @@ export function createLoop(options: LoopOptions): Loop {
       const { trigger, request, lines, done }: Pending = pending;
       pending = null;
       const emit = (line: SyncLine) => {
+        heard = options.now();
         for (const tell of lines) tell(line);
       };
       if (retry) clearTimeout(retry);
+      heard = options.now();
       try {
         const result = await options.run({
           trigger,
@@ -95,7 +103,11 @@ export function createLoop(options: LoopOptions): Loop {
           emit,
         });
         emit(options.finished(result));
-        again(result.run.sync === 'failed' || result.outcome.problems.length > 0);
+        const commit = result.run.commit?.commit;
+        // Another commit deserves a fresh count; a commit that is at fault itself gets no better by trying again.
+        if (commit !== lastCommit) failures = 0;
+        lastCommit = commit;
+        again(!result.outcome.rejected && (result.run.sync === 'failed' || result.outcome.problems.length > 0));
       } catch (thrown) {
         options.log.error(
           { error: thrown instanceof Error ? thrown.stack : String(thrown) },
@@ -120,8 +132,8 @@ export function createLoop(options: LoopOptions): Loop {
     start() {
       task = cron.schedule(options.schedule, () => void later(offsetMs, () => void enqueue({}, 'schedule')));
       const turn = setInterval(() => {
-        // A run that hangs must not be covered up: it is bounded by the timeouts of its parts.
-        options.turned();
+        // A run that hangs must not be covered up.
+        if (current === null || options.now() - heard < SILENT_MS) options.turned();
       }, TURN_MS);
       stopper.signal.addEventListener('abort', () => clearInterval(turn), { once: true });
       void enqueue({}, 'start');

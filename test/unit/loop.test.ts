@@ -1,0 +1,171 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { SyncLine } from '../../agent/core/progress.ts';
+import { createLoop, type Loop } from '../../agent/engine/loop.ts';
+import type { RunResult } from '../../agent/engine/reconcile.ts';
+import type { RunRequest } from '../../agent/engine/types.ts';
+import { silentLog } from '../../agent/log.ts';
+
+const NEVER = '0 0 1 1 *';
+let loop: Loop;
+let requests: RunRequest[];
+let finish: ((answer?: Partial<Answer>) => void)[];
+let turns: number;
+
+interface Answer {
+  sync: 'synced' | 'failed';
+  commit: string;
+  rejected: boolean;
+  bug: boolean;
+}
+
+const result = ({ sync = 'synced', commit = 'c1', rejected = false }: Partial<Answer>): RunResult =>
+  ({ run: { sync, commit: { commit } }, outcome: { rejected, problems: [] } }) as unknown as RunResult;
+
+/** A loop whose runs end when the test says so. */
+function start(schedule = NEVER, splayMs = 0): void {
+  loop = createLoop({
+    run: (request) => {
+      requests.push(request);
+      return new Promise((resolve, reject) =>
+        finish.push((answer = {}) => (answer.bug ? reject(new Error('bug')) : resolve(result(answer)))),
+      );
+    },
+    finished: () => ({ type: 'done' }) as unknown as SyncLine,
+    turned: () => {
+      turns++;
+    },
+    now: () => Date.now(),
+    schedule,
+    splayMs,
+    host: 'edge-1',
+    random: () => 1,
+    log: silentLog,
+  });
+  loop.start();
+}
+const settle = () => vi.advanceTimersByTimeAsync(0);
+const end = async (answer?: Partial<Answer>) => {
+  finish.shift()?.(answer);
+  await settle();
+};
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: new Date('2026-03-01T12:00:30Z') });
+  requests = [];
+  finish = [];
+  turns = 0;
+});
+afterEach(async () => {
+  for (const done of finish) done();
+  await loop.stop();
+  vi.useRealTimers();
+});
+
+describe('one run at a time', () => {
+  test('causes that come during a run are joined into one next run, which has all they asked for', async () => {
+    start();
+    const lines: string[] = [];
+    const waiting = [
+      loop.request({ allowPrune: true }, 'manual', (line) => lines.push(line.type)),
+      loop.request({}, 'push'),
+      loop.request({}, 'schedule'),
+    ];
+    expect(requests.map((r) => r.trigger)).toEqual(['start']);
+    await end();
+    expect(requests.map((r) => [r.trigger, r.allowPrune])).toEqual([
+      ['start', false],
+      ['manual', true],
+    ]);
+    await end();
+    await Promise.all(waiting);
+    expect(lines).toEqual(['done']);
+    expect(requests).toHaveLength(2);
+  });
+
+  test('a run that ends in a bug does not end the loop', async () => {
+    start();
+    await end({ bug: true });
+    void loop.request({}, 'manual');
+    expect(requests).toHaveLength(2);
+  });
+});
+
+describe('trying again', () => {
+  test('waits longer each time, up to five minutes, and forgets it after a good run', async () => {
+    start();
+    const waits: number[] = [];
+    for (let i = 0; i < 9; i++) {
+      await end({ sync: 'failed' });
+      const from = Date.now();
+      while (requests.length === i + 1) await vi.advanceTimersByTimeAsync(1_000);
+      waits.push(Math.round((Date.now() - from) / 1_000));
+    }
+    expect(waits).toEqual([5, 10, 20, 40, 80, 160, 300, 300, 300]);
+    await end();
+    void loop.request({}, 'manual');
+    await end({ sync: 'failed' });
+    const before = requests.length;
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(requests).toHaveLength(before + 1);
+  });
+
+  test('a new commit is tried at once, and begins a count of its own', async () => {
+    start();
+    for (let i = 0; i < 5; i++) {
+      await end({ sync: 'failed' });
+      await vi.advanceTimersByTimeAsync(300_000);
+    }
+    const before = requests.length;
+    await end({ sync: 'failed' });
+    void loop.request({}, 'push');
+    expect(requests).toHaveLength(before + 1);
+    await end({ sync: 'failed', commit: 'c2' });
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(requests).toHaveLength(before + 2);
+  });
+
+  test('a commit that is at fault itself is not tried again by the clock', async () => {
+    start();
+    await end({ sync: 'failed', rejected: true });
+    await vi.advanceTimersByTimeAsync(3_600_000);
+    expect(requests).toHaveLength(1);
+  });
+});
+
+test('the schedule triggers, at this host’s own place within the splay, which is where `next` says it will be', async () => {
+  start('* * * * *', 20_000);
+  await end();
+  const due = Date.parse(loop.next() ?? '');
+  expect(due - Date.parse('2026-03-01T12:01:00Z')).toBeGreaterThanOrEqual(0);
+  expect(due - Date.parse('2026-03-01T12:01:00Z')).toBeLessThan(20_000);
+  await vi.advanceTimersByTimeAsync(due - Date.now() - 1_000);
+  expect(requests).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect(requests.map((r) => r.trigger)).toEqual(['start', 'schedule']);
+});
+
+test('the watchdog is fed while idle and while a run shows life, not by one that hangs', async () => {
+  start();
+  await vi.advanceTimersByTimeAsync(600_000);
+  requests[0]?.emit({ type: 'phase', phase: 'settle' });
+  await vi.advanceTimersByTimeAsync(1_800_000);
+  const fed = turns;
+  expect(fed).toBeGreaterThan(200);
+  await vi.advanceTimersByTimeAsync(600_000);
+  const hung = turns;
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(turns).toBe(hung);
+  await end();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(turns).toBeGreaterThan(hung + 4);
+});
+
+test('stopping ends the run under way by its signal, and lets go of those who wait', async () => {
+  start();
+  const waiting = loop.request({}, 'manual');
+  const stopping = loop.stop();
+  expect(requests[0]?.signal.aborted).toBe(true);
+  await end();
+  await Promise.all([stopping, waiting]);
+  expect(requests).toHaveLength(1);
+});
