@@ -146,7 +146,7 @@ async function show(
   if (want === undefined && history.length === 0) return null;
   const observed = await deps.providers
     .get(kindOf(rid))
-    ?.observe([rid], signal)
+    ?.observe([rid], signal, new Map(want ? [[rid, want]] : []))
     .catch(
       (thrown) =>
         new Map([[rid, { fact: `not readable: ${thrown instanceof Error ? thrown.message : String(thrown)}` }]]),

@@ -13,12 +13,13 @@ export function kindOf(id: ResourceId): Kind {
 
 export const rankOf = (id: ResourceId): number => RANK[kindOf(id)];
 
-/** Who must be finished before whom: `after` and `notify` are both edges; ids that are not declared do not count. */
+/** Who must be finished before whom: `after`, `notify` and `reload` are all edges; ids that are not declared do not count. */
 export function predecessors(resources: readonly Desired[]): Map<ResourceId, Set<ResourceId>> {
   const before = new Map<ResourceId, Set<ResourceId>>(resources.map((r) => [r.id, new Set()]));
   for (const resource of resources) {
     for (const id of resource.after) if (id !== resource.id && before.has(id)) before.get(resource.id)?.add(id);
-    for (const id of resource.notify) if (id !== resource.id) before.get(id)?.add(resource.id);
+    for (const id of [...resource.notify, ...(resource.reload ?? [])])
+      if (id !== resource.id) before.get(id)?.add(resource.id);
   }
   return before;
 }

@@ -2,7 +2,7 @@
 
 import { kindOf, predecessors, rankOf, removalOrder } from './graph.ts';
 import type { Provider } from './provider.ts';
-import type { Change, Desired, Issue, Kind, Mark, PlannedAction, ResourceId, Seen } from './types.ts';
+import type { Change, Desired, Issue, Kind, Mark, PlannedAction, RefreshVerb, ResourceId, Seen } from './types.ts';
 
 export interface Step {
   want: Desired;
@@ -10,6 +10,8 @@ export interface Step {
   change: Change;
   /** Sources of notifies that wait for this resource, from this plan or from an interrupted run. */
   refreshFor: readonly ResourceId[];
+  /** What they ask for: a restart, if any of them does. */
+  refreshVerb: RefreshVerb;
   /** The last confirmed apply was of this very declaration: what differs now has drifted. */
   drift: boolean;
 }
@@ -36,7 +38,7 @@ export interface PlanInput {
   desired: readonly Desired[];
   seen: ReadonlyMap<ResourceId, Seen>;
   inventory: readonly InventoryEntry[];
-  pendingNotifies: readonly { target: ResourceId; source: ResourceId }[];
+  pendingNotifies: readonly { target: ResourceId; source: ResourceId; verb?: RefreshVerb }[];
   providers: ReadonlyMap<Kind, Pick<Provider, 'diff' | 'claims'>>;
 }
 
@@ -49,17 +51,23 @@ export function makePlan(input: PlanInput): Plan {
     const found = input.seen.get(want.id);
     const seen = found && mark ? { ...found, mark: { hash: mark.hash, intent: mark.intent } } : found;
     const change = input.providers.get(kindOf(want.id))?.diff(want, seen) ?? { op: 'none' };
-    changes.set(want.id, { seen, change, drift: change.op !== 'none' && mark?.hash === want.hash });
+    // A job that is to run again is no drift: nothing on the host has changed.
+    const lasting = kindOf(want.id) !== 'job';
+    changes.set(want.id, { seen, change, drift: lasting && change.op !== 'none' && mark?.hash === want.hash });
   }
 
   const refreshFor = new Map<ResourceId, ResourceId[]>();
-  const notify = (target: ResourceId, source: ResourceId) => {
+  const restarts = new Set<ResourceId>();
+  const notify = (target: ResourceId, source: ResourceId, verb: RefreshVerb = 'restart') => {
     const sources = refreshFor.get(target) ?? [];
     if (!sources.includes(source)) refreshFor.set(target, [...sources, source]);
+    if (verb === 'restart') restarts.add(target);
   };
-  for (const { target, source } of input.pendingNotifies) notify(target, source);
+  for (const { target, source, verb } of input.pendingNotifies) notify(target, source, verb);
   for (const want of input.desired) {
-    if (changes.get(want.id)?.change.op !== 'none') for (const target of want.notify) notify(target, want.id);
+    if (changes.get(want.id)?.change.op === 'none') continue;
+    for (const target of want.notify) notify(target, want.id);
+    for (const target of want.reload ?? []) notify(target, want.id, 'reload');
   }
 
   const steps = inOrder(input.desired).map((want): Step => {
@@ -69,7 +77,14 @@ export function makePlan(input: PlanInput): Plan {
       drift: false,
     };
     const fresh = change.op === 'create' || change.op === 'replace';
-    return { want, seen, change, drift, refreshFor: fresh ? [] : (refreshFor.get(want.id) ?? []) };
+    return {
+      want,
+      seen,
+      change,
+      drift,
+      refreshFor: fresh ? [] : (refreshFor.get(want.id) ?? []),
+      refreshVerb: restarts.has(want.id) ? 'restart' : 'reload',
+    };
   });
   return { steps, removals: planRemovals(input) };
 }

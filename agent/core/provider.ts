@@ -1,6 +1,6 @@
 /** The seams of the agent: what the engine asks of a kind, a repository, a journal. */
 import type { AgentError } from '../errors.ts';
-import type { Change, Checkout, Desired, Kind, ResourceId, Seen } from './types.ts';
+import type { Change, Checkout, Desired, Kind, Reason, RefreshVerb, ResourceId, Seen } from './types.ts';
 
 /** `ok` settled, `wait` on its way there, `bad` will not get there by itself. */
 export interface Health {
@@ -13,6 +13,14 @@ export interface Work<S = unknown, F = unknown> {
   change: Change;
   want: Desired<S>;
   seen: Seen<F> | undefined;
+  /** Tells history what came of it: a job's output, where overwritten bytes are kept. */
+  report?(note: Reason): void;
+}
+
+/** Something that is to go. */
+export interface Gone<F = unknown> {
+  id: ResourceId;
+  seen: Seen<F>;
 }
 
 /**
@@ -27,17 +35,30 @@ export interface Provider<S = unknown, F = unknown> {
   owns?(spec: S): boolean;
   diff(want: Desired<S>, seen: Seen<F> | undefined): Change;
   health(want: Desired<S>, seen: Seen<F> | undefined): Health;
-  /** State of `ids`, one batched call; ids that do not exist on the host are missing from the answer. */
-  observe(ids: readonly ResourceId[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, Seen<F>>>;
+  /** Paths of the host that it mounts: a managed file among them is in place before it, and restarts it when it changes. */
+  mounts?(spec: S): readonly string[];
+  /**
+   * State of `ids`, one batched call; ids that do not exist on the host are missing from the answer.
+   * @param wants the declarations of those that are declared; jobs and checks live in these alone
+   */
+  observe(
+    ids: readonly ResourceId[],
+    signal: AbortSignal,
+    wants?: ReadonlyMap<ResourceId, Desired<S>>,
+  ): Promise<ReadonlyMap<ResourceId, Seen<F>>>;
+  /** Before the first intent is recorded for these: keeps what is there now, so that it can be put back. Failures by id. */
+  adopt?(work: readonly Work<S, F>[]): ReadonlyMap<ResourceId, AgentError>;
   /** Pull, verify: disturbs nothing. Failures by id; throws only where the whole kind is out of reach. */
   prepare?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
   /** Once, after prepare and after the intents are recorded, before the first apply (units: write all, one daemon-reload). */
   install?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
   apply(work: Work<S, F>, signal: AbortSignal): Promise<void>;
-  /** What a notify does: restart. */
-  refresh?(want: Desired<S>, signal: AbortSignal): Promise<void>;
+  /** What a notify does. A check begins its time to pass anew. */
+  refresh?(want: Desired<S>, signal: AbortSignal, verb?: RefreshVerb, report?: Work['report']): Promise<void>;
   /** Removes what fairlead made. Removing what is not there is no error. */
   remove(id: ResourceId, seen: Seen<F>, signal: AbortSignal): Promise<void>;
+  /** `remove` of many at once, where that is cheaper (units: one daemon-reload). Failures by id. */
+  removeAll?(gone: readonly Gone<F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
 }
 
 /** The fleet repository. A later implementation fetches only this host's trees. */

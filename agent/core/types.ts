@@ -22,6 +22,8 @@ export interface Desired<S = unknown> {
   after: readonly ResourceId[];
   /** Refreshed (restarted) after this one changed. An ordering edge too. */
   notify: readonly ResourceId[];
+  /** Reloaded after this one changed. An ordering edge as well. */
+  reload?: readonly ResourceId[];
   origin: Origin;
 }
 
@@ -45,6 +47,8 @@ export interface Reason {
 }
 
 export type Change = { op: 'none' } | { op: 'create' | 'update' | 'replace'; why: readonly Reason[] };
+/** What a notify asks for; a restart makes a reload superfluous. */
+export type RefreshVerb = 'restart' | 'reload';
 export type Operation = 'none' | 'create' | 'update' | 'replace' | 'remove' | 'refresh';
 
 export type { Issue } from '../../manifests-schema/issue.ts';

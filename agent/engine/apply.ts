@@ -2,7 +2,7 @@
 import { kindOf, predecessors, rankOf } from '../core/graph.ts';
 import type { Step } from '../core/plan.ts';
 import type { Provider, Work } from '../core/provider.ts';
-import type { ActionRecord, Kind, ResourceId } from '../core/types.ts';
+import type { ActionRecord, Kind, Reason, ResourceId } from '../core/types.ts';
 import { AgentError, asAgentError } from '../errors.ts';
 import type { EngineDeps, RunRequest } from './types.ts';
 
@@ -66,9 +66,21 @@ export function recordIntent(deps: EngineDeps, steps: readonly Step[]): void {
       info: { claims: provider?.claims(want.spec) ?? [] },
     };
   });
-  const notifies = steps.flatMap((s) => s.refreshFor.map((source) => ({ target: s.want.id, source })));
+  const notifies = steps.flatMap((s) =>
+    s.refreshFor.map((source) => ({ target: s.want.id, source, verb: s.refreshVerb })),
+  );
   if (rows.length > 0 || notifies.length > 0) deps.store.inventory.intend(rows, notifies);
   for (const { change, want } of changed) if (change.op === 'none') deps.store.inventory.confirm(want.id, want.hash);
+}
+
+/** What is taken over for the first time is kept as it was. */
+function adopt(deps: EngineDeps, steps: readonly Step[]): Failures {
+  const known = new Set(deps.store.inventory.list().map((row) => row.id));
+  const taken = steps.filter((s) => !known.has(s.want.id));
+  const failures: Failures = new Map();
+  for (const [kind, members] of Map.groupBy(taken, (s) => kindOf(s.want.id)))
+    for (const [id, error] of deps.providers.get(kind)?.adopt?.(members.map(workOf)) ?? []) failures.set(id, error);
+  return failures;
 }
 
 /** Applies all steps that have work; answers one record for each of them. `failures` are steps that must not begin. */
@@ -78,6 +90,7 @@ export async function applySteps(
   failures: Failures,
   request: RunRequest,
 ): Promise<Map<ResourceId, ActionRecord>> {
+  for (const [id, error] of adopt(deps, steps)) failures.set(id, error);
   const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));
   recordIntent(
     deps,
@@ -132,28 +145,36 @@ async function carryOut(deps: EngineDeps, step: Step, signal: AbortSignal): Prom
   const provider = deps.providers.get(kindOf(want.id));
   const began = deps.clock.now().getTime();
   const took = () => deps.clock.now().getTime() - began;
+  const notes: Reason[] = [];
+  const report = (note: Reason) => void notes.push(note);
   try {
     if (change.op !== 'none') {
-      await provider?.apply(workOf(step), signal);
+      await provider?.apply({ ...workOf(step), report }, signal);
       deps.store.inventory.confirm(want.id, want.hash);
     }
-    if (refreshFor.length > 0) await provider?.refresh?.(want, signal);
+    if (refreshFor.length > 0) await provider?.refresh?.(want, signal, step.refreshVerb, report);
     deps.store.inventory.notifyDone(want.id);
-    return record(step, 'done', took());
+    return record(step, 'done', took(), undefined, notes);
   } catch (thrown) {
     const error = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply', resource: want.id });
     deps.log.error({ resource: want.id, code: error.code }, error.message);
-    return record(step, 'failed', took(), error);
+    return record(step, 'failed', took(), error, notes);
   }
 }
 
-function record(step: Step, result: ActionRecord['result'], durationMs: number, error?: AgentError): ActionRecord {
+function record(
+  step: Step,
+  result: ActionRecord['result'],
+  durationMs: number,
+  error?: AgentError,
+  notes: readonly Reason[] = [],
+): ActionRecord {
   const { want, change, drift, refreshFor } = step;
   const refresh = change.op === 'none';
   return {
     id: want.id,
     op: refresh && refreshFor.length > 0 ? 'refresh' : change.op,
-    why: refresh ? refreshFor.map((id) => ({ field: 'notify', to: id })) : change.why,
+    why: [...(refresh ? refreshFor.map((id) => ({ field: 'notify', to: id })) : change.why), ...notes],
     result,
     drift,
     durationMs,

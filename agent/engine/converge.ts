@@ -25,7 +25,7 @@ export interface Planned {
 export async function planFor(deps: EngineDeps, loaded: Loaded, request: RunRequest): Promise<Planned> {
   const inventory = deps.store.inventory.list();
   const ids = [...loaded.resources.map((r) => r.id), ...inventory.map((row) => row.id)];
-  const observed = await observe(deps.providers, ids, request.signal);
+  const observed = await observe(deps.providers, ids, request.signal, loaded.resources);
   const away = (id: ResourceId) => observed.unreachable.has(kindOf(id));
   const plan = makePlan({
     desired: loaded.resources,
@@ -86,8 +86,10 @@ export async function converge(
     request,
   );
   const records = [...(await applySteps(deps, plan.steps, failures, request)).values()];
+  const applied = new Set(records.filter((r) => r.result === 'done').map((r) => r.id));
+  // Whatever was changed, all checks must pass after it.
   const done = plan.steps
-    .filter((s) => records.some((r) => r.id === s.want.id && r.result === 'done'))
+    .filter((s) => applied.has(s.want.id) || (records.length > 0 && kindOf(s.want.id) === 'check'))
     .map((s) => s.want);
   const settled = await settle(deps, done, settleMs(loaded), request);
   const well = records.every((r) => r.result === 'done') && [...settled.values()].every((h) => h.state === 'ok');

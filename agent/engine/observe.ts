@@ -1,7 +1,7 @@
 /** What the host has of the given resources, one batched call a kind, all kinds side by side. */
 import { kindOf } from '../core/graph.ts';
 import type { Provider } from '../core/provider.ts';
-import type { Kind, ResourceId, Seen } from '../core/types.ts';
+import type { Desired, Kind, ResourceId, Seen } from '../core/types.ts';
 import { type AgentError, asAgentError } from '../errors.ts';
 
 export interface Observed {
@@ -14,14 +14,17 @@ export async function observe(
   providers: ReadonlyMap<Kind, Provider>,
   ids: readonly ResourceId[],
   signal: AbortSignal,
+  desired: readonly Desired[],
 ): Promise<Observed> {
+  const wants = new Map(desired.map((d) => [d.id, d]));
   const byKind = Map.groupBy(new Set(ids), kindOf);
   const seen = new Map<ResourceId, Seen>();
   const unreachable = new Map<Kind, AgentError>();
   await Promise.all(
     [...byKind].map(async ([kind, wanted]) => {
       try {
-        for (const [id, found] of (await providers.get(kind)?.observe(wanted, signal)) ?? []) seen.set(id, found);
+        for (const [id, found] of (await providers.get(kind)?.observe(wanted, signal, wants)) ?? [])
+          seen.set(id, found);
       } catch (thrown) {
         unreachable.set(kind, asAgentError(thrown, { code: 'ObserveFailed', phase: 'observe', retry: true }));
       }

@@ -1,37 +1,65 @@
 /** Removes what fairlead made and no manifest declares any more. */
 import { kindOf } from '../core/graph.ts';
 import type { Removal } from '../core/plan.ts';
-import type { ActionRecord } from '../core/types.ts';
-import { asAgentError } from '../errors.ts';
+import type { Gone, Provider } from '../core/provider.ts';
+import type { ActionRecord, ResourceId } from '../core/types.ts';
+import { type AgentError, asAgentError } from '../errors.ts';
 import type { EngineDeps, RunRequest } from './types.ts';
 
-/** One after the other, in the plan's order. The inventory row goes only after a confirmed removal. */
+/** In the plan's order, the neighbours of one kind together. An inventory row goes only after a confirmed removal. */
 export async function prune(
   deps: EngineDeps,
   removals: readonly Removal[],
   request: RunRequest,
 ): Promise<ActionRecord[]> {
   const records: ActionRecord[] = [];
-  for (const { id, seen } of removals) {
+  for (const { id, seen } of removals) if (seen === undefined) deps.store.inventory.forget(id);
+  const gone = removals.flatMap(({ id, seen }) => (seen === undefined ? [] : [{ id, seen }]));
+  for (const batch of batches(deps, gone)) {
     if (request.signal.aborted) break;
-    if (seen === undefined) {
-      deps.store.inventory.forget(id);
-      continue;
-    }
     const began = deps.clock.now().getTime();
-    const base = { id, op: 'remove' as const, why: [{ field: 'declaration', to: 'gone' }], drift: false };
-    try {
-      await deps.providers.get(kindOf(id))?.remove(id, seen, request.signal);
-      deps.store.inventory.forget(id);
-      records.push({ ...base, result: 'done', durationMs: deps.clock.now().getTime() - began });
-    } catch (thrown) {
-      const error = asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource: id, retry: true });
-      deps.log.error({ resource: id, code: error.code }, error.message);
-      const durationMs = deps.clock.now().getTime() - began;
-      records.push({ ...base, result: 'failed', durationMs, error: { code: error.code, message: error.message } });
+    const failures = await removeBatch(deps.providers.get(kindOf(batch[0]?.id ?? 'file:')), batch, request.signal);
+    const durationMs = deps.clock.now().getTime() - began;
+    for (const { id } of batch) {
+      const base = { id, op: 'remove' as const, why: [{ field: 'declaration', to: 'gone' }], drift: false, durationMs };
+      const error = failures.get(id);
+      if (error) deps.log.error({ resource: id, code: error.code }, error.message);
+      else deps.store.inventory.forget(id);
+      const record: ActionRecord = error
+        ? { ...base, result: 'failed', error: { code: error.code, message: error.message } }
+        : { ...base, result: 'done' };
+      records.push(record);
+      request.emit({ type: 'action', action: record });
     }
-    const last = records.at(-1);
-    if (last) request.emit({ type: 'action', action: last });
   }
   return records;
+}
+
+/** Runs of neighbours whose provider removes many at once; the others stand alone. */
+function batches(deps: EngineDeps, gone: readonly Gone[]): Gone[][] {
+  const all: Gone[][] = [];
+  for (const one of gone) {
+    const last = all.at(-1);
+    const kind = kindOf(one.id);
+    const joins = deps.providers.get(kind)?.removeAll !== undefined && last?.[0] && kindOf(last[0].id) === kind;
+    if (joins) last.push(one);
+    else all.push([one]);
+  }
+  return all;
+}
+
+async function removeBatch(
+  provider: Provider | undefined,
+  batch: readonly Gone[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<ResourceId, AgentError>> {
+  try {
+    if (provider?.removeAll) return await provider.removeAll(batch, signal);
+    for (const { id, seen } of batch) await provider?.remove(id, seen, signal);
+    return new Map();
+  } catch (thrown) {
+    const error = (resource: ResourceId) =>
+      asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource, retry: true });
+    return new Map(batch.map(({ id }) => [id, error(id)]));
+  }
 }

@@ -18,12 +18,16 @@ export async function settle(
 ): Promise<Map<ResourceId, Health>> {
   const health = new Map<ResourceId, Health>();
   const deadline = deps.clock.now().getTime() + timeoutMs;
+  // A check's time to pass begins when all that it judges is in place.
+  for (const want of wants)
+    if (kindOf(want.id) === 'check') await deps.providers.get('check')?.refresh?.(want, request.signal);
   let open = wants;
   for (let pause = FIRST_PAUSE_MS; open.length > 0; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
     const { seen, unreachable } = await observe(
       deps.providers,
       open.map((w) => w.id),
       request.signal,
+      open,
     );
     for (const want of open) {
       const kind = kindOf(want.id);

@@ -46,6 +46,7 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX actions_by_run ON actions (run);
    CREATE INDEX actions_by_resource ON actions (resource, run);
    CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, type TEXT NOT NULL, run INTEGER, data TEXT NOT NULL);`,
+  `ALTER TABLE notifies ADD COLUMN verb TEXT NOT NULL DEFAULT 'restart';`,
 ];
 
 /** Opens the store, or begins a fresh one beside a damaged one. Throws where the directory cannot be written. */

@@ -1,7 +1,7 @@
 /** What fairlead made or adopted, and the restarts it still owes. Written before acting, deleted after a confirmed removal. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import type Database from 'better-sqlite3';
-import type { Mark, Origin, ResourceId } from '../core/types.ts';
+import type { Mark, Origin, RefreshVerb, ResourceId } from '../core/types.ts';
 
 export interface InventoryRow extends Mark {
   id: ResourceId;
@@ -14,6 +14,8 @@ export interface InventoryRow extends Mark {
 export interface Notify {
   target: ResourceId;
   source: ResourceId;
+  /** Default restart. */
+  verb?: RefreshVerb;
 }
 
 export interface Intent {
@@ -58,8 +60,8 @@ export function createInventory(db: Database.Database): Inventory {
   );
   const confirm = db.prepare('UPDATE inventory SET hash = ? WHERE id = ?');
   const forget = db.prepare('DELETE FROM inventory WHERE id = ?');
-  const notifies = db.prepare<[], Notify>('SELECT target, source FROM notifies ORDER BY target, source');
-  const notify = db.prepare('INSERT OR IGNORE INTO notifies (target, source) VALUES (?, ?)');
+  const notifies = db.prepare<[], Notify>('SELECT target, source, verb FROM notifies ORDER BY target, source');
+  const notify = db.prepare('INSERT OR REPLACE INTO notifies (target, source, verb) VALUES (?, ?, ?)');
   const notifyDone = db.prepare('DELETE FROM notifies WHERE target = ?');
   const parse = (raw: Raw): InventoryRow => ({
     ...raw,
@@ -72,7 +74,7 @@ export function createInventory(db: Database.Database): Inventory {
     owned: (id) => owned.get(id)?.owned === 1,
     intend: db.transaction((rows: readonly Intent[], pending: readonly Notify[]) => {
       for (const r of rows) intend.run(r.id, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
-      for (const n of pending) notify.run(n.target, n.source);
+      for (const n of pending) notify.run(n.target, n.source, n.verb ?? 'restart');
     }),
     confirm: (id, hash) => void confirm.run(hash, id),
     forget: db.transaction((id: ResourceId) => {
