@@ -55,7 +55,7 @@ test('an intent makes a row without a confirmed hash; confirming, notifies and f
     ['file:/a', 'h1', 'h1'],
     ['file:/b', null, 'h1'],
   ]);
-  expect(again.inventory.pendingNotifies()).toEqual([{ target: 'file:/b', source: 'file:/a' }]);
+  expect(again.inventory.pendingNotifies()).toEqual([{ target: 'file:/b', source: 'file:/a', verb: 'restart' }]);
   again.inventory.forget('file:/b');
   expect(again.inventory.pendingNotifies()).toEqual([]);
   again.close();
