@@ -114,7 +114,7 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
   });
   const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
   const deps: EngineDeps = {
-    source: createSource({ ...config.repo, gitdir: `${state}/repo.git`, log }),
+    source: createSource({ ...config.repo, gitdir: `${state}/repo.git`, env: process.env, exec, log }),
     load: createLoader({ host, fleet, labels, treeRoot: '/var/lib/fairlead/tree', sha256, providers }),
     providers,
     store,

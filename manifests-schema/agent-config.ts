@@ -19,14 +19,37 @@ export const agentConfig = z
       .default('default'),
     labels: z.record(z.string(), z.string()).default({}).describe('usable as ${label.x} in path and ref'),
     repo: z.strictObject({
-      url: z.string().min(1).describe('https, http or a path on this machine'),
-      ref: z.string().default('main').describe('branch, tag or commit'),
+      url: z.string().min(1).describe('https, http, ssh or a path on this machine'),
+      ref: z.string().min(1).default('main').describe('branch, tag, tag pattern such as v1.*, commit id, or HEAD'),
       path: z.string().default('hosts/${host}').describe("the host's directory in the repository"),
       auth: z
-        .strictObject({ username: z.string().optional(), passwordFile: file.optional(), tokenFile: file.optional() })
+        .strictObject({
+          username: z.string().optional(),
+          passwordFile: file.optional(),
+          tokenFile: file.optional().describe('an access token, sent as the password'),
+          bearerFile: file.optional().describe('a token sent as `Authorization: Bearer`'),
+          sshKeyFile: file.optional().describe('a deploy key'),
+          knownHostsFile: file.optional().describe('the only host keys that count'),
+        })
         .optional()
         .describe('credentials, read from files at each use'),
       ca: file.optional().describe('PEM file of a private CA'),
+      cert: file.optional().describe('PEM file of a client certificate'),
+      key: file.optional().describe('PEM file of its key'),
+      verify: z
+        .strictObject({
+          allowedSigners: file.describe('who may sign, see ALLOWED SIGNERS in ssh-keygen(1)'),
+          revoked: file.optional().describe('keys, or a key revocation list, that count no more'),
+          mode: z.enum(['head', 'strict']).default('head').describe('strict: every commit must be signed'),
+        })
+        .optional()
+        .describe('nothing is applied that these have not signed'),
+      since: z
+        .string()
+        .regex(/^[0-9a-f]{40}$/, 'must be a full commit id')
+        .optional()
+        .describe('floor: nothing is applied that does not descend from this commit'),
+      staleAfter: duration.optional().describe('a head that is older raises a problem'),
     }),
     sync: z
       .strictObject({

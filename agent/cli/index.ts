@@ -1,5 +1,6 @@
 /** The command line: words to commands, failures to exit codes. */
 import { Command, CommanderError, Option } from 'commander';
+import type { SyncRequest } from '../control/protocol.ts';
 import { AgentError } from '../errors.ts';
 import * as commands from './commands.ts';
 import { type CliDeps, type Context, EXIT, type GlobalOptions, type Terminal } from './context.ts';
@@ -82,10 +83,11 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
   add('plan', 'what a sync would change now, field by field', 'fairlead plan').action(act(commands.plan));
   add('sync', 'reconcile now, and watch', 'fairlead sync --allow-prune')
     .option('--allow-prune', 'remove more than prune.max allows')
+    .option('--allow-rewind', 'follow a branch that was rewound or rewritten')
     .option('--no-wait', 'return when the run was accepted')
     .action(
-      act((c: Context, options: { allowPrune?: boolean; wait: boolean }) =>
-        commands.sync(c, options.allowPrune ? { allowPrune: true } : {}, options.wait),
+      act((c: Context, { wait, allowPrune, allowRewind }: SyncRequest & { wait: boolean }) =>
+        commands.sync(c, { ...(allowPrune ? { allowPrune } : {}), ...(allowRewind ? { allowRewind } : {}) }, wait),
       ),
     );
   add('resources', 'every resource, its sync and health', 'fairlead resources').action(act(commands.resources));

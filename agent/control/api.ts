@@ -8,7 +8,7 @@ import type { Problem, ResourceId, Trigger } from '../core/types.ts';
 import { KINDS } from '../core/types.ts';
 import { planFor } from '../engine/converge.ts';
 import type { Loop } from '../engine/loop.ts';
-import type { RunResult } from '../engine/reconcile.ts';
+import { type RunResult, reviewRequest } from '../engine/reconcile.ts';
 import type { EngineDeps } from '../engine/types.ts';
 import { asAgentError } from '../errors.ts';
 import { printable } from './printable.ts';
@@ -103,6 +103,8 @@ async function plan(deps: EngineDeps, signal: AbortSignal): Promise<PlanDocument
   const base: PlanDocument = { schema: 1, commit: null, issues: [], error: null, held: null, actions: [] };
   try {
     const commit = await deps.source.head(signal);
+    const { hold } = await deps.source.review(commit, reviewRequest(deps, false), signal);
+    if (hold !== null) return { ...base, commit, held: `${hold.message} [${hold.reason}]` };
     const checkout = await deps.source.checkout(commit, signal);
     const loaded = deps.load(checkout);
     const issues = [...loaded.issues];
@@ -115,7 +117,13 @@ async function plan(deps: EngineDeps, signal: AbortSignal): Promise<PlanDocument
         held: `${checkout.hostPath} declares nothing in this commit; nothing would be removed`,
       };
     }
-    const request = { trigger: 'manual' as const, allowPrune: false, signal, emit: () => undefined };
+    const request = {
+      trigger: 'manual' as const,
+      allowPrune: false,
+      allowRewind: false,
+      signal,
+      emit: () => undefined,
+    };
     const { plan: made, held, observed } = await planFor(deps, loaded, request);
     const away = [...observed.unreachable.values()].map((e) => e.message);
     return {

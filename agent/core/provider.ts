@@ -1,6 +1,6 @@
 /** The seams of the agent: what the engine asks of a kind, a repository, a journal. */
 import type { AgentError } from '../errors.ts';
-import type { Change, Checkout, Desired, Kind, Reason, RefreshVerb, ResourceId, Seen } from './types.ts';
+import type { Change, Checkout, CommitInfo, Desired, Kind, Reason, RefreshVerb, ResourceId, Seen } from './types.ts';
 
 /** `ok` settled, `wait` on its way there, `bad` will not get there by itself. */
 export interface Health {
@@ -61,10 +61,29 @@ export interface Provider<S = unknown, F = unknown> {
   removeAll?(gone: readonly Gone<F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
 }
 
-/** The fleet repository. A later implementation fetches only this host's trees. */
+/** What a commit is judged against before anything of it is used. */
+export interface ReviewRequest {
+  /** The commit that this host accepted last, or null. */
+  accepted: string | null;
+  /** It came from this very url and ref: a branch must not go behind it. */
+  sameSource: boolean;
+  allowRewind: boolean;
+}
+
+export interface Review {
+  info: CommitInfo;
+  /** Why nothing of this commit may be applied; null where it may. */
+  hold: { reason: string; message: string } | null;
+}
+
+/** The fleet repository, of which only this host's part is fetched. */
 export interface Source {
+  /** Url and ref: what an accepted commit came from. */
+  readonly id: string;
   /** The commit that the configured ref names now. Throws AgentError `RepositoryUnreachable`, `AuthenticationFailed`, `RefNotFound`. */
   head(signal: AbortSignal): Promise<string>;
+  /** May this commit be trusted: does it follow what was accepted, is it signed as asked? Fetches commits only. */
+  review(commit: string, request: ReviewRequest, signal: AbortSignal): Promise<Review>;
   /** This host's part of `commit`, fetched if it is not here yet. */
   checkout(commit: string, signal: AbortSignal): Promise<Checkout>;
 }

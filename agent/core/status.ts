@@ -63,7 +63,7 @@ export function statusOf({ identity, state, facts, at, seq, next }: StatusInput)
       author: state.desired.author,
       subject: state.desired.subject,
       committedAt: state.desired.committedAt,
-      signer: null,
+      signer: state.desired.signer ?? null,
     },
     applied: state.applied,
     lastGood: state.lastGood,

@@ -64,6 +64,26 @@ export interface CommitInfo {
   subject: string;
   /** ISO 8601, UTC. */
   committedAt: string;
+  /** `Name <mail>` */
+  committer?: string;
+  /** Principal of the verified signature; null where none was asked for. */
+  signer?: string | null;
+  /** The tag that was followed, where `ref` is a tag or a pattern. */
+  tag?: string;
+  /** Changes exactly when the host's part of the repository does. */
+  content?: string;
+  /** The commits since the one accepted before, this one included, newest first; cut at 50. */
+  commits?: readonly SeenCommit[];
+}
+
+/** A commit of the fleet that this host has seen. */
+export interface SeenCommit {
+  commit: string;
+  author: string;
+  subject: string;
+  committedAt: string;
+  /** Whether it changed this host's part: only then is it applied. null where that cannot be told. */
+  touched: boolean | null;
 }
 
 /** The part of a commit that concerns this host: path in the repository → bytes. */

@@ -99,6 +99,7 @@ export function createLoop(options: LoopOptions): Loop {
         const result = await options.run({
           trigger,
           allowPrune: request.allowPrune ?? false,
+          allowRewind: request.allowRewind ?? false,
           signal: stopper.signal,
           emit,
         });

@@ -1,4 +1,5 @@
 /** One reconcile, from trigger to record. Read it top to bottom; every stage has a file of its own. */
+import type { Review, ReviewRequest } from '../core/provider.ts';
 import type { Checkout, Problem, RunRecord } from '../core/types.ts';
 import { type AgentError, asAgentError } from '../errors.ts';
 import { converge } from './converge.ts';
@@ -20,7 +21,7 @@ export async function reconcile(deps: EngineDeps, request: RunRequest): Promise<
 
   request.emit({ type: 'phase', phase: 'fetch' });
   const accepted = deps.store.meta.get<string>('accepted');
-  const { checkout, trouble } = await fetchTarget(deps, accepted, request.signal);
+  const { checkout, trouble, review } = await fetchTarget(deps, accepted, request);
 
   let outcome =
     checkout === null ? blind(trouble) : await converge(deps, checkout, checkout.info.commit === accepted, request);
@@ -30,6 +31,7 @@ export async function reconcile(deps: EngineDeps, request: RunRequest): Promise<
     if (kept !== null) outcome = under(outcome, await converge(deps, kept, true, request));
   }
   if (trouble !== null && checkout !== null) outcome = withTrouble(outcome, trouble);
+  if (review !== null) outcome = withHold(outcome, review);
 
   const durationMs = deps.clock.now().getTime() - startedAt.getTime();
   return {
@@ -42,18 +44,31 @@ interface Target {
   checkout: Checkout | null;
   /** The repository could not be read: why. `checkout` is then the last accepted commit, if there is one. */
   trouble: AgentError | null;
+  /** The head may not be applied: why. `checkout` is as with `trouble`. */
+  review: Review | null;
 }
 
-async function fetchTarget(deps: EngineDeps, accepted: string | undefined, signal: AbortSignal): Promise<Target> {
+async function fetchTarget(deps: EngineDeps, accepted: string | undefined, request: RunRequest): Promise<Target> {
+  const kept = async () => (accepted ? await deps.snapshots.load(accepted) : null);
   try {
-    const head = await deps.source.head(signal);
-    const known = head === accepted ? await deps.snapshots.load(head) : null;
-    return { checkout: known ?? (await deps.source.checkout(head, signal)), trouble: null };
+    const head = await deps.source.head(request.signal);
+    const known = head === accepted ? await kept() : null;
+    if (known !== null) return { checkout: known, trouble: null, review: null };
+    const review = await deps.source.review(head, reviewRequest(deps, request.allowRewind), request.signal);
+    if (review.hold !== null) return { checkout: await kept(), trouble: null, review };
+    return { checkout: await deps.source.checkout(head, request.signal), trouble: null, review: null };
   } catch (thrown) {
     const trouble = asAgentError(thrown, { code: 'RepositoryUnreachable', phase: 'fetch', retry: true });
     deps.log.warn({ code: trouble.code }, trouble.message);
-    return { checkout: accepted ? await deps.snapshots.load(accepted) : null, trouble };
+    return { checkout: await kept(), trouble, review: null };
   }
+}
+
+/** What the host has accepted so far, for judging a new head. */
+export function reviewRequest({ store, source }: EngineDeps, allowRewind: boolean): ReviewRequest {
+  const from = store.meta.get<string>('acceptedFrom');
+  const sameSource = from === undefined || from === source.id;
+  return { accepted: store.meta.get<string>('accepted') ?? null, sameSource, allowRewind };
 }
 
 const repositoryProblem = (trouble: AgentError): Problem => ({
@@ -86,6 +101,15 @@ const under = (verdict: Outcome, kept: Outcome): Outcome => ({
   actions: kept.actions,
   resources: kept.resources,
   problems: [...verdict.problems, ...kept.problems],
+});
+
+/** What the host runs is still looked after; the new commit is named, and waits. */
+const withHold = (outcome: Outcome, { info, hold }: Review): Outcome => ({
+  ...outcome,
+  commit: info,
+  whole: [...outcome.whole.filter((w) => w !== 'failed' || outcome.problems.length > 0), 'held'],
+  reason: hold?.reason ?? '',
+  message: hold?.message ?? '',
 });
 
 const withTrouble = (outcome: Outcome, trouble: AgentError): Outcome => ({

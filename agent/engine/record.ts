@@ -29,9 +29,14 @@ export function record(
   deps.store.runs.finish(finished, [...outcome.actions], events);
   if (outcome.actions.length > 0) deps.store.saveCopy();
   if (outcome.resources.length > 0 && finished.sync === 'synced' && outcome.commit) {
-    const { commit } = outcome.commit;
+    const { commit, content } = outcome.commit;
     const applied = deps.store.meta.get<{ commit: string }>('applied');
-    if (applied?.commit !== commit) deps.store.meta.set('applied', { commit, at, run: run.id });
+    // A commit that changes nothing for this host has been seen, not applied.
+    const same = content !== undefined && deps.store.meta.get<string>('appliedContent') === content;
+    if (applied === undefined || (applied.commit !== commit && !same)) {
+      deps.store.meta.set('applied', { commit, at, run: run.id });
+      deps.store.meta.set('appliedContent', content ?? null);
+    }
     if (deps.store.meta.get<string>('lastGood') !== commit) deps.store.meta.set('lastGood', commit);
   }
   return finished;

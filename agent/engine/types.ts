@@ -39,6 +39,8 @@ export interface EngineDeps {
 export interface RunRequest {
   trigger: Trigger;
   allowPrune: boolean;
+  /** A branch may go behind what was accepted. */
+  allowRewind: boolean;
   signal: AbortSignal;
   emit(line: SyncLine): void;
 }

@@ -1,235 +1,200 @@
-/** The fleet repository through isomorphic-git: shallow over http(s), or read in place from a local path. */
-import fs from 'node:fs';
-import { readdir, readFile, rename, rm } from 'node:fs/promises';
-import https from 'node:https';
-import path from 'node:path';
-import type { Source } from '../core/provider.ts';
-import type { Checkout, CommitInfo } from '../core/types.ts';
+/** The fleet repository as the engine sees it: over HTTP, over SSH, or in place. */
+import { rename, rm } from 'node:fs/promises';
+import type { Review, ReviewRequest, Source } from '../core/provider.ts';
+import type { Checkout } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { readCheckout } from './tree.ts';
+import { createClient, type GitClient } from './client.ts';
+import { parseCommit } from './commit.ts';
+import { createFetcher, type Fetcher } from './fetch.ts';
+import { createHttp } from './http.ts';
+import { openLocal } from './local.ts';
+import { broken } from './packet.ts';
+import { isCommitId, prefixesOf, type Resolved, resolve } from './refs.ts';
+import { LIMITS, type Limits } from './remote.ts';
+import { describe, type Policy, review } from './review.ts';
+import { contentOf, seenSince } from './seen.ts';
+import type { SignatureOptions } from './signature.ts';
+import { createSmartHttp, type HttpAuth } from './smart-http.ts';
+import { createSsh, parseSshUrl } from './ssh.ts';
+import { DamagedObject, MissingObject, type Objects, openObjects } from './store.ts';
+import { idsOf, locate, readFiles, type View } from './tree.ts';
 
-export interface SourceOptions {
+export interface SourceOptions extends Policy {
   url: string;
-  ref: string;
   /** The host's directory in the repository. */
   path: string;
-  auth?:
-    | { username?: string | undefined; passwordFile?: string | undefined; tokenFile?: string | undefined }
-    | undefined;
-  /** PEM file of a private CA. */
+  auth?: (HttpAuth & { sshKeyFile?: string | undefined; knownHostsFile?: string | undefined }) | undefined;
+  /** PEM files: a private CA; a client certificate and its key. */
   ca?: string | undefined;
+  cert?: string | undefined;
+  key?: string | undefined;
   /** Where fetched objects are kept (bare). Only a cache: it can be deleted at any time. */
   gitdir: string;
+  /** Of the agent: proxies, PATH. */
+  env: Record<string, string | undefined>;
+  exec: SignatureOptions['exec'];
   log: Log;
-  /** No single exchange with the server may take longer. */
-  timeoutMs?: number;
+  limits?: Partial<Limits>;
 }
 
-/** Every fetch adds a pack; beyond this many the cache is begun anew. */
-const MAX_PACKS = 20;
-const DEFAULT_TIMEOUT_MS = 60_000;
+/** Reads refs and brings objects; a repository in place has nothing to bring. */
+interface Access {
+  refs: GitClient['refs'];
+  /** Runs `work` on the objects; a damaged store is replaced, once the work went well on a fresh one. */
+  using<T>(work: (objects: Objects, fetcher: Fetcher | null) => Promise<T>): Promise<T>;
+  /** After a checkout: what is kept from now on. */
+  keep(commits: readonly string[]): Promise<void>;
+}
 
-/** http(s) URLs are fetched, everything else is a path on this machine. */
+/** @throws AgentError `InvalidConfig` where the url is none that fairlead can use */
 export function createSource(options: SourceOptions): Source {
-  if (/^https?:\/\//.test(options.url)) return httpSource(options);
-  if (/^(ssh:\/\/|[\w.-]+@[\w.-]+:)/.test(options.url)) {
-    throw new AgentError({
-      code: 'UnsupportedTransport',
-      phase: 'config',
-      message: `repo.url ${options.url}: ssh is not supported yet; use https or a local path`,
+  const access = accessTo(options);
+  const { ref, path: hostPath, exec } = options;
+  let resolved: Resolved | null = null;
+  let aboveFloor: string | null = null;
+  let last: { commit: string; review: Review; accepted: string | null } | null = null;
+  let queue: Promise<unknown> = Promise.resolve();
+  /** A plan may be asked for during a run: one at a time, since both write to the store. */
+  const alone = <T>(work: () => Promise<T>): Promise<T> => {
+    const next = queue.then(work, work);
+    queue = next.catch(() => undefined);
+    return next;
+  };
+  const resolvedFor = (commit: string) => (resolved?.commit === commit ? resolved : null);
+
+  async function judged(commit: string, request: ReviewRequest, signal: AbortSignal): Promise<Review> {
+    const result = await access.using((objects, fetcher) =>
+      review({
+        ...{ commit, request, objects, exec, aboveFloor },
+        resolved: resolvedFor(commit),
+        policy: options,
+        bring: async (base, also) => fetcher?.commits(commit, base, also, signal),
+      }),
+    );
+    if (result.aboveFloor) aboveFloor = commit;
+    last = { commit, review: result, accepted: request.accepted };
+    return { info: result.info, hold: result.hold };
+  }
+
+  async function take(commit: string, signal: AbortSignal): Promise<Checkout> {
+    const before = last?.commit === commit ? last : null;
+    const base = before?.accepted && before.accepted !== commit ? before.accepted : null;
+    const checkout = await access.using(async (objects, fetcher) => {
+      if (!(await objects.has(commit))) await fetcher?.commits(commit, null, [], signal);
+      const parsed = parseCommit(await objects.read(commit, 'commit'));
+      const view = await (fetcher?.contents(commit, signal) ?? inPlace(objects, parsed.tree, hostPath));
+      const info = {
+        ...(before?.review.info ?? describe(ref, commit, parsed, resolvedFor(commit))),
+        content: contentOf(view),
+        ...(base ? { commits: await seenSince(objects, commit, base, view) } : {}),
+      };
+      return { info, hostPath, hostExists: view.hostExists, files: await readFiles(objects, view) };
     });
+    await access.keep([...(before?.accepted ? [before.accepted] : []), commit]);
+    return checkout;
   }
-  return localSource(options);
-}
 
-function localSource(options: SourceOptions): Source {
-  const root = options.url.replace(/^file:\/\//, '');
-  const gitdir = () => (fs.existsSync(path.join(root, '.git')) ? path.join(root, '.git') : root);
   return {
-    async head() {
-      const git = await import('isomorphic-git');
-      if (!fs.existsSync(path.join(gitdir(), 'HEAD'))) throw unreachable(options, 'there is no git repository');
-      return git.resolveRef({ fs, gitdir: gitdir(), ref: options.ref }).catch(() => {
-        throw refNotFound(options);
-      });
-    },
-    checkout: (commit) => read(options, gitdir(), commit),
-  };
-}
-
-function httpSource(options: SourceOptions): Source {
-  const gitdir = options.gitdir;
-  return {
+    id: `${options.url}#${ref}`,
     async head(signal) {
-      const git = await import('isomorphic-git');
-      const refs = await exchange(options, signal, async (http) =>
-        git.listServerRefs({
-          http,
-          url: options.url,
-          protocolVersion: 2,
-          ...(await prefixOf(options)),
-          ...(await auth(options)),
-        }),
-      );
-      const wanted = [options.ref, `refs/heads/${options.ref}`, `refs/tags/${options.ref}`];
-      const found = refs.find((r) => wanted.includes(r.ref));
-      if (found === undefined) {
-        if (/^[0-9a-f]{40}$/.test(options.ref)) return options.ref;
-        throw refNotFound(options);
+      resolved = isCommitId(ref)
+        ? { kind: 'commit', commit: ref, name: '', tag: null }
+        : resolve(ref, await access.refs(prefixesOf(ref), signal), options.url);
+      return resolved.commit;
+    },
+    review: (commit, request, signal) => alone(() => judged(commit, request, signal)),
+    checkout: (commit, signal) => alone(() => take(commit, signal)),
+  };
+}
+
+async function inPlace(objects: Objects, tree: string, hostPath: string): Promise<View> {
+  const { trees, closures, view } = await locate(objects, tree, hostPath);
+  if (trees.length + closures.length > 0) throw broken(`it lacks ${[...trees, ...closures].join(', ')}`);
+  return view;
+}
+
+function accessTo(options: SourceOptions): Access {
+  const { url, env } = options;
+  if (/^https?:\/\//.test(url)) {
+    const parsed = URL.parse(url);
+    if (parsed === null) throw invalid(`repo.url ${url} is no web address`);
+    if (parsed.username || parsed.password)
+      throw invalid('repo.url must not carry a password or token; put it into a file and name that in repo.auth');
+    const limits = { ...LIMITS, ...options.limits };
+    const http = createHttp({ ca: options.ca, cert: options.cert, key: options.key, env, limits });
+    return remoteAccess(options, createClient(createSmartHttp({ url, auth: options.auth ?? {}, http, limits })));
+  }
+  if (/^\w[\w+.-]*:\/\//.test(url) ? url.startsWith('ssh://') : parseSshUrl(url) !== null && !url.startsWith('/')) {
+    const limits = { ...LIMITS, ...options.limits };
+    return remoteAccess(options, createClient(createSsh({ url, ...options.auth, env, limits })));
+  }
+  if (/^\w[\w+.-]*:\/\//.test(url) && !url.startsWith('file://'))
+    throw invalid(`repo.url ${url} is of no kind that fairlead knows; use https, http, ssh or a path`);
+  return localAccess(url);
+}
+
+function localAccess(url: string): Access {
+  const local = openLocal(url);
+  return {
+    refs: (prefixes) => local.refs(prefixes),
+    using: (work) => work(local.objects(), null),
+    keep: async () => undefined,
+  };
+}
+
+function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, client: GitClient): Access {
+  const said = new Set<string>();
+  const downgraded = (why: string) => {
+    if (!said.has(why))
+      log.warn({ repo: url }, `whole commits are fetched from ${url}, not only this host's part: ${why}`);
+    said.add(why);
+  };
+  const on = <T>(dir: string, work: Parameters<Access['using']>[0]) => {
+    const store = openObjects(dir);
+    return work(store, createFetcher({ client, store, hostPath, downgraded })) as Promise<T>;
+  };
+  return {
+    refs: client.refs,
+    async using(work) {
+      try {
+        return await on(gitdir, work);
+      } catch (thrown) {
+        if (!(thrown instanceof DamagedObject || thrown instanceof MissingObject)) throw thrown;
+        log.warn({ object: thrown.message }, 'the object store is damaged; fetching it anew');
+        const fresh = `${gitdir}.new`;
+        await rm(fresh, { recursive: true, force: true });
+        const result = await on<Awaited<ReturnType<typeof work>>>(fresh, work);
+        await rm(`${gitdir}.old`, { recursive: true, force: true });
+        await rename(gitdir, `${gitdir}.old`);
+        await rename(fresh, gitdir);
+        await rm(`${gitdir}.old`, { recursive: true, force: true });
+        return result;
       }
-      return found.peeled ?? found.oid;
     },
-    async checkout(commit, signal) {
-      const git = await import('isomorphic-git');
-      const here = await git.readCommit({ fs, gitdir, oid: commit }).then(
-        () => true,
-        () => false,
-      );
-      if (!here || !(await readable(options, gitdir, commit))) await fetchInto(options, commit, signal);
-      return read(options, gitdir, commit);
+    async keep(commits) {
+      const store = openObjects(gitdir);
+      const complete = await store.complete();
+      const kept = commits.filter((c, at) => at === commits.length - 1 || complete.includes(c));
+      if (JSON.stringify(kept) !== JSON.stringify(complete)) await store.setComplete(kept);
+      try {
+        await store.compact(() => allIds(store, kept, hostPath));
+      } catch (thrown) {
+        log.warn({ error: String(thrown) }, 'the object store could not be made smaller');
+      }
     },
   };
 }
 
-const readable = (options: SourceOptions, gitdir: string, commit: string) =>
-  read(options, gitdir, commit).then(
-    () => true,
-    () => false,
-  );
-
-/** Fetches into the cache; a full or broken cache is replaced only after a good fetch into a fresh one. */
-async function fetchInto(options: SourceOptions, commit: string, signal: AbortSignal): Promise<void> {
-  const git = await import('isomorphic-git');
-  const packs = await readdir(path.join(options.gitdir, 'objects/pack')).catch(() => [] as string[]);
-  const fresh = packs.length === 0 || packs.length > MAX_PACKS * 2 || (await brokenHead(options, commit));
-  const gitdir = fresh ? `${options.gitdir}.new` : options.gitdir;
-  if (fresh) {
-    await rm(gitdir, { recursive: true, force: true });
-    await git.init({ fs, gitdir, bare: true, defaultBranch: 'main' });
-    await git.setConfig({ fs, gitdir, path: 'remote.origin.url', value: options.url });
-    await git.setConfig({ fs, gitdir, path: 'remote.origin.fetch', value: '+refs/heads/*:refs/remotes/origin/*' });
+async function allIds(objects: Objects, commits: readonly string[], hostPath: string): Promise<string[]> {
+  const ids: string[] = [];
+  for (const commit of commits) {
+    if (!(await objects.has(commit))) continue;
+    const { tree } = parseCommit(await objects.read(commit, 'commit'));
+    const { view, trees, closures } = await locate(objects, tree, hostPath);
+    if (trees.length + closures.length === 0) ids.push(commit, ...(await idsOf(objects, tree, hostPath, view)));
   }
-  await exchange(options, signal, async (http) =>
-    git.fetch({
-      fs,
-      http,
-      gitdir,
-      url: options.url,
-      remote: 'origin',
-      ref: options.ref,
-      singleBranch: true,
-      depth: 1,
-      tags: false,
-      ...(await auth(options)),
-    }),
-  );
-  if (fresh) {
-    await rm(options.gitdir, { recursive: true, force: true });
-    await rename(gitdir, options.gitdir);
-  }
+  return ids;
 }
 
-/** The commit object is here but its trees are not whole: the cache is damaged. */
-async function brokenHead(options: SourceOptions, commit: string): Promise<boolean> {
-  const git = await import('isomorphic-git');
-  try {
-    await git.readCommit({ fs, gitdir: options.gitdir, oid: commit });
-    options.log.warn({ commit }, 'the object store is damaged; fetching it anew');
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function read(options: SourceOptions, gitdir: string, commit: string): Promise<Checkout> {
-  const git = await import('isomorphic-git');
-  const found = await git.readCommit({ fs, gitdir, oid: commit });
-  const { author, message, committer } = found.commit;
-  const info: CommitInfo = {
-    ref: options.ref,
-    commit: found.oid,
-    author: `${author.name} <${author.email}>`,
-    subject: message.split('\n', 1)[0] ?? '',
-    committedAt: new Date(committer.timestamp * 1000).toISOString(),
-  };
-  return readCheckout({ gitdir, tree: found.commit.tree, info, hostPath: options.path });
-}
-
-type HttpClient = typeof import('isomorphic-git/http/node');
-
-/** One conversation with the server: private CA, a bound on time, and errors that say what to do. */
-async function exchange<T>(
-  options: SourceOptions,
-  signal: AbortSignal,
-  talk: (http: HttpClient) => Promise<T>,
-): Promise<T> {
-  const http = await import('isomorphic-git/http/node');
-  const client = (http.default ?? http) as HttpClient;
-  const agent = options.ca === undefined ? undefined : new https.Agent({ ca: await readFile(options.ca) });
-  const withAgent = {
-    ...client,
-    request: (r: Parameters<HttpClient['request']>[0]) => client.request(agent ? { ...r, agent } : r),
-  };
-  const limit = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-  const bound = AbortSignal.any([signal, AbortSignal.timeout(limit)]);
-  try {
-    return await Promise.race([talk(withAgent as HttpClient), aborted(bound)]);
-  } catch (thrown) {
-    if (thrown instanceof AgentError) throw thrown;
-    if (signal.aborted)
-      throw new AgentError({ code: 'Stopped', phase: 'fetch', message: 'the fetch was stopped', retry: true });
-    if (bound.aborted) throw unreachable(options, `no answer within ${Math.round(limit / 1000)} s`);
-    const status = (thrown as { data?: { statusCode?: number } }).data?.statusCode;
-    if (status === 401 || status === 403) {
-      const used = options.auth?.tokenFile ?? options.auth?.passwordFile ?? 'no credential';
-      throw new AgentError({
-        code: 'AuthenticationFailed',
-        phase: 'fetch',
-        retry: true,
-        message: `${options.url} answered ${status}, using ${used}; check repo.auth in agent.yaml`,
-        cause: thrown,
-      });
-    }
-    throw unreachable(options, thrown instanceof Error ? thrown.message : String(thrown), thrown);
-  }
-}
-
-const aborted = (signal: AbortSignal): Promise<never> =>
-  new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
-
-/** Credentials are read at each use, so that they can rotate. */
-async function auth(options: SourceOptions): Promise<{ onAuth?: () => { username: string; password: string } }> {
-  const file = options.auth?.tokenFile ?? options.auth?.passwordFile;
-  if (file === undefined) return {};
-  const secret = (await readFile(file, 'utf8')).trim();
-  const username = options.auth?.username ?? (options.auth?.tokenFile ? 'x-access-token' : 'git');
-  return { onAuth: () => ({ username, password: secret }) };
-}
-
-const prefixOf = async (options: SourceOptions): Promise<{ prefix?: string; peelTags: boolean }> =>
-  options.ref === 'HEAD' || options.ref.startsWith('refs/')
-    ? { prefix: options.ref, peelTags: true }
-    : { prefix: 'refs/', peelTags: true };
-
-function unreachable(options: SourceOptions, why: string, cause?: unknown): AgentError {
-  return new AgentError({
-    code: 'RepositoryUnreachable',
-    phase: 'fetch',
-    retry: true,
-    message: `cannot read ${options.url}: ${why}; check repo.url and the way there`,
-    cause,
-  });
-}
-
-function refNotFound(options: SourceOptions): AgentError {
-  return new AgentError({
-    code: 'RefNotFound',
-    phase: 'fetch',
-    retry: true,
-    message: `${options.url} has no branch or tag \`${options.ref}\`; check repo.ref in agent.yaml`,
-  });
-}
+const invalid = (message: string) => new AgentError({ code: 'InvalidConfig', phase: 'config', message });

@@ -1,72 +1,214 @@
-/** This host's part of a commit, read from an object store: its own directory, the roles and fleet.yaml. */
-import fs from 'node:fs';
-import type { Checkout, CommitInfo } from '../core/types.ts';
+/** This host's part of a commit: where it lies in the tree, what of it is missing here, and its files. */
+import { parseYaml } from '../../manifests-schema/yaml.ts';
 import { AgentError } from '../errors.ts';
+import type { Objects } from './store.ts';
+import { type Entry, parseTree } from './tree-entry.ts';
 
-export interface TreeInput {
-  gitdir: string;
-  /** Object id of the commit's root tree. Always a resolved id: an unresolvable one must never look empty. */
+/** One directory that belongs to this host: its own, or a role's. */
+interface Layer {
+  path: string;
   tree: string;
-  info: CommitInfo;
-  hostPath: string;
+}
+
+export interface View {
+  layers: readonly Layer[];
+  /** The blob of fleet.yaml. */
+  fleet: string | null;
+  hostExists: boolean;
+}
+
+/** What must be fetched before more can be said. Nothing missing: the view is whole. */
+export interface Located {
+  /** Trees of which only themselves are needed: those on the way. */
+  trees: readonly string[];
+  /** Objects needed with all below them. */
+  closures: readonly string[];
+  view: View;
 }
 
 /** Largest payload file (product contract, section 1, files). */
-const MAX_BLOB = 64 * 1024 * 1024;
+export const MAX_BLOB = 64 * 1024 * 1024;
+const MAX_DEPTH = 32;
 
-export async function readCheckout({ gitdir, tree, info, hostPath }: TreeInput): Promise<Checkout> {
-  const git = await import('isomorphic-git');
-  const cache = {};
-  const files = new Map<string, Uint8Array>();
-  const entries = async (oid: string) => (await git.readTree({ fs, gitdir, oid, cache })).tree;
+/**
+ * Finds the host's directory, fleet.yaml and the roles they name below `root`.
+ * @param root object id of the commit's tree; always a resolved id: an unresolvable one must never look empty
+ */
+export async function locate(objects: Objects, root: string, hostPath: string): Promise<Located> {
+  const trees = new Set<string>();
+  const closures = new Set<string>();
+  const entriesOf = async (oid: string, at: string) => parseTree(await objects.read(oid, 'tree'), at);
+  const child = async (tree: string, name: string, at: string): Promise<Entry | null> => {
+    if (await objects.has(tree))
+      return parseTree(await objects.read(tree, 'tree'), at, false).find((e) => e.name === name) ?? null;
+    trees.add(tree);
+    return null;
+  };
+  const descend = async (parts: readonly string[]): Promise<string | null> => {
+    let tree = root;
+    for (const [at, part] of parts.entries()) {
+      const entry = await child(tree, part, parts.slice(0, at).join('/'));
+      if (entry?.type !== 'tree') return null;
+      tree = entry.oid;
+    }
+    return tree;
+  };
+  /** Notes what of the closure of `oid` is not here; true when all of it is. */
+  const whole = async (oid: string, type: 'tree' | 'blob', at: string, depth = 0): Promise<boolean> => {
+    if (!(await objects.has(oid))) {
+      closures.add(oid);
+      return false;
+    }
+    if (type === 'blob') return true;
+    if (depth > MAX_DEPTH) throw invalid([`${at} is nested more than ${MAX_DEPTH} directories deep`]);
+    const below = (await entriesOf(oid, at)).filter((e) => e.type === 'tree' || e.type === 'file');
+    const all = [];
+    for (const e of below)
+      all.push(await whole(e.oid, e.type === 'tree' ? 'tree' : 'blob', `${at}/${e.name}`, depth + 1));
+    return all.every(Boolean);
+  };
 
-  async function collect(oid: string, at: string): Promise<void> {
-    for (const entry of await entries(oid)) {
-      const name = `${at}/${entry.path}`;
-      checkName(entry.path, name);
-      if (entry.type === 'tree') await collect(entry.oid, name);
-      else if (entry.type === 'commit')
-        throw invalid(name, 'is a submodule, which fairlead does not read; put the files into the repository');
-      else if (entry.mode === '120000')
-        throw invalid(name, 'is a symbolic link in the repository; declare it as `link:` under `files` instead');
-      else files.set(name, await readBlob(entry.oid, name));
+  const host = await descend(segments(hostPath));
+  const roles = await descend(['roles']);
+  if (roles !== null && !(await objects.has(roles))) trees.add(roles);
+  const fleetEntry = await child(root, 'fleet.yaml', '');
+  const fleet = fleetEntry?.type === 'file' ? fleetEntry.oid : null;
+  const layers: Layer[] = host === null ? [] : [{ path: hostPath, tree: host }];
+  const ready = [
+    fleet === null || (await whole(fleet, 'blob', 'fleet.yaml')),
+    host === null || (await whole(host, 'tree', hostPath)),
+  ].every(Boolean);
+  const view = (): View => ({ layers, fleet, hostExists: host !== null });
+  if (!ready || trees.size > 0 || roles === null) return { trees: [...trees], closures: [...closures], view: view() };
+
+  const named = [
+    ...(fleet ? rolesIn('fleet.yaml', await objects.read(fleet, 'blob')) : []),
+    ...(host ? await rolesOf(host, hostPath, 'host.yaml') : []),
+  ];
+  async function rolesOf(tree: string, at: string, file: string): Promise<string[]> {
+    const entry = (await entriesOf(tree, at)).find((e) => e.name === file && e.type === 'file');
+    return entry ? rolesIn(`${at}/${file}`, await objects.read(entry.oid, 'blob')) : [];
+  }
+  const seen = new Set<string>();
+  for (let role = named.shift(); role !== undefined; role = named.shift()) {
+    if (seen.has(role)) continue;
+    seen.add(role);
+    // A role that does not exist is for the manifests' own checks to say.
+    const tree = await descend(['roles', ...segments(role)]);
+    if (tree === null) continue;
+    layers.push({ path: `roles/${role}`, tree });
+    if (await whole(tree, 'tree', `roles/${role}`)) named.push(...(await rolesOf(tree, `roles/${role}`, 'role.yaml')));
+  }
+  return { trees: [...trees], closures: [...closures], view: view() };
+}
+
+/** `roles:` of host.yaml, role.yaml or fleet.yaml; whatever else is wrong with the file is said when it is loaded. */
+function rolesIn(file: string, bytes: Uint8Array): string[] {
+  const { value } = parseYaml(file, Buffer.from(bytes).toString('utf8'));
+  const roles = typeof value === 'object' && value !== null ? (value as { roles?: unknown }).roles : undefined;
+  return Array.isArray(roles) ? roles.filter((r): r is string => typeof r === 'string' && isRoleName(r)) : [];
+}
+
+const isRoleName = (role: string) => segments(role).length > 0 && !segments(role).some((s) => s === '.' || s === '..');
+const segments = (path: string) => path.split('/').filter(Boolean);
+
+/** Ids of all that a view holds, for keeping. */
+export async function idsOf(objects: Objects, root: string, hostPath: string, view: View): Promise<string[]> {
+  const ids = [root, ...(view.fleet ? [view.fleet] : [])];
+  for (const parts of [segments(hostPath), ...view.layers.map((l) => segments(l.path)), ['roles']]) {
+    let tree = root;
+    for (const part of parts) {
+      const entry = parseTree(await objects.read(tree, 'tree'), '', false).find((e) => e.name === part);
+      if (entry?.type !== 'tree') break;
+      tree = entry.oid;
+      ids.push(tree);
     }
   }
-  async function readBlob(oid: string, name: string): Promise<Uint8Array> {
-    const { blob } = await git.readBlob({ fs, gitdir, oid, cache });
-    if (blob.length > MAX_BLOB) throw invalid(name, `has ${blob.length} bytes; payload files may have 64 MiB at most`);
-    return blob;
-  }
-  async function find(oid: string, parts: readonly string[]): Promise<string | null> {
-    const [first, ...rest] = parts;
-    if (first === undefined) return oid;
-    const entry = (await entries(oid)).find((e) => e.path === first && e.type === 'tree');
-    return entry ? find(entry.oid, rest) : null;
-  }
-
-  const host = await find(tree, hostPath.split('/').filter(Boolean));
-  if (host !== null) await collect(host, hostPath);
-  const roles = await find(tree, ['roles']);
-  if (roles !== null) await collect(roles, 'roles');
-  const fleet = (await entries(tree)).find((e) => e.path === 'fleet.yaml' && e.type === 'blob');
-  if (fleet) files.set('fleet.yaml', await readBlob(fleet.oid, 'fleet.yaml'));
-  return { info, hostPath, hostExists: host !== null, files };
+  const below = async (tree: string): Promise<void> => {
+    for (const e of parseTree(await objects.read(tree, 'tree'), '')) {
+      if (e.type !== 'submodule') ids.push(e.oid);
+      if (e.type === 'tree') await below(e.oid);
+    }
+  };
+  for (const layer of view.layers) await below(layer.tree);
+  return ids;
 }
 
-/** git itself refuses these names, a hostile server does not. */
-function checkName(name: string, where: string): void {
-  if (
-    name === '' ||
-    name === '.' ||
-    name === '..' ||
-    name.includes('/') ||
-    name.includes('\0') ||
-    name.toLowerCase() === '.git'
-  ) {
-    throw invalid(where, 'is not a file name git allows; the repository is damaged or hostile');
+/** All files of a whole view. @throws AgentError `InvalidRepository` with all that is wrong with their kinds */
+export async function readFiles(objects: Objects, view: View): Promise<Map<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>();
+  const wrong: string[] = [];
+  for (const layer of view.layers) {
+    const links = new Map<string, string>();
+    const own = new Map<string, Uint8Array>();
+    await collect(layer.tree, layer.path);
+    for (const [at, target] of links) {
+      const why = follow(layer.path, at, target, own, links);
+      const named = `${at} is a symbolic link to ${JSON.stringify(target)}, ${why}`;
+      if (why) wrong.push(`${named}; use \`link:\` under \`files\` for links on the host`);
+    }
+    for (const [name, bytes] of own) files.set(name, bytes);
+
+    async function collect(tree: string, at: string): Promise<void> {
+      for (const entry of parseTree(await objects.read(tree, 'tree'), at)) {
+        const name = `${at}/${entry.name}`;
+        if (entry.type === 'tree') await collect(entry.oid, name);
+        else if (entry.type === 'submodule')
+          wrong.push(`${name} is a submodule, which fairlead does not read; put the files into the repository`);
+        else {
+          const bytes = await objects.read(entry.oid, 'blob');
+          if (entry.type === 'link') links.set(name, Buffer.from(bytes).toString('utf8'));
+          else if (bytes.length > MAX_BLOB)
+            wrong.push(`${name} has ${bytes.length} bytes; payload files may have 64 MiB at most`);
+          else if (isLfsPointer(bytes))
+            wrong.push(`${name} is a Git LFS pointer, not the file; commit the file itself (fairlead fetches no LFS)`);
+          else own.set(name, bytes);
+        }
+      }
+    }
   }
+  if (view.fleet) files.set('fleet.yaml', await objects.read(view.fleet, 'blob'));
+  if (wrong.length > 0) throw invalid(wrong);
+  return files;
 }
 
-function invalid(file: string, why: string): AgentError {
-  return new AgentError({ code: 'InvalidRepository', phase: 'load', message: `${file} ${why}` });
+/**
+ * A link within its layer stands for the file, or the files, it names; one that leaves the layer is refused.
+ * @returns why it cannot be followed, or null
+ */
+function follow(
+  layer: string,
+  at: string,
+  target: string,
+  own: Map<string, Uint8Array>,
+  links: ReadonlyMap<string, string>,
+): string | null {
+  const where = resolveLink(at, target);
+  if (where === null || !(where === layer || where.startsWith(`${layer}/`))) return `which leads out of ${layer}`;
+  if (at.startsWith(`${where}/`)) return 'which is a directory it lies in itself';
+  const file = own.get(where);
+  const below = file ? [] : [...own].filter(([name]) => name.startsWith(`${where}/`));
+  if (file) own.set(at, file);
+  for (const [name, bytes] of below) own.set(at + name.slice(where.length), bytes);
+  if (file || below.length > 0) return null;
+  return links.has(where) ? 'which is a link again' : 'where there is nothing';
 }
+
+/** null where it is absolute, or climbs out of the repository. */
+function resolveLink(at: string, target: string): string | null {
+  if (target.startsWith('/') || target.includes('\0')) return null;
+  const parts = at.split('/').slice(0, -1);
+  for (const part of target.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part !== '..') parts.push(part);
+    else if (parts.pop() === undefined) return null;
+  }
+  return parts.join('/');
+}
+
+const isLfsPointer = (bytes: Uint8Array) =>
+  bytes.length < 1024 &&
+  Buffer.from(bytes).toString('latin1').startsWith('version https://git-lfs.github.com/spec/v1\n');
+
+const invalid = (wrong: readonly string[]) =>
+  new AgentError({ code: 'InvalidRepository', phase: 'load', message: wrong.slice(0, 20).join('; ') });

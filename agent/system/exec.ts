@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 
 export interface ExecOptions {
-  input?: string;
+  input?: string | Uint8Array;
   timeoutMs?: number;
   env?: Record<string, string>;
   cwd?: string;

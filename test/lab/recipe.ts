@@ -9,7 +9,7 @@ export interface Recipe {
 
 const COMMON = [
   'systemd', 'systemd-sysv', 'dbus', 'docker.io', 'iptables', 'git', 'openssh-server', 'openssh-client', 'mosquitto', 'mosquitto-clients',
-  'nginx-light', 'fcgiwrap', 'docker-registry', 'age', 'iproute2', 'procps', 'ca-certificates', 'curl', 'busybox-static',
+  'nginx-light', 'fcgiwrap', 'gitolite3', 'docker-registry', 'age', 'iproute2', 'procps', 'ca-certificates', 'curl', 'busybox-static',
 ]; // biome-ignore format: a list
 
 export const RECIPES: Record<Flavour, Recipe> = {

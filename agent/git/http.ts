@@ -1,0 +1,239 @@
+/** HTTP for git: keep-alive, private CA, client certificates, proxies, redirects, and a limit on every wait. */
+import { readFile } from 'node:fs/promises';
+import http from 'node:http';
+import https from 'node:https';
+import zlib from 'node:zlib';
+import { AgentError } from '../errors.ts';
+import { type Limits, quoted, seconds, stopped, unreachable } from './remote.ts';
+
+export interface HttpOptions {
+  /** PEM files: a private CA; a client certificate and its key. */
+  ca?: string | undefined;
+  cert?: string | undefined;
+  key?: string | undefined;
+  /** Where HTTP_PROXY, HTTPS_PROXY and NO_PROXY are looked up, in either case. */
+  env: Record<string, string | undefined>;
+  limits: Limits;
+}
+
+export interface HttpRequest {
+  url: string;
+  method: 'GET' | 'POST';
+  headers: Record<string, string>;
+  /** Sent to the origin of `url` alone, never to where it redirects. */
+  secret?: string | undefined;
+  body?: Uint8Array | undefined;
+  totalMs: number;
+}
+
+export interface HttpAnswer {
+  status: number;
+  headers: http.IncomingHttpHeaders;
+  /** Where the answer came from in the end. */
+  url: string;
+  /** Decompressed. Throws AgentError `RepositoryUnreachable` where it is cut short or stalls. */
+  body: AsyncIterable<Uint8Array>;
+}
+
+export interface HttpClient {
+  request(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer>;
+}
+
+const MAX_REDIRECTS = 5;
+const KEEP_ALIVE_MS = 120_000;
+
+/** One client for one repository: it keeps a connection open between two polls. */
+export function createHttp(options: HttpOptions): HttpClient {
+  let kept: { material: string; agents: { http: http.Agent; https: https.Agent } } | null = null;
+
+  /** The same agents, and so the same connections, until a certificate changes on disk. */
+  async function agents(name: string): Promise<{ http: http.Agent; https: https.Agent }> {
+    const read = async (file: string | undefined) =>
+      file === undefined
+        ? undefined
+        : await readFile(file, 'utf8').catch((cause) => {
+            throw unreachable(name, `${file} cannot be read (${(cause as NodeJS.ErrnoException).code})`, cause);
+          });
+    const [ca, cert, key] = await Promise.all([options.ca, options.cert, options.key].map(read));
+    const material = JSON.stringify([ca, cert, key]);
+    if (kept?.material === material) return kept.agents;
+    kept?.agents.http.destroy();
+    kept?.agents.https.destroy();
+    const common = { keepAlive: true, timeout: KEEP_ALIVE_MS, maxSockets: 4, proxyEnv: proxiesOf(options.env) };
+    const tls = { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
+    kept = { material, agents: { http: new http.Agent(common), https: new https.Agent({ ...common, ...tls }) } };
+    return kept.agents;
+  }
+
+  return {
+    async request(request, signal) {
+      const first = new URL(request.url);
+      const use = await agents(`${first.origin}${first.pathname}`);
+      let { url, method, body } = { ...request, url: first };
+      for (let hops = 0; ; hops++) {
+        const secret = url.origin === first.origin ? request.secret : undefined;
+        const sent = { ...request, url, method, body, secret };
+        const answer = await once(sent, use, options.limits, signal);
+        const next = redirect(answer, url);
+        if (next === null) return answer;
+        if (hops === MAX_REDIRECTS) throw unreachable(first.href, `it redirects more than ${MAX_REDIRECTS} times`);
+        if (url.protocol === 'https:' && next.protocol !== 'https:')
+          throw unreachable(first.href, `it redirects to ${next.origin}, without encryption`);
+        if (answer.status === 303) [method, body] = ['GET', undefined];
+        url = next;
+        for await (const _ of answer.body) break;
+      }
+    },
+  };
+}
+
+function redirect(answer: HttpAnswer, from: URL): URL | null {
+  const location = answer.headers.location;
+  if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined) return null;
+  const next = URL.parse(location, from.href);
+  if (next === null || !/^https?:$/.test(next.protocol))
+    throw unreachable(from.href, `it redirects to what is no web address: ${quoted(location)}`);
+  return next;
+}
+
+/** Lower case wins, and CGI's HTTP_PROXY is not special here: nobody but the administrator sets our environment. */
+function proxiesOf(env: HttpOptions['env']): Record<string, string> {
+  const names = ['http_proxy', 'https_proxy', 'no_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'];
+  const all = env.ALL_PROXY ?? env.all_proxy;
+  const base = all ? { HTTP_PROXY: all, HTTPS_PROXY: all } : {};
+  return { ...base, ...Object.fromEntries(names.flatMap((n) => (env[n] ? [[n, env[n]]] : []))) };
+}
+
+interface Sent extends Omit<HttpRequest, 'url'> {
+  url: URL;
+}
+
+async function once(
+  sent: Sent,
+  agents: { http: http.Agent; https: https.Agent },
+  limits: Limits,
+  signal: AbortSignal,
+  again = true,
+): Promise<HttpAnswer> {
+  const name = `${sent.url.origin}${sent.url.pathname}`;
+  const total = AbortSignal.timeout(sent.totalMs);
+  const bound = AbortSignal.any([signal, total]);
+  const explain = (thrown: unknown): AgentError => {
+    if (thrown instanceof AgentError) return thrown;
+    if (signal.aborted) return stopped();
+    if (total.aborted) return unreachable(name, `it did not finish within ${seconds(sent.totalMs)}`);
+    return unreachable(name, reason(thrown), thrown);
+  };
+  if (signal.aborted) throw stopped();
+
+  const watch = createWatch();
+  const secure = sent.url.protocol === 'https:';
+  const request = (secure ? https : http).request(sent.url, {
+    method: sent.method,
+    agent: secure ? agents.https : agents.http,
+    signal: bound,
+    headers: {
+      'user-agent': 'git/fairlead',
+      ...sent.headers,
+      ...(sent.secret ? { authorization: sent.secret } : {}),
+      ...(sent.body ? { 'content-length': String(sent.body.length) } : {}),
+    },
+  });
+  const fail = (why: string) => () => request.destroy(unreachable(name, why));
+  watch.expect(limits.connect, fail(`no connection within ${seconds(limits.connect)}`));
+  request.once('socket', (socket) => {
+    const connected = () =>
+      watch.expect(limits.answer, fail(`connected, but no answer within ${seconds(limits.answer)}`));
+    if (!socket.connecting) connected();
+    else socket.once(secure ? 'secureConnect' : 'connect', connected);
+  });
+  try {
+    const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
+      request.once('response', resolve);
+      request.on('error', reject);
+      request.end(sent.body);
+    });
+    const stall = () => {
+      watch.expect(limits.stall, () =>
+        response.destroy(unreachable(name, `the answer stalled: nothing came for ${seconds(limits.stall)}`)),
+      );
+    };
+    stall();
+    return {
+      status: response.statusCode ?? 0,
+      headers: response.headers,
+      url: sent.url.href,
+      body: reading(response, { stall, end: watch.end, explain }),
+    };
+  } catch (thrown) {
+    watch.end();
+    // A server may close a kept connection just as we use it again: that was no answer, ask once more.
+    if (again && request.reusedSocket && (thrown as NodeJS.ErrnoException).code === 'ECONNRESET' && !bound.aborted)
+      return once(sent, agents, limits, signal, false);
+    throw explain(thrown);
+  }
+}
+
+async function* reading(
+  response: http.IncomingMessage,
+  { stall, end, explain }: { stall(): void; end(): void; explain(thrown: unknown): AgentError },
+): AsyncGenerator<Uint8Array> {
+  try {
+    response.on('data', stall);
+    const encoding = response.headers['content-encoding'];
+    const plain =
+      encoding === undefined || encoding === 'identity'
+        ? response
+        : response.pipe(decoder(encoding)).on('close', () => response.destroy());
+    response.once('error', (cause) => plain.destroy(cause));
+    yield* plain as AsyncIterable<Uint8Array>;
+    if (!response.complete) throw new Error('the answer was cut short');
+  } catch (thrown) {
+    throw explain(thrown);
+  } finally {
+    end();
+    // A connection of which the answer was read to its end goes back to be used again.
+    if (!response.readableEnded) response.destroy();
+  }
+}
+
+function decoder(encoding: string) {
+  if (encoding === 'gzip' || encoding === 'x-gzip' || encoding === 'deflate') return zlib.createUnzip();
+  if (encoding === 'br') return zlib.createBrotliDecompress();
+  throw new Error(`the answer is compressed by ${quoted(encoding)}, which was not asked for`);
+}
+
+/** One running timer at most. */
+function createWatch() {
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    expect(ms: number, late: () => void) {
+      clearTimeout(timer);
+      timer = setTimeout(late, ms);
+    },
+    end: () => clearTimeout(timer),
+  };
+}
+
+/** Node's words for the failures that people meet, and what they mean here. */
+function reason(thrown: unknown): string {
+  const { code, message } = thrown as NodeJS.ErrnoException;
+  const known: Record<string, string> = {
+    ENOTFOUND: 'there is no host of that name',
+    EAI_AGAIN: 'names cannot be resolved now',
+    ECONNREFUSED: 'nothing listens there',
+    ECONNRESET: 'the connection was reset',
+    EHOSTUNREACH: 'there is no way to that host',
+    ENETUNREACH: 'there is no way to that network',
+    DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is signed by itself; name its CA in repo.ca',
+    SELF_SIGNED_CERT_IN_CHAIN: 'its certificate comes from a CA that is not trusted here; name it in repo.ca',
+    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate comes from a CA that is not trusted here; name it in repo.ca',
+    UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate comes from a CA that is not trusted here; name it in repo.ca',
+    CERT_HAS_EXPIRED: "its certificate has expired (or this host's clock is wrong)",
+    ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host',
+  };
+  if (/alert (certificate required|bad certificate|unknown ca|handshake failure)/.test(message))
+    return 'it wants a client certificate that it knows; name one in repo.cert and repo.key';
+  if (message === 'aborted') return 'the answer was cut short';
+  return (code === undefined ? undefined : known[code]) ?? quoted(message ?? String(thrown));
+}

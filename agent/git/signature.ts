@@ -1,0 +1,88 @@
+/** Who signed a commit or a tag, by OpenSSH's own tool: `ssh-keygen -Y` against a file of allowed signers. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import type { Signature } from './commit.ts';
+
+/** Runs a program by its argv; 127 where there is none. */
+export type Exec = (
+  argv: readonly string[],
+  options: { input: Uint8Array; timeoutMs: number },
+) => Promise<{ code: number; stdout: string; stderr: string }>;
+
+export interface SignatureOptions {
+  /** See ALLOWED SIGNERS in ssh-keygen(1). */
+  allowedSigners: string;
+  /** Keys, or a key revocation list, that count no more. */
+  revoked?: string | undefined;
+  exec: Exec;
+}
+
+export type SignatureVerdict = { ok: true; signer: string } | { ok: false; reason: string; why: string };
+
+/**
+ * @param at seconds since 1970: the time at which the key must have been valid, as git does it
+ * @returns the principal, or why the signature counts for nothing
+ */
+export async function checkSignature(
+  signature: Signature | null,
+  at: number,
+  { allowedSigners, revoked, exec }: SignatureOptions,
+): Promise<SignatureVerdict> {
+  if (signature === null) return no('Unsigned', 'is not signed');
+  if (signature.format === 'openpgp')
+    return no('UnsupportedSignature', 'has an OpenPGP signature; fairlead checks SSH signatures only');
+  if (signature.format === 'x509')
+    return no('UnsupportedSignature', 'has an X.509 signature; fairlead checks SSH signatures only');
+  if (signature.format !== 'ssh') return no('BadSignature', 'has a signature that cannot be read');
+
+  const dir = await mkdtemp(path.join(os.tmpdir(), 'fairlead-sig-'));
+  try {
+    const file = path.join(dir, 'sig');
+    await writeFile(file, signature.text, { mode: 0o600 });
+    const time = `verify-time=${timestamp(at)}`;
+    const keygen = (...args: string[]) =>
+      exec(['ssh-keygen', '-Y', ...args], { input: signature.payload, timeoutMs: 20_000 });
+    const found = await keygen('find-principals', '-f', allowedSigners, '-s', file, '-O', time);
+    if (found.code === 127)
+      return no(
+        'VerifyUnavailable',
+        'cannot be checked: there is no ssh-keygen; install openssh-client (8.9 or later)',
+      );
+    const principals = found.stdout.split('\n').filter(Boolean);
+    if (found.code !== 0 || principals.length === 0) return unknownSigner(allowedSigners, found.stderr);
+    const revocation = revoked === undefined ? [] : ['-r', revoked];
+    let last = '';
+    for (const signer of principals) {
+      const verified = await keygen(
+        ...['verify', '-f', allowedSigners, '-I', signer, '-n', 'git', '-s', file, '-O', time, ...revocation],
+      );
+      if (verified.code === 0) return { ok: true, signer };
+      last = verified.stderr || verified.stdout;
+    }
+    const said = last.trim().replace(/\s+/g, ' ').slice(0, 200);
+    if (/revoked/i.test(said)) return no('SignerRevoked', `is signed by ${principals[0]} with a key that was revoked`);
+    return no('BadSignature', `has a signature of ${principals[0]} that does not hold: ${said}`);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+function unknownSigner(file: string, said: string): SignatureVerdict {
+  const text = said.trim().replace(/\s+/g, ' ').slice(0, 200);
+  if (/expired|not yet valid/i.test(said))
+    return no('SignerExpired', `is signed with a key that was not valid at that time, says ${file}: ${text}`);
+  if (/No such file|Permission denied|unable to open/i.test(said))
+    return no('VerifyUnavailable', `cannot be checked: ${file}: ${text}`);
+  return no('UnknownSigner', `is signed with a key that ${file} does not name (for the namespace git, at that time)`);
+}
+
+/** YYYYMMDDHHMMSS; Z makes it UTC (OpenSSH 9.1), without it the time is local. */
+function timestamp(at: number): string {
+  const date = new Date(Math.min(Math.max(at, 0), 253_402_300_799) * 1000);
+  const two = (n: number) => String(n).padStart(2, '0');
+  // Local time is understood by every version that knows verify-time.
+  return `${date.getFullYear()}${[date.getMonth() + 1, date.getDate(), date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join('')}`;
+}
+
+const no = (reason: string, why: string): SignatureVerdict => ({ ok: false, reason, why });

@@ -1,0 +1,104 @@
+/** Git over HTTP: `info/refs` to hear what the server can do, `git-upload-pack` for everything else. */
+import { readFile } from 'node:fs/promises';
+import { AgentError } from '../errors.ts';
+import type { HttpAnswer, HttpClient } from './http.ts';
+import { type Exchange, type Limits, quoted, type Remote, unauthorised, unreachable } from './remote.ts';
+
+export interface HttpAuth {
+  username?: string | undefined;
+  passwordFile?: string | undefined;
+  /** An access token, sent as the password of basic authentication. */
+  tokenFile?: string | undefined;
+  /** Sent as `Authorization: Bearer`. */
+  bearerFile?: string | undefined;
+}
+
+export interface SmartHttpOptions {
+  url: string;
+  auth: HttpAuth;
+  http: HttpClient;
+  limits: Limits;
+}
+
+export function createSmartHttp({ url, auth, http, limits }: SmartHttpOptions): Remote {
+  const name = url.replace(/\/+$/, '');
+  /** Where the first answer came from: later requests go there at once. */
+  let base = name;
+
+  async function* exchange({ body, size }: Exchange, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const credential = await readCredential(auth, name);
+    const common = { secret: sameOrigin(base, name) ? credential.header : undefined, totalMs: limits[size] };
+    const headers = { 'git-protocol': 'version=2' };
+    let answer: HttpAnswer;
+    if (body === null) {
+      const address = `${name}/info/refs?service=git-upload-pack`;
+      const secret = credential.header;
+      answer = await http.request({ ...common, secret, url: address, method: 'GET', headers }, signal);
+      check(answer, 'application/x-git-upload-pack-advertisement');
+      base = answer.url.replace(/\/info\/refs(\?.*)?$/, '');
+    } else {
+      const type = 'application/x-git-upload-pack-request';
+      const all = { ...headers, 'content-type': type };
+      const address = `${base}/git-upload-pack`;
+      answer = await http.request({ ...common, url: address, method: 'POST', headers: all, body }, signal);
+      check(answer, 'application/x-git-upload-pack-result');
+    }
+    yield* answer.status === 200 ? answer.body : refuse(answer, credential.used);
+  }
+
+  /** A captive portal answers 200 as well. */
+  function check(answer: HttpAnswer, type: string): void {
+    const got = answer.headers['content-type'] ?? 'nothing named';
+    if (answer.status !== 200 || got.startsWith(type)) return;
+    throw unreachable(name, `the answer is ${quoted(got)}, not git; is this the address of a repository?`);
+  }
+
+  /** Not 200: what it means, with the first words of the answer. */
+  // biome-ignore lint/correctness/useYield: it always throws
+  async function* refuse(answer: HttpAnswer, used: string): AsyncGenerator<Uint8Array> {
+    const { status } = answer;
+    const said = await firstWords(answer);
+    const text = `it answered ${status}${said ? ` (${said})` : ''}`;
+    if (status === 401 || status === 403 || status === 407) throw unauthorised(name, used, text);
+    if (status === 404)
+      throw unreachable(name, `${text}: there is no such repository, or it is hidden from us. Used: ${used}`);
+    throw unreachable(name, text);
+  }
+  return { name, stateless: true, exchange };
+}
+
+const sameOrigin = (a: string, b: string) => new URL(a).origin === new URL(b).origin;
+
+/** The beginning of a short plain answer; a page of HTML helps nobody in a log. */
+async function firstWords(answer: HttpAnswer): Promise<string> {
+  const type = answer.headers['content-type'] ?? '';
+  let text = '';
+  for await (const chunk of answer.body) {
+    text += Buffer.from(chunk).toString('utf8');
+    if (text.length > 500) break;
+  }
+  return type.startsWith('text/plain') || type.includes('json') ? quoted(text) : '';
+}
+
+async function readCredential(auth: HttpAuth, name: string): Promise<{ header: string | undefined; used: string }> {
+  const file = auth.bearerFile ?? auth.tokenFile ?? auth.passwordFile;
+  if (file === undefined) return { header: undefined, used: 'no credential' };
+  const secret = await readFile(file, 'utf8').then(
+    (text) => text.trim(),
+    (cause) => {
+      const why = (cause as NodeJS.ErrnoException).code;
+      throw new AgentError({
+        code: 'AuthenticationFailed',
+        phase: 'fetch',
+        retry: true,
+        message: `cannot read ${name}: its credential ${file} cannot be read (${why}); check repo.auth in agent.yaml`,
+        cause,
+      });
+    },
+  );
+  if (auth.bearerFile !== undefined) return { header: `Bearer ${secret}`, used: `the bearer token in ${file}` };
+  const username = auth.username ?? (auth.tokenFile ? 'x-access-token' : 'git');
+  const what = auth.tokenFile ? 'token' : 'password';
+  const header = `Basic ${Buffer.from(`${username}:${secret}`).toString('base64')}`;
+  return { header, used: `user ${username} with the ${what} in ${file}` };
+}

@@ -1,0 +1,139 @@
+/** A real git server in this process: `git http-backend` behind node's http, with what tests want to know of the wire. */
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+
+export interface Backend {
+  url(repo: string): string;
+  readonly root: string;
+  /** Requests and body bytes since the last call. */
+  traffic(): { requests: number; sent: number; received: number };
+  /** Called before each request; answers true where it has dealt with it. */
+  intercept(handler: ((request: http.IncomingMessage, response: http.ServerResponse) => boolean) | null): void;
+  stop(): Promise<void>;
+}
+
+const ENV = {
+  PATH: process.env.PATH ?? '',
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_AUTHOR_NAME: 'Ann',
+  GIT_AUTHOR_EMAIL: 'ann@example.com',
+  GIT_COMMITTER_NAME: 'Carl',
+  GIT_COMMITTER_EMAIL: 'carl@example.com',
+};
+
+export const git = (cwd: string, ...args: string[]): string =>
+  execFileSync('git', args, { cwd, env: ENV, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
+
+export const scratch = (): string => mkdtempSync(path.join(os.tmpdir(), 'fairlead-git-'));
+
+/** A bare repository that serves filters, and a work tree that pushes to it. */
+export interface Fixture {
+  dir: string;
+  work: string;
+  /** Writes files (null deletes), commits, pushes. @returns the commit id */
+  commit(files: Record<string, string | null>, message?: string, ...more: string[]): string;
+}
+
+export function createFixture(root: string, name = 'fleet.git'): Fixture {
+  const dir = path.join(root, name);
+  const work = path.join(root, `${name}.work`);
+  git(root, 'init', '-q', '--bare', '-b', 'main', dir);
+  git(dir, 'config', 'uploadpack.allowFilter', 'true');
+  git(root, 'init', '-q', '-b', 'main', work);
+  git(work, 'remote', 'add', 'origin', dir);
+  return {
+    dir,
+    work,
+    commit(files, message = 'Change', ...more) {
+      for (const [file, content] of Object.entries(files)) {
+        const full = path.join(work, file);
+        if (content === null) rmSync(full, { recursive: true, force: true });
+        else {
+          mkdirSync(path.dirname(full), { recursive: true });
+          writeFileSync(full, content);
+        }
+      }
+      git(work, 'add', '-A');
+      git(work, 'commit', '-q', '--allow-empty', '-m', message, ...more);
+      git(work, 'push', '-q', '-f', 'origin', 'HEAD:main');
+      return git(work, 'rev-parse', 'HEAD');
+    },
+  };
+}
+
+export async function startBackend(root: string): Promise<Backend> {
+  const count = { requests: 0, sent: 0, received: 0 };
+  let handler: Parameters<Backend['intercept']>[0] = null;
+  const server = http.createServer((request, response) => {
+    count.requests++;
+    if (handler?.(request, response)) return;
+    const url = new URL(request.url ?? '/', 'http://localhost');
+    const child = spawn('git', ['http-backend'], {
+      env: {
+        ...ENV,
+        GIT_PROJECT_ROOT: root,
+        GIT_HTTP_EXPORT_ALL: '1',
+        PATH_INFO: decodeURIComponent(url.pathname),
+        QUERY_STRING: url.search.slice(1),
+        REQUEST_METHOD: request.method ?? 'GET',
+        CONTENT_TYPE: request.headers['content-type'] ?? '',
+        ...(typeof request.headers['git-protocol'] === 'string'
+          ? { GIT_PROTOCOL: request.headers['git-protocol'] }
+          : {}),
+        ...(request.headers['content-length'] ? { CONTENT_LENGTH: request.headers['content-length'] } : {}),
+      },
+    });
+    request.on('data', (chunk: Buffer) => {
+      count.sent += chunk.length;
+    });
+    child.stdin.on('error', () => undefined);
+    request.pipe(child.stdin);
+    let head = Buffer.alloc(0);
+    let started = false;
+    child.stdout.on('data', (chunk: Buffer) => {
+      if (started) {
+        count.received += chunk.length;
+        response.write(chunk);
+        return;
+      }
+      head = Buffer.concat([head, chunk]);
+      const end = head.indexOf('\r\n\r\n');
+      if (end < 0) return;
+      started = true;
+      const lines = head.subarray(0, end).toString().split('\r\n');
+      for (const line of lines) {
+        const [key = '', value = ''] = line.split(/: (.*)/);
+        if (key === 'Status') response.statusCode = Number.parseInt(value, 10);
+        else response.setHeader(key, value);
+      }
+      const body = head.subarray(end + 4);
+      count.received += body.length;
+      response.write(body);
+    });
+    child.on('close', () => response.end());
+    child.stderr.resume();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: (repo) => `http://127.0.0.1:${port}/${repo}`,
+    root,
+    traffic() {
+      const now = { ...count };
+      Object.assign(count, { requests: 0, sent: 0, received: 0 });
+      return now;
+    },
+    intercept(given) {
+      handler = given;
+    },
+    async stop() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

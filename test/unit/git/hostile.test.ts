@@ -1,0 +1,369 @@
+/** What a bad network, a bad server or a thief of the server may do to a fetch. Every wait has an end, every lie a name. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import zlib from 'node:zlib';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { packet } from '../../../agent/git/packet.ts';
+import { type Backend, createFixture, type Fixture, scratch, startBackend } from './backend.ts';
+import { createPuller, failure, texts } from './pull.ts';
+
+let root: string;
+let backend: Backend;
+let fixture: Fixture;
+let commit: string;
+let count = 0;
+const closers: (() => void)[] = [];
+
+beforeAll(async () => {
+  root = scratch();
+  backend = await startBackend(root);
+  fixture = createFixture(root);
+  commit = fixture.commit({ 'hosts/edge-1/f': 'hello\n', 'hosts/edge-2/f': 'x'.repeat(50_000) });
+});
+afterEach(() => {
+  backend.intercept(null);
+  for (const close of closers.splice(0)) close();
+});
+afterAll(async () => {
+  await backend.stop();
+  rmSync(root, { recursive: true, force: true });
+});
+
+const limits = { connect: 2_000, answer: 300, stall: 300, refs: 1_000, pack: 2_000 };
+const host = (more: Partial<Parameters<typeof createPuller>[1]> = {}) =>
+  createPuller(path.join(root, `host-${++count}`), { url: backend.url('fleet.git'), limits, ...more });
+const isFetch = (request: http.IncomingMessage) => request.method === 'POST' && !isRefs(request);
+const isRefs = (request: http.IncomingMessage) => Number(request.headers['content-length'] ?? 0) < 150;
+
+async function listen(server: http.Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closers.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/** Answers a fetch, or all that is asked, itself. */
+const answering = (bytes: Uint8Array | string, headers: http.OutgoingHttpHeaders = {}, status = 200) =>
+  backend.intercept((request, response) => {
+    if (!isFetch(request)) return false;
+    response.writeHead(status, { 'content-type': 'application/x-git-upload-pack-result', ...headers }).end(bytes);
+    return true;
+  });
+const packAnswer = (pack: Uint8Array) => Buffer.concat([packet('packfile\n'), ...bands(pack), Buffer.from('0000')]);
+const bands = (pack: Uint8Array): Buffer[] => {
+  const out: Buffer[] = [];
+  for (let at = 0; at < pack.length; at += 60_000) {
+    const part = pack.subarray(at, at + 60_000);
+    out.push(Buffer.from(`${(part.length + 5).toString(16).padStart(4, '0')}\x01`), Buffer.from(part));
+  }
+  return out;
+};
+
+/** A pack of blobs, each with the size that its header claims. */
+function packOf(objects: { claims: number; content: Uint8Array }[], said = objects.length): Buffer {
+  const head = Buffer.alloc(12);
+  head.write('PACK');
+  head.writeUInt32BE(2, 4);
+  head.writeUInt32BE(said, 8);
+  const bodies = objects.map(({ claims, content }) => {
+    const bytes = [(3 << 4) | (claims & 15)];
+    for (let left = Math.floor(claims / 16); left > 0; left = Math.floor(left / 128)) {
+      bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) | 0x80;
+      bytes.push(left & 0x7f);
+    }
+    return Buffer.concat([Buffer.from(bytes), zlib.deflateSync(content)]);
+  });
+  const body = Buffer.concat([head, ...bodies]);
+  return Buffer.concat([body, createHash('sha1').update(body).digest()]);
+}
+const blob = (text: string) => ({ claims: text.length, content: Buffer.from(text) });
+
+test('a server that never answers, and one that stops in the middle', async () => {
+  backend.intercept(() => true);
+  expect(await failure(host().pull())).toMatch(/RepositoryUnreachable: .*no answer within 0.3 s/);
+  backend.intercept((_, response) => {
+    response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-advertisement' });
+    response.write('001e# service');
+    return true;
+  });
+  expect(await failure(host().pull())).toMatch(/RepositoryUnreachable: .*stalled: nothing came for 0.3 s/);
+});
+
+test('a server that trickles is given up at the limit for all of it', async () => {
+  backend.intercept((_, response) => {
+    response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-advertisement' });
+    response.write('f000');
+    const timer = setInterval(() => response.write('x'), 20);
+    response.on('close', () => clearInterval(timer));
+    return true;
+  });
+  expect(await failure(host().pull())).toMatch(/RepositoryUnreachable: .*did not finish within 1 s/);
+});
+
+test('answers that are cut short, in the middle of a packet or of the pack', async () => {
+  backend.intercept((request, response) => {
+    if (!isFetch(request)) return false;
+    response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-result', 'content-length': 5_000 });
+    response.write(packet('packfile\n'));
+    setTimeout(() => response.destroy(), 20);
+    return true;
+  });
+  expect(await failure(host().pull())).toMatch(/RepositoryUnreachable: .*cut short/);
+  answering(packAnswer(packOf([blob('x')])).subarray(0, -6));
+  expect(await failure(host().pull())).toMatch(/ProtocolError: .*(too early|middle of a packet)/);
+});
+
+test('connections that are reset, and nothing that listens', async () => {
+  backend.intercept((request) => {
+    request.socket.destroy();
+    return true;
+  });
+  expect(await failure(host().pull())).toMatch(/RepositoryUnreachable: .*(reset|hang up)/);
+  expect(await failure(host({ url: 'http://127.0.0.1:9/fleet.git' }).pull())).toMatch(
+    /RepositoryUnreachable: .*nothing listens there/,
+  );
+});
+
+test('a kept connection that the server closed is opened again, unseen', async () => {
+  const one = host();
+  await one.pull();
+  const sockets = new Set<unknown>();
+  let first = true;
+  backend.intercept((request) => {
+    sockets.add(request.socket);
+    if (!first) return false;
+    first = false;
+    request.socket.destroy();
+    return true;
+  });
+  expect(await one.head()).toBe(commit);
+  expect(sockets.size).toBe(2);
+});
+
+test('compressed answers are read', async () => {
+  const port = await listen(
+    http.createServer((request, response) => {
+      const upstream = http.request(`${backend.url('')}${request.url?.slice(1)}`, {
+        method: request.method,
+        headers: request.headers,
+      });
+      request.pipe(upstream);
+      upstream.on('response', (answer) => {
+        response.writeHead(answer.statusCode ?? 0, {
+          'content-type': answer.headers['content-type'],
+          'content-encoding': 'gzip',
+        });
+        answer.pipe(zlib.createGzip()).pipe(response);
+      });
+    }),
+  );
+  expect(texts((await host({ url: `http://127.0.0.1:${port}/fleet.git` }).pull()).checkout)).toEqual({
+    'hosts/edge-1/f': 'hello\n',
+  });
+  answering(Buffer.from('not gzip at all'), { 'content-encoding': 'gzip' });
+  expect(await failure(host().pull())).toMatch(/RepositoryUnreachable/);
+});
+
+test('redirects are followed, and no credential goes along to another host', async () => {
+  const passwordFile = path.join(root, 'password');
+  writeFileSync(passwordFile, 'hunter2\n');
+  const seen: (string | undefined)[] = [];
+  backend.intercept((request) => {
+    seen.push(request.headers.authorization);
+    return false;
+  });
+  const asked: (string | undefined)[] = [];
+  const port = await listen(
+    http.createServer((request, response) => {
+      asked.push(request.headers.authorization);
+      response.writeHead(302, { location: `${backend.url('')}${request.url?.slice(1)}` }).end('moved');
+    }),
+  );
+  const { checkout } = await host({
+    url: `http://127.0.0.1:${port}/fleet.git`,
+    auth: { username: 'ann', passwordFile },
+  }).pull();
+  expect(checkout?.info.commit).toBe(commit);
+  expect(asked).toEqual([`Basic ${Buffer.from('ann:hunter2').toString('base64')}`]);
+  expect(seen.length).toBeGreaterThan(2);
+  expect(seen.filter(Boolean)).toEqual([]);
+
+  backend.intercept((request, response) => {
+    response.writeHead(302, { location: request.url }).end();
+    return true;
+  });
+  expect(await failure(host().pull())).toMatch(/redirects more than 5 times/);
+  backend.intercept((_, response) => {
+    response.writeHead(301, { location: 'file:///etc/passwd' }).end();
+    return true;
+  });
+  expect(await failure(host().pull())).toMatch(/redirects to what is no web address/);
+});
+
+test('what the server says against us is passed on with the credential that was used, never with its content', async () => {
+  const tokenFile = path.join(root, 'token');
+  writeFileSync(tokenFile, 'one');
+  const given: (string | undefined)[] = [];
+  backend.intercept((request, response) => {
+    given.push(request.headers.authorization);
+    response.writeHead(401, { 'content-type': 'text/plain' }).end('token \x1b[31mexpired\non Monday');
+    return true;
+  });
+  const one = host({ auth: { tokenFile } });
+  const said = await failure(one.pull());
+  expect(said).toMatch(
+    /^AuthenticationFailed: .*answered 401 \(token \[31mexpired on Monday\)\. Used: user x-access-token with the token in .*token; check/,
+  );
+  writeFileSync(tokenFile, 'two');
+  await failure(one.pull());
+  expect(given).toEqual(['one', 'two'].map((t) => `Basic ${Buffer.from(`x-access-token:${t}`).toString('base64')}`));
+  expect(await failure(host({ auth: { bearerFile: tokenFile } }).pull())).toMatch(/Used: the bearer token in/);
+  expect(given.at(-1)).toBe('Bearer two');
+  expect(await failure(host().pull())).toMatch(/Used: no credential/);
+  expect(await failure(host({ auth: { tokenFile: '/nowhere' } }).pull())).toMatch(
+    /AuthenticationFailed: .*\/nowhere cannot be read \(ENOENT\)/,
+  );
+  expect(said + one.log.join()).not.toMatch(/one|two/);
+});
+
+test('a password in the url is refused rather than logged', () => {
+  expect(() => host({ url: 'https://ann:hunter2@example.com/x.git' })).toThrow(/must not carry a password/);
+  expect(() => host({ url: 'ftp://example.com/x.git' })).toThrow(/of no kind that fairlead knows/);
+});
+
+test('a page in place of git, and errors of the server', async () => {
+  backend.intercept((_, response) => {
+    response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Please log in to the hotel</h1>');
+    return true;
+  });
+  expect(await failure(host().pull())).toMatch(/RepositoryUnreachable: .*the answer is text\/html, not git/);
+  answering('overloaded', { 'content-type': 'text/plain' }, 503);
+  expect(await failure(host().pull())).toMatch(/RepositoryUnreachable: .*it answered 503 \(overloaded\)/);
+  answering(Buffer.concat([packet('packfile\n'), packet('\x03no space left'), Buffer.from('0000')]));
+  expect(await failure(host().pull())).toMatch(/ServerError: the git server answered: no space left/);
+});
+
+test.each([
+  ['a pack of something else', () => packOf([blob('unasked')]), /did not send commit/],
+  [
+    'a pack with a wrong checksum',
+    () => Buffer.concat([packOf([blob('x')]).subarray(0, -1), Buffer.from([7])]),
+    /checksum is wrong/,
+  ],
+  ['a pack with fewer objects than it says', () => packOf([blob('x')], 2), /fewer objects than it says/],
+  ['a pack with more in it than it says', () => packOf([blob('x'), blob('y')], 1), /more in it than it says/],
+  [
+    'an object of another size than announced',
+    () => packOf([{ claims: 4, content: Buffer.from('12345') }]),
+    /cannot be inflated/,
+  ],
+  ['an object of four gigabytes', () => packOf([{ claims: 2 ** 32, content: Buffer.from('x') }]), /object of 4096 MiB/],
+  [
+    'a few bytes that inflate to many',
+    () => packOf([{ claims: 10, content: Buffer.alloc(20_000_000) }]),
+    /cannot be inflated/,
+  ],
+  ['bytes that are no pack', () => Buffer.alloc(100, 7), /no pack/],
+])('%s changes nothing', async (_, pack, expected) => {
+  answering(packAnswer(pack()));
+  const one = host();
+  expect(await failure(one.pull())).toMatch(expected);
+  backend.intercept(null);
+  expect((await one.pull()).checkout?.info.commit).toBe(commit);
+  expect(existsSync(path.join(one.gitdir, 'incoming'))).toBe(false);
+});
+
+test('a head that does not exist is what the server says it is', async () => {
+  backend.intercept((request, response) => {
+    if (request.method !== 'POST' || isFetch(request)) return false;
+    response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-result' });
+    response.end(Buffer.concat([packet(`${'e'.repeat(40)} refs/heads/main\n`), Buffer.from('0000')]));
+    return true;
+  });
+  expect(await failure(host().pull())).toMatch(/ServerError: .*not our ref/);
+});
+
+test('a stop is heard at once', async () => {
+  backend.intercept(() => true);
+  const { createSource } = await import('../../../agent/git/source.ts');
+  const { silentLog } = await import('../../../agent/log.ts');
+  const source = createSource({
+    ...{ url: backend.url('fleet.git'), ref: 'main', path: 'hosts/edge-1', gitdir: path.join(root, 'stop'), env: {} },
+    ...{ log: silentLog, exec: async () => ({ code: 1, stdout: '', stderr: '' }), limits: { answer: 60_000 } },
+  });
+  expect(await failure(source.head(AbortSignal.timeout(50)))).toMatch(/^Stopped/);
+});
+
+test('https: a private CA, client certificates, and no way back to http', async () => {
+  const dir = scratch();
+  closers.push(() => rmSync(dir, { recursive: true, force: true }));
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: dir, stdio: 'ignore' });
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=ca', '-days', '2');
+  for (const name of ['server', 'client']) {
+    openssl('req', ...key, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
+    writeFileSync(path.join(dir, 'ext'), 'subjectAltName=IP:127.0.0.1\n');
+    openssl('x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-out', `${name}.pem`, '-extfile', 'ext', '-days', '2'); // biome-ignore format: argv
+  }
+  const file = (name: string) => path.join(dir, name);
+  const read = (name: string) => readFileSync(file(name));
+  let downgrade = false;
+  const port = await listen(
+    https.createServer(
+      { cert: read('server.pem'), key: read('server.key'), ca: read('ca.pem'), requestCert: true },
+      (request, response) => {
+        if (downgrade) return void response.writeHead(302, { location: backend.url('fleet.git') }).end();
+        const upstream = http.request(`${backend.url('')}${request.url?.slice(1)}`, {
+          method: request.method,
+          headers: request.headers,
+        });
+        request.pipe(upstream);
+        upstream.on('response', (answer) => {
+          response.writeHead(answer.statusCode ?? 0, answer.headers);
+          answer.pipe(response);
+        });
+      },
+    ),
+  );
+  const url = `https://127.0.0.1:${port}/fleet.git`;
+  expect(await failure(host({ url }).pull())).toMatch(/RepositoryUnreachable: .*not trusted here; name it in repo.ca/);
+  expect(await failure(host({ url, ca: file('ca.pem') }).pull())).toMatch(
+    /RepositoryUnreachable: .*it wants a client certificate/,
+  );
+  const trusted = { url, ca: file('ca.pem'), cert: file('client.pem'), key: file('client.key') };
+  expect((await host(trusted).pull()).checkout?.info.commit).toBe(commit);
+  expect(await failure(host({ ...trusted, ca: file('none.pem') }).pull())).toMatch(
+    /none.pem cannot be read \(ENOENT\)/,
+  );
+  downgrade = true;
+  expect(await failure(host(trusted).pull())).toMatch(/redirects to http:\/\/127.0.0.1:\d+, without encryption/);
+});
+
+test('proxy variables are honoured, and exceptions from them', async () => {
+  const asked: string[] = [];
+  const port = await listen(
+    http.createServer((request, response) => {
+      asked.push(request.url ?? '');
+      const upstream = http.request(request.url ?? '', { method: request.method, headers: request.headers });
+      request.pipe(upstream);
+      upstream.on('response', (answer) => {
+        response.writeHead(answer.statusCode ?? 0, answer.headers);
+        answer.pipe(response);
+      });
+    }),
+  );
+  const env = { http_proxy: `http://127.0.0.1:${port}` };
+  expect((await host({ env }).pull()).checkout?.info.commit).toBe(commit);
+  expect(asked.length).toBeGreaterThan(2);
+  expect(asked.every((url) => url.startsWith(backend.url('fleet.git')))).toBe(true);
+  const before = asked.length;
+  await host({ env: { ...env, NO_PROXY: '127.0.0.1' } }).pull();
+  expect(asked).toHaveLength(before);
+});

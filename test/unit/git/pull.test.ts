@@ -1,0 +1,314 @@
+/** Pulls from a real `git http-backend`: what comes, what does not, and what a damaged store does to it. */
+import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type Backend, createFixture, type Fixture, git, scratch, startBackend } from './backend.ts';
+import { createPuller, failure, type Puller, texts } from './pull.ts';
+
+let root: string;
+let backend: Backend;
+let fixture: Fixture;
+let puller: Puller;
+let at = 0;
+
+const fleet = (hosts: number): Record<string, string> => ({
+  'fleet.yaml': 'name: test\n',
+  'docs/x.md': 'x',
+  'roles/web/a.yaml': '# web\n',
+  'roles/db/a.yaml': '# db\n',
+  'hosts/edge-1/host.yaml': 'roles: [web]\n',
+  ...Object.fromEntries(
+    Array.from({ length: hosts }, (_, i) => [0, 1, 2].map((k) => [`hosts/edge-${i}/f${k}`, `${i} ${k}\n`])).flat(),
+  ),
+});
+const PART = [
+  'fleet.yaml',
+  'hosts/edge-1/f0',
+  'hosts/edge-1/f1',
+  'hosts/edge-1/f2',
+  'hosts/edge-1/host.yaml',
+  'roles/web/a.yaml',
+];
+
+beforeAll(async () => {
+  root = scratch();
+  backend = await startBackend(root);
+});
+afterAll(async () => {
+  await backend.stop();
+  rmSync(root, { recursive: true, force: true });
+});
+beforeEach(() => {
+  at++;
+  fixture = createFixture(root, `fleet-${at}.git`);
+  puller = createPuller(path.join(root, `host-${at}`), { url: backend.url(`fleet-${at}.git`) });
+  backend.intercept(null);
+});
+
+/** Bytes that the server sent while `work` ran. */
+async function received(work: Promise<unknown>): Promise<number> {
+  backend.traffic();
+  await work;
+  return backend.traffic().received;
+}
+
+test('the first pull brings this host and its roles, and says who made the commit', async () => {
+  const commit = fixture.commit(fleet(200), 'The first\n\nand more');
+  const bytes = await received(puller.pull());
+  expect(bytes).toBeLessThan(8_000);
+  const { checkout } = await puller.pull();
+  expect(Object.keys(texts(checkout)).sort()).toEqual(PART);
+  expect(texts(checkout)['hosts/edge-1/f1']).toBe('1 1\n');
+  expect(checkout?.info).toMatchObject({
+    ref: 'main',
+    commit,
+    author: 'Ann <ann@example.com>',
+    committer: 'Carl <carl@example.com>',
+    subject: 'The first',
+    signer: null,
+  });
+});
+
+test('a poll is one request; a change of another host brings next to nothing, one of ours just itself', async () => {
+  fixture.commit(fleet(200));
+  await puller.pull();
+  backend.traffic();
+  await puller.head();
+  expect(backend.traffic()).toMatchObject({ requests: 1, received: 65 });
+
+  fixture.commit({ 'hosts/edge-7/f1': 'other\n' });
+  const wide = await received(puller.pull());
+  expect(wide).toBeLessThan(900);
+  const same = (await puller.pull()).checkout;
+
+  const big = fixture.commit({ 'hosts/edge-1/big': 'x'.repeat(200_000), 'hosts/edge-1/f1': 'ours\n' });
+  const first = (await puller.pull()).checkout;
+  expect(first?.info.content).not.toBe(same?.info.content);
+  fixture.commit({ 'hosts/edge-1/f1': 'ours again\n' });
+  const second = await received(puller.pull());
+  expect(second).toBeLessThan(1_200);
+  const { checkout } = await puller.pull();
+  expect(texts(checkout)['hosts/edge-1/f1']).toBe('ours again\n');
+  expect(texts(checkout)['hosts/edge-1/big']).toHaveLength(200_000);
+  expect(big).not.toBe(puller.accepted);
+});
+
+test('the commits since the last are told, each with whether it was for this host', async () => {
+  fixture.commit(fleet(5));
+  await puller.pull();
+  fixture.commit({ 'hosts/edge-2/f1': 'x' }, 'For another');
+  fixture.commit({ 'roles/web/a.yaml': '# new' }, 'For the role');
+  fixture.commit({ 'roles/db/a.yaml': '# new' }, 'For another role');
+  fixture.commit({ 'hosts/edge-1/f1': 'x' }, 'For us');
+  const { checkout } = await puller.pull();
+  expect(checkout?.info.commits?.map((c) => [c.subject, c.touched])).toEqual([
+    ['For us', true],
+    ['For another role', false],
+    ['For the role', true],
+    ['For another', false],
+  ]);
+  const before = checkout?.info.content;
+  fixture.commit({ 'hosts/edge-3/f1': 'x' }, 'Not for us');
+  expect((await puller.pull()).checkout?.info).toMatchObject({ content: before, commits: [{ touched: false }] });
+});
+
+test('merges of old branches bring the branch, not the history before it', async () => {
+  fixture.commit(fleet(3));
+  for (let i = 0; i < 30; i++) fixture.commit({ 'docs/x.md': `${i}` });
+  git(fixture.work, 'branch', 'side', 'HEAD~10');
+  await puller.pull();
+  git(fixture.work, 'checkout', '-q', 'side');
+  writeFileSync(path.join(fixture.work, 'hosts/edge-1/f0'), 'from the side\n');
+  git(fixture.work, 'commit', '-q', '-a', '-m', 'Side');
+  git(fixture.work, 'checkout', '-q', 'main');
+  git(fixture.work, 'merge', '-q', '--no-ff', '-m', 'Merge', 'side');
+  git(fixture.work, 'push', '-q', 'origin', 'main');
+  const { review, checkout } = await puller.pull();
+  expect(review.hold).toBeNull();
+  expect(texts(checkout)['hosts/edge-1/f0']).toBe('from the side\n');
+  expect(checkout?.info.commits?.map((c) => c.subject).sort()).toEqual(['Merge', 'Side']);
+});
+
+test('a role that is named later is fetched later, though the server believes that we have it', async () => {
+  fixture.commit(fleet(3));
+  expect(Object.keys(texts((await puller.pull()).checkout))).not.toContain('roles/db/a.yaml');
+  fixture.commit({ 'hosts/edge-1/host.yaml': 'roles: [web, db]\n', 'hosts/edge-1/copy': '2 2\n' });
+  expect(texts((await puller.pull()).checkout)).toMatchObject({
+    'roles/db/a.yaml': '# db\n',
+    'hosts/edge-1/copy': '2 2\n',
+  });
+});
+
+test('a branch that was rewound or rewritten is held, and followed when that is allowed', async () => {
+  const first = fixture.commit(fleet(3), 'First');
+  fixture.commit({ 'hosts/edge-1/f0': 'second' }, 'Second');
+  await puller.pull();
+  git(fixture.work, 'reset', '-q', '--hard', first);
+  git(fixture.work, 'push', '-q', '-f', 'origin', 'HEAD:main');
+  const rewound = await puller.pull();
+  expect(rewound.checkout).toBeNull();
+  expect(rewound.review.hold).toMatchObject({
+    reason: 'HistoryRewritten',
+    message: expect.stringContaining('"First"'),
+  });
+
+  fixture.commit({ 'hosts/edge-1/f0': 'instead' }, 'Instead');
+  expect((await puller.pull()).review.hold?.reason).toBe('HistoryRewritten');
+  const { checkout } = await puller.pull(true);
+  expect(texts(checkout)['hosts/edge-1/f0']).toBe('instead');
+  expect((await puller.pull()).review.hold).toBeNull();
+});
+
+test('a server that lost what we have is a rewritten history too', async () => {
+  fixture.commit(fleet(3));
+  puller.accepted = 'd'.repeat(40);
+  expect((await puller.pull()).review.hold?.reason).toBe('HistoryRewritten');
+});
+
+test('the store stays small, whatever the number of commits', async () => {
+  fixture.commit(fleet(20));
+  const packs = path.join(puller.gitdir, 'objects/pack');
+  for (let i = 0; i < 16; i++) {
+    fixture.commit({ 'hosts/edge-1/f0': `${i}\n`, 'hosts/edge-2/f0': `${i}\n` });
+    const { checkout } = await puller.pull();
+    expect(texts(checkout)['hosts/edge-1/f0']).toBe(`${i}\n`);
+    expect(readdirSync(packs).length).toBeLessThanOrEqual(2 * 14);
+  }
+  expect(readdirSync(puller.gitdir).sort()).toEqual(['complete.json', 'objects']);
+});
+
+const damage: [string, (dir: string) => void][] = [
+  ['packs cut short', (dir) => each(dir, '.pack', (f) => truncateSync(f, 20))],
+  ['indexes cut short', (dir) => each(dir, '.idx', (f) => truncateSync(f, 1100))],
+  ['indexes full of zeros', (dir) => each(dir, '.idx', (f) => writeFileSync(f, Buffer.alloc(2000)))],
+  ['packs gone', (dir) => each(dir, '.pack', (f) => rmSync(f))],
+  ['everything gone', (dir) => rmSync(dir, { recursive: true })],
+  ['a flipped bit in each pack', (dir) => each(dir, '.pack', flip)],
+  ['a lie about what is complete', (dir) => each(dir, '.idx', (f) => rmSync(f))],
+  ['left-overs of a crash', (dir) => writeFileSync(path.join(dir, 'objects/pack/pack-x.pack'), 'half')],
+];
+const each = (dir: string, suffix: string, act: (file: string) => void) => {
+  const packs = path.join(dir, 'objects/pack');
+  for (const name of readdirSync(packs)) if (name.endsWith(suffix)) act(path.join(packs, name));
+};
+function flip(file: string): void {
+  const bytes = readFileSync(file);
+  const middle = Math.floor(bytes.length / 2);
+  bytes[middle] = (bytes[middle] ?? 0) ^ 1;
+  rmSync(file);
+  writeFileSync(file, bytes);
+}
+
+test.each(damage)('%s: noticed, and healed by fetching anew', async (_, harm) => {
+  fixture.commit(fleet(3));
+  await puller.pull();
+  harm(puller.gitdir);
+  fixture.commit({ 'hosts/edge-1/f0': 'after\n' });
+  for (let i = 0; i < 2; i++) {
+    const { review, checkout } = await puller.pull();
+    expect(review.hold).toBeNull();
+    expect(Object.keys(texts(checkout)).sort()).toEqual(PART);
+    expect(texts(checkout)['hosts/edge-1/f0']).toBe('after\n');
+  }
+});
+
+test('a damaged store is kept until the new one is whole', async () => {
+  fixture.commit(fleet(3));
+  await puller.pull();
+  const packs = path.join(puller.gitdir, 'objects/pack');
+  each(puller.gitdir, '.pack', flip);
+  const before = readdirSync(packs);
+  fixture.commit({ 'hosts/edge-1/f0': 'after\n' });
+  backend.intercept((_, response) => {
+    response.writeHead(401).end();
+    return true;
+  });
+  expect(await failure(puller.pull())).toMatch(/AuthenticationFailed/);
+  expect(readdirSync(packs)).toEqual(before);
+  backend.intercept(null);
+  expect(texts((await puller.pull()).checkout)['hosts/edge-1/f0']).toBe('after\n');
+});
+
+test('servers that cannot filter, or speak version 0 alone, give the whole commit; the log says so once', async () => {
+  fixture.commit(fleet(30));
+  git(fixture.dir, 'config', 'uploadpack.allowFilter', 'false');
+  const url = backend.url(path.basename(fixture.dir));
+  const old = createPuller(path.join(root, `old-${at}`), { url });
+  const plain = createPuller(path.join(root, `plain-${at}`), { url });
+  for (const [host, version0] of [
+    [plain, false],
+    [old, true],
+  ] as const) {
+    backend.intercept((request) => {
+      if (version0) delete request.headers['git-protocol'];
+      return false;
+    });
+    for (const text of ['one', 'two', 'three']) {
+      fixture.commit({ 'hosts/edge-1/f0': text });
+      const { checkout, review } = await host.pull();
+      expect([review.hold, texts(checkout)['hosts/edge-1/f0']]).toEqual([null, text]);
+    }
+    expect(Object.keys(texts((await host.pull()).checkout)).sort()).toEqual(PART);
+    git(fixture.work, 'reset', '-q', '--hard', 'HEAD~1');
+    git(fixture.work, 'push', '-q', '-f', 'origin', 'HEAD:main');
+    expect((await host.pull()).review.hold?.reason).toBe('HistoryRewritten');
+    expect(host.log).toEqual([
+      expect.stringContaining(version0 ? 'version 0 of the git protocol' : 'uploadpack.allowFilter'),
+    ]);
+  }
+});
+
+test('tags, patterns, commit ids and the default branch, packed refs as well', async () => {
+  const url = backend.url(path.basename(fixture.dir));
+  const first = fixture.commit(fleet(2), 'First');
+  git(fixture.work, 'tag', '-a', 'v1.9.0', '-m', 'nine');
+  const second = fixture.commit({ 'hosts/edge-1/f0': '2' }, 'Second');
+  git(fixture.work, 'tag', 'v1.10.0');
+  git(fixture.work, 'push', '-q', '--tags', 'origin');
+  git(fixture.dir, 'pack-refs', '--all');
+  for (const where of [url, fixture.dir]) {
+    for (const [ref, commit] of [
+      ['v1.9.0', first],
+      ['v1.*', second],
+      [first, first],
+      ['HEAD', second],
+      ['refs/heads/main', second],
+    ]) {
+      const host = createPuller(path.join(root, `ref-${at}-${ref}`), { url: where, ref: ref as string });
+      expect((await host.pull()).checkout?.info.commit, `${ref} of ${where}`).toBe(commit);
+    }
+    const wrong = createPuller(path.join(root, `wrong-${at}`), { url: where, ref: 'nope' });
+    expect(await failure(wrong.pull())).toMatch(/RefNotFound: .*no branch or tag `nope`/);
+  }
+});
+
+test('a path on this machine is read in place, with the same rules', async () => {
+  const first = fixture.commit(fleet(3));
+  fixture.commit({ 'hosts/edge-1/f0': 'second' });
+  const host = createPuller(path.join(root, `local-${at}`), { url: fixture.work });
+  const { checkout } = await host.pull();
+  expect(Object.keys(texts(checkout)).sort()).toEqual(PART);
+  git(fixture.work, 'reset', '-q', '--hard', first);
+  expect((await host.pull()).review.hold?.reason).toBe('HistoryRewritten');
+  expect(await failure(createPuller(root, { url: path.join(root, 'none') }).pull())).toMatch(/no git repository/);
+});
+
+test('a repository with SHA-256 ids is refused before anything is fetched', async () => {
+  git(root, 'init', '-q', '--bare', '--object-format=sha256', path.join(root, `sha256-${at}.git`));
+  for (const url of [backend.url(`sha256-${at}.git`), path.join(root, `sha256-${at}.git`)])
+    expect(await failure(createPuller(path.join(root, 'x'), { url }).pull())).toMatch(
+      /^UnsupportedRepository.*SHA-256/,
+    );
+});
+
+test('an empty repository and a missing one are told apart', async () => {
+  expect(await failure(puller.pull())).toMatch(/RefNotFound/);
+  const none = createPuller(path.join(root, 'none'), { url: backend.url('none.git') });
+  expect(await failure(none.pull())).toMatch(/RepositoryUnreachable: .*answered 404.*no such repository/);
+});
+
+test('a directory that is not there is no host; the rest is still known', async () => {
+  const commit = fixture.commit({ 'hosts/other/f': 'x' });
+  const { checkout } = await puller.pull();
+  expect([checkout?.hostExists, checkout?.info.commit, checkout?.files.size]).toEqual([false, commit, 0]);
+});

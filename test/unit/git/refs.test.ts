@@ -1,0 +1,94 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { Ref } from '../../../agent/git/protocol.ts';
+import { compareVersions, concerns, parseVersion, prefixesOf, resolve } from '../../../agent/git/refs.ts';
+
+const id = (n: number) => String(n).padStart(40, '0');
+const refs: Ref[] = [
+  { name: 'HEAD', oid: id(1), target: 'refs/heads/main' },
+  { name: 'refs/heads/main', oid: id(1) },
+  { name: 'refs/heads/release/v1', oid: id(2) },
+  { name: 'refs/tags/main', oid: id(3) },
+  { name: 'refs/tags/v1.2.0', oid: id(4), peeled: id(5) },
+  { name: 'refs/tags/v1.10.0', oid: id(6) },
+  { name: 'refs/tags/v1.11.0-rc.1', oid: id(7) },
+  { name: 'refs/tags/v1.9', oid: id(8) },
+  { name: 'refs/tags/v1.x', oid: id(9) },
+  { name: 'refs/tags/v2.0.0', oid: id(10) },
+  { name: 'refs/changes/1', oid: id(11) },
+];
+const of = (ref: string) => resolve(ref, refs, 'the fleet');
+
+test.each([
+  ['main', id(1), 'branch'],
+  ['HEAD', id(1), 'branch'],
+  ['refs/tags/main', id(3), 'tag'],
+  ['release/v1', id(2), 'branch'],
+  ['v1.2.0', id(5), 'tag'],
+  ['v1.*', id(6), 'tag'],
+  ['v1.1[01].*', id(6), 'tag'],
+  ['v1.11.0-*', id(7), 'tag'],
+  ['v?.0.0', id(10), 'tag'],
+  ['refs/changes/1', id(11), 'branch'],
+])('%s names %s, a %s', (ref, commit, kind) => {
+  expect(of(ref)).toMatchObject({ commit, kind });
+});
+
+test('annotated tags keep their own id, the default branch its name', () => {
+  expect(of('v1.2.0')).toMatchObject({ tag: id(4), name: 'v1.2.0' });
+  expect(of('HEAD').name).toBe('main');
+});
+
+test.each(['nothing', 'v3.*', 'mai', 'refs/heads/v1.2.0'])('%s is an error that names it', (ref) => {
+  expect(() => of(ref)).toThrow(ref === 'v3.*' ? /no tag with a version that matches `v3/ : new RegExp(`\`${ref}\``));
+});
+
+test('a server is asked for no more than can matter', () => {
+  expect(prefixesOf('main')).toEqual(['refs/heads/main', 'refs/tags/main']);
+  expect(prefixesOf('v1.*')).toEqual(['refs/tags/v1.']);
+  expect(prefixesOf('refs/tags/v*')).toEqual(['refs/tags/v']);
+  expect(prefixesOf('HEAD')).toEqual(['HEAD']);
+});
+
+test('what a push concerns', () => {
+  expect(concerns('main', 'refs/heads/main')).toBe(true);
+  expect(concerns('main', 'main2')).toBe(false);
+  expect(concerns('v1.*', 'v1.20.0')).toBe(true);
+  expect(concerns('v1.*', 'refs/tags/v2.0.0')).toBe(false);
+  expect(concerns('HEAD', 'anything')).toBe(true);
+});
+
+test('versions come in the order of semver.org', () => {
+  const inOrder = [
+    '1.0.0-alpha',
+    '1.0.0-alpha.1',
+    '1.0.0-alpha.beta',
+    '1.0.0-beta.2',
+    '1.0.0-beta.11',
+    '1.0.0-rc.1',
+    '1',
+    '1.2',
+    'v1.10',
+  ];
+  const parsed = inOrder.map((t) => parseVersion(t));
+  for (const [at, v] of parsed.entries())
+    for (const [other, w] of parsed.entries())
+      if (v && w) expect(Math.sign(compareVersions(v, w))).toBe(Math.sign(at - other));
+  expect(parsed).not.toContain(null);
+  expect(['vv1', '1.2.3.4', 'x', ''].map(parseVersion)).toEqual([null, null, null, null]);
+});
+
+test('the order of versions is an order', () => {
+  const number = fc.nat(20);
+  const version = fc.record({
+    numbers: fc.tuple(number, number, number),
+    pre: fc.array(fc.oneof(fc.constantFrom('a', 'b', 'rc'), fc.nat(20).map(String)), { maxLength: 3 }),
+  });
+  fc.assert(
+    fc.property(version, version, version, (a, b, c) => {
+      expect(Math.sign(compareVersions(a, b)) + Math.sign(compareVersions(b, a))).toBe(0);
+      if (compareVersions(a, b) <= 0 && compareVersions(b, c) <= 0)
+        expect(compareVersions(a, c)).toBeLessThanOrEqual(0);
+    }),
+  );
+});

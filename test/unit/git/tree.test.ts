@@ -1,0 +1,187 @@
+import { createHash } from 'node:crypto';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { MissingObject, type Objects } from '../../../agent/git/store.ts';
+import { locate, readFiles } from '../../../agent/git/tree.ts';
+import { parseTree } from '../../../agent/git/tree-entry.ts';
+import { failure } from './pull.ts';
+
+type Made = { mode: string; name: string | Uint8Array; oid: string };
+const treeBytes = (entries: Made[]) =>
+  Buffer.concat(
+    entries.flatMap((e) => [
+      Buffer.from(`${e.mode} `),
+      Buffer.from(e.name as string),
+      Buffer.from([0]),
+      Buffer.from(e.oid, 'hex'),
+    ]),
+  );
+const ID = 'c'.repeat(40);
+
+/** Objects in memory, and a way to build trees of them. */
+function store() {
+  const held = new Map<string, Uint8Array>();
+  const put = (type: string, bytes: Uint8Array) => {
+    const oid = createHash('sha1').update(`${type} ${bytes.length}\0`).update(bytes).digest('hex');
+    held.set(oid, bytes);
+    return oid;
+  };
+  type Node = string | { link: string } | { submodule: string } | { [name: string]: Node };
+  const build = (node: Record<string, Node>): string =>
+    put(
+      'tree',
+      treeBytes(
+        Object.entries(node).map(([name, below]) => {
+          if (typeof below === 'string') return { mode: '100644', name, oid: put('blob', Buffer.from(below)) };
+          if ('link' in below && typeof below.link === 'string')
+            return { mode: '120000', name, oid: put('blob', Buffer.from(below.link)) };
+          if ('submodule' in below) return { mode: '160000', name, oid: ID };
+          return { mode: '40000', name, oid: build(below as Record<string, Node>) };
+        }),
+      ),
+    );
+  const objects: Objects = {
+    has: async (oid) => held.has(oid),
+    async read(oid) {
+      const bytes = held.get(oid);
+      if (!bytes) throw new MissingObject(oid);
+      return bytes;
+    },
+  };
+  return { objects, build, held, put };
+}
+
+async function filesOf(node: Parameters<ReturnType<typeof store>['build']>[0], hostPath = 'hosts/a') {
+  const { objects, build } = store();
+  const { view, trees, closures } = await locate(objects, build(node), hostPath);
+  expect([trees, closures]).toEqual([[], []]);
+  const files = await readFiles(objects, view);
+  return Object.fromEntries([...files].map(([name, bytes]) => [name, Buffer.from(bytes).toString()]));
+}
+
+test('trees come out as they went in', () => {
+  const name = fc.stringMatching(/^[a-z][a-z0-9.é-]{0,20}$/);
+  const entry = fc.record({ mode: fc.constantFrom('100644', '100755', '40000'), name });
+  fc.assert(
+    fc.property(fc.uniqueArray(entry, { selector: (e) => e.name }), (entries) => {
+      const parsed = parseTree(treeBytes(entries.map((e) => ({ ...e, oid: ID }))), 'x');
+      expect(parsed.map((e) => e.name)).toEqual(entries.map((e) => e.name));
+      expect(parsed.map((e) => e.type)).toEqual(entries.map((e) => (e.mode === '40000' ? 'tree' : 'file')));
+    }),
+  );
+});
+
+test('whatever bytes a tree has, they are entries or an error with a code', () => {
+  fc.assert(
+    fc.property(fc.uint8Array(), (bytes) => {
+      try {
+        parseTree(bytes, 'x');
+      } catch (thrown) {
+        expect((thrown as { code: string }).code).toBe('InvalidRepository');
+      }
+    }),
+  );
+});
+
+test.each([
+  '',
+  '.',
+  '..',
+  'a/b',
+  '.git',
+  '.GIT',
+  '.git ',
+  '.git.',
+  '.git::$INDEX_ALLOCATION',
+  'git~1',
+  'GIT~1',
+  '.g\u200cit',
+  'a\nb',
+  'a\x1b[2Jb',
+])('the name %j is refused', (name) => {
+  expect(() => parseTree(treeBytes([{ mode: '100644', name, oid: ID }]), 'hosts/a')).toThrow(/hosts\/a has an entry/);
+  expect(() => parseTree(treeBytes([{ mode: '100644', name, oid: ID }]), 'hosts/a', false)).not.toThrow();
+});
+
+test('two entries of one name, modes that git does not know and broken UTF-8 are refused', () => {
+  const one = { mode: '100644', name: 'a', oid: ID };
+  expect(() => parseTree(treeBytes([one, { ...one, mode: '40000' }]), 'x')).toThrow(/two entries "a"/);
+  expect(() => parseTree(treeBytes([{ ...one, mode: '104644' }]), 'x')).toThrow(/mode 104644/);
+  expect(() => parseTree(treeBytes([{ ...one, name: Buffer.from([0x66, 0xff]) }]), 'x')).toThrow(/not UTF-8/);
+  expect(() => parseTree(treeBytes([one]).subarray(0, 20), 'x')).toThrow(/cannot be read/);
+  // Names that differ in case only are two files on Linux.
+  expect(parseTree(treeBytes([one, { ...one, name: 'A' }]), 'x')).toHaveLength(2);
+});
+
+test('reads the host, fleet.yaml and the roles that are named, roles of roles too, and nothing else', async () => {
+  const files = await filesOf({
+    'fleet.yaml': 'roles: [base]\n',
+    docs: { 'x.md': 'x' },
+    hosts: { a: { 'host.yaml': 'roles: [web, none]\n', sub: { f: '1' } }, b: { f: '2' } },
+    roles: { base: { f: 'base' }, web: { 'role.yaml': 'roles: [tls]\n' }, tls: { f: 'tls' }, db: { f: 'db' } },
+  });
+  expect(Object.keys(files).sort()).toEqual([
+    'fleet.yaml', 'hosts/a/host.yaml', 'hosts/a/sub/f', 'roles/base/f', 'roles/tls/f', 'roles/web/role.yaml',
+  ]); // biome-ignore format: a list
+});
+
+test('a role that names itself, or what is no role, ends', async () => {
+  const files = await filesOf({
+    hosts: { a: { 'host.yaml': 'roles: [web, "../hosts/b", 7]\n' }, b: { f: 'secret of b' } },
+    roles: { web: { 'role.yaml': 'roles: [web]\n' } },
+  });
+  expect(Object.keys(files)).toEqual(['hosts/a/host.yaml', 'roles/web/role.yaml']);
+});
+
+test('no directory is no host; a file in its place neither', async () => {
+  const { objects, build } = store();
+  for (const node of [{ hosts: { b: { f: '1' } } }, { hosts: { a: 'a file' } }, { other: 'x' }])
+    expect((await locate(objects, build(node), 'hosts/a')).view.hostExists).toBe(false);
+});
+
+test('says what is missing, level by level, and never takes it for empty', async () => {
+  const { objects, build, held } = store();
+  const root = build({ hosts: { a: { sub: { f: '1' }, g: '2' } } });
+  const whole = new Map(held);
+  held.clear();
+  const fetched: number[] = [];
+  for (let round = 0; round < 10; round++) {
+    const { trees, closures } = await locate(objects, root, 'hosts/a');
+    if (trees.length + closures.length === 0) break;
+    fetched.push(trees.length, closures.length);
+    for (const oid of [...trees, ...closures]) held.set(oid, whole.get(oid) ?? new Uint8Array());
+  }
+  // root; hosts; the host's tree; what lies in it; the last file.
+  expect(fetched).toEqual([1, 0, 1, 0, 0, 1, 0, 2, 0, 1]);
+});
+
+test('links within the layer stand for what they name', async () => {
+  const files = await filesOf({
+    hosts: {
+      a: { f: { conf: 'text' }, 'l.conf': { link: 'f/conf' }, d: { link: './f' }, sub: { up: { link: '../f/conf' } } },
+    },
+  });
+  expect(files).toMatchObject({ 'hosts/a/l.conf': 'text', 'hosts/a/d/conf': 'text', 'hosts/a/sub/up': 'text' });
+});
+
+test.each([
+  ['a link out of the layer', { l: { link: '../b/secret' } }, /leads out of hosts\/a/],
+  ['an absolute link', { l: { link: '/etc/shadow' } }, /leads out of hosts\/a/],
+  ['a link out of the repository', { l: { link: '../../../../etc/shadow' } }, /leads out of/],
+  ['a link to its own parent', { d: { l: { link: '..' } } }, /a directory it lies in/],
+  ['a link to nothing', { l: { link: 'nowhere' } }, /there is nothing/],
+  ['a link to a link', { l: { link: 'm' }, m: { link: 'l' } }, /is a link again/],
+  ['a submodule', { s: { submodule: 'x' } }, /hosts\/a\/s is a submodule/],
+  [
+    'an LFS pointer',
+    { big: `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 5\n` },
+    /hosts\/a\/big is a Git LFS pointer/,
+  ],
+])('%s is refused by name', async (_, a, expected) => {
+  expect(await failure(filesOf({ hosts: { a, b: { secret: 'of b' } } }))).toMatch(expected);
+});
+
+test('all that is wrong is said together', async () => {
+  const said = await failure(filesOf({ hosts: { a: { s: { submodule: 'x' }, l: { link: '/etc' } } } }));
+  expect(said).toMatch(/InvalidRepository: .*submodule.*symbolic link/);
+});
