@@ -46,6 +46,7 @@ export const providers = () =>
     stagingDir: '/nowhere',
     clock: systemClock,
     exec,
+    filesOnly: false,
     owned: () => false,
   });
 
