@@ -19,11 +19,14 @@ import { createSource } from './git/source.ts';
 import { createProviders } from './kinds/index.ts';
 import { silentLog } from './log.ts';
 import { createReporter, type Reporter } from './report/reporter.ts';
+import { loadIdentity, loadKeyedHash } from './secrets/identity.ts';
+import { openSecrets } from './secrets/open.ts';
+import { createRedactor } from './secrets/redact.ts';
 import { openStore, type Store } from './store/db.ts';
 import { createSnapshots } from './store/snapshots.ts';
 import { systemClock } from './system/clock.ts';
 import { exec } from './system/exec.ts';
-import { readFacts } from './system/facts.ts';
+import { readFacts, readHostFacts } from './system/facts.ts';
 import { createLogger } from './system/logger.ts';
 import { createNotifier } from './system/notify.ts';
 
@@ -88,10 +91,11 @@ function reading<T>(options: GlobalOptions, read: (store: Store) => T): T {
 async function runAgent(options: GlobalOptions & { once: boolean }): Promise<number> {
   const startedAt = new Date();
   const config = loadConfig(options);
+  const redactor = createRedactor();
   const log = createLogger({
     level: 'info',
     journal: process.env.JOURNAL_STREAM !== undefined,
-    write: (line) => process.stdout.write(line),
+    write: (line) => process.stdout.write(redactor.text(line)),
   });
   const store = open(options, log);
   const root = rootOf(options);
@@ -112,10 +116,22 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
     exec,
     owned: (id) => store.inventory.owned(id),
   });
+  const identityOfHost = await loadIdentity(state);
   const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
   const deps: EngineDeps = {
     source: createSource({ ...config.repo, gitdir: `${state}/repo.git`, env: process.env, exec, log }),
-    load: createLoader({ host, fleet, labels, treeRoot: '/var/lib/fairlead/tree', sha256, providers }),
+    load: createLoader({
+      host,
+      fleet,
+      labels,
+      facts: readHostFacts(),
+      treeRoot: '/var/lib/fairlead/tree',
+      sha256,
+      keyedHash: loadKeyedHash(state),
+      decrypt: (files, dirs) => openSecrets(files, dirs, identityOfHost.secretKey, redactor.add),
+      providers,
+    }),
+    redact: redactor.deep,
     providers,
     store,
     snapshots: createSnapshots(`${state}/accepted`),

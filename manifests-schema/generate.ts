@@ -3,13 +3,17 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { agentConfig } from './agent-config.ts';
+import { fleetSettings } from './fleet.ts';
 import { hostSettings } from './host.ts';
 import { manifest } from './manifest.ts';
 import { eventDocument, resourcesDocument, statusDocument } from './payloads.ts';
+import { roleSettings } from './role.ts';
 
 const SCHEMAS: Record<string, z.ZodType> = {
   manifest,
   host: hostSettings,
+  role: roleSettings,
+  fleet: fleetSettings,
   agent: agentConfig,
   status: statusDocument,
   resources: resourcesDocument,

@@ -1,28 +1,55 @@
 /** host.yaml: the host's own settings. */
 import { z } from 'zod';
+import { duration, roles, vars } from './settings.ts';
 
-const duration = z.string().regex(/^\d+(ms|s|m|h|d)$/, 'must be a duration such as 90s, 5m or 2h');
+const window = z
+  .strictObject({
+    schedule: z.string().describe('cron expression: when the window opens'),
+    duration: duration.describe('how long it stays open'),
+    timezone: z.string().optional().describe('IANA name such as Europe/Berlin; default UTC'),
+    harmless: z
+      .enum(['hold', 'allow'])
+      .optional()
+      .describe('allow: changes that restart nothing need not wait for the window'),
+  })
+  .describe('commits are applied only while this window is open; repairs always are');
 
 export const hostSettings = z
   .strictObject({
-    labels: z.record(z.string(), z.string()).optional().describe('shown in status'),
-    vars: z.record(z.string(), z.unknown()).optional().describe('variables for Compose sections'),
+    roles: roles.optional().describe('shared layers below roles/, in order; a later one stands above an earlier one'),
+    labels: z.record(z.string(), z.string()).optional().describe('shown in status; usable as `{{ host.labels.NAME }}`'),
+    vars: vars.optional(),
     mode: z.enum(['enforce', 'observe']).default('enforce').describe('observe: look and report, touch nothing'),
+    window: window.optional(),
+    rollback: z
+      .enum(['auto', 'off'])
+      .optional()
+      .describe('auto (default): a commit that does not settle is taken back'),
     settle: z
       .strictObject({ timeout: duration.default('5m').describe('how long an apply may take to become well') })
-      .optional(),
+      .optional()
+      .describe('how long to wait for a commit to prove itself'),
     prune: z
       .strictObject({
         max: z
           .string()
           .regex(/^\d{1,3}%$/, 'must be a share such as 50%')
-          .default('50%'),
+          .default('50%')
+          .describe('largest share of the managed resources that one commit may remove'),
       })
       .optional()
       .describe('a commit that would remove more of four or more resources is held'),
+    age: z
+      .string()
+      .regex(/^age1[02-9ac-hj-np-z]{58}$/, 'must be an age recipient: age1 and 58 characters')
+      .optional()
+      .describe(
+        "the host's public age key, to which its secrets are encrypted; `fairlead secret recipients` prints it",
+      ),
+    decommission: z.boolean().optional().describe('true: remove all that is managed but volumes, then stay quiet'),
   })
-  .describe('The settings of one host');
+  .describe('The settings of one host: hosts/<host>/host.yaml');
 export type HostSettings = z.infer<typeof hostSettings>;
 
 /** In the product contract, not in this version. */
-export const HOST_NOT_YET = ['roles', 'window', 'rollback', 'age', 'decommission'] as const;
+export const HOST_NOT_YET = ['window', 'rollback', 'decommission'] as const;

@@ -11,6 +11,11 @@ const ids = z.array(
     .regex(/^(network|volume|file|unit|service|job|check):./, 'must be a resource id such as unit:nginx.service'),
 );
 
+const template = z
+  .boolean()
+  .optional()
+  .describe('true: LiquidJS renders the content with host, vars, facts and secrets');
+
 export const fileEntry = z
   .strictObject({
     content: z.string().optional().describe('the file, literally'),
@@ -22,6 +27,7 @@ export const fileEntry = z
     group: z.string().optional().describe('group name or id; default root'),
     after: ids.optional().describe('resources to be applied before this one'),
     notify: ids.optional().describe('units or services to restart after this changed'),
+    template,
   })
   .describe('a file, a directory (its key ends in /), a mirrored tree, a link, or their absence');
 export type FileEntry = z.infer<typeof fileEntry>;
@@ -38,6 +44,7 @@ export const unitEntry = z
       .describe('what to do to a running unit when its file changed; default restart'),
     after: ids.optional().describe('resources to be applied before this one'),
     notify: ids.optional().describe('units or services to restart after this changed'),
+    template,
   })
   .describe('a systemd unit: its file, or just the state of one that exists');
 export type UnitEntry = z.infer<typeof unitEntry>;
@@ -60,21 +67,20 @@ const composeSections = Object.fromEntries(
 
 export const manifest = z
   .strictObject({
-    files: z.record(z.string(), fileEntry).nullable().optional().describe('absolute path → file'),
-    units: z.record(z.string(), unitEntry).nullable().optional().describe('unit name → unit'),
+    files: z.record(z.string(), fileEntry.nullable()).nullable().optional().describe('absolute path → file'),
+    units: z.record(z.string(), unitEntry.nullable()).nullable().optional().describe('unit name → unit'),
     ...composeSections,
   })
   .describe('A fairlead manifest');
 export interface Manifest {
-  files?: Record<string, FileEntry> | null | undefined;
-  units?: Record<string, UnitEntry> | null | undefined;
+  files?: Record<string, FileEntry | null> | null | undefined;
+  units?: Record<string, UnitEntry | null> | null | undefined;
 }
 
 /** Keys of the product contract that this version cannot carry out yet: an error that says so, never silence. */
 export const NOT_YET: Record<string, string> = {
   jobs: 'jobs',
   checks: 'checks',
-  template: 'templates',
   validate: '`validate`',
   reload: '`reload`',
   purge: '`purge`',

@@ -9,8 +9,13 @@ export interface Parsed {
   /** Plain data; undefined where the file cannot be read as YAML. */
   value: unknown;
   issues: Issue[];
-  /** Where a key (or list item) stands; of a key that is not there, where its nearest parent stands. */
-  locate(path: KeyPath): { line: number; column: number };
+  /**
+   * Where a key (or list item) stands; of a key that is not there, where its nearest parent stands. `file` is given
+   * where the value was put together from several files.
+   */
+  locate(path: KeyPath): { file?: string; line: number; column: number };
+  /** Whether the text at `path` is a literal block (`|`), whose lines follow its key one by one. */
+  isBlock?(path: KeyPath): boolean;
 }
 
 /** Far more than a manifest needs, far less than an alias bomb expands to. */
@@ -48,9 +53,13 @@ export function parseYaml(file: string, text: string): Parsed {
     return at(line, column, `is not valid YAML: ${e.message}`);
   });
   const locate = (path: KeyPath) => place(offsetOf(doc.contents as Node | null, path));
+  const isBlock = (path: KeyPath) => {
+    const node = doc.getIn(path, true);
+    return isScalar(node) && node.type === 'BLOCK_LITERAL';
+  };
   if (issues.length > 0) return { file, value: undefined, issues, locate };
   try {
-    return { file, value: doc.toJS({ maxAliasCount: MAX_ALIASES }), issues, locate };
+    return { file, value: doc.toJS({ maxAliasCount: MAX_ALIASES }), issues, locate, isBlock };
   } catch (thrown) {
     return unreadable(at(1, 1, `cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}`));
   }

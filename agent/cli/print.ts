@@ -112,6 +112,8 @@ export function showText(s: ShowDocument, style: Style): string {
     `${style.bold(s.id)}  ${s.status ? `${tone(s.status.sync, style)}, ${tone(s.status.health, style)}` : 'not declared any more'}`,
   ];
   if (s.origin) lines.push(`declared ${s.origin.file}:${s.origin.line} (layer ${s.origin.layer})`);
+  for (const [name, at] of Object.entries(s.attributes))
+    lines.push(`  ${name.padEnd(10)} ${at.file}:${at.line} (layer ${at.layer})`);
   if (s.commit) lines.push(`commit   ${shortId(s.commit.commit)} "${s.commit.subject}" by ${s.commit.author}`);
   lines.push('desired', indent(s.desired), 'actual', indent(s.actual));
   if (s.history.length > 0)

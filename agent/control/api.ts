@@ -4,7 +4,7 @@ import { kindOf } from '../core/graph.ts';
 import { plannedActions } from '../core/plan.ts';
 import type { SyncLine } from '../core/progress.ts';
 import { type AgentState, type Identity, statusOf } from '../core/status.ts';
-import type { Problem, ResourceId, Trigger } from '../core/types.ts';
+import type { Desired, Problem, ResourceId, Trigger } from '../core/types.ts';
 import { KINDS } from '../core/types.ts';
 import { planFor } from '../engine/converge.ts';
 import type { Loop } from '../engine/loop.ts';
@@ -32,6 +32,7 @@ export function createAgentApi({ deps, identity, facts, problems, loop }: AgentA
   const { store, clock } = deps;
   let state: AgentState = {
     mode: 'enforce',
+    labels: identity.labels,
     desired: null,
     applied: null,
     lastGood: null,
@@ -67,6 +68,7 @@ export function createAgentApi({ deps, identity, facts, problems, loop }: AgentA
     const lastGood = store.meta.get<string>('lastGood');
     state = {
       mode: outcome.mode,
+      labels: outcome.labels ?? state.labels,
       desired: outcome.commit ?? state.desired,
       applied: store.meta.get<AgentState['applied']>('applied') ?? null,
       lastGood: lastGood ? { commit: lastGood } : null,
@@ -86,8 +88,8 @@ export function createAgentApi({ deps, identity, facts, problems, loop }: AgentA
     status,
     finished,
     resources: () => ({ schema: 1, resources: [...state.resources] }),
-    plan: (signal) => plan(deps, signal),
-    show: (id, signal) => show(deps, state, id, signal),
+    plan: async (signal) => deps.redact(await plan(deps, signal)),
+    show: async (id, signal) => deps.redact(await show(deps, state, id, signal)),
     history: (query) => ({ schema: 1, runs: store.runs.list(query) }),
     run(id) {
       const found = store.runs.get(id);
@@ -106,7 +108,7 @@ async function plan(deps: EngineDeps, signal: AbortSignal): Promise<PlanDocument
     const { hold } = await deps.source.review(commit, reviewRequest(deps, false), signal);
     if (hold !== null) return { ...base, commit, held: `${hold.message} [${hold.reason}]` };
     const checkout = await deps.source.checkout(commit, signal);
-    const loaded = deps.load(checkout);
+    const loaded = await deps.load(checkout);
     const issues = [...loaded.issues];
     if (issues.some((i) => i.severity === 'error')) return { ...base, commit, issues };
     if (!checkout.hostExists || loaded.resources.length === 0) {
@@ -149,7 +151,7 @@ async function show(
   const rid = id as ResourceId;
   const accepted = deps.store.meta.get<string>('accepted');
   const checkout = accepted ? await deps.snapshots.load(accepted) : null;
-  const want = checkout ? deps.load(checkout).resources.find((r) => r.id === rid) : undefined;
+  const want = checkout ? (await deps.load(checkout)).resources.find((r) => r.id === rid) : undefined;
   const history = deps.store.runs.actionsOf(rid, 20);
   if (want === undefined && history.length === 0) return null;
   const observed = await deps.providers
@@ -164,10 +166,19 @@ async function show(
     schema: 1,
     id,
     origin: want?.origin ?? null,
+    attributes: want?.attributes ?? {},
     commit: checkout ? commit : null,
     desired: want ? printable(want.spec) : null,
-    actual: printable(observed?.get(rid)?.fact ?? null),
+    actual: printable(masked(want, observed?.get(rid)?.fact ?? null)),
     status: state.resources.find((r) => r.id === rid) ?? null,
     history,
   };
+}
+
+/** A plain hash of secret content would give a weak secret away. */
+function masked(want: Desired | undefined, fact: unknown): unknown {
+  const isSecret = (want?.spec as { secret?: boolean } | undefined)?.secret === true;
+  return isSecret && typeof fact === 'object' && fact !== null && 'sha256' in fact
+    ? { ...fact, sha256: '(secret)' }
+    : fact;
 }

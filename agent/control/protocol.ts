@@ -29,6 +29,8 @@ export interface ShowDocument {
   schema: 1;
   id: string;
   origin: { file: string; line: number; layer: string } | null;
+  /** Attribute → where its value was written, for what is merged from layers. */
+  attributes: Readonly<Record<string, { file: string; line: number; layer: string }>>;
   commit: { commit: string; author: string; subject: string; committedAt: string } | null;
   /** Printable form of the declaration; secrets and file bytes are replaced by `(n bytes, sha256 …)`. */
   desired: unknown;

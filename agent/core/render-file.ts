@@ -112,8 +112,12 @@ export function pathProblem(path: string): string | null {
   return null;
 }
 
-/** Path in the repository that a relative path names, or null where it leaves `root`. */
+/**
+ * Path in the repository that a relative path names, or null where it leaves `root`. A source that begins with // was
+ * resolved before, in the layer that wrote it.
+ */
 export function resolveSource(manifest: string, source: string, root: string): string | null {
+  if (source.startsWith('//')) return source.slice(2);
   const parts = manifest.split('/').slice(0, -1);
   for (const part of source.split('/')) {
     if (part === '' || part === '.') continue;

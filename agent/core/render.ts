@@ -1,30 +1,35 @@
-/** A checkout → the host's resources. Pure: manifests to files and units; stacks are named here and read by compose/. */
-import { check, issueAt } from '../../manifests-schema/check.ts';
-import { HOST_NOT_YET, type HostSettings, hostSettings } from '../../manifests-schema/host.ts';
-import { COMPOSE_KEYS, type Manifest, manifest, NOT_YET } from '../../manifests-schema/manifest.ts';
-import { type Parsed, parseYaml } from '../../manifests-schema/yaml.ts';
-import type { Sha256 } from './hash.ts';
+/** A checkout → the host's resources: layers read, merged, made ready, rendered. Pure; stacks are read by compose/. */
+
+import type { HostSettings } from '../../manifests-schema/host.ts';
+import type { FileEntry, UnitEntry } from '../../manifests-schema/manifest.ts';
+import type { Parsed } from '../../manifests-schema/yaml.ts';
+import { canonicalHash, type Sha256 } from './hash.ts';
+import { readLayer, type Section } from './layer-content.ts';
+import { type Chain, createLayerCache, type LayerCache, readChain, type Var } from './layers.ts';
+import { attributeOrigins, type Merged, mergeEntries, originOf, viewOf } from './merge-entries.ts';
+import { type PrepareContext, prepareEntry } from './prepare-entry.ts';
 import { type LayerContext, renderFile } from './render-file.ts';
 import { renderUnit } from './render-unit.ts';
-import type { Checkout, Desired, Issue } from './types.ts';
+import { noSecrets, type Secrets, secretValues } from './secret-values.ts';
+import { joinStacks, type StackSource } from './stack-sources.ts';
+import { createTemplates } from './template.ts';
+import type { Checkout, Desired, Facts, Issue } from './types.ts';
 
-export type { HostSettings };
-
-/** What compose/ needs to load one stack. */
-export interface StackSource {
-  /** Directory in the repository. */
-  dir: string;
-  layer: string;
-  /** In the order in which they are merged. */
-  files: { path: string; text: string }[];
-  env: { path: string; text: string } | null;
-}
+export type { HostSettings, StackSource };
 
 export interface Rendered {
   resources: Desired[];
   issues: Issue[];
   host: HostSettings;
+  /** Merged from all layers, each with its place. */
+  vars: ReadonlyMap<string, Var>;
+  /** The agent's labels with host.yaml's above them. */
+  labels: Record<string, string>;
   stacks: StackSource[];
+  /** Encrypted files that reached a resource. */
+  secrets: string[];
+  /** Layers of the host, lowest first. */
+  layers: string[];
 }
 
 export interface RenderInput {
@@ -32,172 +37,110 @@ export interface RenderInput {
   host: string;
   fleet: string;
   labels: Record<string, string>;
+  facts: Facts;
   sha256: Sha256;
+  /** Keyed by the host: the digest of all that is secret. */
+  keyedHash: Sha256;
+  secrets?: Secrets | undefined;
+  /** Given by whoever renders several hosts of one commit. */
+  cache?: LayerCache;
 }
 
-const COMPOSE_NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml'];
-const OVERRIDE_NAMES = [
-  'compose.override.yaml',
-  'compose.override.yml',
-  'docker-compose.override.yaml',
-  'docker-compose.override.yml',
-];
-const isYaml = (name: string) => /\.ya?ml$/.test(name);
+type Render = (
+  context: LayerContext,
+  parsed: Parsed,
+  key: string,
+  entry: never,
+) => { resources: Desired[]; issues: Issue[] };
 
-export function renderHost({ checkout, sha256 }: RenderInput): Rendered {
+/** A section's entries become resources here. */
+const RENDER: Record<Section, Render> = {
+  files: (context, parsed, key, entry: FileEntry) => renderFile(context, parsed, key, entry),
+  units: (context, parsed, key, entry: UnitEntry) => renderUnit(context, parsed, key, entry),
+};
+
+export function renderHost(input: RenderInput): Rendered {
+  const { checkout, secrets = noSecrets } = input;
   const { hostPath, files } = checkout;
-  const text = (path: string) => new TextDecoder().decode(files.get(path));
-  const issues: Issue[] = [];
-  const host = readHost(hostPath, files, text, issues);
-  const context: LayerContext = { layer: hostPath, root: hostPath, payload: files, sha256 };
+  const cache = input.cache ?? createLayerCache();
+  const chain = readChain(files, hostPath, cache);
+  const contents = chain.layers.map((layer) => readLayer(files, layer, cache));
+  const labels = { ...input.labels, ...chain.host.labels };
+  const { merged, issues: mergeIssues } = mergeEntries(contents);
+  const stacks = joinStacks(contents, chain.vars);
+  const named = secretValues(contents, secrets);
+  const issues = [
+    ...chain.issues,
+    ...contents.flatMap((c) => c.issues),
+    ...mergeIssues,
+    ...stacks.issues,
+    ...named.issues,
+  ];
 
-  const top = [...files.keys()]
-    .filter((f) => f.startsWith(`${hostPath}/`) && !f.slice(hostPath.length + 1).includes('/'))
-    .sort();
-  const manifests = top.filter((f) => {
-    const name = f.slice(hostPath.length + 1);
-    return isYaml(name) && name !== 'host.yaml' && !COMPOSE_NAMES.includes(name) && !OVERRIDE_NAMES.includes(name);
+  const templates = createTemplates(files, {
+    host: { name: input.host, fleet: input.fleet, labels },
+    vars: Object.fromEntries([...chain.vars].map(([name, { value }]) => [name, value])),
+    facts: input.facts,
+    secrets: named.values,
   });
-  const resources: Desired[] = [];
-  const withStack: string[] = [];
-  for (const file of manifests) {
-    const read = readManifest(file, text(file));
-    issues.push(...read.issues);
-    if (read.hasStack) withStack.push(file);
-    if (read.manifest === null) continue;
-    for (const [key, entry] of Object.entries(read.manifest.files ?? {})) {
-      const rendered = renderFile(context, read.parsed, key, entry);
-      resources.push(...rendered.resources);
-      issues.push(...rendered.issues);
-    }
-    for (const [name, entry] of Object.entries(read.manifest.units ?? {})) {
-      const rendered = renderUnit(context, read.parsed, name, entry);
-      resources.push(...rendered.resources);
-      issues.push(...rendered.issues);
-    }
-  }
-  return { resources: underParents(resources), issues, host, stacks: findStacks(checkout, withStack, text) };
-}
-
-function readHost(
-  hostPath: string,
-  files: Checkout['files'],
-  text: (path: string) => string,
-  issues: Issue[],
-): HostSettings {
-  const file = `${hostPath}/host.yaml`;
-  const defaults = hostSettings.parse({});
-  for (const notYet of ['fleet.yaml']) {
-    if (files.has(notYet))
-      issues.push({
-        file: notYet,
-        line: 1,
-        column: 1,
-        key: '',
-        severity: 'warning',
-        message: 'fleet.yaml is not read by this version',
-      });
-  }
-  if (!files.has(file)) return defaults;
-  const parsed = parseYaml(file, text(file));
-  issues.push(...parsed.issues);
-  if (parsed.issues.length > 0) return defaults;
-  const early = HOST_NOT_YET.filter((key) => isObject(parsed.value) && Object.hasOwn(parsed.value, key));
-  issues.push(
-    ...early.map((key) => issueAt(parsed, [key], `\`${key}\` is not supported by this version yet; remove it`)),
+  const prepare: PrepareContext = { payload: files, templates, decrypt: secrets.file };
+  const rendered = merged.map((entry) => renderEntry(input, prepare, entry));
+  const resources = highestLayer(
+    rendered.flatMap((r) => r.resources),
+    chain,
   );
-  if (early.length > 0) return defaults;
-  const checked = check(hostSettings, parsed, parsed.value ?? {});
-  if (checked.ok) return checked.value;
-  issues.push(...checked.issues);
-  return defaults;
+  return {
+    resources: underParents(resources),
+    issues: [...issues, ...rendered.flatMap((r) => r.issues)],
+    host: chain.host,
+    vars: chain.vars,
+    labels,
+    stacks: stacks.sources,
+    secrets: [...new Set(rendered.flatMap((r) => r.secrets))].sort(),
+    layers: chain.layers.map((l) => l.dir),
+  };
 }
 
-interface ReadManifest {
-  parsed: Parsed;
-  manifest: Manifest | null;
-  hasStack: boolean;
+interface RenderedEntry {
+  resources: Desired[];
   issues: Issue[];
+  secrets: string[];
 }
 
-function readManifest(file: string, text: string): ReadManifest {
-  const parsed = parseYaml(file, text);
-  if (parsed.issues.length > 0) return { parsed, manifest: null, hasStack: false, issues: parsed.issues };
-  if (parsed.value === null || parsed.value === undefined) return { parsed, manifest: {}, hasStack: false, issues: [] };
-  if (!isObject(parsed.value)) {
-    return {
-      parsed,
-      manifest: null,
-      hasStack: false,
-      issues: [issueAt(parsed, [], 'a manifest is a mapping with keys such as `files`, `units` or `services`')],
-    };
-  }
-  const early = notYetIn(parsed.value);
-  if (early.length > 0) {
-    const issues = early.map((path) =>
-      issueAt(parsed, path, `${NOT_YET[String(path.at(-1))]} are not supported by this version yet`),
-    );
-    return { parsed, manifest: null, hasStack: false, issues };
-  }
-  const own = Object.fromEntries(Object.entries(parsed.value).filter(([key]) => !key.startsWith('x-')));
-  const hasStack = COMPOSE_KEYS.some((key) => Object.hasOwn(own, key));
-  const checked = check(manifest, parsed, own);
-  return checked.ok
-    ? { parsed, manifest: checked.value as Manifest, hasStack, issues: [] }
-    : { parsed, manifest: null, hasStack, issues: checked.issues };
+function renderEntry(input: RenderInput, prepare: PrepareContext, merged: Merged): RenderedEntry {
+  const { sha256, keyedHash } = input;
+  const prepared = prepareEntry(prepare, merged);
+  const { secrets } = prepared;
+  if (prepared.issues.length > 0) return { resources: [], issues: prepared.issues, secrets };
+  const { dir } = merged.last.layer;
+  const context: LayerContext = { layer: dir, root: dir, payload: prepared.payload, sha256 };
+  const { resources, issues } = RENDER[merged.section](context, viewOf(merged), merged.key, prepared.value as never);
+  const origins = { origin: originOf(merged.last), attributes: attributeOrigins(merged) };
+  return {
+    issues,
+    secrets,
+    resources: resources.map((resource) => {
+      const placed = { ...resource, ...origins };
+      if (secrets.length === 0) return placed;
+      const spec = secretSpec(resource.spec, merged);
+      return { ...placed, spec, hash: canonicalHash(spec, keyedHash) };
+    }),
+  };
 }
 
-/** Paths of keys that the product has and this version does not. */
-function notYetIn(value: Record<string, unknown>): string[][] {
-  const top = ['jobs', 'checks'].filter((key) => Object.hasOwn(value, key)).map((key) => [key]);
-  const inner = ['files', 'units'].flatMap((section) => {
-    const entries = value[section];
-    if (!isObject(entries)) return [];
-    return Object.entries(entries).flatMap(([id, entry]) =>
-      isObject(entry)
-        ? Object.keys(NOT_YET)
-            .filter((key) => Object.hasOwn(entry, key))
-            .map((key) => [section, id, key])
-        : [],
-    );
-  });
-  return [...top, ...inner];
+/** Nobody else's to read, unless the entry says so. */
+function secretSpec(spec: unknown, merged: Merged): object {
+  const isFile = (spec as { type?: unknown }).type === 'file';
+  return { ...(spec as object), secret: true, ...(isFile && merged.value.mode === undefined ? { mode: 0o600 } : {}) };
 }
 
-/** The host's own directory and every directory below it with a compose file. */
-function findStacks(
-  { hostPath, files }: Checkout,
-  withStack: readonly string[],
-  text: (path: string) => string,
-): StackSource[] {
-  const dirs = new Map<string, { base: string[]; override: string[] }>();
-  for (const file of files.keys()) {
-    if (!file.startsWith(`${hostPath}/`)) continue;
-    const dir = file.slice(0, file.lastIndexOf('/'));
-    const name = file.slice(dir.length + 1);
-    const found = dirs.get(dir) ?? { base: [], override: [] };
-    if (COMPOSE_NAMES.includes(name)) found.base.push(file);
-    else if (OVERRIDE_NAMES.includes(name)) found.override.push(file);
-    else continue;
-    dirs.set(dir, found);
-  }
-  if (withStack.length > 0 && !dirs.has(hostPath)) dirs.set(hostPath, { base: [], override: [] });
-  const rank = (file: string) => COMPOSE_NAMES.indexOf(file.slice(file.lastIndexOf('/') + 1));
-  return [...dirs]
-    .filter(([dir, { base }]) => base.length > 0 || dir === hostPath)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([dir, { base, override }]) => {
-      // Of several names Compose reads the first it prefers; its override beside it.
-      const chosen = [...base].sort((a, b) => rank(a) - rank(b)).slice(0, 1);
-      const merged = [...chosen, ...override.sort().slice(0, 1), ...(dir === hostPath ? withStack : [])];
-      const env = `${dir}/.env`;
-      return {
-        dir,
-        layer: hostPath,
-        files: merged.map((path) => ({ path, text: text(path) })),
-        env: files.has(env) ? { path: env, text: text(env) } : null,
-      };
-    });
+/** A tree may bring a path that another layer declares too: the later layer's stands. */
+function highestLayer(resources: readonly Desired[], chain: Chain): Desired[] {
+  const rank = new Map(chain.layers.map((layer, i) => [layer.dir, i]));
+  const rankOf = (r: Desired) => rank.get(r.origin.layer) ?? 0;
+  const top = new Map<string, number>();
+  for (const r of resources) top.set(r.id, Math.max(top.get(r.id) ?? 0, rankOf(r)));
+  return resources.filter((r) => rankOf(r) === top.get(r.id));
 }
 
 /** A declared directory comes before what is declared in it. */
@@ -237,6 +180,3 @@ export function checkReferences(resources: readonly Desired[], all: readonly Des
     ),
   );
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

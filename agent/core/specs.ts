@@ -24,4 +24,6 @@ export interface UnitSpec {
   enabled?: boolean;
   state?: 'started' | 'stopped';
   onChange: 'restart' | 'reload' | 'none';
+  /** The content is secret: show neither it nor its plain hash. */
+  secret?: boolean;
 }

@@ -16,6 +16,7 @@ export interface Identity {
 /** All that outlives one run. */
 export interface AgentState {
   mode: 'enforce' | 'observe';
+  labels: Readonly<Record<string, string>>;
   desired: CommitInfo | null;
   applied: { commit: string; at: string; run: number } | null;
   lastGood: { commit: string } | null;
@@ -86,7 +87,7 @@ export function statusOf({ identity, state, facts, at, seq, next }: StatusInput)
     },
     problems: state.problems.slice(0, MAX_PROBLEMS).map((p) => ({ ...p })),
     problemsTotal: state.problems.length,
-    labels: identity.labels,
+    labels: { ...state.labels },
     facts,
     agent: { version: identity.version, startedAt: identity.startedAt, instance: identity.instance },
     next,

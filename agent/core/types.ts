@@ -25,6 +25,8 @@ export interface Desired<S = unknown> {
   /** Reloaded after this one changed. An ordering edge as well. */
   reload?: readonly ResourceId[];
   origin: Origin;
+  /** Attribute → where its value was written, for what is merged from layers. */
+  attributes?: Readonly<Record<string, Origin>>;
 }
 
 /** What the inventory knows: `intent` was written before acting, `hash` is what was last confirmed as applied. */
@@ -52,6 +54,21 @@ export type RefreshVerb = 'restart' | 'reload';
 export type Operation = 'none' | 'create' | 'update' | 'replace' | 'remove' | 'refresh';
 
 export type { Issue } from '../../manifests-schema/issue.ts';
+
+/** What templates may know of a host: only what stays as it is from run to run. */
+export interface Facts {
+  /** e.g. `Debian 12` */
+  os: string;
+  /** As Node names it: `x64`, `arm64`. */
+  arch: string;
+  cpus: number;
+  /** Bytes. */
+  memory: number;
+  machine_id: string;
+  /** Of the interface with the default route; '' where there is none. */
+  ipv4: string;
+  ipv6: string;
+}
 
 export interface CommitInfo {
   /** The ref that was asked for, as written in agent.yaml. */

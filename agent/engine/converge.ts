@@ -55,7 +55,7 @@ export async function converge(
   accepted: boolean,
   request: RunRequest,
 ): Promise<Outcome> {
-  const loaded = deps.load(checkout);
+  const loaded = await deps.load(checkout);
   const errors = loaded.issues.filter((i) => i.severity === 'error');
   if (errors.length > 0) return rejected(checkout, loaded, errors.map(issueProblem));
   if (!checkout.hostExists || loaded.resources.length === 0) return unassigned(checkout, loaded);
@@ -151,6 +151,7 @@ const empty = (checkout: Checkout, loaded: Loaded): Outcome => ({
   rejected: false,
   commit: checkout.info,
   mode: loaded.host.mode,
+  labels: loaded.labels,
   actions: [],
   resources: [],
   problems: [],

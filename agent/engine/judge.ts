@@ -40,6 +40,7 @@ export function judge(input: JudgeInput): Outcome {
     rejected: false,
     commit: checkout.info,
     mode: loaded.host.mode,
+    labels: loaded.labels,
     actions: [...records, ...(holds ? heldActions.map(heldRecord) : [])],
     resources: judged.map((j) => j.status),
     problems,

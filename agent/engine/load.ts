@@ -1,40 +1,57 @@
 /** A checkout → resources or issues: manifests, then stacks, then what can only be said of the whole. Pure, given the hash. */
 import { loadStack } from '../compose/index.ts';
 import { findCycle, kindOf } from '../core/graph.ts';
+import { createLayerCache, type LayerCache, readChain, type Var } from '../core/layers.ts';
 import { claimIssues } from '../core/plan.ts';
 import type { Provider } from '../core/provider.ts';
 import { checkReferences, renderHost } from '../core/render.ts';
-import type { Checkout, Desired, Issue, Kind } from '../core/types.ts';
+import type { Secrets } from '../core/secret-values.ts';
+import type { Checkout, Desired, Facts, Issue, Kind } from '../core/types.ts';
 import type { Loaded } from './types.ts';
 
 export interface LoaderOptions {
   host: string;
   fleet: string;
   labels: Record<string, string>;
+  facts: Facts;
   /** Where files that containers mount by relative path are kept, e.g. /var/lib/fairlead/tree. */
   treeRoot: string;
   sha256(bytes: Uint8Array): string;
-  providers: ReadonlyMap<Kind, Provider>;
+  /** Keyed by the host: for all that is secret. */
+  keyedHash(bytes: Uint8Array): string;
+  /** Decrypts the encrypted files below these directories of a checkout; what fails, fails when it is used. */
+  decrypt?(files: Checkout['files'], dirs: readonly string[]): Promise<Secrets>;
+  providers: ReadonlyMap<Kind, Pick<Provider, 'claims' | 'diff'>>;
+  /** Shared by loaders of several hosts that read one commit. */
+  cache?: LayerCache;
 }
 
 /** Loads checkouts; remembers the last one, since most runs see the same commit again. */
-export function createLoader(options: LoaderOptions): (checkout: Checkout) => Loaded {
+export function createLoader(options: LoaderOptions): (checkout: Checkout) => Promise<Loaded> {
   let last: { commit: string; loaded: Loaded } | null = null;
-  return (checkout) => {
-    if (last?.commit !== checkout.info.commit) last = { commit: checkout.info.commit, loaded: load(options, checkout) };
-    return last.loaded;
+  return async (checkout) => {
+    const { commit } = checkout.info;
+    if (last?.commit === commit) return last.loaded;
+    const loaded = await load(options, checkout);
+    // A key may come, a recipient may be mended on the host: what failed is tried again.
+    last = loaded.issues.some((i) => i.severity === 'error') ? null : { commit, loaded };
+    return loaded;
   };
 }
 
-function load(options: LoaderOptions, checkout: Checkout): Loaded {
-  const { host, fleet, labels, sha256, treeRoot } = options;
-  const rendered = renderHost({ checkout, host, fleet, labels, sha256 });
-  const vars = { ...stringVars(rendered.host.vars), FAIRLEAD_HOST: host, FAIRLEAD_FLEET: fleet };
+/** Everything that can be said of a checkout without looking at the host. */
+export async function load(options: LoaderOptions, checkout: Checkout): Promise<Loaded> {
+  const { host, fleet, labels, facts, sha256, keyedHash, treeRoot } = options;
+  const cache = options.cache ?? createLayerCache();
+  const dirs = readChain(checkout.files, checkout.hostPath, cache).layers.map((l) => l.dir);
+  const secrets = await options.decrypt?.(checkout.files, dirs);
+  const rendered = renderHost({ checkout, host, fleet, labels, facts, sha256, keyedHash, secrets, cache });
+  const vars = { FAIRLEAD_HOST: host, FAIRLEAD_FLEET: fleet, ...stringVars(rendered.vars) };
   const stacks = rendered.stacks.map((stack) =>
     loadStack({ ...stack, vars, payload: checkout.files, treeRoot, sha256 }),
   );
   const resources = [...rendered.resources, ...stacks.flatMap((s) => s.resources)];
-  const issues = [...rendered.issues, ...stacks.flatMap((s) => s.issues)];
+  const issues = distinct([...rendered.issues, ...stacks.flatMap((s) => s.issues)]);
   issues.push(...duplicates(resources), ...unmanaged(resources, options.providers));
   if (!issues.some((i) => i.severity === 'error')) {
     issues.push(
@@ -43,15 +60,32 @@ function load(options: LoaderOptions, checkout: Checkout): Loaded {
       ...cycleIssues(resources),
     );
   }
-  return { resources, issues, host: rendered.host };
+  return {
+    resources,
+    issues,
+    host: rendered.host,
+    labels: rendered.labels,
+    vars: rendered.vars,
+    layers: rendered.layers,
+    secrets: rendered.secrets,
+  };
 }
 
-const stringVars = (vars: Record<string, unknown> | undefined): Record<string, string> =>
+const stringVars = (vars: ReadonlyMap<string, Var>): Record<string, string> =>
   Object.fromEntries(
-    Object.entries(vars ?? {})
-      .filter(([, v]) => v !== null && typeof v !== 'object')
-      .map(([k, v]) => [k, String(v)]),
+    [...vars]
+      .filter(([, { value }]) => value !== null && typeof value !== 'object')
+      .map(([name, { value }]) => [name, String(value)]),
   );
+
+/** A file that is read twice, as a manifest and as part of a stack, complains once. */
+function distinct(issues: readonly Issue[]): Issue[] {
+  const seen = new Set<string>();
+  return issues.filter((i) => {
+    const key = JSON.stringify([i.file, i.line, i.column, i.message]);
+    return !seen.has(key) && seen.add(key) !== undefined;
+  });
+}
 
 function duplicates(resources: readonly Desired[]): Issue[] {
   const first = new Map<string, Desired>();

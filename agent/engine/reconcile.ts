@@ -15,7 +15,8 @@ export interface RunResult {
  * Fetches the commit the ref names, converges the host to it, records the run and its events.
  * What goes wrong is part of the result; it throws only for bugs and for a store that cannot be written.
  */
-export async function reconcile(deps: EngineDeps, request: RunRequest): Promise<RunResult> {
+export async function reconcile(deps: EngineDeps, given: RunRequest): Promise<RunResult> {
+  const request: RunRequest = { ...given, emit: (line) => given.emit(deps.redact(line)) };
   const startedAt = deps.clock.now();
   const id = deps.store.runs.begin(request.trigger, startedAt.toISOString());
 
@@ -32,6 +33,7 @@ export async function reconcile(deps: EngineDeps, request: RunRequest): Promise<
   }
   if (trouble !== null && checkout !== null) outcome = withTrouble(outcome, trouble);
   if (review !== null) outcome = withHold(outcome, review);
+  outcome = deps.redact(outcome);
 
   const durationMs = deps.clock.now().getTime() - startedAt.getTime();
   return {
@@ -87,6 +89,7 @@ function blind(trouble: AgentError | null): Outcome {
     rejected: false,
     commit: null,
     mode: 'enforce',
+    labels: null,
     actions: [],
     resources: [],
     problems,

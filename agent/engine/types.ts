@@ -1,5 +1,6 @@
 /** What the engine works with: everything that acts is passed in. */
 
+import type { Var } from '../core/layers.ts';
 import type { SyncLine } from '../core/progress.ts';
 import type { Provider, Source } from '../core/provider.ts';
 import type { HostSettings } from '../core/render.ts';
@@ -24,11 +25,21 @@ export interface Loaded {
   resources: readonly Desired[];
   issues: readonly Issue[];
   host: HostSettings;
+  /** agent.yaml's labels with host.yaml's above them. */
+  labels: Readonly<Record<string, string>>;
+  /** Merged from all layers, each with its place. */
+  vars: ReadonlyMap<string, Var>;
+  /** The host's layers, lowest first. */
+  layers: readonly string[];
+  /** Encrypted files that reached a resource. */
+  secrets: readonly string[];
 }
 
 export interface EngineDeps {
   source: Source;
-  load(checkout: Checkout): Loaded;
+  load(checkout: Checkout): Promise<Loaded>;
+  /** Takes known secrets out of every string of plain data: of all that leaves a run. */
+  redact<T>(value: T): T;
   providers: ReadonlyMap<Kind, Provider>;
   store: Store;
   snapshots: Snapshots;
@@ -51,6 +62,8 @@ export interface Outcome {
   rejected: boolean;
   commit: CommitInfo | null;
   mode: 'enforce' | 'observe';
+  /** Of the host under this commit; null where it could not be read. */
+  labels: Readonly<Record<string, string>> | null;
   actions: readonly ActionRecord[];
   resources: readonly ResourceStatus[];
   problems: readonly Problem[];

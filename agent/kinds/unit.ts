@@ -31,6 +31,7 @@ const fileOf = (name: string) => `${DIR}/${name}`;
 const nameOf = (id: ResourceId) => id.slice('unit:'.length);
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 const META = { mode: 0o644, uid: 0, gid: 0 };
+const SECRET_META = { ...META, mode: 0o600 };
 /** Unit file states that are as good as enabled, or can be neither. systemctl(1), is-enabled. */
 const ENABLED = ['enabled', 'enabled-runtime', 'static', 'alias', 'generated', 'indirect'];
 
@@ -69,7 +70,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
       for (const { want, seen } of work) {
         const { spec } = want;
         if (spec.content !== undefined && seen?.fact.sha256 !== sha256(spec.content)) {
-          files.write(fileOf(spec.name), new TextEncoder().encode(spec.content), META);
+          files.write(fileOf(spec.name), new TextEncoder().encode(spec.content), spec.secret ? SECRET_META : META);
           reload = true;
         }
         reload ||= seen?.fact.needReload ?? false;
@@ -129,11 +130,15 @@ function diff(want: Desired<UnitSpec>, seen: Seen<UnitFact> | undefined): Change
   const why: Reason[] = [];
   const wanted = spec.content === undefined ? null : sha256(spec.content);
   if (wanted !== null && fact.sha256 !== wanted) {
-    why.push({
-      field: 'content',
-      from: fact.sha256 === null ? 'none' : `sha256 ${fact.sha256.slice(0, 12)}`,
-      to: `sha256 ${wanted.slice(0, 12)}`,
-    });
+    why.push(
+      spec.secret
+        ? { field: 'content', to: '(secret changed)' }
+        : {
+            field: 'content',
+            from: fact.sha256 === null ? 'none' : `sha256 ${fact.sha256.slice(0, 12)}`,
+            to: `sha256 ${wanted.slice(0, 12)}`,
+          },
+    );
   }
   const enabled = ENABLED.includes(fact.file);
   if (spec.enabled === true && !enabled) why.push({ field: 'enabled', from: fact.file || 'disabled', to: 'enabled' });

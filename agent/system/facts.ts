@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import os from 'node:os';
+import type { Facts as HostFacts } from '../core/types.ts';
 
 /** Stable facts about the host, as they stand in the status document. */
 export interface Facts {
@@ -23,4 +25,44 @@ export async function readFacts(): Promise<Facts> {
     kernel: os.release(),
     addresses: addresses.sort(),
   };
+}
+
+/** The facts that templates see (docs/manifests.md): none changes from one run to the next. */
+export function readHostFacts(): HostFacts {
+  const release = new Map(
+    lines('/etc/os-release').map((line): [string, string] => {
+      const at = line.indexOf('=');
+      return [line.slice(0, at), line.slice(at + 1).replace(/^"|"$/g, '')];
+    }),
+  );
+  const name = (release.get('NAME') ?? os.type()).replace(/ GNU\/Linux$/, '');
+  const device = defaultDevice();
+  const addresses = device === null ? [] : (os.networkInterfaces()[device] ?? []);
+  const primary = (family: string) =>
+    addresses.find((a) => a.family === family && !a.address.startsWith('fe80:'))?.address ?? '';
+  return {
+    os: `${name} ${release.get('VERSION_ID') ?? ''}`.trim(),
+    arch: os.arch(),
+    cpus: os.cpus().length,
+    memory: os.totalmem(),
+    machine_id: lines('/etc/machine-id')[0] ?? '',
+    ipv4: primary('IPv4'),
+    ipv6: primary('IPv6'),
+  };
+}
+
+/** Name of the interface with the default route: proc_net(5), /proc/net/route. */
+function defaultDevice(): string | null {
+  const routes = lines('/proc/net/route').map((line) => line.split('\t'));
+  return (
+    routes.find(([, destination, , , , , , mask]) => destination === '00000000' && mask === '00000000')?.[0] ?? null
+  );
+}
+
+function lines(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').split('\n').filter(Boolean);
+  } catch {
+    return [];
+  }
 }

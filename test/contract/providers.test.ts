@@ -1,5 +1,4 @@
 /** Every provider, held against the contract on real hosts of both flavours. Declarations come by way of the agent's own loader. */
-import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { kindOf, predecessors } from '../../agent/core/graph.ts';
 import type { Provider } from '../../agent/core/provider.ts';
@@ -9,6 +8,7 @@ import { createProviders } from '../../agent/kinds/index.ts';
 import { systemClock } from '../../agent/system/clock.ts';
 import { type Lab, type LabHost, startLab } from '../lab/lab.ts';
 import type { Flavour } from '../lab/recipe.ts';
+import { facts, keyedHash, sha256 } from '../unit/repo.ts';
 import { bring, contract, type Subject } from './contract.ts';
 
 const FLAVOURS: readonly Flavour[] = ['debian13', 'debian12'];
@@ -42,13 +42,18 @@ async function providersOn(host: LabHost): Promise<ReadonlyMap<Kind, Provider>> 
 
 let commits = 0;
 /** What the agent would load from these files of one host's directory. */
-function declare(providers: ReadonlyMap<Kind, Provider>, files: Record<string, string>): readonly Desired[] {
+async function declare(
+  providers: ReadonlyMap<Kind, Provider>,
+  files: Record<string, string>,
+): Promise<readonly Desired[]> {
   const load = createLoader({
     host: 'edge-1',
     fleet: 'default',
     labels: {},
     treeRoot: '/var/lib/fairlead/tree',
-    sha256: (bytes) => createHash('sha256').update(bytes).digest('hex'),
+    facts,
+    sha256,
+    keyedHash,
     providers,
   });
   const encoded = Object.entries(files).map(([name, text]): [string, Uint8Array] => [
@@ -56,7 +61,7 @@ function declare(providers: ReadonlyMap<Kind, Provider>, files: Record<string, s
     new TextEncoder().encode(text),
   ]);
   const info = { ref: 'main', commit: String(commits++), author: '', subject: '', committedAt: '' };
-  const loaded = load({ info, hostPath: 'hosts/edge-1', hostExists: true, files: new Map(encoded) });
+  const loaded = await load({ info, hostPath: 'hosts/edge-1', hostExists: true, files: new Map(encoded) });
   expect(loaded.issues).toEqual([]);
   return loaded.resources;
 }
@@ -86,7 +91,7 @@ async function subjectOn(host: LabHost, setup: Setup): Promise<Subject> {
     if (!found) throw new Error(`no provider for ${id}`);
     return found;
   };
-  const all = declare(providers, setup.files);
+  const all = await declare(providers, setup.files);
   const before = predecessors(all);
   const needs = async (id: ResourceId): Promise<void> => {
     for (const other of before.get(id) ?? []) {
@@ -99,7 +104,7 @@ async function subjectOn(host: LabHost, setup: Setup): Promise<Subject> {
   return {
     provider: providerOf(setup.id),
     want: find(all),
-    changed: { want: find(declare(providers, setup.changed.files)), field: setup.changed.field },
+    changed: { want: find(await declare(providers, setup.changed.files)), field: setup.changed.field },
     drifts: setup.drifts(host),
     exists: () => setup.exists(host),
     ...(setup.stays ? { stays: true } : {}),

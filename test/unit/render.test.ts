@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { renderHost } from '../../agent/core/render.ts';
 import { pathProblem, resolveSource } from '../../agent/core/render-file.ts';
 import type { FileSpec, UnitSpec } from '../../agent/core/specs.ts';
+import { facts, keyedHash, sha256 } from './repo.ts';
 
-const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const render = (files: Record<string, string>) =>
   renderHost({
     checkout: {
@@ -16,7 +15,9 @@ const render = (files: Record<string, string>) =>
     host: 'a',
     fleet: 'default',
     labels: {},
+    facts,
     sha256,
+    keyedHash,
   });
 const ids = (files: Record<string, string>) => render(files).resources.map((r) => r.id);
 const problems = (files: Record<string, string>) =>

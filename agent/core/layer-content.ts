@@ -1,0 +1,239 @@
+/** What one layer's directory says: its manifests' entries, its stacks, its secrets. Pure. */
+import { check, issueAt } from '../../manifests-schema/check.ts';
+import { COMPOSE_KEYS, type Manifest, manifest, NOT_YET } from '../../manifests-schema/manifest.ts';
+import { type Parsed, parseYaml } from '../../manifests-schema/yaml.ts';
+import type { Layer, LayerCache } from './layers.ts';
+import type { Issue } from './types.ts';
+
+/** Sections whose entries are resources of their own and merge attribute by attribute. */
+export const SECTIONS = ['files', 'units'] as const;
+export type Section = (typeof SECTIONS)[number];
+
+export interface Entry {
+  section: Section;
+  /** As written; `id` is without what does not tell two apart (a directory's trailing /). */
+  key: string;
+  id: string;
+  /** null takes an inherited entry out. */
+  value: Record<string, unknown> | null;
+  parsed: Parsed;
+  layer: Layer;
+}
+
+export interface StackDir {
+  dir: string;
+  /** In the order in which they are merged. */
+  files: Parsed[];
+  texts: string[];
+  env: { path: string; text: string } | null;
+}
+
+export interface LayerContent {
+  layer: Layer;
+  entries: Entry[];
+  stacks: StackDir[];
+  /** Encrypted files in the layer's own directory, whose values are `secrets` in templates. */
+  secrets: string[];
+  issues: Issue[];
+}
+
+const COMPOSE_NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml'];
+const OVERRIDE_NAMES = COMPOSE_NAMES.map((name) => name.replace('compose.', 'compose.override.'));
+const isManifest = (name: string): boolean =>
+  /^[^.].*\.ya?ml$/.test(name) &&
+  !isEncrypted(name) &&
+  !['host.yaml', 'role.yaml', ...COMPOSE_NAMES, ...OVERRIDE_NAMES].includes(name);
+
+/** By its name: `*.sops.yaml|yml|json|env`, `*.sops` (binary) and `*.age`. */
+export const isEncrypted = (name: string): boolean => /(^|\/)[^/]+\.(age|sops|sops\.(ya?ml|json|env))$/.test(name);
+
+type Files = ReadonlyMap<string, Uint8Array>;
+
+/** Reads a layer; a role is read once for all hosts. */
+export function readLayer(files: Files, layer: Layer, cache: LayerCache): LayerContent {
+  const known = layer.kind === 'role' ? cache.contents.get(layer.dir) : undefined;
+  const content = (known as LayerContent | undefined) ?? read(files, layer);
+  if (layer.kind === 'role') cache.contents.set(layer.dir, content);
+  return content;
+}
+
+function read(files: Files, layer: Layer): LayerContent {
+  const prefix = `${layer.dir}/`;
+  const text = (path: string) => new TextDecoder().decode(files.get(path));
+  const own = [...files.keys()].filter((f) => f.startsWith(prefix)).sort();
+  const top = own.map((f) => f.slice(prefix.length)).filter((name) => !name.includes('/'));
+  const issues: Issue[] = [];
+  const wrong = layer.kind === 'role' ? 'host.yaml' : 'role.yaml';
+  if (top.includes(wrong)) issues.push(misplaced(prefix + wrong, layer));
+
+  const entries: Entry[] = [];
+  const withStack: { parsed: Parsed; text: string }[] = [];
+  for (const name of top.filter(isManifest)) {
+    const body = text(prefix + name);
+    const found = readManifest(prefix + name, body);
+    issues.push(...found.issues);
+    if (found.hasStack) withStack.push({ parsed: found.parsed, text: body });
+    if (found.manifest !== null) entries.push(...entriesOf(found.parsed, found.manifest, layer));
+  }
+  issues.push(...repeated(entries));
+  const stacks = findStacks(layer.dir, own, text, withStack);
+  issues.push(...stacks.flatMap(repeatedInStack));
+  return { layer, entries, stacks, secrets: top.filter(isEncrypted).map((name) => prefix + name), issues };
+}
+
+const misplaced = (file: string, layer: Layer): Issue => ({
+  file,
+  line: 1,
+  column: 1,
+  key: '',
+  severity: 'error',
+  message: `this file has no place in a ${layer.kind}'s directory; its settings are ${layer.dir}/${layer.kind}.yaml`,
+});
+
+function entriesOf(parsed: Parsed, found: Manifest, layer: Layer): Entry[] {
+  return SECTIONS.flatMap((section) =>
+    Object.entries(found[section] ?? {}).map(([key, value]): Entry => {
+      const id = section === 'files' && key.length > 1 ? key.replace(/\/+$/, '') : key;
+      return { section, key, id, value: value as Entry['value'], parsed, layer };
+    }),
+  );
+}
+
+/** The same id twice in one layer. */
+function repeated(entries: readonly Entry[]): Issue[] {
+  const first = new Map<string, Entry>();
+  return entries.flatMap((entry) => {
+    const id = `${entry.section} ${entry.id}`;
+    const other = first.get(id);
+    if (other === undefined) {
+      first.set(id, entry);
+      return [];
+    }
+    const at = `${other.parsed.file}:${other.parsed.locate([other.section, other.key]).line}`;
+    return [
+      issueAt(
+        entry.parsed,
+        [entry.section, entry.key],
+        `\`${entry.key}\` is declared twice in ${entry.layer.dir}: here and at ${at}; keep one of them`,
+      ),
+    ];
+  });
+}
+
+interface ReadManifest {
+  parsed: Parsed;
+  manifest: Manifest | null;
+  hasStack: boolean;
+  issues: Issue[];
+}
+
+function readManifest(file: string, text: string): ReadManifest {
+  const parsed = parseYaml(file, text);
+  const nothing = (issues: Issue[]): ReadManifest => ({ parsed, manifest: null, hasStack: false, issues });
+  if (parsed.issues.length > 0) return nothing(parsed.issues);
+  if (parsed.value === null || parsed.value === undefined) return nothing([]);
+  if (!isObject(parsed.value))
+    return nothing([issueAt(parsed, [], 'a manifest is a mapping with keys such as `files`, `units` or `services`')]);
+  const early = notYetIn(parsed.value);
+  if (early.length > 0)
+    return nothing(
+      early.map((path) =>
+        issueAt(parsed, path, `${NOT_YET[String(path.at(-1))]} are not supported by this version yet`),
+      ),
+    );
+  const own = Object.fromEntries(Object.entries(parsed.value).filter(([key]) => !key.startsWith('x-')));
+  const hasStack = COMPOSE_KEYS.some((key) => Object.hasOwn(own, key));
+  const checked = check(manifest, parsed, own);
+  return checked.ok
+    ? { parsed, manifest: checked.value as Manifest, hasStack, issues: [] }
+    : { parsed, manifest: null, hasStack, issues: checked.issues };
+}
+
+/** Paths of keys that the product has and this version does not. */
+function notYetIn(value: Record<string, unknown>): string[][] {
+  const top = Object.keys(NOT_YET)
+    .filter((key) => Object.hasOwn(value, key))
+    .map((key) => [key]);
+  const inner = SECTIONS.flatMap((section) => {
+    const entries = value[section];
+    if (!isObject(entries)) return [];
+    return Object.entries(entries).flatMap(([id, entry]) =>
+      isObject(entry)
+        ? Object.keys(NOT_YET)
+            .filter((key) => Object.hasOwn(entry, key))
+            .map((key) => [section, id, key])
+        : [],
+    );
+  });
+  return [...top, ...inner];
+}
+
+/** The layer's own directory, where a manifest or a compose file makes it a stack, and every one below it with a compose file. */
+function findStacks(
+  layerDir: string,
+  files: readonly string[],
+  text: (path: string) => string,
+  withStack: readonly { parsed: Parsed; text: string }[],
+): StackDir[] {
+  const dirs = new Map<string, { base: string[]; override: string[] }>();
+  for (const file of files) {
+    const dir = file.slice(0, file.lastIndexOf('/'));
+    const name = file.slice(dir.length + 1);
+    const kind = COMPOSE_NAMES.includes(name) ? 'base' : OVERRIDE_NAMES.includes(name) ? 'override' : null;
+    if (kind === null) continue;
+    const found = dirs.get(dir) ?? { base: [], override: [] };
+    found[kind].push(file);
+    dirs.set(dir, found);
+  }
+  if (withStack.length > 0 && !dirs.has(layerDir)) dirs.set(layerDir, { base: [], override: [] });
+  const known = new Set(files);
+  const rank = (file: string) => COMPOSE_NAMES.indexOf(file.slice(file.lastIndexOf('/') + 1));
+  return [...dirs]
+    .filter(([dir, { base }]) => base.length > 0 || (dir === layerDir && withStack.length > 0))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([dir, { base, override }]) => {
+      // Of several names Compose reads the first it prefers; its override beside it.
+      const chosen = [...base].sort((a, b) => rank(a) - rank(b)).slice(0, 1);
+      const paths = [...chosen, ...override.sort().slice(0, 1)];
+      const read = paths.map((path) => ({ text: text(path), parsed: parseYaml(path, text(path)) }));
+      const all = [...read, ...(dir === layerDir ? withStack : [])];
+      const env = `${dir}/.env`;
+      return {
+        dir,
+        files: all.map((f) => f.parsed),
+        texts: all.map((f) => f.text),
+        env: known.has(env) ? { path: env, text: text(env) } : null,
+      };
+    });
+}
+
+/** A service, network or volume that two files of one layer declare; compose.override.yaml may, that is what it is for. */
+function repeatedInStack(stack: StackDir): Issue[] {
+  const first = new Map<string, Parsed>();
+  const issues: Issue[] = [];
+  for (const parsed of stack.files) {
+    if (OVERRIDE_NAMES.includes(parsed.file.slice(parsed.file.lastIndexOf('/') + 1)) || !isObject(parsed.value))
+      continue;
+    for (const section of ['services', 'networks', 'volumes', 'configs', 'secrets']) {
+      const entries = parsed.value[section];
+      for (const key of isObject(entries) ? Object.keys(entries) : []) {
+        const other = first.get(`${section} ${key}`);
+        if (other === undefined) first.set(`${section} ${key}`, parsed);
+        else {
+          const at = `${other.file}:${other.locate([section, key]).line}`;
+          issues.push(
+            issueAt(
+              parsed,
+              [section, key],
+              `\`${key}\` is declared twice in ${section} of ${stack.dir}: here and at ${at}; keep one of them`,
+            ),
+          );
+        }
+      }
+    }
+  }
+  return issues;
+}
+
+export const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,0 +1,124 @@
+/** Which layers a host is made of: fleet.yaml, its roles, the host's roles, roles of roles, the host itself. Pure. */
+import type { z } from 'zod';
+import { check, issueAt, nearest } from '../../manifests-schema/check.ts';
+import { type FleetSettings, fleetSettings } from '../../manifests-schema/fleet.ts';
+import { HOST_NOT_YET, type HostSettings, hostSettings } from '../../manifests-schema/host.ts';
+import { type RoleSettings, roleSettings } from '../../manifests-schema/role.ts';
+import { type Parsed, parseYaml } from '../../manifests-schema/yaml.ts';
+import type { Issue, Origin } from './types.ts';
+
+/** A layer with a directory of its own: a role, or the host. */
+export interface Layer {
+  /** Its directory in the repository, e.g. `roles/base`. Also its name in origins. */
+  dir: string;
+  kind: 'role' | 'host';
+}
+
+export interface Var {
+  value: unknown;
+  origin: Origin;
+}
+
+export interface Chain {
+  /** Lowest first; the host is the last. */
+  layers: Layer[];
+  fleet: FleetSettings;
+  host: HostSettings;
+  vars: ReadonlyMap<string, Var>;
+  issues: Issue[];
+}
+
+/** A settings file as read: null settings where it has errors or is not there. */
+export interface Settings<T> {
+  parsed: Parsed | null;
+  settings: T | null;
+  issues: Issue[];
+}
+
+/** Remembers what does not depend on the host, across the hosts of one commit. Made by whoever reads the commit. */
+export interface LayerCache {
+  settings: Map<string, Settings<unknown>>;
+  contents: Map<string, unknown>;
+}
+export const createLayerCache = (): LayerCache => ({ settings: new Map(), contents: new Map() });
+
+type Files = ReadonlyMap<string, Uint8Array>;
+
+export function readChain(files: Files, hostPath: string, cache: LayerCache): Chain {
+  const issues: Issue[] = [];
+  const read = <T>(file: string, schema: z.ZodType<T>, shared: boolean): Settings<T> => {
+    const known = shared ? cache.settings.get(file) : undefined;
+    const found = (known as Settings<T> | undefined) ?? readSettings(files, file, schema);
+    if (shared) cache.settings.set(file, found);
+    return found;
+  };
+  const fleet = read('fleet.yaml', fleetSettings, true);
+  const host = read(`${hostPath}/host.yaml`, hostSettings, false);
+  issues.push(...fleet.issues, ...host.issues);
+
+  const roles = new Map<string, Settings<RoleSettings>>();
+  const known = new Set<string>();
+  for (const file of files.keys()) if (file.startsWith('roles/')) known.add(file.slice(6, file.indexOf('/', 6)));
+  const visit = (name: string, from: Parsed, index: number, path: readonly string[]): void => {
+    if (path.includes(name)) {
+      const loop = [...path.slice(path.indexOf(name)), name].join(' → ');
+      issues.push(issueAt(from, ['roles', index], `roles go round in a circle: ${loop}; remove one of these`));
+      return;
+    }
+    if (roles.has(name)) return;
+    if (!known.has(name)) {
+      const near = nearest(name, [...known]);
+      const hint = near ? `did you mean \`${near}\`?` : `expected it at roles/${name}`;
+      issues.push(issueAt(from, ['roles', index], `there is no role \`${name}\`; ${hint}`));
+      return;
+    }
+    const role = read(`roles/${name}/role.yaml`, roleSettings, true);
+    issues.push(...role.issues);
+    for (const [i, below] of (role.settings?.roles ?? []).entries())
+      if (role.parsed) visit(below, role.parsed, i, [...path, name]);
+    roles.set(name, role);
+  };
+  for (const top of [fleet, host])
+    for (const [i, name] of (top.settings?.roles ?? []).entries()) if (top.parsed) visit(name, top.parsed, i, []);
+
+  const vars = new Map<string, Var>();
+  const addVars = (from: Settings<{ vars?: Record<string, unknown> | undefined }>, layer: string) => {
+    for (const [name, value] of Object.entries(from.settings?.vars ?? {})) {
+      const place = from.parsed?.locate(['vars', name]);
+      vars.set(name, { value, origin: { file: from.parsed?.file ?? '', line: place?.line ?? 1, layer } });
+    }
+  };
+  addVars(fleet, 'fleet.yaml');
+  for (const [name, role] of roles) addVars(role, `roles/${name}`);
+  addVars(host, hostPath);
+
+  return {
+    layers: [
+      ...[...roles.keys()].map((name): Layer => ({ dir: `roles/${name}`, kind: 'role' })),
+      { dir: hostPath, kind: 'host' },
+    ],
+    fleet: fleet.settings ?? fleetSettings.parse({}),
+    host: host.settings ?? hostSettings.parse({}),
+    vars,
+    issues,
+  };
+}
+
+function readSettings<T>(files: Files, file: string, schema: z.ZodType<T>): Settings<T> {
+  const bytes = files.get(file);
+  if (bytes === undefined) return { parsed: null, settings: null, issues: [] };
+  const parsed = parseYaml(file, new TextDecoder().decode(bytes));
+  if (parsed.issues.length > 0) return { parsed, settings: null, issues: parsed.issues };
+  const value = parsed.value ?? {};
+  const early = HOST_NOT_YET.filter((key) => schema === (hostSettings as unknown) && Object.hasOwn(value, key));
+  if (early.length > 0) {
+    const issues = early.map((key) =>
+      issueAt(parsed, [key], `\`${key}\` is not supported by this version yet; remove it`),
+    );
+    return { parsed, settings: null, issues };
+  }
+  const checked = check(schema, parsed, value);
+  return checked.ok
+    ? { parsed, settings: checked.value, issues: [] }
+    : { parsed, settings: null, issues: checked.issues };
+}

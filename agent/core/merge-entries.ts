@@ -1,0 +1,97 @@
+/** Entries of several layers → one entry an id, attribute by attribute, each knowing who wrote it. Pure. */
+import { issueAt } from '../../manifests-schema/check.ts';
+import type { Parsed } from '../../manifests-schema/yaml.ts';
+import type { Entry, LayerContent, Section } from './layer-content.ts';
+import type { Issue, Origin } from './types.ts';
+
+export interface Merged {
+  section: Section;
+  /** As the last layer wrote it. */
+  key: string;
+  value: Record<string, unknown>;
+  /** Attribute → the entry that wrote it. */
+  writers: ReadonlyMap<string, Entry>;
+  /** The last layer's entry. */
+  last: Entry;
+}
+
+/** Of each group an entry has one: the one that the last layer chose. */
+const FORMS: Partial<Record<string, readonly (readonly string[])[]>> = {
+  files: [['content', 'source', 'link', 'state']],
+  units: [['content', 'source']],
+  checks: [['http', 'tcp', 'run']],
+};
+
+export function mergeEntries(contents: readonly LayerContent[]): { merged: Merged[]; issues: Issue[] } {
+  const merged = new Map<string, Merged>();
+  const issues: Issue[] = [];
+  for (const entry of contents.flatMap((c) => c.entries)) {
+    const id = `${entry.section} ${entry.id}`;
+    const below = merged.get(id);
+    if (entry.value === null) {
+      if (below === undefined) {
+        const message = `\`${entry.key}: null\` takes out an inherited entry, but no layer below declares one`;
+        issues.push(issueAt(entry.parsed, [entry.section, entry.key], message, 'warning'));
+      }
+      merged.delete(id);
+    } else if (below === undefined) merged.set(id, first(entry, entry.value));
+    else merged.set(id, above(below, entry, entry.value));
+  }
+  return { merged: [...merged.values()], issues };
+}
+
+const first = (entry: Entry, value: Record<string, unknown>): Merged => ({
+  section: entry.section,
+  key: entry.key,
+  value,
+  writers: new Map(Object.keys(value).map((attribute) => [attribute, entry])),
+  last: entry,
+});
+
+function above(below: Merged, entry: Entry, value: Record<string, unknown>): Merged {
+  const replaced = new Set(
+    (FORMS[entry.section] ?? []).filter((group) => group.some((form) => Object.hasOwn(value, form))).flat(),
+  );
+  const kept = Object.entries(below.value).filter(([attribute]) => !replaced.has(attribute));
+  const writers = new Map([...below.writers].filter(([attribute]) => !replaced.has(attribute)));
+  for (const attribute of Object.keys(value)) writers.set(attribute, entry);
+  return {
+    section: entry.section,
+    key: entry.key,
+    value: { ...Object.fromEntries(kept), ...value },
+    writers,
+    last: entry,
+  };
+}
+
+const writerOf = ({ writers, last }: Merged, attribute: unknown): Entry =>
+  (typeof attribute === 'string' ? writers.get(attribute) : undefined) ?? last;
+
+/** The merged entry as if it stood in one file: places are where each attribute was written. */
+export function viewOf(merged: Merged): Parsed {
+  const { section, last } = merged;
+  return {
+    file: last.parsed.file,
+    value: undefined,
+    issues: [],
+    locate([, , attribute, ...rest]) {
+      const { parsed, key } = writerOf(merged, attribute);
+      const path = attribute === undefined ? [section, key] : [section, key, attribute, ...rest];
+      return { file: parsed.file, ...parsed.locate(path) };
+    },
+  };
+}
+
+export function originOf({ parsed, section, key, layer }: Entry): Origin {
+  return { file: parsed.file, line: parsed.locate([section, key]).line, layer: layer.dir };
+}
+
+/** Attribute → where its value was written. */
+export function attributeOrigins(merged: Merged): Record<string, Origin> {
+  return Object.fromEntries(
+    [...merged.writers].map(([attribute, { parsed, section, key, layer }]) => [
+      attribute,
+      { file: parsed.file, line: parsed.locate([section, key, attribute]).line, layer: layer.dir },
+    ]),
+  );
+}

@@ -1,0 +1,72 @@
+/** The stacks of all layers, joined by project name: what compose/ is given to read. Pure. */
+import type { LayerContent, StackDir } from './layer-content.ts';
+import { isObject } from './layer-content.ts';
+import type { Layer, Var } from './layers.ts';
+import type { Issue } from './types.ts';
+
+/** What compose/ needs to load one stack. */
+export interface StackSource {
+  /** Directory in the repository; of the last layer that has the stack. */
+  dir: string;
+  layer: string;
+  /** In the order in which they are merged: lower layers first. A relative path in a file is relative to that file. */
+  files: { path: string; text: string }[];
+  /** `.env` files of all layers, joined so that a later layer's line wins; named after the last. */
+  env: { path: string; text: string } | null;
+}
+
+export function joinStacks(
+  contents: readonly LayerContent[],
+  vars: ReadonlyMap<string, Var>,
+): { sources: StackSource[]; issues: Issue[] } {
+  const projects = new Map<string, { stack: StackDir; layer: Layer }[]>();
+  const issues: Issue[] = [];
+  for (const { layer, stacks } of contents) {
+    for (const stack of stacks) {
+      const name = projectName(stack, vars);
+      const found = projects.get(name) ?? [];
+      const twin = found.find((f) => f.layer === layer);
+      if (twin) {
+        const message = `${stack.dir} and ${twin.stack.dir} are both the project \`${name}\`; give one of them another \`name:\``;
+        issues.push({
+          file: stack.files[0]?.file ?? stack.dir,
+          line: 1,
+          column: 1,
+          key: 'name',
+          severity: 'error',
+          message,
+        });
+      }
+      projects.set(name, [...found, { stack, layer }]);
+    }
+  }
+  const sources = [...projects.values()].map((parts): StackSource => {
+    const last = parts.at(-1);
+    const envs = parts.flatMap(({ stack }) => (stack.env ? [stack.env] : []));
+    return {
+      dir: last?.stack.dir ?? '',
+      layer: last?.layer.dir ?? '',
+      files: parts.flatMap(({ stack }) =>
+        stack.files.map((file, i) => ({ path: file.file, text: stack.texts[i] ?? '' })),
+      ),
+      env:
+        envs.length === 0
+          ? null
+          : { path: envs.at(-1)?.path ?? '', text: envs.map((e) => e.text.replace(/\n?$/, '\n')).join('') },
+    };
+  });
+  return { sources: sources.sort((a, b) => (a.dir < b.dir ? -1 : 1)), issues };
+}
+
+/** `name:`, the last file's first, or else the directory's name, as Compose normalises it (Compose Specification, "Name"). */
+function projectName({ dir, files }: StackDir, vars: ReadonlyMap<string, Var>): string {
+  const given = files.findLast((f) => isObject(f.value) && typeof f.value.name === 'string')?.value;
+  const name = isObject(given) ? String(given.name) : dir.slice(dir.lastIndexOf('/') + 1);
+  const expanded = name.replaceAll(/\$\{?([A-Za-z_]\w*)\}?/g, (whole, key: string) =>
+    String(vars.get(key)?.value ?? whole),
+  );
+  return expanded
+    .toLowerCase()
+    .replace(/[^a-z0-9_-]/g, '')
+    .replace(/^[_-]+/, '');
+}

@@ -1,0 +1,152 @@
+/** Payload and content with `template: true`, through LiquidJS: strict, deterministic, inside its layer. Pure. */
+import { Liquid, type LiquidError } from 'liquidjs';
+import type { Facts, Issue } from './types.ts';
+
+/** One top-level name of `secrets`. */
+export interface SecretValue {
+  /** What templates see; read only when used. Throws Error with a sentence where it cannot be decrypted. */
+  read(): unknown;
+  /** The encrypted file it comes from. */
+  file: string;
+}
+
+export interface TemplateScope {
+  host: { name: string; fleet: string; labels: Record<string, string> };
+  vars: Record<string, unknown>;
+  facts: Facts;
+  secrets: ReadonlyMap<string, SecretValue>;
+}
+
+export interface TemplateInput {
+  /** In the repository: its own path for a payload file, the manifest's for `content:`. */
+  file: string;
+  text: string;
+  /** Directory of the layer, which includes must not leave. */
+  root: string;
+  /** Place of a place in the template, where that is not the file itself. */
+  place?(line: number, column: number): { line: number; column: number };
+  key: string;
+}
+
+export interface Templates {
+  /** @returns the text and the encrypted files that went into it, or what is wrong */
+  render(input: TemplateInput): { text: string; secrets: string[]; issue?: undefined } | { issue: Issue };
+}
+
+/** Bounds of one template: far above any honest one. */
+const LIMITS = { parseLimit: 4 * 1024 * 1024, renderLimit: 500, memoryLimit: 32 * 1024 * 1024 };
+const DATE_FILTERS = ['date', 'date_to_xmlschema', 'date_to_rfc822', 'date_to_string', 'date_to_long_string'];
+
+export function createTemplates(files: ReadonlyMap<string, Uint8Array>, scope: TemplateScope): Templates {
+  const engines = new Map<string, Liquid>();
+  const engineOf = (root: string): Liquid => {
+    const known = engines.get(root);
+    if (known) return known;
+    const made = createEngine(files, root);
+    engines.set(root, made);
+    return made;
+  };
+  return {
+    render({ file, text, root, place, key }) {
+      const engine = engineOf(root);
+      const used = new Set<string>();
+      const globals = { host: scope.host, vars: scope.vars, facts: scope.facts, secrets: watched(scope.secrets, used) };
+      try {
+        const out = String(engine.renderSync(engine.parse(text, file), {}, { globals, sync: true }));
+        return { text: out, secrets: [...used].sort() };
+      } catch (thrown) {
+        const error = thrown as LiquidError & { originalError?: Error; token?: { input?: string } };
+        const [line, column] = positionOf(error);
+        const inPartial = error.token?.input !== undefined && error.token.input !== text;
+        const at = inPartial
+          ? { file: partialOf(files, root, error.token?.input ?? '') ?? file, line, column }
+          : { file, ...(place?.(line, column) ?? { line, column }) };
+        const why = (error.originalError?.message ?? error.message).replace(/, (file:.*, )?line:\d+, col:\d+$/, '');
+        return { issue: { ...at, key, severity: 'error', message: `template: ${why}` } };
+      }
+    },
+  };
+}
+
+/** The secrets as plain properties that note which file each use draws on. */
+function watched(secrets: TemplateScope['secrets'], used: Set<string>): Record<string, unknown> {
+  const object: Record<string, unknown> = Object.create(null);
+  for (const [name, { file, read }] of secrets) {
+    const get = () => {
+      used.add(file);
+      return read();
+    };
+    Object.defineProperty(object, name, { enumerable: true, get });
+  }
+  return object;
+}
+
+function createEngine(files: ReadonlyMap<string, Uint8Array>, root: string): Liquid {
+  const inside = (path: string) => path.startsWith(`${root}/`) && files.has(path);
+  const read = (path: string) => {
+    if (!inside(path)) throw new Error(`there is no ${path}; a template includes files of its own layer only`);
+    return new TextDecoder().decode(files.get(path));
+  };
+  const engine = new Liquid({
+    fs: {
+      sep: '/',
+      resolve: (dir, file) => join(dir, file),
+      dirname: (path) => path.slice(0, path.lastIndexOf('/')),
+      contains: async (_, path) => inside(path),
+      containsSync: (_, path) => inside(path),
+      exists: async (path) => inside(path),
+      existsSync: inside,
+      readFile: async (path) => read(path),
+      readFileSync: read,
+    },
+    root: [root],
+    partials: [root],
+    layouts: [root],
+    strictVariables: true,
+    strictFilters: true,
+    ownPropertyOnly: true,
+    // The same on every host and at every hour.
+    timezoneOffset: 0,
+    locale: 'en-US',
+    ...LIMITS,
+  });
+  engine.registerFilter('sample', () => {
+    throw new Error('`sample` is random; a template must give the same text every time');
+  });
+  for (const name of DATE_FILTERS) {
+    const original = engine.filters[name] as (this: unknown, value: unknown, ...args: unknown[]) => unknown;
+    engine.registerFilter(name, function (value: unknown, ...args: unknown[]) {
+      if (value === 'now' || value === 'today')
+        throw new Error(
+          `\`${name}\` of "${value}" differs at every run; a template must give the same text every time`,
+        );
+      return original.call(this, value, ...args);
+    });
+  }
+  return engine;
+}
+
+function join(dir: string, file: string): string {
+  const parts = file.startsWith('/') ? [''] : dir.split('/');
+  for (const part of file.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part === '..') parts.pop();
+    else parts.push(part);
+  }
+  return parts.join('/');
+}
+
+function positionOf(error: LiquidError): [number, number] {
+  const token = (error as unknown as { token?: { getPosition?(): number[] } }).token;
+  const [line = 1, column = 1] = token?.getPosition?.() ?? [];
+  return [line, column];
+}
+
+/** The included file whose text this is. */
+function partialOf(files: ReadonlyMap<string, Uint8Array>, root: string, text: string): string | undefined {
+  const bytes = new TextEncoder().encode(text).length;
+  return [...files].find(
+    ([path, found]) =>
+      path.startsWith(`${root}/`) && found.length === bytes && new TextDecoder().decode(found) === text,
+  )?.[0];
+}

@@ -1,0 +1,81 @@
+/** The host's own keys: an age identity that never leaves it, and the key under which secret content is hashed. */
+import { createHmac, randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import path from 'node:path';
+import { AgentError } from '../errors.ts';
+
+export interface Identity {
+  /** `AGE-SECRET-KEY-1…`: for decryption on this host alone. */
+  secretKey: string;
+  /** `age1…`: the public half, for host.yaml. */
+  recipient: string;
+}
+
+/**
+ * The identity in `<dir>/age.key` (mode 0600, the format of `age-keygen`); made at the first call.
+ * @throws AgentError `IdentityUnreadable`
+ */
+export async function loadIdentity(dir: string): Promise<Identity> {
+  const file = path.join(dir, 'age.key');
+  const { generateX25519Identity, identityToRecipient } = await import('age-encryption');
+  const found = readOrMake(file, await generateX25519Identity());
+  const secretKey = found
+    .split('\n')
+    .find((line) => line.startsWith('AGE-SECRET-KEY-1'))
+    ?.trim();
+  try {
+    if (secretKey === undefined) throw new Error('it has no line AGE-SECRET-KEY-1…');
+    return { secretKey, recipient: await identityToRecipient(secretKey) };
+  } catch (thrown) {
+    throw new AgentError({
+      code: 'IdentityUnreadable',
+      phase: 'config',
+      message: `${file} is not an age identity: ${thrown instanceof Error ? thrown.message : String(thrown)}; put the old one back, or remove the file and encrypt this host's secrets to the new one`,
+    });
+  }
+}
+
+/** A digest that nobody can compute without this host: HMAC-SHA-256 under `<dir>/hash.key`, hex. */
+export function loadKeyedHash(dir: string): (bytes: Uint8Array) => string {
+  const key = readOrMake(path.join(dir, 'hash.key'), randomBytes(32).toString('hex')).trim();
+  return (bytes) => createHmac('sha256', key).update(bytes).digest('hex');
+}
+
+/** The file's text; `fresh`, written first, where there is none. Never replaces one. */
+function readOrMake(file: string, fresh: string): string {
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  try {
+    const text = readFileSync(file, 'utf8');
+    chmodSync(file, 0o600);
+    return text;
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
+  }
+  const temporary = `${file}.${process.pid}.tmp`;
+  const fd = openSync(temporary, 'wx', 0o600);
+  try {
+    writeSync(fd, `${fresh}\n`);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  try {
+    // link(2) fails where another process was first; its key is then the key.
+    linkSync(temporary, file);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+  return readFileSync(file, 'utf8');
+}

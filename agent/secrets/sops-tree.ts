@@ -1,0 +1,139 @@
+/** SOPS files of every store as one ordered tree: values with their paths, and the metadata. No keys are needed here. */
+import { isAlias, isMap, isScalar, isSeq, type Node, parseDocument, type Scalar } from 'yaml';
+import { parseYaml } from '../../manifests-schema/yaml.ts';
+
+export type Store = 'yaml' | 'json' | 'env' | 'binary';
+export type Leaf = string | number | boolean | null;
+
+/** In file order, which the MAC goes by. */
+export type TreeNode =
+  | { kind: 'map'; items: { key: string; value: TreeNode }[] }
+  | { kind: 'list'; items: TreeNode[] }
+  | { kind: 'leaf'; value: Leaf; text: string };
+
+export interface SopsMetadata {
+  /** With the armored data key for each. */
+  age: { recipient: string; enc: string }[];
+  mac: string;
+  lastModified: string;
+  macOnlyEncrypted: boolean;
+}
+
+export interface SopsFile {
+  store: Store;
+  tree: Extract<TreeNode, { kind: 'map' }>;
+  metadata: SopsMetadata;
+}
+
+export const storeOf = (path: string): Store =>
+  /\.ya?ml$/.test(path) ? 'yaml' : path.endsWith('.json') ? 'json' : path.endsWith('.env') ? 'env' : 'binary';
+
+/** @throws Error with a sentence */
+export function parseSops(path: string, bytes: Uint8Array): SopsFile {
+  const text = new TextDecoder().decode(bytes);
+  const store = storeOf(path);
+  const { tree, sops } = store === 'env' ? parseDotenv(text) : parseDocumentStore(path, text, store);
+  return { store, tree, metadata: metadataOf(sops) };
+}
+
+function parseDocumentStore(path: string, text: string, store: Store) {
+  // SOPS indents JSON with tabs, which YAML takes in no indentation; no JSON string holds a line break.
+  const source = store === 'yaml' ? text : text.replace(/^\t+/gm, '');
+  const checked = parseYaml(path, source);
+  const wrong = checked.issues[0];
+  if (wrong) throw new Error(`line ${wrong.line}: it ${wrong.message}`);
+  const document = parseDocument(source, { uniqueKeys: true, prettyErrors: false });
+  const all = toTree(document.contents as Node | null);
+  if (all.kind !== 'map') throw new Error('it is not a mapping');
+  const sops = all.items.find((item) => item.key === 'sops')?.value;
+  return {
+    tree: { kind: 'map' as const, items: all.items.filter((item) => item.key !== 'sops') },
+    sops: sops && plain(sops),
+  };
+}
+
+function toTree(node: Node | null | undefined): TreeNode {
+  if (isMap(node)) {
+    const items = node.items.map(({ key, value }) => {
+      if (!isScalar(key)) throw new Error('it has a key that is not a plain word');
+      return { key: String(key.value), value: toTree(value as Node | null) };
+    });
+    return { kind: 'map', items };
+  }
+  if (isSeq(node)) return { kind: 'list', items: node.items.map((item) => toTree(item as Node)) };
+  if (isAlias(node)) throw new Error('it has a YAML alias, which SOPS does not keep; write the value out');
+  if (!isScalar(node)) return { kind: 'leaf', value: null, text: '' };
+  return { kind: 'leaf', ...leafOf(node) };
+}
+
+/** A value, and its text as SOPS hashes it: `True`, decimal numbers without an exponent. */
+function leafOf({ value, source }: Scalar): { value: Leaf; text: string } {
+  if (value === null || value === undefined) return { value: null, text: '' };
+  if (typeof value === 'boolean') return { value, text: value ? 'True' : 'False' };
+  if (typeof value === 'number') return { value, text: decimal(value, source) };
+  return { value: String(value), text: String(value) };
+}
+
+function decimal(value: number, source: string | undefined): string {
+  if (source !== undefined && /^[-+]?\d+$/.test(source)) return BigInt(source.replace(/^\+/, '')).toString();
+  const text = String(value);
+  const match = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(text);
+  if (!match) return text;
+  const [, sign = '', first = '', rest = '', exponent = '0'] = match;
+  const digits = first + rest;
+  const point = 1 + Number(exponent);
+  if (point <= 0) return `${sign}0.${'0'.repeat(-point)}${digits}`;
+  return point >= digits.length
+    ? sign + digits.padEnd(point, '0')
+    : `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
+}
+
+/** Plain data of a tree; names such as `__proto__` stay what they are. */
+export function plain(node: TreeNode): unknown {
+  if (node.kind === 'leaf') return node.value;
+  if (node.kind === 'list') return node.items.map(plain);
+  return Object.fromEntries(node.items.map(({ key, value }) => [key, plain(value)]));
+}
+
+/** KEY=value lines; metadata are keys that begin with sops_, with `__list_0__map_` between their parts. */
+function parseDotenv(text: string) {
+  const items: { key: string; value: TreeNode }[] = [];
+  const flat: Record<string, string> = {};
+  const age: Record<string, string>[] = [];
+  for (const [i, line] of text.split('\n').entries()) {
+    if (line.trim() === '' || line.startsWith('#')) continue;
+    const at = line.indexOf('=');
+    if (at === -1) throw new Error(`line ${i + 1}: it is no KEY=value line`);
+    const key = line.slice(0, at);
+    const value = line.slice(at + 1).replaceAll('\\n', '\n');
+    const list = /^sops_age__list_(\d{1,4})__map_(recipient|enc)$/.exec(key);
+    if (list) {
+      const index = Number(list[1]);
+      age[index] = { ...age[index], [list[2] ?? '']: value };
+    } else if (key.startsWith('sops_')) flat[key.slice('sops_'.length)] = value;
+    else items.push({ key, value: { kind: 'leaf', value, text: value } });
+  }
+  const sops = Object.keys(flat).length === 0 ? undefined : { ...flat, age: age.filter(Boolean) };
+  return { tree: { kind: 'map' as const, items }, sops };
+}
+
+function metadataOf(sops: unknown): SopsMetadata {
+  const map = record(sops);
+  if (!map) throw new Error('it has no `sops` section, so it is not encrypted; encrypt it with `sops --encrypt`');
+  if (map.shamir_threshold && Number(map.shamir_threshold) > 1)
+    throw new Error('its key is split (shamir_threshold), which fairlead does not read; use one key group');
+  const groups = Array.isArray(map.key_groups) ? map.key_groups : [];
+  const age = [map.age, ...groups.map((g) => record(g)?.age)]
+    .flatMap((list) => (Array.isArray(list) ? list : []))
+    .map((entry) => ({ recipient: String(record(entry)?.recipient ?? ''), enc: String(record(entry)?.enc ?? '') }));
+  if (age.length === 0) throw new Error('it has no age recipients; fairlead decrypts with age alone');
+  return {
+    age,
+    mac: String(map.mac ?? ''),
+    lastModified: String(map.lastmodified ?? ''),
+    macOnlyEncrypted: String(map.mac_only_encrypted) === 'true',
+  };
+}
+
+const record = (value: unknown): Record<string, unknown> | undefined =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;

@@ -1,0 +1,20 @@
+/** fleet.yaml: what holds for every host of the repository. */
+import { z } from 'zod';
+import { roles, vars } from './settings.ts';
+
+export const fleetSettings = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[A-Za-z0-9._-]+$/, 'may have letters, digits, . _ - only')
+      .optional()
+      .describe('name of the fleet, for the commands that read a repository offline; hosts have theirs in agent.yaml'),
+    hosts: z
+      .array(z.string().min(1))
+      .default(['hosts/*'])
+      .describe('globs of the host directories: `*` within one name, `**` over several'),
+    roles: roles.optional().describe('roles of every host; they stand below the roles of a host'),
+    vars: vars.optional().describe('variables of every host; any role or host may replace them'),
+  })
+  .describe('What holds for all hosts: fleet.yaml at the top of the repository');
+export type FleetSettings = z.infer<typeof fleetSettings>;

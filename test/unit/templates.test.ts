@@ -1,0 +1,109 @@
+import { describe, expect, test } from 'vitest';
+import { find, loadRepo, messages, textOf } from './repo.ts';
+
+const render = async (template: string, more: Record<string, string> = {}) => {
+  const loaded = await loadRepo(
+    {
+      'hosts/a/host.yaml': 'labels: {site: berlin}\nvars: {name: Ann, list: [1, 2], map: {k: v}, empty: ""}\n',
+      'hosts/a/x.yaml': 'files: {/etc/x: {source: files/x, template: true}}\n',
+      'hosts/a/files/x': template,
+      ...more,
+    },
+    { labels: { ring: 'canary' } },
+  );
+  return loaded.issues.length > 0 ? messages(loaded).join('\n') : textOf(loaded, 'file:/etc/x');
+};
+
+describe('templates', () => {
+  test('have host, vars and facts', async () => {
+    expect(
+      await render(
+        '{{ host.name }} {{ host.fleet }} {{ host.labels.site }} {{ host.labels.ring }} {{ vars.name }} {{ vars.map.k }} {{ facts.os }} {{ facts.cpus }} {{ facts.ipv4 }}',
+      ),
+    ).toBe('a default berlin canary Ann v Debian 12 2 192.0.2.7');
+    expect(await render('{% for i in vars.list %}{{ i }},{% endfor %}{% if vars.empty == "" %}none{% endif %}')).toBe(
+      '1,2,none',
+    );
+  });
+
+  test('without `template: true` everything is literal', async () => {
+    const loaded = await loadRepo({
+      'hosts/a/x.yaml': 'files: {/etc/x: {source: f}, /etc/y: {content: "{{ nope }}"}}\n',
+      'hosts/a/f': '{{ nope }}',
+    });
+    expect([textOf(loaded, 'file:/etc/x'), textOf(loaded, 'file:/etc/y')]).toEqual(['{{ nope }}', '{{ nope }}']);
+  });
+
+  test('render content, trees and units; a tree keeps what is not text apart', async () => {
+    const loaded = await loadRepo({
+      'hosts/a/host.yaml': 'vars: {n: 7}\n',
+      'hosts/a/x.yaml':
+        'files:\n  /etc/t/: {source: tree, template: true}\n  /etc/c: {content: "n={{ vars.n }}", template: true}\nunits:\n  x.service: {source: x.service, template: true}\n',
+      'hosts/a/tree/one': '{{ vars.n }}',
+      'hosts/a/tree/sub/two': '{{ vars.n | plus: 1 }}',
+      'hosts/a/x.service': '[Service]\nExecStart=/bin/sleep {{ vars.n }}\n',
+    });
+    expect(messages(loaded)).toEqual([]);
+    expect(['/etc/t/one', '/etc/t/sub/two', '/etc/c'].map((p) => textOf(loaded, `file:${p}`))).toEqual([
+      '7',
+      '8',
+      'n=7',
+    ]);
+    expect(find(loaded, 'unit:x.service')?.spec.content).toContain('sleep 7');
+  });
+
+  test.each([
+    ['an undefined name', 'a\nb {{ vars.nmae }}', 'hosts/a/files/x:2:6: template: undefined variable: vars.nmae'],
+    [
+      'an undefined name in a condition',
+      '{% if vars.no %}x{% endif %}',
+      'hosts/a/files/x:1:7: template: undefined variable: vars.no',
+    ],
+    ['an undefined top-level name', '{{ nope }}', 'undefined variable: nope'],
+    [
+      'what an object has from its class',
+      '{{ vars.constructor }}{{ vars.__proto__ }}',
+      'undefined variable: vars.constructor',
+    ],
+    ['an unknown filter', 'x\n{{ vars.name | upper }}', 'hosts/a/files/x:2:1: template: undefined filter: upper'],
+    ['a tag that is not closed', 'a\n\n{% if vars.name %}', 'hosts/a/files/x:3:1: template: '],
+    ['a secret that is not there', '{{ secrets.db }}', 'undefined variable: secrets.db'],
+    ['the time', '{{ "now" | date: "%s" }}', 'differs at every run'],
+    ['chance', '{{ vars.list | sample }}', 'is random'],
+    [
+      'a loop without an end in sight',
+      '{% for i in (1..9999) %}{% for j in (1..9999) %}{% endfor %}{% endfor %}',
+      'limit exceeded',
+    ],
+    ['a range that fills memory', '{% for i in (1..999999999) %}{% endfor %}', 'limit exceeded'],
+    [
+      'text that doubles',
+      '{% assign a = "xxxxxxxx" %}{% for i in (1..99) %}{% assign a = a | append: a %}{% endfor %}',
+      'limit exceeded',
+    ],
+    ['a file of the machine', '{% include "/etc/passwd" %}', 'Failed to lookup'],
+    ['a file above', '{% include "../../../../etc/passwd" %}', 'Failed to lookup'],
+    ['a file of another layer', '{% render "../../roles/r/f" %}', 'Failed to lookup'],
+  ])('%s is an error with its place', async (_what, template, message) => {
+    expect(await render(template, { 'roles/r/f': 'other layer' })).toContain(message);
+  });
+
+  test('include files of their own layer, and say in which file a mistake is', async () => {
+    const parts = { 'hosts/a/files/part': 'one\n{{ vars.name }}{{ vars.gone }}', 'hosts/a/top': 'top {{ vars.name }}' };
+    expect(await render('{% render "top" %}', parts)).toBe('top Ann');
+    expect(await render('{% render "./part" %}', parts)).toContain(
+      'hosts/a/files/part:2:19: template: undefined variable: vars.gone',
+    );
+  });
+
+  test('a mistake in a literal block is at its line of the manifest, elsewhere at the key', async () => {
+    const loaded = await loadRepo({
+      'hosts/a/x.yaml':
+        'files:\n  /etc/x:\n    template: true\n    content: |\n      fine\n      {{ bad }}\n  /etc/y: {template: true, content: "a {{ worse }}"}\n',
+    });
+    expect(messages(loaded)).toEqual([
+      'hosts/a/x.yaml:6:1: template: undefined variable: bad',
+      'hosts/a/x.yaml:7:28: template: undefined variable: worse',
+    ]);
+  });
+});
