@@ -1,18 +1,16 @@
 /** The daemon's answers: what the sockets serve and the broker is told. Holds the state that outlives one run. */
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { kindOf } from '../core/graph.ts';
-import { plannedActions } from '../core/plan.ts';
 import type { SyncLine } from '../core/progress.ts';
 import { type AgentState, type Identity, statusOf } from '../core/status.ts';
 import type { Desired, Problem, ResourceId, Trigger } from '../core/types.ts';
 import { KINDS } from '../core/types.ts';
-import { planFor } from '../engine/converge.ts';
 import type { Loop } from '../engine/loop.ts';
-import { type RunResult, reviewRequest } from '../engine/reconcile.ts';
+import { preview } from '../engine/preview.ts';
+import type { RunResult } from '../engine/reconcile.ts';
 import type { EngineDeps } from '../engine/types.ts';
-import { asAgentError } from '../errors.ts';
 import { printable } from './printable.ts';
-import type { ControlApi, PlanDocument, ShowDocument } from './protocol.ts';
+import type { ControlApi, ShowDocument } from './protocol.ts';
 
 export interface AgentApiOptions {
   deps: EngineDeps;
@@ -88,7 +86,7 @@ export function createAgentApi({ deps, identity, facts, problems, loop }: AgentA
     status,
     finished,
     resources: () => ({ schema: 1, resources: [...state.resources] }),
-    plan: async (signal) => deps.redact(await plan(deps, signal)),
+    plan: async (signal) => deps.redact({ schema: 1 as const, ...(await preview(deps, signal)) }),
     show: async (id, signal) => deps.redact(await show(deps, state, id, signal)),
     history: (query) => ({ schema: 1, runs: store.runs.list(query) }),
     run(id) {
@@ -98,47 +96,6 @@ export function createAgentApi({ deps, identity, facts, problems, loop }: AgentA
     sync: (request, trigger: Trigger, line) => loop().request(request, trigger, line),
     version: () => ({ version: identity.version }),
   };
-}
-
-/** Fetches and plans, and changes nothing. */
-async function plan(deps: EngineDeps, signal: AbortSignal): Promise<PlanDocument> {
-  const base: PlanDocument = { schema: 1, commit: null, issues: [], error: null, held: null, actions: [] };
-  try {
-    const commit = await deps.source.head(signal);
-    const { hold } = await deps.source.review(commit, reviewRequest(deps, false), signal);
-    if (hold !== null) return { ...base, commit, held: `${hold.message} [${hold.reason}]` };
-    const checkout = await deps.source.checkout(commit, signal);
-    const loaded = await deps.load(checkout);
-    const issues = [...loaded.issues];
-    if (issues.some((i) => i.severity === 'error')) return { ...base, commit, issues };
-    if (!checkout.hostExists || loaded.resources.length === 0) {
-      return {
-        ...base,
-        commit,
-        issues,
-        held: `${checkout.hostPath} declares nothing in this commit; nothing would be removed`,
-      };
-    }
-    const request = {
-      trigger: 'manual' as const,
-      allowPrune: false,
-      allowRewind: false,
-      signal,
-      emit: () => undefined,
-    };
-    const { plan: made, held, observed } = await planFor(deps, loaded, request);
-    const away = [...observed.unreachable.values()].map((e) => e.message);
-    return {
-      ...base,
-      commit,
-      issues,
-      held,
-      error: away.join('; ') || null,
-      actions: plannedActions(made, held ?? undefined),
-    };
-  } catch (thrown) {
-    return { ...base, error: asAgentError(thrown, { code: 'PlanFailed', phase: 'plan' }).message };
-  }
 }
 
 async function show(

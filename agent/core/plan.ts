@@ -19,8 +19,8 @@ export interface Step {
 export interface Removal {
   id: ResourceId;
   seen: Seen | undefined;
-  /** It holds a claim (a port, a name) that a wanted resource needs: remove it before the apply. */
-  releaseFirst: boolean;
+  /** Wanted resources that need a claim (a port, a name) which it holds: it goes before they are applied. */
+  neededBy: readonly ResourceId[];
 }
 
 export interface Plan {
@@ -91,12 +91,15 @@ export function makePlan(input: PlanInput): Plan {
 
 function planRemovals(input: PlanInput): Removal[] {
   const wanted = new Set(input.desired.map((d) => d.id));
-  const claimed = new Set(input.desired.flatMap((d) => input.providers.get(kindOf(d.id))?.claims(d.spec) ?? []));
+  const claimants = new Map<string, ResourceId[]>();
+  for (const { id, spec } of input.desired)
+    for (const claim of input.providers.get(kindOf(id))?.claims(spec) ?? [])
+      claimants.set(claim, [...(claimants.get(claim) ?? []), id]);
   const gone = new Map(input.inventory.filter((row) => !wanted.has(row.id)).map((row) => [row.id, row]));
   return removalOrder([...gone.keys()]).map((id) => ({
     id,
     seen: input.seen.get(id),
-    releaseFirst: gone.get(id)?.claims.some((claim) => claimed.has(claim)) ?? false,
+    neededBy: [...new Set(gone.get(id)?.claims.flatMap((claim) => claimants.get(claim) ?? []) ?? [])],
   }));
 }
 

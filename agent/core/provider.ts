@@ -47,12 +47,16 @@ export interface Provider<S = unknown, F = unknown> {
     wants?: ReadonlyMap<ResourceId, Desired<S>>,
   ): Promise<ReadonlyMap<ResourceId, Seen<F>>>;
   /** Before the first intent is recorded for these: keeps what is there now, so that it can be put back. Failures by id. */
-  adopt?(work: readonly Work<S, F>[]): ReadonlyMap<ResourceId, AgentError>;
+  adopt?(
+    work: readonly Work<S, F>[],
+  ): ReadonlyMap<ResourceId, AgentError> | Promise<ReadonlyMap<ResourceId, AgentError>>;
   /** Pull, verify: disturbs nothing. Failures by id; throws only where the whole kind is out of reach. */
   prepare?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
   /** Once, after prepare and after the intents are recorded, before the first apply (units: write all, one daemon-reload). */
   install?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
   apply(work: Work<S, F>, signal: AbortSignal): Promise<void>;
+  /** Lets go of what it claims (stopped and set aside), for another that needs it; it is made anew in the same run. */
+  release?(id: ResourceId, seen: Seen<F>, signal: AbortSignal): Promise<void>;
   /** What a notify does. A check begins its time to pass anew. */
   refresh?(want: Desired<S>, signal: AbortSignal, verb?: RefreshVerb, report?: Work['report']): Promise<void>;
   /** Removes what fairlead made. Removing what is not there is no error. */
@@ -80,6 +84,8 @@ export interface Review {
 export interface Source {
   /** Url and ref: what an accepted commit came from. */
   readonly id: string;
+  /** Url, ref, path and what makes a commit trusted: under another policy an accepted commit is judged anew. */
+  readonly policy: string;
   /** The commit that the configured ref names now. Throws AgentError `RepositoryUnreachable`, `AuthenticationFailed`, `RefNotFound`. */
   head(signal: AbortSignal): Promise<string>;
   /** May this commit be trusted: does it follow what was accepted, is it signed as asked? Fetches commits only. */

@@ -162,6 +162,14 @@ export interface ResourceStatus {
   reason: string;
 }
 
+/** Why work waits: shown in status until it is over. */
+export interface Gate {
+  kind: 'pause' | 'pin' | 'window' | 'observe' | 'prune' | 'review';
+  reason: string;
+  /** ISO 8601, where that is known. */
+  until: string | null;
+}
+
 export type Trigger = 'start' | 'schedule' | 'push' | 'manual' | 'drift' | 'retry';
 
 /** One reconcile, as history keeps it. */

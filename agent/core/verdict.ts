@@ -2,7 +2,7 @@
 import type { HealthState, ResourceStatus, SyncState } from './types.ts';
 
 const WORST_FIRST: readonly SyncState[] = ['failed', 'rolled-back', 'held', 'out-of-sync', 'progressing', 'synced'];
-const HEALTH_WORST_FIRST: readonly HealthState[] = ['degraded', 'progressing', 'healthy'];
+const HEALTH_WORST_FIRST: readonly HealthState[] = ['degraded', 'progressing', 'unknown', 'healthy'];
 
 /** The worst of the resources' answers, `whole` (a rejected commit, a hold) included. */
 export function syncOf(resources: readonly ResourceStatus[], whole: readonly SyncState[]): SyncState {
@@ -13,5 +13,5 @@ export function syncOf(resources: readonly ResourceStatus[], whole: readonly Syn
 
 export function healthOf(resources: readonly ResourceStatus[]): HealthState {
   const all = new Set(resources.map((r) => r.health));
-  return HEALTH_WORST_FIRST.find((state) => all.has(state)) ?? (all.has('unknown') ? 'unknown' : 'healthy');
+  return HEALTH_WORST_FIRST.find((state) => all.has(state)) ?? 'unknown';
 }

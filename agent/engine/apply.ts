@@ -4,6 +4,7 @@ import type { Step } from '../core/plan.ts';
 import type { Provider, Work } from '../core/provider.ts';
 import type { ActionRecord, Kind, Reason, ResourceId } from '../core/types.ts';
 import { AgentError, asAgentError } from '../errors.ts';
+import { recordIntent } from './intent.ts';
 import type { EngineDeps, RunRequest } from './types.ts';
 
 export type Failures = Map<ResourceId, AgentError>;
@@ -49,67 +50,54 @@ async function batched(
   return failures;
 }
 
-/** Intent first: a crash at any later moment must not cost ownership or a notify. */
-export function recordIntent(deps: EngineDeps, steps: readonly Step[]): void {
-  const known = new Map(deps.store.inventory.list().map((row) => [row.id, row]));
-  const changed = steps.filter((s) => {
-    const row = known.get(s.want.id);
-    return s.change.op !== 'none' || row === undefined || row.hash !== s.want.hash;
-  });
-  const rows = changed.map(({ want }) => {
-    const provider = deps.providers.get(kindOf(want.id));
-    return {
-      id: want.id,
-      hash: want.hash,
-      owned: provider?.owns?.(want.spec) ?? true,
-      origin: want.origin,
-      info: { claims: provider?.claims(want.spec) ?? [] },
-    };
-  });
-  const notifies = steps.flatMap((s) =>
-    s.refreshFor.map((source) => ({ target: s.want.id, source, verb: s.refreshVerb })),
-  );
-  if (rows.length > 0 || notifies.length > 0) deps.store.inventory.intend(rows, notifies);
-  for (const { change, want } of changed) if (change.op === 'none') deps.store.inventory.confirm(want.id, want.hash);
-}
-
 /** What is taken over for the first time is kept as it was. */
-function adopt(deps: EngineDeps, steps: readonly Step[]): Failures {
+async function adopt(deps: EngineDeps, steps: readonly Step[]): Promise<Failures> {
   const known = new Set(deps.store.inventory.list().map((row) => row.id));
   const taken = steps.filter((s) => !known.has(s.want.id));
   const failures: Failures = new Map();
   for (const [kind, members] of Map.groupBy(taken, (s) => kindOf(s.want.id)))
-    for (const [id, error] of deps.providers.get(kind)?.adopt?.(members.map(workOf)) ?? []) failures.set(id, error);
+    for (const [id, error] of (await deps.providers.get(kind)?.adopt?.(members.map(workOf))) ?? [])
+      failures.set(id, error);
   return failures;
 }
 
-/** Applies all steps that have work; answers one record for each of them. `failures` are steps that must not begin. */
+/**
+ * Applies all steps that have work; answers one record for each of them.
+ * @param failures steps that must not begin
+ * @param away resources whose kind is out of reach: left alone, and so is what waits for them
+ */
 export async function applySteps(
   deps: EngineDeps,
   steps: readonly Step[],
   failures: Failures,
+  away: ReadonlySet<ResourceId>,
   request: RunRequest,
 ): Promise<Map<ResourceId, ActionRecord>> {
-  for (const [id, error] of adopt(deps, steps)) failures.set(id, error);
-  const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));
+  for (const [id, error] of await adopt(deps, steps)) failures.set(id, error);
   recordIntent(
     deps,
-    steps.filter((s) => !failures.has(s.want.id)),
+    steps.filter((s) => !failures.has(s.want.id) && !away.has(s.want.id)),
+    new Set(steps.map((s) => s.want.id)),
   );
-  const installFailures = await batched(deps.providers, viable, 'install', request.signal);
-  const broken: Failures = new Map([...failures, ...installFailures]);
+  const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));
+  const broken: Failures = new Map([
+    ...failures,
+    ...(await batched(deps.providers, viable, 'install', request.signal)),
+  ]);
 
   const records = new Map<ResourceId, ActionRecord>();
   const unfinished = new Map(steps.map((s) => [s.want.id, s]));
-  const failed = new Set<ResourceId>();
+  const failed = new Set<ResourceId>(away);
   const running = new Map<ResourceId, Promise<void>>();
   const before = predecessors(steps.map((s) => s.want));
+  const ledger = createLedger(deps);
 
   const finish = (step: Step, record: ActionRecord | null) => {
     unfinished.delete(step.want.id);
     if (record === null) return;
     records.set(step.want.id, record);
-    if (record.result !== 'done') failed.add(step.want.id);
+    if (record.result === 'done') ledger.note(step);
+    else failed.add(step.want.id);
     request.emit({ type: 'action', action: record });
   };
 
@@ -122,7 +110,7 @@ export async function applySteps(
       if (running.size >= WIDTH) break;
       const culprit = [...(before.get(step.want.id) ?? [])].find((id) => failed.has(id));
       const error = broken.get(step.want.id);
-      if (!isWork(step) && error === undefined) finish(step, null);
+      if (!isWork(step)) finish(step, null);
       else if (error !== undefined) finish(step, record(step, 'failed', 0, error));
       else if (culprit !== undefined) finish(step, record(step, 'blocked', 0, blockedBy(culprit)));
       else if (request.signal.aborted) finish(step, record(step, 'blocked', 0, stopped()));
@@ -136,7 +124,25 @@ export async function applySteps(
     }
     if (running.size > 0) await Promise.race(running.values());
   }
+  ledger.flush();
   return records;
+}
+
+/** Confirmations in batches: one fsync for many. One that is lost in a crash is found again by looking at the host. */
+function createLedger({ store }: EngineDeps) {
+  let noted: { id: ResourceId; hash: string; notified: boolean }[] = [];
+  const flush = () => {
+    if (noted.length > 0) store.inventory.settle(noted);
+    noted = [];
+  };
+  return {
+    flush,
+    note({ want }: Step) {
+      noted.push({ id: want.id, hash: want.hash, notified: true });
+      // What restarts is worth an fsync of its own: a crash must not restart it twice.
+      if (noted.length >= 100 || !want.id.startsWith('file:')) flush();
+    },
+  };
 }
 
 /** One step: apply, confirm, then the restarts it was notified of. */
@@ -148,12 +154,8 @@ async function carryOut(deps: EngineDeps, step: Step, signal: AbortSignal): Prom
   const notes: Reason[] = [];
   const report = (note: Reason) => void notes.push(note);
   try {
-    if (change.op !== 'none') {
-      await provider?.apply({ ...workOf(step), report }, signal);
-      deps.store.inventory.confirm(want.id, want.hash);
-    }
+    if (change.op !== 'none') await provider?.apply({ ...workOf(step), report }, signal);
     if (refreshFor.length > 0) await provider?.refresh?.(want, signal, step.refreshVerb, report);
-    deps.store.inventory.notifyDone(want.id);
     return record(step, 'done', took(), undefined, notes);
   } catch (thrown) {
     const error = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply', resource: want.id });

@@ -1,188 +1,177 @@
 /** Converges the host to one commit: load, observe, plan, gate, prepare, apply, settle, prune. */
 
-import { kindOf } from '../core/graph.ts';
+import { durationMs } from '../config.ts';
+import { kindOf, predecessors } from '../core/graph.ts';
 import { makePlan, type Plan, pruneHold, type Step } from '../core/plan.ts';
 import type { Health } from '../core/provider.ts';
-import type { Checkout, Issue, Problem, ResourceId } from '../core/types.ts';
+import type { Checkout, Desired, Gate, ResourceId } from '../core/types.ts';
 import { applySteps, type Failures, isWork, prepare } from './apply.ts';
 import { judge } from './judge.ts';
 import { type Observed, observe } from './observe.ts';
 import { prune } from './prune.ts';
+import { release } from './release.ts';
 import { settle } from './settle.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest } from './types.ts';
+import { issueProblem, rejected, stepProblem, unassigned } from './verdicts.ts';
+
+/**
+ * `try` a commit that is not accepted yet: it can be rejected, and its removals are counted.
+ * `repair` the accepted one. `back` to an earlier one: jobs run only where they say so. `look`: touch nothing.
+ */
+export type Mode = 'try' | 'repair' | 'back' | 'look';
 
 export interface Planned {
   loaded: Loaded;
   observed: Observed;
   plan: Plan;
-  /** Why the removals, or all of it, wait. */
-  held: string | null;
-  /** `held` stops every action, not only the removals. */
-  holdsAll: boolean;
+  /** Resources and removals of kinds that could not be observed. */
+  away: ReadonlySet<ResourceId>;
+  gate: Gate | null;
 }
 
-/** Loads, observes and plans; touches nothing. null where the commit says nothing about this host. */
-export async function planFor(deps: EngineDeps, loaded: Loaded, request: RunRequest): Promise<Planned> {
+/** Whether the commit says anything about this host. */
+export const converges = (checkout: Checkout, loaded: Loaded): boolean =>
+  loaded.host.decommission === true || (checkout.hostExists && loaded.resources.length > 0);
+
+/** Observes and plans; touches nothing. @param given a gate that stands already */
+export async function planFor(
+  deps: EngineDeps,
+  loaded: Loaded,
+  request: RunRequest,
+  given: Gate | null,
+  mode: Mode = 'try',
+): Promise<Planned> {
   const inventory = deps.store.inventory.list();
-  const ids = [...loaded.resources.map((r) => r.id), ...inventory.map((row) => row.id)];
-  const observed = await observe(deps.providers, ids, request.signal, loaded.resources);
-  const away = (id: ResourceId) => observed.unreachable.has(kindOf(id));
+  const desired = loaded.host.decommission ? [] : loaded.resources;
+  const ids = [...desired.map((r) => r.id), ...inventory.map((row) => row.id)];
+  const observed = await observe(deps.providers, ids, request.signal, desired);
+  const away = new Set(ids.filter((id) => observed.unreachable.has(kindOf(id))));
   const plan = makePlan({
-    desired: loaded.resources,
+    desired,
     seen: observed.seen,
     inventory: inventory.map((row) => ({ ...row, claims: claimsOf(row.info) })),
     pendingNotifies: deps.store.inventory.pendingNotifies(),
     providers: deps.providers,
   });
-  const reachable: Plan = {
-    steps: plan.steps.map((s) => (away(s.want.id) ? idle(s) : s)),
-    removals: plan.removals.filter((r) => !away(r.id)),
-  };
-  const gone = reachable.removals.filter((r) => r.seen !== undefined).length;
-  const observing = loaded.host.mode === 'observe';
-  const held = observing
-    ? 'mode is observe: fairlead only looks'
-    : request.allowPrune
+  const steps = plan.steps.map((s) => (away.has(s.want.id) || (mode === 'back' && !runsOnTheWayBack(s)) ? idle(s) : s));
+  // What is out of reach counts as well: the limit is not to be dodged by an engine that is down.
+  const gone = plan.removals.filter((r) => r.seen !== undefined || away.has(r.id)).length;
+  const tooMany =
+    mode !== 'try' || request.allowPrune || loaded.host.decommission
       ? null
-      : pruneHold(gone, inventory.length, percent(loaded.host.prune?.max));
-  return { loaded, observed, plan: reachable, held, holdsAll: held !== null };
+      : pruneHold(gone, inventory.length, Number.parseFloat(loaded.host.prune?.max ?? '50%') || 0);
+  const gate: Gate | null =
+    given ??
+    (loaded.host.mode === 'observe'
+      ? { kind: 'observe', reason: 'mode is observe: fairlead only looks', until: null }
+      : null) ??
+    (tooMany === null ? null : { kind: 'prune', reason: tooMany, until: null });
+  return { loaded, observed, plan: { steps, removals: plan.removals }, away, gate };
 }
 
-/** The whole way for one commit. `accepted`: this very commit was applied before, so it cannot be rejected any more. */
+/** The whole way for one commit. */
 export async function converge(
   deps: EngineDeps,
   checkout: Checkout,
-  accepted: boolean,
+  mode: Mode,
   request: RunRequest,
+  given: Gate | null = null,
 ): Promise<Outcome> {
   const loaded = await deps.load(checkout);
   const errors = loaded.issues.filter((i) => i.severity === 'error');
   if (errors.length > 0) return rejected(checkout, loaded, errors.map(issueProblem));
-  if (!checkout.hostExists || loaded.resources.length === 0) return unassigned(checkout, loaded);
+  if (!converges(checkout, loaded)) return unassigned(checkout, loaded);
 
   request.emit({ type: 'phase', phase: 'plan' });
-  const { plan, observed, held, holdsAll } = await planFor(deps, loaded, request);
-  if (holdsAll) return judge({ checkout, loaded, observed, plan, held, records: [], health: healthNow(deps, plan) });
+  // What was begun under this very commit had passed the gate then.
+  const begun = deps.store.commits.get().trial === checkout.info.commit;
+  const planned = await planFor(deps, loaded, request, given, mode === 'try' && begun ? 'repair' : mode);
+  const { plan, observed, away, gate } = planned;
+  const health = healthNow(deps, plan, observed);
+  if (gate !== null || mode === 'look')
+    return judge({ checkout, planned, records: [], health, settled: new Map(), stopped: false });
 
   const work = plan.steps.filter(isWork);
   if (work.length > 0) request.emit({ type: 'phase', phase: 'prepare' });
   const failures = await prepare(deps, work, request);
   const wrong = work.filter((s) => failures.get(s.want.id)?.retry === false);
-  if (wrong.length > 0 && !accepted)
+  if (wrong.length > 0 && mode === 'try' && !begun)
     return rejected(
       checkout,
       loaded,
-      wrong.map((s) => prepareProblem(s, failures)),
+      wrong.map((s) => stepProblem(s, failures.get(s.want.id))),
     );
+  const removals = plan.removals.filter((r) => !away.has(r.id));
+  if (mode === 'try' && !begun && work.length + removals.length > 0) await begin(deps, checkout);
 
-  await accept(deps, checkout);
-  for (const step of plan.steps) {
-    const error = observed.unreachable.get(kindOf(step.want.id));
-    if (error) failures.set(step.want.id, error);
-  }
-  const released = await prune(
-    deps,
-    plan.removals.filter((r) => r.releaseFirst),
-    request,
-  );
-  const records = [...(await applySteps(deps, plan.steps, failures, request)).values()];
-  const applied = new Set(records.filter((r) => r.result === 'done').map((r) => r.id));
-  // Whatever was changed, all checks must pass after it.
-  const done = plan.steps
-    .filter((s) => applied.has(s.want.id) || (records.length > 0 && kindOf(s.want.id) === 'check'))
-    .map((s) => s.want);
-  const settled = await settle(deps, done, settleMs(loaded), request);
+  const doomed = doomedBy(failures, away, plan.steps);
+  const early = removals.filter((r) => r.neededBy.length > 0 && !r.neededBy.some((id) => doomed.has(id)));
+  const open = unsettled(deps, plan.steps, work);
+  const released = await prune(deps, early, request);
+  const steps = await release(deps, plan.steps, doomed, request);
+  const records = [...(await applySteps(deps, steps, failures, away, request)).values()];
+  const settled = await settle(deps, open(records), settleMs(loaded), request);
+  const stopped = request.signal.aborted || request.superseded();
+  keepUnsettled(deps, settled);
   const well = records.every((r) => r.result === 'done') && [...settled.values()].every((h) => h.state === 'ok');
-  const pruned = well
-    ? await prune(
-        deps,
-        plan.removals.filter((r) => !r.releaseFirst),
-        request,
-      )
-    : [];
-  return judge({
-    checkout,
-    loaded,
-    observed,
-    plan,
-    held: null,
-    records: [...released, ...records, ...pruned],
-    health: new Map([...healthNow(deps, plan), ...settled]),
-  });
+  const later = removals.filter((r) => !early.includes(r));
+  const pruned = well && !stopped ? await prune(deps, later, request) : [];
+  return judge({ checkout, planned, records: [...released, ...records, ...pruned], health, settled, stopped });
 }
 
-/** Health of what the plan leaves alone, from what was just observed. */
-const healthNow = (deps: EngineDeps, plan: Plan): Map<ResourceId, Health> =>
+/** Durable before anything is done: should this be cut off, the next run goes on with the same commit. */
+async function begin(deps: EngineDeps, checkout: Checkout): Promise<void> {
+  await deps.snapshots.save(checkout);
+  deps.store.commits.set({ trial: checkout.info.commit });
+}
+
+/**
+ * What is to be settled: what was changed now, every check then, and what an earlier run changed and did not see well.
+ * Remembered before the apply, so that neither a crash nor a retry takes an unproven change for a good one.
+ */
+function unsettled(deps: EngineDeps, steps: readonly Step[], work: readonly Step[]) {
+  const before = deps.store.meta.get<ResourceId[]>('unsettled') ?? [];
+  const ids = new Set([...before, ...work.map((s) => s.want.id)]);
+  if (work.length > 0) deps.store.meta.set('unsettled', [...ids]);
+  return (records: readonly { id: ResourceId; result: string }[]): Desired[] => {
+    const failed = new Set(records.filter((r) => r.result !== 'done').map((r) => r.id));
+    const isOpen = (s: Step) =>
+      (ids.has(s.want.id) && !failed.has(s.want.id)) || (ids.size > 0 && kindOf(s.want.id) === 'check');
+    return steps.filter(isOpen).map((s) => s.want);
+  };
+}
+
+function keepUnsettled({ store }: EngineDeps, settled: ReadonlyMap<ResourceId, Health>): void {
+  const before = store.meta.get<ResourceId[]>('unsettled') ?? [];
+  const left = before.filter((id) => settled.has(id) && settled.get(id)?.state !== 'ok');
+  if (left.length !== before.length) store.meta.set('unsettled', left);
+}
+
+/** Steps that cannot come off in this run: they or what they wait for failed to prepare, or is out of reach. */
+function doomedBy(failures: Failures, away: ReadonlySet<ResourceId>, steps: readonly Step[]): Set<ResourceId> {
+  const before = predecessors(steps.map((s) => s.want));
+  const doomed = new Set<ResourceId>([...failures.keys(), ...away]);
+  // Steps come in dependency order.
+  for (const { want } of steps) if ([...(before.get(want.id) ?? [])].some((id) => doomed.has(id))) doomed.add(want.id);
+  return doomed;
+}
+
+/** Health of all that was observed, as it was before anything was done. */
+const healthNow = (deps: EngineDeps, plan: Plan, observed: Observed): Map<ResourceId, Health> =>
   new Map(
     plan.steps
-      .filter((s) => s.change.op === 'none')
+      .filter((s) => !observed.unreachable.has(kindOf(s.want.id)))
       .map((s) => [
         s.want.id,
         deps.providers.get(kindOf(s.want.id))?.health(s.want, s.seen) ?? { state: 'ok', message: '' },
       ]),
   );
 
-/** From here on this commit is what repairs go by, with or without the server. */
-async function accept(deps: EngineDeps, checkout: Checkout): Promise<void> {
-  const { commit } = checkout.info;
-  if (deps.store.meta.get<string>('accepted') !== commit) {
-    await deps.snapshots.save(checkout);
-    deps.store.meta.set('accepted', commit);
-  }
-  if (deps.store.meta.get<string>('acceptedFrom') !== deps.source.id)
-    deps.store.meta.set('acceptedFrom', deps.source.id);
-}
+const idle = (step: Step): Step => ({ ...step, change: { op: 'none' }, refreshFor: [], drift: false });
+const runsOnTheWayBack = ({ want }: Step): boolean =>
+  kindOf(want.id) !== 'job' || (want.spec as { onRollback?: string }).onRollback === 'run';
 
-const idle = (step: Step): Step => ({ ...step, change: { op: 'none' }, refreshFor: [] });
+const claimsOf = (info: Record<string, unknown>): string[] =>
+  Array.isArray(info.claims) ? info.claims.filter((c): c is string => typeof c === 'string') : [];
 
-function rejected(checkout: Checkout, loaded: Loaded, problems: Problem[]): Outcome {
-  const first = problems[0];
-  const message = `commit ${checkout.info.commit.slice(0, 7)} has ${problems.length === 1 ? 'an error' : `${problems.length} errors`} and was not applied: ${first?.message ?? ''}`;
-  return { ...empty(checkout, loaded), rejected: true, problems, whole: ['failed'], reason: 'InvalidCommit', message };
-}
-
-function unassigned(checkout: Checkout, loaded: Loaded): Outcome {
-  const what = checkout.hostExists ? 'declares nothing' : 'does not exist';
-  const message = `${checkout.hostPath} ${what} in commit ${checkout.info.commit.slice(0, 7)}; nothing was removed. Add manifests there, or set repo.path`;
-  return { ...empty(checkout, loaded), whole: ['unassigned'], reason: 'Unassigned', message };
-}
-
-const empty = (checkout: Checkout, loaded: Loaded): Outcome => ({
-  rejected: false,
-  commit: checkout.info,
-  mode: loaded.host.mode,
-  labels: loaded.labels,
-  actions: [],
-  resources: [],
-  problems: [],
-  whole: [],
-  reason: '',
-  message: '',
-});
-
-const issueProblem = (issue: Issue): Problem => ({
-  id: issue.key,
-  reason: 'InvalidManifest',
-  message: issue.message,
-  file: issue.file,
-  line: issue.line,
-});
-
-function prepareProblem(step: Step, failures: Failures): Problem {
-  const error = failures.get(step.want.id);
-  const { file, line } = step.want.origin;
-  return { id: step.want.id, reason: error?.code ?? 'PrepareFailed', message: error?.message ?? '', file, line };
-}
-
-function claimsOf(info: Record<string, unknown>): string[] {
-  return Array.isArray(info.claims) ? info.claims.filter((c): c is string => typeof c === 'string') : [];
-}
-
-/** `50%` → 50 */
-const percent = (text: string | undefined): number => Number.parseFloat(text ?? '50') || 0;
-
-function settleMs(loaded: Loaded): number {
-  const match = /^(\d+)(ms|s|m|h)$/.exec(loaded.host.settle?.timeout ?? '5m');
-  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[match?.[2] ?? 'm'] ?? 60_000;
-  return Number(match?.[1] ?? 5) * unit;
-}
+const settleMs = (loaded: Loaded): number => durationMs(loaded.host.settle?.timeout ?? '5m');

@@ -1,53 +1,86 @@
 /** Records and health → what each resource, and the run as a whole, came to. Pure. */
 import { kindOf } from '../core/graph.ts';
-import { type Plan, plannedActions, type Step } from '../core/plan.ts';
+import { plannedActions, type Step } from '../core/plan.ts';
 import type { Health } from '../core/provider.ts';
+import { isOutage } from '../core/target.ts';
 import type { ActionRecord, Checkout, HealthState, Problem, ResourceId, ResourceStatus } from '../core/types.ts';
 import { isWork } from './apply.ts';
-import type { Observed } from './observe.ts';
-import type { Loaded, Outcome } from './types.ts';
+import type { Planned } from './converge.ts';
+import type { Outcome } from './types.ts';
 
 export interface JudgeInput {
   checkout: Checkout;
-  loaded: Loaded;
-  observed: Observed;
-  plan: Plan;
-  held: string | null;
+  planned: Planned;
   records: readonly ActionRecord[];
+  /** Of all that was observed, before anything was done. */
   health: ReadonlyMap<ResourceId, Health>;
+  /** Of what was changed, now or by an earlier run that did not see it well. */
+  settled: ReadonlyMap<ResourceId, Health>;
+  /** The run was told to end, or to make way. */
+  stopped: boolean;
+}
+
+interface Judged {
+  status: ResourceStatus;
+  problem: Problem | null;
 }
 
 const HEALTH: Record<Health['state'], HealthState> = { ok: 'healthy', wait: 'progressing', bad: 'degraded' };
+const REASONS = {
+  observe: 'Observing',
+  prune: 'PruneLimit',
+  pause: 'Paused',
+  window: 'WindowClosed',
+  pin: 'Pinned',
+  review: 'Held',
+};
 
-/** @param input.health of every resource: settled for what was changed, as observed for the rest */
 export function judge(input: JudgeInput): Outcome {
-  const { checkout, loaded, observed, plan, held } = input;
-  const records = input.records.map((r) => failUnsettled(r, input.health.get(r.id)));
+  const { checkout, planned, settled } = input;
+  const { loaded, plan, observed, gate } = planned;
+  const records = input.records.map((r) => failUnsettled(r, settled.get(r.id)));
   const byId = new Map(records.map((r) => [r.id, r]));
-  const judged = plan.steps.map((step) => {
-    const away = observed.unreachable.get(kindOf(step.want.id));
-    const health: Health = away
-      ? { state: 'wait', message: away.message }
-      : (input.health.get(step.want.id) ?? { state: 'ok', message: '' });
-    return judgeStep(step, byId.get(step.want.id), health, held !== null, away?.code);
+  const judged = plan.steps.map((step): Judged => {
+    const unreachable = observed.unreachable.get(kindOf(step.want.id));
+    if (unreachable) return outOfReach(step, unreachable.code, unreachable.message);
+    const health = settled.get(step.want.id) ?? input.health.get(step.want.id) ?? { state: 'ok', message: '' };
+    return judgeStep(step, byId.get(step.want.id), health, gate !== null);
   });
-  const heldActions = held === null ? [] : plannedActions(plan);
-  const removals = records.filter((r) => r.op === 'remove' && r.result === 'failed').map(recordProblem);
+  const removals = [
+    ...records.filter((r) => r.op === 'remove' && r.result === 'failed').map(recordProblem),
+    ...plan.removals.filter((r) => planned.away.has(r.id)).map((r) => awayProblem(r.id, planned)),
+  ];
   const problems = [...judged.flatMap((j) => (j.problem ? [j.problem] : [])), ...removals];
+  const waiting = gate === null ? [] : plannedActions(plan, gate.reason).filter((a) => !planned.away.has(a.id));
+  const holds = gate !== null && waiting.length > 0;
   const first = problems[0];
-  const holds = held !== null && heldActions.length > 0;
+  const verdict = verdictOf(input, records);
   return {
     rejected: false,
     commit: checkout.info,
     mode: loaded.host.mode,
     labels: loaded.labels,
-    actions: [...records, ...(holds ? heldActions.map(heldRecord) : [])],
+    gate: gate && (holds || gate.kind === 'pause') ? gate : null,
+    verdict,
+    converged: verdict === 'well' ? checkout.info : null,
+    actions: [...records, ...waiting.map(heldRecord)],
     resources: judged.map((j) => j.status),
     problems,
     whole: [...(holds ? (['held'] as const) : []), ...(removals.length > 0 ? (['failed'] as const) : [])],
-    reason: holds ? (loaded.host.mode === 'observe' ? 'Observing' : 'PruneLimit') : (first?.reason ?? ''),
-    message: holds ? (held ?? '') : first ? `${first.id}: ${first.message}` : '',
+    reason: holds ? REASONS[gate.kind] : (first?.reason ?? ''),
+    message: holds ? gate.reason : first ? `${first.id}: ${first.message}` : '',
   };
+}
+
+function verdictOf({ planned, settled, stopped }: JudgeInput, records: readonly ActionRecord[]): Outcome['verdict'] {
+  if (planned.gate !== null) return 'untouched';
+  const failed = records.filter((r) => r.result !== 'done');
+  const states = [...settled.values()].map((h) => h.state);
+  if (failed.length === 0 && planned.away.size === 0 && states.every((s) => s === 'ok')) return 'well';
+  // An outage of engine, registry or disk says nothing about the commit.
+  const outage = planned.away.size > 0 || failed.some((r) => isOutage(r.error?.code ?? ''));
+  const faulty = failed.length > 0 || states.includes('bad');
+  return stopped || outage || !faulty ? 'open' : 'unwell';
 }
 
 /** An action that went through, of a resource that then did not become well, has failed. */
@@ -56,41 +89,42 @@ function failUnsettled(record: ActionRecord, health: Health | undefined): Action
   return { ...record, result: 'failed', error: { code: 'Unhealthy', message: health.message } };
 }
 
-function judgeStep(
-  step: Step,
-  record: ActionRecord | undefined,
-  health: Health,
-  held: boolean,
-  unreachable: string | undefined,
-): { status: ResourceStatus; problem: Problem | null } {
+function outOfReach({ want: { id, origin } }: Step, code: string, message: string): Judged {
+  return {
+    status: { id, sync: 'failed', health: 'unknown', reason: code },
+    problem: { id, reason: code, message, file: origin.file, line: origin.line },
+  };
+}
+
+function judgeStep(step: Step, record: ActionRecord | undefined, health: Health, held: boolean): Judged {
   const { id, origin } = step.want;
   const at = { file: origin.file, line: origin.line };
-  if (unreachable) {
-    const status: ResourceStatus = { id, sync: 'failed', health: 'unknown', reason: unreachable };
-    return { status, problem: { id, reason: unreachable, message: health.message, ...at } };
-  }
   if (record?.error) {
+    const { code, message } = record.error;
     const status: ResourceStatus = {
       id,
       sync: 'failed',
-      health: record.error.code === 'DependencyFailed' ? 'unknown' : 'degraded',
-      reason: record.error.code,
+      health: code === 'DependencyFailed' ? 'unknown' : 'degraded',
+      reason: code,
     };
-    return { status, problem: { id, reason: record.error.code, message: record.error.message, ...at } };
+    return { status, problem: { id, reason: code, message, ...at } };
   }
-  if (held && isWork(step))
-    return { status: { id, sync: 'held', health: HEALTH[health.state], reason: 'Held' }, problem: null };
-  const status: ResourceStatus = {
-    id,
-    sync: 'synced',
-    health: HEALTH[health.state],
-    reason: health.state === 'bad' ? 'Unhealthy' : '',
-  };
+  const state = HEALTH[health.state];
+  if (held && isWork(step)) return { status: { id, sync: 'held', health: state, reason: 'Held' }, problem: null };
+  const bad = health.state === 'bad';
+  // It was changed, and whether it becomes well is not known yet.
+  const sync = record !== undefined && health.state === 'wait' ? 'progressing' : 'synced';
   return {
-    status,
-    problem: health.state === 'bad' ? { id, reason: 'Unhealthy', message: health.message, ...at } : null,
+    status: { id, sync, health: state, reason: bad ? 'Unhealthy' : '' },
+    problem: bad ? { id, reason: 'Unhealthy', message: health.message, ...at } : null,
   };
 }
+
+const awayProblem = (id: ResourceId, { observed }: Planned): Problem => {
+  const error = observed.unreachable.get(kindOf(id));
+  const message = `is to be removed, and waits: ${error?.message ?? ''}`;
+  return { id, reason: error?.code ?? '', message, file: null, line: null };
+};
 
 const recordProblem = (record: ActionRecord): Problem => ({
   id: record.id,
@@ -100,15 +134,7 @@ const recordProblem = (record: ActionRecord): Problem => ({
   line: null,
 });
 
-const heldRecord = ({
-  id,
-  op,
-  why,
-}: {
-  id: ResourceId;
-  op: ActionRecord['op'];
-  why: ActionRecord['why'];
-}): ActionRecord => ({
+const heldRecord = ({ id, op, why }: Pick<ActionRecord, 'id' | 'op' | 'why'>): ActionRecord => ({
   id,
   op,
   why,

@@ -43,6 +43,8 @@ interface Pending {
 const FIRST_RETRY_MS = 5_000;
 const LAST_RETRY_MS = 300_000;
 const TURN_MS = 10_000;
+/** What need not wait until an earlier change has settled. */
+const URGENT: readonly Trigger[] = ['manual', 'push', 'drift'];
 /** Longer than any single call of a run is given (an image pull has half an hour); a run silent for longer hangs. */
 const SILENT_MS = 2_100_000;
 
@@ -100,6 +102,8 @@ export function createLoop(options: LoopOptions): Loop {
           trigger,
           allowPrune: request.allowPrune ?? false,
           allowRewind: request.allowRewind ?? false,
+          force: request.force ?? false,
+          superseded: () => pending !== null && URGENT.includes(pending.trigger),
           signal: stopper.signal,
           emit,
         });

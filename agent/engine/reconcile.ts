@@ -1,8 +1,8 @@
 /** One reconcile, from trigger to record. Read it top to bottom; every stage has a file of its own. */
 import type { Review, ReviewRequest } from '../core/provider.ts';
-import type { Checkout, Problem, RunRecord } from '../core/types.ts';
+import type { Checkout, CommitInfo, Problem, RunRecord } from '../core/types.ts';
 import { type AgentError, asAgentError } from '../errors.ts';
-import { converge } from './converge.ts';
+import { pursue } from './pursue.ts';
 import { record } from './record.ts';
 import type { EngineDeps, Outcome, RunRequest } from './types.ts';
 
@@ -21,18 +21,12 @@ export async function reconcile(deps: EngineDeps, given: RunRequest): Promise<Ru
   const id = deps.store.runs.begin(request.trigger, startedAt.toISOString());
 
   request.emit({ type: 'phase', phase: 'fetch' });
-  const accepted = deps.store.meta.get<string>('accepted');
-  const { checkout, trouble, review } = await fetchTarget(deps, accepted, request);
+  const { checkout, trouble, review, refused } = await fetchTarget(deps, request);
 
-  let outcome =
-    checkout === null ? blind(trouble) : await converge(deps, checkout, checkout.info.commit === accepted, request);
-  if (outcome.rejected) {
-    // The host keeps what it runs, and what it runs is still repaired.
-    const kept = accepted && accepted !== checkout?.info.commit ? await deps.snapshots.load(accepted) : null;
-    if (kept !== null) outcome = under(outcome, await converge(deps, kept, true, request));
-  }
+  let outcome = checkout === null ? blind(trouble) : await pursue(deps, checkout, request);
   if (trouble !== null && checkout !== null) outcome = withTrouble(outcome, trouble);
   if (review !== null) outcome = withHold(outcome, review);
+  if (refused !== null) outcome = withRefusal(outcome, refused);
   outcome = deps.redact(outcome);
 
   const durationMs = deps.clock.now().getTime() - startedAt.getTime();
@@ -44,33 +38,42 @@ export async function reconcile(deps: EngineDeps, given: RunRequest): Promise<Ru
 
 interface Target {
   checkout: Checkout | null;
-  /** The repository could not be read: why. `checkout` is then the last accepted commit, if there is one. */
+  /** The repository could not be read: why. `checkout` is then what was begun or accepted last, if there is any. */
   trouble: AgentError | null;
-  /** The head may not be applied: why. `checkout` is as with `trouble`. */
+  /** The head may not be applied: why. `checkout` is the last accepted commit, if there is one. */
   review: Review | null;
+  /** The head cannot be read as a checkout: why. `checkout` is as with `review`. */
+  refused: { info: CommitInfo; error: AgentError } | null;
 }
 
-async function fetchTarget(deps: EngineDeps, accepted: string | undefined, request: RunRequest): Promise<Target> {
-  const kept = async () => (accepted ? await deps.snapshots.load(accepted) : null);
+async function fetchTarget(deps: EngineDeps, request: RunRequest): Promise<Target> {
+  const { accepted, trial, acceptedUnder } = deps.store.commits.get();
+  const clear: Target = { checkout: null, trouble: null, review: null, refused: null };
+  let review: Review | null = null;
   try {
     const head = await deps.source.head(request.signal);
-    const known = head === accepted ? await kept() : null;
-    if (known !== null) return { checkout: known, trouble: null, review: null };
-    const review = await deps.source.review(head, reviewRequest(deps, request.allowRewind), request.signal);
-    if (review.hold !== null) return { checkout: await kept(), trouble: null, review };
-    return { checkout: await deps.source.checkout(head, request.signal), trouble: null, review: null };
+    // Under another path or trust than it was accepted under, the same commit is another matter.
+    const known = head === accepted && acceptedUnder === deps.source.policy ? await deps.snapshots.load(head) : null;
+    if (known !== null) return { ...clear, checkout: known };
+    review = await deps.source.review(head, reviewRequest(deps, request.allowRewind), request.signal);
+    if (review.hold !== null) return { ...clear, checkout: await kept(deps, accepted), review };
+    return { ...clear, checkout: await deps.source.checkout(head, request.signal) };
   } catch (thrown) {
     const trouble = asAgentError(thrown, { code: 'RepositoryUnreachable', phase: 'fetch', retry: true });
     deps.log.warn({ code: trouble.code }, trouble.message);
-    return { checkout: await kept(), trouble, review: null };
+    // A commit that cannot be read is refused like one with errors; it is no outage.
+    if (trouble.phase === 'load' && review !== null)
+      return { ...clear, checkout: await kept(deps, accepted), refused: { info: review.info, error: trouble } };
+    return { ...clear, checkout: await kept(deps, trial ?? accepted), trouble };
   }
 }
 
+const kept = async ({ snapshots }: EngineDeps, commit: string | null) => (commit ? snapshots.load(commit) : null);
+
 /** What the host has accepted so far, for judging a new head. */
 export function reviewRequest({ store, source }: EngineDeps, allowRewind: boolean): ReviewRequest {
-  const from = store.meta.get<string>('acceptedFrom');
-  const sameSource = from === undefined || from === source.id;
-  return { accepted: store.meta.get<string>('accepted') ?? null, sameSource, allowRewind };
+  const { accepted, acceptedFrom } = store.commits.get();
+  return { accepted, sameSource: acceptedFrom === null || acceptedFrom === source.id, allowRewind };
 }
 
 const repositoryProblem = (trouble: AgentError): Problem => ({
@@ -90,6 +93,9 @@ function blind(trouble: AgentError | null): Outcome {
     commit: null,
     mode: 'enforce',
     labels: null,
+    gate: null,
+    verdict: 'untouched',
+    converged: null,
     actions: [],
     resources: [],
     problems,
@@ -98,21 +104,24 @@ function blind(trouble: AgentError | null): Outcome {
   };
 }
 
-/** The verdict on the rejected commit, with the state of the host under the accepted one. */
-const under = (verdict: Outcome, kept: Outcome): Outcome => ({
-  ...verdict,
-  actions: kept.actions,
-  resources: kept.resources,
-  problems: [...verdict.problems, ...kept.problems],
-});
-
 /** What the host runs is still looked after; the new commit is named, and waits. */
 const withHold = (outcome: Outcome, { info, hold }: Review): Outcome => ({
   ...outcome,
   commit: info,
   whole: [...outcome.whole.filter((w) => w !== 'failed' || outcome.problems.length > 0), 'held'],
+  gate: { kind: 'review', reason: hold?.message ?? '', until: null },
   reason: hold?.reason ?? '',
   message: hold?.message ?? '',
+});
+
+/** The host keeps what it runs; the commit that cannot be read is named, with what is wrong in it. */
+const withRefusal = (outcome: Outcome, { info, error }: NonNullable<Target['refused']>): Outcome => ({
+  ...outcome,
+  commit: info,
+  problems: [{ ...repositoryProblem(error), file: error.resource ?? null }, ...outcome.problems],
+  whole: [...outcome.whole, 'failed'],
+  reason: error.code,
+  message: `commit ${info.commit.slice(0, 7)} cannot be used: ${error.message}`,
 });
 
 const withTrouble = (outcome: Outcome, trouble: AgentError): Outcome => ({

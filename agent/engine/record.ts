@@ -24,12 +24,20 @@ export function record(
   };
   const previous = deps.store.runs.list({ limit: 2 }).find((r) => r.id !== run.id);
   const at = deps.clock.now().toISOString();
-  const events = [...outcome.actions.map((a) => actionEvent(a, run.id, at)).filter((e) => e !== null)];
+  const news = onlyNews(deps, outcome.actions);
+  const events = news.map((a) => actionEvent(a, run.id, at));
+  if (outcome.rollback)
+    events.push({
+      at,
+      type: 'rollback',
+      run: run.id,
+      data: { ...outcome.rollback, reason: finished.reason, message: finished.message },
+    });
   if (worthTelling(finished, previous)) events.push(runEvent(finished, at));
-  deps.store.runs.finish(finished, [...outcome.actions], events);
+  deps.store.runs.finish(finished, news, events);
   if (outcome.actions.length > 0) deps.store.saveCopy();
-  if (outcome.resources.length > 0 && finished.sync === 'synced' && outcome.commit) {
-    const { commit, content } = outcome.commit;
+  if (outcome.converged !== null) {
+    const { commit, content } = outcome.converged;
     const applied = deps.store.meta.get<{ commit: string }>('applied');
     // A commit that changes nothing for this host has been seen, not applied.
     const same = content !== undefined && deps.store.meta.get<string>('appliedContent') === content;
@@ -37,23 +45,35 @@ export function record(
       deps.store.meta.set('applied', { commit, at, run: run.id });
       deps.store.meta.set('appliedContent', content ?? null);
     }
-    if (deps.store.meta.get<string>('lastGood') !== commit) deps.store.meta.set('lastGood', commit);
   }
   return finished;
+}
+
+/**
+ * What was done is always news. What could not be done, or is held, is told once, and again when it changes: a host that
+ * waits for days must fill neither its history nor the spool.
+ */
+function onlyNews({ store }: EngineDeps, actions: readonly ActionRecord[]): ActionRecord[] {
+  const keyOf = (a: ActionRecord) => JSON.stringify([a.id, a.op, a.result, a.error ?? null, a.why]);
+  const before = new Set(store.meta.get<string[]>('standing') ?? []);
+  const standing = actions.filter((a) => a.result !== 'done').map(keyOf);
+  if (standing.length !== before.size || standing.some((key) => !before.has(key))) store.meta.set('standing', standing);
+  return actions.filter((a) => a.result === 'done' || !before.has(keyOf(a)));
 }
 
 /** A run that found nothing to do and nothing new is no news. */
 function worthTelling(run: RunRecord, previous: RunRecord | undefined): boolean {
   return (
-    run.changed + run.failed > 0 ||
+    run.changed > 0 ||
     previous === undefined ||
+    previous.failed !== run.failed ||
     previous.sync !== run.sync ||
     previous.reason !== run.reason ||
     previous.commit?.commit !== run.commit?.commit
   );
 }
 
-function actionEvent(action: ActionRecord, run: number, at: string): Draft | null {
+function actionEvent(action: ActionRecord, run: number, at: string): Draft {
   const data = {
     resource: action.id,
     op: action.op,

@@ -9,7 +9,7 @@ const FIRST_PAUSE_MS = 50;
 const LAST_PAUSE_MS = 1_000;
 const OK: Health = { state: 'ok', message: '' };
 
-/** @returns the last health of each; `wait` after `timeoutMs` becomes `bad` */
+/** @returns the last health of each; `wait` after `timeoutMs` becomes `bad`, unless its kind is out of reach */
 export async function settle(
   deps: EngineDeps,
   wants: readonly Desired[],
@@ -40,9 +40,9 @@ export async function settle(
       );
     }
     open = open.filter((want) => health.get(want.id)?.state === 'wait');
-    if (open.length === 0 || request.signal.aborted) break;
+    if (open.length === 0 || request.signal.aborted || request.superseded()) break;
     if (deps.clock.now().getTime() >= deadline) {
-      for (const { id } of open) {
+      for (const { id } of open.filter((want) => !unreachable.has(kindOf(want.id)))) {
         const message = `not settled after ${Math.round(timeoutMs / 1000)} s: ${health.get(id)?.message ?? ''}`;
         health.set(id, { state: 'bad', message });
       }

@@ -9,6 +9,7 @@ import type {
   Checkout,
   CommitInfo,
   Desired,
+  Gate,
   Issue,
   Kind,
   Problem,
@@ -52,7 +53,11 @@ export interface RunRequest {
   allowPrune: boolean;
   /** A branch may go behind what was accepted. */
   allowRewind: boolean;
+  /** Try the head again although its content is known to be bad; no window holds it. */
+  force: boolean;
   signal: AbortSignal;
+  /** Somebody asks for another run: waiting for things to settle may end early. */
+  superseded(): boolean;
   emit(line: SyncLine): void;
 }
 
@@ -64,6 +69,13 @@ export interface Outcome {
   mode: 'enforce' | 'observe';
   /** Of the host under this commit; null where it could not be read. */
   labels: Readonly<Record<string, string>> | null;
+  gate: Gate | null;
+  /** All is well; or the commit itself did not settle; or that is open (an outage, a stop, a newer request); or nothing was touched. */
+  verdict: 'well' | 'unwell' | 'open' | 'untouched';
+  /** The commit under which all is well now; null where that is not so. */
+  converged: CommitInfo | null;
+  /** The commit was taken back. */
+  rollback?: { from: string; to: string; well: boolean };
   actions: readonly ActionRecord[];
   resources: readonly ResourceStatus[];
   problems: readonly Problem[];

@@ -97,6 +97,7 @@ export function createSource(options: SourceOptions): Source {
 
   return {
     id: `${options.url}#${ref}`,
+    policy: JSON.stringify([options.url, ref, hostPath, options.since ?? null, options.verify ?? null]),
     async head(signal) {
       resolved = isCommitId(ref)
         ? { kind: 'commit', commit: ref, name: '', tag: null }

@@ -91,6 +91,11 @@ export function createServiceProvider({ docker, clock }: ServiceProviderOptions)
       const fact = await observeOne(docker, clock, await docker.containers(), want.id);
       if (fact) await docker.restart(fact.info.Id, want.spec.stopGrace);
     },
+    async release(_id, { fact }) {
+      if (fact.onlyParked) return;
+      await docker.stop(fact.info.Id, null);
+      await docker.rename(fact.info.Id, `${fact.info.Name.replace(/^\//, '')}${PARKED}`);
+    },
     async remove(_id, { fact }) {
       for (const container of [fact.info.Id, fact.parked]) {
         if (container === null) continue;

@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import type { Log } from '../log.ts';
+import { type Commits, createCommits } from './commits.ts';
 import { createInventory, type Inventory, readCopy, writeCopy } from './inventory.ts';
 import { createMeta, type Meta } from './meta.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
@@ -13,6 +14,7 @@ export interface Store {
   runs: Runs;
   outbox: Outbox;
   meta: Meta;
+  commits: Commits;
   /** Writes the inventory's copy, from which ownership is known again should the database be lost. */
   saveCopy(): void;
   close(): void;
@@ -47,6 +49,7 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX actions_by_resource ON actions (resource, run);
    CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, type TEXT NOT NULL, run INTEGER, data TEXT NOT NULL);`,
   `ALTER TABLE notifies ADD COLUMN verb TEXT NOT NULL DEFAULT 'restart';`,
+  `CREATE TABLE bad (content TEXT PRIMARY KEY, commit_id TEXT NOT NULL, at TEXT NOT NULL, culprit TEXT NOT NULL);`,
 ];
 
 /** Opens the store, or begins a fresh one beside a damaged one. Throws where the directory cannot be written. */
@@ -74,6 +77,7 @@ export function openStore(options: StoreOptions): Store {
   const outbox = createOutbox(db, meta, options.maxEvents ?? 10_000);
   return {
     meta,
+    commits: createCommits(db, meta),
     inventory,
     outbox,
     runs: createRuns(db, outbox),

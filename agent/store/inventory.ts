@@ -32,6 +32,8 @@ export interface Inventory {
   /** One transaction: what is about to be done, and the restarts that will follow from it. */
   intend(rows: readonly Intent[], notifies: readonly Notify[]): void;
   confirm(id: ResourceId, hash: string): void;
+  /** One transaction: these are as declared; where `notified`, they owe no restart any more. */
+  settle(rows: readonly { id: ResourceId; hash: string; notified: boolean }[]): void;
   forget(id: ResourceId): void;
   pendingNotifies(): Notify[];
   notifyDone(target: ResourceId): void;
@@ -75,6 +77,12 @@ export function createInventory(db: Database.Database): Inventory {
     intend: db.transaction((rows: readonly Intent[], pending: readonly Notify[]) => {
       for (const r of rows) intend.run(r.id, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
       for (const n of pending) notify.run(n.target, n.source, n.verb ?? 'restart');
+    }),
+    settle: db.transaction((rows: readonly { id: ResourceId; hash: string; notified: boolean }[]) => {
+      for (const r of rows) {
+        confirm.run(r.hash, r.id);
+        if (r.notified) notifyDone.run(r.id);
+      }
     }),
     confirm: (id, hash) => void confirm.run(hash, id),
     forget: db.transaction((id: ResourceId) => {

@@ -5,8 +5,10 @@ import { deserialize, serialize } from 'node:v8';
 import type { Checkout } from '../core/types.ts';
 
 export interface Snapshots {
-  /** Durable when it resolves. Older snapshots are dropped. */
+  /** Durable when it resolves. */
   save(checkout: Checkout): Promise<void>;
+  /** Drops all others. */
+  retain(commits: readonly string[]): Promise<void>;
   /** null when there is none, or when it cannot be read. */
   load(commit: string): Promise<Checkout | null>;
 }
@@ -26,8 +28,11 @@ export function createSnapshots(dir: string): Snapshots {
         await handle.close();
       }
       await rename(`${final}.tmp`, final);
-      for (const name of await readdir(dir))
-        if (path.join(dir, name) !== final) await rm(path.join(dir, name), { force: true });
+    },
+    async retain(commits) {
+      const keep = new Set(commits.map((commit) => path.basename(fileOf(commit))));
+      for (const name of await readdir(dir).catch(() => []))
+        if (!keep.has(name)) await rm(path.join(dir, name), { force: true });
     },
     async load(commit) {
       const bytes = await readFile(fileOf(commit)).catch(() => null);

@@ -94,9 +94,9 @@ describe('makePlan', () => {
       pendingNotifies: [],
       providers: comparing([]),
     });
-    expect(plan.removals.map((r) => [r.id, r.releaseFirst])).toEqual([
-      ['file:/other', false],
-      ['file:/old', true],
+    expect(plan.removals.map((r) => [r.id, r.neededBy])).toEqual([
+      ['file:/other', []],
+      ['file:/old', ['service:p/new']],
     ]);
   });
 

@@ -1,0 +1,98 @@
+/** Which commit a run converges to, and why that may not be the head. Pure. */
+import type { Gate, Problem } from './types.ts';
+
+/** A hold that somebody set on this host: nothing is touched. */
+export interface Pause {
+  /** ISO 8601; null until `resume`. */
+  until: string | null;
+  reason: string;
+  at: string;
+}
+
+/** The host stays on this commit until `resume`. */
+export interface Pin {
+  commit: string;
+  at: string;
+}
+
+/** A commit whose content did not settle here. */
+export interface BadCommit {
+  /** Hash of what it rendered to: the same content is bad under any commit id. */
+  content: string;
+  commit: string;
+  at: string;
+  culprit: Problem;
+}
+
+export interface Situation {
+  head: { commit: string; content: string };
+  accepted: string | null;
+  lastGood: string | null;
+  bad: BadCommit | null;
+  pin: Pin | null;
+  /** A person asked for this very commit to be tried again. */
+  force: boolean;
+}
+
+export type Choice =
+  /** A commit that this host has not accepted yet. */
+  | { act: 'try' }
+  /** The accepted one: only drift is repaired. */
+  | { act: 'repair' }
+  /** Another commit than the head, which is kept in repair. */
+  | {
+      act: 'stay';
+      on: string;
+      sync: 'held' | 'rolled-back';
+      gate: Gate | null;
+      reason: string;
+      message: string;
+      problem: Problem | null;
+    };
+
+export function choose({ head, accepted, lastGood, bad, pin, force }: Situation): Choice {
+  const short = head.commit.slice(0, 7);
+  if (pin !== null && pin.commit === head.commit) return accepted === head.commit ? { act: 'repair' } : { act: 'try' };
+  if (pin !== null) {
+    const message = `this host is pinned to ${pin.commit.slice(0, 7)}; commit ${short} waits for \`fairlead resume\``;
+    const gate: Gate = { kind: 'pin', reason: message, until: null };
+    return { act: 'stay', on: pin.commit, sync: 'held', gate, reason: 'Pinned', message, problem: null };
+  }
+  if (bad !== null && lastGood !== null && !force) {
+    const same =
+      bad.commit === head.commit
+        ? `commit ${short}`
+        : `commit ${short} has the same content as ${bad.commit.slice(0, 7)}, which`;
+    const message = `${same} did not settle (${bad.culprit.id}: ${bad.culprit.message}); this host stays on ${lastGood.slice(0, 7)}. Push other content, or try it again with \`fairlead sync --force\``;
+    return {
+      act: 'stay',
+      on: lastGood,
+      sync: 'rolled-back',
+      gate: null,
+      reason: bad.culprit.reason,
+      message,
+      problem: bad.culprit,
+    };
+  }
+  return accepted === head.commit ? { act: 'repair' } : { act: 'try' };
+}
+
+/** A pause that is over counts no more. */
+export const pauseNow = (pause: Pause | null | undefined, now: Date): Pause | null =>
+  pause && (pause.until === null || Date.parse(pause.until) > now.getTime()) ? pause : null;
+
+/**
+ * Codes that tell of an outage of engine, registry, systemd or disk, not of a bad commit: they are waited out.
+ * `DependencyFailed` says nothing of its own.
+ */
+const OUTAGES = [
+  'EngineUnreachable',
+  'SystemdUnreachable',
+  'ObserveFailed',
+  'ImagePullFailed',
+  'ImageMissing',
+  'RegistryUnreachable',
+  'DiskFull',
+  'Stopped',
+];
+export const isOutage = (code: string): boolean => OUTAGES.includes(code);

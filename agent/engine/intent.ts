@@ -1,0 +1,55 @@
+/** Written before anything is done: what is about to be made, and the restarts that will follow from it. */
+import { kindOf } from '../core/graph.ts';
+import type { Step } from '../core/plan.ts';
+import type { RefreshVerb, ResourceId } from '../core/types.ts';
+import type { EngineDeps } from './types.ts';
+
+/**
+ * A crash at any later moment must cost neither ownership nor a notify.
+ * @param steps those that can begin in this run
+ * @param declared all resources of the commit
+ */
+export function recordIntent(deps: EngineDeps, steps: readonly Step[], declared: ReadonlySet<ResourceId>): void {
+  const { inventory } = deps.store;
+  const known = new Map(inventory.list().map((row) => [row.id, row]));
+  const changed = steps.filter((s) => s.change.op !== 'none' || known.get(s.want.id)?.hash !== s.want.hash);
+  const rows = changed.map(({ want }) => {
+    const provider = deps.providers.get(kindOf(want.id));
+    return {
+      id: want.id,
+      hash: want.hash,
+      owned: provider?.owns?.(want.spec) ?? true,
+      origin: want.origin,
+      info: { claims: provider?.claims(want.spec) ?? [] },
+    };
+  });
+  const notifies = owed(steps, declared);
+  if (rows.length > 0 || notifies.length > 0) inventory.intend(rows, notifies);
+  inventory.settle(
+    changed
+      .filter((s) => s.change.op === 'none')
+      .map(({ want }) => ({ id: want.id, hash: want.hash, notified: false })),
+  );
+  // Adopting what matches is no action, and yet ownership that a lost database must not cost.
+  if (rows.length > 0) deps.store.saveCopy();
+}
+
+/**
+ * Every target of what will change, whatever becomes of the target in this run: one that is made anew, fails or is out of
+ * reach now still owes the restart, and only a done step takes the debt away.
+ */
+function owed(
+  steps: readonly Step[],
+  declared: ReadonlySet<ResourceId>,
+): { target: ResourceId; source: ResourceId; verb: RefreshVerb }[] {
+  const sources = steps.filter((s) => s.change.op !== 'none');
+  const of = (targets: readonly ResourceId[], source: ResourceId, verb: RefreshVerb) =>
+    targets.filter((target) => declared.has(target)).map((target) => ({ target, source, verb }));
+  return [
+    ...sources.flatMap(({ want }) => [
+      ...of(want.reload ?? [], want.id, 'reload'),
+      ...of(want.notify, want.id, 'restart'),
+    ]),
+    ...steps.flatMap((s) => s.refreshFor.map((source) => ({ target: s.want.id, source, verb: s.refreshVerb }))),
+  ];
+}

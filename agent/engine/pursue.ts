@@ -1,0 +1,215 @@
+/** From the commit that the ref names to the one that is converged to: gates, commits known to be bad, the way back. */
+import { createHash } from 'node:crypto';
+import { canonicalHash } from '../core/hash.ts';
+import { type Choice, choose, pauseNow } from '../core/target.ts';
+import type { Checkout, Gate, Problem } from '../core/types.ts';
+import { converge, converges, planFor } from './converge.ts';
+import type { EngineDeps, Loaded, Outcome, RunRequest } from './types.ts';
+import { windowAt } from './window.ts';
+
+/** Hash of all that the host would be made to be: the same content is the same under every commit id. */
+export function contentOf({ resources, host }: Loaded): string {
+  const rows = resources.map(({ id, hash, after, notify, reload }) => [id, hash, after, notify, reload ?? []]);
+  return canonicalHash([rows, host], (bytes) => createHash('sha256').update(bytes).digest('hex'));
+}
+
+interface Decision {
+  loaded: Loaded;
+  content: string;
+  choice: Choice;
+  /** Why nothing is touched, or why the head waits. */
+  gate: Gate | null;
+}
+
+/** Looks at the host only where a window asks for it; touches nothing. */
+export async function decide(deps: EngineDeps, head: Checkout, request: RunRequest): Promise<Decision> {
+  const { commits } = deps.store;
+  const { accepted, lastGood, pin, pause } = commits.get();
+  const loaded = await deps.load(head);
+  const content = contentOf(loaded);
+  const { commit } = head.info;
+  const bad = commits.bad(content);
+  const choice = choose({ head: { commit, content }, accepted, lastGood, bad, pin, force: request.force });
+  const paused = pauseNow(pause, deps.clock.now());
+  const gate =
+    paused !== null ? pauseGate(paused) : choice.act === 'try' ? await windowGate(deps, loaded, head, request) : null;
+  return { loaded, content, choice, gate };
+}
+
+export async function pursue(deps: EngineDeps, head: Checkout, request: RunRequest): Promise<Outcome> {
+  const { content, choice, gate } = await decide(deps, head, request);
+  if (gate?.kind === 'pause') return converge(deps, head, 'look', request, gate);
+  if (choice.act === 'stay') return stay(deps, head, choice, request);
+  if (gate !== null) return hold(deps, head, gate, request);
+  if (choice.act === 'try') deps.store.commits.forgive(content);
+  const outcome = await converge(deps, head, choice.act, request);
+  if (outcome.gate?.kind === 'prune') return hold(deps, head, outcome.gate, request);
+  if (outcome.rejected || outcome.whole.includes('unassigned')) return keep(deps, head, outcome, request);
+  return conclude(deps, head, content, outcome, request);
+}
+
+const pauseGate = ({ until, reason }: NonNullable<ReturnType<typeof pauseNow>>): Gate => ({
+  kind: 'pause',
+  reason: `paused${reason ? `: ${reason}` : ''}; \`fairlead resume\` ends it`,
+  until,
+});
+
+/** A window holds new commits that would disturb something; drift of what was accepted is repaired all the same. */
+async function windowGate(deps: EngineDeps, loaded: Loaded, head: Checkout, request: RunRequest): Promise<Gate | null> {
+  const { window } = loaded.host;
+  if (window === undefined || request.force || !converges(head, loaded)) return null;
+  const state = windowAt(window, deps.clock.now());
+  if (state.open) return null;
+  const { plan } = await planFor(deps, loaded, request, null);
+  const work = plan.steps.filter((s) => s.change.op !== 'none' || s.refreshFor.length > 0);
+  const gone = plan.removals.filter((r) => r.seen !== undefined);
+  if (work.length + gone.length === 0) return null;
+  // New files that restart nothing cannot disturb what runs.
+  const harmless = work.every(
+    (s) =>
+      s.want.id.startsWith('file:') &&
+      s.change.op === 'create' &&
+      s.want.notify.length + (s.want.reload?.length ?? 0) === 0,
+  );
+  if (window.harmless === 'allow' && harmless && gone.length === 0) return null;
+  const reason = `commit ${head.info.commit.slice(0, 7)} waits for the maintenance window (${window.schedule}, ${window.timezone ?? 'UTC'})`;
+  return { kind: 'window', reason, until: state.until };
+}
+
+/** The head waits. What was accepted is kept in repair, then it is shown what the head would change. */
+async function hold(deps: EngineDeps, head: Checkout, gate: Gate, request: RunRequest): Promise<Outcome> {
+  const kept = await repairAccepted(deps, head, request);
+  const looked = await converge(deps, head, 'look', request, gate);
+  return {
+    ...looked,
+    actions: [...(kept?.actions ?? []), ...looked.actions],
+    problems: [...looked.problems, ...(kept?.problems ?? [])],
+  };
+}
+
+/** The head is refused as a whole. The host keeps what it runs, and what it runs is still repaired. */
+async function keep(deps: EngineDeps, head: Checkout, verdict: Outcome, request: RunRequest): Promise<Outcome> {
+  const kept = await repairAccepted(deps, head, request);
+  if (kept === null) return verdict;
+  return {
+    ...verdict,
+    actions: kept.actions,
+    resources: kept.resources,
+    problems: [...verdict.problems, ...kept.problems],
+  };
+}
+
+async function repairAccepted(deps: EngineDeps, head: Checkout, request: RunRequest): Promise<Outcome | null> {
+  const { accepted } = deps.store.commits.get();
+  if (accepted === null || accepted === head.info.commit) return null;
+  const checkout = await deps.snapshots.load(accepted);
+  return checkout && converge(deps, checkout, 'repair', request);
+}
+
+/** On a pinned commit, or on the last good one while the head is known to be bad. */
+async function stay(
+  deps: EngineDeps,
+  head: Checkout,
+  choice: Extract<Choice, { act: 'stay' }>,
+  request: RunRequest,
+): Promise<Outcome> {
+  const checkout = (await deps.snapshots.load(choice.on)) ?? (await deps.source.checkout(choice.on, request.signal));
+  const kept = await converge(deps, checkout, 'back', request);
+  if (kept.rejected || kept.verdict === 'untouched') return kept;
+  if (kept.verdict === 'well') await accept(deps, checkout);
+  return {
+    ...kept,
+    commit: head.info,
+    gate: choice.gate ?? kept.gate,
+    problems: [...(choice.problem ? [choice.problem] : []), ...kept.problems],
+    whole: [...kept.whole, choice.sync],
+    reason: choice.reason,
+    message: choice.message,
+  };
+}
+
+/** After an apply: the commit has proved itself, or waits out an outage, or is taken back. */
+async function conclude(
+  deps: EngineDeps,
+  head: Checkout,
+  content: string,
+  outcome: Outcome,
+  request: RunRequest,
+): Promise<Outcome> {
+  const { commits } = deps.store;
+  const { accepted, lastGood, lastGoodContent } = commits.get();
+  const { commit } = head.info;
+  if (outcome.verdict === 'well') {
+    await accept(deps, head);
+    if (lastGood !== commit) {
+      const previousGood = lastGoodContent === content ? commits.get().previousGood : lastGood;
+      commits.set({ lastGood: commit, lastGoodContent: content, previousGood });
+    }
+    await deps.snapshots.retain(commits.needed());
+    return outcome;
+  }
+  if (outcome.verdict !== 'unwell' || accepted === commit) return outcome;
+  const loaded = await deps.load(head);
+  if (loaded.host.rollback === 'off' || lastGood === null || lastGoodContent === content) {
+    // There is nothing to go back to: from here on it is repaired like any accepted commit.
+    await accept(deps, head);
+    return outcome;
+  }
+  return rollBack(deps, head, content, outcome, lastGood, request);
+}
+
+/** Recorded as bad first, durably; then the last good state, by the ordinary path. */
+async function rollBack(
+  deps: EngineDeps,
+  head: Checkout,
+  content: string,
+  outcome: Outcome,
+  lastGood: string,
+  request: RunRequest,
+): Promise<Outcome> {
+  const culprit: Problem = outcome.problems[0] ?? {
+    id: '',
+    reason: outcome.reason,
+    message: outcome.message,
+    file: null,
+    line: null,
+  };
+  const { commits } = deps.store;
+  const { commit } = head.info;
+  commits.markBad({ content, commit, at: deps.clock.now().toISOString(), culprit: deps.redact(culprit) });
+  commits.set({ trial: null });
+  const [from, to] = [commit.slice(0, 7), lastGood.slice(0, 7)];
+  deps.log.error(
+    { from, to, resource: culprit.id, reason: culprit.reason },
+    `commit ${from} did not settle; going back to ${to}`,
+  );
+  request.emit({ type: 'phase', phase: 'rollback', detail: `${culprit.id}: ${culprit.message}` });
+  const good = await deps.snapshots.load(lastGood);
+  const back = good === null ? null : await converge(deps, good, 'back', request);
+  const went = back !== null && !back.rejected && back.verdict === 'well';
+  if (went && good) await accept(deps, good);
+  const failed = back?.problems[0];
+  const message = went
+    ? `commit ${from} did not settle (${culprit.id}: ${culprit.message}); this host was taken back to ${to}`
+    : `commit ${from} did not settle (${culprit.id}: ${culprit.message}), and going back to ${to} failed as well (${failed ? `${failed.id}: ${failed.message}` : 'its snapshot cannot be read'}); nothing more is undone, mend it by a new commit`;
+  return {
+    ...(back ?? outcome),
+    commit: head.info,
+    actions: [...outcome.actions, ...(back?.actions ?? [])],
+    problems: [culprit, ...(back?.problems ?? [])],
+    whole: [...(back?.whole ?? []), went ? 'rolled-back' : 'failed'],
+    reason: went ? culprit.reason : 'RollbackFailed',
+    message,
+    rollback: { from: commit, to: lastGood, well: went },
+  };
+}
+
+/** From here on this commit is what repairs go by, with or without the server. */
+async function accept(deps: EngineDeps, checkout: Checkout): Promise<void> {
+  const { commits } = deps.store;
+  const { commit } = checkout.info;
+  const { accepted, acceptedUnder, trial } = commits.get();
+  if (accepted === commit && trial === null && acceptedUnder === deps.source.policy) return;
+  if (accepted !== commit && trial !== commit) await deps.snapshots.save(checkout);
+  commits.set({ accepted: commit, trial: null, acceptedFrom: deps.source.id, acceptedUnder: deps.source.policy });
+}

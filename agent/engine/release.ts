@@ -1,0 +1,41 @@
+/** Two kept resources that swap a claim (a port, a name): both let go of it before either is made anew. */
+import { kindOf } from '../core/graph.ts';
+import type { Step } from '../core/plan.ts';
+import type { ResourceId } from '../core/types.ts';
+import { isWork } from './apply.ts';
+import { observe } from './observe.ts';
+import type { EngineDeps, RunRequest } from './types.ts';
+
+/** @returns the steps, those that let go of a claim as they are seen now */
+export async function release(
+  deps: EngineDeps,
+  steps: readonly Step[],
+  doomed: ReadonlySet<ResourceId>,
+  request: RunRequest,
+): Promise<readonly Step[]> {
+  const claims = (step: Step): readonly string[] =>
+    deps.providers.get(kindOf(step.want.id))?.claims(step.want.spec) ?? [];
+  const holders = new Map<string, ResourceId>();
+  for (const row of deps.store.inventory.list())
+    for (const claim of Array.isArray(row.info.claims) ? (row.info.claims as string[]) : []) holders.set(claim, row.id);
+  const wanted = new Set<ResourceId>();
+  for (const step of steps.filter((s) => isWork(s) && !doomed.has(s.want.id)))
+    for (const claim of claims(step)) {
+      const holder = holders.get(claim);
+      if (holder !== undefined && holder !== step.want.id) wanted.add(holder);
+    }
+  const letting = steps.filter(
+    (s) => wanted.has(s.want.id) && s.change.op === 'replace' && s.seen !== undefined && !doomed.has(s.want.id),
+  );
+  if (letting.length === 0) return steps;
+  for (const step of letting)
+    if (step.seen) await deps.providers.get(kindOf(step.want.id))?.release?.(step.want.id, step.seen, request.signal);
+  const ids = letting.map((s) => s.want.id);
+  const { seen } = await observe(
+    deps.providers,
+    ids,
+    request.signal,
+    letting.map((s) => s.want),
+  );
+  return steps.map((s) => (ids.includes(s.want.id) ? { ...s, seen: seen.get(s.want.id) ?? s.seen } : s));
+}

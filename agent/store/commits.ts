@@ -1,0 +1,96 @@
+/** What this host remembers of commits and of what people told it: durable before anything is done about it. */
+import type Database from 'better-sqlite3';
+import type { BadCommit, Pause, Pin } from '../core/target.ts';
+import type { Problem } from '../core/types.ts';
+import type { Meta } from './meta.ts';
+
+export interface Remembered {
+  /** Repairs go by this one. */
+  accepted: string | null;
+  /** Url and ref that the accepted one came from. */
+  acceptedFrom: string | null;
+  /** Path and trust under which it was accepted. */
+  acceptedUnder: string | null;
+  /** A new commit that is being applied, or waits for an outage to end. */
+  trial: string | null;
+  /** The last commit under which the host was well, its content, and the one of other content before it. */
+  lastGood: string | null;
+  lastGoodContent: string | null;
+  previousGood: string | null;
+  pin: Pin | null;
+  pause: Pause | null;
+}
+
+export interface Commits {
+  get(): Remembered;
+  /** One transaction. */
+  set(change: Partial<Remembered>): void;
+  /** Commits whose snapshots must be kept. */
+  needed(): string[];
+  bad(content: string): BadCommit | null;
+  /** Newest first. */
+  listBad(limit: number): BadCommit[];
+  markBad(bad: BadCommit): void;
+  forgive(content: string): void;
+}
+
+/** Bad commits that are remembered; older ones give way. */
+const MAX_BAD = 100;
+const KEYS = [
+  'accepted',
+  'acceptedFrom',
+  'acceptedUnder',
+  'trial',
+  'lastGood',
+  'lastGoodContent',
+  'previousGood',
+  'pin',
+  'pause',
+] as const;
+
+interface Raw {
+  content: string;
+  commit_id: string;
+  at: string;
+  culprit: string;
+}
+
+export function createCommits(db: Database.Database, meta: Meta): Commits {
+  const one = db.prepare<[string], Raw>('SELECT content, commit_id, at, culprit FROM bad WHERE content = ?');
+  const list = db.prepare<[number], Raw>(
+    'SELECT content, commit_id, at, culprit FROM bad ORDER BY at DESC, rowid DESC LIMIT ?',
+  );
+  const mark = db.prepare('INSERT OR REPLACE INTO bad (content, commit_id, at, culprit) VALUES (?, ?, ?, ?)');
+  const shrink = db.prepare(
+    'DELETE FROM bad WHERE content NOT IN (SELECT content FROM bad ORDER BY at DESC, rowid DESC LIMIT ?)',
+  );
+  const forgive = db.prepare('DELETE FROM bad WHERE content = ?');
+  const parse = ({ content, commit_id, at, culprit }: Raw): BadCommit => ({
+    content,
+    commit: commit_id,
+    at,
+    culprit: JSON.parse(culprit) as Problem,
+  });
+  const get = () =>
+    Object.fromEntries(KEYS.map((key) => [key, meta.get<unknown>(key) ?? null])) as unknown as Remembered;
+  return {
+    get,
+    set: db.transaction((change: Partial<Remembered>) => {
+      for (const [key, value] of Object.entries(change)) meta.set(key, value);
+    }),
+    needed() {
+      const { accepted, trial, lastGood, previousGood, pin } = get();
+      return [accepted, trial, lastGood, previousGood, pin?.commit ?? null].filter((c) => c !== null);
+    },
+    bad(content) {
+      const raw = one.get(content);
+      return raw ? parse(raw) : null;
+    },
+    listBad: (limit) => list.all(limit).map(parse),
+    markBad: db.transaction((bad: BadCommit) => {
+      mark.run(bad.content, bad.commit, bad.at, JSON.stringify(bad.culprit));
+      shrink.run(MAX_BAD);
+    }),
+    forgive: (content) => void forgive.run(content),
+  };
+}

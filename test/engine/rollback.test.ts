@@ -1,0 +1,331 @@
+/** Commits that do not settle, gates, pins, outages: the real engine and store over a host in memory. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Outcome } from '../../agent/engine/types.ts';
+import { createWorld, type Declaration, type World } from './world.ts';
+
+let world: World;
+beforeEach(() => {
+  world = createWorld();
+});
+afterEach(() => world.end());
+
+type Ran = Outcome & { sync: string };
+const run = async (request: Parameters<World['run']>[0] = {}) => (await world.run(request)) as Ran;
+const value = (id: Parameters<World['things']['get']>[0]) => world.things.get(id)?.value;
+const GOOD: Declaration = { 'file:/a': { value: '1' }, 'service:p/web': { value: '1' } };
+const BAD: Declaration = { 'file:/a': { value: '2' }, 'service:p/web': { value: '2', health: 'bad' } };
+
+describe('a commit that does not settle', () => {
+  beforeEach(async () => {
+    world.commit('good', GOOD);
+    expect((await run()).sync).toBe('synced');
+    world.commit('bad', BAD);
+  });
+
+  test('is recorded as bad and taken back by the ordinary path, with the culprit named', async () => {
+    const outcome = await run();
+    expect(outcome).toMatchObject({
+      sync: 'rolled-back',
+      reason: 'Unhealthy',
+      rollback: { from: 'bad', to: 'good', well: true },
+    });
+    expect(outcome.message).toMatch(/service:p\/web: is bad.*taken back to good/);
+    expect([value('file:/a'), value('service:p/web')]).toEqual(['1', '1']);
+    expect(world.deps().store.commits.listBad(5)).toMatchObject([{ commit: 'bad', culprit: { id: 'service:p/web' } }]);
+    expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'good', lastGood: 'good', trial: null });
+  });
+
+  test('is not tried again, under no other id either; drift is repaired meanwhile; other content is tried', async () => {
+    await run();
+    const starts = world.things.get('service:p/web')?.starts;
+    world.things.delete('file:/a');
+    const again = await run();
+    expect([again.sync, value('file:/a')]).toEqual(['rolled-back', '1']);
+    world.commit('bad-again', BAD);
+    expect(await run()).toMatchObject({ sync: 'rolled-back', message: expect.stringMatching(/same content as bad/) });
+    expect(world.things.get('service:p/web')?.starts).toBe(starts);
+    world.commit('better', { 'file:/a': { value: '3' }, 'service:p/web': { value: '3' } });
+    expect((await run()).sync).toBe('synced');
+    expect(value('service:p/web')).toBe('3');
+  });
+
+  test('is tried again when somebody says --force', async () => {
+    await run();
+    const forced = await run({ force: true });
+    expect(forced).toMatchObject({ sync: 'rolled-back', rollback: { from: 'bad' } });
+    expect(value('service:p/web')).toBe('1');
+  });
+
+  test('what it made goes, whatever share of all that is', async () => {
+    world.commit('grown', {
+      ...BAD,
+      'file:/b': { value: '1' },
+      'file:/c': { value: '1' },
+      'file:/d': { value: '1' },
+      'file:/e': { value: '1' },
+    });
+    expect((await run()).sync).toBe('rolled-back');
+    await run();
+    expect([...world.things.keys()].sort()).toEqual(['file:/a', 'service:p/web']);
+  });
+
+  test('stays where it is when the host says rollback: off, and is repaired there', async () => {
+    world.commit('off', { host: { rollback: 'off' }, ...BAD });
+    expect(await run()).toMatchObject({ sync: 'failed', reason: 'Unhealthy' });
+    expect(value('service:p/web')).toBe('2');
+    expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'off', lastGood: 'good' });
+  });
+
+  test('and whose way back fails as well stops there and says so', async () => {
+    world.commit('bad2', { 'file:/a': { value: '2', fails: 'FileFailed' }, 'service:p/web': { value: '1' } });
+    world.deps().snapshots.load = async () => null;
+    expect(await run()).toMatchObject({
+      sync: 'failed',
+      reason: 'RollbackFailed',
+      message: expect.stringMatching(/nothing more is undone/),
+    });
+  });
+
+  test('jobs do not run on the way back unless they say so', async () => {
+    world.commit('jobs', { ...GOOD, 'job:skip': { value: '1' }, 'job:run': { value: '1', onRollback: 'run' } });
+    await run();
+    expect(world.ran.sort()).toEqual(['job:run', 'job:skip']);
+    world.ran = [];
+    world.commit('jobs-bad', { ...BAD, 'job:skip': { value: '2' }, 'job:run': { value: '2', onRollback: 'run' } });
+    expect((await run()).sync).toBe('rolled-back');
+    expect(world.ran.filter((id) => id === 'job:skip')).toHaveLength(1);
+    expect(world.ran.filter((id) => id === 'job:run')).toHaveLength(2);
+  });
+});
+
+test('the first commit ever has nothing to go back to: it stays failed, and is not forgotten by the next run', async () => {
+  world.commit('first', BAD);
+  expect(await run()).toMatchObject({ sync: 'failed', reason: 'Unhealthy' });
+  const again = await run();
+  expect([again.sync, again.verdict]).toEqual(['synced', 'unwell']);
+  expect(again.resources.find((r) => r.id === 'service:p/web')?.health).toBe('degraded');
+  expect(world.deps().store.commits.get().lastGood).toBeNull();
+});
+
+test('an unproven change is still unproven in the next run: nothing is pruned, nothing becomes good', async () => {
+  world.commit('one', { ...GOOD, 'file:/old': { value: '1' }, host: { rollback: 'off' } });
+  await run();
+  world.commit('two', { host: { rollback: 'off' }, ...BAD });
+  for (let i = 0; i < 3; i++) await run();
+  expect(value('file:/old')).toBe('1');
+  expect(world.deps().store.commits.get().lastGood).toBe('one');
+});
+
+describe('an outage is no fault of the commit', () => {
+  test.each(['ImagePullFailed', 'DiskFull'])(
+    '%s while it is applied: it is tried again until it works',
+    async (code) => {
+      world.commit('good', GOOD);
+      await run();
+      world.commit('new', { 'file:/a': { value: '2' }, 'service:p/web': { value: '2', fails: code } });
+      expect((await run()).sync).toBe('failed');
+      expect(world.deps().store.commits.listBad(5)).toEqual([]);
+      expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'good', trial: 'new' });
+      world.commit('new', { 'file:/a': { value: '2' }, 'service:p/web': { value: '2' } });
+      expect((await run()).sync).toBe('synced');
+    },
+  );
+
+  test('the engine goes away: what needs it waits and owes its restart; git away as well: the begun commit goes on', async () => {
+    const withNotify = (v: string): Declaration => ({
+      'file:/a': { value: v, notify: ['service:p/web'] },
+      'service:p/web': { value: '1' },
+    });
+    world.commit('good', withNotify('1'));
+    await run();
+    world.away.add('service');
+    world.commit('new', withNotify('2'));
+    expect(await run()).toMatchObject({ sync: 'failed' });
+    expect(value('file:/a')).toBe('2');
+    world.gitAway = true;
+    world.away.clear();
+    await run();
+    expect(world.things.get('service:p/web')?.read['file:/a']).toBe('2');
+    expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'new', lastGood: 'new' });
+  });
+
+  test('an engine that is down hides no removals: neither from the limit nor from the status', async () => {
+    world.commit('good', { ...GOOD, 'service:p/db': { value: '1' } });
+    await run();
+    world.away.add('service');
+    world.commit('less', { 'file:/a': { value: '1' } });
+    expect(await run()).toMatchObject({ sync: 'failed', reason: 'EngineUnreachable' });
+    world.away.clear();
+    expect((await run()).sync).toBe('synced');
+    expect([...world.things.keys()]).toEqual(['file:/a']);
+  });
+});
+
+describe('notifies', () => {
+  const declared = (file: string, web: Partial<Declaration['service:p/web']> = {}): Declaration => ({
+    'file:/a': { value: file, notify: ['service:p/web'] },
+    'service:p/web': { value: '1', ...web },
+  });
+
+  test('a target that fails in this run still owes the restart', async () => {
+    world.commit('one', declared('1'));
+    await run();
+    world.commit('two', declared('2', { value: '2', unprepared: 'ImagePullFailed' }));
+    await run();
+    expect(value('file:/a')).toBe('2');
+    world.commit('three', declared('2'));
+    await run();
+    expect(world.things.get('service:p/web')?.read['file:/a']).toBe('2');
+  });
+
+  test('a target that is made anew needs no second start', async () => {
+    world.commit('one', declared('1'));
+    await run();
+    world.commit('two', declared('2', { value: '2' }));
+    await run();
+    expect(world.things.get('service:p/web')).toMatchObject({ starts: 2, read: { 'file:/a': '2' } });
+    await run();
+    expect(world.things.get('service:p/web')?.starts).toBe(2);
+  });
+});
+
+describe('claims', () => {
+  test('what holds a port goes only where its successor can come', async () => {
+    world.commit('one', { 'file:/a': { value: '1' }, 'service:p/web': { value: '1', port: 80 } });
+    await run();
+    world.commit('renamed', {
+      'file:/a': { value: '1' },
+      'service:p/web2': { value: '1', port: 80, unprepared: 'ImagePullFailed' },
+    });
+    await run();
+    expect(world.things.has('service:p/web')).toBe(true);
+    world.commit('there', { 'file:/a': { value: '1' }, 'service:p/web2': { value: '1', port: 80 } });
+    expect((await run()).sync).toBe('synced');
+    expect([...world.things.keys()]).toEqual(['file:/a', 'service:p/web2']);
+  });
+
+  test('two services swap their ports', async () => {
+    world.commit('one', { 'service:p/a': { value: '1', port: 1 }, 'service:p/b': { value: '1', port: 2 } });
+    await run();
+    world.commit('two', { 'service:p/a': { value: '1', port: 2 }, 'service:p/b': { value: '1', port: 1 } });
+    expect((await run()).sync).toBe('synced');
+    expect([world.things.get('service:p/a')?.port, world.things.get('service:p/b')?.port]).toEqual([2, 1]);
+  });
+});
+
+describe('gates', () => {
+  const FIVE: Declaration = Object.fromEntries(['a', 'b', 'c', 'd', 'e'].map((n) => [`file:/${n}`, { value: '1' }]));
+  beforeEach(async () => {
+    world.commit('one', FIVE);
+    await run();
+  });
+
+  test('a commit over the prune limit waits, while what was accepted is repaired; once it began it is not asked again', async () => {
+    world.commit('less', { 'file:/a': { value: '2' } });
+    world.things.delete('file:/b');
+    expect(await run()).toMatchObject({ sync: 'held', reason: 'PruneLimit', gate: { kind: 'prune' } });
+    expect([value('file:/b'), value('file:/a')]).toEqual(['1', '1']);
+    world.commit('failing', { 'file:/a': { value: '2', fails: 'DiskFull' } });
+    expect((await run({ allowPrune: true })).sync).toBe('failed');
+    world.commit('failing', { 'file:/a': { value: '2' } });
+    expect((await run()).sync).toBe('synced');
+    expect([...world.things.keys()]).toEqual(['file:/a']);
+  });
+
+  test('a directory that is lost removes nothing, and what was accepted is repaired', async () => {
+    world.commit('lost', null);
+    world.things.delete('file:/b');
+    expect((await run()).sync).toBe('unassigned');
+    expect(world.things.size).toBe(5);
+  });
+
+  test('observe and pause touch nothing, not even drift; a pause ends by itself', async () => {
+    world.things.delete('file:/b');
+    world.deps().store.commits.set({
+      pause: { until: new Date(world.time + 60_000).toISOString(), reason: 'migration', at: '' },
+    });
+    expect(await run()).toMatchObject({
+      sync: 'held',
+      reason: 'Paused',
+      gate: { kind: 'pause', reason: expect.stringContaining('migration') },
+    });
+    expect(world.things.has('file:/b')).toBe(false);
+    world.time += 61_000;
+    expect((await run()).sync).toBe('synced');
+    world.commit('watch', { ...FIVE, host: { mode: 'observe' } });
+    world.things.delete('file:/b');
+    const seen = await run();
+    expect([seen.sync, seen.resources.find((r) => r.id === 'file:/b')?.health]).toEqual(['held', 'degraded']);
+    expect(world.things.has('file:/b')).toBe(false);
+  });
+
+  test('a pin keeps the host on its commit until it is taken out', async () => {
+    world.commit('two', { ...FIVE, 'file:/a': { value: '2' } });
+    await run();
+    world.deps().store.commits.set({ pin: { commit: 'one', at: '' } });
+    expect(await run()).toMatchObject({
+      sync: 'held',
+      reason: 'Pinned',
+      gate: { kind: 'pin' },
+      commit: { commit: 'two' },
+    });
+    expect(value('file:/a')).toBe('1');
+    world.things.delete('file:/b');
+    await run();
+    expect(value('file:/b')).toBe('1');
+    world.deps().store.commits.set({ pin: null });
+    expect((await run()).sync).toBe('synced');
+    expect(value('file:/a')).toBe('2');
+  });
+
+  test('a window holds commits and says until when; repairs go on; harmless commits may pass', async () => {
+    const window = { schedule: '0 22 * * *', duration: '2h', timezone: 'Europe/Berlin' };
+    world.commit('two', { ...FIVE, 'file:/a': { value: '2' }, host: { window } });
+    world.things.delete('file:/b');
+    expect(await run()).toMatchObject({
+      sync: 'held',
+      reason: 'WindowClosed',
+      gate: { kind: 'window', until: '2026-03-01T21:00:00.000Z' },
+    });
+    expect([value('file:/a'), value('file:/b')]).toEqual(['1', '1']);
+    world.time = Date.parse('2026-03-01T21:00:01Z');
+    expect((await run()).sync).toBe('synced');
+    expect(value('file:/a')).toBe('2');
+    world.time = Date.parse('2026-03-02T12:00:00Z');
+    world.commit('more', {
+      ...FIVE,
+      'file:/a': { value: '2' },
+      'file:/new': { value: '1' },
+      host: { window: { ...window, harmless: 'allow' } },
+    });
+    expect((await run()).sync).toBe('synced');
+    expect(value('file:/new')).toBe('1');
+  });
+
+  test('days on which clocks change: the window opens at its wall-clock hour', async () => {
+    // Berlin goes from UTC+1 to UTC+2 at 2026-03-29 01:00 UTC.
+    const window = { schedule: '0 4 * * *', duration: '1h', timezone: 'Europe/Berlin' };
+    world.commit('two', { ...FIVE, 'file:/a': { value: '2' }, host: { window } });
+    world.time = Date.parse('2026-03-29T01:30:00Z');
+    expect((await run()).gate?.until).toBe('2026-03-29T02:00:00.000Z');
+    world.time = Date.parse('2026-03-29T02:30:00Z');
+    expect((await run()).sync).toBe('synced');
+  });
+
+  test('what waits is told once, not at every run', async () => {
+    world.commit('less', { 'file:/a': { value: '2' } });
+    await run();
+    const seq = world.deps().store.outbox.lastSeq();
+    for (let i = 0; i < 5; i++) await run();
+    expect(world.deps().store.outbox.lastSeq()).toBe(seq);
+  });
+});
+
+test('decommission removes all that is managed, and stays quiet', async () => {
+  world.commit('one', GOOD);
+  await run();
+  world.commit('gone', { ...GOOD, host: { decommission: true } });
+  expect((await run()).sync).toBe('synced');
+  expect(world.things.size).toBe(0);
+  expect((await run()).actions).toEqual([]);
+});

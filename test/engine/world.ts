@@ -1,0 +1,308 @@
+/** A host in memory behind the real engine and the real store: files that services read at their start, ports, outages, crashes. */
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { canonicalHash } from '../../agent/core/hash.ts';
+import type { Health, Provider } from '../../agent/core/provider.ts';
+import type { Checkout, Desired, Kind, ResourceId } from '../../agent/core/types.ts';
+import { reconcile } from '../../agent/engine/reconcile.ts';
+import type { EngineDeps, Loaded, Outcome, RunRequest } from '../../agent/engine/types.ts';
+import { AgentError } from '../../agent/errors.ts';
+import { silentLog } from '../../agent/log.ts';
+import { openStore } from '../../agent/store/db.ts';
+import { createSnapshots } from '../../agent/store/snapshots.ts';
+import { hostSettings } from '../../manifests-schema/host.ts';
+
+export interface Spec {
+  value: string;
+  /** `service`s only. */
+  port?: number;
+  /** What health will say of it. */
+  health?: Health['state'];
+  /** Applying it fails with this code. */
+  fails?: string;
+  /** Preparing it fails with this code. */
+  unprepared?: string;
+  onRollback?: 'run' | 'skip';
+  notify?: ResourceId[];
+  after?: ResourceId[];
+}
+
+/** Resource id → what is declared of it; `host` holds the settings of host.yaml. */
+export type Declaration = { host?: Record<string, unknown> } & { [id: ResourceId]: Spec };
+
+interface Thing {
+  value: string;
+  port: number | undefined;
+  health: Health['state'];
+  /** Of a service: the files as it read them at its last start. */
+  read: Record<string, string>;
+  /** How often it was made or restarted. */
+  starts: number;
+}
+
+/** Thrown into the engine where the process would have ended. */
+export class Crash extends Error {}
+
+export interface World {
+  things: Map<ResourceId, Thing>;
+  foreign: Set<ResourceId>;
+  /** Kinds whose service is away. */
+  away: Set<Kind>;
+  /** Called before and after each effect on the host or the store; may throw `Crash`. */
+  point: (name: string) => void;
+  time: number;
+  gitAway: boolean;
+  runs: number;
+  /** Jobs that ran, in order. */
+  ran: ResourceId[];
+  commit(id: string, declaration: Declaration | null): void;
+  run(request?: Partial<RunRequest>): Promise<Outcome>;
+  deps(): EngineDeps;
+  /** The process is gone; the next run begins with a fresh one on the same disk. */
+  crash(): void;
+  end(): void;
+}
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+export function createWorld(): World {
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-world-'));
+  const commits = new Map<string, Declaration | null>();
+  let head = '';
+  let current: EngineDeps | null = null;
+
+  const world: World = {
+    things: new Map(),
+    foreign: new Set(),
+    away: new Set(),
+    point: () => undefined,
+    time: Date.parse('2026-03-01T12:00:00Z'),
+    gitAway: false,
+    runs: 0,
+    ran: [],
+    commit(id, declaration) {
+      commits.set(id, declaration);
+      head = id;
+    },
+    deps() {
+      current ??= open();
+      return current;
+    },
+    async run(request = {}) {
+      world.runs++;
+      const result = await reconcile(world.deps(), {
+        trigger: 'manual',
+        allowPrune: false,
+        allowRewind: false,
+        force: false,
+        signal: new AbortController().signal,
+        superseded: () => false,
+        emit: () => undefined,
+        ...request,
+      });
+      return { ...result.outcome, ...{ sync: result.run.sync } } as Outcome;
+    },
+    crash() {
+      current?.store.close();
+      current = null;
+    },
+    end() {
+      world.crash();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+
+  function open(): EngineDeps {
+    const store = openStore({ dir, now: () => new Date(world.time), log: silentLog });
+    const providers = new Map<Kind, Provider>(
+      (['file', 'service', 'job'] as const).map((kind) => [kind, provider(kind) as unknown as Provider]),
+    );
+    return {
+      source: {
+        id: 'fake#main',
+        policy: 'fake',
+        head: async () => {
+          if (world.gitAway)
+            throw new AgentError({ code: 'RepositoryUnreachable', phase: 'fetch', message: 'away', retry: true });
+          return head;
+        },
+        review: async (commit) => ({ info: info(commit), hold: null }),
+        checkout: async (commit) => checkout(commit),
+      },
+      load: async (given) => load(given),
+      redact: (value) => value,
+      providers,
+      store: pointed(store),
+      snapshots: createSnapshots(path.join(dir, 'accepted')),
+      clock: {
+        now: () => new Date(world.time),
+        async sleep(ms) {
+          world.time += ms;
+        },
+      },
+      log: silentLog,
+    };
+  }
+
+  /** The store, with a point before and after each of its writes. */
+  function pointed(store: EngineDeps['store']): EngineDeps['store'] {
+    const wrap = <T extends object>(name: string, target: T, writes: readonly string[]): T =>
+      new Proxy(target, {
+        get(from, key) {
+          const member = Reflect.get(from, key) as unknown;
+          if (typeof member !== 'function' || !writes.includes(String(key))) return member;
+          return (...args: unknown[]) => {
+            world.point(`before ${name}.${String(key)}`);
+            const answer = (member as (...a: unknown[]) => unknown).apply(from, args);
+            world.point(`after ${name}.${String(key)}`);
+            return answer;
+          };
+        },
+      });
+    return {
+      ...store,
+      inventory: wrap('inventory', store.inventory, ['intend', 'settle', 'forget']),
+      commits: wrap('commits', store.commits, ['set', 'markBad', 'forgive']),
+      runs: wrap('runs', store.runs, ['begin', 'finish']),
+      meta: wrap('meta', store.meta, ['set']),
+    };
+  }
+
+  const info = (commit: string) => ({
+    ref: 'main',
+    commit,
+    author: 'A',
+    subject: commit,
+    committedAt: '2026-03-01T00:00:00.000Z',
+  });
+  function checkout(commit: string): Checkout {
+    const declaration = commits.get(commit);
+    const text = new TextEncoder().encode(JSON.stringify(declaration ?? {}));
+    return {
+      info: info(commit),
+      hostPath: 'hosts/a',
+      hostExists: declaration !== null,
+      files: new Map([['hosts/a/x.yaml', text]]),
+    };
+  }
+
+  function load({ files }: Checkout): Loaded {
+    const { host, ...rest } = JSON.parse(new TextDecoder().decode(files.get('hosts/a/x.yaml'))) as Declaration;
+    const resources = Object.entries(rest).map(
+      ([id, spec]): Desired<Spec> => ({
+        id: id as ResourceId,
+        spec,
+        hash: canonicalHash({ value: spec.value, port: spec.port }, sha256),
+        after: spec.after ?? [],
+        notify: spec.notify ?? [],
+        origin: { file: 'hosts/a/x.yaml', line: 1, layer: 'hosts/a' },
+      }),
+    );
+    return {
+      resources,
+      issues: [],
+      host: hostSettings.parse(host ?? {}),
+      labels: {},
+      vars: new Map(),
+      layers: ['hosts/a'],
+      secrets: [],
+    };
+  }
+
+  function provider(kind: Kind): Provider<Spec, Thing> {
+    const start = (id: ResourceId, spec: Spec) => {
+      const holder = [...world.things].find(
+        ([other, t]) => other !== id && spec.port !== undefined && t.port === spec.port,
+      );
+      if (holder)
+        throw new AgentError({
+          code: 'PortInUse',
+          phase: 'apply',
+          message: `port ${spec.port} is ${holder[0]}'s`,
+          retry: true,
+        });
+      const read = Object.fromEntries(
+        [...world.things].filter(([f]) => f.startsWith('file:')).map(([f, t]) => [f, t.value]),
+      );
+      const starts = (world.things.get(id)?.starts ?? 0) + 1;
+      world.things.set(id, { value: spec.value, port: spec.port, health: spec.health ?? 'ok', read, starts });
+    };
+    const effect = (name: string, act: () => void) => {
+      world.point(`before ${name}`);
+      act();
+      world.point(`after ${name}`);
+    };
+    return {
+      kind,
+      claims: (spec) => (spec.port === undefined ? [] : [`port:tcp/${spec.port}`]),
+      diff(want, seen) {
+        if (kind === 'job')
+          return seen?.mark?.hash === want.hash ? { op: 'none' } : { op: 'update', why: [{ field: 'run' }] };
+        if (seen === undefined) return { op: 'create', why: [{ field: 'state', from: 'missing' }] };
+        const same = seen.fact.value === want.spec.value && seen.fact.port === want.spec.port;
+        return same
+          ? { op: 'none' }
+          : { op: 'replace', why: [{ field: 'value', from: seen.fact.value, to: want.spec.value }] };
+      },
+      health: (want, seen) =>
+        kind === 'job'
+          ? { state: 'ok', message: '' }
+          : seen === undefined
+            ? { state: 'bad', message: 'missing' }
+            : { state: want.spec.health ?? 'ok', message: `is ${want.spec.health}` },
+      async observe(ids) {
+        if (world.away.has(kind))
+          throw new AgentError({
+            code: 'EngineUnreachable',
+            phase: 'observe',
+            message: `${kind} is away`,
+            retry: true,
+          });
+        if (kind === 'job')
+          return new Map(
+            ids.map((id) => [id, { fact: { value: '', port: undefined, health: 'ok', read: {}, starts: 0 } }]),
+          );
+        return new Map(
+          ids.flatMap((id) => (world.things.has(id) ? [[id, { fact: { ...(world.things.get(id) as Thing) } }]] : [])),
+        );
+      },
+      async prepare(work) {
+        const failed = work.filter((w) => w.want.spec.unprepared !== undefined);
+        return new Map(
+          failed.map(({ want }) => [
+            want.id,
+            new AgentError({
+              code: want.spec.unprepared ?? '',
+              phase: 'prepare',
+              message: 'not prepared',
+              retry: true,
+            }),
+          ]),
+        );
+      },
+      async apply({ want }) {
+        if (want.spec.fails)
+          throw new AgentError({ code: want.spec.fails, phase: 'apply', message: 'does not work', retry: true });
+        effect(`apply ${kind}`, () => {
+          if (kind === 'job') world.ran.push(want.id);
+          else start(want.id, want.spec);
+        });
+      },
+      async refresh(want) {
+        effect(`refresh ${kind}`, () => start(want.id, want.spec));
+      },
+      async release(id) {
+        const thing = world.things.get(id);
+        if (thing)
+          effect(`release ${kind}`, () => world.things.set(id, { ...thing, port: undefined, value: '(set aside)' }));
+      },
+      async remove(id) {
+        if (world.foreign.has(id)) throw new Error(`removed something foreign: ${id}`);
+        effect(`remove ${kind}`, () => world.things.delete(id));
+      },
+    };
+  }
+  return world;
+}
