@@ -5,6 +5,7 @@ import { kindOf, predecessors } from '../core/graph.ts';
 import { makePlan, type Plan, pruneHold, type Step } from '../core/plan.ts';
 import type { Health } from '../core/provider.ts';
 import type { Checkout, Desired, Gate, ResourceId } from '../core/types.ts';
+import { claimsOf } from '../store/inventory.ts';
 import { applySteps, type Failures, isWork, prepare } from './apply.ts';
 import { judge } from './judge.ts';
 import { type Observed, observe } from './observe.ts';
@@ -49,7 +50,7 @@ export async function planFor(
   const plan = makePlan({
     desired,
     seen: observed.seen,
-    inventory: inventory.map((row) => ({ ...row, claims: claimsOf(row.info) })),
+    inventory: inventory.map((row) => ({ ...row, claims: claimsOf(row) })),
     pendingNotifies: deps.store.inventory.pendingNotifies(),
     providers: deps.providers,
   });
@@ -170,8 +171,5 @@ const healthNow = (deps: EngineDeps, plan: Plan, observed: Observed): Map<Resour
 const idle = (step: Step): Step => ({ ...step, change: { op: 'none' }, refreshFor: [], drift: false });
 const runsOnTheWayBack = ({ want }: Step): boolean =>
   kindOf(want.id) !== 'job' || (want.spec as { onRollback?: string }).onRollback === 'run';
-
-const claimsOf = (info: Record<string, unknown>): string[] =>
-  Array.isArray(info.claims) ? info.claims.filter((c): c is string => typeof c === 'string') : [];
 
 const settleMs = (loaded: Loaded): number => durationMs(loaded.host.settle?.timeout ?? '5m');

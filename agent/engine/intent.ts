@@ -2,6 +2,7 @@
 import { kindOf } from '../core/graph.ts';
 import type { Step } from '../core/plan.ts';
 import type { RefreshVerb, ResourceId } from '../core/types.ts';
+import { claimsOf, type InventoryRow } from '../store/inventory.ts';
 import type { EngineDeps } from './types.ts';
 
 /**
@@ -20,7 +21,7 @@ export function recordIntent(deps: EngineDeps, steps: readonly Step[], declared:
       hash: want.hash,
       owned: provider?.owns?.(want.spec) ?? true,
       origin: want.origin,
-      info: { claims: provider?.claims(want.spec) ?? [] },
+      info: { claims: provider?.claims(want.spec) ?? [], was: held(known.get(want.id)) },
     };
   });
   const notifies = owed(steps, declared);
@@ -30,9 +31,14 @@ export function recordIntent(deps: EngineDeps, steps: readonly Step[], declared:
       .filter((s) => s.change.op === 'none')
       .map(({ want }) => ({ id: want.id, hash: want.hash, notified: false })),
   );
+  // Owed to something that was never made and is not declared any more.
+  for (const { target } of inventory.pendingNotifies())
+    if (!declared.has(target) && !known.has(target)) inventory.notifyDone(target);
   // Adopting what matches is no action, and yet ownership that a lost database must not cost.
   if (rows.length > 0) deps.store.saveCopy();
 }
+
+const held = (row: InventoryRow | undefined): string[] => (row ? claimsOf(row) : []);
 
 /**
  * Every target of what will change, whatever becomes of the target in this run: one that is made anew, fails or is out of

@@ -2,6 +2,7 @@
 import { kindOf } from '../core/graph.ts';
 import type { Step } from '../core/plan.ts';
 import type { ResourceId } from '../core/types.ts';
+import { claimsOf } from '../store/inventory.ts';
 import { isWork } from './apply.ts';
 import { observe } from './observe.ts';
 import type { EngineDeps, RunRequest } from './types.ts';
@@ -15,15 +16,13 @@ export async function release(
 ): Promise<readonly Step[]> {
   const claims = (step: Step): readonly string[] =>
     deps.providers.get(kindOf(step.want.id))?.claims(step.want.spec) ?? [];
-  const holders = new Map<string, ResourceId>();
+  const holders = new Map<string, ResourceId[]>();
   for (const row of deps.store.inventory.list())
-    for (const claim of Array.isArray(row.info.claims) ? (row.info.claims as string[]) : []) holders.set(claim, row.id);
+    for (const claim of claimsOf(row)) holders.set(claim, [...(holders.get(claim) ?? []), row.id]);
   const wanted = new Set<ResourceId>();
   for (const step of steps.filter((s) => isWork(s) && !doomed.has(s.want.id)))
-    for (const claim of claims(step)) {
-      const holder = holders.get(claim);
-      if (holder !== undefined && holder !== step.want.id) wanted.add(holder);
-    }
+    for (const claim of claims(step))
+      for (const holder of holders.get(claim) ?? []) if (holder !== step.want.id) wanted.add(holder);
   const letting = steps.filter(
     (s) => wanted.has(s.want.id) && s.change.op === 'replace' && s.seen !== undefined && !doomed.has(s.want.id),
   );

@@ -60,7 +60,8 @@ export function createInventory(db: Database.Database): Inventory {
   const restore = db.prepare(
     'INSERT OR IGNORE INTO inventory (id, intent, hash, owned, origin, info) VALUES (?, ?, ?, ?, ?, ?)',
   );
-  const confirm = db.prepare('UPDATE inventory SET hash = ? WHERE id = ?');
+  // What it claimed before (`was`) is let go of only now.
+  const confirm = db.prepare("UPDATE inventory SET hash = ?, info = json_remove(info, '$.was') WHERE id = ?");
   const forget = db.prepare('DELETE FROM inventory WHERE id = ?');
   const notifies = db.prepare<[], Notify>('SELECT target, source, verb FROM notifies ORDER BY target, source');
   const notify = db.prepare('INSERT OR REPLACE INTO notifies (target, source, verb) VALUES (?, ?, ?)');
@@ -96,6 +97,13 @@ export function createInventory(db: Database.Database): Inventory {
         restore.run(r.id, r.intent, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
     }),
   };
+}
+
+/** What it may hold: what it was last declared with, and, until that is confirmed, what it was declared with before. */
+export function claimsOf({ info }: Pick<InventoryRow, 'info'>): string[] {
+  return [info.claims, info.was].flatMap((list) =>
+    Array.isArray(list) ? list.filter((c) => typeof c === 'string') : [],
+  );
 }
 
 /** Atomic and durable. */

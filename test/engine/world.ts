@@ -1,6 +1,6 @@
 /** A host in memory behind the real engine and the real store: files that services read at their start, ports, outages, crashes. */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { canonicalHash } from '../../agent/core/hash.ts';
@@ -68,7 +68,8 @@ export interface World {
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 export function createWorld(): World {
-  const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-world-'));
+  // In memory where there is such a place: thousands of histories need no real disk.
+  const dir = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'fairlead-world-'));
   const commits = new Map<string, Declaration | null>();
   let head = '';
   let current: EngineDeps | null = null;

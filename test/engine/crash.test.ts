@@ -1,0 +1,84 @@
+/** Interrupted anywhere, the next run converges: every point of an apply, one by one, and random histories. */
+import { expect, test } from 'vitest';
+import { crashAt, crashingRun, history, recover } from './crash.ts';
+import { createWorld, type Declaration } from './world.ts';
+
+const BEFORE: Declaration = {
+  'file:/a': { value: '1', notify: ['service:p/web'] },
+  'file:/gone': { value: '1' },
+  'service:p/web': { value: '1', port: 1 },
+  'service:p/db': { value: '1', port: 2 },
+  'service:p/old': { value: '1', port: 3 },
+};
+/** A changed file with its notify, a new file, a removal, a swap of ports, a successor on a port, a job. */
+const AFTER: Declaration = {
+  'file:/a': { value: '2', notify: ['service:p/web', 'service:p/cache'] },
+  'file:/b': { value: '1', notify: ['service:p/cache'] },
+  'service:p/web': { value: '1', port: 2 },
+  'service:p/db': { value: '1', port: 1 },
+  'service:p/new': { value: '1', port: 3 },
+  'service:p/cache': { value: '1' },
+  'job:migrate': { value: '1' },
+};
+const WITHDRAWN: Declaration = { ...AFTER, 'service:p/cache': { value: '2', health: 'bad' } };
+
+test.each([
+  ['an apply', AFTER, AFTER],
+  ['an apply that is taken back', WITHDRAWN, BEFORE],
+])(
+  '%s, ended before and after every single effect',
+  async (_what, after, end) => {
+    const points = new Set<string>();
+    let total = 0;
+    for (let at = 1; ; at++) {
+      const world = createWorld();
+      try {
+        world.commit('before', BEFORE);
+        await world.run();
+        world.commit('after', after);
+        const crash = crashAt(world, at);
+        await crashingRun(world);
+        total = crash.count();
+        const where = crash.where();
+        if (where === null) break;
+        points.add(where);
+        expect(await recover(world, end), `ended ${where} (point ${at})`).toEqual([]);
+      } finally {
+        world.end();
+      }
+    }
+    expect(total).toBeGreaterThan(20);
+    // Each kind of effect was interrupted on both sides.
+    const effects = [...points].map((p) => p.replace(/^(before|after) /, ''));
+    for (const effect of effects)
+      expect([...points]).toEqual(expect.arrayContaining([`before ${effect}`, `after ${effect}`]));
+    expect(effects).toEqual(
+      expect.arrayContaining([
+        'inventory.intend',
+        'inventory.settle',
+        'inventory.forget',
+        'commits.set',
+        'runs.finish',
+        'apply file',
+        'apply service',
+        'remove service',
+      ]),
+    );
+  },
+  60_000,
+);
+
+const first = Number(process.env.FAIRLEAD_SEED ?? Date.now() % 1_000_000);
+const count = Number(process.env.FAIRLEAD_HISTORIES ?? 60);
+
+test(
+  'random histories of commits, drifts, outages and crashes',
+  async () => {
+    console.log(`crash histories: FAIRLEAD_SEED=${first} FAIRLEAD_HISTORIES=${count}`);
+    for (let seed = first; seed < first + count; seed++) {
+      const { complaints } = await history(seed);
+      expect(complaints, `FAIRLEAD_SEED=${seed} FAIRLEAD_HISTORIES=1`).toEqual([]);
+    }
+  },
+  60_000 + count * 200,
+);

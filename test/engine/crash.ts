@@ -1,0 +1,122 @@
+/** Histories of commits, drifts, outages and crashes against the real engine and store; what must hold after each. */
+import type { ResourceId } from '../../agent/core/types.ts';
+import { Crash, createWorld, type Declaration, type Spec, type World } from './world.ts';
+
+/** Ends the process at the `at`-th point from now on: everything after it has no effect. @returns what was counted */
+export function crashAt(world: World, at: number): { count: () => number; where: () => string | null } {
+  let count = 0;
+  let where: string | null = null;
+  world.point = (name) => {
+    count++;
+    if (count === at) where = name;
+    if (count >= at) throw new Crash(name);
+  };
+  return { count: () => count, where: () => where };
+}
+
+/** One run that may crash on its way; afterwards the process is gone. */
+export async function crashingRun(world: World): Promise<void> {
+  try {
+    await world.run({ allowPrune: true });
+  } catch (thrown) {
+    if (!(thrown instanceof Crash)) throw thrown;
+  }
+  world.crash();
+  world.point = () => undefined;
+}
+
+/** Runs until nothing changes any more. @returns complaints; none where all is as it must be */
+export async function recover(world: World, declaration: Declaration): Promise<string[]> {
+  world.point = () => undefined;
+  world.away.clear();
+  world.gitAway = false;
+  for (let i = 0; i < 6; i++) await world.run({ allowPrune: true });
+  const last = await world.run({ allowPrune: true });
+  const complaints = last.actions.map((a) => `still at work: ${a.op} ${a.id} ${a.result} ${a.error?.message ?? ''}`);
+  const wanted = Object.entries(declaration).filter(([id]) => id !== 'host') as [ResourceId, Spec][];
+  const lasting = wanted.filter(([id]) => !id.startsWith('job:'));
+  for (const [id, spec] of lasting) {
+    const thing = world.things.get(id);
+    if (thing === undefined) complaints.push(`${id} is missing`);
+    else if (thing.value !== spec.value || thing.port !== spec.port)
+      complaints.push(`${id} is ${thing.value}, not ${spec.value}`);
+    for (const target of spec.notify ?? [])
+      if (world.things.get(target)?.read[id] !== spec.value) complaints.push(`${target} never read ${id} as it is now`);
+  }
+  const ids = new Set(lasting.map(([id]) => id));
+  for (const id of world.things.keys())
+    if (!ids.has(id) && !world.foreign.has(id)) complaints.push(`${id} is an orphan`);
+  const { store } = world.deps();
+  const rows = store.inventory.list().map((r) => r.id);
+  const known = wanted.map(([id]) => id).sort();
+  if (JSON.stringify([...rows].sort()) !== JSON.stringify(known))
+    complaints.push(`inventory has ${rows.join(', ')}, not ${known.join(', ')}`);
+  if (store.inventory.pendingNotifies().length > 0) complaints.push('a notify is still pending');
+  const seqs = store.outbox.peek(100_000).map((e) => e.seq);
+  if (seqs.some((seq, i) => seq !== i + 1)) complaints.push(`event numbers have gaps: ${seqs.join(' ')}`);
+  return complaints;
+}
+
+/** mulberry32: small, seeded, good enough to pick moments. */
+export function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+const FILES = ['a', 'b', 'c'];
+const SERVICES = ['x', 'y', 'z'];
+
+function randomDeclaration(random: () => number): Declaration {
+  const pick = (n: number) => Math.floor(random() * n);
+  const services = SERVICES.filter(() => random() < 0.7);
+  const declared: Declaration = { 'file:/always': { value: '1' } };
+  for (const name of FILES.filter(() => random() < 0.7)) {
+    const notify = services.filter(() => random() < 0.5).map((s): ResourceId => `service:p/${s}`);
+    declared[`file:/${name}`] = { value: String(pick(3)), notify };
+  }
+  const ports = [1, 2, 3, 4].sort(() => random() - 0.5);
+  for (const [i, name] of services.entries())
+    declared[`service:p/${name}`] = { value: String(pick(3)), ...(random() < 0.7 ? { port: ports[i] ?? 9 } : {}) };
+  if (random() < 0.3) declared['job:j'] = { value: String(pick(3)) };
+  return declared;
+}
+
+/** One random history. @returns complaints, and where it was interrupted */
+export async function history(seed: number): Promise<{ complaints: string[]; interrupted: string[] }> {
+  const random = generator(seed);
+  const world = createWorld();
+  const interrupted: string[] = [];
+  world.things.set('service:p/foreign', { value: 'mine', port: 99, health: 'ok', read: {}, starts: 1 });
+  world.foreign.add('service:p/foreign');
+  try {
+    let declaration = randomDeclaration(random);
+    const steps = 3 + Math.floor(random() * 5);
+    for (let i = 0; i < steps; i++) {
+      if (random() < 0.7) declaration = randomDeclaration(random);
+      world.commit(`c${i}`, declaration);
+      const mine = [...world.things.keys()].filter((id) => !world.foreign.has(id));
+      const victim = mine[Math.floor(random() * mine.length)];
+      const thing = victim && world.things.get(victim);
+      const drift = random();
+      if (victim && drift < 0.3) world.things.delete(victim);
+      else if (victim && thing && drift < 0.5) world.things.set(victim, { ...thing, value: 'tampered' });
+      if (random() < 0.2) world.away.add(random() < 0.5 ? 'service' : 'file');
+      else world.away.clear();
+      world.gitAway = random() < 0.15 && i > 0;
+      if (random() < 0.75) {
+        const crash = crashAt(world, 1 + Math.floor(random() * 30));
+        await crashingRun(world);
+        const where = crash.where();
+        if (where !== null) interrupted.push(where);
+      } else await world.run({ allowPrune: true });
+    }
+    return { complaints: await recover(world, declaration), interrupted };
+  } finally {
+    world.end();
+  }
+}
