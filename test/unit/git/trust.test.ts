@@ -42,7 +42,6 @@ function commit(text: string, by: string | null): string {
   git(fixture.work, 'add', '-A');
   const sign = by === null ? [] : ['-S'];
   git(fixture.work, ...(by === null ? [] : signedBy(by)), 'commit', '-q', '-m', text, ...sign);
-  git(fixture.work, 'push', '-q', '-f', 'origin', 'HEAD:main');
   return git(fixture.work, 'rev-parse', 'HEAD');
 }
 const base = () => fixture.commit({ 'hosts/edge-1/f': 'hello\n' }, 'Base');
@@ -100,7 +99,6 @@ test('a key counts for the time at which it was valid', async () => {
       GIT_AUTHOR_EMAIL: 'o@x',
     },
   });
-  git(fixture.work, 'push', '-q', '-f', 'origin', 'HEAD:main');
   expect(await heldBy(host())).toBe('trusted');
 });
 
@@ -179,7 +177,6 @@ test('a tag must be signed itself, for its own name', async () => {
   tags('tag', '-a', '-m', 'two', 'v1.2.0');
   tags(...signedBy('eve'), 'tag', '-s', '-m', 'three', 'v1.3.0');
   tags('update-ref', 'refs/tags/v9.0.0', tags('rev-parse', 'v1.0.0'));
-  tags('push', '-q', '--tags', 'origin');
   const good = await host({ ref: 'v1.0.0' }).pull();
   expect(good.checkout?.info).toMatchObject({ commit: commitId, signer: 'ann@example.com', tag: 'v1.0.0' });
   expect(await heldBy(host({ ref: 'v1.1.0' }))).toMatch(/^Unsigned: tag v1.1.0 is lightweight/);
@@ -196,7 +193,6 @@ test('repo.since is a floor that needs no memory', async () => {
   expect(await heldBy(floor(first))).toBe('trusted');
   expect(await heldBy(floor(second))).toBe('trusted');
   git(fixture.work, 'reset', '-q', '--hard', first);
-  git(fixture.work, 'push', '-q', '-f', 'origin', 'HEAD:main');
   expect(await heldBy(floor(second))).toMatch(/^BelowFloor: commit .* "Base" .* does not descend from .*repo.since/);
   // Not even with leave to rewind, and not for tags or pinned commits.
   const allowed = floor(second);
