@@ -125,12 +125,15 @@ const healthNow = (deps: EngineDeps, plan: Plan): Map<ResourceId, Health> =>
 /** From here on this commit is what repairs go by, with or without the server. */
 async function accept(deps: EngineDeps, checkout: Checkout): Promise<void> {
   const { commit } = checkout.info;
-  if (deps.store.meta.get<string>('accepted') !== commit) {
-    await deps.snapshots.save(checkout);
-    deps.store.meta.set('accepted', commit);
-  }
-  if (deps.store.meta.get<string>('acceptedFrom') !== deps.source.id)
-    deps.store.meta.set('acceptedFrom', deps.source.id);
+  if (deps.store.meta.get<string>('accepted') === commit) return;
+  await deps.snapshots.save(checkout);
+  deps.store.meta.set('accepted', commit);
+  vouched(deps);
+}
+
+/** The configured url and ref serve the accepted commit: from here on they must not go behind it. */
+export function vouched({ store, source }: EngineDeps): void {
+  if (store.meta.get<string>('acceptedFrom') !== source.id) store.meta.set('acceptedFrom', source.id);
 }
 
 const idle = (step: Step): Step => ({ ...step, change: { op: 'none' }, refreshFor: [] });

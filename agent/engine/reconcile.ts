@@ -2,7 +2,7 @@
 import type { Review, ReviewRequest } from '../core/provider.ts';
 import type { Checkout, Problem, RunRecord } from '../core/types.ts';
 import { type AgentError, asAgentError } from '../errors.ts';
-import { converge } from './converge.ts';
+import { converge, vouched } from './converge.ts';
 import { record } from './record.ts';
 import type { EngineDeps, Outcome, RunRequest } from './types.ts';
 
@@ -55,7 +55,10 @@ async function fetchTarget(deps: EngineDeps, accepted: string | undefined, reque
   try {
     const head = await deps.source.head(request.signal);
     const known = head === accepted ? await kept() : null;
-    if (known !== null) return { checkout: known, trouble: null, review: null };
+    if (known !== null) {
+      vouched(deps);
+      return { checkout: known, trouble: null, review: null };
+    }
     const review = await deps.source.review(head, reviewRequest(deps, request.allowRewind), request.signal);
     if (review.hold !== null) return { checkout: await kept(), trouble: null, review };
     return { checkout: await deps.source.checkout(head, request.signal), trouble: null, review: null };
@@ -66,7 +69,7 @@ async function fetchTarget(deps: EngineDeps, accepted: string | undefined, reque
   }
 }
 
-/** What the host has accepted so far, for judging a new head. */
+/** What the host has accepted so far, for judging a new head: a branch may move freely only where another was followed. */
 export function reviewRequest({ store, source }: EngineDeps, allowRewind: boolean): ReviewRequest {
   const from = store.meta.get<string>('acceptedFrom');
   const sameSource = from === undefined || from === source.id;
