@@ -129,6 +129,8 @@ test('no ssh at all, one that hangs, one that stops in the middle', async () => 
     /RepositoryUnreachable: .*no answer within 0.2 s/,
   );
   const stalls = 'printf "000eversion 2\\n"; exec sleep 60';
-  expect(await failure(host(stalls, { limits }).puller.pull())).toMatch(/RepositoryUnreachable: .*stalled/);
+  expect(await failure(host(stalls, { limits: { stall: 100 } }).puller.pull())).toMatch(
+    /RepositoryUnreachable: .*stalled/,
+  );
   expect(await failure(host('printf "000eversion 2\\n"').puller.pull())).toMatch(/ProtocolError: .*ends too early/);
 });
