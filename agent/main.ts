@@ -9,12 +9,16 @@ import { type AgentConfig, durationMs, parseConfig } from './config.ts';
 import { type AgentApi, createAgentApi } from './control/api.ts';
 import { createControlClient } from './control/client.ts';
 import { createControlServer } from './control/server.ts';
+import { staleProblem } from './core/stale.ts';
 import { createLoader } from './engine/load.ts';
 import { createLoop, type Loop } from './engine/loop.ts';
+import { createPushGate } from './engine/push.ts';
 import { reconcile } from './engine/reconcile.ts';
+import { splayOffset } from './engine/splay.ts';
 import type { EngineDeps } from './engine/types.ts';
 import { AgentError } from './errors.ts';
 import { readFleet } from './fleet/client.ts';
+import { notify } from './fleet/notify.ts';
 import { createSource } from './git/source.ts';
 import { createProviders } from './kinds/index.ts';
 import { silentLog } from './log.ts';
@@ -148,15 +152,18 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
     startedAt: startedAt.toISOString(),
     instance: randomBytes(6).toString('hex'),
   };
+  const staleAfterMs = config.repo.staleAfter ? durationMs(config.repo.staleAfter) : null;
   let reporter: Reporter | null = null;
   const api: AgentApi = createAgentApi({
     deps,
     identity,
     facts: await readFacts(),
-    problems: () =>
-      reporter?.problem()
+    problems: (desired) => [
+      ...(reporter?.problem()
         ? [{ id: 'broker', reason: 'BrokerUnreachable', message: reporter.problem() ?? '', file: null, line: null }]
-        : [],
+        : []),
+      ...staleProblem(desired, staleAfterMs, new Date()),
+    ],
     loop: () => loop,
   });
   const loop: Loop = createLoop({
@@ -194,6 +201,11 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
     random: Math.random,
     log,
   });
+  const push = createPushGate({
+    offsetMs: splayOffset(host, durationMs(config.sync.splay)),
+    known: (commit) => commit === api.status().desired?.commit,
+    sync: () => loop.request({}, 'push'),
+  });
   if (config.mqtt) {
     reporter = createReporter({
       broker: config.mqtt,
@@ -205,9 +217,7 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
       clock: systemClock,
       log,
       random: Math.random,
-      onPush: (commit) => {
-        if (commit !== api.status().desired?.commit) void loop.request({}, 'push');
-      },
+      onPush: (payload) => push.notice(payload),
     });
   }
 
@@ -228,6 +238,7 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
     });
     notifier.stopping();
   }
+  push.stop();
   await loop.stop();
   await reporter?.stop();
   await server.stop();
@@ -274,6 +285,20 @@ finish(
             message: `${configFile(options)} names no broker; add \`mqtt: {url: …}\``,
           });
         return readFleet({ broker: config.mqtt, prefix: config.mqtt.prefix, fleet: config.fleet });
+      },
+      async notify(options, request) {
+        // In CI there is no agent.yaml, and none is needed where the broker is named.
+        const config = request.broker ? null : loadConfig(options);
+        const broker = request.broker ?? config?.mqtt;
+        if (!broker)
+          throw new AgentError({
+            code: 'BrokerUnreachable',
+            phase: 'report',
+            message: `${configFile(options)} names no broker; add \`mqtt: {url: …}\`, or say --broker`,
+          });
+        const { prefix = config?.mqtt?.prefix ?? 'fairlead', fleet = config?.fleet ?? 'default' } = request;
+        const ref = request.ref ?? config?.repo.ref ?? 'main';
+        return { ref, topic: await notify({ broker, prefix, fleet, ref, commit: request.commit }) };
       },
     },
   ),

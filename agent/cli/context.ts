@@ -28,6 +28,16 @@ export interface CliDeps {
   readHistory(options: GlobalOptions, query: HistoryQuery): HistoryDocument;
   readRun(options: GlobalOptions, id: number): RunDocument | null;
   readFleet(options: GlobalOptions): Promise<FleetRow[]>;
+  /** Publishes a push notice; what the request leaves out comes from agent.yaml. */
+  notify(options: GlobalOptions, request: NotifyRequest): Promise<{ ref: string; topic: string }>;
+}
+
+export interface NotifyRequest {
+  commit: string;
+  ref?: string;
+  broker?: { url: string; username?: string; passwordFile?: string; ca?: string };
+  prefix?: string;
+  fleet?: string;
 }
 
 export interface Context {

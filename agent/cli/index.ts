@@ -4,6 +4,7 @@ import type { SyncRequest } from '../control/protocol.ts';
 import { AgentError } from '../errors.ts';
 import * as commands from './commands.ts';
 import { type CliDeps, type Context, EXIT, type GlobalOptions, type Terminal } from './context.ts';
+import { type NotifyFlags, notify } from './notify.ts';
 import { createStyle, plain } from './table.ts';
 
 export type { CliDeps, Terminal } from './context.ts';
@@ -118,6 +119,22 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
     );
   const fleet = program.command('fleet').description('the whole fleet, from the broker alone').exitOverride();
   add('status', 'a table of all hosts', 'fairlead fleet status', fleet).action(act(commands.fleetStatus));
+  add(
+    'notify [ref] [commit]',
+    'tell the fleet that a ref has a new commit, from CI or a git hook',
+    'fairlead notify --broker mqtts://broker:8883 main "$(git rev-parse HEAD)"',
+  )
+    .option('--broker <url>', "mqtt:// or mqtts:// (default: agent.yaml's)")
+    .option('--username <name>', 'for the broker')
+    .option('--password-file <file>', 'for the broker')
+    .option('--ca <file>', 'PEM file of the CA of the broker')
+    .option('--prefix <prefix>', 'of the topics')
+    .option('--fleet <fleet>', 'whose hosts are told')
+    .action(
+      act((c: Context, ref: string | undefined, commit: string | undefined, options: NotifyFlags) =>
+        notify(c, ref, commit, options, terminal.env),
+      ),
+    );
   add('version', 'the version of this program', 'fairlead version').action(
     act(async (c: Context) => {
       c.print({ schema: 1, version: deps.version }, () => `fairlead ${deps.version}`);

@@ -31,7 +31,7 @@ export function statusText(s: StatusDocument, now: Date, style: Style): string {
   if (s.message) lines.push(`         ${s.message}`);
   if (s.desired)
     lines.push(
-      `commit   ${shortId(s.desired.commit)} ${s.desired.ref}  "${s.desired.subject}" by ${s.desired.author}, ${ago(s.desired.committedAt, now)}`,
+      `commit   ${shortId(s.desired.commit)} ${s.desired.ref}  "${s.desired.subject}" by ${whose(s.desired)}, ${ago(s.desired.committedAt, now)}`,
     );
   if (s.applied && s.applied.commit !== s.desired?.commit)
     lines.push(`applied  ${shortId(s.applied.commit)}, ${ago(s.applied.at, now)}`);
@@ -98,13 +98,23 @@ export function historyText({ runs }: HistoryDocument, columns: number, style: S
   return table(['RUN', 'STARTED (UTC)', 'TRIGGER', 'SYNC', 'COMMIT', 'CH/FA/RE', 'WHAT'], rows, columns, style);
 }
 
+/** Author; committer and signer where they say more. */
+function whose({ author, committer, signer }: { author: string; committer?: string; signer?: string | null }): string {
+  const by = committer !== undefined && committer !== author ? `, committed by ${committer}` : '';
+  return `${author}${by}${signer ? `, signed by ${signer}` : ''}`;
+}
+
 export function runText({ run, actions }: RunDocument, style: Style): string {
   const head = `run #${run.id}  ${run.trigger}, ${run.startedAt}, ${run.durationMs} ms: ${tone(run.sync, style)}`;
   const commit = run.commit
-    ? `commit ${run.commit.commit} "${run.commit.subject}" by ${run.commit.author}`
+    ? `commit ${run.commit.commit} "${run.commit.subject}" by ${whose(run.commit)}`
     : 'no commit';
+  const seen = (run.commit?.commits ?? []).map(
+    (c) =>
+      `  ${shortId(c.commit)} "${c.subject}" by ${c.author}${c.touched === false ? ' (seen, not for this host)' : ''}`,
+  );
   const body = actions.length > 0 ? actions.map((a) => actionText(a, style)) : ['Nothing was changed.'];
-  return [head, commit, ...(run.message ? [run.message] : []), ...body].join('\n');
+  return [head, commit, ...seen, ...(run.message ? [run.message] : []), ...body].join('\n');
 }
 
 export function showText(s: ShowDocument, style: Style): string {
@@ -114,7 +124,7 @@ export function showText(s: ShowDocument, style: Style): string {
   if (s.origin) lines.push(`declared ${s.origin.file}:${s.origin.line} (layer ${s.origin.layer})`);
   for (const [name, at] of Object.entries(s.attributes))
     lines.push(`  ${name.padEnd(10)} ${at.file}:${at.line} (layer ${at.layer})`);
-  if (s.commit) lines.push(`commit   ${shortId(s.commit.commit)} "${s.commit.subject}" by ${s.commit.author}`);
+  if (s.commit) lines.push(`commit   ${shortId(s.commit.commit)} "${s.commit.subject}" by ${whose(s.commit)}`);
   lines.push('desired', indent(s.desired), 'actual', indent(s.actual));
   if (s.history.length > 0)
     lines.push('history', ...s.history.map((h) => `  run #${h.run} ${h.at}  ${actionText(h.action, style)}`));

@@ -3,7 +3,7 @@ import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { kindOf } from '../core/graph.ts';
 import type { SyncLine } from '../core/progress.ts';
 import { type AgentState, type Identity, statusOf } from '../core/status.ts';
-import type { Desired, Problem, ResourceId, Trigger } from '../core/types.ts';
+import type { CommitInfo, Desired, Problem, ResourceId, Trigger } from '../core/types.ts';
 import { KINDS } from '../core/types.ts';
 import type { Loop } from '../engine/loop.ts';
 import { preview } from '../engine/preview.ts';
@@ -17,7 +17,7 @@ export interface AgentApiOptions {
   identity: Identity;
   facts: StatusDocument['facts'];
   /** What is wrong now that no run finds out, e.g. the broker. */
-  problems(): readonly Problem[];
+  problems(desired: CommitInfo | null): readonly Problem[];
   loop(): Loop;
 }
 
@@ -44,7 +44,7 @@ export function createAgentApi({ deps, identity, facts, problems, loop }: AgentA
   };
 
   const status = (): StatusDocument => {
-    const all = [...problems(), ...state.problems];
+    const all = [...problems(state.desired), ...state.problems];
     const first = all[0];
     const shown = {
       ...state,
@@ -98,6 +98,16 @@ export function createAgentApi({ deps, identity, facts, problems, loop }: AgentA
   };
 }
 
+/** Who stands behind a commit. */
+const audit = ({ commit, author, committer, subject, committedAt, signer }: CommitInfo): ShowDocument['commit'] => ({
+  commit,
+  author,
+  committer: committer ?? author,
+  subject,
+  committedAt,
+  signer: signer ?? null,
+});
+
 async function show(
   deps: EngineDeps,
   state: AgentState,
@@ -118,13 +128,15 @@ async function show(
       (thrown) =>
         new Map([[rid, { fact: `not readable: ${thrown instanceof Error ? thrown.message : String(thrown)}` }]]),
     );
-  const { ref: _ref, ...commit } = checkout?.info ?? { ref: '', commit: '', author: '', subject: '', committedAt: '' };
+  // The newest commit may have been for other hosts only: whose declaration this is says the one that was applied.
+  const applied = deps.store.meta.get<AgentState['applied']>('applied');
+  const info = (applied ? deps.store.runs.get(applied.run)?.run.commit : null) ?? checkout?.info;
   return {
     schema: 1,
     id,
     origin: want?.origin ?? null,
     attributes: want?.attributes ?? {},
-    commit: checkout ? commit : null,
+    commit: info ? audit(info) : null,
     desired: want ? printable(want.spec) : null,
     actual: printable(masked(want, observed?.get(rid)?.fact ?? null)),
     status: state.resources.find((r) => r.id === rid) ?? null,

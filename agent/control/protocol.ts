@@ -31,7 +31,14 @@ export interface ShowDocument {
   origin: { file: string; line: number; layer: string } | null;
   /** Attribute → where its value was written, for what is merged from layers. */
   attributes: Readonly<Record<string, { file: string; line: number; layer: string }>>;
-  commit: { commit: string; author: string; subject: string; committedAt: string } | null;
+  commit: {
+    commit: string;
+    author: string;
+    committer: string;
+    subject: string;
+    committedAt: string;
+    signer: string | null;
+  } | null;
   /** Printable form of the declaration; secrets and file bytes are replaced by `(n bytes, sha256 …)`. */
   desired: unknown;
   /** Printable form of what the host has, null where it has nothing. */

@@ -1,10 +1,10 @@
 /** When to reconcile: one run at a time, causes coalesced, failures retried with back-off. */
-import { createHash } from 'node:crypto';
 import cron from 'node-cron';
 import type { SyncLine, SyncRequest } from '../core/progress.ts';
 import type { Trigger } from '../core/types.ts';
 import type { Log } from '../log.ts';
 import type { RunResult } from './reconcile.ts';
+import { splayOffset } from './splay.ts';
 import type { RunRequest } from './types.ts';
 
 export interface LoopOptions {
@@ -50,10 +50,7 @@ const SILENT_MS = 2_100_000;
 
 export function createLoop(options: LoopOptions): Loop {
   const stopper = new AbortController();
-  const offsetMs =
-    options.splayMs === 0
-      ? 0
-      : Number.parseInt(createHash('sha256').update(options.host).digest('hex').slice(0, 8), 16) % options.splayMs;
+  const offsetMs = splayOffset(options.host, options.splayMs);
   const timers = new Set<NodeJS.Timeout>();
   let task: ReturnType<typeof cron.schedule> | null = null;
   let pending: Pending | null = null;

@@ -1,5 +1,5 @@
 /** Who signed a commit or a tag, by OpenSSH's own tool: `ssh-keygen -Y` against a file of allowed signers. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { access, constants, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { Signature } from './commit.ts';
@@ -36,6 +36,13 @@ export async function checkSignature(
     return no('UnsupportedSignature', 'has an X.509 signature; fairlead checks SSH signatures only');
   if (signature.format !== 'ssh') return no('BadSignature', 'has a signature that cannot be read');
 
+  for (const needed of [allowedSigners, ...(revoked === undefined ? [] : [revoked])]) {
+    const why = await access(needed, constants.R_OK).then(
+      () => null,
+      (e: NodeJS.ErrnoException) => e.code,
+    );
+    if (why !== null) return no('VerifyUnavailable', `cannot be checked: ${needed} cannot be read (${why})`);
+  }
   const dir = await mkdtemp(path.join(os.tmpdir(), 'fairlead-sig-'));
   try {
     const file = path.join(dir, 'sig');
@@ -51,29 +58,30 @@ export async function checkSignature(
       );
     const principals = found.stdout.split('\n').filter(Boolean);
     if (found.code !== 0 || principals.length === 0) return unknownSigner(allowedSigners, found.stderr);
+    const verify = (signer: string, ...more: string[]) =>
+      keygen('verify', '-f', allowedSigners, '-I', signer, '-n', 'git', '-s', file, '-O', time, ...more);
     const revocation = revoked === undefined ? [] : ['-r', revoked];
-    let last = '';
+    let verdict: SignatureVerdict = no('BadSignature', 'has a signature that does not hold');
     for (const signer of principals) {
-      const verified = await keygen(
-        ...['verify', '-f', allowedSigners, '-I', signer, '-n', 'git', '-s', file, '-O', time, ...revocation],
-      );
-      if (verified.code === 0) return { ok: true, signer };
-      last = verified.stderr || verified.stdout;
+      const { code, stdout, stderr } = await verify(signer, ...revocation);
+      if (code === 0) return { ok: true, signer };
+      const said = oneLine(stderr || stdout);
+      if (revoked !== undefined && (await verify(signer)).code === 0)
+        verdict = no('SignerRevoked', `is signed by ${signer} with a key that ${revoked} has revoked`);
+      else verdict = no('BadSignature', `has a signature of ${signer} that does not hold: ${said}`);
     }
-    const said = last.trim().replace(/\s+/g, ' ').slice(0, 200);
-    if (/revoked/i.test(said)) return no('SignerRevoked', `is signed by ${principals[0]} with a key that was revoked`);
-    return no('BadSignature', `has a signature of ${principals[0]} that does not hold: ${said}`);
+    return verdict;
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
 }
 
+const oneLine = (text: string) => text.trim().replace(/\s+/g, ' ').slice(0, 200);
+
 function unknownSigner(file: string, said: string): SignatureVerdict {
-  const text = said.trim().replace(/\s+/g, ' ').slice(0, 200);
+  const text = oneLine(said);
   if (/expired|not yet valid/i.test(said))
     return no('SignerExpired', `is signed with a key that was not valid at that time, says ${file}: ${text}`);
-  if (/No such file|Permission denied|unable to open/i.test(said))
-    return no('VerifyUnavailable', `cannot be checked: ${file}: ${text}`);
   return no('UnknownSigner', `is signed with a key that ${file} does not name (for the namespace git, at that time)`);
 }
 

@@ -36,11 +36,11 @@ export function parseSshUrl(url: string): SshAddress | null {
   const short = long ? null : /^(?:([^@/:]+)@)?([^:/@]+):(?!\/\/)(.+)$/.exec(url);
   const [user, host, port, path] = long ? long.slice(1) : short ? [short[1], short[2], undefined, short[3]] : [];
   if (host === undefined || path === undefined) return null;
-  const bare = host.replace(/^\[|\]$/g, '');
-  if ((user !== undefined && !name.test(user)) || (host === bare && !name.test(host))) return null;
+  const address = /^\[([0-9a-fA-F:]+)\]$/.exec(host)?.[1];
+  if ((user !== undefined && !name.test(user)) || (address === undefined && !name.test(host))) return null;
   // /~user/x of an ssh URL means ~user/x, as git has it.
   const where = path.startsWith('/~') ? path.slice(1) : path;
-  return { user: user ?? null, host: bare, port: port === undefined ? null : Number(port), path: where };
+  return { user: user ?? null, host: address ?? host, port: port === undefined ? null : Number(port), path: where };
 }
 
 /** The argv of ssh. */

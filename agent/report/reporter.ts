@@ -3,6 +3,7 @@ import type { MqttClient } from 'mqtt';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import type { AgentEvent, ResourceStatus } from '../core/types.ts';
 import { asAgentError } from '../errors.ts';
+import { concerns, isPattern, shortName } from '../git/refs.ts';
 import type { Log } from '../log.ts';
 import type { Outbox } from '../store/outbox.ts';
 import type { Clock } from '../system/clock.ts';
@@ -19,8 +20,8 @@ export interface ReporterOptions {
   clock: Clock;
   log: Log;
   random(): number;
-  /** A push notice came: a commit id, unverified. */
-  onPush(commit: string): void;
+  /** A push notice for our ref came: the payload, as anybody may have sent it. */
+  onPush(payload: string): void;
 }
 
 export interface Reporter {
@@ -111,14 +112,14 @@ export function createReporter(options: ReporterOptions): Reporter {
       takenOver = packet.reasonCode === TAKEN_OVER;
     });
     const closed = new Promise<void>((resolve) => connected.once('close', resolve));
-    connected.on('message', (_topic, payload) => options.onPush(payload.toString('utf8').slice(0, 100)));
+    connected.on('message', (topic, payload) => {
+      if (isForUs(topic, options.ref)) options.onPush(payload.toString('utf8').slice(0, 100));
+    });
     client = connected;
     trouble = null;
     log.info({ broker: options.broker.url }, 'connected to the broker');
     await publish(connected, `${base}/presence`, 'online', true);
-    await connected.subscribeAsync(`${options.prefix}/${options.fleet}/refs/${encodeURIComponent(options.ref)}`, {
-      qos: 1,
-    });
+    await connected.subscribeAsync(`${options.prefix}/${options.fleet}/refs/${refFilter(options.ref)}`, { qos: 1 });
     for (const topic of latest.keys()) unsent.add(topic);
     void drain();
     await closed;
@@ -170,6 +171,17 @@ export function createReporter(options: ReporterOptions): Reporter {
       await finished;
     },
   };
+}
+
+/** The last level of the topic to subscribe; a pattern, and the default branch, may be announced under any name. */
+const refFilter = (ref: string) => (isPattern(ref) || ref === 'HEAD' ? '+' : encodeURIComponent(shortName(ref)));
+
+function isForUs(topic: string, ref: string): boolean {
+  try {
+    return concerns(ref, decodeURIComponent(topic.slice(topic.lastIndexOf('/') + 1)));
+  } catch {
+    return false;
+  }
 }
 
 function eventPayload({ host, fleet }: ReporterOptions, event: AgentEvent): Record<string, unknown> {

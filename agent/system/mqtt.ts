@@ -79,22 +79,25 @@ async function connectOnce({
 
 function established(client: MqttClient, timeoutMs: number): Promise<MqttClient> {
   return new Promise((resolve, reject) => {
+    // Only our own listeners go again: the client hears its own events, and forgets its timers by them.
     const timer = setTimeout(() => fail(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
-    const fail = (error: Error) => {
+    const done = () => {
       clearTimeout(timer);
-      client.removeAllListeners();
+      client.off('error', fail).off('close', closed).off('connect', connected);
       client.on('error', () => undefined);
+    };
+    const fail = (error: Error) => {
+      done();
       client.end(true);
       reject(error);
     };
-    client.once('error', fail);
-    client.once('close', () => fail(new Error('the connection was closed')));
-    client.once('connect', () => {
-      clearTimeout(timer);
-      client.removeAllListeners('error');
-      client.removeAllListeners('close');
-      client.on('error', () => undefined);
+    const closed = () => fail(new Error('the connection was closed'));
+    const connected = () => {
+      done();
       resolve(client);
-    });
+    };
+    client.once('error', fail);
+    client.once('close', closed);
+    client.once('connect', connected);
   });
 }

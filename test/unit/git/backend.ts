@@ -1,6 +1,6 @@
 /** A real git server in this process: `git http-backend` behind node's http, with what tests want to know of the wire. */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
@@ -31,25 +31,27 @@ export const git = (cwd: string, ...args: string[]): string =>
 
 export const scratch = (): string => mkdtempSync(path.join(os.tmpdir(), 'fairlead-git-'));
 
-/** A bare repository that serves filters, and a work tree that pushes to it. */
+/** A repository that serves filters, and its work tree. */
 export interface Fixture {
+  /** The repository as servers name it: what is committed in `work` is there at once. */
   dir: string;
   work: string;
-  /** Writes files (null deletes), commits, pushes. @returns the commit id */
-  commit(files: Record<string, string | null>, message?: string, ...more: string[]): string;
+  /** Writes files (null deletes) and commits them. @returns the commit id */
+  commit(files: Record<string, string | null>, message?: string): string;
 }
 
 export function createFixture(root: string, name = 'fleet.git'): Fixture {
   const dir = path.join(root, name);
   const work = path.join(root, `${name}.work`);
-  git(root, 'init', '-q', '--bare', '-b', 'main', dir);
-  git(dir, 'config', 'uploadpack.allowFilter', 'true');
   git(root, 'init', '-q', '-b', 'main', work);
-  git(work, 'remote', 'add', 'origin', dir);
+  symlinkSync(path.join(work, '.git'), dir);
+  const settings = '[uploadpack]\n\tallowFilter = true\n[receive]\n\tdenyCurrentBranch = ignore\n[gc]\n\tauto = 0\n';
+  // Its own remote: tests push there what no work tree holds.
+  appendFileSync(path.join(dir, 'config'), `${settings}[remote "origin"]\n\turl = ${dir}\n`);
   return {
     dir,
     work,
-    commit(files, message = 'Change', ...more) {
+    commit(files, message = 'Change') {
       for (const [file, content] of Object.entries(files)) {
         const full = path.join(work, file);
         if (content === null) rmSync(full, { recursive: true, force: true });
@@ -59,8 +61,7 @@ export function createFixture(root: string, name = 'fleet.git'): Fixture {
         }
       }
       git(work, 'add', '-A');
-      git(work, 'commit', '-q', '--allow-empty', '-m', message, ...more);
-      git(work, 'push', '-q', '-f', 'origin', 'HEAD:main');
+      git(work, 'commit', '-q', '--allow-empty', '-m', message);
       return git(work, 'rev-parse', 'HEAD');
     },
   };

@@ -122,7 +122,6 @@ test('merges of old branches bring the branch, not the history before it', async
   git(fixture.work, 'commit', '-q', '-a', '-m', 'Side');
   git(fixture.work, 'checkout', '-q', 'main');
   git(fixture.work, 'merge', '-q', '--no-ff', '-m', 'Merge', 'side');
-  git(fixture.work, 'push', '-q', 'origin', 'main');
   const { review, checkout } = await puller.pull();
   expect(review.hold).toBeNull();
   expect(texts(checkout)['hosts/edge-1/f0']).toBe('from the side\n');
@@ -144,7 +143,6 @@ test('a branch that was rewound or rewritten is held, and followed when that is 
   fixture.commit({ 'hosts/edge-1/f0': 'second' }, 'Second');
   await puller.pull();
   git(fixture.work, 'reset', '-q', '--hard', first);
-  git(fixture.work, 'push', '-q', '-f', 'origin', 'HEAD:main');
   const rewound = await puller.pull();
   expect(rewound.checkout).toBeNull();
   expect(rewound.review.hold).toMatchObject({
@@ -250,7 +248,6 @@ test('servers that cannot filter, or speak version 0 alone, give the whole commi
     }
     expect(Object.keys(texts((await host.pull()).checkout)).sort()).toEqual(PART);
     git(fixture.work, 'reset', '-q', '--hard', 'HEAD~1');
-    git(fixture.work, 'push', '-q', '-f', 'origin', 'HEAD:main');
     expect((await host.pull()).review.hold?.reason).toBe('HistoryRewritten');
     expect(host.log).toEqual([
       expect.stringContaining(version0 ? 'version 0 of the git protocol' : 'uploadpack.allowFilter'),
@@ -264,7 +261,6 @@ test('tags, patterns, commit ids and the default branch, packed refs as well', a
   git(fixture.work, 'tag', '-a', 'v1.9.0', '-m', 'nine');
   const second = fixture.commit({ 'hosts/edge-1/f0': '2' }, 'Second');
   git(fixture.work, 'tag', 'v1.10.0');
-  git(fixture.work, 'push', '-q', '--tags', 'origin');
   git(fixture.dir, 'pack-refs', '--all');
   for (const where of [url, fixture.dir]) {
     for (const [ref, commit] of [

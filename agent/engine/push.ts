@@ -1,0 +1,66 @@
+/** Push notices: each may cause one poll, at this host's place within the splay, and no more. */
+
+export interface PushGateOptions {
+  /** This host's place within the splay. */
+  offsetMs: number;
+  /** The commit of a notice is what this host has seen already. */
+  known(commit: string): boolean;
+  /** One reconcile. */
+  sync(): Promise<void>;
+}
+
+export interface PushGate {
+  /** A notice came, from nobody that could be trusted: at most a reason to look. */
+  notice(payload: string): void;
+  stop(): void;
+}
+
+/** After a poll that did not find what was announced, notices wait this long: a liar gains a poll now and then. */
+const QUIET_MS = 10_000;
+
+export function createPushGate({ offsetMs, known, sync }: PushGateOptions): PushGate {
+  let timer: NodeJS.Timeout | null = null;
+  let polled = '';
+  let announced = '';
+  let running = false;
+  let quiet = false;
+
+  async function poll(): Promise<void> {
+    timer = null;
+    running = true;
+    polled = announced;
+    const commit = polled;
+    await sync();
+    running = false;
+    quiet = !known(commit);
+    // What was announced meanwhile.
+    if (announced !== polled && !known(announced)) wait();
+    else if (quiet) wait();
+  }
+
+  /** Quiet or not: the next poll, if one is asked for until then. */
+  function wait(): void {
+    if (timer !== null || running) return;
+    timer = setTimeout(
+      () => {
+        timer = null;
+        quiet = false;
+        if (announced !== polled && !known(announced)) void poll();
+      },
+      quiet ? QUIET_MS : offsetMs,
+    );
+  }
+
+  return {
+    notice(payload) {
+      const commit = payload.trim();
+      // A retained notice comes again at each reconnect.
+      if (!/^[0-9a-f]{40}$/.test(commit) || commit === polled || known(commit)) return;
+      announced = commit;
+      wait();
+    },
+    stop() {
+      if (timer !== null) clearTimeout(timer);
+    },
+  };
+}
