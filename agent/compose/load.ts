@@ -64,7 +64,7 @@ export function loadProject(input: ProjectInput): LoadedProject {
     offset: 0,
   });
   const model = loadModel(loading, { variables, including: [], extended: new Map() }, files) ?? empty;
-  if (model.entries.size === 0 && files.length > 0)
+  if (model.entries.size === 0 && files.length > 0 && !issues.some((i) => i.severity === 'error'))
     issues.push(issue(model.at, '', 'this stack is empty; declare `services`'));
   if (name === '') issues.push(issue(model.at, 'name', 'this directory gives no project name; set `name`'));
   if (issues.some((i) => i.severity === 'error')) return finish(emptyProject(name), model, loading, new Map());

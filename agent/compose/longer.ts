@@ -166,8 +166,8 @@ function external(node: Node, issues: Issue[], path: string): Node {
   if (node.kind !== 'map') return node;
   const old = node.entries.get('external');
   if (old?.kind !== 'map') return node;
-  const entries = new Map(node.entries).set('external', flag(true, old.at));
   const name = old.entries.get('name');
+  const entries = new Map(node.entries).set('external', flag(true, name?.at ?? old.at));
   const given = node.entries.get('name');
   if (name) {
     if (given && stringOf(given) !== stringOf(name))

@@ -3,7 +3,7 @@ import type { Issue } from '../core/types.ts';
 import { shapeAt } from './merge.ts';
 import { child, entriesOf, issue, itemsOf, type MapNode, type Node, stringOf } from './node.ts';
 import type { Shape } from './shape.ts';
-import { project as projectShape } from './spec.ts';
+import { KEPT_BY_SWARM, project as projectShape } from './spec.ts';
 import type { ComposeProject } from './types.ts';
 
 /** Of what the project uses: an unused volume or a service of an inactive profile harms nobody. */
@@ -45,13 +45,7 @@ function refuseValues(section: string, name: string, entry: Node, issues: Issue[
   const at = `${section}.${name}`;
   const external = child(entry, 'external');
   if ((section === 'configs' || section === 'secrets') && external?.kind === 'scalar' && external.value === true)
-    issues.push(
-      issue(
-        external.at,
-        `${at}.external`,
-        'an external one is kept by a swarm, which a host is not; give `file` or `environment`',
-      ),
-    );
+    issues.push(refusal(external, `${at}.external`, KEPT_BY_SWARM));
   if (section !== 'services') return;
   const mode = child(child(entry, 'deploy'), 'mode');
   if (mode && !['replicated', ''].includes(stringOf(mode) ?? ''))

@@ -145,7 +145,10 @@ const blkio = object(
 const envFile: Shape = {
   ...list(
     {
-      ...object({ path: str(), format: str(), required: boolOr() }, { extensible: false, required: ['path'] }),
+      ...object(
+        { path: str(), format: str({ young: true }), required: boolOr() },
+        { extensible: false, required: ['path'] },
+      ),
       types: ['string'],
     },
     { merge: 'sequence', identity: 'path', longer: 'env_file', out: 'drop' },

@@ -16,12 +16,14 @@ import {
 } from './shape.ts';
 import { service } from './spec-service.ts';
 
-const external = (): Shape => ({
-  ...object({ name: str() }, { extensible: true }),
+const external = (more: Partial<Shape> = {}): Shape => ({
+  ...object({ name: str(more) }, { extensible: true }),
   types: ['bool', 'string'],
   cast: 'bool',
   out: 'bool',
 });
+/** Of an external config or secret. */
+export const KEPT_BY_SWARM = 'is kept by a swarm, which a host is not; give `file` or `environment`';
 const NO_SWARM = 'needs a swarm, which hosts are not; remove it';
 
 const network = nullable(
@@ -80,7 +82,7 @@ const fileObject = (more: Record<string, Shape>): Shape =>
       name: str(),
       file: str(),
       environment: str(),
-      external: external(),
+      external: external({ refuse: KEPT_BY_SWARM }),
       labels: keyed('labels'),
       template_driver: str({ refuse: NO_SWARM }),
       ...more,

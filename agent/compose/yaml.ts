@@ -79,9 +79,7 @@ function build(state: Building, path: readonly string[], at?: Place): Built {
   const event = state.events[state.next++] as Event;
   if (event.type === EVENT_ID.ALIAS) return alias(state, event, path);
   if (event.type === EVENT_ID.POP || event.type === EVENT_ID.DOCUMENT) throw new Error('unexpected YAML event');
-  const start = event.type === EVENT_ID.SCALAR ? event.valueStart : event.start;
-  const here = { source: state.source, offset: Math.max(0, start) };
-  const place = at ?? here;
+  const place = at ?? { source: state.source, offset: startOf(event) };
   grow(state, 1, place.offset);
   const before = state.size;
   const anchor = event.anchorStart < 0 ? null : state.content.slice(event.anchorStart, event.anchorEnd);
@@ -103,6 +101,13 @@ function build(state: Building, path: readonly string[], at?: Place): Built {
   state.resets = resets;
   if (anchor !== null) state.anchors.set(anchor, { node, size: state.size - before, reset });
   return { node, reset };
+}
+
+/** Of a quoted text, its quote. */
+function startOf(event: Event & { type: 2 | 3 | 4 }): number {
+  if (event.type !== EVENT_ID.SCALAR) return Math.max(0, event.start);
+  const quoted = event.style === SCALAR_STYLE.DOUBLE_QUOTED || event.style === SCALAR_STYLE.SINGLE_QUOTED;
+  return Math.max(0, event.valueStart - (quoted ? 1 : 0));
 }
 
 function grow(state: Building, by: number, offset: number): void {
