@@ -168,7 +168,7 @@ test('every value knows where it was written', () => {
   expect(at('services', 'a', 'ports', 1)).toBe('compose.override.yaml:4:9 hosts/oracle');
   expect(at('services', 'a', 'user')).toBe('compose.override.yaml:5:5 hosts/oracle');
   expect(at('services', 'a', 'environment', 'A')).toBe('compose.yaml:6:7 hosts/oracle');
-  expect(at('services', 'a', 'tty')).toBe('compose.yaml:2:3 hosts/oracle');
+  expect(at('services', 'a', 'tty')).toBe('compose.override.yaml:2:3 hosts/oracle');
 });
 
 describe('layers', () => {
