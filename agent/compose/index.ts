@@ -2,9 +2,9 @@
 import type { Sha256 } from '../core/hash.ts';
 import type { Desired, Issue } from '../core/types.ts';
 import { notYet } from './carried.ts';
-import { loadProject } from './load.ts';
+import { loadProject, type ProjectInput } from './load.ts';
 import { tidy } from './loading.ts';
-import { joinPath } from './paths.ts';
+import { isWithin, joinPath, parentOf } from './paths.ts';
 import { toResources } from './resources.ts';
 
 export interface StackInput {
@@ -40,16 +40,14 @@ export function loadStack(input: StackInput): Stack {
   const vars = Object.entries(input.vars);
   const given = {
     ...{ dir: input.dir, env: input.env, read },
-    files: input.files.map((file) => ({ ...file, layer: input.layer })),
     vars: new Map(vars.filter(([name]) => !BUILTINS.includes(name))),
     builtins: new Map(vars.filter(([name]) => BUILTINS.includes(name))),
-    roots: [input.layer, 'roles'],
+    roots: [...new Set([input.layer, 'roles'])],
   };
-  let loaded = loadProject({ ...given, hostDir: `${input.treeRoot}/${input.dir}` });
-  const directory = (loaded.extension([], 'x-fairlead') as { project_directory?: unknown } | undefined)
-    ?.project_directory;
-  if (typeof directory === 'string' && directory.startsWith('/'))
-    loaded = loadProject({ ...given, hostDir: joinPath('/', directory) });
+  const load = (hostDir: string) => loadProject({ ...given, hostDir, files: filesOf(input, hostDir) });
+  let loaded = load(`${input.treeRoot}/${input.dir}`);
+  const own = loaded.extension([], 'x-fairlead') as { project_directory?: unknown } | undefined;
+  if (typeof own?.project_directory === 'string') loaded = load(joinPath('/', own.project_directory));
   if (loaded.issues.some((i) => i.severity === 'error')) return { resources: [], issues: loaded.issues };
   const issues = notYet(loaded);
   if (issues.length > 0) return { resources: [], issues: tidy([...loaded.issues, ...issues]) };
@@ -58,4 +56,16 @@ export function loadStack(input: StackInput): Stack {
     resources: stack.issues.length > 0 ? [] : stack.resources,
     issues: tidy([...loaded.issues, ...stack.issues]),
   };
+}
+
+/** A file of another layer is relative to its own directory, and belongs to that layer. */
+function filesOf({ dir, layer, files, treeRoot }: StackInput, hostDir: string): ProjectInput['files'] {
+  return files.map(({ path, text }) => {
+    const own = parentOf(path);
+    return {
+      ...{ path, text, dir: own },
+      layer: isWithin(path, layer) ? layer : path.split('/').slice(0, 2).join('/'),
+      hostDir: own === dir ? hostDir : `${treeRoot}/${own}`,
+    };
+  });
 }

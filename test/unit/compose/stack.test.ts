@@ -121,6 +121,20 @@ test('project_directory moves the stack on the host', () => {
   expect(after).toContain('file:/opt/shop/conf/a');
 });
 
+test('files of a role are relative to the role', () => {
+  const { resources, issues } = loadStack({
+    ...{ dir: DIR, layer: 'hosts/edge', env: null, vars: {}, treeRoot: '/tree', sha256 },
+    payload: new Map([['roles/web/shop/conf', new Uint8Array()]]),
+    files: [
+      { path: 'roles/web/shop/compose.yaml', text: 'services: {web: {image: x, volumes: ["./conf:/c"]}}' },
+      { path: `${DIR}/compose.yaml`, text: 'services: {web: {volumes: ["./own:/o"]}}' },
+    ],
+  });
+  expect(issues).toEqual([]);
+  expect(resources.map((r) => r.id)).toContain('file:/tree/roles/web/shop/conf');
+  expect(resources.find((r) => r.id.startsWith('service:'))?.origin.layer).toBe('hosts/edge');
+});
+
 describe('what is read but not carried out yet is an error', () => {
   test.each<[string, string, string]>([
     ['a key', 'services: {web: {image: x, shm_size: 1m}}', 'shm_size'],
