@@ -1,98 +1,101 @@
-/** `$VAR` and `${VAR…}` as the Compose Specification has them ("Interpolation"). Pure. */
-
-export interface Interpolated {
-  text: string;
-  /** Variables that were read but are not set: Compose warns and takes an empty string. */
-  unset: string[];
-}
+/** `$VAR` and `${VAR…}` as Compose reads them (Compose Specification, "Interpolation"). Pure. */
 
 export class InterpolationError extends Error {}
 
-const MAX_DEPTH = 20;
+export interface Variables {
+  get(name: string): string | undefined;
+  /** Told of each variable that is read without a default and is not set: Compose takes an empty text, and warns. */
+  unset?(name: string): void;
+}
+
+const MAX_DEPTH = 50;
+const NAMED = /[_a-z][_a-z0-9]*/iy;
+const BRACED = /[_a-z][_a-z0-9]*/iy;
 
 /** @throws InterpolationError for `${VAR:?message}` without VAR, and for a form that Compose does not have */
-export function interpolate(text: string, vars: ReadonlyMap<string, string>, depth = 0): Interpolated {
-  if (!text.includes('$')) return { text, unset: [] };
-  if (depth > MAX_DEPTH) throw new InterpolationError('variables are nested too deep');
-  const unset: string[] = [];
+export function interpolate(template: string, variables: Variables, depth = 0): string {
+  if (!template.includes('$')) return template;
+  if (depth > MAX_DEPTH) throw new InterpolationError('variables are nested more than 50 deep');
   let out = '';
-  for (let i = 0; i < text.length; ) {
-    const char = text[i] ?? '';
-    if (char !== '$') {
-      out += char;
-      i++;
-    } else if (text[i + 1] === '$') {
+  let i = 0;
+  let line = { end: -1, brace: -1 };
+  while (i < template.length) {
+    const dollar = template.indexOf('$', i);
+    if (dollar === -1) break;
+    out += template.slice(i, dollar);
+    const next = template[dollar + 1];
+    if (next === '$') {
       out += '$';
-      i += 2;
-    } else if (text[i + 1] === '{') {
-      const end = closing(text, i + 2);
-      const inner = expand(text.slice(i + 2, end), vars, depth);
-      out += inner.text;
-      unset.push(...inner.unset);
-      i = end + 1;
+      i = dollar + 2;
+    } else if (next === '{') {
+      if (dollar > line.end) line = lineAt(template, dollar);
+      const closed = bracedEnd(template, dollar, line.brace);
+      out += expand(template.slice(dollar + 2, closed), variables, depth);
+      i = closed + 1;
     } else {
-      const name = /^[A-Za-z_][A-Za-z0-9_]*/.exec(text.slice(i + 1))?.[0];
-      if (name === undefined)
-        throw new InterpolationError(
-          `invalid use of $ in ${JSON.stringify(text.slice(0, 80))}; write $$ for a literal dollar`,
-        );
-      const value = vars.get(name);
-      if (value === undefined) unset.push(name);
-      out += value ?? '';
-      i += 1 + name.length;
+      NAMED.lastIndex = dollar + 1;
+      const name = NAMED.exec(template)?.[0];
+      // A dollar before anything else is a dollar.
+      out += name === undefined ? '$' : lookUp(name, variables);
+      i = dollar + 1 + (name?.length ?? 0);
     }
   }
-  return { text: out, unset };
+  return out + template.slice(i);
 }
 
-function closing(text: string, from: number): number {
-  let open = 1;
-  for (let i = from; i < text.length; i++) {
-    if (text[i] === '$' && text[i + 1] === '{') {
+/** Compose looks for the closing brace on the same line. */
+function lineAt(template: string, from: number): { end: number; brace: number } {
+  const newline = template.indexOf('\n', from);
+  const end = newline === -1 ? template.length : newline;
+  return { end, brace: template.lastIndexOf('}', end - 1) };
+}
+
+/** Index of the brace that closes `${`: braces are counted, and where they do not add up it is the last of the line. */
+function bracedEnd(template: string, dollar: number, lastBrace: number): number {
+  BRACED.lastIndex = dollar + 2;
+  const name = BRACED.exec(template)?.[0];
+  const after = dollar + 2 + (name?.length ?? 0);
+  if (name === undefined) throw invalid(template);
+  if (template[after] === '}') return after;
+  if (!/^:?[-+?]/.test(template.slice(after, after + 2)) || lastBrace < after) throw invalid(template);
+  let open = 0;
+  for (let i = dollar; i <= lastBrace; i++) {
+    const char = template[i];
+    if (char === '}' && --open === 0) return i;
+    if (char === '{') {
       open++;
       i++;
-    } else if (text[i] === '}' && --open === 0) return i;
-  }
-  throw new InterpolationError(`\${ without its } in ${JSON.stringify(text.slice(0, 80))}`);
-}
-
-function expand(inner: string, vars: ReadonlyMap<string, string>, depth: number): Interpolated {
-  const match = /^([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])([\s\S]*))?$/.exec(inner);
-  const name = match?.[1];
-  if (name === undefined)
-    throw new InterpolationError(`invalid variable \${${inner.slice(0, 80)}}; write $$ for a literal dollar`);
-  const [, , operator = '', word = ''] = match ?? [];
-  const value = vars.get(name);
-  const isSet = operator.startsWith(':') ? value !== undefined && value !== '' : value !== undefined;
-  const alternative = () => interpolate(word, vars, depth + 1);
-  switch (operator.at(-1)) {
-    case '-':
-      return isSet ? { text: value ?? '', unset: [] } : alternative();
-    case '+':
-      return isSet ? alternative() : { text: '', unset: [] };
-    case '?':
-      if (isSet) return { text: value ?? '', unset: [] };
-      throw new InterpolationError(`required variable ${name} is not set${word ? `: ${alternative().text}` : ''}`);
-    default:
-      return { text: value ?? '', unset: value === undefined ? [name] : [] };
-  }
-}
-
-/** `.env` and env_file: KEY=value lines, quotes, comments, `export`; later lines may use earlier ones. */
-export function parseEnv(text: string, vars: ReadonlyMap<string, string> = new Map()): Map<string, string> {
-  const found = new Map<string, string>();
-  for (const raw of text.split(/\r?\n/)) {
-    const match = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*)$/.exec(raw);
-    const name = match?.[1];
-    if (name === undefined) continue;
-    const value = (match?.[2] ?? '').trim();
-    const quote = value[0];
-    const end = quote === '"' || quote === "'" ? value.indexOf(quote, 1) : -1;
-    if (end > 0 && quote === "'") found.set(name, value.slice(1, end));
-    else {
-      const plain = end > 0 ? value.slice(1, end).replaceAll('\\n', '\n') : value.replace(/\s+#.*$/, '');
-      found.set(name, interpolate(plain, new Map([...vars, ...found])).text);
     }
   }
-  return found;
+  return lastBrace;
+}
+
+const invalid = (template: string) =>
+  new InterpolationError(
+    `invalid variable in ${JSON.stringify(template.slice(0, 80))}; write \${NAME}, or $$ for a literal dollar`,
+  );
+
+function lookUp(name: string, variables: Variables): string {
+  const value = variables.get(name);
+  if (value === undefined) variables.unset?.(name);
+  return value ?? '';
+}
+
+function expand(inner: string, variables: Variables, depth: number): string {
+  const match = /^([_a-z][_a-z0-9]*)(?:(:?[-+?])([\s\S]*))?$/i.exec(inner);
+  const [, name = '', operator = '', word = ''] = match ?? [];
+  if (operator === '') return lookUp(name, variables);
+  // Compose fills in the word even where it is not used.
+  const alternative = interpolate(word, variables, depth + 1);
+  const value = variables.get(name);
+  const isSet = operator.startsWith(':') ? value !== undefined && value !== '' : value !== undefined;
+  switch (operator.at(-1)) {
+    case '-':
+      return isSet ? (value ?? '') : alternative;
+    case '+':
+      return isSet ? alternative : (value ?? '');
+    default:
+      if (isSet) return value ?? '';
+      throw new InterpolationError(`required variable ${name} is not set${alternative ? `: ${alternative}` : ''}`);
+  }
 }

@@ -1,65 +1,146 @@
-/** Several files of one stack into one, by the Compose Specification's rules ("Merge and override"). Pure, on plain data. */
+/** Two readings of one stack into one, by Compose's rules ("Merge and override"). Pure. */
+import type { Issue } from '../core/types.ts';
+import {
+  flag,
+  goText,
+  isNull,
+  issue,
+  type ListNode,
+  list,
+  type MapNode,
+  map,
+  type Node,
+  nothing,
+  same,
+  stringOf,
+  text,
+} from './node.ts';
+import type { Shape } from './shape.ts';
+import { describe } from './validate.ts';
 
-type Json = Record<string, unknown>;
-
-/** Taken over whole, never joined. */
-const REPLACED = ['command', 'entrypoint', 'test'];
-/** Lists of KEY=value that are mappings at heart: joined by key. */
-const MAPPINGS = ['environment', 'labels', 'driver_opts'];
-
-export function mergeFiles(base: Json, override: Json): Json {
-  return mergeMap(base, override, []);
-}
-
-function mergeMap(base: Json, override: Json, path: readonly string[]): Json {
-  const merged: Json = { ...base };
-  for (const [key, value] of Object.entries(override)) {
-    if (value === undefined) continue;
-    merged[key] = Object.hasOwn(base, key) ? mergeValue(base[key], value, [...path, key]) : value;
+/** `over` on top of `base`; both are left as they are. */
+export function merge(base: Node, over: Node, shape: Shape | undefined, issues: Issue[], path = ''): Node {
+  switch (shape?.merge) {
+    case 'replace':
+      return over;
+    case 'sequence':
+      return list([...sequence(base), ...sequence(over)], over.at);
+    case 'extra_hosts': {
+      const before = sequence(base);
+      return list([...before, ...sequence(over).filter((item) => !before.some((b) => same(b, item)))], over.at);
+    }
+    case 'depends_on':
+    case 'networks': {
+      const empty = (node: Node) => (shape.merge === 'networks' ? nothing(node.at) : started(node));
+      return mergeMaps(toMap(base, empty), toMap(over, empty), shape, issues, path);
+    }
+    case 'logging':
+      if (base.kind === 'map' && over.kind === 'map' && otherDriver(base, over)) return over;
+      break;
+    case 'ipam':
+      if (base.kind === 'list' && over.kind === 'list') return mergePools(base, over, shape, issues, path);
+      break;
+    case 'build':
+      return mergeMaps(toContext(base), toContext(over), shape, issues, path);
+    case 'ulimit':
+      return over;
   }
-  return merged;
+  if (isNull(over)) return base;
+  if (base.kind === 'map') {
+    if (over.kind === 'map') return mergeMaps(base, over, shape, issues, path);
+  } else if (base.kind === 'list') {
+    if (over.kind === 'list') return list([...base.items, ...over.items], over.at);
+  } else return over;
+  issues.push(
+    issue(
+      over.at,
+      path,
+      `\`${path}\` is ${describe(base)} in an earlier file, and ${describe(over)} here; write it alike`,
+    ),
+  );
+  return base;
 }
 
-function mergeValue(base: unknown, override: unknown, path: readonly string[]): unknown {
-  const key = path.at(-1) ?? '';
-  if (REPLACED.includes(key) || base === null || override === null) return override ?? base;
-  if (MAPPINGS.includes(key)) return { ...toMap(base), ...toMap(override) };
-  if (key === 'networks' || key === 'depends_on') return mergeMap(listToMap(base), listToMap(override), path);
-  if (Array.isArray(base) && Array.isArray(override)) return mergeLists(base, override, key);
-  if (isMap(base) && isMap(override)) return mergeMap(base, override, path);
-  return override;
+export function mergeMaps(
+  base: MapNode,
+  over: MapNode,
+  shape: Shape | undefined,
+  issues: Issue[],
+  path: string,
+): MapNode {
+  const merged = new Map(base.entries);
+  for (const [key, value] of over.entries) {
+    const before = merged.get(key);
+    if (before === undefined || key.startsWith('x-')) merged.set(key, value);
+    else merged.set(key, merge(before, value, shapeAt(shape, key), issues, path === '' ? key : `${path}.${key}`));
+  }
+  return { ...over, entries: merged };
 }
 
-/** Mounts are told apart by their target, everything else by being the same. */
-function mergeLists(base: readonly unknown[], override: readonly unknown[], key: string): unknown[] {
-  const identity = (item: unknown): string => (key === 'volumes' ? mountTarget(item) : JSON.stringify(item));
-  const replaced = new Set(override.map(identity));
-  return [...base.filter((item) => !replaced.has(identity(item))), ...override];
+/** The shape of a key of a mapping. */
+export const shapeAt = (shape: Shape | undefined, key: string): Shape | undefined =>
+  shape?.props && Object.hasOwn(shape.props, key) ? shape.props[key] : shape?.keys?.value;
+
+/** `{A: 1, B: null}` → `[A=1, B]`, sorted. */
+function sequence(node: Node): Node[] {
+  if (node.kind === 'list') return node.items;
+  if (node.kind === 'scalar') return node.type === 'string' ? [node] : [];
+  const pairs = [...node.entries].flatMap(([key, value]): Node[] => {
+    if (value.kind === 'list') return value.items.map((item) => text(`${key}=${printed(item)}`, item.at));
+    return [isNull(value) ? text(key, value.at) : text(`${key}=${printed(value)}`, value.at)];
+  });
+  return pairs.sort((a, b) => (String(stringOf(a)) < String(stringOf(b)) ? -1 : 1));
 }
 
-function mountTarget(item: unknown): string {
-  if (isMap(item)) return String(item.target);
-  const parts = String(item).split(':');
-  return parts[1] ?? parts[0] ?? '';
-}
+const printed = (node: Node): string => (node.kind === 'scalar' ? goText(node) : describe(node));
 
-/** `[A=1, B]` → `{A: '1', B: null}` */
-export function toMap(value: unknown): Json {
-  if (!Array.isArray(value)) return isMap(value) ? value : {};
-  return Object.fromEntries(
-    value.map((item) => {
-      const text = String(item);
-      const at = text.indexOf('=');
-      return at === -1 ? [text, null] : [text.slice(0, at), text.slice(at + 1)];
-    }),
+const started = ({ at }: Node): Node =>
+  map(
+    [
+      ['condition', text('service_started', at)],
+      ['required', flag(true, at)],
+    ],
+    at,
+  );
+
+/** `[a, b]` → `{a: …, b: …}` */
+export function toMap(node: Node, value: (item: Node) => Node): MapNode {
+  if (node.kind === 'map') return node;
+  if (node.kind === 'scalar') return map([], node.at);
+  return map(
+    node.items.flatMap((item) =>
+      stringOf(item) === undefined ? [] : [[String(stringOf(item)), value(item)] as const],
+    ),
+    node.at,
   );
 }
 
-/** `[a, b]` → `{a: null, b: null}` */
-export function listToMap(value: unknown): Json {
-  if (Array.isArray(value)) return Object.fromEntries(value.map((item) => [String(item), null]));
-  return isMap(value) ? value : {};
+const toContext = (node: Node): MapNode =>
+  node.kind === 'map' ? node : map(node.kind === 'scalar' ? [['context', node]] : [], node.at);
+
+function otherDriver(base: MapNode, over: MapNode): boolean {
+  const [before, after] = [base.entries.get('driver'), over.entries.get('driver')];
+  return before !== undefined && after !== undefined && !same(before, after);
 }
 
-export const isMap = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+/** Address pools are told apart by their subnet. Compose changes the earlier pool as it goes, and so do we. */
+function mergePools(base: ListNode, over: ListNode, shape: Shape, issues: Issue[], path: string): Node {
+  const pools: MapNode[] = [];
+  const subnet = (node: MapNode) => stringOf(node.entries.get('subnet'));
+  for (const original of base.items) {
+    if (original.kind !== 'map') continue;
+    const before: MapNode = { ...original };
+    for (const after of over.items) {
+      if (after.kind !== 'map') continue;
+      if (subnet(before) !== subnet(after) && !pools.some((p) => subnet(p) === subnet(after))) {
+        pools.push(after);
+        continue;
+      }
+      before.entries = mergeMaps(before, after, shape.items, issues, path).entries;
+      const at = pools.findIndex((p) => subnet(p) === subnet(before));
+      if (at >= 0) pools[at] = before;
+      else pools.push(before);
+    }
+  }
+  return list(pools, over.at);
+}

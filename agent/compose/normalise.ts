@@ -1,125 +1,109 @@
-/** A merged, checked compose file → services, networks, volumes and the trees they mount. Pure. */
-import { issueAt } from '../../manifests-schema/check.ts';
-import type { KeyPath, Parsed } from '../../manifests-schema/yaml.ts';
-import { canonicalHash } from '../core/hash.ts';
-import type { Desired, Issue, ResourceId } from '../core/types.ts';
-import type { StackInput } from './index.ts';
-import { listToMap, toMap } from './merge.ts';
-import type { NetworkSpec, VolumeSpec } from './model.ts';
-import type { ComposeFile } from './schema.ts';
-import { normaliseService } from './service.ts';
-import { createTrees } from './trees.ts';
+/** What Compose adds to a model: implied networks and dependencies, names, values of variables. Pure; changes the tree. */
+import {
+  child,
+  entriesOf,
+  flag,
+  isNull,
+  itemsOf,
+  list,
+  type MapNode,
+  map,
+  type Node,
+  nothing,
+  stringOf,
+  text,
+} from './node.ts';
+import { cleanPath } from './paths.ts';
 
-export interface NormaliseInput {
-  input: StackInput;
-  file: ComposeFile;
-  where: Parsed & { fileOf(path: KeyPath): string };
-  vars: ReadonlyMap<string, string>;
-}
-
-/** What normalising one part needs of the whole. */
-export interface StackContext extends NormaliseInput {
-  project: string;
-  fail(path: KeyPath, message: string): void;
-  resource<S>(id: ResourceId, path: KeyPath, spec: S, more?: Partial<Desired<S>>): Desired<S>;
-  networkName(key: string): string;
-  volumeName(key: string): string;
-  trees: ReturnType<typeof createTrees>;
-}
-
-export function normalise(given: NormaliseInput): { resources: Desired[]; issues: Issue[] } {
-  const { input, file, where } = given;
-  const issues: Issue[] = [];
-  const project = projectName(file.name ?? input.dir.split('/').at(-1) ?? '');
-  const fail = (path: KeyPath, message: string) =>
-    void issues.push({ ...issueAt(where, path, message), file: where.fileOf(path) });
-  const resource = <S>(id: ResourceId, path: KeyPath, spec: S, more: Partial<Desired<S>> = {}): Desired<S> => ({
-    id,
-    spec,
-    hash: canonicalHash(spec, input.sha256),
-    after: [],
-    notify: [],
-    origin: { file: where.fileOf(path), line: where.locate(path).line, layer: input.layer },
-    ...more,
-  });
-  if (project === '') fail(['name'], 'this directory gives no project name; set `name`');
-  const networks = { ...file.networks };
-  const services = Object.entries(file.services ?? {});
-  const usesDefault = services.some(
-    ([, s]) =>
-      s.network_mode === undefined && (s.networks === undefined || Object.hasOwn(listToMap(s.networks), 'default')),
-  );
-  if (usesDefault && !Object.hasOwn(networks, 'default')) networks.default = null;
-  const context: StackContext = {
-    ...given,
-    project,
-    fail,
-    resource,
-    networkName: (key) => networks[key]?.name ?? (networks[key]?.external ? key : `${project}_${key}`),
-    volumeName: (key) => file.volumes?.[key]?.name ?? (file.volumes?.[key]?.external ? key : `${project}_${key}`),
-    trees: createTrees(input, resource),
-  };
-
-  const used = new Set(
-    services.flatMap(([, s]) =>
-      s.network_mode ? [] : Object.keys(s.networks ? listToMap(s.networks) : { default: null }),
-    ),
-  );
-  const resources: Desired[] = [
-    ...Object.keys(networks)
-      .filter((key) => used.has(key))
-      .map((key) => network(context, key, networks[key])),
-    ...Object.keys(file.volumes ?? {}).map((key) => volume(context, key)),
-  ];
-  for (const [name, entry] of services) {
-    for (const key of Object.keys(entry.networks ? listToMap(entry.networks) : {})) {
-      if (key !== 'default' && !Object.hasOwn(networks, key))
-        fail(['services', name, 'networks', key], `network \`${key}\` is not declared under \`networks\``);
+export function normaliseModel(model: MapNode, name: string, variables: ReadonlyMap<string, string>): void {
+  const services = entriesOf(child(model, 'services'));
+  let usesDefault = false;
+  for (const [, service] of services) {
+    if (service.kind !== 'map') continue;
+    usesDefault = addNetworks(service) || usesDefault;
+    if (stringOf(child(service, 'pull_policy')) === 'if_not_present')
+      service.entries.set('pull_policy', text('missing', service.entries.get('pull_policy')?.at ?? service.at));
+    resolveVariables(service, variables);
+    addDependencies(service);
+    for (const mount of itemsOf(child(service, 'volumes'))) {
+      const target = child(mount, 'target');
+      if (mount.kind === 'map' && stringOf(target))
+        mount.entries.set('target', text(cleanPath(String(stringOf(target))), target?.at ?? mount.at));
     }
-    const service = normaliseService(context, name, entry);
-    if (service) resources.push(service);
   }
-  return { resources: [...context.trees.resources(), ...resources], issues };
+  if (usesDefault) {
+    const networks = child(model, 'networks');
+    if (networks?.kind !== 'map') model.entries.set('networks', map([['default', nothing(model.at)]], model.at));
+    else if (!networks.entries.has('default')) networks.entries.set('default', nothing(model.at));
+  }
+  for (const section of ['networks', 'volumes', 'configs', 'secrets']) nameFromKeys(child(model, section), name);
 }
 
-/** Compose Specification, "Top-level name": lower case letters, digits, - and _, beginning with a letter or digit. */
-const projectName = (text: string): string =>
-  text
-    .toLowerCase()
-    .replace(/[^a-z0-9_-]/g, '')
-    .replace(/^[_-]+/, '');
-
-const strings = (value: unknown): Record<string, string> =>
-  Object.fromEntries(Object.entries(toMap(value)).map(([k, v]) => [k, v === null ? '' : String(v)]));
-
-function network(
-  context: StackContext,
-  key: string,
-  entry: NonNullable<ComposeFile['networks']>[string] | undefined,
-): Desired<NetworkSpec> {
-  const spec: NetworkSpec = {
-    project: context.project,
-    key,
-    name: context.networkName(key),
-    external: entry?.external ?? false,
-    driver: entry?.driver ?? 'bridge',
-    driverOptions: strings(entry?.driver_opts),
-    internal: entry?.internal ?? false,
-    labels: strings(entry?.labels),
-  };
-  return context.resource(`network:${context.project}/${key}`, ['networks', key], spec);
+/** @returns whether the service is on the default network */
+function addNetworks(service: MapNode): boolean {
+  if (service.entries.has('network_mode')) return false;
+  const networks = child(service, 'networks');
+  if (networks?.kind === 'map' && networks.entries.size > 0) return networks.entries.has('default');
+  service.entries.set('networks', map([['default', nothing(service.at)]], networks?.at ?? service.at));
+  return true;
 }
 
-function volume(context: StackContext, key: string): Desired<VolumeSpec> {
-  const entry = context.file.volumes?.[key];
-  const spec: VolumeSpec = {
-    project: context.project,
-    key,
-    name: context.volumeName(key),
-    external: entry?.external ?? false,
-    driver: entry?.driver ?? 'local',
-    driverOptions: strings(entry?.driver_opts),
-    labels: strings(entry?.labels),
+/** `environment: [NAME]` and `NAME:` take their value from the variables, where there is one. */
+function resolveVariables(service: MapNode, variables: ReadonlyMap<string, string>): void {
+  const environment = service.entries.get('environment');
+  if (environment?.kind === 'map') {
+    for (const [key, value] of environment.entries) {
+      const found = isNull(value) ? variables.get(key) : undefined;
+      if (found !== undefined) environment.entries.set(key, text(found, value.at));
+    }
+  } else if (environment?.kind === 'list') {
+    const items = environment.items.map((item) => {
+      const found = variables.get(stringOf(item) ?? '');
+      return found === undefined ? item : text(`${stringOf(item)}=${found}`, item.at);
+    });
+    service.entries.set('environment', list(items, environment.at));
+  }
+}
+
+/** Links, shared namespaces and volumes of another service mean a dependency. */
+function addDependencies(service: MapNode): void {
+  const known = child(service, 'depends_on');
+  const dependsOn = known?.kind === 'map' ? known : map([], service.at);
+  const add = (name: string, restart: boolean, at: Node) => {
+    if (dependsOn.entries.has(name)) return;
+    const how: [string, Node][] = [
+      ['condition', text('service_started', at.at)],
+      ['restart', flag(restart, at.at)],
+      ['required', flag(true, at.at)],
+    ];
+    dependsOn.entries.set(name, map(how, at.at));
   };
-  return context.resource(`volume:${context.project}/${key}`, ['volumes', key], spec);
+  for (const link of itemsOf(child(service, 'links'))) {
+    const parts = (stringOf(link) ?? '').split(':');
+    add(parts.length === 2 ? (parts[0] ?? '') : parts.join(':'), true, link);
+  }
+  for (const key of ['network_mode', 'ipc', 'pid', 'uts', 'cgroup']) {
+    const node = child(service, key);
+    const shared = stringOf(node);
+    if (node && shared?.startsWith('service:')) add(shared.slice('service:'.length), true, node);
+  }
+  for (const from of itemsOf(child(service, 'volumes_from'))) {
+    const written = stringOf(from) ?? '';
+    if (!written.startsWith('container:')) add(written.split(':')[0] ?? '', false, from);
+  }
+  if (dependsOn.entries.size > 0) service.entries.set('depends_on', dependsOn);
+}
+
+function nameFromKeys(section: Node | undefined, project: string): void {
+  if (section?.kind !== 'map') return;
+  for (const [key, value] of section.entries) {
+    const resource = value.kind === 'map' ? value : map([], value.at);
+    const given = resource.entries.get('name');
+    if (given === undefined || isNull(given)) {
+      const external = child(resource, 'external');
+      const isExternal = external?.kind === 'scalar' && external.value === true;
+      resource.entries.set('name', text(isExternal ? key : `${project}_${key}`, value.at));
+    }
+    section.entries.set(key, resource);
+  }
 }

@@ -1,19 +1,15 @@
 /** What services mount by relative path: kept as ordinary managed files below one path that never changes. Pure. */
-import type { KeyPath } from '../../manifests-schema/yaml.ts';
 import type { FileSpec } from '../core/specs.ts';
 import type { Desired, ResourceId } from '../core/types.ts';
 import type { StackInput } from './index.ts';
-
-export interface Tree {
-  /** Absolute path on the host. */
-  path: string;
-  /** Resources to be there before the container starts. */
-  after: ResourceId[];
-}
+import type { KeyPath } from './node.ts';
 
 export interface Trees {
-  /** null where the path leaves the stack's directory. A mount of a single file restarts `service` when it changes. */
-  mount(relative: string, service: ResourceId, at: KeyPath): Tree | null;
+  /**
+   * `repo` in the repository lies at `path` on the host.
+   * @returns resources to be there before the container starts; a mount of a single file restarts `service` when it changes
+   */
+  mount(repo: string, path: string, service: ResourceId, at: KeyPath): ResourceId[];
   resources(): Desired<FileSpec>[];
 }
 
@@ -22,8 +18,7 @@ type Make = <S>(id: ResourceId, path: KeyPath, spec: S, more?: Partial<Desired<S
 export function createTrees(input: StackInput, make: Make): Trees {
   const made = new Map<string, Desired<FileSpec>>();
   const meta = { owner: 'root', group: 'root', secret: false };
-  const add = (inRepo: string, at: KeyPath, spec: Omit<FileSpec, 'path' | keyof typeof meta>): Desired<FileSpec> => {
-    const path = `${input.treeRoot}/${inRepo}`;
+  const add = (path: string, at: KeyPath, spec: Omit<FileSpec, 'path' | keyof typeof meta>): Desired<FileSpec> => {
     const known = made.get(path);
     if (known) return known;
     const parent = made.get(path.slice(0, path.lastIndexOf('/')));
@@ -32,40 +27,24 @@ export function createTrees(input: StackInput, make: Make): Trees {
     return fresh;
   };
   return {
-    mount(relative, service, at) {
-      const inRepo = resolve(input.dir, relative);
-      if (inRepo === null) return null;
-      const path = `${input.treeRoot}/${inRepo}`;
-      const bytes = input.payload.get(inRepo);
+    mount(repo, path, service, at) {
+      const bytes = input.payload.get(repo);
       if (bytes !== undefined) {
-        const file = add(inRepo, at, { type: 'file', content: bytes, mode: 0o644 });
+        const file = add(path, at, { type: 'file', content: bytes, mode: 0o644 });
         // Our rename leaves the old inode in the running container.
         if (!file.notify.includes(service)) made.set(path, { ...file, notify: [...file.notify, service] });
-        return { path, after: [file.id] };
+        return [file.id];
       }
-      const after = [add(inRepo, at, { type: 'directory', mode: 0o755 }).id];
-      for (const file of [...input.payload.keys()].filter((f) => f.startsWith(`${inRepo}/`)).sort()) {
-        const parts = file.slice(inRepo.length + 1).split('/');
+      const after = [add(path, at, { type: 'directory', mode: 0o755 }).id];
+      for (const file of [...input.payload.keys()].filter((f) => f.startsWith(`${repo}/`)).sort()) {
+        const parts = file.slice(repo.length + 1).split('/');
         for (let n = 1; n < parts.length; n++)
-          after.push(add(`${inRepo}/${parts.slice(0, n).join('/')}`, at, { type: 'directory', mode: 0o755 }).id);
-        after.push(
-          add(file, at, { type: 'file', content: input.payload.get(file) ?? new Uint8Array(), mode: 0o644 }).id,
-        );
+          after.push(add(`${path}/${parts.slice(0, n).join('/')}`, at, { type: 'directory', mode: 0o755 }).id);
+        const content = input.payload.get(file) ?? new Uint8Array();
+        after.push(add(`${path}/${parts.join('/')}`, at, { type: 'file', content, mode: 0o644 }).id);
       }
-      return { path, after: [...new Set(after)] };
+      return [...new Set(after)];
     },
     resources: () => [...made.values()],
   };
-}
-
-/** A path relative to `dir`, in the repository; null where it leaves `dir`. */
-export function resolve(dir: string, relative: string): string | null {
-  const parts = dir.split('/');
-  for (const part of relative.split('/')) {
-    if (part === '' || part === '.') continue;
-    if (part === '..') parts.pop();
-    else parts.push(part);
-  }
-  const path = parts.join('/');
-  return path === dir || path.startsWith(`${dir}/`) ? path : null;
 }

@@ -1,0 +1,63 @@
+/** What of the model this version carries out on the engine. All else is an error that says so, never silence. Pure. */
+import type { Issue } from '../core/types.ts';
+import type { LoadedProject } from './load.ts';
+import type { KeyPath } from './node.ts';
+
+const below = (parent: string, keys: string): string[] => keys.split(' ').map((key) => `${parent}.${key}`);
+
+/** Paths of the Specification, each with all that is below it: `*` is any name, `[]` any item. */
+const CARRIED: ReadonlySet<string> = new Set([
+  'name',
+  ...below(
+    'services.*',
+    'image command entrypoint environment env_file expose labels label_file container_name hostname user working_dir read_only privileged init cap_add cap_drop extra_hosts extends tmpfs stop_signal stop_grace_period mem_limit cpus restart pull_policy network_mode profiles attach logging',
+  ),
+  ...below('services.*.healthcheck', 'test interval timeout start_period retries disable'),
+  'services.*.networks.*.aliases',
+  ...below('services.*.depends_on.*', 'condition required'),
+  // Names and protocols of applications say nothing to an engine; on one host all modes are the same.
+  ...below('services.*.ports[]', 'mode host_ip target published protocol name app_protocol'),
+  ...below('services.*.volumes[]', 'type source target read_only consistency bind.create_host_path'),
+  ...below('networks.*', 'name driver driver_opts internal labels'),
+  ...below('volumes.*', 'name driver driver_opts labels'),
+  // Gone once the files are read.
+  ...['version', 'include'],
+]);
+
+/** Something below the path is carried out, or the path itself is. */
+export const isCarried = (path: string): boolean => {
+  const steps = path.split(/\.|(?=\[\])/);
+  return steps.some((_, i) => CARRIED.has(joined(steps.slice(0, i + 1)))) || isParent(path);
+};
+const joined = (steps: readonly string[]): string => steps.join('.').replaceAll('.[]', '[]');
+const isParent = (path: string): boolean =>
+  [...CARRIED].some((carried) => carried.startsWith(path) && /^[.[]/.test(carried.slice(path.length)));
+
+/** Every value of the project that nothing is done about yet. */
+export function notYet({ project, origin }: LoadedProject): Issue[] {
+  const issues: Issue[] = [];
+  const report = (path: KeyPath, what: string) => {
+    const { file, line, column } = origin(path);
+    const message = `\`${what}\` is read, but not carried out by this version yet; remove it`;
+    issues.push({ file, line, column, key: path.join('.'), message, severity: 'error' });
+  };
+  const walk = (value: unknown, pattern: string, path: KeyPath) => {
+    if (CARRIED.has(pattern) || isEmpty(value)) return;
+    if (!isParent(pattern)) report(path, String(path.at(-1)));
+    else if (Array.isArray(value)) for (const [i, item] of value.entries()) walk(item, `${pattern}[]`, [...path, i]);
+    else
+      for (const [key, item] of Object.entries(value as object))
+        walk(item, `${pattern}.${NAMED.test(pattern) ? '*' : key}`, [...path, key]);
+  };
+  for (const [section, value] of Object.entries(project))
+    if (!section.startsWith('x-')) walk(value, section, [section]);
+  for (const [name, { network_mode: mode }] of Object.entries(project.services))
+    if (mode && !['host', 'none', 'bridge'].includes(mode))
+      report(['services', name, 'network_mode'], `network_mode: ${mode}`);
+  return issues;
+}
+
+const NAMED = /^(services|networks|volumes|configs|secrets|services\.\*\.(networks|depends_on))$/;
+
+const isEmpty = (value: unknown): boolean =>
+  value === null || (typeof value === 'object' && (Array.isArray(value) ? value : Object.values(value)).every(isEmpty));

@@ -1,0 +1,55 @@
+/** The short form of a port, as the engine's own tools read it. Pure. */
+export interface Port {
+  target: number;
+  protocol: string;
+  published: string;
+  hostIp: string;
+}
+
+export class PortError extends Error {}
+
+/** `[[IP:]PUBLISHED:]TARGET[/PROTOCOL]`, ranges included. @throws PortError */
+export function parsePorts(text: string): Port[] {
+  const parts = text.split(':');
+  const container = parts.pop() ?? '';
+  const published = parts.pop() ?? '';
+  const ip = parts.join(':');
+  const [ports = '', second] = container.split('/');
+  const protocol = ports === '' ? '' : (second || 'tcp').toLowerCase();
+  const hostIp = ip.replace(/^\[([\s\S]*)\]$/, '$1');
+  if (ip !== '' && !isAddress(ip)) throw new PortError(`\`${ip}\` is not an IP address`);
+  if (ports === '') throw new PortError('it names no container port');
+  const inner = range(ports);
+  const outer = published === '' ? null : range(published);
+  if (outer && outer.last - outer.first !== inner.last - inner.first && inner.first !== inner.last)
+    throw new PortError(`the ranges ${published} and ${ports} are not of the same length`);
+  if (!['tcp', 'udp', 'sctp'].includes(protocol)) throw new PortError(`\`${protocol}\` is not tcp, udp or sctp`);
+  const found = Array.from({ length: inner.last - inner.first + 1 }, (_, i): Port => {
+    const one = outer ? String(outer.first + i) : '';
+    const dynamic = outer && inner.first === inner.last && outer.first !== outer.last;
+    return { target: inner.first + i, protocol, published: dynamic ? `${one}-${outer.last}` : one, hostIp };
+  });
+  return found.sort((a, b) => (`${a.target}/` < `${b.target}/` ? -1 : 1));
+}
+
+function range(text: string): { first: number; last: number } {
+  const [from = '', to = from] = text.split('-');
+  const [first, last] = [from, to].map((t) => (/^\d+$/.test(t) ? Number(t) : Number.NaN)) as [number, number];
+  if (!(first <= 65_535 && last <= 65_535)) throw new PortError(`\`${text}\` is not a port or a range of ports`);
+  if (last < first) throw new PortError(`the range ${text} ends before it begins`);
+  return { first, last };
+}
+
+/** IPv4, or IPv6 in brackets. */
+export function isAddress(text: string): boolean {
+  const four = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text.replace(/^\[(.*)\]$/, '$1'));
+  if (four) return four.slice(1).every((part) => Number(part) < 256 && !/^0\d/.test(part));
+  const six = /^\[([0-9a-fA-F:.]+)\]$/.exec(text)?.[1];
+  if (six === undefined || (six.match(/::/g) ?? []).length > 1 || six.includes(':::')) return false;
+  const groups = six.split(':').filter((group) => group !== '');
+  const size = groups.reduce((sum, group) => sum + (group.includes('.') ? 2 : 1), 0);
+  return (
+    groups.every((g) => /^[0-9a-fA-F]{1,4}$/.test(g) || /^\d+\.\d+\.\d+\.\d+$/.test(g)) &&
+    (six.includes('::') ? size < 8 : size === 8)
+  );
+}

@@ -1,0 +1,28 @@
+/** Which paths of the Specification a case uses, in any form. */
+import { lineStarts, type Node, type Source } from '../../agent/compose/node.ts';
+import type { Shape } from '../../agent/compose/shape.ts';
+import { project } from '../../agent/compose/spec.ts';
+import { readYaml } from '../../agent/compose/yaml.ts';
+import type { Case } from './cases.ts';
+
+export function pathsIn({ files }: Case): Set<string> {
+  const found = new Set<string>();
+  for (const [file, text] of Object.entries(files)) {
+    if (!/\.ya?ml$/.test(file)) continue;
+    const source: Source = { file, layer: '', dir: '', hostDir: '', lines: lineStarts(text) };
+    for (const { root } of readYaml(source, text).documents) if (root) walk(root, project, '', found);
+  }
+  return found;
+}
+
+function walk(node: Node, shape: Shape, path: string, found: Set<string>): void {
+  if (path !== '') found.add(path);
+  const at = path === '' ? '' : `${path}.`;
+  if (node.kind === 'list') for (const item of node.items) shape.items && walk(item, shape.items, `${path}[]`, found);
+  if (node.kind !== 'map') return;
+  for (const [key, value] of node.entries) {
+    const known = shape.props && Object.hasOwn(shape.props, key) ? shape.props[key] : undefined;
+    if (known) walk(value, known, `${at}${key}`, found);
+    else if (shape.keys) walk(value, shape.keys.value, `${at}*`, found);
+  }
+}

@@ -1,0 +1,243 @@
+import { describe, expect, test } from 'vitest';
+import { loadProject } from '../../../agent/compose/load.ts';
+import type { Case } from '../../compose/cases.ts';
+import { loadCase } from '../../compose/load.ts';
+
+const load = (files: Record<string, string> | string, vars: Record<string, string> = {}) =>
+  loadCase({
+    ...{ name: '', slug: 'e', dir: '', vars, refused: false, stricter: '', looser: '' },
+    files: typeof files === 'string' ? { 'compose.yaml': files } : files,
+  } satisfies Case);
+/** `file:line:column key: message` of everything that is said. */
+const said = (files: Record<string, string> | string, vars?: Record<string, string>) =>
+  load(files, vars).issues.map(
+    (i) => `${i.file.replace('hosts/oracle/e/', '')}:${i.line}:${i.column} ${i.key}: ${i.message}`,
+  );
+
+describe('an error names file, line, column, key and the key that was meant', () => {
+  test.each<[string, string, string]>([
+    [
+      'a misspelled key',
+      'services:\n  a:\n    image: x\n    enviroment: {}\n',
+      'compose.yaml:4:5 services.a.enviroment: unknown key `enviroment`; did you mean `environment`?',
+    ],
+    [
+      'a misspelled section',
+      'service:\n  a: {image: x}\n',
+      'compose.yaml:1:1 service: unknown key `service`; did you mean `services`?',
+    ],
+    [
+      'a key deep inside',
+      'services:\n  a:\n    image: x\n    healthcheck:\n      intervall: 1s\n',
+      'compose.yaml:5:7 services.a.healthcheck.intervall: unknown key `intervall`; did you mean `interval`?',
+    ],
+    [
+      'a key of a list item',
+      'services:\n  a:\n    image: x\n    ports:\n      - {target: 80, publish: 1}\n',
+      'compose.yaml:5:22 services.a.ports.0.publish: unknown key `publish`; did you mean `published`?',
+    ],
+    [
+      'a word of several',
+      'services: {a: {image: x, cgroup: hosts}}',
+      'compose.yaml:1:26 services.a.cgroup: `cgroup` must be host or private, got `hosts`; did you mean `host`?',
+    ],
+    [
+      'a type',
+      'services:\n  a:\n    image: x\n    ports: 80\n',
+      'compose.yaml:4:5 services.a.ports: `ports` must be a list, got the number "80"',
+    ],
+    [
+      'a name that is used',
+      'services: {web: {image: x, depends_on: [databse]}, database: {image: y}}',
+      'compose.yaml:1:41 services.web.depends_on.databse: `web` depends on `databse`, which this stack does not have; did you mean `database`?',
+    ],
+    [
+      'a network',
+      'services: {a: {image: x, networks: [frnt]}}\nnetworks: {front: }',
+      'compose.yaml:1:37 services.a.networks.frnt: network `frnt` is not declared under `networks`; did you mean `front`?',
+    ],
+    [
+      'a duration',
+      'services: {a: {image: x, stop_grace_period: 10}}',
+      'compose.yaml:1:26 services.a.stop_grace_period: `stop_grace_period` must be a string, got the number "10"',
+    ],
+    [
+      'a variable',
+      'services: {a: {image: "x:${TAG:?set it}"}}',
+      'compose.yaml:1:16 services.a.image: `services.a.image`: required variable TAG is not set: set it',
+    ],
+    ['YAML', 'services:\n  a: {image: x\n', 'compose.yaml:3:1 : is not valid YAML: deficient indentation'],
+    [
+      'a key that is there twice',
+      'services:\n  a: {image: x}\n  a: {image: y}\n',
+      'compose.yaml:3:3 : the key `a` stands twice in one mapping; it is at line 2 already',
+    ],
+    [
+      'a file',
+      'services: {a: {image: x, env_file: no.env}}',
+      'compose.yaml:1:26 services.a.env_file.0: file `hosts/oracle/e/no.env` is not in the repository; add it, or say `required: false`',
+    ],
+    [
+      'extends',
+      'services: {a: {extends: bse}, base: {image: x}}',
+      'compose.yaml:1:16 services.a.extends: `a` extends `bse`, which this file does not have; did you mean `base`?',
+    ],
+    [
+      'nothing but a port',
+      'services: {a: {image: x, ports: ["eighty:80"]}}',
+      'compose.yaml:1:34 services.a.ports.0: `eighty:80` is not a port mapping such as "8080:80": `eighty` is not a port or a range of ports',
+    ],
+  ])('%s', (_what, text, expected) => {
+    expect(said(text)).toContain(expected);
+  });
+
+  test('in the file and line that wrote it', () => {
+    const files = {
+      'compose.yaml': 'services:\n  a:\n    extends: {file: lib/base.yaml, service: b}\n',
+      'compose.override.yaml': '\n\nservices:\n  a:\n    privilegd: true\n',
+      'lib/base.yaml': '# one\n# two\nservices:\n  b:\n    image: x\n    restrt: always\n',
+      '.env': 'A=1\nB="open\n',
+    };
+    expect(said(files)).toEqual([
+      '.env:2:1 : a quote is not closed',
+      'compose.override.yaml:5:5 services.a.privilegd: unknown key `privilegd`; did you mean `privileged`?',
+      'lib/base.yaml:6:5 services.a.restrt: unknown key `restrt`; did you mean `restart`?',
+    ]);
+  });
+
+  test('all of a stack together, each once', () => {
+    const text =
+      'services:\n  a:\n    imge: x\n    ports: [x]\n    cpus: many\n    volumes: ["ab::b"]\n  b: {scale: []}\nnetworks: {n: {drver: x}}\n';
+    expect(
+      said({ 'compose.yaml': text, 'compose.override.yaml': 'services: {a: {tty: maybe}}\n' }).map(
+        (s) => s.split(' ')[0],
+      ),
+    ).toEqual([
+      'compose.override.yaml:1:16',
+      'compose.yaml:3:5',
+      'compose.yaml:4:13',
+      'compose.yaml:5:5',
+      'compose.yaml:6:15',
+      'compose.yaml:7:7',
+      'compose.yaml:8:16',
+    ]);
+  });
+
+  test('circles are told step by step', () => {
+    expect(said('services: {a: {image: x, depends_on: [b]}, b: {image: x, depends_on: [a]}}')[0]).toContain(
+      'a → b → a',
+    );
+    expect(said('services: {a: {extends: b}, b: {extends: a}}')[0]).toContain(
+      'compose.yaml: a → hosts/oracle/e/compose.yaml: b → hosts/oracle/e/compose.yaml: a',
+    );
+    expect(said({ 'compose.yaml': 'include: [b.yaml]', 'b.yaml': 'include: [compose.yaml]' })[0]).toContain(
+      'compose.yaml → hosts/oracle/e/b.yaml → hosts/oracle/e/compose.yaml',
+    );
+  });
+
+  test.each(['../../../../etc/x:/x', '../../x:/x', '~/x:/x'])('%s leaves what the host reads', (mount) => {
+    expect(said(`services: {a: {image: x, volumes: ["${mount}"]}}`)).toEqual([
+      expect.stringMatching(/leaves|outside|home/),
+    ]);
+  });
+});
+
+describe('warnings', () => {
+  test('a variable that is not set, an obsolete version, an operator of a shell', () => {
+    const { issues, project } = load('version: "3"\nservices:\n  a:\n    image: "x:$TAG"\n    command: a && b\n');
+    expect(issues.map((i) => [i.severity, i.line])).toEqual([
+      ['warning', 1],
+      ['warning', 4],
+      ['warning', 5],
+    ]);
+    expect(project.services.a?.image).toBe('x:');
+  });
+});
+
+test('every value knows where it was written', () => {
+  const { origin } = load({
+    'compose.yaml': 'services:\n  a:\n    image: x\n    ports: ["80:80"]\n    environment:\n      A: 1\n',
+    'compose.override.yaml': 'services:\n  a:\n    ports:\n      - "81:81"\n    user: u\n',
+  });
+  const at = (...path: (string | number)[]) => {
+    const { file, line, column, layer } = origin(path);
+    return `${file.replace('hosts/oracle/e/', '')}:${line}:${column} ${layer}`;
+  };
+  expect(at('services', 'a', 'image')).toBe('compose.yaml:3:5 hosts/oracle');
+  expect(at('services', 'a', 'ports', 0, 'target')).toBe('compose.yaml:4:13 hosts/oracle');
+  expect(at('services', 'a', 'ports', 1)).toBe('compose.override.yaml:4:9 hosts/oracle');
+  expect(at('services', 'a', 'user')).toBe('compose.override.yaml:5:5 hosts/oracle');
+  expect(at('services', 'a', 'environment', 'A')).toBe('compose.yaml:6:7 hosts/oracle');
+  expect(at('services', 'a', 'tty')).toBe('compose.override.yaml:2:3 hosts/oracle');
+});
+
+describe('layers', () => {
+  const file = (dir: string, layer: string, text: string) => ({
+    path: `${dir}/compose.yaml`,
+    dir,
+    layer,
+    text,
+    hostDir: `/tree/${dir}`,
+  });
+
+  test('a later layer is merged on top; a relative path starts where its layer lies', () => {
+    const { project, issues, origin } = loadProject({
+      ...{
+        dir: 'hosts/a/shop',
+        hostDir: '/tree/hosts/a/shop',
+        env: null,
+        vars: new Map(),
+        builtins: new Map(),
+        roots: ['hosts/a', 'roles'],
+      },
+      read: (path) => (path === 'roles/base/shop/a.env' ? 'FROM=role\n' : undefined),
+      files: [
+        file(
+          'roles/base/shop',
+          'roles/base',
+          'services:\n  a: {image: x, volumes: ["./conf:/conf"], env_file: a.env}\n',
+        ),
+        file('hosts/a/shop', 'hosts/a', 'services:\n  a: {volumes: ["./own:/own"], user: u}\n'),
+      ],
+    });
+    expect(issues).toEqual([]);
+    expect(project.services.a).toMatchObject({
+      ...{ image: 'x', user: 'u', environment: { FROM: 'role' } },
+      volumes: [{ source: '/tree/roles/base/shop/conf' }, { source: '/tree/hosts/a/shop/own' }],
+    });
+    expect(origin(['services', 'a', 'image']).layer).toBe('roles/base');
+    expect(origin(['services', 'a', 'user']).layer).toBe('hosts/a');
+  });
+});
+
+describe('variables', () => {
+  test('vars, then .env, then the built-ins', () => {
+    const { project } = loadProject({
+      ...{ dir: 'h/s', hostDir: '/t', roots: ['h'], read: () => undefined },
+      vars: new Map([['A', 'vars']]),
+      env: { path: 'h/s/.env', text: 'A=env\nFAIRLEAD_HOST=env\n' },
+      builtins: new Map([
+        ['FAIRLEAD_HOST', 'built-in'],
+        ['FAIRLEAD_FLEET', 'built-in'],
+      ]),
+      files: [
+        { path: 'h/s/compose.yaml', layer: 'h', text: 'services: {a: {image: "$A/$FAIRLEAD_HOST/$FAIRLEAD_FLEET"}}' },
+      ],
+    });
+    expect(project.services.a?.image).toBe('vars/env/built-in');
+  });
+
+  test('the content of secrets that are variables is kept out of the model', () => {
+    const { project, values } = load('services: {a: {image: x, secrets: [s]}}\nsecrets: {s: {environment: PASSWORD}}', {
+      PASSWORD: 'hush',
+    });
+    expect(JSON.stringify(project)).not.toContain('hush');
+    expect(values.get('secrets.s')).toBe('hush');
+  });
+
+  test.each(['COMPOSE_COMPATIBILITY=1', 'COMPOSE_CONVERT_WINDOWS_PATHS=true'])('%s is an error', (line) => {
+    expect(said({ 'compose.yaml': 'services: {a: {image: x}}', '.env': `X=1\n${line}\n` })[0]).toMatch(
+      /^\.env:2:1 COMPOSE_/,
+    );
+  });
+});

@@ -1,0 +1,169 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { loadStack } from '../../../agent/compose/index.ts';
+import type { NetworkSpec, ServiceSpec, VolumeSpec } from '../../../agent/compose/model.ts';
+import type { Desired } from '../../../agent/core/types.ts';
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const DIR = 'hosts/edge/shop';
+
+function load(text: string, files: Record<string, string> = {}) {
+  const payload = new Map(
+    Object.entries(files).map(([path, content]) => [`${DIR}/${path}`, new TextEncoder().encode(content)]),
+  );
+  return loadStack({
+    ...{ dir: DIR, layer: 'hosts/edge', env: null, vars: {}, payload, treeRoot: '/tree', sha256 },
+    files: [{ path: `${DIR}/compose.yaml`, text }],
+  });
+}
+const service = (text: string, files?: Record<string, string>) => {
+  const { resources, issues } = load(text, files);
+  expect(issues).toEqual([]);
+  return resources.find((r) => r.id === 'service:shop/web') as Desired<ServiceSpec>;
+};
+
+test('a service, its networks and volumes become resources', () => {
+  const { resources, issues } = load(
+    `services:
+  web:
+    image: nginx
+    command: run --fast
+    environment: {A: 1, B: }
+    ports: ["8080-8081:80-81", "127.0.0.1::90/udp"]
+    expose: [99]
+    volumes: ["data:/data:ro", "/anonymous", "./conf:/etc/conf"]
+    tmpfs: ["/run:size=1m"]
+    networks: {front: {aliases: [www]}, default: }
+    depends_on: {db: {condition: service_healthy}}
+    healthcheck: {test: curl x, interval: 1m30s, retries: 2}
+    mem_limit: 64m
+    cpus: 0.5
+    stop_grace_period: 1500ms
+    extra_hosts: ["a=1.1.1.1"]
+    restart: on-failure:3
+    logging: {options: {max-size: 1m}}
+  db: {image: postgres}
+networks: {front: {internal: true, labels: [a=b]}}
+volumes: {data: {name: kept}, unused: }
+`,
+    { 'conf/a.conf': 'a' },
+  );
+  expect(issues).toEqual([]);
+  const ids = resources.map((r) => r.id).sort();
+  expect(ids).toEqual([
+    'file:/tree/hosts/edge/shop/conf',
+    'file:/tree/hosts/edge/shop/conf/a.conf',
+    'network:shop/default',
+    'network:shop/front',
+    'service:shop/db',
+    'service:shop/web',
+    'volume:shop/data',
+  ]);
+  const of = <S>(id: string) => resources.find((r) => r.id === id)?.spec as S;
+  expect(of<NetworkSpec>('network:shop/front')).toEqual({
+    ...{ project: 'shop', key: 'front', name: 'shop_front', external: false, driver: 'bridge', driverOptions: {} },
+    ...{ internal: true, labels: { a: 'b' } },
+  });
+  expect(of<VolumeSpec>('volume:shop/data')).toMatchObject({ name: 'kept', driver: 'local' });
+  expect(of<ServiceSpec>('service:shop/web')).toMatchObject({
+    ...{
+      containerName: 'shop-web-1',
+      image: 'nginx',
+      command: ['run', '--fast'],
+      entrypoint: null,
+      environment: { A: '1' },
+    },
+    ports: [
+      { target: 80, protocol: 'tcp', published: '8080', hostIp: '' },
+      { target: 81, protocol: 'tcp', published: '8081', hostIp: '' },
+      { target: 90, protocol: 'udp', published: '', hostIp: '127.0.0.1' },
+    ],
+    expose: ['99/tcp'],
+    mounts: [
+      { type: 'volume', source: 'kept', target: '/data', readOnly: true },
+      { type: 'volume', source: '', target: '/anonymous', readOnly: false },
+      { type: 'bind', source: '/tree/hosts/edge/shop/conf', target: '/etc/conf', readOnly: false },
+      { type: 'tmpfs', source: '', target: '/run', readOnly: false },
+    ],
+    networks: [
+      { name: 'shop_front', aliases: ['www'] },
+      { name: 'shop_default', aliases: [] },
+    ],
+    dependsOn: [{ service: 'db', condition: 'service_healthy' }],
+    healthcheck: { test: ['CMD-SHELL', 'curl x'], interval: 90e9, timeout: 0, startPeriod: 0, retries: 2 },
+    ...{ memory: 67_108_864, nanoCpus: 500_000_000, stopGrace: 2, extraHosts: ['a:1.1.1.1'] },
+    restart: { name: 'on-failure', maximumRetryCount: 3 },
+    logging: { driver: 'json-file', options: { 'max-size': '1m' } },
+  });
+  expect(resources.find((r) => r.id === 'service:shop/web')?.after).toEqual([
+    'volume:shop/data',
+    'file:/tree/hosts/edge/shop/conf',
+    'file:/tree/hosts/edge/shop/conf/a.conf',
+    'network:shop/front',
+    'network:shop/default',
+    'service:shop/db',
+  ]);
+});
+
+test('a mounted file restarts the service; the order of keys does not change the hash', () => {
+  const one = 'services: {web: {image: x, user: u, labels: {a: 1, b: 2}, volumes: ["./a.conf:/a"]}}';
+  const two = 'services: {web: {volumes: ["./a.conf:/a"], labels: [b=2, a=1], user: u, image: x}}';
+  expect(service(one, { 'a.conf': 'a' }).hash).toBe(service(two, { 'a.conf': 'a' }).hash);
+  const { resources } = load(one, { 'a.conf': 'a' });
+  expect(resources.find((r) => r.id.startsWith('file:'))?.notify).toEqual(['service:shop/web']);
+});
+
+test('project_directory moves the stack on the host', () => {
+  const text =
+    'x-fairlead: {project_directory: /opt/shop}\nservices: {web: {image: x, volumes: ["./conf:/c", "../up:/u"]}}';
+  const { spec, after } = service(text, { 'conf/a': 'a' });
+  expect(spec.mounts.map((m) => m.source)).toEqual(['/opt/shop/conf', '/opt/up']);
+  expect(after).toContain('file:/opt/shop/conf/a');
+});
+
+test('files of a role are relative to the role', () => {
+  const { resources, issues } = loadStack({
+    ...{ dir: DIR, layer: 'hosts/edge', env: null, vars: {}, treeRoot: '/tree', sha256 },
+    payload: new Map([['roles/web/shop/conf', new Uint8Array()]]),
+    files: [
+      { path: 'roles/web/shop/compose.yaml', text: 'services: {web: {image: x, volumes: ["./conf:/c"]}}' },
+      { path: `${DIR}/compose.yaml`, text: 'services: {web: {volumes: ["./own:/o"]}}' },
+    ],
+  });
+  expect(issues).toEqual([]);
+  expect(resources.map((r) => r.id)).toContain('file:/tree/roles/web/shop/conf');
+  expect(resources.find((r) => r.id.startsWith('service:'))?.origin.layer).toBe('hosts/edge');
+});
+
+describe('what is read but not carried out yet is an error', () => {
+  test.each<[string, string, string]>([
+    ['a key', 'services: {web: {image: x, shm_size: 1m}}', 'shm_size'],
+    [
+      'a key inside of one',
+      'services: {web: {image: x, healthcheck: {test: x, start_interval: 1s}}}',
+      'start_interval',
+    ],
+    [
+      'a key of a list item',
+      'services: {web: {image: x, volumes: [{type: volume, source: v, target: /v, volume: {nocopy: true}}]}}\nvolumes: {v: }',
+      'volume',
+    ],
+    ['a key of a network', 'services: {web: {image: x}}\nnetworks: {default: {attachable: true}}', 'attachable'],
+    ['a limit', 'services: {web: {image: x, deploy: {resources: {limits: {memory: 1m}}}}}', 'deploy'],
+    ['a network mode', 'services: {web: {image: x, network_mode: "container:y"}}', 'network_mode: container:y'],
+    ['an external network', 'services: {web: {image: x}}\nnetworks: {default: {external: true}}', 'external'],
+    ['configs', 'services: {web: {image: x, configs: [c]}}\nconfigs: {c: {content: x}}', 'configs'],
+  ])('%s', (_what, text, key) => {
+    const { resources, issues } = load(text);
+    expect(resources).toEqual([]);
+    expect(issues.map((i) => i.message)).toContain(
+      `\`${key}\` is read, but not carried out by this version yet; remove it`,
+    );
+  });
+
+  test('but not where it is not used, or says nothing', () => {
+    const text =
+      'services:\n  web: {image: x, deploy: {}, healthcheck: {}}\n  off: {image: x, shm_size: 1m, profiles: [p]}\nnetworks: {unused: {attachable: true}}\n';
+    expect(service(text).spec.image).toBe('x');
+  });
+});
