@@ -44,13 +44,11 @@ export function createUnitJobs({ systemd, exec }: JobOptions): UnitJob {
 
 /** The last lines of a unit's journal, of its last run alone where systemd knows which that was. */
 export async function journalOf({ systemd, exec }: JobOptions, { name, path }: UnitRow): Promise<string> {
-  const id = path === '' ? [] : await systemd.property<Iterable<number>>(path, 'Unit', 'InvocationID', []);
-  const hex = Buffer.from([...id]).toString('hex');
-  // What the unit said, and what systemd said of it.
-  const which = hex ? [`_SYSTEMD_INVOCATION_ID=${hex}`, '+', `INVOCATION_ID=${hex}`] : ['-u', name];
+  const startedUs = path === '' ? 0 : Number(await systemd.property(path, 'Unit', 'InactiveExitTimestamp', 0));
+  const since = startedUs > 0 ? [`--since=@${(startedUs / 1e6 - 0.1).toFixed(3)}`] : [];
   // The last words of a process may still be on their way.
   await exec(['journalctl', '--sync'], { timeoutMs: JOURNAL_TIMEOUT_MS });
-  const { stdout } = await exec(['journalctl', '--no-pager', '-o', 'cat', '-n', String(LINES), ...which], {
+  const { stdout } = await exec(['journalctl', '--no-pager', '-o', 'cat', '-n', String(LINES), '-u', name, ...since], {
     timeoutMs: JOURNAL_TIMEOUT_MS,
   });
   const lines = stdout.trim().split('\n').filter(Boolean);

@@ -106,7 +106,9 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
   return {
     async list(names) {
       type Raw = [string, string, string, string, string, string, string];
-      const rows = names.length === 0 ? [] : await call<Raw[]>('ListUnitsByNames', 'as', [names]);
+      // A template is no unit: one among them, and systemd answers none.
+      const units = names.filter((name) => !/@\.[a-z]+$/.test(name));
+      const rows = units.length === 0 ? [] : await call<Raw[]>('ListUnitsByNames', 'as', [units]);
       const byName = new Map(rows.map((r) => [r[0], r]));
       return names.map((name) => {
         const [, , load = 'not-found', active = 'inactive', sub = 'dead', , path = ''] = byName.get(name) ?? [];
