@@ -145,7 +145,9 @@ async function runUnit(
       ],
       { timeoutMs: spec.timeoutMs + (STOP_SECONDS + 25) * 1_000 },
     );
-    return { ...result, code: late && result.code === 0 ? 1 : result.code, late };
+    // Being stopped counts as a clean end with systemd.
+    const stopped = late || signal.aborted;
+    return { ...result, code: stopped && result.code === 0 ? 1 : result.code, late };
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', aborted);
