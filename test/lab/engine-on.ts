@@ -18,7 +18,7 @@ import type { LabHost } from './lab.ts';
 export interface EngineOn {
   deps: EngineDeps;
   store: Store;
-  /** One run on these files of the host's directory. A commit that does not settle stays, unless they say otherwise. */
+  /** One run on these files of the host's directory. A commit that does not settle stays. */
   apply(files: Repo, signal?: AbortSignal): Promise<RunResult>;
   /** The last files again, as a schedule would. */
   again(): Promise<RunResult>;
@@ -47,6 +47,10 @@ export async function engineOn(host: LabHost): Promise<EngineOn> {
   let commits = 0;
   let repo: Repo = {};
   const checkout = () => checkoutOf(repo, 'hosts/h', String(commits).padStart(40, '0'));
+  const load = createLoader({
+    ...{ host: 'h', fleet: 'default', labels: {}, treeRoot: '/var/lib/fairlead/tree' },
+    ...{ facts, sha256, keyedHash, providers },
+  });
   const deps: EngineDeps = {
     source: {
       id: 'memory',
@@ -55,10 +59,11 @@ export async function engineOn(host: LabHost): Promise<EngineOn> {
       review: async () => ({ info: checkout().info, hold: null }),
       checkout: async () => checkout(),
     },
-    load: createLoader({
-      ...{ host: 'h', fleet: 'default', labels: {}, treeRoot: '/var/lib/fairlead/tree' },
-      ...{ facts, sha256, keyedHash, providers },
-    }),
+    // Here one sees what a commit does, not how it is taken back.
+    load: async (checkout) => {
+      const loaded = await load(checkout);
+      return { ...loaded, host: { ...loaded.host, rollback: 'off' } };
+    },
     redact: (value) => value,
     providers,
     store,
@@ -77,8 +82,7 @@ export async function engineOn(host: LabHost): Promise<EngineOn> {
       emit: () => undefined,
     });
   const use = (files: Repo) => {
-    const all = { 'host.yaml': 'rollback: off\n', ...files };
-    repo = Object.fromEntries(Object.entries(all).map(([name, body]) => [`hosts/h/${name}`, body]));
+    repo = Object.fromEntries(Object.entries(files).map(([name, body]) => [`hosts/h/${name}`, body]));
     commits++;
   };
   return {
