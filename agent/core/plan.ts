@@ -96,11 +96,15 @@ function planRemovals(input: PlanInput): Removal[] {
     for (const claim of input.providers.get(kindOf(id))?.claims(spec) ?? [])
       claimants.set(claim, [...(claimants.get(claim) ?? []), id]);
   const gone = new Map(input.inventory.filter((row) => !wanted.has(row.id)).map((row) => [row.id, row]));
-  return removalOrder([...gone.keys()]).map((id) => ({
-    id,
-    seen: input.seen.get(id),
-    neededBy: [...new Set(gone.get(id)?.claims.flatMap((claim) => claimants.get(claim) ?? []) ?? [])],
-  }));
+  return removalOrder([...gone.keys()]).map((id) => {
+    const row = gone.get(id);
+    const found = input.seen.get(id);
+    return {
+      id,
+      seen: found && row ? { ...found, mark: { hash: row.hash, intent: row.intent } } : found,
+      neededBy: [...new Set(row?.claims.flatMap((claim) => claimants.get(claim) ?? []) ?? [])],
+    };
+  });
 }
 
 /** Dependency order; among the free ones the default order, then the id, so that the order never depends on chance. */
