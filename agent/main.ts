@@ -111,10 +111,12 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
     filesOnly: root !== '',
     dockerSocket: config.docker.socket,
     busSocket: '/run/dbus/system_bus_socket',
-    stagingDir: `${state}/staging`,
+    stagingDir: '/var/lib/fairlead/staging',
+    own: [configFile(options).slice(root.length)],
     clock: systemClock,
     exec,
     owned: (id) => store.inventory.owned(id),
+    redact: redactor.text,
   });
   const identityOfHost = await loadIdentity(state);
   const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');

@@ -1,12 +1,12 @@
 /** What one layer's directory says: its manifests' entries, its stacks, its secrets. Pure. */
 import { check, issueAt } from '../../manifests-schema/check.ts';
-import { COMPOSE_KEYS, type Manifest, manifest, NOT_YET } from '../../manifests-schema/manifest.ts';
+import { COMPOSE_KEYS, type Manifest, manifest } from '../../manifests-schema/manifest.ts';
 import { type Parsed, parseYaml } from '../../manifests-schema/yaml.ts';
 import type { Layer, LayerCache } from './layers.ts';
 import type { Issue } from './types.ts';
 
 /** Sections whose entries are resources of their own and merge attribute by attribute. */
-export const SECTIONS = ['files', 'units'] as const;
+export const SECTIONS = ['files', 'units', 'jobs', 'checks'] as const;
 export type Section = (typeof SECTIONS)[number];
 
 export interface Entry {
@@ -134,38 +134,12 @@ function readManifest(file: string, text: string): ReadManifest {
   if (parsed.value === null || parsed.value === undefined) return nothing([]);
   if (!isObject(parsed.value))
     return nothing([issueAt(parsed, [], 'a manifest is a mapping with keys such as `files`, `units` or `services`')]);
-  const early = notYetIn(parsed.value);
-  if (early.length > 0)
-    return nothing(
-      early.map((path) =>
-        issueAt(parsed, path, `${NOT_YET[String(path.at(-1))]} are not supported by this version yet`),
-      ),
-    );
   const own = Object.fromEntries(Object.entries(parsed.value).filter(([key]) => !key.startsWith('x-')));
   const hasStack = COMPOSE_KEYS.some((key) => Object.hasOwn(own, key));
   const checked = check(manifest, parsed, own);
   return checked.ok
     ? { parsed, manifest: checked.value as Manifest, hasStack, issues: [] }
     : { parsed, manifest: null, hasStack, issues: checked.issues };
-}
-
-/** Paths of keys that the product has and this version does not. */
-function notYetIn(value: Record<string, unknown>): string[][] {
-  const top = Object.keys(NOT_YET)
-    .filter((key) => Object.hasOwn(value, key))
-    .map((key) => [key]);
-  const inner = SECTIONS.flatMap((section) => {
-    const entries = value[section];
-    if (!isObject(entries)) return [];
-    return Object.entries(entries).flatMap(([id, entry]) =>
-      isObject(entry)
-        ? Object.keys(NOT_YET)
-            .filter((key) => Object.hasOwn(entry, key))
-            .map((key) => [section, id, key])
-        : [],
-    );
-  });
-  return [...top, ...inner];
 }
 
 /** The layer's own directory, where a manifest or a compose file makes it a stack, and every one below it with a compose file. */

@@ -93,11 +93,15 @@ function planRemovals(input: PlanInput): Removal[] {
   const wanted = new Set(input.desired.map((d) => d.id));
   const claimed = new Set(input.desired.flatMap((d) => input.providers.get(kindOf(d.id))?.claims(d.spec) ?? []));
   const gone = new Map(input.inventory.filter((row) => !wanted.has(row.id)).map((row) => [row.id, row]));
-  return removalOrder([...gone.keys()]).map((id) => ({
-    id,
-    seen: input.seen.get(id),
-    releaseFirst: gone.get(id)?.claims.some((claim) => claimed.has(claim)) ?? false,
-  }));
+  return removalOrder([...gone.keys()]).map((id) => {
+    const row = gone.get(id);
+    const found = input.seen.get(id);
+    return {
+      id,
+      seen: found && row ? { ...found, mark: { hash: row.hash, intent: row.intent } } : found,
+      releaseFirst: row?.claims.some((claim) => claimed.has(claim)) ?? false,
+    };
+  });
 }
 
 /** Dependency order; among the free ones the default order, then the id, so that the order never depends on chance. */

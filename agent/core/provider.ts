@@ -47,7 +47,7 @@ export interface Provider<S = unknown, F = unknown> {
     wants?: ReadonlyMap<ResourceId, Desired<S>>,
   ): Promise<ReadonlyMap<ResourceId, Seen<F>>>;
   /** Before the first intent is recorded for these: keeps what is there now, so that it can be put back. Failures by id. */
-  adopt?(work: readonly Work<S, F>[]): ReadonlyMap<ResourceId, AgentError>;
+  adopt?(work: readonly Work<S, F>[]): Promise<ReadonlyMap<ResourceId, AgentError>>;
   /** Pull, verify: disturbs nothing. Failures by id; throws only where the whole kind is out of reach. */
   prepare?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
   /** Once, after prepare and after the intents are recorded, before the first apply (units: write all, one daemon-reload). */

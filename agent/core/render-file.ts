@@ -3,6 +3,7 @@ import { issueAt } from '../../manifests-schema/check.ts';
 import type { FileEntry } from '../../manifests-schema/manifest.ts';
 import type { Parsed } from '../../manifests-schema/yaml.ts';
 import { canonicalHash, type Sha256 } from './hash.ts';
+import { isOwn } from './own.ts';
 import type { FileSpec } from './specs.ts';
 import type { Desired, Issue, ResourceId } from './types.ts';
 
@@ -21,8 +22,10 @@ interface RenderedEntry {
   issues: Issue[];
 }
 
-/** fairlead's own config, state, sockets and program. */
-const OWN = ['/etc/fairlead', '/var/lib/fairlead', '/run/fairlead', '/usr/lib/fairlead'];
+const MAX_BYTES = 64 * 1024 * 1024;
+/** Directories that the system lives from: what is not declared in them must not be removed. */
+const NEVER_PURGED =
+  /^\/[^/]+$|^\/usr\/(local\/)?(bin|sbin|lib|lib32|lib64|libexec|share|include|src)$|^\/usr\/local$|^\/var\/(lib|log|cache|spool|tmp)$|^\/etc\/(systemd|ssh|pam\.d|apt|default|init\.d|ssl)$|^\/etc\/systemd\/system$/;
 
 export function renderFile(context: LayerContext, parsed: Parsed, key: string, entry: FileEntry): RenderedEntry {
   const fail = (at: readonly string[], message: string): RenderedEntry => ({
@@ -36,6 +39,21 @@ export function renderFile(context: LayerContext, parsed: Parsed, key: string, e
   const forms = (['content', 'source', 'link', 'state'] as const).filter((form) => entry[form] !== undefined);
   if (forms.length > 1)
     return fail([forms[1] ?? ''], `\`${key}\` has both \`${forms[0]}\` and \`${forms[1]}\`; keep one`);
+  const directory = isDir || entry.source !== undefined || entry.state === 'absent';
+  if (entry.purge === true && !directory)
+    return fail(
+      ['purge'],
+      '`purge` is of directories and trees; end the key in /, or give a `source` that is a directory',
+    );
+  if (entry.purge === true && NEVER_PURGED.test(path))
+    return fail(
+      ['purge'],
+      `${path} holds what the system lives from, so it cannot be purged; purge a directory below it`,
+    );
+  if (entry.validate !== undefined && !entry.validate.some((arg) => arg.includes('%s')))
+    return fail(['validate'], '`validate` has no "%s"; write it where the program takes the name of the candidate');
+  if (entry.validate !== undefined && entry.content === undefined && entry.source === undefined)
+    return fail(['validate'], '`validate` is of files with `content` or `source`');
   if (forms.length === 0 && !isDir)
     return fail(
       [],
@@ -43,6 +61,8 @@ export function renderFile(context: LayerContext, parsed: Parsed, key: string, e
     );
 
   const base = { owner: entry.owner ?? 'root', group: entry.group ?? 'root', secret: false };
+  const purge = entry.purge === true ? { purge: true } : {};
+  const validate = entry.validate === undefined ? {} : { validate: entry.validate };
   const mode = (fallback: number) => (entry.mode === undefined ? fallback : Number.parseInt(entry.mode, 8));
   const make = (spec: FileSpec, extra: Partial<Desired> = {}): Desired => ({
     id: `file:${spec.path}`,
@@ -50,28 +70,39 @@ export function renderFile(context: LayerContext, parsed: Parsed, key: string, e
     hash: canonicalHash(spec, context.sha256),
     after: (entry.after ?? []) as ResourceId[],
     notify: (entry.notify ?? []) as ResourceId[],
+    ...(entry.reload ? { reload: entry.reload as ResourceId[] } : {}),
     origin: { file: parsed.file, line: parsed.locate(['files', key]).line, layer: context.layer },
     ...extra,
   });
   const one = (spec: FileSpec): RenderedEntry => ({ resources: [make(spec)], issues: [] });
 
-  if (entry.state === 'absent') return one({ path, type: 'absent', mode: 0, ...base });
+  if (entry.state === 'absent') return one({ path, type: 'absent', mode: 0, ...base, ...purge });
   if (entry.link !== undefined) return one({ path, type: 'link', target: entry.link, mode: 0o777, ...base });
   if (entry.content !== undefined) {
     if (isDir) return fail(['content'], `\`${key}\` ends in /, so it is a directory and can have no \`content\``);
-    return one({ path, type: 'file', content: new TextEncoder().encode(entry.content), mode: mode(0o644), ...base });
+    const content = new TextEncoder().encode(entry.content);
+    return one({ path, type: 'file', content, mode: mode(0o644), ...base, ...validate });
   }
-  if (entry.source === undefined) return one({ path, type: 'directory', mode: mode(0o755), ...base });
+  if (entry.source === undefined) return one({ path, type: 'directory', mode: mode(0o755), ...base, ...purge });
 
   const source = resolveSource(parsed.file, entry.source, context.root);
   if (source === null)
     return fail(['source'], `\`source: ${entry.source}\` leaves ${context.root}; put the file below it`);
   const bytes = context.payload.get(source);
-  if (bytes !== undefined) return one({ path, type: 'file', content: bytes, mode: mode(0o644), ...base });
+  const tooLarge = (name: string) =>
+    `${name} has more than 64 MiB, which is more than a payload file may have; deliver it another way, as an image or a package`;
+  if (bytes !== undefined && isDir)
+    return fail(['source'], `\`${key}\` ends in /, so it is a directory, and \`source: ${entry.source}\` is a file`);
+  if (bytes !== undefined && entry.purge === true)
+    return fail(['purge'], `\`purge\` is of directories and trees, and \`source: ${entry.source}\` is a file`);
+  if (bytes !== undefined && bytes.length > MAX_BYTES) return fail(['source'], tooLarge(source));
+  if (bytes !== undefined) return one({ path, type: 'file', content: bytes, mode: mode(0o644), ...base, ...validate });
   const inside = [...context.payload.keys()].filter((f) => f.startsWith(`${source}/`)).sort();
   if (inside.length === 0)
     return fail(['source'], `\`source: ${entry.source}\` is not in the repository; expected it at ${source}`);
 
+  const large = inside.find((f) => (context.payload.get(f)?.length ?? 0) > MAX_BYTES);
+  if (large) return fail(['source'], tooLarge(large));
   const dirs = new Set<string>([path]);
   for (const f of inside) {
     const parts = f
@@ -82,7 +113,7 @@ export function renderFile(context: LayerContext, parsed: Parsed, key: string, e
       dirs.add(`${path}/${parts.slice(0, i + 1).join('/')}`);
     });
   }
-  const resources = [...dirs].map((dir) => make({ path: dir, type: 'directory', mode: 0o755, ...base }));
+  const resources = [...dirs].map((dir) => make({ path: dir, type: 'directory', mode: 0o755, ...base, ...purge }));
   for (const f of inside) {
     resources.push(
       make({
@@ -91,6 +122,7 @@ export function renderFile(context: LayerContext, parsed: Parsed, key: string, e
         content: context.payload.get(f) ?? new Uint8Array(),
         mode: mode(0o644),
         ...base,
+        ...validate,
       }),
     );
   }
@@ -108,7 +140,7 @@ export function pathProblem(path: string): string | null {
   )
     return 'must be a plain path without //, . or ..';
   if (/[\0\n]/.test(path)) return 'has a character that no path of ours may have';
-  if (OWN.some((own) => path === own || path.startsWith(`${own}/`))) return "is fairlead's own and cannot be managed";
+  if (isOwn(path)) return "is fairlead's own and cannot be managed";
   return null;
 }
 

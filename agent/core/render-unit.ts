@@ -9,6 +9,10 @@ import type { Desired, Issue, ResourceId } from './types.ts';
 
 /** systemd.unit(5): names and the suffixes of units that a file can make. */
 const UNIT_NAME = /^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|timer|path|mount|automount|swap|slice)$/;
+const DROPIN_NAME = /^[A-Za-z0-9:_.@-]{1,200}\.conf$/;
+/** The agent's own unit, and those in which its jobs run. */
+const OWN = /^fairlead(-job-.*)?\./;
+const isTemplate = (name: string): boolean => /@\.[a-z]+$/.test(name);
 
 export function renderUnit(
   context: LayerContext,
@@ -16,35 +20,61 @@ export function renderUnit(
   name: string,
   entry: UnitEntry,
 ): { resources: Desired[]; issues: Issue[] } {
-  const fail = (at: readonly string[], message: string) => ({
-    resources: [],
-    issues: [issueAt(parsed, ['units', name, ...at], message)],
-  });
+  const issues: Issue[] = [];
+  const wrong = (at: readonly string[], message: string) =>
+    void issues.push(issueAt(parsed, ['units', name, ...at], message));
+  /** The text of a unit or a drop-in; undefined where neither form is given. */
+  const textOf = (at: readonly string[], { content, source }: { content?: string; source?: string }) => {
+    if (content !== undefined && source !== undefined)
+      wrong([...at, 'source'], `\`${at.at(-1) ?? name}\` has both \`content\` and \`source\`; keep one`);
+    if (source === undefined) return content;
+    const path = resolveSource(parsed.file, source, context.root);
+    const bytes = path === null ? undefined : context.payload.get(path);
+    if (bytes === undefined)
+      wrong([...at, 'source'], `\`source: ${source}\` is not in the repository below ${context.root}`);
+    return new TextDecoder().decode(bytes);
+  };
+
   if (!UNIT_NAME.test(name))
-    return fail(
+    wrong(
       [],
       `\`${name}\` is not a unit name; it ends in .service, .timer, .socket, .target, .path, .mount, .automount, .swap or .slice`,
     );
-  if (name === 'fairlead.service') return fail([], "`fairlead.service` is fairlead's own and cannot be managed");
-  if (entry.content !== undefined && entry.source !== undefined)
-    return fail(['source'], `\`${name}\` has both \`content\` and \`source\`; keep one`);
-  let content = entry.content;
-  if (entry.source !== undefined) {
-    const source = resolveSource(parsed.file, entry.source, context.root);
-    const bytes = source === null ? undefined : context.payload.get(source);
-    if (bytes === undefined)
-      return fail(['source'], `\`source: ${entry.source}\` is not in the repository below ${context.root}`);
-    content = new TextDecoder().decode(bytes);
+  if (OWN.test(name)) wrong([], `\`${name}\` is fairlead's own and cannot be managed`);
+  const content = textOf([], given(entry));
+  const dropins: Record<string, string> = {};
+  for (const [file, dropin] of Object.entries(entry.dropins ?? {})) {
+    if (!DROPIN_NAME.test(file)) wrong(['dropins', file], `\`${file}\` is not a name of a drop-in; it ends in .conf`);
+    const text = textOf(['dropins', file], given(dropin));
+    if (text === undefined) wrong(['dropins', file], `\`${file}\` says nothing; give \`content\` or \`source\``);
+    else dropins[file] = text;
   }
-  if (content === undefined && entry.state === undefined && entry.enabled === undefined) {
-    return fail([], `\`${name}\` says nothing; give \`content\` or \`source\`, \`enabled\` or \`state\``);
+  const hasDropins = Object.keys(dropins).length > 0;
+  const { enabled, masked, state } = entry;
+  if (masked === true) {
+    const clash = (['content', 'source', 'dropins', 'enabled', 'state'] as const).find(
+      (key) =>
+        entry[key] !== undefined && !(key === 'state' && state === 'stopped') && !(key === 'enabled' && !enabled),
+    );
+    if (clash) wrong([clash], `\`${name}\` is masked, so it can have no \`${clash}\`; keep one of the two`);
   }
+  if (isTemplate(name) && state !== undefined)
+    wrong(['state'], `\`${name}\` is a template; only its instances, such as ${name.replace('@', '@1')}, have a state`);
+  if (content === undefined && !hasDropins && state === undefined && enabled === undefined && masked === undefined)
+    wrong(
+      [],
+      `\`${name}\` says nothing; give \`content\`, \`source\` or \`dropins\`, \`enabled\`, \`masked\` or \`state\``,
+    );
+  if (issues.length > 0) return { resources: [], issues };
+
   const spec: UnitSpec = {
     name,
     onChange: entry.on_change ?? 'restart',
     ...(content === undefined ? {} : { content }),
-    ...(entry.enabled === undefined ? {} : { enabled: entry.enabled }),
-    ...(entry.state === undefined ? {} : { state: entry.state }),
+    ...(hasDropins ? { dropins } : {}),
+    ...(enabled === undefined ? {} : { enabled }),
+    ...(masked === undefined ? {} : { masked }),
+    ...(state === undefined ? {} : { state }),
   };
   const resource: Desired<UnitSpec> = {
     id: `unit:${name}`,
@@ -52,7 +82,14 @@ export function renderUnit(
     hash: canonicalHash(spec, context.sha256),
     after: (entry.after ?? []) as ResourceId[],
     notify: (entry.notify ?? []) as ResourceId[],
+    ...(entry.reload ? { reload: entry.reload as ResourceId[] } : {}),
     origin: { file: parsed.file, line: parsed.locate(['units', name]).line, layer: context.layer },
   };
   return { resources: [resource], issues: [] };
 }
+
+/** Only what is there, for exact optional types. */
+const given = ({ content, source }: { content?: string | undefined; source?: string | undefined }) => ({
+  ...(content === undefined ? {} : { content }),
+  ...(source === undefined ? {} : { source }),
+});

@@ -1,14 +1,16 @@
 /** A checkout → the host's resources: layers read, merged, made ready, rendered. Pure; stacks are read by compose/. */
 
 import type { HostSettings } from '../../manifests-schema/host.ts';
-import type { FileEntry, UnitEntry } from '../../manifests-schema/manifest.ts';
+import type { CheckEntry, FileEntry, JobEntry, UnitEntry } from '../../manifests-schema/manifest.ts';
 import type { Parsed } from '../../manifests-schema/yaml.ts';
 import { canonicalHash, type Sha256 } from './hash.ts';
 import { readLayer, type Section } from './layer-content.ts';
 import { type Chain, createLayerCache, type LayerCache, readChain, type Var } from './layers.ts';
 import { attributeOrigins, type Merged, mergeEntries, originOf, viewOf } from './merge-entries.ts';
 import { type PrepareContext, prepareEntry } from './prepare-entry.ts';
+import { renderCheck } from './render-check.ts';
 import { type LayerContext, renderFile } from './render-file.ts';
+import { renderJob } from './render-job.ts';
 import { renderUnit } from './render-unit.ts';
 import { noSecrets, type Secrets, secretValues } from './secret-values.ts';
 import { joinStacks, type StackSource } from './stack-sources.ts';
@@ -57,6 +59,8 @@ type Render = (
 const RENDER: Record<Section, Render> = {
   files: (context, parsed, key, entry: FileEntry) => renderFile(context, parsed, key, entry),
   units: (context, parsed, key, entry: UnitEntry) => renderUnit(context, parsed, key, entry),
+  jobs: (context, parsed, key, entry: JobEntry) => renderJob(context, parsed, key, entry),
+  checks: (context, parsed, key, entry: CheckEntry) => renderCheck(context, parsed, key, entry),
 };
 
 export function renderHost(input: RenderInput): Rendered {
@@ -163,8 +167,8 @@ function ancestors(path: string): string[] {
 export function checkReferences(resources: readonly Desired[], all: readonly Desired[]): Issue[] {
   const known = new Set(all.map((r) => r.id));
   return resources.flatMap((resource) =>
-    (['after', 'notify'] as const).flatMap((key) =>
-      resource[key]
+    (['after', 'notify', 'reload'] as const).flatMap((key) =>
+      (resource[key] ?? [])
         .filter((id) => !known.has(id))
         .map((id): Issue => {
           const { file, line } = resource.origin;

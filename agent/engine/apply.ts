@@ -74,12 +74,13 @@ export function recordIntent(deps: EngineDeps, steps: readonly Step[]): void {
 }
 
 /** What is taken over for the first time is kept as it was. */
-function adopt(deps: EngineDeps, steps: readonly Step[]): Failures {
+async function adopt(deps: EngineDeps, steps: readonly Step[]): Promise<Failures> {
   const known = new Set(deps.store.inventory.list().map((row) => row.id));
   const taken = steps.filter((s) => !known.has(s.want.id));
   const failures: Failures = new Map();
   for (const [kind, members] of Map.groupBy(taken, (s) => kindOf(s.want.id)))
-    for (const [id, error] of deps.providers.get(kind)?.adopt?.(members.map(workOf)) ?? []) failures.set(id, error);
+    for (const [id, error] of (await deps.providers.get(kind)?.adopt?.(members.map(workOf))) ?? [])
+      failures.set(id, error);
   return failures;
 }
 
@@ -90,7 +91,7 @@ export async function applySteps(
   failures: Failures,
   request: RunRequest,
 ): Promise<Map<ResourceId, ActionRecord>> {
-  for (const [id, error] of adopt(deps, steps)) failures.set(id, error);
+  for (const [id, error] of await adopt(deps, steps)) failures.set(id, error);
   const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));
   recordIntent(
     deps,

@@ -1,5 +1,6 @@
 /** A checkout → resources or issues: manifests, then stacks, then what can only be said of the whole. Pure, given the hash. */
 import { loadStack } from '../compose/index.ts';
+import { withImpliedEdges } from '../core/edges.ts';
 import { findCycle, kindOf } from '../core/graph.ts';
 import { createLayerCache, type LayerCache, readChain, type Var } from '../core/layers.ts';
 import { claimIssues } from '../core/plan.ts';
@@ -21,7 +22,7 @@ export interface LoaderOptions {
   keyedHash(bytes: Uint8Array): string;
   /** Decrypts the encrypted files below these directories of a checkout; what fails, fails when it is used. */
   decrypt?(files: Checkout['files'], dirs: readonly string[]): Promise<Secrets>;
-  providers: ReadonlyMap<Kind, Pick<Provider, 'claims' | 'diff'>>;
+  providers: ReadonlyMap<Kind, Pick<Provider, 'claims' | 'diff' | 'mounts'>>;
   /** Shared by loaders of several hosts that read one commit. */
   cache?: LayerCache;
 }
@@ -50,7 +51,10 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
   const stacks = rendered.stacks.map((stack) =>
     loadStack({ ...stack, vars, payload: checkout.files, treeRoot, sha256 }),
   );
-  const resources = [...rendered.resources, ...stacks.flatMap((s) => s.resources)];
+  const resources = withImpliedEdges([...rendered.resources, ...stacks.flatMap((s) => s.resources)], {
+    mounts: (r) => options.providers.get(kindOf(r.id))?.mounts?.(r.spec) ?? [],
+    sha256,
+  });
   const issues = distinct([...rendered.issues, ...stacks.flatMap((s) => s.issues)]);
   issues.push(...duplicates(resources), ...unmanaged(resources, options.providers));
   if (!issues.some((i) => i.severity === 'error')) {

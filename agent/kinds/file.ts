@@ -1,38 +1,54 @@
 /** Files, directories and links. */
-import { createHash } from 'node:crypto';
+import path from 'node:path';
 import type { Health, Provider, Work } from '../core/provider.ts';
 import type { FileSpec } from '../core/specs.ts';
-import type { Change, Desired, Reason, ResourceId, Seen } from '../core/types.ts';
-import { AgentError } from '../errors.ts';
-import { readAccounts } from '../system/accounts.ts';
-import type { Files } from '../system/files.ts';
-
-export interface FileFact {
-  type: 'file' | 'directory' | 'link' | 'other';
-  mode: number;
-  owner: string;
-  group: string;
-  uid: number;
-  gid: number;
-  size: number;
-  /** Hex, of a file. */
-  sha256?: string;
-  /** Of a link. */
-  target?: string;
-}
-
-/** Content of a host's file is hashed up to this size; a larger one than declared differs by its size already. */
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-const octal = (mode: number): string => `0${mode.toString(8).padStart(3, '0')}`;
-const pathOf = (id: ResourceId): string => id.slice('file:'.length);
+import type { Desired, ResourceId, Seen } from '../core/types.ts';
+import { AgentError, asAgentError } from '../errors.ts';
+import { createAccounts } from '../system/accounts.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Exec } from '../system/exec.ts';
+import type { Files, WriteOptions } from '../system/files.ts';
+import { createFileDiff, type FileFact } from './file-diff.ts';
+import { createFileHashes } from './file-hash.ts';
+import { validateFile } from './file-validate.ts';
+import type { Originals } from './originals.ts';
 
 export interface FileProviderOptions {
   files: Files;
+  originals: Originals;
+  exec: Exec;
+  /** Where programs see the host's `/`. */
+  execRoot: string;
+  stagingDir: string;
+  clock: Clock;
   /** False where the agent is not root (a trial with --root): everything is then its own user's. */
   ownership: boolean;
 }
 
-export function createFileProvider({ files, ownership }: FileProviderOptions): Provider<FileSpec, FileFact> {
+type FileWork = Work<FileSpec, FileFact>;
+
+const pathOf = (id: ResourceId): string => id.slice('file:'.length);
+const EMPTY = new Uint8Array();
+
+export function createFileProvider(options: FileProviderOptions): Provider<FileSpec, FileFact> {
+  const { files, originals, ownership } = options;
+  const accounts = createAccounts(files);
+  const hashOf = createFileHashes(options);
+  const diff = createFileDiff();
+  /** Declarations whose content passed in this run's preparation. */
+  const passed = new Map<ResourceId, string>();
+
+  const metaOf = (spec: FileSpec): WriteOptions => {
+    // -1 leaves an id as it is, chown(2).
+    if (!ownership) return { mode: spec.mode, uid: -1, gid: -1 };
+    const known = accounts();
+    return { mode: spec.mode, uid: known.uid(spec.owner), gid: known.gid(spec.group) };
+  };
+  const validate = async (want: Desired<FileSpec>) => {
+    if (want.spec.validate === undefined || passed.get(want.id) === want.hash) return;
+    await validateFile(options, want, metaOf(want.spec));
+  };
+
   return {
     kind: 'file',
     claims: (spec) => [`path:${spec.path}`],
@@ -40,88 +56,158 @@ export function createFileProvider({ files, ownership }: FileProviderOptions): P
     health: (want, seen): Health =>
       diff(want, seen).op === 'none'
         ? { state: 'ok', message: '' }
-        : { state: 'bad', message: 'differs from its declaration' },
-    async observe(ids) {
-      const accounts = readAccounts(files);
+        : { state: 'bad', message: seen?.fact.problem ?? 'differs from its declaration' },
+    async observe(ids, _signal, wants) {
+      const known = accounts();
+      const stats = files.statAll(ids.map(pathOf));
       const seen = new Map<ResourceId, Seen<FileFact>>();
       for (const id of ids) {
-        const stat = files.stat(pathOf(id));
-        if (stat === undefined) continue;
-        const owners = { owner: accounts.user(stat.uid), group: accounts.group(stat.gid) };
-        const fact: FileFact = { ...stat, ...(ownership ? owners : { owner: 'root', group: 'root' }) };
-        if (stat.type === 'file') fact.sha256 = sha256(files.read(pathOf(id)));
-        if (stat.type === 'link') fact.target = files.readlink(pathOf(id));
+        const file = pathOf(id);
+        const stat = stats.get(file);
+        const want = wants?.get(id)?.spec;
+        if (stat === undefined) {
+          // Something fairlead took away is put back when its entry goes.
+          if (wants !== undefined && want === undefined && originals.paths(id).length > 0)
+            seen.set(id, { fact: { ...NOTHING } });
+          continue;
+        }
+        if (stat instanceof Error) {
+          seen.set(id, { fact: { ...NOTHING, type: 'other', problem: stat.message } });
+          continue;
+        }
+        const { identity: _, changedMs: __, ...plain } = stat;
+        const owners = { owner: known.user(stat.uid), group: known.group(stat.gid) };
+        const fact: FileFact = { ...plain, ...(ownership ? owners : { owner: 'root', group: 'root' }) };
+        try {
+          // A file of another size differs already.
+          const sized = want?.type !== 'file' || want.content?.length === stat.size;
+          if (stat.type === 'file' && sized) fact.sha256 = hashOf(file, stat);
+          if (stat.type === 'link') fact.target = files.readlink(file);
+          if (stat.type === 'directory' && want?.purge) fact.foreign = foreignIn(files, file, want.keep ?? []);
+        } catch (thrown) {
+          fact.problem = thrown instanceof Error ? thrown.message : String(thrown);
+        }
         seen.set(id, { fact });
       }
       return seen;
     },
-    async apply({ change, want, seen }: Work<FileSpec, FileFact>) {
+    async adopt(work) {
+      const failures = new Map<ResourceId, AgentError>();
+      const known = originals.known();
+      for (const { want, seen } of work) {
+        try {
+          if (seen === undefined || seen.fact.type === 'missing') {
+            if (known(want.id)) originals.drop(want.id);
+          } else if (seen.fact.problem === undefined) await originals.keep(want.id, [want.spec.path]);
+        } catch (thrown) {
+          failures.set(want.id, asAgentError(thrown, { code: 'FileFailed', phase: 'apply', resource: want.id }));
+        }
+      }
+      return failures;
+    },
+    async prepare(work) {
+      passed.clear();
+      const failures = new Map<ResourceId, AgentError>();
+      for (const { want, change } of work) {
+        const fresh = change.op !== 'none' && change.why.some((r) => ['content', 'state', 'type'].includes(r.field));
+        // What it waits for may be what its validator needs: then it is judged when that is in place.
+        if (want.spec.validate === undefined || !fresh || !standsAlone(want)) continue;
+        try {
+          await validate(want);
+          passed.set(want.id, want.hash);
+        } catch (thrown) {
+          const error = asAgentError(thrown, { code: 'InvalidFile', phase: 'prepare', resource: want.id });
+          if (!['ValidatorMissing', 'UnknownOwner'].includes(error.code)) failures.set(want.id, error);
+        }
+      }
+      return failures;
+    },
+    async apply(work: FileWork) {
+      const { change, want, seen } = work;
       const { spec } = want;
       if (change.op === 'none') return;
-      if (spec.type === 'absent') return removeWhole(files, spec.path);
-      const there = seen?.fact.type;
+      if (seen?.fact.problem !== undefined) files.stat(spec.path);
+      const there = seen?.fact.type === 'missing' ? undefined : seen?.fact.type;
+      if (there === 'other') throw occupied(spec.path, 'a socket, a pipe or a device');
+      const why = new Set(change.why.map((r) => r.field));
+      if (spec.type === 'file' && (there !== 'file' || why.has('content'))) await validate(want);
+      keepDrift(work);
+      if (spec.type === 'absent') return takeAway(spec, there);
       if (there === 'directory' && spec.type !== 'directory' && !files.remove(spec.path))
         throw occupied(spec.path, 'a directory that is not empty');
-      if (there !== undefined && there !== 'directory' && spec.type === 'directory')
-        throw occupied(spec.path, `a ${there}`);
-      const accounts = readAccounts(files);
-      // -1 leaves an id as it is, chown(2).
-      const uid = ownership ? accounts.uid(spec.owner) : -1;
-      const meta = { mode: spec.mode, uid, gid: ownership ? accounts.gid(spec.group) : -1 };
-      if (spec.type === 'link') files.link(spec.path, spec.target ?? '');
-      else if (spec.type === 'directory') {
-        if (there === 'directory') files.setMeta(spec.path, meta);
-        else files.mkdir(spec.path, meta);
-      } else if (there === 'file' && change.why.every((r) => r.field !== 'content')) files.setMeta(spec.path, meta);
-      else files.write(spec.path, spec.content ?? new Uint8Array(), meta);
+      if (spec.type === 'directory') return applyDirectory(work, there);
+      if (spec.type === 'link') return files.link(spec.path, spec.target ?? '');
+      const meta = metaOf(spec);
+      // A second name of the same file may be somebody else's: then a new file takes this one's place.
+      if (there === 'file' && !why.has('content') && seen?.fact.links === 1) files.setMeta(spec.path, meta);
+      else await files.write(spec.path, spec.content ?? EMPTY, meta);
     },
-    async remove(id) {
+    async remove(id, seen) {
+      // A path that was never followed has nothing of ours.
+      if (seen.fact.problem !== undefined && seen.mark?.hash === null) return;
+      const outcome = await originals.restore(id);
+      if (outcome !== 'none' || originals.restored(id)) return;
       // A directory in which something foreign lies stays, with what lies in it.
       files.remove(pathOf(id));
     },
   };
-}
 
-/** Pure. `content` is compared by SHA-256, never shown. */
-function diff(want: Desired<FileSpec>, seen: Seen<FileFact> | undefined): Change {
-  const { spec } = want;
-  if (spec.type === 'absent')
-    return seen ? { op: 'update', why: [{ field: 'state', from: seen.fact.type, to: 'absent' }] } : { op: 'none' };
-  if (seen === undefined) return { op: 'create', why: [{ field: 'state', from: 'missing', to: spec.type }] };
-  const { fact } = seen;
-  const why: Reason[] = [];
-  if (fact.type !== spec.type) why.push({ field: 'type', from: fact.type, to: spec.type });
-  if (spec.type === 'file' && fact.type === 'file') {
-    const wanted = sha256(spec.content ?? new Uint8Array());
-    const changed = spec.secret
-      ? { field: 'content', to: '(secret changed)' }
-      : { field: 'content', from: `sha256 ${fact.sha256?.slice(0, 12)}`, to: `sha256 ${wanted.slice(0, 12)}` };
-    if (fact.sha256 !== wanted) why.push(changed);
+  /** Bytes that a repair overwrites are somebody's work, too. */
+  function keepDrift({ want, seen, change, report }: FileWork): void {
+    const repairs = seen?.mark !== undefined && seen.mark.hash === want.hash;
+    const loses = change.op !== 'none' && change.why.some((r) => ['content', 'type', 'state'].includes(r.field));
+    if (!repairs || !loses || seen.fact.type !== 'file') return;
+    const to = want.spec.secret ? 'not kept: the content is secret' : originals.keepDrift(want.spec.path);
+    report?.({ field: 'kept', to });
   }
-  if (spec.type === 'file' && fact.type !== 'file') why.push({ field: 'content', to: 'as declared' });
-  if (spec.type === 'link') {
-    if (fact.type === 'link' && fact.target !== spec.target)
-      why.push({ field: 'link', from: fact.target ?? '', to: spec.target ?? '' });
-  } else {
-    if (fact.type === spec.type && fact.mode !== spec.mode)
-      why.push({ field: 'mode', from: octal(fact.mode), to: octal(spec.mode) });
-    if (!same(spec.owner, fact.owner, fact.uid)) why.push({ field: 'owner', from: fact.owner, to: spec.owner });
-    if (!same(spec.group, fact.group, fact.gid)) why.push({ field: 'group', from: fact.group, to: spec.group });
+
+  function takeAway({ path: file, purge }: FileSpec, there: FileFact['type'] | undefined): void {
+    if (files.remove(file)) return;
+    if (there === 'directory' && purge) files.removeTree(file);
+    else throw occupied(file, 'a directory that is not empty');
   }
-  return why.length === 0 ? { op: 'none' } : { op: 'update', why };
+
+  function applyDirectory({ want, seen, report }: FileWork, there: FileFact['type'] | undefined): void {
+    const { spec } = want;
+    const meta = metaOf(spec);
+    if (there === 'link' && (seen?.mark?.hash ?? null) === null) throw occupied(spec.path, 'a link');
+    if (there !== undefined && there !== 'directory') files.remove(spec.path);
+    if (there === 'directory') files.setMeta(spec.path, meta);
+    else files.mkdir(spec.path, meta);
+    for (const name of seen?.fact.foreign ?? []) {
+      const foreign = `${spec.path}/${name}`;
+      if (files.stat(foreign)?.type === 'file')
+        report?.({ field: 'kept', from: foreign, to: originals.keepDrift(foreign) });
+      if (!files.remove(foreign)) files.removeTree(foreign);
+    }
+  }
 }
 
-/** Names may be declared as numbers. */
-const same = (wanted: string, name: string, id: number): boolean => wanted === name || wanted === String(id);
+const NOTHING = {
+  type: 'missing' as const,
+  mode: 0,
+  owner: '',
+  group: '',
+  uid: 0,
+  gid: 0,
+  size: 0,
+  links: 0,
+};
 
-function removeWhole(files: Files, path: string): void {
-  if (!files.remove(path)) throw occupied(path, 'a directory that is not empty');
+/** Names in a purged directory that nobody declares. */
+function foreignIn(files: Files, directory: string, keep: readonly string[]): string[] {
+  const known = new Set(keep);
+  return files.list(directory).filter((name) => !known.has(name));
 }
 
-const occupied = (path: string, what: string) =>
+/** It waits for nothing but the directories it lies in. */
+const standsAlone = ({ after, spec }: Desired<FileSpec>): boolean =>
+  after.every((id) => id.startsWith('file:') && spec.path.startsWith(`${path.normalize(pathOf(id))}/`));
+
+const occupied = (file: string, what: string) =>
   new AgentError({
     code: 'PathOccupied',
     phase: 'apply',
-    message: `${path} is ${what}, which fairlead does not delete; remove it by hand if it can go`,
+    message: `${file} is ${what}, which fairlead does not delete; remove it by hand if it can go`,
     retry: true,
   });

@@ -1,13 +1,18 @@
 /** Every kind and its provider: the one place that names them all. */
+import { OWN_PATHS, OWN_STORES } from '../core/own.ts';
 import type { Provider } from '../core/provider.ts';
 import type { Kind, ResourceId } from '../core/types.ts';
 import type { Clock } from '../system/clock.ts';
 import { createDocker } from '../system/docker.ts';
 import type { Exec } from '../system/exec.ts';
 import { createFiles } from '../system/files.ts';
+import { probe } from '../system/probe.ts';
 import { createSystemd } from '../system/systemd.ts';
+import { createCheckProvider } from './check.ts';
 import { createFileProvider } from './file.ts';
+import { createJobProvider } from './job.ts';
 import { createNetworkProvider } from './network.ts';
+import { createOriginals } from './originals.ts';
 import { createServiceProvider } from './service.ts';
 import { createUnitProvider } from './unit.ts';
 import { createVolumeProvider } from './volume.ts';
@@ -21,23 +26,35 @@ export interface ProvidersOptions {
   dockerSocket: string;
   busSocket: string;
   stagingDir: string;
+  /** Paths of the agent's own besides the usual ones, e.g. a config file named by --config. */
+  own?: readonly string[];
   clock: Clock;
   exec: Exec;
   owned(id: ResourceId): boolean;
+  /** Takes secrets out of what a program printed. */
+  redact?(text: string): string;
 }
 
 export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Provider> {
-  const files = createFiles(options.root);
-  const all: Provider[] = [erase(createFileProvider({ files, ownership: options.isRoot }))];
+  const { exec, stagingDir, owned, clock, root } = options;
+  const redact = options.redact ?? ((text: string) => text);
+  const files = createFiles({ root, own: [...OWN_PATHS, ...(options.own ?? [])], stores: OWN_STORES });
+  const originals = createOriginals({ files, dir: '/var/lib/fairlead/originals' });
+  const ownership = options.isRoot;
+  const execRoot = options.filesOnly ? root : '';
+  const all: Provider[] = [
+    erase(createFileProvider({ files, originals, exec, execRoot, stagingDir, clock, ownership })),
+  ];
   if (!options.filesOnly) {
     const docker = createDocker({ socket: options.dockerSocket });
     const systemd = createSystemd({ socket: options.busSocket });
-    const { exec, stagingDir, owned, clock } = options;
     all.push(
-      erase(createUnitProvider({ systemd, files, exec, stagingDir, owned })),
+      erase(createUnitProvider({ systemd, files, originals, exec, clock, stagingDir, owned })),
       erase(createNetworkProvider({ docker })),
       erase(createVolumeProvider({ docker })),
       erase(createServiceProvider({ docker, clock })),
+      erase(createJobProvider({ exec, redact })),
+      erase(createCheckProvider({ probe, exec, clock, redact })),
     );
   }
   return new Map(all.map((p) => [p.kind, p]));

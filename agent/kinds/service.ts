@@ -40,6 +40,7 @@ export function createServiceProvider({ docker, clock }: ServiceProviderOptions)
         .filter((p) => /^\d+$/.test(p.published) && p.published !== '0')
         .map((p) => `port:${p.protocol}/${p.hostIp && p.hostIp !== '0.0.0.0' ? `${p.hostIp}:` : ''}${p.published}`),
     ],
+    mounts: (spec) => spec.mounts.filter((m) => m.type === 'bind').map((m) => m.source),
     diff,
     health,
     async observe(ids) {

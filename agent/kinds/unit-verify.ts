@@ -3,52 +3,68 @@ import type { Work } from '../core/provider.ts';
 import type { UnitSpec } from '../core/specs.ts';
 import type { ResourceId } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
-import type { UnitFact, UnitProviderOptions } from './unit.ts';
+import type { UnitProviderOptions } from './unit.ts';
+import type { UnitFact } from './unit-diff.ts';
 
-/** Said of things that the same commit may deliver, or that other units are responsible for; not faults of the file. */
+type UnitWork = Work<UnitSpec, UnitFact>;
+
+/** Said of things that are not faults of the file. */
 const EXCUSED = [
-  /is not executable/,
-  /not found/,
-  /Failed to (create|load) .*\/start/,
-  /No such file or directory/,
-  /has no .*Exec(Start|Stop)/,
   /Unit configuration has fatal error/,
   /^Failed to prepare filename/,
   /Failed to connect to/,
   /world-writable|world-inaccessible|marked executable/,
 ];
 const FATAL_ALWAYS = [/has no .*Exec(Start|Stop)/, /lacks .*Exec/, /Unit configuration has fatal error/];
+/** What is missing may come with the same commit. */
+const NOT_EXECUTABLE = /Command (\S+) is not executable/;
+const NO_UNIT = /Unit (\S+) not found/;
+const FOREIGN_DIRS = [
+  '/run/systemd/system',
+  '/usr/local/lib/systemd/system',
+  '/usr/lib/systemd/system',
+  '/lib/systemd/system',
+];
 
-/** systemd-analyze(1) verify over a staged SYSTEMD_UNIT_PATH; its warnings about these very files are errors. */
+/**
+ * systemd-analyze(1) verify over a staged SYSTEMD_UNIT_PATH; its warnings about these very files are errors.
+ * @param declared all that this commit declares: what it delivers is excused where it is not there yet
+ */
 export async function verifyUnits(
   { files, exec, stagingDir }: UnitProviderOptions,
-  work: readonly Work<UnitSpec, UnitFact>[],
+  work: readonly UnitWork[],
+  declared: ReadonlySet<ResourceId>,
 ): Promise<ReadonlyMap<ResourceId, AgentError>> {
-  const candidates = work.filter((w) => w.want.spec.content !== undefined && w.change.op !== 'none');
   const failures = new Map<ResourceId, AgentError>();
-  if (candidates.length === 0) return failures;
-  const meta = { mode: 0o644, uid: 0, gid: 0 };
-  for (const { want } of candidates)
-    files.write(`${stagingDir}/${want.spec.name}`, new TextEncoder().encode(want.spec.content), meta);
+  const candidates = work.filter(
+    ({ want: { spec }, change }) => change.op !== 'none' && (spec.content !== undefined || spec.dropins !== undefined),
+  );
+  const staged: string[] = [];
+  const targets: string[] = [];
+  const stage = async (file: string, text: string) => {
+    staged.push(`${stagingDir}/${file}`);
+    await files.write(`${stagingDir}/${file}`, new TextEncoder().encode(text), { mode: 0o644, uid: 0, gid: 0 });
+  };
   try {
-    const staged = candidates.map((w) => `${stagingDir}/${w.want.spec.name}`);
-    const result = await exec(
-      [
-        'env',
-        `SYSTEMD_UNIT_PATH=${stagingDir}:`,
-        'SYSTEMD_LOG_COLOR=0',
-        'systemd-analyze',
-        '--man=no',
-        'verify',
-        ...staged,
-      ],
-      { timeoutMs: 60_000 },
-    );
+    for (const { name, content, dropins } of candidates.map((w) => w.want.spec)) {
+      if (content !== undefined) await stage(name, content);
+      for (const [file, text] of Object.entries(dropins ?? {})) await stage(`${name}.d/${file}`, text);
+      const foreign = [...(dropins ? ['/etc/systemd/system'] : []), ...FOREIGN_DIRS]
+        .map((dir) => `${dir}/${name}`)
+        .find((path) => files.stat(path)?.type === 'file');
+      // Drop-ins of a unit that is not there (yet) have nothing to be read with.
+      const target = content === undefined ? foreign : `${stagingDir}/${name}`;
+      if (target) targets.push(target);
+    }
+    if (targets.length === 0) return failures;
+    const environment = [`SYSTEMD_UNIT_PATH=${stagingDir}:`, 'SYSTEMD_LOG_COLOR=0'];
+    const argv = ['env', ...environment, 'systemd-analyze', '--man=no', 'verify', ...targets];
+    const result = await exec(argv, { timeoutMs: 60_000 });
     const lines = `${result.stderr}\n${result.stdout}`.split('\n').filter(Boolean);
     for (const { want } of candidates) {
       const said = lines
         .filter((line) => concerns(line, want.spec.name, stagingDir))
-        .filter((line) => FATAL_ALWAYS.some((re) => re.test(line)) || !EXCUSED.some((re) => re.test(line)));
+        .filter((line) => FATAL_ALWAYS.some((re) => re.test(line)) || !isExcused(line, want.after, declared));
       if (said.length === 0) continue;
       const why = said.map((line) => line.replaceAll(`${stagingDir}/`, '')).join('; ');
       failures.set(
@@ -63,10 +79,23 @@ export async function verifyUnits(
     }
     return failures;
   } finally {
-    for (const { want } of candidates) files.remove(`${stagingDir}/${want.spec.name}`);
+    for (const file of staged) files.remove(file);
+    for (const { want } of candidates) files.remove(`${stagingDir}/${want.spec.name}.d`);
     files.remove(stagingDir);
   }
 }
 
 const concerns = (line: string, name: string, dir: string): boolean =>
-  line.startsWith(`${dir}/${name}:`) || line.startsWith(`${name}: `) || line.includes(` ${name}: `);
+  line.startsWith(`${dir}/${name}:`) ||
+  line.startsWith(`${dir}/${name}.d/`) ||
+  line.startsWith(`${name}: `) ||
+  line.includes(` ${name}: `);
+
+function isExcused(line: string, after: readonly ResourceId[], declared: ReadonlySet<ResourceId>): boolean {
+  const missing = NOT_EXECUTABLE.exec(line)?.[1];
+  const unit = NO_UNIT.exec(line)?.[1];
+  if (missing === undefined && unit === undefined) return EXCUSED.some((re) => re.test(line));
+  // A job that the unit waits for may bring anything.
+  if (after.some((id) => id.startsWith('job:'))) return true;
+  return declared.has(missing === undefined ? `unit:${unit?.replace(/[.,]$/, '')}` : `file:${missing}`);
+}

@@ -10,11 +10,26 @@ export interface Accounts {
   group(gid: number): string;
 }
 
-export function readAccounts(files: Files): Accounts {
+/** Answers the accounts as the files have them now; reads them again only where they changed. */
+export function createAccounts(files: Files): () => Accounts {
+  let known: { identity: string; accounts: Accounts } | null = null;
+  const names = ['/etc/passwd', '/etc/group'];
+  return () => {
+    const stats = files.statAll(names);
+    const identity = names
+      .map((name) => stats.get(name))
+      .map((stat) => (stat === undefined || stat instanceof Error ? '' : stat.identity))
+      .join(' ');
+    if (known?.identity !== identity) known = { identity, accounts: readAccounts(files) };
+    return known.accounts;
+  };
+}
+
+function readAccounts(files: Files): Accounts {
   const users = table(files, '/etc/passwd');
   const groups = table(files, '/etc/group');
-  const find = (known: Map<string, number>, name: string, what: string): number => {
-    const id = /^\d+$/.test(name) ? Number(name) : name === 'root' ? 0 : known.get(name);
+  const find = (ids: Map<string, number>, name: string, what: string): number => {
+    const id = /^\d+$/.test(name) ? Number(name) : name === 'root' ? 0 : ids.get(name);
     if (id !== undefined) return id;
     throw new AgentError({
       code: 'UnknownOwner',
@@ -23,13 +38,14 @@ export function readAccounts(files: Files): Accounts {
       retry: true,
     });
   };
-  const name = (known: Map<string, number>, id: number) =>
-    id === 0 ? 'root' : ([...known].find(([, n]) => n === id)?.[0] ?? String(id));
+  const inverse = (ids: Map<string, number>) => new Map([...ids].reverse().map(([name, id]) => [id, name]));
+  const userNames = inverse(users);
+  const groupNames = inverse(groups);
   return {
     uid: (owner) => find(users, owner, 'user'),
     gid: (group) => find(groups, group, 'group'),
-    user: (uid) => name(users, uid),
-    group: (gid) => name(groups, gid),
+    user: (uid) => (uid === 0 ? 'root' : (userNames.get(uid) ?? String(uid))),
+    group: (gid) => (gid === 0 ? 'root' : (groupNames.get(gid) ?? String(gid))),
   };
 }
 

@@ -2,8 +2,11 @@ import { spawn } from 'node:child_process';
 
 export interface ExecOptions {
   input?: string | Uint8Array;
+  /** Then it is killed, with all it started (default 60 s). */
   timeoutMs?: number;
   env?: Record<string, string>;
+  /** The given environment alone, with a PATH; not the agent's own. */
+  cleanEnv?: boolean;
   cwd?: string;
   signal?: AbortSignal;
 }
@@ -15,38 +18,75 @@ export interface ExecResult {
   stderr: string;
 }
 
-/** Runs a program by its argv, never through a shell. */
+/** Runs a program by its argv, never through a shell, in a process group of its own. */
 export type Exec = (argv: readonly string[], options?: ExecOptions) => Promise<ExecResult>;
 
-/** Most of each stream that is kept; the rest is read and dropped. */
+/** Most of each stream that is kept: its end. The rest is read and dropped. */
 const MAX_OUTPUT = 256 * 1024;
+/** For output that is still on its way when the program has ended; what it left running may hold the pipe for ever. */
+const LINGER_MS = 500;
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export const exec: Exec = (argv, options = {}) =>
   new Promise((resolve) => {
     const [file = '', ...args] = argv;
+    const own = options.cleanEnv ? { PATH, LANG: 'C.UTF-8' } : process.env;
     const child = spawn(file, args, {
       cwd: options.cwd,
-      env: { ...process.env, ...options.env },
+      env: { ...own, ...options.env },
       stdio: 'pipe',
-      timeout: options.timeoutMs ?? 60_000,
-      killSignal: 'SIGKILL',
-      ...(options.signal ? { signal: options.signal } : {}),
+      detached: true,
     });
-    const collect = (stream: NodeJS.ReadableStream) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      stream.on('data', (chunk: Buffer) => {
-        if (size < MAX_OUTPUT) chunks.push(chunk.subarray(0, MAX_OUTPUT - size));
-        size += chunk.length;
-      });
-      return () => Buffer.concat(chunks).toString('utf8');
+    let killed = '';
+    const kill = (why: string) => {
+      killed = why;
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+      } catch {
+        // It has just ended by itself.
+      }
     };
+    const timer = setTimeout(() => kill('timed out'), options.timeoutMs ?? 60_000);
+    const aborted = () => kill('stopped');
+    if (options.signal?.aborted) aborted();
+    options.signal?.addEventListener('abort', aborted, { once: true });
     const stdout = collect(child.stdout);
     const stderr = collect(child.stderr);
     child.stdin.on('error', () => undefined);
     child.stdin.end(options.input);
-    child.on('error', (error) => resolve({ code: 127, stdout: '', stderr: error.message }));
-    child.on('close', (code, signal) =>
-      resolve({ code: code ?? 128, stdout: stdout(), stderr: signal ? `${stderr()} (${signal})` : stderr() }),
-    );
+    const end = (code: number, error: string) => {
+      clearTimeout(timer);
+      options.signal?.removeEventListener('abort', aborted);
+      for (const stream of [child.stdout, child.stderr]) stream.destroy();
+      resolve({ code, stdout: stdout(), stderr: stderr() + error });
+    };
+    const ended = (code: number | null, signal: NodeJS.Signals | null) =>
+      end(code ?? 128 + signalNumber(signal), signal ? ` (${killed || signal})` : '');
+    child.on('error', (error) => end(127, error.message));
+    child.on('exit', (code, signal) => setTimeout(ended, LINGER_MS, code, signal).unref());
+    child.on('close', ended);
   });
+
+function collect(stream: NodeJS.ReadableStream): () => string {
+  let chunks: Buffer[] = [];
+  let size = 0;
+  const all = () => Buffer.concat(chunks).subarray(-MAX_OUTPUT);
+  stream.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size > 2 * MAX_OUTPUT) {
+      chunks = [Buffer.from(all())];
+      size = MAX_OUTPUT;
+    }
+  });
+  return () => all().toString('utf8');
+}
+
+const SIGNALS: Partial<Record<NodeJS.Signals, number>> = {
+  SIGINT: 2,
+  SIGABRT: 6,
+  SIGKILL: 9,
+  SIGSEGV: 11,
+  SIGTERM: 15,
+};
+const signalNumber = (signal: NodeJS.Signals | null): number => (signal && SIGNALS[signal]) ?? 0;

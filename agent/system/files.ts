@@ -1,10 +1,14 @@
 /** Files on the host, by descriptor: nobody but root can make a write land elsewhere than where it was declared. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { AgentError } from '../errors.ts';
+import { promisify } from 'node:util';
+import { codeOf, explain, ownPath } from './file-errors.ts';
+import { chunksOf, createDirectorySync, removeBelow, setMeta, setOwnerAndMode, sweep, toStat } from './file-io.ts';
+import { idOf, isOwn, openDirectory, ownIds, refuseOwn } from './walk.ts';
 
-const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
+const fsync = promisify(fs.fsync);
 
 export interface FileStat {
   type: 'file' | 'directory' | 'link' | 'other';
@@ -12,6 +16,12 @@ export interface FileStat {
   uid: number;
   gid: number;
   size: number;
+  /** Hard links. */
+  links: number;
+  /** Device, inode, size, modification and change time: while it stays the same, so does the content (but see `changedMs`). */
+  identity: string;
+  /** Milliseconds since the epoch of the latest change, of content or of metadata. */
+  changedMs: number;
 }
 
 export interface WriteOptions {
@@ -24,231 +34,238 @@ export interface WriteOptions {
 export interface Files {
   /** undefined where there is nothing, or where a parent is missing. */
   stat(file: string): FileStat | undefined;
+  /** Of many, each directory walked once: what is not there is left out; an error stands for a path that must not be followed. */
+  statAll(files: readonly string[]): Map<string, FileStat | Error>;
   read(file: string): Buffer;
+  /** Hex SHA-256 of a regular file. */
+  hash(file: string): string;
   readlink(file: string): string;
+  /** Names in a directory; none where it does not exist. */
+  list(directory: string): string[];
   /** Atomic and durable: temp file in the same directory, owner, mode, fsync, rename, fsync of the directory. */
-  write(file: string, content: Uint8Array, options: WriteOptions): void;
+  write(file: string, content: Uint8Array, options: WriteOptions): Promise<void>;
+  /** The same with the bytes of another file of the host. */
+  copy(from: string, to: string, options: WriteOptions): void;
   mkdir(file: string, options: WriteOptions): void;
   link(file: string, target: string): void;
+  /** Of a directory, or of a file that has one name only. */
   setMeta(file: string, options: WriteOptions): void;
   /** Removes a file, a link, or an empty directory. Answers false where the directory is not empty. */
   remove(file: string): boolean;
+  /** Removes a directory with all in it, on this file system. */
+  removeTree(directory: string): void;
+}
+
+export interface FilesOptions {
+  /** '' for the machine itself, or a directory that stands for `/`. */
+  root: string;
+  /** Paths that nothing may reach, by whatever way. */
+  own?: readonly string[];
+  /** Directories below `own` that are reached by their literal paths. */
+  stores?: readonly string[];
 }
 
 const TEMP = '.fairlead-';
-const MAX_LINKS = 20;
+/** Only root could replace fairlead's own directories meanwhile. */
+const OWN_IDS_MS = 1_000;
+const NONE: ReadonlySet<string> = new Set();
 
-/** @param root '' for the machine itself, or a directory that stands for `/` */
-export function createFiles(root: string): Files {
-  const inParent = <T>(file: string, create: boolean, act: (at: string, dir: number) => T): T => {
-    const dir = openDirectory(root, path.dirname(file), create);
+export function createFiles({ root, own = [], stores = [] }: FilesOptions): Files {
+  /** Directories in which what an earlier process left behind was looked for. */
+  const swept = new Set<string>();
+  const syncDirectory = createDirectorySync();
+
+  let ids: { at: number; ids: ReadonlySet<string> } | null = null;
+  const forbiddenIds = (): ReadonlySet<string> => {
+    const now = performance.now();
+    if (ids === null || now - ids.at > OWN_IDS_MS) ids = { at: now, ids: ownIds(root, own) };
+    return ids.ids;
+  };
+
+  const forbiddenTo = (file: string): ReadonlySet<string> =>
+    stores.some((s) => file === s || file.startsWith(`${s}/`)) ? NONE : forbiddenIds();
+  const enter = (file: string, change: boolean): number => {
+    const forbidden = forbiddenTo(file);
+    const dir = openDirectory(path.dirname(file), { root, create: change, forbidden });
     try {
-      return act(`/proc/self/fd/${dir}/${path.basename(file)}`, dir);
-    } finally {
+      refuseOwn(dir, file, forbidden);
+      return dir;
+    } catch (thrown) {
       fs.closeSync(dir);
+      throw thrown;
     }
   };
-  const guarded = <T>(what: string, file: string, act: () => T): T => {
+  const atOf = (dir: number, file: string) => `/proc/self/fd/${dir}/${path.basename(file)}`;
+  /** Acts on a name within its open directory. */
+  const within = <T>(what: string, file: string, change: boolean, act: (at: string, dir: number) => T): T => {
     try {
-      return act();
+      const dir = enter(file, change);
+      try {
+        return act(atOf(dir, file), dir);
+      } finally {
+        fs.closeSync(dir);
+      }
     } catch (thrown) {
       throw explain(what, file, thrown);
     }
   };
+  const tempIn = (dir: number, file: string): string => {
+    sweep(dir, swept);
+    return `/proc/self/fd/${dir}/${TEMP}${path.basename(file).slice(0, 100)}.${randomBytes(6).toString('hex')}`;
+  };
+  /** Makes the new thing under a temporary name, then renames it over the old: readers see one or the other. */
+  const replace = (what: string, file: string, make: (temp: string) => void): void =>
+    within(what, file, true, (at, dir) => {
+      const temp = tempIn(dir, file);
+      try {
+        make(temp);
+        fs.renameSync(temp, at);
+      } catch (thrown) {
+        fs.rmSync(temp, { force: true });
+        throw thrown;
+      }
+      fs.fsyncSync(dir);
+    });
+  /** A regular file, or nothing: a fifo would keep us waiting, a link would lead away. */
+  const openFile = (at: string): number => {
+    const fd = fs.openSync(at, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (fs.fstatSync(fd).isFile()) return fd;
+    fs.closeSync(fd);
+    throw new Error('it is not a regular file any more');
+  };
+
   return {
-    stat: (file) =>
-      guarded('look at', file, () => {
+    stat(file) {
+      const found = this.statAll([file]).get(file);
+      if (found instanceof Error) throw found;
+      return found;
+    },
+    statAll(files) {
+      const found = new Map<string, FileStat | Error>();
+      for (const [directory, members] of Map.groupBy(files, path.dirname)) {
+        let dir: number;
+        const forbidden = members.some((file) => forbiddenTo(file) === NONE) ? NONE : forbiddenIds();
         try {
-          return inParent(file, false, (at) => toStat(fs.lstatSync(at)));
+          dir = openDirectory(directory, { root, create: false, forbidden });
         } catch (thrown) {
-          if (['ENOENT', 'ENOTDIR'].includes(codeOf(thrown))) return undefined;
-          throw thrown;
+          if (['ENOENT', 'ENOTDIR'].includes(codeOf(thrown))) continue;
+          for (const file of members) found.set(file, explain('look at', file, thrown));
+          continue;
+        }
+        try {
+          const id = forbidden.size > 0 ? idOf(fs.fstatSync(dir)) : '';
+          for (const file of members) {
+            const stat = fs.lstatSync(atOf(dir, file), { bigint: true, throwIfNoEntry: false });
+            const own = isOwn(forbidden, id, path.basename(file), stat);
+            if (own) found.set(file, ownPath(file));
+            else if (stat) found.set(file, toStat(stat));
+          }
+        } finally {
+          fs.closeSync(dir);
+        }
+      }
+      return found;
+    },
+    read: (file) =>
+      within('read', file, false, (at) => {
+        const fd = openFile(at);
+        try {
+          return fs.readFileSync(fd);
+        } finally {
+          fs.closeSync(fd);
         }
       }),
-    read: (file) =>
-      guarded('read', file, () =>
-        inParent(file, false, (at) => {
-          const fd = fs.openSync(at, O_RDONLY | O_NOFOLLOW);
-          try {
-            return fs.readFileSync(fd);
-          } finally {
-            fs.closeSync(fd);
-          }
-        }),
-      ),
-    readlink: (file) => guarded('read', file, () => inParent(file, false, (at) => fs.readlinkSync(at))),
-    write: (file, content, options) =>
-      guarded('write', file, () =>
-        inParent(file, true, (at, dir) => {
-          replaceVia(at, dir, path.basename(file), (temp) => {
-            const fd = fs.openSync(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    hash: (file) =>
+      within('read', file, false, (at) => {
+        const fd = openFile(at);
+        try {
+          const hash = createHash('sha256');
+          for (const chunk of chunksOf(fd)) hash.update(chunk);
+          return hash.digest('hex');
+        } finally {
+          fs.closeSync(fd);
+        }
+      }),
+    readlink: (file) => within('read', file, false, (at) => fs.readlinkSync(at)),
+    list: (directory) => {
+      try {
+        return within('list', `${directory}/.`, false, (at) => fs.readdirSync(at));
+      } catch (thrown) {
+        const { cause } = thrown as { cause?: unknown };
+        if (['ENOENT', 'ENOTDIR'].includes(codeOf(cause))) return [];
+        throw thrown;
+      }
+    },
+    async write(file, content, options) {
+      let dir: number | null = null;
+      let temp: string | null = null;
+      try {
+        dir = enter(file, true);
+        temp = tempIn(dir, file);
+        const fd = fs.openSync(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+        try {
+          fs.writeFileSync(fd, content);
+          setOwnerAndMode(fd, options);
+          await fsync(fd);
+        } finally {
+          fs.closeSync(fd);
+        }
+        fs.renameSync(temp, atOf(dir, file));
+        temp = null;
+        await syncDirectory(dir);
+      } catch (thrown) {
+        if (temp !== null) fs.rmSync(temp, { force: true });
+        throw explain('write', file, thrown);
+      } finally {
+        if (dir !== null) fs.closeSync(dir);
+      }
+    },
+    copy: (from, to, options) =>
+      within('read', from, false, (source) => {
+        const input = openFile(source);
+        try {
+          replace('write', to, (temp) => {
+            const output = fs.openSync(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
             try {
-              fs.writeFileSync(fd, content);
-              fs.fchownSync(fd, options.uid, options.gid);
-              fs.fchmodSync(fd, options.mode);
-              fs.fsyncSync(fd);
+              for (const chunk of chunksOf(input)) fs.writeFileSync(output, chunk);
+              setOwnerAndMode(output, options);
+              fs.fsyncSync(output);
             } finally {
-              fs.closeSync(fd);
+              fs.closeSync(output);
             }
           });
-        }),
-      ),
-    link: (file, target) =>
-      guarded('link', file, () =>
-        inParent(file, true, (at, dir) =>
-          replaceVia(at, dir, path.basename(file), (temp) => fs.symlinkSync(target, temp)),
-        ),
-      ),
+        } finally {
+          fs.closeSync(input);
+        }
+      }),
+    link: (file, target) => replace('link', file, (temp) => fs.symlinkSync(target, temp)),
     mkdir: (file, options) =>
-      guarded('make', file, () =>
-        inParent(file, true, (at, dir) => {
-          fs.mkdirSync(at, 0o700);
-          meta(at, options);
+      within('make', file, true, (at, dir) => {
+        fs.mkdirSync(at, 0o700);
+        setMeta(at, file, options);
+        fs.fsyncSync(dir);
+      }),
+    setMeta: (file, options) => within('set the mode and owner of', file, true, (at) => setMeta(at, file, options)),
+    remove: (file) => {
+      try {
+        return within('remove', file, true, (at, dir) => {
+          if (fs.lstatSync(at).isDirectory()) fs.rmdirSync(at);
+          else fs.unlinkSync(at);
           fs.fsyncSync(dir);
-        }),
-      ),
-    setMeta: (file, options) =>
-      guarded('set the mode and owner of', file, () => inParent(file, false, (at) => meta(at, options))),
-    remove: (file) =>
-      guarded('remove', file, () =>
-        inParent(file, false, (at, dir) => {
-          try {
-            if (fs.lstatSync(at).isDirectory()) fs.rmdirSync(at);
-            else fs.unlinkSync(at);
-            fs.fsyncSync(dir);
-            return true;
-          } catch (thrown) {
-            if (codeOf(thrown) === 'ENOENT') return true;
-            if (['ENOTEMPTY', 'EEXIST'].includes(codeOf(thrown))) return false;
-            throw thrown;
-          }
-        }),
-      ),
+          return true;
+        });
+      } catch (thrown) {
+        const code = codeOf((thrown as { cause?: unknown }).cause);
+        if (code === 'ENOENT') return true;
+        if (['ENOTEMPTY', 'EEXIST'].includes(code)) return false;
+        throw thrown;
+      }
+    },
+    removeTree: (directory) =>
+      within('remove', directory, true, (at, dir) => {
+        removeBelow(at);
+        fs.rmdirSync(at);
+        fs.fsyncSync(dir);
+      }),
   };
-}
-
-/** Makes the new thing under a temporary name, then renames it over the old: readers see one or the other. */
-function replaceVia(at: string, dir: number, name: string, make: (temp: string) => void): void {
-  const prefix = `${TEMP}${name.slice(0, 100)}.`;
-  for (const left of fs.readdirSync(`/proc/self/fd/${dir}`)) {
-    // From a run that was cut off between making and renaming.
-    if (left.startsWith(prefix)) fs.rmSync(`/proc/self/fd/${dir}/${left}`, { force: true });
-  }
-  const temp = `/proc/self/fd/${dir}/${prefix}${randomBytes(6).toString('hex')}`;
-  try {
-    make(temp);
-    fs.renameSync(temp, at);
-  } catch (thrown) {
-    fs.rmSync(temp, { force: true });
-    throw thrown;
-  }
-  fs.fsyncSync(dir);
-}
-
-function meta(at: string, { mode, uid, gid }: WriteOptions): void {
-  const fd = fs.openSync(at, O_RDONLY | O_NOFOLLOW);
-  try {
-    fs.fchownSync(fd, uid, gid);
-    fs.fchmodSync(fd, mode);
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-/**
- * Walks to a directory part by part, as systemd-tmpfiles does (tmpfiles.d(5)): a step from a directory of one user
- * into one of another is refused, unless the first is root's; a link counts only where root made it.
- * @returns a descriptor of the directory
- */
-function openDirectory(root: string, directory: string, create: boolean): number {
-  const open = (at: string) => fs.openSync(at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  const top = () => fs.openSync(root === '' ? '/' : `${root}/.`, O_RDONLY | O_DIRECTORY);
-  let dir = top();
-  let links = 0;
-  const rest = directory.split('/').filter(Boolean);
-  const walked: string[] = [];
-  try {
-    for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
-      if (name === '.') continue;
-      const at = `/proc/self/fd/${dir}/${name}`;
-      let stat = fs.lstatSync(at, { throwIfNoEntry: false });
-      if (stat === undefined && create) {
-        try {
-          fs.mkdirSync(at, 0o755);
-        } catch (thrown) {
-          if (codeOf(thrown) !== 'EEXIST') throw thrown;
-        }
-        stat = fs.lstatSync(at);
-      }
-      const owner = fs.fstatSync(dir).uid;
-      if (stat && owner !== 0 && stat.uid !== owner) throw unsafe(directory, [...walked, name]);
-      if (stat?.isSymbolicLink()) {
-        if (stat.uid !== 0 || owner !== 0) throw unsafe(directory, [...walked, name]);
-        if (++links > MAX_LINKS) throw Object.assign(new Error('too many links'), { code: 'ELOOP' });
-        const target = fs.readlinkSync(at);
-        rest.unshift(...target.split('/').filter(Boolean));
-        if (target.startsWith('/')) {
-          fs.closeSync(dir);
-          dir = top();
-          walked.length = 0;
-        }
-        continue;
-      }
-      const next = open(at);
-      const opened = fs.fstatSync(next);
-      fs.closeSync(dir);
-      dir = next;
-      // What was looked at and what was opened may differ where somebody is racing us.
-      if (owner !== 0 && opened.uid !== owner) throw unsafe(directory, [...walked, name]);
-      walked.push(name);
-    }
-    return dir;
-  } catch (thrown) {
-    fs.closeSync(dir);
-    throw thrown;
-  }
-}
-
-function toStat(stat: fs.Stats): FileStat {
-  const type = stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : stat.isSymbolicLink() ? 'link' : 'other';
-  return { type, mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid, size: stat.size };
-}
-
-const codeOf = (thrown: unknown): string => String((thrown as { code?: unknown }).code ?? '');
-
-const unsafe = (directory: string, at: readonly string[]) =>
-  new AgentError({
-    code: 'UnsafePath',
-    phase: 'apply',
-    message: `${directory}: /${at.join('/')} belongs to another user than the directory it is in, or is a link that root did not make; fairlead does not follow it. Make every parent root's, or choose another path`,
-  });
-
-const SENTENCES: Record<string, string> = {
-  ENOSPC: 'the disk is full; free some space',
-  EDQUOT: 'the disk quota is used up',
-  EROFS: 'the file system is read-only',
-  EPERM: 'the kernel does not allow it; is the file immutable (lsattr)?',
-  EACCES: 'permission denied; is the agent root?',
-  EBUSY: 'it is busy: something is mounted there',
-  EISDIR: 'there is a directory; remove it by hand if it can go',
-  ENOTDIR: 'one of its parents is not a directory',
-  ELOOP: 'there is a symbolic link where none may be',
-  EEXIST: 'there is something else already',
-  ENAMETOOLONG: 'the name is too long',
-};
-/** Worth another try without a new commit. */
-const PASSING = ['ENOSPC', 'EDQUOT', 'EBUSY', 'EROFS'];
-
-function explain(what: string, file: string, thrown: unknown): AgentError {
-  if (thrown instanceof AgentError) return thrown;
-  const code = codeOf(thrown);
-  const why = SENTENCES[code] ?? (thrown instanceof Error ? thrown.message : String(thrown));
-  return new AgentError({
-    code: 'FileFailed',
-    phase: 'apply',
-    retry: PASSING.includes(code),
-    message: `cannot ${what} ${file}: ${why}`,
-    cause: thrown,
-  });
 }

@@ -2,36 +2,41 @@
 import type { MessageBus } from 'dbus-native';
 import { AgentError } from '../errors.ts';
 
-export interface UnitState {
+export interface UnitRow {
   name: string;
-  /** loaded, not-found, masked, error, bad-setting … */
+  /** loaded, not-found, masked, error, bad-setting …; not-found for templates, too */
   load: string;
   /** active, inactive, activating, failed … */
   active: string;
   sub: string;
-  /** enabled, disabled, static, masked … ; '' where there is no unit file. */
-  file: string;
-  needReload: boolean;
-  /** Of the last job, e.g. success, exit-code. */
-  result: string;
-  /** Exit status of the main process of a service, 0 for others. */
-  exitStatus: number;
-  /** systemd.service(5) Type=, '' for other units. */
-  type: string;
-  /** Microseconds (CLOCK_REALTIME) of the last start of a service's main process; 0 if never. */
-  startedAt: number;
+  /** D-Bus object path; '' where systemd has no such unit in memory. */
+  path: string;
 }
 
-export type JobVerb = 'StartUnit' | 'StopUnit' | 'RestartUnit' | 'ReloadOrRestartUnit';
+export type JobVerb =
+  | 'StartUnit'
+  | 'StopUnit'
+  | 'RestartUnit'
+  | 'TryRestartUnit'
+  | 'ReloadOrRestartUnit'
+  | 'ReloadOrTryRestartUnit';
 
 export interface Systemd {
-  /** One batched call for all, then a few properties of each that is loaded. */
-  units(names: readonly string[]): Promise<UnitState[]>;
+  /** One call for all; in the order of `names`. */
+  list(names: readonly string[]): Promise<UnitRow[]>;
+  /** Names of the units in memory that match a pattern and are neither inactive nor failed. */
+  running(pattern: string): Promise<string[]>;
+  /** enabled, disabled, static, masked …; '' where there is no unit file. Costs systemd a walk through its directories. */
+  fileState(name: string): Promise<string>;
+  /** @param iface Unit, Service, Socket … @param otherwise answered where there is no such property */
+  property<T>(path: string, iface: string, name: string, otherwise: T): Promise<T>;
   reload(): Promise<void>;
   /** Queues a job and waits for its end. @returns done, failed, dependency, timeout, canceled, skipped …; not-loaded where there is no such unit */
-  job(verb: JobVerb, unit: string): Promise<string>;
+  job(verb: JobVerb, unit: string, signal?: AbortSignal): Promise<string>;
   /** @returns whether the unit has an [Install] section */
   enable(unit: string): Promise<boolean>;
+  /** Takes its links away and makes them anew, as its [Install] section now says. */
+  reenable(unit: string): Promise<boolean>;
   disable(unit: string): Promise<void>;
   resetFailed(unit: string): Promise<void>;
   close(): void;
@@ -41,8 +46,8 @@ const NAME = 'org.freedesktop.systemd1';
 const PATH = '/org/freedesktop/systemd1';
 const MANAGER = `${NAME}.Manager`;
 const CALL_TIMEOUT_MS = 25_000;
-/** A unit's own TimeoutStartSec is 90 s by default; systemd ends the job itself then. */
-const JOB_TIMEOUT_MS = 120_000;
+/** systemd ends a job by the unit's own TimeoutStartSec (90 s by default); a oneshot service may have none. */
+const JOB_TIMEOUT_MS = 900_000;
 
 interface Connection {
   bus: MessageBus;
@@ -99,16 +104,32 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
     invoke<T>(await connection(), { member, ...(signature ? { signature } : {}), body: body ?? [] });
 
   return {
-    async units(names) {
-      const rows = await call<[string, string, string, string, string, string, string][]>('ListUnitsByNames', 'as', [
-        names,
-      ]);
+    async list(names) {
+      type Raw = [string, string, string, string, string, string, string];
+      const rows = names.length === 0 ? [] : await call<Raw[]>('ListUnitsByNames', 'as', [names]);
       const byName = new Map(rows.map((r) => [r[0], r]));
-      const using = await connection();
-      return Promise.all(names.map((name) => readUnit(using, name, byName.get(name))));
+      return names.map((name) => {
+        const [, , load = 'not-found', active = 'inactive', sub = 'dead', , path = ''] = byName.get(name) ?? [];
+        return { name, load, active, sub, path };
+      });
+    },
+    async running(pattern) {
+      const rows = await call<[string, string, string, string][]>('ListUnitsByPatterns', 'asas', [[], [pattern]]);
+      return rows.filter(([, , , active]) => active !== 'inactive' && active !== 'failed').map(([name]) => name);
+    },
+    fileState: (name) => call<string>('GetUnitFileState', 's', [name]).catch(unlessUnreachable('')),
+    async property<T>(path: string, iface: string, name: string, otherwise: T) {
+      const answer = invoke<unknown>(await connection(), {
+        path,
+        interface: 'org.freedesktop.DBus.Properties',
+        member: 'Get',
+        signature: 'ss',
+        body: [`${NAME}.${iface}`, name],
+      });
+      return answer.then((v) => plain<T>(v), unlessUnreachable(otherwise));
     },
     reload: () => call('Reload'),
-    async job(verb, unit) {
+    async job(verb, unit, signal) {
       const using = await connection();
       const path = await unlessGone(
         invoke<string>(using, { member: verb, signature: 'ss', body: [unit, 'replace'] }),
@@ -128,12 +149,12 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
         };
         const timer = setTimeout(() => end('timeout'), JOB_TIMEOUT_MS);
         using.jobs.set(path, end);
+        // systemd goes on with it; only nobody waits any more.
+        signal?.addEventListener('abort', () => end('not awaited'), { once: true });
       });
     },
-    async enable(unit) {
-      const answer = await call<[boolean, unknown] | boolean>('EnableUnitFiles', 'asbb', [[unit], false, true]);
-      return Array.isArray(answer) ? answer[0] : answer;
-    },
+    enable: (unit) => installed(call('EnableUnitFiles', 'asbb', [[unit], false, true])),
+    reenable: (unit) => installed(call('ReenableUnitFiles', 'asbb', [[unit], false, true])),
     disable: (unit) => unlessGone(call<void>('DisableUnitFiles', 'asb', [[unit], false]), undefined),
     resetFailed: (unit) => call<void>('ResetFailedUnit', 's', [unit]).catch(() => undefined),
     close() {
@@ -146,46 +167,19 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
   };
 }
 
-async function readUnit(using: Connection, name: string, row: readonly string[] | undefined): Promise<UnitState> {
-  const [, , load = 'not-found', active = 'inactive', sub = 'dead', , path = ''] = row ?? [];
-  const file = await invoke<string>(using, { member: 'GetUnitFileState', signature: 's', body: [name] }).catch(
-    () => '',
-  );
-  const state: UnitState = {
-    name,
-    load,
-    active,
-    sub,
-    file,
-    needReload: false,
-    result: '',
-    exitStatus: 0,
-    type: '',
-    startedAt: 0,
+/** Two answers come as a list, of which the first says whether there is an [Install] section. */
+const installed = async (answer: Promise<[boolean, unknown] | boolean>): Promise<boolean> => {
+  const got = await answer;
+  return Array.isArray(got) ? got[0] : got;
+};
+
+/** For questions that systemd may refuse to answer; a bus that is away is still an error. */
+const unlessUnreachable =
+  <T>(otherwise: T) =>
+  (thrown: unknown): T => {
+    if (thrown instanceof AgentError) throw thrown;
+    return otherwise;
   };
-  if (load === 'not-found' || !path) return state;
-  const get = <T>(iface: string, property: string, otherwise: T): Promise<T> =>
-    invoke<unknown>(using, {
-      path,
-      interface: 'org.freedesktop.DBus.Properties',
-      member: 'Get',
-      signature: 'ss',
-      body: [`${NAME}.${iface}`, property],
-    }).then(
-      (v) => plain<T>(v),
-      () => otherwise,
-    );
-  state.needReload = await get('Unit', 'NeedDaemonReload', false);
-  if (name.endsWith('.service')) {
-    [state.result, state.exitStatus, state.type, state.startedAt] = await Promise.all([
-      get('Service', 'Result', ''),
-      get('Service', 'ExecMainStatus', 0),
-      get('Service', 'Type', ''),
-      get('Service', 'ExecMainStartTimestamp', 0).then(Number),
-    ]);
-  }
-  return state;
-}
 
 /** A variant as the library hands it over: [signature, [value]]. */
 function plain<T>(value: unknown): T {

@@ -1,0 +1,58 @@
+/** Jobs of systemd, awaited; one that fails says what the unit's journal says. */
+import { AgentError } from '../errors.ts';
+import type { Exec } from '../system/exec.ts';
+import type { JobVerb, Systemd, UnitRow } from '../system/systemd.ts';
+
+interface JobOptions {
+  systemd: Systemd;
+  exec: Exec;
+}
+
+export type UnitJob = (verb: JobVerb, name: string, signal?: AbortSignal) => Promise<void>;
+
+const LINES = 8;
+const MAX_LINE = 300;
+const JOURNAL_TIMEOUT_MS = 10_000;
+
+/** @returns what runs a job to its end, or throws AgentError `UnitFailed`, `UnitNotFound` */
+export function createUnitJobs({ systemd, exec }: JobOptions): UnitJob {
+  return async (verb, name, signal) => {
+    // Six starts in ten seconds are refused; a start of ours must not be the victim of that count.
+    if (verb !== 'StopUnit') await systemd.resetFailed(name);
+    const result = await systemd.job(verb, name, signal);
+    // What is not there any more has been stopped by somebody else.
+    const gone = verb === 'StopUnit' && result === 'not-loaded';
+    if (result === 'done' || result === 'skipped' || gone) return;
+    if (result === 'not-loaded')
+      throw new AgentError({
+        code: 'UnitNotFound',
+        phase: 'apply',
+        resource: `unit:${name}`,
+        retry: true,
+        message: `this host has no unit ${name}; give its \`content\`, or install what brings it`,
+      });
+    const [row] = await systemd.list([name]);
+    const lines = row ? await journalOf({ systemd, exec }, row) : '';
+    throw new AgentError({
+      code: 'UnitFailed',
+      phase: 'apply',
+      resource: `unit:${name}`,
+      message: `${verb.replace('Unit', '').toLowerCase()} of ${name} ended as ${result}${lines ? `; its journal: ${lines}` : ''}; see \`systemctl status ${name}\``,
+    });
+  };
+}
+
+/** The last lines of a unit's journal, of its last run alone where systemd knows which that was. */
+export async function journalOf({ systemd, exec }: JobOptions, { name, path }: UnitRow): Promise<string> {
+  const id = path === '' ? [] : await systemd.property<Iterable<number>>(path, 'Unit', 'InvocationID', []);
+  const hex = Buffer.from([...id]).toString('hex');
+  // What the unit said, and what systemd said of it.
+  const which = hex ? [`_SYSTEMD_INVOCATION_ID=${hex}`, '+', `INVOCATION_ID=${hex}`] : ['-u', name];
+  // The last words of a process may still be on their way.
+  await exec(['journalctl', '--sync'], { timeoutMs: JOURNAL_TIMEOUT_MS });
+  const { stdout } = await exec(['journalctl', '--no-pager', '-o', 'cat', '-n', String(LINES), ...which], {
+    timeoutMs: JOURNAL_TIMEOUT_MS,
+  });
+  const lines = stdout.trim().split('\n').filter(Boolean);
+  return lines.map((line) => line.slice(0, MAX_LINE)).join(' | ');
+}

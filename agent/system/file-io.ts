@@ -1,0 +1,115 @@
+/** The parts that files.ts is made of: descriptors in, nothing else. */
+import fs from 'node:fs';
+import { promisify } from 'node:util';
+import { unsafe } from './file-errors.ts';
+import type { FileStat, WriteOptions } from './files.ts';
+
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_DIRECTORY } = fs.constants;
+const fsync = promisify(fs.fsync);
+
+/** One fsync of a directory stands for all renames in it that came before the fsync began. */
+export function createDirectorySync(): (dir: number) => Promise<void> {
+  interface Waiter {
+    dir: number;
+    done: () => void;
+    failed: (thrown: unknown) => void;
+  }
+  const queues = new Map<string, Waiter[]>();
+  const pump = async (key: string, queue: Waiter[]) => {
+    while (queue.length > 0) {
+      const batch = queue.splice(0);
+      try {
+        await fsync(batch[0]?.dir ?? -1);
+        for (const { done } of batch) done();
+      } catch (thrown) {
+        for (const { failed } of batch) failed(thrown);
+      }
+    }
+    queues.delete(key);
+  };
+  return (dir) =>
+    new Promise((done, failed) => {
+      const { dev, ino } = fs.fstatSync(dir);
+      const key = `${dev}:${ino}`;
+      const queue = queues.get(key);
+      if (queue) queue.push({ dir, done, failed });
+      else {
+        const fresh = [{ dir, done, failed }];
+        queues.set(key, fresh);
+        void pump(key, fresh);
+      }
+    });
+}
+
+/** What a process that was cut off between making and renaming left behind. */
+export function sweep(dir: number, swept: Set<string>): void {
+  const { dev, ino } = fs.fstatSync(dir);
+  const key = `${dev}:${ino}`;
+  if (swept.has(key)) return;
+  swept.add(key);
+  for (const name of fs.readdirSync(`/proc/self/fd/${dir}`))
+    if (/^\.fairlead-.*\.[0-9a-f]{12}$/.test(name)) fs.rmSync(`/proc/self/fd/${dir}/${name}`, { force: true });
+}
+
+/** Of an open file. */
+export function setOwnerAndMode(fd: number, { mode, uid, gid }: WriteOptions): void {
+  // In this order: a change of owner takes the setuid bit away.
+  fs.fchownSync(fd, uid, gid);
+  fs.fchmodSync(fd, mode);
+}
+
+/** Of a directory, or of a file that has one name only. */
+export function setMeta(at: string, file: string, options: WriteOptions): void {
+  const fd = fs.openSync(at, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  try {
+    const stat = fs.fstatSync(fd);
+    // Another name of the same file may be anybody's: only a new file can be given to somebody.
+    if (!stat.isDirectory() && stat.nlink > 1) throw unsafe(file, file.split('/').filter(Boolean));
+    setOwnerAndMode(fd, options);
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Empties a directory, on its own file system. */
+export function removeBelow(at: string): void {
+  const dir = fs.openSync(at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  try {
+    const { dev } = fs.fstatSync(dir);
+    for (const name of fs.readdirSync(`/proc/self/fd/${dir}`)) {
+      const inner = `/proc/self/fd/${dir}/${name}`;
+      const stat = fs.lstatSync(inner);
+      if (!stat.isDirectory()) fs.unlinkSync(inner);
+      else if (stat.dev !== dev) throw Object.assign(new Error('a mount'), { code: 'EXDEV' });
+      else {
+        removeBelow(inner);
+        fs.rmdirSync(inner);
+      }
+    }
+  } finally {
+    fs.closeSync(dir);
+  }
+}
+
+/** A file from where it stands to its end; each chunk only until the next. */
+export function* chunksOf(fd: number): Generator<Buffer> {
+  const chunk = Buffer.allocUnsafe(256 * 1024);
+  for (let n = fs.readSync(fd, chunk); n > 0; n = fs.readSync(fd, chunk)) yield chunk.subarray(0, n);
+}
+
+/** As lstat with bigint answers it. */
+export function toStat(stat: fs.BigIntStats): FileStat {
+  const type = stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : stat.isSymbolicLink() ? 'link' : 'other';
+  const { dev, ino, size, mtimeNs, ctimeNs, mtimeMs, ctimeMs } = stat;
+  return {
+    type,
+    mode: Number(stat.mode & 0o7777n),
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
+    size: Number(size),
+    links: Number(stat.nlink),
+    identity: `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`,
+    changedMs: Math.max(Number(mtimeMs), Number(ctimeMs)),
+  };
+}

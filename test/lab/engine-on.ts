@@ -1,0 +1,97 @@
+/** The agent's own engine in this process, at work on a lab host: its files and sockets are reached through its init's root. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import type { ResourceId } from '../../agent/core/types.ts';
+import { createLoader } from '../../agent/engine/load.ts';
+import { type RunResult, reconcile } from '../../agent/engine/reconcile.ts';
+import type { EngineDeps, Loaded } from '../../agent/engine/types.ts';
+import { createProviders } from '../../agent/kinds/index.ts';
+import { silentLog } from '../../agent/log.ts';
+import { openStore, type Store } from '../../agent/store/db.ts';
+import { createSnapshots } from '../../agent/store/snapshots.ts';
+import { systemClock } from '../../agent/system/clock.ts';
+import { exec } from '../../agent/system/exec.ts';
+import { checkoutOf, facts, keyedHash, type Repo, sha256 } from '../unit/repo.ts';
+import type { LabHost } from './lab.ts';
+
+export interface EngineOn {
+  deps: EngineDeps;
+  store: Store;
+  /** One run on these files of the host's directory. */
+  apply(files: Repo, signal?: AbortSignal): Promise<RunResult>;
+  /** The last files again, as a schedule would. */
+  again(): Promise<RunResult>;
+  /** What would be loaded of these files. */
+  load(files: Repo): Promise<Loaded>;
+  close(): void;
+}
+
+/** Begins with an empty memory: each engine is a first start. */
+export async function engineOn(host: LabHost): Promise<EngineOn> {
+  const pid = await host.pid();
+  const root = `/proc/${pid}/root`;
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-engine-'));
+  const store = openStore({ dir, now: () => new Date(), log: silentLog });
+  const providers = createProviders({
+    isRoot: true,
+    root,
+    filesOnly: false,
+    dockerSocket: `${root}/run/docker.sock`,
+    busSocket: `${root}/run/dbus/system_bus_socket`,
+    stagingDir: '/var/lib/fairlead/staging',
+    clock: systemClock,
+    exec: (argv, options) => exec(['nsenter', '-t', String(pid), '-m', '-u', '-i', '-n', '-p', '--', ...argv], options),
+    owned: (id) => store.inventory.owned(id),
+  });
+  let commits = 0;
+  let repo: Repo = {};
+  const checkout = () => checkoutOf(repo, 'hosts/h', String(commits).padStart(40, '0'));
+  const deps: EngineDeps = {
+    source: {
+      id: 'memory',
+      head: async () => checkout().info.commit,
+      review: async () => ({ info: checkout().info, hold: null }),
+      checkout: async () => checkout(),
+    },
+    load: createLoader({
+      ...{ host: 'h', fleet: 'default', labels: {}, treeRoot: '/var/lib/fairlead/tree' },
+      ...{ facts, sha256, keyedHash, providers },
+    }),
+    redact: (value) => value,
+    providers,
+    store,
+    snapshots: createSnapshots(path.join(dir, 'accepted')),
+    clock: systemClock,
+    log: silentLog,
+  };
+  const run = (signal: AbortSignal) =>
+    reconcile(deps, { trigger: 'manual', allowPrune: true, allowRewind: false, signal, emit: () => undefined });
+  const use = (files: Repo) => {
+    repo = Object.fromEntries(Object.entries(files).map(([name, body]) => [`hosts/h/${name}`, body]));
+    commits++;
+  };
+  return {
+    deps,
+    store,
+    apply(files, signal = new AbortController().signal) {
+      use(files);
+      return run(signal);
+    },
+    again: () => run(new AbortController().signal),
+    load(files) {
+      use(files);
+      return deps.load(checkout());
+    },
+    close() {
+      store.close();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** `op id result`, in the order in which it was done. */
+export const done = ({ outcome }: RunResult): string[] => outcome.actions.map((a) => `${a.op} ${a.id} ${a.result}`);
+
+/** Reasons of one resource's action. */
+export const whyOf = ({ outcome }: RunResult, id: ResourceId) => outcome.actions.find((a) => a.id === id)?.why ?? [];

@@ -1,0 +1,249 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { withImpliedEdges } from '../../agent/core/edges.ts';
+import { findCycle } from '../../agent/core/graph.ts';
+import { makePlan } from '../../agent/core/plan.ts';
+import { checkReferences, renderHost } from '../../agent/core/render.ts';
+import type { CheckSpec, FileSpec, JobSpec, UnitSpec } from '../../agent/core/specs.ts';
+import type { Desired, ResourceId } from '../../agent/core/types.ts';
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const facts = { os: '', arch: '', cpus: 1, memory: 1, machine_id: '', ipv4: '', ipv6: '' };
+const H = 'hosts/h';
+const encode = (text: string) => new TextEncoder().encode(text);
+
+function render(manifest: string, payload: Record<string, string | Uint8Array> = {}) {
+  const files = new Map([
+    [`${H}/a.yaml`, encode(manifest)],
+    ...Object.entries(payload).map(([name, text]): [string, Uint8Array] => [
+      `${H}/${name}`,
+      typeof text === 'string' ? encode(text) : text,
+    ]),
+  ]);
+  const info = { ref: 'main', commit: 'c', author: '', subject: '', committedAt: '' };
+  const checkout = { info, hostPath: H, hostExists: true, files };
+  const rendered = renderHost({ checkout, host: 'h', fleet: 'f', labels: {}, facts, sha256, keyedHash: sha256 });
+  return { ...rendered, resources: withImpliedEdges(rendered.resources, { mounts: () => [], sha256 }) };
+}
+
+const one = <S>(manifest: string, id: ResourceId, payload = {}): Desired<S> => {
+  const { resources, issues } = render(manifest, payload);
+  expect(issues).toEqual([]);
+  const found = resources.find((r) => r.id === id);
+  if (!found) throw new Error(`${id} is not among ${resources.map((r) => r.id)}`);
+  return found as Desired<S>;
+};
+/** `line: message` of each error. */
+const errors = (manifest: string, payload = {}) =>
+  render(manifest, payload).issues.map((i) => `${i.line}: ${i.message}`);
+
+describe('files', () => {
+  test('a purged tree knows the names that each of its directories may have, from whatever entry they come', () => {
+    const yaml =
+      'files:\n  /etc/app.d/: {source: tree, purge: true}\n  /etc/app.d/sub/extra: {content: x}\n  /etc/app.d/gone: {state: absent}\n  /etc/app.d/deep/er/x: {content: x}\n';
+    const payload = { 'tree/a': 'a', 'tree/sub/b': 'b' };
+    expect(one<FileSpec>(yaml, 'file:/etc/app.d', payload).spec).toMatchObject({
+      purge: true,
+      keep: ['a', 'deep', 'sub'],
+    });
+    expect(one<FileSpec>(yaml, 'file:/etc/app.d/sub', payload).spec.keep).toEqual(['b', 'extra']);
+  });
+
+  test('what it must keep is part of the hash', () => {
+    const yaml = (name: string) => `files:\n  /srv/d/: {purge: true}\n  /srv/d/${name}: {content: x}\n`;
+    expect(one(yaml('a'), 'file:/srv/d').hash).not.toBe(one(yaml('b'), 'file:/srv/d').hash);
+  });
+
+  test.each([
+    ['/etc/fairlead/agent.yaml', "fairlead's own"],
+    ['/VAR/lib/Fairlead/x', "fairlead's own"],
+    ['/var/lib/fairlead/originals/x', "fairlead's own"],
+    ['/etc/systemd/system/fairlead.service', "fairlead's own"],
+    ['/etc/../etc/fairlead/x', 'plain path'],
+    ['/etc//x', 'plain path'],
+    ['etc/x', 'absolute'],
+  ])('%s cannot be managed', (path, why) => {
+    expect(errors(`files:\n  "${path}": {content: x}\n`)).toEqual([expect.stringMatching(new RegExp(`^2: .*${why}`))]);
+  });
+
+  test.each([
+    ['/etc/x: {content: x, purge: true}', 'purge'],
+    ['/etc/: {purge: true}', 'lives from'],
+    ['/usr/bin/: {purge: true}', 'lives from'],
+    ['/etc/systemd/system/: {purge: true}', 'lives from'],
+    ['/srv/x: {content: x, validate: [visudo, -cf]}', '%s'],
+    ['/srv/x/: {validate: [a, "%s"]}', '`content` or `source`'],
+    ['/srv/x: {content: x, reload: ["service:shop/web"]}', 'notify'],
+    ['/srv/x: {content: x, validate: []}', 'program'],
+    ['/srv/x/: {source: one}', 'is a file'],
+  ])('%s is an error at its line', (entry, why) => {
+    expect(errors(`files:\n  ${entry}\n`, { one: '1' })).toEqual([expect.stringContaining(why)]);
+    expect(errors(`files:\n  ${entry}\n`, { one: '1' })[0]).toMatch(/^2: /);
+  });
+
+  test('a payload file over 64 MiB is an error', () => {
+    const payload = { big: new Uint8Array(64 * 1024 * 1024 + 1) };
+    expect(errors('files:\n  /srv/x: {source: big}\n', payload)).toEqual([expect.stringContaining('64 MiB')]);
+    expect(errors('files:\n  /srv/x: {source: d}\n', { 'd/big': payload.big })).toEqual([
+      expect.stringContaining('64 MiB'),
+    ]);
+  });
+});
+
+describe('units', () => {
+  test('drop-ins, from content and from payload', () => {
+    const yaml =
+      'units:\n  ssh.service: {dropins: {10-a.conf: {content: "[Service]\\n"}, 20-b.conf: {source: b.conf}}}\n';
+    expect(one<UnitSpec>(yaml, 'unit:ssh.service', { 'b.conf': 'B' }).spec.dropins).toEqual({
+      '10-a.conf': '[Service]\n',
+      '20-b.conf': 'B',
+    });
+  });
+
+  test.each([
+    ['a.service: {masked: true, content: x}', 'masked'],
+    ['a.service: {masked: true, state: started}', 'masked'],
+    ['a@.service: {content: x, state: started}', 'template'],
+    ['a.service: {dropins: {x: {content: x}}}', '.conf'],
+    ['a.service: {dropins: {x.conf: {}}}', 'says nothing'],
+    ['a.service: {dropins: {x.conf: {source: nowhere}}}', 'not in the repository'],
+    ['a.service: {}', 'says nothing'],
+    ['fairlead.service: {state: stopped}', "fairlead's own"],
+    ['fairlead-job-x.service: {state: stopped}', "fairlead's own"],
+  ])('%s is an error', (entry, why) => {
+    expect(errors(`units:\n  ${entry}\n`)[0]).toContain(why);
+  });
+
+  test('masked with state stopped is no contradiction', () => {
+    expect(errors('units:\n  a.service: {masked: true, state: stopped, enabled: false}\n')).toEqual([]);
+  });
+});
+
+describe('jobs and checks', () => {
+  test('a job with its defaults, and with all it can have', () => {
+    expect(one<JobSpec>('jobs: {m: {run: [a, b]}}\n', 'job:m').spec).toEqual({
+      ...{ name: 'm', run: ['a', 'b'], when: 'change', cwd: '/', env: {}, user: 'root' },
+      ...{ timeoutMs: 600_000, onRollback: 'skip' },
+    });
+    const all =
+      'jobs:\n  m: {run: [a], when: once, unless: [b], cwd: /srv, env: {A: "1"}, user: app, timeout: 5s, on_rollback: run}\n';
+    expect(one<JobSpec>(all, 'job:m').spec).toMatchObject({
+      ...{
+        when: 'once',
+        unless: ['b'],
+        cwd: '/srv',
+        env: { A: '1' },
+        user: 'app',
+        timeoutMs: 5_000,
+        onRollback: 'run',
+      },
+    });
+  });
+
+  test('probes', () => {
+    const probe = (entry: string) => one<CheckSpec>(`checks: {c: ${entry}}\n`, 'check:c').spec.probe;
+    expect(probe('{http: "http://x:1/y"}')).toEqual({ type: 'http', url: 'http://x:1/y', expect: null });
+    expect(probe('{tcp: "[::1]:80"}')).toEqual({ type: 'tcp', host: '::1', port: 80 });
+    expect(probe('{run: [a], expect: 3}')).toEqual({ type: 'run', argv: ['a'], expect: 3 });
+  });
+
+  test.each([
+    ['checks: {c: {http: "http://x", tcp: "x:1"}}', 'both'],
+    ['checks: {c: {within: 3s}}', 'says nothing'],
+    ['checks: {c: {tcp: "x:99999"}}', '65535'],
+    ['checks: {c: {tcp: "x:1", expect: 200}}', 'expect'],
+    ['checks: {"a/b": {tcp: "x:1"}}', 'not a name'],
+    ['jobs: {"a b": {run: [x]}}', 'not a name'],
+    ['jobs: {a: {run: "x y"}}', 'must be a list'],
+    ['jobs: {a: {run: [x], unles: [y]}}', 'did you mean `unless`'],
+  ])('%s is an error', (yaml, why) => {
+    expect(errors(`${yaml}\n`)[0]).toContain(why);
+  });
+});
+
+describe('order that nobody wrote down', () => {
+  const find = (resources: readonly Desired[], id: ResourceId) => resources.find((r) => r.id === id);
+
+  test('a job that runs on change is notified by what it comes after; one that runs once is not', () => {
+    const { resources } = render(
+      'files: {/srv/a: {content: x}}\njobs:\n  m: {run: [x], after: ["file:/srv/a"]}\n  o: {run: [x], when: once, after: ["file:/srv/a"]}\n',
+    );
+    expect(find(resources, 'file:/srv/a')?.notify).toEqual(['job:m']);
+  });
+
+  test('an instance follows its template, a service its socket, a file the mount it lies in', () => {
+    const { resources } = render(
+      `units:
+  a@.service: {content: x, on_change: reload}
+  a@1.service: {state: started}
+  b.service: {content: x, state: started}
+  b.socket: {content: x, state: started}
+  srv-my\\x2ddata.mount: {content: x, state: started}
+files:
+  /srv/my-data/: {}
+  /srv/my-data/x: {content: x}
+`,
+    );
+    expect(find(resources, 'unit:a@.service')?.reload).toEqual(['unit:a@1.service']);
+    expect(find(resources, 'unit:b.service')?.after).toEqual(['unit:b.socket']);
+    expect(find(resources, 'file:/srv/my-data/x')?.after).toContain('unit:srv-my\\x2ddata.mount');
+    expect(find(resources, 'file:/srv/my-data')?.after).toEqual([]);
+    expect(findCycle(resources)).toBeNull();
+  });
+
+  test('what somebody wrote down goes before it', () => {
+    const { resources } = render(
+      'units:\n  b.service: {content: x, state: started}\n  b.socket: {content: x, after: ["unit:b.service"]}\n',
+    );
+    expect(findCycle(resources)).toBeNull();
+  });
+
+  test('a managed file that a service mounts comes first and restarts it; a directory only comes first', () => {
+    const base = render('files:\n  /srv/d/: {}\n  /srv/d/x: {content: x}\n  /srv/one: {content: x}\n').resources;
+    const service: Desired = {
+      ...{ id: 'service:p/s', spec: ['/srv/d', '/srv/one'], hash: 'h', after: [], notify: [] },
+      origin: { file: '', line: 1, layer: '' },
+    };
+    const mounts = (r: Desired) => (r.id === service.id ? (r.spec as string[]) : []);
+    const resources = withImpliedEdges([...base, service], { mounts, sha256 });
+    expect([...(find(resources, 'service:p/s')?.after ?? [])].sort()).toEqual([
+      'file:/srv/d',
+      'file:/srv/d/x',
+      'file:/srv/one',
+    ]);
+    expect(find(resources, 'file:/srv/one')?.notify).toEqual(['service:p/s']);
+    expect(find(resources, 'file:/srv/d/x')?.notify).toEqual([]);
+  });
+});
+
+test('a reload that names nothing is an error, like every reference', () => {
+  const { resources } = render('files:\n  /srv/a: {content: x, reload: ["unit:x.service"]}\n');
+  expect(checkReferences(resources, resources)).toMatchObject([
+    { line: 2, message: expect.stringContaining('`reload`') },
+  ]);
+});
+
+test('a reload asks for a reload, until somebody asks for a restart, in this run or one that was cut off', () => {
+  const { resources } = render(
+    'files:\n  /srv/a: {content: x, reload: ["unit:x.service"]}\n  /srv/b: {content: x, notify: ["unit:x.service"]}\nunits: {x.service: {state: started}}\n',
+  );
+  const verb = (changed: string, pending: { verb: 'restart' | 'reload' }[] = []) => {
+    const diff = (want: Desired) =>
+      want.id === changed ? { op: 'update' as const, why: [] } : { op: 'none' as const };
+    const fake = { claims: () => [], diff };
+    const plan = makePlan({
+      desired: resources,
+      seen: new Map(),
+      inventory: [],
+      pendingNotifies: pending.map((p) => ({ target: 'unit:x.service', source: 'file:/srv/z', ...p })),
+      providers: new Map([
+        ['file', fake],
+        ['unit', fake],
+      ]),
+    });
+    const step = plan.steps.find((s) => s.want.id === 'unit:x.service');
+    return step?.refreshFor.length === 0 ? null : step?.refreshVerb;
+  };
+  expect([verb(''), verb('file:/srv/a'), verb('file:/srv/b')]).toEqual([null, 'reload', 'restart']);
+  expect([verb('file:/srv/a', [{ verb: 'restart' }]), verb('', [{ verb: 'reload' }])]).toEqual(['restart', 'reload']);
+});
