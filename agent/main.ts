@@ -237,6 +237,20 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
   return code;
 }
 
+/** Of these only what they say of a declaration is asked: no engine, bus or file is touched. */
+const offlineProviders = () =>
+  createProviders({
+    isRoot: true,
+    root: '',
+    filesOnly: false,
+    dockerSocket: '',
+    busSocket: '',
+    stagingDir: '',
+    clock: systemClock,
+    exec,
+    owned: () => false,
+  });
+
 /** Gid of group `fairlead`, who may read the status; null where there is none, or we are not root. */
 function groupId(): number | null {
   if (process.getuid?.() !== 0) return null;
@@ -259,6 +273,10 @@ finish(
     },
     {
       version: VERSION,
+      self: [process.execPath, ...process.execArgv, process.argv[1] ?? ''],
+      offlineProviders,
+      ownRecipient: async (options) =>
+        existsSync(path.join(stateDir(options), 'age.key')) ? (await loadIdentity(stateDir(options))).recipient : null,
       runAgent,
       client: (options) => createControlClient({ dir: runDir(options) }),
       readHistory: (options, query) => reading(options, (store) => ({ schema: 1, runs: store.runs.list(query) })),

@@ -2,6 +2,7 @@
 import type { ControlClient } from '../control/client.ts';
 import type { HistoryDocument, HistoryQuery, RunDocument } from '../control/protocol.ts';
 import type { FleetRow } from '../fleet/model.ts';
+import type { OfflineProviders } from '../repo/fleet.ts';
 import type { Style } from './table.ts';
 
 export interface Terminal {
@@ -28,6 +29,12 @@ export interface CliDeps {
   readHistory(options: GlobalOptions, query: HistoryQuery): HistoryDocument;
   readRun(options: GlobalOptions, id: number): RunDocument | null;
   readFleet(options: GlobalOptions): Promise<FleetRow[]>;
+  /** argv that starts this program once more. */
+  self: readonly string[];
+  /** For what providers say of a declaration alone; they reach no host. */
+  offlineProviders(): OfflineProviders;
+  /** This host's own age recipient; null where no agent was set up. */
+  ownRecipient(options: GlobalOptions): Promise<string | null>;
 }
 
 export interface Context {
@@ -39,6 +46,8 @@ export interface Context {
   now(): Date;
   /** The one JSON document with --json, else the text. */
   print(document: unknown, text: () => string): void;
+  /** Text for programs, as it is. */
+  write(text: string): void;
   say(line: string): void;
   complain(line: string): void;
 }

@@ -4,6 +4,7 @@ import type { SyncRequest } from '../control/protocol.ts';
 import { AgentError } from '../errors.ts';
 import * as commands from './commands.ts';
 import { type CliDeps, type Context, EXIT, type GlobalOptions, type Terminal } from './context.ts';
+import { addRepositoryCommands } from './repository.ts';
 import { createStyle, plain } from './table.ts';
 
 export type { CliDeps, Terminal } from './context.ts';
@@ -58,6 +59,7 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
       style: createStyle(color),
       now: () => terminal.now(),
       print: (document, text) => terminal.stdout(`${options.json ? JSON.stringify(document) : plain(text())}\n`),
+      write: (text) => terminal.stdout(`${text}\n`),
       say: (line) => terminal.stdout(`${plain(line)}\n`),
       complain: (line) => terminal.stderr(`fairlead: ${plain(line)}\n`),
     };
@@ -116,6 +118,7 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
           }),
       ),
     );
+  addRepositoryCommands(program, add, act);
   const fleet = program.command('fleet').description('the whole fleet, from the broker alone').exitOverride();
   add('status', 'a table of all hosts', 'fairlead fleet status', fleet).action(act(commands.fleetStatus));
   add('version', 'the version of this program', 'fairlead version').action(

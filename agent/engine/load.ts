@@ -1,5 +1,5 @@
 /** A checkout → resources or issues: manifests, then stacks, then what can only be said of the whole. Pure, given the hash. */
-import { loadStack } from '../compose/index.ts';
+import { loadStack, type Stack } from '../compose/index.ts';
 import { withImpliedEdges } from '../core/edges.ts';
 import { findCycle, kindOf } from '../core/graph.ts';
 import { createLayerCache, type LayerCache, readChain, type Var } from '../core/layers.ts';
@@ -72,7 +72,13 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
     vars: rendered.vars,
     layers: rendered.layers,
     secrets: rendered.secrets,
+    compose: configs(stacks),
   };
+}
+
+function configs(stacks: readonly Stack[]): Record<string, unknown> | null {
+  if (stacks.some((s) => s.config === undefined)) return null;
+  return Object.fromEntries(stacks.map((s) => [s.config?.name, s.config]));
 }
 
 const stringVars = (vars: ReadonlyMap<string, Var>): Record<string, string> =>
