@@ -18,6 +18,7 @@ import { readFleet } from './fleet/client.ts';
 import { createSource } from './git/source.ts';
 import { createProviders } from './kinds/index.ts';
 import { silentLog } from './log.ts';
+import { localCheckout } from './repo/local.ts';
 import { createReporter, type Reporter } from './report/reporter.ts';
 import { loadIdentity, loadKeyedHash } from './secrets/identity.ts';
 import { openSecrets } from './secrets/open.ts';
@@ -160,6 +161,7 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
         ? [{ id: 'broker', reason: 'BrokerUnreachable', message: reporter.problem() ?? '', file: null, line: null }]
         : [],
     loop: () => loop,
+    localCheckout: (dir) => localCheckout(dir, config.repo.path),
   });
   const loop: Loop = createLoop({
     run: (request) => reconcile(deps, request),

@@ -82,7 +82,9 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
       finish(await deps.runAgent({ ...options, once: options.once ?? false }));
     });
   add('status', 'sync, health, commit, what is wrong', 'fairlead status --json').action(act(commands.status));
-  add('plan', 'what a sync would change now, field by field', 'fairlead plan').action(act(commands.plan));
+  add('plan', 'what a sync would change now, field by field', 'fairlead plan --dir ~/fleet')
+    .option('--dir <dir>', 'of a fleet repository on this machine, committed or not')
+    .action(act((c: Context, o: { dir?: string }) => commands.plan(c, o)));
   add('sync', 'reconcile now, and watch', 'fairlead sync --allow-prune')
     .option('--allow-prune', 'remove more than prune.max allows')
     .option('--allow-rewind', 'follow a branch that was rewound or rewritten')

@@ -28,8 +28,8 @@ export function addRepositoryCommands(program: Command, add: Add, act: Act): voi
     .action(act((c: Context, base: string, head: string, o: { dir: string }) => affected(c, base, head, o)));
   const secret = program.command('secret').description('encrypted files of a fleet repository').exitOverride();
   add('recipients [hosts...]', 'age recipients of hosts, or of this one', 'fairlead secret recipients edge-1', secret)
-    .option(...dir)
-    .action(act((c: Context, hosts: string[], o: { dir: string }) => recipients(c, hosts, o)));
+    .option(dir[0], 'the fleet repository; default: this host alone, or . where no agent is')
+    .action(act((c: Context, hosts: string[], o: { dir?: string }) => recipients(c, hosts, o)));
   add('encrypt <file>', 'encrypt a file to hosts, as FILE.age', 'fairlead secret encrypt tls.key --role web', secret)
     .option(...dir)
     .option('--to <hosts...>', 'hosts that must read it')

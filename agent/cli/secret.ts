@@ -1,5 +1,5 @@
 /** `fairlead secret recipients` and `fairlead secret encrypt`: age recipients of hosts, and files for them. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { nearest } from '../../manifests-schema/check.ts';
 import { readChain } from '../core/layers.ts';
@@ -18,14 +18,14 @@ interface Recipient {
   roles: string[];
 }
 
-/** On a host without a repository at hand: its own. In a repository: those of all hosts, or of the named ones. */
-export async function recipients(c: Context, names: readonly string[], options: { dir: string }): Promise<number> {
-  const own = names.length === 0 && !isRepository(options.dir) ? await c.deps.ownRecipient(c.options) : null;
+/** On a host that is asked for nothing in particular: its own. In a repository: those of all hosts, or of the named ones. */
+export async function recipients(c: Context, names: readonly string[], options: { dir?: string }): Promise<number> {
+  const own = names.length === 0 && options.dir === undefined ? await c.deps.ownRecipient(c.options) : null;
   if (own !== null) {
     c.print({ schema: 1, recipients: [{ host: null, path: null, recipient: own, roles: [] }] }, () => own);
     return EXIT.ok;
   }
-  const all = await readRecipients(options.dir);
+  const all = await readRecipients(options.dir ?? '.');
   const found = names.length === 0 ? all : names.map((name) => pick(all, name));
   c.print({ schema: 1, recipients: found }, () =>
     table(
@@ -84,9 +84,6 @@ export async function encrypt(c: Context, file: string, options: EncryptOptions)
   );
   return EXIT.ok;
 }
-
-const isRepository = (dir: string): boolean =>
-  ['fleet.yaml', 'hosts', 'roles', '.git'].some((name) => existsSync(path.join(dir, name)));
 
 async function readRecipients(dir: string): Promise<Recipient[]> {
   const fleet = await openFleet(openDirectory(dir));

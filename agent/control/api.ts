@@ -4,7 +4,7 @@ import { kindOf } from '../core/graph.ts';
 import { plannedActions } from '../core/plan.ts';
 import type { SyncLine } from '../core/progress.ts';
 import { type AgentState, type Identity, statusOf } from '../core/status.ts';
-import type { Desired, Problem, ResourceId, Trigger } from '../core/types.ts';
+import type { Checkout, Desired, Problem, ResourceId, Trigger } from '../core/types.ts';
 import { KINDS } from '../core/types.ts';
 import { planFor } from '../engine/converge.ts';
 import type { Loop } from '../engine/loop.ts';
@@ -12,7 +12,7 @@ import { type RunResult, reviewRequest } from '../engine/reconcile.ts';
 import type { EngineDeps } from '../engine/types.ts';
 import { asAgentError } from '../errors.ts';
 import { printable } from './printable.ts';
-import type { ControlApi, PlanDocument, ShowDocument } from './protocol.ts';
+import type { ControlApi, PlanDocument, PlanRequest, ShowDocument } from './protocol.ts';
 
 export interface AgentApiOptions {
   deps: EngineDeps;
@@ -21,6 +21,8 @@ export interface AgentApiOptions {
   /** What is wrong now that no run finds out, e.g. the broker. */
   problems(): readonly Problem[];
   loop(): Loop;
+  /** This host's part of a directory on this machine. */
+  localCheckout(dir: string): Promise<Checkout>;
 }
 
 export interface AgentApi extends ControlApi {
@@ -28,7 +30,7 @@ export interface AgentApi extends ControlApi {
   finished(result: RunResult): SyncLine;
 }
 
-export function createAgentApi({ deps, identity, facts, problems, loop }: AgentApiOptions): AgentApi {
+export function createAgentApi({ deps, identity, facts, problems, loop, localCheckout }: AgentApiOptions): AgentApi {
   const { store, clock } = deps;
   let state: AgentState = {
     mode: 'enforce',
@@ -88,7 +90,7 @@ export function createAgentApi({ deps, identity, facts, problems, loop }: AgentA
     status,
     finished,
     resources: () => ({ schema: 1, resources: [...state.resources] }),
-    plan: async (signal) => deps.redact(await plan(deps, signal)),
+    plan: async (request, signal) => deps.redact(await plan({ deps, localCheckout }, request, signal)),
     show: async (id, signal) => deps.redact(await show(deps, state, id, signal)),
     history: (query) => ({ schema: 1, runs: store.runs.list(query) }),
     run(id) {
@@ -100,14 +102,20 @@ export function createAgentApi({ deps, identity, facts, problems, loop }: AgentA
   };
 }
 
-/** Fetches and plans, and changes nothing. */
-async function plan(deps: EngineDeps, signal: AbortSignal): Promise<PlanDocument> {
+/** Fetches, or reads a directory, and plans; changes nothing. */
+async function plan(
+  { deps, localCheckout }: Pick<AgentApiOptions, 'deps' | 'localCheckout'>,
+  { dir }: PlanRequest,
+  signal: AbortSignal,
+): Promise<PlanDocument> {
   const base: PlanDocument = { schema: 1, commit: null, issues: [], error: null, held: null, actions: [] };
   try {
-    const commit = await deps.source.head(signal);
-    const { hold } = await deps.source.review(commit, reviewRequest(deps, false), signal);
-    if (hold !== null) return { ...base, commit, held: `${hold.message} [${hold.reason}]` };
-    const checkout = await deps.source.checkout(commit, signal);
+    const commit = dir === undefined ? await deps.source.head(signal) : null;
+    if (commit !== null) {
+      const { hold } = await deps.source.review(commit, reviewRequest(deps, false), signal);
+      if (hold !== null) return { ...base, commit, held: `${hold.message} [${hold.reason}]` };
+    }
+    const checkout = commit === null ? await localCheckout(dir ?? '') : await deps.source.checkout(commit, signal);
     const loaded = await deps.load(checkout);
     const issues = [...loaded.issues];
     if (issues.some((i) => i.severity === 'error')) return { ...base, commit, issues };
@@ -116,7 +124,7 @@ async function plan(deps: EngineDeps, signal: AbortSignal): Promise<PlanDocument
         ...base,
         commit,
         issues,
-        held: `${checkout.hostPath} declares nothing in this commit; nothing would be removed`,
+        held: `${checkout.hostPath} declares nothing in ${commit === null ? dir : 'this commit'}; nothing would be removed`,
       };
     }
     const request = {

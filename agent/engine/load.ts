@@ -32,8 +32,10 @@ export function createLoader(options: LoaderOptions): (checkout: Checkout) => Pr
   let last: { commit: string; loaded: Loaded } | null = null;
   return async (checkout) => {
     const { commit } = checkout.info;
-    if (last?.commit === commit) return last.loaded;
+    if (commit !== '' && last?.commit === commit) return last.loaded;
     const loaded = await load(options, checkout);
+    // A directory that is no commit may be another one next time.
+    if (commit === '') return loaded;
     // A key may come, a recipient may be mended on the host: what failed is tried again.
     last = loaded.issues.some((i) => i.severity === 'error') ? null : { commit, loaded };
     return loaded;
