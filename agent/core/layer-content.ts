@@ -133,24 +133,5 @@ function readManifest(file: string, text: string): ReadManifest {
     : { parsed, manifest: null, hasStack, issues: checked.issues };
 }
 
-/** Paths of keys that the product has and this version does not. */
-function notYetIn(value: Record<string, unknown>): string[][] {
-  const top = Object.keys(NOT_YET)
-    .filter((key) => Object.hasOwn(value, key))
-    .map((key) => [key]);
-  const inner = SECTIONS.flatMap((section) => {
-    const entries = value[section];
-    if (!isObject(entries)) return [];
-    return Object.entries(entries).flatMap(([id, entry]) =>
-      isObject(entry)
-        ? Object.keys(NOT_YET)
-            .filter((key) => Object.hasOwn(entry, key))
-            .map((key) => [section, id, key])
-        : [],
-    );
-  });
-  return [...top, ...inner];
-}
-
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
