@@ -22,6 +22,7 @@ import { notify } from './fleet/notify.ts';
 import { createSource } from './git/source.ts';
 import { createProviders } from './kinds/index.ts';
 import { silentLog } from './log.ts';
+import { localCheckout } from './repo/local.ts';
 import { createReporter, type Reporter } from './report/reporter.ts';
 import { loadIdentity, loadKeyedHash } from './secrets/identity.ts';
 import { openSecrets } from './secrets/open.ts';
@@ -167,6 +168,7 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
       ...staleProblem(desired, staleAfterMs, new Date()),
     ],
     loop: () => loop,
+    localCheckout: (dir) => localCheckout(dir, config.repo.path),
   });
   const loop: Loop = createLoop({
     run: (request) => reconcile(deps, request),
@@ -248,6 +250,20 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
   return code;
 }
 
+/** Of these only what they say of a declaration is asked: no engine, bus or file is touched. */
+const offlineProviders = () =>
+  createProviders({
+    isRoot: true,
+    root: '',
+    filesOnly: false,
+    dockerSocket: '',
+    busSocket: '',
+    stagingDir: '',
+    clock: systemClock,
+    exec,
+    owned: () => false,
+  });
+
 /** Gid of group `fairlead`, who may read the status; null where there is none, or we are not root. */
 function groupId(): number | null {
   if (process.getuid?.() !== 0) return null;
@@ -270,6 +286,10 @@ finish(
     },
     {
       version: VERSION,
+      self: [process.execPath, ...process.execArgv, process.argv[1] ?? ''],
+      offlineProviders,
+      ownRecipient: async (options) =>
+        existsSync(path.join(stateDir(options), 'age.key')) ? (await loadIdentity(stateDir(options))).recipient : null,
       runAgent,
       client: (options) => createControlClient({ dir: runDir(options) }),
       readHistory: (options, query) => reading(options, (store) => ({ schema: 1, runs: store.runs.list(query) })),

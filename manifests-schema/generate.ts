@@ -20,9 +20,15 @@ const SCHEMAS: Record<string, z.ZodType> = {
   event: eventDocument,
 };
 
+/** Those that people write, in the draft that every editor knows. */
+const EDITED = ['manifest', 'host', 'role', 'fleet', 'agent'];
+
 const stale = Object.entries(SCHEMAS).filter(([name, schema]) => {
   const file = path.join(import.meta.dirname, 'json', `${name}.schema.json`);
-  const json: Record<string, unknown> = z.toJSONSchema(schema, { io: 'input' });
+  const json: Record<string, unknown> = z.toJSONSchema(schema, {
+    io: 'input',
+    target: EDITED.includes(name) ? 'draft-7' : 'draft-2020-12',
+  });
   // Compose's extension keys are welcome in every manifest.
   if (name === 'manifest') json.patternProperties = { '^x-': {} };
   const text = `${JSON.stringify(json, null, 2)}\n`;

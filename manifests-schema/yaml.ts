@@ -1,5 +1,17 @@
 /** YAML with positions: parsing never throws, every complaint has a place. */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  visit,
+  type YAMLMap,
+} from 'yaml';
 import type { Issue } from './issue.ts';
 
 export type KeyPath = readonly (string | number)[];
@@ -22,6 +34,10 @@ export interface Parsed {
 const MAX_ALIASES = 100;
 const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_NESTING = 100;
+/** Lines, and items of flow lists and maps together. */
+const MAX_PARTS = 60_000;
+/** Tags that Compose has for merging; any other one means something that nobody here would carry out. */
+const KNOWN_TAGS = /^Unresolved tag: !(reset|override)$/;
 
 export function parseYaml(file: string, text: string): Parsed {
   const at = (line: number, column: number, message: string): Issue => ({
@@ -40,19 +56,31 @@ export function parseYaml(file: string, text: string): Parsed {
   });
   if (text.length > MAX_BYTES)
     return unreadable(at(1, 1, `has ${text.length} characters; a manifest may have ${MAX_BYTES} at most`));
-  const deep = tooDeep(text);
-  if (deep !== null) return unreadable(at(deep, 1, `is nested more than ${MAX_NESTING} deep`));
+  const large = tooLarge(text);
+  if (large !== null) return unreadable(at(large.line, 1, large.why));
   const lines = new LineCounter();
-  const doc = parseDocument(text, { lineCounter: lines, merge: true, uniqueKeys: true, prettyErrors: false });
+  const doc = parseDocument(text, {
+    lineCounter: lines,
+    merge: true,
+    uniqueKeys: true,
+    prettyErrors: false,
+    logLevel: 'error',
+  });
   const place = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
-  const issues = doc.errors.map((e) => {
+  const tags = doc.warnings.filter((w) => w.code === 'TAG_RESOLVE_FAILED' && !KNOWN_TAGS.test(w.message));
+  const issues = [...doc.errors, ...tags].map((e) => {
     const { line, column } = place(e.pos[0]);
     return at(line, column, `is not valid YAML: ${e.message}`);
   });
-  const locate = (path: KeyPath) => place(offsetOf(doc.contents as Node | null, path));
+  for (const offset of unusableKeys(doc, text)) {
+    const { line, column } = place(offset);
+    issues.push(at(line, column, '`__proto__` cannot be a name'));
+  }
+  const pairsOf = createPairIndex();
+  const locate = (path: KeyPath) => place(offsetOf(doc.contents as Node | null, path, pairsOf));
   const isBlock = (path: KeyPath) => {
     const node = doc.getIn(path, true);
     return isScalar(node) && node.type === 'BLOCK_LITERAL';
@@ -65,13 +93,39 @@ export function parseYaml(file: string, text: string): Parsed {
   }
 }
 
+/** Maps by key, made when a place in them is first asked for: looking through thousands of entries each time would hang. */
+function createPairIndex(): (map: YAMLMap) => ReadonlyMap<string, Pair> {
+  const known = new WeakMap<YAMLMap, Map<string, Pair>>();
+  return (map) => {
+    const found = known.get(map);
+    if (found) return found;
+    const index = new Map<string, Pair>();
+    for (const pair of map.items as Pair[])
+      if (isScalar(pair.key) && !index.has(String(pair.key.value))) index.set(String(pair.key.value), pair);
+    known.set(map, index);
+    return index;
+  };
+}
+
+/** Objects of JavaScript have a say in this one name; whoever reads on would lose it without a word. */
+function unusableKeys(doc: Document.Parsed, text: string): number[] {
+  if (!/__proto__|\\(x5f|u005f|U0000005f)/i.test(text)) return [];
+  const offsets: number[] = [];
+  visit(doc, {
+    Pair(_, pair) {
+      if (isScalar(pair.key) && pair.key.value === '__proto__') offsets.push(pair.key.range?.[0] ?? 0);
+    },
+  });
+  return offsets;
+}
+
 /** Offset in the text of the key at `path`, as far as it goes. */
-function offsetOf(root: Node | null, path: KeyPath): number {
+function offsetOf(root: Node | null, path: KeyPath, pairsOf: (map: YAMLMap) => ReadonlyMap<string, Pair>): number {
   let node: Node | null | undefined = root;
   let offset = root?.range?.[0] ?? 0;
   for (const step of path) {
     if (isMap(node)) {
-      const pair = (node.items as Pair[]).find((p) => isScalar(p.key) && String(p.key.value) === String(step));
+      const pair = pairsOf(node).get(String(step));
       if (!pair) return offset;
       offset = (pair.key as Node).range?.[0] ?? offset;
       node = pair.value as Node | null;
@@ -84,25 +138,27 @@ function offsetOf(root: Node | null, path: KeyPath): number {
   return offset;
 }
 
-/** The first line at which flow or block nesting is deeper than any honest manifest's, or null. The parser recurses. */
-function tooDeep(text: string): number | null {
+/** Where a text is more than any honest manifest is, and why, or null. The parser recurses, and takes its time. */
+function tooLarge(text: string): { line: number; why: string } | null {
   let flow = 0;
   let line = 1;
+  let items = 0;
   let dashes = 0;
   let start = true;
-  for (const char of text) {
+  for (let i = 0; i < text.length; i++) {
+    const char = text[i];
     if (char === '\n') {
       line++;
       dashes = 0;
       start = true;
-      continue;
-    }
-    if (char === '[' || char === '{') flow++;
+    } else if (char === '[' || char === '{') flow++;
     else if ((char === ']' || char === '}') && flow > 0) flow--;
+    else if (char === ',' && flow > 0) items++;
     if (start && (char === '-' || char === '?')) dashes++;
-    else if (char !== ' ') start = false;
-    else if (start) dashes += 0.5;
-    if (flow > MAX_NESTING || dashes > MAX_NESTING * 4) return line;
+    else if (char !== ' ' && char !== '\n') start = false;
+    else if (start && char === ' ') dashes += 0.5;
+    if (flow > MAX_NESTING || dashes > MAX_NESTING * 4) return { line, why: `is nested more than ${MAX_NESTING} deep` };
+    if (line + items > MAX_PARTS) return { line, why: `has more than ${MAX_PARTS} lines and list items; split it` };
   }
   return null;
 }

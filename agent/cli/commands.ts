@@ -1,5 +1,6 @@
 /** The commands that ask the daemon; each returns its exit code (product contract, section 5). */
 
+import path from 'node:path';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import type {
   HistoryDocument,
@@ -22,8 +23,9 @@ export async function status(c: Context): Promise<number> {
   return document.sync === 'synced' && document.health === 'healthy' ? EXIT.ok : EXIT.bad;
 }
 
-export async function plan(c: Context): Promise<number> {
-  const document = await need<PlanDocument>(c, 'plan');
+export async function plan(c: Context, options: { dir?: string }): Promise<number> {
+  const query = options.dir === undefined ? '' : `?dir=${encodeURIComponent(path.resolve(options.dir))}`;
+  const document = await need<PlanDocument>(c, `plan${query}`);
   c.print(document, () => planText(document));
   if (document.error || document.issues.some((i) => i.severity === 'error')) return EXIT.bad;
   return document.actions.length > 0 ? EXIT.pending : EXIT.ok;

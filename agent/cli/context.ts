@@ -2,6 +2,7 @@
 import type { ControlClient } from '../control/client.ts';
 import type { HistoryDocument, HistoryQuery, RunDocument } from '../control/protocol.ts';
 import type { FleetRow } from '../fleet/model.ts';
+import type { OfflineProviders } from '../repo/fleet.ts';
 import type { Style } from './table.ts';
 
 export interface Terminal {
@@ -30,6 +31,12 @@ export interface CliDeps {
   readFleet(options: GlobalOptions): Promise<FleetRow[]>;
   /** Publishes a push notice; what the request leaves out comes from agent.yaml. */
   notify(options: GlobalOptions, request: NotifyRequest): Promise<{ ref: string; topic: string }>;
+  /** argv that starts this program once more. */
+  self: readonly string[];
+  /** For what providers say of a declaration alone; they reach no host. */
+  offlineProviders(): OfflineProviders;
+  /** This host's own age recipient; null where no agent was set up. */
+  ownRecipient(options: GlobalOptions): Promise<string | null>;
 }
 
 export interface NotifyRequest {
@@ -49,6 +56,8 @@ export interface Context {
   now(): Date;
   /** The one JSON document with --json, else the text. */
   print(document: unknown, text: () => string): void;
+  /** Text for programs, as it is. */
+  write(text: string): void;
   say(line: string): void;
   complain(line: string): void;
 }

@@ -5,6 +5,7 @@ import { AgentError } from '../errors.ts';
 import * as commands from './commands.ts';
 import { type CliDeps, type Context, EXIT, type GlobalOptions, type Terminal } from './context.ts';
 import { type NotifyFlags, notify } from './notify.ts';
+import { addRepositoryCommands } from './repository.ts';
 import { createStyle, plain } from './table.ts';
 
 export type { CliDeps, Terminal } from './context.ts';
@@ -59,6 +60,7 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
       style: createStyle(color),
       now: () => terminal.now(),
       print: (document, text) => terminal.stdout(`${options.json ? JSON.stringify(document) : plain(text())}\n`),
+      write: (text) => terminal.stdout(`${text}\n`),
       say: (line) => terminal.stdout(`${plain(line)}\n`),
       complain: (line) => terminal.stderr(`fairlead: ${plain(line)}\n`),
     };
@@ -81,7 +83,9 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
       finish(await deps.runAgent({ ...options, once: options.once ?? false }));
     });
   add('status', 'sync, health, commit, what is wrong', 'fairlead status --json').action(act(commands.status));
-  add('plan', 'what a sync would change now, field by field', 'fairlead plan').action(act(commands.plan));
+  add('plan', 'what a sync would change now, field by field', 'fairlead plan --dir ~/fleet')
+    .option('--dir <dir>', 'of a fleet repository on this machine, committed or not')
+    .action(act((c: Context, o: { dir?: string }) => commands.plan(c, o)));
   add('sync', 'reconcile now, and watch', 'fairlead sync --allow-prune')
     .option('--allow-prune', 'remove more than prune.max allows')
     .option('--allow-rewind', 'follow a branch that was rewound or rewritten')
@@ -117,6 +121,7 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
           }),
       ),
     );
+  addRepositoryCommands(program, add, act);
   const fleet = program.command('fleet').description('the whole fleet, from the broker alone').exitOverride();
   add('status', 'a table of all hosts', 'fairlead fleet status', fleet).action(act(commands.fleetStatus));
   add(

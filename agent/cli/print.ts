@@ -61,7 +61,12 @@ export function planText(plan: PlanDocument): string {
   if (plan.error) lines.push(plan.error);
   if (plan.held) lines.push(`held: ${plan.held}`);
   lines.push(...plan.actions.map(plannedLine));
-  if (lines.length === 0) lines.push(`Nothing to do: the host matches commit ${shortId(plan.commit)}.`);
+  if (lines.length === 0)
+    lines.push(
+      plan.commit === null
+        ? 'Nothing to do: the host matches this directory.'
+        : `Nothing to do: the host matches commit ${shortId(plan.commit)}.`,
+    );
   return lines.join('\n');
 }
 

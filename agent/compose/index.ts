@@ -26,6 +26,8 @@ export interface StackInput {
 export interface Stack {
   resources: Desired[];
   issues: Issue[];
+  /** The stack as `docker compose config --format json` prints it. */
+  config?: { name: string } & Record<string, unknown>;
 }
 
 /** Weaker than the stack's own .env (product contract, "Variables"). */

@@ -3,7 +3,7 @@ import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { kindOf } from '../core/graph.ts';
 import type { SyncLine } from '../core/progress.ts';
 import { type AgentState, type Identity, statusOf } from '../core/status.ts';
-import type { CommitInfo, Desired, Problem, ResourceId, Trigger } from '../core/types.ts';
+import type { Checkout, CommitInfo, Desired, Problem, ResourceId, Trigger } from '../core/types.ts';
 import { KINDS } from '../core/types.ts';
 import type { Loop } from '../engine/loop.ts';
 import { preview } from '../engine/preview.ts';
@@ -19,6 +19,8 @@ export interface AgentApiOptions {
   /** What is wrong now that no run finds out, e.g. the broker. */
   problems(desired: CommitInfo | null): readonly Problem[];
   loop(): Loop;
+  /** This host's part of a directory on this machine. */
+  localCheckout(dir: string): Promise<Checkout>;
 }
 
 export interface AgentApi extends ControlApi {
@@ -26,7 +28,7 @@ export interface AgentApi extends ControlApi {
   finished(result: RunResult): SyncLine;
 }
 
-export function createAgentApi({ deps, identity, facts, problems, loop }: AgentApiOptions): AgentApi {
+export function createAgentApi({ deps, identity, facts, problems, loop, localCheckout }: AgentApiOptions): AgentApi {
   const { store, clock } = deps;
   let state: AgentState = {
     mode: 'enforce',
@@ -86,7 +88,10 @@ export function createAgentApi({ deps, identity, facts, problems, loop }: AgentA
     status,
     finished,
     resources: () => ({ schema: 1, resources: [...state.resources] }),
-    plan: async (signal) => deps.redact({ schema: 1 as const, ...(await preview(deps, signal)) }),
+    async plan({ dir }, signal) {
+      const given = dir === undefined ? undefined : await localCheckout(dir);
+      return deps.redact({ schema: 1 as const, ...(await preview(deps, signal, given)) });
+    },
     show: async (id, signal) => deps.redact(await show(deps, state, id, signal)),
     history: (query) => ({ schema: 1, runs: store.runs.list(query) }),
     run(id) {

@@ -5,7 +5,12 @@ import type { ActionRecord, Issue, PlannedAction, ResourceStatus, RunRecord, Tri
 
 export type { HistoryQuery, SyncLine, SyncRequest };
 
-/** `GET /v1/plan` */
+/** What is planned: the commit that the ref names now, or a fleet repository's directory on this machine. */
+export interface PlanRequest {
+  dir?: string;
+}
+
+/** `GET /v1/plan?dir=` */
 export interface PlanDocument {
   schema: 1;
   commit: string | null;
@@ -64,7 +69,7 @@ export interface RunDocument {
 /** What the server needs of the daemon. `null` answers become 404. */
 export interface ControlApi {
   status(): StatusDocument;
-  plan(signal: AbortSignal): Promise<PlanDocument>;
+  plan(request: PlanRequest, signal: AbortSignal): Promise<PlanDocument>;
   resources(): ResourcesDocument;
   show(id: string, signal: AbortSignal): Promise<ShowDocument | null>;
   history(query: HistoryQuery): HistoryDocument;

@@ -4,7 +4,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { asAgentError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { ControlApi, ErrorBody, HistoryQuery, SyncRequest } from './protocol.ts';
+import type { ControlApi, ErrorBody, HistoryQuery, PlanRequest, SyncRequest } from './protocol.ts';
 
 export interface ControlServerOptions {
   api: ControlApi;
@@ -92,7 +92,7 @@ async function handle(
     case 'GET version':
       return send(response, 200, api.version());
     case 'GET plan':
-      return send(response, 200, await api.plan(gone.signal));
+      return send(response, 200, await api.plan(planRequest(url.searchParams), gone.signal));
     case 'GET resources/…': {
       const found = await api.show(decodeURIComponent(argument ?? ''), gone.signal);
       return found
@@ -110,6 +110,11 @@ async function handle(
     default:
       return send(response, 404, { error: `no such address: ${request.method} ${url.pathname}` });
   }
+}
+
+function planRequest(params: URLSearchParams): PlanRequest {
+  const dir = params.get('dir');
+  return dir === null ? {} : { dir };
 }
 
 export function historyQuery(params: URLSearchParams): HistoryQuery {

@@ -2,6 +2,7 @@
 import { check, issueAt } from '../../manifests-schema/check.ts';
 import { COMPOSE_KEYS, type Manifest, manifest } from '../../manifests-schema/manifest.ts';
 import { type Parsed, parseYaml } from '../../manifests-schema/yaml.ts';
+import { COMPOSE_NAMES, findStacks, OVERRIDE_NAMES, type StackDir } from './layer-stacks.ts';
 import type { Layer, LayerCache } from './layers.ts';
 import type { Issue } from './types.ts';
 
@@ -20,14 +21,6 @@ export interface Entry {
   layer: Layer;
 }
 
-export interface StackDir {
-  dir: string;
-  /** In the order in which they are merged. */
-  files: Parsed[];
-  texts: string[];
-  env: { path: string; text: string } | null;
-}
-
 export interface LayerContent {
   layer: Layer;
   entries: Entry[];
@@ -37,8 +30,6 @@ export interface LayerContent {
   issues: Issue[];
 }
 
-const COMPOSE_NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml'];
-const OVERRIDE_NAMES = COMPOSE_NAMES.map((name) => name.replace('compose.', 'compose.override.'));
 const isManifest = (name: string): boolean =>
   /^[^.].*\.ya?ml$/.test(name) &&
   !isEncrypted(name) &&
@@ -77,7 +68,7 @@ function read(files: Files, layer: Layer): LayerContent {
   }
   issues.push(...repeated(entries));
   const stacks = findStacks(layer.dir, own, text, withStack);
-  issues.push(...stacks.flatMap(repeatedInStack));
+  issues.push(...stacks.flatMap((s) => s.issues));
   return { layer, entries, stacks, secrets: top.filter(isEncrypted).map((name) => prefix + name), issues };
 }
 
@@ -140,73 +131,6 @@ function readManifest(file: string, text: string): ReadManifest {
   return checked.ok
     ? { parsed, manifest: checked.value as Manifest, hasStack, issues: [] }
     : { parsed, manifest: null, hasStack, issues: checked.issues };
-}
-
-/** The layer's own directory, where a manifest or a compose file makes it a stack, and every one below it with a compose file. */
-function findStacks(
-  layerDir: string,
-  files: readonly string[],
-  text: (path: string) => string,
-  withStack: readonly { parsed: Parsed; text: string }[],
-): StackDir[] {
-  const dirs = new Map<string, { base: string[]; override: string[] }>();
-  for (const file of files) {
-    const dir = file.slice(0, file.lastIndexOf('/'));
-    const name = file.slice(dir.length + 1);
-    const kind = COMPOSE_NAMES.includes(name) ? 'base' : OVERRIDE_NAMES.includes(name) ? 'override' : null;
-    if (kind === null) continue;
-    const found = dirs.get(dir) ?? { base: [], override: [] };
-    found[kind].push(file);
-    dirs.set(dir, found);
-  }
-  if (withStack.length > 0 && !dirs.has(layerDir)) dirs.set(layerDir, { base: [], override: [] });
-  const known = new Set(files);
-  const rank = (file: string) => COMPOSE_NAMES.indexOf(file.slice(file.lastIndexOf('/') + 1));
-  return [...dirs]
-    .filter(([dir, { base }]) => base.length > 0 || (dir === layerDir && withStack.length > 0))
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([dir, { base, override }]) => {
-      // Of several names Compose reads the first it prefers; its override beside it.
-      const chosen = [...base].sort((a, b) => rank(a) - rank(b)).slice(0, 1);
-      const paths = [...chosen, ...override.sort().slice(0, 1)];
-      const read = paths.map((path) => ({ text: text(path), parsed: parseYaml(path, text(path)) }));
-      const all = [...read, ...(dir === layerDir ? withStack : [])];
-      const env = `${dir}/.env`;
-      return {
-        dir,
-        files: all.map((f) => f.parsed),
-        texts: all.map((f) => f.text),
-        env: known.has(env) ? { path: env, text: text(env) } : null,
-      };
-    });
-}
-
-/** A service, network or volume that two files of one layer declare; compose.override.yaml may, that is what it is for. */
-function repeatedInStack(stack: StackDir): Issue[] {
-  const first = new Map<string, Parsed>();
-  const issues: Issue[] = [];
-  for (const parsed of stack.files) {
-    if (OVERRIDE_NAMES.includes(parsed.file.slice(parsed.file.lastIndexOf('/') + 1)) || !isObject(parsed.value))
-      continue;
-    for (const section of ['services', 'networks', 'volumes', 'configs', 'secrets']) {
-      const entries = parsed.value[section];
-      for (const key of isObject(entries) ? Object.keys(entries) : []) {
-        const other = first.get(`${section} ${key}`);
-        if (other === undefined) first.set(`${section} ${key}`, parsed);
-        else {
-          const at = `${other.file}:${other.locate([section, key]).line}`;
-          issues.push(
-            issueAt(
-              parsed,
-              [section, key],
-              `\`${key}\` is declared twice in ${section} of ${stack.dir}: here and at ${at}; keep one of them`,
-            ),
-          );
-        }
-      }
-    }
-  }
-  return issues;
 }
 
 export const isObject = (value: unknown): value is Record<string, unknown> =>

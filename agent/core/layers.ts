@@ -39,26 +39,31 @@ export interface Settings<T> {
 export interface LayerCache {
   settings: Map<string, Settings<unknown>>;
   contents: Map<string, unknown>;
+  /** Names below roles/; null until they are asked for. */
+  roles: ReadonlySet<string> | null;
+  /** Template engines of roles, by directory. */
+  engines: Map<string, unknown>;
 }
-export const createLayerCache = (): LayerCache => ({ settings: new Map(), contents: new Map() });
+export const createLayerCache = (): LayerCache => ({
+  settings: new Map(),
+  contents: new Map(),
+  roles: null,
+  engines: new Map(),
+});
 
 type Files = ReadonlyMap<string, Uint8Array>;
 
 export function readChain(files: Files, hostPath: string, cache: LayerCache): Chain {
   const issues: Issue[] = [];
-  const read = <T>(file: string, schema: z.ZodType<T>, shared: boolean): Settings<T> => {
-    const known = shared ? cache.settings.get(file) : undefined;
-    const found = (known as Settings<T> | undefined) ?? readSettings(files, file, schema);
-    if (shared) cache.settings.set(file, found);
-    return found;
-  };
+  const read = <T>(file: string, schema: z.ZodType<T>, shared: boolean): Settings<T> =>
+    shared ? readShared(files, file, schema, cache) : readSettings(files, file, schema);
   const fleet = read('fleet.yaml', fleetSettings, true);
   const host = read(`${hostPath}/host.yaml`, hostSettings, false);
   issues.push(...fleet.issues, ...host.issues);
 
   const roles = new Map<string, Settings<RoleSettings>>();
-  const known = new Set<string>();
-  for (const file of files.keys()) if (file.startsWith('roles/')) known.add(file.slice(6, file.indexOf('/', 6)));
+  const known = cache.roles ?? roleNames(files);
+  cache.roles = known;
   const visit = (name: string, from: Parsed, index: number, path: readonly string[]): void => {
     if (path.includes(name)) {
       const loop = [...path.slice(path.indexOf(name)), name].join(' → ');
@@ -102,6 +107,28 @@ export function readChain(files: Files, hostPath: string, cache: LayerCache): Ch
     vars,
     issues,
   };
+}
+
+/** fleet.yaml, its defaults where there is none. */
+export function readFleetSettings(files: Files, cache: LayerCache): { settings: FleetSettings; issues: Issue[] } {
+  const { settings, issues } = readShared(files, 'fleet.yaml', fleetSettings, cache);
+  return { settings: settings ?? fleetSettings.parse({}), issues };
+}
+
+function roleNames(files: Files): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const file of files.keys()) {
+    const end = file.startsWith('roles/') ? file.indexOf('/', 6) : -1;
+    if (end !== -1) names.add(file.slice(6, end));
+  }
+  return names;
+}
+
+function readShared<T>(files: Files, file: string, schema: z.ZodType<T>, cache: LayerCache): Settings<T> {
+  const known = cache.settings.get(file) as Settings<T> | undefined;
+  const found = known ?? readSettings(files, file, schema);
+  cache.settings.set(file, found);
+  return found;
 }
 
 function readSettings<T>(files: Files, file: string, schema: z.ZodType<T>): Settings<T> {

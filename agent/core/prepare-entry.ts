@@ -36,9 +36,7 @@ export function prepareEntry(context: PrepareContext, merged: Merged): Prepared 
     value.dropins = Object.fromEntries(
       Object.entries(value.dropins).map(([name, dropin]) => [
         name,
-        isMap(dropin)
-          ? prepareForms(work, { ...dropin, template: dropin.template ?? value.template }, ['dropins', name])
-          : dropin,
+        isMap(dropin) ? prepareForms(work, dropin, ['dropins', name]) : dropin,
       ]),
     );
   }

@@ -81,12 +81,16 @@ export function renderHost(input: RenderInput): Rendered {
     ...named.issues,
   ];
 
-  const templates = createTemplates(files, {
-    host: { name: input.host, fleet: input.fleet, labels },
-    vars: Object.fromEntries([...chain.vars].map(([name, { value }]) => [name, value])),
-    facts: input.facts,
-    secrets: named.values,
-  });
+  const templates = createTemplates(
+    files,
+    {
+      host: { name: input.host, fleet: input.fleet, labels },
+      vars: Object.fromEntries([...chain.vars].map(([name, { value }]) => [name, value])),
+      facts: input.facts,
+      secrets: named.values,
+    },
+    cache.engines,
+  );
   const prepare: PrepareContext = { payload: files, templates, decrypt: secrets.file };
   const rendered = merged.map((entry) => renderEntry(input, prepare, entry));
   const resources = highestLayer(

@@ -1,6 +1,6 @@
 /** The stacks of all layers, joined by project name: what compose/ is given to read. Pure. */
-import type { LayerContent, StackDir } from './layer-content.ts';
-import { isObject } from './layer-content.ts';
+import type { LayerContent } from './layer-content.ts';
+import type { StackDir } from './layer-stacks.ts';
 import type { Layer, Var } from './layers.ts';
 import type { Issue } from './types.ts';
 
@@ -10,7 +10,7 @@ export interface StackSource {
   dir: string;
   layer: string;
   /** In the order in which they are merged: lower layers first. A relative path in a file is relative to that file. */
-  files: { path: string; text: string }[];
+  files: { path: string; text: string; layer: string }[];
   /** `.env` files of all layers, joined so that a later layer's line wins; named after the last. */
   env: { path: string; text: string } | null;
 }
@@ -29,7 +29,7 @@ export function joinStacks(
       if (twin) {
         const message = `${stack.dir} and ${twin.stack.dir} are both the project \`${name}\`; give one of them another \`name:\``;
         issues.push({
-          file: stack.files[0]?.file ?? stack.dir,
+          file: stack.files[0]?.path ?? stack.dir,
           line: 1,
           column: 1,
           key: 'name',
@@ -46,9 +46,7 @@ export function joinStacks(
     return {
       dir: last?.stack.dir ?? '',
       layer: last?.layer.dir ?? '',
-      files: parts.flatMap(({ stack }) =>
-        stack.files.map((file, i) => ({ path: file.file, text: stack.texts[i] ?? '' })),
-      ),
+      files: parts.flatMap(({ stack, layer }) => stack.files.map((file) => ({ ...file, layer: layer.dir }))),
       env:
         envs.length === 0
           ? null
@@ -59,11 +57,10 @@ export function joinStacks(
 }
 
 /** `name:`, the last file's first, or else the directory's name, as Compose normalises it (Compose Specification, "Name"). */
-function projectName({ dir, files }: StackDir, vars: ReadonlyMap<string, Var>): string {
-  const given = files.findLast((f) => isObject(f.value) && typeof f.value.name === 'string')?.value;
-  const name = isObject(given) ? String(given.name) : dir.slice(dir.lastIndexOf('/') + 1);
-  const expanded = name.replaceAll(/\$\{?([A-Za-z_]\w*)\}?/g, (whole, key: string) =>
-    String(vars.get(key)?.value ?? whole),
+function projectName(stack: StackDir, vars: ReadonlyMap<string, Var>): string {
+  const expanded = (stack.name ?? stack.dir.slice(stack.dir.lastIndexOf('/') + 1)).replaceAll(
+    /\$\{?([A-Za-z_]\w*)\}?/g,
+    (whole, key: string) => String(vars.get(key)?.value ?? whole),
   );
   return expanded
     .toLowerCase()

@@ -37,10 +37,16 @@ export interface Templates {
 const LIMITS = { parseLimit: 4 * 1024 * 1024, renderLimit: 500, memoryLimit: 32 * 1024 * 1024 };
 const DATE_FILTERS = ['date', 'date_to_xmlschema', 'date_to_rfc822', 'date_to_string', 'date_to_long_string'];
 
-export function createTemplates(files: ReadonlyMap<string, Uint8Array>, scope: TemplateScope): Templates {
-  const engines = new Map<string, Liquid>();
+/** @param shared engines of layers that several hosts have; their files are the same for all of them */
+export function createTemplates(
+  files: ReadonlyMap<string, Uint8Array>,
+  scope: TemplateScope,
+  shared: Map<string, unknown> = new Map(),
+): Templates {
+  const own = new Map<string, unknown>();
   const engineOf = (root: string): Liquid => {
-    const known = engines.get(root);
+    const engines = root.startsWith('roles/') ? shared : own;
+    const known = engines.get(root) as Liquid | undefined;
     if (known) return known;
     const made = createEngine(files, root);
     engines.set(root, made);

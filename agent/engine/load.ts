@@ -1,5 +1,5 @@
 /** A checkout → resources or issues: manifests, then stacks, then what can only be said of the whole. Pure, given the hash. */
-import { loadStack } from '../compose/index.ts';
+import { loadStack, type Stack } from '../compose/index.ts';
 import { withImpliedEdges } from '../core/edges.ts';
 import { findCycle, kindOf } from '../core/graph.ts';
 import { createLayerCache, type LayerCache, readChain, type Var } from '../core/layers.ts';
@@ -32,8 +32,10 @@ export function createLoader(options: LoaderOptions): (checkout: Checkout) => Pr
   let last: { commit: string; loaded: Loaded } | null = null;
   return async (checkout) => {
     const { commit } = checkout.info;
-    if (last?.commit === commit) return last.loaded;
+    if (commit !== '' && last?.commit === commit) return last.loaded;
     const loaded = await load(options, checkout);
+    // A directory that is no commit may be another one next time.
+    if (commit === '') return loaded;
     // A key may come, a recipient may be mended on the host: what failed is tried again.
     last = loaded.issues.some((i) => i.severity === 'error') ? null : { commit, loaded };
     return loaded;
@@ -72,7 +74,13 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
     vars: rendered.vars,
     layers: rendered.layers,
     secrets: rendered.secrets,
+    compose: configs(stacks),
   };
+}
+
+function configs(stacks: readonly Stack[]): Record<string, unknown> | null {
+  if (stacks.some((s) => s.config === undefined)) return null;
+  return Object.fromEntries(stacks.map((s) => [s.config?.name, s.config]));
 }
 
 const stringVars = (vars: ReadonlyMap<string, Var>): Record<string, string> =>

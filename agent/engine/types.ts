@@ -34,6 +34,8 @@ export interface Loaded {
   layers: readonly string[];
   /** Encrypted files that reached a resource. */
   secrets: readonly string[];
+  /** Project → its model as `docker compose config` prints it; null where compose/ does not give it. */
+  compose: Readonly<Record<string, unknown>> | null;
 }
 
 export interface EngineDeps {

@@ -7,7 +7,7 @@ import { parseSops } from './sops-tree.ts';
 
 type Files = ReadonlyMap<string, Uint8Array>;
 
-interface Opened {
+export interface Opened {
   names: string[];
   bytes: Uint8Array;
   values: Record<string, unknown>;
@@ -68,7 +68,7 @@ const failed = (names: string[], { message }: Error): Opened => ({
   error: message,
 });
 
-function secretsOf(opened: ReadonlyMap<string, Opened | Error>): Secrets {
+export function secretsOf(opened: ReadonlyMap<string, Opened | Error>): Secrets {
   const get = (path: string): Opened => {
     const one = opened.get(path);
     if (one === undefined) throw new Error(`${path} is encrypted, and does not belong to this host's layers`);
@@ -87,8 +87,8 @@ function secretsOf(opened: ReadonlyMap<string, Opened | Error>): Secrets {
   };
 }
 
-const nameOf = (path: string, ending: string): string => path.slice(path.lastIndexOf('/') + 1, -ending.length);
+export const nameOf = (path: string, ending: string): string => path.slice(path.lastIndexOf('/') + 1, -ending.length);
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 /** Editors and `echo` end a file with a line break that is no part of the secret. */
 const oneLine = (bytes: Uint8Array): string => decode(bytes).replace(/\r?\n$/, '');
-const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));
+export const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));

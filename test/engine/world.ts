@@ -209,6 +209,7 @@ export function createWorld(): World {
       vars: new Map(),
       layers: ['hosts/a'],
       secrets: [],
+      compose: {},
     };
   }
 

@@ -7,7 +7,7 @@ const ROOT = path.join(import.meta.dirname, '../..');
 /** A room may import from rooms further down only (docs/architecture.md). */
 const LAYERS: readonly (readonly string[])[] = [
   ['agent/main.ts', 'agent/cli'],
-  ['agent/control', 'agent/report', 'agent/fleet'],
+  ['agent/control', 'agent/report', 'agent/fleet', 'agent/repo'],
   ['agent/engine'],
   ['agent/kinds'],
   ['agent/compose', 'agent/git', 'agent/secrets', 'agent/system', 'agent/store'],

@@ -1,0 +1,21 @@
+/** `fairlead affected BASE HEAD`: the hosts that a change reaches. */
+import { affectedHosts } from '../repo/affected.ts';
+import { openCommit } from '../repo/tree.ts';
+import { type Context, EXIT } from './context.ts';
+import { table } from './table.ts';
+
+export async function affected(c: Context, base: string, head: string, options: { dir: string }): Promise<number> {
+  const [before, after] = [await openCommit(options.dir, base), await openCommit(options.dir, head)];
+  const hosts = await affectedHosts(before, after, { providers: c.deps.offlineProviders() });
+  c.print({ schema: 1, base, head, hosts }, () =>
+    hosts.length === 0
+      ? 'No host.'
+      : table(
+          ['HOST', 'CHANGE', 'DIRECTORY'],
+          hosts.map((h) => [h.host, h.change, h.path]),
+          c.columns,
+          c.style,
+        ),
+  );
+  return EXIT.ok;
+}

@@ -1,0 +1,124 @@
+/** `fairlead render HOST`: what a host comes to, and with --origin where each value was written. */
+import { readFileSync } from 'node:fs';
+import { stringify } from 'yaml';
+import { nearest } from '../../manifests-schema/check.ts';
+import type { Facts, Origin } from '../core/types.ts';
+import { AgentError } from '../errors.ts';
+import { openFleet, type RenderedHost, renderFleetHost } from '../repo/fleet.ts';
+import { openDirectory } from '../repo/tree.ts';
+import { issuesText } from './annotations.ts';
+import { type Context, EXIT } from './context.ts';
+import { unknownHost } from './validate.ts';
+
+export interface RenderOptions {
+  dir: string;
+  facts?: string;
+  origin?: boolean;
+  format?: string;
+}
+
+export async function render(c: Context, name: string, options: RenderOptions): Promise<number> {
+  if (options.format !== undefined && options.format !== 'compose') {
+    c.complain('--format is compose, or is left out');
+    return EXIT.usage;
+  }
+  const fleet = await openFleet(openDirectory(options.dir));
+  const host = fleet.hosts.find((h) => h.name === name || h.path === name.replace(/\/+$/, ''));
+  const names = fleet.hosts.map((h) => h.name);
+  if (host === undefined) throw unknownHost(name, names, nearest(name, names));
+  const facts = options.facts === undefined ? undefined : readFacts(options.facts);
+  const rendered = await renderFleetHost(fleet, host, { providers: c.deps.offlineProviders(), facts });
+  const errors = rendered.issues.filter((i) => i.severity === 'error');
+  if (errors.length > 0) {
+    c.complain(`${host.path} has ${errors.length === 1 ? 'an error' : `${errors.length} errors`}`);
+    const text = issuesText(
+      rendered.issues.map((issue) => ({ ...issue, hosts: [host.path] })),
+      c.style,
+    );
+    for (const line of text.split('\n')) c.complain(line);
+    return EXIT.bad;
+  }
+  if (options.format === 'compose') {
+    if (rendered.compose === null)
+      throw new AgentError({
+        code: 'Unsupported',
+        phase: 'load',
+        message: 'this version cannot print stacks in the form of `docker compose config`',
+      });
+    c.write(JSON.stringify(rendered.compose, null, c.options.json ? undefined : 2));
+    return EXIT.ok;
+  }
+  const document = documentOf(host.name, host.path, rendered, options.origin ?? false);
+  c.print(document, () => stringify(document, { lineWidth: 0 }).trimEnd());
+  return EXIT.ok;
+}
+
+/** Fields that the documents of `plan` and `show` call the same. */
+function documentOf(host: string, path: string, rendered: RenderedHost, withOrigin: boolean) {
+  const place = ({ file, line, layer }: Origin) => `${file}:${line} (${layer})`;
+  const resources = [...rendered.resources].sort((a, b) => (a.id < b.id ? -1 : 1));
+  return {
+    schema: 1,
+    host,
+    path,
+    layers: rendered.layers,
+    settings: rendered.host,
+    labels: rendered.labels,
+    vars: Object.fromEntries(
+      [...rendered.vars].map(([name, { value, origin }]) => [
+        name,
+        withOrigin ? { value, origin: place(origin) } : value,
+      ]),
+    ),
+    resources: Object.fromEntries(
+      resources.map((r) => [
+        r.id,
+        {
+          spec: readable(r.spec),
+          ...(r.after.length > 0 ? { after: r.after } : {}),
+          ...(r.notify.length > 0 ? { notify: r.notify } : {}),
+          ...(withOrigin
+            ? {
+                origin: place(r.origin),
+                ...(r.attributes
+                  ? { attributes: Object.fromEntries(Object.entries(r.attributes).map(([k, at]) => [k, place(at)])) }
+                  : {}),
+              }
+            : {}),
+        },
+      ]),
+    ),
+  };
+}
+
+/** Text as text; bytes that are none by their size; modes as people write them; no secret. */
+function readable(spec: unknown): unknown {
+  const { secret } = spec as { secret?: boolean };
+  const walk = (value: unknown, key: string): unknown => {
+    if (secret === true && ['content', 'dropins'].includes(key)) return '(secret)';
+    if (key === 'mode' && typeof value === 'number') return `0${value.toString(8).padStart(3, '0')}`;
+    if (value instanceof Uint8Array) return asText(value) ?? `(${value.length} bytes)`;
+    if (Array.isArray(value)) return value.map((item) => walk(item, ''));
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, walk(item, name)]));
+  };
+  return walk(spec, '');
+}
+
+function asText(bytes: Uint8Array): string | null {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return text.includes('\0') ? null : text;
+  } catch {
+    return null;
+  }
+}
+
+function readFacts(file: string): Facts {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Facts;
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new AgentError({ code: 'InvalidFacts', phase: 'load', message: `cannot read facts from ${file}: ${why}` });
+  }
+}

@@ -1,0 +1,107 @@
+/** `fairlead secret recipients` and `fairlead secret encrypt`: age recipients of hosts, and files for them. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { nearest } from '../../manifests-schema/check.ts';
+import { readChain } from '../core/layers.ts';
+import { AgentError } from '../errors.ts';
+import { type Fleet, type FleetHost, openFleet } from '../repo/fleet.ts';
+import { openDirectory } from '../repo/tree.ts';
+import { encryptAge } from '../secrets/age.ts';
+import { type Context, EXIT } from './context.ts';
+import { table } from './table.ts';
+import { unknownHost } from './validate.ts';
+
+interface Recipient {
+  host: string;
+  path: string;
+  recipient: string | null;
+  roles: string[];
+}
+
+/** On a host that is asked for nothing in particular: its own. In a repository: those of all hosts, or of the named ones. */
+export async function recipients(c: Context, names: readonly string[], options: { dir?: string }): Promise<number> {
+  const own = names.length === 0 && options.dir === undefined ? await c.deps.ownRecipient(c.options) : null;
+  if (own !== null) {
+    c.print({ schema: 1, recipients: [{ host: null, path: null, recipient: own, roles: [] }] }, () => own);
+    return EXIT.ok;
+  }
+  const all = await readRecipients(options.dir ?? '.');
+  const found = names.length === 0 ? all : names.map((name) => pick(all, name));
+  c.print({ schema: 1, recipients: found }, () =>
+    table(
+      ['HOST', 'RECIPIENT'],
+      found.map((r) => [r.host, r.recipient ?? 'none: host.yaml has no `age:`']),
+      Math.max(c.columns, 100),
+      c.style,
+    ),
+  );
+  return found.every((r) => r.recipient !== null) ? EXIT.ok : EXIT.bad;
+}
+
+export interface EncryptOptions {
+  dir: string;
+  to?: string[];
+  role?: string[];
+  output?: string;
+}
+
+/** Writes FILE.age, for every named host and every host of every named role. */
+export async function encrypt(c: Context, file: string, options: EncryptOptions): Promise<number> {
+  const { to = [], role: roles = [] } = options;
+  if (to.length + roles.length === 0) {
+    c.complain('nobody to encrypt to; give --to HOST or --role ROLE');
+    return EXIT.usage;
+  }
+  const all = await readRecipients(options.dir);
+  const chosen = new Map<string, Recipient>();
+  for (const name of to) {
+    const recipient = pick(all, name);
+    chosen.set(recipient.path, recipient);
+  }
+  for (const role of roles) {
+    const having = all.filter((r) => r.roles.includes(role));
+    if (having.length === 0) throw failed(`no host has the role \`${role}\`, so nobody could decrypt the file`);
+    for (const recipient of having) chosen.set(recipient.path, recipient);
+  }
+  const without = [...chosen.values()].filter((r) => r.recipient === null).map((r) => r.host);
+  if (without.length > 0)
+    throw failed(
+      `${without.join(', ')}: no \`age:\` in host.yaml; \`fairlead secret recipients\` on the host prints it`,
+    );
+  const hosts = [...chosen.values()].map((r) => r.host).sort();
+  const keys = [...new Set([...chosen.values()].map((r) => r.recipient ?? ''))].sort();
+  const output = options.output ?? `${file}.age`;
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(file);
+    writeFileSync(output, await encryptAge(bytes, keys));
+  } catch (thrown) {
+    throw failed(`cannot encrypt ${file}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  }
+  c.print(
+    { schema: 1, file: output, hosts, recipients: keys },
+    () => `${output}: encrypted to ${hosts.join(', ')}. Keep ${path.basename(file)} out of the repository.`,
+  );
+  return EXIT.ok;
+}
+
+async function readRecipients(dir: string): Promise<Recipient[]> {
+  const fleet = await openFleet(openDirectory(dir));
+  return Promise.all(fleet.hosts.map((host) => recipientOf(fleet, host)));
+}
+
+async function recipientOf(fleet: Fleet, host: FleetHost): Promise<Recipient> {
+  const settings = await fleet.tree.read([`${host.path}/host.yaml`].filter((p) => fleet.tree.paths.includes(p)));
+  const chain = readChain(new Map([...fleet.shared, ...settings]), host.path, fleet.cache);
+  const roles = chain.layers.filter((l) => l.kind === 'role').map((l) => l.dir.slice('roles/'.length));
+  return { host: host.name, path: host.path, recipient: chain.host.age ?? null, roles };
+}
+
+function pick(all: readonly Recipient[], name: string): Recipient {
+  const found = all.find((r) => r.host === name || r.path === name);
+  const names = all.map((r) => r.host);
+  if (found === undefined) throw unknownHost(name, names, nearest(name, names));
+  return found;
+}
+
+const failed = (message: string) => new AgentError({ code: 'EncryptFailed', phase: 'load', message });

@@ -1,0 +1,97 @@
+/** The stacks of one layer: directories with compose files, and what its manifests add to its own. Pure. */
+import { issueAt } from '../../manifests-schema/check.ts';
+import { type Parsed, parseYaml } from '../../manifests-schema/yaml.ts';
+import type { Issue } from './types.ts';
+
+export interface StackDir {
+  dir: string;
+  /** In the order in which they are merged. */
+  files: { path: string; text: string }[];
+  /** `name:` as written, of the last file that has one. */
+  name: string | null;
+  issues: Issue[];
+  env: { path: string; text: string } | null;
+}
+
+export const COMPOSE_NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml'];
+export const OVERRIDE_NAMES = COMPOSE_NAMES.map((name) => name.replace('compose.', 'compose.override.'));
+/** The layer's own directory, where a manifest or a compose file makes it a stack, and every one below it with a compose file. */
+export function findStacks(
+  layerDir: string,
+  files: readonly string[],
+  text: (path: string) => string,
+  withStack: readonly { parsed: Parsed; text: string }[],
+): StackDir[] {
+  const dirs = new Map<string, { base: string[]; override: string[] }>();
+  for (const file of files) {
+    const dir = file.slice(0, file.lastIndexOf('/'));
+    const name = file.slice(dir.length + 1);
+    const kind = COMPOSE_NAMES.includes(name) ? 'base' : OVERRIDE_NAMES.includes(name) ? 'override' : null;
+    if (kind === null) continue;
+    const found = dirs.get(dir) ?? { base: [], override: [] };
+    found[kind].push(file);
+    dirs.set(dir, found);
+  }
+  if (withStack.length > 0 && !dirs.has(layerDir)) dirs.set(layerDir, { base: [], override: [] });
+  const known = new Set(files);
+  const rank = (file: string) => COMPOSE_NAMES.indexOf(file.slice(file.lastIndexOf('/') + 1));
+  return [...dirs]
+    .filter(([dir, { base }]) => base.length > 0 || (dir === layerDir && withStack.length > 0))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([dir, { base, override }]) => {
+      // Of several names Compose reads the first it prefers; its override beside it.
+      const chosen = [...base].sort((a, b) => rank(a) - rank(b)).slice(0, 1);
+      const paths = [...chosen, ...override.sort().slice(0, 1)];
+      const read = paths.map((path) => ({ path, text: text(path) }));
+      const env = `${dir}/.env`;
+      return {
+        dir,
+        files: [...read, ...(dir === layerDir ? withStack.map((m) => ({ path: m.parsed.file, text: m.text })) : [])],
+        ...inspect(dir, read, dir === layerDir ? withStack : []),
+        env: known.has(env) ? { path: env, text: text(env) } : null,
+      };
+    });
+}
+
+/** Parsing is left to compose/ where one file without `name:` leaves nothing to look at here. */
+function inspect(
+  dir: string,
+  files: readonly { path: string; text: string }[],
+  withStack: readonly { parsed: Parsed }[],
+): { name: string | null; issues: Issue[] } {
+  const plain = files.length + withStack.length === 1 && files.every((f) => !/^\s*[{"'?]|^name\s*:/m.test(f.text));
+  const parsed = plain ? [] : [...files.map((f) => parseYaml(f.path, f.text)), ...withStack.map((m) => m.parsed)];
+  const named = parsed.findLast((p) => isObject(p.value) && typeof p.value.name === 'string')?.value;
+  return { name: isObject(named) ? String(named.name) : null, issues: repeatedInStack(dir, parsed) };
+}
+
+/** A service, network or volume that two files of one layer declare; compose.override.yaml may, that is what it is for. */
+function repeatedInStack(dir: string, files: readonly Parsed[]): Issue[] {
+  const first = new Map<string, Parsed>();
+  const issues: Issue[] = [];
+  for (const parsed of files) {
+    if (OVERRIDE_NAMES.includes(parsed.file.slice(parsed.file.lastIndexOf('/') + 1)) || !isObject(parsed.value))
+      continue;
+    for (const section of ['services', 'networks', 'volumes', 'configs', 'secrets']) {
+      const entries = parsed.value[section];
+      for (const key of isObject(entries) ? Object.keys(entries) : []) {
+        const other = first.get(`${section} ${key}`);
+        if (other === undefined) first.set(`${section} ${key}`, parsed);
+        else {
+          const at = `${other.file}:${other.locate([section, key]).line}`;
+          issues.push(
+            issueAt(
+              parsed,
+              [section, key],
+              `\`${key}\` is declared twice in ${section} of ${dir}: here and at ${at}; keep one of them`,
+            ),
+          );
+        }
+      }
+    }
+  }
+  return issues;
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

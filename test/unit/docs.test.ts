@@ -1,0 +1,151 @@
+/** docs/manifests.md and docs/secrets.md say what the schemas say: every block is valid, every key is shown. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import type { Secrets } from '../../agent/core/secret-values.ts';
+import { check } from '../../manifests-schema/check.ts';
+import { fleetSettings } from '../../manifests-schema/fleet.ts';
+import { hostSettings } from '../../manifests-schema/host.ts';
+import { formatIssue } from '../../manifests-schema/issue.ts';
+import { manifest } from '../../manifests-schema/manifest.ts';
+import { roleSettings } from '../../manifests-schema/role.ts';
+import { parseYaml } from '../../manifests-schema/yaml.ts';
+import { loadRepo, messages } from './repo.ts';
+
+const DOCS = path.join(import.meta.dirname, '../../docs');
+
+interface Block {
+  /** Its name in the repository, from the comment at its head. */
+  file: string;
+  text: string;
+  at: string;
+}
+
+const blocks: Block[] = ['manifests.md', 'secrets.md'].flatMap((doc) => {
+  const text = readFileSync(path.join(DOCS, doc), 'utf8');
+  return [...text.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map((match) => {
+    const body = match[1] ?? '';
+    const line = text.slice(0, match.index).split('\n').length;
+    return { file: /^# ((?:hosts|roles|fleet)\S*\.yaml)/m.exec(body)?.[1] ?? '', text: body, at: `${doc}:${line}` };
+  });
+});
+
+const schemaOf = (file: string): [string, z.ZodType] => {
+  const name = file.slice(file.lastIndexOf('/') + 1);
+  if (name === 'fleet.yaml') return ['fleet', fleetSettings];
+  if (name === 'role.yaml') return ['role', roleSettings];
+  if (name === 'host.yaml') return ['host', hostSettings];
+  return ['manifest', manifest];
+};
+
+function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
+  let node = schema;
+  while (
+    node instanceof z.ZodOptional ||
+    node instanceof z.ZodNullable ||
+    node instanceof z.ZodDefault ||
+    node instanceof z.ZodPrefault
+  )
+    node = node.def.innerType as z.core.$ZodType;
+  return node;
+}
+
+/** `files.*.mode`, of every key that a schema knows. */
+function keysOf(schema: z.core.$ZodType, at: string): string[] {
+  const node = unwrapped(schema);
+  if (node instanceof z.ZodObject)
+    return Object.entries(node.shape as Record<string, z.core.$ZodType>).flatMap(([key, value]) => [
+      `${at}.${key}`,
+      ...keysOf(value, `${at}.${key}`),
+    ]);
+  if (node instanceof z.ZodRecord) return keysOf(node.valueType as z.core.$ZodType, `${at}.*`);
+  return [];
+}
+
+/** The same, of every key that a value uses. */
+function used(schema: z.core.$ZodType, value: unknown, at: string): string[] {
+  const node = unwrapped(schema);
+  if (typeof value !== 'object' || value === null) return [];
+  const entries = Object.entries(value);
+  if (node instanceof z.ZodObject)
+    return entries.flatMap(([key, item]) => {
+      const inner = (node.shape as Record<string, z.core.$ZodType>)[key];
+      return inner ? [`${at}.${key}`, ...used(inner, item, `${at}.${key}`)] : [];
+    });
+  if (node instanceof z.ZodRecord)
+    return entries.flatMap(([, item]) => used(node.valueType as z.core.$ZodType, item, `${at}.*`));
+  return [];
+}
+
+test('every block says which file it is', () => {
+  expect(blocks.length).toBeGreaterThan(12);
+  expect(blocks.filter((b) => b.file === '').map((b) => b.at)).toEqual([]);
+});
+
+test.each(blocks)('$at is a valid $file', ({ file, text }) => {
+  const parsed = parseYaml(file, text);
+  expect(parsed.issues).toEqual([]);
+  const checked = check(schemaOf(file)[1], parsed);
+  expect(checked.ok ? [] : checked.issues.map(formatIssue)).toEqual([]);
+});
+
+/** Whatever template asks for. */
+const anySecrets: Secrets = {
+  file: () => new TextEncoder().encode('plain'),
+  names: (file) => (file.endsWith('db.sops.yaml') ? ['db'] : ['api-token']),
+  value: (file) => (file.endsWith('db.sops.yaml') ? { password: 'p' } : 't'),
+};
+
+/** Compose's own sections are checked by compose/, and two of these want files that a page cannot show. */
+const manifests = blocks.filter((b) => schemaOf(b.file)[0] === 'manifest' && !b.file.endsWith('more-stack.yaml'));
+test.each(manifests)('$at is a host that loads', async ({ file, text }) => {
+  const sources = [...text.matchAll(/source: ([\w./-]+)/g)].map((m) => m[1] ?? '');
+  const dir = file.slice(0, file.lastIndexOf('/'));
+  const payload = sources.map((s) => [`${dir}/${s}${s.endsWith('conf.d') ? '/10.conf' : ''}`, 'payload\n']);
+  const host = 'roles: [base]\nlabels: {site: berlin}\nvars: {workers: 4, db_host: db, upstreams: [a, b]}\n';
+  const loaded = await loadRepo(
+    {
+      'hosts/edge-1/host.yaml': host,
+      'hosts/edge-1/db.sops.yaml': 'any',
+      'hosts/edge-1/api-token.age': 'any',
+      'roles/base/motd.yaml': 'files: {/etc/motd: {content: x}, /etc/issue: {content: x}}\n',
+      ...Object.fromEntries(payload),
+      [file]: text,
+    },
+    { hostPath: 'hosts/edge-1', decrypt: async () => anySecrets },
+  );
+  expect(messages(loaded)).toEqual([]);
+});
+
+describe('no key of a schema is missing', () => {
+  test.each(['manifest', 'host', 'role', 'fleet'])('%s', (name) => {
+    const schema = { manifest, host: hostSettings, role: roleSettings, fleet: fleetSettings }[name] as z.ZodType;
+    const shown = new Set(
+      blocks
+        .filter((b) => schemaOf(b.file)[0] === name)
+        .flatMap((b) => used(schema, parseYaml(b.file, b.text).value, name)),
+    );
+    expect(keysOf(schema, name).filter((key) => !shown.has(key))).toEqual([]);
+  });
+});
+
+test('every key has a description for editors', () => {
+  const bare: string[] = [];
+  const walk = (node: unknown, at: string): void => {
+    if (typeof node !== 'object' || node === null) return;
+    const { properties, anyOf, additionalProperties } = node as Record<string, unknown>;
+    for (const [key, value] of Object.entries((properties as object | undefined) ?? {})) {
+      const { description } = value as { description?: string };
+      if (!description) bare.push(`${at}.${key}`);
+      walk(value, `${at}.${key}`);
+    }
+    for (const item of (anyOf as unknown[] | undefined) ?? []) walk(item, at);
+    walk(additionalProperties, `${at}.*`);
+  };
+  for (const name of ['manifest', 'host', 'role', 'fleet']) {
+    const file = path.join(import.meta.dirname, `../../manifests-schema/json/${name}.schema.json`);
+    walk(JSON.parse(readFileSync(file, 'utf8')), name);
+  }
+  expect(bare).toEqual([]);
+});
