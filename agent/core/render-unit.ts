@@ -41,6 +41,8 @@ export function renderUnit(
       `\`${name}\` is not a unit name; it ends in .service, .timer, .socket, .target, .path, .mount, .automount, .swap or .slice`,
     );
   if (OWN.test(name)) wrong([], `\`${name}\` is fairlead's own and cannot be managed`);
+  // Of what is no unit of ours nothing more can be said.
+  if (issues.length > 0) return { resources: [], issues };
   const content = textOf([], given(entry));
   const dropins: Record<string, string> = {};
   for (const [file, dropin] of Object.entries(entry.dropins ?? {})) {
