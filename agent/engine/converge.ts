@@ -15,6 +15,9 @@ import { settle } from './settle.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest } from './types.ts';
 import { issueProblem, rejected, stepProblem, unassigned } from './verdicts.ts';
 
+/** However long was waited before, what was changed in this run gets at least this long. */
+const LEAST_MS = 15_000;
+
 /**
  * `try` a commit that is not accepted yet: it can be rejected, and its removals are counted.
  * `repair` the accepted one. `back` to an earlier one: jobs run only where they say so. `look`: touch nothing.
@@ -111,18 +114,27 @@ export async function converge(
   const released = await prune(deps, early, request);
   const steps = await release(deps, plan.steps, doomed, request);
   const records = [...(await applySteps(deps, steps, failures, away, request)).values()];
-  const settled = await settle(deps, open(records), settleMs(loaded), request);
+  const settled = await settle(deps, open(records), timeLeft(deps, mode, loaded), request);
+  if (mode === 'try') spend(deps, settled.tookMs);
   const stopped = request.signal.aborted || request.superseded();
-  keepUnsettled(deps, settled);
-  const well = records.every((r) => r.result === 'done') && [...settled.values()].every((h) => h.state === 'ok');
+  keepUnsettled(deps, settled.health);
+  const well = records.every((r) => r.result === 'done') && [...settled.health.values()].every((h) => h.state === 'ok');
   const later = removals.filter((r) => !early.includes(r));
   const pruned = well && !stopped ? await prune(deps, later, request) : [];
-  return judge({ checkout, planned, records: [...released, ...records, ...pruned], health, settled, stopped });
+  return judge({
+    checkout,
+    planned,
+    records: [...released, ...records, ...pruned],
+    health,
+    settled: settled.health,
+    stopped,
+  });
 }
 
 /** Durable before anything is done: should this be cut off, the next run goes on with the same commit. */
 async function begin(deps: EngineDeps, checkout: Checkout): Promise<void> {
   await deps.snapshots.save(checkout);
+  deps.store.meta.set('settlingMs', 0);
   deps.store.commits.set({ trial: checkout.info.commit });
 }
 
@@ -172,4 +184,12 @@ const idle = (step: Step): Step => ({ ...step, change: { op: 'none' }, refreshFo
 const runsOnTheWayBack = ({ want }: Step): boolean =>
   kindOf(want.id) !== 'job' || (want.spec as { onRollback?: string }).onRollback === 'run';
 
-const settleMs = (loaded: Loaded): number => durationMs(loaded.host.settle?.timeout ?? '5m');
+/** A wait that made way for another run goes on where it was: requests that keep coming must not put off the verdict for ever. */
+function timeLeft({ store }: EngineDeps, mode: Mode, loaded: Loaded): number {
+  const all = durationMs(loaded.host.settle?.timeout ?? '5m');
+  return mode === 'try' ? Math.max(Math.min(all, LEAST_MS), all - (store.meta.get<number>('settlingMs') ?? 0)) : all;
+}
+
+function spend({ store }: EngineDeps, tookMs: number): void {
+  if (tookMs > 1_000) store.meta.set('settlingMs', (store.meta.get<number>('settlingMs') ?? 0) + tookMs);
+}

@@ -15,9 +15,10 @@ export async function settle(
   wants: readonly Desired[],
   timeoutMs: number,
   request: RunRequest,
-): Promise<Map<ResourceId, Health>> {
+): Promise<{ health: ReadonlyMap<ResourceId, Health>; tookMs: number }> {
   const health = new Map<ResourceId, Health>();
-  const deadline = deps.clock.now().getTime() + timeoutMs;
+  const began = deps.clock.now().getTime();
+  const deadline = began + timeoutMs;
   // A check's time to pass begins when all that it judges is in place.
   for (const want of wants)
     if (kindOf(want.id) === 'check') await deps.providers.get('check')?.refresh?.(want, request.signal);
@@ -51,5 +52,5 @@ export async function settle(
     request.emit({ type: 'phase', phase: 'settle', detail: open.map((w) => w.id).join(', ') });
     await deps.clock.sleep(pause, request.signal);
   }
-  return health;
+  return { health, tookMs: deps.clock.now().getTime() - began };
 }

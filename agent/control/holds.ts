@@ -1,0 +1,58 @@
+/** What people tell one host to do or to leave: pause, pin, and their end. Durable; the next run goes by it. */
+import { durationMs } from '../config.ts';
+import type { Pause, Pin } from '../core/target.ts';
+import type { EngineDeps } from '../engine/types.ts';
+import { AgentError } from '../errors.ts';
+
+export interface PauseRequest {
+  /** Duration such as 2h; until `resume` where it is left out. */
+  for?: string;
+  reason?: string;
+}
+
+export function pause({ store, clock }: EngineDeps, request: PauseRequest): Pause {
+  const now = clock.now();
+  const until = request.for === undefined ? null : new Date(now.getTime() + durationMs(request.for)).toISOString();
+  const made: Pause = { until, reason: request.reason ?? '', at: now.toISOString() };
+  store.commits.set({ pause: made });
+  return made;
+}
+
+/** Ends pause and pin. @returns what stood until now */
+export function resume({ store }: EngineDeps): { pause: Pause | null; pin: Pin | null } {
+  const { pause, pin } = store.commits.get();
+  store.commits.set({ pause: null, pin: null });
+  return { pause, pin };
+}
+
+/**
+ * Pins the host to an earlier commit: the one named (or begun) by `commit`, else the last good one that is not what runs.
+ * @throws AgentError `NoSuchCommit`
+ */
+export function pinTo({ store, clock }: EngineDeps, commit: string | undefined): Pin {
+  const { lastGood, previousGood, accepted } = store.commits.get();
+  const applied = store.meta.get<{ commit: string }>('applied')?.commit ?? accepted;
+  const target = commit === undefined ? (lastGood !== applied ? lastGood : previousGood) : fullId(store, commit);
+  if (target === null || target === undefined) {
+    const message =
+      commit === undefined
+        ? 'there is no earlier good commit on this host to go back to; name one: `fairlead rollback COMMIT`'
+        : `this host knows no commit ${commit}; \`fairlead history\` lists those it had, or give all 40 letters of its id`;
+    throw new AgentError({ code: 'NoSuchCommit', phase: 'plan', message });
+  }
+  const pin: Pin = { commit: target, at: clock.now().toISOString() };
+  store.commits.set({ pin, pause: null });
+  return pin;
+}
+
+/** Abbreviated ids are those of commits that this host had; a full one is taken at its word. */
+function fullId(store: EngineDeps['store'], commit: string): string | null {
+  if (/^[0-9a-f]{40}$/.test(commit)) return commit;
+  if (!/^[0-9a-f]{4,39}$/.test(commit)) return null;
+  const known = new Set([
+    ...store.commits.needed(),
+    ...store.runs.list({ commit, limit: 1_000 }).map((r) => r.commit?.commit ?? ''),
+  ]);
+  const found = [...known].filter((id) => id.startsWith(commit));
+  return found.length === 1 ? (found[0] ?? null) : null;
+}
