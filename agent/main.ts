@@ -142,6 +142,7 @@ async function runAgent(options: GlobalOptions & { once: boolean }): Promise<num
     providers,
     store,
     snapshots: createSnapshots(`${state}/accepted`),
+    ways: [],
     clock: systemClock,
     log,
   };

@@ -4,7 +4,7 @@ import { durationMs } from '../config.ts';
 import { kindOf, predecessors } from '../core/graph.ts';
 import { makePlan, type Plan, pruneHold, type Step } from '../core/plan.ts';
 import type { Health } from '../core/provider.ts';
-import type { Checkout, Desired, Gate, ResourceId } from '../core/types.ts';
+import type { Checkout, Desired, Gate, Problem, ResourceId } from '../core/types.ts';
 import { claimsOf } from '../store/inventory.ts';
 import { applySteps, type Failures, isWork, prepare } from './apply.ts';
 import { judge } from './judge.ts';
@@ -73,13 +73,14 @@ export async function planFor(
   return { loaded, observed, plan: { steps, removals: plan.removals }, away, gate };
 }
 
-/** The whole way for one commit. */
+/** The whole way for one commit. @param prove asked when all that was changed is well: what speaks against the commit even so */
 export async function converge(
   deps: EngineDeps,
   checkout: Checkout,
   mode: Mode,
   request: RunRequest,
   given: Gate | null = null,
+  prove: () => Promise<Problem | null> = async () => null,
 ): Promise<Outcome> {
   const loaded = await deps.load(checkout);
   const errors = loaded.issues.filter((i) => i.severity === 'error');
@@ -93,7 +94,7 @@ export async function converge(
   const { plan, observed, away, gate } = planned;
   const health = healthNow(deps, plan, observed);
   if (gate !== null || mode === 'look')
-    return judge({ checkout, planned, records: [], health, settled: new Map(), stopped: false });
+    return judge({ checkout, planned, records: [], health, settled: new Map(), stopped: false, proof: null });
 
   const work = plan.steps.filter(isWork);
   if (work.length > 0) request.emit({ type: 'phase', phase: 'prepare' });
@@ -119,8 +120,11 @@ export async function converge(
   const stopped = request.signal.aborted || request.superseded();
   keepUnsettled(deps, settled.health);
   const well = records.every((r) => r.result === 'done') && [...settled.health.values()].every((h) => h.state === 'ok');
+  // Nothing is removed for good before all else has proved itself.
+  let proof = well && !stopped && records.length > 0 ? await prove() : null;
   const later = removals.filter((r) => !early.includes(r));
-  const pruned = well && !stopped ? await prune(deps, later, request) : [];
+  const pruned = well && !stopped && proof === null ? await prune(deps, later, request) : [];
+  if (pruned.length > 0) proof = await prove();
   return judge({
     checkout,
     planned,
@@ -128,6 +132,7 @@ export async function converge(
     health,
     settled: settled.health,
     stopped,
+    proof,
   });
 }
 

@@ -18,6 +18,8 @@ export interface JudgeInput {
   settled: ReadonlyMap<ResourceId, Health>;
   /** The run was told to end, or to make way. */
   stopped: boolean;
+  /** What speaks against the commit although all that it changed is well. */
+  proof: Problem | null;
 }
 
 interface Judged {
@@ -50,7 +52,11 @@ export function judge(input: JudgeInput): Outcome {
     ...records.filter((r) => r.op === 'remove' && r.result === 'failed').map(recordProblem),
     ...plan.removals.filter((r) => planned.away.has(r.id)).map((r) => awayProblem(r.id, planned)),
   ];
-  const problems = [...judged.flatMap((j) => (j.problem ? [j.problem] : [])), ...removals];
+  const problems = [
+    ...(input.proof ? [input.proof] : []),
+    ...judged.flatMap((j) => (j.problem ? [j.problem] : [])),
+    ...removals,
+  ];
   const waiting = gate === null ? [] : plannedActions(plan, gate.reason).filter((a) => !planned.away.has(a.id));
   const holds = gate !== null && waiting.length > 0;
   const first = problems[0];
@@ -66,14 +72,21 @@ export function judge(input: JudgeInput): Outcome {
     actions: [...records, ...waiting.map(heldRecord)],
     resources: judged.map((j) => j.status),
     problems,
-    whole: [...(holds ? (['held'] as const) : []), ...(removals.length > 0 ? (['failed'] as const) : [])],
+    whole: [
+      ...(holds ? (['held'] as const) : []),
+      ...(removals.length > 0 || input.proof ? (['failed'] as const) : []),
+    ],
     reason: holds ? REASONS[gate.kind] : (first?.reason ?? ''),
     message: holds ? gate.reason : first ? `${first.id}: ${first.message}` : '',
   };
 }
 
-function verdictOf({ planned, settled, stopped }: JudgeInput, records: readonly ActionRecord[]): Outcome['verdict'] {
+function verdictOf(
+  { planned, settled, stopped, proof }: JudgeInput,
+  records: readonly ActionRecord[],
+): Outcome['verdict'] {
   if (planned.gate !== null) return 'untouched';
+  if (proof !== null) return 'unwell';
   const failed = records.filter((r) => r.result !== 'done');
   const states = [...settled.values()].map((h) => h.state);
   if (failed.length === 0 && planned.away.size === 0 && states.every((s) => s === 'ok')) return 'well';

@@ -1,9 +1,11 @@
 /** From the commit that the ref names to the one that is converged to: gates, commits known to be bad, the way back. */
 import { createHash } from 'node:crypto';
+import { durationMs } from '../config.ts';
 import { canonicalHash } from '../core/hash.ts';
 import { type Choice, choose, pauseNow } from '../core/target.ts';
 import type { Checkout, Gate, Problem } from '../core/types.ts';
 import { converge, converges, planFor } from './converge.ts';
+import { homeProblem, openWays, type Shut, waitForHome } from './home.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest } from './types.ts';
 import { windowAt } from './window.ts';
 
@@ -41,11 +43,55 @@ export async function pursue(deps: EngineDeps, head: Checkout, request: RunReque
   if (gate?.kind === 'pause') return converge(deps, head, 'look', request, gate);
   if (choice.act === 'stay') return stay(deps, head, choice, request);
   if (gate !== null) return hold(deps, head, gate, request);
-  if (choice.act === 'try') deps.store.commits.forgive(content);
-  const outcome = await converge(deps, head, choice.act, request);
+  if (choice.act === 'repair')
+    return conclude(deps, head, content, await converge(deps, head, 'repair', request), request);
+  deps.store.commits.forgive(content);
+  const { outcome, shut } = await attempt(deps, head, request);
   if (outcome.gate?.kind === 'prune') return hold(deps, head, outcome.gate, request);
   if (outcome.rejected || outcome.whole.includes('unassigned')) return keep(deps, head, outcome, request);
-  return conclude(deps, head, content, outcome, request);
+  const concluded = await conclude(deps, head, content, outcome, request);
+  if (shut.length === 0 || !concluded.rollback?.well) return concluded;
+  const ways = shut.map((s) => s.way);
+  const still = await waitForHome(deps, ways, null, request);
+  return still.length === 0 ? concluded : redo(deps, head, content, concluded, still, request);
+}
+
+/** Applies a new commit; before it may count as well, the way home must be as open as it was. */
+async function attempt(
+  deps: EngineDeps,
+  head: Checkout,
+  request: RunRequest,
+): Promise<{ outcome: Outcome; shut: readonly Shut[] }> {
+  let shut: readonly Shut[] = [];
+  const { host } = await deps.load(head);
+  const ways = await openWays(deps.ways, request.signal);
+  const outcome = await converge(deps, head, 'try', request, null, async () => {
+    shut = await waitForHome(deps, ways, durationMs(host.settle?.timeout ?? '5m'), request);
+    return shut.length === 0 ? null : homeProblem(shut);
+  });
+  return { outcome, shut };
+}
+
+/** The way stayed shut although the commit was taken back: it was innocent, and comes again. */
+async function redo(
+  deps: EngineDeps,
+  head: Checkout,
+  content: string,
+  back: Outcome,
+  still: readonly Shut[],
+  request: RunRequest,
+): Promise<Outcome> {
+  deps.log.warn(
+    { commit: head.info.commit.slice(0, 7) },
+    'taking the commit back did not open the way home: it is applied again',
+  );
+  deps.store.commits.forgive(content);
+  const again = await conclude(deps, head, content, await converge(deps, head, 'try', request), request);
+  const problem = {
+    ...homeProblem(still),
+    message: `cannot be reached, which no commit of this host has to do with: ${still.map((s) => s.message).join('; ')}`,
+  };
+  return { ...again, actions: [...back.actions, ...again.actions], problems: [problem, ...again.problems] };
 }
 
 const pauseGate = ({ until, reason }: NonNullable<ReturnType<typeof pauseNow>>): Gate => ({

@@ -21,6 +21,7 @@ import type { Log } from '../log.ts';
 import type { Store } from '../store/db.ts';
 import type { Snapshots } from '../store/snapshots.ts';
 import type { Clock } from '../system/clock.ts';
+import type { Way } from './home.ts';
 
 export interface Loaded {
   resources: readonly Desired[];
@@ -46,6 +47,8 @@ export interface EngineDeps {
   providers: ReadonlyMap<Kind, Provider>;
   store: Store;
   snapshots: Snapshots;
+  /** Repository and broker, to be reached over connections made now. */
+  ways: readonly Way[];
   clock: Clock;
   log: Log;
 }

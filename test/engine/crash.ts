@@ -40,8 +40,7 @@ export async function recover(world: World, declaration: Declaration): Promise<s
     if (thing === undefined) complaints.push(`${id} is missing`);
     else if (thing.value !== spec.value || thing.port !== spec.port)
       complaints.push(`${id} is ${thing.value}, not ${spec.value}`);
-    for (const target of spec.notify ?? [])
-      if (world.things.get(target)?.read[id] !== spec.value) complaints.push(`${target} never read ${id} as it is now`);
+    for (const source of world.owed.get(id) ?? []) complaints.push(`${id} was never started after ${source} changed`);
   }
   const ids = new Set(lasting.map(([id]) => id));
   for (const id of world.things.keys())

@@ -321,6 +321,77 @@ describe('gates', () => {
   });
 });
 
+describe('the way home', () => {
+  const rules = (value: string, more: Declaration = {}): Declaration => ({
+    'file:/a': { value: '1' },
+    'file:/firewall': { value },
+    ...more,
+  });
+  beforeEach(async () => {
+    world.commit('good', rules('open'));
+    await run();
+  });
+
+  test('a commit that cuts the host off is taken back by the host itself', async () => {
+    world.commit('cut', rules('shut'));
+    const outcome = await run();
+    expect(outcome).toMatchObject({
+      sync: 'rolled-back',
+      reason: 'WayHomeShut',
+      rollback: { from: 'cut', well: true },
+    });
+    expect(outcome.message).toMatch(/repository: reachable before this commit, and not after it: no answer/);
+    expect(value('file:/firewall')).toBe('open');
+    world.commit('cut-again', rules('shut'));
+    expect((await run()).sync).toBe('rolled-back');
+    expect(value('file:/firewall')).toBe('open');
+  });
+
+  test('so is one that cuts it off by what it removes', async () => {
+    world.commit('opened', rules('open', { 'file:/route': { value: '1' } }));
+    await run();
+    world.onRemove = (id) => {
+      if (id === 'file:/route') world.farEnd = 'silent';
+    };
+    world.onApply = () => {
+      world.farEnd = 'answers';
+    };
+    world.commit('gone', rules('open'));
+    expect(await run()).toMatchObject({ sync: 'rolled-back', reason: 'WayHomeShut' });
+    expect(value('file:/route')).toBe('1');
+  });
+
+  test('a server that refuses is its own trouble: good work stays', async () => {
+    world.commit('new', rules('open', { 'file:/b': { value: '1' } }));
+    world.onApply = () => {
+      world.farEnd = 'refuses';
+    };
+    expect((await run()).sync).toBe('synced');
+    expect(value('file:/b')).toBe('1');
+  });
+
+  test('silence that outlasts the way back was not the commit’s doing: it is applied again, and not bad', async () => {
+    world.commit('new', rules('open', { 'file:/b': { value: '1' } }));
+    world.onApply = () => {
+      world.farEnd = 'silent';
+    };
+    const outcome = await run();
+    expect(outcome.problems[0]).toMatchObject({
+      id: 'repository',
+      message: expect.stringMatching(/no commit of this host/),
+    });
+    expect(value('file:/b')).toBe('1');
+    expect(world.deps().store.commits.listBad(5)).toEqual([]);
+    expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'new', lastGood: 'new' });
+  });
+
+  test('what was not reachable before need not be so after', async () => {
+    world.farEnd = 'silent';
+    world.commit('new', rules('open', { 'file:/b': { value: '1' } }));
+    expect((await run()).sync).toBe('synced');
+  });
+});
+
 test('decommission removes all that is managed, and stays quiet', async () => {
   world.commit('one', GOOD);
   await run();

@@ -48,12 +48,18 @@ export class Crash extends Error {}
 export interface World {
   things: Map<ResourceId, Thing>;
   foreign: Set<ResourceId>;
+  /** Service → files that changed with a notify to it since it last started. */
+  owed: Map<ResourceId, Set<ResourceId>>;
   /** Kinds whose service is away. */
   away: Set<Kind>;
   /** Called before and after each effect on the host or the store; may throw `Crash`. */
   point: (name: string) => void;
   time: number;
   gitAway: boolean;
+  farEnd: 'answers' | 'refuses' | 'silent';
+  /** Called at each apply of a resource. */
+  onApply: () => void;
+  onRemove: (id: ResourceId) => void;
   runs: number;
   /** Jobs that ran, in order. */
   ran: ResourceId[];
@@ -77,10 +83,14 @@ export function createWorld(): World {
   const world: World = {
     things: new Map(),
     foreign: new Set(),
+    owed: new Map(),
     away: new Set(),
     point: () => undefined,
     time: Date.parse('2026-03-01T12:00:00Z'),
     gitAway: false,
+    farEnd: 'answers',
+    onApply: () => undefined,
+    onRemove: () => undefined,
     runs: 0,
     ran: [],
     commit(id, declaration) {
@@ -137,6 +147,27 @@ export function createWorld(): World {
       providers,
       store: pointed(store),
       snapshots: createSnapshots(path.join(dir, 'accepted')),
+      ways: [
+        {
+          name: 'repository',
+          async probe() {
+            if (world.things.get('file:/firewall')?.value === 'shut' || world.farEnd === 'silent')
+              throw new AgentError({
+                code: 'RepositoryUnreachable',
+                phase: 'fetch',
+                message: 'no answer within 10 s',
+                retry: true,
+              });
+            if (world.farEnd === 'refuses')
+              throw new AgentError({
+                code: 'RepositoryUnreachable',
+                phase: 'fetch',
+                message: 'nothing listens there',
+                retry: true,
+              });
+          },
+        },
+      ],
       clock: {
         now: () => new Date(world.time),
         async sleep(ms) {
@@ -229,6 +260,7 @@ export function createWorld(): World {
         [...world.things].filter(([f]) => f.startsWith('file:')).map(([f, t]) => [f, t.value]),
       );
       const starts = (world.things.get(id)?.starts ?? 0) + 1;
+      world.owed.delete(id);
       world.things.set(id, { value: spec.value, port: spec.port, health: spec.health ?? 'ok', read, starts });
     };
     const effect = (name: string, act: () => void) => {
@@ -288,8 +320,10 @@ export function createWorld(): World {
         if (want.spec.fails)
           throw new AgentError({ code: want.spec.fails, phase: 'apply', message: 'does not work', retry: true });
         effect(`apply ${kind}`, () => {
+          world.onApply();
           if (kind === 'job') world.ran.push(want.id);
           else start(want.id, want.spec);
+          for (const target of want.notify) world.owed.set(target, new Set(world.owed.get(target)).add(want.id));
         });
       },
       async refresh(want) {
@@ -302,7 +336,11 @@ export function createWorld(): World {
       },
       async remove(id) {
         if (world.foreign.has(id)) throw new Error(`removed something foreign: ${id}`);
-        effect(`remove ${kind}`, () => world.things.delete(id));
+        effect(`remove ${kind}`, () => {
+          world.things.delete(id);
+          world.owed.delete(id);
+          world.onRemove(id);
+        });
       },
     };
   }

@@ -65,6 +65,7 @@ export async function engineOn(host: LabHost): Promise<EngineOn> {
       return { ...loaded, host: { ...loaded.host, rollback: 'off' } };
     },
     redact: (value) => value,
+    ways: [],
     providers,
     store,
     snapshots: createSnapshots(path.join(dir, 'accepted')),
