@@ -2,6 +2,7 @@
 import type { Sha256 } from '../core/hash.ts';
 import type { Desired, Issue } from '../core/types.ts';
 import { notYet } from './carried.ts';
+import { fairleadIssues } from './fairlead.ts';
 import { loadProject, type ProjectInput } from './load.ts';
 import { tidy } from './loading.ts';
 import { isWithin, joinPath, parentOf } from './paths.ts';
@@ -49,9 +50,10 @@ export function loadStack(input: StackInput): Stack {
   const load = (hostDir: string) => loadProject({ ...given, hostDir, files: filesOf(input, hostDir) });
   let loaded = load(`${input.treeRoot}/${input.dir}`);
   const own = loaded.extension([], 'x-fairlead') as { project_directory?: unknown } | undefined;
-  if (typeof own?.project_directory === 'string') loaded = load(joinPath('/', own.project_directory));
+  if (typeof own?.project_directory === 'string' && own.project_directory.startsWith('/'))
+    loaded = load(joinPath('/', own.project_directory));
   if (loaded.issues.some((i) => i.severity === 'error')) return { resources: [], issues: loaded.issues };
-  const issues = notYet(loaded);
+  const issues = [...fairleadIssues(loaded), ...notYet(loaded)];
   if (issues.length > 0) return { resources: [], issues: tidy([...loaded.issues, ...issues]) };
   const stack = toResources({ input, loaded });
   return {

@@ -1,0 +1,213 @@
+/** What goes wrong on real hosts: crashes, power cuts, outages, a host cut off. Issue points 6 to 8. */
+import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
+import type { RunDocument } from '../../agent/control/protocol.ts';
+import { fairlead, fairleadJson, installAgent, retained, statusWhere } from './agent.ts';
+import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
+import { composeYaml, HEALTH, hostFiles, type Story, systemYaml } from './story.ts';
+
+let lab: Lab;
+let one: LabHost;
+let two: LabHost;
+let repo: FleetRepo;
+
+beforeAll(async () => {
+  lab = await startLab({ name: 'compose-tr', hosts: [{ name: 'edge-1' }, { name: 'edge-2', flavour: 'debian12' }] });
+  one = lab.host('edge-1');
+  two = lab.host('edge-2');
+  repo = await lab.infra.createRepo('fleet');
+  await repo.commit({ ...hostFiles('edge-1'), ...hostFiles('edge-2') }, 'Two hosts');
+});
+afterAll(async () => lab?.stop());
+
+const withJournal = () =>
+  onTestFailed(async () => console.error((await one.journal('fairlead.service')).split('\n').slice(-80).join('\n')));
+const schedule = '*/3 * * * * *';
+
+test('8. two hosts, each with its own directory; the one cut off shows offline and catches up', async () => {
+  withJournal();
+  await Promise.all([one, two].map((h) => installAgent(h, { repoUrl: repo.httpUrl, schedule })));
+  for (const h of ['edge-1', 'edge-2'])
+    await statusWhere(lab.infra, h, 'synced', (s) => s.sync === 'synced' && s.health === 'healthy');
+  await two.disconnect();
+  const commit = await repo.commit(
+    { 'hosts/edge-2/files/motd': 'for two\n', 'hosts/edge-1/files/motd': 'for one\n' },
+    'While edge-2 is away',
+  );
+  await statusWhere(lab.infra, 'edge-1', 'the new commit', (s) => s.applied?.commit === commit);
+  await until(
+    'edge-2 to be offline by its Last Will',
+    60_000,
+    async () => (await retained(lab.infra, 'fairlead/default/hosts/edge-2/presence')) === 'offline',
+  );
+  expect((await two.exec(['cat', '/etc/app/motd'])).stdout).toBe('welcome\n');
+  const table = await fairlead(one, 'fleet', 'status');
+  expect([table.code, table.stdout]).toEqual([1, expect.stringMatching(/edge-2 +offline/)]);
+  await two.connect();
+  await statusWhere(lab.infra, 'edge-2', 'the new commit', (s) => s.applied?.commit === commit);
+  await until(
+    'edge-2 to be online',
+    60_000,
+    async () => (await retained(lab.infra, 'fairlead/default/hosts/edge-2/presence')) === 'online',
+  );
+  expect([
+    (await one.exec(['cat', '/etc/app/motd'])).stdout,
+    (await two.exec(['cat', '/etc/app/motd'])).stdout,
+  ]).toEqual(['for one\n', 'for two\n']);
+});
+
+test('7. git server, broker and engine down in the middle: the rest goes on, it is said, and all catches up', async () => {
+  withJournal();
+  await lab.infra.exec(['systemctl', 'stop', 'nginx']);
+  await one.write('/etc/app/app.conf', 'tampered while git was away\n');
+  await until(
+    'the repair without git',
+    60_000,
+    async () => (await one.exec(['cat', '/etc/app/app.conf'])).stdout === 'hello\n',
+  );
+  const away = await statusWhere(lab.infra, 'edge-1', 'git missing', (s) =>
+    s.problems.some((p) => p.id === 'repository'),
+  );
+  expect(away.problems.find((p) => p.id === 'repository')).toMatchObject({ reason: 'RepositoryUnreachable' });
+
+  await lab.infra.exec(['systemctl', 'start', 'nginx']);
+  await one.exec(['systemctl', 'stop', 'docker.socket', 'docker.service']);
+  const motd = await repo.commit({ 'hosts/edge-1/files/motd': 'no engine\n' }, 'While the engine is away');
+  await until(
+    'the file without the engine',
+    60_000,
+    async () => (await one.exec(['cat', '/etc/app/motd'])).stdout === 'no engine\n',
+  );
+  const engine = await statusWhere(
+    lab.infra,
+    'edge-1',
+    'engine missing',
+    (s) => s.sync === 'failed' && s.desired?.commit === motd,
+  );
+  expect(engine.problems.map((p) => p.reason)).toContain('EngineUnreachable');
+  await one.exec(['systemctl', 'start', 'docker.service']);
+  await statusWhere(lab.infra, 'edge-1', 'synced again', (s) => s.sync === 'synced' && s.applied?.commit === motd);
+});
+
+test('7. over a broker outage no event is lost or out of order, and all three down at start are survived', async () => {
+  withJournal();
+  await lab.infra.sh(
+    'nohup mosquitto_sub -V mqttv5 -c -i listener -q 1 -t fairlead/default/hosts/edge-1/events >> /tmp/events 2>/dev/null & sleep 0',
+  );
+  const before = (await fairleadJson<{ seq: number }>(one, 'status')).seq;
+  await lab.infra.exec(['systemctl', 'stop', 'mosquitto']);
+  for (let i = 0; i < 5; i++) {
+    const commit = await repo.commit({ 'hosts/edge-1/files/motd': `quiet ${i}\n` }, `Quiet ${i}`);
+    await until(
+      `commit ${i} without a broker`,
+      60_000,
+      async () => (await fairleadJson<{ applied: { commit: string } }>(one, 'status')).applied.commit === commit,
+    );
+  }
+  const offline = await fairleadJson<{ seq: number; problems: { id: string }[] }>(one, 'status');
+  expect(offline.problems.map((p) => p.id)).toContain('broker');
+  expect(offline.seq).toBeGreaterThanOrEqual(before + 10);
+
+  // Everything is away, and the agent starts.
+  await lab.infra.exec(['systemctl', 'stop', 'nginx']);
+  await one.exec(['systemctl', 'stop', 'docker.socket', 'docker.service']);
+  await one.exec(['systemctl', 'restart', 'fairlead.service'], { timeoutMs: 60_000 });
+  await one.exec(['chmod', '0600', '/etc/app/motd']);
+  await until(
+    'a repair with everything away',
+    60_000,
+    async () => (await one.exec(['stat', '-c', '%a', '/etc/app/motd'])).stdout === '644\n',
+  );
+
+  await lab.infra.sh('pkill mosquitto_sub || true; systemctl start mosquitto; systemctl start nginx');
+  await lab.infra.sh(
+    'nohup mosquitto_sub -V mqttv5 -c -i listener -q 1 -t fairlead/default/hosts/edge-1/events >> /tmp/events 2>/dev/null & sleep 0',
+  );
+  await one.exec(['systemctl', 'start', 'docker.service']);
+  const last = await statusWhere(lab.infra, 'edge-1', 'all well', (s) => s.sync === 'synced' && s.problemsTotal === 0);
+  const events = await until('every event', 60_000, async () => {
+    const seqs = (await lab.infra.exec(['cat', '/tmp/events'])).stdout
+      .trim()
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => (JSON.parse(line) as { seq: number }).seq);
+    return seqs.includes(last.seq) && seqs;
+  });
+  const once = [...new Set(events)];
+  expect(once).toEqual([...once].sort((a, b) => a - b));
+  const missing = Array.from({ length: last.seq - before }, (_, i) => before + 1 + i).filter(
+    (seq) => !once.includes(seq),
+  );
+  expect(missing).toEqual([]);
+});
+
+test('6. kill -9 at 30 random moments, and a power cut: it converges, nothing half-written, doubled or orphaned', async () => {
+  withJournal();
+  const seed = Number(process.env.FAIRLEAD_SEED ?? Date.now() % 1_000_000);
+  console.log(`kill test: FAIRLEAD_SEED=${seed}`);
+  const random = generator(seed);
+  for (let round = 0; round < 31; round++) {
+    const story: Story = {
+      motd: `${round} ${'x'.repeat(200_000)}\n`,
+      loop: `round-${round}`,
+      webImage: `infra:5000/app:${1 + (round % 3)}`,
+    };
+    if (round % 2 === 0)
+      story.services = `  extra:\n    image: infra:5000/app:1\n    networks: [front]\n    ${HEALTH}\n`;
+    const commit = await repo.commit(
+      {
+        'hosts/edge-1/files/motd': story.motd ?? '',
+        'hosts/edge-1/system.yaml': systemYaml(story),
+        'hosts/edge-1/shop/compose.yaml': composeYaml(story),
+      },
+      `Round ${round}`,
+    );
+    await fairlead(one, 'sync', '--no-wait');
+    await new Promise((resolve) => setTimeout(resolve, random() * 2_500));
+    if (round === 30) {
+      await one.powerOff();
+      await one.powerOn();
+    } else
+      await one.exec(['systemctl', 'kill', '--kill-whom=main', '-s', 'KILL', 'fairlead.service'], { check: false });
+    await statusWhere(
+      lab.infra,
+      'edge-1',
+      `synced at round ${round} (seed ${seed})`,
+      (s) => s.sync === 'synced' && s.applied?.commit === commit,
+    );
+    await expectExactly(story, round);
+  }
+}, 900_000);
+
+/** What the host is like, read without fairlead. */
+async function expectExactly(story: Story, round: number): Promise<void> {
+  const where = `round ${round}`;
+  expect((await one.exec(['cat', '/etc/app/motd'])).stdout === story.motd, where).toBe(true);
+  expect(
+    (await one.exec(['systemctl', 'show', '-p', 'Environment,ActiveState', 'loop.service'])).stdout,
+    where,
+  ).toContain(`WORD=${story.loop}`);
+  const ps = (await one.exec(['docker', 'ps', '-a', '--format', '{{.Names}} {{.Image}} {{.State}}'])).stdout
+    .trim()
+    .split('\n')
+    .sort();
+  const extra = story.services ? ['shop-extra-1 infra:5000/app:1 running'] : [];
+  expect(ps, where).toEqual(['shop-db-1 infra:5000/app:1 running', ...extra, `shop-web-1 ${story.webImage} running`]);
+  const left = await one.sh('find /etc/app /etc/systemd/system /var/lib/fairlead/tree -name ".fairlead-*"');
+  expect(left.stdout, where).toBe('');
+}
+
+test('what was interrupted stands in history', async () => {
+  const runs = await fairleadJson<{ runs: RunDocument['run'][] }>(one, 'history', '--limit', '500', '--failed');
+  expect(runs.runs.some((r) => r.reason === 'Interrupted')).toBe(true);
+});
+
+/** mulberry32: small, seeded, good enough to pick moments. */
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
