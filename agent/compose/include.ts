@@ -51,6 +51,7 @@ function includeOne(loading: Loading, scope: Scope, document: MapNode, item: Nod
       );
       return [];
     }
+    loading.included.add(repo as string);
     return [parseFile(loading, { path: repo as string, text: content, layer: file.at.source.layer, ...directory })];
   });
   if (parsed.length < repos.length) return;

@@ -41,6 +41,8 @@ export interface LoadedProject {
   repoPath(path: KeyPath): string | undefined;
   /** Content of secrets and configs that are variables: `secrets.name`, `configs.name`. Never shown. */
   values: ReadonlyMap<string, string>;
+  /** Files of the repository that `include` brought in. */
+  included: readonly string[];
   /** Services that no active profile has, with their profiles. */
   disabled: ReadonlyMap<string, readonly string[]>;
 }
@@ -54,6 +56,7 @@ export function loadProject(input: ProjectInput): LoadedProject {
     roots: input.roots,
     read: input.read,
     values: new Map(),
+    included: new Set(),
     budget: { left: BUDGET },
   };
   checkSwitches(input, variables, issues);
@@ -113,6 +116,7 @@ function finish(
       return node.kind === 'scalar' ? node.repo : undefined;
     },
     values: loading.values,
+    included: [...loading.included],
     disabled,
   };
 }

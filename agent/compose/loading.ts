@@ -9,6 +9,8 @@ export interface Loading extends Reach {
   read(path: string): string | undefined;
   /** Values of secrets and configs that come from variables; kept out of the model. */
   values: Map<string, string>;
+  /** Files that `include` brought in. */
+  included: Set<string>;
   /** How many values more may be made out of what is written, by `extends` and ranges of ports. */
   budget: { left: number };
 }

@@ -192,3 +192,13 @@ test.each<[string, string, string]>([
 ])('x-fairlead: %s', (_what, text, message) => {
   expect(load(text).issues.map((i) => i.message)).toContain(message);
 });
+
+test('the stack is printed as docker compose prints it, dollars doubled', () => {
+  const { config } = load('services: {web: {image: x, labels: {a: "$$HOME", b: "$$$$"}}}');
+  expect(config).toMatchObject({ name: 'shop', services: { web: { image: 'x', labels: { a: '$$HOME', b: '$$$$' } } } });
+});
+
+test('a stack names the files that it includes', () => {
+  const { included } = load('include: [db/compose.yaml]', { 'db/compose.yaml': 'services: {db: {image: x}}' });
+  expect(included).toEqual([`${DIR}/db/compose.yaml`]);
+});
