@@ -1,5 +1,5 @@
 /** What must hold between the parts of a project. Pure, on the normalised model. */
-import { nearest } from '../../manifests-schema/check.ts';
+import { circle, didYouMean } from './hints.ts';
 import type { KeyPath } from './node.ts';
 import type { ComposeProject, ComposeService } from './types.ts';
 
@@ -39,11 +39,7 @@ function checkReferences(project: ComposeProject, name: string, service: Compose
   const declared = (section: 'networks' | 'volumes' | 'configs' | 'secrets', key: string, path: KeyPath) => {
     if (Object.hasOwn(project[section] ?? {}, key)) return;
     const known = Object.keys(project[section] ?? {});
-    const near = nearest(key, known);
-    report(
-      path,
-      `${section.slice(0, -1)} \`${key}\` is not declared under \`${section}\`${near ? `; did you mean \`${near}\`?` : ''}`,
-    );
+    report(path, `${section.slice(0, -1)} \`${key}\` is not declared under \`${section}\`${didYouMean(key, known)}`);
   };
   if (service.network_mode && Object.keys(service.networks ?? {}).length > 0)
     report([...at, 'network_mode'], '`network_mode` and `networks` exclude each other; keep one');
@@ -67,10 +63,9 @@ function checkDependencies(
     if (Object.hasOwn(project.services, other)) continue;
     const profiles = disabled.get(other);
     if (profiles && !how.required) continue;
-    const near = nearest(other, Object.keys(project.services));
     const why = profiles
       ? `which is off; its profiles are ${profiles.join(', ')}: add one to COMPOSE_PROFILES`
-      : `which this stack does not have${near ? `; did you mean \`${near}\`?` : ''}`;
+      : `which this stack does not have${didYouMean(other, Object.keys(project.services))}`;
     report(['services', name, 'depends_on', other], `\`${name}\` depends on \`${other}\`, ${why}`);
   }
 }
@@ -98,20 +93,25 @@ function checkCycles(project: ComposeProject, report: Report): void {
   const done = new Set<string>();
   const visit = (start: string) => {
     const path: { name: string; rest: string[] }[] = [{ name: start, rest: dependenciesOf(project, start) }];
+    const onPath = new Set([start]);
     while (path.length > 0) {
       const top = path[path.length - 1] as { name: string; rest: string[] };
       const next = top.rest.shift();
       if (next === undefined) {
         done.add(top.name);
+        onPath.delete(top.name);
         path.pop();
         continue;
       }
-      const at = path.findIndex((step) => step.name === next);
-      if (at >= 0) {
-        const circle = [...path.slice(at).map((step) => step.name), next].join(' → ');
-        report(['services', top.name, 'depends_on', next], `\`depends_on\` goes round in a circle: ${circle}`);
+      if (onPath.has(next)) {
+        const at = path.findIndex((step) => step.name === next);
+        const names = [...path.slice(at).map((step) => step.name), next];
+        report(['services', top.name, 'depends_on', next], `\`depends_on\` goes round in a circle: ${circle(names)}`);
         done.add(next);
-      } else if (!done.has(next)) path.push({ name: next, rest: dependenciesOf(project, next) });
+      } else if (!done.has(next)) {
+        path.push({ name: next, rest: dependenciesOf(project, next) });
+        onPath.add(next);
+      }
     }
   };
   for (const name of Object.keys(project.services)) if (!done.has(name)) visit(name);

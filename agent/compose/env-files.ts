@@ -1,6 +1,6 @@
 /** `env_file` and `label_file`: what they say goes below what the service itself says. Pure, given the reader. */
 import { EnvFileError, parseEnv } from './dotenv.ts';
-import type { Loading } from './loading.ts';
+import { type Loading, spend } from './loading.ts';
 import { child, issue, itemsOf, type MapNode, type Node, stringOf } from './node.ts';
 import type { ComposeProject } from './types.ts';
 
@@ -56,11 +56,14 @@ interface FileContent {
   text: string;
 }
 
-function contentOf(node: Node, optional: boolean, { read, issues }: Loading, path: string): FileContent | undefined {
+function contentOf(node: Node, optional: boolean, loading: Loading, path: string): FileContent | undefined {
+  const { read, issues } = loading;
   const written = stringOf(node) ?? '';
   const repo = node.kind === 'scalar' ? node.repo : undefined;
   const text = repo === undefined ? undefined : read(repo);
-  if (repo !== undefined && text !== undefined) return { repo, text };
+  // A variable has at least this many letters, more or less.
+  if (repo !== undefined && text !== undefined)
+    return spend(loading, 1 + Math.ceil(text.length / 5), node, path) ? { repo, text } : undefined;
   if (repo === undefined)
     issues.push(
       issue(

@@ -1,13 +1,15 @@
 /** `extends`: a service on top of another one, of this file or of another. Pure. */
-import { nearest } from '../../manifests-schema/check.ts';
 import { loadForExtends } from './files.ts';
-import type { ExtendedFile, Loading, Scope } from './loading.ts';
+import { circle, didYouMean } from './hints.ts';
+import { type ExtendedFile, hostDirOf, type Loading, type Scope, spend } from './loading.ts';
 import { mergeMaps } from './merge.ts';
 import { child, clone, issue, type MapNode, type Node, stringOf } from './node.ts';
 import { parentOf } from './paths.ts';
 import { applyResets } from './resets.ts';
 import { locate } from './resolve.ts';
 import { service as serviceShape } from './spec-service.ts';
+
+const MAX_DEPTH = 200;
 
 interface Extending {
   loading: Loading;
@@ -58,22 +60,20 @@ function extend(state: Extending, name: string): Node | undefined {
   const file = other ? [...other.model.entries.values()][0]?.at.source.file : service.at.source.file;
   if (from.kind !== 'map' || !from.entries.has(wanted)) {
     const known = from.kind === 'map' ? [...from.entries.keys()] : [];
-    const near = nearest(wanted, known);
     const where = other ? `${file ?? 'that file'}` : 'this file';
     return (
-      fail(
-        reference,
-        `\`${name}\` extends \`${wanted}\`, which ${where} does not have${near ? `; did you mean \`${near}\`?` : ''}`,
-      ) ?? without
+      fail(reference, `\`${name}\` extends \`${wanted}\`, which ${where} does not have${didYouMean(wanted, known)}`) ??
+      without
     );
   }
   const step = `${file}: ${wanted}`;
   const trail = state.trail.length > 0 ? state.trail : [`${service.at.source.file}: ${name}`];
   if (trail.includes(step))
-    return fail(how, `\`extends\` goes round in a circle: ${[...trail, step].join(' → ')}`) ?? without;
+    return fail(how, `\`extends\` goes round in a circle: ${circle([...trail, step])}`) ?? without;
+  if (trail.length > MAX_DEPTH) return fail(how, `services are extended more than ${MAX_DEPTH} deep`) ?? without;
   const resets = other ? [...state.resets, ...other.resets] : state.resets;
   const base = extend({ ...state, services: from, trail: [...trail, step], resets }, wanted);
-  if (base?.kind !== 'map') return without;
+  if (base?.kind !== 'map' || !spend(loading, base, how, path)) return without;
   const copy = clone(base) as MapNode;
   for (const reset of resets) applyResets(copy, [reset], ['services', name]);
   const merged = mergeMaps(copy, without, serviceShape, loading.issues, `services.${name}`);
@@ -105,7 +105,7 @@ function openFile(
   const dir = parentOf(repo);
   const loaded = loadForExtends(loading, scope, {
     ...{ path: repo, text: content, layer: file.at.source.layer, dir },
-    hostDir: loading.hostPath(dir),
+    hostDir: hostDirOf(file.at.source, dir),
   });
   scope.extended.set(repo, loaded);
   return loaded;

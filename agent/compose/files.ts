@@ -75,7 +75,7 @@ function addDocument(
 
 /** Ports may turn out to be the same only once they are written out. */
 function toLongForm(loading: Loading, model: MapNode): MapNode {
-  const long = lengthen(model, project, loading.issues) as MapNode;
+  const long = lengthen(model, project, loading) as MapNode;
   for (const [, service] of entriesOf(child(long, 'services'))) {
     const dns = child(service, 'dns');
     if (dns?.kind === 'list') dns.items = dns.items.filter((item) => !isNull(item) && stringOf(item) !== '');

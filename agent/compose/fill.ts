@@ -59,7 +59,7 @@ function cast(node: ScalarNode, to: NonNullable<Shape['cast']>, { issues }: Fill
 /** A text as whole number, number or truth value; null where it is none. */
 export function readAs(written: string, to: 'int' | 'float' | 'bool'): number | boolean | null {
   if (to === 'int') return /^[-+]?\d{1,18}$/.test(written) ? Number(written) : null;
-  if (to === 'float') return /^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/.test(written) ? Number(written) : null;
+  if (to === 'float') return /^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$/.test(written) ? Number(written) : null;
   if (/^(true|y|yes|on)$/i.test(written)) return true;
   return /^(false|n|no|off)$/i.test(written) ? false : null;
 }

@@ -2,13 +2,15 @@
 import { EnvFileError, parseEnv } from './dotenv.ts';
 import { openPath } from './extends.ts';
 import { loadModel, parseFile } from './files.ts';
-import type { Loading, Scope } from './loading.ts';
+import { circle } from './hints.ts';
+import { hostDirOf, type Loading, type Scope, spend } from './loading.ts';
 import { child, entriesOf, issue, itemsOf, type MapNode, map, type Node, position, same, stringOf } from './node.ts';
 import { joinPath, parentOf } from './paths.ts';
 import { locate } from './resolve.ts';
 import { project } from './spec.ts';
 import { validate } from './validate.ts';
 
+const MAX_DEPTH = 50;
 const SECTIONS = ['services', 'volumes', 'networks', 'secrets', 'configs'];
 
 export function applyInclude(loading: Loading, scope: Scope, document: MapNode): void {
@@ -34,9 +36,13 @@ function includeOne(loading: Loading, scope: Scope, document: MapNode, item: Nod
   const parsed = repos.flatMap((repo, i) => {
     const file = files[i] as Node;
     const content = loading.read(repo as string);
+    if (scope.including.length > MAX_DEPTH) {
+      loading.issues.push(issue(file.at, path, `files are included more than ${MAX_DEPTH} deep`));
+      return [];
+    }
     if (scope.including.includes(repo as string)) {
-      const circle = [...scope.including.slice(scope.including.indexOf(repo as string)), repo].join(' → ');
-      loading.issues.push(issue(file.at, path, `\`include\` goes round in a circle: ${circle}`));
+      const around = [...scope.including.slice(scope.including.indexOf(repo as string)), repo as string];
+      loading.issues.push(issue(file.at, path, `\`include\` goes round in a circle: ${circle(around)}`));
       return [];
     }
     if (content === undefined) {
@@ -45,11 +51,12 @@ function includeOne(loading: Loading, scope: Scope, document: MapNode, item: Nod
       );
       return [];
     }
+    loading.included.add(repo as string);
     return [parseFile(loading, { path: repo as string, text: content, layer: file.at.source.layer, ...directory })];
   });
   if (parsed.length < repos.length) return;
   const model = loadModel(loading, { ...scope, variables, extended: new Map() }, parsed);
-  if (model) bringIn(loading, document, model);
+  if (model && spend(loading, model, item, path)) bringIn(loading, document, model);
 }
 
 function directoryOf(
@@ -62,7 +69,7 @@ function directoryOf(
   const written = stringOf(given);
   if (given === undefined || written === undefined || written === '') {
     const dir = parentOf(main);
-    return { dir, hostDir: loading.hostPath(dir) };
+    return { dir, hostDir: hostDirOf(item.at.source, dir) };
   }
   // Its files are then taken from there on the host; what they name in the repository cannot be known.
   if (written.startsWith('/')) {

@@ -2,10 +2,12 @@
 import type { Sha256 } from '../core/hash.ts';
 import type { Desired, Issue } from '../core/types.ts';
 import { notYet } from './carried.ts';
+import { fairleadIssues } from './fairlead.ts';
 import { loadProject, type ProjectInput } from './load.ts';
 import { tidy } from './loading.ts';
 import { isWithin, joinPath, parentOf } from './paths.ts';
 import { toResources } from './resources.ts';
+import type { ComposeProject } from './types.ts';
 
 export interface StackInput {
   /** Directory in the repository. */
@@ -27,7 +29,9 @@ export interface Stack {
   resources: Desired[];
   issues: Issue[];
   /** The stack as `docker compose config --format json` prints it. */
-  config?: { name: string } & Record<string, unknown>;
+  config?: ({ name: string } & Record<string, unknown>) | undefined;
+  /** Files of the repository that `include` brought in: they are no stacks of their own. */
+  included: readonly string[];
 }
 
 /** Weaker than the stack's own .env (product contract, "Variables"). */
@@ -49,16 +53,21 @@ export function loadStack(input: StackInput): Stack {
   const load = (hostDir: string) => loadProject({ ...given, hostDir, files: filesOf(input, hostDir) });
   let loaded = load(`${input.treeRoot}/${input.dir}`);
   const own = loaded.extension([], 'x-fairlead') as { project_directory?: unknown } | undefined;
-  if (typeof own?.project_directory === 'string') loaded = load(joinPath('/', own.project_directory));
-  if (loaded.issues.some((i) => i.severity === 'error')) return { resources: [], issues: loaded.issues };
-  const issues = notYet(loaded);
-  if (issues.length > 0) return { resources: [], issues: tidy([...loaded.issues, ...issues]) };
+  if (typeof own?.project_directory === 'string' && own.project_directory.startsWith('/'))
+    loaded = load(joinPath('/', own.project_directory));
+  const { included } = loaded;
+  if (loaded.issues.some((i) => i.severity === 'error')) return { resources: [], issues: loaded.issues, included };
+  const config = printed(loaded.project);
+  const issues = [...fairleadIssues(loaded), ...notYet(loaded)];
+  if (issues.length > 0) return { resources: [], issues: tidy([...loaded.issues, ...issues]), config, included };
   const stack = toResources({ input, loaded });
-  return {
-    resources: stack.issues.length > 0 ? [] : stack.resources,
-    issues: tidy([...loaded.issues, ...stack.issues]),
-  };
+  const resources = stack.issues.length > 0 ? [] : stack.resources;
+  return { resources, issues: tidy([...loaded.issues, ...stack.issues]), config, included };
 }
+
+/** Every dollar doubled, as Compose prints it, so that it can be read again. */
+const printed = (project: ComposeProject): Stack['config'] =>
+  JSON.parse(JSON.stringify(project).replaceAll('$', '$$$$')) as Stack['config'];
 
 /** A file of another layer is relative to its own directory, and belongs to that layer. */
 function filesOf({ dir, layer, files, treeRoot }: StackInput, hostDir: string): ProjectInput['files'] {

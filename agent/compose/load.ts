@@ -5,10 +5,9 @@ import { decode } from './decode.ts';
 import { addFileEnvironments, addFileLabels } from './env-files.ts';
 import { loadModel, type ParsedFile, parseFile } from './files.ts';
 import { interpolate } from './interpolate.ts';
-import { type FileToLoad, type Loading, tidy } from './loading.ts';
+import { BUDGET, type FileToLoad, type Loading, tidy } from './loading.ts';
 import { child, issue, type KeyPath, type MapNode, map, type Node, position, stringOf, toPlain } from './node.ts';
 import { normaliseModel } from './normalise.ts';
-import { joinPath } from './paths.ts';
 import { refusals } from './refuse.ts';
 import { project as projectShape } from './spec.ts';
 import type { ComposeProject } from './types.ts';
@@ -42,6 +41,8 @@ export interface LoadedProject {
   repoPath(path: KeyPath): string | undefined;
   /** Content of secrets and configs that are variables: `secrets.name`, `configs.name`. Never shown. */
   values: ReadonlyMap<string, string>;
+  /** Files of the repository that `include` brought in. */
+  included: readonly string[];
   /** Services that no active profile has, with their profiles. */
   disabled: ReadonlyMap<string, readonly string[]>;
 }
@@ -50,8 +51,14 @@ export interface LoadedProject {
 export function loadProject(input: ProjectInput): LoadedProject {
   const issues: Issue[] = [];
   const variables = variablesOf(input, issues);
-  const up = (repo: string) => joinPath(input.hostDir, relative(input.dir, repo));
-  const loading: Loading = { issues, roots: input.roots, read: input.read, hostPath: up, values: new Map() };
+  const loading: Loading = {
+    issues,
+    roots: input.roots,
+    read: input.read,
+    values: new Map(),
+    included: new Set(),
+    budget: { left: BUDGET },
+  };
   checkSwitches(input, variables, issues);
   const files = chosenFiles(input, variables, issues).map((file) =>
     parseFile(loading, { ...file, dir: file.dir ?? input.dir, hostDir: file.hostDir ?? input.hostDir }),
@@ -109,6 +116,7 @@ function finish(
       return node.kind === 'scalar' ? node.repo : undefined;
     },
     values: loading.values,
+    included: [...loading.included],
     disabled,
   };
 }
@@ -122,13 +130,6 @@ function nodeAt(root: Node, path: KeyPath): Node {
     node = next;
   }
   return node;
-}
-
-function relative(from: string, to: string): string {
-  const [a, b] = [from, to].map((p) => p.split('/').filter(Boolean)) as [string[], string[]];
-  let common = 0;
-  while (common < a.length && a[common] === b[common]) common++;
-  return [...a.slice(common).map(() => '..'), ...b.slice(common)].join('/') || '.';
 }
 
 /** COMPOSE_PROJECT_NAME, the last `name` of the files, or the directory's name. */

@@ -1,5 +1,6 @@
 /** Short forms into long ones, so that later stages know one form of everything. Pure. */
 import type { Issue } from '../core/types.ts';
+import { type Loading, spend } from './loading.ts';
 import { shapeAt, toMap } from './merge.ts';
 import { MountError, parseMount } from './mounts.ts';
 import {
@@ -17,28 +18,31 @@ import {
   text,
 } from './node.ts';
 import { cleanPath } from './paths.ts';
-import { PortError, parsePorts } from './ports.ts';
+import { countPorts, PortError, parsePorts, writePorts } from './ports.ts';
 import type { Shape } from './shape.ts';
 
+type Lengthening = Pick<Loading, 'budget' | 'issues'>;
+
 /** The tree with every short form replaced; it has been validated. */
-export function lengthen(node: Node, shape: Shape | undefined, issues: Issue[], path = ''): Node {
-  const long = shape?.longer ? longForm(node, shape, issues, path) : node;
+export function lengthen(node: Node, shape: Shape | undefined, loading: Lengthening, path = ''): Node {
+  const long = shape?.longer ? longForm(node, shape, loading, path) : node;
   if (long.kind === 'list') {
     if (shape?.items && (shape.items.props || shape.items.longer))
-      long.items = long.items.map((item, i) => lengthen(item, shape.items, issues, `${path}.${i}`));
+      long.items = long.items.map((item, i) => lengthen(item, shape.items, loading, `${path}.${i}`));
     return long;
   }
   if (long.kind === 'map') {
     for (const [key, value] of long.entries) {
       const known = shapeAt(shape, key);
       if (known && (value.kind !== 'scalar' || known.longer))
-        long.entries.set(key, lengthen(value, known, issues, path === '' ? key : `${path}.${key}`));
+        long.entries.set(key, lengthen(value, known, loading, path === '' ? key : `${path}.${key}`));
     }
   }
   return long;
 }
 
-function longForm(node: Node, shape: Shape, issues: Issue[], path: string): Node {
+function longForm(node: Node, shape: Shape, loading: Lengthening, path: string): Node {
+  const { issues } = loading;
   const written = stringOf(node);
   const { at } = node;
   switch (shape.longer) {
@@ -65,7 +69,7 @@ function longForm(node: Node, shape: Shape, issues: Issue[], path: string): Node
     case 'ports':
       return node.kind === 'list'
         ? list(
-            node.items.flatMap((item, i) => port(item, issues, `${path}.${i}`)),
+            node.items.flatMap((item, i) => port(item, loading, `${path}.${i}`)),
             at,
           )
         : node;
@@ -135,12 +139,14 @@ function mount(written: string, node: Node, issues: Issue[], path: string): Node
   }
 }
 
-function port(node: Node, issues: Issue[], path: string): Node[] {
+function port(node: Node, loading: Lengthening, path: string): Node[] {
   if (node.kind !== 'scalar') return [node];
   const { at } = node;
   const written = goText(node as ScalarNode);
   try {
-    return parsePorts(written).map((p) =>
+    const range = parsePorts(written);
+    if (!spend(loading, countPorts(range) * 5, node, path)) return [];
+    return writePorts(range).map((p) =>
       map(
         [
           ['mode', text('ingress', at)],
@@ -154,7 +160,7 @@ function port(node: Node, issues: Issue[], path: string): Node[] {
     );
   } catch (thrown) {
     if (!(thrown instanceof PortError)) throw thrown;
-    issues.push(
+    loading.issues.push(
       issue(at, path, `\`${written.slice(0, 80)}\` is not a port mapping such as "8080:80": ${thrown.message}`),
     );
     return [];

@@ -1,6 +1,7 @@
 /** Two readings of one stack into one, by Compose's rules ("Merge and override"). Pure. */
 import type { Issue } from '../core/types.ts';
 import {
+  canonical,
   flag,
   goText,
   isNull,
@@ -27,7 +28,8 @@ export function merge(base: Node, over: Node, shape: Shape | undefined, issues: 
       return list([...sequence(base), ...sequence(over)], over.at);
     case 'extra_hosts': {
       const before = sequence(base);
-      return list([...before, ...sequence(over).filter((item) => !before.some((b) => same(b, item)))], over.at);
+      const known = new Set(before.map(canonical));
+      return list([...before, ...sequence(over).filter((item) => !known.has(canonical(item)))], over.at);
     }
     case 'depends_on':
     case 'networks': {
@@ -123,9 +125,15 @@ function otherDriver(base: MapNode, over: MapNode): boolean {
   return before !== undefined && after !== undefined && !same(before, after);
 }
 
+const MOST_POOLS = 10_000;
+
 /** Address pools are told apart by their subnet. Compose changes the earlier pool as it goes, and so do we. */
 function mergePools(base: ListNode, over: ListNode, shape: Shape, issues: Issue[], path: string): Node {
   const pools: MapNode[] = [];
+  if (base.items.length * over.items.length > MOST_POOLS) {
+    issues.push(issue(over.at, path, `\`${path}\` has too many address pools in both files; write them in one`));
+    return base;
+  }
   const subnet = (node: MapNode) => stringOf(node.entries.get('subnet'));
   for (const original of base.items) {
     if (original.kind !== 'map') continue;

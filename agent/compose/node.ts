@@ -120,6 +120,14 @@ export function toPlain(node: Node): unknown {
   return typeof node.value === 'bigint' ? Number(node.value) : node.value;
 }
 
+/** A text that is the same for trees of the same content, whatever the order of their keys. */
+export function canonical(node: Node): string {
+  if (node.kind === 'scalar') return `${node.type} ${JSON.stringify(String(node.value))}`;
+  if (node.kind === 'list') return `[${node.items.map(canonical).join()}]`;
+  const entries = [...node.entries].map(([key, value]) => `${JSON.stringify(key)}:${canonical(value)}`);
+  return `{${entries.sort().join()}}`;
+}
+
 /** Alike in content, wherever they were written. */
 export function same(a: Node, b: Node): boolean {
   if (a.kind === 'scalar') return b.kind === 'scalar' && a.type === b.type && a.value === b.value;

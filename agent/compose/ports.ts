@@ -8,15 +8,23 @@ export interface Port {
 
 export class PortError extends Error {}
 
+/** What a short form stands for, before it is written out. */
+export interface PortRange {
+  inner: { first: number; last: number };
+  /** null lets the engine choose. */
+  outer: { first: number; last: number } | null;
+  protocol: string;
+  hostIp: string;
+}
+
 /** `[[IP:]PUBLISHED:]TARGET[/PROTOCOL]`, ranges included. @throws PortError */
-export function parsePorts(text: string): Port[] {
+export function parsePorts(text: string): PortRange {
   const parts = text.split(':');
   const container = parts.pop() ?? '';
   const published = parts.pop() ?? '';
   const ip = parts.join(':');
   const [ports = '', second] = container.split('/');
   const protocol = ports === '' ? '' : (second || 'tcp').toLowerCase();
-  const hostIp = ip.replace(/^\[([\s\S]*)\]$/, '$1');
   if (ip !== '' && !isAddress(ip)) throw new PortError(`\`${ip}\` is not an IP address`);
   if (ports === '') throw new PortError('it names no container port');
   const inner = range(ports);
@@ -24,12 +32,21 @@ export function parsePorts(text: string): Port[] {
   if (outer && outer.last - outer.first !== inner.last - inner.first && inner.first !== inner.last)
     throw new PortError(`the ranges ${published} and ${ports} are not of the same length`);
   if (!['tcp', 'udp', 'sctp'].includes(protocol)) throw new PortError(`\`${protocol}\` is not tcp, udp or sctp`);
-  const found = Array.from({ length: inner.last - inner.first + 1 }, (_, i): Port => {
-    const one = outer ? String(outer.first + i) : '';
-    const dynamic = outer && inner.first === inner.last && outer.first !== outer.last;
-    return { target: inner.first + i, protocol, published: dynamic ? `${one}-${outer.last}` : one, hostIp };
+  return { inner, outer, protocol, hostIp: ip.replace(/^\[([\s\S]*)\]$/, '$1') };
+}
+
+export const countPorts = ({ inner }: PortRange): number => inner.last - inner.first + 1;
+
+/** One entry for each container port, in the order of their texts. */
+export function writePorts(range: PortRange): Port[] {
+  const { inner, outer, protocol, hostIp } = range;
+  const dynamic = outer && inner.first === inner.last && outer.first !== outer.last;
+  const ports = Array.from({ length: countPorts(range) }, (_, i): Port => {
+    const published = outer ? String(outer.first + i) : '';
+    const shown = dynamic ? `${published}-${outer.last}` : published;
+    return { target: inner.first + i, protocol, published: shown, hostIp };
   });
-  return found.sort((a, b) => (`${a.target}/` < `${b.target}/` ? -1 : 1));
+  return ports.sort((a, b) => (`${a.target}/` < `${b.target}/` ? -1 : 1));
 }
 
 function range(text: string): { first: number; last: number } {

@@ -1,7 +1,7 @@
 /** Holds a tree against its shape: every complaint with its place and, for a key, the key that was meant. Pure. */
-import { nearest } from '../../manifests-schema/check.ts';
 import type { Issue } from '../core/types.ts';
-import { issue, type ListNode, type MapNode, type Node, type ScalarNode, same } from './node.ts';
+import { didYouMean } from './hints.ts';
+import { canonical, issue, type ListNode, type MapNode, type Node, type ScalarNode } from './node.ts';
 import type { Shape } from './shape.ts';
 
 export function validate(node: Node, shape: Shape, issues: Issue[], path = ''): void {
@@ -21,10 +21,8 @@ function scalarProblem(node: ScalarNode, shape: Shape): string | null {
   const shown = `\`${String(node.value).slice(0, 60)}\``;
   if (type === 'string') {
     const value = String(node.value);
-    if (shape.enum && !shape.enum.includes(value)) {
-      const near = nearest(value, shape.enum);
-      return `must be ${either(shape.enum)}, got ${shown}${near ? `; did you mean \`${near}\`?` : ''}`;
-    }
+    if (shape.enum && !shape.enum.includes(value))
+      return `must be ${either(shape.enum)}, got ${shown}${didYouMean(value, shape.enum)}`;
     return shape.pattern && !shape.pattern.match.test(value) ? `${shape.pattern.says}, got ${shown}` : null;
   }
   if (type !== 'int' && type !== 'float') return null;
@@ -41,14 +39,12 @@ function checkList(node: ListNode, shape: Shape, issues: Issue[], path: string):
   }
   for (const [i, item] of node.items.entries()) validate(item, shape.items, issues, `${path}.${i}`);
   if (!shape.unique) return;
-  const seen = new Map<string, Node>();
+  const seen = new Set<string>();
   for (const [i, item] of node.items.entries()) {
-    const twin =
-      item.kind === 'scalar'
-        ? seen.get(`${item.type} ${item.value}`)
-        : node.items.slice(0, i).find((other) => same(other, item));
-    if (twin) issues.push(issue(item.at, `${path}.${i}`, `\`${keyOf(path)}\` has the same item twice; remove one`));
-    if (item.kind === 'scalar') seen.set(`${item.type} ${item.value}`, item);
+    const content = canonical(item);
+    if (seen.has(content))
+      issues.push(issue(item.at, `${path}.${i}`, `\`${keyOf(path)}\` has the same item twice; remove one`));
+    seen.add(content);
   }
 }
 
@@ -63,17 +59,20 @@ function checkMap(node: MapNode, shape: Shape, issues: Issue[], path: string): v
     const known = props && Object.hasOwn(props, key) ? props[key] : keys?.match.test(key) ? keys.value : undefined;
     if (known) validate(value, known, issues, `${at}${key}`);
     else if (!(shape.open || (shape.extensible && key.startsWith('x-'))))
-      issues.push(issue(value.at, `${at}${key}`, unknownKey(key, shape)));
+      issues.push(issue(value.at, `${at}${key}`, unknownKey(key, shape, issues.length < HINTS)));
   }
   for (const key of shape.required ?? [])
     if (!node.entries.has(key)) issues.push(issue(node.at, path, `\`${keyOf(path)}\` lacks its \`${key}\``));
 }
 
-function unknownKey(key: string, { props, keys }: Shape): string {
+/** Hints cost time: among this many mistakes nobody misses one. */
+const HINTS = 200;
+
+function unknownKey(key: string, { props, keys }: Shape, hint: boolean): string {
   if (keys && !props) return `\`${key}\` is not a name that Compose takes; use letters, digits, dots, - and _`;
   const valid = Object.keys(props ?? {});
-  const near = nearest(key, valid);
-  if (near) return `unknown key \`${key}\`; did you mean \`${near}\`?`;
+  const near = hint ? didYouMean(key, valid) : '';
+  if (near !== '') return `unknown key \`${key}\`${near}`;
   return `unknown key \`${key}\`${valid.length <= 12 ? `; valid here: ${valid.join(', ')}` : ''}`;
 }
 

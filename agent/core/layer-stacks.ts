@@ -13,8 +13,14 @@ export interface StackDir {
   env: { path: string; text: string } | null;
 }
 
-export const COMPOSE_NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml'];
-export const OVERRIDE_NAMES = COMPOSE_NAMES.map((name) => name.replace('compose.', 'compose.override.'));
+/** In the order in which Compose prefers them; it turns the endings round for overrides. */
+export const COMPOSE_NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
+export const OVERRIDE_NAMES = [
+  'compose.override.yml',
+  'compose.override.yaml',
+  'docker-compose.override.yml',
+  'docker-compose.override.yaml',
+];
 /** The layer's own directory, where a manifest or a compose file makes it a stack, and every one below it with a compose file. */
 export function findStacks(
   layerDir: string,
@@ -34,14 +40,15 @@ export function findStacks(
   }
   if (withStack.length > 0 && !dirs.has(layerDir)) dirs.set(layerDir, { base: [], override: [] });
   const known = new Set(files);
-  const rank = (file: string) => COMPOSE_NAMES.indexOf(file.slice(file.lastIndexOf('/') + 1));
+  const preferred = (found: readonly string[], names: readonly string[]) => {
+    const rank = (file: string) => names.indexOf(file.slice(file.lastIndexOf('/') + 1));
+    return [...found].sort((a, b) => rank(a) - rank(b)).slice(0, 1);
+  };
   return [...dirs]
     .filter(([dir, { base }]) => base.length > 0 || (dir === layerDir && withStack.length > 0))
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([dir, { base, override }]) => {
-      // Of several names Compose reads the first it prefers; its override beside it.
-      const chosen = [...base].sort((a, b) => rank(a) - rank(b)).slice(0, 1);
-      const paths = [...chosen, ...override.sort().slice(0, 1)];
+      const paths = [...preferred(base, COMPOSE_NAMES), ...preferred(override, OVERRIDE_NAMES)];
       const read = paths.map((path) => ({ path, text: text(path) }));
       const env = `${dir}/.env`;
       return {

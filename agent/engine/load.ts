@@ -50,9 +50,10 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
   const secrets = await options.decrypt?.(checkout.files, dirs);
   const rendered = renderHost({ checkout, host, fleet, labels, facts, sha256, keyedHash, secrets, cache });
   const vars = { FAIRLEAD_HOST: host, FAIRLEAD_FLEET: fleet, ...stringVars(rendered.vars) };
-  const stacks = rendered.stacks.map((stack) =>
-    loadStack({ ...stack, vars, payload: checkout.files, treeRoot, sha256 }),
-  );
+  const read = rendered.stacks.map((stack) => loadStack({ ...stack, vars, payload: checkout.files, treeRoot, sha256 }));
+  // What another stack includes belongs to that one.
+  const included = new Set(read.flatMap((stack) => stack.included));
+  const stacks = read.filter((_, i) => !included.has(rendered.stacks[i]?.files[0]?.path ?? ''));
   const resources = withImpliedEdges([...rendered.resources, ...stacks.flatMap((s) => s.resources)], {
     mounts: (r) => options.providers.get(kindOf(r.id))?.mounts?.(r.spec) ?? [],
     sha256,

@@ -167,3 +167,38 @@ describe('what is read but not carried out yet is an error', () => {
     expect(service(text).spec.image).toBe('x');
   });
 });
+
+test.each<[string, string, string]>([
+  [
+    'a key that is none',
+    'services: {web: {image: x, x-fairlead: {notfy: false}}}',
+    'unknown key `notfy` of x-fairlead; did you mean `notify`?',
+  ],
+  [
+    'a value that is none',
+    'services: {web: {image: x, x-fairlead: {adopt: all}}}',
+    '`adopt` must be match or recreate, got `all`',
+  ],
+  [
+    'a key for later',
+    'services: {web: {image: x, x-fairlead: {mode: observe}}}',
+    '`mode` is read, but not carried out by this version yet; remove it',
+  ],
+  [
+    'a relative directory',
+    'services: {web: {image: x}}\nx-fairlead: {project_directory: opt}',
+    '`project_directory` must be an absolute path, got `opt`',
+  ],
+])('x-fairlead: %s', (_what, text, message) => {
+  expect(load(text).issues.map((i) => i.message)).toContain(message);
+});
+
+test('the stack is printed as docker compose prints it, dollars doubled', () => {
+  const { config } = load('services: {web: {image: x, labels: {a: "$$HOME", b: "$$$$"}}}');
+  expect(config).toMatchObject({ name: 'shop', services: { web: { image: 'x', labels: { a: '$$HOME', b: '$$$$' } } } });
+});
+
+test('a stack names the files that it includes', () => {
+  const { included } = load('include: [db/compose.yaml]', { 'db/compose.yaml': 'services: {db: {image: x}}' });
+  expect(included).toEqual([`${DIR}/db/compose.yaml`]);
+});
