@@ -54,6 +54,7 @@ export function createSource(options: SourceOptions): Source {
   let resolved: Resolved | null = null;
   let aboveFloor: string | null = null;
   let last: { commit: string; review: Review; accepted: string | null } | null = null;
+  const vouched = new Set<string>();
   let queue: Promise<unknown> = Promise.resolve();
   /** A plan may be asked for during a run: one at a time, since both write to the store. */
   const alone = <T>(work: () => Promise<T>): Promise<T> => {
@@ -74,6 +75,7 @@ export function createSource(options: SourceOptions): Source {
     );
     if (result.aboveFloor) aboveFloor = commit;
     last = { commit, review: result, accepted: request.accepted };
+    if (result.hold === null) vouched.add(commit);
     return { info: result.info, hold: result.hold };
   }
 
@@ -104,6 +106,7 @@ export function createSource(options: SourceOptions): Source {
         : resolve(ref, await access.refs(prefixesOf(ref), signal), options.url);
       return resolved.commit;
     },
+    vouchesFor: (commit) => vouched.has(commit),
     review: (commit, request, signal) => alone(() => judged(commit, request, signal)),
     checkout: (commit, signal) => alone(() => take(commit, signal)),
   };

@@ -198,6 +198,8 @@ function change(repo: string, row: Row, hosts: number, nested: boolean): void {
 }
 
 /** @param fleets numbers of hosts; a trailing n nests them by site */
-export async function gitBench(fleets: readonly string[] = ['10', '1000', '10000', '10000n', '100000n']): Promise<void> {
+export async function gitBench(
+  fleets: readonly string[] = ['10', '1000', '10000', '10000n', '100000n'],
+): Promise<void> {
   for (const one of fleets) await run(Number.parseInt(one, 10), one.endsWith('n'));
 }
