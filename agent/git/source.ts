@@ -64,6 +64,14 @@ export function createSource(options: SourceOptions): Source {
   };
   const resolvedFor = (commit: string) => (resolved?.commit === commit ? resolved : null);
 
+  /** What was a branch before is most likely one still: half the question. */
+  async function sameBranch(signal: AbortSignal): Promise<Resolved | null> {
+    const name = `refs/heads/${ref}`;
+    if (resolved?.kind !== 'branch' || !prefixesOf(ref).includes(name)) return null;
+    const found = (await access.refs([name], signal)).find((r) => r.name === name);
+    return found ? { kind: 'branch', commit: found.oid, name: ref, tag: null } : null;
+  }
+
   async function judged(commit: string, request: ReviewRequest, signal: AbortSignal): Promise<Review> {
     const result = await access.using((objects, fetcher) =>
       review({
@@ -103,7 +111,7 @@ export function createSource(options: SourceOptions): Source {
     async head(signal) {
       resolved = isCommitId(ref)
         ? { kind: 'commit', commit: ref, name: '', tag: null }
-        : resolve(ref, await access.refs(prefixesOf(ref), signal), options.url);
+        : ((await sameBranch(signal)) ?? resolve(ref, await access.refs(prefixesOf(ref), signal), options.url));
       return resolved.commit;
     },
     vouchesFor: (commit) => vouched.has(commit),
