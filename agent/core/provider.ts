@@ -90,6 +90,8 @@ export interface Source {
   head(signal: AbortSignal): Promise<string>;
   /** May this commit be trusted: does it follow what was accepted, is it signed as asked? Fetches commits only. */
   review(commit: string, request: ReviewRequest, signal: AbortSignal): Promise<Review>;
+  /** This very source, under this policy, has found nothing against `commit`. */
+  vouchesFor(commit: string): boolean;
   /** This host's part of `commit`, fetched if it is not here yet. */
   checkout(commit: string, signal: AbortSignal): Promise<Checkout>;
 }

@@ -255,7 +255,10 @@ async function accept(deps: EngineDeps, checkout: Checkout): Promise<void> {
   const { commits } = deps.store;
   const { commit } = checkout.info;
   const { accepted, acceptedUnder, trial } = commits.get();
-  if (accepted === commit && trial === null && acceptedUnder === deps.source.policy) return;
+  const { id, policy } = deps.source;
+  // What is only kept while the repository cannot be read says nothing about a url or a trust that is new.
+  const news = acceptedUnder !== policy && deps.source.vouchesFor(commit);
+  if (accepted === commit && trial === null && !news) return;
   if (accepted !== commit && trial !== commit) await deps.snapshots.save(checkout);
-  commits.set({ accepted: commit, trial: null, acceptedFrom: deps.source.id, acceptedUnder: deps.source.policy });
+  commits.set({ accepted: commit, trial: null, ...(news ? { acceptedFrom: id, acceptedUnder: policy } : {}) });
 }

@@ -90,8 +90,9 @@ export function createFetcher(options: FetcherOptions): Fetcher {
       if ((await shortcoming(signal)) !== null)
         await get({ wants: [commit], depth: 1, done: true }, LIMITS.whole, signal);
       else {
+        // One request a round; what hangs below the way is clearer once the way is here.
         if (trees.length > 0) await get({ wants: trees, filter: 'tree:0', done: true }, LIMITS.upper, signal);
-        if (closures.length > 0) await get(closureRequest(closures, bases), LIMITS.closure, signal);
+        else await get(closureRequest(closures, bases), LIMITS.closure, signal);
       }
     }
     throw broken(`after ${MAX_ROUNDS} requests there is still more missing of ${hostPath}`);

@@ -59,7 +59,10 @@ export function createHttp(options: HttpOptions): HttpClient {
     if (kept?.material === material) return kept.agents;
     kept?.agents.http.destroy();
     kept?.agents.https.destroy();
-    const common = { keepAlive: true, timeout: KEEP_ALIVE_MS, maxSockets: 4, proxyEnv: proxiesOf(options.env) };
+    const proxies = proxiesOf(options.env);
+    if (Object.keys(proxies).some((n) => !/^no_/i.test(n)) && !knowsProxies(process.versions.node))
+      throw unreachable(name, `a proxy is set, and Node ${process.versions.node} knows none; use Node 24.5 or newer`);
+    const common = { keepAlive: true, timeout: KEEP_ALIVE_MS, maxSockets: 4, proxyEnv: proxies };
     const tls = { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
     kept = { material, agents: { http: new http.Agent(common), https: new https.Agent({ ...common, ...tls }) } };
     return kept.agents;
@@ -102,6 +105,12 @@ function proxiesOf(env: HttpOptions['env']): Record<string, string> {
   const all = env.ALL_PROXY ?? env.all_proxy;
   const base = all ? { HTTP_PROXY: all, HTTPS_PROXY: all } : {};
   return { ...base, ...Object.fromEntries(names.flatMap((n) => (env[n] ? [[n, env[n]]] : []))) };
+}
+
+/** Agents take `proxyEnv` from Node 22.21 and 24.5 on. */
+function knowsProxies(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > 24 || (major === 24 && minor >= 5) || (major === 22 && minor >= 21);
 }
 
 interface Sent extends Omit<HttpRequest, 'url'> {

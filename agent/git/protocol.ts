@@ -104,7 +104,10 @@ function addRef(refs: Ref[], line: string): void {
 
 /** The request for `prefixes`, for a version 2 server. */
 export function lsRefsRequest(hello: Hello, prefixes: readonly string[]): Uint8Array {
-  return command(hello, 'ls-refs', ['peel', 'symrefs', ...prefixes.map((p) => `ref-prefix ${p}`)]);
+  // Branches cannot be annotated, and only HEAD is symbolic: a poll asks every minute, so it asks for no more.
+  const peel = prefixes.every((p) => p.startsWith('refs/heads/')) ? [] : ['peel'];
+  const symrefs = prefixes.includes('HEAD') ? ['symrefs'] : [];
+  return command(hello, 'ls-refs', [...peel, ...symrefs, ...prefixes.map((p) => `ref-prefix ${p}`)]);
 }
 
 export async function readRefs(from: AsyncIterator<Packet>): Promise<Ref[]> {

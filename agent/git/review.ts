@@ -79,9 +79,11 @@ export async function review(input: ReviewInput): Promise<Reviewed> {
     signer = verdict.signer;
   }
   if (policy.verify.mode === 'strict') {
-    // Without a common base the head vouches for what came before it, as it does on the first pull.
-    const between = range.descends ? range.commits : [{ id: commit, commit: parsed }];
-    for (const { id, commit: one } of between) {
+    // Without a base to start from, as on the first pull, it is the floor; without a floor, the head vouches for the rest.
+    const from = base !== null && range.descends ? base : (policy.since ?? null);
+    const { commits } =
+      from === null ? { commits: [{ id: commit, commit: parsed }] } : await rangeOf(objects, commit, from);
+    for (const { id, commit: one } of commits) {
       if (id === commit && resolved?.kind !== 'tag') continue;
       const verdict = await checkSignature(one.signature, one.committer.at, options);
       if (!verdict.ok)

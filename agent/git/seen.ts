@@ -5,7 +5,7 @@ import { isoTime, parseCommit } from './commit.ts';
 import { rangeOf } from './history.ts';
 import type { Objects } from './store.ts';
 import type { View } from './tree.ts';
-import { parseTree } from './tree-entry.ts';
+import { findEntry } from './tree-entry.ts';
 
 const MAX_SEEN = 50;
 
@@ -51,7 +51,7 @@ async function partOf(objects: Objects, id: string, paths: readonly string[]): P
     for (const part of path.split('/')) {
       if (at === null) break;
       if (!(await objects.has(at))) return null;
-      at = parseTree(await objects.read(at, 'tree'), '', false).find((e) => e.name === part)?.oid ?? null;
+      at = findEntry(await objects.read(at, 'tree'), part)?.oid ?? null;
     }
     found.push(at ?? '-');
   }

@@ -54,6 +54,7 @@ export function createSource(options: SourceOptions): Source {
   let resolved: Resolved | null = null;
   let aboveFloor: string | null = null;
   let last: { commit: string; review: Review; accepted: string | null } | null = null;
+  const vouched = new Set<string>();
   let queue: Promise<unknown> = Promise.resolve();
   /** A plan may be asked for during a run: one at a time, since both write to the store. */
   const alone = <T>(work: () => Promise<T>): Promise<T> => {
@@ -62,6 +63,14 @@ export function createSource(options: SourceOptions): Source {
     return next;
   };
   const resolvedFor = (commit: string) => (resolved?.commit === commit ? resolved : null);
+
+  /** What was a branch before is most likely one still: half the question. */
+  async function sameBranch(signal: AbortSignal): Promise<Resolved | null> {
+    const name = `refs/heads/${ref}`;
+    if (resolved?.kind !== 'branch' || !prefixesOf(ref).includes(name)) return null;
+    const found = (await access.refs([name], signal)).find((r) => r.name === name);
+    return found ? { kind: 'branch', commit: found.oid, name: ref, tag: null } : null;
+  }
 
   async function judged(commit: string, request: ReviewRequest, signal: AbortSignal): Promise<Review> {
     const result = await access.using((objects, fetcher) =>
@@ -74,6 +83,7 @@ export function createSource(options: SourceOptions): Source {
     );
     if (result.aboveFloor) aboveFloor = commit;
     last = { commit, review: result, accepted: request.accepted };
+    if (result.hold === null) vouched.add(commit);
     return { info: result.info, hold: result.hold };
   }
 
@@ -101,9 +111,10 @@ export function createSource(options: SourceOptions): Source {
     async head(signal) {
       resolved = isCommitId(ref)
         ? { kind: 'commit', commit: ref, name: '', tag: null }
-        : resolve(ref, await access.refs(prefixesOf(ref), signal), options.url);
+        : ((await sameBranch(signal)) ?? resolve(ref, await access.refs(prefixesOf(ref), signal), options.url));
       return resolved.commit;
     },
+    vouchesFor: (commit) => vouched.has(commit),
     review: (commit, request, signal) => alone(() => judged(commit, request, signal)),
     checkout: (commit, signal) => alone(() => take(commit, signal)),
   };

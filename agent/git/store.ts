@@ -23,7 +23,7 @@ export class MissingObject extends Error {}
 export class DamagedObject extends Error {}
 
 export interface ObjectStore extends Objects {
-  /** Takes in a pack, durably. @throws AgentError `ProtocolError` where the bytes are no whole pack */
+  /** Takes in a pack, whole or not at all. @throws AgentError `ProtocolError` where the bytes are no whole pack */
   add(pack: AsyncIterable<Uint8Array>, limits: PackLimits): Promise<void>;
   /** Drops what is not in `keep` when there is much of it. Everything in `keep` must be here. */
   compact(keep: () => Promise<readonly string[]>): Promise<void>;
@@ -48,6 +48,7 @@ export function openObjects(gitdir: string): ObjectStore {
   const incoming = path.join(gitdir, 'incoming');
   const completeFile = path.join(gitdir, 'complete.json');
   let ids: Set<string> | null = null;
+  const read = new Map<string, Uint8Array>();
   let cache = {};
 
   async function known(): Promise<Set<string>> {
@@ -59,13 +60,14 @@ export function openObjects(gitdir: string): ObjectStore {
     return found;
   }
 
-  /** From `incoming` to where readers look; the index last, since it makes the pack visible. */
+  /**
+   * From `incoming` to where readers look; the index last, since it makes the pack visible. Nothing waits for the disk:
+   * what a power cut leaves torn does not hash to its name, and is fetched again.
+   */
   async function publish(name: string): Promise<void> {
-    for (const suffix of ['.pack', '.idx']) await sync(path.join(incoming, name + suffix));
     await mkdir(packs, { recursive: true });
     for (const suffix of ['.pack', '.idx'])
       await rename(path.join(incoming, name + suffix), path.join(packs, name + suffix));
-    await sync(packs);
     ids = null;
     cache = {};
   }
@@ -81,7 +83,12 @@ export function openObjects(gitdir: string): ObjectStore {
     has: async (oid) => (await known()).has(oid),
     async read(oid, type) {
       if (!(await known()).has(oid)) throw new MissingObject(oid);
-      return readVerified(gitdir, oid, type, cache);
+      const before = read.get(oid);
+      if (before) return before;
+      const bytes = await readVerified(gitdir, oid, type, cache);
+      // Trees and commits are looked at again and again in one run, files once.
+      if (type !== 'blob') read.set(oid, bytes);
+      return bytes;
     },
     async add(pack, limits) {
       await rm(incoming, { recursive: true, force: true });
@@ -194,13 +201,4 @@ function indexIds(index: Buffer): string[] {
 async function listed(dir: string, suffix: string): Promise<string[]> {
   const names = await readdir(dir).catch(() => [] as string[]);
   return names.filter((n) => n.endsWith(suffix)).sort();
-}
-
-async function sync(file: string): Promise<void> {
-  const handle = await open(file, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

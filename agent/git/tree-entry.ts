@@ -16,38 +16,47 @@ const TYPES: Record<string, Entry['type']> = {
   '160000': 'submodule',
 };
 
-/**
- * @param at the tree's path, for errors
- * @param strict false where other names than the one looked for are nobody's concern
- * @throws AgentError `InvalidRepository`
- */
-export function parseTree(bytes: Uint8Array, at: string, strict = true): Entry[] {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+/** @param at the tree's path, for errors. @throws AgentError `InvalidRepository` */
+export function parseTree(bytes: Uint8Array, at: string): Entry[] {
   const where = at === '' ? 'the root directory' : at;
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   const entries: Entry[] = [];
   const names = new Set<string>();
-  for (let from = 0; from < buffer.length; ) {
-    const space = buffer.indexOf(0x20, from);
-    const zero = buffer.indexOf(0, space);
-    if (space < 0 || zero < 0 || zero + 21 > buffer.length) throw hostile(`${where} cannot be read`);
-    const mode = buffer.toString('latin1', from, space);
-    const name = decode(buffer.subarray(space + 1, zero), where, strict);
-    const type = TYPES[mode] ?? 'submodule';
-    if (strict && TYPES[mode] === undefined)
-      throw hostile(`${where}/${name} has mode ${mode.slice(0, 8)}, which git does not know`);
-    if (strict && !isFileName(name))
-      throw hostile(`${where} has an entry ${JSON.stringify(name)}, which is no file name in git`);
+  for (const raw of rawEntries(bytes, where)) {
+    const name = decode(decoder, raw.name, where);
+    const type = TYPES[raw.mode];
+    if (type === undefined) throw hostile(`${where}/${name} has mode ${raw.mode.slice(0, 8)}, which git does not know`);
+    if (!isFileName(name)) throw hostile(`${where} has an entry ${JSON.stringify(name)}, which is no file name in git`);
     if (names.has(name)) throw hostile(`${where} has two entries ${JSON.stringify(name)}`);
     names.add(name);
-    entries.push({ name, type, oid: buffer.toString('hex', zero + 1, zero + 21) });
-    from = zero + 21;
+    entries.push({ name, type, oid: raw.oid() });
   }
   return entries;
 }
 
-function decode(name: Uint8Array, where: string, fatal: boolean): string {
+/** One entry of a directory that others share: their names are none of our business, and there may be thousands. */
+export function findEntry(bytes: Uint8Array, name: string): Entry | null {
+  const wanted = Buffer.from(name);
+  for (const raw of rawEntries(bytes, 'a directory on the way'))
+    if (raw.name.equals(wanted)) return { name, type: TYPES[raw.mode] ?? 'submodule', oid: raw.oid() };
+  return null;
+}
+
+function* rawEntries(bytes: Uint8Array, where: string): Generator<{ mode: string; name: Buffer; oid(): string }> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let from = 0; from < buffer.length; ) {
+    const space = buffer.indexOf(0x20, from);
+    const zero = buffer.indexOf(0, space);
+    if (space < 0 || zero < 0 || zero + 21 > buffer.length) throw hostile(`${where} cannot be read`);
+    const oid = () => buffer.toString('hex', zero + 1, zero + 21);
+    yield { mode: buffer.toString('latin1', from, space), name: buffer.subarray(space + 1, zero), oid };
+    from = zero + 21;
+  }
+}
+
+function decode(decoder: InstanceType<typeof TextDecoder>, name: Uint8Array, where: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal, ignoreBOM: true }).decode(name);
+    return decoder.decode(name);
   } catch {
     throw hostile(`${where} has a name that is not UTF-8`);
   }

@@ -2,7 +2,7 @@
 import { parseYaml } from '../../manifests-schema/yaml.ts';
 import { AgentError } from '../errors.ts';
 import type { Objects } from './store.ts';
-import { type Entry, parseTree } from './tree-entry.ts';
+import { type Entry, findEntry, parseTree } from './tree-entry.ts';
 
 /** One directory that belongs to this host: its own, or a role's. */
 interface Layer {
@@ -38,16 +38,15 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
   const trees = new Set<string>();
   const closures = new Set<string>();
   const entriesOf = async (oid: string, at: string) => parseTree(await objects.read(oid, 'tree'), at);
-  const child = async (tree: string, name: string, at: string): Promise<Entry | null> => {
-    if (await objects.has(tree))
-      return parseTree(await objects.read(tree, 'tree'), at, false).find((e) => e.name === name) ?? null;
+  const child = async (tree: string, name: string): Promise<Entry | null> => {
+    if (await objects.has(tree)) return findEntry(await objects.read(tree, 'tree'), name);
     trees.add(tree);
     return null;
   };
   const descend = async (parts: readonly string[]): Promise<string | null> => {
     let tree = root;
-    for (const [at, part] of parts.entries()) {
-      const entry = await child(tree, part, parts.slice(0, at).join('/'));
+    for (const part of parts) {
+      const entry = await child(tree, part);
       if (entry?.type !== 'tree') return null;
       tree = entry.oid;
     }
@@ -71,7 +70,7 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
   const host = await descend(segments(hostPath));
   const roles = await descend(['roles']);
   if (roles !== null && !(await objects.has(roles))) trees.add(roles);
-  const fleetEntry = await child(root, 'fleet.yaml', '');
+  const fleetEntry = await child(root, 'fleet.yaml');
   const fleet = fleetEntry?.type === 'file' ? fleetEntry.oid : null;
   const layers: Layer[] = host === null ? [] : [{ path: hostPath, tree: host }];
   const ready = [
@@ -118,7 +117,7 @@ export async function idsOf(objects: Objects, root: string, hostPath: string, vi
   for (const parts of [segments(hostPath), ...view.layers.map((l) => segments(l.path)), ['roles']]) {
     let tree = root;
     for (const part of parts) {
-      const entry = parseTree(await objects.read(tree, 'tree'), '', false).find((e) => e.name === part);
+      const entry = findEntry(await objects.read(tree, 'tree'), part);
       if (entry?.type !== 'tree') break;
       tree = entry.oid;
       ids.push(tree);

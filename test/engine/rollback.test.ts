@@ -400,3 +400,18 @@ test('decommission removes all that is managed, and stays quiet', async () => {
   expect(world.things.size).toBe(0);
   expect((await run()).actions).toEqual([]);
 });
+
+test('what is kept while a new repository cannot be read was neither served nor judged by it', async () => {
+  world.commit('c1', { 'file:/a': { value: '1' } });
+  await world.run();
+  world.crash();
+  world.repository = 'moved';
+  world.gitAway = true;
+  world.things.delete('file:/a');
+  await world.run();
+  expect(world.things.get('file:/a')?.value).toBe('1');
+  expect(world.deps().store.commits.get()).toMatchObject({ acceptedFrom: 'fake#main', acceptedUnder: 'fake' });
+  world.gitAway = false;
+  await world.run();
+  expect(world.deps().store.commits.get()).toMatchObject({ acceptedFrom: 'moved#main', acceptedUnder: 'moved' });
+});

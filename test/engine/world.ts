@@ -60,6 +60,8 @@ export interface World {
   /** Called at each apply of a resource. */
   onApply: () => void;
   onRemove: (id: ResourceId) => void;
+  /** Where the daemon's next start finds its commits. */
+  repository: string;
   runs: number;
   /** Jobs that ran, in order. */
   ran: ResourceId[];
@@ -91,6 +93,7 @@ export function createWorld(): World {
     farEnd: 'answers',
     onApply: () => undefined,
     onRemove: () => undefined,
+    repository: 'fake',
     runs: 0,
     ran: [],
     commit(id, declaration) {
@@ -126,20 +129,25 @@ export function createWorld(): World {
   };
 
   function open(): EngineDeps {
+    const reviewed = new Set<string>();
     const store = openStore({ dir, now: () => new Date(world.time), log: silentLog });
     const providers = new Map<Kind, Provider>(
       (['file', 'service', 'job'] as const).map((kind) => [kind, provider(kind) as unknown as Provider]),
     );
     return {
       source: {
-        id: 'fake#main',
-        policy: 'fake',
+        id: `${world.repository}#main`,
+        policy: world.repository,
+        vouchesFor: (commit) => reviewed.has(commit),
         head: async () => {
           if (world.gitAway)
             throw new AgentError({ code: 'RepositoryUnreachable', phase: 'fetch', message: 'away', retry: true });
           return head;
         },
-        review: async (commit) => ({ info: info(commit), hold: null }),
+        review: async (commit) => {
+          reviewed.add(commit);
+          return { info: info(commit), hold: null };
+        },
         checkout: async (commit) => checkout(commit),
       },
       load: async (given) => load(given),

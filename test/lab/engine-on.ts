@@ -54,6 +54,7 @@ export async function engineOn(host: LabHost): Promise<EngineOn> {
   const deps: EngineDeps = {
     source: {
       id: 'memory',
+      vouchesFor: () => true,
       policy: '',
       head: async () => checkout().info.commit,
       review: async () => ({ info: checkout().info, hold: null }),

@@ -2,15 +2,15 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 
 export interface Backend {
   url(repo: string): string;
   readonly root: string;
-  /** Requests and body bytes since the last call. */
-  traffic(): { requests: number; sent: number; received: number };
+  /** Requests and body bytes since the last call, as the client sees them; `wire` counts headers too, both ways. */
+  traffic(): { requests: number; sent: number; received: number; wire: number };
   /** Called before each request; answers true where it has dealt with it. */
   intercept(handler: ((request: http.IncomingMessage, response: http.ServerResponse) => boolean) | null): void;
   stop(): Promise<void>;
@@ -69,6 +69,10 @@ export function createFixture(root: string, name = 'fleet.git'): Fixture {
 
 export async function startBackend(root: string): Promise<Backend> {
   const count = { requests: 0, sent: 0, received: 0 };
+  const sockets = new Set<Socket>();
+  let closed = 0;
+  let told = 0;
+  const bytesOf = (socket: Socket) => socket.bytesRead + socket.bytesWritten;
   let handler: Parameters<Backend['intercept']>[0] = null;
   const server = http.createServer((request, response) => {
     count.requests++;
@@ -119,13 +123,22 @@ export async function startBackend(root: string): Promise<Backend> {
     child.on('close', () => response.end());
     child.stderr.resume();
   });
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => {
+      sockets.delete(socket);
+      closed += bytesOf(socket);
+    });
+  });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
     url: (repo) => `http://127.0.0.1:${port}/${repo}`,
     root,
     traffic() {
-      const now = { ...count };
+      const all = [...sockets].reduce((sum, socket) => sum + bytesOf(socket), closed);
+      const now = { ...count, wire: all - told };
+      told = all;
       Object.assign(count, { requests: 0, sent: 0, received: 0 });
       return now;
     },

@@ -110,9 +110,10 @@ test('a repository with SHA-256 ids is refused by name, in every version', async
 });
 
 test('asks for refs and reads them', async () => {
-  expect(Buffer.from(lsRefsRequest(V2, ['refs/heads/main'])).toString()).toBe(
-    '0013command=ls-refs00010008peel000bsymrefs001eref-prefix refs/heads/main0000',
-  );
+  const asked = (...prefixes: string[]) => Buffer.from(lsRefsRequest(V2, prefixes)).toString();
+  expect(asked('refs/heads/main')).toBe('0013command=ls-refs0001001eref-prefix refs/heads/main0000');
+  expect(asked('refs/tags/v')).toBe('0013command=ls-refs00010008peel001aref-prefix refs/tags/v0000');
+  expect(asked('HEAD')).toBe('0013command=ls-refs00010008peel000bsymrefs0013ref-prefix HEAD0000');
   const refs = await readRefs(
     from(
       line(`${A} HEAD symref-target:refs/heads/main`),

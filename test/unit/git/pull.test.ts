@@ -1,5 +1,5 @@
 /** Pulls from a real `git http-backend`: what comes, what does not, and what a damaged store does to it. */
-import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Backend, createFixture, type Fixture, git, scratch, startBackend } from './backend.ts';
@@ -74,7 +74,9 @@ test('a poll is one request; a change of another host brings next to nothing, on
   await puller.pull();
   backend.traffic();
   await puller.head();
-  expect(backend.traffic()).toMatchObject({ requests: 1, received: 65 });
+  const poll = backend.traffic();
+  expect(poll).toMatchObject({ requests: 1, received: 65 });
+  expect(poll.wire).toBeLessThanOrEqual(700);
 
   fixture.commit({ 'hosts/edge-7/f1': 'other\n' });
   const wide = await received(puller.pull());
@@ -183,12 +185,23 @@ const damage: [string, (dir: string) => void][] = [
   ['everything gone', (dir) => rmSync(dir, { recursive: true })],
   ['a flipped bit in each pack', (dir) => each(dir, '.pack', flip)],
   ['a lie about what is complete', (dir) => each(dir, '.idx', (f) => rmSync(f))],
-  ['left-overs of a crash', (dir) => writeFileSync(path.join(dir, 'objects/pack/pack-x.pack'), 'half')],
+  [
+    'a pack without its index, from a crash',
+    (dir) => writeFileSync(path.join(dir, 'objects/pack/pack-x.pack'), 'half'),
+  ],
+  ['a half pack that was coming in', (dir) => put(`${dir}/incoming/new.pack`, 'PACK')],
+  ['a half list of what is complete', (dir) => writeFileSync(path.join(dir, 'complete.json'), '["')],
+  ['a crash while a damaged store was replaced', (dir) => renameSync(dir, `${dir}.old`)],
+  ['a crash while a new store was filled', (dir) => put(`${dir}.new/objects/pack/pack-y.idx`, 'half')],
 ];
 const each = (dir: string, suffix: string, act: (file: string) => void) => {
   const packs = path.join(dir, 'objects/pack');
   for (const name of readdirSync(packs)) if (name.endsWith(suffix)) act(path.join(packs, name));
 };
+function put(file: string, text: string): void {
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, text);
+}
 function flip(file: string): void {
   const bytes = readFileSync(file);
   const middle = Math.floor(bytes.length / 2);

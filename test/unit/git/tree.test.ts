@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MissingObject, type Objects } from '../../../agent/git/store.ts';
 import { locate, readFiles } from '../../../agent/git/tree.ts';
-import { parseTree } from '../../../agent/git/tree-entry.ts';
+import { findEntry, parseTree } from '../../../agent/git/tree-entry.ts';
 import { failure } from './pull.ts';
 
 type Made = { mode: string; name: string | Uint8Array; oid: string };
@@ -100,7 +100,17 @@ test.each([
   'a\x1b[2Jb',
 ])('the name %j is refused', (name) => {
   expect(() => parseTree(treeBytes([{ mode: '100644', name, oid: ID }]), 'hosts/a')).toThrow(/hosts\/a has an entry/);
-  expect(() => parseTree(treeBytes([{ mode: '100644', name, oid: ID }]), 'hosts/a', false)).not.toThrow();
+});
+
+test('an entry is found among strange ones, which are not ours to judge', () => {
+  const entries = ['.git', 'a\nb', 'edge-1', 'edge-10'].map((name, i) => ({
+    mode: '40000',
+    name,
+    oid: String(i).repeat(40),
+  }));
+  expect(findEntry(treeBytes(entries), 'edge-1')).toEqual({ name: 'edge-1', type: 'tree', oid: '2'.repeat(40) });
+  expect(findEntry(treeBytes(entries), 'edge')).toBeNull();
+  expect(() => findEntry(treeBytes(entries).subarray(0, 30), 'x')).toThrow(/cannot be read/);
 });
 
 test('two entries of one name, modes that git does not know and broken UTF-8 are refused', () => {

@@ -168,6 +168,15 @@ test('strict wants every commit since the last signed; head wants the head', asy
   );
 });
 
+test('strict begins at the floor on the first pull', async () => {
+  const first = base();
+  commit('Unsigned between', null);
+  commit('Last', 'ann');
+  expect(await heldBy(host({ since: first }, 'strict'))).toMatch(/^Unsigned: .*"Unsigned between"/);
+  expect(await heldBy(host({ since: first }))).toBe('trusted');
+  expect(await heldBy(host({}, 'strict'))).toBe('trusted');
+});
+
 test('a tag must be signed itself, for its own name', async () => {
   base();
   const commitId = commit('Unsigned', null);

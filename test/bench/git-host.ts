@@ -1,0 +1,31 @@
+/** One host of the benchmark: pulls when told, and says what that cost. Speaks over the fork's channel. */
+import { createSource } from '../../agent/git/source.ts';
+import { silentLog } from '../../agent/log.ts';
+import { exec } from '../../agent/system/exec.ts';
+
+const [url = '', hostPath = '', gitdir = ''] = process.argv.slice(2);
+const source = createSource({ url, ref: 'main', path: hostPath, gitdir, env: {}, exec, log: silentLog });
+const { signal } = new AbortController();
+let accepted: string | null = null;
+
+/** As the engine does it. @returns files that this host has now */
+async function pull(): Promise<number | null> {
+  const head = await source.head(signal);
+  if (head === accepted) return null;
+  const review = await source.review(head, { accepted, sameSource: true, allowRewind: false }, signal);
+  if (review.hold) throw new Error(review.hold.message);
+  const { files } = await source.checkout(head, signal);
+  accepted = head;
+  return files.size;
+}
+
+process.on('message', async () => {
+  const cpu = process.cpuUsage();
+  const began = performance.now();
+  const files = await pull();
+  const wallMs = performance.now() - began;
+  const { user, system } = process.cpuUsage(cpu);
+  process.send?.({ files, wallMs, cpuMs: (user + system) / 1000, peakKb: process.resourceUsage().maxRSS });
+});
+process.on('disconnect', () => process.exit());
+process.send?.({ baseKb: process.resourceUsage().maxRSS });
