@@ -21,6 +21,8 @@ export interface StackInput {
   /** Absolute directory on the host below which relative mounts live. */
   treeRoot: string;
   sha256: Sha256;
+  /** Plain bytes of an encrypted file, for `env_file` and `secrets`; undefined where it is none, or cannot be opened. */
+  decrypt?(path: string): Uint8Array | undefined;
 }
 
 export interface Stack {
@@ -36,7 +38,7 @@ const BUILTINS = ['FAIRLEAD_HOST', 'FAIRLEAD_FLEET'];
 export function loadStack(input: StackInput): Stack {
   const decoder = new TextDecoder();
   const read = (path: string) => {
-    const bytes = input.payload.get(path);
+    const bytes = input.decrypt?.(path) ?? input.payload.get(path);
     return bytes === undefined ? undefined : decoder.decode(bytes);
   };
   const vars = Object.entries(input.vars);
@@ -57,6 +59,7 @@ export function loadStack(input: StackInput): Stack {
   return {
     resources: stack.issues.length > 0 ? [] : stack.resources,
     issues: tidy([...loaded.issues, ...stack.issues]),
+    config: { ...loaded.project },
   };
 }
 

@@ -1,13 +1,14 @@
 /** A checkout → resources or issues: manifests, then stacks, then what can only be said of the whole. Pure, given the hash. */
-import { loadStack, type Stack } from '../compose/index.ts';
+import type { Stack } from '../compose/index.ts';
 import { withImpliedEdges } from '../core/edges.ts';
 import { findCycle, kindOf } from '../core/graph.ts';
 import { createLayerCache, type LayerCache, readChain, type Var } from '../core/layers.ts';
 import { claimIssues } from '../core/plan.ts';
 import type { Provider } from '../core/provider.ts';
 import { checkReferences, renderHost } from '../core/render.ts';
-import type { Secrets } from '../core/secret-values.ts';
+import { noSecrets, type Secrets } from '../core/secret-values.ts';
 import type { Checkout, Desired, Facts, Issue, Kind } from '../core/types.ts';
+import { loadWithSecrets } from './stack-secrets.ts';
 import type { Loaded } from './types.ts';
 
 export interface LoaderOptions {
@@ -51,7 +52,7 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
   const rendered = renderHost({ checkout, host, fleet, labels, facts, sha256, keyedHash, secrets, cache });
   const vars = { FAIRLEAD_HOST: host, FAIRLEAD_FLEET: fleet, ...stringVars(rendered.vars) };
   const stacks = rendered.stacks.map((stack) =>
-    loadStack({ ...stack, vars, payload: checkout.files, treeRoot, sha256 }),
+    loadWithSecrets({ ...stack, vars, payload: checkout.files, treeRoot, sha256 }, keyedHash, secrets ?? noSecrets),
   );
   const resources = withImpliedEdges([...rendered.resources, ...stacks.flatMap((s) => s.resources)], {
     mounts: (r) => options.providers.get(kindOf(r.id))?.mounts?.(r.spec) ?? [],
@@ -73,7 +74,7 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
     labels: rendered.labels,
     vars: rendered.vars,
     layers: rendered.layers,
-    secrets: rendered.secrets,
+    secrets: [...new Set([...rendered.secrets, ...stacks.flatMap((s) => s.secrets)])].sort(),
     compose: configs(stacks),
   };
 }
