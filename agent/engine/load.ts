@@ -47,9 +47,10 @@ export function createLoader(options: LoaderOptions): (checkout: Checkout) => Pr
 export async function load(options: LoaderOptions, checkout: Checkout): Promise<Loaded> {
   const { host, fleet, labels, facts, sha256, keyedHash, treeRoot } = options;
   const cache = options.cache ?? createLayerCache();
-  const dirs = readChain(checkout.files, checkout.hostPath, cache).layers.map((l) => l.dir);
+  const chain = readChain(checkout.files, checkout.hostPath, cache);
+  const dirs = chain.layers.map((l) => l.dir);
   const secrets = await options.decrypt?.(checkout.files, dirs);
-  const rendered = renderHost({ checkout, host, fleet, labels, facts, sha256, keyedHash, secrets, cache });
+  const rendered = renderHost({ checkout, host, fleet, labels, facts, sha256, keyedHash, secrets, cache, chain });
   const vars = { FAIRLEAD_HOST: host, FAIRLEAD_FLEET: fleet, ...stringVars(rendered.vars) };
   const stacks = rendered.stacks.map((stack) =>
     loadWithSecrets({ ...stack, vars, payload: checkout.files, treeRoot, sha256 }, keyedHash, secrets ?? noSecrets),
