@@ -1,17 +1,5 @@
 /** YAML with positions: parsing never throws, every complaint has a place. */
-import {
-  type Document,
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  LineCounter,
-  type Node,
-  type Pair,
-  parseDocument,
-  visit,
-  type YAMLMap,
-} from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, type YAMLMap } from 'yaml';
 import type { Issue } from './issue.ts';
 
 export type KeyPath = readonly (string | number)[];
@@ -35,7 +23,7 @@ const MAX_ALIASES = 100;
 const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_NESTING = 100;
 /** Lines, and items of flow lists and maps together. */
-const MAX_PARTS = 60_000;
+const MAX_PARTS = 30_000;
 /** Tags that Compose has for merging; any other one means something that nobody here would carry out. */
 const KNOWN_TAGS = /^Unresolved tag: !(reset|override)$/;
 
@@ -62,7 +50,7 @@ export function parseYaml(file: string, text: string): Parsed {
   const doc = parseDocument(text, {
     lineCounter: lines,
     merge: true,
-    uniqueKeys: true,
+    uniqueKeys: false,
     prettyErrors: false,
     logLevel: 'error',
   });
@@ -75,9 +63,9 @@ export function parseYaml(file: string, text: string): Parsed {
     const { line, column } = place(e.pos[0]);
     return at(line, column, `is not valid YAML: ${e.message}`);
   });
-  for (const offset of unusableKeys(doc, text)) {
+  for (const { offset, why } of wrongKeys(doc.contents as Node | null)) {
     const { line, column } = place(offset);
-    issues.push(at(line, column, '`__proto__` cannot be a name'));
+    issues.push(at(line, column, `is not valid YAML: ${why}`));
   }
   const pairsOf = createPairIndex();
   const locate = (path: KeyPath) => place(offsetOf(doc.contents as Node | null, path, pairsOf));
@@ -107,16 +95,33 @@ function createPairIndex(): (map: YAMLMap) => ReadonlyMap<string, Pair> {
   };
 }
 
-/** Objects of JavaScript have a say in this one name; whoever reads on would lose it without a word. */
-function unusableKeys(doc: Document.Parsed, text: string): number[] {
-  if (!/__proto__|\\(x5f|u005f|U0000005f)/i.test(text)) return [];
-  const offsets: number[] = [];
-  visit(doc, {
-    Pair(_, pair) {
-      if (isScalar(pair.key) && pair.key.value === '__proto__') offsets.push(pair.key.range?.[0] ?? 0);
-    },
-  });
-  return offsets;
+/**
+ * Keys that stand twice in one map (the library compares each with each, which hangs on large maps), and the one name in
+ * which objects of JavaScript have a say: whoever reads on would lose it without a word.
+ */
+function wrongKeys(root: Node | null): { offset: number; why: string }[] {
+  const found: { offset: number; why: string }[] = [];
+  const walk = (node: unknown): void => {
+    if (isSeq(node)) for (const item of node.items) walk(item);
+    if (!isMap(node)) return;
+    const keys = new Set<unknown>();
+    for (const { key, value } of node.items) {
+      if (isScalar(key)) {
+        const offset = key.range?.[0] ?? 0;
+        if (key.value === '__proto__') found.push({ offset, why: '`__proto__` cannot be a name' });
+        // YAML 1.1 merges may stand several times.
+        if (keys.has(key.value) && key.value !== '<<')
+          found.push({
+            offset,
+            why: `map keys must be unique; \`${String(key.value).slice(0, 80)}\` is there already`,
+          });
+        keys.add(key.value);
+      }
+      walk(value);
+    }
+  };
+  walk(root);
+  return found;
 }
 
 /** Offset in the text of the key at `path`, as far as it goes. */

@@ -23,6 +23,8 @@ export interface StackInput {
   /** Absolute directory on the host below which relative mounts live. */
   treeRoot: string;
   sha256: Sha256;
+  /** Plain bytes of an encrypted file, for `env_file` and `secrets`; undefined where it is none, or cannot be opened. */
+  decrypt?(path: string): Uint8Array | undefined;
 }
 
 export interface Stack {
@@ -40,7 +42,7 @@ const BUILTINS = ['FAIRLEAD_HOST', 'FAIRLEAD_FLEET'];
 export function loadStack(input: StackInput): Stack {
   const decoder = new TextDecoder();
   const read = (path: string) => {
-    const bytes = input.payload.get(path);
+    const bytes = input.decrypt?.(path) ?? input.payload.get(path);
     return bytes === undefined ? undefined : decoder.decode(bytes);
   };
   const vars = Object.entries(input.vars);

@@ -5,6 +5,7 @@ import { type Merged, viewOf } from './merge-entries.ts';
 import { resolveSource } from './render-file.ts';
 import type { Templates } from './template.ts';
 import type { Issue } from './types.ts';
+import { union } from './union.ts';
 
 export interface PrepareContext {
   payload: ReadonlyMap<string, Uint8Array>;
@@ -40,7 +41,7 @@ export function prepareEntry(context: PrepareContext, merged: Merged): Prepared 
       ]),
     );
   }
-  const payload = work.changed.size > 0 ? overlay(context.payload, work.changed) : context.payload;
+  const payload = work.changed.size > 0 ? union(work.changed, context.payload) : context.payload;
   return { value, payload, secrets: [...work.secrets], issues: work.issues };
 }
 
@@ -138,14 +139,6 @@ function renderContent(work: Work, content: string, at: readonly string[]): stri
   }
   for (const secret of done.secrets) work.secrets.add(secret);
   return done.text;
-}
-
-/** `base` with some of its files replaced. */
-export function overlay(
-  base: ReadonlyMap<string, Uint8Array>,
-  changed: ReadonlyMap<string, Uint8Array>,
-): ReadonlyMap<string, Uint8Array> {
-  return new Map([...base, ...changed]);
 }
 
 const isMap = (value: unknown): value is Record<string, unknown> =>

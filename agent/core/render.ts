@@ -46,6 +46,8 @@ export interface RenderInput {
   secrets?: Secrets | undefined;
   /** Given by whoever renders several hosts of one commit. */
   cache?: LayerCache;
+  /** The host's layers, where they were read before. */
+  chain?: Chain;
 }
 
 type Render = (
@@ -67,7 +69,7 @@ export function renderHost(input: RenderInput): Rendered {
   const { checkout, secrets = noSecrets } = input;
   const { hostPath, files } = checkout;
   const cache = input.cache ?? createLayerCache();
-  const chain = readChain(files, hostPath, cache);
+  const chain = input.chain ?? readChain(files, hostPath, cache);
   const contents = chain.layers.map((layer) => readLayer(files, layer, cache));
   const labels = { ...input.labels, ...chain.host.labels };
   const { merged, issues: mergeIssues } = mergeEntries(contents);

@@ -1,5 +1,5 @@
 /** Payload and content with `template: true`, through LiquidJS: strict, deterministic, inside its layer. Pure. */
-import { Liquid, type LiquidError } from 'liquidjs';
+import { Liquid, type LiquidError, type Template } from 'liquidjs';
 import type { Facts, Issue } from './types.ts';
 
 /** One top-level name of `secrets`. */
@@ -44,11 +44,11 @@ export function createTemplates(
   shared: Map<string, unknown> = new Map(),
 ): Templates {
   const own = new Map<string, unknown>();
-  const engineOf = (root: string): Liquid => {
+  const engineOf = (root: string): Engine => {
     const engines = root.startsWith('roles/') ? shared : own;
-    const known = engines.get(root) as Liquid | undefined;
+    const known = engines.get(root) as Engine | undefined;
     if (known) return known;
-    const made = createEngine(files, root);
+    const made = { liquid: createEngine(files, root), parsed: new Map() };
     engines.set(root, made);
     return made;
   };
@@ -58,7 +58,7 @@ export function createTemplates(
       const used = new Set<string>();
       const globals = { host: scope.host, vars: scope.vars, facts: scope.facts, secrets: watched(scope.secrets, used) };
       try {
-        const out = String(engine.renderSync(engine.parse(text, file), {}, { globals, sync: true }));
+        const out = String(engine.liquid.renderSync(parse(engine, text, file), {}, { globals, sync: true }));
         return { text: out, secrets: [...used].sort() };
       } catch (thrown) {
         const error = thrown as LiquidError & { originalError?: Error; token?: { input?: string } };
@@ -72,6 +72,20 @@ export function createTemplates(
       }
     },
   };
+}
+
+interface Engine {
+  liquid: Liquid;
+  /** File → its text and what that was parsed to: a role's are the same for all its hosts. */
+  parsed: Map<string, { text: string; template: Template[] }>;
+}
+
+function parse({ liquid, parsed }: Engine, text: string, file: string): Template[] {
+  const known = parsed.get(file);
+  if (known?.text === text) return known.template;
+  const template = liquid.parse(text, file);
+  parsed.set(file, { text, template });
+  return template;
 }
 
 /** The secrets as plain properties that note which file each use draws on. */

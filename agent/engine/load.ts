@@ -1,13 +1,14 @@
 /** A checkout → resources or issues: manifests, then stacks, then what can only be said of the whole. Pure, given the hash. */
-import { loadStack, type Stack } from '../compose/index.ts';
+import type { Stack } from '../compose/index.ts';
 import { withImpliedEdges } from '../core/edges.ts';
 import { findCycle, kindOf } from '../core/graph.ts';
 import { createLayerCache, type LayerCache, readChain, type Var } from '../core/layers.ts';
 import { claimIssues } from '../core/plan.ts';
 import type { Provider } from '../core/provider.ts';
 import { checkReferences, renderHost } from '../core/render.ts';
-import type { Secrets } from '../core/secret-values.ts';
+import { noSecrets, type Secrets } from '../core/secret-values.ts';
 import type { Checkout, Desired, Facts, Issue, Kind } from '../core/types.ts';
+import { loadWithSecrets } from './stack-secrets.ts';
 import type { Loaded } from './types.ts';
 
 export interface LoaderOptions {
@@ -46,11 +47,14 @@ export function createLoader(options: LoaderOptions): (checkout: Checkout) => Pr
 export async function load(options: LoaderOptions, checkout: Checkout): Promise<Loaded> {
   const { host, fleet, labels, facts, sha256, keyedHash, treeRoot } = options;
   const cache = options.cache ?? createLayerCache();
-  const dirs = readChain(checkout.files, checkout.hostPath, cache).layers.map((l) => l.dir);
+  const chain = readChain(checkout.files, checkout.hostPath, cache);
+  const dirs = chain.layers.map((l) => l.dir);
   const secrets = await options.decrypt?.(checkout.files, dirs);
-  const rendered = renderHost({ checkout, host, fleet, labels, facts, sha256, keyedHash, secrets, cache });
+  const rendered = renderHost({ checkout, host, fleet, labels, facts, sha256, keyedHash, secrets, cache, chain });
   const vars = { FAIRLEAD_HOST: host, FAIRLEAD_FLEET: fleet, ...stringVars(rendered.vars) };
-  const read = rendered.stacks.map((stack) => loadStack({ ...stack, vars, payload: checkout.files, treeRoot, sha256 }));
+  const read = rendered.stacks.map((stack) =>
+    loadWithSecrets({ ...stack, vars, payload: checkout.files, treeRoot, sha256 }, keyedHash, secrets ?? noSecrets),
+  );
   // What another stack includes belongs to that one.
   const included = new Set(read.flatMap((stack) => stack.included));
   const stacks = read.filter((_, i) => !included.has(rendered.stacks[i]?.files[0]?.path ?? ''));
@@ -74,7 +78,7 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
     labels: rendered.labels,
     vars: rendered.vars,
     layers: rendered.layers,
-    secrets: rendered.secrets,
+    secrets: [...new Set([...rendered.secrets, ...stacks.flatMap((s) => s.secrets)])].sort(),
     compose: configs(stacks),
   };
 }

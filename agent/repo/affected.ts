@@ -1,9 +1,9 @@
 /** The hosts that a change reaches: those that come to something else, or whose errors differ. */
 import { readChain } from '../core/layers.ts';
+import { union } from '../core/union.ts';
 import { type Fleet, type FleetHost, openFleet, ownPaths, type RenderDeps, renderFleetHost } from './fleet.ts';
 import { printableState } from './state.ts';
 import type { FleetTree } from './tree.ts';
-import { union } from './union.ts';
 
 export interface Affected {
   host: string;

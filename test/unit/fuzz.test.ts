@@ -155,6 +155,7 @@ const BOMBS: Record<string, string | Uint8Array> = {
   'deep keys': `${'? '.repeat(20_000)}x`,
   'a wide list': `files: [${'1,'.repeat(400_000)}]`,
   'many entries': `files:\n${Array.from({ length: 4_000 }, (_, i) => `  /etc/f${i}: {contnet: x}`).join('\n')}`,
+  'a map of very many keys': Array.from({ length: 25_000 }, (_, i) => `k${i}: x`).join('\n'),
   'one long line': `files: {/etc/x: {content: "${'x'.repeat(3_000_000)}`,
   'many documents': '---\na: 1\n'.repeat(50_000),
   'many comments': '# x\n'.repeat(200_000),

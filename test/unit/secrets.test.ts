@@ -195,6 +195,29 @@ describe('secrets in a host', () => {
     expect(JSON.stringify(loaded.issues)).not.toContain('hunter2');
   });
 
+  test('reach `env_file` of a stack, whose hash is then keyed; a key that is missing is an error', async () => {
+    const env = await sopsDotenv({ PASSWORD: 'hunter2' }, { recipients: [recipient], store: 'env' });
+    const repo = {
+      'hosts/a/shop/compose.yaml':
+        'services: {web: {image: "web:1", env_file: [db.sops.env]}, open: {image: "web:1"}}\n',
+      'hosts/a/shop/db.sops.env': env,
+    };
+    const loaded = await load(repo);
+    expect(messages(loaded)).toEqual([]);
+    expect(find(loaded, 'service:shop/web')?.spec.environment).toEqual({ PASSWORD: 'hunter2' });
+    expect(loaded.secrets).toEqual(['hosts/a/shop/db.sops.env']);
+    const other = await loadRepo(repo, {
+      decrypt: (files, dirs) => openSecrets(files, dirs, own, () => undefined),
+      keyedHash: (b) => `other ${b.length}`,
+    });
+    expect(find(other, 'service:shop/web')?.hash).not.toBe(find(loaded, 'service:shop/web')?.hash);
+    expect(messages(await load(repo, [], await generateX25519Identity()))).toEqual([
+      expect.stringMatching(
+        /^hosts\/a\/shop\/db\.sops\.env:1:1: .* cannot be decrypted: it is not encrypted to this host/,
+      ),
+    ]);
+  });
+
   test('a file that is no SOPS file, and a name that two files of a layer give, are errors', async () => {
     const repo = await repoOf();
     const loaded = await load({
