@@ -3,9 +3,15 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { agentBench } from './agent.ts';
 import { gitBench } from './git.ts';
+import { hostBench } from './host.ts';
 import { validateBench } from './validate.ts';
 
-const PARTS: Record<string, () => Promise<void>> = { agent: agentBench, git: gitBench, validate: validateBench };
+const PARTS: Record<string, () => Promise<void>> = {
+  agent: agentBench,
+  git: gitBench,
+  host: () => hostBench(),
+  validate: validateBench,
+};
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !Object.hasOwn(PARTS, name));
