@@ -7,6 +7,8 @@ const hostName = z
     /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/,
     'must be a lower-case host name (RFC 1123)',
   );
+/** By RFC 1123, in lower case. */
+export const isHostName = (name: string): boolean => hostName.safeParse(name).success;
 const file = z.string().startsWith('/', 'must be an absolute path');
 const duration = z.string().regex(/^\d+(ms|s|m|h|d)$/, 'must be a duration such as 90s, 5m or 2h');
 
@@ -59,7 +61,13 @@ export const agentConfig = z
       .prefault({}),
     mqtt: z
       .strictObject({
-        url: z.string().regex(/^mqtts?:\/\//, 'must begin with mqtt:// or mqtts://'),
+        url: z
+          .string()
+          .regex(/^mqtts?:\/\//, 'must begin with mqtt:// or mqtts://')
+          .regex(
+            /^[^@]*$/,
+            'must not carry a user or a password: it is shown in logs and status; use username and passwordFile',
+          ),
         username: z.string().optional(),
         passwordFile: file.optional(),
         ca: file.optional(),

@@ -4,8 +4,10 @@ import type { SyncRequest } from '../control/protocol.ts';
 import { AgentError } from '../errors.ts';
 import * as commands from './commands.ts';
 import { type CliDeps, type Context, EXIT, type GlobalOptions, type Terminal } from './context.ts';
+import * as holds from './holds.ts';
 import { type NotifyFlags, notify } from './notify.ts';
 import { addRepositoryCommands } from './repository.ts';
+import { parseCount, parseSince } from './since.ts';
 import { createStyle, plain } from './table.ts';
 
 export type { CliDeps, Terminal } from './context.ts';
@@ -89,19 +91,43 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
   add('sync', 'reconcile now, and watch', 'fairlead sync --allow-prune')
     .option('--allow-prune', 'remove more than prune.max allows')
     .option('--allow-rewind', 'follow a branch that was rewound or rewritten')
+    .option('--force', 'try a commit again that did not settle here; no window holds it')
     .option('--no-wait', 'return when the run was accepted')
     .action(
-      act((c: Context, { wait, allowPrune, allowRewind }: SyncRequest & { wait: boolean }) =>
-        commands.sync(c, { ...(allowPrune ? { allowPrune } : {}), ...(allowRewind ? { allowRewind } : {}) }, wait),
+      act(
+        (
+          c: Context,
+          { wait, allowPrune = false, allowRewind = false, force = false }: SyncRequest & { wait: boolean },
+        ) => commands.sync(c, { allowPrune, allowRewind, force }, wait),
       ),
     );
+  add(
+    'pause',
+    'touch nothing on this host, neither for commits nor for repairs',
+    'fairlead pause --for 2h --reason "migration"',
+  )
+    .option('--for <duration>', 'such as 30m, 2h or 1d (default: until resume)')
+    .option('--reason <text>', 'shown wherever the pause is')
+    .action(
+      act((c: Context, o: { for?: string; reason?: string }) =>
+        holds.pause(c, { ...(o.for ? { for: o.for } : {}), ...(o.reason ? { reason: o.reason } : {}) }),
+      ),
+    );
+  add('resume', 'end a pause or a pin', 'fairlead resume').action(act(holds.resume));
+  add(
+    'rollback [commit]',
+    'go back to an earlier commit and stay there until resume',
+    'fairlead rollback 1a2b3c4',
+  ).action(act((c: Context, commit: string | undefined) => holds.rollback(c, commit)));
   add('resources', 'every resource, its sync and health', 'fairlead resources').action(act(commands.resources));
   add('show <id>', 'one resource: declared, actual, last actions', 'fairlead show service:shop/web').action(
     act((c: Context, id: string) => commands.show(c, id)),
   );
   add('history [run]', 'runs, newest first, or one run with its changes', 'fairlead history --resource file:/etc/motd')
-    .option('--limit <n>', 'at most so many', '20')
-    .option('--since <time>', 'began at or after this ISO time')
+    .option('--limit <n>', 'at most so many', parseCount, 20)
+    .option('--since <time>', 'began since then: 2h, 7d, 2026-11-24, or an ISO time', (t) =>
+      parseSince(t, terminal.now()),
+    )
     .option('--resource <id>', 'that acted on this resource')
     .option('--commit <id>', 'of this commit')
     .option('--failed', 'that failed')
@@ -110,10 +136,10 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
         (
           c: Context,
           run: string | undefined,
-          o: { limit: string; since?: string; resource?: string; commit?: string; failed?: boolean },
+          o: { limit: number; since?: string; resource?: string; commit?: string; failed?: boolean },
         ) =>
           commands.history(c, run, {
-            limit: Number(o.limit) || 20,
+            limit: o.limit,
             ...(o.since ? { since: o.since } : {}),
             ...(o.resource ? { resource: o.resource } : {}),
             ...(o.commit ? { commit: o.commit } : {}),

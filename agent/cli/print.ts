@@ -35,6 +35,10 @@ export function statusText(s: StatusDocument, now: Date, style: Style): string {
     );
   if (s.applied && s.applied.commit !== s.desired?.commit)
     lines.push(`applied  ${shortId(s.applied.commit)}, ${ago(s.applied.at, now)}`);
+  if (s.pin) lines.push(`pinned   ${shortId(s.pin)}, until \`fairlead resume\``);
+  if (s.gate && s.gate.reason !== s.message) lines.push(`held     ${s.gate.reason}`);
+  if (s.gate?.until) lines.push(`until    ${s.gate.until}`);
+  for (const b of s.bad) lines.push(`bad      ${shortId(b.commit)} [${b.reason}]`);
   if (s.run)
     lines.push(
       `run      #${s.run.id} ${s.run.trigger}, ${ago(s.run.startedAt, now)}, ${s.run.durationMs} ms: ${s.run.changed} changed, ${s.run.failed} failed, ${s.run.repaired} repaired`,

@@ -7,6 +7,8 @@ import type { SyncLine, SyncRequest } from './protocol.ts';
 export interface ControlClient {
   /** The document; null for 404. Throws AgentError `DaemonUnreachable`. */
   get<T>(address: string): Promise<T | null>;
+  /** Throws AgentError `DaemonUnreachable`, or `Refused` with what the daemon said. */
+  post<T>(address: string, body: object): Promise<T>;
   /** Resolves when the feed ended, or, with `wait` false, when the run was accepted. */
   sync(request: SyncRequest, wait: boolean, line: (line: SyncLine) => void): Promise<void>;
 }
@@ -44,12 +46,18 @@ export function createControlClient({ dir }: { dir: string }): ControlClient {
       if (response.statusCode !== 200) throw refused(document.error ?? `the daemon answered ${response.statusCode}`);
       return document;
     },
+    async post<T>(address: string, body: object) {
+      const response = await call('POST', address, JSON.stringify(body));
+      const document = JSON.parse(await read(response)) as T & { error?: string };
+      if (response.statusCode !== 200) throw refused(document.error ?? `the daemon answered ${response.statusCode}`);
+      return document;
+    },
     async sync(request, wait, line) {
       const response = await call('POST', 'sync', JSON.stringify(request));
       if (response.statusCode !== 200) throw refused((JSON.parse(await read(response)) as { error: string }).error);
       if (!wait) return void response.destroy();
       let rest = '';
-      for await (const chunk of response.setEncoding('utf8')) {
+      for await (const chunk of chunks(response)) {
         const lines = (rest + chunk).split('\n');
         rest = lines.pop() ?? '';
         for (const text of lines) line(JSON.parse(text) as SyncLine);
@@ -60,8 +68,22 @@ export function createControlClient({ dir }: { dir: string }): ControlClient {
 
 async function read(response: http.IncomingMessage): Promise<string> {
   let text = '';
-  for await (const chunk of response.setEncoding('utf8')) text += chunk;
+  for await (const chunk of chunks(response)) text += chunk;
   return text;
+}
+
+/** The answer's text as it comes; a daemon that ends meanwhile is one that cannot be reached. */
+async function* chunks(response: http.IncomingMessage): AsyncGenerator<string> {
+  try {
+    for await (const chunk of response.setEncoding('utf8')) yield chunk as string;
+  } catch (cause) {
+    throw new AgentError({
+      code: 'DaemonUnreachable',
+      phase: 'report',
+      message: 'the daemon ended before its answer did; see `systemctl status fairlead` and `journalctl -u fairlead`',
+      cause,
+    });
+  }
 }
 
 const refused = (why: string) => new AgentError({ code: 'Refused', phase: 'report', message: why });

@@ -3,33 +3,38 @@ import { durationMs } from '../config.ts';
 import type { Pause, Pin } from '../core/target.ts';
 import type { EngineDeps } from '../engine/types.ts';
 import { AgentError } from '../errors.ts';
+import type { HoldRequest, HoldVerb } from './protocol.ts';
 
-export interface PauseRequest {
-  /** Duration such as 2h; until `resume` where it is left out. */
-  for?: string;
-  reason?: string;
+/** @throws AgentError `NoSuchCommit`, `InvalidRequest` */
+export function hold(deps: EngineDeps, verb: HoldVerb, request: HoldRequest): { pause: Pause | null; pin: Pin | null } {
+  const { commits } = deps.store;
+  const before = commits.get();
+  if (verb === 'resume') {
+    commits.set({ pause: null, pin: null });
+    return { pause: before.pause, pin: before.pin };
+  }
+  if (verb === 'rollback') return { pause: null, pin: pinTo(deps, request.commit) };
+  const now = deps.clock.now();
+  const until = request.for === undefined ? null : new Date(now.getTime() + lengthOf(request.for)).toISOString();
+  const pause: Pause = { until, reason: request.reason ?? '', at: now.toISOString() };
+  commits.set({ pause });
+  return { pause, pin: before.pin };
 }
 
-export function pause({ store, clock }: EngineDeps, request: PauseRequest): Pause {
-  const now = clock.now();
-  const until = request.for === undefined ? null : new Date(now.getTime() + durationMs(request.for)).toISOString();
-  const made: Pause = { until, reason: request.reason ?? '', at: now.toISOString() };
-  store.commits.set({ pause: made });
-  return made;
-}
-
-/** Ends pause and pin. @returns what stood until now */
-export function resume({ store }: EngineDeps): { pause: Pause | null; pin: Pin | null } {
-  const { pause, pin } = store.commits.get();
-  store.commits.set({ pause: null, pin: null });
-  return { pause, pin };
+function lengthOf(text: string): number {
+  if (/^\d{1,6}(ms|s|m|h|d)$/.test(text)) return durationMs(text);
+  throw new AgentError({
+    code: 'InvalidRequest',
+    phase: 'plan',
+    message: `\`${text}\` is not a duration such as 30m, 2h or 1d`,
+  });
 }
 
 /**
  * Pins the host to an earlier commit: the one named (or begun) by `commit`, else the last good one that is not what runs.
  * @throws AgentError `NoSuchCommit`
  */
-export function pinTo({ store, clock }: EngineDeps, commit: string | undefined): Pin {
+function pinTo({ store, clock }: EngineDeps, commit: string | undefined): Pin {
   const { lastGood, previousGood, accepted } = store.commits.get();
   const applied = store.meta.get<{ commit: string }>('applied')?.commit ?? accepted;
   const target = commit === undefined ? (lastGood !== applied ? lastGood : previousGood) : fullId(store, commit);

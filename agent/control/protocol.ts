@@ -66,6 +66,27 @@ export interface RunDocument {
   actions: ActionRecord[];
 }
 
+export type HoldVerb = 'pause' | 'resume' | 'rollback';
+
+/** Body of `POST /v1/pause`, `/v1/resume`, `/v1/rollback`. */
+export interface HoldRequest {
+  /** pause: a duration such as 2h; until `resume` where it is left out. */
+  for?: string;
+  /** pause: shown wherever the pause is. */
+  reason?: string;
+  /** rollback: a commit id, or its beginning; the last good one but what runs where it is left out. */
+  commit?: string;
+}
+
+/** Their answer: what stands now; for `resume`, what stood until now. */
+export interface HoldDocument {
+  schema: 1;
+  pause: { until: string | null; reason: string; at: string } | null;
+  pin: { commit: string; at: string } | null;
+  /** The commit that this host has accepted. */
+  commit: string | null;
+}
+
 /** What the server needs of the daemon. `null` answers become 404. */
 export interface ControlApi {
   status(): StatusDocument;
@@ -74,6 +95,8 @@ export interface ControlApi {
   show(id: string, signal: AbortSignal): Promise<ShowDocument | null>;
   history(query: HistoryQuery): HistoryDocument;
   run(id: number): RunDocument | null;
+  /** Throws AgentError where the request cannot be followed. */
+  hold(verb: HoldVerb, request: HoldRequest): HoldDocument;
   /** Starts a run, or joins the queue for one; `line` gets the progress. Resolves when it ended. */
   sync(request: SyncRequest, trigger: Trigger, line: (line: SyncLine) => void): Promise<void>;
   version(): { version: string };

@@ -2,9 +2,17 @@
 import { chownSync, mkdirSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
-import { asAgentError } from '../errors.ts';
+import { AgentError, asAgentError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { ControlApi, ErrorBody, HistoryQuery, PlanRequest, SyncRequest } from './protocol.ts';
+import type {
+  ControlApi,
+  ErrorBody,
+  HistoryQuery,
+  HoldRequest,
+  HoldVerb,
+  PlanRequest,
+  SyncRequest,
+} from './protocol.ts';
 
 export interface ControlServerOptions {
   api: ControlApi;
@@ -79,7 +87,7 @@ async function handle(
   const [, version, noun = '', argument] = url.pathname.split('/');
   const route = `${request.method} ${noun}${argument === undefined ? '' : '/…'}`;
   if (version !== 'v1') return send(response, 404, { error: `no such address: ${url.pathname}` });
-  if (readOnly && !['GET status', 'GET resources', 'GET history', 'GET version'].includes(route)) {
+  if (readOnly && !['GET status', 'GET resources', 'GET history', 'GET history/…', 'GET version'].includes(route)) {
     return send(response, 403, { error: 'this socket is read only; use agent.sock, as root' });
   }
   const gone = new AbortController();
@@ -105,6 +113,10 @@ async function handle(
       const found = /^\d+$/.test(argument ?? '') ? api.run(Number(argument)) : null;
       return found ? send(response, 200, found) : send(response, 404, { error: `no run ${argument}` });
     }
+    case 'POST pause':
+    case 'POST resume':
+    case 'POST rollback':
+      return hold(api, noun as HoldVerb, request, response);
     case 'POST sync':
       return sync(api, request, response);
     default:
@@ -129,16 +141,37 @@ export function historyQuery(params: URLSearchParams): HistoryQuery {
   };
 }
 
+async function hold(
+  api: ControlApi,
+  verb: HoldVerb,
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+): Promise<void> {
+  const body = await readJson(request);
+  if (body === null || Object.values(body).some((v) => typeof v !== 'string'))
+    return send(response, 400, { error: 'the body is a mapping of strings: for, reason, commit' });
+  try {
+    send(response, 200, api.hold(verb, body as HoldRequest));
+  } catch (thrown) {
+    if (!(thrown instanceof AgentError)) throw thrown;
+    send(response, 409, { error: thrown.message });
+  }
+}
+
+/** A mapping, or null where the body is none. */
+async function readJson(request: http.IncomingMessage): Promise<Record<string, unknown> | null> {
+  try {
+    const value: unknown = JSON.parse((await readBody(request)) || '{}');
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : null;
+  } catch {
+    return null;
+  }
+}
+
 /** The feed of one run. The run goes on when the listener leaves. */
 async function sync(api: ControlApi, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-  const body = await readBody(request);
-  let options: unknown;
-  try {
-    options = JSON.parse(body || '{}');
-  } catch {
-    return send(response, 400, { error: 'the body is not JSON' });
-  }
-  if (typeof options !== 'object' || options === null || Object.values(options).some((v) => typeof v !== 'boolean')) {
+  const options = await readJson(request);
+  if (options === null || Object.values(options).some((v) => typeof v !== 'boolean')) {
     return send(response, 400, { error: 'the body is a mapping of booleans: force, adopt, allowRewind, allowPrune' });
   }
   response.writeHead(200, { 'content-type': 'application/x-ndjson' });

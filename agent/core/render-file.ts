@@ -22,7 +22,7 @@ interface RenderedEntry {
   issues: Issue[];
 }
 
-const MAX_BYTES = 64 * 1024 * 1024;
+export const MAX_BYTES = 64 * 1024 * 1024;
 /** Directories that the system lives from: what is not declared in them must not be removed. */
 const NEVER_PURGED =
   /^\/[^/]+$|^\/usr\/(local\/)?(bin|sbin|lib|lib32|lib64|libexec|share|include|src)$|^\/usr\/local$|^\/var\/(lib|log|cache|spool|tmp)$|^\/etc\/(systemd|ssh|pam\.d|apt|default|init\.d|ssl)$|^\/etc\/systemd\/system$/;

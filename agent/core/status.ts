@@ -1,6 +1,6 @@
 /** The status document of the product contract, section 6, from what the engine knows. Pure. */
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
-import type { CommitInfo, Problem, ResourceStatus, RunRecord, SyncState } from './types.ts';
+import type { CommitInfo, Gate, Problem, ResourceStatus, RunRecord, SyncState } from './types.ts';
 import { healthOf, syncOf } from './verdict.ts';
 
 export interface Identity {
@@ -20,6 +20,9 @@ export interface AgentState {
   desired: CommitInfo | null;
   applied: { commit: string; at: string; run: number } | null;
   lastGood: { commit: string } | null;
+  gate: Gate | null;
+  pin: string | null;
+  bad: readonly { commit: string; reason: string }[];
   run: RunRecord | null;
   resources: readonly ResourceStatus[];
   /** Verdicts about the commit as a whole: `failed` rejected, `held`, `unassigned`. Empty when there is none. */
@@ -40,6 +43,7 @@ export interface StatusInput {
 }
 
 const MAX_PROBLEMS = 20;
+const MAX_BAD = 5;
 
 export function statusOf({ identity, state, facts, at, seq, next }: StatusInput): StatusDocument {
   const known = state.run !== null;
@@ -56,8 +60,8 @@ export function statusOf({ identity, state, facts, at, seq, next }: StatusInput)
     reason: state.reason,
     message: state.message,
     mode: state.mode,
-    gate: null,
-    pin: null,
+    gate: state.gate,
+    pin: state.pin,
     desired: state.desired && {
       ref: state.desired.ref,
       commit: state.desired.commit,
@@ -68,7 +72,7 @@ export function statusOf({ identity, state, facts, at, seq, next }: StatusInput)
     },
     applied: state.applied,
     lastGood: state.lastGood,
-    bad: [],
+    bad: state.bad.slice(0, MAX_BAD),
     run: run && {
       id: run.id,
       trigger: run.trigger,

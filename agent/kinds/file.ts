@@ -1,6 +1,7 @@
 /** Files, directories and links. */
 import path from 'node:path';
 import type { Health, Provider, Work } from '../core/provider.ts';
+import { MAX_BYTES } from '../core/render-file.ts';
 import type { FileSpec } from '../core/specs.ts';
 import type { Desired, ResourceId, Seen } from '../core/types.ts';
 import { AgentError, asAgentError } from '../errors.ts';
@@ -79,9 +80,9 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
         const owners = { owner: known.user(stat.uid), group: known.group(stat.gid) };
         const fact: FileFact = { ...plain, ...(ownership ? owners : { owner: 'root', group: 'root' }) };
         try {
-          // A file of another size differs already.
-          const sized = want?.type !== 'file' || want.content?.length === stat.size;
-          if (stat.type === 'file' && sized) fact.sha256 = hashOf(file, stat);
+          // One that is larger than any payload differs by its size; of others, history shall say from what to what.
+          const hashed = want?.type !== 'file' || stat.size <= MAX_BYTES;
+          if (stat.type === 'file' && hashed) fact.sha256 = hashOf(file, stat);
           if (stat.type === 'link') fact.target = files.readlink(file);
           if (stat.type === 'directory' && want?.purge) fact.foreign = foreignIn(files, file, want.keep ?? []);
         } catch (thrown) {

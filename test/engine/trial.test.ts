@@ -27,14 +27,14 @@ test('without a daemon: 3 for what needs it, with one line that says what to do;
     expect([args[0], code, stdout]).toEqual([args[0], 3, '']);
     expect(stderr).toMatch(/^fairlead: .*daemon.*\n$/);
   }
-  for (const args of [['frobnicate'], ['show'], ['status', '--nope']]) {
+  for (const args of [['frobnicate'], ['show'], ['status', '--nope'], ['history', '--since', 'nonsense']]) {
     const { code, stderr } = await trial.cli(...args);
     expect([args, code]).toEqual([args, 64]);
     expect(stderr.trim().split('\n')).toHaveLength(1);
     expect(stderr).toContain('--help');
   }
   expect((await trial.cli('version')).stdout).toMatch(/^fairlead \d/);
-});
+}, 60_000);
 
 test('a sync brings the files, status answers 0, and the broker holds documents that fit their schemas', async () => {
   withLog();
@@ -96,6 +96,41 @@ test('a held sync answers 2 and removes nothing until it is allowed', async () =
   expect(fs.existsSync(path.join(trial.root, 'etc/d'))).toBe(false);
 });
 
+test('pause stops repairs as well and outlives a restart; rollback pins; resume ends both', async () => {
+  withLog();
+  const at = (file: string) => path.join(trial.root, file);
+  await trial.commit({ [FILE]: files({ '/etc/a': '1', '/etc/b': 'first' }) }, 'First');
+  expect((await trial.cli('sync')).code).toBe(0);
+  await trial.commit({ [FILE]: files({ '/etc/a': '1', '/etc/b': 'second' }) }, 'Second');
+  expect((await trial.cli('sync')).code).toBe(0);
+
+  expect((await trial.cli('pause', '--for', 'a while')).code).toBe(1);
+  const paused = await trial.cli('pause', '--for', '2h', '--reason', 'migration');
+  expect([paused.code, paused.stdout]).toEqual([0, expect.stringContaining('Paused until')]);
+  fs.writeFileSync(at('etc/b'), 'by hand');
+  expect((await trial.cli('sync')).code).toBe(2);
+  await trial.stop();
+  await trial.start();
+  await until('the pause to be known again', 10_000, async () => (await status()).gate?.kind === 'pause');
+  expect((await trial.cli('status')).stdout).toContain('migration');
+  expect(fs.readFileSync(at('etc/b'), 'utf8')).toBe('by hand');
+  expect((await trial.cli('resume')).code).toBe(0);
+  await until('the repair', 10_000, async () => fs.readFileSync(at('etc/b'), 'utf8') === 'second');
+
+  const back = await trial.cli('rollback');
+  expect([back.code, back.stdout]).toEqual([0, expect.stringContaining('pinned to')]);
+  expect(fs.readFileSync(at('etc/b'), 'utf8')).toBe('first');
+  expect(await status()).toMatchObject({
+    sync: 'held',
+    reason: 'Pinned',
+    pin: expect.stringMatching(/^[0-9a-f]{40}$/),
+  });
+  expect((await trial.cli('rollback', 'ffffff')).code).toBe(1);
+  expect((await trial.cli('resume')).stdout).toContain('the pin');
+  await until('the head again', 10_000, async () => fs.readFileSync(at('etc/b'), 'utf8') === 'second');
+  await until('all well', 10_000, async () => (await status()).sync === 'synced');
+});
+
 test('the sockets: one of root alone, one that only reads', async () => {
   const mode = (name: string) => fs.statSync(path.join(trial.root, 'run/fairlead', name)).mode & 0o777;
   expect(mode('agent.sock')).toBe(0o600);
@@ -111,7 +146,8 @@ test('the sockets: one of root alone, one that only reads', async () => {
         .on('error', reject)
         .end(),
     );
-  expect(await ask('GET', '/v1/status')).toBe(200);
+  for (const address of ['/v1/status', '/v1/history', '/v1/history/1'])
+    expect([address, await ask('GET', address)]).toEqual([address, 200]);
   for (const [method, address] of [
     ['POST', '/v1/sync'],
     ['GET', '/v1/plan'],

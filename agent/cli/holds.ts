@@ -1,0 +1,31 @@
+/** `pause`, `resume`, `rollback`: what a person tells this one host (product contract, section 5). */
+import type { HoldDocument } from '../control/protocol.ts';
+import { sync } from './commands.ts';
+import { type Context, EXIT } from './context.ts';
+
+export async function pause(c: Context, options: { for?: string; reason?: string }): Promise<number> {
+  const document = await c.client.post<HoldDocument>('pause', options);
+  const until = document.pause?.until ? `until ${document.pause.until}` : 'until `fairlead resume`';
+  c.print(document, () => `Paused ${until}: nothing on this host is touched, neither by commits nor by repairs.`);
+  return EXIT.ok;
+}
+
+export async function resume(c: Context): Promise<number> {
+  const document = await c.client.post<HoldDocument>('resume', {});
+  const ended = [
+    document.pause ? 'the pause' : '',
+    document.pin ? `the pin to ${document.pin.commit.slice(0, 7)}` : '',
+  ].filter(Boolean);
+  c.print(document, () =>
+    ended.length > 0 ? `Ended ${ended.join(' and ')}; a sync is under way.` : 'Nothing was paused or pinned.',
+  );
+  return EXIT.ok;
+}
+
+export async function rollback(c: Context, commit: string | undefined): Promise<number> {
+  const document = await c.client.post<HoldDocument>('rollback', commit === undefined ? {} : { commit });
+  if (!c.options.json && document.pin) c.say(`pinned to ${document.pin.commit.slice(0, 7)} until \`fairlead resume\``);
+  // A host on its pin is held, on purpose; that is what was asked for.
+  const code = await sync(c, {}, true);
+  return code === EXIT.pending ? EXIT.ok : code;
+}

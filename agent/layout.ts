@@ -1,0 +1,102 @@
+/** Where a host keeps its things, and how they are opened. */
+import { existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { type AgentConfig, parseConfig } from './config.ts';
+import { AgentError } from './errors.ts';
+import type { Log } from './log.ts';
+import { openStore, readStore, type Store } from './store/db.ts';
+import { lockState } from './store/lock.ts';
+import type { RunReader } from './store/runs.ts';
+
+export interface LayoutOptions {
+  config?: string;
+  root?: string;
+}
+
+export const rootOf = (options: LayoutOptions) => (options.root ? path.resolve(options.root) : '');
+export const configFile = (options: LayoutOptions) => options.config ?? `${rootOf(options)}/etc/fairlead/agent.yaml`;
+export const stateDir = (options: LayoutOptions) => `${rootOf(options)}/var/lib/fairlead`;
+export const runDir = (options: LayoutOptions) => `${rootOf(options)}/run/fairlead`;
+
+/** @param name of the machine, where it was frozen at an earlier start */
+export function loadConfig(options: LayoutOptions, name = os.hostname()): AgentConfig {
+  const file = configFile(options);
+  try {
+    return parseConfig(file, readFileSync(file, 'utf8'), name);
+  } catch (thrown) {
+    if (thrown instanceof AgentError) throw thrown;
+    const why =
+      (thrown as NodeJS.ErrnoException).code === 'ENOENT'
+        ? 'there is no such file; docs/install.md shows one'
+        : String(thrown);
+    throw new AgentError({ code: 'InvalidConfig', phase: 'config', message: `cannot read ${file}: ${why}` });
+  }
+}
+
+/** The addon that the build put beside the bundle. */
+function sqliteAddon(): string | undefined {
+  const libc = (process.report.getReport() as { header: { glibcVersionRuntime?: string } }).header.glibcVersionRuntime
+    ? 'linux'
+    : 'linuxmusl';
+  const file = path.join(
+    path.dirname(realpathSync(process.argv[1] ?? '.')),
+    `better_sqlite3-${libc}-${process.arch}.node`,
+  );
+  return existsSync(file) ? file : undefined;
+}
+
+export interface OpenState {
+  store: Store;
+  close(): void;
+}
+
+/** The state directory, made if missing, for this process alone. Throws AgentError `AlreadyRunning`, `StateUnwritable`. */
+export function openState(options: LayoutOptions, log: Log): OpenState {
+  const dir = stateDir(options);
+  try {
+    return openIn(dir, log);
+  } catch (thrown) {
+    if (thrown instanceof AgentError) throw thrown;
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new AgentError({
+      code: 'StateUnwritable',
+      phase: 'config',
+      message: `cannot use the state in ${dir}: ${why}; is the disk full or read only, and are you root?`,
+      cause: thrown,
+    });
+  }
+}
+
+function openIn(dir: string, log: Log): OpenState {
+  const nativeBinding = sqliteAddon();
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const lock = lockState({ dir, nativeBinding });
+  try {
+    const store = openStore({ dir, nativeBinding, now: () => new Date(), log });
+    return {
+      store,
+      close() {
+        store.close();
+        lock.release();
+      },
+    };
+  } catch (thrown) {
+    lock.release();
+    throw thrown;
+  }
+}
+
+/** For the commands that read the database of an agent that is down: changes nothing there. */
+export function readHistory<T>(options: LayoutOptions, read: (runs: RunReader) => T): T {
+  const dir = stateDir(options);
+  const file = path.join(dir, 'history.db');
+  const failed = (why: string) =>
+    new AgentError({ code: 'DaemonUnreachable', phase: 'report', message: `the daemon is not running, and ${why}` });
+  if (!existsSync(file)) throw failed(`there is no history at ${file}`);
+  try {
+    return readStore({ dir, nativeBinding: sqliteAddon() }, read);
+  } catch (thrown) {
+    throw failed(`the history at ${file} cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  }
+}
