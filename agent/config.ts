@@ -1,6 +1,7 @@
 /** Reads agent.yaml. */
+import { validate as isCron } from 'node-cron';
 import { type AgentConfigFile, agentConfig } from '../manifests-schema/agent-config.ts';
-import { check } from '../manifests-schema/check.ts';
+import { check, issueAt } from '../manifests-schema/check.ts';
 import { formatIssue, type Issue } from '../manifests-schema/issue.ts';
 import { parseYaml } from '../manifests-schema/yaml.ts';
 import { AgentError } from './errors.ts';
@@ -22,6 +23,14 @@ export function parseConfig(file: string, text: string, hostname: string): Agent
       : check(agentConfig, parsed, parsed.value ?? {});
   if (!checked.ok) throw invalid(checked.issues);
   const config = checked.value;
+  if (!isCron(config.sync.schedule))
+    throw invalid([
+      issueAt(
+        parsed,
+        ['sync', 'schedule'],
+        '`schedule` must be a cron expression of five fields, or six that begin with seconds, such as "*/5 * * * *" for every five minutes',
+      ),
+    ]);
   const host = config.host ?? hostname.toLowerCase();
   const expand = (value: string, key: string): string =>
     value.replaceAll(/\$\{([^}]*)\}/g, (whole, name: string) => {

@@ -59,7 +59,13 @@ export const agentConfig = z
       .prefault({}),
     mqtt: z
       .strictObject({
-        url: z.string().regex(/^mqtts?:\/\//, 'must begin with mqtt:// or mqtts://'),
+        url: z
+          .string()
+          .regex(/^mqtts?:\/\//, 'must begin with mqtt:// or mqtts://')
+          .regex(
+            /^[^@]*$/,
+            'must not carry a user or a password: it is shown in logs and status; use username and passwordFile',
+          ),
         username: z.string().optional(),
         passwordFile: file.optional(),
         ca: file.optional(),

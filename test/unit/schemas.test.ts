@@ -100,4 +100,20 @@ describe('agent.yaml', () => {
     ]);
     expect(refused('')).toMatch(/`repo` must be a mapping, got nothing/);
   });
+
+  test('a password in mqtt.url is refused, and not repeated', () => {
+    for (const url of ['mqtt://user:secret@broker', 'mqtts://user:sec/ret@broker:8883']) {
+      const message = refused(`repo: {url: /r}\nmqtt:\n  url: ${url}\n`);
+      expect(message).toMatch(/:3:3: `url` must not carry a user or a password.*passwordFile/);
+      expect(message).not.toMatch(/sec/);
+    }
+    expect(read('repo: {url: /r}\nmqtt: {url: "mqtts://broker:8883", username: u}\n').mqtt?.username).toBe('u');
+  });
+
+  test('a schedule that is no cron expression is refused with its line', () => {
+    for (const schedule of ['every minute', '61 * * * *', '* * *', '0 0 31 2 *'])
+      expect(refused(`repo: {url: /r}\nsync:\n  schedule: "${schedule}"\n`)).toMatch(/:3:3: `schedule` must be a cron/);
+    for (const schedule of ['*/5 * * * *', '30 * * * * *', '0 3 * * mon-fri'])
+      expect(read(`repo: {url: /r}\nsync: {schedule: "${schedule}"}\n`).sync.schedule).toBe(schedule);
+  });
 });
