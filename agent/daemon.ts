@@ -13,7 +13,7 @@ import { splayOffset } from './engine/splay.ts';
 import type { EngineDeps } from './engine/types.ts';
 import { createSource } from './git/source.ts';
 import { createProviders } from './kinds/index.ts';
-import { configFile, type LayoutOptions, loadConfig, open, rootOf, runDir, stateDir } from './layout.ts';
+import { configFile, type LayoutOptions, loadConfig, openState, rootOf, runDir, stateDir } from './layout.ts';
 import { localCheckout } from './repo/local.ts';
 import { createReporter, type Reporter } from './report/reporter.ts';
 import { loadIdentity, loadKeyedHash } from './secrets/identity.ts';
@@ -42,7 +42,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     journal: process.env.JOURNAL_STREAM !== undefined,
     write: (line) => process.stdout.write(redactor.text(line)),
   });
-  const store = open(options, log);
+  const opened = openState(options, log);
+  const { store } = opened;
   const root = rootOf(options);
   const state = stateDir(options);
   const host = store.meta.get<string>('host') ?? config.host;
@@ -187,7 +188,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   await loop.stop();
   await reporter?.stop();
   await server.stop();
-  store.close();
+  opened.close();
   return code;
 }
 

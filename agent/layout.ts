@@ -1,11 +1,13 @@
 /** Where a host keeps its things, and how they are opened. */
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type AgentConfig, parseConfig } from './config.ts';
 import { AgentError } from './errors.ts';
-import { type Log, silentLog } from './log.ts';
-import { openStore, type Store } from './store/db.ts';
+import type { Log } from './log.ts';
+import { openStore, readStore, type Store } from './store/db.ts';
+import { lockState } from './store/lock.ts';
+import type { RunReader } from './store/runs.ts';
 
 export interface LayoutOptions {
   config?: string;
@@ -17,10 +19,11 @@ export const configFile = (options: LayoutOptions) => options.config ?? `${rootO
 export const stateDir = (options: LayoutOptions) => `${rootOf(options)}/var/lib/fairlead`;
 export const runDir = (options: LayoutOptions) => `${rootOf(options)}/run/fairlead`;
 
-export function loadConfig(options: LayoutOptions): AgentConfig {
+/** @param name of the machine, where it was frozen at an earlier start */
+export function loadConfig(options: LayoutOptions, name = os.hostname()): AgentConfig {
   const file = configFile(options);
   try {
-    return parseConfig(file, readFileSync(file, 'utf8'), os.hostname());
+    return parseConfig(file, readFileSync(file, 'utf8'), name);
   } catch (thrown) {
     if (thrown instanceof AgentError) throw thrown;
     const why =
@@ -43,6 +46,42 @@ function sqliteAddon(): string | undefined {
   return existsSync(file) ? file : undefined;
 }
 
-export function open(options: LayoutOptions, log: Log = silentLog): Store {
-  return openStore({ dir: stateDir(options), nativeBinding: sqliteAddon(), now: () => new Date(), log });
+export interface OpenState {
+  store: Store;
+  close(): void;
+}
+
+/** The state directory, made if missing, for this process alone. Throws AgentError `AlreadyRunning`, `StateUnwritable`. */
+export function openState(options: LayoutOptions, log: Log): OpenState {
+  const dir = stateDir(options);
+  const nativeBinding = sqliteAddon();
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const lock = lockState({ dir, nativeBinding });
+  try {
+    const store = openStore({ dir, nativeBinding, now: () => new Date(), log });
+    return {
+      store,
+      close() {
+        store.close();
+        lock.release();
+      },
+    };
+  } catch (thrown) {
+    lock.release();
+    throw thrown;
+  }
+}
+
+/** For the commands that read the database of an agent that is down: changes nothing there. */
+export function readHistory<T>(options: LayoutOptions, read: (runs: RunReader) => T): T {
+  const dir = stateDir(options);
+  const file = path.join(dir, 'history.db');
+  const failed = (why: string) =>
+    new AgentError({ code: 'DaemonUnreachable', phase: 'report', message: `the daemon is not running, and ${why}` });
+  if (!existsSync(file)) throw failed(`there is no history at ${file}`);
+  try {
+    return readStore({ dir, nativeBinding: sqliteAddon() }, read);
+  } catch (thrown) {
+    throw failed(`the history at ${file} cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  }
 }

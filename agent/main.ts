@@ -1,7 +1,6 @@
 /** Composition root: the command line, its terminal, and what it needs of the rest of the program. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import type { GlobalOptions } from './cli/context.ts';
 import { runCli } from './cli/index.ts';
 import { createControlClient } from './control/client.ts';
 import { runDaemon } from './daemon.ts';
@@ -9,9 +8,8 @@ import { AgentError } from './errors.ts';
 import { readFleet } from './fleet/client.ts';
 import { notify } from './fleet/notify.ts';
 import { createProviders } from './kinds/index.ts';
-import { configFile, loadConfig, open, runDir, stateDir } from './layout.ts';
+import { configFile, loadConfig, readHistory, runDir, stateDir } from './layout.ts';
 import { loadIdentity } from './secrets/identity.ts';
-import type { Store } from './store/db.ts';
 import { systemClock } from './system/clock.ts';
 import { exec } from './system/exec.ts';
 
@@ -20,23 +18,6 @@ const VERSION = typeof FAIRLEAD_VERSION === 'string' ? FAIRLEAD_VERSION : '0.0.0
 
 // isomorphic-git and mqtt still call url.parse(); that is nothing an operator can mend.
 process.noDeprecation = true;
-
-/** For the commands that read the database of an agent that is down: never makes one. */
-function reading<T>(options: GlobalOptions, read: (store: Store) => T): T {
-  const file = path.join(stateDir(options), 'history.db');
-  if (!existsSync(file))
-    throw new AgentError({
-      code: 'DaemonUnreachable',
-      phase: 'report',
-      message: `the daemon is not running, and there is no history at ${file}`,
-    });
-  const store = open(options);
-  try {
-    return read(store);
-  } finally {
-    store.close();
-  }
-}
 
 /** Of these only what they say of a declaration is asked: no engine, bus or file is touched. */
 const offlineProviders = () =>
@@ -72,10 +53,10 @@ finish(
         existsSync(path.join(stateDir(options), 'age.key')) ? (await loadIdentity(stateDir(options))).recipient : null,
       runAgent: (options) => runDaemon({ ...options, version: VERSION }),
       client: (options) => createControlClient({ dir: runDir(options) }),
-      readHistory: (options, query) => reading(options, (store) => ({ schema: 1, runs: store.runs.list(query) })),
+      readHistory: (options, query) => readHistory(options, (runs) => ({ schema: 1, runs: runs.list(query) })),
       readRun: (options, id) =>
-        reading(options, (store) => {
-          const found = store.runs.get(id);
+        readHistory(options, (runs) => {
+          const found = runs.get(id);
           return found && { schema: 1, ...found };
         }),
       readFleet(options) {

@@ -7,7 +7,7 @@ import { type Commits, createCommits } from './commits.ts';
 import { createInventory, type Inventory, readCopy, writeCopy } from './inventory.ts';
 import { createMeta, type Meta } from './meta.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
-import { createRuns, type Runs } from './runs.ts';
+import { createRunReader, createRuns, type RunReader, type Runs } from './runs.ts';
 
 export interface Store {
   inventory: Inventory;
@@ -84,6 +84,23 @@ export function openStore(options: StoreOptions): Store {
     saveCopy: () => writeCopy(copy, inventory.list()),
     close: () => db.close(),
   };
+}
+
+/**
+ * The history of an agent that is down, as it lies there: nothing is migrated, mended or marked.
+ * Throws where there is no database, or none that this version can read.
+ */
+export function readStore<T>(
+  { dir, nativeBinding }: Pick<StoreOptions, 'dir' | 'nativeBinding'>,
+  read: (runs: RunReader) => T,
+): T {
+  const file = path.join(dir, 'history.db');
+  const db = new Database(file, { readonly: true, fileMustExist: true, ...(nativeBinding ? { nativeBinding } : {}) });
+  try {
+    return read(createRunReader(db));
+  } finally {
+    db.close();
+  }
 }
 
 function openChecked(file: string, { nativeBinding }: StoreOptions): Database.Database {

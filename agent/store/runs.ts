@@ -4,15 +4,18 @@ import type { HistoryQuery } from '../core/progress.ts';
 import type { ActionRecord, ResourceId, RunRecord, Trigger } from '../core/types.ts';
 import type { EventDraft, Outbox } from './outbox.ts';
 
-export interface Runs {
-  /** @returns the run's id; ids only grow */
-  begin(trigger: Trigger, at: string): number;
-  /** One transaction: the run, its actions, its events. */
-  finish(run: RunRecord, actions: readonly ActionRecord[], events: readonly EventDraft[]): void;
+export interface RunReader {
   /** Newest first; runs under way are left out. */
   list(query: HistoryQuery): RunRecord[];
   get(id: number): { run: RunRecord; actions: ActionRecord[] } | null;
   actionsOf(resource: ResourceId, limit: number): { run: number; at: string; action: ActionRecord }[];
+}
+
+export interface Runs extends RunReader {
+  /** @returns the run's id; ids only grow */
+  begin(trigger: Trigger, at: string): number;
+  /** One transaction: the run, its actions, its events. */
+  finish(run: RunRecord, actions: readonly ActionRecord[], events: readonly EventDraft[]): void;
   /** Deletes runs that began before `before` (ISO 8601). */
   trim(before: string): void;
 }
@@ -31,6 +34,26 @@ interface Raw {
   repaired: number;
 }
 
+export function createRunReader(db: Database.Database): RunReader {
+  const get = db.prepare<[number], Raw>('SELECT * FROM runs WHERE id = ?');
+  const actions = db.prepare<[number], { record: string }>('SELECT record FROM actions WHERE run = ? ORDER BY rowid');
+  const actionsOf = db.prepare<[string, number], { run: number; at: string; record: string }>(
+    'SELECT run, started_at AS at, record FROM actions JOIN runs ON runs.id = run WHERE resource = ? ORDER BY run DESC LIMIT ?',
+  );
+  return {
+    list: (query) => select(db, query).map(parse),
+    get(id) {
+      const raw = get.get(id);
+      if (raw === undefined) return null;
+      return { run: parse(raw), actions: actions.all(id).map((a) => JSON.parse(a.record) as ActionRecord) };
+    },
+    actionsOf: (resource, limit) =>
+      actionsOf
+        .all(resource, limit)
+        .map(({ run, at, record }) => ({ run, at, action: JSON.parse(record) as ActionRecord })),
+  };
+}
+
 export function createRuns(db: Database.Database, outbox: Outbox): Runs {
   // Whatever was under way when the last process ended has not been finished by anyone.
   db.prepare(
@@ -42,11 +65,6 @@ export function createRuns(db: Database.Database, outbox: Outbox): Runs {
      commit_info = @commitInfo, changed = @changed, failed = @failed, repaired = @repaired WHERE id = @id`,
   );
   const addAction = db.prepare('INSERT INTO actions (run, resource, record) VALUES (?, ?, ?)');
-  const get = db.prepare<[number], Raw>('SELECT * FROM runs WHERE id = ?');
-  const actions = db.prepare<[number], { record: string }>('SELECT record FROM actions WHERE run = ? ORDER BY rowid');
-  const actionsOf = db.prepare<[string, number], { run: number; at: string; record: string }>(
-    'SELECT run, started_at AS at, record FROM actions JOIN runs ON runs.id = run WHERE resource = ? ORDER BY run DESC LIMIT ?',
-  );
   // The first quiet run after a change stays (it says when all was well), the newest stays, those between go.
   const dropQuiet = db.prepare(
     `DELETE FROM runs WHERE id = (SELECT max(id) FROM runs WHERE id < @id)
@@ -55,6 +73,7 @@ export function createRuns(db: Database.Database, outbox: Outbox): Runs {
   );
   const trim = db.prepare('DELETE FROM runs WHERE started_at < ? AND sync IS NOT NULL');
   return {
+    ...createRunReader(db),
     begin: (trigger, at) => Number(begin.run(trigger, at).lastInsertRowid),
     finish: db.transaction((run: RunRecord, done: readonly ActionRecord[], events: readonly EventDraft[]) => {
       const commitId = run.commit?.commit ?? null;
@@ -64,16 +83,6 @@ export function createRuns(db: Database.Database, outbox: Outbox): Runs {
         dropQuiet.run({ id: run.id, sync: run.sync, commitId, reason: run.reason });
       outbox.push(events);
     }),
-    list: (query) => select(db, query).map(parse),
-    get(id) {
-      const raw = get.get(id);
-      if (raw === undefined) return null;
-      return { run: parse(raw), actions: actions.all(id).map((a) => JSON.parse(a.record) as ActionRecord) };
-    },
-    actionsOf: (resource, limit) =>
-      actionsOf
-        .all(resource, limit)
-        .map(({ run, at, record }) => ({ run, at, action: JSON.parse(record) as ActionRecord })),
     trim: (before) => void trim.run(before),
   };
 }
