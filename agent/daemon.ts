@@ -1,16 +1,19 @@
 /** The daemon's wiring: constructs, connects, starts and stops its parts. */
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { isHostName } from '../manifests-schema/agent-config.ts';
 import { durationMs } from './config.ts';
 import { type AgentApi, createAgentApi } from './control/api.ts';
 import { createControlServer } from './control/server.ts';
 import { staleProblem } from './core/stale.ts';
+import { guardDirectory } from './engine/directory.ts';
 import { createLoader } from './engine/load.ts';
 import { createLoop, type Loop } from './engine/loop.ts';
 import { createPushGate } from './engine/push.ts';
 import { reconcile } from './engine/reconcile.ts';
 import { splayOffset } from './engine/splay.ts';
 import type { EngineDeps } from './engine/types.ts';
+import { AgentError } from './errors.ts';
 import { createSource } from './git/source.ts';
 import { createProviders } from './kinds/index.ts';
 import { configFile, type LayoutOptions, loadConfig, openState, rootOf, runDir, stateDir } from './layout.ts';
@@ -35,7 +38,7 @@ export interface DaemonOptions extends LayoutOptions {
 /** Runs until a signal comes, or one reconcile. @returns the exit code */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
   const startedAt = new Date();
-  const config = loadConfig(options);
+  const asCalledNow = loadConfig(options);
   const redactor = createRedactor();
   const log = createLogger({
     level: 'info',
@@ -46,9 +49,18 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const { store } = opened;
   const root = rootOf(options);
   const state = stateDir(options);
-  const host = store.meta.get<string>('host') ?? config.host;
-  if (store.meta.get('host') === undefined) store.meta.set('host', host);
-  if (host !== config.host) log.warn({ host, configured: config.host }, 'this host keeps the name of its first start');
+  const frozen = store.meta.get<string>('host');
+  const config = frozen === undefined ? asCalledNow : loadConfig(options, frozen);
+  const { host } = config;
+  if (!isHostName(host)) throw badName(host);
+  if (host !== asCalledNow.host)
+    log.info(
+      { host, machine: asCalledNow.host },
+      'the machine has another name now; the host keeps that of its first start',
+    );
+  else if (frozen !== undefined && host !== frozen)
+    log.warn({ host, before: frozen }, 'agent.yaml gives this host another name');
+  if (host !== frozen) store.meta.set('host', host);
   const { fleet, labels } = config;
 
   const providers = createProviders({
@@ -66,7 +78,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   });
   const identityOfHost = await loadIdentity(state);
   const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-  const deps: EngineDeps = {
+  const bare: EngineDeps = {
     source: createSource({ ...config.repo, gitdir: `${state}/repo.git`, env: process.env, exec, log }),
     load: createLoader({
       host,
@@ -87,6 +99,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     clock: systemClock,
     log,
   };
+
+  const guard = guardDirectory(bare, config.repo.path);
+  const deps: EngineDeps = { ...bare, source: guard.source };
 
   const notifier = createNotifier(process.env, () => Date.now());
   const identity = {
@@ -113,8 +128,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     localCheckout: (dir) => localCheckout(dir, config.repo.path),
   });
   const loop: Loop = createLoop({
-    run: (request) => reconcile(deps, request),
+    run: (request) => reconcile(request.allowPrune ? { ...deps, source: guard.allowing } : deps, request),
     finished(result) {
+      guard.settled();
       store.runs.trim(new Date(Date.now() - durationMs(config.history.keep)).toISOString());
       const line = api.finished(result);
       const { run, outcome } = result;
@@ -191,6 +207,13 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   opened.close();
   return code;
 }
+
+const badName = (name: string) =>
+  new AgentError({
+    code: 'InvalidConfig',
+    phase: 'config',
+    message: `this machine is called "${name}", which is no host name by RFC 1123; give the host one with \`host:\` in agent.yaml`,
+  });
 
 /** Gid of group `fairlead`, who may read the status; null where there is none, or we are not root. */
 function groupId(): number | null {

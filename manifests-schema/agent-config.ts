@@ -7,6 +7,8 @@ const hostName = z
     /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/,
     'must be a lower-case host name (RFC 1123)',
   );
+/** By RFC 1123, in lower case. */
+export const isHostName = (name: string): boolean => hostName.safeParse(name).success;
 const file = z.string().startsWith('/', 'must be an absolute path');
 const duration = z.string().regex(/^\d+(ms|s|m|h|d)$/, 'must be a duration such as 90s, 5m or 2h');
 

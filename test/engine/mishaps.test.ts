@@ -36,7 +36,7 @@ test('a kill leaves nothing that keeps the next one from starting; reading histo
   withLog();
   await trial.stop('SIGKILL');
   const db = new Database(state('history.db'));
-  db.exec("INSERT INTO runs (trigger, started_at) VALUES ('manual', '2026-01-01T00:00:00.000Z')");
+  db.prepare("INSERT INTO runs (trigger, started_at) VALUES ('manual', ?)").run(new Date().toISOString());
   db.close();
   const bytes = () => fs.readFileSync(state('history.db'));
   const before = bytes();
@@ -46,5 +46,36 @@ test('a kill leaves nothing that keeps the next one from starting; reading histo
   await trial.start();
   const after = JSON.parse((await trial.cli('history', '--json')).stdout) as { runs: { reason: string }[] };
   expect(after.runs.map((r) => r.reason)).toContain('Interrupted');
+  await trial.stop();
+});
+
+const configure = (change: (text: string) => string) => {
+  const at = path.join(trial.root, 'etc/fairlead/agent.yaml');
+  fs.writeFileSync(at, change(fs.readFileSync(at, 'utf8')));
+};
+
+test('another `host:` is another host: its directory is held until its removals are allowed, and stays after that', async () => {
+  withLog();
+  configure((text) => text.replace('host: trial', 'host: other'));
+  await trial.commit({ 'hosts/other/a.yaml': file('/etc/b') }, 'Another host');
+  await trial.start();
+  const held = await trial.cli('sync');
+  expect([held.code, held.stdout]).toEqual([2, expect.stringMatching(/hosts\/trial .*hosts\/other.*file:\/etc\/a/)]);
+  expect(await status()).toMatchObject({ host: 'other', sync: 'held', reason: 'DirectoryChanged' });
+  const managed = (name: string) => fs.existsSync(path.join(trial.root, 'etc', name));
+  expect([managed('a'), managed('b')]).toEqual([true, false]);
+  expect((await trial.cli('sync', '--allow-prune')).code).toBe(0);
+  expect([managed('a'), managed('b')]).toEqual([false, true]);
+  expect((await trial.cli('sync')).code).toBe(0);
+  await trial.stop();
+});
+
+test('the machine’s name is frozen at the first start, and so is the directory that it names', async () => {
+  withLog();
+  configure((text) => text.replace('host: other\n', ''));
+  await trial.start();
+  expect((await trial.cli('sync')).code).toBe(0);
+  expect((await status()).host).toBe('other');
+  expect(fs.existsSync(path.join(trial.root, 'etc/b'))).toBe(true);
   await trial.stop();
 });
