@@ -6,6 +6,7 @@ import * as commands from './commands.ts';
 import { type CliDeps, type Context, EXIT, type GlobalOptions, type Terminal } from './context.ts';
 import { type NotifyFlags, notify } from './notify.ts';
 import { addRepositoryCommands } from './repository.ts';
+import { parseCount, parseSince } from './since.ts';
 import { createStyle, plain } from './table.ts';
 
 export type { CliDeps, Terminal } from './context.ts';
@@ -100,8 +101,10 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
     act((c: Context, id: string) => commands.show(c, id)),
   );
   add('history [run]', 'runs, newest first, or one run with its changes', 'fairlead history --resource file:/etc/motd')
-    .option('--limit <n>', 'at most so many', '20')
-    .option('--since <time>', 'began at or after this ISO time')
+    .option('--limit <n>', 'at most so many', parseCount, 20)
+    .option('--since <time>', 'began since then: 2h, 7d, 2026-11-24, or an ISO time', (t) =>
+      parseSince(t, terminal.now()),
+    )
     .option('--resource <id>', 'that acted on this resource')
     .option('--commit <id>', 'of this commit')
     .option('--failed', 'that failed')
@@ -110,10 +113,10 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
         (
           c: Context,
           run: string | undefined,
-          o: { limit: string; since?: string; resource?: string; commit?: string; failed?: boolean },
+          o: { limit: number; since?: string; resource?: string; commit?: string; failed?: boolean },
         ) =>
           commands.history(c, run, {
-            limit: Number(o.limit) || 20,
+            limit: o.limit,
             ...(o.since ? { since: o.since } : {}),
             ...(o.resource ? { resource: o.resource } : {}),
             ...(o.commit ? { commit: o.commit } : {}),

@@ -49,7 +49,7 @@ export function createControlClient({ dir }: { dir: string }): ControlClient {
       if (response.statusCode !== 200) throw refused((JSON.parse(await read(response)) as { error: string }).error);
       if (!wait) return void response.destroy();
       let rest = '';
-      for await (const chunk of response.setEncoding('utf8')) {
+      for await (const chunk of chunks(response)) {
         const lines = (rest + chunk).split('\n');
         rest = lines.pop() ?? '';
         for (const text of lines) line(JSON.parse(text) as SyncLine);
@@ -60,8 +60,22 @@ export function createControlClient({ dir }: { dir: string }): ControlClient {
 
 async function read(response: http.IncomingMessage): Promise<string> {
   let text = '';
-  for await (const chunk of response.setEncoding('utf8')) text += chunk;
+  for await (const chunk of chunks(response)) text += chunk;
   return text;
+}
+
+/** The answer's text as it comes; a daemon that ends meanwhile is one that cannot be reached. */
+async function* chunks(response: http.IncomingMessage): AsyncGenerator<string> {
+  try {
+    for await (const chunk of response.setEncoding('utf8')) yield chunk as string;
+  } catch (cause) {
+    throw new AgentError({
+      code: 'DaemonUnreachable',
+      phase: 'report',
+      message: 'the daemon ended before its answer did; see `systemctl status fairlead` and `journalctl -u fairlead`',
+      cause,
+    });
+  }
 }
 
 const refused = (why: string) => new AgentError({ code: 'Refused', phase: 'report', message: why });

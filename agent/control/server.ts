@@ -79,7 +79,7 @@ async function handle(
   const [, version, noun = '', argument] = url.pathname.split('/');
   const route = `${request.method} ${noun}${argument === undefined ? '' : '/…'}`;
   if (version !== 'v1') return send(response, 404, { error: `no such address: ${url.pathname}` });
-  if (readOnly && !['GET status', 'GET resources', 'GET history', 'GET version'].includes(route)) {
+  if (readOnly && !['GET status', 'GET resources', 'GET history', 'GET history/…', 'GET version'].includes(route)) {
     return send(response, 403, { error: 'this socket is read only; use agent.sock, as root' });
   }
   const gone = new AbortController();

@@ -20,6 +20,7 @@ export function guardDirectory(deps: Pick<EngineDeps, 'source' | 'load' | 'store
   let taken: string | null = null;
   const allowing: Source = {
     id: source.id,
+    policy: source.policy,
     head: (signal) => source.head(signal),
     review: (commit, request, signal) => source.review(commit, request, signal),
     async checkout(commit, signal) {

@@ -1,4 +1,4 @@
-/** Runs and what each did. A run that found nothing to do replaces the one before it that found nothing either. */
+/** Runs and what each did. Of runs in a row that found nothing to do, the first and the last are kept. */
 import type Database from 'better-sqlite3';
 import type { HistoryQuery } from '../core/progress.ts';
 import type { ActionRecord, ResourceId, RunRecord, Trigger } from '../core/types.ts';
@@ -66,10 +66,12 @@ export function createRuns(db: Database.Database, outbox: Outbox): Runs {
   );
   const addAction = db.prepare('INSERT INTO actions (run, resource, record) VALUES (?, ?, ?)');
   // The first quiet run after a change stays (it says when all was well), the newest stays, those between go.
+  const quiet = (run: string) =>
+    `${run}.changed + ${run}.failed = 0 AND ${run}.sync = @sync AND ${run}.commit_id IS @commitId AND ${run}.reason = @reason
+       AND NOT EXISTS (SELECT 1 FROM actions WHERE run = ${run}.id)`;
   const dropQuiet = db.prepare(
-    `DELETE FROM runs WHERE id = (SELECT max(id) FROM runs WHERE id < @id)
-       AND changed + failed = 0 AND sync = @sync AND commit_id IS @commitId AND reason = @reason
-       AND NOT EXISTS (SELECT 1 FROM actions WHERE run = runs.id)`,
+    `DELETE FROM runs WHERE id = (SELECT max(id) FROM runs WHERE id < @id) AND ${quiet('runs')} AND EXISTS (
+       SELECT 1 FROM runs AS before WHERE before.id = (SELECT max(id) FROM runs AS r WHERE r.id < runs.id) AND ${quiet('before')})`,
   );
   const trim = db.prepare('DELETE FROM runs WHERE started_at < ? AND sync IS NOT NULL');
   return {

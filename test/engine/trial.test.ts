@@ -27,7 +27,7 @@ test('without a daemon: 3 for what needs it, with one line that says what to do;
     expect([args[0], code, stdout]).toEqual([args[0], 3, '']);
     expect(stderr).toMatch(/^fairlead: .*daemon.*\n$/);
   }
-  for (const args of [['frobnicate'], ['show'], ['status', '--nope']]) {
+  for (const args of [['frobnicate'], ['show'], ['status', '--nope'], ['history', '--since', 'nonsense']]) {
     const { code, stderr } = await trial.cli(...args);
     expect([args, code]).toEqual([args, 64]);
     expect(stderr.trim().split('\n')).toHaveLength(1);
@@ -111,7 +111,8 @@ test('the sockets: one of root alone, one that only reads', async () => {
         .on('error', reject)
         .end(),
     );
-  expect(await ask('GET', '/v1/status')).toBe(200);
+  for (const address of ['/v1/status', '/v1/history', '/v1/history/1'])
+    expect([address, await ask('GET', address)]).toEqual([address, 200]);
   for (const [method, address] of [
     ['POST', '/v1/sync'],
     ['GET', '/v1/plan'],

@@ -110,15 +110,15 @@ test('a full outbox counts what it drops in one gap, however often it overflows,
   store.close();
 });
 
-test('a run, its actions and its events are found again, by resource, commit and failure; quiet runs are folded', () => {
+test('a run, its actions and its events are found again, by resource, commit and failure; of quiet runs in a row the first and the last stay', () => {
   const store = open(newDir());
   const commit = { ref: 'main', commit: 'abc', author: 'A', subject: 's', committedAt: 't' };
   store.runs.finish(run(store.runs.begin('start', 't1'), { commit, changed: 1 }), [action], [event(1)]);
   for (const at of ['t2', 't3', 't4']) store.runs.finish(run(store.runs.begin('schedule', at), { commit }), [], []);
   store.runs.finish(run(store.runs.begin('manual', 't5'), { sync: 'failed', failed: 1 }), [], []);
-  expect(store.runs.list({}).map((r) => r.id)).toEqual([5, 4, 1]);
+  expect(store.runs.list({}).map((r) => r.id)).toEqual([5, 4, 2, 1]);
   expect(store.runs.list({ resource: 'file:/a' }).map((r) => r.id)).toEqual([1]);
-  expect(store.runs.list({ commit: 'ab' }).map((r) => r.id)).toEqual([4, 1]);
+  expect(store.runs.list({ commit: 'ab' }).map((r) => r.id)).toEqual([4, 2, 1]);
   expect(store.runs.list({ failed: true }).map((r) => r.id)).toEqual([5]);
   expect(store.runs.get(1)?.actions).toEqual([action]);
   expect(store.runs.actionsOf('file:/a', 5)).toEqual([{ run: 1, at: 't1', action }]);

@@ -1,0 +1,31 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createControlClient } from '../../agent/control/client.ts';
+import type { SyncLine } from '../../agent/control/protocol.ts';
+
+let dir: string;
+let server: http.Server;
+beforeEach(async () => {
+  dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-client-'));
+  // A daemon that is killed in the middle of its answer.
+  server = http.createServer((_request, response) => {
+    response.write('{"type":"phase","phase":"fetch"}\n{"type":', () => response.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(path.join(dir, 'agent.sock'), resolve));
+});
+afterEach(() => {
+  server.close();
+  rmSync(dir, { recursive: true });
+});
+
+test('a daemon that dies during its answer is one that cannot be reached', async () => {
+  const client = createControlClient({ dir });
+  const lines: SyncLine[] = [];
+  const gone = { code: 'DaemonUnreachable', message: expect.stringMatching(/^the daemon ended before/) };
+  await expect(client.sync({}, true, (line) => lines.push(line))).rejects.toMatchObject(gone);
+  expect(lines).toEqual([{ type: 'phase', phase: 'fetch' }]);
+  await expect(client.get('status')).rejects.toMatchObject(gone);
+});
