@@ -5,7 +5,9 @@ import { isHostName } from '../manifests-schema/agent-config.ts';
 import { durationMs } from './config.ts';
 import { type AgentApi, createAgentApi } from './control/api.ts';
 import { createControlServer } from './control/server.ts';
+import type { SyncLine } from './core/progress.ts';
 import { staleProblem } from './core/stale.ts';
+import { explainBreakdown } from './engine/breakdown.ts';
 import { guardDirectory } from './engine/directory.ts';
 import { createLoader } from './engine/load.ts';
 import { createLoop, type Loop } from './engine/loop.ts';
@@ -34,6 +36,9 @@ export interface DaemonOptions extends LayoutOptions {
   once: boolean;
   version: string;
 }
+
+/** How long `--once` waits for a broker that is slow or away; what it could not say, the next start says. */
+const FLUSH_MS = 5_000;
 
 /** Runs until a signal comes, or one reconcile. @returns the exit code */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
@@ -119,16 +124,20 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     identity,
     facts: await readFacts(),
     problems: (desired) => [
-      ...(reporter?.problem()
-        ? [{ id: 'broker', reason: 'BrokerUnreachable', message: reporter.problem() ?? '', file: null, line: null }]
-        : []),
+      ...(reporter?.problems().map((p) => ({ id: 'broker', ...p, file: null, line: null })) ?? []),
       ...staleProblem(desired, staleAfterMs, new Date()),
     ],
     loop: () => loop,
     localCheckout: (dir) => localCheckout(dir, config.repo.path),
   });
   const loop: Loop = createLoop({
-    run: (request) => reconcile(request.allowPrune ? { ...deps, source: guard.allowing } : deps, request),
+    run(request) {
+      const emit = (line: SyncLine) => {
+        request.emit(line);
+        if (api.progress(line)) reporter?.changed();
+      };
+      return reconcile(request.allowPrune ? { ...deps, source: guard.allowing } : deps, { ...request, emit });
+    },
     finished(result) {
       guard.settled();
       store.runs.trim(new Date(Date.now() - durationMs(config.history.keep)).toISOString());
@@ -150,9 +159,15 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
           { run: run.id, resource: p.id, reason: p.reason },
           `${p.file ? `${p.file}:${p.line}: ` : ''}${p.message}`,
         );
-      reporter?.status(api.status());
-      reporter?.resources(api.resources().resources);
-      reporter?.wake();
+      reporter?.changed();
+      return line;
+    },
+    failed(thrown, trigger) {
+      const breakdown = explainBreakdown(thrown, state);
+      const stack = breakdown.reason === 'Internal' && thrown instanceof Error ? { error: thrown.stack } : {};
+      log.error({ reason: breakdown.reason, ...stack }, breakdown.message);
+      const line = api.failed(deps.redact(breakdown), trigger);
+      reporter?.changed();
       return line;
     },
     turned: () => notifier.alive(),
@@ -174,7 +189,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       prefix: config.mqtt.prefix,
       host,
       fleet,
+      instance: identity.instance,
       ref: config.repo.ref,
+      status: () => api.status(),
+      resources: () => api.resources().resources,
       outbox: store.outbox,
       clock: systemClock,
       log,
@@ -188,8 +206,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   reporter?.start();
   let code = 0;
   if (options.once) {
+    code = 1;
     await loop.request({}, 'start', (line) => {
-      if (line.type === 'done') code = line.run.sync === 'failed' ? 1 : 0;
+      // What is held, or assigned to nobody, is no failure.
+      if (line.type === 'done' && ['synced', 'held', 'unassigned'].includes(line.run.sync)) code = 0;
     });
   } else {
     log.info({ version: options.version, host, repo: config.repo.url }, 'fairlead started');
@@ -202,6 +222,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   }
   push.stop();
   await loop.stop();
+  if (options.once) await reporter?.flushed(FLUSH_MS);
   await reporter?.stop();
   await server.stop();
   opened.close();

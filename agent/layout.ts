@@ -54,6 +54,21 @@ export interface OpenState {
 /** The state directory, made if missing, for this process alone. Throws AgentError `AlreadyRunning`, `StateUnwritable`. */
 export function openState(options: LayoutOptions, log: Log): OpenState {
   const dir = stateDir(options);
+  try {
+    return openIn(dir, log);
+  } catch (thrown) {
+    if (thrown instanceof AgentError) throw thrown;
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new AgentError({
+      code: 'StateUnwritable',
+      phase: 'config',
+      message: `cannot use the state in ${dir}: ${why}; is the disk full or read only, and are you root?`,
+      cause: thrown,
+    });
+  }
+}
+
+function openIn(dir: string, log: Log): OpenState {
   const nativeBinding = sqliteAddon();
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const lock = lockState({ dir, nativeBinding });

@@ -5,10 +5,12 @@ import type { SyncLine } from '../core/progress.ts';
 import { type AgentState, type Identity, statusOf } from '../core/status.ts';
 import type { Checkout, CommitInfo, Desired, Problem, ResourceId, Trigger } from '../core/types.ts';
 import { KINDS } from '../core/types.ts';
+import { type Breakdown, brokenRun } from '../engine/breakdown.ts';
 import type { Loop } from '../engine/loop.ts';
 import { preview } from '../engine/preview.ts';
 import type { RunResult } from '../engine/reconcile.ts';
 import type { EngineDeps } from '../engine/types.ts';
+import { createMemory } from './memory.ts';
 import { printable } from './printable.ts';
 import type { ControlApi, ShowDocument } from './protocol.ts';
 
@@ -26,30 +28,27 @@ export interface AgentApiOptions {
 export interface AgentApi extends ControlApi {
   /** Takes in a finished run; answers the line that ends the feed of those who wait. */
   finished(result: RunResult): SyncLine;
+  /** The same for a run that threw. */
+  failed(breakdown: Breakdown, trigger: Trigger): SyncLine;
+  /** Takes in what a run tells of itself; true when the status is another one by that. */
+  progress(line: SyncLine): boolean;
 }
+
+/** Phases that a run goes through only where there is something to do. */
+const WORK = ['prepare', 'apply', 'settle', 'prune', 'rollback'];
 
 export function createAgentApi({ deps, identity, facts, problems, loop, localCheckout }: AgentApiOptions): AgentApi {
   const { store, clock } = deps;
-  let state: AgentState = {
-    mode: 'enforce',
-    labels: identity.labels,
-    desired: null,
-    applied: null,
-    lastGood: null,
-    run: null,
-    resources: [],
-    whole: [],
-    reason: '',
-    message: '',
-    problems: [],
-    running: true,
-  };
+  const memory = createMemory(store);
+  let state: AgentState = memory.recall(identity);
+  let working = false;
 
   const status = (): StatusDocument => {
     const all = [...problems(state.desired), ...state.problems];
     const first = all[0];
     const shown = {
       ...state,
+      whole: working ? [...state.whole, 'progressing' as const] : state.whole,
       problems: all,
       reason: state.reason || (first?.reason ?? ''),
       message: state.message || (first?.message ?? ''),
@@ -65,6 +64,7 @@ export function createAgentApi({ deps, identity, facts, problems, loop, localChe
   };
 
   const finished = ({ run, outcome }: RunResult): SyncLine => {
+    working = false;
     const lastGood = store.meta.get<string>('lastGood');
     state = {
       mode: outcome.mode,
@@ -81,12 +81,27 @@ export function createAgentApi({ deps, identity, facts, problems, loop, localChe
       problems: outcome.problems,
       running: false,
     };
+    memory.remember(state);
+    return { type: 'done', run, status: status() };
+  };
+
+  const failed = (breakdown: Breakdown, trigger: Trigger): SyncLine => {
+    working = false;
+    const run = brokenRun(breakdown, trigger, clock.now());
+    const problem: Problem = { id: 'state', ...breakdown, file: null, line: null };
+    state = { ...state, ...breakdown, run, whole: ['failed'], problems: [problem], running: false };
     return { type: 'done', run, status: status() };
   };
 
   return {
     status,
     finished,
+    failed,
+    progress(line) {
+      const begins = !working && (line.type === 'action' || (line.type === 'phase' && WORK.includes(line.phase)));
+      working ||= begins;
+      return begins;
+    },
     resources: () => ({ schema: 1, resources: [...state.resources] }),
     async plan({ dir }, signal) {
       const given = dir === undefined ? undefined : await localCheckout(dir);

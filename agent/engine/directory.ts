@@ -51,7 +51,7 @@ export function guardDirectory(deps: Pick<EngineDeps, 'source' | 'load' | 'store
       },
     },
     settled() {
-      if (taken !== null && taken === store.meta.get('accepted') && store.meta.get('acceptedPath') !== path)
+      if (taken !== null && taken === store.commits.get().accepted && store.meta.get('acceptedPath') !== path)
         store.meta.set('acceptedPath', path);
     },
   };

@@ -11,6 +11,8 @@ export interface LoopOptions {
   run(request: RunRequest): Promise<RunResult>;
   /** After each run, before those who wait for it hear of it. Answers the line that ends their feed. */
   finished(result: RunResult): SyncLine;
+  /** After a run that threw: a bug, or a store that cannot be written. The same line. */
+  failed(thrown: unknown, trigger: Trigger): SyncLine;
   /** The loop has turned: feeds the watchdog. */
   turned(): void;
   now(): number;
@@ -111,14 +113,20 @@ export function createLoop(options: LoopOptions): Loop {
         lastCommit = commit;
         again(!result.outcome.rejected && (result.run.sync === 'failed' || result.outcome.problems.length > 0));
       } catch (thrown) {
-        options.log.error(
-          { error: thrown instanceof Error ? thrown.stack : String(thrown) },
-          'a run ended in a bug; the next one will try again',
-        );
+        tellOfFailure(thrown, trigger, emit);
         again(true);
       }
       options.turned();
       for (const resolve of done) resolve();
+    }
+  }
+
+  function tellOfFailure(thrown: unknown, trigger: Trigger, emit: (line: SyncLine) => void): void {
+    try {
+      emit(options.failed(thrown, trigger));
+    } catch (again) {
+      const error = again instanceof Error ? again.stack : String(again);
+      options.log.error({ error }, 'a run failed, and so did telling of it; the next one will try again');
     }
   }
 

@@ -28,8 +28,9 @@ interface Raw {
 /** @param max most events kept; beyond it the oldest give way to one `gap` event that counts them */
 export function createOutbox(db: Database.Database, meta: Meta, max: number): Outbox {
   // Event ids must stay unique when a lost database begins to count from 1 again.
-  const epoch = meta.get<string>('outbox.epoch') ?? randomBytes(6).toString('hex');
-  meta.set('outbox.epoch', epoch);
+  const kept = meta.get<string>('outbox.epoch');
+  const epoch = kept ?? randomBytes(6).toString('hex');
+  if (kept === undefined) meta.set('outbox.epoch', epoch);
   const insert = db.prepare('INSERT INTO outbox (at, type, run, data) VALUES (?, ?, ?, ?)');
   const peek = db.prepare<[number], Raw>('SELECT seq, at, type, run, data FROM outbox ORDER BY seq LIMIT ?');
   const remove = db.prepare('DELETE FROM outbox WHERE seq = ?');

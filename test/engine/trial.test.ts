@@ -34,7 +34,7 @@ test('without a daemon: 3 for what needs it, with one line that says what to do;
     expect(stderr).toContain('--help');
   }
   expect((await trial.cli('version')).stdout).toMatch(/^fairlead \d/);
-});
+}, 60_000);
 
 test('a sync brings the files, status answers 0, and the broker holds documents that fit their schemas', async () => {
   withLog();

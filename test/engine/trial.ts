@@ -6,6 +6,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { Aedes } from 'aedes';
 import git from 'isomorphic-git';
+import { type ControlClient, createControlClient } from '../../agent/control/client.ts';
+import { type StatusDocument, statusDocument } from '../../manifests-schema/payloads.ts';
 import { run, until } from '../lab/run.ts';
 
 const MAIN = path.join(import.meta.dirname, '../../agent/main.ts');
@@ -14,10 +16,16 @@ export interface Trial {
   root: string;
   /** Topic → retained payload. */
   retained: ReadonlyMap<string, string>;
+  /** Every status that was published, oldest first. */
+  statuses: StatusDocument[];
+  /** Cuts every connection to the broker. */
+  cut(): void;
   /** Everything below events, parsed. */
   events: Record<string, unknown>[];
   commit(files: Record<string, string | null>, message: string): Promise<string>;
   cli(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
+  /** The daemon's socket, without a process for each question. */
+  client: ControlClient;
   start(): Promise<void>;
   /** SIGTERM, or the signal given; resolves when it is gone. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
@@ -35,10 +43,17 @@ export async function startTrial(): Promise<Trial> {
   const { port } = server.address() as net.AddressInfo;
   const retained = new Map<string, string>();
   const events: Record<string, unknown>[] = [];
+  const statuses: StatusDocument[] = [];
+  const sockets = new Set<net.Socket>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
   broker.on('publish', (packet) => {
     if (packet.topic.startsWith('$')) return;
     const text = packet.payload.toString();
     if (packet.retain) retained.set(packet.topic, text);
+    if (packet.topic.endsWith('/status')) statuses.push(statusDocument.parse(JSON.parse(text)));
     if (packet.topic.endsWith('/events')) events.push(JSON.parse(text) as Record<string, unknown>);
   });
 
@@ -55,6 +70,10 @@ export async function startTrial(): Promise<Trial> {
     root,
     retained,
     events,
+    statuses,
+    cut() {
+      for (const socket of sockets) socket.destroy();
+    },
     async commit(files, message) {
       for (const [file, content] of Object.entries(files)) {
         const at = path.join(repo, file);
@@ -70,6 +89,7 @@ export async function startTrial(): Promise<Trial> {
       return git.commit({ fs, dir: repo, message, author: { name: 'Ann', email: 'ann@example.com' } });
     },
     cli: (...args) => run([process.execPath, MAIN, '--root', root, ...args], { check: false, timeoutMs: 60_000 }),
+    client: createControlClient({ dir: path.join(root, 'run/fairlead') }),
     async start() {
       const log = fs.openSync(logFile, 'a');
       agent = spawn(process.execPath, [MAIN, '--root', root, 'agent'], { stdio: ['ignore', log, log] });
@@ -78,7 +98,8 @@ export async function startTrial(): Promise<Trial> {
         'the daemon to answer',
         20_000,
         async () =>
-          (await trial.cli('version')).code === 0 && fs.existsSync(path.join(root, 'run/fairlead/status.sock')),
+          fs.existsSync(path.join(root, 'run/fairlead/status.sock')) &&
+          (await trial.client.get('version').catch(() => null)) !== null,
       );
     },
     stop(signal = 'SIGTERM') {

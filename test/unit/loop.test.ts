@@ -31,6 +31,7 @@ function start(schedule = NEVER, splayMs = 0): void {
       );
     },
     finished: () => ({ type: 'done' }) as unknown as SyncLine,
+    failed: (thrown) => ({ type: 'done', run: { reason: String(thrown) } }) as unknown as SyncLine,
     turned: () => {
       turns++;
     },
@@ -82,11 +83,16 @@ describe('one run at a time', () => {
     expect(requests).toHaveLength(2);
   });
 
-  test('a run that ends in a bug does not end the loop', async () => {
+  test('a run that ends in a bug does not end the loop; those who wait hear of it, and it is tried again', async () => {
     start();
+    await end();
+    const lines: SyncLine[] = [];
+    const waiting = loop.request({}, 'manual', (line) => lines.push(line));
     await end({ bug: true });
-    void loop.request({}, 'manual');
-    expect(requests).toHaveLength(2);
+    await waiting;
+    expect(lines).toEqual([{ type: 'done', run: { reason: 'Error: bug' } }]);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(requests.map((r) => r.trigger)).toEqual(['start', 'manual', 'retry']);
   });
 });
 

@@ -1,0 +1,49 @@
+/** What was known of the host when the agent ended, for the time until its first run has ended. */
+import type { AgentState, Identity } from '../core/status.ts';
+import type { Store } from '../store/db.ts';
+
+type Kept = Pick<AgentState, 'mode' | 'labels' | 'desired' | 'resources' | 'whole' | 'reason' | 'message' | 'problems'>;
+const KEY = 'shown';
+
+export interface Memory {
+  /** Written only when it is another one: most runs find nothing new. */
+  remember(state: AgentState): void;
+  /** The last verdict as it was; of health nothing is known, since nobody has looked yet. */
+  recall(identity: Identity): AgentState;
+}
+
+export function createMemory({ meta, runs }: Pick<Store, 'meta' | 'runs'>): Memory {
+  let written: string | null = null;
+  return {
+    remember({ mode, labels, desired, resources, whole, reason, message, problems }) {
+      const kept: Kept = { mode, labels, desired, resources, whole, reason, message, problems };
+      const text = JSON.stringify(kept);
+      if (text === written) return;
+      meta.set(KEY, kept);
+      written = text;
+    },
+    recall({ labels }) {
+      const kept = meta.get<Kept>(KEY);
+      if (kept) written = JSON.stringify(kept);
+      const lastGood = meta.get<string>('lastGood');
+      const run = runs.list({ limit: 1 })[0] ?? null;
+      const whole = kept?.whole ?? [];
+      return {
+        mode: 'enforce',
+        labels,
+        desired: null,
+        reason: '',
+        message: '',
+        problems: [],
+        ...kept,
+        // Ended in the middle of its work, the host is neither here nor there.
+        whole: run?.reason === 'Interrupted' ? [...whole, 'progressing'] : whole,
+        resources: (kept?.resources ?? []).map((r) => ({ ...r, health: 'unknown' })),
+        applied: meta.get<AgentState['applied']>('applied') ?? null,
+        lastGood: lastGood ? { commit: lastGood } : null,
+        run: kept ? run : null,
+        running: true,
+      };
+    },
+  };
+}

@@ -1,0 +1,80 @@
+/** What the broker is told, and when: at the start, during a run, after the connection came back. */
+import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
+import { until } from '../lab/run.ts';
+import { startTrial, type Trial } from './trial.ts';
+
+let trial: Trial;
+const FILE = 'hosts/trial/a.yaml';
+const STATUS = 'fairlead/default/hosts/trial/status';
+const withLog = () => onTestFailed(() => console.error(trial.log()));
+const newest = () => trial.statuses.at(-1);
+/** Each of these starts or waits for a process. */
+const TIME = 60_000;
+
+beforeAll(async () => {
+  trial = await startTrial();
+}, TIME);
+afterAll(async () => trial.end());
+
+test(
+  'a run that has work says so while it goes on, one that has none does not',
+  async () => {
+    withLog();
+    const commit = await trial.commit({ [FILE]: 'files:\n  /etc/a: {content: "1"}\n' }, 'One file');
+    await trial.start();
+    await until('the run', 20_000, async () => newest()?.sync === 'synced');
+    expect(newest()?.applied?.commit).toBe(commit);
+    await trial.commit({ [FILE]: 'files:\n  /etc/a: {content: "2"}\n' }, 'Another content');
+    trial.statuses.length = 0;
+    await trial.client.sync({}, true, () => undefined);
+    await until('the change', 20_000, async () => newest()?.run?.id === 2);
+    expect(trial.statuses.map((s) => s.sync)).toEqual(['progressing', 'synced']);
+    trial.statuses.length = 0;
+    await trial.client.sync({}, true, () => undefined);
+    await until('the quiet run', 20_000, async () => trial.statuses.length > 0);
+    expect(trial.statuses.map((s) => s.sync)).toEqual(['synced']);
+  },
+  TIME,
+);
+
+test(
+  'after a restart the first word has all that was known, and claims no health that nobody has seen',
+  async () => {
+    withLog();
+    const before = newest();
+    await trial.stop('SIGKILL');
+    trial.statuses.length = 0;
+    await trial.start();
+    await until('the first run', 20_000, async () => (newest()?.run?.id ?? 0) > (before?.run?.id ?? 0));
+    const first = trial.statuses[0];
+    expect(first).toMatchObject({
+      sync: 'synced',
+      health: 'unknown',
+      applied: before?.applied,
+      lastGood: before?.lastGood,
+      desired: before?.desired,
+      run: before?.run,
+      resources: { total: 1, synced: 1 },
+    });
+    expect(first?.agent.instance).not.toBe(before?.agent.instance);
+    expect(newest()).toMatchObject({ sync: 'synced', health: 'healthy' });
+  },
+  TIME,
+);
+
+test(
+  'when the connection is back, the broker does not go on saying that it was away',
+  async () => {
+    withLog();
+    trial.statuses.length = 0;
+    trial.cut();
+    await until('the daemon to notice', 20_000, async () => {
+      const status = await trial.client.get<{ reason: string }>('status');
+      return status?.reason === 'BrokerUnreachable';
+    });
+    await until('the next word', 20_000, async () => trial.statuses.length > 0);
+    expect(newest()).toMatchObject({ sync: 'synced', reason: '', problemsTotal: 0 });
+    expect(JSON.parse(trial.retained.get(STATUS) ?? '{}')).toMatchObject({ reason: '' });
+  },
+  TIME,
+);

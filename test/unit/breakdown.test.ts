@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { explainBreakdown } from '../../agent/engine/breakdown.ts';
+
+const coded = (code: string) => explainBreakdown(Object.assign(new Error('no room'), { code }), '/state').reason;
+
+test('a disk that is full, broken or read only is told from a bug', () => {
+  for (const code of [
+    'SQLITE_FULL',
+    'SQLITE_IOERR',
+    'SQLITE_IOERR_WRITE',
+    'SQLITE_READONLY',
+    'ENOSPC',
+    'EROFS',
+    'EDQUOT',
+  ])
+    expect([code, coded(code)]).toEqual([code, 'StateUnwritable']);
+  for (const code of ['SQLITE_CONSTRAINT', 'ENOENT', 'EIOX']) expect([code, coded(code)]).toEqual([code, 'Internal']);
+  for (const thrown of [new TypeError('x'), null, 'x', undefined])
+    expect(explainBreakdown(thrown, '/state').reason).toBe('Internal');
+});
