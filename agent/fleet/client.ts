@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { AgentError } from '../errors.ts';
 import { type BrokerSettings, connectBroker } from '../system/mqtt.ts';
 import { type FleetRow, foldMessage, sortRows } from './model.ts';
 
@@ -6,37 +7,56 @@ export interface ReadFleetOptions {
   broker: BrokerSettings;
   prefix: string;
   fleet: string;
-  /** The fleet has been read when nothing more has come for this long. */
+  /** The fleet has been read when nothing more that was retained has come for this long. */
   quietMs?: number;
-  /** At the latest after this. */
+  /** To be read by then. */
   timeoutMs?: number;
 }
 
-/** Reads the retained statuses of all hosts. Throws AgentError `BrokerUnreachable`. */
+/** Reads the retained statuses of all hosts. Throws AgentError `BrokerUnreachable`, also where only a part could be read. */
 export async function readFleet(options: ReadFleetOptions): Promise<FleetRow[]> {
-  const { quietMs = 300, timeoutMs = 10_000 } = options;
+  const { quietMs = 300, timeoutMs = 30_000 } = options;
   const client = await connectBroker({
     broker: options.broker,
     clientId: `fairlead-cli-${randomBytes(6).toString('hex')}`,
-    timeoutMs,
+    timeoutMs: 10_000,
   });
-  let rows: ReadonlyMap<string, FleetRow> = new Map();
-  const read = new Promise<void>((resolve) => {
-    let quiet: NodeJS.Timeout | undefined;
-    const settle = () => {
-      clearTimeout(quiet);
-      quiet = setTimeout(resolve, quietMs);
-    };
-    setTimeout(resolve, timeoutMs).unref();
-    client.on('message', (topic, payload) => {
-      rows = foldMessage(rows, topic, payload.toString('utf8'));
-      settle();
+  const rows = new Map<string, FleetRow>();
+  const hosts = `${options.prefix}/${options.fleet}/hosts/+`;
+  let quiet: NodeJS.Timeout | undefined;
+  let late: NodeJS.Timeout | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const failed = (why: string) => reject(unreadable(options.broker.url, why));
+      const settle = () => {
+        clearTimeout(quiet);
+        quiet = setTimeout(resolve, quietMs);
+      };
+      late = setTimeout(() => failed(`it was still sending after ${timeoutMs / 1_000} s`), timeoutMs);
+      client.on('message', (topic, payload, packet) => {
+        foldMessage(rows, topic, payload.toString('utf8'));
+        // What hosts say meanwhile goes on for ever; only what was retained comes to an end.
+        if (packet.retain) settle();
+      });
+      client.on('close', () => failed('it closed the connection'));
+      // QoS 0: brokers bound the queue of acknowledged messages, and a fleet does not fit into it.
+      client.subscribeAsync([`${hosts}/presence`, `${hosts}/status`], { qos: 0 }).then(settle, (thrown) => {
+        const said = thrown instanceof Error ? thrown.message : String(thrown);
+        failed(`it does not let this user subscribe to ${hosts}/status (${said}); allow it there`);
+      });
     });
-    client.on('close', resolve);
-    const hosts = `${options.prefix}/${options.fleet}/hosts/+`;
-    client.subscribeAsync([`${hosts}/presence`, `${hosts}/status`], { qos: 1 }).then(settle, resolve);
-  });
-  await read;
-  client.end(true);
+  } finally {
+    clearTimeout(quiet);
+    clearTimeout(late);
+    client.end(true);
+  }
   return sortRows(rows);
 }
+
+const unreadable = (url: string, why: string) =>
+  new AgentError({
+    code: 'BrokerUnreachable',
+    phase: 'report',
+    retry: true,
+    message: `cannot read the fleet from the broker ${url}: ${why}`,
+  });

@@ -26,36 +26,27 @@ const unknownRow = (host: string): FleetRow => ({
   message: '',
 });
 
-/** Takes in one message below `<prefix>/<fleet>/hosts/`; what is not ours or not readable changes nothing. */
-export function foldMessage(
-  rows: ReadonlyMap<string, FleetRow>,
-  topic: string,
-  payload: string,
-): ReadonlyMap<string, FleetRow> {
+/** Takes one message below `<prefix>/<fleet>/hosts/` into `rows`; what is not ours or not readable changes nothing. */
+export function foldMessage(rows: Map<string, FleetRow>, topic: string, payload: string): void {
   const [host, leaf] = topic.split('/').slice(-2);
-  if (!host) return rows;
+  if (!host || (leaf !== 'presence' && leaf !== 'status')) return;
   const row = rows.get(host) ?? unknownRow(host);
-  if (leaf === 'presence' && (payload === 'online' || payload === 'offline'))
-    return new Map(rows).set(host, { ...row, presence: payload });
-  if (leaf !== 'status') return rows;
+  if (leaf === 'presence') {
+    if (payload === 'online' || payload === 'offline') rows.set(host, { ...row, presence: payload });
+    return;
+  }
   const status = statusDocument.safeParse(parse(payload));
-  if (!status.success)
-    return new Map(rows).set(host, {
+  if (!status.success) {
+    rows.set(host, {
       ...row,
       reason: 'UnreadableStatus',
       message: 'its status is not one that this version can read',
     });
+    return;
+  }
   const { sync, health, desired, at, reason, message } = status.data;
-  return new Map(rows).set(host, {
-    ...row,
-    sync,
-    health,
-    commit: desired?.commit ?? null,
-    subject: desired?.subject ?? '',
-    at,
-    reason,
-    message,
-  });
+  const { commit = null, subject = '' } = desired ?? {};
+  rows.set(host, { ...row, sync, health, commit, subject, at, reason, message });
 }
 
 export const sortRows = (rows: ReadonlyMap<string, FleetRow>): FleetRow[] =>
