@@ -227,7 +227,10 @@ function endOf(client: MqttClient, { broker, host }: ConnectionOptions): Promise
   });
 }
 
-/** The broker answered, and the answer was no (MQTT 5.0, 2.4: reason codes from 0x80 on). */
-const isRefusal = (thrown: unknown): boolean => Number((thrown as { code?: unknown } | null)?.code) >= 0x80;
+/** The broker answered, and the answer was no (MQTT 5.0, 2.4: reason codes from 0x80 on), as opposed to no answer. */
+function isRefusal(thrown: unknown): boolean {
+  const { code, packet } = (thrown ?? {}) as { code?: unknown; packet?: { cmd?: unknown } };
+  return (typeof code === 'number' && code >= 0x80) || packet?.cmd === 'suback';
+}
 
 const said = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
