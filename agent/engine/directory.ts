@@ -19,10 +19,7 @@ export function guardDirectory(deps: Pick<EngineDeps, 'source' | 'load' | 'store
   const { source, load, store } = deps;
   let taken: string | null = null;
   const allowing: Source = {
-    id: source.id,
-    policy: source.policy,
-    head: (signal) => source.head(signal),
-    review: (commit, request, signal) => source.review(commit, request, signal),
+    ...source,
     async checkout(commit, signal) {
       const checkout = await source.checkout(commit, signal);
       taken = commit;
