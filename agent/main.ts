@@ -50,7 +50,9 @@ finish(
       self: [process.execPath, '--max-semi-space-size=64', ...process.execArgv, process.argv[1] ?? ''],
       offlineProviders,
       ownRecipient: async (options) =>
-        existsSync(path.join(stateDir(options), 'age.key')) ? (await loadIdentity(stateDir(options))).recipient : null,
+        existsSync(path.join(stateDir(options), 'age.key'))
+          ? (await loadIdentity(stateDir(options))).recipient()
+          : null,
       runAgent: (options) => runDaemon({ ...options, version: VERSION }),
       client: (options) => createControlClient({ dir: runDir(options) }),
       readHistory: (options, query) => readHistory(options, (runs) => ({ schema: 1, runs: runs.list(query) })),

@@ -179,8 +179,7 @@ async function show(
 
 /** A plain hash of secret content would give a weak secret away. */
 function masked(want: Desired | undefined, fact: unknown): unknown {
-  const isSecret = (want?.spec as { secret?: boolean } | undefined)?.secret === true;
-  return isSecret && typeof fact === 'object' && fact !== null && 'sha256' in fact
-    ? { ...fact, sha256: '(secret)' }
-    : fact;
+  if ((want?.spec as { secret?: boolean } | undefined)?.secret !== true) return fact;
+  const text = JSON.stringify(fact).replaceAll(/"[0-9a-f]{64}"/g, '"(secret)"');
+  return JSON.parse(text) as unknown;
 }

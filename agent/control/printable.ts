@@ -14,7 +14,7 @@ export function printable(value: unknown, depth = 0): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([key, item]) => [
       key,
-      secret && key === 'content' ? '(secret)' : printable(item, depth + 1),
+      secret && ['content', 'dropins'].includes(key) ? '(secret)' : printable(item, depth + 1),
     ]),
   );
 }

@@ -3,6 +3,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
+  existsSync,
   fsyncSync,
   linkSync,
   mkdirSync,
@@ -15,35 +16,45 @@ import path from 'node:path';
 import { AgentError } from '../errors.ts';
 
 export interface Identity {
-  /** `AGE-SECRET-KEY-1…`: for decryption on this host alone. */
-  secretKey: string;
-  /** `age1…`: the public half, for host.yaml. */
-  recipient: string;
+  /** `AGE-SECRET-KEY-1…`: for decryption on this host alone. @throws AgentError `IdentityUnreadable` */
+  secretKey(): string;
+  /** `age1…`: the public half, for host.yaml. @throws the same */
+  recipient(): Promise<string>;
 }
 
 /**
- * The identity in `<dir>/age.key` (mode 0600, the format of `age-keygen`); made at the first call.
- * @throws AgentError `IdentityUnreadable`
+ * The identity in `<dir>/age.key` (mode 0600, the format of `age-keygen`); made at the first call. A damaged one is an
+ * error only where it is needed: the host's repairs must go on without it. age itself is loaded only when it is used.
  */
 export async function loadIdentity(dir: string): Promise<Identity> {
   const file = path.join(dir, 'age.key');
-  const { generateX25519Identity, identityToRecipient } = await import('age-encryption');
-  const found = readOrMake(file, await generateX25519Identity());
-  const secretKey = found
-    .split('\n')
-    .find((line) => line.startsWith('AGE-SECRET-KEY-1'))
-    ?.trim();
-  try {
-    if (secretKey === undefined) throw new Error('it has no line AGE-SECRET-KEY-1…');
-    return { secretKey, recipient: await identityToRecipient(secretKey) };
-  } catch (thrown) {
-    throw new AgentError({
-      code: 'IdentityUnreadable',
-      phase: 'config',
-      message: `${file} is not an age identity: ${thrown instanceof Error ? thrown.message : String(thrown)}; put the old one back, or remove the file and encrypt this host's secrets to the new one`,
-    });
-  }
+  const age = () => import('age-encryption');
+  if (!existsSync(file)) readOrMake(file, await (await age()).generateX25519Identity());
+  const text = readOrMake(file, '');
+  const secretKey = (): string => {
+    const line = text.split('\n').find((l) => l.startsWith('AGE-SECRET-KEY-1'));
+    if (line !== undefined && /^AGE-SECRET-KEY-1[0-9A-Z]{58}\s*$/.test(line)) return line.trim();
+    throw unreadable(file, line === undefined ? 'it has no line AGE-SECRET-KEY-1…' : 'its key is cut off or altered');
+  };
+  return {
+    secretKey,
+    async recipient() {
+      const { identityToRecipient } = await age();
+      try {
+        return await identityToRecipient(secretKey());
+      } catch (thrown) {
+        throw thrown instanceof AgentError ? thrown : unreadable(file, String(thrown));
+      }
+    },
+  };
 }
+
+const unreadable = (file: string, why: string) =>
+  new AgentError({
+    code: 'IdentityUnreadable',
+    phase: 'config',
+    message: `${file} is not an age identity: ${why}; put the old one back, or remove the file, restart fairlead and encrypt this host's secrets to the new one`,
+  });
 
 /** A digest that nobody can compute without this host: HMAC-SHA-256 under `<dir>/hash.key`, hex. */
 export function loadKeyedHash(dir: string): (bytes: Uint8Array) => string {

@@ -24,7 +24,7 @@ export interface Opened {
 export async function openSecrets(
   files: Files,
   dirs: readonly string[],
-  secretKey: string,
+  secretKey: () => string,
   found: (secret: string) => void,
 ): Promise<Secrets> {
   const opened = new Map<string, Opened | Error>();
@@ -37,11 +37,11 @@ export async function openSecrets(
   return secretsOf(opened);
 }
 
-async function openFile(path: string, bytes: Uint8Array, secretKey: string): Promise<Opened> {
+async function openFile(path: string, bytes: Uint8Array, secretKey: () => string): Promise<Opened> {
   if (path.endsWith('.age')) {
     const name = nameOf(path, '.age');
     try {
-      const plainBytes = await decryptAge(bytes, secretKey);
+      const plainBytes = await decryptAge(bytes, secretKey());
       const text = oneLine(plainBytes);
       return { names: [name], bytes: plainBytes, values: { [name]: text }, secrets: [text], error: null };
     } catch (thrown) {
@@ -51,7 +51,7 @@ async function openFile(path: string, bytes: Uint8Array, secretKey: string): Pro
   const { tree, store } = parseSops(path, bytes);
   const names = store === 'binary' ? [nameOf(path, '.sops')] : tree.items.map((item) => item.key);
   try {
-    const { values, bytes: text, sealed } = await decryptSops(path, bytes, secretKey);
+    const { values, bytes: text, sealed } = await decryptSops(path, bytes, secretKey());
     return store === 'binary'
       ? { names, bytes: text, values: { [names[0] ?? '']: oneLine(text) }, secrets: sealed, error: null }
       : { names, bytes: text, values, secrets: sealed, error: null };

@@ -3,7 +3,7 @@
 export interface Redactor {
   add(secret: string): void;
   text(text: string): string;
-  /** The same for plain data: in what is told to people, never in ids, places and codes, which programs go by. */
+  /** The same for a text, or for plain data: in what is told to people, never in ids, places and codes, which programs go by. */
   deep<T>(value: T): T;
 }
 
@@ -48,7 +48,7 @@ export function createRedactor(): Redactor {
       forms = [...new Set([...known].flatMap(encodings))].sort((a, b) => b.length - a.length);
     },
     text,
-    deep: <T>(value: T): T => (forms.length === 0 ? value : (deep(value, false, 0) as T)),
+    deep: <T>(value: T): T => (forms.length === 0 ? value : (deep(value, typeof value === 'string', 0) as T)),
   };
 }
 

@@ -118,19 +118,29 @@ describe('age', () => {
 test('the identity and the hash key are made once, root-only', async () => {
   const dir = path.join(mkdtempSync(path.join(os.tmpdir(), 'fairlead-id-')), 'state');
   const [one, two] = [await loadIdentity(dir), await loadIdentity(dir)];
-  expect(one).toEqual(two);
-  expect(one.recipient).toMatch(/^age1/);
+  expect(one.secretKey()).toBe(two.secretKey());
+  expect(await one.recipient()).toMatch(/^age1/);
   expect(loadKeyedHash(dir)(bytes('x'))).toBe(loadKeyedHash(dir)(bytes('x')));
   for (const file of ['age.key', 'hash.key']) expect(statSync(path.join(dir, file)).mode & 0o777).toBe(0o600);
   writeFileSync(path.join(dir, 'age.key'), 'rubbish\n');
-  await expect(loadIdentity(dir)).rejects.toThrow(/age\.key is not an age identity/);
+  const damaged = await loadIdentity(dir);
+  expect(() => damaged.secretKey()).toThrow(/age\.key is not an age identity/);
+  await expect(damaged.recipient()).rejects.toThrow(/age\.key is not an age identity/);
   expect(readFileSync(path.join(dir, 'age.key'), 'utf8')).toBe('rubbish\n');
   rmSync(path.dirname(dir), { recursive: true });
 });
 
 describe('secrets in a host', () => {
   const load = (repo: Repo, found: string[] = [], key = own) =>
-    loadRepo(repo, { decrypt: (files, dirs) => openSecrets(files, dirs, key, (s) => found.push(s)) });
+    loadRepo(repo, {
+      decrypt: (files, dirs) =>
+        openSecrets(
+          files,
+          dirs,
+          () => key,
+          (s) => found.push(s),
+        ),
+    });
   const repoOf = async (): Promise<Record<string, string>> => ({
     'hosts/a/host.yaml': 'roles: [r]\n',
     'roles/r/db.sops.yaml': stringify(
@@ -158,7 +168,13 @@ describe('secrets in a host', () => {
     expect(find(loaded, 'file:/etc/open')?.spec).toMatchObject({ secret: false, mode: 0o644 });
     expect(found).toEqual(expect.arrayContaining(['hunter2', 't0ken', 'role']));
     const again = await loadRepo(await repoOf(), {
-      decrypt: (files, dirs) => openSecrets(files, dirs, own, () => undefined),
+      decrypt: (files, dirs) =>
+        openSecrets(
+          files,
+          dirs,
+          () => own,
+          () => undefined,
+        ),
       keyedHash: (b) => `other ${b.length}`,
     });
     for (const id of ['file:/etc/db', 'unit:x.service']) expect(find(again, id)?.hash).not.toBe(find(loaded, id)?.hash);
@@ -207,7 +223,13 @@ describe('secrets in a host', () => {
     expect(find(loaded, 'service:shop/web')?.spec.environment).toEqual({ PASSWORD: 'hunter2' });
     expect(loaded.secrets).toEqual(['hosts/a/shop/db.sops.env']);
     const other = await loadRepo(repo, {
-      decrypt: (files, dirs) => openSecrets(files, dirs, own, () => undefined),
+      decrypt: (files, dirs) =>
+        openSecrets(
+          files,
+          dirs,
+          () => own,
+          () => undefined,
+        ),
       keyedHash: (b) => `other ${b.length}`,
     });
     expect(find(other, 'service:shop/web')?.hash).not.toBe(find(loaded, 'service:shop/web')?.hash);

@@ -1,0 +1,175 @@
+/** The commands for those who write the repository: what they print, and their exit codes. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { type CliDeps, runCli } from '../../agent/cli/index.ts';
+import { decryptAge } from '../../agent/secrets/age.ts';
+import { providers } from './repo.ts';
+
+let dir: string;
+let secretKey: string;
+let recipient: string;
+const write = (files: Record<string, string>) => {
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(path.dirname(path.join(dir, name)), { recursive: true });
+    writeFileSync(path.join(dir, name), text);
+  }
+};
+const git = (...args: string[]) =>
+  execFileSync('git', ['-C', dir, '-c', 'user.name=a', '-c', 'user.email=a@b', ...args], { encoding: 'utf8' }).trim();
+
+async function cli(...argv: string[]) {
+  let stdout = '';
+  let stderr = '';
+  const deps = {
+    version: 'test',
+    client: () => ({}),
+    self: [],
+    offlineProviders: providers,
+    ownRecipient: async () => recipient,
+  } as unknown as CliDeps;
+  const terminal = {
+    stdout: (text: string) => {
+      stdout += text;
+    },
+    stderr: (text: string) => {
+      stderr += text;
+    },
+    isTTY: false,
+    columns: 120,
+    env: {},
+    now: () => new Date(0),
+  };
+  const code = await runCli(argv, terminal as unknown as Parameters<typeof runCli>[1], deps);
+  return { code, stdout, stderr };
+}
+
+beforeAll(async () => {
+  dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-cli-'));
+  secretKey = await generateX25519Identity();
+  recipient = await identityToRecipient(secretKey);
+  write({
+    'fleet.yaml': 'name: demo\n',
+    'roles/web/role.yaml': 'vars: {workers: 2}\n',
+    'roles/web/web.yaml':
+      'files:\n  /etc/web: {content: "w={{ vars.workers }} c={{ facts.cpus }}\\n", template: true, mode: "0640"}\n',
+    'hosts/a/host.yaml': `roles: [web]\nvars: {workers: 4}\nage: ${recipient}\n`,
+    'hosts/a/shop/compose.yaml': 'services: {web: {image: "web:1"}}\n',
+    'hosts/b/x.yaml': 'files: {/etc/x: {content: x}}\n',
+  });
+  git('init', '-q', '-b', 'main');
+  git('add', '-A');
+  git('commit', '-qm', 'one');
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+test('validate: 0 and a count, 1 and the places, in every format; 64 for a format that is none', async () => {
+  expect(await cli('validate', dir)).toEqual({ code: 0, stdout: '2 hosts, 0 errors, 0 warnings\n', stderr: '' });
+  write({ 'hosts/b/bad.yaml': 'files:\n  /etc/y: {contnet: "a,b: 100%"}\n' });
+  const text = await cli('validate', dir);
+  expect([text.code, text.stdout]).toEqual([
+    1,
+    'hosts/b/bad.yaml:2:12: error: unknown key `contnet`; did you mean `content`?\n2 hosts, 1 error, 0 warnings\n',
+  ]);
+  const github = await cli('validate', dir, '--format', 'github');
+  expect(github.stdout.split('\n')[0]).toBe(
+    '::error file=hosts/b/bad.yaml,line=2,col=12,title=files./etc/y.contnet::unknown key `contnet`; did you mean `content`?',
+  );
+  const gitlab = JSON.parse((await cli('validate', dir, '--format', 'gitlab')).stdout);
+  expect(gitlab).toEqual([
+    {
+      description: 'unknown key `contnet`; did you mean `content`?',
+      check_name: 'fairlead',
+      fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
+      severity: 'blocker',
+      location: { path: 'hosts/b/bad.yaml', lines: { begin: 2 } },
+    },
+  ]);
+  for (const flags of [['--json'], ['--format', 'json']]) {
+    const json = await cli('validate', dir, ...flags);
+    expect([json.code, JSON.parse(json.stdout)]).toMatchObject([
+      1,
+      { schema: 1, hosts: 2, issues: [{ hosts: ['hosts/b'] }] },
+    ]);
+  }
+  expect((await cli('validate', dir, '--format', 'xml')).code).toBe(64);
+  expect(await cli('validate', path.join(dir, 'none'))).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('cannot read'),
+  });
+  rmSync(path.join(dir, 'hosts/b/bad.yaml'));
+});
+
+test('render: the merged host, with facts and origins; an unknown host is named with the nearest', async () => {
+  const facts = path.join(dir, 'facts.json');
+  writeFileSync(facts, JSON.stringify({ cpus: 16 }));
+  const { code, stdout } = await cli('render', 'a', '--dir', dir, '--facts', facts, '--origin');
+  expect(code).toBe(0);
+  const document = parse(stdout) as { vars: object; resources: Record<string, object> };
+  expect(document.vars).toEqual({ workers: { value: 4, origin: 'hosts/a/host.yaml:2 (hosts/a)' } });
+  expect(document.resources['file:/etc/web']).toMatchObject({
+    spec: { content: 'w=4 c=16\n', mode: '0640' },
+    origin: 'roles/web/web.yaml:2 (roles/web)',
+    attributes: { mode: 'roles/web/web.yaml:2 (roles/web)' },
+  });
+  const compose = await cli('render', 'hosts/a', '--dir', dir, '--format', 'compose');
+  expect(JSON.parse(compose.stdout)).toMatchObject({ shop: { name: 'shop', services: { web: { image: 'web:1' } } } });
+  expect(await cli('render', 'aa', '--dir', dir)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('did you mean `a`?'),
+  });
+  expect(JSON.parse((await cli('render', 'b', '--dir', dir, '--json')).stdout)).toMatchObject({ schema: 1, host: 'b' });
+  rmSync(facts);
+});
+
+test('affected: the hosts that a change reaches', async () => {
+  write({
+    'roles/web/role.yaml': '# more\nvars: {workers: 2, more: 1}\n',
+    'roles/web/more.yaml': 'files: {/etc/more: {content: m}}\n',
+  });
+  git('add', '-A');
+  git('commit', '-qm', 'two');
+  const { code, stdout } = await cli('affected', 'HEAD~1', 'HEAD', '--dir', dir, '--json');
+  expect([code, JSON.parse(stdout).hosts]).toEqual([0, [{ host: 'a', path: 'hosts/a', change: 'changed' }]]);
+  expect((await cli('affected', 'HEAD', 'HEAD', '--dir', dir)).stdout).toBe('No host.\n');
+  expect(await cli('affected', 'nope', 'HEAD', '--dir', dir)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('rev-parse'),
+  });
+});
+
+test('secret: recipients of hosts, and a file that exactly they can read', async () => {
+  expect((await cli('secret', 'recipients')).stdout).toBe(`${recipient}\n`);
+  const all = await cli('secret', 'recipients', '--dir', dir, '--json');
+  expect([all.code, JSON.parse(all.stdout).recipients.map((r: { recipient: string }) => r.recipient)]).toEqual([
+    1,
+    [recipient, null],
+  ]);
+  expect((await cli('secret', 'recipients', 'a', '--dir', dir)).code).toBe(0);
+
+  const file = path.join(dir, 'token');
+  writeFileSync(file, 'secret\n');
+  for (const whom of [
+    ['--to', 'a'],
+    ['--role', 'web'],
+  ]) {
+    const { code, stdout } = await cli('secret', 'encrypt', file, ...whom, '--dir', dir);
+    expect([code, stdout]).toEqual([0, `${file}.age: encrypted to a. Keep token out of the repository.\n`]);
+    expect(new TextDecoder().decode(await decryptAge(readFileSync(`${file}.age`), secretKey))).toBe('secret\n');
+    rmSync(`${file}.age`);
+  }
+  expect((await cli('secret', 'encrypt', file, '--dir', dir)).code).toBe(64);
+  for (const [whom, why] of [
+    [['--to', 'a', 'b'], 'b: no `age:` in host.yaml'],
+    [['--to', 'c'], 'no host `c`'],
+    [['--role', 'none'], 'no host has the role `none`'],
+  ] as const)
+    expect(await cli('secret', 'encrypt', file, ...whom, '--dir', dir)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(why),
+    });
+});
