@@ -1,5 +1,6 @@
 /** The Compose Specification: the larger parts of a service. */
 import {
+  ANY,
   boolOr,
   command,
   dictionary,
@@ -20,7 +21,8 @@ import {
 
 const SWARM = 'needs a swarm, which a host is not; remove it';
 
-export const ulimits: Shape = dictionary(/^[a-z]+$/, {
+// The schema names the usual ones, and takes others.
+export const ulimits: Shape = dictionary(ANY, {
   ...object(
     { soft: intOr({ cast: 'int' }), hard: intOr({ cast: 'int' }) },
     { required: ['soft', 'hard'], merge: 'ulimit', out: 'ulimit', cast: 'int' },

@@ -110,7 +110,8 @@ export const project: Shape = object({
   name: str(),
   include: list(include),
   services: dictionary(NAME, service),
-  networks: dictionary(NAME, network),
+  // Of these alone the schema takes every name.
+  networks: dictionary(ANY, network),
   volumes: dictionary(NAME, volume),
   secrets: dictionary(
     NAME,

@@ -1,7 +1,8 @@
 /** YAML text → trees with places, one for each document. Never throws; hostile input is an issue, not a hang. Pure. */
 import { EVENT_ID, type Event, getScalarValue, parseEvents, SCALAR_STYLE, YAMLException } from 'js-yaml';
 import type { Issue } from '../core/types.ts';
-import { issue, type MapNode, type Node, type Place, type ScalarNode, type Source } from './node.ts';
+import { indentFlow } from './flow.ts';
+import { issue, type MapNode, type Node, type Place, position, type ScalarNode, type Source } from './node.ts';
 import { resolvePlain } from './scalars.ts';
 
 /** Far more than a compose file needs, far less than an alias bomb expands to. */
@@ -25,6 +26,7 @@ class YamlError extends Error {
 interface Building extends YamlDocument {
   source: Source;
   content: string;
+  original(offset: number): number;
   events: readonly Event[];
   next: number;
   /** undefined while the anchored value is still being built. */
@@ -40,20 +42,45 @@ export function readYaml(source: Source, content: string): { documents: YamlDocu
   });
   if (content.length > LIMITS.characters)
     return fail(0, `has ${content.length} characters; a compose file may have ${LIMITS.characters} at most`);
+  const { events, text, original, error } = parse(content);
+  if (error) return fail(original(error.mark?.position ?? 0), `is not valid YAML: ${error.reason}`);
   try {
-    const events = parseEvents(content, { maxDepth: LIMITS.depth });
-    return { documents: buildAll(source, content, events), issues: [] };
+    return { documents: buildAll({ source, content: text, original, events }), issues: [] };
   } catch (thrown) {
     if (thrown instanceof YamlError) return fail(thrown.offset, thrown.message);
-    if (thrown instanceof YAMLException) return fail(thrown.mark?.position ?? 0, `is not valid YAML: ${thrown.reason}`);
     throw thrown;
   }
 }
 
-function buildAll(source: Source, content: string, events: readonly Event[]): YamlDocument[] {
+interface Parsing {
+  events: readonly Event[];
+  /** What the events' offsets mean. */
+  text: string;
+  original(offset: number): number;
+  error?: YAMLException;
+}
+
+function parse(content: string): Parsing {
+  const attempt = (text: string, original: Parsing['original']): Parsing => {
+    try {
+      return { text, original, events: parseEvents(text, { maxDepth: LIMITS.depth }) };
+    } catch (thrown) {
+      if (thrown instanceof YAMLException) return { text, original, events: [], error: thrown };
+      throw thrown;
+    }
+  };
+  const first = attempt(content, (offset) => offset);
+  const moved = first.error?.reason === 'deficient indentation' ? indentFlow(content) : null;
+  if (moved === null) return first;
+  const second = attempt(moved.text, moved.original);
+  return second.error ? first : second;
+}
+
+function buildAll(given: Pick<Building, 'source' | 'content' | 'original' | 'events'>): YamlDocument[] {
+  const { events } = given;
   const documents: YamlDocument[] = [];
   const building: Building = {
-    ...{ source, content, events, next: 0, anchors: new Map(), size: 0 },
+    ...{ ...given, next: 0, anchors: new Map(), size: 0 },
     ...{ root: undefined, resets: [] },
   };
   while (building.next < events.length) {
@@ -79,7 +106,7 @@ function build(state: Building, path: readonly string[], at?: Place): Built {
   const event = state.events[state.next++] as Event;
   if (event.type === EVENT_ID.ALIAS) return alias(state, event, path);
   if (event.type === EVENT_ID.POP || event.type === EVENT_ID.DOCUMENT) throw new Error('unexpected YAML event');
-  const place = at ?? { source: state.source, offset: startOf(event) };
+  const place = at ?? { source: state.source, offset: state.original(startOf(event)) };
   grow(state, 1, place.offset);
   const before = state.size;
   const anchor = event.anchorStart < 0 ? null : state.content.slice(event.anchorStart, event.anchorEnd);
@@ -122,10 +149,10 @@ function grow(state: Building, by: number, offset: number): void {
 function alias(state: Building, event: Event & { type: typeof EVENT_ID.ALIAS }, path: readonly string[]): Built {
   const name = state.content.slice(event.anchorStart, event.anchorEnd);
   const found = state.anchors.get(name);
-  if (found === undefined) throw new YamlError(`unknown anchor \`*${name}\``, event.anchorStart - 1);
+  if (found === undefined) throw new YamlError(`unknown anchor \`*${name}\``, state.original(event.anchorStart - 1));
   if (found.node === undefined)
-    throw new YamlError(`\`*${name}\` stands inside of what it names, a circle`, event.anchorStart - 1);
-  grow(state, found.size + 1, event.anchorStart);
+    throw new YamlError(`\`*${name}\` stands inside of what it names, a circle`, state.original(event.anchorStart - 1));
+  grow(state, found.size + 1, state.original(event.anchorStart));
   if (found.reset) state.resets.push(path);
   return { node: found.node, reset: found.reset };
 }
@@ -183,7 +210,7 @@ function mergeParts(value: Node): Node[] {
   return parts;
 }
 
-const lineOf = ({ content }: Building, offset: number): number => content.slice(0, offset).split('\n').length;
+const lineOf = ({ source }: Building, offset: number): number => position({ source, offset }).line;
 
 function scalar(state: Building, event: Event & { type: typeof EVENT_ID.SCALAR }, tag: string, at: Place): ScalarNode {
   const raw = getScalarValue(state.content, event);

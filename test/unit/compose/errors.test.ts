@@ -91,6 +91,16 @@ describe('an error names file, line, column, key and the key that was meant', ()
     expect(said(text)).toContain(expected);
   });
 
+  test('at its place though lines before it had to be moved to be read', () => {
+    const text =
+      'services:\n  a:\n    image: x\n    ports: [\n"80", "x:1"\n]\n    nonsense: 1\n    labels: {a: "one\ntwo", b: [\n]}\n';
+    expect(said(text).map((s) => s.split(' ')[0])).toEqual([
+      'compose.yaml:5:7',
+      'compose.yaml:7:5',
+      'compose.yaml:9:7',
+    ]);
+  });
+
   test('in the file and line that wrote it', () => {
     const files = {
       'compose.yaml': 'services:\n  a:\n    extends: {file: lib/base.yaml, service: b}\n',

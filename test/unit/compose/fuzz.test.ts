@@ -83,6 +83,8 @@ describe('hostile YAML is an error, not a crash', () => {
       /and 4500 more/,
     ],
     ['a long number', services([`  s: {image: x, stop_grace_period: "${'1'.repeat(300_000)}"}`]), /duration/],
+    ['many lines to move', services(many(30_000, (i) => `  s${i}: {image: x, nonsense: [\n]}`)), /and 29500 more/],
+    ['a line far to the right', `${' '.repeat(100_000)}a: [\n${'\n'.repeat(1_000)}x\n]`, /./],
     ['a long size', services([`  s: {image: x, mem_limit: "${'1.'.repeat(300_000)}"}`]), /size/],
     [
       'many mounts that are the same',
