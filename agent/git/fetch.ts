@@ -53,6 +53,8 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     also: readonly string[],
     signal: AbortSignal,
   ): Promise<void> {
+    // Packs are indexed with it in a moment; it loads while the server works.
+    void import('isomorphic-git');
     const whole = (await shortcoming(signal)) !== null;
     const limits = whole ? LIMITS.whole : LIMITS.upper;
     const wants = [commit, ...also];
