@@ -49,6 +49,7 @@ finish(
       // Many short-lived objects: fewer and longer pauses to collect them.
       self: [process.execPath, '--max-semi-space-size=64', ...process.execArgv, process.argv[1] ?? ''],
       offlineProviders,
+      paths: (options) => ({ config: configFile(options), state: stateDir(options) }),
       ownRecipient: async (options) =>
         existsSync(path.join(stateDir(options), 'age.key'))
           ? (await loadIdentity(stateDir(options))).recipient()

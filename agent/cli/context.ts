@@ -35,6 +35,8 @@ export interface CliDeps {
   self: readonly string[];
   /** For what providers say of a declaration alone; they reach no host. */
   offlineProviders(): OfflineProviders;
+  /** Where agent.yaml and the state are. */
+  paths(options: GlobalOptions): { config: string; state: string };
   /** This host's own age recipient; null where no agent was set up. */
   ownRecipient(options: GlobalOptions): Promise<string | null>;
 }

@@ -1,7 +1,8 @@
-/** The words of the commands for those who write a fleet repository. */
+/** The words of the commands that need no daemon: for a new host, and for those who write a fleet repository. */
 import type { Command } from 'commander';
 import { affected } from './affected.ts';
 import type { Context } from './context.ts';
+import { type InitOptions, init } from './init.ts';
 import { type RenderOptions, render } from './render.ts';
 import { type EncryptOptions, encrypt, recipients } from './secret.ts';
 import { type ValidateOptions, validate } from './validate.ts';
@@ -13,6 +14,11 @@ type Act = (
 
 export function addRepositoryCommands(program: Command, add: Add, act: Act): void {
   const dir = ['--dir <dir>', 'the fleet repository', '.'] as const;
+  add('init [url]', 'write agent.yaml, make the keys of this host', 'fairlead init git@git.example.com:fleet.git')
+    .option('--host <name>', "default: the machine's name")
+    .option('--ref <ref>', 'branch, tag or commit; default main')
+    .option('--path <dir>', "the host's directory in the repository; default hosts/<host>")
+    .action(act((c: Context, url: string | undefined, o: InitOptions) => init(c, url, o)));
   add('validate [dir]', 'check every host of a fleet repository, offline', 'fairlead validate --format github')
     .option('--format <format>', 'text, github, gitlab or json')
     .option('--part <k/n>', 'every n-th host from the k-th on, for several CI jobs')

@@ -1,6 +1,6 @@
 /** The commands for those who write the repository: what they print, and their exit codes. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
@@ -31,6 +31,7 @@ async function cli(...argv: string[]) {
     self: [],
     offlineProviders: providers,
     ownRecipient: async () => recipient,
+    paths: () => ({ config: path.join(dir, 'etc/agent.yaml'), state: path.join(dir, 'state') }),
   } as unknown as CliDeps;
   const terminal = {
     stdout: (text: string) => {
@@ -172,4 +173,32 @@ test('secret: recipients of hosts, and a file that exactly they can read', async
       code: 1,
       stderr: expect.stringContaining(why),
     });
+});
+
+test('init: a configuration and keys, made once; a second time changes nothing', async () => {
+  expect(await cli('init')).toMatchObject({ code: 64, stderr: expect.stringContaining('name the fleet repository') });
+  expect(await cli('init', 'git@git.example.com:fleet.git', '--host', 'Bad_Name')).toMatchObject({ code: 1 });
+  const first = await cli('init', 'git@git.example.com:fleet.git', '--host', 'edge-1', '--ref', 'stable', '--json');
+  expect([first.code, first.stderr]).toEqual([0, '']);
+  const document = JSON.parse(first.stdout);
+  expect(document).toMatchObject({
+    host: 'edge-1',
+    age: expect.stringMatching(/^age1/),
+    ssh: expect.stringMatching(/^ssh-ed25519 \S+ fairlead@/),
+  });
+  expect(document.made).toHaveLength(3);
+  const config = readFileSync(path.join(dir, 'etc/agent.yaml'), 'utf8');
+  expect(parse(config)).toEqual({
+    host: 'edge-1',
+    repo: {
+      url: 'git@git.example.com:fleet.git',
+      ref: 'stable',
+      auth: { sshKeyFile: path.join(dir, 'etc/ssh_key') },
+    },
+  });
+  for (const file of ['etc/agent.yaml', 'etc/ssh_key', 'state/age.key'])
+    expect(statSync(path.join(dir, file)).mode & 0o777).toBe(0o600);
+  const again = JSON.parse((await cli('init', '--json')).stdout);
+  expect(again).toEqual({ ...document, made: [] });
+  expect(readFileSync(path.join(dir, 'etc/agent.yaml'), 'utf8')).toBe(config);
 });
