@@ -1,12 +1,36 @@
 /** host.yaml: the host's own settings. */
+import { Cron } from 'croner';
 import { z } from 'zod';
 import { duration, roles, vars } from './settings.ts';
 
+function isCron(text: string): boolean {
+  try {
+    return new Cron(text, { paused: true }) instanceof Cron;
+  } catch {
+    return false;
+  }
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}
+
 const window = z
   .strictObject({
-    schedule: z.string().describe('cron expression: when the window opens'),
+    schedule: z
+      .string()
+      .refine(isCron, 'must be a cron expression such as 0 2 * * 6')
+      .describe('cron expression: when the window opens'),
     duration: duration.describe('how long it stays open'),
-    timezone: z.string().optional().describe('IANA name such as Europe/Berlin; default UTC'),
+    timezone: z
+      .string()
+      .refine(isTimeZone, 'must be an IANA time zone such as Europe/Berlin')
+      .optional()
+      .describe('IANA name such as Europe/Berlin; default UTC'),
     harmless: z
       .enum(['hold', 'allow'])
       .optional()
@@ -50,6 +74,3 @@ export const hostSettings = z
   })
   .describe('The settings of one host: hosts/<host>/host.yaml');
 export type HostSettings = z.infer<typeof hostSettings>;
-
-/** In the product contract, not in this version. */
-export const HOST_NOT_YET = ['window', 'rollback', 'decommission'] as const;

@@ -2,7 +2,7 @@
 import type { z } from 'zod';
 import { check, issueAt, nearest } from '../../manifests-schema/check.ts';
 import { type FleetSettings, fleetSettings } from '../../manifests-schema/fleet.ts';
-import { HOST_NOT_YET, type HostSettings, hostSettings } from '../../manifests-schema/host.ts';
+import { type HostSettings, hostSettings } from '../../manifests-schema/host.ts';
 import { type RoleSettings, roleSettings } from '../../manifests-schema/role.ts';
 import { type Parsed, parseYaml } from '../../manifests-schema/yaml.ts';
 import type { Issue, Origin } from './types.ts';
@@ -137,13 +137,6 @@ function readSettings<T>(files: Files, file: string, schema: z.ZodType<T>): Sett
   const parsed = parseYaml(file, new TextDecoder().decode(bytes));
   if (parsed.issues.length > 0) return { parsed, settings: null, issues: parsed.issues };
   const value = parsed.value ?? {};
-  const early = HOST_NOT_YET.filter((key) => schema === (hostSettings as unknown) && Object.hasOwn(value, key));
-  if (early.length > 0) {
-    const issues = early.map((key) =>
-      issueAt(parsed, [key], `\`${key}\` is not supported by this version yet; remove it`),
-    );
-    return { parsed, settings: null, issues };
-  }
   const checked = check(schema, parsed, value);
   return checked.ok
     ? { parsed, settings: checked.value, issues: [] }

@@ -175,3 +175,17 @@ test('a stack of several layers is one stack, its files in the order of the laye
   expect(messages(loaded)).toEqual([]);
   expect(find(loaded, 'service:shop/web')?.spec).toMatchObject({ image: 'nginx:2', environment: { A: '1' } });
 });
+
+test('every setting of a host is taken; a window that cannot be is an error at its place', async () => {
+  const host = (schedule: string, timezone: string) =>
+    `window: {schedule: "${schedule}", duration: 2h, timezone: ${timezone}, harmless: allow}\nrollback: off\ndecommission: false\n`;
+  const good = await loadRepo({ 'hosts/a/host.yaml': host('0 2 * * 6', 'Europe/Berlin') });
+  expect([messages(good), good.host]).toMatchObject([
+    [],
+    { rollback: 'off', decommission: false, window: { duration: '2h' } },
+  ]);
+  expect(messages(await loadRepo({ 'hosts/a/host.yaml': host('at night', 'Europe/Atlantis') }))).toEqual([
+    'hosts/a/host.yaml:1:10: `schedule` must be a cron expression such as 0 2 * * 6',
+    'hosts/a/host.yaml:1:46: `timezone` must be an IANA time zone such as Europe/Berlin',
+  ]);
+});
