@@ -3,11 +3,20 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/engine/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 } },
+      {
+        test: {
+          name: 'engine',
+          globalSetup: ['test/engine/setup.ts'],
+          include: ['test/engine/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
       {
         test: {
           name: 'lab',
-          globalSetup: ['test/lab/setup.ts'],
+          globalSetup: ['test/engine/setup.ts', 'test/lab/setup.ts'],
           include: ['test/contract/**/*.test.ts', 'test/lab/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 900_000,

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { LAB_DIR, stopEngine } from './lab/engine.ts';
+import { engineRuns, stopEngine } from './lab/engine.ts';
 
 interface Summary {
   numPassedTests: number;
@@ -13,10 +13,10 @@ interface Summary {
 }
 
 const run = (...argv: string[]): boolean => spawnSync(argv[0] ?? '', argv.slice(1), { stdio: 'inherit' }).status === 0;
-const wasRunning = existsSync(path.join(LAB_DIR, 'dockerd.pid'));
+const wasRunning = engineRuns();
 const report = path.join(mkdtempSync(path.join(os.tmpdir(), 'fairlead-test-')), 'report.json');
 
-const sound = run('node', 'packaging/check.ts') && run('node', 'packaging/build.ts');
+const sound = run('node', 'packaging/check.ts');
 const tested = sound && run('vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile=${report}`);
 if (!wasRunning) await stopEngine();
 

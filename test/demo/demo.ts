@@ -41,7 +41,6 @@ async function play(): Promise<Lab> {
   const first = await repo.commit(exampleFiles(), 'Set up the fleet', 'Ann <ann@example.com>');
 
   step('installing fairlead on both hosts; each pulls its own directory');
-  execFileSync(process.execPath, ['packaging/build.ts'], { cwd: ROOT, stdio: 'inherit' });
   await Promise.all(
     ['edge-1', 'edge-2'].map((name) =>
       installAgent(lab.host(name), { repoUrl: repo.httpUrl, schedule: '*/5 * * * * *' }),
@@ -97,6 +96,7 @@ async function untilKey(): Promise<void> {
   process.stdin.pause();
 }
 
+execFileSync(process.execPath, ['packaging/build.ts'], { cwd: ROOT, stdio: 'inherit' });
 if (flags.light) await lightDemo({ step, files: exampleFiles() });
 else {
   let lab: Lab;

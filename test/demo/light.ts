@@ -13,7 +13,7 @@ export interface LightDemo {
   files: Record<string, string>;
 }
 
-const MAIN = path.join(import.meta.dirname, '../../agent/main.ts');
+const MAIN = path.join(import.meta.dirname, '../../dist/fairlead.cjs');
 
 export async function lightDemo({ step, files }: LightDemo): Promise<void> {
   const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-demo-'));

@@ -10,7 +10,7 @@ import { type ControlClient, createControlClient } from '../../agent/control/cli
 import { type StatusDocument, statusDocument } from '../../manifests-schema/payloads.ts';
 import { run, until } from '../lab/run.ts';
 
-const MAIN = path.join(import.meta.dirname, '../../agent/main.ts');
+const MAIN = path.join(import.meta.dirname, '../../dist/fairlead.cjs');
 
 export interface Trial {
   root: string;

@@ -1,6 +1,6 @@
 /** The Docker engine that the lab's hosts run on: the machine's own, or one started here. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { run, until } from './run.ts';
 
@@ -32,6 +32,8 @@ export async function ensureEngine(log: (line: string) => void): Promise<Docker>
   await installPackages(log);
   log('starting a Docker engine for the lab');
   mkdirSync(LAB_DIR, { recursive: true });
+  // What an engine that was killed left behind: its number may be another process's by now.
+  for (const left of [PID_FILE, SOCKET, path.join(LAB_DIR, 'exec')]) rmSync(left, { recursive: true, force: true });
   const output = openSync(path.join(LAB_DIR, 'dockerd.log'), 'a');
   const flags = [
     '--data-root',
@@ -51,10 +53,20 @@ export async function ensureEngine(log: (line: string) => void): Promise<Docker>
   return own;
 }
 
+/** Process id of the engine that `ensureEngine` started, while it runs. */
+function enginePid(): number | null {
+  if (!existsSync(PID_FILE)) return null;
+  const pid = Number(readFileSync(PID_FILE, 'utf8'));
+  const comm = `/proc/${pid}/comm`;
+  return existsSync(comm) && readFileSync(comm, 'utf8').trim() === 'dockerd' ? pid : null;
+}
+
+export const engineRuns = (): boolean => enginePid() !== null;
+
 /** Stops the engine that `ensureEngine` started; leaves any other alone. */
 export async function stopEngine(): Promise<void> {
-  if (!existsSync(PID_FILE)) return;
-  const pid = Number(readFileSync(PID_FILE, 'utf8'));
+  const pid = enginePid();
+  if (pid === null) return;
   try {
     process.kill(pid, 'SIGTERM');
   } catch {
