@@ -86,6 +86,7 @@ export async function applySteps(
   ]);
 
   const records = new Map<ResourceId, ActionRecord>();
+  if (viable.length === 0 && !steps.some((s) => isWork(s) && broken.has(s.want.id))) return records;
   const failed = new Set<ResourceId>(away);
   const running = new Map<ResourceId, Promise<void>>();
   const before = predecessors(steps.map((s) => s.want));
