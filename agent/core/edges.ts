@@ -29,14 +29,20 @@ export function withImpliedEdges(resources: readonly Desired[], { mounts, sha256
     if (id.startsWith('unit:')) unitEdges(id, spec as UnitSpec, drafts, add);
   }
   for (const resource of resources) for (const path of mounts(resource)) mountEdges(resource.id, path, drafts, add);
+  if (!resources.some((r) => isPurged(r))) return resources.map((r) => drafts.get(r.id) ?? r);
   const keep = keepers(resources);
   return resources.map((r) => {
     const draft = drafts.get(r.id) ?? r;
+    if (!isPurged(draft)) return draft;
     const spec = draft.spec as FileSpec;
-    if (!r.id.startsWith('file:') || spec.type !== 'directory' || !spec.purge) return draft;
     const full: FileSpec = { ...spec, keep: [...(keep.get(spec.path) ?? [])].sort() };
     return { ...draft, spec: full, hash: canonicalHash(full, sha256) };
   });
+}
+
+function isPurged({ id, spec }: Desired): boolean {
+  const { type, purge } = spec as FileSpec;
+  return id.startsWith('file:') && type === 'directory' && purge === true;
 }
 
 function unitEdges(

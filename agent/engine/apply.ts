@@ -86,46 +86,84 @@ export async function applySteps(
   ]);
 
   const records = new Map<ResourceId, ActionRecord>();
-  const unfinished = new Map(steps.map((s) => [s.want.id, s]));
+  if (viable.length === 0 && !steps.some((s) => isWork(s) && broken.has(s.want.id))) return records;
   const failed = new Set<ResourceId>(away);
   const running = new Map<ResourceId, Promise<void>>();
   const before = predecessors(steps.map((s) => s.want));
+  const ready = createQueue(steps, before);
   const ledger = createLedger(deps);
 
   const finish = (step: Step, record: ActionRecord | null) => {
-    unfinished.delete(step.want.id);
-    if (record === null) return;
-    records.set(step.want.id, record);
-    if (record.result === 'done') ledger.note(step);
-    else failed.add(step.want.id);
-    request.emit({ type: 'action', action: record });
+    if (record !== null) {
+      records.set(step.want.id, record);
+      if (record.result === 'done') ledger.note(step);
+      else failed.add(step.want.id);
+      request.emit({ type: 'action', action: record });
+    }
+    ready.finished(step.want.id);
   };
 
-  while (unfinished.size > 0) {
-    const waiting = [...unfinished.values()].filter((s) => !running.has(s.want.id));
-    const free = waiting.filter((s) => [...(before.get(s.want.id) ?? [])].every((id) => !unfinished.has(id)));
+  for (;;) {
     // The default order: a later kind does not begin while an earlier kind that is free to go is still at work.
-    const lowest = Math.min(...[...free.map((s) => s.want.id), ...running.keys()].map(rankOf));
-    for (const step of free.filter((s) => rankOf(s.want.id) === lowest)) {
-      if (running.size >= WIDTH) break;
-      const culprit = [...(before.get(step.want.id) ?? [])].find((id) => failed.has(id));
-      const error = broken.get(step.want.id);
-      if (!isWork(step)) finish(step, null);
-      else if (error !== undefined) finish(step, record(step, 'failed', 0, error));
-      else if (culprit !== undefined) finish(step, record(step, 'blocked', 0, blockedBy(culprit)));
-      else if (request.signal.aborted) finish(step, record(step, 'blocked', 0, stopped()));
-      else {
-        const work = carryOut(deps, step, request.signal).then((r) => {
-          running.delete(step.want.id);
-          finish(step, r);
-        });
-        running.set(step.want.id, work);
-      }
+    const step = running.size < WIDTH ? ready.next(Math.min(...[...running.keys()].map(rankOf))) : undefined;
+    if (step === undefined) {
+      if (running.size === 0) break;
+      await Promise.race(running.values());
+      continue;
     }
-    if (running.size > 0) await Promise.race(running.values());
+    const culprit = [...(before.get(step.want.id) ?? [])].find((id) => failed.has(id));
+    const error = broken.get(step.want.id);
+    if (!isWork(step)) finish(step, null);
+    else if (error !== undefined) finish(step, record(step, 'failed', 0, error));
+    else if (culprit !== undefined) finish(step, record(step, 'blocked', 0, blockedBy(culprit)));
+    else if (request.signal.aborted) finish(step, record(step, 'blocked', 0, stopped()));
+    else {
+      const work = carryOut(deps, step, request.signal).then((r) => {
+        running.delete(step.want.id);
+        finish(step, r);
+      });
+      running.set(step.want.id, work);
+    }
   }
   ledger.flush();
   return records;
+}
+
+/** Steps whose predecessors are finished, by the default order of their kinds, then as the plan has them. */
+function createQueue(steps: readonly Step[], before: ReadonlyMap<ResourceId, ReadonlySet<ResourceId>>) {
+  const byId = new Map(steps.map((s) => [s.want.id, s]));
+  const open = new Map<ResourceId, number>();
+  const followers = new Map<ResourceId, Step[]>();
+  const ready: Step[][] = [];
+  const push = (step: Step) => {
+    const rank = rankOf(step.want.id);
+    ready[rank] ??= [];
+    ready[rank].push(step);
+  };
+  for (const step of steps) {
+    const first = [...(before.get(step.want.id) ?? [])].filter((id) => byId.has(id));
+    open.set(step.want.id, first.length);
+    for (const id of first) {
+      const known = followers.get(id);
+      if (known) known.push(step);
+      else followers.set(id, [step]);
+    }
+    if (first.length === 0) push(step);
+  }
+  return {
+    /** The next of the lowest kind that is ready, unless that kind is above `limit`. */
+    next(limit: number): Step | undefined {
+      const rank = ready.findIndex((steps) => steps !== undefined && steps.length > 0);
+      return rank === -1 || rank > limit ? undefined : ready[rank]?.shift();
+    },
+    finished(id: ResourceId) {
+      for (const step of followers.get(id) ?? []) {
+        const left = (open.get(step.want.id) ?? 0) - 1;
+        open.set(step.want.id, left);
+        if (left === 0) push(step);
+      }
+    },
+  };
 }
 
 /** Confirmations in batches: one fsync for many. One that is lost in a crash is found again by looking at the host. */

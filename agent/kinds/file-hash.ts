@@ -14,19 +14,32 @@ interface Known {
   identity: string;
   sha256: string;
   hashedMs: number;
-  trusted: boolean;
 }
 
-/** @returns hex SHA-256 of the file that `stat` was just taken of */
+/** @returns stats as `Files.statAll` does, with the hash of each file that `wanted` names, read only where it may have changed */
 export function createFileHashes({ files, clock }: { files: Files; clock: Clock }) {
   const known = new Map<string, Known>();
-  return (path: string, stat: FileStat): string => {
+  return (
+    paths: readonly string[],
+    wanted: (path: string, stat: FileStat) => boolean,
+  ): Map<string, FileStat | Error> => {
     const now = clock.now().getTime();
-    const last = known.get(path);
-    const age = last ? now - last.hashedMs : 0;
-    if (last?.trusted && last.identity === stat.identity && age >= 0 && age < FULL_MS) return last.sha256;
-    const sha256 = files.hash(path);
-    known.set(path, { identity: stat.identity, sha256, hashedMs: now, trusted: stat.changedMs < now - RACY_MS });
-    return sha256;
+    const fresh = (path: string, { identity }: FileStat): Known | undefined => {
+      const last = known.get(path);
+      const age = last ? now - last.hashedMs : -1;
+      return last?.identity === identity && age >= 0 && age < FULL_MS ? last : undefined;
+    };
+    const stats = files.statAll(paths, (path, stat) => wanted(path, stat) && fresh(path, stat) === undefined);
+    for (const path of paths) {
+      const stat = stats.get(path);
+      if (stat === undefined || stat instanceof Error) known.delete(path);
+      else if (stat.sha256 === undefined) {
+        const last = fresh(path, stat);
+        if (last) stat.sha256 = last.sha256;
+      } else if (stat.changedMs < now - RACY_MS)
+        known.set(path, { identity: stat.identity, sha256: stat.sha256, hashedMs: now });
+      else known.delete(path);
+    }
+    return stats;
   };
 }

@@ -34,7 +34,7 @@ const EMPTY = new Uint8Array();
 export function createFileProvider(options: FileProviderOptions): Provider<FileSpec, FileFact> {
   const { files, originals, ownership } = options;
   const accounts = createAccounts(files);
-  const hashOf = createFileHashes(options);
+  const statAll = createFileHashes(options);
   const diff = createFileDiff();
   /** Declarations whose content passed in this run's preparation. */
   const passed = new Map<ResourceId, string>();
@@ -60,7 +60,11 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
         : { state: 'bad', message: seen?.fact.problem ?? 'differs from its declaration' },
     async observe(ids, _signal, wants) {
       const known = accounts();
-      const stats = files.statAll(ids.map(pathOf));
+      // One that is larger than any payload differs by its size; of others, history shall say from what to what.
+      const stats = statAll(
+        ids.map(pathOf),
+        (file, { size }) => wants?.get(`file:${file}`)?.spec.type !== 'file' || size <= MAX_BYTES,
+      );
       const seen = new Map<ResourceId, Seen<FileFact>>();
       for (const id of ids) {
         const file = pathOf(id);
@@ -80,9 +84,6 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
         const owners = { owner: known.user(stat.uid), group: known.group(stat.gid) };
         const fact: FileFact = { ...plain, ...(ownership ? owners : { owner: 'root', group: 'root' }) };
         try {
-          // One that is larger than any payload differs by its size; of others, history shall say from what to what.
-          const hashed = want?.type !== 'file' || stat.size <= MAX_BYTES;
-          if (stat.type === 'file' && hashed) fact.sha256 = hashOf(file, stat);
           if (stat.type === 'link') fact.target = files.readlink(file);
           if (stat.type === 'directory' && want?.purge) fact.foreign = foreignIn(files, file, want.keep ?? []);
         } catch (thrown) {

@@ -27,7 +27,7 @@ export interface Intent {
 }
 
 export interface Inventory {
-  list(): InventoryRow[];
+  list(): readonly InventoryRow[];
   owned(id: ResourceId): boolean;
   /** One transaction: what is about to be done, and the restarts that will follow from it. */
   intend(rows: readonly Intent[], notifies: readonly Notify[]): void;
@@ -66,34 +66,46 @@ export function createInventory(db: Database.Database): Inventory {
   const notifies = db.prepare<[], Notify>('SELECT target, source, verb FROM notifies ORDER BY target, source');
   const notify = db.prepare('INSERT OR REPLACE INTO notifies (target, source, verb) VALUES (?, ?, ?)');
   const notifyDone = db.prepare('DELETE FROM notifies WHERE target = ?');
+  /** Rows as last read; nobody else writes them. */
+  let rows: InventoryRow[] | null = null;
   const parse = (raw: Raw): InventoryRow => ({
     ...raw,
     owned: raw.owned === 1,
     origin: JSON.parse(raw.origin),
     info: JSON.parse(raw.info),
   });
+  /** What writes leaves nothing of what was read. */
+  const writes = <A extends unknown[]>(write: (...args: A) => void) =>
+    db.transaction((...args: A) => {
+      rows = null;
+      write(...args);
+    });
   return {
-    list: () => list.all().map(parse),
+    list() {
+      rows ??= list.all().map(parse);
+      return rows;
+    },
     owned: (id) => owned.get(id)?.owned === 1,
-    intend: db.transaction((rows: readonly Intent[], pending: readonly Notify[]) => {
-      for (const r of rows) intend.run(r.id, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
+    intend: writes((intents: readonly Intent[], pending: readonly Notify[]) => {
+      for (const r of intents)
+        intend.run(r.id, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
       for (const n of pending) notify.run(n.target, n.source, n.verb ?? 'restart');
     }),
-    settle: db.transaction((rows: readonly { id: ResourceId; hash: string; notified: boolean }[]) => {
-      for (const r of rows) {
+    settle: writes((settled: readonly { id: ResourceId; hash: string; notified: boolean }[]) => {
+      for (const r of settled) {
         confirm.run(r.hash, r.id);
         if (r.notified) notifyDone.run(r.id);
       }
     }),
-    confirm: (id, hash) => void confirm.run(hash, id),
-    forget: db.transaction((id: ResourceId) => {
+    confirm: writes((id: ResourceId, hash: string) => void confirm.run(hash, id)),
+    forget: writes((id: ResourceId) => {
       forget.run(id);
       notifyDone.run(id);
     }),
     pendingNotifies: () => notifies.all(),
     notifyDone: (target) => void notifyDone.run(target),
-    restore: db.transaction((rows: readonly InventoryRow[]) => {
-      for (const r of rows)
+    restore: writes((copied: readonly InventoryRow[]) => {
+      for (const r of copied)
         restore.run(r.id, r.intent, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
     }),
   };

@@ -1,4 +1,5 @@
 /** The parts that files.ts is made of: descriptors in, nothing else. */
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { promisify } from 'node:util';
 import { unsafe } from './file-errors.ts';
@@ -6,6 +7,7 @@ import type { FileStat, WriteOptions } from './files.ts';
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_DIRECTORY } = fs.constants;
 const fsync = promisify(fs.fsync);
+const CHUNK = 256 * 1024;
 
 /** One fsync of a directory stands for all renames in it that came before the fsync began. */
 export function createDirectorySync(): (dir: number) => Promise<void> {
@@ -92,9 +94,45 @@ export function removeBelow(at: string): void {
   }
 }
 
+/** A regular file, or nothing: a fifo would keep us waiting, a link would lead away. */
+export function openFile(at: string): number {
+  const fd = fs.openSync(at, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (fs.fstatSync(fd).isFile()) return fd;
+  fs.closeSync(fd);
+  throw new Error('it is not a regular file any more');
+}
+
+/** Hex SHA-256 of an open file. */
+export function hashOf(fd: number): string {
+  const hash = createHash('sha256');
+  for (const chunk of chunksOf(fd)) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+/** Adds the hash of a regular file where it is asked for. One that is replaced meanwhile has none: it differs. */
+export function withHash(
+  at: string,
+  file: string,
+  stat: FileStat,
+  hashIf: ((file: string, stat: FileStat) => boolean) | undefined,
+): FileStat {
+  if (stat.type !== 'file' || !hashIf?.(file, stat)) return stat;
+  let fd: number | null = null;
+  try {
+    fd = openFile(at);
+    return { ...stat, sha256: hashOf(fd) };
+  } catch {
+    return stat;
+  } finally {
+    if (fd !== null) fs.closeSync(fd);
+  }
+}
+
 /** A file from where it stands to its end; each chunk only until the next. */
 export function* chunksOf(fd: number): Generator<Buffer> {
-  const chunk = Buffer.allocUnsafe(256 * 1024);
+  const { size } = fs.fstatSync(fd);
+  // One more than it has, so that its end is seen.
+  const chunk = Buffer.allocUnsafe(Math.min(size + 1, CHUNK));
   for (let n = fs.readSync(fd, chunk); n > 0; n = fs.readSync(fd, chunk)) yield chunk.subarray(0, n);
 }
 

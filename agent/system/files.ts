@@ -1,13 +1,24 @@
 /** Files on the host, by descriptor: nobody but root can make a write land elsewhere than where it was declared. */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { codeOf, explain, ownPath } from './file-errors.ts';
-import { chunksOf, createDirectorySync, removeBelow, setMeta, setOwnerAndMode, sweep, toStat } from './file-io.ts';
+import {
+  chunksOf,
+  createDirectorySync,
+  hashOf,
+  openFile,
+  removeBelow,
+  setMeta,
+  setOwnerAndMode,
+  sweep,
+  toStat,
+  withHash,
+} from './file-io.ts';
 import { idOf, isOwn, openDirectory, ownIds, refuseOwn } from './walk.ts';
 
-const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
+const { O_NOFOLLOW, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
 const fsync = promisify(fs.fsync);
 
 export interface FileStat {
@@ -22,6 +33,8 @@ export interface FileStat {
   identity: string;
   /** Milliseconds since the epoch of the latest change, of content or of metadata. */
   changedMs: number;
+  /** Hex, where it was asked for. */
+  sha256?: string;
 }
 
 export interface WriteOptions {
@@ -34,8 +47,11 @@ export interface WriteOptions {
 export interface Files {
   /** undefined where there is nothing, or where a parent is missing. */
   stat(file: string): FileStat | undefined;
-  /** Of many, each directory walked once: what is not there is left out; an error stands for a path that must not be followed. */
-  statAll(files: readonly string[]): Map<string, FileStat | Error>;
+  /**
+   * Of many, each directory walked once: what is not there is left out; an error stands for a path that must not be followed.
+   * @param hashIf says of which regular files the content is to be hashed, too
+   */
+  statAll(files: readonly string[], hashIf?: (file: string, stat: FileStat) => boolean): Map<string, FileStat | Error>;
   read(file: string): Buffer;
   /** Hex SHA-256 of a regular file. */
   hash(file: string): string;
@@ -126,13 +142,6 @@ export function createFiles({ root, own = [], stores = [] }: FilesOptions): File
       }
       fs.fsyncSync(dir);
     });
-  /** A regular file, or nothing: a fifo would keep us waiting, a link would lead away. */
-  const openFile = (at: string): number => {
-    const fd = fs.openSync(at, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-    if (fs.fstatSync(fd).isFile()) return fd;
-    fs.closeSync(fd);
-    throw new Error('it is not a regular file any more');
-  };
 
   return {
     stat(file) {
@@ -140,7 +149,7 @@ export function createFiles({ root, own = [], stores = [] }: FilesOptions): File
       if (found instanceof Error) throw found;
       return found;
     },
-    statAll(files) {
+    statAll(files, hashIf) {
       const found = new Map<string, FileStat | Error>();
       for (const [directory, members] of Map.groupBy(files, path.dirname)) {
         let dir: number;
@@ -158,7 +167,7 @@ export function createFiles({ root, own = [], stores = [] }: FilesOptions): File
             const stat = fs.lstatSync(atOf(dir, file), { bigint: true, throwIfNoEntry: false });
             const own = isOwn(forbidden, id, path.basename(file), stat);
             if (own) found.set(file, ownPath(file));
-            else if (stat) found.set(file, toStat(stat));
+            else if (stat) found.set(file, withHash(atOf(dir, file), file, toStat(stat), hashIf));
           }
         } finally {
           fs.closeSync(dir);
@@ -179,9 +188,7 @@ export function createFiles({ root, own = [], stores = [] }: FilesOptions): File
       within('read', file, false, (at) => {
         const fd = openFile(at);
         try {
-          const hash = createHash('sha256');
-          for (const chunk of chunksOf(fd)) hash.update(chunk);
-          return hash.digest('hex');
+          return hashOf(fd);
         } finally {
           fs.closeSync(fd);
         }

@@ -77,8 +77,9 @@ async function commitAll(lab: Lab, repo: string, files: Record<string, string>):
 }
 
 const fileText = (i: number, word: string) => `file ${i} ${word}\n`.repeat(20);
+// systemd refuses a sixth start within ten seconds, which a bench needs and a fleet does not.
 const unitText = (word: string) =>
-  `[Service]\nExecStart=/bin/sleep infinity\nEnvironment=WORD=${word}\n[Install]\nWantedBy=multi-user.target\n`;
+  `[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep infinity\nEnvironment=WORD=${word}\n[Install]\nWantedBy=multi-user.target\n`;
 
 /** Name below the payload's directory → content. */
 function payloadOf(kind: PeerLoad['kind'], n: number, tool: string, word: string): Record<string, string> {

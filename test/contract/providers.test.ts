@@ -227,6 +227,31 @@ const UNITS: Record<string, Setup> = {
       { what: 'stopped', act: () => host.exec(['systemctl', 'stop', 'contract.timer']), field: 'state' },
     ],
   },
+  'a drop-in for a unit that may come later': {
+    id: 'unit:later.service',
+    files: {
+      'a.yaml': 'units: {later.service: {dropins: {10-a.conf: {content: "[Service]\\nNice=3\\n"}}}}\n',
+    },
+    changed: {
+      files: {
+        'a.yaml': 'units: {later.service: {dropins: {10-a.conf: {content: "[Service]\\nNice=4\\n"}}}}\n',
+      },
+      field: 'dropins.10-a.conf',
+    },
+    exists: (host) => succeeds(host, 'test', '-e', '/etc/systemd/system/later.service.d/10-a.conf'),
+    drifts: (host) => [
+      {
+        what: 'edited',
+        act: () => host.sh('echo "Nice=5" >> /etc/systemd/system/later.service.d/10-a.conf'),
+        field: 'dropins.10-a.conf',
+      },
+      {
+        what: 'deleted',
+        act: () => host.exec(['rm', '/etc/systemd/system/later.service.d/10-a.conf']),
+        field: 'dropins.10-a.conf',
+      },
+    ],
+  },
   'the state of a unit that is not ours': {
     id: 'unit:foreign.service',
     before: (host) =>
