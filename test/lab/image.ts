@@ -95,5 +95,8 @@ export function debianMirror(): string {
     const text = readFileSync(file, 'utf8').replace(/^\s*#.*$/gm, '');
     return [...text.matchAll(/^(?:URIs:\s*|deb\s+(?:\[[^\]]*\]\s+)?)(\S+)/gm)].map((m) => m[1] ?? '');
   });
-  return urls.find((u) => /\/debian\/?$/.test(u)) ?? 'http://deb.debian.org/debian';
+  const found = urls.find((u) => /\/debian\/?$/.test(u));
+  if (found === undefined)
+    throw new Error("this machine's apt names no Debian archive; add one to /etc/apt/sources.list");
+  return found;
 }
