@@ -62,6 +62,22 @@ export function createSource(options: SourceOptions): Source {
     queue = next.catch(() => undefined);
     return next;
   };
+  /** Files that did not change are not read again: their ids say so. The bytes are those that the host's resources hold. */
+  let blobs: ReadonlyMap<string, Uint8Array> = new Map();
+  const remembering = (objects: Objects): Objects => {
+    const before = blobs;
+    const seen = new Map<string, Uint8Array>();
+    blobs = seen;
+    return {
+      has: (oid) => objects.has(oid),
+      async read(oid, type) {
+        if (type !== 'blob') return objects.read(oid, type);
+        const bytes = before.get(oid) ?? (await objects.read(oid, type));
+        seen.set(oid, bytes);
+        return bytes;
+      },
+    };
+  };
   const resolvedFor = (commit: string) => (resolved?.commit === commit ? resolved : null);
 
   /** What was a branch before is most likely one still: half the question. */
@@ -99,7 +115,7 @@ export function createSource(options: SourceOptions): Source {
         content: contentOf(view),
         ...(base ? { commits: await seenSince(objects, commit, base, view) } : {}),
       };
-      return { info, hostPath, hostExists: view.hostExists, files: await readFiles(objects, view) };
+      return { info, hostPath, hostExists: view.hostExists, files: await readFiles(remembering(objects), view) };
     });
     await access.keep([...(before?.accepted ? [before.accepted] : []), commit]);
     return checkout;
