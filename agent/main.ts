@@ -4,6 +4,7 @@ import path from 'node:path';
 import { runCli } from './cli/index.ts';
 import { createControlClient } from './control/client.ts';
 import { runDaemon } from './daemon.ts';
+import { examine } from './doctor.ts';
 import { AgentError } from './errors.ts';
 import { readFleet } from './fleet/client.ts';
 import { notify } from './fleet/notify.ts';
@@ -54,6 +55,7 @@ finish(
         existsSync(path.join(stateDir(options), 'age.key'))
           ? (await loadIdentity(stateDir(options))).recipient()
           : null,
+      examine,
       runAgent: (options) => runDaemon({ ...options, version: VERSION }),
       client: (options) => createControlClient({ dir: runDir(options) }),
       readHistory: (options, query) => readHistory(options, (runs) => ({ schema: 1, runs: runs.list(query) })),

@@ -3,6 +3,7 @@ import type { ControlClient } from '../control/client.ts';
 import type { HistoryDocument, HistoryQuery, RunDocument } from '../control/protocol.ts';
 import type { FleetRow } from '../fleet/model.ts';
 import type { OfflineProviders } from '../repo/fleet.ts';
+import type { Finding } from './doctor.ts';
 import type { Style } from './table.ts';
 
 export interface Terminal {
@@ -28,6 +29,8 @@ export interface CliDeps {
   /** From the database, for when the daemon is down. */
   readHistory(options: GlobalOptions, query: HistoryQuery): HistoryDocument;
   readRun(options: GlobalOptions, id: number): RunDocument | null;
+  /** Probes what the host needs of the world around it. */
+  examine(options: GlobalOptions): Promise<Finding[]>;
   readFleet(options: GlobalOptions): Promise<FleetRow[]>;
   /** Publishes a push notice; what the request leaves out comes from agent.yaml. */
   notify(options: GlobalOptions, request: NotifyRequest): Promise<{ ref: string; topic: string }>;

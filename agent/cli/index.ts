@@ -4,6 +4,7 @@ import type { SyncRequest } from '../control/protocol.ts';
 import { AgentError } from '../errors.ts';
 import * as commands from './commands.ts';
 import { type CliDeps, type Context, EXIT, type GlobalOptions, type Terminal } from './context.ts';
+import { doctor } from './doctor.ts';
 import * as holds from './holds.ts';
 import { type NotifyFlags, notify } from './notify.ts';
 import { addRepositoryCommands } from './repository.ts';
@@ -119,6 +120,7 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
     'go back to an earlier commit and stay there until resume',
     'fairlead rollback 1a2b3c4',
   ).action(act((c: Context, commit: string | undefined) => holds.rollback(c, commit)));
+  add('doctor', 'probe what this host needs, and say how to mend it', 'fairlead doctor').action(act(doctor));
   add('resources', 'every resource, its sync and health', 'fairlead resources').action(act(commands.resources));
   add('show <id>', 'one resource: declared, actual, last actions', 'fairlead show service:shop/web').action(
     act((c: Context, id: string) => commands.show(c, id)),

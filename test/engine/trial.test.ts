@@ -131,6 +131,18 @@ test('pause stops repairs as well and outlives a restart; rollback pins; resume 
   await until('all well', 10_000, async () => (await status()).sync === 'synced');
 });
 
+test('doctor probes each part, and says how to mend the one that fails', async () => {
+  withLog();
+  const well = await trial.cli('doctor', '--json');
+  const { findings } = JSON.parse(well.stdout) as { findings: { name: string; ok: boolean }[] };
+  expect([well.code, findings.filter((f) => !f.ok)]).toEqual([0, []]);
+  expect(findings.map((f) => f.name)).toEqual(['config', 'daemon', 'repository', 'broker', 'clock', 'disk']);
+  await trial.stop();
+  const down = await trial.cli('doctor');
+  expect([down.code, down.stdout]).toEqual([1, expect.stringMatching(/FAIL {2}daemon .*\n.*→ start it/)]);
+  await trial.start();
+});
+
 test('the sockets: one of root alone, one that only reads', async () => {
   const mode = (name: string) => fs.statSync(path.join(trial.root, 'run/fairlead', name)).mode & 0o777;
   expect(mode('agent.sock')).toBe(0o600);
