@@ -71,34 +71,46 @@ interface Track {
 
 export function createHints(options: HintsOptions): Hints {
   const tracks = new Map<ResourceId, Track>();
-  /** Id → when it may be looked at. */
-  const due = new Map<ResourceId, number>();
+  /** Hinted just now; they are looked at together. */
+  const burst = new Set<ResourceId>();
   let firstAt = 0;
+  let burstAt = Number.POSITIVE_INFINITY;
+  /** Id → when it is to be looked at: backed off, or to be followed. */
+  const later = new Map<ResourceId, number>();
+  let laterAt = Number.POSITIVE_INFINITY;
   let timer: NodeJS.Timeout | null = null;
   let stopped = false;
 
   const arm = () => {
     if (timer) clearTimeout(timer);
     timer = null;
-    const soonest = Math.min(...due.values());
-    if (stopped || due.size === 0) return;
+    const soonest = Math.min(burstAt, laterAt);
+    if (stopped || soonest === Number.POSITIVE_INFINITY) return;
     timer = setTimeout(flush, Math.max(0, soonest - options.now()));
     timer.unref();
   };
 
+  const postpone = (id: ResourceId, at: number) => {
+    later.set(id, at);
+    laterAt = Math.min(laterAt, at);
+  };
+
   const flush = () => {
-    timer = null;
     const now = options.now();
-    const ready = [...due].filter(([, at]) => at <= now).map(([id]) => id);
-    for (const id of ready) due.delete(id);
-    firstAt = 0;
+    const ready = new Set(burstAt <= now ? burst : []);
+    for (const [id, at] of later) if (at <= now) ready.add(id);
+    for (const id of ready) {
+      later.delete(id);
+      burst.delete(id);
+    }
+    if (burst.size === 0) burstAt = Number.POSITIVE_INFINITY;
+    laterAt = Math.min(Number.POSITIVE_INFINITY, ...later.values());
     for (const id of tracks.keys()) {
       const track = trackOf(id);
       calm(id, track);
-      if (track.heat === 0 && track.idle === 0 && !track.fighting && track.until <= now && !ready.includes(id))
-        tracks.delete(id);
+      if (track.heat + track.idle === 0 && !track.fighting && track.until <= now && !ready.has(id)) tracks.delete(id);
     }
-    if (ready.length > 0) options.deliver(ready);
+    if (ready.size > 0) options.deliver([...ready]);
     arm();
   };
 
@@ -143,15 +155,12 @@ export function createHints(options: HintsOptions): Hints {
       const now = options.now();
       const track = trackOf(id);
       calm(id, track);
-      if (track.until > now + BURST_MS) {
-        due.set(id, track.until);
-        return arm();
+      if (track.until > now + QUIET_MS) postpone(id, track.until);
+      else {
+        if (burst.size === 0) firstAt = now;
+        burst.add(id);
+        burstAt = Math.min(now + QUIET_MS, firstAt + BURST_MS);
       }
-      if (firstAt === 0) firstAt = now;
-      const soon = Math.min(now + QUIET_MS, firstAt + BURST_MS);
-      // All that is about to be looked at anyway goes along with the newest of the burst.
-      for (const [other, at] of due) if (at < soon) due.set(other, soon);
-      due.set(id, Math.max(soon, track.until));
       arm();
     },
     found(findings) {
@@ -162,7 +171,7 @@ export function createHints(options: HintsOptions): Hints {
           track.idle += 1;
           if (track.idle > IDLE_LOOKS) track.until = Math.max(track.until, options.now() + IDLE_WAIT_MS);
         }
-        if (waiting && !due.has(id)) due.set(id, Math.max(options.now() + track.followMs, track.until));
+        if (waiting && !later.has(id)) postpone(id, Math.max(options.now() + track.followMs, track.until));
         track.followMs = waiting ? Math.min(track.followMs * 2, LAST_FOLLOW_MS) : FOLLOW_MS;
       }
       arm();

@@ -32,7 +32,7 @@ export async function repair(
 ): Promise<RunResult> {
   const request: RunRequest = { ...given, emit: (line) => given.emit(deps.redact(line)) };
   const startedAt = deps.clock.now();
-  const planned = await planPart(deps, loaded, hinted, request);
+  const planned = await planPart(deps, loaded, hinted, previous.outcome, request);
   const { plan, gate } = planned;
   const answer = (records: readonly ActionRecord[], after: ReadonlyMap<ResourceId, Health>) => {
     const health = new Map([...healthOf(deps, plan.steps), ...after]);
@@ -51,7 +51,7 @@ export async function repair(
   const id = deps.store.runs.begin(request.trigger, startedAt.toISOString());
   let outcome = answer([], new Map());
   if (gate === null) {
-    const records = await carryOut(deps, loaded, planned, request);
+    const records = await carryOut(deps, loaded, previous.outcome, planned, request);
     outcome = answer(records, await healthAfter(deps, work, request));
   }
   const durationMs = deps.clock.now().getTime() - startedAt.getTime();
@@ -67,6 +67,7 @@ export async function repair(
 async function carryOut(
   deps: EngineDeps,
   loaded: Loaded,
+  previous: Outcome,
   first: Planned,
   request: RunRequest,
 ): Promise<ActionRecord[]> {
@@ -79,7 +80,7 @@ async function carryOut(
     if (failed.size === 0 || pause === null) break;
     await deps.clock.sleep(pause, request.signal);
     const before = new Map(plan.steps.map((s) => [s.want.id, JSON.stringify(s.change)]));
-    const again = await planPart(deps, loaded, failed, request);
+    const again = await planPart(deps, loaded, failed, previous, request);
     const moved = again.plan.steps.filter(
       (s) => failed.has(s.want.id) && JSON.stringify(s.change) !== before.get(s.want.id),
     );
@@ -94,6 +95,7 @@ async function planPart(
   deps: EngineDeps,
   loaded: Loaded,
   hinted: ReadonlySet<ResourceId>,
+  previous: Outcome,
   request: RunRequest,
 ): Promise<Planned> {
   const { store } = deps;
@@ -115,14 +117,14 @@ async function planPart(
   const isOurs = ({ want: { id }, change, drift }: Step) =>
     taken.has(id) && !unproven.has(id) && !away.has(id) && (drift || change.op === 'none');
   const kept = steps.map((s): Step => (isOurs(s) ? s : { ...s, change: { op: 'none' }, refreshFor: [], drift: false }));
-  return { loaded, observed, plan: { steps: kept, removals: [] }, away, gate: gateNow(deps, loaded) };
+  return { loaded, observed, plan: { steps: kept, removals: [] }, away, gate: gateNow(deps, previous) };
 }
 
-/** Pause and observe stop repairs; a window or a pin does not. */
-function gateNow({ store, clock }: EngineDeps, { host }: Loaded): Gate | null {
+/** Pause and observe stop repairs; a window or a pin does not. A head that says `observe` counts although nothing of it is applied. */
+function gateNow({ store, clock }: EngineDeps, { mode }: Outcome): Gate | null {
   const pause = pauseNow(store.commits.get().pause, clock.now());
   if (pause !== null) return pauseGate(pause);
-  return host.mode === 'observe' ? OBSERVING : null;
+  return mode === 'observe' ? OBSERVING : null;
 }
 
 const healthOf = (deps: EngineDeps, steps: readonly Pick<Step, 'want' | 'seen'>[]): Map<ResourceId, Health> =>
