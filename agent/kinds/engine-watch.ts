@@ -4,7 +4,7 @@ import type { Watcher } from '../core/provider.ts';
 import type { Desired, ResourceId } from '../core/types.ts';
 import type { Log } from '../log.ts';
 import type { Clock } from '../system/clock.ts';
-import { type DockerEvent, followDockerEvents } from '../system/docker-events.ts';
+import { containerLabels, type DockerEvent, followDockerEvents } from '../system/docker-events.ts';
 import { PROJECT, SERVICE } from './labels.ts';
 
 export interface EngineWatcherOptions {
@@ -25,14 +25,32 @@ const FILTERS = {
 export function createEngineWatcher({ socket, clock, log }: EngineWatcherOptions): Watcher {
   let hint: (id: ResourceId | '*') => void = () => undefined;
   let known: Known = index([]);
+  /** Whose a container is, by its id: events of networks name it so. */
+  const owners = new Map<string, ResourceId>();
+  const note = (id: string, labels: Record<string, string>) => {
+    const owner = ownerOf(labels);
+    if (owner) owners.set(id, owner);
+  };
   return {
     kinds: ['service', 'network', 'volume'],
     start(tell, signal) {
       hint = tell;
       const event = (e: DockerEvent) => {
-        for (const id of concerned(known, e)) hint(id);
+        if (e.Type === 'container') note(e.Actor.ID, e.Actor.Attributes);
+        for (const id of concerned(known, owners, e)) hint(id);
+        if (e.Type === 'container' && e.Action === 'destroy') owners.delete(e.Actor.ID);
       };
-      return followDockerEvents({ socket, clock, log, filters: FILTERS, event, gap: () => hint('*') }, signal);
+      const gap = () => {
+        hint('*');
+        owners.clear();
+        containerLabels(socket, signal).then(
+          (found) => {
+            for (const [id, labels] of found) note(id, labels);
+          },
+          (thrown: unknown) => log.debug({ error: String(thrown) }, 'cannot list the containers'),
+        );
+      };
+      return followDockerEvents({ socket, clock, log, filters: FILTERS, event, gap }, signal);
     },
     manage(resources) {
       const before = known;
@@ -69,18 +87,28 @@ export function index(resources: readonly Desired[]): Known {
   };
 }
 
-/** The managed resources that an event is about. Pure. */
-export function concerned(known: Known, { Type: type, Actor: actor }: DockerEvent): ResourceId[] {
+const ownerOf = (labels: Record<string, string>): ResourceId | undefined =>
+  labels[PROJECT] === undefined ? undefined : `service:${labels[PROJECT]}/${labels[SERVICE] ?? ''}`;
+
+/** The managed resources that an event is about. Pure. @param owners container id → whose it is, as far as that is known */
+export function concerned(
+  known: Known,
+  owners: ReadonlyMap<string, ResourceId>,
+  { Type: type, Action: action, Actor: actor }: DockerEvent,
+): ResourceId[] {
   const { Attributes: attributes = {}, ID: id } = actor;
   const name = attributes.name ?? '';
   if (type === 'volume') return [known.volumes.get(id) ?? known.volumes.get(name)].filter((v) => v !== undefined);
   if (type === 'network') {
     const network = known.networks.get(name);
-    return [...(network ? [network] : []), ...(known.members.get(name) ?? [])];
+    const members = known.members.get(name) ?? [];
+    // Every container that starts or stops comes to or goes from its networks: the network itself is as it was.
+    const moved = action === 'connect' || action === 'disconnect';
+    const owner = owners.get(attributes.container ?? '');
+    if (moved && owner) return members.filter((id) => id === owner);
+    return [...(network && !moved ? [network] : []), ...members];
   }
-  const project = attributes[PROJECT];
-  const labelled: ResourceId | undefined =
-    project === undefined ? undefined : `service:${project}/${attributes[SERVICE] ?? ''}`;
+  const labelled = ownerOf(attributes);
   const named = known.containers.get(name) ?? known.containers.get((attributes.oldName ?? '').replace(/^\//, ''));
   return [...new Set([labelled, named])].filter((s) => s !== undefined && known.ids.has(s)) as ResourceId[];
 }

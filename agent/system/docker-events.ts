@@ -68,6 +68,30 @@ export function followDockerEvents(options: DockerEventsOptions, signal: AbortSi
   });
 }
 
+/** Id → labels of every container there is now. */
+export function containerLabels(socket: string, signal: AbortSignal): Promise<Map<string, Record<string, string>>> {
+  return new Promise((resolve, reject) => {
+    const path = '/containers/json?all=1';
+    const request = http.get({ socketPath: socket, path, agent: false, signal, timeout: ANSWER_MS }, (response) => {
+      let text = '';
+      response.on('error', reject);
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('end', () => {
+        try {
+          const found = JSON.parse(text) as { Id: string; Labels?: Record<string, string> }[];
+          resolve(new Map(found.map((c) => [c.Id, c.Labels ?? {}])));
+        } catch (thrown) {
+          reject(thrown);
+        }
+      });
+    });
+    request.on('timeout', () => request.destroy(new Error('no answer')));
+    request.on('error', reject);
+  });
+}
+
 /** One stream, from its beginning to its end. */
 function stream(options: DockerEventsOptions, signal: AbortSignal, begun: () => void): Promise<void> {
   const query = new URLSearchParams({ filters: JSON.stringify(options.filters) });

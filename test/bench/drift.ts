@@ -96,7 +96,7 @@ const acts = {
     const before = what.startsWith('container') ? await started(i) : '';
     await act(i);
     const began = process.hrtime.bigint();
-    while (!(await whole(i, before))) await pause(1);
+    while (!(await whole(i, before))) await pause(5);
     took.push(Number(process.hrtime.bigint() - began) / 1e6);
     await pause(150);
   }

@@ -52,8 +52,12 @@ describe('events of the engine', () => {
     res('volume:shop/data', { spec: { name: 'shop_data' } }),
     res('file:/x'),
   ]);
-  const event = (Type: string, ID: string, Attributes: Record<string, string>) =>
-    concerned(known, { Type, Action: 'x', Actor: { ID, Attributes } });
+  const owners = new Map<string, ResourceId>([
+    ['w1', 'service:shop/web'],
+    ['f1', 'service:other/foreign'],
+  ]);
+  const event = (Type: string, ID: string, Attributes: Record<string, string>, Action = 'x') =>
+    concerned(known, owners, { Type, Action, Actor: { ID, Attributes } });
 
   test('of a container, by its labels, its name or its name before', () => {
     const labels = { 'com.docker.compose.project': 'shop', 'com.docker.compose.service': 'web' };
@@ -71,6 +75,9 @@ describe('events of the engine', () => {
       'service:shop/web',
     ]);
     expect(event('network', 'n1', { name: 'bridge' })).toEqual([]);
+    // Whoever comes or goes is meant, where that is known; otherwise whoever may be.
+    const left = (container: string) => event('network', 'n1', { name: 'shop_front', container }, 'disconnect');
+    expect([left('w1'), left('f1'), left('unknown')]).toEqual([['service:shop/web'], [], ['service:shop/web']]);
     expect(event('volume', 'shop_data', { driver: 'local' })).toEqual(['volume:shop/data']);
     expect(event('volume', 'other', {})).toEqual([]);
   });
