@@ -54,7 +54,7 @@ const IDLE_FORGIVE_MS = 2_000;
 const IDLE_WAIT_MS = 2_000;
 /** Something that is on its way is looked at again after this, then twice as long, … */
 const FOLLOW_MS = 1_000;
-const LAST_FOLLOW_MS = 30_000;
+const LAST_FOLLOW_MS = 10_000;
 
 interface Track {
   /** Leaky buckets: repairs, and looks in vain. */
@@ -67,6 +67,8 @@ interface Track {
   /** Not looked at before. */
   until: number;
   followMs: number;
+  /** When it was to be looked at again; 0 while it is not on its way. */
+  followAt: number;
 }
 
 export function createHints(options: HintsOptions): Hints {
@@ -108,7 +110,8 @@ export function createHints(options: HintsOptions): Hints {
     for (const id of tracks.keys()) {
       const track = trackOf(id);
       calm(id, track);
-      if (track.heat + track.idle === 0 && !track.fighting && track.until <= now && !ready.has(id)) tracks.delete(id);
+      if (track.heat + track.idle === 0 && !track.fighting && track.until <= now && !ready.has(id) && !later.has(id))
+        tracks.delete(id);
     }
     if (ready.size > 0) options.deliver([...ready]);
     arm();
@@ -117,7 +120,17 @@ export function createHints(options: HintsOptions): Hints {
   const trackOf = (id: ResourceId): Track => {
     const now = options.now();
     const track = tracks.get(id) ?? {
-      ...{ heat: 0, idle: 0, at: now, count: 0, fighting: false, waitMs: 0, until: 0, followMs: FOLLOW_MS },
+      ...{
+        heat: 0,
+        idle: 0,
+        at: now,
+        count: 0,
+        fighting: false,
+        waitMs: 0,
+        until: 0,
+        followMs: FOLLOW_MS,
+        followAt: 0,
+      },
     };
     const passed = now - track.at;
     track.heat = Math.max(0, track.heat - passed / FORGIVE_MS);
@@ -149,6 +162,17 @@ export function createHints(options: HintsOptions): Hints {
     if (!track.fighting && track.heat === 0) track.count = 0;
   };
 
+  const follow = (id: ResourceId, track: Track, waiting: boolean) => {
+    const now = options.now();
+    if (!waiting) [track.followMs, track.followAt] = [FOLLOW_MS, 0];
+    else if (!later.has(id)) {
+      // A look that a hint asked for in between makes the pauses no longer.
+      if (track.followAt > 0 && now >= track.followAt) track.followMs = Math.min(track.followMs * 2, LAST_FOLLOW_MS);
+      track.followAt = now + track.followMs;
+      postpone(id, Math.max(track.followAt, track.until));
+    }
+  };
+
   return {
     hint(id) {
       if (stopped) return;
@@ -171,8 +195,7 @@ export function createHints(options: HintsOptions): Hints {
           track.idle += 1;
           if (track.idle > IDLE_LOOKS) track.until = Math.max(track.until, options.now() + IDLE_WAIT_MS);
         }
-        if (waiting && !later.has(id)) postpone(id, Math.max(options.now() + track.followMs, track.until));
-        track.followMs = waiting ? Math.min(track.followMs * 2, LAST_FOLLOW_MS) : FOLLOW_MS;
+        follow(id, track, waiting);
       }
       arm();
     },

@@ -145,6 +145,17 @@ test('what is on its way is looked at again, with growing pauses, until it has a
   expect(times(A)).toEqual([50, 1_050, 3_050, 7_050, 15_050]);
 });
 
+test('hints in between do not make these pauses longer', async () => {
+  answer = () => ({ outcome: 'well', waiting: true });
+  for (let i = 0; i < 8; i++) {
+    hints.hint(A);
+    await pass(100);
+  }
+  const last = times(A).at(-1) ?? 0;
+  await pass(1_000);
+  expect(times(A).at(-1)).toBe(last + 1_000);
+});
+
 test('stopped, it looks at nothing more', async () => {
   hints.hint(A);
   hints.stop();
