@@ -9,15 +9,16 @@ import type { SyncLine } from './core/progress.ts';
 import { staleProblem } from './core/stale.ts';
 import { explainBreakdown } from './engine/breakdown.ts';
 import { guardDirectory } from './engine/directory.ts';
+import { createDrift, type Drift } from './engine/drift.ts';
 import { createLoader } from './engine/load.ts';
 import { createLoop, type Loop } from './engine/loop.ts';
 import { createPushGate } from './engine/push.ts';
-import { reconcile } from './engine/reconcile.ts';
+import { createRunner } from './engine/runner.ts';
 import { splayOffset } from './engine/splay.ts';
 import type { EngineDeps } from './engine/types.ts';
 import { AgentError } from './errors.ts';
 import { createSource } from './git/source.ts';
-import { createProviders } from './kinds/index.ts';
+import { createProviders, createWatchers } from './kinds/index.ts';
 import { configFile, type LayoutOptions, loadConfig, openState, rootOf, runDir, stateDir } from './layout.ts';
 import { localCheckout } from './repo/local.ts';
 import { createReporter, type Reporter } from './report/reporter.ts';
@@ -30,6 +31,7 @@ import { exec } from './system/exec.ts';
 import { readFacts, readHostFacts } from './system/facts.ts';
 import { createLogger } from './system/logger.ts';
 import { createNotifier } from './system/notify.ts';
+import { watchBudget } from './system/path-watch.ts';
 import { waysOf } from './ways.ts';
 
 export interface DaemonOptions extends LayoutOptions {
@@ -69,15 +71,18 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   if (host !== frozen) store.meta.set('host', host);
   const { fleet, labels } = config;
 
-  const providers = createProviders({
-    isRoot: process.getuid?.() === 0,
+  const machine = {
     root,
     filesOnly: root !== '',
     dockerSocket: config.docker.socket,
     busSocket: '/run/dbus/system_bus_socket',
+    clock: systemClock,
+  };
+  const providers = createProviders({
+    ...machine,
+    isRoot: process.getuid?.() === 0,
     stagingDir: '/var/lib/fairlead/staging',
     own: [configFile(options).slice(root.length)],
-    clock: systemClock,
     exec,
     owned: (id) => store.inventory.owned(id),
     redact: redactor.text,
@@ -128,9 +133,23 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     problems: (desired) => [
       ...(reporter?.problems().map((p) => ({ id: 'broker', ...p, file: null, line: null })) ?? []),
       ...staleProblem(desired, staleAfterMs, new Date()),
+      ...drift.problems(),
     ],
     loop: () => loop,
     localCheckout: (dir) => localCheckout(dir, config.repo.path),
+  });
+  const runner = createRunner(deps);
+  const drift: Drift = createDrift({
+    watchers: createWatchers({ ...machine, maxWatches: watchBudget(), log }),
+    managed: runner.managed,
+    deliver: (ids) => loop.drifted(ids),
+    contended(id, count, message) {
+      const data = { resource: id, contended: true, count, message };
+      store.outbox.push([{ at: new Date().toISOString(), type: 'drift', run: null, data }]);
+      reporter?.changed();
+    },
+    now: () => performance.now(),
+    log,
   });
   const loop: Loop = createLoop({
     run(request) {
@@ -138,29 +157,19 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
         request.emit(line);
         if (api.progress(line)) reporter?.changed();
       };
-      return reconcile(request.allowPrune ? { ...deps, source: guard.allowing } : deps, { ...request, emit });
+      return runner.run({ ...request, emit }, request.allowPrune ? { ...deps, source: guard.allowing } : deps);
     },
     finished(result) {
       guard.settled();
-      store.runs.trim(new Date(Date.now() - durationMs(config.history.keep)).toISOString());
+      drift.finished(result);
       const line = api.finished(result);
-      const { run, outcome } = result;
-      log.info(
-        {
-          run: run.id,
-          trigger: run.trigger,
-          sync: run.sync,
-          changed: run.changed,
-          failed: run.failed,
-          ms: run.durationMs,
-        },
-        run.message || 'run finished',
-      );
-      for (const p of outcome.problems)
-        log.warn(
-          { run: run.id, resource: p.id, reason: p.reason },
-          `${p.file ? `${p.file}:${p.line}: ` : ''}${p.message}`,
-        );
+      if (result.part?.news === false) return line;
+      store.runs.trim(new Date(Date.now() - durationMs(config.history.keep)).toISOString());
+      const { id, trigger, sync, changed, failed, durationMs: ms, message } = result.run;
+      if (result.part?.recorded !== false)
+        log.info({ run: id, trigger, sync, changed, failed, ms }, message || 'run finished');
+      for (const p of result.outcome.problems)
+        log.warn({ run: id, resource: p.id, reason: p.reason }, `${p.file ? `${p.file}:${p.line}: ` : ''}${p.message}`);
       reporter?.changed();
       return line;
     },
@@ -215,6 +224,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     });
   } else {
     log.info({ version: options.version, host, repo: config.repo.url }, 'fairlead started');
+    drift.start();
     loop.start();
     notifier.ready();
     await new Promise<void>((resolve) => {
@@ -223,6 +233,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     notifier.stopping();
   }
   push.stop();
+  drift.stop();
   await loop.stop();
   if (options.once) await reporter?.flushed(FLUSH_MS);
   await reporter?.stop();

@@ -65,6 +65,24 @@ export interface Provider<S = unknown, F = unknown> {
   removeAll?(gone: readonly Gone<F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
 }
 
+/**
+ * Hears of changes on the host as they happen, for the kinds it covers. What it says is a hint: an event may be lost or
+ * come of our own doing, so what it names is observed again.
+ */
+export interface Watcher {
+  /** What a hint of `*` stands for. */
+  readonly kinds: readonly Kind[];
+  /**
+   * Resolves once events are heard, or once it is clear that they cannot be yet: then it goes on trying.
+   * After every gap in what it heard it hints `*`.
+   */
+  start(hint: (id: ResourceId | '*') => void, signal: AbortSignal): Promise<void>;
+  /** What to watch from now on, instead of what was before; other kinds are passed over. Hints what is newly watched. */
+  manage(resources: readonly Desired[]): void;
+  /** Why some of it goes unheard, or soon will; null where all is well. */
+  limit(): { reason: string; message: string } | null;
+}
+
 /** What a commit is judged against before anything of it is used. */
 export interface ReviewRequest {
   /** The commit that this host accepted last, or null. */

@@ -33,6 +33,8 @@ export interface Planned {
   gate: Gate | null;
 }
 
+export const OBSERVING: Gate = { kind: 'observe', reason: 'mode is observe: fairlead only looks', until: null };
+
 /** Whether the commit says anything about this host. */
 export const converges = (checkout: Checkout, loaded: Loaded): boolean =>
   loaded.host.decommission === true || (checkout.hostExists && loaded.resources.length > 0);
@@ -66,9 +68,7 @@ export async function planFor(
       : pruneHold(gone, inventory.length, Number.parseFloat(loaded.host.prune?.max ?? '50%') || 0);
   const gate: Gate | null =
     given ??
-    (loaded.host.mode === 'observe'
-      ? { kind: 'observe', reason: 'mode is observe: fairlead only looks', until: null }
-      : null) ??
+    (loaded.host.mode === 'observe' ? OBSERVING : null) ??
     (tooMany === null ? null : { kind: 'prune', reason: tooMany, until: null });
   return { loaded, observed, plan: { steps, removals: plan.removals }, away, gate };
 }

@@ -46,7 +46,7 @@ export async function waitForHome(
     if (deps.clock.now().getTime() >= deadline) return shut;
     const detail = shut.map((s) => `the way to the ${s.way.name}: ${s.message}`).join('; ');
     request.emit({ type: 'phase', phase: 'settle', detail });
-    await deps.clock.sleep(PAUSE_MS, request.signal);
+    await request.aside(deps.clock.sleep(PAUSE_MS, request.signal));
   }
 }
 

@@ -1,7 +1,7 @@
 /** When to reconcile: one run at a time, causes coalesced, failures retried with back-off. */
 import cron from 'node-cron';
 import type { SyncLine, SyncRequest } from '../core/progress.ts';
-import type { Trigger } from '../core/types.ts';
+import type { ResourceId, Trigger } from '../core/types.ts';
 import type { Log } from '../log.ts';
 import type { RunResult } from './reconcile.ts';
 import { splayOffset } from './splay.ts';
@@ -28,6 +28,8 @@ export interface Loop {
   start(): void;
   /** Resolves when a run that began after this call has ended. */
   request(request: SyncRequest, trigger: Trigger, line?: (line: SyncLine) => void): Promise<void>;
+  /** These may have drifted: asks for a run that looks at no more than them, unless a full one is due anyway. */
+  drifted(ids: readonly ResourceId[]): void;
   /** When the next scheduled run is due, ISO 8601. */
   next(): string | null;
   running(): boolean;
@@ -38,6 +40,8 @@ export interface Loop {
 interface Pending {
   trigger: Trigger;
   request: SyncRequest;
+  /** null as soon as one cause asks for a full run. */
+  hinted: Set<ResourceId> | null;
   lines: ((line: SyncLine) => void)[];
   done: (() => void)[];
 }
@@ -46,7 +50,7 @@ const FIRST_RETRY_MS = 5_000;
 const LAST_RETRY_MS = 300_000;
 const TURN_MS = 10_000;
 /** What need not wait until an earlier change has settled. */
-const URGENT: readonly Trigger[] = ['manual', 'push', 'drift'];
+const URGENT: readonly Trigger[] = ['manual', 'push'];
 /** Longer than any single call of a run is given (an image pull has half an hour); a run silent for longer hangs. */
 const SILENT_MS = 2_100_000;
 
@@ -60,6 +64,10 @@ export function createLoop(options: LoopOptions): Loop {
   let retry: NodeJS.Timeout | null = null;
   let failures = 0;
   let lastCommit: string | undefined;
+  /** A full run has ended: there is something that repairs can go by. */
+  let hasRun = false;
+  let waiting = false;
+  let side: Promise<void> | null = null;
   /** When the run under way last showed a sign of life. */
   let heard = 0;
 
@@ -72,14 +80,23 @@ export function createLoop(options: LoopOptions): Loop {
     return timer;
   };
 
-  const enqueue = (request: SyncRequest, trigger: Trigger, line?: (line: SyncLine) => void): Promise<void> => {
+  const enqueue = (
+    request: SyncRequest,
+    trigger: Trigger,
+    line?: (line: SyncLine) => void,
+    hinted?: readonly ResourceId[],
+  ): Promise<void> => {
     if (stopper.signal.aborted) return Promise.resolve();
-    const merged: Pending = pending ?? { trigger, request: {}, lines: [], done: [] };
+    const merged: Pending = pending ?? { trigger, request: {}, hinted: new Set(), lines: [], done: [] };
+    if (merged.trigger === 'drift') merged.trigger = trigger;
+    if (hinted === undefined) merged.hinted = null;
+    for (const id of hinted ?? []) merged.hinted?.add(id);
     merged.request = { ...merged.request, ...Object.fromEntries(Object.entries(request).filter(([, on]) => on)) };
     if (trigger === 'manual') merged.trigger = 'manual';
     if (line) merged.lines.push(line);
     pending = merged;
     const finished = new Promise<void>((resolve) => merged.done.push(resolve));
+    alongside();
     current ??= drain().finally(() => {
       current = null;
     });
@@ -88,36 +105,68 @@ export function createLoop(options: LoopOptions): Loop {
 
   async function drain(): Promise<void> {
     while (pending !== null && !stopper.signal.aborted) {
-      const { trigger, request, lines, done }: Pending = pending;
+      const job: Pending = pending;
       pending = null;
-      const emit = (line: SyncLine) => {
-        heard = options.now();
-        for (const tell of lines) tell(line);
-      };
-      if (retry) clearTimeout(retry);
+      if (job.hinted === null && retry) clearTimeout(retry);
+      if (job.hinted === null) retry = null;
+      await execute(job, aside);
+    }
+  }
+
+  async function execute({ trigger, request, hinted, lines, done }: Pending, wait: RunRequest['aside']): Promise<void> {
+    const emit = (line: SyncLine) => {
       heard = options.now();
-      try {
-        const result = await options.run({
-          trigger,
-          allowPrune: request.allowPrune ?? false,
-          allowRewind: request.allowRewind ?? false,
-          force: request.force ?? false,
-          superseded: () => pending !== null && URGENT.includes(pending.trigger),
-          signal: stopper.signal,
-          emit,
-        });
-        emit(options.finished(result));
-        const commit = result.run.commit?.commit;
-        // Another commit deserves a fresh count; a commit that is at fault itself gets no better by trying again.
-        if (commit !== lastCommit) failures = 0;
-        lastCommit = commit;
-        again(!result.outcome.rejected && (result.run.sync === 'failed' || result.outcome.problems.length > 0));
-      } catch (thrown) {
-        tellOfFailure(thrown, trigger, emit);
-        again(true);
-      }
-      options.turned();
-      for (const resolve of done) resolve();
+      for (const tell of lines) tell(line);
+    };
+    heard = options.now();
+    let failed = true;
+    try {
+      const result = await options.run({
+        trigger,
+        allowPrune: request.allowPrune ?? false,
+        allowRewind: request.allowRewind ?? false,
+        force: request.force ?? false,
+        hinted,
+        superseded: () => pending !== null && URGENT.includes(pending.trigger),
+        aside: wait,
+        signal: stopper.signal,
+        emit,
+      });
+      emit(options.finished(result));
+      const commit = result.run.commit?.commit;
+      // Another commit deserves a fresh count; a commit that is at fault itself gets no better by trying again.
+      if (hinted === null && commit !== lastCommit) failures = 0;
+      if (hinted === null) lastCommit = commit;
+      hasRun ||= hinted === null;
+      failed = !result.outcome.rejected && (result.run.sync === 'failed' || result.outcome.problems.length > 0);
+    } catch (thrown) {
+      tellOfFailure(thrown, trigger, emit);
+    }
+    // Repairs neither put off a retry that is due, nor make the next one come later.
+    if (hinted === null || (failed && retry === null && wait === aside)) again(failed);
+    options.turned();
+    for (const resolve of done) resolve();
+  }
+
+  /** Repairs that are asked for while the run under way only waits for something. */
+  function alongside(): void {
+    if (!waiting || !hasRun || side !== null || pending === null || pending.hinted === null) return;
+    const job: Pending = pending;
+    pending = null;
+    side = execute(job, (wait) => wait).finally(() => {
+      side = null;
+      alongside();
+    });
+  }
+
+  async function aside<T>(wait: Promise<T>): Promise<T> {
+    waiting = true;
+    alongside();
+    try {
+      return await wait;
+    } finally {
+      waiting = false;
+      await side;
     }
   }
 
@@ -135,7 +184,10 @@ export function createLoop(options: LoopOptions): Loop {
     failures = failed ? failures + 1 : 0;
     if (!failed || stopper.signal.aborted) return;
     const ceiling = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS);
-    retry = later(ceiling * (0.5 + options.random() / 2), () => void enqueue({}, 'retry'));
+    retry = later(ceiling * (0.5 + options.random() / 2), () => {
+      retry = null;
+      void enqueue({}, 'retry');
+    });
   }
 
   return {
@@ -148,7 +200,8 @@ export function createLoop(options: LoopOptions): Loop {
       stopper.signal.addEventListener('abort', () => clearInterval(turn), { once: true });
       void enqueue({}, 'start');
     },
-    request: enqueue,
+    request: (request, trigger, line) => enqueue(request, trigger, line),
+    drifted: (ids) => void enqueue({}, 'drift', undefined, ids),
     next() {
       const due = task?.getNextRun();
       return due ? new Date(due.getTime() + offsetMs).toISOString() : null;

@@ -61,5 +61,6 @@ const requestFor = (signal: AbortSignal): RunRequest => ({
   force: false,
   signal,
   superseded: () => false,
+  aside: (wait) => wait,
   emit: () => undefined,
 });

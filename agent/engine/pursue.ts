@@ -94,7 +94,7 @@ async function redo(
   return { ...again, actions: [...back.actions, ...again.actions], problems: [problem, ...again.problems] };
 }
 
-const pauseGate = ({ until, reason }: NonNullable<ReturnType<typeof pauseNow>>): Gate => ({
+export const pauseGate = ({ until, reason }: NonNullable<ReturnType<typeof pauseNow>>): Gate => ({
   kind: 'pause',
   reason: `paused${reason ? `: ${reason}` : ''}; \`fairlead resume\` ends it`,
   until,

@@ -1,6 +1,6 @@
 /** One reconcile, from trigger to record. Read it top to bottom; every stage has a file of its own. */
 import type { Review, ReviewRequest } from '../core/provider.ts';
-import type { Checkout, CommitInfo, Problem, RunRecord } from '../core/types.ts';
+import type { Checkout, CommitInfo, Problem, ResourceId, RunRecord } from '../core/types.ts';
 import { type AgentError, asAgentError } from '../errors.ts';
 import { pursue } from './pursue.ts';
 import { record } from './record.ts';
@@ -9,6 +9,8 @@ import type { EngineDeps, Outcome, RunRequest } from './types.ts';
 export interface RunResult {
   run: RunRecord;
   outcome: Outcome;
+  /** Only a part of the host was looked at. Where nothing was `recorded`, `run` is the one before; `news`: the answer is another one. */
+  part?: { hinted: ReadonlySet<ResourceId>; recorded: boolean; news: boolean };
 }
 
 /**
@@ -21,7 +23,7 @@ export async function reconcile(deps: EngineDeps, given: RunRequest): Promise<Ru
   const id = deps.store.runs.begin(request.trigger, startedAt.toISOString());
 
   request.emit({ type: 'phase', phase: 'fetch' });
-  const { checkout, trouble, review, refused } = await fetchTarget(deps, request);
+  const { checkout, trouble, review, refused } = await request.aside(fetchTarget(deps, request));
 
   let outcome = checkout === null ? blind(trouble) : await pursue(deps, checkout, request);
   if (trouble !== null && checkout !== null) outcome = withTrouble(outcome, trouble);

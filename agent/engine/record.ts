@@ -1,15 +1,17 @@
 /** The end of a run: the run, its actions and its events go into the store in one transaction. */
 
-import type { ActionRecord, AgentEvent, RunRecord } from '../core/types.ts';
+import type { ActionRecord, AgentEvent, ResourceId, RunRecord } from '../core/types.ts';
 import { syncOf } from '../core/verdict.ts';
 import type { EngineDeps, Outcome } from './types.ts';
 
 type Draft = Omit<AgentEvent, 'id' | 'seq'>;
 
+/** @param looked the resources that the run was about; null for all */
 export function record(
   deps: EngineDeps,
   run: Pick<RunRecord, 'id' | 'trigger' | 'startedAt' | 'durationMs'>,
   outcome: Outcome,
+  looked: ReadonlySet<ResourceId> | null = null,
 ): RunRecord {
   const done = outcome.actions.filter((a) => a.result === 'done');
   const finished: RunRecord = {
@@ -24,7 +26,7 @@ export function record(
   };
   const previous = deps.store.runs.list({ limit: 2 }).find((r) => r.id !== run.id);
   const at = deps.clock.now().toISOString();
-  const news = onlyNews(deps, outcome.actions);
+  const news = onlyNews(deps, outcome.actions, looked);
   const events = news.map((a) => actionEvent(a, run.id, at));
   if (outcome.rollback)
     events.push({
@@ -53,10 +55,15 @@ export function record(
  * What was done is always news. What could not be done, or is held, is told once, and again when it changes: a host that
  * waits for days must fill neither its history nor the spool.
  */
-function onlyNews({ store }: EngineDeps, actions: readonly ActionRecord[]): ActionRecord[] {
+function onlyNews(
+  { store }: EngineDeps,
+  actions: readonly ActionRecord[],
+  looked: ReadonlySet<ResourceId> | null,
+): ActionRecord[] {
   const keyOf = (a: ActionRecord) => JSON.stringify([a.id, a.op, a.result, a.error ?? null, a.why]);
   const before = new Set(store.meta.get<string[]>('standing') ?? []);
-  const standing = actions.filter((a) => a.result !== 'done').map(keyOf);
+  const others = looked === null ? [] : [...before].filter((key) => !looked.has(JSON.parse(key)[0]));
+  const standing = [...others, ...actions.filter((a) => a.result !== 'done').map(keyOf)];
   if (standing.length !== before.size || standing.some((key) => !before.has(key))) store.meta.set('standing', standing);
   return actions.filter((a) => a.result === 'done' || !before.has(keyOf(a)));
 }

@@ -50,7 +50,7 @@ export async function settle(
       break;
     }
     request.emit({ type: 'phase', phase: 'settle', detail: open.map((w) => w.id).join(', ') });
-    await deps.clock.sleep(pause, request.signal);
+    await request.aside(deps.clock.sleep(pause, request.signal));
   }
   return { health, tookMs: deps.clock.now().getTime() - began };
 }

@@ -13,6 +13,7 @@ import type {
   Issue,
   Kind,
   Problem,
+  ResourceId,
   ResourceStatus,
   SyncState,
   Trigger,
@@ -39,6 +40,13 @@ export interface Loaded {
   compose: Readonly<Record<string, unknown>> | null;
 }
 
+/** What the host is held to between two full runs. */
+export interface Holding {
+  /** Without its files: they are in `loaded`. */
+  checkout: Checkout;
+  loaded: Loaded;
+}
+
 export interface EngineDeps {
   source: Source;
   load(checkout: Checkout): Promise<Loaded>;
@@ -60,9 +68,13 @@ export interface RunRequest {
   allowRewind: boolean;
   /** Try the head again although its content is known to be bad; no window holds it. */
   force: boolean;
+  /** Only these may have drifted, and the rest is not looked at; missing or null in a full run. */
+  hinted?: ReadonlySet<ResourceId> | null;
   signal: AbortSignal;
   /** Somebody asks for another run: waiting for things to settle may end early. */
   superseded(): boolean;
+  /** Waits for something that touches nothing on the host: repairs may go on meanwhile, and have ended when it answers. */
+  aside<T>(wait: Promise<T>): Promise<T>;
   emit(line: SyncLine): void;
 }
 

@@ -1,7 +1,8 @@
 /** Every kind and its provider: the one place that names them all. */
 import { OWN_PATHS, OWN_STORES } from '../core/own.ts';
-import type { Provider } from '../core/provider.ts';
+import type { Provider, Watcher } from '../core/provider.ts';
 import type { Kind, ResourceId } from '../core/types.ts';
+import type { Log } from '../log.ts';
 import type { Clock } from '../system/clock.ts';
 import { createDocker } from '../system/docker.ts';
 import type { Exec } from '../system/exec.ts';
@@ -9,12 +10,15 @@ import { createFiles } from '../system/files.ts';
 import { probe } from '../system/probe.ts';
 import { createSystemd } from '../system/systemd.ts';
 import { createCheckProvider } from './check.ts';
+import { createEngineWatcher } from './engine-watch.ts';
 import { createFileProvider } from './file.ts';
+import { createFileWatcher } from './file-watch.ts';
 import { createJobProvider } from './job.ts';
 import { createNetworkProvider } from './network.ts';
 import { createOriginals } from './originals.ts';
 import { createServiceProvider } from './service.ts';
 import { createUnitProvider } from './unit.ts';
+import { createUnitWatcher } from './unit-watch.ts';
 import { createVolumeProvider } from './volume.ts';
 
 export interface ProvidersOptions {
@@ -58,6 +62,31 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
     );
   }
   return new Map(all.map((p) => [p.kind, p]));
+}
+
+export interface WatchersOptions
+  extends Pick<ProvidersOptions, 'root' | 'filesOnly' | 'dockerSocket' | 'busSocket' | 'clock'> {
+  /** Most directories watched for files; units have a tenth of it. */
+  maxWatches: number;
+  log: Log;
+}
+
+export function createWatchers({
+  root,
+  filesOnly,
+  dockerSocket,
+  busSocket,
+  clock,
+  maxWatches,
+  log,
+}: WatchersOptions): Watcher[] {
+  const files = createFileWatcher({ root, limit: maxWatches });
+  if (filesOnly) return [files];
+  return [
+    files,
+    createUnitWatcher({ root, busSocket, limit: Math.ceil(maxWatches / 10), clock, log }),
+    createEngineWatcher({ socket: dockerSocket, clock, log }),
+  ];
 }
 
 /** The engine knows ids and hashes, not specs: a provider only ever meets specs and facts of its own kind. */

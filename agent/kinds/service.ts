@@ -7,6 +7,7 @@ import type { Clock } from '../system/clock.ts';
 import type { ContainerInfo, ContainerSummary, Docker } from '../system/docker.ts';
 import { HASH, locate, ONEOFF, PROJECT, SERVICE } from './labels.ts';
 import { waitForDependencies } from './service-depends.ts';
+import { liveDifferences, nameDifference } from './service-live.ts';
 import { aliasesOf, createRequest, differences, missingNetworks } from './service-request.ts';
 
 export interface ServiceFact {
@@ -84,6 +85,8 @@ export function createServiceProvider({ docker, clock }: ServiceProviderOptions)
     async apply({ change, want, seen }: Work<ServiceSpec, ServiceFact>, signal) {
       if (change.op === 'none') return;
       await waitForDependencies({ docker, clock }, want.spec, signal);
+      const renamed = change.why.some((r) => r.field === 'container_name');
+      if (change.op === 'update' && renamed && seen) await docker.rename(seen.fact.info.Id, want.spec.containerName);
       if (change.op === 'update' && seen) await docker.start(seen.fact.info.Id);
       else await replace(docker, want, seen);
       if (change.op === 'update' && seen?.fact.parked) await docker.remove(seen.fact.parked, false);
@@ -148,11 +151,13 @@ function diff(want: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undefined): 
   }));
   const label = info.Config.Labels?.[HASH];
   const known = label ?? seen.mark?.hash ?? null;
-  if (label !== want.hash) why.push(...differences(want.spec, info));
+  why.push(...(label === want.hash ? liveDifferences(want.spec, info) : differences(want.spec, info)));
   // Our own container of another declaration: something went that a container cannot show, such as a variable.
   if (why.length === 0 && known !== null && known !== want.hash)
     why.push({ field: 'declaration', from: 'an earlier one', to: 'this one' });
   if (why.length > 0) return { op: 'replace', why };
+  const renamed = label === want.hash ? nameDifference(want.spec, info) : null;
+  if (renamed) return { op: 'update', why: [renamed] };
   if (!info.State.Running && !info.State.Restarting && !isCompleted(want.spec, info)) {
     return { op: 'update', why: [{ field: 'state', from: stateOf(info), to: 'running' }] };
   }

@@ -37,7 +37,11 @@ export async function verifyUnits(
 ): Promise<ReadonlyMap<ResourceId, AgentError>> {
   const failures = new Map<ResourceId, AgentError>();
   const candidates = work.filter(
-    ({ want: { spec }, change }) => change.op !== 'none' && (spec.content !== undefined || spec.dropins !== undefined),
+    ({ want: { spec }, change, seen }) =>
+      change.op !== 'none' &&
+      (spec.content !== undefined || spec.dropins !== undefined) &&
+      // What lies there already as declared was verified when it came: a stopped unit is started without delay.
+      (seen === undefined || change.why.some((r) => /^(content|dropins\.)/.test(r.field))),
   );
   const staged: string[] = [];
   const targets: string[] = [];

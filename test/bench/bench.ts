@@ -2,12 +2,14 @@
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { agentBench } from './agent.ts';
+import { driftBench } from './drift.ts';
 import { gitBench } from './git.ts';
 import { hostBench } from './host.ts';
 import { validateBench } from './validate.ts';
 
 const PARTS: Record<string, () => Promise<void>> = {
   agent: agentBench,
+  drift: driftBench,
   git: gitBench,
   host: () => hostBench(),
   validate: validateBench,

@@ -113,6 +113,7 @@ export function createWorld(): World {
         force: false,
         signal: new AbortController().signal,
         superseded: () => false,
+        aside: (wait) => wait,
         emit: () => undefined,
         ...request,
       });

@@ -80,6 +80,7 @@ export async function engineOn(host: LabHost): Promise<EngineOn> {
       allowRewind: false,
       force: false,
       superseded: () => false,
+      aside: (wait) => wait,
       signal,
       emit: () => undefined,
     });

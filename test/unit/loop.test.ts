@@ -138,6 +138,79 @@ describe('trying again', () => {
   });
 });
 
+describe('drift', () => {
+  const A = 'file:/a';
+  const B = 'file:/b';
+  const hinted = () => requests.map((r) => r.hinted && [...r.hinted].sort());
+
+  test('asks for a run that looks at what was hinted, all of it together; any other cause makes it a full one', async () => {
+    start();
+    loop.drifted([A]);
+    loop.drifted([B, A]);
+    await end();
+    expect([requests.at(-1)?.trigger, hinted().at(-1)]).toEqual(['drift', [A, B]]);
+    loop.drifted([A]);
+    void loop.request({}, 'push');
+    loop.drifted([B]);
+    await end();
+    expect([requests.at(-1)?.trigger, hinted().at(-1)]).toEqual(['push', null]);
+  });
+
+  test('is looked at while a run only waits, and never while it works', async () => {
+    start();
+    await end();
+    void loop.request({}, 'manual');
+    const run = requests[1];
+    loop.drifted([A]);
+    expect(requests).toHaveLength(2);
+    let over = (): void => undefined;
+    let went = false;
+    const waited = run?.aside(new Promise<void>((resolve) => (over = resolve))).then(() => {
+      went = true;
+    });
+    expect(hinted().at(-1)).toEqual([A]);
+    // The run goes on when what it waited for is there and the repair has ended.
+    over();
+    await settle();
+    expect(went).toBe(false);
+    finish.pop()?.();
+    await waited;
+    loop.drifted([B]);
+    expect(requests).toHaveLength(3);
+    await end();
+    expect(hinted().at(-1)).toEqual([B]);
+  });
+
+  test('waits for the first full run, which knows what repairs go by', async () => {
+    start();
+    void requests[0]?.aside(new Promise(() => undefined));
+    loop.drifted([A]);
+    expect(requests).toHaveLength(1);
+    await end();
+    expect(hinted().at(-1)).toEqual([A]);
+  });
+
+  test('neither puts off a retry nor makes the next one later', async () => {
+    start();
+    await end({ sync: 'failed' });
+    for (let i = 0; i < 4; i++) {
+      await vi.advanceTimersByTimeAsync(1_000);
+      loop.drifted([A]);
+      await end({ sync: 'failed' });
+    }
+    const before = requests.length;
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(requests).toHaveLength(before + 1);
+    expect(requests.at(-1)?.trigger).toBe('retry');
+    await end();
+    // A repair that fails is tried again by a full run.
+    loop.drifted([A]);
+    await end({ sync: 'failed' });
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(requests.at(-1)?.trigger).toBe('retry');
+  });
+});
+
 test('the schedule triggers, at this host’s own place within the splay, which is where `next` says it will be', async () => {
   start('* * * * *', 20_000);
   await end();

@@ -1,0 +1,181 @@
+/** A run for what may have drifted: the stages of a reconcile on a part of the host, by what it runs, without the server. */
+import { kindOf } from '../core/graph.ts';
+import { makePlan, type Step } from '../core/plan.ts';
+import type { Health } from '../core/provider.ts';
+import { affected } from '../core/subset.ts';
+import { pauseNow } from '../core/target.ts';
+import type { ActionRecord, Gate, ResourceId } from '../core/types.ts';
+import { applySteps, isWork, prepare } from './apply.ts';
+import { OBSERVING, type Planned } from './converge.ts';
+import { judge } from './judge.ts';
+import { observe } from './observe.ts';
+import { pauseGate } from './pursue.ts';
+import type { RunResult } from './reconcile.ts';
+import { record } from './record.ts';
+import type { EngineDeps, Holding, Loaded, Outcome, RunRequest } from './types.ts';
+
+/** Before each further try; null after the last. */
+const PAUSES_MS = [100, 200, 400, null];
+
+/**
+ * Looks at the hinted resources and at what hangs on them, and puts right what differs from a declaration that had been
+ * applied before; what was never applied is the next full run's. It does not wait for anything to settle, so that one
+ * slow container keeps no other repair waiting: who hinted looks again.
+ * @param previous the last run: what it says of all other resources still stands
+ */
+export async function repair(
+  deps: EngineDeps,
+  { checkout, loaded }: Holding,
+  hinted: ReadonlySet<ResourceId>,
+  previous: RunResult,
+  given: RunRequest,
+): Promise<RunResult> {
+  const request: RunRequest = { ...given, emit: (line) => given.emit(deps.redact(line)) };
+  const startedAt = deps.clock.now();
+  const planned = await planPart(deps, loaded, hinted, previous.outcome, request);
+  const { plan, gate } = planned;
+  const answer = (records: readonly ActionRecord[], after: ReadonlyMap<ResourceId, Health>) => {
+    const health = new Map([...healthOf(deps, plan.steps), ...after]);
+    // What is done is done, even if it drifts or fails again at once: that is the next look's.
+    const part = judge({ checkout, planned, records, health, settled: new Map(), stopped: false, proof: null });
+    return deps.redact(overlay(previous.outcome, part));
+  };
+
+  const work = plan.steps.filter(isWork);
+  const known = new Set(previous.outcome.resources.filter((r) => r.sync === 'held').map((r) => r.id));
+  if (work.length === 0 || (gate !== null && work.every((s) => known.has(s.want.id)))) {
+    const outcome = { ...answer([], new Map()), actions: [] };
+    return { run: previous.run, outcome, part: { hinted, recorded: false, news: differs(previous.outcome, outcome) } };
+  }
+
+  const id = deps.store.runs.begin(request.trigger, startedAt.toISOString());
+  let outcome = answer([], new Map());
+  if (gate === null) {
+    const records = await carryOut(deps, loaded, previous.outcome, planned, request);
+    outcome = answer(records, await healthAfter(deps, work, request));
+  }
+  const durationMs = deps.clock.now().getTime() - startedAt.getTime();
+  const begun = { id, trigger: request.trigger, startedAt: startedAt.toISOString(), durationMs };
+  const looked = new Set(plan.steps.map((s) => s.want.id));
+  return { run: record(deps, begun, outcome, looked), outcome, part: { hinted, recorded: true, news: true } };
+}
+
+/**
+ * Applies the plan. What fails may have been met on its way to another state, such as a container that is being removed:
+ * as long as it looks different than before, it is tried again.
+ */
+async function carryOut(
+  deps: EngineDeps,
+  loaded: Loaded,
+  previous: Outcome,
+  first: Planned,
+  request: RunRequest,
+): Promise<ActionRecord[]> {
+  const records = new Map<ResourceId, ActionRecord>();
+  let { plan, away } = first;
+  for (const pause of PAUSES_MS) {
+    const failures = await prepare(deps, plan.steps.filter(isWork), request);
+    for (const [id, record] of await applySteps(deps, plan.steps, failures, away, request)) records.set(id, record);
+    const failed = new Set([...records.values()].filter((r) => r.drift && r.result === 'failed').map((r) => r.id));
+    if (failed.size === 0 || pause === null) break;
+    await deps.clock.sleep(pause, request.signal);
+    const before = new Map(plan.steps.map((s) => [s.want.id, JSON.stringify(s.change)]));
+    const again = await planPart(deps, loaded, failed, previous, request);
+    const moved = again.plan.steps.filter(
+      (s) => failed.has(s.want.id) && JSON.stringify(s.change) !== before.get(s.want.id),
+    );
+    if (moved.length === 0) break;
+    plan = { steps: again.plan.steps, removals: [] };
+    away = again.away;
+  }
+  return [...records.values()];
+}
+
+async function planPart(
+  deps: EngineDeps,
+  loaded: Loaded,
+  hinted: ReadonlySet<ResourceId>,
+  previous: Outcome,
+  request: RunRequest,
+): Promise<Planned> {
+  const { store } = deps;
+  const desired = loaded.host.decommission ? [] : affected(loaded.resources, hinted);
+  const ids = desired.map((d) => d.id);
+  const observed = await observe(deps.providers, ids, request.signal, desired);
+  const away = new Set(ids.filter((id) => observed.unreachable.has(kindOf(id))));
+  const rows = store.inventory.list().filter((row) => ids.includes(row.id));
+  const { steps } = makePlan({
+    desired,
+    seen: observed.seen,
+    inventory: rows.map((row) => ({ ...row, claims: [] })),
+    pendingNotifies: store.inventory.pendingNotifies(),
+    providers: deps.providers,
+  });
+  // What is not proven yet is not drift: whether it becomes well is a verdict about its commit.
+  const unproven = new Set(store.meta.get<ResourceId[]>('unsettled') ?? []);
+  const taken = new Set(rows.map((row) => row.id));
+  const isOurs = ({ want: { id }, change, drift }: Step) =>
+    taken.has(id) && !unproven.has(id) && !away.has(id) && (drift || change.op === 'none');
+  const kept = steps.map((s): Step => (isOurs(s) ? s : { ...s, change: { op: 'none' }, refreshFor: [], drift: false }));
+  return { loaded, observed, plan: { steps: kept, removals: [] }, away, gate: gateNow(deps, previous) };
+}
+
+/** Pause and observe stop repairs; a window or a pin does not. A head that says `observe` counts although nothing of it is applied. */
+function gateNow({ store, clock }: EngineDeps, { mode }: Outcome): Gate | null {
+  const pause = pauseNow(store.commits.get().pause, clock.now());
+  if (pause !== null) return pauseGate(pause);
+  return mode === 'observe' ? OBSERVING : null;
+}
+
+const healthOf = (deps: EngineDeps, steps: readonly Pick<Step, 'want' | 'seen'>[]): Map<ResourceId, Health> =>
+  new Map(
+    steps.flatMap(({ want, seen }) => {
+      const health = deps.providers.get(kindOf(want.id))?.health(want, seen);
+      return health ? [[want.id, health] as const] : [];
+    }),
+  );
+
+/** One look at what was changed, as it is now. */
+async function healthAfter(
+  deps: EngineDeps,
+  work: readonly Step[],
+  request: RunRequest,
+): Promise<Map<ResourceId, Health>> {
+  const wants = work.map((s) => s.want);
+  const { seen } = await observe(
+    deps.providers,
+    wants.map((w) => w.id),
+    request.signal,
+    wants,
+  );
+  return healthOf(
+    deps,
+    wants.map((want) => ({ want, seen: seen.get(want.id) })),
+  );
+}
+
+/** The last answer about the whole host, with this part of it made new. */
+function overlay({ rollback: _told, ...previous }: Outcome, part: Outcome): Outcome {
+  const fresh = new Map(part.resources.map((r) => [r.id, r]));
+  const rest = new Set(previous.resources.map((r) => r.id));
+  const problems = [...previous.problems.filter((p) => !fresh.has(p.id as ResourceId)), ...part.problems];
+  const holds = part.whole.includes('held') && !previous.whole.includes('held');
+  const stands = previous.whole.length > 0;
+  const first = problems[0];
+  return {
+    ...previous,
+    gate: previous.gate ?? part.gate,
+    actions: part.actions,
+    resources: [
+      ...previous.resources.map((r) => fresh.get(r.id) ?? r),
+      ...part.resources.filter((r) => !rest.has(r.id)),
+    ],
+    problems,
+    whole: holds ? [...previous.whole, 'held'] : previous.whole,
+    reason: holds ? part.reason : stands ? previous.reason : (first?.reason ?? ''),
+    message: holds ? part.message : stands ? previous.message : first ? `${first.id}: ${first.message}` : '',
+  };
+}
+
+const differs = (a: Outcome, b: Outcome): boolean =>
+  JSON.stringify([a.resources, a.problems]) !== JSON.stringify([b.resources, b.problems]);

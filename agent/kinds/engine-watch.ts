@@ -1,0 +1,114 @@
+/** Hears of containers, networks and volumes from the engine's events. */
+import type { NetworkSpec, ServiceSpec, VolumeSpec } from '../compose/model.ts';
+import type { Watcher } from '../core/provider.ts';
+import type { Desired, ResourceId } from '../core/types.ts';
+import type { Log } from '../log.ts';
+import type { Clock } from '../system/clock.ts';
+import { containerLabels, type DockerEvent, followDockerEvents } from '../system/docker-events.ts';
+import { PROJECT, SERVICE } from './labels.ts';
+
+export interface EngineWatcherOptions {
+  socket: string;
+  clock: Clock;
+  log: Log;
+}
+
+/** Left out are attach, exec (every healthcheck is three of them), top, resize and the like: they change nothing. */
+const FILTERS = {
+  type: ['container', 'network', 'volume'],
+  event: [
+    ...['create', 'start', 'restart', 'stop', 'die', 'oom', 'destroy', 'rename', 'update', 'pause', 'unpause'],
+    ...['health_status', 'connect', 'disconnect', 'remove'],
+  ],
+};
+
+export function createEngineWatcher({ socket, clock, log }: EngineWatcherOptions): Watcher {
+  let hint: (id: ResourceId | '*') => void = () => undefined;
+  let known: Known = index([]);
+  /** Whose a container is, by its id: events of networks name it so. */
+  const owners = new Map<string, ResourceId>();
+  const note = (id: string, labels: Record<string, string>) => {
+    const owner = ownerOf(labels);
+    if (owner) owners.set(id, owner);
+  };
+  return {
+    kinds: ['service', 'network', 'volume'],
+    start(tell, signal) {
+      hint = tell;
+      const event = (e: DockerEvent) => {
+        if (e.Type === 'container') note(e.Actor.ID, e.Actor.Attributes);
+        for (const id of concerned(known, owners, e)) hint(id);
+        if (e.Type === 'container' && e.Action === 'destroy') owners.delete(e.Actor.ID);
+      };
+      const gap = () => {
+        hint('*');
+        owners.clear();
+        containerLabels(socket, signal).then(
+          (found) => {
+            for (const [id, labels] of found) note(id, labels);
+          },
+          (thrown: unknown) => log.debug({ error: String(thrown) }, 'cannot list the containers'),
+        );
+      };
+      return followDockerEvents({ socket, clock, log, filters: FILTERS, event, gap }, signal);
+    },
+    manage(resources) {
+      const before = known;
+      known = index(resources);
+      for (const id of known.ids) if (!before.ids.has(id)) hint(id);
+    },
+    limit: () => null,
+  };
+}
+
+interface Known {
+  ids: ReadonlySet<ResourceId>;
+  /** Name on the engine → who is declared by it. */
+  networks: ReadonlyMap<string, ResourceId>;
+  volumes: ReadonlyMap<string, ResourceId>;
+  /** Name of a network → the services that are to be in it. */
+  members: ReadonlyMap<string, readonly ResourceId[]>;
+  containers: ReadonlyMap<string, ResourceId>;
+}
+
+/** Events of networks and volumes carry names, and no labels. */
+export function index(resources: readonly Desired[]): Known {
+  const of = <S>(kind: string) => resources.filter((r): r is Desired<S> => r.id.startsWith(`${kind}:`));
+  const services = of<ServiceSpec>('service');
+  const memberships = services.flatMap((s) => s.spec.networks.map(({ name }) => ({ name, id: s.id })));
+  return {
+    ids: new Set(resources.filter((r) => /^(service|network|volume):/.test(r.id)).map((r) => r.id)),
+    networks: new Map(of<NetworkSpec>('network').map((n) => [n.spec.name, n.id])),
+    volumes: new Map(of<VolumeSpec>('volume').map((v) => [v.spec.name, v.id])),
+    members: new Map(
+      [...Map.groupBy(memberships, (m) => m.name)].map(([name, found]) => [name, found.map((m) => m.id)]),
+    ),
+    containers: new Map(services.map((s) => [s.spec.containerName, s.id])),
+  };
+}
+
+const ownerOf = (labels: Record<string, string>): ResourceId | undefined =>
+  labels[PROJECT] === undefined ? undefined : `service:${labels[PROJECT]}/${labels[SERVICE] ?? ''}`;
+
+/** The managed resources that an event is about. Pure. @param owners container id → whose it is, as far as that is known */
+export function concerned(
+  known: Known,
+  owners: ReadonlyMap<string, ResourceId>,
+  { Type: type, Action: action, Actor: actor }: DockerEvent,
+): ResourceId[] {
+  const { Attributes: attributes = {}, ID: id } = actor;
+  const name = attributes.name ?? '';
+  if (type === 'volume') return [known.volumes.get(id) ?? known.volumes.get(name)].filter((v) => v !== undefined);
+  if (type === 'network') {
+    const network = known.networks.get(name);
+    const members = known.members.get(name) ?? [];
+    // Every container that starts or stops comes to or goes from its networks: the network itself is as it was.
+    const moved = action === 'connect' || action === 'disconnect';
+    const owner = owners.get(attributes.container ?? '');
+    if (moved && owner) return members.filter((id) => id === owner);
+    return [...(network && !moved ? [network] : []), ...members];
+  }
+  const labelled = ownerOf(attributes);
+  const named = known.containers.get(name) ?? known.containers.get((attributes.oldName ?? '').replace(/^\//, ''));
+  return [...new Set([labelled, named])].filter((s) => s !== undefined && known.ids.has(s)) as ResourceId[];
+}

@@ -1,0 +1,131 @@
+/** The engine's event stream (Docker Engine API, GET /events): newline-delimited JSON over its socket, kept up. */
+import http from 'node:http';
+import type { Log } from '../log.ts';
+import type { Clock } from './clock.ts';
+
+export interface DockerEvent {
+  Type: string;
+  Action: string;
+  Actor: { ID: string; Attributes: Record<string, string> };
+}
+
+export interface DockerEventsOptions {
+  socket: string;
+  clock: Clock;
+  log: Log;
+  /** Types and actions to be told of. */
+  filters: { type: readonly string[]; event: readonly string[] };
+  event(event: DockerEvent): void;
+  /** The stream has begun, at first or after a cut: what happened before went unheard. Also when it stays away. */
+  gap(): void;
+}
+
+const FIRST_WAIT_MS = 200;
+const LAST_WAIT_MS = 30_000;
+const ANSWER_MS = 10_000;
+/** An engine that is away for longer than a restart takes is worth a look. */
+const AWAY_MS = 5_000;
+/** An event is a few hundred bytes; a line beyond this is not one. */
+const MAX_LINE = 1024 * 1024;
+
+/** Resolves once the stream is there, or after the first failed attempt; keeps it up until `signal` aborts. */
+export function followDockerEvents(options: DockerEventsOptions, signal: AbortSignal): Promise<void> {
+  const { clock, log } = options;
+  const keep = async (tried: () => void): Promise<void> => {
+    let away: number | null = null;
+    let told = false;
+    for (let wait = FIRST_WAIT_MS; !signal.aborted; wait = Math.min(wait * 2, LAST_WAIT_MS)) {
+      let why = '';
+      try {
+        await stream(options, signal, () => {
+          if (away !== null) log.info({}, 'the events of the Docker engine are heard again');
+          wait = FIRST_WAIT_MS;
+          away = null;
+          told = false;
+          options.gap();
+          tried();
+        });
+      } catch (thrown) {
+        why = thrown instanceof Error ? thrown.message : String(thrown);
+      }
+      if (signal.aborted) break;
+      if (away === null) {
+        away = clock.now().getTime();
+        log.warn(
+          { why },
+          'the events of the Docker engine are away; changes of containers are found by the schedule until they are back',
+        );
+      } else if (!told && clock.now().getTime() - away >= AWAY_MS) {
+        told = true;
+        options.gap();
+      }
+      tried();
+      await clock.sleep(wait, signal);
+    }
+  };
+  return new Promise((resolve) => {
+    void keep(resolve).finally(resolve);
+  });
+}
+
+/** Id → labels of every container there is now. */
+export function containerLabels(socket: string, signal: AbortSignal): Promise<Map<string, Record<string, string>>> {
+  return new Promise((resolve, reject) => {
+    const path = '/containers/json?all=1';
+    const request = http.get({ socketPath: socket, path, agent: false, signal, timeout: ANSWER_MS }, (response) => {
+      let text = '';
+      response.on('error', reject);
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('end', () => {
+        try {
+          const found = JSON.parse(text) as { Id: string; Labels?: Record<string, string> }[];
+          resolve(new Map(found.map((c) => [c.Id, c.Labels ?? {}])));
+        } catch (thrown) {
+          reject(thrown);
+        }
+      });
+    });
+    request.on('timeout', () => request.destroy(new Error('no answer')));
+    request.on('error', reject);
+  });
+}
+
+/** One stream, from its beginning to its end. */
+function stream(options: DockerEventsOptions, signal: AbortSignal, begun: () => void): Promise<void> {
+  const query = new URLSearchParams({ filters: JSON.stringify(options.filters) });
+  return new Promise((resolve, reject) => {
+    const request = http.get({ socketPath: options.socket, path: `/events?${query}`, agent: false, signal });
+    const late = setTimeout(() => request.destroy(new Error('no answer')), ANSWER_MS);
+    request.on('error', reject);
+    request.on('close', () => {
+      clearTimeout(late);
+      resolve();
+    });
+    request.on('response', (response) => {
+      clearTimeout(late);
+      response.on('error', reject);
+      if (response.statusCode !== 200) {
+        request.destroy(new Error(`the engine answers ${response.statusCode}`));
+        return;
+      }
+      begun();
+      let rest = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        const lines = (rest + chunk).split('\n');
+        rest = (lines.pop() ?? '').slice(-MAX_LINE);
+        for (const line of lines) deliver(line, options);
+      });
+    });
+  });
+}
+
+function deliver(line: string, options: DockerEventsOptions): void {
+  try {
+    const event: unknown = JSON.parse(line);
+    if (typeof event === 'object' && event !== null && 'Actor' in event) options.event(event as DockerEvent);
+  } catch {
+    // Half a line of a stream that was cut: what it said is looked at when the stream is back.
+  }
+}

@@ -1,0 +1,375 @@
+/** Drift is heard of and repaired at once, each once, and said. The schedule is once a year: only events can tell. */
+import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
+import type { HistoryDocument, RunDocument } from '../../agent/control/protocol.ts';
+import type { ActionRecord } from '../../agent/core/types.ts';
+import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import { installAgent, statusWhere } from './agent.ts';
+import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
+import { HEALTH, loopUnit } from './story.ts';
+
+let lab: Lab;
+let host: LabHost;
+let repo: FleetRepo;
+
+const indent = (text: string) => text.trimEnd().replace(/^/gm, '      ');
+const unit = (name: string, more = '') =>
+  `  ${name}.service:\n    content: |\n${indent(loopUnit(name))}\n    enabled: true\n    state: started\n${more}`;
+const MANIFEST = `files:
+  /srv/drift/a.conf: {content: "a\\n", mode: "0640"}
+  /srv/drift/deep/er/b.conf: {content: "b\\n"}
+  /srv/drift/told: {content: "told\\n", notify: [unit:told.service]}
+  /srv/drift/link: {link: a.conf}
+  /srv/fought: {content: "ours\\n"}
+units:
+${unit('one')}${unit('told')}${unit('dropped', '    dropins: {10-nice.conf: {content: "[Service]\\nNice=5\\n"}}\n')}  hidden.service: {masked: true}
+  crashing.service:
+    content: |
+      [Service]
+      Type=notify
+      NotifyAccess=all
+      ExecStart=/bin/sh -c "test -e /run/crash-ok && systemd-notify --ready && exec sleep infinity"
+    state: started
+`;
+const COMPOSE = `services:
+  web:
+    image: infra:5000/app:1
+    networks: [front]
+    volumes: ["data:/data"]
+    mem_limit: 64m
+    stop_grace_period: 1s
+    ${HEALTH}
+  plain:
+    image: infra:5000/app:1
+    stop_grace_period: 1s
+networks:
+  front: {}
+volumes:
+  data: {}
+`;
+const FILES = { 'hosts/edge-1/system.yaml': MANIFEST, 'hosts/edge-1/shop/compose.yaml': COMPOSE };
+
+/** More events than the kernel keeps for a reader that does not read, in a directory that is watched. */
+const FLOOD = `const fs = require('fs');
+const most = Number(fs.readFileSync('/proc/sys/fs/inotify/max_queued_events', 'utf8'));
+for (const n of ['x', 'y']) fs.writeFileSync('/srv/drift/' + n, '');
+for (let i = 0; i < most; i++) for (const n of ['x', 'y']) fs.utimesSync('/srv/drift/' + n, i, i);
+for (const n of ['x', 'y']) fs.rmSync('/srv/drift/' + n);`;
+
+beforeAll(async () => {
+  lab = await startLab({ name: 'drift', hosts: [{ name: 'edge-1' }] });
+  host = lab.host('edge-1');
+  repo = await lab.infra.createRepo('fleet');
+  await host.sh('touch /run/crash-ok');
+  const commit = await repo.commit(FILES, 'Everything that can drift');
+  await installAgent(host, { repoUrl: repo.httpUrl });
+  await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.applied?.commit === commit && s.health === 'healthy');
+  await lab.infra.sh(
+    'nohup mosquitto_sub -V mqttv5 -t fairlead/default/hosts/edge-1/events > /tmp/events 2>&1 & sleep 0',
+  );
+});
+afterAll(async () => lab?.stop());
+
+const withJournal = () => onTestFailed(async () => console.error(await host.journal('fairlead.service')));
+const out = async (...argv: string[]) => (await host.exec(argv, { check: false })).stdout.trim();
+
+/** The daemon's own answer: what the command line would print, without a process of it. */
+async function ask<T>(path: string): Promise<T> {
+  return JSON.parse(
+    await out('curl', '-s', '--unix-socket', '/run/fairlead/agent.sock', `http://fairlead/v1/${path}`),
+  ) as T;
+}
+const runsOf = async (query: string) => (await ask<HistoryDocument>(`history?${query}`)).runs;
+
+interface Told {
+  run: RunDocument['run'];
+  action: ActionRecord;
+}
+/** What history says of a resource since a run, oldest first. */
+async function told(id: string, after: number): Promise<Told[]> {
+  const runs = (await runsOf(`resource=${encodeURIComponent(id)}&limit=20`)).filter((r) => r.id > after);
+  const found: Told[] = [];
+  for (const { id: n } of runs.reverse()) {
+    const { run, actions } = await ask<RunDocument>(`history/${n}`);
+    found.push(...actions.filter((a) => a.id === id).map((action) => ({ run, action })));
+  }
+  return found;
+}
+const lastRun = async () => (await runsOf('limit=1'))[0]?.id ?? 0;
+
+interface Case {
+  what: string;
+  act: string;
+  id: string;
+  /** The field that tells, in history. */
+  field: string;
+  /** On the host: prints what it must print when all is well again. */
+  look: string;
+  well: string;
+}
+
+/** Breaks something, waits until the host's own tools see it mended, then reads history. */
+async function mended({ what, act, id, field, look, well }: Case, triggers = ['drift']): Promise<void> {
+  withJournal();
+  const is = async () => (await host.sh(look, { check: false })).stdout.trim();
+  expect(await is(), `before: ${what}`).toBe(well);
+  const before = await lastRun();
+  await host.sh(act);
+  await until(`${what} to be mended`, 20_000, async () => (await is()) === well && (await told(id, before)).length > 0);
+  const [first, ...more] = await told(id, before);
+  expect(first?.action, what).toMatchObject({ result: 'done', drift: true });
+  expect(
+    first?.action.why.map((r) => r.field),
+    what,
+  ).toContain(field);
+  expect(more, `${what}: one repair`).toEqual([]);
+  expect(triggers, what).toContain(first?.run.trigger);
+}
+
+const file = (what: string, act: string, field: string, path = '/srv/drift/a.conf', well = '640 a'): Case => ({
+  what,
+  act,
+  id: `file:${path}`,
+  field,
+  look: `stat -c %a ${path} | tr '\\n' ' '; cat ${path}`,
+  well,
+});
+
+describe('files', () => {
+  test.each([
+    file('edited', 'echo tampered >> /srv/drift/a.conf', 'content'),
+    file('replaced', 'echo other > /srv/x; chmod 640 /srv/x; mv /srv/x /srv/drift/a.conf', 'content'),
+    file('deleted', 'rm /srv/drift/a.conf', 'state'),
+    file('chmodded', 'chmod 777 /srv/drift/a.conf', 'mode'),
+    file('chowned', 'chown nobody /srv/drift/a.conf', 'owner'),
+    file('a deep one, its directory removed', 'rm -r /srv/drift/deep', 'state', '/srv/drift/deep/er/b.conf', '644 b'),
+    file('all of it moved away', 'mv /srv/drift /srv/away', 'state'),
+    file('edited after that', 'echo tampered >> /srv/drift/a.conf', 'content'),
+  ])('$what', (drifted) => mended(drifted));
+
+  test('a link, pointed elsewhere', () =>
+    mended({
+      what: 'a link',
+      act: 'ln -sfn /nowhere /srv/drift/link',
+      id: 'file:/srv/drift/link',
+      field: 'link',
+      look: 'readlink /srv/drift/link',
+      well: 'a.conf',
+    }));
+
+  test('whom a mended file notifies is restarted', async () => {
+    withJournal();
+    const pid = await out('systemctl', 'show', '-p', 'MainPID', '--value', 'told.service');
+    await mended(file('a told file', 'echo tampered > /srv/drift/told', 'content', '/srv/drift/told', '644 told'));
+    await until(
+      'the restart',
+      10_000,
+      async () => (await out('systemctl', 'show', '-p', 'MainPID', '--value', 'told.service')) !== pid,
+    );
+  });
+});
+
+const state = (what: string, act: string, field: string, name = 'one', well = 'active enabled'): Case => ({
+  what,
+  act,
+  id: `unit:${name}.service`,
+  field,
+  look: `systemctl is-active ${name}.service | tr '\\n' ' '; systemctl is-enabled ${name}.service`,
+  well,
+});
+
+describe('units', () => {
+  test.each([
+    state('stopped', 'systemctl stop one.service', 'state'),
+    state('killed', 'systemctl kill -s KILL one.service', 'state'),
+    state('disabled', 'systemctl disable one.service', 'enabled'),
+    state('disabled behind systemd’s back', 'rm /etc/systemd/system/multi-user.target.wants/one.service', 'enabled'),
+    state('edited', 'sed -i s/infinity/1000000/ /etc/systemd/system/one.service', 'content'),
+    state('removed', 'rm /etc/systemd/system/one.service', 'content'),
+    state(
+      'edited with systemctl edit’s reload',
+      'sed -i s/infinity/2000000/ /etc/systemd/system/one.service; systemctl daemon-reload',
+      'content',
+    ),
+  ])('$what', (drifted) => mended(drifted));
+});
+
+const DROPPED =
+  "systemctl show -p Nice,ActiveState dropped.service | tr '\\n' ' '; ls /etc/systemd/system/dropped.service.d";
+const dropin = (what: string, act: string): Case => ({
+  what,
+  act,
+  id: 'unit:dropped.service',
+  field: 'dropins.10-nice.conf',
+  look: DROPPED,
+  well: 'Nice=5 ActiveState=active 10-nice.conf',
+});
+
+describe('drop-ins and masks', () => {
+  test.each([
+    dropin('its drop-in removed', 'rm /etc/systemd/system/dropped.service.d/10-nice.conf'),
+    dropin(
+      'its drop-ins all removed, and loaded',
+      'rm -r /etc/systemd/system/dropped.service.d; systemctl daemon-reload',
+    ),
+    dropin('its drop-in edited', 'echo "Environment=X=1" >> /etc/systemd/system/dropped.service.d/10-nice.conf'),
+  ])('$what', (drifted) => mended(drifted));
+
+  test('a unit that is masked though it is to run', () =>
+    mended(state('masked', 'rm /etc/systemd/system/one.service; systemctl mask --now one.service', 'content')));
+
+  test('a unit that is unmasked', () =>
+    mended({
+      what: 'unmasked',
+      act: 'systemctl unmask hidden.service',
+      id: 'unit:hidden.service',
+      field: 'masked',
+      look: 'systemctl is-enabled hidden.service || true',
+      well: 'masked',
+    }));
+});
+
+const container = (what: string, act: string, field: string, name = 'web', well = 'running shop_front'): Case => ({
+  what,
+  act,
+  id: `service:shop/${name}`,
+  field,
+  look: `docker inspect -f '{{.State.Status}} {{range $k, $v := .NetworkSettings.Networks}}{{$k}}{{end}}' shop-${name}-1`,
+  well,
+});
+
+describe('containers, networks, volumes', () => {
+  test.each([
+    container('killed', 'docker kill shop-web-1', 'state'),
+    container('stopped', 'docker stop -t 0 shop-web-1', 'state'),
+    container('removed', 'docker rm -f shop-web-1', 'container'),
+    container('disconnected', 'docker network disconnect -f shop_front shop-web-1', 'networks'),
+    container('renamed', 'docker rename shop-web-1 theirs', 'container_name'),
+    container('its limits changed', 'docker update -m 128m --memory-swap 256m shop-web-1', 'mem_limit'),
+    container('killed without a healthcheck', 'docker kill shop-plain-1', 'state', 'plain', 'running shop_default'),
+  ])('$what', (drifted) => mended(drifted));
+
+  test('a network, removed, with a container in it', () =>
+    mended({
+      what: 'a network',
+      act: 'docker network disconnect -f shop_front shop-web-1; docker network rm shop_front',
+      id: 'network:shop/front',
+      field: 'state',
+      look: `docker network inspect -f '{{.Name}}{{range .Containers}} {{.Name}}{{end}}' shop_front || true`,
+      well: 'shop_front shop-web-1',
+    }));
+
+  test('a volume, removed, with the container that used it', () =>
+    mended({
+      what: 'a volume',
+      act: 'docker rm -f shop-web-1; docker volume rm shop_data',
+      id: 'volume:shop/data',
+      field: 'state',
+      look: `docker volume inspect -f '{{.Name}}' shop_data || true; docker ps -q -f volume=shop_data | wc -l`,
+      well: 'shop_data\n1',
+    }));
+});
+
+describe('what events cannot settle alone', () => {
+  test('each repair was one event, none was lost or doubled, and all said what was and what became of it', async () => {
+    const text = (await lab.infra.exec(['cat', '/tmp/events'])).stdout;
+    const events = text
+      .trim()
+      .split('\n')
+      .map(
+        (line) =>
+          JSON.parse(line) as { seq: number; type: string; run: number; data: { resource?: string; why?: unknown[] } },
+      );
+    const seqs = events.map((e) => e.seq);
+    expect(seqs).toEqual(seqs.map((_, i) => (seqs[0] ?? 0) + i));
+    const repairs = events.filter((e) => e.type === 'repair');
+    expect(repairs.length).toBeGreaterThan(20);
+    expect(new Set(repairs.map((e) => `${e.run} ${e.data.resource}`)).size).toBe(repairs.length);
+    for (const e of repairs) expect(e.data.why?.length, JSON.stringify(e)).toBeGreaterThan(0);
+  });
+
+  test('another tool that fights for a file is told of once, and takes nothing from other repairs', async () => {
+    withJournal();
+    await host.sh(
+      'nohup sh -c "for i in \\$(seq 3000); do echo theirs > /srv/fought; sleep 0.02; done" >/dev/null 2>&1 & echo $! > /run/fight.pid',
+    );
+    const contended = async () =>
+      (await ask<StatusDocument>('status')).problems.filter((p) => p.reason === 'Contended').map((p) => p.id);
+    await until('the fight to be told', 30_000, async () => (await contended()).length > 0);
+    expect(await contended()).toEqual(['file:/srv/fought']);
+    // What is not well is tried again by a full run, and that may be the one that finds it.
+    await mended(file('another file', 'rm /srv/drift/a.conf', 'state'), ['drift', 'retry']);
+    const before = (await told('file:/srv/fought', 0)).length;
+    expect(before).toBeLessThan(60);
+    await host.sh('kill "$(cat /run/fight.pid)"');
+    await until('the last word to be ours', 60_000, async () => (await out('cat', '/srv/fought')) === 'ours');
+    const text = (await lab.infra.exec(['cat', '/tmp/events'])).stdout;
+    expect(text.split('\n').filter((line) => line.includes('"contended":true'))).toHaveLength(1);
+  });
+
+  test('a crash loop is told of once, with its log, and is tried less and less often', async () => {
+    withJournal();
+    const before = await lastRun();
+    await host.sh('rm -f /run/crash-ok; systemctl stop crashing.service');
+    const problems = async () =>
+      (await ask<StatusDocument>('status')).problems.filter((p) => p.id === 'unit:crashing.service');
+    await until('the crash loop to be told', 30_000, async () =>
+      (await problems()).some((p) => p.reason === 'Contended'),
+    );
+    expect((await told('unit:crashing.service', before)).length).toBeLessThan(20);
+    // What is not well is tried again by a full run, and that may be the one that finds it.
+    await mended(file('another file', 'rm /srv/drift/a.conf', 'state'), ['drift', 'retry']);
+    await host.sh('touch /run/crash-ok');
+    await until(
+      'it to be well once its cause is gone',
+      90_000,
+      async () =>
+        (await out('systemctl', 'is-active', 'crashing.service')) === 'active' &&
+        (await problems()).every((p) => p.reason === 'Contended'),
+    );
+  });
+
+  test('after the engine was restarted its events are heard again, and what happened meanwhile is found', async () => {
+    withJournal();
+    await host.sh('systemctl stop docker.socket docker.service; systemctl start docker.service');
+    await until(
+      'both containers to run again',
+      60_000,
+      async () => (await out('docker', 'ps', '-q')).split('\n').length === 2,
+    );
+    await until('all to be well', 60_000, async () => {
+      const { sync, health } = await ask<StatusDocument>('status');
+      return sync === 'synced' && health === 'healthy';
+    });
+    await mended(container('killed after the restart', 'docker kill shop-web-1', 'state'));
+  });
+
+  test('after D-Bus was restarted signals are heard again', async () => {
+    withJournal();
+    await host.sh('systemctl restart dbus.service');
+    await until('the bus', 20_000, async () => (await host.exec(['busctl', 'list'], { check: false })).code === 0);
+    await mended(state('stopped after the restart', 'systemctl stop one.service', 'state'));
+  });
+
+  test('what no event told, since the kernel’s queue was full, is found by a full run', async () => {
+    withJournal();
+    const pid = await out('systemctl', 'show', '-p', 'MainPID', '--value', 'fairlead.service');
+    const before = await lastRun();
+    await host.sh(`kill -STOP ${pid}`);
+    await host.exec(['/usr/lib/fairlead/node', '-e', FLOOD]);
+    await host.sh(`echo tampered > /srv/drift/a.conf; kill -CONT ${pid}`);
+    // Whatever is left in the queue has been heard once a later event was.
+    await mended(file('a later one', 'rm /srv/drift/deep/er/b.conf', 'state', '/srv/drift/deep/er/b.conf', '644 b'));
+    expect(await out('cat', '/srv/drift/a.conf')).toBe('tampered');
+    await out('fairlead', 'sync');
+    expect(await out('cat', '/srv/drift/a.conf')).toBe('a');
+    const [found] = await told('file:/srv/drift/a.conf', before);
+    expect([found?.run.trigger, found?.action.drift]).toEqual(['manual', true]);
+  });
+
+  test('with the repository away repairs go on by what was accepted', async () => {
+    withJournal();
+    await lab.infra.exec(['systemctl', 'stop', 'nginx']);
+    await mended(file('edited while git is away', 'echo tampered >> /srv/drift/a.conf', 'content'));
+    await lab.infra.exec(['systemctl', 'start', 'nginx']);
+  });
+});

@@ -1,0 +1,175 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createPathWatch, type PathWatch } from '../../agent/system/path-watch.ts';
+import { until } from '../lab/run.ts';
+
+let root: string;
+let watch: PathWatch;
+let heard: string[];
+const at = (p: string) => path.join(root, p);
+const put = (p: string, text = 'x') => {
+  fs.mkdirSync(path.dirname(at(p)), { recursive: true });
+  fs.writeFileSync(at(p), text);
+};
+
+function start(limit = 100): void {
+  watch = createPathWatch({
+    root,
+    limit,
+    changed: (p) => heard.push(p),
+    ignored: (name) => name.startsWith('.fairlead-'),
+  });
+}
+
+beforeEach(() => {
+  root = fs.mkdtempSync(path.join(fs.realpathSync(os.tmpdir()), 'fairlead-watch-'));
+  heard = [];
+  start();
+});
+afterEach(() => {
+  watch.close();
+  fs.rmSync(root, { recursive: true, force: true });
+});
+
+/** Does something, and waits until it was heard of this path. */
+async function hears(what: string, act: () => void, p: string): Promise<void> {
+  heard = [];
+  act();
+  await until(`${what} to be heard of ${p}`, 5_000, async () => heard.includes(p));
+}
+/** An event that comes after whatever came before: when it was heard, all before it was. */
+let marks = 0;
+async function quiet(what: string, act: () => void, marker: string): Promise<void> {
+  heard = [];
+  act();
+  await hears('the marker', () => fs.writeFileSync(at(marker), String(++marks)), marker);
+  expect(
+    heard.filter((p) => p !== marker),
+    what,
+  ).toEqual([]);
+}
+
+describe('what happens to a file', () => {
+  const FILE = '/etc/app/a.conf';
+  beforeEach(() => {
+    put(FILE);
+    watch.watch([FILE, '/etc/app/mark']);
+  });
+
+  test('edits, replacements, modes, removals and returns are heard', async () => {
+    await hears('an edit', () => fs.appendFileSync(at(FILE), 'y'), FILE);
+    await hears(
+      'a replacement',
+      () => {
+        fs.writeFileSync(at('/etc/app/new'), 'z');
+        fs.renameSync(at('/etc/app/new'), at(FILE));
+      },
+      FILE,
+    );
+    await hears('an edit of the new inode', () => fs.appendFileSync(at(FILE), 'y'), FILE);
+    await hears('a mode', () => fs.chmodSync(at(FILE), 0o600), FILE);
+    await hears('a removal', () => fs.rmSync(at(FILE)), FILE);
+    await hears('its return', () => put(FILE), FILE);
+    await hears('a move away', () => fs.renameSync(at(FILE), at('/etc/away')), FILE);
+  });
+
+  test('other names in its directory and our own temporary files are not', async () => {
+    await quiet('a neighbour', () => put('/etc/app/other'), '/etc/app/mark');
+    await quiet('a temporary file', () => put('/etc/app/.fairlead-a.conf.1'), '/etc/app/mark');
+  });
+});
+
+describe('the directories that lead to it', () => {
+  const FILE = '/srv/a/b/c/file';
+
+  test('moved away and made again, at any depth, they are followed', async () => {
+    put(FILE);
+    watch.watch([FILE]);
+    for (const dir of ['/srv/a/b/c', '/srv/a/b', '/srv/a', '/srv']) {
+      await hears(`${dir} moved away`, () => fs.renameSync(at(dir), at('/away')), FILE);
+      await hears(`${dir} made again`, () => put(FILE), FILE);
+      await hears(`an edit after ${dir}`, () => fs.appendFileSync(at(FILE), 'y'), FILE);
+      fs.rmSync(at('/away'), { recursive: true });
+    }
+    await hears('all of it removed', () => fs.rmSync(at('/srv'), { recursive: true }), FILE);
+    await hears('all of it made again', () => put(FILE), FILE);
+    await hears('an edit', () => fs.appendFileSync(at(FILE), 'y'), FILE);
+  });
+
+  test('where they are missing, the file is heard of when it comes', async () => {
+    watch.watch([FILE]);
+    await hears('the whole way made at once', () => put(FILE), FILE);
+    await hears('an edit', () => fs.appendFileSync(at(FILE), 'y'), FILE);
+  });
+
+  test('the directory of a swap by rename is the new one from then on', async () => {
+    put(FILE);
+    put('/srv/a/b/next/file', 'next');
+    watch.watch([FILE]);
+    await hears(
+      'a swap',
+      () => {
+        fs.renameSync(at('/srv/a/b/c'), at('/srv/a/b/old'));
+        fs.renameSync(at('/srv/a/b/next'), at('/srv/a/b/c'));
+      },
+      FILE,
+    );
+    await hears('an edit', () => fs.appendFileSync(at(FILE), 'y'), FILE);
+    fs.mkdirSync(at('/mark'));
+    watch.watch([FILE, '/mark/m']);
+    await quiet('an edit in the old one', () => fs.appendFileSync(at('/srv/a/b/old/file'), 'y'), '/mark/m');
+  });
+
+  test('links on the way are followed, and noticed when they or their targets change', async () => {
+    put('/opt/one/file');
+    put('/opt/two/file');
+    fs.mkdirSync(at('/etc'));
+    fs.symlinkSync('/opt/one', at('/etc/app'));
+    watch.watch(['/etc/app/file']);
+    await hears('an edit', () => fs.appendFileSync(at('/opt/one/file'), 'y'), '/etc/app/file');
+    await hears('the target moved', () => fs.renameSync(at('/opt/one'), at('/opt/gone')), '/etc/app/file');
+    await hears(
+      'another target',
+      () => {
+        fs.rmSync(at('/etc/app'));
+        fs.symlinkSync('../opt/two', at('/etc/app'));
+      },
+      '/etc/app/file',
+    );
+    await hears('an edit there', () => fs.appendFileSync(at('/opt/two/file'), 'y'), '/etc/app/file');
+  });
+});
+
+test('any name of a directory can be watched', async () => {
+  put('/etc/x.d/one.conf');
+  watch.watch(['/etc/x.d/*', '/etc/x']);
+  await hears('a new one', () => put('/etc/x.d/two.conf'), '/etc/x.d/*');
+  await hears('one removed', () => fs.rmSync(at('/etc/x.d/one.conf')), '/etc/x.d/*');
+  await hears('all removed', () => fs.rmSync(at('/etc/x.d'), { recursive: true }), '/etc/x.d/*');
+  await hears('the directory back', () => put('/etc/x.d/three.conf'), '/etc/x.d/*');
+});
+
+test('what is no longer wanted is let go of, and answers say what is new', async () => {
+  for (const p of ['/a/1/f', '/a/2/f', '/b/f']) put(p);
+  expect(watch.watch(['/a/1/f', '/a/2/f'])).toEqual(['/a/1/f', '/a/2/f']);
+  expect(watch.count()).toEqual({ watched: 4, left: 0 });
+  expect(watch.watch(['/a/1/f', '/b/f'])).toEqual(['/b/f']);
+  expect(watch.count()).toEqual({ watched: 4, left: 0 });
+  await quiet('a path let go of', () => fs.appendFileSync(at('/a/2/f'), 'y'), '/b/f');
+  expect(watch.watch([])).toEqual([]);
+  expect(watch.count()).toEqual({ watched: 0, left: 0 });
+});
+
+test('beyond the limit directories are left out and counted; room that becomes free is used', async () => {
+  watch.close();
+  start(3);
+  for (const p of ['/a/f', '/b/f', '/c/d/f']) put(p);
+  watch.watch(['/a/f', '/b/f', '/c/d/f']);
+  expect(watch.count()).toEqual({ watched: 3, left: 2 });
+  await hears('what is within the limit', () => fs.appendFileSync(at('/a/f'), 'y'), '/a/f');
+  watch.watch(['/c/d/f']);
+  expect(watch.count()).toEqual({ watched: 3, left: 0 });
+  await hears('what had been left out', () => fs.appendFileSync(at('/c/d/f'), 'y'), '/c/d/f');
+});
