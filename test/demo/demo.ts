@@ -68,6 +68,7 @@ async function play(): Promise<Lab> {
   step('drift: somebody edits a file and removes a container');
   await show(one, 'sh', '-c', 'echo hacked > /etc/motd; docker rm -f shop-db-1');
   await show(one, 'fairlead', 'sync');
+  await show(one, 'fairlead', 'history', '--limit', '3');
   await show(one, 'cat', '/etc/motd');
 
   step('a bad commit: it is refused whole, with file and line, and the host keeps what it runs');
