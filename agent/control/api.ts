@@ -2,6 +2,7 @@
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { kindOf } from '../core/graph.ts';
 import type { SyncLine } from '../core/progress.ts';
+import type { Provider } from '../core/provider.ts';
 import { type AgentState, type Identity, statusOf } from '../core/status.ts';
 import type { Checkout, CommitInfo, Desired, Problem, ResourceId, Trigger } from '../core/types.ts';
 import { KINDS } from '../core/types.ts';
@@ -154,8 +155,8 @@ async function show(
   const want = checkout ? (await deps.load(checkout)).resources.find((r) => r.id === rid) : undefined;
   const history = deps.store.runs.actionsOf(rid, 20);
   if (want === undefined && history.length === 0) return null;
-  const observed = await deps.providers
-    .get(kindOf(rid))
+  const provider = deps.providers.get(kindOf(rid));
+  const observed = await provider
     ?.observe([rid], signal, new Map(want ? [[rid, want]] : []))
     .catch(
       (thrown) =>
@@ -171,11 +172,15 @@ async function show(
     attributes: want?.attributes ?? {},
     commit: info ? audit(info) : null,
     desired: want ? printable(want.spec) : null,
-    actual: printable(masked(want, observed?.get(rid)?.fact ?? null)),
+    actual: printable(masked(want, describe(provider, observed?.get(rid)?.fact ?? null))),
     status: state.resources.find((r) => r.id === rid) ?? null,
     history,
   };
 }
+
+/** What could not be read is a sentence, and stays one. */
+const describe = (provider: Provider | undefined, fact: unknown): unknown =>
+  fact === null || typeof fact === 'string' ? fact : (provider?.describe?.(fact) ?? fact);
 
 /** A plain hash of secret content would give a weak secret away. */
 function masked(want: Desired | undefined, fact: unknown): unknown {

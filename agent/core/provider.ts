@@ -57,6 +57,8 @@ export interface Provider<S = unknown, F = unknown> {
   apply(work: Work<S, F>, signal: AbortSignal): Promise<void>;
   /** Lets go of what it claims (stopped and set aside), for another that needs it; it is made anew in the same run. */
   release?(id: ResourceId, seen: Seen<F>, signal: AbortSignal): Promise<void>;
+  /** A fact as `show` prints it, where that is not the fact itself. */
+  describe?(fact: F): unknown;
   /** What a notify does. A check begins its time to pass anew. */
   refresh?(want: Desired<S>, signal: AbortSignal, verb?: RefreshVerb, report?: Work['report']): Promise<void>;
   /** Removes what fairlead made. Removing what is not there is no error. */

@@ -9,6 +9,7 @@ import { HASH, locate, ONEOFF, PROJECT, SERVICE } from './labels.ts';
 import { waitForDependencies } from './service-depends.ts';
 import { liveDifferences, nameDifference } from './service-live.ts';
 import { aliasesOf, createRequest, differences, missingNetworks } from './service-request.ts';
+import { summary } from './service-summary.ts';
 
 export interface ServiceFact {
   info: ContainerInfo;
@@ -95,6 +96,7 @@ export function createServiceProvider({ docker, clock }: ServiceProviderOptions)
       const fact = await observeOne(docker, clock, await docker.containers(), want.id);
       if (fact) await docker.restart(fact.info.Id, want.spec.stopGrace);
     },
+    describe: ({ info, log }) => ({ ...summary(info), ...(log ? { log } : {}) }),
     async release(_id, { fact }) {
       if (fact.onlyParked) return;
       await docker.stop(fact.info.Id, null);

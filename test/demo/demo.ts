@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { installAgent, statusWhere } from '../lab/agent.ts';
-import { type Lab, type LabHost, startLab } from '../lab/lab.ts';
+import { type Lab, type LabHost, startLab, until } from '../lab/lab.ts';
 import { lightDemo } from './light.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -67,9 +67,14 @@ async function play(): Promise<Lab> {
 
   step('drift: somebody edits a file and removes a container');
   await show(one, 'sh', '-c', 'echo hacked > /etc/motd; docker rm -f shop-db-1');
-  await show(one, 'fairlead', 'sync');
-  await show(one, 'fairlead', 'history', '--limit', '3');
+  console.log('   nobody asks for it: the agent hears of it, and puts it right');
+  await until('the repair', 60_000, async () => {
+    const { stdout } = await one.exec(['docker', 'ps', '--format', '{{.Names}}'], { check: false });
+    return stdout.includes('shop-db-1') && (await one.exec(['cat', '/etc/motd'])).stdout.includes('version 2');
+  });
   await show(one, 'cat', '/etc/motd');
+  await show(one, 'fairlead', 'history', '--resource', 'file:/etc/motd', '--limit', '2');
+  await show(one, 'fairlead', 'show', 'service:shop/db');
 
   step('a bad commit: it is refused whole, with file and line, and the host keeps what it runs');
   await repo.commit(

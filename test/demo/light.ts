@@ -66,7 +66,12 @@ export async function lightDemo({ step, files }: LightDemo): Promise<void> {
     await fairlead('sync');
     step('a drift, and its repair');
     writeFileSync(path.join(root, 'etc/motd'), 'hacked\n');
-    await fairlead('sync');
+    await until(
+      'the repair, which nobody asks for',
+      20_000,
+      async () => !readFileSync(path.join(root, 'etc/motd'), 'utf8').includes('hacked'),
+    );
+    await fairlead('history', '--limit', '2');
     step('a bad commit');
     await commit(
       { 'hosts/light-1/extra.yaml': 'files:\n  /etc/extra.conf:\n    contnet: oops\n' },
