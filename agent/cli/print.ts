@@ -134,10 +134,22 @@ export function showText(s: ShowDocument, style: Style): string {
   for (const [name, at] of Object.entries(s.attributes))
     lines.push(`  ${name.padEnd(10)} ${at.file}:${at.line} (layer ${at.layer})`);
   if (s.commit) lines.push(`commit   ${shortId(s.commit.commit)} "${s.commit.subject}" by ${whose(s.commit)}`);
-  lines.push('desired', indent(s.desired), 'actual', indent(s.actual));
+  lines.push('desired', indent(said(s.desired)), 'actual', indent(s.actual));
   if (s.history.length > 0)
     lines.push('history', ...s.history.map((h) => `  run #${h.run} ${h.at}  ${actionText(h.action, style)}`));
   return lines.join('\n');
+}
+
+/** Without what is empty, and so was left to its default: what is left fits a screen. */
+function said(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const empty = (v: unknown) =>
+    v === null || v === '' || v === 0 || v === false || (typeof v === 'object' && Object.keys(v).length === 0);
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, v]) => !empty(v))
+      .map(([key, v]) => [key, said(v)]),
+  );
 }
 
 const indent = (value: unknown): string => JSON.stringify(value, null, 2).replace(/^/gm, '  ');
