@@ -15,6 +15,8 @@ export interface Snapshots {
 
 /** @param dir root-only directory; a snapshot is `<commit>.snapshot`, v8-serialised */
 export function createSnapshots(dir: string): Snapshots {
+  /** Asked for at every run: the same object that the loader holds, so that it weighs nothing. */
+  let last: Checkout | null = null;
   const fileOf = (commit: string) => path.join(dir, `${commit}.snapshot`);
   return {
     async save(checkout) {
@@ -28,6 +30,7 @@ export function createSnapshots(dir: string): Snapshots {
         await handle.close();
       }
       await rename(`${final}.tmp`, final);
+      last = checkout;
     },
     async retain(commits) {
       const keep = new Set(commits.map((commit) => path.basename(fileOf(commit))));
@@ -35,11 +38,14 @@ export function createSnapshots(dir: string): Snapshots {
         if (!keep.has(name)) await rm(path.join(dir, name), { force: true });
     },
     async load(commit) {
+      if (last?.info.commit === commit) return last;
       const bytes = await readFile(fileOf(commit)).catch(() => null);
       if (bytes === null) return null;
       try {
         const checkout = deserialize(bytes) as Checkout;
-        return checkout.info.commit === commit ? checkout : null;
+        if (checkout.info.commit !== commit) return null;
+        last = checkout;
+        return checkout;
       } catch {
         return null;
       }
