@@ -92,14 +92,21 @@ function build(terminal: Terminal, deps: CliDeps, finish: (code: number) => void
   add('sync', 'reconcile now, and watch', 'fairlead sync --allow-prune')
     .option('--allow-prune', 'remove more than prune.max allows')
     .option('--allow-rewind', 'follow a branch that was rewound or rewritten')
+    .option('--adopt', 'make anew what already runs here and differs from its declaration')
     .option('--force', 'try a commit again that did not settle here; no window holds it')
     .option('--no-wait', 'return when the run was accepted')
     .action(
       act(
         (
           c: Context,
-          { wait, allowPrune = false, allowRewind = false, force = false }: SyncRequest & { wait: boolean },
-        ) => commands.sync(c, { allowPrune, allowRewind, force }, wait),
+          {
+            wait,
+            adopt = false,
+            allowPrune = false,
+            allowRewind = false,
+            force = false,
+          }: SyncRequest & { wait: boolean },
+        ) => commands.sync(c, { adopt, allowPrune, allowRewind, force }, wait),
       ),
     );
   add(

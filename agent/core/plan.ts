@@ -14,6 +14,8 @@ export interface Step {
   refreshVerb: RefreshVerb;
   /** The last confirmed apply was of this very declaration: what differs now has drifted. */
   drift: boolean;
+  /** What would be done, and waits for a person: why, in a sentence. The step itself has no work then. */
+  held?: { change: Exclude<Change, { op: 'none' }>; reason: string };
 }
 
 export interface Removal {
@@ -140,6 +142,9 @@ export function plannedActions(plan: Plan, held?: string): PlannedAction[] {
         ...mark,
       };
     });
+  const waiting = plan.steps.flatMap(({ want, held: hold }): PlannedAction[] =>
+    hold ? [{ id: want.id, op: hold.change.op, why: hold.change.why, origin: want.origin, held: hold.reason }] : [],
+  );
   const removals = plan.removals
     .filter((r) => r.seen !== undefined)
     .map(
@@ -151,7 +156,7 @@ export function plannedActions(plan: Plan, held?: string): PlannedAction[] {
         ...mark,
       }),
     );
-  return [...steps, ...removals];
+  return [...steps, ...waiting, ...removals];
 }
 
 /** Two owners of one path, port, unit or container name: errors that name both places. */

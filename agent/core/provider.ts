@@ -35,6 +35,8 @@ export interface Provider<S = unknown, F = unknown> {
   owns?(spec: S): boolean;
   diff(want: Desired<S>, seen: Seen<F> | undefined): Change;
   health(want: Desired<S>, seen: Seen<F> | undefined): Health;
+  /** Why the change waits for a person, in a sentence: it would touch what fairlead neither made nor took over. Pure. */
+  hold?(want: Desired<S>, seen: Seen<F> | undefined, change: Change): string | null;
   /** Paths of the host that it mounts: a managed file among them is in place before it, and restarts it when it changes. */
   mounts?(spec: S): readonly string[];
   /**

@@ -53,7 +53,7 @@ async function batched(
 /** What is taken over for the first time is kept as it was. */
 async function adopt(deps: EngineDeps, steps: readonly Step[]): Promise<Failures> {
   const known = new Set(deps.store.inventory.list().map((row) => row.id));
-  const taken = steps.filter((s) => !known.has(s.want.id));
+  const taken = steps.filter((s) => !known.has(s.want.id) && !s.held);
   const failures: Failures = new Map();
   for (const [kind, members] of Map.groupBy(taken, (s) => kindOf(s.want.id)))
     for (const [id, error] of (await deps.providers.get(kind)?.adopt?.(members.map(workOf))) ?? [])
@@ -76,7 +76,7 @@ export async function applySteps(
   for (const [id, error] of await adopt(deps, steps)) failures.set(id, error);
   recordIntent(
     deps,
-    steps.filter((s) => !failures.has(s.want.id) && !away.has(s.want.id)),
+    steps.filter((s) => !failures.has(s.want.id) && !away.has(s.want.id) && !s.held),
     new Set(steps.map((s) => s.want.id)),
   );
   const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));

@@ -59,7 +59,9 @@ export async function planFor(
     pendingNotifies: deps.store.inventory.pendingNotifies(),
     providers: deps.providers,
   });
-  const steps = plan.steps.map((s) => (away.has(s.want.id) || (mode === 'back' && !runsOnTheWayBack(s)) ? idle(s) : s));
+  const steps = plan.steps.map((s) =>
+    away.has(s.want.id) || (mode === 'back' && !runsOnTheWayBack(s)) ? idle(s) : request.adopt ? s : orHeld(deps, s),
+  );
   // What is out of reach counts as well: the limit is not to be dodged by an engine that is down.
   const gone = plan.removals.filter((r) => r.seen !== undefined || away.has(r.id)).length;
   const tooMany =
@@ -184,6 +186,13 @@ const healthNow = (deps: EngineDeps, plan: Plan, observed: Observed): Map<Resour
         deps.providers.get(kindOf(s.want.id))?.health(s.want, s.seen) ?? { state: 'ok', message: '' },
       ]),
   );
+
+/** What runs there already, is not fairlead's and differs, is left alone until a person says otherwise. */
+function orHeld({ providers }: EngineDeps, step: Step): Step {
+  const { want, seen, change } = step;
+  const reason = providers.get(kindOf(want.id))?.hold?.(want, seen, change) ?? null;
+  return reason === null || change.op === 'none' ? step : { ...idle(step), held: { change, reason } };
+}
 
 const idle = (step: Step): Step => ({ ...step, change: { op: 'none' }, refreshFor: [], drift: false });
 const runsOnTheWayBack = ({ want }: Step): boolean =>

@@ -59,6 +59,7 @@ export function judge(input: JudgeInput): Outcome {
   ];
   const waiting = gate === null ? [] : plannedActions(plan, gate.reason).filter((a) => !planned.away.has(a.id));
   const holds = gate !== null && waiting.length > 0;
+  const apart = gate === null ? plan.steps.flatMap((s) => (s.held ? [{ id: s.want.id, ...s.held }] : [])) : [];
   const first = problems[0];
   const verdict = verdictOf(input, records);
   return {
@@ -69,15 +70,19 @@ export function judge(input: JudgeInput): Outcome {
     gate: gate && (holds || gate.kind === 'pause') ? gate : null,
     verdict,
     converged: verdict === 'well' ? checkout.info : null,
-    actions: [...records, ...waiting.map(heldRecord)],
+    actions: [
+      ...records,
+      ...waiting.map(heldRecord),
+      ...apart.map(({ id, change }) => heldRecord({ id, op: change.op, why: change.why })),
+    ],
     resources: judged.map((j) => j.status),
     problems,
     whole: [
-      ...(holds ? (['held'] as const) : []),
+      ...(holds || apart.length > 0 ? (['held'] as const) : []),
       ...(removals.length > 0 || input.proof ? (['failed'] as const) : []),
     ],
-    reason: holds ? REASONS[gate.kind] : (first?.reason ?? ''),
-    message: holds ? gate.reason : first ? `${first.id}: ${first.message}` : '',
+    reason: holds ? REASONS[gate.kind] : (first?.reason ?? (apart.length > 0 ? 'NotAdopted' : '')),
+    message: holds ? gate.reason : first ? `${first.id}: ${first.message}` : (apart[0]?.reason ?? ''),
   };
 }
 
@@ -123,6 +128,7 @@ function judgeStep(step: Step, record: ActionRecord | undefined, health: Health,
     return { status, problem: { id, reason: code, message, ...at } };
   }
   const state = HEALTH[health.state];
+  if (step.held) return { status: { id, sync: 'held', health: state, reason: 'NotAdopted' }, problem: null };
   if (held && isWork(step)) return { status: { id, sync: 'held', health: state, reason: 'Held' }, problem: null };
   const bad = health.state === 'bad';
   // It was changed, and whether it becomes well is not known yet.

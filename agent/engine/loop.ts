@@ -124,6 +124,7 @@ export function createLoop(options: LoopOptions): Loop {
       const result = await options.run({
         trigger,
         allowPrune: request.allowPrune ?? false,
+        adopt: request.adopt ?? false,
         allowRewind: request.allowRewind ?? false,
         force: request.force ?? false,
         hinted,

@@ -64,6 +64,8 @@ export interface EngineDeps {
 export interface RunRequest {
   trigger: Trigger;
   allowPrune: boolean;
+  /** What runs already and differs is taken over by making it anew. */
+  adopt?: boolean;
   /** A branch may go behind what was accepted. */
   allowRewind: boolean;
   /** Try the head again although its content is known to be bad; no window holds it. */
