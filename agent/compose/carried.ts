@@ -10,16 +10,37 @@ const CARRIED: ReadonlySet<string> = new Set([
   'name',
   ...below(
     'services.*',
-    'image command entrypoint environment env_file expose labels label_file container_name hostname user working_dir read_only privileged init cap_add cap_drop extra_hosts extends tmpfs stop_signal stop_grace_period mem_limit cpus restart pull_policy network_mode profiles attach logging',
+    'image command entrypoint environment env_file expose labels label_file container_name hostname user working_dir read_only privileged init cap_add cap_drop extra_hosts extends tmpfs stop_signal stop_grace_period restart pull_policy profiles attach logging',
   ),
-  ...below('services.*.healthcheck', 'test interval timeout start_period retries disable'),
-  'services.*.networks.*.aliases',
-  ...below('services.*.depends_on.*', 'condition required'),
+  ...below(
+    'services.*',
+    'annotations blkio_config cgroup cgroup_parent device_cgroup_rules devices dns dns_opt dns_search domainname gpus group_add ipc links external_links network_mode pid platform runtime security_opt shm_size stdin_open storage_opt sysctls tty ulimits userns_mode uts volumes_from',
+  ),
+  ...below(
+    'services.*',
+    'mem_limit mem_reservation mem_swappiness memswap_limit oom_kill_disable oom_score_adj pids_limit cpus cpuset cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares',
+  ),
+  ...below('services.*.deploy.resources', 'limits reservations.memory reservations.devices'),
+  ...below('services.*.deploy.restart_policy', 'condition max_attempts'),
+  ...below('services.*.healthcheck', 'test interval timeout start_period start_interval retries disable'),
+  ...below(
+    'services.*.networks.*',
+    'aliases ipv4_address ipv6_address link_local_ips mac_address driver_opts priority',
+  ),
+  ...below('services.*.depends_on.*', 'condition required restart'),
   // Names and protocols of applications say nothing to an engine; on one host all modes are the same.
   ...below('services.*.ports[]', 'mode host_ip target published protocol name app_protocol'),
-  ...below('services.*.volumes[]', 'type source target read_only consistency bind.create_host_path'),
-  ...below('networks.*', 'name driver driver_opts internal labels'),
-  ...below('volumes.*', 'name driver driver_opts labels'),
+  ...below(
+    'services.*.volumes[]',
+    'type source target read_only consistency bind.create_host_path bind.propagation bind.selinux volume.nocopy tmpfs',
+  ),
+  ...below('networks.*', 'name driver driver_opts internal labels external attachable enable_ipv6'),
+  ...below('networks.*.ipam', 'driver config'),
+  ...below('volumes.*', 'name driver driver_opts labels external'),
+  ...below('services.*.configs[]', 'source target uid gid mode'),
+  ...below('services.*.secrets[]', 'source target uid gid mode'),
+  ...below('configs.*', 'name file content environment'),
+  ...below('secrets.*', 'name file environment'),
   // Gone once the files are read.
   ...['version', 'include'],
 ]);
@@ -51,9 +72,6 @@ export function notYet({ project, origin }: LoadedProject): Issue[] {
   };
   for (const [section, value] of Object.entries(project))
     if (!section.startsWith('x-')) walk(value, section, [section]);
-  for (const [name, { network_mode: mode }] of Object.entries(project.services))
-    if (mode && !['host', 'none', 'bridge'].includes(mode))
-      report(['services', name, 'network_mode'], `network_mode: ${mode}`);
   return issues;
 }
 

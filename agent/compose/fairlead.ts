@@ -10,11 +10,14 @@ const KNOWN: Record<
   'top' | 'services' | 'volumes',
   Record<string, { match: RegExp; says: string; carried: boolean }>
 > = {
-  top: { project_directory: { match: /^\//, says: 'must be an absolute path', carried: true } },
+  top: {
+    project_directory: { match: /^\//, says: 'must be an absolute path', carried: true },
+    adopt: { match: /^(match|recreate)$/, says: 'must be match or recreate', carried: true },
+  },
   services: {
     mode: { match: /^(observe|enforce)$/, says: 'must be observe or enforce', carried: false },
     notify: { match: /^(true|false)$/, says: 'must be true or false', carried: false },
-    adopt: { match: /^(match|recreate)$/, says: 'must be match or recreate', carried: false },
+    adopt: { match: /^(match|recreate)$/, says: 'must be match or recreate', carried: true },
   },
   volumes: {
     mode: { match: /^(observe|enforce)$/, says: 'must be observe or enforce', carried: false },

@@ -1,4 +1,5 @@
 /** What a stack is asked of the engine: every default explicit, every name and path absolute. */
+import type { EngineConfig } from './engine-config.ts';
 
 export interface PortSpec {
   target: number;
@@ -14,6 +15,25 @@ export interface MountSpec {
   source: string;
   target: string;
   readOnly: boolean;
+  /** More of what stands behind `SOURCE:TARGET:`, such as `rslave`, `z`, `nocopy`. */
+  options: string[];
+  /** The engine's mount object, for what that text cannot say. */
+  mount: Record<string, unknown> | null;
+}
+
+/** How a service is attached to a network. */
+export interface AttachmentSpec {
+  /** The network's real name. */
+  name: string;
+  /** Without any settings of its own. */
+  bare: boolean;
+  aliases: string[];
+  /** '' lets the engine choose. */
+  ipv4: string;
+  ipv6: string;
+  linkLocal: string[];
+  mac: string;
+  driverOptions: Record<string, string>;
 }
 
 export interface HealthcheckSpec {
@@ -23,6 +43,7 @@ export interface HealthcheckSpec {
   interval: number;
   timeout: number;
   startPeriod: number;
+  startInterval: number;
   retries: number;
 }
 
@@ -36,37 +57,39 @@ export interface ServiceSpec {
   entrypoint: string[] | null;
   environment: Record<string, string>;
   ports: PortSpec[];
-  /** Container ports that are exposed without being published, e.g. `80/tcp`. */
+  /** Container ports that are exposed without being published, e.g. `80` or `80/udp`. */
   expose: string[];
   mounts: MountSpec[];
   restart: { name: 'no' | 'always' | 'on-failure' | 'unless-stopped'; maximumRetryCount: number };
   labels: Record<string, string>;
   healthcheck: HealthcheckSpec | null;
-  /** `host`, `none`, or '' for the networks below. */
+  /** `host`, `none`, `container:NAME`, `service:NAME`, or '' for the networks below. */
   networkMode: string;
-  networks: { name: string; aliases: string[] }[];
-  dependsOn: { service: string; condition: 'service_started' | 'service_healthy' | 'service_completed_successfully' }[];
-  hostname: string;
-  user: string;
-  workingDir: string;
-  readOnly: boolean;
-  privileged: boolean;
-  init: boolean | null;
-  capAdd: string[];
-  capDrop: string[];
-  extraHosts: string[];
-  stopSignal: string;
+  /** As above, of the namespaces of processes and of shared memory; '' is a namespace of its own. */
+  pidMode: string;
+  ipcMode: string;
+  /** The first is the one that is there from the start. */
+  networks: AttachmentSpec[];
+  /** Services of the project that are reached by another name. */
+  links: { service: string; alias: string }[];
+  externalLinks: string[];
+  /** Containers whose volumes are mounted: `service` or `container:NAME`, each with `:ro` where that is said. */
+  volumesFrom: string[];
+  dependsOn: {
+    service: string;
+    condition: 'service_started' | 'service_healthy' | 'service_completed_successfully';
+    restart: boolean;
+  }[];
   /** Seconds; null leaves the engine's default. */
   stopGrace: number | null;
-  /** Bytes; 0 is no limit. */
-  memory: number;
-  /** Billionths of a CPU; 0 is no limit. */
-  nanoCpus: number;
-  logging: { driver: string; options: Record<string, string> } | null;
+  engine: EngineConfig;
+  platform: string;
   pullPolicy: 'missing' | 'always' | 'never';
   /** For the labels that `docker compose` reads. */
   projectDir: string;
   configFiles: string[];
+  /** What runs there already and differs is taken over by making it anew. */
+  adopt: 'match' | 'recreate';
 }
 
 export interface NetworkSpec {
@@ -77,6 +100,13 @@ export interface NetworkSpec {
   driver: string;
   driverOptions: Record<string, string>;
   internal: boolean;
+  attachable: boolean;
+  /** null leaves the engine's default. */
+  ipv6: boolean | null;
+  ipam: {
+    driver: string;
+    config: { subnet: string; range: string; gateway: string; aux: Record<string, string> }[];
+  };
   labels: Record<string, string>;
 }
 

@@ -54,6 +54,15 @@ function network({ loaded: { project }, resource }: StackContext, key: string): 
     driver: declared?.driver ?? 'bridge',
     driverOptions: declared?.driver_opts ?? {},
     internal: declared?.internal ?? false,
+    attachable: declared?.attachable ?? false,
+    ipv6: declared?.enable_ipv6 ?? null,
+    ipam: {
+      driver: declared?.ipam.driver ?? '',
+      config: (declared?.ipam.config ?? []).map((c) => ({
+        ...{ subnet: c.subnet ?? '', range: c.ip_range ?? '', gateway: c.gateway ?? '' },
+        aux: c.aux_addresses ?? {},
+      })),
+    },
     labels: declared?.labels ?? {},
   };
   return resource(`network:${project.name}/${key}`, ['networks', key], spec);

@@ -1,8 +1,11 @@
 /** One service of a normalised project → its spec and its edges. Pure. */
 import type { Desired, ResourceId } from '../core/types.ts';
-import type { HealthcheckSpec, MountSpec, PortSpec, ServiceSpec } from './model.ts';
+import { engineConfig } from './engine-config.ts';
+import { fileMounts } from './file-mounts.ts';
+import type { AttachmentSpec, HealthcheckSpec, MountSpec, PortSpec, ServiceSpec } from './model.ts';
+import type { KeyPath } from './node.ts';
 import type { StackContext } from './resources.ts';
-import type { ComposeMount, ComposeService } from './types.ts';
+import type { ComposeAttachment, ComposeMount, ComposeProject, ComposeService } from './types.ts';
 import { nanoseconds } from './units.ts';
 
 export function serviceResource(context: StackContext, name: string): Desired<ServiceSpec> {
@@ -13,17 +16,19 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
   const at = ['services', name];
   const after: ResourceId[] = [];
   const mounts = readMounts(context, name, service, id, after);
-  const networks = Object.entries(service.networks ?? {});
+  mounts.push(...fileMounts(context, name, service, id, after));
+  const networks = byPriority(service);
   after.push(...networks.map(([key]): ResourceId => `network:${project.name}/${key}`));
   const dependsOn = Object.entries(service.depends_on ?? {})
     .filter(([other]) => Object.hasOwn(project.services, other))
-    .map(([other, { condition }]) => ({ service: other, condition }));
+    .map(([other, { condition, restart }]) => ({ service: other, condition, restart: restart ?? false }));
   after.push(...dependsOn.map((d): ResourceId => `service:${project.name}/${d.service}`));
-  const [restart = 'no', retries = '0'] = (service.restart ?? 'no').split(':');
-  if (!/^(no|always|unless-stopped|on-failure(:\d+)?)$/.test(service.restart ?? 'no'))
+  after.push(...partners(service).map((other): ResourceId => `service:${project.name}/${other}`));
+  const [restart = 'no', retries = '0'] = restartPolicy(service).split(':');
+  if (!/^(no|always|unless-stopped|on-failure(:\d+)?)$/.test(restartPolicy(service)))
     fail(
       [...at, 'restart'],
-      `\`restart\` must be no, always, unless-stopped or on-failure[:count], got \`${service.restart}\``,
+      `\`restart\` must be no, always, unless-stopped or on-failure[:count], got \`${restartPolicy(service)}\``,
     );
   const spec: ServiceSpec = {
     project: project.name,
@@ -43,38 +48,80 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
         hostIp: port.host_ip ?? '',
       }),
     ),
-    expose: (service.expose ?? []).map((p) => (p.includes('/') ? p : `${p}/tcp`)),
+    expose: service.expose ?? [],
     mounts,
     restart: { name: restart as ServiceSpec['restart']['name'], maximumRetryCount: Number(retries) },
     labels: service.labels ?? {},
     healthcheck: healthcheck(service),
     networkMode: service.network_mode ?? '',
-    networks: networks.map(([key, how]) => ({
-      name: project.networks?.[key]?.name ?? key,
-      aliases: how?.aliases ?? [],
-    })),
+    pidMode: service.pid ?? '',
+    ipcMode: service.ipc ?? '',
+    networks: networks.map(([key, how]) => attachment(project.networks?.[key]?.name ?? key, how)),
+    links: (service.links ?? []).map((link) => {
+      const [other = '', alias = other] = link.split(':');
+      return { service: other, alias };
+    }),
+    externalLinks: service.external_links ?? [],
+    volumesFrom: service.volumes_from ?? [],
     dependsOn,
-    hostname: service.hostname ?? '',
-    user: service.user ?? '',
-    workingDir: service.working_dir ?? '',
-    readOnly: service.read_only ?? false,
-    privileged: service.privileged ?? false,
-    init: service.init ?? null,
-    capAdd: service.cap_add ?? [],
-    capDrop: service.cap_drop ?? [],
-    extraHosts: (service.extra_hosts ?? []).map((h) => h.replace('=', ':')),
-    stopSignal: service.stop_signal ?? '',
     stopGrace: service.stop_grace_period === undefined ? null : Math.ceil(durationOf(service.stop_grace_period) / 1e9),
-    memory: Number(service.mem_limit ?? 0),
-    nanoCpus: Math.round((service.cpus ?? 0) * 1e9),
-    logging: service.logging
-      ? { driver: service.logging.driver ?? 'json-file', options: service.logging.options ?? {} }
-      : null,
+    engine: engineConfig(service),
+    platform: service.platform ?? '',
     pullPolicy: pullPolicy(context, name, service),
     projectDir: `${input.treeRoot}/${input.dir}`,
     configFiles: input.files.map((f) => `${input.treeRoot}/${f.path}`),
+    adopt: adoption(context, at),
   };
-  return context.resource(id, at, spec, { after: [...new Set(after)] });
+  const notify = dependents(project, name).map((other): ResourceId => `service:${project.name}/${other}`);
+  return context.resource(id, at, spec, { after: [...new Set(after)], notify });
+}
+
+/** By priority, then by name: the first is what the container starts on. */
+const byPriority = (service: ComposeService) =>
+  Object.entries(service.networks ?? {}).sort(
+    ([a, x], [b, y]) => (y?.priority ?? 0) - (x?.priority ?? 0) || (a < b ? -1 : 1),
+  );
+
+const attachment = (name: string, how: ComposeAttachment | null): AttachmentSpec => ({
+  name,
+  bare: how === null,
+  aliases: how?.aliases ?? [],
+  ipv4: how?.ipv4_address ?? '',
+  ipv6: how?.ipv6_address ?? '',
+  linkLocal: how?.link_local_ips ?? [],
+  mac: how?.mac_address ?? '',
+  driverOptions: how?.driver_opts ?? {},
+});
+
+/** Services whose namespaces or volumes a service uses. */
+export function partners({ network_mode, pid, ipc, volumes_from, links }: ComposeService): string[] {
+  const modes = [network_mode, pid, ipc].filter((mode) => mode?.startsWith('service:'));
+  const volumes = (volumes_from ?? []).filter((from) => !from.startsWith('container:'));
+  return [
+    ...modes.map((mode) => mode?.slice('service:'.length) ?? ''),
+    ...[...volumes, ...(links ?? [])].map((entry) => entry.split(':')[0] ?? ''),
+  ];
+}
+
+/** Services that are to follow when this one was made anew. */
+const dependents = (project: ComposeProject, name: string): string[] =>
+  Object.entries(project.services)
+    .filter(
+      ([, s]) => s.depends_on?.[name]?.restart === true || [s.network_mode, s.pid, s.ipc].includes(`service:${name}`),
+    )
+    .map(([other]) => other);
+
+const restartPolicy = (service: ComposeService): string => {
+  const policy = service.deploy?.restart_policy;
+  if (policy === undefined) return service.restart ?? 'no';
+  const name = { none: 'no', any: 'always', '': 'always' }[policy.condition ?? ''] ?? policy.condition;
+  return policy.max_attempts && name === 'on-failure' ? `${name}:${policy.max_attempts}` : `${name}`;
+};
+
+function adoption({ loaded }: StackContext, at: KeyPath): ServiceSpec['adopt'] {
+  const own = (loaded.extension(at, 'x-fairlead') ?? {}) as { adopt?: string };
+  const all = (loaded.extension([], 'x-fairlead') ?? {}) as { adopt?: string };
+  return (own.adopt ?? all.adopt) === 'recreate' ? 'recreate' : 'match';
 }
 
 /** Nanoseconds. */
@@ -102,6 +149,7 @@ function healthcheck({ healthcheck: given }: ComposeService): HealthcheckSpec | 
     interval: durationOf(given.interval),
     timeout: durationOf(given.timeout),
     startPeriod: durationOf(given.start_period),
+    startInterval: durationOf(given.start_interval),
     retries: given.retries ?? 0,
   };
 }
@@ -113,13 +161,9 @@ function readMounts(
   id: ResourceId,
   after: ResourceId[],
 ): MountSpec[] {
-  const tmpfs = (service.tmpfs ?? []).map(
-    (entry): MountSpec => ({ type: 'tmpfs', source: '', target: entry.split(':')[0] ?? entry, readOnly: false }),
-  );
-  const mounts = (service.volumes ?? []).map((mount, i) =>
+  return (service.volumes ?? []).map((mount, i) =>
     readMount(context, mount, ['services', name, 'volumes', i], id, after),
   );
-  return [...mounts, ...tmpfs];
 }
 
 function readMount(
@@ -133,17 +177,44 @@ function readMount(
   const spec: MountSpec = {
     type: mount.type as MountSpec['type'],
     source: mount.source ?? '',
-    target: mount.target ?? '',
+    target: (mount.target ?? '').replace(/(?<=.)\/+$/, ''),
     readOnly: mount.read_only ?? false,
+    options: [mount.bind?.selinux, mount.bind?.propagation, mount.volume?.nocopy ? 'nocopy' : '']
+      .filter((option) => option !== undefined)
+      .filter((option) => option !== ''),
+    mount: null,
   };
   if (spec.type === 'volume' && spec.source !== '') {
     after.push(`volume:${project.name}/${spec.source}`);
-    return { ...spec, source: project.volumes?.[spec.source]?.name ?? spec.source };
+    const named = { ...spec, source: project.volumes?.[spec.source]?.name ?? spec.source };
+    return { ...named, mount: mountObject(named, mount) };
   }
-  if (spec.type !== 'bind') return { ...spec, source: '' };
+  if (spec.type !== 'bind') return { ...spec, source: '', mount: mountObject({ ...spec, source: '' }, mount) };
+  if (mount.bind?.create_host_path !== true) spec.mount = mountObject(spec, mount);
   const repo = loaded.repoPath([...at, 'source']);
   if (repo !== undefined) after.push(...trees.mount(repo, spec.source, id, at));
   // A managed file or directory that is mounted comes first.
   else after.push(`file:${spec.source.replace(/\/+$/, '')}`);
   return spec;
+}
+
+/** What the engine takes for a mount that no text describes. */
+function mountObject(spec: MountSpec, { bind, volume, tmpfs, consistency }: ComposeMount): Record<string, unknown> {
+  return {
+    Type: spec.type,
+    ...(spec.source === '' ? {} : { Source: spec.source }),
+    Target: spec.target,
+    ...(spec.readOnly ? { ReadOnly: true } : {}),
+    ...(consistency ? { Consistency: consistency } : {}),
+    ...(bind ? { BindOptions: bind.propagation ? { Propagation: bind.propagation } : {} } : {}),
+    ...(volume && spec.type === 'volume' ? { VolumeOptions: volume.nocopy ? { NoCopy: true } : {} } : {}),
+    ...(tmpfs
+      ? {
+          TmpfsOptions: {
+            ...(tmpfs.size === undefined ? {} : { SizeBytes: Number(tmpfs.size) }),
+            ...(tmpfs.mode === undefined ? {} : { Mode: tmpfs.mode }),
+          },
+        }
+      : {}),
+  };
 }

@@ -26,6 +26,7 @@ export function loadWithSecrets(input: StackInput, keyedHash: Sha256, secrets: S
   };
   const first = loadStack({ ...input, decrypt });
   // Which files a stack uses shows only when it is read; its hashes are then made anew.
-  const stack = used.size > 0 ? loadStack({ ...input, decrypt, sha256: keyedHash }) : first;
+  const secret = used.size > 0 || first.resources.some((r) => (r.spec as { secret?: boolean }).secret);
+  const stack = secret ? loadStack({ ...input, decrypt, sha256: keyedHash }) : first;
   return { ...stack, issues: [...stack.issues, ...failures.values()], secrets: [...used] };
 }

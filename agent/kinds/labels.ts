@@ -6,6 +6,8 @@ export const ONEOFF = 'com.docker.compose.oneoff';
 export const NETWORK = 'com.docker.compose.network';
 export const VOLUME = 'com.docker.compose.volume';
 export const HASH = 'dev.fairlead.hash';
+/** What was asked for, a digest a field. */
+export const FIELDS = 'dev.fairlead.fields';
 /** The version of Compose whose way of naming and labelling we follow. */
 export const COMPOSE_VERSION = '2.26.1';
 

@@ -1,88 +1,150 @@
 /** Docker networks of stacks. */
+import type { NetworkCreateOptions } from 'dockerode';
 import type { NetworkSpec } from '../compose/model.ts';
 import type { Provider } from '../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
-import type { Docker } from '../system/docker.ts';
+import type { Docker, NetworkInfo } from '../system/docker.ts';
 import { COMPOSE_VERSION, locate, NETWORK, PROJECT } from './labels.ts';
 
 export interface NetworkFact {
-  id: string;
-  name: string;
-  driver: string;
-  internal: boolean;
+  info: NetworkInfo;
   /** It carries this project's label. */
   ours: boolean;
 }
 
 export function createNetworkProvider({ docker }: { docker: Docker }): Provider<NetworkSpec, NetworkFact> {
-  const create = (spec: NetworkSpec) =>
-    docker.createNetwork({
-      Name: spec.name,
-      CheckDuplicate: true,
-      Driver: spec.driver,
-      Internal: spec.internal,
-      Options: spec.driverOptions,
-      Labels: {
-        ...spec.labels,
-        [NETWORK]: spec.key,
-        [PROJECT]: spec.project,
-        'com.docker.compose.version': COMPOSE_VERSION,
-      },
-    });
   return {
     kind: 'network',
-    claims: (spec) => [`network:${spec.name}`],
+    claims: (spec) => (spec.external ? [`uses:${spec.project}/${spec.name}`] : [`network:${spec.name}`]),
+    owns: (spec) => !spec.external,
+    hold,
     diff,
     health: (_want, seen) =>
       seen ? { state: 'ok', message: '' } : { state: 'bad', message: 'the network does not exist' },
-    async observe(ids) {
+    async observe(ids, _signal, wants) {
       const all = await docker.networks();
       const seen = new Map<ResourceId, Seen<NetworkFact>>();
       for (const id of ids) {
         const [project, key] = locate(id);
+        const spec = wants?.get(id)?.spec;
         const labelled = all.find((n) => n.Labels?.[PROJECT] === project && n.Labels?.[NETWORK] === key);
-        const found = labelled ?? all.find((n) => n.Name === `${project}_${key}`);
-        if (found)
-          seen.set(id, {
-            fact: {
-              id: found.Id,
-              name: found.Name,
-              driver: found.Driver,
-              internal: found.Internal,
-              ours: labelled !== undefined,
-            },
-          });
+        const named = all.find((n) => n.Name === (spec?.name ?? `${project}_${key}`));
+        const found = spec?.external ? named : (labelled ?? named);
+        if (found) seen.set(id, { fact: { info: found, ours: labelled !== undefined && !spec?.external } });
       }
       return seen;
     },
     async apply({ change, want, seen }) {
       if (change.op === 'none') return;
-      if (seen) await docker.removeNetwork(seen.fact.id);
-      await create(want.spec);
+      if (want.spec.external) throw missing(want.spec);
+      if (seen) await clear(docker, want.spec, seen.fact.info.Id);
+      await docker.createNetwork(networkRequest(want.spec));
     },
     async remove(_id, { fact }) {
       if (!fact.ours) return;
-      await docker.removeNetwork(fact.id).catch((thrown: unknown) => {
+      await docker.removeNetwork(fact.info.Id).catch((thrown: unknown) => {
         if (!(thrown instanceof AgentError) || thrown.code !== 'EngineRefused') throw thrown;
         throw new AgentError({
           code: 'NetworkInUse',
           phase: 'apply',
           retry: true,
-          message: `network ${fact.name} is still in use: ${thrown.message}; disconnect what is not fairlead's`,
+          message: `network ${fact.info.Name} is still in use: ${thrown.message}; disconnect what is not fairlead's`,
         });
       });
     },
   };
 }
 
+/** The request `docker compose` makes. */
+export const networkRequest = (spec: NetworkSpec): NetworkCreateOptions => ({
+  Name: spec.name,
+  CheckDuplicate: true,
+  Driver: spec.driver,
+  Internal: spec.internal,
+  ...(spec.attachable ? { Attachable: true } : {}),
+  ...(spec.ipv6 === null ? {} : { EnableIPv6: spec.ipv6 }),
+  Options: spec.driverOptions,
+  ...(spec.ipam.driver || spec.ipam.config.length > 0
+    ? {
+        IPAM: {
+          ...(spec.ipam.driver ? { Driver: spec.ipam.driver } : {}),
+          Config: spec.ipam.config.map(pool),
+        } as NonNullable<NetworkCreateOptions['IPAM']>,
+      }
+    : {}),
+  Labels: {
+    ...spec.labels,
+    [NETWORK]: spec.key,
+    [PROJECT]: spec.project,
+    'com.docker.compose.version': COMPOSE_VERSION,
+  },
+});
+
+const pool = ({ subnet, range, gateway, aux }: NetworkSpec['ipam']['config'][number]) => ({
+  ...(subnet ? { Subnet: subnet } : {}),
+  ...(range ? { IPRange: range } : {}),
+  ...(gateway ? { Gateway: gateway } : {}),
+  ...(Object.keys(aux).length > 0 ? { AuxiliaryAddresses: aux } : {}),
+});
+
+/** Takes off the containers of this project, which are connected again as services, and removes it. */
+async function clear(docker: Docker, spec: NetworkSpec, id: string): Promise<void> {
+  for (const container of await docker.containers())
+    if (
+      container.Labels[PROJECT] === spec.project &&
+      Object.values(container.NetworkSettings?.Networks ?? {}).some((n) => n.NetworkID === id)
+    )
+      await docker.disconnect(id, container.Id);
+  await docker.removeNetwork(id);
+}
+
+const missing = (spec: NetworkSpec) =>
+  new AgentError({
+    code: 'NetworkMissing',
+    phase: 'apply',
+    retry: true,
+    message: `network ${spec.name} is declared as external and does not exist on this host; make it with \`docker network create ${spec.name}\`, or remove \`external\``,
+  });
+
 function diff({ spec }: Desired<NetworkSpec>, seen: Seen<NetworkFact> | undefined): Change {
   if (seen === undefined) return { op: 'create', why: [{ field: 'state', from: 'missing', to: spec.name }] };
-  const { fact } = seen;
+  if (spec.external) return { op: 'none' };
+  const { info } = seen.fact;
   const why: Reason[] = [];
-  if (fact.name !== spec.name) why.push({ field: 'name', from: fact.name, to: spec.name });
-  if (fact.driver !== spec.driver) why.push({ field: 'driver', from: fact.driver, to: spec.driver });
-  if (fact.internal !== spec.internal)
-    why.push({ field: 'internal', from: String(fact.internal), to: String(spec.internal) });
+  const compare = (field: string, from: unknown, to: unknown) => {
+    const [a, b] = [from, to].map((v) => (typeof v === 'object' ? JSON.stringify(v) : String(v ?? 'none')));
+    if (a !== b) why.push({ field, from: a as string, to: b as string });
+  };
+  compare('name', info.Name, spec.name);
+  compare('driver', info.Driver, spec.driver);
+  compare('internal', info.Internal, spec.internal);
+  compare('attachable', info.Attachable, spec.attachable);
+  if (spec.ipv6 !== null) compare('enable_ipv6', info.EnableIPv6, spec.ipv6);
+  compareMaps(compare, 'driver_opts', info.Options ?? {}, spec.driverOptions);
+  const labels = Object.entries(info.Labels ?? {}).filter(([key]) => !key.startsWith('com.docker.compose.'));
+  compareMaps(compare, 'labels', Object.fromEntries(labels), spec.labels);
+  for (const [i, want] of spec.ipam.config.entries()) {
+    const has = info.IPAM?.Config?.[i];
+    const { subnet, range, gateway } = want;
+    if (subnet) compare('ipam.subnet', has?.Subnet, subnet);
+    if (range) compare('ipam.ip_range', (has as { IPRange?: string } | undefined)?.IPRange, range);
+    if (gateway) compare('ipam.gateway', has?.Gateway, gateway);
+  }
   return why.length > 0 ? { op: 'replace', why } : { op: 'none' };
+}
+
+function compareMaps(
+  compare: (field: string, from: unknown, to: unknown) => void,
+  field: string,
+  from: Record<string, string>,
+  to: Record<string, string>,
+): void {
+  for (const key of new Set([...Object.keys(from), ...Object.keys(to)])) compare(`${field}.${key}`, from[key], to[key]);
+}
+
+/** Somebody else made it, and it differs: a person decides. */
+function hold({ id }: Desired<NetworkSpec>, seen: Seen<NetworkFact> | undefined, change: Change): string | null {
+  if (seen === undefined || seen.mark !== undefined || change.op === 'none') return null;
+  return `network ${seen.fact.info.Name} was not made by fairlead and differs from ${id} in ${change.why.map((r) => r.field).join(', ')}; run \`fairlead sync --adopt\` to make it anew`;
 }

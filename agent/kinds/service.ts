@@ -1,36 +1,23 @@
 /** Services: one container each, made from the declaration, never from what is there. */
 import type { ServiceSpec } from '../compose/model.ts';
-import type { Health, Provider, Work } from '../core/provider.ts';
+import type { Provider, Work } from '../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../core/types.ts';
 import { AgentError, asAgentError } from '../errors.ts';
 import type { Clock } from '../system/clock.ts';
-import type { ContainerInfo, ContainerSummary, Docker } from '../system/docker.ts';
-import { HASH, locate, ONEOFF, PROJECT, SERVICE } from './labels.ts';
+import type { Docker } from '../system/docker.ts';
+import { HASH } from './labels.ts';
 import { waitForDependencies } from './service-depends.ts';
-import { liveDifferences, nameDifference } from './service-live.ts';
-import { aliasesOf, createRequest, differences, missingNetworks } from './service-request.ts';
+import { differences } from './service-diff.ts';
+import { healthOf, isCompleted, observeService, PARKED, type ServiceFact, stateOf } from './service-fact.ts';
+import { isChangeable, isLive, nameDifference, networkDifferences, updateLive } from './service-live.ts';
+import { replace, stop } from './service-replace.ts';
 import { summary } from './service-summary.ts';
-
-export interface ServiceFact {
-  info: ContainerInfo;
-  /** Milliseconds since its last start; 0 while it does not run. */
-  runningMs: number;
-  /** Last lines of its output, where it is not well. */
-  log: string;
-  /** A container set aside by a replacement that was cut off. */
-  parked: string | null;
-  /** Only the parked container is there. */
-  onlyParked: boolean;
-}
 
 export interface ServiceProviderOptions {
   docker: Docker;
   clock: Clock;
 }
 
-const PARKED = '-fairlead-old';
-/** Without a healthcheck a container is well when it has run for so long (product contract, Settle). */
-const STEADY_MS = 10_000;
 const PULLS = 3;
 
 export function createServiceProvider({ docker, clock }: ServiceProviderOptions): Provider<ServiceSpec, ServiceFact> {
@@ -44,13 +31,14 @@ export function createServiceProvider({ docker, clock }: ServiceProviderOptions)
     ],
     mounts: (spec) => spec.mounts.filter((m) => m.type === 'bind').map((m) => m.source),
     diff,
-    health,
-    async observe(ids) {
+    health: ({ spec }, seen) => healthOf(spec, seen?.fact),
+    hold,
+    async observe(ids, _signal, wants) {
       const all = await docker.containers();
       const seen = new Map<ResourceId, Seen<ServiceFact>>();
       await Promise.all(
         ids.map(async (id) => {
-          const fact = await observeOne(docker, clock, all, id);
+          const fact = await observeService({ docker, clock, all, id, hash: wants?.get(id)?.hash });
           if (fact) seen.set(id, { fact });
         }),
       );
@@ -86,55 +74,47 @@ export function createServiceProvider({ docker, clock }: ServiceProviderOptions)
     async apply({ change, want, seen }: Work<ServiceSpec, ServiceFact>, signal) {
       if (change.op === 'none') return;
       await waitForDependencies({ docker, clock }, want.spec, signal);
-      const renamed = change.why.some((r) => r.field === 'container_name');
-      if (change.op === 'update' && renamed && seen) await docker.rename(seen.fact.info.Id, want.spec.containerName);
-      if (change.op === 'update' && seen) await docker.start(seen.fact.info.Id);
-      else await replace(docker, want, seen);
-      if (change.op === 'update' && seen?.fact.parked) await docker.remove(seen.fact.parked, false);
+      await carryOut(docker, change, want, seen?.fact);
     },
     async refresh(want) {
-      const fact = await observeOne(docker, clock, await docker.containers(), want.id);
-      if (fact) await docker.restart(fact.info.Id, want.spec.stopGrace);
+      const all = await docker.containers();
+      const fact = await observeService({ docker, clock, all, id: want.id, hash: want.hash });
+      if (fact === undefined) return;
+      // It may have lost what it depends on: the container whose namespaces it shares, a network.
+      const change = diff(want, { fact });
+      if (change.op === 'replace') await carryOut(docker, change, want, fact);
+      else {
+        await carryOut(docker, change, want, fact);
+        await docker.restart(fact.info.Id, want.spec.stopGrace);
+      }
     },
     describe: ({ info, log }) => ({ ...summary(info), ...(log ? { log } : {}) }),
     async release(_id, { fact }) {
       if (fact.onlyParked) return;
-      await docker.stop(fact.info.Id, null);
+      await stop(docker, fact.info);
       await docker.rename(fact.info.Id, `${fact.info.Name.replace(/^\//, '')}${PARKED}`);
     },
     async remove(_id, { fact }) {
       for (const container of [fact.info.Id, fact.parked]) {
         if (container === null) continue;
-        await docker.stop(container, null);
+        await docker.stop(container, fact.info.Config.StopTimeout ?? null);
         await docker.remove(container, true);
       }
     },
   };
 }
 
-async function observeOne(
+async function carryOut(
   docker: Docker,
-  clock: Clock,
-  all: readonly ContainerSummary[],
-  id: ResourceId,
-): Promise<ServiceFact | undefined> {
-  const [project, service] = locate(id);
-  const ours = all.filter(
-    (c) => c.Labels[PROJECT] === project && c.Labels[SERVICE] === service && c.Labels[ONEOFF] !== 'True',
-  );
-  const isParked = (c: ContainerSummary) => c.Names.some((n) => n.endsWith(PARKED));
-  const parked = ours.find(isParked);
-  const main = ours.find((c) => !isParked(c)) ?? parked;
-  const info = main && (await docker.inspect(main.Id));
-  if (info === undefined) return undefined;
-  const runningMs = info.State.Running ? Math.max(0, clock.now().getTime() - Date.parse(info.State.StartedAt)) : 0;
-  const unwell =
-    info.State.Restarting ||
-    (!info.State.Running && info.State.ExitCode !== 0) ||
-    info.State.Health?.Status === 'unhealthy';
-  const log = unwell ? await docker.logTail(info.Id) : '';
-  const onlyParked = main === parked;
-  return { info, runningMs, log, parked: onlyParked ? null : (parked?.Id ?? null), onlyParked };
+  change: Change,
+  want: Desired<ServiceSpec>,
+  fact: ServiceFact | undefined,
+): Promise<void> {
+  if (change.op === 'none') return;
+  if (change.op !== 'update' || fact === undefined) return replace(docker, want, fact);
+  await updateLive(docker, want.spec, fact.info, change.why, fact.peers);
+  if (change.why.some((r) => r.field === 'state')) await docker.start(fact.info.Id);
+  if (fact.parked) await docker.remove(fact.parked, false);
 }
 
 /** Pure. */
@@ -146,51 +126,33 @@ function diff(want: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undefined): 
       op: 'replace',
       why: [{ field: 'container', from: 'set aside by an interrupted replacement', to: 'running' }],
     };
-  const why: Reason[] = missingNetworks(want.spec, info).map((name) => ({
-    field: 'networks',
-    from: 'not connected',
-    to: name,
-  }));
-  const label = info.Config.Labels?.[HASH];
-  const known = label ?? seen.mark?.hash ?? null;
-  why.push(...(label === want.hash ? liveDifferences(want.spec, info) : differences(want.spec, info)));
-  // Our own container of another declaration: something went that a container cannot show, such as a variable.
-  if (why.length === 0 && known !== null && known !== want.hash)
-    why.push({ field: 'declaration', from: 'an earlier one', to: 'this one' });
-  if (why.length > 0) return { op: 'replace', why };
-  const renamed = label === want.hash ? nameDifference(want.spec, info) : null;
-  if (renamed) return { op: 'update', why: [renamed] };
+  const { spec } = want;
+  const { image, peers } = seen.fact;
+  const all: Reason[] = [
+    ...nameDifference(spec, info),
+    ...networkDifferences(spec, info),
+    ...differences(spec, info, image, peers),
+  ];
+  // What was made from this very declaration differs only where somebody changed it since.
+  const own = info.Config.Labels?.[HASH] === want.hash;
+  const why = all.filter((reason) => !own || isChangeable(reason) || FOLLOWS.includes(reason.field));
+  if (why.some((reason) => !isLive(reason))) return { op: 'replace', why };
   if (!info.State.Running && !info.State.Restarting && !isCompleted(want.spec, info)) {
-    return { op: 'update', why: [{ field: 'state', from: stateOf(info), to: 'running' }] };
+    why.push({ field: 'state', from: stateOf(info), to: 'running' });
   }
-  if (parked !== null)
-    return { op: 'update', why: [{ field: 'container', from: 'an old one was left behind', to: 'removed' }] };
-  return { op: 'none' };
+  if (parked !== null) why.push({ field: 'container', from: 'an old one was left behind', to: 'removed' });
+  return why.length > 0 ? { op: 'update', why } : { op: 'none' };
 }
 
-const stateOf = (info: ContainerInfo): string =>
-  info.State.Status === 'exited' ? `exited (${info.State.ExitCode})` : info.State.Status;
-const isCompleted = (spec: ServiceSpec, info: ContainerInfo): boolean =>
-  info.State.Status === 'exited' &&
-  info.State.ExitCode === 0 &&
-  (spec.restart.name === 'no' || spec.restart.name === 'on-failure');
+/** Of these a container may be left behind by another one's replacement. */
+const FOLLOWS = ['network_mode', 'pid', 'ipc'];
 
-function health({ spec }: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undefined): Health {
-  if (seen === undefined) return { state: 'bad', message: 'there is no container' };
-  const { info, log, runningMs } = seen.fact;
-  const tail = log ? `; its last lines: ${log}` : '';
-  const { State: state } = info;
-  if (isCompleted(spec, info)) return { state: 'ok', message: '' };
-  if (state.Restarting) return { state: 'bad', message: `keeps restarting, last exit code ${state.ExitCode}${tail}` };
-  if (!state.Running)
-    return { state: 'bad', message: `${stateOf(info)}${state.OOMKilled ? ', out of memory' : ''}${tail}` };
-  const status = state.Health?.Status;
-  if (status === 'healthy') return { state: 'ok', message: '' };
-  if (status === 'unhealthy') return { state: 'bad', message: `its healthcheck fails${tail}` };
-  if (status === 'starting') return { state: 'wait', message: 'its healthcheck has not passed yet' };
-  return runningMs >= STEADY_MS
-    ? { state: 'ok', message: '' }
-    : { state: 'wait', message: `has run for ${Math.round(runningMs / 1000)} of ${STEADY_MS / 1000} s` };
+/** Somebody else started it, and it differs: a person decides (product contract, Adoption). */
+function hold({ spec, id }: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undefined, change: Change): string | null {
+  if (seen === undefined || seen.mark !== undefined || change.op === 'none' || spec.adopt === 'recreate') return null;
+  if (seen.fact.info.Config.Labels?.[HASH] !== undefined || change.why.every((r) => r.field === 'state')) return null;
+  const name = seen.fact.info.Name.replace(/^\//, '');
+  return `${name} was not started by fairlead and differs from ${id} in ${[...new Set(change.why.map((r) => r.field))].join(', ')}; set x-fairlead.adopt: recreate, or run \`fairlead sync --adopt\``;
 }
 
 async function ensureImage(docker: Docker, image: string, policy: ServiceSpec['pullPolicy']): Promise<void> {
@@ -204,60 +166,4 @@ async function ensureImage(docker: Docker, image: string, policy: ServiceSpec['p
     });
   }
   await docker.pull(image);
-}
-
-/** Stops the old container, sets it aside, starts the new one; brings the old one back where that fails. */
-async function replace(docker: Docker, want: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undefined): Promise<void> {
-  const { spec } = want;
-  const old = seen?.fact;
-  await refuseForeign(docker, spec);
-  const oldName = old?.info.Name.replace(/^\//, '') ?? '';
-  const parkedName = `${spec.containerName}${PARKED}`;
-  if (old?.parked) await docker.remove(old.parked, false);
-  if (old && !old.onlyParked) {
-    await docker.stop(old.info.Id, null);
-    await docker.rename(old.info.Id, parkedName);
-  }
-  let made: string | null = null;
-  try {
-    made = await docker.create(withAnonymousVolumes(createRequest(spec, want.hash), spec, old?.info));
-    for (const network of spec.networks.slice(1))
-      await docker.connect(network.name, made, aliasesOf(spec, network.aliases));
-    await docker.start(made);
-  } catch (thrown) {
-    if (made !== null) await docker.remove(made, true);
-    if (old) {
-      await docker.rename(old.info.Id, old.onlyParked ? spec.containerName : oldName);
-      if (old.info.State.Running || old.onlyParked) await docker.start(old.info.Id);
-    }
-    throw thrown;
-  }
-  if (old) await docker.remove(old.info.Id, false);
-}
-
-/** A container of this name that is not this service's is somebody else's. */
-async function refuseForeign(docker: Docker, spec: ServiceSpec): Promise<void> {
-  const holder = (await docker.containers()).find((c) => c.Names.includes(`/${spec.containerName}`));
-  if (holder === undefined || (holder.Labels[PROJECT] === spec.project && holder.Labels[SERVICE] === spec.service))
-    return;
-  throw new AgentError({
-    code: 'NameConflict',
-    phase: 'apply',
-    retry: true,
-    message: `container name ${spec.containerName} is taken by ${holder.Id.slice(0, 12)} (${holder.Image}), which is not fairlead's and is left alone; rename one of them`,
-  });
-}
-
-/** What the old container kept in anonymous volumes moves along. */
-function withAnonymousVolumes(
-  request: ReturnType<typeof createRequest>,
-  spec: ServiceSpec,
-  old: ContainerInfo | undefined,
-): ReturnType<typeof createRequest> {
-  const declared = new Set(spec.mounts.filter((m) => m.source !== '' || m.type === 'tmpfs').map((m) => m.target));
-  const kept = (old?.Mounts ?? []).filter(
-    (m) => m.Type === 'volume' && /^[0-9a-f]{64}$/.test(m.Name ?? '') && !declared.has(m.Destination),
-  );
-  const binds = [...(request.HostConfig?.Binds ?? []), ...kept.map((m) => `${m.Name}:${m.Destination}:rw`)];
-  return { ...request, HostConfig: { ...request.HostConfig, Binds: binds } };
 }

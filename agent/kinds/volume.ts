@@ -14,22 +14,24 @@ export interface VolumeFact {
 export function createVolumeProvider({ docker }: { docker: Docker }): Provider<VolumeSpec, VolumeFact> {
   return {
     kind: 'volume',
-    claims: (spec) => [`volume:${spec.name}`],
+    claims: (spec) => (spec.external ? [`uses:${spec.project}/${spec.name}`] : [`volume:${spec.name}`]),
+    owns: (spec) => !spec.external,
     diff({ spec }, seen) {
       if (seen === undefined) return { op: 'create', why: [{ field: 'state', from: 'missing', to: spec.name }] };
-      if (seen.fact.driver === spec.driver) return { op: 'none' };
+      if (seen.fact.driver === spec.driver || spec.external) return { op: 'none' };
       return { op: 'replace', why: [{ field: 'driver', from: seen.fact.driver, to: spec.driver }] };
     },
     health: (_want, seen) =>
       seen ? { state: 'ok', message: '' } : { state: 'bad', message: 'the volume does not exist' },
-    async observe(ids) {
+    async observe(ids, _signal, wants) {
       const all = await docker.volumes();
       const seen = new Map<ResourceId, Seen<VolumeFact>>();
       for (const id of ids) {
         const [project, key] = locate(id);
-        const found =
-          all.find((v) => v.Labels?.[PROJECT] === project && v.Labels?.[VOLUME] === key) ??
-          all.find((v) => v.Name === `${project}_${key}`);
+        const spec = wants?.get(id)?.spec;
+        const named = all.find((v) => v.Name === (spec?.name ?? `${project}_${key}`));
+        const labelled = all.find((v) => v.Labels?.[PROJECT] === project && v.Labels?.[VOLUME] === key);
+        const found = spec ? named : (labelled ?? named);
         if (found) seen.set(id, { fact: { name: found.Name, driver: found.Driver } });
       }
       return seen;
@@ -37,6 +39,14 @@ export function createVolumeProvider({ docker }: { docker: Docker }): Provider<V
     async apply({ change, want, seen }) {
       if (change.op === 'none') return;
       const { spec } = want;
+      if (spec.external) {
+        throw new AgentError({
+          code: 'VolumeMissing',
+          phase: 'apply',
+          retry: true,
+          message: `volume ${spec.name} is declared as external and does not exist on this host; make it with \`docker volume create ${spec.name}\`, or remove \`external\``,
+        });
+      }
       if (seen) {
         throw new AgentError({
           code: 'VolumeDiffers',
@@ -47,7 +57,7 @@ export function createVolumeProvider({ docker }: { docker: Docker }): Provider<V
       await docker.createVolume({
         Name: spec.name,
         Driver: spec.driver,
-        DriverOpts: spec.driverOptions,
+        ...(Object.keys(spec.driverOptions).length > 0 ? { DriverOpts: spec.driverOptions } : {}),
         Labels: {
           ...spec.labels,
           [VOLUME]: spec.key,

@@ -2,8 +2,40 @@
 import type Dockerode from 'dockerode';
 import { AgentError } from '../errors.ts';
 
-export type ContainerInfo = Dockerode.ContainerInspectInfo;
+export type ContainerInfo = Omit<Dockerode.ContainerInspectInfo, 'Config'> & {
+  /** The library's type lacks two fields of the API. */
+  Config: Dockerode.ContainerInspectInfo['Config'] & { StopSignal?: string; StopTimeout?: number };
+};
 export type ContainerSummary = Dockerode.ContainerInfo;
+/** What an image says of the containers made from it. */
+export type ImageConfig = Partial<
+  Pick<
+    ContainerInfo['Config'],
+    | 'Cmd'
+    | 'Entrypoint'
+    | 'Env'
+    | 'ExposedPorts'
+    | 'Healthcheck'
+    | 'Labels'
+    | 'User'
+    | 'Volumes'
+    | 'WorkingDir'
+    | 'StopSignal'
+  >
+>;
+/** Settings that the engine changes while a container runs. */
+export interface LiveUpdate {
+  Memory?: number;
+  MemorySwap?: number;
+  MemoryReservation?: number;
+  NanoCpus?: number;
+  CpuShares?: number;
+  CpuPeriod?: number;
+  CpuQuota?: number;
+  CpusetCpus?: string;
+  PidsLimit?: number;
+  RestartPolicy?: { Name: string; MaximumRetryCount: number };
+}
 export type NetworkInfo = Dockerode.NetworkInspectInfo;
 export type VolumeInfo = Dockerode.VolumeInspectInfo;
 
@@ -12,7 +44,10 @@ export interface Docker {
   /** undefined where there is no such container. */
   inspect(id: string): Promise<ContainerInfo | undefined>;
   create(options: Dockerode.ContainerCreateOptions): Promise<string>;
-  connect(network: string, container: string, aliases: readonly string[]): Promise<void>;
+  /** @param endpoint EndpointSettings of the Engine API */
+  connect(network: string, container: string, endpoint: Record<string, unknown>): Promise<void>;
+  disconnect(network: string, container: string): Promise<void>;
+  update(id: string, settings: LiveUpdate): Promise<void>;
   start(id: string): Promise<void>;
   /** @param grace seconds before it is killed; null leaves it to the container's own setting */
   stop(id: string, grace: number | null): Promise<void>;
@@ -23,6 +58,8 @@ export interface Docker {
   /** The last lines of its output, in one line. */
   logTail(id: string): Promise<string>;
   hasImage(image: string): Promise<boolean>;
+  /** By name or id; undefined where it is not here. */
+  image(image: string): Promise<{ id: string; config: ImageConfig } | undefined>;
   pull(image: string): Promise<void>;
   networks(): Promise<NetworkInfo[]>;
   createNetwork(options: Dockerode.NetworkCreateOptions): Promise<void>;
@@ -69,6 +106,19 @@ export function createDocker({ socket }: { socket: string }): Docker {
   };
   const graceMs = (grace: number | null) => (grace ?? 10) * 1_000 + CALL_TIMEOUT_MS;
   const grace = (t: number | null) => (t === null ? {} : { t });
+  const lookAt = (image: string) =>
+    call(`look for image ${image}`, (d) =>
+      d
+        .getImage(image)
+        .inspect()
+        .then(
+          ({ Id, Config }) => ({ id: Id, config: (Config ?? {}) as ImageConfig }),
+          (thrown) => {
+            if (statusOf(thrown) === 404) return undefined;
+            throw thrown;
+          },
+        ),
+    );
 
   return {
     containers: () => call('list containers', (d) => d.listContainers({ all: true })),
@@ -83,10 +133,15 @@ export function createDocker({ socket }: { socket: string }): Docker {
           }),
       ),
     create: (options) => call(`create ${options.name}`, async (d) => (await d.createContainer(options)).id),
-    connect: (network, container, aliases) =>
+    connect: (network, container, endpoint) =>
       call(`connect to ${network}`, (d) =>
-        d.getNetwork(network).connect({ Container: container, EndpointConfig: { Aliases: [...aliases] } }),
+        d.getNetwork(network).connect({ Container: container, EndpointConfig: endpoint }),
       ),
+    disconnect: (network, container) =>
+      call(`disconnect from ${network}`, (d) =>
+        unless([404], () => d.getNetwork(network).disconnect({ Container: container, Force: true })),
+      ),
+    update: (id, settings) => call('update a container', async (d) => void (await d.getContainer(id).update(settings))),
     start: (id) => call('start a container', (d) => unless([304], () => d.getContainer(id).start())),
     stop: (id, t) =>
       call('stop a container', (d) => unless([304, 404], () => d.getContainer(id).stop(grace(t))), graceMs(t)),
@@ -100,19 +155,8 @@ export function createDocker({ socket }: { socket: string }): Docker {
       call('read a container’s log', async (d) =>
         plainLog(await d.getContainer(id).logs({ stdout: true, stderr: true, tail: LOG_LINES, follow: false })),
       ).catch(() => ''),
-    hasImage: (image) =>
-      call(`look for image ${image}`, (d) =>
-        d
-          .getImage(image)
-          .inspect()
-          .then(
-            () => true,
-            (thrown) => {
-              if (statusOf(thrown) === 404) return false;
-              throw thrown;
-            },
-          ),
-      ),
+    hasImage: async (image) => (await lookAt(image)) !== undefined,
+    image: lookAt,
     pull: (image) => call(`pull ${image}`, (d) => pull(d, image), PULL_STALL_MS * 6),
     networks: () => call('list networks', async (d) => d.listNetworks()),
     createNetwork: (options) =>

@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { ResourceId } from '../../agent/core/types.ts';
 import { createLoader } from '../../agent/engine/load.ts';
 import { type RunResult, reconcile } from '../../agent/engine/reconcile.ts';
-import type { EngineDeps, Loaded } from '../../agent/engine/types.ts';
+import type { EngineDeps, Loaded, RunRequest } from '../../agent/engine/types.ts';
 import { createProviders } from '../../agent/kinds/index.ts';
 import { silentLog } from '../../agent/log.ts';
 import { openStore, type Store } from '../../agent/store/db.ts';
@@ -20,8 +20,8 @@ export interface EngineOn {
   store: Store;
   /** One run on these files of the host's directory. A commit that does not settle stays. */
   apply(files: Repo, signal?: AbortSignal): Promise<RunResult>;
-  /** The last files again, as a schedule would. */
-  again(): Promise<RunResult>;
+  /** The last files again, as a schedule would; or as a person asks for it. */
+  again(asked?: Partial<RunRequest>): Promise<RunResult>;
   /** What would be loaded of these files. */
   load(files: Repo): Promise<Loaded>;
   close(): void;
@@ -73,7 +73,7 @@ export async function engineOn(host: LabHost): Promise<EngineOn> {
     clock: systemClock,
     log: silentLog,
   };
-  const run = (signal: AbortSignal) =>
+  const run = (signal: AbortSignal, asked: Partial<RunRequest> = {}) =>
     reconcile(deps, {
       trigger: 'manual',
       allowPrune: true,
@@ -83,6 +83,7 @@ export async function engineOn(host: LabHost): Promise<EngineOn> {
       aside: (wait) => wait,
       signal,
       emit: () => undefined,
+      ...asked,
     });
   const use = (files: Repo) => {
     repo = Object.fromEntries(Object.entries(files).map(([name, body]) => [`hosts/h/${name}`, body]));
@@ -95,7 +96,7 @@ export async function engineOn(host: LabHost): Promise<EngineOn> {
       use(files);
       return run(signal);
     },
-    again: () => run(new AbortController().signal),
+    again: (asked) => run(new AbortController().signal, asked),
     load(files) {
       use(files);
       return deps.load(checkout());

@@ -27,7 +27,7 @@ test('file names are preferred as Compose prefers them', async () => {
     'hosts/a/s/compose.override.yaml': 'services: {a: {user: yaml}}',
     'hosts/a/s/compose.override.yml': 'services: {a: {user: yml}}',
   });
-  expect(find(loaded, 'service:s/a')?.spec).toMatchObject({ image: 'yml', user: 'yml' });
+  expect(find(loaded, 'service:s/a')?.spec).toMatchObject({ image: 'yml', engine: { config: { User: 'yml' } } });
 });
 
 test('a role and its host write one stack; variables come from vars, then .env, then the built-ins', async () => {
@@ -42,7 +42,7 @@ test('a role and its host write one stack; variables come from vars, then .env, 
   });
   expect(messages(loaded)).toEqual([]);
   expect(find(loaded, 'service:shop/web')?.spec as unknown as ServiceSpec).toMatchObject({
-    ...{ image: 'x:from-vars', user: 'u', labels: { host: 'a', e: 'host' } },
+    ...{ image: 'x:from-vars', engine: { config: { User: 'u' } }, labels: { host: 'a', e: 'host' } },
     mounts: [{ source: '/var/lib/fairlead/tree/roles/base/shop/conf', target: '/c' }],
   });
 });

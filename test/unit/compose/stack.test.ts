@@ -62,7 +62,7 @@ volumes: {data: {name: kept}, unused: }
   const of = <S>(id: string) => resources.find((r) => r.id === id)?.spec as S;
   expect(of<NetworkSpec>('network:shop/front')).toEqual({
     ...{ project: 'shop', key: 'front', name: 'shop_front', external: false, driver: 'bridge', driverOptions: {} },
-    ...{ internal: true, labels: { a: 'b' } },
+    ...{ internal: true, labels: { a: 'b' }, attachable: false, ipv6: null, ipam: { driver: '', config: [] } },
   });
   expect(of<VolumeSpec>('volume:shop/data')).toMatchObject({ name: 'kept', driver: 'local' });
   expect(of<ServiceSpec>('service:shop/web')).toMatchObject({
@@ -78,29 +78,33 @@ volumes: {data: {name: kept}, unused: }
       { target: 81, protocol: 'tcp', published: '8081', hostIp: '' },
       { target: 90, protocol: 'udp', published: '', hostIp: '127.0.0.1' },
     ],
-    expose: ['99/tcp'],
+    expose: ['99'],
     mounts: [
       { type: 'volume', source: 'kept', target: '/data', readOnly: true },
       { type: 'volume', source: '', target: '/anonymous', readOnly: false },
       { type: 'bind', source: '/tree/hosts/edge/shop/conf', target: '/etc/conf', readOnly: false },
-      { type: 'tmpfs', source: '', target: '/run', readOnly: false },
     ],
     networks: [
-      { name: 'shop_front', aliases: ['www'] },
       { name: 'shop_default', aliases: [] },
+      { name: 'shop_front', aliases: ['www'] },
     ],
     dependsOn: [{ service: 'db', condition: 'service_healthy' }],
     healthcheck: { test: ['CMD-SHELL', 'curl x'], interval: 90e9, timeout: 0, startPeriod: 0, retries: 2 },
-    ...{ memory: 67_108_864, nanoCpus: 500_000_000, stopGrace: 2, extraHosts: ['a:1.1.1.1'] },
+    stopGrace: 2,
     restart: { name: 'on-failure', maximumRetryCount: 3 },
-    logging: { driver: 'json-file', options: { 'max-size': '1m' } },
+    engine: {
+      host: {
+        ...{ Memory: 67_108_864, NanoCpus: 500_000_000, ExtraHosts: ['a:1.1.1.1'], Tmpfs: { '/run': 'size=1m' } },
+        LogConfig: { Type: 'json-file', Config: { 'max-size': '1m' } },
+      },
+    },
   });
   expect(resources.find((r) => r.id === 'service:shop/web')?.after).toEqual([
     'volume:shop/data',
     'file:/tree/hosts/edge/shop/conf',
     'file:/tree/hosts/edge/shop/conf/a.conf',
-    'network:shop/front',
     'network:shop/default',
+    'network:shop/front',
     'service:shop/db',
   ]);
 });
@@ -137,22 +141,20 @@ test('files of a role are relative to the role', () => {
 
 describe('what is read but not carried out yet is an error', () => {
   test.each<[string, string, string]>([
-    ['a key', 'services: {web: {image: x, shm_size: 1m}}', 'shm_size'],
+    ['a key', 'services: {web: {image: x, scale: 2}}', 'scale'],
     [
       'a key inside of one',
-      'services: {web: {image: x, healthcheck: {test: x, start_interval: 1s}}}',
-      'start_interval',
+      'services: {web: {image: x, networks: {default: {interface_name: eth7}}}}',
+      'interface_name',
     ],
     [
       'a key of a list item',
-      'services: {web: {image: x, volumes: [{type: volume, source: v, target: /v, volume: {nocopy: true}}]}}\nvolumes: {v: }',
-      'volume',
+      'services: {web: {image: x, volumes: [{type: volume, source: v, target: /v, volume: {subpath: s}}]}}\nvolumes: {v: }',
+      'subpath',
     ],
-    ['a key of a network', 'services: {web: {image: x}}\nnetworks: {default: {attachable: true}}', 'attachable'],
-    ['a limit', 'services: {web: {image: x, deploy: {resources: {limits: {memory: 1m}}}}}', 'deploy'],
-    ['a network mode', 'services: {web: {image: x, network_mode: "container:y"}}', 'network_mode: container:y'],
-    ['an external network', 'services: {web: {image: x}}\nnetworks: {default: {external: true}}', 'external'],
-    ['configs', 'services: {web: {image: x, configs: [c]}}\nconfigs: {c: {content: x}}', 'configs'],
+    ['a key of a network', 'services: {web: {image: x}}\nnetworks: {default: {enable_ipv4: false}}', 'enable_ipv4'],
+    ['replicas', 'services: {web: {image: x, deploy: {replicas: 2}}}', 'replicas'],
+    ['hooks', 'services: {web: {image: x, post_start: [{command: x}]}}', 'post_start'],
   ])('%s', (_what, text, key) => {
     const { resources, issues } = load(text);
     expect(resources).toEqual([]);
@@ -163,7 +165,7 @@ describe('what is read but not carried out yet is an error', () => {
 
   test('but not where it is not used, or says nothing', () => {
     const text =
-      'services:\n  web: {image: x, deploy: {}, healthcheck: {}}\n  off: {image: x, shm_size: 1m, profiles: [p]}\nnetworks: {unused: {attachable: true}}\n';
+      'services:\n  web: {image: x, deploy: {}, healthcheck: {}}\n  off: {image: x, scale: 2, profiles: [p]}\nnetworks: {unused: {enable_ipv4: false}}\n';
     expect(service(text).spec.image).toBe('x');
   });
 });

@@ -1,0 +1,214 @@
+/** Where a container differs from its declaration, field by field, in the words of the compose file. Pure. */
+import { createHash } from 'node:crypto';
+import type { ServiceSpec } from '../compose/model.ts';
+import type { Reason } from '../core/types.ts';
+import type { ContainerInfo, ImageConfig } from '../system/docker.ts';
+import { FIELDS } from './labels.ts';
+import { APART, ENGINES_CHOICE, NAMES, OF_THE_IMAGE, PLAIN, SETS, VISIBLE } from './service-fields.ts';
+import { asked, type Peer } from './service-request.ts';
+
+type Fields = Record<string, unknown>;
+
+/** Digest of every field that was asked for: what a later declaration leaves out is then known by name. */
+export function digests(spec: ServiceSpec, peers: ReadonlyMap<string, Peer>): string {
+  const { config, host } = asked(spec, peers);
+  const fields: Fields = { ...config, ...host, Labels: Object.keys(spec.labels).sort() };
+  // The names of variables alone: their values are compared with what the container has.
+  fields.Env = Object.keys(spec.environment).sort();
+  fields.mac_address = Object.fromEntries(spec.networks.flatMap(({ name, mac }) => (mac ? [[name, mac]] : [])));
+  const short = (value: unknown) => createHash('sha256').update(stable(value)).digest('hex').slice(0, 10);
+  return JSON.stringify(
+    Object.fromEntries(
+      Object.entries(fields)
+        .filter(([, value]) => !isEmpty(value))
+        .map(([key, value]) => [key, PLAIN.includes(key) ? value : short(value)]),
+    ),
+  );
+}
+
+/** What the container was asked for by us, or null where we did not make it. */
+export function remembered(info: ContainerInfo): Fields | null {
+  try {
+    return JSON.parse(info.Config.Labels?.[FIELDS] ?? 'null') as Fields | null;
+  } catch {
+    return null;
+  }
+}
+
+/** @param image null where it is not known: then only what is declared is compared */
+export function differences(
+  spec: ServiceSpec,
+  info: ContainerInfo,
+  image: ImageConfig | null,
+  peers: ReadonlyMap<string, Peer>,
+): Reason[] {
+  const why: Reason[] = [];
+  const { config, host } = asked(spec, peers);
+  const has: Fields = { ...info.HostConfig, ...info.Config };
+  const compare = (field: string, from: unknown, to: unknown) => {
+    if (stable(from) !== stable(to)) why.push({ field, from: short(from), to: short(to) });
+  };
+  compare('image', info.Config.Image, spec.image);
+  why.push(...environment(spec, info, image), ...labels(spec, info, image));
+  compare('volumes', mountsOf(info), mountsAsked(spec));
+  compare('ports', bindingList(info.HostConfig.PortBindings), bindingList(host.PortBindings));
+  compare('restart', policy(info.HostConfig.RestartPolicy), policy(host.RestartPolicy as Policy));
+  compare('links', linksOf(info), [...new Set((host.Links ?? []) as string[])].sort());
+  if (spec.networkMode) compare('network_mode', info.HostConfig.NetworkMode ?? '', host.NetworkMode);
+  const exposed = { ...(image?.ExposedPorts ?? {}), ...(config.ExposedPorts as object) };
+  if (image) compare('expose', portsOf(info.Config.ExposedPorts), portsOf(exposed));
+  const wanted: Fields = { ...host, ...config };
+  for (const key of Object.keys(NAMES)) {
+    if (APART.includes(key)) continue;
+    const to = plain(key, wanted[key]);
+    if (isEmpty(to) && (ENGINES_CHOICE.includes(key) || (OF_THE_IMAGE.includes(key) && !image))) continue;
+    const expected = isEmpty(to) ? plain(key, fallback(key, info, spec, image)) : to;
+    const from = plain(key, has[key]);
+    if (key === 'Healthcheck' && !isEmpty(to)) compareHealth(compare, from as Fields, to as Fields);
+    else if (!(isEmpty(from) && isEmpty(expected))) compare(NAMES[key] ?? key, from, expected);
+  }
+  why.push(...forgotten(spec, info, peers, why));
+  return why;
+}
+
+/** What was asked for once, and is asked for otherwise or no more, and does not show by itself. */
+function forgotten(
+  spec: ServiceSpec,
+  info: ContainerInfo,
+  peers: ReadonlyMap<string, Peer>,
+  known: readonly Reason[],
+): Reason[] {
+  const before = remembered(info);
+  if (before === null) return [];
+  const now = JSON.parse(digests(spec, peers)) as Fields;
+  const why: Reason[] = [];
+  const macs = (before.mac_address ?? {}) as Record<string, string>;
+  for (const { name, mac } of spec.networks)
+    if (Object.hasOwn(macs, name) ? macs[name] !== mac : mac !== '' && Object.hasOwn(attachedTo(info), name))
+      why.push({ field: 'mac_address', from: macs[name] ?? 'any', to: mac || 'any' });
+  for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
+    if (VISIBLE.includes(key) || stable(before[key]) === stable(now[key])) continue;
+    const field = NAMES[key] ?? key;
+    if (known.some((r) => r.field.split('.')[0] === field) || why.some((r) => r.field === field)) continue;
+    const [from, to] = [before[key], now[key]].map((v) => (v === undefined ? 'not declared' : 'declared'));
+    why.push({ field, from: from as string, to: to === from ? 'declared otherwise' : (to as string) });
+  }
+  return why;
+}
+
+function environment(spec: ServiceSpec, info: ContainerInfo, image: ImageConfig | null): Reason[] {
+  const has = variables(info.Config.Env);
+  const should = new Map([...variables(image?.Env), ...Object.entries(spec.environment)]);
+  // Without the image, what we once declared ourselves is known by its name.
+  const ours = (remembered(info)?.Env ?? []) as string[];
+  const said = [
+    ['added', [...should.keys()].filter((k) => !has.has(k))],
+    ['changed', [...should].filter(([k, v]) => has.has(k) && has.get(k) !== v).map(([k]) => k)],
+    ['removed', [...has.keys()].filter((k) => !should.has(k) && (image !== null || ours.includes(k)))],
+  ] as const;
+  // Names only: values are often secret.
+  const parts = said.filter(([, names]) => names.length > 0).map(([what, names]) => `${names.join(', ')} ${what}`);
+  return parts.length === 0 ? [] : [{ field: 'environment', to: parts.join('; ') }];
+}
+
+const variables = (env: readonly string[] | null | undefined) =>
+  new Map((env ?? []).map((e): [string, string] => [e.split('=')[0] ?? '', e.slice(e.indexOf('=') + 1)]));
+
+function labels(spec: ServiceSpec, info: ContainerInfo, image: ImageConfig | null): Reason[] {
+  const own = /^(com\.docker\.compose|dev\.fairlead)\./;
+  const has = Object.entries(info.Config.Labels ?? {}).filter(([key]) => !own.test(key));
+  const should: Record<string, string> = { ...(image?.Labels ?? {}), ...spec.labels };
+  const ours = (remembered(info)?.Labels ?? []) as string[];
+  const gone = has.filter(([key]) => !Object.hasOwn(should, key) && (image !== null || ours.includes(key)));
+  const changed = Object.entries(should).filter(
+    ([key, value]) => !own.test(key) && info.Config.Labels?.[key] !== value,
+  );
+  return [
+    ...changed.map(([key, value]) => ({
+      field: `labels.${key}`,
+      from: short(info.Config.Labels?.[key] ?? ''),
+      to: short(value),
+    })),
+    ...gone.map(([key, value]) => ({ field: `labels.${key}`, from: short(value), to: 'not declared' })),
+  ];
+}
+
+const attachedTo = (info: ContainerInfo): object => info.NetworkSettings.Networks ?? {};
+
+/** On networks of one's own, links are settings of the attachment. */
+function linksOf(info: ContainerInfo): string[] {
+  const networks = Object.values(info.NetworkSettings.Networks ?? {}) as { Links?: string[] | null }[];
+  return [...new Set([...(info.HostConfig.Links ?? []), ...networks.flatMap((n) => n.Links ?? [])])].sort();
+}
+
+/** `80` is `80/tcp`. */
+const portsOf = (exposed: object | null | undefined): string[] =>
+  [...new Set(Object.keys(exposed ?? {}).map((p) => (p.includes('/') ? p : `${p}/tcp`)))].sort();
+
+/** What a container has where nothing is declared. */
+function fallback(key: string, info: ContainerInfo, spec: ServiceSpec, image: ImageConfig | null): unknown {
+  // An entrypoint of one's own puts the image's command out of force.
+  if (key === 'Cmd' && spec.entrypoint) return null;
+  if (OF_THE_IMAGE.includes(key)) return (image as Fields | null)?.[key];
+  const has = (info.HostConfig as unknown as Fields)[key];
+  if (key === 'Hostname' && (info.Config.Hostname === info.Id.slice(0, 12) || spec.networkMode !== ''))
+    return info.Config.Hostname;
+  if (key === 'ShmSize') return 67_108_864;
+  if (key === 'IpcMode' && ['private', 'shareable'].includes(String(has))) return has;
+  if (key === 'MemorySwap' && Number(has) === 2 * Number(info.HostConfig.Memory ?? 0)) return has;
+  if (key === 'SecurityOpt' && info.HostConfig.Privileged) return has;
+  return undefined;
+}
+
+function compareHealth(compare: (f: string, a: unknown, b: unknown) => void, from: Fields, to: Fields): void {
+  for (const [key, value] of Object.entries(to))
+    if (value !== 0) compare(`healthcheck.${key.toLowerCase()}`, from?.[key], value);
+}
+
+/** Every mount but those that nobody named: `source:target:rw`. */
+function mountsOf(info: ContainerInfo): string[] {
+  const anonymous = (m: ContainerInfo['Mounts'][number]) => m.Type === 'volume' && /^[0-9a-f]{64}$/.test(m.Name ?? '');
+  return info.Mounts.filter((m) => m.Type !== ('tmpfs' as string) && !anonymous(m))
+    .map((m) => `${m.Type === 'bind' ? m.Source : m.Name}:${m.Destination}:${m.RW ? 'rw' : 'ro'}`)
+    .sort();
+}
+
+const mountsAsked = (spec: ServiceSpec): string[] =>
+  spec.mounts
+    .filter((m) => m.source !== '')
+    .map((m) => `${m.source}:${m.target}:${m.readOnly ? 'ro' : 'rw'}`)
+    .sort();
+
+type Policy = { Name?: string; MaximumRetryCount?: number | undefined } | undefined;
+const policy = (p: Policy): string => `${p?.Name || 'no'}${p?.MaximumRetryCount ? `:${p.MaximumRetryCount}` : ''}`;
+
+const bindingList = (bindings: unknown): string[] =>
+  Object.entries((bindings ?? {}) as Record<string, { HostIp?: string; HostPort?: string }[] | null>)
+    .flatMap(([port, list]) => (list ?? []).map((b) => `${b.HostIp ? `${b.HostIp}:` : ''}${b.HostPort ?? ''}:${port}`))
+    .sort();
+
+const plain = (key: string, value: unknown): unknown =>
+  SETS.includes(key) && Array.isArray(value)
+    ? value
+        .map((v) => (typeof v === 'string' && key.startsWith('Cap') ? v.replace(/^CAP_/, '') : v))
+        .sort((a, b) => (stable(a) < stable(b) ? -1 : 1))
+    : value;
+const isEmpty = (value: unknown): boolean =>
+  value === undefined ||
+  value === null ||
+  value === '' ||
+  value === 0 ||
+  value === false ||
+  (typeof value === 'object' && Object.keys(value).length === 0);
+/** JSON with the keys in order. */
+const stable = (value: unknown): string =>
+  JSON.stringify(value ?? null, (_, v: unknown) =>
+    typeof v === 'object' && v !== null && !Array.isArray(v)
+      ? Object.fromEntries(Object.entries(v).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : v,
+  );
+const short = (value: unknown): string => {
+  if (isEmpty(value)) return 'none';
+  if (Array.isArray(value) && value.every((v) => typeof v !== 'object')) return value.join(' ').slice(0, 200);
+  return (typeof value === 'object' ? stable(value) : String(value)).slice(0, 200);
+};

@@ -1,0 +1,107 @@
+/** `docker inspect` of two hosts, made comparable: what names, times or numbers one host's own things is left out. */
+import type { LabHost } from './lab.ts';
+
+type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+/** What may differ, and nothing else. Paths with `*` for any one step. */
+export const ALLOWED: readonly RegExp[] = [
+  // Ids, times and the places that are named after them.
+  // (A healthcheck is an exec while it runs.)
+  /^ExecIDs(\..*)?$/,
+  /^(Id|Created|CreatedAt|ResolvConfPath|HostnamePath|HostsPath|LogPath|GraphDriver\..*)$/,
+  /^State\.(Pid|StartedAt|FinishedAt|Health\..*)$/,
+  /^NetworkSettings\.(SandboxID|SandboxKey|Bridge|EndpointID)$/,
+  // Addresses that the engine chose.
+  /^NetworkSettings\.(Gateway|IPAddress|MacAddress|IPPrefixLen)$/,
+  /^NetworkSettings\.Networks\.[^.]*(\.[^.]*)?\.(NetworkID|EndpointID|Gateway|IPAddress|IPPrefixLen|MacAddress)$/,
+  /^NetworkSettings\.Ports\..*\.HostPort$/,
+  // Labels of ours, and what docker compose says of itself.
+  /^Config\.Labels\.dev\.fairlead\..*$/,
+  /^(Config\.)?Labels\.com\.docker\.compose\.(config-hash|project\.config_files|project\.working_dir|version)$/,
+  // The members of a network, by id.
+  /^Containers\..*$/,
+];
+
+/** Objects by name; ids written as what they stand for. */
+export type Inspected = Map<string, Json>;
+
+export async function inspectAll(host: LabHost): Promise<Inspected> {
+  const script = `for kind in container network volume; do
+  case $kind in container) ids=$(docker ps -aq --no-trunc);; network) ids=$(docker network ls -q --no-trunc --filter type=custom);; volume) ids=$(docker volume ls -q);; esac
+  docker inspect --type $kind $ids
+  printf '\\n#@\\n'
+done`;
+  const [containers, networks, volumes] = (await host.sh(script)).stdout
+    .split('#@\n')
+    .slice(0, 3)
+    .map((t) => JSON.parse(t)) as [Json[], Json[], Json[]];
+  const names = new Map<string, string>();
+  for (const one of containers) names.set(at(one, 'Id'), `<${at(one, 'Name').slice(1)}>`);
+  for (const one of networks) names.set(at(one, 'Id'), at(one, 'Name'));
+  const found: Inspected = new Map();
+  for (const [kind, all] of Object.entries({ container: containers, network: networks, volume: volumes }))
+    for (const one of all) {
+      const name = at(one, 'Name')
+        .replace(/^\//, '')
+        .replace(/^[0-9a-f]{64}$/, 'anonymous');
+      found.set(`${kind} ${name}`, spell(one, names, host.name));
+    }
+  return found;
+}
+
+const at = (value: Json, key: string): string => String((value as Record<string, Json>)[key]);
+
+/** Ids as names; names of anonymous volumes, the host's own name and addresses from the engine's own pools as one word. */
+function spell(value: Json, names: ReadonlyMap<string, string>, host: string): Json {
+  let text = JSON.stringify(value);
+  for (const [id, name] of names) text = text.replaceAll(id, name).replaceAll(id.slice(0, 12), name);
+  text = text
+    .replaceAll(/"[0-9a-f]{64}"/g, '"<anonymous>"')
+    .replaceAll(/volumes\/[0-9a-f]{64}\//g, 'volumes/<anonymous>/');
+  text = text.replaceAll(`"Hostname":"${host}"`, '"Hostname":"<host>"');
+  text = text.replaceAll(/"(172\.(1[7-9]|2\d|3[01])|192\.168)\.\d+\.\d+(\/\d+)?"/g, '"<chosen>"');
+  return JSON.parse(text) as Json;
+}
+
+/** Leaves by path, lists whose order says nothing sorted, what may differ left out. */
+export function leaves(value: Json): Map<string, string> {
+  const found = new Map<string, string>();
+  const walk = (item: Json, path: string) => {
+    if (ALLOWED.some((allowed) => allowed.test(path))) return;
+    if (item !== null && typeof item === 'object' && Object.keys(item).length > 0) {
+      const list = Array.isArray(item)
+        ? [...item].sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
+        : item;
+      for (const [key, inner] of Object.entries(list)) walk(inner as Json, path === '' ? key : `${path}.${key}`);
+    } else found.set(path, JSON.stringify(item));
+  };
+  walk(value, '');
+  return found;
+}
+
+/** One line a difference: path, theirs, ours. */
+export function differing(theirs: Json, ours: Json): string[] {
+  const [a, b] = [leaves(theirs), leaves(ours)];
+  return [...new Set([...a.keys(), ...b.keys()])]
+    .filter((path) => a.get(path) !== b.get(path))
+    .map((path) => `${path}: ${a.get(path) ?? 'missing'} ≠ ${b.get(path) ?? 'missing'}`);
+}
+
+/** The value once for each of its leaves, that leaf changed. */
+export function mutants(value: Json): { path: string; mutant: Json }[] {
+  const found: { path: string; mutant: Json }[] = [];
+  const walk = (item: Json, path: (string | number)[]) => {
+    if (item !== null && typeof item === 'object' && Object.keys(item).length > 0)
+      for (const key of Object.keys(item)) walk((item as Record<string, Json>)[key] as Json, [...path, key]);
+    else {
+      const mutant = structuredClone(value);
+      let owner = mutant as Record<string, Json>;
+      for (const step of path.slice(0, -1)) owner = owner[step] as Record<string, Json>;
+      owner[String(path.at(-1))] =
+        typeof item === 'number' ? item + 1 : typeof item === 'boolean' ? !item : `${item}-other`;
+      found.push({ path: path.join('.'), mutant });
+    }
+  };
+  walk(value, []);
+  return found;
+}
