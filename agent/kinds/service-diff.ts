@@ -53,6 +53,7 @@ export function differences(
   compare('volumes', mountsOf(info), mountsAsked(spec));
   compare('ports', bindingList(info.HostConfig.PortBindings), bindingList(host.PortBindings));
   compare('restart', policy(info.HostConfig.RestartPolicy), policy(host.RestartPolicy as Policy));
+  compare('security_opt', unmasked(info.HostConfig.MaskedPaths), unmasked(host.MaskedPaths));
   compare('links', linksOf(info), [...new Set((host.Links ?? []) as string[])].sort());
   if (spec.networkMode) compare('network_mode', info.HostConfig.NetworkMode ?? '', host.NetworkMode);
   const exposed = { ...(image?.ExposedPorts ?? {}), ...(config.ExposedPorts as object) };
@@ -135,6 +136,10 @@ function labels(spec: ServiceSpec, info: ContainerInfo, image: ImageConfig | nul
 
 const attachedTo = (info: ContainerInfo): object => info.NetworkSettings.Networks ?? {};
 
+/** An empty list is meant; none at all is the engine's own. */
+const unmasked = (paths: unknown): string =>
+  Array.isArray(paths) && paths.length === 0 ? 'systempaths=unconfined' : 'systempaths';
+
 /** On networks of one's own, links are settings of the attachment. */
 function linksOf(info: ContainerInfo): string[] {
   const networks = Object.values(info.NetworkSettings.Networks ?? {}) as { Links?: string[] | null }[];
@@ -151,7 +156,12 @@ function fallback(key: string, info: ContainerInfo, spec: ServiceSpec, image: Im
   if (key === 'Cmd' && spec.entrypoint) return null;
   if (OF_THE_IMAGE.includes(key)) return (image as Fields | null)?.[key];
   const has = (info.HostConfig as unknown as Fields)[key];
-  if (key === 'Hostname' && (info.Config.Hostname === info.Id.slice(0, 12) || spec.networkMode !== ''))
+  if (
+    key === 'Hostname' &&
+    (info.Config.Hostname === info.Id.slice(0, 12) ||
+      spec.networkMode !== '' ||
+      /^(host|container:)/.test(info.HostConfig.NetworkMode ?? ''))
+  )
     return info.Config.Hostname;
   if (key === 'ShmSize') return 67_108_864;
   if (key === 'IpcMode' && ['private', 'shareable'].includes(String(has))) return has;

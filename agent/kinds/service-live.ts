@@ -16,12 +16,17 @@ export const LIVE_FIELDS = [
   'PidsLimit',
 ];
 
+/** Of the network on which a container was made; it is there for good. */
+const FIRST = 'networks.first';
+/** Networks of the engine itself. */
+const MODES = ['host', 'none', 'bridge'];
+
 /** What somebody may have changed by hand, on a container made from this very declaration. */
 export const isChangeable = ({ field }: Reason): boolean =>
   field === 'restart' || field === 'container_name' || field.split('.')[0] === 'networks' || LIVE.includes(field);
 
 export const isLive = (reason: Reason): boolean =>
-  isChangeable(reason) && !(LIVE.includes(reason.field) && reason.to === 'none');
+  isChangeable(reason) && reason.field !== FIRST && !(LIVE.includes(reason.field) && reason.to === 'none');
 
 /** Another name than declared, by `docker rename`. Pure. */
 export function nameDifference(spec: ServiceSpec, info: ContainerInfo): Reason[] {
@@ -48,7 +53,10 @@ export function networkDifferences(spec: ServiceSpec, info: ContainerInfo): Reas
   const mode = Object.entries(has).find(([, at]) => at.NetworkID === stated)?.[0] ?? stated;
   const first = spec.networks[0]?.name ?? 'none';
   // The network on which it was made cannot be taken from it.
-  if (!wanted.has(mode) && mode !== first) return [{ field: 'network_mode', from: mode, to: first }];
+  if (!wanted.has(mode) && mode !== first)
+    return [
+      { field: Object.hasOwn(has, mode) && !MODES.includes(mode) ? FIRST : 'network_mode', from: mode, to: first },
+    ];
   const why: Reason[] = [];
   for (const name of Object.keys(has))
     if (!wanted.has(name) && name !== 'none') why.push({ field: 'networks', from: name, to: 'not connected' });

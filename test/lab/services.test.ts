@@ -1,5 +1,6 @@
 /** Services on the engine: the very requests that docker compose makes, adoption without a restart, gentle changes. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse, stringify } from 'yaml';
 import { type EngineOn, engineOn } from './engine-on.ts';
 import { ALLOWED, differing, type Inspected, inspectAll, mutants } from './inspected.ts';
 import { type Lab, type LabHost, startLab } from './lab.ts';
@@ -62,6 +63,36 @@ describe('what is made', () => {
     );
     expect(blind).toEqual([]);
   });
+});
+
+test('a key that is taken away is named, whichever it is', async () => {
+  // What a key is called where it is one of several that come to the same.
+  const other: Record<string, string> = {
+    env_file: 'environment',
+    configs: 'volumes',
+    secrets: 'volumes',
+    deploy: 'mem_limit',
+  };
+  // These change no container: an order of starts, and a choice among images.
+  const silent = ['image', 'depends_on', 'platform'];
+  const provider = engine.deps.providers.get('service');
+  const missed: string[] = [];
+  for (const [project, files] of Object.entries(PROJECTS)) {
+    const model = parse(files['compose.yaml'] ?? '') as { services: Record<string, Record<string, unknown>> };
+    for (const [name, service] of Object.entries(model.services))
+      for (const key of Object.keys(service).filter((k) => !silent.includes(k))) {
+        const { [key]: _, ...rest } = service;
+        const less = { ...model, services: { ...model.services, [name]: rest } };
+        const loaded = await engine.load({ ...repo, [`${project}/compose.yaml`]: stringify(less) });
+        const want = loaded.resources.find((r) => r.id === `service:${project}/${name}`);
+        if (!want || !provider) throw new Error(`${project}/${name} ${key}: ${JSON.stringify(loaded.issues)}`);
+        const seen = await provider.observe([want.id], new AbortController().signal, new Map([[want.id, want]]));
+        const change = provider.diff(want, seen.get(want.id));
+        const fields = change.op === 'none' ? [] : change.why.map((r) => r.field.split('.')[0]);
+        if (!fields.includes(other[key] ?? key)) missed.push(`${project}/${name} ${key}: ${fields.join(' ')}`);
+      }
+  }
+  expect(missed).toEqual([]);
 });
 
 describe('a host that runs under docker compose', () => {
@@ -224,6 +255,14 @@ describe('failures', () => {
       one('    container_name: odd-own\n    command: ["/bin/busybox", "sh", "-c", "echo no such table; exit 3"]\n'),
     );
     expect(crash['service:odd/web']).toMatch(/^Unhealthy: exited \(3\); its last lines: no such table$/);
+    const greedy = await failing(
+      one(
+        '    container_name: odd-own\n    mem_limit: 16m\n    memswap_limit: 16m\n    command: ["/bin/busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"]\n',
+      ),
+    );
+    expect(greedy['service:odd/web']).toMatch(
+      /^Unhealthy: exited \(137\), out of memory at its limit of 16 MiB; raise mem_limit/,
+    );
     await ours.exec(['docker', 'rm', '-f', 'odd-web-1']);
   });
 });
