@@ -1,0 +1,146 @@
+/** On a real host: a commit that does not settle, and commits that cut the host off, are taken back by the host itself. */
+import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
+import { fairlead, fairleadJson, installAgent, retained, statusWhere } from './agent.ts';
+import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
+import { HEALTH } from './story.ts';
+
+const H = 'hosts/edge-1';
+let lab: Lab;
+let host: LabHost;
+let repo: FleetRepo;
+let good: string;
+
+beforeAll(async () => {
+  lab = await startLab({ name: 'rollback', hosts: [{ name: 'edge-1' }] });
+  host = lab.host('edge-1');
+  repo = await lab.infra.createRepo('fleet');
+  good = await repo.commit(
+    {
+      [`${H}/host.yaml`]: 'settle: {timeout: 12s}\n',
+      [`${H}/system.yaml`]: 'files: {/etc/app.conf: {content: "good\\n"}}\n',
+      [`${H}/shop/compose.yaml`]: compose('infra:5000/app:1', HEALTH),
+    },
+    'All well',
+  );
+  await installAgent(host, { repoUrl: repo.httpUrl });
+  await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced' && s.applied?.commit === good);
+});
+afterAll(async () => lab?.stop());
+const withJournal = () => onTestFailed(async () => console.error(await host.journal('fairlead.service')));
+
+const compose = (image: string, health: string) =>
+  `services:\n  web:\n    image: ${image}\n    restart: unless-stopped\n    ${health}\n`;
+const SICK = 'healthcheck: {test: [CMD, /bin/false], interval: 1s, retries: 2}';
+const image = async () =>
+  (await host.exec(['docker', 'inspect', '-f', '{{.Config.Image}}', 'shop-web-1'])).stdout.trim();
+
+test('a commit that makes a service unhealthy is taken back, is told of, and is not tried again', async () => {
+  withJournal();
+  const bad = await repo.commit(
+    {
+      [`${H}/system.yaml`]: 'files: {/etc/app.conf: {content: "bad\\n"}, /etc/new.conf: {content: "x"}}\n',
+      [`${H}/shop/compose.yaml`]: compose('infra:5000/app:2', SICK),
+    },
+    'A sick service',
+  );
+  const out = await fairlead(host, 'sync');
+  expect([out.code, out.stdout]).toEqual([1, expect.stringContaining('taken back')]);
+  expect(await image()).toBe('infra:5000/app:1');
+  expect((await host.exec(['cat', '/etc/app.conf'])).stdout).toBe('good\n');
+  const status = await statusWhere(lab.infra, 'edge-1', 'rolled back', (s) => s.sync === 'rolled-back');
+  expect(status).toMatchObject({
+    health: 'healthy',
+    reason: 'Unhealthy',
+    desired: { commit: bad },
+    applied: { commit: good },
+    bad: [{ commit: bad, reason: 'Unhealthy' }],
+  });
+  expect(status.problems[0]).toMatchObject({ id: 'service:shop/web', file: `${H}/shop/compose.yaml` });
+
+  const id = (await host.exec(['docker', 'inspect', '-f', '{{.Id}}', 'shop-web-1'])).stdout;
+  await repo.commit({ 'README.md': 'the same for this host\n' }, 'The same content under another id');
+  expect((await fairlead(host, 'sync')).stdout).toContain('same content');
+  expect((await host.exec(['docker', 'inspect', '-f', '{{.Id}}', 'shop-web-1'])).stdout).toBe(id);
+  // What only the bad commit declared is gone.
+  expect((await host.exec(['ls', '/etc/new.conf'], { check: false })).code).not.toBe(0);
+
+  const mended = await repo.commit(
+    {
+      [`${H}/system.yaml`]: 'files: {/etc/app.conf: {content: "good\\n"}}\n',
+      [`${H}/shop/compose.yaml`]: compose('infra:5000/app:2', HEALTH),
+    },
+    'Mend it',
+  );
+  expect((await fairlead(host, 'sync')).code).toBe(0);
+  expect(await image()).toBe('infra:5000/app:2');
+  good = mended;
+});
+
+const once = (command: string, undo: string) =>
+  `units:\n  cut.service:\n    content: |\n      [Service]\n      Type=oneshot\n      RemainAfterExit=yes\n      ExecStart=${command}\n      ExecStop=${undo}\n    state: started\n`;
+
+test.each([
+  [
+    'a firewall',
+    {
+      [`${H}/cut.yaml`]: once(
+        '/usr/sbin/iptables -I OUTPUT -o eth0 -j DROP',
+        '/usr/sbin/iptables -D OUTPUT -o eth0 -j DROP',
+      ),
+    },
+  ],
+  ['a broken hosts file', { [`${H}/cut.yaml`]: 'files: {/etc/nsswitch.conf: {content: "hosts: files\\n"}}\n' }],
+  [
+    'a network that is stopped',
+    { [`${H}/cut.yaml`]: once('/usr/sbin/ip link set eth0 down', '/usr/sbin/ip link set eth0 up') },
+  ],
+])('%s that cuts the host off is undone by the host itself', async (what, files) => {
+  withJournal();
+  const cut = await repo.commit(files, `Cut off by ${what}`);
+  await fairlead(host, 'sync', '--no-wait');
+  const status = await statusWhere(
+    lab.infra,
+    'edge-1',
+    'taken back',
+    (s) => s.sync === 'rolled-back' && s.desired?.commit === cut,
+    120_000,
+  );
+  expect(status).toMatchObject({ reason: 'WayHomeShut', applied: { commit: good } });
+  expect((await host.exec(['git', 'ls-remote', repo.httpUrl, 'main'], { check: false })).code).toBe(0);
+  await until(
+    'the host to be online',
+    60_000,
+    async () => (await retained(lab.infra, 'fairlead/default/hosts/edge-1/presence')) === 'online',
+  );
+  good = await repo.commit({ [`${H}/cut.yaml`]: null }, 'Without it');
+  expect((await fairlead(host, 'sync')).code).toBe(0);
+  good = (await fairleadJson<{ applied: { commit: string } }>(host, 'status')).applied.commit;
+});
+
+test('a server that goes down for everybody meanwhile undoes no good work', async () => {
+  withJournal();
+  const commit = await repo.commit(
+    {
+      [`${H}/slow.yaml`]:
+        'units:\n  slow.service:\n    content: |\n      [Service]\n      Type=oneshot\n      RemainAfterExit=yes\n      ExecStart=/bin/sleep 4\n    state: started\n',
+    },
+    'While the server goes down',
+  );
+  await fairlead(host, 'sync', '--no-wait');
+  await until('the slow unit to be starting', 30_000, async () =>
+    (await host.exec(['systemctl', 'is-active', 'slow.service'], { check: false })).stdout.startsWith('activating'),
+  );
+  await lab.infra.exec(['systemctl', 'stop', 'nginx', 'mosquitto']);
+  await until('the commit to be applied', 60_000, async () => {
+    const { applied } = await fairleadJson<{ applied: { commit: string } }>(host, 'status');
+    return applied.commit === commit;
+  });
+  expect((await host.exec(['systemctl', 'is-active', 'slow.service'])).stdout).toBe('active\n');
+  await lab.infra.exec(['systemctl', 'start', 'nginx', 'mosquitto']);
+  await statusWhere(
+    lab.infra,
+    'edge-1',
+    'all well',
+    (s) => s.sync === 'synced' && s.applied?.commit === commit && s.bad.every((b) => b.commit !== commit),
+  );
+});
