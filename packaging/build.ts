@@ -32,6 +32,19 @@ await build({
     ssh2: path.join(root, 'packaging/stub.cjs'),
     'cpu-features': path.join(root, 'packaging/stub.cjs'),
   },
+  plugins: [
+    {
+      // zod's messages in fifty languages: ours are written in one.
+      name: 'one-language',
+      setup({ onLoad }) {
+        onLoad({ filter: /zod\/v4\/locales\/index\.js$/ }, () => ({
+          contents: "export { default as en } from './en.js';",
+          loader: 'js',
+          resolveDir: path.join(root, 'node_modules/zod/v4/locales'),
+        }));
+      },
+    },
+  ],
   logLevel: 'warning',
 });
 chmodSync(path.join(dist, 'fairlead.cjs'), 0o755);
