@@ -1,5 +1,6 @@
 /** Histories of commits, drifts, outages and crashes against the real engine and store; what must hold after each. */
 import type { ResourceId } from '../../agent/core/types.ts';
+import { generator } from '../random.ts';
 import { Crash, createWorld, type Declaration, type Spec, type World } from './world.ts';
 
 /** Ends the process at the `at`-th point from now on: everything after it has no effect. @returns what was counted */
@@ -54,17 +55,6 @@ export async function recover(world: World, declaration: Declaration): Promise<s
   const seqs = store.outbox.peek(100_000).map((e) => e.seq);
   if (seqs.some((seq, i) => seq !== i + 1)) complaints.push(`event numbers have gaps: ${seqs.join(' ')}`);
   return complaints;
-}
-
-/** mulberry32: small, seeded, good enough to pick moments. */
-export function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }
 
 const FILES = ['a', 'b', 'c'];

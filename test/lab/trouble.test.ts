@@ -1,6 +1,7 @@
 /** What goes wrong on real hosts: crashes, power cuts, outages, a host cut off. Issue points 6 to 8. */
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { RunDocument } from '../../agent/control/protocol.ts';
+import { generator } from '../random.ts';
 import { fairlead, fairleadJson, installAgent, retained, statusWhere } from './agent.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
 import { composeYaml, HEALTH, hostFiles, type Story, systemYaml } from './story.ts';
@@ -200,14 +201,3 @@ test('what was interrupted stands in history', async () => {
   const runs = await fairleadJson<{ runs: RunDocument['run'][] }>(one, 'history', '--limit', '500', '--failed');
   expect(runs.runs.some((r) => r.reason === 'Interrupted')).toBe(true);
 });
-
-/** mulberry32: small, seeded, good enough to pick moments. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
