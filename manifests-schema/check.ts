@@ -71,7 +71,8 @@ function keysAt(schema: z.ZodType, path: KeyPath): string[] {
   return node instanceof z.ZodObject ? Object.keys(node.shape) : [];
 }
 
-function unwrap(schema: z.core.$ZodType | undefined): z.core.$ZodType | undefined {
+/** The schema within `optional`, `nullable` and defaults; undefined for undefined. */
+export function unwrap(schema: z.core.$ZodType | undefined): z.core.$ZodType | undefined {
   let node = schema;
   while (
     node instanceof z.ZodOptional ||

@@ -54,7 +54,8 @@ export async function preview(deps: EngineDeps, signal: AbortSignal, given?: Che
   }
 }
 
-const requestFor = (signal: AbortSignal): RunRequest => ({
+/** A run that somebody asked for, with no leave to do more than usual. */
+export const requestFor = (signal: AbortSignal): RunRequest => ({
   trigger: 'manual',
   allowPrune: false,
   allowRewind: false,

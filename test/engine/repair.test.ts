@@ -1,6 +1,7 @@
 /** Drift that was hinted: the real engine and store over a host in memory. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ResourceId } from '../../agent/core/types.ts';
+import { requestFor } from '../../agent/engine/preview.ts';
 import type { RunResult } from '../../agent/engine/reconcile.ts';
 import { createRunner, type Runner } from '../../agent/engine/runner.ts';
 import type { RunRequest } from '../../agent/engine/types.ts';
@@ -40,14 +41,7 @@ function begin(): void {
 }
 
 const request = (more: Partial<RunRequest>): RunRequest => ({
-  trigger: 'manual',
-  allowPrune: false,
-  allowRewind: false,
-  force: false,
-  signal: new AbortController().signal,
-  superseded: () => false,
-  aside: (wait) => wait,
-  emit: () => undefined,
+  ...requestFor(new AbortController().signal),
   ...more,
 });
 const full = () => runner.run(request({}));

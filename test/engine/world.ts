@@ -6,6 +6,7 @@ import path from 'node:path';
 import { canonicalHash } from '../../agent/core/hash.ts';
 import type { Health, Provider } from '../../agent/core/provider.ts';
 import type { Checkout, Desired, Kind, ResourceId } from '../../agent/core/types.ts';
+import { requestFor } from '../../agent/engine/preview.ts';
 import { reconcile } from '../../agent/engine/reconcile.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest } from '../../agent/engine/types.ts';
 import { AgentError } from '../../agent/errors.ts';
@@ -107,14 +108,7 @@ export function createWorld(): World {
     async run(request = {}) {
       world.runs++;
       const result = await reconcile(world.deps(), {
-        trigger: 'manual',
-        allowPrune: false,
-        allowRewind: false,
-        force: false,
-        signal: new AbortController().signal,
-        superseded: () => false,
-        aside: (wait) => wait,
-        emit: () => undefined,
+        ...requestFor(new AbortController().signal),
         ...request,
       });
       return { ...result.outcome, ...{ sync: result.run.sync } } as Outcome;

@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { ResourceId } from '../../agent/core/types.ts';
 import { createLoader } from '../../agent/engine/load.ts';
+import { requestFor } from '../../agent/engine/preview.ts';
 import { type RunResult, reconcile } from '../../agent/engine/reconcile.ts';
 import type { EngineDeps, Loaded, RunRequest } from '../../agent/engine/types.ts';
 import { createProviders } from '../../agent/kinds/index.ts';
@@ -74,17 +75,7 @@ export async function engineOn(host: LabHost): Promise<EngineOn> {
     log: silentLog,
   };
   const run = (signal: AbortSignal, asked: Partial<RunRequest> = {}) =>
-    reconcile(deps, {
-      trigger: 'manual',
-      allowPrune: true,
-      allowRewind: false,
-      force: false,
-      superseded: () => false,
-      aside: (wait) => wait,
-      signal,
-      emit: () => undefined,
-      ...asked,
-    });
+    reconcile(deps, { ...requestFor(signal), allowPrune: true, ...asked });
   const use = (files: Repo) => {
     repo = Object.fromEntries(Object.entries(files).map(([name, body]) => [`hosts/h/${name}`, body]));
     commits++;

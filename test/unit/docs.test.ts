@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Secrets } from '../../agent/core/secret-values.ts';
-import { check } from '../../manifests-schema/check.ts';
+import { check, unwrap } from '../../manifests-schema/check.ts';
 import { fleetSettings } from '../../manifests-schema/fleet.ts';
 import { hostSettings } from '../../manifests-schema/host.ts';
 import { formatIssue } from '../../manifests-schema/issue.ts';
@@ -39,21 +39,9 @@ const schemaOf = (file: string): [string, z.ZodType] => {
   return ['manifest', manifest];
 };
 
-function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
-  let node = schema;
-  while (
-    node instanceof z.ZodOptional ||
-    node instanceof z.ZodNullable ||
-    node instanceof z.ZodDefault ||
-    node instanceof z.ZodPrefault
-  )
-    node = node.def.innerType as z.core.$ZodType;
-  return node;
-}
-
 /** `files.*.mode`, of every key that a schema knows. */
 function keysOf(schema: z.core.$ZodType, at: string): string[] {
-  const node = unwrapped(schema);
+  const node = unwrap(schema);
   if (node instanceof z.ZodObject)
     return Object.entries(node.shape as Record<string, z.core.$ZodType>).flatMap(([key, value]) => [
       `${at}.${key}`,
@@ -65,7 +53,7 @@ function keysOf(schema: z.core.$ZodType, at: string): string[] {
 
 /** The same, of every key that a value uses. */
 function used(schema: z.core.$ZodType, value: unknown, at: string): string[] {
-  const node = unwrapped(schema);
+  const node = unwrap(schema);
   if (typeof value !== 'object' || value === null) return [];
   const entries = Object.entries(value);
   if (node instanceof z.ZodObject)

@@ -131,7 +131,9 @@ test('the identity and the hash key are made once, root-only', async () => {
 });
 
 describe('secrets in a host', () => {
-  const load = (repo: Repo, found: string[] = [], key = own) =>
+  /** Another host's keyed hash. */
+  const otherHash = (bytes: Uint8Array) => `other ${bytes.length}`;
+  const load = (repo: Repo, found: string[] = [], key = own, keyedHash?: typeof otherHash) =>
     loadRepo(repo, {
       decrypt: (files, dirs) =>
         openSecrets(
@@ -140,6 +142,7 @@ describe('secrets in a host', () => {
           () => key,
           (s) => found.push(s),
         ),
+      ...(keyedHash && { keyedHash }),
     });
   const repoOf = async (): Promise<Record<string, string>> => ({
     'hosts/a/host.yaml': 'roles: [r]\n',
@@ -167,16 +170,7 @@ describe('secrets in a host', () => {
     expect(find(loaded, 'unit:x.service')?.spec.secret).toBe(true);
     expect(find(loaded, 'file:/etc/open')?.spec).toMatchObject({ secret: false, mode: 0o644 });
     expect(found).toEqual(expect.arrayContaining(['hunter2', 't0ken', 'role']));
-    const again = await loadRepo(await repoOf(), {
-      decrypt: (files, dirs) =>
-        openSecrets(
-          files,
-          dirs,
-          () => own,
-          () => undefined,
-        ),
-      keyedHash: (b) => `other ${b.length}`,
-    });
+    const again = await load(await repoOf(), [], own, otherHash);
     for (const id of ['file:/etc/db', 'unit:x.service']) expect(find(again, id)?.hash).not.toBe(find(loaded, id)?.hash);
     expect(find(again, 'file:/etc/open')?.hash).toBe(find(loaded, 'file:/etc/open')?.hash);
   });
@@ -222,16 +216,7 @@ describe('secrets in a host', () => {
     expect(messages(loaded)).toEqual([]);
     expect(find(loaded, 'service:shop/web')?.spec.environment).toEqual({ PASSWORD: 'hunter2' });
     expect(loaded.secrets).toEqual(['hosts/a/shop/db.sops.env']);
-    const other = await loadRepo(repo, {
-      decrypt: (files, dirs) =>
-        openSecrets(
-          files,
-          dirs,
-          () => own,
-          () => undefined,
-        ),
-      keyedHash: (b) => `other ${b.length}`,
-    });
+    const other = await load(repo, [], own, otherHash);
     expect(find(other, 'service:shop/web')?.hash).not.toBe(find(loaded, 'service:shop/web')?.hash);
     expect(messages(await load(repo, [], await generateX25519Identity()))).toEqual([
       expect.stringMatching(
