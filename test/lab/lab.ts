@@ -29,7 +29,10 @@ const CAPABILITIES =
     .split(' ')
     .filter((c) => !WITHHELD.includes(c));
 
-export const labContainer = (lab: string, host: string): string => `fairlead-lab-${lab}-${host}`;
+/** Of this machine's checkouts each may have a lab of its own under one name: `FAIRLEAD_LAB` tells them apart. */
+const labName = (lab: string): string =>
+  `fairlead-lab-${process.env.FAIRLEAD_LAB ? `${process.env.FAIRLEAD_LAB}.` : ''}${lab}`;
+export const labContainer = (lab: string, host: string): string => `${labName(lab)}-${host}`;
 
 /** Boots the lab and waits until every host is up and every service of infra answers. */
 export async function startLab({ name, hosts, log = () => undefined }: LabOptions): Promise<Lab> {
@@ -39,7 +42,7 @@ export async function startLab({ name, hosts, log = () => undefined }: LabOption
   for (const flavour of flavours) images.set(flavour, await ensureImage(docker, flavour, log));
   await removeLab(docker, name);
 
-  const network = `fairlead-lab-${name}`;
+  const network = labName(name);
   await createNetwork(docker, network);
   const optionsOf = (host: string): HostOptions => ({
     docker,
@@ -107,8 +110,8 @@ async function createNetwork(docker: Docker, network: string): Promise<void> {
 
 /** Removes all that belongs to the lab of this name: hosts, their disks, the network. */
 export async function removeLab(docker: Docker, name: string): Promise<void> {
-  const { stdout } = await docker(['ps', '-aq', '--filter', `name=^fairlead-lab-${name}-`]);
+  const { stdout } = await docker(['ps', '-aq', '--filter', `name=^${labName(name)}-`]);
   const ids = stdout.split('\n').filter(Boolean);
   if (ids.length > 0) await docker(['rm', '-fv', ...ids]);
-  await docker(['network', 'rm', `fairlead-lab-${name}`], { check: false });
+  await docker(['network', 'rm', labName(name)], { check: false });
 }
