@@ -2,13 +2,13 @@
 import type { ServiceSpec } from '../compose/model.ts';
 import type { Provider, Work } from '../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../core/types.ts';
-import { AgentError, asAgentError } from '../errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Docker } from '../system/docker.ts';
 import { HASH } from './labels.ts';
 import { waitForDependencies } from './service-depends.ts';
 import { differences } from './service-diff.ts';
 import { healthOf, isCompleted, observeService, PARKED, type ServiceFact, stateOf } from './service-fact.ts';
+import { pullImages } from './service-images.ts';
 import { isChangeable, isLive, nameDifference, networkDifferences, updateLive } from './service-live.ts';
 import { replace, stop } from './service-replace.ts';
 import { summary } from './service-summary.ts';
@@ -17,8 +17,6 @@ export interface ServiceProviderOptions {
   docker: Docker;
   clock: Clock;
 }
-
-const PULLS = 3;
 
 export function createServiceProvider({ docker, clock }: ServiceProviderOptions): Provider<ServiceSpec, ServiceFact> {
   return {
@@ -44,33 +42,7 @@ export function createServiceProvider({ docker, clock }: ServiceProviderOptions)
       );
       return seen;
     },
-    async prepare(work) {
-      const failures = new Map<ResourceId, AgentError>();
-      const images = Map.groupBy(
-        work.filter((w) => w.change.op === 'create' || w.change.op === 'replace'),
-        (w) => w.want.spec.image,
-      );
-      const queue = [...images];
-      const worker = async () => {
-        for (let next = queue.shift(); next; next = queue.shift()) {
-          const [image, users] = next;
-          try {
-            await ensureImage(docker, image, users[0]?.want.spec.pullPolicy ?? 'missing');
-          } catch (thrown) {
-            const { message } = asAgentError(thrown, { code: 'ImagePullFailed', phase: 'prepare' });
-            const error = new AgentError({
-              code: 'ImagePullFailed',
-              phase: 'prepare',
-              retry: true,
-              message: `${message}; what runs is left alone, and it will be tried again`,
-            });
-            for (const { want } of users) failures.set(want.id, error);
-          }
-        }
-      };
-      await Promise.all(Array.from({ length: PULLS }, worker));
-      return failures;
-    },
+    prepare: (work) => pullImages(docker, work),
     async apply({ change, want, seen }: Work<ServiceSpec, ServiceFact>, signal) {
       if (change.op === 'none') return;
       await waitForDependencies({ docker, clock }, want.spec, signal);
@@ -153,17 +125,4 @@ function hold({ spec, id }: Desired<ServiceSpec>, seen: Seen<ServiceFact> | unde
   if (seen.fact.info.Config.Labels?.[HASH] !== undefined || change.why.every((r) => r.field === 'state')) return null;
   const name = seen.fact.info.Name.replace(/^\//, '');
   return `${name} was not started by fairlead and differs from ${id} in ${[...new Set(change.why.map((r) => r.field))].join(', ')}; set x-fairlead.adopt: recreate, or run \`fairlead sync --adopt\``;
-}
-
-async function ensureImage(docker: Docker, image: string, policy: ServiceSpec['pullPolicy']): Promise<void> {
-  if (policy !== 'always' && (await docker.hasImage(image))) return;
-  if (policy === 'never') {
-    throw new AgentError({
-      code: 'ImageMissing',
-      phase: 'prepare',
-      retry: true,
-      message: `image ${image} is not on this host and pull_policy is never; load it`,
-    });
-  }
-  await docker.pull(image);
 }

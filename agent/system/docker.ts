@@ -1,6 +1,7 @@
 /** The Docker Engine by its API (docs.docker.com, Engine API): thin, bounded in time, errors in sentences. */
 import type Dockerode from 'dockerode';
 import { AgentError } from '../errors.ts';
+import { pullImage } from './docker-images.ts';
 
 export type ContainerInfo = Omit<Dockerode.ContainerInspectInfo, 'Config'> & {
   /** The library's type lacks two fields of the API. */
@@ -157,7 +158,7 @@ export function createDocker({ socket }: { socket: string }): Docker {
       ).catch(() => ''),
     hasImage: async (image) => (await lookAt(image)) !== undefined,
     image: lookAt,
-    pull: (image) => call(`pull ${image}`, (d) => pull(d, image), PULL_STALL_MS * 6),
+    pull: (image) => call(`pull ${image}`, (d) => pullImage(d, image), PULL_STALL_MS * 6),
     networks: () => call('list networks', async (d) => d.listNetworks()),
     createNetwork: (options) =>
       call(`create network ${options.Name}`, async (d) => void (await d.createNetwork(options))),
@@ -165,18 +166,6 @@ export function createDocker({ socket }: { socket: string }): Docker {
     volumes: () => call('list volumes', async (d) => (await d.listVolumes()).Volumes ?? []),
     createVolume: (options) => call(`create volume ${options.Name}`, async (d) => void (await d.createVolume(options))),
   };
-}
-
-async function pull(docker: Dockerode, image: string): Promise<void> {
-  const named = /@|:[^/]*$/.test(image) ? image : `${image}:latest`;
-  const stream = await docker.pull(named);
-  await new Promise<void>((resolve, reject) => {
-    docker.modem.followProgress(stream, (error: Error | null, lines?: { error?: string }[]) => {
-      const failed = error ?? lines?.find((line) => line.error)?.error;
-      if (failed) reject(failed instanceof Error ? failed : new Error(failed));
-      else resolve();
-    });
-  });
 }
 
 /** The engine's frames (8-byte header each) as one line of text. */
