@@ -15,7 +15,17 @@ import type {
 import { AgentError } from '../errors.ts';
 import { isWell } from '../fleet/model.ts';
 import { type Context, EXIT } from './context.ts';
-import { actionText, fleetText, historyText, planText, resourcesText, runText, showText, statusText } from './print.ts';
+import {
+  actionText,
+  fleetText,
+  historyText,
+  planText,
+  progressText,
+  resourcesText,
+  runText,
+  showText,
+  statusText,
+} from './print.ts';
 
 export async function status(c: Context): Promise<number> {
   const document = await need<StatusDocument>(c, 'status');
@@ -34,10 +44,15 @@ export async function plan(c: Context, options: { dir?: string }): Promise<numbe
 export async function sync(c: Context, request: SyncRequest, wait: boolean): Promise<number> {
   let done: Extract<SyncLine, { type: 'done' }> | null = null;
   let lastPhase = '';
+  let lastProgress = '';
   await c.client.sync(request, wait, (line) => {
     if (line.type === 'done') done = line;
     else if (c.options.json) return;
-    else if (line.type === 'action') c.say(actionText(line.action, c.style));
+    else if (line.type === 'progress') {
+      const text = progressText(line);
+      if (text !== lastProgress) c.say(text);
+      lastProgress = text;
+    } else if (line.type === 'action') c.say(actionText(line.action, c.style));
     else if (`${line.phase} ${line.detail ?? ''}` !== lastPhase) {
       lastPhase = `${line.phase} ${line.detail ?? ''}`;
       c.say(`${line.phase}${line.detail ? `: waiting for ${line.detail}` : ''} …`);

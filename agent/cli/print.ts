@@ -2,6 +2,7 @@
 
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import type { HistoryDocument, PlanDocument, RunDocument, ShowDocument } from '../control/protocol.ts';
+import type { Progress } from '../core/provider.ts';
 import type { ActionRecord, PlannedAction, Reason, ResourceStatus } from '../core/types.ts';
 import type { FleetRow } from '../fleet/model.ts';
 import { type Style, table } from './table.ts';
@@ -81,6 +82,12 @@ export function actionText(action: ActionRecord, style: Style): string {
   const drift = action.drift ? `${style.yellow('had drifted')}: ` : '';
   const error = action.error ? `  ${style.red(action.error.message)} [${action.error.code}]` : '';
   return `${SIGN[action.op]} ${action.id}  ${action.op} ${tone(action.result, style)}, ${action.durationMs} ms  ${drift}${reasons(action.why)}${error}`;
+}
+
+/** In steps of a tenth: a log has room for these. */
+export function progressText({ image, doneBytes, totalBytes }: Progress): string {
+  const tenths = totalBytes > 0 ? Math.floor((10 * doneBytes) / totalBytes) : 0;
+  return `pull ${image}  ${tenths * 10} % of ${(totalBytes / 1e6).toFixed(1)} MB`;
 }
 
 export const resourcesText = (rows: readonly ResourceStatus[], columns: number, style: Style): string =>

@@ -13,6 +13,8 @@ export interface SyncRequest {
 /** `POST /v1/sync` answers newline-delimited JSON: any number of progress lines, then one `done`. */
 export type SyncLine =
   | { type: 'phase'; phase: string; detail?: string }
+  /** An image is being pulled; a few times a second. `totalBytes` grows as the engine hears of further layers. */
+  | { type: 'progress'; image: string; doneBytes: number; totalBytes: number }
   | { type: 'action'; action: ActionRecord }
   | { type: 'done'; run: RunRecord; status: StatusDocument };
 

@@ -17,6 +17,15 @@ export interface Work<S = unknown, F = unknown> {
   report?(note: Reason): void;
 }
 
+/** How far something long has come. */
+export interface Progress {
+  /** What is being fetched: an image's name. */
+  image: string;
+  doneBytes: number;
+  /** As far as it is known yet: it may grow. */
+  totalBytes: number;
+}
+
 /** Something that is to go. */
 export interface Gone<F = unknown> {
   id: ResourceId;
@@ -53,7 +62,11 @@ export interface Provider<S = unknown, F = unknown> {
     work: readonly Work<S, F>[],
   ): ReadonlyMap<ResourceId, AgentError> | Promise<ReadonlyMap<ResourceId, AgentError>>;
   /** Pull, verify: disturbs nothing. Failures by id; throws only where the whole kind is out of reach. */
-  prepare?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
+  prepare?(
+    work: readonly Work<S, F>[],
+    signal: AbortSignal,
+    tell?: (progress: Progress) => void,
+  ): Promise<ReadonlyMap<ResourceId, AgentError>>;
   /** Once, after prepare and after the intents are recorded, before the first apply (units: write all, one daemon-reload). */
   install?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
   apply(work: Work<S, F>, signal: AbortSignal): Promise<void>;

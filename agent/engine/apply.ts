@@ -1,7 +1,7 @@
 /** Carries out a plan: prepare, record the intent, install, then each step after its predecessors. */
 import { kindOf, predecessors, rankOf } from '../core/graph.ts';
 import type { Step } from '../core/plan.ts';
-import type { Provider, Work } from '../core/provider.ts';
+import type { Progress, Provider, Work } from '../core/provider.ts';
 import type { ActionRecord, Kind, Reason, ResourceId } from '../core/types.ts';
 import { AgentError, asAgentError } from '../errors.ts';
 import { recordIntent } from './intent.ts';
@@ -17,16 +17,17 @@ const workOf = ({ change, want, seen }: Step): Work => ({ change, want, seen });
 
 /** Pulls and verifies what the steps need; disturbs nothing on the host. */
 export async function prepare(deps: EngineDeps, steps: readonly Step[], request: RunRequest): Promise<Failures> {
-  return batched(deps.providers, steps, 'prepare', request.signal);
+  return batched(deps.providers, steps, 'prepare', request);
 }
 
 async function batched(
   providers: ReadonlyMap<Kind, Provider>,
   steps: readonly Step[],
   stage: 'prepare' | 'install',
-  signal: AbortSignal,
+  { signal, emit }: RunRequest,
 ): Promise<Failures> {
   const failures: Failures = new Map();
+  const tell = (progress: Progress) => emit({ type: 'progress', ...progress });
   const byKind = Map.groupBy(
     steps.filter((s) => s.change.op !== 'none'),
     (s) => kindOf(s.want.id),
@@ -36,7 +37,7 @@ async function batched(
       const call = providers.get(kind)?.[stage];
       if (call === undefined) return;
       try {
-        for (const [id, error] of await call(members.map(workOf), signal)) failures.set(id, error);
+        for (const [id, error] of await call(members.map(workOf), signal, tell)) failures.set(id, error);
       } catch (thrown) {
         const error = asAgentError(thrown, {
           code: 'PrepareFailed',
@@ -80,10 +81,7 @@ export async function applySteps(
     new Set(steps.map((s) => s.want.id)),
   );
   const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));
-  const broken: Failures = new Map([
-    ...failures,
-    ...(await batched(deps.providers, viable, 'install', request.signal)),
-  ]);
+  const broken: Failures = new Map([...failures, ...(await batched(deps.providers, viable, 'install', request))]);
 
   const records = new Map<ResourceId, ActionRecord>();
   if (viable.length === 0 && !steps.some((s) => isWork(s) && broken.has(s.want.id))) return records;

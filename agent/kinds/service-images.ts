@@ -1,6 +1,6 @@
 /** The images that services need are on the host before anything is stopped. */
 import type { ServiceSpec } from '../compose/model.ts';
-import type { Work } from '../core/provider.ts';
+import type { Progress, Work } from '../core/provider.ts';
 import type { ResourceId } from '../core/types.ts';
 import { AgentError, asAgentError } from '../errors.ts';
 import type { Docker } from '../system/docker.ts';
@@ -13,6 +13,8 @@ const PULLS = 3;
 export async function pullImages(
   docker: Docker,
   work: readonly Work<ServiceSpec, ServiceFact>[],
+  signal: AbortSignal,
+  tell: (progress: Progress) => void = () => undefined,
 ): Promise<ReadonlyMap<ResourceId, AgentError>> {
   const failures = new Map<ResourceId, AgentError>();
   const images = Map.groupBy(
@@ -21,10 +23,10 @@ export async function pullImages(
   );
   const queue = [...images];
   const worker = async () => {
-    for (let next = queue.shift(); next; next = queue.shift()) {
+    for (let next = queue.shift(); next && !signal.aborted; next = queue.shift()) {
       const [image, users] = next;
       try {
-        await ensureImage(docker, image, users[0]?.want.spec.pullPolicy ?? 'missing');
+        await ensureImage(docker, image, users[0]?.want.spec.pullPolicy ?? 'missing', signal, tell);
       } catch (thrown) {
         const { message } = asAgentError(thrown, { code: 'ImagePullFailed', phase: 'prepare' });
         const error = new AgentError({
@@ -41,7 +43,13 @@ export async function pullImages(
   return failures;
 }
 
-async function ensureImage(docker: Docker, image: string, policy: ServiceSpec['pullPolicy']): Promise<void> {
+async function ensureImage(
+  docker: Docker,
+  image: string,
+  policy: ServiceSpec['pullPolicy'],
+  signal: AbortSignal,
+  tell: (progress: Progress) => void,
+): Promise<void> {
   if (policy !== 'always' && (await docker.hasImage(image))) return;
   if (policy === 'never') {
     throw new AgentError({
@@ -51,5 +59,8 @@ async function ensureImage(docker: Docker, image: string, policy: ServiceSpec['p
       message: `image ${image} is not on this host and pull_policy is never; load it`,
     });
   }
-  await docker.pull(image);
+  await docker.pull(image, {
+    signal,
+    tell: (doneBytes, totalBytes) => tell({ image, doneBytes, totalBytes }),
+  });
 }

@@ -42,7 +42,7 @@ export function createServiceProvider({ docker, clock }: ServiceProviderOptions)
       );
       return seen;
     },
-    prepare: (work) => pullImages(docker, work),
+    prepare: (work, signal, tell) => pullImages(docker, work, signal, tell),
     async apply({ change, want, seen }: Work<ServiceSpec, ServiceFact>, signal) {
       if (change.op === 'none') return;
       await waitForDependencies({ docker, clock }, want.spec, signal);

@@ -1,7 +1,7 @@
 /** The Docker Engine by its API (docs.docker.com, Engine API): thin, bounded in time, errors in sentences. */
 import type Dockerode from 'dockerode';
 import { AgentError } from '../errors.ts';
-import { pullImage } from './docker-images.ts';
+import { type PullOptions, pullImage } from './docker-images.ts';
 
 export type ContainerInfo = Omit<Dockerode.ContainerInspectInfo, 'Config'> & {
   /** The library's type lacks two fields of the API. */
@@ -61,7 +61,8 @@ export interface Docker {
   hasImage(image: string): Promise<boolean>;
   /** By name or id; undefined where it is not here. */
   image(image: string): Promise<{ id: string; config: ImageConfig } | undefined>;
-  pull(image: string): Promise<void>;
+  /** As long as something comes, it may take as long as it likes. */
+  pull(image: string, options: PullOptions): Promise<void>;
   networks(): Promise<NetworkInfo[]>;
   createNetwork(options: Dockerode.NetworkCreateOptions): Promise<void>;
   removeNetwork(id: string): Promise<void>;
@@ -84,11 +85,12 @@ export function createDocker({ socket }: { socket: string }): Docker {
   async function call<T>(
     what: string,
     act: (docker: Dockerode) => Promise<T>,
-    timeoutMs = CALL_TIMEOUT_MS,
+    timeoutMs: number | null = CALL_TIMEOUT_MS,
   ): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
+      if (timeoutMs !== null)
+        timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
     });
     try {
       return await Promise.race([act(await engine()), late]);
@@ -158,7 +160,7 @@ export function createDocker({ socket }: { socket: string }): Docker {
       ).catch(() => ''),
     hasImage: async (image) => (await lookAt(image)) !== undefined,
     image: lookAt,
-    pull: (image) => call(`pull ${image}`, (d) => pullImage(d, image), PULL_STALL_MS * 6),
+    pull: (image, options) => call(`pull ${image}`, (d) => pullImage(d, image, options), null),
     networks: () => call('list networks', async (d) => d.listNetworks()),
     createNetwork: (options) =>
       call(`create network ${options.Name}`, async (d) => void (await d.createNetwork(options))),
