@@ -8,3 +8,11 @@ export interface Log {
 
 /** A log that says nothing, for tests and for one-shot commands. */
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** The same log, with these fields in every line of it. */
+export const withFields = (log: Log, fields: Record<string, unknown>): Log => ({
+  debug: (more, message) => log.debug({ ...fields, ...more }, message),
+  info: (more, message) => log.info({ ...fields, ...more }, message),
+  warn: (more, message) => log.warn({ ...fields, ...more }, message),
+  error: (more, message) => log.error({ ...fields, ...more }, message),
+});

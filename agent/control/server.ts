@@ -15,7 +15,8 @@ import type {
 } from './protocol.ts';
 
 export interface ControlServerOptions {
-  api: ControlApi;
+  /** Asked at each request: the daemon's parts are made anew when it reads its configuration again. */
+  api(): ControlApi;
   /** Directory of the sockets, e.g. /run/fairlead. */
   dir: string;
   /** Group that may read status.sock; null leaves it to root. */
@@ -33,7 +34,7 @@ const MAX_BODY = 64 * 1024;
 export function createControlServer({ api, dir, statusGid, log }: ControlServerOptions): ControlServer {
   const serve = (readOnly: boolean) =>
     http.createServer((request, response) => {
-      handle(api, readOnly, request, response).catch((thrown) => {
+      handle(api(), readOnly, request, response).catch((thrown) => {
         const error = asAgentError(thrown, { code: 'Internal', phase: 'report' });
         log.error({ url: request.url ?? '' }, error.message);
         if (!response.headersSent) send(response, 500, { error: error.message });

@@ -185,8 +185,8 @@ function createLedger({ store }: EngineDeps) {
 async function carryOut(deps: EngineDeps, step: Step, signal: AbortSignal): Promise<ActionRecord> {
   const { want, change, refreshFor } = step;
   const provider = deps.providers.get(kindOf(want.id));
-  const began = deps.clock.now().getTime();
-  const took = () => deps.clock.now().getTime() - began;
+  const began = deps.clock.monotonic();
+  const took = () => deps.clock.monotonic() - began;
   const notes: Reason[] = [];
   const report = (note: Reason) => void notes.push(note);
   try {

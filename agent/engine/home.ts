@@ -39,11 +39,11 @@ export async function waitForHome(
   limitMs: number | null,
   request: RunRequest,
 ): Promise<Shut[]> {
-  const deadline = deps.clock.now().getTime() + (limitMs ?? REOPEN_MS);
+  const deadline = deps.clock.monotonic() + (limitMs ?? REOPEN_MS);
   for (;;) {
     const shut = await shutWays(ways, request.signal);
     if (shut.length === 0 || request.signal.aborted) return [];
-    if (deps.clock.now().getTime() >= deadline) return shut;
+    if (deps.clock.monotonic() >= deadline) return shut;
     const detail = shut.map((s) => `the way to the ${s.way.name}: ${s.message}`).join('; ');
     request.emit({ type: 'phase', phase: 'settle', detail });
     await request.aside(deps.clock.sleep(PAUSE_MS, request.signal));

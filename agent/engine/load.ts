@@ -30,15 +30,17 @@ export interface LoaderOptions {
 
 /** Loads checkouts; remembers the last one, since most runs see the same commit again. */
 export function createLoader(options: LoaderOptions): (checkout: Checkout) => Promise<Loaded> {
-  let last: { commit: string; loaded: Loaded } | null = null;
+  let last: { commit: string; hostPath: string; loaded: Loaded } | null = null;
   return async (checkout) => {
+    const { hostPath } = checkout;
     const { commit } = checkout.info;
-    if (commit !== '' && last?.commit === commit) return last.loaded;
+    // The commit that was accepted may be kept as another directory of it, until agent.yaml's own is accepted.
+    if (commit !== '' && last?.commit === commit && last.hostPath === hostPath) return last.loaded;
     const loaded = await load(options, checkout);
     // A directory that is no commit may be another one next time.
     if (commit === '') return loaded;
     // A key may come, a recipient may be mended on the host: what failed is tried again.
-    last = loaded.issues.some((i) => i.severity === 'error') ? null : { commit, loaded };
+    last = loaded.issues.some((i) => i.severity === 'error') ? null : { commit, hostPath, loaded };
     return loaded;
   };
 }

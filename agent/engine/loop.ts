@@ -1,9 +1,10 @@
 /** When to reconcile: one run at a time, causes coalesced, failures retried with back-off. */
-import cron from 'node-cron';
 import type { SyncLine, SyncRequest } from '../core/progress.ts';
 import type { ResourceId, Trigger } from '../core/types.ts';
 import type { Log } from '../log.ts';
+import type { Clock } from '../system/clock.ts';
 import type { RunResult } from './reconcile.ts';
+import { createSchedule } from './schedule.ts';
 import { splayOffset } from './splay.ts';
 import type { RunRequest } from './types.ts';
 
@@ -15,7 +16,7 @@ export interface LoopOptions {
   failed(thrown: unknown, trigger: Trigger): SyncLine;
   /** The loop has turned: feeds the watchdog. */
   turned(): void;
-  now(): number;
+  clock: Pick<Clock, 'now' | 'monotonic'>;
   schedule: string;
   splayMs: number;
   /** Gives each host its stable place within the splay. */
@@ -56,9 +57,7 @@ const SILENT_MS = 2_100_000;
 
 export function createLoop(options: LoopOptions): Loop {
   const stopper = new AbortController();
-  const offsetMs = splayOffset(options.host, options.splayMs);
   const timers = new Set<NodeJS.Timeout>();
-  let task: ReturnType<typeof cron.schedule> | null = null;
   let pending: Pending | null = null;
   let current: Promise<void> | null = null;
   let retry: NodeJS.Timeout | null = null;
@@ -115,10 +114,10 @@ export function createLoop(options: LoopOptions): Loop {
 
   async function execute({ trigger, request, hinted, lines, done }: Pending, wait: RunRequest['aside']): Promise<void> {
     const emit = (line: SyncLine) => {
-      heard = options.now();
+      heard = options.clock.monotonic();
       for (const tell of lines) tell(line);
     };
-    heard = options.now();
+    heard = options.clock.monotonic();
     let failed = true;
     try {
       const result = await options.run({
@@ -191,29 +190,39 @@ export function createLoop(options: LoopOptions): Loop {
     });
   }
 
+  const schedule = createSchedule({
+    expression: options.schedule,
+    offsetMs: splayOffset(options.host, options.splayMs),
+    clock: options.clock,
+    due: () => void enqueue({}, 'schedule'),
+    jumped: (ms) => options.log.warn({ seconds: Math.round(ms / 1_000) }, jumpMessage(ms)),
+  });
+
   return {
     start() {
-      task = cron.schedule(options.schedule, () => void later(offsetMs, () => void enqueue({}, 'schedule')));
+      schedule.start();
       const turn = setInterval(() => {
         // A run that hangs must not be covered up.
-        if (current === null || options.now() - heard < SILENT_MS) options.turned();
+        if (current === null || options.clock.monotonic() - heard < SILENT_MS) options.turned();
       }, TURN_MS);
       stopper.signal.addEventListener('abort', () => clearInterval(turn), { once: true });
       void enqueue({}, 'start');
     },
     request: (request, trigger, line) => enqueue(request, trigger, line),
     drifted: (ids) => void enqueue({}, 'drift', undefined, ids),
-    next() {
-      const due = task?.getNextRun();
-      return due ? new Date(due.getTime() + offsetMs).toISOString() : null;
-    },
+    next: () => schedule.next(),
     running: () => current !== null,
     async stop() {
       stopper.abort();
-      await task?.destroy();
+      schedule.stop();
       for (const timer of timers) clearTimeout(timer);
       for (const resolve of pending?.done ?? []) resolve();
       await current;
     },
   };
 }
+
+const jumpMessage = (ms: number): string =>
+  ms > 0
+    ? 'the clock was set forward, or the machine slept; the schedule goes by the new time'
+    : 'the clock was set back; the schedule goes by the new time';

@@ -17,9 +17,9 @@ export async function prune(
   const gone = removals.flatMap(({ id, seen }) => (seen === undefined ? [] : [{ id, seen }]));
   for (const batch of batches(deps, gone)) {
     if (request.signal.aborted) break;
-    const began = deps.clock.now().getTime();
+    const began = deps.clock.monotonic();
     const failures = await removeBatch(deps.providers.get(kindOf(batch[0]?.id ?? 'file:')), batch, request.signal);
-    const durationMs = deps.clock.now().getTime() - began;
+    const durationMs = deps.clock.monotonic() - began;
     for (const { id } of batch) {
       const base = { id, op: 'remove' as const, why: [{ field: 'declaration', to: 'gone' }], drift: false, durationMs };
       const error = failures.get(id);

@@ -259,6 +259,7 @@ async function accept(deps: EngineDeps, checkout: Checkout): Promise<void> {
   // What is only kept while the repository cannot be read says nothing about a url or a trust that is new.
   const news = acceptedUnder !== policy && deps.source.vouchesFor(commit);
   if (accepted === commit && trial === null && !news) return;
-  if (accepted !== commit && trial !== commit) await deps.snapshots.save(checkout);
+  // Under a new path the same commit has other files.
+  if (trial !== commit && (accepted !== commit || news)) await deps.snapshots.save(checkout);
   commits.set({ accepted: commit, trial: null, ...(news ? { acceptedFrom: id, acceptedUnder: policy } : {}) });
 }

@@ -2,6 +2,7 @@
 import type { Review, ReviewRequest } from '../core/provider.ts';
 import type { Checkout, CommitInfo, Problem, ResourceId, RunRecord } from '../core/types.ts';
 import { type AgentError, asAgentError } from '../errors.ts';
+import { withFields } from '../log.ts';
 import { pursue } from './pursue.ts';
 import { record } from './record.ts';
 import type { EngineDeps, Outcome, RunRequest } from './types.ts';
@@ -17,10 +18,12 @@ export interface RunResult {
  * Fetches the commit the ref names, converges the host to it, records the run and its events.
  * What goes wrong is part of the result; it throws only for bugs and for a store that cannot be written.
  */
-export async function reconcile(deps: EngineDeps, given: RunRequest): Promise<RunResult> {
-  const request: RunRequest = { ...given, emit: (line) => given.emit(deps.redact(line)) };
-  const startedAt = deps.clock.now();
-  const id = deps.store.runs.begin(request.trigger, startedAt.toISOString());
+export async function reconcile(given: EngineDeps, asked: RunRequest): Promise<RunResult> {
+  const request: RunRequest = { ...asked, emit: (line) => asked.emit(given.redact(line)) };
+  const startedAt = given.clock.now();
+  const began = given.clock.monotonic();
+  const id = given.store.runs.begin(request.trigger, startedAt.toISOString());
+  const deps: EngineDeps = { ...given, log: withFields(given.log, { run: id }) };
 
   request.emit({ type: 'phase', phase: 'fetch' });
   const { checkout, trouble, review, refused } = await request.aside(fetchTarget(deps, request));
@@ -31,7 +34,7 @@ export async function reconcile(deps: EngineDeps, given: RunRequest): Promise<Ru
   if (refused !== null) outcome = withRefusal(outcome, refused);
   outcome = deps.redact(outcome);
 
-  const durationMs = deps.clock.now().getTime() - startedAt.getTime();
+  const durationMs = deps.clock.monotonic() - began;
   return {
     outcome,
     run: record(deps, { id, trigger: request.trigger, startedAt: startedAt.toISOString(), durationMs }, outcome),

@@ -5,6 +5,7 @@ import type { Health } from '../core/provider.ts';
 import { affected } from '../core/subset.ts';
 import { pauseNow } from '../core/target.ts';
 import type { ActionRecord, Gate, ResourceId } from '../core/types.ts';
+import { withFields } from '../log.ts';
 import { applySteps, isWork, prepare } from './apply.ts';
 import { OBSERVING, type Planned } from './converge.ts';
 import { judge } from './judge.ts';
@@ -32,6 +33,7 @@ export async function repair(
 ): Promise<RunResult> {
   const request: RunRequest = { ...given, emit: (line) => given.emit(deps.redact(line)) };
   const startedAt = deps.clock.now();
+  const began = deps.clock.monotonic();
   const planned = await planPart(deps, loaded, hinted, previous.outcome, request);
   const { plan, gate } = planned;
   const answer = (records: readonly ActionRecord[], after: ReadonlyMap<ResourceId, Health>) => {
@@ -51,10 +53,11 @@ export async function repair(
   const id = deps.store.runs.begin(request.trigger, startedAt.toISOString());
   let outcome = answer([], new Map());
   if (gate === null) {
-    const records = await carryOut(deps, loaded, previous.outcome, planned, request);
+    const using = { ...deps, log: withFields(deps.log, { run: id }) };
+    const records = await carryOut(using, loaded, previous.outcome, planned, request);
     outcome = answer(records, await healthAfter(deps, work, request));
   }
-  const durationMs = deps.clock.now().getTime() - startedAt.getTime();
+  const durationMs = deps.clock.monotonic() - began;
   const begun = { id, trigger: request.trigger, startedAt: startedAt.toISOString(), durationMs };
   const looked = new Set(plan.steps.map((s) => s.want.id));
   return { run: record(deps, begun, outcome, looked), outcome, part: { hinted, recorded: true, news: true } };

@@ -36,11 +36,10 @@ function createHolding({ store, snapshots, load }: EngineDeps): () => Promise<Ho
     const { trial, accepted } = store.commits.get();
     const commit = trial ?? accepted;
     if (commit === null) return null;
-    if (last?.checkout.info.commit !== commit) {
-      const checkout = await snapshots.load(commit);
-      if (checkout === null) return null;
+    const checkout = await snapshots.load(commit);
+    if (checkout === null) return null;
+    if (last?.checkout.info.commit !== commit || last.checkout.hostPath !== checkout.hostPath)
       last = { checkout: { ...checkout, files: new Map() }, loaded: await load(checkout) };
-    }
     return last;
   };
 }

@@ -17,7 +17,7 @@ export async function settle(
   request: RunRequest,
 ): Promise<{ health: ReadonlyMap<ResourceId, Health>; tookMs: number }> {
   const health = new Map<ResourceId, Health>();
-  const began = deps.clock.now().getTime();
+  const began = deps.clock.monotonic();
   const deadline = began + timeoutMs;
   // A check's time to pass begins when all that it judges is in place.
   for (const want of wants)
@@ -42,7 +42,7 @@ export async function settle(
     }
     open = open.filter((want) => health.get(want.id)?.state === 'wait');
     if (open.length === 0 || request.signal.aborted || request.superseded()) break;
-    if (deps.clock.now().getTime() >= deadline) {
+    if (deps.clock.monotonic() >= deadline) {
       for (const { id } of open.filter((want) => !unreachable.has(kindOf(want.id)))) {
         const message = `not settled after ${Math.round(timeoutMs / 1000)} s: ${health.get(id)?.message ?? ''}`;
         health.set(id, { state: 'bad', message });
@@ -52,5 +52,5 @@ export async function settle(
     request.emit({ type: 'phase', phase: 'settle', detail: open.map((w) => w.id).join(', ') });
     await request.aside(deps.clock.sleep(pause, request.signal));
   }
-  return { health, tookMs: deps.clock.now().getTime() - began };
+  return { health, tookMs: deps.clock.monotonic() - began };
 }

@@ -48,7 +48,7 @@ export function createCheckProvider(options: CheckProviderOptions): Provider<Che
   };
   const look = async (want: Desired<CheckSpec>): Promise<CheckFact> => {
     const state = stateOf(want);
-    const began = clock.now().getTime();
+    const began = clock.monotonic();
     const age = state.last === null ? Infinity : began - state.last.at;
     if (state.settling || age < 0 || age >= want.spec.everyMs) {
       const message = await tryOnce(options, want.spec);
@@ -58,13 +58,13 @@ export function createCheckProvider(options: CheckProviderOptions): Provider<Che
       if (message === null) state.settling = false;
     }
     const { failingSince, last } = state;
-    const failingMs = failingSince === null ? 0 : Math.max(0, clock.now().getTime() - failingSince);
+    const failingMs = failingSince === null ? 0 : Math.max(0, clock.monotonic() - failingSince);
     return { passes: last?.message === null, message: last?.message ?? '', failingMs };
   };
   const begin = (want: Desired<CheckSpec>) => {
     const state = stateOf(want);
     state.settling = true;
-    state.failingSince = clock.now().getTime();
+    state.failingSince = clock.monotonic();
   };
 
   return {

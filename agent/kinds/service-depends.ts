@@ -15,7 +15,7 @@ export async function waitForDependencies(
   signal: AbortSignal,
 ): Promise<void> {
   for (const dependency of spec.dependsOn.filter((d) => d.condition !== 'service_started')) {
-    const deadline = clock.now().getTime() + LIMIT_MS;
+    const deadline = clock.monotonic() + LIMIT_MS;
     for (;;) {
       const summary = (await docker.containers()).find(
         (c) => c.Labels[PROJECT] === spec.project && c.Labels[SERVICE] === dependency.service,
@@ -23,7 +23,7 @@ export async function waitForDependencies(
       const info = summary && (await docker.inspect(summary.Id));
       const verdict = info ? judge(dependency, info) : 'wait';
       if (verdict === 'ok') break;
-      if (verdict === 'bad' || clock.now().getTime() > deadline || signal.aborted) throw unmet(dependency, info);
+      if (verdict === 'bad' || clock.monotonic() > deadline || signal.aborted) throw unmet(dependency, info);
       await clock.sleep(POLL_MS, signal);
     }
   }

@@ -46,7 +46,7 @@ export async function observeService({ docker, clock, all, id, hash }: Look): Pr
   const main = ours.find((c) => !isParked(c)) ?? parked;
   const info = main && (await docker.inspect(main.Id));
   if (info === undefined) return undefined;
-  const runningMs = info.State.Running ? Math.max(0, clock.now().getTime() - Date.parse(info.State.StartedAt)) : 0;
+  const runningMs = info.State.Running ? ageOf(clock.now().getTime() - Date.parse(info.State.StartedAt)) : 0;
   const unwell =
     info.State.Restarting ||
     (!info.State.Running && info.State.ExitCode !== 0) ||
@@ -63,6 +63,9 @@ export async function observeService({ docker, clock, all, id, hash }: Look): Pr
     onlyParked,
   };
 }
+
+/** Begun in the future: the clock was set back since. That must not be waited for until its date comes again. */
+const ageOf = (ms: number): number => (ms < -1_000 ? STEADY_MS : Math.max(0, ms));
 
 const isParked = (c: ContainerSummary) => c.Names.some((n) => n.endsWith(PARKED));
 

@@ -150,7 +150,7 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   async function keepConnected(): Promise<void> {
     for (let wait = FIRST_WAIT_MS; !stopper.signal.aborted; wait = Math.min(wait * 2, LAST_WAIT_MS)) {
-      const began = clock.now().getTime();
+      const began = clock.monotonic();
       try {
         await session();
       } catch (thrown) {
@@ -162,7 +162,7 @@ export function createConnection(options: ConnectionOptions): Connection {
           wait = FIRST_WAIT_MS / 2;
           continue;
         }
-        if (clock.now().getTime() - began > LAST_WAIT_MS) wait = FIRST_WAIT_MS;
+        if (clock.monotonic() - began > LAST_WAIT_MS) wait = FIRST_WAIT_MS;
       }
       await pause(wait);
     }

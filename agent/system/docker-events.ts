@@ -50,12 +50,12 @@ export function followDockerEvents(options: DockerEventsOptions, signal: AbortSi
       }
       if (signal.aborted) break;
       if (away === null) {
-        away = clock.now().getTime();
+        away = clock.monotonic();
         log.warn(
           { why },
           'the events of the Docker engine are away; changes of containers are found by the schedule until they are back',
         );
-      } else if (!told && clock.now().getTime() - away >= AWAY_MS) {
+      } else if (!told && clock.monotonic() - away >= AWAY_MS) {
         told = true;
         options.gap();
       }

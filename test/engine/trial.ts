@@ -29,6 +29,7 @@ export interface Trial {
   start(): Promise<void>;
   /** SIGTERM, or the signal given; resolves when it is gone. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
+  signal(signal: NodeJS.Signals): void;
   log(): string;
   end(): Promise<void>;
 }
@@ -111,6 +112,7 @@ export async function startTrial(): Promise<Trial> {
         running.kill(signal);
       });
     },
+    signal: (signal) => void agent?.kill(signal),
     log: () => fs.readFileSync(logFile, 'utf8'),
     async end() {
       await trial.stop();

@@ -56,6 +56,8 @@ export interface World {
   /** Called before and after each effect on the host or the store; may throw `Crash`. */
   point: (name: string) => void;
   time: number;
+  /** How far the date is off: a clock that was set. */
+  skew: number;
   gitAway: boolean;
   farEnd: 'answers' | 'refuses' | 'silent';
   /** Called at each apply of a resource. */
@@ -90,6 +92,7 @@ export function createWorld(): World {
     away: new Set(),
     point: () => undefined,
     time: Date.parse('2026-03-01T12:00:00Z'),
+    skew: 0,
     gitAway: false,
     farEnd: 'answers',
     onApply: () => undefined,
@@ -172,7 +175,8 @@ export function createWorld(): World {
         },
       ],
       clock: {
-        now: () => new Date(world.time),
+        now: () => new Date(world.time + world.skew),
+        monotonic: () => world.time,
         async sleep(ms) {
           world.time += ms;
         },

@@ -35,7 +35,7 @@ function start(schedule = NEVER, splayMs = 0): void {
     turned: () => {
       turns++;
     },
-    now: () => Date.now(),
+    clock: { now: () => new Date(), monotonic: () => performance.now() },
     schedule,
     splayMs,
     host: 'edge-1',

@@ -1,0 +1,204 @@
+/** All that hangs on agent.yaml: made from one reading of it, and made anew from the next. */
+import { createHash } from 'node:crypto';
+import type { StatusDocument } from '../manifests-schema/payloads.ts';
+import { type AgentConfig, durationMs } from './config.ts';
+import { type AgentApi, createAgentApi } from './control/api.ts';
+import type { SyncLine } from './core/progress.ts';
+import { staleProblem } from './core/stale.ts';
+import type { Identity } from './core/status.ts';
+import type { Problem, RunRecord } from './core/types.ts';
+import { explainBreakdown } from './engine/breakdown.ts';
+import { guardDirectory } from './engine/directory.ts';
+import { createDrift, type Drift } from './engine/drift.ts';
+import { createLoader } from './engine/load.ts';
+import { createLoop, type Loop } from './engine/loop.ts';
+import { createPushGate } from './engine/push.ts';
+import { createRunner } from './engine/runner.ts';
+import { splayOffset } from './engine/splay.ts';
+import type { EngineDeps } from './engine/types.ts';
+import { createSource } from './git/source.ts';
+import { createProviders, createWatchers } from './kinds/index.ts';
+import type { Log } from './log.ts';
+import { localCheckout } from './repo/local.ts';
+import type { Identity as HostIdentity } from './secrets/identity.ts';
+import { openSecrets } from './secrets/open.ts';
+import type { Redactor } from './secrets/redact.ts';
+import type { Store } from './store/db.ts';
+import { createSnapshots } from './store/snapshots.ts';
+import { systemClock } from './system/clock.ts';
+import { exec } from './system/exec.ts';
+import { readHostFacts } from './system/facts.ts';
+import { watchBudget } from './system/path-watch.ts';
+import { waysOf } from './ways.ts';
+
+export interface SessionOptions {
+  config: AgentConfig;
+  /** Where agent.yaml lies: out of reach of what is managed. */
+  configFile: string;
+  identity: Identity;
+  facts: StatusDocument['facts'];
+  /** '' for this machine, or the directory that stands for `/`. */
+  root: string;
+  stateDir: string;
+  store: Store;
+  secrets: HostIdentity;
+  keyedHash(bytes: Uint8Array): string;
+  redactor: Redactor;
+  log: Log;
+  /** What is wrong besides what runs find out, e.g. with the broker. */
+  problems(): readonly Problem[];
+  /** Status, resources or events are new. */
+  changed(): void;
+  /** The loop has turned. */
+  turned(): void;
+}
+
+export interface Session {
+  readonly api: AgentApi;
+  /** A push notice came. */
+  notice(payload: string): void;
+  /** Watches, keeps the schedule, and begins with a run. */
+  start(): void;
+  /** One run, and no more. @returns its record; null where it could not be written */
+  once(): Promise<RunRecord | null>;
+  /** No new run; resolves when the one under way has ended. */
+  stop(): Promise<void>;
+}
+
+export function createSession(options: SessionOptions): Session {
+  const { config, identity, root, stateDir, store, redactor, log } = options;
+  const { host, fleet, labels } = config;
+  const splayMs = durationMs(config.sync.splay);
+  const machine = {
+    root,
+    filesOnly: root !== '',
+    dockerSocket: config.docker.socket,
+    busSocket: '/run/dbus/system_bus_socket',
+    clock: systemClock,
+  };
+  const providers = createProviders({
+    ...machine,
+    isRoot: process.getuid?.() === 0,
+    stagingDir: '/var/lib/fairlead/staging',
+    own: [options.configFile.slice(root.length)],
+    exec,
+    owned: (id) => store.inventory.owned(id),
+    redact: redactor.text,
+  });
+  const sourceOptions = { ...config.repo, gitdir: `${stateDir}/repo.git`, env: process.env, exec, log };
+  const bare: EngineDeps = {
+    source: createSource(sourceOptions),
+    ways: waysOf(sourceOptions, config),
+    load: createLoader({
+      host,
+      fleet,
+      labels,
+      facts: readHostFacts(),
+      treeRoot: '/var/lib/fairlead/tree',
+      sha256: (bytes) => createHash('sha256').update(bytes).digest('hex'),
+      keyedHash: options.keyedHash,
+      decrypt: (files, dirs) => openSecrets(files, dirs, options.secrets.secretKey, redactor.add),
+      providers,
+    }),
+    redact: redactor.deep,
+    providers,
+    store,
+    snapshots: createSnapshots(`${stateDir}/accepted`),
+    clock: systemClock,
+    log,
+  };
+  const guard = guardDirectory(bare, config.repo.path);
+  const deps: EngineDeps = { ...bare, source: guard.source };
+  const staleAfterMs = config.repo.staleAfter ? durationMs(config.repo.staleAfter) : null;
+  const keepMs = durationMs(config.history.keep);
+
+  const api: AgentApi = createAgentApi({
+    deps,
+    identity,
+    facts: options.facts,
+    problems: (desired) => [
+      ...options.problems(),
+      ...staleProblem(desired, staleAfterMs, new Date()),
+      ...drift.problems(),
+    ],
+    loop: () => loop,
+    localCheckout: (dir) => localCheckout(dir, config.repo.path),
+  });
+  const runner = createRunner(deps);
+  const drift: Drift = createDrift({
+    watchers: createWatchers({ ...machine, maxWatches: watchBudget(), log }),
+    managed: runner.managed,
+    deliver: (ids) => loop.drifted(ids),
+    contended(id, count, message) {
+      const data = { resource: id, contended: true, count, message };
+      store.outbox.push([{ at: new Date().toISOString(), type: 'drift', run: null, data }]);
+      options.changed();
+    },
+    now: () => performance.now(),
+    log,
+  });
+  const loop: Loop = createLoop({
+    run(request) {
+      const emit = (line: SyncLine) => {
+        request.emit(line);
+        if (api.progress(line)) options.changed();
+      };
+      return runner.run({ ...request, emit }, request.allowPrune ? { ...deps, source: guard.allowing } : deps);
+    },
+    finished(result) {
+      guard.settled();
+      drift.finished(result);
+      const line = api.finished(result);
+      if (result.part?.news === false) return line;
+      store.runs.trim(new Date(Date.now() - keepMs).toISOString());
+      const { id, trigger, sync, changed, failed, durationMs: ms, message } = result.run;
+      if (result.part?.recorded !== false)
+        log.info({ run: id, trigger, sync, changed, failed, ms }, message || 'run finished');
+      for (const p of result.outcome.problems)
+        log.warn({ run: id, resource: p.id, reason: p.reason }, `${p.file ? `${p.file}:${p.line}: ` : ''}${p.message}`);
+      options.changed();
+      return line;
+    },
+    failed(thrown, trigger) {
+      const breakdown = explainBreakdown(thrown, stateDir);
+      const stack = breakdown.reason === 'Internal' && thrown instanceof Error ? { error: thrown.stack } : {};
+      log.error({ reason: breakdown.reason, ...stack }, breakdown.message);
+      const line = api.failed(deps.redact(breakdown), trigger);
+      options.changed();
+      return line;
+    },
+    turned: options.turned,
+    clock: systemClock,
+    schedule: config.sync.schedule,
+    splayMs,
+    host,
+    random: Math.random,
+    log,
+  });
+  const push = createPushGate({
+    offsetMs: splayOffset(host, splayMs),
+    known: (commit) => commit === api.status().desired?.commit,
+    sync: () => loop.request({}, 'push'),
+  });
+
+  return {
+    api,
+    notice: (payload) => push.notice(payload),
+    start() {
+      drift.start();
+      loop.start();
+    },
+    async once() {
+      let ended: RunRecord | null = null;
+      await loop.request({}, 'start', (line) => {
+        if (line.type === 'done') ended = line.run;
+      });
+      return ended;
+    },
+    async stop() {
+      push.stop();
+      drift.stop();
+      await loop.stop();
+    },
+  };
+}

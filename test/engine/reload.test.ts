@@ -1,0 +1,97 @@
+/** SIGHUP: agent.yaml is read again by the real daemon, as a process, which loses nothing by it. */
+import fs from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
+import { statusDocument } from '../../manifests-schema/payloads.ts';
+import { until } from '../lab/run.ts';
+import { startTrial, type Trial } from './trial.ts';
+
+let trial: Trial;
+let yaml: string;
+const configFile = () => path.join(trial.root, 'etc/fairlead/agent.yaml');
+const status = async () => statusDocument.parse(await trial.client.get('status'));
+const file = (content: string) => `files:\n  /etc/a: {content: "${content}"}\n`;
+const managed = () => fs.readFileSync(path.join(trial.root, 'etc/a'), 'utf8');
+const TOPIC = 'hosts/trial/status';
+
+/** Writes agent.yaml, sends the signal, and waits for what the log says of it. */
+async function reload(text: string, said: RegExp): Promise<void> {
+  const before = trial.log().length;
+  fs.writeFileSync(configFile(), text);
+  trial.signal('SIGHUP');
+  await until(`the log to say ${said}`, 20_000, async () => said.test(trial.log().slice(before)));
+}
+const TAKEN = /read again and taken over/;
+
+beforeAll(async () => {
+  trial = await startTrial();
+  yaml = fs.readFileSync(configFile(), 'utf8');
+  await trial.commit({ 'hosts/trial/a.yaml': file('one'), 'sites/trial/a.yaml': file('by path') }, 'Two directories');
+  await trial.start();
+  await until('the first run', 20_000, async () => (await status()).sync === 'synced');
+});
+afterAll(async () => trial.end());
+beforeEach(() => onTestFailed(() => console.error(trial.log())));
+
+test('a file with an error changes nothing: the log and the status say what is wrong and where', async () => {
+  await reload(`${yaml}labels: {site: berlin}\nsynk: {}\n`, /agent\.yaml:6:1: .*synk/);
+  const said = { id: 'agent.yaml', reason: 'InvalidConfig', message: expect.stringMatching(/agent\.yaml:6:1.*`sync`/) };
+  expect(await status()).toMatchObject({ sync: 'synced', labels: {}, problems: [said] });
+  await reload(yaml, TAKEN);
+  expect((await status()).problems).toEqual([]);
+});
+
+test('schedule, labels and repository are taken over; the process, its history and its connection stay', async () => {
+  const before = await status();
+  const online = trial.retained.get('fairlead/default/hosts/trial/presence');
+  expect(online).toBe('online');
+  const heard = trial.statuses.length;
+  await reload(
+    `${yaml.replace('repo: {', 'repo: {path: "sites/${host}", ').replace('0 0 1 1 *', '0 0 2 2 *')}labels: {site: berlin}\n`,
+    TAKEN,
+  );
+  // Its directory is another one, and declares the same id.
+  await until('the other directory', 20_000, async () => managed() === 'by path');
+  const after = await until('the run to be recorded', 20_000, async () => {
+    const now = await status();
+    return now.run !== null && now.run.id > (before.run?.id ?? 0) && now.sync === 'synced' && now;
+  });
+  expect(after.next).toMatch(/-02-0[123]T/);
+  expect(after.labels).toEqual({ site: 'berlin' });
+  expect(after.agent).toEqual(before.agent);
+  await until('the broker to hear it on the same connection', 20_000, async () =>
+    trial.statuses.slice(heard).some((s) => s.labels.site === 'berlin'),
+  );
+  expect(trial.log().match(/connected to the broker/g)).toHaveLength(1);
+  await reload(yaml, TAKEN);
+  await until('the first directory again', 20_000, async () => managed() === 'one');
+});
+
+test('another broker prefix is another connection', async () => {
+  await reload(yaml.replace('mqtt: {', 'mqtt: {prefix: other, '), TAKEN);
+  await until('a status below the new prefix', 20_000, async () => trial.retained.has(`other/default/${TOPIC}`));
+  expect(trial.retained.get('fairlead/default/hosts/trial/presence')).toBe('offline');
+  await reload(yaml, TAKEN);
+  await until(
+    'the old one again',
+    20_000,
+    async () => trial.retained.get('fairlead/default/hosts/trial/presence') === 'online',
+  );
+});
+
+test('another host is for the next start, and that is said', async () => {
+  await reload(yaml.replace('host: trial', 'host: other'), /host other of fleet default.*systemctl restart fairlead/);
+  expect(await status()).toMatchObject({ host: 'trial', problems: [{ id: 'agent.yaml', reason: 'RestartNeeded' }] });
+  await reload(yaml, TAKEN);
+});
+
+test('who asks for a run while the file is taken over gets it', async () => {
+  const next = await trial.commit({ 'hosts/trial/a.yaml': file('two') }, 'Meanwhile');
+  let done = '';
+  trial.signal('SIGHUP');
+  await trial.client.sync({}, true, (line) => {
+    if (line.type === 'done') done = line.run.sync;
+  });
+  expect(done).toBe('synced');
+  expect([(await status()).applied?.commit, managed()]).toEqual([next, 'two']);
+});
