@@ -36,6 +36,8 @@ export function loadConfig(options: LayoutOptions, name = os.hostname()): AgentC
 
 /** The addon that the build put beside the bundle. */
 function sqliteAddon(): string | undefined {
+  // Without this the report asks the resolver for the name of each peer.
+  (process.report as { excludeNetwork?: boolean }).excludeNetwork = true;
   const libc = (process.report.getReport() as { header: { glibcVersionRuntime?: string } }).header.glibcVersionRuntime
     ? 'linux'
     : 'linuxmusl';

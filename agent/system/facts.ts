@@ -12,8 +12,8 @@ export interface Facts {
 
 /** Reads the facts. systeminformation is loaded only here, since it is large and needed once. */
 export async function readFacts(): Promise<Facts> {
-  const { osInfo } = await import('systeminformation');
-  const info = await osInfo().catch(() => null);
+  const { default: si } = await import('systeminformation');
+  const info = await si.osInfo().catch(() => null);
   const addresses = Object.entries(os.networkInterfaces())
     .filter(([name]) => !/^(lo|docker\d|br-|veth)/.test(name))
     .flatMap(([, list]) => list ?? [])

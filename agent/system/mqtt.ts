@@ -42,7 +42,9 @@ async function connectOnce({
   timeoutMs,
   protocolVersion = 5,
 }: ConnectOptions): Promise<MqttClient> {
-  const { connect } = await import('mqtt');
+  const [{ default: mqtt }, { default: packet }] = await Promise.all([import('mqtt'), import('mqtt-packet')]);
+  // It would keep each of the 65,536 numbers of two bytes as a buffer: 7 MB for a few packets a minute.
+  packet.writeToStream.cacheNumbers = false;
   const read = async (file: string | undefined) => (file === undefined ? undefined : readFile(file));
   try {
     const [password, ca, cert, key] = await Promise.all(
@@ -63,7 +65,7 @@ async function connectOnce({
       ...(key === undefined ? {} : { key }),
       ...(will ? { will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true } } : {}),
     };
-    return await established(connect(broker.url, options), timeoutMs);
+    return await established(mqtt.connect(broker.url, options), timeoutMs);
   } catch (thrown) {
     const { message } = asAgentError(thrown, { code: 'BrokerUnreachable', phase: 'report' });
     throw asAgentError(

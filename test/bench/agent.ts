@@ -1,16 +1,13 @@
-/** The agent on one lab host: first convergence, no-op, start to first status, idle memory and CPU; beside the floors and a bare `node`. */
-import { connectAsync } from 'mqtt';
-import { fairlead, fairleadJson, installAgent, statusWhere } from '../lab/agent.ts';
-import { type FleetRepo, type Lab, type LabHost, startLab } from '../lab/lab.ts';
+/** The agent on one lab host: first convergence and no-op, beside the floors. */
+import { fairleadJson, installAgent, NODE, statusWhere } from '../lab/agent.ts';
+import { type FleetRepo, type LabHost, startLab } from '../lab/lab.ts';
 import { HEALTH } from '../lab/story.ts';
 import { median, print, type Row } from './table.ts';
 
-const NODE = '/usr/lib/fairlead/node';
 const FILES = 1000;
 const UNITS = 50;
 const SERVICES = 10;
 const REPEAT = 9;
-const IDLE_SECONDS = 30;
 
 export async function agentBench(): Promise<void> {
   const lab = await startLab({ name: 'bench', hosts: [{ name: 'edge-1' }], log: (line) => console.log(`   ${line}`) });
@@ -23,7 +20,6 @@ export async function agentBench(): Promise<void> {
     await host.write('/root/feed.cjs', FEED);
     const rows: Row[] = [];
     for (const load of [files(), units(), services()]) rows.push(...(await converge(host, repo, load)));
-    rows.push(await firstStatus(lab, host), ...(await idle(host)));
     console.log(`   ${FILES} files, ${UNITS} units and ${SERVICES} services were under management at the end`);
     print(rows);
   } finally {
@@ -93,65 +89,6 @@ async function converge(host: LabHost, repo: FleetRepo, load: Load): Promise<Row
       unit: 'ms',
       against: { name: load.floor.name, value: floor },
     },
-  ];
-}
-
-/** From `systemctl restart` to the new instance's first status on the broker. */
-async function firstStatus(lab: Lab, host: LabHost): Promise<Row> {
-  const { agent } = await fairleadJson<{ agent: { instance: string } }>(host, 'status');
-  const client = await connectAsync(`mqtt://${await lab.infra.address()}:1883`);
-  const seen = new Set([agent.instance]);
-  let heard: (() => void) | null = null;
-  client.on('message', (_topic, payload) => {
-    const { instance } = (JSON.parse(payload.toString()) as { agent: { instance: string } }).agent;
-    if (seen.has(instance)) return;
-    seen.add(instance);
-    heard?.();
-  });
-  await client.subscribeAsync('fairlead/default/hosts/edge-1/status');
-  const took: number[] = [];
-  for (let i = 0; i < 3; i++) {
-    const began = performance.now();
-    const first = new Promise<void>((resolve) => {
-      heard = resolve;
-    });
-    await host.exec(['systemctl', 'restart', 'fairlead.service']);
-    await first;
-    took.push(performance.now() - began);
-  }
-  await client.endAsync();
-  return { what: 'start to first status', value: median(took), unit: 'ms' };
-}
-
-async function idle(host: LabHost): Promise<Row[]> {
-  await fairlead(host, 'sync');
-  await host.sh(`nohup ${NODE} -e 'setInterval(() => 0, 1e9)' >/dev/null 2>&1 & echo $! > /root/bare.pid`);
-  const agentPid = (
-    await host.exec(['systemctl', 'show', '-p', 'MainPID', '--value', 'fairlead.service'])
-  ).stdout.trim();
-  const barePid = (await host.exec(['cat', '/root/bare.pid'])).stdout.trim();
-  const ticks = async () =>
-    (await host.exec(['cat', `/proc/${agentPid}/stat`])).stdout
-      .split(' ')
-      .slice(13, 15)
-      .reduce((sum, n) => sum + Number(n), 0);
-  const memory = async (pid: string, key: string) =>
-    Number(
-      new RegExp(`^${key}: +(\\d+)`, 'm').exec((await host.exec(['cat', `/proc/${pid}/smaps_rollup`])).stdout)?.[1],
-    ) / 1024;
-  const before = await ticks();
-  await new Promise((resolve) => setTimeout(resolve, IDLE_SECONDS * 1000));
-  const cpu = ((await ticks()) - before) / IDLE_SECONDS;
-  const against = async (key: string) => ({ name: 'bare node', value: await memory(barePid, key) });
-  return [
-    { what: 'idle memory, resident', value: await memory(agentPid, 'Rss'), unit: 'MB', against: await against('Rss') },
-    {
-      what: 'idle memory, anonymous',
-      value: await memory(agentPid, 'Anonymous'),
-      unit: 'MB',
-      against: await against('Anonymous'),
-    },
-    { what: `idle CPU, of one core, over ${IDLE_SECONDS} s`, value: cpu, unit: '%' },
   ];
 }
 

@@ -5,6 +5,7 @@ import { agentBench } from './agent.ts';
 import { driftBench } from './drift.ts';
 import { gitBench } from './git.ts';
 import { hostBench } from './host.ts';
+import { idleBench } from './idle.ts';
 import { validateBench } from './validate.ts';
 
 const PARTS: Record<string, () => Promise<void>> = {
@@ -12,6 +13,7 @@ const PARTS: Record<string, () => Promise<void>> = {
   drift: driftBench,
   git: gitBench,
   host: () => hostBench(),
+  idle: idleBench,
   validate: validateBench,
 };
 

@@ -3,6 +3,8 @@ import path from 'node:path';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { type Infra, type LabHost, until } from './lab.ts';
 
+/** The agent's own node, on the host. */
+export const NODE = '/usr/lib/fairlead/node';
 const ROOT = path.join(import.meta.dirname, '../..');
 
 export interface InstallOptions {
@@ -16,7 +18,7 @@ export interface InstallOptions {
 /** Node, dist/, agent.yaml and the unit file; enabled and started. */
 export async function installAgent(host: LabHost, options: InstallOptions): Promise<void> {
   await host.exec(['mkdir', '-p', '/usr/lib/fairlead', '/etc/fairlead']);
-  await host.copyIn(path.join(ROOT, 'node_modules/node/bin/node'), '/usr/lib/fairlead/node');
+  await host.copyIn(path.join(ROOT, 'node_modules/node/bin/node'), NODE);
   await host.copyIn(`${path.join(ROOT, 'dist')}/.`, '/usr/lib/fairlead');
   await host.write(
     '/usr/local/bin/fairlead',
