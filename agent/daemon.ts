@@ -13,7 +13,7 @@ import { loadIdentity, loadKeyedHash } from './secrets/identity.ts';
 import { createRedactor } from './secrets/redact.ts';
 import { createSession, type Session } from './session.ts';
 import { systemClock } from './system/clock.ts';
-import { readFacts } from './system/facts.ts';
+import { type OsName, readFacts } from './system/facts.ts';
 import { createLogger } from './system/logger.ts';
 import { createNotifier } from './system/notify.ts';
 
@@ -58,7 +58,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 
   const notifier = createNotifier(process.env, () => performance.now());
   const instance = randomBytes(6).toString('hex');
-  const facts = await readFacts();
+  const osBefore = store.meta.get<OsName>('os');
+  const { facts, named } = await readFacts(osBefore);
+  if (named !== osBefore) store.meta.set('os', named);
   const secrets = await loadIdentity(state);
   const keyedHash = loadKeyedHash(state);
   let reporter: Reporter | null = null;

@@ -10,21 +10,32 @@ export interface Facts {
   addresses: string[];
 }
 
-/** Reads the facts. systeminformation is loaded only here, since it is large and needed once. */
-export async function readFacts(): Promise<Facts> {
-  const { default: si } = await import('systeminformation');
-  const info = await si.osInfo().catch(() => null);
+/** What the operating system calls itself, by the os-release(5) file that said so. */
+export interface OsName {
+  release: string;
+  name: string;
+}
+
+/**
+ * Reads the facts.
+ * @param known the name found before. systeminformation runs several programs to find it, before the first status:
+ * it is asked again only when os-release has changed.
+ */
+export async function readFacts(known: OsName | undefined): Promise<{ facts: Facts; named: OsName }> {
+  const release = lines('/etc/os-release').join('\n');
+  const named = known?.release === release ? known : { release, name: await osName() };
   const addresses = Object.entries(os.networkInterfaces())
     .filter(([name]) => !/^(lo|docker\d|br-|veth)/.test(name))
     .flatMap(([, list]) => list ?? [])
     .filter((a) => !a.internal && !a.address.startsWith('fe80:'))
     .map((a) => a.address);
-  return {
-    os: info ? `${info.distro} ${info.release}`.trim() : os.type(),
-    arch: os.arch(),
-    kernel: os.release(),
-    addresses: addresses.sort(),
-  };
+  return { facts: { os: named.name, arch: os.arch(), kernel: os.release(), addresses: addresses.sort() }, named };
+}
+
+async function osName(): Promise<string> {
+  const { default: si } = await import('systeminformation');
+  const info = await si.osInfo().catch(() => null);
+  return info ? `${info.distro} ${info.release}`.trim() : os.type();
 }
 
 /** The facts that templates see (docs/manifests.md): none changes from one run to the next. */
