@@ -2,6 +2,7 @@
 import http from 'node:http';
 import type { Log } from '../log.ts';
 import type { Clock } from './clock.ts';
+import { keepUp } from './keep-up.ts';
 
 export interface DockerEvent {
   Type: string;
@@ -16,56 +17,28 @@ export interface DockerEventsOptions {
   /** Types and actions to be told of. */
   filters: { type: readonly string[]; event: readonly string[] };
   event(event: DockerEvent): void;
-  /** The stream has begun, at first or after a cut: what happened before went unheard. Also when it stays away. */
+  /** See `KeepUpOptions.gap`. */
   gap(): void;
 }
 
-const FIRST_WAIT_MS = 200;
-const LAST_WAIT_MS = 30_000;
 const ANSWER_MS = 10_000;
-/** An engine that is away for longer than a restart takes is worth a look. */
-const AWAY_MS = 5_000;
 /** An event is a few hundred bytes; a line beyond this is not one. */
 const MAX_LINE = 1024 * 1024;
 
 /** Resolves once the stream is there, or after the first failed attempt; keeps it up until `signal` aborts. */
 export function followDockerEvents(options: DockerEventsOptions, signal: AbortSignal): Promise<void> {
-  const { clock, log } = options;
-  const keep = async (tried: () => void): Promise<void> => {
-    let away: number | null = null;
-    let told = false;
-    for (let wait = FIRST_WAIT_MS; !signal.aborted; wait = Math.min(wait * 2, LAST_WAIT_MS)) {
-      let why = '';
-      try {
-        await stream(options, signal, () => {
-          if (away !== null) log.info({}, 'the events of the Docker engine are heard again');
-          wait = FIRST_WAIT_MS;
-          away = null;
-          told = false;
-          options.gap();
-          tried();
-        });
-      } catch (thrown) {
-        why = thrown instanceof Error ? thrown.message : String(thrown);
-      }
-      if (signal.aborted) break;
-      if (away === null) {
-        away = clock.monotonic();
-        log.warn(
-          { why },
-          'the events of the Docker engine are away; changes of containers are found by the schedule until they are back',
-        );
-      } else if (!told && clock.monotonic() - away >= AWAY_MS) {
-        told = true;
-        options.gap();
-      }
-      tried();
-      await clock.sleep(wait, signal);
-    }
-  };
-  return new Promise((resolve) => {
-    void keep(resolve).finally(resolve);
-  });
+  const { clock, log, gap } = options;
+  return keepUp(
+    {
+      clock,
+      log,
+      session: (until, begun) => stream(options, until, begun),
+      gap,
+      lost: 'the events of the Docker engine are away; changes of containers are found by the schedule until they are back',
+      back: 'the events of the Docker engine are heard again',
+    },
+    signal,
+  );
 }
 
 /** Id → labels of every container there is now. */

@@ -2,6 +2,7 @@
 import type { MessageBus } from 'dbus-native';
 import type { Log } from '../log.ts';
 import type { Clock } from './clock.ts';
+import { keepUp } from './keep-up.ts';
 
 export interface SystemdSignalsOptions {
   /** Path of the system bus. */
@@ -25,8 +26,6 @@ const NAME = 'org.freedesktop.systemd1';
 const PATH = '/org/freedesktop/systemd1';
 const MANAGER = `${NAME}.Manager`;
 const PROPERTIES = 'org.freedesktop.DBus.Properties';
-const FIRST_WAIT_MS = 200;
-const LAST_WAIT_MS = 30_000;
 const CALL_TIMEOUT_MS = 10_000;
 /** The bus grants 512 rules a connection by default (dbus-daemon(1), max_match_rules_per_connection). */
 const MAX_RULES = 400;
@@ -109,33 +108,19 @@ export function createSystemdSignals(options: SystemdSignalsOptions): SystemdSig
     }
   }
 
-  async function keep(signal: AbortSignal, tried: () => void): Promise<void> {
-    for (let wait = FIRST_WAIT_MS, first = true; !signal.aborted; wait = Math.min(wait * 2, LAST_WAIT_MS)) {
-      try {
-        await session(signal, () => {
-          wait = FIRST_WAIT_MS;
-          if (!first) log.info({}, 'systemd is heard again over D-Bus');
-          // What happened before this moment went unheard.
-          options.all();
-          tried();
-        });
-      } catch (thrown) {
-        log.debug({ error: String(thrown) }, 'systemd is not heard over D-Bus');
-      }
-      if (signal.aborted) break;
-      if (first)
-        log.warn({}, 'the connection to D-Bus is away; changes of units are found by the schedule until it is back');
-      first = false;
-      tried();
-      await clock.sleep(wait, signal);
-    }
-  }
-
   return {
     start: (signal) =>
-      new Promise((resolve) => {
-        void keep(signal, resolve).finally(resolve);
-      }),
+      keepUp(
+        {
+          clock,
+          log,
+          session,
+          gap: options.all,
+          lost: 'the connection to D-Bus is away; changes of units are found by the schedule until it is back',
+          back: 'systemd is heard again over D-Bus',
+        },
+        signal,
+      ),
     units(names) {
       wanted = new Map(names.map((name) => [`${PATH}/unit/${escapeLabel(name)}`, name]));
       if (bus) void subscribe(bus).catch((thrown) => log.warn({ error: String(thrown) }, 'cannot subscribe to units'));

@@ -343,11 +343,18 @@ describe('what events cannot settle alone', () => {
     await mended(container('killed after the restart', 'docker kill shop-web-1', 'state'));
   });
 
-  test('after D-Bus was restarted signals are heard again', async () => {
+  test('each time D-Bus is restarted the loss is told, and signals are heard again', async () => {
     withJournal();
-    await host.sh('systemctl restart dbus.service');
-    await until('the bus', 20_000, async () => (await host.exec(['busctl', 'list'], { check: false })).code === 0);
-    await mended(state('stopped after the restart', 'systemctl stop one.service', 'state'));
+    const said = async (what: string) => (await host.journal('fairlead.service')).split(what).length - 1;
+    for (const time of [1, 2]) {
+      const lost = await said('the connection to D-Bus is away');
+      const back = await said('systemd is heard again over D-Bus');
+      await host.sh('systemctl restart dbus.service');
+      await until('the bus', 20_000, async () => (await host.exec(['busctl', 'list'], { check: false })).code === 0);
+      await until('it to be heard', 30_000, async () => (await said('systemd is heard again over D-Bus')) > back);
+      expect(await said('the connection to D-Bus is away'), `restart ${time}`).toBe(lost + 1);
+      await mended(state(`stopped after restart ${time}`, 'systemctl stop one.service', 'state'));
+    }
   });
 
   test('what no event told, since the kernel’s queue was full, is found by a full run', async () => {
