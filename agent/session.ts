@@ -8,6 +8,7 @@ import { staleProblem } from './core/stale.ts';
 import type { Identity } from './core/status.ts';
 import type { Problem, RunRecord } from './core/types.ts';
 import { explainBreakdown } from './engine/breakdown.ts';
+import { checkEvents } from './engine/check-events.ts';
 import { guardDirectory } from './engine/directory.ts';
 import { createDrift, type Drift } from './engine/drift.ts';
 import { createLoader } from './engine/load.ts';
@@ -126,7 +127,7 @@ export function createSession(options: SessionOptions): Session {
   });
   const runner = createRunner(deps);
   const drift: Drift = createDrift({
-    watchers: createWatchers({ ...machine, maxWatches: watchBudget(), log }),
+    watchers: createWatchers({ ...machine, providers, maxWatches: watchBudget(), log }),
     managed: runner.managed,
     deliver: (ids) => loop.drifted(ids),
     contended(id, count, message) {
@@ -148,6 +149,8 @@ export function createSession(options: SessionOptions): Session {
     finished(result) {
       guard.settled();
       drift.finished(result);
+      const turned = checkEvents(store, result.outcome, new Date().toISOString());
+      if (turned.length > 0) store.outbox.push(turned);
       const line = api.finished(result);
       if (result.part?.news === false) return line;
       store.runs.trim(new Date(Date.now() - keepMs).toISOString());

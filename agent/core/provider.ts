@@ -78,6 +78,8 @@ export interface Provider<S = unknown, F = unknown> {
   refresh?(want: Desired<S>, signal: AbortSignal, verb?: RefreshVerb, report?: Work['report']): Promise<void>;
   /** Removes what fairlead made. Removing what is not there is no error. */
   remove(id: ResourceId, seen: Seen<F>, signal: AbortSignal): Promise<void>;
+  /** Hears of changes that nobody but the provider itself can hear of. */
+  readonly watcher?: Watcher;
   /** `remove` of many at once, where that is cheaper (units: one daemon-reload). Failures by id. */
   removeAll?(gone: readonly Gone<F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
 }

@@ -1,4 +1,5 @@
 /** Drift by event: the kinds' watchers, kept told of what is managed, and the hints that they give. */
+import { kindOf } from '../core/graph.ts';
 import type { Watcher } from '../core/provider.ts';
 import type { Desired, Problem, ResourceId } from '../core/types.ts';
 import { asAgentError } from '../errors.ts';
@@ -116,8 +117,12 @@ export function findingsOf({ outcome, part }: RunResult): Map<ResourceId, Findin
   const unwell = new Set(outcome.resources.filter((r) => r.health === 'degraded').map((r) => r.id));
   for (const id of waiting) findings.set(id, { outcome: 'well', waiting: true });
   // That something stays unwell is no drift; that it was hinted and is found unwell again and again is a crash loop.
+  // A check is never repaired, so it cannot be fought for.
   for (const id of part?.hinted ?? [])
-    findings.set(id, { outcome: unwell.has(id) ? 'failing' : 'well', waiting: waiting.has(id) });
+    findings.set(id, {
+      outcome: unwell.has(id) && kindOf(id) !== 'check' ? 'failing' : 'well',
+      waiting: waiting.has(id),
+    });
   for (const { id, drift, result } of outcome.actions) {
     if (!drift || result === 'held') continue;
     const mended = result === 'done' && !unwell.has(id);

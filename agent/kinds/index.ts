@@ -66,6 +66,8 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
 
 export interface WatchersOptions
   extends Pick<ProvidersOptions, 'root' | 'filesOnly' | 'dockerSocket' | 'busSocket' | 'clock'> {
+  /** Some of them hear of changes themselves. */
+  providers: ReadonlyMap<Kind, Provider>;
   /** Most directories watched for files; units have a tenth of it. */
   maxWatches: number;
   log: Log;
@@ -77,13 +79,16 @@ export function createWatchers({
   dockerSocket,
   busSocket,
   clock,
+  providers,
   maxWatches,
   log,
 }: WatchersOptions): Watcher[] {
   const files = createFileWatcher({ root, limit: maxWatches });
-  if (filesOnly) return [files];
+  const own = [...providers.values()].flatMap(({ watcher }) => watcher ?? []);
+  if (filesOnly) return [files, ...own];
   return [
     files,
+    ...own,
     createUnitWatcher({ root, busSocket, limit: Math.ceil(maxWatches / 10), clock, log }),
     createEngineWatcher({ socket: dockerSocket, clock, log }),
   ];

@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import type { ActionRecord, HealthState, ResourceId } from '../../agent/core/types.ts';
+import { checkEvents } from '../../agent/engine/check-events.ts';
+import type { Outcome } from '../../agent/engine/types.ts';
+
+/** A host's memory, and what is told of a run whose resources have this health. */
+function host() {
+  const kept = new Map<string, unknown>();
+  const meta = { get: (key: string) => kept.get(key), set: (key: string, value: unknown) => void kept.set(key, value) };
+  return (health: Record<ResourceId, HealthState>, more: Partial<Outcome> = {}) => {
+    const resources = Object.entries(health).map(([id, state]) => ({ id, sync: 'synced', health: state, reason: '' }));
+    const outcome = {
+      rejected: false,
+      commit: {},
+      actions: [],
+      problems: [],
+      resources,
+      ...more,
+    } as unknown as Outcome;
+    const events = checkEvents({ meta } as never, outcome, 'now');
+    return events.map(({ type, data }) => `${type} ${data.resource} ${data.health}: ${data.message}`);
+  };
+}
+
+test('each turn of a check is told once', () => {
+  const run = host();
+  const problems = [{ id: 'check:a', reason: 'Unhealthy', message: 'refused', file: null, line: null }];
+  expect(run({ 'check:a': 'healthy', 'service:p/s': 'degraded' })).toEqual([]);
+  expect(run({ 'check:a': 'progressing' })).toEqual([]);
+  expect(run({ 'check:a': 'degraded' }, { problems })).toEqual(['drift check:a degraded: refused']);
+  expect(run({ 'check:a': 'degraded' }, { problems })).toEqual([]);
+  // Nothing was seen; then it is asked anew by a restarted agent, which begins to count again.
+  expect(run({}, { commit: null })).toEqual([]);
+  expect(run({ 'check:a': 'progressing' })).toEqual([]);
+  expect(run({ 'check:a': 'degraded' }, { problems })).toEqual([]);
+  expect(run({ 'check:a': 'healthy' })).toEqual(['drift check:a healthy: passes again']);
+  expect(run({ 'check:a': 'healthy' })).toEqual([]);
+});
+
+test('what a run did to a check is told with that run; one that is not declared any more is forgotten', () => {
+  const run = host();
+  const actions: ActionRecord[] = [
+    { id: 'check:a', op: 'create', why: [], result: 'failed', drift: false, durationMs: 0 },
+  ];
+  expect(run({ 'check:a': 'degraded' }, { actions })).toEqual([]);
+  expect(run({ 'check:a': 'healthy' })).toEqual(['drift check:a healthy: passes again']);
+  run({ 'check:a': 'degraded' });
+  expect(run({})).toEqual([]);
+  expect(run({ 'check:a': 'healthy' })).toEqual([]);
+});
