@@ -23,6 +23,15 @@ const duration = z.string().regex(/^\d+(ms|s|m|h|d)$/, 'must be a duration such 
 const after = ids.optional().describe('resources to be applied before this one');
 const notify = ids.optional().describe('units or services to restart, or jobs to run, after this changed');
 const reload = unitIds.optional().describe('units to reload after this changed');
+const fairlead = z
+  .strictObject({
+    mode: z
+      .enum(['observe', 'enforce'])
+      .optional()
+      .describe('observe: look at it and tell what differs, never touch it'),
+  })
+  .optional()
+  .describe('how fairlead treats it, as with a service of a stack');
 
 export const fileEntry = z
   .strictObject({
@@ -42,6 +51,7 @@ export const fileEntry = z
     notify,
     reload,
     template,
+    'x-fairlead': fairlead,
   })
   .describe('a file, a directory (its key ends in /), a mirrored tree, a link, or their absence');
 export type FileEntry = z.infer<typeof fileEntry>;
@@ -73,6 +83,7 @@ export const unitEntry = z
     notify,
     reload,
     template,
+    'x-fairlead': fairlead,
   })
   .describe('a systemd unit: its file, or just the state of one that exists');
 export type UnitEntry = z.infer<typeof unitEntry>;

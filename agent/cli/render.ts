@@ -75,6 +75,7 @@ function documentOf(host: string, path: string, rendered: RenderedHost, withOrig
         r.id,
         {
           spec: readable(r.spec),
+          ...(r.mode ? { mode: r.mode } : {}),
           ...(r.after.length > 0 ? { after: r.after } : {}),
           ...(r.notify.length > 0 ? { notify: r.notify } : {}),
           ...(withOrigin

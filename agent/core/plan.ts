@@ -15,8 +15,15 @@ export interface Step {
   /** The last confirmed apply was of this very declaration: what differs now has drifted. */
   drift: boolean;
   /** What would be done, and waits for a person: why, in a sentence. The step itself has no work then. */
-  held?: { change: Exclude<Change, { op: 'none' }>; reason: string };
+  held?: { code: 'NotAdopted' | 'Observing'; change: Exclude<Change, { op: 'none' }>; reason: string };
 }
+
+const NOTHING: Change = { op: 'none' };
+/** What is only looked at waits for ever. */
+const observing = (change: Change): Pick<Step, 'held'> =>
+  change.op === 'none'
+    ? {}
+    : { held: { code: 'Observing', change, reason: 'its mode is observe: fairlead only looks' } };
 
 export interface Removal {
   id: ResourceId;
@@ -47,7 +54,7 @@ export interface PlanInput {
 /** Makes the plan. Steps come in dependency order, removals in reverse default order. */
 export function makePlan(input: PlanInput): Plan {
   const marks = new Map(input.inventory.map((row) => [row.id, row]));
-  const changes = new Map<ResourceId, { seen: Seen | undefined; change: Change; drift: boolean }>();
+  const changes = new Map<ResourceId, Pick<Step, 'seen' | 'change' | 'drift' | 'held'>>();
   for (const want of input.desired) {
     const mark = marks.get(want.id);
     const found = input.seen.get(want.id);
@@ -55,7 +62,9 @@ export function makePlan(input: PlanInput): Plan {
     const change = input.providers.get(kindOf(want.id))?.diff(want, seen) ?? { op: 'none' };
     // A job that is to run again is no drift: nothing on the host has changed.
     const lasting = kindOf(want.id) !== 'job';
-    changes.set(want.id, { seen, change, drift: lasting && change.op !== 'none' && mark?.hash === want.hash });
+    const drift = lasting && change.op !== 'none' && mark?.hash === want.hash;
+    const only = want.mode === 'observe' ? { change: NOTHING, drift: false, ...observing(change) } : { change, drift };
+    changes.set(want.id, { seen, ...only });
   }
 
   const refreshFor = new Map<ResourceId, ResourceId[]>();
@@ -73,18 +82,12 @@ export function makePlan(input: PlanInput): Plan {
   }
 
   const steps = inOrder(input.desired).map((want): Step => {
-    const { seen, change, drift } = changes.get(want.id) ?? {
-      seen: undefined,
-      change: { op: 'none' as const },
-      drift: false,
-    };
-    const fresh = change.op === 'create' || change.op === 'replace';
+    const found = changes.get(want.id) ?? { seen: undefined, change: NOTHING, drift: false };
+    const fresh = found.change.op === 'create' || found.change.op === 'replace';
     return {
       want,
-      seen,
-      change,
-      drift,
-      refreshFor: fresh ? [] : (refreshFor.get(want.id) ?? []),
+      ...found,
+      refreshFor: fresh || want.mode === 'observe' ? [] : (refreshFor.get(want.id) ?? []),
       refreshVerb: restarts.has(want.id) ? 'restart' : 'reload',
     };
   });

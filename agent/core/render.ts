@@ -125,7 +125,9 @@ function renderEntry(input: RenderInput, prepare: PrepareContext, merged: Merged
   const { dir } = merged.last.layer;
   const context: LayerContext = { layer: dir, root: dir, payload: prepared.payload, sha256 };
   const { resources, issues } = RENDER[merged.section](context, viewOf(merged), merged.key, prepared.value as never);
-  const origins = { origin: originOf(merged.last), attributes: attributeOrigins(merged) };
+  const told = merged.value['x-fairlead'] as { mode?: 'observe' | 'enforce' } | undefined;
+  const mode: Pick<Desired, 'mode'> = told?.mode === 'observe' ? { mode: told.mode } : {};
+  const origins = { origin: originOf(merged.last), attributes: attributeOrigins(merged), ...mode };
   return {
     issues,
     secrets,

@@ -24,6 +24,8 @@ export interface Desired<S = unknown> {
   notify: readonly ResourceId[];
   /** Reloaded after this one changed. An ordering edge as well. */
   reload?: readonly ResourceId[];
+  /** Looked at and told of, never touched. */
+  mode?: 'observe';
   origin: Origin;
   /** Attribute → where its value was written, for what is merged from layers. */
   attributes?: Readonly<Record<string, Origin>>;

@@ -13,6 +13,8 @@ export type Failures = Map<ResourceId, AgentError>;
 const WIDTH = 8;
 
 export const isWork = (step: Step): boolean => step.change.op !== 'none' || step.refreshFor.length > 0;
+/** What is held, or only looked at, is neither taken over nor owed anything. */
+const isOurs = ({ held, want }: Step): boolean => held === undefined && want.mode !== 'observe';
 const workOf = ({ change, want, seen }: Step): Work => ({ change, want, seen });
 
 /** Pulls and verifies what the steps need; disturbs nothing on the host. */
@@ -54,7 +56,7 @@ async function batched(
 /** What is taken over for the first time is kept as it was. */
 async function adopt(deps: EngineDeps, steps: readonly Step[]): Promise<Failures> {
   const known = new Set(deps.store.inventory.list().map((row) => row.id));
-  const taken = steps.filter((s) => !known.has(s.want.id) && !s.held);
+  const taken = steps.filter((s) => !known.has(s.want.id) && isOurs(s));
   const failures: Failures = new Map();
   for (const [kind, members] of Map.groupBy(taken, (s) => kindOf(s.want.id)))
     for (const [id, error] of (await deps.providers.get(kind)?.adopt?.(members.map(workOf))) ?? [])
@@ -77,8 +79,8 @@ export async function applySteps(
   for (const [id, error] of await adopt(deps, steps)) failures.set(id, error);
   recordIntent(
     deps,
-    steps.filter((s) => !failures.has(s.want.id) && !away.has(s.want.id) && !s.held),
-    new Set(steps.map((s) => s.want.id)),
+    steps.filter((s) => !failures.has(s.want.id) && !away.has(s.want.id) && isOurs(s)),
+    new Set(steps.filter((s) => s.want.mode !== 'observe').map((s) => s.want.id)),
   );
   const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));
   const broken: Failures = new Map([...failures, ...(await batched(deps.providers, viable, 'install', request))]);

@@ -191,10 +191,11 @@ const healthNow = (deps: EngineDeps, plan: Plan, observed: Observed): Map<Resour
 function orHeld({ providers }: EngineDeps, step: Step): Step {
   const { want, seen, change } = step;
   const reason = providers.get(kindOf(want.id))?.hold?.(want, seen, change) ?? null;
-  return reason === null || change.op === 'none' ? step : { ...idle(step), held: { change, reason } };
+  if (reason === null || change.op === 'none') return step;
+  return { ...idle(step), held: { code: 'NotAdopted', change, reason } };
 }
 
-const idle = (step: Step): Step => ({ ...step, change: { op: 'none' }, refreshFor: [], drift: false });
+const idle = ({ held: _, ...step }: Step): Step => ({ ...step, change: { op: 'none' }, refreshFor: [], drift: false });
 const runsOnTheWayBack = ({ want }: Step): boolean =>
   kindOf(want.id) !== 'job' || (want.spec as { onRollback?: string }).onRollback === 'run';
 

@@ -81,7 +81,7 @@ export function judge(input: JudgeInput): Outcome {
       ...(holds || apart.length > 0 ? (['held'] as const) : []),
       ...(removals.length > 0 || input.proof ? (['failed'] as const) : []),
     ],
-    reason: holds ? REASONS[gate.kind] : (first?.reason ?? (apart.length > 0 ? 'NotAdopted' : '')),
+    reason: holds ? REASONS[gate.kind] : (first?.reason ?? apart[0]?.code ?? ''),
     message: holds ? gate.reason : first ? `${first.id}: ${first.message}` : (apart[0]?.reason ?? ''),
   };
 }
@@ -128,7 +128,7 @@ function judgeStep(step: Step, record: ActionRecord | undefined, health: Health,
     return { status, problem: { id, reason: code, message, ...at } };
   }
   const state = HEALTH[health.state];
-  if (step.held) return { status: { id, sync: 'held', health: state, reason: 'NotAdopted' }, problem: null };
+  if (step.held) return { status: { id, sync: 'held', health: state, reason: step.held.code }, problem: null };
   if (held && isWork(step)) return { status: { id, sync: 'held', health: state, reason: 'Held' }, problem: null };
   const bad = health.state === 'bad';
   // It was changed, and whether it becomes well is not known yet.

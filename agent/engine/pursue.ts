@@ -11,7 +11,10 @@ import { windowAt } from './window.ts';
 
 /** Hash of all that the host would be made to be: the same content is the same under every commit id. */
 export function contentOf({ resources, host }: Loaded): string {
-  const rows = resources.map(({ id, hash, after, notify, reload }) => [id, hash, after, notify, reload ?? []]);
+  const rows = resources.map(({ id, hash, after, notify, reload, mode }) => [
+    ...[id, hash, after, notify, reload ?? []],
+    ...(mode ? [mode] : []),
+  ]);
   return canonicalHash([rows, host], (bytes) => createHash('sha256').update(bytes).digest('hex'));
 }
 

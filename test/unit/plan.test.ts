@@ -49,6 +49,22 @@ describe('makePlan', () => {
     expect(plannedActions(plan).map((a) => `${a.op} ${a.id}`)).toEqual(['create file:/a', 'remove file:/c']);
   });
 
+  test('what is only observed has no work, whatever differs or notifies it, and notifies nobody', () => {
+    const looked = { mode: 'observe' as const, notify: ['unit:b.service' as const] };
+    const plan = makePlan({
+      desired: [res('file:/a', looked), res('file:/new', looked), res('unit:b.service'), res('unit:c.service', looked)],
+      seen: seen('file:/a', 'unit:b.service', 'unit:c.service'),
+      inventory: [row('file:/a')],
+      pendingNotifies: [{ target: 'unit:c.service', source: 'file:/x' }],
+      providers: comparing(['file:/a']),
+    });
+    expect(plan.steps.every((s) => s.change.op === 'none' && s.refreshFor.length === 0 && !s.drift)).toBe(true);
+    expect(plannedActions(plan)).toMatchObject([
+      { id: 'file:/a', op: 'update', why: [{ field: 'x' }], held: expect.stringContaining('observe') },
+      { id: 'file:/new', op: 'create', held: expect.stringContaining('observe') },
+    ]);
+  });
+
   test('a difference from a declaration that was confirmed before is drift; from a new one it is not', () => {
     const input = {
       desired: [res('file:/a'), res('file:/b')],
