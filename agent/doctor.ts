@@ -2,7 +2,7 @@
 import { existsSync, statfsSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
-import type { Finding } from './cli/doctor.ts';
+import type { DoctorDocument } from '../manifests-schema/documents.ts';
 import type { AgentConfig } from './config.ts';
 import { AgentError } from './errors.ts';
 import { createSource } from './git/source.ts';
@@ -18,6 +18,7 @@ const LEAST_FREE = 200 * 1024 * 1024;
 /** A clock that is further off breaks certificates, signatures and schedules. */
 const MOST_OFF_MS = 60_000;
 
+type Finding = DoctorDocument['findings'][number];
 type Probe = (config: AgentConfig) => Promise<string>;
 
 /** @returns one finding a part, in the order in which one would mend them */

@@ -34,6 +34,9 @@ const offlineProviders = () =>
     owned: () => false,
   });
 
+// Whoever reads our output may stop, as `head` does; that is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
 finish(
   runCli(
     process.argv.slice(2),
@@ -41,9 +44,16 @@ finish(
       stdout: (text) => process.stdout.write(text),
       stderr: (text) => process.stderr.write(text),
       isTTY: process.stdout.isTTY ?? false,
-      columns: process.stdout.columns ?? 120,
+      get columns() {
+        return process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY;
+      },
       env: process.env,
       now: () => new Date(),
+      interrupted() {
+        const left = new AbortController();
+        process.once('SIGINT', () => left.abort());
+        return left.signal;
+      },
     },
     {
       version: VERSION,

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { StatusDocument } from '../manifests-schema/payloads.ts';
 import { type AgentConfig, durationMs } from './config.ts';
 import { type AgentApi, createAgentApi } from './control/api.ts';
+import { createKept } from './control/kept.ts';
 import type { SyncLine } from './core/progress.ts';
 import { staleProblem } from './core/stale.ts';
 import type { Identity } from './core/status.ts';
@@ -18,7 +19,7 @@ import { createRunner } from './engine/runner.ts';
 import { splayOffset } from './engine/splay.ts';
 import type { EngineDeps } from './engine/types.ts';
 import { createSource } from './git/source.ts';
-import { createProviders, createWatchers } from './kinds/index.ts';
+import { createProviders, createWatchers, DRIFT_DIR } from './kinds/index.ts';
 import type { Log } from './log.ts';
 import { localCheckout } from './repo/local.ts';
 import type { Identity as HostIdentity } from './secrets/identity.ts';
@@ -124,6 +125,7 @@ export function createSession(options: SessionOptions): Session {
     ],
     loop: () => loop,
     localCheckout: (dir) => localCheckout(dir, config.repo.path),
+    kept: createKept(`${root}${DRIFT_DIR}`),
   });
   const runner = createRunner(deps);
   const drift: Drift = createDrift({
@@ -132,7 +134,7 @@ export function createSession(options: SessionOptions): Session {
     deliver: (ids) => loop.drifted(ids),
     contended(id, count, message) {
       const data = { resource: id, contended: true, count, message };
-      store.outbox.push([{ at: new Date().toISOString(), type: 'drift', run: null, data }]);
+      store.outbox.announce(store.outbox.push([{ at: new Date().toISOString(), type: 'drift', run: null, data }]));
       options.changed();
     },
     now: () => performance.now(),

@@ -3,6 +3,24 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { agentConfig } from './agent-config.ts';
+import {
+  affectedDocument,
+  doctorDocument,
+  encryptDocument,
+  fleetDocument,
+  historyDocument,
+  holdDocument,
+  initDocument,
+  notifyDocument,
+  planDocument,
+  recipientsDocument,
+  renderDocument,
+  runDocument,
+  showDocument,
+  syncDocument,
+  validateDocument,
+  versionDocument,
+} from './documents.ts';
 import { fleetSettings } from './fleet.ts';
 import { hostSettings } from './host.ts';
 import { manifest } from './manifest.ts';
@@ -18,6 +36,22 @@ const SCHEMAS: Record<string, z.ZodType> = {
   status: statusDocument,
   resources: resourcesDocument,
   event: eventDocument,
+  plan: planDocument,
+  sync: syncDocument,
+  show: showDocument,
+  history: historyDocument,
+  run: runDocument,
+  hold: holdDocument,
+  doctor: doctorDocument,
+  validate: validateDocument,
+  render: renderDocument,
+  affected: affectedDocument,
+  recipients: recipientsDocument,
+  encrypt: encryptDocument,
+  init: initDocument,
+  hosts: fleetDocument,
+  notify: notifyDocument,
+  version: versionDocument,
 };
 
 /** Those that people write, in the draft that every editor knows. */

@@ -1,8 +1,8 @@
 /** The documents that fairlead publishes over MQTT and prints with `--json` (product contract, section 6). */
 import { z } from 'zod';
 
-const timestamp = z.string().describe('ISO 8601, UTC, with milliseconds');
-const syncState = z.enum([
+export const timestamp = z.string().describe('ISO 8601, UTC, with milliseconds');
+export const syncState = z.enum([
   'failed',
   'rolled-back',
   'held',
@@ -12,7 +12,7 @@ const syncState = z.enum([
   'unassigned',
   'unknown',
 ]);
-const healthState = z.enum(['degraded', 'progressing', 'healthy', 'unknown']);
+export const healthState = z.enum(['degraded', 'progressing', 'healthy', 'unknown']);
 
 export const statusDocument = z
   .strictObject({
@@ -79,18 +79,15 @@ export const statusDocument = z
   .describe("A host's retained status: <prefix>/<fleet>/hosts/<host>/status");
 export type StatusDocument = z.infer<typeof statusDocument>;
 
+export const resourceStatus = z.strictObject({
+  id: z.string(),
+  sync: z.enum(['synced', 'out-of-sync', 'failed', 'held', 'progressing']),
+  health: healthState,
+  reason: z.string(),
+});
+
 export const resourcesDocument = z
-  .strictObject({
-    schema: z.literal(1),
-    resources: z.array(
-      z.strictObject({
-        id: z.string(),
-        sync: z.enum(['synced', 'out-of-sync', 'failed', 'held', 'progressing']),
-        health: healthState,
-        reason: z.string(),
-      }),
-    ),
-  })
+  .strictObject({ schema: z.literal(1), resources: z.array(resourceStatus) })
   .describe("A host's resources: <prefix>/<fleet>/hosts/<host>/resources");
 
 export const eventDocument = z
@@ -106,3 +103,4 @@ export const eventDocument = z
     data: z.record(z.string(), z.unknown()),
   })
   .describe('One event: <prefix>/<fleet>/hosts/<host>/events');
+export type EventDocument = z.infer<typeof eventDocument>;

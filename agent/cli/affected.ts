@@ -13,8 +13,7 @@ export async function affected(c: Context, base: string, head: string, options: 
       : table(
           ['HOST', 'CHANGE', 'DIRECTORY'],
           hosts.map((h) => [h.host, h.change, h.path]),
-          c.columns,
-          c.style,
+          c,
         ),
   );
   return EXIT.ok;

@@ -1,18 +1,22 @@
 /** What a command gets: the terminal, the daemon, and what main supplies. */
+
+import type { DoctorDocument } from '../../manifests-schema/documents.ts';
 import type { ControlClient } from '../control/client.ts';
 import type { HistoryDocument, HistoryQuery, RunDocument } from '../control/protocol.ts';
 import type { FleetRow } from '../fleet/model.ts';
 import type { OfflineProviders } from '../repo/fleet.ts';
-import type { Finding } from './doctor.ts';
 import type { Style } from './table.ts';
 
 export interface Terminal {
-  stdout(text: string): void;
+  stdout(text: string | Uint8Array): void;
   stderr(text: string): void;
   isTTY: boolean;
-  columns: number;
+  /** As wide as it is now; Infinity where nobody looks at it. */
+  readonly columns: number;
   env: Record<string, string | undefined>;
   now(): Date;
+  /** Aborts at Ctrl-C, which from this call on does not end the program by itself. */
+  interrupted(): AbortSignal;
 }
 
 export interface GlobalOptions {
@@ -30,7 +34,7 @@ export interface CliDeps {
   readHistory(options: GlobalOptions, query: HistoryQuery): HistoryDocument;
   readRun(options: GlobalOptions, id: number): RunDocument | null;
   /** Probes what the host needs of the world around it. */
-  examine(options: GlobalOptions): Promise<Finding[]>;
+  examine(options: GlobalOptions): Promise<DoctorDocument['findings']>;
   readFleet(options: GlobalOptions): Promise<FleetRow[]>;
   /** Publishes a push notice; what the request leaves out comes from agent.yaml. */
   notify(options: GlobalOptions, request: NotifyRequest): Promise<{ ref: string; topic: string }>;
@@ -56,7 +60,9 @@ export interface Context {
   deps: CliDeps;
   options: GlobalOptions;
   client: ControlClient;
-  columns: number;
+  terminal: Terminal;
+  /** Of the terminal, as it is now. */
+  readonly columns: number;
   style: Style;
   now(): Date;
   /** The one JSON document with --json, else the text. */
@@ -67,4 +73,4 @@ export interface Context {
   complain(line: string): void;
 }
 
-export const EXIT = { ok: 0, bad: 1, pending: 2, unreachable: 3, unknown: 4, usage: 64 } as const;
+export const EXIT = { ok: 0, bad: 1, pending: 2, unreachable: 3, unknown: 4, usage: 64, interrupted: 130 } as const;

@@ -1,7 +1,7 @@
 /** `pause`, `resume`, `rollback`: what a person tells this one host (product contract, section 5). */
 import type { HoldDocument } from '../control/protocol.ts';
-import { sync } from './commands.ts';
 import { type Context, EXIT } from './context.ts';
+import { sync } from './sync.ts';
 
 export async function pause(c: Context, options: { for?: string; reason?: string }): Promise<number> {
   const document = await c.client.post<HoldDocument>('pause', options);

@@ -18,10 +18,6 @@ export interface RenderOptions {
 }
 
 export async function render(c: Context, name: string, options: RenderOptions): Promise<number> {
-  if (options.format !== undefined && options.format !== 'compose') {
-    c.complain('--format is compose, or is left out');
-    return EXIT.usage;
-  }
   const fleet = await openFleet(openDirectory(options.dir));
   const host = fleet.hosts.find((h) => h.name === name || h.path === name.replace(/\/+$/, ''));
   const names = fleet.hosts.map((h) => h.name);

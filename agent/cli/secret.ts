@@ -31,8 +31,8 @@ export async function recipients(c: Context, names: readonly string[], options: 
     table(
       ['HOST', 'RECIPIENT'],
       found.map((r) => [r.host, r.recipient ?? 'none: host.yaml has no `age:`']),
-      Math.max(c.columns, 100),
-      c.style,
+      // A recipient that is cut off is of no use.
+      { columns: Number.POSITIVE_INFINITY, style: c.style },
     ),
   );
   return found.every((r) => r.recipient !== null) ? EXIT.ok : EXIT.bad;

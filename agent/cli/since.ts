@@ -1,4 +1,4 @@
-/** Points in time as people write them. Pure. */
+/** Times, counts and ids as people write them. Pure; all throw InvalidArgumentError. */
 import { InvalidArgumentError } from 'commander';
 
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
@@ -25,4 +25,18 @@ export function parseSince(text: string, now: Date): string {
 export function parseCount(text: string): number {
   if (!/^[1-9]\d{0,6}$/.test(text)) throw new InvalidArgumentError('Give a whole number from 1 on.');
   return Number(text);
+}
+
+/** The number of a run, as `history` shows it: `17` or `#17`. */
+export const parseRun = (text: string): number => parseCount(text.replace(/^#/, ''));
+
+export function parseDuration(text: string): string {
+  if (!/^[1-9]\d{0,5}(s|m|h|d)$/.test(text)) throw new InvalidArgumentError('Give a duration such as 30m, 2h or 1d.');
+  return text;
+}
+
+export function parseCommit(text: string): string {
+  if (!/^[0-9a-f]{4,40}$/i.test(text))
+    throw new InvalidArgumentError('Give the id of a commit, or at least four letters that it begins with.');
+  return text.toLowerCase();
 }

@@ -6,19 +6,19 @@ import { openFleet } from '../repo/fleet.ts';
 import { parsePart, partOf, partsFor, validateParts } from '../repo/parts.ts';
 import { openDirectory } from '../repo/tree.ts';
 import { type Validation, validateFleet } from '../repo/validate.ts';
-import { FORMATS, type Format, githubText, gitlabReport, issuesText } from './annotations.ts';
+import { type Format, githubText, gitlabReport, issuesText } from './annotations.ts';
 import { type Context, EXIT } from './context.ts';
+import { count } from './words.ts';
 
 export interface ValidateOptions {
-  format?: string;
+  format: Format;
   part?: string;
 }
 
 export async function validate(c: Context, dir: string, options: ValidateOptions): Promise<number> {
-  const format = FORMATS.find((f) => f === (options.format ?? 'text'));
   const part = options.part === undefined ? null : parsePart(options.part);
-  if (format === undefined || (options.part !== undefined && part === null)) {
-    c.complain(format ? '--part is K/N, such as 1/2' : `--format is one of ${FORMATS.join(', ')}`);
+  if (options.part !== undefined && part === null) {
+    c.complain('--part is K/N, such as 1/2; see `fairlead validate --help`');
     return EXIT.usage;
   }
   const fleet = await openFleet(openDirectory(dir));
@@ -28,7 +28,7 @@ export async function validate(c: Context, dir: string, options: ValidateOptions
     of > 1
       ? await validateParts(c.deps.self, dir, of)
       : await validateFleet(part ? partOf(fleet, part) : fleet, { providers });
-  show(c, format, result);
+  show(c, options.format, result);
   return result.issues.some((i) => i.severity === 'error') ? EXIT.bad : EXIT.ok;
 }
 
@@ -42,8 +42,6 @@ function show(c: Context, format: Format, result: Validation): void {
   else if (format === 'github') c.write([githubText(issues), summary].filter(Boolean).join('\n'));
   else c.print(null, () => [issuesText(issues, c.style), summary].filter(Boolean).join('\n'));
 }
-
-const count = (n: number, what: string) => `${n} ${what}${n === 1 ? '' : 's'}`;
 
 /** The one host a command names. @throws AgentError `UnknownHost` */
 export function unknownHost(name: string, known: readonly string[], near: string | undefined): AgentError {

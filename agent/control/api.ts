@@ -1,5 +1,7 @@
 /** The daemon's answers: what the sockets serve and the broker is told. Holds the state that outlives one run. */
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import { eventDocumentOf } from '../core/event.ts';
+import { findId } from '../core/find-id.ts';
 import { kindOf } from '../core/graph.ts';
 import type { SyncLine } from '../core/progress.ts';
 import type { Provider } from '../core/provider.ts';
@@ -11,7 +13,8 @@ import type { Loop } from '../engine/loop.ts';
 import { preview } from '../engine/preview.ts';
 import type { RunResult } from '../engine/reconcile.ts';
 import type { EngineDeps } from '../engine/types.ts';
-import { hold } from './holds.ts';
+import { fullId, hold } from './holds.ts';
+import type { Kept } from './kept.ts';
 import { createMemory } from './memory.ts';
 import { printable } from './printable.ts';
 import type { ControlApi, ShowDocument } from './protocol.ts';
@@ -25,6 +28,7 @@ export interface AgentApiOptions {
   loop(): Loop;
   /** This host's part of a directory on this machine. */
   localCheckout(dir: string): Promise<Checkout>;
+  kept: Kept;
 }
 
 export interface AgentApi extends ControlApi {
@@ -36,10 +40,17 @@ export interface AgentApi extends ControlApi {
   progress(line: SyncLine): boolean;
 }
 
+/** Actions of a resource that are shown, and those among which overwritten bytes are looked for. */
+const MAX_SHOWN = 20;
+const MAX_PAST = 500;
+/** Events told to a listener who was away. */
+const MAX_MISSED = 1_000;
+
 /** Phases that a run goes through only where there is something to do. */
 const WORK = ['prepare', 'apply', 'settle', 'prune', 'rollback'];
 
-export function createAgentApi({ deps, identity, facts, problems, loop, localCheckout }: AgentApiOptions): AgentApi {
+export function createAgentApi(options: AgentApiOptions): AgentApi {
+  const { deps, identity, facts, problems, loop, localCheckout, kept } = options;
   const { store, clock } = deps;
   const memory = createMemory(store);
   let state: AgentState = memory.recall(identity);
@@ -111,11 +122,21 @@ export function createAgentApi({ deps, identity, facts, problems, loop, localChe
       return begins;
     },
     resources: () => ({ schema: 1, resources: [...state.resources] }),
-    async plan({ dir }, signal) {
-      const given = dir === undefined ? undefined : await localCheckout(dir);
+    async plan({ dir, commit }, signal) {
+      const given = commit ? fullId(store, commit) : dir === undefined ? undefined : await localCheckout(dir);
       return deps.redact({ schema: 1 as const, ...(await preview(deps, signal, given)) });
     },
-    show: async (id, signal) => deps.redact(await show(deps, state, id, signal)),
+    show: async (id, signal) => deps.redact(await show({ deps, state, kept }, id, signal)),
+    ids(like) {
+      const now = state.resources.map((r) => r.id);
+      if (like === null) return { schema: 1, matches: now.sort(), near: [] };
+      return { schema: 1, ...findId(like, [...new Set([...now, ...store.runs.resources()])]) };
+    },
+    events(after, tell) {
+      const missed = after === null ? [] : store.outbox.peek(MAX_MISSED, after);
+      for (const event of missed) tell(eventDocumentOf(identity, event));
+      return store.outbox.watch((event) => tell(eventDocumentOf(identity, event)));
+    },
     history: (query) => ({ schema: 1, runs: store.runs.list(query) }),
     run(id) {
       const found = store.runs.get(id);
@@ -127,7 +148,10 @@ export function createAgentApi({ deps, identity, facts, problems, loop, localChe
       void loop().request({}, 'manual');
       return { schema: 1, ...document, commit: commits.get().accepted };
     },
-    sync: (request, trigger: Trigger, line) => loop().request(request, trigger, line),
+    sync(request, trigger: Trigger, line) {
+      if (loop().running()) line({ type: 'phase', phase: 'queue' });
+      return loop().request(request, trigger, line);
+    },
     version: () => ({ version: identity.version }),
   };
 }
@@ -143,8 +167,7 @@ const audit = ({ commit, author, committer, subject, committedAt, signer }: Comm
 });
 
 async function show(
-  deps: EngineDeps,
-  state: AgentState,
+  { deps, state, kept }: { deps: EngineDeps; state: AgentState; kept: Kept },
   id: string,
   signal: AbortSignal,
 ): Promise<ShowDocument | null> {
@@ -153,8 +176,8 @@ async function show(
   const accepted = deps.store.meta.get<string>('accepted');
   const checkout = accepted ? await deps.snapshots.load(accepted) : null;
   const want = checkout ? (await deps.load(checkout)).resources.find((r) => r.id === rid) : undefined;
-  const history = deps.store.runs.actionsOf(rid, 20);
-  if (want === undefined && history.length === 0) return null;
+  const past = deps.store.runs.actionsOf(rid, MAX_PAST);
+  if (want === undefined && past.length === 0) return null;
   const provider = deps.providers.get(kindOf(rid));
   const observed = await provider
     ?.observe([rid], signal, new Map(want ? [[rid, want]] : []))
@@ -174,7 +197,8 @@ async function show(
     desired: want ? printable(want.spec) : null,
     actual: printable(masked(want, describe(provider, observed?.get(rid)?.fact ?? null))),
     status: state.resources.find((r) => r.id === rid) ?? null,
-    history,
+    history: past.slice(0, MAX_SHOWN),
+    overwritten: kindOf(rid) === 'file' ? kept.list(past) : [],
   };
 }
 

@@ -1,6 +1,7 @@
 /** The command line's side of the daemon's sockets. */
 import http from 'node:http';
 import path from 'node:path';
+import type { EventDocument } from '../../manifests-schema/payloads.ts';
 import { AgentError } from '../errors.ts';
 import type { SyncLine, SyncRequest } from './protocol.ts';
 
@@ -9,17 +10,25 @@ export interface ControlClient {
   get<T>(address: string): Promise<T | null>;
   /** Throws AgentError `DaemonUnreachable`, or `Refused` with what the daemon said. */
   post<T>(address: string, body: object): Promise<T>;
-  /** Resolves when the feed ended, or, with `wait` false, when the run was accepted. */
-  sync(request: SyncRequest, wait: boolean, line: (line: SyncLine) => void): Promise<void>;
+  /** Resolves when the feed ended, when `signal` aborts (the run goes on), or, with `wait` false, when the run was accepted. */
+  sync(request: SyncRequest, wait: boolean, line: (line: SyncLine) => void, signal?: AbortSignal): Promise<void>;
+  /**
+   * The feed of events, those after `after` first. It ends when `signal` aborts, and where the daemon does.
+   * Throws AgentError `DaemonUnreachable` where it is not there.
+   */
+  events(after: number | null, signal: AbortSignal): Promise<AsyncIterable<EventDocument>>;
 }
 
 /** @param dir directory of the sockets; those who may not use agent.sock are served by status.sock */
 export function createControlClient({ dir }: { dir: string }): ControlClient {
-  const open = (socket: string, method: string, address: string, body?: string) =>
+  const open = (socket: string, method: string, address: string, body?: string, signal?: AbortSignal) =>
     new Promise<http.IncomingMessage>((resolve, reject) => {
       const socketPath = path.join(dir, socket);
       const request = http.request(
-        { socketPath, method, path: `/v1/${address}`, headers: { 'content-type': 'application/json' } },
+        {
+          ...{ socketPath, method, path: `/v1/${address}`, headers: { 'content-type': 'application/json' } },
+          ...(signal ? { signal } : {}),
+        },
         resolve,
       );
       request.on('error', (cause: NodeJS.ErrnoException) =>
@@ -27,12 +36,17 @@ export function createControlClient({ dir }: { dir: string }): ControlClient {
       );
       request.end(body);
     });
-  const call = async (method: string, address: string, body?: string): Promise<http.IncomingMessage> => {
+  const call = async (
+    method: string,
+    address: string,
+    body?: string,
+    signal?: AbortSignal,
+  ): Promise<http.IncomingMessage> => {
     try {
-      return await open('agent.sock', method, address, body);
+      return await open('agent.sock', method, address, body, signal);
     } catch (thrown) {
       if (thrown instanceof AgentError) throw thrown;
-      return open('status.sock', method, address, body).catch((cause) => {
+      return open('status.sock', method, address, body, signal).catch((cause) => {
         throw cause instanceof AgentError ? cause : unreachable(path.join(dir, 'status.sock'), cause);
       });
     }
@@ -52,18 +66,47 @@ export function createControlClient({ dir }: { dir: string }): ControlClient {
       if (response.statusCode !== 200) throw refused(document.error ?? `the daemon answered ${response.statusCode}`);
       return document;
     },
-    async sync(request, wait, line) {
-      const response = await call('POST', 'sync', JSON.stringify(request));
+    sync(request, wait, line, signal) {
+      return unlessAborted(signal, async () => {
+        const response = await call('POST', 'sync', JSON.stringify(request), signal);
+        if (response.statusCode !== 200) throw refused((JSON.parse(await read(response)) as { error: string }).error);
+        if (!wait) return void response.destroy();
+        for await (const text of lines(response)) line(JSON.parse(text) as SyncLine);
+      });
+    },
+    async events(after, signal) {
+      const response = await call('GET', after === null ? 'events' : `events?after=${after}`, undefined, signal);
       if (response.statusCode !== 200) throw refused((JSON.parse(await read(response)) as { error: string }).error);
-      if (!wait) return void response.destroy();
-      let rest = '';
-      for await (const chunk of chunks(response)) {
-        const lines = (rest + chunk).split('\n');
-        rest = lines.pop() ?? '';
-        for (const text of lines) line(JSON.parse(text) as SyncLine);
-      }
+      return parsed(response);
     },
   };
+}
+
+/** Whoever left does not mind how it ended. */
+async function unlessAborted(signal: AbortSignal | undefined, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (thrown) {
+    if (!signal?.aborted) throw thrown;
+  }
+}
+
+/** Until it breaks off: when, and why, is the listener's to know. */
+async function* parsed(response: http.IncomingMessage): AsyncGenerator<EventDocument> {
+  try {
+    for await (const text of lines(response)) yield JSON.parse(text) as EventDocument;
+  } catch (thrown) {
+    if (!(thrown instanceof AgentError)) throw thrown;
+  }
+}
+
+async function* lines(response: http.IncomingMessage): AsyncGenerator<string> {
+  let rest = '';
+  for await (const chunk of chunks(response)) {
+    const whole = (rest + chunk).split('\n');
+    rest = whole.pop() ?? '';
+    yield* whole;
+  }
 }
 
 async function read(response: http.IncomingMessage): Promise<string> {

@@ -38,26 +38,29 @@ function pinTo({ store, clock }: EngineDeps, commit: string | undefined): Pin {
   const { lastGood, previousGood, accepted } = store.commits.get();
   const applied = store.meta.get<{ commit: string }>('applied')?.commit ?? accepted;
   const target = commit === undefined ? (lastGood !== applied ? lastGood : previousGood) : fullId(store, commit);
-  if (target === null || target === undefined) {
-    const message =
-      commit === undefined
-        ? 'there is no earlier good commit on this host to go back to; name one: `fairlead rollback COMMIT`'
-        : `this host knows no commit ${commit}; \`fairlead history\` lists those it had, or give all 40 letters of its id`;
-    throw new AgentError({ code: 'NoSuchCommit', phase: 'plan', message });
-  }
+  if (target === null || target === undefined)
+    throw noSuchCommit(
+      'there is no earlier good commit on this host to go back to; name one: `fairlead rollback COMMIT`',
+    );
   const pin: Pin = { commit: target, at: clock.now().toISOString() };
   store.commits.set({ pin, pause: null });
   return pin;
 }
 
-/** Abbreviated ids are those of commits that this host had; a full one is taken at its word. */
-function fullId(store: EngineDeps['store'], commit: string): string | null {
+/** Abbreviated ids are those of commits that this host had; a full one is taken at its word. @throws AgentError `NoSuchCommit` */
+export function fullId(store: EngineDeps['store'], commit: string): string {
   if (/^[0-9a-f]{40}$/.test(commit)) return commit;
-  if (!/^[0-9a-f]{4,39}$/.test(commit)) return null;
   const known = new Set([
     ...store.commits.needed(),
     ...store.runs.list({ commit, limit: 1_000 }).map((r) => r.commit?.commit ?? ''),
   ]);
   const found = [...known].filter((id) => id.startsWith(commit));
-  return found.length === 1 ? (found[0] ?? null) : null;
+  if (/^[0-9a-f]{4,39}$/.test(commit) && found.length === 1 && found[0]) return found[0];
+  throw noSuchCommit(
+    found.length > 1
+      ? `${commit} begins the ids of ${found.length} commits; give more letters of it`
+      : `this host knows no commit ${commit}; \`fairlead history\` lists those it had, or give all 40 letters of its id`,
+  );
 }
+
+const noSuchCommit = (message: string) => new AgentError({ code: 'NoSuchCommit', phase: 'plan', message });

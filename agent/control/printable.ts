@@ -3,18 +3,20 @@ import { createHash } from 'node:crypto';
 /** Deeper than any spec or fact goes. */
 const MAX_DEPTH = 12;
 
-/** A spec or a fact as JSON for people: bytes become `(n bytes, sha256 …)`, the content of secrets `(secret)`. */
+/** A spec or a fact as JSON for people: bytes become `(n bytes, sha256 …)`, the content of secrets `(secret)`, modes octal. */
 export function printable(value: unknown, depth = 0): unknown {
   if (depth > MAX_DEPTH) return '…';
   if (value instanceof Uint8Array)
     return `(${value.length} bytes, sha256 ${createHash('sha256').update(value).digest('hex').slice(0, 12)})`;
   if (Array.isArray(value)) return value.map((item) => printable(item, depth + 1));
   if (value === null || typeof value !== 'object') return value;
+  const readable = (key: string, item: unknown) =>
+    key === 'mode' && typeof item === 'number' ? `0${item.toString(8).padStart(3, '0')}` : printable(item, depth + 1);
   const secret = (value as { secret?: unknown }).secret === true;
   return Object.fromEntries(
     Object.entries(value).map(([key, item]) => [
       key,
-      secret && ['content', 'dropins'].includes(key) ? '(secret)' : printable(item, depth + 1),
+      secret && ['content', 'dropins'].includes(key) ? '(secret)' : readable(key, item),
     ]),
   );
 }

@@ -30,14 +30,25 @@ export interface ControlServer {
 }
 
 const MAX_BODY = 64 * 1024;
+/** What status.sock answers. */
+const READABLE = [
+  ...['GET status', 'GET resources', 'GET ids', 'GET events'],
+  ...['GET history', 'GET history/…', 'GET version'],
+];
+/** Listeners to the feed of events at one time, and how far one may fall behind before it is cut off. */
+const MAX_FEEDS = 32;
+const MAX_BEHIND = 1024 * 1024;
 
 export function createControlServer({ api, dir, statusGid, log }: ControlServerOptions): ControlServer {
+  const feeds = new Set<http.ServerResponse>();
   const serve = (readOnly: boolean) =>
     http.createServer((request, response) => {
-      handle(api(), readOnly, request, response).catch((thrown) => {
+      handle({ api: api(), readOnly, feeds }, request, response).catch((thrown) => {
         const error = asAgentError(thrown, { code: 'Internal', phase: 'report' });
-        log.error({ url: request.url ?? '' }, error.message);
-        if (!response.headersSent) send(response, 500, { error: error.message });
+        // What was asked cannot be answered: the asker's to mend, and no matter for the log.
+        const theirs = thrown instanceof AgentError;
+        if (!theirs) log.error({ url: request.url ?? '' }, error.message);
+        if (!response.headersSent) send(response, theirs ? 409 : 500, { error: error.message });
         else response.destroy();
       });
     });
@@ -78,9 +89,15 @@ export function createControlServer({ api, dir, statusGid, log }: ControlServerO
   };
 }
 
+interface Desk {
+  api: ControlApi;
+  readOnly: boolean;
+  /** Those that listen to events. */
+  feeds: Set<http.ServerResponse>;
+}
+
 async function handle(
-  api: ControlApi,
-  readOnly: boolean,
+  { api, readOnly, feeds }: Desk,
   request: http.IncomingMessage,
   response: http.ServerResponse,
 ): Promise<void> {
@@ -88,7 +105,7 @@ async function handle(
   const [, version, noun = '', argument] = url.pathname.split('/');
   const route = `${request.method} ${noun}${argument === undefined ? '' : '/…'}`;
   if (version !== 'v1') return send(response, 404, { error: `no such address: ${url.pathname}` });
-  if (readOnly && !['GET status', 'GET resources', 'GET history', 'GET history/…', 'GET version'].includes(route)) {
+  if (readOnly && !READABLE.includes(route)) {
     return send(response, 403, { error: 'this socket is read only; use agent.sock, as root' });
   }
   const gone = new AbortController();
@@ -108,6 +125,10 @@ async function handle(
         ? send(response, 200, found)
         : send(response, 404, { error: `no resource ${decodeURIComponent(argument ?? '')}` });
     }
+    case 'GET ids':
+      return send(response, 200, api.ids(url.searchParams.get('like')));
+    case 'GET events':
+      return feed(api, feeds, url.searchParams.get('after'), response);
     case 'GET history':
       return send(response, 200, api.history(historyQuery(url.searchParams)));
     case 'GET history/…': {
@@ -127,7 +148,8 @@ async function handle(
 
 function planRequest(params: URLSearchParams): PlanRequest {
   const dir = params.get('dir');
-  return dir === null ? {} : { dir };
+  const commit = params.get('commit');
+  return { ...(dir === null ? {} : { dir }), ...(commit === null ? {} : { commit }) };
 }
 
 export function historyQuery(params: URLSearchParams): HistoryQuery {
@@ -151,12 +173,7 @@ async function hold(
   const body = await readJson(request);
   if (body === null || Object.values(body).some((v) => typeof v !== 'string'))
     return send(response, 400, { error: 'the body is a mapping of strings: for, reason, commit' });
-  try {
-    send(response, 200, api.hold(verb, body as HoldRequest));
-  } catch (thrown) {
-    if (!(thrown instanceof AgentError)) throw thrown;
-    send(response, 409, { error: thrown.message });
-  }
+  send(response, 200, api.hold(verb, body as HoldRequest));
 }
 
 /** A mapping, or null where the body is none. */
@@ -181,6 +198,35 @@ async function sync(api: ControlApi, request: http.IncomingMessage, response: ht
     if (!response.destroyed) response.write(`${JSON.stringify(line)}\n`);
   });
   response.end();
+}
+
+/** The feed of events, until the listener leaves or the daemon ends. */
+function feed(
+  api: ControlApi,
+  feeds: Set<http.ServerResponse>,
+  after: string | null,
+  response: http.ServerResponse,
+): void {
+  if (after !== null && !/^\d{1,15}$/.test(after)) {
+    send(response, 400, { error: '`after` is the seq of an event' });
+    return;
+  }
+  if (feeds.size >= MAX_FEEDS) {
+    send(response, 503, { error: `${MAX_FEEDS} listen to events already; end one of them first` });
+    return;
+  }
+  feeds.add(response);
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  response.flushHeaders();
+  const end = api.events(after === null ? null : Number(after), (event) => {
+    // One that reads nothing must not fill the daemon's memory.
+    if (response.writableLength > MAX_BEHIND) response.destroy();
+    else response.write(`${JSON.stringify(event)}\n`);
+  });
+  response.on('close', () => {
+    feeds.delete(response);
+    end();
+  });
 }
 
 async function readBody(request: http.IncomingMessage): Promise<string> {

@@ -12,7 +12,8 @@ export interface SyncRequest {
 
 /** `POST /v1/sync` answers newline-delimited JSON: any number of progress lines, then one `done`. */
 export type SyncLine =
-  | { type: 'phase'; phase: string; detail?: string }
+  /** `waiting`: what is not well yet, and why, while things settle. */
+  | { type: 'phase'; phase: string; detail?: string; waiting?: readonly { id: string; message: string }[] }
   /** An image is being pulled; a few times a second. `totalBytes` grows as the engine hears of further layers. */
   | { type: 'progress'; image: string; doneBytes: number; totalBytes: number }
   | { type: 'action'; action: ActionRecord }

@@ -111,6 +111,7 @@ export async function converge(
   const removals = plan.removals.filter((r) => !away.has(r.id));
   if (mode === 'try' && !begun && work.length + removals.length > 0) await begin(deps, checkout);
 
+  if (work.length + removals.length > 0) request.emit({ type: 'phase', phase: 'apply' });
   const doomed = doomedBy(failures, away, plan.steps);
   const early = removals.filter((r) => r.neededBy.length > 0 && !r.neededBy.some((id) => doomed.has(id)));
   const open = unsettled(deps, plan.steps, work);

@@ -18,17 +18,19 @@ export interface Preview {
   actions: PlannedAction[];
 }
 
-/** @param given a checkout to plan instead of what the ref names */
-export async function preview(deps: EngineDeps, signal: AbortSignal, given?: Checkout): Promise<Preview> {
+/** @param given a checkout, or the full id of a commit, to plan instead of what the ref names */
+export async function preview(deps: EngineDeps, signal: AbortSignal, given?: Checkout | string): Promise<Preview> {
   const base: Preview = { commit: null, issues: [], error: null, held: null, actions: [] };
   const request = requestFor(signal);
   try {
-    const commit = given?.info.commit ?? (await deps.source.head(signal));
-    if (given === undefined) {
-      const { hold } = await deps.source.review(commit, reviewRequest(deps, false), signal);
+    const named = typeof given === 'string';
+    const commit = named ? given : (given?.info.commit ?? (await deps.source.head(signal)));
+    if (named || given === undefined) {
+      // An older commit that somebody names is no rewind; whether it may be trusted is asked all the same.
+      const { hold } = await deps.source.review(commit, reviewRequest(deps, named), signal);
       if (hold !== null) return { ...base, commit, held: `${hold.message} [${hold.reason}]` };
     }
-    const head = given ?? (await deps.source.checkout(commit, signal));
+    const head = named || given === undefined ? await deps.source.checkout(commit, signal) : given;
     const { loaded, choice, gate } = await decide(deps, head, request);
     const issues = [...loaded.issues];
     if (issues.some((i) => i.severity === 'error')) return { ...base, commit, issues };

@@ -49,7 +49,8 @@ export async function settle(
       }
       break;
     }
-    request.emit({ type: 'phase', phase: 'settle', detail: open.map((w) => w.id).join(', ') });
+    const waiting = open.map(({ id }) => ({ id, message: health.get(id)?.message ?? '' }));
+    request.emit({ type: 'phase', phase: 'settle', detail: open.map((w) => w.id).join(', '), waiting });
     await request.aside(deps.clock.sleep(pause, request.signal));
   }
   return { health, tookMs: deps.clock.monotonic() - began };

@@ -93,6 +93,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       }
       return seen;
     },
+    describe: ({ uid: _, gid: __, links: ___, ...fact }) => fact,
     async adopt(work) {
       const failures = new Map<ResourceId, AgentError>();
       const known = originals.known();

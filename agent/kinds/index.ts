@@ -15,11 +15,13 @@ import { createFileProvider } from './file.ts';
 import { createFileWatcher } from './file-watch.ts';
 import { createJobProvider } from './job.ts';
 import { createNetworkProvider } from './network.ts';
-import { createOriginals } from './originals.ts';
+import { createOriginals, ORIGINALS_DIR } from './originals.ts';
 import { createServiceProvider } from './service.ts';
 import { createUnitProvider } from './unit.ts';
 import { createUnitWatcher } from './unit-watch.ts';
 import { createVolumeProvider } from './volume.ts';
+
+export { DRIFT_DIR } from './originals.ts';
 
 export interface ProvidersOptions {
   isRoot: boolean;
@@ -43,7 +45,7 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
   const { exec, stagingDir, owned, clock, root } = options;
   const redact = options.redact ?? ((text: string) => text);
   const files = createFiles({ root, own: [...OWN_PATHS, ...(options.own ?? [])], stores: OWN_STORES });
-  const originals = createOriginals({ files, dir: '/var/lib/fairlead/originals' });
+  const originals = createOriginals({ files, dir: ORIGINALS_DIR });
   const ownership = options.isRoot;
   const execRoot = options.filesOnly ? root : '';
   const all: Provider[] = [

@@ -49,13 +49,17 @@ export interface OriginalsOptions {
   maxDrift?: { count: number; bytes: number };
 }
 
+export const ORIGINALS_DIR = '/var/lib/fairlead/originals';
+const DRIFT = 'drift';
+/** Where the bytes lie that repairs overwrote, on the host. */
+export const DRIFT_DIR = `${ORIGINALS_DIR}/${DRIFT}`;
 const META = { mode: 0o600, uid: -1, gid: -1 };
 const MAX_ONE = 16 * 1024 * 1024;
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 32);
 
 export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Originals {
   const limit = maxDrift ?? { count: 200, bytes: 64 * 1024 * 1024 };
-  const driftDir = `${dir}/drift`;
+  const driftDir = `${dir}/${DRIFT}`;
   const fileOf = (id: ResourceId) => `${dir}/${sha256(id)}.json`;
   const bytesOf = (path: string) => `${dir}/${sha256(path)}.bytes`;
   const private_ = () => {

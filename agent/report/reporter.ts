@@ -1,5 +1,6 @@
 /** Tells the broker: presence, retained status and resources, and the events of the outbox, in order. */
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import { eventDocumentOf } from '../core/event.ts';
 import type { AgentEvent, ResourceStatus } from '../core/types.ts';
 import { asAgentError } from '../errors.ts';
 import { concerns, isPattern, shortName } from '../git/refs.ts';
@@ -122,7 +123,7 @@ export function createReporter(options: ReporterOptions): Reporter {
   async function send(to: Link, events: readonly AgentEvent[]): Promise<number> {
     let sent = 0;
     for (const event of events) {
-      if (!(await to.publish(`${base}/events`, JSON.stringify(eventPayload(options, event)), false))) break;
+      if (!(await to.publish(`${base}/events`, JSON.stringify(eventDocumentOf(options, event)), false))) break;
       outbox.ack(event.seq);
       sent++;
     }
@@ -157,9 +158,4 @@ function isForUs(topic: string, ref: string): boolean {
   } catch {
     return false;
   }
-}
-
-function eventPayload({ host, fleet }: ReporterOptions, event: AgentEvent): Record<string, unknown> {
-  const { id, seq, at, type, run, data } = event;
-  return { schema: 1, host, fleet, id, seq, at, type, run, data };
 }

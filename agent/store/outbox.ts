@@ -7,10 +7,14 @@ import type { Meta } from './meta.ts';
 export type EventDraft = Omit<AgentEvent, 'id' | 'seq'>;
 
 export interface Outbox {
-  /** To be called within the caller's transaction. */
-  push(events: readonly EventDraft[]): void;
-  /** The oldest first. */
-  peek(limit: number): AgentEvent[];
+  /** To be called within the caller's transaction, and followed by `announce` once that is over. */
+  push(events: readonly EventDraft[]): AgentEvent[];
+  /** Tells those who watch. */
+  announce(events: readonly AgentEvent[]): void;
+  /** Hears of every event that is recorded from now on. @returns ends it */
+  watch(listener: (event: AgentEvent) => void): () => void;
+  /** The oldest first; only those after `seq`, where it is given. */
+  peek(limit: number, seq?: number): AgentEvent[];
   ack(seq: number): void;
   count(): number;
   /** Of the newest event ever written; 0 before the first. */
@@ -32,7 +36,9 @@ export function createOutbox(db: Database.Database, meta: Meta, max: number): Ou
   const epoch = kept ?? randomBytes(6).toString('hex');
   if (kept === undefined) meta.set('outbox.epoch', epoch);
   const insert = db.prepare('INSERT INTO outbox (at, type, run, data) VALUES (?, ?, ?, ?)');
-  const peek = db.prepare<[number], Raw>('SELECT seq, at, type, run, data FROM outbox ORDER BY seq LIMIT ?');
+  const peek = db.prepare<[number, number], Raw>(
+    'SELECT seq, at, type, run, data FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?',
+  );
   const remove = db.prepare('DELETE FROM outbox WHERE seq = ?');
   const count = db.prepare<[], { n: number }>('SELECT count(*) AS n FROM outbox');
   const last = db.prepare<[], { seq: number }>("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'");
@@ -42,7 +48,7 @@ export function createOutbox(db: Database.Database, meta: Meta, max: number): Ou
   const shrink = () => {
     const surplus = (count.get()?.n ?? 0) - max;
     if (surplus <= 0) return;
-    const dropped = peek.all(surplus + 1);
+    const dropped = peek.all(0, surplus + 1);
     const lost = dropped.reduce(
       (sum, e) => sum + (e.type === 'gap' ? Number((JSON.parse(e.data) as { count: number }).count) : 1),
       0,
@@ -52,12 +58,26 @@ export function createOutbox(db: Database.Database, meta: Meta, max: number): Ou
     for (const e of dropped.slice(0, -1)) remove.run(e.seq);
     if (stands) turnIntoGap.run(JSON.stringify({ from, to: stands.seq, count: lost }), stands.seq);
   };
+  const idOf = (seq: number) => `${epoch}-${seq}`;
+  const listeners = new Set<(event: AgentEvent) => void>();
   return {
     push(events) {
-      for (const e of events) insert.run(e.at, e.type, e.run, JSON.stringify(e.data));
+      const stored = events.map((e): AgentEvent => {
+        const seq = Number(insert.run(e.at, e.type, e.run, JSON.stringify(e.data)).lastInsertRowid);
+        return { ...e, id: idOf(seq), seq };
+      });
       if (events.length > 0) shrink();
+      return stored;
     },
-    peek: (limit) => peek.all(limit).map((raw) => ({ ...raw, id: `${epoch}-${raw.seq}`, data: JSON.parse(raw.data) })),
+    announce(events) {
+      for (const event of events) for (const tell of listeners) tell(event);
+    },
+    watch(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    peek: (limit, seq = 0) =>
+      peek.all(seq, limit).map((raw) => ({ ...raw, id: idOf(raw.seq), data: JSON.parse(raw.data) })),
     ack: (seq) => void remove.run(seq),
     count: () => count.get()?.n ?? 0,
     lastSeq: () => last.get()?.seq ?? 0,

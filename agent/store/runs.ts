@@ -8,7 +8,10 @@ export interface RunReader {
   /** Newest first; runs under way are left out. */
   list(query: HistoryQuery): RunRecord[];
   get(id: number): { run: RunRecord; actions: ActionRecord[] } | null;
+  /** Newest first. */
   actionsOf(resource: ResourceId, limit: number): { run: number; at: string; action: ActionRecord }[];
+  /** Ids of all resources that runs acted on. */
+  resources(): string[];
 }
 
 export interface Runs extends RunReader {
@@ -40,7 +43,9 @@ export function createRunReader(db: Database.Database): RunReader {
   const actionsOf = db.prepare<[string, number], { run: number; at: string; record: string }>(
     'SELECT run, started_at AS at, record FROM actions JOIN runs ON runs.id = run WHERE resource = ? ORDER BY run DESC LIMIT ?',
   );
+  const resources = db.prepare<[], { resource: string }>('SELECT DISTINCT resource FROM actions');
   return {
+    resources: () => resources.all().map(({ resource }) => resource),
     list: (query) => select(db, query).map(parse),
     get(id) {
       const raw = get.get(id);
@@ -74,17 +79,18 @@ export function createRuns(db: Database.Database, outbox: Outbox): Runs {
        SELECT 1 FROM runs AS before WHERE before.id = (SELECT max(id) FROM runs AS r WHERE r.id < runs.id) AND ${quiet('before')})`,
   );
   const trim = db.prepare('DELETE FROM runs WHERE started_at < ? AND sync IS NOT NULL');
+  const conclude = db.transaction((run: RunRecord, done: readonly ActionRecord[], events: readonly EventDraft[]) => {
+    const commitId = run.commit?.commit ?? null;
+    finish.run({ ...run, commitId, commitInfo: run.commit && JSON.stringify(run.commit) });
+    for (const action of done) addAction.run(run.id, action.id, JSON.stringify(action));
+    if (done.length === 0 && run.failed === 0)
+      dropQuiet.run({ id: run.id, sync: run.sync, commitId, reason: run.reason });
+    return outbox.push(events);
+  });
   return {
     ...createRunReader(db),
     begin: (trigger, at) => Number(begin.run(trigger, at).lastInsertRowid),
-    finish: db.transaction((run: RunRecord, done: readonly ActionRecord[], events: readonly EventDraft[]) => {
-      const commitId = run.commit?.commit ?? null;
-      finish.run({ ...run, commitId, commitInfo: run.commit && JSON.stringify(run.commit) });
-      for (const action of done) addAction.run(run.id, action.id, JSON.stringify(action));
-      if (done.length === 0 && run.failed === 0)
-        dropQuiet.run({ id: run.id, sync: run.sync, commitId, reason: run.reason });
-      outbox.push(events);
-    }),
+    finish: (run, done, events) => outbox.announce(conclude(run, done, events)),
     trim: (before) => void trim.run(before),
   };
 }
@@ -97,7 +103,9 @@ function select(db: Database.Database, query: HistoryQuery): Raw[] {
     values.push(...given);
   };
   if (query.since) add('started_at >= ?', query.since);
-  if (query.commit) add("commit_id LIKE ? || '%'", query.commit);
+  // Also those that came with a newer one, all at once.
+  if (query.commit)
+    add(`(commit_id LIKE ? || '%' OR commit_info LIKE '%"commit":"' || ? || '%')`, query.commit, query.commit);
   if (query.failed) add("(failed > 0 OR sync IN ('failed', 'rolled-back'))");
   if (query.resource) add('EXISTS (SELECT 1 FROM actions WHERE run = runs.id AND resource = ?)', query.resource);
   const sql = `SELECT * FROM runs WHERE ${where.join(' AND ')} ORDER BY id DESC LIMIT ?`;

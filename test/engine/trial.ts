@@ -14,6 +14,8 @@ const MAIN = path.join(import.meta.dirname, '../../dist/fairlead.cjs');
 
 export interface Trial {
   root: string;
+  /** The program, as it is started. */
+  main: string;
   /** Topic → retained payload. */
   retained: ReadonlyMap<string, string>;
   /** Every status that was published, oldest first. */
@@ -69,6 +71,7 @@ export async function startTrial(): Promise<Trial> {
 
   const trial: Trial = {
     root,
+    main: MAIN,
     retained,
     events,
     statuses,

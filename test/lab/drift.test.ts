@@ -1,7 +1,7 @@
 /** Drift is heard of and repaired at once, each once, and said. The schedule is once a year: only events can tell. */
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import type { HistoryDocument, RunDocument } from '../../agent/control/protocol.ts';
-import type { ActionRecord } from '../../agent/core/types.ts';
+import type { ActionDocument } from '../../manifests-schema/documents.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { installAgent, statusWhere } from './agent.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
@@ -82,7 +82,7 @@ const runsOf = async (query: string) => (await ask<HistoryDocument>(`history?${q
 
 interface Told {
   run: RunDocument['run'];
-  action: ActionRecord;
+  action: ActionDocument;
 }
 /** What history says of a resource since a run, oldest first. */
 async function told(id: string, after: number): Promise<Told[]> {

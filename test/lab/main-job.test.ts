@@ -1,7 +1,7 @@
 /** The main job on a real host: a commit changes it, and the fleet hears of it. Issue points 1 to 5. */
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { HistoryDocument, PlanDocument, RunDocument, SyncLine } from '../../agent/control/protocol.ts';
-import type { ActionRecord } from '../../agent/core/types.ts';
+import type { ActionDocument } from '../../manifests-schema/documents.ts';
 import { differing, fairlead, fairleadJson, identities, installAgent, retained, statusWhere } from './agent.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
 import { composeYaml, hostFiles, systemYaml, watched } from './story.ts';
@@ -155,7 +155,7 @@ test('4. drift is repaired at once, and history says what had drifted, from what
   const { runs } = await fairleadJson<HistoryDocument>(host, 'history', '--limit', '1');
   const last = runs[0]?.id ?? 0;
   const repairs = async () => {
-    const found: ActionRecord[] = [];
+    const found: ActionDocument[] = [];
     const { runs } = await fairleadJson<HistoryDocument>(host, 'history', '--limit', '50');
     for (const { id } of runs.filter((r) => r.id > last)) found.push(...(await runOf(id)).actions);
     return found.filter((a) => a.drift && a.result === 'done');

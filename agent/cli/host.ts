@@ -1,0 +1,106 @@
+/** The words of the commands for this one host. */
+import { Option } from 'commander';
+import type { HistoryQuery, HoldRequest, SyncRequest } from '../control/protocol.ts';
+import * as commands from './commands.ts';
+import type { Context, GlobalOptions } from './context.ts';
+import { doctor } from './doctor.ts';
+import { events } from './events.ts';
+import * as holds from './holds.ts';
+import type { Build } from './program.ts';
+import { show } from './show.ts';
+import { parseCommit, parseCount, parseDuration, parseRun, parseSince } from './since.ts';
+import { sync } from './sync.ts';
+
+export function addHostCommands({ program, add, act, deps, terminal, finish }: Build): void {
+  program.commandsGroup('This host:');
+  add('agent', {
+    text: 'the daemon; systemd starts it',
+    examples: ['systemctl enable --now fairlead', 'fairlead agent --once'],
+    exits: { 0: 'ended, or reconciled (--once)', 1: 'failed' },
+  })
+    .option('--once', 'one reconcile, then exit')
+    .action(async function (this) {
+      const options = this.optsWithGlobals<GlobalOptions & { once?: boolean }>();
+      finish(await deps.runAgent({ ...options, once: options.once ?? false }));
+    });
+  add('status', {
+    text: 'sync, health, commit, what is wrong',
+    examples: ['fairlead status', 'fairlead status --json'],
+    exits: { 0: 'synced and healthy', 1: 'not' },
+  }).action(act(commands.status));
+  add('plan', {
+    text: 'what a sync would change now, field by field',
+    examples: ['fairlead plan', 'fairlead plan --commit 1a2b3c4', 'fairlead plan --dir ~/fleet'],
+    exits: { 0: 'nothing to do', 2: 'changes', 1: 'error' },
+  })
+    .option('--commit <commit>', 'as if the ref named this commit: one this host had, or a full id', parseCommit)
+    .addOption(new Option('--dir <dir>', 'of a fleet repository on this machine, committed or not').conflicts('commit'))
+    .action(act((c: Context, o: { dir?: string; commit?: string }) => commands.plan(c, o)));
+  add('sync', {
+    text: 'reconcile now, and watch; the run goes on when this ends',
+    examples: ['fairlead sync', 'fairlead sync --allow-prune'],
+    exits: { 0: 'synced', 2: 'held', 1: 'failed', 130: 'interrupted: the run goes on' },
+  })
+    .option('--allow-prune', 'remove more than prune.max allows')
+    .option('--allow-rewind', 'follow a branch that was rewound or rewritten')
+    .option('--adopt', 'make anew what already runs here and differs from its declaration')
+    .option('--force', 'try a commit again that did not settle here; no window holds it')
+    .option('--no-wait', 'return when the run was accepted')
+    .action(
+      act((c: Context, { wait, json: _, ...request }: SyncRequest & GlobalOptions & { wait: boolean }) =>
+        sync(c, request, wait),
+      ),
+    );
+  add('pause', {
+    text: 'touch nothing on this host, neither for commits nor for repairs',
+    examples: ['fairlead pause --for 2h --reason "moving the racks"', 'fairlead pause'],
+  })
+    .option('--for <duration>', 'such as 30m, 2h or 1d (default: until resume)', parseDuration)
+    .option('--reason <text>', 'shown wherever the pause is')
+    .action(act((c: Context, { json: _, ...o }: HoldRequest & GlobalOptions) => holds.pause(c, o)));
+  add('resume', { text: 'end a pause or a pin', examples: ['fairlead resume'] }).action(act(holds.resume));
+  add('rollback [commit]', {
+    text: 'go back to an earlier commit and stay there until resume',
+    examples: ['fairlead rollback', 'fairlead rollback 1a2b3c4'],
+    exits: { 0: 'on the pinned commit', 1: 'failed' },
+  }).action(act((c: Context, commit: string | undefined) => holds.rollback(c, commit)));
+  add('doctor', {
+    text: 'probe what this host needs, and say how to mend it',
+    examples: ['fairlead doctor'],
+    exits: { 0: 'all well', 1: 'something is to be mended' },
+  }).action(act(doctor));
+  add('resources', { text: 'every resource, its sync and health', examples: ['fairlead resources'] }).action(
+    act(commands.resources),
+  );
+  add('show <id>', {
+    text: 'one resource: declared, actual, last actions; what a repair overwrote',
+    examples: ['fairlead show service:shop/web', 'fairlead show motd', 'fairlead show motd --overwritten > motd.mine'],
+    exits: { 4: 'no such resource, or several; or nothing kept' },
+  })
+    .option('--overwritten [n]', 'print the bytes that the newest repair, or the n-th newest, overwrote', parseCount)
+    .action(act((c: Context, id: string, o: { overwritten?: number | true }) => show(c, id, o)));
+  add('history', {
+    text: 'runs, newest first, or one run with its changes; also while the agent is down',
+    examples: ['fairlead history --since 2h', 'fairlead history 17', 'fairlead history --resource file:/etc/motd'],
+    exits: { 4: 'no such run' },
+  })
+    .argument('[run]', 'a number from the list', parseRun)
+    .option('--limit <n>', 'at most so many', parseCount, 20)
+    .option('--since <time>', 'began since then: 2h, 7d, 2026-11-24, or an ISO time', (t) =>
+      parseSince(t, terminal.now()),
+    )
+    .option('--resource <id>', 'that acted on this resource')
+    .option('--commit <commit>', 'of this commit, or that brought it', parseCommit)
+    .option('--failed', 'that failed')
+    .action(
+      act((c: Context, run: number | undefined, { json: _, ...query }: HistoryQuery & GlobalOptions) =>
+        commands.history(c, run, query),
+      ),
+    );
+  add('events', {
+    text: 'live feed of runs, changes, drift and repairs, until Ctrl-C',
+    examples: ['fairlead events', 'fairlead events --json | jq -r .type'],
+  })
+    .option('-f, --follow', 'go on until Ctrl-C; it always does')
+    .action(act(events));
+}

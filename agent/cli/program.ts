@@ -1,0 +1,144 @@
+/** The program's words, as one tree of commands: help, completion and man pages are read off it. */
+import { type Argument, Command, Option } from 'commander';
+import type { CliDeps, Context, GlobalOptions, Terminal } from './context.ts';
+import { addFleetCommands } from './fleet.ts';
+import { addHostCommands } from './host.ts';
+import { addRepositoryCommands } from './repository.ts';
+import { addShellCommands } from './shell.ts';
+import { createStyle, plain } from './table.ts';
+
+type Exits = Readonly<Record<number, string>>;
+
+/** A command with what its help, its man page and its completion say beyond commander's own. */
+export class CliCommand extends Command {
+  examples: readonly string[] = [];
+  /** What exit codes mean here, where that is not the usual. */
+  exits: Exits = {};
+  override createCommand(name?: string): CliCommand {
+    return new CliCommand(name);
+  }
+}
+
+export interface Words {
+  text: string;
+  examples: readonly string[];
+  exits?: Exits;
+}
+
+/** What the groups of commands are added with. */
+export interface Build {
+  program: CliCommand;
+  terminal: Terminal;
+  deps: CliDeps;
+  /** A command that prints data; `parent` where it is not the program itself. */
+  add(name: string, words: Words, parent?: CliCommand): CliCommand;
+  /** A noun that has commands of its own. */
+  group(name: string, words: Words): CliCommand;
+  /** An action that gets the context, then what commander gives it. */
+  act(run: (c: Context, ...args: never[]) => Promise<number>): (this: Command, ...args: unknown[]) => Promise<void>;
+  finish(code: number): void;
+}
+
+/** Narrower than this, lines are left to the terminal. */
+const LEAST_COLUMNS = 40;
+/** Lines of help are no longer than this, however wide the terminal is. */
+const HELP_COLUMNS = 100;
+
+/** @param finish gets the exit code of the command that ran */
+export function createProgram(terminal: Terminal, deps: CliDeps, finish: (code: number) => void): CliCommand {
+  const program = new CliCommand('fairlead');
+  describe(program, {
+    text: 'GitOps for hosts that run no Kubernetes',
+    examples: ['fairlead status', 'fairlead plan', 'fairlead sync', 'fairlead show service:shop/web'],
+  });
+  program
+    .exitOverride()
+    .configureOutput({
+      writeOut: (t) => terminal.stdout(t),
+      writeErr: (t) => terminal.stderr(t),
+      getOutHelpWidth: () => Math.min(terminal.columns, HELP_COLUMNS),
+      getErrHelpWidth: () => Math.min(terminal.columns, HELP_COLUMNS),
+    })
+    .showSuggestionAfterError(true)
+    .addOption(new Option('--config <file>', 'agent.yaml (default /etc/fairlead/agent.yaml)').env('FAIRLEAD_CONFIG'))
+    .option('--root <dir>', 'keep state, sockets and managed files below this directory; manages files only')
+    .option('--json', 'one JSON document on stdout')
+    // Nearly every command has options: to say so at each helps nobody.
+    .configureHelp({ subcommandTerm: (c) => [c.name(), ...c.registeredArguments.map(termOf)].join(' ') });
+
+  const build: Build = {
+    program,
+    terminal,
+    deps,
+    finish,
+    add(name, words, parent = program) {
+      const command = describe(parent.command(name), words).option('--json', 'one JSON document on stdout');
+      return command.configureOutput({ outputError: usageError(command) });
+    },
+    group(name, words) {
+      const command = describe(program.command(name), words).exitOverride();
+      return command.configureOutput({ outputError: usageError(command) });
+    },
+    act: (run) =>
+      async function (this: Command, ...args: unknown[]) {
+        finish(await run(contextOf(terminal, deps, this), ...(args as never[])));
+      },
+  };
+  program.configureOutput({ outputError: usageError(program) });
+  addHostCommands(build);
+  addRepositoryCommands(build);
+  addFleetCommands(build);
+  addShellCommands(build);
+  return program;
+}
+
+function describe(command: CliCommand, { text, examples, exits = {} }: Words): CliCommand {
+  command.examples = examples;
+  command.exits = exits;
+  const lines = (title: string, items: readonly string[]) =>
+    items.length === 0 ? '' : `\n${title}:\n${items.map((item) => `  ${item}\n`).join('')}`;
+  const codes = Object.entries(exits).map(([code, meaning]) => `${code.padEnd(3)}  ${meaning}`);
+  return command
+    .description(text)
+    .addHelpText('after', `${lines('Examples', examples)}${lines('Exit codes', codes)}`.trimEnd());
+}
+
+/** One line, with where to read on. */
+const usageError = (command: Command) => (text: string, write: (text: string) => void) => {
+  const said = text
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .replace(/\.$/, '');
+  write(`fairlead: ${said}; see \`${pathOf(command)} --help\`\n`);
+};
+
+/** `<id>`, `[hosts...]` */
+export const termOf = (argument: Argument): string => {
+  const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+  return argument.required ? `<${name}>` : `[${name}]`;
+};
+
+/** `fairlead secret encrypt` */
+export const pathOf = (command: Command): string =>
+  command.parent ? `${pathOf(command.parent)} ${command.name()}` : command.name();
+
+function contextOf(terminal: Terminal, deps: CliDeps, command: Command): Context {
+  const options = command.optsWithGlobals<GlobalOptions>();
+  const color = terminal.isTTY && !terminal.env.NO_COLOR && terminal.env.TERM !== 'dumb';
+  return {
+    deps,
+    options,
+    client: deps.client(options),
+    terminal,
+    get columns() {
+      return Math.max(LEAST_COLUMNS, terminal.columns);
+    },
+    style: createStyle(color),
+    now: () => terminal.now(),
+    print: (document, text) => terminal.stdout(`${options.json ? JSON.stringify(document) : plain(text())}\n`),
+    write: (text) => terminal.stdout(`${text}\n`),
+    say: (line) => terminal.stdout(`${plain(line)}\n`),
+    complain: (line) => terminal.stderr(`fairlead: ${plain(line)}\n`),
+  };
+}

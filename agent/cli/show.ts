@@ -1,0 +1,64 @@
+/** `fairlead show ID`: one resource in one screen, and the bytes that repairs of it overwrote. */
+import { readFileSync } from 'node:fs';
+import type { IdsDocument, ShowDocument } from '../control/protocol.ts';
+import { AgentError } from '../errors.ts';
+import { type Context, EXIT } from './context.ts';
+import { showText } from './show-text.ts';
+
+/** @param text an id, or a part of one that fits no other */
+export async function show(
+  c: Context,
+  text: string,
+  { overwritten }: { overwritten?: number | true },
+): Promise<number> {
+  const document = (await ask(c, text)) ?? (await ask(c, (await resolve(c, text)) ?? ''));
+  if (document === null) return EXIT.unknown;
+  if (overwritten !== undefined) return take(c, document, overwritten === true ? 1 : overwritten);
+  c.print(document, () => showText(document, c));
+  return EXIT.ok;
+}
+
+const ask = async (c: Context, id: string): Promise<ShowDocument | null> =>
+  id === '' ? null : c.client.get<ShowDocument>(`resources/${encodeURIComponent(id)}`);
+
+/** The one id that `text` stands for; null where there is none or several, which is told. */
+export async function resolve(c: Context, text: string): Promise<string | null> {
+  const found = await c.client.get<IdsDocument>(`ids?like=${encodeURIComponent(text)}`);
+  const { matches, near } = found ?? { matches: [], near: [] };
+  if (matches.length === 1) return matches[0] ?? null;
+  if (matches.length > 1) c.complain(`${text} fits ${matches.length} resources; which one?`);
+  else if (near.length > 0) c.complain(`no resource ${text}; did you mean`);
+  else c.complain(`no resource ${text}; \`fairlead resources\` lists them`);
+  for (const id of [...matches, ...near].slice(0, MOST_NAMED)) c.terminal.stderr(`  ${id}\n`);
+  if (matches.length > MOST_NAMED) c.terminal.stderr(`  … ${matches.length - MOST_NAMED} more\n`);
+  return null;
+}
+
+const MOST_NAMED = 20;
+
+/** The bytes as they were: for a pipe, a diff, or back into place. */
+function take(c: Context, { id, overwritten }: ShowDocument, n: number): number {
+  const wanted = overwritten.find((one) => one.n === n);
+  if (wanted === undefined) {
+    const kept = overwritten.length === 0 ? 'no repair of it overwrote a file' : `there are ${overwritten.length}`;
+    c.complain(`nothing of ${id} is kept under ${n}: ${kept}`);
+    return EXIT.unknown;
+  }
+  if (wanted.kept === null) {
+    c.complain(
+      `what run #${wanted.run} overwrote at ${wanted.path} is kept no more: the oldest give way to newer ones`,
+    );
+    return EXIT.unknown;
+  }
+  if (c.options.json) {
+    c.print(wanted, () => '');
+    return EXIT.ok;
+  }
+  try {
+    c.terminal.stdout(readFileSync(wanted.kept));
+    return EXIT.ok;
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new AgentError({ code: 'NotKept', phase: 'report', message: `cannot read ${wanted.kept}: ${why}` });
+  }
+}

@@ -1,0 +1,42 @@
+/** `status`, as people read it. Pure. */
+import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import { wrap } from './table.ts';
+import { ago, ahead, type Reader, shortId, tone, took, whose } from './words.ts';
+
+/** Further lines of what does not fit into one begin below its text. */
+const INDENT = 9;
+
+export function statusText(s: StatusDocument, { now, style, columns }: Reader): string {
+  const at = now();
+  const lines = [`${style.bold(s.host)}  ${tone(s.sync, style)}, ${tone(s.health, style)}  (fleet ${s.fleet})`];
+  if (s.message) lines.push(`         ${s.message}`);
+  if (s.desired)
+    lines.push(
+      `commit   ${shortId(s.desired.commit)} ${s.desired.ref}  "${s.desired.subject}" by ${whose(s.desired)}, ${ago(s.desired.committedAt, at)}`,
+    );
+  if (s.applied && s.applied.commit !== s.desired?.commit)
+    lines.push(`applied  ${shortId(s.applied.commit)}, ${ago(s.applied.at, at)}`);
+  if (s.pin) lines.push(`pinned   ${shortId(s.pin)}, until \`fairlead resume\``);
+  if (s.gate && s.gate.reason !== s.message) lines.push(`held     ${s.gate.reason}`);
+  if (s.gate?.until) lines.push(`until    ${s.gate.until} (${ahead(s.gate.until, at)})`);
+  for (const b of s.bad) lines.push(`bad      ${shortId(b.commit)} [${b.reason}]`);
+  if (s.run)
+    lines.push(
+      `run      #${s.run.id} ${s.run.trigger}, ${ago(s.run.startedAt, at)}, ${took(s.run.durationMs)}: ${s.run.changed} changed, ${s.run.failed} failed, ${s.run.repaired} repaired`,
+    );
+  if (s.next) lines.push(`next     ${ahead(s.next, at)}`);
+  const r = s.resources;
+  lines.push(
+    `resources ${r.total}: ${r.synced} synced, ${r.outOfSync} out of sync, ${r.failed} failed, ${r.held} held`,
+  );
+  if (s.problemsTotal > 0) {
+    lines.push(`problems (${s.problemsTotal})`);
+    for (const p of s.problems)
+      lines.push(
+        `  ${p.file ? `${p.file}:${p.line}: ` : ''}${p.id ? `${p.id}: ` : ''}${p.message} ${style.dim(`[${p.reason}]`)}`,
+      );
+    const more = s.problemsTotal - s.problems.length;
+    if (more > 0) lines.push(`  … ${more} more`);
+  }
+  return wrap(lines.join('\n'), columns, INDENT);
+}

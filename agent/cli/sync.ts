@@ -1,0 +1,52 @@
+/** `fairlead sync`: a run that is asked for, and watched while it goes on. */
+import type { SyncLine, SyncRequest } from '../control/protocol.ts';
+import { AgentError } from '../errors.ts';
+import { type Context, EXIT } from './context.ts';
+import { createLive } from './live.ts';
+import { statusText } from './status-text.ts';
+
+type Done = Extract<SyncLine, { type: 'done' }>;
+
+export async function sync(c: Context, request: SyncRequest, wait: boolean): Promise<number> {
+  const left = c.terminal.interrupted();
+  const live = createLive(c);
+  let begun = false;
+  let done: Done | null = null;
+  try {
+    const take = (line: SyncLine) => {
+      begun = true;
+      if (line.type === 'done') done = line;
+      else if (!c.options.json) live.take(line);
+    };
+    await c.client.sync(request, wait, take, left);
+  } finally {
+    live.end();
+  }
+  if (done !== null) return tell(c, done);
+  if (left.aborted) {
+    const how =
+      'the run goes on without you; `fairlead status` shows how it ends, `fairlead pause` holds what comes next';
+    c.complain(
+      begun ? `interrupted: ${how}` : 'interrupted before the daemon answered; `fairlead status` shows what it does',
+    );
+    return EXIT.interrupted;
+  }
+  if (!wait) {
+    c.print({ schema: 1, accepted: true }, () => 'The run was accepted; see `fairlead status`.');
+    return EXIT.ok;
+  }
+  throw new AgentError({
+    code: 'DaemonUnreachable',
+    phase: 'report',
+    message: 'the daemon ended before the run did; see `journalctl -u fairlead`',
+  });
+}
+
+function tell(c: Context, { type, run, status }: Done): number {
+  const nothing = run.changed + run.failed === 0 && run.sync === 'synced';
+  c.print({ schema: 1, type, run, status }, () =>
+    [...(nothing ? ['Nothing to do: the host matches its commit.'] : []), statusText(status, c)].join('\n'),
+  );
+  if (run.sync === 'held') return EXIT.pending;
+  return run.sync === 'synced' ? EXIT.ok : EXIT.bad;
+}

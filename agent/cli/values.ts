@@ -1,0 +1,49 @@
+/** What the placeholders of the command line stand for on this machine, for completion: asked quickly, or not at all. */
+import type { HistoryDocument, IdsDocument } from '../control/protocol.ts';
+import { openFleet } from '../repo/fleet.ts';
+import { openDirectory } from '../repo/tree.ts';
+import type { Candidate, Values } from './complete.ts';
+import type { CliDeps, GlobalOptions } from './context.ts';
+import { shortId } from './words.ts';
+
+/** A shell that waits longer at a key feels broken. */
+const PATIENCE_MS = 1_000;
+const RUNS = 50;
+
+export const createValues =
+  (deps: CliDeps, options: GlobalOptions): Values =>
+  async (placeholder, given) => {
+    const client = deps.client({ ...options, ...given });
+    const history = async () => (await client.get<HistoryDocument>(`history?limit=${RUNS}`))?.runs ?? [];
+    const fleet = () => openFleet(openDirectory(given.dir ?? '.'));
+    const sources: Record<string, () => Promise<Candidate[]>> = {
+      id: async () => ((await client.get<IdsDocument>('ids'))?.matches ?? []).map(bare),
+      run: async () =>
+        (await history()).map((r) => ({
+          value: String(r.id),
+          text: `${r.trigger}, ${r.sync}: ${r.commit?.subject ?? ''}`,
+        })),
+      commit: async () =>
+        distinct(
+          (await history()).flatMap(({ commit }) =>
+            commit ? [{ value: shortId(commit.commit), text: commit.subject }] : [],
+          ),
+        ),
+      host: async () => (await fleet()).hosts.map(({ name }) => bare(name)),
+      hosts: async () => (await fleet()).hosts.map(({ name }) => bare(name)),
+      roles: async () =>
+        distinct(
+          (await fleet()).tree.paths.flatMap((p) => {
+            const role = /^roles\/(.+)\/[^/]+$/.exec(p)?.[1];
+            return role ? [bare(role)] : [];
+          }),
+        ),
+      file: async () => [{ value: ':file', text: '' }],
+      dir: async () => [{ value: ':dir', text: '' }],
+    };
+    const late = new Promise<Candidate[]>((resolve) => setTimeout(resolve, PATIENCE_MS, []).unref());
+    return Promise.race([sources[placeholder]?.() ?? [], late]);
+  };
+
+const bare = (value: string): Candidate => ({ value, text: '' });
+const distinct = (all: readonly Candidate[]): Candidate[] => [...new Map(all.map((c) => [c.value, c])).values()];

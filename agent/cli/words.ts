@@ -1,0 +1,65 @@
+/** The small pieces of which the texts for people are made. Pure. */
+import type { Page, Style } from './table.ts';
+
+/** Who reads: how wide their lines are, whether they have colours, and what time it is there. */
+export interface Reader extends Page {
+  now(): Date;
+}
+
+export const shortId = (commit: string | null | undefined): string => commit?.slice(0, 7) || '-';
+
+export function ago(at: string | null, now: Date): string {
+  return at === null ? '-' : `${span(now.getTime() - Date.parse(at))} ago`;
+}
+
+/** `in 34 s`; what is over is `now`. */
+export function ahead(at: string, now: Date): string {
+  const ms = Date.parse(at) - now.getTime();
+  return ms <= 0 ? 'now' : `in ${span(ms)}`;
+}
+
+function span(ms: number): string {
+  const s = Math.max(0, Math.round(ms / 1_000));
+  if (s < 120) return `${s} s`;
+  if (s < 7_200) return `${Math.round(s / 60)} min`;
+  return s < 172_800 ? `${Math.round(s / 3_600)} h` : `${Math.round(s / 86_400)} d`;
+}
+
+/** `2026-11-24 08:00:00`, UTC, as everywhere in fairlead. */
+export const clockTime = (at: string): string => at.replace('T', ' ').slice(0, 19);
+
+/** `370 ms`, `12.4 s` */
+export const took = (ms: number): string => (ms < 10_000 ? `${ms} ms` : `${(ms / 1_000).toFixed(1)} s`);
+
+export const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+
+interface Reason {
+  field: string;
+  from?: string | undefined;
+  to?: string | undefined;
+}
+
+export const reasons = (why: readonly Reason[]): string =>
+  why
+    .map(({ field, from, to }) => (from === undefined ? `${field}: ${to ?? ''}` : `${field}: ${from} → ${to ?? ''}`))
+    .join('; ');
+
+const GOOD = ['synced', 'healthy', 'online', 'done'];
+const BAD = ['failed', 'degraded', 'offline', 'rolled-back', 'blocked'];
+
+export function tone(word: string, style: Style): string {
+  if (GOOD.includes(word)) return style.green(word);
+  return BAD.includes(word) ? style.red(word) : style.yellow(word);
+}
+
+interface Author {
+  author: string;
+  committer?: string | undefined;
+  signer?: string | null | undefined;
+}
+
+/** Author; committer and signer where they say more. */
+export function whose({ author, committer, signer }: Author): string {
+  const by = committer !== undefined && committer !== author ? `, committed by ${committer}` : '';
+  return `${author}${by}${signer ? `, signed by ${signer}` : ''}`;
+}

@@ -1,0 +1,114 @@
+/** The program's words: every command explains itself with examples that are right, and completes. */
+import { spawnSync } from 'node:child_process';
+import { CommanderError } from 'commander';
+import { describe, expect, test } from 'vitest';
+import { complete } from '../../agent/cli/complete.ts';
+import type { CliDeps, Terminal } from '../../agent/cli/context.ts';
+import { type CliCommand, createProgram, pathOf } from '../../agent/cli/program.ts';
+
+const terminal = {
+  stdout: () => undefined,
+  stderr: () => undefined,
+  isTTY: false,
+  columns: 80,
+  env: {},
+  now: () => new Date('2026-11-24T12:00:00Z'),
+  interrupted: () => new AbortController().signal,
+} satisfies Terminal;
+const create = () => createProgram(terminal, { version: '0' } as CliDeps, () => undefined);
+
+const all = (command: CliCommand): CliCommand[] => [command, ...command.commands.flatMap((c) => all(c as CliCommand))];
+const spoken = () => all(create()).filter((c) => !c.name().startsWith('__'));
+
+/** The words of a line as sh reads it: of the last command that is ours, without where its output goes. */
+function words(line: string): string[] {
+  const { stdout } = spawnSync('sh', [
+    '-c',
+    `fairlead() { printf '%s\\0' "$@"; }; git() { echo abc; }; jq() { cat; }; HOME=/root; ${line.replace(/ > \S+$/, '')}`,
+  ]);
+  return stdout.toString().split('\0').slice(0, -1);
+}
+
+/** A fresh program in which no command does anything. */
+async function parse(argv: readonly string[]): Promise<string> {
+  const program = create();
+  let ran = '';
+  for (const command of all(program))
+    command.exitOverride().action(() => {
+      ran = pathOf(command);
+    });
+  await program.parseAsync([...argv], { from: 'user' });
+  return ran;
+}
+
+describe('help', () => {
+  test('every command says what it does, and shows examples', () => {
+    expect(spoken().length).toBeGreaterThan(20);
+    for (const command of spoken()) {
+      expect([pathOf(command), command.description()]).toEqual([pathOf(command), expect.stringMatching(/\S/)]);
+      const printed: string[] = [];
+      command.configureOutput({ writeOut: (text) => printed.push(text) }).outputHelp();
+      const help = printed.join('');
+      expect([pathOf(command), help]).toEqual([pathOf(command), expect.stringMatching(/\nExamples:\n {2}\S/)]);
+      for (const line of help.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100);
+    }
+  });
+
+  test('every example is one that the program takes, and is of its own command', async () => {
+    for (const command of spoken())
+      for (const example of command.examples) {
+        if (!example.startsWith('fairlead')) continue;
+        const ran = await parse(words(example));
+        expect(`${ran} `, example).toMatch(new RegExp(`^${pathOf(command)} `));
+      }
+  });
+
+  test('and one that it does not take is seen', async () => {
+    await expect(parse(words('fairlead plan --dri x'))).rejects.toThrow(CommanderError);
+    await expect(parse(['plan', '--commit', 'main'])).rejects.toThrow(/id of a commit/);
+    await expect(parse(['plan', '--commit', '1a2b3c4', '--dir', 'x'])).rejects.toThrow(/conflict|cannot be used/);
+  });
+});
+
+describe('completion', () => {
+  const asked: [string, object][] = [];
+  const offer = async (...typed: string[]) => {
+    const found = await complete(create(), typed, async (placeholder, given) => {
+      asked.push([placeholder, given]);
+      return ['file:/etc/motd', 'service:shop/web'].map((value) => ({ value, text: '' }));
+    });
+    return found.map((c) => c.value);
+  };
+
+  test('commands, and those of a group; none that is hidden', async () => {
+    expect(await offer('s')).toEqual(['status', 'sync', 'show', 'secret']);
+    expect(await offer('')).not.toContain('__complete');
+    expect(await offer('secret', '')).toEqual(['recipients', 'encrypt', 'help']);
+    expect(await offer('nonsense', 'x')).toEqual([]);
+  });
+
+  test('options of the command and of the program', async () => {
+    expect(await offer('sync', '--a')).toEqual(['--allow-prune', '--allow-rewind', '--adopt']);
+    expect(await offer('--json', 'sync', '--ro')).toEqual(['--root']);
+  });
+
+  test('values: of arguments, of options in both spellings, of choices; in place of what is asked for', async () => {
+    expect(await offer('show', 'file')).toEqual(['file:/etc/motd']);
+    expect(await offer('history', '--resource', '')).toHaveLength(2);
+    expect(await offer('history', '--resource=ser')).toEqual(['--resource=service:shop/web']);
+    expect(await offer('validate', '--format', 'git')).toEqual(['github', 'gitlab']);
+    expect(await offer('completion', '')).toEqual(['bash', 'zsh', 'fish']);
+    asked.length = 0;
+    await offer('--root', '/r', 'render', '--dir', '/fleet', '');
+    expect(asked).toEqual([['host', { root: '/r', dir: '/fleet' }]]);
+    asked.length = 0;
+    await offer('secret', 'encrypt', 'f', '--to', 'a', '');
+    await offer('secret', 'recipients', 'a', '');
+    expect(asked.map(([name]) => name)).toEqual(['hosts', 'hosts']);
+  });
+
+  test('nothing where a flag takes no value and the command no further word', async () => {
+    expect(await offer('show', 'file:/etc/motd', '')).toEqual([]);
+    expect(await offer('sync', '--force', '')).toEqual([]);
+  });
+});
