@@ -59,11 +59,13 @@ export function addHostCommands({ program, add, act, deps, terminal, finish }: B
     .option('--reason <text>', 'shown wherever the pause is')
     .action(act((c: Context, { json: _, ...o }: HoldRequest & GlobalOptions) => holds.pause(c, o)));
   add('resume', { text: 'end a pause or a pin', examples: ['fairlead resume'] }).action(act(holds.resume));
-  add('rollback [commit]', {
+  add('rollback', {
     text: 'go back to an earlier commit and stay there until resume',
     examples: ['fairlead rollback', 'fairlead rollback 1a2b3c4'],
     exits: { 0: 'on the pinned commit', 1: 'failed' },
-  }).action(act((c: Context, commit: string | undefined) => holds.rollback(c, commit)));
+  })
+    .argument('[commit]', 'default: the last good one that is not what runs', parseCommit)
+    .action(act((c: Context, commit: string | undefined) => holds.rollback(c, commit)));
   add('doctor', {
     text: 'probe what this host needs, and say how to mend it',
     examples: ['fairlead doctor'],
