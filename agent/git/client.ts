@@ -1,4 +1,5 @@
 /** Talks git with one repository: its refs, and packs of what is wanted. */
+import { AgentError } from '../errors.ts';
 import { broken, type Packet, packets } from './packet.ts';
 import {
   checkHello,
@@ -11,27 +12,34 @@ import {
   readHello,
   readRefs,
 } from './protocol.ts';
-import type { Remote } from './remote.ts';
+import { type Remote, UnexpectedAnswer } from './remote.ts';
 
 export interface GitClient {
-  /** What the server can do. */
+  /** What the server can do, as far as it was heard. */
   hello(signal: AbortSignal): Promise<Hello>;
+  /** Whether it is known to refuse this filter. */
+  refuses(filter: string): boolean;
   /** Refs that begin with one of `prefixes`; older servers list all, whatever is asked. */
   refs(prefixes: readonly string[], signal: AbortSignal): Promise<readonly Ref[]>;
   /**
+   * @param request `filters` in order of preference, since a server may allow some and refuse others; `''` is none
    * @param save takes the bytes of the pack, to the end
    * @returns our `haves` that the server knows, and whether a pack came
    */
   fetch(
-    request: FetchRequest,
+    request: Omit<FetchRequest, 'filter'> & { filters?: readonly string[] },
     save: (pack: AsyncIterable<Uint8Array>) => Promise<void>,
     signal: AbortSignal,
   ): Promise<{ common: readonly string[]; pack: boolean }>;
 }
 
-/** Over HTTP what the server said first is remembered: a poll is one request. */
+/** What servers of today say; an older one misunderstands us, and is heard then. */
+const TODAY: Hello = { version: 2, capabilities: new Map([['fetch', 'shallow filter']]), refs: [] };
+
+/** A poll is one request, the first one too: a server is spoken to before it is heard, and remembered. */
 export function createClient(remote: Remote): GitClient {
-  let known: Hello | null = null;
+  let known: Hello | null = TODAY;
+  const refused = new Set<string>();
 
   async function hear(signal: AbortSignal): Promise<Hello> {
     const from = packets(remote.exchange({ body: null, size: 'refs' }, signal));
@@ -52,7 +60,11 @@ export function createClient(remote: Remote): GitClient {
   ): Promise<T> {
     const from = packets(remote.exchange({ body, size }, signal));
     try {
-      if (!remote.stateless) checkSame(hello, await readHello(from));
+      if (!remote.stateless) {
+        const now = await readHello(from);
+        checkSame(hello, now);
+        known = now;
+      }
       const answer = await read(from);
       await drain(from);
       return answer;
@@ -65,31 +77,52 @@ export function createClient(remote: Remote): GitClient {
     }
   }
 
-  return {
-    hello: async (signal) => known ?? hear(signal),
-    async refs(prefixes, signal) {
-      // A server without version 2 says its refs at once, and only then: ask each time.
-      const hello = known?.version === 2 ? known : await hear(signal);
-      if (hello.version !== 2) return hello.refs;
-      return talk(hello, closing(remote, lsRefsRequest(hello, prefixes)), 'refs', readRefs, signal);
-    },
-    async fetch(request, save, signal) {
-      const hello = known ?? (await hear(signal));
-      const body = closing(remote, fetchRequest(hello, request), hello);
-      return talk(
-        hello,
-        body,
-        'pack',
-        async (from) => {
-          const answer = await readFetch(hello, from);
-          if (answer.pack !== null) await save(answer.pack);
-          return { common: answer.common, pack: answer.pack !== null };
-        },
-        signal,
-      );
-    },
+  async function refs(prefixes: readonly string[], signal: AbortSignal): Promise<readonly Ref[]> {
+    // A server without version 2 says its refs at once, and only then: ask each time.
+    const hello = known?.version === 2 ? known : await hear(signal);
+    if (hello.version !== 2) return hello.refs;
+    try {
+      return await talk(hello, closing(remote, lsRefsRequest(hello, prefixes)), 'refs', readRefs, signal);
+    } catch (thrown) {
+      if (hello === TODAY && isMisunderstanding(thrown)) return refs(prefixes, signal);
+      throw thrown;
+    }
+  }
+
+  const fetch: GitClient['fetch'] = async (request, save, signal) => {
+    const { filters = [], ...rest } = request;
+    const hello = known ?? (await hear(signal));
+    const filter = filters.find((f) => !refused.has(f));
+    const body = closing(remote, fetchRequest(hello, { ...rest, ...(filter ? { filter } : {}) }), hello);
+    const read = async (from: AsyncGenerator<Packet>) => {
+      const answer = await readFetch(hello, from);
+      if (answer.pack !== null) await save(answer.pack);
+      return { common: answer.common, pack: answer.pack !== null };
+    };
+    try {
+      return await talk(hello, body, 'pack', read, signal);
+    } catch (thrown) {
+      if (filter === undefined || !isFilterRefused(thrown)) throw thrown;
+      refused.add(filter);
+      known = hello;
+      if (filters.every((f) => refused.has(f))) throw thrown;
+      return fetch(request, save, signal);
+    }
   };
+
+  return { hello: async (signal) => known ?? hear(signal), refuses: (filter) => refused.has(filter), refs, fetch };
 }
+
+/** Whether the server may be an older one than it was taken for. */
+export const isMisunderstanding = (thrown: unknown): boolean =>
+  thrown instanceof UnexpectedAnswer ||
+  (thrown instanceof AgentError && (thrown.code === 'ServerError' || thrown.code === 'ProtocolError'));
+
+/** `uploadpackfilter.*` of git-config(1): the administrator of the server allows some filters. */
+const isFilterRefused = (thrown: unknown): boolean =>
+  thrown instanceof AgentError &&
+  thrown.code === 'ServerError' &&
+  /filter .*(not supported|allows max depth)/.test(thrown.message);
 
 /** Over a standing connection a version 2 server waits for a further command until a flush ends it. */
 const closing = (remote: Remote, body: Uint8Array, hello?: Hello): Uint8Array =>

@@ -1,10 +1,12 @@
 /** Brings what a host needs of a commit into the object store, and as little else as the server allows. */
-import type { GitClient } from './client.ts';
+import { type GitClient, isMisunderstanding } from './client.ts';
 import { parseCommit } from './commit.ts';
+import { LARGE } from './large.ts';
+import { type PackLimits, TooLarge } from './pack.ts';
 import { broken } from './packet.ts';
-import type { FetchRequest, Hello } from './protocol.ts';
-import type { ObjectStore, PackLimits } from './store.ts';
-import { locate, MAX_BLOB, type View } from './tree.ts';
+import type { Hello } from './protocol.ts';
+import type { ObjectStore } from './store.ts';
+import { isWhole, locate, MAX_BLOB, tooHeavy, type View } from './tree.ts';
 
 export interface Fetcher {
   /**
@@ -24,27 +26,54 @@ export interface FetcherOptions {
   downgraded(why: string): void;
 }
 
+type Request = Parameters<GitClient['fetch']>[0];
+
+/** Only what is asked for by its id. */
+const NOTHING_BELOW = 'tree:0';
+/** With a first commit, the root and the directories in it: most hosts lie just below one of these. */
+const FIRST = ['combine:blob:none+tree:2', 'tree:1', NOTHING_BELOW];
+/** A server that refuses this sends large files in the pack. */
+const NOTHING_LARGE = [`blob:limit=${LARGE}`, ''];
+const REFUSED = 'it refuses to filter trees (git config uploadpackfilter.tree.allow true)';
 const MIB = 1024 * 1024;
-const LIMITS: Record<'upper' | 'closure' | 'whole', PackLimits> = {
+const LIMITS: Record<'upper' | 'closure' | 'large' | 'whole', PackLimits> = {
   upper: { pack: 256 * MIB, object: 64 * MIB },
   closure: { pack: 1024 * MIB, object: 2 * MAX_BLOB },
+  large: { pack: MAX_BLOB + 4 * MIB, object: MAX_BLOB },
   whole: { pack: 2048 * MIB, object: 512 * MIB },
 };
+/** As many files are asked for one by one, before all of their directories are asked for again. */
+const MAX_SINGLE = 16;
 /** Path depth and roles of roles bound how often more turns out to be missing. */
 const MAX_ROUNDS = 48;
 
 export function createFetcher(options: FetcherOptions): Fetcher {
   const { client, store, hostPath } = options;
 
-  const get = async (request: FetchRequest, limits: PackLimits, signal: AbortSignal) => {
-    return client.fetch(request, (pack) => store.add(pack, limits), signal);
+  const get = (request: Request, limits: PackLimits, signal: AbortSignal) => {
+    const asked = client.fetch(request, (pack) => store.add(pack, limits), signal);
+    // Packs are indexed with it in a moment; it loads while the server works.
+    setImmediate(() => void import('isomorphic-git'));
+    return asked;
   };
 
   /** Why this server cannot leave out what other hosts need; null where it can. */
   async function shortcoming(signal: AbortSignal): Promise<string | null> {
-    const why = lacking(await client.hello(signal));
+    const why = lacking(await client.hello(signal)) ?? (client.refuses(NOTHING_BELOW) ? REFUSED : null);
     if (why !== null) options.downgraded(why);
     return why;
+  }
+
+  /** A server that was taken for a better one than it is has been heard by then: all begins again. */
+  async function attempt<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const before = await shortcoming(signal);
+    try {
+      return await work();
+    } catch (thrown) {
+      if (before !== null || !isMisunderstanding(thrown)) throw thrown;
+      if ((await shortcoming(signal).catch(() => null)) === null) throw thrown;
+      return work();
+    }
   }
 
   async function commits(
@@ -53,8 +82,6 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     also: readonly string[],
     signal: AbortSignal,
   ): Promise<void> {
-    // Packs are indexed with it in a moment; it loads while the server works.
-    void import('isomorphic-git');
     const whole = (await shortcoming(signal)) !== null;
     const limits = whole ? LIMITS.whole : LIMITS.upper;
     const wants = [commit, ...also];
@@ -62,8 +89,8 @@ export function createFetcher(options: FetcherOptions): Fetcher {
       // Deltas against what we have of the base shrink a wide directory to the entries that changed.
       const held = (await store.complete()).includes(base);
       const depth = hostPath.split('/').filter(Boolean).length;
-      const filter = whole ? {} : { filter: held ? `tree:${depth}` : 'tree:0' };
-      const range = { wants, haves: [base], thin: held && !whole, ...filter };
+      const filters = whole ? [] : [...(held ? [`tree:${depth}`] : []), NOTHING_BELOW];
+      const range = { wants, haves: [base], thin: held && !whole, filters };
       const version2 = (await client.hello(signal)).version === 2;
       const asked = await get({ ...range, done: !version2 }, limits, signal);
       // It has the base, and is not sure that the commit comes after it: let it send what it has.
@@ -71,8 +98,8 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     }
     const missing = await absent(store, wants);
     if (missing.length === 0) return;
-    const filter = whole ? {} : { filter: 'tree:1' };
-    await get({ wants: missing, depth: 1, done: true, ...filter }, limits, signal);
+    const filters = whole ? [] : FIRST;
+    await get({ wants: missing, depth: 1, done: true, filters }, limits, signal);
     if ((await absent(store, wants)).length > 0) throw broken(`it did not send commit ${commit}`);
   }
 
@@ -81,11 +108,13 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     const bases = await basesOf(store);
     let before = '';
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const { trees, closures, view } = await locate(store, tree, hostPath);
-      if (trees.length + closures.length === 0) return view;
-      const now = JSON.stringify([trees, closures]);
+      const found = await locate(store, tree, hostPath);
+      if (isWhole(found)) return found.view;
+      const { trees, closures, files, view } = found;
+      const now = JSON.stringify([trees, closures, [...files.keys()]]);
       const stuck = now === before;
-      if (stuck && bases.length === 0) throw broken(`it did not send ${[...trees, ...closures].join(', ')}`);
+      if (stuck && bases.length === 0)
+        throw broken(`it did not send ${[...trees, ...closures, ...files.keys()].join(', ')}`);
       // What it left out is in a base, but not in our part of it.
       if (stuck) bases.length = 0;
       before = now;
@@ -93,21 +122,40 @@ export function createFetcher(options: FetcherOptions): Fetcher {
         await get({ wants: [commit], depth: 1, done: true }, LIMITS.whole, signal);
       else {
         // One request a round; what hangs below the way is clearer once the way is here.
-        if (trees.length > 0) await get({ wants: trees, filter: 'tree:0', done: true }, LIMITS.upper, signal);
-        else await get(closureRequest(closures, bases), LIMITS.closure, signal);
+        if (trees.length > 0) await get({ wants: trees, filters: [NOTHING_BELOW], done: true }, LIMITS.upper, signal);
+        else if (closures.length > 0) await get(closureRequest(closures, bases), LIMITS.closure, signal);
+        else if (bases.length > 0 && files.size > MAX_SINGLE) {
+          // Most of them must be in a base, but not in our part of it.
+          bases.length = 0;
+          await get(closureRequest(view.layers.map((l) => l.tree), bases), LIMITS.closure, signal); // biome-ignore format: one line
+        } else await getLarge(files, signal);
       }
     }
     throw broken(`after ${MAX_ROUNDS} requests there is still more missing of ${hostPath}`);
   }
 
-  return { commits, contents };
+  /** One by one: then no pack is larger than its file, and the server makes no delta of one against another. */
+  async function getLarge(files: ReadonlyMap<string, string>, signal: AbortSignal): Promise<void> {
+    for (const [oid, file] of files) {
+      const save = (pack: AsyncIterable<Uint8Array>) => store.addLarge(oid, pack, LIMITS.large);
+      await client.fetch({ wants: [oid], done: true }, save, signal).catch((thrown) => {
+        throw thrown instanceof TooLarge ? tooHeavy(file, thrown.size) : thrown;
+      });
+    }
+  }
+
+  return {
+    commits: (commit, base, also, signal) => attempt(() => commits(commit, base, also, signal), signal),
+    contents: (commit, signal) => attempt(() => contents(commit, signal), signal),
+  };
 }
 
 /** Called shallow, so that the server compares with the base's trees although no commit is asked for. */
-const closureRequest = (wants: readonly string[], bases: readonly string[]): FetchRequest => ({
+const closureRequest = (wants: readonly string[], bases: readonly string[]): Request => ({
   wants,
   haves: bases,
   shallow: bases,
+  filters: NOTHING_LARGE,
   done: true,
 });
 

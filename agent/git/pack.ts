@@ -1,66 +1,182 @@
-/** Looks through a pack before it is indexed: sizes as announced, none too large. Pure. Source: git's gitformat-pack. */
+/**
+ * Looks through a pack while it comes: sizes as announced, none too large, ids computed. What is large passes through
+ * in pieces. Source: git's Documentation/gitformat-pack.
+ */
+import { createHash } from 'node:crypto';
+import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib';
+import { AgentError } from '../errors.ts';
 import { broken } from './packet.ts';
 
-const DELTA = { offset: 6, ref: 7 } as const;
+export interface PackLimits {
+  /** Bytes on the wire. */
+  pack: number;
+  /** Bytes of one object, inflated and with its deltas applied. */
+  object: number;
+}
+
+export interface ScanOptions {
+  limits: PackLimits;
+  /** Bytes up to which an object is inflated into memory, and handed over; what is larger passes through `sink`. */
+  hold: number;
+  /** The pack's bytes as they come. */
+  spool?(bytes: Uint8Array): Promise<void>;
+  /** Inflated bytes of an object that is not held. */
+  sink?(bytes: Uint8Array): Promise<void>;
+  found(object: PackedObject): void;
+}
+
+export interface PackedObject {
+  type: 'commit' | 'tree' | 'blob' | 'tag' | 'delta';
+  size: number;
+  /** Computed from what came; null for a delta, whose base is needed to tell. */
+  oid: string | null;
+  /** null where it was not held. */
+  content: Buffer | null;
+}
+
+/** One object is larger than the limit. */
+export class TooLarge extends AgentError {
+  readonly size: number;
+  constructor(size: number, limit: number) {
+    const mib = Math.floor(limit / MIB);
+    const why = `it has an object of ${Math.ceil(size / MIB)} MiB; ${mib} MiB are the limit (keep large files out of the repository)`;
+    super({ code: 'ProtocolError', phase: 'fetch', retry: true, message: `the git server is not right: ${why}` });
+    this.size = size;
+  }
+}
+
 const MIB = 1024 * 1024;
+const TRAILER = 20;
+const TYPES = { 1: 'commit', 2: 'tree', 3: 'blob', 4: 'tag', 6: 'delta', 7: 'delta' } as const;
 
 /**
- * A pack of a few bytes can claim, or inflate to, more than this host has memory for.
- * @param limit bytes of one object, inflated and with its deltas applied
+ * A pack of a few bytes can claim, or inflate to, more than this host has memory for: nothing is trusted before it came.
+ * @returns how many objects it has, and its name: the hash of all its bytes before the last twenty
  * @throws AgentError `ProtocolError`
  */
-export function checkPack(pack: Uint8Array, limit: number): void {
-  const bytes = Buffer.from(pack.buffer, pack.byteOffset, pack.length);
-  const end = bytes.length - 20;
-  let at = 12;
-  for (let left = bytes.readUInt32BE(8); left > 0; left--) {
-    if (at >= end) throw broken('its pack has fewer objects than it says');
-    const head = objectHead(bytes, at);
-    if (head.size > limit) throw tooLarge(head.size, limit);
-    const { used, content } = inflate(bytes.subarray(head.data, end), head.size);
-    if (head.isDelta) {
-      const result = resultSize(content);
-      if (result > limit) throw tooLarge(result, limit);
+export async function scanPack(
+  pack: AsyncIterable<Uint8Array>,
+  options: ScanOptions,
+): Promise<{ objects: number; id: string }> {
+  const reader = createReader(pack, options);
+  try {
+    const head = await reader.peek(12);
+    if (head.length < 12 || head.toString('latin1', 0, 4) !== 'PACK' || head.readUInt32BE(4) !== 2)
+      throw broken('what it sent is no pack');
+    const objects = head.readUInt32BE(8);
+    reader.skip(12);
+    for (let left = objects; left > 0; left--) {
+      if ((await reader.peek(TRAILER + 1)).length <= TRAILER) throw broken('its pack has fewer objects than it says');
+      options.found(await scanObject(reader, options));
     }
-    at = head.data + used;
+    const trailer = await reader.peek(TRAILER + 1);
+    if (trailer.length > TRAILER) throw broken('its pack has more in it than it says');
+    const id = reader.hash();
+    if (id !== trailer.toString('hex')) throw broken('its pack was cut or changed on the way (the checksum is wrong)');
+    return { objects, id };
+  } finally {
+    await reader.close();
   }
-  if (at !== end) throw broken('its pack has more in it than it says');
+}
+
+async function scanObject(reader: Reader, { limits, hold, sink }: ScanOptions): Promise<PackedObject> {
+  const { type, size } = await readHead(reader);
+  if (size > limits.object) throw new TooLarge(size, limits.object);
+  const hash = type === 'delta' ? null : createHash('sha1').update(`${type} ${size}\0`);
+  let content: Buffer | null = null;
+  let start: Uint8Array = Buffer.alloc(0);
+  if (size <= hold) {
+    content = await inflateHeld(reader, size);
+    hash?.update(content);
+    start = content;
+  } else
+    await inflateThrough(reader, size, async (bytes) => {
+      if (start.length === 0) start = Buffer.from(bytes.subarray(0, 20));
+      hash?.update(bytes);
+      await sink?.(bytes);
+    });
+  if (type === 'delta' && resultSize(start) > limits.object) throw new TooLarge(resultSize(start), limits.object);
+  return { type, size, oid: hash?.digest('hex') ?? null, content };
 }
 
 /** Type and size in 7-bit groups, the lowest four bits first; then what a delta is based on. */
-function objectHead(bytes: Buffer, start: number): { size: number; isDelta: boolean; data: number } {
-  let at = start;
+async function readHead(reader: Reader): Promise<{ type: PackedObject['type']; size: number }> {
+  const bytes = await reader.peek(60);
+  let at = 0;
   let byte = bytes[at++] ?? 0;
-  const type = (byte >> 4) & 7;
+  const code = (byte >> 4) & 7;
   let size = byte & 15;
   for (let scale = 16; byte & 0x80; scale *= 128) {
     byte = bytes[at++] ?? 0;
     size += (byte & 0x7f) * scale;
     if (size > Number.MAX_SAFE_INTEGER) throw broken('its pack has an object of impossible size');
   }
-  if (type === 0 || type === 5) throw broken('its pack has an object of no known type');
-  if (type === DELTA.ref) at += 20;
-  if (type === DELTA.offset) while ((bytes[at++] ?? 0) & 0x80);
-  return { size, isDelta: type === DELTA.offset || type === DELTA.ref, data: at };
+  const type = (TYPES as Record<number, PackedObject['type']>)[code];
+  if (type === undefined) throw broken('its pack has an object of no known type');
+  if (code === 7) at += 20;
+  if (code === 6) while ((bytes[at++] ?? 0) & 0x80);
+  if (at > bytes.length) throw cut();
+  reader.skip(at);
+  return { type, size };
 }
 
-function inflate(from: Buffer, size: number): { used: number; content: Buffer } {
-  try {
-    // With `info` Node answers the engine too, which knows how many bytes it read; the types do not say so.
-    const { buffer, engine } = zlib.inflateSync(from, { info: true, maxOutputLength: size + 1 }) as unknown as {
-      buffer: Buffer;
-      engine: { bytesWritten: number };
-    };
-    if (buffer.length !== size) throw new Error('another size than announced');
-    return { used: engine.bytesWritten, content: buffer };
-  } catch (cause) {
-    throw broken(`its pack has an object that cannot be inflated (${cause instanceof Error ? cause.message : cause})`);
+/** In one go: fast, where there are many small objects. */
+async function inflateHeld(reader: Reader, size: number): Promise<Buffer> {
+  for (let want = 1; ; ) {
+    const from = await reader.peek(want);
+    try {
+      // With `info` Node answers the engine too, which knows how many bytes it read; the types do not say so.
+      const { buffer, engine } = zlib.inflateSync(from, { info: true, maxOutputLength: size + 1 }) as unknown as {
+        buffer: Buffer;
+        engine: { bytesWritten: number };
+      };
+      if (buffer.length !== size) throw new Error('another size than announced');
+      reader.skip(engine.bytesWritten);
+      return buffer;
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'Z_BUF_ERROR') throw notInflated(cause);
+      if (from.length < want) throw cut();
+      want = Math.max(from.length * 2, 1024);
+    }
   }
 }
 
+/** In pieces, each dealt with before the next one is made: memory stays as it is, however large the object. */
+async function inflateThrough(reader: Reader, size: number, deal: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+  const inflate = zlib.createInflate();
+  let total = 0;
+  const dealt = pipeline(inflate, async (pieces: AsyncIterable<Uint8Array>) => {
+    for await (const piece of pieces) {
+      total += piece.length;
+      if (total > size) throw notInflated('larger than announced');
+      await deal(piece);
+    }
+  });
+  const failed = dealt.then(() => undefined);
+  failed.catch(() => undefined);
+  try {
+    for (let given = 0, over = 0; over === 0; ) {
+      const chunk = await reader.peek(1);
+      if (chunk.length === 0) throw cut();
+      given += chunk.length;
+      await Promise.race([new Promise((done) => inflate.write(chunk, done)), failed]);
+      // What it does not read comes after the end of this object.
+      over = given - inflate.bytesWritten;
+      reader.skip(chunk.length - over);
+    }
+    inflate.end();
+    await dealt;
+  } catch (thrown) {
+    inflate.destroy();
+    await failed.catch(() => undefined);
+    throw /^Z_/.test((thrown as NodeJS.ErrnoException).code ?? '') ? notInflated(thrown) : thrown;
+  }
+  if (total !== size) throw notInflated('smaller than announced');
+}
+
 /** The second number of a delta: how large its result is. */
-function resultSize(delta: Buffer): number {
+function resultSize(delta: Uint8Array): number {
   let at = 0;
   let size = 0;
   for (let number = 0; number < 2; number++) {
@@ -74,7 +190,44 @@ function resultSize(delta: Buffer): number {
   return size;
 }
 
-const tooLarge = (size: number, limit: number) =>
-  broken(
-    `it has an object of ${Math.ceil(size / MIB)} MiB; files may have ${Math.floor(limit / MIB)} MiB at most (keep larger ones out of the repository)`,
-  );
+interface Reader {
+  /** All that is here and not skipped yet: at least `bytes`, unless the pack ends before. */
+  peek(bytes: number): Promise<Buffer>;
+  skip(bytes: number): void;
+  /** Of all that was skipped. */
+  hash(): string;
+  close(): Promise<void>;
+}
+
+function createReader(pack: AsyncIterable<Uint8Array>, { limits, spool }: ScanOptions): Reader {
+  const from = pack[Symbol.asyncIterator]();
+  const hash = createHash('sha1');
+  let here: Buffer = Buffer.alloc(0);
+  let size = 0;
+  let ended = false;
+  return {
+    async peek(bytes) {
+      while (here.length < bytes && !ended) {
+        const { value, done } = await from.next();
+        ended = done === true;
+        if (ended) break;
+        size += value.length;
+        if (size > limits.pack) throw broken(`its pack is larger than ${Math.round(limits.pack / MIB)} MiB`);
+        await spool?.(value);
+        const chunk = Buffer.from(value.buffer, value.byteOffset, value.length);
+        here = here.length === 0 ? chunk : Buffer.concat([here, chunk]);
+      }
+      return here;
+    },
+    skip(bytes) {
+      hash.update(here.subarray(0, bytes));
+      here = here.subarray(bytes);
+    },
+    hash: () => hash.digest('hex'),
+    close: async () => void (await from.return?.()),
+  };
+}
+
+const cut = () => broken('its pack was cut on the way');
+const notInflated = (cause: unknown) =>
+  broken(`its pack has an object that cannot be inflated (${cause instanceof Error ? cause.message : cause})`);

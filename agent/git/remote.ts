@@ -1,5 +1,5 @@
 /** What every way to a git server offers, and the errors that they share. */
-import { AgentError } from '../errors.ts';
+import { AgentError, type AgentErrorInit } from '../errors.ts';
 
 /** One kind of way to one repository. Credentials and certificates are read at each use, so that they can rotate. */
 export interface Remote {
@@ -37,15 +37,21 @@ export const LIMITS: Limits = { connect: 10_000, answer: 60_000, stall: 30_000, 
 
 export const seconds = (ms: number): string => `${ms < 1_000 ? ms / 1_000 : Math.round(ms / 1_000)} s`;
 
-export function unreachable(name: string, why: string, cause?: unknown): AgentError {
-  return new AgentError({
-    code: 'RepositoryUnreachable',
-    phase: 'fetch',
-    retry: true,
-    message: `cannot read ${name}: ${why}; check repo.url and the way there`,
-    ...(cause === undefined ? {} : { cause }),
-  });
-}
+/** The server was reached, and answered something else than git. */
+export class UnexpectedAnswer extends AgentError {}
+
+export const unreachable = (name: string, why: string, cause?: unknown): AgentError =>
+  new AgentError(unreachability(name, why, cause));
+
+export const unexpected = (name: string, why: string): AgentError => new UnexpectedAnswer(unreachability(name, why));
+
+const unreachability = (name: string, why: string, cause?: unknown): AgentErrorInit => ({
+  code: 'RepositoryUnreachable',
+  phase: 'fetch',
+  retry: true,
+  message: `cannot read ${name}: ${why}; check repo.url and the way there`,
+  ...(cause === undefined ? {} : { cause }),
+});
 
 export const stopped = () =>
   new AgentError({ code: 'Stopped', phase: 'fetch', message: 'the fetch was stopped', retry: true });

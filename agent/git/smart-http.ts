@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { AgentError } from '../errors.ts';
 import type { HttpAnswer, HttpClient } from './http.ts';
-import { type Exchange, type Limits, quoted, type Remote, unauthorised, unreachable } from './remote.ts';
+import { type Exchange, type Limits, quoted, type Remote, unauthorised, unexpected } from './remote.ts';
 
 export interface HttpAuth {
   username?: string | undefined;
@@ -42,6 +42,7 @@ export function createSmartHttp({ url, auth, http, limits }: SmartHttpOptions): 
       const address = `${base}/git-upload-pack`;
       answer = await http.request({ ...common, url: address, method: 'POST', headers: all, body }, signal);
       check(answer, 'application/x-git-upload-pack-result');
+      if (answer.status === 200) base = answer.url.replace(/\/git-upload-pack$/, '');
     }
     yield* answer.status === 200 ? answer.body : refuse(answer, credential.used);
   }
@@ -50,7 +51,7 @@ export function createSmartHttp({ url, auth, http, limits }: SmartHttpOptions): 
   function check(answer: HttpAnswer, type: string): void {
     const got = answer.headers['content-type'] ?? 'nothing named';
     if (answer.status !== 200 || got.startsWith(type)) return;
-    throw unreachable(name, `the answer is ${quoted(got)}, not git; is this the address of a repository?`);
+    throw unexpected(name, `the answer is ${quoted(got)}, not git; is this the address of a repository?`);
   }
 
   /** Not 200: what it means, with the first words of the answer. */
@@ -61,8 +62,8 @@ export function createSmartHttp({ url, auth, http, limits }: SmartHttpOptions): 
     const text = `it answered ${status}${said ? ` (${said})` : ''}`;
     if (status === 401 || status === 403 || status === 407) throw unauthorised(name, used, text);
     if (status === 404)
-      throw unreachable(name, `${text}: there is no such repository, or it is hidden from us. Used: ${used}`);
-    throw unreachable(name, text);
+      throw unexpected(name, `${text}: there is no such repository, or it is hidden from us. Used: ${used}`);
+    throw unexpected(name, text);
   }
   return { name, stateless: true, exchange };
 }

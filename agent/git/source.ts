@@ -18,7 +18,7 @@ import type { SignatureOptions } from './signature.ts';
 import { createSmartHttp, type HttpAuth } from './smart-http.ts';
 import { createSsh, parseSshUrl } from './ssh.ts';
 import { DamagedObject, MissingObject, type Objects, openObjects } from './store.ts';
-import { idsOf, locate, readFiles, type View } from './tree.ts';
+import { idsOf, isWhole, locate, readFiles, type View } from './tree.ts';
 
 export interface SourceOptions extends Policy {
   url: string;
@@ -137,9 +137,10 @@ export function createSource(options: SourceOptions): Source {
 }
 
 async function inPlace(objects: Objects, tree: string, hostPath: string): Promise<View> {
-  const { trees, closures, view } = await locate(objects, tree, hostPath);
-  if (trees.length + closures.length > 0) throw broken(`it lacks ${[...trees, ...closures].join(', ')}`);
-  return view;
+  const found = await locate(objects, tree, hostPath);
+  if (!isWhole(found))
+    throw broken(`it lacks ${[...found.trees, ...found.closures, ...found.files.keys()].join(', ')}`);
+  return found.view;
 }
 
 function accessTo(options: SourceOptions): Access {
@@ -178,9 +179,12 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
       log.warn({ repo: url }, `whole commits are fetched from ${url}, not only this host's part: ${why}`);
     said.add(why);
   };
-  const on = <T>(dir: string, work: Parameters<Access['using']>[0]) => {
+  const on = async <T>(dir: string, work: Parameters<Access['using']>[0]) => {
     const store = openObjects(dir);
-    return work(store, createFetcher({ client, store, hostPath, downgraded })) as Promise<T>;
+    const working = work(store, createFetcher({ client, store, hostPath, downgraded }));
+    const result = await working.finally(() => store.settled().catch(() => undefined));
+    await store.settled();
+    return result as T;
   };
   return {
     refs: client.refs,
@@ -219,8 +223,8 @@ async function allIds(objects: Objects, commits: readonly string[], hostPath: st
   for (const commit of commits) {
     if (!(await objects.has(commit))) continue;
     const { tree } = parseCommit(await objects.read(commit, 'commit'));
-    const { view, trees, closures } = await locate(objects, tree, hostPath);
-    if (trees.length + closures.length === 0) ids.push(commit, ...(await idsOf(objects, tree, hostPath, view)));
+    const found = await locate(objects, tree, hostPath);
+    if (isWhole(found)) ids.push(commit, ...(await idsOf(objects, tree, hostPath, found.view)));
   }
   return ids;
 }

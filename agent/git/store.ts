@@ -1,12 +1,14 @@
 /**
- * The objects fetched so far: packs that isomorphic-git indexes and reads. Only a cache, but one that can be trusted:
- * a pack is in it whole or not at all, each object is hashed again when it is read, and it stays small.
+ * The objects fetched so far: packs that isomorphic-git indexes and reads, and large blobs beside them. Only a cache, but
+ * one that can be trusted: a pack is in it whole or not at all, each object is hashed when it comes and when it is read
+ * from disk, and it stays small.
  */
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { checkPack } from './pack.ts';
+import { LARGE, openLarge } from './large.ts';
+import { type PackedObject, type PackLimits, scanPack } from './pack.ts';
 import { broken } from './packet.ts';
 
 export type ObjectType = 'commit' | 'tree' | 'blob' | 'tag';
@@ -23,8 +25,15 @@ export class MissingObject extends Error {}
 export class DamagedObject extends Error {}
 
 export interface ObjectStore extends Objects {
-  /** Takes in a pack, whole or not at all. @throws AgentError `ProtocolError` where the bytes are no whole pack */
+  /**
+   * Takes in a pack, whole or not at all. It may still be on its way to where other views see it: see `settled`.
+   * @throws AgentError `ProtocolError` where the bytes are no whole pack
+   */
   add(pack: AsyncIterable<Uint8Array>, limits: PackLimits): Promise<void>;
+  /** Takes in the pack of one large blob. */
+  addLarge(oid: string, pack: AsyncIterable<Uint8Array>, limits: PackLimits): Promise<void>;
+  /** When all that was taken in lies where it belongs. @throws AgentError `ProtocolError` */
+  settled(): Promise<void>;
   /** Drops what is not in `keep` when there is much of it. Everything in `keep` must be here. */
   compact(keep: () => Promise<readonly string[]>): Promise<void>;
   /** Commits of which everything this host needs is here; newest last. */
@@ -32,99 +41,137 @@ export interface ObjectStore extends Objects {
   setComplete(commits: readonly string[]): Promise<void>;
 }
 
-export interface PackLimits {
-  /** Bytes on the wire. */
-  pack: number;
-  /** Bytes of one object, inflated. */
-  object: number;
-}
-
 const MAX_PACKS = 12;
 const SLACK_BYTES = 4 * 1024 * 1024;
+/** Bytes of new objects that a view remembers, since what comes is read next. */
+const HELD_BYTES = 4 * 1024 * 1024;
 
 /** A view of the store for one run: what it learns of the disk is dropped with it. @param gitdir made if missing */
 export function openObjects(gitdir: string): ObjectStore {
   const packs = path.join(gitdir, 'objects/pack');
   const incoming = path.join(gitdir, 'incoming');
   const completeFile = path.join(gitdir, 'complete.json');
-  let ids: Set<string> | null = null;
-  const read = new Map<string, Uint8Array>();
+  const large = openLarge(path.join(gitdir, 'objects/large'));
+  let ids: Promise<Set<string>> | null = null;
+  let largeIds: Promise<Set<string>> | null = null;
+  const read = new Map<string, { type: string; bytes: Uint8Array }>();
+  let held = 0;
   let cache = {};
+  let publishing: Promise<void> = Promise.resolve();
 
-  async function known(): Promise<Set<string>> {
-    if (ids !== null) return ids;
-    const found = new Set<string>();
-    for (const name of await listed(packs, '.idx'))
-      for (const oid of indexIds(await readFile(path.join(packs, name)))) found.add(oid);
-    ids = found;
-    return found;
+  const known = () => (ids ??= knownIn(packs));
+  const knownLarge = () => (largeIds ??= large.ids().then((all) => new Set(all)));
+
+  async function readLarge(oid: string, type: ObjectType): Promise<Uint8Array> {
+    const bytes = await large.read(oid);
+    if (bytes === null) throw new DamagedObject(`${oid} is gone`);
+    return verified(oid, type, 'blob', bytes);
   }
 
   /**
-   * From `incoming` to where readers look; the index last, since it makes the pack visible. Nothing waits for the disk:
-   * what a power cut leaves torn does not hash to its name, and is fetched again.
+   * Indexes the pack, and moves it from `incoming` to where readers look; the index last, since it makes the pack
+   * visible. Nothing waits for the disk: what a power cut leaves torn does not hash to its name, and is fetched again.
    */
   async function publish(name: string): Promise<void> {
+    const git = await import('isomorphic-git');
+    const { oids } = await git.indexPack({ fs, dir: incoming, gitdir, filepath: `${name}.pack` }).catch((cause) => {
+      throw broken(`its pack cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
+    });
     await mkdir(packs, { recursive: true });
     for (const suffix of ['.pack', '.idx'])
       await rename(path.join(incoming, name + suffix), path.join(packs, name + suffix));
-    ids = null;
-    cache = {};
+    const all = await known();
+    for (const oid of oids) all.add(oid);
   }
 
-  async function index(name: string): Promise<void> {
-    const git = await import('isomorphic-git');
-    await git.indexPack({ fs, dir: incoming, gitdir, filepath: `${name}.pack` }).catch((cause) => {
-      throw broken(`its pack cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
-    });
+  async function emptyIncoming(): Promise<void> {
+    await rm(incoming, { recursive: true, force: true });
+    await mkdir(incoming, { recursive: true, mode: 0o700 });
+  }
+  const cleanUp = () => rm(incoming, { recursive: true, force: true });
+
+  /** @returns the pack's name in `incoming`, null where it is empty; and the ids of its objects, as far as they are clear */
+  async function receive(pack: AsyncIterable<Uint8Array>, limits: PackLimits) {
+    const file = path.join(incoming, 'new.pack');
+    const handle = await open(file, 'w', 0o600);
+    const oids: (string | null)[] = [];
+    const found = ({ oid, type, content, size }: PackedObject) => {
+      oids.push(oid);
+      if (oid === null || content === null || held + size > HELD_BYTES) return;
+      held += size;
+      read.set(oid, { type, bytes: content });
+    };
+    try {
+      const spool = (bytes: Uint8Array) => handle.writeFile(bytes);
+      const { objects, id } = await scanPack(pack, { limits, hold: LARGE, spool, found });
+      const name = objects > 0 ? `pack-${id}` : null;
+      if (name !== null) await rename(file, path.join(incoming, `${name}.pack`));
+      return { name, oids };
+    } finally {
+      await handle.close();
+    }
   }
 
   return {
-    has: async (oid) => (await known()).has(oid),
+    has: async (oid) => (await known()).has(oid) || (await knownLarge()).has(oid),
     async read(oid, type) {
-      if (!(await known()).has(oid)) throw new MissingObject(oid);
       const before = read.get(oid);
-      if (before) return before;
+      if (before?.type === type) return before.bytes;
+      if ((await knownLarge()).has(oid)) return readLarge(oid, type);
+      if (!(await known()).has(oid)) throw new MissingObject(oid);
+      await publishing;
       const bytes = await readVerified(gitdir, oid, type, cache);
       // Trees and commits are looked at again and again in one run, files once.
-      if (type !== 'blob') read.set(oid, bytes);
+      if (type !== 'blob') read.set(oid, { type, bytes });
       return bytes;
     },
     async add(pack, limits) {
-      await rm(incoming, { recursive: true, force: true });
-      await mkdir(incoming, { recursive: true, mode: 0o700 });
-      const file = path.join(incoming, 'new.pack');
-      const { objects, id } = await receive(pack, file, limits.pack);
-      if (objects > 0) {
-        checkPack(await readFile(file), limits.object);
-        const name = `pack-${id}`;
-        await rename(file, path.join(incoming, `${name}.pack`));
-        await index(name);
-        await publish(name);
-      }
-      await rm(incoming, { recursive: true, force: true });
+      const all = await known();
+      await publishing;
+      await emptyIncoming();
+      const { name, oids } = await receive(pack, limits).catch(async (thrown) => {
+        await cleanUp();
+        throw thrown;
+      });
+      publishing = (name === null ? Promise.resolve() : publish(name)).finally(cleanUp);
+      publishing.catch(() => undefined);
+      for (const oid of oids) if (oid !== null) all.add(oid);
+      // What a delta makes is not known before it is indexed; everything else may be, while more is asked for.
+      if (oids.includes(null)) await publishing;
     },
+    async addLarge(oid, pack, limits) {
+      await publishing;
+      await emptyIncoming();
+      await large.add(oid, pack, limits, path.join(incoming, oid)).finally(cleanUp);
+      (await knownLarge()).add(oid);
+    },
+    settled: () => publishing,
     async compact(keep) {
       const names = await listed(packs, '.pack');
       const sizes = await Promise.all(names.map(async (n) => (await stat(path.join(packs, n))).size));
       const total = sizes.reduce((a, b) => a + b, 0);
-      if (names.length <= MAX_PACKS && total - Math.max(0, ...sizes) <= SLACK_BYTES) return;
+      const many = names.length > MAX_PACKS || total - Math.max(0, ...sizes) > SLACK_BYTES;
+      const apart = await knownLarge();
+      if (!many && apart.size === 0) return;
+      const all = new Set(await keep());
+      if (apart.size > 0) await large.retain(all);
+      if (!many) return;
       const git = await import('isomorphic-git');
-      const { packfile } = await git.packObjects({ fs, gitdir, oids: [...new Set(await keep())], cache });
+      const oids = [...all].filter((oid) => !apart.has(oid));
+      const { packfile } = await git.packObjects({ fs, gitdir, oids, cache });
       if (packfile === undefined) return;
       const name = `pack-${Buffer.from(packfile.subarray(-20)).toString('hex')}`;
       if (!names.includes(`${name}.pack`)) {
-        await rm(incoming, { recursive: true, force: true });
-        await mkdir(incoming, { recursive: true, mode: 0o700 });
+        await emptyIncoming();
         await writeFile(path.join(incoming, `${name}.pack`), packfile);
-        await index(name);
-        await publish(name);
+        await publish(name).finally(cleanUp);
       }
       // All indexes first: from then on no reader looks into a pack whose bases are going.
       const old = names.map((n) => n.slice(0, -'.pack'.length)).filter((n) => n !== name);
       for (const suffix of ['.idx', '.pack'])
         for (const n of old) await rm(path.join(packs, n + suffix), { force: true });
       ids = null;
+      largeIds = null;
       cache = {};
     },
     async complete() {
@@ -149,43 +196,21 @@ export async function readVerified(gitdir: string, oid: string, type: ObjectType
   const found = await git.readObject({ fs, gitdir, oid, format: 'content', cache }).catch((thrown) => {
     throw new DamagedObject(`${oid}: ${thrown instanceof Error ? thrown.message : String(thrown)}`, { cause: thrown });
   });
-  const bytes = found.object as Uint8Array;
-  const hash = createHash('sha1').update(`${found.type} ${bytes.length}\0`).update(bytes).digest('hex');
+  return verified(oid, type, found.type ?? '', found.object as Uint8Array);
+}
+
+function verified(oid: string, wanted: ObjectType, type: string, bytes: Uint8Array): Uint8Array {
+  const hash = createHash('sha1').update(`${type} ${bytes.length}\0`).update(bytes).digest('hex');
   if (hash !== oid) throw new DamagedObject(`${oid} has other content: ${hash}`);
-  if (found.type !== type) throw broken(`${oid} is a ${found.type} where a ${type} belongs`);
+  if (type !== wanted) throw broken(`${oid} is a ${type} where a ${wanted} belongs`);
   return bytes;
 }
 
-/** Writes the pack to disk as it comes, hashing it on the way: its last 20 bytes are the hash of all before them. */
-async function receive(
-  pack: AsyncIterable<Uint8Array>,
-  file: string,
-  limit: number,
-): Promise<{ objects: number; id: string }> {
-  const hash = createHash('sha1');
-  const handle = await open(file, 'w', 0o600);
-  let tail: Buffer = Buffer.alloc(0);
-  let head: Buffer = Buffer.alloc(0);
-  let size = 0;
-  try {
-    for await (const chunk of pack) {
-      size += chunk.length;
-      if (size > limit) throw broken(`its pack is larger than ${Math.round(limit / 1024 / 1024)} MiB`);
-      if (head.length < 12) head = Buffer.concat([head, chunk]).subarray(0, 12);
-      await handle.writeFile(chunk);
-      const all = Buffer.concat([tail, chunk]);
-      const cut = Math.max(0, all.length - 20);
-      hash.update(all.subarray(0, cut));
-      tail = Buffer.from(all.subarray(cut));
-    }
-  } finally {
-    await handle.close();
-  }
-  if (size < 32 || head.subarray(0, 4).toString('latin1') !== 'PACK' || head.readUInt32BE(4) !== 2)
-    throw broken('what it sent is no pack');
-  const id = hash.digest('hex');
-  if (id !== tail.toString('hex')) throw broken('its pack was cut or changed on the way (the checksum is wrong)');
-  return { objects: head.readUInt32BE(8), id };
+async function knownIn(packs: string): Promise<Set<string>> {
+  const found = new Set<string>();
+  for (const name of await listed(packs, '.idx'))
+    for (const oid of indexIds(await readFile(path.join(packs, name)))) found.add(oid);
+  return found;
 }
 
 /** The ids in a pack index of version 2 (git's Documentation/gitformat-pack). */

@@ -23,6 +23,8 @@ export interface Located {
   trees: readonly string[];
   /** Objects needed with all below them. */
   closures: readonly string[];
+  /** Files whose directory is here and they are not: id → path. */
+  files: ReadonlyMap<string, string>;
   view: View;
 }
 
@@ -37,6 +39,7 @@ const MAX_DEPTH = 32;
 export async function locate(objects: Objects, root: string, hostPath: string): Promise<Located> {
   const trees = new Set<string>();
   const closures = new Set<string>();
+  const files = new Map<string, string>();
   const entriesOf = async (oid: string, at: string) => parseTree(await objects.read(oid, 'tree'), at);
   const child = async (tree: string, name: string): Promise<Entry | null> => {
     if (await objects.has(tree)) return findEntry(await objects.read(tree, 'tree'), name);
@@ -55,7 +58,8 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
   /** Notes what of the closure of `oid` is not here; true when all of it is. */
   const whole = async (oid: string, type: 'tree' | 'blob', at: string, depth = 0): Promise<boolean> => {
     if (!(await objects.has(oid))) {
-      closures.add(oid);
+      if (type === 'tree') closures.add(oid);
+      else files.set(oid, at);
       return false;
     }
     if (type === 'blob') return true;
@@ -73,12 +77,16 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
   const fleetEntry = await child(root, 'fleet.yaml');
   const fleet = fleetEntry?.type === 'file' ? fleetEntry.oid : null;
   const layers: Layer[] = host === null ? [] : [{ path: hostPath, tree: host }];
+  if (fleet !== null && !(await objects.has(fleet))) closures.add(fleet);
   const ready = [
-    fleet === null || (await whole(fleet, 'blob', 'fleet.yaml')),
+    fleet === null || (await objects.has(fleet)),
     host === null || (await whole(host, 'tree', hostPath)),
   ].every(Boolean);
-  const view = (): View => ({ layers, fleet, hostExists: host !== null });
-  if (!ready || trees.size > 0 || roles === null) return { trees: [...trees], closures: [...closures], view: view() };
+  const located = (): Located => ({
+    ...{ trees: [...trees], closures: [...closures], files },
+    view: { layers, fleet, hostExists: host !== null },
+  });
+  if (!ready || trees.size > 0 || roles === null) return located();
 
   const named = [
     ...(fleet ? rolesIn('fleet.yaml', await objects.read(fleet, 'blob')) : []),
@@ -98,8 +106,12 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
     layers.push({ path: `roles/${role}`, tree });
     if (await whole(tree, 'tree', `roles/${role}`)) named.push(...(await rolesOf(tree, `roles/${role}`, 'role.yaml')));
   }
-  return { trees: [...trees], closures: [...closures], view: view() };
+  return located();
 }
+
+/** Whether all of the view is here. */
+export const isWhole = ({ trees, closures, files }: Located): boolean =>
+  trees.length + closures.length + files.size === 0;
 
 /** `roles:` of host.yaml, role.yaml or fleet.yaml; whatever else is wrong with the file is said when it is loaded. */
 function rolesIn(file: string, bytes: Uint8Array): string[] {
@@ -157,8 +169,7 @@ export async function readFiles(objects: Objects, view: View): Promise<Map<strin
         else {
           const bytes = await objects.read(entry.oid, 'blob');
           if (entry.type === 'link') links.set(name, Buffer.from(bytes).toString('utf8'));
-          else if (bytes.length > MAX_BLOB)
-            wrong.push(`${name} has ${bytes.length} bytes; payload files may have 64 MiB at most`);
+          else if (bytes.length > MAX_BLOB) wrong.push(overweight(name, bytes.length));
           else if (isLfsPointer(bytes))
             wrong.push(`${name} is a Git LFS pointer, not the file; commit the file itself (fairlead fetches no LFS)`);
           else own.set(name, bytes);
@@ -204,6 +215,9 @@ function resolveLink(at: string, target: string): string | null {
   }
   return parts.join('/');
 }
+
+const overweight = (file: string, size: number) => `${file} has ${size} bytes; payload files may have 64 MiB at most`;
+export const tooHeavy = (file: string, size: number) => invalid([overweight(file, size)]);
 
 const isLfsPointer = (bytes: Uint8Array) =>
   bytes.length < 1024 &&

@@ -1,16 +1,16 @@
 /** What a bad network, a bad server or a thief of the server may do to a fetch. Every wait has an end, every lie a name. */
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import zlib from 'node:zlib';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { packet } from '../../../agent/git/packet.ts';
 import type { Limits } from '../../../agent/git/remote.ts';
-import { type Backend, createFixture, type Fixture, scratch, startBackend } from './backend.ts';
+import { type Backend, createFixture, type Fixture, git, scratch, startBackend } from './backend.ts';
+import { blob, packAnswer, packOf } from './packs.ts';
 import { createPuller, failure, texts } from './pull.ts';
 
 let root: string;
@@ -58,35 +58,6 @@ const answering = (bytes: Uint8Array | string, headers: http.OutgoingHttpHeaders
     response.writeHead(status, { 'content-type': 'application/x-git-upload-pack-result', ...headers }).end(bytes);
     return true;
   });
-const packAnswer = (pack: Uint8Array) => Buffer.concat([packet('packfile\n'), ...bands(pack), Buffer.from('0000')]);
-const bands = (pack: Uint8Array): Buffer[] => {
-  const out: Buffer[] = [];
-  for (let at = 0; at < pack.length; at += 60_000) {
-    const part = pack.subarray(at, at + 60_000);
-    out.push(Buffer.from(`${(part.length + 5).toString(16).padStart(4, '0')}\x01`), Buffer.from(part));
-  }
-  return out;
-};
-
-/** A pack of blobs, each with the size that its header claims. */
-function packOf(objects: { claims: number; content: Uint8Array }[], said = objects.length): Buffer {
-  const head = Buffer.alloc(12);
-  head.write('PACK');
-  head.writeUInt32BE(2, 4);
-  head.writeUInt32BE(said, 8);
-  const bodies = objects.map(({ claims, content }) => {
-    const bytes = [(3 << 4) | (claims & 15)];
-    for (let left = Math.floor(claims / 16); left > 0; left = Math.floor(left / 128)) {
-      bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) | 0x80;
-      bytes.push(left & 0x7f);
-    }
-    return Buffer.concat([Buffer.from(bytes), zlib.deflateSync(content)]);
-  });
-  const body = Buffer.concat([head, ...bodies]);
-  return Buffer.concat([body, createHash('sha1').update(body).digest()]);
-}
-const blob = (text: string) => ({ claims: text.length, content: Buffer.from(text) });
-
 test('a server that never answers, and one that stops in the middle', async () => {
   backend.intercept(() => true);
   expect(await failure(host(within({ answer: 300 })).pull())).toMatch(
@@ -286,6 +257,87 @@ test.each([
   backend.intercept(null);
   expect((await one.pull()).checkout?.info.commit).toBe(commit);
   expect(existsSync(path.join(one.gitdir, 'incoming'))).toBe(false);
+});
+
+describe('a large file, asked for alone', () => {
+  const size = 2_000_000;
+  const content = Buffer.alloc(size, 'not to be shrunk? it is, but it is large all the same. ');
+  const large = { claims: size, content };
+  /** Answers what asks for the file itself; everything else is the true server's. */
+  const answeringLarge = (answer: (response: http.ServerResponse) => void) => {
+    let posts = 0;
+    backend.intercept((request, response) => {
+      if (request.method !== 'POST' || ++posts < 4) return false;
+      response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-result' });
+      answer(response);
+      return true;
+    });
+  };
+  let before: string;
+  beforeAll(() => {
+    before = commit;
+    commit = fixture.commit({ 'hosts/edge-1/large': content.toString() });
+  });
+  afterAll(() => {
+    commit = before;
+    git(fixture.work, 'reset', '-q', '--hard', before);
+  });
+  /** Large files, and what may be left of one. */
+  const kept = (dir: string) => ['objects/large', 'incoming'].filter((name) => existsSync(path.join(dir, name)));
+  const half = () => packAnswer(packOf([large])).subarray(0, 3_000);
+
+  test.each<[string, (response: http.ServerResponse) => void, RegExp]>([
+    ['cut in the middle', (r) => r.end(half()), /ProtocolError: .*(too early|middle of a packet|cut)/],
+    ['cut by a lost connection', (r) => r.write(half(), () => r.destroy()), /RepositoryUnreachable: .*cut short/],
+    [
+      'that is another',
+      (r) => r.end(packAnswer(packOf([{ ...large, content: Buffer.alloc(size, 7) }]))),
+      /something else than object/,
+    ],
+    ['that is a tree', (r) => r.end(packAnswer(packOf([{ ...large, type: 2 }]))), /something else than object/],
+    ['with another beside it', (r) => r.end(packAnswer(packOf([large, blob('x')]))), /something else than object/],
+    ['that is not there', (r) => r.end(packAnswer(packOf([]))), /something else than object/],
+    [
+      'that inflates to more than it says',
+      (r) => r.end(packAnswer(packOf([{ claims: 1_000_000, content }]))),
+      /larger than announced/,
+    ],
+    [
+      'that inflates to less than it says',
+      (r) => r.end(packAnswer(packOf([{ claims: 3_000_000, content }]))),
+      /smaller than announced/,
+    ],
+    [
+      'that says it has four gigabytes',
+      (r) => r.end(packAnswer(packOf([{ claims: 2 ** 32, content }]))),
+      /InvalidRepository: hosts\/edge-1\/large has 4294967296 bytes; payload files may have 64 MiB/,
+    ],
+  ])('%s changes nothing', async (_, answer, expected) => {
+    // biome-ignore format: a table
+    answeringLarge(answer);
+    const one = host();
+    expect(await failure(one.pull())).toMatch(expected);
+    expect(kept(one.gitdir)).toEqual([]);
+    backend.intercept(null);
+    expect((await one.pull()).checkout?.files.get('hosts/edge-1/large')).toEqual(content);
+  });
+
+  test('that stalls is given up, and what came of it is gone', async () => {
+    answeringLarge((response) => response.write(half()));
+    const one = host(within({ stall: 300 }));
+    expect(await failure(one.pull())).toMatch(/RepositoryUnreachable: .*stalled/);
+    expect(kept(one.gitdir)).toEqual([]);
+  });
+
+  test('of more than 64 MiB is refused by name before it has come', async () => {
+    const heavy = fixture.commit({ 'hosts/edge-1/heavy': 'x'.repeat(64 * 1024 * 1024 + 1) });
+    const one = host();
+    expect(await failure(one.pull())).toMatch(
+      /^InvalidRepository: hosts\/edge-1\/heavy has 67108865 bytes; payload files may have 64 MiB at most/,
+    );
+    expect(await one.head()).toBe(heavy);
+    git(fixture.work, 'reset', '-q', '--hard', commit);
+  });
 });
 
 test('a head that does not exist is what the server says it is', async () => {

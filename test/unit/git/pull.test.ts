@@ -1,8 +1,20 @@
 /** Pulls from a real `git http-backend`: what comes, what does not, and what a damaged store does to it. */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Backend, createFixture, type Fixture, git, scratch, startBackend } from './backend.ts';
+import { blobId } from './packs.ts';
 import { createPuller, failure, type Puller, texts } from './pull.ts';
 
 let root: string;
@@ -43,6 +55,7 @@ beforeEach(() => {
   fixture = createFixture(root, `fleet-${at}.git`);
   puller = createPuller(path.join(root, `host-${at}`), { url: backend.url(`fleet-${at}.git`) });
   backend.intercept(null);
+  backend.traffic();
 });
 
 /** Bytes that the server sent while `work` ran. */
@@ -54,8 +67,11 @@ async function received(work: Promise<unknown>): Promise<number> {
 
 test('the first pull brings this host and its roles, and says who made the commit', async () => {
   const commit = fixture.commit(fleet(200), 'The first\n\nand more');
-  const bytes = await received(puller.pull());
-  expect(bytes).toBeLessThan(8_000);
+  await puller.pull();
+  const { requests, received } = backend.traffic();
+  expect(received).toBeLessThan(8_000);
+  // The ref; the commit and the way; the host's own directory; its role.
+  expect(requests).toBe(4);
   const { checkout } = await puller.pull();
   expect(Object.keys(texts(checkout)).sort()).toEqual(PART);
   expect(texts(checkout)['hosts/edge-1/f1']).toBe('1 1\n');
@@ -159,6 +175,61 @@ test('a branch that was rewound or rewritten is held, and followed when that is 
   expect((await puller.pull()).review.hold).toBeNull();
 });
 
+const LARGE = 3_000_000;
+/** Does not shrink. */
+const noise = (seed: string) =>
+  createHash('shake256', { outputLength: LARGE }).update(seed).digest().toString('latin1');
+const largeIn = (dir: string) => readdirSync(path.join(dir, 'objects/large')).sort();
+
+test('large files come one by one and lie beside the packs, until they are needed no more', async () => {
+  const [one, two] = [noise('one'), noise('two')];
+  fixture.commit({ ...fleet(3), 'hosts/edge-1/one': one, 'hosts/edge-2/one': noise('other'), 'roles/web/two': two });
+  await puller.pull();
+  expect(backend.traffic().requests).toBe(6);
+  expect(largeIn(puller.gitdir)).toEqual([one, two].map((t) => blobId(Buffer.from(t))).sort());
+  const packs = path.join(puller.gitdir, 'objects/pack');
+  const sizes = readdirSync(packs).map((name) => statSync(path.join(packs, name)).size);
+  expect(Math.max(...sizes)).toBeLessThan(3_000);
+
+  fixture.commit({ 'hosts/edge-1/f0': 'after\n', 'hosts/edge-1/copy': two });
+  backend.traffic();
+  const { checkout } = await puller.pull();
+  expect(backend.traffic().received).toBeLessThan(2_000);
+  expect(texts(checkout)).toMatchObject({ 'hosts/edge-1/one': one, 'hosts/edge-1/copy': two, 'roles/web/two': two });
+
+  fixture.commit({ 'hosts/edge-1/one': null });
+  fixture.commit({ 'hosts/edge-1/f1': 'x' });
+  await puller.pull();
+  fixture.commit({ 'hosts/edge-1/f1': 'y' });
+  await puller.pull();
+  expect(largeIn(puller.gitdir)).toEqual([blobId(Buffer.from(two))]);
+});
+
+test('large files where the server sends them in its pack', async () => {
+  const one = noise('one');
+  const settings = { 'uploadpackfilter.blob:limit.allow': 'false' };
+  for (const [key, value] of Object.entries(settings)) git(fixture.dir, 'config', key, value);
+  fixture.commit({ ...fleet(3), 'hosts/edge-1/one': one });
+  expect(texts((await puller.pull()).checkout)['hosts/edge-1/one']).toBe(one);
+  git(fixture.dir, 'config', 'uploadpack.allowFilter', 'false');
+  const whole = createPuller(path.join(root, `whole-${at}`), { url: backend.url(path.basename(fixture.dir)) });
+  expect(texts((await whole.pull()).checkout)['hosts/edge-1/one']).toBe(one);
+  const local = createPuller(path.join(root, `place-${at}`), { url: fixture.dir });
+  expect(texts((await local.pull()).checkout)['hosts/edge-1/one']).toBe(one);
+});
+
+test('many files that a base has elsewhere are not asked for one by one', async () => {
+  const many = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`x${i}`, `${i}\n`]));
+  const below = (dir: string) => Object.fromEntries(Object.entries(many).map(([n, text]) => [`${dir}/${n}`, text]));
+  fixture.commit({ ...fleet(3), ...below('hosts/edge-2/lib') });
+  await puller.pull();
+  fixture.commit({ ...below('hosts/edge-1'), 'hosts/edge-1/one': noise('one') });
+  backend.traffic();
+  const { checkout } = await puller.pull();
+  expect(backend.traffic().requests).toBeLessThan(8);
+  expect(texts(checkout)).toMatchObject({ ...below('hosts/edge-1'), 'hosts/edge-1/one': noise('one') });
+});
+
 test('a server that lost what we have is a rewritten history too', async () => {
   fixture.commit(fleet(3));
   puller.accepted = 'd'.repeat(40);
@@ -190,10 +261,32 @@ const damage: [string, (dir: string) => void][] = [
     (dir) => writeFileSync(path.join(dir, 'objects/pack/pack-x.pack'), 'half'),
   ],
   ['a half pack that was coming in', (dir) => put(`${dir}/incoming/new.pack`, 'PACK')],
+  ['half a large file that was coming in', (dir) => put(`${dir}/incoming/${'a'.repeat(40)}`, 'half')],
   ['a half list of what is complete', (dir) => writeFileSync(path.join(dir, 'complete.json'), '["')],
   ['a crash while a damaged store was replaced', (dir) => renameSync(dir, `${dir}.old`)],
   ['a crash while a new store was filled', (dir) => put(`${dir}.new/objects/pack/pack-y.idx`, 'half')],
 ];
+const damageToLarge: [string, (file: string) => void][] = [
+  ['cut short', (file) => truncateSync(file, 1_000)],
+  ['with a flipped bit', flip],
+  ['gone', (file) => rmSync(file)],
+];
+test.each(damageToLarge)('a large file %s is noticed, and fetched anew', async (_, harm) => {
+  const one = noise('one');
+  fixture.commit({ ...fleet(3), 'hosts/edge-1/one': one });
+  await puller.pull();
+  harm(path.join(puller.gitdir, 'objects/large', blobId(Buffer.from(one))));
+  fixture.commit({ 'hosts/edge-1/f0': 'after\n' });
+  // A daemon that was started again remembers no file.
+  const next = createPuller(root, { url: backend.url(path.basename(fixture.dir)), gitdir: puller.gitdir });
+  for (let i = 0; i < 2; i++)
+    expect(texts((await next.pull()).checkout)).toMatchObject({
+      'hosts/edge-1/one': one,
+      'hosts/edge-1/f0': 'after\n',
+    });
+  expect(largeIn(puller.gitdir)).toEqual([blobId(Buffer.from(one))]);
+});
+
 const each = (dir: string, suffix: string, act: (file: string) => void) => {
   const packs = path.join(dir, 'objects/pack');
   for (const name of readdirSync(packs)) if (name.endsWith(suffix)) act(path.join(packs, name));
@@ -221,6 +314,7 @@ test.each(damage)('%s: noticed, and healed by fetching anew', async (_, harm) =>
     expect(Object.keys(texts(checkout)).sort()).toEqual(PART);
     expect(texts(checkout)['hosts/edge-1/f0']).toBe('after\n');
   }
+  expect(existsSync(path.join(puller.gitdir, 'incoming'))).toBe(false);
 });
 
 test('a damaged store is kept until the new one is whole', async () => {
@@ -266,6 +360,26 @@ test('servers that cannot filter, or speak version 0 alone, give the whole commi
       expect.stringContaining(version0 ? 'version 0 of the git protocol' : 'uploadpack.allowFilter'),
     ]);
   }
+});
+
+test.each([
+  ['deep trees', { 'uploadpackfilter.tree.maxDepth': '0' }, null],
+  ['filters joined', { 'uploadpackfilter.combine.allow': 'false' }, null],
+  [
+    'all filters but those of blobs',
+    { 'uploadpackfilter.allow': 'false', 'uploadpackfilter.blob:none.allow': 'true' },
+    'refuses to filter trees',
+  ],
+])('a server that refuses %s is asked for less', async (_, settings, log) => {
+  // biome-ignore format: a table
+  const before = fixture.commit(fleet(30));
+  for (const [key, value] of Object.entries(settings)) git(fixture.dir, 'config', key, value);
+  expect(Object.keys(texts((await puller.pull()).checkout)).sort()).toEqual(PART);
+  fixture.commit({ 'hosts/edge-1/f0': 'after\n' });
+  backend.traffic();
+  expect(texts((await puller.pull()).checkout)['hosts/edge-1/f0']).toBe('after\n');
+  expect(puller.accepted).not.toBe(before);
+  expect(puller.log).toEqual(log === null ? [] : [expect.stringContaining(log)]);
 });
 
 test('tags, patterns, commit ids and the default branch, packed refs as well', async () => {

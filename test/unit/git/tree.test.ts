@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MissingObject, type Objects } from '../../../agent/git/store.ts';
-import { locate, readFiles } from '../../../agent/git/tree.ts';
+import { isWhole, locate, readFiles } from '../../../agent/git/tree.ts';
 import { findEntry, parseTree } from '../../../agent/git/tree-entry.ts';
 import { failure } from './pull.ts';
 
@@ -154,15 +154,22 @@ test('says what is missing, level by level, and never takes it for empty', async
   const root = build({ hosts: { a: { sub: { f: '1' }, g: '2' } } });
   const whole = new Map(held);
   held.clear();
-  const fetched: number[] = [];
+  const fetched: unknown[] = [];
   for (let round = 0; round < 10; round++) {
-    const { trees, closures } = await locate(objects, root, 'hosts/a');
-    if (trees.length + closures.length === 0) break;
-    fetched.push(trees.length, closures.length);
-    for (const oid of [...trees, ...closures]) held.set(oid, whole.get(oid) ?? new Uint8Array());
+    const found = await locate(objects, root, 'hosts/a');
+    if (isWhole(found)) break;
+    const { trees, closures, files } = found;
+    fetched.push([trees.length, closures.length, [...files.values()]]);
+    for (const oid of [...trees, ...closures, ...files.keys()]) held.set(oid, whole.get(oid) ?? new Uint8Array());
   }
   // root; hosts; the host's tree; what lies in it; the last file.
-  expect(fetched).toEqual([1, 0, 1, 0, 0, 1, 0, 2, 0, 1]);
+  expect(fetched).toEqual([
+    [1, 0, []],
+    [1, 0, []],
+    [0, 1, []],
+    [0, 1, ['hosts/a/g']],
+    [0, 0, ['hosts/a/sub/f']],
+  ]);
 });
 
 test('links within the layer stand for what they name', async () => {

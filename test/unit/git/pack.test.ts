@@ -1,0 +1,79 @@
+/** Packs in pieces, as a network cuts them: what is small is held, what is large passes through, and lies are found. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { type PackedObject, scanPack } from '../../../agent/git/pack.ts';
+import { blobId, packOf } from './packs.ts';
+import { failure } from './pull.ts';
+
+const MIB = 1024 * 1024;
+const limits = { pack: 64 * MIB, object: 32 * MIB };
+
+async function* pieces(bytes: Uint8Array, sizes: readonly number[]): AsyncGenerator<Uint8Array> {
+  let at = 0;
+  for (let i = 0; at < bytes.length; i++) {
+    const size = sizes.length > 0 ? (sizes[i % sizes.length] ?? 1) : bytes.length;
+    yield bytes.subarray(at, at + size);
+    at += size;
+  }
+}
+
+async function scan(pack: Uint8Array, hold: number, sizes: readonly number[] = []) {
+  const objects: PackedObject[] = [];
+  const spooled: Uint8Array[] = [];
+  const sunk: Uint8Array[] = [];
+  const into = (list: Uint8Array[]) => async (bytes: Uint8Array) => void list.push(Buffer.from(bytes));
+  const found = (o: PackedObject) => void objects.push(o);
+  const options = { limits, hold, spool: into(spooled), sink: into(sunk), found };
+  const { id } = await scanPack(pieces(pack, sizes), options);
+  return { objects, spooled: Buffer.concat(spooled), sunk: Buffer.concat(sunk), id };
+}
+
+test('whatever the pieces, all objects are found with their ids, in memory or through the sink', async () => {
+  const content = fc.oneof(
+    fc.uint8Array({ maxLength: 300 }),
+    // Shrinks well: far fewer bytes on the wire than inflated.
+    fc.integer({ min: 0, max: 300_000 }).map((n) => new Uint8Array(n).fill(n & 255)),
+  );
+  const sizes = fc.array(fc.integer({ min: 1, max: 5_000 }), { maxLength: 5 });
+  await fc.assert(
+    fc.asyncProperty(fc.array(content, { maxLength: 6 }), fc.nat(1_000), sizes, async (contents, hold, cuts) => {
+      const pack = packOf(contents.map((c) => ({ claims: c.length, content: c })));
+      const { objects, spooled, sunk, id } = await scan(pack, hold, cuts);
+      expect(spooled.equals(pack)).toBe(true);
+      expect(id).toBe(pack.subarray(-20).toString('hex'));
+      expect(objects.map((o) => [o.type, o.size, o.oid])).toEqual(contents.map((c) => ['blob', c.length, blobId(c)]));
+      expect(objects.map((o) => o.content?.length ?? null)).toEqual(
+        contents.map((c) => (c.length <= hold ? c.length : null)),
+      );
+      expect(sunk.equals(Buffer.concat(contents.filter((c) => c.length > hold)))).toBe(true);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('a pack that is cut or changed anywhere is no pack, whatever passes through', async () => {
+  const pack = packOf([3, 40_000].map((n) => ({ claims: n, content: new Uint8Array(n).map((_, i) => (i * 7) ^ n) })));
+  const at = fc.nat(pack.length - 1);
+  await fc.assert(
+    fc.asyncProperty(at, fc.integer({ min: 1, max: 255 }), fc.constantFrom(0, MIB), async (n, flip, hold) => {
+      expect(await failure(scan(pack.subarray(0, n), hold, [900]))).toMatch(/^ProtocolError/);
+      const changed = Buffer.from(pack);
+      changed[n] = (changed[n] ?? 0) ^ flip;
+      expect(await failure(scan(changed, hold, [900]))).toMatch(/^ProtocolError/);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test('an object that inflates to more than it says is given up where it does', async () => {
+  const bomb = packOf([{ claims: 2 * MIB, content: Buffer.alloc(30 * MIB) }]);
+  let came = 0;
+  const sink = async (bytes: Uint8Array) => {
+    came += bytes.length;
+  };
+  const scanned = scanPack(pieces(bomb, []), { limits, hold: 0, sink, found: () => undefined });
+  expect(await failure(scanned)).toMatch(/cannot be inflated \(larger than announced\)/);
+  expect(came).toBeLessThanOrEqual(2 * MIB);
+  const few = packOf([{ claims: 2 * MIB, content: Buffer.alloc(10) }]);
+  expect(await failure(scan(few, 0))).toMatch(/cannot be inflated \(smaller than announced\)/);
+});
