@@ -2,6 +2,7 @@
 import { fairleadJson, installAgent, NODE, statusWhere } from '../lab/agent.ts';
 import { type FleetRepo, type LabHost, startLab } from '../lab/lab.ts';
 import { HEALTH } from '../lab/story.ts';
+import { lastAction, sync } from './feed.ts';
 import { median, print, type Row } from './table.ts';
 
 const FILES = 1000;
@@ -17,7 +18,6 @@ export async function agentBench(): Promise<void> {
     await repo.commit({ 'hosts/edge-1/a.yaml': 'files: {/etc/bench/x: {content: x}}\n' }, 'Begin');
     await installAgent(host, { repoUrl: repo.httpUrl });
     await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced');
-    await host.write('/root/feed.cjs', FEED);
     const rows: Row[] = [];
     for (const load of [files(), units(), services()]) rows.push(...(await converge(host, repo, load)));
     console.log(`   ${FILES} files, ${UNITS} units and ${SERVICES} services were under management at the end`);
@@ -70,19 +70,14 @@ const services = (): Load => ({
 /** First convergence to the last action, then no-op runs, then the floor, measured inside one node process. */
 async function converge(host: LabHost, repo: FleetRepo, load: Load): Promise<Row[]> {
   await repo.commit(load.files, load.name);
-  const { stdout } = await host.exec([NODE, '/root/feed.cjs'], { timeoutMs: 300_000 });
-  const lines = stdout
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as { ms: number; line: { type: string } });
-  const last = lines.findLast(({ line }) => line.type === 'action');
+  const first = lastAction(await sync(host));
   const quiet: number[] = [];
   for (let i = 0; i < REPEAT; i++)
     quiet.push((await fairleadJson<{ run: { durationMs: number } }>(host, 'sync')).run.durationMs);
   const timed = `(async()=>{const t=[];for(let i=0;i<${REPEAT};i++){const b=process.hrtime.bigint();${load.floor.script};t.push(Number(process.hrtime.bigint()-b)/1e6)}console.log(t.sort((a,b)=>a-b)[${Math.floor(REPEAT / 2)}])})()`;
   const floor = Number((await host.exec([NODE, '-e', timed])).stdout);
   return [
-    { what: `first convergence, ${load.name}`, value: last?.ms ?? Number.NaN, unit: 'ms' },
+    { what: `first convergence, ${load.name}`, value: first, unit: 'ms' },
     {
       what: `no-op, all so far and ${load.name}`,
       value: median(quiet),
@@ -91,17 +86,3 @@ async function converge(host: LabHost, repo: FleetRepo, load: Load): Promise<Row
     },
   ];
 }
-
-/** Runs on the host: asks for a sync and says when each line of its progress came. */
-const FEED = `const http = require('http');
-const began = process.hrtime.bigint();
-const request = http.request({ socketPath: '/run/fairlead/agent.sock', method: 'POST', path: '/v1/sync' }, (response) => {
-  let rest = '';
-  response.setEncoding('utf8').on('data', (chunk) => {
-    const lines = (rest + chunk).split('\\n');
-    rest = lines.pop();
-    for (const line of lines) console.log(JSON.stringify({ ms: Number(process.hrtime.bigint() - began) / 1e6, line: JSON.parse(line) }));
-  });
-});
-request.end('{}');
-`;

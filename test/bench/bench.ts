@@ -6,6 +6,7 @@ import { driftBench } from './drift.ts';
 import { gitBench } from './git.ts';
 import { hostBench } from './host.ts';
 import { idleBench } from './idle.ts';
+import { servicesBench } from './services.ts';
 import { validateBench } from './validate.ts';
 
 const PARTS: Record<string, () => Promise<void>> = {
@@ -14,6 +15,7 @@ const PARTS: Record<string, () => Promise<void>> = {
   git: gitBench,
   host: () => hostBench(),
   idle: idleBench,
+  services: servicesBench,
   validate: validateBench,
 };
 
