@@ -85,6 +85,7 @@ export function createSession(options: SessionOptions): Session {
     own: [options.configFile.slice(root.length)],
     exec,
     owned: (id) => store.inventory.owned(id),
+    images: { registries: config.docker.registries, records: store.images, secret: redactor.add },
     redact: redactor.text,
   });
   const sourceOptions = { ...config.repo, gitdir: `${stateDir}/repo.git`, env: process.env, exec, log };

@@ -77,7 +77,26 @@ export const agentConfig = z
       })
       .optional()
       .describe('the broker; may be left out'),
-    docker: z.strictObject({ socket: file.default('/var/run/docker.sock') }).prefault({}),
+    docker: z
+      .strictObject({
+        socket: file.default('/var/run/docker.sock'),
+        registries: z
+          .record(
+            z
+              .string()
+              .regex(
+                /^(https:\/\/index\.docker\.io\/v1\/|[A-Za-z0-9.-]+(:\d+)?)$/,
+                'must be a registry as images name it, such as registry.example.com:5000, or docker.io',
+              ),
+            z.strictObject({
+              username: z.string().min(1),
+              passwordFile: file.describe('its password, or an access token; read at each pull'),
+            }),
+          )
+          .default({})
+          .describe("as whom images are pulled; for all other registries root's ~/.docker/config.json counts"),
+      })
+      .prefault({}),
     history: z
       .strictObject({
         keep: z

@@ -30,6 +30,9 @@ function explain(issue: z.core.$ZodIssue, schema: z.ZodType, parsed: Parsed): Is
     });
   }
   const key = path.at(-1) ?? 'the file';
+  // What is wrong with the key of a mapping is said by the schema of its keys.
+  if (issue.code === 'invalid_key')
+    return [issueAt(parsed, path, `\`${key}\` ${issue.issues[0]?.message ?? issue.message}`)];
   const got = 'input' in issue ? `, got ${describe(issue.input)}` : '';
   // zod's own words name its types, ours name YAML's; a message that a schema wrote itself is the best of all.
   const own = !/^Invalid (input|option)/.test(issue.message);

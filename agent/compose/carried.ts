@@ -10,7 +10,7 @@ const CARRIED: ReadonlySet<string> = new Set([
   'name',
   ...below(
     'services.*',
-    'image command entrypoint environment env_file expose labels label_file container_name hostname user working_dir read_only privileged init cap_add cap_drop extra_hosts extends tmpfs stop_signal stop_grace_period restart pull_policy profiles attach logging',
+    'image command entrypoint environment env_file expose labels label_file container_name hostname user working_dir read_only privileged init cap_add cap_drop extra_hosts extends tmpfs stop_signal stop_grace_period restart pull_policy pull_refresh_after profiles attach logging',
   ),
   ...below(
     'services.*',

@@ -84,12 +84,19 @@ export interface ServiceSpec {
   stopGrace: number | null;
   engine: EngineConfig;
   platform: string;
-  pullPolicy: 'missing' | 'always' | 'never';
+  pullPolicy: PullPolicy;
   /** For the labels that `docker compose` reads. */
   projectDir: string;
   configFiles: string[];
   /** What runs there already and differs is taken over by making it anew. */
   adopt: 'match' | 'recreate';
+}
+
+export interface PullPolicy {
+  /** Of `refresh` the registry is asked anew when so many seconds have passed. */
+  when: 'missing' | 'always' | 'never' | 'refresh';
+  /** 0 unless `refresh`. */
+  everySeconds: number;
 }
 
 export interface NetworkSpec {

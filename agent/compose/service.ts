@@ -4,6 +4,7 @@ import { engineConfig } from './engine-config.ts';
 import { fileMounts } from './file-mounts.ts';
 import type { AttachmentSpec, HealthcheckSpec, MountSpec, PortSpec, ServiceSpec } from './model.ts';
 import type { KeyPath } from './node.ts';
+import { pullPolicy } from './pull-policy.ts';
 import type { StackContext } from './resources.ts';
 import type { ComposeAttachment, ComposeMount, ComposeProject, ComposeService } from './types.ts';
 import { nanoseconds } from './units.ts';
@@ -126,20 +127,6 @@ function adoption({ loaded }: StackContext, at: KeyPath): ServiceSpec['adopt'] {
 
 /** Nanoseconds. */
 const durationOf = (text: string | undefined): number => Number(nanoseconds(text ?? '0') ?? 0n);
-
-function pullPolicy(
-  { fail }: StackContext,
-  name: string,
-  { pull_policy: policy }: ComposeService,
-): ServiceSpec['pullPolicy'] {
-  if (policy === 'always' || policy === 'never') return policy;
-  if (policy !== undefined && policy !== 'missing')
-    fail(
-      ['services', name, 'pull_policy'],
-      `\`pull_policy: ${policy}\` is read, but not carried out by this version yet; use always, missing or never`,
-    );
-  return 'missing';
-}
 
 function healthcheck({ healthcheck: given }: ComposeService): HealthcheckSpec | null {
   if (given === undefined) return null;

@@ -11,7 +11,9 @@ import { judge } from './judge.ts';
 import { type Observed, observe } from './observe.ts';
 import { prune } from './prune.ts';
 import { release } from './release.ts';
+import { notRenewed, renew } from './renew.ts';
 import { settle } from './settle.ts';
+import { willLeave } from './tidy.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest } from './types.ts';
 import { issueProblem, rejected, stepProblem, unassigned } from './verdicts.ts';
 
@@ -92,6 +94,8 @@ export async function converge(
   request.emit({ type: 'phase', phase: 'plan' });
   // What was begun under this very commit had passed the gate then.
   const begun = deps.store.commits.get().trial === checkout.info.commit;
+  const renews = given === null && (mode === 'try' || mode === 'repair');
+  const stale: Failures = renews ? await renew(deps, loaded, mode === 'try', request) : new Map();
   const planned = await planFor(deps, loaded, request, given, mode === 'try' && begun ? 'repair' : mode);
   const { plan, observed, away, gate } = planned;
   const health = healthNow(deps, plan, observed);
@@ -100,7 +104,7 @@ export async function converge(
 
   const work = plan.steps.filter(isWork);
   if (work.length > 0) request.emit({ type: 'phase', phase: 'prepare' });
-  const failures = await prepare(deps, work, request);
+  const failures: Failures = new Map([...(mode === 'try' ? stale : []), ...(await prepare(deps, work, request))]);
   const wrong = work.filter((s) => failures.get(s.want.id)?.retry === false);
   if (wrong.length > 0 && mode === 'try' && !begun)
     return rejected(
@@ -110,6 +114,10 @@ export async function converge(
     );
   const removals = plan.removals.filter((r) => !away.has(r.id));
   if (mode === 'try' && !begun && work.length + removals.length > 0) await begin(deps, checkout);
+  willLeave(
+    deps,
+    [...work.map((s) => s.want), ...removals].map(({ id }) => id),
+  );
 
   if (work.length + removals.length > 0) request.emit({ type: 'phase', phase: 'apply' });
   const doomed = doomedBy(failures, away, plan.steps);
@@ -117,7 +125,10 @@ export async function converge(
   const open = unsettled(deps, plan.steps, work);
   const released = await prune(deps, early, request);
   const steps = await release(deps, plan.steps, doomed, request);
-  const records = [...(await applySteps(deps, steps, failures, away, request)).values()];
+  const records = [
+    ...(await applySteps(deps, steps, failures, away, request)).values(),
+    ...notRenewed(plan, stale, request),
+  ];
   const settled = await settle(deps, open(records), timeLeft(deps, mode, loaded), request);
   if (mode === 'try') spend(deps, settled.tookMs);
   const stopped = request.signal.aborted || request.superseded();

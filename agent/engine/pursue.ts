@@ -6,6 +6,7 @@ import { type Choice, choose, pauseNow } from '../core/target.ts';
 import type { Checkout, Gate, Problem } from '../core/types.ts';
 import { converge, converges, planFor } from './converge.ts';
 import { homeProblem, openWays, type Shut, waitForHome } from './home.ts';
+import { tidy } from './tidy.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest } from './types.ts';
 import { windowAt } from './window.ts';
 
@@ -195,6 +196,7 @@ async function conclude(
       commits.set({ lastGood: commit, lastGoodContent: content, previousGood });
     }
     await deps.snapshots.retain(commits.needed());
+    await tidy(deps, request);
     return outcome;
   }
   if (outcome.verdict !== 'unwell' || accepted === commit) return outcome;

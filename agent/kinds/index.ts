@@ -3,16 +3,19 @@ import { OWN_PATHS, OWN_STORES } from '../core/own.ts';
 import type { Provider, Watcher } from '../core/provider.ts';
 import type { Kind, ResourceId } from '../core/types.ts';
 import type { Log } from '../log.ts';
+import { type ImageRecords, noImageRecords } from '../store/images.ts';
 import type { Clock } from '../system/clock.ts';
 import { createDocker } from '../system/docker.ts';
 import type { Exec } from '../system/exec.ts';
 import { createFiles } from '../system/files.ts';
 import { probe } from '../system/probe.ts';
+import { createCredentials } from '../system/registry-credentials.ts';
 import { createSystemd } from '../system/systemd.ts';
 import { createCheckProvider } from './check.ts';
 import { createEngineWatcher } from './engine-watch.ts';
 import { createFileProvider } from './file.ts';
 import { createFileWatcher } from './file-watch.ts';
+import { createImages } from './images.ts';
 import { createJobProvider } from './job.ts';
 import { createNetworkProvider } from './network.ts';
 import { createOriginals, ORIGINALS_DIR } from './originals.ts';
@@ -37,6 +40,13 @@ export interface ProvidersOptions {
   clock: Clock;
   exec: Exec;
   owned(id: ResourceId): boolean;
+  /** As whom images are pulled, and what was; left out where none is pulled, or nothing is to be remembered of it. */
+  images?: {
+    registries: Readonly<Record<string, { username: string; passwordFile: string }>>;
+    records: ImageRecords;
+    /** Hears of every secret before it is used. */
+    secret(secret: string): void;
+  };
   /** Takes secrets out of what a program printed. */
   redact?(text: string): string;
 }
@@ -53,12 +63,14 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
   ];
   if (!options.filesOnly) {
     const docker = createDocker({ socket: options.dockerSocket });
+    const { registries = {}, records = noImageRecords(), secret = () => undefined } = options.images ?? {};
+    const credentials = createCredentials({ registries, home: '/root', root, exec, secret });
     const systemd = createSystemd({ socket: options.busSocket });
     all.push(
       erase(createUnitProvider({ systemd, files, originals, exec, clock, stagingDir, owned })),
       erase(createNetworkProvider({ docker })),
       erase(createVolumeProvider({ docker })),
-      erase(createServiceProvider({ docker, clock })),
+      erase(createServiceProvider({ docker, images: createImages({ docker, credentials, records, clock }), clock })),
       erase(createJobProvider({ exec, redact })),
       erase(createCheckProvider({ probe, exec, clock, redact })),
     );

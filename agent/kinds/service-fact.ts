@@ -4,6 +4,7 @@ import type { Health } from '../core/provider.ts';
 import type { ResourceId } from '../core/types.ts';
 import type { Clock } from '../system/clock.ts';
 import type { ContainerInfo, ContainerSummary, Docker, ImageConfig } from '../system/docker.ts';
+import type { Moves } from './image-moves.ts';
 import { HASH, locate, ONEOFF, PROJECT, SERVICE } from './labels.ts';
 import type { Peer } from './service-request.ts';
 
@@ -11,6 +12,8 @@ export interface ServiceFact {
   info: ContainerInfo;
   /** What its image says; null where that is not needed, or the image is gone. */
   image: ImageConfig | null;
+  /** Of which containers the image is another one by now. */
+  moves: Moves;
   /** The containers of the project by service. */
   peers: ReadonlyMap<string, Peer>;
   /** Milliseconds since its last start; 0 while it does not run. */
@@ -33,11 +36,12 @@ interface Look {
   /** All containers of the engine. */
   all: readonly ContainerSummary[];
   id: ResourceId;
+  moves: Moves;
   /** Hash of the declaration, where there is one: a container that carries it needs no comparison with its image. */
   hash: string | undefined;
 }
 
-export async function observeService({ docker, clock, all, id, hash }: Look): Promise<ServiceFact | undefined> {
+export async function observeService({ docker, clock, all, id, moves, hash }: Look): Promise<ServiceFact | undefined> {
   const [project, service] = locate(id);
   const ours = all.filter(
     (c) => c.Labels[PROJECT] === project && c.Labels[SERVICE] === service && c.Labels[ONEOFF] !== 'True',
@@ -55,6 +59,7 @@ export async function observeService({ docker, clock, all, id, hash }: Look): Pr
   const known = hash === undefined || info.Config.Labels?.[HASH] === hash;
   return {
     info,
+    moves,
     image: known ? null : ((await docker.image(info.Image))?.config ?? null),
     peers: peersOf(all, project),
     runningMs,

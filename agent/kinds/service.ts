@@ -4,21 +4,27 @@ import type { Provider, Work } from '../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../core/types.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Docker } from '../system/docker.ts';
+import { movedImages } from './image-moves.ts';
+import type { Images } from './images.ts';
 import { HASH } from './labels.ts';
 import { waitForDependencies } from './service-depends.ts';
 import { differences } from './service-diff.ts';
 import { healthOf, isCompleted, observeService, PARKED, type ServiceFact, stateOf } from './service-fact.ts';
-import { pullImages } from './service-images.ts';
 import { isChangeable, isLive, nameDifference, networkDifferences, updateLive } from './service-live.ts';
 import { replace, stop } from './service-replace.ts';
 import { summary } from './service-summary.ts';
 
 export interface ServiceProviderOptions {
   docker: Docker;
+  images: Images;
   clock: Clock;
 }
 
-export function createServiceProvider({ docker, clock }: ServiceProviderOptions): Provider<ServiceSpec, ServiceFact> {
+export function createServiceProvider({
+  docker,
+  images,
+  clock,
+}: ServiceProviderOptions): Provider<ServiceSpec, ServiceFact> {
   return {
     kind: 'service',
     claims: (spec) => [
@@ -33,16 +39,20 @@ export function createServiceProvider({ docker, clock }: ServiceProviderOptions)
     hold,
     async observe(ids, _signal, wants) {
       const all = await docker.containers();
+      const declared = ids.flatMap((id) => wants?.get(id) ?? []);
+      const moves = await movedImages(docker, all, declared);
       const seen = new Map<ResourceId, Seen<ServiceFact>>();
       await Promise.all(
         ids.map(async (id) => {
-          const fact = await observeService({ docker, clock, all, id, hash: wants?.get(id)?.hash });
+          const fact = await observeService({ docker, clock, all, id, moves, hash: wants?.get(id)?.hash });
           if (fact) seen.set(id, { fact });
         }),
       );
       return seen;
     },
-    prepare: (work, signal, tell) => pullImages(docker, work, signal, tell),
+    renew: (wants, asked, signal, tell) => images.renew(wants, asked, { signal, tell }),
+    prepare: (work, signal, tell) => images.ensure(work, { signal, tell }),
+    tidy: (kept, signal) => images.tidy(kept, signal),
     async apply({ change, want, seen }: Work<ServiceSpec, ServiceFact>, signal) {
       if (change.op === 'none') return;
       await waitForDependencies({ docker, clock }, want.spec, signal);
@@ -50,7 +60,8 @@ export function createServiceProvider({ docker, clock }: ServiceProviderOptions)
     },
     async refresh(want) {
       const all = await docker.containers();
-      const fact = await observeService({ docker, clock, all, id: want.id, hash: want.hash });
+      const moves = await movedImages(docker, all, [want]);
+      const fact = await observeService({ docker, clock, all, id: want.id, moves, hash: want.hash });
       if (fact === undefined) return;
       // It may have lost what it depends on: the container whose namespaces it shares, a network.
       const change = diff(want, { fact });
@@ -108,6 +119,7 @@ function diff(want: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undefined): 
   // What was made from this very declaration differs only where somebody changed it since.
   const own = info.Config.Labels?.[HASH] === want.hash;
   const why = all.filter((reason) => !own || isChangeable(reason) || FOLLOWS.includes(reason.field));
+  for (const move of seen.fact.moves.get(info.Id) ?? []) if (!why.some((r) => r.field === move.field)) why.push(move);
   if (why.some((reason) => !isLive(reason))) return { op: 'replace', why };
   if (!info.State.Running && !info.State.Restarting && !isCompleted(want.spec, info)) {
     why.push({ field: 'state', from: stateOf(info), to: 'running' });

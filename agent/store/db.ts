@@ -4,6 +4,7 @@ import path from 'node:path';
 import Database from 'better-sqlite3';
 import type { Log } from '../log.ts';
 import { type Commits, createCommits } from './commits.ts';
+import { createImageRecords, IMAGE_TABLES, type ImageRecords } from './images.ts';
 import { createInventory, type Inventory, readCopy, writeCopy } from './inventory.ts';
 import { createMeta, type Meta } from './meta.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
@@ -15,6 +16,7 @@ export interface Store {
   outbox: Outbox;
   meta: Meta;
   commits: Commits;
+  images: ImageRecords;
   /** Writes the inventory's copy, from which ownership is known again should the database be lost. */
   saveCopy(): void;
   close(): void;
@@ -50,6 +52,7 @@ const MIGRATIONS: readonly string[] = [
    CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, type TEXT NOT NULL, run INTEGER, data TEXT NOT NULL);`,
   `ALTER TABLE notifies ADD COLUMN verb TEXT NOT NULL DEFAULT 'restart';`,
   `CREATE TABLE bad (content TEXT PRIMARY KEY, commit_id TEXT NOT NULL, at TEXT NOT NULL, culprit TEXT NOT NULL);`,
+  IMAGE_TABLES,
 ];
 
 /** Opens the store, or begins a fresh one beside a damaged one. Throws where the directory cannot be written. */
@@ -79,6 +82,7 @@ export function openStore(options: StoreOptions): Store {
     meta,
     commits: createCommits(db, meta),
     inventory,
+    images: createImageRecords(db),
     outbox,
     runs: createRuns(db, outbox),
     saveCopy: () => writeCopy(copy, inventory.list()),

@@ -1,9 +1,45 @@
-/** Images by the Engine API: pulled layer by layer, with their progress in bytes. */
+/** Images by the Engine API: looked at, pulled layer by layer with their progress in bytes, removed. */
+import { createHash } from 'node:crypto';
 import type Dockerode from 'dockerode';
+import type { Platform } from '../core/image-name.ts';
+import type { ContainerInfo } from './docker.ts';
 import { createTally, type PullLine } from './pull-tally.ts';
+import type { RegistryAuth } from './registry-credentials.ts';
+
+/** What an image says of the containers made from it. */
+export type ImageConfig = Partial<
+  Pick<
+    ContainerInfo['Config'],
+    | 'Cmd'
+    | 'Entrypoint'
+    | 'Env'
+    | 'ExposedPorts'
+    | 'Healthcheck'
+    | 'Labels'
+    | 'User'
+    | 'Volumes'
+    | 'WorkingDir'
+    | 'StopSignal'
+  >
+>;
+
+export interface ImageInfo {
+  id: string;
+  config: ImageConfig;
+  platform: Platform;
+  /** Of layers and configuration: the same for two ids that mean the same image (an index made anew around it). */
+  content: string;
+  /** `name:tag`, `name@sha256:…`: what it is called on this host, and by which digests registries know it. */
+  tags: readonly string[];
+  digests: readonly string[];
+}
 
 export interface PullOptions {
   signal: AbortSignal;
+  /** `linux/arm64`; '' is the engine's own. */
+  platform: string;
+  /** null for nobody in particular. */
+  auth: RegistryAuth | null;
   /** Hears how many bytes of how many that are known of so far have come; a few times a second. */
   tell?(doneBytes: number, totalBytes: number): void;
 }
@@ -14,9 +50,17 @@ const TELL_MS = 250;
  * Resolves when the image is on the host. An engine that is asked again goes on with the layers that it has. Ends by
  * itself where nothing at all is heard within the library's time limit for a socket; however long it takes otherwise.
  */
-export async function pullImage(docker: Dockerode, image: string, { signal, tell }: PullOptions): Promise<void> {
+export async function pullImage(
+  docker: Dockerode,
+  image: string,
+  { signal, platform, auth, tell }: PullOptions,
+): Promise<void> {
   const named = /@|:[^/]*$/.test(image) ? image : `${image}:latest`;
-  const stream = (await docker.pull(named, { abortSignal: signal })) as NodeJS.ReadableStream;
+  const stream = (await docker.pull(named, {
+    abortSignal: signal,
+    ...(platform ? { platform } : {}),
+    ...(auth ? { authconfig: auth } : {}),
+  })) as NodeJS.ReadableStream;
   const tally = createTally();
   let told = 0;
   for await (const line of lines(stream)) {
@@ -38,4 +82,31 @@ async function* lines(stream: NodeJS.ReadableStream): AsyncGenerator<PullLine> {
     for (const part of parts) if (part.trim() !== '') yield JSON.parse(part) as PullLine;
   }
   if (rest.trim() !== '') yield JSON.parse(rest) as PullLine;
+}
+
+/** By name or id. */
+export async function inspectImage(docker: Dockerode, image: string): Promise<ImageInfo> {
+  const info = (await docker.getImage(image).inspect()) as Dockerode.ImageInspectInfo & {
+    Variant?: string;
+  };
+  const { Id, Config, Os, Architecture, Variant = '', RootFS, Created, RepoTags, RepoDigests } = info;
+  const platform = { os: Os, architecture: Architecture, variant: Variant };
+  return {
+    id: Id,
+    config: (Config ?? {}) as ImageConfig,
+    platform,
+    content: createHash('sha256')
+      .update(JSON.stringify([platform, Created, RootFS?.Layers, Config]))
+      .digest('hex'),
+    tags: (RepoTags ?? []).filter((tag) => !tag.startsWith('<none>')),
+    digests: (RepoDigests ?? []).filter((digest) => !digest.startsWith('<none>')),
+  };
+}
+
+/** What the registry says the name stands for now, asked by the engine: nothing of the image itself is fetched. */
+export async function registryDigest(docker: Dockerode, image: string, auth: RegistryAuth | null): Promise<string> {
+  const said = (await docker.getImage(image).distribution(auth ? { authconfig: auth } : {})) as {
+    Descriptor: { digest: string };
+  };
+  return said.Descriptor.digest;
 }

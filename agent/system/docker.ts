@@ -1,29 +1,16 @@
 /** The Docker Engine by its API (docs.docker.com, Engine API): thin, bounded in time, errors in sentences. */
 import type Dockerode from 'dockerode';
 import { AgentError } from '../errors.ts';
-import { type PullOptions, pullImage } from './docker-images.ts';
+import { type ImageInfo, inspectImage, type PullOptions, pullImage, registryDigest } from './docker-images.ts';
+import type { RegistryAuth } from './registry-credentials.ts';
+
+export type { ImageConfig, ImageInfo } from './docker-images.ts';
 
 export type ContainerInfo = Omit<Dockerode.ContainerInspectInfo, 'Config'> & {
   /** The library's type lacks two fields of the API. */
   Config: Dockerode.ContainerInspectInfo['Config'] & { StopSignal?: string; StopTimeout?: number };
 };
 export type ContainerSummary = Dockerode.ContainerInfo;
-/** What an image says of the containers made from it. */
-export type ImageConfig = Partial<
-  Pick<
-    ContainerInfo['Config'],
-    | 'Cmd'
-    | 'Entrypoint'
-    | 'Env'
-    | 'ExposedPorts'
-    | 'Healthcheck'
-    | 'Labels'
-    | 'User'
-    | 'Volumes'
-    | 'WorkingDir'
-    | 'StopSignal'
-  >
->;
 /** Settings that the engine changes while a container runs. */
 export interface LiveUpdate {
   Memory?: number;
@@ -58,11 +45,16 @@ export interface Docker {
   remove(id: string, volumes: boolean): Promise<void>;
   /** The last lines of its output, in one line. */
   logTail(id: string): Promise<string>;
-  hasImage(image: string): Promise<boolean>;
   /** By name or id; undefined where it is not here. */
-  image(image: string): Promise<{ id: string; config: ImageConfig } | undefined>;
+  image(image: string): Promise<ImageInfo | undefined>;
+  /** Of all images, also of those that only others are built on. */
+  imageIds(): Promise<string[]>;
   /** As long as something comes, it may take as long as it likes. */
   pull(image: string, options: PullOptions): Promise<void>;
+  /** The digest that its registry knows it by now. */
+  registryDigest(image: string, auth: RegistryAuth | null): Promise<string>;
+  /** A name, and what is left without one; or an id. Never by force: false where something uses it. */
+  removeImage(image: string): Promise<boolean>;
   networks(): Promise<NetworkInfo[]>;
   createNetwork(options: Dockerode.NetworkCreateOptions): Promise<void>;
   removeNetwork(id: string): Promise<void>;
@@ -72,6 +64,8 @@ export interface Docker {
 
 const CALL_TIMEOUT_MS = 60_000;
 const PULL_STALL_MS = 300_000;
+/** An engine waits for a registry that does not answer, and then tries another way. */
+const ASK_TIMEOUT_MS = 120_000;
 const LOG_LINES = 5;
 
 export function createDocker({ socket }: { socket: string }): Docker {
@@ -100,6 +94,11 @@ export function createDocker({ socket }: { socket: string }): Docker {
       clearTimeout(timer);
     }
   }
+  const orMissing = <T>(found: Promise<T>): Promise<T | undefined> =>
+    found.catch((thrown) => {
+      if (statusOf(thrown) === 404) return undefined;
+      throw thrown;
+    });
   const unless = async (codes: readonly number[], act: () => Promise<unknown>): Promise<void> => {
     try {
       await act();
@@ -109,32 +108,9 @@ export function createDocker({ socket }: { socket: string }): Docker {
   };
   const graceMs = (grace: number | null) => (grace ?? 10) * 1_000 + CALL_TIMEOUT_MS;
   const grace = (t: number | null) => (t === null ? {} : { t });
-  const lookAt = (image: string) =>
-    call(`look for image ${image}`, (d) =>
-      d
-        .getImage(image)
-        .inspect()
-        .then(
-          ({ Id, Config }) => ({ id: Id, config: (Config ?? {}) as ImageConfig }),
-          (thrown) => {
-            if (statusOf(thrown) === 404) return undefined;
-            throw thrown;
-          },
-        ),
-    );
-
   return {
     containers: () => call('list containers', (d) => d.listContainers({ all: true })),
-    inspect: (id) =>
-      call('inspect a container', (d) =>
-        d
-          .getContainer(id)
-          .inspect()
-          .catch((thrown) => {
-            if (statusOf(thrown) === 404) return undefined;
-            throw thrown;
-          }),
-      ),
+    inspect: (id) => call('inspect a container', (d) => orMissing(d.getContainer(id).inspect())),
     create: (options) => call(`create ${options.name}`, async (d) => (await d.createContainer(options)).id),
     connect: (network, container, endpoint) =>
       call(`connect to ${network}`, (d) =>
@@ -158,9 +134,24 @@ export function createDocker({ socket }: { socket: string }): Docker {
       call('read a container’s log', async (d) =>
         plainLog(await d.getContainer(id).logs({ stdout: true, stderr: true, tail: LOG_LINES, follow: false })),
       ).catch(() => ''),
-    hasImage: async (image) => (await lookAt(image)) !== undefined,
-    image: lookAt,
+    image: (image) => call(`look for image ${image}`, (d) => orMissing(inspectImage(d, image))),
+    imageIds: () => call('list images', async (d) => (await d.listImages({ all: true })).map((i) => i.Id)),
     pull: (image, options) => call(`pull ${image}`, (d) => pullImage(d, image, options), null),
+    registryDigest: (image, auth) =>
+      call(`ask the registry about ${image}`, (d) => registryDigest(d, image, auth), ASK_TIMEOUT_MS),
+    removeImage: (image) =>
+      call(`remove image ${image}`, (d) =>
+        d
+          .getImage(image)
+          .remove()
+          .then(
+            () => true,
+            (thrown) => {
+              if ([404, 409].includes(statusOf(thrown))) return false;
+              throw thrown;
+            },
+          ),
+      ),
     networks: () => call('list networks', async (d) => d.listNetworks()),
     createNetwork: (options) =>
       call(`create network ${options.Name}`, async (d) => void (await d.createNetwork(options))),

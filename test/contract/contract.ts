@@ -36,7 +36,7 @@ export async function bring(provider: Provider, want: Desired): Promise<Change> 
   const change = provider.diff(want, seen);
   const work: Work = { change, want, seen };
   for (const stage of [provider.prepare, provider.install]) {
-    const [failed] = [...((await stage?.call(provider, [work], never)) ?? new Map()).values()];
+    const [failed] = [...((await stage?.call(provider, [work], never, () => undefined)) ?? new Map()).values()];
     if (failed) throw failed;
   }
   await provider.apply(work, never);

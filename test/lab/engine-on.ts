@@ -9,6 +9,7 @@ import { type RunResult, reconcile } from '../../agent/engine/reconcile.ts';
 import type { EngineDeps, Loaded, RunRequest } from '../../agent/engine/types.ts';
 import { createProviders } from '../../agent/kinds/index.ts';
 import { silentLog } from '../../agent/log.ts';
+import { createRedactor } from '../../agent/secrets/redact.ts';
 import { openStore, type Store } from '../../agent/store/db.ts';
 import { createSnapshots } from '../../agent/store/snapshots.ts';
 import { systemClock } from '../../agent/system/clock.ts';
@@ -29,10 +30,14 @@ export interface EngineOn {
 }
 
 /** Begins with an empty memory: each engine is a first start. */
-export async function engineOn(host: LabHost): Promise<EngineOn> {
+export async function engineOn(
+  host: LabHost,
+  registries: Record<string, { username: string; passwordFile: string }> = {},
+): Promise<EngineOn> {
   const pid = await host.pid();
   const root = `/proc/${pid}/root`;
   const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-engine-'));
+  const redactor = createRedactor();
   const store = openStore({ dir, now: () => new Date(), log: silentLog });
   const providers = createProviders({
     isRoot: true,
@@ -44,6 +49,7 @@ export async function engineOn(host: LabHost): Promise<EngineOn> {
     clock: systemClock,
     exec: (argv, options) => exec(['nsenter', '-t', String(pid), '-m', '-u', '-i', '-n', '-p', '--', ...argv], options),
     owned: (id) => store.inventory.owned(id),
+    images: { registries, records: store.images, secret: redactor.add },
   });
   let commits = 0;
   let repo: Repo = {};
@@ -66,7 +72,7 @@ export async function engineOn(host: LabHost): Promise<EngineOn> {
       const loaded = await load(checkout);
       return { ...loaded, host: { ...loaded.host, rollback: 'off' } };
     },
-    redact: (value) => value,
+    redact: redactor.deep,
     ways: [],
     providers,
     store,

@@ -1,0 +1,57 @@
+/** Names of images, as the engine understands them (distribution/reference). Pure. */
+
+/** `docker.io`, or the host that the name begins with: `registry.example.com:5000`. */
+export function registryOf(image: string): string {
+  const first = image.split('/')[0] ?? '';
+  const isHost = image.includes('/') && (/[.:]/.test(first) || first === 'localhost');
+  return isHost ? canonicalHost(first) : HUB;
+}
+
+const HUB = 'docker.io';
+
+/** Docker Hub has several names, and configuration files put a scheme and a path around hosts. */
+export function canonicalHost(written: string): string {
+  const host = written
+    .replace(/^https?:\/\//, '')
+    .replace(/\/.*$/, '')
+    .toLowerCase();
+  return host === 'index.docker.io' || host === 'registry-1.docker.io' ? HUB : host;
+}
+
+/** A digest names one content for ever: there is nothing to be asked again. */
+export const isPinned = (image: string): boolean => image.includes('@');
+
+/** As the engine lists it among an image's tags: `nginx` → `nginx:latest`, `docker.io/library/nginx:1` → `nginx:1`. */
+export function listedName(image: string): string {
+  const [name = '', digest] = image.split('@');
+  const host = registryOf(name);
+  const path = host === HUB ? name.replace(/^[^/]*docker\.io\//, '').replace(/^library\//, '') : name;
+  if (digest !== undefined) return `${path.replace(/:[^:/]*$/, '')}@${digest}`;
+  return /:[^:/]*$/.test(path) ? path : `${path}:latest`;
+}
+
+export interface Platform {
+  os: string;
+  architecture: string;
+  /** '' where there is only one. */
+  variant: string;
+}
+
+/** `linux/arm64/v8`, as images and engines say it. */
+export const platformText = ({ os, architecture, variant }: Platform): string =>
+  [os, architecture, variant].filter(Boolean).join('/');
+
+/** Is that the platform that was asked for (`linux/arm64`, `arm64`, `linux/arm/v7`; '' is any)? Some have two names. */
+export function isPlatform(wanted: string, has: Platform): boolean {
+  if (wanted === '') return true;
+  const parts = wanted.toLowerCase().split('/');
+  const [os, name = '', variant = ''] = parts.length === 1 && parts[0] !== 'linux' ? ['linux', ...parts] : parts;
+  if (os !== has.os.toLowerCase()) return false;
+  const architecture = ARCHITECTURES[name] ?? name;
+  if (architecture !== '' && architecture !== has.architecture) return false;
+  const usual = USUAL_VARIANTS[has.architecture] ?? '';
+  return variant === '' || variant === (has.variant || usual);
+}
+
+const ARCHITECTURES: Record<string, string> = { x86_64: 'amd64', 'x86-64': 'amd64', aarch64: 'arm64', i386: '386' };
+const USUAL_VARIANTS: Record<string, string> = { arm64: 'v8', arm: 'v7', amd64: 'v1' };

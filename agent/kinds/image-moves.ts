@@ -1,0 +1,48 @@
+/** Containers whose image is not what their declaration means any more: its tag was moved, or it is of another platform. */
+import type { ServiceSpec } from '../compose/model.ts';
+import { isPlatform, platformText } from '../core/image-name.ts';
+import type { Desired, Reason } from '../core/types.ts';
+import type { ContainerSummary, Docker } from '../system/docker.ts';
+import { ONEOFF, PROJECT, SERVICE } from './labels.ts';
+
+/** Id of a container → why it has to be made anew. */
+export type Moves = ReadonlyMap<string, readonly Reason[]>;
+
+/**
+ * Costs nothing where no tag was moved and no platform is declared: an engine lists a container by the id of its image,
+ * instead of the name, as soon as that name stands for another image (or for none).
+ */
+export async function movedImages(
+  docker: Docker,
+  all: readonly ContainerSummary[],
+  wants: readonly Desired<ServiceSpec>[],
+): Promise<Moves> {
+  const specs = new Map(wants.map(({ spec }) => [`${spec.project}/${spec.service}`, spec]));
+  const moves = new Map<string, readonly Reason[]>();
+  await Promise.all(
+    all.map(async (c) => {
+      const spec = specs.get(`${c.Labels[PROJECT]}/${c.Labels[SERVICE]}`);
+      if (spec === undefined || c.Labels[ONEOFF] === 'True') return;
+      const moved = isId(c.Image) && c.Image !== spec.image;
+      if (!moved && spec.platform === '') return;
+      const why = await reasons(docker, spec, c.ImageID, moved);
+      if (why.length > 0) moves.set(c.Id, why);
+    }),
+  );
+  return moves;
+}
+
+async function reasons(docker: Docker, spec: ServiceSpec, id: string, moved: boolean): Promise<Reason[]> {
+  const has = await docker.image(id);
+  const now = moved ? await docker.image(spec.image) : undefined;
+  const why: Reason[] = [];
+  // An index made anew around the very same image gives another id on some engines, and is no reason.
+  if (now && now.content !== has?.content)
+    why.push({ field: 'image', from: `${spec.image} (${short(id)})`, to: `${spec.image} (${short(now.id)})` });
+  if (has && !isPlatform(spec.platform, has.platform))
+    why.push({ field: 'platform', from: platformText(has.platform), to: spec.platform });
+  return why;
+}
+
+const isId = (image: string): boolean => /^(sha256:)?[0-9a-f]{12,64}$/.test(image);
+const short = (id: string): string => id.replace(/^sha256:/, '').slice(0, 12);
