@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 /** Tells systemd how the daemon is; does nothing where systemd did not start us. */
 export interface ServiceNotifier {
   ready(): void;
-  /** To be called whenever the loop has turned; tells systemd at most every half watchdog interval. */
+  /** To be called whenever the loop has turned; tells systemd at most every third of the watchdog interval. */
   alive(): void;
   stopping(): void;
 }
@@ -14,7 +14,7 @@ export interface ServiceNotifier {
  */
 export function createNotifier(env: NodeJS.ProcessEnv, now: () => number): ServiceNotifier {
   const enabled = env.NOTIFY_SOCKET !== undefined;
-  const everyMs = Number(env.WATCHDOG_USEC ?? 0) / 2000;
+  const everyMs = Number(env.WATCHDOG_USEC ?? 0) / 3000;
   let last = Number.NEGATIVE_INFINITY;
   const tell = (...words: string[]) => {
     if (!enabled) return;
