@@ -61,3 +61,11 @@ export function durationMs(text: string): number {
     throw new AgentError({ code: 'InvalidConfig', phase: 'config', message: `not a duration: ${text}` });
   return Number(match[1]) * unit;
 }
+
+/** `256MB` → 256000000 */
+export function sizeBytes(text: string): number {
+  const match = /^(\d+)(MB|GB)$/.exec(text);
+  if (!match)
+    throw new AgentError({ code: 'InvalidConfig', phase: 'config', message: `not a size such as 256MB: ${text}` });
+  return Number(match[1]) * (match[2] === 'GB' ? 1e9 : 1e6);
+}

@@ -64,6 +64,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const secrets = await loadIdentity(state);
   const keyedHash = loadKeyedHash(state);
   let reporter: Reporter | null = null;
+  let code = 0;
+  const { promise: ended, resolve: end } = Promise.withResolvers<number>();
   /** What was wrong with agent.yaml when it was last read. */
   let refused: Problem | null = null;
 
@@ -81,6 +83,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
         ...(reporter?.problems().map((p) => ({ id: 'broker', ...p, file: null, line: null })) ?? []),
       ],
       changed: () => reporter?.changed(),
+      damaged: () => end(1),
       turned: () => notifier.alive(),
     });
   const reporterOf = ({ mqtt, repo }: AgentConfig): Reporter | null =>
@@ -101,6 +104,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 
   let session = sessionOf(config);
   let reloading: Promise<void> | null = null;
+  /** The session ends, and another one takes its place. */
+  let stopping = false;
 
   /** Takes agent.yaml over as it is now, or keeps to what it was and says why. What is under way ends as at a stop. */
   async function reload(): Promise<void> {
@@ -116,10 +121,12 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       return;
     }
     refused = null;
+    stopping = true;
     await session.stop();
     const spoken = JSON.stringify([config.mqtt, config.repo.ref]);
     config = next;
     session = sessionOf(config);
+    stopping = false;
     if (JSON.stringify([config.mqtt, config.repo.ref]) !== spoken) {
       await reporter?.stop();
       reporter = reporterOf(config);
@@ -131,12 +138,19 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   }
 
   const server = createControlServer({
-    // Who asks for a run while agent.yaml is taken over gets it from what comes.
     api: (): ControlApi => ({
       ...session.api,
-      async sync(...request) {
+      // A run that ends because agent.yaml is taken over is no answer: what comes gives it.
+      async sync(request, trigger, line) {
+        let answered = false;
+        await session.api.sync(request, trigger, (l) => {
+          if (l.type === 'done' && stopping) return;
+          answered ||= l.type === 'done';
+          line(l);
+        });
+        if (answered) return;
         await reloading;
-        await session.api.sync(...request);
+        await session.api.sync(request, trigger, line);
       },
     }),
     dir: runDir(options),
@@ -146,13 +160,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   reporter = reporterOf(config);
   await server.start();
   reporter?.start();
-  let code = 0;
   if (options.once) code = WELL.includes((await session.once())?.sync) ? 0 : 1;
   else {
     log.info({ version: options.version, host, repo: config.repo.url }, 'fairlead started');
-    const ended = new Promise<void>((resolve) => {
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
-    });
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => end(0));
     process.on('SIGHUP', () => {
       const before = reloading ?? Promise.resolve();
       reloading = before.then(reload).catch((thrown) => {
@@ -164,7 +175,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     });
     session.start();
     notifier.ready();
-    await ended;
+    code = await ended;
     notifier.stopping();
   }
   const finished = await endsWithin(

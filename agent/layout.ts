@@ -7,6 +7,7 @@ import { AgentError } from './errors.ts';
 import type { Log } from './log.ts';
 import { openStore, readStore, type Store } from './store/db.ts';
 import { lockState } from './store/lock.ts';
+import { createPatientStore } from './store/patient.ts';
 import type { RunReader } from './store/runs.ts';
 
 export interface LayoutOptions {
@@ -75,7 +76,7 @@ function openIn(dir: string, log: Log): OpenState {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const lock = lockState({ dir, nativeBinding });
   try {
-    const store = openStore({ dir, nativeBinding, now: () => new Date(), log });
+    const store = createPatientStore(openStore({ dir, nativeBinding, now: () => new Date(), log }), dir);
     return {
       store,
       close() {

@@ -1,7 +1,7 @@
 /** All that hangs on agent.yaml: made from one reading of it, and made anew from the next. */
 import { createHash } from 'node:crypto';
 import type { StatusDocument } from '../manifests-schema/payloads.ts';
-import { type AgentConfig, durationMs } from './config.ts';
+import { type AgentConfig, durationMs, sizeBytes } from './config.ts';
 import { type AgentApi, createAgentApi } from './control/api.ts';
 import { createKept } from './control/kept.ts';
 import type { SyncLine } from './core/progress.ts';
@@ -17,6 +17,7 @@ import { createLoop, type Loop } from './engine/loop.ts';
 import { createPushGate } from './engine/push.ts';
 import { createRunner } from './engine/runner.ts';
 import { splayOffset } from './engine/splay.ts';
+import { createTending } from './engine/tending.ts';
 import type { EngineDeps } from './engine/types.ts';
 import { createSource } from './git/source.ts';
 import { createProviders, createWatchers, DRIFT_DIR } from './kinds/index.ts';
@@ -25,7 +26,7 @@ import { localCheckout } from './repo/local.ts';
 import type { Identity as HostIdentity } from './secrets/identity.ts';
 import { openSecrets } from './secrets/open.ts';
 import type { Redactor } from './secrets/redact.ts';
-import type { Store } from './store/db.ts';
+import { isDamage, type Store } from './store/db.ts';
 import { createSnapshots } from './store/snapshots.ts';
 import { systemClock } from './system/clock.ts';
 import { exec } from './system/exec.ts';
@@ -51,6 +52,8 @@ export interface SessionOptions {
   problems(): readonly Problem[];
   /** Status, resources or events are new. */
   changed(): void;
+  /** The database broke while it was in use: only a fresh start gets over that. */
+  damaged(): void;
   /** The loop has turned. */
   turned(): void;
 }
@@ -113,7 +116,6 @@ export function createSession(options: SessionOptions): Session {
   const guard = guardDirectory(bare, config.repo.path);
   const deps: EngineDeps = { ...bare, source: guard.source };
   const staleAfterMs = config.repo.staleAfter ? durationMs(config.repo.staleAfter) : null;
-  const keepMs = durationMs(config.history.keep);
 
   const api: AgentApi = createAgentApi({
     deps,
@@ -121,6 +123,7 @@ export function createSession(options: SessionOptions): Session {
     facts: options.facts,
     problems: (desired) => [
       ...options.problems(),
+      ...diskProblem(store),
       ...staleProblem(desired, staleAfterMs, new Date()),
       ...drift.problems(),
     ],
@@ -156,7 +159,7 @@ export function createSession(options: SessionOptions): Session {
       if (turned.length > 0) store.outbox.push(turned);
       const line = api.finished(result);
       if (result.part?.news === false) return line;
-      store.runs.trim(new Date(Date.now() - keepMs).toISOString());
+      retention.tend();
       const { id, trigger, sync, changed, failed, durationMs: ms, message } = result.run;
       if (result.part?.recorded !== false)
         log.info({ run: id, trigger, sync, changed, failed, ms }, message || 'run finished');
@@ -171,15 +174,26 @@ export function createSession(options: SessionOptions): Session {
       log.error({ reason: breakdown.reason, ...stack }, breakdown.message);
       const line = api.failed(deps.redact(breakdown), trigger);
       options.changed();
+      if (isDamage(thrown)) options.damaged();
       return line;
     },
     turned: options.turned,
+    jumped: (ms) => {
+      retention.doubt();
+      log.warn({ seconds: Math.round(ms / 1_000) }, jumpMessage(ms));
+    },
     clock: systemClock,
     schedule: config.sync.schedule,
     splayMs,
     host,
     random: Math.random,
     log,
+  });
+  const retention = createTending({
+    store,
+    keepMs: durationMs(config.history.keep),
+    maxBytes: sizeBytes(config.history.maxSize),
+    clock: systemClock,
   });
   const push = createPushGate({
     offsetMs: splayOffset(host, splayMs),
@@ -204,7 +218,18 @@ export function createSession(options: SessionOptions): Session {
     async stop() {
       push.stop();
       drift.stop();
+      retention.stop();
       await loop.stop();
     },
   };
 }
+
+const diskProblem = (store: Store): Problem[] => {
+  const message = store.trouble();
+  return message === null ? [] : [{ id: 'state', reason: 'StateUnwritable', message, file: null, line: null }];
+};
+
+const jumpMessage = (ms: number): string =>
+  ms > 0
+    ? 'the clock was set forward, or the machine slept; the schedule goes by the new time'
+    : 'the clock was set back; the schedule goes by the new time';

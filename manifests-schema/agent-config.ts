@@ -102,7 +102,13 @@ export const agentConfig = z
         keep: z
           .string()
           .regex(/^\d+d$/, 'must be days such as 90d')
-          .default('90d'),
+          .default('90d')
+          .describe('how long runs are kept'),
+        maxSize: z
+          .string()
+          .regex(/^[1-9]\d*(MB|GB)$/, 'must be a size such as 256MB or 1GB')
+          .default('256MB')
+          .describe('beyond it the oldest runs go, whatever their age'),
       })
       .prefault({}),
   })

@@ -93,6 +93,7 @@ const OUTAGES = [
   'ImageMissing',
   'RegistryUnreachable',
   'DiskFull',
+  'StateUnwritable',
   'Stopped',
 ];
 export const isOutage = (code: string): boolean => OUTAGES.includes(code);

@@ -77,11 +77,9 @@ export async function applySteps(
   request: RunRequest,
 ): Promise<Map<ResourceId, ActionRecord>> {
   for (const [id, error] of await adopt(deps, steps)) failures.set(id, error);
-  recordIntent(
-    deps,
-    steps.filter((s) => !failures.has(s.want.id) && !away.has(s.want.id) && isOurs(s)),
-    new Set(steps.filter((s) => s.want.mode !== 'observe').map((s) => s.want.id)),
-  );
+  const free = steps.filter((s) => !failures.has(s.want.id) && !away.has(s.want.id) && isOurs(s));
+  const declared = new Set(steps.filter((s) => s.want.mode !== 'observe').map((s) => s.want.id));
+  for (const [id, error] of recordIntent(deps, free, declared)) failures.set(id, error);
   const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));
   const broken: Failures = new Map([...failures, ...(await batched(deps.providers, viable, 'install', request))]);
 

@@ -2,15 +2,22 @@
 import { kindOf } from '../core/graph.ts';
 import type { Step } from '../core/plan.ts';
 import type { RefreshVerb, ResourceId } from '../core/types.ts';
+import { AgentError } from '../errors.ts';
 import { claimsOf, type InventoryRow } from '../store/inventory.ts';
+import { isUnwritable } from '../store/unwritable.ts';
 import type { EngineDeps } from './types.ts';
 
 /**
  * A crash at any later moment must cost neither ownership nor a notify.
  * @param steps those that can begin in this run
  * @param declared all resources of the commit
+ * @returns those that may not begin, since their intent could not be written; what was intended before needs no record
  */
-export function recordIntent(deps: EngineDeps, steps: readonly Step[], declared: ReadonlySet<ResourceId>): void {
+export function recordIntent(
+  deps: EngineDeps,
+  steps: readonly Step[],
+  declared: ReadonlySet<ResourceId>,
+): ReadonlyMap<ResourceId, AgentError> {
   const { inventory } = deps.store;
   const known = new Map(inventory.list().map((row) => [row.id, row]));
   const changed = steps.filter((s) => s.change.op !== 'none' || known.get(s.want.id)?.hash !== s.want.hash);
@@ -25,7 +32,13 @@ export function recordIntent(deps: EngineDeps, steps: readonly Step[], declared:
     };
   });
   const notifies = owed(steps, declared);
-  if (rows.length > 0 || notifies.length > 0) inventory.intend(rows, notifies);
+  try {
+    if (rows.length > 0 || notifies.length > 0) inventory.intend(rows, notifies);
+  } catch (thrown) {
+    if (!(thrown instanceof AgentError && isUnwritable(thrown))) throw thrown;
+    const unwritten = changed.filter((s) => !intendedBefore(deps, s, declared));
+    return new Map(unwritten.map((s) => [s.want.id, thrown]));
+  }
   inventory.settle(
     changed
       .filter((s) => s.change.op === 'none')
@@ -36,6 +49,15 @@ export function recordIntent(deps: EngineDeps, steps: readonly Step[], declared:
     if (!declared.has(target) && !known.has(target)) inventory.notifyDone(target);
   // Adopting what matches is no action, and yet ownership that a lost database must not cost.
   if (rows.length > 0) deps.store.saveCopy();
+  return new Map();
+}
+
+/** A repair of what is recorded as it is to be, and which causes no restart that is not owed already: a crash would cost nothing. */
+function intendedBefore({ store }: EngineDeps, step: Step, declared: ReadonlySet<ResourceId>): boolean {
+  const row = store.inventory.list().find((r) => r.id === step.want.id);
+  if (row?.intent !== step.want.hash) return false;
+  const pending = new Set(store.inventory.pendingNotifies().map((n) => `${n.target} ${n.source}`));
+  return owed([step], declared).every((n) => pending.has(`${n.target} ${n.source}`));
 }
 
 const held = (row: InventoryRow | undefined): string[] => (row ? claimsOf(row) : []);

@@ -16,6 +16,8 @@ export interface LoopOptions {
   failed(thrown: unknown, trigger: Trigger): SyncLine;
   /** The loop has turned: feeds the watchdog. */
   turned(): void;
+  /** The date was set, or the machine slept: by so many ms. */
+  jumped(ms: number): void;
   clock: Pick<Clock, 'now' | 'monotonic'>;
   schedule: string;
   splayMs: number;
@@ -195,7 +197,7 @@ export function createLoop(options: LoopOptions): Loop {
     offsetMs: splayOffset(options.host, options.splayMs),
     clock: options.clock,
     due: () => void enqueue({}, 'schedule'),
-    jumped: (ms) => options.log.warn({ seconds: Math.round(ms / 1_000) }, jumpMessage(ms)),
+    jumped: options.jumped,
   });
 
   return {
@@ -221,8 +223,3 @@ export function createLoop(options: LoopOptions): Loop {
     },
   };
 }
-
-const jumpMessage = (ms: number): string =>
-  ms > 0
-    ? 'the clock was set forward, or the machine slept; the schedule goes by the new time'
-    : 'the clock was set back; the schedule goes by the new time';

@@ -4,11 +4,14 @@ import { durationMs } from '../config.ts';
 import { canonicalHash } from '../core/hash.ts';
 import { type Choice, choose, pauseNow } from '../core/target.ts';
 import type { Checkout, Gate, Problem } from '../core/types.ts';
-import { converge, converges, planFor } from './converge.ts';
+import { AgentError } from '../errors.ts';
+import { isUnwritable } from '../store/unwritable.ts';
+import { converge } from './converge.ts';
+import { pauseGate, windowGate } from './gates.ts';
 import { homeProblem, openWays, type Shut, waitForHome } from './home.ts';
 import { tidy } from './tidy.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest } from './types.ts';
-import { windowAt } from './window.ts';
+import { unbegun } from './verdicts.ts';
 
 /** Hash of all that the host would be made to be: the same content is the same under every commit id. */
 export function contentOf({ resources, host }: Loaded): string {
@@ -43,14 +46,15 @@ export async function decide(deps: EngineDeps, head: Checkout, request: RunReque
 }
 
 export async function pursue(deps: EngineDeps, head: Checkout, request: RunRequest): Promise<Outcome> {
-  const { content, choice, gate } = await decide(deps, head, request);
+  const { loaded, content, choice, gate } = await decide(deps, head, request);
   if (gate?.kind === 'pause') return converge(deps, head, 'look', request, gate);
   if (choice.act === 'stay') return stay(deps, head, choice, request);
   if (gate !== null) return hold(deps, head, gate, request);
   if (choice.act === 'repair')
     return conclude(deps, head, content, await converge(deps, head, 'repair', request), request);
-  deps.store.commits.forgive(content);
-  const { outcome, shut } = await attempt(deps, head, request);
+  const tried = await attempt(deps, head, content, request);
+  if (tried instanceof AgentError) return keep(deps, head, unbegun(head, loaded, tried), request);
+  const { outcome, shut } = tried;
   if (outcome.gate?.kind === 'prune') return hold(deps, head, outcome.gate, request);
   if (outcome.rejected || outcome.whole.includes('unassigned')) return keep(deps, head, outcome, request);
   const concluded = await conclude(deps, head, content, outcome, request);
@@ -60,20 +64,30 @@ export async function pursue(deps: EngineDeps, head: Checkout, request: RunReque
   return still.length === 0 ? concluded : redo(deps, head, content, concluded, still, request);
 }
 
-/** Applies a new commit; before it may count as well, the way home must be as open as it was. */
+/**
+ * Applies a new commit; before it may count as well, the way home must be as open as it was.
+ * @returns why it could not even be begun, where the state cannot be written
+ */
 async function attempt(
   deps: EngineDeps,
   head: Checkout,
+  content: string,
   request: RunRequest,
-): Promise<{ outcome: Outcome; shut: readonly Shut[] }> {
+): Promise<{ outcome: Outcome; shut: readonly Shut[] } | AgentError> {
   let shut: readonly Shut[] = [];
   const { host } = await deps.load(head);
-  const ways = await openWays(deps.ways, request.signal);
-  const outcome = await converge(deps, head, 'try', request, null, async () => {
-    shut = await waitForHome(deps, ways, durationMs(host.settle?.timeout ?? '5m'), request);
-    return shut.length === 0 ? null : homeProblem(shut);
-  });
-  return { outcome, shut };
+  try {
+    deps.store.commits.forgive(content);
+    const ways = await openWays(deps.ways, request.signal);
+    const outcome = await converge(deps, head, 'try', request, null, async () => {
+      shut = await waitForHome(deps, ways, durationMs(host.settle?.timeout ?? '5m'), request);
+      return shut.length === 0 ? null : homeProblem(shut);
+    });
+    return { outcome, shut };
+  } catch (thrown) {
+    if (thrown instanceof AgentError && isUnwritable(thrown)) return thrown;
+    throw thrown;
+  }
 }
 
 /** The way stayed shut although the commit was taken back: it was innocent, and comes again. */
@@ -96,34 +110,6 @@ async function redo(
     message: `cannot be reached, which no commit of this host has to do with: ${still.map((s) => s.message).join('; ')}`,
   };
   return { ...again, actions: [...back.actions, ...again.actions], problems: [problem, ...again.problems] };
-}
-
-export const pauseGate = ({ until, reason }: NonNullable<ReturnType<typeof pauseNow>>): Gate => ({
-  kind: 'pause',
-  reason: `paused${reason ? `: ${reason}` : ''}; \`fairlead resume\` ends it`,
-  until,
-});
-
-/** A window holds new commits that would disturb something; drift of what was accepted is repaired all the same. */
-async function windowGate(deps: EngineDeps, loaded: Loaded, head: Checkout, request: RunRequest): Promise<Gate | null> {
-  const { window } = loaded.host;
-  if (window === undefined || request.force || !converges(head, loaded)) return null;
-  const state = windowAt(window, deps.clock.now());
-  if (state.open) return null;
-  const { plan } = await planFor(deps, loaded, request, null);
-  const work = plan.steps.filter((s) => s.change.op !== 'none' || s.refreshFor.length > 0);
-  const gone = plan.removals.filter((r) => r.seen !== undefined);
-  if (work.length + gone.length === 0) return null;
-  // New files that restart nothing cannot disturb what runs.
-  const harmless = work.every(
-    (s) =>
-      s.want.id.startsWith('file:') &&
-      s.change.op === 'create' &&
-      s.want.notify.length + (s.want.reload?.length ?? 0) === 0,
-  );
-  if (window.harmless === 'allow' && harmless && gone.length === 0) return null;
-  const reason = `commit ${head.info.commit.slice(0, 7)} waits for the maintenance window (${window.schedule}, ${window.timezone ?? 'UTC'})`;
-  return { kind: 'window', reason, until: state.until };
 }
 
 /** The head waits. What was accepted is kept in repair, then it is shown what the head would change. */
@@ -166,7 +152,7 @@ async function stay(
   const checkout = (await deps.snapshots.load(choice.on)) ?? (await deps.source.checkout(choice.on, request.signal));
   const kept = await converge(deps, checkout, 'back', request);
   if (kept.rejected || kept.verdict === 'untouched') return kept;
-  if (kept.verdict === 'well') await accept(deps, checkout);
+  if (kept.verdict === 'well') await orLater(accept(deps, checkout), undefined);
   return {
     ...kept,
     commit: head.info,
@@ -178,8 +164,11 @@ async function stay(
   };
 }
 
-/** After an apply: the commit has proved itself, or waits out an outage, or is taken back. */
-async function conclude(
+/** After an apply: the commit has proved itself, or waits out an outage, or is taken back; what cannot be written down is the next run's. */
+const conclude = (...[deps, head, content, outcome, request]: Parameters<typeof verdictOn>): Promise<Outcome> =>
+  orLater(verdictOn(deps, head, content, outcome, request), outcome);
+
+async function verdictOn(
   deps: EngineDeps,
   head: Checkout,
   content: string,
@@ -253,6 +242,16 @@ async function rollBack(
     message,
     rollback: { from: commit, to: lastGood, well: went },
   };
+}
+
+/** What must be durable before anything follows from it could not be written: then nothing follows from it yet. */
+async function orLater<T>(work: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await work;
+  } catch (thrown) {
+    if (thrown instanceof AgentError && isUnwritable(thrown)) return otherwise;
+    throw thrown;
+  }
 }
 
 /** From here on this commit is what repairs go by, with or without the server. */

@@ -3,6 +3,7 @@ import type { Review, ReviewRequest } from '../core/provider.ts';
 import type { Checkout, CommitInfo, Problem, ResourceId, RunRecord } from '../core/types.ts';
 import { type AgentError, asAgentError } from '../errors.ts';
 import { withFields } from '../log.ts';
+import { isUnwritable } from '../store/unwritable.ts';
 import { pursue } from './pursue.ts';
 import { record } from './record.ts';
 import type { EngineDeps, Outcome, RunRequest } from './types.ts';
@@ -32,6 +33,7 @@ export async function reconcile(given: EngineDeps, asked: RunRequest): Promise<R
   if (trouble !== null && checkout !== null) outcome = withTrouble(outcome, trouble);
   if (review !== null) outcome = withHold(outcome, review);
   if (refused !== null) outcome = withRefusal(outcome, refused);
+  outcome = withDisk(outcome, deps.store.trouble());
   outcome = deps.redact(outcome);
 
   const durationMs = deps.clock.monotonic() - began;
@@ -64,7 +66,8 @@ async function fetchTarget(deps: EngineDeps, request: RunRequest): Promise<Targe
     if (review.hold !== null) return { ...clear, checkout: await kept(deps, accepted), review };
     return { ...clear, checkout: await deps.source.checkout(head, request.signal) };
   } catch (thrown) {
-    const trouble = asAgentError(thrown, { code: 'RepositoryUnreachable', phase: 'fetch', retry: true });
+    const code = isUnwritable(thrown) ? 'StateUnwritable' : 'RepositoryUnreachable';
+    const trouble = asAgentError(thrown, { code, phase: 'fetch', retry: true });
     deps.log.warn({ code: trouble.code }, trouble.message);
     // A commit that cannot be read is refused like one with errors; it is no outage.
     if (trouble.phase === 'load' && review !== null)
@@ -128,6 +131,17 @@ const withRefusal = (outcome: Outcome, { info, error }: NonNullable<Target['refu
   reason: error.code,
   message: `commit ${info.commit.slice(0, 7)} cannot be used: ${error.message}`,
 });
+
+/** What was done is not on disk yet: no run of such a host is a good one. */
+const withDisk = (outcome: Outcome, trouble: string | null): Outcome =>
+  trouble === null
+    ? outcome
+    : {
+        ...outcome,
+        whole: [...outcome.whole, 'failed'],
+        reason: outcome.reason || 'StateUnwritable',
+        message: outcome.message || trouble,
+      };
 
 const withTrouble = (outcome: Outcome, trouble: AgentError): Outcome => ({
   ...outcome,

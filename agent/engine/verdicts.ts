@@ -19,6 +19,12 @@ export function unassigned(checkout: Checkout, loaded: Loaded): Outcome {
   return { ...empty(checkout, loaded), whole: ['unassigned'], reason: 'Unassigned', message };
 }
 
+/** It was not begun, since that could not be recorded. */
+export function unbegun(checkout: Checkout, loaded: Loaded, error: AgentError): Outcome {
+  const message = `commit ${short(checkout)} waits: ${error.message}`;
+  return { ...empty(checkout, loaded), whole: ['failed'], reason: error.code, message };
+}
+
 const empty = (checkout: Checkout, loaded: Loaded): Outcome => ({
   rejected: false,
   commit: checkout.info,

@@ -8,7 +8,9 @@ import { createImageRecords, IMAGE_TABLES, type ImageRecords } from './images.ts
 import { createInventory, type Inventory, readCopy, writeCopy } from './inventory.ts';
 import { createMeta, type Meta } from './meta.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
+import { createRetention, type Limits } from './retention.ts';
 import { createRunReader, createRuns, type RunReader, type Runs } from './runs.ts';
+import { isUnwritable } from './unwritable.ts';
 
 export interface Store {
   inventory: Inventory;
@@ -17,10 +19,17 @@ export interface Store {
   meta: Meta;
   commits: Commits;
   images: ImageRecords;
+  /** One slice of keeping the history within its limits. @returns whether there is more to do */
+  tend(limits: Limits): boolean;
+  /** Why nothing can be written now. */
+  trouble(): string | null;
   /** Writes the inventory's copy, from which ownership is known again should the database be lost. */
   saveCopy(): void;
   close(): void;
 }
+
+/** The log on the side (WAL) is cut to this after it was taken over. */
+const WAL_BYTES = 4 << 20;
 
 export interface StoreOptions {
   /** Root-only directory; made if missing. */
@@ -77,6 +86,7 @@ export function openStore(options: StoreOptions): Store {
   const meta = createMeta(db);
   const inventory = createInventory(db);
   if (lost) inventory.restore(readCopy(copy));
+  const retention = createRetention(db);
   const outbox = createOutbox(db, meta, options.maxEvents ?? 10_000);
   return {
     meta,
@@ -85,6 +95,8 @@ export function openStore(options: StoreOptions): Store {
     images: createImageRecords(db),
     outbox,
     runs: createRuns(db, outbox),
+    tend: (limits) => retention(limits),
+    trouble: () => null,
     saveCopy: () => writeCopy(copy, inventory.list()),
     close: () => db.close(),
   };
@@ -110,7 +122,11 @@ export function readStore<T>(
 function openChecked(file: string, { nativeBinding }: StoreOptions): Database.Database {
   const db = new Database(file, nativeBinding ? { nativeBinding } : {});
   try {
+    // Of a new database; one that is older is made anew below.
+    db.pragma('auto_vacuum = INCREMENTAL');
     db.pragma('journal_mode = WAL');
+    // What a large write made of the log on the side is given back.
+    db.pragma(`journal_size_limit = ${WAL_BYTES}`);
     // FULL: what was recorded before acting must survive a power cut.
     db.pragma('synchronous = FULL');
     db.pragma('foreign_keys = ON');
@@ -124,6 +140,7 @@ function openChecked(file: string, { nativeBinding }: StoreOptions): Database.Da
         db.pragma(`user_version = ${at + 1}`);
       })();
     }
+    makeShrinkable(db);
     return db;
   } catch (thrown) {
     db.close();
@@ -131,9 +148,22 @@ function openChecked(file: string, { nativeBinding }: StoreOptions): Database.Da
   }
 }
 
+/** Databases of before can give nothing back to the disk until they are rewritten once; where there is no room, next time. */
+function makeShrinkable(db: Database.Database): void {
+  if (db.pragma('auto_vacuum', { simple: true }) !== 0) return;
+  try {
+    db.pragma('auto_vacuum = INCREMENTAL');
+    db.exec('VACUUM');
+    db.pragma('wal_checkpoint(TRUNCATE)');
+  } catch (thrown) {
+    if (!isUnwritable(thrown)) throw thrown;
+  }
+}
+
 class DamagedDatabase extends Error {}
 
-function isDamage(thrown: unknown): boolean {
+/** The database itself is broken: at the next start it is set aside. */
+export function isDamage(thrown: unknown): boolean {
   const code = (thrown as { code?: unknown }).code;
   return thrown instanceof DamagedDatabase || code === 'SQLITE_CORRUPT' || code === 'SQLITE_NOTADB';
 }

@@ -15,12 +15,12 @@ export interface RunReader {
 }
 
 export interface Runs extends RunReader {
-  /** @returns the run's id; ids only grow */
-  begin(trigger: Trigger, at: string): number;
+  /** @param id one above all others; given by the store where it is left out @returns the run's id; ids only grow */
+  begin(trigger: Trigger, at: string, id?: number): number;
+  /** Of the newest run ever begun; 0 before the first. */
+  lastId(): number;
   /** One transaction: the run, its actions, its events. */
   finish(run: RunRecord, actions: readonly ActionRecord[], events: readonly EventDraft[]): void;
-  /** Deletes runs that began before `before` (ISO 8601). */
-  trim(before: string): void;
 }
 
 interface Raw {
@@ -64,7 +64,9 @@ export function createRuns(db: Database.Database, outbox: Outbox): Runs {
   db.prepare(
     "UPDATE runs SET sync = 'failed', reason = 'Interrupted', message = 'the agent ended during this run' WHERE sync IS NULL",
   ).run();
-  const begin = db.prepare('INSERT INTO runs (trigger, started_at) VALUES (?, ?)');
+  const begin = db.prepare('INSERT OR IGNORE INTO runs (id, trigger, started_at) VALUES (?, ?, ?)');
+  const last = db.prepare<[], { seq: number }>("SELECT seq FROM sqlite_sequence WHERE name = 'runs'");
+  const lastId = () => last.get()?.seq ?? 0;
   const finish = db.prepare(
     `UPDATE runs SET duration_ms = @durationMs, sync = @sync, reason = @reason, message = @message, commit_id = @commitId,
      commit_info = @commitInfo, changed = @changed, failed = @failed, repaired = @repaired WHERE id = @id`,
@@ -78,7 +80,6 @@ export function createRuns(db: Database.Database, outbox: Outbox): Runs {
     `DELETE FROM runs WHERE id = (SELECT max(id) FROM runs WHERE id < @id) AND ${quiet('runs')} AND EXISTS (
        SELECT 1 FROM runs AS before WHERE before.id = (SELECT max(id) FROM runs AS r WHERE r.id < runs.id) AND ${quiet('before')})`,
   );
-  const trim = db.prepare('DELETE FROM runs WHERE started_at < ? AND sync IS NOT NULL');
   const conclude = db.transaction((run: RunRecord, done: readonly ActionRecord[], events: readonly EventDraft[]) => {
     const commitId = run.commit?.commit ?? null;
     finish.run({ ...run, commitId, commitInfo: run.commit && JSON.stringify(run.commit) });
@@ -89,9 +90,12 @@ export function createRuns(db: Database.Database, outbox: Outbox): Runs {
   });
   return {
     ...createRunReader(db),
-    begin: (trigger, at) => Number(begin.run(trigger, at).lastInsertRowid),
+    begin(trigger, at, id = lastId() + 1) {
+      begin.run(id, trigger, at);
+      return id;
+    },
+    lastId,
     finish: (run, done, events) => outbox.announce(conclude(run, done, events)),
-    trim: (before) => void trim.run(before),
   };
 }
 

@@ -3,9 +3,10 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import type { Checkout } from '../core/types.ts';
+import { isUnwritable, unwritable } from './unwritable.ts';
 
 export interface Snapshots {
-  /** Durable when it resolves. */
+  /** Durable when it resolves. Throws AgentError `StateUnwritable`. */
   save(checkout: Checkout): Promise<void>;
   /** Drops all others. */
   retain(commits: readonly string[]): Promise<void>;
@@ -20,16 +21,15 @@ export function createSnapshots(dir: string): Snapshots {
   const fileOf = (commit: string) => path.join(dir, `${commit}.snapshot`);
   return {
     async save(checkout) {
-      await mkdir(dir, { recursive: true, mode: 0o700 });
       const final = fileOf(checkout.info.commit);
-      const handle = await open(`${final}.tmp`, 'w', 0o600);
       try {
-        await handle.writeFile(serialize(checkout));
-        await handle.sync();
-      } finally {
-        await handle.close();
+        await mkdir(dir, { recursive: true, mode: 0o700 });
+        await write(`${final}.tmp`, serialize(checkout));
+        await rename(`${final}.tmp`, final);
+      } catch (thrown) {
+        await rm(`${final}.tmp`, { force: true }).catch(() => undefined);
+        throw isUnwritable(thrown) ? unwritable(dir, thrown) : thrown;
       }
-      await rename(`${final}.tmp`, final);
       last = checkout;
     },
     async retain(commits) {
@@ -51,4 +51,14 @@ export function createSnapshots(dir: string): Snapshots {
       }
     },
   };
+}
+
+async function write(file: string, bytes: Uint8Array): Promise<void> {
+  const handle = await open(file, 'w', 0o600);
+  try {
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }

@@ -31,6 +31,7 @@ export async function recover(world: World, declaration: Declaration): Promise<s
   world.point = () => undefined;
   world.away.clear();
   world.gitAway = false;
+  world.diskFull = false;
   for (let i = 0; i < 6; i++) await world.run({ allowPrune: true });
   const last = await world.run({ allowPrune: true });
   const complaints = last.actions.map((a) => `still at work: ${a.op} ${a.id} ${a.result} ${a.error?.message ?? ''}`);
@@ -97,6 +98,7 @@ export async function history(seed: number): Promise<{ complaints: string[]; int
       if (random() < 0.2) world.away.add(random() < 0.5 ? 'service' : 'file');
       else world.away.clear();
       world.gitAway = random() < 0.15 && i > 0;
+      world.diskFull = random() < 0.1 && i > 0;
       if (random() < 0.75) {
         const crash = crashAt(world, 1 + Math.floor(random() * 30));
         await crashingRun(world);

@@ -109,7 +109,7 @@ test(
 );
 
 test(
-  'a full disk is said by status, broker and exit codes, changes nothing, and is got over by itself',
+  'a full disk is said by status, broker and exit codes, begins nothing new, repairs what needs no record, and is got over by itself',
   async () => {
     withLog();
     const disk = path.join(trial.root, 'var/lib/fairlead');
@@ -136,7 +136,10 @@ test(
         10_000,
         async () => trial.retained.get(held)?.includes('StateUnwritable') ?? false,
       );
-      expect(fs.readFileSync(path.join(trial.root, 'etc/b'), 'utf8')).toBe('1');
+      const managed = path.join(trial.root, 'etc/b');
+      fs.chmodSync(managed, 0o600);
+      await until('the repair', 10_000, async () => (fs.statSync(managed).mode & 0o777) === 0o644);
+      expect(fs.readFileSync(managed, 'utf8')).toBe('1');
       await trial.stop();
       const once = await trial.cli('agent', '--once');
       expect([once.code, once.stdout + once.stderr]).toEqual([1, expect.stringContaining(disk)]);

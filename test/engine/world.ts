@@ -12,6 +12,7 @@ import type { EngineDeps, Loaded, Outcome, RunRequest } from '../../agent/engine
 import { AgentError } from '../../agent/errors.ts';
 import { silentLog } from '../../agent/log.ts';
 import { openStore } from '../../agent/store/db.ts';
+import { createPatientStore } from '../../agent/store/patient.ts';
 import { createSnapshots } from '../../agent/store/snapshots.ts';
 import { hostSettings } from '../../manifests-schema/host.ts';
 
@@ -58,6 +59,8 @@ export interface World {
   time: number;
   /** How far the date is off: a clock that was set. */
   skew: number;
+  /** Nothing can be written to the store. */
+  diskFull: boolean;
   gitAway: boolean;
   farEnd: 'answers' | 'refuses' | 'silent';
   /** Called at each apply of a resource. */
@@ -93,6 +96,7 @@ export function createWorld(): World {
     point: () => undefined,
     time: Date.parse('2026-03-01T12:00:00Z'),
     skew: 0,
+    diskFull: false,
     gitAway: false,
     farEnd: 'answers',
     onApply: () => undefined,
@@ -151,7 +155,7 @@ export function createWorld(): World {
       load: async (given) => load(given),
       redact: (value) => value,
       providers,
-      store: pointed(store),
+      store: createPatientStore(pointed(store), '/state'),
       snapshots: createSnapshots(path.join(dir, 'accepted')),
       ways: [
         {
@@ -193,6 +197,7 @@ export function createWorld(): World {
           const member = Reflect.get(from, key) as unknown;
           if (typeof member !== 'function' || !writes.includes(String(key))) return member;
           return (...args: unknown[]) => {
+            if (world.diskFull) throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
             world.point(`before ${name}.${String(key)}`);
             const answer = (member as (...a: unknown[]) => unknown).apply(from, args);
             world.point(`after ${name}.${String(key)}`);
@@ -205,6 +210,7 @@ export function createWorld(): World {
       inventory: wrap('inventory', store.inventory, ['intend', 'settle', 'forget']),
       commits: wrap('commits', store.commits, ['set', 'markBad', 'forgive']),
       runs: wrap('runs', store.runs, ['begin', 'finish']),
+      outbox: wrap('outbox', store.outbox, ['push']),
       meta: wrap('meta', store.meta, ['set']),
     };
   }

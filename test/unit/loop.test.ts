@@ -35,6 +35,7 @@ function start(schedule = NEVER, splayMs = 0): void {
     turned: () => {
       turns++;
     },
+    jumped: () => undefined,
     clock: { now: () => new Date(), monotonic: () => performance.now() },
     schedule,
     splayMs,

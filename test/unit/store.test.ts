@@ -1,7 +1,8 @@
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import Database from 'better-sqlite3';
+import { afterEach, describe, expect, test } from 'vitest';
 import type { ActionRecord, RunRecord } from '../../agent/core/types.ts';
 import { silentLog } from '../../agent/log.ts';
 import { openStore, type Store } from '../../agent/store/db.ts';
@@ -124,4 +125,70 @@ test('a run, its actions and its events are found again, by resource, commit and
   expect(store.runs.actionsOf('file:/a', 5)).toEqual([{ run: 1, at: 't1', action }]);
   expect(store.outbox.count()).toBe(1);
   store.close();
+});
+
+describe('retention', () => {
+  const MB = 1_000_000;
+  const fill = (store: Store, runs: number, bytes: number) => {
+    const big: ActionRecord = { ...action, why: [{ field: 'x', to: 'x'.repeat(bytes) }] };
+    for (let i = 0; i < runs; i++) {
+      const at = new Date(Date.UTC(2026, 0, 1) + i * 60_000).toISOString();
+      const id = store.runs.begin('schedule', at);
+      store.runs.finish(run(id, { startedAt: at, changed: 1 }), [big], []);
+    }
+  };
+  const ids = (store: Store) => store.runs.list({ limit: 10_000 }).map((r) => r.id);
+  const size = (dir: string, suffix = '') => statSync(path.join(dir, `history.db${suffix}`)).size;
+
+  test('by age and by size, a bounded slice at a time; the file shrinks, and so does the log on its side', () => {
+    const dir = newDir();
+    const store = open(dir);
+    fill(store, 1_000, 10_000);
+    const full = size(dir) + size(dir, '-wal');
+    expect(full).toBeGreaterThan(10 * MB);
+    const limits = { before: '2026-01-01T01:40:00.000Z', maxBytes: 4 * MB };
+    let slices = 0;
+    for (let more = true; more; slices++) {
+      const before = ids(store).length;
+      more = store.tend(limits);
+      expect(before - ids(store).length).toBeLessThanOrEqual(50);
+    }
+    expect(slices).toBeGreaterThan(10);
+    const left = ids(store);
+    expect(left[0]).toBe(1_000);
+    expect(left.length).toBeGreaterThan(300);
+    expect(left).toEqual(left.map((_, i) => 1_000 - i));
+    expect(store.tend(limits)).toBe(false);
+    expect(size(dir, '-wal')).toBeLessThanOrEqual(5 * MB);
+    store.close();
+    expect(size(dir)).toBeLessThan(6 * MB);
+  });
+
+  test('age alone takes what is older, and never the newest; a date that is in doubt takes nothing', () => {
+    const store = open(newDir());
+    fill(store, 200, 10);
+    while (store.tend({ before: null, maxBytes: 100 * MB }));
+    expect(ids(store)).toHaveLength(200);
+    while (store.tend({ before: '2026-01-01T01:00:00.000Z', maxBytes: 100 * MB }));
+    expect(ids(store).at(-1)).toBe(61);
+    while (store.tend({ before: '2030-01-01T00:00:00.000Z', maxBytes: 100 * MB }));
+    expect(ids(store)).toEqual([200]);
+    store.close();
+  });
+
+  test('a database of before learns to shrink when it is opened', () => {
+    const dir = newDir();
+    const old = new Database(path.join(dir, 'history.db'));
+    old.pragma('journal_mode = WAL');
+    old.exec('CREATE TABLE filler (x)');
+    old.close();
+    const before = new Database(path.join(dir, 'history.db'));
+    expect(before.pragma('auto_vacuum', { simple: true })).toBe(0);
+    before.close();
+    const store = open(dir);
+    fill(store, 1_000, 10_000);
+    while (store.tend({ before: null, maxBytes: MB }));
+    store.close();
+    expect(size(dir)).toBeLessThan(3 * MB);
+  });
 });

@@ -1,0 +1,155 @@
+/**
+ * The store of an agent whose disk may fill up. What a crash may cost (confirmations, records of runs, events) waits in
+ * memory until there is room again, in order. What must be durable before anything is done about it (intents, commits,
+ * holds) is refused, as AgentError `StateUnwritable`.
+ */
+import type { ActionRecord, RunRecord, Trigger } from '../core/types.ts';
+import type { Store } from './db.ts';
+import type { Meta } from './meta.ts';
+import type { EventDraft } from './outbox.ts';
+import { isUnwritable, unwritable } from './unwritable.ts';
+
+/** Most writes that wait; beyond it the oldest records are lost, and one `gap` event counts them. */
+const MOST = 2_000;
+
+interface Waiting {
+  write(): void;
+  /** It tells of something, as opposed to what the next look finds again. */
+  record: boolean;
+}
+
+/** @param dir of the state, for errors */
+export function createPatientStore(store: Store, dir: string): Store {
+  let trouble: string | null = null;
+  let waiting: Waiting[] = [];
+  let lost = 0;
+  /** Facts that are not on disk yet. */
+  const facts = new Map<string, unknown>();
+  /** Runs that are not begun on disk. */
+  const unbegun = new Set<number>();
+  let lastRun = 0;
+
+  function flush(): void {
+    for (let job = waiting[0]; job; job = waiting[0]) {
+      try {
+        job.write();
+      } catch (thrown) {
+        // A bug must not stand in the way of all that comes after it.
+        if (!isUnwritable(thrown)) waiting.shift();
+        throw thrown;
+      }
+      waiting.shift();
+    }
+    for (const [key, value] of facts) {
+      store.meta.set(key, value);
+      facts.delete(key);
+    }
+    if (lost > 0) {
+      const at = new Date().toISOString();
+      store.outbox.push([{ at, type: 'gap', run: null, data: { count: lost, why: 'the disk was full' } }]);
+    }
+    lost = 0;
+  }
+
+  /** Writes after all that waits; where that is not possible, answers what `otherwise` does. */
+  function write<T>(now: () => T, otherwise: (thrown: unknown) => T): T {
+    try {
+      flush();
+      const answer = now();
+      trouble = null;
+      return answer;
+    } catch (thrown) {
+      if (!isUnwritable(thrown)) throw thrown;
+      trouble = unwritable(dir, thrown).message;
+      return otherwise(thrown);
+    }
+  }
+  function defer(job: () => void, record: boolean): void {
+    waiting.push({ write: job, record });
+    if (waiting.length <= MOST) return;
+    if (waiting[0]?.record) lost++;
+    waiting = waiting.slice(1);
+  }
+  const strictly =
+    <A extends unknown[], T>(act: (...args: A) => T) =>
+    (...args: A): T =>
+      write(
+        () => act(...args),
+        (thrown) => {
+          throw unwritable(dir, thrown);
+        },
+      );
+  const patiently =
+    <A extends unknown[]>(act: (...args: A) => void, record = false) =>
+    (...args: A): void => {
+      const job = () => act(...args);
+      write(job, () => defer(job, record));
+    };
+
+  const meta: Meta = {
+    get: <T>(key: string) => (facts.has(key) ? (facts.get(key) as T) : store.meta.get<T>(key)),
+    set: (key, value) =>
+      write(
+        () => store.meta.set(key, value),
+        () => void facts.set(key, value),
+      ),
+  };
+  const { inventory, runs, outbox, commits } = store;
+  return {
+    ...store,
+    meta,
+    trouble: () => trouble,
+    commits: {
+      ...commits,
+      set: strictly(commits.set),
+      markBad: strictly(commits.markBad),
+      forgive: strictly(commits.forgive),
+    },
+    inventory: {
+      ...inventory,
+      intend: strictly(inventory.intend),
+      restore: strictly(inventory.restore),
+      confirm: patiently(inventory.confirm),
+      settle: patiently(inventory.settle),
+      forget: patiently(inventory.forget),
+      notifyDone: patiently(inventory.notifyDone),
+    },
+    runs: {
+      ...runs,
+      begin(trigger: Trigger, at: string) {
+        const id = Math.max(lastRun, runs.lastId()) + 1;
+        lastRun = id;
+        return write(
+          () => runs.begin(trigger, at, id),
+          () => {
+            unbegun.add(id);
+            return id;
+          },
+        );
+      },
+      finish: patiently((run: RunRecord, actions: readonly ActionRecord[], events: readonly EventDraft[]) => {
+        if (unbegun.has(run.id)) runs.begin(run.trigger, run.startedAt, run.id);
+        runs.finish(run, actions, events);
+        unbegun.delete(run.id);
+      }, true),
+    },
+    outbox: {
+      ...outbox,
+      push: (events: readonly EventDraft[]) =>
+        write(
+          () => outbox.push(events),
+          () => {
+            defer(() => outbox.announce(outbox.push(events)), true);
+            return [];
+          },
+        ),
+      ack: patiently(outbox.ack),
+    },
+    tend: (limits) =>
+      write(
+        () => store.tend(limits),
+        () => false,
+      ),
+    saveCopy: patiently(store.saveCopy),
+  };
+}
