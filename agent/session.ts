@@ -156,7 +156,7 @@ export function createSession(options: SessionOptions): Session {
       guard.settled();
       drift.finished(result);
       const turned = checkEvents(store, result.outcome, new Date().toISOString());
-      if (turned.length > 0) store.outbox.push(turned);
+      if (turned.length > 0) store.outbox.announce(store.outbox.push(turned));
       const line = api.finished(result);
       if (result.part?.news === false) return line;
       retention.tend();

@@ -46,7 +46,8 @@ export function createPatientStore(store: Store, dir: string): Store {
     }
     if (lost > 0) {
       const at = new Date().toISOString();
-      store.outbox.push([{ at, type: 'gap', run: null, data: { count: lost, why: 'the disk was full' } }]);
+      const data = { count: lost, why: 'the disk was full' };
+      store.outbox.announce(store.outbox.push([{ at, type: 'gap', run: null, data }]));
     }
     lost = 0;
   }
