@@ -95,7 +95,7 @@ export function createPatientStore(store: Store, dir: string): Store {
         () => void facts.set(key, value),
       ),
   };
-  const { inventory, runs, outbox, commits } = store;
+  const { inventory, images, runs, outbox, commits } = store;
   return {
     ...store,
     meta,
@@ -114,6 +114,12 @@ export function createPatientStore(store: Store, dir: string): Store {
       settle: patiently(inventory.settle),
       forget: patiently(inventory.forget),
       notifyDone: patiently(inventory.notifyDone),
+    },
+    images: {
+      ...images,
+      addPulled: patiently(images.addPulled),
+      forget: patiently(images.forget),
+      setAsked: patiently(images.setAsked),
     },
     runs: {
       ...runs,
