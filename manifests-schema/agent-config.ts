@@ -18,7 +18,8 @@ export const agentConfig = z
     fleet: z
       .string()
       .regex(/^[A-Za-z0-9._-]+$/, 'may have letters, digits, . _ - only')
-      .default('default'),
+      .default('default')
+      .describe('name of the fleet, part of every topic'),
     labels: z.record(z.string(), z.string()).default({}).describe('usable as ${label.x} in path and ref'),
     repo: z.strictObject({
       url: z.string().min(1).describe('https, http, ssh or a path on this machine'),
@@ -26,8 +27,8 @@ export const agentConfig = z
       path: z.string().default('hosts/${host}').describe("the host's directory in the repository"),
       auth: z
         .strictObject({
-          username: z.string().optional(),
-          passwordFile: file.optional(),
+          username: z.string().optional().describe('for https'),
+          passwordFile: file.optional().describe('its password'),
           tokenFile: file.optional().describe('an access token, sent as the password'),
           bearerFile: file.optional().describe('a token sent as `Authorization: Bearer`'),
           sshKeyFile: file.optional().describe('a deploy key'),
@@ -67,19 +68,20 @@ export const agentConfig = z
           .regex(
             /^[^@]*$/,
             'must not carry a user or a password: it is shown in logs and status; use username and passwordFile',
-          ),
-        username: z.string().optional(),
-        passwordFile: file.optional(),
-        ca: file.optional(),
-        cert: file.optional(),
-        key: file.optional(),
-        prefix: z.string().default('fairlead'),
+          )
+          .describe('mqtt:// or mqtts://'),
+        username: z.string().optional().describe('for the broker'),
+        passwordFile: file.optional().describe('its password'),
+        ca: file.optional().describe('PEM file of the CA of the broker'),
+        cert: file.optional().describe('PEM file of a client certificate'),
+        key: file.optional().describe('PEM file of its key'),
+        prefix: z.string().default('fairlead').describe('first part of every topic'),
       })
       .optional()
       .describe('the broker; may be left out'),
     docker: z
       .strictObject({
-        socket: file.default('/var/run/docker.sock'),
+        socket: file.default('/var/run/docker.sock').describe('of the engine'),
         registries: z
           .record(
             z
@@ -89,7 +91,7 @@ export const agentConfig = z
                 'must be a registry as images name it, such as registry.example.com:5000, or docker.io',
               ),
             z.strictObject({
-              username: z.string().min(1),
+              username: z.string().min(1).describe('for this registry'),
               passwordFile: file.describe('its password, or an access token; read at each pull'),
             }),
           )

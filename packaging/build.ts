@@ -1,8 +1,9 @@
-/** Builds dist/: the program in parts, SQLite's addon beside it, the unit file. Copied anywhere, it runs with any Node >= 22.12. */
+/** Builds dist/: the program in parts, SQLite's addon beside it, the unit file, the man pages. Copied anywhere, it runs with any Node >= 22.12. */
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { build } from 'esbuild';
+import { manConfig, manProgram } from './man.ts';
 
 const root = path.join(import.meta.dirname, '..');
 const dist = path.join(root, 'dist');
@@ -95,3 +96,8 @@ for (const target of ['linux-x64', 'linux-arm64', 'linuxmusl-x64', 'linuxmusl-ar
 }
 copyFileSync(path.join(root, 'systemd/fairlead.service'), path.join(dist, 'fairlead.service'));
 writeFileSync(path.join(dist, 'VERSION'), `${version}\n`);
+
+const man = path.join(dist, 'man');
+mkdirSync(man);
+writeFileSync(path.join(man, 'fairlead.1'), manProgram(version));
+writeFileSync(path.join(man, 'agent.yaml.5'), manConfig(version));

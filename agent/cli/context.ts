@@ -74,3 +74,14 @@ export interface Context {
 }
 
 export const EXIT = { ok: 0, bad: 1, pending: 2, unreachable: 3, unknown: 4, usage: 64, interrupted: 130 } as const;
+
+/** What they mean wherever a command says nothing else. */
+export const EXIT_MEANING: Readonly<Record<number, string>> = {
+  [EXIT.ok]: 'well',
+  [EXIT.bad]: 'not well, or failed',
+  [EXIT.pending]: 'something is due, or held',
+  [EXIT.unreachable]: 'the daemon, or the broker, cannot be reached',
+  [EXIT.unknown]: 'no such resource, run or bytes',
+  [EXIT.usage]: 'wrong usage',
+  [EXIT.interrupted]: 'interrupted while it waited for a run, which goes on',
+};

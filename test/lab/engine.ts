@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { ensurePrograms } from './packages.ts';
 import { run, until } from './run.ts';
 
 /** Everything the lab keeps on this machine, and nothing else. */
@@ -29,7 +30,7 @@ export async function ensureEngine(log: (line: string) => void): Promise<Docker>
   if (await answers(machine)) return machine;
   if (process.getuid?.() !== 0)
     throw new Error('the lab needs a Docker engine, or root to start one; `npm run demo -- --light` needs neither');
-  await installPackages(log);
+  await ensurePrograms(NEEDS, log);
   log('starting a Docker engine for the lab');
   mkdirSync(LAB_DIR, { recursive: true });
   // What an engine that was killed left behind: its number may be another process's by now.
@@ -75,21 +76,10 @@ export async function stopEngine(): Promise<void> {
   await until('the Docker engine of the lab to stop', 60_000, async () => !existsSync(`/proc/${pid}`));
 }
 
-/** What the lab needs of Debian; only what is missing is installed. A failed install throws. */
-async function installPackages(log: (line: string) => void): Promise<void> {
-  const needs: Record<string, string> = {
-    dockerd: 'docker.io',
-    iptables: 'iptables',
-    debootstrap: 'debootstrap',
-    busybox: 'busybox-static',
-  };
-  const missing = Object.entries(needs).filter(
-    ([program]) => !['/usr/sbin', '/usr/bin', '/sbin', '/bin'].some((d) => existsSync(path.join(d, program))),
-  );
-  if (missing.length === 0) return;
-  const names = missing.map(([, name]) => name);
-  log(`installing ${names.join(', ')}`);
-  const env = { DEBIAN_FRONTEND: 'noninteractive' };
-  await run(['apt-get', 'update'], { env });
-  await run(['apt-get', 'install', '-y', '--no-install-recommends', ...names], { env, timeoutMs: 600_000 });
-}
+/** What the lab needs of Debian. */
+const NEEDS = {
+  dockerd: 'docker.io',
+  iptables: 'iptables',
+  debootstrap: 'debootstrap',
+  busybox: 'busybox-static',
+};

@@ -1,0 +1,22 @@
+/** Programs of Debian that tests need; only what is missing is installed. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { run } from './run.ts';
+
+const DIRS = ['/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+
+/** @param needs program → package. A failed install throws. */
+export async function ensurePrograms(
+  needs: Readonly<Record<string, string>>,
+  log: (line: string) => void = () => undefined,
+): Promise<void> {
+  const missing = Object.entries(needs).filter(([program]) => !DIRS.some((dir) => existsSync(path.join(dir, program))));
+  if (missing.length === 0) return;
+  const names = missing.map(([, name]) => name);
+  log(`installing ${names.join(', ')}`);
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  await run(['apt-get', 'update'], { env });
+  // Others may be installing as well: tests of several projects run side by side.
+  const wait = ['-o', 'DPkg::Lock::Timeout=300'];
+  await run(['apt-get', ...wait, 'install', '-y', '--no-install-recommends', ...names], { env, timeoutMs: 600_000 });
+}
