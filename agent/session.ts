@@ -161,9 +161,13 @@ export function createSession(options: SessionOptions): Session {
       if (result.part?.news === false) return line;
       retention.tend();
       const { id, trigger, sync, changed, failed, durationMs: ms, message } = result.run;
-      if (result.part?.recorded !== false)
-        log.info({ run: id, trigger, sync, changed, failed, ms }, message || 'run finished');
-      for (const p of result.outcome.problems)
+      // What is the matter with the whole run is said once.
+      const { problems } = result.outcome;
+      const matter = problems.find((p) => p.message === message);
+      const said = { run: id, trigger, sync, changed, failed, ms };
+      if (matter) log.warn({ ...said, reason: matter.reason }, message);
+      else if (result.part?.recorded !== false) log.info(said, message || 'run finished');
+      for (const p of problems.filter((problem) => problem !== matter))
         log.warn({ run: id, resource: p.id, reason: p.reason }, `${p.file ? `${p.file}:${p.line}: ` : ''}${p.message}`);
       options.changed();
       return line;

@@ -68,7 +68,6 @@ async function fetchTarget(deps: EngineDeps, request: RunRequest): Promise<Targe
   } catch (thrown) {
     const code = isUnwritable(thrown) ? 'StateUnwritable' : 'RepositoryUnreachable';
     const trouble = asAgentError(thrown, { code, phase: 'fetch', retry: true });
-    deps.log.warn({ code: trouble.code }, trouble.message);
     // A commit that cannot be read is refused like one with errors; it is no outage.
     if (trouble.phase === 'load' && review !== null)
       return { ...clear, checkout: await kept(deps, accepted), refused: { info: review.info, error: trouble } };

@@ -71,7 +71,7 @@ export function createHttp(options: HttpOptions): HttpClient {
   return {
     async request(request, signal) {
       const first = new URL(request.url);
-      const use = await agents(`${first.origin}${first.pathname}`);
+      const use = await agents(repositoryOf(first));
       let { url, method, body } = { ...request, url: first };
       for (let hops = 0; ; hops++) {
         const secret = url.origin === first.origin ? request.secret : undefined;
@@ -79,9 +79,10 @@ export function createHttp(options: HttpOptions): HttpClient {
         const answer = await once(sent, use, options.limits, signal);
         const next = redirect(answer, url);
         if (next === null) return answer;
-        if (hops === MAX_REDIRECTS) throw unreachable(first.href, `it redirects more than ${MAX_REDIRECTS} times`);
+        if (hops === MAX_REDIRECTS)
+          throw unreachable(repositoryOf(first), `it redirects more than ${MAX_REDIRECTS} times`);
         if (url.protocol === 'https:' && next.protocol !== 'https:')
-          throw unreachable(first.href, `it redirects to ${next.origin}, without encryption`);
+          throw unreachable(repositoryOf(first), `it redirects to ${next.origin}, without encryption`);
         if (answer.status === 303) [method, body] = ['GET', undefined];
         url = next;
         for await (const _ of answer.body) break;
@@ -90,12 +91,15 @@ export function createHttp(options: HttpOptions): HttpClient {
   };
 }
 
+/** As people know it, without what the protocol adds to its address. */
+const repositoryOf = (url: URL) => `${url.origin}${url.pathname}`.replace(/\/(info\/refs|git-upload-pack)$/, '');
+
 function redirect(answer: HttpAnswer, from: URL): URL | null {
   const location = answer.headers.location;
   if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined) return null;
   const next = URL.parse(location, from.href);
   if (next === null || !/^https?:$/.test(next.protocol))
-    throw unreachable(from.href, `it redirects to what is no web address: ${quoted(location)}`);
+    throw unreachable(repositoryOf(from), `it redirects to what is no web address: ${quoted(location)}`);
   return next;
 }
 
@@ -124,7 +128,7 @@ async function once(
   signal: AbortSignal,
   again = true,
 ): Promise<HttpAnswer> {
-  const name = `${sent.url.origin}${sent.url.pathname}`;
+  const name = repositoryOf(sent.url);
   const total = AbortSignal.timeout(sent.totalMs);
   const bound = AbortSignal.any([signal, total]);
   const explain = (thrown: unknown): AgentError => {

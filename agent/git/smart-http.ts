@@ -34,24 +34,29 @@ export function createSmartHttp({ url, auth, http, limits }: SmartHttpOptions): 
       const address = `${name}/info/refs?service=git-upload-pack`;
       const secret = credential.header;
       answer = await http.request({ ...common, secret, url: address, method: 'GET', headers }, signal);
-      check(answer, 'application/x-git-upload-pack-advertisement');
+      await check(answer, 'application/x-git-upload-pack-advertisement');
       base = answer.url.replace(/\/info\/refs(\?.*)?$/, '');
     } else {
       const type = 'application/x-git-upload-pack-request';
       const all = { ...headers, 'content-type': type };
       const address = `${base}/git-upload-pack`;
       answer = await http.request({ ...common, url: address, method: 'POST', headers: all, body }, signal);
-      check(answer, 'application/x-git-upload-pack-result');
+      await check(answer, 'application/x-git-upload-pack-result');
       if (answer.status === 200) base = answer.url.replace(/\/git-upload-pack$/, '');
     }
     yield* answer.status === 200 ? answer.body : refuse(answer, credential.used);
   }
 
-  /** A captive portal answers 200 as well. */
-  function check(answer: HttpAnswer, type: string): void {
+  /** A captive portal answers 200 as well, and so does a server of plain files. */
+  async function check(answer: HttpAnswer, type: string): Promise<void> {
     const got = answer.headers['content-type'] ?? 'nothing named';
     if (answer.status !== 200 || got.startsWith(type)) return;
-    throw unexpected(name, `the answer is ${quoted(got)}, not git; is this the address of a repository?`);
+    if (/^[0-9a-f]{40}\trefs\//.test(await beginning(answer)))
+      throw unexpected(
+        name,
+        "the server only hands out files (git's dumb protocol); serve it with `git http-backend`, or over ssh",
+      );
+    throw unexpected(name, `the answer is ${quoted(got)}, not git`);
   }
 
   /** Not 200: what it means, with the first words of the answer. */
@@ -70,15 +75,20 @@ export function createSmartHttp({ url, auth, http, limits }: SmartHttpOptions): 
 
 const sameOrigin = (a: string, b: string) => new URL(a).origin === new URL(b).origin;
 
-/** The beginning of a short plain answer; a page of HTML helps nobody in a log. */
+/** What a plain answer begins with; a page of HTML helps nobody in a log. */
 async function firstWords(answer: HttpAnswer): Promise<string> {
   const type = answer.headers['content-type'] ?? '';
+  const text = await beginning(answer);
+  return type.startsWith('text/plain') || type.includes('json') ? quoted(text) : '';
+}
+
+async function beginning(answer: HttpAnswer): Promise<string> {
   let text = '';
   for await (const chunk of answer.body) {
     text += Buffer.from(chunk).toString('utf8');
     if (text.length > 500) break;
   }
-  return type.startsWith('text/plain') || type.includes('json') ? quoted(text) : '';
+  return text;
 }
 
 async function readCredential(auth: HttpAuth, name: string): Promise<{ header: string | undefined; used: string }> {

@@ -75,6 +75,8 @@ export function openObjects(gitdir: string): ObjectStore {
   async function publish(name: string): Promise<void> {
     const git = await import('isomorphic-git');
     const { oids } = await git.indexPack({ fs, dir: incoming, gitdir, filepath: `${name}.pack` }).catch((cause) => {
+      // A full disk is no fault of the server.
+      if (/^E[A-Z]+$/.test(cause?.code ?? '')) throw cause;
       throw broken(`its pack cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
     });
     await mkdir(packs, { recursive: true });

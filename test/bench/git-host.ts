@@ -1,10 +1,13 @@
 /** One host of the benchmark: pulls when told, and says what that cost. Speaks over the fork's channel. */
+import { parseConfig } from '../../agent/config.ts';
 import { createSource } from '../../agent/git/source.ts';
 import { silentLog } from '../../agent/log.ts';
 import { exec } from '../../agent/system/exec.ts';
 
 const [url = '', hostPath = '', gitdir = ''] = process.argv.slice(2);
-const source = createSource({ url, ref: 'main', path: hostPath, gitdir, env: {}, exec, log: silentLog });
+const text = `host: edge-1\nrepo:\n  url: ${url}\n  ref: main\n  path: ${hostPath}\n`;
+const { repo } = parseConfig('agent.yaml', text, 'edge-1');
+const source = createSource({ url: repo.url, ref: repo.ref, path: repo.path, gitdir, env: {}, exec, log: silentLog });
 const { signal } = new AbortController();
 let accepted: string | null = null;
 

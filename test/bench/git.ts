@@ -1,11 +1,14 @@
 /**
  * What a pull costs as the fleet grows: fairlead beside `git clone --depth 1` and git's partial clones with a sparse
- * checkout, in one run against one `git http-backend`.
+ * checkout, in one run against one `git http-backend`. Everything is done several times, in turns: medians are printed.
  */
 import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { git, scratch } from '../unit/git/backend.ts';
+import { buildSync } from 'esbuild';
+import { scratch } from '../unit/git/backend.ts';
+import { type FleetShape, makeFleet, type Row } from './git-fleet.ts';
+import { median } from './table.ts';
 
 interface Cost {
   wallMs: number;
@@ -14,9 +17,7 @@ interface Cost {
   peakKb: number;
   /** Bytes on the wire, both ways, headers included. */
   wire: number;
-  diskKb: number;
 }
-type Row = 'first pull' | 'change of another host' | 'change of this host' | 'change of its role' | 'nothing new';
 const ROWS: readonly Row[] = [
   'first pull',
   'change of another host',
@@ -24,44 +25,13 @@ const ROWS: readonly Row[] = [
   'change of its role',
   'nothing new',
 ];
+const MIB = 1024 * 1024;
 
 interface Contestant {
   name: string;
-  step(row: Row): Promise<Omit<Cost, 'wire' | 'diskKb'>>;
+  step(row: Row): Promise<Omit<Cost, 'wire'>>;
   disk: string;
   stop(): void;
-}
-
-const FILES = 5;
-const SITE = 100;
-
-/** Nested: a hundred regions of a hundred sites of a hundred hosts, as far as there are that many. */
-const hostPath = (n: number, nested: boolean) =>
-  nested ? `hosts/region-${Math.floor(n / SITE ** 2)}/site-${Math.floor(n / SITE)}/edge-${n}` : `hosts/edge-${n}`;
-
-/** Commits through `git fast-import`: a fleet of 100,000 hosts in seconds. */
-function commit(repo: string, files: Iterable<[string, string]>, message: string): void {
-  const parts = [
-    `commit refs/heads/main\ncommitter Ann <ann@example.com> ${1_700_000_000 + commits++} +0000\ndata ${message.length}\n${message}\n`,
-  ];
-  if (commits > 1) parts.push('from refs/heads/main^0\n');
-  for (const [name, content] of files) parts.push(`M 100644 inline ${name}\ndata ${content.length}\n${content}\n`);
-  execFileSync('git', ['fast-import', '--quiet', '--date-format=raw'], {
-    cwd: repo,
-    input: parts.join(''),
-    maxBuffer: 2 ** 30,
-  });
-}
-let commits = 0;
-
-function* fleet(hosts: number, nested: boolean): Generator<[string, string]> {
-  yield ['fleet.yaml', 'name: bench\n'];
-  for (const role of ['web', 'db']) yield [`roles/${role}/system.yaml`, `# ${role}\n`];
-  for (let n = 0; n < hosts; n++) {
-    const at = hostPath(n, nested);
-    yield [`${at}/host.yaml`, 'roles: [web]\n'];
-    for (let k = 1; k < FILES; k++) yield [`${at}/f${k}.yaml`, `# file ${k} of host ${n}\nfiles: {}\n`];
-  }
 }
 
 const ask = <T>(child: ChildProcess): Promise<T> =>
@@ -77,10 +47,10 @@ const ask = <T>(child: ChildProcess): Promise<T> =>
 const hello = <T>(child: ChildProcess): Promise<T> =>
   new Promise((resolve) => child.once('message', (m) => resolve(m as T)));
 
-async function fairlead(url: string, at: string, dir: string): Promise<Contestant> {
-  const child = fork(path.join(import.meta.dirname, 'git-host.ts'), [url, at, dir]);
+async function fairlead(program: string, url: string, at: string, dir: string): Promise<Contestant> {
+  const child = fork(program, [url, at, dir]);
   await hello(child);
-  return { name: 'fairlead', disk: dir, step: () => ask(child), stop: () => child.kill() };
+  return { name: 'fairlead', disk: dir, step: () => ask(child), stop: () => void child.kill() };
 }
 
 /** git as an administrator would script it. */
@@ -94,7 +64,7 @@ function plainGit(name: string, clone: string[], sparse: string[], url: string, 
   return { name, disk: dir, step, stop: () => undefined };
 }
 
-async function measure(commands: string[][]): Promise<Omit<Cost, 'wire' | 'diskKb'>> {
+async function measure(commands: string[][]): Promise<Omit<Cost, 'wire'>> {
   const cost = { wallMs: 0, cpuMs: 0, peakKb: 0 };
   for (const argv of commands) {
     const began = performance.now();
@@ -132,52 +102,63 @@ function read(file: string): string {
   }
 }
 
-const diskOf = (dir: string): number =>
-  readdirSync(dir, { recursive: true }).length === 0
-    ? 0
-    : Number(execFileSync('du', ['-sk', dir], { encoding: 'utf8' }).split('\t')[0]);
+interface Result {
+  name: string;
+  costs: Cost[];
+  disk: string;
+}
 
-async function run(hosts: number, nested: boolean): Promise<void> {
+async function run(shape: FleetShape, rows: readonly Row[]): Promise<void> {
+  const { hosts, nested, payload } = shape;
   const root = scratch();
-  const repo = path.join(root, 'fleet.git');
-  commits = 0;
-  git(root, 'init', '-q', '--bare', '-b', 'main', repo);
-  for (const [key, value] of [
-    ['uploadpack.allowFilter', 'true'],
-    ['uploadpack.allowAnySHA1InWant', 'true'],
-    ['fastimport.unpackLimit', '0'],
-  ] as const)
-    git(repo, 'config', key, value);
-  commit(repo, fleet(hosts, nested), 'The fleet');
-  git(repo, 'repack', '-adq');
+  const fleet = makeFleet(root, shape);
   const server = fork(path.join(import.meta.dirname, 'git-server.ts'), [root]);
   const { url } = await hello<{ url: string }>(server);
-  const at = hostPath(1, nested);
-  const sparse = [at, 'roles/web'];
-  mkdirSync(path.join(root, 'clients'));
-  const dir = (name: string) => path.join(root, 'clients', name);
-  const contestants = [
-    await fairlead(url, at, dir('fairlead')),
-    // Half a million files in a work tree measure the disk, for minutes.
-    ...(hosts > 10_000 ? [] : [plainGit('git --depth 1', ['--depth=1'], [], url, dir('depth'))]),
-    plainGit('git blob:none, sparse', ['--depth=1', '--filter=blob:none', '--sparse'], sparse, url, dir('blobless')),
-    plainGit('git tree:0, sparse', ['--depth=1', '--filter=tree:0', '--sparse'], sparse, url, dir('treeless')),
-  ];
-  console.log(`\n${hosts.toLocaleString('en')} hosts, ${nested ? 'nested by region and site' : 'flat'}`);
-  console.log(['', 'wall ms', 'cpu ms', 'peak MB', 'wire KB', 'disk KB'].map(cell).join(''));
+  const sparse = [fleet.host, 'roles/web'];
+  // One file of plain JavaScript, as fairlead is installed: types to strip would weigh 40 MB.
+  const program = path.join(root, 'host.cjs');
+  const entryPoints = [path.join(import.meta.dirname, 'git-host.ts')];
+  const define = { 'import.meta.url': '__url', 'import.meta.dirname': '__dirname' };
+  const banner = { js: "const __url = require('node:url').pathToFileURL(__filename).href;" };
+  buildSync({ entryPoints, outfile: program, bundle: true, platform: 'node', minify: true, define, banner });
+  let contestants: Contestant[] = [];
+  const enter = async (round: number) => {
+    for (const one of contestants) one.stop();
+    // Clones of the round before are no part of anything, and many files.
+    rmSync(path.join(root, 'clients'), { recursive: true, force: true });
+    mkdirSync(path.join(root, 'clients'));
+    const dir = (name: string) => path.join(root, 'clients', `${name}-${round}`);
+    contestants = [
+      await fairlead(program, url, fleet.host, dir('fairlead')),
+      // Half a million files in a work tree measure the disk, for minutes.
+      ...(hosts > 10_000 ? [] : [plainGit('git --depth 1', ['--depth=1'], [], url, dir('depth'))]),
+      plainGit('git blob:none, sparse', ['--depth=1', '--filter=blob:none', '--sparse'], sparse, url, dir('blobless')),
+      plainGit('git tree:0, sparse', ['--depth=1', '--filter=tree:0', '--sparse'], sparse, url, dir('treeless')),
+    ];
+  };
+  const more = payload > 0 ? `, a payload file of ${payload / MIB} MiB` : '';
+  console.log(`\n${hosts.toLocaleString('en')} hosts, ${nested ? 'nested by region and site' : 'flat'}${more}`);
+  console.log(['', 'wall ms', 'to ours', 'cpu ms', 'peak MB', 'wire KB', 'disk KB'].map(cell).join(''));
   try {
-    for (const row of ROWS) {
-      change(repo, row, hosts, nested);
-      console.log(row);
-      for (const one of contestants) {
-        await ask(server);
-        const cost = await one.step(row);
-        const { wire } = await ask<{ wire: number }>(server);
-        const figures = [cost.wallMs, cost.cpuMs, cost.peakKb / 1024].map((n) => n.toFixed(0));
-        console.log(
-          [`  ${one.name}`, ...figures, (wire / 1024).toFixed(1), String(diskOf(one.disk))].map(cell).join(''),
-        );
+    for (const row of rows) {
+      const results = new Map<string, Result>();
+      const rounds = row === 'first pull' && hosts > 1_000 ? 3 : 5;
+      for (let round = 0; round < rounds; round++) {
+        if (row === 'first pull') await enter(round);
+        fleet.change(row);
+        const turn = round % contestants.length;
+        for (const one of [...contestants.slice(turn), ...contestants.slice(0, turn)]) {
+          await ask(server);
+          const cost = await one.step(row);
+          const { wire } = await ask<{ wire: number }>(server);
+          const result = results.get(one.name) ?? { name: one.name, costs: [], disk: one.disk };
+          result.disk = one.disk;
+          result.costs.push({ ...cost, wire });
+          results.set(one.name, result);
+        }
       }
+      console.log(row);
+      for (const { name } of contestants) print(results.get(name), results.get('fairlead'));
     }
   } finally {
     for (const one of contestants) one.stop();
@@ -186,22 +167,38 @@ async function run(hosts: number, nested: boolean): Promise<void> {
   }
 }
 
+function print(result: Result | undefined, ours: Result | undefined): void {
+  if (result === undefined || ours === undefined) return;
+  const of = ({ costs }: Result, field: keyof Cost) => median(costs.map((cost) => cost[field]));
+  const wall = of(result, 'wallMs');
+  const ratio = (wall / of(ours, 'wallMs')).toFixed(2);
+  const peak = Math.max(...result.costs.map((cost) => cost.peakKb)) / 1024;
+  const disk = execFileSync('du', ['-sk', result.disk], { encoding: 'utf8' }).split('\t')[0] ?? '';
+  const figures = [wall.toFixed(0), ratio, of(result, 'cpuMs').toFixed(0), peak.toFixed(0)];
+  console.log([`  ${result.name}`, ...figures, (of(result, 'wire') / 1024).toFixed(1), disk].map(cell).join(''));
+}
+
 const cell = (text: string, at: number) => (at === 0 ? text.padEnd(26) : text.padStart(10));
 
-function change(repo: string, row: Row, hosts: number, nested: boolean): void {
-  const other = hostPath(Math.min(hosts - 1, 7), nested);
-  const files: Partial<Record<Row, [string, string]>> = {
-    'change of another host': [`${other}/f1.yaml`, 'files: {} # changed\n'],
-    'change of this host': [`${hostPath(1, nested)}/f1.yaml`, 'files: {} # changed\n'],
-    'change of its role': ['roles/web/system.yaml', '# web, changed\n'],
+/** What a process of the product needs before it can do anything; git's commands contain theirs. */
+function startMs(): number {
+  const bundle = path.join(import.meta.dirname, '../../dist/fairlead.cjs');
+  const once = () => {
+    const began = performance.now();
+    execFileSync(process.execPath, [bundle, 'version']);
+    return performance.now() - began;
   };
-  const file = files[row];
-  if (file) commit(repo, [file], row);
+  return median(Array.from({ length: 5 }, once));
 }
 
 /** @param fleets numbers of hosts; a trailing n nests them */
 export async function gitBench(
   fleets: readonly string[] = ['10', '1000', '10000', '10000n', '100000n'],
 ): Promise<void> {
-  for (const one of fleets) await run(Number.parseInt(one, 10), one.endsWith('n'));
+  console.log('fairlead: in a process that runs already and read its configuration, as the daemon; peak: all of it.');
+  console.log(
+    `git: a process, or two, for each step. Starting one of fairlead's takes ${startMs().toFixed(0)} ms more.`,
+  );
+  for (const one of fleets) await run({ hosts: Number.parseInt(one, 10), nested: one.endsWith('n'), payload: 0 }, ROWS);
+  await run({ hosts: 10, nested: false, payload: 60 * MIB }, ['first pull', 'change of this host']);
 }

@@ -223,6 +223,17 @@ test('a page in place of git, and errors of the server', async () => {
     return true;
   });
   expect(await failure(host().pull())).toMatch(/RepositoryUnreachable: .*the answer is text\/html, not git/);
+  git(fixture.dir, 'update-server-info');
+  const dumb = await listen(
+    http.createServer((request, response) => {
+      const file = path.join(fixture.dir, new URL(request.url ?? '', 'http://x').pathname.replace('/fleet.git/', ''));
+      if (request.method === 'GET' && existsSync(file)) response.end(readFileSync(file));
+      else response.writeHead(request.method === 'GET' ? 404 : 405).end();
+    }),
+  );
+  expect(await failure(host({ url: `http://127.0.0.1:${dumb}/fleet.git` }).pull())).toMatch(
+    /RepositoryUnreachable: cannot read http:\/\/127.0.0.1:\d+\/fleet.git: the server only hands out files/,
+  );
   answering('overloaded', { 'content-type': 'text/plain' }, 503);
   expect(await failure(host().pull())).toMatch(/RepositoryUnreachable: .*it answered 503 \(overloaded\)/);
   answering(Buffer.concat([packet('packfile\n'), packet('\x03no space left'), Buffer.from('0000')]));

@@ -1,0 +1,81 @@
+/** Fleet repositories of any size for the benchmark, made and changed by `git fast-import`: 100,000 hosts in seconds. */
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { git } from '../unit/git/backend.ts';
+
+export type Row =
+  | 'first pull'
+  | 'change of another host'
+  | 'change of this host'
+  | 'change of its role'
+  | 'nothing new';
+
+export interface FleetShape {
+  hosts: number;
+  /** By region and site: a hundred regions of a hundred sites of a hundred hosts, as far as there are that many. */
+  nested: boolean;
+  /** Bytes of one more payload file of our host; 0 is none. */
+  payload: number;
+}
+
+export interface Fleet {
+  dir: string;
+  /** Where our host lies. */
+  host: string;
+  /** Commits what the row is about. */
+  change(row: Row): void;
+}
+
+const FILES = 5;
+const SITE = 100;
+
+/** @param root gets `fleet.git` */
+export function makeFleet(root: string, shape: FleetShape): Fleet {
+  const dir = path.join(root, 'fleet.git');
+  git(root, 'init', '-q', '--bare', '-b', 'main', dir);
+  for (const key of ['uploadpack.allowFilter', 'uploadpack.allowAnySHA1InWant']) git(dir, 'config', key, 'true');
+  git(dir, 'config', 'fastimport.unpackLimit', '0');
+  let commits = 0;
+  const commit = (files: Iterable<[string, string | Buffer]>, message: string): void => {
+    const parts: (string | Buffer)[] = [
+      `commit refs/heads/main\ncommitter Ann <ann@example.com> ${1_700_000_000 + commits++} +0000\n`,
+      `data ${message.length}\n${message}\n`,
+      commits > 1 ? 'from refs/heads/main^0\n' : '',
+    ];
+    for (const [name, content] of files) parts.push(`M 100644 inline ${name}\ndata ${content.length}\n`, content, '\n');
+    execFileSync('git', ['fast-import', '--quiet', '--date-format=raw'], {
+      cwd: dir,
+      input: Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part))),
+      maxBuffer: 2 ** 30,
+    });
+  };
+  commit(filesOf(shape), 'The fleet');
+  git(dir, 'repack', '-adq');
+  return {
+    dir,
+    host: hostPath(1, shape.nested),
+    change(row) {
+      const file = {
+        'change of another host': `${hostPath(Math.min(shape.hosts - 1, 7), shape.nested)}/f1.yaml`,
+        'change of this host': `${hostPath(1, shape.nested)}/f1.yaml`,
+        'change of its role': 'roles/web/system.yaml',
+      }[row as string];
+      if (file !== undefined) commit([[file, `files: {} # changed ${commits}\n`]], row);
+    },
+  };
+}
+
+const hostPath = (n: number, nested: boolean) =>
+  nested ? `hosts/region-${Math.floor(n / SITE ** 2)}/site-${Math.floor(n / SITE)}/edge-${n}` : `hosts/edge-${n}`;
+
+function* filesOf({ hosts, nested, payload }: FleetShape): Generator<[string, string | Buffer]> {
+  yield ['fleet.yaml', 'name: bench\n'];
+  for (const role of ['web', 'db']) yield [`roles/${role}/system.yaml`, `# ${role}\n`];
+  if (payload > 0) yield [`${hostPath(1, nested)}/files/payload`, randomBytes(payload)];
+  for (let n = 0; n < hosts; n++) {
+    const at = hostPath(n, nested);
+    yield [`${at}/host.yaml`, 'roles: [web]\n'];
+    for (let k = 1; k < FILES; k++) yield [`${at}/f${k}.yaml`, `# file ${k} of host ${n}\nfiles: {}\n`];
+  }
+}
