@@ -47,10 +47,43 @@ export interface HealthcheckSpec {
   retries: number;
 }
 
+/** A command that is run in a container after its start or before its stop. */
+export interface HookSpec {
+  command: string[];
+  /** '' leaves the container's own. */
+  user: string;
+  privileged: boolean;
+  workingDir: string;
+  environment: Record<string, string>;
+}
+
+/** How the containers of a service are made anew. */
+export interface UpdateSpec {
+  order: 'stop-first' | 'start-first';
+  /** Containers at a time; 0 is all at once. */
+  parallelism: number;
+  /** Milliseconds between two groups. */
+  delay: number;
+  /** What happens when a new container does not become well; '' leaves that to the host's `rollback`. */
+  onFailure: '' | 'rollback' | 'pause' | 'continue';
+  /** Milliseconds for which a container without a healthcheck must have run; null leaves the default. */
+  monitor: number | null;
+  /** The share of containers that may be unwell, 0 to 1. */
+  maxFailureRatio: number;
+}
+
 export interface ServiceSpec {
   project: string;
   service: string;
+  /** Name and number of the first of its containers; `memberOf` gives those of the others. */
   containerName: string;
+  number: number;
+  /** The name is declared, and not made of project, service and number. */
+  ownName: boolean;
+  replicas: number;
+  update: UpdateSpec;
+  postStart: HookSpec[];
+  preStop: HookSpec[];
   image: string;
   /** null leaves the image's own. */
   command: string[] | null;
@@ -79,6 +112,10 @@ export interface ServiceSpec {
     service: string;
     condition: 'service_started' | 'service_healthy' | 'service_completed_successfully';
     restart: boolean;
+    /** False: the start goes on without it. */
+    required: boolean;
+    /** The start waits for the condition: it is more than a start, and of a service that is to run at all. */
+    awaited: boolean;
   }[];
   /** Seconds; null leaves the engine's default. */
   stopGrace: number | null;

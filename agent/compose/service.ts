@@ -6,8 +6,9 @@ import type { AttachmentSpec, HealthcheckSpec, MountSpec, PortSpec, ServiceSpec 
 import type { KeyPath } from './node.ts';
 import { pullPolicy } from './pull-policy.ts';
 import type { StackContext } from './resources.ts';
+import { replicasOf, rollout } from './rollout.ts';
 import type { ComposeAttachment, ComposeMount, ComposeProject, ComposeService } from './types.ts';
-import { nanoseconds } from './units.ts';
+import { durationOf } from './units.ts';
 
 export function serviceResource(context: StackContext, name: string): Desired<ServiceSpec> {
   const { input, fail } = context;
@@ -22,7 +23,10 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
   after.push(...networks.map(([key]): ResourceId => `network:${project.name}/${key}`));
   const dependsOn = Object.entries(service.depends_on ?? {})
     .filter(([other]) => Object.hasOwn(project.services, other))
-    .map(([other, { condition, restart }]) => ({ service: other, condition, restart: restart ?? false }));
+    .map(([other, { condition, restart, required }]) => ({
+      ...{ service: other, condition, required, restart: restart ?? false },
+      awaited: condition !== 'service_started' && replicasOf(project.services[other] as ComposeService) > 0,
+    }));
   after.push(...dependsOn.map((d): ResourceId => `service:${project.name}/${d.service}`));
   after.push(...partners(service).map((other): ResourceId => `service:${project.name}/${other}`));
   const [restart = 'no', retries = '0'] = restartPolicy(service).split(':');
@@ -35,6 +39,9 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
     project: project.name,
     service: name,
     containerName: service.container_name ?? `${project.name}-${name}-1`,
+    number: 1,
+    ownName: service.container_name !== undefined,
+    ...rollout(context, name, service),
     image: service.image ?? '',
     command: service.command,
     entrypoint: service.entrypoint,
@@ -124,9 +131,6 @@ function adoption({ loaded }: StackContext, at: KeyPath): ServiceSpec['adopt'] {
   const all = (loaded.extension([], 'x-fairlead') ?? {}) as { adopt?: string };
   return (own.adopt ?? all.adopt) === 'recreate' ? 'recreate' : 'match';
 }
-
-/** Nanoseconds. */
-const durationOf = (text: string | undefined): number => Number(nanoseconds(text ?? '0') ?? 0n);
 
 function healthcheck({ healthcheck: given }: ComposeService): HealthcheckSpec | null {
   if (given === undefined) return null;

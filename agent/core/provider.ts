@@ -83,6 +83,14 @@ export interface Provider<S = unknown, F = unknown> {
   /** Once, after prepare and after the intents are recorded, before the first apply (units: write all, one daemon-reload). */
   install?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
   apply(work: Work<S, F>, signal: AbortSignal): Promise<void>;
+  /**
+   * After settle: lets go of what was kept until a change had proved itself, or takes the change back where it failed and
+   * its declaration asks for that. Answers what is to be said of those then.
+   */
+  conclude?(
+    settled: readonly { want: Desired<S>; health: Health }[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<ResourceId, Health>>;
   /** Lets go of what it claims (stopped and set aside), for another that needs it; it is made anew in the same run. */
   release?(id: ResourceId, seen: Seen<F>, signal: AbortSignal): Promise<void>;
   /** A fact as `show` prints it, where that is not the fact itself. */
@@ -90,7 +98,7 @@ export interface Provider<S = unknown, F = unknown> {
   /** What a notify does. A check begins its time to pass anew. */
   refresh?(want: Desired<S>, signal: AbortSignal, verb?: RefreshVerb, report?: Work['report']): Promise<void>;
   /** Removes what fairlead made. Removing what is not there is no error. */
-  remove(id: ResourceId, seen: Seen<F>, signal: AbortSignal): Promise<void>;
+  remove(id: ResourceId, seen: Seen<F>, signal: AbortSignal, report?: Work['report']): Promise<void>;
   /** Hears of changes that nobody but the provider itself can hear of. */
   readonly watcher?: Watcher;
   /** `remove` of many at once, where that is cheaper (units: one daemon-reload). Failures by id. */

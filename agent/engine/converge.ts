@@ -12,7 +12,7 @@ import { type Observed, observe } from './observe.ts';
 import { prune } from './prune.ts';
 import { release } from './release.ts';
 import { notRenewed, renew } from './renew.ts';
-import { settle } from './settle.ts';
+import { concludeSettled, settle } from './settle.ts';
 import { willLeave } from './tidy.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest } from './types.ts';
 import { issueProblem, rejected, stepProblem, unassigned } from './verdicts.ts';
@@ -129,7 +129,9 @@ export async function converge(
     ...(await applySteps(deps, steps, failures, away, request)).values(),
     ...notRenewed(plan, stale, request),
   ];
-  const settled = await settle(deps, open(records), timeLeft(deps, mode, loaded), request);
+  const waiting = open(records);
+  const settled = await settle(deps, waiting, timeLeft(deps, mode, loaded), request);
+  await concludeSettled(deps, waiting, settled.health, { isNew: mode === 'try' }, request);
   if (mode === 'try') spend(deps, settled.tookMs);
   const stopped = request.signal.aborted || request.superseded();
   keepUnsettled(deps, settled.health);

@@ -2,7 +2,7 @@
 import { kindOf } from '../core/graph.ts';
 import type { Removal } from '../core/plan.ts';
 import type { Gone, Provider } from '../core/provider.ts';
-import type { ActionRecord, ResourceId } from '../core/types.ts';
+import type { ActionRecord, Reason, ResourceId } from '../core/types.ts';
 import { type AgentError, asAgentError } from '../errors.ts';
 import type { EngineDeps, RunRequest } from './types.ts';
 
@@ -18,10 +18,13 @@ export async function prune(
   for (const batch of batches(deps, gone)) {
     if (request.signal.aborted) break;
     const began = deps.clock.monotonic();
-    const failures = await removeBatch(deps.providers.get(kindOf(batch[0]?.id ?? 'file:')), batch, request.signal);
+    const notes = new Map<ResourceId, Reason[]>();
+    const provider = deps.providers.get(kindOf(batch[0]?.id ?? 'file:'));
+    const failures = await removeBatch(provider, batch, notes, request.signal);
     const durationMs = deps.clock.monotonic() - began;
     for (const { id } of batch) {
-      const base = { id, op: 'remove' as const, why: [{ field: 'declaration', to: 'gone' }], drift: false, durationMs };
+      const why = [{ field: 'declaration', to: 'gone' }, ...(notes.get(id) ?? [])];
+      const base = { id, op: 'remove' as const, why, drift: false, durationMs };
       const error = failures.get(id);
       if (error) deps.log.error({ resource: id, code: error.code }, error.message);
       else deps.store.inventory.forget(id);
@@ -51,11 +54,15 @@ function batches(deps: EngineDeps, gone: readonly Gone[]): Gone[][] {
 async function removeBatch(
   provider: Provider | undefined,
   batch: readonly Gone[],
+  notes: Map<ResourceId, Reason[]>,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<ResourceId, AgentError>> {
   try {
     if (provider?.removeAll) return await provider.removeAll(batch, signal);
-    for (const { id, seen } of batch) await provider?.remove(id, seen, signal);
+    for (const { id, seen } of batch) {
+      const report = (note: Reason) => void notes.set(id, [...(notes.get(id) ?? []), note]);
+      await provider?.remove(id, seen, signal, report);
+    }
     return new Map();
   } catch (thrown) {
     const error = (resource: ResourceId) =>

@@ -2,6 +2,7 @@
 import { kindOf } from '../core/graph.ts';
 import type { Health } from '../core/provider.ts';
 import type { Desired, ResourceId } from '../core/types.ts';
+import { asAgentError } from '../errors.ts';
 import { observe } from './observe.ts';
 import type { EngineDeps, RunRequest } from './types.ts';
 
@@ -15,7 +16,7 @@ export async function settle(
   wants: readonly Desired[],
   timeoutMs: number,
   request: RunRequest,
-): Promise<{ health: ReadonlyMap<ResourceId, Health>; tookMs: number }> {
+): Promise<{ health: Map<ResourceId, Health>; tookMs: number }> {
   const health = new Map<ResourceId, Health>();
   const began = deps.clock.monotonic();
   const deadline = began + timeoutMs;
@@ -54,4 +55,32 @@ export async function settle(
     await request.aside(deps.clock.sleep(pause, request.signal));
   }
   return { health, tookMs: deps.clock.monotonic() - began };
+}
+
+/**
+ * What was changed and is well lets go of what came before it. What is not well may be taken back, where that is asked
+ * for, by a new commit alone: repairs never go back. What came of that is put into `health`.
+ */
+export async function concludeSettled(
+  deps: EngineDeps,
+  wants: readonly Desired[],
+  health: Map<ResourceId, Health>,
+  { isNew }: { isNew: boolean },
+  request: RunRequest,
+): Promise<void> {
+  for (const [kind, members] of Map.groupBy(wants, (w) => kindOf(w.id))) {
+    const conclude = deps.providers.get(kind)?.conclude;
+    if (conclude === undefined) continue;
+    const settled = members
+      .map((want) => ({ want, health: health.get(want.id) ?? OK }))
+      .filter((s) => s.health.state === 'ok' || (s.health.state === 'bad' && isNew));
+    if (settled.length === 0) continue;
+    try {
+      for (const [id, said] of await conclude(settled, request.signal)) health.set(id, said);
+    } catch (thrown) {
+      // What is left over is seen, and taken away, by the next run.
+      const { message } = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply', retry: true });
+      deps.log.warn({ kind }, message);
+    }
+  }
 }

@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import type { Clock } from '../system/clock.ts';
 import { containerLabels, type DockerEvent, followDockerEvents } from '../system/docker-events.ts';
 import { PROJECT, SERVICE } from './labels.ts';
+import { memberOf } from './service-fact.ts';
 
 export interface EngineWatcherOptions {
   socket: string;
@@ -83,7 +84,11 @@ export function index(resources: readonly Desired[]): Known {
     members: new Map(
       [...Map.groupBy(memberships, (m) => m.name)].map(([name, found]) => [name, found.map((m) => m.id)]),
     ),
-    containers: new Map(services.map((s) => [s.spec.containerName, s.id])),
+    containers: new Map(
+      services.flatMap(({ id, spec }) =>
+        Array.from({ length: spec.replicas }, (_, i) => [memberOf(spec, i + 1).containerName, id] as const),
+      ),
+    ),
   };
 }
 

@@ -116,7 +116,7 @@ export function createImages({ docker, credentials, records, clock }: ImagesOpti
   return {
     ensure: (work, how) =>
       each(
-        work.filter((w) => w.change.op === 'create' || w.change.op === 'replace').map((w) => w.want),
+        work.filter(makesContainers).map((w) => w.want),
         how,
         (wanted) => ensureOne(wanted, how),
       ),
@@ -163,3 +163,9 @@ const leftAlone = (thrown: unknown): AgentError => {
   const { code, message } = asAgentError(thrown, { code: 'ImagePullFailed', phase: 'prepare' });
   return failed(code, `${message}; what runs is left alone, and it will be tried again`);
 };
+
+/** More of them are an update, and need the image all the same. */
+const makesContainers = ({ change }: Work<ServiceSpec>): boolean =>
+  change.op === 'create' ||
+  change.op === 'replace' ||
+  (change.op === 'update' && change.why.some((reason) => reason.field === 'scale'));

@@ -5,11 +5,12 @@ import type { Kind, ResourceId } from '../core/types.ts';
 import type { Log } from '../log.ts';
 import { type ImageRecords, noImageRecords } from '../store/images.ts';
 import type { Clock } from '../system/clock.ts';
-import { createDocker } from '../system/docker.ts';
+import { createDocker, type Docker } from '../system/docker.ts';
 import type { Exec } from '../system/exec.ts';
 import { createFiles } from '../system/files.ts';
 import { probe } from '../system/probe.ts';
 import { createCredentials } from '../system/registry-credentials.ts';
+import { holdsAddress } from '../system/sockets.ts';
 import { createSystemd } from '../system/systemd.ts';
 import { createCheckProvider } from './check.ts';
 import { createEngineWatcher } from './engine-watch.ts';
@@ -33,6 +34,8 @@ export interface ProvidersOptions {
   /** A trial with --root: files below it, no engine, no systemd. */
   filesOnly: boolean;
   dockerSocket: string;
+  /** Another driver than the one of that socket. */
+  docker?: Docker;
   busSocket: string;
   stagingDir: string;
   /** Paths of the agent's own besides the usual ones, e.g. a config file named by --config. */
@@ -62,7 +65,7 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
     erase(createFileProvider({ files, originals, exec, execRoot, stagingDir, clock, ownership })),
   ];
   if (!options.filesOnly) {
-    const docker = createDocker({ socket: options.dockerSocket });
+    const docker = options.docker ?? createDocker({ socket: options.dockerSocket });
     const { registries = {}, records = noImageRecords(), secret = () => undefined } = options.images ?? {};
     const credentials = createCredentials({ registries, home: '/root', root, exec, secret });
     const systemd = createSystemd({ socket: options.busSocket });
@@ -70,7 +73,14 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
       erase(createUnitProvider({ systemd, files, originals, exec, clock, stagingDir, owned })),
       erase(createNetworkProvider({ docker })),
       erase(createVolumeProvider({ docker })),
-      erase(createServiceProvider({ docker, images: createImages({ docker, credentials, records, clock }), clock })),
+      erase(
+        createServiceProvider({
+          docker,
+          images: createImages({ docker, credentials, records, clock }),
+          clock,
+          holdsAddress: (pid) => holdsAddress(`${root}/proc/${pid}`),
+        }),
+      ),
       erase(createJobProvider({ exec, redact })),
       erase(createCheckProvider({ probe, exec, clock, redact })),
     );

@@ -8,6 +8,8 @@ export const VOLUME = 'com.docker.compose.volume';
 export const HASH = 'dev.fairlead.hash';
 /** What was asked for, a digest a field. */
 export const FIELDS = 'dev.fairlead.fields';
+/** What is run in it after its start and before its stop, as JSON: a declaration that is gone cannot say it. */
+export const HOOKS = 'dev.fairlead.hooks';
 /** The version of Compose whose way of naming and labelling we follow. */
 export const COMPOSE_VERSION = '2.26.1';
 

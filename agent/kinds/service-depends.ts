@@ -3,30 +3,41 @@ import type { ServiceSpec } from '../compose/model.ts';
 import { AgentError } from '../errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { ContainerInfo, Docker } from '../system/docker.ts';
-import { PROJECT, SERVICE } from './labels.ts';
+import { ONEOFF, PROJECT, SERVICE } from './labels.ts';
+import { isAside } from './service-fact.ts';
 
 type Dependency = ServiceSpec['dependsOn'][number];
 const POLL_MS = 500;
 const LIMIT_MS = 300_000;
 
+/** All containers of what it depends on. One that is not required may fail, or not be there at all. */
 export async function waitForDependencies(
   { docker, clock }: { docker: Docker; clock: Clock },
   spec: ServiceSpec,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const dependency of spec.dependsOn.filter((d) => d.condition !== 'service_started')) {
+  for (const dependency of spec.dependsOn.filter((d) => d.awaited)) {
     const deadline = clock.monotonic() + LIMIT_MS;
     for (;;) {
-      const summary = (await docker.containers()).find(
-        (c) => c.Labels[PROJECT] === spec.project && c.Labels[SERVICE] === dependency.service,
-      );
-      const info = summary && (await docker.inspect(summary.Id));
-      const verdict = info ? judge(dependency, info) : 'wait';
-      if (verdict === 'ok') break;
-      if (verdict === 'bad' || clock.monotonic() > deadline || signal.aborted) throw unmet(dependency, info);
+      const infos = await containersOf(docker, spec.project, dependency.service);
+      const verdicts = infos.map((info) => judge(dependency, info));
+      if (infos.length > 0 && verdicts.every((v) => v === 'ok')) break;
+      const isLost = verdicts.includes('bad') || clock.monotonic() > deadline;
+      if (isLost && !dependency.required) break;
+      const culprit = infos.find((_, i) => verdicts[i] !== 'ok');
+      if (isLost || signal.aborted) throw unmet(dependency, culprit);
+      if (infos.length === 0 && !dependency.required) break;
       await clock.sleep(POLL_MS, signal);
     }
   }
+}
+
+async function containersOf(docker: Docker, project: string, service: string): Promise<ContainerInfo[]> {
+  const ours = (await docker.containers()).filter(
+    (c) => c.Labels[PROJECT] === project && c.Labels[SERVICE] === service && c.Labels[ONEOFF] !== 'True' && !isAside(c),
+  );
+  const infos = await Promise.all(ours.map((c) => docker.inspect(c.Id)));
+  return infos.filter((info) => info !== undefined);
 }
 
 function judge({ condition }: Dependency, { State: state }: ContainerInfo): 'ok' | 'wait' | 'bad' {

@@ -16,6 +16,8 @@ export function digests(spec: ServiceSpec, peers: ReadonlyMap<string, Peer>): st
   // The names of variables alone: their values are compared with what the container has.
   fields.Env = Object.keys(spec.environment).sort();
   fields.mac_address = Object.fromEntries(spec.networks.flatMap(({ name, mac }) => (mac ? [[name, mac]] : [])));
+  fields.post_start = spec.postStart;
+  fields.pre_stop = spec.preStop;
   const short = (value: unknown) => createHash('sha256').update(stable(value)).digest('hex').slice(0, 10);
   return JSON.stringify(
     Object.fromEntries(

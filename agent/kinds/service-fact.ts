@@ -1,34 +1,52 @@
-/** A service as the engine has it. */
+/** A service as the engine has it: all its containers, also those that an unfinished change left. */
 import type { ServiceSpec } from '../compose/model.ts';
-import type { Health } from '../core/provider.ts';
 import type { ResourceId } from '../core/types.ts';
 import type { Clock } from '../system/clock.ts';
 import type { ContainerInfo, ContainerSummary, Docker, ImageConfig } from '../system/docker.ts';
 import type { Moves } from './image-moves.ts';
-import { HASH, locate, ONEOFF, PROJECT, SERVICE } from './labels.ts';
+import { HASH, locate, NUMBER, ONEOFF, PROJECT, SERVICE } from './labels.ts';
 import type { Peer } from './service-request.ts';
 
-export interface ServiceFact {
+/** One container of a service. */
+export interface Replica {
+  number: number;
   info: ContainerInfo;
   /** What its image says; null where that is not needed, or the image is gone. */
   image: ImageConfig | null;
-  /** Of which containers the image is another one by now. */
-  moves: Moves;
-  /** The containers of the project by service. */
-  peers: ReadonlyMap<string, Peer>;
   /** Milliseconds since its last start; 0 while it does not run. */
   runningMs: number;
   /** Last lines of its output, where it is not well. */
   log: string;
-  /** A container set aside by a replacement that was cut off. */
-  parked: string | null;
-  /** Only the parked container is there. */
-  onlyParked: boolean;
 }
 
+export interface ServiceFact {
+  /** By number, lowest first. */
+  replicas: readonly Replica[];
+  /** Set aside until those that came in their place have proved themselves. */
+  parked: readonly Replica[];
+  /** Made beside a container that is to go, and not in its place yet. */
+  fresh: readonly Replica[];
+  /** Did not become well, and went back behind those that had been set aside. */
+  failed: readonly Replica[];
+  /** Of which containers the image is another one by now. */
+  moves: Moves;
+  /** The containers of the project by service. */
+  peers: ReadonlyMap<string, Peer>;
+}
+
+/** Names of containers that are not what their service is known by. */
 export const PARKED = '-fairlead-old';
-/** Without a healthcheck a container is well when it has run for so long (product contract, Settle). */
-const STEADY_MS = 10_000;
+export const FRESH = '-fairlead-new';
+export const FAILED = '-fairlead-failed';
+
+/** One of the containers of a service: its declaration with the name and number of its own. Pure. */
+export const memberOf = (spec: ServiceSpec, number: number): ServiceSpec => ({
+  ...spec,
+  number,
+  containerName: spec.ownName ? spec.containerName : `${spec.project}-${spec.service}-${number}`,
+});
+
+export const nameOf = ({ Name }: ContainerInfo): string => Name.replace(/^\//, '');
 
 interface Look {
   docker: Docker;
@@ -41,45 +59,69 @@ interface Look {
   hash: string | undefined;
 }
 
-export async function observeService({ docker, clock, all, id, moves, hash }: Look): Promise<ServiceFact | undefined> {
-  const [project, service] = locate(id);
-  const ours = all.filter(
+/** @returns undefined where there is no container of it */
+export async function observeService(look: Look): Promise<ServiceFact | undefined> {
+  const [project, service] = locate(look.id);
+  const ours = look.all.filter(
     (c) => c.Labels[PROJECT] === project && c.Labels[SERVICE] === service && c.Labels[ONEOFF] !== 'True',
   );
-  const parked = ours.find(isParked);
-  const main = ours.find((c) => !isParked(c)) ?? parked;
-  const info = main && (await docker.inspect(main.Id));
-  if (info === undefined) return undefined;
-  const runningMs = info.State.Running ? ageOf(clock.now().getTime() - Date.parse(info.State.StartedAt)) : 0;
-  const unwell =
-    info.State.Restarting ||
-    (!info.State.Running && info.State.ExitCode !== 0) ||
-    info.State.Health?.Status === 'unhealthy';
-  const onlyParked = main === parked;
-  const known = hash === undefined || info.Config.Labels?.[HASH] === hash;
+  const found = await Promise.all(ours.map((c) => observeContainer(look, c.Id)));
+  const all = found.filter((r) => r !== undefined).sort((a, b) => a.number - b.number);
+  if (all.length === 0) return undefined;
+  const named = (suffix: string) => all.filter((r) => nameOf(r.info).endsWith(suffix));
+  const main = all.filter((r) => !hasAsideName(nameOf(r.info)));
+  const taken = new Set(main.map((r) => r.number));
+  // One that was made beside another is the service's own once that other is gone.
+  const isBeside = (r: Replica) => taken.has(r.number);
+  const alone = named(FRESH).filter((r) => !isBeside(r));
   return {
-    info,
-    moves,
-    image: known ? null : ((await docker.image(info.Image))?.config ?? null),
-    peers: peersOf(all, project),
-    runningMs,
-    log: unwell ? await docker.logTail(info.Id) : '',
-    parked: onlyParked ? null : (parked?.Id ?? null),
-    onlyParked,
+    replicas: [...main, ...alone].sort((a, b) => a.number - b.number),
+    parked: named(PARKED),
+    fresh: named(FRESH).filter(isBeside),
+    failed: named(FAILED),
+    moves: look.moves,
+    peers: peersOf(look.all, project),
   };
 }
 
+const hasAsideName = (name: string): boolean => [PARKED, FRESH, FAILED].some((suffix) => name.endsWith(suffix));
+
 /** Begun in the future: the clock was set back since. That must not be waited for until its date comes again. */
-const ageOf = (ms: number): number => (ms < -1_000 ? STEADY_MS : Math.max(0, ms));
+const ageOf = (ms: number): number => (ms < -1_000 ? Number.POSITIVE_INFINITY : Math.max(0, ms));
 
-const isParked = (c: ContainerSummary) => c.Names.some((n) => n.endsWith(PARKED));
+/** Not what its service is known by: set aside, not finished, or failed. */
+export const isAside = ({ Names }: ContainerSummary): boolean => Names.some(hasAsideName);
 
-export const peersOf = (all: readonly ContainerSummary[], project: string): Map<string, Peer> =>
-  new Map(
-    all
-      .filter((c) => c.Labels[PROJECT] === project && c.Labels[ONEOFF] !== 'True' && !isParked(c))
-      .map((c) => [c.Labels[SERVICE] ?? '', { id: c.Id, name: (c.Names[0] ?? '').replace(/^\//, '') }]),
-  );
+/** @returns undefined where there is no such container */
+export async function observeContainer(
+  { docker, clock, hash }: Pick<Look, 'docker' | 'clock' | 'hash'>,
+  id: string,
+): Promise<Replica | undefined> {
+  const info = await docker.inspect(id);
+  if (info === undefined) return undefined;
+  const { State: state, Config: config } = info;
+  const runningMs = state.Running ? ageOf(clock.now().getTime() - Date.parse(state.StartedAt)) : 0;
+  const unwell = state.Restarting || (!state.Running && state.ExitCode !== 0) || state.Health?.Status === 'unhealthy';
+  const known = hash === undefined || config.Labels?.[HASH] === hash;
+  return {
+    number: Number(config.Labels?.[NUMBER]) || 1,
+    info,
+    image: known ? null : ((await docker.image(info.Image))?.config ?? null),
+    runningMs,
+    log: unwell ? await docker.logTail(info.Id) : '',
+  };
+}
+
+/** Each service's first container: the one whose namespaces, volumes and name others use. */
+export function peersOf(all: readonly ContainerSummary[], project: string): Map<string, Peer> {
+  const peers = new Map<string, Peer>();
+  const number = (c: ContainerSummary) => Number(c.Labels[NUMBER]) || 1;
+  const nameIn = (c: ContainerSummary) => (c.Names[0] ?? '').replace(/^\//, '');
+  const members = all.filter((c) => c.Labels[PROJECT] === project && c.Labels[ONEOFF] !== 'True' && !isAside(c));
+  for (const c of members.sort((a, b) => number(b) - number(a)))
+    peers.set(c.Labels[SERVICE] ?? '', { id: c.Id, name: nameIn(c) });
+  return peers;
+}
 
 export const stateOf = (info: ContainerInfo): string =>
   info.State.Status === 'exited' ? `exited (${info.State.ExitCode})` : info.State.Status;
@@ -88,35 +130,3 @@ export const isCompleted = (spec: ServiceSpec, info: ContainerInfo): boolean =>
   info.State.Status === 'exited' &&
   info.State.ExitCode === 0 &&
   (spec.restart.name === 'no' || spec.restart.name === 'on-failure');
-
-export function healthOf(spec: ServiceSpec, fact: ServiceFact | undefined): Health {
-  if (fact === undefined) return { state: 'bad', message: 'there is no container' };
-  const { info, log, runningMs } = fact;
-  const { State: state } = info;
-  const tail = log ? `; its last lines: ${log}` : '; it printed nothing';
-  if (isCompleted(spec, info)) return { state: 'ok', message: '' };
-  if (state.Restarting)
-    return { state: 'bad', message: `keeps restarting, last exit code ${state.ExitCode}${memory(info)}${tail}` };
-  if (!state.Running)
-    return { state: 'bad', message: `${stateOf(info)}${memory(info)}${state.Error ? `: ${state.Error}` : ''}${tail}` };
-  const status = state.Health?.Status;
-  if (status === 'healthy') return { state: 'ok', message: '' };
-  if (status === 'unhealthy') return { state: 'bad', message: `its healthcheck fails${probe(info)}${tail}` };
-  if (status === 'starting') return { state: 'wait', message: 'its healthcheck has not passed yet' };
-  return runningMs >= STEADY_MS
-    ? { state: 'ok', message: '' }
-    : { state: 'wait', message: `has run for ${Math.round(runningMs / 1000)} of ${STEADY_MS / 1000} s` };
-}
-
-const memory = ({ State, HostConfig }: ContainerInfo): string =>
-  State.OOMKilled
-    ? `, out of memory${HostConfig.Memory ? ` at its limit of ${Math.round(HostConfig.Memory / 2 ** 20)} MiB; raise mem_limit` : ''}`
-    : '';
-
-/** What the healthcheck itself said last. */
-function probe({ State }: ContainerInfo): string {
-  const last = State.Health?.Log?.at(-1) as { ExitCode?: number; Output?: string } | undefined;
-  if (last === undefined) return '';
-  const output = (last.Output ?? '').trim().replaceAll('\n', ' | ').slice(-200);
-  return ` (exit code ${last.ExitCode ?? '?'}${output ? `: ${output}` : ''})`;
-}

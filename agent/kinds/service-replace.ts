@@ -1,93 +1,119 @@
-/** A container made anew: the old one is stopped, set aside, and brought back where the new one does not start. */
-import type { ContainerCreateOptions } from 'dockerode';
+/** Containers made anew, one group after another, and what becomes of those that they replace. */
 import type { ServiceSpec } from '../compose/model.ts';
 import type { Desired } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
-import type { ContainerInfo, Docker } from '../system/docker.ts';
-import { PROJECT, SERVICE } from './labels.ts';
-import { digests } from './service-diff.ts';
-import { PARKED, peersOf, type ServiceFact } from './service-fact.ts';
-import { createRequest, endpoint } from './service-request.ts';
+import { replaceBeside } from './service-beside.ts';
+import { bringBack, create, setAside, start, type Tools } from './service-container.ts';
+import { memberOf, nameOf, observeService, type Replica, type ServiceFact } from './service-fact.ts';
+import { tolerated } from './service-health.ts';
+import { startsFirst } from './service-order.ts';
+import { isRight } from './service-plan.ts';
+import { demandWell } from './service-settle.ts';
 
-export async function replace(docker: Docker, want: Desired<ServiceSpec>, old: ServiceFact | undefined): Promise<void> {
-  const { spec } = want;
-  const all = await docker.containers();
-  await refuseForeign(docker, spec);
-  const oldName = old?.info.Name.replace(/^\//, '') ?? '';
-  const parkedName = `${spec.containerName}${PARKED}`;
-  const peers = peersOf(all, spec.project);
-  const imageId = (await docker.image(spec.image))?.id ?? '';
-  const request = createRequest({ spec, hash: want.hash, imageId, peers, fields: digests(spec, peers) });
-  if (old?.parked) await docker.remove(old.parked, false);
-  if (old && !old.onlyParked) {
-    await stop(docker, old.info);
-    await docker.rename(old.info.Id, parkedName);
-  }
-  let made: string | null = null;
-  try {
-    made = await docker.create(withAnonymousVolumes(request, spec, old?.info));
-    for (const network of spec.networks.slice(1))
-      await docker.connect(network.name, made, endpoint(spec, network, peers));
-    await docker.start(made);
-  } catch (thrown) {
-    if (made !== null) await docker.remove(made, true);
-    if (old) {
-      await docker.rename(old.info.Id, old.onlyParked ? spec.containerName : oldName);
-      if (old.info.State.Running || old.onlyParked) await docker.start(old.info.Id);
+/** A container that is to be well before the next group begins. */
+interface Made {
+  number: number;
+  id: string;
+}
+
+/**
+ * Group by group, as `update_config` has it. The last group is not waited for: the engine settles it, and until then the
+ * old containers are kept.
+ * @param made containers that were missing: they are waited for first
+ */
+export async function replaceAll(
+  tools: Tools,
+  want: Desired<ServiceSpec>,
+  fact: ServiceFact,
+  { old, made }: { old: readonly Replica[]; made: readonly Made[] },
+  signal: AbortSignal,
+): Promise<void> {
+  const { update, replicas } = want.spec;
+  const size = update.parallelism === 0 ? old.length : update.parallelism;
+  const failures: AgentError[] = [];
+  const note = async (error: AgentError, number: number) => {
+    failures.push(error);
+    if (tolerated(want.spec, failures.length) || update.onFailure === 'continue') return;
+    if (update.onFailure === 'rollback') await takeBack(tools, want);
+    else if (update.onFailure === '') await takeBack(tools, want, number);
+    throw error;
+  };
+  const settle = async (group: readonly Made[]) => {
+    for (const { number, id } of group)
+      await demandWell(tools, want, id, signal).catch((thrown: unknown) => note(asUnwell(thrown), number));
+  };
+  if (replicas > 1) await settle(made);
+  for (let at = 0; at < old.length; at += size) {
+    if (at > 0) await tools.clock.sleep(update.delay, signal);
+    const group = old.slice(at, at + size);
+    const results = await Promise.allSettled(group.map((one) => replaceOne(tools, want, one, fact, signal)));
+    const done: Made[] = [];
+    for (const [i, result] of results.entries()) {
+      const number = group[i]?.number ?? 0;
+      if (result.status === 'fulfilled') done.push({ number, id: result.value });
+      else if (old.length === 1) throw result.reason;
+      else await note(asUnwell(result.reason), number);
     }
-    throw await withOwner(docker, spec, thrown);
+    if (at + size < old.length) await settle(done);
   }
-  if (old) await docker.remove(old.info.Id, false);
+  const [first] = failures;
+  if (first === undefined) return;
+  if (!tolerated(want.spec, failures.length)) throw first;
+  for (const { message } of failures) tools.report?.({ field: 'max_failure_ratio', to: `tolerated: ${message}` });
 }
 
-/** By its own signal, with its own time to end. */
-export const stop = (docker: Docker, info: ContainerInfo): Promise<void> =>
-  docker.stop(info.Id, info.Config.StopTimeout ?? null);
-
-/** A container of this name that is not this service's is somebody else's. */
-async function refuseForeign(docker: Docker, spec: ServiceSpec): Promise<void> {
-  const holder = (await docker.containers()).find((c) => c.Names.includes(`/${spec.containerName}`));
-  if (holder === undefined || (holder.Labels[PROJECT] === spec.project && holder.Labels[SERVICE] === spec.service))
-    return;
-  throw new AgentError({
-    code: 'NameConflict',
-    phase: 'apply',
-    retry: true,
-    message: `container name ${spec.containerName} is taken by ${holder.Id.slice(0, 12)} (${holder.Image}), which is not fairlead's and is left alone; rename one of them`,
-  });
+/** An outage, a stop and the like end the change at once. */
+function asUnwell(thrown: unknown): AgentError {
+  if (thrown instanceof AgentError && !['Stopped', 'EngineUnreachable'].includes(thrown.code)) return thrown;
+  throw thrown;
 }
 
-/** Says which container has the port, where one has. */
-async function withOwner(docker: Docker, spec: ServiceSpec, thrown: unknown): Promise<unknown> {
-  if (!(thrown instanceof AgentError) || thrown.code !== 'PortInUse') return thrown;
-  const ports = new Set(spec.ports.map((p) => `${p.published}/${p.protocol}`));
-  const holder = (await docker.containers()).find(
-    (c) =>
-      !(c.Labels[PROJECT] === spec.project && c.Labels[SERVICE] === spec.service) &&
-      c.Ports.some((p) => ports.has(`${p.PublicPort}/${p.Type}`)),
-  );
-  const owner = holder
-    ? `container ${holder.Names[0]?.replace(/^\//, '')} (${holder.Image}) has it`
-    : 'a program of the host has it (see `ss -ltnup`)';
-  return new AgentError({ code: 'PortInUse', phase: 'apply', retry: true, message: `${thrown.message}; ${owner}` });
+/** Makes one container anew. What ran before is kept until the new one has proved itself. @returns the new one's id */
+async function replaceOne(
+  tools: Tools,
+  want: Desired<ServiceSpec>,
+  old: Replica,
+  fact: ServiceFact,
+  signal: AbortSignal,
+): Promise<string> {
+  const { docker } = tools;
+  const spec = memberOf(want.spec, old.number);
+  const isParked = fact.parked.includes(old);
+  const parked = fact.parked.find((r) => r.number === old.number && r !== old);
+  const fresh = fact.fresh.find((r) => r.number === old.number);
+  if (parked && isRight(want, parked, fact)) {
+    await bringBack(tools, spec, parked, old);
+    return parked.info.Id;
+  }
+  if (startsFirst(spec, old)) return replaceBeside(tools, want, { old, parked, fresh }, signal);
+  if (fresh) await docker.remove(fresh.info.Id, true);
+  const aside = isParked ? old : await setAside(tools, spec, old, parked);
+  try {
+    return await create(tools, want, old.number, old);
+  } catch (thrown) {
+    const isOld = !isParked && aside.info.Id === old.info.Id;
+    const name = isOld ? nameOf(old.info) : spec.containerName;
+    if (isOld && !old.info.State.Running) await docker.rename(old.info.Id, name);
+    else await start(tools, { ...spec, containerName: name }, aside.info);
+    throw thrown;
+  }
 }
 
-/** What the old container kept in anonymous volumes moves along. */
-function withAnonymousVolumes(
-  request: ContainerCreateOptions,
-  spec: ServiceSpec,
-  old: ContainerInfo | undefined,
-): ContainerCreateOptions {
-  const named = new Set(spec.mounts.filter((m) => m.source !== '' || m.type === 'tmpfs').map((m) => m.target));
-  const kept = (old?.Mounts ?? []).filter(
-    (m) => m.Type === 'volume' && /^[0-9a-f]{64}$/.test(m.Name ?? '') && !named.has(m.Destination),
-  );
-  if (kept.length === 0) return request;
-  const targets = new Set(kept.map((m) => m.Destination));
-  const mounts = ((request.HostConfig?.Mounts ?? []) as { Target?: string }[]).filter(
-    (m) => !targets.has(m.Target ?? ''),
-  );
-  const moved = kept.map((m) => ({ Type: 'volume' as const, Source: m.Name ?? '', Target: m.Destination }));
-  const Mounts = [...mounts, ...moved] as NonNullable<ContainerCreateOptions['HostConfig']>['Mounts'];
-  return { ...request, HostConfig: { ...request.HostConfig, Mounts } };
+/**
+ * Those that were set aside take their places again, all or of one number. With `failure_action: rollback` the new ones
+ * are kept, stopped, and so the change is not tried again until something else is declared.
+ * @returns how many came back
+ */
+export async function takeBack(tools: Tools, want: Desired<ServiceSpec>, number?: number): Promise<number> {
+  const { docker, clock } = tools;
+  const all = await docker.containers();
+  const fact = await observeService({ docker, clock, all, id: want.id, moves: new Map(), hash: want.hash });
+  const back = (fact?.parked ?? []).filter((r) => number === undefined || r.number === number);
+  for (const parked of back) {
+    const now = fact?.replicas.find((r) => r.number === parked.number);
+    const failed = (fact?.failed ?? []).filter((r) => r.number === parked.number);
+    const kept = want.spec.update.onFailure === 'rollback' ? { failed } : undefined;
+    await bringBack(tools, memberOf(want.spec, parked.number), parked, now, kept);
+  }
+  return back.length;
 }

@@ -1,7 +1,7 @@
 /** A service's declaration → what the engine is asked for. Pure. */
 import type { ContainerCreateOptions } from 'dockerode';
 import type { AttachmentSpec, HealthcheckSpec, ServiceSpec } from '../compose/model.ts';
-import { COMPOSE_VERSION, FIELDS, HASH, NUMBER, ONEOFF, PROJECT, SERVICE } from './labels.ts';
+import { COMPOSE_VERSION, FIELDS, HASH, HOOKS, NUMBER, ONEOFF, PROJECT, SERVICE } from './labels.ts';
 
 /** Another service of the project whose container is named in a request. */
 export interface Peer {
@@ -117,7 +117,9 @@ function linksOf(spec: ServiceSpec, peers: ReadonlyMap<string, Peer>): string[] 
     const name = peers.get(service)?.name;
     return name === undefined
       ? []
-      : [alias, `${service}-1`, `${spec.project}-${service}-1`].map((known) => `${name}:${known}`);
+      : [alias, `${service}-${spec.number}`, `${spec.project}-${service}-${spec.number}`].map(
+          (known) => `${name}:${known}`,
+        );
   });
   const external = spec.externalLinks.map((link) => (link.includes(':') ? link : `${link}:${link}`));
   return [...own, ...external];
@@ -128,7 +130,7 @@ function labelsOf({ spec, hash, imageId, fields }: RequestInput): Record<string,
     ...spec.labels,
     [PROJECT]: spec.project,
     [SERVICE]: spec.service,
-    [NUMBER]: '1',
+    [NUMBER]: String(spec.number),
     [ONEOFF]: 'False',
     'com.docker.compose.config-hash': hash,
     'com.docker.compose.depends_on': spec.dependsOn
@@ -141,6 +143,9 @@ function labelsOf({ spec, hash, imageId, fields }: RequestInput): Record<string,
     'com.docker.compose.version': COMPOSE_VERSION,
     [HASH]: hash,
     [FIELDS]: fields,
+    ...(spec.postStart.length + spec.preStop.length > 0
+      ? { [HOOKS]: JSON.stringify({ postStart: spec.postStart, preStop: spec.preStop }) }
+      : {}),
   };
 }
 

@@ -1,7 +1,15 @@
 /** A container as a person wants to see it: one screen, not the engine's whole answer. Pure. */
 import type { ContainerInfo } from '../system/docker.ts';
+import { nameOf, type ServiceFact } from './service-fact.ts';
 
-export function summary({ Id, Name, Config, State, Mounts, NetworkSettings, HostConfig }: ContainerInfo): object {
+/** One container as it is, several as a list. */
+export function describe({ replicas, parked, fresh, failed }: ServiceFact): object {
+  const all = replicas.map(({ info, log }) => ({ ...summary(info), ...(log ? { log } : {}) }));
+  const aside = [...parked, ...fresh, ...failed].map(({ info }) => nameOf(info));
+  return { ...(all.length === 1 ? all[0] : { containers: all }), ...(aside.length > 0 ? { aside } : {}) };
+}
+
+function summary({ Id, Name, Config, State, Mounts, NetworkSettings, HostConfig }: ContainerInfo): object {
   const networks = Object.entries(NetworkSettings.Networks ?? {}).map(([name, { IPAddress }]) =>
     `${name} ${IPAddress}`.trim(),
   );

@@ -1,41 +1,44 @@
-/** Services: one container each, made from the declaration, never from what is there. */
+/** Services: one or more containers each, made from the declaration, never from what is there. */
 import type { ServiceSpec } from '../compose/model.ts';
-import type { Provider, Work } from '../core/provider.ts';
-import type { Change, Desired, Reason, ResourceId, Seen } from '../core/types.ts';
+import type { Health, Provider, Work } from '../core/provider.ts';
+import type { Desired, ResourceId, Seen } from '../core/types.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Docker } from '../system/docker.ts';
 import { movedImages } from './image-moves.ts';
 import type { Images } from './images.ts';
-import { HASH } from './labels.ts';
+import { stop, type Tools } from './service-container.ts';
 import { waitForDependencies } from './service-depends.ts';
-import { differences } from './service-diff.ts';
-import { healthOf, isCompleted, observeService, PARKED, type ServiceFact, stateOf } from './service-fact.ts';
-import { isChangeable, isLive, nameDifference, networkDifferences, updateLive } from './service-live.ts';
-import { replace, stop } from './service-replace.ts';
-import { summary } from './service-summary.ts';
+import { memberOf, nameOf, observeService, PARKED, type ServiceFact } from './service-fact.ts';
+import { healthOf } from './service-health.ts';
+import { hooksOf, runPostStart, runPreStop } from './service-hooks.ts';
+import { diff, hold } from './service-plan.ts';
+import { takeBack } from './service-replace.ts';
+import { rollOut } from './service-roll.ts';
+import { demandWell } from './service-settle.ts';
+import { describe } from './service-summary.ts';
 
 export interface ServiceProviderOptions {
   docker: Docker;
   images: Images;
   clock: Clock;
+  /** A process of the host holds an address of its own: a connection, or a socket bound to it. */
+  holdsAddress(pid: number): Promise<boolean>;
 }
 
-export function createServiceProvider({
-  docker,
-  images,
-  clock,
-}: ServiceProviderOptions): Provider<ServiceSpec, ServiceFact> {
+export function createServiceProvider(options: ServiceProviderOptions): Provider<ServiceSpec, ServiceFact> {
+  const { docker, images, clock } = options;
+  const toolsFor = (report: Work['report']): Tools => ({ ...options, ...(report ? { report } : {}) });
+  const look = async (want: Desired<ServiceSpec>) => {
+    const all = await docker.containers();
+    const moves = await movedImages(docker, all, [want]);
+    return observeService({ docker, clock, all, id: want.id, moves, hash: want.hash });
+  };
   return {
     kind: 'service',
-    claims: (spec) => [
-      `container:${spec.containerName}`,
-      ...spec.ports
-        .filter((p) => /^\d+$/.test(p.published) && p.published !== '0')
-        .map((p) => `port:${p.protocol}/${p.hostIp && p.hostIp !== '0.0.0.0' ? `${p.hostIp}:` : ''}${p.published}`),
-    ],
+    claims,
     mounts: (spec) => spec.mounts.filter((m) => m.type === 'bind').map((m) => m.source),
     diff,
-    health: ({ spec }, seen) => healthOf(spec, seen?.fact),
+    health: (want, seen) => healthOf(want, seen?.fact),
     hold,
     async observe(ids, _signal, wants) {
       const all = await docker.containers();
@@ -53,88 +56,62 @@ export function createServiceProvider({
     renew: (wants, asked, signal, tell) => images.renew(wants, asked, { signal, tell }),
     prepare: (work, signal, tell) => images.ensure(work, { signal, tell }),
     tidy: (kept, signal) => images.tidy(kept, signal),
-    async apply({ change, want, seen }: Work<ServiceSpec, ServiceFact>, signal) {
+    async apply({ change, want, seen, report }, signal) {
       if (change.op === 'none') return;
       await waitForDependencies({ docker, clock }, want.spec, signal);
-      await carryOut(docker, change, want, seen?.fact);
+      await rollOut(toolsFor(report), want, seen?.fact, signal);
     },
-    async refresh(want) {
+    async conclude(settled) {
       const all = await docker.containers();
-      const moves = await movedImages(docker, all, [want]);
-      const fact = await observeService({ docker, clock, all, id: want.id, moves, hash: want.hash });
+      const answers = new Map<ResourceId, Health>();
+      if (!all.some((c) => c.Names.some((name) => name.endsWith(PARKED)))) return answers;
+      for (const { want, health } of settled) {
+        const fact = await look(want);
+        if (health.state === 'ok') for (const { info } of fact?.parked ?? []) await docker.remove(info.Id, false);
+        else if (want.spec.update.onFailure === 'rollback' && (await takeBack(toolsFor(undefined), want)) > 0)
+          answers.set(want.id, { state: 'bad', message: `${health.message}; what ran before is back` });
+      }
+      return answers;
+    },
+    async refresh(want, signal, _verb, report) {
+      const tools = toolsFor(report);
+      const fact = await look(want);
       if (fact === undefined) return;
       // It may have lost what it depends on: the container whose namespaces it shares, a network.
-      const change = diff(want, { fact });
-      if (change.op === 'replace') await carryOut(docker, change, want, fact);
-      else {
-        await carryOut(docker, change, want, fact);
-        await docker.restart(fact.info.Id, want.spec.stopGrace);
+      const { op } = diff(want, { fact });
+      if (op !== 'none') await rollOut(tools, want, fact, signal);
+      if (op === 'replace') return;
+      const running = fact.replicas.slice(0, want.spec.replicas);
+      for (const [i, { info }] of running.entries()) {
+        await runPreStop(tools, info, want.spec, report);
+        await docker.restart(info.Id, want.spec.stopGrace);
+        await runPostStart(tools, info.Id, hooksOf(info, want.spec).postStart);
+        if (i < running.length - 1) await demandWell(tools, want, info.Id, signal);
       }
     },
-    describe: ({ info, log }) => ({ ...summary(info), ...(log ? { log } : {}) }),
+    describe,
     async release(_id, { fact }) {
-      if (fact.onlyParked) return;
-      await stop(docker, fact.info);
-      await docker.rename(fact.info.Id, `${fact.info.Name.replace(/^\//, '')}${PARKED}`);
+      for (const replica of fact.replicas) {
+        await stop(toolsFor(undefined), replica.info);
+        for (const { info } of fact.parked.filter((r) => r.number === replica.number))
+          await docker.remove(info.Id, false);
+        await docker.rename(replica.info.Id, `${nameOf(replica.info)}${PARKED}`);
+      }
     },
-    async remove(_id, { fact }) {
-      for (const container of [fact.info.Id, fact.parked]) {
-        if (container === null) continue;
-        await docker.stop(container, fact.info.Config.StopTimeout ?? null);
-        await docker.remove(container, true);
+    async remove(_id, { fact }, _signal, report) {
+      for (const { info } of [...fact.replicas, ...fact.fresh, ...fact.parked, ...fact.failed]) {
+        await stop(toolsFor(report), info);
+        await docker.remove(info.Id, true);
       }
     },
   };
 }
 
-async function carryOut(
-  docker: Docker,
-  change: Change,
-  want: Desired<ServiceSpec>,
-  fact: ServiceFact | undefined,
-): Promise<void> {
-  if (change.op === 'none') return;
-  if (change.op !== 'update' || fact === undefined) return replace(docker, want, fact);
-  await updateLive(docker, want.spec, fact.info, change.why, fact.peers);
-  if (change.why.some((r) => r.field === 'state')) await docker.start(fact.info.Id);
-  if (fact.parked) await docker.remove(fact.parked, false);
-}
-
-/** Pure. */
-function diff(want: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undefined): Change {
-  if (seen === undefined) return { op: 'create', why: [{ field: 'container', from: 'missing', to: 'running' }] };
-  const { info, onlyParked, parked } = seen.fact;
-  if (onlyParked)
-    return {
-      op: 'replace',
-      why: [{ field: 'container', from: 'set aside by an interrupted replacement', to: 'running' }],
-    };
-  const { spec } = want;
-  const { image, peers } = seen.fact;
-  const all: Reason[] = [
-    ...nameDifference(spec, info),
-    ...networkDifferences(spec, info),
-    ...differences(spec, info, image, peers),
+function claims(spec: ServiceSpec): string[] {
+  const names = Array.from({ length: spec.replicas }, (_, i) => memberOf(spec, i + 1).containerName);
+  const ports = spec.replicas === 0 ? [] : spec.ports.filter((p) => /^\d+$/.test(p.published) && p.published !== '0');
+  return [
+    ...[...new Set(names)].map((name) => `container:${name}`),
+    ...ports.map((p) => `port:${p.protocol}/${p.hostIp && p.hostIp !== '0.0.0.0' ? `${p.hostIp}:` : ''}${p.published}`),
   ];
-  // What was made from this very declaration differs only where somebody changed it since.
-  const own = info.Config.Labels?.[HASH] === want.hash;
-  const why = all.filter((reason) => !own || isChangeable(reason) || FOLLOWS.includes(reason.field));
-  for (const move of seen.fact.moves.get(info.Id) ?? []) if (!why.some((r) => r.field === move.field)) why.push(move);
-  if (why.some((reason) => !isLive(reason))) return { op: 'replace', why };
-  if (!info.State.Running && !info.State.Restarting && !isCompleted(want.spec, info)) {
-    why.push({ field: 'state', from: stateOf(info), to: 'running' });
-  }
-  if (parked !== null) why.push({ field: 'container', from: 'an old one was left behind', to: 'removed' });
-  return why.length > 0 ? { op: 'update', why } : { op: 'none' };
-}
-
-/** Of these a container may be left behind by another one's replacement. */
-const FOLLOWS = ['network_mode', 'pid', 'ipc'];
-
-/** Somebody else started it, and it differs: a person decides (product contract, Adoption). */
-function hold({ spec, id }: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undefined, change: Change): string | null {
-  if (seen === undefined || seen.mark !== undefined || change.op === 'none' || spec.adopt === 'recreate') return null;
-  if (seen.fact.info.Config.Labels?.[HASH] !== undefined || change.why.every((r) => r.field === 'state')) return null;
-  const name = seen.fact.info.Name.replace(/^\//, '');
-  return `${name} was not started by fairlead and differs from ${id} in ${[...new Set(change.why.map((r) => r.field))].join(', ')}; set x-fairlead.adopt: recreate, or run \`fairlead sync --adopt\``;
 }

@@ -24,6 +24,14 @@ export interface LiveUpdate {
   PidsLimit?: number;
   RestartPolicy?: { Name: string; MaximumRetryCount: number };
 }
+/** ExecConfig of the Engine API. */
+export interface DockerCommand {
+  Cmd: string[];
+  Env?: string[];
+  User?: string;
+  WorkingDir?: string;
+  Privileged?: boolean;
+}
 export type NetworkInfo = Dockerode.NetworkInspectInfo;
 export type VolumeInfo = Dockerode.VolumeInspectInfo;
 
@@ -43,6 +51,8 @@ export interface Docker {
   rename(id: string, name: string): Promise<void>;
   /** @param volumes its anonymous volumes too */
   remove(id: string, volumes: boolean): Promise<void>;
+  /** Runs a command in a running container and waits for its end; `output` is the end of what it printed, in one line. */
+  run(id: string, command: DockerCommand, limitMs: number): Promise<{ exitCode: number; output: string }>;
   /** The last lines of its output, in one line. */
   logTail(id: string): Promise<string>;
   /** By name or id; undefined where it is not here. */
@@ -130,6 +140,8 @@ export function createDocker({ socket }: { socket: string }): Docker {
       call('remove a container', (d) =>
         unless([404, 409], () => d.getContainer(id).remove({ force: true, v: volumes })),
       ),
+    run: (id, command, limitMs) =>
+      call('run a command in a container', (d) => runCommand(d, id, command), limitMs + CALL_TIMEOUT_MS),
     logTail: (id) =>
       call('read a container’s log', async (d) =>
         plainLog(await d.getContainer(id).logs({ stdout: true, stderr: true, tail: LOG_LINES, follow: false })),
@@ -159,6 +171,26 @@ export function createDocker({ socket }: { socket: string }): Docker {
     volumes: () => call('list volumes', async (d) => (await d.listVolumes()).Volumes ?? []),
     createVolume: (options) => call(`create volume ${options.Name}`, async (d) => void (await d.createVolume(options))),
   };
+}
+
+/** A command may print without end: of its frames the first are kept. */
+const OUTPUT_LIMIT = 256 * 1024;
+
+async function runCommand(docker: Dockerode, id: string, command: DockerCommand) {
+  const made = await docker.getContainer(id).exec({ ...command, AttachStdout: true, AttachStderr: true });
+  const stream = await made.start({});
+  const kept: Buffer[] = [];
+  let size = 0;
+  await new Promise<void>((resolve, reject) => {
+    stream.on('data', (chunk: Buffer) => {
+      if (size < OUTPUT_LIMIT) kept.push(chunk);
+      size += chunk.length;
+    });
+    stream.on('end', resolve);
+    stream.on('error', reject);
+  });
+  const { ExitCode: exitCode } = await made.inspect();
+  return { exitCode: exitCode ?? -1, output: plainLog(Buffer.concat(kept)) };
 }
 
 /** The engine's frames (8-byte header each) as one line of text. */

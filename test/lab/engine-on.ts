@@ -13,6 +13,7 @@ import { createRedactor } from '../../agent/secrets/redact.ts';
 import { openStore, type Store } from '../../agent/store/db.ts';
 import { createSnapshots } from '../../agent/store/snapshots.ts';
 import { systemClock } from '../../agent/system/clock.ts';
+import { createDocker, type Docker } from '../../agent/system/docker.ts';
 import { exec } from '../../agent/system/exec.ts';
 import { checkoutOf, facts, keyedHash, type Repo, sha256 } from '../unit/repo.ts';
 import type { LabHost } from './lab.ts';
@@ -29,27 +30,35 @@ export interface EngineOn {
   close(): void;
 }
 
+export interface EngineOnOptions {
+  /** The way back is taken; otherwise one sees what a commit does, and it stays. */
+  rollback?: boolean;
+  /** As whom images are pulled. */
+  registries?: Record<string, { username: string; passwordFile: string }>;
+  /** Stands between the providers and the host's Docker engine. */
+  docker?: (real: Docker) => Docker;
+}
+
 /** Begins with an empty memory: each engine is a first start. */
-export async function engineOn(
-  host: LabHost,
-  registries: Record<string, { username: string; passwordFile: string }> = {},
-): Promise<EngineOn> {
+export async function engineOn(host: LabHost, options: EngineOnOptions = {}): Promise<EngineOn> {
   const pid = await host.pid();
   const root = `/proc/${pid}/root`;
   const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-engine-'));
+  const dockerSocket = `${root}/run/docker.sock`;
   const redactor = createRedactor();
   const store = openStore({ dir, now: () => new Date(), log: silentLog });
   const providers = createProviders({
     isRoot: true,
     root,
     filesOnly: false,
-    dockerSocket: `${root}/run/docker.sock`,
+    dockerSocket,
     busSocket: `${root}/run/dbus/system_bus_socket`,
     stagingDir: '/var/lib/fairlead/staging',
     clock: systemClock,
     exec: (argv, options) => exec(['nsenter', '-t', String(pid), '-m', '-u', '-i', '-n', '-p', '--', ...argv], options),
     owned: (id) => store.inventory.owned(id),
-    images: { registries, records: store.images, secret: redactor.add },
+    images: { registries: options.registries ?? {}, records: store.images, secret: redactor.add },
+    ...(options.docker ? { docker: options.docker(createDocker({ socket: dockerSocket })) } : {}),
   });
   let commits = 0;
   let repo: Repo = {};
@@ -67,9 +76,9 @@ export async function engineOn(
       review: async () => ({ info: checkout().info, hold: null }),
       checkout: async () => checkout(),
     },
-    // Here one sees what a commit does, not how it is taken back.
     load: async (checkout) => {
       const loaded = await load(checkout);
+      if (options.rollback) return loaded;
       return { ...loaded, host: { ...loaded.host, rollback: 'off' } };
     },
     redact: redactor.deep,

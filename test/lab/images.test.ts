@@ -1,6 +1,6 @@
 /** Images on real engines and registries: as whom they are pulled, what is pulled when, and what goes again. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { done, type EngineOn, engineOn, whyOf } from './engine-on.ts';
+import { done, type EngineOn, type EngineOnOptions, engineOn, whyOf } from './engine-on.ts';
 import { type Lab, type LabHost, startLab, until } from './lab.ts';
 import {
   BASIC,
@@ -40,13 +40,13 @@ const inspect = async (on: LabHost, container: string, format: string) =>
 /** With an engine whose memory is empty, and a host without containers, images and logins. */
 async function fresh(
   on: LabHost,
-  registries: Parameters<typeof engineOn>[1],
+  registries: EngineOnOptions['registries'],
   act: (engine: EngineOn) => Promise<void>,
 ): Promise<void> {
   await on.sh(
     'docker ps -aq | xargs -r docker rm -fv; docker image ls -q | xargs -r docker rmi -f; rm -rf /root/.docker',
   );
-  const engine = await engineOn(on, registries);
+  const engine = await engineOn(on, registries ? { registries } : {});
   try {
     await act(engine);
   } finally {

@@ -46,8 +46,10 @@ describe('what is looked at together', () => {
 
 describe('events of the engine', () => {
   const known = index([
-    res('service:shop/web', { spec: { containerName: 'shop-web-1', networks: [{ name: 'shop_front', aliases: [] }] } }),
-    res('service:shop/db', { spec: { containerName: 'db', networks: [] } }),
+    res('service:shop/web', {
+      spec: { project: 'shop', service: 'web', replicas: 2, networks: [{ name: 'shop_front', aliases: [] }] },
+    }),
+    res('service:shop/db', { spec: { containerName: 'db', ownName: true, replicas: 1, networks: [] } }),
     res('network:shop/front', { spec: { name: 'shop_front' } }),
     res('volume:shop/data', { spec: { name: 'shop_data' } }),
     res('file:/x'),

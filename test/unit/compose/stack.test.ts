@@ -139,9 +139,65 @@ test('files of a role are relative to the role', () => {
   expect(resources.find((r) => r.id.startsWith('service:'))?.origin.layer).toBe('hosts/edge');
 });
 
+test('replicas, how they are made anew, and hooks', () => {
+  const spec = service(`services:
+  web:
+    image: x
+    deploy:
+      replicas: 3
+      update_config: {order: start-first, parallelism: 2, delay: 1m, failure_action: rollback, monitor: 1500ms, max_failure_ratio: 0.5}
+    post_start: [{command: [a, b], user: u, privileged: true, working_dir: /w, environment: [A=1]}]
+    pre_stop: [{command: c d}]
+`).spec;
+  expect(spec).toMatchObject({
+    replicas: 3,
+    update: {
+      ...{ order: 'start-first', parallelism: 2, delay: 60_000, onFailure: 'rollback', monitor: 1_500 },
+      maxFailureRatio: 0.5,
+    },
+    postStart: [{ command: ['a', 'b'], user: 'u', privileged: true, workingDir: '/w', environment: { A: '1' } }],
+    preStop: [{ command: ['c', 'd'], user: '', privileged: false, workingDir: '', environment: {} }],
+  });
+  expect(service('services: {web: {image: x}}').spec).toMatchObject({
+    replicas: 1,
+    update: { order: 'stop-first', parallelism: 1, delay: 0, onFailure: '', monitor: null, maxFailureRatio: 0 },
+  });
+});
+
+describe('what only one container can have is an error where there are more', () => {
+  test.each<[string, string, string]>([
+    ['a port', 'scale: 3, ports: ["127.0.0.1:8080:80"]', 'publish a range such as "8080-8082:80"'],
+    ['too few ports', 'scale: 3, ports: ["8080-8081:80"]', '2 ports, 8080-8081, and `web` runs 3 times'],
+    [
+      'an address',
+      'deploy: {replicas: 2}, networks: {default: {ipv4_address: 10.1.2.3}}',
+      '`ipv4_address` can be given',
+    ],
+    [
+      'a MAC address',
+      'scale: 2, networks: {default: {mac_address: "02:42:0a:5b:00:99"}}',
+      '`mac_address` can be given',
+    ],
+    ['a name', 'scale: 2, container_name: own', 'can have no `container_name`'],
+    [
+      'and a failure_action that there is not',
+      'deploy: {update_config: {failure_action: retry}}',
+      'must be rollback, pause or continue, got `retry`',
+    ],
+  ])('%s', (_what, keys, message) => {
+    const { issues } = load(`services:\n  web: {image: x, ${keys}}\n`);
+    expect(issues.map((i) => [i.severity, i.line])).toEqual([['error', 2]]);
+    expect(issues[0]?.message).toContain(message);
+  });
+
+  test('but not ranges that are wide enough, and ports that the engine chooses', () => {
+    expect(load('services: {web: {image: x, scale: 2, ports: ["8080-8081:80", "81"]}}').issues).toEqual([]);
+  });
+});
+
 describe('what is read but not carried out yet is an error', () => {
   test.each<[string, string, string]>([
-    ['a key', 'services: {web: {image: x, scale: 2}}', 'scale'],
+    ['a key', 'services: {web: {image: x, pre_start: [{command: x}]}}', 'pre_start'],
     [
       'a key inside of one',
       'services: {web: {image: x, networks: {default: {interface_name: eth7}}}}',
@@ -153,8 +209,6 @@ describe('what is read but not carried out yet is an error', () => {
       'subpath',
     ],
     ['a key of a network', 'services: {web: {image: x}}\nnetworks: {default: {enable_ipv4: false}}', 'enable_ipv4'],
-    ['replicas', 'services: {web: {image: x, deploy: {replicas: 2}}}', 'replicas'],
-    ['hooks', 'services: {web: {image: x, post_start: [{command: x}]}}', 'post_start'],
   ])('%s', (_what, text, key) => {
     const { resources, issues } = load(text);
     expect(resources).toEqual([]);
@@ -165,7 +219,7 @@ describe('what is read but not carried out yet is an error', () => {
 
   test('but not where it is not used, or says nothing', () => {
     const text =
-      'services:\n  web: {image: x, deploy: {}, healthcheck: {}}\n  off: {image: x, scale: 2, profiles: [p]}\nnetworks: {unused: {enable_ipv4: false}}\n';
+      'services:\n  web: {image: x, deploy: {}, healthcheck: {}}\n  off: {image: x, pre_start: [{command: x}], profiles: [p]}\nnetworks: {unused: {enable_ipv4: false}}\n';
     expect(service(text).spec.image).toBe('x');
   });
 });

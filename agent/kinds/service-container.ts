@@ -1,0 +1,175 @@
+/** One container of a service: made, started, stopped, set aside, brought back. */
+import type { ContainerCreateOptions } from 'dockerode';
+import type { ServiceSpec } from '../compose/model.ts';
+import type { Work } from '../core/provider.ts';
+import type { Desired } from '../core/types.ts';
+import { AgentError } from '../errors.ts';
+import type { Clock } from '../system/clock.ts';
+import type { ContainerInfo, ContainerSummary, Docker } from '../system/docker.ts';
+import { PROJECT, SERVICE } from './labels.ts';
+import { digests } from './service-diff.ts';
+import { FAILED, FRESH, memberOf, nameOf, PARKED, peersOf, type Replica } from './service-fact.ts';
+import { replicaHealth } from './service-health.ts';
+import { hooksOf, runPostStart, runPreStop } from './service-hooks.ts';
+import { createRequest, endpoint } from './service-request.ts';
+
+/** What it takes to change a service. */
+export interface Tools {
+  docker: Docker;
+  clock: Clock;
+  /** A process holds an address of its own: a connection, or a socket bound to it. */
+  holdsAddress(pid: number): Promise<boolean>;
+  report?: Work['report'];
+}
+
+/**
+ * Makes a container and starts it. Until what is to be run after its start has ended well it has another name, so that
+ * a run that is cut off leaves no container that looks finished.
+ * @param old whose anonymous volumes it takes over
+ * @param beside it keeps that other name, and is not known on its networks by the service's names yet
+ * @returns its id
+ */
+export async function create(
+  tools: Tools,
+  want: Desired<ServiceSpec>,
+  number: number,
+  old?: Replica,
+  beside = false,
+): Promise<string> {
+  const { docker } = tools;
+  const spec = memberOf(want.spec, number);
+  const all = await docker.containers();
+  refuseForeign(all, spec);
+  const peers = peersOf(all, spec.project);
+  const imageId = (await docker.image(spec.image))?.id ?? '';
+  const request = createRequest({ spec, hash: want.hash, imageId, peers, fields: digests(spec, peers) });
+  const isFinal = !beside && spec.postStart.length === 0;
+  const attach = (network: ServiceSpec['networks'][number]) => ({
+    ...endpoint(spec, network, peers),
+    ...(beside ? { Aliases: [] } : {}),
+  });
+  const [first, ...others] = spec.networks;
+  let made: string | null = null;
+  try {
+    made = await docker.create({
+      ...withAnonymousVolumes(request, spec, old?.info),
+      name: isFinal ? spec.containerName : `${spec.containerName}${FRESH}`,
+      ...(first ? { NetworkingConfig: { EndpointsConfig: { [first.name]: attach(first) } } } : {}),
+    });
+    for (const network of others) await docker.connect(network.name, made, attach(network));
+    await docker.start(made);
+    await runPostStart(tools, made, spec.postStart);
+    if (!isFinal && !beside) await docker.rename(made, spec.containerName);
+    return made;
+  } catch (thrown) {
+    if (made !== null) await docker.remove(made, true);
+    throw await withOwner(docker, spec, thrown);
+  }
+}
+
+/** Starts a container under the name of its service; what is to be run after its start is run (again). */
+export async function start(tools: Tools, spec: ServiceSpec, info: ContainerInfo): Promise<void> {
+  const { docker } = tools;
+  const { postStart } = hooksOf(info, spec);
+  const name = postStart.length > 0 ? `${spec.containerName}${FRESH}` : spec.containerName;
+  if (nameOf(info) !== name) await docker.rename(info.Id, name);
+  await docker.start(info.Id);
+  await runPostStart(tools, info.Id, postStart);
+  if (name !== spec.containerName) await docker.rename(info.Id, spec.containerName);
+}
+
+/** By its own signal, with its own time to end. @param declared what is to be run before, of a container that is not ours */
+export async function stop(tools: Tools, info: ContainerInfo, declared?: ServiceSpec): Promise<void> {
+  await runPreStop(tools, info, declared, tools.report);
+  await tools.docker.stop(info.Id, info.Config.StopTimeout ?? null);
+}
+
+/**
+ * Stops a container and keeps it under another name. One that never became well makes way for the one kept before it.
+ * @returns the container that is kept
+ */
+export async function setAside(
+  tools: Tools,
+  spec: ServiceSpec,
+  old: Replica,
+  parked: Replica | undefined,
+): Promise<Replica> {
+  const { docker } = tools;
+  await stop(tools, old.info, spec);
+  if (parked && replicaHealth(spec, old).state !== 'ok') {
+    await docker.remove(old.info.Id, false);
+    return parked;
+  }
+  if (parked) await docker.remove(parked.info.Id, false);
+  const name = `${spec.containerName}${PARKED}`;
+  await docker.rename(old.info.Id, name);
+  return { ...old, info: { ...old.info, Name: `/${name}` } };
+}
+
+/** The container that was set aside takes its place again. @param kept the one that goes is kept under a name that says so */
+export async function bringBack(
+  tools: Tools,
+  spec: ServiceSpec,
+  parked: Replica,
+  now: Replica | undefined,
+  kept?: { failed: readonly Replica[] },
+): Promise<void> {
+  const { docker } = tools;
+  if (now) {
+    await stop(tools, now.info, spec);
+    if (kept) {
+      for (const { info } of kept.failed) await docker.remove(info.Id, false);
+      await docker.rename(now.info.Id, `${spec.containerName}${FAILED}`);
+    } else await docker.remove(now.info.Id, false);
+  }
+  await start(tools, spec, parked.info);
+  tools.report?.({ field: 'container', to: `the one that ran before, ${parked.info.Id.slice(0, 12)}, is back` });
+}
+
+/** A container of this name that is not this service's is somebody else's. */
+function refuseForeign(all: readonly ContainerSummary[], spec: ServiceSpec): void {
+  const holder = all.find((c) => c.Names.includes(`/${spec.containerName}`));
+  if (holder === undefined || (holder.Labels[PROJECT] === spec.project && holder.Labels[SERVICE] === spec.service))
+    return;
+  throw new AgentError({
+    code: 'NameConflict',
+    phase: 'apply',
+    retry: true,
+    message: `container name ${spec.containerName} is taken by ${holder.Id.slice(0, 12)} (${holder.Image}), which is not fairlead's and is left alone; rename one of them`,
+  });
+}
+
+/** Says which container has the port, where one has. */
+async function withOwner(docker: Docker, spec: ServiceSpec, thrown: unknown): Promise<unknown> {
+  if (!(thrown instanceof AgentError) || thrown.code !== 'PortInUse') return thrown;
+  const ports = new Set(spec.ports.map((p) => `${p.published}/${p.protocol}`));
+  const holder = (await docker.containers()).find(
+    (c) =>
+      !(c.Labels[PROJECT] === spec.project && c.Labels[SERVICE] === spec.service) &&
+      c.Ports.some((p) => ports.has(`${p.PublicPort}/${p.Type}`)),
+  );
+  const owner = holder
+    ? `container ${holder.Names[0]?.replace(/^\//, '')} (${holder.Image}) has it`
+    : 'a program of the host has it (see `ss -ltnup`)';
+  return new AgentError({ code: 'PortInUse', phase: 'apply', retry: true, message: `${thrown.message}; ${owner}` });
+}
+
+/** What the old container kept in anonymous volumes moves along. */
+function withAnonymousVolumes(
+  request: ContainerCreateOptions,
+  spec: ServiceSpec,
+  old: ContainerInfo | undefined,
+): ContainerCreateOptions {
+  const named = new Set(spec.mounts.filter((m) => m.source !== '' || m.type === 'tmpfs').map((m) => m.target));
+  const kept = (old?.Mounts ?? []).filter(
+    (m) => m.Type === 'volume' && /^[0-9a-f]{64}$/.test(m.Name ?? '') && !named.has(m.Destination),
+  );
+  if (kept.length === 0) return request;
+  const targets = new Set(kept.map((m) => m.Destination));
+  const mounts = ((request.HostConfig?.Mounts ?? []) as { Target?: string }[]).filter(
+    (m) => !targets.has(m.Target ?? ''),
+  );
+  const moved = kept.map((m) => ({ Type: 'volume' as const, Source: m.Name ?? '', Target: m.Destination }));
+  const Mounts = [...mounts, ...moved] as NonNullable<ContainerCreateOptions['HostConfig']>['Mounts'];
+  return { ...request, HostConfig: { ...request.HostConfig, Mounts } };
+}

@@ -1,0 +1,72 @@
+/** Whether a service, and each of its containers, is well. Pure. */
+import type { ServiceSpec } from '../compose/model.ts';
+import type { Health } from '../core/provider.ts';
+import type { Desired } from '../core/types.ts';
+import type { ContainerInfo } from '../system/docker.ts';
+import { HASH } from './labels.ts';
+import { isCompleted, nameOf, type Replica, type ServiceFact, stateOf } from './service-fact.ts';
+
+/** Without a healthcheck a container is well when it has run for so long (product contract, Settle). */
+const STEADY_MS = 10_000;
+const OK: Health = { state: 'ok', message: '' };
+
+export function healthOf({ spec, hash }: Desired<ServiceSpec>, fact: ServiceFact | undefined): Health {
+  const replicas = (fact?.replicas ?? []).slice(0, spec.replicas);
+  const refused = fact && refusedBefore(spec, hash, fact);
+  if (refused)
+    return {
+      state: 'bad',
+      message: `the last change was taken back: ${replicaHealth(spec, refused).message}; it is tried again when it is declared otherwise, or when ${nameOf(refused.info)} is removed`,
+    };
+  if (spec.replicas === 0) return OK;
+  if (replicas.length === 0) return { state: 'bad', message: 'there is no container' };
+  if (replicas.length < spec.replicas)
+    return { state: 'bad', message: `only ${replicas.length} of ${spec.replicas} containers are there` };
+  const all = replicas.map((replica) => ({ replica, health: replicaHealth(spec, replica) }));
+  const of = (state: Health['state']) => all.filter(({ health }) => health.state === state);
+  const worst = !tolerated(spec, of('bad').length) ? of('bad')[0] : of('wait')[0];
+  if (worst === undefined) return OK;
+  const { state, message } = worst.health;
+  return { state, message: spec.replicas === 1 ? message : `${nameOf(worst.replica.info)} ${message}` };
+}
+
+/** `max_failure_ratio`: so many of its containers may be unwell. */
+export const tolerated = ({ replicas, update }: ServiceSpec, bad: number): boolean =>
+  bad === 0 || (bad < replicas && bad / replicas <= update.maxFailureRatio);
+
+/** The container that was made from this very declaration and taken back, where `failure_action: rollback` asked for that. */
+export const refusedBefore = (spec: ServiceSpec, hash: string, fact: ServiceFact): Replica | undefined =>
+  spec.update.onFailure === 'rollback'
+    ? fact.failed.find(({ info }) => info.Config.Labels?.[HASH] === hash && !fact.moves.has(info.Id))
+    : undefined;
+
+export function replicaHealth(spec: ServiceSpec, { info, log, runningMs }: Replica): Health {
+  const { State: state } = info;
+  const tail = log ? `; its last lines: ${log}` : '; it printed nothing';
+  if (isCompleted(spec, info)) return OK;
+  if (state.Restarting)
+    return { state: 'bad', message: `keeps restarting, last exit code ${state.ExitCode}${memory(info)}${tail}` };
+  if (!state.Running)
+    return { state: 'bad', message: `${stateOf(info)}${memory(info)}${state.Error ? `: ${state.Error}` : ''}${tail}` };
+  const status = state.Health?.Status;
+  if (status === 'healthy') return OK;
+  if (status === 'unhealthy') return { state: 'bad', message: `its healthcheck fails${probe(info)}${tail}` };
+  if (status === 'starting') return { state: 'wait', message: 'its healthcheck has not passed yet' };
+  const steady = spec.update.monitor ?? STEADY_MS;
+  return runningMs >= steady
+    ? OK
+    : { state: 'wait', message: `has run for ${Math.round(runningMs / 1000)} of ${steady / 1000} s` };
+}
+
+const memory = ({ State, HostConfig }: ContainerInfo): string =>
+  State.OOMKilled
+    ? `, out of memory${HostConfig.Memory ? ` at its limit of ${Math.round(HostConfig.Memory / 2 ** 20)} MiB; raise mem_limit` : ''}`
+    : '';
+
+/** What the healthcheck itself said last. */
+function probe({ State }: ContainerInfo): string {
+  const last = State.Health?.Log?.at(-1) as { ExitCode?: number; Output?: string } | undefined;
+  if (last === undefined) return '';
+  const output = (last.Output ?? '').trim().replaceAll('\n', ' | ').slice(-200);
+  return ` (exit code ${last.ExitCode ?? '?'}${output ? `: ${output}` : ''})`;
+}

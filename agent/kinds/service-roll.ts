@@ -1,0 +1,49 @@
+/** Carries out what was found to be done with the containers of a service. */
+import type { ServiceSpec } from '../compose/model.ts';
+import type { Desired } from '../core/types.ts';
+import { create, start, stop, type Tools } from './service-container.ts';
+import { FRESH, memberOf, nameOf, type ServiceFact } from './service-fact.ts';
+import { updateLive } from './service-live.ts';
+import { type Roll, rollOf } from './service-plan.ts';
+import { replaceAll } from './service-replace.ts';
+
+const NOTHING: ServiceFact = { replicas: [], parked: [], fresh: [], failed: [], moves: new Map(), peers: new Map() };
+
+export async function rollOut(
+  tools: Tools,
+  want: Desired<ServiceSpec>,
+  fact: ServiceFact = NOTHING,
+  signal: AbortSignal,
+): Promise<void> {
+  const { docker } = tools;
+  const { spec } = want;
+  const roll = rollOf(want, fact);
+  for (const one of roll.leftovers) await docker.remove(one.info.Id, fact.fresh.includes(one));
+  for (const { info } of [...roll.extra].reverse()) {
+    await stop(tools, info, spec);
+    await docker.remove(info.Id, true);
+  }
+  for (const { info, number } of roll.back) await start(tools, memberOf(spec, number), info);
+  for (const one of roll.live) await change(tools, want, one, fact);
+  const made = [];
+  for (const number of roll.missing) made.push({ number, id: await create(tools, want, number) });
+  if (roll.replace.length > 0)
+    await replaceAll(tools, want, fact, { old: roll.replace.map((r) => r.replica), made }, signal);
+}
+
+async function change(
+  tools: Tools,
+  want: Desired<ServiceSpec>,
+  { replica, why }: Roll['live'][number],
+  { peers }: ServiceFact,
+): Promise<void> {
+  const { info, number } = replica;
+  const spec = memberOf(want.spec, number);
+  // Its name says that what is to be run after its start was not done to its end.
+  const isUnfinished = nameOf(info).endsWith(FRESH);
+  const settings = isUnfinished ? why.filter((r) => r.field !== 'container_name') : why;
+  await updateLive(tools.docker, spec, info, settings, peers);
+  if (!isUnfinished && !why.some((r) => r.field === 'state')) return;
+  const renamed = !isUnfinished && why.some((r) => r.field === 'container_name');
+  await start(tools, spec, renamed ? { ...info, Name: `/${spec.containerName}` } : info);
+}

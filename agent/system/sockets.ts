@@ -1,0 +1,43 @@
+/** Sockets of a process's network namespace, as proc(5) shows them. */
+import { readFile } from 'node:fs/promises';
+
+/** States of tcp(7) in which nothing is lost: TIME_WAIT and CLOSE. */
+const OVER = ['06', '07'];
+
+/**
+ * Whether anything there holds an address of its own, other than loopback: a connection, or a socket bound to it.
+ * @param process the process's directory, `/proc/<pid>`; one that cannot be read counts as one that does
+ */
+export async function holdsAddress(process: string): Promise<boolean> {
+  try {
+    const tables = ['tcp', 'tcp6', 'udp', 'udp6'].map((name) =>
+      // Without IPv6 there is no such table.
+      readFile(`${process}/net/${name}`, 'utf8').catch((thrown: unknown) => {
+        if (name.endsWith('6')) return '';
+        throw thrown;
+      }),
+    );
+    return (await Promise.all(tables)).some((table, i) => isHeld(table, i < 2));
+  } catch {
+    return true;
+  }
+}
+
+/** Lines of `sl local_address rem_address st …`; addresses in hexadecimal, each four bytes as the machine has them. */
+function isHeld(table: string, isTcp: boolean): boolean {
+  return table
+    .split('\n')
+    .slice(1)
+    .map((line) => line.trim().split(/\s+/))
+    .some(([, local = '', , state = '']) => {
+      const address = local.split(':')[0] ?? '';
+      return address !== '' && !(isTcp && OVER.includes(state)) && !isAnywhere(address);
+    });
+}
+
+/** The wildcard address, 127.0.0.0/8, ::1, and 127.0.0.0/8 written as IPv6. */
+const isAnywhere = (address: string): boolean =>
+  /^0+$/.test(address) ||
+  /^([0-9A-F]{6}7F|7F[0-9A-F]{6})$/.test(address) ||
+  /^0{24}(01000000|00000001)$/.test(address) ||
+  /^0{16}(FFFF0000|0000FFFF)([0-9A-F]{6}7F|7F[0-9A-F]{6})$/.test(address);
