@@ -39,11 +39,9 @@ export function recordIntent(
     const unwritten = changed.filter((s) => !intendedBefore(deps, s, declared));
     return new Map(unwritten.map((s) => [s.want.id, thrown]));
   }
-  inventory.settle(
-    changed
-      .filter((s) => s.change.op === 'none')
-      .map(({ want }) => ({ id: want.id, hash: want.hash, notified: false })),
-  );
+  const matching = changed.filter((s) => s.change.op === 'none');
+  if (matching.length > 0)
+    inventory.settle(matching.map(({ want }) => ({ id: want.id, hash: want.hash, notified: false })));
   // Owed to something that was never made and is not declared any more.
   for (const { target } of inventory.pendingNotifies())
     if (!declared.has(target) && !known.has(target)) inventory.notifyDone(target);

@@ -150,11 +150,15 @@ export function createFetcher(options: FetcherOptions): Fetcher {
   };
 }
 
-/** Called shallow, so that the server compares with the base's trees although no commit is asked for. */
+/**
+ * Called shallow, so that the server compares with the base's trees although no commit is asked for; it does so for thin
+ * packs alone (git-pack-objects: --objects-edge-aggressive). An object whose base is not here is asked for again, whole.
+ */
 const closureRequest = (wants: readonly string[], bases: readonly string[]): Request => ({
   wants,
   haves: bases,
   shallow: bases,
+  thin: bases.length > 0,
   filters: NOTHING_LARGE,
   done: true,
 });

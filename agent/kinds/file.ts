@@ -33,7 +33,7 @@ const EMPTY = new Uint8Array();
 
 export function createFileProvider(options: FileProviderOptions): Provider<FileSpec, FileFact> {
   const { files, originals, ownership } = options;
-  const accounts = createAccounts(files);
+  const accounts = createAccounts(files, options.clock);
   const statAll = createFileHashes(options);
   const diff = createFileDiff();
   /** Declarations whose content passed in this run's preparation. */
@@ -42,8 +42,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
   const metaOf = (spec: FileSpec): WriteOptions => {
     // -1 leaves an id as it is, chown(2).
     if (!ownership) return { mode: spec.mode, uid: -1, gid: -1 };
-    const known = accounts();
-    return { mode: spec.mode, uid: known.uid(spec.owner), gid: known.gid(spec.group) };
+    return { mode: spec.mode, uid: accounts.uid(spec.owner), gid: accounts.gid(spec.group) };
   };
   const validate = async (want: Desired<FileSpec>) => {
     if (want.spec.validate === undefined || passed.get(want.id) === want.hash) return;
@@ -59,7 +58,6 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
         ? { state: 'ok', message: '' }
         : { state: 'bad', message: seen?.fact.problem ?? 'differs from its declaration' },
     async observe(ids, _signal, wants) {
-      const known = accounts();
       // One that is larger than any payload differs by its size; of others, history shall say from what to what.
       const stats = statAll(
         ids.map(pathOf),
@@ -81,7 +79,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
           continue;
         }
         const { identity: _, changedMs: __, ...plain } = stat;
-        const owners = { owner: known.user(stat.uid), group: known.group(stat.gid) };
+        const owners = { owner: accounts.user(stat.uid), group: accounts.group(stat.gid) };
         const fact: FileFact = { ...plain, ...(ownership ? owners : { owner: 'root', group: 'root' }) };
         try {
           if (stat.type === 'link') fact.target = files.readlink(file);

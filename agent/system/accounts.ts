@@ -1,4 +1,5 @@
 import { AgentError } from '../errors.ts';
+import type { Clock } from './clock.ts';
 import type { Files } from './files.ts';
 
 /** Users and groups of the host, from passwd(5) and group(5). */
@@ -10,18 +11,38 @@ export interface Accounts {
   group(gid: number): string;
 }
 
-/** Answers the accounts as the files have them now; reads them again only where they changed. */
-export function createAccounts(files: Files): () => Accounts {
-  let known: { identity: string; accounts: Accounts } | null = null;
+/** A run that writes a thousand files need not ask a thousand times. */
+const FRESH_MS = 100;
+
+/** The accounts as the files have them now; read again only where they changed. */
+export function createAccounts(files: Files, clock: Pick<Clock, 'monotonic'>): Accounts {
+  let known: { identity: string; accounts: Accounts; at: number } | null = null;
   const names = ['/etc/passwd', '/etc/group'];
-  return () => {
+  const current = (freshMs: number): Accounts => {
+    const now = clock.monotonic();
+    if (known !== null && now - known.at < freshMs) return known.accounts;
     const stats = files.statAll(names);
     const identity = names
       .map((name) => stats.get(name))
       .map((stat) => (stat === undefined || stat instanceof Error ? '' : stat.identity))
       .join(' ');
-    if (known?.identity !== identity) known = { identity, accounts: readAccounts(files) };
-    return known.accounts;
+    const accounts = known?.identity === identity ? known.accounts : readAccounts(files);
+    known = { identity, accounts, at: now };
+    return accounts;
+  };
+  const find = (lookup: (accounts: Accounts) => number): number => {
+    try {
+      return lookup(current(FRESH_MS));
+    } catch {
+      // Whoever is not known may have been made this very moment.
+      return lookup(current(0));
+    }
+  };
+  return {
+    uid: (owner) => find((accounts) => accounts.uid(owner)),
+    gid: (group) => find((accounts) => accounts.gid(group)),
+    user: (uid) => current(FRESH_MS).user(uid),
+    group: (gid) => current(FRESH_MS).group(gid),
   };
 }
 

@@ -16,6 +16,7 @@ import {
   toStat,
   withHash,
 } from './file-io.ts';
+import { createSharedDirectories } from './shared-directories.ts';
 import { idOf, isOwn, openDirectory, ownIds, refuseOwn } from './walk.ts';
 
 const { O_NOFOLLOW, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
@@ -111,6 +112,7 @@ export function createFiles({ root, own = [], stores = [] }: FilesOptions): File
       throw thrown;
     }
   };
+  const shared = createSharedDirectories({ root, enter: (file) => enter(file, true), forbiddenTo });
   const atOf = (dir: number, file: string) => `/proc/self/fd/${dir}/${path.basename(file)}`;
   /** Acts on a name within its open directory. */
   const within = <T>(what: string, file: string, change: boolean, act: (at: string, dir: number) => T): T => {
@@ -164,7 +166,7 @@ export function createFiles({ root, own = [], stores = [] }: FilesOptions): File
         try {
           const id = forbidden.size > 0 ? idOf(fs.fstatSync(dir)) : '';
           for (const file of members) {
-            const stat = fs.lstatSync(atOf(dir, file), { bigint: true, throwIfNoEntry: false });
+            const stat = fs.lstatSync(atOf(dir, file), { throwIfNoEntry: false });
             const own = isOwn(forbidden, id, path.basename(file), stat);
             if (own) found.set(file, ownPath(file));
             else if (stat) found.set(file, withHash(atOf(dir, file), file, toStat(stat), hashIf));
@@ -207,7 +209,7 @@ export function createFiles({ root, own = [], stores = [] }: FilesOptions): File
       let dir: number | null = null;
       let temp: string | null = null;
       try {
-        dir = enter(file, true);
+        dir = shared.borrow(file);
         temp = tempIn(dir, file);
         const fd = fs.openSync(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
         try {
@@ -224,7 +226,7 @@ export function createFiles({ root, own = [], stores = [] }: FilesOptions): File
         if (temp !== null) fs.rmSync(temp, { force: true });
         throw explain('write', file, thrown);
       } finally {
-        if (dir !== null) fs.closeSync(dir);
+        if (dir !== null) shared.giveBack(file, dir);
       }
     },
     copy: (from, to, options) =>

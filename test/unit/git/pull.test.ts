@@ -1,5 +1,5 @@
 /** Pulls from a real `git http-backend`: what comes, what does not, and what a damaged store does to it. */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -111,6 +111,20 @@ test('a poll is one request; a change of another host brings next to nothing, on
   expect(big).not.toBe(puller.accepted);
 });
 
+test('of a tree in which one file changed only that file comes, with the directories above it', async () => {
+  const tree = Object.fromEntries(
+    Array.from({ length: 60 }, (_, i) => [`hosts/edge-1/tree/d${i % 3}/f${i}`, randomBytes(1_000).toString('hex')]),
+  );
+  fixture.commit({ ...fleet(3), ...tree });
+  expect(await received(puller.pull())).toBeGreaterThan(60_000);
+  for (const text of ['one\n', 'two\n']) {
+    fixture.commit({ 'hosts/edge-1/tree/d1/f1': text });
+    expect(await received(puller.pull())).toBeLessThan(3_000);
+    const { checkout } = await puller.pull();
+    expect(texts(checkout)).toMatchObject({ ...tree, 'hosts/edge-1/tree/d1/f1': text });
+  }
+});
+
 test('the commits since the last are told, each with whether it was for this host', async () => {
   fixture.commit(fleet(5));
   await puller.pull();
@@ -198,9 +212,9 @@ test('large files come one by one and lie beside the packs, until they are neede
   expect(texts(checkout)).toMatchObject({ 'hosts/edge-1/one': one, 'hosts/edge-1/copy': two, 'roles/web/two': two });
 
   fixture.commit({ 'hosts/edge-1/one': null });
-  fixture.commit({ 'hosts/edge-1/f1': 'x' });
+  fixture.commit({ 'hosts/edge-1/f1': 'x1' });
   await puller.pull();
-  fixture.commit({ 'hosts/edge-1/f1': 'y' });
+  fixture.commit({ 'hosts/edge-1/f1': 'y1' });
   await puller.pull();
   expect(largeIn(puller.gitdir)).toEqual([blobId(Buffer.from(two))]);
 });
