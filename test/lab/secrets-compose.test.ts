@@ -1,0 +1,168 @@
+/** Encrypted files of a stack on a real engine: `secrets:` and `env_file`, over a reboot, a rotation and a removal. */
+import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
+import { leaksBelow, leaksIn } from '../engine/leaks.ts';
+import { sopsDotenv } from '../unit/sops-writer.ts';
+import { fairlead, fairleadJson, installAgent } from './agent.ts';
+import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
+
+let lab: Lab;
+let host: LabHost;
+let repo: FleetRepo;
+let recipient: string;
+const STACK = 'hosts/edge-1/shop';
+const KEPT = '/var/lib/fairlead/secrets/shop/secrets/token';
+const TOKENS = ['tok-1 "q\'uoted" & $HOME', 'tok-2 rotated/Zm9v+YmFy'] as const;
+const PASSWORDS = ['pw-one_4711 \\x', 'pw-two_0815 <y>'] as const;
+const said: string[] = [];
+
+const COMPOSE = `services:
+  web:
+    image: infra:5000/app:1
+    restart: always
+    stop_grace_period: 1s
+    env_file: [db.sops.env]
+    secrets: [token]
+secrets:
+  token: {file: ./token.age}
+`;
+
+/** By Debian's age. */
+const armored = async (text: string, to: string) => (await host.exec(['age', '-a', '-r', to], { input: text })).stdout;
+
+/** The stack, encrypted anew: the same values make other bytes each time. */
+async function stack(token: string, password: string): Promise<Record<string, string>> {
+  return {
+    [`${STACK}/compose.yaml`]: COMPOSE,
+    [`${STACK}/token.age`]: await armored(token, recipient),
+    [`${STACK}/db.sops.env`]: await sopsDotenv({ DB_PASSWORD: password }, { recipients: [recipient] }),
+  };
+}
+async function say(...args: string[]) {
+  const result = await fairlead(host, ...args);
+  said.push(`${args.join(' ')}\n${result.stdout}${result.stderr}`);
+  return result;
+}
+const inside = async (...argv: string[]) =>
+  (await host.exec(['docker', 'exec', 'shop-web-1', ...argv], { check: false })).stdout;
+/** What the container has: the mounted secret, and the variable. */
+const has = async () => [
+  await inside('cat', '/run/secrets/token'),
+  await inside('sh', '-c', 'printf %s "$DB_PASSWORD"'),
+];
+const identity = async () =>
+  (await host.exec(['docker', 'inspect', '-f', '{{.Id}} {{.State.StartedAt}}', 'shop-web-1'])).stdout.trim().split(' ');
+const withJournal = () => onTestFailed(async () => console.error(await host.journal('fairlead.service')));
+
+beforeAll(async () => {
+  lab = await startLab({ name: 'stack-secrets', hosts: [{ name: 'edge-1' }] });
+  host = lab.host('edge-1');
+  repo = await lab.infra.createRepo('fleet');
+  await repo.commit({ 'hosts/edge-1/a.yaml': 'files: {/etc/plain: {content: plain}}\n' }, 'Begin');
+  await installAgent(host, { repoUrl: repo.httpUrl });
+  recipient = (await fairlead(host, 'secret', 'recipients')).stdout.trim();
+  await repo.commit(await stack(TOKENS[0], PASSWORDS[0]), 'A stack with secrets');
+  const { code, stdout, stderr } = await say('sync');
+  expect([code, code === 0 ? '' : stdout + stderr]).toEqual([0, '']);
+});
+afterAll(async () => lab?.stop());
+
+test('the container has them; on the host they are root’s alone', async () => {
+  withJournal();
+  expect(await has()).toEqual([TOKENS[0], PASSWORDS[0]]);
+  const { stdout } = await host.sh(
+    `stat -c '%a %U %n' /var/lib/fairlead /var/lib/fairlead/secrets; runuser -u nobody -- cat ${KEPT} 2>&1 || true`,
+  );
+  expect(stdout).toBe(
+    `700 root /var/lib/fairlead\n700 root /var/lib/fairlead/secrets\ncat: ${KEPT}: Permission denied\n`,
+  );
+});
+
+test('encrypted anew with the same values nothing is done', async () => {
+  withJournal();
+  const before = await identity();
+  await repo.commit(await stack(TOKENS[0], PASSWORDS[0]), 'The same, encrypted anew');
+  expect((await say('sync')).code).toBe(0);
+  expect(await identity()).toEqual(before);
+});
+
+test('after a power cut the container finds them, without the repository', async () => {
+  withJournal();
+  await lab.infra.exec(['systemctl', 'stop', 'nginx']);
+  await host.powerOff();
+  await host.powerOn();
+  await until('the container', 60_000, async () => (await has())[0] === TOKENS[0]);
+  expect(await has()).toEqual([TOKENS[0], PASSWORDS[0]]);
+  await lab.infra.exec(['systemctl', 'start', 'nginx']);
+  await until('the daemon', 60_000, async () => (await fairlead(host, 'sync')).code === 0);
+});
+
+test('rotated, the container gets the new ones: a mounted file by a restart, a variable by a new container', async () => {
+  withJournal();
+  const [id, began] = await identity();
+  await repo.commit(await stack(TOKENS[1], PASSWORDS[0]), 'Another token');
+  const plan = await say('plan');
+  expect(plan.code).toBe(2);
+  expect(plan.stdout).toContain('(secret changed)');
+  expect((await say('sync')).code).toBe(0);
+  await until('the new token', 30_000, async () => (await has())[0] === TOKENS[1]);
+  const [sameId, later] = await identity();
+  expect([sameId, later !== began]).toEqual([id, true]);
+
+  await repo.commit(await stack(TOKENS[1], PASSWORDS[1]), 'Another password');
+  await say('plan', '--json');
+  expect((await say('sync')).code).toBe(0);
+  expect(await has()).toEqual([TOKENS[1], PASSWORDS[1]]);
+  expect((await identity())[0]).not.toBe(id);
+});
+
+test('one that this host cannot open refuses the commit, names the file, and leaves the container', async () => {
+  withJournal();
+  const before = await identity();
+  const other = 'age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj';
+  await repo.commit({ [`${STACK}/token.age`]: await armored(TOKENS[0], other) }, 'Not for us');
+  const { code, stdout, stderr } = await say('sync');
+  expect([code, stdout + stderr]).toEqual([1, expect.stringMatching(/token\.age.*not encrypted to this host/s)]);
+  expect(await identity()).toEqual(before);
+  await repo.commit(await stack(TOKENS[1], PASSWORDS[1]), 'Mend');
+  expect((await say('sync')).code).toBe(0);
+  expect(await identity()).toEqual(before);
+});
+
+test('no log, answer, topic, database page, label or temporary file shows one', async () => {
+  withJournal();
+  const all = [...TOKENS, ...PASSWORDS];
+  for (const id of ['service:shop/web', `file:${KEPT}`])
+    for (const more of [[], ['--json']]) await say('show', id, ...more);
+  await say('resources', '--json');
+  await say('status', '--json');
+  const { runs } = await fairleadJson<{ runs: { id: number }[] }>(host, 'history', '--limit', '50');
+  for (const { id } of runs) await say('history', String(id), '--json');
+  const topics = await lab.infra.exec(
+    ['mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-t', 'fairlead/#', '-v', '-W', '2'],
+    { check: false },
+  );
+  expect(topics.stdout).toContain('hosts/edge-1/status');
+  const labels = (
+    await host.exec(['docker', 'inspect', '-f', '{{json .Config.Labels}} {{json .Mounts}}', 'shop-web-1'])
+  ).stdout;
+  const root = `/proc/${await host.pid()}/root`;
+  // The scan sees the one place where it must be.
+  expect(leaksBelow(`${root}/var/lib/fairlead/secrets`, all, /never/).length).toBeGreaterThan(0);
+  expect([
+    ...leaksBelow(`${root}/var/lib/fairlead`, all, /\/var\/lib\/fairlead\/secrets\/shop\/secrets\/token$/),
+    ...leaksBelow(`${root}/run/fairlead`, all, /never/),
+    ...leaksBelow(`${root}/tmp`, all, /never/),
+    ...leaksIn('labels', labels, all),
+    ...leaksIn('journal', await host.journal('fairlead.service'), all),
+    ...leaksIn('topics', topics.stdout, all),
+    ...said.flatMap((t) => leaksIn(t.split('\n')[0] ?? '', t, all)),
+  ]).toEqual([]);
+});
+
+test('when the stack goes its secrets go with it', async () => {
+  withJournal();
+  const files = Object.keys(await stack('', ''));
+  await repo.commit(Object.fromEntries(files.map((f) => [f, null])), 'No stack');
+  expect((await say('sync', '--allow-prune')).code).toBe(0);
+  expect((await host.exec(['find', '/var/lib/fairlead/secrets', '-type', 'f'], { check: false })).stdout).toBe('');
+});
