@@ -29,7 +29,9 @@ function explain(issue: z.core.$ZodIssue, schema: z.ZodType, parsed: Parsed): Is
       return issueAt(parsed, [...path, key], `unknown key \`${key}\`${hint}`);
     });
   }
-  const key = path.at(-1) ?? 'the file';
+  const last = path.at(-1) ?? 'the file';
+  // An item of a list is named by the list.
+  const key = typeof last === 'number' ? `${path.at(-2) ?? ''}[${last}]` : last;
   // What is wrong with the key of a mapping is said by the schema of its keys.
   if (issue.code === 'invalid_key')
     return [issueAt(parsed, path, `\`${key}\` ${issue.issues[0]?.message ?? issue.message}`)];

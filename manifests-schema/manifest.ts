@@ -18,8 +18,13 @@ const template = z
 const unitIds = z.array(
   z.string().regex(/^unit:./, 'must be a unit such as unit:nginx.service; what cannot reload takes `notify`'),
 );
-const argv = z.array(z.string()).min(1, 'must name a program').describe('a program and its arguments; no shell');
-const duration = z.string().regex(/^\d+(ms|s|m|h|d)$/, 'must be a duration such as 90s, 5m or 2h');
+const argv = z
+  .array(z.string(), 'must be a list: a program and its arguments, such as [systemctl, reload, nginx]; no shell')
+  .min(1, 'must name a program')
+  .describe('a program and its arguments; no shell');
+const duration = z
+  .string('must be a duration such as 90s, 5m or 2h')
+  .regex(/^\d+(ms|s|m|h|d)$/, 'must be a duration such as 90s, 5m or 2h');
 const after = ids.optional().describe('resources to be applied before this one');
 const notify = ids.optional().describe('units or services to restart, or jobs to run, after this changed');
 const reload = unitIds.optional().describe('units to reload after this changed');
@@ -40,8 +45,14 @@ export const fileEntry = z
     link: z.string().optional().describe('target of a symbolic link'),
     state: z.literal('absent').optional().describe('the path must not exist'),
     mode: mode.optional(),
-    owner: z.string().optional().describe('user name or id; default root'),
-    group: z.string().optional().describe('group name or id; default root'),
+    owner: z
+      .string('must be a user name, or a quoted id such as "1000"')
+      .optional()
+      .describe('user name or id; default root'),
+    group: z
+      .string('must be a group name, or a quoted id such as "1000"')
+      .optional()
+      .describe('group name or id; default root'),
     purge: z
       .boolean()
       .optional()
@@ -103,7 +114,10 @@ export const jobEntry = z
       .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be a variable name'), z.string())
       .optional()
       .describe('environment; besides it there are PATH, LANG, HOME, USER, LOGNAME and SHELL'),
-    user: z.string().optional().describe('user name or id; default root'),
+    user: z
+      .string('must be a user name, or a quoted id such as "1000"')
+      .optional()
+      .describe('user name or id; default root'),
     timeout: duration.optional().describe('then it is stopped, with all it started; default 10m'),
     on_rollback: z.enum(['skip', 'run']).optional().describe('whether it runs on the way back to the last good commit'),
     after,
@@ -161,6 +175,8 @@ export const manifest = z
     ...composeSections,
   })
   .describe('A fairlead manifest');
+/** Section → what one entry of it may say. */
+export const ENTRIES = { files: fileEntry, units: unitEntry, jobs: jobEntry, checks: checkEntry };
 export interface Manifest {
   files?: Record<string, FileEntry | null> | null | undefined;
   units?: Record<string, UnitEntry | null> | null | undefined;

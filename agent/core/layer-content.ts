@@ -1,6 +1,6 @@
 /** What one layer's directory says: its manifests' entries, its stacks, its secrets. Pure. */
 import { check, issueAt } from '../../manifests-schema/check.ts';
-import { COMPOSE_KEYS, type Manifest, manifest } from '../../manifests-schema/manifest.ts';
+import { COMPOSE_KEYS, ENTRIES, type Manifest, manifest } from '../../manifests-schema/manifest.ts';
 import { type Parsed, parseYaml } from '../../manifests-schema/yaml.ts';
 import { COMPOSE_NAMES, findStacks, OVERRIDE_NAMES, type StackDir } from './layer-stacks.ts';
 import type { Layer, LayerCache } from './layers.ts';
@@ -27,6 +27,8 @@ export interface LayerContent {
   stacks: StackDir[];
   /** Encrypted files in the layer's own directory, whose values are `secrets` in templates. */
   secrets: string[];
+  /** `section id` of entries that are wrong in themselves: nothing more can be said of them, in any layer. */
+  wrong: string[];
   issues: Issue[];
 }
 
@@ -58,6 +60,7 @@ function read(files: Files, layer: Layer): LayerContent {
   if (top.includes(wrong)) issues.push(misplaced(prefix + wrong, layer));
 
   const entries: Entry[] = [];
+  const spoilt: string[] = [];
   const withStack: { parsed: Parsed; text: string }[] = [];
   for (const name of top.filter(isManifest)) {
     const body = text(prefix + name);
@@ -65,11 +68,19 @@ function read(files: Files, layer: Layer): LayerContent {
     issues.push(...found.issues);
     if (found.hasStack) withStack.push({ parsed: found.parsed, text: body });
     if (found.manifest !== null) entries.push(...entriesOf(found.parsed, found.manifest, layer));
+    spoilt.push(...found.wrong);
   }
   issues.push(...repeated(entries));
   const stacks = findStacks(layer.dir, own, text, withStack);
   issues.push(...stacks.flatMap((s) => s.issues));
-  return { layer, entries, stacks, secrets: top.filter(isEncrypted).map((name) => prefix + name), issues };
+  return {
+    layer,
+    entries,
+    stacks,
+    secrets: top.filter(isEncrypted).map((name) => prefix + name),
+    wrong: spoilt,
+    issues,
+  };
 }
 
 const misplaced = (file: string, layer: Layer): Issue => ({
@@ -81,11 +92,13 @@ const misplaced = (file: string, layer: Layer): Issue => ({
   message: `this file has no place in a ${layer.kind}'s directory; its settings are ${layer.dir}/${layer.kind}.yaml`,
 });
 
+const idOf = (section: Section, key: string): string =>
+  section === 'files' && key.length > 1 ? key.replace(/\/+$/, '') : key;
+
 function entriesOf(parsed: Parsed, found: Manifest, layer: Layer): Entry[] {
   return SECTIONS.flatMap((section) =>
     Object.entries(found[section] ?? {}).map(([key, value]): Entry => {
-      const id = section === 'files' && key.length > 1 ? key.replace(/\/+$/, '') : key;
-      return { section, key, id, value: value as Entry['value'], parsed, layer };
+      return { section, key, id: idOf(section, key), value: value as Entry['value'], parsed, layer };
     }),
   );
 }
@@ -115,12 +128,14 @@ interface ReadManifest {
   parsed: Parsed;
   manifest: Manifest | null;
   hasStack: boolean;
+  /** See `LayerContent.wrong`. */
+  wrong: string[];
   issues: Issue[];
 }
 
 function readManifest(file: string, text: string): ReadManifest {
   const parsed = parseYaml(file, text);
-  const nothing = (issues: Issue[]): ReadManifest => ({ parsed, manifest: null, hasStack: false, issues });
+  const nothing = (issues: Issue[]): ReadManifest => ({ parsed, manifest: null, hasStack: false, wrong: [], issues });
   if (parsed.issues.length > 0) return nothing(parsed.issues);
   if (parsed.value === null || parsed.value === undefined) return nothing([]);
   if (!isObject(parsed.value))
@@ -128,9 +143,23 @@ function readManifest(file: string, text: string): ReadManifest {
   const own = Object.fromEntries(Object.entries(parsed.value).filter(([key]) => !key.startsWith('x-')));
   const hasStack = COMPOSE_KEYS.some((key) => Object.hasOwn(own, key));
   const checked = check(manifest, parsed, own);
-  return checked.ok
-    ? { parsed, manifest: checked.value as Manifest, hasStack, issues: [] }
-    : { parsed, manifest: null, hasStack, issues: checked.issues };
+  if (checked.ok) return { parsed, manifest: checked.value as Manifest, hasStack, wrong: [], issues: [] };
+  return { parsed, hasStack, issues: checked.issues, ...sorted(own) };
+}
+
+/** The entries that are right, so that all that is wrong with a commit is told together; and which are not. */
+function sorted(own: Record<string, unknown>): Pick<ReadManifest, 'manifest' | 'wrong'> {
+  const right: Record<string, Record<string, unknown>> = {};
+  const wrong: string[] = [];
+  for (const section of SECTIONS) {
+    const entries = own[section];
+    if (!isObject(entries)) continue;
+    right[section] = {};
+    for (const [key, value] of Object.entries(entries))
+      if (value === null || ENTRIES[section].safeParse(value).success) right[section][key] = value;
+      else wrong.push(`${section} ${idOf(section, key)}`);
+  }
+  return { manifest: right as Manifest, wrong };
 }
 
 export const isObject = (value: unknown): value is Record<string, unknown> =>

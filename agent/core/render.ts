@@ -94,7 +94,10 @@ export function renderHost(input: RenderInput): Rendered {
     cache.engines,
   );
   const prepare: PrepareContext = { payload: files, templates, decrypt: secrets.file };
-  const rendered = merged.map((entry) => renderEntry(input, prepare, entry));
+  const wrong = new Set(contents.flatMap((c) => c.wrong));
+  const rendered = merged
+    .filter(({ section, last }) => !wrong.has(`${section} ${last.id}`))
+    .map((entry) => renderEntry(input, prepare, entry));
   const resources = highestLayer(
     rendered.flatMap((r) => r.resources),
     chain,

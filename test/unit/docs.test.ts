@@ -90,6 +90,7 @@ const manifests = blocks.filter((b) => schemaOf(b.file)[0] === 'manifest' && !b.
 test.each(manifests)('$at is a host that loads', async ({ file, text }) => {
   const sources = [...text.matchAll(/source: ([\w./-]+)/g)].map((m) => m[1] ?? '');
   const dir = file.slice(0, file.lastIndexOf('/'));
+  const encrypted = [...text.matchAll(/[\w./-]+\.(?:sops\.env|age)\b/g)].map(([name]) => [path.join(dir, name), 'any']);
   const payload = sources.map((s) => [`${dir}/${s}${s.endsWith('conf.d') ? '/10.conf' : ''}`, 'payload\n']);
   const host = 'roles: [base]\nlabels: {site: berlin}\nvars: {workers: 4, db_host: db, upstreams: [a, b]}\n';
   const loaded = await loadRepo(
@@ -98,7 +99,7 @@ test.each(manifests)('$at is a host that loads', async ({ file, text }) => {
       'hosts/edge-1/db.sops.yaml': 'any',
       'hosts/edge-1/api-token.age': 'any',
       'roles/base/motd.yaml': 'files: {/etc/motd: {content: x}, /etc/issue: {content: x}}\n',
-      ...Object.fromEntries(payload),
+      ...Object.fromEntries([...encrypted, ...payload]),
       [file]: text,
     },
     { hostPath: 'hosts/edge-1', decrypt: async () => anySecrets },

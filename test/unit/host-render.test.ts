@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { withImpliedEdges } from '../../agent/core/edges.ts';
 import { findCycle } from '../../agent/core/graph.ts';
@@ -16,7 +17,7 @@ function render(manifest: string, payload: Record<string, string | Uint8Array> =
   const files = new Map([
     [`${H}/a.yaml`, encode(manifest)],
     ...Object.entries(payload).map(([name, text]): [string, Uint8Array] => [
-      `${H}/${name}`,
+      path.join(H, name),
       typeof text === 'string' ? encode(text) : text,
     ]),
   ]);
@@ -36,6 +37,39 @@ const one = <S>(manifest: string, id: ResourceId, payload = {}): Desired<S> => {
 /** `line: message` of each error. */
 const errors = (manifest: string, payload = {}) =>
   render(manifest, payload).issues.map((i) => `${i.line}: ${i.message}`);
+
+test('all that is wrong is told together: entries that a schema refuses hide nothing of the others', () => {
+  const yaml = `files:
+  /etc/a: {contnt: x}
+  /etc/b: {source: files/nope}
+  etc/c: {content: x}
+  /etc/d: {content: x, notify: [web.service]}
+units:
+  web: {state: started}
+jobs:
+  j: {run: "echo hi", timeout: 5}
+checks:
+  c: {}
+`;
+  expect(errors(yaml)).toEqual([
+    '2: unknown key `contnt`; did you mean `content`?',
+    '5: `notify[0]` must be a resource id such as unit:nginx.service',
+    expect.stringMatching(/^9: `run` must be a list: a program and its arguments, .* got the string "echo hi"$/),
+    '9: `timeout` must be a duration such as 90s, 5m or 2h, got the number 5',
+    expect.stringMatching(/^3: `source: files\/nope` is not in the repository/),
+    '4: `etc/c` must be an absolute path',
+    expect.stringMatching(/^7: `web` is not a unit name/),
+    expect.stringMatching(/^11: `c` says nothing of what to probe/),
+  ]);
+});
+
+test('of an entry that a lower layer wrote wrong, nothing more is said by what stands above it', () => {
+  const { issues } = render('files: {/etc/a: {mode: "0600"}}\n', {
+    'host.yaml': 'roles: [r]\n',
+    '../../roles/r/r.yaml': 'files: {/etc/a: {content: 1}}\n',
+  });
+  expect(issues.map((i) => i.message)).toEqual(['`content` must be a string, got the number 1']);
+});
 
 describe('files', () => {
   test('a purged tree knows the names that each of its directories may have, from whatever entry they come', () => {
