@@ -48,5 +48,7 @@ export function explainPull({ image, thrown, credential, places }: FailedPull): 
     );
   if (/manifest unknown|not found/i.test(answer))
     return failed('ImagePullFailed', 'the registry has no such image or tag: push it, or mend `image`');
+  if (/context canceled|client connection is closing|unexpected EOF/i.test(answer))
+    return failed('ImagePullFailed', 'the pull was broken off; was the engine restarted?');
   return failed('ImagePullFailed', `check that this host reaches ${registry}`);
 }

@@ -47,8 +47,9 @@ export interface PullOptions {
 const TELL_MS = 250;
 
 /**
- * Resolves when the image is on the host. An engine that is asked again goes on with the layers that it has. Ends by
- * itself where nothing at all is heard within the library's time limit for a socket; however long it takes otherwise.
+ * Resolves when the image is on the host. The engine bridges short breaks itself; one without the containerd image store
+ * forgets the layers of a pull that failed or was stopped. Ends by itself where nothing at all is heard within the
+ * library's time limit for a socket; otherwise it may take as long as it likes.
  */
 export async function pullImage(
   docker: Dockerode,

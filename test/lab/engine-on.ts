@@ -22,7 +22,7 @@ export interface EngineOn {
   deps: EngineDeps;
   store: Store;
   /** One run on these files of the host's directory. A commit that does not settle stays. */
-  apply(files: Repo, signal?: AbortSignal): Promise<RunResult>;
+  apply(files: Repo, signal?: AbortSignal, asked?: Partial<RunRequest>): Promise<RunResult>;
   /** The last files again, as a schedule would; or as a person asks for it. */
   again(asked?: Partial<RunRequest>): Promise<RunResult>;
   /** What would be loaded of these files. */
@@ -98,9 +98,9 @@ export async function engineOn(host: LabHost, options: EngineOnOptions = {}): Pr
   return {
     deps,
     store,
-    apply(files, signal = new AbortController().signal) {
+    apply(files, signal = new AbortController().signal, asked = {}) {
       use(files);
-      return run(signal);
+      return run(signal, asked);
     },
     again: (asked) => run(new AbortController().signal, asked),
     load(files) {

@@ -165,6 +165,11 @@ describe('pull_policy', () => {
       const before = await running(old);
       await lab.infra.exec(['systemctl', 'stop', 'docker-registry']);
       const away = await engine.again();
+      const left = await running(old);
+      await old.exec(['docker', 'rm', '-f', 'shop-web-1']);
+      // A repair does not need the registry: the image is here.
+      const repaired = await engine.again();
+      const after = await running(old);
       await lab.infra.exec(['systemctl', 'start', 'docker-registry']);
       expect(problemsOf(away)).toEqual([
         expect.stringMatching(
@@ -172,9 +177,24 @@ describe('pull_policy', () => {
         ),
       ]);
       expect(away.run.sync).toBe('failed');
-      expect(await running(old)).toBe(before);
+      expect(left).toBe(before);
+      expect(done(repaired)).toEqual([`create ${web} done`]);
       await until('the registry', 30_000, async () => (await engine.again()).run.sync === 'synced');
-      expect(await running(old)).toBe(before);
+      expect(await running(old)).toBe(after);
+    }));
+
+  test('always waits for the maintenance window, and asks nobody under observe', () =>
+    fresh(host, {}, async (engine) => {
+      await retag(lab.infra, 'moving:a', 'moving:1');
+      const held = { ...declared('always'), 'host.yaml': 'window: {schedule: "0 0 1 1 *", duration: 1m}\n' };
+      await engine.apply(held, undefined, { force: true });
+      await retag(lab.infra, 'moving:b', 'moving:1');
+      expect(done(await engine.again())).toEqual([]);
+      expect(done(await engine.again({ force: true }))).toEqual([`replace ${web} done`]);
+      const here = await idOf(host, image);
+      await retag(lab.infra, 'moving:a', 'moving:1');
+      await engine.apply({ ...declared('always'), 'host.yaml': 'mode: observe\n' });
+      expect(await idOf(host, image)).toBe(here);
     }));
 
   test.each(['daily', 'every_1h30m'])('%s: asks when its time has come, whoever asks for a run before', (policy) =>

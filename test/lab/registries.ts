@@ -6,6 +6,8 @@ export const PASSWORD = 'pass: wörd-9381';
 const TOKEN_PASSWORD = 'tok en-7723';
 export const BASIC = 'infra:5443';
 export const TOKEN = 'infra:5444';
+/** Some two megabytes a second on each connection; plain http. */
+export const SLOW = 'infra:5001';
 /** User and password of each. */
 export const USERS = { [BASIC]: ['puller', PASSWORD], [TOKEN]: ['robot', TOKEN_PASSWORD] } as const;
 
@@ -92,6 +94,21 @@ export async function trustRegistries(infra: Infra, host: LabHost): Promise<void
   const ca = (await infra.exec(['cat', '/srv/registries/ca.crt'])).stdout;
   for (const registry of [BASIC, TOKEN]) await host.write(`/etc/docker/certs.d/${registry}/ca.crt`, ca);
 }
+
+/** The host's engine takes plain http from the slow registry, too. */
+export async function trustSlow(host: LabHost): Promise<void> {
+  const file = '/etc/docker/daemon.json';
+  const config = JSON.parse((await host.exec(['cat', file])).stdout) as object;
+  await host.write(file, JSON.stringify({ ...config, 'insecure-registries': ['infra:5000', SLOW] }));
+  await host.exec(['systemctl', 'reload', 'docker']);
+}
+
+/** Blobs of a megabyte and more that the slow registry has sent to their end. */
+export const blobsSent = async (infra: Infra): Promise<string[]> =>
+  (await infra.exec(['cat', '/var/log/nginx/access.log'])).stdout
+    .split('\n')
+    .filter((line) => /blobs\/sha256:\w+ HTTP\/1.1" 200 \d{7,}/.test(line))
+    .map((line) => /sha256:\w+/.exec(line)?.[0] ?? '');
 
 /** Makes an image of some random megabytes under a name of the open registry. */
 export async function pushImage(infra: Infra, name: string, megabytes = 0, platform = 'linux/amd64'): Promise<void> {

@@ -1,0 +1,176 @@
+/** Pulls that go wrong, are cut off, take long: what runs is left alone, and all converges. */
+import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
+import type { SyncLine } from '../../agent/core/progress.ts';
+import { fairlead, fairleadJson, installAgent, statusWhere } from './agent.ts';
+import { done, engineOn } from './engine-on.ts';
+import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
+import { blobsSent, pushImage, retag, SLOW, startRegistries, trustSlow } from './registries.ts';
+
+let lab: Lab;
+let agent: LabHost;
+let engine: LabHost;
+let repo: FleetRepo;
+
+beforeAll(async () => {
+  lab = await startLab({ name: 'pulls', hosts: [{ name: 'edge-1' }, { name: 'edge-2', flavour: 'debian12' }] });
+  [agent, engine] = [lab.host('edge-1'), lab.host('edge-2')];
+  await startRegistries(lab.infra);
+  for (const host of [agent, engine]) await trustSlow(host);
+  repo = await lab.infra.createRepo('fleet');
+  await repo.commit(web('infra:5000/app:1'), 'One');
+  await installAgent(agent, { repoUrl: repo.httpUrl });
+  await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced');
+});
+afterAll(async () => lab?.stop());
+
+const withJournal = () =>
+  onTestFailed(async () => console.error((await agent.journal('fairlead.service')).split('\n').slice(-60).join('\n')));
+const HEALTH = 'healthcheck: {test: [CMD, /bin/busybox, "true"], interval: 1s}';
+const service = (name: string, image: string) => `  ${name}: {image: "${image}", ${HEALTH}}\n`;
+const web = (image: string) => ({ 'hosts/edge-1/shop/compose.yaml': `services:\n${service('web', image)}` });
+const running = async (host: LabHost) =>
+  (await host.exec(['docker', 'ps', '--format', '{{.ID}} {{.Image}} {{.Names}}'])).stdout.trim();
+
+test('pulls are told in bytes; once an image, however many want it; three at a time', async () => {
+  const images = ['a', 'b', 'c', 'd', 'e'];
+  for (const name of images) await pushImage(lab.infra, `many-${name}:1`, 4);
+  const services = images.map((name) => service(name, `${SLOW}/many-${name}:1`)).join('');
+  const on = await engineOn(engine);
+  try {
+    const told: Extract<SyncLine, { type: 'progress' }>[] = [];
+    const emit = (line: SyncLine) => void (line.type === 'progress' && told.push(line));
+    const result = await on.apply(
+      { 'shop/compose.yaml': `services:\n${services}${service('twin', `${SLOW}/many-a:1`)}` },
+      undefined,
+      { emit },
+    );
+    expect(result.outcome.problems).toEqual([]);
+    expect(done(result).filter((line) => line.includes('service:'))).toHaveLength(6);
+    const at = (image: string) => told.flatMap((line, i) => (line.image === image ? [i] : []));
+    const spans = images.map((name) => at(`${SLOW}/many-${name}:1`));
+    for (const span of spans) {
+      const [first, last] = [told[span[0] ?? -1], told[span.at(-1) ?? -1]];
+      expect(first?.doneBytes).toBeLessThan(last?.totalBytes ?? 0);
+      expect([last?.doneBytes, (last?.totalBytes ?? 0) > 4_000_000]).toEqual([last?.totalBytes, true]);
+    }
+    const beside = told.map((_, i) => spans.filter((s) => (s[0] ?? 0) <= i && i <= (s.at(-1) ?? 0)).length);
+    expect(Math.max(...beside)).toBe(3);
+    const sent = await blobsSent(lab.infra);
+    expect(sent).toHaveLength(5);
+    expect(new Set(sent).size).toBe(5);
+  } finally {
+    on.close();
+  }
+});
+
+test('a disk that is full says so, and what runs is left alone', async () => {
+  await pushImage(lab.infra, 'large:1', 64);
+  await engine.sh(
+    'systemctl stop docker.socket docker; mount -t tmpfs -o size=48m tmpfs /var/lib/docker; systemctl start docker',
+  );
+  const on = await engineOn(engine);
+  try {
+    await on.apply({ 'shop/compose.yaml': `services:\n${service('web', 'infra:5000/app:1')}` });
+    const before = await running(engine);
+    const full = await on.apply({ 'shop/compose.yaml': `services:\n${service('web', 'infra:5000/large:1')}` });
+    expect(full.outcome.problems.map((p) => `${p.reason}: ${p.message}`)).toEqual([
+      expect.stringMatching(
+        /^DiskFull: cannot pull infra:5000\/large:1: .*no space left on device; .*docker system df/,
+      ),
+    ]);
+    expect(await running(engine)).toBe(before);
+  } finally {
+    on.close();
+    await engine.sh(
+      'docker rm -f shop-web-1; systemctl stop docker.socket docker; umount /var/lib/docker; systemctl start docker',
+    );
+  }
+});
+
+test('a failed pull leaves the running container alone, and is tried again until it comes off', async () => {
+  withJournal();
+  const before = await running(agent);
+  const commit = await repo.commit(web('infra:5000/app:later'), 'A tag that is not there yet');
+  const failed = await fairlead(agent, 'sync');
+  expect([failed.code, failed.stdout]).toEqual([1, expect.stringMatching(/infra:5000\/app:later.*ImagePullFailed/)]);
+  const retries = async () =>
+    (await fairleadJson<{ runs: { trigger: string }[] }>(agent, 'history', '--commit', commit)).runs.filter(
+      (r) => r.trigger === 'retry',
+    ).length;
+  await until('two retries', 90_000, async () => (await retries()) >= 2);
+  expect(await running(agent)).toBe(before);
+  await retag(lab.infra, 'app:2', 'app:later');
+  // Nobody asks for it: the agent tries by itself, and the commit was not held to be bad.
+  await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced' && s.applied?.commit === commit);
+  expect(await running(agent)).toMatch(/infra:5000\/app:later shop-web-1$/);
+});
+
+/** A commit whose image is on its way to the host when this resolves. @returns the commit */
+async function inThePull(image: string): Promise<string> {
+  await pushImage(lab.infra, image, 24);
+  const commit = await repo.commit(web(`${SLOW}/${image}`), `To ${image}`);
+  await fairlead(agent, 'sync', '--no-wait');
+  await until(
+    'the first megabyte',
+    60_000,
+    async () => (await agent.sh('find /var/lib/docker/tmp -type f -size +1M')).stdout !== '',
+  );
+  return commit;
+}
+
+/** One container of the service, of that image, and none beside it. */
+async function expectOnly(image: string): Promise<void> {
+  const all = (await agent.exec(['docker', 'ps', '-a', '--format', '{{.Image}} {{.Names}} {{.State}}'])).stdout.trim();
+  expect(all).toBe(`${SLOW}/${image} shop-web-1 running`);
+}
+
+test('kill -9 of the agent in the middle of a pull: what runs goes on, and the next start converges', async () => {
+  withJournal();
+  const before = await running(agent);
+  const commit = await inThePull('killed:1');
+  await agent.exec(['systemctl', 'kill', '--kill-whom=main', '-s', 'KILL', 'fairlead.service']);
+  expect(await running(agent)).toBe(before);
+  await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced' && s.applied?.commit === commit);
+  await expectOnly('killed:1');
+});
+
+test('a stop of the agent does not wait for a pull to end', async () => {
+  withJournal();
+  const before = await running(agent);
+  const commit = await inThePull('stopped:1');
+  await agent.exec(['systemctl', 'stop', 'fairlead.service']);
+  expect((await agent.exec(['systemctl', 'show', '-p', 'Result', '--value', 'fairlead.service'])).stdout).toBe(
+    'success\n',
+  );
+  expect((await agent.sh('find /var/lib/docker/tmp -type f')).stdout).toBe('');
+  expect(await running(agent)).toBe(before);
+  await agent.exec(['systemctl', 'start', 'fairlead.service']);
+  await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced' && s.applied?.commit === commit);
+  await expectOnly('stopped:1');
+});
+
+test('an engine that is restarted in the middle of a pull: said, tried again, done', async () => {
+  withJournal();
+  const commit = await inThePull('restarted:1');
+  await agent.exec(['systemctl', 'restart', 'docker']);
+  await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced' && s.applied?.commit === commit);
+  await expectOnly('restarted:1');
+});
+
+test('a host that is cut off in the middle of a pull, until the engine gives up: it completes when it is back', async () => {
+  withJournal();
+  const before = await running(agent);
+  const commit = await inThePull('cut:1');
+  await agent.disconnect();
+  // A server that is gone for good: the connection that the pull had must not be the one that goes on.
+  await lab.infra.exec(['systemctl', 'restart', 'nginx']);
+  await agent.exec(['ss', '-K', 'dport', '=', ':5001'], { check: false });
+  await until('the failure', 240_000, async () => {
+    const { problems } = await fairleadJson<{ problems: { reason: string }[] }>(agent, 'status');
+    return problems.some((p) => p.reason === 'ImagePullFailed');
+  });
+  expect(await running(agent)).toBe(before);
+  await agent.connect();
+  await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced' && s.applied?.commit === commit, 300_000);
+  await expectOnly('cut:1');
+}, 600_000);
