@@ -1,11 +1,12 @@
 /** What a host needs of the world around it, each part probed by itself, with the fix where it fails. */
-import { existsSync, statfsSync } from 'node:fs';
-import { connect } from 'node:net';
 import path from 'node:path';
 import type { DoctorDocument } from '../manifests-schema/documents.ts';
+import type { StatusDocument } from '../manifests-schema/payloads.ts';
 import type { AgentConfig } from './config.ts';
+import { createControlClient } from './control/client.ts';
 import { AgentError } from './errors.ts';
 import { createSource } from './git/source.ts';
+import { Ailment, clock, credentials, disk, watches } from './host-probes.ts';
 import { configFile, type LayoutOptions, loadConfig, rootOf, runDir, stateDir } from './layout.ts';
 import { silentLog } from './log.ts';
 import { createDocker } from './system/docker.ts';
@@ -14,133 +15,144 @@ import { connectBroker } from './system/mqtt.ts';
 import { createSystemd } from './system/systemd.ts';
 
 const PROBE_MS = 15_000;
-const LEAST_FREE = 200 * 1024 * 1024;
-/** A clock that is further off breaks certificates, signatures and schedules. */
-const MOST_OFF_MS = 60_000;
 
 type Finding = DoctorDocument['findings'][number];
-type Probe = (config: AgentConfig) => Promise<string>;
+interface Probe {
+  name: string;
+  run(config: AgentConfig): Promise<string> | string;
+  /** What to do where the failure names no fix of its own. */
+  fix: string;
+}
+
+export interface DoctorOptions extends LayoutOptions {
+  /** Of this program. */
+  version: string;
+}
 
 /** @returns one finding a part, in the order in which one would mend them */
-export async function examine(options: LayoutOptions): Promise<Finding[]> {
+export async function examine(options: DoctorOptions): Promise<Finding[]> {
   const file = configFile(options);
   let config: AgentConfig;
   try {
     config = loadConfig(options);
   } catch (thrown) {
-    return [finding('config', thrown, 'mend the file; `fairlead init` writes a first one')];
+    return [finding('config', thrown, `mend ${file}, man agent.yaml; \`fairlead init\` writes a first one`)];
   }
-  const trial = rootOf(options) !== '';
-  const probes: [string, Probe, string][] = [
-    ['daemon', () => daemon(options), 'start it: systemctl enable --now fairlead; its log: journalctl -u fairlead'],
-    ['repository', repository, 'check repo.url, repo.auth and repo.ca in agent.yaml, and the way there from this host'],
-    ...(config.mqtt
-      ? [['broker', broker, 'check mqtt in agent.yaml, and the way there from this host'] as [string, Probe, string]]
-      : []),
-    ...(trial
-      ? []
-      : ([
-          ['systemd', systemd, 'fairlead needs systemd as the first process, and dbus: systemctl start dbus'],
-          ['docker', docker, 'only stacks need it: apt-get install docker.io; systemctl start docker'],
-        ] as [string, Probe, string][])),
-    ['clock', clock, 'set it: timedatectl set-ntp true'],
-    [
-      'disk',
-      async () => disk(options),
-      'free some space below /var/lib/fairlead: the agent stops recording without it',
-    ],
+  const hosts = rootOf(options) === '' ? [systemd, docker] : [];
+  const probes: Probe[] = [
+    daemon(options),
+    { name: 'credentials', run: credentials, fix: 'run doctor as root, as whom the agent runs' },
+    repository,
+    ...(config.mqtt ? [broker] : []),
+    ...hosts,
+    { name: 'watches', run: watches, fix: 'mount /proc' },
+    { name: 'clock', run: clock, fix: 'timedatectl set-ntp true' },
+    { name: 'disk', run: () => disk(stateDir(options)), fix: `look at ${stateDir(options)}` },
   ];
   const found = await Promise.all(
-    probes.map(async ([name, probe, fix]): Promise<Finding> => {
+    probes.map(async ({ name, run, fix }): Promise<Finding> => {
       try {
-        return { name, ok: true, message: await probe(config), fix: '' };
+        return { name, ok: true, message: await run(config), fix: '' };
       } catch (thrown) {
         return finding(name, thrown, fix);
       }
     }),
   );
-  return [
-    { name: 'config', ok: true, message: `${file}: host ${config.host}, fleet ${config.fleet}`, fix: '' },
-    ...found,
-  ];
+  const said = `${file}: host ${config.host}, fleet ${config.fleet}`;
+  return [{ name: 'config', ok: true, message: said, fix: '' }, ...found];
 }
 
 function finding(name: string, thrown: unknown, fix: string): Finding {
-  return { name, ok: false, message: thrown instanceof Error ? thrown.message : String(thrown), fix };
+  const special =
+    thrown instanceof Ailment ? thrown.fix : thrown instanceof AgentError ? FIXES[thrown.code] : undefined;
+  return { name, ok: false, message: thrown instanceof Error ? thrown.message : String(thrown), fix: special ?? fix };
 }
 
-function daemon(options: LayoutOptions): Promise<string> {
-  const socket = path.join(runDir(options), 'status.sock');
-  return new Promise((resolve, reject) => {
-    const probe = connect(socket, () => {
-      probe.destroy();
-      resolve(`answers at ${socket}`);
-    });
-    probe.on('error', (error: NodeJS.ErrnoException) =>
-      reject(new Error(`does not answer at ${socket} (${error.code})`)),
-    );
-  });
-}
-
-const repository: Probe = async ({ repo }) => {
-  const source = createSource({ ...repo, gitdir: '/nonexistent', env: process.env, exec, log: silentLog });
-  const commit = await source.head(AbortSignal.timeout(PROBE_MS));
-  return `${repo.url} answers; ${repo.ref} is ${commit.slice(0, 7)}`;
+/** By the code of the failure. */
+const FIXES: Readonly<Record<string, string>> = {
+  AuthenticationFailed:
+    'put a fresh password, token or key into the file that repo.auth names; the server must let it read',
+  HostKeyUnknown: 'ssh-keyscan HOST, compare with what the server’s owner says, and add it to repo.auth.knownHostsFile',
+  RefNotFound: 'check repo.ref in agent.yaml: a branch, a tag, a pattern of tags or a commit of this repository',
+  UnsupportedRepository: 'use a repository with SHA-1 ids, and a server that speaks git protocol 2',
+  DaemonUnreachable: 'systemctl enable --now fairlead; its log: journalctl -u fairlead',
 };
 
-const broker: Probe = async ({ mqtt }) => {
-  if (mqtt === undefined) return 'none is configured';
-  const client = await connectBroker({ broker: mqtt, clientId: `fairlead-doctor-${process.pid}`, timeoutMs: PROBE_MS });
-  client.end(true);
-  return `${mqtt.url} answers`;
+/** It answers, is of this version, and hears of all that is to be watched. */
+const daemon = (options: DoctorOptions): Probe => ({
+  name: 'daemon',
+  fix: 'run doctor as root, or as a member of the group fairlead',
+  async run() {
+    const client = createControlClient({ dir: runDir(options) });
+    const { version } = (await client.get<{ version: string }>('version')) ?? { version: 'another' };
+    const at = path.join(runDir(options), 'agent.sock');
+    if (version !== options.version)
+      throw new Ailment(
+        `the daemon at ${at} is of version ${version}, this program of ${options.version}`,
+        'systemctl restart fairlead',
+      );
+    const status = await client.get<StatusDocument>('status');
+    const deaf = status?.problems.find((p) => p.reason.startsWith('WatchLimit'));
+    if (deaf)
+      throw new Ailment(
+        deaf.message,
+        'echo fs.inotify.max_user_watches=524288 > /etc/sysctl.d/60-fairlead.conf && sysctl --system; systemctl restart fairlead',
+      );
+    return `answers at ${at}; ${status?.sync}, ${status?.health}`;
+  },
+});
+
+const repository: Probe = {
+  name: 'repository',
+  fix: 'check repo.url and repo.ca in agent.yaml, and the way there from this host: name server, route, firewall',
+  async run({ repo }) {
+    const source = createSource({ ...repo, gitdir: '/nonexistent', env: process.env, exec, log: silentLog });
+    const commit = await source.head(AbortSignal.timeout(PROBE_MS));
+    return `${repo.url} answers; ${repo.ref} is ${commit.slice(0, 7)}`;
+  },
 };
 
-const systemd: Probe = async () => {
-  const bus = createSystemd({ socket: '/run/dbus/system_bus_socket' });
-  try {
-    await bus.list(['fairlead.service']);
-    return 'answers over D-Bus';
-  } finally {
-    bus.close();
-  }
+const broker: Probe = {
+  name: 'broker',
+  fix: 'check mqtt in agent.yaml (url, username, passwordFile, ca), and the way there from this host',
+  async run({ mqtt }) {
+    if (mqtt === undefined) return 'none is configured';
+    const clientId = `fairlead-doctor-${process.pid}`;
+    const client = await connectBroker({ broker: mqtt, clientId, timeoutMs: PROBE_MS });
+    client.end(true);
+    return `${mqtt.url} answers`;
+  },
 };
 
-const docker: Probe = async ({ docker: { socket } }) => {
-  const running = (await createDocker({ socket }).containers()).length;
-  return `answers at ${socket}; ${running} ${running === 1 ? 'container' : 'containers'}`;
+const systemd: Probe = {
+  name: 'systemd',
+  fix: 'fairlead needs systemd as the first process, and dbus: systemctl start dbus',
+  async run() {
+    const bus = createSystemd({ socket: '/run/dbus/system_bus_socket' });
+    try {
+      await bus.list(['fairlead.service']);
+      return 'answers over D-Bus';
+    } finally {
+      bus.close();
+    }
+  },
 };
 
-/** Against the git server's own clock, where it speaks http: good enough to find one that is minutes off. */
-const clock: Probe = async ({ repo }) => {
-  if (!/^https?:/.test(repo.url)) return 'nothing to compare it with: the repository is not reached over http';
-  const asked = Date.now();
-  const date = await serverDate(repo.url).catch(() => null);
-  if (date === null) return 'the git server did not say what time it is';
-  const off = Math.abs(date - (asked + Date.now()) / 2);
-  if (off > MOST_OFF_MS) throw new Error(`is ${Math.round(off / 1000)} s off the git server's`);
-  return 'agrees with the git server’s';
+/** Docker 20.10, the oldest that fairlead is tested with. */
+const LEAST_API = '1.41';
+
+const docker: Probe = {
+  name: 'docker',
+  fix: 'only stacks need it: apt-get install docker.io; systemctl start docker; or mend docker.socket in agent.yaml',
+  async run({ docker: { socket } }) {
+    const engine = createDocker({ socket });
+    const { version, api } = await engine.version();
+    if (api.localeCompare(LEAST_API, 'en', { numeric: true }) < 0)
+      throw new Ailment(
+        `the engine at ${socket} is ${version} with API ${api}; fairlead needs ${LEAST_API} or newer (Docker 20.10)`,
+        'install a newer engine: apt-get install docker.io, or https://docs.docker.com/engine/install/',
+      );
+    const running = (await engine.containers()).length;
+    return `${version} answers at ${socket}, API ${api}; ${running} ${running === 1 ? 'container' : 'containers'}`;
+  },
 };
-
-async function serverDate(url: string): Promise<number | null> {
-  const { request } = await (url.startsWith('https:') ? import('node:https') : import('node:http'));
-  return new Promise((resolve, reject) => {
-    // The date counts whoever gives it: the certificate is the repository probe's to judge.
-    const ask = request(url, { method: 'HEAD', rejectUnauthorized: false, timeout: PROBE_MS } as object, (response) => {
-      response.resume();
-      resolve(response.headers.date ? Date.parse(response.headers.date) : null);
-    });
-    ask.on('timeout', () => ask.destroy(new Error('no answer')));
-    ask.on('error', reject);
-    ask.end();
-  });
-}
-
-function disk(options: LayoutOptions): string {
-  let dir = stateDir(options);
-  while (!existsSync(dir)) dir = path.dirname(dir);
-  const { bavail, bsize } = statfsSync(dir);
-  const mib = Math.floor((bavail * bsize) / 1024 / 1024);
-  if (bavail * bsize < LEAST_FREE)
-    throw new AgentError({ code: 'DiskFull', phase: 'observe', message: `only ${mib} MiB are free at ${dir}` });
-  return `${mib} MiB free at ${dir}`;
-}

@@ -65,7 +65,7 @@ finish(
         existsSync(path.join(stateDir(options), 'age.key'))
           ? (await loadIdentity(stateDir(options))).recipient()
           : null,
-      examine,
+      examine: (options) => examine({ ...options, version: VERSION }),
       runAgent: (options) => runDaemon({ ...options, version: VERSION }),
       client: (options) => createControlClient({ dir: runDir(options) }),
       readHistory: (options, query) => readHistory(options, (runs) => ({ schema: 1, runs: runs.list(query) })),

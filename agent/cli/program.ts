@@ -64,7 +64,10 @@ export function createProgram(terminal: Terminal, deps: CliDeps, finish: (code: 
     .option('--root <dir>', 'keep state, sockets and managed files below this directory; manages files only')
     .option('--json', 'one JSON document on stdout')
     // Nearly every command has options: to say so at each helps nobody.
-    .configureHelp({ subcommandTerm: (c) => [c.name(), ...c.registeredArguments.map(termOf)].join(' ') });
+    .configureHelp({
+      subcommandTerm: (c) => [c.name(), ...c.registeredArguments.map(termOf)].join(' '),
+      minWidthToWrap: LEAST_COLUMNS / 2,
+    });
 
   const build: Build = {
     program,

@@ -1,6 +1,6 @@
 /** `show`: one resource in one screen. Pure. */
 import { stringify } from 'yaml';
-import type { ShowDocument } from '../control/protocol.ts';
+import type { ActionDocument, ShowDocument } from '../control/protocol.ts';
 import { actionText } from './print.ts';
 import { wrap } from './table.ts';
 import { ago, count, type Reader, shortId, tone, whose } from './words.ts';
@@ -32,7 +32,7 @@ export function showText(s: ShowDocument, reader: Reader): string {
     const shown = s.history.slice(0, ACTIONS);
     lines.push(style.bold('last actions'));
     for (const h of shown)
-      lines.push(wrap(`  #${h.run}, ${ago(h.at, at)}: ${actionText(h.action, style, s.id)}`, columns, 4));
+      lines.push(wrap(`  #${h.run}, ${ago(h.at, at)}: ${actionText(withoutKept(h.action), style, s.id)}`, columns, 4));
     if (s.history.length > shown.length) lines.push(`  … \`fairlead history --resource ${s.id}\``);
   }
   if (s.overwritten.length > 0) {
@@ -50,6 +50,12 @@ export function showText(s: ShowDocument, reader: Reader): string {
   return lines.join('\n');
 }
 
+/** Where bytes are kept is said once, below. */
+const withoutKept = (action: ActionDocument): ActionDocument => ({
+  ...action,
+  why: action.why.filter(({ field, to }) => field !== 'kept' || !to?.startsWith('/')),
+});
+
 /** Without what is empty, and so was left to its default: what is left fits a screen. */
 function said(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
@@ -62,5 +68,9 @@ function said(value: unknown): unknown {
   );
 }
 
+/** A hash is told from another by its beginning. */
+const HASH = /\b([0-9a-f]{12})[0-9a-f]{52}\b/g;
 const block = (value: unknown): string =>
-  (typeof value === 'string' ? value : stringify(value, { lineWidth: 0 }).trimEnd()).replace(/^/gm, '  ');
+  (typeof value === 'string' ? value : stringify(value, { lineWidth: 0 }).trimEnd())
+    .replaceAll(HASH, '$1…')
+    .replace(/^/gm, '  ');

@@ -36,6 +36,8 @@ export type NetworkInfo = Dockerode.NetworkInspectInfo;
 export type VolumeInfo = Dockerode.VolumeInspectInfo;
 
 export interface Docker {
+  /** Of the engine, and the newest of its API that it speaks. */
+  version(): Promise<{ version: string; api: string }>;
   containers(): Promise<ContainerSummary[]>;
   /** undefined where there is no such container. */
   inspect(id: string): Promise<ContainerInfo | undefined>;
@@ -120,6 +122,11 @@ export function createDocker({ socket }: { socket: string }): Docker {
   const grace = (t: number | null) => (t === null ? {} : { t });
   return {
     containers: () => call('list containers', (d) => d.listContainers({ all: true })),
+    version: () =>
+      call('ask the engine for its version', async (d) => {
+        const { Version: version, ApiVersion: api } = await d.version();
+        return { version, api };
+      }),
     inspect: (id) => call('inspect a container', (d) => orMissing(d.getContainer(id).inspect())),
     create: (options) => call(`create ${options.name}`, async (d) => (await d.createContainer(options)).id),
     connect: (network, container, endpoint) =>

@@ -148,10 +148,30 @@ test('doctor probes each part, and says how to mend the one that fails', async (
   const well = await trial.cli('doctor', '--json');
   const { findings } = JSON.parse(well.stdout) as { findings: { name: string; ok: boolean }[] };
   expect([well.code, findings.filter((f) => !f.ok)]).toEqual([0, []]);
-  expect(findings.map((f) => f.name)).toEqual(['config', 'daemon', 'repository', 'broker', 'clock', 'disk']);
+  expect(findings.map((f) => f.name)).toEqual(
+    'config daemon credentials repository broker watches clock disk'.split(' '),
+  );
   await trial.stop();
   const down = await trial.cli('doctor');
-  expect([down.code, down.stdout]).toEqual([1, expect.stringMatching(/FAIL {2}daemon .*\n.*→ start it/)]);
+  expect([down.code, down.stdout]).toEqual([1, expect.stringMatching(/FAIL {2}daemon .*\n.*→ systemctl enable --now/)]);
+
+  const config = path.join(trial.root, 'etc/fairlead/agent.yaml');
+  const before = fs.readFileSync(config, 'utf8');
+  const secret = path.join(trial.root, 'etc/fairlead/token');
+  const ailing = async (repo: string) => {
+    fs.writeFileSync(config, before.replace(/^repo:.*$/m, `repo: ${repo}`));
+    return (await trial.cli('doctor')).stdout.replaceAll(/\s+/g, ' ');
+  };
+  const url = path.join(trial.root, '../fleet');
+  const withToken = `{url: "${url}", auth: {tokenFile: "${secret}"}}`;
+  expect(await ailing(withToken)).toMatch(/FAIL credentials repo\.auth\.tokenFile names .* → put it there/);
+  fs.writeFileSync(secret, 'x', { mode: 0o644 });
+  expect(await ailing(withToken)).toMatch(/FAIL credentials .* \(mode 0644\) → chmod 600 \S+token/);
+  fs.writeFileSync(secret, '');
+  expect(await ailing(withToken)).toMatch(/FAIL credentials .* is empty → write into it/);
+  expect(await ailing(`{url: "${url}", ref: nowhere}`)).toMatch(/FAIL repository .* → check repo\.ref/);
+  expect(await ailing('{urll: x}')).toMatch(/^FAIL config .*did you mean `url`.* → mend/);
+  fs.writeFileSync(config, before);
   await trial.start();
 });
 

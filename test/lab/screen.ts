@@ -8,8 +8,8 @@ export interface Screen {
   type(text: string): Promise<void>;
   /** Presses keys by their tmux names: `Enter`, `Tab`, `C-c`. */
   press(...keys: string[]): Promise<void>;
-  /** What has been shown, scrolled lines included; with `colours` escape sequences as well. */
-  text(options?: { colours?: boolean }): Promise<string>;
+  /** What has been shown, scrolled lines included; with `colours` escape sequences as well; `joined`: broken lines made whole. */
+  text(options?: { colours?: boolean; joined?: boolean }): Promise<string>;
   /** Waits until the screen shows it. @returns the screen */
   shows(what: string | RegExp, timeoutMs?: number): Promise<string>;
   close(): Promise<void>;
@@ -32,8 +32,10 @@ export async function openScreen({ columns, rows = 50, argv, env = {} }: ScreenO
   const made = await tmux('-u', 'new-session', '-d', ...size, '--', 'env', ...given, ...argv);
   if (made.code !== 0) throw new Error(`tmux: ${made.stderr}`);
   await tmux('set-option', '-g', 'remain-on-exit', 'on');
-  const text = async ({ colours = false } = {}) =>
-    (await tmux('capture-pane', '-p', '-S', '-', ...(colours ? ['-e'] : []))).stdout.trimEnd();
+  const text = async ({ colours = false, joined = false } = {}) => {
+    const how = [...(colours ? ['-e'] : []), ...(joined ? ['-J'] : [])];
+    return (await tmux('capture-pane', '-p', '-S', '-', ...how)).stdout.trimEnd();
+  };
   return {
     type: async (typed) => void (await tmux('send-keys', '-l', '--', typed)),
     press: async (...keys) => void (await tmux('send-keys', ...keys)),

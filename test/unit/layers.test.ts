@@ -4,12 +4,13 @@ import { expect, test } from 'vitest';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
-/** The composition root, in six files. */
+/** The composition root, in seven files. */
 const MAIN = [
   'agent/main.ts',
   'agent/daemon.ts',
   'agent/session.ts',
   'agent/doctor.ts',
+  'agent/host-probes.ts',
   'agent/layout.ts',
   'agent/ways.ts',
 ];

@@ -1,0 +1,123 @@
+/** What doctor looks at on the host itself. Each answers what it found, or throws an Ailment with the fix. */
+import { accessSync, constants, existsSync, readFileSync, statfsSync, statSync } from 'node:fs';
+import path from 'node:path';
+import type { AgentConfig } from './config.ts';
+
+/** What is wrong, and what to do about it. */
+export class Ailment extends Error {
+  readonly fix: string;
+  constructor(message: string, fix: string) {
+    super(message);
+    this.fix = fix;
+  }
+}
+
+const LEAST_FREE = 200 * 1024 * 1024;
+const LEAST_INODES = 1_000;
+/** A clock that is further off breaks certificates, signatures and schedules. */
+const MOST_OFF_MS = 60_000;
+const CLOCK_MS = 15_000;
+/** Below it a handful of programs that watch files use up what a user may watch (proc(5)). */
+const LEAST_WATCHES = 16_384;
+const WATCHES = '/proc/sys/fs/inotify/max_user_watches';
+
+/** Keys whose files hold what nobody else may read. */
+const SECRET = /^(passwordFile|tokenFile|bearerFile|sshKeyFile|key)$/;
+const NAMED = /^(passwordFile|tokenFile|bearerFile|sshKeyFile|key|ca|cert|knownHostsFile|allowedSigners|revoked)$/;
+
+/** Every file that agent.yaml names: there, readable, not empty, and secret ones for their owner alone. */
+export function credentials(config: AgentConfig): string {
+  const files = filesOf(config, '');
+  for (const { at, file, secret } of files) {
+    const stat = statSync(file, { throwIfNoEntry: false });
+    if (stat === undefined)
+      throw new Ailment(`${at} names ${file}, and there is no such file`, `put it there, or mend ${at} in agent.yaml`);
+    if (!stat.isFile()) throw new Ailment(`${at} names ${file}, which is no file`, `mend ${at} in agent.yaml`);
+    if (stat.size === 0) throw new Ailment(`${file} (${at}) is empty`, 'write into it what it is to hold');
+    if (secret && (stat.mode & 0o077) !== 0)
+      throw new Ailment(
+        `${file} (${at}) is a secret that others on this host can read or change (mode 0${(stat.mode & 0o777).toString(8)})`,
+        `chmod 600 ${file}`,
+      );
+    try {
+      accessSync(file, constants.R_OK);
+    } catch {
+      throw new Ailment(`${file} (${at}) cannot be read by this user`, 'run doctor as root, as whom the agent runs');
+    }
+  }
+  return files.length === 0
+    ? 'agent.yaml names no file'
+    : `${files.length} of agent.yaml, each there and as private as it must be`;
+}
+
+function filesOf(value: unknown, at: string): { at: string; file: string; secret: boolean }[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, item]) => {
+    const here = at === '' ? key : `${at}.${key}`;
+    if (typeof item === 'string') return NAMED.test(key) ? [{ at: here, file: item, secret: SECRET.test(key) }] : [];
+    return filesOf(item, here);
+  });
+}
+
+/** How many directories may be watched for changes of files. */
+export function watches(): string {
+  const granted = existsSync(WATCHES) ? Number(readFileSync(WATCHES, 'utf8')) : 0;
+  if (granted > 0 && granted < LEAST_WATCHES)
+    throw new Ailment(
+      `a user may watch ${granted} directories, all programs together; beyond that drift is found by the schedule alone`,
+      'echo fs.inotify.max_user_watches=524288 > /etc/sysctl.d/60-fairlead.conf && sysctl --system',
+    );
+  return granted > 0
+    ? `a user may watch ${granted} directories`
+    : 'the kernel does not say how many directories may be watched';
+}
+
+/** Room where the state lies, in bytes and in files, and that it can be written. */
+export function disk(state: string): string {
+  let dir = state;
+  while (!existsSync(dir)) dir = path.dirname(dir);
+  const { bavail, bsize, files, ffree } = statfsSync(dir);
+  const mib = Math.floor((bavail * bsize) / 1024 / 1024);
+  const fix = `free some space at ${dir} (du -x ${dir} | sort -n); until then the agent records nothing`;
+  if (bavail * bsize < LEAST_FREE) throw new Ailment(`only ${mib} MiB are free at ${dir}`, fix);
+  // Some file systems count no inodes.
+  if (files > 0 && ffree < LEAST_INODES) throw new Ailment(`only ${ffree} more files fit at ${dir}`, fix);
+  try {
+    accessSync(dir, constants.W_OK);
+  } catch {
+    throw new Ailment(
+      `${dir} cannot be written`,
+      'run doctor as root; if it is, the file system is mounted read only: mount -o remount,rw',
+    );
+  }
+  return `${mib} MiB free at ${dir}`;
+}
+
+/** Against the git server's own clock, where it speaks http: good enough to find one that is minutes off. */
+export async function clock({ repo }: AgentConfig): Promise<string> {
+  if (!/^https?:/.test(repo.url)) return 'nothing to compare it with: the repository is not reached over http';
+  const asked = Date.now();
+  const date = await serverDate(repo.url).catch(() => null);
+  if (date === null) return 'the git server did not say what time it is';
+  const off = Math.abs(date - (asked + Date.now()) / 2);
+  if (off > MOST_OFF_MS)
+    throw new Ailment(
+      `is ${Math.round(off / 1000)} s off the git server's: certificates, signatures and schedules go wrong`,
+      'timedatectl set-ntp true; without a time server: timedatectl set-time',
+    );
+  return 'agrees with the git server’s';
+}
+
+async function serverDate(url: string): Promise<number | null> {
+  const { request } = await (url.startsWith('https:') ? import('node:https') : import('node:http'));
+  return new Promise((resolve, reject) => {
+    // The date counts whoever gives it: the certificate is the repository probe's to judge.
+    const ask = request(url, { method: 'HEAD', rejectUnauthorized: false, timeout: CLOCK_MS } as object, (response) => {
+      response.resume();
+      resolve(response.headers.date ? Date.parse(response.headers.date) : null);
+    });
+    ask.on('timeout', () => ask.destroy(new Error('no answer')));
+    ask.on('error', reject);
+    ask.end();
+  });
+}
