@@ -81,7 +81,12 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
     adopt: adoption(context, at),
   };
   const notify = dependents(project, name).map((other): ResourceId => `service:${project.name}/${other}`);
-  return context.resource(id, at, spec, { after: [...new Set(after)], notify });
+  const optional = dependsOn.filter((d) => !d.required).map((d): ResourceId => `service:${project.name}/${d.service}`);
+  return context.resource(id, at, spec, {
+    after: [...new Set(after)],
+    notify,
+    ...(optional.length > 0 ? { optional } : {}),
+  });
 }
 
 /** By priority, then by name: the first is what the container starts on. */

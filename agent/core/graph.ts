@@ -24,6 +24,13 @@ export function predecessors(resources: readonly Desired[]): Map<ResourceId, Set
   return before;
 }
 
+/** Who must have succeeded before whom. */
+export function requirements(resources: readonly Desired[]): Map<ResourceId, Set<ResourceId>> {
+  const before = predecessors(resources);
+  for (const { id, optional = [] } of resources) for (const other of optional) before.get(id)?.delete(other);
+  return before;
+}
+
 /** A loop in the order, as the ids along it (first = last), or null. */
 export function findCycle(resources: readonly Desired[]): ResourceId[] | null {
   const before = predecessors(resources);

@@ -20,6 +20,8 @@ export interface Desired<S = unknown> {
   hash: string;
   /** Applied before this one. Ids that are not declared are ignored. */
   after: readonly ResourceId[];
+  /** Of those before it: whose failure does not stop it. */
+  optional?: readonly ResourceId[];
   /** Refreshed (restarted) after this one changed. An ordering edge too. */
   notify: readonly ResourceId[];
   /** Reloaded after this one changed. An ordering edge as well. */

@@ -1,5 +1,5 @@
 /** Carries out a plan: prepare, record the intent, install, then each step after its predecessors. */
-import { kindOf, predecessors, rankOf } from '../core/graph.ts';
+import { kindOf, predecessors, rankOf, requirements } from '../core/graph.ts';
 import type { Step } from '../core/plan.ts';
 import type { Progress, Provider, Work } from '../core/provider.ts';
 import type { ActionRecord, Kind, Reason, ResourceId } from '../core/types.ts';
@@ -88,6 +88,7 @@ export async function applySteps(
   const failed = new Set<ResourceId>(away);
   const running = new Map<ResourceId, Promise<void>>();
   const before = predecessors(steps.map((s) => s.want));
+  const needed = requirements(steps.map((s) => s.want));
   const ready = createQueue(steps, before);
   const ledger = createLedger(deps);
 
@@ -109,7 +110,7 @@ export async function applySteps(
       await Promise.race(running.values());
       continue;
     }
-    const culprit = [...(before.get(step.want.id) ?? [])].find((id) => failed.has(id));
+    const culprit = [...(needed.get(step.want.id) ?? [])].find((id) => failed.has(id));
     const error = broken.get(step.want.id);
     if (!isWork(step)) finish(step, null);
     else if (error !== undefined) finish(step, record(step, 'failed', 0, error));

@@ -1,7 +1,7 @@
 /** Converges the host to one commit: load, observe, plan, gate, prepare, apply, settle, prune. */
 
 import { durationMs } from '../config.ts';
-import { kindOf, predecessors } from '../core/graph.ts';
+import { kindOf, requirements } from '../core/graph.ts';
 import { makePlan, type Plan, pruneHold, type Step } from '../core/plan.ts';
 import type { Health } from '../core/provider.ts';
 import type { Checkout, Desired, Gate, Problem, ResourceId } from '../core/types.ts';
@@ -183,7 +183,7 @@ function keepUnsettled({ store }: EngineDeps, settled: ReadonlyMap<ResourceId, H
 
 /** Steps that cannot come off in this run: they or what they wait for failed to prepare, or is out of reach. */
 function doomedBy(failures: Failures, away: ReadonlySet<ResourceId>, steps: readonly Step[]): Set<ResourceId> {
-  const before = predecessors(steps.map((s) => s.want));
+  const before = requirements(steps.map((s) => s.want));
   const doomed = new Set<ResourceId>([...failures.keys(), ...away]);
   // Steps come in dependency order.
   for (const { want } of steps) if ([...(before.get(want.id) ?? [])].some((id) => doomed.has(id))) doomed.add(want.id);
