@@ -20,7 +20,7 @@ import { splayOffset } from './engine/splay.ts';
 import { createTending } from './engine/tending.ts';
 import type { EngineDeps } from './engine/types.ts';
 import { createSource } from './git/source.ts';
-import { createProviders, createWatchers, DRIFT_DIR } from './kinds/index.ts';
+import { createInspections, createProviders, createWatchers, DRIFT_DIR } from './kinds/index.ts';
 import type { Log } from './log.ts';
 import { localCheckout } from './repo/local.ts';
 import type { Identity as HostIdentity } from './secrets/identity.ts';
@@ -80,6 +80,7 @@ export function createSession(options: SessionOptions): Session {
     dockerSocket: config.docker.socket,
     busSocket: '/run/dbus/system_bus_socket',
     clock: systemClock,
+    inspections: createInspections(systemClock.monotonic),
   };
   const providers = createProviders({
     ...machine,

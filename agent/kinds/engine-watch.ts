@@ -5,11 +5,13 @@ import type { Desired, ResourceId } from '../core/types.ts';
 import type { Log } from '../log.ts';
 import type { Clock } from '../system/clock.ts';
 import { containerLabels, type DockerEvent, followDockerEvents } from '../system/docker-events.ts';
+import type { Inspections } from './inspections.ts';
 import { PROJECT, SERVICE } from './labels.ts';
 import { memberOf } from './service-fact.ts';
 
 export interface EngineWatcherOptions {
   socket: string;
+  inspections: Inspections;
   clock: Clock;
   log: Log;
 }
@@ -23,7 +25,7 @@ const FILTERS = {
   ],
 };
 
-export function createEngineWatcher({ socket, clock, log }: EngineWatcherOptions): Watcher {
+export function createEngineWatcher({ socket, inspections, clock, log }: EngineWatcherOptions): Watcher {
   let hint: (id: ResourceId | '*') => void = () => undefined;
   let known: Known = index([]);
   /** Whose a container is, by its id: events of networks name it so. */
@@ -38,6 +40,7 @@ export function createEngineWatcher({ socket, clock, log }: EngineWatcherOptions
       hint = tell;
       const event = (e: DockerEvent) => {
         if (e.Type === 'container') note(e.Actor.ID, e.Actor.Attributes);
+        inspections.touched(e.Type === 'container' ? e.Actor.ID : (e.Actor.Attributes.container ?? ''));
         for (const id of concerned(known, owners, e)) hint(id);
         if (e.Type === 'container' && e.Action === 'destroy') owners.delete(e.Actor.ID);
       };
@@ -51,7 +54,8 @@ export function createEngineWatcher({ socket, clock, log }: EngineWatcherOptions
           (thrown: unknown) => log.debug({ error: String(thrown) }, 'cannot list the containers'),
         );
       };
-      return followDockerEvents({ socket, clock, log, filters: FILTERS, event, gap }, signal);
+      const { listening } = inspections;
+      return followDockerEvents({ socket, clock, log, filters: FILTERS, event, gap, listening }, signal);
     },
     manage(resources) {
       const before = known;

@@ -17,6 +17,7 @@ import { createEngineWatcher } from './engine-watch.ts';
 import { createFileProvider } from './file.ts';
 import { createFileWatcher } from './file-watch.ts';
 import { createImages } from './images.ts';
+import { createInspections, type Inspections, telling } from './inspections.ts';
 import { createJobProvider } from './job.ts';
 import { createNetworkProvider } from './network.ts';
 import { createOriginals, ORIGINALS_DIR } from './originals.ts';
@@ -25,6 +26,7 @@ import { createUnitProvider } from './unit.ts';
 import { createUnitWatcher } from './unit-watch.ts';
 import { createVolumeProvider } from './volume.ts';
 
+export { createInspections } from './inspections.ts';
 export { DRIFT_DIR } from './originals.ts';
 
 export interface ProvidersOptions {
@@ -36,6 +38,8 @@ export interface ProvidersOptions {
   dockerSocket: string;
   /** Another driver than the one of that socket. */
   docker?: Docker;
+  /** Shared with the watchers, which tell it of events; left out where none are heard. */
+  inspections?: Inspections;
   busSocket: string;
   stagingDir: string;
   /** Paths of the agent's own besides the usual ones, e.g. a config file named by --config. */
@@ -65,7 +69,8 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
     erase(createFileProvider({ files, originals, exec, execRoot, stagingDir, clock, ownership })),
   ];
   if (!options.filesOnly) {
-    const docker = options.docker ?? createDocker({ socket: options.dockerSocket });
+    const inspections = options.inspections ?? createInspections(clock.monotonic);
+    const docker = telling(options.docker ?? createDocker({ socket: options.dockerSocket }), inspections);
     const { registries = {}, records = noImageRecords(), secret = () => undefined } = options.images ?? {};
     const credentials = createCredentials({ registries, home: '/root', root, exec, secret });
     const systemd = createSystemd({ socket: options.busSocket });
@@ -78,6 +83,7 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
           docker,
           images: createImages({ docker, credentials, records, clock }),
           clock,
+          inspections,
           holdsAddress: (pid) => holdsAddress(`${root}/proc/${pid}`),
         }),
       ),
@@ -92,6 +98,7 @@ export interface WatchersOptions
   extends Pick<ProvidersOptions, 'root' | 'filesOnly' | 'dockerSocket' | 'busSocket' | 'clock'> {
   /** Some of them hear of changes themselves. */
   providers: ReadonlyMap<Kind, Provider>;
+  inspections: Inspections;
   /** Most directories watched for files; units have a tenth of it. */
   maxWatches: number;
   log: Log;
@@ -104,6 +111,7 @@ export function createWatchers({
   busSocket,
   clock,
   providers,
+  inspections,
   maxWatches,
   log,
 }: WatchersOptions): Watcher[] {
@@ -114,7 +122,7 @@ export function createWatchers({
     files,
     ...own,
     createUnitWatcher({ root, busSocket, limit: Math.ceil(maxWatches / 10), clock, log }),
-    createEngineWatcher({ socket: dockerSocket, clock, log }),
+    createEngineWatcher({ socket: dockerSocket, inspections, clock, log }),
   ];
 }
 

@@ -4,6 +4,7 @@ import type { ResourceId } from '../core/types.ts';
 import type { Clock } from '../system/clock.ts';
 import type { ContainerInfo, ContainerSummary, Docker, ImageConfig } from '../system/docker.ts';
 import type { Moves } from './image-moves.ts';
+import type { Inspections } from './inspections.ts';
 import { HASH, locate, NUMBER, ONEOFF, PROJECT, SERVICE } from './labels.ts';
 import type { Peer } from './service-request.ts';
 
@@ -51,6 +52,8 @@ export const nameOf = ({ Name }: ContainerInfo): string => Name.replace(/^\//, '
 interface Look {
   docker: Docker;
   clock: Clock;
+  /** What need not be asked again; left out where all must be. */
+  inspections?: Inspections;
   /** All containers of the engine. */
   all: readonly ContainerSummary[];
   id: ResourceId;
@@ -65,7 +68,7 @@ export async function observeService(look: Look): Promise<ServiceFact | undefine
   const ours = look.all.filter(
     (c) => c.Labels[PROJECT] === project && c.Labels[SERVICE] === service && c.Labels[ONEOFF] !== 'True',
   );
-  const found = await Promise.all(ours.map((c) => observeContainer(look, c.Id)));
+  const found = await Promise.all(ours.map((c) => observeContainer(look, c.Id, c)));
   const all = found.filter((r) => r !== undefined).sort((a, b) => a.number - b.number);
   if (all.length === 0) return undefined;
   const named = (suffix: string) => all.filter((r) => nameOf(r.info).endsWith(suffix));
@@ -92,12 +95,16 @@ const ageOf = (ms: number): number => (ms < -1_000 ? Number.POSITIVE_INFINITY : 
 /** Not what its service is known by: set aside, not finished, or failed. */
 export const isAside = ({ Names }: ContainerSummary): boolean => Names.some(hasAsideName);
 
-/** @returns undefined where there is no such container */
+/**
+ * @param listed as the list of containers has it, where there is one
+ * @returns undefined where there is no such container
+ */
 export async function observeContainer(
-  { docker, clock, hash }: Pick<Look, 'docker' | 'clock' | 'hash'>,
+  { docker, clock, hash, inspections }: Pick<Look, 'docker' | 'clock' | 'hash' | 'inspections'>,
   id: string,
+  listed?: ContainerSummary,
 ): Promise<Replica | undefined> {
-  const info = await docker.inspect(id);
+  const info = await (inspections && listed ? inspections.inspect(listed, docker.inspect) : docker.inspect(id));
   if (info === undefined) return undefined;
   const { State: state, Config: config } = info;
   const runningMs = state.Running ? ageOf(clock.now().getTime() - Date.parse(state.StartedAt)) : 0;

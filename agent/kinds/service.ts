@@ -6,6 +6,7 @@ import type { Clock } from '../system/clock.ts';
 import type { Docker } from '../system/docker.ts';
 import { movedImages } from './image-moves.ts';
 import type { Images } from './images.ts';
+import type { Inspections } from './inspections.ts';
 import { stop, type Tools } from './service-container.ts';
 import { waitForDependencies } from './service-depends.ts';
 import { memberOf, nameOf, observeService, PARKED, type ServiceFact } from './service-fact.ts';
@@ -21,12 +22,13 @@ export interface ServiceProviderOptions {
   docker: Docker;
   images: Images;
   clock: Clock;
+  inspections: Inspections;
   /** A process of the host holds an address of its own: a connection, or a socket bound to it. */
   holdsAddress(pid: number): Promise<boolean>;
 }
 
 export function createServiceProvider(options: ServiceProviderOptions): Provider<ServiceSpec, ServiceFact> {
-  const { docker, images, clock } = options;
+  const { docker, images, clock, inspections } = options;
   const toolsFor = (report: Work['report']): Tools => ({ ...options, ...(report ? { report } : {}) });
   const look = async (want: Desired<ServiceSpec>) => {
     const all = await docker.containers();
@@ -47,7 +49,8 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       const seen = new Map<ResourceId, Seen<ServiceFact>>();
       await Promise.all(
         ids.map(async (id) => {
-          const fact = await observeService({ docker, clock, all, id, moves, hash: wants?.get(id)?.hash });
+          const hash = wants?.get(id)?.hash;
+          const fact = await observeService({ docker, clock, inspections, all, id, moves, hash });
           if (fact) seen.set(id, { fact });
         }),
       );

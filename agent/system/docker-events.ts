@@ -19,6 +19,8 @@ export interface DockerEventsOptions {
   event(event: DockerEvent): void;
   /** See `KeepUpOptions.gap`. */
   gap(): void;
+  /** Whether events are heard from now on. */
+  listening(yes: boolean): void;
 }
 
 const ANSWER_MS = 10_000;
@@ -32,7 +34,11 @@ export function followDockerEvents(options: DockerEventsOptions, signal: AbortSi
     {
       clock,
       log,
-      session: (until, begun) => stream(options, until, begun),
+      session: (until, begun) =>
+        stream(options, until, () => {
+          options.listening(true);
+          begun();
+        }).finally(() => options.listening(false)),
       gap,
       lost: 'the events of the Docker engine are away; changes of containers are found by the schedule until they are back',
       back: 'the events of the Docker engine are heard again',

@@ -1,0 +1,91 @@
+/** What the engine said of its containers, for as long as its events say that nothing changed since. */
+import type { ContainerInfo, ContainerSummary, Docker } from '../system/docker.ts';
+
+export interface Inspections {
+  /** A container: as it was inspected before, or as `ask` inspects it now. undefined where it is gone. */
+  inspect(
+    container: ContainerSummary,
+    ask: (id: string) => Promise<ContainerInfo | undefined>,
+  ): Promise<ContainerInfo | undefined>;
+  /** Something happens to a container. */
+  touched(id: string): void;
+  /** Whether events are heard from now on. Without them nothing is kept. */
+  listening(yes: boolean): void;
+}
+
+/** As rarely as a container is inspected although nothing was heard of it. */
+const MAX_AGE_MS = 600_000;
+
+/** @param now monotonic, milliseconds */
+export function createInspections(now: () => number): Inspections {
+  let heard = false;
+  const kept = new Map<string, { key: string; at: number; info: ContainerInfo }>();
+  /** Inspections under way that nothing has outdated yet. */
+  const asking = new Map<string, object>();
+  return {
+    async inspect(container, ask) {
+      const { Id: id } = container;
+      const key = keyOf(container);
+      const found = kept.get(id);
+      if (found?.key === key && now() - found.at <= MAX_AGE_MS) return found.info;
+      const at = now();
+      const turn = {};
+      asking.set(id, turn);
+      const info = await ask(id);
+      const quiet = asking.get(id) === turn && asking.delete(id);
+      if (heard && quiet && info && isSteady(info)) kept.set(id, { key, at, info });
+      else kept.delete(id);
+      return info;
+    },
+    touched(id) {
+      kept.delete(id);
+      asking.delete(id);
+    },
+    listening(yes) {
+      heard = yes;
+      kept.clear();
+      asking.clear();
+    },
+  };
+}
+
+/** Only what is as it should be stays so until it is told; the rest is worth a look each time. */
+const isSteady = ({ State }: ContainerInfo): boolean =>
+  State.Running && [undefined, 'none', 'healthy'].includes(State.Health?.Status);
+
+/** What the list of containers tells of one, but for the time that passes. */
+const keyOf = (c: ContainerSummary): string =>
+  JSON.stringify([
+    c.Names,
+    c.State,
+    // "Up 5 minutes (healthy)"
+    /\(.*\)/.exec(c.Status)?.[0],
+    c.Image,
+    c.ImageID,
+    c.Labels,
+    c.NetworkSettings,
+    c.Mounts,
+  ]);
+
+/** The driver, telling of what we do to a container: its event may come later than our next look. */
+export function telling(docker: Docker, { touched }: Inspections): Docker {
+  const around = async <T>(id: string, act: () => Promise<T>): Promise<T> => {
+    touched(id);
+    try {
+      return await act();
+    } finally {
+      touched(id);
+    }
+  };
+  return {
+    ...docker,
+    start: (id) => around(id, () => docker.start(id)),
+    stop: (id, grace) => around(id, () => docker.stop(id, grace)),
+    restart: (id, grace) => around(id, () => docker.restart(id, grace)),
+    update: (id, settings) => around(id, () => docker.update(id, settings)),
+    rename: (id, name) => around(id, () => docker.rename(id, name)),
+    remove: (id, volumes) => around(id, () => docker.remove(id, volumes)),
+    connect: (network, id, endpoint) => around(id, () => docker.connect(network, id, endpoint)),
+    disconnect: (network, id) => around(id, () => docker.disconnect(network, id)),
+  };
+}

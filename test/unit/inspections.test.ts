@@ -1,0 +1,115 @@
+import { describe, expect, test } from 'vitest';
+import { createInspections, telling } from '../../agent/kinds/inspections.ts';
+import type { ContainerInfo, ContainerSummary, Docker } from '../../agent/system/docker.ts';
+
+const listed = (status = 'Up 5 minutes', more: object = {}) =>
+  ({ Id: 'c1', Names: ['/web'], State: 'running', Status: status, Labels: {}, ...more }) as ContainerSummary;
+const running = (health?: string) =>
+  ({ Id: 'c1', State: { Running: true, ...(health ? { Health: { Status: health } } : {}) } }) as ContainerInfo;
+
+/** Inspections whose clock is set by hand, and how often the engine was asked. */
+function setUp() {
+  let now = 0;
+  let asked = 0;
+  const inspections = createInspections(() => now);
+  const look = (container = listed(), info: ContainerInfo | undefined = running()) =>
+    inspections.inspect(container, async () => {
+      asked++;
+      return info;
+    });
+  return {
+    inspections,
+    look,
+    later: (ms: number) => {
+      now += ms;
+    },
+    asked: () => asked,
+  };
+}
+
+describe('a container is asked for once', () => {
+  test('while events are heard and none is about it', async () => {
+    const { inspections, look, later, asked } = setUp();
+    inspections.listening(true);
+    await look();
+    later(60_000);
+    expect(await look(listed('Up 6 minutes'))).toEqual(running());
+    inspections.touched('another');
+    await look();
+    expect(asked()).toBe(1);
+  });
+
+  test('and again where no events are heard, after a gap, an event, and a long time', async () => {
+    const { inspections, look, later, asked } = setUp();
+    await look();
+    await look();
+    expect(asked()).toBe(2);
+    inspections.listening(true);
+    await look();
+    await look();
+    expect(asked()).toBe(3);
+    inspections.listening(false);
+    inspections.listening(true);
+    await look();
+    expect(asked()).toBe(4);
+    inspections.touched('c1');
+    await look();
+    expect(asked()).toBe(5);
+    later(600_001);
+    await look();
+    expect(asked()).toBe(6);
+  });
+
+  test.each([
+    ['its health', listed('Up 5 minutes (unhealthy)')],
+    ['its state', listed('Exited (1) 2 seconds ago', { State: 'exited' })],
+    ['its name', listed('Up 5 minutes', { Names: ['/other'] })],
+    ['its image', listed('Up 5 minutes', { Image: 'sha256:1' })],
+    ['its networks', listed('Up 5 minutes', { NetworkSettings: { Networks: { b: {} } } })],
+  ])('and again where the list shows that %s changed, whatever was heard', async (_what, changed) => {
+    const { inspections, look, asked } = setUp();
+    inspections.listening(true);
+    await look();
+    await look(changed);
+    expect(asked()).toBe(2);
+  });
+
+  test('and each time while it does not run, or is not well', async () => {
+    const { inspections, look, asked } = setUp();
+    inspections.listening(true);
+    for (const info of [running('starting'), running('unhealthy'), { ...running(), State: { Running: false } }])
+      for (let i = 0; i < 2; i++) await look(listed(), info as ContainerInfo);
+    expect(asked()).toBe(6);
+    let gone = 0;
+    const ask = async () => {
+      gone++;
+      return undefined;
+    };
+    for (let i = 0; i < 2; i++) await inspections.inspect(listed(), ask);
+    expect(gone).toBe(2);
+  });
+
+  test('and again where an event came while the engine answered', async () => {
+    const { inspections, look, asked } = setUp();
+    inspections.listening(true);
+    await inspections.inspect(listed(), async () => {
+      inspections.touched('c1');
+      return running();
+    });
+    await look();
+    expect(asked()).toBe(1);
+  });
+});
+
+test('the driver tells of what it is about to do, and has done, to a container', async () => {
+  const told: string[] = [];
+  const inspections = { ...createInspections(() => 0), touched: (id: string) => void told.push(id) };
+  const act = async () => undefined;
+  const names = ['start', 'stop', 'restart', 'update', 'rename', 'remove'] as const;
+  const bare = Object.fromEntries([...names, 'connect', 'disconnect'].map((name) => [name, act]));
+  const docker = telling(bare as unknown as Docker, inspections);
+  for (const name of names) await (docker[name] as (id: string) => Promise<unknown>)(name);
+  await docker.connect('net', 'connected', {});
+  await docker.disconnect('net', 'disconnected');
+  expect(told).toEqual([...names, 'connected', 'disconnected'].flatMap((name) => [name, name]));
+});
