@@ -56,14 +56,16 @@ const unreachability = (name: string, why: string, cause?: unknown): AgentErrorI
 export const stopped = () =>
   new AgentError({ code: 'Stopped', phase: 'fetch', message: 'the fetch was stopped', retry: true });
 
-/** @param used which credential was presented, never its content */
-export function unauthorised(name: string, used: string, answer: string): AgentError {
-  return new AgentError({
+/** @param used which credential was presented, never its content; null where there is none */
+export function unauthorised(name: string, used: string | null, answer: string): AgentError {
+  const init: AgentErrorInit = {
     code: 'AuthenticationFailed',
     phase: 'fetch',
     retry: true,
-    message: `${name} refused us: ${answer}. Used: ${used}; check repo.auth in agent.yaml`,
-  });
+    message: `${name} refused us: ${answer}. Used: ${used ?? 'no credential'}; check repo.auth in agent.yaml`,
+  };
+  // Without a credential it may be the request that is refused; a wrong one is not tried twice.
+  return used === null ? new UnexpectedAnswer(init) : new AgentError(init);
 }
 
 /** Text that a server wrote, fit for one line of a log. */

@@ -61,13 +61,16 @@ export function createSmartHttp({ url, auth, http, limits }: SmartHttpOptions): 
 
   /** Not 200: what it means, with the first words of the answer. */
   // biome-ignore lint/correctness/useYield: it always throws
-  async function* refuse(answer: HttpAnswer, used: string): AsyncGenerator<Uint8Array> {
+  async function* refuse(answer: HttpAnswer, used: string | null): AsyncGenerator<Uint8Array> {
     const { status } = answer;
     const said = await firstWords(answer);
     const text = `it answered ${status}${said ? ` (${said})` : ''}`;
     if (status === 401 || status === 403 || status === 407) throw unauthorised(name, used, text);
     if (status === 404)
-      throw unexpected(name, `${text}: there is no such repository, or it is hidden from us. Used: ${used}`);
+      throw unexpected(
+        name,
+        `${text}: there is no such repository, or it is hidden from us. Used: ${used ?? 'no credential'}`,
+      );
     throw unexpected(name, text);
   }
   return { name, stateless: true, exchange };
@@ -91,9 +94,12 @@ async function beginning(answer: HttpAnswer): Promise<string> {
   return text;
 }
 
-async function readCredential(auth: HttpAuth, name: string): Promise<{ header: string | undefined; used: string }> {
+async function readCredential(
+  auth: HttpAuth,
+  name: string,
+): Promise<{ header: string | undefined; used: string | null }> {
   const file = auth.bearerFile ?? auth.tokenFile ?? auth.passwordFile;
-  if (file === undefined) return { header: undefined, used: 'no credential' };
+  if (file === undefined) return { header: undefined, used: null };
   const secret = await readFile(file, 'utf8').then(
     (text) => text.trim(),
     (cause) => {
