@@ -10,7 +10,7 @@ interface Data {
   why?: { field: string; from?: string; to?: string }[];
   result?: string;
   error?: { code: string; message: string } | null;
-  contended?: boolean;
+  health?: string;
   message?: string;
   trigger?: string;
   sync?: string;
@@ -47,7 +47,8 @@ function about(type: EventDocument['type'], d: Data): string {
     case 'gap':
       return `${d.count} events were dropped: the broker was away for too long`;
     default:
-      if (d.contended) return `${d.resource}  ${d.message ?? ''}`;
-      return `${d.resource}  ${d.op} ${d.result}  ${reasons(d.why ?? [])}${error}`;
+      // Nobody acted: it tells how something is.
+      if (d.op === undefined) return [d.resource, d.health, d.message].filter(Boolean).join('  ');
+      return `${d.resource}  ${d.op} ${d.result}${d.why?.length ? `  ${reasons(d.why)}` : ''}${error}`;
   }
 }

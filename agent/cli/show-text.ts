@@ -1,5 +1,5 @@
 /** `show`: one resource in one screen. Pure. */
-import { stringify } from 'yaml';
+import { Document, isCollection, isMap, isPair, isScalar, visit } from 'yaml';
 import type { ActionDocument, ShowDocument } from '../control/protocol.ts';
 import { actionText } from './print.ts';
 import { wrap } from './table.ts';
@@ -26,8 +26,8 @@ export function showText(s: ShowDocument, reader: Reader): string {
       `commit   ${shortId(s.commit.commit)} "${s.commit.subject}" by ${whose(s.commit)}, ${ago(s.commit.committedAt, at)}`,
     );
   const lines = [wrap(head.join('\n'), columns, INDENT)];
-  if (s.desired !== null) lines.push(style.bold('desired'), block(said(s.desired)));
-  lines.push(style.bold('actual'), s.actual === null ? '  nothing' : block(s.actual));
+  if (s.desired !== null) lines.push(style.bold('desired'), block(said(s.desired, Object.keys(s.attributes)), columns));
+  lines.push(style.bold('actual'), s.actual === null ? '  nothing' : block(said(s.actual), columns));
   if (s.history.length > 0) {
     const shown = s.history.slice(0, ACTIONS);
     lines.push(style.bold('last actions'));
@@ -56,21 +56,35 @@ const withoutKept = (action: ActionDocument): ActionDocument => ({
   why: action.why.filter(({ field, to }) => field !== 'kept' || !to?.startsWith('/')),
 });
 
-/** Without what is empty, and so was left to its default: what is left fits a screen. */
-function said(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  const empty = (v: unknown) =>
-    v === null || v === '' || v === 0 || v === false || (typeof v === 'object' && Object.keys(v).length === 0);
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, v]) => !empty(v))
-      .map(([key, v]) => [key, said(v)]),
-  );
+/** Without what is empty, and so was left to its default, but for what somebody wrote: what is left fits a screen. */
+function said(value: unknown, written: readonly string[] = []): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => said(item));
+  const entries = Object.entries(value).map(([key, item]): [string, unknown] => [key, said(item)]);
+  return Object.fromEntries(entries.filter(([key, item]) => written.includes(key) || !isEmpty(item)));
 }
+
+const isEmpty = (value: unknown): boolean =>
+  value === null ||
+  value === '' ||
+  value === 0 ||
+  value === false ||
+  (typeof value === 'object' && Object.keys(value).length === 0);
 
 /** A hash is told from another by its beginning. */
 const HASH = /\b([0-9a-f]{12})[0-9a-f]{52}\b/g;
-const block = (value: unknown): string =>
-  (typeof value === 'string' ? value : stringify(value, { lineWidth: 0 }).trimEnd())
-    .replaceAll(HASH, '$1…')
-    .replace(/^/gm, '  ');
+/** Maps and lists from this depth on stand on one line; above it only those that hold a word or two. */
+const FLOW_DEPTH = 2;
+
+function block(value: unknown, columns: number): string {
+  const document = new Document(value);
+  visit(document, {
+    Collection(_, node, path) {
+      const depth = path.filter((above) => isCollection(above)).length;
+      const flat = node.items.every((item) => isScalar(isPair(item) ? item.value : item));
+      node.flow = depth >= FLOW_DEPTH || (depth > 0 && flat && (isMap(node) || node.items.length === 1));
+    },
+  });
+  const text = typeof value === 'string' ? value : document.toString({ lineWidth: 0 }).trimEnd();
+  return wrap(text.replaceAll(HASH, '$1…').replace(/^/gm, '  '), columns, 6);
+}

@@ -130,10 +130,15 @@ async function* chunks(response: http.IncomingMessage): AsyncGenerator<string> {
 }
 
 const refused = (why: string) => new AgentError({ code: 'Refused', phase: 'report', message: why });
-const unreachable = (socket: string, cause: NodeJS.ErrnoException) =>
-  new AgentError({
+const unreachable = (socket: string, cause: NodeJS.ErrnoException) => {
+  const fix =
+    cause.code === 'EACCES'
+      ? 'root may use it; those in the group fairlead may read status, resources, history and events'
+      : 'is it running? See `systemctl status fairlead`';
+  return new AgentError({
     code: 'DaemonUnreachable',
     phase: 'report',
-    message: `cannot reach the daemon at ${socket} (${cause.code ?? cause.message}); is it running? See \`systemctl status fairlead\``,
+    message: `cannot reach the daemon at ${socket} (${cause.code ?? cause.message}); ${fix}`,
     cause,
   });
+};
