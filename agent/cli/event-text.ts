@@ -24,6 +24,9 @@ interface Data {
   count?: number;
 }
 
+/** Further lines of one begin below what it is about. */
+export const EVENT_INDENT = '08:01:02  rollback  '.length;
+
 export function eventText({ at, type, run, data }: EventDocument, style: Style): string {
   const number = run === null ? '' : `#${run}  `;
   return `${style.dim(clockTime(at).slice(11))}  ${paint(type, style)}  ${number}${tame(about(type, data as Data))}`;

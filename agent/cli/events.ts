@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventDocument } from '../../manifests-schema/payloads.ts';
 import { AgentError } from '../errors.ts';
 import { type Context, EXIT } from './context.ts';
-import { eventText } from './event-text.ts';
+import { EVENT_INDENT, eventText } from './event-text.ts';
+import { wrap } from './table.ts';
 
 /** Between two looks for a daemon that is being restarted. */
 const RETRY_MS = 500;
@@ -15,7 +16,7 @@ export async function events(c: Context): Promise<number> {
     if (last !== null && event.seq > last + 1) c.complain(`${event.seq - last - 1} events were missed`);
     last = event.seq;
     if (c.options.json) c.write(JSON.stringify(event));
-    else c.say(eventText(event, c.style));
+    else c.say(wrap(eventText(event, c.style), c.columns, EVENT_INDENT));
   };
   let feed = await c.client.events(last, left);
   for (;;) {

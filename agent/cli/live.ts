@@ -57,14 +57,20 @@ export function createLive(c: Context): Live {
     if (isTTY) draw();
     else if (isNew) c.say(`${said} …`);
   };
+  /** A line of its own, above what goes on. */
+  const stays = (text: string) => {
+    erase();
+    c.say(wrap(text, c.columns, 4));
+    if (isTTY) draw();
+  };
   const ticker = isTTY ? setInterval(draw, TICK_MS) : null;
 
   return {
     take(line) {
-      if (line.type === 'action') {
-        erase();
-        c.say(wrap(actionText(line.action, c.style), c.columns, 4));
-        if (isTTY) draw();
+      if (line.type === 'action') stays(actionText(line.action, c.style));
+      else if (line.type === 'phase' && line.phase === 'rollback') {
+        said = '';
+        stays(c.style.yellow(`going back: ${tame(line.detail ?? '')}`));
       } else if (line.type === 'phase') {
         if (line.phase !== 'prepare') pulls.clear();
         now(phaseText(line), `${line.phase} ${line.detail ?? ''}`);
@@ -83,7 +89,6 @@ export function createLive(c: Context): Live {
 }
 
 function phaseText({ phase, detail, waiting }: Phase): string {
-  if (phase === 'rollback') return `going back: ${detail ?? ''}`;
   if (waiting && waiting.length > 0) {
     const named = waiting.slice(0, NAMED).map(({ id, message }) => (message ? `${id}: ${message}` : id));
     const more = waiting.length > NAMED ? ` and ${waiting.length - NAMED} more` : '';

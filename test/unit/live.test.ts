@@ -54,6 +54,8 @@ test('on a terminal a wait says what is waited for, and for how long', () => {
   live.take(action);
   expect(shown()[0]).toMatch(/^\+ file:\/etc\/x/);
   expect(shown()[1]).toContain('(12 s)');
+  live.take({ type: 'phase', phase: 'rollback', detail: 'service:shop/web: exited (1)' });
+  expect(shown().slice(1)).toEqual(['going back: service:shop/web: exited (1)', '']);
   live.end();
   expect(shown().at(-1)).toBe('');
   expect(vi.getTimerCount()).toBe(0);
