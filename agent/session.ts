@@ -29,6 +29,7 @@ import type { Redactor } from './secrets/redact.ts';
 import { isDamage, type Store } from './store/db.ts';
 import { createSnapshots } from './store/snapshots.ts';
 import { systemClock } from './system/clock.ts';
+import { descriptorLimit, descriptors } from './system/descriptors.ts';
 import { exec } from './system/exec.ts';
 import { readHostFacts } from './system/facts.ts';
 import { watchBudget } from './system/path-watch.ts';
@@ -125,6 +126,7 @@ export function createSession(options: SessionOptions): Session {
     problems: (desired) => [
       ...options.problems(),
       ...diskProblem(store),
+      ...descriptorProblem(),
       ...staleProblem(desired, staleAfterMs, new Date()),
       ...drift.problems(),
     ],
@@ -232,6 +234,11 @@ export function createSession(options: SessionOptions): Session {
 const diskProblem = (store: Store): Problem[] => {
   const message = store.trouble();
   return message === null ? [] : [{ id: 'state', reason: 'StateUnwritable', message, file: null, line: null }];
+};
+
+const descriptorProblem = (): Problem[] => {
+  const limit = descriptorLimit(descriptors());
+  return limit === null ? [] : [{ id: 'agent', ...limit, file: null, line: null }];
 };
 
 const jumpMessage = (ms: number): string =>

@@ -2,6 +2,7 @@
 import type { Watcher } from '../core/provider.ts';
 import type { FileSpec } from '../core/specs.ts';
 import type { Desired, ResourceId } from '../core/types.ts';
+import type { InotifyQueue } from '../system/inotify-queue.ts';
 import { createPathWatch, type PathWatch } from '../system/path-watch.ts';
 import { isOwnTemp, watchLimit } from './watch-limit.ts';
 
@@ -10,9 +11,10 @@ export interface FileWatcherOptions {
   root: string;
   /** Most directories watched. */
   limit: number;
+  queue: InotifyQueue;
 }
 
-export function createFileWatcher({ root, limit }: FileWatcherOptions): Watcher {
+export function createFileWatcher({ root, limit, queue }: FileWatcherOptions): Watcher {
   let watch: PathWatch | null = null;
   let hint: (id: ResourceId | '*') => void = () => undefined;
   return {
@@ -21,7 +23,8 @@ export function createFileWatcher({ root, limit }: FileWatcherOptions): Watcher 
       hint = tell;
       // Anything at all in a purged directory is that directory's.
       const changed = (path: string) => hint(`file:${path.replace(/\/\*$/, '')}`);
-      watch = createPathWatch({ root, limit, ignored: isOwnTemp, changed });
+      watch = createPathWatch({ root, limit, queue, ignored: isOwnTemp, changed });
+      queue.lossy(() => hint('*'));
       signal.addEventListener('abort', () => watch?.close(), { once: true });
     },
     manage(resources) {

@@ -8,6 +8,7 @@ import type { Clock } from '../system/clock.ts';
 import { createDocker, type Docker } from '../system/docker.ts';
 import type { Exec } from '../system/exec.ts';
 import { createFiles } from '../system/files.ts';
+import { createInotifyQueue } from '../system/inotify-queue.ts';
 import { probe } from '../system/probe.ts';
 import { createCredentials } from '../system/registry-credentials.ts';
 import { holdsAddress } from '../system/sockets.ts';
@@ -115,13 +116,14 @@ export function createWatchers({
   maxWatches,
   log,
 }: WatchersOptions): Watcher[] {
-  const files = createFileWatcher({ root, limit: maxWatches });
+  const queue = createInotifyQueue();
+  const files = createFileWatcher({ root, limit: maxWatches, queue });
   const own = [...providers.values()].flatMap(({ watcher }) => watcher ?? []);
   if (filesOnly) return [files, ...own];
   return [
     files,
     ...own,
-    createUnitWatcher({ root, busSocket, limit: Math.ceil(maxWatches / 10), clock, log }),
+    createUnitWatcher({ root, busSocket, limit: Math.ceil(maxWatches / 10), queue, clock, log }),
     createEngineWatcher({ socket: dockerSocket, inspections, clock, log }),
   ];
 }

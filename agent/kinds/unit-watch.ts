@@ -4,6 +4,7 @@ import type { UnitSpec } from '../core/specs.ts';
 import type { Desired, ResourceId } from '../core/types.ts';
 import type { Log } from '../log.ts';
 import type { Clock } from '../system/clock.ts';
+import type { InotifyQueue } from '../system/inotify-queue.ts';
 import { createPathWatch, type PathWatch } from '../system/path-watch.ts';
 import { createSystemdSignals } from '../system/systemd-signals.ts';
 import { isOwnTemp, watchLimit } from './watch-limit.ts';
@@ -13,13 +14,14 @@ export interface UnitWatcherOptions {
   root: string;
   /** Most directories watched. */
   limit: number;
+  queue: InotifyQueue;
   clock: Clock;
   log: Log;
 }
 
 const DIR = '/etc/systemd/system';
 
-export function createUnitWatcher({ busSocket, root, limit, clock, log }: UnitWatcherOptions): Watcher {
+export function createUnitWatcher({ busSocket, root, limit, queue, clock, log }: UnitWatcherOptions): Watcher {
   let watch: PathWatch | null = null;
   let hint: (id: ResourceId | '*') => void = () => undefined;
   let owners = new Map<string, ResourceId>();
@@ -37,12 +39,14 @@ export function createUnitWatcher({ busSocket, root, limit, clock, log }: UnitWa
       watch = createPathWatch({
         root,
         limit,
+        queue,
         ignored: isOwnTemp,
         changed(path) {
           const owner = owners.get(path);
           if (owner) hint(owner);
         },
       });
+      queue.lossy(() => hint('*'));
       signal.addEventListener('abort', () => watch?.close(), { once: true });
       await signals.start(signal);
     },

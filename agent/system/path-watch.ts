@@ -4,6 +4,7 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
+import type { InotifyQueue } from './inotify-queue.ts';
 import { type Walk, walk } from './path-walk.ts';
 
 export interface PathWatchOptions {
@@ -13,6 +14,8 @@ export interface PathWatchOptions {
   limit: number;
   /** Something happened to a path, or to the way that leads to it. */
   changed(path: string): void;
+  /** Shared by all watches of this process. */
+  queue: InotifyQueue;
   /** A name that is not worth a look, such as our own temporary files. */
   ignored(name: string): boolean;
 }
@@ -54,6 +57,7 @@ export function createPathWatch(options: PathWatchOptions): PathWatch {
   let scheduled: NodeJS.Immediate | null = null;
 
   const onEvent = (at: string, spot: Spot, event: string, name: string | null) => {
+    options.queue.count();
     if (spots.get(at) !== spot) return;
     if (name === null) {
       for (const dir of users(spot)) review(dir);

@@ -144,3 +144,81 @@ test('a server that goes down for everybody meanwhile undoes no good work', asyn
     (s) => s.sync === 'synced' && s.applied?.commit === commit && s.bad.every((b) => b.commit !== commit),
   );
 });
+
+/** A private CA and a certificate of it for `infra`, made now; nginx serves the repository with it. @returns the CA's PEM, and that of another one */
+async function privateTls(): Promise<{ right: string; wrong: string }> {
+  await lab.infra.sh(`mkdir -p /srv/tls; cd /srv/tls
+for ca in right wrong; do
+  openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$ca lab CA" -keyout $ca.key -out $ca.pem 2>/dev/null
+done
+openssl req -newkey rsa:2048 -nodes -subj /CN=infra -keyout infra.key -out infra.csr 2>/dev/null
+printf 'subjectAltName=DNS:infra\\n' > san
+openssl x509 -req -in infra.csr -CA right.pem -CAkey right.key -CAcreateserial -days 2 -extfile san -out infra.pem 2>/dev/null
+sed -e 's#listen 80 default_server;#listen 443 ssl default_server; ssl_certificate /srv/tls/infra.pem; ssl_certificate_key /srv/tls/infra.key;#' /etc/nginx/sites-enabled/default > /etc/nginx/sites-enabled/tls
+systemctl reload nginx`);
+  const pem = async (name: string) => (await lab.infra.exec(['cat', `/srv/tls/${name}.pem`])).stdout;
+  return { right: await pem('right'), wrong: await pem('wrong') };
+}
+
+test('a wrong CA file that cuts the host off from its repository is undone by the host itself', async () => {
+  withJournal();
+  const { right, wrong } = await privateTls();
+  const caFile = (pem: string) =>
+    `files:\n  /etc/ssl/fleet-ca.pem:\n    content: |\n${pem.trimEnd().replace(/^/gm, '      ')}\n`;
+  await repo.commit({ [`${H}/ca.yaml`]: caFile(right) }, 'The CA of the repository');
+  expect((await fairlead(host, 'sync')).code).toBe(0);
+  const url = repo.httpUrl.replace('http:', 'https:');
+  await host.sh(
+    `sed -i 's#^repo: .*#repo: {url: "${url}", ca: /etc/ssl/fleet-ca.pem}#' /etc/fairlead/agent.yaml; systemctl reload fairlead`,
+  );
+  good = await repo.commit({ [`${H}/files/note`]: 'by https\n' }, 'The first over https');
+  expect((await fairlead(host, 'sync')).code).toBe(0);
+  await statusWhere(lab.infra, 'edge-1', 'over https', (s) => s.sync === 'synced' && s.desired?.commit === good);
+  const applied = (await fairleadJson<{ applied: { commit: string } }>(host, 'status')).applied.commit;
+
+  const cut = await repo.commit({ [`${H}/ca.yaml`]: caFile(wrong) }, 'Another CA');
+  await fairlead(host, 'sync', '--no-wait');
+  await takenBack(cut, applied, 'repository');
+  expect((await host.exec(['cat', '/etc/ssl/fleet-ca.pem'])).stdout.trim()).toBe(right.trim());
+  good = await repo.commit({ [`${H}/ca.yaml`]: caFile(right) }, 'The right one again');
+  expect((await fairlead(host, 'sync')).code).toBe(0);
+});
+
+test('an address of repository and broker that does not answer from here is undone by the host itself', async () => {
+  withJournal();
+  const applied = (await fairleadJson<{ applied: { commit: string } }>(host, 'status')).applied.commit;
+  const infra = await lab.infra.address();
+  // Nobody has this address in the lab's own network, so what is sent by it goes nowhere.
+  const route = `${infra}/32 via ${infra.replace(/\d+$/, '250')}`;
+  const cut = await repo.commit(
+    { [`${H}/cut.yaml`]: once(`/usr/sbin/ip route add ${route}`, `/usr/sbin/ip route del ${route}`) },
+    'Another way to infra, it says',
+  );
+  await fairlead(host, 'sync', '--no-wait');
+  await takenBack(cut, applied, 'repository, broker');
+  expect((await host.exec(['ip', 'route'])).stdout).not.toContain(infra);
+  await repo.commit({ [`${H}/cut.yaml`]: null }, 'There is none');
+  expect((await fairlead(host, 'sync')).code).toBe(0);
+});
+
+/** The host itself went back, and says so in its status, its history and, where that was the question, at the broker again. */
+async function takenBack(cut: string, applied: string, way: string): Promise<void> {
+  const status = await statusWhere(
+    lab.infra,
+    'edge-1',
+    'taken back',
+    (s) => s.sync === 'rolled-back' && s.desired?.commit === cut,
+    120_000,
+  );
+  expect(status).toMatchObject({ reason: 'WayHomeShut', applied: { commit: applied } });
+  expect(status.bad[0]).toMatchObject({ commit: cut, reason: 'WayHomeShut' });
+  expect(status.problems[0]).toMatchObject({ id: way, reason: 'WayHomeShut' });
+  const { runs } = await fairleadJson<{ runs: { sync: string; reason: string; message: string }[] }>(host, 'history');
+  expect(runs).toContainEqual(
+    expect.objectContaining({
+      sync: 'rolled-back',
+      reason: 'WayHomeShut',
+      message: expect.stringMatching(/reachable before this commit, and not after it.*taken back to/),
+    }),
+  );
+}

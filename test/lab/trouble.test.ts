@@ -141,43 +141,59 @@ test('7. over a broker outage no event is lost or out of order, and all three do
   expect(missing).toEqual([]);
 });
 
-test('6. kill -9 at 30 random moments, and a power cut: it converges, nothing half-written, doubled or orphaned', async () => {
-  withJournal();
-  const seed = Number(process.env.FAIRLEAD_SEED ?? Date.now() % 1_000_000);
-  console.log(`kill test: FAIRLEAD_SEED=${seed}`);
-  const random = generator(seed);
-  for (let round = 0; round < 31; round++) {
-    const story: Story = {
-      motd: `${round} ${'x'.repeat(200_000)}\n`,
-      loop: `round-${round}`,
-      webImage: `infra:5000/app:${1 + (round % 3)}`,
-    };
-    if (round % 2 === 0)
-      story.services = `  extra:\n    image: infra:5000/app:1\n    networks: [front]\n    ${HEALTH}\n`;
-    const commit = await repo.commit(
-      {
-        'hosts/edge-1/files/motd': story.motd ?? '',
-        'hosts/edge-1/system.yaml': systemYaml(story),
-        'hosts/edge-1/shop/compose.yaml': composeYaml(story),
-      },
-      `Round ${round}`,
-    );
-    await fairlead(one, 'sync', '--no-wait');
-    await new Promise((resolve) => setTimeout(resolve, random() * 2_500));
-    if (round === 30) {
-      await one.powerOff();
-      await one.powerOn();
-    } else
-      await one.exec(['systemctl', 'kill', '--kill-whom=main', '-s', 'KILL', 'fairlead.service'], { check: false });
-    await statusWhere(
-      lab.infra,
-      'edge-1',
-      `synced at round ${round} (seed ${seed})`,
-      (s) => s.sync === 'synced' && s.applied?.commit === commit,
-    );
-    await expectExactly(story, round);
-  }
-}, 900_000);
+const kills = Number(process.env.FAIRLEAD_KILLS ?? 12);
+/** What else goes wrong before a round, now and then. */
+const MISHAPS: readonly string[] = [
+  'echo tampered > /etc/app/app.conf',
+  'docker rm -f shop-web-1 > /dev/null',
+  'systemctl stop loop.service',
+  'rm -f /etc/app/motd',
+  'systemctl restart docker.service',
+];
+
+test(
+  `6. kill -9 at ${kills} random moments, and power cuts: it converges, nothing half-written, doubled or orphaned`,
+  async () => {
+    withJournal();
+    const seed = Number(process.env.FAIRLEAD_SEED ?? Date.now() % 1_000_000);
+    console.log(`kill test: FAIRLEAD_SEED=${seed} FAIRLEAD_KILLS=${kills}`);
+    const random = generator(seed);
+    for (let round = 0; round <= kills; round++) {
+      const story: Story = {
+        motd: `${round} ${'x'.repeat(200_000)}\n`,
+        loop: `round-${round}`,
+        webImage: `infra:5000/app:${1 + (round % 3)}`,
+      };
+      if (round % 2 === 0)
+        story.services = `  extra:\n    image: infra:5000/app:1\n    networks: [front]\n    ${HEALTH}\n`;
+      const commit = await repo.commit(
+        {
+          'hosts/edge-1/files/motd': story.motd ?? '',
+          'hosts/edge-1/system.yaml': systemYaml(story),
+          'hosts/edge-1/shop/compose.yaml': composeYaml(story),
+        },
+        `Round ${round}`,
+      );
+      const mishap = MISHAPS[Math.floor(random() * MISHAPS.length * 2)];
+      if (mishap) await one.sh(`${mishap} || true`, { timeoutMs: 60_000 });
+      await fairlead(one, 'sync', '--no-wait');
+      await new Promise((resolve) => setTimeout(resolve, random() * 2_500));
+      if (round === kills || random() < 0.05) {
+        await one.powerOff();
+        await one.powerOn();
+      } else
+        await one.exec(['systemctl', 'kill', '--kill-whom=main', '-s', 'KILL', 'fairlead.service'], { check: false });
+      await statusWhere(
+        lab.infra,
+        'edge-1',
+        `synced at round ${round} (seed ${seed})`,
+        (s) => s.sync === 'synced' && s.applied?.commit === commit,
+      );
+      await expectExactly(story, round);
+    }
+  },
+  120_000 + kills * 60_000,
+);
 
 /** What the host is like, read without fairlead. */
 async function expectExactly(story: Story, round: number): Promise<void> {

@@ -2,12 +2,15 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createInotifyQueue, type InotifyQueue } from '../../agent/system/inotify-queue.ts';
 import { createPathWatch, type PathWatch } from '../../agent/system/path-watch.ts';
 import { until } from '../lab/run.ts';
 
 let root: string;
 let watch: PathWatch;
 let heard: string[];
+let queue: InotifyQueue;
+let losses: number;
 const at = (p: string) => path.join(root, p);
 const put = (p: string, text = 'x') => {
   fs.mkdirSync(path.dirname(at(p)), { recursive: true });
@@ -18,6 +21,7 @@ function start(limit = 100): void {
   watch = createPathWatch({
     root,
     limit,
+    queue,
     changed: (p) => heard.push(p),
     ignored: (name) => name.startsWith('.fairlead-'),
   });
@@ -26,6 +30,9 @@ function start(limit = 100): void {
 beforeEach(() => {
   root = fs.mkdtempSync(path.join(fs.realpathSync(os.tmpdir()), 'fairlead-watch-'));
   heard = [];
+  losses = 0;
+  queue = createInotifyQueue();
+  queue.lossy(() => losses++);
   start();
 });
 afterEach(() => {
@@ -172,4 +179,21 @@ test('beyond the limit directories are left out and counted; room that becomes f
   watch.watch(['/c/d/f']);
   expect(watch.count()).toEqual({ watched: 3, left: 0 });
   await hears('what had been left out', () => fs.appendFileSync(at('/c/d/f'), 'y'), '/c/d/f');
+});
+
+test('more events than the kernel keeps are noticed as a loss, a few are not', async () => {
+  put('/srv/a');
+  put('/srv/b');
+  put('/srv/lost');
+  watch.watch(['/srv/a', '/srv/b', '/srv/lost', '/srv/mark']);
+  await hears('a few', () => fs.writeFileSync(at('/srv/a'), 'y'), '/srv/a');
+  await hears('the marker', () => fs.writeFileSync(at('/srv/mark'), '1'), '/srv/mark');
+  expect(losses).toBe(0);
+  const most = Number(fs.readFileSync('/proc/sys/fs/inotify/max_queued_events', 'utf8'));
+  heard = [];
+  // Two that take turns, since the kernel joins events that are the same as the last one; nothing is read meanwhile.
+  for (let i = 0; i < most; i++) for (const name of ['a', 'b']) fs.utimesSync(at(`/srv/${name}`), i, i);
+  fs.writeFileSync(at('/srv/lost'), 'tampered');
+  await until('the loss to be noticed', 20_000, async () => losses > 0);
+  expect(heard).not.toContain('/srv/lost');
 });

@@ -5,6 +5,7 @@ import type { Desired, ResourceId } from '../../agent/core/types.ts';
 import { concerned, index } from '../../agent/kinds/engine-watch.ts';
 import { unitPaths } from '../../agent/kinds/unit-watch.ts';
 import { watchLimit } from '../../agent/kinds/watch-limit.ts';
+import { descriptorLimit, descriptors } from '../../agent/system/descriptors.ts';
 import { escapeLabel } from '../../agent/system/systemd-signals.ts';
 
 const res = (id: ResourceId, more: Partial<Desired> = {}): Desired => ({
@@ -113,4 +114,16 @@ test('the limit is told of when it is near, and what goes unwatched when it is p
   expect(watchLimit('files', { watched: 89, left: 0 }, 100)).toBeNull();
   expect(watchLimit('files', { watched: 90, left: 0 }, 100)).toMatchObject({ reason: 'WatchLimitNear' });
   expect(watchLimit('files', { watched: 100, left: 3 }, 100)?.message).toContain('3 of 103 directories');
+});
+
+test('file descriptors are worth a problem only near their limit', () => {
+  const { open, limit } = descriptors();
+  expect(open).toBeGreaterThan(3);
+  expect(limit).toBeGreaterThan(open);
+  expect(descriptorLimit({ open: 799, limit: 1000 })).toBeNull();
+  expect(descriptorLimit({ open: 5_000, limit: null })).toBeNull();
+  expect(descriptorLimit({ open: 800, limit: 1000 })).toMatchObject({
+    reason: 'DescriptorLimitNear',
+    message: expect.stringMatching(/^800 of 1000 file descriptors/),
+  });
 });

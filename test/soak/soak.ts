@@ -1,0 +1,185 @@
+/**
+ * `npm run soak`: the daemon's own session in this process, on real files and a real repository, through thousands of
+ * reconciles and a hundred thousand events of the kernel. Prints by how much memory, file descriptors and watches grow,
+ * with a 95 % confidence interval; exits 1 where something grows for certain, and by more than noise.
+ */
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import git from 'isomorphic-git';
+import { parseConfig } from '../../agent/config.ts';
+import { silentLog } from '../../agent/log.ts';
+import { loadIdentity, loadKeyedHash } from '../../agent/secrets/identity.ts';
+import { createRedactor } from '../../agent/secrets/redact.ts';
+import { createSession, type Session } from '../../agent/session.ts';
+import { openStore } from '../../agent/store/db.ts';
+import { createPatientStore } from '../../agent/store/patient.ts';
+import { until } from '../lab/run.ts';
+import { type Slope, slopeOf } from './slope.ts';
+
+const RECONCILES = Number(process.env.FAIRLEAD_RECONCILES ?? 10_000);
+const EVENTS = Number(process.env.FAIRLEAD_EVENTS ?? 100_000);
+const COMMITS = 50;
+const FILES = 50;
+const SAMPLES = 80;
+/** The first part of the samples warms up: code that is compiled late, caches that fill. */
+const WARM = 0.3;
+
+const collect = globalThis.gc;
+if (collect === undefined) throw new Error('run it with --expose-gc, as `npm run soak` does');
+
+interface Sample {
+  done: number;
+  heapUsed: number;
+  external: number;
+  rss: number;
+  fds: number;
+  watches: number;
+}
+
+/** Of the kernel (proc_pid_fdinfo(5)): one `inotify wd:` line each. */
+function watches(): number {
+  const fds = fs.readdirSync('/proc/self/fdinfo').map((fd) => {
+    try {
+      return fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8').match(/^inotify wd:/gm)?.length ?? 0;
+    } catch {
+      return 0;
+    }
+  });
+  return fds.reduce((sum, n) => sum + n, 0);
+}
+
+async function sample(done: number): Promise<Sample> {
+  for (let i = 0; i < 2; i++) {
+    collect?.();
+    await sleep(1);
+  }
+  const { heapUsed, external, rss } = process.memoryUsage();
+  return { done, heapUsed, external, rss, fds: fs.readdirSync('/proc/self/fd').length, watches: watches() };
+}
+
+const dir = fs.mkdtempSync(path.join(fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'fairlead-soak-'));
+const root = path.join(dir, 'root');
+const repo = path.join(dir, 'fleet');
+const stateDir = path.join(root, 'var/lib/fairlead');
+const managed = (i: number) => path.join(root, `srv/${i % 5}/${i}.conf`);
+
+/** A line of commits, each of which changes a tenth of the files. @returns their ids, oldest first */
+async function makeCommits(): Promise<string[]> {
+  await git.init({ fs, dir: repo, defaultBranch: 'main' });
+  fs.mkdirSync(path.join(repo, 'hosts/soak'), { recursive: true });
+  const ids: string[] = [];
+  for (let c = 0; c < COMMITS; c++) {
+    const entries = Array.from(
+      { length: FILES },
+      (_, i) => `  /srv/${i % 5}/${i}.conf: {content: "version ${i % 10 === c % 10 ? c : 0}\\n"}`,
+    );
+    fs.writeFileSync(path.join(repo, 'hosts/soak/a.yaml'), `files:\n${entries.join('\n')}\n`);
+    await git.add({ fs, dir: repo, filepath: 'hosts/soak/a.yaml' });
+    ids.push(
+      await git.commit({ fs, dir: repo, message: `Commit ${c}`, author: { name: 'Soak', email: 's@example.com' } }),
+    );
+  }
+  return ids;
+}
+
+const check = (commit: string) => fs.writeFileSync(path.join(repo, '.git/refs/heads/main'), `${commit}\n`);
+
+async function reconciles(session: Session, commits: readonly string[]): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  const every = Math.max(1, Math.floor(RECONCILES / SAMPLES));
+  for (let i = 0; i < RECONCILES; i++) {
+    if (i % 10 === 0) check(commits[(i / 10) % commits.length] ?? '');
+    let sync = '';
+    await session.api.sync({ allowRewind: true }, 'manual', (line) => {
+      if (line.type === 'done') sync = line.run.sync;
+    });
+    if (sync !== 'synced') throw new Error(`reconcile ${i} ended as ${sync}: ${session.api.status().message}`);
+    if (i % every === 0) samples.push(await sample(i));
+  }
+  return samples;
+}
+
+/** Bursts of changes of attributes, and in each burst a file that really drifts. */
+async function events(): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  const burst = Math.ceil(EVENTS / (SAMPLES * 2));
+  for (let done = 0, n = 0; done < EVENTS; n++) {
+    for (let i = 0; i < burst; i++, done++) fs.utimesSync(managed(i % FILES), n, i);
+    const drifting = managed(n % FILES);
+    const right = fs.readFileSync(drifting, 'utf8');
+    fs.writeFileSync(drifting, 'tampered\n');
+    await until(`the repair in burst ${n}`, 120_000, async () => fs.readFileSync(drifting, 'utf8') === right);
+    if (n % 2 === 0) samples.push(await sample(done));
+  }
+  return samples;
+}
+
+const METRICS = ['heapUsed', 'external', 'rss', 'fds', 'watches'] as const;
+/** What is more than noise, over the whole of a part. */
+const NOISE: Record<(typeof METRICS)[number], number> = {
+  heapUsed: 1 << 20,
+  external: 1 << 20,
+  rss: 8 << 20,
+  fds: 1,
+  watches: 1,
+};
+
+/** @returns whether something grows */
+function report(what: string, all: readonly Sample[]): boolean {
+  const samples = all.slice(Math.floor(all.length * WARM));
+  const total = (samples.at(-1)?.done ?? 0) - (samples[0]?.done ?? 0);
+  console.log(`\n${what}: ${all.at(-1)?.done} done, ${samples.length} samples`);
+  let grows = false;
+  for (const metric of METRICS) {
+    const slope: Slope = slopeOf(samples.map((s) => ({ x: s.done / 1_000, y: s[metric] })));
+    const unit = metric === 'fds' || metric === 'watches' ? '' : ' KB';
+    const show = (n: number) => (unit ? n / 1024 : n).toFixed(2);
+    const zero = slope.low <= 0 && slope.high >= 0;
+    const bad = slope.low > 0 && (slope.slope * total) / 1_000 > NOISE[metric];
+    grows ||= bad;
+    const verdict = zero ? 'indistinguishable from zero' : bad ? 'GROWS' : slope.high < 0 ? 'shrinks' : 'within noise';
+    console.log(
+      `  ${metric.padEnd(9)} ${show(slope.slope).padStart(9)}${unit} per 1,000  (95 %: ${show(slope.low)} to ${show(slope.high)})  at the end ${show(samples.at(-1)?.[metric] ?? 0)}${unit}  ${verdict}`,
+    );
+  }
+  return grows;
+}
+
+const commits = await makeCommits();
+check(commits[0] ?? '');
+fs.mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+const file = path.join(root, 'etc/fairlead/agent.yaml');
+const config = parseConfig(
+  file,
+  `host: soak\nrepo: {url: "${repo}"}\nsync: {schedule: "0 0 1 1 *", splay: 0s}\nhistory: {maxSize: 5MB}\n`,
+  'soak',
+);
+const store = createPatientStore(openStore({ dir: stateDir, now: () => new Date(), log: silentLog }), stateDir);
+const session = createSession({
+  config,
+  configFile: file,
+  identity: { host: 'soak', fleet: 'default', labels: {}, version: '0', startedAt: '', instance: 'soak' },
+  facts: { os: '', arch: '', kernel: '', addresses: [] },
+  ...{ root, stateDir, store, secrets: await loadIdentity(stateDir), keyedHash: loadKeyedHash(stateDir) },
+  redactor: createRedactor(),
+  log: silentLog,
+  problems: () => [],
+  changed() {
+    for (const event of store.outbox.peek(100)) store.outbox.ack(event.seq);
+  },
+  damaged: () => {
+    throw new Error('the database broke');
+  },
+  turned: () => undefined,
+});
+session.start();
+const grows = [report('reconciles', await reconciles(session, commits)), report('events', await events())];
+console.log(
+  `\nrepairs recorded: ${store.runs.list({ limit: 100_000 }).filter((r) => r.repaired > 0).length} in what the history keeps`,
+);
+await session.stop();
+store.close();
+fs.rmSync(dir, { recursive: true, force: true });
+process.exit(grows.includes(true) ? 1 : 0);
