@@ -1,4 +1,5 @@
 /** One host of the benchmark: pulls when told, and says what that cost. Speaks over the fork's channel. */
+import { readFileSync } from 'node:fs';
 import { parseConfig } from '../../agent/config.ts';
 import { createSource } from '../../agent/git/source.ts';
 import { silentLog } from '../../agent/log.ts';
@@ -22,13 +23,16 @@ async function pull(): Promise<number | null> {
   return files.size;
 }
 
+/** Of this process: getrusage(2) counts what its parent was before it started, too. */
+const peakKb = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0);
+
 process.on('message', async () => {
   const cpu = process.cpuUsage();
   const began = performance.now();
   const files = await pull();
   const wallMs = performance.now() - began;
   const { user, system } = process.cpuUsage(cpu);
-  process.send?.({ files, wallMs, cpuMs: (user + system) / 1000, peakKb: process.resourceUsage().maxRSS });
+  process.send?.({ files, wallMs, cpuMs: (user + system) / 1000, peakKb: peakKb() });
 });
 process.on('disconnect', () => process.exit());
-process.send?.({ baseKb: process.resourceUsage().maxRSS });
+process.send?.({ baseKb: peakKb() });
