@@ -4,6 +4,7 @@ import type { DoctorDocument } from '../manifests-schema/documents.ts';
 import type { StatusDocument } from '../manifests-schema/payloads.ts';
 import type { AgentConfig } from './config.ts';
 import { createControlClient } from './control/client.ts';
+import { canonicalHost } from './core/image-name.ts';
 import { AgentError } from './errors.ts';
 import { createSource } from './git/source.ts';
 import { Ailment, clock, credentials, disk, watches } from './host-probes.ts';
@@ -12,6 +13,7 @@ import { silentLog } from './log.ts';
 import { createDocker } from './system/docker.ts';
 import { exec } from './system/exec.ts';
 import { connectBroker } from './system/mqtt.ts';
+import { createCredentials } from './system/registry-credentials.ts';
 import { createSystemd } from './system/systemd.ts';
 
 const PROBE_MS = 15_000;
@@ -39,6 +41,7 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
     return [finding('config', thrown, `mend ${file}, man agent.yaml; \`fairlead init\` writes a first one`)];
   }
   const hosts = rootOf(options) === '' ? [systemd, docker] : [];
+  if (rootOf(options) === '' && Object.keys(config.docker.registries).length > 0) hosts.push(registries);
   const probes: Probe[] = [
     daemon(options),
     { name: 'credentials', run: credentials, fix: 'run doctor as root, as whom the agent runs' },
@@ -135,6 +138,26 @@ const systemd: Probe = {
     } finally {
       bus.close();
     }
+  },
+};
+
+/** By the engine, as a pull would do it. */
+const registries: Probe = {
+  name: 'registries',
+  fix: 'check docker.registries in agent.yaml, and the way to them from this host',
+  async run({ docker: { socket, registries: configured } }) {
+    const engine = createDocker({ socket });
+    const secret = () => undefined;
+    const credentials = createCredentials({ registries: configured, home: '/root', root: '', exec, secret });
+    const names = Object.keys(configured);
+    for (const name of names) {
+      const found = await credentials.of(canonicalHost(name));
+      if (found === null) continue;
+      await engine.login(found.auth).catch((thrown: Error) => {
+        throw new Error(`${thrown.message}; asked as ${found.source}`);
+      });
+    }
+    return `${names.join(', ')} ${names.length === 1 ? 'takes its' : 'take their'} user and password`;
   },
 };
 

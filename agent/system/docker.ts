@@ -63,6 +63,8 @@ export interface Docker {
   imageIds(): Promise<string[]>;
   /** As long as something comes, it may take as long as it likes. */
   pull(image: string, options: PullOptions): Promise<void>;
+  /** Resolves where the registry takes this user and password. */
+  login(auth: RegistryAuth): Promise<void>;
   /** The digest that its registry knows it by now. */
   registryDigest(image: string, auth: RegistryAuth | null): Promise<string>;
   /** A name, and what is left without one; or an id. Never by force: false where something uses it. */
@@ -156,6 +158,8 @@ export function createDocker({ socket }: { socket: string }): Docker {
     image: (image) => call(`look for image ${image}`, (d) => orMissing(inspectImage(d, image))),
     imageIds: () => call('list images', async (d) => (await d.listImages({ all: true })).map((i) => i.Id)),
     pull: (image, options) => call(`pull ${image}`, (d) => pullImage(d, image, options), null),
+    login: (auth) =>
+      call(`log in to ${auth.serveraddress}`, async (d) => void (await d.checkAuth(auth)), ASK_TIMEOUT_MS),
     registryDigest: (image, auth) =>
       call(`ask the registry about ${image}`, (d) => registryDigest(d, image, auth), ASK_TIMEOUT_MS),
     removeImage: (image) =>

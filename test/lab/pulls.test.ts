@@ -4,7 +4,17 @@ import type { SyncLine } from '../../agent/core/progress.ts';
 import { fairlead, fairleadJson, installAgent, statusWhere } from './agent.ts';
 import { done, engineOn } from './engine-on.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
-import { blobsSent, pushImage, retag, SLOW, startRegistries, trustSlow } from './registries.ts';
+import {
+  BASIC,
+  blobsSent,
+  PASSWORD,
+  pushImage,
+  retag,
+  SLOW,
+  startRegistries,
+  trustRegistries,
+  trustSlow,
+} from './registries.ts';
 
 let lab: Lab;
 let agent: LabHost;
@@ -18,7 +28,10 @@ beforeAll(async () => {
   for (const host of [agent, engine]) await trustSlow(host);
   repo = await lab.infra.createRepo('fleet');
   await repo.commit(web('infra:5000/app:1'), 'One');
-  await installAgent(agent, { repoUrl: repo.httpUrl });
+  await trustRegistries(lab.infra, agent);
+  const registries = `registries: {"${BASIC}": {username: puller, passwordFile: /etc/fairlead/registry.password}}`;
+  await agent.write('/etc/fairlead/registry.password', 'old-password\n', '0600');
+  await installAgent(agent, { repoUrl: repo.httpUrl, more: `docker: {${registries}}` });
   await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced');
 });
 afterAll(async () => lab?.stop());
@@ -103,6 +116,36 @@ test('a failed pull leaves the running container alone, and is tried again until
   // Nobody asks for it: the agent tries by itself, and the commit was not held to be bad.
   await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced' && s.applied?.commit === commit);
   expect(await running(agent)).toMatch(/infra:5000\/app:later shop-web-1$/);
+});
+
+test('doctor tries each registry; a password that is put right counts at the next try, and shows nowhere', async () => {
+  withJournal();
+  const registries = async () =>
+    (await fairleadJson<{ findings: { name: string; ok: boolean; message: string }[] }>(agent, 'doctor')).findings.find(
+      (f) => f.name === 'registries',
+    );
+  expect(await registries()).toMatchObject({
+    ok: false,
+    message: expect.stringMatching(/401 Unauthorized; asked as user puller with the password in .*registry\.password/),
+  });
+  const commit = await repo.commit(web(`${BASIC}/app:3`), 'From a registry with passwords');
+  const refused = await fairlead(agent, 'sync');
+  expect([refused.code, refused.stdout]).toEqual([1, expect.stringContaining('asked as user puller')]);
+  await agent.write('/etc/fairlead/registry.password', `${PASSWORD}\n`, '0600');
+  expect(await registries()).toMatchObject({ ok: true, message: `${BASIC} takes its user and password` });
+  await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced' && s.applied?.commit === commit);
+  const shown = [
+    await agent.journal('fairlead.service'),
+    refused.stdout + refused.stderr,
+    (await fairlead(agent, 'history', '--json')).stdout,
+    (await fairlead(agent, 'show', 'service:shop/web')).stdout,
+    (await agent.sh('strings -n 4 /var/lib/fairlead/history.db* || cat /var/lib/fairlead/history.db*')).stdout,
+  ].join('\n');
+  expect(shown).toContain('asked as user puller');
+  for (const secret of ['old-password', PASSWORD]) {
+    expect(shown).not.toContain(secret);
+    expect(shown).not.toContain(Buffer.from(`puller:${secret}`).toString('base64'));
+  }
 });
 
 /** A commit whose image is on its way to the host when this resolves. @returns the commit */
