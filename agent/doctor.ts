@@ -44,7 +44,11 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
   if (rootOf(options) === '' && Object.keys(config.docker.registries).length > 0) hosts.push(registries);
   const probes: Probe[] = [
     daemon(options),
-    { name: 'credentials', run: credentials, fix: 'run doctor as root, as whom the agent runs' },
+    {
+      name: 'credentials',
+      run: (given) => credentials(given, file, path.join(stateDir(options), 'age.key')),
+      fix: 'run doctor as root, as whom the agent runs',
+    },
     repository,
     ...(config.mqtt ? [broker] : []),
     ...hosts,

@@ -25,32 +25,46 @@ const WATCHES = '/proc/sys/fs/inotify/max_user_watches';
 const SECRET = /^(passwordFile|tokenFile|bearerFile|sshKeyFile|key)$/;
 const NAMED = /^(passwordFile|tokenFile|bearerFile|sshKeyFile|key|ca|cert|knownHostsFile|allowedSigners|revoked)$/;
 
-/** Every file that agent.yaml names: there, readable, not empty, and secret ones for their owner alone. */
-export function credentials(config: AgentConfig): string {
-  const files = filesOf(config, '');
-  for (const { at, file, secret } of files) {
-    const stat = statSync(file, { throwIfNoEntry: false });
-    if (stat === undefined)
-      throw new Ailment(`${at} names ${file}, and there is no such file`, `put it there, or mend ${at} in agent.yaml`);
-    if (!stat.isFile()) throw new Ailment(`${at} names ${file}, which is no file`, `mend ${at} in agent.yaml`);
-    if (stat.size === 0) throw new Ailment(`${file} (${at}) is empty`, 'write into it what it is to hold');
-    if (secret && (stat.mode & 0o077) !== 0)
-      throw new Ailment(
-        `${file} (${at}) is a secret that others on this host can read or change (mode 0${(stat.mode & 0o777).toString(8)})`,
-        `chmod 600 ${file}`,
-      );
-    try {
-      accessSync(file, constants.R_OK);
-    } catch {
-      throw new Ailment(`${file} (${at}) cannot be read by this user`, 'run doctor as root, as whom the agent runs');
-    }
-  }
-  return files.length === 0
-    ? 'agent.yaml names no file'
-    : `${files.length} of agent.yaml, each there and as private as it must be`;
+interface Named {
+  /** What names it: a key of agent.yaml. */
+  at: string;
+  file: string;
+  secret: boolean;
 }
 
-function filesOf(value: unknown, at: string): { at: string; file: string; secret: boolean }[] {
+/**
+ * agent.yaml, the host's own key, and every file that agent.yaml names: there, readable, not empty, and as private as it must be.
+ * @param file agent.yaml
+ * @param key the host's age identity, which the first start makes
+ */
+export function credentials(config: AgentConfig, file: string, key: string): string {
+  if ((statSync(file).mode & 0o022) !== 0)
+    throw new Ailment(`others on this host can change ${file}, which decides who is root here`, `chmod 600 ${file}`);
+  const own = existsSync(key) ? [{ at: "the host's age key", file: key, secret: true }] : [];
+  const named = [...own, ...filesOf(config, '')];
+  for (const one of named) inspect(one);
+  return `${named.length} ${named.length === 1 ? 'file' : 'files'}, each there and as private as it must be`;
+}
+
+function inspect({ at, file, secret }: Named): void {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  if (stat === undefined)
+    throw new Ailment(`${at} is ${file}, and there is no such file`, `put it there, or mend ${at} in agent.yaml`);
+  if (!stat.isFile()) throw new Ailment(`${at} is ${file}, which is no file`, `mend ${at} in agent.yaml`);
+  if (stat.size === 0) throw new Ailment(`${file} (${at}) is empty`, 'write into it what it is to hold');
+  if (secret && (stat.mode & 0o077) !== 0)
+    throw new Ailment(
+      `${file} (${at}) is a secret that others on this host can read or change (mode 0${(stat.mode & 0o777).toString(8)})`,
+      `chmod 600 ${file}`,
+    );
+  try {
+    accessSync(file, constants.R_OK);
+  } catch {
+    throw new Ailment(`${file} (${at}) cannot be read by this user`, 'run doctor as root, as whom the agent runs');
+  }
+}
+
+function filesOf(value: unknown, at: string): Named[] {
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([key, item]) => {
     const here = at === '' ? key : `${at}.${key}`;

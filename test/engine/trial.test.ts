@@ -164,12 +164,15 @@ test('doctor probes each part, and says how to mend the one that fails', async (
   };
   const url = path.join(trial.root, '../fleet');
   const withToken = `{url: "${url}", auth: {tokenFile: "${secret}"}}`;
-  expect(await ailing(withToken)).toMatch(/FAIL credentials repo\.auth\.tokenFile names .* → put it there/);
+  expect(await ailing(withToken)).toMatch(/FAIL credentials repo\.auth\.tokenFile is .* → put it there/);
   fs.writeFileSync(secret, 'x', { mode: 0o644 });
   expect(await ailing(withToken)).toMatch(/FAIL credentials .* \(mode 0644\) → chmod 600 \S+token/);
   fs.writeFileSync(secret, '');
   expect(await ailing(withToken)).toMatch(/FAIL credentials .* is empty → write into it/);
   expect(await ailing(`{url: "${url}", ref: nowhere}`)).toMatch(/FAIL repository .* → check repo\.ref/);
+  fs.chmodSync(config, 0o666);
+  expect(await ailing(`{url: "${url}"}`)).toMatch(/FAIL credentials others .* → chmod 600/);
+  fs.chmodSync(config, 0o600);
   expect(await ailing('{urll: x}')).toMatch(/^FAIL config .*did you mean `url`.* → mend/);
   fs.writeFileSync(config, before);
   await trial.start();

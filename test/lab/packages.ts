@@ -15,8 +15,9 @@ export async function ensurePrograms(
   const names = missing.map(([, name]) => name);
   log(`installing ${names.join(', ')}`);
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
-  await run(['apt-get', 'update'], { env });
-  // Others may be installing as well: tests of several projects run side by side.
-  const wait = ['-o', 'DPkg::Lock::Timeout=300'];
-  await run(['apt-get', ...wait, 'install', '-y', '--no-install-recommends', ...names], { env, timeoutMs: 600_000 });
+  // Tests run side by side, and apt-get does not wait for another one.
+  const apt = (...args: string[]) =>
+    run(['flock', '/tmp/fairlead-tests-apt.lock', 'apt-get', ...args], { env, timeoutMs: 600_000 });
+  await apt('update');
+  await apt('install', '-y', '--no-install-recommends', ...names);
 }
