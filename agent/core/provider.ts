@@ -7,6 +7,8 @@ export interface Health {
   state: 'ok' | 'wait' | 'bad';
   /** Why, in a sentence, when not `ok`. */
   message: string;
+  /** Stable, where it is known to be something else than `Unhealthy`, e.g. an outage. */
+  code?: string;
 }
 
 export interface Work<S = unknown, F = unknown> {

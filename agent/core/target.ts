@@ -87,6 +87,7 @@ export const pauseNow = (pause: Pause | null | undefined, now: Date): Pause | nu
  */
 const OUTAGES = [
   'EngineUnreachable',
+  'EngineRestarted',
   'SystemdUnreachable',
   'ObserveFailed',
   'ImagePullFailed',

@@ -96,7 +96,8 @@ function verdictOf(
   const states = [...settled.values()].map((h) => h.state);
   if (failed.length === 0 && planned.away.size === 0 && states.every((s) => s === 'ok')) return 'well';
   // An outage of engine, registry or disk says nothing about the commit.
-  const outage = planned.away.size > 0 || failed.some((r) => isOutage(r.error?.code ?? ''));
+  const codes = [...failed.map((r) => r.error?.code), ...[...settled.values()].map((h) => h.code)];
+  const outage = planned.away.size > 0 || codes.some((code) => isOutage(code ?? ''));
   const faulty = failed.length > 0 || states.includes('bad');
   return stopped || outage || !faulty ? 'open' : 'unwell';
 }
@@ -104,7 +105,7 @@ function verdictOf(
 /** An action that went through, of a resource that then did not become well, has failed. */
 function failUnsettled(record: ActionRecord, health: Health | undefined): ActionRecord {
   if (record.result !== 'done' || health?.state !== 'bad') return record;
-  return { ...record, result: 'failed', error: { code: 'Unhealthy', message: health.message } };
+  return { ...record, result: 'failed', error: { code: health.code ?? 'Unhealthy', message: health.message } };
 }
 
 function outOfReach({ want: { id, origin } }: Step, code: string, message: string): Judged {
@@ -131,11 +132,12 @@ function judgeStep(step: Step, record: ActionRecord | undefined, health: Health,
   if (step.held) return { status: { id, sync: 'held', health: state, reason: step.held.code }, problem: null };
   if (held && isWork(step)) return { status: { id, sync: 'held', health: state, reason: 'Held' }, problem: null };
   const bad = health.state === 'bad';
+  const unwell = health.code ?? 'Unhealthy';
   // It was changed, and whether it becomes well is not known yet.
   const sync = record !== undefined && health.state === 'wait' ? 'progressing' : 'synced';
   return {
-    status: { id, sync, health: state, reason: bad ? 'Unhealthy' : '' },
-    problem: bad ? { id, reason: 'Unhealthy', message: health.message, ...at } : null,
+    status: { id, sync, health: state, reason: bad ? unwell : '' },
+    problem: bad ? { id, reason: unwell, message: health.message, ...at } : null,
   };
 }
 

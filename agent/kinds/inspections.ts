@@ -9,6 +9,8 @@ export interface Inspections {
   ): Promise<ContainerInfo | undefined>;
   /** Something happens to a container. */
   touched(id: string): void;
+  /** Whether a container that ended then did so because its engine was stopped or started again. @param at ISO 8601 */
+  endedByEngine(at: string): boolean;
   /** Whether events are heard from now on. Without them nothing is kept. */
   listening(yes: boolean): void;
 }
@@ -16,9 +18,15 @@ export interface Inspections {
 /** As rarely as a container is inspected although nothing was heard of it. */
 const MAX_AGE_MS = 600_000;
 
-/** @param now monotonic, milliseconds */
-export function createInspections(now: () => number): Inspections {
+/** An engine that stops gives its containers time to end before it says nothing any more. */
+const STOPPING_MS = 30_000;
+const STARTING_MS = 2_000;
+
+/** @param now monotonic, milliseconds @param date of the engine's clock, milliseconds */
+export function createInspections(now: () => number, date: () => number = Date.now): Inspections {
   let heard = false;
+  /** The last time that the engine was away, as far as its events tell. */
+  let away = { from: Number.POSITIVE_INFINITY, to: Number.POSITIVE_INFINITY };
   const kept = new Map<string, { key: string; at: number; info: ContainerInfo }>();
   /** Inspections under way that nothing has outdated yet. */
   const asking = new Map<string, object>();
@@ -41,7 +49,13 @@ export function createInspections(now: () => number): Inspections {
       kept.delete(id);
       asking.delete(id);
     },
+    endedByEngine(at) {
+      const ended = Date.parse(at);
+      return ended >= away.from && ended <= away.to;
+    },
     listening(yes) {
+      if (heard && !yes) away = { from: date() - STOPPING_MS, to: Number.POSITIVE_INFINITY };
+      if (yes && away.to === Number.POSITIVE_INFINITY) away = { ...away, to: date() + STARTING_MS };
       heard = yes;
       kept.clear();
       asking.clear();

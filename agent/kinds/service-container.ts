@@ -6,6 +6,7 @@ import type { Desired } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { ContainerInfo, ContainerSummary, Docker } from '../system/docker.ts';
+import type { Inspections } from './inspections.ts';
 import { PROJECT, SERVICE } from './labels.ts';
 import { digests } from './service-diff.ts';
 import { FAILED, FRESH, memberOf, nameOf, PARKED, peersOf, type Replica } from './service-fact.ts';
@@ -17,6 +18,7 @@ import { createRequest, endpoint } from './service-request.ts';
 export interface Tools {
   docker: Docker;
   clock: Clock;
+  inspections: Inspections;
   /** A process holds an address of its own: a connection, or a socket bound to it. */
   holdsAddress(pid: number): Promise<boolean>;
   report?: Work['report'];

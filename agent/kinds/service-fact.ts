@@ -18,6 +18,8 @@ export interface Replica {
   runningMs: number;
   /** Last lines of its output, where it is not well. */
   log: string;
+  /** It ended because its engine was stopped or started again. */
+  interrupted: boolean;
 }
 
 export interface ServiceFact {
@@ -116,6 +118,7 @@ export async function observeContainer(
     image: known ? null : ((await docker.image(info.Image))?.config ?? null),
     runningMs,
     log: unwell ? await docker.logTail(info.Id) : '',
+    interrupted: !state.Running && (inspections?.endedByEngine(state.FinishedAt) ?? false),
   };
 }
 

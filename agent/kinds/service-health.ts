@@ -26,8 +26,8 @@ export function healthOf({ spec, hash }: Desired<ServiceSpec>, fact: ServiceFact
   const of = (state: Health['state']) => all.filter(({ health }) => health.state === state);
   const worst = !tolerated(spec, of('bad').length) ? of('bad')[0] : of('wait')[0];
   if (worst === undefined) return OK;
-  const { state, message } = worst.health;
-  return { state, message: spec.replicas === 1 ? message : `${nameOf(worst.replica.info)} ${message}` };
+  const { message } = worst.health;
+  return { ...worst.health, message: spec.replicas === 1 ? message : `${nameOf(worst.replica.info)} ${message}` };
 }
 
 /** `max_failure_ratio`: so many of its containers may be unwell. */
@@ -40,10 +40,14 @@ export const refusedBefore = (spec: ServiceSpec, hash: string, fact: ServiceFact
     ? fact.failed.find(({ info }) => info.Config.Labels?.[HASH] === hash && !fact.moves.has(info.Id))
     : undefined;
 
-export function replicaHealth(spec: ServiceSpec, { info, log, runningMs }: Replica): Health {
+export function replicaHealth(spec: ServiceSpec, { info, log, runningMs, interrupted }: Replica): Health {
   const { State: state } = info;
   const tail = log ? `; its last lines: ${log}` : '; it printed nothing';
   if (isCompleted(spec, info)) return OK;
+  if (interrupted) {
+    const message = `${stateOf(info)} when the engine was stopped; it is started again`;
+    return { state: 'bad', code: 'EngineRestarted', message };
+  }
   if (state.Restarting)
     return { state: 'bad', message: `keeps restarting, last exit code ${state.ExitCode}${memory(info)}${tail}` };
   if (!state.Running)

@@ -12,24 +12,25 @@ const SLACK_MS = 30_000;
 const INTERVAL = 30e9;
 const RETRIES = 3;
 
-/** @throws AgentError `Unhealthy` with exit code and last lines; `Stopped` when the run is to end */
+/** @throws AgentError `Unhealthy` (or what else it is known to be) with exit code and last lines; `Stopped` when the run is to end */
 export async function demandWell(
-  { docker, clock }: Pick<Tools, 'docker' | 'clock'>,
+  { docker, clock, inspections }: Pick<Tools, 'docker' | 'clock' | 'inspections'>,
   { spec, hash }: Desired<ServiceSpec>,
   id: string,
   signal: AbortSignal,
 ): Promise<void> {
   const began = clock.monotonic();
   for (;;) {
-    const replica = await observeContainer({ docker, clock, hash }, id);
+    const replica = await observeContainer({ docker, clock, inspections, hash }, id);
     if (replica === undefined) throw unwell('the new container is gone');
-    const { state, message } = replicaHealth(spec, replica);
+    const { state, message, code } = replicaHealth(spec, replica);
     if (state === 'ok') return;
     const waitedMs = clock.monotonic() - began;
     const late = waitedMs > limitMs(spec, replica);
     if (state === 'bad' || late)
       throw unwell(
         `${nameOf(replica.info)} ${late ? `is not well after ${Math.round(waitedMs / 1000)} s: ` : ''}${message}`,
+        code,
       );
     if (signal.aborted)
       throw new AgentError({
@@ -51,5 +52,5 @@ function limitMs({ update }: ServiceSpec, { info }: Replica): number {
   return (StartPeriod + ((Retries || RETRIES) + 1) * round) / 1e6 + SLACK_MS;
 }
 
-export const unwell = (message: string): AgentError =>
-  new AgentError({ code: 'Unhealthy', phase: 'apply', retry: true, message });
+export const unwell = (message: string, code = 'Unhealthy'): AgentError =>
+  new AgentError({ code, phase: 'apply', retry: true, message });

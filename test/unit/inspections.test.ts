@@ -113,3 +113,22 @@ test('the driver tells of what it is about to do, and has done, to a container',
   await docker.disconnect('net', 'disconnected');
   expect(told).toEqual([...names, 'connected', 'disconnected'].flatMap((name) => [name, name]));
 });
+
+test('what ended while its engine stopped or started ended by that; what ended before or after did not', () => {
+  let date = Date.parse('2026-03-01T12:00:00Z');
+  const inspections = createInspections(
+    () => 0,
+    () => date,
+  );
+  const ended = (at: string) => inspections.endedByEngine(`2026-03-01T${at}Z`);
+  inspections.listening(true);
+  expect(ended('11:59:59')).toBe(false);
+  date += 60_000;
+  inspections.listening(false);
+  expect([ended('12:00:20'), ended('12:00:55'), ended('12:01:30')]).toEqual([false, true, true]);
+  // Tries that fail while it is away change nothing.
+  inspections.listening(false);
+  date += 60_000;
+  inspections.listening(true);
+  expect([ended('12:00:55'), ended('12:01:59'), ended('12:02:10')]).toEqual([true, true, false]);
+});
