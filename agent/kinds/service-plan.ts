@@ -78,21 +78,25 @@ export function rollOf(want: Desired<ServiceSpec>, fact: ServiceFact): Roll {
   // What was refused is not tried again, and what runs in its place is kept running.
   const live = refused ? kept.map((replica) => ({ replica, why: [] })) : judged.filter((j) => !isAnew(j));
   const back = aside.filter((r) => refused || isRight(want, r, fact));
+  /** It is what the declaration asks for, and what took its place is not. */
+  const comesBack = (r: Replica) =>
+    judged.some((j) => j.replica.number === r.number && isAnew(j)) && isRight(want, r, fact);
   return {
     live: live
       .map(({ replica, why }) => ({ replica, why: [...why, ...stopped(spec, replica)] }))
       .filter((l) => l.why.length > 0),
+    // What does not run at all comes first.
     replace: [
-      ...(refused ? [] : judged.filter(isAnew)),
       ...aside
         .filter((r) => !back.includes(r))
         .map((replica) => ({ replica, why: [{ field: 'container', from: INTERRUPTED, to: 'running' }] })),
+      ...(refused ? [] : judged.filter(isAnew)),
     ],
     back,
     missing: free.filter((n) => !parked.has(n)),
     extra: fact.replicas.slice(spec.replicas),
     leftovers: [
-      ...fact.parked.filter((r) => isDone(spec, r, kept) && !aside.includes(r)),
+      ...fact.parked.filter((r) => isDone(spec, r, kept) && !aside.includes(r) && !comesBack(r)),
       ...others(want, fact, judged),
     ],
   };

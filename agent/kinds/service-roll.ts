@@ -27,8 +27,9 @@ export async function rollOut(
   for (const one of roll.live) await change(tools, want, one, fact);
   const made = [];
   for (const number of roll.missing) made.push({ number, id: await create(tools, want, number) });
-  if (roll.replace.length > 0)
-    await replaceAll(tools, want, fact, { old: roll.replace.map((r) => r.replica), made }, signal);
+  if (roll.replace.length === 0) return;
+  const left = { ...fact, parked: fact.parked.filter((r) => !roll.leftovers.includes(r)) };
+  await replaceAll(tools, want, left, { old: roll.replace.map((r) => r.replica), made }, signal);
 }
 
 async function change(

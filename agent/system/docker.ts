@@ -144,7 +144,15 @@ export function createDocker({ socket }: { socket: string }): Docker {
     stop: (id, t) =>
       call('stop a container', (d) => unless([304, 404], () => d.getContainer(id).stop(grace(t))), graceMs(t)),
     restart: (id, t) => call('restart a container', (d) => d.getContainer(id).restart(grace(t)), graceMs(t)),
-    rename: (id, name) => call(`rename to ${name}`, (d) => d.getContainer(id).rename({ name })),
+    rename: (id, name) =>
+      call(`rename to ${name}`, (d) =>
+        d
+          .getContainer(id)
+          .rename({ name })
+          .catch((thrown: unknown) => {
+            if (!/same name as its current name/.test(String(thrown))) throw thrown;
+          }),
+      ),
     remove: (id, volumes) =>
       call('remove a container', (d) =>
         unless([404, 409], () => d.getContainer(id).remove({ force: true, v: volumes })),
