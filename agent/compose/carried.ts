@@ -14,7 +14,7 @@ const CARRIED: ReadonlySet<string> = new Set([
   ),
   ...below(
     'services.*',
-    'annotations blkio_config cgroup cgroup_parent device_cgroup_rules devices dns dns_opt dns_search domainname gpus group_add ipc links external_links network_mode pid platform runtime security_opt shm_size stdin_open storage_opt sysctls tty ulimits userns_mode uts volumes_from',
+    'annotations blkio_config cgroup cgroup_parent device_cgroup_rules devices dns dns_opt dns_search domainname gpus group_add ipc links external_links mac_address network_mode pid platform runtime security_opt shm_size stdin_open storage_opt sysctls tty ulimits userns_mode uts volumes_from',
   ),
   ...below(
     'services.*',
@@ -24,27 +24,30 @@ const CARRIED: ReadonlySet<string> = new Set([
   ...below('services.*.deploy', 'mode replicas update_config'),
   ...below('services.*.deploy.resources', 'limits reservations.memory reservations.devices'),
   ...below('services.*.deploy.restart_policy', 'condition max_attempts'),
+  // Hints for a scheduler, and timings that no engine keeps: docker compose passes them on to nobody, nor do we.
+  ...['services.*.deploy.resources.reservations.cpus', ...below('services.*.deploy.restart_policy', 'delay window')],
   ...below('services.*.healthcheck', 'test interval timeout start_period start_interval retries disable'),
   ...below(
     'services.*.networks.*',
-    'aliases ipv4_address ipv6_address link_local_ips mac_address driver_opts priority',
+    'aliases ipv4_address ipv6_address link_local_ips mac_address driver_opts priority interface_name gw_priority',
   ),
   ...below('services.*.depends_on.*', 'condition required restart'),
   // Names and protocols of applications say nothing to an engine; on one host all modes are the same.
   ...below('services.*.ports[]', 'mode host_ip target published protocol name app_protocol'),
   ...below(
     'services.*.volumes[]',
-    'type source target read_only consistency bind.create_host_path bind.propagation bind.selinux volume.nocopy tmpfs',
+    'type source target read_only consistency bind.create_host_path bind.propagation bind.recursive bind.selinux volume.nocopy volume.subpath volume.labels tmpfs',
   ),
-  ...below('networks.*', 'name driver driver_opts internal labels external attachable enable_ipv6'),
+  ...below('networks.*', 'name driver driver_opts internal labels external attachable enable_ipv4 enable_ipv6'),
   ...below('networks.*.ipam', 'driver config'),
   ...below('volumes.*', 'name driver driver_opts labels external'),
   ...below('services.*.configs[]', 'source target uid gid mode'),
   ...below('services.*.secrets[]', 'source target uid gid mode'),
-  ...below('configs.*', 'name file content environment'),
-  ...below('secrets.*', 'name file environment'),
-  // Gone once the files are read.
-  ...['version', 'include'],
+  // Their labels are those of objects in a swarm.
+  ...below('configs.*', 'name file content environment external labels'),
+  ...below('secrets.*', 'name file environment external labels'),
+  // Gone, or the long form, once the files are read.
+  ...['version', 'include', 'services.*.depends_on[]', 'services.*.networks[]'],
 ]);
 
 /** Something below the path is carried out, or the path itself is. */

@@ -1,4 +1,5 @@
 /** Keys of a service that an engine takes nearly as they stand → fields of its API. Pure. */
+import type { SecurityOptions } from './security.ts';
 import type { ComposeDeviceRequest, ComposeService } from './types.ts';
 
 /** Fields of the Engine API's ContainerConfig and HostConfig; only what is declared. */
@@ -7,8 +8,7 @@ export interface EngineConfig {
   host: Record<string, unknown>;
 }
 
-export function engineConfig(service: ComposeService): EngineConfig {
-  const unconfined = service.security_opt?.includes('systempaths=unconfined') ?? false;
+export function engineConfig(service: ComposeService, security: SecurityOptions): EngineConfig {
   return {
     config: stated({
       Domainname: service.domainname,
@@ -38,8 +38,8 @@ export function engineConfig(service: ComposeService): EngineConfig {
       Privileged: service.privileged,
       ReadonlyRootfs: service.read_only,
       Runtime: service.runtime,
-      SecurityOpt: service.security_opt?.filter((o) => o !== 'systempaths=unconfined'),
-      ...(unconfined ? { MaskedPaths: [], ReadonlyPaths: [] } : {}),
+      SecurityOpt: security.options,
+      ...(security.unmasked ? { MaskedPaths: [], ReadonlyPaths: [] } : {}),
       ShmSize: sizeOf(service.shm_size),
       StorageOpt: service.storage_opt,
       Sysctls: service.sysctls,
@@ -85,7 +85,7 @@ function resources(service: ComposeService): Record<string, unknown> {
       .map(([name, value]) =>
         typeof value === 'number'
           ? { Name: name, Hard: value, Soft: value }
-          : { Name: name, Hard: value.hard ?? 0, Soft: value.soft ?? 0 },
+          : { Name: name, Hard: value?.hard ?? 0, Soft: value?.soft ?? 0 },
       ),
     ...blkio(service),
   };

@@ -33,13 +33,14 @@ function targetOf(section: 'configs' | 'secrets', { source = '', target }: Compo
 
 /** The file's path on the host; null where the project has no such object, which was told before. */
 function sourceOf(
-  { loaded, input, trees }: StackContext,
+  context: StackContext,
   section: 'configs' | 'secrets',
   mount: ComposeFileMount,
   service: string,
   id: ResourceId,
   after: ResourceId[],
 ): string | null {
+  const { loaded, input, trees } = context;
   const key = mount.source ?? '';
   const object = loaded.project[section]?.[key];
   if (object === undefined) return null;
@@ -55,6 +56,13 @@ function sourceOf(
     const path = `${SECRETS}/${loaded.project.name}/${section}/${own === undefined ? key : `${key}.${service}`}`;
     after.push(...trees.keep(path, bytes, id, at, mount));
     return path;
+  }
+  if (object.file === undefined && object.environment !== undefined) {
+    context.fail(
+      [...at, 'environment'],
+      `\`${section}.${key}\` takes its value from the variable ${object.environment}, which is not set; add it to \`vars\` or to the .env of the stack`,
+    );
+    return null;
   }
   const file = object.file ?? '';
   if (repo !== undefined) after.push(...trees.mount(repo, file, id, at));

@@ -34,7 +34,12 @@ export interface AttachmentSpec {
   linkLocal: string[];
   mac: string;
   driverOptions: Record<string, string>;
+  /** Of all networks that could be the way out, the one with the highest; 0 where nothing is said. */
+  gatewayPriority: number;
 }
+
+/** The option of an attachment by which an engine is told the interface's name. */
+export const INTERFACE_NAME = 'com.docker.network.endpoint.ifname';
 
 export interface HealthcheckSpec {
   /** As the engine takes it: ['CMD', …], ['CMD-SHELL', …] or ['NONE']. */
@@ -88,7 +93,8 @@ export interface ServiceSpec {
   /** null leaves the image's own. */
   command: string[] | null;
   entrypoint: string[] | null;
-  environment: Record<string, string>;
+  /** null takes away what the image says. */
+  environment: Record<string, string | null>;
   ports: PortSpec[];
   /** Container ports that are exposed without being published, e.g. `80` or `80/udp`. */
   expose: string[];
@@ -103,6 +109,8 @@ export interface ServiceSpec {
   ipcMode: string;
   /** The first is the one that is there from the start. */
   networks: AttachmentSpec[];
+  /** Hardware address where it is on no network of its own, such as `network_mode: bridge`; '' lets the engine choose. */
+  mac: string;
   /** Services of the project that are reached by another name. */
   links: { service: string; alias: string }[];
   externalLinks: string[];
@@ -146,6 +154,7 @@ export interface NetworkSpec {
   internal: boolean;
   attachable: boolean;
   /** null leaves the engine's default. */
+  ipv4: boolean | null;
   ipv6: boolean | null;
   ipam: {
     driver: string;

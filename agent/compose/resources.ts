@@ -55,6 +55,7 @@ function network({ loaded: { project }, resource }: StackContext, key: string): 
     driverOptions: declared?.driver_opts ?? {},
     internal: declared?.internal ?? false,
     attachable: declared?.attachable ?? false,
+    ipv4: declared?.enable_ipv4 ?? null,
     ipv6: declared?.enable_ipv6 ?? null,
     ipam: {
       driver: declared?.ipam.driver ?? '',

@@ -2,12 +2,14 @@
 import type { Desired, ResourceId } from '../core/types.ts';
 import { engineConfig } from './engine-config.ts';
 import { fileMounts } from './file-mounts.ts';
-import type { AttachmentSpec, HealthcheckSpec, MountSpec, PortSpec, ServiceSpec } from './model.ts';
+import { type AttachmentSpec, type HealthcheckSpec, INTERFACE_NAME, type PortSpec, type ServiceSpec } from './model.ts';
 import type { KeyPath } from './node.ts';
 import { pullPolicy } from './pull-policy.ts';
 import type { StackContext } from './resources.ts';
 import { replicasOf, rollout } from './rollout.ts';
-import type { ComposeAttachment, ComposeMount, ComposeProject, ComposeService } from './types.ts';
+import { securityOptions } from './security.ts';
+import { readMounts } from './service-mounts.ts';
+import type { ComposeAttachment, ComposeProject, ComposeService } from './types.ts';
 import { durationOf } from './units.ts';
 
 export function serviceResource(context: StackContext, name: string): Desired<ServiceSpec> {
@@ -18,7 +20,9 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
   const at = ['services', name];
   const after: ResourceId[] = [];
   const mounts = readMounts(context, name, service, id, after);
-  mounts.push(...fileMounts(context, name, service, id, after));
+  // What `volumes` puts in the same place wins.
+  for (const mount of fileMounts(context, name, service, id, after))
+    if (!mounts.some(({ target }) => target === mount.target)) mounts.push(mount);
   const networks = byPriority(service);
   after.push(...networks.map(([key]): ResourceId => `network:${project.name}/${key}`));
   const dependsOn = Object.entries(service.depends_on ?? {})
@@ -45,9 +49,7 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
     image: service.image ?? '',
     command: service.command,
     entrypoint: service.entrypoint,
-    environment: Object.fromEntries(
-      Object.entries(service.environment ?? {}).flatMap(([key, value]) => (value === null ? [] : [[key, value]])),
-    ),
+    environment: service.environment ?? {},
     ports: (service.ports ?? []).map(
       (port): PortSpec => ({
         target: port.target,
@@ -64,7 +66,8 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
     networkMode: service.network_mode ?? '',
     pidMode: service.pid ?? '',
     ipcMode: service.ipc ?? '',
-    networks: networks.map(([key, how]) => attachment(project.networks?.[key]?.name ?? key, how)),
+    networks: attachments(context, name, service, networks),
+    mac: networks.length > 0 ? '' : (service.mac_address ?? ''),
     links: (service.links ?? []).map((link) => {
       const [other = '', alias = other] = link.split(':');
       return { service: other, alias };
@@ -73,7 +76,7 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
     volumesFrom: service.volumes_from ?? [],
     dependsOn,
     stopGrace: service.stop_grace_period === undefined ? null : Math.ceil(durationOf(service.stop_grace_period) / 1e9),
-    engine: engineConfig(service),
+    engine: engineConfig(service, securityOptions(context, name, service)),
     platform: service.platform ?? '',
     pullPolicy: pullPolicy(context, name, service),
     projectDir: `${input.treeRoot}/${input.dir}`,
@@ -95,6 +98,25 @@ const byPriority = (service: ComposeService) =>
     ([a, x], [b, y]) => (y?.priority ?? 0) - (x?.priority ?? 0) || (a < b ? -1 : 1),
   );
 
+/** `mac_address` of the service is that of its first network. */
+function attachments(
+  { loaded: { project }, fail }: StackContext,
+  name: string,
+  { mac_address: mac }: ComposeService,
+  networks: ReturnType<typeof byPriority>,
+): AttachmentSpec[] {
+  return networks.map(([key, how], i) => {
+    const made = attachment(project.networks?.[key]?.name ?? key, how);
+    if (i > 0 || mac === undefined) return made;
+    if (made.mac !== '' && made.mac !== mac)
+      fail(
+        ['services', name, 'mac_address'],
+        `\`mac_address\` is ${mac}, and network \`${key}\`, on which the service starts, says ${made.mac}; keep one of them`,
+      );
+    return { ...made, mac };
+  });
+}
+
 const attachment = (name: string, how: ComposeAttachment | null): AttachmentSpec => ({
   name,
   bare: how === null,
@@ -103,7 +125,11 @@ const attachment = (name: string, how: ComposeAttachment | null): AttachmentSpec
   ipv6: how?.ipv6_address ?? '',
   linkLocal: how?.link_local_ips ?? [],
   mac: how?.mac_address ?? '',
-  driverOptions: how?.driver_opts ?? {},
+  driverOptions: {
+    ...(how?.driver_opts ?? {}),
+    ...(how?.interface_name ? { [INTERFACE_NAME]: how.interface_name } : {}),
+  },
+  gatewayPriority: how?.gw_priority ?? 0,
 });
 
 /** Services whose namespaces or volumes a service uses. */
@@ -147,70 +173,5 @@ function healthcheck({ healthcheck: given }: ComposeService): HealthcheckSpec | 
     startPeriod: durationOf(given.start_period),
     startInterval: durationOf(given.start_interval),
     retries: given.retries ?? 0,
-  };
-}
-
-function readMounts(
-  context: StackContext,
-  name: string,
-  service: ComposeService,
-  id: ResourceId,
-  after: ResourceId[],
-): MountSpec[] {
-  return (service.volumes ?? []).map((mount, i) =>
-    readMount(context, mount, ['services', name, 'volumes', i], id, after),
-  );
-}
-
-function readMount(
-  { loaded, trees }: StackContext,
-  mount: ComposeMount,
-  at: readonly (string | number)[],
-  id: ResourceId,
-  after: ResourceId[],
-): MountSpec {
-  const { project } = loaded;
-  const spec: MountSpec = {
-    type: mount.type as MountSpec['type'],
-    source: mount.source ?? '',
-    target: (mount.target ?? '').replace(/(?<=.)\/+$/, ''),
-    readOnly: mount.read_only ?? false,
-    options: [mount.bind?.selinux, mount.bind?.propagation, mount.volume?.nocopy ? 'nocopy' : '']
-      .filter((option) => option !== undefined)
-      .filter((option) => option !== ''),
-    mount: null,
-  };
-  if (spec.type === 'volume' && spec.source !== '') {
-    after.push(`volume:${project.name}/${spec.source}`);
-    const named = { ...spec, source: project.volumes?.[spec.source]?.name ?? spec.source };
-    return { ...named, mount: mountObject(named, mount) };
-  }
-  if (spec.type !== 'bind') return { ...spec, source: '', mount: mountObject({ ...spec, source: '' }, mount) };
-  if (mount.bind?.create_host_path !== true) spec.mount = mountObject(spec, mount);
-  const repo = loaded.repoPath([...at, 'source']);
-  if (repo !== undefined) after.push(...trees.mount(repo, spec.source, id, at));
-  // A managed file or directory that is mounted comes first.
-  else after.push(`file:${spec.source.replace(/\/+$/, '')}`);
-  return spec;
-}
-
-/** What the engine takes for a mount that no text describes. */
-function mountObject(spec: MountSpec, { bind, volume, tmpfs, consistency }: ComposeMount): Record<string, unknown> {
-  return {
-    Type: spec.type,
-    ...(spec.source === '' ? {} : { Source: spec.source }),
-    Target: spec.target,
-    ...(spec.readOnly ? { ReadOnly: true } : {}),
-    ...(consistency ? { Consistency: consistency } : {}),
-    ...(bind ? { BindOptions: bind.propagation ? { Propagation: bind.propagation } : {} } : {}),
-    ...(volume && spec.type === 'volume' ? { VolumeOptions: volume.nocopy ? { NoCopy: true } : {} } : {}),
-    ...(tmpfs
-      ? {
-          TmpfsOptions: {
-            ...(tmpfs.size === undefined ? {} : { SizeBytes: Number(tmpfs.size) }),
-            ...(tmpfs.mode === undefined ? {} : { Mode: tmpfs.mode }),
-          },
-        }
-      : {}),
   };
 }

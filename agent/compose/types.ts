@@ -98,7 +98,8 @@ export interface ComposeService {
   sysctls?: Record<string, string>;
   tmpfs?: string[];
   tty?: boolean;
-  ulimits?: Record<string, number | { soft?: number; hard?: number }>;
+  /** null where both are 0. */
+  ulimits?: Record<string, number | { soft?: number; hard?: number } | null>;
   use_api_socket?: boolean;
   user?: string;
   userns_mode?: string;

@@ -5,6 +5,7 @@ import type { Provider } from '../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 import type { Docker, NetworkInfo } from '../system/docker.ts';
+import { networkNeeds, refuseWhatIsTooNew } from './engine-version.ts';
 import { COMPOSE_VERSION, locate, NETWORK, PROJECT } from './labels.ts';
 
 export interface NetworkFact {
@@ -35,6 +36,7 @@ export function createNetworkProvider({ docker }: { docker: Docker }): Provider<
       }
       return seen;
     },
+    prepare: (work) => refuseWhatIsTooNew(docker, work, networkNeeds),
     async apply({ change, want, seen }) {
       if (change.op === 'none') return;
       if (want.spec.external) throw missing(want.spec);
@@ -63,6 +65,7 @@ export const networkRequest = (spec: NetworkSpec): NetworkCreateOptions => ({
   Driver: spec.driver,
   Internal: spec.internal,
   ...(spec.attachable ? { Attachable: true } : {}),
+  ...(spec.ipv4 === false ? { EnableIPv4: false } : {}),
   ...(spec.ipv6 === null ? {} : { EnableIPv6: spec.ipv6 }),
   Options: spec.driverOptions,
   ...(spec.ipam.driver || spec.ipam.config.length > 0
@@ -120,16 +123,20 @@ function diff({ spec }: Desired<NetworkSpec>, seen: Seen<NetworkFact> | undefine
   compare('driver', info.Driver, spec.driver);
   compare('internal', info.Internal, spec.internal);
   compare('attachable', info.Attachable, spec.attachable);
+  const v4 = (info as { EnableIPv4?: boolean }).EnableIPv4 ?? true;
+  if (spec.ipv4 !== null) compare('enable_ipv4', v4, spec.ipv4);
   if (spec.ipv6 !== null) compare('enable_ipv6', info.EnableIPv6, spec.ipv6);
   compareMaps(compare, 'driver_opts', info.Options ?? {}, spec.driverOptions);
   const labels = Object.entries(info.Labels ?? {}).filter(([key]) => !key.startsWith('com.docker.compose.'));
   compareMaps(compare, 'labels', Object.fromEntries(labels), spec.labels);
   for (const [i, want] of spec.ipam.config.entries()) {
     const has = info.IPAM?.Config?.[i];
-    const { subnet, range, gateway } = want;
+    const { subnet, range, gateway, aux } = want;
     if (subnet) compare('ipam.subnet', has?.Subnet, subnet);
     if (range) compare('ipam.ip_range', (has as { IPRange?: string } | undefined)?.IPRange, range);
     if (gateway) compare('ipam.gateway', has?.Gateway, gateway);
+    const { AuxiliaryAddresses: known } = (has ?? {}) as { AuxiliaryAddresses?: Record<string, string> };
+    compareMaps(compare, 'ipam.aux_addresses', known ?? {}, aux);
   }
   return why.length > 0 ? { op: 'replace', why } : { op: 'none' };
 }

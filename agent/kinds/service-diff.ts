@@ -4,8 +4,9 @@ import type { ServiceSpec } from '../compose/model.ts';
 import type { Reason } from '../core/types.ts';
 import type { ContainerInfo, ImageConfig } from '../system/docker.ts';
 import { FIELDS } from './labels.ts';
-import { APART, ENGINES_CHOICE, NAMES, OF_THE_IMAGE, PLAIN, SETS, VISIBLE } from './service-fields.ts';
-import { asked, type Peer } from './service-request.ts';
+import { APART, ENGINES_CHOICE, NAMES, NAMESPACES, OF_THE_IMAGE, PLAIN, SETS, VISIBLE } from './service-fields.ts';
+import { mountsAsked, mountsOf } from './service-mounts.ts';
+import { asked, type Peer, resolve } from './service-request.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -15,7 +16,9 @@ export function digests(spec: ServiceSpec, peers: ReadonlyMap<string, Peer>): st
   const fields: Fields = { ...config, ...host, Labels: Object.keys(spec.labels).sort() };
   // The names of variables alone: their values are compared with what the container has.
   fields.Env = Object.keys(spec.environment).sort();
-  fields.mac_address = Object.fromEntries(spec.networks.flatMap(({ name, mac }) => (mac ? [[name, mac]] : [])));
+  fields.mac_address = Object.fromEntries(
+    [...spec.networks, { name: '', mac: spec.mac }].flatMap(({ name, mac }) => (mac ? [[name, mac]] : [])),
+  );
   fields.post_start = spec.postStart;
   fields.pre_stop = spec.preStop;
   const short = (value: unknown) => createHash('sha256').update(stable(value)).digest('hex').slice(0, 10);
@@ -57,7 +60,7 @@ export function differences(
   compare('restart', policy(info.HostConfig.RestartPolicy), policy(host.RestartPolicy as Policy));
   compare('security_opt', unmasked(info.HostConfig.MaskedPaths), unmasked(host.MaskedPaths));
   compare('links', linksOf(info), [...new Set((host.Links ?? []) as string[])].sort());
-  if (spec.networkMode) compare('network_mode', info.HostConfig.NetworkMode ?? '', host.NetworkMode);
+  if (spec.networkMode) compare('network_mode', resolve(info.HostConfig.NetworkMode ?? '', peers), host.NetworkMode);
   const exposed = { ...(image?.ExposedPorts ?? {}), ...(config.ExposedPorts as object) };
   if (image) compare('expose', portsOf(info.Config.ExposedPorts), portsOf(exposed));
   const wanted: Fields = { ...host, ...config };
@@ -66,7 +69,7 @@ export function differences(
     const to = plain(key, wanted[key]);
     if (isEmpty(to) && (ENGINES_CHOICE.includes(key) || (OF_THE_IMAGE.includes(key) && !image))) continue;
     const expected = isEmpty(to) ? plain(key, fallback(key, info, spec, image)) : to;
-    const from = plain(key, has[key]);
+    const from = plain(key, NAMESPACES.includes(key) ? resolve(String(has[key] ?? ''), peers) : stated(key, info, has));
     if (key === 'Healthcheck' && !isEmpty(to)) compareHealth(compare, from as Fields, to as Fields);
     else if (!(isEmpty(from) && isEmpty(expected))) compare(NAMES[key] ?? key, from, expected);
   }
@@ -82,7 +85,7 @@ function forgotten(
   known: readonly Reason[],
 ): Reason[] {
   const before = remembered(info);
-  if (before === null) return [];
+  if (before === null) return otherMacs(spec, info);
   const now = JSON.parse(digests(spec, peers)) as Fields;
   const why: Reason[] = [];
   const macs = (before.mac_address ?? {}) as Record<string, string>;
@@ -99,9 +102,20 @@ function forgotten(
   return why;
 }
 
+/** What runs under other hardware addresses than declared; before its first start it has none. */
+function otherMacs(spec: ServiceSpec, info: ContainerInfo): Reason[] {
+  const has = attachedTo(info) as Record<string, { MacAddress?: string }>;
+  return spec.networks.flatMap(({ name, mac }) => {
+    const actual = has[name]?.MacAddress ?? '';
+    return mac === '' || actual === '' || actual.toLowerCase() === mac.toLowerCase()
+      ? []
+      : [{ field: 'mac_address', from: actual, to: mac }];
+  });
+}
+
 function environment(spec: ServiceSpec, info: ContainerInfo, image: ImageConfig | null): Reason[] {
   const has = variables(info.Config.Env);
-  const should = new Map([...variables(image?.Env), ...Object.entries(spec.environment)]);
+  const should = new Map<string, string | null>([...variables(image?.Env), ...Object.entries(spec.environment)]);
   // Without the image, what we once declared ourselves is known by its name.
   const ours = (remembered(info)?.Env ?? []) as string[];
   const said = [
@@ -114,8 +128,14 @@ function environment(spec: ServiceSpec, info: ContainerInfo, image: ImageConfig 
   return parts.length === 0 ? [] : [{ field: 'environment', to: parts.join('; ') }];
 }
 
+/** `NAME` alone is one that the image's value is taken from. */
 const variables = (env: readonly string[] | null | undefined) =>
-  new Map((env ?? []).map((e): [string, string] => [e.split('=')[0] ?? '', e.slice(e.indexOf('=') + 1)]));
+  new Map(
+    (env ?? []).map((entry): [string, string | null] => {
+      const at = entry.indexOf('=');
+      return at < 0 ? [entry, null] : [entry.slice(0, at), entry.slice(at + 1)];
+    }),
+  );
 
 function labels(spec: ServiceSpec, info: ContainerInfo, image: ImageConfig | null): Reason[] {
   const own = /^(com\.docker\.compose|dev\.fairlead)\./;
@@ -137,6 +157,13 @@ function labels(spec: ServiceSpec, info: ContainerInfo, image: ImageConfig | nul
 }
 
 const attachedTo = (info: ContainerInfo): object => info.NetworkSettings.Networks ?? {};
+
+/** A field without what the engine adds by itself: no labels in namespaces of the host. */
+function stated(key: string, { HostConfig }: ContainerInfo, has: Fields): unknown {
+  const { Privileged, PidMode, IpcMode } = HostConfig;
+  if (key !== 'SecurityOpt' || !(Privileged || PidMode === 'host' || IpcMode === 'host')) return has[key];
+  return ((has[key] ?? []) as string[]).filter((option) => option !== 'label=disable');
+}
 
 /** An empty list is meant; none at all is the engine's own. */
 const unmasked = (paths: unknown): string =>
@@ -168,7 +195,6 @@ function fallback(key: string, info: ContainerInfo, spec: ServiceSpec, image: Im
   if (key === 'ShmSize') return 67_108_864;
   if (key === 'IpcMode' && ['private', 'shareable'].includes(String(has))) return has;
   if (key === 'MemorySwap' && Number(has) === 2 * Number(info.HostConfig.Memory ?? 0)) return has;
-  if (key === 'SecurityOpt' && info.HostConfig.Privileged) return has;
   return undefined;
 }
 
@@ -176,20 +202,6 @@ function compareHealth(compare: (f: string, a: unknown, b: unknown) => void, fro
   for (const [key, value] of Object.entries(to))
     if (value !== 0) compare(`healthcheck.${key.toLowerCase()}`, from?.[key], value);
 }
-
-/** Every mount but those that nobody named: `source:target:rw`. */
-function mountsOf(info: ContainerInfo): string[] {
-  const anonymous = (m: ContainerInfo['Mounts'][number]) => m.Type === 'volume' && /^[0-9a-f]{64}$/.test(m.Name ?? '');
-  return info.Mounts.filter((m) => m.Type !== ('tmpfs' as string) && !anonymous(m))
-    .map((m) => `${m.Type === 'bind' ? m.Source : m.Name}:${m.Destination}:${m.RW ? 'rw' : 'ro'}`)
-    .sort();
-}
-
-const mountsAsked = (spec: ServiceSpec): string[] =>
-  spec.mounts
-    .filter((m) => m.source !== '')
-    .map((m) => `${m.source}:${m.target}:${m.readOnly ? 'ro' : 'rw'}`)
-    .sort();
 
 type Policy = { Name?: string; MaximumRetryCount?: number | undefined } | undefined;
 const policy = (p: Policy): string => `${p?.Name || 'no'}${p?.MaximumRetryCount ? `:${p.MaximumRetryCount}` : ''}`;
@@ -199,12 +211,16 @@ const bindingList = (bindings: unknown): string[] =>
     .flatMap(([port, list]) => (list ?? []).map((b) => `${b.HostIp ? `${b.HostIp}:` : ''}${b.HostPort ?? ''}:${port}`))
     .sort();
 
-const plain = (key: string, value: unknown): unknown =>
-  SETS.includes(key) && Array.isArray(value)
-    ? value
-        .map((v) => (typeof v === 'string' && key.startsWith('Cap') ? v.replace(/^CAP_/, '') : v))
-        .sort((a, b) => (stable(a) < stable(b) ? -1 : 1))
-    : value;
+function plain(key: string, value: unknown): unknown {
+  // Killed at once is not the engine's own patience.
+  if (key === 'StopTimeout' && value === 0) return '0s';
+  // The engine keeps no limit as none at all.
+  if (key === 'PidsLimit' && Number(value) < 0) return undefined;
+  if (!SETS.includes(key) || !Array.isArray(value)) return value;
+  return value
+    .map((v) => (typeof v === 'string' && key.startsWith('Cap') ? v.replace(/^CAP_/, '') : v))
+    .sort((a, b) => (stable(a) < stable(b) ? -1 : 1));
+}
 const isEmpty = (value: unknown): boolean =>
   value === undefined ||
   value === null ||

@@ -122,9 +122,13 @@ export async function observeContainer(
   };
 }
 
-/** Each service's first container: the one whose namespaces, volumes and name others use. */
+/** Each service's first container: the one whose namespaces, volumes and name others use. All others by `container:NAME`. */
 export function peersOf(all: readonly ContainerSummary[], project: string): Map<string, Peer> {
-  const peers = new Map<string, Peer>();
+  const peers = new Map<string, Peer>(
+    all.flatMap((c) =>
+      c.Names.map((name): [string, Peer] => [`container:${name.slice(1)}`, { id: c.Id, name: name.slice(1) }]),
+    ),
+  );
   const number = (c: ContainerSummary) => Number(c.Labels[NUMBER]) || 1;
   const nameIn = (c: ContainerSummary) => (c.Names[0] ?? '').replace(/^\//, '');
   const members = all.filter((c) => c.Labels[PROJECT] === project && c.Labels[ONEOFF] !== 'True' && !isAside(c));

@@ -5,6 +5,12 @@ import { LIVE_FIELDS } from './service-live.ts';
 export const NAMES: Record<string, string> = {
   Annotations: 'annotations',
   Binds: 'volumes',
+  BlkioDeviceReadBps: 'blkio_config',
+  BlkioDeviceReadIOps: 'blkio_config',
+  BlkioDeviceWriteBps: 'blkio_config',
+  BlkioDeviceWriteIOps: 'blkio_config',
+  BlkioWeight: 'blkio_config',
+  BlkioWeightDevice: 'blkio_config',
   CapAdd: 'cap_add',
   CapDrop: 'cap_drop',
   CgroupParent: 'cgroup_parent',
@@ -74,6 +80,9 @@ export const NAMES: Record<string, string> = {
 export const OF_THE_IMAGE = ['Cmd', 'Entrypoint', 'User', 'WorkingDir', 'StopSignal', 'Healthcheck'];
 /** Not compared by value: shown elsewhere, in other words, or the engine's own choice where nothing is declared. */
 export const APART = [
+  // Dropped by the engine where the kernel has no such weights.
+  'BlkioWeight',
+  'BlkioWeightDevice',
   'Env',
   'ExposedPorts',
   'Binds',
@@ -94,6 +103,8 @@ export const ENGINES_CHOICE = [
 ];
 /** What a container shows by itself, and what may have been changed while it ran: no digest tells more. */
 export const VISIBLE = ['Labels', 'Env', 'mac_address', 'RestartPolicy', 'NetworkMode', 'Links', ...LIVE_FIELDS];
+/** Whose namespace it is in: the engine keeps ids, a compose file names. */
+export const NAMESPACES = ['PidMode', 'IpcMode'];
 /** Remembered as it is: names, and addresses that `docker inspect` shows anyway. */
 export const PLAIN = ['Labels', 'Env', 'mac_address'];
 /** Of these the order says nothing. */

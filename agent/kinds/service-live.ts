@@ -37,6 +37,7 @@ export function nameDifference(spec: ServiceSpec, info: ContainerInfo): Reason[]
 interface Attached {
   NetworkID?: string;
   Aliases?: string[] | null;
+  GwPriority?: number;
   IPAMConfig?: { IPv4Address?: string; IPv6Address?: string; LinkLocalIPs?: string[] } | null;
   DriverOpts?: Record<string, string> | null;
 }
@@ -77,6 +78,11 @@ export function networkDifferences(spec: ServiceSpec, info: ContainerInfo): Reas
       ['ipv6_address', at.IPAMConfig?.IPv6Address, how.ipv6],
       ['link_local_ips', (at.IPAMConfig?.LinkLocalIPs ?? []).join(' '), how.linkLocal.join(' ')],
       ['driver_opts', written(at.DriverOpts), written(how.driverOptions)],
+      [
+        'gw_priority',
+        at.GwPriority ? String(at.GwPriority) : '',
+        how.gatewayPriority ? String(how.gatewayPriority) : '',
+      ],
     ] as const)
       if ((from ?? '') !== to) why.push({ field: `networks.${name}.${key}`, from: from || 'any', to: to || 'any' });
   }

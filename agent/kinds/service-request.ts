@@ -34,6 +34,8 @@ export function createRequest(input: RequestInput): ContainerCreateOptions {
     name: spec.containerName,
     ...(spec.platform ? { platform: spec.platform } : {}),
     ...config,
+    // What engines before API 1.44 read in place of the attachment's own.
+    ...(first?.mac || spec.mac ? { MacAddress: first?.mac || spec.mac } : {}),
     Labels: labelsOf(input),
     HostConfig: host,
     // Engines before API 1.44 take one network here; the others are connected before the start.
@@ -55,7 +57,7 @@ export function asked(spec: ServiceSpec, peers: ReadonlyMap<string, Peer>): Aske
       ...spec.engine.config,
       ...(spec.command ? { Cmd: spec.command } : {}),
       ...(spec.entrypoint ? { Entrypoint: spec.entrypoint } : {}),
-      Env: Object.entries(spec.environment).map(([k, v]) => `${k}=${v}`),
+      Env: Object.entries(spec.environment).map(([k, v]) => (v === null ? k : `${k}=${v}`)),
       ...(spec.stopGrace === null ? {} : { StopTimeout: spec.stopGrace }),
       ...(spec.healthcheck ? { Healthcheck: healthRequest(spec.healthcheck) } : {}),
       ExposedPorts: Object.fromEntries(
@@ -95,12 +97,14 @@ export function endpoint(
     ...(links.length > 0 ? { Links: links } : {}),
     ...(how.bare ? {} : { IPAMConfig: addresses }),
     ...(how.mac ? { MacAddress: how.mac } : {}),
+    ...(how.gatewayPriority ? { GwPriority: how.gatewayPriority } : {}),
     ...(Object.keys(how.driverOptions).length > 0 ? { DriverOpts: how.driverOptions } : {}),
   };
 }
 
-/** `service:web` → `container:<id>`. */
-function resolve(mode: string, peers: ReadonlyMap<string, Peer>): string {
+/** `service:web`, and `container:NAME` where there is one of that name, → `container:<id>`. */
+export function resolve(mode: string, peers: ReadonlyMap<string, Peer>): string {
+  if (mode.startsWith('container:')) return `container:${peers.get(mode)?.id ?? mode.slice('container:'.length)}`;
   if (!mode.startsWith('service:')) return mode;
   return `container:${peers.get(mode.slice('service:'.length))?.id ?? ''}`;
 }

@@ -4,6 +4,7 @@ import type { Health, Provider, Work } from '../core/provider.ts';
 import type { Desired, ResourceId, Seen } from '../core/types.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Docker } from '../system/docker.ts';
+import { refuseWhatIsTooNew, serviceNeeds } from './engine-version.ts';
 import { movedImages } from './image-moves.ts';
 import type { Images } from './images.ts';
 import type { Inspections } from './inspections.ts';
@@ -57,7 +58,11 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       return seen;
     },
     renew: (wants, asked, signal, tell) => images.renew(wants, asked, { signal, tell }),
-    prepare: (work, signal, tell) => images.ensure(work, { signal, tell }),
+    async prepare(work, signal, tell) {
+      const failures = await refuseWhatIsTooNew(docker, work, serviceNeeds);
+      const able = work.filter((w) => !failures.has(w.want.id));
+      return new Map([...failures, ...(await images.ensure(able, { signal, tell }))]);
+    },
     tidy: (kept, signal) => images.tidy(kept, signal),
     async apply({ change, want, seen, report }, signal) {
       if (change.op === 'none') return;

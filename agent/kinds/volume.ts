@@ -1,7 +1,7 @@
 /** Named volumes of stacks. Made, never deleted: they hold what nobody can make again. */
 import type { VolumeSpec } from '../compose/model.ts';
 import type { Provider } from '../core/provider.ts';
-import type { ResourceId, Seen } from '../core/types.ts';
+import type { Reason, ResourceId, Seen } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 import type { Docker } from '../system/docker.ts';
 import { COMPOSE_VERSION, locate, PROJECT, VOLUME } from './labels.ts';
@@ -9,6 +9,7 @@ import { COMPOSE_VERSION, locate, PROJECT, VOLUME } from './labels.ts';
 export interface VolumeFact {
   name: string;
   driver: string;
+  driverOptions: Record<string, string>;
 }
 
 export function createVolumeProvider({ docker }: { docker: Docker }): Provider<VolumeSpec, VolumeFact> {
@@ -18,8 +19,8 @@ export function createVolumeProvider({ docker }: { docker: Docker }): Provider<V
     owns: (spec) => !spec.external,
     diff({ spec }, seen) {
       if (seen === undefined) return { op: 'create', why: [{ field: 'state', from: 'missing', to: spec.name }] };
-      if (seen.fact.driver === spec.driver || spec.external) return { op: 'none' };
-      return { op: 'replace', why: [{ field: 'driver', from: seen.fact.driver, to: spec.driver }] };
+      const why = spec.external ? [] : differences(spec, seen.fact);
+      return why.length > 0 ? { op: 'replace', why } : { op: 'none' };
     },
     health: (_want, seen) =>
       seen ? { state: 'ok', message: '' } : { state: 'bad', message: 'the volume does not exist' },
@@ -32,7 +33,8 @@ export function createVolumeProvider({ docker }: { docker: Docker }): Provider<V
         const named = all.find((v) => v.Name === (spec?.name ?? `${project}_${key}`));
         const labelled = all.find((v) => v.Labels?.[PROJECT] === project && v.Labels?.[VOLUME] === key);
         const found = spec ? named : (labelled ?? named);
-        if (found) seen.set(id, { fact: { name: found.Name, driver: found.Driver } });
+        if (found)
+          seen.set(id, { fact: { name: found.Name, driver: found.Driver, driverOptions: found.Options ?? {} } });
       }
       return seen;
     },
@@ -51,7 +53,9 @@ export function createVolumeProvider({ docker }: { docker: Docker }): Provider<V
         throw new AgentError({
           code: 'VolumeDiffers',
           phase: 'apply',
-          message: `volume ${seen.fact.name} has driver ${seen.fact.driver}, declared is ${spec.driver}; fairlead does not delete volumes: move its data, then remove it by hand`,
+          message: `volume ${seen.fact.name} is there, and differs from its declaration (${differences(spec, seen.fact)
+            .map(({ field, from, to }) => `${field}: ${from}, declared is ${to}`)
+            .join('; ')}); fairlead does not delete volumes: move its data, then remove it by hand`,
         });
       }
       await docker.createVolume({
@@ -70,4 +74,17 @@ export function createVolumeProvider({ docker }: { docker: Docker }): Provider<V
       // It leaves the inventory, and stays on the host with its data.
     },
   };
+}
+
+/** What only a new volume could be; its labels say nothing of its data. */
+function differences(spec: VolumeSpec, has: VolumeFact): Reason[] {
+  if (has.driver !== spec.driver) return [{ field: 'driver', from: has.driver, to: spec.driver }];
+  const names = new Set([...Object.keys(has.driverOptions), ...Object.keys(spec.driverOptions)]);
+  return [...names]
+    .filter((name) => has.driverOptions[name] !== spec.driverOptions[name])
+    .map((name) => ({
+      field: `driver_opts.${name}`,
+      from: has.driverOptions[name] ?? 'none',
+      to: spec.driverOptions[name] ?? 'none',
+    }));
 }

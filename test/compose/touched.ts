@@ -5,7 +5,7 @@ import { project } from '../../agent/compose/spec.ts';
 import { readYaml } from '../../agent/compose/yaml.ts';
 import type { Case } from './cases.ts';
 
-export function pathsIn({ files }: Case): Set<string> {
+export function pathsIn({ files }: Pick<Case, 'files'>): Set<string> {
   const found = new Set<string>();
   for (const [file, text] of Object.entries(files)) {
     if (!/\.ya?ml$/.test(file)) continue;

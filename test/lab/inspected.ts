@@ -43,7 +43,8 @@ done`;
     for (const one of all) {
       const name = at(one, 'Name')
         .replace(/^\//, '')
-        .replace(/^[0-9a-f]{64}$/, 'anonymous');
+        // There are several, told apart by how they came to be.
+        .replace(/^[0-9a-f]{64}$/, `anonymous ${JSON.stringify((one as Record<string, Json>).Labels)}`);
       found.set(`${kind} ${name}`, spell(one, names, host.name));
     }
   return found;
@@ -51,7 +52,7 @@ done`;
 
 const at = (value: Json, key: string): string => String((value as Record<string, Json>)[key]);
 
-/** Ids as names; names of anonymous volumes, the host's own name and addresses from the engine's own pools as one word. */
+/** Ids as names; names of anonymous volumes, the host's own name and addresses from the engine's own pool (see projects.ts) as one word. */
 function spell(value: Json, names: ReadonlyMap<string, string>, host: string): Json {
   let text = JSON.stringify(value);
   for (const [id, name] of names) text = text.replaceAll(id, name).replaceAll(id.slice(0, 12), name);
@@ -59,7 +60,12 @@ function spell(value: Json, names: ReadonlyMap<string, string>, host: string): J
     .replaceAll(/"[0-9a-f]{64}"/g, '"<anonymous>"')
     .replaceAll(/volumes\/[0-9a-f]{64}\//g, 'volumes/<anonymous>/');
   text = text.replaceAll(`"Hostname":"${host}"`, '"Hostname":"<host>"');
-  text = text.replaceAll(/"(172\.(1[7-9]|2\d|3[01])|192\.168)\.\d+\.\d+(\/\d+)?"/g, '"<chosen>"');
+  text = text.replaceAll(/"10\.200\.\d+\.\d+(\/\d+)?"/g, '"<chosen>"');
+  // The tool writes these in whatever order its map has.
+  text = text.replaceAll(
+    /("com\.docker\.compose\.depends_on":")([^"]*)"/g,
+    (_, key: string, list: string) => `${key}${list.split(',').sort().join(',')}"`,
+  );
   return JSON.parse(text) as Json;
 }
 

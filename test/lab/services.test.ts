@@ -1,35 +1,17 @@
-/** Services on the engine: the very requests that docker compose makes, adoption without a restart, gentle changes. */
+/** Services on the engine: adoption of what differs, gentle changes. What is made: services-twins.test.ts. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parse, stringify } from 'yaml';
 import { type EngineOn, engineOn } from './engine-on.ts';
-import { ALLOWED, differing, type Inspected, inspectAll, mutants } from './inspected.ts';
 import { type Lab, type LabHost, startLab } from './lab.ts';
-import { PROJECTS } from './services-projects.ts';
+import { asRepo, PROJECTS } from './projects.ts';
 
 let lab: Lab;
-let oracle: LabHost;
 let ours: LabHost;
 let engine: EngineOn;
-const TREE = '/var/lib/fairlead/tree/hosts/h';
-
-/** All projects as files of one host's directory. */
-const repo = Object.fromEntries(
-  Object.entries(PROJECTS).flatMap(([name, files]) =>
-    Object.entries(files).map(([file, text]) => [`${name}/${file}`, text]),
-  ),
-);
-
-async function composeUp(host: LabHost): Promise<void> {
-  for (const [file, text] of Object.entries(repo)) await host.write(`${TREE}/${file}`, text);
-  await host.sh(
-    `set -e; for p in ${Object.keys(PROJECTS).join(' ')}; do cd ${TREE}/$p; docker compose up -d --quiet-pull 2>&1 || { echo "$p failed"; exit 1; }; done`,
-  );
-}
+const repo = asRepo(Object.fromEntries(['limits', 'networks', 'pair'].map((name) => [name, PROJECTS[name] ?? {}])));
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'services', hosts: [{ name: 'oracle' }, { name: 'ours' }] });
-  [oracle, ours] = [lab.host('oracle'), lab.host('ours')];
-  for (const host of [oracle, ours]) await host.sh('docker network create outside && docker volume create kept');
+  lab = await startLab({ name: 'services', hosts: [{ name: 'ours' }] });
+  ours = lab.host('ours');
   engine = await engineOn(ours);
 });
 afterAll(async () => {
@@ -37,121 +19,27 @@ afterAll(async () => {
   await lab?.stop();
 });
 
-describe('what is made', () => {
-  let theirs: Inspected;
-  let mine: Inspected;
-
-  test('by both tools from the same projects', async () => {
-    const [, result] = await Promise.all([composeUp(oracle), engine.apply(repo)]);
-    expect(result.outcome.problems).toEqual([]);
-    [theirs, mine] = [await inspectAll(oracle), await inspectAll(ours)];
-    expect([...mine.keys()].sort()).toEqual([...theirs.keys()].sort());
-  });
-
-  test('is the same to the engine, but for ids, times, addresses and labels of the tools', () => {
-    const wrong = [...theirs].flatMap(([name, value]) =>
-      differing(value, mine.get(name) ?? null).map((line) => `${name}: ${line}`),
-    );
-    expect(wrong).toEqual([]);
-  });
-
-  test('and the comparison sees every other field', () => {
-    const blind = [...theirs].flatMap(([name, value]) =>
-      mutants(value)
-        .filter(({ path, mutant }) => differing(value, mutant).length === 0 && !ALLOWED.some((a) => a.test(path)))
-        .map(({ path }) => `${name}: ${path}`),
-    );
-    expect(blind).toEqual([]);
-  });
-});
-
-test('a key that is taken away is named, whichever it is', async () => {
-  // What a key is called where it is one of several that come to the same.
-  const other: Record<string, string> = {
-    env_file: 'environment',
-    configs: 'volumes',
-    secrets: 'volumes',
-    deploy: 'mem_limit',
-  };
-  // These change no container: an order of starts, and a choice among images.
-  const silent = ['image', 'depends_on', 'platform'];
-  const provider = engine.deps.providers.get('service');
-  const missed: string[] = [];
-  for (const [project, files] of Object.entries(PROJECTS)) {
-    const model = parse(files['compose.yaml'] ?? '') as { services: Record<string, Record<string, unknown>> };
-    for (const [name, service] of Object.entries(model.services))
-      for (const key of Object.keys(service).filter((k) => !silent.includes(k))) {
-        const { [key]: _, ...rest } = service;
-        const less = { ...model, services: { ...model.services, [name]: rest } };
-        const loaded = await engine.load({ ...repo, [`${project}/compose.yaml`]: stringify(less) });
-        const want = loaded.resources.find((r) => r.id === `service:${project}/${name}`);
-        if (!want || !provider) throw new Error(`${project}/${name} ${key}: ${JSON.stringify(loaded.issues)}`);
-        const seen = await provider.observe([want.id], new AbortController().signal, new Map([[want.id, want]]));
-        const change = provider.diff(want, seen.get(want.id));
-        const fields = change.op === 'none' ? [] : change.why.map((r) => r.field.split('.')[0]);
-        if (!fields.includes(other[key] ?? key)) missed.push(`${project}/${name} ${key}: ${fields.join(' ')}`);
-      }
-  }
-  expect(missed).toEqual([]);
-});
-
-describe('a host that runs under docker compose', () => {
+describe('what docker compose started and differs', () => {
   let adopting: EngineOn;
-  const running = async () =>
-    (
-      await oracle.sh(
-        "docker inspect -f '{{.Name}} {{.Id}} {{.State.StartedAt}} {{range .NetworkSettings.Networks}}{{.EndpointID}} {{end}}' $(docker ps -aq)",
-      )
-    ).stdout
+  const containers = async () =>
+    (await ours.sh("docker inspect -f '{{.Name}} {{.Id}} {{.State.StartedAt}}' $(docker ps -aq)")).stdout
       .trim()
       .split('\n')
-      .map((line) => line.trim())
       .sort();
+  const composeUp = async (dir: string, files: Record<string, string>) => {
+    for (const [file, text] of Object.entries(files)) await ours.write(`${dir}/${file}`, text);
+    await ours.exec(['docker', 'compose', 'up', '-d', '--quiet-pull'], { cwd: dir });
+  };
   beforeAll(async () => {
-    adopting = await engineOn(oracle);
+    adopting = await engineOn(ours);
   });
   afterAll(() => adopting?.close());
 
-  test('is taken over as it is: no container is touched, and docker compose still knows them', async () => {
-    const before = await running();
-    const { outcome } = await adopting.apply(repo);
-    expect(outcome.actions.filter((a) => !a.id.startsWith('file:'))).toEqual([]);
-    expect(outcome.problems).toEqual([]);
-    expect(await running()).toEqual(before);
-    expect((await adopting.again()).outcome.actions).toEqual([]);
-    const { stdout } = await oracle.sh(`cd ${TREE}/pair; docker compose ps --format '{{.Service}}'`);
-    expect(stdout.trim().split('\n').sort()).toEqual(['db', 'side', 'web']);
-  });
-
-  test('then one changed field makes one container anew, and the reason names it', async () => {
-    const before = await running();
-    const { 'process/compose.yaml': text = '' } = repo;
-    const { outcome } = await adopting.apply({
-      ...repo,
-      'process/compose.yaml': text.replace('A: "1", ', '').replace('hostname: box', ''),
-    });
-    expect(outcome.actions.map((a) => [a.id, a.op, a.why])).toEqual([
-      [
-        'service:process/web',
-        'replace',
-        [
-          { field: 'environment', to: 'A removed' },
-          { field: 'hostname', from: 'box', to: 'none' },
-        ],
-      ],
-    ]);
-    const after = await running();
-    expect(after.filter((line) => !before.includes(line)).map((line) => line.split(' ')[0])).toEqual([
-      '/process-web-1',
-    ]);
-  });
-
-  test('what differs is held, field by field, until it is asked for', async () => {
+  test('is held, field by field, until it is asked for', async () => {
     const late = (hostname: string, top = '') =>
       `${top}services:\n  web:\n    image: infra:5000/app:1\n    hostname: ${hostname}\n    environment: {KEPT: "1", GONE: "${hostname}"}\n`;
-    await oracle.write(`${TREE}/late/compose.yaml`, late('one').replace('GONE', 'OLD'));
-    await oracle.sh(`cd ${TREE}/late; docker compose up -d 2>&1`);
-    const before = await running();
+    await composeUp('/opt/late', { 'compose.yaml': late('one').replace('GONE', 'OLD') });
+    const before = await containers();
     const held = await adopting.apply({ 'late/compose.yaml': late('two') });
     const action = held.outcome.actions.find((a) => a.id === 'service:late/web');
     expect(action).toMatchObject({
@@ -167,7 +55,7 @@ describe('a host that runs under docker compose', () => {
       /late-web-1 was not started by fairlead and differs .* in environment, hostname; set x-fairlead.adopt/,
     );
     const late1 = (lines: string[]) => lines.filter((line) => line.startsWith('/late-web-1 '));
-    expect(late1(await running())).toEqual(late1(before));
+    expect(late1(await containers())).toEqual(late1(before));
     expect(adopting.store.inventory.list().map((row) => row.id)).not.toContain('service:late/web');
 
     const asked = await adopting.again({ adopt: true });
@@ -175,9 +63,39 @@ describe('a host that runs under docker compose', () => {
     expect(asked.run.sync).toBe('synced');
     expect((await adopting.again()).outcome.actions).toEqual([]);
   });
+
+  test('where relative paths lead elsewhere the mounts are named; with project_directory nothing differs', async () => {
+    const text = 'services:\n  web:\n    image: infra:5000/app:1\n    volumes: ["./conf:/etc/conf:ro"]\n';
+    await composeUp('/opt/apps/placed', { 'compose.yaml': text, 'conf/a.conf': 'a\n' });
+    const only = async () => (await containers()).filter((line) => line.startsWith('/placed-web-1 '));
+    const before = await only();
+    const placed = { 'placed/compose.yaml': text, 'placed/conf/a.conf': 'a\n' };
+    const held = await adopting.apply(placed);
+    expect(held.outcome.actions.find((a) => a.id === 'service:placed/web')).toMatchObject({
+      result: 'held',
+      why: [
+        {
+          field: 'volumes',
+          from: '/opt/apps/placed/conf:/etc/conf:ro',
+          to: '/var/lib/fairlead/tree/hosts/h/placed/conf:/etc/conf:ro',
+        },
+      ],
+    });
+    const taken = await adopting.apply({
+      ...placed,
+      'placed/compose.yaml': `x-fairlead: {project_directory: /opt/apps/placed}\n${text}`,
+    });
+    expect(taken.run.sync).toBe('synced');
+    expect(taken.outcome.actions.filter((a) => !a.id.startsWith('file:'))).toEqual([]);
+    expect(await only()).toEqual(before);
+    await ours.sh('docker rm -fv $(docker ps -aq)');
+  });
 });
 
 describe('gentle changes', () => {
+  beforeAll(async () => {
+    expect((await engine.apply(repo)).outcome.problems).toEqual([]);
+  });
   const idOf = async (name: string) => (await ours.exec(['docker', 'inspect', '-f', '{{.Id}}', name])).stdout.trim();
   const change = (project: string, ...words: [from: string, to: string][]) => {
     const file = `${project}/compose.yaml`;
@@ -233,36 +151,5 @@ describe('gentle changes', () => {
       'replace service:pair/db',
     ]);
     expect((await engine.again()).outcome.actions).toEqual([]);
-  });
-});
-
-describe('failures', () => {
-  const failing = async (files: Record<string, string>) => {
-    const { outcome } = await engine.apply({ ...repo, ...files });
-    return Object.fromEntries(outcome.problems.map((p) => [p.id, `${p.reason}: ${p.message}`]));
-  };
-  const one = (lines: string) => ({ 'odd/compose.yaml': `services:\n  web:\n    image: infra:5000/app:1\n${lines}` });
-
-  test('tell exit code and last lines, out of memory, and who has the port or the name', async () => {
-    await ours.sh('docker run -d --name odd-web-1 -p 127.0.0.1:18099:8080 infra:5000/app:1');
-    expect((await failing(one('')))['service:odd/web']).toMatch(
-      /^NameConflict: container name odd-web-1 is taken by .*infra:5000.app:1/,
-    );
-    expect(
-      (await failing(one('    container_name: odd-own\n    ports: ["127.0.0.1:18099:8080"]\n')))['service:odd/web'],
-    ).toMatch(/^PortInUse: .*18099.*; container odd-web-1 \(infra:5000.app:1\) has it$/);
-    const crash = await failing(
-      one('    container_name: odd-own\n    command: ["/bin/busybox", "sh", "-c", "echo no such table; exit 3"]\n'),
-    );
-    expect(crash['service:odd/web']).toMatch(/^Unhealthy: exited \(3\); its last lines: no such table$/);
-    const greedy = await failing(
-      one(
-        '    container_name: odd-own\n    mem_limit: 16m\n    memswap_limit: 16m\n    command: ["/bin/busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"]\n',
-      ),
-    );
-    expect(greedy['service:odd/web']).toMatch(
-      /^Unhealthy: exited \(137\), out of memory at its limit of 16 MiB; raise mem_limit/,
-    );
-    await ours.exec(['docker', 'rm', '-f', 'odd-web-1']);
   });
 });

@@ -1,0 +1,110 @@
+/** What goes wrong with a service is told well: one failed resource, what it printed, who is in the way, what to do. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type EngineOn, engineOn } from './engine-on.ts';
+import { type Lab, type LabHost, startLab, until } from './lab.ts';
+
+let lab: Lab;
+let ours: LabHost;
+let engine: EngineOn;
+
+beforeAll(async () => {
+  lab = await startLab({ name: 'failures', hosts: [{ name: 'ours' }] });
+  ours = lab.host('ours');
+  engine = await engineOn(ours);
+});
+afterAll(async () => {
+  engine?.close();
+  await lab?.stop();
+});
+
+/** What is wrong with a stack of a service that is well and this one. */
+async function failing(keys: string, image = 'infra:5000/app:1'): Promise<Record<string, string>> {
+  const { outcome } = await engine.apply({
+    'host.yaml': 'settle: {timeout: 60s}\n',
+    'odd/compose.yaml': `services:\n  web:\n    image: ${image}\n${keys}  well:\n    image: infra:5000/app:1\n`,
+  });
+  return Object.fromEntries(outcome.problems.map((p) => [p.id, `${p.reason}: ${p.message}`]));
+}
+
+/** The one problem there is, of `service:odd/web`. */
+async function problem(keys: string, image?: string): Promise<string> {
+  const all = await failing(keys, image);
+  expect(Object.keys(all)).toEqual(['service:odd/web']);
+  return all['service:odd/web'] ?? '';
+}
+
+const foreign = async (...argv: string[]) => (await ours.exec(['docker', 'run', '-d', ...argv])).stdout.trim();
+const stateOf = async (id: string) =>
+  (await ours.exec(['docker', 'inspect', '-f', '{{.Id}} {{.State.StartedAt}} {{.State.Running}}', id])).stdout;
+
+test('an exit: its code and the last lines', async () => {
+  expect(await problem('    command: ["/bin/busybox", "sh", "-c", "echo no such table; exit 3"]\n')).toMatch(
+    /^Unhealthy: exited \(3\); its last lines: no such table$/,
+  );
+});
+
+test('out of memory: its limit, and what to raise', async () => {
+  expect(
+    await problem(
+      '    mem_limit: 16m\n    memswap_limit: 16m\n    command: ["/bin/busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"]\n',
+    ),
+  ).toMatch(/^Unhealthy: exited \(137\), out of memory at its limit of 16 MiB; raise mem_limit/);
+});
+
+test('a crash loop', async () => {
+  expect(
+    await problem('    restart: always\n    command: ["/bin/busybox", "sh", "-c", "echo cannot bind; exit 4"]\n'),
+  ).toMatch(/^Unhealthy: keeps restarting, last exit code 4; its last lines: (.*\| )?cannot bind$/);
+});
+
+test('an unhealthy start: what the healthcheck said', async () => {
+  expect(
+    await problem(
+      '    healthcheck: {test: ["CMD-SHELL", "echo pool is empty; exit 2"], interval: 1s, timeout: 5s, retries: 2}\n',
+    ),
+  ).toMatch(/^Unhealthy: its healthcheck fails \(exit code 2: pool is empty\); it printed nothing$/);
+});
+
+test('an image that is not there: nothing is touched', async () => {
+  expect(await failing('')).toEqual({});
+  const before = await stateOf('odd-web-1');
+  expect(await problem('', 'infra:5000/none:1')).toMatch(
+    /^ImagePullFailed: cannot pull infra:5000\/none:1: .*(not found|unknown).*; what runs is left alone, and it will be tried again$/,
+  );
+  expect(await problem('    pull_policy: never\n', 'infra:5000/app:99')).toMatch(
+    /^ImageMissing: image infra:5000\/app:99 is not on this host, and pull_policy is never; load it/,
+  );
+  expect(await stateOf('odd-web-1')).toBe(before);
+});
+
+test('a name that a foreign container has: who it is, and it is left alone', async () => {
+  const id = await foreign('--name', 'taken', 'infra:5000/app:2');
+  const before = await stateOf(id);
+  expect(await problem('    container_name: taken\n    hostname: a\n')).toMatch(
+    new RegExp(
+      `^NameConflict: container name taken is taken by ${id.slice(0, 12)} \\(infra:5000/app:2\\), which is not fairlead's and is left alone; rename one of them$`,
+    ),
+  );
+  expect(await stateOf(id)).toBe(before);
+  await ours.exec(['docker', 'rm', '-f', id]);
+});
+
+test('a port that a foreign container has: who it is, and it is left alone', async () => {
+  const id = await foreign('--name', 'holder', '-p', '127.0.0.1:18099:8080', 'infra:5000/app:2');
+  const before = await stateOf(id);
+  expect(await problem('    ports: ["127.0.0.1:18099:8080"]\n')).toMatch(
+    /^PortInUse: .*18099.*; container holder \(infra:5000.app:2\) has it$/,
+  );
+  expect(await stateOf(id)).toBe(before);
+  await ours.exec(['docker', 'rm', '-f', id]);
+});
+
+test('a port that a program of the host has', async () => {
+  await ours.exec(['systemd-run', '--unit', 'squatter', 'busybox', 'httpd', '-f', '-p', '18098']);
+  await until('the port to be taken', 10_000, async () => (await ours.exec(['ss', '-ltn'])).stdout.includes(':18098 '));
+  expect(await problem('    ports: ["18098:8080"]\n')).toMatch(
+    /^PortInUse: .*18098.*free the port, or publish another; a program of the host has it \(see `ss -ltnup`\)$/,
+  );
+  await ours.exec(['systemctl', 'stop', 'squatter']);
+  expect(await failing('    ports: ["18098:8080"]\n')).toEqual({});
+});

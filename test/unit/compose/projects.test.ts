@@ -1,0 +1,55 @@
+/** The projects that the lab starts with both tools have every path of the Specification that is said to be equal. */
+import { describe, expect, test } from 'vitest';
+import { pathsOf } from '../../../agent/compose/shape.ts';
+import { project as specification } from '../../../agent/compose/spec.ts';
+import { classOf } from '../../compose/table.ts';
+import { pathsIn } from '../../compose/touched.ts';
+import { asRepo, PROJECTS } from '../../lab/projects.ts';
+import { loadRepo, messages } from '../repo.ts';
+
+/** Paths, each with all below it, that both tools cannot be compared on in the lab; the requests are in requests.test.ts. */
+const APART: Record<string, string> = {
+  'services.*.cpu_rt_period': 'the lab’s kernel has no real-time scheduling of groups',
+  'services.*.cpu_rt_runtime': 'the lab’s kernel has no real-time scheduling of groups',
+  'services.*.gpus': 'the lab has no graphics processor',
+  'services.*.deploy.resources.reservations.devices': 'the lab has no such devices',
+  'services.*.storage_opt': 'the lab’s disk has no quotas',
+  'services.*.networks.*.driver_opts': 'docker compose 2.26 reads them and does not send them',
+  'networks.*.enable_ipv4': 'docker compose 2.26 and its engine know IPv4 alone, or both',
+  'configs.*.content': 'docker compose 2.26 copies it into the container; fairlead mounts a file',
+  'configs.*.environment': 'docker compose 2.26 copies it into the container; fairlead mounts a file',
+  'secrets.*.environment': 'docker compose 2.26 copies it into the container; fairlead mounts a file',
+  'services.*.post_start': 'docker compose 2.26 reads it and does not run it',
+  'services.*.pre_stop': 'docker compose 2.26 reads it and does not run it',
+};
+
+const equal = pathsOf(specification)
+  .filter(({ shape }) => classOf(shape) === 'equal')
+  .map(({ path }) => path);
+const touched = new Set(Object.values(PROJECTS).flatMap((files) => [...pathsIn({ files })]));
+const isApart = (path: string) =>
+  Object.keys(APART).some(
+    (apart) => path === apart || (path.startsWith(apart) && /[.[]/.test(path[apart.length] ?? '')),
+  );
+
+test('there are enough of them', () => {
+  expect(Object.keys(PROJECTS).length).toBeGreaterThanOrEqual(80);
+});
+
+test('they have every path that reads as docker compose reads it', () => {
+  expect(equal.length).toBeGreaterThan(300);
+  expect(equal.filter((path) => !touched.has(path) && !isApart(path))).toEqual([]);
+});
+
+test('nothing is set apart that they have, or that is no such path', () => {
+  expect(Object.keys(APART).filter((path) => touched.has(path) || !equal.includes(path))).toEqual([]);
+});
+
+describe('each of them', async () => {
+  const loaded = await loadRepo(
+    Object.fromEntries(Object.entries(asRepo(PROJECTS)).map(([file, text]) => [`hosts/a/${file}`, text])),
+  );
+  test('is taken without an error', () => {
+    expect(messages({ ...loaded, issues: loaded.issues.filter((i) => i.severity === 'error') })).toEqual([]);
+  });
+});

@@ -1,0 +1,230 @@
+/** What the engine is asked for, where the lab cannot compare it with docker compose: the Engine API is the measure. */
+import { describe, expect, test } from 'vitest';
+import type { NetworkSpec, ServiceSpec } from '../../agent/compose/model.ts';
+import type { Work } from '../../agent/core/provider.ts';
+import type { Desired } from '../../agent/core/types.ts';
+import { networkNeeds, refuseWhatIsTooNew, serviceNeeds } from '../../agent/kinds/engine-version.ts';
+import { networkRequest } from '../../agent/kinds/network.ts';
+import { createRequest, endpoint } from '../../agent/kinds/service-request.ts';
+import type { Docker } from '../../agent/system/docker.ts';
+import { find, loadRepo, messages } from './repo.ts';
+
+/** The service `web` and the network `n` of this stack. */
+async function stack(keys: string, more = '') {
+  const loaded = await loadRepo({
+    'hosts/a/shop/compose.yaml': `services:\n  web:\n    image: x\n${keys}\n${more}`,
+    'hosts/a/host.yaml': 'vars: {VALUE: "42"}\n',
+    'hosts/a/shop/profile.json': '{\n  "defaultAction": "SCMP_ACT_ALLOW", "comment": "a b"\n}\n',
+    'hosts/a/shop/broken.json': '{',
+  });
+  expect(messages(loaded)).toEqual([]);
+  const spec = find(loaded, 'service:shop/web')?.spec as unknown as ServiceSpec;
+  const network = find(loaded, 'network:shop/n')?.spec as unknown as NetworkSpec;
+  const request = createRequest({ spec, hash: '', imageId: '', peers: new Map(), fields: '' });
+  return { spec, network, request };
+}
+const host = async (keys: string, more?: string) => (await stack(keys, more)).request.HostConfig;
+
+describe('what a kernel or a machine must have', () => {
+  test('real-time scheduling', async () => {
+    expect(await host('    cpu_rt_period: "400000"\n    cpu_rt_runtime: 95000')).toMatchObject({
+      CpuRealtimePeriod: 400_000,
+      CpuRealtimeRuntime: 95_000,
+    });
+  });
+
+  test('graphics processors', async () => {
+    expect((await host('    gpus: all'))?.DeviceRequests).toEqual([
+      { Capabilities: [['gpu']], Count: -1, DeviceIDs: [], Driver: '' },
+    ]);
+    const long =
+      '    gpus: [{driver: nvidia, count: 2, capabilities: [compute], options: {a: b}}, {device_ids: ["0", "3"]}]';
+    expect((await host(long))?.DeviceRequests).toEqual([
+      { Capabilities: [['compute', 'gpu']], Count: 2, DeviceIDs: [], Driver: 'nvidia', Options: { a: 'b' } },
+      { Capabilities: [['gpu']], Count: 0, DeviceIDs: ['0', '3'], Driver: '' },
+    ]);
+  });
+
+  test('devices that are reserved', async () => {
+    const keys =
+      '    deploy: {resources: {reservations: {devices: [{driver: cdi, device_ids: [a], capabilities: [tpu], options: ["k=v"]}, {capabilities: [gpu], count: all}]}}}';
+    expect((await host(keys))?.DeviceRequests).toEqual([
+      { Capabilities: [['tpu']], Count: 0, DeviceIDs: ['a'], Driver: 'cdi', Options: { k: 'v' } },
+      { Capabilities: [['gpu']], Count: -1, DeviceIDs: [], Driver: '' },
+    ]);
+  });
+
+  test('a disk with quotas', async () => {
+    expect((await host('    storage_opt: {size: 1G}'))?.StorageOpt).toEqual({ size: '1G' });
+  });
+});
+
+describe('what docker compose 2.26 does otherwise', () => {
+  test('contents and variables are mounted files', async () => {
+    const { spec } = await stack(
+      '    configs: [c, e]\n    secrets: [s]',
+      'configs: {c: {content: "text\\n"}, e: {environment: VALUE}}\nsecrets: {s: {environment: VALUE}}\n',
+    );
+    expect(spec.mounts.map((m) => m.mount)).toEqual(
+      [
+        ['secrets/s', '/run/secrets/s'],
+        ['configs/c', '/c'],
+        ['configs/e', '/e'],
+      ].map(([source, Target]) => ({
+        ...{ Type: 'bind', Source: `/var/lib/fairlead/secrets/shop/${source}`, Target, ReadOnly: true },
+      })),
+    );
+  });
+
+  test('a variable that is not set is an error', async () => {
+    const loaded = await loadRepo({
+      'hosts/a/shop/compose.yaml':
+        'services:\n  web:\n    image: x\n    secrets: [s]\nsecrets:\n  s:\n    environment: NOWHERE\n',
+    });
+    expect(messages(loaded)).toEqual([
+      'hosts/a/shop/compose.yaml:7:5: `secrets.s` takes its value from the variable NOWHERE, which is not set; add it to `vars` or to the .env of the stack',
+    ]);
+  });
+
+  test('options of an attachment are sent', async () => {
+    const { spec } = await stack('    networks: {n: {driver_opts: {com.example.opt: 1}}}', 'networks: {n: }');
+    expect(endpoint(spec, spec.networks[0] as never, new Map()).DriverOpts).toEqual({ 'com.example.opt': '1' });
+  });
+
+  test('the hardware address of a service is that of its first network, whatever is said of that one', async () => {
+    const { request } = await stack('    mac_address: "02:00:00:00:00:01"');
+    expect(request.MacAddress).toBe('02:00:00:00:00:01');
+    expect(request.NetworkingConfig?.EndpointsConfig).toMatchObject({
+      shop_default: { MacAddress: '02:00:00:00:00:01' },
+    });
+    expect((await stack('    mac_address: "02:00:00:00:00:01"\n    network_mode: bridge')).request.MacAddress).toBe(
+      '02:00:00:00:00:01',
+    );
+  });
+});
+
+describe('keys younger than docker compose 2.26', () => {
+  test('the name of an interface, and which network is the way out', async () => {
+    const { spec } = await stack(
+      '    networks: {n: {interface_name: lan0, gw_priority: 7, driver_opts: {a: b}}}',
+      'networks: {n: }',
+    );
+    expect(endpoint(spec, spec.networks[0] as never, new Map())).toMatchObject({
+      DriverOpts: { 'com.docker.network.endpoint.ifname': 'lan0', a: 'b' },
+      GwPriority: 7,
+    });
+  });
+
+  test('a network without IPv4', async () => {
+    const six = await stack('    networks: [n]', 'networks: {n: {enable_ipv4: false, enable_ipv6: true}}');
+    expect(networkRequest(six.network)).toMatchObject({ EnableIPv4: false, EnableIPv6: true });
+    const four = await stack('    networks: [n]', 'networks: {n: {enable_ipv4: true}}');
+    expect(networkRequest(four.network)).not.toHaveProperty('EnableIPv4');
+  });
+
+  test('labels of a volume, part of one, and what is mounted below a mount', async () => {
+    const mounts = await host(
+      '    volumes: [{type: volume, target: /v, volume: {labels: {a: b}, subpath: part}}, {type: bind, source: /s, target: /b, read_only: true, bind: {recursive: readonly, create_host_path: true}}, {type: bind, source: /s, target: /c, bind: {recursive: disabled, propagation: rslave}}]',
+    );
+    expect(mounts?.Mounts).toEqual([
+      { Type: 'volume', Target: '/v', VolumeOptions: { Subpath: 'part', Labels: { a: 'b' } } },
+      {
+        ...{ Type: 'bind', Source: '/s', Target: '/b', ReadOnly: true },
+        BindOptions: { CreateMountpoint: true, ReadOnlyForceRecursive: true },
+      },
+      { Type: 'bind', Source: '/s', Target: '/c', BindOptions: { NonRecursive: true, Propagation: 'rslave' } },
+    ]);
+  });
+});
+
+describe('security_opt', () => {
+  test('a seccomp profile is sent as its own text', async () => {
+    const keys = '    security_opt: ["seccomp:./profile.json", "seccomp=unconfined", "no-new-privileges:true"]';
+    expect((await host(keys))?.SecurityOpt).toEqual([
+      'seccomp={"defaultAction":"SCMP_ACT_ALLOW","comment":"a b"}',
+      'seccomp=unconfined',
+      'no-new-privileges:true',
+    ]);
+  });
+
+  test.each([
+    ['seccomp:./missing.json', /profile `\.\/missing\.json` is not a file of this stack; put it beside/],
+    ['seccomp=../broken.json', /is not a file of this stack/],
+    ['seccomp=./broken.json', /profile `\.\/broken\.json` is not JSON/],
+  ])('%s is an error at its place', async (option, message) => {
+    const loaded = await loadRepo({
+      'hosts/a/shop/compose.yaml': `services:\n  web:\n    image: x\n    security_opt:\n      - "${option}"\n`,
+      'hosts/a/shop/broken.json': '{',
+    });
+    expect(messages(loaded)).toEqual([expect.stringMatching(new RegExp(`compose.yaml:5:9: .*${message.source}`))]);
+  });
+});
+
+test('two hardware addresses for one attachment are an error', async () => {
+  const loaded = await loadRepo({
+    'hosts/a/shop/compose.yaml':
+      'services:\n  web:\n    image: x\n    mac_address: "02:00:00:00:00:01"\n    networks: {n: {mac_address: "02:00:00:00:00:02"}}\nnetworks: {n: }\n',
+  });
+  expect(messages(loaded)).toEqual([
+    expect.stringMatching(/compose\.yaml:4:5: `mac_address` is 02:00:00:00:00:01, and network `n`/),
+  ]);
+});
+
+describe('what an engine is too old for', () => {
+  const refused = async (api: string, keys: string, more?: string) => {
+    const { spec } = await stack(keys, more);
+    const docker = { version: async () => ({ version: '', api }) } as Docker;
+    const want = { id: 'service:shop/web', spec } as unknown as Desired<ServiceSpec>;
+    const work = [{ want, change: { op: 'create', why: [] }, seen: undefined }] satisfies Work<ServiceSpec>[];
+    return (await refuseWhatIsTooNew(docker, work, serviceNeeds)).get('service:shop/web');
+  };
+
+  test.each([
+    ['1.41', '1.40', 'cgroup', '    cgroup: private', ''],
+    ['1.41', '1.40', 'platform', '    platform: linux/amd64', ''],
+    ['1.43', '1.42', 'annotations', '    annotations: {a: b}', ''],
+    ['1.44', '1.43', 'healthcheck.start_interval', '    healthcheck: {test: x, start_interval: 1s}', ''],
+    [
+      ...['1.44', '1.43', 'networks.mac_address'],
+      '    networks: {m: , n: {mac_address: "02:00:00:00:00:01"}}',
+      'networks: {m: , n: }',
+    ],
+    [
+      ...['1.44', '1.43', 'volumes.bind.recursive'],
+      '    volumes: [{type: bind, source: /s, target: /t, read_only: true, bind: {recursive: writable}}]',
+      '',
+    ],
+    [
+      ...['1.42', '1.41', 'volumes.bind.create_host_path'],
+      '    volumes: [{type: bind, source: /s, target: /t, bind: {recursive: disabled, create_host_path: true}}]',
+      '',
+    ],
+    [
+      ...['1.45', '1.44', 'volumes.volume.subpath'],
+      '    volumes: [{type: volume, source: v, target: /t, volume: {subpath: s}}]',
+      'volumes: {v: }',
+    ],
+    ['1.48', '1.47', 'networks.gw_priority', '    networks: {n: {gw_priority: 1}}', 'networks: {n: }'],
+    ['1.49', '1.48', 'networks.interface_name', '    networks: {n: {interface_name: a}}', 'networks: {n: }'],
+  ] as [string, string, string, string, string][])('API %s, not %s: %s', async (enough, less, key, keys, more) => {
+    expect(await refused(enough, keys, more)).toBeUndefined();
+    const error = await refused(less, keys, more);
+    expect(error).toMatchObject({ code: 'EngineTooOld', phase: 'prepare', retry: false });
+    expect(error?.message).toMatch(
+      new RegExp(
+        `^\`${key}\` needs API ${enough} \\(Docker 2\\d\\.\\d+\\), and this host's engine has API ${less}; update`,
+      ),
+    );
+  });
+
+  test('all such keys are named, and plain ones ask for nothing', async () => {
+    expect(
+      (await refused('1.41', '    annotations: {a: b}\n    healthcheck: {test: x, start_interval: 1s}'))?.message,
+    ).toBe(
+      "`annotations` needs API 1.43 (Docker 24.0), `healthcheck.start_interval` needs API 1.44 (Docker 25.0), and this host's engine has API 1.41; update Docker, or remove these keys",
+    );
+    expect(serviceNeeds((await stack('    mac_address: "02:00:00:00:00:01"\n    init: true')).spec)).toEqual([]);
+    const { network } = await stack('    networks: [n]', 'networks: {n: {enable_ipv4: false, enable_ipv6: true}}');
+    expect(networkNeeds(network)).toEqual([{ key: 'enable_ipv4', api: '1.48' }]);
+  });
+});
