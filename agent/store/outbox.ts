@@ -15,6 +15,7 @@ export interface Outbox {
   watch(listener: (event: AgentEvent) => void): () => void;
   /** The oldest first; only those after `seq`, where it is given. */
   peek(limit: number, seq?: number): AgentEvent[];
+  /** It was said: survives the end of this process, and a power cut soon after. */
   ack(seq: number): void;
   count(): number;
   /** Of the newest event ever written; 0 before the first. */
@@ -78,7 +79,16 @@ export function createOutbox(db: Database.Database, meta: Meta, max: number): Ou
     },
     peek: (limit, seq = 0) =>
       peek.all(seq, limit).map((raw) => ({ ...raw, id: idOf(raw.seq), data: JSON.parse(raw.data) })),
-    ack: (seq) => void remove.run(seq),
+    ack(seq) {
+      // Without an fsync: a power cut may bring it back, and its id and seq tell that it was said before. One fsync an
+      // event would hold the whole agent up for seconds after a large change.
+      db.pragma('synchronous = NORMAL');
+      try {
+        remove.run(seq);
+      } finally {
+        db.pragma('synchronous = FULL');
+      }
+    },
     count: () => count.get()?.n ?? 0,
     lastSeq: () => last.get()?.seq ?? 0,
   };
