@@ -1,0 +1,104 @@
+/** Debian 12's engine (Docker 20.10, API 1.41): what it cannot do is said before anything is touched; all else runs. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type EngineOn, engineOn } from './engine-on.ts';
+import { type Lab, type LabHost, startLab } from './lab.ts';
+import { asRepo, PROJECTS, prepareHost } from './projects.ts';
+
+let lab: Lab;
+let old: LabHost;
+let engine: EngineOn;
+const MINUTES = 60_000;
+
+/** Keys of the projects that this engine cannot carry out. */
+const TOO_NEW: Record<string, string> = {
+  lists: 'annotations',
+  macs: 'networks.mac_address',
+  networks: 'networks.mac_address',
+  numbers: 'annotations',
+  pair: 'healthcheck.start_interval',
+  process: 'annotations',
+  subpath: 'volumes.volume.subpath',
+};
+/** An engine of this age gives a privileged container more than a lab host itself has. */
+const NOT_IN_THE_LAB = ['home', 'monitoring', 'privileged'];
+
+const projects = Object.fromEntries(Object.entries(PROJECTS).filter(([name]) => !NOT_IN_THE_LAB.includes(name)));
+const able = Object.fromEntries(Object.entries(projects).filter(([name]) => !Object.hasOwn(TOO_NEW, name)));
+const onHost = async () =>
+  (
+    await old.sh(
+      'docker ps -aq --no-trunc; docker network ls -q; docker volume ls -q; ls /var/lib/fairlead 2>&1 || true',
+    )
+  ).stdout;
+
+beforeAll(async () => {
+  lab = await startLab({ name: 'old', hosts: [{ name: 'old', flavour: 'debian12' }] });
+  old = lab.host('old');
+  await prepareHost(old);
+  expect((await old.exec(['docker', 'version', '-f', '{{.Server.APIVersion}}'])).stdout.trim()).toBe('1.41');
+  engine = await engineOn(old);
+});
+afterAll(async () => {
+  engine?.close();
+  await lab?.stop();
+});
+
+test(
+  'what the engine is too old for: key, version and place, and nothing is applied',
+  async () => {
+    const before = await onHost();
+    const { run, outcome } = await engine.apply(asRepo(projects));
+    expect(run.sync).toBe('failed');
+    expect(outcome.actions).toEqual([]);
+    expect(await onHost()).toBe(before);
+    const told = Object.fromEntries(outcome.problems.map((p) => [p.id?.split(/[:/]/)[1], p]));
+    expect(Object.keys(told).sort()).toEqual(Object.keys(TOO_NEW).sort());
+    for (const [name, key] of Object.entries(TOO_NEW)) {
+      expect(told[name]).toMatchObject({ reason: 'EngineTooOld', file: `hosts/h/${name}/compose.yaml` });
+      expect(told[name]?.line).toBeGreaterThan(1);
+      expect(told[name]?.message).toMatch(
+        new RegExp(
+          `^\`${key}\` needs API 1\\.4\\d \\(Docker 2\\d\\.0\\), and this host's engine has API 1\\.41; update Docker, or remove the key$`,
+        ),
+      );
+    }
+    // It is no outage: the next run says the same, and does nothing either.
+    expect((await engine.again()).outcome.problems.length).toBe(outcome.problems.length);
+    expect(await onHost()).toBe(before);
+  },
+  3 * MINUTES,
+);
+
+const without = Object.fromEntries(
+  Object.keys(TOO_NEW).map((name) => [
+    name,
+    Object.fromEntries(Object.entries(projects[name] ?? {}).map(([file, text]) => [file, withoutNewKeys(text)])),
+  ]),
+);
+const converges = async (wanted: typeof PROJECTS) => {
+  const { outcome, run } = await engine.apply(asRepo(wanted));
+  expect(outcome.problems).toEqual([]);
+  expect(run.sync).toBe('synced');
+  expect((await engine.again()).outcome.actions).toEqual([]);
+};
+
+test('the same projects without those keys converge', () => converges(without), 10 * MINUTES);
+
+test('it reads the hardware address of a first network, and only that', async () => {
+  const macs = async () =>
+    (
+      await old.sh("docker inspect -f '{{range .NetworkSettings.Networks}}{{.MacAddress}} {{end}}' macs-web-1")
+    ).stdout.trim();
+  expect(await macs()).toBe('02:42:0a:5b:01:01');
+});
+
+test('and so do all the others; then nothing is left to do', () => converges({ ...able, ...without }), 15 * MINUTES);
+
+/** As a person would after reading the message. */
+function withoutNewKeys(text: string): string {
+  return text
+    .replaceAll(/^ +annotations: .*\n/gm, '')
+    .replaceAll(', start_interval: 2s', '')
+    .replaceAll(', volume: {subpath: part}', '')
+    .replaceAll(/ (b|front): \{mac_address: "[^"]*"\}/g, ' $1:');
+}
