@@ -1,0 +1,148 @@
+/** The engine in trouble on a real host: it goes away, hangs, runs full, and the agent dies between any two of its calls. No commit is to blame. */
+import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
+import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import { fairlead, fairleadJson, installAgent, statusWhere } from './agent.ts';
+import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
+import { HEALTH } from './story.ts';
+
+const H = 'hosts/edge-1';
+let lab: Lab;
+let host: LabHost;
+let repo: FleetRepo;
+
+interface Service {
+  image: string;
+  more?: string;
+}
+const stack = (services: Record<string, Service>) =>
+  `services:\n${Object.entries(services)
+    .map(
+      ([name, { image, more = HEALTH }]) =>
+        `  ${name}:\n    image: infra:5000/app:${image}\n    stop_grace_period: 1s\n    ${more}\n`,
+    )
+    .join('')}`;
+const containers = async () =>
+  (await host.exec(['docker', 'ps', '-a', '--format', '{{.Names}} {{.Image}} {{.State}}'])).stdout
+    .trim()
+    .split('\n')
+    .filter(Boolean)
+    .sort();
+const running = (names: Record<string, string>) =>
+  Object.entries(names)
+    .map(([name, image]) => `${name} infra:5000/app:${image} running`)
+    .sort();
+const synced = async (commit: string) => {
+  const status = await statusWhere(
+    lab.infra,
+    'edge-1',
+    'synced and healthy',
+    (s) => s.sync === 'synced' && s.health === 'healthy' && s.desired?.commit === commit,
+    180_000,
+  );
+  expect(status.bad).toEqual([]);
+  return status;
+};
+const problem = (reason: string) =>
+  statusWhere(lab.infra, 'edge-1', reason, (s) => s.problems.some((p) => p.reason === reason), 150_000);
+
+beforeAll(async () => {
+  lab = await startLab({ name: 'engine-trouble', hosts: [{ name: 'edge-1' }] });
+  host = lab.host('edge-1');
+  repo = await lab.infra.createRepo('fleet');
+  const commit = await repo.commit(
+    {
+      [`${H}/system.yaml`]: 'files: {/etc/app.conf: {content: "ours\\n"}}\n',
+      [`${H}/shop/compose.yaml`]: stack({ web: { image: '1' }, db: { image: '1' } }),
+    },
+    'All well',
+  );
+  await installAgent(host, { repoUrl: repo.httpUrl });
+  await synced(commit);
+});
+afterAll(async () => lab?.stop());
+beforeEach(() =>
+  onTestFailed(async () => console.error((await host.journal('fairlead.service')).split('\n').slice(-60).join('\n'))),
+);
+
+test('restarted in the midst of an apply: the rest is done when it is back, and its events are heard again', async () => {
+  const names = Array.from({ length: 6 }, (_, i) => `s${i}`);
+  const commit = await repo.commit(
+    {
+      [`${H}/shop/compose.yaml`]: stack({
+        web: { image: '2' },
+        db: { image: '2' },
+        ...Object.fromEntries(names.map((name) => [name, { image: '2' }])),
+      }),
+    },
+    'Eight containers',
+  );
+  await fairlead(host, 'sync', '--no-wait');
+  await until('the first new container', 60_000, async () => (await containers()).some((line) => /app:2/.test(line)));
+  await host.exec(['systemctl', 'restart', 'docker.service'], { timeoutMs: 60_000 });
+  await synced(commit);
+  const all = Object.fromEntries(['web', 'db', ...names].map((name) => [`shop-${name}-1`, '2']));
+  expect(await containers()).toEqual(running(all));
+  await host.exec(['docker', 'rm', '-f', 'shop-s0-1']);
+  await until('the repair of what only an event can have told', 60_000, async () =>
+    (await containers()).includes('shop-s0-1 infra:5000/app:2 running'),
+  );
+});
+
+test('its socket gone: said, files are repaired all the same, and containers when it is back', async () => {
+  await host.exec(['mv', '/run/docker.sock', '/run/docker.sock.away']);
+  // A connection that is there already goes on as it is: only who makes a new one finds the socket gone.
+  await host.exec(['systemctl', 'restart', 'fairlead.service'], { timeoutMs: 60_000 });
+  await host.write('/etc/app.conf', 'tampered\n');
+  await problem('EngineUnreachable');
+  await until('the repair', 60_000, async () => (await host.exec(['cat', '/etc/app.conf'])).stdout === 'ours\n');
+  await host.exec(['mv', '/run/docker.sock.away', '/run/docker.sock']);
+  const commit = await repo.commit(
+    { [`${H}/shop/compose.yaml`]: stack({ web: { image: '1' }, db: { image: '1' } }) },
+    'Two again',
+  );
+  await fairlead(host, 'sync', '--allow-prune');
+  await synced(commit);
+});
+
+test('hung: every call has its end, the agent says so and lives, and goes on when the engine does', async () => {
+  const pid = (await host.exec(['systemctl', 'show', '--value', '-p', 'MainPID', 'docker.service'])).stdout.trim();
+  const commit = await repo.commit(
+    { [`${H}/shop/compose.yaml`]: stack({ web: { image: '2' }, db: { image: '1' } }) },
+    'While it hangs',
+  );
+  await host.exec(['kill', '-STOP', pid]);
+  try {
+    await fairlead(host, 'sync', '--no-wait');
+    const said = (await problem('EngineUnreachable')).problems.find((p) => p.reason === 'EngineUnreachable');
+    expect(said?.message).toMatch(/no answer within \d+ s/);
+    expect((await fairleadJson<StatusDocument>(host, 'status')).host).toBe('edge-1');
+  } finally {
+    await host.exec(['kill', '-CONT', pid]);
+  }
+  await synced(commit);
+  expect(await containers()).toEqual(running({ 'shop-web-1': '2', 'shop-db-1': '1' }));
+});
+
+test('its disk full during a pull: what runs is left alone, it is said, and tried again when there is room', async () => {
+  await host.exec(['systemctl', 'stop', 'docker.socket', 'docker.service'], { timeoutMs: 60_000 });
+  await host.sh('mkdir -p /mnt/small; mount -t tmpfs -o size=48m tmpfs /mnt/small');
+  await host.sh(`sed -i 's#^{#{"data-root":"/mnt/small",#' /etc/docker/daemon.json; systemctl start docker.service`);
+  const first = await repo.commit(
+    {
+      [`${H}/shop/compose.yaml`]: stack({ web: { image: '1' } }),
+    },
+    'On a small disk',
+  );
+  await fairlead(host, 'sync', '--allow-prune');
+  await synced(first);
+  const id = (await host.exec(['docker', 'inspect', '-f', '{{.Id}} {{.State.StartedAt}}', 'shop-web-1'])).stdout;
+  await host.sh('dd if=/dev/zero of=/mnt/small/filler bs=64k 2>/dev/null || true');
+  const next = await repo.commit({ [`${H}/shop/compose.yaml`]: stack({ web: { image: '3' } }) }, 'No room for it');
+  await fairlead(host, 'sync', '--no-wait');
+  const said = (await problem('DiskFull')).problems.find((p) => p.reason === 'DiskFull');
+  expect(said?.message).toMatch(/no space left on device/);
+  expect((await host.exec(['docker', 'inspect', '-f', '{{.Id}} {{.State.StartedAt}}', 'shop-web-1'])).stdout).toBe(id);
+  await host.exec(['rm', '/mnt/small/filler']);
+  await synced(next);
+  expect(await containers()).toEqual(running({ 'shop-web-1': '3' }));
+});
