@@ -143,6 +143,11 @@ test('its disk full during a pull: what runs is left alone, it is said, and trie
   expect(said?.message).toMatch(/no space left on device/);
   expect((await host.exec(['docker', 'inspect', '-f', '{{.Id}} {{.State.StartedAt}}', 'shop-web-1'])).stdout).toBe(id);
   await host.exec(['rm', '/mnt/small/filler']);
+  await fairlead(host, 'sync');
   await synced(next);
-  expect(await containers()).toEqual(running({ 'shop-web-1': '3' }));
+  await until(
+    'the old container to be gone',
+    60_000,
+    async () => (await containers()).join() === running({ 'shop-web-1': '3' }).join(),
+  );
 });
