@@ -20,7 +20,9 @@ export default defineConfig({
           include: ['test/contract/**/*.test.ts', 'test/lab/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 900_000,
-          fileParallelism: false,
+          // Labs lie side by side, and most of their time is spent waiting; but not beside what computes.
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
     ],
