@@ -31,6 +31,13 @@ const running = (names: Record<string, string>) =>
   Object.entries(names)
     .map(([name, image]) => `${name} infra:5000/app:${image} running`)
     .sort();
+/** These and no others, as soon as what was set aside is gone. */
+const areThere = (names: Record<string, string>) =>
+  until(
+    `${Object.keys(names).join(', ')} and no others`,
+    60_000,
+    async () => (await containers()).join() === running(names).join(),
+  );
 const synced = async (commit: string) => {
   const status = await statusWhere(
     lab.infra,
@@ -81,7 +88,7 @@ test('restarted in the midst of an apply: the rest is done when it is back, and 
   await host.exec(['systemctl', 'restart', 'docker.service'], { timeoutMs: 60_000 });
   await synced(commit);
   const all = Object.fromEntries(['web', 'db', ...names].map((name) => [`shop-${name}-1`, '2']));
-  expect(await containers()).toEqual(running(all));
+  await areThere(all);
   await host.exec(['docker', 'rm', '-f', 'shop-s0-1']);
   await until('the repair of what only an event can have told', 60_000, async () =>
     (await containers()).includes('shop-s0-1 infra:5000/app:2 running'),
@@ -120,7 +127,7 @@ test('hung: every call has its end, the agent says so and lives, and goes on whe
     await host.exec(['kill', '-CONT', pid]);
   }
   await synced(commit);
-  expect(await containers()).toEqual(running({ 'shop-web-1': '2', 'shop-db-1': '1' }));
+  await areThere({ 'shop-web-1': '2', 'shop-db-1': '1' });
 });
 
 test('its disk full during a pull: what runs is left alone, it is said, and tried again when there is room', async () => {
@@ -145,9 +152,5 @@ test('its disk full during a pull: what runs is left alone, it is said, and trie
   await host.exec(['rm', '/mnt/small/filler']);
   await fairlead(host, 'sync');
   await synced(next);
-  await until(
-    'the old container to be gone',
-    60_000,
-    async () => (await containers()).join() === running({ 'shop-web-1': '3' }).join(),
-  );
+  await areThere({ 'shop-web-1': '3' });
 });
