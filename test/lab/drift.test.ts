@@ -237,6 +237,9 @@ const container = (what: string, act: string, field: string, name = 'web', well 
   well,
 });
 
+/** The agent may mend the one before the other is done. */
+const untilGone = (first: string, second: string) => `for i in $(seq 20); do ${first}; ${second} && break; done`;
+
 describe('containers, networks, volumes', () => {
   test.each([
     container('killed', 'docker kill shop-web-1', 'state'),
@@ -251,7 +254,7 @@ describe('containers, networks, volumes', () => {
   test('a network, removed, with a container in it', () =>
     mended({
       what: 'a network',
-      act: 'docker network disconnect -f shop_front shop-web-1; docker network rm shop_front',
+      act: untilGone('docker network disconnect -f shop_front shop-web-1', 'docker network rm shop_front'),
       id: 'network:shop/front',
       field: 'state',
       look: `docker network inspect -f '{{.Name}}{{range .Containers}} {{.Name}}{{end}}' shop_front || true`,
@@ -261,7 +264,7 @@ describe('containers, networks, volumes', () => {
   test('a volume, removed, with the container that used it', () =>
     mended({
       what: 'a volume',
-      act: 'docker rm -f shop-web-1; docker volume rm shop_data',
+      act: untilGone('docker rm -f shop-web-1', 'docker volume rm shop_data'),
       id: 'volume:shop/data',
       field: 'state',
       look: `docker volume inspect -f '{{.Name}}' shop_data || true; docker ps -q -f volume=shop_data | wc -l`,
