@@ -1,13 +1,13 @@
 /** Drift → repaired, by event, and what it costs to listen: 1,000 files, 50 units and 20 services on one lab host. */
 import { fairlead, installAgent, statusWhere } from '../lab/agent.ts';
-import { type LabHost, startLab } from '../lab/lab.ts';
+import { startLab } from '../lab/lab.ts';
 import { HEALTH } from '../lab/story.ts';
+import { IDLE_SECONDS, idleCpu } from './cpu.ts';
 import { median, print, type Row } from './table.ts';
 
 const FILES = 1000;
 const UNITS = 50;
 const SERVICES = 20;
-const IDLE_SECONDS = Number(process.env.FAIRLEAD_IDLE_SECONDS ?? 60);
 
 export async function driftBench(): Promise<void> {
   const lab = await startLab({ name: 'bench-drift', hosts: [{ name: 'edge-1' }] });
@@ -33,6 +33,8 @@ export async function driftBench(): Promise<void> {
       rows.push({ what: `${what} → repaired, p99`, value: percentile(took, 0.99), unit: 'ms' });
     }
     await fairlead(host, 'sync');
+    // What the drifts before left to follow up has been followed up by then.
+    await new Promise((resolve) => setTimeout(resolve, 15_000));
     rows.push({ what: `idle CPU, of one core, over ${IDLE_SECONDS} s`, value: await idleCpu(host), unit: '%' });
     console.log(`   ${FILES} files, ${UNITS} units and ${SERVICES} services with healthchecks were watched`);
     print(rows);
@@ -52,21 +54,6 @@ const declared = (): Record<string, string> => ({
 
 const percentile = (values: readonly number[], part: number): number =>
   [...values].sort((a, b) => a - b)[Math.ceil(values.length * part) - 1] ?? Number.NaN;
-
-async function idleCpu(host: LabHost): Promise<number> {
-  const pid = (await host.exec(['systemctl', 'show', '-p', 'MainPID', '--value', 'fairlead.service'])).stdout.trim();
-  const ticks = async () =>
-    (await host.exec(['cat', `/proc/${pid}/stat`])).stdout
-      .split(' ')
-      .slice(13, 15)
-      .reduce((sum, n) => sum + Number(n), 0);
-  // What the drifts before left to follow up has been followed up by then.
-  await new Promise((resolve) => setTimeout(resolve, 15_000));
-  const before = await ticks();
-  await new Promise((resolve) => setTimeout(resolve, IDLE_SECONDS * 1000));
-  // A tick is a hundredth of a second.
-  return ((await ticks()) - before) / IDLE_SECONDS;
-}
 
 /** Runs on the host: breaks one thing after another and prints how many ms each took to be whole again. */
 const BREAK = `const fs = require('fs'), http = require('http'), { execFileSync } = require('child_process');

@@ -3,14 +3,13 @@ import { connectAsync } from 'mqtt';
 import { fairlead, fairleadJson, installAgent, NODE, statusWhere } from '../lab/agent.ts';
 import { type Lab, type LabHost, startLab } from '../lab/lab.ts';
 import { HEALTH } from '../lab/story.ts';
+import { agentPid, IDLE_SECONDS, idleCpu } from './cpu.ts';
 import { median, print, type Row } from './table.ts';
 
 const FILES = 80;
 const UNITS = 10;
 const SERVICES = 10;
 const STARTS = 7;
-/** Ten minutes make a figure to quote; one is enough to work with. */
-const IDLE_SECONDS = Number(process.env.FAIRLEAD_IDLE_SECONDS ?? 60);
 
 export async function idleBench(): Promise<void> {
   const lab = await startLab({ name: 'idle', hosts: [{ name: 'edge-1' }], log: (line) => console.log(`   ${line}`) });
@@ -68,19 +67,11 @@ async function idle(host: LabHost): Promise<Row[]> {
   await fairlead(host, 'sync');
   await host.sh(`nohup ${NODE} -e 'setInterval(() => 0, 1e9)' >/dev/null 2>&1 & echo $! > /root/bare.pid`);
   const text = async (...argv: string[]) => (await host.exec(argv)).stdout.trim();
-  const agent = await text('systemctl', 'show', '-p', 'MainPID', '--value', 'fairlead.service');
+  const agent = await agentPid(host);
   const bare = await text('cat', '/root/bare.pid');
-  // proc_pid_stat(5): fields 14 and 15, in ticks of 10 ms.
-  const ticks = async () =>
-    (await text('cat', `/proc/${agent}/stat`))
-      .split(' ')
-      .slice(13, 15)
-      .reduce((sum, n) => sum + Number(n), 0);
   const memory = async (pid: string, key: string) =>
     Number(new RegExp(`^${key}: +(\\d+)`, 'm').exec(await text('cat', `/proc/${pid}/smaps_rollup`))?.[1]) / 1024;
-  const before = await ticks();
-  await new Promise((resolve) => setTimeout(resolve, IDLE_SECONDS * 1000));
-  const cpu = ((await ticks()) - before) / IDLE_SECONDS;
+  const cpu = await idleCpu(host);
   const row = async (what: string, key: string): Promise<Row> => ({
     what,
     value: await memory(agent, key),

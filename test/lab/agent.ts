@@ -115,3 +115,11 @@ export const differing = (before: Record<string, string>, after: Record<string, 
   Object.keys(before)
     .filter((key) => before[key] !== after[key])
     .sort();
+
+/** All that the broker keeps below `fairlead/`, topic and payload, as text. */
+export const allRetained = async (infra: Infra): Promise<string> =>
+  (
+    await infra.exec(['mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-t', 'fairlead/#', '-v', '-W', '2'], {
+      check: false,
+    })
+  ).stdout;

@@ -98,13 +98,7 @@ test.each([
   withJournal();
   const cut = await repo.commit(files, `Cut off by ${what}`);
   await fairlead(host, 'sync', '--no-wait');
-  const status = await statusWhere(
-    lab.infra,
-    'edge-1',
-    'taken back',
-    (s) => s.sync === 'rolled-back' && s.desired?.commit === cut,
-    120_000,
-  );
+  const status = await statusOnceBackFrom(cut);
   expect(status).toMatchObject({ reason: 'WayHomeShut', applied: { commit: good } });
   expect((await host.exec(['git', 'ls-remote', repo.httpUrl, 'main'], { check: false })).code).toBe(0);
   await until(
@@ -201,15 +195,18 @@ test('an address of repository and broker that does not answer from here is undo
   expect((await fairlead(host, 'sync')).code).toBe(0);
 });
 
-/** The host itself went back, and says so in its status, its history and, where that was the question, at the broker again. */
-async function takenBack(cut: string, applied: string, way: string): Promise<void> {
-  const status = await statusWhere(
+const statusOnceBackFrom = (commit: string) =>
+  statusWhere(
     lab.infra,
     'edge-1',
     'taken back',
-    (s) => s.sync === 'rolled-back' && s.desired?.commit === cut,
+    (s) => s.sync === 'rolled-back' && s.desired?.commit === commit,
     120_000,
   );
+
+/** The host itself went back, and says so in its status, its history and, where that was the question, at the broker again. */
+async function takenBack(cut: string, applied: string, way: string): Promise<void> {
+  const status = await statusOnceBackFrom(cut);
   expect(status).toMatchObject({ reason: 'WayHomeShut', applied: { commit: applied } });
   expect(status.bad[0]).toMatchObject({ commit: cut, reason: 'WayHomeShut' });
   expect(status.problems[0]).toMatchObject({ id: way, reason: 'WayHomeShut' });
