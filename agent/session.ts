@@ -94,8 +94,9 @@ export function createSession(options: SessionOptions): Session {
     redact: redactor.text,
   });
   const sourceOptions = { ...config.repo, gitdir: `${stateDir}/repo.git`, env: process.env, exec, log };
+  const source = createSource(sourceOptions);
   const bare: EngineDeps = {
-    source: createSource(sourceOptions),
+    source,
     ways: waysOf(sourceOptions, config),
     load: createLoader({
       host,
@@ -227,6 +228,7 @@ export function createSession(options: SessionOptions): Session {
       drift.stop();
       retention.stop();
       await loop.stop();
+      await source.settled();
     },
   };
 }

@@ -42,20 +42,20 @@ const LIMITS: Record<'upper' | 'closure' | 'large' | 'whole', PackLimits> = {
   large: { pack: MAX_BLOB + 4 * MIB, object: MAX_BLOB },
   whole: { pack: 2048 * MIB, object: 512 * MIB },
 };
+/** Of a role that may turn out to be named: its directory's own small files. */
+const SMALL_AT_THE_TOP = ['combine:blob:limit=4096+tree:2', NOTHING_BELOW];
 /** As many files are asked for one by one, before all of their directories are asked for again. */
 const MAX_SINGLE = 16;
+/** As many roles may come although the host does not name them. */
+const MAX_GUESSED = 8;
 /** Path depth and roles of roles bound how often more turns out to be missing. */
 const MAX_ROUNDS = 48;
 
 export function createFetcher(options: FetcherOptions): Fetcher {
   const { client, store, hostPath } = options;
 
-  const get = (request: Request, limits: PackLimits, signal: AbortSignal) => {
-    const asked = client.fetch(request, (pack) => store.add(pack, limits), signal);
-    // Packs are indexed with it in a moment; it loads while the server works.
-    setImmediate(() => void import('isomorphic-git'));
-    return asked;
-  };
+  const get = (request: Request, limits: PackLimits, signal: AbortSignal) =>
+    client.fetch(request, (pack) => store.add(pack, limits), signal);
 
   /** Why this server cannot leave out what other hosts need; null where it can. */
   async function shortcoming(signal: AbortSignal): Promise<string | null> {
@@ -123,8 +123,18 @@ export function createFetcher(options: FetcherOptions): Fetcher {
       else {
         // One request a round; what hangs below the way is clearer once the way is here.
         if (trees.length > 0) await get({ wants: trees, filters: [NOTHING_BELOW], done: true }, LIMITS.upper, signal);
-        else if (closures.length > 0) await get(closureRequest(closures, bases), LIMITS.closure, signal);
-        else if (bases.length > 0 && files.size > MAX_SINGLE) {
+        else if (closures.length > 0) {
+          // On a first pull the roles are most likely named by what comes now: asked for at the same time.
+          const guess = bases.length === 0 && found.roles.length <= MAX_GUESSED ? found.roles : [];
+          await together([
+            get(closureRequest(closures, bases), LIMITS.closure, signal),
+            guess.length === 0
+              ? null
+              : get({ wants: guess, filters: SMALL_AT_THE_TOP, done: true }, LIMITS.upper, signal).catch(
+                  () => undefined,
+                ),
+          ]);
+        } else if (bases.length > 0 && files.size > MAX_SINGLE) {
           // Most of them must be in a base, but not in our part of it.
           bases.length = 0;
           await get(closureRequest(view.layers.map((l) => l.tree), bases), LIMITS.closure, signal); // biome-ignore format: one line
@@ -148,6 +158,11 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     commits: (commit, base, also, signal) => attempt(() => commits(commit, base, also, signal), signal),
     contents: (commit, signal) => attempt(() => contents(commit, signal), signal),
   };
+}
+
+/** Waits for all of them, whatever becomes of one. */
+async function together(work: readonly (Promise<unknown> | null)[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason;
 }
 
 /**

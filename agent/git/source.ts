@@ -17,7 +17,7 @@ import { contentOf, seenSince } from './seen.ts';
 import type { SignatureOptions } from './signature.ts';
 import { createSmartHttp, type HttpAuth } from './smart-http.ts';
 import { createSsh, parseSshUrl } from './ssh.ts';
-import { DamagedObject, MissingObject, type Objects, openObjects } from './store.ts';
+import { DamagedObject, MissingObject, type ObjectStore, type Objects, openObjects } from './store.ts';
 import { idsOf, isWhole, locate, readFiles, type View } from './tree.ts';
 
 export interface SourceOptions extends Policy {
@@ -43,12 +43,19 @@ interface Access {
   refs: GitClient['refs'];
   /** Runs `work` on the objects; a damaged store is replaced, once the work went well on a fresh one. */
   using<T>(work: (objects: Objects, fetcher: Fetcher | null) => Promise<T>): Promise<T>;
-  /** After a checkout: what is kept from now on. */
+  /** When what `using` brought lies on disk. */
+  settled(): Promise<void>;
+  /** After a checkout: what is kept from now on. Never throws. */
   keep(commits: readonly string[]): Promise<void>;
 }
 
+export interface GitSource extends Source {
+  /** When what was fetched is on disk. A checkout does not wait for it; the next review or checkout does. */
+  settled(): Promise<void>;
+}
+
 /** @throws AgentError `InvalidConfig` where the url is none that fairlead can use */
-export function createSource(options: SourceOptions): Source {
+export function createSource(options: SourceOptions): GitSource {
   const access = accessTo(options);
   const { ref, path: hostPath, exec } = options;
   let resolved: Resolved | null = null;
@@ -100,6 +107,7 @@ export function createSource(options: SourceOptions): Source {
     if (result.aboveFloor) aboveFloor = commit;
     last = { commit, review: result, accepted: request.accepted };
     if (result.hold === null) vouched.add(commit);
+    else await access.settled();
     return { info: result.info, hold: result.hold };
   }
 
@@ -117,7 +125,7 @@ export function createSource(options: SourceOptions): Source {
       };
       return { info, hostPath, hostExists: view.hostExists, files: await readFiles(remembering(objects), view) };
     });
-    await access.keep([...(before?.accepted ? [before.accepted] : []), commit]);
+    void alone(() => access.keep([...(before?.accepted ? [before.accepted] : []), commit]));
     return checkout;
   }
 
@@ -133,6 +141,7 @@ export function createSource(options: SourceOptions): Source {
     vouchesFor: (commit) => vouched.has(commit),
     review: (commit, request, signal) => alone(() => judged(commit, request, signal)),
     checkout: (commit, signal) => alone(() => take(commit, signal)),
+    settled: () => alone(async () => undefined),
   };
 }
 
@@ -168,6 +177,7 @@ function localAccess(url: string): Access {
   return {
     refs: (prefixes) => local.refs(prefixes),
     using: (work) => work(local.objects(), null),
+    settled: async () => undefined,
     keep: async () => undefined,
   };
 }
@@ -179,24 +189,37 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
       log.warn({ repo: url }, `whole commits are fetched from ${url}, not only this host's part: ${why}`);
     said.add(why);
   };
-  const on = async <T>(dir: string, work: Parameters<Access['using']>[0]) => {
-    const store = openObjects(dir);
-    const working = work(store, createFetcher({ client, store, hostPath, downgraded }));
-    const result = await working.finally(() => store.settled().catch(() => undefined));
-    await store.settled();
-    return result as T;
+  const on = async <T>(store: ObjectStore, work: Parameters<Access['using']>[0]) =>
+    (await work(store, createFetcher({ client, store, hostPath, downgraded }))) as T;
+  /** Of a review and the checkout that follows: what came is indexed behind them. */
+  let view: ObjectStore | null = null;
+  /** @returns whether the disk took all of it; what it did not take is fetched again */
+  const close = async (): Promise<boolean> => {
+    const store = view;
+    view = null;
+    try {
+      await store?.settled();
+      return true;
+    } catch (thrown) {
+      log.warn({ error: String(thrown) }, 'what was fetched could not be kept');
+      return false;
+    }
   };
   return {
     refs: client.refs,
     async using(work) {
+      view ??= openObjects(gitdir);
       try {
-        return await on(gitdir, work);
+        return await on(view, work);
       } catch (thrown) {
+        await close();
         if (!(thrown instanceof DamagedObject || thrown instanceof MissingObject)) throw thrown;
         log.warn({ object: thrown.message }, 'the object store is damaged; fetching it anew');
         const fresh = `${gitdir}.new`;
         await rm(fresh, { recursive: true, force: true });
-        const result = await on<Awaited<ReturnType<typeof work>>>(fresh, work);
+        const store = openObjects(fresh);
+        const result = await on<Awaited<ReturnType<typeof work>>>(store, work);
+        await store.settled();
         await rm(`${gitdir}.old`, { recursive: true, force: true });
         await rename(gitdir, `${gitdir}.old`);
         await rename(fresh, gitdir);
@@ -204,12 +227,14 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
         return result;
       }
     },
+    settled: async () => void (await close()),
     async keep(commits) {
-      const store = openObjects(gitdir);
-      const complete = await store.complete();
-      const kept = commits.filter((c, at) => at === commits.length - 1 || complete.includes(c));
-      if (JSON.stringify(kept) !== JSON.stringify(complete)) await store.setComplete(kept);
+      if (!(await close())) return;
       try {
+        const store = openObjects(gitdir);
+        const complete = await store.complete();
+        const kept = commits.filter((c, at) => at === commits.length - 1 || complete.includes(c));
+        if (JSON.stringify(kept) !== JSON.stringify(complete)) await store.setComplete(kept);
         await store.compact(() => allIds(store, kept, hostPath));
       } catch (thrown) {
         log.warn({ error: String(thrown) }, 'the object store could not be made smaller');

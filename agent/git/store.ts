@@ -32,7 +32,7 @@ export interface ObjectStore extends Objects {
   add(pack: AsyncIterable<Uint8Array>, limits: PackLimits): Promise<void>;
   /** Takes in the pack of one large blob. */
   addLarge(oid: string, pack: AsyncIterable<Uint8Array>, limits: PackLimits): Promise<void>;
-  /** When all that was taken in lies where it belongs. @throws AgentError `ProtocolError` */
+  /** When all that was taken in lies where it belongs. Nothing is taken in after it. @throws AgentError `ProtocolError` */
   settled(): Promise<void>;
   /** Drops what is not in `keep` when there is much of it. Everything in `keep` must be here. */
   compact(keep: () => Promise<readonly string[]>): Promise<void>;
@@ -58,6 +58,8 @@ export function openObjects(gitdir: string): ObjectStore {
   let held = 0;
   let cache = {};
   let publishing: Promise<void> = Promise.resolve();
+  let emptied: Promise<void> | null = null;
+  let taken = 0;
 
   const known = () => (ids ??= knownIn(packs));
   const knownLarge = () => (largeIds ??= large.ids().then((all) => new Set(all)));
@@ -86,15 +88,19 @@ export function openObjects(gitdir: string): ObjectStore {
     for (const oid of oids) all.add(oid);
   }
 
-  async function emptyIncoming(): Promise<void> {
+  const emptyIncoming = () =>
+    (emptied ??= rm(incoming, { recursive: true, force: true }).then(async () => {
+      await mkdir(incoming, { recursive: true, mode: 0o700 });
+    }));
+  const cleanUp = async () => {
+    emptied = null;
     await rm(incoming, { recursive: true, force: true });
-    await mkdir(incoming, { recursive: true, mode: 0o700 });
-  }
-  const cleanUp = () => rm(incoming, { recursive: true, force: true });
+  };
+  const temporary = () => path.join(incoming, `${taken++}.new`);
 
   /** @returns the pack's name in `incoming`, null where it is empty; and the ids of its objects, as far as they are clear */
   async function receive(pack: AsyncIterable<Uint8Array>, limits: PackLimits) {
-    const file = path.join(incoming, 'new.pack');
+    const file = temporary();
     const handle = await open(file, 'w', 0o600);
     const oids: (string | null)[] = [];
     const found = ({ oid, type, content, size }: PackedObject) => {
@@ -129,25 +135,21 @@ export function openObjects(gitdir: string): ObjectStore {
     },
     async add(pack, limits) {
       const all = await known();
-      await publishing;
       await emptyIncoming();
-      const { name, oids } = await receive(pack, limits).catch(async (thrown) => {
-        await cleanUp();
-        throw thrown;
-      });
-      publishing = (name === null ? Promise.resolve() : publish(name)).finally(cleanUp);
+      const { name, oids } = await receive(pack, limits);
+      // One after the other, and behind what is asked for next: an index is for later runs.
+      if (name !== null) publishing = publishing.then(() => publish(name));
       publishing.catch(() => undefined);
       for (const oid of oids) if (oid !== null) all.add(oid);
       // What a delta makes is not known before it is indexed; everything else may be, while more is asked for.
       if (oids.includes(null)) await publishing;
     },
     async addLarge(oid, pack, limits) {
-      await publishing;
       await emptyIncoming();
-      await large.add(oid, pack, limits, path.join(incoming, oid)).finally(cleanUp);
+      await large.add(oid, pack, limits, temporary());
       (await knownLarge()).add(oid);
     },
-    settled: () => publishing,
+    settled: () => publishing.finally(cleanUp),
     async compact(keep) {
       const names = await listed(packs, '.pack');
       const sizes = await Promise.all(names.map(async (n) => (await stat(path.join(packs, n))).size));

@@ -25,6 +25,8 @@ export interface Located {
   closures: readonly string[];
   /** Files whose directory is here and they are not: id → path. */
   files: ReadonlyMap<string, string>;
+  /** Directories in roles/ that are not here, while it is not known yet which of them are named. */
+  roles: readonly string[];
   view: View;
 }
 
@@ -82,11 +84,11 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
     fleet === null || (await objects.has(fleet)),
     host === null || (await whole(host, 'tree', hostPath)),
   ].every(Boolean);
-  const located = (): Located => ({
-    ...{ trees: [...trees], closures: [...closures], files },
+  const located = (possible: readonly string[] = []): Located => ({
+    ...{ trees: [...trees], closures: [...closures], files, roles: possible },
     view: { layers, fleet, hostExists: host !== null },
   });
-  if (!ready || trees.size > 0 || roles === null) return located();
+  if (!ready || trees.size > 0 || roles === null) return located(roles === null ? [] : await absentIn(roles));
 
   const named = [
     ...(fleet ? rolesIn('fleet.yaml', await objects.read(fleet, 'blob')) : []),
@@ -95,6 +97,12 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
   async function rolesOf(tree: string, at: string, file: string): Promise<string[]> {
     const entry = (await entriesOf(tree, at)).find((e) => e.name === file && e.type === 'file');
     return entry ? rolesIn(`${at}/${file}`, await objects.read(entry.oid, 'blob')) : [];
+  }
+  async function absentIn(tree: string): Promise<string[]> {
+    if (!(await objects.has(tree))) return [];
+    const below = (await entriesOf(tree, 'roles')).filter((e) => e.type === 'tree').map((e) => e.oid);
+    const here = await Promise.all(below.map((oid) => objects.has(oid)));
+    return below.filter((_, at) => !here[at]);
   }
   const seen = new Set<string>();
   for (let role = named.shift(); role !== undefined; role = named.shift()) {

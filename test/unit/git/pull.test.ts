@@ -85,6 +85,31 @@ test('the first pull brings this host and its roles, and says who made the commi
   });
 });
 
+test('roles that may be named are asked for beside the host, small files only, and none where there are many', async () => {
+  const roles = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [`roles/r${i}/a.yaml`, `# ${i}\n`]));
+  const big = { 'roles/db/big': randomBytes(9_000).toString('hex'), 'roles/web/big': 'x'.repeat(9_000) };
+  fixture.commit({ ...fleet(20), ...big, 'roles/db/below/f': randomBytes(900).toString('hex') });
+  let most = 0;
+  let open = 0;
+  backend.intercept((_, response) => {
+    most = Math.max(most, ++open);
+    response.once('close', () => open--);
+    return false;
+  });
+  const { checkout } = await puller.pull();
+  expect(most).toBe(2);
+  expect(texts(checkout)['roles/web/big']).toHaveLength(9_000);
+  // Neither what is large, nor what lies deeper, of a role that is not this host's.
+  expect(backend.traffic()).toMatchObject({ requests: 5, received: expect.toSatisfy((n: number) => n < 3_000) });
+
+  fixture.commit(roles(20));
+  most = 0;
+  const other = createPuller(path.join(root, `other-${at}`), { url: backend.url(path.basename(fixture.dir)) });
+  expect(Object.keys(texts((await other.pull()).checkout))).toContain('roles/web/a.yaml');
+  expect(most).toBe(1);
+});
+
 test('a poll is one request; a change of another host brings next to nothing, one of ours just itself', async () => {
   fixture.commit(fleet(200));
   await puller.pull();

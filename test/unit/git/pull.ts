@@ -42,6 +42,7 @@ export function createPuller(root: string, options: Partial<SourceOptions> & { u
       if (review.hold !== null) return { review, checkout: null };
       const checkout = await source.checkout(commit, noSignal);
       puller.accepted = commit;
+      await source.settled();
       return { review, checkout };
     },
   };
