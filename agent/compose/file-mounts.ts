@@ -26,7 +26,8 @@ export function fileMounts(
   );
 }
 
-function targetOf(section: 'configs' | 'secrets', { source = '', target }: ComposeFileMount): string {
+/** Where it is mounted in the container. */
+export function targetOf(section: 'configs' | 'secrets', { source = '', target }: ComposeFileMount): string {
   if (section === 'configs') return target?.startsWith('/') ? target : `/${target || source}`;
   return target?.startsWith('/') ? target : `/run/secrets/${target || source}`;
 }

@@ -44,11 +44,11 @@ export const INTERFACE_NAME = 'com.docker.network.endpoint.ifname';
 export interface HealthcheckSpec {
   /** As the engine takes it: ['CMD', …], ['CMD-SHELL', …] or ['NONE']. */
   test: string[];
-  /** Nanoseconds; 0 leaves the engine's default. */
-  interval: number;
-  timeout: number;
-  startPeriod: number;
-  startInterval: number;
+  /** Durations as Compose prints them, such as `1m30s`; '' leaves the engine's default. */
+  interval: string;
+  timeout: string;
+  startPeriod: string;
+  startInterval: string;
   retries: number;
 }
 
@@ -161,6 +161,8 @@ export interface NetworkSpec {
     config: { subnet: string; range: string; gateway: string; aux: Record<string, string> }[];
   };
   labels: Record<string, string>;
+  /** One that is there already and differs is made anew. */
+  adopt: 'match' | 'recreate';
 }
 
 export interface VolumeSpec {
@@ -171,4 +173,8 @@ export interface VolumeSpec {
   driver: string;
   driverOptions: Record<string, string>;
   labels: Record<string, string>;
+  /** It may be deleted, with what is in it, when it is no more declared. */
+  prune: boolean;
+  /** `recreate`, together with `prune`: one that differs is deleted and made anew. */
+  adopt: 'match' | 'recreate';
 }

@@ -1,6 +1,7 @@
 /** A normalised project → services, networks, volumes and the trees they mount. Pure. */
 import { canonicalHash } from '../core/hash.ts';
 import type { Desired, Issue, ResourceId } from '../core/types.ts';
+import { adoption, modeAt, toldAt } from './fairlead.ts';
 import type { StackInput } from './index.ts';
 import type { LoadedProject } from './load.ts';
 import type { NetworkSpec, VolumeSpec } from './model.ts';
@@ -44,10 +45,13 @@ export function toResources(given: ResourcesInput): { resources: Desired[]; issu
   const networks = Object.keys(project.networks ?? {}).map((key) => network(context, key));
   const volumes = Object.keys(project.volumes ?? {}).map((key) => volume(context, key));
   const services = Object.keys(project.services).map((name) => serviceResource(context, name));
-  return { resources: [...context.trees.resources(), ...networks, ...volumes, ...services], issues };
+  const observed = new Set(services.filter((s) => s.mode === 'observe').map((s) => s.id));
+  return { resources: [...context.trees.resources(observed), ...networks, ...volumes, ...services], issues };
 }
 
-function network({ loaded: { project }, resource }: StackContext, key: string): Desired<NetworkSpec> {
+function network({ loaded, resource }: StackContext, key: string): Desired<NetworkSpec> {
+  const { project } = loaded;
+  const at = ['networks', key];
   const declared = project.networks?.[key];
   const spec: NetworkSpec = {
     ...{ project: project.name, key, name: declared?.name ?? key, external: declared?.external ?? false },
@@ -65,17 +69,23 @@ function network({ loaded: { project }, resource }: StackContext, key: string): 
       })),
     },
     labels: declared?.labels ?? {},
+    adopt: adoption(loaded, at),
   };
-  return resource(`network:${project.name}/${key}`, ['networks', key], spec);
+  return resource(`network:${project.name}/${key}`, at, spec, modeAt(loaded, at));
 }
 
-function volume({ loaded: { project }, resource }: StackContext, key: string): Desired<VolumeSpec> {
+function volume({ loaded, resource }: StackContext, key: string): Desired<VolumeSpec> {
+  const { project } = loaded;
+  const at = ['volumes', key];
+  const { prune, adopt = 'match' } = toldAt(loaded, at);
   const declared = project.volumes?.[key];
   const spec: VolumeSpec = {
     ...{ project: project.name, key, name: declared?.name ?? key, external: declared?.external ?? false },
     driver: declared?.driver ?? 'local',
     driverOptions: declared?.driver_opts ?? {},
     labels: declared?.labels ?? {},
+    prune,
+    adopt,
   };
-  return resource(`volume:${project.name}/${key}`, ['volumes', key], spec);
+  return resource(`volume:${project.name}/${key}`, at, spec, modeAt(loaded, at));
 }

@@ -1,16 +1,23 @@
 /** One service of a normalised project → its spec and its edges. Pure. */
 import type { Desired, ResourceId } from '../core/types.ts';
 import { engineConfig } from './engine-config.ts';
-import { fileMounts } from './file-mounts.ts';
-import { type AttachmentSpec, type HealthcheckSpec, INTERFACE_NAME, type PortSpec, type ServiceSpec } from './model.ts';
-import type { KeyPath } from './node.ts';
+import { adoption, modeAt, toldAt } from './fairlead.ts';
+import { fileMounts, targetOf } from './file-mounts.ts';
+import {
+  type AttachmentSpec,
+  type HealthcheckSpec,
+  INTERFACE_NAME,
+  type MountSpec,
+  type PortSpec,
+  type ServiceSpec,
+} from './model.ts';
 import { pullPolicy } from './pull-policy.ts';
 import type { StackContext } from './resources.ts';
 import { replicasOf, rollout } from './rollout.ts';
 import { securityOptions } from './security.ts';
 import { readMounts } from './service-mounts.ts';
 import type { ComposeAttachment, ComposeProject, ComposeService } from './types.ts';
-import { durationOf } from './units.ts';
+import { durationOf, durationText } from './units.ts';
 
 export function serviceResource(context: StackContext, name: string): Desired<ServiceSpec> {
   const { input, fail } = context;
@@ -81,14 +88,19 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
     pullPolicy: pullPolicy(context, name, service),
     projectDir: `${input.treeRoot}/${input.dir}`,
     configFiles: input.files.map((f) => `${input.treeRoot}/${f.path}`),
-    adopt: adoption(context, at),
+    adopt: adoption(context.loaded, at),
   };
+  const quiet = toldAt(context.loaded, at).notify
+    ? quietFiles(context, service, mounts)
+    : mounts.filter((m) => m.type === 'bind').map((m) => m.source);
   const notify = dependents(project, name).map((other): ResourceId => `service:${project.name}/${other}`);
   const optional = dependsOn.filter((d) => !d.required).map((d): ResourceId => `service:${project.name}/${d.service}`);
   return context.resource(id, at, spec, {
     after: [...new Set(after)],
     notify,
     ...(optional.length > 0 ? { optional } : {}),
+    ...modeAt(context.loaded, at),
+    ...(quiet.length > 0 ? { quiet } : {}),
   });
 }
 
@@ -157,21 +169,30 @@ const restartPolicy = (service: ComposeService): string => {
   return policy.max_attempts && name === 'on-failure' ? `${name}:${policy.max_attempts}` : `${name}`;
 };
 
-function adoption({ loaded }: StackContext, at: KeyPath): ServiceSpec['adopt'] {
-  const own = (loaded.extension(at, 'x-fairlead') ?? {}) as { adopt?: string };
-  const all = (loaded.extension([], 'x-fairlead') ?? {}) as { adopt?: string };
-  return (own.adopt ?? all.adopt) === 'recreate' ? 'recreate' : 'match';
+/** The configs and secrets among its mounts whose change is nobody's reason to restart. */
+function quietFiles({ loaded }: StackContext, service: ComposeService, mounts: readonly MountSpec[]): string[] {
+  return (['secrets', 'configs'] as const).flatMap((section) =>
+    (service[section] ?? [])
+      .filter(({ source }) => !toldAt(loaded, [section, source ?? '']).notify)
+      .flatMap((mount) => mounts.filter((m) => m.target === targetOf(section, mount)).map((m) => m.source)),
+  );
 }
+
+/** Written in one way; none is ''. */
+const duration = (text: string | undefined): string => {
+  const value = durationOf(text);
+  return value === 0 ? '' : durationText(BigInt(value));
+};
 
 function healthcheck({ healthcheck: given }: ComposeService): HealthcheckSpec | null {
   if (given === undefined) return null;
   const none = given.disable || given.test?.[0] === 'NONE';
   return {
     test: none ? ['NONE'] : (given.test ?? []),
-    interval: durationOf(given.interval),
-    timeout: durationOf(given.timeout),
-    startPeriod: durationOf(given.start_period),
-    startInterval: durationOf(given.start_interval),
+    interval: duration(given.interval),
+    timeout: duration(given.timeout),
+    startPeriod: duration(given.start_period),
+    startInterval: duration(given.start_interval),
     retries: given.retries ?? 0,
   };
 }

@@ -8,12 +8,13 @@ import type { ComposeFileMount } from './types.ts';
 export interface Trees {
   /**
    * `repo` in the repository lies at `path` on the host.
-   * @returns resources to be there before the container starts; a mount of a single file restarts `service` when it changes
+   * @returns resources to be there before the container starts
    */
   mount(repo: string, path: string, service: ResourceId, at: KeyPath): ResourceId[];
   /** Bytes that are mounted as a file of their own, at `path`, below a directory that only root may enter. */
   keep(path: string, bytes: Uint8Array, service: ResourceId, at: KeyPath, how: ComposeFileMount): ResourceId[];
-  resources(): Desired<FileSpec>[];
+  /** @param observed services that are only looked at: so is what nobody else mounts */
+  resources(observed: ReadonlySet<ResourceId>): Desired<FileSpec>[];
 }
 
 type Make = <S>(id: ResourceId, path: KeyPath, spec: S, more?: Partial<Desired<S>>) => Desired<S>;
@@ -33,10 +34,10 @@ export function createTrees(input: StackInput, make: Make): Trees {
     made.set(path, fresh);
     return fresh;
   };
-  /** Our rename leaves the old inode in the running container. */
-  const restarts = (file: Desired<FileSpec>, service: ResourceId) => {
-    const path = file.spec.path;
-    if (!file.notify.includes(service)) made.set(path, { ...file, notify: [...file.notify, service] });
+  const users = new Map<ResourceId, Set<ResourceId>>();
+  const usedBy = (service: ResourceId, ids: readonly ResourceId[]): ResourceId[] => {
+    for (const id of ids) users.set(id, (users.get(id) ?? new Set()).add(service));
+    return [...new Set(ids)];
   };
   return {
     keep(path, bytes, service, at, { uid, gid, mode }) {
@@ -45,15 +46,13 @@ export function createTrees(input: StackInput, make: Make): Trees {
       const parents = [root, dir].map((parent) => add(parent, at, { type: 'directory', mode: 0o700 }).id);
       const owner = { owner: uid ?? 'root', group: gid ?? 'root', secret: true };
       const file = add(path, at, { type: 'file', content: bytes, mode: mode ?? 0o444, ...owner });
-      restarts(file, service);
-      return [...parents, file.id];
+      return usedBy(service, [...parents, file.id]);
     },
     mount(repo, path, service, at) {
       const bytes = input.payload.get(repo);
       if (bytes !== undefined) {
         const file = add(path, at, { type: 'file', content: bytes, mode: 0o644 });
-        restarts(file, service);
-        return [file.id];
+        return usedBy(service, [file.id]);
       }
       const after = [add(path, at, { type: 'directory', mode: 0o755 }).id];
       for (const file of [...input.payload.keys()].filter((f) => f.startsWith(`${repo}/`)).sort()) {
@@ -63,8 +62,11 @@ export function createTrees(input: StackInput, make: Make): Trees {
         const content = input.payload.get(file) ?? new Uint8Array();
         after.push(add(`${path}/${parts.join('/')}`, at, { type: 'file', content, mode: 0o644 }).id);
       }
-      return [...new Set(after)];
+      return usedBy(service, after);
     },
-    resources: () => [...made.values()],
+    resources: (observed) =>
+      [...made.values()].map((file) =>
+        [...(users.get(file.id) ?? [])].every((service) => observed.has(service)) ? { ...file, mode: 'observe' } : file,
+      ),
   };
 }

@@ -72,4 +72,4 @@ export function float32(value: number): number {
 }
 
 /** Nanoseconds of a duration that the schema has let pass; none is 0. */
-export const durationOf = (text: string | undefined): number => Number(nanoseconds(text ?? '0') ?? 0n);
+export const durationOf = (text: string | undefined): number => Number(nanoseconds(text || '0') ?? 0n);

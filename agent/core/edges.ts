@@ -28,7 +28,7 @@ export function withImpliedEdges(resources: readonly Desired[], { mounts, sha256
     if (id.startsWith('job:') && (spec as JobSpec).when === 'change') for (const from of after) add(from, 'notify', id);
     if (id.startsWith('unit:')) unitEdges(id, spec as UnitSpec, drafts, add);
   }
-  for (const resource of resources) for (const path of mounts(resource)) mountEdges(resource.id, path, drafts, add);
+  for (const resource of resources) for (const path of mounts(resource)) mountEdges(resource, path, drafts, add);
   if (!resources.some((r) => isPurged(r))) return resources.map((r) => drafts.get(r.id) ?? r);
   const keep = keepers(resources);
   return resources.map((r) => {
@@ -72,7 +72,7 @@ function unitEdges(
 
 /** What is mounted is in place first; a single file that is replaced stays behind in the mount, so its user restarts. */
 function mountEdges(
-  user: ResourceId,
+  { id: user, quiet = [] }: Desired,
   path: string,
   drafts: Drafts,
   add: (id: ResourceId, edge: Edge, other: ResourceId) => void,
@@ -80,7 +80,7 @@ function mountEdges(
   for (const [id, { spec }] of drafts) {
     if (!id.startsWith('file:') || !isWithin(id.slice('file:'.length), path)) continue;
     add(user, 'after', id);
-    if (id === `file:${path}` && (spec as FileSpec).type === 'file') add(id, 'notify', user);
+    if (id === `file:${path}` && (spec as FileSpec).type === 'file' && !quiet.includes(path)) add(id, 'notify', user);
   }
 }
 

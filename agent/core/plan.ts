@@ -106,7 +106,7 @@ function planRemovals(input: PlanInput): Removal[] {
     const found = input.seen.get(id);
     return {
       id,
-      seen: found && row ? { ...found, mark: { hash: row.hash, intent: row.intent } } : found,
+      seen: found && row ? { ...found, mark: { hash: row.hash, intent: row.intent, memo: row.memo } } : found,
       neededBy: [...new Set(row?.claims.flatMap((claim) => claimants.get(claim) ?? []) ?? [])],
     };
   });

@@ -44,6 +44,8 @@ export interface Provider<S = unknown, F = unknown> {
   claims(spec: S): readonly string[];
   /** False where only a state of something foreign is declared: removing must leave the thing itself. Default true. */
   owns?(spec: S): boolean;
+  /** What `remove` has to know of a declaration that is gone by then: it finds it in `seen.mark.memo`. */
+  memo?(spec: S): Readonly<Record<string, unknown>> | undefined;
   diff(want: Desired<S>, seen: Seen<F> | undefined): Change;
   health(want: Desired<S>, seen: Seen<F> | undefined): Health;
   /** Why the change waits for a person, in a sentence: it would touch what fairlead neither made nor took over. Pure. */
@@ -103,8 +105,12 @@ export interface Provider<S = unknown, F = unknown> {
   remove(id: ResourceId, seen: Seen<F>, signal: AbortSignal, report?: Work['report']): Promise<void>;
   /** Hears of changes that nobody but the provider itself can hear of. */
   readonly watcher?: Watcher;
-  /** `remove` of many at once, where that is cheaper (units: one daemon-reload). Failures by id. */
-  removeAll?(gone: readonly Gone<F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
+  /** `remove` of many at once, where that is cheaper (units: one daemon-reload; containers: side by side). Failures by id. */
+  removeAll?(
+    gone: readonly Gone<F>[],
+    signal: AbortSignal,
+    report?: (id: ResourceId, note: Reason) => void,
+  ): Promise<ReadonlyMap<ResourceId, AgentError>>;
 }
 
 /**

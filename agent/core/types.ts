@@ -26,6 +26,8 @@ export interface Desired<S = unknown> {
   notify: readonly ResourceId[];
   /** Reloaded after this one changed. An ordering edge as well. */
   reload?: readonly ResourceId[];
+  /** Paths that it mounts, and whose change is no reason to restart it. */
+  quiet?: readonly string[];
   /** Looked at and told of, never touched. */
   mode?: 'observe';
   origin: Origin;
@@ -37,6 +39,8 @@ export interface Desired<S = unknown> {
 export interface Mark {
   hash: string | null;
   intent: string;
+  /** See `Provider.memo`. */
+  memo?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** One resource as the host has it. `mark` is filled in by the engine from the inventory. */

@@ -5,7 +5,7 @@ import { kindOf, requirements } from '../core/graph.ts';
 import { makePlan, type Plan, pruneHold, type Step } from '../core/plan.ts';
 import type { Health } from '../core/provider.ts';
 import type { Checkout, Desired, Gate, Problem, ResourceId } from '../core/types.ts';
-import { claimsOf } from '../store/inventory.ts';
+import { claimsOf, memoOf } from '../store/inventory.ts';
 import { applySteps, type Failures, isWork, prepare } from './apply.ts';
 import { judge } from './judge.ts';
 import { type Observed, observe } from './observe.ts';
@@ -57,15 +57,19 @@ export async function planFor(
   const plan = makePlan({
     desired,
     seen: observed.seen,
-    inventory: inventory.map((row) => ({ ...row, claims: claimsOf(row) })),
+    inventory: inventory.map((row) => ({ ...row, claims: claimsOf(row), memo: memoOf(row) })),
     pendingNotifies: deps.store.inventory.pendingNotifies(),
     providers: deps.providers,
   });
   const steps = plan.steps.map((s) =>
     away.has(s.want.id) || (mode === 'back' && !runsOnTheWayBack(s)) ? idle(s) : request.adopt ? s : orHeld(deps, s),
   );
+  // A host that is taken out of service leaves its volumes, whatever was said of them.
+  const removals = plan.removals.map((r) =>
+    loaded.host.decommission && kindOf(r.id) === 'volume' ? { ...r, seen: undefined } : r,
+  );
   // What is out of reach counts as well: the limit is not to be dodged by an engine that is down.
-  const gone = plan.removals.filter((r) => r.seen !== undefined || away.has(r.id)).length;
+  const gone = removals.filter((r) => r.seen !== undefined || away.has(r.id)).length;
   const tooMany =
     mode !== 'try' || request.allowPrune || loaded.host.decommission
       ? null
@@ -74,7 +78,7 @@ export async function planFor(
     given ??
     (loaded.host.mode === 'observe' ? OBSERVING : null) ??
     (tooMany === null ? null : { kind: 'prune', reason: tooMany, until: null });
-  return { loaded, observed, plan: { steps, removals: plan.removals }, away, gate };
+  return { loaded, observed, plan: { steps, removals }, away, gate };
 }
 
 /** The whole way for one commit. @param prove asked when all that was changed is well: what speaks against the commit even so */
@@ -100,7 +104,10 @@ export async function converge(
   const { plan, observed, away, gate } = planned;
   const health = healthNow(deps, plan, observed);
   if (gate !== null || mode === 'look')
-    return judge({ checkout, planned, records: [], health, settled: new Map(), stopped: false, proof: null });
+    return judge({
+      ...{ checkout, planned, records: [], health, settled: new Map(), untouched: new Set() },
+      ...{ stopped: false, proof: null },
+    });
 
   const work = plan.steps.filter(isWork);
   if (work.length > 0) request.emit({ type: 'phase', phase: 'prepare' });
@@ -147,6 +154,7 @@ export async function converge(
     records: [...released, ...records, ...pruned],
     health,
     settled: settled.health,
+    untouched: new Set([...failures.keys(), ...stale.keys()]),
     stopped,
     proof,
   });

@@ -28,7 +28,11 @@ export function recordIntent(
       hash: want.hash,
       owned: provider?.owns?.(want.spec) ?? true,
       origin: want.origin,
-      info: { claims: provider?.claims(want.spec) ?? [], was: held(known.get(want.id)) },
+      info: {
+        claims: provider?.claims(want.spec) ?? [],
+        was: held(known.get(want.id)),
+        memo: provider?.memo?.(want.spec),
+      },
     };
   });
   const notifies = owed(steps, declared);

@@ -16,6 +16,8 @@ export interface JudgeInput {
   health: ReadonlyMap<ResourceId, Health>;
   /** Of what was changed, now or by an earlier run that did not see it well. */
   settled: ReadonlyMap<ResourceId, Health>;
+  /** What could not even be prepared: it is as it was before. */
+  untouched: ReadonlySet<ResourceId>;
   /** The run was told to end, or to make way. */
   stopped: boolean;
   /** What speaks against the commit although all that it changed is well. */
@@ -46,7 +48,8 @@ export function judge(input: JudgeInput): Outcome {
     const unreachable = observed.unreachable.get(kindOf(step.want.id));
     if (unreachable) return outOfReach(step, unreachable.code, unreachable.message);
     const health = settled.get(step.want.id) ?? input.health.get(step.want.id) ?? { state: 'ok', message: '' };
-    return judgeStep(step, byId.get(step.want.id), health, gate !== null);
+    const record = byId.get(step.want.id);
+    return judgeStep(step, record, health, { held: gate !== null, untouched: input.untouched.has(step.want.id) });
   });
   const removals = [
     ...records.filter((r) => r.op === 'remove' && r.result === 'failed').map(recordProblem),
@@ -115,7 +118,12 @@ function outOfReach({ want: { id, origin } }: Step, code: string, message: strin
   };
 }
 
-function judgeStep(step: Step, record: ActionRecord | undefined, health: Health, held: boolean): Judged {
+function judgeStep(
+  step: Step,
+  record: ActionRecord | undefined,
+  health: Health,
+  { held, untouched }: { held: boolean; untouched: boolean },
+): Judged {
   const { id, origin } = step.want;
   const at = { file: origin.file, line: origin.line };
   if (record?.error) {
@@ -123,7 +131,8 @@ function judgeStep(step: Step, record: ActionRecord | undefined, health: Health,
     const status: ResourceStatus = {
       id,
       sync: 'failed',
-      health: code === 'DependencyFailed' ? 'unknown' : 'degraded',
+      // Health is of what runs: an image that cannot be pulled takes nothing from it.
+      health: code === 'DependencyFailed' ? 'unknown' : untouched ? HEALTH[health.state] : 'degraded',
       reason: code,
     };
     return { status, problem: { id, reason: code, message, ...at } };

@@ -58,11 +58,9 @@ async function removeBatch(
   signal: AbortSignal,
 ): Promise<ReadonlyMap<ResourceId, AgentError>> {
   try {
-    if (provider?.removeAll) return await provider.removeAll(batch, signal);
-    for (const { id, seen } of batch) {
-      const report = (note: Reason) => void notes.set(id, [...(notes.get(id) ?? []), note]);
-      await provider?.remove(id, seen, signal, report);
-    }
+    const report = (id: ResourceId, note: Reason) => void notes.set(id, [...(notes.get(id) ?? []), note]);
+    if (provider?.removeAll) return await provider.removeAll(batch, signal, report);
+    for (const { id, seen } of batch) await provider?.remove(id, seen, signal, (note) => report(id, note));
     return new Map();
   } catch (thrown) {
     const error = (resource: ResourceId) =>

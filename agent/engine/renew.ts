@@ -28,7 +28,9 @@ export async function renew(
     request.emit({ type: 'progress', ...progress });
   };
   const asked = fresh || request.trigger === 'manual';
-  for (const [kind, wants] of Map.groupBy(resources, (r) => kindOf(r.id))) {
+  // Of what is only looked at nothing is fetched.
+  const ours = resources.filter((r) => r.mode !== 'observe');
+  for (const [kind, wants] of Map.groupBy(ours, (r) => kindOf(r.id))) {
     try {
       const found = await deps.providers.get(kind)?.renew?.(wants, asked, request.signal, tell);
       for (const [id, error] of found ?? []) failures.set(id, error);

@@ -36,10 +36,12 @@ export async function repair(
   const began = deps.clock.monotonic();
   const planned = await planPart(deps, loaded, hinted, previous.outcome, request);
   const { plan, gate } = planned;
+  const untouched = new Set<ResourceId>();
   const answer = (records: readonly ActionRecord[], after: ReadonlyMap<ResourceId, Health>) => {
     const health = new Map([...healthOf(deps, plan.steps), ...after]);
     // What is done is done, even if it drifts or fails again at once: that is the next look's.
-    const part = judge({ checkout, planned, records, health, settled: new Map(), stopped: false, proof: null });
+    const none = { settled: new Map(), stopped: false, proof: null };
+    const part = judge({ checkout, planned, records, health, untouched, ...none });
     return deps.redact(overlay(previous.outcome, part));
   };
 
@@ -54,7 +56,7 @@ export async function repair(
   let outcome = answer([], new Map());
   if (gate === null) {
     const using = { ...deps, log: withFields(deps.log, { run: id }) };
-    const records = await carryOut(using, loaded, previous.outcome, planned, request);
+    const records = await carryOut(using, loaded, previous.outcome, planned, untouched, request);
     outcome = answer(records, await healthAfter(deps, work, request));
   }
   const durationMs = deps.clock.monotonic() - began;
@@ -66,12 +68,14 @@ export async function repair(
 /**
  * Applies the plan. What fails may have been met on its way to another state, such as a container that is being removed:
  * as long as it looks different than before, it is tried again.
+ * @param untouched is given those that were left as they were
  */
 async function carryOut(
   deps: EngineDeps,
   loaded: Loaded,
   previous: Outcome,
   first: Planned,
+  untouched: Set<ResourceId>,
   request: RunRequest,
 ): Promise<ActionRecord[]> {
   const records = new Map<ResourceId, ActionRecord>();
@@ -79,6 +83,8 @@ async function carryOut(
   for (const pause of PAUSES_MS) {
     const failures = await prepare(deps, plan.steps.filter(isWork), request);
     for (const [id, record] of await applySteps(deps, plan.steps, failures, away, request)) records.set(id, record);
+    for (const { want } of plan.steps) untouched.delete(want.id);
+    for (const id of failures.keys()) untouched.add(id);
     const failed = new Set([...records.values()].filter((r) => r.drift && r.result === 'failed').map((r) => r.id));
     if (failed.size === 0 || pause === null) break;
     await deps.clock.sleep(pause, request.signal);

@@ -38,7 +38,7 @@ const SERVICE: readonly (Need & { used(spec: ServiceSpec): boolean })[] = [
   {
     key: 'healthcheck.start_interval',
     api: '1.44',
-    used: ({ healthcheck }) => (healthcheck?.startInterval ?? 0) > 0,
+    used: ({ healthcheck }) => (healthcheck?.startInterval ?? '') !== '',
   },
   {
     key: 'volumes.bind.recursive',

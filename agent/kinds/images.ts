@@ -10,6 +10,7 @@ import type { Docker, ImageInfo } from '../system/docker.ts';
 import type { Credential, Credentials } from '../system/registry-credentials.ts';
 import { explainPull } from './image-errors.ts';
 import { removeOldImages } from './image-tidy.ts';
+import { sideBySide } from './side-by-side.ts';
 
 export interface ImagesOptions {
   docker: Docker;
@@ -141,19 +142,16 @@ async function each(
 ): Promise<Map<ResourceId, AgentError>> {
   const failures = new Map<ResourceId, AgentError>();
   const groups = Map.groupBy(wants, ({ spec }) => `${spec.image} ${spec.platform}`);
-  const queue = [...groups.values()];
-  const worker = async () => {
-    for (let users = queue.shift(); users && !signal.aborted; users = queue.shift()) {
-      const { image = '', platform = '' } = users[0]?.spec ?? {};
-      try {
-        await act({ image, platform, users });
-      } catch (thrown) {
-        const error = signal.aborted ? failed('Stopped', 'the agent was stopped during a pull') : leftAlone(thrown);
-        for (const { id } of users) failures.set(id, error);
-      }
+  await sideBySide([...groups.values()], WIDTH, async (users) => {
+    if (signal.aborted) return;
+    const { image = '', platform = '' } = users[0]?.spec ?? {};
+    try {
+      await act({ image, platform, users });
+    } catch (thrown) {
+      const error = signal.aborted ? failed('Stopped', 'the agent was stopped during a pull') : leftAlone(thrown);
+      for (const { id } of users) failures.set(id, error);
     }
-  };
-  await Promise.all(Array.from({ length: WIDTH }, worker));
+  });
   return failures;
 }
 

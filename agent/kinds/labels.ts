@@ -3,6 +3,7 @@ export const PROJECT = 'com.docker.compose.project';
 export const SERVICE = 'com.docker.compose.service';
 export const NUMBER = 'com.docker.compose.container-number';
 export const ONEOFF = 'com.docker.compose.oneoff';
+export const DEPENDS_ON = 'com.docker.compose.depends_on';
 export const NETWORK = 'com.docker.compose.network';
 export const VOLUME = 'com.docker.compose.volume';
 export const HASH = 'dev.fairlead.hash';
@@ -10,6 +11,8 @@ export const HASH = 'dev.fairlead.hash';
 export const FIELDS = 'dev.fairlead.fields';
 /** What is run in it after its start and before its stop, as JSON: a declaration that is gone cannot say it. */
 export const HOOKS = 'dev.fairlead.hooks';
+/** Anonymous volumes that moved along from the container before, by name. */
+export const MOVED = 'dev.fairlead.moved';
 /** The version of Compose whose way of naming and labelling we follow. */
 export const COMPOSE_VERSION = '2.26.1';
 

@@ -151,7 +151,7 @@ function compareMaps(
 }
 
 /** Somebody else made it, and it differs: a person decides. */
-function hold({ id }: Desired<NetworkSpec>, seen: Seen<NetworkFact> | undefined, change: Change): string | null {
-  if (seen === undefined || seen.mark !== undefined || change.op === 'none') return null;
-  return `network ${seen.fact.info.Name} was not made by fairlead and differs from ${id} in ${change.why.map((r) => r.field).join(', ')}; run \`fairlead sync --adopt\` to make it anew`;
+function hold({ id, spec }: Desired<NetworkSpec>, seen: Seen<NetworkFact> | undefined, change: Change): string | null {
+  if (seen === undefined || seen.mark !== undefined || change.op === 'none' || spec.adopt === 'recreate') return null;
+  return `network ${seen.fact.info.Name} was not made by fairlead and differs from ${id} in ${change.why.map((r) => r.field).join(', ')}; set x-fairlead.adopt: recreate, or run \`fairlead sync --adopt\`, to make it anew`;
 }

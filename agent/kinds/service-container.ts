@@ -7,9 +7,9 @@ import { AgentError } from '../errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { ContainerInfo, ContainerSummary, Docker } from '../system/docker.ts';
 import type { Inspections } from './inspections.ts';
-import { PROJECT, SERVICE } from './labels.ts';
+import { MOVED, PROJECT, SERVICE } from './labels.ts';
 import { digests } from './service-diff.ts';
-import { FAILED, FRESH, memberOf, nameOf, PARKED, peersOf, type Replica } from './service-fact.ts';
+import { ANONYMOUS, FAILED, FRESH, memberOf, nameOf, PARKED, peersOf, type Replica } from './service-fact.ts';
 import { replicaHealth } from './service-health.ts';
 import { hooksOf, runPostStart, runPreStop } from './service-hooks.ts';
 import { createRequest, endpoint } from './service-request.ts';
@@ -53,11 +53,12 @@ export async function create(
   const [first, ...others] = spec.networks;
   let made: string | null = null;
   try {
-    made = await docker.create({
+    const create = {
       ...withAnonymousVolumes(request, spec, old?.info),
       name: isFinal ? spec.containerName : `${spec.containerName}${FRESH}`,
       ...(first ? { NetworkingConfig: { EndpointsConfig: { [first.name]: attach(first) } } } : {}),
-    });
+    };
+    made = await docker.create(create, (to) => tools.report?.({ field: 'warning of the engine', to }));
     for (const network of others) await docker.connect(network.name, made, attach(network));
     await docker.start(made);
     await runPostStart(tools, made, spec.postStart);
@@ -164,7 +165,7 @@ function withAnonymousVolumes(
 ): ContainerCreateOptions {
   const named = new Set(spec.mounts.filter((m) => m.source !== '' || m.type === 'tmpfs').map((m) => m.target));
   const kept = (old?.Mounts ?? []).filter(
-    (m) => m.Type === 'volume' && /^[0-9a-f]{64}$/.test(m.Name ?? '') && !named.has(m.Destination),
+    (m) => m.Type === 'volume' && ANONYMOUS.test(m.Name ?? '') && !named.has(m.Destination),
   );
   if (kept.length === 0) return request;
   const targets = new Set(kept.map((m) => m.Destination));
@@ -173,5 +174,6 @@ function withAnonymousVolumes(
   );
   const moved = kept.map((m) => ({ Type: 'volume' as const, Source: m.Name ?? '', Target: m.Destination }));
   const Mounts = [...mounts, ...moved] as NonNullable<ContainerCreateOptions['HostConfig']>['Mounts'];
-  return { ...request, HostConfig: { ...request.HostConfig, Mounts } };
+  const names = kept.map((m) => m.Name).join(',');
+  return { ...request, Labels: { ...request.Labels, [MOVED]: names }, HostConfig: { ...request.HostConfig, Mounts } };
 }

@@ -1,9 +1,12 @@
 /** Where a container differs from its declaration, field by field, in the words of the compose file. Pure. */
 import { createHash } from 'node:crypto';
 import type { ServiceSpec } from '../compose/model.ts';
+import { durationText } from '../compose/units.ts';
 import type { Reason } from '../core/types.ts';
 import type { ContainerInfo, ImageConfig } from '../system/docker.ts';
 import { FIELDS } from './labels.ts';
+import { isDiscarded } from './service-discards.ts';
+import type { ServiceFact } from './service-fact.ts';
 import { APART, ENGINES_CHOICE, NAMES, NAMESPACES, OF_THE_IMAGE, PLAIN, SETS, VISIBLE } from './service-fields.ts';
 import { mountsAsked, mountsOf } from './service-mounts.ts';
 import { asked, type Peer, resolve } from './service-request.ts';
@@ -45,7 +48,7 @@ export function differences(
   spec: ServiceSpec,
   info: ContainerInfo,
   image: ImageConfig | null,
-  peers: ReadonlyMap<string, Peer>,
+  { peers, discards }: Pick<ServiceFact, 'peers' | 'discards'>,
 ): Reason[] {
   const why: Reason[] = [];
   const { config, host } = asked(spec, peers);
@@ -65,7 +68,7 @@ export function differences(
   if (image) compare('expose', portsOf(info.Config.ExposedPorts), portsOf(exposed));
   const wanted: Fields = { ...host, ...config };
   for (const key of Object.keys(NAMES)) {
-    if (APART.includes(key)) continue;
+    if (APART.includes(key) || isDiscarded(key, has[key], discards)) continue;
     const to = plain(key, wanted[key]);
     if (isEmpty(to) && (ENGINES_CHOICE.includes(key) || (OF_THE_IMAGE.includes(key) && !image))) continue;
     const expected = isEmpty(to) ? plain(key, fallback(key, info, spec, image)) : to;
@@ -198,10 +201,18 @@ function fallback(key: string, info: ContainerInfo, spec: ServiceSpec, image: Im
   return undefined;
 }
 
+/** Fields of the engine's HealthConfig that are nanoseconds. */
+const DURATIONS = ['Interval', 'Timeout', 'StartPeriod', 'StartInterval'];
+
 function compareHealth(compare: (f: string, a: unknown, b: unknown) => void, from: Fields, to: Fields): void {
-  for (const [key, value] of Object.entries(to))
-    if (value !== 0) compare(`healthcheck.${key.toLowerCase()}`, from?.[key], value);
+  for (const [key, value] of Object.entries(to)) {
+    const name = key.replace(/(?<=[a-z])[A-Z]/, (letter) => `_${letter}`).toLowerCase();
+    if (value !== 0) compare(`healthcheck.${name}`, from?.[key], value);
+  }
 }
+
+/** @param value nanoseconds */
+const spanText = (value: number): string => durationText(BigInt(value));
 
 type Policy = { Name?: string; MaximumRetryCount?: number | undefined } | undefined;
 const policy = (p: Policy): string => `${p?.Name || 'no'}${p?.MaximumRetryCount ? `:${p.MaximumRetryCount}` : ''}`;
@@ -213,7 +224,11 @@ const bindingList = (bindings: unknown): string[] =>
 
 function plain(key: string, value: unknown): unknown {
   // Killed at once is not the engine's own patience.
-  if (key === 'StopTimeout' && value === 0) return '0s';
+  if (key === 'StopTimeout' && typeof value === 'number') return spanText(value * 1e9);
+  if (key === 'Healthcheck' && typeof value === 'object' && value !== null)
+    return Object.fromEntries(
+      Object.entries(value).map(([k, v]) => [k, DURATIONS.includes(k) && v ? spanText(Number(v)) : v]),
+    );
   // The engine keeps no limit as none at all.
   if (key === 'PidsLimit' && Number(value) < 0) return undefined;
   if (!SETS.includes(key) || !Array.isArray(value)) return value;

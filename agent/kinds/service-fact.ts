@@ -33,6 +33,8 @@ export interface ServiceFact {
   failed: readonly Replica[];
   /** Of which containers the image is another one by now. */
   moves: Moves;
+  /** Fields of a request that this engine drops. */
+  discards: ReadonlySet<string>;
   /** The containers of the project by service. */
   peers: ReadonlyMap<string, Peer>;
 }
@@ -41,6 +43,9 @@ export interface ServiceFact {
 export const PARKED = '-fairlead-old';
 export const FRESH = '-fairlead-new';
 export const FAILED = '-fairlead-failed';
+
+/** The name that an engine gives to a volume that nobody named. */
+export const ANONYMOUS = /^[0-9a-f]{64}$/;
 
 /** One of the containers of a service: its declaration with the name and number of its own. Pure. */
 export const memberOf = (spec: ServiceSpec, number: number): ServiceSpec => ({
@@ -60,6 +65,8 @@ interface Look {
   all: readonly ContainerSummary[];
   id: ResourceId;
   moves: Moves;
+  /** See `ServiceFact`; left out where nothing is compared. */
+  discards?: ReadonlySet<string>;
   /** Hash of the declaration, where there is one: a container that carries it needs no comparison with its image. */
   hash: string | undefined;
 }
@@ -85,6 +92,7 @@ export async function observeService(look: Look): Promise<ServiceFact | undefine
     fresh: named(FRESH).filter(isBeside),
     failed: named(FAILED),
     moves: look.moves,
+    discards: look.discards ?? new Set(),
     peers: peersOf(look.all, project),
   };
 }

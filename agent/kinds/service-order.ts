@@ -1,6 +1,6 @@
 /** Whether a new container can run beside the one whose place it takes. Pure. */
 import type { ServiceSpec } from '../compose/model.ts';
-import type { Replica } from './service-fact.ts';
+import { ANONYMOUS, type Replica } from './service-fact.ts';
 
 /** Why `order: start-first` is not done, in a few words; null where it is done, or nobody asks for it. */
 export function whyStopFirst(spec: ServiceSpec, { info }: Replica): string | null {
@@ -18,7 +18,7 @@ export function whyStopFirst(spec: ServiceSpec, { info }: Replica): string | nul
   if (spec.ownName) return `container_name ${spec.containerName} can be given once`;
   if (/^(host|service:|container:)/.test(spec.networkMode))
     return `with network_mode ${spec.networkMode} both would listen on the same ports`;
-  const anonymous = info.Mounts.find((m) => m.Type === 'volume' && /^[0-9a-f]{64}$/.test(m.Name ?? ''));
+  const anonymous = info.Mounts.find((m) => m.Type === 'volume' && ANONYMOUS.test(m.Name ?? ''));
   if (anonymous) return `the anonymous volume at ${anonymous.Destination} moves along, and cannot be used by both`;
   return null;
 }

@@ -13,7 +13,7 @@ interface Because {
   why: readonly Reason[];
 }
 
-type Surroundings = Pick<ServiceFact, 'peers' | 'moves'>;
+type Surroundings = Pick<ServiceFact, 'peers' | 'moves' | 'discards'>;
 
 export interface Roll {
   /** Changed while they run, or started. */
@@ -118,7 +118,11 @@ function others(want: Desired<ServiceSpec>, fact: ServiceFact, judged: readonly 
 }
 
 /** Where one container differs from the declaration. */
-export function whyOf(want: Desired<ServiceSpec>, replica: Replica, { peers, moves }: Surroundings): Reason[] {
+export function whyOf(
+  want: Desired<ServiceSpec>,
+  replica: Replica,
+  { peers, moves, discards }: Surroundings,
+): Reason[] {
   const { info, image } = replica;
   const spec = memberOf(want.spec, replica.number);
   // What was made from this very declaration differs only where somebody changed it since.
@@ -126,7 +130,7 @@ export function whyOf(want: Desired<ServiceSpec>, replica: Replica, { peers, mov
   const why = [
     ...nameDifference(spec, info),
     ...networkDifferences(spec, info),
-    ...differences(spec, info, image, peers),
+    ...differences(spec, info, image, { peers, discards }),
   ].filter((reason) => !own || isChangeable(reason) || FOLLOWS.includes(reason.field));
   const moved = moves.get(info.Id) ?? [];
   return [...why, ...moved.filter((move) => !why.some((reason) => reason.field === move.field))];

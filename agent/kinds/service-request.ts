@@ -1,7 +1,8 @@
 /** A service's declaration → what the engine is asked for. Pure. */
 import type { ContainerCreateOptions } from 'dockerode';
 import type { AttachmentSpec, HealthcheckSpec, ServiceSpec } from '../compose/model.ts';
-import { COMPOSE_VERSION, FIELDS, HASH, HOOKS, NUMBER, ONEOFF, PROJECT, SERVICE } from './labels.ts';
+import { durationOf } from '../compose/units.ts';
+import { COMPOSE_VERSION, DEPENDS_ON, FIELDS, HASH, HOOKS, NUMBER, ONEOFF, PROJECT, SERVICE } from './labels.ts';
 
 /** Another service of the project whose container is named in a request. */
 export interface Peer {
@@ -137,7 +138,7 @@ function labelsOf({ spec, hash, imageId, fields }: RequestInput): Record<string,
     [NUMBER]: String(spec.number),
     [ONEOFF]: 'False',
     'com.docker.compose.config-hash': hash,
-    'com.docker.compose.depends_on': spec.dependsOn
+    [DEPENDS_ON]: spec.dependsOn
       .map((d) => `${d.service}:${d.condition}:${d.restart}`)
       .sort()
       .join(','),
@@ -164,9 +165,9 @@ function portBindings(spec: ServiceSpec): Record<string, { HostIp: string; HostP
 
 const healthRequest = (h: HealthcheckSpec) => ({
   ...(h.test.length > 0 ? { Test: h.test } : {}),
-  Interval: h.interval,
-  Timeout: h.timeout,
-  StartPeriod: h.startPeriod,
-  ...(h.startInterval > 0 ? { StartInterval: h.startInterval } : {}),
+  Interval: durationOf(h.interval),
+  Timeout: durationOf(h.timeout),
+  StartPeriod: durationOf(h.startPeriod),
+  ...(h.startInterval ? { StartInterval: durationOf(h.startInterval) } : {}),
   Retries: h.retries,
 });

@@ -5,9 +5,18 @@ import { create, start, stop, type Tools } from './service-container.ts';
 import { FRESH, memberOf, nameOf, type ServiceFact } from './service-fact.ts';
 import { updateLive } from './service-live.ts';
 import { type Roll, rollOf } from './service-plan.ts';
+import { removeMoved } from './service-remove.ts';
 import { replaceAll } from './service-replace.ts';
 
-const NOTHING: ServiceFact = { replicas: [], parked: [], fresh: [], failed: [], moves: new Map(), peers: new Map() };
+const NOTHING: ServiceFact = {
+  replicas: [],
+  parked: [],
+  fresh: [],
+  failed: [],
+  moves: new Map(),
+  discards: new Set(),
+  peers: new Map(),
+};
 
 export async function rollOut(
   tools: Tools,
@@ -22,6 +31,7 @@ export async function rollOut(
   for (const { info } of [...roll.extra].reverse()) {
     await stop(tools, info, spec);
     await docker.remove(info.Id, true);
+    await removeMoved(docker, info);
   }
   for (const { info, number } of roll.back) await start(tools, memberOf(spec, number), info);
   for (const one of roll.live) await change(tools, want, one, fact);

@@ -10,10 +10,12 @@ import type { Images } from './images.ts';
 import type { Inspections } from './inspections.ts';
 import { stop, type Tools } from './service-container.ts';
 import { waitForDependencies } from './service-depends.ts';
+import { createDiscards } from './service-discards.ts';
 import { memberOf, nameOf, observeService, PARKED, type ServiceFact } from './service-fact.ts';
 import { healthOf } from './service-health.ts';
 import { hooksOf, runPostStart, runPreStop } from './service-hooks.ts';
 import { diff, hold } from './service-plan.ts';
+import { removeServices } from './service-remove.ts';
 import { takeBack } from './service-replace.ts';
 import { rollOut } from './service-roll.ts';
 import { demandWell } from './service-settle.ts';
@@ -31,10 +33,12 @@ export interface ServiceProviderOptions {
 export function createServiceProvider(options: ServiceProviderOptions): Provider<ServiceSpec, ServiceFact> {
   const { docker, images, clock, inspections } = options;
   const toolsFor = (report: Work['report']): Tools => ({ ...options, ...(report ? { report } : {}) });
+  const discardsOf = createDiscards(docker);
   const look = async (want: Desired<ServiceSpec>) => {
     const all = await docker.containers();
     const moves = await movedImages(docker, all, [want]);
-    return observeService({ docker, clock, all, id: want.id, moves, hash: want.hash });
+    const discards = await discardsOf([want.spec]);
+    return observeService({ docker, clock, all, id: want.id, moves, discards, hash: want.hash });
   };
   return {
     kind: 'service',
@@ -47,11 +51,12 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       const all = await docker.containers();
       const declared = ids.flatMap((id) => wants?.get(id) ?? []);
       const moves = await movedImages(docker, all, declared);
+      const discards = await discardsOf(declared.map((want) => want.spec));
       const seen = new Map<ResourceId, Seen<ServiceFact>>();
       await Promise.all(
         ids.map(async (id) => {
           const hash = wants?.get(id)?.hash;
-          const fact = await observeService({ docker, clock, inspections, all, id, moves, hash });
+          const fact = await observeService({ docker, clock, inspections, all, id, moves, discards, hash });
           if (fact) seen.set(id, { fact });
         }),
       );
@@ -106,12 +111,11 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
         await docker.rename(replica.info.Id, `${nameOf(replica.info)}${PARKED}`);
       }
     },
-    async remove(_id, { fact }, _signal, report) {
-      for (const { info } of [...fact.replicas, ...fact.fresh, ...fact.parked, ...fact.failed]) {
-        await stop(toolsFor(report), info);
-        await docker.remove(info.Id, true);
-      }
+    async remove(id, seen, _signal, report) {
+      const failures = await removeServices(toolsFor, [{ id, seen }], report && ((_, note) => report(note)));
+      for (const error of failures.values()) throw error;
     },
+    removeAll: (gone, _signal, report) => removeServices(toolsFor, gone, report),
   };
 }
 

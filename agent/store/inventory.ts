@@ -118,6 +118,9 @@ export function claimsOf({ info }: Pick<InventoryRow, 'info'>): string[] {
   );
 }
 
+export const memoOf = ({ info }: Pick<InventoryRow, 'info'>): Mark['memo'] =>
+  typeof info.memo === 'object' && info.memo !== null ? (info.memo as Mark['memo']) : undefined;
+
 /** Atomic and durable. */
 export function writeCopy(file: string, rows: readonly InventoryRow[]): void {
   const fd = openSync(`${file}.tmp`, 'w', 0o600);

@@ -1,9 +1,11 @@
 /** The Docker Engine by its API (docs.docker.com, Engine API): thin, bounded in time, errors in sentences. */
 import type Dockerode from 'dockerode';
 import { AgentError } from '../errors.ts';
+import { createContainer, type DockerCommand, plainLog, runCommand } from './docker-containers.ts';
 import { type ImageInfo, inspectImage, type PullOptions, pullImage, registryDigest } from './docker-images.ts';
 import type { RegistryAuth } from './registry-credentials.ts';
 
+export type { DockerCommand } from './docker-containers.ts';
 export type { ImageConfig, ImageInfo } from './docker-images.ts';
 
 export type ContainerInfo = Omit<Dockerode.ContainerInspectInfo, 'Config'> & {
@@ -24,13 +26,17 @@ export interface LiveUpdate {
   PidsLimit?: number;
   RestartPolicy?: { Name: string; MaximumRetryCount: number };
 }
-/** ExecConfig of the Engine API. */
-export interface DockerCommand {
-  Cmd: string[];
-  Env?: string[];
-  User?: string;
-  WorkingDir?: string;
-  Privileged?: boolean;
+/** What the engine and its kernel can do, of `GET /info`; left out where an engine says nothing of it. */
+export interface EngineInfo {
+  CgroupVersion?: string;
+  OomKillDisable?: boolean;
+  MemoryLimit?: boolean;
+  SwapLimit?: boolean;
+  PidsLimit?: boolean;
+  CPUShares?: boolean;
+  CPUSet?: boolean;
+  CpuCfsPeriod?: boolean;
+  CpuCfsQuota?: boolean;
 }
 export type NetworkInfo = Dockerode.NetworkInspectInfo;
 export type VolumeInfo = Dockerode.VolumeInspectInfo;
@@ -38,10 +44,12 @@ export type VolumeInfo = Dockerode.VolumeInspectInfo;
 export interface Docker {
   /** Of the engine, and the newest of its API that it speaks. */
   version(): Promise<{ version: string; api: string }>;
+  info(): Promise<EngineInfo>;
   containers(): Promise<ContainerSummary[]>;
   /** undefined where there is no such container. */
   inspect(id: string): Promise<ContainerInfo | undefined>;
-  create(options: Dockerode.ContainerCreateOptions): Promise<string>;
+  /** @param warn hears of what the engine leaves out of it */
+  create(options: Dockerode.ContainerCreateOptions, warn: (text: string) => void): Promise<string>;
   /** @param endpoint EndpointSettings of the Engine API */
   connect(network: string, container: string, endpoint: Record<string, unknown>): Promise<void>;
   disconnect(network: string, container: string): Promise<void>;
@@ -74,6 +82,8 @@ export interface Docker {
   removeNetwork(id: string): Promise<void>;
   volumes(): Promise<VolumeInfo[]>;
   createVolume(options: Dockerode.VolumeCreateOptions): Promise<void>;
+  /** With all that is in it. Refused while a container has it mounted. */
+  removeVolume(name: string): Promise<void>;
 }
 
 const CALL_TIMEOUT_MS = 60_000;
@@ -124,13 +134,19 @@ export function createDocker({ socket }: { socket: string }): Docker {
   const grace = (t: number | null) => (t === null ? {} : { t });
   return {
     containers: () => call('list containers', (d) => d.listContainers({ all: true })),
+    info: () => call('ask the engine what it can do', async (d) => (await d.info()) as EngineInfo),
     version: () =>
       call('ask the engine for its version', async (d) => {
         const { Version: version, ApiVersion: api } = await d.version();
         return { version, api };
       }),
     inspect: (id) => call('inspect a container', (d) => orMissing(d.getContainer(id).inspect())),
-    create: (options) => call(`create ${options.name}`, async (d) => (await d.createContainer(options)).id),
+    create: (options, warn) =>
+      call(`create ${options.name}`, async (d) => {
+        const { Id, Warnings } = await createContainer(d, options);
+        for (const text of Warnings ?? []) warn(text);
+        return Id;
+      }),
     connect: (network, container, endpoint) =>
       call(`connect to ${network}`, (d) =>
         d.getNetwork(network).connect({ Container: container, EndpointConfig: endpoint }),
@@ -189,43 +205,8 @@ export function createDocker({ socket }: { socket: string }): Docker {
     removeNetwork: (id) => call('remove a network', (d) => unless([404], () => d.getNetwork(id).remove())),
     volumes: () => call('list volumes', async (d) => (await d.listVolumes()).Volumes ?? []),
     createVolume: (options) => call(`create volume ${options.Name}`, async (d) => void (await d.createVolume(options))),
+    removeVolume: (name) => call(`remove volume ${name}`, (d) => unless([404], () => d.getVolume(name).remove())),
   };
-}
-
-/** A command may print without end: of its frames the first are kept. */
-const OUTPUT_LIMIT = 256 * 1024;
-
-async function runCommand(docker: Dockerode, id: string, command: DockerCommand) {
-  const made = await docker.getContainer(id).exec({ ...command, AttachStdout: true, AttachStderr: true });
-  const stream = await made.start({});
-  const kept: Buffer[] = [];
-  let size = 0;
-  await new Promise<void>((resolve, reject) => {
-    stream.on('data', (chunk: Buffer) => {
-      if (size < OUTPUT_LIMIT) kept.push(chunk);
-      size += chunk.length;
-    });
-    stream.on('end', resolve);
-    stream.on('error', reject);
-  });
-  const { ExitCode: exitCode } = await made.inspect();
-  return { exitCode: exitCode ?? -1, output: plainLog(Buffer.concat(kept)) };
-}
-
-/** The engine's frames (8-byte header each) as one line of text. */
-function plainLog(frames: Buffer): string {
-  const lines: string[] = [];
-  for (let at = 0; at + 8 <= frames.length; ) {
-    const size = frames.readUInt32BE(at + 4);
-    lines.push(
-      frames
-        .subarray(at + 8, at + 8 + size)
-        .toString('utf8')
-        .trim(),
-    );
-    at += 8 + size;
-  }
-  return lines.filter(Boolean).join(' | ').slice(-500);
 }
 
 const statusOf = (thrown: unknown): number => Number((thrown as { statusCode?: unknown }).statusCode ?? 0);

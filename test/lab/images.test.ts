@@ -177,6 +177,10 @@ describe('pull_policy', () => {
         ),
       ]);
       expect(away.run.sync).toBe('failed');
+      // Health is of what runs, and that is well.
+      expect(away.outcome.resources.find((r) => r.id === web)).toEqual({
+        ...{ id: web, sync: 'failed', health: 'healthy', reason: 'ImagePullFailed' },
+      });
       expect(left).toBe(before);
       expect(done(repaired)).toEqual([`create ${web} done`]);
       await until('the registry', 30_000, async () => (await engine.again()).run.sync === 'synced');

@@ -206,6 +206,21 @@ describe('hooks', () => {
     expect(await out()).toEqual(['started me 1 /www', 'stopping 1', 'started me 1 /www']);
   });
 
+  test('a changed healthcheck is told in durations as Compose writes them', async () => {
+    const slow = (timeout: string) => HEALTHY.replace('retries: 2', `retries: 2, timeout: ${timeout}`);
+    await staying.apply(web(image(1), slow('5s')));
+    const changed = await staying.apply(web(image(1), slow('90s').replace('20s', '1m')));
+    expect(whyOf(changed, 'service:shop/web')).toEqual([
+      { field: 'healthcheck.timeout', from: '5s', to: '1m30s' },
+      { field: 'healthcheck.start_period', from: '20s', to: '1m0s' },
+    ]);
+    const gone = await staying.apply(web(image(1), 'deploy: {update_config: {monitor: 1s}}'));
+    expect(whyOf(gone, 'service:shop/web')[0]).toMatchObject({
+      field: 'healthcheck',
+      from: expect.stringMatching(/"Timeout":"1m30s"/),
+    });
+  });
+
   test('a changed hook makes the container anew, by its name', async () => {
     await staying.apply(hooked(1));
     const result = await staying.apply({

@@ -22,13 +22,13 @@ afterEach(async () => {
 
 const run = (script: string) => `command: ["/bin/busybox", "sh", "-c", "${script}"]`;
 const STAY = run('exec /bin/busybox sleep 1000');
-const stack = (services: Record<string, readonly string[]>, env = '') => ({
+const stack = (services: Record<string, readonly string[]>, env = '', more = '') => ({
   'shop/compose.yaml': `services:\n${Object.entries(services)
     .map(
       ([name, keys]) =>
         `  ${name}:\n    image: infra:5000/app:1\n    deploy: {update_config: {monitor: 500ms}}\n${keys.map((key) => `    ${key}\n`).join('')}`,
     )
-    .join('')}`,
+    .join('')}${more}`,
   ...(env ? { 'shop/.env': env } : {}),
 });
 const containers = async () =>
@@ -134,16 +134,27 @@ describe('depends_on', () => {
   });
 });
 
-test('anonymous volumes move along', async () => {
+test('anonymous volumes move along, and go with the last container; named ones stay', async () => {
   const files = (word: string) =>
-    stack({ web: [STAY, `environment: {WORD: ${word}}`, 'volumes: ["/kept"]'], other: [STAY] });
+    stack(
+      { web: [STAY, `environment: {WORD: ${word}}`, 'volumes: ["/kept", "named:/named"]'], other: [STAY] },
+      '',
+      'volumes: {named: {}}\n',
+    );
   await engine.apply(files('a'));
   await host.exec(['docker', 'exec', 'shop-web-1', '/bin/busybox', 'sh', '-c', 'echo precious > /kept/x']);
   expect(done(await engine.apply(files('b')))).toEqual(['replace service:shop/web done']);
   expect((await host.exec(['docker', 'exec', 'shop-web-1', '/bin/busybox', 'cat', '/kept/x'])).stdout).toBe(
     'precious\n',
   );
-  expect((await host.exec(['docker', 'volume', 'ls', '-q'])).stdout.trim().split('\n')).toHaveLength(1);
+  const volumes = async () => (await host.exec(['docker', 'volume', 'ls', '-q'])).stdout.trim().split('\n').sort();
+  expect(await volumes()).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/), 'shop_named']);
+  expect(done(await engine.apply(stack({ other: [STAY] })))).toEqual([
+    'remove service:shop/web done',
+    'remove volume:shop/named done',
+  ]);
+  expect(await volumes()).toEqual(['shop_named']);
+  await host.exec(['docker', 'volume', 'rm', 'shop_named']);
 });
 
 test('profiles: services of one that is not named in COMPOSE_PROFILES are not started, and go when it is named no more', async () => {

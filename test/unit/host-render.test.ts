@@ -247,6 +247,9 @@ files:
     ]);
     expect(find(resources, 'file:/srv/one')?.notify).toEqual(['service:p/s']);
     expect(find(resources, 'file:/srv/d/x')?.notify).toEqual([]);
+    const quiet = withImpliedEdges([...base, { ...service, quiet: ['/srv/one'] }], { mounts, sha256 });
+    expect(find(quiet, 'file:/srv/one')?.notify).toEqual([]);
+    expect(find(quiet, 'service:p/s')?.after).toContain('file:/srv/one');
   });
 });
 

@@ -69,6 +69,7 @@ volumes: {data: {name: kept}, unused: }
       ipv4: null,
       ipv6: null,
       ipam: { driver: '', config: [] },
+      adopt: 'match',
     },
   });
   expect(of<VolumeSpec>('volume:shop/data')).toMatchObject({ name: 'kept', driver: 'local' });
@@ -96,7 +97,7 @@ volumes: {data: {name: kept}, unused: }
       { name: 'shop_front', aliases: ['www'] },
     ],
     dependsOn: [{ service: 'db', condition: 'service_healthy' }],
-    healthcheck: { test: ['CMD-SHELL', 'curl x'], interval: 90e9, timeout: 0, startPeriod: 0, retries: 2 },
+    healthcheck: { test: ['CMD-SHELL', 'curl x'], interval: '1m30s', timeout: '', startPeriod: '', retries: 2 },
     stopGrace: 2,
     restart: { name: 'on-failure', maximumRetryCount: 3 },
     engine: {
@@ -116,12 +117,11 @@ volumes: {data: {name: kept}, unused: }
   ]);
 });
 
-test('a mounted file restarts the service; the order of keys does not change the hash', () => {
+test('a mounted file comes before the service; the order of keys does not change the hash', () => {
   const one = 'services: {web: {image: x, user: u, labels: {a: 1, b: 2}, volumes: ["./a.conf:/a"]}}';
   const two = 'services: {web: {volumes: ["./a.conf:/a"], labels: [b=2, a=1], user: u, image: x}}';
   expect(service(one, { 'a.conf': 'a' }).hash).toBe(service(two, { 'a.conf': 'a' }).hash);
-  const { resources } = load(one, { 'a.conf': 'a' });
-  expect(resources.find((r) => r.id.startsWith('file:'))?.notify).toEqual(['service:shop/web']);
+  expect(service(one, { 'a.conf': 'a' }).after).toContain('file:/tree/hosts/edge/shop/a.conf');
 });
 
 test('project_directory moves the stack on the host', () => {
@@ -233,9 +233,14 @@ test.each<[string, string, string]>([
     '`adopt` must be match or recreate, got `all`',
   ],
   [
-    'a key for later',
-    'services: {web: {image: x, x-fairlead: {mode: observe}}}',
-    '`mode` is read, but not carried out by this version yet; remove it',
+    'a key that is for volumes alone',
+    'services: {web: {image: x, x-fairlead: {prune: true}}}',
+    'unknown key `prune` of x-fairlead',
+  ],
+  [
+    'a volume that is to be made anew, and not to be deleted',
+    'services: {web: {image: x, volumes: ["data:/d"]}}\nvolumes: {data: {x-fairlead: {adopt: recreate}}}',
+    'to make a volume anew deletes what is in it; say `prune: true` as well, or remove `adopt: recreate`',
   ],
   [
     'a relative directory',
@@ -244,6 +249,42 @@ test.each<[string, string, string]>([
   ],
 ])('x-fairlead: %s', (_what, text, message) => {
   expect(load(text).issues.map((i) => i.message)).toContain(message);
+});
+
+test('x-fairlead: what is only looked at, and the files that nobody else mounts', () => {
+  const { resources, issues } = load(
+    `services:
+  web: {image: x, volumes: ["./own:/o", "./both:/b"], x-fairlead: {mode: observe}}
+  db: {image: x, volumes: ["./both:/b", "data:/d"], x-fairlead: {mode: enforce}}
+networks: {default: {x-fairlead: {mode: observe, adopt: recreate}}}
+volumes: {data: {x-fairlead: {mode: observe, prune: true, adopt: recreate}}}
+`,
+    { 'own/a': 'a', 'both/b': 'b' },
+  );
+  expect(issues).toEqual([]);
+  const tree = `/tree/${DIR}`;
+  expect(resources.filter((r) => r.mode === 'observe').map((r) => r.id)).toEqual([
+    `file:${tree}/own`,
+    `file:${tree}/own/a`,
+    'network:shop/default',
+    'volume:shop/data',
+    'service:shop/web',
+  ]);
+  const specs = ['network:shop/default', 'volume:shop/data'].map((id) => resources.find((r) => r.id === id)?.spec);
+  expect(specs).toMatchObject([{ adopt: 'recreate' }, { prune: true, adopt: 'recreate' }]);
+});
+
+test('x-fairlead: files whose change restarts nobody', () => {
+  const tree = `/tree/${DIR}`;
+  const files = { 'a.conf': 'a', 'b.conf': 'b' };
+  const of = (service: string, config: string) =>
+    load(
+      `services: {web: {image: x, volumes: ["./a.conf:/a"], configs: [b], ${service}}}\nconfigs: {b: {file: ./b.conf, ${config}}}`,
+      files,
+    ).resources.find((r) => r.id === 'service:shop/web')?.quiet;
+  expect(of('x-fairlead: {notify: true}', '')).toBeUndefined();
+  expect(of('x-fairlead: {notify: false}', '')).toEqual([`${tree}/a.conf`, `${tree}/b.conf`]);
+  expect(of('', 'x-fairlead: {notify: false}')).toEqual([`${tree}/b.conf`]);
 });
 
 test('the stack is printed as docker compose prints it, dollars doubled', () => {
