@@ -81,14 +81,25 @@ export async function planFor(
   return { loaded, observed, plan: { steps, removals }, away, gate };
 }
 
-/** The whole way for one commit. @param prove asked when all that was changed is well: what speaks against the commit even so */
+/** What a new commit is judged by, besides its own resources. */
+interface Trial {
+  /** What was before is known: nothing is changed earlier. */
+  ready: Promise<unknown>;
+  applied(): void;
+  /** All that was changed is well. @param moved the host changed after `applied` @returns what speaks against the commit even so */
+  prove(moved: boolean): Promise<Problem | null>;
+}
+
+const NO_TRIAL: Trial = { ready: Promise.resolve(), applied: () => undefined, prove: async () => null };
+
+/** The whole way for one commit. */
 export async function converge(
   deps: EngineDeps,
   checkout: Checkout,
   mode: Mode,
   request: RunRequest,
   given: Gate | null = null,
-  prove: () => Promise<Problem | null> = async () => null,
+  trial: Trial = NO_TRIAL,
 ): Promise<Outcome> {
   const loaded = await deps.load(checkout);
   const errors = loaded.issues.filter((i) => i.severity === 'error');
@@ -121,6 +132,7 @@ export async function converge(
     );
   const removals = plan.removals.filter((r) => !away.has(r.id));
   if (mode === 'try' && !begun && work.length + removals.length > 0) await begin(deps, checkout);
+  await trial.ready;
   willLeave(
     deps,
     [...work.map((s) => s.want), ...removals].map(({ id }) => id),
@@ -136,6 +148,7 @@ export async function converge(
     ...(await applySteps(deps, steps, failures, away, request)).values(),
     ...notRenewed(plan, stale, request),
   ];
+  if (records.length > 0) trial.applied();
   const waiting = open(records);
   const settled = await settle(deps, waiting, timeLeft(deps, mode, loaded), request);
   await concludeSettled(deps, waiting, settled.health, { isNew: mode === 'try' }, request);
@@ -144,10 +157,10 @@ export async function converge(
   keepUnsettled(deps, settled.health);
   const well = records.every((r) => r.result === 'done') && [...settled.health.values()].every((h) => h.state === 'ok');
   // Nothing is removed for good before all else has proved itself.
-  let proof = well && !stopped && records.length > 0 ? await prove() : null;
+  let proof = well && !stopped && records.length > 0 ? await trial.prove(settled.paused) : null;
   const later = removals.filter((r) => !early.includes(r));
   const pruned = well && !stopped && proof === null ? await prune(deps, later, request) : [];
-  if (pruned.length > 0) proof = await prove();
+  if (pruned.length > 0) proof = await trial.prove(true);
   return judge({
     checkout,
     planned,

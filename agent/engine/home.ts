@@ -26,10 +26,36 @@ const PAUSE_MS = 1_000;
 /** How long a way may take to open again after a commit was taken back. */
 const REOPEN_MS = 20_000;
 
-/** What was reachable just now. */
-export async function openWays(ways: readonly Way[], signal: AbortSignal): Promise<Way[]> {
-  const shut = await shutWays(ways, signal);
-  return ways.filter((way) => !shut.some((s) => s.way === way));
+/** The way home over one new commit. */
+export interface HomeWatch {
+  /** Resolves when it is known what can be reached: nothing may be changed before that. */
+  ready: Promise<unknown>;
+  /** Everything is applied: looks, while the commit settles. */
+  look(): void;
+  /**
+   * Waits until what could be reached before can be reached again.
+   * @param moved something was changed after `look`, so that its answer says nothing
+   * @returns what stayed shut
+   */
+  shut(moved: boolean, limitMs: number): Promise<Shut[]>;
+}
+
+/** Asks at once, while the commit is still being planned and prepared. */
+export function watchHome(deps: EngineDeps, request: RunRequest): HomeWatch {
+  const open = shutWays(deps.ways, request.signal).then((shut) =>
+    deps.ways.filter((way) => !shut.some((s) => s.way === way)),
+  );
+  let looked: Promise<Shut[]> | null = null;
+  return {
+    ready: open,
+    look() {
+      looked = open.then((ways) => shutWays(ways, request.signal));
+    },
+    async shut(moved, limitMs) {
+      if (!moved && (await looked)?.length === 0) return [];
+      return waitForHome(deps, await open, limitMs, request);
+    },
+  };
 }
 
 /** Waits until all are open again. @param limitMs null: as long as it may take after a commit was taken back @returns those that stayed shut */

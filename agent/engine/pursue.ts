@@ -8,7 +8,7 @@ import { AgentError } from '../errors.ts';
 import { isUnwritable } from '../store/unwritable.ts';
 import { converge } from './converge.ts';
 import { pauseGate, windowGate } from './gates.ts';
-import { homeProblem, openWays, type Shut, waitForHome } from './home.ts';
+import { homeProblem, type Shut, waitForHome, watchHome } from './home.ts';
 import { tidy } from './tidy.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest } from './types.ts';
 import { unbegun } from './verdicts.ts';
@@ -78,10 +78,14 @@ async function attempt(
   const { host } = await deps.load(head);
   try {
     deps.store.commits.forgive(content);
-    const ways = await openWays(deps.ways, request.signal);
-    const outcome = await converge(deps, head, 'try', request, null, async () => {
-      shut = await waitForHome(deps, ways, durationMs(host.settle?.timeout ?? '5m'), request);
-      return shut.length === 0 ? null : homeProblem(shut);
+    const home = watchHome(deps, request);
+    const outcome = await converge(deps, head, 'try', request, null, {
+      ready: home.ready,
+      applied: home.look,
+      async prove(moved) {
+        shut = await home.shut(moved, durationMs(host.settle?.timeout ?? '5m'));
+        return shut.length === 0 ? null : homeProblem(shut);
+      },
     });
     return { outcome, shut };
   } catch (thrown) {

@@ -10,13 +10,16 @@ const FIRST_PAUSE_MS = 50;
 const LAST_PAUSE_MS = 1_000;
 const OK: Health = { state: 'ok', message: '' };
 
-/** @returns the last health of each; `wait` after `timeoutMs` becomes `bad`, unless its kind is out of reach */
+/**
+ * @returns the last health of each; `wait` after `timeoutMs` becomes `bad`, unless its kind is out of reach; and whether
+ *   anything had to be waited for
+ */
 export async function settle(
   deps: EngineDeps,
   wants: readonly Desired[],
   timeoutMs: number,
   request: RunRequest,
-): Promise<{ health: Map<ResourceId, Health>; tookMs: number }> {
+): Promise<{ health: Map<ResourceId, Health>; tookMs: number; paused: boolean }> {
   const health = new Map<ResourceId, Health>();
   const began = deps.clock.monotonic();
   const deadline = began + timeoutMs;
@@ -24,6 +27,7 @@ export async function settle(
   for (const want of wants)
     if (kindOf(want.id) === 'check') await deps.providers.get('check')?.refresh?.(want, request.signal);
   let open = wants;
+  let paused = false;
   for (let pause = FIRST_PAUSE_MS; open.length > 0; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
     const { seen, unreachable } = await observe(
       deps.providers,
@@ -52,9 +56,10 @@ export async function settle(
     }
     const waiting = open.map(({ id }) => ({ id, message: health.get(id)?.message ?? '' }));
     request.emit({ type: 'phase', phase: 'settle', detail: open.map((w) => w.id).join(', '), waiting });
+    paused = true;
     await request.aside(deps.clock.sleep(pause, request.signal));
   }
-  return { health, tookMs: deps.clock.monotonic() - began };
+  return { health, tookMs: deps.clock.monotonic() - began, paused };
 }
 
 /**
