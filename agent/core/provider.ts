@@ -87,6 +87,8 @@ export interface Provider<S = unknown, F = unknown> {
   /** Once, after prepare and after the intents are recorded, before the first apply (units: write all, one daemon-reload). */
   install?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
   apply(work: Work<S, F>, signal: AbortSignal): Promise<void>;
+  /** `apply` of many that do not wait for each other, where that is cheaper. Failures by id; throws only where none was done. */
+  applyAll?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
   /**
    * After settle: lets go of what was kept until a change had proved itself, or takes the change back where it failed and
    * its declaration asks for that. Answers what is to be said of those then.

@@ -1,9 +1,10 @@
 /** Carries out a plan: prepare, record the intent, install, then each step after its predecessors. */
 import { kindOf, predecessors, rankOf, requirements } from '../core/graph.ts';
 import type { Step } from '../core/plan.ts';
-import type { Progress, Provider, Work } from '../core/provider.ts';
-import type { ActionRecord, Kind, Reason, ResourceId } from '../core/types.ts';
+import type { Progress, Provider } from '../core/provider.ts';
+import type { ActionRecord, Kind, ResourceId } from '../core/types.ts';
 import { AgentError, asAgentError } from '../errors.ts';
+import { carryOut, carryOutAll, joins, record, workOf } from './carry-out.ts';
 import { recordIntent } from './intent.ts';
 import type { EngineDeps, RunRequest } from './types.ts';
 
@@ -11,11 +12,12 @@ export type Failures = Map<ResourceId, AgentError>;
 
 /** Steps that run side by side. */
 const WIDTH = 8;
+/** Steps that are carried out in one go, where their kind can do that. */
+const TOGETHER = 512;
 
 export const isWork = (step: Step): boolean => step.change.op !== 'none' || step.refreshFor.length > 0;
 /** What is held, or only looked at, is neither taken over nor owed anything. */
 const isOurs = ({ held, want }: Step): boolean => held === undefined && want.mode !== 'observe';
-const workOf = ({ change, want, seen }: Step): Work => ({ change, want, seen });
 
 /** Pulls and verifies what the steps need; disturbs nothing on the host. */
 export async function prepare(deps: EngineDeps, steps: readonly Step[], request: RunRequest): Promise<Failures> {
@@ -87,6 +89,8 @@ export async function applySteps(
   if (viable.length === 0 && !steps.some((s) => isWork(s) && broken.has(s.want.id))) return records;
   const failed = new Set<ResourceId>(away);
   const running = new Map<ResourceId, Promise<void>>();
+  /** Free to go, and about to be carried out in one go. */
+  let together: Step[] = [];
   const before = predecessors(steps.map((s) => s.want));
   const needed = requirements(steps.map((s) => s.want));
   const ready = createQueue(steps, before);
@@ -102,12 +106,29 @@ export async function applySteps(
     ready.finished(step.want.id);
   };
 
+  const start = (steps: readonly Step[]) => {
+    const [first] = steps;
+    if (first === undefined) return;
+    const done = steps.length === 1 ? carryOut(deps, first, request.signal).then((r) => [r]) : carryOutAll(deps, steps, request.signal); // biome-ignore format: one line
+    const work = done.then((all) => {
+      running.delete(first.want.id);
+      for (const [i, step] of steps.entries()) finish(step, all[i] ?? null);
+    });
+    running.set(first.want.id, work);
+  };
+  const flush = () => {
+    start(together);
+    together = [];
+  };
+
   for (;;) {
     // The default order: a later kind does not begin while an earlier kind that is free to go is still at work.
-    const step = running.size < WIDTH ? ready.next(Math.min(...[...running.keys()].map(rankOf))) : undefined;
+    const limit = Math.min(...[...running.keys(), ...together.map((s) => s.want.id).slice(0, 1)].map(rankOf));
+    const step = running.size < WIDTH ? ready.next(limit) : undefined;
     if (step === undefined) {
-      if (running.size === 0) break;
-      await Promise.race(running.values());
+      if (together.length > 0) flush();
+      else if (running.size === 0) break;
+      else await Promise.race(running.values());
       continue;
     }
     const culprit = [...(needed.get(step.want.id) ?? [])].find((id) => failed.has(id));
@@ -116,13 +137,11 @@ export async function applySteps(
     else if (error !== undefined) finish(step, record(step, 'failed', 0, error));
     else if (culprit !== undefined) finish(step, record(step, 'blocked', 0, blockedBy(culprit)));
     else if (request.signal.aborted) finish(step, record(step, 'blocked', 0, stopped()));
-    else {
-      const work = carryOut(deps, step, request.signal).then((r) => {
-        running.delete(step.want.id);
-        finish(step, r);
-      });
-      running.set(step.want.id, work);
-    }
+    else if (joins(deps, step)) {
+      if (together.some((other) => kindOf(other.want.id) !== kindOf(step.want.id))) flush();
+      together.push(step);
+    } else start([step]);
+    if (together.length >= TOGETHER) flush();
   }
   ledger.flush();
   return records;
@@ -177,47 +196,8 @@ function createLedger({ store }: EngineDeps) {
     note({ want }: Step) {
       noted.push({ id: want.id, hash: want.hash, notified: true });
       // What restarts is worth an fsync of its own: a crash must not restart it twice.
-      if (noted.length >= 100 || !want.id.startsWith('file:')) flush();
+      if (noted.length >= 500 || !want.id.startsWith('file:')) flush();
     },
-  };
-}
-
-/** One step: apply, confirm, then the restarts it was notified of. */
-async function carryOut(deps: EngineDeps, step: Step, signal: AbortSignal): Promise<ActionRecord> {
-  const { want, change, refreshFor } = step;
-  const provider = deps.providers.get(kindOf(want.id));
-  const began = deps.clock.monotonic();
-  const took = () => deps.clock.monotonic() - began;
-  const notes: Reason[] = [];
-  const report = (note: Reason) => void notes.push(note);
-  try {
-    if (change.op !== 'none') await provider?.apply({ ...workOf(step), report }, signal);
-    if (refreshFor.length > 0) await provider?.refresh?.(want, signal, step.refreshVerb, report);
-    return record(step, 'done', took(), undefined, notes);
-  } catch (thrown) {
-    const error = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply', resource: want.id });
-    deps.log.error({ resource: want.id, code: error.code }, error.message);
-    return record(step, 'failed', took(), error, notes);
-  }
-}
-
-function record(
-  step: Step,
-  result: ActionRecord['result'],
-  durationMs: number,
-  error?: AgentError,
-  notes: readonly Reason[] = [],
-): ActionRecord {
-  const { want, change, drift, refreshFor } = step;
-  const refresh = change.op === 'none';
-  return {
-    id: want.id,
-    op: refresh && refreshFor.length > 0 ? 'refresh' : change.op,
-    why: [...(refresh ? refreshFor.map((id) => ({ field: 'notify', to: id })) : change.why), ...notes],
-    result,
-    drift,
-    durationMs,
-    ...(error ? { error: { code: error.code, message: error.message } } : {}),
   };
 }
 

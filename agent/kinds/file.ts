@@ -8,7 +8,7 @@ import { AgentError, asAgentError } from '../errors.ts';
 import { createAccounts } from '../system/accounts.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
-import type { Files, WriteOptions } from '../system/files.ts';
+import type { Files, NewFile, WriteOptions } from '../system/file-types.ts';
 import { createFileDiff, type FileFact } from './file-diff.ts';
 import { createFileHashes } from './file-hash.ts';
 import { validateFile } from './file-validate.ts';
@@ -30,6 +30,8 @@ type FileWork = Work<FileSpec, FileFact>;
 
 const pathOf = (id: ResourceId): string => id.slice('file:'.length);
 const EMPTY = new Uint8Array();
+/** Validators that run side by side. */
+const WIDTH = 8;
 
 export function createFileProvider(options: FileProviderOptions): Provider<FileSpec, FileFact> {
   const { files, originals, ownership } = options;
@@ -101,7 +103,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
             if (known(want.id)) originals.drop(want.id);
           } else if (seen.fact.problem === undefined) await originals.keep(want.id, [want.spec.path]);
         } catch (thrown) {
-          failures.set(want.id, asAgentError(thrown, { code: 'FileFailed', phase: 'apply', resource: want.id }));
+          failures.set(want.id, failed(want.id, thrown));
         }
       }
       return failures;
@@ -124,24 +126,28 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       return failures;
     },
     async apply(work: FileWork) {
-      const { change, want, seen } = work;
-      const { spec } = want;
-      if (change.op === 'none') return;
-      if (seen?.fact.problem !== undefined) files.stat(spec.path);
-      const there = seen?.fact.type === 'missing' ? undefined : seen?.fact.type;
-      if (there === 'other') throw occupied(spec.path, 'a socket, a pipe or a device');
-      const why = new Set(change.why.map((r) => r.field));
-      if (spec.type === 'file' && (there !== 'file' || why.has('content'))) await validate(want);
-      keepDrift(work);
-      if (spec.type === 'absent') return takeAway(spec, there);
-      if (there === 'directory' && spec.type !== 'directory' && !files.remove(spec.path))
-        throw occupied(spec.path, 'a directory that is not empty');
-      if (spec.type === 'directory') return applyDirectory(work, there);
-      if (spec.type === 'link') return files.link(spec.path, spec.target ?? '');
-      const meta = metaOf(spec);
-      // A second name of the same file may be somebody else's: then a new file takes this one's place.
-      if (there === 'file' && !why.has('content') && seen?.fact.links === 1) files.setMeta(spec.path, meta);
-      else await files.write(spec.path, spec.content ?? EMPTY, meta);
+      const write = await begin(work);
+      if (write !== null) await files.write(write.file, write.content, write.options);
+    },
+    async applyAll(work) {
+      const failures = new Map<ResourceId, AgentError>();
+      const writes = new Map<string, NewFile & { id: ResourceId }>();
+      const attempt = async (one: FileWork) => {
+        const { id } = one.want;
+        try {
+          const write = await begin(one);
+          if (write !== null) writes.set(write.file, { ...write, id });
+        } catch (thrown) {
+          failures.set(id, failed(id, thrown));
+        }
+      };
+      // So few at a time because of validators.
+      for (let at = 0; at < work.length; at += WIDTH) await Promise.all(work.slice(at, at + WIDTH).map(attempt));
+      for (const [file, thrown] of await files.writeAll([...writes.values()])) {
+        const { id } = writes.get(file) ?? {};
+        if (id !== undefined) failures.set(id, failed(id, thrown));
+      }
+      return failures;
     },
     async remove(id, seen) {
       // A path that was never followed has nothing of ours.
@@ -152,6 +158,32 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       files.remove(pathOf(id));
     },
   };
+
+  /** All of a change but the writing of a file, which is left to the caller; null where that was all. */
+  async function begin(work: FileWork): Promise<NewFile | null> {
+    const { change, want, seen } = work;
+    const { spec } = want;
+    if (change.op === 'none') return null;
+    if (seen?.fact.problem !== undefined) files.stat(spec.path);
+    const there = seen?.fact.type === 'missing' ? undefined : seen?.fact.type;
+    if (there === 'other') throw occupied(spec.path, 'a socket, a pipe or a device');
+    const why = new Set(change.why.map((r) => r.field));
+    if (spec.type === 'file' && (there !== 'file' || why.has('content'))) await validate(want);
+    keepDrift(work);
+    if (spec.type === 'absent') takeAway(spec, there);
+    else if (there === 'directory' && spec.type !== 'directory' && !files.remove(spec.path))
+      throw occupied(spec.path, 'a directory that is not empty');
+    else if (spec.type === 'directory') applyDirectory(work, there);
+    else if (spec.type === 'link') files.link(spec.path, spec.target ?? '');
+    else {
+      const options = metaOf(spec);
+      // A second name of the same file may be somebody else's: then a new file takes this one's place.
+      if (there !== 'file' || why.has('content') || seen?.fact.links !== 1)
+        return { file: spec.path, content: spec.content ?? EMPTY, options };
+      files.setMeta(spec.path, options);
+    }
+    return null;
+  }
 
   /** Bytes that a repair overwrites are somebody's work, too. */
   function keepDrift({ want, seen, change, report }: FileWork): void {
@@ -204,6 +236,9 @@ function foreignIn(files: Files, directory: string, keep: readonly string[]): st
 /** It waits for nothing but the directories it lies in. */
 const standsAlone = ({ after, spec }: Desired<FileSpec>): boolean =>
   after.every((id) => id.startsWith('file:') && spec.path.startsWith(`${path.normalize(pathOf(id))}/`));
+
+const failed = (resource: ResourceId, thrown: unknown): AgentError =>
+  asAgentError(thrown, { code: 'FileFailed', phase: 'apply', resource });
 
 const occupied = (file: string, what: string) =>
   new AgentError({

@@ -62,7 +62,7 @@ export interface ProvidersOptions {
 export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Provider> {
   const { exec, stagingDir, owned, clock, root } = options;
   const redact = options.redact ?? ((text: string) => text);
-  const files = createFiles({ root, own: [...OWN_PATHS, ...(options.own ?? [])], stores: OWN_STORES });
+  const files = createFiles({ root, own: [...OWN_PATHS, ...(options.own ?? [])], stores: OWN_STORES, exec });
   const originals = createOriginals({ files, dir: ORIGINALS_DIR });
   const ownership = options.isRoot;
   const execRoot = options.filesOnly ? root : '';

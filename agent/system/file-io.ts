@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { promisify } from 'node:util';
 import { unsafe } from './file-errors.ts';
-import type { FileStat, WriteOptions } from './files.ts';
+import type { FileStat, WriteOptions } from './file-types.ts';
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_DIRECTORY } = fs.constants;
 const fsync = promisify(fs.fsync);

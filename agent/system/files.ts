@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import type { Exec } from './exec.ts';
 import { codeOf, explain, ownPath } from './file-errors.ts';
 import {
   chunksOf,
@@ -16,62 +17,15 @@ import {
   toStat,
   withHash,
 } from './file-io.ts';
+import type { FileStat, Files } from './file-types.ts';
 import { createSharedDirectories } from './shared-directories.ts';
 import { idOf, isOwn, openDirectory, ownIds, refuseOwn } from './walk.ts';
+import { MANY, writeMany } from './write-many.ts';
 
 const { O_NOFOLLOW, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
 const fsync = promisify(fs.fsync);
 
-export interface FileStat {
-  type: 'file' | 'directory' | 'link' | 'other';
-  mode: number;
-  uid: number;
-  gid: number;
-  size: number;
-  /** Hard links. */
-  links: number;
-  /** Device, inode, size, modification and change time: while it stays the same, so does the content (but see `changedMs`). */
-  identity: string;
-  /** Milliseconds since the epoch of the latest change, of content or of metadata. */
-  changedMs: number;
-  /** Hex, where it was asked for. */
-  sha256?: string;
-}
-
-export interface WriteOptions {
-  mode: number;
-  uid: number;
-  gid: number;
-}
-
-/** All paths are the host's; `root` is put before them. Every call throws AgentError with a sentence for people. */
-export interface Files {
-  /** undefined where there is nothing, or where a parent is missing. */
-  stat(file: string): FileStat | undefined;
-  /**
-   * Of many, each directory walked once: what is not there is left out; an error stands for a path that must not be followed.
-   * @param hashIf says of which regular files the content is to be hashed, too
-   */
-  statAll(files: readonly string[], hashIf?: (file: string, stat: FileStat) => boolean): Map<string, FileStat | Error>;
-  read(file: string): Buffer;
-  /** Hex SHA-256 of a regular file. */
-  hash(file: string): string;
-  readlink(file: string): string;
-  /** Names in a directory; none where it does not exist. */
-  list(directory: string): string[];
-  /** Atomic and durable: temp file in the same directory, owner, mode, fsync, rename, fsync of the directory. */
-  write(file: string, content: Uint8Array, options: WriteOptions): Promise<void>;
-  /** The same with the bytes of another file of the host. */
-  copy(from: string, to: string, options: WriteOptions): void;
-  mkdir(file: string, options: WriteOptions): void;
-  link(file: string, target: string): void;
-  /** Of a directory, or of a file that has one name only. */
-  setMeta(file: string, options: WriteOptions): void;
-  /** Removes a file, a link, or an empty directory. Answers false where the directory is not empty. */
-  remove(file: string): boolean;
-  /** Removes a directory with all in it, on this file system. */
-  removeTree(directory: string): void;
-}
+export type { FileStat, Files } from './file-types.ts';
 
 export interface FilesOptions {
   /** '' for the machine itself, or a directory that stands for `/`. */
@@ -80,6 +34,8 @@ export interface FilesOptions {
   own?: readonly string[];
   /** Directories below `own` that are reached by their literal paths. */
   stores?: readonly string[];
+  /** Runs sync(1); without it each file is made durable by itself. */
+  exec?: Exec;
 }
 
 const TEMP = '.fairlead-';
@@ -87,7 +43,7 @@ const TEMP = '.fairlead-';
 const OWN_IDS_MS = 1_000;
 const NONE: ReadonlySet<string> = new Set();
 
-export function createFiles({ root, own = [], stores = [] }: FilesOptions): Files {
+export function createFiles({ root, own = [], stores = [], exec }: FilesOptions): Files {
   /** Directories in which what an earlier process left behind was looked for. */
   const swept = new Set<string>();
   const syncDirectory = createDirectorySync();
@@ -228,6 +184,17 @@ export function createFiles({ root, own = [], stores = [] }: FilesOptions): File
       } finally {
         if (dir !== null) shared.giveBack(file, dir);
       }
+    },
+    async writeAll(entries) {
+      if (exec !== undefined && entries.length >= MANY)
+        return writeMany({ exec, shared, tempIn, syncDirectory }, entries);
+      const failed = new Map<string, Error>();
+      await Promise.all(
+        entries.map(({ file, content, options }) =>
+          this.write(file, content, options).catch((thrown) => void failed.set(file, thrown)),
+        ),
+      );
+      return failed;
     },
     copy: (from, to, options) =>
       within('read', from, false, (source) => {

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { canonicalHash } from '../../agent/core/hash.ts';
-import type { Health, Provider } from '../../agent/core/provider.ts';
+import type { Health, Provider, Work } from '../../agent/core/provider.ts';
 import type { Checkout, Desired, Kind, ResourceId } from '../../agent/core/types.ts';
 import { requestFor } from '../../agent/engine/preview.ts';
 import { reconcile } from '../../agent/engine/reconcile.ts';
@@ -339,6 +339,18 @@ export function createWorld(): World {
           for (const target of want.notify) world.owed.set(target, new Set(world.owed.get(target)).add(want.id));
         });
       },
+      // As the real one: one failure leaves the others alone.
+      ...(kind === 'file' && {
+        async applyAll(work: readonly Work<Spec, Thing>[], signal: AbortSignal) {
+          const failures = new Map<ResourceId, AgentError>();
+          for (const one of work)
+            await this.apply(one, signal).catch((thrown) => {
+              if (!(thrown instanceof AgentError)) throw thrown;
+              failures.set(one.want.id, thrown);
+            });
+          return failures;
+        },
+      }),
       async refresh(want) {
         effect(`refresh ${kind}`, () => start(want.id, want.spec));
       },

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { AgentError } from '../../agent/errors.ts';
+import { exec } from '../../agent/system/exec.ts';
 import { createFiles } from '../../agent/system/files.ts';
 import { until } from './run.ts';
 
@@ -66,8 +67,9 @@ test(`${WRITES} writes while another user swaps directories and links: not one l
   const codes = new Map<string, number>();
   const note = (code: string) => codes.set(code, (codes.get(code) ?? 0) + 1);
   try {
-    const files = createFiles({ root: '' });
+    const files = createFiles({ root: '', exec });
     const file = path.join(home, 'a/b/file');
+    const many = [file, ...Array.from({ length: 40 }, (_, i) => `${file}.${i}`)];
     for (let n = 0; n < WRITES; n++) {
       try {
         // All that a provider does to a file, in turn.
@@ -75,7 +77,10 @@ test(`${WRITES} writes while another user swaps directories and links: not one l
         else if (n % 10 === 8) files.remove(file);
         else if (n % 20 === 9) files.mkdir(`${file}.d`, META);
         else if (n % 20 === 19) files.removeTree(`${file}.d`);
-        else await files.write(file, Buffer.from(String(n)), META);
+        else if (n % 100 === 6) {
+          const entries = many.map((one) => ({ file: one, content: Buffer.from(String(n)), options: META }));
+          for (const error of (await files.writeAll(entries)).values()) throw error;
+        } else await files.write(file, Buffer.from(String(n)), META);
         note('done');
       } catch (thrown) {
         if (!(thrown instanceof AgentError)) throw thrown;

@@ -2,8 +2,9 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AgentError } from '../../agent/errors.ts';
+import { type Exec, exec } from '../../agent/system/exec.ts';
 import { createFiles, type Files } from '../../agent/system/files.ts';
 
 let root: string;
@@ -59,6 +60,49 @@ test('links that go round in a circle end in an error', async () => {
   fs.symlinkSync('b', `${root}/a`);
   fs.symlinkSync('a', `${root}/b`);
   await expect(files.write('/a/x', bytes('x'), meta)).rejects.toThrow(AgentError);
+});
+
+describe('many at once', () => {
+  const entriesOf = (names: readonly string[], word: string) =>
+    names.map((name) => ({ file: name, content: bytes(`${name} ${word}`), options: meta }));
+  const names = Array.from({ length: 100 }, (_, i) => `/d${i % 7}/f${i}`);
+  const contents = () => names.map((name) => fs.readFileSync(root + name, 'utf8'));
+  const left = () => fs.readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((n) => /\.fairlead-/.test(n));
+
+  test('are synced once for all, before any of them takes its place', async () => {
+    const synced: string[][] = [];
+    const telling: Exec = async (argv, options) => {
+      synced.push([...argv.slice(0, 2), String(left().length)]);
+      expect(fs.existsSync(root + names[0])).toBe(synced.length > 1);
+      if (synced.length > 1) expect(contents()).toEqual(names.map((name) => `${name} one`));
+      return exec(argv, options);
+    };
+    const many = createFiles({ root, exec: telling });
+    expect(await many.writeAll(entriesOf(names, 'one'))).toEqual(new Map());
+    expect(await many.writeAll(entriesOf(names, 'two'))).toEqual(new Map());
+    // Where much else waits to be written, each file is synced by itself.
+    expect([[], [sync('100'), sync('100')]]).toContainEqual(synced);
+    expect(contents()).toEqual(names.map((name) => `${name} two`));
+    expect(left()).toEqual([]);
+  });
+  const sync = (temps: string) => ['sync', '-f', temps];
+
+  test('where one cannot be written, the others are, and it is named', async () => {
+    fs.mkdirSync(`${root}/d0/f0/x`, { recursive: true });
+    fs.writeFileSync(`${root}/d3`, 'a file');
+    const failed = await createFiles({ root, exec }).writeAll(entriesOf(names, 'one'));
+    expect([...failed.keys()].sort()).toEqual(['/d0/f0', ...names.filter((n) => n.startsWith('/d3/'))].sort());
+    expect(failed.get('/d0/f0')?.message).toContain('there is a directory');
+    expect(fs.readFileSync(`${root}/d1/f1`, 'utf8')).toBe('/d1/f1 one');
+    expect(left()).toEqual([]);
+  });
+
+  test('are written without sync(1), too', async () => {
+    const none: Exec = async () => ({ code: 127, stdout: '', stderr: '' });
+    expect(await createFiles({ root, exec: none }).writeAll(entriesOf(names, 'one'))).toEqual(new Map());
+    expect(contents()).toEqual(names.map((name) => `${name} one`));
+    expect(left()).toEqual([]);
+  });
 });
 
 test('removing: files and empty directories go, full ones stay, nothing is no error', async () => {

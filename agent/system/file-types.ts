@@ -1,0 +1,60 @@
+/** What is known of a file, and what can be done with one. */
+
+export interface FileStat {
+  type: 'file' | 'directory' | 'link' | 'other';
+  mode: number;
+  uid: number;
+  gid: number;
+  size: number;
+  /** Hard links. */
+  links: number;
+  /** Device, inode, size, modification and change time: while it stays the same, so does the content (but see `changedMs`). */
+  identity: string;
+  /** Milliseconds since the epoch of the latest change, of content or of metadata. */
+  changedMs: number;
+  /** Hex, where it was asked for. */
+  sha256?: string;
+}
+
+export interface WriteOptions {
+  mode: number;
+  uid: number;
+  gid: number;
+}
+
+export interface NewFile {
+  file: string;
+  content: Uint8Array;
+  options: WriteOptions;
+}
+
+/** All paths are the host's; `root` is put before them. Every call throws AgentError with a sentence for people. */
+export interface Files {
+  /** undefined where there is nothing, or where a parent is missing. */
+  stat(file: string): FileStat | undefined;
+  /**
+   * Of many, each directory walked once: what is not there is left out; an error stands for a path that must not be followed.
+   * @param hashIf says of which regular files the content is to be hashed, too
+   */
+  statAll(files: readonly string[], hashIf?: (file: string, stat: FileStat) => boolean): Map<string, FileStat | Error>;
+  read(file: string): Buffer;
+  /** Hex SHA-256 of a regular file. */
+  hash(file: string): string;
+  readlink(file: string): string;
+  /** Names in a directory; none where it does not exist. */
+  list(directory: string): string[];
+  /** Atomic and durable: temp file in the same directory, owner, mode, fsync, rename, fsync of the directory. */
+  write(file: string, content: Uint8Array, options: WriteOptions): Promise<void>;
+  /** The same of many: durable together where that costs less. @returns what failed, by path */
+  writeAll(entries: readonly NewFile[]): Promise<ReadonlyMap<string, Error>>;
+  /** The same with the bytes of another file of the host. */
+  copy(from: string, to: string, options: WriteOptions): void;
+  mkdir(file: string, options: WriteOptions): void;
+  link(file: string, target: string): void;
+  /** Of a directory, or of a file that has one name only. */
+  setMeta(file: string, options: WriteOptions): void;
+  /** Removes a file, a link, or an empty directory. Answers false where the directory is not empty. */
+  remove(file: string): boolean;
+  /** Removes a directory with all in it, on this file system. */
+  removeTree(directory: string): void;
+}

@@ -1,0 +1,143 @@
+/** Many files at once: all of them made under temporary names, made durable together, then renamed. */
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import type { Exec } from './exec.ts';
+import { explain } from './file-errors.ts';
+import { setOwnerAndMode } from './file-io.ts';
+import type { NewFile } from './file-types.ts';
+import type { SharedDirectories } from './shared-directories.ts';
+
+const { O_NOFOLLOW, O_RDONLY, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
+const fsync = promisify(fs.fsync);
+
+export interface WriteManyOptions {
+  exec: Exec;
+  shared: SharedDirectories;
+  /** A fresh temporary name for `file`, in its open directory. */
+  tempIn(dir: number, file: string): string;
+  /** Makes the names in an open directory durable. */
+  syncDirectory(dir: number): Promise<void>;
+}
+
+interface Made {
+  file: string;
+  dir: number;
+  temp: string;
+}
+
+/** From as many files on one sync of their file system costs less than one of each file. */
+export const MANY = 32;
+/** Other work goes on after as many. */
+const SLICE = 64;
+/** With more than this to be written by others, a sync of the whole file system may take long. */
+const MAX_DIRTY = 256 * 1024 * 1024;
+const SYNC_TIMEOUT_MS = 600_000;
+
+/** @returns what failed, by path; what was there before is still there, then */
+export async function writeMany(
+  { exec, shared, tempIn, syncDirectory }: WriteManyOptions,
+  entries: readonly NewFile[],
+): Promise<Map<string, Error>> {
+  const failed = new Map<string, Error>();
+  const borrowed: Pick<Made, 'file' | 'dir'>[] = [];
+  let made: Made[] = [];
+  const fail = ({ file, temp }: Pick<Made, 'file'> & Partial<Made>, thrown: unknown) => {
+    if (temp !== undefined) fs.rmSync(temp, { force: true });
+    failed.set(file, explain('write', file, thrown));
+  };
+  try {
+    for (const [at, entry] of entries.entries()) {
+      if (at % SLICE === SLICE - 1) await setImmediate();
+      const { file } = entry;
+      let temp: string | undefined;
+      try {
+        const dir = shared.borrow(file);
+        borrowed.push({ file, dir });
+        temp = tempIn(dir, file);
+        make(temp, entry);
+        made.push({ file, dir, temp });
+      } catch (thrown) {
+        fail({ file, ...(temp === undefined ? {} : { temp }) }, thrown);
+      }
+    }
+    const whole = await syncAll(exec, new Set(made.map(({ dir }) => dir)));
+    for (const one of whole ? [] : made) {
+      try {
+        await syncFile(one.temp);
+      } catch (thrown) {
+        fail(one, thrown);
+      }
+    }
+    made = made.filter((one) => !failed.has(one.file));
+    for (const one of made) {
+      try {
+        fs.renameSync(one.temp, `/proc/self/fd/${one.dir}/${path.basename(one.file)}`);
+      } catch (thrown) {
+        fail(one, thrown);
+      }
+    }
+    made = made.filter((one) => !failed.has(one.file));
+    await Promise.all(
+      [...Map.groupBy(made, ({ dir }) => dir)].map(([dir, members]) =>
+        syncDirectory(dir).catch((thrown) => {
+          for (const { file } of members) fail({ file }, thrown);
+        }),
+      ),
+    );
+    return failed;
+  } finally {
+    for (const { file, dir } of borrowed) shared.giveBack(file, dir);
+  }
+}
+
+function make(temp: string, { content, options }: NewFile): void {
+  const fd = fs.openSync(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+  try {
+    fs.writeFileSync(fd, content);
+    setOwnerAndMode(fd, options);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+async function syncFile(temp: string): Promise<void> {
+  const fd = fs.openSync(temp, O_RDONLY | O_NOFOLLOW);
+  try {
+    await fsync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/**
+ * syncfs(2) on each file system, which Node does not have, by sync(1) of coreutils.
+ * @returns false where that could not be done, or might not be worth it: then each file is to be synced
+ */
+async function syncAll(exec: Exec, dirs: ReadonlySet<number>): Promise<boolean> {
+  if (!tellsErrors() || dirtyBytes() > MAX_DIRTY) return false;
+  const byDevice = new Map([...dirs].map((dir) => [fs.fstatSync(dir).dev, dir]));
+  for (const dir of byDevice.values()) {
+    const argv = ['sync', '-f', `/proc/${process.pid}/fd/${dir}`];
+    if ((await exec(argv, { timeoutMs: SYNC_TIMEOUT_MS })).code !== 0) return false;
+  }
+  return true;
+}
+
+/** Before Linux 5.8 syncfs(2) kept silent about what could not be written. */
+function tellsErrors(): boolean {
+  const [major = 0, minor = 0] = os.release().split('.').map(Number);
+  return major > 5 || (major === 5 && minor >= 8);
+}
+
+/** What the kernel has yet to write (proc_meminfo(5)). */
+function dirtyBytes(): number {
+  try {
+    const lines = fs.readFileSync('/proc/meminfo', 'utf8').matchAll(/^(?:Dirty|Writeback):\s+(\d+) kB$/gm);
+    return [...lines].reduce((sum, [, kilobytes]) => sum + Number(kilobytes) * 1024, 0);
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
