@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { stringify } from 'yaml';
 import { nearest } from '../../manifests-schema/check.ts';
+import { StoredFile } from '../core/payload.ts';
 import type { Facts, Origin } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 import { openFleet, type RenderedHost, renderFleetHost } from '../repo/fleet.ts';
@@ -95,6 +96,7 @@ function readable(spec: unknown): unknown {
     if (secret === true && ['content', 'dropins'].includes(key)) return '(secret)';
     if (key === 'mode' && typeof value === 'number') return `0${value.toString(8).padStart(3, '0')}`;
     if (value instanceof Uint8Array) return asText(value) ?? `(${value.length} bytes)`;
+    if (value instanceof StoredFile) return `(${value.size} bytes)`;
     if (Array.isArray(value)) return value.map((item) => walk(item, ''));
     if (typeof value !== 'object' || value === null) return value;
     return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, walk(item, name)]));

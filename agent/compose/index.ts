@@ -1,5 +1,6 @@
 /** One stack, from its files to resources. Pure. */
 import type { Sha256 } from '../core/hash.ts';
+import type { Payload } from '../core/payload.ts';
 import type { Desired, Issue } from '../core/types.ts';
 import { notYet } from './carried.ts';
 import { fairleadIssues } from './fairlead.ts';
@@ -19,7 +20,7 @@ export interface StackInput {
   /** `vars` of the fleet, with the built-ins among them. */
   vars: Record<string, string>;
   /** Path in the repository → bytes. */
-  payload: ReadonlyMap<string, Uint8Array>;
+  payload: Payload;
   /** Absolute directory on the host below which relative mounts live. */
   treeRoot: string;
   sha256: Sha256;

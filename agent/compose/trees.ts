@@ -1,4 +1,5 @@
 /** What services mount by relative path: kept as ordinary managed files below one path that never changes. Pure. */
+import { contentOf } from '../core/payload.ts';
 import type { FileSpec } from '../core/specs.ts';
 import type { Desired, ResourceId } from '../core/types.ts';
 import type { StackInput } from './index.ts';
@@ -49,9 +50,9 @@ export function createTrees(input: StackInput, make: Make): Trees {
       return usedBy(service, [...parents, file.id]);
     },
     mount(repo, path, service, at) {
-      const bytes = input.payload.get(repo);
-      if (bytes !== undefined) {
-        const file = add(path, at, { type: 'file', content: bytes, mode: 0o644 });
+      const single = contentOf(input.payload, repo);
+      if (single !== undefined) {
+        const file = add(path, at, { type: 'file', content: single, mode: 0o644 });
         return usedBy(service, [file.id]);
       }
       const after = [add(path, at, { type: 'directory', mode: 0o755 }).id];
@@ -59,7 +60,7 @@ export function createTrees(input: StackInput, make: Make): Trees {
         const parts = file.slice(repo.length + 1).split('/');
         for (let n = 1; n < parts.length; n++)
           after.push(add(`${path}/${parts.slice(0, n).join('/')}`, at, { type: 'directory', mode: 0o755 }).id);
-        const content = input.payload.get(file) ?? new Uint8Array();
+        const content = contentOf(input.payload, file) ?? new Uint8Array();
         after.push(add(`${path}/${parts.join('/')}`, at, { type: 'file', content, mode: 0o644 }).id);
       }
       return usedBy(service, after);

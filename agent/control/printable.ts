@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { StoredFile } from '../core/payload.ts';
 
 /** Deeper than any spec or fact goes. */
 const MAX_DEPTH = 12;
@@ -8,6 +9,7 @@ export function printable(value: unknown, depth = 0): unknown {
   if (depth > MAX_DEPTH) return '…';
   if (value instanceof Uint8Array)
     return `(${value.length} bytes, sha256 ${createHash('sha256').update(value).digest('hex').slice(0, 12)})`;
+  if (value instanceof StoredFile) return `(${value.size} bytes, sha256 ${value.sha256.slice(0, 12)})`;
   if (Array.isArray(value)) return value.map((item) => printable(item, depth + 1));
   if (value === null || typeof value !== 'object') return value;
   const readable = (key: string, item: unknown) =>

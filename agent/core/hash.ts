@@ -1,5 +1,7 @@
 /** Canonical hashes of specs. Pure: the digest is passed in. */
 
+import { StoredFile } from './payload.ts';
+
 export type Sha256 = (bytes: Uint8Array) => string;
 
 /** Grows whenever what is hashed changes its meaning, so that old marks never match by chance. */
@@ -12,6 +14,7 @@ export function canonicalHash(spec: unknown, sha256: Sha256): string {
 
 function canonical(value: unknown, sha256: Sha256): unknown {
   if (value instanceof Uint8Array) return { sha256: sha256(value) };
+  if (value instanceof StoredFile) return { sha256: value.sha256 };
   if (Array.isArray(value)) return value.map((item) => canonical(item, sha256));
   if (value === null || typeof value !== 'object') return value;
   const entries = Object.entries(value).filter(([, v]) => v !== undefined);

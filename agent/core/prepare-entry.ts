@@ -2,13 +2,13 @@
 import { issueAt } from '../../manifests-schema/check.ts';
 import { isEncrypted } from './layer-content.ts';
 import { type Merged, viewOf } from './merge-entries.ts';
+import { overlay, type Payload } from './payload.ts';
 import { resolveSource } from './render-file.ts';
 import type { Templates } from './template.ts';
 import type { Issue } from './types.ts';
-import { union } from './union.ts';
 
 export interface PrepareContext {
-  payload: ReadonlyMap<string, Uint8Array>;
+  payload: Payload;
   templates: Templates;
   /** Plain bytes of an encrypted file. Throws Error with a sentence where it cannot be decrypted. */
   decrypt(file: string): Uint8Array;
@@ -17,7 +17,7 @@ export interface PrepareContext {
 export interface Prepared {
   value: Record<string, unknown>;
   /** The payload as this entry sees it: rendered and decrypted where the entry says so. */
-  payload: ReadonlyMap<string, Uint8Array>;
+  payload: Payload;
   /** Encrypted files that went into it. */
   secrets: string[];
   issues: Issue[];
@@ -41,7 +41,7 @@ export function prepareEntry(context: PrepareContext, merged: Merged): Prepared 
       ]),
     );
   }
-  const payload = work.changed.size > 0 ? union(work.changed, context.payload) : context.payload;
+  const payload = work.changed.size > 0 ? overlay(work.changed, context.payload) : context.payload;
   return { value, payload, secrets: [...work.secrets], issues: work.issues };
 }
 

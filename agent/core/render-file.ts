@@ -4,6 +4,7 @@ import type { FileEntry } from '../../manifests-schema/manifest.ts';
 import type { Parsed } from '../../manifests-schema/yaml.ts';
 import { canonicalHash, type Sha256 } from './hash.ts';
 import { isOwn } from './own.ts';
+import { contentOf, type Payload, sizeOf } from './payload.ts';
 import type { FileSpec } from './specs.ts';
 import type { Desired, Issue, ResourceId } from './types.ts';
 
@@ -12,8 +13,7 @@ export interface LayerContext {
   layer: string;
   /** Directory in the repository that relative paths must not leave. */
   root: string;
-  /** Path in the repository → bytes. */
-  payload: ReadonlyMap<string, Uint8Array>;
+  payload: Payload;
   sha256: Sha256;
 }
 
@@ -88,21 +88,19 @@ export function renderFile(context: LayerContext, parsed: Parsed, key: string, e
   const source = resolveSource(parsed.file, entry.source, context.root);
   if (source === null)
     return fail(['source'], `\`source: ${entry.source}\` leaves ${context.root}; put the file below it`);
-  const bytes = context.payload.get(source);
+  const content = contentOf(context.payload, source);
   const tooLarge = (name: string) =>
     `${name} has more than 64 MiB, which is more than a payload file may have; deliver it another way, as an image or a package`;
-  if (bytes !== undefined && isDir)
+  if (content !== undefined && isDir)
     return fail(['source'], `\`${key}\` ends in /, so it is a directory, and \`source: ${entry.source}\` is a file`);
-  if (bytes !== undefined && entry.purge === true)
+  if (content !== undefined && entry.purge === true)
     return fail(['purge'], `\`purge\` is of directories and trees, and \`source: ${entry.source}\` is a file`);
-  if (bytes !== undefined && bytes.length > MAX_BYTES) return fail(['source'], tooLarge(source));
-  if (bytes !== undefined) return one({ path, type: 'file', content: bytes, mode: mode(0o644), ...base, ...validate });
+  if (content !== undefined && sizeOf(content) > MAX_BYTES) return fail(['source'], tooLarge(source));
+  if (content !== undefined) return one({ path, type: 'file', content, mode: mode(0o644), ...base, ...validate });
   const inside = [...context.payload.keys()].filter((f) => f.startsWith(`${source}/`)).sort();
   if (inside.length === 0)
     return fail(['source'], `\`source: ${entry.source}\` is not in the repository; expected it at ${source}`);
 
-  const large = inside.find((f) => (context.payload.get(f)?.length ?? 0) > MAX_BYTES);
-  if (large) return fail(['source'], tooLarge(large));
   const dirs = new Set<string>([path]);
   for (const f of inside) {
     const parts = f
@@ -115,11 +113,13 @@ export function renderFile(context: LayerContext, parsed: Parsed, key: string, e
   }
   const resources = [...dirs].map((dir) => make({ path: dir, type: 'directory', mode: 0o755, ...base, ...purge }));
   for (const f of inside) {
+    const below = contentOf(context.payload, f) ?? new Uint8Array();
+    if (sizeOf(below) > MAX_BYTES) return fail(['source'], tooLarge(f));
     resources.push(
       make({
         path: `${path}/${f.slice(source.length + 1)}`,
         type: 'file',
-        content: context.payload.get(f) ?? new Uint8Array(),
+        content: below,
         mode: mode(0o644),
         ...base,
         ...validate,

@@ -1,11 +1,13 @@
 /** Resolved specs of the kinds that are not Compose's (those are in compose/model.ts). */
 
+import type { Content } from './payload.ts';
+
 export interface FileSpec {
   /** Absolute, normalised, without a trailing slash. */
   path: string;
   type: 'file' | 'directory' | 'link' | 'absent';
-  /** Bytes of a `file`. */
-  content?: Uint8Array;
+  /** Of a `file`. */
+  content?: Content;
   /** Target of a `link`. */
   target?: string;
   /** Permission bits, e.g. 0o644. Not for links. */

@@ -176,8 +176,8 @@ function positionOf(error: LiquidError): [number, number] {
 /** The included file whose text this is. */
 function partialOf(files: ReadonlyMap<string, Uint8Array>, root: string, text: string): string | undefined {
   const bytes = new TextEncoder().encode(text).length;
-  return [...files].find(
-    ([path, found]) =>
-      path.startsWith(`${root}/`) && found.length === bytes && new TextDecoder().decode(found) === text,
-  )?.[0];
+  return [...files.keys()].find((path) => {
+    const found = path.startsWith(`${root}/`) ? files.get(path) : undefined;
+    return found?.length === bytes && new TextDecoder().decode(found) === text;
+  });
 }

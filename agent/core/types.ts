@@ -1,5 +1,7 @@
 /** The nouns that every layer shares. Plain data; see docs/architecture.md. */
 
+import type { Payload } from './payload.ts';
+
 export const KINDS = ['network', 'volume', 'file', 'unit', 'service', 'job', 'check'] as const;
 export type Kind = (typeof KINDS)[number];
 
@@ -111,14 +113,14 @@ export interface SeenCommit {
   touched: boolean | null;
 }
 
-/** The part of a commit that concerns this host: path in the repository → bytes. */
+/** The part of a commit that concerns this host. */
 export interface Checkout {
   info: CommitInfo;
   /** The host's directory in the repository, e.g. `hosts/edge-01`. */
   hostPath: string;
   /** False when the commit has no such directory. */
   hostExists: boolean;
-  files: ReadonlyMap<string, Uint8Array>;
+  files: Payload;
 }
 
 export type SyncState =

@@ -60,11 +60,15 @@ async function fetchTarget(deps: EngineDeps, request: RunRequest): Promise<Targe
   try {
     const head = await deps.source.head(request.signal);
     // Under another path or trust than it was accepted under, the same commit is another matter.
-    const known = head === accepted && acceptedUnder === deps.source.policy ? await deps.snapshots.load(head) : null;
+    const held = head === accepted && acceptedUnder === deps.source.policy;
+    const known = held ? await deps.snapshots.load(head) : null;
     if (known !== null) return { ...clear, checkout: known };
     review = await deps.source.review(head, reviewRequest(deps, request.allowRewind), request.signal);
     if (review.hold !== null) return { ...clear, checkout: await kept(deps, accepted), review };
-    return { ...clear, checkout: await deps.source.checkout(head, request.signal) };
+    const checkout = await deps.source.checkout(head, request.signal);
+    // What was kept of it cannot be read any more.
+    if (held) await deps.snapshots.save(checkout);
+    return { ...clear, checkout };
   } catch (thrown) {
     const code = isUnwritable(thrown) ? 'StateUnwritable' : 'RepositoryUnreachable';
     const trouble = asAgentError(thrown, { code, phase: 'fetch', retry: true });

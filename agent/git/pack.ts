@@ -144,7 +144,7 @@ async function inflateHeld(reader: Reader, size: number): Promise<Buffer> {
 
 /** In pieces, each dealt with before the next one is made: memory stays as it is, however large the object. */
 async function inflateThrough(reader: Reader, size: number, deal: (bytes: Uint8Array) => Promise<void>): Promise<void> {
-  const inflate = zlib.createInflate();
+  const inflate = zlib.createInflate({ chunkSize: 256 * 1024 });
   let total = 0;
   const dealt = pipeline(inflate, async (pieces: AsyncIterable<Uint8Array>) => {
     for await (const piece of pieces) {

@@ -1,5 +1,8 @@
 /** The fleet repository as the engine sees it: over HTTP, over SSH, or in place. */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
+import { type Content, createPayload } from '../core/payload.ts';
 import type { Review, ReviewRequest, Source } from '../core/provider.ts';
 import type { Checkout } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
@@ -70,18 +73,27 @@ export function createSource(options: SourceOptions): GitSource {
     return next;
   };
   /** Files that did not change are not read again: their ids say so. The bytes are those that the host's resources hold. */
-  let blobs: ReadonlyMap<string, Uint8Array> = new Map();
+  let blobs: ReadonlyMap<string, Content> = new Map();
   const remembering = (objects: Objects): Objects => {
     const before = blobs;
-    const seen = new Map<string, Uint8Array>();
+    const seen = new Map<string, Content>();
     blobs = seen;
     return {
       has: (oid) => objects.has(oid),
       async read(oid, type) {
         if (type !== 'blob') return objects.read(oid, type);
-        const bytes = before.get(oid) ?? (await objects.read(oid, type));
+        const known = before.get(oid);
+        const bytes = known instanceof Uint8Array ? known : await objects.read(oid, type);
         seen.set(oid, bytes);
         return bytes;
+      },
+      async stored(oid) {
+        const known = before.get(oid);
+        if (known instanceof Uint8Array) return null;
+        // One that turned out to be damaged was removed.
+        const file = known !== undefined && (await objects.has(oid)) ? known : await objects.stored?.(oid);
+        if (file) seen.set(oid, file);
+        return file ?? null;
       },
     };
   };
@@ -123,7 +135,8 @@ export function createSource(options: SourceOptions): GitSource {
         content: contentOf(view),
         ...(base ? { commits: await seenSince(objects, commit, base, view) } : {}),
       };
-      return { info, hostPath, hostExists: view.hostExists, files: await readFiles(remembering(objects), view) };
+      const files = createPayload(await readFiles(remembering(objects), view), { read, sha256 });
+      return { info, hostPath, hostExists: view.hostExists, files };
     });
     void alone(() => access.keep([...(before?.accepted ? [before.accepted] : []), commit]));
     return checkout;
@@ -217,7 +230,7 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
         log.warn({ object: thrown.message }, 'the object store is damaged; fetching it anew');
         const fresh = `${gitdir}.new`;
         await rm(fresh, { recursive: true, force: true });
-        const store = openObjects(fresh);
+        const store = openObjects(fresh, gitdir);
         const result = await on<Awaited<ReturnType<typeof work>>>(store, work);
         await store.settled();
         await rm(`${gitdir}.old`, { recursive: true, force: true });
@@ -253,5 +266,8 @@ async function allIds(objects: Objects, commits: readonly string[], hostPath: st
   }
   return ids;
 }
+
+const read = (file: string): Uint8Array | null => (existsSync(file) ? readFileSync(file) : null);
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 const invalid = (message: string) => new AgentError({ code: 'InvalidConfig', phase: 'config', message });

@@ -7,7 +7,8 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { LARGE, openLarge } from './large.ts';
+import { StoredFile } from '../core/payload.ts';
+import { LARGE, openLarge, type Sized } from './large.ts';
 import { type PackedObject, type PackLimits, scanPack } from './pack.ts';
 import { broken } from './packet.ts';
 
@@ -18,6 +19,8 @@ export interface Objects {
   has(oid: string): Promise<boolean>;
   /** @throws MissingObject, DamagedObject */
   read(oid: string, type: ObjectType): Promise<Uint8Array>;
+  /** A blob that lies in a file of its own; null where it does not. @throws DamagedObject */
+  stored?(oid: string): Promise<StoredFile | null>;
 }
 
 export class MissingObject extends Error {}
@@ -41,17 +44,24 @@ export interface ObjectStore extends Objects {
   setComplete(commits: readonly string[]): Promise<void>;
 }
 
+const LARGE_DIR = 'objects/large';
 const MAX_PACKS = 12;
 const SLACK_BYTES = 4 * 1024 * 1024;
 /** Bytes of new objects that a view remembers, since what comes is read next. */
 const HELD_BYTES = 4 * 1024 * 1024;
 
-/** A view of the store for one run: what it learns of the disk is dropped with it. @param gitdir made if missing */
-export function openObjects(gitdir: string): ObjectStore {
+/**
+ * A view of the store for one run: what it learns of the disk is dropped with it.
+ * @param gitdir made if missing
+ * @param home where it will be by the time that anybody looks for its large files
+ */
+export function openObjects(gitdir: string, home = gitdir): ObjectStore {
   const packs = path.join(gitdir, 'objects/pack');
   const incoming = path.join(gitdir, 'incoming');
   const completeFile = path.join(gitdir, 'complete.json');
-  const large = openLarge(path.join(gitdir, 'objects/large'));
+  const large = openLarge(path.join(gitdir, LARGE_DIR));
+  /** Hashed when they came. */
+  const verifiedLarge = new Map<string, Sized>();
   let ids: Promise<Set<string>> | null = null;
   let largeIds: Promise<Set<string>> | null = null;
   const read = new Map<string, { type: string; bytes: Uint8Array }>();
@@ -133,6 +143,13 @@ export function openObjects(gitdir: string): ObjectStore {
       if (type !== 'blob') read.set(oid, { type, bytes });
       return bytes;
     },
+    async stored(oid) {
+      if (!(await knownLarge()).has(oid)) return null;
+      const found = verifiedLarge.get(oid) ?? (await large.verify(oid));
+      if (found === null) throw new DamagedObject(`${oid} is gone, or has other content`);
+      verifiedLarge.set(oid, found);
+      return new StoredFile(path.join(home, LARGE_DIR, oid), found.size, found.sha256);
+    },
     async add(pack, limits) {
       const all = await known();
       await emptyIncoming();
@@ -146,7 +163,7 @@ export function openObjects(gitdir: string): ObjectStore {
     },
     async addLarge(oid, pack, limits) {
       await emptyIncoming();
-      await large.add(oid, pack, limits, temporary());
+      verifiedLarge.set(oid, await large.add(oid, pack, limits, temporary()));
       (await knownLarge()).add(oid);
     },
     settled: () => publishing.finally(cleanUp),

@@ -1,5 +1,6 @@
 /** This host's part of a commit: where it lies in the tree, what of it is missing here, and its files. */
 import { parseYaml } from '../../manifests-schema/yaml.ts';
+import { type Content, sizeOf } from '../core/payload.ts';
 import { AgentError } from '../errors.ts';
 import type { Objects } from './store.ts';
 import { type Entry, findEntry, parseTree } from './tree-entry.ts';
@@ -154,12 +155,12 @@ export async function idsOf(objects: Objects, root: string, hostPath: string, vi
 }
 
 /** All files of a whole view. @throws AgentError `InvalidRepository` with all that is wrong with their kinds */
-export async function readFiles(objects: Objects, view: View): Promise<Map<string, Uint8Array>> {
-  const files = new Map<string, Uint8Array>();
+export async function readFiles(objects: Objects, view: View): Promise<Map<string, Content>> {
+  const files = new Map<string, Content>();
   const wrong: string[] = [];
   for (const layer of view.layers) {
     const links = new Map<string, string>();
-    const own = new Map<string, Uint8Array>();
+    const own = new Map<string, Content>();
     await collect(layer.tree, layer.path);
     for (const [at, target] of links) {
       const why = follow(layer.path, at, target, own, links);
@@ -174,13 +175,14 @@ export async function readFiles(objects: Objects, view: View): Promise<Map<strin
         if (entry.type === 'tree') await collect(entry.oid, name);
         else if (entry.type === 'submodule')
           wrong.push(`${name} is a submodule, which fairlead does not read; put the files into the repository`);
+        else if (entry.type === 'link')
+          links.set(name, Buffer.from(await objects.read(entry.oid, 'blob')).toString('utf8'));
         else {
-          const bytes = await objects.read(entry.oid, 'blob');
-          if (entry.type === 'link') links.set(name, Buffer.from(bytes).toString('utf8'));
-          else if (bytes.length > MAX_BLOB) wrong.push(overweight(name, bytes.length));
-          else if (isLfsPointer(bytes))
+          const content = (await objects.stored?.(entry.oid)) ?? (await objects.read(entry.oid, 'blob'));
+          if (sizeOf(content) > MAX_BLOB) wrong.push(overweight(name, sizeOf(content)));
+          else if (content instanceof Uint8Array && isLfsPointer(content))
             wrong.push(`${name} is a Git LFS pointer, not the file; commit the file itself (fairlead fetches no LFS)`);
-          else own.set(name, bytes);
+          else own.set(name, content);
         }
       }
     }
@@ -198,7 +200,7 @@ function follow(
   layer: string,
   at: string,
   target: string,
-  own: Map<string, Uint8Array>,
+  own: Map<string, Content>,
   links: ReadonlyMap<string, string>,
 ): string | null {
   const where = resolveLink(at, target);

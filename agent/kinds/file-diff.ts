@@ -1,5 +1,6 @@
 /** What a file on the host differs in from its declaration. Pure. */
 import { createHash } from 'node:crypto';
+import { type Content, StoredFile, sizeOf } from '../core/payload.ts';
 import type { FileSpec } from '../core/specs.ts';
 import type { Change, Desired, Reason, Seen } from '../core/types.ts';
 
@@ -30,7 +31,8 @@ const octal = (mode: number): string => `0${mode.toString(8).padStart(3, '0')}`;
 /** Remembers the hashes of declared contents: they are compared in every run, and never change. */
 export function createFileDiff() {
   const hashes = new WeakMap<Uint8Array, string>();
-  const sha256 = (bytes: Uint8Array): string => {
+  const sha256 = (bytes: Content): string => {
+    if (bytes instanceof StoredFile) return bytes.sha256;
     const known = hashes.get(bytes);
     if (known !== undefined) return known;
     const hash = createHash('sha256').update(bytes).digest('hex');
@@ -47,13 +49,13 @@ export function createFileDiff() {
   };
 }
 
-function* differences(spec: FileSpec, fact: FileFact, sha256: (bytes: Uint8Array) => string): Generator<Reason> {
+function* differences(spec: FileSpec, fact: FileFact, sha256: (content: Content) => string): Generator<Reason> {
   if (fact.problem !== undefined) {
     yield { field: 'path', from: fact.problem, to: spec.type };
     return;
   }
   if (fact.type !== spec.type) yield { field: 'type', from: fact.type, to: spec.type };
-  if (spec.type === 'file') yield* content(spec, fact, sha256);
+  if (spec.type === 'file') yield* contentReasons(spec, fact, sha256);
   if (spec.type === 'link') {
     if (fact.type === 'link' && fact.target !== spec.target)
       yield { field: 'link', from: fact.target ?? '', to: spec.target ?? '' };
@@ -71,14 +73,14 @@ function* differences(spec: FileSpec, fact: FileFact, sha256: (bytes: Uint8Array
 }
 
 /** Compared by size and SHA-256, never shown. */
-function* content(spec: FileSpec, fact: FileFact, sha256: (bytes: Uint8Array) => string): Generator<Reason> {
-  const bytes = spec.content ?? new Uint8Array();
+function* contentReasons(spec: FileSpec, fact: FileFact, sha256: (content: Content) => string): Generator<Reason> {
+  const content = spec.content ?? new Uint8Array();
   if (fact.type !== 'file') yield { field: 'content', to: 'as declared' };
-  else if (fact.size !== bytes.length || fact.sha256 !== sha256(bytes)) {
+  else if (fact.size !== sizeOf(content) || fact.sha256 !== sha256(content)) {
     const was = fact.sha256 === undefined ? `${fact.size} bytes` : `sha256 ${fact.sha256.slice(0, 12)}`;
     yield spec.secret
       ? { field: 'content', to: '(secret changed)' }
-      : { field: 'content', from: was, to: `sha256 ${sha256(bytes).slice(0, 12)}` };
+      : { field: 'content', from: was, to: `sha256 ${sha256(content).slice(0, 12)}` };
   }
 }
 

@@ -28,9 +28,9 @@ export async function openSecrets(
   found: (secret: string) => void,
 ): Promise<Secrets> {
   const opened = new Map<string, Opened | Error>();
-  for (const [path, bytes] of files) {
+  for (const path of files.keys()) {
     if (!isEncrypted(path) || !dirs.some((dir) => path.startsWith(`${dir}/`))) continue;
-    const one = await openFile(path, bytes, secretKey).catch(asError);
+    const one = await openFile(path, files.get(path) ?? new Uint8Array(), secretKey).catch(asError);
     opened.set(path, one);
     if (!(one instanceof Error)) for (const text of one.secrets) found(text);
   }

@@ -12,9 +12,9 @@ type Files = ReadonlyMap<string, Uint8Array>;
 /** Every stand-in changes with its ciphertext. */
 export async function standInSecrets(files: Files, dirs: readonly string[]): Promise<Secrets> {
   const opened = new Map<string, Opened | Error>();
-  for (const [path, bytes] of files) {
+  for (const path of files.keys()) {
     if (!isEncrypted(path) || !dirs.some((dir) => path.startsWith(`${dir}/`))) continue;
-    opened.set(path, await standIn(path, bytes).catch(asError));
+    opened.set(path, await standIn(path, files.get(path) ?? new Uint8Array()).catch(asError));
   }
   return secretsOf(opened);
 }

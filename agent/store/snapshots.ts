@@ -1,7 +1,10 @@
 /** The accepted commit's files, kept apart from the git objects, so that repairs need neither server nor object store. */
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { deserialize, serialize } from 'node:v8';
+import { type Content, createPayload, damaged, StoredFile } from '../core/payload.ts';
 import type { Checkout } from '../core/types.ts';
 import { isUnwritable, unwritable } from './unwritable.ts';
 
@@ -19,18 +22,20 @@ const PART = 1024 * 1024;
 
 /**
  * @param dir root-only directory; a snapshot is `<commit>.snapshot`: the length of the head in 4 bytes, the head
- *   (v8-serialised: the checkout with, for each file, where its bytes are), the bytes of all files. So a large file is
- *   not copied in memory.
+ *   (v8-serialised: the checkout with, for each file, where its bytes are), the bytes of all files. Stored files lie in
+ *   `<commit>.large`, linked and not copied, by their hash.
  */
 export function createSnapshots(dir: string): Snapshots {
   /** Asked for at every run: the same object that the loader holds, so that it weighs nothing. */
   let last: Checkout | null = null;
   const fileOf = (commit: string) => path.join(dir, `${commit}.snapshot`);
+  const largeOf = (commit: string) => path.join(dir, `${commit}.large`);
   return {
     async save(checkout) {
       const final = fileOf(checkout.info.commit);
       try {
         await mkdir(dir, { recursive: true, mode: 0o700 });
+        await keepStored(checkout, largeOf(checkout.info.commit));
         await write(`${final}.tmp`, pack(checkout));
         await rename(`${final}.tmp`, final);
       } catch (thrown) {
@@ -40,16 +45,16 @@ export function createSnapshots(dir: string): Snapshots {
       last = checkout;
     },
     async retain(commits) {
-      const keep = new Set(commits.map((commit) => path.basename(fileOf(commit))));
+      const keep = new Set(commits.flatMap((commit) => [fileOf(commit), largeOf(commit)]).map((f) => path.basename(f)));
       for (const name of await readdir(dir).catch(() => []))
-        if (!keep.has(name)) await rm(path.join(dir, name), { force: true });
+        if (!keep.has(name)) await rm(path.join(dir, name), { recursive: true, force: true });
     },
     async load(commit) {
-      if (last?.info.commit === commit) return last;
+      if (last?.info.commit === commit && storedIn(last).every(isThere)) return last;
       const bytes = await readFile(fileOf(commit)).catch(() => null);
       if (bytes === null) return null;
       try {
-        const checkout = unpack(bytes);
+        const checkout = await unpack(bytes, largeOf(commit));
         if (checkout?.info.commit !== commit) return null;
         last = checkout;
         return checkout;
@@ -60,19 +65,46 @@ export function createSnapshots(dir: string): Snapshots {
   };
 }
 
-type Head = Omit<Checkout, 'files'> & { files: ReadonlyMap<string, { at: number; length: number }>; length: number };
+type Place = { at: number; length: number } | { stored: string; size: number };
+type Head = Omit<Checkout, 'files'> & { files: ReadonlyMap<string, Place>; length: number };
+
+const isThere = ({ places }: StoredFile) => places.some((place) => existsSync(place));
+const storedIn = ({ files }: Checkout): StoredFile[] => [...files.keys()].flatMap((name) => files.stored?.(name) ?? []);
+
+/** Links them into `dir`, durably; copies where the file system takes no link. */
+async function keepStored(checkout: Checkout, dir: string): Promise<void> {
+  const stored = storedIn(checkout);
+  if (stored.length > 0) await mkdir(dir, { recursive: true, mode: 0o700 });
+  for (const file of stored) {
+    const to = path.join(dir, file.sha256);
+    const from = file.places.find((place) => existsSync(place));
+    if (from === undefined) throw damaged(file);
+    if (from !== to) {
+      await rm(to, { force: true });
+      await link(from, to).catch(() => copyFile(from, to));
+    }
+    const handle = await open(to, 'r+');
+    await handle.sync().finally(() => handle.close());
+    file.keptAt(to);
+  }
+}
 
 /** The snapshot's bytes, part by part. */
 function* pack(checkout: Checkout): Generator<Uint8Array> {
   // Names of the same bytes, as links make them, share a place.
   const places = new Map<Uint8Array, { at: number; length: number }>();
+  const files = new Map<string, Place>();
   let length = 0;
-  for (const bytes of checkout.files.values()) {
-    if (places.has(bytes)) continue;
-    places.set(bytes, { at: length, length: bytes.length });
-    length += bytes.length;
+  for (const name of checkout.files.keys()) {
+    const stored = checkout.files.stored?.(name);
+    const bytes = stored ? undefined : checkout.files.get(name);
+    if (stored) files.set(name, { stored: stored.sha256, size: stored.size });
+    if (bytes === undefined) continue;
+    const place = places.get(bytes) ?? { at: length, length: bytes.length };
+    if (!places.has(bytes)) length += bytes.length;
+    places.set(bytes, place);
+    files.set(name, place);
   }
-  const files = new Map([...checkout.files].map(([name, bytes]) => [name, places.get(bytes) ?? { at: 0, length: 0 }]));
   const head = serialize({ ...checkout, files, length } satisfies Head);
   const size = Buffer.alloc(4);
   size.writeUInt32LE(head.length);
@@ -93,15 +125,28 @@ function* pack(checkout: Checkout): Generator<Uint8Array> {
   yield Buffer.concat(small);
 }
 
-/** @returns null where it is not whole */
-function unpack(bytes: Buffer): Checkout | null {
+/** @param large where its stored files lie. @returns null where it is not whole */
+async function unpack(bytes: Buffer, large: string): Promise<Checkout | null> {
   const start = 4 + bytes.readUInt32LE(0);
   const { files, length, ...rest } = deserialize(bytes.subarray(4, start)) as Head;
   if (bytes.length !== start + length) return null;
   const slice = ({ at, length }: { at: number; length: number }) =>
     new Uint8Array(bytes.buffer, bytes.byteOffset + start + at, length);
-  return { ...rest, files: new Map([...files].map(([name, place]) => [name, slice(place)])) };
+  const content = new Map<string, Content>();
+  for (const [name, place] of files) {
+    if ('at' in place) {
+      content.set(name, slice(place));
+      continue;
+    }
+    const file = path.join(large, place.stored);
+    if ((await stat(file).catch(() => null))?.size !== place.size) return null;
+    content.set(name, new StoredFile(file, place.size, place.stored));
+  }
+  return { ...rest, files: createPayload(content, { read, sha256 }) };
 }
+
+const read = (file: string): Uint8Array | null => (existsSync(file) ? readFileSync(file) : null);
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 async function write(file: string, parts: Iterable<Uint8Array>): Promise<void> {
   const handle = await open(file, 'w', 0o600);

@@ -1,5 +1,7 @@
 /** What is known of a file, and what can be done with one. */
 
+import type { Content } from '../core/payload.ts';
+
 export interface FileStat {
   type: 'file' | 'directory' | 'link' | 'other';
   mode: number;
@@ -24,7 +26,7 @@ export interface WriteOptions {
 
 export interface NewFile {
   file: string;
-  content: Uint8Array;
+  content: Content;
   options: WriteOptions;
 }
 
@@ -44,7 +46,7 @@ export interface Files {
   /** Names in a directory; none where it does not exist. */
   list(directory: string): string[];
   /** Atomic and durable: temp file in the same directory, owner, mode, fsync, rename, fsync of the directory. */
-  write(file: string, content: Uint8Array, options: WriteOptions): Promise<void>;
+  write(file: string, content: Content, options: WriteOptions): Promise<void>;
   /** The same of many: durable together where that costs less. @returns what failed, by path */
   writeAll(entries: readonly NewFile[]): Promise<ReadonlyMap<string, Error>>;
   /** The same with the bytes of another file of the host. */

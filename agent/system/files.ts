@@ -19,6 +19,7 @@ import {
 } from './file-io.ts';
 import type { FileStat, Files } from './file-types.ts';
 import { createSharedDirectories } from './shared-directories.ts';
+import { fill } from './stored-file.ts';
 import { idOf, isOwn, openDirectory, ownIds, refuseOwn } from './walk.ts';
 import { MANY, writeMany } from './write-many.ts';
 
@@ -169,7 +170,7 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
         temp = tempIn(dir, file);
         const fd = fs.openSync(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
         try {
-          fs.writeFileSync(fd, content);
+          await fill(fd, content);
           setOwnerAndMode(fd, options);
           await fsync(fd);
         } finally {

@@ -9,6 +9,7 @@ import { explain } from './file-errors.ts';
 import { setOwnerAndMode } from './file-io.ts';
 import type { NewFile } from './file-types.ts';
 import type { SharedDirectories } from './shared-directories.ts';
+import { fill } from './stored-file.ts';
 
 const { O_NOFOLLOW, O_RDONLY, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
 const fsync = promisify(fs.fsync);
@@ -57,7 +58,7 @@ export async function writeMany(
         const dir = shared.borrow(file);
         borrowed.push({ file, dir });
         temp = tempIn(dir, file);
-        make(temp, entry);
+        await make(temp, entry);
         made.push({ file, dir, temp });
       } catch (thrown) {
         fail({ file, ...(temp === undefined ? {} : { temp }) }, thrown);
@@ -93,10 +94,10 @@ export async function writeMany(
   }
 }
 
-function make(temp: string, { content, options }: NewFile): void {
+async function make(temp: string, { content, options }: NewFile): Promise<void> {
   const fd = fs.openSync(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   try {
-    fs.writeFileSync(fd, content);
+    await fill(fd, content);
     setOwnerAndMode(fd, options);
   } finally {
     fs.closeSync(fd);

@@ -72,7 +72,10 @@ const hostPath = (n: number, nested: boolean) =>
 function* filesOf({ hosts, nested, payload }: FleetShape): Generator<[string, string | Buffer]> {
   yield ['fleet.yaml', 'name: bench\n'];
   for (const role of ['web', 'db']) yield [`roles/${role}/system.yaml`, `# ${role}\n`];
-  if (payload > 0) yield [`${hostPath(1, nested)}/files/payload`, randomBytes(payload)];
+  if (payload > 0) {
+    yield [`${hostPath(1, nested)}/files/payload`, randomBytes(payload)];
+    yield [`${hostPath(1, nested)}/payload.yaml`, 'files: {/srv/payload: {source: files/payload}}\n'];
+  }
   for (let n = 0; n < hosts; n++) {
     const at = hostPath(n, nested);
     yield [`${at}/host.yaml`, 'roles: [web]\n'];

@@ -3,7 +3,7 @@
  * checkout, in one run against one `git http-backend`. Everything is done several times, in turns: medians are printed.
  */
 import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { buildSync } from 'esbuild';
 import { scratch } from '../unit/git/backend.ts';
@@ -180,12 +180,42 @@ function print(result: Result | undefined, ours: Result | undefined): void {
 
 const cell = (text: string, at: number) => (at === 0 ? text.padEnd(26) : text.padStart(10));
 
+/** The whole way of a payload file: what the agent's process has at most while it fetches, writes, and looks at it again. */
+async function agentMemory(): Promise<void> {
+  console.log('\nfairlead agent --once, of 10 hosts');
+  console.log(['', 'wall ms', 'cpu ms', 'peak MB'].map(cell).join(''));
+  for (const payload of [0, 60 * MIB]) {
+    const root = scratch();
+    const { host } = makeFleet(root, { hosts: 10, nested: false, payload });
+    const server = fork(path.join(import.meta.dirname, 'git-server.ts'), [root]);
+    try {
+      const { url } = await hello<{ url: string }>(server);
+      const config = path.join(root, 'host/etc/fairlead/agent.yaml');
+      mkdirSync(path.dirname(config), { recursive: true });
+      writeFileSync(config, `host: edge-1\nrepo: {url: "${url}", path: ${host}}\n`);
+      for (const step of ['first', 'again']) {
+        const cost = await measure([
+          [process.execPath, ...AS_SERVICE, BUNDLE, '--root', path.join(root, 'host'), 'agent', '--once'],
+        ]);
+        const figures = [cost.wallMs, cost.cpuMs, cost.peakKb / 1024].map((n) => n.toFixed(0));
+        console.log([`  ${payload / MIB} MiB of payload, ${step}`, ...figures].map(cell).join(''));
+      }
+    } finally {
+      server.kill();
+      rmSync(root, { recursive: true, force: true });
+    }
+  }
+}
+
+/** systemd/fairlead.service */
+const AS_SERVICE = ['--optimize-for-size', '--max-semi-space-size=2'];
+const BUNDLE = path.join(import.meta.dirname, '../../dist/fairlead.cjs');
+
 /** What a process of the product needs before it can do anything; git's commands contain theirs. */
 function startMs(): number {
-  const bundle = path.join(import.meta.dirname, '../../dist/fairlead.cjs');
   const once = () => {
     const began = performance.now();
-    execFileSync(process.execPath, [bundle, 'version']);
+    execFileSync(process.execPath, [BUNDLE, 'version']);
     return performance.now() - began;
   };
   return median(Array.from({ length: 5 }, once));
@@ -201,4 +231,5 @@ export async function gitBench(
   );
   for (const one of fleets) await run({ hosts: Number.parseInt(one, 10), nested: one.endsWith('n'), payload: 0 }, ROWS);
   await run({ hosts: 10, nested: false, payload: 60 * MIB }, ['first pull', 'change of this host']);
+  await agentMemory();
 }

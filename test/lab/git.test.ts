@@ -129,11 +129,25 @@ test('gitolite over ssh: a deploy key, pinned host keys, first in version 0, the
     { input: `files:\n  ${MOTD}: {content: "by ssh\\n"}\n` },
   );
   const auth = 'auth: {sshKeyFile: /etc/fairlead/deploy_key, knownHostsFile: /etc/fairlead/known_hosts}';
-  await host.write('/etc/fairlead/known_hosts', '');
-  await configure('url: gitolite3@infra:gitolite-admin', auth);
-  expect((await status()).problems).toMatchObject([
-    { reason: 'HostKeyUnknown', message: expect.stringContaining('/etc/fairlead/known_hosts') },
-  ]);
+  await host.sh('ssh-keygen -q -t ed25519 -N "" -f /tmp/other');
+  const other = (await host.exec(['cat', '/tmp/other.pub'])).stdout;
+  // A key that is not known, and one that is another than before.
+  for (const [known, says] of [
+    ['', "the server's key is not in /etc/fairlead/known_hosts; add the line"],
+    [`infra ${other}`, "the server's key is not the one in /etc/fairlead/known_hosts: somebody may listen in"],
+  ] as const) {
+    await host.write('/etc/fairlead/known_hosts', known);
+    await configure('url: gitolite3@infra:gitolite-admin', auth);
+    expect((await status()).problems).toMatchObject([
+      { reason: 'HostKeyUnknown', message: expect.stringContaining(says) },
+    ]);
+    expect(await shown()).toBe('signed');
+    // Not even where there is a person to ask; and nothing is learnt.
+    const { stdout } = await host.exec(['script', '-qec', 'fairlead doctor', '/dev/null'], { check: false });
+    expect(stdout).toMatch(/ssh-keyscan/);
+    expect(stdout).not.toMatch(/yes\/no|password:/i);
+    expect((await host.exec(['cat', '/etc/fairlead/known_hosts'])).stdout).toBe(known);
+  }
   await host.sh('ssh-keyscan -t ed25519 infra > /etc/fairlead/known_hosts 2>/dev/null');
   expect((await fairlead(host, 'sync')).code).toBe(0);
   expect(await shown()).toBe('by ssh');

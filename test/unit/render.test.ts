@@ -33,7 +33,7 @@ describe('files', () => {
     expect(issues).toEqual([]);
     const specs = Object.fromEntries(resources.map((r) => [r.id, r.spec as FileSpec]));
     expect(specs['file:/a']).toMatchObject({ type: 'file', mode: 0o644, owner: 'root', group: 'root' });
-    expect(new TextDecoder().decode(specs['file:/b']?.content)).toBe('payload');
+    expect(new TextDecoder().decode(specs['file:/b']?.content as Uint8Array)).toBe('payload');
     expect(specs['file:/b']).toMatchObject({ mode: 0o600, owner: 'www-data' });
     expect(specs['file:/c']).toMatchObject({ type: 'directory', mode: 0o755 });
     expect(specs['file:/d']).toMatchObject({ type: 'link', target: '/a' });

@@ -52,7 +52,11 @@ export const providers = () =>
 
 export function loadRepo(repo: Repo, options: Partial<LoaderOptions> & { hostPath?: string } = {}): Promise<Loaded> {
   const { hostPath = 'hosts/a', ...more } = options;
-  const host = hostPath.slice(hostPath.lastIndexOf('/') + 1);
+  return loadCheckout(checkoutOf(repo, hostPath), more);
+}
+
+export function loadCheckout(checkout: Checkout, more: Partial<LoaderOptions> = {}): Promise<Loaded> {
+  const host = checkout.hostPath.slice(checkout.hostPath.lastIndexOf('/') + 1);
   return load(
     {
       host,
@@ -65,7 +69,7 @@ export function loadRepo(repo: Repo, options: Partial<LoaderOptions> & { hostPat
       providers: providers(),
       ...more,
     },
-    checkoutOf(repo, hostPath),
+    checkout,
   );
 }
 

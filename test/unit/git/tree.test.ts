@@ -56,7 +56,7 @@ async function filesOf(node: Parameters<ReturnType<typeof store>['build']>[0], h
   const { view, trees, closures } = await locate(objects, build(node), hostPath);
   expect([trees, closures]).toEqual([[], []]);
   const files = await readFiles(objects, view);
-  return Object.fromEntries([...files].map(([name, bytes]) => [name, Buffer.from(bytes).toString()]));
+  return Object.fromEntries([...files].map(([name, bytes]) => [name, Buffer.from(bytes as Uint8Array).toString()]));
 }
 
 test('trees come out as they went in', () => {

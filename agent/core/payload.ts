@@ -1,0 +1,97 @@
+/** The files of a checkout. Large ones stay on disk, and are named instead of held. Pure: reading is passed in. */
+import { AgentError } from '../errors.ts';
+import type { Sha256 } from './hash.ts';
+import { union } from './union.ts';
+
+/** A large file that lies on this machine, under paths of fairlead's own. */
+export class StoredFile {
+  /** Where it was put first, and, before that, where it is kept for longer. */
+  places: readonly string[];
+  /** Bytes. */
+  readonly size: number;
+  /** Hex, of the content: whoever reads it checks this. */
+  readonly sha256: string;
+  constructor(place: string, size: number, sha256: string) {
+    this.places = [place];
+    this.size = size;
+    this.sha256 = sha256;
+  }
+  /** From now on it lies there, too. */
+  keptAt(place: string): void {
+    const first = this.places.at(-1);
+    this.places = first === undefined || first === place ? [place] : [place, first];
+  }
+}
+
+export type Content = Uint8Array | StoredFile;
+
+/** Path in the repository → bytes. Bytes of a stored file are read when they are asked for, and not kept. */
+export interface Payload extends ReadonlyMap<string, Uint8Array> {
+  /** The file, where it is a stored one. */
+  stored?(file: string): StoredFile | undefined;
+}
+
+/** For those who can do without the bytes of a large file. */
+export const contentOf = (payload: Payload, file: string): Content | undefined =>
+  payload.stored?.(file) ?? payload.get(file);
+
+export const sizeOf = (content: Content): number => (content instanceof StoredFile ? content.size : content.length);
+
+export interface Reading {
+  /** null where there is nothing to read. */
+  read(path: string): Uint8Array | null;
+  sha256: Sha256;
+}
+
+/** @throws AgentError `PayloadDamaged`, from `get` and such, where a stored file is not what it was */
+export function createPayload(files: ReadonlyMap<string, Content>, { read, sha256 }: Reading): Payload {
+  const bytesOf = (content: Content): Uint8Array => {
+    if (!(content instanceof StoredFile)) return content;
+    for (const place of content.places) {
+      const bytes = read(place);
+      if (bytes !== null && sha256(bytes) === content.sha256) return bytes;
+    }
+    throw damaged(content);
+  };
+  function* entries(): MapIterator<[string, Uint8Array]> {
+    for (const [name, content] of files) yield [name, bytesOf(content)];
+  }
+  function* values(): MapIterator<Uint8Array> {
+    for (const content of files.values()) yield bytesOf(content);
+  }
+  const payload: Payload = {
+    get(name) {
+      const content = files.get(name);
+      return content === undefined ? undefined : bytesOf(content);
+    },
+    has: (name) => files.has(name),
+    stored(name) {
+      const content = files.get(name);
+      return content instanceof StoredFile ? content : undefined;
+    },
+    size: files.size,
+    forEach(callback) {
+      for (const [name, bytes] of entries()) callback(bytes, name, payload as Map<string, Uint8Array>);
+    },
+    keys: () => files.keys(),
+    entries,
+    values,
+    [Symbol.iterator]: entries,
+  };
+  return payload;
+}
+
+/** `own` before `shared`, without copying either. */
+export const overlay = (own: ReadonlyMap<string, Uint8Array>, shared: Payload): Payload =>
+  Object.assign(union(own, shared), {
+    stored: (file: string) => (own.has(file) ? undefined : shared.stored?.(file)),
+  });
+
+/** It is gone from where it was kept, or changed there. */
+export const damaged = ({ places }: StoredFile): AgentError =>
+  new AgentError({
+    code: 'PayloadDamaged',
+    phase: 'apply',
+    retry: true,
+    message: `${places.join(' and ')}, where a large file of the repository is kept, is gone or damaged; it is fetched anew`,
+  });

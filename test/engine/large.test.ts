@@ -1,0 +1,109 @@
+/** A large payload file through the real daemon: fetched, checked, written, repaired and shown, without being held. */
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
+import { until } from '../lab/run.ts';
+import { type Backend, createFixture, type Fixture, startBackend } from '../unit/git/backend.ts';
+import { startTrial, type Trial } from './trial.ts';
+
+let trial: Trial;
+let backend: Backend;
+let fixture: Fixture;
+let refuses = false;
+const BIG = randomBytes(9_000_000).toString('latin1');
+const on = (file: string) => path.join(trial.root, file);
+const text = (file: string) => fs.readFileSync(on(file), 'latin1');
+const payload = (name: string, content: string) => {
+  fs.mkdirSync(path.join(fixture.work, 'hosts/trial/files/below'), { recursive: true });
+  fs.writeFileSync(path.join(fixture.work, 'hosts/trial/files', name), content, 'latin1');
+};
+const manifest = (validate: string) => ({
+  'hosts/trial/a.yaml': `files:
+  /etc/big: {source: files/big, validate: ${validate}}
+  /etc/tree: {source: files/below}
+  /etc/text: {source: files/text, template: true}
+`,
+});
+const withLog = () => onTestFailed(() => console.error(trial.log()));
+
+beforeAll(async () => {
+  trial = await startTrial();
+  const server = path.join(trial.root, '../server');
+  fs.mkdirSync(server);
+  fixture = createFixture(server);
+  backend = await startBackend(server);
+  backend.intercept((_, response) => {
+    if (refuses) response.writeHead(503).end();
+    return refuses;
+  });
+  const config = on('etc/fairlead/agent.yaml');
+  const url = backend.url('fleet.git');
+  fs.writeFileSync(config, fs.readFileSync(config, 'utf8').replace(/repo: \{.*\}/, `repo: {url: "${url}"}`));
+});
+afterAll(async () => {
+  await trial.end();
+  await backend.stop();
+});
+
+test('it is fetched, judged by its validator, written, and looked at like any other', async () => {
+  withLog();
+  payload('big', BIG);
+  payload('below/too', BIG.slice(0, 2_000_000));
+  payload('text', '{{ host.name }}\n'.padEnd(1_200_000, '.'));
+  fixture.commit(manifest('[grep, -q, "", "%s"]'));
+  await trial.start();
+  const { code, stderr } = await trial.cli('sync');
+  expect([code, stderr]).toEqual([0, '']);
+  expect(text('etc/big') === BIG).toBe(true);
+  expect(text('etc/tree/too') === BIG.slice(0, 2_000_000)).toBe(true);
+  expect(text('etc/text').slice(0, 6)).toBe('trial\n');
+  expect((await trial.cli('plan')).code).toBe(0);
+  expect((await trial.cli('show', 'file:/etc/big')).stdout).toMatch(/content: \(9000000 bytes, sha256 [0-9a-f]{12}\)/);
+  // The working directory that a plan takes is read another way.
+  expect(await trial.cli('plan', '--dir', fixture.work)).toMatchObject({ code: 0 });
+}, 60_000);
+
+test('a validator that refuses it keeps the old one', async () => {
+  payload('big', `x${BIG.slice(1)}`);
+  fixture.commit(manifest('["false", "%s"]'));
+  const { code, stdout } = await trial.cli('sync');
+  expect([code, stdout]).toEqual([1, expect.stringContaining('does not pass')]);
+  expect(text('etc/big') === BIG).toBe(true);
+  payload('big', BIG);
+  fixture.commit(manifest('["true", "%s"]'));
+  expect((await trial.cli('sync')).code).toBe(0);
+}, 60_000);
+
+test('it is repaired without server and object store, by a daemon that just started too', async () => {
+  withLog();
+  await trial.stop();
+  refuses = true;
+  fs.rmSync(on('var/lib/fairlead/repo.git'), { recursive: true });
+  await trial.start();
+  await until('the first run', 20_000, async () => /RepositoryUnreachable/.test((await trial.cli('status')).stdout));
+  fs.writeFileSync(on('etc/big'), 'mine');
+  await until('the repair', 20_000, async () => text('etc/big') === BIG);
+  expect(JSON.stringify(await trial.cli('history'))).toMatch(/drift/);
+}, 60_000);
+
+test('where the kept one is damaged nothing is written, and it is fetched anew', async () => {
+  withLog();
+  refuses = false;
+  expect((await trial.cli('sync')).code).toBe(0);
+  const kept = on('var/lib/fairlead/accepted');
+  const places = fs
+    .readdirSync(kept, { recursive: true, encoding: 'utf8' })
+    .filter((f) => /large\/[0-9a-f]{64}$/.test(f));
+  const place = places.find((f) => fs.statSync(path.join(kept, f)).size === BIG.length) ?? '';
+  const handle = fs.openSync(path.join(kept, place), 'r+');
+  fs.writeSync(handle, 'damage', 1_000_000);
+  fs.closeSync(handle);
+  fs.writeFileSync(on('etc/big'), 'mine');
+  await until('the failure to be told', 20_000, async () => /PayloadDamaged|fetched anew/.test(trial.log()));
+  expect(text('etc/big')).toBe('mine');
+  await until('the repair', 30_000, async () => {
+    await trial.cli('sync');
+    return text('etc/big') === BIG;
+  });
+}, 90_000);
