@@ -1,18 +1,5 @@
-/** Composition root: the command line, its terminal, and what it needs of the rest of the program. */
-import { existsSync } from 'node:fs';
-import path from 'node:path';
-import { runCli } from './cli/index.ts';
-import { createControlClient } from './control/client.ts';
-import { runDaemon } from './daemon.ts';
-import { examine } from './doctor.ts';
-import { AgentError } from './errors.ts';
-import { readFleet } from './fleet/client.ts';
-import { notify } from './fleet/notify.ts';
-import { createProviders } from './kinds/index.ts';
-import { configFile, loadConfig, readHistory, runDir, stateDir } from './layout.ts';
-import { loadIdentity } from './secrets/identity.ts';
-import { systemClock } from './system/clock.ts';
-import { exec } from './system/exec.ts';
+/** Composition root: the daemon as its unit starts it, or the command line. */
+import { failure } from './cli/failure.ts';
 
 declare const FAIRLEAD_VERSION: string | undefined;
 const VERSION = typeof FAIRLEAD_VERSION === 'string' ? FAIRLEAD_VERSION : '0.0.0-source';
@@ -20,92 +7,29 @@ const VERSION = typeof FAIRLEAD_VERSION === 'string' ? FAIRLEAD_VERSION : '0.0.0
 // isomorphic-git and mqtt still call url.parse(); that is nothing an operator can mend.
 process.noDeprecation = true;
 
-/** Of these only what they say of a declaration is asked: no engine, bus or file is touched. */
-const offlineProviders = () =>
-  createProviders({
-    isRoot: true,
-    root: '',
-    filesOnly: false,
-    dockerSocket: '',
-    busSocket: '',
-    stagingDir: '',
-    clock: systemClock,
-    exec,
-    owned: () => false,
-  });
-
 // Whoever reads our output may stop, as `head` does; that is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
-finish(
-  runCli(
-    process.argv.slice(2),
-    {
-      stdout: (text) => process.stdout.write(text),
-      stderr: (text) => process.stderr.write(text),
-      isTTY: process.stdout.isTTY ?? false,
-      get columns() {
-        return process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY;
-      },
-      env: process.env,
-      now: () => new Date(),
-      interrupted() {
-        const left = new AbortController();
-        process.once('SIGINT', () => left.abort());
-        return left.signal;
-      },
-    },
-    {
-      version: VERSION,
-      // Many short-lived objects: fewer and longer pauses to collect them.
-      self: [process.execPath, '--max-semi-space-size=64', ...process.execArgv, process.argv[1] ?? ''],
-      offlineProviders,
-      paths: (options) => ({ config: configFile(options), state: stateDir(options) }),
-      ownRecipient: async (options) =>
-        existsSync(path.join(stateDir(options), 'age.key'))
-          ? (await loadIdentity(stateDir(options))).recipient()
-          : null,
-      examine: (options) => examine({ ...options, version: VERSION }),
-      runAgent: (options) => runDaemon({ ...options, version: VERSION }),
-      client: (options) => createControlClient({ dir: runDir(options) }),
-      readHistory: (options, query) => readHistory(options, (runs) => ({ schema: 1, runs: runs.list(query) })),
-      readRun: (options, id) =>
-        readHistory(options, (runs) => {
-          const found = runs.get(id);
-          return found && { schema: 1, ...found };
-        }),
-      readFleet(options) {
-        const config = loadConfig(options);
-        if (!config.mqtt)
-          throw new AgentError({
-            code: 'BrokerUnreachable',
-            phase: 'report',
-            message: `${configFile(options)} names no broker; add \`mqtt: {url: …}\``,
-          });
-        return readFleet({ broker: config.mqtt, prefix: config.mqtt.prefix, fleet: config.fleet });
-      },
-      async notify(options, request) {
-        // In CI there is no agent.yaml, and none is needed where the broker is named.
-        const config = request.broker ? null : loadConfig(options);
-        const broker = request.broker ?? config?.mqtt;
-        if (!broker)
-          throw new AgentError({
-            code: 'BrokerUnreachable',
-            phase: 'report',
-            message: `${configFile(options)} names no broker; add \`mqtt: {url: …}\`, or say --broker`,
-          });
-        const { prefix = config?.mqtt?.prefix ?? 'fairlead', fleet = config?.fleet ?? 'default' } = request;
-        const ref = request.ref ?? config?.repo.ref ?? 'main';
-        return { ref, topic: await notify({ broker, prefix, fleet, ref, commit: request.commit }) };
-      },
-    },
-  ),
-);
+const argv = process.argv.slice(2);
+// As the unit starts it there are no options to read, and a daemon would carry the command line for as long as it lives.
+const isDaemon = argv.length === 1 && argv[0] === 'agent';
+void (isDaemon ? startDaemon() : runCommand()).then((code) => {
+  process.exitCode = code;
+  // An agent that must end does so even if a library holds a handle.
+  if (argv.includes('agent')) process.exit(code);
+});
 
-/** An agent that must end does so even if a library holds a handle. */
-function finish(running: Promise<number>): void {
-  void running.then((exit) => {
-    process.exitCode = exit;
-    if (process.argv.includes('agent')) process.exit(exit);
-  });
+async function startDaemon(): Promise<number> {
+  const { runDaemon } = await import('./daemon.ts');
+  const config = process.env.FAIRLEAD_CONFIG;
+  try {
+    return await runDaemon({ ...(config ? { config } : {}), once: false, version: VERSION });
+  } catch (thrown) {
+    return failure(thrown, (text) => process.stderr.write(text));
+  }
+}
+
+async function runCommand(): Promise<number> {
+  const { commandLine } = await import('./command-line.ts');
+  return commandLine(argv, VERSION);
 }

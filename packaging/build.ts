@@ -49,6 +49,8 @@ await build({
     'worker-timers': stub,
     // Its other form shares its parts with nobody and hides its names from a dynamic import.
     'isomorphic-git': path.join(root, 'node_modules/isomorphic-git/index.js'),
+    // Copies of Node's own streams, one in each library that brings it.
+    'readable-stream': 'node:stream',
     // dbus-native: calls are made by name, never from what a service tells of itself.
     xml2js: stub,
   },

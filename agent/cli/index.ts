@@ -1,7 +1,7 @@
 /** The command line: words to commands, failures to exit codes. */
 import { CommanderError } from 'commander';
-import { AgentError } from '../errors.ts';
 import { type CliDeps, EXIT, type Terminal } from './context.ts';
+import { failure } from './failure.ts';
 import { createProgram } from './program.ts';
 
 export type { CliDeps, Terminal } from './context.ts';
@@ -17,10 +17,6 @@ export async function runCli(argv: readonly string[], terminal: Terminal, deps: 
     return code;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    const error = thrown instanceof AgentError ? thrown : null;
-    terminal.stderr(
-      `fairlead: ${error?.message ?? (thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown))}\n`,
-    );
-    return error && ['DaemonUnreachable', 'BrokerUnreachable'].includes(error.code) ? EXIT.unreachable : EXIT.bad;
+    return failure(thrown, terminal.stderr);
   }
 }

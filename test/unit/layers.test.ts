@@ -4,9 +4,10 @@ import { expect, test } from 'vitest';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
-/** The composition root, in seven files. */
+/** The composition root, in eight files. */
 const MAIN = [
   'agent/main.ts',
+  'agent/command-line.ts',
   'agent/daemon.ts',
   'agent/session.ts',
   'agent/doctor.ts',

@@ -1,0 +1,93 @@
+/** The command line: its terminal, and what it needs of the rest of the program. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { runCli } from './cli/index.ts';
+import { createControlClient } from './control/client.ts';
+import { examine } from './doctor.ts';
+import { AgentError } from './errors.ts';
+import { readFleet } from './fleet/client.ts';
+import { notify } from './fleet/notify.ts';
+import { createProviders } from './kinds/index.ts';
+import { configFile, loadConfig, readHistory, runDir, stateDir } from './layout.ts';
+import { loadIdentity } from './secrets/identity.ts';
+import { systemClock } from './system/clock.ts';
+import { exec } from './system/exec.ts';
+
+/** Of these only what they say of a declaration is asked: no engine, bus or file is touched. */
+const offlineProviders = () =>
+  createProviders({
+    isRoot: true,
+    root: '',
+    filesOnly: false,
+    dockerSocket: '',
+    busSocket: '',
+    stagingDir: '',
+    clock: systemClock,
+    exec,
+    owned: () => false,
+  });
+
+/** Runs one command, in this terminal. @returns the exit code */
+export const commandLine = (argv: readonly string[], version: string): Promise<number> =>
+  runCli(
+    argv,
+    {
+      stdout: (text) => process.stdout.write(text),
+      stderr: (text) => process.stderr.write(text),
+      isTTY: process.stdout.isTTY ?? false,
+      get columns() {
+        return process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY;
+      },
+      env: process.env,
+      now: () => new Date(),
+      interrupted() {
+        const left = new AbortController();
+        process.once('SIGINT', () => left.abort());
+        return left.signal;
+      },
+    },
+    {
+      version,
+      // Many short-lived objects: fewer and longer pauses to collect them.
+      self: [process.execPath, '--max-semi-space-size=64', ...process.execArgv, process.argv[1] ?? ''],
+      offlineProviders,
+      paths: (options) => ({ config: configFile(options), state: stateDir(options) }),
+      ownRecipient: async (options) =>
+        existsSync(path.join(stateDir(options), 'age.key'))
+          ? (await loadIdentity(stateDir(options))).recipient()
+          : null,
+      examine: (options) => examine({ ...options, version }),
+      runAgent: async (options) => (await import('./daemon.ts')).runDaemon({ ...options, version }),
+      client: (options) => createControlClient({ dir: runDir(options) }),
+      readHistory: (options, query) => readHistory(options, (runs) => ({ schema: 1, runs: runs.list(query) })),
+      readRun: (options, id) =>
+        readHistory(options, (runs) => {
+          const found = runs.get(id);
+          return found && { schema: 1, ...found };
+        }),
+      readFleet(options) {
+        const config = loadConfig(options);
+        if (!config.mqtt)
+          throw new AgentError({
+            code: 'BrokerUnreachable',
+            phase: 'report',
+            message: `${configFile(options)} names no broker; add \`mqtt: {url: …}\``,
+          });
+        return readFleet({ broker: config.mqtt, prefix: config.mqtt.prefix, fleet: config.fleet });
+      },
+      async notify(options, request) {
+        // In CI there is no agent.yaml, and none is needed where the broker is named.
+        const config = request.broker ? null : loadConfig(options);
+        const broker = request.broker ?? config?.mqtt;
+        if (!broker)
+          throw new AgentError({
+            code: 'BrokerUnreachable',
+            phase: 'report',
+            message: `${configFile(options)} names no broker; add \`mqtt: {url: …}\`, or say --broker`,
+          });
+        const { prefix = config?.mqtt?.prefix ?? 'fairlead', fleet = config?.fleet ?? 'default' } = request;
+        const ref = request.ref ?? config?.repo.ref ?? 'main';
+        return { ref, topic: await notify({ broker, prefix, fleet, ref, commit: request.commit }) };
+      },
+    },
+  );
