@@ -85,19 +85,32 @@ export function openStore(options: StoreOptions): Store {
   chmodSync(file, 0o600);
   const meta = createMeta(db);
   const inventory = createInventory(db);
-  if (lost) inventory.restore(readCopy(copy));
   const retention = createRetention(db);
   const outbox = createOutbox(db, meta, options.maxEvents ?? 10_000);
+  const runs = createRuns(db, outbox);
+  const kept = readCopy(copy);
+  // Of a damaged log on the side SQLite takes what lies before the damage, and says nothing.
+  const behind = !lost && runs.lastId() < kept.run;
+  if (behind)
+    options.log.error(
+      { run: runs.lastId(), lost: kept.run },
+      'the history database lost what was written last; what is managed is known from the copy of the inventory',
+    );
+  const saveCopy = () => writeCopy(copy, { run: runs.lastId(), rows: inventory.list() });
+  if (behind || (lost && kept.rows.length > 0)) {
+    inventory.restore(kept.rows);
+    saveCopy();
+  }
   return {
     meta,
     commits: createCommits(db, meta),
     inventory,
     images: createImageRecords(db),
     outbox,
-    runs: createRuns(db, outbox),
+    runs,
     tend: (limits) => retention(limits),
     trouble: () => null,
-    saveCopy: () => writeCopy(copy, inventory.list()),
+    saveCopy,
     close: () => db.close(),
   };
 }

@@ -121,11 +121,18 @@ export function claimsOf({ info }: Pick<InventoryRow, 'info'>): string[] {
 export const memoOf = ({ info }: Pick<InventoryRow, 'info'>): Mark['memo'] =>
   typeof info.memo === 'object' && info.memo !== null ? (info.memo as Mark['memo']) : undefined;
 
+/** The inventory as it lies beside the database. */
+export interface InventoryCopy {
+  /** The newest run that the database knew by then. */
+  run: number;
+  rows: readonly InventoryRow[];
+}
+
 /** Atomic and durable. */
-export function writeCopy(file: string, rows: readonly InventoryRow[]): void {
+export function writeCopy(file: string, copy: InventoryCopy): void {
   const fd = openSync(`${file}.tmp`, 'w', 0o600);
   try {
-    writeSync(fd, JSON.stringify(rows));
+    writeSync(fd, JSON.stringify(copy));
     fsyncSync(fd);
   } finally {
     closeSync(fd);
@@ -133,12 +140,15 @@ export function writeCopy(file: string, rows: readonly InventoryRow[]): void {
   renameSync(`${file}.tmp`, file);
 }
 
-/** The copy's rows; none where there is no readable copy. */
-export function readCopy(file: string): InventoryRow[] {
+/** Without rows where there is no readable copy. */
+export function readCopy(file: string): InventoryCopy {
+  const none: InventoryCopy = { run: 0, rows: [] };
   try {
-    const rows: unknown = JSON.parse(readFileSync(file, 'utf8'));
-    return Array.isArray(rows) ? (rows as InventoryRow[]) : [];
+    const copy = JSON.parse(readFileSync(file, 'utf8')) as InventoryCopy | InventoryRow[];
+    // Versions of before wrote the rows alone.
+    if (Array.isArray(copy)) return { ...none, rows: copy };
+    return Array.isArray(copy.rows) ? copy : none;
   } catch {
-    return [];
+    return none;
   }
 }

@@ -48,7 +48,10 @@ test('out of memory: its limit, and what to raise', async () => {
     await problem(
       '    mem_limit: 16m\n    memswap_limit: 16m\n    command: ["/bin/busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"]\n',
     ),
-  ).toMatch(/^Unhealthy: exited \(137\), out of memory at its limit of 16 MiB; raise mem_limit/);
+  ).toMatch(
+    // The engine itself does not always learn of it.
+    /^Unhealthy: exited \(137\), (killed by SIGKILL, as what is )?out of memory at its limit of 16 MiB; raise mem_limit/,
+  );
 });
 
 test('a crash loop', async () => {

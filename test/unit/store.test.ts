@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import Database from 'better-sqlite3';
@@ -81,6 +81,29 @@ test('a damaged database is set aside under a name of its own; ownership comes b
   expect(again.inventory.list().map((r) => r.id)).toEqual(['file:/a']);
   again.close();
   expect(readdirSync(dir).some((name) => name.startsWith('history.db.corrupt-'))).toBe(true);
+});
+
+test('a log on the side that is damaged costs what was written last, and no ownership', () => {
+  const dir = newDir();
+  const first = open(dir);
+  first.runs.begin('manual', '2026-01-01T00:00:00.000Z');
+  first.inventory.intend([row('file:/a')], []);
+  first.saveCopy();
+  // As a process that is killed leaves it: closing would take the log over.
+  const left = newDir();
+  for (const name of ['history.db', 'history.db-wal', 'inventory.json'])
+    copyFileSync(path.join(dir, name), path.join(left, name));
+  first.close();
+  writeFileSync(path.join(left, 'history.db-wal'), Buffer.alloc(8_192, 0xa5));
+  const again = open(left);
+  expect(again.runs.lastId()).toBe(0);
+  expect(again.inventory.list().map((r) => r.id)).toEqual(['file:/a']);
+  again.inventory.forget('file:/a');
+  again.close();
+  // What was removed since stays removed.
+  const later = open(left);
+  expect(later.inventory.list()).toEqual([]);
+  later.close();
 });
 
 test('events come out in order, stay until acknowledged, and keep counting after a restart', () => {

@@ -1,0 +1,123 @@
+/** The database damaged in every way a disk knows: set aside and said, and nothing that is managed notices. Issue point 5. */
+import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
+import type { ResourcesDocument } from '../../agent/control/protocol.ts';
+import { differing, fairleadJson, identities, installAgent, NODE, statusWhere } from './agent.ts';
+import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
+import { hostFiles, systemYaml, watched } from './story.ts';
+
+const STATE = '/var/lib/fairlead';
+const DB = `${STATE}/history.db`;
+let lab: Lab;
+let host: LabHost;
+let repo: FleetRepo;
+let before: Record<string, string>;
+let declared: string[];
+
+const synced = () =>
+  statusWhere(lab.infra, 'edge-1', 'synced and healthy', (s) => s.sync === 'synced' && s.health === 'healthy');
+const resources = async () =>
+  (await fairleadJson<{ resources: ResourcesDocument['resources'] }>(host, 'resources')).resources;
+const systemctl = (...argv: string[]) => host.exec(['systemctl', ...argv], { timeoutMs: 60_000 });
+const listed = async (dir: string) => (await host.exec(['ls', dir])).stdout.trim().split('\n');
+/** Node's own `fs`, `file` and its `size` are at hand. */
+const damage = (script: string, file = DB) =>
+  host.exec([NODE, '-e', `const fs=require('fs'),file='${file}',{size}=fs.statSync(file);${script}`]);
+/** Writes `length` bytes of garbage at `at`. */
+const GARBAGE = `const fd=fs.openSync(file,'r+');const spoil=(at,length)=>fs.writeSync(fd,Buffer.alloc(length,0xa5),0,length,at);`;
+
+beforeAll(async () => {
+  lab = await startLab({ name: 'damaged', hosts: [{ name: 'edge-1' }] });
+  host = lab.host('edge-1');
+  repo = await lab.infra.createRepo('fleet');
+  await repo.commit(hostFiles('edge-1'), 'All well');
+  await installAgent(host, { repoUrl: repo.httpUrl });
+  await synced();
+  before = await identities(host, watched);
+  declared = (await resources()).map((r) => r.id).sort();
+});
+afterAll(async () => lab?.stop());
+beforeEach(() => onTestFailed(async () => console.error(await host.journal('fairlead.service'))));
+
+/** The agent, started again over what was damaged, knows all that is managed and has touched none of it. */
+async function knowsAll(): Promise<void> {
+  await systemctl('start', 'fairlead.service');
+  await until('a run of the new process', 60_000, async () => {
+    const { run, sync, health } = await fairleadJson<{ run: unknown; sync: string; health: string }>(host, 'status');
+    return run !== null && sync === 'synced' && health === 'healthy';
+  });
+  const now = await resources();
+  expect(now.map((r) => r.id).sort()).toEqual(declared);
+  expect(now.filter((r) => r.sync !== 'synced' || r.health !== 'healthy')).toEqual([]);
+  const files = watched.files.filter((file) => file in before);
+  expect(differing(before, await identities(host, { ...watched, files }))).toEqual([]);
+  const { rows } = JSON.parse((await host.exec(['cat', `${STATE}/inventory.json`])).stdout) as {
+    rows: { id: string; owned: boolean }[];
+  };
+  expect(rows.filter((r) => declared.includes(r.id) && !r.id.startsWith('check:')).map((r) => r.id)).toEqual(declared);
+}
+
+const aside = async () => (await listed(STATE)).filter((name) => /^history\.db\.corrupt-[^-]*-[^-]*-[^-]*$/.test(name));
+const journalSays = async (text: string) => (await host.journal('fairlead.service')).split(text).length - 1;
+
+test.each([
+  ['its header is overwritten', `${GARBAGE}spoil(0,100)`],
+  ['garbage at the head of every page but the first', `${GARBAGE}for(let at=4096;at<size;at+=4096)spoil(at,16)`],
+  ['garbage in the middle of every page', `${GARBAGE}for(let at=0;at<size;at+=4096)spoil(at+1024,3072)`],
+  ['it is cut off in a page', 'fs.truncateSync(file,Math.floor(size/2)+100)'],
+  ['it is no database at all', "fs.writeFileSync(file,'no database\\n'.repeat(1000))"],
+])('%s', async (_what, script) => {
+  const had = await aside();
+  const said = await journalSays('it was set aside and a fresh one is begun');
+  await systemctl('stop', 'fairlead.service');
+  await damage(script);
+  await knowsAll();
+  const fresh = (await aside()).filter((name) => !had.includes(name));
+  expect(fresh).toHaveLength(1);
+  expect(await journalSays('it was set aside and a fresh one is begun')).toBe(said + 1);
+  expect(await journalSays(`${STATE}/${fresh[0]}`)).toBeGreaterThan(0);
+});
+
+test('the log on its side is damaged, after a kill: what was written last is lost, and no ownership', async () => {
+  await host.write('/etc/app/app.conf', 'tampered\n');
+  const repaired = async () => (await host.exec(['cat', '/etc/app/app.conf'])).stdout === 'hello\n';
+  await until('a repair, which is recorded', 60_000, repaired);
+  await synced();
+  before = await identities(host, watched);
+  await host.sh('systemctl kill --kill-whom=main -s KILL fairlead.service; systemctl stop fairlead.service');
+  await damage(`${GARBAGE}spoil(0,size)`, `${DB}-wal`);
+  await knowsAll();
+});
+
+test('damaged while it runs: repairs go on, and it is begun anew at the next start at the latest', async () => {
+  await damage(`${GARBAGE}spoil(0,size)`);
+  await host.write('/etc/app/motd', 'tampered\n');
+  await until(
+    'the repair',
+    60_000,
+    async () => (await host.exec(['cat', '/etc/app/motd'], { check: false })).stdout === 'welcome\n',
+  );
+  before = await identities(host, watched);
+  const had = await aside();
+  await systemctl('stop', 'fairlead.service');
+  await knowsAll();
+  expect((await aside()).length).toBeGreaterThanOrEqual(had.length);
+});
+
+test('what is declared no more is still removed, since it is still known whose it is', async () => {
+  const commit = await repo.commit(
+    { 'hosts/edge-1/system.yaml': systemYaml().replace('  /etc/app/motd: {source: files/motd}\n', '') },
+    'No motd any more',
+  );
+  await fairleadJson(host, 'sync');
+  await statusWhere(lab.infra, 'edge-1', 'the new commit', (s) => s.sync === 'synced' && s.applied?.commit === commit);
+  expect(await listed('/etc/app')).toEqual(['app.conf']);
+});
+
+test('the inventory beside it is lost as well: all is recognised, and adopted again', async () => {
+  await systemctl('stop', 'fairlead.service');
+  await damage(`${GARBAGE}spoil(0,4096)`);
+  await damage('fs.writeFileSync(file,"[{")', `${STATE}/inventory.json`);
+  declared = declared.filter((id) => id !== 'file:/etc/app/motd');
+  before = await identities(host, { ...watched, files: watched.files.filter((f) => f !== '/etc/app/motd') });
+  await knowsAll();
+});

@@ -1,0 +1,34 @@
+/** What is said of a container that was ended by SIGKILL. */
+import { expect, test } from 'vitest';
+import type { ServiceSpec } from '../../agent/compose/model.ts';
+import type { Replica } from '../../agent/kinds/service-fact.ts';
+import { replicaHealth } from '../../agent/kinds/service-health.ts';
+import type { ContainerInfo } from '../../agent/system/docker.ts';
+
+const spec = { restart: { name: 'no' }, update: {} } as ServiceSpec;
+const ended = (state: Partial<ContainerInfo['State']>, memory: number): Replica => ({
+  ...{ number: 1, image: null, runningMs: 0, log: 'loading', interrupted: false },
+  info: {
+    State: { Status: 'exited', Running: false, ExitCode: 137, OOMKilled: false, ...state },
+    HostConfig: { Memory: memory },
+  } as ContainerInfo,
+});
+const said = (replica: Replica) => replicaHealth(spec, replica).message;
+
+test.each([
+  ['known to the engine', { OOMKilled: true }, 16 << 20, ', out of memory at its limit of 16 MiB; raise mem_limit'],
+  ['of the whole machine', { OOMKilled: true }, 0, ', out of memory'],
+  [
+    'not known to the engine',
+    {},
+    16 << 20,
+    ', killed by SIGKILL, as what is out of memory at its limit of 16 MiB; raise mem_limit, unless somebody killed it',
+  ],
+  ['without a limit', {}, 0, ', killed by SIGKILL'],
+] as const)('out of memory, %s', (_what, state, memory, words) => {
+  expect(said(ended(state, memory))).toBe(`exited (137)${words}; its last lines: loading`);
+});
+
+test('another exit code is no matter of memory', () => {
+  expect(said(ended({ ExitCode: 3 }, 16 << 20))).toBe('exited (3); its last lines: loading');
+});
