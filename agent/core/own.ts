@@ -16,9 +16,10 @@ export const OWN_PATHS: readonly string[] = [
 ];
 
 /** Directories of the state in which fairlead itself keeps what it manages for others, by their literal paths only. */
-export const OWN_STORES: readonly string[] = ['tree', 'secrets', 'staging', 'originals'].map(
-  (name) => `/var/lib/fairlead/${name}`,
-);
+export const OWN_STORES: readonly string[] = [
+  ...['tree', 'secrets', 'staging', 'originals'].map((name) => `/var/lib/fairlead/${name}`),
+  '/run/fairlead/staging',
+];
 
 /** Whether `path` is `parent` or lies below it. */
 export const isWithin = (path: string, parent: string): boolean => path === parent || path.startsWith(`${parent}/`);

@@ -55,11 +55,13 @@ export interface Provider<S = unknown, F = unknown> {
   /**
    * State of `ids`, one batched call; ids that do not exist on the host are missing from the answer.
    * @param wants the declarations of those that are declared; jobs and checks live in these alone
+   * @param healthAlone the answer is only for `health`, a moment after an apply: what that does not need may be left out
    */
   observe(
     ids: readonly ResourceId[],
     signal: AbortSignal,
     wants?: ReadonlyMap<ResourceId, Desired<S>>,
+    healthAlone?: boolean,
   ): Promise<ReadonlyMap<ResourceId, Seen<F>>>;
   /** Before the first intent is recorded for these: keeps what is there now, so that it can be put back. Failures by id. */
   adopt?(

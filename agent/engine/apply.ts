@@ -113,6 +113,7 @@ export async function applySteps(
     const work = done.then((all) => {
       running.delete(first.want.id);
       for (const [i, step] of steps.entries()) finish(step, all[i] ?? null);
+      ledger.ended(kindOf(first.want.id));
     });
     running.set(first.want.id, work);
   };
@@ -193,10 +194,11 @@ function createLedger({ store }: EngineDeps) {
   };
   return {
     flush,
-    note({ want }: Step) {
-      noted.push({ id: want.id, hash: want.hash, notified: true });
-      // What restarts is worth an fsync of its own: a crash must not restart it twice.
-      if (noted.length >= 500 || !want.id.startsWith('file:')) flush();
+    note: ({ want }: Step) => void noted.push({ id: want.id, hash: want.hash, notified: true }),
+    /** Steps of this kind, begun together, have ended. */
+    ended(kind: Kind) {
+      // What restarts, or is run, is worth an fsync: a crash must not do it twice.
+      if (noted.length >= 500 || kind !== 'file') flush();
     },
   };
 }

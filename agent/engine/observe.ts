@@ -15,6 +15,7 @@ export async function observe(
   ids: readonly ResourceId[],
   signal: AbortSignal,
   desired: readonly Desired[],
+  healthAlone = false,
 ): Promise<Observed> {
   const wants = new Map(desired.map((d) => [d.id, d]));
   const byKind = Map.groupBy(new Set(ids), kindOf);
@@ -23,7 +24,7 @@ export async function observe(
   await Promise.all(
     [...byKind].map(async ([kind, wanted]) => {
       try {
-        for (const [id, found] of (await providers.get(kind)?.observe(wanted, signal, wants)) ?? [])
+        for (const [id, found] of (await providers.get(kind)?.observe(wanted, signal, wants, healthAlone)) ?? [])
           seen.set(id, found);
       } catch (thrown) {
         unreachable.set(kind, asAgentError(thrown, { code: 'ObserveFailed', phase: 'observe', retry: true }));

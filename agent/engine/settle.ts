@@ -34,6 +34,7 @@ export async function settle(
       open.map((w) => w.id),
       request.signal,
       open,
+      true,
     );
     for (const want of open) {
       const kind = kindOf(want.id);

@@ -59,6 +59,9 @@ export interface ProvidersOptions {
   redact?(text: string): string;
 }
 
+/** In memory: what is verified there need not outlive anything. */
+const UNIT_STAGING_DIR = '/run/fairlead/staging';
+
 export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Provider> {
   const { exec, stagingDir, owned, clock, root } = options;
   const redact = options.redact ?? ((text: string) => text);
@@ -76,7 +79,7 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
     const credentials = createCredentials({ registries, home: '/root', root, exec, secret });
     const systemd = createSystemd({ socket: options.busSocket });
     all.push(
-      erase(createUnitProvider({ systemd, files, originals, exec, clock, stagingDir, owned })),
+      erase(createUnitProvider({ systemd, files, originals, exec, clock, stagingDir: UNIT_STAGING_DIR, owned })),
       erase(createNetworkProvider({ docker })),
       erase(createVolumeProvider({ docker })),
       erase(

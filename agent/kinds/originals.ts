@@ -31,6 +31,8 @@ export interface Originals {
   restored(id: ResourceId): boolean;
   /** Keeps those of `paths` that are not kept yet, also where there is nothing. Durable when it resolves. */
   keep(id: ResourceId, paths: readonly string[]): Promise<void>;
+  /** The same for many. @returns what failed, by id */
+  keepAll(paths: ReadonlyMap<ResourceId, readonly string[]>): Promise<Map<ResourceId, unknown>>;
   /** Puts one path back and forgets it. */
   release(id: ResourceId, path: string): Promise<'restored' | 'removed' | 'occupied'>;
   /** Puts all of `id` back, and says so in the record. */
@@ -56,6 +58,8 @@ export const DRIFT_DIR = `${ORIGINALS_DIR}/${DRIFT}`;
 const META = { mode: 0o600, uid: -1, gid: -1 };
 const MAX_ONE = 16 * 1024 * 1024;
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 32);
+
+const encode = (entry: Entry) => new TextEncoder().encode(JSON.stringify(entry));
 
 export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Originals {
   const limit = maxDrift ?? { count: 200, bytes: 64 * 1024 * 1024 };
@@ -87,7 +91,7 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
   };
   const save = async (entry: Entry) => {
     cache.delete(entry.id);
-    await files.write(fileOf(entry.id), new TextEncoder().encode(JSON.stringify(entry)), META);
+    await files.write(fileOf(entry.id), encode(entry), META);
     cache.set(entry.id, entry);
   };
 
@@ -124,14 +128,35 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
     wasNothing: (id, path) => read(id)?.paths[path]?.type === 'none',
     restored: (id) => read(id)?.restored ?? false,
     async keep(id, paths) {
-      const old = read(id);
-      const known = old && !old.restored ? old.paths : {};
-      const fresh = paths.filter((path) => known[path] === undefined);
-      if (fresh.length === 0) return;
-      private_();
-      // The bytes first, then the record that names them.
-      const kept = fresh.map((path): [string, Original] => [path, asItIs(path, files.stat(path))]);
-      await save({ id, restored: false, paths: { ...known, ...Object.fromEntries(kept) } });
+      for (const thrown of (await this.keepAll(new Map([[id, paths]]))).values()) throw thrown;
+    },
+    async keepAll(all) {
+      const failed = new Map<ResourceId, unknown>();
+      const records: Entry[] = [];
+      for (const [id, paths] of all) {
+        try {
+          const old = read(id);
+          const known = old && !old.restored ? old.paths : {};
+          const fresh = paths.filter((path) => known[path] === undefined);
+          if (fresh.length === 0) continue;
+          private_();
+          // The bytes first, then the record that names them.
+          const kept = fresh.map((path): [string, Original] => [path, asItIs(path, files.stat(path))]);
+          records.push({ id, restored: false, paths: { ...known, ...Object.fromEntries(kept) } });
+        } catch (thrown) {
+          failed.set(id, thrown);
+        }
+      }
+      for (const { id } of records) cache.delete(id);
+      const unwritten = await files.writeAll(
+        records.map((entry) => ({ file: fileOf(entry.id), content: encode(entry), options: META })),
+      );
+      for (const entry of records) {
+        const thrown = unwritten.get(fileOf(entry.id));
+        if (thrown === undefined) cache.set(entry.id, entry);
+        else failed.set(entry.id, thrown);
+      }
+      return failed;
     },
     async release(id, path) {
       const entry = read(id);

@@ -45,21 +45,28 @@ export async function verifyUnits(
   );
   const staged: string[] = [];
   const targets: string[] = [];
-  const stage = async (file: string, text: string) => {
-    staged.push(`${stagingDir}/${file}`);
-    await files.write(`${stagingDir}/${file}`, new TextEncoder().encode(text), { mode: 0o644, uid: 0, gid: 0 });
+  const writing: Promise<void>[] = [];
+  const stage = (file: string, text: string) => {
+    const path = `${stagingDir}/${file}`;
+    staged.push(path);
+    writing.push(files.write(path, new TextEncoder().encode(text), { mode: 0o644, uid: 0, gid: 0 }));
   };
   try {
+    if (candidates.length > 0 && files.stat(stagingDir) === undefined)
+      files.mkdir(stagingDir, { mode: 0o700, uid: 0, gid: 0 });
     for (const { name, content, dropins } of candidates.map((w) => w.want.spec)) {
-      if (content !== undefined) await stage(name, content);
-      for (const [file, text] of Object.entries(dropins ?? {})) await stage(`${name}.d/${file}`, text);
-      const foreign = [...(dropins ? ['/etc/systemd/system'] : []), ...FOREIGN_DIRS]
-        .map((dir) => `${dir}/${name}`)
-        .find((path) => files.stat(path)?.type === 'file');
+      if (content !== undefined) stage(name, content);
+      for (const [file, text] of Object.entries(dropins ?? {})) stage(`${name}.d/${file}`, text);
       // Drop-ins of a unit that is not there (yet) have nothing to be read with.
-      const target = content === undefined ? foreign : `${stagingDir}/${name}`;
+      const target =
+        content !== undefined
+          ? `${stagingDir}/${name}`
+          : ['/etc/systemd/system', ...FOREIGN_DIRS]
+              .map((dir) => `${dir}/${name}`)
+              .find((path) => files.stat(path)?.type === 'file');
       if (target) targets.push(target);
     }
+    await Promise.all(writing);
     if (targets.length === 0) return failures;
     const environment = [`SYSTEMD_UNIT_PATH=${stagingDir}:`, 'SYSTEMD_LOG_COLOR=0'];
     const argv = ['env', ...environment, 'systemd-analyze', '--man=no', 'verify', ...targets];
@@ -83,6 +90,7 @@ export async function verifyUnits(
     }
     return failures;
   } finally {
+    await Promise.allSettled(writing);
     for (const file of staged) files.remove(file);
     for (const { want } of candidates) files.remove(`${stagingDir}/${want.spec.name}.d`);
     files.remove(stagingDir);

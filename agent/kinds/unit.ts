@@ -28,6 +28,8 @@ export interface UnitProviderOptions {
 }
 
 type UnitWork = Work<UnitSpec, UnitFact>;
+/** Where only health is asked for, which has nothing to do with these. */
+const UNASKED = { file: '', needReload: false };
 const nameOf = (id: ResourceId) => id.slice('unit:'.length);
 
 export function createUnitProvider(options: UnitProviderOptions): Provider<UnitSpec, UnitFact> {
@@ -49,17 +51,19 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
     owns: (spec) => spec.content !== undefined || spec.dropins !== undefined || spec.masked === true,
     diff: diffUnit,
     health: healthOf,
-    async observe(ids, _signal, wants) {
-      if (wants) declared = new Set(wants.keys());
-      fresh.clear();
+    async observe(ids, _signal, wants, healthAlone) {
+      if (wants && !healthAlone) declared = new Set(wants.keys());
+      if (!healthAlone) fresh.clear();
       const names = ids.map(nameOf);
       const rows = await systemd.list(names);
-      const [asked, disk] = [await answers.of(rows), readOnDisk(files, names)];
+      const asked = healthAlone ? null : await answers.of(rows);
+      const disk = readOnDisk(files, names);
       const seen = new Map<ResourceId, Seen<UnitFact>>();
       await Promise.all(
         ids.map(async (id, i) => {
-          const [row, onDisk, answer] = [rows[i], disk.get(nameOf(id)), asked.get(nameOf(id))];
-          if (row === undefined || onDisk === undefined || answer === undefined) return;
+          const [row, onDisk] = [rows[i], disk.get(nameOf(id))];
+          const answer = asked?.get(nameOf(id)) ?? UNASKED;
+          if (row === undefined || onDisk === undefined) return;
           const ours = originals.paths(id);
           const exists = row.load !== 'not-found' || onDisk.sha256 !== null || answer.file !== '' || ours.length > 0;
           if (exists) seen.set(id, { fact: await factOf(row, onDisk, { ...answer, ours }) });
@@ -87,6 +91,19 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
         await job('StartUnit', name, signal);
         fresh.add(name);
       }
+    },
+    // All jobs are queued at once: systemd knows their order.
+    async applyAll(work, signal) {
+      const failures = new Map<ResourceId, AgentError>();
+      await Promise.all(
+        work.map((one) =>
+          provider.apply(one, signal).catch((thrown) => {
+            const resource = one.want.id;
+            failures.set(resource, asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply', resource }));
+          }),
+        ),
+      );
+      return failures;
     },
     async refresh({ spec }, signal, verb = 'restart') {
       if (spec.state === 'stopped' || spec.masked || fresh.delete(spec.name)) return;

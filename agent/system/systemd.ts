@@ -35,6 +35,8 @@ export interface Systemd {
   job(verb: JobVerb, unit: string, signal?: AbortSignal): Promise<string>;
   /** @returns whether the unit has an [Install] section */
   enable(unit: string): Promise<boolean>;
+  /** One call for many. @returns those of which links were made; the others had theirs already, or have no [Install] section */
+  enableAll(units: readonly string[]): Promise<ReadonlySet<string>>;
   /** Takes its links away and makes them anew, as its [Install] section now says. */
   reenable(unit: string): Promise<boolean>;
   disable(unit: string): Promise<void>;
@@ -156,6 +158,12 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
       });
     },
     enable: (unit) => installed(call('EnableUnitFiles', 'asbb', [[unit], false, true])),
+    async enableAll(units) {
+      type Link = [type: string, at: string, to: string];
+      const answer = await call<[boolean, Link[]]>('EnableUnitFiles', 'asbb', [units, false, true]);
+      const [, links] = answer;
+      return new Set(links.flatMap(([, at, to]) => [at, to].map((path) => path.slice(path.lastIndexOf('/') + 1))));
+    },
     reenable: (unit) => installed(call('ReenableUnitFiles', 'asbb', [[unit], false, true])),
     disable: (unit) => unlessGone(call<void>('DisableUnitFiles', 'asb', [[unit], false]), undefined),
     resetFailed: (unit) => call<void>('ResetFailedUnit', 's', [unit]).catch(() => undefined),
