@@ -20,7 +20,7 @@ import { splayOffset } from './engine/splay.ts';
 import { createTending } from './engine/tending.ts';
 import type { EngineDeps } from './engine/types.ts';
 import { createSource } from './git/source.ts';
-import { createInspections, createProviders, createWatchers, DRIFT_DIR } from './kinds/index.ts';
+import { createInspections, createProviders, createWatchers, DRIFT_DIR, hostWasDown } from './kinds/index.ts';
 import type { Log } from './log.ts';
 import { localCheckout } from './repo/local.ts';
 import type { Identity as HostIdentity } from './secrets/identity.ts';
@@ -33,6 +33,7 @@ import { descriptorLimit, descriptors } from './system/descriptors.ts';
 import { exec } from './system/exec.ts';
 import { readHostFacts } from './system/facts.ts';
 import { watchBudget } from './system/path-watch.ts';
+import { socketSince } from './system/sockets.ts';
 import { waysOf } from './ways.ts';
 
 export interface SessionOptions {
@@ -81,7 +82,7 @@ export function createSession(options: SessionOptions): Session {
     dockerSocket: config.docker.socket,
     busSocket: '/run/dbus/system_bus_socket',
     clock: systemClock,
-    inspections: createInspections(systemClock.monotonic),
+    inspections: createInspections(systemClock.monotonic, Date.now, whileAway(store, config.docker.socket)),
   };
   const providers = createProviders({
     ...machine,
@@ -224,6 +225,7 @@ export function createSession(options: SessionOptions): Session {
       return ended;
     },
     async stop() {
+      store.meta.set('leftMs', Date.now());
       push.stop();
       drift.stop();
       retention.stop();
@@ -232,6 +234,9 @@ export function createSession(options: SessionOptions): Session {
     },
   };
 }
+
+/** When the host was down, if it was since the agent was stopped. */
+const whileAway = (store: Store, socket: string) => hostWasDown(store.meta.get<number>('leftMs'), socketSince(socket));
 
 const diskProblem = (store: Store): Problem[] => {
   const message = store.trouble();

@@ -13,6 +13,7 @@ import { judge } from './judge.ts';
 import { observe } from './observe.ts';
 import type { RunResult } from './reconcile.ts';
 import { record } from './record.ts';
+import { concludeSettled } from './settle.ts';
 import type { EngineDeps, Holding, Loaded, Outcome, RunRequest } from './types.ts';
 
 /** Before each further try; null after the last. */
@@ -34,7 +35,7 @@ export async function repair(
   const request: RunRequest = { ...given, emit: (line) => given.emit(deps.redact(line)) };
   const startedAt = deps.clock.now();
   const began = deps.clock.monotonic();
-  const planned = await planPart(deps, loaded, hinted, previous.outcome, request);
+  const planned = await planSettled(deps, loaded, hinted, previous.outcome, request);
   const { plan, gate } = planned;
   const untouched = new Set<ResourceId>();
   const answer = (records: readonly ActionRecord[], after: ReadonlyMap<ResourceId, Health>) => {
@@ -57,7 +58,11 @@ export async function repair(
   if (gate === null) {
     const using = { ...deps, log: withFields(deps.log, { run: id }) };
     const records = await carryOut(using, loaded, previous.outcome, planned, untouched, request);
-    outcome = answer(records, await healthAfter(deps, work, request));
+    const health = await healthAfter(deps, work, request);
+    const done = records.filter((r) => r.result === 'done').map((r) => r.id);
+    const wants = work.map((s) => s.want).filter(({ id }) => done.includes(id));
+    await concludeSettled(deps, wants, health, { isNew: false }, request);
+    outcome = answer(records, health);
   }
   const durationMs = deps.clock.monotonic() - began;
   const begun = { id, trigger: request.trigger, startedAt: startedAt.toISOString(), durationMs };
@@ -98,6 +103,23 @@ async function carryOut(
     away = again.away;
   }
   return [...records.values()];
+}
+
+/** What an earlier repair made anew and is well by now first lets go of what it replaced: that is no drift of its own. */
+async function planSettled(
+  deps: EngineDeps,
+  loaded: Loaded,
+  hinted: ReadonlySet<ResourceId>,
+  previous: Outcome,
+  request: RunRequest,
+): Promise<Planned> {
+  const planned = await planPart(deps, loaded, hinted, previous, request);
+  if (planned.gate !== null) return planned;
+  const steps = planned.plan.steps.filter((s) => s.drift && s.change.op === 'update');
+  const health = healthOf(deps, steps);
+  const well = steps.map((s) => s.want).filter(({ id }) => health.get(id)?.state === 'ok');
+  const concluded = await concludeSettled(deps, well, health, { isNew: false }, request);
+  return concluded ? planPart(deps, loaded, hinted, previous, request) : planned;
 }
 
 async function planPart(

@@ -66,6 +66,7 @@ export async function settle(
 /**
  * What was changed and is well lets go of what came before it. What is not well may be taken back, where that is asked
  * for, by a new commit alone: repairs never go back. What came of that is put into `health`.
+ * @returns whether anybody was asked
  */
 export async function concludeSettled(
   deps: EngineDeps,
@@ -73,7 +74,8 @@ export async function concludeSettled(
   health: Map<ResourceId, Health>,
   { isNew }: { isNew: boolean },
   request: RunRequest,
-): Promise<void> {
+): Promise<boolean> {
+  let asked = false;
   for (const [kind, members] of Map.groupBy(wants, (w) => kindOf(w.id))) {
     const conclude = deps.providers.get(kind)?.conclude;
     if (conclude === undefined) continue;
@@ -81,6 +83,7 @@ export async function concludeSettled(
       .map((want) => ({ want, health: health.get(want.id) ?? OK }))
       .filter((s) => s.health.state === 'ok' || (s.health.state === 'bad' && isNew));
     if (settled.length === 0) continue;
+    asked = true;
     try {
       for (const [id, said] of await conclude(settled, request.signal)) health.set(id, said);
     } catch (thrown) {
@@ -89,4 +92,5 @@ export async function concludeSettled(
       deps.log.warn({ kind }, message);
     }
   }
+  return asked;
 }

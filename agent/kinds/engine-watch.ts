@@ -41,6 +41,7 @@ export function createEngineWatcher({ socket, inspections, clock, log }: EngineW
       const event = (e: DockerEvent) => {
         if (e.Type === 'container') note(e.Actor.ID, e.Actor.Attributes);
         inspections.touched(e.Type === 'container' ? e.Actor.ID : (e.Actor.Attributes.container ?? ''));
+        if (e.Type === 'container' && e.Action === 'stop') inspections.stopped(e.Actor.ID);
         for (const id of concerned(known, owners, e)) hint(id);
         if (e.Type === 'container' && e.Action === 'destroy') owners.delete(e.Actor.ID);
       };

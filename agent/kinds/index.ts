@@ -27,7 +27,7 @@ import { createUnitProvider } from './unit.ts';
 import { createUnitWatcher } from './unit-watch.ts';
 import { createVolumeProvider } from './volume.ts';
 
-export { createInspections } from './inspections.ts';
+export { createInspections, hostWasDown } from './inspections.ts';
 export { DRIFT_DIR } from './originals.ts';
 
 export interface ProvidersOptions {

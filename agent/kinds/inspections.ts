@@ -9,8 +9,10 @@ export interface Inspections {
   ): Promise<ContainerInfo | undefined>;
   /** Something happens to a container. */
   touched(id: string): void;
-  /** Whether a container that ended then did so because its engine was stopped or started again. @param at ISO 8601 */
-  endedByEngine(at: string): boolean;
+  /** An engine was told to stop a container, or stops it because it stops itself. */
+  stopped(id: string): void;
+  /** Whether a container that does not run ended because its engine was stopped or started again. */
+  endedByEngine(container: Pick<ContainerInfo, 'Id' | 'State'>): boolean;
   /** Whether events are heard from now on. Without them nothing is kept. */
   listening(yes: boolean): void;
 }
@@ -21,12 +23,35 @@ const MAX_AGE_MS = 600_000;
 /** An engine that stops gives its containers time to end before it says nothing any more. */
 const STOPPING_MS = 30_000;
 const STARTING_MS = 2_000;
+/** A host that goes down stops the agent first, and its engine within this time: systemd waits no longer for anything. */
+const GOING_DOWN_MS = 120_000;
 
-/** @param now monotonic, milliseconds @param date of the engine's clock, milliseconds */
-export function createInspections(now: () => number, date: () => number = Date.now): Inspections {
+/** Milliseconds of the engine's clock. */
+export interface Span {
+  from: number;
+  to: number;
+}
+
+/**
+ * When containers ended because the host went down, and the agent before them.
+ * @param left when the agent was stopped, where it was; @param engineMs since when the engine's socket is there
+ */
+export const hostWasDown = (left: number | undefined, engineMs: number | null): Span | null =>
+  left === undefined || engineMs === null || engineMs <= left
+    ? null
+    : { from: left, to: Math.min(left + GOING_DOWN_MS, engineMs) };
+
+/** @param now monotonic, milliseconds @param date of the engine's clock, milliseconds @param down see `hostWasDown` */
+export function createInspections(
+  now: () => number,
+  date: () => number = Date.now,
+  down: Span | null = null,
+): Inspections {
   let heard = false;
   /** The last time that the engine was away, as far as its events tell. */
-  let away = { from: Number.POSITIVE_INFINITY, to: Number.POSITIVE_INFINITY };
+  let away: Span = { from: Number.POSITIVE_INFINITY, to: Number.POSITIVE_INFINITY };
+  /** Container → when it was told to stop, shortly before the engine said nothing any more. */
+  const stops = new Map<string, number>();
   const kept = new Map<string, { key: string; at: number; info: ContainerInfo }>();
   /** Inspections under way that nothing has outdated yet. */
   const asking = new Map<string, object>();
@@ -49,9 +74,16 @@ export function createInspections(now: () => number, date: () => number = Date.n
       kept.delete(id);
       asking.delete(id);
     },
-    endedByEngine(at) {
-      const ended = Date.parse(at);
-      return ended >= away.from && ended <= away.to;
+    stopped(id) {
+      for (const [other, at] of stops) if (at < date() - STOPPING_MS) stops.delete(other);
+      stops.set(id, date());
+    },
+    endedByEngine({ Id: id, State: state }) {
+      const ended = Date.parse(state.FinishedAt);
+      const isIn = ({ from, to }: Span) => ended >= from && ended <= to;
+      if (down && isIn(down)) return true;
+      // What ends with 0 may have come to its end by itself just then: but nobody told that one to stop.
+      return isIn(away) && (state.ExitCode !== 0 || stops.has(id));
     },
     listening(yes) {
       if (heard && !yes) away = { from: date() - STOPPING_MS, to: Number.POSITIVE_INFINITY };

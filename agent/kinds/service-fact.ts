@@ -126,7 +126,7 @@ export async function observeContainer(
     image: known ? null : ((await docker.image(info.Image))?.config ?? null),
     runningMs,
     log: unwell ? await docker.logTail(info.Id) : '',
-    interrupted: !state.Running && (inspections?.endedByEngine(state.FinishedAt) ?? false),
+    interrupted: !state.Running && (inspections?.endedByEngine(info) ?? false),
   };
 }
 
@@ -148,7 +148,9 @@ export function peersOf(all: readonly ContainerSummary[], project: string): Map<
 export const stateOf = (info: ContainerInfo): string =>
   info.State.Status === 'exited' ? `exited (${info.State.ExitCode})` : info.State.Status;
 
-export const isCompleted = (spec: ServiceSpec, info: ContainerInfo): boolean =>
+/** It came to its end by itself: one that its engine stopped is not done, whatever its exit code. */
+export const isCompleted = (spec: ServiceSpec, { info, interrupted }: Replica): boolean =>
+  !interrupted &&
   info.State.Status === 'exited' &&
   info.State.ExitCode === 0 &&
   (spec.restart.name === 'no' || spec.restart.name === 'on-failure');

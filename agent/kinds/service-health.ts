@@ -40,10 +40,11 @@ export const refusedBefore = (spec: ServiceSpec, hash: string, fact: ServiceFact
     ? fact.failed.find(({ info }) => info.Config.Labels?.[HASH] === hash && !fact.moves.has(info.Id))
     : undefined;
 
-export function replicaHealth(spec: ServiceSpec, { info, log, runningMs, interrupted }: Replica): Health {
+export function replicaHealth(spec: ServiceSpec, replica: Replica): Health {
+  const { info, log, runningMs, interrupted } = replica;
   const { State: state } = info;
   const tail = log ? `; its last lines: ${log}` : '; it printed nothing';
-  if (isCompleted(spec, info)) return OK;
+  if (isCompleted(spec, replica)) return OK;
   if (interrupted) {
     const message = `${stateOf(info)} when the engine was stopped; it is started again`;
     return { state: 'bad', code: 'EngineRestarted', message };

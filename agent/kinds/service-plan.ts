@@ -140,10 +140,12 @@ export function whyOf(
 export const isRight = (want: Desired<ServiceSpec>, replica: Replica, fact: Surroundings): boolean =>
   whyOf(want, replica, fact).every(isLive);
 
-const stopped = (spec: ServiceSpec, { info }: Replica): Reason[] =>
-  !info.State.Running && !info.State.Restarting && !isCompleted(spec, info)
-    ? [{ field: 'state', from: stateOf(info), to: 'running' }]
-    : [];
+function stopped(spec: ServiceSpec, replica: Replica): Reason[] {
+  const { info, interrupted } = replica;
+  if (info.State.Running || info.State.Restarting || isCompleted(spec, replica)) return [];
+  const from = `${stateOf(info)}${interrupted ? ' when the engine was stopped' : ''}`;
+  return [{ field: 'state', from, to: 'running' }];
+}
 
 /** Alike in several containers, told once. */
 const distinct = (why: readonly Reason[]): Reason[] => [

@@ -1,4 +1,5 @@
 /** Sockets of a process's network namespace, as proc(5) shows them. */
+import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 
 /** States of tcp(7) in which nothing is lost: TIME_WAIT and CLOSE. */
@@ -41,3 +42,6 @@ const isAnywhere = (address: string): boolean =>
   /^([0-9A-F]{6}7F|7F[0-9A-F]{6})$/.test(address) ||
   /^0{24}(01000000|00000001)$/.test(address) ||
   /^0{16}(FFFF0000|0000FFFF)([0-9A-F]{6}7F|7F[0-9A-F]{6})$/.test(address);
+
+/** When a unix socket was made, in milliseconds of the wall clock; null where it is not there. */
+export const socketSince = (path: string): number | null => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? null;

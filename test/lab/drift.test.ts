@@ -41,6 +41,9 @@ const COMPOSE = `services:
   plain:
     image: infra:5000/app:1
     stop_grace_period: 1s
+  tagged:
+    image: infra:5000/app:3
+    ${HEALTH}
 networks:
   front: {}
 volumes:
@@ -251,6 +254,28 @@ describe('containers, networks, volumes', () => {
     container('killed without a healthcheck', 'docker kill shop-plain-1', 'state', 'plain', 'running shop_default'),
   ])('$what', (drifted) => mended(drifted));
 
+  test('made anew, since its tag means another image: what it replaced goes as soon as the new one is well', async () => {
+    withJournal();
+    const before = await lastRun();
+    await host.sh(
+      'docker pull -q infra:5000/app:2; docker tag infra:5000/app:2 infra:5000/app:3; docker restart -t 0 shop-tagged-1',
+    );
+    const all = async () =>
+      (await out('docker', 'ps', '-a', '--filter', 'name=shop-tagged', '--format', '{{.Names}} {{.State}}')).split(
+        '\n',
+      );
+    const image = () => out('docker', 'exec', 'shop-tagged-1', '/bin/cat', '/version');
+    await until(
+      'the new one alone',
+      60_000,
+      async () => (await all()).join() === 'shop-tagged-1 running' && (await image()) === '2',
+    );
+    // What it replaced is no drift of its own. (A run that is asked for comes after the one that is under way.)
+    await out('fairlead', 'sync');
+    const actions = (await told('service:shop/tagged', before)).map(({ action }) => `${action.op} ${action.result}`);
+    expect(actions).toEqual(['replace done']);
+  });
+
   test('a network, removed, with a container in it', () =>
     mended({
       what: 'a network',
@@ -335,9 +360,9 @@ describe('what events cannot settle alone', () => {
     withJournal();
     await host.sh('systemctl stop docker.socket docker.service; systemctl start docker.service');
     await until(
-      'both containers to run again',
+      'all containers to run again',
       60_000,
-      async () => (await out('docker', 'ps', '-q')).split('\n').length === 2,
+      async () => (await out('docker', 'ps', '-q')).split('\n').length === 3,
     );
     await until('all to be well', 60_000, async () => {
       const { sync, health } = await ask<StatusDocument>('status');

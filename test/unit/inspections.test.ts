@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createInspections, telling } from '../../agent/kinds/inspections.ts';
+import { createInspections, hostWasDown, telling } from '../../agent/kinds/inspections.ts';
 import type { ContainerInfo, ContainerSummary, Docker } from '../../agent/system/docker.ts';
 
 const listed = (status = 'Up 5 minutes', more: object = {}) =>
@@ -120,7 +120,8 @@ test('what ended while its engine stopped or started ended by that; what ended b
     () => 0,
     () => date,
   );
-  const ended = (at: string) => inspections.endedByEngine(`2026-03-01T${at}Z`);
+  const ended = (at: string, ExitCode = 137, Id = 'c') =>
+    inspections.endedByEngine({ Id, State: { FinishedAt: `2026-03-01T${at}Z`, ExitCode } } as ContainerInfo);
   inspections.listening(true);
   expect(ended('11:59:59')).toBe(false);
   date += 60_000;
@@ -131,4 +132,43 @@ test('what ended while its engine stopped or started ended by that; what ended b
   date += 60_000;
   inspections.listening(true);
   expect([ended('12:00:55'), ended('12:01:59'), ended('12:02:10')]).toEqual([true, true, false]);
+});
+
+test('what ended with 0 just then came to its end by itself, unless it was told to stop', () => {
+  let date = Date.parse('2026-03-01T12:00:00Z');
+  const inspections = createInspections(
+    () => 0,
+    () => date,
+  );
+  const ended = (Id: string, at: string) =>
+    inspections.endedByEngine({ Id, State: { FinishedAt: `2026-03-01T${at}Z`, ExitCode: 0 } } as ContainerInfo);
+  inspections.listening(true);
+  inspections.stopped('told');
+  inspections.stopped('early');
+  inspections.listening(false);
+  date += 5_000;
+  inspections.listening(true);
+  expect([ended('told', '12:00:01'), ended('by-itself', '12:00:01'), ended('early', '11:00:00')]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+});
+
+test('what ended while the host went down, after the agent, was not at its end, whatever its exit code', () => {
+  const at = (time: string) => Date.parse(`2026-03-01T${time}Z`);
+  const ended = (time: string, left: string | undefined, engine: string | null) =>
+    createInspections(
+      () => 0,
+      () => 0,
+      hostWasDown(left === undefined ? undefined : at(left), engine === null ? null : at(engine)),
+    ).endedByEngine({ Id: 'c', State: { FinishedAt: `2026-03-01T${time}Z`, ExitCode: 0 } } as ContainerInfo);
+  expect(ended('12:00:05', '12:00:00', '12:05:00')).toBe(true);
+  // Before the agent was stopped; long after; while the engine was there all the time; after it was back; nobody knows.
+  expect(ended('11:59:59', '12:00:00', '12:05:00')).toBe(false);
+  expect(ended('12:03:00', '12:00:00', '12:05:00')).toBe(false);
+  expect(ended('12:00:05', '12:00:00', '11:00:00')).toBe(false);
+  expect(ended('12:00:50', '12:00:00', '12:00:40')).toBe(false);
+  expect(ended('12:00:05', undefined, '12:05:00')).toBe(false);
+  expect(ended('12:00:05', '12:00:00', null)).toBe(false);
 });

@@ -1,0 +1,114 @@
+/**
+ * Keys that `docker compose` 2.26 does not know, or carries out otherwise: in `docker inspect`, by hand-written expectations.
+ * What Debian 13's engine (26.1, API 1.45) cannot do is refused; its request is held against the API in unit/requests.test.ts.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type EngineOn, engineOn } from './engine-on.ts';
+import { type Lab, type LabHost, startLab } from './lab.ts';
+
+let lab: Lab;
+let host: LabHost;
+let engine: EngineOn;
+
+beforeAll(async () => {
+  lab = await startLab({ name: 'young', hosts: [{ name: 'ours' }] });
+  host = lab.host('ours');
+  engine = await engineOn(host);
+});
+afterAll(async () => {
+  engine?.close();
+  await lab?.stop();
+});
+
+const STAY = 'command: [/bin/busybox, sleep, "1000"]\n    deploy: {update_config: {monitor: 500ms}}';
+const STACK = `services:
+  web:
+    image: infra:5000/app:1
+    ${STAY}
+    pull_policy: refresh
+    pull_refresh_after: 12h
+    env_file: [{path: raw.env, format: raw}]
+    networks: {front: {driver_opts: {com.example.speed: 10}}, default: {priority: 10}}
+    mac_address: "02:42:ac:00:00:07"
+    volumes:
+      - {type: volume, target: /labelled, volume: {labels: {com.example.keep: "yes"}}}
+      - {type: volume, source: data, target: /part, volume: {subpath: part, nocopy: true}}
+    configs: [{source: text, target: /etc/text, mode: 0400}, word]
+    secrets: [{source: word, uid: "65534", gid: "65534", mode: 0440}]
+    depends_on: {fill: {condition: service_completed_successfully}}
+  fill:
+    image: infra:5000/app:1
+    command: [/bin/busybox, mkdir, -p, /data/part]
+    volumes: ["data:/data"]
+  from:
+    image: infra:5000/app:1
+    ${STAY}
+    network_mode: none
+    volumes_from: ["web:ro"]
+networks: {front: {}}
+volumes: {data: {}}
+configs:
+  text: {content: "speed=\${WORD}\\n"}
+  word: {environment: WORD}
+secrets:
+  word: {environment: WORD}
+`;
+const files = (text: string) => ({
+  'shop/compose.yaml': text,
+  'shop/raw.env': 'QUOTED="as it is" # $WORD\n',
+  'shop/.env': 'WORD=fast\n',
+});
+// biome-ignore lint/suspicious/noExplicitAny: what the engine prints
+const inspect = async (kind: string, name: string): Promise<any> =>
+  JSON.parse((await host.exec(['docker', 'inspect', '--type', kind, name])).stdout)[0];
+
+test('what its engine can do stands in inspect as it was declared', async () => {
+  const first = await engine.apply(files(STACK));
+  expect(first.outcome.problems).toEqual([]);
+  const web = await inspect('container', 'shop-web-1');
+  expect(web.Config.Env).toContain('QUOTED="as it is" # $WORD');
+  expect(web.NetworkSettings.Networks.shop_front.DriverOpts).toEqual({ 'com.example.speed': '10' });
+  // The first network by priority has it, though nothing else is said of that one's address.
+  expect(web.NetworkSettings.Networks.shop_default.MacAddress).toBe('02:42:ac:00:00:07');
+  const mount = (target: string) => web.HostConfig.Mounts.find((m: { Target: string }) => m.Target === target);
+  expect(mount('/labelled')).toEqual({
+    ...{ Type: 'volume', Target: '/labelled' },
+    VolumeOptions: { Labels: { 'com.example.keep': 'yes' } },
+  });
+  const { Name } = web.Mounts.find((m: { Destination: string }) => m.Destination === '/labelled');
+  expect((await inspect('volume', Name)).Labels).toMatchObject({ 'com.example.keep': 'yes' });
+  expect(mount('/part')).toEqual({
+    ...{ Type: 'volume', Source: 'shop_data', Target: '/part' },
+    VolumeOptions: { NoCopy: true, Subpath: 'part' },
+  });
+  const kept = '/var/lib/fairlead/secrets/shop';
+  expect(['/etc/text', '/word', '/run/secrets/word'].map(mount)).toEqual([
+    { Type: 'bind', Source: `${kept}/configs/text.web`, Target: '/etc/text', ReadOnly: true },
+    { Type: 'bind', Source: `${kept}/configs/word`, Target: '/word', ReadOnly: true },
+    { Type: 'bind', Source: `${kept}/secrets/word.web`, Target: '/run/secrets/word', ReadOnly: true },
+  ]);
+  const seen = await host.sh(
+    'docker exec shop-web-1 /bin/busybox sh -c \'cat /etc/text /word; stat -c "%a %u %g" /etc/text /run/secrets/word\'; stat -c %a /var/lib/fairlead/secrets/shop',
+  );
+  expect(seen.stdout).toBe('speed=fast\nfast400 0 0\n440 65534 65534\n700\n');
+  const from = await inspect('container', 'shop-from-1');
+  expect(from.HostConfig.VolumesFrom).toEqual([`${web.Id}:ro`]);
+  expect(from.Mounts.map((m: { RW: boolean }) => m.RW)).not.toContain(true);
+  // What was asked for is found again.
+  expect((await engine.again()).outcome.actions).toEqual([]);
+});
+
+test('what it is too old for is refused, by key and version, before anything is touched', async () => {
+  const before = (await host.exec(['docker', 'ps', '-aq'])).stdout;
+  const young = STACK.replace('{driver_opts:', '{interface_name: lan0, gw_priority: 5, driver_opts:').replace(
+    'networks: {front: {}}',
+    'networks: {front: {enable_ipv4: false, enable_ipv6: true}}',
+  );
+  const { outcome } = await engine.apply(files(young));
+  expect(outcome.rejected).toBe(true);
+  expect(outcome.problems.map((p) => `${p.id} ${p.reason}: ${p.message}`).sort()).toEqual([
+    "network:shop/front EngineTooOld: `enable_ipv4` needs API 1.48 (Docker 28.0), and this host's engine has API 1.45; update Docker, or remove the key",
+    "service:shop/web EngineTooOld: `networks.gw_priority` needs API 1.48 (Docker 28.0), `networks.interface_name` needs API 1.49 (Docker 28.1), and this host's engine has API 1.45; update Docker, or remove these keys",
+  ]);
+  expect((await host.exec(['docker', 'ps', '-aq'])).stdout).toBe(before);
+});
