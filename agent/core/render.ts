@@ -4,7 +4,7 @@ import type { HostSettings } from '../../manifests-schema/host.ts';
 import type { CheckEntry, FileEntry, JobEntry, UnitEntry } from '../../manifests-schema/manifest.ts';
 import type { Parsed } from '../../manifests-schema/yaml.ts';
 import { canonicalHash, type Sha256 } from './hash.ts';
-import { readLayer, type Section } from './layer-content.ts';
+import { readLayer, SECTIONS, type Section } from './layer-content.ts';
 import { type Chain, createLayerCache, type LayerCache, readChain, type Var } from './layers.ts';
 import { attributeOrigins, type Merged, mergeEntries, originOf, viewOf } from './merge-entries.ts';
 import { type PrepareContext, prepareEntry } from './prepare-entry.ts';
@@ -32,6 +32,15 @@ export interface Rendered {
   secrets: string[];
   /** Layers of the host, lowest first. */
   layers: string[];
+  unread: Unread;
+}
+
+/** What is wrong hides what it declares: that a name stands for nothing cannot be said of these. */
+export interface Unread {
+  /** A whole file or section could not be read. */
+  anything: boolean;
+  /** Entries that became no resources. */
+  ids: readonly string[];
 }
 
 export interface RenderInput {
@@ -95,9 +104,8 @@ export function renderHost(input: RenderInput): Rendered {
   );
   const prepare: PrepareContext = { payload: files, templates, decrypt: secrets.file };
   const wrong = new Set(contents.flatMap((c) => c.wrong));
-  const rendered = merged
-    .filter(({ section, last }) => !wrong.has(`${section} ${last.id}`))
-    .map((entry) => renderEntry(input, prepare, entry));
+  const right = merged.filter(({ section, last }) => !wrong.has(`${section} ${last.id}`));
+  const rendered = right.map((entry) => renderEntry(input, prepare, entry));
   const resources = highestLayer(
     rendered.flatMap((r) => r.resources),
     chain,
@@ -111,8 +119,20 @@ export function renderHost(input: RenderInput): Rendered {
     stacks: stacks.sources,
     secrets: [...new Set(rendered.flatMap((r) => r.secrets))].sort(),
     layers: chain.layers.map((l) => l.dir),
+    unread: {
+      anything: [...chain.issues, ...contents.flatMap((c) => c.issues)].some(hidesMore),
+      ids: [
+        ...[...wrong].map((entry) => idOf(...(entry.split(/ (.*)/s) as [Section, string]))),
+        ...right.filter((_, i) => rendered[i]?.issues.some(isError)).map(({ section, last }) => idOf(section, last.id)),
+      ],
+    },
   };
 }
+
+const isError = ({ severity }: Issue): boolean => severity === 'error';
+/** Not about one entry, as `files./etc/x.mode` is. */
+const hidesMore = (issue: Issue): boolean => isError(issue) && !SECTIONS.some((s) => issue.key.startsWith(`${s}.`));
+const idOf = (section: Section, name: string): string => `${section.slice(0, -1)}:${name}`;
 
 interface RenderedEntry {
   resources: Desired[];
@@ -174,13 +194,24 @@ function ancestors(path: string): string[] {
   return parts.map((_, i) => `/${parts.slice(0, i + 1).join('/')}`);
 }
 
-/** `after` and `notify` that name nothing. To be asked once all resources, stacks included, are known. */
-export function checkReferences(resources: readonly Desired[], all: readonly Desired[]): Issue[] {
+/** Whether `id` may be one of those, or lie in a tree that is one. */
+export const isUnread = ({ anything, ids }: Unread, id: string): boolean =>
+  anything || ids.some((one) => id === one || (one.startsWith('file:') && id.startsWith(`${one}/`)));
+
+/**
+ * `after` and `notify` that name nothing. To be asked once all resources, stacks included, are known.
+ * @param hidden what may be declared although it is not among them
+ */
+export function checkReferences(
+  resources: readonly Desired[],
+  all: readonly Desired[],
+  hidden: (id: Desired['id']) => boolean,
+): Issue[] {
   const known = new Set(all.map((r) => r.id));
   return resources.flatMap((resource) =>
     (['after', 'notify', 'reload'] as const).flatMap((key) =>
       (resource[key] ?? [])
-        .filter((id) => !known.has(id))
+        .filter((id) => !known.has(id) && !hidden(id))
         .map((id): Issue => {
           const { file, line } = resource.origin;
           return {

@@ -5,9 +5,9 @@ import { findCycle, kindOf } from '../core/graph.ts';
 import { createLayerCache, type LayerCache, readChain, type Var } from '../core/layers.ts';
 import { claimIssues } from '../core/plan.ts';
 import type { Provider } from '../core/provider.ts';
-import { checkReferences, renderHost } from '../core/render.ts';
+import { checkReferences, isUnread, renderHost } from '../core/render.ts';
 import { noSecrets, type Secrets } from '../core/secret-values.ts';
-import type { Checkout, Desired, Facts, Issue, Kind } from '../core/types.ts';
+import type { Checkout, Desired, Facts, Issue, Kind, ResourceId } from '../core/types.ts';
 import { loadWithSecrets } from './stack-secrets.ts';
 import type { Loaded } from './types.ts';
 
@@ -27,6 +27,8 @@ export interface LoaderOptions {
   /** Shared by loaders of several hosts that read one commit. */
   cache?: LayerCache;
 }
+
+const OF_STACKS: readonly Kind[] = ['service', 'network', 'volume'];
 
 /** Loads checkouts; remembers the last one, since most runs see the same commit again. */
 export function createLoader(options: LoaderOptions): (checkout: Checkout) => Promise<Loaded> {
@@ -65,14 +67,14 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
     sha256,
   });
   const issues = distinct([...rendered.issues, ...stacks.flatMap((s) => s.issues)]);
-  issues.push(...duplicates(resources), ...unmanaged(resources, options.providers));
-  if (!issues.some((i) => i.severity === 'error')) {
-    issues.push(
-      ...checkReferences(rendered.resources, resources),
-      ...claimIssues(resources, options.providers),
-      ...cycleIssues(resources),
-    );
-  }
+  const twice = duplicates(resources);
+  issues.push(...twice, ...unmanaged(resources, options.providers));
+  const broken = read.some((stack) => stack.issues.some((i) => i.severity === 'error'));
+  const hidden = (id: ResourceId) => isUnread(rendered.unread, id) || (broken && OF_STACKS.includes(kindOf(id)));
+  issues.push(...checkReferences(rendered.resources, resources, hidden));
+  // Of what is not whole, these would say what follows from other errors.
+  if (twice.length === 0 && !broken && !rendered.unread.anything)
+    issues.push(...claimIssues(resources, options.providers), ...cycleIssues(resources));
   return {
     resources,
     issues,

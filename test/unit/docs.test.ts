@@ -1,9 +1,10 @@
-/** docs/manifests.md and docs/secrets.md say what the schemas say: every block is valid, every key is shown. */
+/** docs/manifests.md, docs/secrets.md and the table of agent.yaml say what the schemas say: every block is valid, every key is shown. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Secrets } from '../../agent/core/secret-values.ts';
+import { agentConfig } from '../../manifests-schema/agent-config.ts';
 import { check, unwrap } from '../../manifests-schema/check.ts';
 import { fleetSettings } from '../../manifests-schema/fleet.ts';
 import { hostSettings } from '../../manifests-schema/host.ts';
@@ -116,6 +117,45 @@ describe('no key of a schema is missing', () => {
         .flatMap((b) => used(schema, parseYaml(b.file, b.text).value, name)),
     );
     expect(keysOf(schema, name).filter((key) => !shown.has(key))).toEqual([]);
+  });
+});
+
+describe('the table of agent.yaml in docs/install.md', () => {
+  const section =
+    readFileSync(path.join(DOCS, 'install.md'), 'utf8').split('\n## agent.yaml\n')[1]?.split('\n## ')[0] ?? '';
+  const rows = [...section.matchAll(/^\| (`[^|]+`) \|([^|]*)\|(.*)\|$/gm)].map(
+    ([, names = '', value = '', text = '']) => {
+      const [first = '', ...others] = [...names.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name);
+      const prefix = first.slice(0, first.lastIndexOf('.') + 1);
+      return { keys: [first, ...others.map((name) => prefix + name)], value: /^`(.*)`$/.exec(value.trim())?.[1], text };
+    },
+  );
+  /** Keys of what stands in braces are named in the text of the row. */
+  const shown = rows.flatMap(({ keys, text }) => [
+    ...keys,
+    ...[...text.matchAll(/`\{([\w, ]+)\}`/g)].flatMap(([, list = '']) =>
+      list.split(', ').map((name) => `${keys[0]}.${name}`),
+    ),
+  ]);
+  const schema = keysOf(agentConfig, 'agent').map((key) => key.replace(/^agent\./, '').replace('.*', ''));
+
+  test('has every key, and no other', () => {
+    const groups = schema.filter((key) => schema.some((other) => other.startsWith(`${key}.`)));
+    const leaves = schema.filter((key) => !groups.includes(key));
+    expect(leaves.filter((key) => !shown.includes(key))).toEqual([]);
+    expect(shown.filter((key) => !schema.includes(key))).toEqual([]);
+  });
+
+  test('has the defaults', () => {
+    const parsed = agentConfig.parse({ repo: { url: 'x' }, mqtt: { url: 'mqtt://x' } });
+    const defaultOf = (key: string) =>
+      key.split('.').reduce<unknown>((at, part) => (at as Record<string, unknown> | undefined)?.[part], parsed);
+    const said = rows.map(({ keys, value }) => [keys[0] ?? '', value]);
+    const actual = rows.map(({ keys: [key = ''] }) => {
+      const value = defaultOf(key);
+      return [key, typeof value === 'string' && key !== 'repo.url' && key !== 'mqtt.url' ? value : undefined];
+    });
+    expect(said).toEqual(actual);
   });
 });
 

@@ -255,7 +255,7 @@ files:
 
 test('a reload that names nothing is an error, like every reference', () => {
   const { resources } = render('files:\n  /srv/a: {content: x, reload: ["unit:x.service"]}\n');
-  expect(checkReferences(resources, resources)).toMatchObject([
+  expect(checkReferences(resources, resources, () => false)).toMatchObject([
     { line: 2, message: expect.stringContaining('`reload`') },
   ]);
 });
