@@ -6,7 +6,7 @@ import { kindOf } from '../core/graph.ts';
 import type { SyncLine } from '../core/progress.ts';
 import type { Provider } from '../core/provider.ts';
 import { type AgentState, type Identity, statusOf } from '../core/status.ts';
-import type { Checkout, CommitInfo, Desired, Problem, ResourceId, Trigger } from '../core/types.ts';
+import type { Checkout, CommitInfo, Desired, Problem, ResourceId, ResourceStatus, Trigger } from '../core/types.ts';
 import { KINDS } from '../core/types.ts';
 import { type Breakdown, brokenRun } from '../engine/breakdown.ts';
 import type { Loop } from '../engine/loop.ts';
@@ -93,7 +93,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       bad: [],
       run,
       // A run that could not see anything leaves what is known of the resources as it was.
-      resources: outcome.commit === null ? state.resources : outcome.resources,
+      resources: outcome.commit === null ? state.resources : sameOr(state.resources, outcome.resources),
       whole: outcome.whole,
       reason: outcome.reason,
       message: outcome.message,
@@ -121,7 +121,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       working ||= begins;
       return begins;
     },
-    resources: () => ({ schema: 1, resources: [...state.resources] }),
+    resources: () => ({ schema: 1, resources: state.resources }),
     async plan({ dir, commit }, signal) {
       const given = commit ? fullId(store, commit) : dir === undefined ? undefined : await localCheckout(dir);
       return deps.redact({ schema: 1 as const, ...(await preview(deps, signal, given)) });
@@ -155,6 +155,16 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
     version: () => ({ version: identity.version }),
   };
 }
+
+/** The former list where the new one says the same of the same resources: then it need be neither stored nor told again. */
+const sameOr = (former: readonly ResourceStatus[], now: readonly ResourceStatus[]): readonly ResourceStatus[] =>
+  former.length === now.length &&
+  now.every((r, i) => {
+    const f = former[i];
+    return f?.id === r.id && f.sync === r.sync && f.health === r.health && f.reason === r.reason;
+  })
+    ? former
+    : now;
 
 /** Who stands behind a commit. */
 const audit = ({ commit, author, committer, subject, committedAt, signer }: CommitInfo): ShowDocument['commit'] => ({

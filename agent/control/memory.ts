@@ -15,19 +15,21 @@ export interface Memory {
   recall(identity: Identity): AgentState;
 }
 
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
 export function createMemory({ meta, runs }: Pick<Store, 'meta' | 'runs'>): Memory {
-  let written: string | null = null;
+  let written: Kept | null = null;
   return {
     remember({ mode, labels, desired, resources, whole, gate, reason, message, problems }) {
       const kept: Kept = { mode, labels, desired, resources, whole, gate, reason, message, problems };
-      const text = JSON.stringify(kept);
-      if (text === written) return;
-      meta.set(KEY, kept);
-      written = text;
+      // The long part first: mostly it is the very same.
+      const isSame = written?.resources === resources || same(written?.resources, resources);
+      if (!isSame || !same({ ...written, resources: [] }, { ...kept, resources: [] })) meta.set(KEY, kept);
+      written = kept;
     },
     recall({ labels }) {
       const kept = meta.get<Kept>(KEY);
-      if (kept) written = JSON.stringify(kept);
+      written = kept ?? null;
       const lastGood = meta.get<string>('lastGood');
       const run = runs.list({ limit: 1 })[0] ?? null;
       const whole = kept?.whole ?? [];

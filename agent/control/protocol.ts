@@ -29,7 +29,7 @@ export type { ActionDocument, HistoryDocument, HoldDocument, PlanDocument, RunDo
 /** `GET /v1/resources` */
 export interface ResourcesDocument {
   schema: 1;
-  resources: ResourceStatus[];
+  resources: readonly ResourceStatus[];
 }
 
 /** `GET /v1/ids?like=`: resources that are, or were. Without `like`, all of them are matches. */

@@ -5,10 +5,9 @@ import { type Desired, KINDS, type Kind, type ResourceId } from './types.ts';
 const RANK: Record<Kind, number> = { network: 0, volume: 0, file: 1, unit: 2, service: 3, job: 4, check: 5 };
 
 export function kindOf(id: ResourceId): Kind {
-  const kind = id.slice(0, id.indexOf(':'));
-  const found = KINDS.find((k) => k === kind);
-  if (found === undefined) throw new TypeError(`not a resource id: ${id}`);
-  return found;
+  // Asked ten times a resource in every run: nothing is made for the answer.
+  for (const kind of KINDS) if (id.startsWith(kind) && id[kind.length] === ':') return kind;
+  throw new TypeError(`not a resource id: ${id}`);
 }
 
 export const rankOf = (id: ResourceId): number => RANK[kindOf(id)];
@@ -22,6 +21,24 @@ export function predecessors(resources: readonly Desired[]): Map<ResourceId, Set
       if (id !== resource.id) before.get(id)?.add(resource.id);
   }
   return before;
+}
+
+/** Dependency order; among the free ones the default order, then the id, so that the order never depends on chance. */
+export function inOrder(desired: readonly Desired[]): Desired[] {
+  const before = predecessors(desired);
+  const left = new Map(
+    [...desired].sort((a, b) => rankOf(a.id) - rankOf(b.id) || (a.id < b.id ? -1 : 1)).map((d) => [d.id, d]),
+  );
+  const ordered: Desired[] = [];
+  while (left.size > 0) {
+    const free = [...left.values()].filter((d) => [...(before.get(d.id) ?? [])].every((id) => !left.has(id)));
+    // A cycle is reported as an issue before planning; here it must only not hang.
+    for (const d of free.length > 0 ? free : [...left.values()]) {
+      ordered.push(d);
+      left.delete(d.id);
+    }
+  }
+  return ordered;
 }
 
 /** Who must have succeeded before whom. */

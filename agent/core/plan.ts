@@ -1,6 +1,6 @@
 /** desired + seen + inventory → what to do and why. Pure. */
 
-import { kindOf, predecessors, rankOf, removalOrder } from './graph.ts';
+import { inOrder, kindOf, removalOrder } from './graph.ts';
 import type { Provider } from './provider.ts';
 import type { Change, Desired, Issue, Kind, Mark, PlannedAction, RefreshVerb, ResourceId, Seen } from './types.ts';
 
@@ -39,34 +39,54 @@ export interface Plan {
 
 export interface InventoryEntry extends Mark {
   id: ResourceId;
-  /** What it claimed when it was last declared. */
-  claims: readonly string[];
+  /** `claims`: when it was last declared; `was`: before that, until the last declaration is confirmed as applied; `memo`: see `Provider.memo`. */
+  info: Readonly<Record<string, unknown>>;
 }
+
+/** What it may hold. */
+export function claimsOf({ info }: Pick<InventoryEntry, 'info'>): string[] {
+  return [info.claims, info.was].flatMap((list) =>
+    Array.isArray(list) ? list.filter((c) => typeof c === 'string') : [],
+  );
+}
+
+const memoOf = ({ info }: Pick<InventoryEntry, 'info'>): Mark['memo'] =>
+  typeof info.memo === 'object' && info.memo !== null ? (info.memo as Mark['memo']) : undefined;
 
 export interface PlanInput {
   desired: readonly Desired[];
+  /** They come in dependency order. */
+  isOrdered?: boolean;
   seen: ReadonlyMap<ResourceId, Seen>;
-  inventory: readonly InventoryEntry[];
+  inventory: ReadonlyMap<ResourceId, InventoryEntry>;
   pendingNotifies: readonly { target: ResourceId; source: ResourceId; verb?: RefreshVerb }[];
   providers: ReadonlyMap<Kind, Pick<Provider, 'diff' | 'claims'>>;
 }
 
 /** Makes the plan. Steps come in dependency order, removals in reverse default order. */
 export function makePlan(input: PlanInput): Plan {
-  const marks = new Map(input.inventory.map((row) => [row.id, row]));
-  const changes = new Map<ResourceId, Pick<Step, 'seen' | 'change' | 'drift' | 'held'>>();
-  for (const want of input.desired) {
-    const mark = marks.get(want.id);
-    const found = input.seen.get(want.id);
-    const seen = found && mark ? { ...found, mark: { hash: mark.hash, intent: mark.intent } } : found;
-    const change = input.providers.get(kindOf(want.id))?.diff(want, seen) ?? { op: 'none' };
-    // A job that is to run again is no drift: nothing on the host has changed.
-    const lasting = kindOf(want.id) !== 'job';
-    const drift = lasting && change.op !== 'none' && mark?.hash === want.hash;
-    const only = want.mode === 'observe' ? { change: NOTHING, drift: false, ...observing(change) } : { change, drift };
-    changes.set(want.id, { seen, ...only });
-  }
+  const steps = (input.isOrdered ? input.desired : inOrder(input.desired)).map((want) => stepFor(want, input));
+  return { steps: notified(steps, input.pendingNotifies), removals: planRemovals(input) };
+}
 
+/** What is to be done with one resource, as yet without what others ask of it. */
+function stepFor(want: Desired, { providers, inventory, seen: all }: PlanInput): Step {
+  const kind = kindOf(want.id);
+  const mark = inventory.get(want.id);
+  const found = all.get(want.id);
+  const seen = found && mark ? { ...found, mark } : found;
+  const change = providers.get(kind)?.diff(want, seen) ?? NOTHING;
+  const only = { want, seen, refreshFor: NOBODY, refreshVerb: 'reload' } as const;
+  if (want.mode === 'observe') return { ...only, change: NOTHING, drift: false, ...observing(change) };
+  // A job that is to run again is no drift: nothing on the host has changed.
+  const drift = kind !== 'job' && change.op !== 'none' && mark?.hash === want.hash;
+  return { ...only, change, drift };
+}
+
+const NOBODY: readonly ResourceId[] = [];
+
+/** The steps with the notifies that wait for them: those of this plan, and those of an interrupted run. */
+function notified(steps: Step[], pending: PlanInput['pendingNotifies']): Step[] {
   const refreshFor = new Map<ResourceId, ResourceId[]>();
   const restarts = new Set<ResourceId>();
   const notify = (target: ResourceId, source: ResourceId, verb: RefreshVerb = 'restart') => {
@@ -74,60 +94,41 @@ export function makePlan(input: PlanInput): Plan {
     if (!sources.includes(source)) refreshFor.set(target, [...sources, source]);
     if (verb === 'restart') restarts.add(target);
   };
-  for (const { target, source, verb } of input.pendingNotifies) notify(target, source, verb);
-  for (const want of input.desired) {
-    if (changes.get(want.id)?.change.op === 'none') continue;
+  for (const { target, source, verb } of pending) notify(target, source, verb);
+  for (const { want, change } of steps) {
+    if (change.op === 'none') continue;
     for (const target of want.notify) notify(target, want.id);
     for (const target of want.reload ?? []) notify(target, want.id, 'reload');
   }
-
-  const steps = inOrder(input.desired).map((want): Step => {
-    const found = changes.get(want.id) ?? { seen: undefined, change: NOTHING, drift: false };
-    const fresh = found.change.op === 'create' || found.change.op === 'replace';
+  if (refreshFor.size === 0) return steps;
+  return steps.map((step): Step => {
+    const { id, mode } = step.want;
+    const fresh = step.change.op === 'create' || step.change.op === 'replace';
     return {
-      want,
-      ...found,
-      refreshFor: fresh || want.mode === 'observe' ? [] : (refreshFor.get(want.id) ?? []),
-      refreshVerb: restarts.has(want.id) ? 'restart' : 'reload',
+      ...step,
+      refreshFor: fresh || mode === 'observe' ? NOBODY : (refreshFor.get(id) ?? NOBODY),
+      refreshVerb: restarts.has(id) ? 'restart' : 'reload',
     };
   });
-  return { steps, removals: planRemovals(input) };
 }
 
 function planRemovals(input: PlanInput): Removal[] {
   const wanted = new Set(input.desired.map((d) => d.id));
+  const gone = [...input.inventory.keys()].filter((id) => !wanted.has(id));
+  if (gone.length === 0) return [];
   const claimants = new Map<string, ResourceId[]>();
   for (const { id, spec } of input.desired)
     for (const claim of input.providers.get(kindOf(id))?.claims(spec) ?? [])
       claimants.set(claim, [...(claimants.get(claim) ?? []), id]);
-  const gone = new Map(input.inventory.filter((row) => !wanted.has(row.id)).map((row) => [row.id, row]));
-  return removalOrder([...gone.keys()]).map((id) => {
-    const row = gone.get(id);
+  return removalOrder(gone).map((id) => {
+    const row = input.inventory.get(id);
     const found = input.seen.get(id);
     return {
       id,
-      seen: found && row ? { ...found, mark: { hash: row.hash, intent: row.intent, memo: row.memo } } : found,
-      neededBy: [...new Set(row?.claims.flatMap((claim) => claimants.get(claim) ?? []) ?? [])],
+      seen: found && row ? { ...found, mark: { hash: row.hash, intent: row.intent, memo: memoOf(row) } } : found,
+      neededBy: [...new Set((row ? claimsOf(row) : []).flatMap((claim) => claimants.get(claim) ?? []))],
     };
   });
-}
-
-/** Dependency order; among the free ones the default order, then the id, so that the order never depends on chance. */
-function inOrder(desired: readonly Desired[]): Desired[] {
-  const before = predecessors(desired);
-  const left = new Map(
-    [...desired].sort((a, b) => rankOf(a.id) - rankOf(b.id) || (a.id < b.id ? -1 : 1)).map((d) => [d.id, d]),
-  );
-  const ordered: Desired[] = [];
-  while (left.size > 0) {
-    const free = [...left.values()].filter((d) => [...(before.get(d.id) ?? [])].every((id) => !left.has(id)));
-    // A cycle is reported as an issue before planning; here it must only not hang.
-    for (const d of free.length > 0 ? free : [...left.values()]) {
-      ordered.push(d);
-      left.delete(d.id);
-    }
-  }
-  return ordered;
 }
 
 /** The plan as people and programs read it: only what would be done. */

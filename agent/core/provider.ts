@@ -75,7 +75,7 @@ export interface Provider<S = unknown, F = unknown> {
   ): Promise<ReadonlyMap<ResourceId, AgentError>>;
   /**
    * Before a full run plans: fetches what changes outside of the repository (an image whose tag was moved), so that the
-   * plan sees it; costs nothing where nothing is due. Disturbs nothing. Failures by id.
+   * plan sees it; costs nothing where nothing is due. Disturbs nothing. Failures by id; null where it did nothing at all.
    * @param asked by a person or by a new commit: what is to be up to date always is looked at now
    */
   renew?(
@@ -83,7 +83,7 @@ export interface Provider<S = unknown, F = unknown> {
     asked: boolean,
     signal: AbortSignal,
     tell: (progress: Progress) => void,
-  ): Promise<ReadonlyMap<ResourceId, AgentError>>;
+  ): Promise<ReadonlyMap<ResourceId, AgentError> | null>;
   /** All is well: what only went before may go, such as images that nobody needs. @param kept all that may be gone back to */
   tidy?(kept: readonly Desired<S>[], signal: AbortSignal): Promise<void>;
   /** Once, after prepare and after the intents are recorded, before the first apply (units: write all, one daemon-reload). */

@@ -47,7 +47,9 @@ const MAX_BAD = 5;
 
 export function statusOf({ identity, state, facts, at, seq, next }: StatusInput): StatusDocument {
   const known = state.run !== null;
-  const count = (sync: ResourceStatus['sync']) => state.resources.filter((r) => r.sync === sync).length;
+  const counts: Partial<Record<ResourceStatus['sync'], number>> = {};
+  for (const { sync } of state.resources) counts[sync] = (counts[sync] ?? 0) + 1;
+  const count = (sync: ResourceStatus['sync']) => counts[sync] ?? 0;
   const run = state.run;
   return {
     schema: 1,

@@ -7,11 +7,13 @@ const HEALTH_WORST_FIRST: readonly HealthState[] = ['degraded', 'progressing', '
 /** The worst of the resources' answers, `whole` (a rejected commit, a hold) included. */
 export function syncOf(resources: readonly ResourceStatus[], whole: readonly SyncState[]): SyncState {
   if (whole.includes('unassigned')) return 'unassigned';
-  const all = new Set<SyncState>([...whole, ...resources.map((r) => r.sync)]);
+  const all = new Set<SyncState>(whole);
+  for (const { sync } of resources) all.add(sync);
   return WORST_FIRST.find((state) => all.has(state)) ?? 'synced';
 }
 
 export function healthOf(resources: readonly ResourceStatus[]): HealthState {
-  const all = new Set(resources.map((r) => r.health));
+  const all = new Set<HealthState>();
+  for (const { health } of resources) all.add(health);
   return HEALTH_WORST_FIRST.find((state) => all.has(state)) ?? 'unknown';
 }

@@ -57,7 +57,7 @@ async function batched(
 
 /** What is taken over for the first time is kept as it was. */
 async function adopt(deps: EngineDeps, steps: readonly Step[]): Promise<Failures> {
-  const known = new Set(deps.store.inventory.list().map((row) => row.id));
+  const known = deps.store.inventory.index();
   const taken = steps.filter((s) => !known.has(s.want.id) && isOurs(s));
   const failures: Failures = new Map();
   for (const [kind, members] of Map.groupBy(taken, (s) => kindOf(s.want.id)))

@@ -5,10 +5,10 @@ import { kindOf, requirements } from '../core/graph.ts';
 import { makePlan, type Plan, pruneHold, type Step } from '../core/plan.ts';
 import type { Health } from '../core/provider.ts';
 import type { Checkout, Desired, Gate, Problem, ResourceId } from '../core/types.ts';
-import { claimsOf, memoOf } from '../store/inventory.ts';
+import { isDear } from './ahead.ts';
 import { applySteps, type Failures, isWork, prepare } from './apply.ts';
 import { judge } from './judge.ts';
-import { type Observed, observe } from './observe.ts';
+import { idsOf, type Observed, observe } from './observe.ts';
 import { prune } from './prune.ts';
 import { release } from './release.ts';
 import { notRenewed, renew } from './renew.ts';
@@ -35,6 +35,7 @@ export interface Planned {
   gate: Gate | null;
 }
 
+const NOTHING_WANTED: ReadonlyMap<ResourceId, Desired> = new Map();
 export const OBSERVING: Gate = { kind: 'observe', reason: 'mode is observe: fairlead only looks', until: null };
 
 /** Whether the commit says anything about this host. */
@@ -49,15 +50,19 @@ export async function planFor(
   given: Gate | null,
   mode: Mode = 'try',
 ): Promise<Planned> {
-  const inventory = deps.store.inventory.list();
-  const desired = loaded.host.decommission ? [] : loaded.resources;
-  const ids = [...desired.map((r) => r.id), ...inventory.map((row) => row.id)];
-  const observed = await observe(deps.providers, ids, request.signal, desired);
-  const away = new Set(ids.filter((id) => observed.unreachable.has(kindOf(id))));
+  const inventory = deps.store.inventory.index();
+  const [desired, wants] = loaded.host.decommission ? [[], NOTHING_WANTED] : [loaded.ordered(), loaded.byId()];
+  const ids = idsOf(wants, inventory);
+  const ahead = request.ahead?.take(loaded) ?? null;
+  const now = observe(deps.providers, ahead ? ids.filter(isDear) : ids, request.signal, wants);
+  const observed = joined(ahead && (await ahead), await now);
+  const { unreachable } = observed;
+  const away = new Set(unreachable.size === 0 ? [] : ids.filter((id) => unreachable.has(kindOf(id))));
   const plan = makePlan({
     desired,
+    isOrdered: true,
     seen: observed.seen,
-    inventory: inventory.map((row) => ({ ...row, claims: claimsOf(row), memo: memoOf(row) })),
+    inventory,
     pendingNotifies: deps.store.inventory.pendingNotifies(),
     providers: deps.providers,
   });
@@ -73,7 +78,7 @@ export async function planFor(
   const tooMany =
     mode !== 'try' || request.allowPrune || loaded.host.decommission
       ? null
-      : pruneHold(gone, inventory.length, Number.parseFloat(loaded.host.prune?.max ?? '50%') || 0);
+      : pruneHold(gone, inventory.size, Number.parseFloat(loaded.host.prune?.max ?? '50%') || 0);
   const gate: Gate | null =
     given ??
     (loaded.host.mode === 'observe' ? OBSERVING : null) ??
@@ -204,23 +209,32 @@ function keepUnsettled({ store }: EngineDeps, settled: ReadonlyMap<ResourceId, H
 
 /** Steps that cannot come off in this run: they or what they wait for failed to prepare, or is out of reach. */
 function doomedBy(failures: Failures, away: ReadonlySet<ResourceId>, steps: readonly Step[]): Set<ResourceId> {
-  const before = requirements(steps.map((s) => s.want));
   const doomed = new Set<ResourceId>([...failures.keys(), ...away]);
+  if (doomed.size === 0) return doomed;
+  const before = requirements(steps.map((s) => s.want));
   // Steps come in dependency order.
   for (const { want } of steps) if ([...(before.get(want.id) ?? [])].some((id) => doomed.has(id))) doomed.add(want.id);
   return doomed;
 }
 
+function joined(ahead: Observed | null, now: Observed): Observed {
+  if (ahead === null) return now;
+  if (now.seen.size + now.unreachable.size === 0) return ahead;
+  const seen = new Map([...ahead.seen, ...now.seen]);
+  return { seen, unreachable: new Map([...ahead.unreachable, ...now.unreachable]) };
+}
+
+const OK: Health = { state: 'ok', message: '' };
+
 /** Health of all that was observed, as it was before anything was done. */
-const healthNow = (deps: EngineDeps, plan: Plan, observed: Observed): Map<ResourceId, Health> =>
-  new Map(
-    plan.steps
-      .filter((s) => !observed.unreachable.has(kindOf(s.want.id)))
-      .map((s) => [
-        s.want.id,
-        deps.providers.get(kindOf(s.want.id))?.health(s.want, s.seen) ?? { state: 'ok', message: '' },
-      ]),
-  );
+function healthNow(deps: EngineDeps, plan: Plan, { unreachable }: Observed): Map<ResourceId, Health> {
+  const health = new Map<ResourceId, Health>();
+  for (const { want, seen } of plan.steps) {
+    const kind = kindOf(want.id);
+    if (!unreachable.has(kind)) health.set(want.id, deps.providers.get(kind)?.health(want, seen) ?? OK);
+  }
+  return health;
+}
 
 /** What runs there already, is not fairlead's and differs, is left alone until a person says otherwise. */
 function orHeld({ providers }: EngineDeps, step: Step): Step {

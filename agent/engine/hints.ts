@@ -200,9 +200,14 @@ export function createHints(options: HintsOptions): Hints {
       arm();
     },
     contentions() {
-      return [...tracks]
-        .filter(([, t]) => t.fighting)
-        .map(([id, t]) => ({ id, count: t.count, waitMs: Math.max(0, t.until - options.now()) }));
+      // Asked at every status, while all that is managed may have a track.
+      const fighting: Contention[] = [];
+      for (const id of tracks.keys()) {
+        const track = tracks.get(id);
+        if (track?.fighting)
+          fighting.push({ id, count: track.count, waitMs: Math.max(0, track.until - options.now()) });
+      }
+      return fighting;
     },
     stop() {
       stopped = true;

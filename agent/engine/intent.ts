@@ -1,9 +1,9 @@
 /** Written before anything is done: what is about to be made, and the restarts that will follow from it. */
 import { kindOf } from '../core/graph.ts';
-import type { Step } from '../core/plan.ts';
+import { claimsOf, type Step } from '../core/plan.ts';
 import type { RefreshVerb, ResourceId } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
-import { claimsOf, type InventoryRow } from '../store/inventory.ts';
+import type { InventoryRow } from '../store/inventory.ts';
 import { isUnwritable } from '../store/unwritable.ts';
 import type { EngineDeps } from './types.ts';
 
@@ -19,7 +19,7 @@ export function recordIntent(
   declared: ReadonlySet<ResourceId>,
 ): ReadonlyMap<ResourceId, AgentError> {
   const { inventory } = deps.store;
-  const known = new Map(inventory.list().map((row) => [row.id, row]));
+  const known = inventory.index();
   const changed = steps.filter((s) => s.change.op !== 'none' || known.get(s.want.id)?.hash !== s.want.hash);
   const rows = changed.map(({ want }) => {
     const provider = deps.providers.get(kindOf(want.id));
@@ -56,7 +56,7 @@ export function recordIntent(
 
 /** A repair of what is recorded as it is to be, and which causes no restart that is not owed already: a crash would cost nothing. */
 function intendedBefore({ store }: EngineDeps, step: Step, declared: ReadonlySet<ResourceId>): boolean {
-  const row = store.inventory.list().find((r) => r.id === step.want.id);
+  const row = store.inventory.index().get(step.want.id);
   if (row?.intent !== step.want.hash) return false;
   const pending = new Set(store.inventory.pendingNotifies().map((n) => `${n.target} ${n.source}`));
   return owed([step], declared).every((n) => pending.has(`${n.target} ${n.source}`));

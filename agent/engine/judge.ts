@@ -24,6 +24,8 @@ export interface JudgeInput {
   proof: Problem | null;
 }
 
+const OK: Health = { state: 'ok', message: '' };
+
 interface Judged {
   status: ResourceStatus;
   problem: Problem | null;
@@ -47,7 +49,7 @@ export function judge(input: JudgeInput): Outcome {
   const judged = plan.steps.map((step): Judged => {
     const unreachable = observed.unreachable.get(kindOf(step.want.id));
     if (unreachable) return outOfReach(step, unreachable.code, unreachable.message);
-    const health = settled.get(step.want.id) ?? input.health.get(step.want.id) ?? { state: 'ok', message: '' };
+    const health = settled.get(step.want.id) ?? input.health.get(step.want.id) ?? OK;
     const record = byId.get(step.want.id);
     return judgeStep(step, record, health, { held: gate !== null, untouched: input.untouched.has(step.want.id) });
   });

@@ -1,7 +1,8 @@
 /** A checkout → resources or issues: manifests, then stacks, then what can only be said of the whole. Pure, given the hash. */
 import type { Stack } from '../compose/index.ts';
 import { withImpliedEdges } from '../core/edges.ts';
-import { findCycle, kindOf } from '../core/graph.ts';
+import { findCycle, inOrder, kindOf } from '../core/graph.ts';
+import { canonicalHash } from '../core/hash.ts';
 import { createLayerCache, type LayerCache, readChain, type Var } from '../core/layers.ts';
 import { claimIssues } from '../core/plan.ts';
 import type { Provider } from '../core/provider.ts';
@@ -84,7 +85,40 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
     layers: rendered.layers,
     secrets: [...new Set([...rendered.secrets, ...stacks.flatMap((s) => s.secrets)])].sort(),
     compose: configs(stacks),
+    ...asAWhole({ resources, host: rendered.host }, sha256),
   };
+}
+
+/** What is said of all resources together, made when it is first asked for: most who load ask for neither, a daemon at every run. */
+export function asAWhole(
+  { resources, host }: Pick<Loaded, 'resources' | 'host'>,
+  sha256: LoaderOptions['sha256'],
+): Pick<Loaded, 'content' | 'byId' | 'ordered'> {
+  let content: string | null = null;
+  let byId: ReadonlyMap<ResourceId, Desired> | null = null;
+  let ordered: readonly Desired[] | null = null;
+  return {
+    byId() {
+      byId ??= new Map(resources.map((r) => [r.id, r]));
+      return byId;
+    },
+    content() {
+      content ??= contentOf(resources, host, sha256);
+      return content;
+    },
+    ordered() {
+      ordered ??= inOrder(resources);
+      return ordered;
+    },
+  };
+}
+
+function contentOf(resources: readonly Desired[], host: Loaded['host'], sha256: LoaderOptions['sha256']): string {
+  const rows = resources.map(({ id, hash, after, notify, reload, mode }) => [
+    ...[id, hash, after, notify, reload ?? []],
+    ...(mode ? [mode] : []),
+  ]);
+  return canonicalHash([rows, host], sha256);
 }
 
 function configs(stacks: readonly Stack[]): Record<string, unknown> | null {

@@ -10,22 +10,24 @@ export interface Observed {
   unreachable: ReadonlyMap<Kind, AgentError>;
 }
 
+/** @param ids each once @param wants the declarations of those that are declared @param healthAlone see `Provider.observe` */
 export async function observe(
   providers: ReadonlyMap<Kind, Provider>,
   ids: readonly ResourceId[],
   signal: AbortSignal,
-  desired: readonly Desired[],
+  wants: ReadonlyMap<ResourceId, Desired>,
   healthAlone = false,
 ): Promise<Observed> {
-  const wants = new Map(desired.map((d) => [d.id, d]));
-  const byKind = Map.groupBy(new Set(ids), kindOf);
   const seen = new Map<ResourceId, Seen>();
   const unreachable = new Map<Kind, AgentError>();
   await Promise.all(
-    [...byKind].map(async ([kind, wanted]) => {
+    [...Map.groupBy(ids, kindOf)].map(async ([kind, wanted]) => {
       try {
-        for (const [id, found] of (await providers.get(kind)?.observe(wanted, signal, wants, healthAlone)) ?? [])
-          seen.set(id, found);
+        const found = await providers.get(kind)?.observe(wanted, signal, wants, healthAlone);
+        for (const id of wanted) {
+          const one = found?.get(id);
+          if (one !== undefined) seen.set(id, one);
+        }
       } catch (thrown) {
         unreachable.set(kind, asAgentError(thrown, { code: 'ObserveFailed', phase: 'observe', retry: true }));
       }
@@ -33,3 +35,17 @@ export async function observe(
   );
   return { seen, unreachable };
 }
+
+/** Of all that is declared, and of what is known from before besides. */
+export const idsOf = (
+  wants: ReadonlyMap<ResourceId, Desired>,
+  inventory: ReadonlyMap<ResourceId, unknown>,
+): ResourceId[] => {
+  const ids = [...wants.keys()];
+  for (const id of inventory.keys()) if (!wants.has(id)) ids.push(id);
+  return ids;
+};
+
+/** Declarations by id. */
+export const indexed = (wants: readonly Desired[]): ReadonlyMap<ResourceId, Desired> =>
+  new Map(wants.map((want) => [want.id, want]));

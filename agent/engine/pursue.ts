@@ -1,7 +1,5 @@
 /** From the commit that the ref names to the one that is converged to: gates, commits known to be bad, the way back. */
-import { createHash } from 'node:crypto';
 import { durationMs } from '../config.ts';
-import { canonicalHash } from '../core/hash.ts';
 import { type Choice, choose, pauseNow } from '../core/target.ts';
 import type { Checkout, Gate, Problem } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
@@ -12,15 +10,6 @@ import { homeProblem, type Shut, waitForHome, watchHome } from './home.ts';
 import { tidy } from './tidy.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest } from './types.ts';
 import { unbegun } from './verdicts.ts';
-
-/** Hash of all that the host would be made to be: the same content is the same under every commit id. */
-export function contentOf({ resources, host }: Loaded): string {
-  const rows = resources.map(({ id, hash, after, notify, reload, mode }) => [
-    ...[id, hash, after, notify, reload ?? []],
-    ...(mode ? [mode] : []),
-  ]);
-  return canonicalHash([rows, host], (bytes) => createHash('sha256').update(bytes).digest('hex'));
-}
 
 interface Decision {
   loaded: Loaded;
@@ -35,7 +24,7 @@ export async function decide(deps: EngineDeps, head: Checkout, request: RunReque
   const { commits } = deps.store;
   const { accepted, lastGood, pin, pause } = commits.get();
   const loaded = await deps.load(head);
-  const content = contentOf(loaded);
+  const content = loaded.content();
   const { commit } = head.info;
   const bad = commits.bad(content);
   const choice = choose({ head: { commit, content }, accepted, lastGood, bad, pin, force: request.force });

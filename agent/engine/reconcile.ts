@@ -1,9 +1,11 @@
 /** One reconcile, from trigger to record. Read it top to bottom; every stage has a file of its own. */
+import { setImmediate } from 'node:timers/promises';
 import type { Review, ReviewRequest } from '../core/provider.ts';
 import type { Checkout, CommitInfo, Problem, ResourceId, RunRecord } from '../core/types.ts';
 import { type AgentError, asAgentError } from '../errors.ts';
 import { withFields } from '../log.ts';
 import { isUnwritable } from '../store/unwritable.ts';
+import { lookAhead } from './ahead.ts';
 import { pursue } from './pursue.ts';
 import { record } from './record.ts';
 import type { EngineDeps, Outcome, RunRequest } from './types.ts';
@@ -18,8 +20,13 @@ export interface RunResult {
 /**
  * Fetches the commit the ref names, converges the host to it, records the run and its events.
  * What goes wrong is part of the result; it throws only for bugs and for a store that cannot be written.
+ * @param previous the run before it in this process
  */
-export async function reconcile(given: EngineDeps, asked: RunRequest): Promise<RunResult> {
+export async function reconcile(
+  given: EngineDeps,
+  asked: RunRequest,
+  previous: RunResult | null = null,
+): Promise<RunResult> {
   const request: RunRequest = { ...asked, emit: (line) => asked.emit(given.redact(line)) };
   const startedAt = given.clock.now();
   const began = given.clock.monotonic();
@@ -27,7 +34,9 @@ export async function reconcile(given: EngineDeps, asked: RunRequest): Promise<R
   const deps: EngineDeps = { ...given, log: withFields(given.log, { run: id }) };
 
   request.emit({ type: 'phase', phase: 'fetch' });
-  const { checkout, trouble, review, refused } = await request.aside(fetchTarget(deps, request));
+  const target = fetchTarget(deps, request);
+  request.ahead = await onceSent(target, () => lookAhead(deps, request, previous));
+  const { checkout, trouble, review, refused } = await request.aside(target);
 
   let outcome = checkout === null ? blind(trouble) : await pursue(deps, checkout, request);
   if (trouble !== null && checkout !== null) outcome = withTrouble(outcome, trouble);
@@ -41,6 +50,13 @@ export async function reconcile(given: EngineDeps, asked: RunRequest): Promise<R
     outcome,
     run: record(deps, { id, trigger: request.trigger, startedAt: startedAt.toISOString(), durationMs }, outcome),
   };
+}
+
+/** What keeps the processor busy begins when the question to the server is on its way. */
+async function onceSent<T>(question: Promise<unknown>, act: () => Promise<T>): Promise<T> {
+  question.catch(() => undefined);
+  await setImmediate();
+  return act();
 }
 
 interface Target {

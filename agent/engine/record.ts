@@ -37,7 +37,8 @@ export function record(
     });
   if (worthTelling(finished, previous)) events.push(runEvent(finished, at));
   deps.store.runs.finish(finished, news, events);
-  if (outcome.actions.length > 0) deps.store.saveCopy();
+  // Only after what is durable: a copy that knows of a later run than the database would tell of a loss.
+  if (news.length > 0) deps.store.saveCopy();
   if (outcome.converged !== null) {
     const { commit, content } = outcome.converged;
     const applied = deps.store.meta.get<{ commit: string }>('applied');

@@ -1,10 +1,9 @@
 /** Two kept resources that swap a claim (a port, a name): both let go of it before either is made anew. */
 import { kindOf } from '../core/graph.ts';
-import type { Step } from '../core/plan.ts';
+import { claimsOf, type Step } from '../core/plan.ts';
 import type { ResourceId } from '../core/types.ts';
-import { claimsOf } from '../store/inventory.ts';
 import { isWork } from './apply.ts';
-import { observe } from './observe.ts';
+import { indexed, observe } from './observe.ts';
 import type { EngineDeps, RunRequest } from './types.ts';
 
 /** @returns the steps, those that let go of a claim as they are seen now */
@@ -14,13 +13,15 @@ export async function release(
   doomed: ReadonlySet<ResourceId>,
   request: RunRequest,
 ): Promise<readonly Step[]> {
+  const working = steps.filter((s) => isWork(s) && !doomed.has(s.want.id));
+  if (working.length === 0) return steps;
   const claims = (step: Step): readonly string[] =>
     deps.providers.get(kindOf(step.want.id))?.claims(step.want.spec) ?? [];
   const holders = new Map<string, ResourceId[]>();
   for (const row of deps.store.inventory.list())
     for (const claim of claimsOf(row)) holders.set(claim, [...(holders.get(claim) ?? []), row.id]);
   const wanted = new Set<ResourceId>();
-  for (const step of steps.filter((s) => isWork(s) && !doomed.has(s.want.id)))
+  for (const step of working)
     for (const claim of claims(step))
       for (const holder of holders.get(claim) ?? []) if (holder !== step.want.id) wanted.add(holder);
   const letting = steps.filter(
@@ -30,11 +31,6 @@ export async function release(
   for (const step of letting)
     if (step.seen) await deps.providers.get(kindOf(step.want.id))?.release?.(step.want.id, step.seen, request.signal);
   const ids = letting.map((s) => s.want.id);
-  const { seen } = await observe(
-    deps.providers,
-    ids,
-    request.signal,
-    letting.map((s) => s.want),
-  );
+  const { seen } = await observe(deps.providers, ids, request.signal, indexed(letting.map((s) => s.want)));
   return steps.map((s) => (ids.includes(s.want.id) ? { ...s, seen: seen.get(s.want.id) ?? s.seen } : s));
 }

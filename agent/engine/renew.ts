@@ -33,8 +33,11 @@ export async function renew(
   for (const [kind, wants] of Map.groupBy(ours, (r) => kindOf(r.id))) {
     try {
       const found = await deps.providers.get(kind)?.renew?.(wants, asked, request.signal, tell);
+      // What was seen before is not what is to be seen now.
+      if (found) request.ahead?.drop();
       for (const [id, error] of found ?? []) failures.set(id, error);
     } catch (thrown) {
+      request.ahead?.drop();
       // Whoever cannot be reached now cannot be observed either, which is told there.
       const { code, message } = asAgentError(thrown, { code: 'PrepareFailed', phase: 'prepare', retry: true });
       deps.log.warn({ code }, message);

@@ -10,7 +10,7 @@ import { applySteps, isWork, prepare } from './apply.ts';
 import { OBSERVING, type Planned } from './converge.ts';
 import { pauseGate } from './gates.ts';
 import { judge } from './judge.ts';
-import { observe } from './observe.ts';
+import { indexed, observe } from './observe.ts';
 import type { RunResult } from './reconcile.ts';
 import { record } from './record.ts';
 import { concludeSettled } from './settle.ts';
@@ -132,21 +132,20 @@ async function planPart(
   const { store } = deps;
   const desired = loaded.host.decommission ? [] : affected(loaded.resources, hinted);
   const ids = desired.map((d) => d.id);
-  const observed = await observe(deps.providers, ids, request.signal, desired);
+  const observed = await observe(deps.providers, ids, request.signal, indexed(desired));
   const away = new Set(ids.filter((id) => observed.unreachable.has(kindOf(id))));
-  const rows = store.inventory.list().filter((row) => ids.includes(row.id));
+  const known = store.inventory.index();
   const { steps } = makePlan({
     desired,
     seen: observed.seen,
-    inventory: rows.map((row) => ({ ...row, claims: [] })),
+    inventory: new Map([...known].filter(([id]) => ids.includes(id))),
     pendingNotifies: store.inventory.pendingNotifies(),
     providers: deps.providers,
   });
   // What is not proven yet is not drift: whether it becomes well is a verdict about its commit.
   const unproven = new Set(store.meta.get<ResourceId[]>('unsettled') ?? []);
-  const taken = new Set(rows.map((row) => row.id));
   const isOurs = ({ want: { id }, change, drift }: Step) =>
-    taken.has(id) && !unproven.has(id) && !away.has(id) && (drift || change.op === 'none');
+    known.has(id) && !unproven.has(id) && !away.has(id) && (drift || change.op === 'none');
   const kept = steps.map((s): Step => (isOurs(s) ? s : { ...s, change: { op: 'none' }, refreshFor: [], drift: false }));
   return { loaded, observed, plan: { steps: kept, removals: [] }, away, gate: gateNow(deps, previous) };
 }
@@ -177,7 +176,7 @@ async function healthAfter(
     deps.providers,
     wants.map((w) => w.id),
     request.signal,
-    wants,
+    indexed(wants),
   );
   return healthOf(
     deps,

@@ -20,7 +20,7 @@ export function createRunner(deps: EngineDeps): Runner {
     async run(request, using = deps) {
       const { hinted } = request;
       const held = hinted && last ? await holding() : null;
-      if (!hinted || last === null) last = await reconcile(using, request);
+      if (!hinted || last === null) last = await reconcile(using, request, last);
       else if (held === null) last = { ...last, part: { hinted, recorded: false, news: false } };
       else last = await repair(using, held, hinted, last, request);
       return last;

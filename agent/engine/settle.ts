@@ -3,7 +3,7 @@ import { kindOf } from '../core/graph.ts';
 import type { Health } from '../core/provider.ts';
 import type { Desired, ResourceId } from '../core/types.ts';
 import { asAgentError } from '../errors.ts';
-import { observe } from './observe.ts';
+import { indexed, observe } from './observe.ts';
 import type { EngineDeps, RunRequest } from './types.ts';
 
 const FIRST_PAUSE_MS = 50;
@@ -33,7 +33,7 @@ export async function settle(
       deps.providers,
       open.map((w) => w.id),
       request.signal,
-      open,
+      indexed(open),
       true,
     );
     for (const want of open) {

@@ -22,6 +22,7 @@ import type { Log } from '../log.ts';
 import type { Store } from '../store/db.ts';
 import type { Snapshots } from '../store/snapshots.ts';
 import type { Clock } from '../system/clock.ts';
+import type { Ahead } from './ahead.ts';
 import type { Way } from './home.ts';
 
 export interface Loaded {
@@ -38,6 +39,11 @@ export interface Loaded {
   secrets: readonly string[];
   /** Project → its model as `docker compose config` prints it; null where compose/ does not give it. */
   compose: Readonly<Record<string, unknown>> | null;
+  /** Hash of all that the host would be made to be: the same content is the same under every commit id. */
+  content(): string;
+  byId(): ReadonlyMap<ResourceId, Desired>;
+  /** `resources` in dependency order. */
+  ordered(): readonly Desired[];
 }
 
 /** What the host is held to between two full runs. */
@@ -72,6 +78,8 @@ export interface RunRequest {
   force: boolean;
   /** Only these may have drifted, and the rest is not looked at; missing or null in a full run. */
   hinted?: ReadonlySet<ResourceId> | null;
+  /** A look that was taken at the host meanwhile. */
+  ahead?: Ahead | null;
   signal: AbortSignal;
   /** Somebody asks for another run: waiting for things to settle may end early. */
   superseded(): boolean;

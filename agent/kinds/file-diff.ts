@@ -44,10 +44,25 @@ export function createFileDiff() {
     if (spec.type === 'absent')
       return fact ? { op: 'update', why: [{ field: 'state', from: fact.type, to: 'absent' }] } : { op: 'none' };
     if (fact === undefined) return { op: 'create', why: [{ field: 'state', from: 'missing', to: spec.type }] };
+    if (isSameFile(spec, fact, sha256)) return NOTHING;
     const why = [...differences(spec, fact, sha256)];
     return why.length === 0 ? { op: 'none' } : { op: 'update', why };
   };
 }
+
+const NOTHING: Change = { op: 'none' };
+
+/** Most are, in most runs: told at once. */
+const isSameFile = (spec: FileSpec, fact: FileFact, sha256: (content: Content) => string): boolean =>
+  spec.type === 'file' &&
+  fact.type === 'file' &&
+  fact.problem === undefined &&
+  fact.mode === spec.mode &&
+  fact.owner === spec.owner &&
+  fact.group === spec.group &&
+  spec.content !== undefined &&
+  fact.size === sizeOf(spec.content) &&
+  fact.sha256 === sha256(spec.content);
 
 function* differences(spec: FileSpec, fact: FileFact, sha256: (content: Content) => string): Generator<Reason> {
   if (fact.problem !== undefined) {

@@ -1,5 +1,6 @@
 /** Hashes of files, remembered by what stat says of them, as git's index does. */
 import type { Clock } from '../system/clock.ts';
+import { changedMsOf } from '../system/file-io.ts';
 import type { FileStat, Files } from '../system/files.ts';
 
 /**
@@ -11,33 +12,37 @@ const RACY_MS = 2_000;
 const FULL_MS = 60 * 60 * 1_000;
 
 interface Known {
-  identity: string;
-  sha256: string;
+  stat: FileStat;
   hashedMs: number;
 }
 
-/** @returns stats as `Files.statAll` does, with the hash of each file that `wanted` names, read only where it may have changed */
-export function createFileHashes({ files, clock }: { files: Files; clock: Clock }) {
+/**
+ * @returns stats as `Files.statAll` does, with the hash of each file that `wanted` names, read only where it may have
+ *   changed; where nothing changed, and a hash is trusted, the very object of the call before
+ */
+export function createFileHashes({ files, clock }: { files: Files; clock: Pick<Clock, 'now'> }) {
   const known = new Map<string, Known>();
   return (
     paths: readonly string[],
     wanted: (path: string, stat: FileStat) => boolean,
   ): Map<string, FileStat | Error> => {
     const now = clock.now().getTime();
-    const fresh = (path: string, { identity }: FileStat): Known | undefined => {
+    const isFresh = (path: string, stat: FileStat): boolean => {
       const last = known.get(path);
-      const age = last ? now - last.hashedMs : -1;
-      return last?.identity === identity && age >= 0 && age < FULL_MS ? last : undefined;
+      const age = last?.stat === stat ? now - last.hashedMs : -1;
+      return age >= 0 && age < FULL_MS;
     };
-    const stats = files.statAll(paths, (path, stat) => wanted(path, stat) && fresh(path, stat) === undefined);
+    const stats = files.statAll(
+      paths,
+      (path, stat) => !isFresh(path, stat) && wanted(path, stat),
+      (path) => known.get(path)?.stat,
+    );
     for (const path of paths) {
       const stat = stats.get(path);
-      if (stat === undefined || stat instanceof Error) known.delete(path);
-      else if (stat.sha256 === undefined) {
-        const last = fresh(path, stat);
-        if (last) stat.sha256 = last.sha256;
-      } else if (stat.changedMs < now - RACY_MS)
-        known.set(path, { identity: stat.identity, sha256: stat.sha256, hashedMs: now });
+      if (stat !== undefined && stat === known.get(path)?.stat) continue;
+      const isTrusted =
+        stat && !(stat instanceof Error) && stat.sha256 !== undefined && changedMsOf(stat) < now - RACY_MS;
+      if (isTrusted) known.set(path, { stat, hashedMs: now });
       else known.delete(path);
     }
     return stats;

@@ -8,7 +8,7 @@ import { AgentError, asAgentError } from '../errors.ts';
 import { createAccounts } from '../system/accounts.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
-import type { Files, NewFile, WriteOptions } from '../system/file-types.ts';
+import type { FileStat, Files, NewFile, WriteOptions } from '../system/file-types.ts';
 import { createFileDiff, type FileFact } from './file-diff.ts';
 import { createFileHashes } from './file-hash.ts';
 import { validateFile } from './file-validate.ts';
@@ -38,6 +38,8 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
   const accounts = createAccounts(files, options.clock);
   const statAll = createFileHashes(options);
   const diff = createFileDiff();
+  /** Files as they were last seen: what stat finds unchanged is the same fact. */
+  const last = new Map<ResourceId, { stat: FileStat; seen: Seen<FileFact> }>();
   /** Declarations whose content passed in this run's preparation. */
   const passed = new Map<ResourceId, string>();
 
@@ -66,30 +68,42 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
         (file, { size }) => wants?.get(`file:${file}`)?.spec.type !== 'file' || size <= MAX_BYTES,
       );
       const seen = new Map<ResourceId, Seen<FileFact>>();
+      const names = accounts.names();
       for (const id of ids) {
         const file = pathOf(id);
         const stat = stats.get(file);
         const want = wants?.get(id)?.spec;
         if (stat === undefined) {
+          last.delete(id);
           // Something fairlead took away is put back when its entry goes.
           if (wants !== undefined && want === undefined && originals.paths(id).length > 0)
             seen.set(id, { fact: { ...NOTHING } });
           continue;
         }
         if (stat instanceof Error) {
+          last.delete(id);
           seen.set(id, { fact: { ...NOTHING, type: 'other', problem: stat.message } });
           continue;
         }
-        const { identity: _, changedMs: __, ...plain } = stat;
-        const owners = { owner: accounts.user(stat.uid), group: accounts.group(stat.gid) };
-        const fact: FileFact = { ...plain, ...(ownership ? owners : { owner: 'root', group: 'root' }) };
+        const owner = ownership ? names.user(stat.uid) : 'root';
+        const group = ownership ? names.group(stat.gid) : 'root';
+        const before = last.get(id);
+        if (before?.stat === stat && before.seen.fact.owner === owner && before.seen.fact.group === group) {
+          seen.set(id, before.seen);
+          continue;
+        }
+        const { type, mode, uid, gid, size, links, sha256 } = stat;
+        const fact: FileFact = { type, mode, owner, group, uid, gid, size, links, ...(sha256 ? { sha256 } : {}) };
         try {
           if (stat.type === 'link') fact.target = files.readlink(file);
           if (stat.type === 'directory' && want?.purge) fact.foreign = foreignIn(files, file, want.keep ?? []);
         } catch (thrown) {
           fact.problem = thrown instanceof Error ? thrown.message : String(thrown);
         }
-        seen.set(id, { fact });
+        const found = { fact };
+        seen.set(id, found);
+        if (sha256 === undefined) last.delete(id);
+        else last.set(id, { stat, seen: found });
       }
       return seen;
     },

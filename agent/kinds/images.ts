@@ -29,10 +29,14 @@ export interface Images {
   ensure(work: readonly Work<ServiceSpec>[], how: Pulling): Promise<Map<ResourceId, AgentError>>;
   /**
    * Asks the registries about images that are here and whose `pull_policy` wants that now, and pulls those that are others
-   * by now. What runs is not touched. Failures by id.
+   * by now. What runs is not touched. Failures by id; null where none wants that.
    * @param asked a person asks for it, or a new commit does: then `always` does not wait
    */
-  renew(wants: readonly Desired<ServiceSpec>[], asked: boolean, how: Pulling): Promise<Map<ResourceId, AgentError>>;
+  renew(
+    wants: readonly Desired<ServiceSpec>[],
+    asked: boolean,
+    how: Pulling,
+  ): Promise<Map<ResourceId, AgentError> | null>;
   /** Removes old ones. @param kept all that may be gone back to */
   tidy(kept: readonly Desired<ServiceSpec>[], signal: AbortSignal): Promise<void>;
 }
@@ -121,12 +125,12 @@ export function createImages({ docker, credentials, records, clock }: ImagesOpti
         how,
         (wanted) => ensureOne(wanted, how),
       ),
-    renew: (wants, asked, how) =>
-      each(
-        wants.filter((w) => !isPinned(w.spec.image) && ['always', 'refresh'].includes(w.spec.pullPolicy.when)),
-        how,
-        (wanted) => renewOne(wanted, asked, how),
-      ),
+    async renew(wants, asked, how) {
+      const due = wants.filter(
+        ({ spec }) => ['always', 'refresh'].includes(spec.pullPolicy.when) && !isPinned(spec.image),
+      );
+      return due.length === 0 ? null : each(due, how, (wanted) => renewOne(wanted, asked, how));
+    },
     tidy: (kept, signal) => removeOldImages({ docker, records, kept: new Set(kept.map((w) => w.spec.image)), signal }),
   };
 }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { ResourceId } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
+import { changedMsOf } from '../system/file-io.ts';
 import type { FileStat, Files } from '../system/files.ts';
 
 /** One path as it was. `none`: there was nothing, so putting it back is removing what fairlead made. */
@@ -209,7 +210,7 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
         const stat = files.stat(file);
         return stat ? [{ file, ...stat }] : [];
       })
-      .sort((a, b) => a.changedMs - b.changedMs);
+      .sort((a, b) => changedMsOf(a) - changedMsOf(b));
     let total = kept.reduce((sum, { size }) => sum + size, 0);
     while (kept.length >= limit.count || total + bytes > limit.bytes) {
       const oldest = kept.shift();

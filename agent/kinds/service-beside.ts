@@ -3,8 +3,9 @@ import type { ServiceSpec } from '../compose/model.ts';
 import type { Desired } from '../core/types.ts';
 import { HASH } from './labels.ts';
 import { create, setAside, type Tools } from './service-container.ts';
-import { FAILED, memberOf, peersOf, type Replica } from './service-fact.ts';
+import { FAILED, memberOf, type Replica } from './service-fact.ts';
 import { hooksOf, runPostStart } from './service-hooks.ts';
+import { peersIn } from './service-listing.ts';
 import { networkDifferences, updateLive } from './service-live.ts';
 import { demandWell } from './service-settle.ts';
 
@@ -57,7 +58,7 @@ async function takeNames(
   if (info === undefined || why.length === 0) return;
   const again = await tools.holdsAddress(info.State.Pid);
   if (again) await docker.stop(id, info.Config.StopTimeout ?? null);
-  await updateLive(docker, spec, info, why, peersOf(await docker.containers(), spec.project));
+  await updateLive(docker, spec, info, why, peersIn(await docker.containers(), spec.project));
   if (!again) return;
   await docker.start(id);
   await runPostStart(tools, id, hooksOf(info, spec).postStart);

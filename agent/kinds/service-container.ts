@@ -9,9 +9,10 @@ import type { ContainerInfo, ContainerSummary, Docker } from '../system/docker.t
 import type { Inspections } from './inspections.ts';
 import { MOVED, PROJECT, SERVICE } from './labels.ts';
 import { digests } from './service-diff.ts';
-import { ANONYMOUS, FAILED, FRESH, memberOf, nameOf, PARKED, peersOf, type Replica } from './service-fact.ts';
+import { ANONYMOUS, FAILED, FRESH, memberOf, nameOf, PARKED, type Replica } from './service-fact.ts';
 import { replicaHealth } from './service-health.ts';
 import { hooksOf, runPostStart, runPreStop } from './service-hooks.ts';
+import { peersIn } from './service-listing.ts';
 import { createRequest, endpoint } from './service-request.ts';
 
 /** What it takes to change a service. */
@@ -42,7 +43,7 @@ export async function create(
   const spec = memberOf(want.spec, number);
   const all = await docker.containers();
   refuseForeign(all, spec);
-  const peers = peersOf(all, spec.project);
+  const peers = peersIn(all, spec.project);
   const imageId = (await docker.image(spec.image))?.id ?? '';
   const request = createRequest({ spec, hash: want.hash, imageId, peers, fields: digests(spec, peers) });
   const isFinal = !beside && spec.postStart.length === 0;

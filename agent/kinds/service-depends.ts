@@ -4,7 +4,7 @@ import { AgentError } from '../errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { ContainerInfo, Docker } from '../system/docker.ts';
 import { ONEOFF, PROJECT, SERVICE } from './labels.ts';
-import { isAside } from './service-fact.ts';
+import { isAside } from './service-listing.ts';
 
 type Dependency = ServiceSpec['dependsOn'][number];
 const POLL_MS = 500;

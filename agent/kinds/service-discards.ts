@@ -23,12 +23,14 @@ export const discardedBy = (info: EngineInfo): ReadonlySet<string> =>
 
 const asksFor = ({ engine }: ServiceSpec): boolean => Object.keys(KEPT).some((key) => Boolean(engine.host[key]));
 
+const NONE: ReadonlySet<string> = new Set();
+
 /** The engine is asked once, and only where a declaration has something that it may drop. */
 export function createDiscards(docker: Docker) {
   let known: ReadonlySet<string> | null = null;
   return async (specs: readonly ServiceSpec[]): Promise<ReadonlySet<string>> => {
     if (known === null && specs.some(asksFor)) known = discardedBy(await docker.info());
-    return known ?? new Set();
+    return known ?? NONE;
   };
 }
 

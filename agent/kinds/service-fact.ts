@@ -5,7 +5,8 @@ import type { Clock } from '../system/clock.ts';
 import type { ContainerInfo, ContainerSummary, Docker, ImageConfig } from '../system/docker.ts';
 import type { Moves } from './image-moves.ts';
 import type { Inspections } from './inspections.ts';
-import { HASH, locate, NUMBER, ONEOFF, PROJECT, SERVICE } from './labels.ts';
+import { HASH, locate, NUMBER } from './labels.ts';
+import type { Listing } from './service-listing.ts';
 import type { Peer } from './service-request.ts';
 
 /** One container of a service. */
@@ -61,8 +62,7 @@ interface Look {
   clock: Clock;
   /** What need not be asked again; left out where all must be. */
   inspections?: Inspections;
-  /** All containers of the engine. */
-  all: readonly ContainerSummary[];
+  listing: Listing;
   id: ResourceId;
   moves: Moves;
   /** See `ServiceFact`; left out where nothing is compared. */
@@ -74,9 +74,7 @@ interface Look {
 /** @returns undefined where there is no container of it */
 export async function observeService(look: Look): Promise<ServiceFact | undefined> {
   const [project, service] = locate(look.id);
-  const ours = look.all.filter(
-    (c) => c.Labels[PROJECT] === project && c.Labels[SERVICE] === service && c.Labels[ONEOFF] !== 'True',
-  );
+  const ours = look.listing.membersOf(project, service);
   const found = await Promise.all(ours.map((c) => observeContainer(look, c.Id, c)));
   const all = found.filter((r) => r !== undefined).sort((a, b) => a.number - b.number);
   if (all.length === 0) return undefined;
@@ -93,17 +91,14 @@ export async function observeService(look: Look): Promise<ServiceFact | undefine
     failed: named(FAILED),
     moves: look.moves,
     discards: look.discards ?? new Set(),
-    peers: peersOf(look.all, project),
+    peers: look.listing.peersOf(project),
   };
 }
 
-const hasAsideName = (name: string): boolean => [PARKED, FRESH, FAILED].some((suffix) => name.endsWith(suffix));
+export const hasAsideName = (name: string): boolean => [PARKED, FRESH, FAILED].some((suffix) => name.endsWith(suffix));
 
 /** Begun in the future: the clock was set back since. That must not be waited for until its date comes again. */
 const ageOf = (ms: number): number => (ms < -1_000 ? Number.POSITIVE_INFINITY : Math.max(0, ms));
-
-/** Not what its service is known by: set aside, not finished, or failed. */
-export const isAside = ({ Names }: ContainerSummary): boolean => Names.some(hasAsideName);
 
 /**
  * @param listed as the list of containers has it, where there is one
@@ -128,21 +123,6 @@ export async function observeContainer(
     log: unwell ? await docker.logTail(info.Id) : '',
     interrupted: !state.Running && (inspections?.endedByEngine(info) ?? false),
   };
-}
-
-/** Each service's first container: the one whose namespaces, volumes and name others use. All others by `container:NAME`. */
-export function peersOf(all: readonly ContainerSummary[], project: string): Map<string, Peer> {
-  const peers = new Map<string, Peer>(
-    all.flatMap((c) =>
-      c.Names.map((name): [string, Peer] => [`container:${name.slice(1)}`, { id: c.Id, name: name.slice(1) }]),
-    ),
-  );
-  const number = (c: ContainerSummary) => Number(c.Labels[NUMBER]) || 1;
-  const nameIn = (c: ContainerSummary) => (c.Names[0] ?? '').replace(/^\//, '');
-  const members = all.filter((c) => c.Labels[PROJECT] === project && c.Labels[ONEOFF] !== 'True' && !isAside(c));
-  for (const c of members.sort((a, b) => number(b) - number(a)))
-    peers.set(c.Labels[SERVICE] ?? '', { id: c.Id, name: nameIn(c) });
-  return peers;
 }
 
 export const stateOf = (info: ContainerInfo): string =>

@@ -1,6 +1,7 @@
 /** What is to be done with each container of a service, and why. Pure. */
 import type { ServiceSpec } from '../compose/model.ts';
 import type { Change, Desired, Reason, Seen } from '../core/types.ts';
+import type { ContainerInfo } from '../system/docker.ts';
 import { HASH } from './labels.ts';
 import { differences } from './service-diff.ts';
 import { isCompleted, memberOf, nameOf, type Replica, type ServiceFact, stateOf } from './service-fact.ts';
@@ -57,6 +58,41 @@ export function diff(want: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undef
   if (roll.replace.length > 0) return { op: 'replace', why: [...why, ...order(spec, roll)] };
   return { op: has === 0 && roll.missing.length > 0 ? 'create' : 'update', why };
 }
+
+/** Remembers what matched: the same container, declaration and surroundings need no second comparison. */
+export function createServiceDiff(): typeof diff {
+  const matched = new WeakMap<
+    ContainerInfo,
+    Pick<Replica, 'image'> & Pick<ServiceFact, 'peers' | 'discards'> & { spec: ServiceSpec }
+  >();
+  return (want, seen) => {
+    const fact = seen?.fact;
+    const unlike = (r: Replica): boolean => {
+      const known = matched.get(r.info);
+      return (
+        known?.spec !== want.spec ||
+        known.peers !== fact?.peers ||
+        known.discards !== fact.discards ||
+        known.image !== r.image
+      );
+    };
+    const plain = fact !== undefined && isPlain(want.spec, fact);
+    if (plain && !fact.replicas.some(unlike)) return NOTHING;
+    const change = diff(want, seen);
+    if (plain && change.op === 'none')
+      for (const { info, image } of fact.replicas)
+        matched.set(info, { spec: want.spec, peers: fact.peers, discards: fact.discards, image });
+    return change;
+  };
+}
+
+const NOTHING: Change = { op: 'none' };
+
+/** As many containers as are to be, nothing beside them, and no image that moved. */
+const isPlain = (spec: ServiceSpec, { replicas, parked, fresh, failed, moves }: ServiceFact): boolean =>
+  replicas.length === spec.replicas &&
+  parked.length + fresh.length + failed.length === 0 &&
+  !(moves.size > 0 && replicas.some(({ info }) => moves.has(info.Id)));
 
 /** Why the new ones are not started first, where that is asked for. */
 const order = (spec: ServiceSpec, { replace }: Roll): Reason[] => {

@@ -6,6 +6,7 @@ import { replaceBeside } from './service-beside.ts';
 import { bringBack, create, setAside, start, type Tools } from './service-container.ts';
 import { memberOf, nameOf, observeService, type Replica, type ServiceFact } from './service-fact.ts';
 import { tolerated } from './service-health.ts';
+import { listingOf } from './service-listing.ts';
 import { startsFirst } from './service-order.ts';
 import { isRight } from './service-plan.ts';
 import { demandWell } from './service-settle.ts';
@@ -107,7 +108,14 @@ async function replaceOne(
 export async function takeBack(tools: Tools, want: Desired<ServiceSpec>, number?: number): Promise<number> {
   const { docker, clock } = tools;
   const all = await docker.containers();
-  const fact = await observeService({ docker, clock, all, id: want.id, moves: new Map(), hash: want.hash });
+  const fact = await observeService({
+    docker,
+    clock,
+    listing: listingOf(all),
+    id: want.id,
+    moves: new Map(),
+    hash: want.hash,
+  });
   const back = (fact?.parked ?? []).filter((r) => number === undefined || r.number === number);
   for (const parked of back) {
     const now = fact?.replicas.find((r) => r.number === parked.number);

@@ -14,9 +14,11 @@ import { createDiscards } from './service-discards.ts';
 import { memberOf, nameOf, observeService, PARKED, type ServiceFact } from './service-fact.ts';
 import { healthOf } from './service-health.ts';
 import { hooksOf, runPostStart, runPreStop } from './service-hooks.ts';
-import { diff, hold } from './service-plan.ts';
+import { listingOf } from './service-listing.ts';
+import { createServiceDiff, hold } from './service-plan.ts';
 import { removeServices } from './service-remove.ts';
 import { takeBack } from './service-replace.ts';
+import type { Peer } from './service-request.ts';
 import { rollOut } from './service-roll.ts';
 import { demandWell } from './service-settle.ts';
 import { describe } from './service-summary.ts';
@@ -32,13 +34,15 @@ export interface ServiceProviderOptions {
 
 export function createServiceProvider(options: ServiceProviderOptions): Provider<ServiceSpec, ServiceFact> {
   const { docker, images, clock, inspections } = options;
+  const diff = createServiceDiff();
+  const peers = new Map<string, ReadonlyMap<string, Peer>>();
   const toolsFor = (report: Work['report']): Tools => ({ ...options, ...(report ? { report } : {}) });
   const discardsOf = createDiscards(docker);
   const look = async (want: Desired<ServiceSpec>) => {
     const all = await docker.containers();
     const moves = await movedImages(docker, all, [want]);
     const discards = await discardsOf([want.spec]);
-    return observeService({ docker, clock, all, id: want.id, moves, discards, hash: want.hash });
+    return observeService({ docker, clock, listing: listingOf(all), id: want.id, moves, discards, hash: want.hash });
   };
   return {
     kind: 'service',
@@ -52,11 +56,12 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       const declared = ids.flatMap((id) => wants?.get(id) ?? []);
       const moves = await movedImages(docker, all, declared);
       const discards = await discardsOf(declared.map((want) => want.spec));
+      const listing = listingOf(all, peers);
       const seen = new Map<ResourceId, Seen<ServiceFact>>();
       await Promise.all(
         ids.map(async (id) => {
           const hash = wants?.get(id)?.hash;
-          const fact = await observeService({ docker, clock, inspections, all, id, moves, discards, hash });
+          const fact = await observeService({ docker, clock, inspections, listing, id, moves, discards, hash });
           if (fact) seen.set(id, { fact });
         }),
       );

@@ -1,8 +1,10 @@
 /** What lies on disk of units, and whether systemd need be asked about it again. */
 import { createHash } from 'node:crypto';
 import type { Clock } from '../system/clock.ts';
+import { changedMsOf, identityOf } from '../system/file-io.ts';
 import type { FileStat, Files } from '../system/files.ts';
 import type { Systemd, UnitRow } from '../system/systemd.ts';
+import { createFileHashes } from './file-hash.ts';
 
 export const DIR = '/etc/systemd/system';
 /** systemd.unit(5): where unit files and their links may lie. */
@@ -37,23 +39,41 @@ export const sha256 = (text: string | Uint8Array): string => createHash('sha256'
 export const fileOf = (name: string): string => `${DIR}/${name}`;
 export const dropinDir = (name: string): string => `${DIR}/${name}.d`;
 
-export function readOnDisk(files: Files, names: readonly string[]): Map<string, UnitOnDisk> {
-  const stats = files.statAll(names.flatMap((name) => [fileOf(name), dropinDir(name)]));
-  return new Map(
-    names.map((name) => {
-      const stat = stats.get(fileOf(name));
-      const type = stat === undefined || stat instanceof Error ? undefined : stat.type;
-      const dropins: Record<string, string> = {};
-      if (stats.get(dropinDir(name)) !== undefined)
-        for (const file of files.list(dropinDir(name)).filter((f) => f.endsWith('.conf')))
-          if (files.stat(`${dropinDir(name)}/${file}`)?.type === 'file')
-            dropins[file] = sha256(files.read(`${dropinDir(name)}/${file}`));
-      const maskedHere = type === 'link' && files.readlink(fileOf(name)) === '/dev/null';
-      const hash = type === 'file' ? sha256(files.read(fileOf(name))) : type === 'link' ? '' : null;
-      return [name, { sha256: hash, maskedHere, dropins }];
-    }),
-  );
+/** Looks at the unit files of many; what stat finds unchanged is not read again. */
+export function createUnitReader(options: { files: Files; clock: Pick<Clock, 'now'> }) {
+  const { files } = options;
+  const hashes = createFileHashes(options);
+  /** Leaves out what must not be followed; throws where a file cannot be read. */
+  const look = (paths: readonly string[]): Map<string, FileStat> => {
+    const found = new Map<string, FileStat>();
+    for (const [path, stat] of hashes(paths, () => true)) {
+      if (stat instanceof Error) continue;
+      found.set(path, stat.type === 'file' && stat.sha256 === undefined ? { ...stat, sha256: files.hash(path) } : stat);
+    }
+    return found;
+  };
+  const dropinsOf = (name: string): Record<string, string> => {
+    const paths = files.list(dropinDir(name)).flatMap((f) => (f.endsWith('.conf') ? [`${dropinDir(name)}/${f}`] : []));
+    const conf = [...look(paths)].flatMap(([path, stat]) =>
+      stat.sha256 === undefined ? [] : [[path.slice(dropinDir(name).length + 1), stat.sha256]],
+    );
+    return Object.fromEntries(conf);
+  };
+  return (names: readonly string[]): Map<string, UnitOnDisk> => {
+    const stats = look(names.flatMap((name) => [fileOf(name), dropinDir(name)]));
+    return new Map(
+      names.map((name) => {
+        const stat = stats.get(fileOf(name));
+        const maskedHere = stat?.type === 'link' && files.readlink(fileOf(name)) === '/dev/null';
+        const hash = stat?.type === 'link' ? '' : (stat?.sha256 ?? null);
+        const dropins = stats.has(dropinDir(name)) ? dropinsOf(name) : NO_DROPINS;
+        return [name, { sha256: hash, maskedHere, dropins }];
+      }),
+    );
+  };
 }
+
+const NO_DROPINS: Readonly<Record<string, string>> = {};
 
 /**
  * Whether units are enabled, and whether systemd has their files as they are: two questions a unit that are dear to systemd.
@@ -69,16 +89,17 @@ export function createUnitAnswers({ files, systemd, clock }: { files: Files; sys
     let changedMs = 0;
     const note = (path: string, stat: FileStat | Error | undefined): FileStat | undefined => {
       if (stat === undefined || stat instanceof Error) return undefined;
-      parts.push(`${path} ${stat.identity}`);
-      changedMs = Math.max(changedMs, stat.changedMs);
+      parts.push(`${path} ${identityOf(stat)}`);
+      changedMs = Math.max(changedMs, changedMsOf(stat));
       return stat;
     };
     for (const [dir, found] of files.statAll(DIRS)) {
       const stat = note(dir, found);
       if (stat?.type !== 'directory') continue;
       let known = listed.get(dir);
-      if (known?.identity !== stat.identity) {
-        known = { identity: stat.identity, links: files.list(dir).filter((n) => LINKS.test(n)) };
+      const now = identityOf(stat);
+      if (known?.identity !== now) {
+        known = { identity: now, links: files.list(dir).filter((n) => LINKS.test(n)) };
         listed.set(dir, known);
       }
       for (const [path, inner] of files.statAll(known.links.map((n) => `${dir}/${n}`))) note(path, inner);

@@ -9,7 +9,7 @@ import type { Files } from '../system/files.ts';
 import type { Systemd, UnitRow } from '../system/systemd.ts';
 import type { Originals } from './originals.ts';
 import { diffUnit, healthOf, isUp, type UnitFact } from './unit-diff.ts';
-import { createUnitAnswers, dropinDir, fileOf, readOnDisk, type UnitOnDisk } from './unit-files.ts';
+import { createUnitAnswers, createUnitReader, dropinDir, fileOf, type UnitOnDisk } from './unit-files.ts';
 import { installUnits } from './unit-install.ts';
 import { createUnitJobs, journalOf } from './unit-jobs.ts';
 import { removeUnits } from './unit-remove.ts';
@@ -33,8 +33,9 @@ const UNASKED = { file: '', needReload: false };
 const nameOf = (id: ResourceId) => id.slice('unit:'.length);
 
 export function createUnitProvider(options: UnitProviderOptions): Provider<UnitSpec, UnitFact> {
-  const { systemd, files, originals, exec } = options;
+  const { systemd, originals, exec } = options;
   const answers = createUnitAnswers(options);
+  const readOnDisk = createUnitReader(options);
   const job = createUnitJobs(options);
   /** All that is declared, as of the last look. */
   let declared: ReadonlySet<ResourceId> = new Set();
@@ -57,7 +58,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
       const names = ids.map(nameOf);
       const rows = await systemd.list(names);
       const asked = healthAlone ? null : await answers.of(rows);
-      const disk = readOnDisk(files, names);
+      const disk = readOnDisk(names);
       const seen = new Map<ResourceId, Seen<UnitFact>>();
       await Promise.all(
         ids.map(async (id, i) => {

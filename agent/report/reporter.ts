@@ -25,6 +25,7 @@ export interface ReporterOptions {
   random(): number;
   /** What is retained, asked for at the moment of sending: nothing else is true by then. */
   status(): StatusDocument;
+  /** The very same list as long as it says the same. */
   resources(): readonly ResourceStatus[];
   /** A push notice for our ref came: the payload, as anybody may have sent it. */
   onPush(payload: string): void;
@@ -53,7 +54,8 @@ export function createReporter(options: ReporterOptions): Reporter {
   const stopper = new AbortController();
   let link: Link | null = null;
   let stale = true;
-  let lastResources = '';
+  /** The list that the broker keeps. */
+  let told: readonly ResourceStatus[] | null = null;
   let draining = false;
   let waiting: (() => void)[] = [];
 
@@ -69,7 +71,7 @@ export function createReporter(options: ReporterOptions): Reporter {
     },
     onUp(opened) {
       link = opened;
-      lastResources = '';
+      told = null;
       changed();
     },
     onProblems: changed,
@@ -110,9 +112,10 @@ export function createReporter(options: ReporterOptions): Reporter {
     stale = false;
     try {
       await to.publish(`${base}/status`, JSON.stringify(options.status()), true);
-      const resources = JSON.stringify({ schema: 1, resources: options.resources() });
-      if (resources !== lastResources && (await to.publish(`${base}/resources`, resources, true)))
-        lastResources = resources;
+      const resources = options.resources();
+      if (resources === told) return;
+      const text = JSON.stringify({ schema: 1, resources });
+      if (await to.publish(`${base}/resources`, text, true)) told = resources;
     } catch (thrown) {
       stale = true;
       throw thrown;

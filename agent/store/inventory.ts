@@ -28,6 +28,8 @@ export interface Intent {
 
 export interface Inventory {
   list(): readonly InventoryRow[];
+  /** The same by id. */
+  index(): ReadonlyMap<ResourceId, InventoryRow>;
   owned(id: ResourceId): boolean;
   /** One transaction: what is about to be done, and the restarts that will follow from it. */
   intend(rows: readonly Intent[], notifies: readonly Notify[]): void;
@@ -67,7 +69,7 @@ export function createInventory(db: Database.Database): Inventory {
   const notify = db.prepare('INSERT OR REPLACE INTO notifies (target, source, verb) VALUES (?, ?, ?)');
   const notifyDone = db.prepare('DELETE FROM notifies WHERE target = ?');
   /** Rows as last read; nobody else writes them. */
-  let rows: InventoryRow[] | null = null;
+  let rows: ReadonlyMap<ResourceId, InventoryRow> | null = null;
   const parse = (raw: Raw): InventoryRow => ({
     ...raw,
     owned: raw.owned === 1,
@@ -80,11 +82,13 @@ export function createInventory(db: Database.Database): Inventory {
       rows = null;
       write(...args);
     });
+  const index = () => {
+    rows ??= new Map(list.all().map((raw) => [raw.id, parse(raw)]));
+    return rows;
+  };
   return {
-    list() {
-      rows ??= list.all().map(parse);
-      return rows;
-    },
+    list: () => [...index().values()],
+    index,
     owned: (id) => owned.get(id)?.owned === 1,
     intend: writes((intents: readonly Intent[], pending: readonly Notify[]) => {
       for (const r of intents)
@@ -110,16 +114,6 @@ export function createInventory(db: Database.Database): Inventory {
     }),
   };
 }
-
-/** What it may hold: what it was last declared with, and, until that is confirmed, what it was declared with before. */
-export function claimsOf({ info }: Pick<InventoryRow, 'info'>): string[] {
-  return [info.claims, info.was].flatMap((list) =>
-    Array.isArray(list) ? list.filter((c) => typeof c === 'string') : [],
-  );
-}
-
-export const memoOf = ({ info }: Pick<InventoryRow, 'info'>): Mark['memo'] =>
-  typeof info.memo === 'object' && info.memo !== null ? (info.memo as Mark['memo']) : undefined;
 
 /** The inventory as it lies beside the database. */
 export interface InventoryCopy {

@@ -1,5 +1,8 @@
 import type Database from 'better-sqlite3';
 
+/** Longer ones are read when they are asked for: they are few, and would only take up memory. */
+const SHORT = 1_000;
+
 /** Single facts that outlive a restart, as JSON. */
 export interface Meta {
   get<T>(key: string): T | undefined;
@@ -11,11 +14,23 @@ export function createMeta(db: Database.Database): Meta {
   const set = db.prepare(
     'INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
   );
+  /** As last read, null where there is none: every run asks for most of them, several times, and nobody else writes. */
+  const known = new Map<string, string | null>();
+  const read = (key: string): string | null => {
+    const value = get.get(key)?.value ?? null;
+    if ((value?.length ?? 0) <= SHORT) known.set(key, value);
+    return value;
+  };
   return {
     get<T>(key: string) {
-      const row = get.get(key);
-      return row === undefined ? undefined : (JSON.parse(row.value) as T);
+      const value = known.get(key);
+      const text = value === undefined ? read(key) : value;
+      return text === null ? undefined : (JSON.parse(text) as T);
     },
-    set: (key, value) => void set.run(key, JSON.stringify(value)),
+    set(key, value) {
+      // Read again next time: the transaction that this belongs to may come to nothing.
+      known.delete(key);
+      set.run(key, JSON.stringify(value));
+    },
   };
 }

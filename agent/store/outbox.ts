@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type Database from 'better-sqlite3';
 import type { AgentEvent } from '../core/types.ts';
+import { lightly } from './lightly.ts';
 import type { Meta } from './meta.ts';
 
 export type EventDraft = Omit<AgentEvent, 'id' | 'seq'>;
@@ -82,12 +83,7 @@ export function createOutbox(db: Database.Database, meta: Meta, max: number): Ou
     ack(seq) {
       // Without an fsync: a power cut may bring it back, and its id and seq tell that it was said before. One fsync an
       // event would hold the whole agent up for seconds after a large change.
-      db.pragma('synchronous = NORMAL');
-      try {
-        remove.run(seq);
-      } finally {
-        db.pragma('synchronous = FULL');
-      }
+      lightly(db, () => remove.run(seq));
     },
     count: () => count.get()?.n ?? 0,
     lastSeq: () => last.get()?.seq ?? 0,

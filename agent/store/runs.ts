@@ -2,6 +2,7 @@
 import type Database from 'better-sqlite3';
 import type { HistoryQuery } from '../core/progress.ts';
 import type { ActionRecord, ResourceId, RunRecord, Trigger } from '../core/types.ts';
+import { lightly } from './lightly.ts';
 import type { EventDraft, Outbox } from './outbox.ts';
 
 export interface RunReader {
@@ -43,10 +44,11 @@ export function createRunReader(db: Database.Database): RunReader {
   const actionsOf = db.prepare<[string, number], { run: number; at: string; record: string }>(
     'SELECT run, started_at AS at, record FROM actions JOIN runs ON runs.id = run WHERE resource = ? ORDER BY run DESC LIMIT ?',
   );
+  const select = createSelect(db);
   const resources = db.prepare<[], { resource: string }>('SELECT DISTINCT resource FROM actions');
   return {
     resources: () => resources.all().map(({ resource }) => resource),
-    list: (query) => select(db, query).map(parse),
+    list: (query) => select(query).map(parse),
     get(id) {
       const raw = get.get(id);
       if (raw === undefined) return null;
@@ -91,16 +93,33 @@ export function createRuns(db: Database.Database, outbox: Outbox): Runs {
   return {
     ...createRunReader(db),
     begin(trigger, at, id = lastId() + 1) {
-      begin.run(id, trigger, at);
+      // It becomes durable with the first thing that this run intends or tells: one that does neither leaves no trace elsewhere.
+      lightly(db, () => begin.run(id, trigger, at));
       return id;
     },
     lastId,
-    finish: (run, done, events) => outbox.announce(conclude(run, done, events)),
+    finish(run, done, events) {
+      const write = () => conclude(run, done, events);
+      outbox.announce(done.length + events.length === 0 ? lightly(db, write) : write());
+    },
   };
 }
 
-function select(db: Database.Database, query: HistoryQuery): Raw[] {
-  const where = ['sync IS NOT NULL'];
+/** Every run asks for the one before it: that question is prepared once. */
+function createSelect(db: Database.Database): (query: HistoryQuery) => Raw[] {
+  const prepare = (conditions: readonly string[]) =>
+    db.prepare<unknown[], Raw>(`SELECT * FROM runs WHERE ${conditions.join(' AND ')} ORDER BY id DESC LIMIT ?`);
+  const newest = prepare(FINISHED);
+  return (query) => {
+    const { where, values } = conditionsOf(query);
+    return (where.length === FINISHED.length ? newest : prepare(where)).all(...values, query.limit ?? 50);
+  };
+}
+
+const FINISHED = ['sync IS NOT NULL'];
+
+function conditionsOf(query: HistoryQuery): { where: string[]; values: unknown[] } {
+  const where = [...FINISHED];
   const values: unknown[] = [];
   const add = (sql: string, ...given: unknown[]) => {
     where.push(sql);
@@ -112,8 +131,7 @@ function select(db: Database.Database, query: HistoryQuery): Raw[] {
     add(`(commit_id LIKE ? || '%' OR commit_info LIKE '%"commit":"' || ? || '%')`, query.commit, query.commit);
   if (query.failed) add("(failed > 0 OR sync IN ('failed', 'rolled-back'))");
   if (query.resource) add('EXISTS (SELECT 1 FROM actions WHERE run = runs.id AND resource = ?)', query.resource);
-  const sql = `SELECT * FROM runs WHERE ${where.join(' AND ')} ORDER BY id DESC LIMIT ?`;
-  return db.prepare<unknown[], Raw>(sql).all(...values, query.limit ?? 50);
+  return { where, values };
 }
 
 const parse = (raw: Raw): RunRecord => ({

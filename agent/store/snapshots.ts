@@ -28,11 +28,14 @@ const PART = 1024 * 1024;
 export function createSnapshots(dir: string): Snapshots {
   /** Asked for at every run: the same object that the loader holds, so that it weighs nothing. */
   let last: Checkout | null = null;
+  /** What is there, as this process left it; null where that is not known. */
+  let retained: string | null = null;
   const fileOf = (commit: string) => path.join(dir, `${commit}.snapshot`);
   const largeOf = (commit: string) => path.join(dir, `${commit}.large`);
   return {
     async save(checkout) {
       const final = fileOf(checkout.info.commit);
+      retained = null;
       try {
         await mkdir(dir, { recursive: true, mode: 0o700 });
         await keepStored(checkout, largeOf(checkout.info.commit));
@@ -46,8 +49,11 @@ export function createSnapshots(dir: string): Snapshots {
     },
     async retain(commits) {
       const keep = new Set(commits.flatMap((commit) => [fileOf(commit), largeOf(commit)]).map((f) => path.basename(f)));
+      const now = [...keep].sort().join(' ');
+      if (now === retained) return;
       for (const name of await readdir(dir).catch(() => []))
         if (!keep.has(name)) await rm(path.join(dir, name), { recursive: true, force: true });
+      retained = now;
     },
     async load(commit) {
       if (last?.info.commit === commit && storedIn(last).every(isThere)) return last;

@@ -1,5 +1,6 @@
 import { AgentError } from '../errors.ts';
 import type { Clock } from './clock.ts';
+import { identityOf } from './file-io.ts';
 import type { Files } from './files.ts';
 
 /** Users and groups of the host, from passwd(5) and group(5). */
@@ -7,6 +8,11 @@ export interface Accounts {
   /** Throws AgentError `UnknownOwner`. A number stands for itself. */
   uid(owner: string): number;
   gid(group: string): number;
+  /** As they are now, for a look at many files. */
+  names(): Names;
+}
+
+export interface Names {
   user(uid: number): string;
   group(gid: number): string;
 }
@@ -16,21 +22,21 @@ const FRESH_MS = 100;
 
 /** The accounts as the files have them now; read again only where they changed. */
 export function createAccounts(files: Files, clock: Pick<Clock, 'monotonic'>): Accounts {
-  let known: { identity: string; accounts: Accounts; at: number } | null = null;
+  let known: { identity: string; accounts: Table; at: number } | null = null;
   const names = ['/etc/passwd', '/etc/group'];
-  const current = (freshMs: number): Accounts => {
+  const current = (freshMs: number): Table => {
     const now = clock.monotonic();
     if (known !== null && now - known.at < freshMs) return known.accounts;
     const stats = files.statAll(names);
     const identity = names
       .map((name) => stats.get(name))
-      .map((stat) => (stat === undefined || stat instanceof Error ? '' : stat.identity))
+      .map((stat) => (stat === undefined || stat instanceof Error ? '' : identityOf(stat)))
       .join(' ');
     const accounts = known?.identity === identity ? known.accounts : readAccounts(files);
     known = { identity, accounts, at: now };
     return accounts;
   };
-  const find = (lookup: (accounts: Accounts) => number): number => {
+  const find = (lookup: (accounts: Table) => number): number => {
     try {
       return lookup(current(FRESH_MS));
     } catch {
@@ -41,12 +47,13 @@ export function createAccounts(files: Files, clock: Pick<Clock, 'monotonic'>): A
   return {
     uid: (owner) => find((accounts) => accounts.uid(owner)),
     gid: (group) => find((accounts) => accounts.gid(group)),
-    user: (uid) => current(FRESH_MS).user(uid),
-    group: (gid) => current(FRESH_MS).group(gid),
+    names: () => current(FRESH_MS),
   };
 }
 
-function readAccounts(files: Files): Accounts {
+type Table = Pick<Accounts, 'uid' | 'gid'> & Names;
+
+function readAccounts(files: Files): Table {
   const users = table(files, '/etc/passwd');
   const groups = table(files, '/etc/group');
   const find = (ids: Map<string, number>, name: string, what: string): number => {

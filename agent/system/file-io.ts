@@ -122,7 +122,8 @@ export function withHash(
     fd = openFile(at);
     return { ...stat, sha256: hashOf(fd) };
   } catch {
-    return stat;
+    const { sha256: _, ...unread } = stat;
+    return unread;
   } finally {
     if (fd !== null) fs.closeSync(fd);
   }
@@ -136,18 +137,34 @@ export function* chunksOf(fd: number): Generator<Buffer> {
   for (let n = fs.readSync(fd, chunk); n > 0; n = fs.readSync(fd, chunk)) yield chunk.subarray(0, n);
 }
 
-/** Times are exact to a quarter of a microsecond, far finer than the span in which a change is not told from the last. */
-export function toStat(stat: fs.Stats): FileStat {
+/**
+ * Times are exact to a quarter of a microsecond, far finer than the span in which a change is not told from the last.
+ * @param before answered again where nothing is another
+ */
+export function toStat(stat: fs.Stats, before?: FileStat): FileStat {
   const type = stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : stat.isSymbolicLink() ? 'link' : 'other';
-  const { dev, ino, size, mtimeMs, ctimeMs } = stat;
-  return {
-    type,
-    mode: stat.mode & 0o7777,
-    uid: stat.uid,
-    gid: stat.gid,
-    size,
-    links: stat.nlink,
-    identity: `${dev}:${ino}:${size}:${mtimeMs}:${ctimeMs}`,
-    changedMs: Math.max(mtimeMs, ctimeMs),
-  };
+  const { dev, ino, size, mtimeMs, ctimeMs, uid, gid } = stat;
+  const mode = stat.mode & 0o7777;
+  if (
+    before !== undefined &&
+    before.ctimeMs === ctimeMs &&
+    before.mtimeMs === mtimeMs &&
+    before.ino === ino &&
+    before.dev === dev &&
+    before.size === size &&
+    before.mode === mode &&
+    before.uid === uid &&
+    before.gid === gid &&
+    before.links === stat.nlink &&
+    before.type === type
+  )
+    return before;
+  return { type, mode, uid, gid, size, links: stat.nlink, dev, ino, mtimeMs, ctimeMs };
 }
+
+/** Device, inode, size, modification and change time: while it stays the same, so does the content (but see `changedMsOf`). */
+export const identityOf = ({ dev, ino, size, mtimeMs, ctimeMs }: FileStat): string =>
+  `${dev}:${ino}:${size}:${mtimeMs}:${ctimeMs}`;
+
+/** Milliseconds since the epoch of the latest change, of content or of metadata. */
+export const changedMsOf = ({ mtimeMs, ctimeMs }: FileStat): number => Math.max(mtimeMs, ctimeMs);

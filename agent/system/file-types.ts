@@ -10,10 +10,11 @@ export interface FileStat {
   size: number;
   /** Hard links. */
   links: number;
-  /** Device, inode, size, modification and change time: while it stays the same, so does the content (but see `changedMs`). */
-  identity: string;
-  /** Milliseconds since the epoch of the latest change, of content or of metadata. */
-  changedMs: number;
+  dev: number;
+  ino: number;
+  /** Milliseconds since the epoch of the latest change of content, and of content or metadata. */
+  mtimeMs: number;
+  ctimeMs: number;
   /** Hex, where it was asked for. */
   sha256?: string;
 }
@@ -37,8 +38,13 @@ export interface Files {
   /**
    * Of many, each directory walked once: what is not there is left out; an error stands for a path that must not be followed.
    * @param hashIf says of which regular files the content is to be hashed, too
+   * @param before what an earlier call answered: where it is still the same in all that stat tells, the very object is the answer
    */
-  statAll(files: readonly string[], hashIf?: (file: string, stat: FileStat) => boolean): Map<string, FileStat | Error>;
+  statAll(
+    files: readonly string[],
+    hashIf?: (file: string, stat: FileStat) => boolean,
+    before?: (file: string) => FileStat | undefined,
+  ): Map<string, FileStat | Error>;
   read(file: string): Buffer;
   /** Hex SHA-256 of a regular file. */
   hash(file: string): string;

@@ -40,6 +40,7 @@ export interface FilesOptions {
 }
 
 const TEMP = '.fairlead-';
+const LENIENT = { throwIfNoEntry: false } as const;
 /** Only root could replace fairlead's own directories meanwhile. */
 const OWN_IDS_MS = 1_000;
 const NONE: ReadonlySet<string> = new Set();
@@ -56,8 +57,9 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
     return ids.ids;
   };
 
-  const forbiddenTo = (file: string): ReadonlySet<string> =>
-    stores.some((s) => file === s || file.startsWith(`${s}/`)) ? NONE : forbiddenIds();
+  const belowStores = stores.map((s) => `${s}/`);
+  const isStored = (file: string): boolean => stores.includes(file) || belowStores.some((s) => file.startsWith(s));
+  const forbiddenTo = (file: string): ReadonlySet<string> => (isStored(file) ? NONE : forbiddenIds());
   const enter = (file: string, change: boolean): number => {
     const forbidden = forbiddenTo(file);
     const dir = openDirectory(path.dirname(file), { root, create: change, forbidden });
@@ -108,11 +110,11 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
       if (found instanceof Error) throw found;
       return found;
     },
-    statAll(files, hashIf) {
+    statAll(files, hashIf, before) {
       const found = new Map<string, FileStat | Error>();
       for (const [directory, members] of Map.groupBy(files, path.dirname)) {
         let dir: number;
-        const forbidden = members.some((file) => forbiddenTo(file) === NONE) ? NONE : forbiddenIds();
+        const forbidden = members.some(isStored) ? NONE : forbiddenIds();
         try {
           dir = openDirectory(directory, { root, create: false, forbidden });
         } catch (thrown) {
@@ -123,10 +125,11 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
         try {
           const id = forbidden.size > 0 ? idOf(fs.fstatSync(dir)) : '';
           for (const file of members) {
-            const stat = fs.lstatSync(atOf(dir, file), { throwIfNoEntry: false });
+            const at = atOf(dir, file);
+            const stat = fs.lstatSync(at, LENIENT);
             const own = isOwn(forbidden, id, path.basename(file), stat);
             if (own) found.set(file, ownPath(file));
-            else if (stat) found.set(file, withHash(atOf(dir, file), file, toStat(stat), hashIf));
+            else if (stat) found.set(file, withHash(at, file, toStat(stat, before?.(file)), hashIf));
           }
         } finally {
           fs.closeSync(dir);

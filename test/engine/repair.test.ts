@@ -144,6 +144,57 @@ describe('what is not drift is left to a full run', () => {
   });
 });
 
+describe('a full run looks at the host while the server is asked', () => {
+  const names = (ids: readonly ResourceId[]) => [...ids].sort();
+
+  test('once, where there is nothing new', async () => {
+    looked = [];
+    let before: readonly ResourceId[] = [];
+    await runner.run(
+      request({
+        async aside(wait) {
+          before = [...looked];
+          return wait;
+        },
+      }),
+    );
+    expect(names(before)).toEqual(['file:/a', 'file:/b', 'service:p/web']);
+    expect(names(looked)).toEqual(names(Object.keys(BASE) as ResourceId[]));
+  });
+
+  test('again, where a repair went on meanwhile', async () => {
+    await runner.run(
+      request({
+        async aside(wait) {
+          tamper('file:/b');
+          await hint('file:/b');
+          tamper('file:/a');
+          return wait;
+        },
+      }),
+    );
+    expect([value('file:/a'), value('file:/b')]).toEqual(['1', '1']);
+  });
+
+  test('again, where the answer was long in coming', async () => {
+    await runner.run(
+      request({
+        async aside(wait) {
+          tamper('file:/a');
+          world.time += 2_000;
+          return wait;
+        },
+      }),
+    );
+    expect(value('file:/a')).toBe('1');
+  });
+
+  test('for another commit, anew', async () => {
+    world.commit('two', { ...BASE, 'file:/b': { value: '2' } });
+    expect((await full()).run).toMatchObject({ sync: 'synced', changed: 1 });
+  });
+});
+
 describe('gates', () => {
   test('a pause and observe mode stop repairs; what waits is told once', async () => {
     world.deps().store.commits.set({ pause: { until: null, reason: 'hands off', at: '' } });

@@ -6,8 +6,9 @@ import path from 'node:path';
 import { canonicalHash } from '../../agent/core/hash.ts';
 import type { Health, Provider, Work } from '../../agent/core/provider.ts';
 import type { Checkout, Desired, Kind, ResourceId } from '../../agent/core/types.ts';
+import { asAWhole } from '../../agent/engine/load.ts';
 import { requestFor } from '../../agent/engine/preview.ts';
-import { reconcile } from '../../agent/engine/reconcile.ts';
+import { type RunResult, reconcile } from '../../agent/engine/reconcile.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest } from '../../agent/engine/types.ts';
 import { AgentError } from '../../agent/errors.ts';
 import { silentLog } from '../../agent/log.ts';
@@ -86,7 +87,10 @@ export function createWorld(): World {
   const dir = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'fairlead-world-'));
   const commits = new Map<string, Declaration | null>();
   let head = '';
+  /** The run before, in this process. */
+  let last: RunResult | null = null;
   let current: EngineDeps | null = null;
+  let read: { commit: string; loaded: Loaded } | null = null;
 
   const world: World = {
     things: new Map(),
@@ -105,6 +109,8 @@ export function createWorld(): World {
     runs: 0,
     ran: [],
     commit(id, declaration) {
+      // Tests give an id another content.
+      read = null;
       commits.set(id, declaration);
       head = id;
     },
@@ -114,13 +120,13 @@ export function createWorld(): World {
     },
     async run(request = {}) {
       world.runs++;
-      const result = await reconcile(world.deps(), {
-        ...requestFor(new AbortController().signal),
-        ...request,
-      });
+      const whole = { ...requestFor(new AbortController().signal), ...request };
+      const result = await reconcile(world.deps(), whole, last);
+      last = result;
       return { ...result.outcome, ...{ sync: result.run.sync } } as Outcome;
     },
     crash() {
+      last = null;
       current?.store.close();
       current = null;
     },
@@ -152,7 +158,11 @@ export function createWorld(): World {
         },
         checkout: async (commit) => checkout(commit),
       },
-      load: async (given) => load(given),
+      // As the agent's own: the last one is remembered.
+      async load(given) {
+        if (read?.commit !== given.info.commit) read = { commit: given.info.commit, loaded: load(given) };
+        return read.loaded;
+      },
       redact: (value) => value,
       providers,
       store: createPatientStore(pointed(store), '/state'),
@@ -245,10 +255,12 @@ export function createWorld(): World {
         origin: { file: 'hosts/a/x.yaml', line: 1, layer: 'hosts/a' },
       }),
     );
+    const settings = hostSettings.parse(host ?? {});
     return {
+      ...asAWhole({ resources, host: settings }, sha256),
       resources,
       issues: [],
-      host: hostSettings.parse(host ?? {}),
+      host: settings,
       labels: {},
       vars: new Map(),
       layers: ['hosts/a'],

@@ -271,7 +271,7 @@ test('a reload asks for a reload, until somebody asks for a restart, in this run
     const plan = makePlan({
       desired: resources,
       seen: new Map(),
-      inventory: [],
+      inventory: new Map(),
       pendingNotifies: pending.map((p) => ({ target: 'unit:x.service', source: 'file:/srv/z', ...p })),
       providers: new Map([
         ['file', fake],

@@ -33,8 +33,9 @@ const row = (id: ResourceId, hash: string | null = `h:${id}`): InventoryEntry =>
   id,
   hash,
   intent: hash ?? 'i',
-  claims: [`path:${id}`],
+  info: { claims: [`path:${id}`] },
 });
+const rows = (...all: InventoryEntry[]) => new Map(all.map((r) => [r.id, r]));
 const seen = (...ids: ResourceId[]) => new Map(ids.map((id) => [id, { fact: id }]));
 
 describe('makePlan', () => {
@@ -42,7 +43,7 @@ describe('makePlan', () => {
     const plan = makePlan({
       desired: [res('file:/a'), res('file:/b')],
       seen: seen('file:/b', 'file:/c'),
-      inventory: [row('file:/b'), row('file:/c')],
+      inventory: rows(row('file:/b'), row('file:/c')),
       pendingNotifies: [],
       providers: comparing([]),
     });
@@ -54,7 +55,7 @@ describe('makePlan', () => {
     const plan = makePlan({
       desired: [res('file:/a', looked), res('file:/new', looked), res('unit:b.service'), res('unit:c.service', looked)],
       seen: seen('file:/a', 'unit:b.service', 'unit:c.service'),
-      inventory: [row('file:/a')],
+      inventory: rows(row('file:/a')),
       pendingNotifies: [{ target: 'unit:c.service', source: 'file:/x' }],
       providers: comparing(['file:/a']),
     });
@@ -72,7 +73,7 @@ describe('makePlan', () => {
       pendingNotifies: [],
       providers: comparing(['file:/a', 'file:/b']),
     };
-    const plan = makePlan({ ...input, inventory: [row('file:/a'), row('file:/b', 'h:older')] });
+    const plan = makePlan({ ...input, inventory: rows(row('file:/a'), row('file:/b', 'h:older')) });
     expect(plan.steps.map((s) => [s.want.id, s.drift])).toEqual([
       ['file:/a', true],
       ['file:/b', false],
@@ -89,7 +90,7 @@ describe('makePlan', () => {
     const plan = makePlan({
       desired,
       seen: seen('file:/a', 'unit:x.service', 'unit:y.service'),
-      inventory: [],
+      inventory: rows(),
       pendingNotifies: [{ target: 'unit:y.service', source: 'file:/gone' }],
       providers: comparing(['file:/a']),
     });
@@ -106,7 +107,7 @@ describe('makePlan', () => {
     const plan = makePlan({
       desired: [res('service:p/new', { spec: 'file:/old' })],
       seen: seen('file:/old'),
-      inventory: [row('file:/old'), row('file:/other')],
+      inventory: rows(row('file:/old'), row('file:/other')),
       pendingNotifies: [],
       providers: comparing([]),
     });
@@ -136,7 +137,7 @@ describe('makePlan', () => {
           makePlan({
             desired: d,
             seen: new Map(),
-            inventory: [],
+            inventory: rows(),
             pendingNotifies: [],
             providers: comparing([]),
           }).steps.map((s) => s.want.id);

@@ -62,6 +62,19 @@ test('an intent makes a row without a confirmed hash; confirming, notifies and f
   again.close();
 });
 
+test('a fact is what was written last, not what a change that came to nothing would have made it', () => {
+  const store = open(newDir());
+  store.commits.set({ accepted: 'one', trial: 'two' });
+  expect(store.commits.get()).toMatchObject({ accepted: 'one', trial: 'two', pin: null });
+  // The second value of the transaction is none that can be kept.
+  expect(() => store.commits.set({ accepted: 'other', trial: 1n as unknown as string })).toThrow();
+  expect(store.commits.get()).toMatchObject({ accepted: 'one', trial: 'two' });
+  store.meta.set('long', 'x'.repeat(5_000));
+  store.meta.set('long', 'y');
+  expect(store.meta.get('long')).toBe('y');
+  store.close();
+});
+
 test('what was owned once stays owned when only its state is declared later', () => {
   const store = open(newDir());
   store.inventory.intend([row('file:/a')], []);
