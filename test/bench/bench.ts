@@ -7,6 +7,7 @@ import { gitBench } from './git.ts';
 import { hostBench } from './host.ts';
 import { idleBench } from './idle.ts';
 import { servicesBench } from './services.ts';
+import { togetherBench } from './together.ts';
 import { validateBench } from './validate.ts';
 
 const PARTS: Record<string, () => Promise<void>> = {
@@ -16,6 +17,7 @@ const PARTS: Record<string, () => Promise<void>> = {
   host: () => hostBench(),
   idle: idleBench,
   services: servicesBench,
+  together: togetherBench,
   validate: validateBench,
 };
 

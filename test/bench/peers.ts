@@ -4,59 +4,89 @@ export interface Peer {
   name: string;
   /** Debian packages. */
   packages: readonly string[];
-  /** Files in `/srv/policy/<dir>`. The payload comes with the peers' repository, in `<dir>/`. */
+  /** Files in `/srv/policy/<dir>`. The payload comes with the peers' repository. */
   policy(load: PeerLoad): Record<string, string>;
   argv(load: PeerLoad): string[];
 }
 
+/** What is to be there; in their repository each part has a directory of its own in `<dir>/`: files, units, stack. */
 export interface PeerLoad {
-  kind: 'files' | 'units';
   /** In the repository, which is cloned to `/srv/peers`. */
   dir: string;
-  /** Where files go; units go to /etc/systemd/system. */
-  target: string;
-  units: readonly string[];
+  /** Where `files` go. */
+  files?: string;
+  /** Names of `units`, which go to /etc/systemd/system. */
+  units?: readonly string[];
+  /** Names of the containers of the stack in `stack`. */
+  containers?: readonly string[];
 }
 
 const CLONE = '/srv/peers';
 const SYSTEM = '/etc/systemd/system';
 const PULL = `git -C ${CLONE} pull -q --ff-only`;
-const payload = ({ dir }: PeerLoad) => `${CLONE}/${dir}`;
+const payload = ({ dir }: PeerLoad, part: 'files' | 'units' | 'stack') => `${CLONE}/${dir}/${part}`;
 const policy = ({ dir }: PeerLoad) => `/srv/policy/${dir}`;
+/** None of the peers has a better way to a stack than the command itself. */
+const composeUp = (load: PeerLoad) => `docker compose -f ${payload(load, 'stack')}/compose.yaml up -d`;
+const lines = (...all: (string | false)[]): string => all.filter((l) => l !== false).join('\n');
 
 /** What a good administrator writes by hand: as little as possible, batched. */
 const script: Peer = {
   name: 'script',
   packages: ['rsync'],
-  policy: (load) => ({
-    'apply.sh':
-      load.kind === 'files'
-        ? `set -e\n${PULL}\nmkdir -p ${load.target}\nrsync -a --delete ${payload(load)}/ ${load.target}/\n[ "$1" = quiet ] || sync -f ${load.target}\n`
-        : `set -e\n${PULL}\nchanged=$(rsync -a --out-format=%n ${payload(load)}/ ${SYSTEM}/ | grep -v /$ || true)\nall="${load.units.join(' ')}"\nif [ -n "$changed" ]; then\n  sync -f ${SYSTEM}\n  systemctl daemon-reload\n  systemctl enable -q $all\n  systemctl restart $changed\nfi\nsystemctl is-active -q $all || systemctl start $all\n`,
-  }),
+  policy: (load) => {
+    const { files, units = [], containers = [] } = load;
+    const all = units.join(' ');
+    return {
+      'apply.sh': lines(
+        'set -e',
+        PULL,
+        files !== undefined && `mkdir -p ${files}\nrsync -a --delete ${payload(load, 'files')}/ ${files}/`,
+        files !== undefined && `[ "$1" = quiet ] || sync -f ${files}`,
+        units.length > 0 &&
+          `changed=$(rsync -a --out-format=%n ${payload(load, 'units')}/ ${SYSTEM}/ | grep -v /$ || true)
+if [ -n "$changed" ]; then
+  sync -f ${SYSTEM}
+  systemctl daemon-reload
+  systemctl enable -q ${all}
+  systemctl restart $changed
+fi
+systemctl is-active -q ${all} || systemctl start ${all}`,
+        // What runs, and from which compose file: asked of the engine alone, as long as both are as they were.
+        containers.length > 0 &&
+          `applied=$(cat ${policy(load)}/applied 2>/dev/null || true)
+declared=$(sha256sum < ${payload(load, 'stack')}/compose.yaml)
+running=$(docker inspect -f '{{.State.Running}}' ${containers.join(' ')} 2>/dev/null | grep -c true || true)
+if [ "$applied" != "$declared" ] || [ "$running" != ${containers.length} ]; then
+  ${composeUp(load)} >/dev/null 2>&1
+  echo "$declared" > ${policy(load)}/applied
+fi`,
+        '',
+      ),
+    };
+  },
   argv: (load) => ['sh', `${policy(load)}/apply.sh`],
 };
 
 const cfengine: Peer = {
   name: 'CFEngine',
   packages: ['cfengine3'],
-  policy: (load) => ({
-    'policy.cf':
-      load.kind === 'files'
-        ? `body common control { inputs => { "/usr/share/cfengine3/masterfiles/lib/stdlib.cf" }; bundlesequence => { "bench" }; }
-bundle agent bench {
+  policy: (load) => {
+    const { files, units = [], containers = [] } = load;
+    return {
+      'policy.cf': lines(
+        'body common control { inputs => { "/usr/share/cfengine3/masterfiles/lib/stdlib.cf" }; bundlesequence => { "bench" }; }',
+        'body classes changed(unit) { promise_repaired => { "changed", canonify("changed_$(unit)") }; }',
+        'bundle agent bench {',
+        files !== undefined &&
+          `  files:
+    "${files}/." create => "true";
+    "${files}" copy_from => local_dcp("${payload(load, 'files')}"), depth_search => recurse("inf");`,
+        units.length > 0 &&
+          `  vars:
+    "units" slist => { ${units.map((u) => `"${u}"`).join(', ')} };
   files:
-    "${load.target}/." create => "true";
-    "${load.target}" copy_from => local_dcp("${payload(load)}"), depth_search => recurse("inf");
-}
-`
-        : `body common control { inputs => { "/usr/share/cfengine3/masterfiles/lib/stdlib.cf" }; bundlesequence => { "bench" }; }
-body classes changed(unit) { promise_repaired => { "changed", canonify("changed_$(unit)") }; }
-bundle agent bench {
-  vars:
-    "units" slist => { ${load.units.map((u) => `"${u}"`).join(', ')} };
-  files:
-    "${SYSTEM}/$(units)" copy_from => local_dcp("${payload(load)}/$(units)"), classes => changed("$(units)");
+    "${SYSTEM}/$(units)" copy_from => local_dcp("${payload(load, 'units')}/$(units)"), classes => changed("$(units)");
   commands:
     changed::
       "/usr/bin/systemctl daemon-reload";
@@ -64,27 +94,34 @@ bundle agent bench {
     any::
       # Its own services promises take a second a unit.
       "/usr/bin/systemctl enable --now $(units)"
-        if => not(returnszero("/usr/bin/systemctl is-active -q $(units) && /usr/bin/systemctl is-enabled -q $(units)", "useshell"));
-}
-`,
-  }),
+        if => not(returnszero("/usr/bin/systemctl is-active -q $(units) && /usr/bin/systemctl is-enabled -q $(units)", "useshell"));`,
+        containers.length > 0 && `  commands:\n    any::\n      "/usr/bin/${composeUp(load)}";`,
+        '}',
+        '',
+      ),
+    };
+  },
   argv: (load) => ['sh', '-c', `${PULL} && cf-agent -K -f ${policy(load)}/policy.cf`],
 };
 
 const puppet: Peer = {
   name: 'Puppet',
   packages: ['puppet-agent'],
-  policy: (load) => ({
-    'site.pp':
-      load.kind === 'files'
-        ? `file { '${load.target}': ensure => directory, recurse => true, source => 'file://${payload(load)}', owner => 'root', group => 'root' }\n`
-        : load.units
-            .map(
-              (unit) =>
-                `file { '${SYSTEM}/${unit}': source => 'file://${payload(load)}/${unit}' }\n-> service { '${unit}': ensure => running, enable => true, provider => systemd, subscribe => File['${SYSTEM}/${unit}'] }\n`,
-            )
-            .join(''),
-  }),
+  policy: (load) => {
+    const { files, units = [], containers = [] } = load;
+    return {
+      'site.pp': lines(
+        files !== undefined &&
+          `file { '${files}': ensure => directory, recurse => true, source => 'file://${payload(load, 'files')}', owner => 'root', group => 'root' }`,
+        ...units.map(
+          (unit) =>
+            `file { '${SYSTEM}/${unit}': source => 'file://${payload(load, 'units')}/${unit}' }\n-> service { '${unit}': ensure => running, enable => true, provider => systemd, subscribe => File['${SYSTEM}/${unit}'] }`,
+        ),
+        containers.length > 0 && `exec { 'stack': command => '/usr/bin/${composeUp(load)}' }`,
+        '',
+      ),
+    };
+  },
   argv: (load) => ['sh', '-c', `${PULL} && puppet apply --logdest /var/log/bench-puppet.log ${policy(load)}/site.pp`],
 };
 

@@ -1,0 +1,181 @@
+/** What the benches of a whole host share: a host with all tools on it, what is brought to it, and the floors. */
+import { createSystemd } from '../../agent/system/systemd.ts';
+import { installAgent, NODE, statusWhere } from '../lab/agent.ts';
+import type { Lab, LabHost } from '../lab/lab.ts';
+import { PEERS, type Peer, type PeerLoad } from './peers.ts';
+import { median } from './table.ts';
+
+/** The least that it takes to know; milliseconds. */
+export interface Floor {
+  name: string;
+  value: number;
+}
+
+export interface Stage {
+  lab: Lab;
+  host: LabHost;
+}
+
+/** What fairlead's repository always declares: a host that declares nothing removes nothing. */
+export const ANCHOR = { 'hosts/edge-1/a.yaml': 'files: {/srv/anchor: {content: x}}\n' };
+
+/** The agent and all peers are installed, each with a repository. */
+export async function prepare({ lab, host }: Stage, log: (line: string) => void): Promise<void> {
+  const [fleet, peers] = [await lab.infra.createRepo('fleet'), await lab.infra.createRepo('peers')];
+  await commitAll(lab, 'fleet', ANCHOR);
+  await installAgent(host, { repoUrl: fleet.httpUrl });
+  await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced');
+  const packages = PEERS.flatMap((p) => p.packages);
+  log(`installing ${packages.join(', ')}`);
+  const env = ['env', 'DEBIAN_FRONTEND=noninteractive'];
+  await host.exec(['apt-get', 'update'], { timeoutMs: 300_000 });
+  await host.exec([...env, 'apt-get', 'install', '-y', '--no-install-recommends', ...packages], { timeoutMs: 600_000 });
+  // Their own daemons have no part in this.
+  await host.sh('systemctl disable --now cfengine3.service puppet.service 2>/dev/null || true');
+  await commitAll(lab, 'peers', { README: 'peers\n' });
+  await host.exec(['git', 'clone', '-q', peers.httpUrl, '/srv/peers']);
+  await host.write('/root/time.cjs', TIME);
+  await host.write('/root/sync.cjs', SYNC);
+}
+
+/** A commit of exactly these files on main, whatever their number: git-fast-import(1). */
+export async function commitAll(lab: Lab, repo: string, files: Record<string, string>): Promise<void> {
+  const at = Math.floor(Date.now() / 1000);
+  const blobs = Object.entries(files).map(
+    ([name, text]) => `M 100644 inline ${name}\ndata ${Buffer.byteLength(text)}\n${text}\n`,
+  );
+  const git = ['git', `--git-dir=/srv/git/${repo}.git`];
+  const known = (await lab.infra.exec([...git, 'rev-parse', '-q', '--verify', 'main'], { check: false })).stdout.trim();
+  const input = `commit refs/heads/main\ncommitter Bench <bench@example.com> ${at} +0000\ndata 5\nBench\n${known ? `from ${known}\n` : ''}deleteall\n${blobs.join('')}\n`;
+  await lab.infra.exec([...git, 'fast-import', '--quiet', '--force'], { input });
+}
+
+/** Parts of a host. */
+export type Kind = 'files' | 'units';
+
+const fileText = (i: number, word: string) => `file ${i} ${word}\n`.repeat(20);
+// systemd refuses a sixth start within ten seconds, which a bench needs and a fleet does not.
+const unitText = (word: string) =>
+  `[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep infinity\nEnvironment=WORD=${word}\n[Install]\nWantedBy=multi-user.target\n`;
+
+/** Name below the payload's directory → content. */
+export function payloadOf(kind: Kind, n: number, tool: string, word: string): Record<string, string> {
+  const names = Array.from({ length: n }, (_, i) =>
+    kind === 'files' ? `d${i % 10}/f${i}` : `bench-${tool}-${n}-${i}.service`,
+  );
+  // The first alone changes.
+  return Object.fromEntries(
+    names.map((name, i) => [name, kind === 'files' ? fileText(i, i === 0 ? word : '') : unitText(i === 0 ? word : '')]),
+  );
+}
+
+/**
+ * A run of the daemon that a push or a schedule would wake.
+ * @returns milliseconds from the request to its end, settling included, and to its last action
+ */
+export async function sync({ host }: Stage): Promise<{ ms: number; applied: number }> {
+  const { stdout } = await host.exec([NODE, '/root/sync.cjs'], { timeoutMs: 300_000 });
+  const ended = JSON.parse(stdout) as { ms: number; applied: number; sync: string; message: string };
+  if (ended.sync !== 'synced') throw new Error(`the run ended ${ended.sync}: ${ended.message}`);
+  return ended;
+}
+
+/** Milliseconds that a peer takes for it, its pull included. */
+export const timed = async (
+  { host }: Stage,
+  peer: Peer,
+  load: PeerLoad,
+  more: readonly string[] = [],
+): Promise<number> =>
+  Number((await host.exec([NODE, '/root/time.cjs', ...peer.argv(load), ...more], { timeoutMs: 600_000 })).stdout);
+
+export async function install({ host }: Stage, peer: Peer, load: PeerLoad): Promise<void> {
+  await host.sh('mkdir -p /srv/bench');
+  for (const [name, text] of Object.entries(peer.policy(load)))
+    await host.write(`/srv/policy/${load.dir}/${name}`, text);
+}
+
+/** So that one tool's units do not weigh on the next one's figures. */
+export async function clear({ host }: Stage, kind: Kind, tool: string): Promise<void> {
+  if (kind === 'files') await host.sh('rm -rf /srv/bench');
+  else
+    await host.sh(
+      `cd /etc/systemd/system; units=$(ls | grep "^bench-${tool}-.*service$" || true); [ -z "$units" ] || { systemctl disable -q --now $units; rm -f $units; systemctl daemon-reload; systemctl reset-failed; }`,
+      { timeoutMs: 300_000 },
+    );
+}
+
+export async function times(n: number, run: (i: number) => Promise<number>): Promise<number[]> {
+  const all: number[] = [];
+  for (let i = 0; i < n; i++) all.push(await run(i));
+  return all;
+}
+
+/** Hashing the very files, within one process. */
+export async function hashFloor({ host }: Stage, n: number, repeat: number): Promise<Floor> {
+  const payload = Object.entries(payloadOf('files', n, '', ''));
+  await host.sh(`mkdir -p /srv/bench/floor; cd /srv/bench/floor; for d in 0 1 2 3 4 5 6 7 8 9; do mkdir -p d$d; done`);
+  await host.exec(
+    [
+      NODE,
+      '-e',
+      `const fs=require('fs');for(const [n,t] of JSON.parse(fs.readFileSync(0)))fs.writeFileSync('/srv/bench/floor/'+n,t)`,
+    ],
+    {
+      input: JSON.stringify(payload),
+    },
+  );
+  const script = `const {createHash}=require('crypto'),fs=require('fs');const names=${JSON.stringify(payload.map(([name]) => name))};const t=[];for(let i=0;i<${repeat + 4};i++){const b=process.hrtime.bigint();for(const n of names)createHash('sha256').update(fs.readFileSync('/srv/bench/floor/'+n)).digest('hex');t.push(Number(process.hrtime.bigint()-b)/1e6)}console.log(t.sort((a,b)=>a-b)[${Math.floor((repeat + 4) / 2)}])`;
+  return { name: 'floor: hash them', value: Number((await host.exec([NODE, '-e', script])).stdout) };
+}
+
+/** One ListUnitsByNames of as many units, over a connection that is open. */
+export async function listFloor({ host }: Stage, n: number, repeat: number): Promise<Floor> {
+  const systemd = createSystemd({ socket: `/proc/${await host.pid()}/root/run/dbus/system_bus_socket` });
+  const names = Array.from({ length: n }, (_, i) => `bench-floor-${i}.service`);
+  try {
+    await systemd.list(names);
+    const all = await times(repeat + 4, async () => {
+      const began = performance.now();
+      await systemd.list(names);
+      return performance.now() - began;
+    });
+    return { name: 'floor: list them', value: median(all) };
+  } finally {
+    systemd.close();
+  }
+}
+
+/** Inspecting containers one by one, over a connection to the engine that is kept open. */
+export async function inspectFloor({ host }: Stage, names: readonly string[], repeat: number): Promise<Floor> {
+  const script = `const http=require('http');const agent=new http.Agent({keepAlive:true,maxSockets:1});const get=(name)=>new Promise((done)=>http.get({agent,socketPath:'/var/run/docker.sock',path:'/containers/'+name+'/json'},(r)=>{let all='';r.on('data',(c)=>{all+=c});r.on('end',()=>done(JSON.parse(all)))}));(async()=>{const t=[];for(let i=0;i<${repeat + 4};i++){const b=process.hrtime.bigint();for(const n of ${JSON.stringify(names)})await get(n);t.push(Number(process.hrtime.bigint()-b)/1e6)}console.log(t.sort((a,b)=>a-b)[${Math.floor((repeat + 4) / 2)}]);agent.destroy()})()`;
+  return { name: 'floor: inspect them', value: Number((await host.exec([NODE, '-e', script])).stdout) };
+}
+
+/** Runs its arguments and prints the milliseconds that took. */
+const TIME = `const { spawnSync } = require('child_process');
+const [file, ...args] = process.argv.slice(2);
+const began = process.hrtime.bigint();
+const { status, stderr, stdout } = spawnSync(file, args, { encoding: 'utf8' });
+const ms = Number(process.hrtime.bigint() - began) / 1e6;
+if (status !== 0) { console.error(stdout + stderr); process.exit(1); }
+console.log(ms);
+`;
+
+/** Asks the daemon for a sync; prints how long it took to the last action and to the end of the run, and how it ended. */
+const SYNC = `const http = require('http');
+const began = process.hrtime.bigint();
+const now = () => Number(process.hrtime.bigint() - began) / 1e6;
+const request = http.request({ socketPath: '/run/fairlead/agent.sock', method: 'POST', path: '/v1/sync' }, (response) => {
+  let rest = '', applied = 0, run = null;
+  response.setEncoding('utf8').on('data', (chunk) => {
+    const lines = (rest + chunk).split('\\n');
+    rest = lines.pop();
+    for (const line of lines) {
+      if (line.startsWith('{"type":"action"')) applied = now();
+      if (line.startsWith('{"type":"done"')) run = JSON.parse(line).run;
+    }
+  }).on('end', () => console.log(JSON.stringify({ ms: now(), applied, sync: run.sync, message: run.message })));
+});
+request.end('{}');
+`;
