@@ -1,4 +1,5 @@
 /** Docker networks of stacks. */
+import { BlockList, isIPv6 } from 'node:net';
 import type { NetworkCreateOptions } from 'dockerode';
 import type { NetworkSpec } from '../compose/model.ts';
 import type { Provider } from '../core/provider.ts';
@@ -41,7 +42,9 @@ export function createNetworkProvider({ docker }: { docker: Docker }): Provider<
       if (change.op === 'none') return;
       if (want.spec.external) throw missing(want.spec);
       if (seen) await clear(docker, want.spec, seen.fact.info.Id);
-      await docker.createNetwork(networkRequest(want.spec));
+      await docker.createNetwork(networkRequest(want.spec)).catch(async (thrown: unknown) => {
+        throw await withHolder(docker, want.spec, thrown);
+      });
     },
     async remove(_id, { fact }) {
       if (!fact.ours) return;
@@ -90,6 +93,31 @@ const pool = ({ subnet, range, gateway, aux }: NetworkSpec['ipam']['config'][num
   ...(gateway ? { Gateway: gateway } : {}),
   ...(Object.keys(aux).length > 0 ? { AuxiliaryAddresses: aux } : {}),
 });
+
+/** Says which network has the subnet, where one has. */
+async function withHolder(docker: Docker, { ipam }: NetworkSpec, thrown: unknown): Promise<unknown> {
+  if (!(thrown instanceof AgentError) || thrown.code !== 'SubnetInUse') return thrown;
+  const wanted = ipam.config.map((c) => c.subnet);
+  const holder = (await docker.networks()).find((n) =>
+    (n.IPAM?.Config ?? []).some(({ Subnet }) =>
+      wanted.some((subnet) => Subnet !== undefined && overlap(subnet, Subnet)),
+    ),
+  );
+  const who = holder ? `network ${holder.Name} has it` : 'an interface or route of the host has it (see `ip route`)';
+  return new AgentError({ code: 'SubnetInUse', phase: 'apply', retry: true, message: `${thrown.message}; ${who}` });
+}
+
+/** Of two subnets such as `10.1.0.0/16` one holds the other. */
+function overlap(a: string, b: string): boolean {
+  const holds = (outer: string, inner: string) => {
+    const [address = '', prefix = ''] = outer.split('/');
+    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
+    const list = new BlockList();
+    list.addSubnet(address, Number(prefix), family);
+    return list.check(inner.split('/')[0] ?? '', family);
+  };
+  return isIPv6(a.split('/')[0] ?? '') === isIPv6(b.split('/')[0] ?? '') && (holds(a, b) || holds(b, a));
+}
 
 /** Takes off the containers of this project, which are connected again as services, and removes it. */
 async function clear(docker: Docker, spec: NetworkSpec, id: string): Promise<void> {

@@ -228,20 +228,26 @@ function explain(what: string, socket: string, thrown: unknown): AgentError {
       cause: thrown,
     });
   }
-  if (/port is already allocated|address already in use/.test(raw)) {
-    return new AgentError({
-      code: 'PortInUse',
-      phase: 'apply',
-      retry: true,
-      message: `cannot ${what}: ${why}; free the port, or publish another`,
-      cause: thrown,
-    });
-  }
+  const known = REFUSALS.find(({ says }) => says.test(raw));
+  const advice = known ? `; ${known.advice}` : '';
   return new AgentError({
-    code: 'EngineRefused',
-    phase: 'apply',
-    retry: true,
-    message: `cannot ${what}: ${why}`,
-    cause: thrown,
+    ...{ code: known?.code ?? 'EngineRefused', phase: 'apply', retry: true, cause: thrown },
+    message: `cannot ${what}: ${why}${advice}`,
   });
 }
+
+/** Refusals of which more is known than what the engine says. */
+const REFUSALS: readonly { says: RegExp; code: string; advice: string }[] = [
+  {
+    says: /port is already allocated|address already in use/,
+    code: 'PortInUse',
+    advice: 'free the port, or publish another',
+  },
+  {
+    says: /non-overlapping IPv4 address pool|all predefined address pools/,
+    code: 'AddressPoolsExhausted',
+    advice:
+      'remove networks that nobody uses (`docker network prune`), give this one a subnet of its own (`ipam`), or add `default-address-pools` to /etc/docker/daemon.json',
+  },
+  { says: /Pool overlaps with other one/, code: 'SubnetInUse', advice: 'choose another subnet' },
+];

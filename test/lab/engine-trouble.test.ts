@@ -1,7 +1,7 @@
 /** The engine in trouble on a real host: it goes away, hangs, runs full, and the agent dies between any two of its calls. No commit is to blame. */
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
-import { fairlead, fairleadJson, installAgent, statusWhere } from './agent.ts';
+import { fairlead, fairleadJson, installAgent, NODE, statusWhere } from './agent.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
 import { HEALTH } from './story.ts';
 
@@ -109,6 +109,67 @@ test('its socket gone: said, files are repaired all the same, and containers whe
   );
   await fairlead(host, 'sync', '--allow-prune');
   await synced(commit);
+});
+
+/** Between agent and engine: on SIGUSR2 it cuts the streams of events and lets none through, until SIGHUP. */
+const PROXY = `const net = require('net'), fs = require('fs');
+const streams = new Set();
+let shut = false;
+fs.rmSync('/run/proxy.sock', { force: true });
+net.createServer((client) => {
+  const engine = net.connect('/run/docker.sock');
+  const end = () => { client.destroy(); engine.destroy(); streams.delete(end); };
+  client.once('data', (head) => {
+    if (!String(head).startsWith('GET /events')) return;
+    streams.add(end);
+    if (shut) end();
+  });
+  for (const side of [client, engine]) side.on('error', end).on('close', end);
+  client.pipe(engine);
+  engine.pipe(client);
+}).listen('/run/proxy.sock');
+process.on('SIGUSR2', () => { shut = true; for (const end of [...streams]) end(); });
+process.on('SIGHUP', () => { shut = false; });
+`;
+
+test('its stream of events cut: said, and what no event told is found when they are heard again', async () => {
+  await host.write('/srv/proxy.cjs', PROXY);
+  await host.sh(
+    `systemd-run -q --unit proxy ${NODE} /srv/proxy.cjs; echo 'docker: {socket: /run/proxy.sock}' >> /etc/fairlead/agent.yaml`,
+  );
+  await until(
+    'the proxy',
+    20_000,
+    async () => (await host.exec(['test', '-S', '/run/proxy.sock'], { check: false })).code === 0,
+  );
+  await host.exec(['systemctl', 'restart', 'fairlead.service'], { timeoutMs: 60_000 });
+  await fairlead(host, 'sync');
+  const start = async () => (await host.exec(['docker', 'inspect', '-f', '{{.State.StartedAt}}', 'shop-web-1'])).stdout;
+  const mended = async (before: string) =>
+    until(
+      'the repair',
+      60_000,
+      async () => (await start()) !== before && (await containers()).includes('shop-web-1 infra:5000/app:1 running'),
+    );
+  const since = (await host.sh('date "+%F %T"')).stdout.trim();
+  const said = (what: RegExp) =>
+    until(String(what), 30_000, async () =>
+      what.test((await host.exec(['journalctl', '-u', 'fairlead.service', '--since', since, '-o', 'cat'])).stdout),
+    );
+  await host.exec(['systemctl', 'kill', '-s', 'USR2', 'proxy.service']);
+  await said(/events of the Docker engine are away/);
+  const before = await start();
+  await host.exec(['docker', 'kill', 'shop-web-1']);
+  await host.exec(['systemctl', 'kill', '-s', 'HUP', 'proxy.service']);
+  await mended(before);
+  await said(/events of the Docker engine are heard again/);
+  const after = await start();
+  await host.exec(['docker', 'kill', 'shop-web-1']);
+  await mended(after);
+  await host.sh(
+    "sed -i '$d' /etc/fairlead/agent.yaml; systemctl restart fairlead.service; systemctl stop proxy.service",
+  );
+  await statusWhere(lab.infra, 'edge-1', 'well', (s) => s.sync === 'synced' && s.health === 'healthy');
 });
 
 test('hung: every call has its end, the agent says so and lives, and goes on when the engine does', async () => {

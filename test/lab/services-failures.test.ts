@@ -1,6 +1,6 @@
 /** What goes wrong with a service is told well: one failed resource, what it printed, who is in the way, what to do. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type EngineOn, engineOn } from './engine-on.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type EngineOn, engineOn, whyOf } from './engine-on.ts';
 import { type Lab, type LabHost, startLab, until } from './lab.ts';
 
 let lab: Lab;
@@ -110,4 +110,48 @@ test('a port that a program of the host has', async () => {
   );
   await ours.exec(['systemctl', 'stop', 'squatter']);
   expect(await failing('    ports: ["18098:8080"]\n')).toEqual({});
+});
+
+describe('networks', () => {
+  const network = async (name: string, text: string) => {
+    const { outcome } = await engine.apply({
+      [`${name}/compose.yaml`]: `services: {web: {image: "infra:5000/app:1"}}\n${text}`,
+    });
+    return outcome.problems.map((p) => `${p.id} ${p.reason}: ${p.message}`);
+  };
+
+  test('a subnet that another network has: who it is, and it is left alone', async () => {
+    await ours.exec(['docker', 'network', 'create', '--subnet', '10.81.0.0/16', 'theirs']);
+    expect(await network('taken', 'networks: {default: {ipam: {config: [{subnet: 10.81.7.0/24}]}}}\n')).toEqual([
+      expect.stringMatching(
+        /^network:taken\/default SubnetInUse: cannot create network taken_default: .*choose another subnet; network theirs has it$/,
+      ),
+      expect.stringMatching(/^service:taken\/web DependencyFailed: waits for network:taken\/default, which failed$/),
+    ]);
+    expect((await ours.exec(['docker', 'network', 'rm', 'theirs'])).code).toBe(0);
+  });
+
+  test('no addresses are left for another network: what to do', async () => {
+    await ours.sh('i=0; while docker network create many$i >/dev/null 2>&1; do i=$((i+1)); [ $i -lt 60 ]; done');
+    const [said] = await network('late', '');
+    await ours.sh('docker network ls -q --filter name=^many | xargs -r docker network rm');
+    expect(said).toMatch(
+      /^network:late\/default AddressPoolsExhausted: cannot create network late_default: .*docker network prune.*default-address-pools/,
+    );
+    expect((await engine.again()).outcome.problems).toEqual([]);
+  });
+});
+
+test('what the engine warns of when it makes a container stands in history, once', async () => {
+  const made = await engine.apply({
+    'warned/compose.yaml':
+      'services:\n  web:\n    image: infra:5000/app:1\n    oom_kill_disable: true\n    deploy: {update_config: {monitor: 500ms}}\n',
+  });
+  expect(made.outcome.problems).toEqual([]);
+  // On cgroup v1 that no memory limit is set, on v2 that it is discarded.
+  expect(whyOf(made, 'service:warned/web')).toContainEqual({
+    field: 'warning of the engine',
+    to: expect.stringMatching(/OOM killer is disabled|OomKillDisable discarded/),
+  });
+  expect((await engine.again()).outcome.actions).toEqual([]);
 });
