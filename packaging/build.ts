@@ -35,7 +35,8 @@ await build({
       'const require = __createRequire(import.meta.url), __filename = __toPath(import.meta.url), __dirname = __toPath(new URL(".", import.meta.url));',
     ].join(''),
   },
-  define: { FAIRLEAD_VERSION: JSON.stringify(version) },
+  // isomorphic-git would load all of fetch to deflate the objects of a pack.
+  define: { FAIRLEAD_VERSION: JSON.stringify(version), CompressionStream: 'undefined' },
   alias: {
     // dockerode reaches the engine over its unix socket alone: BuildKit sessions (grpc, protobuf) and ssh are never used.
     '@grpc/grpc-js': stub,

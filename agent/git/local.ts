@@ -75,7 +75,7 @@ function createReader(gitdir: string): Objects {
     has: async (oid) => (await find(oid)) !== null,
     async read(oid: string, type: ObjectType) {
       if ((await find(oid)) === null) throw new MissingObject(oid);
-      return readVerified(gitdir, oid, type, cache);
+      return (await readVerified(gitdir, oid, type, cache)).bytes;
     },
   };
 }

@@ -33,6 +33,10 @@ export interface PackedObject {
   oid: string | null;
   /** null where it was not held. */
   content: Buffer | null;
+  /** Where in the pack it begins. */
+  at: number;
+  /** Of a delta: where its base begins in this pack, or the id of its base. */
+  base: number | string | null;
 }
 
 /** One object is larger than the limit. */
@@ -81,7 +85,8 @@ export async function scanPack(
 }
 
 async function scanObject(reader: Reader, { limits, hold, sink }: ScanOptions): Promise<PackedObject> {
-  const { type, size } = await readHead(reader);
+  const at = reader.skipped();
+  const { type, size, base } = await readHead(reader, at);
   if (size > limits.object) throw new TooLarge(size, limits.object);
   const hash = type === 'delta' ? null : createHash('sha1').update(`${type} ${size}\0`);
   let content: Buffer | null = null;
@@ -97,11 +102,11 @@ async function scanObject(reader: Reader, { limits, hold, sink }: ScanOptions): 
       await sink?.(bytes);
     });
   if (type === 'delta' && resultSize(start) > limits.object) throw new TooLarge(resultSize(start), limits.object);
-  return { type, size, oid: hash?.digest('hex') ?? null, content };
+  return { type, size, oid: hash?.digest('hex') ?? null, content, at, base };
 }
 
 /** Type and size in 7-bit groups, the lowest four bits first; then what a delta is based on. */
-async function readHead(reader: Reader): Promise<{ type: PackedObject['type']; size: number }> {
+async function readHead(reader: Reader, place: number): Promise<Pick<PackedObject, 'type' | 'size' | 'base'>> {
   const bytes = await reader.peek(60);
   let at = 0;
   let byte = bytes[at++] ?? 0;
@@ -114,11 +119,23 @@ async function readHead(reader: Reader): Promise<{ type: PackedObject['type']; s
   }
   const type = (TYPES as Record<number, PackedObject['type']>)[code];
   if (type === undefined) throw broken('its pack has an object of no known type');
-  if (code === 7) at += 20;
-  if (code === 6) while ((bytes[at++] ?? 0) & 0x80);
+  let base: PackedObject['base'] = null;
+  if (code === 7) {
+    base = bytes.toString('hex', at, at + 20);
+    at += 20;
+  }
+  if (code === 6) {
+    byte = bytes[at++] ?? 0;
+    let back = byte & 0x7f;
+    while (byte & 0x80) {
+      byte = bytes[at++] ?? 0;
+      back = (back + 1) * 128 + (byte & 0x7f);
+    }
+    base = place - back;
+  }
   if (at > bytes.length) throw cut();
   reader.skip(at);
-  return { type, size };
+  return { type, size, base };
 }
 
 /** In one go: fast, where there are many small objects. */
@@ -176,7 +193,7 @@ async function inflateThrough(reader: Reader, size: number, deal: (bytes: Uint8A
 }
 
 /** The second number of a delta: how large its result is. */
-function resultSize(delta: Uint8Array): number {
+export function resultSize(delta: Uint8Array): number {
   let at = 0;
   let size = 0;
   for (let number = 0; number < 2; number++) {
@@ -194,6 +211,8 @@ interface Reader {
   /** All that is here and not skipped yet: at least `bytes`, unless the pack ends before. */
   peek(bytes: number): Promise<Buffer>;
   skip(bytes: number): void;
+  /** Bytes. */
+  skipped(): number;
   /** Of all that was skipped. */
   hash(): string;
   close(): Promise<void>;
@@ -204,6 +223,7 @@ function createReader(pack: AsyncIterable<Uint8Array>, { limits, spool }: ScanOp
   const hash = createHash('sha1');
   let here: Buffer = Buffer.alloc(0);
   let size = 0;
+  let skipped = 0;
   let ended = false;
   return {
     async peek(bytes) {
@@ -221,8 +241,10 @@ function createReader(pack: AsyncIterable<Uint8Array>, { limits, spool }: ScanOp
     },
     skip(bytes) {
       hash.update(here.subarray(0, bytes));
+      skipped += bytes;
       here = here.subarray(bytes);
     },
+    skipped: () => skipped,
     hash: () => hash.digest('hex'),
     close: async () => void (await from.return?.()),
   };

@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { StoredFile } from '../core/payload.ts';
+import { resolveDeltas, type Whole } from './delta.ts';
 import { LARGE, openLarge, type Sized } from './large.ts';
 import { type PackedObject, type PackLimits, scanPack } from './pack.ts';
 import { broken } from './packet.ts';
@@ -64,7 +65,7 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
   const verifiedLarge = new Map<string, Sized>();
   let ids: Promise<Set<string>> | null = null;
   let largeIds: Promise<Set<string>> | null = null;
-  const read = new Map<string, { type: string; bytes: Uint8Array }>();
+  const read = new Map<string, Whole>();
   let held = 0;
   let cache = {};
   let publishing: Promise<void> = Promise.resolve();
@@ -108,23 +109,41 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
   };
   const temporary = () => path.join(incoming, `${taken++}.new`);
 
+  /** What an object is that a delta is based on, without its type being known. */
+  async function baseOf(oid: string): Promise<Whole | null> {
+    const before = read.get(oid);
+    if (before !== undefined || !(await known()).has(oid)) return before ?? null;
+    await publishing;
+    const found = await readVerified(gitdir, oid, null, cache);
+    read.set(oid, found);
+    return found;
+  }
+
   /** @returns the pack's name in `incoming`, null where it is empty; and the ids of its objects, as far as they are clear */
   async function receive(pack: AsyncIterable<Uint8Array>, limits: PackLimits) {
     const file = temporary();
     const handle = await open(file, 'w', 0o600);
-    const oids: (string | null)[] = [];
-    const found = ({ oid, type, content, size }: PackedObject) => {
-      oids.push(oid);
-      if (oid === null || content === null || held + size > HELD_BYTES) return;
-      held += size;
-      read.set(oid, { type, bytes: content });
+    const objects: PackedObject[] = [];
+    const hold = (oid: string, type: string, bytes: Uint8Array) => {
+      if (held + bytes.length > HELD_BYTES) return;
+      held += bytes.length;
+      read.set(oid, { type, bytes });
+    };
+    let bytes = 0;
+    const found = (object: PackedObject) => {
+      const { oid, type, content } = object;
+      if (oid !== null && content !== null) hold(oid, type, content);
+      bytes += content?.length ?? 0;
+      objects.push(bytes > HELD_BYTES ? { ...object, content: null } : object);
     };
     try {
       const spool = (bytes: Uint8Array) => handle.writeFile(bytes);
-      const { objects, id } = await scanPack(pack, { limits, hold: LARGE, spool, found });
-      const name = objects > 0 ? `pack-${id}` : null;
+      const { id } = await scanPack(pack, { limits, hold: LARGE, spool, found });
+      const name = objects.length > 0 ? `pack-${id}` : null;
       if (name !== null) await rename(file, path.join(incoming, `${name}.pack`));
-      return { name, oids };
+      const made = await resolveDeltas(objects, baseOf, HELD_BYTES);
+      for (const { oid, type, bytes } of made.values()) hold(oid, type, bytes);
+      return { name, oids: objects.map(({ oid, at }) => oid ?? made.get(at)?.oid ?? null) };
     } finally {
       await handle.close();
     }
@@ -138,7 +157,7 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
       if ((await knownLarge()).has(oid)) return readLarge(oid, type);
       if (!(await known()).has(oid)) throw new MissingObject(oid);
       await publishing;
-      const bytes = await readVerified(gitdir, oid, type, cache);
+      const { bytes } = await readVerified(gitdir, oid, type, cache);
       // Trees and commits are looked at again and again in one run, files once.
       if (type !== 'blob') read.set(oid, { type, bytes });
       return bytes;
@@ -212,12 +231,18 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
 }
 
 /** Reads with isomorphic-git and hashes what came: neither a bad disk nor a bad pack gets past. */
-export async function readVerified(gitdir: string, oid: string, type: ObjectType, cache: object): Promise<Uint8Array> {
+export async function readVerified(
+  gitdir: string,
+  oid: string,
+  type: ObjectType | null,
+  cache: object,
+): Promise<Whole> {
   const git = await import('isomorphic-git');
   const found = await git.readObject({ fs, gitdir, oid, format: 'content', cache }).catch((thrown) => {
     throw new DamagedObject(`${oid}: ${thrown instanceof Error ? thrown.message : String(thrown)}`, { cause: thrown });
   });
-  return verified(oid, type, found.type ?? '', found.object as Uint8Array);
+  const is = found.type ?? '';
+  return { type: is, bytes: verified(oid, type ?? (is as ObjectType), is, found.object as Uint8Array) };
 }
 
 function verified(oid: string, wanted: ObjectType, type: string, bytes: Uint8Array): Uint8Array {

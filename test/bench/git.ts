@@ -118,7 +118,7 @@ async function run(shape: FleetShape, rows: readonly Row[]): Promise<void> {
   // One file of plain JavaScript, as fairlead is installed: types to strip would weigh 40 MB.
   const program = path.join(root, 'host.cjs');
   const entryPoints = [path.join(import.meta.dirname, 'git-host.ts')];
-  const define = { 'import.meta.url': '__url', 'import.meta.dirname': '__dirname' };
+  const define = { CompressionStream: 'undefined', 'import.meta.url': '__url', 'import.meta.dirname': '__dirname' };
   const banner = { js: "const __url = require('node:url').pathToFileURL(__filename).href;" };
   buildSync({ entryPoints, outfile: program, bundle: true, platform: 'node', minify: true, define, banner });
   let contestants: Contestant[] = [];

@@ -1,0 +1,82 @@
+/** What a pack's deltas stand for. Pure. Source: git's Documentation/gitformat-pack, "Deltified representation". */
+import { createHash } from 'node:crypto';
+import { type PackedObject, resultSize } from './pack.ts';
+import { broken } from './packet.ts';
+
+export interface Whole {
+  type: string;
+  bytes: Uint8Array;
+}
+
+/** @returns base and delta made one. @throws AgentError `ProtocolError` where they do not fit */
+export function applyDelta(base: Uint8Array, delta: Uint8Array): Buffer {
+  let at = 0;
+  const take = (): number => delta[at++] ?? misfit();
+  const number = (): number => {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = take();
+      value += (byte & 0x7f) * scale;
+      if ((byte & 0x80) === 0) return value;
+    }
+  };
+  /** Of four (or three) bytes, the lowest first, only those that the bits of `which` name. */
+  const sparse = (which: number, bytes: number): number => {
+    let value = 0;
+    for (let n = 0; n < bytes; n++) if (which & (1 << n)) value += take() * 2 ** (8 * n);
+    return value;
+  };
+  if (number() !== base.length) misfit();
+  const whole = Buffer.allocUnsafe(number());
+  let end = 0;
+  const put = (bytes: Uint8Array, from: number, length: number): void => {
+    if (from + length > bytes.length || end + length > whole.length) misfit();
+    whole.set(bytes.subarray(from, from + length), end);
+    end += length;
+  };
+  while (at < delta.length) {
+    const command = take();
+    if (command === 0) misfit();
+    if (command & 0x80) {
+      const from = sparse(command & 0x0f, 4);
+      put(base, from, sparse((command >> 4) & 0x07, 3) || 0x10000);
+    } else {
+      put(delta, at, command);
+      at += command;
+    }
+  }
+  return end === whole.length ? whole : misfit();
+}
+
+const misfit = (): never => {
+  throw broken('its pack has a delta that does not fit what it is based on');
+};
+
+/**
+ * Makes objects of the deltas among `objects` whose bases are held, or known to `find`, up to `budget` bytes in all. The
+ * others are for an index to find.
+ * @returns where in the pack → object
+ */
+export async function resolveDeltas(
+  objects: readonly PackedObject[],
+  find: (oid: string) => Promise<Whole | null>,
+  budget: number,
+): Promise<Map<number, Whole & { oid: string }>> {
+  const made = new Map<number, Whole & { oid: string }>();
+  const byPlace = new Map<number, Whole>();
+  let left = budget;
+  for (const { at, type, content, base } of objects) {
+    if (content === null) continue;
+    if (base === null) byPlace.set(at, { type, bytes: content });
+    else {
+      const under = typeof base === 'number' ? (byPlace.get(base) ?? null) : await find(base);
+      if (under === null || resultSize(content) > left) continue;
+      left -= resultSize(content);
+      const bytes = applyDelta(under.bytes, content);
+      const oid = createHash('sha1').update(`${under.type} ${bytes.length}\0`).update(bytes).digest('hex');
+      byPlace.set(at, { type: under.type, bytes });
+      made.set(at, { type: under.type, bytes, oid });
+    }
+  }
+  return made;
+}
