@@ -30,6 +30,8 @@ export interface Store {
 
 /** The log on the side (WAL) is cut to this after it was taken over. */
 const WAL_BYTES = 4 << 20;
+/** Pages of the database kept in memory; the kernel keeps the rest. */
+const CACHE_KB = 1_000;
 
 export interface StoreOptions {
   /** Root-only directory; made if missing. */
@@ -138,6 +140,8 @@ function openChecked(file: string, { nativeBinding }: StoreOptions): Database.Da
     // Of a new database; one that is older is made anew below.
     db.pragma('auto_vacuum = INCREMENTAL');
     db.pragma('journal_mode = WAL');
+    // The library's own is 16 MB, which the check of a long history fills at once and never gives back.
+    db.pragma(`cache_size = -${CACHE_KB}`);
     // What a large write made of the log on the side is given back.
     db.pragma(`journal_size_limit = ${WAL_BYTES}`);
     // FULL: what was recorded before acting must survive a power cut.
