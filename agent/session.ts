@@ -1,5 +1,5 @@
 /** All that hangs on agent.yaml: made from one reading of it, and made anew from the next. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { StatusDocument } from '../manifests-schema/payloads.ts';
 import { type AgentConfig, durationMs, sizeBytes } from './config.ts';
 import { type AgentApi, createAgentApi } from './control/api.ts';
@@ -105,7 +105,7 @@ export function createSession(options: SessionOptions): Session {
       labels,
       facts: readHostFacts(),
       treeRoot: '/var/lib/fairlead/tree',
-      sha256: (bytes) => createHash('sha256').update(bytes).digest('hex'),
+      sha256: (bytes) => hash('sha256', bytes),
       keyedHash: options.keyedHash,
       decrypt: (files, dirs) => openSecrets(files, dirs, options.secrets.secretKey, redactor.add),
       providers,

@@ -64,6 +64,7 @@ export function renderFile(context: LayerContext, parsed: Parsed, key: string, e
   const purge = entry.purge === true ? { purge: true } : {};
   const validate = entry.validate === undefined ? {} : { validate: entry.validate };
   const mode = (fallback: number) => (entry.mode === undefined ? fallback : Number.parseInt(entry.mode, 8));
+  const origin = { file: parsed.file, line: parsed.locate(['files', key]).line, layer: context.layer };
   const make = (spec: FileSpec, extra: Partial<Desired> = {}): Desired => ({
     id: `file:${spec.path}`,
     spec,
@@ -71,7 +72,7 @@ export function renderFile(context: LayerContext, parsed: Parsed, key: string, e
     after: (entry.after ?? []) as ResourceId[],
     notify: (entry.notify ?? []) as ResourceId[],
     ...(entry.reload ? { reload: entry.reload as ResourceId[] } : {}),
-    origin: { file: parsed.file, line: parsed.locate(['files', key]).line, layer: context.layer },
+    origin,
     ...extra,
   });
   const one = (spec: FileSpec): RenderedEntry => ({ resources: [make(spec)], issues: [] });

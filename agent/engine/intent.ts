@@ -3,7 +3,7 @@ import { kindOf } from '../core/graph.ts';
 import { claimsOf, type Step } from '../core/plan.ts';
 import type { RefreshVerb, ResourceId } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
-import type { InventoryRow } from '../store/inventory.ts';
+import type { Intent, InventoryRow } from '../store/inventory.ts';
 import { isUnwritable } from '../store/unwritable.ts';
 import type { EngineDeps } from './types.ts';
 
@@ -49,8 +49,9 @@ export function recordIntent(
   // Owed to something that was never made and is not declared any more.
   for (const { target } of inventory.pendingNotifies())
     if (!declared.has(target) && !known.has(target)) inventory.notifyDone(target);
-  // Adopting what matches is no action, and yet ownership that a lost database must not cost.
-  if (rows.length > 0) deps.store.saveCopy();
+  // Adopting what matches is no action, and yet ownership that a lost database must not cost. What the copy has already
+  // need not be written before the run has ended.
+  if (rows.some((row) => isNews(row, known.get(row.id)))) deps.store.saveCopy();
   return new Map();
 }
 
@@ -61,6 +62,12 @@ function intendedBefore({ store }: EngineDeps, step: Step, declared: ReadonlySet
   const pending = new Set(store.inventory.pendingNotifies().map((n) => `${n.target} ${n.source}`));
   return owed([step], declared).every((n) => pending.has(`${n.target} ${n.source}`));
 }
+
+/** Ownership, or something held, of which the inventory did not know. */
+const isNews = (row: Intent, before: InventoryRow | undefined): boolean =>
+  before === undefined ||
+  (row.owned && !before.owned) ||
+  claimsOf(row).some((claim) => !claimsOf(before).includes(claim));
 
 const held = (row: InventoryRow | undefined): string[] => (row ? claimsOf(row) : []);
 

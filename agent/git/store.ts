@@ -46,7 +46,10 @@ export interface ObjectStore extends Objects {
 }
 
 const LARGE_DIR = 'objects/large';
+/** Packs side by side: what is small is made one early; the rest is dear to pack anew, and waits longer. */
 const MAX_PACKS = 12;
+const MAX_LARGER_PACKS = 40;
+const SMALL_BYTES = 128 * 1024;
 const SLACK_BYTES = 4 * 1024 * 1024;
 /** Bytes of new objects that a view remembers, since what comes is read next. */
 const HELD_BYTES = 4 * 1024 * 1024;
@@ -190,7 +193,8 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
       const names = await listed(packs, '.pack');
       const sizes = await Promise.all(names.map(async (n) => (await stat(path.join(packs, n))).size));
       const total = sizes.reduce((a, b) => a + b, 0);
-      const many = names.length > MAX_PACKS || total - Math.max(0, ...sizes) > SLACK_BYTES;
+      const most = total < SMALL_BYTES ? MAX_PACKS : MAX_LARGER_PACKS;
+      const many = names.length > most || total - Math.max(0, ...sizes) > SLACK_BYTES;
       const apart = await knownLarge();
       if (!many && apart.size === 0) return;
       const all = new Set(await keep());

@@ -1,5 +1,5 @@
 /** What a file on the host differs in from its declaration. Pure. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { type Content, StoredFile, sizeOf } from '../core/payload.ts';
 import type { FileSpec } from '../core/specs.ts';
 import type { Change, Desired, Reason, Seen } from '../core/types.ts';
@@ -35,9 +35,9 @@ export function createFileDiff() {
     if (bytes instanceof StoredFile) return bytes.sha256;
     const known = hashes.get(bytes);
     if (known !== undefined) return known;
-    const hash = createHash('sha256').update(bytes).digest('hex');
-    hashes.set(bytes, hash);
-    return hash;
+    const digest = hash('sha256', bytes);
+    hashes.set(bytes, digest);
+    return digest;
   };
   return ({ spec }: Desired<FileSpec>, seen: Seen<FileFact> | undefined): Change => {
     const fact = seen?.fact.type === 'missing' ? undefined : seen?.fact;
