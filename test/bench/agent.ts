@@ -1,8 +1,9 @@
-/** The agent on one lab host: first convergence and no-op, beside the floors. */
+/** The agent on one lab host: first convergence and no-op, beside the floors; a push notice → done. */
 import { fairleadJson, installAgent, NODE, statusWhere } from '../lab/agent.ts';
 import { type FleetRepo, type LabHost, startLab } from '../lab/lab.ts';
 import { HEALTH } from '../lab/story.ts';
 import { lastAction, sync } from './feed.ts';
+import { pushRows } from './push.ts';
 import { median, print, type Row } from './table.ts';
 
 const FILES = 1000;
@@ -20,6 +21,8 @@ export async function agentBench(): Promise<void> {
     await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced');
     const rows: Row[] = [];
     for (const load of [files(), units(), services()]) rows.push(...(await converge(host, repo, load)));
+    await statusWhere(lab.infra, 'edge-1', 'synced and healthy', (s) => s.sync === 'synced' && s.health === 'healthy');
+    rows.push(...(await pushRows({ lab, host, repo }, compose)));
     console.log(`   ${FILES} files, ${UNITS} units and ${SERVICES} services were under management at the end`);
     print(rows);
   } finally {
@@ -56,11 +59,12 @@ const units = (): Load => ({
     script: `require('child_process').execFileSync('systemctl',['list-units','--no-legend','bench-*'])`,
   },
 });
+/** @param third image of the service whose image changes */
+const compose = (third: string): string =>
+  `services:\n${Array.from({ length: SERVICES }, (_, i) => `  s${i}:\n    image: infra:5000/${i === 3 ? third : 'app:1'}\n    ${HEALTH}\n`).join('')}`;
 const services = (): Load => ({
   name: `${SERVICES} services`,
-  files: {
-    'hosts/edge-1/bench/compose.yaml': `services:\n${Array.from({ length: SERVICES }, (_, i) => `  s${i}:\n    image: infra:5000/app:1\n    ${HEALTH}\n`).join('')}`,
-  },
+  files: { 'hosts/edge-1/bench/compose.yaml': compose('app:1') },
   floor: {
     name: 'inspect them',
     script: `const http=require('http');const get=p=>new Promise(r=>http.get({socketPath:'/run/docker.sock',path:p},s=>{let t='';s.on('data',c=>t+=c).on('end',()=>r(JSON.parse(t)))}));await Promise.all((await get('/containers/json')).map(c=>get('/containers/'+c.Id+'/json')))`,

@@ -3,7 +3,7 @@ import { fairlead, installAgent, statusWhere } from '../lab/agent.ts';
 import { startLab } from '../lab/lab.ts';
 import { HEALTH } from '../lab/story.ts';
 import { IDLE_SECONDS, idleCpu } from './cpu.ts';
-import { median, print, type Row } from './table.ts';
+import { median, percentile, print, type Row } from './table.ts';
 
 const FILES = 1000;
 const UNITS = 50;
@@ -51,9 +51,6 @@ const declared = (): Record<string, string> => ({
   'hosts/edge-1/units.yaml': `units:\n${Array.from({ length: UNITS }, (_, i) => `  bench-${i}.service:\n    content: "[Service]\\nExecStart=/bin/sleep infinity\\n[Install]\\nWantedBy=multi-user.target\\n"\n    enabled: true\n    state: started\n`).join('')}`,
   'hosts/edge-1/bench/compose.yaml': `services:\n${Array.from({ length: SERVICES }, (_, i) => `  s${i}:\n    image: infra:5000/app:1\n    ${HEALTH.replace('interval: 1s', 'interval: 5s')}\n`).join('')}`,
 });
-
-const percentile = (values: readonly number[], part: number): number =>
-  [...values].sort((a, b) => a - b)[Math.ceil(values.length * part) - 1] ?? Number.NaN;
 
 /** Runs on the host: breaks one thing after another and prints how many ms each took to be whole again. */
 const BREAK = `const fs = require('fs'), http = require('http'), { execFileSync } = require('child_process');

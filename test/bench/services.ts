@@ -72,21 +72,21 @@ const row = (what: string, { ours, theirs }: Pair): Row => ({
 const stack = (services: number, third = 'app:1'): string =>
   `services:\n${Array.from({ length: services }, (_, i) => `  s${i}: {image: "infra:5000/${i === 3 ? third : 'app:1'}"}\n`).join('')}`;
 
-const DIR = '/opt/theirs';
+export const THEIRS = '/opt/theirs';
 /** Timed on the host: what it costs to get there is nobody's. */
-const composeUp = async (host: LabHost): Promise<number> => {
+export const composeUp = async (host: LabHost): Promise<number> => {
   const timed = `b=$(date +%s%N); docker compose up -d >/dev/null 2>&1 || exit 1; echo $(( ($(date +%s%N) - b) / 1000 ))`;
-  return Number((await host.sh(`cd ${DIR} && ${timed}`)).stdout) / 1000;
+  return Number((await host.sh(`cd ${THEIRS} && ${timed}`)).stdout) / 1000;
 };
 
 const theirs: Way = {
   name: 'theirs',
   async up({ host }, compose) {
-    await host.write(`${DIR}/compose.yaml`, compose);
+    await host.write(`${THEIRS}/compose.yaml`, compose);
     return composeUp(host);
   },
   again: ({ host }) => composeUp(host),
-  down: async ({ host }) => void (await host.sh(`cd ${DIR} && docker compose down -t 1 2>&1`)),
+  down: async ({ host }) => void (await host.sh(`cd ${THEIRS} && docker compose down -t 1 2>&1`)),
 };
 
 const ours: Way = {
