@@ -194,9 +194,17 @@ async function sync(api: ControlApi, request: http.IncomingMessage, response: ht
   }
   response.writeHead(200, { 'content-type': 'application/x-ndjson' });
   response.flushHeaders();
+  let told = '';
+  // What is told in one go, as a thousand files are, is written in one go.
+  const write = () => {
+    if (told !== '' && !response.destroyed) response.write(told);
+    told = '';
+  };
   await api.sync(options as SyncRequest, 'manual', (line) => {
-    if (!response.destroyed) response.write(`${JSON.stringify(line)}\n`);
+    if (told === '') queueMicrotask(write);
+    told += `${JSON.stringify(line)}\n`;
   });
+  write();
   response.end();
 }
 

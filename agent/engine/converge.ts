@@ -181,7 +181,7 @@ export async function converge(
 /** Durable before anything is done: should this be cut off, the next run goes on with the same commit. */
 async function begin(deps: EngineDeps, checkout: Checkout): Promise<void> {
   await deps.snapshots.save(checkout);
-  deps.store.meta.set('settlingMs', 0);
+  if (deps.store.meta.get<number>('settlingMs')) deps.store.meta.set('settlingMs', 0);
   deps.store.commits.set({ trial: checkout.info.commit });
 }
 

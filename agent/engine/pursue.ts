@@ -3,6 +3,7 @@ import { durationMs } from '../config.ts';
 import { type Choice, choose, pauseNow } from '../core/target.ts';
 import type { Checkout, Gate, Problem } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
+import type { Remembered } from '../store/commits.ts';
 import { isUnwritable } from '../store/unwritable.ts';
 import { converge } from './converge.ts';
 import { pauseGate, windowGate } from './gates.ts';
@@ -172,11 +173,8 @@ async function verdictOn(
   const { accepted, lastGood, lastGoodContent } = commits.get();
   const { commit } = head.info;
   if (outcome.verdict === 'well') {
-    await accept(deps, head);
-    if (lastGood !== commit) {
-      const previousGood = lastGoodContent === content ? commits.get().previousGood : lastGood;
-      commits.set({ lastGood: commit, lastGoodContent: content, previousGood });
-    }
+    const previousGood = lastGoodContent === content ? commits.get().previousGood : lastGood;
+    await accept(deps, head, lastGood === commit ? {} : { lastGood: commit, lastGoodContent: content, previousGood });
     await deps.snapshots.retain(commits.needed());
     await tidy(deps, request);
     return outcome;
@@ -247,16 +245,19 @@ async function orLater<T>(work: Promise<T>, otherwise: T): Promise<T> {
   }
 }
 
-/** From here on this commit is what repairs go by, with or without the server. */
-async function accept(deps: EngineDeps, checkout: Checkout): Promise<void> {
+/** From here on this commit is what repairs go by, with or without the server. @param also remembered in the same transaction */
+async function accept(deps: EngineDeps, checkout: Checkout, also: Partial<Remembered> = {}): Promise<void> {
   const { commits } = deps.store;
   const { commit } = checkout.info;
   const { accepted, acceptedUnder, trial } = commits.get();
   const { id, policy } = deps.source;
   // What is only kept while the repository cannot be read says nothing about a url or a trust that is new.
   const news = acceptedUnder !== policy && deps.source.vouchesFor(commit);
-  if (accepted === commit && trial === null && !news) return;
+  if (accepted === commit && trial === null && !news) {
+    if (Object.keys(also).length > 0) commits.set(also);
+    return;
+  }
   // Under a new path the same commit has other files.
   if (trial !== commit && (accepted !== commit || news)) await deps.snapshots.save(checkout);
-  commits.set({ accepted: commit, trial: null, ...(news ? { acceptedFrom: id, acceptedUnder: policy } : {}) });
+  commits.set({ accepted: commit, trial: null, ...also, ...(news ? { acceptedFrom: id, acceptedUnder: policy } : {}) });
 }
