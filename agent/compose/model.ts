@@ -67,12 +67,12 @@ export interface UpdateSpec {
   order: 'stop-first' | 'start-first';
   /** Containers at a time; 0 is all at once. */
   parallelism: number;
-  /** Milliseconds between two groups. */
-  delay: number;
+  /** Between two groups, as `1m30s`; '' is none. */
+  delay: string;
   /** What happens when a new container does not become well; '' leaves that to the host's `rollback`. */
   onFailure: '' | 'rollback' | 'pause' | 'continue';
-  /** Milliseconds for which a container without a healthcheck must have run; null leaves the default. */
-  monitor: number | null;
+  /** How long a container without a healthcheck must have run; '' leaves the default. */
+  monitor: string;
   /** The share of containers that may be unwell, 0 to 1. */
   maxFailureRatio: number;
 }
@@ -125,8 +125,8 @@ export interface ServiceSpec {
     /** The start waits for the condition: it is more than a start, and of a service that is to run at all. */
     awaited: boolean;
   }[];
-  /** Seconds; null leaves the engine's default. */
-  stopGrace: number | null;
+  /** As `1m30s`; '' leaves the engine's default. */
+  stopGrace: string;
   engine: EngineConfig;
   platform: string;
   pullPolicy: PullPolicy;

@@ -2,7 +2,7 @@
 import type { HookSpec, ServiceSpec, UpdateSpec } from './model.ts';
 import type { StackContext } from './resources.ts';
 import type { ComposeHook, ComposePort, ComposeService } from './types.ts';
-import { durationOf } from './units.ts';
+import { writtenDuration } from './units.ts';
 
 type Rollout = Pick<ServiceSpec, 'replicas' | 'update' | 'postStart' | 'preStop'>;
 
@@ -32,14 +32,12 @@ function update({ fail }: StackContext, name: string, { deploy }: ComposeService
   return {
     order: given.order ?? 'stop-first',
     parallelism: given.parallelism ?? 1,
-    delay: milliseconds(given.delay),
+    delay: writtenDuration(given.delay),
     onFailure: action as UpdateSpec['onFailure'],
-    monitor: given.monitor === undefined ? null : milliseconds(given.monitor),
+    monitor: writtenDuration(given.monitor),
     maxFailureRatio: Math.min(1, Math.max(0, given.max_failure_ratio ?? 0)),
   };
 }
-
-const milliseconds = (text: string | undefined): number => Math.round(durationOf(text) / 1e6);
 
 const hook = ({ command, user, privileged, working_dir, environment }: ComposeHook): HookSpec => ({
   command: command ?? [],

@@ -17,7 +17,7 @@ import { replicasOf, rollout } from './rollout.ts';
 import { securityOptions } from './security.ts';
 import { readMounts } from './service-mounts.ts';
 import type { ComposeAttachment, ComposeProject, ComposeService } from './types.ts';
-import { durationOf, durationText } from './units.ts';
+import { durationOf, writtenDuration } from './units.ts';
 
 export function serviceResource(context: StackContext, name: string): Desired<ServiceSpec> {
   const { input, fail } = context;
@@ -82,7 +82,7 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
     externalLinks: service.external_links ?? [],
     volumesFrom: service.volumes_from ?? [],
     dependsOn,
-    stopGrace: service.stop_grace_period === undefined ? null : Math.ceil(durationOf(service.stop_grace_period) / 1e9),
+    stopGrace: writtenDuration(service.stop_grace_period),
     engine: engineConfig(service, securityOptions(context, name, service)),
     platform: service.platform ?? '',
     pullPolicy: pullPolicy(context, name, service),
@@ -178,11 +178,8 @@ function quietFiles({ loaded }: StackContext, service: ComposeService, mounts: r
   );
 }
 
-/** Written in one way; none is ''. */
-const duration = (text: string | undefined): string => {
-  const value = durationOf(text);
-  return value === 0 ? '' : durationText(BigInt(value));
-};
+/** An engine takes 0 for its own default. */
+const duration = (text: string | undefined): string => (durationOf(text) === 0 ? '' : writtenDuration(text));
 
 function healthcheck({ healthcheck: given }: ComposeService): HealthcheckSpec | null {
   if (given === undefined) return null;

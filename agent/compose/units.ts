@@ -71,5 +71,12 @@ export function float32(value: number): number {
   return single;
 }
 
+/** A duration that the schema has let pass, written in one way, such as `1m30s`; none is ''. */
+export const writtenDuration = (text: string | undefined): string =>
+  text === undefined ? '' : durationText(BigInt(durationOf(text)));
+
+/** Milliseconds of such a duration. */
+export const millisecondsOf = (text: string): number => Math.round(durationOf(text) / 1e6);
+
 /** Nanoseconds of a duration that the schema has let pass; none is 0. */
 export const durationOf = (text: string | undefined): number => Number(nanoseconds(text || '0') ?? 0n);

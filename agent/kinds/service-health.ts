@@ -1,5 +1,6 @@
 /** Whether a service, and each of its containers, is well. Pure. */
 import type { ServiceSpec } from '../compose/model.ts';
+import { millisecondsOf } from '../compose/units.ts';
 import type { Health } from '../core/provider.ts';
 import type { Desired } from '../core/types.ts';
 import type { ContainerInfo } from '../system/docker.ts';
@@ -57,7 +58,7 @@ export function replicaHealth(spec: ServiceSpec, replica: Replica): Health {
   if (status === 'healthy') return OK;
   if (status === 'unhealthy') return { state: 'bad', message: `its healthcheck fails${probe(info)}${tail}` };
   if (status === 'starting') return { state: 'wait', message: 'its healthcheck has not passed yet' };
-  const steady = spec.update.monitor ?? STEADY_MS;
+  const steady = spec.update.monitor === '' ? STEADY_MS : millisecondsOf(spec.update.monitor);
   return runningMs >= steady
     ? OK
     : { state: 'wait', message: `has run for ${Math.round(runningMs / 1000)} of ${steady / 1000} s` };

@@ -1,5 +1,6 @@
 /** Containers made anew, one group after another, and what becomes of those that they replace. */
 import type { ServiceSpec } from '../compose/model.ts';
+import { millisecondsOf } from '../compose/units.ts';
 import type { Desired } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 import { replaceBeside } from './service-beside.ts';
@@ -45,7 +46,7 @@ export async function replaceAll(
   };
   if (replicas > 1) await settle(made);
   for (let at = 0; at < old.length; at += size) {
-    if (at > 0) await tools.clock.sleep(update.delay, signal);
+    if (at > 0) await tools.clock.sleep(millisecondsOf(update.delay), signal);
     const group = old.slice(at, at + size);
     const results = await Promise.allSettled(group.map((one) => replaceOne(tools, want, one, fact, signal)));
     const done: Made[] = [];

@@ -59,7 +59,7 @@ export function asked(spec: ServiceSpec, peers: ReadonlyMap<string, Peer>): Aske
       ...(spec.command ? { Cmd: spec.command } : {}),
       ...(spec.entrypoint ? { Entrypoint: spec.entrypoint } : {}),
       Env: Object.entries(spec.environment).map(([k, v]) => (v === null ? k : `${k}=${v}`)),
-      ...(spec.stopGrace === null ? {} : { StopTimeout: spec.stopGrace }),
+      ...(spec.stopGrace === '' ? {} : { StopTimeout: stopSeconds(spec) }),
       ...(spec.healthcheck ? { Healthcheck: healthRequest(spec.healthcheck) } : {}),
       ExposedPorts: Object.fromEntries(
         [...spec.ports.map((p) => `${p.target}/${p.protocol}`), ...spec.expose].map((p) => [p, {}]),
@@ -162,6 +162,9 @@ function portBindings(spec: ServiceSpec): Record<string, { HostIp: string; HostP
   }
   return bindings;
 }
+
+/** Whole seconds, which is what an engine takes. */
+export const stopSeconds = ({ stopGrace }: ServiceSpec): number => Math.ceil(durationOf(stopGrace) / 1e9);
 
 const healthRequest = (h: HealthcheckSpec) => ({
   ...(h.test.length > 0 ? { Test: h.test } : {}),

@@ -1,5 +1,6 @@
 /** Waits until one container is well, or will not become so. */
 import type { ServiceSpec } from '../compose/model.ts';
+import { millisecondsOf } from '../compose/units.ts';
 import type { Desired } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 import type { Tools } from './service-container.ts';
@@ -46,7 +47,7 @@ export async function demandWell(
 /** start_period + (retries + 1) × (interval + timeout), or the time to have run for; and some time for the engine. */
 function limitMs({ update }: ServiceSpec, { info }: Replica): number {
   const check = info.Config.Healthcheck;
-  if (info.State.Health === undefined || check === undefined) return (update.monitor ?? 0) + SLACK_MS;
+  if (info.State.Health === undefined || check === undefined) return millisecondsOf(update.monitor) + SLACK_MS;
   const { StartPeriod = 0, Interval, Timeout, Retries } = check;
   const round = (Interval || INTERVAL) + (Timeout || INTERVAL);
   return (StartPeriod + ((Retries || RETRIES) + 1) * round) / 1e6 + SLACK_MS;

@@ -19,6 +19,7 @@ import { createServiceDiff, hold } from './service-plan.ts';
 import { removeServices } from './service-remove.ts';
 import { takeBack } from './service-replace.ts';
 import type { Peer } from './service-request.ts';
+import { stopSeconds } from './service-request.ts';
 import { rollOut } from './service-roll.ts';
 import { demandWell } from './service-settle.ts';
 import { describe } from './service-summary.ts';
@@ -102,7 +103,7 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       const running = fact.replicas.slice(0, want.spec.replicas);
       for (const [i, { info }] of running.entries()) {
         await runPreStop(tools, info, want.spec, report);
-        await docker.restart(info.Id, want.spec.stopGrace);
+        await docker.restart(info.Id, want.spec.stopGrace === '' ? null : stopSeconds(want.spec));
         await runPostStart(tools, info.Id, hooksOf(info, want.spec).postStart);
         if (i < running.length - 1) await demandWell(tools, want, info.Id, signal);
       }

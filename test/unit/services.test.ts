@@ -1,8 +1,11 @@
 /** Containers against their declarations, where no engine of the lab is of that kind. */
 import { describe, expect, test } from 'vitest';
 import type { ServiceSpec } from '../../agent/compose/model.ts';
+import type { Gone } from '../../agent/core/provider.ts';
 import { differences } from '../../agent/kinds/service-diff.ts';
 import { discardedBy } from '../../agent/kinds/service-discards.ts';
+import type { ServiceFact } from '../../agent/kinds/service-fact.ts';
+import { inReverse } from '../../agent/kinds/service-remove.ts';
 import { createRequest } from '../../agent/kinds/service-request.ts';
 import type { ContainerInfo, EngineInfo } from '../../agent/system/docker.ts';
 import { find, loadRepo } from './repo.ts';
@@ -67,5 +70,27 @@ describe('what an engine drops of a request', () => {
       'mem_swappiness',
     ]);
     expect(discardedBy({})).toEqual(new Set());
+  });
+});
+
+describe('services that go together', () => {
+  const gone = (name: string, ...needs: string[]) => {
+    const label = needs.map((other) => `${other}:service_started:false`).join(',');
+    const info = { Config: { Labels: { 'com.docker.compose.depends_on': label } } };
+    return { id: `service:shop/${name}`, seen: { fact: { replicas: [{ info }] } } } as unknown as Gone<ServiceFact>;
+  };
+  const order = (...all: Gone<ServiceFact>[]) => inReverse(all).map((group) => group.map(({ id }) => id.slice(13)));
+
+  test('go side by side, what depends on another one before that', () => {
+    expect(order(gone('db'), gone('web', 'db', 'cache'), gone('cache'), gone('proxy', 'web'), gone('alone'))).toEqual([
+      ['proxy', 'alone'],
+      ['web'],
+      ['db', 'cache'],
+    ]);
+  });
+
+  test('what stays, and a circle that somebody made, keep nothing waiting', () => {
+    expect(order(gone('web', 'stays'))).toEqual([['web']]);
+    expect(order(gone('a', 'b'), gone('b', 'a'), gone('c', 'a'))).toEqual([['c'], ['a', 'b']]);
   });
 });

@@ -98,7 +98,7 @@ volumes: {data: {name: kept}, unused: }
     ],
     dependsOn: [{ service: 'db', condition: 'service_healthy' }],
     healthcheck: { test: ['CMD-SHELL', 'curl x'], interval: '1m30s', timeout: '', startPeriod: '', retries: 2 },
-    stopGrace: 2,
+    stopGrace: '1.5s',
     restart: { name: 'on-failure', maximumRetryCount: 3 },
     engine: {
       host: {
@@ -159,7 +159,7 @@ test('replicas, how they are made anew, and hooks', () => {
   expect(spec).toMatchObject({
     replicas: 3,
     update: {
-      ...{ order: 'start-first', parallelism: 2, delay: 60_000, onFailure: 'rollback', monitor: 1_500 },
+      ...{ order: 'start-first', parallelism: 2, delay: '1m0s', onFailure: 'rollback', monitor: '1.5s' },
       maxFailureRatio: 0.5,
     },
     postStart: [{ command: ['a', 'b'], user: 'u', privileged: true, workingDir: '/w', environment: { A: '1' } }],
@@ -167,7 +167,7 @@ test('replicas, how they are made anew, and hooks', () => {
   });
   expect(service('services: {web: {image: x}}').spec).toMatchObject({
     replicas: 1,
-    update: { order: 'stop-first', parallelism: 1, delay: 0, onFailure: '', monitor: null, maxFailureRatio: 0 },
+    update: { order: 'stop-first', parallelism: 1, delay: '', onFailure: '', monitor: '', maxFailureRatio: 0 },
   });
 });
 
