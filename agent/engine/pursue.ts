@@ -68,7 +68,7 @@ async function attempt(
   const { host } = await deps.load(head);
   try {
     deps.store.commits.forgive(content);
-    const home = watchHome(deps, request);
+    const home = request.home ?? watchHome(deps, request);
     const outcome = await converge(deps, head, 'try', request, null, {
       ready: home.ready,
       applied: home.look,

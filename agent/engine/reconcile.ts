@@ -6,6 +6,7 @@ import { type AgentError, asAgentError } from '../errors.ts';
 import { withFields } from '../log.ts';
 import { isUnwritable } from '../store/unwritable.ts';
 import { lookAhead } from './ahead.ts';
+import { watchHome } from './home.ts';
 import { pursue } from './pursue.ts';
 import { record } from './record.ts';
 import type { EngineDeps, Outcome, RunRequest } from './types.ts';
@@ -79,8 +80,11 @@ async function fetchTarget(deps: EngineDeps, request: RunRequest): Promise<Targe
     const held = head === accepted && acceptedUnder === deps.source.policy;
     const known = held ? await deps.snapshots.load(head) : null;
     if (known !== null) return { ...clear, checkout: known };
+    const isNew = !deps.source.vouchesFor(head);
     review = await deps.source.review(head, reviewRequest(deps, request.allowRewind), request.signal);
     if (review.hold !== null) return { ...clear, checkout: await kept(deps, accepted), review };
+    // Most likely it is tried as soon as it is here; one that waits for its window asks no second time.
+    if (isNew) request.home = watchHome(deps, request);
     const checkout = await deps.source.checkout(head, request.signal);
     // What was kept of it cannot be read any more.
     if (held) await deps.snapshots.save(checkout);

@@ -23,7 +23,7 @@ import type { Store } from '../store/db.ts';
 import type { Snapshots } from '../store/snapshots.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Ahead } from './ahead.ts';
-import type { Way } from './home.ts';
+import type { HomeWatch, Way } from './home.ts';
 
 export interface Loaded {
   resources: readonly Desired[];
@@ -80,6 +80,8 @@ export interface RunRequest {
   hinted?: ReadonlySet<ResourceId> | null;
   /** A look that was taken at the host meanwhile. */
   ahead?: Ahead | null;
+  /** The way home, asked for while a new commit is fetched. */
+  home?: HomeWatch;
   signal: AbortSignal;
   /** Somebody asks for another run: waiting for things to settle may end early. */
   superseded(): boolean;
