@@ -72,6 +72,8 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
   let held = 0;
   let cache = {};
   let publishing: Promise<void> = Promise.resolve();
+  /** Packs in `incoming` that nobody has needed the index of yet. */
+  const received: string[] = [];
   let emptied: Promise<void> | null = null;
   let taken = 0;
 
@@ -102,6 +104,13 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
     for (const oid of oids) all.add(oid);
   }
 
+  /** One after the other. */
+  const published = (): Promise<void> => {
+    for (const name of received.splice(0)) publishing = publishing.then(() => publish(name));
+    publishing.catch(() => undefined);
+    return publishing;
+  };
+
   const emptyIncoming = () =>
     (emptied ??= rm(incoming, { recursive: true, force: true }).then(async () => {
       await mkdir(incoming, { recursive: true, mode: 0o700 });
@@ -116,7 +125,7 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
   async function baseOf(oid: string): Promise<Whole | null> {
     const before = read.get(oid);
     if (before !== undefined || !(await known()).has(oid)) return before ?? null;
-    await publishing;
+    await published();
     const found = await readVerified(gitdir, oid, null, cache);
     read.set(oid, found);
     return found;
@@ -159,7 +168,7 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
       if (before?.type === type) return before.bytes;
       if ((await knownLarge()).has(oid)) return readLarge(oid, type);
       if (!(await known()).has(oid)) throw new MissingObject(oid);
-      await publishing;
+      await published();
       const { bytes } = await readVerified(gitdir, oid, type, cache);
       // Trees and commits are looked at again and again in one run, files once.
       if (type !== 'blob') read.set(oid, { type, bytes });
@@ -176,19 +185,18 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
       const all = await known();
       await emptyIncoming();
       const { name, oids } = await receive(pack, limits);
-      // One after the other, and behind what is asked for next: an index is for later runs.
-      if (name !== null) publishing = publishing.then(() => publish(name));
-      publishing.catch(() => undefined);
+      // An index is for later runs: what came is at hand.
+      if (name !== null && !received.includes(name)) received.push(name);
       for (const oid of oids) if (oid !== null) all.add(oid);
       // What a delta makes is not known before it is indexed; everything else may be, while more is asked for.
-      if (oids.includes(null)) await publishing;
+      if (oids.includes(null)) await published();
     },
     async addLarge(oid, pack, limits) {
       await emptyIncoming();
       verifiedLarge.set(oid, await large.add(oid, pack, limits, temporary()));
       (await knownLarge()).add(oid);
     },
-    settled: () => publishing.finally(cleanUp),
+    settled: () => published().finally(cleanUp),
     async compact(keep) {
       const names = await listed(packs, '.pack');
       const sizes = await Promise.all(names.map(async (n) => (await stat(path.join(packs, n))).size));

@@ -48,9 +48,11 @@ const hello = <T>(child: ChildProcess): Promise<T> =>
   new Promise((resolve) => child.once('message', (m) => resolve(m as T)));
 
 async function fairlead(program: string, url: string, at: string, dir: string): Promise<Contestant> {
-  const child = fork(program, [url, at, dir]);
+  // Compiled code is kept, as the daemon does.
+  const env = { ...process.env, NODE_COMPILE_CACHE: path.join(path.dirname(program), 'compiled') };
+  const child = fork(program, [url, at, dir], { env, execArgv: AS_SERVICE });
   await hello(child);
-  return { name: 'fairlead', disk: dir, step: () => ask(child), stop: () => void child.kill() };
+  return { name: 'fairlead', disk: dir, step: () => ask(child), stop: () => child.disconnect() };
 }
 
 /** git as an administrator would script it. */

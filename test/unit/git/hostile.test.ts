@@ -150,6 +150,32 @@ test('compressed answers are read', async () => {
   expect(await failure(host().pull())).toMatch(/RepositoryUnreachable/);
 });
 
+test('progress and keep-alives, which were not asked for, are passed over', async () => {
+  const chatter = [packet('\x02Counting objects: 12%\r'), packet('\x01'), packet('\x02remote: \x1b[31mwelcome\n')];
+  let told = 0;
+  const port = await listen(
+    http.createServer((request, response) => {
+      const upstream = http.request(`${backend.url('')}${request.url?.slice(1)}`, {
+        ...{ method: request.method, headers: request.headers },
+      });
+      request.pipe(upstream);
+      upstream.on('response', async (answer) => {
+        const body = Buffer.concat(await answer.toArray());
+        const at = body.indexOf('packfile\n') + 'packfile\n'.length;
+        response.writeHead(answer.statusCode ?? 0, { 'content-type': answer.headers['content-type'] });
+        if (at < 9) return response.end(body);
+        told++;
+        response.end(
+          Buffer.concat([body.subarray(0, at), ...chatter, body.subarray(at, -4), ...chatter, body.subarray(-4)]),
+        );
+      });
+    }),
+  );
+  const one = host({ url: `http://127.0.0.1:${port}/fleet.git` });
+  expect(texts((await one.pull()).checkout)).toEqual({ 'hosts/edge-1/f': 'hello\n' });
+  expect([told > 1, one.log]).toEqual([true, []]);
+});
+
 test('redirects are followed, and no credential goes along to another host', async () => {
   const passwordFile = path.join(root, 'password');
   writeFileSync(passwordFile, 'hunter2\n');
