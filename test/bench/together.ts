@@ -17,7 +17,7 @@ import {
   times,
 } from './host-tools.ts';
 import { PEERS, type Peer, type PeerLoad } from './peers.ts';
-import { median, print, type Row } from './table.ts';
+import { median, print } from './table.ts';
 
 const FILES = 1_000;
 const UNITS = 50;
@@ -43,17 +43,16 @@ export async function togetherBench(): Promise<void> {
     log('first convergence of fairlead: from the request to the last action; all bring their repository up to date');
     log('fairlead');
     const { figures, floor } = await fairleadFigures(stage);
-    const rows: Row[] = [{ what: 'no-op', value: figures.quiet, unit: 'ms', against: floor }];
+    log(`all together: ${FILES} files, ${UNITS} units, ${SERVICES} services`);
+    print([{ what: 'no-op', value: figures.quiet, unit: 'ms', against: floor }]);
     for (const peer of PEERS) {
       log(peer.name);
       const { first, quiet } = await peerFigures(stage, peer);
-      rows.push(
+      print([
         { what: 'no-op', value: figures.quiet, unit: 'ms', against: { name: peer.name, value: quiet } },
         { what: 'first convergence', value: figures.first, unit: 'ms', against: { name: peer.name, value: first } },
-      );
+      ]);
     }
-    console.log(`   all together: ${FILES} files, ${UNITS} units, ${SERVICES} services`);
-    print(rows);
   } finally {
     await lab.stop();
   }
@@ -115,7 +114,7 @@ async function peerFigures(stage: Stage, peer: Peer): Promise<Figures> {
   const parts = Object.entries(partsOf(tool)).map(([name, text]) => [`${dir}/${name}`, text]);
   await commitAll(stage.lab, 'peers', Object.fromEntries(parts));
   const first = await timed(stage, peer, load);
-  const quiet = await times(first > 6_000 ? 3 : REPEAT, () => timed(stage, peer, load, ['quiet']));
+  const quiet = await times(first > 3_000 ? 3 : REPEAT, () => timed(stage, peer, load, ['quiet']));
   await stage.host.sh(`docker compose -p ${projectOf(tool)} down -t 1 2>&1`, { timeoutMs: 300_000 });
   await clear(stage, 'files', tool);
   await clear(stage, 'units', tool);
