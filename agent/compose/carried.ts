@@ -36,7 +36,7 @@ const CARRIED: ReadonlySet<string> = new Set([
   ...below('services.*.ports[]', 'mode host_ip target published protocol name app_protocol'),
   ...below(
     'services.*.volumes[]',
-    'type source target read_only consistency bind.create_host_path bind.propagation bind.recursive bind.selinux volume.nocopy volume.subpath volume.labels tmpfs',
+    'type source target read_only consistency bind.create_host_path bind.propagation bind.recursive bind.selinux volume.nocopy volume.subpath volume.labels tmpfs image',
   ),
   ...below('networks.*', 'name driver driver_opts internal labels external attachable enable_ipv4 enable_ipv6'),
   ...below('networks.*.ipam', 'driver config'),

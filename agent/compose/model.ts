@@ -10,8 +10,8 @@ export interface PortSpec {
 }
 
 export interface MountSpec {
-  type: 'bind' | 'volume' | 'tmpfs';
-  /** Host path, or the volume's real name; '' for an anonymous volume or tmpfs. */
+  type: 'bind' | 'volume' | 'tmpfs' | 'image';
+  /** Host path, the volume's real name, or an image's; '' for an anonymous volume or tmpfs. */
   source: string;
   target: string;
   readOnly: boolean;

@@ -18,7 +18,7 @@ export function readMounts(
 }
 
 function readMount(
-  { loaded, trees }: StackContext,
+  { loaded, trees, fail }: StackContext,
   mount: ComposeMount,
   at: readonly (string | number)[],
   id: ResourceId,
@@ -42,6 +42,10 @@ function readMount(
     const bound = project.volumes?.[spec.source]?.driver_opts?.o === 'bind';
     return { ...named, mount: bound ? null : mountObject(named, mount) };
   }
+  if (spec.type === 'image') {
+    if (spec.source === '') fail(at, 'a mount of type `image` needs an image as its `source`');
+    return { ...spec, mount: mountObject(spec, mount) };
+  }
   if (spec.type !== 'bind') return { ...spec, source: '', mount: mountObject({ ...spec, source: '' }, mount) };
   // A text makes the directory where it is missing, and can say nothing of what is mounted below it.
   if (mount.bind?.create_host_path !== true || RECURSION[mount.bind.recursive ?? ''])
@@ -61,7 +65,10 @@ const RECURSION: Record<string, Record<string, unknown>> = {
 };
 
 /** What the engine takes for a mount that no text describes. */
-function mountObject(spec: MountSpec, { bind, volume, tmpfs, consistency }: ComposeMount): Record<string, unknown> {
+function mountObject(
+  spec: MountSpec,
+  { bind, volume, tmpfs, image, consistency }: ComposeMount,
+): Record<string, unknown> {
   return {
     Type: spec.type,
     ...(spec.source === '' ? {} : { Source: spec.source }),
@@ -85,6 +92,9 @@ function mountObject(spec: MountSpec, { bind, volume, tmpfs, consistency }: Comp
             ...(volume.labels ? { Labels: volume.labels } : {}),
           },
         }
+      : {}),
+    ...(image && spec.type === 'image'
+      ? { ImageOptions: { ...(image.subpath ? { Subpath: image.subpath } : {}) } }
       : {}),
     ...(tmpfs
       ? {

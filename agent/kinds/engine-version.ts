@@ -4,6 +4,7 @@ import type { Work } from '../core/provider.ts';
 import type { ResourceId } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 import type { Docker } from '../system/docker.ts';
+import { imageMounts } from './image-mounts.ts';
 
 /** A key of the compose file, and the first API version whose engines carry it out. */
 export interface Need {
@@ -55,6 +56,11 @@ const SERVICE: readonly (Need & { used(spec: ServiceSpec): boolean })[] = [
     key: 'volumes.volume.subpath',
     api: '1.45',
     used: ({ mounts }) => mounts.some(({ mount }) => 'Subpath' in ((mount?.VolumeOptions as object) ?? {})),
+  },
+  {
+    key: 'volumes.type: image',
+    api: '1.48',
+    used: (spec) => imageMounts(spec).length > 0,
   },
   {
     key: 'networks.gw_priority',

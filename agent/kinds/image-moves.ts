@@ -1,8 +1,9 @@
-/** Containers whose image is not what their declaration means any more: its tag was moved, or it is of another platform. */
+/** Containers whose image is not what their declaration means any more: its tag was moved, or it is of another platform. So for images that they mount. */
 import type { ServiceSpec } from '../compose/model.ts';
 import { isPlatform, platformText } from '../core/image-name.ts';
 import type { Desired, Reason } from '../core/types.ts';
 import type { ContainerSummary, Docker } from '../system/docker.ts';
+import { idsMounted, imageMounts } from './image-mounts.ts';
 import { ONEOFF, PROJECT, SERVICE } from './labels.ts';
 
 /** Id of a container → why it has to be made anew. */
@@ -24,12 +25,28 @@ export async function movedImages(
       const spec = specs.get(`${c.Labels[PROJECT]}/${c.Labels[SERVICE]}`);
       if (spec === undefined || c.Labels[ONEOFF] === 'True') return;
       const moved = isId(c.Image) && c.Image !== spec.image;
-      if (!moved && spec.platform === '') return;
-      const why = await reasons(docker, spec, c.ImageID, moved);
+      const why = [
+        ...(moved || spec.platform !== '' ? await reasons(docker, spec, c.ImageID, moved) : []),
+        ...(await ofMounts(docker, spec, c)),
+      ];
       if (why.length > 0) moves.set(c.Id, why);
     }),
   );
   return moves;
+}
+
+/** A container of which nothing was written down is left as it is. */
+async function ofMounts(docker: Docker, spec: ServiceSpec, { Labels }: ContainerSummary): Promise<Reason[]> {
+  const ids = idsMounted(Labels);
+  const why: Reason[] = [];
+  for (const { source, target } of imageMounts(spec)) {
+    const id = ids.get(target);
+    const now = id === undefined ? undefined : await docker.image(source);
+    if (id === undefined || now === undefined || now.id === id) continue;
+    if ((await docker.image(id))?.content === now.content) continue;
+    why.push({ field: 'volumes', from: `${source} (${short(id)})`, to: `${source} (${short(now.id)})` });
+  }
+  return why;
 }
 
 async function reasons(docker: Docker, spec: ServiceSpec, id: string, moved: boolean): Promise<Reason[]> {

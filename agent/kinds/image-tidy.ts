@@ -2,6 +2,7 @@
 import { listedName } from '../core/image-name.ts';
 import type { ImageRecords } from '../store/images.ts';
 import type { Docker } from '../system/docker.ts';
+import { idsMounted } from './image-mounts.ts';
 
 export interface TidyOptions {
   docker: Docker;
@@ -17,7 +18,7 @@ export async function removeOldImages({ docker, records, kept, signal }: TidyOpt
   if (pulled.size === 0) return;
   const current = new Set<string | undefined>();
   for (const name of kept) current.add((await docker.image(name))?.id);
-  const used = new Set((await docker.containers()).map((c) => c.ImageID));
+  const used = new Set((await docker.containers()).flatMap((c) => [c.ImageID, ...idsMounted(c.Labels).values()]));
   for (const [id, rows] of pulled) {
     if (signal.aborted) return;
     if (used.has(id) || current.has(id)) continue;

@@ -1,5 +1,5 @@
 /** The images of services: here before anything is stopped, asked for anew when that is due, removed when nobody needs them. */
-import type { ServiceSpec } from '../compose/model.ts';
+import type { PullPolicy, ServiceSpec } from '../compose/model.ts';
 import { isPinned, isPlatform, listedName, platformText, registryOf } from '../core/image-name.ts';
 import type { Progress, Work } from '../core/provider.ts';
 import type { Desired, ResourceId } from '../core/types.ts';
@@ -9,6 +9,7 @@ import type { Clock } from '../system/clock.ts';
 import type { Docker, ImageInfo } from '../system/docker.ts';
 import type { Credential, Credentials } from '../system/registry-credentials.ts';
 import { explainPull } from './image-errors.ts';
+import { imageMounts } from './image-mounts.ts';
 import { removeOldImages } from './image-tidy.ts';
 import { sideBySide } from './side-by-side.ts';
 
@@ -46,11 +47,19 @@ const WIDTH = 3;
 /** How often a schedule asks about an image that is always to be the newest: each time is a pull to a registry that counts. */
 const ALWAYS_SECONDS = 900;
 
+/** An image that a service needs. */
+interface Use {
+  id: ResourceId;
+  image: string;
+  platform: string;
+  policy: PullPolicy;
+}
+
 /** One image for one platform, and who wants it. */
 interface Wanted {
   image: string;
   platform: string;
-  users: readonly Desired<ServiceSpec>[];
+  users: readonly Use[];
 }
 
 export function createImages({ docker, credentials, records, clock }: ImagesOptions): Images {
@@ -84,7 +93,7 @@ export function createImages({ docker, credentials, records, clock }: ImagesOpti
     const { image, platform, users } = wanted;
     const here = await docker.image(image);
     if (here && isPlatform(platform, here.platform)) return;
-    if (users.every((u) => u.spec.pullPolicy.when === 'never')) {
+    if (users.every((u) => u.policy.when === 'never')) {
       const what = here ? `is here for ${platformText(here.platform)} only` : 'is not on this host';
       const message = `image ${image} ${what}, and pull_policy is never; load it with \`docker load\`, or let it be pulled`;
       throw failed('ImageMissing', message);
@@ -121,34 +130,45 @@ export function createImages({ docker, credentials, records, clock }: ImagesOpti
   return {
     ensure: (work, how) =>
       each(
-        work.filter(makesContainers).map((w) => w.want),
+        work.filter(makesContainers).flatMap((w) => usesOf(w.want)),
         how,
         (wanted) => ensureOne(wanted, how),
       ),
     async renew(wants, asked, how) {
-      const due = wants.filter(
-        ({ spec }) => ['always', 'refresh'].includes(spec.pullPolicy.when) && !isPinned(spec.image),
-      );
+      const due = wants
+        .flatMap(usesOf)
+        .filter(({ policy, image }) => ['always', 'refresh'].includes(policy.when) && !isPinned(image));
       return due.length === 0 ? null : each(due, how, (wanted) => renewOne(wanted, asked, how));
     },
-    tidy: (kept, signal) => removeOldImages({ docker, records, kept: new Set(kept.map((w) => w.spec.image)), signal }),
+    tidy(kept, signal) {
+      const names = kept.flatMap(usesOf).map(({ image }) => image);
+      return removeOldImages({ docker, records, kept: new Set(names), signal });
+    },
   };
 }
 
-const periodOf = ({ spec: { pullPolicy: policy } }: Desired<ServiceSpec>, asked: boolean): number =>
+/** The image it runs on, and those that it mounts: these are pulled where they are missing, whatever `pull_policy` says. */
+const usesOf = ({ id, spec }: Desired<ServiceSpec>): Use[] => [
+  { id, image: spec.image, platform: spec.platform, policy: spec.pullPolicy },
+  ...imageMounts(spec).map(({ source }) => ({ id, image: source, platform: '', policy: MISSING })),
+];
+
+const MISSING: PullPolicy = { when: 'missing', everySeconds: 0 };
+
+const periodOf = ({ policy }: Use, asked: boolean): number =>
   policy.when === 'always' ? (asked ? 0 : ALWAYS_SECONDS) : policy.everySeconds;
 
 /** Once an image, however many want it; a few at a time. */
 async function each(
-  wants: readonly Desired<ServiceSpec>[],
+  uses: readonly Use[],
   { signal }: Pulling,
   act: (wanted: Wanted) => Promise<void>,
 ): Promise<Map<ResourceId, AgentError>> {
   const failures = new Map<ResourceId, AgentError>();
-  const groups = Map.groupBy(wants, ({ spec }) => `${spec.image} ${spec.platform}`);
+  const groups = Map.groupBy(uses, ({ image, platform }) => `${image} ${platform}`);
   await sideBySide([...groups.values()], WIDTH, async (users) => {
     if (signal.aborted) return;
-    const { image = '', platform = '' } = users[0]?.spec ?? {};
+    const { image = '', platform = '' } = users[0] ?? {};
     try {
       await act({ image, platform, users });
     } catch (thrown) {

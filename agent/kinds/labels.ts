@@ -6,6 +6,8 @@ export const ONEOFF = 'com.docker.compose.oneoff';
 export const DEPENDS_ON = 'com.docker.compose.depends_on';
 export const NETWORK = 'com.docker.compose.network';
 export const VOLUME = 'com.docker.compose.volume';
+/** Ids of the images that it mounts, as `target=id,…`. */
+export const IMAGE_VOLUMES = 'com.docker.compose.image-volume-digest';
 export const HASH = 'dev.fairlead.hash';
 /** What was asked for, a digest a field. */
 export const FIELDS = 'dev.fairlead.fields';

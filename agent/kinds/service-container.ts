@@ -6,6 +6,7 @@ import type { Desired } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { ContainerInfo, ContainerSummary, Docker } from '../system/docker.ts';
+import { mountedIds } from './image-mounts.ts';
 import type { Inspections } from './inspections.ts';
 import { MOVED, PROJECT, SERVICE } from './labels.ts';
 import { digests } from './service-diff.ts';
@@ -45,7 +46,8 @@ export async function create(
   refuseForeign(all, spec);
   const peers = peersIn(all, spec.project);
   const imageId = (await docker.image(spec.image))?.id ?? '';
-  const request = createRequest({ spec, hash: want.hash, imageId, peers, fields: digests(spec, peers) });
+  const imageVolumes = await mountedIds(docker, spec);
+  const request = createRequest({ spec, hash: want.hash, imageId, imageVolumes, peers, fields: digests(spec, peers) });
   const isFinal = !beside && spec.postStart.length === 0;
   const attach = (network: ServiceSpec['networks'][number]) => ({
     ...endpoint(spec, network, peers),

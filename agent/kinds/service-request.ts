@@ -2,7 +2,18 @@
 import type { ContainerCreateOptions } from 'dockerode';
 import type { AttachmentSpec, HealthcheckSpec, ServiceSpec } from '../compose/model.ts';
 import { durationOf } from '../compose/units.ts';
-import { COMPOSE_VERSION, DEPENDS_ON, FIELDS, HASH, HOOKS, NUMBER, ONEOFF, PROJECT, SERVICE } from './labels.ts';
+import {
+  COMPOSE_VERSION,
+  DEPENDS_ON,
+  FIELDS,
+  HASH,
+  HOOKS,
+  IMAGE_VOLUMES,
+  NUMBER,
+  ONEOFF,
+  PROJECT,
+  SERVICE,
+} from './labels.ts';
 
 /** Another service of the project whose container is named in a request. */
 export interface Peer {
@@ -15,6 +26,8 @@ export interface RequestInput {
   hash: string;
   /** Id of the image; '' where it is not known. */
   imageId: string;
+  /** What `mountedIds` says of it; left out where it mounts no image. */
+  imageVolumes?: string;
   peers: ReadonlyMap<string, Peer>;
   /** What `digests` made of this very request. */
   fields: string;
@@ -130,7 +143,7 @@ function linksOf(spec: ServiceSpec, peers: ReadonlyMap<string, Peer>): string[] 
   return [...own, ...external];
 }
 
-function labelsOf({ spec, hash, imageId, fields }: RequestInput): Record<string, string> {
+function labelsOf({ spec, hash, imageId, imageVolumes, fields }: RequestInput): Record<string, string> {
   return {
     ...spec.labels,
     [PROJECT]: spec.project,
@@ -143,6 +156,7 @@ function labelsOf({ spec, hash, imageId, fields }: RequestInput): Record<string,
       .sort()
       .join(','),
     'com.docker.compose.image': imageId,
+    ...(imageVolumes ? { [IMAGE_VOLUMES]: imageVolumes } : {}),
     'com.docker.compose.project.working_dir': spec.projectDir,
     'com.docker.compose.project.config_files': spec.configFiles.join(','),
     'com.docker.compose.version': COMPOSE_VERSION,

@@ -100,15 +100,14 @@ test('what its engine can do stands in inspect as it was declared', async () => 
 
 test('what it is too old for is refused, by key and version, before anything is touched', async () => {
   const before = (await host.exec(['docker', 'ps', '-aq'])).stdout;
-  const young = STACK.replace('{driver_opts:', '{interface_name: lan0, gw_priority: 5, driver_opts:').replace(
-    'networks: {front: {}}',
-    'networks: {front: {enable_ipv4: false, enable_ipv6: true}}',
-  );
+  const young = STACK.replace('{driver_opts:', '{interface_name: lan0, gw_priority: 5, driver_opts:')
+    .replace('networks: {front: {}}', 'networks: {front: {enable_ipv4: false, enable_ipv6: true}}')
+    .replace('    volumes:\n', '    volumes:\n      - {type: image, source: "infra:5000/app:2", target: /assets}\n');
   const { outcome } = await engine.apply(files(young));
   expect(outcome.rejected).toBe(true);
   expect(outcome.problems.map((p) => `${p.id} ${p.reason}: ${p.message}`).sort()).toEqual([
     "network:shop/front EngineTooOld: `enable_ipv4` needs API 1.48 (Docker 28.0), and this host's engine has API 1.45; update Docker, or remove the key",
-    "service:shop/web EngineTooOld: `networks.gw_priority` needs API 1.48 (Docker 28.0), `networks.interface_name` needs API 1.49 (Docker 28.1), and this host's engine has API 1.45; update Docker, or remove these keys",
+    "service:shop/web EngineTooOld: `volumes.type: image` needs API 1.48 (Docker 28.0), `networks.gw_priority` needs API 1.48 (Docker 28.0), `networks.interface_name` needs API 1.49 (Docker 28.1), and this host's engine has API 1.45; update Docker, or remove these keys",
   ]);
   expect((await host.exec(['docker', 'ps', '-aq'])).stdout).toBe(before);
 });

@@ -4,6 +4,7 @@ import type { NetworkSpec, ServiceSpec } from '../../agent/compose/model.ts';
 import type { Work } from '../../agent/core/provider.ts';
 import type { Desired } from '../../agent/core/types.ts';
 import { networkNeeds, refuseWhatIsTooNew, serviceNeeds } from '../../agent/kinds/engine-version.ts';
+import { mountedIds } from '../../agent/kinds/image-mounts.ts';
 import { networkRequest } from '../../agent/kinds/network.ts';
 import { createRequest, endpoint } from '../../agent/kinds/service-request.ts';
 import type { Docker } from '../../agent/system/docker.ts';
@@ -137,6 +138,38 @@ describe('keys younger than docker compose 2.26', () => {
   });
 });
 
+describe('an image that is mounted', () => {
+  const KEYS =
+    '    volumes: [{type: image, source: "r.example.com/assets:2", target: /assets, read_only: true, image: {subpath: dist}}, {type: image, source: plain, target: /p}]';
+
+  test('is a mount of the engine, and its id a label', async () => {
+    const { spec, request } = await stack(KEYS);
+    expect(request.HostConfig?.Mounts).toEqual([
+      {
+        ...{ Type: 'image', Source: 'r.example.com/assets:2', Target: '/assets', ReadOnly: true },
+        ImageOptions: { Subpath: 'dist' },
+      },
+      { Type: 'image', Source: 'plain', Target: '/p' },
+    ]);
+    expect(request.HostConfig).not.toHaveProperty('Binds');
+    const ids: Record<string, string> = { plain: 'sha256:aa' };
+    const docker = { image: async (name: string) => (ids[name] ? { id: ids[name] } : undefined) } as unknown as Docker;
+    const imageVolumes = await mountedIds(docker, spec);
+    const made = createRequest({ spec, hash: '', imageId: '', imageVolumes, peers: new Map(), fields: '' });
+    expect(made.Labels).toMatchObject({ 'com.docker.compose.image-volume-digest': '/assets=,/p=sha256:aa' });
+    expect(request.Labels).not.toHaveProperty('com.docker.compose.image-volume-digest');
+  });
+
+  test('without a source is an error at its place', async () => {
+    const loaded = await loadRepo({
+      'hosts/a/shop/compose.yaml': 'services:\n  web:\n    image: x\n    volumes:\n      - {type: image, target: /t}\n',
+    });
+    expect(messages(loaded)).toEqual([
+      expect.stringMatching(/compose.yaml:5:9: a mount of type `image` needs an image as its `source`/),
+    ]);
+  });
+});
+
 describe('security_opt', () => {
   test('a seccomp profile is sent as its own text', async () => {
     const keys = '    security_opt: ["seccomp:./profile.json", "seccomp=unconfined", "no-new-privileges:true"]';
@@ -204,6 +237,7 @@ describe('what an engine is too old for', () => {
       '    volumes: [{type: volume, source: v, target: /t, volume: {subpath: s}}]',
       'volumes: {v: }',
     ],
+    ['1.48', '1.47', 'volumes.type: image', '    volumes: [{type: image, source: i, target: /i}]', ''],
     ['1.48', '1.47', 'networks.gw_priority', '    networks: {n: {gw_priority: 1}}', 'networks: {n: }'],
     ['1.49', '1.48', 'networks.interface_name', '    networks: {n: {interface_name: a}}', 'networks: {n: }'],
   ] as [string, string, string, string, string][])('API %s, not %s: %s', async (enough, less, key, keys, more) => {

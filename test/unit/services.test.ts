@@ -2,12 +2,17 @@
 import { describe, expect, test } from 'vitest';
 import type { ServiceSpec } from '../../agent/compose/model.ts';
 import type { Gone } from '../../agent/core/provider.ts';
+import type { Desired } from '../../agent/core/types.ts';
+import { movedImages } from '../../agent/kinds/image-moves.ts';
+import { createImages } from '../../agent/kinds/images.ts';
 import { differences } from '../../agent/kinds/service-diff.ts';
 import { discardedBy } from '../../agent/kinds/service-discards.ts';
 import type { ServiceFact } from '../../agent/kinds/service-fact.ts';
 import { inReverse } from '../../agent/kinds/service-remove.ts';
 import { createRequest } from '../../agent/kinds/service-request.ts';
-import type { ContainerInfo, EngineInfo } from '../../agent/system/docker.ts';
+import { noImageRecords } from '../../agent/store/images.ts';
+import { systemClock } from '../../agent/system/clock.ts';
+import type { ContainerInfo, ContainerSummary, Docker, EngineInfo } from '../../agent/system/docker.ts';
 import { find, loadRepo } from './repo.ts';
 
 async function declared(keys: string): Promise<ServiceSpec> {
@@ -70,6 +75,87 @@ describe('what an engine drops of a request', () => {
       'mem_swappiness',
     ]);
     expect(discardedBy({})).toEqual(new Set());
+  });
+});
+
+describe('an image that is mounted', () => {
+  const KEYS = (more = '') =>
+    `    volumes: [{type: image, source: "r/assets:2", target: /assets${more}}, {type: volume, target: /v}]\n`;
+  /** As an engine of API 1.48 has it: a layer's path, the name as it was asked for. */
+  const has = (spec: ServiceSpec): ContainerInfo => ({
+    ...kept(spec, {}),
+    Mounts: [
+      { Type: 'image', Name: 'r/assets:2', Source: '/var/lib/docker/x', Destination: '/assets', Mode: '', RW: false },
+    ] as unknown as ContainerInfo['Mounts'],
+  });
+  const fields = (spec: ServiceSpec, info: ContainerInfo) =>
+    differences(spec, info, null, { peers: new Map(), discards: new Set() }).map((r) => r.field);
+
+  test('is found again as it was asked for, and never writable', async () => {
+    const spec = await declared(KEYS());
+    expect(fields(spec, has(spec))).toEqual([]);
+    expect(fields(await declared(KEYS(', read_only: true')), has(spec))).toEqual([]);
+    expect(fields(await declared(KEYS().replace('assets:2', 'assets:3')), has(spec))).toEqual(['volumes']);
+    expect(fields(await declared(KEYS().replace('/assets,', '/other,')), has(spec))).toEqual([]);
+    expect(fields(await declared(KEYS().replace('/assets}', '/other}')), has(spec))).toEqual(['volumes']);
+  });
+
+  const images: Record<string, { id: string; content: string }> = {
+    'r/assets:2': { id: 'sha256:bbbbbbbbbbbbbbbb', content: 'new' },
+    'sha256:aaaaaaaaaaaaaaaa': { id: 'sha256:aaaaaaaaaaaaaaaa', content: 'old' },
+    'sha256:cccccccccccccccc': { id: 'sha256:cccccccccccccccc', content: 'new' },
+  };
+  const moved = async (label: string | null) => {
+    const labels = label === null ? {} : { 'com.docker.compose.image-volume-digest': label };
+    const listed = {
+      ...{ Id: 'one', Image: 'x', ImageID: 'sha256:x' },
+      Labels: { 'com.docker.compose.project': 'shop', 'com.docker.compose.service': 'web', ...labels },
+    } as unknown as ContainerSummary;
+    const docker = { image: async (name: string) => images[name] } as unknown as Docker;
+    const want = { id: 'service:shop/web', spec: await declared(KEYS()) } as unknown as Desired<ServiceSpec>;
+    return (await movedImages(docker, [listed], [want])).get('one') ?? [];
+  };
+
+  test('whose tag stands for another one makes the container anew; the same one under another id does not', async () => {
+    expect(await moved('/assets=sha256:aaaaaaaaaaaaaaaa')).toEqual([
+      { field: 'volumes', from: 'r/assets:2 (aaaaaaaaaaaa)', to: 'r/assets:2 (bbbbbbbbbbbb)' },
+    ]);
+    expect(await moved('/assets=sha256:bbbbbbbbbbbbbbbb')).toEqual([]);
+    expect(await moved('/assets=sha256:cccccccccccccccc')).toEqual([]);
+    expect(await moved('/a,b=c=sha256:aa,/assets=sha256:dddddddddddddddd')).toHaveLength(1);
+    expect(await moved(null)).toEqual([]);
+  });
+
+  test('is pulled where it is missing, whatever `pull_policy` says, and kept', async () => {
+    const here = new Map([['x', 'sha256:x']]);
+    const pulled: string[] = [];
+    const removed: string[] = [];
+    const info = (id: string) => ({ id, content: id, tags: [], digests: [], config: {}, platform: {} });
+    const docker = {
+      image: async (name: string) => [...here].flatMap(([tag, id]) => ([tag, id].includes(name) ? [info(id)] : []))[0],
+      imageIds: async () => [...here.values()],
+      pull: async (name: string) => {
+        pulled.push(name);
+        here.set(name, `sha256:${name}`);
+      },
+      containers: async () => [],
+      removeImage: async (name: string) => removed.push(name) > 0,
+    } as unknown as Docker;
+    const records = { ...noImageRecords(), pulled: () => [{ name: 'r/assets:2', id: 'sha256:r/assets:2' }] };
+    const nobody = { of: async () => null, places: () => '' };
+    const images = createImages({ docker, credentials: nobody, records, clock: systemClock });
+    const want = {
+      id: 'service:shop/web',
+      spec: await declared(`    pull_policy: never\n${KEYS()}`),
+    } as unknown as Desired<ServiceSpec>;
+    const how = { signal: new AbortController().signal, tell: () => {} };
+    const work = [{ want, change: { op: 'create' as const, why: [] }, seen: undefined }];
+    expect([...(await images.ensure(work, how))]).toEqual([]);
+    expect(pulled).toEqual(['r/assets:2']);
+    await images.tidy([want], how.signal);
+    expect(removed).toEqual([]);
+    await images.tidy([], how.signal);
+    expect(removed).toEqual(['sha256:r/assets:2']);
   });
 });
 
