@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import type { AgentConfig } from './config.ts';
 import type { Way } from './engine/home.ts';
-import { createSource, type SourceOptions } from './git/source.ts';
+import type { SourceOptions } from './git/access.ts';
+import { createSource } from './git/source.ts';
 import { connectBroker } from './system/mqtt.ts';
 
 const BROKER_MS = 10_000;

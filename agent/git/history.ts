@@ -1,6 +1,6 @@
 /** How commits follow one another, from the commit objects that are here. */
 import { type ParsedCommit, parseCommit } from './commit.ts';
-import type { Objects } from './store.ts';
+import type { Objects } from './objects.ts';
 
 export interface Range {
   /** Whether `base` was found among the ancestors. */

@@ -3,9 +3,9 @@ import fs from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AgentError } from '../errors.ts';
+import { MissingObject, type Objects, type ObjectType, readVerified } from './objects.ts';
 import type { Ref } from './protocol.ts';
 import { unreachable } from './remote.ts';
-import { MissingObject, type Objects, type ObjectType, readVerified } from './store.ts';
 
 export interface LocalRepository {
   /** Refs that begin with one of `prefixes`, packed ones included. */

@@ -3,9 +3,9 @@ import type { Review, ReviewRequest } from '../core/provider.ts';
 import type { CommitInfo } from '../core/types.ts';
 import { isoTime, type ParsedCommit, parseCommit, parseTag } from './commit.ts';
 import { rangeOf } from './history.ts';
+import type { Objects } from './objects.ts';
 import type { Resolved } from './refs.ts';
 import { checkSignature, type SignatureOptions, type SignatureVerdict } from './signature.ts';
-import type { Objects } from './store.ts';
 
 export interface Policy {
   ref: string;

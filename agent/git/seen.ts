@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { SeenCommit } from '../core/types.ts';
 import { isoTime, parseCommit } from './commit.ts';
 import { rangeOf } from './history.ts';
-import type { Objects } from './store.ts';
+import type { Objects } from './objects.ts';
 import type { View } from './tree.ts';
 import { findEntry } from './tree-entry.ts';
 

@@ -3,30 +3,15 @@
  * one that can be trusted: a pack is in it whole or not at all, each object is hashed when it comes and when it is read
  * from disk, and it stays small.
  */
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { StoredFile } from '../core/payload.ts';
 import { resolveDeltas, type Whole } from './delta.ts';
 import { LARGE, openLarge, type Sized } from './large.ts';
+import { DamagedObject, MissingObject, type Objects, type ObjectType, readVerified, verified } from './objects.ts';
 import { type PackedObject, type PackLimits, scanPack } from './pack.ts';
 import { broken } from './packet.ts';
-
-export type ObjectType = 'commit' | 'tree' | 'blob' | 'tag';
-
-/** Reads objects by id. */
-export interface Objects {
-  has(oid: string): Promise<boolean>;
-  /** @throws MissingObject, DamagedObject */
-  read(oid: string, type: ObjectType): Promise<Uint8Array>;
-  /** A blob that lies in a file of its own; null where it does not. @throws DamagedObject */
-  stored?(oid: string): Promise<StoredFile | null>;
-}
-
-export class MissingObject extends Error {}
-/** What is on disk is not what was written: the store must be made anew. */
-export class DamagedObject extends Error {}
 
 export interface ObjectStore extends Objects {
   /**
@@ -240,28 +225,6 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
       await rename(`${completeFile}.tmp`, completeFile);
     },
   };
-}
-
-/** Reads with isomorphic-git and hashes what came: neither a bad disk nor a bad pack gets past. */
-export async function readVerified(
-  gitdir: string,
-  oid: string,
-  type: ObjectType | null,
-  cache: object,
-): Promise<Whole> {
-  const git = await import('isomorphic-git');
-  const found = await git.readObject({ fs, gitdir, oid, format: 'content', cache }).catch((thrown) => {
-    throw new DamagedObject(`${oid}: ${thrown instanceof Error ? thrown.message : String(thrown)}`, { cause: thrown });
-  });
-  const is = found.type ?? '';
-  return { type: is, bytes: verified(oid, type ?? (is as ObjectType), is, found.object as Uint8Array) };
-}
-
-function verified(oid: string, wanted: ObjectType, type: string, bytes: Uint8Array): Uint8Array {
-  const hash = createHash('sha1').update(`${type} ${bytes.length}\0`).update(bytes).digest('hex');
-  if (hash !== oid) throw new DamagedObject(`${oid} has other content: ${hash}`);
-  if (type !== wanted) throw broken(`${oid} is a ${type} where a ${wanted} belongs`);
-  return bytes;
 }
 
 async function knownIn(packs: string): Promise<Set<string>> {

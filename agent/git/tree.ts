@@ -2,7 +2,7 @@
 import { parseYaml } from '../../manifests-schema/yaml.ts';
 import { type Content, sizeOf } from '../core/payload.ts';
 import { AgentError } from '../errors.ts';
-import type { Objects } from './store.ts';
+import type { Objects } from './objects.ts';
 import { type Entry, findEntry, parseTree } from './tree-entry.ts';
 
 /** One directory that belongs to this host: its own, or a role's. */

@@ -2,7 +2,8 @@
 import path from 'node:path';
 import type { Review } from '../../../agent/core/provider.ts';
 import type { Checkout } from '../../../agent/core/types.ts';
-import { createSource, type SourceOptions } from '../../../agent/git/source.ts';
+import type { SourceOptions } from '../../../agent/git/access.ts';
+import { createSource } from '../../../agent/git/source.ts';
 import { exec } from '../../../agent/system/exec.ts';
 
 export interface Puller {

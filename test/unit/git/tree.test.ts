@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { MissingObject, type Objects } from '../../../agent/git/store.ts';
+import { MissingObject, type Objects } from '../../../agent/git/objects.ts';
 import { isWhole, locate, readFiles } from '../../../agent/git/tree.ts';
 import { findEntry, parseTree } from '../../../agent/git/tree-entry.ts';
 import { failure } from './pull.ts';

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { SourceOptions } from '../../../agent/git/source.ts';
+import type { SourceOptions } from '../../../agent/git/access.ts';
 import { createFixture, type Fixture, git, scratch } from './backend.ts';
 import { createPuller, failure, type Puller, texts } from './pull.ts';
 
