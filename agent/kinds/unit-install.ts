@@ -7,6 +7,7 @@ import type { Systemd } from '../system/systemd.ts';
 import type { UnitProviderOptions } from './unit.ts';
 import { isEnabled, leftOver, type UnitFact } from './unit-diff.ts';
 import { dropinDir, fileOf, sha256 } from './unit-files.ts';
+import { notFound } from './unit-jobs.ts';
 
 type UnitWork = Work<UnitSpec, UnitFact>;
 
@@ -142,6 +143,7 @@ async function setEnabledOne(systemd: Systemd, { want, change, seen }: UnitWork)
   // A changed [Install] section means other links.
   const rewritten = content !== undefined && change.op !== 'none' && change.why.some((r) => r.field === 'content');
   if (isEnabled(fact) && !rewritten) return false;
+  if (content === undefined && (await systemd.fileState(name)) === '') throw notFound(name);
   const installable = isEnabled(fact) ? await systemd.reenable(name) : await systemd.enable(name);
   if (!installable) throw notInstallable(name);
   return true;

@@ -23,14 +23,7 @@ export function createUnitJobs({ systemd, exec }: JobOptions): UnitJob {
     // What is not there any more has been stopped by somebody else.
     const gone = verb === 'StopUnit' && result === 'not-loaded';
     if (result === 'done' || result === 'skipped' || gone) return;
-    if (result === 'not-loaded')
-      throw new AgentError({
-        code: 'UnitNotFound',
-        phase: 'apply',
-        resource: `unit:${name}`,
-        retry: true,
-        message: `this host has no unit ${name}; give its \`content\`, or install what brings it`,
-      });
+    if (result === 'not-loaded') throw notFound(name);
     const [row] = await systemd.list([name]);
     const lines = row ? await journalOf({ systemd, exec }, row) : '';
     throw new AgentError({
@@ -41,6 +34,16 @@ export function createUnitJobs({ systemd, exec }: JobOptions): UnitJob {
     });
   };
 }
+
+/** Nobody brought it: neither a manifest, nor a package. */
+export const notFound = (name: string): AgentError =>
+  new AgentError({
+    code: 'UnitNotFound',
+    phase: 'apply',
+    resource: `unit:${name}`,
+    retry: true,
+    message: `this host has no unit ${name}; give its \`content\`, or install what brings it`,
+  });
 
 /** The last lines of a unit's journal, of its last run alone where systemd knows which that was. */
 export async function journalOf({ systemd, exec }: JobOptions, { name, path }: UnitRow): Promise<string> {

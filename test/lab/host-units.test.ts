@@ -213,6 +213,19 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     expect((await host.sh('cd /etc/systemd/system; find . -lname "*linked.service"')).stdout).toBe('');
   });
 
+  test('enabled together: one that cannot be, or is not there, takes no other with it', async () => {
+    const plain = text('[Service]', 'ExecStart=/bin/sleep infinity');
+    const { outcome } = await apply(
+      `units:\n  e-a.service: {content: ${sleeper('a')}, enabled: true}\n  e-b.service: {content: ${sleeper('b')}, enabled: true}\n  e-plain.service: {content: ${plain}, enabled: true}\n  e-none.service: {enabled: true}\n`,
+    );
+    expect(outcome.problems.map((p) => [p.id, p.reason]).sort()).toEqual([
+      ['unit:e-none.service', 'UnitNotFound'],
+      ['unit:e-plain.service', 'NotInstallable'],
+    ]);
+    expect(await is('is-enabled', 'e-a.service', 'e-b.service', 'e-plain.service')).toBe('enabled enabled static');
+    await apply('');
+  });
+
   test('on_change: restart, reload, none', async () => {
     const unit = (name: string, word: string, change: string) =>
       `  ${name}.service: {content: ${text('[Service]', 'ExecStart=/bin/sleep infinity', 'ExecReload=/bin/touch /run/%n.reloaded', `Environment=WORD=${word}`)}, state: started, on_change: ${change}}\n`;
