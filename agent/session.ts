@@ -33,6 +33,7 @@ import { descriptorLimit, descriptors } from './system/descriptors.ts';
 import { exec } from './system/exec.ts';
 import { readHostFacts } from './system/facts.ts';
 import { watchBudget } from './system/path-watch.ts';
+import { createCredentials } from './system/registry-credentials.ts';
 import { socketSince } from './system/sockets.ts';
 import { waysOf } from './ways.ts';
 
@@ -75,6 +76,7 @@ export interface Session {
 export function createSession(options: SessionOptions): Session {
   const { config, identity, root, stateDir, store, redactor, log } = options;
   const { host, fleet, labels } = config;
+  const { registries } = config.docker;
   const splayMs = durationMs(config.sync.splay);
   const machine = {
     root,
@@ -91,7 +93,7 @@ export function createSession(options: SessionOptions): Session {
     own: [options.configFile.slice(root.length)],
     exec,
     owned: (id) => store.inventory.owned(id),
-    images: { registries: config.docker.registries, records: store.images, secret: redactor.add },
+    images: { registries, records: store.images, secret: redactor.add },
     redact: redactor.text,
   });
   const sourceOptions = { ...config.repo, gitdir: `${stateDir}/repo.git`, env: process.env, exec, log };
@@ -108,6 +110,7 @@ export function createSession(options: SessionOptions): Session {
       sha256: (bytes) => hash('sha256', bytes),
       keyedHash: options.keyedHash,
       decrypt: (files, dirs) => openSecrets(files, dirs, options.secrets.secretKey, redactor.add),
+      logins: createCredentials({ registries, home: '/root', root, exec, secret: redactor.add }).config,
       providers,
     }),
     redact: redactor.deep,

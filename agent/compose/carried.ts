@@ -20,7 +20,7 @@ const CARRIED: ReadonlySet<string> = new Set([
     'services.*',
     'mem_limit mem_reservation mem_swappiness memswap_limit oom_kill_disable oom_score_adj pids_limit cpus cpuset cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares',
   ),
-  ...below('services.*', 'scale post_start pre_stop'),
+  ...below('services.*', 'scale post_start pre_stop use_api_socket'),
   ...below('services.*.deploy', 'mode replicas update_config'),
   ...below('services.*.deploy.resources', 'limits reservations.memory reservations.devices'),
   ...below('services.*.deploy.restart_policy', 'condition max_attempts'),

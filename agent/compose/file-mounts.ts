@@ -5,7 +5,7 @@ import type { StackContext } from './resources.ts';
 import type { ComposeFileMount, ComposeService } from './types.ts';
 
 /** Readable for root alone on the host; what is mounted of it has the mode that is declared. */
-const SECRETS = '/var/lib/fairlead/secrets';
+export const SECRETS = '/var/lib/fairlead/secrets';
 
 /** @param after is given the files that must be there first */
 export function fileMounts(

@@ -26,6 +26,8 @@ export interface StackInput {
   sha256: Sha256;
   /** Plain bytes of an encrypted file, for `env_file` and `secrets`; undefined where it is none, or cannot be opened. */
   decrypt?(path: string): Uint8Array | undefined;
+  /** A client's config.json (docs.docker.com, `docker login`) with the logins of this host. Throws where one cannot be read. */
+  logins?(): string;
 }
 
 export interface Stack {

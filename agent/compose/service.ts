@@ -1,5 +1,6 @@
 /** One service of a normalised project → its spec and its edges. Pure. */
 import type { Desired, ResourceId } from '../core/types.ts';
+import { socketEnvironment, socketMounts } from './api-socket.ts';
 import { engineConfig } from './engine-config.ts';
 import { adoption, modeAt, toldAt } from './fairlead.ts';
 import { fileMounts, targetOf } from './file-mounts.ts';
@@ -28,8 +29,8 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
   const after: ResourceId[] = [];
   const mounts = readMounts(context, name, service, id, after);
   // What `volumes` puts in the same place wins.
-  for (const mount of fileMounts(context, name, service, id, after))
-    if (!mounts.some(({ target }) => target === mount.target)) mounts.push(mount);
+  const more = [...fileMounts(context, name, service, id, after), ...socketMounts(context, name, service, id, after)];
+  for (const mount of more) if (!mounts.some(({ target }) => target === mount.target)) mounts.push(mount);
   const networks = byPriority(service);
   after.push(...networks.map(([key]): ResourceId => `network:${project.name}/${key}`));
   const dependsOn = Object.entries(service.depends_on ?? {})
@@ -56,7 +57,7 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
     image: service.image ?? '',
     command: service.command,
     entrypoint: service.entrypoint,
-    environment: service.environment ?? {},
+    environment: { ...socketEnvironment(service), ...service.environment },
     ports: (service.ports ?? []).map(
       (port): PortSpec => ({
         target: port.target,

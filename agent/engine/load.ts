@@ -9,7 +9,7 @@ import type { Provider } from '../core/provider.ts';
 import { checkReferences, isUnread, renderHost } from '../core/render.ts';
 import { noSecrets, type Secrets } from '../core/secret-values.ts';
 import type { Checkout, Desired, Facts, Issue, Kind, ResourceId } from '../core/types.ts';
-import { loadWithSecrets } from './stack-secrets.ts';
+import { loadWithSecrets, type StackWithSecrets } from './stack-secrets.ts';
 import type { Loaded } from './types.ts';
 
 export interface LoaderOptions {
@@ -24,6 +24,8 @@ export interface LoaderOptions {
   keyedHash(bytes: Uint8Array): string;
   /** Decrypts the encrypted files below these directories of a checkout; what fails, fails when it is used. */
   decrypt?(files: Checkout['files'], dirs: readonly string[]): Promise<Secrets>;
+  /** A client's config.json with the logins of this host; asked only where a service is to have it. Left out: nobody's. */
+  logins?(): Promise<string>;
   providers: ReadonlyMap<Kind, Pick<Provider, 'claims' | 'diff' | 'mounts'>>;
   /** Shared by loaders of several hosts that read one commit. */
   cache?: LayerCache;
@@ -57,9 +59,12 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
   const secrets = await options.decrypt?.(checkout.files, dirs);
   const rendered = renderHost({ checkout, host, fleet, labels, facts, sha256, keyedHash, secrets, cache, chain });
   const vars = { FAIRLEAD_HOST: host, FAIRLEAD_FLEET: fleet, ...stringVars(rendered.vars) };
-  const read = rendered.stacks.map((stack) =>
-    loadWithSecrets({ ...stack, vars, payload: checkout.files, treeRoot, sha256 }, keyedHash, secrets ?? noSecrets),
-  );
+  const given = { vars, payload: checkout.files, treeRoot, sha256 };
+  const readAll = (logins?: () => string) =>
+    rendered.stacks.map((stack) =>
+      loadWithSecrets({ ...stack, ...given, ...(logins ? { logins } : {}) }, keyedHash, secrets ?? noSecrets),
+    );
+  const read = await withLogins(options, readAll);
   // What another stack includes belongs to that one.
   const included = new Set(read.flatMap((stack) => stack.included));
   const stacks = read.filter((_, i) => !included.has(rendered.stacks[i]?.files[0]?.path ?? ''));
@@ -87,6 +92,25 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
     compose: configs(stacks),
     ...asAWhole({ resources, host: rendered.host }, sha256),
   };
+}
+
+/** Whether a service is to have the logins shows only when the stacks are read. */
+async function withLogins(
+  { logins }: LoaderOptions,
+  read: (logins?: () => string) => StackWithSecrets[],
+): Promise<StackWithSecrets[]> {
+  let asked = false;
+  const first = read(() => {
+    asked = true;
+    return '';
+  });
+  if (!asked) return first;
+  if (logins === undefined) return read();
+  const [found] = await Promise.allSettled([logins()]);
+  return read(() => {
+    if (found.status === 'rejected') throw found.reason;
+    return found.value;
+  });
 }
 
 /** What is said of all resources together, made when it is first asked for: most who load ask for neither, a daemon at every run. */

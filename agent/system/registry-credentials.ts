@@ -25,6 +25,8 @@ export interface Credential {
 export interface Credentials {
   /** @param registry as `canonicalHost` writes it. Throws AgentError where one is configured and cannot be read. */
   of(registry: string): Promise<Credential | null>;
+  /** All of them, as a client's config.json has them. Throws AgentError where one cannot be read. */
+  config(): Promise<string>;
   /** Where one was looked for, for people. */
   places(registry: string): string;
 }
@@ -48,6 +50,7 @@ interface DockerConfig {
 }
 
 const HELPER_MS = 30_000;
+const isHelper = (name: string): boolean => /^[A-Za-z0-9._-]+$/.test(name);
 /** The name under which `docker login` keeps Docker Hub. */
 const HUB_SERVER = 'https://index.docker.io/v1/';
 
@@ -92,8 +95,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     const name = find(config.credHelpers, registry) ?? config.credsStore;
     if (!name) return null;
     const program = `docker-credential-${name}`;
-    if (!/^[A-Za-z0-9._-]+$/.test(name))
-      throw unreadable(`${file} names a credential helper that is no program's name`);
+    if (!isHelper(name)) throw unreadable(`${file} names a credential helper that is no program's name`);
     const run = await exec([program, 'get'], {
       input: serverOf(registry),
       timeoutMs: HELPER_MS,
@@ -132,12 +134,44 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     return username === '' ? null : known({ username, password, serveraddress }, `user ${username} of ${file}`);
   }
 
+  async function of(registry: string): Promise<Credential | null> {
+    const own = await configured(registry);
+    if (own !== null) return own;
+    const config = await readConfig();
+    return (await helped(config, registry)) ?? written(config, registry);
+  }
+
+  /** Registries of which the store of credentials knows. */
+  async function stored({ credsStore: name }: DockerConfig): Promise<string[]> {
+    if (!name) return [];
+    if (!isHelper(name)) throw unreadable(`${file} names a credential helper that is no program's name`);
+    const run = await exec([`docker-credential-${name}`, 'list'], { timeoutMs: HELPER_MS, env: { HOME: home } });
+    try {
+      if (run.code === 0) return Object.keys(JSON.parse(run.stdout) as object);
+    } catch {
+      throw unreadable(`docker-credential-${name} (named in ${file}) answered with no list`);
+    }
+    throw unreadable(
+      `docker-credential-${name} (named in ${file}) could not list: exit code ${run.code}: ${saidBy(run)}`,
+    );
+  }
+
   return {
-    async of(registry) {
-      const own = await configured(registry);
-      if (own !== null) return own;
+    of,
+    async config() {
       const config = await readConfig();
-      return (await helped(config, registry)) ?? written(config, registry);
+      const written = [registries, config.auths, config.credHelpers].flatMap((entries) => Object.keys(entries ?? {}));
+      const names = new Set([...written, ...(await stored(config))].map(canonicalHost));
+      const auths: Record<string, { auth: string; identitytoken?: string }> = {};
+      for (const registry of [...names].sort()) {
+        const found = await of(registry);
+        if (found === null) continue;
+        const { username, password, identitytoken, serveraddress } = found.auth;
+        const auth = username === '' ? '' : Buffer.from(`${username}:${password}`).toString('base64');
+        if (auth !== '') secret(auth);
+        auths[serveraddress] = { auth, ...(identitytoken ? { identitytoken } : {}) };
+      }
+      return JSON.stringify({ auths });
     },
     places: (registry) => `no credential for ${registry} in docker.registries of agent.yaml, nor in ${file}`,
   };

@@ -14,7 +14,8 @@ import { openStore, type Store } from '../../agent/store/db.ts';
 import { createSnapshots } from '../../agent/store/snapshots.ts';
 import { systemClock } from '../../agent/system/clock.ts';
 import { createDocker, type Docker } from '../../agent/system/docker.ts';
-import { exec } from '../../agent/system/exec.ts';
+import { type Exec, exec } from '../../agent/system/exec.ts';
+import { createCredentials } from '../../agent/system/registry-credentials.ts';
 import { checkoutOf, facts, keyedHash, type Repo, sha256 } from '../unit/repo.ts';
 import type { LabHost } from './lab.ts';
 
@@ -47,6 +48,8 @@ export async function engineOn(host: LabHost, options: EngineOnOptions = {}): Pr
   const dockerSocket = `${root}/run/docker.sock`;
   const redactor = createRedactor();
   const store = openStore({ dir, now: () => new Date(), log: silentLog });
+  const inHost: Exec = (argv, options) =>
+    exec(['nsenter', '-t', String(pid), '-m', '-u', '-i', '-n', '-p', '--', ...argv], options);
   const providers = createProviders({
     isRoot: true,
     root,
@@ -55,7 +58,7 @@ export async function engineOn(host: LabHost, options: EngineOnOptions = {}): Pr
     busSocket: `${root}/run/dbus/system_bus_socket`,
     stagingDir: '/var/lib/fairlead/staging',
     clock: systemClock,
-    exec: (argv, options) => exec(['nsenter', '-t', String(pid), '-m', '-u', '-i', '-n', '-p', '--', ...argv], options),
+    exec: inHost,
     owned: (id) => store.inventory.owned(id),
     images: { registries: options.registries ?? {}, records: store.images, secret: redactor.add },
     ...(options.docker ? { docker: options.docker(createDocker({ socket: dockerSocket })) } : {}),
@@ -66,6 +69,13 @@ export async function engineOn(host: LabHost, options: EngineOnOptions = {}): Pr
   const load = createLoader({
     ...{ host: 'h', fleet: 'default', labels: {}, treeRoot: '/var/lib/fairlead/tree' },
     ...{ facts, sha256, keyedHash, providers },
+    logins: createCredentials({
+      registries: options.registries ?? {},
+      home: '/root',
+      root,
+      exec: inHost,
+      secret: redactor.add,
+    }).config,
   });
   const deps: EngineDeps = {
     source: {

@@ -98,6 +98,51 @@ test('what its engine can do stands in inspect as it was declared', async () => 
   expect((await engine.again()).outcome.actions).toEqual([]);
 });
 
+test('a service has the engine’s socket, and the logins of its host', async () => {
+  const login = Buffer.from('me:secret-4711').toString('base64');
+  await host.write('/root/.docker/config.json', JSON.stringify({ auths: { 'r.example.com': { auth: login } } }));
+  const text = `services:
+  tool:
+    image: infra:5000/app:1
+    ${STAY}
+    use_api_socket: true
+    # The host's own client, with what it needs to run.
+    volumes: ["/usr:/usr:ro", "/usr/lib:/lib:ro", "/usr/lib64:/lib64:ro"]
+`;
+  const first = await engine.apply({ 'tools/compose.yaml': text });
+  expect(first.outcome.problems).toEqual([]);
+  const tool = await inspect('container', 'tools-tool-1');
+  expect(tool.HostConfig.Binds).toContain('/var/run/docker.sock:/var/run/docker.sock:rw');
+  expect(tool.Config.Env).toContain('DOCKER_CONFIG=/run/secrets/docker');
+  const asked = await host.exec([
+    'docker',
+    'exec',
+    'tools-tool-1',
+    '/usr/bin/docker',
+    'version',
+    '-f',
+    '{{.Server.APIVersion}}',
+  ]);
+  expect(asked.stdout).toBe('1.45\n');
+  const inside = await host.exec([
+    'docker',
+    'exec',
+    'tools-tool-1',
+    '/bin/busybox',
+    'cat',
+    '/run/secrets/docker/config.json',
+  ]);
+  expect(JSON.parse(inside.stdout)).toEqual({ auths: { 'r.example.com': { auth: login } } });
+  const lies = await host.sh(
+    'stat -c "%a %U" /var/lib/fairlead/secrets/tools; runuser -u nobody -- cat /var/lib/fairlead/secrets/tools/docker/config.json 2>&1 || true',
+  );
+  expect(lies.stdout).toMatch(/^700 root\ncat: .*Permission denied\n$/);
+  // Nothing that is told of the run, or by the engine, has them.
+  const told = JSON.stringify([first.outcome, tool, engine.store.runs.list({ limit: 10 })]);
+  expect(told.includes(login) || told.includes('secret-4711')).toBe(false);
+  expect((await engine.again()).outcome.actions).toEqual([]);
+});
+
 test('what it is too old for is refused, by key and version, before anything is touched', async () => {
   const before = (await host.exec(['docker', 'ps', '-aq'])).stdout;
   const young = STACK.replace('{driver_opts:', '{interface_name: lan0, gw_priority: 5, driver_opts:')

@@ -80,14 +80,15 @@ describe('pull_policy', () => {
 
 describe('credentials', () => {
   const heard: string[] = [];
-  const of = (registry: string, registries = {}) =>
+  const of = (registry: string, registries = {}) => credentials(registries).of(registry);
+  const credentials = (registries: Record<string, { username: string; passwordFile: string }> = {}) =>
     createCredentials({
       registries,
       home: '/root',
       root: dir,
       exec: (argv, options) => exec([path.join(dir, argv[0] ?? ''), ...argv.slice(1)], options),
       secret: (secret) => heard.push(secret),
-    }).of(registry);
+    });
   const login = (config: unknown) => {
     mkdirSync(path.join(dir, 'root/.docker'), { recursive: true });
     writeFileSync(path.join(dir, 'root/.docker/config.json'), JSON.stringify(config));
@@ -138,6 +139,40 @@ describe('credentials', () => {
     );
     expect((await of('plain'))?.auth.username).toBe('plain');
     expect(await of('nobody')).toBeNull();
+  });
+
+  test('all of them are one config.json for a client, whatever keeps them', async () => {
+    const helper = (name: string, body: string) =>
+      writeFileSync(path.join(dir, `docker-credential-${name}`), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+    helper('own', `read server; echo '{"Username":"<token>","Secret":"tok-0815"}'`);
+    helper(
+      'all',
+      `[ "$1" = list ] && { echo '{"stored.example.com":"all"}'; exit; }; read server; [ "$server" = stored.example.com ] || { echo 'credentials not found in native keychain'; exit 1; }; echo '{"Username":"all","Secret":"s"}'`,
+    );
+    expect(await credentials().config()).toBe('{"auths":{}}');
+    login({
+      ...{ credHelpers: { 'own.example.com': 'own' }, credsStore: 'all', HttpHeaders: { X: 'y' } },
+      auths: {
+        'https://index.docker.io/v1/': auth('me', 'p'),
+        'r.example.com': auth('not me', 'p'),
+        'stored.example.com': {},
+      },
+    });
+    writeFileSync(path.join(dir, 'password'), 'pw\n');
+    const all = await credentials({ 'r.example.com': { username: 'agent', passwordFile: '/password' } }).config();
+    expect(JSON.parse(all)).toEqual({
+      auths: {
+        'https://index.docker.io/v1/': auth('me', 'p'),
+        'own.example.com': { auth: '', identitytoken: 'tok-0815' },
+        'r.example.com': auth('agent', 'pw'),
+        'stored.example.com': auth('all', 's'),
+      },
+    });
+    expect(heard).toContain(auth('agent', 'pw').auth);
+    helper('all', 'echo no; exit 3');
+    await expect(credentials().config()).rejects.toThrow(
+      'docker-credential-all (named in /root/.docker/config.json) could not list: exit code 3: no',
+    );
   });
 
   test('what cannot be read is an error that names the file and quotes nothing of it', async () => {

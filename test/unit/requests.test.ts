@@ -8,7 +8,7 @@ import { mountedIds } from '../../agent/kinds/image-mounts.ts';
 import { networkRequest } from '../../agent/kinds/network.ts';
 import { createRequest, endpoint } from '../../agent/kinds/service-request.ts';
 import type { Docker } from '../../agent/system/docker.ts';
-import { find, loadRepo, messages } from './repo.ts';
+import { find, loadRepo, messages, textOf } from './repo.ts';
 
 /** The service `web` and the network `n` of this stack. */
 async function stack(keys: string, more = '') {
@@ -134,6 +134,68 @@ describe('keys younger than docker compose 2.26', () => {
         BindOptions: { CreateMountpoint: true, ReadOnlyForceRecursive: true },
       },
       { Type: 'bind', Source: '/s', Target: '/c', BindOptions: { NonRecursive: true, Propagation: 'rslave' } },
+    ]);
+  });
+});
+
+describe('use_api_socket', () => {
+  const kept = '/var/lib/fairlead/secrets/shop/docker/config.json';
+
+  test('is the socket, the logins as a secret file, and the variable that leads to them', async () => {
+    const { spec, request } = await stack('    use_api_socket: true\n    environment: {A: b}');
+    expect(request.HostConfig?.Binds).toEqual(['/var/run/docker.sock:/var/run/docker.sock:rw']);
+    expect(request.HostConfig?.Mounts).toEqual([
+      { Type: 'bind', Source: kept, Target: '/run/secrets/docker/config.json', ReadOnly: true },
+    ]);
+    expect([...(request.Env ?? [])].sort()).toEqual(['A=b', 'DOCKER_CONFIG=/run/secrets/docker']);
+    expect(serviceNeeds(spec)).toEqual([]);
+    const own = await stack('    use_api_socket: true\n    environment: {DOCKER_CONFIG: /mine}');
+    expect(own.request.Env).toEqual(['DOCKER_CONFIG=/mine']);
+    const none = await stack('    use_api_socket: false');
+    expect(none.request.Env).toEqual([]);
+    expect(none.request.HostConfig).not.toHaveProperty('Binds');
+  });
+
+  const LOGINS = '{"auths":{"r.example.com":{"auth":"bWU6c2VjcmV0"}}}';
+  const files = {
+    'hosts/a/shop/compose.yaml': 'services:\n  web:\n    image: x\n    use_api_socket: true\n  db: {image: x}\n',
+  };
+  const loadWith = (logins: () => Promise<string>, repo = files) => loadRepo(repo, { logins });
+
+  test('the logins of the host are asked for where a service is to have them, and are shown nowhere', async () => {
+    let asked = 0;
+    const loaded = await loadWith(async () => {
+      asked++;
+      return LOGINS;
+    });
+    expect([asked, loaded.issues]).toEqual([1, []]);
+    const file = loaded.byId().get(`file:${kept}`);
+    expect(file?.spec).toMatchObject({ secret: true, owner: 'root', mode: 0o444 });
+    expect(textOf(loaded, `file:${kept}`)).toBe(LOGINS);
+    expect(loaded.byId().get(`file:${kept.replace('/docker/config.json', '')}`)?.spec).toMatchObject({ mode: 0o700 });
+    expect(loaded.byId().get('service:shop/web')?.after).toContain(`file:${kept}`);
+    const { spec } = loaded.byId().get('service:shop/web') ?? {};
+    expect(JSON.stringify([spec, loaded.compose])).not.toContain('bWU6c2VjcmV0');
+    // Their digest is keyed by the host.
+    expect(file?.hash).not.toBe(
+      (await loadWith(async () => LOGINS.replace('bWU6', 'eW91'))).byId().get(file?.id as never)?.hash,
+    );
+    await loadWith(
+      async () => {
+        asked++;
+        return LOGINS;
+      },
+      { 'hosts/a/shop/compose.yaml': 'services: {web: {image: x}}' },
+    );
+    expect(asked).toBe(1);
+  });
+
+  test('one that cannot be read is an error at the key', async () => {
+    const { issues } = await loadWith(async () => {
+      throw new Error('/root/.docker/config.json is not valid JSON; mend it');
+    });
+    expect(issues.map((i) => `${i.file}:${i.line} ${i.message}`)).toEqual([
+      'hosts/a/shop/compose.yaml:4 `use_api_socket`: /root/.docker/config.json is not valid JSON; mend it',
     ]);
   });
 });

@@ -142,7 +142,7 @@ describe('an image that is mounted', () => {
       removeImage: async (name: string) => removed.push(name) > 0,
     } as unknown as Docker;
     const records = { ...noImageRecords(), pulled: () => [{ name: 'r/assets:2', id: 'sha256:r/assets:2' }] };
-    const nobody = { of: async () => null, places: () => '' };
+    const nobody = { of: async () => null, places: () => '', config: async () => '' };
     const images = createImages({ docker, credentials: nobody, records, clock: systemClock });
     const want = {
       id: 'service:shop/web',

@@ -205,7 +205,6 @@ describe('what only one container can have is an error where there are more', ()
 describe('what is read but not carried out yet is an error', () => {
   test.each<[string, string, string]>([
     ['a key', 'services: {web: {image: x, pre_start: [{command: x}]}}', 'pre_start'],
-    ['a younger key', 'services: {web: {image: x, use_api_socket: true}}', 'use_api_socket'],
   ])('%s', (_what, text, key) => {
     const { resources, issues } = load(text);
     expect(resources).toEqual([]);
