@@ -2,7 +2,6 @@
 import type { Sha256 } from '../core/hash.ts';
 import type { Payload } from '../core/payload.ts';
 import type { Desired, Issue } from '../core/types.ts';
-import { notYet } from './carried.ts';
 import { fairleadIssues } from './fairlead.ts';
 import { loadProject, type ProjectInput } from './load.ts';
 import { tidy } from './loading.ts';
@@ -63,7 +62,7 @@ export function loadStack(input: StackInput): Stack {
   const { included } = loaded;
   if (loaded.issues.some((i) => i.severity === 'error')) return { resources: [], issues: loaded.issues, included };
   const config = printed(loaded.project);
-  const issues = [...fairleadIssues(loaded), ...notYet(loaded)];
+  const issues = fairleadIssues(loaded);
   if (issues.length > 0) return { resources: [], issues: tidy([...loaded.issues, ...issues]), config, included };
   const stack = toResources({ input, loaded });
   const resources = stack.issues.length > 0 ? [] : stack.resources;

@@ -62,6 +62,14 @@ export interface HookSpec {
   environment: Record<string, string>;
 }
 
+/** A command that is run to its end in a container of its own, before a container of the service is started. */
+export interface PreStartSpec extends HookSpec {
+  /** '' is the service's own. */
+  image: string;
+  /** Before each container, and not once for all of them. */
+  perReplica: boolean;
+}
+
 /** How the containers of a service are made anew. */
 export interface UpdateSpec {
   order: 'stop-first' | 'start-first';
@@ -87,6 +95,7 @@ export interface ServiceSpec {
   ownName: boolean;
   replicas: number;
   update: UpdateSpec;
+  preStart: PreStartSpec[];
   postStart: HookSpec[];
   preStop: HookSpec[];
   image: string;

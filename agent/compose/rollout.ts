@@ -4,7 +4,7 @@ import type { StackContext } from './resources.ts';
 import type { ComposeHook, ComposePort, ComposeService } from './types.ts';
 import { writtenDuration } from './units.ts';
 
-type Rollout = Pick<ServiceSpec, 'replicas' | 'update' | 'postStart' | 'preStop'>;
+type Rollout = Pick<ServiceSpec, 'replicas' | 'update' | 'preStart' | 'postStart' | 'preStop'>;
 
 const ON_FAILURE = ['rollback', 'pause', 'continue'];
 
@@ -14,6 +14,11 @@ export function rollout(context: StackContext, name: string, service: ComposeSer
   return {
     replicas,
     update: update(context, name, service),
+    preStart: (service.pre_start ?? []).map((given) => ({
+      ...hook(given),
+      image: given.image ?? '',
+      perReplica: given.per_replica ?? false,
+    })),
     postStart: (service.post_start ?? []).map(hook),
     preStop: (service.pre_stop ?? []).map(hook),
   };

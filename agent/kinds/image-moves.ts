@@ -4,7 +4,7 @@ import { isPlatform, platformText } from '../core/image-name.ts';
 import type { Desired, Reason } from '../core/types.ts';
 import type { ContainerSummary, Docker } from '../system/docker.ts';
 import { idsMounted, imageMounts } from './image-mounts.ts';
-import { ONEOFF, PROJECT, SERVICE } from './labels.ts';
+import { isReplica, PROJECT, SERVICE } from './labels.ts';
 
 /** Id of a container → why it has to be made anew. */
 export type Moves = ReadonlyMap<string, readonly Reason[]>;
@@ -23,7 +23,7 @@ export async function movedImages(
   await Promise.all(
     all.map(async (c) => {
       const spec = specs.get(`${c.Labels[PROJECT]}/${c.Labels[SERVICE]}`);
-      if (spec === undefined || c.Labels[ONEOFF] === 'True') return;
+      if (spec === undefined || !isReplica(c.Labels)) return;
       const moved = isId(c.Image) && c.Image !== spec.image;
       const why = [
         ...(moved || spec.platform !== '' ? await reasons(docker, spec, c.ImageID, moved) : []),

@@ -147,9 +147,15 @@ export function createImages({ docker, credentials, records, clock }: ImagesOpti
   };
 }
 
-/** The image it runs on, and those that it mounts: these are pulled where they are missing, whatever `pull_policy` says. */
+/**
+ * The image it runs on, those of what is run before its start, and those that it mounts: these are pulled where they are
+ * missing, whatever `pull_policy` says.
+ */
 const usesOf = ({ id, spec }: Desired<ServiceSpec>): Use[] => [
   { id, image: spec.image, platform: spec.platform, policy: spec.pullPolicy },
+  ...spec.preStart
+    .filter(({ image }) => image !== '')
+    .map(({ image }) => ({ id, image, platform: '', policy: spec.pullPolicy })),
   ...imageMounts(spec).map(({ source }) => ({ id, image: source, platform: '', policy: MISSING })),
 ];
 

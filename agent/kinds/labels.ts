@@ -3,6 +3,8 @@ export const PROJECT = 'com.docker.compose.project';
 export const SERVICE = 'com.docker.compose.service';
 export const NUMBER = 'com.docker.compose.container-number';
 export const ONEOFF = 'com.docker.compose.oneoff';
+/** Of a container in which something is run for a service: what that is. */
+export const HOOK = 'com.docker.compose.hook';
 export const DEPENDS_ON = 'com.docker.compose.depends_on';
 export const NETWORK = 'com.docker.compose.network';
 export const VOLUME = 'com.docker.compose.volume';
@@ -17,6 +19,10 @@ export const HOOKS = 'dev.fairlead.hooks';
 export const MOVED = 'dev.fairlead.moved';
 /** The version of Compose whose way of naming and labelling we follow. */
 export const COMPOSE_VERSION = '2.26.1';
+
+/** One that a service consists of: neither of `docker compose run`, nor one in which something is run for it. Pure. */
+export const isReplica = (labels: Readonly<Record<string, string>>): boolean =>
+  labels[ONEOFF] !== 'True' && labels[HOOK] === undefined;
 
 /** `service:shop/web` → ['shop', 'web'] */
 export function locate(id: string): [project: string, name: string] {

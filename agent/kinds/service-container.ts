@@ -8,12 +8,13 @@ import type { Clock } from '../system/clock.ts';
 import type { ContainerInfo, ContainerSummary, Docker } from '../system/docker.ts';
 import { mountedIds } from './image-mounts.ts';
 import type { Inspections } from './inspections.ts';
-import { MOVED, PROJECT, SERVICE } from './labels.ts';
+import { HASH, MOVED, PROJECT, SERVICE } from './labels.ts';
 import { digests } from './service-diff.ts';
-import { ANONYMOUS, FAILED, FRESH, memberOf, nameOf, PARKED, type Replica } from './service-fact.ts';
+import { ANONYMOUS, FAILED, FRESH, memberOf, nameOf, PARKED, type Replica, wasStarted } from './service-fact.ts';
 import { replicaHealth } from './service-health.ts';
 import { hooksOf, runPostStart, runPreStop } from './service-hooks.ts';
 import { peersIn } from './service-listing.ts';
+import { type RunOnce, runPreStart } from './service-pre-start.ts';
 import { createRequest, endpoint } from './service-request.ts';
 
 /** What it takes to change a service. */
@@ -24,10 +25,13 @@ export interface Tools {
   /** A process holds an address of its own: a connection, or a socket bound to it. */
   holdsAddress(pid: number): Promise<boolean>;
   report?: Work['report'];
+  /** Of the change under way. */
+  signal?: AbortSignal;
+  once?: RunOnce;
 }
 
 /**
- * Makes a container and starts it. Until what is to be run after its start has ended well it has another name, so that
+ * Makes a container and starts it. Until what is to be run before and after its start has ended well it has another name, so that
  * a run that is cut off leaves no container that looks finished.
  * @param old whose anonymous volumes it takes over
  * @param beside it keeps that other name, and is not known on its networks by the service's names yet
@@ -48,7 +52,7 @@ export async function create(
   const imageId = (await docker.image(spec.image))?.id ?? '';
   const imageVolumes = await mountedIds(docker, spec);
   const request = createRequest({ spec, hash: want.hash, imageId, imageVolumes, peers, fields: digests(spec, peers) });
-  const isFinal = !beside && spec.postStart.length === 0;
+  const isFinal = !beside && spec.preStart.length + spec.postStart.length === 0;
   const attach = (network: ServiceSpec['networks'][number]) => ({
     ...endpoint(spec, network, peers),
     ...(beside ? { Aliases: [] } : {}),
@@ -63,6 +67,7 @@ export async function create(
     };
     made = await docker.create(create, (to) => tools.report?.({ field: 'warning of the engine', to }));
     for (const network of others) await docker.connect(network.name, made, attach(network));
+    await runPreStart(tools, { spec, hooks: spec.preStart, id: made, hash: want.hash });
     await docker.start(made);
     await runPostStart(tools, made, spec.postStart);
     if (!isFinal && !beside) await docker.rename(made, spec.containerName);
@@ -73,12 +78,17 @@ export async function create(
   }
 }
 
-/** Starts a container under the name of its service; what is to be run after its start is run (again). */
+/**
+ * Starts a container under the name of its service; what is to be run after its start is run (again), and what is to be run
+ * before, where it never was started.
+ */
 export async function start(tools: Tools, spec: ServiceSpec, info: ContainerInfo): Promise<void> {
   const { docker } = tools;
-  const { postStart } = hooksOf(info, spec);
-  const name = postStart.length > 0 ? `${spec.containerName}${FRESH}` : spec.containerName;
+  const { preStart, postStart } = hooksOf(info, spec);
+  const hooks = wasStarted(info) ? [] : preStart;
+  const name = hooks.length + postStart.length > 0 ? `${spec.containerName}${FRESH}` : spec.containerName;
   if (nameOf(info) !== name) await docker.rename(info.Id, name);
+  await runPreStart(tools, { spec, hooks, id: info.Id, hash: info.Config.Labels?.[HASH] ?? '' });
   await docker.start(info.Id);
   await runPostStart(tools, info.Id, postStart);
   if (name !== spec.containerName) await docker.rename(info.Id, spec.containerName);

@@ -3,7 +3,7 @@ import type { ServiceSpec } from '../compose/model.ts';
 import { AgentError } from '../errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { ContainerInfo, Docker } from '../system/docker.ts';
-import { ONEOFF, PROJECT, SERVICE } from './labels.ts';
+import { isReplica, PROJECT, SERVICE } from './labels.ts';
 import { isAside } from './service-listing.ts';
 
 type Dependency = ServiceSpec['dependsOn'][number];
@@ -34,7 +34,7 @@ export async function waitForDependencies(
 
 async function containersOf(docker: Docker, project: string, service: string): Promise<ContainerInfo[]> {
   const ours = (await docker.containers()).filter(
-    (c) => c.Labels[PROJECT] === project && c.Labels[SERVICE] === service && c.Labels[ONEOFF] !== 'True' && !isAside(c),
+    (c) => c.Labels[PROJECT] === project && c.Labels[SERVICE] === service && isReplica(c.Labels) && !isAside(c),
   );
   const infos = await Promise.all(ours.map((c) => docker.inspect(c.Id)));
   return infos.filter((info) => info !== undefined);

@@ -22,6 +22,7 @@ export function digests(spec: ServiceSpec, peers: ReadonlyMap<string, Peer>): st
   fields.mac_address = Object.fromEntries(
     [...spec.networks, { name: '', mac: spec.mac }].flatMap(({ name, mac }) => (mac ? [[name, mac]] : [])),
   );
+  fields.pre_start = spec.preStart;
   fields.post_start = spec.postStart;
   fields.pre_stop = spec.preStop;
   const short = (value: unknown) => createHash('sha256').update(stable(value)).digest('hex').slice(0, 10);

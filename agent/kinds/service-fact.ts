@@ -32,6 +32,8 @@ export interface ServiceFact {
   fresh: readonly Replica[];
   /** Did not become well, and went back behind those that had been set aside. */
   failed: readonly Replica[];
+  /** Names of containers in which something was to be run for it, and that were left behind. */
+  leftHooks: readonly string[];
   /** Of which containers the image is another one by now. */
   moves: Moves;
   /** Fields of a request that this engine drops. */
@@ -54,6 +56,9 @@ export const memberOf = (spec: ServiceSpec, number: number): ServiceSpec => ({
   number,
   containerName: spec.ownName ? spec.containerName : `${spec.project}-${spec.service}-${number}`,
 });
+
+/** An engine dates what never was to the year 1. */
+export const wasStarted = ({ State }: ContainerInfo): boolean => Date.parse(State.StartedAt) > 0;
 
 export const nameOf = ({ Name }: ContainerInfo): string => Name.replace(/^\//, '');
 
@@ -89,6 +94,7 @@ export async function observeService(look: Look): Promise<ServiceFact | undefine
     parked: named(PARKED),
     fresh: named(FRESH).filter(isBeside),
     failed: named(FAILED),
+    leftHooks: look.listing.leftHooksOf(project, service).map((c) => (c.Names[0] ?? c.Id).replace(/^\//, '')),
     moves: look.moves,
     discards: look.discards ?? new Set(),
     peers: look.listing.peersOf(project),

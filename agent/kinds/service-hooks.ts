@@ -7,7 +7,7 @@ import type { ContainerInfo, Docker } from '../system/docker.ts';
 import { HASH, HOOKS } from './labels.ts';
 import { nameOf } from './service-fact.ts';
 
-type Hooks = Pick<ServiceSpec, 'postStart' | 'preStop'>;
+type Hooks = Pick<ServiceSpec, 'preStart' | 'postStart' | 'preStop'>;
 type Report = NonNullable<Work['report']>;
 
 export interface HookTools {
@@ -16,7 +16,7 @@ export interface HookTools {
 }
 
 const LIMIT_MS = 300_000;
-const NONE: Hooks = { postStart: [], preStop: [] };
+const NONE: Hooks = { preStart: [], postStart: [], preStop: [] };
 
 /** What the container was made with, which may not be what is declared now; of a foreign one, what is declared. */
 export function hooksOf({ Config: { Labels: labels } }: ContainerInfo, declared: Hooks = NONE): Hooks {

@@ -1,11 +1,13 @@
 /** The engine's list of containers, by project and service. Pure. */
 import type { ContainerSummary } from '../system/docker.ts';
-import { NUMBER, ONEOFF, PROJECT, SERVICE } from './labels.ts';
+import { HASH, HOOK, isReplica, NUMBER, PROJECT, SERVICE } from './labels.ts';
 import { hasAsideName } from './service-fact.ts';
 import type { Peer } from './service-request.ts';
 
 export interface Listing {
   membersOf(project: string, service: string): readonly ContainerSummary[];
+  /** Containers of ours in which something was run for it, and that were left behind. */
+  leftHooksOf(project: string, service: string): readonly ContainerSummary[];
   /** Each service's first container: the one whose namespaces, volumes and name others use. All others by `container:NAME`. */
   peersOf(project: string): ReadonlyMap<string, Peer>;
 }
@@ -16,12 +18,13 @@ export function listingOf(
   known = new Map<string, ReadonlyMap<string, Peer>>(),
 ): Listing {
   const members = Map.groupBy(
-    all.filter((c) => c.Labels[ONEOFF] !== 'True'),
+    all.filter((c) => isReplica(c.Labels)),
     (c) => keyOf(c.Labels[PROJECT] ?? '', c.Labels[SERVICE] ?? ''),
   );
   const looked = new Set<string>();
   return {
     membersOf: (project, service) => members.get(keyOf(project, service)) ?? [],
+    leftHooksOf: (project, service) => hooksIn(all, project, service),
     peersOf(project) {
       const former = known.get(project);
       if (former && looked.has(project)) return former;
@@ -34,6 +37,16 @@ export function listingOf(
   };
 }
 
+/** Those of `docker compose` are its own to remove. */
+export const hooksIn = (all: readonly ContainerSummary[], project: string, service: string): ContainerSummary[] =>
+  all.filter(
+    ({ Labels: labels }) =>
+      labels[PROJECT] === project &&
+      labels[SERVICE] === service &&
+      labels[HOOK] !== undefined &&
+      labels[HASH] !== undefined,
+  );
+
 const keyOf = (project: string, service: string): string => `${project}/${service}`;
 
 export function peersIn(all: readonly ContainerSummary[], project: string): Map<string, Peer> {
@@ -44,7 +57,7 @@ export function peersIn(all: readonly ContainerSummary[], project: string): Map<
   );
   const number = (c: ContainerSummary) => Number(c.Labels[NUMBER]) || 1;
   const nameIn = (c: ContainerSummary) => (c.Names[0] ?? '').replace(/^\//, '');
-  const members = all.filter((c) => c.Labels[PROJECT] === project && c.Labels[ONEOFF] !== 'True' && !isAside(c));
+  const members = all.filter((c) => c.Labels[PROJECT] === project && isReplica(c.Labels) && !isAside(c));
   for (const c of members.sort((a, b) => number(b) - number(a)))
     peers.set(c.Labels[SERVICE] ?? '', { id: c.Id, name: nameIn(c) });
   return peers;

@@ -48,10 +48,11 @@ export function diff(want: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undef
   if (has === 0 && roll.missing.length > 0) why.push(missing);
   else if (roll.missing.length + roll.extra.length > 0)
     why.push({ field: 'scale', from: String(has), to: String(spec.replicas) });
-  if (roll.leftovers.length > 0)
+  const left = [...roll.leftovers.map((r) => nameOf(r.info)), ...fact.leftHooks];
+  if (left.length > 0)
     why.push({
       field: 'container',
-      from: roll.leftovers.map((r) => nameOf(r.info)).join(', '),
+      from: left.join(', '),
       to: 'removed: left behind by a change',
     });
   if (why.length === 0) return { op: 'none' };
@@ -89,9 +90,9 @@ export function createServiceDiff(): typeof diff {
 const NOTHING: Change = { op: 'none' };
 
 /** As many containers as are to be, nothing beside them, and no image that moved. */
-const isPlain = (spec: ServiceSpec, { replicas, parked, fresh, failed, moves }: ServiceFact): boolean =>
+const isPlain = (spec: ServiceSpec, { replicas, parked, fresh, failed, leftHooks, moves }: ServiceFact): boolean =>
   replicas.length === spec.replicas &&
-  parked.length + fresh.length + failed.length === 0 &&
+  parked.length + fresh.length + failed.length + leftHooks.length === 0 &&
   !(moves.size > 0 && replicas.some(({ info }) => moves.has(info.Id)));
 
 /** Why the new ones are not started first, where that is asked for. */

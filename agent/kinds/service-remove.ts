@@ -6,6 +6,7 @@ import type { ContainerInfo, Docker } from '../system/docker.ts';
 import { DEPENDS_ON, locate, MOVED } from './labels.ts';
 import { stop, type Tools } from './service-container.ts';
 import { ANONYMOUS, type ServiceFact } from './service-fact.ts';
+import { removeLeftHooks } from './service-pre-start.ts';
 import { sideBySide } from './side-by-side.ts';
 
 /** Containers may take their time to end. */
@@ -21,7 +22,9 @@ export async function removeServices(
   for (const group of inReverse(gone))
     await sideBySide(group, WIDTH, async ({ id, seen }) => {
       try {
-        await removeService(toolsFor(report && ((note) => report(id, note))), seen.fact);
+        const tools = toolsFor(report && ((note) => report(id, note)));
+        await removeService(tools, seen.fact);
+        await removeLeftHooks(tools, ...locate(id));
       } catch (thrown) {
         failures.set(id, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource: id, retry: true }));
       }

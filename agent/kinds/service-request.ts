@@ -1,6 +1,6 @@
 /** A service's declaration → what the engine is asked for. Pure. */
 import type { ContainerCreateOptions } from 'dockerode';
-import type { AttachmentSpec, HealthcheckSpec, ServiceSpec } from '../compose/model.ts';
+import type { AttachmentSpec, HealthcheckSpec, HookSpec, ServiceSpec } from '../compose/model.ts';
 import { durationOf } from '../compose/units.ts';
 import {
   COMPOSE_VERSION,
@@ -144,6 +144,9 @@ function linksOf(spec: ServiceSpec, peers: ReadonlyMap<string, Peer>): string[] 
 }
 
 function labelsOf({ spec, hash, imageId, imageVolumes, fields }: RequestInput): Record<string, string> {
+  const { preStart, postStart, preStop } = spec;
+  const lists = { ...(preStart.length > 0 ? { preStart } : {}), postStart, preStop };
+  const hooks: readonly (readonly HookSpec[])[] = Object.values(lists);
   return {
     ...spec.labels,
     [PROJECT]: spec.project,
@@ -162,9 +165,7 @@ function labelsOf({ spec, hash, imageId, imageVolumes, fields }: RequestInput): 
     'com.docker.compose.version': COMPOSE_VERSION,
     [HASH]: hash,
     [FIELDS]: fields,
-    ...(spec.postStart.length + spec.preStop.length > 0
-      ? { [HOOKS]: JSON.stringify({ postStart: spec.postStart, preStop: spec.preStop }) }
-      : {}),
+    ...(hooks.some((list) => list.length > 0) ? { [HOOKS]: JSON.stringify(lists) } : {}),
   };
 }
 

@@ -2,9 +2,10 @@
 import type { ServiceSpec } from '../compose/model.ts';
 import type { Desired } from '../core/types.ts';
 import { create, start, stop, type Tools } from './service-container.ts';
-import { FRESH, memberOf, nameOf, type ServiceFact } from './service-fact.ts';
+import { FRESH, memberOf, nameOf, type ServiceFact, wasStarted } from './service-fact.ts';
 import { updateLive } from './service-live.ts';
 import { type Roll, rollOf } from './service-plan.ts';
+import { type RunOnce, removeLeftHooks } from './service-pre-start.ts';
 import { removeMoved } from './service-remove.ts';
 import { replaceAll } from './service-replace.ts';
 
@@ -13,20 +14,23 @@ const NOTHING: ServiceFact = {
   parked: [],
   fresh: [],
   failed: [],
+  leftHooks: [],
   moves: new Map(),
   discards: new Set(),
   peers: new Map(),
 };
 
 export async function rollOut(
-  tools: Tools,
+  given: Tools,
   want: Desired<ServiceSpec>,
   fact: ServiceFact = NOTHING,
   signal: AbortSignal,
 ): Promise<void> {
-  const { docker } = tools;
+  const { docker } = given;
   const { spec } = want;
   const roll = rollOf(want, fact);
+  const tools = { ...given, signal, once: alreadyRun(spec, fact, roll) };
+  if (spec.preStart.length + fact.leftHooks.length > 0) await removeLeftHooks(tools, spec.project, spec.service);
   for (const one of roll.leftovers) await docker.remove(one.info.Id, fact.fresh.includes(one));
   for (const { info } of [...roll.extra].reverse()) {
     await stop(tools, info, spec);
@@ -40,6 +44,13 @@ export async function rollOut(
   if (roll.replace.length === 0) return;
   const left = { ...fact, parked: fact.parked.filter((r) => !roll.leftovers.includes(r)) };
   await replaceAll(tools, want, left, { old: roll.replace.map((r) => r.replica), made }, signal);
+}
+
+/** What is run once for the service was so before any of its containers started: one that stays as it is tells that. */
+function alreadyRun(spec: ServiceSpec, { replicas }: ServiceFact, { replace, extra }: Roll): RunOnce {
+  const anew = new Set([...replace.map((r) => r.replica), ...extra]);
+  const stays = replicas.some((replica) => !anew.has(replica) && wasStarted(replica.info));
+  return new Map(stays ? spec.preStart.map((_, i) => [i, Promise.resolve()] as const) : []);
 }
 
 async function change(

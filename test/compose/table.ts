@@ -1,7 +1,6 @@
 /** The table of docs/compose.md: every path of the Compose Specification, and what fairlead makes of it. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { isCarried } from '../../agent/compose/carried.ts';
 import { pathsOf, type Shape } from '../../agent/compose/shape.ts';
 import { project } from '../../agent/compose/spec.ts';
 
@@ -30,7 +29,7 @@ export function withTable(document: string): string {
 function table(): string {
   const rows = pathsOf(project).map(({ path: at, shape }) => {
     const kind = classOf(shape);
-    const done = kind === 'refused' ? (shape.refuse ?? '') : isCarried(at) ? 'yes' : 'not yet';
+    const done = kind === 'refused' ? (shape.refuse ?? '') : 'yes';
     return `| \`${at}\` | ${kind} | ${done.replaceAll('|', '\\|')} |`;
   });
   const count = (kind: string) => rows.filter((row) => row.includes(`| ${kind} |`)).length;

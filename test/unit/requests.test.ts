@@ -6,6 +6,8 @@ import type { Desired } from '../../agent/core/types.ts';
 import { networkNeeds, refuseWhatIsTooNew, serviceNeeds } from '../../agent/kinds/engine-version.ts';
 import { mountedIds } from '../../agent/kinds/image-mounts.ts';
 import { networkRequest } from '../../agent/kinds/network.ts';
+import { digests } from '../../agent/kinds/service-diff.ts';
+import { preStartRequest } from '../../agent/kinds/service-pre-start.ts';
 import { createRequest, endpoint } from '../../agent/kinds/service-request.ts';
 import type { Docker } from '../../agent/system/docker.ts';
 import { find, loadRepo, messages, textOf } from './repo.ts';
@@ -135,6 +137,55 @@ describe('keys younger than docker compose 2.26', () => {
       },
       { Type: 'bind', Source: '/s', Target: '/c', BindOptions: { NonRecursive: true, Propagation: 'rslave' } },
     ]);
+  });
+});
+
+describe('pre_start', () => {
+  const hook = async (service: string, hooks: string, index = 0) => {
+    const { spec } = await stack(`${service}    pre_start: ${hooks}`, 'networks: {n: }');
+    const one = spec.preStart[index] as ServiceSpec['preStart'][number];
+    return preStartRequest({ spec, hook: one, index, id: 'ctr', hash: 'h', peers: new Map() });
+  };
+  const OWN =
+    '    user: "7"\n    working_dir: /w\n    environment: {A: "1", B: "2"}\n    networks: [n]\n    platform: linux/amd64\n';
+
+  test('is a container of the service’s image, variables, user and directory, with its mounts, in its network', async () => {
+    expect(await hook(OWN, '[{command: ./migrate now}]')).toEqual({
+      name: 'shop-web-1-fairlead-pre-start-0',
+      platform: 'linux/amd64',
+      Image: 'x',
+      Cmd: ['./migrate', 'now'],
+      Env: ['A=1', 'B=2'],
+      User: '7',
+      WorkingDir: '/w',
+      Labels: {
+        'com.docker.compose.project': 'shop',
+        'com.docker.compose.service': 'web',
+        'com.docker.compose.hook': 'pre_start',
+        'com.docker.compose.version': '2.26.1',
+        'dev.fairlead.hash': 'h',
+      },
+      HostConfig: { VolumesFrom: ['ctr'], NetworkMode: 'shop_n' },
+    });
+  });
+
+  test('what it says itself goes before that; the user of another image is that image’s own', async () => {
+    const hooks =
+      '[{image: a}, {image: busybox, command: [id], user: "0", working_dir: /, privileged: true, environment: [B=3, C=4], per_replica: true}]';
+    expect(await hook(OWN, hooks, 1)).toMatchObject({
+      ...{ Image: 'busybox', Cmd: ['id'], User: '0', WorkingDir: '/', Env: ['A=1', 'B=3', 'C=4'] },
+      HostConfig: { Privileged: true, VolumesFrom: ['ctr'] },
+    });
+    const plain = await hook(OWN, hooks);
+    for (const key of ['User', 'Cmd', 'platform']) expect(plain).not.toHaveProperty(key);
+    expect((await hook('    network_mode: host\n', '[{command: a}]')).HostConfig?.NetworkMode).toBe('host');
+  });
+
+  test('another one makes the container anew', async () => {
+    const { spec } = await stack('    pre_start: [{command: a}]');
+    const { spec: other } = await stack('    pre_start: [{command: b}]');
+    const of = (one: ServiceSpec) => (JSON.parse(digests(one, new Map())) as { pre_start: string }).pre_start;
+    expect(of(spec)).not.toBe(of(other));
   });
 });
 

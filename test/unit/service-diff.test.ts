@@ -76,7 +76,7 @@ test('whatever changed of declaration, container, image, peers and surroundings 
           ...{ number: i + 1, info, image: l.image, runningMs: 60_000, log: '', interrupted: false },
         });
         const fact: ServiceFact = {
-          ...{ replicas: l.infos.map(replica), parked: l.parked.map(replica), fresh: [], failed: [] },
+          ...{ replicas: l.infos.map(replica), parked: l.parked.map(replica), fresh: [], failed: [], leftHooks: [] },
           ...{ moves: l.moves, discards: l.discards, peers: l.peers },
         };
         expect(remembering(l.want, { fact })).toEqual(diff(l.want, { fact }));
@@ -85,7 +85,9 @@ test('whatever changed of declaration, container, image, peers and surroundings 
     { numRuns: 300 },
   );
   // Else it would have had nothing to remember.
-  const right = { fact: { replicas: [], parked: [], fresh: [], failed: [], moves: sets[0], discards: discards[0] } };
+  const right = {
+    fact: { replicas: [], parked: [], fresh: [], failed: [], leftHooks: [], moves: sets[0], discards: discards[0] },
+  };
   const [want] = wants;
   const matches = { number: 1, info: infos[0], image: null, runningMs: 0, log: '', interrupted: false };
   const fact = { ...right.fact, replicas: [matches], peers: peers[0] } as unknown as ServiceFact;

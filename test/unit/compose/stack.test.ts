@@ -202,24 +202,6 @@ describe('what only one container can have is an error where there are more', ()
   });
 });
 
-describe('what is read but not carried out yet is an error', () => {
-  test.each<[string, string, string]>([
-    ['a key', 'services: {web: {image: x, pre_start: [{command: x}]}}', 'pre_start'],
-  ])('%s', (_what, text, key) => {
-    const { resources, issues } = load(text);
-    expect(resources).toEqual([]);
-    expect(issues.map((i) => i.message)).toContain(
-      `\`${key}\` is read, but not carried out by this version yet; remove it`,
-    );
-  });
-
-  test('but not where it is not used, or says nothing', () => {
-    const text =
-      'services:\n  web: {image: x, deploy: {}, healthcheck: {}}\n  off: {image: x, pre_start: [{command: x}], profiles: [p]}\nnetworks: {unused: {enable_ipv4: false}}\n';
-    expect(service(text).spec.image).toBe('x');
-  });
-});
-
 test.each<[string, string, string]>([
   [
     'a key that is none',

@@ -1,0 +1,140 @@
+/** `pre_start`: what is run before a service starts, in which order, how often, and what its failure or a crash leaves. */
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { Docker } from '../../agent/system/docker.ts';
+import { done, type EngineOn, engineOn, whyOf } from './engine-on.ts';
+import { type Lab, type LabHost, startLab } from './lab.ts';
+
+let lab: Lab;
+let host: LabHost;
+let engine: EngineOn;
+/** The next start is the last call that the engine hears. */
+let dies = false;
+
+beforeAll(async () => {
+  lab = await startLab({ name: 'pre-start', hosts: [{ name: 'ours' }] });
+  host = lab.host('ours');
+  engine = await engineOn(host, { docker: mortal });
+});
+let crash = new AbortController();
+beforeEach(() => {
+  crash = new AbortController();
+});
+afterAll(async () => {
+  engine?.close();
+  await lab?.stop();
+});
+
+/** A process that is dead asks for nothing more. */
+function mortal(real: Docker): Docker {
+  const calls = Object.entries(real).map(([name, call]) => [
+    name,
+    async (...given: unknown[]) => {
+      if (crash.signal.aborted) throw new Error('dead');
+      const answer = await (call as (...given: unknown[]) => unknown)(...given);
+      if (name === 'start' && dies) {
+        dies = false;
+        crash.abort();
+      }
+      return answer;
+    },
+  ]);
+  return Object.fromEntries(calls) as Docker;
+}
+
+const note = (text: string, then = 'true') => `["/bin/busybox", sh, -c, 'echo ${text} >> /log/all; ${then}']`;
+const stack = (hooks: string, more = '') => ({
+  'shop/compose.yaml': `services:
+  web:
+    image: infra:5000/app:1
+    command: [/bin/busybox, sh, -c, 'echo web >> /log/all; exec /bin/busybox sleep 1000']
+    volumes: ["log:/log"]
+    environment: {A: own}
+    stop_grace_period: 1s
+    deploy: {update_config: {monitor: 500ms}}
+    pre_start: ${hooks}
+${more}volumes: {log: {}}
+`,
+});
+const log = async () => {
+  const { stdout } = await host.sh(
+    'cat /var/lib/docker/volumes/shop_log/_data/all; rm -f /var/lib/docker/volumes/shop_log/_data/all',
+  );
+  return stdout.trim().split('\n');
+};
+const ids = async () => (await host.exec(['docker', 'ps', '-q', '--no-trunc'])).stdout.trim().split('\n').sort();
+const names = async () =>
+  (await host.exec(['docker', 'ps', '-a', '--format', '{{.Names}}'])).stdout.trim().split('\n').sort();
+
+const FIRST = `[{command: ${note('one $$A')}, environment: {A: hook}}, {command: ${note('two')}, image: "infra:5000/app:2"}]`;
+
+test('they run one after another before the service does, and are gone then', async () => {
+  const { outcome } = await engine.apply(stack(FIRST));
+  expect(outcome.problems).toEqual([]);
+  expect(await log()).toEqual(['one hook', 'two', 'web']);
+  expect(await names()).toEqual(['shop-web-1']);
+  const before = await ids();
+  expect((await engine.again()).outcome.actions).toEqual([]);
+  // A start of the same container is none of the service.
+  await host.exec(['docker', 'stop', 'shop-web-1']);
+  expect(done(await engine.again())).toEqual(['update service:shop/web done']);
+  expect([await ids(), await log()]).toEqual([before, ['web']]);
+});
+
+test('one that fails keeps the service from starting, and what ran before is back', async () => {
+  const before = await ids();
+  const failing = `[{command: ${note('good')}}, {command: ${note('bad', 'echo no such table; exit 3')}}, {command: ${note('never')}}]`;
+  const { outcome } = await engine.apply(stack(failing));
+  expect(outcome.problems.map((p) => `${p.reason} ${p.message}`)).toEqual([
+    expect.stringMatching(/^HookFailed pre_start\[1\] \(.*\) ended with exit code 3: no such table/),
+  ]);
+  expect(await log()).toEqual(['good', 'bad', 'web']);
+  expect([await ids(), await names()]).toEqual([before, ['shop-web-1']]);
+});
+
+test('with start-first one that cannot even be started leaves alone what runs', async () => {
+  const started = async () =>
+    (await host.exec(['docker', 'inspect', '-f', '{{.Id}} {{.State.StartedAt}}', 'shop-web-1'])).stdout;
+  const before = await started();
+  const text = stack('[{command: [/nowhere]}]')['shop/compose.yaml'];
+  const { outcome } = await engine.apply({
+    'shop/compose.yaml': text.replace('{monitor: 500ms}', '{monitor: 500ms, order: start-first}'),
+  });
+  expect(outcome.problems.map((p) => `${p.reason} ${p.message}`)).toEqual([
+    expect.stringMatching(/^HookFailed pre_start\[0\] \(\/nowhere\) could not be started: .*no such file/),
+  ]);
+  expect([await started(), await names()]).toEqual([before, ['shop-web-1']]);
+});
+
+test('once for the service, or once for each of its containers', async () => {
+  const hooks = `[{command: ${note('each')}, per_replica: true}, {command: ${note('once')}}]`;
+  const two = '    scale: 2\n';
+  expect((await engine.apply(stack(hooks, two))).outcome.problems).toEqual([]);
+  const ran = await log();
+  expect(ran.filter((word) => word !== 'web')).toEqual(['each', 'once', 'each']);
+  expect(ran.indexOf('once')).toBeLessThan(ran.indexOf('web'));
+  // One more of them is no other service.
+  expect((await engine.apply(stack(hooks, two.replace('2', '3')))).outcome.problems).toEqual([]);
+  expect(await log()).toEqual(['each', 'web']);
+  expect(await names()).toEqual(['shop-web-1', 'shop-web-2', 'shop-web-3']);
+  expect((await engine.again()).outcome.actions).toEqual([]);
+});
+
+test('what a crash leaves of them is no container of the service, and goes with the next run', async () => {
+  expect((await engine.apply(stack('[]'))).outcome.problems).toEqual([]);
+  await log();
+  dies = true;
+  const slow = `[{command: ${note('begun', 'exec /bin/busybox sleep 1000')}}]`;
+  await engine.apply(stack(slow), crash.signal).catch(() => undefined);
+  expect(await names()).toEqual([
+    'shop-web-1-fairlead-new',
+    'shop-web-1-fairlead-old',
+    'shop-web-1-fairlead-pre-start-0',
+  ]);
+  crash = new AbortController();
+  const left = await engine.apply(stack(`[{command: ${note('done')}}]`));
+  expect(left.outcome.problems).toEqual([]);
+  expect(JSON.stringify(whyOf(left, 'service:shop/web'))).toContain('shop-web-1-fairlead-pre-start-0');
+  expect(await names()).toEqual(['shop-web-1']);
+  expect((await log()).slice(-2)).toEqual(['done', 'web']);
+  expect((await engine.again()).outcome.actions).toEqual([]);
+});
