@@ -17,6 +17,9 @@ import { peersIn } from './service-listing.ts';
 import { type RunOnce, runPreStart } from './service-pre-start.ts';
 import { createRequest, endpoint } from './service-request.ts';
 
+/** Warnings of the form of our requests, which are those of `docker compose`: nobody could do anything about them. */
+const OURS = /container-wide MacAddress/;
+
 /** What it takes to change a service. */
 export interface Tools {
   docker: Docker;
@@ -65,7 +68,9 @@ export async function create(
       name: isFinal ? spec.containerName : `${spec.containerName}${FRESH}`,
       ...(first ? { NetworkingConfig: { EndpointsConfig: { [first.name]: attach(first) } } } : {}),
     };
-    made = await docker.create(create, (to) => tools.report?.({ field: 'warning of the engine', to }));
+    made = await docker.create(create, (to) => {
+      if (!OURS.test(to)) tools.report?.({ field: 'warning of the engine', to });
+    });
     for (const network of others) await docker.connect(network.name, made, attach(network));
     await runPreStart(tools, { spec, hooks: spec.preStart, id: made, hash: want.hash });
     await docker.start(made);
