@@ -8,6 +8,7 @@ import { createImages } from '../../agent/kinds/images.ts';
 import { differences } from '../../agent/kinds/service-diff.ts';
 import { discardedBy } from '../../agent/kinds/service-discards.ts';
 import type { ServiceFact } from '../../agent/kinds/service-fact.ts';
+import { listingOf } from '../../agent/kinds/service-listing.ts';
 import { inReverse } from '../../agent/kinds/service-remove.ts';
 import { createRequest } from '../../agent/kinds/service-request.ts';
 import { noImageRecords } from '../../agent/store/images.ts';
@@ -157,6 +158,24 @@ describe('an image that is mounted', () => {
     await images.tidy([], how.signal);
     expect(removed).toEqual(['sha256:r/assets:2']);
   });
+});
+
+test('a container in which something is run for a service is none of its own', () => {
+  const container = (Id: string, more: Record<string, string>) =>
+    ({
+      ...{ Id, Names: [`/${Id}`] },
+      Labels: { 'com.docker.compose.project': 'shop', 'com.docker.compose.service': 'web', ...more },
+    }) as unknown as ContainerSummary;
+  const hook = { 'com.docker.compose.hook': 'pre_start' };
+  const listing = listingOf([
+    container('ours', { ...hook, 'dev.fairlead.hash': 'v1:x' }),
+    container('foreign', hook),
+    container('shop-web-1', { 'com.docker.compose.container-number': '1' }),
+  ]);
+  expect(listing.membersOf('shop', 'web').map((c) => c.Id)).toEqual(['shop-web-1']);
+  expect(listing.peersOf('shop').get('web')?.id).toBe('shop-web-1');
+  // What docker compose left is its own to remove.
+  expect(listing.leftHooksOf('shop', 'web').map((c) => c.Id)).toEqual(['ours']);
 });
 
 describe('services that go together', () => {
