@@ -1,6 +1,6 @@
 /** The Docker engine that the lab's hosts run on: the machine's own, or one started here. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { ensurePrograms } from './packages.ts';
 import { run, until } from './run.ts';
@@ -9,6 +9,7 @@ import { run, until } from './run.ts';
 export const LAB_DIR = process.env.FAIRLEAD_LAB_DIR ?? '/var/lib/fairlead-lab';
 const SOCKET = path.join(LAB_DIR, 'docker.sock');
 const PID_FILE = path.join(LAB_DIR, 'dockerd.pid');
+const EXEC_ROOT = path.join(LAB_DIR, 'exec');
 
 export type Docker = (args: readonly string[], options?: Parameters<typeof run>[1]) => ReturnType<typeof run>;
 
@@ -33,14 +34,22 @@ export async function ensureEngine(log: (line: string) => void): Promise<Docker>
   await ensurePrograms(NEEDS, log);
   log('starting a Docker engine for the lab');
   mkdirSync(LAB_DIR, { recursive: true });
-  // What an engine that was killed left behind: its number may be another process's by now.
-  for (const left of [PID_FILE, SOCKET, path.join(LAB_DIR, 'exec')]) rmSync(left, { recursive: true, force: true });
+  if (engineRuns()) {
+    // It starts for somebody else, or is about to end.
+    await until(
+      'the Docker engine of the lab to answer or to end',
+      60_000,
+      async () => !engineRuns() || (await answers(own)),
+    );
+    if (engineRuns()) return own;
+  }
+  await clearAfterKilled();
   const output = openSync(path.join(LAB_DIR, 'dockerd.log'), 'a');
   const flags = [
     '--data-root',
     path.join(LAB_DIR, 'docker'),
     '--exec-root',
-    path.join(LAB_DIR, 'exec'),
+    EXEC_ROOT,
     '-H',
     `unix://${SOCKET}`,
     '--pidfile',
@@ -52,6 +61,45 @@ export async function ensureEngine(log: (line: string) => void): Promise<Docker>
   }).unref();
   await until('the Docker engine of the lab to answer', 60_000, () => answers(own));
   return own;
+}
+
+/**
+ * Removes what an engine that was killed left behind: its containerd and shims, what they mounted, and files whose
+ * process id may be another process's by now.
+ */
+async function clearAfterKilled(): Promise<void> {
+  const left = () =>
+    readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && commandLine(pid).includes(`${EXEC_ROOT}/`));
+  // A container would outlive its shim.
+  for (const pid of left()) for (const each of [...childrenOf(pid), pid]) kill(Number(each));
+  await until('the processes of an engine that was killed to end', 30_000, async () => left().length === 0);
+  const mounts = readFileSync('/proc/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '');
+  // What was mounted last may lie on what was mounted before.
+  for (const at of mounts.filter((at) => at.startsWith(`${EXEC_ROOT}/`)).reverse()) await run(['umount', '-l', at]);
+  for (const file of [PID_FILE, SOCKET, EXEC_ROOT]) rmSync(file, { recursive: true, force: true });
+}
+
+const childrenOf = (pid: string): string[] => procFile(pid, `task/${pid}/children`).split(' ').filter(Boolean);
+
+/** Arguments of a process, each followed by NUL; empty for one that is gone or of the kernel. */
+const commandLine = (pid: string): string => procFile(pid, 'cmdline');
+
+function procFile(pid: string, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended by itself.
+  }
 }
 
 /** Process id of the engine that `ensureEngine` started, while it runs. */
