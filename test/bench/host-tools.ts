@@ -1,7 +1,12 @@
 /** What the benches of a whole host share: a host with all tools on it, what is brought to it, and the floors. */
+import { rmSync, statSync } from 'node:fs';
+import path from 'node:path';
 import { createSystemd } from '../../agent/system/systemd.ts';
 import { installAgent, NODE, statusWhere } from '../lab/agent.ts';
+import { LAB_DIR } from '../lab/engine.ts';
 import type { Lab, LabHost } from '../lab/lab.ts';
+import { run } from '../lab/run.ts';
+import { ASKED } from './feed.ts';
 import { PEERS, type Peer, type PeerLoad } from './peers.ts';
 import { median } from './table.ts';
 
@@ -18,6 +23,31 @@ export interface Stage {
 
 /** What fairlead's repository always declares: a host that declares nothing removes nothing. */
 export const ANCHOR = { 'hosts/edge-1/a.yaml': 'files: {/srv/anchor: {content: x}}\n' };
+
+/**
+ * A journaled file system of their own for all that the tools write, as a host has one: this machine's may have no
+ * journal, and ext4 without one looks at each inode that was let go of lately whenever it needs a new one. Whoever comes
+ * after somebody's clean-up would wait ten times as long for each file.
+ * @returns takes it away again, once the host is gone
+ */
+export async function mountDisk(host: LabHost): Promise<() => Promise<void>> {
+  const image = path.join(LAB_DIR, 'bench-disk.img');
+  await run(['truncate', '-s', '1G', image]);
+  await run(['mkfs.ext4', '-q', '-F', '-E', 'lazy_itable_init=0,lazy_journal_init=0', image]);
+  const device = (await run(['losetup', '--find', '--show', image])).stdout.trim();
+  const remove = async () => {
+    await run(['losetup', '--detach', device]);
+    rmSync(image);
+  };
+  const { rdev } = statSync(device);
+  // Device numbers of Linux: makedev(3).
+  await host.exec(['mknod', device, 'b', String((rdev >> 8) & 0xfff), String(rdev & 0xff)]);
+  await host.exec(['mount', device, '/srv']);
+  await host.sh(
+    'mkdir -m 700 /srv/.state; mkdir -p -m 700 /var/lib/fairlead; mount --bind /srv/.state /var/lib/fairlead',
+  );
+  return remove;
+}
 
 /** The agent and all peers are installed, each with a repository. */
 export async function prepare({ lab, host }: Stage, log: (line: string) => void): Promise<void> {
@@ -58,14 +88,17 @@ const fileText = (i: number, word: string) => `file ${i} ${word}\n`.repeat(20);
 const unitText = (word: string) =>
   `[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep infinity\nEnvironment=WORD=${word}\n[Install]\nWantedBy=multi-user.target\n`;
 
-/** Name below the payload's directory → content. */
-export function payloadOf(kind: Kind, n: number, tool: string, word: string): Record<string, string> {
+/** Name below the payload's directory → content. @param issue another one makes each file another */
+export function payloadOf(kind: Kind, n: number, tool: string, word: string, issue = 0): Record<string, string> {
   const names = Array.from({ length: n }, (_, i) =>
     kind === 'files' ? `d${i % 10}/f${i}` : `bench-${tool}-${n}-${i}.service`,
   );
   // The first alone changes.
   return Object.fromEntries(
-    names.map((name, i) => [name, kind === 'files' ? fileText(i, i === 0 ? word : '') : unitText(i === 0 ? word : '')]),
+    names.map((name, i) => [
+      name,
+      kind === 'files' ? fileText(i, `${issue} ${i === 0 ? word : ''}`) : unitText(i === 0 ? word : ''),
+    ]),
   );
 }
 
@@ -164,8 +197,11 @@ console.log(ms);
 
 /** Asks the daemon for a sync; prints how long it took to the last action and to the end of the run, and how it ended. */
 const SYNC = `const http = require('http');
-const began = process.hrtime.bigint();
+let began = 0n;
 const now = () => Number(process.hrtime.bigint() - began) / 1e6;
+${ASKED}
+asked(() => {
+began = process.hrtime.bigint();
 const request = http.request({ socketPath: '/run/fairlead/agent.sock', method: 'POST', path: '/v1/sync' }, (response) => {
   let rest = '', applied = 0, run = null;
   response.setEncoding('utf8').on('data', (chunk) => {
@@ -178,4 +214,5 @@ const request = http.request({ socketPath: '/run/fairlead/agent.sock', method: '
   }).on('end', () => console.log(JSON.stringify({ ms: now(), applied, sync: run.sync, message: run.message })));
 });
 request.end('{}');
+});
 `;

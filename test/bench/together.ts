@@ -9,6 +9,7 @@ import {
   inspectFloor,
   install,
   listFloor,
+  mountDisk,
   payloadOf,
   prepare,
   type Stage,
@@ -33,8 +34,10 @@ interface Figures {
 export async function togetherBench(): Promise<void> {
   const log = (line: string) => console.log(`   ${line}`);
   const lab = await startLab({ name: 'bench-together', hosts: [{ name: 'edge-1' }], log });
+  let unmount = async () => {};
   try {
     const stage: Stage = { lab, host: lab.host('edge-1') };
+    unmount = await mountDisk(stage.host);
     await prepare(stage, log);
     await stage.host.exec(['docker', 'pull', '-q', IMAGE]);
     log(
@@ -55,6 +58,7 @@ export async function togetherBench(): Promise<void> {
     }
   } finally {
     await lab.stop();
+    await unmount();
   }
 }
 
