@@ -27,8 +27,9 @@ export interface Intent {
 }
 
 export interface Inventory {
+  /** By id. */
   list(): readonly InventoryRow[];
-  /** The same by id. */
+  /** Those by id, in no order; another map after each change. */
   index(): ReadonlyMap<ResourceId, InventoryRow>;
   owned(id: ResourceId): boolean;
   /** One transaction: what is about to be done, and the restarts that will follow from it. */
@@ -68,7 +69,7 @@ export function createInventory(db: Database.Database): Inventory {
   const notifies = db.prepare<[], Notify>('SELECT target, source, verb FROM notifies ORDER BY target, source');
   const notify = db.prepare('INSERT OR REPLACE INTO notifies (target, source, verb) VALUES (?, ?, ?)');
   const notifyDone = db.prepare('DELETE FROM notifies WHERE target = ?');
-  /** Rows as last read; nobody else writes them. */
+  /** Rows as last read, or written since; nobody else writes them. Whoever was given them has them as they were. */
   let rows: ReadonlyMap<ResourceId, InventoryRow> | null = null;
   const parse = (raw: Raw): InventoryRow => ({
     ...raw,
@@ -76,36 +77,65 @@ export function createInventory(db: Database.Database): Inventory {
     origin: JSON.parse(raw.origin),
     info: JSON.parse(raw.info),
   });
-  /** What writes leaves nothing of what was read. */
-  const writes = <A extends unknown[]>(write: (...args: A) => void) =>
-    db.transaction((...args: A) => {
+  /** @param after what the rows are then; without it they are read again */
+  const writes = <A extends unknown[]>(
+    write: (...args: A) => void,
+    after?: (rows: Map<ResourceId, InventoryRow>, ...args: A) => void,
+  ) => {
+    const transaction = db.transaction(write);
+    return (...args: A) => {
+      const before = rows;
+      // Should it fail, what lies in the database counts.
       rows = null;
-      write(...args);
-    });
+      transaction(...args);
+      if (before === null || after === undefined) return;
+      const now = new Map(before);
+      after(now, ...args);
+      rows = now;
+    };
+  };
   const index = () => {
     rows ??= new Map(list.all().map((raw) => [raw.id, parse(raw)]));
     return rows;
   };
   return {
-    list: () => [...index().values()],
+    list: () => [...index().values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
     index,
     owned: (id) => owned.get(id)?.owned === 1,
-    intend: writes((intents: readonly Intent[], pending: readonly Notify[]) => {
-      for (const r of intents)
-        intend.run(r.id, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
-      for (const n of pending) notify.run(n.target, n.source, n.verb ?? 'restart');
-    }),
-    settle: writes((settled: readonly { id: ResourceId; hash: string; notified: boolean }[]) => {
-      for (const r of settled) {
-        confirm.run(r.hash, r.id);
-        if (r.notified) notifyDone.run(r.id);
-      }
-    }),
-    confirm: writes((id: ResourceId, hash: string) => void confirm.run(hash, id)),
-    forget: writes((id: ResourceId) => {
-      forget.run(id);
-      notifyDone.run(id);
-    }),
+    intend: writes(
+      (intents: readonly Intent[], pending: readonly Notify[]) => {
+        for (const r of intents)
+          intend.run(r.id, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
+        for (const n of pending) notify.run(n.target, n.source, n.verb ?? 'restart');
+      },
+      (now, intents) => {
+        for (const { id, hash: intent, owned, origin, info } of intents) {
+          const before = now.get(id);
+          // As it is read again: what is undefined is not written.
+          const written = structure({ origin, info });
+          now.set(id, { id, intent, hash: before?.hash ?? null, owned: owned || (before?.owned ?? false), ...written });
+        }
+      },
+    ),
+    settle: writes(
+      (settled: readonly { id: ResourceId; hash: string; notified: boolean }[]) => {
+        for (const r of settled) {
+          confirm.run(r.hash, r.id);
+          if (r.notified) notifyDone.run(r.id);
+        }
+      },
+      (now, settled) => {
+        for (const { id, hash } of settled) confirmed(now, id, hash);
+      },
+    ),
+    confirm: writes((id: ResourceId, hash: string) => void confirm.run(hash, id), confirmed),
+    forget: writes(
+      (id: ResourceId) => {
+        forget.run(id);
+        notifyDone.run(id);
+      },
+      (now, id) => void now.delete(id),
+    ),
     pendingNotifies: () => notifies.all(),
     notifyDone: (target) => void notifyDone.run(target),
     restore: writes((copied: readonly InventoryRow[]) => {
@@ -113,6 +143,15 @@ export function createInventory(db: Database.Database): Inventory {
         restore.run(r.id, r.intent, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
     }),
   };
+}
+
+const structure = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
+
+function confirmed(now: Map<ResourceId, InventoryRow>, id: ResourceId, hash: string): void {
+  const row = now.get(id);
+  if (row === undefined) return;
+  const { was: _, ...info } = row.info;
+  now.set(id, { ...row, hash, info });
 }
 
 /** The inventory as it lies beside the database. */

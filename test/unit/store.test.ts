@@ -2,8 +2,9 @@ import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync
 import os from 'node:os';
 import path from 'node:path';
 import Database from 'better-sqlite3';
+import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { ActionRecord, RunRecord } from '../../agent/core/types.ts';
+import type { ActionRecord, ResourceId, RunRecord } from '../../agent/core/types.ts';
 import { silentLog } from '../../agent/log.ts';
 import { openStore, type Store } from '../../agent/store/db.ts';
 import type { EventDraft } from '../../agent/store/outbox.ts';
@@ -60,6 +61,43 @@ test('an intent makes a row without a confirmed hash; confirming, notifies and f
   again.inventory.forget('file:/b');
   expect(again.inventory.pendingNotifies()).toEqual([]);
   again.close();
+});
+
+test('the inventory is at any time what is read of it after a restart', () => {
+  const id = fc.constantFrom<ResourceId>('file:/a', 'file:/b', 'unit:c.service');
+  const hash = fc.constantFrom('h1', 'h2');
+  const info = fc.record({
+    claims: fc.constant(['path:/a']),
+    was: fc.constantFrom([], ['path:/b']),
+    memo: fc.constant(undefined),
+  });
+  const intent = fc.record({ id, hash, owned: fc.boolean(), origin: fc.constant(row('file:/a').origin), info });
+  const step = fc.oneof(
+    fc.record({ op: fc.constant('intend' as const), rows: fc.array(intent, { maxLength: 3 }) }),
+    fc.record({ op: fc.constant('settle' as const), id, hash }),
+    fc.record({ op: fc.constant('confirm' as const), id, hash }),
+    fc.record({ op: fc.constant('forget' as const), id }),
+    fc.record({ op: fc.constant('look' as const) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+      const dir = newDir();
+      const { inventory, close } = open(dir);
+      for (const s of steps) {
+        if (s.op === 'intend') inventory.intend(s.rows, []);
+        else if (s.op === 'settle') inventory.settle([{ id: s.id, hash: s.hash, notified: true }]);
+        else if (s.op === 'confirm') inventory.confirm(s.id, s.hash);
+        else if (s.op === 'forget') inventory.forget(s.id);
+        else inventory.index();
+      }
+      const here = inventory.list();
+      close();
+      const again = open(dir);
+      expect(here).toStrictEqual(again.inventory.list());
+      again.close();
+    }),
+    { numRuns: 60 },
+  );
 });
 
 test('a fact is what was written last, not what a change that came to nothing would have made it', () => {
