@@ -162,6 +162,7 @@ export function createSession(options: SessionOptions): Session {
     },
     finished(result) {
       guard.settled();
+      void source.settled();
       drift.finished(result);
       const turned = checkEvents(store, result.outcome, new Date().toISOString());
       if (turned.length > 0) store.outbox.announce(store.outbox.push(turned));

@@ -140,11 +140,13 @@ async function readHead(reader: Reader, place: number): Promise<Pick<PackedObjec
 
 /** In one go: fast, where there are many small objects. */
 async function inflateHeld(reader: Reader, size: number): Promise<Buffer> {
+  // By default each call would take 16 KiB for its answer, which most objects fill by a fiftieth.
+  const options = { info: true, maxOutputLength: size + 1, chunkSize: Math.min(Math.max(size + 1, 64), 16_384) };
   for (let want = 1; ; ) {
     const from = await reader.peek(want);
     try {
       // With `info` Node answers the engine too, which knows how many bytes it read; the types do not say so.
-      const { buffer, engine } = zlib.inflateSync(from, { info: true, maxOutputLength: size + 1 }) as unknown as {
+      const { buffer, engine } = zlib.inflateSync(from, options) as unknown as {
         buffer: Buffer;
         engine: { bytesWritten: number };
       };

@@ -14,7 +14,7 @@ import { contentOf, seenSince } from './seen.ts';
 import { isWhole, locate, readFiles, type View } from './tree.ts';
 
 export interface GitSource extends Source {
-  /** When what was fetched is on disk. A checkout does not wait for it; the next review or checkout does. */
+  /** Indexes what was fetched, which a checkout leaves for later: to be called when time is at hand. The next review does it, too. */
   settled(): Promise<void>;
 }
 
@@ -58,6 +58,13 @@ export function createSource(options: SourceOptions): GitSource {
       },
     };
   };
+  /** Commits that are to stay, where that was left for later. */
+  let unkept: readonly string[] | null = null;
+  const keep = async () => {
+    const commits = unkept;
+    unkept = null;
+    if (commits !== null) await access.keep(commits);
+  };
   const resolvedFor = (commit: string) => (resolved?.commit === commit ? resolved : null);
 
   /** What was a branch before is most likely one still: half the question. */
@@ -69,6 +76,7 @@ export function createSource(options: SourceOptions): GitSource {
   }
 
   async function judged(commit: string, request: ReviewRequest, signal: AbortSignal): Promise<Review> {
+    await keep();
     const result = await access.using((objects, fetcher) =>
       review({
         ...{ commit, request, objects, exec, aboveFloor },
@@ -85,6 +93,7 @@ export function createSource(options: SourceOptions): GitSource {
   }
 
   async function take(commit: string, signal: AbortSignal): Promise<Checkout> {
+    await keep();
     const before = last?.commit === commit ? last : null;
     const base = before?.accepted && before.accepted !== commit ? before.accepted : null;
     const checkout = await access.using(async (objects, fetcher) => {
@@ -99,7 +108,7 @@ export function createSource(options: SourceOptions): GitSource {
       const files = createPayload(await readFiles(remembering(objects), view), { read, sha256 });
       return { info, hostPath, hostExists: view.hostExists, files };
     });
-    void alone(() => access.keep([...(before?.accepted ? [before.accepted] : []), commit]));
+    unkept = [...(before?.accepted ? [before.accepted] : []), commit];
     return checkout;
   }
 
@@ -115,7 +124,7 @@ export function createSource(options: SourceOptions): GitSource {
     vouchesFor: (commit) => vouched.has(commit),
     review: (commit, request, signal) => alone(() => judged(commit, request, signal)),
     checkout: (commit, signal) => alone(() => take(commit, signal)),
-    settled: () => alone(async () => undefined),
+    settled: () => alone(keep),
   };
 }
 

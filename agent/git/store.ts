@@ -4,13 +4,15 @@
  * from disk, and it stays small.
  */
 import fs from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { StoredFile } from '../core/payload.ts';
+import { type PackFile, planCompaction } from './compact.ts';
 import { resolveDeltas, type Whole } from './delta.ts';
 import { LARGE, openLarge, type Sized } from './large.ts';
 import { DamagedObject, MissingObject, type Objects, type ObjectType, readVerified, verified } from './objects.ts';
 import { type PackedObject, type PackLimits, scanPack } from './pack.ts';
+import { idsIn, knownIn, packFiles, WHOLE } from './pack-directory.ts';
 import { broken } from './packet.ts';
 
 export interface ObjectStore extends Objects {
@@ -31,11 +33,6 @@ export interface ObjectStore extends Objects {
 }
 
 const LARGE_DIR = 'objects/large';
-/** Packs side by side: what is small is made one early; the rest is dear to pack anew, and waits longer. */
-const MAX_PACKS = 12;
-const MAX_LARGER_PACKS = 40;
-const SMALL_BYTES = 128 * 1024;
-const SLACK_BYTES = 4 * 1024 * 1024;
 /** Bytes of new objects that a view remembers, since what comes is read next. */
 const HELD_BYTES = 4 * 1024 * 1024;
 
@@ -57,8 +54,9 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
   let held = 0;
   let cache = {};
   let publishing: Promise<void> = Promise.resolve();
-  /** Packs in `incoming` that nobody has needed the index of yet. */
-  const received: string[] = [];
+  /** Packs in `incoming` that nobody has needed the index of yet, and what came in them. */
+  const received = new Map<string, Pick<PackFile, 'isWhole'>>();
+  const unindexed = new Set<string>();
   let emptied: Promise<void> | null = null;
   let taken = 0;
 
@@ -75,7 +73,7 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
    * Indexes the pack, and moves it from `incoming` to where readers look; the index last, since it makes the pack
    * visible. Nothing waits for the disk: what a power cut leaves torn does not hash to its name, and is fetched again.
    */
-  async function publish(name: string): Promise<void> {
+  async function publish(name: string, { isWhole }: Pick<PackFile, 'isWhole'>): Promise<void> {
     const git = await import('isomorphic-git');
     const { oids } = await git.indexPack({ fs, dir: incoming, gitdir, filepath: `${name}.pack` }).catch((cause) => {
       // A full disk is no fault of the server.
@@ -83,17 +81,27 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
       throw broken(`its pack cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
     });
     await mkdir(packs, { recursive: true });
+    if (isWhole) await writeFile(path.join(packs, name + WHOLE), '');
     for (const suffix of ['.pack', '.idx'])
       await rename(path.join(incoming, name + suffix), path.join(packs, name + suffix));
     const all = await known();
-    for (const oid of oids) all.add(oid);
+    for (const oid of oids) {
+      all.add(oid);
+      unindexed.delete(oid);
+    }
   }
 
   /** One after the other. */
   const published = (): Promise<void> => {
-    for (const name of received.splice(0)) publishing = publishing.then(() => publish(name));
+    for (const [name, pack] of received) publishing = publishing.then(() => publish(name, pack));
+    received.clear();
     publishing.catch(() => undefined);
     return publishing;
+  };
+
+  /** What lies in packs of before waits for none that came. */
+  const readable = async (oid: string): Promise<void> => {
+    if (unindexed.has(oid)) await published();
   };
 
   const emptyIncoming = () =>
@@ -110,13 +118,13 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
   async function baseOf(oid: string): Promise<Whole | null> {
     const before = read.get(oid);
     if (before !== undefined || !(await known()).has(oid)) return before ?? null;
-    await published();
+    await readable(oid);
     const found = await readVerified(gitdir, oid, null, cache);
     read.set(oid, found);
     return found;
   }
 
-  /** @returns the pack's name in `incoming`, null where it is empty; and the ids of its objects, as far as they are clear */
+  /** @returns the pack's name in `incoming`, null where it is empty; whether it is whole; and the ids of its objects, as far as they are clear */
   async function receive(pack: AsyncIterable<Uint8Array>, limits: PackLimits) {
     const file = temporary();
     const handle = await open(file, 'w', 0o600);
@@ -140,7 +148,8 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
       if (name !== null) await rename(file, path.join(incoming, `${name}.pack`));
       const made = await resolveDeltas(objects, baseOf, HELD_BYTES);
       for (const { oid, type, bytes } of made.values()) hold(oid, type, bytes);
-      return { name, oids: objects.map(({ oid, at }) => oid ?? made.get(at)?.oid ?? null) };
+      const isWhole = objects.every(({ base }) => typeof base !== 'string');
+      return { name, isWhole, oids: objects.map(({ oid, at }) => oid ?? made.get(at)?.oid ?? null) };
     } finally {
       await handle.close();
     }
@@ -153,7 +162,7 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
       if (before?.type === type) return before.bytes;
       if ((await knownLarge()).has(oid)) return readLarge(oid, type);
       if (!(await known()).has(oid)) throw new MissingObject(oid);
-      await published();
+      await readable(oid);
       const { bytes } = await readVerified(gitdir, oid, type, cache);
       // Trees and commits are looked at again and again in one run, files once.
       if (type !== 'blob') read.set(oid, { type, bytes });
@@ -169,10 +178,14 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
     async add(pack, limits) {
       const all = await known();
       await emptyIncoming();
-      const { name, oids } = await receive(pack, limits);
+      const { name, isWhole, oids } = await receive(pack, limits);
       // An index is for later runs: what came is at hand.
-      if (name !== null && !received.includes(name)) received.push(name);
-      for (const oid of oids) if (oid !== null) all.add(oid);
+      if (name !== null) received.set(name, { isWhole });
+      for (const oid of oids) {
+        if (oid === null) continue;
+        if (!all.has(oid)) unindexed.add(oid);
+        all.add(oid);
+      }
       // What a delta makes is not known before it is indexed; everything else may be, while more is asked for.
       if (oids.includes(null)) await published();
     },
@@ -183,30 +196,28 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
     },
     settled: () => published().finally(cleanUp),
     async compact(keep) {
-      const names = await listed(packs, '.pack');
-      const sizes = await Promise.all(names.map(async (n) => (await stat(path.join(packs, n))).size));
-      const total = sizes.reduce((a, b) => a + b, 0);
-      const most = total < SMALL_BYTES ? MAX_PACKS : MAX_LARGER_PACKS;
-      const many = names.length > most || total - Math.max(0, ...sizes) > SLACK_BYTES;
+      const all = await packFiles(packs);
+      const plan = planCompaction(all);
       const apart = await knownLarge();
-      if (!many && apart.size === 0) return;
-      const all = new Set(await keep());
-      if (apart.size > 0) await large.retain(all);
-      if (!many) return;
+      if (plan === null && apart.size === 0) return;
+      const kept = new Set(await keep());
+      if (apart.size > 0) await large.retain(kept);
+      if (plan === null) return;
+      const { stays } = plan;
+      const here = new Set(stays ? await idsIn(packs, stays.name) : []);
+      const oids = [...kept].filter((oid) => !apart.has(oid) && !here.has(oid));
       const git = await import('isomorphic-git');
-      const oids = [...all].filter((oid) => !apart.has(oid));
-      const { packfile } = await git.packObjects({ fs, gitdir, oids, cache });
-      if (packfile === undefined) return;
-      const name = `pack-${Buffer.from(packfile.subarray(-20)).toString('hex')}`;
-      if (!names.includes(`${name}.pack`)) {
+      const { packfile } = oids.length === 0 ? {} : await git.packObjects({ fs, gitdir, oids, cache });
+      const name = packfile && `pack-${Buffer.from(packfile.subarray(-20)).toString('hex')}`;
+      if (packfile && !all.some((pack) => pack.name === name)) {
         await emptyIncoming();
         await writeFile(path.join(incoming, `${name}.pack`), packfile);
-        await publish(name).finally(cleanUp);
+        await publish(`${name}`, { isWhole: true }).finally(cleanUp);
       }
       // All indexes first: from then on no reader looks into a pack whose bases are going.
-      const old = names.map((n) => n.slice(0, -'.pack'.length)).filter((n) => n !== name);
-      for (const suffix of ['.idx', '.pack'])
-        for (const n of old) await rm(path.join(packs, n + suffix), { force: true });
+      const old = all.filter((pack) => pack.name !== name && pack !== stays);
+      for (const suffix of ['.idx', WHOLE, '.pack'])
+        for (const pack of old) await rm(path.join(packs, pack.name + suffix), { force: true });
       ids = null;
       largeIds = null;
       cache = {};
@@ -225,26 +236,4 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
       await rename(`${completeFile}.tmp`, completeFile);
     },
   };
-}
-
-async function knownIn(packs: string): Promise<Set<string>> {
-  const found = new Set<string>();
-  for (const name of await listed(packs, '.idx'))
-    for (const oid of indexIds(await readFile(path.join(packs, name)))) found.add(oid);
-  return found;
-}
-
-/** The ids in a pack index of version 2 (git's Documentation/gitformat-pack). */
-function indexIds(index: Buffer): string[] {
-  if (index.length < 1072 || index.readUInt32BE(0) !== 0xff744f63) return [];
-  const count = index.readUInt32BE(8 + 255 * 4);
-  const ids: string[] = [];
-  for (let at = 1032; ids.length < count && at + 20 <= index.length; at += 20)
-    ids.push(index.toString('hex', at, at + 20));
-  return ids;
-}
-
-async function listed(dir: string, suffix: string): Promise<string[]> {
-  const names = await readdir(dir).catch(() => [] as string[]);
-  return names.filter((n) => n.endsWith(suffix)).sort();
 }

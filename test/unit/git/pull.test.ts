@@ -282,9 +282,75 @@ test('the store stays small, whatever the number of commits', async () => {
     fixture.commit({ 'hosts/edge-1/f0': `${i}\n`, 'hosts/edge-2/f0': `${i}\n` });
     const { checkout } = await puller.pull();
     expect(texts(checkout)['hosts/edge-1/f0']).toBe(`${i}\n`);
-    expect(readdirSync(packs).length).toBeLessThanOrEqual(2 * 14);
+    expect(readdirSync(packs).filter((name) => name.endsWith('.pack')).length).toBeLessThanOrEqual(14);
   }
   expect(readdirSync(puller.gitdir).sort()).toEqual(['complete.json', 'objects']);
+});
+
+test('what is large is not packed anew because of what is small, until that is as large', async () => {
+  // Nothing in them that could be made smaller.
+  const noise = (seed: string) =>
+    Array.from({ length: 8 }, (_, i) => createHash('sha256').update(`${seed} ${i}`).digest('hex')).join('\n');
+  const many = (word: string) =>
+    Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`hosts/edge-1/many/${i}`, noise(`${word} ${i}`)]));
+  fixture.commit({ ...fleet(2), ...many('a') });
+  await puller.pull();
+  const packs = path.join(puller.gitdir, 'objects/pack');
+  const largest = () => {
+    const all = readdirSync(packs).filter((name) => name.endsWith('.pack'));
+    return all.sort((a, b) => statSync(path.join(packs, b)).size - statSync(path.join(packs, a)).size)[0];
+  };
+  const first = largest();
+  const fewest = [];
+  for (let i = 0; i < 30; i++) {
+    fixture.commit({ 'hosts/edge-1/f0': `${i}\n` });
+    await puller.pull();
+    expect(largest()).toBe(first);
+    fewest.push(readdirSync(packs).filter((name) => name.endsWith('.pack')).length);
+  }
+  // They were made fewer again and again: the large one, and one of all small ones.
+  expect(fewest.filter((n) => n === 2).length).toBeGreaterThan(1);
+  fixture.commit(many('b'));
+  for (let i = 0; i < 14; i++) {
+    await puller.pull();
+    fixture.commit({ 'hosts/edge-1/f0': `b ${i}` });
+  }
+  await puller.pull();
+  expect(readdirSync(packs)).not.toContain(first);
+  // A process that starts reads all of it from there.
+  const again = createPuller(root, { url: backend.url(`fleet-${at}.git`), gitdir: puller.gitdir });
+  again.accepted = puller.accepted;
+  backend.traffic();
+  fixture.commit({ 'hosts/edge-1/f0': 'last\n' });
+  const { checkout } = await again.pull();
+  expect(texts(checkout)).toMatchObject({ 'hosts/edge-1/f0': 'last\n', ...many('b') });
+  expect(backend.traffic().received).toBeLessThan(4_000);
+  expect(again.log).toEqual([]);
+});
+
+test('a run waits for no index: not for that of what it fetched, where it needs what is there already', async () => {
+  fixture.commit(fleet(2));
+  await puller.pull();
+  const packs = path.join(puller.gitdir, 'objects/pack');
+  const indexed = () => readdirSync(packs).filter((name) => name.endsWith('.idx')).length;
+  const before = indexed();
+  // A process that starts has nothing in memory.
+  const again = createPuller(root, { url: backend.url(`fleet-${at}.git`), gitdir: puller.gitdir });
+  again.accepted = puller.accepted;
+  fixture.commit({ 'hosts/edge-1/f0': 'new\n' });
+  const { checkout } = await again.begin();
+  expect(texts(checkout)).toMatchObject({ 'hosts/edge-1/f0': 'new\n', 'hosts/edge-1/f1': '1 1\n' });
+  expect(indexed()).toBe(before);
+  expect(readdirSync(path.join(puller.gitdir, 'incoming')).length).toBeGreaterThan(0);
+  // The next one begins where this one ended.
+  fixture.commit({ 'hosts/edge-1/f1': 'newer\n' });
+  expect(texts((await again.pull()).checkout)).toMatchObject({
+    'hosts/edge-1/f0': 'new\n',
+    'hosts/edge-1/f1': 'newer\n',
+  });
+  expect(indexed()).toBeGreaterThan(before);
+  expect(readdirSync(puller.gitdir).sort()).toEqual(['complete.json', 'objects']);
+  expect(again.log).toEqual([]);
 });
 
 const damage: [string, (dir: string) => void][] = [

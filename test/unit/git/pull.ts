@@ -7,8 +7,10 @@ import { createSource } from '../../../agent/git/source.ts';
 import { exec } from '../../../agent/system/exec.ts';
 
 export interface Puller {
-  /** head, review and, where nothing holds it, checkout: what `fairlead sync` does. */
+  /** head, review and, where nothing holds it, checkout: what a run does; then what comes after it. */
   pull(allowRewind?: boolean): Promise<{ review: Review; checkout: Checkout | null }>;
+  /** The same as long as the run goes on. */
+  begin(allowRewind?: boolean): Promise<{ review: Review; checkout: Checkout | null }>;
   head(): Promise<string>;
   /** What the engine would remember. */
   accepted: string | null;
@@ -36,14 +38,18 @@ export function createPuller(root: string, options: Partial<SourceOptions> & { u
     gitdir,
     log,
     head: () => source.head(noSignal),
-    async pull(allowRewind = false) {
+    async pull(allowRewind) {
+      const pulled = await puller.begin(allowRewind);
+      await source.settled();
+      return pulled;
+    },
+    async begin(allowRewind = false) {
       const commit = await source.head(noSignal);
       const request = { accepted: puller.accepted, sameSource: true, allowRewind };
       const review = await source.review(commit, request, noSignal);
       if (review.hold !== null) return { review, checkout: null };
       const checkout = await source.checkout(commit, noSignal);
       puller.accepted = commit;
-      await source.settled();
       return { review, checkout };
     },
   };
