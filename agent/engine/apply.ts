@@ -13,7 +13,7 @@ export type Failures = Map<ResourceId, AgentError>;
 /** Steps that run side by side. */
 const WIDTH = 8;
 /** Steps that are carried out in one go, where their kind can do that. */
-const TOGETHER = 512;
+const TOGETHER = 2_048;
 
 export const isWork = (step: Step): boolean => step.change.op !== 'none' || step.refreshFor.length > 0;
 /** What is held, or only looked at, is neither taken over nor owed anything. */
@@ -124,7 +124,7 @@ export async function applySteps(
 
   for (;;) {
     // The default order: a later kind does not begin while an earlier kind that is free to go is still at work.
-    const limit = Math.min(...[...running.keys(), ...together.map((s) => s.want.id).slice(0, 1)].map(rankOf));
+    const limit = Math.min(...[...running.keys(), ...together.slice(0, 1).map((s) => s.want.id)].map(rankOf));
     const step = running.size < WIDTH ? ready.next(limit) : undefined;
     if (step === undefined) {
       if (together.length > 0) flush();
@@ -139,7 +139,7 @@ export async function applySteps(
     else if (culprit !== undefined) finish(step, record(step, 'blocked', 0, blockedBy(culprit)));
     else if (request.signal.aborted) finish(step, record(step, 'blocked', 0, stopped()));
     else if (joins(deps, step)) {
-      if (together.some((other) => kindOf(other.want.id) !== kindOf(step.want.id))) flush();
+      if (together[0] && kindOf(together[0].want.id) !== kindOf(step.want.id)) flush();
       together.push(step);
     } else start([step]);
     if (together.length >= TOGETHER) flush();

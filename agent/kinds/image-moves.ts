@@ -20,18 +20,21 @@ export async function movedImages(
 ): Promise<Moves> {
   const specs = new Map(wants.map(({ spec }) => [`${spec.project}/${spec.service}`, spec]));
   const moves = new Map<string, readonly Reason[]>();
-  await Promise.all(
-    all.map(async (c) => {
-      const spec = specs.get(`${c.Labels[PROJECT]}/${c.Labels[SERVICE]}`);
-      if (spec === undefined || !isReplica(c.Labels)) return;
-      const moved = isId(c.Image) && c.Image !== spec.image;
-      const why = [
-        ...(moved || spec.platform !== '' ? await reasons(docker, spec, c.ImageID, moved) : []),
-        ...(await ofMounts(docker, spec, c)),
-      ];
-      if (why.length > 0) moves.set(c.Id, why);
-    }),
-  );
+  const look = async (c: ContainerSummary, spec: ServiceSpec, moved: boolean) => {
+    const why = [
+      ...(moved || spec.platform !== '' ? await reasons(docker, spec, c.ImageID, moved) : []),
+      ...(await ofMounts(docker, spec, c)),
+    ];
+    if (why.length > 0) moves.set(c.Id, why);
+  };
+  const looks: Promise<void>[] = [];
+  for (const c of all) {
+    const spec = specs.get(`${c.Labels[PROJECT]}/${c.Labels[SERVICE]}`);
+    if (spec === undefined || !isReplica(c.Labels)) continue;
+    const moved = isId(c.Image) && c.Image !== spec.image;
+    if (moved || spec.platform !== '' || imageMounts(spec).length > 0) looks.push(look(c, spec, moved));
+  }
+  await Promise.all(looks);
   return moves;
 }
 

@@ -52,21 +52,26 @@ export function createInspections(
   let away: Span = { from: Number.POSITIVE_INFINITY, to: Number.POSITIVE_INFINITY };
   /** Container → when it was told to stop, shortly before the engine said nothing any more. */
   const stops = new Map<string, number>();
-  const kept = new Map<string, { key: string; at: number; info: ContainerInfo }>();
+  const kept = new Map<string, { listed: ContainerSummary; key: string; at: number; info: ContainerInfo }>();
   /** Inspections under way that nothing has outdated yet. */
   const asking = new Map<string, object>();
   return {
     async inspect(container, ask) {
       const { Id: id } = container;
-      const key = keyOf(container);
       const found = kept.get(id);
-      if (found?.key === key && now() - found.at <= MAX_AGE_MS) return found.info;
       const at = now();
+      const isYoung = found !== undefined && at - found.at <= MAX_AGE_MS;
+      if (isYoung && found.listed === container) return found.info;
+      const key = keyOf(container);
+      if (isYoung && found.key === key) {
+        found.listed = container;
+        return found.info;
+      }
       const turn = {};
       asking.set(id, turn);
       const info = await ask(id);
       const quiet = asking.get(id) === turn && asking.delete(id);
-      if (heard && quiet && info && isSteady(info)) kept.set(id, { key, at, info });
+      if (heard && quiet && info && isSteady(info)) kept.set(id, { listed: container, key, at, info });
       else kept.delete(id);
       return info;
     },

@@ -17,14 +17,14 @@ export function listingOf(
   all: readonly ContainerSummary[],
   known = new Map<string, ReadonlyMap<string, Peer>>(),
 ): Listing {
-  const members = Map.groupBy(
-    all.filter((c) => isReplica(c.Labels)),
-    (c) => keyOf(c.Labels[PROJECT] ?? '', c.Labels[SERVICE] ?? ''),
-  );
+  const byService = (of: readonly ContainerSummary[]) =>
+    Map.groupBy(of, ({ Labels }) => keyOf(Labels[PROJECT] ?? '', Labels[SERVICE] ?? ''));
+  const members = byService(all.filter((c) => isReplica(c.Labels)));
+  const leftHooks = byService(all.filter(isOurHook));
   const looked = new Set<string>();
   return {
     membersOf: (project, service) => members.get(keyOf(project, service)) ?? [],
-    leftHooksOf: (project, service) => hooksIn(all, project, service),
+    leftHooksOf: (project, service) => leftHooks.get(keyOf(project, service)) ?? [],
     peersOf(project) {
       const former = known.get(project);
       if (former && looked.has(project)) return former;
@@ -38,14 +38,10 @@ export function listingOf(
 }
 
 /** Those of `docker compose` are its own to remove. */
+const isOurHook = ({ Labels }: ContainerSummary): boolean => Labels[HOOK] !== undefined && Labels[HASH] !== undefined;
+
 export const hooksIn = (all: readonly ContainerSummary[], project: string, service: string): ContainerSummary[] =>
-  all.filter(
-    ({ Labels: labels }) =>
-      labels[PROJECT] === project &&
-      labels[SERVICE] === service &&
-      labels[HOOK] !== undefined &&
-      labels[HASH] !== undefined,
-  );
+  all.filter((c) => c.Labels[PROJECT] === project && c.Labels[SERVICE] === service && isOurHook(c));
 
 const keyOf = (project: string, service: string): string => `${project}/${service}`;
 

@@ -3,6 +3,7 @@ import type Dockerode from 'dockerode';
 import { AgentError } from '../errors.ts';
 import { createContainer, type DockerCommand, plainLog, runCommand } from './docker-containers.ts';
 import { type ImageInfo, inspectImage, type PullOptions, pullImage, registryDigest } from './docker-images.ts';
+import { createContainerList } from './docker-list.ts';
 import type { RegistryAuth } from './registry-credentials.ts';
 
 export type { DockerCommand } from './docker-containers.ts';
@@ -45,7 +46,8 @@ export interface Docker {
   /** Of the engine, and the newest of its API that it speaks. */
   version(): Promise<{ version: string; api: string }>;
   info(): Promise<EngineInfo>;
-  containers(): Promise<ContainerSummary[]>;
+  /** All of them; the very array of the time before as long as the engine says the same. */
+  containers(): Promise<readonly ContainerSummary[]>;
   /** undefined where there is no such container. */
   inspect(id: string): Promise<ContainerInfo | undefined>;
   /** @param warn hears of what the engine leaves out of it */
@@ -94,6 +96,7 @@ const LOG_LINES = 5;
 
 export function createDocker({ socket }: { socket: string }): Docker {
   let loaded: Promise<Dockerode> | null = null;
+  const list = createContainerList();
   const engine = (): Promise<Dockerode> => {
     loaded ??= import('dockerode').then(
       ({ default: Engine }) => new Engine({ socketPath: socket, timeout: PULL_STALL_MS }),
@@ -133,7 +136,7 @@ export function createDocker({ socket }: { socket: string }): Docker {
   const graceMs = (grace: number | null) => (grace ?? 10) * 1_000 + CALL_TIMEOUT_MS;
   const grace = (t: number | null) => (t === null ? {} : { t });
   return {
-    containers: () => call('list containers', (d) => d.listContainers({ all: true })),
+    containers: () => call('list containers', list),
     info: () => call('ask the engine what it can do', async (d) => (await d.info()) as EngineInfo),
     version: () =>
       call('ask the engine for its version', async (d) => {

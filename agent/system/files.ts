@@ -1,5 +1,5 @@
 /** Files on the host, by descriptor: nobody but root can make a write land elsewhere than where it was declared. */
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -88,7 +88,8 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
   };
   const tempIn = (dir: number, file: string): string => {
     sweep(dir, swept);
-    return `/proc/self/fd/${dir}/${TEMP}${path.basename(file).slice(0, 100)}.${randomBytes(6).toString('hex')}`;
+    // Its last part is 48 random bits (RFC 9562, version 4), of which Node keeps some in stock.
+    return `/proc/self/fd/${dir}/${TEMP}${path.basename(file).slice(0, 100)}.${randomUUID().slice(-12)}`;
   };
   /** Makes the new thing under a temporary name, then renames it over the old: readers see one or the other. */
   const replace = (what: string, file: string, make: (temp: string) => void): void =>

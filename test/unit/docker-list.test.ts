@@ -1,0 +1,64 @@
+import { rmSync } from 'node:fs';
+import http from 'node:http';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createDocker, type Docker } from '../../agent/system/docker.ts';
+
+let socket = '';
+let count = 0;
+const asked: string[] = [];
+let answer: (response: http.ServerResponse) => void;
+let server: http.Server;
+let docker: Docker;
+
+beforeEach(async () => {
+  asked.length = 0;
+  socket = path.join(os.tmpdir(), `fairlead-list-${process.pid}-${count++}.sock`);
+  server = http.createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    answer(response);
+  });
+  await new Promise<void>((done) => server.listen(socket, done));
+  docker = createDocker({ socket });
+});
+afterEach(async () => {
+  server.closeAllConnections();
+  await new Promise((done) => server.close(done));
+  rmSync(socket, { force: true });
+});
+
+const says = (status: number, value: unknown) => (response: http.ServerResponse) => {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  const text = JSON.stringify(value);
+  // In pieces, as a long list comes.
+  response.write(text.slice(0, 5));
+  response.end(text.slice(5));
+};
+
+test('all containers are asked for; the same answer is the very same list, another one another', async () => {
+  answer = says(200, [{ Id: 'a', State: 'running', Names: ['/ä'] }]);
+  const first = await docker.containers();
+  expect(first).toEqual([{ Id: 'a', State: 'running', Names: ['/ä'] }]);
+  expect(asked).toEqual(['GET /containers/json?all=true']);
+  expect(await docker.containers()).toBe(first);
+  answer = says(200, [{ Id: 'a', State: 'exited', Names: ['/ä'] }]);
+  const second = await docker.containers();
+  expect(second).toEqual([{ Id: 'a', State: 'exited', Names: ['/ä'] }]);
+  expect(first[0]?.State).toBe('running');
+});
+
+test('what it refuses, cuts off or does not say in JSON is an error, and not kept', async () => {
+  answer = says(500, { message: 'database is locked' });
+  await expect(docker.containers()).rejects.toThrow('cannot list containers: database is locked');
+  answer = (response) => {
+    response.writeHead(200, { 'content-length': '100' });
+    response.write('[{"Id"');
+    setImmediate(() => response.destroy());
+  };
+  await expect(docker.containers()).rejects.toThrow(/cannot reach the Docker engine .*list containers/);
+  answer = (response) => response.end('[{"Id"');
+  await expect(docker.containers()).rejects.toThrow('cannot list containers');
+  answer = says(200, []);
+  expect(await docker.containers()).toEqual([]);
+});
