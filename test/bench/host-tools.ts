@@ -6,7 +6,6 @@ import { installAgent, NODE, statusWhere } from '../lab/agent.ts';
 import { LAB_DIR } from '../lab/engine.ts';
 import type { Lab, LabHost } from '../lab/lab.ts';
 import { run } from '../lab/run.ts';
-import { ASKED } from './feed.ts';
 import { PEERS, type Peer, type PeerLoad } from './peers.ts';
 import { median } from './table.ts';
 
@@ -197,11 +196,8 @@ console.log(ms);
 
 /** Asks the daemon for a sync; prints how long it took to the last action and to the end of the run, and how it ended. */
 const SYNC = `const http = require('http');
-let began = 0n;
+const began = process.hrtime.bigint();
 const now = () => Number(process.hrtime.bigint() - began) / 1e6;
-${ASKED}
-asked(() => {
-began = process.hrtime.bigint();
 const request = http.request({ socketPath: '/run/fairlead/agent.sock', method: 'POST', path: '/v1/sync' }, (response) => {
   let rest = '', applied = 0, run = null;
   response.setEncoding('utf8').on('data', (chunk) => {
@@ -214,5 +210,4 @@ const request = http.request({ socketPath: '/run/fairlead/agent.sock', method: '
   }).on('end', () => console.log(JSON.stringify({ ms: now(), applied, sync: run.sync, message: run.message })));
 });
 request.end('{}');
-});
 `;

@@ -1,6 +1,7 @@
 /** Files and units on one host: first convergence, no-op, one change; beside a script, CFEngine and Puppet on the same host, and the floors. */
 import { fairleadJson } from '../lab/agent.ts';
 import { startLab } from '../lab/lab.ts';
+import { quietSyncs } from './feed.ts';
 import {
   ANCHOR,
   clear,
@@ -49,7 +50,8 @@ interface Way {
   name: string;
   /** From a host without any of it, and a repository in which all of it is new. */
   first(): Promise<number>;
-  quiet(): Promise<number>;
+  /** @returns one for each time */
+  quiet(times: number): Promise<number[]>;
   /** @param word that the changed file or unit says then */
   change(word: string): Promise<number>;
   /** Leaves nothing of it on the host. */
@@ -120,9 +122,9 @@ async function figuresOf(way: Way, firsts: readonly number[], { host, options }:
   const first = await way.first();
   // What was just written is not told from what is being written: a host at rest is one that has rested.
   await host.exec(['sleep', '3']);
-  await way.quiet();
+  await way.quiet(1);
   const repeat = first > SLOW_MS ? 1 : options.repeat;
-  const quiet = await times(repeat, () => way.quiet());
+  const quiet = await way.quiet(repeat);
   const change = await times(repeat, (i) => way.change(`change-${i}`));
   return { first: median([...firsts, first]), quiet: median(quiet), change: median(change) };
 }
@@ -153,7 +155,7 @@ function fairlead(bench: Bench, kind: Kind, n: number): Way {
       issue++;
       return change('one');
     },
-    quiet: whole,
+    quiet: (n) => quietSyncs(host, n),
     change,
     async down() {
       await commitAll(lab, 'fleet', ANCHOR);
@@ -181,7 +183,7 @@ function peerWay(bench: Bench, peer: Peer, kind: Kind, n: number): Way {
       issue++;
       return change('one');
     },
-    quiet: () => timed(bench, peer, load, ['quiet']),
+    quiet: (n) => times(n, () => timed(bench, peer, load, ['quiet'])),
     change,
     async down() {
       await clear(bench, kind, peer.name);

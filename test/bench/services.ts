@@ -1,7 +1,8 @@
 /** Services beside `docker compose up -d`: the same stack, on the same host, one after the other. */
 import { fairlead, installAgent, statusWhere } from '../lab/agent.ts';
 import { type FleetRepo, type LabHost, startLab } from '../lab/lab.ts';
-import { lastAction, sync } from './feed.ts';
+import { lastAction, quietSyncs, sync } from './feed.ts';
+import { times } from './host-tools.ts';
 import { median, print, type Row } from './table.ts';
 
 const ROUNDS = 3;
@@ -27,13 +28,13 @@ export async function servicesBench(): Promise<void> {
         const { name } = way;
         taken.first[name].push(await way.up(bench, stack(10)));
         taken.one[name].push(await way.up(bench, stack(10, 'app:2')));
-        for (let i = 0; i < NO_OPS; i++) taken.none[name].push(await way.again(bench));
+        taken.none[name].push(...(await way.again(bench, NO_OPS)));
         await way.down(bench);
       }
     }
     for (const way of [theirs, ours]) {
       await way.up(bench, stack(100));
-      for (let i = 0; i < NO_OPS; i++) taken.many[way.name].push(await way.again(bench));
+      taken.many[way.name].push(...(await way.again(bench, NO_OPS)));
       await way.down(bench);
     }
 
@@ -61,7 +62,7 @@ interface Way {
   name: keyof Pair;
   /** Milliseconds. */
   up(bench: Bench, compose: string): Promise<number>;
-  again(bench: Bench): Promise<number>;
+  again(bench: Bench, times: number): Promise<number[]>;
   down(bench: Bench): Promise<void>;
 }
 
@@ -90,7 +91,7 @@ const theirs: Way = {
     await host.write(`${THEIRS}/compose.yaml`, compose);
     return composeUp(host);
   },
-  again: ({ host }) => composeUp(host),
+  again: ({ host }, n) => times(n, () => composeUp(host)),
   down: async ({ host }) => void (await host.sh(`cd ${THEIRS} && docker compose down -t 1 2>&1`)),
 };
 
@@ -100,7 +101,7 @@ const ours: Way = {
     await repo.commit({ 'hosts/edge-1/ours/compose.yaml': compose }, 'Up');
     return lastAction(await sync(host));
   },
-  again: async ({ host }) => (await sync(host)).at(-1)?.ms ?? Number.NaN,
+  again: ({ host }, n) => quietSyncs(host, n),
   async down({ host, repo }) {
     await repo.commit({ 'hosts/edge-1/ours/': null }, 'Down');
     await fairlead(host, 'sync', '--allow-prune');

@@ -1,6 +1,7 @@
 /** A whole host at once: files, units and services; beside a script, CFEngine and Puppet on the same host, and the sum of the floors. */
 import { fairleadJson } from '../lab/agent.ts';
 import { startLab } from '../lab/lab.ts';
+import { quietSyncs } from './feed.ts';
 import {
   ANCHOR,
   clear,
@@ -91,7 +92,7 @@ async function fairleadFigures(stage: Stage): Promise<{ figures: Figures; floor:
   // What was just written is not told from what is being written: a host at rest is one that has rested.
   await host.exec(['sleep', '3']);
   await sync(stage);
-  const quiet = await times(REPEAT, async () => (await sync(stage)).ms);
+  const quiet = await quietSyncs(host, REPEAT);
   const floors = [
     await hashFloor(stage, FILES, REPEAT),
     await listFloor(stage, UNITS, REPEAT),
