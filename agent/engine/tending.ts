@@ -25,22 +25,32 @@ export function createTending({ store, keepMs, maxBytes, clock }: TendingOptions
   let timer: NodeJS.Timeout | null = null;
   let doubtUntil = Number.NEGATIVE_INFINITY;
 
-  function slice(): void {
-    timer = null;
+  /** @returns whether there is more to do */
+  function slice(): boolean {
     const doubted = clock.monotonic() < doubtUntil;
     const before = doubted ? null : new Date(clock.now().getTime() - keepMs).toISOString();
-    if (store.tend({ before, maxBytes })) timer = setTimeout(slice, PAUSE_MS).unref();
+    return store.tend({ before, maxBytes });
+  }
+  /** Whoever waits for the run is answered first. */
+  function later(): void {
+    timer = setTimeout(() => {
+      timer = null;
+      if (slice()) later();
+    }, PAUSE_MS).unref();
   }
   return {
     tend() {
-      if (timer === null) slice();
+      if (timer === null) later();
     },
     doubt() {
       doubtUntil = clock.monotonic() + DOUBT_MS;
     },
     stop() {
-      if (timer !== null) clearTimeout(timer);
+      if (timer === null) return;
+      clearTimeout(timer);
       timer = null;
+      // A process that makes one run and ends has no later.
+      slice();
     },
   };
 }
