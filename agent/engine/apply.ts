@@ -11,7 +11,7 @@ import type { EngineDeps, RunRequest } from './types.ts';
 export type Failures = Map<ResourceId, AgentError>;
 
 /** Steps that run side by side. */
-const WIDTH = 8;
+const WIDTH = 16;
 /** Steps that are carried out in one go, where their kind can do that. */
 const TOGETHER = 2_048;
 
@@ -83,7 +83,11 @@ export async function applySteps(
   const declared = new Set(steps.filter((s) => s.want.mode !== 'observe').map((s) => s.want.id));
   for (const [id, error] of recordIntent(deps, free, declared)) failures.set(id, error);
   const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));
-  const broken: Failures = new Map([...failures, ...(await batched(deps.providers, viable, 'install', request))]);
+  const broken: Failures = new Map(failures);
+  // Goes on beside the steps of kinds that install nothing, which come before.
+  const installed = batched(deps.providers, viable, 'install', request).then((found) => {
+    for (const [id, error] of found) broken.set(id, error);
+  });
 
   const records = new Map<ResourceId, ActionRecord>();
   if (viable.length === 0 && !steps.some((s) => isWork(s) && broken.has(s.want.id))) return records;
@@ -132,6 +136,7 @@ export async function applySteps(
       else await Promise.race(running.values());
       continue;
     }
+    if (deps.providers.get(kindOf(step.want.id))?.install) await installed;
     const culprit = [...(needed.get(step.want.id) ?? [])].find((id) => failed.has(id));
     const error = broken.get(step.want.id);
     if (!isWork(step)) finish(step, null);
@@ -145,6 +150,7 @@ export async function applySteps(
     if (together.length >= TOGETHER) flush();
   }
   ledger.flush();
+  await installed;
   return records;
 }
 
