@@ -94,7 +94,9 @@ export async function start(tools: Tools, spec: ServiceSpec, info: ContainerInfo
   const name = hooks.length + postStart.length > 0 ? `${spec.containerName}${FRESH}` : spec.containerName;
   if (nameOf(info) !== name) await docker.rename(info.Id, name);
   await runPreStart(tools, { spec, hooks, id: info.Id, hash: info.Config.Labels?.[HASH] ?? '' });
-  await docker.start(info.Id);
+  await docker.start(info.Id).catch(async (thrown) => {
+    throw await withOwner(docker, spec, thrown);
+  });
   await runPostStart(tools, info.Id, postStart);
   if (name !== spec.containerName) await docker.rename(info.Id, spec.containerName);
 }
@@ -171,7 +173,7 @@ async function withOwner(docker: Docker, spec: ServiceSpec, thrown: unknown): Pr
   );
   const owner = holder
     ? `container ${holder.Names[0]?.replace(/^\//, '')} (${holder.Image}) has it`
-    : 'a program of the host has it (see `ss -ltnup`)';
+    : 'a program of the host has it (see `ss -ltnup`); if none does, the engine has lost track of it: restart docker.service';
   return new AgentError({ code: 'PortInUse', phase: 'apply', retry: true, message: `${thrown.message}; ${owner}` });
 }
 

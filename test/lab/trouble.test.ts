@@ -21,7 +21,11 @@ beforeAll(async () => {
 afterAll(async () => lab?.stop());
 
 const withJournal = () =>
-  onTestFailed(async () => console.error((await one.journal('fairlead.service')).split('\n').slice(-80).join('\n')));
+  onTestFailed(async () => {
+    console.error((await one.journal('fairlead.service')).split('\n').slice(-80).join('\n'));
+    const engine = 'docker ps -a --no-trunc; ss -ltnp; journalctl -u docker.service --no-pager -n 80';
+    console.error((await one.sh(engine, { check: false })).stdout);
+  });
 const schedule = '*/3 * * * * *';
 
 test('8. two hosts, each with its own directory; the one cut off shows offline and catches up', async () => {
