@@ -60,6 +60,7 @@ export interface Docker {
   /** @param grace seconds before it is killed; null leaves it to the container's own setting */
   stop(id: string, grace: number | null): Promise<void>;
   restart(id: string, grace: number | null): Promise<void>;
+  /** Leaves one that is gone alone, as `stop` and `remove` do. */
   rename(id: string, name: string): Promise<void>;
   /** @param volumes its anonymous volumes too */
   remove(id: string, volumes: boolean): Promise<void>;
@@ -165,12 +166,10 @@ export function createDocker({ socket }: { socket: string }): Docker {
     restart: (id, t) => call('restart a container', (d) => d.getContainer(id).restart(grace(t)), graceMs(t)),
     rename: (id, name) =>
       call(`rename to ${name}`, (d) =>
-        d
-          .getContainer(id)
-          .rename({ name })
-          .catch((thrown: unknown) => {
-            if (!/same name as its current name/.test(String(thrown))) throw thrown;
-          }),
+        // One that is gone needs no name; what is missing by that is seen by the next look.
+        unless([404], () => d.getContainer(id).rename({ name })).catch((thrown: unknown) => {
+          if (!/same name as its current name/.test(String(thrown))) throw thrown;
+        }),
       ),
     remove: (id, volumes) =>
       call('remove a container', (d) =>
