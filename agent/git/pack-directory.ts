@@ -13,9 +13,10 @@ export async function knownIn(packs: string): Promise<Set<string>> {
   return found;
 }
 
-/** With an index or without. */
+/** With an index or without: what a crash left without one is nothing to rely on. */
 export async function packFiles(packs: string): Promise<PackFile[]> {
-  const whole = new Set(await listed(packs, WHOLE));
+  const indexed = new Set(await listed(packs, '.idx'));
+  const whole = new Set((await listed(packs, WHOLE)).filter((name) => indexed.has(name)));
   const names = await listed(packs, '.pack');
   return Promise.all(
     names.map(async (name) => {

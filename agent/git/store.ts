@@ -81,9 +81,10 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
       throw broken(`its pack cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
     });
     await mkdir(packs, { recursive: true });
+    const show = (suffix: string) => rename(path.join(incoming, name + suffix), path.join(packs, name + suffix));
+    await show('.pack');
     if (isWhole) await writeFile(path.join(packs, name + WHOLE), '');
-    for (const suffix of ['.pack', '.idx'])
-      await rename(path.join(incoming, name + suffix), path.join(packs, name + suffix));
+    await show('.idx');
     const all = await known();
     for (const oid of oids) {
       all.add(oid);
@@ -155,6 +156,18 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
     }
   }
 
+  /** Makes one pack of objects that are here. @returns its name */
+  async function repack(oids: string[]): Promise<string> {
+    const git = await import('isomorphic-git');
+    const { packfile } = await git.packObjects({ fs, gitdir, oids, cache });
+    if (packfile === undefined) throw new Error('isomorphic-git answered no pack');
+    const name = `pack-${Buffer.from(packfile.subarray(-20)).toString('hex')}`;
+    await emptyIncoming();
+    await writeFile(path.join(incoming, `${name}.pack`), packfile);
+    await publish(name, { isWhole: true }).finally(cleanUp);
+    return name;
+  }
+
   return {
     has: async (oid) => (await known()).has(oid) || (await knownLarge()).has(oid),
     async read(oid, type) {
@@ -206,14 +219,7 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
       const { stays } = plan;
       const here = new Set(stays ? await idsIn(packs, stays.name) : []);
       const oids = [...kept].filter((oid) => !apart.has(oid) && !here.has(oid));
-      const git = await import('isomorphic-git');
-      const { packfile } = oids.length === 0 ? {} : await git.packObjects({ fs, gitdir, oids, cache });
-      const name = packfile && `pack-${Buffer.from(packfile.subarray(-20)).toString('hex')}`;
-      if (packfile && !all.some((pack) => pack.name === name)) {
-        await emptyIncoming();
-        await writeFile(path.join(incoming, `${name}.pack`), packfile);
-        await publish(`${name}`, { isWhole: true }).finally(cleanUp);
-      }
+      const name = oids.length === 0 ? null : await repack(oids);
       // All indexes first: from then on no reader looks into a pack whose bases are going.
       const old = all.filter((pack) => pack.name !== name && pack !== stays);
       for (const suffix of ['.idx', WHOLE, '.pack'])

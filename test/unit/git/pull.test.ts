@@ -328,6 +328,20 @@ test('what is large is not packed anew because of what is small, until that is a
   expect(again.log).toEqual([]);
 });
 
+test('a large pack that a crash left without its index stays for nobody, and goes', async () => {
+  fixture.commit(fleet(2));
+  await puller.pull();
+  const packs = path.join(puller.gitdir, 'objects/pack');
+  for (const suffix of ['.pack', '.whole']) writeFileSync(path.join(packs, `pack-x${suffix}`), Buffer.alloc(60_000));
+  for (let i = 0; i < 16; i++) {
+    fixture.commit({ 'hosts/edge-1/f0': `${i}\n` });
+    expect(texts((await puller.pull()).checkout)['hosts/edge-1/f0']).toBe(`${i}\n`);
+  }
+  expect(readdirSync(packs).filter((name) => name.startsWith('pack-x'))).toEqual([]);
+  expect(readdirSync(packs).filter((name) => name.endsWith('.pack')).length).toBeLessThanOrEqual(14);
+  expect(puller.log).toEqual([]);
+});
+
 test('a run waits for no index: not for that of what it fetched, where it needs what is there already', async () => {
   fixture.commit(fleet(2));
   await puller.pull();
