@@ -232,8 +232,8 @@ export function createSession(options: SessionOptions): Session {
       store.meta.set('leftMs', Date.now());
       push.stop();
       drift.stop();
-      retention.stop();
       await loop.stop();
+      retention.stop();
       await source.settled();
     },
   };
