@@ -52,7 +52,7 @@ export function createInspections(
   let away: Span = { from: Number.POSITIVE_INFINITY, to: Number.POSITIVE_INFINITY };
   /** Container → when it was told to stop, shortly before the engine said nothing any more. */
   const stops = new Map<string, number>();
-  const kept = new Map<string, { listed: ContainerSummary; key: string; at: number; info: ContainerInfo }>();
+  const kept = new Map<string, { listed: ContainerSummary; at: number; info: ContainerInfo }>();
   /** Inspections under way that nothing has outdated yet. */
   const asking = new Map<string, object>();
   return {
@@ -60,10 +60,7 @@ export function createInspections(
       const { Id: id } = container;
       const found = kept.get(id);
       const at = now();
-      const isYoung = found !== undefined && at - found.at <= MAX_AGE_MS;
-      if (isYoung && found.listed === container) return found.info;
-      const key = keyOf(container);
-      if (isYoung && found.key === key) {
+      if (found && at - found.at <= MAX_AGE_MS && looksTheSame(found.listed, container)) {
         found.listed = container;
         return found.info;
       }
@@ -71,7 +68,7 @@ export function createInspections(
       asking.set(id, turn);
       const info = await ask(id);
       const quiet = asking.get(id) === turn && asking.delete(id);
-      if (heard && quiet && info && isSteady(info)) kept.set(id, { listed: container, key, at, info });
+      if (heard && quiet && info && isSteady(info)) kept.set(id, { listed: container, at, info });
       else kept.delete(id);
       return info;
     },
@@ -103,6 +100,9 @@ export function createInspections(
 /** Only what is as it should be stays so until it is told; the rest is worth a look each time. */
 const isSteady = ({ State }: ContainerInfo): boolean =>
   State.Running && [undefined, 'none', 'healthy'].includes(State.Health?.Status);
+
+/** Mostly the list is the very one of before, and so is what it tells of each. */
+const looksTheSame = (a: ContainerSummary, b: ContainerSummary): boolean => a === b || keyOf(a) === keyOf(b);
 
 /** What the list of containers tells of one, but for the time that passes. */
 const keyOf = (c: ContainerSummary): string =>

@@ -40,9 +40,6 @@ export function listingOf(
 /** Those of `docker compose` are its own to remove. */
 const isOurHook = ({ Labels }: ContainerSummary): boolean => Labels[HOOK] !== undefined && Labels[HASH] !== undefined;
 
-export const hooksIn = (all: readonly ContainerSummary[], project: string, service: string): ContainerSummary[] =>
-  all.filter((c) => c.Labels[PROJECT] === project && c.Labels[SERVICE] === service && isOurHook(c));
-
 const keyOf = (project: string, service: string): string => `${project}/${service}`;
 
 export function peersIn(all: readonly ContainerSummary[], project: string): Map<string, Peer> {

@@ -4,7 +4,7 @@ import type { PreStartSpec, ServiceSpec } from '../compose/model.ts';
 import { AgentError } from '../errors.ts';
 import { COMPOSE_VERSION, HASH, HOOK, PROJECT, SERVICE } from './labels.ts';
 import type { Tools } from './service-container.ts';
-import { hooksIn, peersIn } from './service-listing.ts';
+import { listingOf, peersIn } from './service-listing.ts';
 import { type Peer, resolve } from './service-request.ts';
 
 /** What was run once for all containers of a service in this change, by its place in the list. */
@@ -35,7 +35,8 @@ export async function runPreStart(tools: Tools, { hooks, ...before }: Before): P
 
 /** They were left behind when a run was cut off. */
 export async function removeLeftHooks({ docker }: Tools, project: string, service: string): Promise<void> {
-  for (const { Id } of hooksIn(await docker.containers(), project, service)) await docker.remove(Id, true);
+  const left = listingOf(await docker.containers()).leftHooksOf(project, service);
+  for (const { Id } of left) await docker.remove(Id, true);
 }
 
 async function runHook(
