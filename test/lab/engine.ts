@@ -68,8 +68,8 @@ export async function ensureEngine(log: (line: string) => void): Promise<Docker>
  * process id may be another process's by now.
  */
 async function clearAfterKilled(): Promise<void> {
-  const left = () =>
-    readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && commandLine(pid).includes(`${EXEC_ROOT}/`));
+  const isLeft = (pid: string) => commandOf(pid).startsWith('containerd') && argumentsOf(pid).includes(`${EXEC_ROOT}/`);
+  const left = () => readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && isLeft(pid));
   // A container would outlive its shim.
   for (const pid of left()) for (const each of [...childrenOf(pid), pid]) kill(Number(each));
   await until('the processes of an engine that was killed to end', 30_000, async () => left().length === 0);
@@ -83,8 +83,9 @@ async function clearAfterKilled(): Promise<void> {
 
 const childrenOf = (pid: string): string[] => procFile(pid, `task/${pid}/children`).split(' ').filter(Boolean);
 
-/** Arguments of a process, each followed by NUL; empty for one that is gone or of the kernel. */
-const commandLine = (pid: string): string => procFile(pid, 'cmdline');
+/** Empty for a process that is gone, both; the arguments are each followed by NUL (proc_pid_cmdline(5)). */
+const commandOf = (pid: string): string => procFile(pid, 'comm');
+const argumentsOf = (pid: string): string => procFile(pid, 'cmdline');
 
 function procFile(pid: string, name: string): string {
   try {

@@ -170,9 +170,6 @@ test(
       };
       if (round % 2 === 0)
         story.services = `  extra:\n    image: infra:5000/app:1\n    networks: [front]\n    ${HEALTH}\n`;
-      // Before the commit: what takes a container away under the hands of the run that changes it speaks against that commit.
-      const mishap = MISHAPS[Math.floor(random() * MISHAPS.length * 2)];
-      if (mishap) await one.sh(`${mishap} || true`, { timeoutMs: 60_000 });
       const commit = await repo.commit(
         {
           'hosts/edge-1/files/motd': story.motd ?? '',
@@ -181,6 +178,8 @@ test(
         },
         `Round ${round}`,
       );
+      const mishap = MISHAPS[Math.floor(random() * MISHAPS.length * 2)];
+      if (mishap) await one.sh(`${mishap} || true`, { timeoutMs: 60_000 });
       await fairlead(one, 'sync', '--no-wait');
       await new Promise((resolve) => setTimeout(resolve, random() * 2_500));
       if (round === kills || random() < 0.05) {
