@@ -30,7 +30,7 @@ export const ANCHOR = { 'hosts/edge-1/a.yaml': 'files: {/srv/anchor: {content: x
  * @returns takes it away again, once the host is gone
  */
 export async function mountDisk(host: LabHost): Promise<() => Promise<void>> {
-  const image = path.join(LAB_DIR, 'bench-disk.img');
+  const image = path.join(LAB_DIR, `bench-disk-${process.pid}.img`);
   await run(['truncate', '-s', '1G', image]);
   await run(['mkfs.ext4', '-q', '-F', '-E', 'lazy_itable_init=0,lazy_journal_init=0', image]);
   const device = (await run(['losetup', '--find', '--show', image])).stdout.trim();
@@ -38,14 +38,30 @@ export async function mountDisk(host: LabHost): Promise<() => Promise<void>> {
     await run(['losetup', '--detach', device]);
     rmSync(image);
   };
-  const { rdev } = statSync(device);
-  // Device numbers of Linux: makedev(3).
-  await host.exec(['mknod', device, 'b', String((rdev >> 8) & 0xfff), String(rdev & 0xff)]);
-  await host.exec(['mount', device, '/srv']);
-  await host.sh(
-    'mkdir -m 700 /srv/.state; mkdir -p -m 700 /var/lib/fairlead; mount --bind /srv/.state /var/lib/fairlead',
-  );
-  return remove;
+  try {
+    const { rdev } = statSync(device);
+    // Device numbers of Linux: makedev(3).
+    await host.exec(['mknod', device, 'b', String((rdev >> 8) & 0xfff), String(rdev & 0xff)]);
+    await host.exec(['mount', device, '/srv']);
+    await host.sh(
+      'mkdir -m 700 /srv/.state; mkdir -p -m 700 /var/lib/fairlead; mount --bind /srv/.state /var/lib/fairlead',
+    );
+    return remove;
+  } catch (thrown) {
+    await remove();
+    throw thrown;
+  }
+}
+
+/** One of those that bring the same to a host. Milliseconds. */
+export interface Way {
+  name: string;
+  /** From a host without any of it, and a repository in which all of it is new. */
+  first(): Promise<number>;
+  /** @returns one for each time */
+  quiet(times: number): Promise<number[]>;
+  /** Leaves nothing of it on the host. */
+  down(): Promise<void>;
 }
 
 /** The agent and all peers are installed, each with a repository. */

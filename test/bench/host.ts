@@ -17,6 +17,7 @@ import {
   sync,
   timed,
   times,
+  type Way,
 } from './host-tools.ts';
 import { PEERS, type Peer, type PeerLoad } from './peers.ts';
 import { median, print, type Row } from './table.ts';
@@ -45,17 +46,9 @@ interface Bench extends Stage {
   shared: Map<string, string>;
 }
 
-/** One of those that bring the same to the host. Milliseconds. */
-interface Way {
-  name: string;
-  /** From a host without any of it, and a repository in which all of it is new. */
-  first(): Promise<number>;
-  /** @returns one for each time */
-  quiet(times: number): Promise<number[]>;
+interface ChangingWay extends Way {
   /** @param word that the changed file or unit says then */
   change(word: string): Promise<number>;
-  /** Leaves nothing of it on the host. */
-  down(): Promise<void>;
 }
 
 /** First convergences, each tool's in turns with the others': those of slow ones are one. */
@@ -118,7 +111,7 @@ async function compare(bench: Bench, kind: Kind, n: number, log: (line: string) 
   return rows;
 }
 
-async function figuresOf(way: Way, firsts: readonly number[], { host, options }: Bench): Promise<Figures> {
+async function figuresOf(way: ChangingWay, firsts: readonly number[], { host, options }: Bench): Promise<Figures> {
   const first = await way.first();
   // What was just written is not told from what is being written: a host at rest is one that has rested.
   await host.exec(['sleep', '3']);
@@ -130,7 +123,7 @@ async function figuresOf(way: Way, firsts: readonly number[], { host, options }:
 }
 
 /** From the request to the end of the run, settling included, by the daemon that a push or a schedule would wake. */
-function fairlead(bench: Bench, kind: Kind, n: number): Way {
+function fairlead(bench: Bench, kind: Kind, n: number): ChangingWay {
   const { lab, host } = bench;
   const base = 'hosts/edge-1';
   const whole = async () => (await sync(bench)).ms;
@@ -165,7 +158,7 @@ function fairlead(bench: Bench, kind: Kind, n: number): Way {
   };
 }
 
-function peerWay(bench: Bench, peer: Peer, kind: Kind, n: number): Way {
+function peerWay(bench: Bench, peer: Peer, kind: Kind, n: number): ChangingWay {
   const dir = `${peer.name}-${kind}-${n}`;
   const names = Object.keys(payloadOf(kind, n, peer.name, ''));
   const load: PeerLoad = { dir, ...(kind === 'units' ? { units: names } : { files: `/srv/bench/${dir}` }) };

@@ -17,6 +17,7 @@ import {
   sync,
   timed,
   times,
+  type Way,
 } from './host-tools.ts';
 import { PEERS, type Peer, type PeerLoad } from './peers.ts';
 import { median, print, type Row } from './table.ts';
@@ -31,16 +32,6 @@ const IMAGE = 'infra:5000/app:1';
 const ROUNDS = 3;
 const SLOW_MS = 8_000;
 const OURS = 'fairlead';
-
-interface Way {
-  name: string;
-  /** Milliseconds, from a host without any of it and a repository in which all of it is new. */
-  first(): Promise<number>;
-  /** @returns one for each time */
-  quiet(times: number): Promise<number[]>;
-  /** Leaves nothing of it on the host. */
-  down(): Promise<void>;
-}
 
 export async function togetherBench(): Promise<void> {
   const log = (line: string) => console.log(`   ${line}`);
