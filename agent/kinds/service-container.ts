@@ -173,7 +173,8 @@ async function withOwner(docker: Docker, spec: ServiceSpec, thrown: unknown): Pr
   );
   const owner = holder
     ? `container ${holder.Names[0]?.replace(/^\//, '')} (${holder.Image}) has it`
-    : 'a program of the host has it (see `ss -ltnup`); if none does, the engine has lost track of it: restart docker.service';
+    : // Docker 26.1 holds ports of a container that a power cut took while it was started, and shows them at none.
+      'a program of the host has it (see `ss -ltnup`); if that is docker-proxy, the engine has lost track of it: restart docker.service';
   return new AgentError({ code: 'PortInUse', phase: 'apply', retry: true, message: `${thrown.message}; ${owner}` });
 }
 
