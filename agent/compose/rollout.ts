@@ -11,6 +11,7 @@ const ON_FAILURE = ['rollback', 'pause', 'continue'];
 export function rollout(context: StackContext, name: string, service: ComposeService): Rollout {
   const replicas = replicasOf(service);
   if (replicas > 1) refuseSingular(context, name, service, replicas);
+  if (replicas > 0) refuseTwice(context, name, service);
   return {
     replicas,
     update: update(context, name, service),
@@ -58,7 +59,7 @@ const hook = ({ command, user, privileged, working_dir, environment }: ComposeHo
 function refuseSingular({ fail }: StackContext, name: string, service: ComposeService, replicas: number): void {
   const at = ['services', name];
   for (const [i, port] of (service.ports ?? []).entries()) {
-    const room = portsOf(port);
+    const room = portsOf(port.published);
     if (room !== null && room < replicas)
       fail(
         [...at, 'ports', i],
@@ -74,8 +75,25 @@ function refuseSingular({ fail }: StackContext, name: string, service: ComposeSe
         );
 }
 
+/** One port of the host for two of the container's: the engine would start nothing. */
+function refuseTwice({ fail }: StackContext, name: string, { ports = [] }: ComposeService): void {
+  const keyOf = ({ protocol = 'tcp', host_ip = '', published = '' }: ComposePort) =>
+    portsOf(published) === 1 ? `${protocol}/${host_ip === '0.0.0.0' ? '' : host_ip}:${published}` : null;
+  const first = new Map<string, ComposePort>();
+  for (const [i, port] of ports.entries()) {
+    const key = keyOf(port);
+    const other = key === null ? undefined : first.get(key);
+    if (key !== null && other === undefined) first.set(key, port);
+    if (other && other.target !== port.target)
+      fail(
+        ['services', name, 'ports', i],
+        `\`ports\` publishes ${port.published} for ${other.target} and for ${port.target}, and only one of them can have it; give one another port`,
+      );
+  }
+}
+
 /** How many ports of the host it may take; null leaves that to the engine. */
-function portsOf({ published = '' }: ComposePort): number | null {
+function portsOf(published = ''): number | null {
   const [first = '', last = first] = published.split('-');
   return first === '' || first === '0' ? null : Number(last) - Number(first) + 1;
 }

@@ -174,6 +174,11 @@ test('replicas, how they are made anew, and hooks', () => {
 describe('what only one container can have is an error where there are more', () => {
   test.each<[string, string, string]>([
     ['a port', 'scale: 3, ports: ["127.0.0.1:8080:80"]', 'publish a range such as "8080-8082:80"'],
+    [
+      'a port twice',
+      'ports: ["8080:80", "0.0.0.0:8080:81"]',
+      '`ports` publishes 8080 for 80 and for 81, and only one of them can have it; give one another port',
+    ],
     ['too few ports', 'scale: 3, ports: ["8080-8081:80"]', '2 ports, 8080-8081, and `web` runs 3 times'],
     [
       'an address',
