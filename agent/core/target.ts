@@ -82,12 +82,15 @@ export const pauseNow = (pause: Pause | null | undefined, now: Date): Pause | nu
   pause && (pause.until === null || Date.parse(pause.until) > now.getTime()) ? pause : null;
 
 /**
- * Codes that tell of an outage of engine, registry, systemd or disk, not of a bad commit: they are waited out.
+ * Codes that tell of an outage of engine, registry, systemd or disk, or of what somebody else did to the host, not of a bad
+ * commit: they are waited out.
  * `DependencyFailed` says nothing of its own.
  */
 const OUTAGES = [
   'EngineUnreachable',
   'EngineRestarted',
+  'EngineLostPort',
+  'ContainerRemoved',
   'SystemdUnreachable',
   'ObserveFailed',
   'ImagePullFailed',

@@ -179,7 +179,10 @@ async function verdictOn(
     await tidy(deps, request);
     return outcome;
   }
-  if (outcome.verdict !== 'unwell' || accepted === commit) return outcome;
+  if (accepted === commit) return outcome;
+  // Whatever its resources look like meanwhile: it has not proved itself.
+  if (outcome.verdict === 'open') return { ...outcome, whole: [...outcome.whole, 'progressing'] };
+  if (outcome.verdict !== 'unwell') return outcome;
   const loaded = await deps.load(head);
   if (loaded.host.rollback === 'off' || lastGood === null || lastGoodContent === content) {
     // There is nothing to go back to: from here on it is repaired like any accepted commit.
@@ -220,17 +223,22 @@ async function rollBack(
   const went = back !== null && !back.rejected && back.verdict === 'well';
   if (went && good) await accept(deps, good);
   const failed = back?.problems[0];
-  const message = went
-    ? `commit ${from} did not settle (${culprit.id}: ${culprit.message}); this host was taken back to ${to}`
-    : `commit ${from} did not settle (${culprit.id}: ${culprit.message}), and going back to ${to} failed as well (${failed ? `${failed.id}: ${failed.message}` : 'its snapshot cannot be read'}); nothing more is undone, mend it by a new commit`;
+  const why = failed && `${failed.id}: ${failed.message}`;
+  // Broken off, or an outage: the next run stays on the way back.
+  const onTheWay = back !== null && !back.rejected && back.verdict === 'open';
+  const came = went
+    ? `; this host was taken back to ${to}`
+    : onTheWay
+      ? `; this host is on its way back to ${to}, which the next run goes on with${why ? ` (${why})` : ''}`
+      : `, and going back to ${to} failed as well (${why ?? 'its snapshot cannot be read'}); nothing more is undone, mend it by a new commit`;
   return {
     ...(back ?? outcome),
     commit: head.info,
     actions: [...outcome.actions, ...(back?.actions ?? [])],
     problems: [culprit, ...(back?.problems ?? [])],
-    whole: [...(back?.whole ?? []), went ? 'rolled-back' : 'failed'],
-    reason: went ? culprit.reason : 'RollbackFailed',
-    message,
+    whole: [...(back?.whole ?? []), went ? 'rolled-back' : onTheWay ? 'progressing' : 'failed'],
+    reason: went || onTheWay ? culprit.reason : 'RollbackFailed',
+    message: `commit ${from} did not settle (${culprit.id}: ${culprit.message})${came}`,
     rollback: { from: commit, to: lastGood, well: went },
   };
 }

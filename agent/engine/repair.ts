@@ -190,7 +190,7 @@ function overlay({ rollback: _told, ...previous }: Outcome, part: Outcome): Outc
   const rest = new Set(previous.resources.map((r) => r.id));
   const problems = [...previous.problems.filter((p) => !fresh.has(p.id as ResourceId)), ...part.problems];
   const holds = part.whole.includes('held') && !previous.whole.includes('held');
-  const stands = previous.whole.length > 0;
+  const stands = previous.whole.some((state) => state !== 'progressing');
   const first = problems[0];
   return {
     ...previous,

@@ -162,20 +162,27 @@ function refuseForeign(all: readonly ContainerSummary[], spec: ServiceSpec): voi
   });
 }
 
-/** Says which container has the port, where one has. */
+/**
+ * Says who has the port. One that the engine takes for given although no container has it is the engine's trouble: Docker 26.1
+ * keeps the ports of a container that a power cut took while it was being started (moby/libnetwork#1790).
+ */
 async function withOwner(docker: Docker, spec: ServiceSpec, thrown: unknown): Promise<unknown> {
-  if (!(thrown instanceof AgentError) || thrown.code !== 'PortInUse') return thrown;
+  if (!(thrown instanceof AgentError) || !['PortInUse', 'PortAllocated'].includes(thrown.code)) return thrown;
   const ports = new Set(spec.ports.map((p) => `${p.published}/${p.protocol}`));
-  const holder = (await docker.containers()).find(
-    (c) =>
-      !(c.Labels[PROJECT] === spec.project && c.Labels[SERVICE] === spec.service) &&
-      c.Ports.some((p) => ports.has(`${p.PublicPort}/${p.Type}`)),
+  const holder = (await docker.containers()).find((c) => c.Ports.some((p) => ports.has(`${p.PublicPort}/${p.Type}`)));
+  const refused = (code: string, message: string) => new AgentError({ code, phase: 'apply', retry: true, message });
+  if (holder)
+    return refused(
+      'PortInUse',
+      `${thrown.message}; container ${holder.Names[0]?.replace(/^\//, '')} (${holder.Image}) has it`,
+    );
+  if (thrown.code === 'PortInUse')
+    return refused('PortInUse', `${thrown.message}; a program of the host has it (see \`ss -ltnup\`)`);
+  const [why] = thrown.message.split('; ');
+  return refused(
+    'EngineLostPort',
+    `${why}, and no container has it: the engine has lost track of it, which a restart of docker.service mends; it is tried again until then`,
   );
-  const owner = holder
-    ? `container ${holder.Names[0]?.replace(/^\//, '')} (${holder.Image}) has it`
-    : // Docker 26.1 holds ports of a container that a power cut took while it was started, and shows them at none.
-      'a program of the host has it (see `ss -ltnup`); if that is docker-proxy, the engine has lost track of it: restart docker.service';
-  return new AgentError({ code: 'PortInUse', phase: 'apply', retry: true, message: `${thrown.message}; ${owner}` });
 }
 
 /** What the old container kept in anonymous volumes moves along. */

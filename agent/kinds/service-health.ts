@@ -20,9 +20,9 @@ export function healthOf({ spec, hash }: Desired<ServiceSpec>, fact: ServiceFact
       message: `the last change was taken back: ${replicaHealth(spec, refused).message}; it is tried again when it is declared otherwise, or when ${nameOf(refused.info)} is removed`,
     };
   if (spec.replicas === 0) return OK;
-  if (replicas.length === 0) return { state: 'bad', message: 'there is no container' };
+  if (replicas.length === 0) return removed('there is no container');
   if (replicas.length < spec.replicas)
-    return { state: 'bad', message: `only ${replicas.length} of ${spec.replicas} containers are there` };
+    return removed(`only ${replicas.length} of ${spec.replicas} containers are there`);
   const all = replicas.map((replica) => ({ replica, health: replicaHealth(spec, replica) }));
   const of = (state: Health['state']) => all.filter(({ health }) => health.state === state);
   const worst = !tolerated(spec, of('bad').length) ? of('bad')[0] : of('wait')[0];
@@ -30,6 +30,9 @@ export function healthOf({ spec, hash }: Desired<ServiceSpec>, fact: ServiceFact
   const { message } = worst.health;
   return { ...worst.health, message: spec.replicas === 1 ? message : `${nameOf(worst.replica.info)} ${message}` };
 }
+
+/** Nothing that was declared took it away. */
+const removed = (message: string): Health => ({ state: 'bad', code: 'ContainerRemoved', message });
 
 /** `max_failure_ratio`: so many of its containers may be unwell. */
 export const tolerated = ({ replicas, update }: ServiceSpec, bad: number): boolean =>
@@ -50,6 +53,7 @@ export function replicaHealth(spec: ServiceSpec, replica: Replica): Health {
     const message = `${stateOf(info)} when the engine was stopped; it is started again`;
     return { state: 'bad', code: 'EngineRestarted', message };
   }
+  if (state.Status === 'removing') return removed('it is being removed by somebody');
   if (state.Restarting)
     return { state: 'bad', message: `keeps restarting, last exit code ${state.ExitCode}${memory(info)}${tail}` };
   if (!state.Running)

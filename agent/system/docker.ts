@@ -241,10 +241,23 @@ function explain(what: string, socket: string, thrown: unknown): AgentError {
 /** Refusals of which more is known than what the engine says. */
 const REFUSALS: readonly { says: RegExp; code: string; advice: string }[] = [
   {
-    says: /port is already allocated|address already in use/,
+    says: /address already in use/,
     code: 'PortInUse',
     advice: 'free the port, or publish another',
   },
+  {
+    says: /no space left on device/,
+    code: 'DiskFull',
+    advice: 'make room on the disk of the engine (`docker system df`)',
+  },
+  // One that was named by a declaration is not there; one that is known by its id was removed.
+  {
+    says: /No such container: [0-9a-f]{64}/,
+    code: 'ContainerRemoved',
+    advice: 'something else removed it; it is made anew',
+  },
+  // By the engine's own books, whoever listens.
+  { says: /port is already allocated/, code: 'PortAllocated', advice: 'free the port, or publish another' },
   {
     says: /non-overlapping IPv4 address pool|all predefined address pools/,
     code: 'AddressPoolsExhausted',

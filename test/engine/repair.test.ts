@@ -1,6 +1,7 @@
 /** Drift that was hinted: the real engine and store over a host in memory. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ResourceId } from '../../agent/core/types.ts';
+import { syncOf } from '../../agent/core/verdict.ts';
 import { requestFor } from '../../agent/engine/preview.ts';
 import type { RunResult } from '../../agent/engine/reconcile.ts';
 import { createRunner, type Runner } from '../../agent/engine/runner.ts';
@@ -122,6 +123,16 @@ describe('what is not drift is left to a full run', () => {
     const before = runs().length;
     await hint('file:/c');
     expect(runs()).toHaveLength(before);
+  });
+
+  test('a commit that waits for an outage to end is not there yet, however well all looks meanwhile', async () => {
+    world.commit('two', { ...BASE, 'service:p/web': { value: '2', fails: 'DiskFull', after: ['file:/a'] } });
+    expect((await full()).run.sync).toBe('failed');
+    const { outcome } = await hint('service:p/web');
+    expect(outcome.resources.map((r) => r.sync)).not.toContain('failed');
+    expect([syncOf(outcome.resources, outcome.whole), outcome.message]).toEqual(['progressing', '']);
+    world.commit('two', { ...BASE, 'service:p/web': { value: '2', after: ['file:/a'] } });
+    expect((await full()).run.sync).toBe('synced');
   });
 
   test('a change that is not proven yet: whether it becomes well is a verdict about its commit', async () => {

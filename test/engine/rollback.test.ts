@@ -1,6 +1,6 @@
 /** Commits that do not settle, gates, pins, outages: the real engine and store over a host in memory. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Outcome } from '../../agent/engine/types.ts';
+import type { Outcome, RunRequest } from '../../agent/engine/types.ts';
 import { createWorld, type Declaration, type World } from './world.ts';
 
 let world: World;
@@ -84,6 +84,18 @@ describe('a commit that does not settle', () => {
       reason: 'RollbackFailed',
       message: expect.stringMatching(/nothing more is undone/),
     });
+  });
+
+  test('whose way back meets an outage goes on with it when that is over', async () => {
+    const emit: RunRequest['emit'] = (line) => {
+      if (line.type === 'phase' && line.phase === 'rollback') world.away.add('service');
+    };
+    const outcome = await run({ emit });
+    expect(outcome).toMatchObject({ sync: 'failed', reason: 'Unhealthy', rollback: { well: false } });
+    expect(outcome.message).toMatch(/is bad\); this host is on its way back to good, which the next run goes on with/);
+    world.away.clear();
+    expect((await run()).sync).toBe('rolled-back');
+    expect(value('service:p/web')).toBe('1');
   });
 
   test('jobs do not run on the way back unless they say so', async () => {

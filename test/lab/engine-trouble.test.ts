@@ -191,6 +191,34 @@ test('hung: every call has its end, the agent says so and lives, and goes on whe
   await areThere({ 'shop-web-1': '2', 'shop-db-1': '1' });
 });
 
+/** Where `/run/hang` is, it makes no container; a power cut takes the file away. */
+const HANGING_RUNC =
+  '#!/bin/sh\ncase " $* " in *" create "*) [ ! -e /run/hang ] || exec sleep 1000 ;; esac\nexec /usr/sbin/runc.real "$@"\n';
+
+test('a port that it lost track of in a power cut: said, no commit is to blame, and a restart of the engine is all it takes', async () => {
+  await host.sh('mv /usr/sbin/runc /usr/sbin/runc.real');
+  await host.write('/usr/sbin/runc', HANGING_RUNC, '0755');
+  await host.exec(['touch', '/run/hang']);
+  const web = { image: '3', more: `${HEALTH}\n    ports: ["8080:8080"]` };
+  const commit = await repo.commit({ [`${H}/shop/compose.yaml`]: stack({ web, db: { image: '1' } }) }, 'A port');
+  await fairlead(host, 'sync', '--no-wait');
+  await until(
+    'the port to be taken',
+    60_000,
+    async () => (await host.exec(['pgrep', 'docker-proxy'], { check: false })).code === 0,
+  );
+  await host.powerOff();
+  await host.powerOn();
+  const lost = await problem('EngineLostPort');
+  expect(lost).toMatchObject({ sync: 'failed', desired: { commit }, bad: [] });
+  expect(lost.problems.find((p) => p.reason === 'EngineLostPort')?.message).toMatch(
+    /8080 failed: port is already allocated, and no container has it: .* a restart of docker\.service mends/,
+  );
+  await host.exec(['systemctl', 'restart', 'docker.service'], { timeoutMs: 60_000 });
+  await synced(commit);
+  await areThere({ 'shop-web-1': '3', 'shop-db-1': '1' });
+});
+
 test('its disk full during a pull: what runs is left alone, it is said, and tried again when there is room', async () => {
   await host.exec(['systemctl', 'stop', 'docker.socket', 'docker.service'], { timeoutMs: 60_000 });
   await host.sh('mkdir -p /mnt/small; mount -t tmpfs -o size=48m tmpfs /mnt/small');

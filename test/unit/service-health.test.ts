@@ -1,14 +1,17 @@
 /** What is said of a container that was ended by SIGKILL. */
 import { expect, test } from 'vitest';
 import type { ServiceSpec } from '../../agent/compose/model.ts';
-import type { Replica } from '../../agent/kinds/service-fact.ts';
-import { replicaHealth } from '../../agent/kinds/service-health.ts';
+import { isOutage } from '../../agent/core/target.ts';
+import type { Desired } from '../../agent/core/types.ts';
+import type { Replica, ServiceFact } from '../../agent/kinds/service-fact.ts';
+import { healthOf, replicaHealth } from '../../agent/kinds/service-health.ts';
 import type { ContainerInfo } from '../../agent/system/docker.ts';
 
 const spec = { restart: { name: 'no' }, update: {} } as ServiceSpec;
 const ended = (state: Partial<ContainerInfo['State']>, memory: number): Replica => ({
   ...{ number: 1, image: null, runningMs: 0, log: 'loading', interrupted: false },
   info: {
+    Name: '/web',
     State: { Status: 'exited', Running: false, ExitCode: 137, OOMKilled: false, ...state },
     HostConfig: { Memory: memory },
   } as ContainerInfo,
@@ -31,4 +34,18 @@ test.each([
 
 test('another exit code is no matter of memory', () => {
   expect(said(ended({ ExitCode: 3 }, 16 << 20))).toBe('exited (3); its last lines: loading');
+});
+
+test('what somebody removes is told from what does not run: it speaks against no commit', () => {
+  const want = { spec: { ...spec, replicas: 2 }, hash: 'h' } as Desired<ServiceSpec>;
+  const fact = (replicas: Replica[]) => ({ replicas, failed: [], moves: new Set() }) as unknown as ServiceFact;
+  const one = ended({}, 0);
+  const going = ended({ Status: 'removing' }, 0);
+  expect([fact([]), fact([one]), fact([going, going]), fact([one, one])].map((f) => healthOf(want, f).code)).toEqual([
+    'ContainerRemoved',
+    'ContainerRemoved',
+    'ContainerRemoved',
+    undefined,
+  ]);
+  expect(isOutage('ContainerRemoved')).toBe(true);
 });
