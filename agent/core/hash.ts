@@ -9,14 +9,27 @@ const VERSION = 'v1';
 
 /** Hash of a spec: keys sorted, undefined left out, bytes by their own digest. */
 export function canonicalHash(spec: unknown, sha256: Sha256): string {
-  return `${VERSION}:${sha256(new TextEncoder().encode(JSON.stringify(canonical(spec, sha256))))}`;
+  return `${VERSION}:${sha256(new TextEncoder().encode(canonicalText(spec, sha256)))}`;
 }
 
-function canonical(value: unknown, sha256: Sha256): unknown {
-  if (value instanceof Uint8Array) return { sha256: sha256(value) };
-  if (value instanceof StoredFile) return { sha256: value.sha256 };
-  if (Array.isArray(value)) return value.map((item) => canonical(item, sha256));
-  if (value === null || typeof value !== 'object') return value;
-  const entries = Object.entries(value).filter(([, v]) => v !== undefined);
-  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([k, v]) => [k, canonical(v, sha256)]));
+/** JSON, written at once: a host with thousands of files is hashed with each new commit. */
+export function canonicalText(value: unknown, sha256: Sha256): string {
+  if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';
+  if (value instanceof Uint8Array) return `{"sha256":"${sha256(value)}"}`;
+  if (value instanceof StoredFile) return `{"sha256":"${value.sha256}"}`;
+  if (Array.isArray(value)) return `[${value.map((item) => canonicalText(item, sha256)).join(',')}]`;
+  const members: string[] = [];
+  for (const key of inOrder(Object.keys(value))) {
+    const member = (value as Record<string, unknown>)[key];
+    if (member !== undefined) members.push(`${JSON.stringify(key)}:${canonicalText(member, sha256)}`);
+  }
+  return `{${members.join(',')}}`;
 }
+
+/** As an object made of them has them: those that are array indices first, by number (ECMA-262, OrdinaryOwnPropertyKeys). */
+function inOrder(keys: string[]): string[] {
+  keys.sort();
+  return keys.some(isIndex) ? [...keys.filter(isIndex).sort((a, b) => Number(a) - Number(b)), ...keys.filter((k) => !isIndex(k))] : keys; // biome-ignore format: one line
+}
+
+const isIndex = (key: string): boolean => /^(0|[1-9]\d{0,9})$/.test(key) && Number(key) < 4_294_967_295;

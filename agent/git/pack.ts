@@ -2,7 +2,7 @@
  * Looks through a pack while it comes: sizes as announced, none too large, ids computed. What is large passes through
  * in pieces. Source: git's Documentation/gitformat-pack.
  */
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib';
 import { AgentError } from '../errors.ts';
@@ -88,21 +88,32 @@ async function scanObject(reader: Reader, { limits, hold, sink }: ScanOptions): 
   const at = reader.skipped();
   const { type, size, base } = await readHead(reader, at);
   if (size > limits.object) throw new TooLarge(size, limits.object);
-  const hash = type === 'delta' ? null : createHash('sha1').update(`${type} ${size}\0`);
-  let content: Buffer | null = null;
-  let start: Uint8Array = Buffer.alloc(0);
+  const head = Buffer.from(`${type} ${size}\0`);
   if (size <= hold) {
-    content = await inflateHeld(reader, size);
-    hash?.update(content);
-    start = content;
-  } else
-    await inflateThrough(reader, size, async (bytes) => {
-      if (start.length === 0) start = Buffer.from(bytes.subarray(0, 20));
-      hash?.update(bytes);
-      await sink?.(bytes);
-    });
+    const content = await inflateHeld(reader, size);
+    refuseLarge(type, content, limits);
+    return {
+      type,
+      size,
+      oid: type === 'delta' ? null : hash('sha1', Buffer.concat([head, content])),
+      content,
+      at,
+      base,
+    };
+  }
+  const digest = type === 'delta' ? null : createHash('sha1').update(head);
+  let start: Uint8Array = Buffer.alloc(0);
+  await inflateThrough(reader, size, async (bytes) => {
+    if (start.length === 0) start = Buffer.from(bytes.subarray(0, 20));
+    digest?.update(bytes);
+    await sink?.(bytes);
+  });
+  refuseLarge(type, start, limits);
+  return { type, size, oid: digest?.digest('hex') ?? null, content: null, at, base };
+}
+
+function refuseLarge(type: PackedObject['type'], start: Uint8Array, limits: PackLimits): void {
   if (type === 'delta' && resultSize(start) > limits.object) throw new TooLarge(resultSize(start), limits.object);
-  return { type, size, oid: hash?.digest('hex') ?? null, content, at, base };
 }
 
 /** Type and size in 7-bit groups, the lowest four bits first; then what a delta is based on. */

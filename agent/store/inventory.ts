@@ -111,8 +111,7 @@ export function createInventory(db: Database.Database): Inventory {
       (now, intents) => {
         for (const { id, hash: intent, owned, origin, info } of intents) {
           const before = now.get(id);
-          // As it is read again: what is undefined is not written.
-          const written = structure({ origin, info });
+          const written = { origin: { ...origin }, info: asRead(info) as InventoryRow['info'] };
           now.set(id, { id, intent, hash: before?.hash ?? null, owned: owned || (before?.owned ?? false), ...written });
         }
       },
@@ -145,7 +144,13 @@ export function createInventory(db: Database.Database): Inventory {
   };
 }
 
-const structure = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
+/** A value as JSON gives it back: what is undefined is not written. Most are lists of texts. */
+function asRead(value: unknown): unknown {
+  if (value === null || typeof value !== 'object') return value;
+  if (Array.isArray(value)) return value.map((item) => (item === undefined ? null : asRead(item)));
+  const members = Object.entries(value).filter(([, member]) => member !== undefined);
+  return Object.fromEntries(members.map(([key, member]) => [key, asRead(member)]));
+}
 
 function confirmed(now: Map<ResourceId, InventoryRow>, id: ResourceId, hash: string): void {
   const row = now.get(id);
