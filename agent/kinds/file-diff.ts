@@ -28,10 +28,10 @@ export interface FileFact {
 const SHOWN = 5;
 const octal = (mode: number): string => `0${mode.toString(8).padStart(3, '0')}`;
 
-/** Remembers the hashes of declared contents: they are compared in every run, and never change. */
-export function createFileDiff() {
+/** Hex SHA-256 of declared contents, remembered: they are compared in every run, and never change. */
+export function createContentHash(): (content: Content) => string {
   const hashes = new WeakMap<Uint8Array, string>();
-  const sha256 = (bytes: Content): string => {
+  return (bytes) => {
     if (bytes instanceof StoredFile) return bytes.sha256;
     const known = hashes.get(bytes);
     if (known !== undefined) return known;
@@ -39,6 +39,9 @@ export function createFileDiff() {
     hashes.set(bytes, digest);
     return digest;
   };
+}
+
+export function createFileDiff(sha256: (content: Content) => string) {
   return ({ spec }: Desired<FileSpec>, seen: Seen<FileFact> | undefined): Change => {
     const fact = seen?.fact.type === 'missing' ? undefined : seen?.fact;
     if (spec.type === 'absent')

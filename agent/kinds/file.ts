@@ -9,7 +9,7 @@ import { createAccounts } from '../system/accounts.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
 import type { FileStat, Files, NewFile, WriteOptions } from '../system/file-types.ts';
-import { createFileDiff, type FileFact } from './file-diff.ts';
+import { createContentHash, createFileDiff, type FileFact } from './file-diff.ts';
 import { createFileHashes } from './file-hash.ts';
 import { validateFile } from './file-validate.ts';
 import type { Originals } from './originals.ts';
@@ -36,8 +36,9 @@ const WIDTH = 8;
 export function createFileProvider(options: FileProviderOptions): Provider<FileSpec, FileFact> {
   const { files, originals, ownership } = options;
   const accounts = createAccounts(files, options.clock);
-  const statAll = createFileHashes(options);
-  const diff = createFileDiff();
+  const hashes = createFileHashes(options);
+  const sha256 = createContentHash();
+  const diff = createFileDiff(sha256);
   /** Files as they were last seen: what stat finds unchanged is the same fact. */
   const last = new Map<ResourceId, { stat: FileStat; seen: Seen<FileFact> }>();
   /** Declarations whose content passed in this run's preparation. */
@@ -61,11 +62,12 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       diff(want, seen).op === 'none'
         ? { state: 'ok', message: '' }
         : { state: 'bad', message: seen?.fact.problem ?? 'differs from its declaration' },
-    async observe(ids, _signal, wants) {
+    async observe(ids, _signal, wants, healthAlone) {
       // One that is larger than any payload differs by its size; of others, history shall say from what to what.
-      const stats = statAll(
+      const stats = hashes.look(
         ids.map(pathOf),
         (file, { size }) => wants?.get(`file:${file}`)?.spec.type !== 'file' || size <= MAX_BYTES,
+        healthAlone,
       );
       const seen = new Map<ResourceId, Seen<FileFact>>();
       const names = accounts.names();
@@ -141,7 +143,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
     },
     async apply(work: FileWork) {
       const write = await begin(work);
-      if (write !== null) await files.write(write.file, write.content, write.options);
+      if (write !== null) wrote(write, await files.write(write.file, write.content, write.options));
     },
     async applyAll(work) {
       const failures = new Map<ResourceId, AgentError>();
@@ -157,9 +159,12 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       };
       // So few at a time because of validators.
       for (let at = 0; at < work.length; at += WIDTH) await Promise.all(work.slice(at, at + WIDTH).map(attempt));
-      for (const [file, thrown] of await files.writeAll([...writes.values()])) {
-        const { id } = writes.get(file) ?? {};
-        if (id !== undefined) failures.set(id, failed(id, thrown));
+      const done = await files.writeAll([...writes.values()]);
+      for (const write of writes.values()) {
+        const thrown = done.failed.get(write.file);
+        if (thrown !== undefined) failures.set(write.id, failed(write.id, thrown));
+        const stat = done.written.get(write.file);
+        if (stat !== undefined) wrote(write, stat);
       }
       return failures;
     },
@@ -172,6 +177,10 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       files.remove(pathOf(id));
     },
   };
+
+  function wrote({ file, content }: NewFile, stat: FileStat): void {
+    hashes.wrote(file, { ...stat, sha256: sha256(content) });
+  }
 
   /** All of a change but the writing of a file, which is left to the caller; null where that was all. */
   async function begin(work: FileWork): Promise<NewFile | null> {

@@ -149,7 +149,7 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
         }
       }
       for (const { id } of records) cache.delete(id);
-      const unwritten = await files.writeAll(
+      const { failed: unwritten } = await files.writeAll(
         records.map((entry) => ({ file: fileOf(entry.id), content: encode(entry), options: META })),
       );
       for (const entry of records) {

@@ -46,7 +46,7 @@ export function createUnitReader(options: { files: Files; clock: Pick<Clock, 'no
   /** Leaves out what must not be followed; throws where a file cannot be read. */
   const look = (paths: readonly string[]): Map<string, FileStat> => {
     const found = new Map<string, FileStat>();
-    for (const [path, stat] of hashes(paths, () => true)) {
+    for (const [path, stat] of hashes.look(paths, () => true)) {
       if (stat instanceof Error) continue;
       found.set(path, stat.type === 'file' && stat.sha256 === undefined ? { ...stat, sha256: files.hash(path) } : stat);
     }

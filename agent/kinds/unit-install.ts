@@ -69,7 +69,7 @@ async function putFiles(
     }),
   );
   let changed = writes.length > 0;
-  for (const [file, thrown] of await files.writeAll(writes)) drop(owners.get(file) ?? 'unit:', thrown);
+  for (const [file, thrown] of (await files.writeAll(writes)).failed) drop(owners.get(file) ?? 'unit:', thrown);
   for (const [id, { work: one, mask, unmask, old }] of plans) {
     const { name } = one.want.spec;
     try {

@@ -45,7 +45,7 @@ export async function verifyUnits(
   );
   const staged: string[] = [];
   const targets: string[] = [];
-  const writing: Promise<void>[] = [];
+  const writing: Promise<unknown>[] = [];
   const stage = (file: string, text: string) => {
     const path = `${stagingDir}/${file}`;
     staged.push(path);

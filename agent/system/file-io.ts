@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import { promisify } from 'node:util';
 import { unsafe } from './file-errors.ts';
 import type { FileStat, WriteOptions } from './file-types.ts';
+import type { OpenDirectory } from './shared-directories.ts';
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_DIRECTORY } = fs.constants;
 const fsync = promisify(fs.fsync);
@@ -44,11 +45,9 @@ export function createDirectorySync(): (dir: number) => Promise<void> {
 }
 
 /** What a process that was cut off between making and renaming left behind. */
-export function sweep(dir: number, swept: Set<string>): void {
-  const { dev, ino } = fs.fstatSync(dir);
-  const key = `${dev}:${ino}`;
-  if (swept.has(key)) return;
-  swept.add(key);
+export function sweep({ dir, id }: OpenDirectory, swept: Set<string>): void {
+  if (swept.has(id)) return;
+  swept.add(id);
   for (const name of fs.readdirSync(`/proc/self/fd/${dir}`))
     if (/^\.fairlead-.*\.[0-9a-f]{12}$/.test(name)) fs.rmSync(`/proc/self/fd/${dir}/${name}`, { force: true });
 }

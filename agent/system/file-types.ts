@@ -31,6 +31,12 @@ export interface NewFile {
   options: WriteOptions;
 }
 
+/** What came of writing many, by path. */
+export interface Written {
+  written: ReadonlyMap<string, FileStat>;
+  failed: ReadonlyMap<string, Error>;
+}
+
 /** All paths are the host's; `root` is put before them. Every call throws AgentError with a sentence for people. */
 export interface Files {
   /** undefined where there is nothing, or where a parent is missing. */
@@ -51,10 +57,13 @@ export interface Files {
   readlink(file: string): string;
   /** Names in a directory; none where it does not exist. */
   list(directory: string): string[];
-  /** Atomic and durable: temp file in the same directory, owner, mode, fsync, rename, fsync of the directory. */
-  write(file: string, content: Content, options: WriteOptions): Promise<void>;
-  /** The same of many: durable together where that costs less. @returns what failed, by path */
-  writeAll(entries: readonly NewFile[]): Promise<ReadonlyMap<string, Error>>;
+  /**
+   * Atomic and durable: temp file in the same directory, owner, mode, fsync, rename, fsync of the directory.
+   * @returns what it is, but for the time of its last renaming
+   */
+  write(file: string, content: Content, options: WriteOptions): Promise<FileStat>;
+  /** The same of many: durable together where that costs less. */
+  writeAll(entries: readonly NewFile[]): Promise<Written>;
   /** The same with the bytes of another file of the host. */
   copy(from: string, to: string, options: WriteOptions): void;
   mkdir(file: string, options: WriteOptions): void;

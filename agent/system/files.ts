@@ -18,7 +18,7 @@ import {
   withHash,
 } from './file-io.ts';
 import type { FileStat, Files } from './file-types.ts';
-import { createSharedDirectories } from './shared-directories.ts';
+import { createSharedDirectories, type OpenDirectory } from './shared-directories.ts';
 import { fill } from './stored-file.ts';
 import { idOf, isOwn, openDirectory, ownIds, refuseOwn } from './walk.ts';
 import { MANY, writeMany } from './write-many.ts';
@@ -86,15 +86,15 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
       throw explain(what, file, thrown);
     }
   };
-  const tempIn = (dir: number, file: string): string => {
-    sweep(dir, swept);
+  const tempIn = (directory: OpenDirectory, file: string): string => {
+    sweep(directory, swept);
     // Its last part is 48 random bits (RFC 9562, version 4), of which Node keeps some in stock.
-    return `/proc/self/fd/${dir}/${TEMP}${path.basename(file).slice(0, 100)}.${randomUUID().slice(-12)}`;
+    return `/proc/self/fd/${directory.dir}/${TEMP}${path.basename(file).slice(0, 100)}.${randomUUID().slice(-12)}`;
   };
   /** Makes the new thing under a temporary name, then renames it over the old: readers see one or the other. */
   const replace = (what: string, file: string, make: (temp: string) => void): void =>
     within(what, file, true, (at, dir) => {
-      const temp = tempIn(dir, file);
+      const temp = tempIn({ dir, id: idOf(fs.fstatSync(dir)) }, file);
       try {
         make(temp);
         fs.renameSync(temp, at);
@@ -167,39 +167,46 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
       }
     },
     async write(file, content, options) {
-      let dir: number | null = null;
+      let directory: OpenDirectory | null = null;
       let temp: string | null = null;
+      let stat: FileStat;
       try {
-        dir = shared.borrow(file);
-        temp = tempIn(dir, file);
+        directory = shared.borrow(file);
+        temp = tempIn(directory, file);
         const fd = fs.openSync(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
         try {
           await fill(fd, content);
           setOwnerAndMode(fd, options);
+          stat = toStat(fs.fstatSync(fd));
           await fsync(fd);
         } finally {
           fs.closeSync(fd);
         }
-        fs.renameSync(temp, atOf(dir, file));
+        fs.renameSync(temp, atOf(directory.dir, file));
         temp = null;
-        await syncDirectory(dir);
+        await syncDirectory(directory.dir);
+        return stat;
       } catch (thrown) {
         if (temp !== null) fs.rmSync(temp, { force: true });
         throw explain('write', file, thrown);
       } finally {
-        if (dir !== null) shared.giveBack(file, dir);
+        if (directory !== null) shared.giveBack(file, directory);
       }
     },
     async writeAll(entries) {
       if (exec !== undefined && entries.length >= MANY)
         return writeMany({ exec, shared, tempIn, syncDirectory }, entries);
       const failed = new Map<string, Error>();
+      const written = new Map<string, FileStat>();
       await Promise.all(
         entries.map(({ file, content, options }) =>
-          this.write(file, content, options).catch((thrown) => void failed.set(file, thrown)),
+          this.write(file, content, options).then(
+            (stat) => void written.set(file, stat),
+            (thrown) => void failed.set(file, thrown),
+          ),
         ),
       );
-      return failed;
+      return { written, failed };
     },
     copy: (from, to, options) =>
       within('read', from, false, (source) => {

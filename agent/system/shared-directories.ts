@@ -1,7 +1,8 @@
 /** Directories in which something is being written just now: walked to and opened once for all writes side by side. */
 import fs from 'node:fs';
 import path from 'node:path';
-import { idOf, refuseOwn } from './walk.ts';
+import { ownPath } from './file-errors.ts';
+import { idOf, isOwn } from './walk.ts';
 
 export interface SharedDirectoriesOptions {
   /** '' for the machine itself, or a directory that stands for `/`. */
@@ -12,23 +13,29 @@ export interface SharedDirectoriesOptions {
   forbiddenTo(file: string): ReadonlySet<string>;
 }
 
-export interface SharedDirectories {
-  /** @returns a descriptor of the directory of `file`, to be given back */
-  borrow(file: string): number;
-  giveBack(file: string, dir: number): void;
+/** A directory that is open. */
+export interface OpenDirectory {
+  /** Its descriptor. */
+  dir: number;
+  /** Device and inode. */
+  id: string;
 }
 
-interface Open {
-  dir: number;
-  id: string;
+export interface SharedDirectories {
+  /** @returns the directory of `file`, to be given back; what is made there may replace a file, never a directory */
+  borrow(file: string): OpenDirectory;
+  giveBack(file: string, directory: OpenDirectory): void;
+}
+
+interface Shared extends OpenDirectory {
   users: number;
 }
 
 export function createSharedDirectories({ root, enter, forbiddenTo }: SharedDirectoriesOptions): SharedDirectories {
-  const open = new Map<string, Open>();
+  const open = new Map<string, Shared>();
   const keyOf = (file: string) => `${forbiddenTo(file).size > 0} ${path.dirname(file)}`;
   /** Whether the path still leads to the very directory that was walked to. */
-  const isThere = (file: string, { id }: Open): boolean => {
+  const isThere = (file: string, { id }: OpenDirectory): boolean => {
     const stat = fs.statSync(root + path.dirname(file), { throwIfNoEntry: false });
     return stat !== undefined && idOf(stat) === id;
   };
@@ -37,20 +44,22 @@ export function createSharedDirectories({ root, enter, forbiddenTo }: SharedDire
       const key = keyOf(file);
       const there = open.get(key);
       if (there && isThere(file, there)) {
-        refuseOwn(there.dir, file, forbiddenTo(file));
+        // A directory of that name is in no danger, whosever it is.
+        if (isOwn(forbiddenTo(file), there.id, path.basename(file), undefined)) throw ownPath(file);
         there.users++;
-        return there.dir;
+        return there;
       }
       const dir = enter(file);
-      if (!there) open.set(key, { dir, id: idOf(fs.fstatSync(dir)), users: 1 });
-      return dir;
+      const found = { dir, id: idOf(fs.fstatSync(dir)), users: 1 };
+      if (!there) open.set(key, found);
+      return found;
     },
-    giveBack(file, dir) {
+    giveBack(file, directory) {
       const key = keyOf(file);
       const there = open.get(key);
-      if (there?.dir === dir && --there.users > 0) return;
-      if (there?.dir === dir) open.delete(key);
-      fs.closeSync(dir);
+      if (there === directory && --there.users > 0) return;
+      if (there === directory) open.delete(key);
+      fs.closeSync(directory.dir);
     },
   };
 }

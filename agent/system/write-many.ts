@@ -6,9 +6,9 @@ import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Exec } from './exec.ts';
 import { explain } from './file-errors.ts';
-import { setOwnerAndMode } from './file-io.ts';
-import type { NewFile } from './file-types.ts';
-import type { SharedDirectories } from './shared-directories.ts';
+import { setOwnerAndMode, toStat } from './file-io.ts';
+import type { FileStat, NewFile, Written } from './file-types.ts';
+import type { OpenDirectory, SharedDirectories } from './shared-directories.ts';
 import { fill } from './stored-file.ts';
 
 const { O_NOFOLLOW, O_RDONLY, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
@@ -18,7 +18,7 @@ export interface WriteManyOptions {
   exec: Exec;
   shared: SharedDirectories;
   /** A fresh temporary name for `file`, in its open directory. */
-  tempIn(dir: number, file: string): string;
+  tempIn(directory: OpenDirectory, file: string): string;
   /** Makes the names in an open directory durable. */
   syncDirectory(dir: number): Promise<void>;
 }
@@ -27,6 +27,7 @@ interface Made {
   file: string;
   dir: number;
   temp: string;
+  stat: FileStat;
 }
 
 /** From as many files on one sync of their file system costs less than one of each file. */
@@ -37,13 +38,13 @@ const SLICE = 64;
 const MAX_DIRTY = 256 * 1024 * 1024;
 const SYNC_TIMEOUT_MS = 600_000;
 
-/** @returns what failed, by path; what was there before is still there, then */
+/** What failed is still there as it was before. */
 export async function writeMany(
   { exec, shared, tempIn, syncDirectory }: WriteManyOptions,
   entries: readonly NewFile[],
-): Promise<Map<string, Error>> {
+): Promise<Written> {
   const failed = new Map<string, Error>();
-  const borrowed: Pick<Made, 'file' | 'dir'>[] = [];
+  const borrowed: { file: string; directory: OpenDirectory }[] = [];
   let made: Made[] = [];
   const fail = ({ file, temp }: Pick<Made, 'file'> & Partial<Made>, thrown: unknown) => {
     if (temp !== undefined) fs.rmSync(temp, { force: true });
@@ -55,11 +56,10 @@ export async function writeMany(
       const { file } = entry;
       let temp: string | undefined;
       try {
-        const dir = shared.borrow(file);
-        borrowed.push({ file, dir });
-        temp = tempIn(dir, file);
-        await make(temp, entry);
-        made.push({ file, dir, temp });
+        const directory = shared.borrow(file);
+        borrowed.push({ file, directory });
+        temp = tempIn(directory, file);
+        made.push({ file, dir: directory.dir, temp, stat: await make(temp, entry) });
       } catch (thrown) {
         fail({ file, ...(temp === undefined ? {} : { temp }) }, thrown);
       }
@@ -88,17 +88,19 @@ export async function writeMany(
         }),
       ),
     );
-    return failed;
+    const written = new Map(made.filter(({ file }) => !failed.has(file)).map(({ file, stat }) => [file, stat]));
+    return { written, failed };
   } finally {
-    for (const { file, dir } of borrowed) shared.giveBack(file, dir);
+    for (const { file, directory } of borrowed) shared.giveBack(file, directory);
   }
 }
 
-async function make(temp: string, { content, options }: NewFile): Promise<void> {
+async function make(temp: string, { content, options }: NewFile): Promise<FileStat> {
   const fd = fs.openSync(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   try {
     await fill(fd, content);
     setOwnerAndMode(fd, options);
+    return toStat(fs.fstatSync(fd));
   } finally {
     fs.closeSync(fd);
   }

@@ -79,7 +79,7 @@ test(`${WRITES} writes while another user swaps directories and links: not one l
         else if (n % 20 === 19) files.removeTree(`${file}.d`);
         else if (n % 100 === 6) {
           const entries = many.map((one) => ({ file: one, content: Buffer.from(String(n)), options: META }));
-          for (const error of (await files.writeAll(entries)).values()) throw error;
+          for (const error of (await files.writeAll(entries)).failed.values()) throw error;
         } else await files.write(file, Buffer.from(String(n)), META);
         note('done');
       } catch (thrown) {

@@ -1,14 +1,15 @@
 /** What is read again of files, and what is remembered: real files, a clock that is set. */
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createFileHashes } from '../../agent/kinds/file-hash.ts';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createFileHashes, type FileHashes } from '../../agent/kinds/file-hash.ts';
 import { createFiles } from '../../agent/system/files.ts';
 
 let root: string;
 let now: number;
-let look: ReturnType<typeof createFileHashes>;
+let hashes: FileHashes;
 let read: string[];
 
 const HOUR = 3_600_000;
@@ -17,10 +18,12 @@ const sha256 = () => {
   return stat === undefined || stat instanceof Error ? undefined : stat.sha256;
 };
 const seen = () =>
-  look(['/a'], (file) => {
-    read.push(file);
-    return true;
-  }).get('/a');
+  hashes
+    .look(['/a'], (file) => {
+      read.push(file);
+      return true;
+    })
+    .get('/a');
 const put = (text: string, mtime = 1_000) => {
   fs.writeFileSync(`${root}/a`, text);
   fs.utimesSync(`${root}/a`, mtime, mtime);
@@ -30,7 +33,7 @@ beforeEach(() => {
   root = fs.mkdtempSync(path.join(os.tmpdir(), 'fairlead-hash-'));
   now = Date.now() + HOUR;
   read = [];
-  look = createFileHashes({ files: createFiles({ root }), clock: { now: () => new Date(now) } });
+  hashes = createFileHashes({ files: createFiles({ root }), clock: { now: () => new Date(now) } });
 });
 afterEach(() => fs.rmSync(root, { recursive: true }));
 
@@ -79,11 +82,49 @@ test('a file that cannot be read has no hash, whatever it was known by', () => {
   seen();
   now += HOUR;
   // Gone between the look and the reading.
-  const answer = look(['/a'], () => {
-    fs.rmSync(`${root}/a`);
-    fs.mkdirSync(`${root}/a`);
-    return true;
-  }).get('/a');
+  const answer = hashes
+    .look(['/a'], () => {
+      fs.rmSync(`${root}/a`);
+      fs.mkdirSync(`${root}/a`);
+      return true;
+    })
+    .get('/a');
   expect(answer).toMatchObject({ type: 'file' });
   expect(answer).not.toHaveProperty('sha256');
+});
+
+describe('what was written by this process', () => {
+  const META = { mode: 0o644, uid: -1, gid: -1 };
+  const DIGEST = 'f'.repeat(64);
+  const own = (trustOwn = true) => hashes.look(['/a'], () => true, trustOwn).get('/a');
+  beforeEach(async () => {
+    const stat = await createFiles({ root }).write('/a', Buffer.from('one'), META);
+    hashes.wrote('/a', { ...stat, sha256: DIGEST });
+  });
+
+  test('is not read at the look that follows, and by every later one', () => {
+    expect(own()).toMatchObject({ type: 'file', size: 3, mode: 0o644, sha256: DIGEST });
+    expect(own()).not.toMatchObject({ sha256: DIGEST });
+  });
+
+  test('is read by a look that shall know for sure', () => {
+    expect(own(false)).not.toMatchObject({ sha256: DIGEST });
+    expect(own()).not.toMatchObject({ sha256: DIGEST });
+  });
+
+  test.each([
+    ['written to', () => fs.writeFileSync(`${root}/a`, 'two')],
+    [
+      'replaced',
+      () => {
+        fs.writeFileSync(`${root}/b`, 'two');
+        fs.renameSync(`${root}/b`, `${root}/a`);
+      },
+    ],
+  ])('is read where it was %s meanwhile', (_how, act) => {
+    const before = fs.statSync(`${root}/a`).mtimeMs;
+    do act();
+    while (fs.statSync(`${root}/a`).mtimeMs === before);
+    expect(own()).toMatchObject({ sha256: createHash('sha256').update('two').digest('hex') });
+  });
 });

@@ -78,8 +78,8 @@ describe('many at once', () => {
       return exec(argv, options);
     };
     const many = createFiles({ root, exec: telling });
-    expect(await many.writeAll(entriesOf(names, 'one'))).toEqual(new Map());
-    expect(await many.writeAll(entriesOf(names, 'two'))).toEqual(new Map());
+    expect((await many.writeAll(entriesOf(names, 'one'))).failed).toEqual(new Map());
+    expect((await many.writeAll(entriesOf(names, 'two'))).failed).toEqual(new Map());
     // Where much else waits to be written, each file is synced by itself.
     expect([[], [sync('100'), sync('100')]]).toContainEqual(synced);
     expect(contents()).toEqual(names.map((name) => `${name} two`));
@@ -90,7 +90,7 @@ describe('many at once', () => {
   test('where one cannot be written, the others are, and it is named', async () => {
     fs.mkdirSync(`${root}/d0/f0/x`, { recursive: true });
     fs.writeFileSync(`${root}/d3`, 'a file');
-    const failed = await createFiles({ root, exec }).writeAll(entriesOf(names, 'one'));
+    const { failed } = await createFiles({ root, exec }).writeAll(entriesOf(names, 'one'));
     expect([...failed.keys()].sort()).toEqual(['/d0/f0', ...names.filter((n) => n.startsWith('/d3/'))].sort());
     expect(failed.get('/d0/f0')?.message).toContain('there is a directory');
     expect(fs.readFileSync(`${root}/d1/f1`, 'utf8')).toBe('/d1/f1 one');
@@ -99,7 +99,7 @@ describe('many at once', () => {
 
   test('are written without sync(1), too', async () => {
     const none: Exec = async () => ({ code: 127, stdout: '', stderr: '' });
-    expect(await createFiles({ root, exec: none }).writeAll(entriesOf(names, 'one'))).toEqual(new Map());
+    expect((await createFiles({ root, exec: none }).writeAll(entriesOf(names, 'one'))).failed).toEqual(new Map());
     expect(contents()).toEqual(names.map((name) => `${name} one`));
     expect(left()).toEqual([]);
   });
