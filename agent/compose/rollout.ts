@@ -84,7 +84,7 @@ function refuseTwice({ fail }: StackContext, name: string, { ports = [] }: Compo
     const key = keyOf(port);
     const other = key === null ? undefined : first.get(key);
     if (key !== null && other === undefined) first.set(key, port);
-    if (other && other.target !== port.target)
+    if (other)
       fail(
         ['services', name, 'ports', i],
         `\`ports\` publishes ${port.published} for ${other.target} and for ${port.target}, and only one of them can have it; give one another port`,

@@ -90,7 +90,8 @@ const OUTAGES = [
   'EngineUnreachable',
   'EngineRestarted',
   'EngineLostPort',
-  'ContainerRemoved',
+  // Of a change that went through: what was just made is not there.
+  'ContainerMissing',
   'SystemdUnreachable',
   'ObserveFailed',
   'ImagePullFailed',

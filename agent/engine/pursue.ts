@@ -236,7 +236,7 @@ async function rollBack(
     commit: head.info,
     actions: [...outcome.actions, ...(back?.actions ?? [])],
     problems: [culprit, ...(back?.problems ?? [])],
-    whole: [...(back?.whole ?? []), went ? 'rolled-back' : onTheWay ? 'progressing' : 'failed'],
+    whole: [...(back?.whole ?? []), went || onTheWay ? 'rolled-back' : 'failed'],
     reason: went || onTheWay ? culprit.reason : 'RollbackFailed',
     message: `commit ${from} did not settle (${culprit.id}: ${culprit.message})${came}`,
     rollback: { from: commit, to: lastGood, well: went },

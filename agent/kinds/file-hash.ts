@@ -19,7 +19,7 @@ interface Known {
 export interface FileHashes {
   /**
    * @param wanted the files whose hash is asked for
-   * @param trustOwn what this process wrote last, and is by all that stat tells still that file, need not be read
+   * @param trustOwn what this process wrote last, and is the same file of the same time and size, need not be read
    * @returns stats as `Files.statAll` does, with the hash of each file that is `wanted`, read only where it may have
    *   changed; where nothing changed, and a hash is trusted, the very object of the call before
    */
@@ -72,6 +72,6 @@ export function createFileHashes({ files, clock }: { files: Files; clock: Pick<C
   };
 }
 
-/** Its content was not touched since: a rename moves the time of change alone. */
+/** Its content was not touched since, unless somebody set the time back; a rename moves the time of change alone. */
 const isSame = (a: FileStat, b: FileStat): boolean =>
   a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtimeMs === b.mtimeMs;

@@ -9,6 +9,7 @@ import type { ContainerInfo, ContainerSummary, Docker } from '../system/docker.t
 import { mountedIds } from './image-mounts.ts';
 import type { Inspections } from './inspections.ts';
 import { HASH, MOVED, PROJECT, SERVICE } from './labels.ts';
+import { withPortOwner } from './port-owner.ts';
 import { digests } from './service-diff.ts';
 import { ANONYMOUS, FAILED, FRESH, memberOf, nameOf, PARKED, type Replica, wasStarted } from './service-fact.ts';
 import { replicaHealth } from './service-health.ts';
@@ -79,7 +80,7 @@ export async function create(
     return made;
   } catch (thrown) {
     if (made !== null) await docker.remove(made, true);
-    throw await withOwner(docker, spec, thrown);
+    throw await withPortOwner(docker, spec, thrown);
   }
 }
 
@@ -95,7 +96,7 @@ export async function start(tools: Tools, spec: ServiceSpec, info: ContainerInfo
   if (nameOf(info) !== name) await docker.rename(info.Id, name);
   await runPreStart(tools, { spec, hooks, id: info.Id, hash: info.Config.Labels?.[HASH] ?? '' });
   await docker.start(info.Id).catch(async (thrown) => {
-    throw await withOwner(docker, spec, thrown);
+    throw await withPortOwner(docker, spec, thrown);
   });
   await runPostStart(tools, info.Id, postStart);
   if (name !== spec.containerName) await docker.rename(info.Id, spec.containerName);
@@ -160,29 +161,6 @@ function refuseForeign(all: readonly ContainerSummary[], spec: ServiceSpec): voi
     retry: true,
     message: `container name ${spec.containerName} is taken by ${holder.Id.slice(0, 12)} (${holder.Image}), which is not fairlead's and is left alone; rename one of them`,
   });
-}
-
-/**
- * Says who has the port. One that the engine takes for given although no container has it is the engine's trouble: Docker 26.1
- * keeps the ports of a container that a power cut took while it was being started (moby/libnetwork#1790).
- */
-async function withOwner(docker: Docker, spec: ServiceSpec, thrown: unknown): Promise<unknown> {
-  if (!(thrown instanceof AgentError) || !['PortInUse', 'PortAllocated'].includes(thrown.code)) return thrown;
-  const ports = new Set(spec.ports.map((p) => `${p.published}/${p.protocol}`));
-  const holder = (await docker.containers()).find((c) => c.Ports.some((p) => ports.has(`${p.PublicPort}/${p.Type}`)));
-  const refused = (code: string, message: string) => new AgentError({ code, phase: 'apply', retry: true, message });
-  if (holder)
-    return refused(
-      'PortInUse',
-      `${thrown.message}; container ${holder.Names[0]?.replace(/^\//, '')} (${holder.Image}) has it`,
-    );
-  if (thrown.code === 'PortInUse')
-    return refused('PortInUse', `${thrown.message}; a program of the host has it (see \`ss -ltnup\`)`);
-  const [why] = thrown.message.split('; ');
-  return refused(
-    'EngineLostPort',
-    `${why}, and no container has it: the engine has lost track of it, which a restart of docker.service mends; it is tried again until then`,
-  );
 }
 
 /** What the old container kept in anonymous volumes moves along. */

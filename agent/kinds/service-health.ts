@@ -20,9 +20,9 @@ export function healthOf({ spec, hash }: Desired<ServiceSpec>, fact: ServiceFact
       message: `the last change was taken back: ${replicaHealth(spec, refused).message}; it is tried again when it is declared otherwise, or when ${nameOf(refused.info)} is removed`,
     };
   if (spec.replicas === 0) return OK;
-  if (replicas.length === 0) return removed('there is no container');
+  if (replicas.length === 0) return missing('there is no container');
   if (replicas.length < spec.replicas)
-    return removed(`only ${replicas.length} of ${spec.replicas} containers are there`);
+    return missing(`only ${replicas.length} of ${spec.replicas} containers are there`);
   const all = replicas.map((replica) => ({ replica, health: replicaHealth(spec, replica) }));
   const of = (state: Health['state']) => all.filter(({ health }) => health.state === state);
   const worst = !tolerated(spec, of('bad').length) ? of('bad')[0] : of('wait')[0];
@@ -31,8 +31,8 @@ export function healthOf({ spec, hash }: Desired<ServiceSpec>, fact: ServiceFact
   return { ...worst.health, message: spec.replicas === 1 ? message : `${nameOf(worst.replica.info)} ${message}` };
 }
 
-/** Nothing that was declared took it away. */
-const removed = (message: string): Health => ({ state: 'bad', code: 'ContainerRemoved', message });
+/** It may never have been made; after a change that went through, somebody took it away. */
+const missing = (message: string): Health => ({ state: 'bad', code: 'ContainerMissing', message });
 
 /** `max_failure_ratio`: so many of its containers may be unwell. */
 export const tolerated = ({ replicas, update }: ServiceSpec, bad: number): boolean =>
@@ -53,7 +53,7 @@ export function replicaHealth(spec: ServiceSpec, replica: Replica): Health {
     const message = `${stateOf(info)} when the engine was stopped; it is started again`;
     return { state: 'bad', code: 'EngineRestarted', message };
   }
-  if (state.Status === 'removing') return removed('it is being removed by somebody');
+  if (state.Status === 'removing') return missing('it is being removed');
   if (state.Restarting)
     return { state: 'bad', message: `keeps restarting, last exit code ${state.ExitCode}${memory(info)}${tail}` };
   if (!state.Running)

@@ -1,6 +1,7 @@
 /** `post_start` and `pre_stop`: commands that are run in a container after its start and before its stop. */
 import type { HookSpec, ServiceSpec } from '../compose/model.ts';
 import type { Work } from '../core/provider.ts';
+import { isOutage } from '../core/target.ts';
 import { AgentError } from '../errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { ContainerInfo, Docker } from '../system/docker.ts';
@@ -51,7 +52,11 @@ export async function runPreStop(
 ): Promise<void> {
   if (!info.State.Running || info.State.Restarting || info.State.Paused) return;
   for (const [i, hook] of hooksOf(info, declared).preStop.entries()) {
-    const failure = await run(tools, info.Id, hook);
+    const failure = await run(tools, info.Id, hook).catch((thrown: unknown) => {
+      // Nothing is left to be stopped.
+      if (thrown instanceof AgentError && thrown.code === 'ContainerMissing') return null;
+      throw thrown;
+    });
     if (failure !== null)
       report?.({ field: `pre_stop[${i}]`, to: `${hook.command.join(' ')} ${failure} in ${nameOf(info)}` });
   }
@@ -74,7 +79,7 @@ async function run({ docker, clock }: HookTools, id: string, hook: HookSpec): Pr
     if (result.exitCode === 0) return null;
     return `ended with exit code ${result.exitCode}${result.output ? `: ${result.output}` : ' and printed nothing'}`;
   } catch (thrown) {
-    if (thrown instanceof AgentError && thrown.code === 'EngineUnreachable') throw thrown;
+    if (thrown instanceof AgentError && isOutage(thrown.code)) throw thrown;
     return `could not be run: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
   } finally {
     ended.abort();

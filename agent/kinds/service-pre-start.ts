@@ -107,7 +107,8 @@ async function waitForEnd({ docker, clock, signal }: Tools, id: string, what: st
   const until = clock.monotonic() + LIMIT_MS;
   for (;;) {
     const state = (await docker.inspect(id))?.State;
-    if (state === undefined) throw failed(`${what} could not be run to its end: somebody removed its container`);
+    if (state === undefined)
+      throw failed(`${what} could not be run to its end: somebody removed its container`, 'ContainerMissing');
     if (state.Status === 'exited' || state.Status === 'dead') {
       if (state.ExitCode === 0) return;
       const output = await docker.logTail(id);
@@ -131,4 +132,4 @@ const notStarted = (what: string, thrown: unknown): unknown =>
     ? failed(`${what} could not be started: ${thrown.message}`)
     : thrown;
 
-const failed = (message: string) => new AgentError({ code: 'HookFailed', phase: 'apply', retry: true, message });
+const failed = (message: string, code = 'HookFailed') => new AgentError({ code, phase: 'apply', retry: true, message });

@@ -1,6 +1,7 @@
 /** Containers made anew, one group after another, and what becomes of those that they replace. */
 import type { ServiceSpec } from '../compose/model.ts';
 import { millisecondsOf } from '../compose/units.ts';
+import { isOutage } from '../core/target.ts';
 import type { Desired } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 import { replaceBeside } from './service-beside.ts';
@@ -64,9 +65,9 @@ export async function replaceAll(
   for (const { message } of failures) tools.report?.({ field: 'max_failure_ratio', to: `tolerated: ${message}` });
 }
 
-/** An outage, a stop and the like end the change at once. */
+/** An outage, a stop and the like end the change at once: they say nothing of it, and the next run goes on with it. */
 function asUnwell(thrown: unknown): AgentError {
-  if (thrown instanceof AgentError && !['Stopped', 'EngineUnreachable'].includes(thrown.code)) return thrown;
+  if (thrown instanceof AgentError && !isOutage(thrown.code)) return thrown;
   throw thrown;
 }
 
@@ -96,7 +97,12 @@ async function replaceOne(
     const isOld = !isParked && aside.info.Id === old.info.Id;
     const name = isOld ? nameOf(old.info) : spec.containerName;
     if (isOld && !old.info.State.Running) await docker.rename(old.info.Id, name);
-    else await start(tools, { ...spec, containerName: name }, aside.info);
+    else
+      await start(tools, { ...spec, containerName: name }, aside.info).catch((again: unknown) => {
+        // What went wrong first is the reason of the second.
+        const to = `the one that ran before cannot be started again: ${again instanceof Error ? again.message : again}`;
+        tools.report?.({ field: 'container', to });
+      });
     throw thrown;
   }
 }

@@ -23,7 +23,7 @@ export async function demandWell(
   const began = clock.monotonic();
   for (;;) {
     const replica = await observeContainer({ docker, clock, inspections, hash }, id);
-    if (replica === undefined) throw unwell('the new container is gone');
+    if (replica === undefined) throw unwell('the new container is gone', 'ContainerMissing');
     const { state, message, code } = replicaHealth(spec, replica);
     if (state === 'ok') return;
     const waitedMs = clock.monotonic() - began;

@@ -1,6 +1,7 @@
 /** Services: one or more containers each, made from the declaration, never from what is there. */
 import type { ServiceSpec } from '../compose/model.ts';
 import type { Health, Provider, Work } from '../core/provider.ts';
+import { isOutage } from '../core/target.ts';
 import type { Desired, ResourceId, Seen } from '../core/types.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Docker } from '../system/docker.ts';
@@ -87,7 +88,11 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       for (const { want, health } of settled) {
         const fact = await look(want);
         if (health.state === 'ok') for (const { info } of fact?.parked ?? []) await docker.remove(info.Id, false);
-        else if (want.spec.update.onFailure === 'rollback' && (await takeBack(toolsFor(undefined), want)) > 0)
+        else if (
+          want.spec.update.onFailure === 'rollback' &&
+          !isOutage(health.code ?? '') &&
+          (await takeBack(toolsFor(undefined), want)) > 0
+        )
           answers.set(want.id, { state: 'bad', message: `${health.message}; what ran before is back` });
       }
       return answers;

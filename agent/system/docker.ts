@@ -122,6 +122,17 @@ export function createDocker({ socket }: { socket: string }): Docker {
       clearTimeout(timer);
     }
   }
+  /** Acts on the container `id`: it may be gone, which is told from one that a declaration names and that is not there. */
+  const on = <T>(what: string, id: string, act: (docker: Dockerode) => Promise<T>, timeoutMs?: number): Promise<T> =>
+    call(
+      what,
+      (d) =>
+        act(d).catch((thrown: unknown) => {
+          const raw = thrown instanceof Error ? thrown.message : String(thrown);
+          throw raw.includes(`No such container: ${id}`) ? gone(what, thrown) : thrown;
+        }),
+      timeoutMs,
+    );
   const orMissing = <T>(found: Promise<T>): Promise<T | undefined> =>
     found.catch((thrown) => {
       if (statusOf(thrown) === 404) return undefined;
@@ -152,18 +163,19 @@ export function createDocker({ socket }: { socket: string }): Docker {
         return Id;
       }),
     connect: (network, container, endpoint) =>
-      call(`connect to ${network}`, (d) =>
+      on(`connect to ${network}`, container, (d) =>
         d.getNetwork(network).connect({ Container: container, EndpointConfig: endpoint }),
       ),
     disconnect: (network, container) =>
       call(`disconnect from ${network}`, (d) =>
         unless([404], () => d.getNetwork(network).disconnect({ Container: container, Force: true })),
       ),
-    update: (id, settings) => call('update a container', async (d) => void (await d.getContainer(id).update(settings))),
-    start: (id) => call('start a container', (d) => unless([304], () => d.getContainer(id).start())),
+    update: (id, settings) =>
+      on('update a container', id, async (d) => void (await d.getContainer(id).update(settings))),
+    start: (id) => on('start a container', id, (d) => unless([304], () => d.getContainer(id).start())),
     stop: (id, t) =>
       call('stop a container', (d) => unless([304, 404], () => d.getContainer(id).stop(grace(t))), graceMs(t)),
-    restart: (id, t) => call('restart a container', (d) => d.getContainer(id).restart(grace(t)), graceMs(t)),
+    restart: (id, t) => on('restart a container', id, (d) => d.getContainer(id).restart(grace(t)), graceMs(t)),
     rename: (id, name) =>
       call(`rename to ${name}`, (d) =>
         // One that is gone needs no name; what is missing by that is seen by the next look.
@@ -176,7 +188,7 @@ export function createDocker({ socket }: { socket: string }): Docker {
         unless([404, 409], () => d.getContainer(id).remove({ force: true, v: volumes })),
       ),
     run: (id, command, limitMs) =>
-      call('run a command in a container', (d) => runCommand(d, id, command), limitMs + CALL_TIMEOUT_MS),
+      on('run a command in a container', id, (d) => runCommand(d, id, command), limitMs + CALL_TIMEOUT_MS),
     logTail: (id) =>
       call('read a container’s log', async (d) =>
         plainLog(await d.getContainer(id).logs({ stdout: true, stderr: true, tail: LOG_LINES, follow: false })),
@@ -213,6 +225,12 @@ export function createDocker({ socket }: { socket: string }): Docker {
 
 const statusOf = (thrown: unknown): number => Number((thrown as { statusCode?: unknown }).statusCode ?? 0);
 
+const gone = (what: string, cause: unknown): AgentError =>
+  new AgentError({
+    ...{ code: 'ContainerMissing', phase: 'apply', retry: true, cause },
+    message: `cannot ${what}: it is gone; something else removed it, and it is made anew`,
+  });
+
 function explain(what: string, socket: string, thrown: unknown): AgentError {
   if (thrown instanceof AgentError) return thrown;
   const raw = thrown instanceof Error ? thrown.message : String(thrown);
@@ -241,23 +259,21 @@ function explain(what: string, socket: string, thrown: unknown): AgentError {
 /** Refusals of which more is known than what the engine says. */
 const REFUSALS: readonly { says: RegExp; code: string; advice: string }[] = [
   {
-    says: /address already in use/,
+    says: /port is already allocated|address already in use/,
     code: 'PortInUse',
     advice: 'free the port, or publish another',
   },
   {
-    says: /no space left on device/,
+    // What else has no space left may be a limit that was declared: of a volume, of a control group.
+    says: /^(?!.*(?:cgroup|inotify|populate|\/volumes\/)).*no space left on device/s,
     code: 'DiskFull',
     advice: 'make room on the disk of the engine (`docker system df`)',
   },
-  // One that was named by a declaration is not there; one that is known by its id was removed.
   {
-    says: /No such container: [0-9a-f]{64}/,
-    code: 'ContainerRemoved',
-    advice: 'something else removed it; it is made anew',
+    says: /container is marked for removal/,
+    code: 'ContainerMissing',
+    advice: 'something else removes it; it is made anew when it is gone',
   },
-  // By the engine's own books, whoever listens.
-  { says: /port is already allocated/, code: 'PortAllocated', advice: 'free the port, or publish another' },
   {
     says: /non-overlapping IPv4 address pool|all predefined address pools/,
     code: 'AddressPoolsExhausted',

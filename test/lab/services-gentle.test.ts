@@ -136,6 +136,38 @@ describe('failure_action', () => {
     expect(await imagesOf()).toEqual(left);
   });
 
+  test.each<[string, number, number]>([
+    ['rollback', 2, 3],
+    ['rollback', 1, 1],
+    ['', 1, 3],
+  ])(
+    '`%s` is not asked where somebody removes new container %i of %i: the next run goes on with the change',
+    async (what, removed, scale) => {
+      const slow = HEALTHY.replace('8080/', '8080/ready');
+      const keys = [`scale: ${scale}`, ...(what ? [action(what)] : [])];
+      await engine.apply(web(image(1), HEALTHY, ...keys));
+      const change = engine.apply(web(image(2), slow, ...keys));
+      for (let n = 1; n <= removed; n++) {
+        await until(`new one ${n}`, 20_000, async () => (await imagesOf()).includes(`${n} 2`));
+        if (n < removed) await host.exec(['docker', 'exec', `shop-web-${n}`, '/bin/busybox', 'touch', '/www/ready']);
+      }
+      await host.exec(['docker', 'rm', '-f', `shop-web-${removed}`]);
+      const cut = await change;
+      expect(problems(cut)[0]).toMatch(/^service:shop\/web ContainerMissing: /);
+      expect(cut.run.sync).toBe('failed');
+      expect((await imagesOf()).join()).not.toContain('failed');
+      const ready = host.sh(
+        'for i in $(seq 200); do for n in 1 2 3; do docker exec shop-web-$n /bin/busybox touch /www/ready 2>/dev/null || true; done; [ ! -e /srv/out/well ] || exit 0; sleep 0.1; done; exit 1',
+        { timeoutMs: 60_000 },
+      );
+      const next = await engine.again();
+      await host.exec(['touch', '/srv/out/well']);
+      await ready;
+      const all = [1, 2, 3].slice(0, scale).map((n) => `${n} 2`);
+      expect([problems(next), next.run.sync, await imagesOf()]).toEqual([[], 'synced', all]);
+    },
+  );
+
   test('max_failure_ratio: so many may be unwell', async () => {
     const first =
       'command: ["/bin/busybox", "sh", "-c", "mkdir /out/only || exit 4; exec /bin/busybox httpd -f -p 8080"]';

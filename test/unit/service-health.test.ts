@@ -42,10 +42,10 @@ test('what somebody removes is told from what does not run: it speaks against no
   const one = ended({}, 0);
   const going = ended({ Status: 'removing' }, 0);
   expect([fact([]), fact([one]), fact([going, going]), fact([one, one])].map((f) => healthOf(want, f).code)).toEqual([
-    'ContainerRemoved',
-    'ContainerRemoved',
-    'ContainerRemoved',
+    'ContainerMissing',
+    'ContainerMissing',
+    'ContainerMissing',
     undefined,
   ]);
-  expect(isOutage('ContainerRemoved')).toBe(true);
+  expect(isOutage('ContainerMissing')).toBe(true);
 });
