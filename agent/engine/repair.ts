@@ -43,7 +43,7 @@ export async function repair(
     // What is done is done, even if it drifts or fails again at once: that is the next look's.
     const none = { settled: new Map(), stopped: false, proof: null };
     const part = judge({ checkout, planned, records, health, untouched, ...none });
-    return deps.redact(overlay(previous.outcome, part));
+    return deps.redact(overlay(previous.outcome, part, planned.left));
   };
 
   const work = plan.steps.filter(isWork);
@@ -112,7 +112,7 @@ async function planSettled(
   hinted: ReadonlySet<ResourceId>,
   previous: Outcome,
   request: RunRequest,
-): Promise<Planned> {
+): Promise<PartPlan> {
   const planned = await planPart(deps, loaded, hinted, previous, request);
   if (planned.gate !== null) return planned;
   const steps = planned.plan.steps.filter((s) => s.drift && s.change.op === 'update');
@@ -122,13 +122,18 @@ async function planSettled(
   return concluded ? planPart(deps, loaded, hinted, previous, request) : planned;
 }
 
+interface PartPlan extends Planned {
+  /** They differ, but were never applied or never proved themselves: theirs is the verdict of a full run. */
+  left: ReadonlySet<ResourceId>;
+}
+
 async function planPart(
   deps: EngineDeps,
   loaded: Loaded,
   hinted: ReadonlySet<ResourceId>,
   previous: Outcome,
   request: RunRequest,
-): Promise<Planned> {
+): Promise<PartPlan> {
   const { store } = deps;
   const desired = loaded.host.decommission ? [] : affected(loaded.resources, hinted);
   const ids = desired.map((d) => d.id);
@@ -146,8 +151,10 @@ async function planPart(
   const unproven = new Set(store.meta.get<ResourceId[]>('unsettled') ?? []);
   const isOurs = ({ want: { id }, change, drift }: Step) =>
     known.has(id) && !unproven.has(id) && !away.has(id) && (drift || change.op === 'none');
+  const isLeft = (s: Step) => s.change.op !== 'none' && !isOurs(s) && !away.has(s.want.id);
+  const left = new Set(steps.filter(isLeft).map((s) => s.want.id));
   const kept = steps.map((s): Step => (isOurs(s) ? s : { ...s, change: { op: 'none' }, refreshFor: [], drift: false }));
-  return { loaded, observed, plan: { steps: kept, removals: [] }, away, gate: gateNow(deps, previous) };
+  return { loaded, observed, plan: { steps: kept, removals: [] }, away, left, gate: gateNow(deps, previous) };
 }
 
 /** Pause and observe stop repairs; a window or a pin does not. A head that says `observe` counts although nothing of it is applied. */
@@ -184,11 +191,18 @@ async function healthAfter(
   );
 }
 
-/** The last answer about the whole host, with this part of it made new. */
-function overlay({ rollback: _told, ...previous }: Outcome, part: Outcome): Outcome {
-  const fresh = new Map(part.resources.map((r) => [r.id, r]));
-  const rest = new Set(previous.resources.map((r) => r.id));
-  const problems = [...previous.problems.filter((p) => !fresh.has(p.id as ResourceId)), ...part.problems];
+/**
+ * The last answer about the whole host, with this part of it made new.
+ * @param left what failed and was left alone has failed still, and for the same reason, whatever it looks like by now
+ */
+function overlay({ rollback: _told, ...previous }: Outcome, part: Outcome, left: ReadonlySet<ResourceId>): Outcome {
+  const before = new Map(previous.resources.map((r) => [r.id, r]));
+  const stays = (id: ResourceId) => left.has(id) && before.get(id)?.sync === 'failed';
+  const fresh = new Map(part.resources.filter((r) => !stays(r.id)).map((r) => [r.id, r]));
+  const problems = [
+    ...previous.problems.filter((p) => !fresh.has(p.id as ResourceId)),
+    ...part.problems.filter((p) => !stays(p.id as ResourceId)),
+  ];
   const holds = part.whole.includes('held') && !previous.whole.includes('held');
   const stands = previous.whole.some((state) => state !== 'progressing');
   const first = problems[0];
@@ -198,7 +212,7 @@ function overlay({ rollback: _told, ...previous }: Outcome, part: Outcome): Outc
     actions: part.actions,
     resources: [
       ...previous.resources.map((r) => fresh.get(r.id) ?? r),
-      ...part.resources.filter((r) => !rest.has(r.id)),
+      ...part.resources.filter((r) => !before.has(r.id)),
     ],
     problems,
     whole: holds ? [...previous.whole, 'held'] : previous.whole,
