@@ -29,7 +29,9 @@ export function canonicalText(value: unknown, sha256: Sha256): string {
 /** As an object made of them has them: those that are array indices first, by number (ECMA-262, OrdinaryOwnPropertyKeys). */
 function inOrder(keys: string[]): string[] {
   keys.sort();
-  return keys.some(isIndex) ? [...keys.filter(isIndex).sort((a, b) => Number(a) - Number(b)), ...keys.filter((k) => !isIndex(k))] : keys; // biome-ignore format: one line
+  const indices = keys.filter(isIndex);
+  if (indices.length === 0) return keys;
+  return [...indices.sort((a, b) => Number(a) - Number(b)), ...keys.filter((key) => !isIndex(key))];
 }
 
 const isIndex = (key: string): boolean => /^(0|[1-9]\d{0,9})$/.test(key) && Number(key) < 4_294_967_295;

@@ -19,9 +19,8 @@ import {
 } from './file-io.ts';
 import type { FileStat, Files } from './file-types.ts';
 import { createSharedDirectories, type OpenDirectory } from './shared-directories.ts';
-import { fill } from './stored-file.ts';
 import { idOf, isOwn, openDirectory, ownIds, refuseOwn } from './walk.ts';
-import { MANY, writeMany } from './write-many.ts';
+import { MANY, makeFile, writeMany } from './write-many.ts';
 
 const { O_NOFOLLOW, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
 const fsync = promisify(fs.fsync);
@@ -169,19 +168,10 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
     async write(file, content, options) {
       let directory: OpenDirectory | null = null;
       let temp: string | null = null;
-      let stat: FileStat;
       try {
         directory = shared.borrow(file);
         temp = tempIn(directory, file);
-        const fd = fs.openSync(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-        try {
-          await fill(fd, content);
-          setOwnerAndMode(fd, options);
-          stat = toStat(fs.fstatSync(fd));
-          await fsync(fd);
-        } finally {
-          fs.closeSync(fd);
-        }
+        const stat = await makeFile(temp, { content, options }, fsync);
         fs.renameSync(temp, atOf(directory.dir, file));
         temp = null;
         await syncDirectory(directory.dir);

@@ -59,7 +59,7 @@ export async function writeMany(
         const directory = shared.borrow(file);
         borrowed.push({ file, directory });
         temp = tempIn(directory, file);
-        made.push({ file, dir: directory.dir, temp, stat: await make(temp, entry) });
+        made.push({ file, dir: directory.dir, temp, stat: await makeFile(temp, entry) });
       } catch (thrown) {
         fail({ file, ...(temp === undefined ? {} : { temp }) }, thrown);
       }
@@ -95,12 +95,19 @@ export async function writeMany(
   }
 }
 
-async function make(temp: string, { content, options }: NewFile): Promise<FileStat> {
+/** Under a name that must be free. @param sync makes it durable */
+export async function makeFile(
+  temp: string,
+  { content, options }: Omit<NewFile, 'file'>,
+  sync?: (fd: number) => Promise<void>,
+): Promise<FileStat> {
   const fd = fs.openSync(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   try {
     await fill(fd, content);
     setOwnerAndMode(fd, options);
-    return toStat(fs.fstatSync(fd));
+    const stat = toStat(fs.fstatSync(fd));
+    await sync?.(fd);
+    return stat;
   } finally {
     fs.closeSync(fd);
   }
