@@ -125,7 +125,15 @@ describe('what is not drift is left to a full run', () => {
     expect(runs()).toHaveLength(before);
   });
 
-  test('a commit that waits for an outage to end is not there yet, however well all looks meanwhile', async () => {
+  test('a commit on trial is not there yet, although each of its resources is as declared', async () => {
+    world.commit('two', { ...BASE, 'service:p/web': { value: '2', health: 'wait', after: ['file:/a'] } });
+    await runner.run(request({ superseded: () => true }));
+    const { outcome } = await hint('service:p/web');
+    expect(outcome.resources.map((r) => r.sync)).toEqual(['synced', 'synced', 'synced', 'synced']);
+    expect(syncOf(outcome.resources, outcome.whole)).toBe('progressing');
+  });
+
+  test('what an outage kept from being applied has failed still, and for the same reason', async () => {
     world.commit('two', { ...BASE, 'service:p/web': { value: '2', fails: 'DiskFull', after: ['file:/a'] } });
     expect((await full()).run.sync).toBe('failed');
     const { outcome } = await hint('service:p/web');

@@ -1,32 +1,21 @@
-import { rmSync } from 'node:fs';
-import http from 'node:http';
-import os from 'node:os';
-import path from 'node:path';
+import type http from 'node:http';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createDocker, type Docker } from '../../agent/system/docker.ts';
+import type { Docker } from '../../agent/system/docker.ts';
+import { serveDocker } from './docker-server.ts';
 
-let socket = '';
-let count = 0;
 const asked: string[] = [];
 let answer: (response: http.ServerResponse) => void;
-let server: http.Server;
 let docker: Docker;
+let close: () => Promise<void>;
 
 beforeEach(async () => {
   asked.length = 0;
-  socket = path.join(os.tmpdir(), `fairlead-list-${process.pid}-${count++}.sock`);
-  server = http.createServer((request, response) => {
+  ({ docker, close } = await serveDocker((request, response) => {
     asked.push(`${request.method} ${request.url}`);
     answer(response);
-  });
-  await new Promise<void>((done) => server.listen(socket, done));
-  docker = createDocker({ socket });
+  }));
 });
-afterEach(async () => {
-  server.closeAllConnections();
-  await new Promise((done) => server.close(done));
-  rmSync(socket, { force: true });
-});
+afterEach(() => close());
 
 const says = (status: number, value: unknown) => (response: http.ServerResponse) => {
   response.writeHead(status, { 'content-type': 'application/json' });

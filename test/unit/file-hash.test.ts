@@ -102,7 +102,7 @@ describe('what was written by this process', () => {
     hashes.wrote('/a', { ...stat, sha256: DIGEST });
   });
 
-  test('is not read at the look that follows, and by every later one', () => {
+  test('is not read at the look that follows, and is at every later one', () => {
     expect(own()).toMatchObject({ type: 'file', size: 3, mode: 0o644, sha256: DIGEST });
     expect(own()).not.toMatchObject({ sha256: DIGEST });
   });

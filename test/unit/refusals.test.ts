@@ -1,32 +1,20 @@
 /** What is made of an engine's refusals: which of them speak against a commit. */
-import { rmSync } from 'node:fs';
-import http from 'node:http';
-import os from 'node:os';
-import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isOutage } from '../../agent/core/target.ts';
-import { createDocker, type Docker } from '../../agent/system/docker.ts';
+import { serveDocker } from './docker-server.ts';
 
 const ID = 'a'.repeat(64);
 const OTHER = 'b'.repeat(64);
-const socket = path.join(os.tmpdir(), `fairlead-refusals-${process.pid}.sock`);
 let says = '';
-let server: http.Server;
-let docker: Docker;
+let served: Awaited<ReturnType<typeof serveDocker>>;
 
 beforeAll(async () => {
-  server = http.createServer((_request, response) => {
+  served = await serveDocker((_request, response) => {
     response.writeHead(500, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ message: says }));
   });
-  await new Promise<void>((done) => server.listen(socket, done));
-  docker = createDocker({ socket });
 });
-afterAll(async () => {
-  server.closeAllConnections();
-  await new Promise((done) => server.close(done));
-  rmSync(socket, { force: true });
-});
+afterAll(() => served.close());
 
 test.each<[string, string, boolean]>([
   [`No such container: ${ID}`, 'ContainerMissing', true],
@@ -41,7 +29,7 @@ test.each<[string, string, boolean]>([
   ['listen tcp4 0.0.0.0:80: bind: address already in use', 'PortInUse', false],
 ])('%s: %s', async (message, code, outage) => {
   says = message;
-  const thrown = await docker.start(ID).catch((error: unknown) => error);
+  const thrown = await served.docker.start(ID).catch((error: unknown) => error);
   expect(thrown).toMatchObject({ code, phase: 'apply', retry: true });
   expect(isOutage((thrown as { code: string }).code)).toBe(outage);
 });

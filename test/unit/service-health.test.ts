@@ -1,4 +1,4 @@
-/** What is said of a container that was ended by SIGKILL. */
+/** What is said of containers that ended, and of those that are not there. */
 import { expect, test } from 'vitest';
 import type { ServiceSpec } from '../../agent/compose/model.ts';
 import { isOutage } from '../../agent/core/target.ts';
