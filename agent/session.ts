@@ -32,6 +32,7 @@ import { systemClock } from './system/clock.ts';
 import { descriptorLimit, descriptors } from './system/descriptors.ts';
 import { exec } from './system/exec.ts';
 import { readHostFacts } from './system/facts.ts';
+import { collector, createHeap, heapBytes } from './system/heap.ts';
 import { watchBudget } from './system/path-watch.ts';
 import { createCredentials } from './system/registry-credentials.ts';
 import { socketSince } from './system/sockets.ts';
@@ -167,6 +168,7 @@ export function createSession(options: SessionOptions): Session {
       const turned = checkEvents(store, result.outcome, new Date().toISOString());
       if (turned.length > 0) store.outbox.announce(store.outbox.push(turned));
       const line = api.finished(result);
+      heap.rest();
       if (result.part?.news === false) return line;
       retention.tend();
       const { id, trigger, sync, changed, failed, durationMs: ms, message } = result.run;
@@ -208,6 +210,7 @@ export function createSession(options: SessionOptions): Session {
     maxBytes: sizeBytes(config.history.maxSize),
     clock: systemClock,
   });
+  const heap = createHeap({ collect: collector(), bytes: heapBytes, busy: () => loop.running() });
   const push = createPushGate({
     offsetMs: splayOffset(host, splayMs),
     known: (commit) => commit === api.status().desired?.commit,
@@ -234,6 +237,7 @@ export function createSession(options: SessionOptions): Session {
       drift.stop();
       await loop.stop();
       retention.stop();
+      heap.stop();
       await source.settled();
     },
   };

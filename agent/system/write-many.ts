@@ -34,8 +34,13 @@ interface Made {
 export const MANY = 32;
 /** Other work goes on after as many. */
 const SLICE = 64;
-/** With more than this to be written by others, a sync of the whole file system may take long. */
-const MAX_DIRTY = 256 * 1024 * 1024;
+/**
+ * What others have yet to write is written by a sync of the whole file system, too. A sync of one file costs about as much
+ * as writing so many bytes, on disks of any speed.
+ */
+const BYTES_A_SYNC = 512 * 1024;
+/** Syncs of files side by side: a journal commits for all that wait for it. */
+const WIDTH = 4;
 const SYNC_TIMEOUT_MS = 600_000;
 
 /** What failed is still there as it was before. */
@@ -64,14 +69,7 @@ export async function writeMany(
         fail({ file, ...(temp === undefined ? {} : { temp }) }, thrown);
       }
     }
-    const whole = await syncAll(exec, new Set(made.map(({ dir }) => dir)));
-    for (const one of whole ? [] : made) {
-      try {
-        await syncFile(one.temp);
-      } catch (thrown) {
-        fail(one, thrown);
-      }
-    }
+    if (!(await syncAll(exec, made))) await eachOf(made, (one) => syncFile(one.temp), fail);
     made = made.filter((one) => !failed.has(one.file));
     for (const one of made) {
       try {
@@ -113,6 +111,19 @@ export async function makeFile(
   }
 }
 
+/** So many at a time. @param failed is told of each that failed */
+async function eachOf(
+  made: readonly Made[],
+  act: (one: Made) => Promise<void>,
+  failed: (one: Made, thrown: unknown) => void,
+): Promise<void> {
+  const queue = made.values();
+  const work = async () => {
+    for (const one of queue) await act(one).catch((thrown) => failed(one, thrown));
+  };
+  await Promise.all(Array.from({ length: WIDTH }, work));
+}
+
 async function syncFile(temp: string): Promise<void> {
   const fd = fs.openSync(temp, O_RDONLY | O_NOFOLLOW);
   try {
@@ -126,8 +137,9 @@ async function syncFile(temp: string): Promise<void> {
  * syncfs(2) on each file system, which Node does not have, by sync(1) of coreutils.
  * @returns false where that could not be done, or might not be worth it: then each file is to be synced
  */
-async function syncAll(exec: Exec, dirs: ReadonlySet<number>): Promise<boolean> {
-  if (!tellsErrors() || dirtyBytes() > MAX_DIRTY) return false;
+async function syncAll(exec: Exec, made: readonly Made[]): Promise<boolean> {
+  if (!tellsErrors() || dirtyBytes() > made.length * BYTES_A_SYNC) return false;
+  const dirs = new Set(made.map(({ dir }) => dir));
   const byDevice = new Map([...dirs].map((dir) => [fs.fstatSync(dir).dev, dir]));
   for (const dir of byDevice.values()) {
     const argv = ['sync', '-f', `/proc/${process.pid}/fd/${dir}`];

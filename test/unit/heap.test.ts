@@ -1,0 +1,64 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { createHeap } from '../../agent/system/heap.ts';
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const MIB = 1024 * 1024;
+
+/** A heap of `used` bytes, of which `live` are left after a collection. */
+function heapOf({ used, live, busy = [] as boolean[] }: { used: number; live: number; busy?: boolean[] }) {
+  const now = { used, collections: 0 };
+  const heap = createHeap({
+    collect() {
+      now.collections++;
+      now.used = live;
+    },
+    bytes: () => now.used,
+    busy: () => busy.shift() ?? false,
+  });
+  return { now, heap };
+}
+
+test('after a run the garbage is collected, once whoever waits for it has its answer', () => {
+  const { now, heap } = heapOf({ used: 50 * MIB, live: 20 * MIB });
+  heap.rest();
+  heap.rest();
+  expect(now.collections).toBe(0);
+  vi.runAllTimers();
+  expect(now.collections).toBe(1);
+});
+
+test('a run that left little behind is not worth it', () => {
+  const { now, heap } = heapOf({ used: 50 * MIB, live: 20 * MIB });
+  heap.rest();
+  vi.runAllTimers();
+  now.used = 22 * MIB;
+  heap.rest();
+  vi.runAllTimers();
+  expect(now.collections).toBe(1);
+  now.used = 30 * MIB;
+  heap.rest();
+  vi.runAllTimers();
+  expect(now.collections).toBe(2);
+});
+
+test('a run under way is not held up', () => {
+  const { now, heap } = heapOf({ used: 50 * MIB, live: 20 * MIB, busy: [true, true] });
+  heap.rest();
+  vi.advanceTimersToNextTimer();
+  vi.advanceTimersToNextTimer();
+  expect(now.collections).toBe(0);
+  vi.advanceTimersToNextTimer();
+  expect(now.collections).toBe(1);
+});
+
+test('nothing is collected after the end, nor where Node offers no collection', () => {
+  const { now, heap } = heapOf({ used: 50 * MIB, live: 20 * MIB });
+  heap.rest();
+  heap.stop();
+  vi.runAllTimers();
+  expect(now.collections).toBe(0);
+  createHeap({ collect: null, bytes: () => 50 * MIB, busy: () => false }).rest();
+  expect(vi.getTimerCount()).toBe(0);
+});
