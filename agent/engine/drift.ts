@@ -89,7 +89,8 @@ export function createDrift(options: DriftOptions): Drift {
     },
     finished(result) {
       hints.found(findingsOf(result));
-      void refresh();
+      // Whoever waits for the run is answered first.
+      setImmediate(() => void refresh());
     },
     problems() {
       const contended = hints.contentions().map(({ id, count, waitMs }): Problem => {
