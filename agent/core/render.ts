@@ -181,10 +181,20 @@ function highestLayer(resources: readonly Desired[], chain: Chain): Desired[] {
 /** A declared directory comes before what is declared in it. */
 function underParents(resources: readonly Desired[]): Desired[] {
   const paths = new Set<string>(resources.map((r) => r.id));
+  /** Directory → those that are declared on the way to what lies in it. */
+  const known = new Map<string, Desired['id'][]>();
+  const parentsOf = (id: string) => {
+    const directory = id.slice(0, id.lastIndexOf('/'));
+    const before = known.get(directory);
+    if (before !== undefined) return before;
+    const all = ancestors(id.slice('file:'.length)).map((p): Desired['id'] => `file:${p}`);
+    const found = all.filter((p) => paths.has(p));
+    known.set(directory, found);
+    return found;
+  };
   return resources.map((resource) => {
     if (!resource.id.startsWith('file:/')) return resource;
-    const parents = ancestors(resource.id.slice('file:'.length)).map((p): Desired['id'] => `file:${p}`);
-    const declared = parents.filter((p) => paths.has(p) && !resource.after.includes(p));
+    const declared = parentsOf(resource.id).filter((p) => !resource.after.includes(p));
     return declared.length > 0 ? { ...resource, after: [...resource.after, ...declared] } : resource;
   });
 }

@@ -226,7 +226,7 @@ interface Reader {
   skip(bytes: number): void;
   /** Bytes. */
   skipped(): number;
-  /** Of all that was skipped. */
+  /** Of all that came but the last twenty bytes. */
   hash(): string;
   close(): Promise<void>;
 }
@@ -235,6 +235,14 @@ function createReader(pack: AsyncIterable<Uint8Array>, { limits, spool }: ScanOp
   const from = pack[Symbol.asyncIterator]();
   const hash = createHash('sha1');
   let here: Buffer = Buffer.alloc(0);
+  /** What may be the checksum itself. */
+  let last: Buffer = here;
+  const note = (chunk: Buffer) => {
+    const all = last.length === 0 ? chunk : Buffer.concat([last, chunk]);
+    const end = Math.max(0, all.length - TRAILER);
+    hash.update(all.subarray(0, end));
+    last = all.subarray(end);
+  };
   let size = 0;
   let skipped = 0;
   let ended = false;
@@ -248,12 +256,12 @@ function createReader(pack: AsyncIterable<Uint8Array>, { limits, spool }: ScanOp
         if (size > limits.pack) throw broken(`its pack is larger than ${Math.round(limits.pack / MIB)} MiB`);
         await spool?.(value);
         const chunk = Buffer.from(value.buffer, value.byteOffset, value.length);
+        note(chunk);
         here = here.length === 0 ? chunk : Buffer.concat([here, chunk]);
       }
       return here;
     },
     skip(bytes) {
-      hash.update(here.subarray(0, bytes));
       skipped += bytes;
       here = here.subarray(bytes);
     },
