@@ -192,11 +192,11 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
     if (there === 'other') throw occupied(spec.path, 'a socket, a pipe or a device');
     const why = new Set(change.why.map((r) => r.field));
     if (spec.type === 'file' && (there !== 'file' || why.has('content'))) await validate(want);
-    keepDrift(work);
+    await keepDrift(work);
     if (spec.type === 'absent') takeAway(spec, there);
     else if (there === 'directory' && spec.type !== 'directory' && !files.remove(spec.path))
       throw occupied(spec.path, 'a directory that is not empty');
-    else if (spec.type === 'directory') applyDirectory(work, there);
+    else if (spec.type === 'directory') await applyDirectory(work, there);
     else if (spec.type === 'link') files.link(spec.path, spec.target ?? '');
     else {
       const options = metaOf(spec);
@@ -209,11 +209,11 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
   }
 
   /** Bytes that a repair overwrites are somebody's work, too. */
-  function keepDrift({ want, seen, change, report }: FileWork): void {
+  async function keepDrift({ want, seen, change, report }: FileWork): Promise<void> {
     const repairs = seen?.mark !== undefined && seen.mark.hash === want.hash;
     const loses = change.op !== 'none' && change.why.some((r) => ['content', 'type', 'state'].includes(r.field));
     if (!repairs || !loses || seen.fact.type !== 'file') return;
-    const to = want.spec.secret ? 'not kept: the content is secret' : originals.keepDrift(want.spec.path);
+    const to = want.spec.secret ? 'not kept: the content is secret' : await originals.keepDrift(want.spec.path);
     report?.({ field: 'kept', to });
   }
 
@@ -223,17 +223,17 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
     else throw occupied(file, 'a directory that is not empty');
   }
 
-  function applyDirectory({ want, seen, report }: FileWork, there: FileFact['type'] | undefined): void {
+  async function applyDirectory({ want, seen, report }: FileWork, there: FileFact['type'] | undefined): Promise<void> {
     const { spec } = want;
     const meta = metaOf(spec);
     if (there === 'link' && (seen?.mark?.hash ?? null) === null) throw occupied(spec.path, 'a link');
     if (there !== undefined && there !== 'directory') files.remove(spec.path);
     if (there === 'directory') files.setMeta(spec.path, meta);
-    else files.mkdir(spec.path, meta);
+    else await files.mkdir(spec.path, meta);
     for (const name of seen?.fact.foreign ?? []) {
       const foreign = `${spec.path}/${name}`;
       if (files.stat(foreign)?.type === 'file')
-        report?.({ field: 'kept', from: foreign, to: originals.keepDrift(foreign) });
+        report?.({ field: 'kept', from: foreign, to: await originals.keepDrift(foreign) });
       if (!files.remove(foreign)) files.removeTree(foreign);
     }
   }

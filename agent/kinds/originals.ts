@@ -41,7 +41,7 @@ export interface Originals {
   /** Forgets a record that is older than what is there now. */
   drop(id: ResourceId): void;
   /** Keeps bytes that a repair is about to overwrite. @returns where they lie, or why they are not kept */
-  keepDrift(path: string): string;
+  keepDrift(path: string): Promise<string>;
 }
 
 export interface OriginalsOptions {
@@ -67,9 +67,14 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
   const driftDir = `${dir}/${DRIFT}`;
   const fileOf = (id: ResourceId) => `${dir}/${sha256(id)}.json`;
   const bytesOf = (path: string) => `${dir}/${sha256(path)}.bytes`;
-  const private_ = () => {
-    for (const one of [dir, driftDir])
-      if (files.stat(one) === undefined) files.mkdir(one, { mode: 0o700, uid: -1, gid: -1 });
+  const private_ = async () => {
+    for (const one of [dir, driftDir]) {
+      if (files.stat(one) !== undefined) continue;
+      await files.mkdir(one, { mode: 0o700, uid: -1, gid: -1 }).catch((thrown) => {
+        // Somebody beside us made it meanwhile.
+        if (files.stat(one)?.type !== 'directory') throw thrown;
+      });
+    }
   };
 
   /** Only this process writes them. */
@@ -104,7 +109,7 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
     return { type, mode, uid, gid, ...(type === 'link' ? { target: files.readlink(path) } : {}) };
   };
 
-  const putBack = (path: string, was: Original): 'restored' | 'removed' | 'occupied' => {
+  const putBack = async (path: string, was: Original): Promise<'restored' | 'removed' | 'occupied'> => {
     const there = files.stat(path);
     const options = { mode: was.mode, uid: was.uid, gid: was.gid };
     if (was.type === 'none') return files.remove(path) ? 'removed' : 'occupied';
@@ -113,7 +118,7 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
     if (was.type === 'link') files.link(path, was.target ?? '');
     else if (was.type === 'file') files.copy(bytesOf(path), path, options);
     else if (files.stat(path)?.type === 'directory') files.setMeta(path, options);
-    else files.mkdir(path, options);
+    else await files.mkdir(path, options);
     return 'restored';
   };
 
@@ -123,8 +128,8 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
       return entry === undefined || entry.restored ? [] : Object.keys(entry.paths);
     },
     known() {
-      const names = new Set(files.list(dir));
-      return (id) => names.has(`${sha256(id)}.json`);
+      const names = new Set(files.list(dir).filter((name) => name.endsWith('.json')));
+      return (id) => names.size > 0 && names.has(`${sha256(id)}.json`);
     },
     wasNothing: (id, path) => read(id)?.paths[path]?.type === 'none',
     restored: (id) => read(id)?.restored ?? false,
@@ -140,7 +145,7 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
           const known = old && !old.restored ? old.paths : {};
           const fresh = paths.filter((path) => known[path] === undefined);
           if (fresh.length === 0) continue;
-          private_();
+          await private_();
           // The bytes first, then the record that names them.
           const kept = fresh.map((path): [string, Original] => [path, asItIs(path, files.stat(path))]);
           records.push({ id, restored: false, paths: { ...known, ...Object.fromEntries(kept) } });
@@ -163,7 +168,7 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
       const entry = read(id);
       const was = entry?.paths[path];
       if (entry === undefined || was === undefined) return 'removed';
-      const outcome = putBack(path, was);
+      const outcome = await putBack(path, was);
       if (outcome === 'occupied') return outcome;
       const { [path]: _gone, ...paths } = entry.paths;
       await save({ ...entry, paths });
@@ -173,10 +178,10 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
     async restore(id) {
       const entry = read(id);
       if (entry === undefined || entry.restored) return 'none';
-      const outcomes = Object.entries(entry.paths)
-        // What lies deeper goes before what holds it.
-        .sort(([a], [b]) => (a < b ? 1 : -1))
-        .map(([path, was]) => putBack(path, was));
+      const outcomes: string[] = [];
+      // What lies deeper goes before what holds it.
+      for (const [path, was] of Object.entries(entry.paths).sort(([a], [b]) => (a < b ? 1 : -1)))
+        outcomes.push(await putBack(path, was));
       if (outcomes.includes('occupied')) return 'occupied';
       // Not deleted: a removal that is cut off here must not take away what it has just put back.
       await save({ ...entry, restored: true });
@@ -187,11 +192,11 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
       files.remove(fileOf(id));
       cache.delete(id);
     },
-    keepDrift(path) {
+    async keepDrift(path) {
       const stat = files.stat(path);
       if (stat?.type !== 'file') return 'not kept: it was not a file';
       if (stat.size > Math.min(MAX_ONE, limit.bytes)) return `not kept: ${stat.size} bytes are too many`;
-      private_();
+      await private_();
       const name = `${driftDir}/${files.hash(path).slice(0, 32)}`;
       if (files.stat(name) === undefined) {
         makeRoom(stat.size);

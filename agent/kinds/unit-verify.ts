@@ -53,7 +53,7 @@ export async function verifyUnits(
   };
   try {
     if (candidates.length > 0 && files.stat(stagingDir) === undefined)
-      files.mkdir(stagingDir, { mode: 0o700, uid: 0, gid: 0 });
+      await files.mkdir(stagingDir, { mode: 0o700, uid: 0, gid: 0 });
     for (const { name, content, dropins } of candidates.map((w) => w.want.spec)) {
       if (content !== undefined) stage(name, content);
       for (const [file, text] of Object.entries(dropins ?? {})) stage(`${name}.d/${file}`, text);

@@ -59,6 +59,18 @@ export function setOwnerAndMode(fd: number, { mode, uid, gid }: WriteOptions): v
   fs.fchmodSync(fd, mode);
 }
 
+/** All of it but its name is durable when it resolves. */
+export async function makeDirectory(at: string, options: WriteOptions): Promise<void> {
+  fs.mkdirSync(at, 0o700);
+  const fd = fs.openSync(at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  try {
+    setOwnerAndMode(fd, options);
+    await fsync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
 /** Of a directory, or of a file that has one name only. */
 export function setMeta(at: string, file: string, options: WriteOptions): void {
   const fd = fs.openSync(at, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);

@@ -66,7 +66,8 @@ export interface Files {
   writeAll(entries: readonly NewFile[]): Promise<Written>;
   /** The same with the bytes of another file of the host. */
   copy(from: string, to: string, options: WriteOptions): void;
-  mkdir(file: string, options: WriteOptions): void;
+  /** Durable when it resolves; many at once are made so together. */
+  mkdir(file: string, options: WriteOptions): Promise<void>;
   link(file: string, target: string): void;
   /** Of a directory, or of a file that has one name only. */
   setMeta(file: string, options: WriteOptions): void;

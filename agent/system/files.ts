@@ -9,6 +9,7 @@ import {
   chunksOf,
   createDirectorySync,
   hashOf,
+  makeDirectory,
   openFile,
   removeBelow,
   setMeta,
@@ -217,12 +218,19 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
         }
       }),
     link: (file, target) => replace('link', file, (temp) => fs.symlinkSync(target, temp)),
-    mkdir: (file, options) =>
-      within('make', file, true, (at, dir) => {
-        fs.mkdirSync(at, 0o700);
-        setMeta(at, file, options);
-        fs.fsyncSync(dir);
-      }),
+    async mkdir(file, options) {
+      let dir: number | null = null;
+      try {
+        dir = enter(file, true);
+        const at = atOf(dir, file);
+        await makeDirectory(at, options);
+        await syncDirectory(dir);
+      } catch (thrown) {
+        throw explain('make', file, thrown);
+      } finally {
+        if (dir !== null) fs.closeSync(dir);
+      }
+    },
     setMeta: (file, options) => within('set the mode and owner of', file, true, (at) => setMeta(at, file, options)),
     remove: (file) => {
       try {

@@ -22,8 +22,11 @@ export interface OpenDirectory {
 }
 
 export interface SharedDirectories {
-  /** @returns the directory of `file`, to be given back; what is made there may replace a file, never a directory */
-  borrow(file: string): OpenDirectory;
+  /**
+   * @param sure one that was borrowed a moment ago for a file of the same directory: not walked to again
+   * @returns the directory of `file`, to be given back; what is made there may replace a file, never a directory
+   */
+  borrow(file: string, sure?: OpenDirectory): OpenDirectory;
   giveBack(file: string, directory: OpenDirectory): void;
 }
 
@@ -40,10 +43,10 @@ export function createSharedDirectories({ root, enter, forbiddenTo }: SharedDire
     return stat !== undefined && idOf(stat) === id;
   };
   return {
-    borrow(file) {
+    borrow(file, sure) {
       const key = keyOf(file);
       const there = open.get(key);
-      if (there && isThere(file, there)) {
+      if (there && (there === sure || isThere(file, there))) {
         // A directory of that name is in no danger, whosever it is.
         if (isOwn(forbiddenTo(file), there.id, path.basename(file), undefined)) throw ownPath(file);
         there.users++;

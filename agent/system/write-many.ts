@@ -56,12 +56,18 @@ export async function writeMany(
     failed.set(file, explain('write', file, thrown));
   };
   try {
+    /** Of this slice: in the next one somebody may have moved them. */
+    const sure = new Map<string, OpenDirectory>();
     for (const [at, entry] of entries.entries()) {
-      if (at % SLICE === SLICE - 1) await setImmediate();
+      if (at % SLICE === SLICE - 1) {
+        await setImmediate();
+        sure.clear();
+      }
       const { file } = entry;
       let temp: string | undefined;
       try {
-        const directory = shared.borrow(file);
+        const directory = shared.borrow(file, sure.get(path.dirname(file)));
+        sure.set(path.dirname(file), directory);
         borrowed.push({ file, directory });
         temp = tempIn(directory, file);
         made.push({ file, dir: directory.dir, temp, stat: await makeFile(temp, entry) });

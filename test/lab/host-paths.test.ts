@@ -75,7 +75,7 @@ test(`${WRITES} writes while another user swaps directories and links: not one l
         // All that a provider does to a file, in turn.
         if (n % 10 === 7) files.setMeta(file, { ...META, mode: 0o666, uid: NOBODY, gid: NOBODY });
         else if (n % 10 === 8) files.remove(file);
-        else if (n % 20 === 9) files.mkdir(`${file}.d`, META);
+        else if (n % 20 === 9) await files.mkdir(`${file}.d`, META);
         else if (n % 20 === 19) files.removeTree(`${file}.d`);
         else if (n % 100 === 6) {
           const entries = many.map((one) => ({ file: one, content: Buffer.from(String(n)), options: META }));

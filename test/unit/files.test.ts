@@ -105,6 +105,13 @@ describe('many at once', () => {
   });
 });
 
+test('directories made side by side have their modes, and one that is there already is an error that names it', async () => {
+  const names = Array.from({ length: 12 }, (_, i) => `/srv/d${i}`);
+  await Promise.all(names.map((name) => files.mkdir(name, { ...meta, mode: 0o1750 })));
+  for (const name of names) expect(files.stat(name)).toMatchObject({ type: 'directory', mode: 0o1750 });
+  await expect(files.mkdir('/srv/d3', meta)).rejects.toThrow(/cannot make \/srv\/d3/);
+});
+
 test('removing: files and empty directories go, full ones stay, nothing is no error', async () => {
   await files.write('/d/a', bytes('x'), meta);
   expect(files.remove('/d')).toBe(false);
