@@ -82,6 +82,7 @@ async function compare(bench: Bench, kind: Kind, n: number, log: (line: string) 
     for (const way of round % 2 === 0 ? ways : ways.toReversed()) {
       const known = firsts.get(way.name) ?? [];
       if (known.some((ms) => ms > SLOW_MS)) continue;
+      await rest(bench);
       known.push(await way.first());
       await way.down();
     }
@@ -112,6 +113,7 @@ async function compare(bench: Bench, kind: Kind, n: number, log: (line: string) 
 }
 
 async function figuresOf(way: ChangingWay, firsts: readonly number[], { host, options }: Bench): Promise<Figures> {
+  await rest({ host });
   const first = await way.first();
   // What was just written is not told from what is being written: a host at rest is one that has rested.
   await host.exec(['sleep', '3']);
@@ -121,6 +123,9 @@ async function figuresOf(way: ChangingWay, firsts: readonly number[], { host, op
   const change = await times(repeat, (i) => way.change(`change-${i}`));
   return { first: median([...firsts, first]), quiet: median(quiet), change: median(change) };
 }
+
+/** So that nobody waits for what another one wrote, or took away. */
+const rest = ({ host }: Pick<Bench, 'host'>) => host.exec(['sync']);
 
 /** From the request to the end of the run, settling included, by the daemon that a push or a schedule would wake. */
 function fairlead(bench: Bench, kind: Kind, n: number): ChangingWay {
