@@ -68,13 +68,8 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
   const fileOf = (id: ResourceId) => `${dir}/${sha256(id)}.json`;
   const bytesOf = (path: string) => `${dir}/${sha256(path)}.bytes`;
   const private_ = async () => {
-    for (const one of [dir, driftDir]) {
-      if (files.stat(one) !== undefined) continue;
-      await files.mkdir(one, { mode: 0o700, uid: -1, gid: -1 }).catch((thrown) => {
-        // Somebody beside us made it meanwhile.
-        if (files.stat(one)?.type !== 'directory') throw thrown;
-      });
-    }
+    for (const one of [dir, driftDir])
+      if (files.stat(one) === undefined) await files.mkdir(one, { mode: 0o700, uid: -1, gid: -1 });
   };
 
   /** Only this process writes them. */
