@@ -32,7 +32,14 @@ export async function readVerified(
     throw new DamagedObject(`${oid}: ${thrown instanceof Error ? thrown.message : String(thrown)}`, { cause: thrown });
   });
   const is = found.type ?? '';
-  return { type: is, bytes: verified(oid, type ?? (is as ObjectType), is, found.object as Uint8Array) };
+  return { type: is, bytes: verified(oid, type ?? (is as ObjectType), is, unpooled(found.object as Uint8Array)) };
+}
+
+/** What stays must be no slice of the pool of 64 KiB that Node takes small buffers from: all of that would stay with it. */
+export function unpooled(bytes: Uint8Array): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  own.set(bytes);
+  return own;
 }
 
 /** @throws DamagedObject; AgentError `ProtocolError` where it is of another type than `wanted` */

@@ -6,6 +6,7 @@ import { createHash, hash } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib';
 import { AgentError } from '../errors.ts';
+import { unpooled } from './objects.ts';
 import { broken } from './packet.ts';
 
 export interface PackLimits {
@@ -52,6 +53,8 @@ export class TooLarge extends AgentError {
 
 const MIB = 1024 * 1024;
 const TRAILER = 20;
+/** What is smaller shares its buffer with others that stay. */
+const POOLED = 1024;
 const TYPES = { 1: 'commit', 2: 'tree', 3: 'blob', 4: 'tag', 6: 'delta', 7: 'delta' } as const;
 
 /**
@@ -90,7 +93,8 @@ async function scanObject(reader: Reader, { limits, hold, sink }: ScanOptions): 
   if (size > limits.object) throw new TooLarge(size, limits.object);
   const head = Buffer.from(`${type} ${size}\0`);
   if (size <= hold) {
-    const content = await inflateHeld(reader, size);
+    const inflated = await inflateHeld(reader, size);
+    const content = size < POOLED ? inflated : unpooled(inflated);
     refuseLarge(type, content, limits);
     return {
       type,

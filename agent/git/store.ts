@@ -33,8 +33,8 @@ export interface ObjectStore extends Objects {
 }
 
 const LARGE_DIR = 'objects/large';
-/** Bytes of new objects that a view remembers, since what comes is read next. */
-const HELD_BYTES = 4 * 1024 * 1024;
+/** Bytes of new objects that a view remembers, since what comes is read next. The host's own files stay in memory anyway. */
+const HELD_BYTES = 64 * 1024 * 1024;
 
 /**
  * A view of the store for one run: what it learns of the disk is dropped with it.

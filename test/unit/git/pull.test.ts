@@ -436,6 +436,20 @@ test.each(damage)('%s: noticed, and healed by fetching anew', async (_, harm) =>
   expect(existsSync(path.join(puller.gitdir, 'incoming'))).toBe(false);
 });
 
+test('a file keeps no more memory than it is large, whether it just came or is read from disk', async () => {
+  const payload = Array.from({ length: 200 }, (_, i) => [`hosts/edge-1/f${i}`, randomBytes(2_000).toString('hex')]);
+  fixture.commit(Object.fromEntries(payload));
+  const again = () => createPuller(root, { url: backend.url(`fleet-${at}.git`), gitdir: puller.gitdir });
+  for (const from of [puller, again()]) {
+    const { checkout } = await from.pull();
+    const buffers = new Set([...(checkout?.files.values() ?? [])].map(({ buffer }) => buffer));
+    const kept = [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    expect(checkout?.files.size).toBe(200);
+    // Some pools for buffers of Node's are never full.
+    expect(kept).toBeLessThan(1.5 * 200 * 4_000);
+  }
+});
+
 test('a damaged store is kept until the new one is whole', async () => {
   fixture.commit(fleet(3));
   await puller.pull();
