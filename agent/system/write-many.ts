@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { StoredFile } from '../core/payload.ts';
 import type { Exec } from './exec.ts';
 import { explain } from './file-errors.ts';
 import { setOwnerAndMode, toStat } from './file-io.ts';
@@ -71,6 +72,8 @@ export async function writeMany(
         borrowed.push({ file, directory });
         temp = tempIn(directory, file);
         made.push({ file, dir: directory.dir, temp, stat: await makeFile(temp, entry) });
+        // That may have taken long.
+        if (entry.content instanceof StoredFile) sure.clear();
       } catch (thrown) {
         fail({ file, ...(temp === undefined ? {} : { temp }) }, thrown);
       }
