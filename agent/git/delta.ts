@@ -27,7 +27,8 @@ export function applyDelta(base: Uint8Array, delta: Uint8Array): Buffer {
     return value;
   };
   if (number() !== base.length) misfit();
-  const whole = Buffer.allocUnsafe(number());
+  // It may stay: no slice of Node's pool for buffers (see `unpooled`).
+  const whole = Buffer.allocUnsafeSlow(number());
   let end = 0;
   const put = (bytes: Uint8Array, from: number, length: number): void => {
     if (from + length > bytes.length || end + length > whole.length) misfit();

@@ -8,10 +8,10 @@ import type { ImageRecords } from '../store/images.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Docker, ImageInfo } from '../system/docker.ts';
 import type { Credential, Credentials } from '../system/registry-credentials.ts';
+import { sideBySide } from '../system/side-by-side.ts';
 import { explainPull } from './image-errors.ts';
 import { imageMounts } from './image-mounts.ts';
 import { removeOldImages } from './image-tidy.ts';
-import { sideBySide } from './side-by-side.ts';
 
 export interface ImagesOptions {
   docker: Docker;

@@ -3,11 +3,11 @@ import type { Gone, Work } from '../core/provider.ts';
 import type { Reason, ResourceId } from '../core/types.ts';
 import { type AgentError, asAgentError } from '../errors.ts';
 import type { ContainerInfo, Docker } from '../system/docker.ts';
+import { sideBySide } from '../system/side-by-side.ts';
 import { DEPENDS_ON, locate, MOVED } from './labels.ts';
 import { stop, type Tools } from './service-container.ts';
 import { ANONYMOUS, type ServiceFact } from './service-fact.ts';
 import { removeLeftHooks } from './service-pre-start.ts';
-import { sideBySide } from './side-by-side.ts';
 
 /** Containers may take their time to end. */
 const WIDTH = 8;

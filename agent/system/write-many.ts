@@ -10,6 +10,7 @@ import { explain } from './file-errors.ts';
 import { setOwnerAndMode, toStat } from './file-io.ts';
 import type { FileStat, NewFile, Written } from './file-types.ts';
 import type { OpenDirectory, SharedDirectories } from './shared-directories.ts';
+import { sideBySide } from './side-by-side.ts';
 import { fill } from './stored-file.ts';
 
 const { O_NOFOLLOW, O_RDONLY, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
@@ -78,7 +79,8 @@ export async function writeMany(
         fail({ file, ...(temp === undefined ? {} : { temp }) }, thrown);
       }
     }
-    if (!(await syncAll(exec, made))) await eachOf(made, (one) => syncFile(one.temp), fail);
+    if (!(await syncAll(exec, made)))
+      await sideBySide(made, WIDTH, (one) => syncFile(one.temp).catch((thrown) => fail(one, thrown)));
     made = made.filter((one) => !failed.has(one.file));
     for (const one of made) {
       try {
@@ -118,19 +120,6 @@ export async function makeFile(
   } finally {
     fs.closeSync(fd);
   }
-}
-
-/** So many at a time. @param failed is told of each that failed */
-async function eachOf(
-  made: readonly Made[],
-  act: (one: Made) => Promise<void>,
-  failed: (one: Made, thrown: unknown) => void,
-): Promise<void> {
-  const queue = made.values();
-  const work = async () => {
-    for (const one of queue) await act(one).catch((thrown) => failed(one, thrown));
-  };
-  await Promise.all(Array.from({ length: WIDTH }, work));
 }
 
 async function syncFile(temp: string): Promise<void> {
