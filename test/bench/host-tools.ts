@@ -137,6 +137,9 @@ export const timed = async (
 ): Promise<number> =>
   Number((await host.exec([NODE, '/root/time.cjs', ...peer.argv(load), ...more], { timeoutMs: 600_000 })).stdout);
 
+/** So that nobody waits for what another one wrote, or took away. */
+export const rest = ({ host }: Stage) => host.exec(['sync']);
+
 export async function install({ host }: Stage, peer: Peer, load: PeerLoad): Promise<void> {
   await host.sh('mkdir -p /srv/bench');
   for (const [name, text] of Object.entries(peer.policy(load)))

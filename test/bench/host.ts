@@ -13,6 +13,7 @@ import {
   mountDisk,
   payloadOf,
   prepare,
+  rest,
   type Stage,
   sync,
   timed,
@@ -112,8 +113,9 @@ async function compare(bench: Bench, kind: Kind, n: number, log: (line: string) 
   return rows;
 }
 
-async function figuresOf(way: ChangingWay, firsts: readonly number[], { host, options }: Bench): Promise<Figures> {
-  await rest({ host });
+async function figuresOf(way: ChangingWay, firsts: readonly number[], bench: Bench): Promise<Figures> {
+  const { host, options } = bench;
+  await rest(bench);
   const first = await way.first();
   // What was just written is not told from what is being written: a host at rest is one that has rested.
   await host.exec(['sleep', '3']);
@@ -123,9 +125,6 @@ async function figuresOf(way: ChangingWay, firsts: readonly number[], { host, op
   const change = await times(repeat, (i) => way.change(`change-${i}`));
   return { first: median([...firsts, first]), quiet: median(quiet), change: median(change) };
 }
-
-/** So that nobody waits for what another one wrote, or took away. */
-const rest = ({ host }: Pick<Bench, 'host'>) => host.exec(['sync']);
 
 /** From the request to the end of the run, settling included, by the daemon that a push or a schedule would wake. */
 function fairlead(bench: Bench, kind: Kind, n: number): ChangingWay {

@@ -13,6 +13,7 @@ import {
   mountDisk,
   payloadOf,
   prepare,
+  rest,
   type Stage,
   sync,
   timed,
@@ -55,6 +56,7 @@ export async function togetherBench(): Promise<void> {
         const known = firsts.get(way.name) ?? [];
         if (known.some((ms) => ms > SLOW_MS)) continue;
         log(`round ${round}: ${way.name}`);
+        await rest(stage);
         const first = await way.first();
         known.push(first);
         if (!quiet.has(way.name)) {

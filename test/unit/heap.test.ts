@@ -6,13 +6,13 @@ afterEach(() => void vi.useRealTimers());
 
 const MIB = 1024 * 1024;
 
-/** A heap of `used` bytes, of which `live` are left after a collection. */
-function heapOf({ used, live, busy = [] as boolean[] }: { used: number; live: number; busy?: boolean[] }) {
-  const now = { used, collections: 0 };
+/** Of 50 MiB, of which a collection leaves 20. @param busy what it hears of runs, each time that it asks */
+function heapOf(busy: boolean[] = []) {
+  const now = { used: 50 * MIB, collections: 0 };
   const heap = createHeap({
     collect() {
       now.collections++;
-      now.used = live;
+      now.used = 20 * MIB;
     },
     bytes: () => now.used,
     busy: () => busy.shift() ?? false,
@@ -21,7 +21,7 @@ function heapOf({ used, live, busy = [] as boolean[] }: { used: number; live: nu
 }
 
 test('after a run the garbage is collected, once whoever waits for it has its answer', () => {
-  const { now, heap } = heapOf({ used: 50 * MIB, live: 20 * MIB });
+  const { now, heap } = heapOf();
   heap.rest();
   heap.rest();
   expect(now.collections).toBe(0);
@@ -30,7 +30,7 @@ test('after a run the garbage is collected, once whoever waits for it has its an
 });
 
 test('a run that left little behind is not worth it', () => {
-  const { now, heap } = heapOf({ used: 50 * MIB, live: 20 * MIB });
+  const { now, heap } = heapOf();
   heap.rest();
   vi.runAllTimers();
   now.used = 22 * MIB;
@@ -44,7 +44,7 @@ test('a run that left little behind is not worth it', () => {
 });
 
 test('a run under way is not held up', () => {
-  const { now, heap } = heapOf({ used: 50 * MIB, live: 20 * MIB, busy: [true, true] });
+  const { now, heap } = heapOf([true, true]);
   heap.rest();
   vi.advanceTimersToNextTimer();
   vi.advanceTimersToNextTimer();
@@ -54,7 +54,7 @@ test('a run under way is not held up', () => {
 });
 
 test('nothing is collected after the end, nor where Node offers no collection', () => {
-  const { now, heap } = heapOf({ used: 50 * MIB, live: 20 * MIB });
+  const { now, heap } = heapOf();
   heap.rest();
   heap.stop();
   vi.runAllTimers();
