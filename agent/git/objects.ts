@@ -12,6 +12,8 @@ export interface Objects {
   has(oid: string): Promise<boolean>;
   /** @throws MissingObject, DamagedObject */
   read(oid: string, type: ObjectType): Promise<Uint8Array>;
+  /** These are read next: where they are many, they are brought into memory together. Never throws for what is damaged. */
+  ahead?(oids: readonly string[]): Promise<void>;
   /** A blob that lies in a file of its own; null where it does not. @throws DamagedObject */
   stored?(oid: string): Promise<StoredFile | null>;
 }

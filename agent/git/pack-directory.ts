@@ -1,4 +1,5 @@
 /** A directory of packs, and of their indexes. */
+import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { PackFile } from './compact.ts';
@@ -29,9 +30,13 @@ export async function packFiles(packs: string): Promise<PackFile[]> {
 /** By its index. */
 export const idsIn = async (packs: string, name: string) => indexIds(await readFile(path.join(packs, `${name}.idx`)));
 
-/** The ids in a pack index of version 2 (git's Documentation/gitformat-pack). */
+/**
+ * The ids in a pack index of version 2 (git's Documentation/gitformat-pack); none of one that was changed since it was
+ * written: whoever follows wrong offsets from delta to delta may never arrive.
+ */
 function indexIds(index: Buffer): string[] {
   if (index.length < 1072 || index.readUInt32BE(0) !== 0xff744f63) return [];
+  if (!createHash('sha1').update(index.subarray(0, -20)).digest().equals(index.subarray(-20))) return [];
   const count = index.readUInt32BE(8 + 255 * 4);
   const ids: string[] = [];
   for (let at = 1032; ids.length < count && at + 20 <= index.length; at += 20)

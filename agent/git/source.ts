@@ -48,6 +48,7 @@ export function createSource(options: SourceOptions): GitSource {
         seen.set(oid, bytes);
         return bytes;
       },
+      ahead: async (oids) => objects.ahead?.(oids.filter((oid) => !before.has(oid))),
       async stored(oid) {
         const known = before.get(oid);
         if (known instanceof Uint8Array) return null;

@@ -3,7 +3,7 @@
  * one that can be trusted: a pack is in it whole or not at all, each object is hashed when it comes and when it is read
  * from disk, and it stays small.
  */
-import fs from 'node:fs';
+import fs, { createReadStream } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { StoredFile } from '../core/payload.ts';
@@ -35,6 +35,11 @@ export interface ObjectStore extends Objects {
 const LARGE_DIR = 'objects/large';
 /** Bytes of new objects that a view remembers, since what comes is read next. The host's own files stay in memory anyway. */
 const HELD_BYTES = 64 * 1024 * 1024;
+/** Fewer objects are read one by one. A pack is read through where that takes less time: each costs about as much as these bytes. */
+const MANY = 16;
+const BYTES_A_READ = 32 * 1024;
+/** Of packs that were within their limits when they came. */
+const NO_LIMITS: PackLimits = { pack: Number.MAX_SAFE_INTEGER, object: Number.MAX_SAFE_INTEGER };
 
 /**
  * A view of the store for one run: what it learns of the disk is dropped with it.
@@ -115,6 +120,22 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
   };
   const temporary = () => path.join(incoming, `${taken++}.new`);
 
+  const hold = (oid: string, type: string, bytes: Uint8Array) => {
+    if (held + bytes.length > HELD_BYTES) return;
+    held += bytes.length;
+    read.set(oid, { type, bytes });
+  };
+
+  /** Reads a pack from its beginning to its end, and holds what of it is wanted. */
+  async function readThrough(name: string, wanted: ReadonlySet<string>): Promise<void> {
+    const { objects, add } = gathering();
+    await scanPack(createReadStream(path.join(packs, `${name}.pack`)), { limits: NO_LIMITS, hold: LARGE, found: add });
+    for (const { oid, type, content } of objects)
+      if (oid !== null && content !== null && wanted.has(oid)) hold(oid, type, content);
+    const made = await resolveDeltas(objects, baseOf, HELD_BYTES);
+    for (const { oid, type, bytes } of made.values()) if (wanted.has(oid)) hold(oid, type, bytes);
+  }
+
   /** What an object is that a delta is based on, without its type being known. */
   async function baseOf(oid: string): Promise<Whole | null> {
     const before = read.get(oid);
@@ -129,18 +150,11 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
   async function receive(pack: AsyncIterable<Uint8Array>, limits: PackLimits) {
     const file = temporary();
     const handle = await open(file, 'w', 0o600);
-    const objects: PackedObject[] = [];
-    const hold = (oid: string, type: string, bytes: Uint8Array) => {
-      if (held + bytes.length > HELD_BYTES) return;
-      held += bytes.length;
-      read.set(oid, { type, bytes });
-    };
-    let bytes = 0;
+    const { objects, add } = gathering();
     const found = (object: PackedObject) => {
       const { oid, type, content } = object;
       if (oid !== null && content !== null) hold(oid, type, content);
-      bytes += content?.length ?? 0;
-      objects.push(bytes > HELD_BYTES ? { ...object, content: null } : object);
+      add(object);
     };
     try {
       const spool = (bytes: Uint8Array) => handle.writeFile(bytes);
@@ -180,6 +194,18 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
       // Trees and commits are looked at again and again in one run, files once.
       if (type !== 'blob') read.set(oid, { type, bytes });
       return bytes;
+    },
+    async ahead(oids) {
+      const all = await known();
+      const apart = await knownLarge();
+      const wanted = new Set(oids.filter((oid) => !read.has(oid) && all.has(oid) && !apart.has(oid)));
+      for (const { name, bytes } of wanted.size < MANY ? [] : await packFiles(packs)) {
+        const here = (await idsIn(packs, name)).filter((oid) => wanted.has(oid));
+        if (here.length < MANY || bytes > Math.min(here.length * BYTES_A_READ, HELD_BYTES)) continue;
+        // What is damaged is found out, and said, by whoever reads it.
+        await readThrough(name, new Set(here)).catch(() => undefined);
+        for (const oid of here) if (read.has(oid)) wanted.delete(oid);
+      }
     },
     async stored(oid) {
       if (!(await knownLarge()).has(oid)) return null;
@@ -242,4 +268,15 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
       await rename(`${completeFile}.tmp`, completeFile);
     },
   };
+}
+
+/** The objects of a pack, and what is in them as far as it is not too much. */
+function gathering() {
+  const objects: PackedObject[] = [];
+  let bytes = 0;
+  const add = (object: PackedObject) => {
+    bytes += object.content?.length ?? 0;
+    objects.push(bytes > HELD_BYTES ? { ...object, content: null } : object);
+  };
+  return { objects, add };
 }

@@ -161,6 +161,9 @@ export async function readFiles(objects: Objects, view: View): Promise<Map<strin
   for (const layer of view.layers) {
     const links = new Map<string, string>();
     const own = new Map<string, Content>();
+    const trees = new Map<string, Entry[]>();
+    const blobs = await blobsBelow(layer.tree, layer.path);
+    await objects.ahead?.(blobs);
     await collect(layer.tree, layer.path);
     for (const [at, target] of links) {
       const why = follow(layer.path, at, target, own, links);
@@ -169,8 +172,16 @@ export async function readFiles(objects: Objects, view: View): Promise<Map<strin
     }
     for (const [name, bytes] of own) files.set(name, bytes);
 
+    async function blobsBelow(tree: string, at: string): Promise<string[]> {
+      const entries = parseTree(await objects.read(tree, 'tree'), at);
+      trees.set(tree, entries);
+      const below = await Promise.all(
+        entries.filter((e) => e.type === 'tree').map((e) => blobsBelow(e.oid, `${at}/${e.name}`)),
+      );
+      return [...entries.filter((e) => e.type === 'file').map((e) => e.oid), ...below.flat()];
+    }
     async function collect(tree: string, at: string): Promise<void> {
-      for (const entry of parseTree(await objects.read(tree, 'tree'), at)) {
+      for (const entry of trees.get(tree) ?? []) {
         const name = `${at}/${entry.name}`;
         if (entry.type === 'tree') await collect(entry.oid, name);
         else if (entry.type === 'submodule')
@@ -229,9 +240,8 @@ function resolveLink(at: string, target: string): string | null {
 const overweight = (file: string, size: number) => `${file} has ${size} bytes; payload files may have 64 MiB at most`;
 export const tooHeavy = (file: string, size: number) => invalid([overweight(file, size)]);
 
-const isLfsPointer = (bytes: Uint8Array) =>
-  bytes.length < 1024 &&
-  Buffer.from(bytes).toString('latin1').startsWith('version https://git-lfs.github.com/spec/v1\n');
+const LFS = Buffer.from('version https://git-lfs.github.com/spec/v1\n');
+const isLfsPointer = (bytes: Uint8Array) => bytes.length < 1024 && LFS.equals(bytes.subarray(0, LFS.length));
 
 const invalid = (wrong: readonly string[]) =>
   new AgentError({ code: 'InvalidRepository', phase: 'load', message: wrong.slice(0, 20).join('; ') });

@@ -371,6 +371,7 @@ const damage: [string, (dir: string) => void][] = [
   ['packs cut short', (dir) => each(dir, '.pack', (f) => truncateSync(f, 20))],
   ['indexes cut short', (dir) => each(dir, '.idx', (f) => truncateSync(f, 1100))],
   ['indexes full of zeros', (dir) => each(dir, '.idx', (f) => writeFileSync(f, Buffer.alloc(2000)))],
+  ['indexes that lead nowhere', (dir) => each(dir, '.idx', leadNowhere)],
   ['packs gone', (dir) => each(dir, '.pack', (f) => rmSync(f))],
   ['everything gone', (dir) => rmSync(dir, { recursive: true })],
   ['a flipped bit in each pack', (dir) => each(dir, '.pack', flip)],
@@ -422,6 +423,16 @@ function flip(file: string): void {
   writeFileSync(file, bytes);
 }
 
+const partsOf = (index: Buffer) => {
+  const count = index.readUInt32BE(8 + 255 * 4);
+  return { count, offsets: 1032 + 24 * count };
+};
+function leadNowhere(file: string): void {
+  const index = readFileSync(file);
+  const { count, offsets } = partsOf(index);
+  writeFileSync(file, index.fill(0, offsets, offsets + 4 * count));
+}
+
 test.each(damage)('%s: noticed, and healed by fetching anew', async (_, harm) => {
   fixture.commit(fleet(3));
   await puller.pull();
@@ -449,6 +460,44 @@ test('a file keeps no more memory than it is large, whether it just came or is r
     expect(kept).toBeLessThan(1.5 * 200 * 4_000);
   }
 });
+
+const MANY = Array.from({ length: 60 }, (_, i) => `file ${i}\n`.repeat(40));
+test.each([
+  ['as they came', () => undefined, false],
+  // Only whoever looks for one object by itself needs to know where in its pack it begins.
+  ['with an index that leads astray', (dir: string) => each(dir, '.idx', leadAstray), false],
+  ['with a flipped bit', (dir: string) => each(dir, '.pack', flip), true],
+] as const)('many files of before are read together: %s', async (_, harm, anew) => {
+  const many = Object.fromEntries(MANY.map((text, i) => [`hosts/edge-1/many/f${i}`, text]));
+  fixture.commit({ ...fleet(3), ...many });
+  // Then most of them come as deltas.
+  git(fixture.dir, 'repack', '-q', '-a', '-d', '-f');
+  await puller.pull();
+  harm(puller.gitdir);
+  const after = { 'hosts/edge-1/many/f0': 'after\n' };
+  fixture.commit(after);
+  // A daemon that was started again remembers no file.
+  const next = createPuller(root, { url: backend.url(path.basename(fixture.dir)), gitdir: puller.gitdir });
+  next.accepted = puller.accepted;
+  expect(texts((await next.pull()).checkout)).toMatchObject({ ...many, ...after });
+  expect(next.log.some((line) => line.includes('damaged'))).toBe(anew);
+});
+
+/** In a pack index of version 2 the offsets come after ids and checksums: here each of `MANY` gets another one's. */
+function leadAstray(file: string): void {
+  const index = readFileSync(file);
+  const { count, offsets } = partsOf(index);
+  const blobs = new Set(MANY.map((text) => blobId(Buffer.from(text))));
+  const ids = Array.from({ length: count }, (_, i) => index.toString('hex', 1032 + 20 * i, 1052 + 20 * i));
+  const places = ids.flatMap((id, i) => (blobs.has(id) ? [offsets + 4 * i] : []));
+  const were = places.map((place) => index.readUInt32BE(place));
+  for (const [i, place] of places.entries()) index.writeUInt32BE(were[(i + 1) % were.length] ?? 0, place);
+  createHash('sha1')
+    .update(index.subarray(0, -20))
+    .digest()
+    .copy(index, index.length - 20);
+  writeFileSync(file, index);
+}
 
 test('a damaged store is kept until the new one is whole', async () => {
   fixture.commit(fleet(3));
