@@ -24,7 +24,7 @@ export function createMemory({ meta, runs }: Pick<Store, 'meta' | 'runs'>): Memo
       const kept: Kept = { mode, labels, desired, resources, whole, gate, reason, message, problems };
       // The long part first: mostly it is the very same.
       const isSame = written?.resources === resources || same(written?.resources, resources);
-      if (!isSame || !same({ ...written, resources: [] }, { ...kept, resources: [] })) meta.set(KEY, kept);
+      if (!isSame || !same({ ...written, resources: [] }, { ...kept, resources: [] })) meta.note(KEY, kept);
       written = kept;
     },
     recall({ labels }) {

@@ -204,7 +204,8 @@ function unsettled(deps: EngineDeps, steps: readonly Step[], work: readonly Step
 function keepUnsettled({ store }: EngineDeps, settled: ReadonlyMap<ResourceId, Health>): void {
   const before = store.meta.get<ResourceId[]>('unsettled') ?? [];
   const left = before.filter((id) => settled.has(id) && settled.get(id)?.state !== 'ok');
-  if (left.length !== before.length) store.meta.set('unsettled', left);
+  // Should that be lost, it is looked at once more.
+  if (left.length !== before.length) store.meta.note('unsettled', left);
 }
 
 /** Steps that cannot come off in this run: they or what they wait for failed to prepare, or is out of reach. */

@@ -45,8 +45,8 @@ export function record(
     // A commit that changes nothing for this host has been seen, not applied.
     const same = content !== undefined && deps.store.meta.get<string>('appliedContent') === content;
     if (applied === undefined || (applied.commit !== commit && !same)) {
-      deps.store.meta.set('applied', { commit, at, run: run.id });
-      deps.store.meta.set('appliedContent', content ?? null);
+      deps.store.meta.note('applied', { commit, at, run: run.id });
+      deps.store.meta.note('appliedContent', content ?? null);
     }
   }
   return finished;
@@ -65,7 +65,8 @@ function onlyNews(
   const before = new Set(store.meta.get<string[]>('standing') ?? []);
   const others = looked === null ? [] : [...before].filter((key) => !looked.has(JSON.parse(key)[0]));
   const standing = [...others, ...actions.filter((a) => a.result !== 'done').map(keyOf)];
-  if (standing.length !== before.size || standing.some((key) => !before.has(key))) store.meta.set('standing', standing);
+  if (standing.length !== before.size || standing.some((key) => !before.has(key)))
+    store.meta.note('standing', standing);
   return actions.filter((a) => a.result === 'done' || !before.has(keyOf(a)));
 }
 

@@ -94,6 +94,11 @@ export function createPatientStore(store: Store, dir: string): Store {
         () => store.meta.set(key, value),
         () => void facts.set(key, value),
       ),
+    note: (key, value) =>
+      write(
+        () => store.meta.note(key, value),
+        () => void facts.set(key, value),
+      ),
   };
   const { inventory, images, runs, outbox, commits } = store;
   return {
