@@ -6,6 +6,9 @@ import type { ActionRecord, Reason, ResourceId } from '../core/types.ts';
 import { type AgentError, asAgentError } from '../errors.ts';
 import type { EngineDeps, RunRequest } from './types.ts';
 
+/** As many go in one go, where their kind can do that: the agent can be stopped in between. */
+const TOGETHER = 512;
+
 /** In the plan's order, the neighbours of one kind together. An inventory row goes only after a confirmed removal. */
 export async function prune(
   deps: EngineDeps,
@@ -13,7 +16,8 @@ export async function prune(
   request: RunRequest,
 ): Promise<ActionRecord[]> {
   const records: ActionRecord[] = [];
-  for (const { id, seen } of removals) if (seen === undefined) deps.store.inventory.forget(id);
+  const unseen = removals.filter(({ seen }) => seen === undefined);
+  if (unseen.length > 0) deps.store.inventory.forget(unseen.map(({ id }) => id));
   const gone = removals.flatMap(({ id, seen }) => (seen === undefined ? [] : [{ id, seen }]));
   for (const batch of batches(deps, gone)) {
     if (request.signal.aborted) break;
@@ -21,13 +25,15 @@ export async function prune(
     const notes = new Map<ResourceId, Reason[]>();
     const provider = deps.providers.get(kindOf(batch[0]?.id ?? 'file:'));
     const failures = await removeBatch(provider, batch, notes, request.signal);
-    const durationMs = deps.clock.monotonic() - began;
+    // Each is told to have taken its share of the time.
+    const durationMs = Math.round((deps.clock.monotonic() - began) / batch.length);
+    const confirmed = batch.filter(({ id }) => !failures.has(id));
+    if (confirmed.length > 0) deps.store.inventory.forget(confirmed.map(({ id }) => id));
     for (const { id } of batch) {
       const why = [{ field: 'declaration', to: 'gone' }, ...(notes.get(id) ?? [])];
       const base = { id, op: 'remove' as const, why, drift: false, durationMs };
       const error = failures.get(id);
       if (error) deps.log.error({ resource: id, code: error.code }, error.message);
-      else deps.store.inventory.forget(id);
       const record: ActionRecord = error
         ? { ...base, result: 'failed', error: { code: error.code, message: error.message } }
         : { ...base, result: 'done' };
@@ -44,8 +50,8 @@ function batches(deps: EngineDeps, gone: readonly Gone[]): Gone[][] {
   for (const one of gone) {
     const last = all.at(-1);
     const kind = kindOf(one.id);
-    const joins = deps.providers.get(kind)?.removeAll !== undefined && last?.[0] && kindOf(last[0].id) === kind;
-    if (joins) last.push(one);
+    const isMany = deps.providers.get(kind)?.removeAll !== undefined;
+    if (isMany && last?.[0] && kindOf(last[0].id) === kind && last.length < TOGETHER) last.push(one);
     else all.push([one]);
   }
   return all;

@@ -1,6 +1,6 @@
 /** Files, directories and links. */
 import path from 'node:path';
-import type { Health, Provider, Work } from '../core/provider.ts';
+import type { Gone, Health, Provider, Work } from '../core/provider.ts';
 import { MAX_BYTES } from '../core/render-file.ts';
 import type { FileSpec } from '../core/specs.ts';
 import type { Desired, ResourceId, Seen } from '../core/types.ts';
@@ -169,14 +169,41 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       return failures;
     },
     async remove(id, seen) {
-      // A path that was never followed has nothing of ours.
-      if (seen.fact.problem !== undefined && seen.mark?.hash === null) return;
-      const outcome = await originals.restore(id);
-      if (outcome !== 'none' || originals.restored(id)) return;
-      // A directory in which something foreign lies stays, with what lies in it.
-      files.remove(pathOf(id));
+      for (const thrown of (await removeAll([{ id, seen }])).values()) throw thrown;
     },
+    removeAll,
   };
+
+  async function removeAll(gone: readonly Gone<FileFact>[]): Promise<Map<ResourceId, AgentError>> {
+    const failures = new Map<ResourceId, AgentError>();
+    const fail = (id: ResourceId, thrown: unknown) =>
+      failures.set(id, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource: id, retry: true }));
+    const wasThere = originals.known();
+    let ours: ResourceId[] = [];
+    const removeOurs = async () => {
+      // A directory in which something foreign lies stays, with what lies in it.
+      const outcome = await files.removeAll(ours.map(pathOf));
+      for (const id of ours) if (outcome.get(pathOf(id)) instanceof Error) fail(id, outcome.get(pathOf(id)));
+      ours = [];
+    };
+    for (const { id, seen } of gone) {
+      // A path that was never followed has nothing of ours.
+      if (seen.fact.problem !== undefined && seen.mark?.hash === null) continue;
+      if (!wasThere(id)) {
+        ours.push(id);
+        continue;
+      }
+      // What comes after it in the order of removals is what holds it.
+      await removeOurs();
+      try {
+        if ((await originals.restore(id)) === 'none' && !originals.restored(id)) files.remove(pathOf(id));
+      } catch (thrown) {
+        fail(id, thrown);
+      }
+    }
+    await removeOurs();
+    return failures;
+  }
 
   function wrote({ file, content }: NewFile, stat: FileStat): void {
     hashes.wrote(file, { ...stat, sha256: sha256(content) });

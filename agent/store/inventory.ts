@@ -37,7 +37,8 @@ export interface Inventory {
   confirm(id: ResourceId, hash: string): void;
   /** One transaction: these are as declared; where `notified`, they owe no restart any more. */
   settle(rows: readonly { id: ResourceId; hash: string; notified: boolean }[]): void;
-  forget(id: ResourceId): void;
+  /** One transaction. */
+  forget(ids: readonly ResourceId[]): void;
   pendingNotifies(): Notify[];
   notifyDone(target: ResourceId): void;
   /** Takes rows back from a copy; never overwrites one that is there. */
@@ -68,6 +69,7 @@ export function createInventory(db: Database.Database): Inventory {
   const forget = db.prepare('DELETE FROM inventory WHERE id = ?');
   const notifies = db.prepare<[], Notify>('SELECT target, source, verb FROM notifies ORDER BY target, source');
   const notify = db.prepare('INSERT OR REPLACE INTO notifies (target, source, verb) VALUES (?, ?, ?)');
+  const anyNotify = db.prepare('SELECT 1 FROM notifies LIMIT 1');
   const notifyDone = db.prepare('DELETE FROM notifies WHERE target = ?');
   /** Rows as last read, or written since; nobody else writes them. Whoever was given them has them as they were. */
   let rows: ReadonlyMap<ResourceId, InventoryRow> | null = null;
@@ -111,16 +113,19 @@ export function createInventory(db: Database.Database): Inventory {
       (now, intents) => {
         for (const { id, hash: intent, owned, origin, info } of intents) {
           const before = now.get(id);
-          const written = { origin: { ...origin }, info: asRead(info) as InventoryRow['info'] };
-          now.set(id, { id, intent, hash: before?.hash ?? null, owned: owned || (before?.owned ?? false), ...written });
+          // As it is read: what is undefined is not written.
+          const written: InventoryRow['info'] = JSON.parse(JSON.stringify(info));
+          const was = { hash: before?.hash ?? null, owned: owned || (before?.owned ?? false) };
+          now.set(id, { id, intent, ...was, origin: { ...origin }, info: written });
         }
       },
     ),
     settle: writes(
       (settled: readonly { id: ResourceId; hash: string; notified: boolean }[]) => {
+        const owes = anyNotify.get() !== undefined;
         for (const r of settled) {
           confirm.run(r.hash, r.id);
-          if (r.notified) notifyDone.run(r.id);
+          if (r.notified && owes) notifyDone.run(r.id);
         }
       },
       (now, settled) => {
@@ -129,11 +134,15 @@ export function createInventory(db: Database.Database): Inventory {
     ),
     confirm: writes((id: ResourceId, hash: string) => void confirm.run(hash, id), confirmed),
     forget: writes(
-      (id: ResourceId) => {
-        forget.run(id);
-        notifyDone.run(id);
+      (ids: readonly ResourceId[]) => {
+        for (const id of ids) {
+          forget.run(id);
+          notifyDone.run(id);
+        }
       },
-      (now, id) => void now.delete(id),
+      (now, ids) => {
+        for (const id of ids) now.delete(id);
+      },
     ),
     pendingNotifies: () => notifies.all(),
     notifyDone: (target) => void notifyDone.run(target),
@@ -142,14 +151,6 @@ export function createInventory(db: Database.Database): Inventory {
         restore.run(r.id, r.intent, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
     }),
   };
-}
-
-/** A value as JSON gives it back: what is undefined is not written. Most are lists of texts. */
-function asRead(value: unknown): unknown {
-  if (value === null || typeof value !== 'object') return value;
-  if (Array.isArray(value)) return value.map((item) => (item === undefined ? null : asRead(item)));
-  const members = Object.entries(value).filter(([, member]) => member !== undefined);
-  return Object.fromEntries(members.map(([key, member]) => [key, asRead(member)]));
 }
 
 function confirmed(now: Map<ResourceId, InventoryRow>, id: ResourceId, hash: string): void {

@@ -73,6 +73,8 @@ export interface Files {
   setMeta(file: string, options: WriteOptions): void;
   /** Removes a file, a link, or an empty directory. Answers false where the directory is not empty. */
   remove(file: string): boolean;
+  /** The same of many, in this order, durable when it resolves. @returns for each what `remove` answers, or would throw */
+  removeAll(files: readonly string[]): Promise<Map<string, boolean | Error>>;
   /** Removes a directory with all in it, on this file system. */
   removeTree(directory: string): void;
 }

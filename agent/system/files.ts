@@ -19,6 +19,7 @@ import {
   withHash,
 } from './file-io.ts';
 import type { FileStat, Files } from './file-types.ts';
+import { answerTo, removeMany, removeName } from './remove-many.ts';
 import { createSharedDirectories, type OpenDirectory } from './shared-directories.ts';
 import { idOf, isOwn, openDirectory, ownIds, refuseOwn } from './walk.ts';
 import { MANY, makeFile, writeMany } from './write-many.ts';
@@ -233,20 +234,21 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
     },
     setMeta: (file, options) => within('set the mode and owner of', file, true, (at) => setMeta(at, file, options)),
     remove: (file) => {
+      let dir: number | null = null;
       try {
-        return within('remove', file, true, (at, dir) => {
-          if (fs.lstatSync(at).isDirectory()) fs.rmdirSync(at);
-          else fs.unlinkSync(at);
-          fs.fsyncSync(dir);
-          return true;
-        });
+        dir = enter(file, true);
+        removeName(atOf(dir, file));
+        fs.fsyncSync(dir);
+        return true;
       } catch (thrown) {
-        const code = codeOf((thrown as { cause?: unknown }).cause);
-        if (code === 'ENOENT') return true;
-        if (['ENOTEMPTY', 'EEXIST'].includes(code)) return false;
-        throw thrown;
+        const answer = answerTo(file, thrown);
+        if (answer instanceof Error) throw answer;
+        return answer;
+      } finally {
+        if (dir !== null) fs.closeSync(dir);
       }
     },
+    removeAll: (all) => removeMany({ enter: (file) => enter(file, true), syncDirectory }, all),
     removeTree: (directory) =>
       within('remove', directory, true, (at, dir) => {
         removeBelow(at);

@@ -121,6 +121,19 @@ test('removing: files and empty directories go, full ones stay, nothing is no er
   expect(fs.readdirSync(root)).toEqual([]);
 });
 
+test('removing many: in their order, each with its own answer', async () => {
+  const names = Array.from({ length: 150 }, (_, i) => `/d/e${i % 3}/f${i}`);
+  for (const name of names) await files.write(name, bytes('x'), meta);
+  fs.writeFileSync(`${root}/d/e2/foreign`, 'precious');
+  const outcome = await files.removeAll([...names, '/d/e0', '/d/e1', '/d/e2', '/d/gone', '/d/e2/foreign/x', '/d']);
+  const removed = [...names, '/d/e0', '/d/e1', '/d/gone'].map((name): [string, boolean] => [name, true]);
+  const { message } = outcome.get('/d/e2/foreign/x') as Error;
+  expect(message).toMatch(/cannot remove \/d\/e2\/foreign\/x: one of its parents is not a directory/);
+  outcome.delete('/d/e2/foreign/x');
+  expect(outcome).toEqual(new Map([...removed, ['/d/e2', false], ['/d', false]]));
+  expect(fs.readdirSync(root, { recursive: true, encoding: 'utf8' }).sort()).toEqual(['d', 'd/e2', 'd/e2/foreign']);
+});
+
 test('what is not there is undefined, and a failure says what, where and what to do', async () => {
   expect(files.stat('/none/at/all')).toBeUndefined();
   fs.writeFileSync(`${root}/f`, '');

@@ -58,7 +58,7 @@ test('an intent makes a row without a confirmed hash; confirming, notifies and f
     ['file:/b', null, 'h1'],
   ]);
   expect(again.inventory.pendingNotifies()).toEqual([{ target: 'file:/b', source: 'file:/a', verb: 'restart' }]);
-  again.inventory.forget('file:/b');
+  again.inventory.forget(['file:/b']);
   expect(again.inventory.pendingNotifies()).toEqual([]);
   again.close();
 });
@@ -87,7 +87,7 @@ test('the inventory is at any time what is read of it after a restart', () => {
         if (s.op === 'intend') inventory.intend(s.rows, []);
         else if (s.op === 'settle') inventory.settle([{ id: s.id, hash: s.hash, notified: true }]);
         else if (s.op === 'confirm') inventory.confirm(s.id, s.hash);
-        else if (s.op === 'forget') inventory.forget(s.id);
+        else if (s.op === 'forget') inventory.forget([s.id]);
         else inventory.index();
       }
       const here = inventory.list();
@@ -149,7 +149,7 @@ test('a log on the side that is damaged costs what was written last, and no owne
   const again = open(left);
   expect(again.runs.lastId()).toBe(0);
   expect(again.inventory.list().map((r) => r.id)).toEqual(['file:/a']);
-  again.inventory.forget('file:/a');
+  again.inventory.forget(['file:/a']);
   again.close();
   // What was removed since stays removed.
   const later = open(left);
