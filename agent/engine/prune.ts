@@ -29,7 +29,8 @@ export async function prune(
     const durationMs = Math.round((deps.clock.monotonic() - began) / batch.length);
     const confirmed = batch.filter(({ id }) => !failures.has(id));
     if (confirmed.length > 0) deps.store.inventory.forget(confirmed.map(({ id }) => id));
-    for (const { id } of batch) {
+    // What was not begun when the agent was stopped is the next run's.
+    for (const { id } of batch.filter((one) => failures.get(one.id)?.code !== 'Stopped')) {
       const why = [{ field: 'declaration', to: 'gone' }, ...(notes.get(id) ?? [])];
       const base = { id, op: 'remove' as const, why, drift: false, durationMs };
       const error = failures.get(id);

@@ -45,8 +45,9 @@ export function record(
     // A commit that changes nothing for this host has been seen, not applied.
     const same = content !== undefined && deps.store.meta.get<string>('appliedContent') === content;
     if (applied === undefined || (applied.commit !== commit && !same)) {
-      deps.store.meta.note('applied', { commit, at, run: run.id });
+      // In this order: the second makes the first durable, too.
       deps.store.meta.note('appliedContent', content ?? null);
+      deps.store.meta.set('applied', { commit, at, run: run.id });
     }
   }
   return finished;

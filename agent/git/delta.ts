@@ -70,8 +70,9 @@ export async function resolveDeltas(
     if (content === null) continue;
     if (base === null) byPlace.set(at, { type, bytes: content });
     else {
+      if (resultSize(content) > left) continue;
       const under = typeof base === 'number' ? (byPlace.get(base) ?? null) : await find(base);
-      if (under === null || resultSize(content) > left) continue;
+      if (under === null) continue;
       left -= resultSize(content);
       const bytes = applyDelta(under.bytes, content);
       const oid = createHash('sha1').update(`${under.type} ${bytes.length}\0`).update(bytes).digest('hex');

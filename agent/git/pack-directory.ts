@@ -1,16 +1,20 @@
 /** A directory of packs, and of their indexes. */
 import { createHash } from 'node:crypto';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { PackFile } from './compact.ts';
 
 /** Suffix of an empty file beside a pack in which no object is a delta of one that lies elsewhere. */
 export const WHOLE = '.whole';
 
-/** Ids of all objects that can be read. */
+/** Ids of all objects that can be read. An index that is damaged is removed: whoever reads by id would follow it all the same. */
 export async function knownIn(packs: string): Promise<Set<string>> {
   const found = new Set<string>();
-  for (const name of await listed(packs, '.idx')) for (const oid of await idsIn(packs, name)) found.add(oid);
+  for (const name of await listed(packs, '.idx')) {
+    const ids = indexIds(await readFile(path.join(packs, `${name}.idx`)));
+    if (ids === null) await rm(path.join(packs, `${name}.idx`), { force: true });
+    for (const oid of ids ?? []) found.add(oid);
+  }
   return found;
 }
 
@@ -27,16 +31,19 @@ export async function packFiles(packs: string): Promise<PackFile[]> {
   );
 }
 
-/** By its index. */
-export const idsIn = async (packs: string, name: string) => indexIds(await readFile(path.join(packs, `${name}.idx`)));
+/** By its index; nothing where it has none, as a crash leaves it. */
+export async function idsIn(packs: string, name: string): Promise<string[]> {
+  const index = await readFile(path.join(packs, `${name}.idx`)).catch(() => null);
+  return (index && indexIds(index)) ?? [];
+}
 
 /**
- * The ids in a pack index of version 2 (git's Documentation/gitformat-pack); none of one that was changed since it was
+ * The ids in a pack index of version 2 (git's Documentation/gitformat-pack); null of one that was changed since it was
  * written: whoever follows wrong offsets from delta to delta may never arrive.
  */
-function indexIds(index: Buffer): string[] {
-  if (index.length < 1072 || index.readUInt32BE(0) !== 0xff744f63) return [];
-  if (!createHash('sha1').update(index.subarray(0, -20)).digest().equals(index.subarray(-20))) return [];
+function indexIds(index: Buffer): string[] | null {
+  if (index.length < 1072 || index.readUInt32BE(0) !== 0xff744f63) return null;
+  if (!createHash('sha1').update(index.subarray(0, -20)).digest().equals(index.subarray(-20))) return null;
   const count = index.readUInt32BE(8 + 255 * 4);
   const ids: string[] = [];
   for (let at = 1032; ids.length < count && at + 20 <= index.length; at += 20)

@@ -126,13 +126,13 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
     read.set(oid, { type, bytes });
   };
 
-  /** Reads a pack from its beginning to its end, and holds what of it is wanted. */
+  /** Reads a whole pack, in which no delta is based on anything elsewhere, from its beginning to its end; holds what is wanted. */
   async function readThrough(name: string, wanted: ReadonlySet<string>): Promise<void> {
     const { objects, add } = gathering();
     await scanPack(createReadStream(path.join(packs, `${name}.pack`)), { limits: NO_LIMITS, hold: LARGE, found: add });
     for (const { oid, type, content } of objects)
       if (oid !== null && content !== null && wanted.has(oid)) hold(oid, type, content);
-    const made = await resolveDeltas(objects, baseOf, HELD_BYTES);
+    const made = await resolveDeltas(objects, async () => null, HELD_BYTES);
     for (const { oid, type, bytes } of made.values()) if (wanted.has(oid)) hold(oid, type, bytes);
   }
 
@@ -199,8 +199,9 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
       const all = await known();
       const apart = await knownLarge();
       const wanted = new Set(oids.filter((oid) => !read.has(oid) && all.has(oid) && !apart.has(oid)));
-      for (const { name, bytes } of wanted.size < MANY ? [] : await packFiles(packs)) {
-        const here = (await idsIn(packs, name)).filter((oid) => wanted.has(oid));
+      if (wanted.size < MANY) return;
+      for (const { name, bytes, isWhole } of await packFiles(packs).catch(() => [])) {
+        const here = isWhole ? (await idsIn(packs, name)).filter((oid) => wanted.has(oid)) : [];
         if (here.length < MANY || bytes > Math.min(here.length * BYTES_A_READ, HELD_BYTES)) continue;
         // What is damaged is found out, and said, by whoever reads it.
         await readThrough(name, new Set(here)).catch(() => undefined);

@@ -168,13 +168,13 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       }
       return failures;
     },
-    async remove(id, seen) {
-      for (const thrown of (await removeAll([{ id, seen }])).values()) throw thrown;
+    async remove(id, seen, signal) {
+      for (const thrown of (await removeAll([{ id, seen }], signal)).values()) throw thrown;
     },
     removeAll,
   };
 
-  async function removeAll(gone: readonly Gone<FileFact>[]): Promise<Map<ResourceId, AgentError>> {
+  async function removeAll(gone: readonly Gone<FileFact>[], signal: AbortSignal): Promise<Map<ResourceId, AgentError>> {
     const failures = new Map<ResourceId, AgentError>();
     const fail = (id: ResourceId, thrown: unknown) =>
       failures.set(id, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource: id, retry: true }));
@@ -196,6 +196,8 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       // What comes after it in the order of removals is what holds it.
       await removeOurs();
       try {
+        // Each of these takes several syncs.
+        if (signal.aborted) throw stopped(id);
         if ((await originals.restore(id)) === 'none' && !originals.restored(id)) files.remove(pathOf(id));
       } catch (thrown) {
         fail(id, thrown);
@@ -290,6 +292,14 @@ const standsAlone = ({ after, spec }: Desired<FileSpec>): boolean =>
 const failed = (resource: ResourceId, thrown: unknown): AgentError =>
   asAgentError(thrown, { code: 'FileFailed', phase: 'apply', resource });
 
+const stopped = (resource: ResourceId) =>
+  new AgentError({
+    code: 'Stopped',
+    phase: 'apply',
+    resource,
+    message: 'the agent was stopped before this removal',
+    retry: true,
+  });
 const occupied = (file: string, what: string) =>
   new AgentError({
     code: 'PathOccupied',

@@ -236,7 +236,7 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
     remove: (file) => {
       let dir: number | null = null;
       try {
-        dir = enter(file, true);
+        dir = enter(file, false);
         removeName(atOf(dir, file));
         fs.fsyncSync(dir);
         return true;
@@ -248,7 +248,7 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
         if (dir !== null) fs.closeSync(dir);
       }
     },
-    removeAll: (all) => removeMany({ enter: (file) => enter(file, true), syncDirectory }, all),
+    removeAll: (all) => removeMany({ enter: (file) => enter(file, false), syncDirectory }, all),
     removeTree: (directory) =>
       within('remove', directory, true, (at, dir) => {
         removeBelow(at);

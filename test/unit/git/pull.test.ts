@@ -1,6 +1,7 @@
 /** Pulls from a real `git http-backend`: what comes, what does not, and what a damaged store does to it. */
 import { createHash, randomBytes } from 'node:crypto';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -467,6 +468,7 @@ test.each([
   // Only whoever looks for one object by itself needs to know where in its pack it begins.
   ['with an index that leads astray', (dir: string) => each(dir, '.idx', leadAstray), false],
   ['with a flipped bit', (dir: string) => each(dir, '.pack', flip), true],
+  ['beside a pack that a crash left without its index', (dir: string) => put(`${dir}/objects/pack/pack-0.pack`, 'half'), false], // biome-ignore format: one line
 ] as const)('many files of before are read together: %s', async (_, harm, anew) => {
   const many = Object.fromEntries(MANY.map((text, i) => [`hosts/edge-1/many/f${i}`, text]));
   fixture.commit({ ...fleet(3), ...many });
@@ -481,6 +483,24 @@ test.each([
   next.accepted = puller.accepted;
   expect(texts((await next.pull()).checkout)).toMatchObject({ ...many, ...after });
   expect(next.log.some((line) => line.includes('damaged'))).toBe(anew);
+});
+
+test('a damaged index is removed: nobody follows it, whichever other pack has the same objects', async () => {
+  fixture.commit(fleet(3));
+  await puller.pull();
+  const packs = path.join(puller.gitdir, 'objects/pack');
+  each(puller.gitdir, '.idx', (file) => {
+    const name = file.slice(0, -'.idx'.length);
+    // What comes before it by its name is asked first.
+    for (const suffix of ['.idx', '.pack'])
+      copyFileSync(name + suffix, path.join(packs, `pack-0-${path.basename(name)}${suffix}`));
+  });
+  each(puller.gitdir, '.idx', (file) => path.basename(file).startsWith('pack-0-') && leadNowhere(file));
+  const next = createPuller(root, { url: backend.url(path.basename(fixture.dir)), gitdir: puller.gitdir });
+  fixture.commit({ 'hosts/edge-1/f0': 'after\n' });
+  expect(texts((await next.pull()).checkout)['hosts/edge-1/f0']).toBe('after\n');
+  expect(next.log).toEqual([]);
+  expect(readdirSync(packs).filter((name) => /^pack-0-.*idx$/.test(name))).toEqual([]);
 });
 
 /** In a pack index of version 2 the offsets come after ids and checksums: here each of `MANY` gets another one's. */
