@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { canonicalHash } from '../../agent/core/hash.ts';
-import type { Health, Provider, Work } from '../../agent/core/provider.ts';
+import type { Gone, Health, Provider, Work } from '../../agent/core/provider.ts';
 import type { Checkout, Desired, Kind, ResourceId } from '../../agent/core/types.ts';
 import { asAWhole } from '../../agent/engine/load.ts';
 import { requestFor } from '../../agent/engine/preview.ts';
@@ -361,6 +361,10 @@ export function createWorld(): World {
               failures.set(one.want.id, thrown);
             });
           return failures;
+        },
+        async removeAll(gone: readonly Gone<Thing>[], signal: AbortSignal) {
+          for (const { id, seen } of gone) await this.remove(id, seen, signal);
+          return new Map();
         },
       }),
       async refresh(want) {
