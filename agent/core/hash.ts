@@ -6,11 +6,10 @@ export type Sha256 = (bytes: Uint8Array) => string;
 
 /** Grows whenever what is hashed changes its meaning, so that old marks never match by chance. */
 const VERSION = 'v1';
-const ENCODER = new TextEncoder();
 
 /** Hash of a spec: keys sorted, undefined left out, bytes by their own digest. */
 export function canonicalHash(spec: unknown, sha256: Sha256): string {
-  return `${VERSION}:${sha256(ENCODER.encode(canonicalText(spec, sha256)))}`;
+  return `${VERSION}:${sha256(new TextEncoder().encode(canonicalText(spec, sha256)))}`;
 }
 
 /** JSON, written at once: a host with thousands of files is hashed with each new commit. */
@@ -18,7 +17,6 @@ export function canonicalText(value: unknown, sha256: Sha256): string {
   if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';
   if (value instanceof Uint8Array) return `{"sha256":"${sha256(value)}"}`;
   if (value instanceof StoredFile) return `{"sha256":"${value.sha256}"}`;
-  if (Array.isArray(value) && value.every(isLeaf)) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map((item) => canonicalText(item, sha256)).join(',')}]`;
   const members: string[] = [];
   for (const key of inOrder(Object.keys(value))) {
@@ -28,21 +26,12 @@ export function canonicalText(value: unknown, sha256: Sha256): string {
   return `{${members.join(',')}}`;
 }
 
-/** What JSON itself writes in one way only; lists of these are most of what all resources together are hashed by. */
-const isLeaf = (value: unknown): boolean =>
-  value === null ||
-  typeof value !== 'object' ||
-  (Array.isArray(value) && value.every((item) => typeof item === 'string'));
-
 /** As an object made of them has them: those that are array indices first, by number (ECMA-262, OrdinaryOwnPropertyKeys). */
 function inOrder(keys: string[]): string[] {
   keys.sort();
-  if (!keys.some(isIndex)) return keys;
   const indices = keys.filter(isIndex);
+  if (indices.length === 0) return keys;
   return [...indices.sort((a, b) => Number(a) - Number(b)), ...keys.filter((key) => !isIndex(key))];
 }
 
-const isIndex = (key: string): boolean =>
-  isDigit(key.charCodeAt(0)) && /^(0|[1-9]\d{0,9})$/.test(key) && Number(key) < 4_294_967_295;
-/** Nearly no key begins with one. */
-const isDigit = (code: number): boolean => code >= 48 && code <= 57;
+const isIndex = (key: string): boolean => /^(0|[1-9]\d{0,9})$/.test(key) && Number(key) < 4_294_967_295;

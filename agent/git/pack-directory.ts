@@ -11,7 +11,7 @@ export const WHOLE = '.whole';
 export async function knownIn(packs: string): Promise<Set<string>> {
   const found = new Set<string>();
   for (const name of await listed(packs, '.idx')) {
-    const ids = indexIds(await readFile(path.join(packs, `${name}.idx`)));
+    const ids = await indexIn(packs, name);
     if (ids === null) await rm(path.join(packs, `${name}.idx`), { force: true });
     for (const oid of ids ?? []) found.add(oid);
   }
@@ -32,10 +32,10 @@ export async function packFiles(packs: string): Promise<PackFile[]> {
 }
 
 /** By its index; nothing where it has none, as a crash leaves it. */
-export async function idsIn(packs: string, name: string): Promise<string[]> {
-  const index = await readFile(path.join(packs, `${name}.idx`)).catch(() => null);
-  return (index && indexIds(index)) ?? [];
-}
+export const idsIn = async (packs: string, name: string): Promise<string[]> =>
+  (await indexIn(packs, name).catch(() => null)) ?? [];
+
+const indexIn = async (packs: string, name: string) => indexIds(await readFile(path.join(packs, `${name}.idx`)));
 
 /**
  * The ids in a pack index of version 2 (git's Documentation/gitformat-pack); null of one that was changed since it was

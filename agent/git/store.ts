@@ -204,7 +204,7 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
         const here = isWhole ? (await idsIn(packs, name)).filter((oid) => wanted.has(oid)) : [];
         if (here.length < MANY || bytes > Math.min(here.length * BYTES_A_READ, HELD_BYTES)) continue;
         // What is damaged is found out, and said, by whoever reads it.
-        await readThrough(name, new Set(here)).catch(() => undefined);
+        await readThrough(name, wanted).catch(() => undefined);
         for (const oid of here) if (read.has(oid)) wanted.delete(oid);
       }
     },

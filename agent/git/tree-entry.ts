@@ -62,12 +62,8 @@ function decode(decoder: InstanceType<typeof TextDecoder>, name: Uint8Array, whe
   }
 }
 
-/** Most names: nothing that is looked for below can be in them. */
-const PLAIN = /^[\w-][\w.-]*$/;
-
 /** Names that would leave the directory, steer a terminal, or pass for `.git` on some file system. */
 function isFileName(name: string): boolean {
-  if (PLAIN.test(name)) return true;
   if (name === '' || name === '.' || name === '..' || name.includes('/') || /\p{Cc}/u.test(name)) return false;
   // What HFS+ ignores in names, what NTFS strips from their ends, and its short name of .git.
   const folded = name

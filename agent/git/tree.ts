@@ -161,46 +161,44 @@ export async function readFiles(objects: Objects, view: View): Promise<Map<strin
   for (const layer of view.layers) {
     const links = new Map<string, string>();
     const own = new Map<string, Content>();
-    const trees = new Map<string, Entry[]>();
-    const blobs = await blobsBelow(layer.tree, layer.path);
-    await objects.ahead?.(blobs);
-    await collect(layer.tree, layer.path);
+    const found = await entriesBelow(objects, layer);
+    await objects.ahead?.(found.filter(({ type }) => type === 'file').map(({ oid }) => oid));
+    for (const { name, type, oid } of found) {
+      if (type === 'submodule')
+        wrong.push(`${name} is a submodule, which fairlead does not read; put the files into the repository`);
+      else if (type === 'link') links.set(name, Buffer.from(await objects.read(oid, 'blob')).toString('utf8'));
+      else {
+        const content = (await objects.stored?.(oid)) ?? (await objects.read(oid, 'blob'));
+        if (sizeOf(content) > MAX_BLOB) wrong.push(overweight(name, sizeOf(content)));
+        else if (content instanceof Uint8Array && isLfsPointer(content))
+          wrong.push(`${name} is a Git LFS pointer, not the file; commit the file itself (fairlead fetches no LFS)`);
+        else own.set(name, content);
+      }
+    }
     for (const [at, target] of links) {
       const why = follow(layer.path, at, target, own, links);
       const named = `${at} is a symbolic link to ${JSON.stringify(target)}, ${why}`;
       if (why) wrong.push(`${named}; use \`link:\` under \`files\` for links on the host`);
     }
     for (const [name, bytes] of own) files.set(name, bytes);
-
-    async function blobsBelow(tree: string, at: string): Promise<string[]> {
-      const entries = parseTree(await objects.read(tree, 'tree'), at);
-      trees.set(tree, entries);
-      const below = await Promise.all(
-        entries.filter((e) => e.type === 'tree').map((e) => blobsBelow(e.oid, `${at}/${e.name}`)),
-      );
-      return [...entries.filter((e) => e.type === 'file').map((e) => e.oid), ...below.flat()];
-    }
-    async function collect(tree: string, at: string): Promise<void> {
-      for (const entry of trees.get(tree) ?? []) {
-        const name = `${at}/${entry.name}`;
-        if (entry.type === 'tree') await collect(entry.oid, name);
-        else if (entry.type === 'submodule')
-          wrong.push(`${name} is a submodule, which fairlead does not read; put the files into the repository`);
-        else if (entry.type === 'link')
-          links.set(name, Buffer.from(await objects.read(entry.oid, 'blob')).toString('utf8'));
-        else {
-          const content = (await objects.stored?.(entry.oid)) ?? (await objects.read(entry.oid, 'blob'));
-          if (sizeOf(content) > MAX_BLOB) wrong.push(overweight(name, sizeOf(content)));
-          else if (content instanceof Uint8Array && isLfsPointer(content))
-            wrong.push(`${name} is a Git LFS pointer, not the file; commit the file itself (fairlead fetches no LFS)`);
-          else own.set(name, content);
-        }
-      }
-    }
   }
   if (view.fleet) files.set('fleet.yaml', await objects.read(view.fleet, 'blob'));
   if (wrong.length > 0) throw invalid(wrong);
   return files;
+}
+
+/** All that lies in a layer but its directories, by path, in the order of its trees. */
+async function entriesBelow(objects: Objects, { tree, path }: Layer): Promise<Entry[]> {
+  const found: Entry[] = [];
+  const walk = async (oid: string, at: string): Promise<void> => {
+    for (const entry of parseTree(await objects.read(oid, 'tree'), at)) {
+      const name = `${at}/${entry.name}`;
+      if (entry.type === 'tree') await walk(entry.oid, name);
+      else found.push({ ...entry, name });
+    }
+  };
+  await walk(tree, path);
+  return found;
 }
 
 /**

@@ -183,7 +183,10 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
     const removeOurs = async () => {
       // A directory in which something foreign lies stays, with what lies in it.
       const outcome = await files.removeAll(ours.map(pathOf));
-      for (const id of ours) if (outcome.get(pathOf(id)) instanceof Error) fail(id, outcome.get(pathOf(id)));
+      for (const id of ours) {
+        const answer = outcome.get(pathOf(id));
+        if (answer instanceof Error) fail(id, answer);
+      }
       ours = [];
     };
     for (const { id, seen } of gone) {
@@ -198,7 +201,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       try {
         // Each of these takes several syncs.
         if (signal.aborted) throw stopped(id);
-        if ((await originals.restore(id)) === 'none' && !originals.restored(id)) files.remove(pathOf(id));
+        await originals.restore(id);
       } catch (thrown) {
         fail(id, thrown);
       }

@@ -69,7 +69,6 @@ export function createInventory(db: Database.Database): Inventory {
   const forget = db.prepare('DELETE FROM inventory WHERE id = ?');
   const notifies = db.prepare<[], Notify>('SELECT target, source, verb FROM notifies ORDER BY target, source');
   const notify = db.prepare('INSERT OR REPLACE INTO notifies (target, source, verb) VALUES (?, ?, ?)');
-  const anyNotify = db.prepare('SELECT 1 FROM notifies LIMIT 1');
   const notifyDone = db.prepare('DELETE FROM notifies WHERE target = ?');
   /** Rows as last read, or written since; nobody else writes them. Whoever was given them has them as they were. */
   let rows: ReadonlyMap<ResourceId, InventoryRow> | null = null;
@@ -122,10 +121,9 @@ export function createInventory(db: Database.Database): Inventory {
     ),
     settle: writes(
       (settled: readonly { id: ResourceId; hash: string; notified: boolean }[]) => {
-        const owes = anyNotify.get() !== undefined;
         for (const r of settled) {
           confirm.run(r.hash, r.id);
-          if (r.notified && owes) notifyDone.run(r.id);
+          if (r.notified) notifyDone.run(r.id);
         }
       },
       (now, settled) => {

@@ -37,7 +37,13 @@ test('a stop amid removals leaves what is to be put back for the next run; what 
   for (const name of ['/a', '/b', '/c']) fs.writeFileSync(root + name, 'ours');
   const fact = { type: 'file', mode: 0o644, owner: 'root', group: 'root', uid: 0, gid: 0, size: 4, links: 1 } as const;
   const gone = ['/c', '/b', '/a'].map((name) => ({ id: `file:${name}` as const, seen: { fact } }));
-  const contents = () => Object.fromEntries(fs.readdirSync(root).filter((n) => n !== 'kept').map((n) => [n, fs.readFileSync(`${root}/${n}`, 'utf8')])); // biome-ignore format: one line
+  const contents = () =>
+    Object.fromEntries(
+      fs
+        .readdirSync(root)
+        .filter((n) => n !== 'kept')
+        .map((n) => [n, fs.readFileSync(`${root}/${n}`, 'utf8')]),
+    );
   const failures = await removeAll?.(gone, AbortSignal.abort());
   expect([...(failures ?? [])].map(([id, { code, retry }]) => [id, code, retry])).toEqual([
     ['file:/b', 'Stopped', true],
