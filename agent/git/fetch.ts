@@ -96,11 +96,11 @@ export function createFetcher(options: FetcherOptions): Fetcher {
       // It has the base, and is not sure that the commit comes after it: let it send what it has.
       if (!asked.pack && asked.common.includes(base)) await get({ ...range, done: true }, limits, signal);
     }
-    const missing = await absent(store, wants);
+    const missing = await store.lacking(wants);
     if (missing.length === 0) return;
     const filters = whole ? [] : FIRST;
     await get({ wants: missing, depth: 1, done: true, filters }, limits, signal);
-    if ((await absent(store, wants)).length > 0) throw broken(`it did not send commit ${commit}`);
+    if ((await store.lacking(wants)).length > 0) throw broken(`it did not send commit ${commit}`);
   }
 
   async function contents(commit: string, signal: AbortSignal): Promise<View> {
@@ -180,13 +180,8 @@ const closureRequest = (wants: readonly string[], bases: readonly string[]): Req
 
 async function basesOf(store: ObjectStore): Promise<string[]> {
   const complete = await store.complete();
-  const here = await Promise.all(complete.map(async (c) => ((await store.has(c)) ? [c] : [])));
-  return here.flat();
-}
-
-async function absent(store: ObjectStore, ids: readonly string[]): Promise<string[]> {
-  const found = await Promise.all(ids.map(async (id) => ((await store.has(id)) ? [] : [id])));
-  return found.flat();
+  const absent = await store.lacking(complete);
+  return complete.filter((commit) => !absent.includes(commit));
 }
 
 function lacking(hello: Hello): string | null {

@@ -71,8 +71,14 @@ function createReader(gitdir: string): Objects {
     const git = await import('isomorphic-git');
     return git.readObject({ fs, gitdir, oid, format: 'content', cache }).catch(() => null);
   };
+  const has = async (oid: string) => (await find(oid)) !== null;
   return {
-    has: async (oid) => (await find(oid)) !== null,
+    has,
+    async lacking(oids) {
+      const absent: string[] = [];
+      for (const oid of oids) if (!(await has(oid))) absent.push(oid);
+      return absent;
+    },
     async read(oid: string, type: ObjectType) {
       if ((await find(oid)) === null) throw new MissingObject(oid);
       return (await readVerified(gitdir, oid, type, cache)).bytes;

@@ -10,10 +10,15 @@ export type ObjectType = 'commit' | 'tree' | 'blob' | 'tag';
 /** Reads objects by id. */
 export interface Objects {
   has(oid: string): Promise<boolean>;
+  /** Those of them that are not here. */
+  lacking(oids: readonly string[]): Promise<string[]>;
   /** @throws MissingObject, DamagedObject */
   read(oid: string, type: ObjectType): Promise<Uint8Array>;
-  /** These are read next: where they are many, they are brought into memory together. Never throws for what is damaged. */
-  ahead?(oids: readonly string[]): Promise<void>;
+  /**
+   * These blobs are read next: where they are many, they are brought into memory together. Never throws for what is damaged.
+   * @returns those that are in memory
+   */
+  ahead?(oids: readonly string[]): Promise<ReadonlyMap<string, Uint8Array>>;
   /** A blob that lies in a file of its own; null where it does not. @throws DamagedObject */
   stored?(oid: string): Promise<StoredFile | null>;
 }

@@ -40,7 +40,7 @@ export function createSource(options: SourceOptions): GitSource {
     const seen = new Map<string, Content>();
     blobs = seen;
     return {
-      has: (oid) => objects.has(oid),
+      ...objects,
       async read(oid, type) {
         if (type !== 'blob') return objects.read(oid, type);
         const known = before.get(oid);
@@ -48,7 +48,17 @@ export function createSource(options: SourceOptions): GitSource {
         seen.set(oid, bytes);
         return bytes;
       },
-      ahead: async (oids) => objects.ahead?.(oids.filter((oid) => !before.has(oid))),
+      async ahead(oids) {
+        const near = new Map<string, Uint8Array>();
+        for (const oid of oids) {
+          const known = before.get(oid);
+          if (known instanceof Uint8Array) near.set(oid, known);
+        }
+        for (const [oid, bytes] of (await objects.ahead?.(oids.filter((oid) => !before.has(oid)))) ?? [])
+          near.set(oid, bytes);
+        for (const [oid, bytes] of near) seen.set(oid, bytes);
+        return near;
+      },
       async stored(oid) {
         const known = before.get(oid);
         if (known instanceof Uint8Array) return null;

@@ -136,6 +136,17 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
     for (const { oid, type, bytes } of made.values()) if (wanted.has(oid)) hold(oid, type, bytes);
   }
 
+  /** Reads those packs through in which there are many of these. */
+  async function readPacks(wanted: Set<string>): Promise<void> {
+    for (const { name, bytes, isWhole } of await packFiles(packs).catch(() => [])) {
+      const here = isWhole ? (await idsIn(packs, name)).filter((oid) => wanted.has(oid)) : [];
+      if (here.length < MANY || bytes > Math.min(here.length * BYTES_A_READ, HELD_BYTES)) continue;
+      // What is damaged is found out, and said, by whoever reads it.
+      await readThrough(name, wanted).catch(() => undefined);
+      for (const oid of here) if (read.has(oid)) wanted.delete(oid);
+    }
+  }
+
   /** What an object is that a delta is based on, without its type being known. */
   async function baseOf(oid: string): Promise<Whole | null> {
     const before = read.get(oid);
@@ -184,6 +195,10 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
 
   return {
     has: async (oid) => (await known()).has(oid) || (await knownLarge()).has(oid),
+    async lacking(oids) {
+      const [all, apart] = [await known(), await knownLarge()];
+      return oids.filter((oid) => !all.has(oid) && !apart.has(oid));
+    },
     async read(oid, type) {
       const before = read.get(oid);
       if (before?.type === type) return before.bytes;
@@ -199,14 +214,13 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
       const all = await known();
       const apart = await knownLarge();
       const wanted = new Set(oids.filter((oid) => !read.has(oid) && all.has(oid) && !apart.has(oid)));
-      if (wanted.size < MANY) return;
-      for (const { name, bytes, isWhole } of await packFiles(packs).catch(() => [])) {
-        const here = isWhole ? (await idsIn(packs, name)).filter((oid) => wanted.has(oid)) : [];
-        if (here.length < MANY || bytes > Math.min(here.length * BYTES_A_READ, HELD_BYTES)) continue;
-        // What is damaged is found out, and said, by whoever reads it.
-        await readThrough(name, wanted).catch(() => undefined);
-        for (const oid of here) if (read.has(oid)) wanted.delete(oid);
+      if (wanted.size >= MANY) await readPacks(wanted);
+      const near = new Map<string, Uint8Array>();
+      for (const oid of oids) {
+        const found = read.get(oid);
+        if (found?.type === 'blob') near.set(oid, found.bytes);
       }
+      return near;
     },
     async stored(oid) {
       if (!(await knownLarge()).has(oid)) return null;

@@ -9,6 +9,8 @@ import { type Entry, findEntry, parseTree } from './tree-entry.ts';
 interface Layer {
   path: string;
   tree: string;
+  /** All that lies in it but its directories, by path, in the order of its trees. */
+  entries: readonly Entry[];
 }
 
 export interface View {
@@ -34,6 +36,8 @@ export interface Located {
 /** Largest payload file (product contract, section 1, files). */
 export const MAX_BLOB = 64 * 1024 * 1024;
 const MAX_DEPTH = 32;
+/** Entries of all directories: one that is entered again and again, as a hostile tree has it, would have no end. */
+const MAX_ENTRIES = 200_000;
 
 /**
  * Finds the host's directory, fleet.yaml and the roles they name below `root`.
@@ -58,20 +62,26 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
     }
     return tree;
   };
-  /** Notes what of the closure of `oid` is not here; true when all of it is. */
-  const whole = async (oid: string, type: 'tree' | 'blob', at: string, depth = 0): Promise<boolean> => {
-    if (!(await objects.has(oid))) {
-      if (type === 'tree') closures.add(oid);
-      else files.set(oid, at);
+  let visited = 0;
+  /** Notes what of the closure of a tree is not here; true when all of it is. @param found takes in what lies below it */
+  const whole = async (tree: string, at: string, found: Entry[], depth = 0): Promise<boolean> => {
+    if (!(await objects.has(tree))) {
+      closures.add(tree);
       return false;
     }
-    if (type === 'blob') return true;
     if (depth > MAX_DEPTH) throw invalid([`${at} is nested more than ${MAX_DEPTH} directories deep`]);
-    const below = (await entriesOf(oid, at)).filter((e) => e.type === 'tree' || e.type === 'file');
-    const all = [];
-    for (const e of below)
-      all.push(await whole(e.oid, e.type === 'tree' ? 'tree' : 'blob', `${at}/${e.name}`, depth + 1));
-    return all.every(Boolean);
+    const entries = (await entriesOf(tree, at)).map((entry) => ({ ...entry, name: `${at}/${entry.name}` }));
+    visited += entries.length;
+    if (visited > MAX_ENTRIES) throw invalid([`${hostPath} and its roles have more than ${MAX_ENTRIES} files and directories`]);
+    const blobs = entries.filter(({ type }) => type === 'file');
+    const absent = new Set(await objects.lacking(blobs.map(({ oid }) => oid)));
+    if (absent.size > 0) for (const { oid, name } of blobs) if (absent.has(oid)) files.set(oid, name);
+    let all = absent.size === 0;
+    for (const entry of entries) {
+      if (entry.type !== 'tree') found.push(entry);
+      else if (!(await whole(entry.oid, entry.name, found, depth + 1))) all = false;
+    }
+    return all;
   };
 
   const host = await descend(segments(hostPath));
@@ -79,12 +89,17 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
   if (roles !== null && !(await objects.has(roles))) trees.add(roles);
   const fleetEntry = await child(root, 'fleet.yaml');
   const fleet = fleetEntry?.type === 'file' ? fleetEntry.oid : null;
-  const layers: Layer[] = host === null ? [] : [{ path: hostPath, tree: host }];
+  const layers: Layer[] = [];
+  /** Adds the layer; true when all of it is here. */
+  const layer = async (path: string, tree: string): Promise<boolean> => {
+    const entries: Entry[] = [];
+    layers.push({ path, tree, entries });
+    return whole(tree, path, entries);
+  };
   if (fleet !== null && !(await objects.has(fleet))) closures.add(fleet);
-  const ready = [
-    fleet === null || (await objects.has(fleet)),
-    host === null || (await whole(host, 'tree', hostPath)),
-  ].every(Boolean);
+  const ready = [fleet === null || (await objects.has(fleet)), host === null || (await layer(hostPath, host))].every(
+    Boolean,
+  );
   const located = (possible: readonly string[] = []): Located => ({
     ...{ trees: [...trees], closures: [...closures], files, roles: possible },
     view: { layers, fleet, hostExists: host !== null },
@@ -112,8 +127,7 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
     // A role that does not exist is for the manifests' own checks to say.
     const tree = await descend(['roles', ...segments(role)]);
     if (tree === null) continue;
-    layers.push({ path: `roles/${role}`, tree });
-    if (await whole(tree, 'tree', `roles/${role}`)) named.push(...(await rolesOf(tree, `roles/${role}`, 'role.yaml')));
+    if (await layer(`roles/${role}`, tree)) named.push(...(await rolesOf(tree, `roles/${role}`, 'role.yaml')));
   }
   return located();
 }
@@ -161,14 +175,14 @@ export async function readFiles(objects: Objects, view: View): Promise<Map<strin
   for (const layer of view.layers) {
     const links = new Map<string, string>();
     const own = new Map<string, Content>();
-    const found = await entriesBelow(objects, layer);
-    await objects.ahead?.(found.filter(({ type }) => type === 'file').map(({ oid }) => oid));
-    for (const { name, type, oid } of found) {
+    const blobs = layer.entries.filter(({ type }) => type === 'file').map(({ oid }) => oid);
+    const near = await objects.ahead?.(blobs);
+    for (const { name, type, oid } of layer.entries) {
       if (type === 'submodule')
         wrong.push(`${name} is a submodule, which fairlead does not read; put the files into the repository`);
       else if (type === 'link') links.set(name, Buffer.from(await objects.read(oid, 'blob')).toString('utf8'));
       else {
-        const content = (await objects.stored?.(oid)) ?? (await objects.read(oid, 'blob'));
+        const content = near?.get(oid) ?? (await objects.stored?.(oid)) ?? (await objects.read(oid, 'blob'));
         if (sizeOf(content) > MAX_BLOB) wrong.push(overweight(name, sizeOf(content)));
         else if (content instanceof Uint8Array && isLfsPointer(content))
           wrong.push(`${name} is a Git LFS pointer, not the file; commit the file itself (fairlead fetches no LFS)`);
@@ -185,20 +199,6 @@ export async function readFiles(objects: Objects, view: View): Promise<Map<strin
   if (view.fleet) files.set('fleet.yaml', await objects.read(view.fleet, 'blob'));
   if (wrong.length > 0) throw invalid(wrong);
   return files;
-}
-
-/** All that lies in a layer but its directories, by path, in the order of its trees. */
-async function entriesBelow(objects: Objects, { tree, path }: Layer): Promise<Entry[]> {
-  const found: Entry[] = [];
-  const walk = async (oid: string, at: string): Promise<void> => {
-    for (const entry of parseTree(await objects.read(oid, 'tree'), at)) {
-      const name = `${at}/${entry.name}`;
-      if (entry.type === 'tree') await walk(entry.oid, name);
-      else found.push({ ...entry, name });
-    }
-  };
-  await walk(tree, path);
-  return found;
 }
 
 /**

@@ -42,6 +42,7 @@ function store() {
     );
   const objects: Objects = {
     has: async (oid) => held.has(oid),
+    lacking: async (oids) => oids.filter((oid) => !held.has(oid)),
     async read(oid) {
       const bytes = held.get(oid);
       if (!bytes) throw new MissingObject(oid);
@@ -201,4 +202,15 @@ test.each([
 test('all that is wrong is said together', async () => {
   const said = await failure(filesOf({ hosts: { a: { s: { submodule: 'x' }, l: { link: '/etc' } } } }));
   expect(said).toMatch(/InvalidRepository: .*submodule.*symbolic link/);
+});
+
+test('a tree that has itself again and again, level by level, is refused before it fills the memory', async () => {
+  const { objects, put } = store();
+  const names = Array.from({ length: 100 }, (_, i) => String(i));
+  const of = (mode: string, oid: string) =>
+    put('tree', treeBytes([...names].sort().map((name) => ({ mode, name, oid }))));
+  let tree = of('100644', put('blob', Buffer.from('x')));
+  for (let level = 0; level < 5; level++) tree = of('40000', tree);
+  const root = put('tree', treeBytes([{ mode: '40000', name: 'hosts', oid: put('tree', treeBytes([{ mode: '40000', name: 'a', oid: tree }])) }])); // biome-ignore format: one line
+  await expect(locate(objects, root, 'hosts/a')).rejects.toThrow(/hosts\/a and its roles have more than 200000 files/);
 });
