@@ -8,6 +8,7 @@ import { createFetcher, type Fetcher } from './fetch.ts';
 import { createHttp } from './http.ts';
 import { openLocal } from './local.ts';
 import { DamagedObject, MissingObject, type Objects } from './objects.ts';
+import { createRecent } from './recent.ts';
 import { LIMITS, type Limits } from './remote.ts';
 import type { Policy } from './review.ts';
 import type { SignatureOptions } from './signature.ts';
@@ -85,6 +86,7 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
   };
   const on = async <T>(store: ObjectStore, work: Parameters<Access['using']>[0]) =>
     (await work(store, createFetcher({ client, store, hostPath, downgraded }))) as T;
+  const recent = createRecent();
   /** Of a review and the checkout that follows: what came is indexed behind them. */
   let view: ObjectStore | null = null;
   /** @returns whether the disk took all of it; what it did not take is fetched again */
@@ -102,7 +104,7 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
   return {
     refs: client.refs,
     async using(work) {
-      view ??= openObjects(gitdir);
+      view ??= openObjects(gitdir, recent);
       try {
         return await on(view, work);
       } catch (thrown) {
@@ -111,7 +113,7 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
         log.warn({ object: thrown.message }, 'the object store is damaged; fetching it anew');
         const fresh = `${gitdir}.new`;
         await rm(fresh, { recursive: true, force: true });
-        const store = openObjects(fresh, gitdir);
+        const store = openObjects(fresh, recent, gitdir);
         const result = await on<Awaited<ReturnType<typeof work>>>(store, work);
         await store.settled();
         await rm(`${gitdir}.old`, { recursive: true, force: true });
@@ -125,7 +127,7 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
     async keep(commits) {
       if (!(await close())) return;
       try {
-        const store = openObjects(gitdir);
+        const store = openObjects(gitdir, recent);
         const complete = await store.complete();
         const kept = commits.filter((c, at) => at === commits.length - 1 || complete.includes(c));
         if (JSON.stringify(kept) !== JSON.stringify(complete)) await store.setComplete(kept);

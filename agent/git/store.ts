@@ -14,6 +14,7 @@ import { DamagedObject, MissingObject, type Objects, type ObjectType, readVerifi
 import { type PackedObject, type PackLimits, scanPack } from './pack.ts';
 import { idsIn, knownIn, packFiles, WHOLE } from './pack-directory.ts';
 import { broken } from './packet.ts';
+import { createRecent, type Recent } from './recent.ts';
 
 export interface ObjectStore extends Objects {
   /**
@@ -44,9 +45,10 @@ const NO_LIMITS: PackLimits = { pack: Number.MAX_SAFE_INTEGER, object: Number.MA
 /**
  * A view of the store for one run: what it learns of the disk is dropped with it.
  * @param gitdir made if missing
+ * @param recent shared by views of one repository
  * @param home where it will be by the time that anybody looks for its large files
  */
-export function openObjects(gitdir: string, home = gitdir): ObjectStore {
+export function openObjects(gitdir: string, recent: Recent = createRecent(), home = gitdir): ObjectStore {
   const packs = path.join(gitdir, 'objects/pack');
   const incoming = path.join(gitdir, 'incoming');
   const completeFile = path.join(gitdir, 'complete.json');
@@ -110,6 +112,11 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
     if (unindexed.has(oid)) await published();
   };
 
+  const fromDisk = async (oid: string, type: ObjectType | null): Promise<Whole> => {
+    await readable(oid);
+    return readVerified(gitdir, oid, type, cache);
+  };
+
   const emptyIncoming = () =>
     (emptied ??= rm(incoming, { recursive: true, force: true }).then(async () => {
       await mkdir(incoming, { recursive: true, mode: 0o700 });
@@ -151,8 +158,7 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
   async function baseOf(oid: string): Promise<Whole | null> {
     const before = read.get(oid);
     if (before !== undefined || !(await known()).has(oid)) return before ?? null;
-    await readable(oid);
-    const found = await readVerified(gitdir, oid, null, cache);
+    const found = recent.get(oid) ?? (await fromDisk(oid, null));
     read.set(oid, found);
     return found;
   }
@@ -201,14 +207,18 @@ export function openObjects(gitdir: string, home = gitdir): ObjectStore {
     },
     async read(oid, type) {
       const before = read.get(oid);
-      if (before?.type === type) return before.bytes;
+      if (before?.type === type) {
+        recent.note(oid, before);
+        return before.bytes;
+      }
       if ((await knownLarge()).has(oid)) return readLarge(oid, type);
       if (!(await known()).has(oid)) throw new MissingObject(oid);
-      await readable(oid);
-      const { bytes } = await readVerified(gitdir, oid, type, cache);
+      const lately = recent.get(oid);
+      const found = lately?.type === type ? lately : await fromDisk(oid, type);
       // Trees and commits are looked at again and again in one run, files once.
-      if (type !== 'blob') read.set(oid, { type, bytes });
-      return bytes;
+      if (type !== 'blob') read.set(oid, found);
+      recent.note(oid, found);
+      return found.bytes;
     },
     async ahead(oids) {
       const all = await known();

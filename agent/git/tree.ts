@@ -72,7 +72,8 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
     if (depth > MAX_DEPTH) throw invalid([`${at} is nested more than ${MAX_DEPTH} directories deep`]);
     const entries = (await entriesOf(tree, at)).map((entry) => ({ ...entry, name: `${at}/${entry.name}` }));
     visited += entries.length;
-    if (visited > MAX_ENTRIES) throw invalid([`${hostPath} and its roles have more than ${MAX_ENTRIES} files and directories`]);
+    if (visited > MAX_ENTRIES)
+      throw invalid([`${hostPath} and its roles have more than ${MAX_ENTRIES} files and directories`]);
     const blobs = entries.filter(({ type }) => type === 'file');
     const absent = new Set(await objects.lacking(blobs.map(({ oid }) => oid)));
     if (absent.size > 0) for (const { oid, name } of blobs) if (absent.has(oid)) files.set(oid, name);

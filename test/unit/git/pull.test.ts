@@ -43,6 +43,13 @@ const PART = [
   'roles/web/a.yaml',
 ];
 
+/** A process that starts has nothing in memory. */
+function restart(): Puller {
+  const again = createPuller(root, { url: backend.url(`fleet-${at}.git`), gitdir: puller.gitdir });
+  again.accepted = puller.accepted;
+  return again;
+}
+
 beforeAll(async () => {
   root = scratch();
   backend = await startBackend(root);
@@ -349,9 +356,7 @@ test('a run waits for no index: not for that of what it fetched, where it needs 
   const packs = path.join(puller.gitdir, 'objects/pack');
   const indexed = () => readdirSync(packs).filter((name) => name.endsWith('.idx')).length;
   const before = indexed();
-  // A process that starts has nothing in memory.
-  const again = createPuller(root, { url: backend.url(`fleet-${at}.git`), gitdir: puller.gitdir });
-  again.accepted = puller.accepted;
+  const again = restart();
   fixture.commit({ 'hosts/edge-1/f0': 'new\n' });
   const { checkout } = await again.begin();
   expect(texts(checkout)).toMatchObject({ 'hosts/edge-1/f0': 'new\n', 'hosts/edge-1/f1': '1 1\n' });
@@ -366,6 +371,23 @@ test('a run waits for no index: not for that of what it fetched, where it needs 
   expect(indexed()).toBeGreaterThan(before);
   expect(readdirSync(puller.gitdir).sort()).toEqual(['complete.json', 'objects']);
   expect(again.log).toEqual([]);
+});
+
+test('the commits and directories that a change is told of need not be read from disk again', async () => {
+  fixture.commit(fleet(200));
+  await puller.pull();
+  const packs = path.join(puller.gitdir, 'objects/pack');
+  const elsewhere = path.join(root, `elsewhere-${at}`);
+  mkdirSync(elsewhere);
+  for (const name of readdirSync(packs).filter((n) => n.endsWith('.pack')))
+    renameSync(path.join(packs, name), path.join(elsewhere, name));
+  fixture.commit({ 'hosts/edge-2/f0': 'of another\n' });
+  fixture.commit({ 'hosts/edge-1/f0': 'ours\n' });
+  const { checkout } = await puller.begin();
+  expect(puller.log).toEqual([]);
+  expect(checkout?.info.commits?.map(({ touched }) => touched)).toEqual([true, false]);
+  expect(texts(checkout)).toMatchObject({ 'hosts/edge-1/f0': 'ours\n', 'hosts/edge-1/f1': '1 1\n' });
+  expect(puller.log).toEqual([]);
 });
 
 const damage: [string, (dir: string) => void][] = [
@@ -439,8 +461,9 @@ test.each(damage)('%s: noticed, and healed by fetching anew', async (_, harm) =>
   await puller.pull();
   harm(puller.gitdir);
   fixture.commit({ 'hosts/edge-1/f0': 'after\n' });
+  const restarted = restart();
   for (let i = 0; i < 2; i++) {
-    const { review, checkout } = await puller.pull();
+    const { review, checkout } = await restarted.pull();
     expect(review.hold).toBeNull();
     expect(Object.keys(texts(checkout)).sort()).toEqual(PART);
     expect(texts(checkout)['hosts/edge-1/f0']).toBe('after\n');
