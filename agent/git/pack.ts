@@ -6,7 +6,7 @@ import { createHash, hash } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib';
 import { AgentError } from '../errors.ts';
-import { unpooled } from './objects.ts';
+import { createInflater, type Inflated, type Inflater } from './inflate.ts';
 import { broken } from './packet.ts';
 
 export interface PackLimits {
@@ -53,8 +53,8 @@ export class TooLarge extends AgentError {
 
 const MIB = 1024 * 1024;
 const TRAILER = 20;
-/** What is smaller shares its buffer with others that stay. */
-const POOLED = 1024;
+/** Type and size, and what a delta is based on, take fewer bytes. */
+const LONGEST_HEAD = 60;
 const TYPES = { 1: 'commit', 2: 'tree', 3: 'blob', 4: 'tag', 6: 'delta', 7: 'delta' } as const;
 
 /**
@@ -67,6 +67,7 @@ export async function scanPack(
   options: ScanOptions,
 ): Promise<{ objects: number; id: string }> {
   const reader = createReader(pack, options);
+  const inflater = createInflater();
   try {
     const head = await reader.peek(12);
     if (head.length < 12 || head.toString('latin1', 0, 4) !== 'PACK' || head.readUInt32BE(4) !== 2)
@@ -74,8 +75,10 @@ export async function scanPack(
     const objects = head.readUInt32BE(8);
     reader.skip(12);
     for (let left = objects; left > 0; left--) {
-      if ((await reader.peek(TRAILER + 1)).length <= TRAILER) throw broken('its pack has fewer objects than it says');
-      options.found(await scanObject(reader, options));
+      const here = scanHere(reader, inflater, options);
+      if (here === null && (await reader.peek(TRAILER + 1)).length <= TRAILER)
+        throw broken('its pack has fewer objects than it says');
+      options.found(here ?? (await scanObject(reader, inflater, options)));
     }
     const trailer = await reader.peek(TRAILER + 1);
     if (trailer.length > TRAILER) throw broken('its pack has more in it than it says');
@@ -83,29 +86,35 @@ export async function scanPack(
     if (id !== trailer.toString('hex')) throw broken('its pack was cut or changed on the way (the checksum is wrong)');
     return { objects, id };
   } finally {
+    inflater.close();
     await reader.close();
   }
 }
 
-async function scanObject(reader: Reader, { limits, hold, sink }: ScanOptions): Promise<PackedObject> {
-  const at = reader.skipped();
-  const { type, size, base } = await readHead(reader, at);
+/** What is held and all here already, as most objects are: found without a wait. null where it must be waited for. */
+function scanHere(reader: Reader, inflater: Inflater, { limits, hold }: ScanOptions): PackedObject | null {
+  const here = reader.here();
+  if (here.length < LONGEST_HEAD + TRAILER) return null;
+  const head = headOf(here, reader.skipped());
+  if (head === null || head.size > Math.min(hold, limits.object)) return null;
+  const inflated = inflate(inflater, here.subarray(head.length), head.size);
+  if (inflated === null) return null;
+  reader.skip(head.length + inflated.read);
+  return held(head, inflated.content, limits);
+}
+
+async function scanObject(
+  reader: Reader,
+  inflater: Inflater,
+  { limits, hold, sink }: ScanOptions,
+): Promise<PackedObject> {
+  const head = headOf(await reader.peek(LONGEST_HEAD), reader.skipped());
+  if (head === null) throw cut();
+  const { type, size, at, base } = head;
   if (size > limits.object) throw new TooLarge(size, limits.object);
-  const head = Buffer.from(`${type} ${size}\0`);
-  if (size <= hold) {
-    const inflated = await inflateHeld(reader, size);
-    const content = size < POOLED ? inflated : unpooled(inflated);
-    refuseLarge(type, content, limits);
-    return {
-      type,
-      size,
-      oid: type === 'delta' ? null : hash('sha1', Buffer.concat([head, content])),
-      content,
-      at,
-      base,
-    };
-  }
-  const digest = type === 'delta' ? null : createHash('sha1').update(head);
+  reader.skip(head.length);
+  if (size <= hold) return held(head, await inflateHeld(reader, inflater, size), limits);
+  const digest = type === 'delta' ? null : createHash('sha1').update(`${type} ${size}\0`);
   let start: Uint8Array = Buffer.alloc(0);
   await inflateThrough(reader, size, async (bytes) => {
     if (start.length === 0) start = Buffer.from(bytes.subarray(0, 20));
@@ -116,13 +125,26 @@ async function scanObject(reader: Reader, { limits, hold, sink }: ScanOptions): 
   return { type, size, oid: digest?.digest('hex') ?? null, content: null, at, base };
 }
 
+function held({ type, size, at, base }: Head, content: Buffer, limits: PackLimits): PackedObject {
+  refuseLarge(type, content, limits);
+  const oid = type === 'delta' ? null : hash('sha1', Buffer.concat([Buffer.from(`${type} ${size}\0`), content]));
+  return { type, size, oid, content, at, base };
+}
+
 function refuseLarge(type: PackedObject['type'], start: Uint8Array, limits: PackLimits): void {
   if (type === 'delta' && resultSize(start) > limits.object) throw new TooLarge(resultSize(start), limits.object);
 }
 
-/** Type and size in 7-bit groups, the lowest four bits first; then what a delta is based on. */
-async function readHead(reader: Reader, place: number): Promise<Pick<PackedObject, 'type' | 'size' | 'base'>> {
-  const bytes = await reader.peek(60);
+interface Head extends Pick<PackedObject, 'type' | 'size' | 'base' | 'at'> {
+  /** Bytes of the head itself. */
+  length: number;
+}
+
+/**
+ * Type and size in 7-bit groups, the lowest four bits first; then what a delta is based on.
+ * @param place where in the pack it begins. @returns null where it is cut
+ */
+function headOf(bytes: Buffer, place: number): Head | null {
   let at = 0;
   let byte = bytes[at++] ?? 0;
   const code = (byte >> 4) & 7;
@@ -148,31 +170,20 @@ async function readHead(reader: Reader, place: number): Promise<Pick<PackedObjec
     }
     base = place - back;
   }
-  if (at > bytes.length) throw cut();
-  reader.skip(at);
-  return { type, size, base };
+  return at > bytes.length ? null : { type, size, base, at: place, length: at };
 }
 
 /** In one go: fast, where there are many small objects. */
-async function inflateHeld(reader: Reader, size: number): Promise<Buffer> {
-  // By default each call would take 16 KiB for its answer, which most objects fill by a fiftieth.
-  const options = { info: true, maxOutputLength: size + 1, chunkSize: Math.min(Math.max(size + 1, 64), 16_384) };
+async function inflateHeld(reader: Reader, inflater: Inflater, size: number): Promise<Buffer> {
   for (let want = 1; ; ) {
     const from = await reader.peek(want);
-    try {
-      // With `info` Node answers the engine too, which knows how many bytes it read; the types do not say so.
-      const { buffer, engine } = zlib.inflateSync(from, options) as unknown as {
-        buffer: Buffer;
-        engine: { bytesWritten: number };
-      };
-      if (buffer.length !== size) throw new Error('another size than announced');
-      reader.skip(engine.bytesWritten);
-      return buffer;
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== 'Z_BUF_ERROR') throw notInflated(cause);
-      if (from.length < want) throw cut();
-      want = Math.max(from.length * 2, 1024);
+    const inflated = inflate(inflater, from, size);
+    if (inflated !== null) {
+      reader.skip(inflated.read);
+      return inflated.content;
     }
+    if (from.length < want) throw cut();
+    want = Math.max(from.length * 2, 1024);
   }
 }
 
@@ -225,6 +236,8 @@ export function resultSize(delta: Uint8Array): number {
 }
 
 interface Reader {
+  /** All that is here and not skipped yet. */
+  here(): Buffer;
   /** All that is here and not skipped yet: at least `bytes`, unless the pack ends before. */
   peek(bytes: number): Promise<Buffer>;
   skip(bytes: number): void;
@@ -251,6 +264,7 @@ function createReader(pack: AsyncIterable<Uint8Array>, { limits, spool }: ScanOp
   let skipped = 0;
   let ended = false;
   return {
+    here: () => here,
     async peek(bytes) {
       while (here.length < bytes && !ended) {
         const { value, done } = await from.next();
@@ -273,6 +287,14 @@ function createReader(pack: AsyncIterable<Uint8Array>, { limits, spool }: ScanOp
     hash: () => hash.digest('hex'),
     close: async () => void (await from.return?.()),
   };
+}
+
+function inflate(inflater: Inflater, from: Buffer, size: number): Inflated | null {
+  try {
+    return inflater.inflate(from, size);
+  } catch (cause) {
+    throw notInflated(cause);
+  }
 }
 
 const cut = () => broken('its pack was cut on the way');
