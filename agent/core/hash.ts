@@ -12,26 +12,22 @@ export function canonicalHash(spec: unknown, sha256: Sha256): string {
   return `${VERSION}:${sha256(new TextEncoder().encode(canonicalText(spec, sha256)))}`;
 }
 
-/** JSON, written at once: a host with thousands of files is hashed with each new commit. */
-export function canonicalText(value: unknown, sha256: Sha256): string {
-  if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';
-  if (value instanceof Uint8Array) return `{"sha256":"${sha256(value)}"}`;
-  if (value instanceof StoredFile) return `{"sha256":"${value.sha256}"}`;
-  if (Array.isArray(value)) return `[${value.map((item) => canonicalText(item, sha256)).join(',')}]`;
-  const members: string[] = [];
-  for (const key of inOrder(Object.keys(value))) {
-    const member = (value as Record<string, unknown>)[key];
-    if (member !== undefined) members.push(`${JSON.stringify(key)}:${canonicalText(member, sha256)}`);
+/** JSON, made by the engine at once: a host with thousands of files is hashed with each new commit. */
+export const canonicalText = (value: unknown, sha256: Sha256): string =>
+  JSON.stringify(canonical(value, sha256)) ?? 'null';
+
+/** A copy that JSON has the same text for, however the original was made. Keys that are array indices come first, by number (ECMA-262, OrdinaryOwnPropertyKeys). */
+function canonical(value: unknown, sha256: Sha256): unknown {
+  if (value === null || typeof value !== 'object') return value;
+  if (value instanceof Uint8Array) return { sha256: sha256(value) };
+  if (value instanceof StoredFile) return { sha256: value.sha256 };
+  if (Array.isArray(value)) return value.map((item) => canonical(item, sha256));
+  const copy: Record<string, unknown> = {};
+  for (const key of Object.keys(value).sort()) {
+    const member = canonical((value as Record<string, unknown>)[key], sha256);
+    // To assign it would be to set the prototype.
+    if (key === '__proto__') Object.defineProperty(copy, key, { value: member, enumerable: true });
+    else copy[key] = member;
   }
-  return `{${members.join(',')}}`;
+  return copy;
 }
-
-/** As an object made of them has them: those that are array indices first, by number (ECMA-262, OrdinaryOwnPropertyKeys). */
-function inOrder(keys: string[]): string[] {
-  keys.sort();
-  const indices = keys.filter(isIndex);
-  if (indices.length === 0) return keys;
-  return [...indices.sort((a, b) => Number(a) - Number(b)), ...keys.filter((key) => !isIndex(key))];
-}
-
-const isIndex = (key: string): boolean => /^(0|[1-9]\d{0,9})$/.test(key) && Number(key) < 4_294_967_295;
