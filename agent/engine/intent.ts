@@ -23,6 +23,7 @@ export function recordIntent(
   const changed = steps.filter((s) => s.change.op !== 'none' || known.get(s.want.id)?.hash !== s.want.hash);
   const rows = changed.map(({ want }) => {
     const provider = deps.providers.get(kindOf(want.id));
+    const was = held(known.get(want.id));
     return {
       id: want.id,
       hash: want.hash,
@@ -30,7 +31,7 @@ export function recordIntent(
       origin: want.origin,
       info: {
         claims: provider?.claims(want.spec) ?? [],
-        was: held(known.get(want.id)),
+        ...(was.length > 0 ? { was } : {}),
         memo: provider?.memo?.(want.spec),
       },
     };

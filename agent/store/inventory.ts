@@ -64,11 +64,15 @@ export function createInventory(db: Database.Database): Inventory {
   const restore = db.prepare(
     'INSERT OR IGNORE INTO inventory (id, intent, hash, owned, origin, info) VALUES (?, ?, ?, ?, ?, ?)',
   );
-  // What it claimed before (`was`) is let go of only now.
-  const confirm = db.prepare("UPDATE inventory SET hash = ?, info = json_remove(info, '$.was') WHERE id = ?");
+  // What it claimed before (`was`) is let go of only now. Few have that, and to find out is cheaper than to parse.
+  const confirm = db.prepare(
+    `UPDATE inventory SET hash = ?, info = CASE WHEN instr(info, '"was":') THEN json_remove(info, '$.was') ELSE info END
+     WHERE id = ?`,
+  );
   const forget = db.prepare('DELETE FROM inventory WHERE id = ?');
   const notifies = db.prepare<[], Notify>('SELECT target, source, verb FROM notifies ORDER BY target, source');
   const notify = db.prepare('INSERT OR REPLACE INTO notifies (target, source, verb) VALUES (?, ?, ?)');
+  const owing = db.prepare('SELECT 1 FROM notifies LIMIT 1');
   const notifyDone = db.prepare('DELETE FROM notifies WHERE target = ?');
   /** Rows as last read, or written since; nobody else writes them. Whoever was given them has them as they were. */
   let rows: ReadonlyMap<ResourceId, InventoryRow> | null = null;
@@ -121,16 +125,17 @@ export function createInventory(db: Database.Database): Inventory {
     ),
     settle: writes(
       (settled: readonly { id: ResourceId; hash: string; notified: boolean }[]) => {
+        const anyOwed = owing.get() !== undefined;
         for (const r of settled) {
           confirm.run(r.hash, r.id);
-          if (r.notified) notifyDone.run(r.id);
+          if (r.notified && anyOwed) notifyDone.run(r.id);
         }
       },
       (now, settled) => {
-        for (const { id, hash } of settled) confirmed(now, id, hash);
+        for (const { id, hash } of settled) asConfirmed(now, id, hash);
       },
     ),
-    confirm: writes((id: ResourceId, hash: string) => void confirm.run(hash, id), confirmed),
+    confirm: writes((id: ResourceId, hash: string) => void confirm.run(hash, id), asConfirmed),
     forget: writes(
       (ids: readonly ResourceId[]) => {
         for (const id of ids) {
@@ -151,7 +156,7 @@ export function createInventory(db: Database.Database): Inventory {
   };
 }
 
-function confirmed(now: Map<ResourceId, InventoryRow>, id: ResourceId, hash: string): void {
+function asConfirmed(now: Map<ResourceId, InventoryRow>, id: ResourceId, hash: string): void {
   const row = now.get(id);
   if (row === undefined) return;
   const { was: _, ...info } = row.info;

@@ -22,11 +22,12 @@ export interface OpenDirectory {
 }
 
 export interface SharedDirectories {
-  /**
-   * @param sure one that was borrowed a moment ago for a file of the same directory: not walked to again
-   * @returns the directory of `file`, to be given back; what is made there may replace a file, never a directory
-   */
-  borrow(file: string, sure?: OpenDirectory): OpenDirectory;
+  /** @returns the directory of `file`, to be given back; what is made there may replace a file, never a directory */
+  borrow(file: string): OpenDirectory;
+  /** Files of one key share a directory. */
+  keyOf(file: string): string;
+  /** Of a directory that was borrowed this very moment for another file of the same key. @throws where `file` is out of reach */
+  check(file: string, directory: OpenDirectory): void;
   giveBack(file: string, directory: OpenDirectory): void;
 }
 
@@ -42,13 +43,18 @@ export function createSharedDirectories({ root, enter, forbiddenTo }: SharedDire
     const stat = fs.statSync(root + path.dirname(file), { throwIfNoEntry: false });
     return stat !== undefined && idOf(stat) === id;
   };
+  // A directory of that name is in no danger, whosever it is.
+  const check = (file: string, { id }: OpenDirectory): void => {
+    if (isOwn(forbiddenTo(file), id, path.basename(file), undefined)) throw ownPath(file);
+  };
   return {
-    borrow(file, sure) {
+    keyOf,
+    check,
+    borrow(file) {
       const key = keyOf(file);
       const there = open.get(key);
-      if (there && (there === sure || isThere(file, there))) {
-        // A directory of that name is in no danger, whosever it is.
-        if (isOwn(forbiddenTo(file), there.id, path.basename(file), undefined)) throw ownPath(file);
+      if (there && isThere(file, there)) {
+        check(file, there);
         there.users++;
         return there;
       }

@@ -8,12 +8,13 @@ import { StoredFile } from '../core/payload.ts';
 import type { Exec } from './exec.ts';
 import { explain } from './file-errors.ts';
 import { setOwnerAndMode, toStat } from './file-io.ts';
-import type { FileStat, NewFile, Written } from './file-types.ts';
+import type { FileStat, NewFile, WriteOptions, Written } from './file-types.ts';
 import type { OpenDirectory, SharedDirectories } from './shared-directories.ts';
 import { sideBySide } from './side-by-side.ts';
 import { fill } from './stored-file.ts';
 
 const { O_NOFOLLOW, O_RDONLY, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
+const NEW = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
 const fsync = promisify(fs.fsync);
 
 export interface WriteManyOptions {
@@ -58,25 +59,31 @@ export async function writeMany(
     failed.set(file, explain('write', file, thrown));
   };
   try {
-    /** Of this slice: in the next one somebody may have moved them. */
-    const sure = new Map<string, OpenDirectory>();
-    for (const [at, entry] of entries.entries()) {
-      if (at % SLICE === SLICE - 1) {
-        await setImmediate();
-        sure.clear();
-      }
-      const { file } = entry;
-      let temp: string | undefined;
-      try {
-        const directory = shared.borrow(file, sure.get(path.dirname(file)));
-        sure.set(path.dirname(file), directory);
-        borrowed.push({ file, directory });
-        temp = tempIn(directory, file);
-        made.push({ file, dir: directory.dir, temp, stat: await makeFile(temp, entry) });
-        // That may have taken long.
-        if (entry.content instanceof StoredFile) sure.clear();
-      } catch (thrown) {
-        fail({ file, ...(temp === undefined ? {} : { temp }) }, thrown);
+    let count = 0;
+    for (const members of Map.groupBy(entries, ({ file }) => shared.keyOf(file)).values()) {
+      /** Where the last one lies. Somebody may have moved it since others were at work. */
+      let directory: OpenDirectory | null = null;
+      for (const entry of members) {
+        const { file, content, options } = entry;
+        if (++count % SLICE === 0) {
+          await setImmediate();
+          directory = null;
+        }
+        let temp: string | undefined;
+        try {
+          if (directory === null) {
+            directory = shared.borrow(file);
+            borrowed.push({ file, directory });
+          } else shared.check(file, directory);
+          temp = tempIn(directory, file);
+          const one = { file, dir: directory.dir, temp };
+          if (content instanceof StoredFile) {
+            directory = null;
+            made.push({ ...one, stat: await makeFile(temp, entry) });
+          } else made.push({ ...one, stat: makeSmallFile(temp, content, options) });
+        } catch (thrown) {
+          fail({ file, ...(temp === undefined ? {} : { temp }) }, thrown);
+        }
       }
     }
     if (!(await syncAll(exec, made)))
@@ -110,13 +117,25 @@ export async function makeFile(
   { content, options }: Omit<NewFile, 'file'>,
   sync?: (fd: number) => Promise<void>,
 ): Promise<FileStat> {
-  const fd = fs.openSync(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+  const fd = fs.openSync(temp, NEW, 0o600);
   try {
     await fill(fd, content);
     setOwnerAndMode(fd, options);
     const stat = toStat(fs.fstatSync(fd));
     await sync?.(fd);
     return stat;
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** The same at once, of what is in memory. */
+function makeSmallFile(temp: string, bytes: Uint8Array, options: WriteOptions): FileStat {
+  const fd = fs.openSync(temp, NEW, 0o600);
+  try {
+    fs.writeFileSync(fd, bytes);
+    setOwnerAndMode(fd, options);
+    return toStat(fs.fstatSync(fd));
   } finally {
     fs.closeSync(fd);
   }
