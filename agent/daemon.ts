@@ -99,6 +99,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
           clock: systemClock,
           log,
           random: Math.random,
+          busy: () => session.busy(),
           onPush: (payload) => session.notice(payload),
         });
 

@@ -64,6 +64,8 @@ export interface SessionOptions {
 
 export interface Session {
   readonly api: AgentApi;
+  /** A run is at work. */
+  busy(): boolean;
   /** A push notice came. */
   notice(payload: string): void;
   /** Watches, keeps the schedule, and begins with a run. */
@@ -219,6 +221,7 @@ export function createSession(options: SessionOptions): Session {
 
   return {
     api,
+    busy: () => loop.running(),
     notice: (payload) => push.notice(payload),
     start() {
       drift.start();

@@ -202,7 +202,9 @@ function createQueue(steps: readonly Step[], before: ReadonlyMap<ResourceId, Rea
 function createLedger({ store }: EngineDeps) {
   let noted: { id: ResourceId; hash: string; notified: boolean }[] = [];
   const flush = () => {
-    if (noted.length > 0) store.inventory.settle(noted);
+    // What restarts, or is run, is worth an fsync: a crash must not do it twice. A file is found as it is to be.
+    const light = noted.every(({ id }) => kindOf(id) === 'file');
+    if (noted.length > 0) store.inventory.settle(noted, light);
     noted = [];
   };
   return {
@@ -210,7 +212,6 @@ function createLedger({ store }: EngineDeps) {
     note: ({ want }: Step) => void noted.push({ id: want.id, hash: want.hash, notified: true }),
     /** Steps of this kind, begun together, have ended. */
     ended(kind: Kind) {
-      // What restarts, or is run, is worth an fsync: a crash must not do it twice.
       if (noted.length >= 500 || kind !== 'file') flush();
     },
   };

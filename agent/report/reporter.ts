@@ -27,6 +27,8 @@ export interface ReporterOptions {
   status(): StatusDocument;
   /** The very same list as long as it says the same. */
   resources(): readonly ResourceStatus[];
+  /** A run is at work. */
+  busy(): boolean;
   /** A push notice for our ref came: the payload, as anybody may have sent it. */
   onPush(payload: string): void;
   probeMs?: number;
@@ -47,6 +49,8 @@ export interface Reporter {
 /** Replay after an outage: this many events, then a pause. */
 const BATCH = 50;
 const BATCH_PAUSE_MS = 250;
+/** So long, at most, each further batch gives way to a run: what was done is told later, what is to be done is waited for. */
+const WAY_MS = 2_000;
 
 export function createReporter(options: ReporterOptions): Reporter {
   const { outbox, clock, log } = options;
@@ -86,10 +90,16 @@ export function createReporter(options: ReporterOptions): Reporter {
   async function drain(): Promise<void> {
     if (draining) return;
     draining = true;
+    let [hasMore, gaveWayMs] = [false, 0];
     try {
       while (link?.up()) {
         if (stale) {
           await retain(link);
+          continue;
+        }
+        if (hasMore && gaveWayMs < WAY_MS && options.busy()) {
+          gaveWayMs += BATCH_PAUSE_MS;
+          await clock.sleep(BATCH_PAUSE_MS, stopper.signal);
           continue;
         }
         const events = outbox.peek(BATCH);
@@ -98,6 +108,7 @@ export function createReporter(options: ReporterOptions): Reporter {
           for (const resolve of waiting.splice(0)) resolve();
           break;
         }
+        [hasMore, gaveWayMs] = [true, 0];
         await clock.sleep(BATCH_PAUSE_MS, stopper.signal);
       }
     } catch (thrown) {

@@ -2,6 +2,7 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import type Database from 'better-sqlite3';
 import type { Mark, Origin, RefreshVerb, ResourceId } from '../core/types.ts';
+import { lightly } from './lightly.ts';
 
 export interface InventoryRow extends Mark {
   id: ResourceId;
@@ -35,8 +36,11 @@ export interface Inventory {
   /** One transaction: what is about to be done, and the restarts that will follow from it. */
   intend(rows: readonly Intent[], notifies: readonly Notify[]): void;
   confirm(id: ResourceId, hash: string): void;
-  /** One transaction: these are as declared; where `notified`, they owe no restart any more. */
-  settle(rows: readonly { id: ResourceId; hash: string; notified: boolean }[]): void;
+  /**
+   * One transaction: these are as declared; where `notified`, they owe no restart any more.
+   * @param light without an fsync: a power cut may cost it, until something durable is written
+   */
+  settle(rows: readonly { id: ResourceId; hash: string; notified: boolean }[], light?: boolean): void;
   /** One transaction. */
   forget(ids: readonly ResourceId[]): void;
   pendingNotifies(): Notify[];
@@ -103,6 +107,18 @@ export function createInventory(db: Database.Database): Inventory {
     rows ??= new Map(list.all().map((raw) => [raw.id, parse(raw)]));
     return rows;
   };
+  const settle = writes(
+    (settled: readonly { id: ResourceId; hash: string; notified: boolean }[]) => {
+      const anyOwed = owing.get() !== undefined;
+      for (const r of settled) {
+        confirm.run(r.hash, r.id);
+        if (r.notified && anyOwed) notifyDone.run(r.id);
+      }
+    },
+    (now, settled) => {
+      for (const { id, hash } of settled) asConfirmed(now, id, hash);
+    },
+  );
   return {
     list: () => [...index().values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
     index,
@@ -123,18 +139,7 @@ export function createInventory(db: Database.Database): Inventory {
         }
       },
     ),
-    settle: writes(
-      (settled: readonly { id: ResourceId; hash: string; notified: boolean }[]) => {
-        const anyOwed = owing.get() !== undefined;
-        for (const r of settled) {
-          confirm.run(r.hash, r.id);
-          if (r.notified && anyOwed) notifyDone.run(r.id);
-        }
-      },
-      (now, settled) => {
-        for (const { id, hash } of settled) asConfirmed(now, id, hash);
-      },
-    ),
+    settle: (rows, light = false) => (light ? lightly(db, () => settle(rows)) : settle(rows)),
     confirm: writes((id: ResourceId, hash: string) => void confirm.run(hash, id), asConfirmed),
     forget: writes(
       (ids: readonly ResourceId[]) => {

@@ -15,13 +15,15 @@ let socket: net.Socket;
 let connections: number;
 let reporter: Reporter;
 let outbox: number[];
+/** A run is at work. */
+let busy: boolean;
 /** Topic → last payload. */
 let told: Map<string, string>;
 let events: number[];
 
 beforeEach(async () => {
   broker = await Aedes.createBroker();
-  [outbox, events, told, connections] = [[], [], new Map(), 0];
+  [outbox, events, told, connections, busy] = [[], [], new Map(), 0, false];
   server = net.createServer((accepted) => {
     socket = accepted;
     broker.handle(socket);
@@ -45,6 +47,7 @@ beforeEach(async () => {
     } as unknown as Outbox,
     status: () => ({ reasons: reporter.problems().map((p) => p.reason) }) as unknown as StatusDocument,
     resources: () => [],
+    busy: () => busy,
     onPush: () => undefined,
   });
 });
@@ -86,6 +89,22 @@ test('what was being sent when the connection ended is sent on the next one, in 
   await until('all events', 20_000, async () => outbox.length === 0);
   expect([...new Set(events)]).toEqual(Array.from({ length: 120 }, (_, i) => i + 1));
   expect(connections).toBe(2);
+});
+
+test('many events give way to a run for a while; what is retained does not', async () => {
+  outbox.push(...Array.from({ length: 120 }, (_, i) => i + 1));
+  busy = true;
+  const began = performance.now();
+  reporter.start();
+  await until('the first batch', 10_000, async () => events.length === 50);
+  told.delete('p/f/hosts/h/status');
+  reporter.changed();
+  await until('the status', 10_000, async () => told.has('p/f/hosts/h/status'));
+  expect(events.length).toBe(50);
+  await until('the second batch', 10_000, async () => events.length === 100);
+  expect(performance.now() - began).toBeGreaterThan(2_000);
+  busy = false;
+  await until('all events', 10_000, async () => outbox.length === 0);
 });
 
 test('a stop while the connection is being made ends it', async () => {

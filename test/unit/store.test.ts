@@ -74,7 +74,7 @@ test('the inventory is at any time what is read of it after a restart', () => {
   const intent = fc.record({ id, hash, owned: fc.boolean(), origin: fc.constant(row('file:/a').origin), info });
   const step = fc.oneof(
     fc.record({ op: fc.constant('intend' as const), rows: fc.array(intent, { maxLength: 3 }) }),
-    fc.record({ op: fc.constant('settle' as const), id, hash }),
+    fc.record({ op: fc.constant('settle' as const), id, hash, light: fc.boolean() }),
     fc.record({ op: fc.constant('confirm' as const), id, hash }),
     fc.record({ op: fc.constant('forget' as const), id }),
     fc.record({ op: fc.constant('look' as const) }),
@@ -85,7 +85,7 @@ test('the inventory is at any time what is read of it after a restart', () => {
       const { inventory, close } = open(dir);
       for (const s of steps) {
         if (s.op === 'intend') inventory.intend(s.rows, []);
-        else if (s.op === 'settle') inventory.settle([{ id: s.id, hash: s.hash, notified: true }]);
+        else if (s.op === 'settle') inventory.settle([{ id: s.id, hash: s.hash, notified: true }], s.light);
         else if (s.op === 'confirm') inventory.confirm(s.id, s.hash);
         else if (s.op === 'forget') inventory.forget([s.id]);
         else inventory.index();
