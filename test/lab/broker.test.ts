@@ -23,7 +23,7 @@ afterAll(async () => {
 function agent(instance: string): Reporter {
   const reporter = createReporter({
     ...{ prefix: 'p', fleet: 'f', host: 'twin', ref: 'main', clock: systemClock, log: silentLog, random: Math.random },
-    ...{ instance, broker: { url }, probeMs: 1_000, resources: () => [], onPush: () => undefined },
+    ...{ instance, broker: { url }, probeMs: 1_000, resources: () => [], busy: () => false, onPush: () => undefined },
     outbox: { peek: () => [] } as unknown as Outbox,
     status: () => ({ instance }) as unknown as StatusDocument,
   });
