@@ -53,6 +53,8 @@ export class TooLarge extends AgentError {
 
 const MIB = 1024 * 1024;
 const TRAILER = 20;
+/** What a delta begins with: the sizes of its base and of its result. */
+const TWO_SIZES = 20;
 /** Type and size, and what a delta is based on, take fewer bytes. */
 const LONGEST_HEAD = 60;
 const TYPES = { 1: 'commit', 2: 'tree', 3: 'blob', 4: 'tag', 6: 'delta', 7: 'delta' } as const;
@@ -117,7 +119,8 @@ async function scanObject(
   const digest = type === 'delta' ? null : createHash('sha1').update(`${type} ${size}\0`);
   let start: Uint8Array = Buffer.alloc(0);
   await inflateThrough(reader, size, async (bytes) => {
-    if (start.length === 0) start = Buffer.from(bytes.subarray(0, 20));
+    // A server may send its pieces a byte long.
+    if (start.length < TWO_SIZES) start = Buffer.concat([start, bytes.subarray(0, TWO_SIZES - start.length)]);
     digest?.update(bytes);
     await sink?.(bytes);
   });

@@ -72,8 +72,7 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
     if (depth > MAX_DEPTH) throw invalid([`${at} is nested more than ${MAX_DEPTH} directories deep`]);
     const entries = (await entriesOf(tree, at)).map((entry) => ({ ...entry, name: `${at}/${entry.name}` }));
     visited += entries.length;
-    if (visited > MAX_ENTRIES)
-      throw invalid([`${hostPath} and its roles have more than ${MAX_ENTRIES} files and directories`]);
+    if (visited > MAX_ENTRIES) throw invalid([tooMany(`${hostPath} with its roles`)]);
     const blobs = entries.filter(({ type }) => type === 'file');
     const absent = new Set(await objects.lacking(blobs.map(({ oid }) => oid)));
     if (absent.size > 0) for (const { oid, name } of blobs) if (absent.has(oid)) files.set(oid, name);
@@ -191,6 +190,8 @@ export async function readFiles(objects: Objects, view: View): Promise<Map<strin
       }
     }
     for (const [at, target] of links) {
+      // Links to directories of links double what there is, each time.
+      if (own.size > MAX_ENTRIES) throw invalid([tooMany(layer.path)]);
       const why = follow(layer.path, at, target, own, links);
       const named = `${at} is a symbolic link to ${JSON.stringify(target)}, ${why}`;
       if (why) wrong.push(`${named}; use \`link:\` under \`files\` for links on the host`);
@@ -236,6 +237,7 @@ function resolveLink(at: string, target: string): string | null {
   return parts.join('/');
 }
 
+const tooMany = (where: string) => `${where} has more than ${MAX_ENTRIES} files and directories`;
 const overweight = (file: string, size: number) => `${file} has ${size} bytes; payload files may have 64 MiB at most`;
 export const tooHeavy = (file: string, size: number) => invalid([overweight(file, size)]);
 

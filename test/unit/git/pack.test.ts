@@ -1,4 +1,5 @@
 /** Packs in pieces, as a network cuts them: what is small is held, what is large passes through, and lies are found. */
+import zlib from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type PackedObject, scanPack } from '../../../agent/git/pack.ts';
@@ -76,4 +77,29 @@ test('an object that inflates to more than it says is given up where it does', a
   expect(came).toBeLessThanOrEqual(2 * MIB);
   const few = packOf([{ claims: 2 * MIB, content: Buffer.alloc(10) }]);
   expect(await failure(scan(few, 0))).toMatch(/cannot be inflated \(smaller than announced\)/);
+});
+
+test('a delta whose result is too large is refused, in whatever pieces its sizes come', async () => {
+  const number = (n: number): number[] => (n < 128 ? [n] : [(n % 128) | 0x80, ...number(Math.floor(n / 128))]);
+  const delta = Buffer.from([...number(10), ...number(5e9), ...Array.from({ length: 1_000 }, () => 1)]);
+  /** A block that is stored as it is (RFC 1951, 3.2.4). */
+  const stored = (bytes: Uint8Array, isLast: boolean) => {
+    const block = Buffer.from([Number(isLast), 0, 0, 0, 0, ...bytes]);
+    block.writeUInt16LE(bytes.length, 1);
+    block.writeUInt16LE(0xffff - bytes.length, 3);
+    return block;
+  };
+  const none = Array.from({ length: 14 }, () => stored(Buffer.alloc(0), false));
+  const first = Buffer.concat([Buffer.from([0x78, 0x01]), ...none, stored(delta.subarray(0, 1), false)]);
+  const rest = Buffer.concat([stored(delta.subarray(1), true), zlib.deflateSync(delta).subarray(-4)]);
+  // Type 7, and its size; the id of its base.
+  const size = [0xf0 | (delta.length & 15), delta.length >> 4];
+  const head = Buffer.concat([packOf([]).subarray(0, 12), Buffer.from(size), Buffer.alloc(20, 7)]);
+  head.writeUInt32BE(1, 8);
+  async function* slowly() {
+    yield Buffer.concat([head, first]);
+    yield Buffer.concat([rest, Buffer.alloc(20)]);
+  }
+  const scanned = scanPack(slowly(), { limits: { pack: MIB, object: MIB }, hold: 500, found: () => undefined });
+  expect(await failure(scanned)).toMatch(/an object of 4769 MiB; 1 MiB are the limit/);
 });

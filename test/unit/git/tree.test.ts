@@ -212,5 +212,15 @@ test('a tree that has itself again and again, level by level, is refused before 
   let tree = of('100644', put('blob', Buffer.from('x')));
   for (let level = 0; level < 5; level++) tree = of('40000', tree);
   const root = put('tree', treeBytes([{ mode: '40000', name: 'hosts', oid: put('tree', treeBytes([{ mode: '40000', name: 'a', oid: tree }])) }])); // biome-ignore format: one line
-  await expect(locate(objects, root, 'hosts/a')).rejects.toThrow(/hosts\/a and its roles have more than 200000 files/);
+  await expect(locate(objects, root, 'hosts/a')).rejects.toThrow(/hosts\/a with its roles has more than 200000 files/);
+});
+
+test('links to directories of links double what there is, level by level, and have an end', async () => {
+  const levels = Object.fromEntries(
+    Array.from({ length: 20 }, (_, i) => {
+      const before = { link: `../${String.fromCharCode(96 + i)}` };
+      return [String.fromCharCode(97 + i), i === 0 ? { f: 'x' } : { x: before, y: before }];
+    }),
+  );
+  expect(await failure(filesOf({ hosts: { a: levels } }))).toMatch(/hosts\/a has more than 200000 files/);
 });
