@@ -86,7 +86,7 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
   };
   const on = async <T>(store: ObjectStore, work: Parameters<Access['using']>[0]) =>
     (await work(store, createFetcher({ client, store, hostPath, downgraded }))) as T;
-  const recent = createRecent();
+  let recent = createRecent();
   /** Of a review and the checkout that follows: what came is indexed behind them. */
   let view: ObjectStore | null = null;
   /** @returns whether the disk took all of it; what it did not take is fetched again */
@@ -97,6 +97,8 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
       await store?.settled();
       return true;
     } catch (thrown) {
+      // What is remembered may stand for what is damaged: the next view reads the disk, and finds out.
+      recent = createRecent();
       log.warn({ error: String(thrown) }, 'what was fetched could not be kept');
       return false;
     }

@@ -16,14 +16,13 @@ const MAX_BYTES = 1024 * 1024;
 /** Of a file: host.yaml and its like are read in every run, what is large is not. */
 const MAX_FILE = 4096;
 
+/** What an object takes besides its bytes, or a little more. */
+const OVERHEAD = 512;
+
 /** What was not asked for the longest goes first. */
 export function createRecent(maxBytes = MAX_BYTES): Recent {
   const held = new Map<string, Whole>();
   let bytes = 0;
-  const drop = (oid: string) => {
-    bytes -= held.get(oid)?.bytes.length ?? 0;
-    held.delete(oid);
-  };
   return {
     get(oid) {
       const found = held.get(oid);
@@ -33,12 +32,13 @@ export function createRecent(maxBytes = MAX_BYTES): Recent {
       return found;
     },
     note(oid, object) {
-      if (held.has(oid) || object.bytes.length > (object.type === 'blob' ? MAX_FILE : maxBytes)) return;
+      if (held.has(oid) || object.bytes.length > (object.type === 'blob' ? MAX_FILE : maxBytes - OVERHEAD)) return;
       held.set(oid, { ...object, bytes: unpooled(object.bytes) });
-      bytes += object.bytes.length;
-      for (const oldest of held.keys()) {
+      bytes += object.bytes.length + OVERHEAD;
+      for (const [oldest, { bytes: its }] of held) {
         if (bytes <= maxBytes) break;
-        drop(oldest);
+        bytes -= its.length + OVERHEAD;
+        held.delete(oldest);
       }
     },
   };

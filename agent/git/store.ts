@@ -42,6 +42,11 @@ const BYTES_A_READ = 32 * 1024;
 /** Of packs that were within their limits when they came. */
 const NO_LIMITS: PackLimits = { pack: Number.MAX_SAFE_INTEGER, object: Number.MAX_SAFE_INTEGER };
 
+interface Received extends Pick<PackFile, 'isWhole'> {
+  /** Those of its objects whose ids are clear. */
+  oids: readonly string[];
+}
+
 /**
  * A view of the store for one run: what it learns of the disk is dropped with it.
  * @param gitdir made if missing
@@ -62,7 +67,7 @@ export function openObjects(gitdir: string, recent: Recent = createRecent(), hom
   let cache = {};
   let publishing: Promise<void> = Promise.resolve();
   /** Packs in `incoming` that nobody has needed the index of yet, and what came in them. */
-  const received = new Map<string, Pick<PackFile, 'isWhole'>>();
+  const received = new Map<string, Received>();
   const unindexed = new Set<string>();
   let emptied: Promise<void> | null = null;
   let taken = 0;
@@ -80,13 +85,17 @@ export function openObjects(gitdir: string, recent: Recent = createRecent(), hom
    * Indexes the pack, and moves it from `incoming` to where readers look; the index last, since it makes the pack
    * visible. Nothing waits for the disk: what a power cut leaves torn does not hash to its name, and is fetched again.
    */
-  async function publish(name: string, { isWhole }: Pick<PackFile, 'isWhole'>): Promise<void> {
+  async function publish(name: string, { isWhole, oids: expected }: Received): Promise<void> {
     const git = await import('isomorphic-git');
     const { oids } = await git.indexPack({ fs, dir: incoming, gitdir, filepath: `${name}.pack` }).catch((cause) => {
       // A full disk is no fault of the server.
       if (/^E[A-Z]+$/.test(cause?.code ?? '')) throw cause;
       throw broken(`its pack cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
     });
+    // What a delta is based on may be damaged where it lies, and have been at hand in memory: the library leaves it out.
+    const indexed = new Set(oids);
+    const left = expected.find((oid) => !indexed.has(oid));
+    if (left !== undefined) throw new DamagedObject(`what ${left} is based on cannot be read`);
     await mkdir(packs, { recursive: true });
     const show = (suffix: string) => rename(path.join(incoming, name + suffix), path.join(packs, name + suffix));
     await show('.pack');
@@ -195,7 +204,7 @@ export function openObjects(gitdir: string, recent: Recent = createRecent(), hom
     const name = `pack-${Buffer.from(packfile.subarray(-20)).toString('hex')}`;
     await emptyIncoming();
     await writeFile(path.join(incoming, `${name}.pack`), packfile);
-    await publish(name, { isWhole: true }).finally(cleanUp);
+    await publish(name, { isWhole: true, oids }).finally(cleanUp);
     return name;
   }
 
@@ -244,7 +253,7 @@ export function openObjects(gitdir: string, recent: Recent = createRecent(), hom
       await emptyIncoming();
       const { name, isWhole, oids } = await receive(pack, limits);
       // An index is for later runs: what came is at hand.
-      if (name !== null) received.set(name, { isWhole });
+      if (name !== null) received.set(name, { isWhole, oids: oids.filter((oid) => oid !== null) });
       for (const oid of oids) {
         if (oid === null) continue;
         if (!all.has(oid)) unindexed.add(oid);

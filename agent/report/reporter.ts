@@ -97,7 +97,7 @@ export function createReporter(options: ReporterOptions): Reporter {
           await retain(link);
           continue;
         }
-        if (hasMore && gaveWayMs < WAY_MS && options.busy()) {
+        if (hasMore && gaveWayMs < WAY_MS && waiting.length === 0 && options.busy()) {
           gaveWayMs += BATCH_PAUSE_MS;
           await clock.sleep(BATCH_PAUSE_MS, stopper.signal);
           continue;

@@ -471,6 +471,24 @@ test.each(damage)('%s: noticed, and healed by fetching anew', async (_, harm) =>
   expect(existsSync(path.join(puller.gitdir, 'incoming'))).toBe(false);
 });
 
+const ofPacks = damage.filter(([name]) =>
+  ['packs cut short', 'packs gone', 'a flipped bit in each pack'].includes(name),
+);
+
+test.each(ofPacks)('%s, under an agent that remembers what it needs of them: noticed all the same', async (_, harm) => {
+  // A directory so wide that its change comes as a delta.
+  fixture.commit(fleet(200));
+  await puller.pull();
+  harm(puller.gitdir);
+  for (const text of ['one\n', 'two\n', 'three\n']) {
+    fixture.commit({ 'hosts/edge-1/f0': text, 'hosts/edge-2/f0': text });
+    const { checkout } = await puller.pull();
+    expect(Object.keys(texts(checkout)).sort()).toEqual(PART);
+    expect(texts(checkout)['hosts/edge-1/f0']).toBe(text);
+  }
+  expect(puller.log).toEqual(['what was fetched could not be kept', 'the object store is damaged; fetching it anew']);
+});
+
 test('a file keeps no more memory than it is large, whether it just came or is read from disk', async () => {
   const payload = Array.from({ length: 200 }, (_, i) => [`hosts/edge-1/f${i}`, randomBytes(2_000).toString('hex')]);
   fixture.commit(Object.fromEntries(payload));
