@@ -53,7 +53,8 @@ export function replicaHealth(spec: ServiceSpec, replica: Replica): Health {
     const message = `${stateOf(info)} when the engine was stopped; it is started again`;
     return { state: 'bad', code: 'EngineRestarted', message };
   }
-  if (state.Status === 'removing') return missing('it is being removed');
+  // `dead` is what a removal makes of it in between, or where something keeps it from its end.
+  if (state.Status === 'removing' || state.Status === 'dead') return missing('it is being removed');
   if (state.Restarting)
     return { state: 'bad', message: `keeps restarting, last exit code ${state.ExitCode}${memory(info)}${tail}` };
   if (!state.Running)

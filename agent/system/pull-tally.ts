@@ -19,6 +19,9 @@ export interface Tally {
   total(): number;
 }
 
+/** What the engine says of a layer that has come. To a listener that is slow it says the last of these only. */
+const HAS_COME: ReadonlySet<string> = new Set(['Download complete', 'Extracting', 'Pull complete']);
+
 export function createTally(): Tally {
   const layers = new Map<string, { done: number; total: number }>();
   const sum = (of: 'done' | 'total') => [...layers.values()].reduce((bytes, layer) => bytes + layer[of], 0);
@@ -31,7 +34,7 @@ export function createTally(): Tally {
         return done !== before?.done;
       }
       // Unpacking is counted in bytes as well, in those of what was unpacked: it does not belong into these sums.
-      if (status !== 'Download complete' || before === undefined || before.done === before.total) return false;
+      if (!HAS_COME.has(status ?? '') || before === undefined || before.done === before.total) return false;
       layers.set(id, { ...before, done: before.total });
       return true;
     },

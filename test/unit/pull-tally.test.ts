@@ -19,6 +19,16 @@ test('bytes of all layers are added up; unpacking and layers that are here count
   expect(told).toEqual(['', '', '', '10/100', '15/150', '', '60/150', '', '110/150', '']);
 });
 
+test.each(['Download complete', 'Extracting', 'Pull complete'])(
+  'a layer has come when `%s` is the first that is said',
+  (status) => {
+    const tally = createTally();
+    tally.note({ status: 'Downloading', id: 'a', progressDetail: { current: 90, total: 100 } });
+    expect([tally.note({ status, id: 'a' }), tally.note({ status, id: 'a' })]).toEqual([true, false]);
+    expect([tally.done(), tally.total()]).toEqual([100, 100]);
+  },
+);
+
 test('a layer whose size the registry does not tell is as large as what has come of it', () => {
   const tally = createTally();
   tally.note({ status: 'Downloading', id: 'a', progressDetail: { current: 7 } });

@@ -41,7 +41,10 @@ test('what somebody removes is told from what does not run: it speaks against no
   const fact = (replicas: Replica[]) => ({ replicas, failed: [], moves: new Set() }) as unknown as ServiceFact;
   const one = ended({}, 0);
   const going = ended({ Status: 'removing' }, 0);
-  expect([fact([]), fact([one]), fact([going, going]), fact([one, one])].map((f) => healthOf(want, f).code)).toEqual([
+  const dead = ended({ Status: 'dead', ExitCode: 137 }, 0);
+  const facts = [fact([]), fact([one]), fact([going, going]), fact([dead, one]), fact([one, one])];
+  expect(facts.map((f) => healthOf(want, f).code)).toEqual([
+    'ContainerMissing',
     'ContainerMissing',
     'ContainerMissing',
     'ContainerMissing',
