@@ -1,5 +1,5 @@
 /** Carries out a plan: prepare, record the intent, install, then each step after its predecessors. */
-import { kindOf, predecessors, rankOf } from '../core/graph.ts';
+import { kindOf, predecessors, rankOf, requirements } from '../core/graph.ts';
 import type { Step } from '../core/plan.ts';
 import type { Progress, Provider } from '../core/provider.ts';
 import type { ActionRecord, Kind, ResourceId } from '../core/types.ts';
@@ -96,6 +96,7 @@ export async function applySteps(
   /** Free to go, and about to be carried out in one go. */
   let together: Step[] = [];
   const before = predecessors(steps.map((s) => s.want));
+  let needed: ReturnType<typeof requirements> | null = null;
   const ready = createQueue(steps, before);
   const ledger = createLedger(deps);
 
@@ -136,7 +137,9 @@ export async function applySteps(
       continue;
     }
     if (deps.providers.get(kindOf(step.want.id))?.install) await installed;
-    const culprit = failed.size === 0 ? undefined : culpritOf(step, before, failed);
+    // Nobody asks what is needed as long as nothing has failed.
+    if (failed.size > 0) needed ??= requirements(steps.map((s) => s.want));
+    const culprit = [...(needed?.get(step.want.id) ?? [])].find((id) => failed.has(id));
     const error = broken.get(step.want.id);
     if (!isWork(step)) finish(step, null);
     else if (error !== undefined) finish(step, record(step, 'failed', 0, error));
@@ -152,14 +155,6 @@ export async function applySteps(
   await installed;
   return records;
 }
-
-/** What has failed, and must not have, for this one to begin. */
-const culpritOf = (
-  { want }: Step,
-  before: ReadonlyMap<ResourceId, ReadonlySet<ResourceId>>,
-  failed: ReadonlySet<ResourceId>,
-): ResourceId | undefined =>
-  [...(before.get(want.id) ?? [])].find((id) => failed.has(id) && !want.optional?.includes(id));
 
 /** Steps whose predecessors are finished, by the default order of their kinds, then as the plan has them. */
 function createQueue(steps: readonly Step[], before: ReadonlyMap<ResourceId, ReadonlySet<ResourceId>>) {

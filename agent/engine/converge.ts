@@ -192,7 +192,8 @@ async function begin(deps: EngineDeps, checkout: Checkout): Promise<void> {
 function unsettled(deps: EngineDeps, steps: readonly Step[], work: readonly Step[]) {
   const before = deps.store.meta.get<ResourceId[]>('unsettled') ?? [];
   const ids = new Set([...before, ...work.map((s) => s.want.id)]);
-  // The intents that follow make it durable before any of this begins; where the disk takes none, it waits as they do.
+  // The intents that follow make it durable before any of this begins; a full disk that refuses them
+  // lets only those repairs go on that were intended before.
   if (work.length > 0) deps.store.meta.note('unsettled', [...ids]);
   return (records: readonly { id: ResourceId; result: string }[]): Desired[] => {
     const failed = new Set(records.filter((r) => r.result !== 'done').map((r) => r.id));

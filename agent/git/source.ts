@@ -49,13 +49,11 @@ export function createSource(options: SourceOptions): GitSource {
         return bytes;
       },
       async ahead(oids) {
-        const near = new Map<string, Uint8Array>();
+        const near = new Map(await objects.ahead?.(oids.filter((oid) => !before.has(oid))));
         for (const oid of oids) {
           const known = before.get(oid);
           if (known instanceof Uint8Array) near.set(oid, known);
         }
-        for (const [oid, bytes] of (await objects.ahead?.(oids.filter((oid) => !before.has(oid)))) ?? [])
-          near.set(oid, bytes);
         for (const [oid, bytes] of near) seen.set(oid, bytes);
         return near;
       },

@@ -14,7 +14,7 @@ import { DamagedObject, MissingObject, type Objects, type ObjectType, readVerifi
 import { type PackedObject, type PackLimits, scanPack } from './pack.ts';
 import { idsIn, knownIn, packFiles, WHOLE } from './pack-directory.ts';
 import { broken } from './packet.ts';
-import { createRecent, type Recent } from './recent.ts';
+import type { Recent } from './recent.ts';
 
 export interface ObjectStore extends Objects {
   /**
@@ -53,7 +53,7 @@ interface Received extends Pick<PackFile, 'isWhole'> {
  * @param recent shared by views of one repository
  * @param home where it will be by the time that anybody looks for its large files
  */
-export function openObjects(gitdir: string, recent: Recent = createRecent(), home = gitdir): ObjectStore {
+export function openObjects(gitdir: string, recent: Recent, home = gitdir): ObjectStore {
   const packs = path.join(gitdir, 'objects/pack');
   const incoming = path.join(gitdir, 'incoming');
   const completeFile = path.join(gitdir, 'complete.json');

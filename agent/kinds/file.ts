@@ -223,8 +223,8 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
     const there = seen?.fact.type === 'missing' ? undefined : seen?.fact.type;
     if (there === 'other') throw occupied(spec.path, 'a socket, a pipe or a device');
     const why = new Set(change.why.map((r) => r.field));
-    if (spec.validate !== undefined && (there !== 'file' || why.has('content'))) await validate(want);
-    if (isRepair(work)) await keepDrift(work);
+    if (spec.type === 'file' && (there !== 'file' || why.has('content'))) await validate(want);
+    await keepDrift(work);
     if (spec.type === 'absent') takeAway(spec, there);
     else if (there === 'directory' && spec.type !== 'directory' && !files.remove(spec.path))
       throw occupied(spec.path, 'a directory that is not empty');
@@ -242,8 +242,9 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
 
   /** Bytes that a repair overwrites are somebody's work, too. */
   async function keepDrift({ want, seen, change, report }: FileWork): Promise<void> {
+    const repairs = seen?.mark !== undefined && seen.mark.hash === want.hash;
     const loses = change.op !== 'none' && change.why.some((r) => ['content', 'type', 'state'].includes(r.field));
-    if (!loses || seen?.fact.type !== 'file') return;
+    if (!repairs || !loses || seen.fact.type !== 'file') return;
     const to = want.spec.secret ? 'not kept: the content is secret' : await originals.keepDrift(want.spec.path);
     report?.({ field: 'kept', to });
   }
@@ -269,8 +270,6 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
     }
   }
 }
-
-const isRepair = ({ want, seen }: FileWork): boolean => seen?.mark !== undefined && seen.mark.hash === want.hash;
 
 const NOTHING = {
   type: 'missing' as const,

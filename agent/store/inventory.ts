@@ -76,7 +76,7 @@ export function createInventory(db: Database.Database): Inventory {
   const forget = db.prepare('DELETE FROM inventory WHERE id = ?');
   const notifies = db.prepare<[], Notify>('SELECT target, source, verb FROM notifies ORDER BY target, source');
   const notify = db.prepare('INSERT OR REPLACE INTO notifies (target, source, verb) VALUES (?, ?, ?)');
-  const owing = db.prepare('SELECT 1 FROM notifies LIMIT 1');
+  const anyNotify = db.prepare('SELECT 1 FROM notifies LIMIT 1');
   const notifyDone = db.prepare('DELETE FROM notifies WHERE target = ?');
   /** Rows as last read, or written since; nobody else writes them. Whoever was given them has them as they were. */
   let rows: ReadonlyMap<ResourceId, InventoryRow> | null = null;
@@ -109,14 +109,14 @@ export function createInventory(db: Database.Database): Inventory {
   };
   const settle = writes(
     (settled: readonly { id: ResourceId; hash: string; notified: boolean }[]) => {
-      const anyOwed = owing.get() !== undefined;
+      const owes = anyNotify.get() !== undefined;
       for (const r of settled) {
         confirm.run(r.hash, r.id);
-        if (r.notified && anyOwed) notifyDone.run(r.id);
+        if (r.notified && owes) notifyDone.run(r.id);
       }
     },
     (now, settled) => {
-      for (const { id, hash } of settled) asConfirmed(now, id, hash);
+      for (const { id, hash } of settled) confirmed(now, id, hash);
     },
   );
   return {
@@ -140,7 +140,7 @@ export function createInventory(db: Database.Database): Inventory {
       },
     ),
     settle: (rows, light = false) => (light ? lightly(db, () => settle(rows)) : settle(rows)),
-    confirm: writes((id: ResourceId, hash: string) => void confirm.run(hash, id), asConfirmed),
+    confirm: writes((id: ResourceId, hash: string) => void confirm.run(hash, id), confirmed),
     forget: writes(
       (ids: readonly ResourceId[]) => {
         for (const id of ids) {
@@ -161,7 +161,7 @@ export function createInventory(db: Database.Database): Inventory {
   };
 }
 
-function asConfirmed(now: Map<ResourceId, InventoryRow>, id: ResourceId, hash: string): void {
+function confirmed(now: Map<ResourceId, InventoryRow>, id: ResourceId, hash: string): void {
   const row = now.get(id);
   if (row === undefined) return;
   const { was: _, ...info } = row.info;

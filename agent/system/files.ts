@@ -72,7 +72,7 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
       throw thrown;
     }
   };
-  const shared = createSharedDirectories({ root, enter: (file) => enter(file, true), forbiddenTo });
+  const shared = createSharedDirectories({ root, enter: (file) => enter(file, true), isStored, forbiddenTo });
   const atOf = (dir: number, file: string) => `/proc/self/fd/${dir}/${path.basename(file)}`;
   /** Acts on a name within its open directory. */
   const within = <T>(what: string, file: string, change: boolean, act: (at: string, dir: number) => T): T => {

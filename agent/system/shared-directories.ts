@@ -9,6 +9,8 @@ export interface SharedDirectoriesOptions {
   root: string;
   /** Walks to the directory of `file`. @returns its descriptor */
   enter(file: string): number;
+  /** Whether it lies in a directory of fairlead's that is reached by its literal path: nothing is forbidden on the way there. */
+  isStored(file: string): boolean;
   /** What must not be reached on the way to `file`; see `ownIds`. */
   forbiddenTo(file: string): ReadonlySet<string>;
 }
@@ -35,9 +37,14 @@ interface Shared extends OpenDirectory {
   users: number;
 }
 
-export function createSharedDirectories({ root, enter, forbiddenTo }: SharedDirectoriesOptions): SharedDirectories {
+export function createSharedDirectories({
+  root,
+  enter,
+  isStored,
+  forbiddenTo,
+}: SharedDirectoriesOptions): SharedDirectories {
   const open = new Map<string, Shared>();
-  const keyOf = (file: string) => `${forbiddenTo(file).size > 0} ${path.dirname(file)}`;
+  const keyOf = (file: string) => `${isStored(file)} ${path.dirname(file)}`;
   /** Whether the path still leads to the very directory that was walked to. */
   const isThere = (file: string, { id }: OpenDirectory): boolean => {
     const stat = fs.statSync(root + path.dirname(file), { throwIfNoEntry: false });

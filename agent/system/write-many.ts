@@ -58,24 +58,9 @@ export async function writeMany(
     if (temp !== undefined) fs.rmSync(temp, { force: true });
     failed.set(file, explain('write', file, thrown));
   };
-  /** By directory; what is wrong with one on the way there is its own. */
-  const grouped = (all: readonly NewFile[]) => {
-    const keys = new Map<string, NewFile[]>();
-    for (const entry of all) {
-      try {
-        const key = shared.keyOf(entry.file);
-        const known = keys.get(key);
-        if (known) known.push(entry);
-        else keys.set(key, [entry]);
-      } catch (thrown) {
-        fail(entry, thrown);
-      }
-    }
-    return keys.values();
-  };
   try {
     let count = 0;
-    for (const members of grouped(entries)) {
+    for (const members of Map.groupBy(entries, ({ file }) => shared.keyOf(file)).values()) {
       /** Where the last one lies. Somebody may have moved it since others were at work. */
       let directory: OpenDirectory | null = null;
       for (const entry of members) {
