@@ -85,6 +85,8 @@ export const FILES: Record<string, string> = {
   'etc/mosquitto/conf.d/lab.conf': MOSQUITTO,
   'etc/docker/registry/config.yml': REGISTRY,
   'etc/gitconfig': GITCONFIG,
+  // Tests restart the engine more often than Debian's unit allows (three starts a minute).
+  'etc/systemd/system/docker.service.d/lab.conf': '[Unit]\nStartLimitIntervalSec=0\n',
   // Keeps the journal in memory: a lab host lives for minutes.
   'etc/systemd/journald.conf.d/lab.conf': '[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\n',
 };
