@@ -4,6 +4,7 @@ import type { Step } from '../core/plan.ts';
 import type { Progress, Provider } from '../core/provider.ts';
 import type { ActionRecord, Kind, ResourceId } from '../core/types.ts';
 import { AgentError, asAgentError } from '../errors.ts';
+import { BEGUN, type Beginning } from './beginning.ts';
 import { carryOut, carryOutAll, joins, record, workOf } from './carry-out.ts';
 import { recordIntent } from './intent.ts';
 import type { EngineDeps, RunRequest } from './types.ts';
@@ -77,11 +78,12 @@ export async function applySteps(
   failures: Failures,
   away: ReadonlySet<ResourceId>,
   request: RunRequest,
+  beginning: Beginning = BEGUN,
 ): Promise<Map<ResourceId, ActionRecord>> {
   for (const [id, error] of await adopt(deps, steps)) failures.set(id, error);
   const free = steps.filter((s) => !failures.has(s.want.id) && !away.has(s.want.id) && isOurs(s));
   const declared = new Set(steps.filter((s) => s.want.mode !== 'observe').map((s) => s.want.id));
-  for (const [id, error] of recordIntent(deps, free, declared)) failures.set(id, error);
+  for (const [id, error] of await recordIntent(deps, free, declared, beginning)) failures.set(id, error);
   const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));
   const broken: Failures = new Map(failures);
   // Goes on beside the steps of kinds that install nothing, which come before.

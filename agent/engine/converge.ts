@@ -7,6 +7,7 @@ import type { Health } from '../core/provider.ts';
 import type { Checkout, Desired, Gate, Problem, ResourceId } from '../core/types.ts';
 import { isDear } from './ahead.ts';
 import { applySteps, type Failures, isWork, prepare } from './apply.ts';
+import { BEGUN, createBeginning } from './beginning.ts';
 import { judge } from './judge.ts';
 import { idsOf, type Observed, observe } from './observe.ts';
 import { prune } from './prune.ts';
@@ -136,7 +137,8 @@ export async function converge(
       wrong.map((s) => stepProblem(s, failures.get(s.want.id))),
     );
   const removals = plan.removals.filter((r) => !away.has(r.id));
-  if (mode === 'try' && !begun && work.length + removals.length > 0) await begin(deps, checkout);
+  const isFresh = mode === 'try' && !begun && work.length + removals.length > 0;
+  const beginning = isFresh ? createBeginning(deps, checkout) : BEGUN;
   await trial.ready;
   willLeave(
     deps,
@@ -147,10 +149,11 @@ export async function converge(
   const doomed = doomedBy(failures, away, plan.steps);
   const early = removals.filter((r) => r.neededBy.length > 0 && !r.neededBy.some((id) => doomed.has(id)));
   const open = unsettled(deps, plan.steps, work);
+  if (early.length > 0) await beginning.durable();
   const released = await prune(deps, early, request);
-  const steps = await release(deps, plan.steps, doomed, request);
+  const steps = await release(deps, plan.steps, doomed, request, beginning);
   const records = [
-    ...(await applySteps(deps, steps, failures, away, request)).values(),
+    ...(await applySteps(deps, steps, failures, away, request, beginning)).values(),
     ...notRenewed(plan, stale, request),
   ];
   if (records.length > 0) trial.applied();
@@ -176,13 +179,6 @@ export async function converge(
     stopped,
     proof,
   });
-}
-
-/** Durable before anything is done: should this be cut off, the next run goes on with the same commit. */
-async function begin(deps: EngineDeps, checkout: Checkout): Promise<void> {
-  await deps.snapshots.save(checkout);
-  if (deps.store.meta.get<number>('settlingMs')) deps.store.meta.set('settlingMs', 0);
-  deps.store.commits.set({ trial: checkout.info.commit });
 }
 
 /**

@@ -5,6 +5,7 @@ import type { RefreshVerb, ResourceId } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 import type { Intent, InventoryRow } from '../store/inventory.ts';
 import { isUnwritable } from '../store/unwritable.ts';
+import type { Beginning } from './beginning.ts';
 import type { EngineDeps } from './types.ts';
 
 /**
@@ -13,11 +14,12 @@ import type { EngineDeps } from './types.ts';
  * @param declared all resources of the commit
  * @returns those that may not begin, since their intent could not be written; what was intended before needs no record
  */
-export function recordIntent(
+export async function recordIntent(
   deps: EngineDeps,
   steps: readonly Step[],
   declared: ReadonlySet<ResourceId>,
-): ReadonlyMap<ResourceId, AgentError> {
+  beginning: Beginning,
+): Promise<ReadonlyMap<ResourceId, AgentError>> {
   const { inventory } = deps.store;
   const known = inventory.index();
   const changed = steps.filter((s) => s.change.op !== 'none' || known.get(s.want.id)?.hash !== s.want.hash);
@@ -37,8 +39,10 @@ export function recordIntent(
     };
   });
   const notifies = owed(steps, declared);
+  const intends = rows.length > 0 || notifies.length > 0;
+  await (intends ? beginning.withIntents() : beginning.durable());
   try {
-    if (rows.length > 0 || notifies.length > 0) inventory.intend(rows, notifies);
+    if (intends) inventory.intend(rows, notifies);
   } catch (thrown) {
     if (!(thrown instanceof AgentError && isUnwritable(thrown))) throw thrown;
     const unwritten = changed.filter((s) => !intendedBefore(deps, s, declared));

@@ -3,6 +3,7 @@ import { kindOf } from '../core/graph.ts';
 import { claimsOf, type Step } from '../core/plan.ts';
 import type { ResourceId } from '../core/types.ts';
 import { isWork } from './apply.ts';
+import type { Beginning } from './beginning.ts';
 import { indexed, observe } from './observe.ts';
 import type { EngineDeps, RunRequest } from './types.ts';
 
@@ -12,6 +13,7 @@ export async function release(
   steps: readonly Step[],
   doomed: ReadonlySet<ResourceId>,
   request: RunRequest,
+  beginning: Beginning,
 ): Promise<readonly Step[]> {
   const working = steps.filter((s) => isWork(s) && !doomed.has(s.want.id));
   if (working.length === 0) return steps;
@@ -28,6 +30,7 @@ export async function release(
     (s) => wanted.has(s.want.id) && s.change.op === 'replace' && s.seen !== undefined && !doomed.has(s.want.id),
   );
   if (letting.length === 0) return steps;
+  await beginning.durable();
   for (const step of letting)
     if (step.seen) await deps.providers.get(kindOf(step.want.id))?.release?.(step.want.id, step.seen, request.signal);
   const ids = letting.map((s) => s.want.id);

@@ -2,6 +2,7 @@
 import type Database from 'better-sqlite3';
 import type { BadCommit, Pause, Pin } from '../core/target.ts';
 import type { Problem } from '../core/types.ts';
+import { lightly } from './lightly.ts';
 import type { Meta } from './meta.ts';
 
 export interface Remembered {
@@ -23,8 +24,8 @@ export interface Remembered {
 
 export interface Commits {
   get(): Remembered;
-  /** One transaction. */
-  set(change: Partial<Remembered>): void;
+  /** One transaction. @param light without an fsync: a power cut may cost it, until something durable is written */
+  set(change: Partial<Remembered>, light?: boolean): void;
   /** Commits whose snapshots must be kept. */
   needed(): string[];
   bad(content: string): BadCommit | null;
@@ -73,11 +74,12 @@ export function createCommits(db: Database.Database, meta: Meta): Commits {
   });
   const get = () =>
     Object.fromEntries(KEYS.map((key) => [key, meta.get<unknown>(key) ?? null])) as unknown as Remembered;
+  const set = db.transaction((change: Partial<Remembered>) => {
+    for (const [key, value] of Object.entries(change)) meta.set(key, value);
+  });
   return {
     get,
-    set: db.transaction((change: Partial<Remembered>) => {
-      for (const [key, value] of Object.entries(change)) meta.set(key, value);
-    }),
+    set: (change, light = false) => (light ? lightly(db, () => set(change)) : set(change)),
     needed() {
       const { accepted, trial, lastGood, previousGood, pin } = get();
       return [accepted, trial, lastGood, previousGood, pin?.commit ?? null].filter((c) => c !== null);
