@@ -9,6 +9,7 @@ import { createAccounts } from '../system/accounts.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
 import type { FileStat, Files, NewFile, WriteOptions } from '../system/file-types.ts';
+import { sideBySide } from '../system/side-by-side.ts';
 import { createContentHash, createFileDiff, type FileFact } from './file-diff.ts';
 import { createFileHashes } from './file-hash.ts';
 import { validateFile } from './file-validate.ts';
@@ -30,8 +31,9 @@ type FileWork = Work<FileSpec, FileFact>;
 
 const pathOf = (id: ResourceId): string => id.slice('file:'.length);
 const EMPTY = new Uint8Array();
-/** Validators that run side by side. */
-const WIDTH = 8;
+/** Validators that run side by side, and what is only made. */
+const VALIDATORS = 8;
+const WIDTH = 64;
 
 export function createFileProvider(options: FileProviderOptions): Provider<FileSpec, FileFact> {
   const { files, originals, ownership } = options;
@@ -157,8 +159,9 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
           failures.set(id, failed(id, thrown));
         }
       };
-      // So few at a time because of validators.
-      for (let at = 0; at < work.length; at += WIDTH) await Promise.all(work.slice(at, at + WIDTH).map(attempt));
+      const isValidated = ({ want }: FileWork) => want.spec.validate !== undefined;
+      await sideBySide(work.filter(isValidated), VALIDATORS, attempt);
+      await sideBySide(work.filter((one) => !isValidated(one)), WIDTH, attempt); // biome-ignore format: one line
       const done = await files.writeAll([...writes.values()]);
       for (const write of writes.values()) {
         const thrown = done.failed.get(write.file);

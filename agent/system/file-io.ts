@@ -59,15 +59,16 @@ export function setOwnerAndMode(fd: number, { mode, uid, gid }: WriteOptions): v
   fs.fchmodSync(fd, mode);
 }
 
-/** All of it but its name is durable when it resolves. */
-export async function makeDirectory(at: string, options: WriteOptions): Promise<void> {
+/** @returns its descriptor */
+export function makeDirectory(at: string, options: WriteOptions): number {
   fs.mkdirSync(at, 0o700);
   const fd = fs.openSync(at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   try {
     setOwnerAndMode(fd, options);
-    await fsync(fd);
-  } finally {
+    return fd;
+  } catch (thrown) {
     fs.closeSync(fd);
+    throw thrown;
   }
 }
 

@@ -223,9 +223,12 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
       let dir: number | null = null;
       try {
         dir = enter(file, true);
-        const at = atOf(dir, file);
-        await makeDirectory(at, options);
-        await syncDirectory(dir);
+        const made = makeDirectory(atOf(dir, file), options);
+        try {
+          await Promise.all([fsync(made), syncDirectory(dir)]);
+        } finally {
+          fs.closeSync(made);
+        }
       } catch (thrown) {
         throw explain('make', file, thrown);
       } finally {
