@@ -83,7 +83,10 @@ export async function applySteps(
   for (const [id, error] of await adopt(deps, steps)) failures.set(id, error);
   const free = steps.filter((s) => !failures.has(s.want.id) && !away.has(s.want.id) && isOurs(s));
   const declared = new Set(steps.filter((s) => s.want.mode !== 'observe').map((s) => s.want.id));
-  for (const [id, error] of await recordIntent(deps, free, declared, beginning)) failures.set(id, error);
+  const { refused, copied } = await recordIntent(deps, free, declared, beginning);
+  // Whoever waits for it is told.
+  copied.catch(() => undefined);
+  for (const [id, error] of refused) failures.set(id, error);
   const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));
   const broken: Failures = new Map(failures);
   // Goes on beside the steps of kinds that install nothing, which come before.
@@ -92,7 +95,10 @@ export async function applySteps(
   });
 
   const records = new Map<ResourceId, ActionRecord>();
-  if (viable.length === 0 && !steps.some((s) => isWork(s) && broken.has(s.want.id))) return records;
+  if (viable.length === 0 && !steps.some((s) => isWork(s) && broken.has(s.want.id))) {
+    await copied;
+    return records;
+  }
   const failed = new Set<ResourceId>(away);
   const running = new Map<ResourceId, Promise<void>>();
   /** Free to go, and about to be carried out in one go. */
@@ -154,7 +160,7 @@ export async function applySteps(
     if (together.length >= TOGETHER) flush();
   }
   ledger.flush();
-  await installed;
+  await Promise.all([installed, copied]);
   return records;
 }
 

@@ -12,14 +12,15 @@ import type { EngineDeps } from './types.ts';
  * A crash at any later moment must cost neither ownership nor a notify.
  * @param steps those that can begin in this run
  * @param declared all resources of the commit
- * @returns those that may not begin, since their intent could not be written; what was intended before needs no record
+ * @returns those that may not begin, since their intent could not be written; what was intended before needs no record;
+ *   and when the inventory's copy knows of it, too
  */
 export async function recordIntent(
   deps: EngineDeps,
   steps: readonly Step[],
   declared: ReadonlySet<ResourceId>,
   beginning: Beginning,
-): Promise<ReadonlyMap<ResourceId, AgentError>> {
+): Promise<{ refused: ReadonlyMap<ResourceId, AgentError>; copied: Promise<void> }> {
   const { inventory } = deps.store;
   const known = inventory.index();
   const changed = steps.filter((s) => s.change.op !== 'none' || known.get(s.want.id)?.hash !== s.want.hash);
@@ -46,7 +47,7 @@ export async function recordIntent(
   } catch (thrown) {
     if (!(thrown instanceof AgentError && isUnwritable(thrown))) throw thrown;
     const unwritten = changed.filter((s) => !intendedBefore(deps, s, declared));
-    return new Map(unwritten.map((s) => [s.want.id, thrown]));
+    return { refused: new Map(unwritten.map((s) => [s.want.id, thrown])), copied: Promise.resolve() };
   }
   const matching = changed.filter((s) => s.change.op === 'none');
   if (matching.length > 0)
@@ -56,8 +57,8 @@ export async function recordIntent(
     if (!declared.has(target) && !known.has(target)) inventory.notifyDone(target);
   // Adopting what matches is no action, and yet ownership that a lost database must not cost. What the copy has already
   // need not be written before the run has ended.
-  if (rows.some((row) => isNews(row, known.get(row.id)))) deps.store.saveCopy();
-  return new Map();
+  const isNew = rows.some((row) => isNews(row, known.get(row.id)));
+  return { refused: new Map(), copied: isNew ? deps.store.saveCopyBeside() : Promise.resolve() };
 }
 
 /** A repair of what is recorded as it is to be, and which causes no restart that is not owed already: a crash would cost nothing. */

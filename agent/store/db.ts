@@ -5,7 +5,8 @@ import Database from 'better-sqlite3';
 import type { Log } from '../log.ts';
 import { type Commits, createCommits } from './commits.ts';
 import { createImageRecords, IMAGE_TABLES, type ImageRecords } from './images.ts';
-import { createInventory, type Inventory, readCopy, writeCopy } from './inventory.ts';
+import { createInventory, type Inventory } from './inventory.ts';
+import { createCopyWriter, readCopy } from './inventory-copy.ts';
 import { createMeta, type Meta } from './meta.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { createRetention, type Limits } from './retention.ts';
@@ -25,6 +26,8 @@ export interface Store {
   trouble(): string | null;
   /** Writes the inventory's copy, from which ownership is known again should the database be lost. */
   saveCopy(): void;
+  /** The same while other work goes on. */
+  saveCopyBeside(): Promise<void>;
   close(): void;
 }
 
@@ -98,10 +101,10 @@ export function openStore(options: StoreOptions): Store {
       { run: runs.lastId(), lost: kept.run },
       'the history database lost what was written last; what is managed is known from the copy of the inventory',
     );
-  const saveCopy = () => writeCopy(copy, { run: runs.lastId(), rows: inventory.list() });
+  const copies = createCopyWriter(copy, () => ({ run: runs.lastId(), rows: inventory.list() }));
   if (behind || (lost && kept.rows.length > 0)) {
     inventory.restore(kept.rows);
-    saveCopy();
+    copies.save();
   }
   return {
     meta,
@@ -112,7 +115,8 @@ export function openStore(options: StoreOptions): Store {
     runs,
     tend: (limits) => retention(limits),
     trouble: () => null,
-    saveCopy,
+    saveCopy: copies.save,
+    saveCopyBeside: copies.saveBeside,
     close: () => db.close(),
   };
 }

@@ -1,5 +1,4 @@
 /** What fairlead made or adopted, and the restarts it still owes. Written before acting, deleted after a confirmed removal. */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import type Database from 'better-sqlite3';
 import type { Mark, Origin, RefreshVerb, ResourceId } from '../core/types.ts';
 import { lightly } from './lightly.ts';
@@ -166,36 +165,4 @@ function confirmed(now: Map<ResourceId, InventoryRow>, id: ResourceId, hash: str
   if (row === undefined) return;
   const { was: _, ...info } = row.info;
   now.set(id, { ...row, hash, info });
-}
-
-/** The inventory as it lies beside the database. */
-export interface InventoryCopy {
-  /** The newest run that the database knew by then. */
-  run: number;
-  rows: readonly InventoryRow[];
-}
-
-/** Atomic and durable. */
-export function writeCopy(file: string, copy: InventoryCopy): void {
-  const fd = openSync(`${file}.tmp`, 'w', 0o600);
-  try {
-    writeSync(fd, JSON.stringify(copy));
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(`${file}.tmp`, file);
-}
-
-/** Without rows where there is no readable copy. */
-export function readCopy(file: string): InventoryCopy {
-  const none: InventoryCopy = { run: 0, rows: [] };
-  try {
-    const copy = JSON.parse(readFileSync(file, 'utf8')) as InventoryCopy | InventoryRow[];
-    // Versions of before wrote the rows alone.
-    if (Array.isArray(copy)) return { ...none, rows: copy };
-    return Array.isArray(copy.rows) ? copy : none;
-  } catch {
-    return none;
-  }
 }

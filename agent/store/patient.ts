@@ -101,6 +101,7 @@ export function createPatientStore(store: Store, dir: string): Store {
       ),
   };
   const { inventory, images, runs, outbox, commits } = store;
+  const saveCopy = patiently(store.saveCopy);
   return {
     ...store,
     meta,
@@ -162,6 +163,11 @@ export function createPatientStore(store: Store, dir: string): Store {
         () => store.tend(limits),
         () => false,
       ),
-    saveCopy: patiently(store.saveCopy),
+    saveCopy,
+    saveCopyBeside: () =>
+      store.saveCopyBeside().catch((thrown) => {
+        if (!isUnwritable(thrown)) throw thrown;
+        saveCopy();
+      }),
   };
 }

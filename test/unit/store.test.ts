@@ -1,6 +1,7 @@
-import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -23,7 +24,7 @@ const open = (dir: string, maxEvents?: number): Store =>
   openStore({ dir, now: () => new Date(0), log: silentLog, ...(maxEvents ? { maxEvents } : {}) });
 const event = (n: number): EventDraft => ({ at: 't', type: 'change', run: null, data: { n } });
 const origin = { file: 'x.yaml', line: 1, layer: 'hosts/a' };
-const row = (id: 'file:/a' | 'file:/b', hash = 'h1') => ({ id, hash, owned: true, origin, info: {} });
+const row = (id: 'file:/a' | 'file:/b' | 'file:/c', hash = 'h1') => ({ id, hash, owned: true, origin, info: {} });
 const run = (id: number, more: Partial<RunRecord> = {}): RunRecord => ({
   id,
   trigger: 'schedule',
@@ -132,6 +133,25 @@ test('a damaged database is set aside under a name of its own; ownership comes b
   expect(again.inventory.list().map((r) => r.id)).toEqual(['file:/a']);
   again.close();
   expect(readdirSync(dir).some((name) => name.startsWith('history.db.corrupt-'))).toBe(true);
+});
+
+test('a copy that is written beside other work gives way to one that was begun later, and none of them is torn', async () => {
+  const dir = newDir();
+  const copied = () =>
+    (JSON.parse(readFileSync(path.join(dir, 'inventory.json'), 'utf8')) as { rows: { id: string }[] }).rows;
+  const store = open(dir);
+  store.inventory.intend([row('file:/a')], []);
+  const first = store.saveCopyBeside();
+  // It is under way.
+  await setImmediate();
+  store.inventory.intend([row('file:/b')], []);
+  store.saveCopy();
+  store.inventory.intend([row('file:/c')], []);
+  await first;
+  expect(copied().map((r) => r.id)).toEqual(['file:/a', 'file:/b']);
+  await Promise.all([store.saveCopyBeside(), store.saveCopyBeside()]);
+  expect(copied().map((r) => r.id)).toEqual(['file:/a', 'file:/b', 'file:/c']);
+  store.close();
 });
 
 test('a log on the side that is damaged costs what was written last, and no ownership', () => {
