@@ -1,7 +1,7 @@
 /** Written before anything is done: what is about to be made, and the restarts that will follow from it. */
 import { kindOf } from '../core/graph.ts';
 import { claimsOf, type Step } from '../core/plan.ts';
-import type { RefreshVerb, ResourceId } from '../core/types.ts';
+import type { Desired, RefreshVerb, ResourceId } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 import type { Intent, InventoryRow } from '../store/inventory.ts';
 import { isUnwritable } from '../store/unwritable.ts';
@@ -23,18 +23,22 @@ export async function recordIntent(
 ): Promise<{ refused: ReadonlyMap<ResourceId, AgentError>; copied: Promise<void> }> {
   const { inventory } = deps.store;
   const known = inventory.index();
-  const changed = steps.filter((s) => s.change.op !== 'none' || known.get(s.want.id)?.hash !== s.want.hash);
+  // What was last intended may be another declaration, which never came to be.
+  const isKnown = ({ id, hash }: Desired): boolean => known.get(id)?.hash === hash && known.get(id)?.intent === hash;
+  const changed = steps.filter((s) => s.change.op !== 'none' || !isKnown(s.want));
   const rows = changed.map(({ want }) => {
     const provider = deps.providers.get(kindOf(want.id));
-    const was = held(known.get(want.id));
+    const claims = provider?.claims(want.spec) ?? [];
+    const was = held(known.get(want.id)).filter((claim) => !claims.includes(claim));
     return {
       id: want.id,
       hash: want.hash,
       owned: provider?.owns?.(want.spec) ?? true,
       origin: want.origin,
       info: {
-        claims: provider?.claims(want.spec) ?? [],
-        ...(was.length > 0 ? { was } : {}),
+        claims,
+        // What could not be done for a long time is intended over and over.
+        ...(was.length > 0 ? { was: [...new Set(was)] } : {}),
         memo: provider?.memo?.(want.spec),
       },
     };

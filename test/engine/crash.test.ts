@@ -68,6 +68,30 @@ test.each([
   60_000,
 );
 
+test('a change that never came to be and is taken back leaves it known what is held', async () => {
+  const world = createWorld();
+  const file = (value: string) => ({ value, notify: ['service:p/web' as const] });
+  const next = (id: string, declaration: Declaration) => {
+    world.commit(id, declaration);
+    return world.run({ allowPrune: true });
+  };
+  try {
+    await next('a', { 'file:/a': file('1'), 'service:p/web': { value: '1', port: 1 } });
+    // It waits for a file that cannot be written.
+    world.away.add('file');
+    for (const id of ['b', 'c']) await next(id, { 'file:/a': file('2'), 'service:p/web': { value: '2', port: 2 } });
+    const { info } = world.deps().store.inventory.index().get('service:p/web') ?? {};
+    expect(info).toEqual({ claims: ['port:tcp/2'], was: ['port:tcp/1'] });
+    world.away.clear();
+    await next('d', { 'file:/a': file('3'), 'service:p/web': { value: '1', port: 1 } });
+    const end: Declaration = { 'file:/a': { value: '3' }, 'service:p/other': { value: '1', port: 1 } };
+    await next('e', end);
+    expect(await recover(world, end)).toEqual([]);
+  } finally {
+    world.end();
+  }
+});
+
 const first = Number(process.env.FAIRLEAD_SEED ?? Date.now() % 1_000_000);
 const count = Number(process.env.FAIRLEAD_HISTORIES ?? 60);
 
