@@ -53,6 +53,7 @@ export function findCycle(resources: readonly Desired[]): ResourceId[] | null {
   const before = predecessors(resources);
   const finished = new Set<ResourceId>();
   for (const start of before.keys()) {
+    if (finished.has(start)) continue;
     const path: { id: ResourceId; rest: ResourceId[] }[] = [{ id: start, rest: [...(before.get(start) ?? [])] }];
     const onPath = new Set<ResourceId>([start]);
     while (path.length > 0) {

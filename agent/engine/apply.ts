@@ -1,4 +1,5 @@
 /** Carries out a plan: prepare, record the intent, install, then each step after its predecessors. */
+import { setImmediate } from 'node:timers/promises';
 import { kindOf, predecessors, rankOf, requirements } from '../core/graph.ts';
 import type { Step } from '../core/plan.ts';
 import type { Progress, Provider } from '../core/provider.ts';
@@ -159,8 +160,10 @@ export async function applySteps(
     } else start([step]);
     if (together.length >= TOGETHER) flush();
   }
-  ledger.flush();
   await Promise.all([installed, copied]);
+  // What was done is told first: whoever listens need not wait for what is noted of it.
+  await setImmediate();
+  ledger.flush();
   return records;
 }
 
@@ -215,7 +218,7 @@ function createLedger({ store }: EngineDeps) {
     note: ({ want }: Step) => void noted.push({ id: want.id, hash: want.hash, notified: true }),
     /** Steps of this kind, begun together, have ended. */
     ended(kind: Kind) {
-      if (noted.length >= 500 || kind !== 'file') flush();
+      if (kind !== 'file') flush();
     },
   };
 }

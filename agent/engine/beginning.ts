@@ -7,17 +7,20 @@ export interface Beginning {
   durable(): Promise<void>;
   /** The same without an fsync of its own: the caller writes intents at once, which are durable. */
   withIntents(): Promise<void>;
+  /** Resolves when nothing is being written any more, whatever came of it. */
+  idle(): Promise<void>;
 }
 
 /** Of what was begun before, or begins nothing. */
-export const BEGUN: Beginning = { durable: async () => undefined, withIntents: async () => undefined };
+const nothing = async () => undefined;
+export const BEGUN: Beginning = { durable: nothing, withIntents: nothing, idle: nothing };
 
-/** What the commit is repaired by begins to be written at once. */
+/** What the commit is repaired by begins to be written at once: most likely something is to be done. */
 export function createBeginning({ snapshots, store }: EngineDeps, checkout: Checkout): Beginning {
   let isBegun = false;
   const saved = snapshots.save(checkout);
   // Whoever waits for it is told.
-  saved.catch(() => undefined);
+  const idle = saved.catch(() => undefined);
   const begin = async (light: boolean) => {
     await saved;
     if (isBegun) return;
@@ -25,5 +28,5 @@ export function createBeginning({ snapshots, store }: EngineDeps, checkout: Chec
     store.commits.set({ trial: checkout.info.commit }, light);
     isBegun = true;
   };
-  return { durable: () => begin(false), withIntents: () => begin(true) };
+  return { durable: () => begin(false), withIntents: () => begin(true), idle: () => idle };
 }

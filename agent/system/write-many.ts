@@ -16,6 +16,8 @@ import { fill } from './stored-file.ts';
 const { O_NOFOLLOW, O_RDONLY, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
 const NEW = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
 const fsync = promisify(fs.fsync);
+/** Set-user-id, set-group-id, sticky: inode(7). */
+const SPECIAL = 0o7000;
 
 export interface WriteManyOptions {
   exec: Exec;
@@ -131,9 +133,17 @@ export async function makeFile(
 
 /** The same at once, of what is in memory. */
 function makeSmallFile(temp: string, bytes: Uint8Array, options: WriteOptions): FileStat {
+  const { uid, gid, mode } = options;
+  const isOwned = (stat: fs.Stats) => (uid === -1 || stat.uid === uid) && (gid === -1 || stat.gid === gid);
   const fd = fs.openSync(temp, NEW, 0o600);
   try {
     fs.writeFileSync(fd, bytes);
+    // What is new is mostly owned as it is to be, which stat(2) tells anyway. What is to run as its owner is never anybody else's.
+    if ((mode & SPECIAL) === 0) {
+      fs.fchmodSync(fd, mode);
+      const stat = fs.fstatSync(fd);
+      if (isOwned(stat)) return toStat(stat);
+    }
     setOwnerAndMode(fd, options);
     return toStat(fs.fstatSync(fd));
   } finally {

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { AgentError } from '../../agent/errors.ts';
 import { type Exec, exec } from '../../agent/system/exec.ts';
 import { createFiles, type Files } from '../../agent/system/files.ts';
@@ -86,6 +86,27 @@ describe('many at once', () => {
     expect(left()).toEqual([]);
   });
   const sync = (temps: string) => ['sync', '-f', temps];
+
+  test.runIf(process.getuid?.() === 0)('what is to run as its owner is never anybody else’s on the way', async () => {
+    const modes = new Map<number, number>();
+    const chmod = fs.fchmodSync;
+    const spy = vi.spyOn(fs, 'fchmodSync').mockImplementation((fd, mode) => {
+      chmod(fd, mode);
+      const { uid, mode: now } = fs.fstatSync(fd);
+      if ((now & 0o6000) !== 0) modes.set(uid, now & 0o7777);
+    });
+    const options = (i: number) => ({ mode: i % 2 ? 0o6755 : 0o640, uid: 1000 + (i % 3), gid: 7 });
+    const entries = names.map((file, i) => ({ file, content: bytes(file), options: options(i) }));
+    const { written } = await createFiles({ root, exec }).writeAll(entries);
+    spy.mockRestore();
+    expect([...modes]).toEqual(expect.arrayContaining([1000, 1001, 1002].map((uid) => [uid, 0o6755])));
+    expect(modes.size).toBe(3);
+    for (const [i, name] of names.entries()) {
+      const { uid, gid, mode } = fs.statSync(root + name);
+      expect({ uid, gid, mode: mode & 0o7777 }).toEqual(options(i));
+      expect(written.get(name)).toMatchObject(options(i));
+    }
+  });
 
   test('where one cannot be written, the others are, and it is named', async () => {
     fs.mkdirSync(`${root}/d0/f0/x`, { recursive: true });
