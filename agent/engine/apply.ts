@@ -134,11 +134,15 @@ export async function applySteps(
     start(together);
     together = [];
   };
+  /** The default order: a later kind does not begin while an earlier kind that is free to go is still at work. */
+  const atWork = (): number => {
+    let lowest = together[0] ? rankOf(together[0].want.id) : Number.POSITIVE_INFINITY;
+    for (const id of running.keys()) lowest = Math.min(lowest, rankOf(id));
+    return lowest;
+  };
 
   for (;;) {
-    // The default order: a later kind does not begin while an earlier kind that is free to go is still at work.
-    const limit = Math.min(...[...running.keys(), ...together.slice(0, 1).map((s) => s.want.id)].map(rankOf));
-    const step = running.size < WIDTH ? ready.next(limit) : undefined;
+    const step = running.size < WIDTH ? ready.next(atWork()) : undefined;
     if (step === undefined) {
       if (together.length > 0) flush();
       else if (running.size === 0) break;
