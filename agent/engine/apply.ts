@@ -84,7 +84,7 @@ export async function applySteps(
   for (const [id, error] of await adopt(deps, steps)) failures.set(id, error);
   const free = steps.filter((s) => !failures.has(s.want.id) && !away.has(s.want.id) && isOurs(s));
   const declared = new Set(steps.filter((s) => s.want.mode !== 'observe').map((s) => s.want.id));
-  const { refused, copied } = await recordIntent(deps, free, declared, beginning);
+  const { refused, copied } = recordIntent(deps, free, declared, beginning);
   // Whoever waits for it is told.
   copied.catch(() => undefined);
   for (const [id, error] of refused) failures.set(id, error);
@@ -164,10 +164,11 @@ export async function applySteps(
     } else start([step]);
     if (together.length >= TOGETHER) flush();
   }
-  await Promise.all([installed, copied]);
+  await installed;
   // What was done is told first: whoever listens need not wait for what is noted of it.
   await setImmediate();
   ledger.flush();
+  await copied;
   return records;
 }
 
@@ -208,7 +209,7 @@ function createQueue(steps: readonly Step[], before: ReadonlyMap<ResourceId, Rea
   };
 }
 
-/** Confirmations in batches: one fsync for many. One that is lost in a crash is found again by looking at the host. */
+/** Confirmations in batches: one fsync for many. One that is lost in a crash is found again by looking at the host; until it is written, drift is no repair. */
 function createLedger({ store }: EngineDeps) {
   let noted: { id: ResourceId; hash: string; notified: boolean }[] = [];
   const flush = () => {

@@ -7,7 +7,7 @@ import type { Health } from '../core/provider.ts';
 import type { Checkout, Desired, Gate, Problem, ResourceId } from '../core/types.ts';
 import { isDear } from './ahead.ts';
 import { applySteps, type Failures, isWork, prepare } from './apply.ts';
-import { BEGUN, type Beginning, createBeginning } from './beginning.ts';
+import { BEGUN, begin } from './beginning.ts';
 import { judge } from './judge.ts';
 import { idsOf, type Observed, observe } from './observe.ts';
 import { prune } from './prune.ts';
@@ -117,30 +117,6 @@ export async function converge(
   const begun = deps.store.commits.get().trial === checkout.info.commit;
   const renews = given === null && (mode === 'try' || mode === 'repair');
   const stale: Failures = renews ? await renew(deps, loaded, mode === 'try', request) : new Map();
-  const isFresh = given === null && mode === 'try' && !begun;
-  const beginning = isFresh ? createBeginning(deps, checkout) : BEGUN;
-  try {
-    return await carryThrough(deps, { checkout, loaded, mode, begun, stale, given, trial, beginning }, request);
-  } finally {
-    await beginning.idle();
-  }
-}
-
-interface Attempt {
-  checkout: Checkout;
-  loaded: Loaded;
-  mode: Mode;
-  /** It was tried before, and cut off. */
-  begun: boolean;
-  /** What could not be renewed. */
-  stale: Failures;
-  given: Gate | null;
-  trial: Trial;
-  beginning: Beginning;
-}
-
-async function carryThrough(deps: EngineDeps, attempt: Attempt, request: RunRequest): Promise<Outcome> {
-  const { checkout, loaded, mode, begun, stale, given, trial } = attempt;
   const planned = await planFor(deps, loaded, request, given, mode === 'try' && begun ? 'repair' : mode);
   const { plan, observed, away, gate } = planned;
   const health = healthNow(deps, plan, observed);
@@ -161,7 +137,8 @@ async function carryThrough(deps: EngineDeps, attempt: Attempt, request: RunRequ
       wrong.map((s) => stepProblem(s, failures.get(s.want.id))),
     );
   const removals = plan.removals.filter((r) => !away.has(r.id));
-  const beginning = work.length + removals.length > 0 ? attempt.beginning : BEGUN;
+  const isFresh = mode === 'try' && !begun && work.length + removals.length > 0;
+  const beginning = isFresh ? await begin(deps, checkout) : BEGUN;
   await trial.ready;
   willLeave(
     deps,
@@ -172,7 +149,7 @@ async function carryThrough(deps: EngineDeps, attempt: Attempt, request: RunRequ
   const doomed = doomedBy(failures, away, plan.steps);
   const early = removals.filter((r) => r.neededBy.length > 0 && !r.neededBy.some((id) => doomed.has(id)));
   const open = unsettled(deps, plan.steps, work);
-  if (early.length > 0) await beginning.durable();
+  if (early.length > 0) beginning.durable();
   const released = await prune(deps, early, request);
   const steps = await release(deps, plan.steps, doomed, request, beginning);
   const records = [

@@ -15,12 +15,12 @@ import type { EngineDeps } from './types.ts';
  * @returns those that may not begin, since their intent could not be written; what was intended before needs no record;
  *   and when the inventory's copy knows of it, too
  */
-export async function recordIntent(
+export function recordIntent(
   deps: EngineDeps,
   steps: readonly Step[],
   declared: ReadonlySet<ResourceId>,
   beginning: Beginning,
-): Promise<{ refused: ReadonlyMap<ResourceId, AgentError>; copied: Promise<void> }> {
+): { refused: ReadonlyMap<ResourceId, AgentError>; copied: Promise<void> } {
   const { inventory } = deps.store;
   const known = inventory.index();
   // What was last intended may be another declaration, which never came to be.
@@ -45,7 +45,7 @@ export async function recordIntent(
   });
   const notifies = owed(steps, declared);
   const intends = rows.length > 0 || notifies.length > 0;
-  await (intends ? beginning.withIntents() : beginning.durable());
+  if (!intends) beginning.durable();
   try {
     if (intends) inventory.intend(rows, notifies);
   } catch (thrown) {
@@ -59,8 +59,8 @@ export async function recordIntent(
   // Owed to something that was never made and is not declared any more.
   for (const { target } of inventory.pendingNotifies())
     if (!declared.has(target) && !known.has(target)) inventory.notifyDone(target);
-  // Adopting what matches is no action, and yet ownership that a lost database must not cost. What the copy has already
-  // need not be written before the run has ended.
+  // Adopting what matches is no action, and yet ownership that a lost database must not cost, from the end of the apply on.
+  // What the copy has already need not be written before the run has ended.
   const isNew = rows.some((row) => isNews(row, known.get(row.id)));
   return { refused: new Map(), copied: isNew ? deps.store.saveCopyBeside() : Promise.resolve() };
 }

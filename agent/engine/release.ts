@@ -30,7 +30,7 @@ export async function release(
     (s) => wanted.has(s.want.id) && s.change.op === 'replace' && s.seen !== undefined && !doomed.has(s.want.id),
   );
   if (letting.length === 0) return steps;
-  await beginning.durable();
+  beginning.durable();
   for (const step of letting)
     if (step.seen) await deps.providers.get(kindOf(step.want.id))?.release?.(step.want.id, step.seen, request.signal);
   const ids = letting.map((s) => s.want.id);

@@ -31,8 +31,9 @@ type FileWork = Work<FileSpec, FileFact>;
 
 const pathOf = (id: ResourceId): string => id.slice('file:'.length);
 const EMPTY = new Uint8Array();
-/** Validators that run side by side, and what is only made. */
+/** Validators that run side by side. */
 const VALIDATORS = 8;
+/** What is only made, side by side: each may hold two descriptors. */
 const WIDTH = 64;
 
 export function createFileProvider(options: FileProviderOptions): Provider<FileSpec, FileFact> {

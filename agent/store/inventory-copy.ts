@@ -1,6 +1,6 @@
 /** The inventory as it lies beside the database: from it, ownership is known again should the database be lost. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import type { InventoryRow } from './inventory.ts';
 
 export interface InventoryCopy {
@@ -36,14 +36,19 @@ export function createCopyWriter(file: string, current: () => InventoryCopy): Co
   const writeBeside = async (number: number, text: string) => {
     const temp = `${file}.new`;
     if (number !== newest) return;
-    const handle = await open(temp, 'w', 0o600);
     try {
-      await handle.writeFile(text);
-      await handle.sync();
+      const handle = await open(temp, 'w', 0o600);
+      try {
+        await handle.writeFile(text);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      // At once: no other may come in between.
+      if (number === newest) renameSync(temp, file);
     } finally {
-      await handle.close();
+      await rm(temp, { force: true });
     }
-    if (number === newest) await rename(temp, file);
   };
   return {
     save() {

@@ -164,10 +164,13 @@ export function createPatientStore(store: Store, dir: string): Store {
         () => false,
       ),
     saveCopy,
-    saveCopyBeside: () =>
-      store.saveCopyBeside().catch((thrown) => {
+    async saveCopyBeside() {
+      try {
+        await store.saveCopyBeside();
+      } catch (thrown) {
         if (!isUnwritable(thrown)) throw thrown;
         saveCopy();
-      }),
+      }
+    },
   };
 }

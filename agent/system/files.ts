@@ -225,7 +225,9 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
         dir = enter(file, true);
         const made = makeDirectory(atOf(dir, file), options);
         try {
-          await Promise.all([fsync(made), syncDirectory(dir)]);
+          // Both have ended before either is closed.
+          for (const sync of await Promise.allSettled([fsync(made), syncDirectory(dir)]))
+            if (sync.status === 'rejected') throw sync.reason;
         } finally {
           fs.closeSync(made);
         }

@@ -18,6 +18,7 @@ const NEW = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
 const fsync = promisify(fs.fsync);
 /** Set-user-id, set-group-id, sticky: inode(7). */
 const SPECIAL = 0o7000;
+const groupOf = (mode: number) => (mode >> 3) & 0o7;
 
 export interface WriteManyOptions {
   exec: Exec;
@@ -138,8 +139,9 @@ function makeSmallFile(temp: string, bytes: Uint8Array, options: WriteOptions): 
   const fd = fs.openSync(temp, NEW, 0o600);
   try {
     fs.writeFileSync(fd, bytes);
-    // What is new is mostly owned as it is to be, which stat(2) tells anyway. What is to run as its owner is never anybody else's.
-    if ((mode & SPECIAL) === 0) {
+    // What is new is mostly owned as it is to be, which stat(2) tells anyway. In between a wrong owner is root; a wrong group,
+    // that of its directory, must gain nothing by it.
+    if ((mode & SPECIAL) === 0 && (groupOf(mode) & ~mode & 0o7) === 0) {
       fs.fchmodSync(fd, mode);
       const stat = fs.fstatSync(fd);
       if (isOwned(stat)) return toStat(stat);

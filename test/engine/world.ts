@@ -217,6 +217,8 @@ export function createWorld(): World {
       });
     return {
       ...store,
+      // A process that has crashed does not go on to write.
+      saveCopyBeside: async () => store.saveCopy(),
       inventory: wrap('inventory', store.inventory, ['intend', 'settle', 'forget']),
       commits: wrap('commits', store.commits, ['set', 'markBad', 'forgive']),
       runs: wrap('runs', store.runs, ['begin', 'finish']),
