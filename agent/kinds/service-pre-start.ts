@@ -107,9 +107,10 @@ async function waitForEnd({ docker, clock, signal }: Tools, id: string, what: st
   const until = clock.monotonic() + LIMIT_MS;
   for (;;) {
     const state = (await docker.inspect(id))?.State;
-    if (state === undefined)
+    // `dead` is what a removal makes of it in between.
+    if (state === undefined || state.Status === 'removing' || state.Status === 'dead')
       throw failed(`${what} could not be run to its end: somebody removed its container`, 'ContainerMissing');
-    if (state.Status === 'exited' || state.Status === 'dead') {
+    if (state.Status === 'exited') {
       if (state.ExitCode === 0) return;
       const output = await docker.logTail(id);
       throw failed(`${what} ended with exit code ${state.ExitCode}${output ? `: ${output}` : ' and printed nothing'}`);

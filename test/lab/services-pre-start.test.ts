@@ -9,6 +9,8 @@ let host: LabHost;
 let engine: EngineOn;
 /** The next start is the last call that the engine hears. */
 let dies = false;
+/** What the engine says of a container of these, for as long as it removes it. */
+let shown: 'removing' | 'dead' | null = null;
 
 beforeAll(async () => {
   lab = await startLab({ name: 'pre-start', hosts: [{ name: 'ours' }] });
@@ -35,10 +37,17 @@ function mortal(real: Docker): Docker {
         dies = false;
         crash.abort();
       }
+      if (name === 'inspect' && shown !== null) return beingRemoved(answer, shown);
       return answer;
     },
   ]);
   return Object.fromEntries(calls) as Docker;
+}
+
+function beingRemoved(answer: unknown, Status: string): unknown {
+  const found = answer as Awaited<ReturnType<Docker['inspect']>>;
+  if (!found?.Name.includes('pre-start')) return answer;
+  return { ...found, State: { ...found.State, Status, ExitCode: 137 } };
 }
 
 const note = (text: string, then = 'true') => `["/bin/busybox", sh, -c, 'echo ${text} >> /log/all; ${then}']`;
@@ -138,3 +147,19 @@ test('what a crash leaves of them is no container of the service, and goes with 
   expect((await log()).slice(-2)).toEqual(['done', 'web']);
   expect((await engine.again()).outcome.actions).toEqual([]);
 });
+
+test.each(['removing', 'dead'] as const)(
+  'one that somebody removes (%s) says so, and speaks against no commit',
+  async (status) => {
+    const before = await ids();
+    const slow = stack('[{command: ["/bin/busybox", sleep, "1000"]}]');
+    shown = status;
+    const { outcome } = await engine.apply(slow);
+    shown = null;
+    expect([outcome.verdict, ...outcome.problems.map((p) => `${p.reason} ${p.message}`)]).toEqual([
+      'open',
+      expect.stringMatching(/^ContainerMissing pre_start\[0\] \(.*\) could not be run to its end: somebody removed/),
+    ]);
+    expect([await ids(), await names()]).toEqual([before, ['shop-web-1']]);
+  },
+);
