@@ -1,7 +1,7 @@
 /** The agent on one lab host: first convergence and no-op, beside the floors; a push notice → done. */
 import { fairleadJson, installAgent, NODE, statusWhere } from '../lab/agent.ts';
 import { type FleetRepo, type LabHost, startLab } from '../lab/lab.ts';
-import { HEALTH } from '../lab/story.ts';
+import { HEALTH_BY_SECONDS as HEALTH } from '../lab/story.ts';
 import { lastAction, sync } from './feed.ts';
 import { pushRows } from './push.ts';
 import { median, print, type Row } from './table.ts';

@@ -1,7 +1,7 @@
 /** Drift → repaired, by event, and what it costs to listen: 1,000 files, 50 units and 20 services on one lab host. */
 import { fairlead, installAgent, statusWhere } from '../lab/agent.ts';
 import { startLab } from '../lab/lab.ts';
-import { HEALTH } from '../lab/story.ts';
+import { HEALTH_BY_SECONDS as HEALTH } from '../lab/story.ts';
 import { IDLE_SECONDS, idleCpu } from './cpu.ts';
 import { median, percentile, print, type Row } from './table.ts';
 

@@ -2,7 +2,7 @@
 import { connectAsync } from 'mqtt';
 import { fairlead, fairleadJson, installAgent, NODE, statusWhere } from '../lab/agent.ts';
 import { type Lab, type LabHost, startLab } from '../lab/lab.ts';
-import { HEALTH } from '../lab/story.ts';
+import { HEALTH_BY_SECONDS as HEALTH } from '../lab/story.ts';
 import { agentPid, IDLE_SECONDS, idleCpu } from './cpu.ts';
 import { median, print, type Row } from './table.ts';
 

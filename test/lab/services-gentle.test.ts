@@ -11,7 +11,7 @@ let engine: EngineOn;
 let staying: EngineOn;
 
 const HEALTHY =
-  'healthcheck: {test: [CMD, /bin/busybox, wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"], interval: 300ms, retries: 2, start_period: 20s}';
+  'healthcheck: {test: [CMD, /bin/busybox, wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"], interval: 5s, retries: 2, start_period: 20s, start_interval: 300ms}';
 const CRASH = 'command: ["/bin/busybox", "sh", "-c", "echo no such table; exit 3"]';
 const web = (...keys: string[]) => ({
   'shop/compose.yaml': `services:\n  web:\n${keys.map((key) => `    ${key}\n`).join('')}`,

@@ -65,7 +65,7 @@ const compose = (word: number, ...keys: string[]) => ({
   web:
     image: infra:5000/app:1
     environment: {WORD: "${word}"}
-    healthcheck: {test: [CMD, /bin/busybox, wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"], interval: 200ms, start_period: 20s}
+    healthcheck: {test: [CMD, /bin/busybox, wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"], interval: 5s, start_period: 20s, start_interval: 200ms}
     networks: [one, two]
 ${keys.map((key) => `    ${key}\n`).join('')}networks: {one: {}, two: {}}
 `,

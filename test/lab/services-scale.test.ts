@@ -16,7 +16,7 @@ const compose = ({ web = 3, env = 'one', image = 'app:1' } = {}) => ({
     image: infra:5000/${image}
     scale: ${web}
     environment: {WORD: ${env}}
-    healthcheck: {test: [CMD, /bin/busybox, wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"], interval: 300ms, start_period: 20s}
+    healthcheck: {test: [CMD, /bin/busybox, wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"], interval: 5s, start_period: 20s, start_interval: 300ms}
   ranged:
     image: infra:5000/app:2
     deploy: {mode: replicated, replicas: 2}

@@ -33,7 +33,7 @@ const shop = (version: number, { before = '', more = [] as string[], order = 'st
     image: infra:5000/app:${version}
     command: ${SERVER(before)}
     stop_signal: SIGTERM
-    healthcheck: {${READY}, interval: 300ms, retries: 20}
+    healthcheck: {${READY}, interval: 5s, start_period: 30s, start_interval: 300ms, retries: 20}
     deploy: {update_config: {order: ${order}}}
 ${more.map((line) => `    ${line}\n`).join('')}  client:
     image: infra:5000/app:1

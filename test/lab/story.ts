@@ -13,6 +13,8 @@ export interface Story {
   files?: string;
   /** Further services of the stack. */
   services?: string;
+  /** Another healthcheck. */
+  health?: string;
 }
 
 export const systemYaml = ({ loop = 'one', files = '' }: Story = {}) => `files:
@@ -46,11 +48,13 @@ ${indent(loopUnit('steady'))}
     state: started
 `;
 
-/** Without it a container is well only after ten steady seconds; that way is walked by the contract suite. */
-export const HEALTH =
-  'healthcheck: {test: [CMD, /bin/wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"], interval: 1s}';
+const ASK = 'test: [CMD, /bin/wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"]';
+/** Without it a container is well only after ten steady seconds; that way is walked by the contract suite. Each probe costs a process. */
+export const HEALTH = `healthcheck: {${ASK}, interval: 10s, start_period: 30s, start_interval: 500ms}`;
+/** The same for engines before 25, too. */
+export const HEALTH_BY_SECONDS = `healthcheck: {${ASK}, interval: 1s}`;
 
-export const composeYaml = ({ webImage = 'infra:5000/app:1', services = '' }: Story = {}) => `services:
+export const composeYaml = ({ webImage = 'infra:5000/app:1', services = '', health = HEALTH }: Story = {}) => `services:
   web:
     image: ${webImage}
     ports: ["8080:8080"]
@@ -60,13 +64,13 @@ export const composeYaml = ({ webImage = 'infra:5000/app:1', services = '' }: St
     networks: [front]
     depends_on: [db]
     restart: unless-stopped
-    ${HEALTH}
+    ${health}
   db:
     image: infra:5000/app:1
     networks: [front]
     environment: {ROLE: db}
     restart: unless-stopped
-    ${HEALTH}
+    ${health}
 ${services}networks:
   front: {}
 volumes:

@@ -5,7 +5,7 @@ import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { generator } from '../random.ts';
 import { fairlead, fairleadJson, installAgent, retained, statusWhere } from './agent.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
-import { composeYaml, HEALTH, hostFiles, type Story, systemYaml } from './story.ts';
+import { composeYaml, HEALTH, HEALTH_BY_SECONDS, hostFiles, type Story, systemYaml } from './story.ts';
 
 let lab: Lab;
 let one: LabHost;
@@ -17,7 +17,7 @@ beforeAll(async () => {
   one = lab.host('edge-1');
   two = lab.host('edge-2');
   repo = await lab.infra.createRepo('fleet');
-  await repo.commit({ ...hostFiles('edge-1'), ...hostFiles('edge-2') }, 'Two hosts');
+  await repo.commit({ ...hostFiles('edge-1'), ...hostFiles('edge-2', { health: HEALTH_BY_SECONDS }) }, 'Two hosts');
 });
 afterAll(async () => lab?.stop());
 
