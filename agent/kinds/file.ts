@@ -162,7 +162,11 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       };
       const isValidated = ({ want }: FileWork) => want.spec.validate !== undefined;
       await sideBySide(work.filter(isValidated), VALIDATORS, attempt);
-      await sideBySide(work.filter((one) => !isValidated(one)), WIDTH, attempt); // biome-ignore format: one line
+      await sideBySide(
+        work.filter((one) => !isValidated(one)),
+        WIDTH,
+        attempt,
+      );
       const done = await files.writeAll([...writes.values()]);
       for (const write of writes.values()) {
         const thrown = done.failed.get(write.file);
