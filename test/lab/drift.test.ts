@@ -258,7 +258,7 @@ describe('containers, networks, volumes', () => {
     withJournal();
     const before = await lastRun();
     await host.sh(
-      'docker pull -q infra:5000/app:2; docker tag infra:5000/app:2 infra:5000/app:3; docker restart -t 0 shop-tagged-1',
+      'docker pull -q infra:5000/app:2; docker tag infra:5000/app:2 infra:5000/app:3; docker kill shop-tagged-1',
     );
     const all = async () =>
       (await out('docker', 'ps', '-a', '--filter', 'name=shop-tagged', '--format', '{{.Names}} {{.State}}')).split(
