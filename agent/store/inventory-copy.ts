@@ -1,7 +1,8 @@
 /** The inventory as it lies beside the database: from it, ownership is known again should the database be lost. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { InventoryRow } from './inventory.ts';
+import { writeDurable } from './write-durable.ts';
 
 export interface InventoryCopy {
   /** The newest run that the database knew by then. */
@@ -37,13 +38,7 @@ export function createCopyWriter(file: string, current: () => InventoryCopy): Co
     const temp = `${file}.new`;
     if (number !== newest) return;
     try {
-      const handle = await open(temp, 'w', 0o600);
-      try {
-        await handle.writeFile(text);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
+      await writeDurable(temp, text);
       // At once: no other may come in between.
       if (number === newest) renameSync(temp, file);
     } finally {

@@ -7,6 +7,7 @@ import { deserialize, serialize } from 'node:v8';
 import { type Content, createPayload, damaged, StoredFile } from '../core/payload.ts';
 import type { Checkout } from '../core/types.ts';
 import { isUnwritable, unwritable } from './unwritable.ts';
+import { writeDurable } from './write-durable.ts';
 
 export interface Snapshots {
   /** Durable when it resolves. Throws AgentError `StateUnwritable`. */
@@ -39,7 +40,7 @@ export function createSnapshots(dir: string): Snapshots {
       try {
         await mkdir(dir, { recursive: true, mode: 0o700 });
         await keepStored(checkout, largeOf(checkout.info.commit));
-        await write(`${final}.tmp`, pack(checkout));
+        await writeDurable(`${final}.tmp`, pack(checkout));
         await rename(`${final}.tmp`, final);
       } catch (thrown) {
         await rm(`${final}.tmp`, { force: true }).catch(() => undefined);
@@ -153,13 +154,3 @@ async function unpack(bytes: Buffer, large: string): Promise<Checkout | null> {
 
 const read = (file: string): Uint8Array | null => (existsSync(file) ? readFileSync(file) : null);
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-
-async function write(file: string, parts: Iterable<Uint8Array>): Promise<void> {
-  const handle = await open(file, 'w', 0o600);
-  try {
-    await handle.writeFile(parts);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
