@@ -5,9 +5,9 @@ import type { Desired, ResourceId } from '../core/types.ts';
 import type { Log } from '../log.ts';
 import type { Clock } from '../system/clock.ts';
 import { containerLabels, type DockerEvent, followDockerEvents } from '../system/docker-events.ts';
-import type { Inspections } from './inspections.ts';
-import { PROJECT, SERVICE } from './labels.ts';
-import { memberOf } from './service-fact.ts';
+import { memberOf } from './container/fact.ts';
+import type { Inspections } from './docker/inspections.ts';
+import { PROJECT, SERVICE } from './docker/labels.ts';
 
 export interface EngineWatcherOptions {
   socket: string;

@@ -13,22 +13,22 @@ import { probe } from '../system/probe.ts';
 import { createCredentials } from '../system/registry-credentials.ts';
 import { holdsAddress } from '../system/sockets.ts';
 import { createSystemd } from '../system/systemd.ts';
-import { createCheckProvider } from './check.ts';
+import { createCheckProvider } from './check/provider.ts';
+import { createInspections, type Inspections, telling } from './docker/inspections.ts';
+import { createNetworkProvider } from './docker/network.ts';
+import { createVolumeProvider } from './docker/volume.ts';
 import { createEngineWatcher } from './engine-watch.ts';
-import { createFileProvider } from './file.ts';
-import { createFileWatcher } from './file-watch.ts';
-import { createImages } from './images.ts';
-import { createInspections, type Inspections, telling } from './inspections.ts';
-import { createJobProvider } from './job.ts';
-import { createNetworkProvider } from './network.ts';
-import { createOriginals, ORIGINALS_DIR } from './originals.ts';
-import { createServiceProvider } from './service.ts';
-import { createUnitProvider } from './unit.ts';
-import { createUnitWatcher } from './unit-watch.ts';
-import { createVolumeProvider } from './volume.ts';
+import { createOriginals, ORIGINALS_DIR } from './file/originals.ts';
+import { createFileProvider } from './file/provider.ts';
+import { createFileWatcher } from './file/watch.ts';
+import { createImages } from './image/images.ts';
+import { createJobProvider } from './job/provider.ts';
+import { createServiceProvider } from './service/provider.ts';
+import { createUnitProvider } from './unit/provider.ts';
+import { createUnitWatcher } from './unit/watch.ts';
 
-export { createInspections, hostWasDown } from './inspections.ts';
-export { DRIFT_DIR } from './originals.ts';
+export { createInspections, hostWasDown } from './docker/inspections.ts';
+export { DRIFT_DIR } from './file/originals.ts';
 
 export interface ProvidersOptions {
   isRoot: boolean;

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parseConfig } from '../../agent/config.ts';
 import { canonicalHost, isPlatform, listedName, registryOf } from '../../agent/core/image-name.ts';
-import { explainPull } from '../../agent/kinds/image-errors.ts';
+import { explainPull } from '../../agent/kinds/image/errors.ts';
 import { silentLog } from '../../agent/log.ts';
 import { openStore } from '../../agent/store/db.ts';
 import { exec } from '../../agent/system/exec.ts';

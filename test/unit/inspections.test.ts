@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createInspections, hostWasDown, telling } from '../../agent/kinds/inspections.ts';
+import { createInspections, hostWasDown, telling } from '../../agent/kinds/docker/inspections.ts';
 import type { ContainerInfo, ContainerSummary, Docker } from '../../agent/system/docker.ts';
 
 const listed = (status = 'Up 5 minutes', more: object = {}) =>

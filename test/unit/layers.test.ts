@@ -36,6 +36,11 @@ const files = ['agent', 'manifests-schema'].flatMap((dir) =>
     .map((f) => path.join(dir, f)),
 );
 
+const roomNameOf = (file: string) =>
+  file
+    .split('/')
+    .slice(0, file.startsWith('agent/') ? 2 : 1)
+    .join('/');
 const roomOf = (file: string) =>
   LAYERS.findIndex((rooms) => rooms.some((room) => file === room || file.startsWith(`${room}/`)));
 
@@ -50,7 +55,7 @@ function violations(): string[] {
     importsOf(file)
       .filter((i) => i.startsWith('.'))
       .map((i) => path.join(path.dirname(file), i))
-      .filter((target) => !LEAVES.includes(target) && path.dirname(target) !== path.dirname(file))
+      .filter((target) => !LEAVES.includes(target) && roomNameOf(target) !== roomNameOf(file))
       .filter((target) => {
         if (LEAVES.includes(file)) return !target.startsWith('manifests-schema/');
         if (file.startsWith('agent/cli/') && target.startsWith('agent/control/')) return !CLI_MAY.includes(target);

@@ -3,12 +3,12 @@ import { describe, expect, test } from 'vitest';
 import type { NetworkSpec, ServiceSpec } from '../../agent/compose/model.ts';
 import type { Work } from '../../agent/core/provider.ts';
 import type { Desired } from '../../agent/core/types.ts';
-import { networkNeeds, refuseWhatIsTooNew, serviceNeeds } from '../../agent/kinds/engine-version.ts';
-import { mountedIds } from '../../agent/kinds/image-mounts.ts';
-import { networkRequest } from '../../agent/kinds/network.ts';
-import { digests } from '../../agent/kinds/service-diff.ts';
-import { preStartRequest } from '../../agent/kinds/service-pre-start.ts';
-import { createRequest, endpoint } from '../../agent/kinds/service-request.ts';
+import { digests } from '../../agent/kinds/container/diff.ts';
+import { preStartRequest } from '../../agent/kinds/container/pre-start.ts';
+import { createRequest, endpoint } from '../../agent/kinds/container/request.ts';
+import { networkNeeds, refuseWhatIsTooNew, serviceNeeds } from '../../agent/kinds/docker/engine-version.ts';
+import { mountedIds } from '../../agent/kinds/docker/image-mounts.ts';
+import { networkRequest } from '../../agent/kinds/docker/network.ts';
 import type { Docker } from '../../agent/system/docker.ts';
 import { find, loadRepo, messages, textOf } from './repo.ts';
 

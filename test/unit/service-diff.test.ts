@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ServiceSpec } from '../../agent/compose/model.ts';
 import type { Desired } from '../../agent/core/types.ts';
-import type { Replica, ServiceFact } from '../../agent/kinds/service-fact.ts';
-import { listingOf } from '../../agent/kinds/service-listing.ts';
-import { createServiceDiff, diff } from '../../agent/kinds/service-plan.ts';
-import { createRequest } from '../../agent/kinds/service-request.ts';
+import type { Replica, ServiceFact } from '../../agent/kinds/container/fact.ts';
+import { listingOf } from '../../agent/kinds/container/listing.ts';
+import { createRequest } from '../../agent/kinds/container/request.ts';
+import { createServiceDiff, diff } from '../../agent/kinds/service/plan.ts';
 import type { ContainerInfo, ContainerSummary } from '../../agent/system/docker.ts';
 import { loadRepo } from './repo.ts';
 

@@ -3,8 +3,8 @@ import { expect, test } from 'vitest';
 import type { ServiceSpec } from '../../agent/compose/model.ts';
 import { isOutage } from '../../agent/core/target.ts';
 import type { Desired } from '../../agent/core/types.ts';
-import type { Replica, ServiceFact } from '../../agent/kinds/service-fact.ts';
-import { healthOf, replicaHealth } from '../../agent/kinds/service-health.ts';
+import type { Replica, ServiceFact } from '../../agent/kinds/container/fact.ts';
+import { healthOf, replicaHealth } from '../../agent/kinds/container/health.ts';
 import type { ContainerInfo } from '../../agent/system/docker.ts';
 
 const spec = { restart: { name: 'no' }, update: {} } as ServiceSpec;

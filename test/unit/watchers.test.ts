@@ -3,10 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { affected } from '../../agent/core/subset.ts';
 import type { Desired, ResourceId } from '../../agent/core/types.ts';
 import { concerned, index } from '../../agent/kinds/engine-watch.ts';
-import { unitPaths } from '../../agent/kinds/unit-watch.ts';
-import { watchLimit } from '../../agent/kinds/watch-limit.ts';
+import { unitPaths } from '../../agent/kinds/unit/watch.ts';
 import { descriptorLimit, descriptors } from '../../agent/system/descriptors.ts';
 import { escapeLabel } from '../../agent/system/systemd-signals.ts';
+import { watchLimit } from '../../agent/system/watch-limit.ts';
 
 const res = (id: ResourceId, more: Partial<Desired> = {}): Desired => ({
   id,

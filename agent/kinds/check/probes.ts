@@ -1,0 +1,123 @@
+/** What is known of each check: its last probe, and since when it fails. Shared by those who look when asked and who watch. */
+import type { CheckSpec } from '../../core/specs.ts';
+import type { Desired, ResourceId } from '../../core/types.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { Exec } from '../../system/exec.ts';
+import type { Probe } from '../../system/probe.ts';
+
+export interface CheckFact {
+  passes: boolean;
+  /** Why not. */
+  message: string;
+  /** How long it has been failing, as far as it was looked at; 0 while it passes. */
+  failingMs: number;
+}
+
+export interface CheckProbesOptions {
+  probe: Probe;
+  exec: Exec;
+  clock: Clock;
+  /** Takes secrets out of what a program printed. */
+  redact(text: string): string;
+}
+
+export interface CheckProbes {
+  /** What a run goes by: probed anew where the last probe is older than `every`, or while it has still to pass. */
+  look(want: Desired<CheckSpec>): Promise<CheckFact>;
+  /** Its time to pass begins now. */
+  begin(want: Desired<CheckSpec>): void;
+  forget(id: ResourceId): void;
+  /** Milliseconds until it is to be watched next; 0 or less: now. */
+  dueMs(want: Desired<CheckSpec>): number;
+  /** Probes between runs. @returns whether it now passes or fails otherwise than the last run saw it */
+  watch(want: Desired<CheckSpec>): Promise<boolean>;
+}
+
+/** One try; a check has `within` for all of them together. */
+const TRY_MS = 5_000;
+/** However short `every` is, so that a slip of the pen does not keep the host busy. */
+const LEAST_EVERY_MS = 1_000;
+const SHOWN = 300;
+
+interface State {
+  hash: string;
+  /** Since when it may fail without being bad; null once it has passed, until it fails again. */
+  failingSince: number | null;
+  /** Asked again at every look until it passes. */
+  settling: boolean;
+  last: { at: number; message: string | null } | null;
+  /** Whether it passed when a run last looked. */
+  seen: boolean | null;
+}
+
+export function createCheckProbes(options: CheckProbesOptions): CheckProbes {
+  const { clock } = options;
+  const states = new Map<ResourceId, State>();
+  const now = () => clock.monotonic();
+
+  const stateOf = (want: Desired<CheckSpec>): State => {
+    const known = states.get(want.id);
+    if (known?.hash === want.hash) return known;
+    const fresh: State = { hash: want.hash, failingSince: null, settling: false, last: null, seen: null };
+    states.set(want.id, fresh);
+    return fresh;
+  };
+  /** Until a run has looked at this very declaration, and while one waits for it to pass, it is that run's: null. */
+  const watched = (want: Desired<CheckSpec>): State | null => {
+    const state = states.get(want.id);
+    if (state?.hash !== want.hash || state.seen === null) return null;
+    const awaited = state.settling && now() - (state.failingSince ?? 0) < want.spec.withinMs;
+    return awaited ? null : state;
+  };
+  const probe = async (state: State, spec: CheckSpec) => {
+    const began = now();
+    const message = await tryOnce(options, spec);
+    state.last = { at: began, message };
+    if (message === null) state.failingSince = null;
+    else state.failingSince ??= began;
+    if (message === null) state.settling = false;
+  };
+
+  return {
+    async look(want) {
+      const state = stateOf(want);
+      const age = state.last === null ? Infinity : now() - state.last.at;
+      if (state.settling || age >= want.spec.everyMs) await probe(state, want.spec);
+      const { failingSince, last } = state;
+      state.seen = last?.message === null;
+      const failingMs = failingSince === null ? 0 : now() - failingSince;
+      return { passes: state.seen, message: last?.message ?? '', failingMs };
+    },
+    begin(want) {
+      const state = stateOf(want);
+      state.settling = true;
+      state.failingSince = now();
+    },
+    forget: (id) => void states.delete(id),
+    dueMs(want) {
+      const every = Math.max(want.spec.everyMs, LEAST_EVERY_MS);
+      const state = watched(want);
+      return state === null ? every : (state.last?.at ?? 0) + every - now();
+    },
+    async watch(want) {
+      const state = watched(want);
+      if (state === null) return false;
+      await probe(state, want.spec);
+      return states.get(want.id) === state && (state.last?.message === null) !== state.seen;
+    },
+  };
+}
+
+/** Answers why it failed, or null. */
+async function tryOnce({ probe, exec, redact }: CheckProbesOptions, spec: CheckSpec): Promise<string | null> {
+  const timeoutMs = Math.min(TRY_MS, Math.max(spec.withinMs, 1_000));
+  const how = spec.probe;
+  if (how.type === 'http') return prefixed(how.url, await probe.http(how.url, how.expect, timeoutMs));
+  if (how.type === 'tcp') return prefixed(`${how.host}:${how.port}`, await probe.tcp(how.host, how.port, timeoutMs));
+  const { code, stdout, stderr } = await exec(how.argv, { timeoutMs: TRY_MS, cleanEnv: true });
+  if (code === how.expect) return null;
+  const said = redact(`${stdout}${stderr}`).trim().split('\n').at(-1) ?? '';
+  return `\`${how.argv.join(' ')}\` ended with ${code}, not ${how.expect}${said ? `: ${said.slice(0, SHOWN)}` : ''}`;
+}
+
+const prefixed = (what: string, why: string | null): string | null => (why === null ? null : `${what}: ${why}`);

@@ -1,0 +1,55 @@
+/** Checks: probes that must pass after an apply, and are watched from then on. */
+import type { Health, Provider } from '../../core/provider.ts';
+import type { CheckSpec } from '../../core/specs.ts';
+import type { Change, Desired, Seen } from '../../core/types.ts';
+import { type CheckFact, type CheckProbesOptions, createCheckProbes } from './probes.ts';
+import { createCheckWatcher } from './watch.ts';
+
+export function createCheckProvider(options: CheckProbesOptions): Provider<CheckSpec, CheckFact> {
+  const probes = createCheckProbes(options);
+  return {
+    kind: 'check',
+    claims: ({ name }) => [`check:${name}`],
+    diff,
+    health,
+    async observe(ids, _signal, wants) {
+      const wanted = ids.flatMap((id) => wants?.get(id) ?? []);
+      const facts = await Promise.all(
+        wanted.map(async (want) => [want.id, { fact: await probes.look(want) }] as const),
+      );
+      return new Map(facts);
+    },
+    async apply({ want, change }) {
+      if (change.op !== 'none') probes.begin(want);
+    },
+    async refresh(want) {
+      probes.begin(want);
+    },
+    async remove(id) {
+      probes.forget(id);
+    },
+    watcher: createCheckWatcher({ probes }),
+  };
+}
+
+/** Pure. A check has nothing on the host that could differ: it is new, or declared otherwise. */
+function diff({ spec, hash }: Desired<CheckSpec>, seen: Seen<CheckFact> | undefined): Change {
+  const before = seen?.mark?.hash ?? null;
+  if (before === hash) return { op: 'none' };
+  const { probe } = spec;
+  const to =
+    probe.type === 'http'
+      ? probe.url
+      : probe.type === 'tcp'
+        ? `${probe.host}:${probe.port}`
+        : probe.argv.join(' ').slice(0, 200);
+  return { op: before === null ? 'create' : 'update', why: [{ field: probe.type, to }] };
+}
+
+function health({ spec }: Desired<CheckSpec>, seen: Seen<CheckFact> | undefined): Health {
+  const fact = seen?.fact;
+  if (fact === undefined) return { state: 'wait', message: 'not looked at yet' };
+  if (fact.passes) return { state: 'ok', message: '' };
+  if (fact.failingMs < spec.withinMs) return { state: 'wait', message: fact.message };
+  return { state: 'bad', message: `did not pass within ${spec.withinMs / 1_000} s: ${fact.message}` };
+}

@@ -1,0 +1,142 @@
+/** A service as the engine has it: all its containers, also those that an unfinished change left. */
+import type { ServiceSpec } from '../../compose/model.ts';
+import type { ResourceId } from '../../core/types.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { ContainerInfo, ContainerSummary, Docker, ImageConfig } from '../../system/docker.ts';
+import type { Inspections } from '../docker/inspections.ts';
+import { HASH, locate, NUMBER } from '../docker/labels.ts';
+import type { Moves } from '../image/moves.ts';
+import type { Listing } from './listing.ts';
+import type { Peer } from './request.ts';
+
+/** One container of a service. */
+export interface Replica {
+  number: number;
+  info: ContainerInfo;
+  /** What its image says; null where that is not needed, or the image is gone. */
+  image: ImageConfig | null;
+  /** Milliseconds since its last start; 0 while it does not run. */
+  runningMs: number;
+  /** Last lines of its output, where it is not well. */
+  log: string;
+  /** It ended because its engine was stopped or started again. */
+  interrupted: boolean;
+}
+
+export interface ServiceFact {
+  /** By number, lowest first. */
+  replicas: readonly Replica[];
+  /** Set aside until those that came in their place have proved themselves. */
+  parked: readonly Replica[];
+  /** Made beside a container that is to go, and not in its place yet. */
+  fresh: readonly Replica[];
+  /** Did not become well, and went back behind those that had been set aside. */
+  failed: readonly Replica[];
+  /** Names of containers in which something was to be run for it, and that were left behind. */
+  leftHooks: readonly string[];
+  /** Of which containers the image is another one by now. */
+  moves: Moves;
+  /** Fields of a request that this engine drops. */
+  discards: ReadonlySet<string>;
+  /** The containers of the project by service. */
+  peers: ReadonlyMap<string, Peer>;
+}
+
+/** Names of containers that are not what their service is known by. */
+export const PARKED = '-fairlead-old';
+export const FRESH = '-fairlead-new';
+export const FAILED = '-fairlead-failed';
+
+/** The name that an engine gives to a volume that nobody named. */
+export const ANONYMOUS = /^[0-9a-f]{64}$/;
+
+/** One of the containers of a service: its declaration with the name and number of its own. Pure. */
+export const memberOf = (spec: ServiceSpec, number: number): ServiceSpec => ({
+  ...spec,
+  number,
+  containerName: spec.ownName ? spec.containerName : `${spec.project}-${spec.service}-${number}`,
+});
+
+/** An engine dates what never was to the year 1. */
+export const wasStarted = ({ State }: ContainerInfo): boolean => Date.parse(State.StartedAt) > 0;
+
+export const nameOf = ({ Name }: ContainerInfo): string => Name.replace(/^\//, '');
+
+interface Look {
+  docker: Docker;
+  clock: Clock;
+  /** What need not be asked again; left out where all must be. */
+  inspections?: Inspections;
+  listing: Listing;
+  id: ResourceId;
+  moves: Moves;
+  /** See `ServiceFact`; left out where nothing is compared. */
+  discards?: ReadonlySet<string>;
+  /** Hash of the declaration, where there is one: a container that carries it needs no comparison with its image. */
+  hash: string | undefined;
+}
+
+/** @returns undefined where there is no container of it */
+export async function observeService(look: Look): Promise<ServiceFact | undefined> {
+  const [project, service] = locate(look.id);
+  const ours = look.listing.membersOf(project, service);
+  const found = await Promise.all(ours.map((c) => observeContainer(look, c.Id, c)));
+  const all = found.filter((r) => r !== undefined).sort((a, b) => a.number - b.number);
+  if (all.length === 0) return undefined;
+  const named = (suffix: string) => all.filter((r) => nameOf(r.info).endsWith(suffix));
+  const main = all.filter((r) => !hasAsideName(nameOf(r.info)));
+  const taken = new Set(main.map((r) => r.number));
+  // One that was made beside another is the service's own once that other is gone.
+  const isBeside = (r: Replica) => taken.has(r.number);
+  const alone = named(FRESH).filter((r) => !isBeside(r));
+  return {
+    replicas: [...main, ...alone].sort((a, b) => a.number - b.number),
+    parked: named(PARKED),
+    fresh: named(FRESH).filter(isBeside),
+    failed: named(FAILED),
+    leftHooks: look.listing.leftHooksOf(project, service).map((c) => (c.Names[0] ?? c.Id).replace(/^\//, '')),
+    moves: look.moves,
+    discards: look.discards ?? new Set(),
+    peers: look.listing.peersOf(project),
+  };
+}
+
+export const hasAsideName = (name: string): boolean => [PARKED, FRESH, FAILED].some((suffix) => name.endsWith(suffix));
+
+/** Begun in the future: the clock was set back since. That must not be waited for until its date comes again. */
+const ageOf = (ms: number): number => (ms < -1_000 ? Number.POSITIVE_INFINITY : Math.max(0, ms));
+
+/**
+ * @param listed as the list of containers has it, where there is one
+ * @returns undefined where there is no such container
+ */
+export async function observeContainer(
+  { docker, clock, hash, inspections }: Pick<Look, 'docker' | 'clock' | 'hash' | 'inspections'>,
+  id: string,
+  listed?: ContainerSummary,
+): Promise<Replica | undefined> {
+  const info = await (inspections && listed ? inspections.inspect(listed, docker.inspect) : docker.inspect(id));
+  if (info === undefined) return undefined;
+  const { State: state, Config: config } = info;
+  const runningMs = state.Running ? ageOf(clock.now().getTime() - Date.parse(state.StartedAt)) : 0;
+  const unwell = state.Restarting || (!state.Running && state.ExitCode !== 0) || state.Health?.Status === 'unhealthy';
+  const known = hash === undefined || config.Labels?.[HASH] === hash;
+  return {
+    number: Number(config.Labels?.[NUMBER]) || 1,
+    info,
+    image: known ? null : ((await docker.image(info.Image))?.config ?? null),
+    runningMs,
+    log: unwell ? await docker.logTail(info.Id) : '',
+    interrupted: !state.Running && (inspections?.endedByEngine(info) ?? false),
+  };
+}
+
+export const stateOf = (info: ContainerInfo): string =>
+  info.State.Status === 'exited' ? `exited (${info.State.ExitCode})` : info.State.Status;
+
+/** It came to its end by itself: one that its engine stopped is not done, whatever its exit code. */
+export const isCompleted = (spec: ServiceSpec, { info, interrupted }: Replica): boolean =>
+  !interrupted &&
+  info.State.Status === 'exited' &&
+  info.State.ExitCode === 0 &&
+  (spec.restart.name === 'no' || spec.restart.name === 'on-failure');

@@ -1,0 +1,96 @@
+/** Whether a service, and each of its containers, is well. Pure. */
+import type { ServiceSpec } from '../../compose/model.ts';
+import { millisecondsOf } from '../../compose/units.ts';
+import type { Health } from '../../core/provider.ts';
+import type { Desired } from '../../core/types.ts';
+import type { ContainerInfo } from '../../system/docker.ts';
+import { HASH } from '../docker/labels.ts';
+import { isCompleted, nameOf, type Replica, type ServiceFact, stateOf } from './fact.ts';
+
+/** Without a healthcheck a container is well when it has run for so long (product contract, Settle). */
+const STEADY_MS = 10_000;
+const OK: Health = { state: 'ok', message: '' };
+
+export function healthOf({ spec, hash }: Desired<ServiceSpec>, fact: ServiceFact | undefined): Health {
+  const replicas = (fact?.replicas ?? []).slice(0, spec.replicas);
+  const refused = fact && refusedBefore(spec, hash, fact);
+  if (refused)
+    return {
+      state: 'bad',
+      message: `the last change was taken back: ${replicaHealth(spec, refused).message}; it is tried again when it is declared otherwise, or when ${nameOf(refused.info)} is removed`,
+    };
+  if (spec.replicas === 0) return OK;
+  if (replicas.length === 0) return missing('there is no container');
+  if (replicas.length < spec.replicas)
+    return missing(`only ${replicas.length} of ${spec.replicas} containers are there`);
+  const all = replicas.map((replica) => ({ replica, health: replicaHealth(spec, replica) }));
+  const of = (state: Health['state']) => all.filter(({ health }) => health.state === state);
+  const worst = !tolerated(spec, of('bad').length) ? of('bad')[0] : of('wait')[0];
+  if (worst === undefined) return OK;
+  const { message } = worst.health;
+  return { ...worst.health, message: spec.replicas === 1 ? message : `${nameOf(worst.replica.info)} ${message}` };
+}
+
+/** It may never have been made; after a change that went through, somebody took it away. */
+const missing = (message: string): Health => ({ state: 'bad', code: 'ContainerMissing', message });
+
+/** `max_failure_ratio`: so many of its containers may be unwell. */
+export const tolerated = ({ replicas, update }: ServiceSpec, bad: number): boolean =>
+  bad === 0 || (bad < replicas && bad / replicas <= update.maxFailureRatio);
+
+/** The container that was made from this very declaration and taken back, where `failure_action: rollback` asked for that. */
+export const refusedBefore = (spec: ServiceSpec, hash: string, fact: ServiceFact): Replica | undefined =>
+  spec.update.onFailure === 'rollback'
+    ? fact.failed.find(({ info }) => info.Config.Labels?.[HASH] === hash && !fact.moves.has(info.Id))
+    : undefined;
+
+export function replicaHealth(spec: ServiceSpec, replica: Replica): Health {
+  const { info, log, runningMs, interrupted } = replica;
+  const { State: state } = info;
+  const tail = log ? `; its last lines: ${log}` : '; it printed nothing';
+  if (isCompleted(spec, replica)) return OK;
+  if (interrupted) {
+    const message = `${stateOf(info)} when the engine was stopped; it is started again`;
+    return { state: 'bad', code: 'EngineRestarted', message };
+  }
+  // `dead` is what a removal makes of it in between, or where something keeps it from its end.
+  if (state.Status === 'removing' || state.Status === 'dead') return missing('it is being removed');
+  if (state.Restarting)
+    return { state: 'bad', message: `keeps restarting, last exit code ${state.ExitCode}${memory(info)}${tail}` };
+  if (!state.Running)
+    return { state: 'bad', message: `${stateOf(info)}${memory(info)}${state.Error ? `: ${state.Error}` : ''}${tail}` };
+  const status = state.Health?.Status;
+  if (status === 'healthy') return OK;
+  if (status === 'unhealthy') return { state: 'bad', message: `its healthcheck fails${probe(info)}${tail}` };
+  if (status === 'starting') return { state: 'wait', message: 'its healthcheck has not passed yet' };
+  const steady = spec.update.monitor === '' ? STEADY_MS : millisecondsOf(spec.update.monitor);
+  return runningMs >= steady
+    ? OK
+    : { state: 'wait', message: `has run for ${Math.round(runningMs / 1000)} of ${steady / 1000} s` };
+}
+
+/** 128 and SIGKILL: the kernel's way to end what has no memory left. */
+const KILLED = 137;
+
+/**
+ * Whether want of memory ended it. Where the kernel removes the control group before the engine has read its counter, the
+ * engine never learns of it (one such end in six, measured): then the signal and the limit are all that is known.
+ */
+function memory({ State, HostConfig }: ContainerInfo): string {
+  const limit = HostConfig.Memory
+    ? ` at its limit of ${Math.round(HostConfig.Memory / 2 ** 20)} MiB; raise mem_limit`
+    : '';
+  if (State.OOMKilled) return `, out of memory${limit}`;
+  if (State.ExitCode !== KILLED) return '';
+  return limit
+    ? `, killed by SIGKILL, as what is out of memory${limit}, unless somebody killed it`
+    : ', killed by SIGKILL';
+}
+
+/** What the healthcheck itself said last. */
+function probe({ State }: ContainerInfo): string {
+  const last = State.Health?.Log?.at(-1) as { ExitCode?: number; Output?: string } | undefined;
+  if (last === undefined) return '';
+  const output = (last.Output ?? '').trim().replaceAll('\n', ' | ').slice(-200);
+  return ` (exit code ${last.ExitCode ?? '?'}${output ? `: ${output}` : ''})`;
+}

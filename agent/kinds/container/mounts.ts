@@ -1,0 +1,26 @@
+/** What a container mounts, and what it should, as sorted texts. Pure. */
+import type { ServiceSpec } from '../../compose/model.ts';
+import type { ContainerInfo } from '../../system/docker.ts';
+
+/** Every mount but those that nobody named: `source:target:rw`. Images as they were asked for: none can be written to. */
+export function mountsOf(info: ContainerInfo): string[] {
+  const anonymous = (m: ContainerInfo['Mounts'][number]) => m.Type === 'volume' && /^[0-9a-f]{64}$/.test(m.Name ?? '');
+  const { VolumesFrom, Binds, Mounts } = info.HostConfig;
+  const own = new Set([...(Binds ?? []).map((b) => b.split(':')[1]), ...(Mounts ?? []).map((m) => m.Target)]);
+  // What it has from other containers is theirs.
+  const isOwn = (m: ContainerInfo['Mounts'][number]) => !VolumesFrom?.length || own.has(m.Destination);
+  const isNamed = (m: ContainerInfo['Mounts'][number]) => !['tmpfs', 'image'].includes(m.Type) && !anonymous(m);
+  const images = (Mounts ?? []).filter((m) => m.Type === ('image' as string));
+  return [
+    ...info.Mounts.filter((m) => isNamed(m) && isOwn(m)).map(
+      (m) => `${m.Type === 'bind' ? m.Source : m.Name}:${m.Destination}:${m.RW ? 'rw' : 'ro'}`,
+    ),
+    ...images.map((m) => `${m.Source}:${m.Target}:ro`),
+  ].sort();
+}
+
+export const mountsAsked = (spec: ServiceSpec): string[] =>
+  spec.mounts
+    .filter((m) => m.source !== '')
+    .map((m) => `${m.source}:${m.target}:${m.readOnly || m.type === 'image' ? 'ro' : 'rw'}`)
+    .sort();

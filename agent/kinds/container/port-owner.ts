@@ -1,0 +1,59 @@
+/** Who has a port that the engine refuses. */
+import type { PortSpec, ServiceSpec } from '../../compose/model.ts';
+import { AgentError } from '../../errors.ts';
+import type { ContainerSummary, Docker } from '../../system/docker.ts';
+
+/** A refused port's error with who has it; anything else as it is. */
+export async function withPortOwner(docker: Docker, spec: ServiceSpec, thrown: unknown): Promise<unknown> {
+  if (!(thrown instanceof AgentError) || thrown.code !== 'PortInUse') return thrown;
+  return portRefused(thrown.message, spec.ports, await docker.containers());
+}
+
+/**
+ * One that the engine takes for given although no container has it is the engine's trouble: Docker 26.1 keeps the ports of
+ * a container that a power cut took while it was being started (moby/libnetwork#1790). Pure.
+ * @param said what the engine said
+ * @param ports of the service that was to be started
+ */
+export function portRefused(
+  said: string,
+  ports: readonly PortSpec[],
+  containers: readonly Pick<ContainerSummary, 'Names' | 'Image' | 'Ports'>[],
+): AgentError {
+  const port = refusedPort(said);
+  const mine = ports.filter((p) => port === null || canTake(p, port));
+  const isIt = (given: number | undefined) => (port === null ? mine.some((m) => canTake(m, given)) : given === port);
+  const holder = containers.find((c) => c.Ports.some((p) => isIt(p.PublicPort)));
+  if (holder)
+    return refused('PortInUse', `${said}; container ${holder.Names[0]?.replace(/^\//, '')} (${holder.Image}) has it`);
+  if (mine.some((a, i) => mine.some((b, j) => i < j && overlap(a, b))))
+    return refused('PortInUse', `${said}; the service itself publishes it twice`);
+  if (port === null || !/already allocated/.test(said))
+    return refused('PortInUse', `${said}; a program of the host has it (see \`ss -ltnup\`)`);
+  const [why] = said.split('; ');
+  return refused(
+    'EngineLostPort',
+    `${why}, and no container has it: the engine has lost track of it, which a restart of docker.service mends; it is tried again until then`,
+  );
+}
+
+const refused = (code: string, message: string) => new AgentError({ code, phase: 'apply', retry: true, message });
+
+/** `Bind for 0.0.0.0:80 failed: port is already allocated`, `listen tcp4 0.0.0.0:80: bind: address already in use`. */
+const refusedPort = (said: string): number | null => {
+  const [, allocated, bound] = /Bind for \S*:(\d+) failed|:(\d+): bind: address/.exec(said) ?? [];
+  return allocated || bound ? Number(allocated ?? bound) : null;
+};
+
+function canTake({ published }: PortSpec, port: number | undefined): boolean {
+  const [first = '', last = first] = published.split('-');
+  return first !== '' && port !== undefined && Number(first) <= port && port <= Number(last);
+}
+
+/** Without an address a port is published on all of both families. */
+function overlap(a: PortSpec, b: PortSpec): boolean {
+  if (a.protocol !== b.protocol) return false;
+  const [one, two] = [a.hostIp, b.hostIp];
+  if (one === two || one === '' || two === '') return true;
+  return one.includes(':') === two.includes(':') && [one, two].some((ip) => ip === '0.0.0.0' || ip === '::');
+}

@@ -1,0 +1,22 @@
+/** Images that a service mounts (`type: image`), and by which ids a container has them. */
+import type { MountSpec, ServiceSpec } from '../../compose/model.ts';
+import type { Docker } from '../../system/docker.ts';
+import { IMAGE_VOLUMES } from './labels.ts';
+
+export const imageMounts = ({ mounts }: ServiceSpec): MountSpec[] => mounts.filter(({ type }) => type === 'image');
+
+/** The label of a container that is made now; '' where it mounts none. */
+export async function mountedIds(docker: Docker, spec: ServiceSpec): Promise<string> {
+  const ids = await Promise.all(
+    imageMounts(spec).map(async ({ source, target }) => `${target}=${(await docker.image(source))?.id ?? ''}`),
+  );
+  return ids.sort().join(',');
+}
+
+/** Target → id, of that label; targets may hold a `=`, ids never do. */
+export function idsMounted(labels: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
+  const pairs = (labels[IMAGE_VOLUMES] ?? '').split(/,(?=[^,]*=)/).filter((pair) => pair !== '');
+  return new Map(
+    pairs.map((pair) => [pair.slice(0, pair.lastIndexOf('=')), pair.slice(pair.lastIndexOf('=') + 1)] as const),
+  );
+}

@@ -1,0 +1,106 @@
+/** What a file on the host differs in from its declaration. Pure. */
+import { hash } from 'node:crypto';
+import { type Content, StoredFile, sizeOf } from '../../core/payload.ts';
+import type { FileSpec } from '../../core/specs.ts';
+import type { Change, Desired, Reason, Seen } from '../../core/types.ts';
+
+export interface FileFact {
+  /** `missing`: there is nothing, but something of before is kept for it. */
+  type: 'file' | 'directory' | 'link' | 'other' | 'missing';
+  mode: number;
+  owner: string;
+  group: string;
+  uid: number;
+  gid: number;
+  size: number;
+  /** Hard links. */
+  links: number;
+  /** Hex, of a file; left out where the size tells enough. */
+  sha256?: string;
+  /** Of a link. */
+  target?: string;
+  /** Names in a directory to be purged that nobody declares. */
+  foreign?: readonly string[];
+  /** Why it cannot be looked at. */
+  problem?: string;
+}
+
+const SHOWN = 5;
+const octal = (mode: number): string => `0${mode.toString(8).padStart(3, '0')}`;
+
+/** Hex SHA-256 of declared contents, remembered: they are compared in every run, and never change. */
+export function createContentHash(): (content: Content) => string {
+  const hashes = new WeakMap<Uint8Array, string>();
+  return (bytes) => {
+    if (bytes instanceof StoredFile) return bytes.sha256;
+    const known = hashes.get(bytes);
+    if (known !== undefined) return known;
+    const digest = hash('sha256', bytes);
+    hashes.set(bytes, digest);
+    return digest;
+  };
+}
+
+export function createFileDiff(sha256: (content: Content) => string) {
+  return ({ spec }: Desired<FileSpec>, seen: Seen<FileFact> | undefined): Change => {
+    const fact = seen?.fact.type === 'missing' ? undefined : seen?.fact;
+    if (spec.type === 'absent')
+      return fact ? { op: 'update', why: [{ field: 'state', from: fact.type, to: 'absent' }] } : { op: 'none' };
+    if (fact === undefined) return { op: 'create', why: [{ field: 'state', from: 'missing', to: spec.type }] };
+    if (isSameFile(spec, fact, sha256)) return NOTHING;
+    const why = [...differences(spec, fact, sha256)];
+    return why.length === 0 ? { op: 'none' } : { op: 'update', why };
+  };
+}
+
+const NOTHING: Change = { op: 'none' };
+
+/** Most are, in most runs: told at once. */
+const isSameFile = (spec: FileSpec, fact: FileFact, sha256: (content: Content) => string): boolean =>
+  spec.type === 'file' &&
+  fact.type === 'file' &&
+  fact.problem === undefined &&
+  fact.mode === spec.mode &&
+  fact.owner === spec.owner &&
+  fact.group === spec.group &&
+  spec.content !== undefined &&
+  fact.size === sizeOf(spec.content) &&
+  fact.sha256 === sha256(spec.content);
+
+function* differences(spec: FileSpec, fact: FileFact, sha256: (content: Content) => string): Generator<Reason> {
+  if (fact.problem !== undefined) {
+    yield { field: 'path', from: fact.problem, to: spec.type };
+    return;
+  }
+  if (fact.type !== spec.type) yield { field: 'type', from: fact.type, to: spec.type };
+  if (spec.type === 'file') yield* contentReasons(spec, fact, sha256);
+  if (spec.type === 'link') {
+    if (fact.type === 'link' && fact.target !== spec.target)
+      yield { field: 'link', from: fact.target ?? '', to: spec.target ?? '' };
+    return;
+  }
+  if (fact.type === spec.type && fact.mode !== spec.mode)
+    yield { field: 'mode', from: octal(fact.mode), to: octal(spec.mode) };
+  if (!same(spec.owner, fact.owner, fact.uid)) yield { field: 'owner', from: fact.owner, to: spec.owner };
+  if (!same(spec.group, fact.group, fact.gid)) yield { field: 'group', from: fact.group, to: spec.group };
+  const foreign = spec.purge ? (fact.foreign ?? []) : [];
+  if (foreign.length > 0) {
+    const more = foreign.length > SHOWN ? ` and ${foreign.length - SHOWN} more` : '';
+    yield { field: 'purge', from: `${foreign.slice(0, SHOWN).join(', ')}${more}`, to: 'removed' };
+  }
+}
+
+/** Compared by size and SHA-256, never shown. */
+function* contentReasons(spec: FileSpec, fact: FileFact, sha256: (content: Content) => string): Generator<Reason> {
+  const content = spec.content ?? new Uint8Array();
+  if (fact.type !== 'file') yield { field: 'content', to: 'as declared' };
+  else if (fact.size !== sizeOf(content) || fact.sha256 !== sha256(content)) {
+    const was = fact.sha256 === undefined ? `${fact.size} bytes` : `sha256 ${fact.sha256.slice(0, 12)}`;
+    yield spec.secret
+      ? { field: 'content', to: '(secret changed)' }
+      : { field: 'content', from: was, to: `sha256 ${sha256(content).slice(0, 12)}` };
+  }
+}
+
+/** Names may be declared as numbers. */
+const same = (wanted: string, name: string, id: number): boolean => wanted === name || wanted === String(id);

@@ -1,0 +1,56 @@
+/** `validate:` of a file: its own program judges a candidate before it takes the place of the old one. */
+import path from 'node:path';
+import type { FileSpec } from '../../core/specs.ts';
+import type { Desired } from '../../core/types.ts';
+import { AgentError } from '../../errors.ts';
+import type { Exec } from '../../system/exec.ts';
+import type { Files } from '../../system/files.ts';
+
+export interface ValidateOptions {
+  files: Files;
+  exec: Exec;
+  /** Where the program sees the host's `/`. */
+  execRoot: string;
+  /** Root-only directory on the host. */
+  stagingDir: string;
+}
+
+const TIMEOUT_MS = 60_000;
+const LINES = 6;
+
+/**
+ * Throws AgentError `InvalidFile`, or `ValidatorMissing` where the program is not there (yet).
+ * @param meta owner and mode of the candidate
+ */
+export async function validateFile(
+  { files, exec, execRoot, stagingDir }: ValidateOptions,
+  want: Desired<FileSpec>,
+  meta: { mode: number; uid: number; gid: number },
+): Promise<void> {
+  const { validate, path: file, content, secret } = want.spec;
+  if (validate === undefined || content === undefined) return;
+  const dir = `${stagingDir}/validate-${want.hash.slice(-16)}`;
+  // Its own name: programs judge by endings.
+  const candidate = `${dir}/${path.basename(file)}`;
+  try {
+    await files.write(candidate, content, meta);
+    const argv = validate.map((arg) => arg.replaceAll('%s', execRoot + candidate));
+    const result = await exec(argv, { timeoutMs: TIMEOUT_MS });
+    if (result.code === 0) return;
+    const missing = result.code === 127;
+    const said = `${result.stdout}\n${result.stderr}`.trim().split('\n').filter(Boolean).slice(-LINES);
+    const why = secret
+      ? 'what it said is not shown, since the content is secret'
+      : said.join(' | ').replaceAll(execRoot + candidate, file) || `exit status ${result.code}`;
+    throw new AgentError({
+      code: missing ? 'ValidatorMissing' : 'InvalidFile',
+      phase: 'prepare',
+      resource: want.id,
+      retry: missing,
+      message: `${file} does not pass \`${validate.join(' ')}\`, so the old file stays: ${why}`,
+    });
+  } finally {
+    files.remove(candidate);
+    files.remove(dir);
+  }
+}

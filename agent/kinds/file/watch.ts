@@ -1,0 +1,39 @@
+/** Hears of changed files, directories and links. */
+import type { Watcher } from '../../core/provider.ts';
+import type { FileSpec } from '../../core/specs.ts';
+import type { Desired, ResourceId } from '../../core/types.ts';
+import type { InotifyQueue } from '../../system/inotify-queue.ts';
+import { createPathWatch, type PathWatch } from '../../system/path-watch.ts';
+import { isOwnTemp, watchLimit } from '../../system/watch-limit.ts';
+
+export interface FileWatcherOptions {
+  /** '' for this machine, or a directory that stands for `/`. */
+  root: string;
+  /** Most directories watched. */
+  limit: number;
+  queue: InotifyQueue;
+}
+
+export function createFileWatcher({ root, limit, queue }: FileWatcherOptions): Watcher {
+  let watch: PathWatch | null = null;
+  let hint: (id: ResourceId | '*') => void = () => undefined;
+  return {
+    kinds: ['file'],
+    async start(tell, signal) {
+      hint = tell;
+      // Anything at all in a purged directory is that directory's.
+      const changed = (path: string) => hint(`file:${path.replace(/\/\*$/, '')}`);
+      watch = createPathWatch({ root, limit, queue, ignored: isOwnTemp, changed });
+      queue.lossy(() => hint('*'));
+      signal.addEventListener('abort', () => watch?.close(), { once: true });
+    },
+    manage(resources) {
+      const files = resources.filter((r): r is Desired<FileSpec> => r.id.startsWith('file:'));
+      const paths = files.flatMap(({ spec: { path, type, purge } }) =>
+        type === 'directory' && purge ? [path, `${path}/*`] : [path],
+      );
+      for (const path of watch?.watch(paths) ?? []) if (!path.endsWith('/*')) hint(`file:${path}`);
+    },
+    limit: () => (watch ? watchLimit('files', watch.count(), limit) : null),
+  };
+}

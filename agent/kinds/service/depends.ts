@@ -1,0 +1,58 @@
+/** `depends_on` with a condition: the start waits until it holds. */
+import type { ServiceSpec } from '../../compose/model.ts';
+import { AgentError } from '../../errors.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { ContainerInfo, Docker } from '../../system/docker.ts';
+import { isAside } from '../container/listing.ts';
+import { isReplica, PROJECT, SERVICE } from '../docker/labels.ts';
+
+type Dependency = ServiceSpec['dependsOn'][number];
+const POLL_MS = 500;
+const LIMIT_MS = 300_000;
+
+/** All containers of what it depends on. One that is not required may fail, or not be there at all. */
+export async function waitForDependencies(
+  { docker, clock }: { docker: Docker; clock: Clock },
+  spec: ServiceSpec,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const dependency of spec.dependsOn.filter((d) => d.awaited)) {
+    const deadline = clock.monotonic() + LIMIT_MS;
+    for (;;) {
+      const infos = await containersOf(docker, spec.project, dependency.service);
+      const verdicts = infos.map((info) => judge(dependency, info));
+      if (infos.length > 0 && verdicts.every((v) => v === 'ok')) break;
+      const isLost = verdicts.includes('bad') || clock.monotonic() > deadline;
+      if (isLost && !dependency.required) break;
+      const culprit = infos.find((_, i) => verdicts[i] !== 'ok');
+      if (isLost || signal.aborted) throw unmet(dependency, culprit);
+      if (infos.length === 0 && !dependency.required) break;
+      await clock.sleep(POLL_MS, signal);
+    }
+  }
+}
+
+async function containersOf(docker: Docker, project: string, service: string): Promise<ContainerInfo[]> {
+  const ours = (await docker.containers()).filter(
+    (c) => c.Labels[PROJECT] === project && c.Labels[SERVICE] === service && isReplica(c.Labels) && !isAside(c),
+  );
+  const infos = await Promise.all(ours.map((c) => docker.inspect(c.Id)));
+  return infos.filter((info) => info !== undefined);
+}
+
+function judge({ condition }: Dependency, { State: state }: ContainerInfo): 'ok' | 'wait' | 'bad' {
+  if (condition === 'service_completed_successfully') {
+    if (state.Status !== 'exited') return 'wait';
+    return state.ExitCode === 0 ? 'ok' : 'bad';
+  }
+  if (state.Health?.Status === 'healthy') return 'ok';
+  return state.Health?.Status === 'starting' ? 'wait' : 'bad';
+}
+
+const unmet = ({ service, condition }: Dependency, info: ContainerInfo | undefined) =>
+  new AgentError({
+    code: 'DependencyNotReady',
+    phase: 'apply',
+    retry: true,
+    message: `${service} did not become ${condition.replace('service_', '').replaceAll('_', ' ')}: it is ${info ? `${info.State.Status}${info.State.Health ? `, ${info.State.Health.Status}` : ''}` : 'missing'}`,
+  });

@@ -1,0 +1,140 @@
+/** Services: one or more containers each, made from the declaration, never from what is there. */
+import type { ServiceSpec } from '../../compose/model.ts';
+import type { Health, Provider, Work } from '../../core/provider.ts';
+import { isOutage } from '../../core/target.ts';
+import type { Desired, ResourceId, Seen } from '../../core/types.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { Docker } from '../../system/docker.ts';
+import { stop, type Tools } from '../container/container.ts';
+import { createDiscards } from '../container/discards.ts';
+import { memberOf, nameOf, observeService, PARKED, type ServiceFact } from '../container/fact.ts';
+import { healthOf } from '../container/health.ts';
+import { hooksOf, runPostStart, runPreStop } from '../container/hooks.ts';
+import { listingOf } from '../container/listing.ts';
+import type { Peer } from '../container/request.ts';
+import { stopSeconds } from '../container/request.ts';
+import { refuseWhatIsTooNew, serviceNeeds } from '../docker/engine-version.ts';
+import type { Inspections } from '../docker/inspections.ts';
+import type { Images } from '../image/images.ts';
+import { movedImages } from '../image/moves.ts';
+import { waitForDependencies } from './depends.ts';
+import { createServiceDiff, hold } from './plan.ts';
+import { removeServices } from './remove.ts';
+import { takeBack } from './replace.ts';
+import { rollOut } from './roll.ts';
+import { demandWell } from './settle.ts';
+import { describe } from './summary.ts';
+
+export interface ServiceProviderOptions {
+  docker: Docker;
+  images: Images;
+  clock: Clock;
+  inspections: Inspections;
+  /** A process of the host holds an address of its own: a connection, or a socket bound to it. */
+  holdsAddress(pid: number): Promise<boolean>;
+}
+
+export function createServiceProvider(options: ServiceProviderOptions): Provider<ServiceSpec, ServiceFact> {
+  const { docker, images, clock, inspections } = options;
+  const diff = createServiceDiff();
+  const peers = new Map<string, ReadonlyMap<string, Peer>>();
+  const toolsFor = (report: Work['report']): Tools => ({ ...options, ...(report ? { report } : {}) });
+  const discardsOf = createDiscards(docker);
+  const look = async (want: Desired<ServiceSpec>) => {
+    const all = await docker.containers();
+    const moves = await movedImages(docker, all, [want]);
+    const discards = await discardsOf([want.spec]);
+    return observeService({ docker, clock, listing: listingOf(all), id: want.id, moves, discards, hash: want.hash });
+  };
+  return {
+    kind: 'service',
+    claims,
+    mounts: (spec) => spec.mounts.filter((m) => m.type === 'bind').map((m) => m.source),
+    diff,
+    health: (want, seen) => healthOf(want, seen?.fact),
+    hold,
+    async observe(ids, _signal, wants) {
+      const all = await docker.containers();
+      const declared = ids.flatMap((id) => wants?.get(id) ?? []);
+      const moves = await movedImages(docker, all, declared);
+      const discards = await discardsOf(declared.map((want) => want.spec));
+      const listing = listingOf(all, peers);
+      const seen = new Map<ResourceId, Seen<ServiceFact>>();
+      await Promise.all(
+        ids.map(async (id) => {
+          const hash = wants?.get(id)?.hash;
+          const fact = await observeService({ docker, clock, inspections, listing, id, moves, discards, hash });
+          if (fact) seen.set(id, { fact });
+        }),
+      );
+      return seen;
+    },
+    renew: (wants, asked, signal, tell) => images.renew(wants, asked, { signal, tell }),
+    async prepare(work, signal, tell) {
+      const failures = await refuseWhatIsTooNew(docker, work, serviceNeeds);
+      const able = work.filter((w) => !failures.has(w.want.id));
+      return new Map([...failures, ...(await images.ensure(able, { signal, tell }))]);
+    },
+    tidy: (kept, signal) => images.tidy(kept, signal),
+    async apply({ change, want, seen, report }, signal) {
+      if (change.op === 'none') return;
+      await waitForDependencies({ docker, clock }, want.spec, signal);
+      await rollOut(toolsFor(report), want, seen?.fact, signal);
+    },
+    async conclude(settled) {
+      const all = await docker.containers();
+      const answers = new Map<ResourceId, Health>();
+      if (!all.some((c) => c.Names.some((name) => name.endsWith(PARKED)))) return answers;
+      for (const { want, health } of settled) {
+        const fact = await look(want);
+        if (health.state === 'ok') for (const { info } of fact?.parked ?? []) await docker.remove(info.Id, false);
+        else if (
+          want.spec.update.onFailure === 'rollback' &&
+          !isOutage(health.code ?? '') &&
+          (await takeBack(toolsFor(undefined), want)) > 0
+        )
+          answers.set(want.id, { state: 'bad', message: `${health.message}; what ran before is back` });
+      }
+      return answers;
+    },
+    async refresh(want, signal, _verb, report) {
+      const tools = toolsFor(report);
+      const fact = await look(want);
+      if (fact === undefined) return;
+      // It may have lost what it depends on: the container whose namespaces it shares, a network.
+      const { op } = diff(want, { fact });
+      if (op !== 'none') await rollOut(tools, want, fact, signal);
+      if (op === 'replace') return;
+      const running = fact.replicas.slice(0, want.spec.replicas);
+      for (const [i, { info }] of running.entries()) {
+        await runPreStop(tools, info, want.spec, report);
+        await docker.restart(info.Id, want.spec.stopGrace === '' ? null : stopSeconds(want.spec));
+        await runPostStart(tools, info.Id, hooksOf(info, want.spec).postStart);
+        if (i < running.length - 1) await demandWell(tools, want, info.Id, signal);
+      }
+    },
+    describe,
+    async release(_id, { fact }) {
+      for (const replica of fact.replicas) {
+        await stop(toolsFor(undefined), replica.info);
+        for (const { info } of fact.parked.filter((r) => r.number === replica.number))
+          await docker.remove(info.Id, false);
+        await docker.rename(replica.info.Id, `${nameOf(replica.info)}${PARKED}`);
+      }
+    },
+    async remove(id, seen, _signal, report) {
+      const failures = await removeServices(toolsFor, [{ id, seen }], report && ((_, note) => report(note)));
+      for (const error of failures.values()) throw error;
+    },
+    removeAll: (gone, _signal, report) => removeServices(toolsFor, gone, report),
+  };
+}
+
+function claims(spec: ServiceSpec): string[] {
+  const names = Array.from({ length: spec.replicas }, (_, i) => memberOf(spec, i + 1).containerName);
+  const ports = spec.replicas === 0 ? [] : spec.ports.filter((p) => /^\d+$/.test(p.published) && p.published !== '0');
+  return [
+    ...[...new Set(names)].map((name) => `container:${name}`),
+    ...ports.map((p) => `port:${p.protocol}/${p.hostIp && p.hostIp !== '0.0.0.0' ? `${p.hostIp}:` : ''}${p.published}`),
+  ];
+}

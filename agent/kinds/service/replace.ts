@@ -1,0 +1,134 @@
+/** Containers made anew, one group after another, and what becomes of those that they replace. */
+import type { ServiceSpec } from '../../compose/model.ts';
+import { millisecondsOf } from '../../compose/units.ts';
+import { isOutage } from '../../core/target.ts';
+import type { Desired } from '../../core/types.ts';
+import { AgentError } from '../../errors.ts';
+import { bringBack, create, setAside, start, type Tools } from '../container/container.ts';
+import { memberOf, nameOf, observeService, type Replica, type ServiceFact } from '../container/fact.ts';
+import { tolerated } from '../container/health.ts';
+import { listingOf } from '../container/listing.ts';
+import { replaceBeside } from './beside.ts';
+import { startsFirst } from './order.ts';
+import { isRight } from './plan.ts';
+import { demandWell } from './settle.ts';
+
+/** A container that is to be well before the next group begins. */
+interface Made {
+  number: number;
+  id: string;
+}
+
+/**
+ * Group by group, as `update_config` has it. The last group is not waited for: the engine settles it, and until then the
+ * old containers are kept.
+ * @param made containers that were missing: they are waited for first
+ */
+export async function replaceAll(
+  tools: Tools,
+  want: Desired<ServiceSpec>,
+  fact: ServiceFact,
+  { old, made }: { old: readonly Replica[]; made: readonly Made[] },
+  signal: AbortSignal,
+): Promise<void> {
+  const { update, replicas } = want.spec;
+  const size = update.parallelism === 0 ? old.length : update.parallelism;
+  const failures: AgentError[] = [];
+  const note = async (error: AgentError, number: number) => {
+    failures.push(error);
+    if (tolerated(want.spec, failures.length) || update.onFailure === 'continue') return;
+    if (update.onFailure === 'rollback') await takeBack(tools, want);
+    else if (update.onFailure === '') await takeBack(tools, want, number);
+    throw error;
+  };
+  const settle = async (group: readonly Made[]) => {
+    for (const { number, id } of group)
+      await demandWell(tools, want, id, signal).catch((thrown: unknown) => note(asUnwell(thrown), number));
+  };
+  if (replicas > 1) await settle(made);
+  for (let at = 0; at < old.length; at += size) {
+    if (at > 0) await tools.clock.sleep(millisecondsOf(update.delay), signal);
+    const group = old.slice(at, at + size);
+    const results = await Promise.allSettled(group.map((one) => replaceOne(tools, want, one, fact, signal)));
+    const done: Made[] = [];
+    for (const [i, result] of results.entries()) {
+      const number = group[i]?.number ?? 0;
+      if (result.status === 'fulfilled') done.push({ number, id: result.value });
+      else if (old.length === 1) throw result.reason;
+      else await note(asUnwell(result.reason), number);
+    }
+    if (at + size < old.length) await settle(done);
+  }
+  const [first] = failures;
+  if (first === undefined) return;
+  if (!tolerated(want.spec, failures.length)) throw first;
+  for (const { message } of failures) tools.report?.({ field: 'max_failure_ratio', to: `tolerated: ${message}` });
+}
+
+/** An outage, a stop and the like end the change at once: they say nothing of it, and the next run goes on with it. */
+function asUnwell(thrown: unknown): AgentError {
+  if (thrown instanceof AgentError && !isOutage(thrown.code)) return thrown;
+  throw thrown;
+}
+
+/** Makes one container anew. What ran before is kept until the new one has proved itself. @returns the new one's id */
+async function replaceOne(
+  tools: Tools,
+  want: Desired<ServiceSpec>,
+  old: Replica,
+  fact: ServiceFact,
+  signal: AbortSignal,
+): Promise<string> {
+  const { docker } = tools;
+  const spec = memberOf(want.spec, old.number);
+  const isParked = fact.parked.includes(old);
+  const parked = fact.parked.find((r) => r.number === old.number && r !== old);
+  const fresh = fact.fresh.find((r) => r.number === old.number);
+  if (parked && isRight(want, parked, fact)) {
+    await bringBack(tools, spec, parked, old);
+    return parked.info.Id;
+  }
+  if (startsFirst(spec, old)) return replaceBeside(tools, want, { old, parked, fresh }, signal);
+  if (fresh) await docker.remove(fresh.info.Id, true);
+  const aside = isParked ? old : await setAside(tools, spec, old, parked);
+  try {
+    return await create(tools, want, old.number, old);
+  } catch (thrown) {
+    const isOld = !isParked && aside.info.Id === old.info.Id;
+    const name = isOld ? nameOf(old.info) : spec.containerName;
+    if (isOld && !old.info.State.Running) await docker.rename(old.info.Id, name);
+    else
+      await start(tools, { ...spec, containerName: name }, aside.info).catch((again: unknown) => {
+        // What went wrong first is the reason of the second.
+        const to = `the one that ran before cannot be started again: ${again instanceof Error ? again.message : again}`;
+        tools.report?.({ field: 'container', to });
+      });
+    throw thrown;
+  }
+}
+
+/**
+ * Those that were set aside take their places again, all or of one number. With `failure_action: rollback` the new ones
+ * are kept, stopped, and so the change is not tried again until something else is declared.
+ * @returns how many came back
+ */
+export async function takeBack(tools: Tools, want: Desired<ServiceSpec>, number?: number): Promise<number> {
+  const { docker, clock } = tools;
+  const all = await docker.containers();
+  const fact = await observeService({
+    docker,
+    clock,
+    listing: listingOf(all),
+    id: want.id,
+    moves: new Map(),
+    hash: want.hash,
+  });
+  const back = (fact?.parked ?? []).filter((r) => number === undefined || r.number === number);
+  for (const parked of back) {
+    const now = fact?.replicas.find((r) => r.number === parked.number);
+    const failed = (fact?.failed ?? []).filter((r) => r.number === parked.number);
+    const kept = want.spec.update.onFailure === 'rollback' ? { failed } : undefined;
+    await bringBack(tools, memberOf(want.spec, parked.number), parked, now, kept);
+  }
+  return back.length;
+}

@@ -1,0 +1,107 @@
+/** What a unit on the host differs in from its declaration, and whether it is well. Pure. */
+import type { Health } from '../../core/provider.ts';
+import type { UnitSpec } from '../../core/specs.ts';
+import type { Change, Desired, Reason, Seen } from '../../core/types.ts';
+import { dropinDir, fileOf, sha256, type UnitAnswer, type UnitOnDisk } from './files.ts';
+
+export interface UnitFact extends UnitOnDisk, UnitAnswer {
+  name: string;
+  /** loaded, not-found, masked, error, bad-setting … */
+  load: string;
+  /** active, inactive, activating, failed … */
+  active: string;
+  sub: string;
+  /** Of the last run where it is not active, e.g. success, exit-code. */
+  result: string;
+  /** Exit status of the main process of a service. */
+  exitStatus: number;
+  /** systemd.service(5) Type=; '' for other units, and while active. */
+  type: string;
+  /** RemainAfterExit= */
+  remains: boolean;
+  /** Microseconds (CLOCK_REALTIME) of the last start of a service's main process since boot; 0 if never. */
+  startedAt: number;
+  /** Last lines of its journal, where it failed. */
+  log: string;
+  /** Paths that fairlead put there, or replaced. */
+  ours: readonly string[];
+}
+
+/** Unit file states that are as good as enabled, or can be neither. systemctl(1), is-enabled. */
+const ENABLED = ['enabled', 'enabled-runtime', 'static', 'alias', 'generated', 'indirect'];
+
+export const isEnabled = (fact: UnitFact | undefined): boolean => ENABLED.includes(fact?.file ?? '');
+export const isUp = (fact: UnitFact): boolean =>
+  ['active', 'activating', 'reloading', 'refreshing'].includes(fact.active);
+
+export function diffUnit(want: Desired<UnitSpec>, seen: Seen<UnitFact> | undefined): Change {
+  const { spec } = want;
+  if (seen === undefined)
+    return { op: 'create', why: [{ field: 'state', from: 'missing', to: spec.state ?? 'installed' }] };
+  const { fact } = seen;
+  const why = [...fileReasons(spec, fact), ...stateReasons(want, fact, seen.mark)];
+  const interrupted = seen.mark !== undefined && seen.mark.hash !== seen.mark.intent && seen.mark.intent === want.hash;
+  if (why.length === 0 && interrupted && isUp(fact) && spec.onChange !== 'none')
+    why.push({ field: 'restart', from: 'changed on disk, not restarted yet', to: 'restarted' });
+  if (why.length === 0 && fact.needReload && (spec.content !== undefined || spec.dropins !== undefined))
+    why.push({ field: 'restart', from: 'changed on disk, not loaded yet', to: 'loaded' });
+  return why.length === 0 ? { op: 'none' } : { op: 'update', why };
+}
+
+/** Paths of ours that are not declared any more. */
+export function leftOver({ name, content, dropins, masked }: UnitSpec, ours: readonly string[]): string[] {
+  const declared = new Set(Object.keys(dropins ?? {}).map((file) => `${dropinDir(name)}/${file}`));
+  if (content !== undefined || masked === true) declared.add(fileOf(name));
+  return ours.filter((path) => !declared.has(path));
+}
+
+function* fileReasons(spec: UnitSpec, fact: UnitFact): Generator<Reason> {
+  const short = (hash: string | null | undefined) =>
+    hash === null || hash === undefined ? 'none' : hash === '' ? 'a link' : `sha256 ${hash.slice(0, 12)}`;
+  const compare = (field: string, is: string | null | undefined, text: string): Reason[] => {
+    if (is === sha256(text)) return [];
+    return spec.secret ? [{ field, to: '(secret changed)' }] : [{ field, from: short(is), to: short(sha256(text)) }];
+  };
+  if (spec.content !== undefined) yield* compare('content', fact.sha256, spec.content);
+  for (const [file, text] of Object.entries(spec.dropins ?? {}))
+    yield* compare(`dropins.${file}`, fact.dropins[file], text);
+  for (const path of leftOver(spec, fact.ours))
+    yield path === fileOf(spec.name)
+      ? { field: 'content', from: short(fact.sha256), to: 'as it was before' }
+      : { field: `dropins.${path.slice(path.lastIndexOf('/') + 1)}`, from: 'declared before', to: 'gone' };
+  if (spec.masked === true && !fact.maskedHere) yield { field: 'masked', from: 'false', to: 'true' };
+  if (spec.masked === false && fact.maskedHere) yield { field: 'masked', from: 'true', to: 'false' };
+}
+
+function* stateReasons({ spec, hash }: Desired<UnitSpec>, fact: UnitFact, mark: Seen['mark']): Generator<Reason> {
+  const enabled = isEnabled(fact);
+  if (spec.enabled === true && !enabled) yield { field: 'enabled', from: fact.file || 'disabled', to: 'enabled' };
+  if (spec.enabled === false && enabled && fact.file !== 'static')
+    yield { field: 'enabled', from: fact.file, to: 'disabled' };
+  // A oneshot that ran to its end runs again when it changes, not when the host has booted.
+  const settled = isCompleted(fact) || (isSpent(fact) && mark?.hash === hash);
+  if (spec.state === 'started' && !isUp(fact) && !settled)
+    yield { field: 'state', from: `${fact.active} (${fact.sub})`, to: 'started' };
+  if ((spec.state === 'stopped' || spec.masked === true) && fact.active !== 'inactive' && fact.active !== 'failed')
+    yield { field: 'state', from: fact.active, to: 'stopped' };
+}
+
+const isSpent = ({ active, type, result, remains }: UnitFact): boolean =>
+  active === 'inactive' && type === 'oneshot' && result === 'success' && !remains;
+/** A oneshot service that ran to its end since the host booted. */
+const isCompleted = (fact: UnitFact): boolean => isSpent(fact) && fact.startedAt > 0;
+
+export function healthOf({ spec, hash }: Desired<UnitSpec>, seen: Seen<UnitFact> | undefined): Health {
+  const fact = seen?.fact;
+  if (fact === undefined) return { state: 'bad', message: 'the unit does not exist' };
+  if (fact.active === 'failed') {
+    const status = fact.exitStatus ? `, exit status ${fact.exitStatus}` : '';
+    return { state: 'bad', message: `failed: ${fact.result}${status}${fact.log ? `; its journal: ${fact.log}` : ''}` };
+  }
+  if (spec.state !== 'started' || isCompleted(fact) || (isSpent(fact) && seen?.mark?.hash === hash))
+    return { state: 'ok', message: '' };
+  if (fact.active === 'active') return { state: 'ok', message: '' };
+  if (['activating', 'reloading', 'refreshing'].includes(fact.active))
+    return { state: 'wait', message: `${fact.active} (${fact.sub})` };
+  return { state: 'bad', message: `is ${fact.active} (${fact.sub})` };
+}

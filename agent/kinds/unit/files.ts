@@ -1,0 +1,145 @@
+/** What lies on disk of units, and whether systemd need be asked about it again. */
+import { createHash } from 'node:crypto';
+import type { Clock } from '../../system/clock.ts';
+import { changedMsOf, identityOf } from '../../system/file-io.ts';
+import type { FileStat, Files } from '../../system/files.ts';
+import type { Systemd, UnitRow } from '../../system/systemd.ts';
+import { createFileHashes } from '../file/hash.ts';
+
+export const DIR = '/etc/systemd/system';
+/** systemd.unit(5): where unit files and their links may lie. */
+const DIRS = [
+  DIR,
+  '/run/systemd/system',
+  '/usr/local/lib/systemd/system',
+  '/usr/lib/systemd/system',
+  '/lib/systemd/system',
+];
+const LINKS = /\.(wants|requires|upholds|d)$/;
+/** As for hashes of files (file-hash.ts): too fresh to be told from a later change. */
+const RACY_MS = 2_000;
+const FULL_MS = 10 * 60 * 1_000;
+
+export interface UnitOnDisk {
+  /** Hex, of the file in /etc/systemd/system; null where there is none, '' where it is a link. */
+  sha256: string | null;
+  /** It is a link to /dev/null. */
+  maskedHere: boolean;
+  /** File name → hex, of *.conf in /etc/systemd/system/NAME.d. */
+  dropins: Readonly<Record<string, string>>;
+}
+
+export interface UnitAnswer {
+  /** systemctl is-enabled */
+  file: string;
+  needReload: boolean;
+}
+
+export const sha256 = (text: string | Uint8Array): string => createHash('sha256').update(text).digest('hex');
+export const fileOf = (name: string): string => `${DIR}/${name}`;
+export const dropinDir = (name: string): string => `${DIR}/${name}.d`;
+
+/** Looks at the unit files of many; what stat finds unchanged is not read again. */
+export function createUnitReader(options: { files: Files; clock: Pick<Clock, 'now'> }) {
+  const { files } = options;
+  const hashes = createFileHashes(options);
+  /** Leaves out what must not be followed; throws where a file cannot be read. */
+  const look = (paths: readonly string[]): Map<string, FileStat> => {
+    const found = new Map<string, FileStat>();
+    for (const [path, stat] of hashes.look(paths, () => true)) {
+      if (stat instanceof Error) continue;
+      found.set(path, stat.type === 'file' && stat.sha256 === undefined ? { ...stat, sha256: files.hash(path) } : stat);
+    }
+    return found;
+  };
+  const dropinsOf = (name: string): Record<string, string> => {
+    const paths = files.list(dropinDir(name)).flatMap((f) => (f.endsWith('.conf') ? [`${dropinDir(name)}/${f}`] : []));
+    const conf = [...look(paths)].flatMap(([path, stat]) =>
+      stat.sha256 === undefined ? [] : [[path.slice(dropinDir(name).length + 1), stat.sha256]],
+    );
+    return Object.fromEntries(conf);
+  };
+  return (names: readonly string[]): Map<string, UnitOnDisk> => {
+    const stats = look(names.flatMap((name) => [fileOf(name), dropinDir(name)]));
+    return new Map(
+      names.map((name) => {
+        const stat = stats.get(fileOf(name));
+        const maskedHere = stat?.type === 'link' && files.readlink(fileOf(name)) === '/dev/null';
+        const hash = stat?.type === 'link' ? '' : (stat?.sha256 ?? null);
+        const dropins = stats.has(dropinDir(name)) ? dropinsOf(name) : NO_DROPINS;
+        return [name, { sha256: hash, maskedHere, dropins }];
+      }),
+    );
+  };
+}
+
+const NO_DROPINS: Readonly<Record<string, string>> = {};
+
+/**
+ * Whether units are enabled, and whether systemd has their files as they are: two questions a unit that are dear to systemd.
+ * The answers cannot change while the directories that units and their links lie in do not.
+ */
+export function createUnitAnswers({ files, systemd, clock }: { files: Files; systemd: Systemd; clock: Clock }) {
+  let last: { identity: string; askedMs: number; trusted: boolean; answers: Map<string, UnitAnswer> } | null = null;
+  /** Directories with links in them, by what their parent was when they were listed. */
+  const listed = new Map<string, { identity: string; links: string[] }>();
+
+  const fingerprint = (names: readonly string[]): { identity: string; changedMs: number } => {
+    const parts: string[] = [];
+    let changedMs = 0;
+    const note = (path: string, stat: FileStat | Error | undefined): FileStat | undefined => {
+      if (stat === undefined || stat instanceof Error) return undefined;
+      parts.push(`${path} ${identityOf(stat)}`);
+      changedMs = Math.max(changedMs, changedMsOf(stat));
+      return stat;
+    };
+    for (const [dir, found] of files.statAll(DIRS)) {
+      const stat = note(dir, found);
+      if (stat?.type !== 'directory') continue;
+      let known = listed.get(dir);
+      const now = identityOf(stat);
+      if (known?.identity !== now) {
+        known = { identity: now, links: files.list(dir).filter((n) => LINKS.test(n)) };
+        listed.set(dir, known);
+      }
+      for (const [path, inner] of files.statAll(known.links.map((n) => `${dir}/${n}`))) note(path, inner);
+    }
+    for (const [path, stat] of files.statAll(names.map(fileOf))) note(path, stat);
+    return { identity: parts.join('\n'), changedMs };
+  };
+
+  const ask = async ({ name, path }: UnitRow): Promise<UnitAnswer> => {
+    const [file, needReload] = await Promise.all([
+      systemd.fileState(name),
+      path === '' ? false : systemd.property(path, 'Unit', 'NeedDaemonReload', false),
+    ]);
+    return { file, needReload };
+  };
+
+  return {
+    async of(rows: readonly UnitRow[]): Promise<ReadonlyMap<string, UnitAnswer>> {
+      const now = clock.now().getTime();
+      const { identity, changedMs } = fingerprint(rows.map((r) => r.name));
+      const age = last ? now - last.askedMs : 0;
+      if (!last?.trusted || last.identity !== identity || age < 0 || age > FULL_MS)
+        last = { identity, askedMs: now, trusted: changedMs < now - RACY_MS, answers: new Map() };
+      const { answers } = last;
+      await Promise.all(
+        // A unit that has come to or gone from systemd's memory is another unit.
+        rows
+          .filter((r) => answers.get(keyOf(r)) === undefined)
+          .map(async (r) => void answers.set(keyOf(r), await ask(r))),
+      );
+      const found = new Map(rows.map((r) => [r.name, answers.get(keyOf(r)) ?? { file: '', needReload: false }]));
+      // Somebody else's daemon-reload leaves no trace on disk.
+      for (const [key, { needReload }] of answers) if (needReload) answers.delete(key);
+      return found;
+    },
+    /** After what we did ourselves nothing of before counts. */
+    forget() {
+      last = null;
+    },
+  };
+}
+
+const keyOf = ({ name, path, load }: UnitRow): string => `${name} ${path} ${load}`;

@@ -1,0 +1,157 @@
+/** Puts the files and links of all changed units in place, then has systemd read them: once. */
+import type { Work } from '../../core/provider.ts';
+import type { UnitSpec } from '../../core/specs.ts';
+import type { ResourceId } from '../../core/types.ts';
+import { AgentError, asAgentError } from '../../errors.ts';
+import type { Systemd } from '../../system/systemd.ts';
+import { isEnabled, leftOver, type UnitFact } from './diff.ts';
+import { dropinDir, fileOf, sha256 } from './files.ts';
+import { notFound } from './jobs.ts';
+import type { UnitProviderOptions } from './provider.ts';
+
+type UnitWork = Work<UnitSpec, UnitFact>;
+
+const META = { mode: 0o644, uid: 0, gid: 0 };
+const SECRET_META = { ...META, mode: 0o600 };
+const encode = (text: string) => new TextEncoder().encode(text);
+
+/** What a unit's change means for its files. */
+interface FilePlan {
+  work: UnitWork;
+  /** Path → new content. */
+  texts: ReadonlyMap<string, string>;
+  mask: boolean;
+  unmask: boolean;
+  /** Of ours, and not declared any more. */
+  old: readonly string[];
+}
+
+/** @returns failures by id */
+export async function installUnits(
+  options: UnitProviderOptions,
+  work: readonly UnitWork[],
+): Promise<ReadonlyMap<ResourceId, AgentError>> {
+  const failures = new Map<ResourceId, AgentError>();
+  const fail = (resource: ResourceId, thrown: unknown) =>
+    void failures.set(resource, asAgentError(thrown, { code: 'InstallFailed', phase: 'apply', resource }));
+  const put = await putFiles(options, work, fail);
+  // Enabling makes systemd's view outdated as well (NeedDaemonReload), so it comes before the one reload.
+  const enabled = await setEnabled(
+    options,
+    work.filter((w) => !failures.has(w.want.id)),
+    fail,
+  );
+  if (put || enabled || work.some((w) => w.seen?.fact.needReload)) await options.systemd.reload();
+  return failures;
+}
+
+/** What was there is kept for all, then all is written, then what is no content. @returns whether anything changed on disk */
+async function putFiles(
+  { files, originals }: UnitProviderOptions,
+  work: readonly UnitWork[],
+  fail: (id: ResourceId, thrown: unknown) => void,
+): Promise<boolean> {
+  const plans = new Map(work.map((one) => [one.want.id, planFiles(one, originals.paths(one.want.id))]));
+  const drop = (id: ResourceId, thrown: unknown) => {
+    fail(id, thrown);
+    plans.delete(id);
+  };
+  const taken = [...plans].map(([id, { work: one, texts, mask }]): [ResourceId, string[]] => [
+    id,
+    [...texts.keys(), ...(mask ? [fileOf(one.want.spec.name)] : [])],
+  ]);
+  for (const [id, thrown] of await originals.keepAll(new Map(taken))) drop(id, thrown);
+  const owners = new Map<string, ResourceId>();
+  const writes = [...plans].flatMap(([id, { work: one, texts }]) =>
+    [...texts].map(([file, text]) => {
+      owners.set(file, id);
+      return { file, content: encode(text), options: one.want.spec.secret ? SECRET_META : META };
+    }),
+  );
+  let changed = writes.length > 0;
+  for (const [file, thrown] of (await files.writeAll(writes)).failed) drop(owners.get(file) ?? 'unit:', thrown);
+  for (const [id, { work: one, mask, unmask, old }] of plans) {
+    const { name } = one.want.spec;
+    try {
+      // The very link that `systemctl mask` makes, which alone would not take the place of a file.
+      if (mask) files.link(fileOf(name), '/dev/null');
+      for (const path of old) await originals.release(id, path);
+      if (unmask && !old.includes(fileOf(name))) files.remove(fileOf(name));
+      if (old.length > 0) files.remove(dropinDir(name));
+      changed ||= mask || unmask || old.length > 0;
+    } catch (thrown) {
+      fail(id, thrown);
+      changed = true;
+    }
+  }
+  return changed;
+}
+
+function planFiles(work: UnitWork, ours: readonly string[]): FilePlan {
+  const { spec } = work.want;
+  const { name, content, dropins, masked } = spec;
+  const fact = work.seen?.fact;
+  const texts = new Map<string, string>();
+  if (content !== undefined && fact?.sha256 !== sha256(content)) texts.set(fileOf(name), content);
+  for (const [file, text] of Object.entries(dropins ?? {}))
+    if (fact?.dropins[file] !== sha256(text)) texts.set(`${dropinDir(name)}/${file}`, text);
+  const mask = masked === true && !fact?.maskedHere;
+  const unmask = masked === false && fact?.maskedHere === true;
+  return { work, texts, mask, unmask, old: leftOver(spec, ours) };
+}
+
+/** The links that systemctl enable and disable make, by systemd itself. @returns whether they may have changed */
+async function setEnabled(
+  { systemd }: UnitProviderOptions,
+  work: readonly UnitWork[],
+  fail: (id: ResourceId, thrown: unknown) => void,
+): Promise<boolean> {
+  const fresh = work.filter(({ want, seen }) => want.spec.enabled === true && !isEnabled(seen?.fact));
+  const done = await enableTogether(systemd, fresh);
+  let changed = done.size > 0;
+  for (const one of work.filter((w) => !done.has(w.want.id))) {
+    try {
+      changed = (await setEnabledOne(systemd, one)) || changed;
+    } catch (thrown) {
+      fail(one.want.id, thrown);
+    }
+  }
+  return changed;
+}
+
+/** Each call has systemd look through all that is installed. @returns those of which links were made: no more is to be said of them */
+async function enableTogether(systemd: Systemd, fresh: readonly UnitWork[]): Promise<ReadonlySet<ResourceId>> {
+  if (fresh.length < 2) return new Set();
+  try {
+    const linked = await systemd.enableAll(fresh.map((w) => w.want.spec.name));
+    return new Set(fresh.filter((w) => linked.has(w.want.spec.name)).map((w) => w.want.id));
+  } catch {
+    // One by one shows whose fault it was.
+    return new Set();
+  }
+}
+
+async function setEnabledOne(systemd: Systemd, { want, change, seen }: UnitWork): Promise<boolean> {
+  const { name, enabled, content } = want.spec;
+  if (enabled === undefined) return false;
+  const fact = seen?.fact;
+  if (!enabled) {
+    if (!isEnabled(fact) || fact?.file === 'static') return false;
+    await systemd.disable(name);
+    return true;
+  }
+  // A changed [Install] section means other links.
+  const rewritten = content !== undefined && change.op !== 'none' && change.why.some((r) => r.field === 'content');
+  if (isEnabled(fact) && !rewritten) return false;
+  if (content === undefined && (await systemd.fileState(name)) === '') throw notFound(name);
+  const installable = isEnabled(fact) ? await systemd.reenable(name) : await systemd.enable(name);
+  if (!installable) throw notInstallable(name);
+  return true;
+}
+
+const notInstallable = (name: string) =>
+  new AgentError({
+    code: 'NotInstallable',
+    phase: 'apply',
+    message: `${name} cannot be enabled: it has no [Install] section; add one with WantedBy=, or drop \`enabled\``,
+  });

@@ -1,0 +1,59 @@
+/** Jobs of systemd, awaited; one that fails says what the unit's journal says. */
+import { AgentError } from '../../errors.ts';
+import type { Exec } from '../../system/exec.ts';
+import type { JobVerb, Systemd, UnitRow } from '../../system/systemd.ts';
+
+interface JobOptions {
+  systemd: Systemd;
+  exec: Exec;
+}
+
+export type UnitJob = (verb: JobVerb, name: string, signal?: AbortSignal) => Promise<void>;
+
+const LINES = 8;
+const MAX_LINE = 300;
+const JOURNAL_TIMEOUT_MS = 10_000;
+
+/** @returns what runs a job to its end, or throws AgentError `UnitFailed`, `UnitNotFound` */
+export function createUnitJobs({ systemd, exec }: JobOptions): UnitJob {
+  return async (verb, name, signal) => {
+    // Six starts in ten seconds are refused; a start of ours must not be the victim of that count.
+    if (verb !== 'StopUnit') await systemd.resetFailed(name);
+    const result = await systemd.job(verb, name, signal);
+    // What is not there any more has been stopped by somebody else.
+    const gone = verb === 'StopUnit' && result === 'not-loaded';
+    if (result === 'done' || result === 'skipped' || gone) return;
+    if (result === 'not-loaded') throw notFound(name);
+    const [row] = await systemd.list([name]);
+    const lines = row ? await journalOf({ systemd, exec }, row) : '';
+    throw new AgentError({
+      code: 'UnitFailed',
+      phase: 'apply',
+      resource: `unit:${name}`,
+      message: `${verb.replace('Unit', '').toLowerCase()} of ${name} ended as ${result}${lines ? `; its journal: ${lines}` : ''}; see \`systemctl status ${name}\``,
+    });
+  };
+}
+
+/** Nobody brought it: neither a manifest, nor a package. */
+export const notFound = (name: string): AgentError =>
+  new AgentError({
+    code: 'UnitNotFound',
+    phase: 'apply',
+    resource: `unit:${name}`,
+    retry: true,
+    message: `this host has no unit ${name}; give its \`content\`, or install what brings it`,
+  });
+
+/** The last lines of a unit's journal, of its last run alone where systemd knows which that was. */
+export async function journalOf({ systemd, exec }: JobOptions, { name, path }: UnitRow): Promise<string> {
+  const startedUs = path === '' ? 0 : Number(await systemd.property(path, 'Unit', 'InactiveExitTimestamp', 0));
+  const since = startedUs > 0 ? [`--since=@${(startedUs / 1e6 - 0.1).toFixed(3)}`] : [];
+  // The last words of a process may still be on their way.
+  await exec(['journalctl', '--sync'], { timeoutMs: JOURNAL_TIMEOUT_MS });
+  const { stdout } = await exec(['journalctl', '--no-pager', '-o', 'cat', '-n', String(LINES), '-u', name, ...since], {
+    timeoutMs: JOURNAL_TIMEOUT_MS,
+  });
+  const lines = stdout.trim().split('\n').filter(Boolean);
+  return lines.map((line) => line.slice(0, MAX_LINE)).join(' | ');
+}

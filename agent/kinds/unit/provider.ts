@@ -1,0 +1,170 @@
+/** systemd units. Files in /etc/systemd/system; states through D-Bus jobs; one daemon-reload for all that a run changes. */
+import type { Provider, Work } from '../../core/provider.ts';
+import type { UnitSpec } from '../../core/specs.ts';
+import type { ResourceId, Seen } from '../../core/types.ts';
+import { type AgentError, asAgentError } from '../../errors.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { Exec } from '../../system/exec.ts';
+import type { Files } from '../../system/files.ts';
+import type { Systemd, UnitRow } from '../../system/systemd.ts';
+import type { Originals } from '../file/originals.ts';
+import { diffUnit, healthOf, isUp, type UnitFact } from './diff.ts';
+import { createUnitAnswers, createUnitReader, dropinDir, fileOf, type UnitOnDisk } from './files.ts';
+import { installUnits } from './install.ts';
+import { createUnitJobs, journalOf } from './jobs.ts';
+import { removeUnits } from './remove.ts';
+import { verifyUnits } from './verify.ts';
+
+export interface UnitProviderOptions {
+  systemd: Systemd;
+  files: Files;
+  originals: Originals;
+  exec: Exec;
+  clock: Clock;
+  /** Root-only directory on the host where candidate units are verified. */
+  stagingDir: string;
+  /** Whether fairlead made the unit's file, as the inventory knows. */
+  owned(id: ResourceId): boolean;
+}
+
+type UnitWork = Work<UnitSpec, UnitFact>;
+/** Where only health is asked for, which has nothing to do with these. */
+const UNASKED = { file: '', needReload: false };
+const nameOf = (id: ResourceId) => id.slice('unit:'.length);
+
+export function createUnitProvider(options: UnitProviderOptions): Provider<UnitSpec, UnitFact> {
+  const { systemd, originals, exec } = options;
+  const answers = createUnitAnswers(options);
+  const readOnDisk = createUnitReader(options);
+  const job = createUnitJobs(options);
+  /** All that is declared, as of the last look. */
+  let declared: ReadonlySet<ResourceId> = new Set();
+  /** Started or restarted in this run: a notify of the same run asks for nothing more. */
+  const fresh = new Set<string>();
+
+  const provider: Provider<UnitSpec, UnitFact> = {
+    kind: 'unit',
+    claims: ({ name, content, masked, dropins }) => [
+      `unit:${name}`,
+      ...(content === undefined && !masked ? [] : [`path:${fileOf(name)}`]),
+      ...Object.keys(dropins ?? {}).map((file) => `path:${dropinDir(name)}/${file}`),
+    ],
+    owns: (spec) => spec.content !== undefined || spec.dropins !== undefined || spec.masked === true,
+    diff: diffUnit,
+    health: healthOf,
+    async observe(ids, _signal, wants, healthAlone) {
+      if (wants && !healthAlone) declared = new Set(wants.keys());
+      if (!healthAlone) fresh.clear();
+      const names = ids.map(nameOf);
+      const rows = await systemd.list(names);
+      const asked = healthAlone ? null : await answers.of(rows);
+      const disk = readOnDisk(names);
+      const seen = new Map<ResourceId, Seen<UnitFact>>();
+      await Promise.all(
+        ids.map(async (id, i) => {
+          const [row, onDisk] = [rows[i], disk.get(nameOf(id))];
+          const answer = asked?.get(nameOf(id)) ?? UNASKED;
+          if (row === undefined || onDisk === undefined) return;
+          const ours = originals.paths(id);
+          const exists = row.load !== 'not-found' || onDisk.sha256 !== null || answer.file !== '' || ours.length > 0;
+          if (exists) seen.set(id, { fact: await factOf(row, onDisk, { ...answer, ours }) });
+        }),
+      );
+      return seen;
+    },
+    prepare: (work) => verifyUnits(options, work, declared),
+    async install(work) {
+      answers.forget();
+      return installUnits(options, work);
+    },
+    async apply({ change, want: { spec }, seen }: UnitWork, signal) {
+      if (change.op === 'none') return;
+      const { name } = spec;
+      const running = seen !== undefined && isUp(seen.fact);
+      const changed = change.why.some((r) => /^(content|restart|dropins\.)/.test(r.field));
+      if (spec.state === 'stopped' || spec.masked) {
+        if (seen && seen.fact.active !== 'inactive') await job('StopUnit', name, signal);
+      } else if (running && changed && spec.onChange === 'reload') await job('ReloadOrRestartUnit', name, signal);
+      else if (running && changed && spec.onChange === 'restart') {
+        await restart(name, signal);
+        fresh.add(name);
+      } else if (spec.state === 'started' && !running) {
+        await job('StartUnit', name, signal);
+        fresh.add(name);
+      }
+    },
+    // All jobs are queued at once: systemd knows their order.
+    async applyAll(work, signal) {
+      const failures = new Map<ResourceId, AgentError>();
+      await Promise.all(
+        work.map((one) =>
+          provider.apply(one, signal).catch((thrown) => {
+            const resource = one.want.id;
+            failures.set(resource, asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply', resource }));
+          }),
+        ),
+      );
+      return failures;
+    },
+    async refresh({ spec }, signal, verb = 'restart') {
+      if (spec.state === 'stopped' || spec.masked || fresh.delete(spec.name)) return;
+      // What nobody asked to be started is not started by a notify either.
+      const tried = spec.state !== 'started';
+      if (verb === 'reload') await job(tried ? 'ReloadOrTryRestartUnit' : 'ReloadOrRestartUnit', spec.name, signal);
+      else if (tried) await job('TryRestartUnit', spec.name, signal);
+      else await restart(spec.name, signal);
+    },
+    async remove(id, seen, signal) {
+      for (const error of (await provider.removeAll?.([{ id, seen }], signal))?.values() ?? []) throw error;
+    },
+    async removeAll(gone, signal) {
+      answers.forget();
+      const failures = new Map<ResourceId, AgentError>();
+      try {
+        await removeUnits({ ...options, job }, gone, failures, signal);
+      } catch (thrown) {
+        for (const { id: resource } of gone)
+          failures.set(resource, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource, retry: true }));
+      }
+      return failures;
+    },
+  };
+  return provider;
+
+  /** systemd does not start a socket whose service runs, so that one makes way. */
+  async function restart(name: string, signal: AbortSignal): Promise<void> {
+    const [socket] = name.endsWith('.socket') ? await systemd.list([name]) : [];
+    const triggers = socket?.path ? await systemd.property<string[]>(socket.path, 'Unit', 'Triggers', []) : [];
+    const services = (await systemd.list(triggers)).filter((r) => r.active === 'active');
+    for (const service of services) await job('StopUnit', service.name, signal);
+    await job('RestartUnit', name, signal);
+    for (const service of services) await job('StartUnit', service.name, signal);
+  }
+
+  async function factOf(
+    row: UnitRow,
+    disk: UnitOnDisk,
+    more: Pick<UnitFact, 'file' | 'needReload' | 'ours'>,
+  ): Promise<UnitFact> {
+    const { name, load, active, sub, path } = row;
+    const fact: UnitFact = {
+      ...{ name, load, active, sub, ...disk, ...more },
+      ...{ result: '', exitStatus: 0, type: '', remains: false, startedAt: 0, log: '' },
+    };
+    // Of what is active nobody asks how it ended.
+    if (path === '' || load !== 'loaded' || !['inactive', 'failed'].includes(active)) return fact;
+    const suffix = name.slice(name.lastIndexOf('.') + 1);
+    const iface = suffix.charAt(0).toUpperCase() + suffix.slice(1);
+    const get = <T>(property: string, otherwise: T) => systemd.property<T>(path, iface, property, otherwise);
+    fact.result = await get('Result', '');
+    if (suffix === 'service')
+      [fact.exitStatus, fact.type, fact.remains, fact.startedAt] = await Promise.all([
+        get('ExecMainStatus', 0),
+        get('Type', ''),
+        get('RemainAfterExit', false),
+        get('ExecMainStartTimestamp', 0).then(Number),
+      ]);
+    if (active === 'failed') fact.log = await journalOf({ exec, systemd }, row);
+    return fact;
+  }
+}

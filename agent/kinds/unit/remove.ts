@@ -1,0 +1,101 @@
+/** Takes units away with all that came with them: links, drop-ins, failed states; and puts back what was there before. */
+import type { Gone } from '../../core/provider.ts';
+import type { ResourceId } from '../../core/types.ts';
+import { AgentError, asAgentError } from '../../errors.ts';
+import type { UnitFact } from './diff.ts';
+import { dropinDir, fileOf } from './files.ts';
+import type { UnitJob } from './jobs.ts';
+import type { UnitProviderOptions } from './provider.ts';
+
+interface Leaving {
+  id: ResourceId;
+  name: string;
+  seen: UnitFact;
+  /** Nothing of the unit remains on the host. */
+  vanishes: boolean;
+  /** Its file was made by a version that kept no record of what was there. */
+  unrecorded: boolean;
+}
+
+/** Units that others are started by go first, so that nothing is started again meanwhile. */
+const STARTERS = /\.(socket|timer|path|automount)$/;
+const VENDOR = [
+  '/run/systemd/system',
+  '/usr/local/lib/systemd/system',
+  '/usr/lib/systemd/system',
+  '/lib/systemd/system',
+];
+
+export async function removeUnits(
+  options: UnitProviderOptions & { job: UnitJob },
+  gone: readonly Gone<UnitFact>[],
+  failures: Map<ResourceId, AgentError>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { systemd, files, originals, job } = options;
+  const leaving = gone
+    .flatMap((one) => {
+      const found = judge(options, one);
+      return found ? [found] : [];
+    })
+    .sort((a, b) => Number(STARTERS.test(b.name)) - Number(STARTERS.test(a.name)));
+  const attempt = async (id: ResourceId, what: () => Promise<unknown>) => {
+    if (failures.has(id)) return;
+    try {
+      await what();
+    } catch (thrown) {
+      failures.set(id, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource: id, retry: true }));
+    }
+  };
+
+  for (const { id, name, vanishes } of leaving)
+    await attempt(id, async () => {
+      if (!vanishes) return;
+      for (const instance of await running(options, name)) await job('StopUnit', instance, signal);
+      await systemd.disable(name);
+    });
+  for (const { id, name, unrecorded } of leaving)
+    await attempt(id, async () => {
+      if (unrecorded) files.remove(fileOf(name));
+      if ((await originals.restore(id)) === 'occupied') throw occupied(name);
+      files.remove(dropinDir(name));
+    });
+  if (leaving.some(({ id }) => !failures.has(id))) await systemd.reload();
+  for (const { id, name, vanishes, seen } of leaving)
+    await attempt(id, async () => {
+      if (vanishes) await systemd.resetFailed(name);
+      // It goes on as it was before us.
+      else if (seen.active === 'active') await job('TryRestartUnit', name, signal);
+    });
+}
+
+/** undefined where only a state of something foreign was declared, or all has been put back already. */
+function judge({ files, originals, owned }: UnitProviderOptions, { id, seen }: Gone<UnitFact>): Leaving | undefined {
+  const name = id.slice('unit:'.length);
+  const paths = originals.paths(id);
+  const { fact } = seen;
+  const template = /^(.*)@[^@]+(\.[a-z]+)$/.exec(name);
+  // An instance of a template of ours was called into being by its entry alone.
+  const instance = template !== null && originals.paths(`unit:${template[1]}@${template[2]}`).length > 0;
+  const unrecorded = paths.length === 0 && fact.sha256 !== null && owned(id) && !originals.restored(id);
+  if (paths.length === 0 && !unrecorded && !instance) return undefined;
+  const vendor = VENDOR.some((dir) => files.stat(`${dir}/${name}`) !== undefined);
+  const made = unrecorded || originals.wasNothing(id, fileOf(name));
+  return { id, name, seen: fact, vanishes: instance || (made && !vendor && !fact.maskedHere), unrecorded };
+}
+
+/** The unit itself, or all instances of a template. */
+async function running({ systemd }: UnitProviderOptions, name: string): Promise<string[]> {
+  const template = /^(.*@)(\.[a-z]+)$/.exec(name);
+  if (template) return systemd.running(`${template[1]}*${template[2]}`);
+  const [row] = await systemd.list([name]);
+  return row && row.path !== '' && row.active !== 'inactive' && row.active !== 'failed' ? [name] : [];
+}
+
+const occupied = (name: string) =>
+  new AgentError({
+    code: 'PathOccupied',
+    phase: 'apply',
+    retry: true,
+    message: `something else is in the way of a file of ${name} in /etc/systemd/system; remove it by hand if it can go`,
+  });

@@ -1,0 +1,113 @@
+/** All candidate units of a commit, verified together before any is installed. */
+import type { Work } from '../../core/provider.ts';
+import type { UnitSpec } from '../../core/specs.ts';
+import type { ResourceId } from '../../core/types.ts';
+import { AgentError } from '../../errors.ts';
+import type { UnitFact } from './diff.ts';
+import type { UnitProviderOptions } from './provider.ts';
+
+type UnitWork = Work<UnitSpec, UnitFact>;
+
+/** Said of things that are not faults of the file. */
+const EXCUSED = [
+  /Unit configuration has fatal error/,
+  /^Failed to prepare filename/,
+  /Failed to connect to/,
+  /world-writable|world-inaccessible|marked executable/,
+];
+const FATAL_ALWAYS = [/has no .*Exec(Start|Stop)/, /lacks .*Exec/, /Unit configuration has fatal error/];
+/** What is missing may come with the same commit. */
+const NOT_EXECUTABLE = /Command (\S+) is not executable/;
+const NO_UNIT = /Unit (\S+) not found/;
+const FOREIGN_DIRS = [
+  '/run/systemd/system',
+  '/usr/local/lib/systemd/system',
+  '/usr/lib/systemd/system',
+  '/lib/systemd/system',
+];
+
+/**
+ * systemd-analyze(1) verify over a staged SYSTEMD_UNIT_PATH; its warnings about these very files are errors.
+ * @param declared all that this commit declares: what it delivers is excused where it is not there yet
+ */
+export async function verifyUnits(
+  { files, exec, stagingDir }: UnitProviderOptions,
+  work: readonly UnitWork[],
+  declared: ReadonlySet<ResourceId>,
+): Promise<ReadonlyMap<ResourceId, AgentError>> {
+  const failures = new Map<ResourceId, AgentError>();
+  const candidates = work.filter(
+    ({ want: { spec }, change, seen }) =>
+      change.op !== 'none' &&
+      (spec.content !== undefined || spec.dropins !== undefined) &&
+      // What lies there already as declared was verified when it came: a stopped unit is started without delay.
+      (seen === undefined || change.why.some((r) => /^(content|dropins\.)/.test(r.field))),
+  );
+  const staged: string[] = [];
+  const targets: string[] = [];
+  const writing: Promise<unknown>[] = [];
+  const stage = (file: string, text: string) => {
+    const path = `${stagingDir}/${file}`;
+    staged.push(path);
+    writing.push(files.write(path, new TextEncoder().encode(text), { mode: 0o644, uid: 0, gid: 0 }));
+  };
+  try {
+    if (candidates.length > 0 && files.stat(stagingDir) === undefined)
+      await files.mkdir(stagingDir, { mode: 0o700, uid: 0, gid: 0 });
+    for (const { name, content, dropins } of candidates.map((w) => w.want.spec)) {
+      if (content !== undefined) stage(name, content);
+      for (const [file, text] of Object.entries(dropins ?? {})) stage(`${name}.d/${file}`, text);
+      // Drop-ins of a unit that is not there (yet) have nothing to be read with.
+      const target =
+        content !== undefined
+          ? `${stagingDir}/${name}`
+          : ['/etc/systemd/system', ...FOREIGN_DIRS]
+              .map((dir) => `${dir}/${name}`)
+              .find((path) => files.stat(path)?.type === 'file');
+      if (target) targets.push(target);
+    }
+    await Promise.all(writing);
+    if (targets.length === 0) return failures;
+    const environment = [`SYSTEMD_UNIT_PATH=${stagingDir}:`, 'SYSTEMD_LOG_COLOR=0'];
+    const argv = ['env', ...environment, 'systemd-analyze', '--man=no', 'verify', ...targets];
+    const result = await exec(argv, { timeoutMs: 60_000 });
+    const lines = `${result.stderr}\n${result.stdout}`.split('\n').filter(Boolean);
+    for (const { want } of candidates) {
+      const said = lines
+        .filter((line) => concerns(line, want.spec.name, stagingDir))
+        .filter((line) => FATAL_ALWAYS.some((re) => re.test(line)) || !isExcused(line, want.after, declared));
+      if (said.length === 0) continue;
+      const why = said.map((line) => line.replaceAll(`${stagingDir}/`, '')).join('; ');
+      failures.set(
+        want.id,
+        new AgentError({
+          code: 'InvalidUnit',
+          phase: 'prepare',
+          resource: want.id,
+          message: `${want.spec.name} does not pass systemd-analyze verify: ${why}`,
+        }),
+      );
+    }
+    return failures;
+  } finally {
+    await Promise.allSettled(writing);
+    for (const file of staged) files.remove(file);
+    for (const { want } of candidates) files.remove(`${stagingDir}/${want.spec.name}.d`);
+    files.remove(stagingDir);
+  }
+}
+
+const concerns = (line: string, name: string, dir: string): boolean =>
+  line.startsWith(`${dir}/${name}:`) ||
+  line.startsWith(`${dir}/${name}.d/`) ||
+  line.startsWith(`${name}: `) ||
+  line.includes(` ${name}: `);
+
+function isExcused(line: string, after: readonly ResourceId[], declared: ReadonlySet<ResourceId>): boolean {
+  const missing = NOT_EXECUTABLE.exec(line)?.[1];
+  const unit = NO_UNIT.exec(line)?.[1];
+  if (missing === undefined && unit === undefined) return EXCUSED.some((re) => re.test(line));
+  // A job that the unit waits for may bring anything.
+  if (after.some((id) => id.startsWith('job:'))) return true;
+  return declared.has(missing === undefined ? `unit:${unit?.replace(/[.,]$/, '')}` : `file:${missing}`);
+}

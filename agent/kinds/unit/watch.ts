@@ -1,0 +1,79 @@
+/** Hears of units that change their state, and of unit files, drop-ins and enabling links that change on disk. */
+import type { Watcher } from '../../core/provider.ts';
+import type { UnitSpec } from '../../core/specs.ts';
+import type { Desired, ResourceId } from '../../core/types.ts';
+import type { Log } from '../../log.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { InotifyQueue } from '../../system/inotify-queue.ts';
+import { createPathWatch, type PathWatch } from '../../system/path-watch.ts';
+import { createSystemdSignals } from '../../system/systemd-signals.ts';
+import { isOwnTemp, watchLimit } from '../../system/watch-limit.ts';
+
+export interface UnitWatcherOptions {
+  busSocket: string;
+  root: string;
+  /** Most directories watched. */
+  limit: number;
+  queue: InotifyQueue;
+  clock: Clock;
+  log: Log;
+}
+
+const DIR = '/etc/systemd/system';
+
+export function createUnitWatcher({ busSocket, root, limit, queue, clock, log }: UnitWatcherOptions): Watcher {
+  let watch: PathWatch | null = null;
+  let hint: (id: ResourceId | '*') => void = () => undefined;
+  let owners = new Map<string, ResourceId>();
+  const signals = createSystemdSignals({
+    socket: busSocket,
+    clock,
+    log,
+    unit: (name) => hint(`unit:${name}`),
+    all: () => hint('*'),
+  });
+  return {
+    kinds: ['unit'],
+    async start(tell, signal) {
+      hint = tell;
+      watch = createPathWatch({
+        root,
+        limit,
+        queue,
+        ignored: isOwnTemp,
+        changed(path) {
+          const owner = owners.get(path);
+          if (owner) hint(owner);
+        },
+      });
+      queue.lossy(() => hint('*'));
+      signal.addEventListener('abort', () => watch?.close(), { once: true });
+      await signals.start(signal);
+    },
+    manage(resources) {
+      const units = resources.filter((r): r is Desired<UnitSpec> => r.id.startsWith('unit:'));
+      owners = new Map(units.flatMap((u) => unitPaths(u.spec).map((path) => [path, u.id] as const)));
+      signals.units(units.map((u) => u.spec.name));
+      const fresh = new Set((watch?.watch([...owners.keys()]) ?? []).map((path) => owners.get(path)));
+      for (const id of fresh) if (id) hint(id);
+    },
+    limit: () => (watch ? watchLimit('units', watch.count(), limit) : null),
+  };
+}
+
+/** Where an administrator's hand leaves its traces: the unit file, its drop-ins, the links that enable it (systemd.unit(5)). */
+export function unitPaths({ name, content }: UnitSpec): string[] {
+  const install = [...(content ?? '').matchAll(/^\s*(WantedBy|RequiredBy|UpheldBy|Alias)\s*=(.*)$/gm)];
+  const links = install.flatMap(([, key = '', value = '']) =>
+    value
+      .trim()
+      .split(/\s+/)
+      .filter((other) => /^[\w@.:\\-]+$/.test(other))
+      .map((other) =>
+        key === 'Alias'
+          ? `${DIR}/${other}`
+          : `${DIR}/${other}.${{ WantedBy: 'wants', RequiredBy: 'requires', UpheldBy: 'upholds' }[key]}/${name}`,
+      ),
+  );
+  return [`${DIR}/${name}`, `${DIR}/${name}.d/*`, ...links];
+}
