@@ -1,7 +1,7 @@
 /** The way home, as the daemon's settings name it: repository and broker, each over a connection made for the question. */
 import { randomBytes } from 'node:crypto';
 import type { AgentConfig } from './config.ts';
-import type { Way } from './engine/home.ts';
+import type { Way } from './engine/types.ts';
 import type { SourceOptions } from './git/access.ts';
 import { createSource } from './git/source.ts';
 import { connectBroker } from './system/mqtt.ts';

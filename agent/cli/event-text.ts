@@ -3,7 +3,7 @@ import type { EventDocument } from '../../manifests-schema/payloads.ts';
 import { type Style, tame } from './table.ts';
 import { clockTime, reasons, shortId, took } from './words.ts';
 
-/** What the engine writes into `data`, by the type of the event (agent/engine/record.ts). */
+/** What the engine writes into `data`, by the type of the event (agent/engine/run/record.ts). */
 interface Data {
   resource?: string;
   op?: string;

@@ -15,15 +15,15 @@ import type {
   Problem,
   ResourceId,
   ResourceStatus,
+  Seen,
   SyncState,
   Trigger,
 } from '../core/types.ts';
+import type { AgentError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Store } from '../store/db.ts';
 import type { Snapshots } from '../store/snapshots.ts';
 import type { Clock } from '../system/clock.ts';
-import type { Ahead } from './ahead.ts';
-import type { HomeWatch, Way } from './home.ts';
 
 export interface Loaded {
   resources: readonly Desired[];
@@ -51,6 +51,44 @@ export interface Holding {
   /** Without its files: they are in `loaded`. */
   checkout: Checkout;
   loaded: Loaded;
+}
+
+export interface Way {
+  name: 'repository' | 'broker';
+  /** Resolves when the far end answered over a connection made now; throws AgentError. */
+  probe(signal: AbortSignal): Promise<void>;
+}
+
+export interface Shut {
+  way: Way;
+  message: string;
+}
+
+/** The way home over one new commit. */
+export interface HomeWatch {
+  /** Resolves when it is known what can be reached: nothing may be changed before that. */
+  ready: Promise<unknown>;
+  /** Everything is applied: looks, while the commit settles. */
+  look(): void;
+  /**
+   * Waits until what could be reached before can be reached again.
+   * @param moved something was changed after `look`, so that its answer says nothing
+   * @returns what stayed shut
+   */
+  shut(moved: boolean, limitMs: number): Promise<Shut[]>;
+}
+
+export interface Observed {
+  seen: ReadonlyMap<ResourceId, Seen>;
+  /** Kinds that could not be observed (engine down, no D-Bus): nothing of them may be touched in this run. */
+  unreachable: ReadonlyMap<Kind, AgentError>;
+}
+
+export interface Ahead {
+  /** What was seen, once; null where it is not what is asked for now, or may be outdated. Jobs and checks are not in it. */
+  take(loaded: Loaded): Promise<Observed> | null;
+  /** Something was changed meanwhile. */
+  drop(): void;
 }
 
 export interface EngineDeps {

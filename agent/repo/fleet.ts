@@ -4,7 +4,7 @@ import type { FleetSettings } from '../../manifests-schema/fleet.ts';
 import { createLayerCache, type LayerCache, readFleetSettings } from '../core/layers.ts';
 import type { Checkout, Facts, Issue } from '../core/types.ts';
 import { union } from '../core/union.ts';
-import { type LoaderOptions, load } from '../engine/load.ts';
+import { type LoaderOptions, load } from '../engine/load/load.ts';
 import type { Loaded } from '../engine/types.ts';
 import { standInSecrets } from '../secrets/stand-in.ts';
 import type { FleetTree } from './tree.ts';

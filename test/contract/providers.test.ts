@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vites
 import { kindOf, predecessors } from '../../agent/core/graph.ts';
 import type { Provider } from '../../agent/core/provider.ts';
 import type { Desired, Kind, ResourceId } from '../../agent/core/types.ts';
-import { createLoader } from '../../agent/engine/load.ts';
+import { createLoader } from '../../agent/engine/load/load.ts';
 import { createProviders } from '../../agent/kinds/index.ts';
 import { systemClock } from '../../agent/system/clock.ts';
 import { type Lab, type LabHost, startLab } from '../lab/lab.ts';

@@ -2,10 +2,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ResourceId } from '../../agent/core/types.ts';
 import { syncOf } from '../../agent/core/verdict.ts';
-import { requestFor } from '../../agent/engine/preview.ts';
-import type { RunResult } from '../../agent/engine/reconcile.ts';
-import { createRunner, type Runner } from '../../agent/engine/runner.ts';
+import { requestFor } from '../../agent/engine/run/preview.ts';
+import type { RunResult } from '../../agent/engine/run/reconcile.ts';
 import type { RunRequest } from '../../agent/engine/types.ts';
+import { createRunner, type Runner } from '../../agent/engine/when/runner.ts';
 import { createWorld, type Declaration, type World } from './world.ts';
 
 let world: World;

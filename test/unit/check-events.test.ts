@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { ActionRecord, HealthState, ResourceId } from '../../agent/core/types.ts';
-import { checkEvents } from '../../agent/engine/check-events.ts';
+import { checkEvents } from '../../agent/engine/run/check-events.ts';
 import type { Outcome } from '../../agent/engine/types.ts';
 
 /** A host's memory, and what is told of a run whose resources have this health. */

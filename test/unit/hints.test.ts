@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ResourceId } from '../../agent/core/types.ts';
-import { type Contention, createHints, type Finding, type Hints } from '../../agent/engine/hints.ts';
+import { type Contention, createHints, type Finding, type Hints } from '../../agent/engine/drift/hints.ts';
 
 let hints: Hints;
 let looks: { at: number; ids: readonly ResourceId[] }[];

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { SyncLine } from '../../agent/core/progress.ts';
-import { createLoop, type Loop } from '../../agent/engine/loop.ts';
-import type { RunResult } from '../../agent/engine/reconcile.ts';
+import type { RunResult } from '../../agent/engine/run/reconcile.ts';
 import type { RunRequest } from '../../agent/engine/types.ts';
+import { createLoop, type Loop } from '../../agent/engine/when/loop.ts';
 import { silentLog } from '../../agent/log.ts';
 
 const NEVER = '0 0 1 1 *';

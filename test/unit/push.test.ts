@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { staleProblem } from '../../agent/core/stale.ts';
-import { createPushGate, type PushGate } from '../../agent/engine/push.ts';
-import { splayOffset } from '../../agent/engine/splay.ts';
+import { createPushGate, type PushGate } from '../../agent/engine/when/push.ts';
+import { splayOffset } from '../../agent/engine/when/splay.ts';
 
 const id = (n: number) => n.toString(16).padStart(40, '0');
 let gate: PushGate;

@@ -1,7 +1,7 @@
 /** Fleet repositories in memory, for tests of what reads them. */
 import { createHash, createHmac } from 'node:crypto';
 import type { Checkout, Desired, Facts } from '../../agent/core/types.ts';
-import { type LoaderOptions, load } from '../../agent/engine/load.ts';
+import { type LoaderOptions, load } from '../../agent/engine/load/load.ts';
 import type { Loaded } from '../../agent/engine/types.ts';
 import { createProviders } from '../../agent/kinds/index.ts';
 import { systemClock } from '../../agent/system/clock.ts';

@@ -1,6 +1,6 @@
 /** When scheduled runs come, while clocks are set, machines sleep and calendars are odd. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createSchedule, type Schedule } from '../../agent/engine/schedule.ts';
+import { createSchedule, type Schedule } from '../../agent/engine/when/schedule.ts';
 
 process.env.TZ = 'UTC';
 let schedule: Schedule;

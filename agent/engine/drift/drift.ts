@@ -1,0 +1,135 @@
+/** Drift by event: the kinds' watchers, kept told of what is managed, and the hints that they give. */
+import { kindOf } from '../../core/graph.ts';
+import type { Watcher } from '../../core/provider.ts';
+import type { Desired, Problem, ResourceId } from '../../core/types.ts';
+import { asAgentError } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import type { RunResult } from '../run/reconcile.ts';
+import { createHints, type Finding } from './hints.ts';
+
+export interface DriftOptions {
+  watchers: readonly Watcher[];
+  /** What the host is held to now: the same array as long as nothing changed. */
+  managed(): Promise<readonly Desired[]>;
+  /** Asks for a look at these. */
+  deliver(ids: readonly ResourceId[]): void;
+  /** Tells the fleet that a resource keeps drifting. */
+  contended(id: ResourceId, count: number, message: string): void;
+  /** Monotonic, in ms. */
+  now(): number;
+  log: Log;
+}
+
+export interface Drift {
+  /** Subscribes; does not wait for what is away. */
+  start(): void;
+  /** Takes in what a run found, and what is managed after it. */
+  finished(result: RunResult): void;
+  /** What keeps drifting, and what goes unwatched. */
+  problems(): Problem[];
+  stop(): void;
+}
+
+export function createDrift(options: DriftOptions): Drift {
+  const { watchers, log } = options;
+  const stopper = new AbortController();
+  let managed: readonly Desired[] = [];
+  let byId = new Map<ResourceId, Desired>();
+  const limits = new Map<Watcher, string>();
+  const hints = createHints({
+    deliver: options.deliver,
+    now: options.now,
+    contended({ id, count, waitMs }) {
+      const message = `keeps drifting: ${count} repairs in a row; something else changes it, or it keeps failing. The next repair waits ${seconds(waitMs)}, each one after it longer; see \`fairlead history --resource ${id}\``;
+      log.warn({ resource: id, count }, message);
+      options.contended(id, count, message);
+    },
+    calmed: (id, count) => log.info({ resource: id, count }, 'does not drift any more'),
+  });
+
+  /** Tells the watchers what is managed, where that changed; they hint what is new to them. */
+  async function refresh(): Promise<void> {
+    try {
+      const now = await options.managed();
+      if (now === managed || stopper.signal.aborted) return;
+      managed = now;
+      byId = new Map(now.map((d) => [d.id, d]));
+      for (const watcher of watchers) watcher.manage(now);
+    } catch (thrown) {
+      log.error(
+        { error: asAgentError(thrown, { code: 'WatchFailed', phase: 'observe' }).message },
+        'cannot watch for drift',
+      );
+    }
+    for (const watcher of watchers) tellLimit(watcher);
+  }
+
+  function tellLimit(watcher: Watcher): void {
+    const limit = watcher.limit();
+    if (limit && limits.get(watcher) !== limit.reason) log.warn({ reason: limit.reason }, limit.message);
+    if (limit) limits.set(watcher, limit.reason);
+    else limits.delete(watcher);
+  }
+
+  const hear = (watcher: Watcher) => (id: ResourceId | '*') => {
+    const ids =
+      id === '*' ? [...byId.keys()].filter((i) => watcher.kinds.some((kind) => i.startsWith(`${kind}:`))) : [id];
+    for (const hinted of ids) if (byId.has(hinted)) hints.hint(hinted);
+  };
+
+  return {
+    start() {
+      for (const watcher of watchers) {
+        watcher.start(hear(watcher), stopper.signal).catch((thrown) => {
+          const { message } = asAgentError(thrown, { code: 'WatchFailed', phase: 'observe' });
+          log.error({ kinds: watcher.kinds.join(', ') }, `cannot watch for drift: ${message}`);
+        });
+      }
+      void refresh();
+    },
+    finished(result) {
+      hints.found(findingsOf(result));
+      // Whoever waits for the run is answered first.
+      setImmediate(() => void refresh());
+    },
+    problems() {
+      const contended = hints.contentions().map(({ id, count, waitMs }): Problem => {
+        const { file = null, line = null } = byId.get(id)?.origin ?? {};
+        const message = `drifted ${count} times in a row; repairs of it are backed off, the next one in ${seconds(waitMs)} at the earliest`;
+        return { id, reason: 'Contended', message, file, line };
+      });
+      const unwatched = watchers.flatMap((w): Problem[] => {
+        const limit = w.limit();
+        return limit ? [{ id: 'watch', reason: limit.reason, message: limit.message, file: null, line: null }] : [];
+      });
+      return [...contended, ...unwatched];
+    },
+    stop() {
+      stopper.abort();
+      hints.stop();
+    },
+  };
+}
+
+/** What a run says of the resources it looked at. Pure. */
+export function findingsOf({ outcome, part }: RunResult): Map<ResourceId, Finding> {
+  const findings = new Map<ResourceId, Finding>();
+  const waiting = new Set(outcome.resources.filter((r) => r.health === 'progressing').map((r) => r.id));
+  const unwell = new Set(outcome.resources.filter((r) => r.health === 'degraded').map((r) => r.id));
+  for (const id of waiting) findings.set(id, { outcome: 'well', waiting: true });
+  // That something stays unwell is no drift; that it was hinted and is found unwell again and again is a crash loop.
+  // A check is never repaired, so it cannot be fought for.
+  for (const id of part?.hinted ?? [])
+    findings.set(id, {
+      outcome: unwell.has(id) && kindOf(id) !== 'check' ? 'failing' : 'well',
+      waiting: waiting.has(id),
+    });
+  for (const { id, drift, result } of outcome.actions) {
+    if (!drift || result === 'held') continue;
+    const mended = result === 'done' && !unwell.has(id);
+    findings.set(id, { outcome: mended ? 'repaired' : 'failing', waiting: waiting.has(id) });
+  }
+  return findings;
+}
+
+const seconds = (ms: number): string => `${Math.ceil(ms / 1000)} s`;

@@ -1,0 +1,225 @@
+/** A run for what may have drifted: the stages of a reconcile on a part of the host, by what it runs, without the server. */
+import { kindOf } from '../../core/graph.ts';
+import { makePlan, type Step } from '../../core/plan.ts';
+import type { Health } from '../../core/provider.ts';
+import { affected } from '../../core/subset.ts';
+import { pauseNow } from '../../core/target.ts';
+import type { ActionRecord, Gate, ResourceId } from '../../core/types.ts';
+import { withFields } from '../../log.ts';
+import { OBSERVING, type Planned } from '../run/converge.ts';
+import { pauseGate } from '../run/gates.ts';
+import { judge } from '../run/judge.ts';
+import type { RunResult } from '../run/reconcile.ts';
+import { record } from '../run/record.ts';
+import { applySteps, isWork, prepare } from '../steps/apply.ts';
+import { indexed, observe } from '../steps/observe.ts';
+import { concludeSettled } from '../steps/settle.ts';
+import type { EngineDeps, Holding, Loaded, Outcome, RunRequest } from '../types.ts';
+
+/** Before each further try; null after the last. */
+const PAUSES_MS = [100, 200, 400, null];
+
+/**
+ * Looks at the hinted resources and at what hangs on them, and puts right what differs from a declaration that had been
+ * applied before; what was never applied is the next full run's. It does not wait for anything to settle, so that one
+ * slow container keeps no other repair waiting: who hinted looks again.
+ * @param previous the last run: what it says of all other resources still stands
+ */
+export async function repair(
+  deps: EngineDeps,
+  { checkout, loaded }: Holding,
+  hinted: ReadonlySet<ResourceId>,
+  previous: RunResult,
+  given: RunRequest,
+): Promise<RunResult> {
+  const request: RunRequest = { ...given, emit: (line) => given.emit(deps.redact(line)) };
+  const startedAt = deps.clock.now();
+  const began = deps.clock.monotonic();
+  const planned = await planSettled(deps, loaded, hinted, previous.outcome, request);
+  const { plan, gate } = planned;
+  const untouched = new Set<ResourceId>();
+  const answer = (records: readonly ActionRecord[], after: ReadonlyMap<ResourceId, Health>) => {
+    const health = new Map([...healthOf(deps, plan.steps), ...after]);
+    // What is done is done, even if it drifts or fails again at once: that is the next look's.
+    const none = { settled: new Map(), stopped: false, proof: null };
+    const part = judge({ checkout, planned, records, health, untouched, ...none });
+    return deps.redact(overlay(previous.outcome, part, planned.left));
+  };
+
+  const work = plan.steps.filter(isWork);
+  const known = new Set(previous.outcome.resources.filter((r) => r.sync === 'held').map((r) => r.id));
+  if (work.length === 0 || (gate !== null && work.every((s) => known.has(s.want.id)))) {
+    const outcome = { ...answer([], new Map()), actions: [] };
+    return { run: previous.run, outcome, part: { hinted, recorded: false, news: differs(previous.outcome, outcome) } };
+  }
+
+  const id = deps.store.runs.begin(request.trigger, startedAt.toISOString());
+  let outcome = answer([], new Map());
+  if (gate === null) {
+    const using = { ...deps, log: withFields(deps.log, { run: id }) };
+    const records = await carryOut(using, loaded, previous.outcome, planned, untouched, request);
+    const health = await healthAfter(deps, work, request);
+    const done = records.filter((r) => r.result === 'done').map((r) => r.id);
+    const wants = work.map((s) => s.want).filter(({ id }) => done.includes(id));
+    await concludeSettled(deps, wants, health, { isNew: false }, request);
+    outcome = answer(records, health);
+  }
+  const durationMs = deps.clock.monotonic() - began;
+  const begun = { id, trigger: request.trigger, startedAt: startedAt.toISOString(), durationMs };
+  const looked = new Set(plan.steps.map((s) => s.want.id));
+  return { run: record(deps, begun, outcome, looked), outcome, part: { hinted, recorded: true, news: true } };
+}
+
+/**
+ * Applies the plan. What fails may have been met on its way to another state, such as a container that is being removed:
+ * as long as it looks different than before, it is tried again.
+ * @param untouched is given those that were left as they were
+ */
+async function carryOut(
+  deps: EngineDeps,
+  loaded: Loaded,
+  previous: Outcome,
+  first: Planned,
+  untouched: Set<ResourceId>,
+  request: RunRequest,
+): Promise<ActionRecord[]> {
+  const records = new Map<ResourceId, ActionRecord>();
+  let { plan, away } = first;
+  for (const pause of PAUSES_MS) {
+    const failures = await prepare(deps, plan.steps.filter(isWork), request);
+    for (const [id, record] of await applySteps(deps, plan.steps, failures, away, request)) records.set(id, record);
+    for (const { want } of plan.steps) untouched.delete(want.id);
+    for (const id of failures.keys()) untouched.add(id);
+    const failed = new Set([...records.values()].filter((r) => r.drift && r.result === 'failed').map((r) => r.id));
+    if (failed.size === 0 || pause === null) break;
+    await deps.clock.sleep(pause, request.signal);
+    const before = new Map(plan.steps.map((s) => [s.want.id, JSON.stringify(s.change)]));
+    const again = await planPart(deps, loaded, failed, previous, request);
+    const moved = again.plan.steps.filter(
+      (s) => failed.has(s.want.id) && JSON.stringify(s.change) !== before.get(s.want.id),
+    );
+    if (moved.length === 0) break;
+    plan = { steps: again.plan.steps, removals: [] };
+    away = again.away;
+  }
+  return [...records.values()];
+}
+
+/** What an earlier repair made anew and is well by now first lets go of what it replaced: that is no drift of its own. */
+async function planSettled(
+  deps: EngineDeps,
+  loaded: Loaded,
+  hinted: ReadonlySet<ResourceId>,
+  previous: Outcome,
+  request: RunRequest,
+): Promise<PartPlan> {
+  const planned = await planPart(deps, loaded, hinted, previous, request);
+  if (planned.gate !== null) return planned;
+  const steps = planned.plan.steps.filter((s) => s.drift && s.change.op === 'update');
+  const health = healthOf(deps, steps);
+  const well = steps.map((s) => s.want).filter(({ id }) => health.get(id)?.state === 'ok');
+  const concluded = await concludeSettled(deps, well, health, { isNew: false }, request);
+  return concluded ? planPart(deps, loaded, hinted, previous, request) : planned;
+}
+
+interface PartPlan extends Planned {
+  /** They differ, but were never applied or never proved themselves: theirs is the verdict of a full run. */
+  left: ReadonlySet<ResourceId>;
+}
+
+async function planPart(
+  deps: EngineDeps,
+  loaded: Loaded,
+  hinted: ReadonlySet<ResourceId>,
+  previous: Outcome,
+  request: RunRequest,
+): Promise<PartPlan> {
+  const { store } = deps;
+  const desired = loaded.host.decommission ? [] : affected(loaded.resources, hinted);
+  const ids = desired.map((d) => d.id);
+  const observed = await observe(deps.providers, ids, request.signal, indexed(desired));
+  const away = new Set(ids.filter((id) => observed.unreachable.has(kindOf(id))));
+  const known = store.inventory.index();
+  const { steps } = makePlan({
+    desired,
+    seen: observed.seen,
+    inventory: new Map([...known].filter(([id]) => ids.includes(id))),
+    pendingNotifies: store.inventory.pendingNotifies(),
+    providers: deps.providers,
+  });
+  // What is not proven yet is not drift: whether it becomes well is a verdict about its commit.
+  const unproven = new Set(store.meta.get<ResourceId[]>('unsettled') ?? []);
+  const isOurs = ({ want: { id }, change, drift }: Step) =>
+    known.has(id) && !unproven.has(id) && !away.has(id) && (drift || change.op === 'none');
+  const isLeft = (s: Step) => s.change.op !== 'none' && !isOurs(s) && !away.has(s.want.id);
+  const left = new Set(steps.filter(isLeft).map((s) => s.want.id));
+  const kept = steps.map((s): Step => (isOurs(s) ? s : { ...s, change: { op: 'none' }, refreshFor: [], drift: false }));
+  return { loaded, observed, plan: { steps: kept, removals: [] }, away, left, gate: gateNow(deps, previous) };
+}
+
+/** Pause and observe stop repairs; a window or a pin does not. A head that says `observe` counts although nothing of it is applied. */
+function gateNow({ store, clock }: EngineDeps, { mode }: Outcome): Gate | null {
+  const pause = pauseNow(store.commits.get().pause, clock.now());
+  if (pause !== null) return pauseGate(pause);
+  return mode === 'observe' ? OBSERVING : null;
+}
+
+const healthOf = (deps: EngineDeps, steps: readonly Pick<Step, 'want' | 'seen'>[]): Map<ResourceId, Health> =>
+  new Map(
+    steps.flatMap(({ want, seen }) => {
+      const health = deps.providers.get(kindOf(want.id))?.health(want, seen);
+      return health ? [[want.id, health] as const] : [];
+    }),
+  );
+
+/** One look at what was changed, as it is now. */
+async function healthAfter(
+  deps: EngineDeps,
+  work: readonly Step[],
+  request: RunRequest,
+): Promise<Map<ResourceId, Health>> {
+  const wants = work.map((s) => s.want);
+  const { seen } = await observe(
+    deps.providers,
+    wants.map((w) => w.id),
+    request.signal,
+    indexed(wants),
+  );
+  return healthOf(
+    deps,
+    wants.map((want) => ({ want, seen: seen.get(want.id) })),
+  );
+}
+
+/**
+ * The last answer about the whole host, with this part of it made new.
+ * @param left what failed and was left alone has failed still, and for the same reason, whatever it looks like by now
+ */
+function overlay({ rollback: _told, ...previous }: Outcome, part: Outcome, left: ReadonlySet<ResourceId>): Outcome {
+  const before = new Map(previous.resources.map((r) => [r.id, r]));
+  const stays = (id: ResourceId) => left.has(id) && before.get(id)?.sync === 'failed';
+  const fresh = new Map(part.resources.filter((r) => !stays(r.id)).map((r) => [r.id, r]));
+  const problems = [
+    ...previous.problems.filter((p) => !fresh.has(p.id as ResourceId)),
+    ...part.problems.filter((p) => !stays(p.id as ResourceId)),
+  ];
+  const holds = part.whole.includes('held') && !previous.whole.includes('held');
+  const stands = previous.whole.some((state) => state !== 'progressing');
+  const first = problems[0];
+  return {
+    ...previous,
+    gate: previous.gate ?? part.gate,
+    actions: part.actions,
+    resources: [
+      ...previous.resources.map((r) => fresh.get(r.id) ?? r),
+      ...part.resources.filter((r) => !before.has(r.id)),
+    ],
+    problems,
+    whole: holds ? [...previous.whole, 'held'] : previous.whole,
+    reason: holds ? part.reason : stands ? previous.reason : (first?.reason ?? ''),
+    message: holds ? part.message : stands ? previous.message : first ? `${first.id}: ${first.message}` : '',
+  };
+}
+
+const differs = (a: Outcome, b: Outcome): boolean =>
+  JSON.stringify([a.resources, a.problems]) !== JSON.stringify([b.resources, b.problems]);

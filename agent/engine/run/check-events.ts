@@ -1,0 +1,36 @@
+/** Checks that fail, or pass again, while nothing is done: each turn is told once. */
+import { kindOf } from '../../core/graph.ts';
+import type { ResourceId } from '../../core/types.ts';
+import type { Store } from '../../store/db.ts';
+import type { EventDraft } from '../../store/outbox.ts';
+import type { Outcome } from '../types.ts';
+
+const KEY = 'failingChecks';
+
+/** @returns the events that a run's answer makes, and remembers them: neither the next run nor a restart tells them again */
+export function checkEvents({ meta }: Pick<Store, 'meta'>, outcome: Outcome, at: string): EventDraft[] {
+  // A run that could not see anything knows nothing new.
+  if (outcome.commit === null || outcome.rejected) return [];
+  const before = meta.get<ResourceId[]>(KEY) ?? [];
+  const checks = outcome.resources.filter((r) => kindOf(r.id) === 'check');
+  const failing = checks.filter((r) => r.health === 'degraded').map((r) => r.id);
+  const well = new Set(checks.filter((r) => r.health === 'healthy').map((r) => r.id));
+  const declared = new Set(checks.map((r) => r.id));
+  // One that fails anew, and is not yet failing for long enough, is neither.
+  const now = [...new Set([...before.filter((id) => declared.has(id) && !well.has(id)), ...failing])];
+  if (JSON.stringify(now) !== JSON.stringify(before)) meta.set(KEY, now);
+
+  const acted = new Set(outcome.actions.map((a) => a.id));
+  const event = (resource: ResourceId, health: string, message: string): EventDraft => ({
+    at,
+    type: 'drift',
+    run: null,
+    data: { resource, health, message },
+  });
+  const messageOf = (id: ResourceId) => outcome.problems.find((p) => p.id === id)?.message ?? '';
+  return [
+    // What a run did to it is told with that run.
+    ...now.filter((id) => !before.includes(id) && !acted.has(id)).map((id) => event(id, 'degraded', messageOf(id))),
+    ...before.filter((id) => well.has(id)).map((id) => event(id, 'healthy', 'passes again')),
+  ];
+}

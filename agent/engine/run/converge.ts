@@ -1,0 +1,258 @@
+/** Converges the host to one commit: load, observe, plan, gate, prepare, apply, settle, prune. */
+
+import { durationMs } from '../../config.ts';
+import { kindOf, requirements } from '../../core/graph.ts';
+import { makePlan, type Plan, pruneHold, type Step } from '../../core/plan.ts';
+import type { Health } from '../../core/provider.ts';
+import type { Checkout, Desired, Gate, Problem, ResourceId } from '../../core/types.ts';
+import { applySteps, type Failures, isWork, prepare } from '../steps/apply.ts';
+import { idsOf, observe } from '../steps/observe.ts';
+import { prune } from '../steps/prune.ts';
+import { release } from '../steps/release.ts';
+import { notRenewed, renew } from '../steps/renew.ts';
+import { concludeSettled, settle } from '../steps/settle.ts';
+import { willLeave } from '../steps/tidy.ts';
+import { BEGUN, begin } from '../steps/trial.ts';
+import type { EngineDeps, Loaded, Observed, Outcome, RunRequest } from '../types.ts';
+import { judge } from './judge.ts';
+import { isDear } from './prefetch.ts';
+import { issueProblem, rejected, stepProblem, unassigned } from './verdicts.ts';
+
+/** However long was waited before, what was changed in this run gets at least this long. */
+const LEAST_MS = 15_000;
+
+/**
+ * `try` a commit that is not accepted yet: it can be rejected, and its removals are counted.
+ * `repair` the accepted one. `back` to an earlier one: jobs run only where they say so. `look`: touch nothing.
+ */
+export type Mode = 'try' | 'repair' | 'back' | 'look';
+
+export interface Planned {
+  loaded: Loaded;
+  observed: Observed;
+  plan: Plan;
+  /** Resources and removals of kinds that could not be observed. */
+  away: ReadonlySet<ResourceId>;
+  gate: Gate | null;
+}
+
+const NOTHING_WANTED: ReadonlyMap<ResourceId, Desired> = new Map();
+export const OBSERVING: Gate = { kind: 'observe', reason: 'mode is observe: fairlead only looks', until: null };
+
+/** Whether the commit says anything about this host. */
+export const converges = (checkout: Checkout, loaded: Loaded): boolean =>
+  loaded.host.decommission === true || (checkout.hostExists && loaded.resources.length > 0);
+
+/** Observes and plans; touches nothing. @param given a gate that stands already */
+export async function planFor(
+  deps: EngineDeps,
+  loaded: Loaded,
+  request: RunRequest,
+  given: Gate | null,
+  mode: Mode = 'try',
+): Promise<Planned> {
+  const inventory = deps.store.inventory.index();
+  const [desired, wants] = loaded.host.decommission ? [[], NOTHING_WANTED] : [loaded.ordered(), loaded.byId()];
+  const ids = idsOf(wants, inventory);
+  const ahead = request.ahead?.take(loaded) ?? null;
+  const now = observe(deps.providers, ahead ? ids.filter(isDear) : ids, request.signal, wants);
+  const observed = joined(ahead && (await ahead), await now);
+  const { unreachable } = observed;
+  const away = new Set(unreachable.size === 0 ? [] : ids.filter((id) => unreachable.has(kindOf(id))));
+  const plan = makePlan({
+    desired,
+    isOrdered: true,
+    seen: observed.seen,
+    inventory,
+    pendingNotifies: deps.store.inventory.pendingNotifies(),
+    providers: deps.providers,
+  });
+  const steps = plan.steps.map((s) =>
+    away.has(s.want.id) || (mode === 'back' && !runsOnTheWayBack(s)) ? idle(s) : request.adopt ? s : orHeld(deps, s),
+  );
+  // A host that is taken out of service leaves its volumes, whatever was said of them.
+  const removals = plan.removals.map((r) =>
+    loaded.host.decommission && kindOf(r.id) === 'volume' ? { ...r, seen: undefined } : r,
+  );
+  // What is out of reach counts as well: the limit is not to be dodged by an engine that is down.
+  const gone = removals.filter((r) => r.seen !== undefined || away.has(r.id)).length;
+  const tooMany =
+    mode !== 'try' || request.allowPrune || loaded.host.decommission
+      ? null
+      : pruneHold(gone, inventory.size, Number.parseFloat(loaded.host.prune?.max ?? '50%') || 0);
+  const gate: Gate | null =
+    given ??
+    (loaded.host.mode === 'observe' ? OBSERVING : null) ??
+    (tooMany === null ? null : { kind: 'prune', reason: tooMany, until: null });
+  return { loaded, observed, plan: { steps, removals }, away, gate };
+}
+
+/** What a new commit is judged by, besides its own resources. */
+interface Trial {
+  /** What was before is known: nothing is changed earlier. */
+  ready: Promise<unknown>;
+  applied(): void;
+  /** All that was changed is well. @param moved the host changed after `applied` @returns what speaks against the commit even so */
+  prove(moved: boolean): Promise<Problem | null>;
+}
+
+const NO_TRIAL: Trial = { ready: Promise.resolve(), applied: () => undefined, prove: async () => null };
+
+/** The whole way for one commit. */
+export async function converge(
+  deps: EngineDeps,
+  checkout: Checkout,
+  mode: Mode,
+  request: RunRequest,
+  given: Gate | null = null,
+  trial: Trial = NO_TRIAL,
+): Promise<Outcome> {
+  const loaded = await deps.load(checkout);
+  const errors = loaded.issues.filter((i) => i.severity === 'error');
+  if (errors.length > 0) return rejected(checkout, loaded, errors.map(issueProblem));
+  if (!converges(checkout, loaded)) return unassigned(checkout, loaded);
+
+  request.emit({ type: 'phase', phase: 'plan' });
+  // What was begun under this very commit had passed the gate then.
+  const begun = deps.store.commits.get().trial === checkout.info.commit;
+  const renews = given === null && (mode === 'try' || mode === 'repair');
+  const stale: Failures = renews ? await renew(deps, loaded, mode === 'try', request) : new Map();
+  const planned = await planFor(deps, loaded, request, given, mode === 'try' && begun ? 'repair' : mode);
+  const { plan, observed, away, gate } = planned;
+  const health = healthNow(deps, plan, observed);
+  if (gate !== null || mode === 'look')
+    return judge({
+      ...{ checkout, planned, records: [], health, settled: new Map(), untouched: new Set() },
+      ...{ stopped: false, proof: null },
+    });
+
+  const work = plan.steps.filter(isWork);
+  if (work.length > 0) request.emit({ type: 'phase', phase: 'prepare' });
+  const failures: Failures = new Map([...(mode === 'try' ? stale : []), ...(await prepare(deps, work, request))]);
+  const wrong = work.filter((s) => failures.get(s.want.id)?.retry === false);
+  if (wrong.length > 0 && mode === 'try' && !begun)
+    return rejected(
+      checkout,
+      loaded,
+      wrong.map((s) => stepProblem(s, failures.get(s.want.id))),
+    );
+  const removals = plan.removals.filter((r) => !away.has(r.id));
+  const isFresh = mode === 'try' && !begun && work.length + removals.length > 0;
+  const beginning = isFresh ? await begin(deps, checkout) : BEGUN;
+  await trial.ready;
+  willLeave(
+    deps,
+    [...work.map((s) => s.want), ...removals].map(({ id }) => id),
+  );
+
+  if (work.length + removals.length > 0) request.emit({ type: 'phase', phase: 'apply' });
+  const doomed = doomedBy(failures, away, plan.steps);
+  const early = removals.filter((r) => r.neededBy.length > 0 && !r.neededBy.some((id) => doomed.has(id)));
+  const open = unsettled(deps, plan.steps, work);
+  if (early.length > 0) beginning.durable();
+  const released = await prune(deps, early, request);
+  const steps = await release(deps, plan.steps, doomed, request, beginning);
+  const records = [
+    ...(await applySteps(deps, steps, failures, away, request, beginning)).values(),
+    ...notRenewed(plan, stale, request),
+  ];
+  if (records.length > 0) trial.applied();
+  const waiting = open(records);
+  const settled = await settle(deps, waiting, timeLeft(deps, mode, loaded), request);
+  await concludeSettled(deps, waiting, settled.health, { isNew: mode === 'try' }, request);
+  if (mode === 'try') spend(deps, settled.tookMs);
+  const stopped = request.signal.aborted || request.superseded();
+  keepUnsettled(deps, settled.health);
+  const well = records.every((r) => r.result === 'done') && [...settled.health.values()].every((h) => h.state === 'ok');
+  // Nothing is removed for good before all else has proved itself.
+  let proof = well && !stopped && records.length > 0 ? await trial.prove(settled.paused) : null;
+  const later = removals.filter((r) => !early.includes(r));
+  const pruned = well && !stopped && proof === null ? await prune(deps, later, request) : [];
+  if (pruned.length > 0) proof = await trial.prove(true);
+  return judge({
+    checkout,
+    planned,
+    records: [...released, ...records, ...pruned],
+    health,
+    settled: settled.health,
+    untouched: new Set([...failures.keys(), ...stale.keys()]),
+    stopped,
+    proof,
+  });
+}
+
+/**
+ * What is to be settled: what was changed now, every check then, and what an earlier run changed and did not see well.
+ * Remembered before the apply, so that neither a crash nor a retry takes an unproven change for a good one.
+ */
+function unsettled(deps: EngineDeps, steps: readonly Step[], work: readonly Step[]) {
+  const before = deps.store.meta.get<ResourceId[]>('unsettled') ?? [];
+  const ids = new Set([...before, ...work.map((s) => s.want.id)]);
+  // The intents that follow make it durable before any of this begins; a full disk that refuses them
+  // lets only those repairs go on that were intended before.
+  if (work.length > 0) deps.store.meta.note('unsettled', [...ids]);
+  return (records: readonly { id: ResourceId; result: string }[]): Desired[] => {
+    const failed = new Set(records.filter((r) => r.result !== 'done').map((r) => r.id));
+    const isOpen = (s: Step) =>
+      (ids.has(s.want.id) && !failed.has(s.want.id)) || (ids.size > 0 && kindOf(s.want.id) === 'check');
+    return steps.filter(isOpen).map((s) => s.want);
+  };
+}
+
+function keepUnsettled({ store }: EngineDeps, settled: ReadonlyMap<ResourceId, Health>): void {
+  const before = store.meta.get<ResourceId[]>('unsettled') ?? [];
+  const left = before.filter((id) => settled.has(id) && settled.get(id)?.state !== 'ok');
+  // Should that be lost, it is looked at once more.
+  if (left.length !== before.length) store.meta.note('unsettled', left);
+}
+
+/** Steps that cannot come off in this run: they or what they wait for failed to prepare, or is out of reach. */
+function doomedBy(failures: Failures, away: ReadonlySet<ResourceId>, steps: readonly Step[]): Set<ResourceId> {
+  const doomed = new Set<ResourceId>([...failures.keys(), ...away]);
+  if (doomed.size === 0) return doomed;
+  const before = requirements(steps.map((s) => s.want));
+  // Steps come in dependency order.
+  for (const { want } of steps) if ([...(before.get(want.id) ?? [])].some((id) => doomed.has(id))) doomed.add(want.id);
+  return doomed;
+}
+
+function joined(ahead: Observed | null, now: Observed): Observed {
+  if (ahead === null) return now;
+  if (now.seen.size + now.unreachable.size === 0) return ahead;
+  const seen = new Map([...ahead.seen, ...now.seen]);
+  return { seen, unreachable: new Map([...ahead.unreachable, ...now.unreachable]) };
+}
+
+const OK: Health = { state: 'ok', message: '' };
+
+/** Health of all that was observed, as it was before anything was done. */
+function healthNow(deps: EngineDeps, plan: Plan, { unreachable }: Observed): Map<ResourceId, Health> {
+  const health = new Map<ResourceId, Health>();
+  for (const { want, seen } of plan.steps) {
+    const kind = kindOf(want.id);
+    if (!unreachable.has(kind)) health.set(want.id, deps.providers.get(kind)?.health(want, seen) ?? OK);
+  }
+  return health;
+}
+
+/** What runs there already, is not fairlead's and differs, is left alone until a person says otherwise. */
+function orHeld({ providers }: EngineDeps, step: Step): Step {
+  const { want, seen, change } = step;
+  const reason = providers.get(kindOf(want.id))?.hold?.(want, seen, change) ?? null;
+  if (reason === null || change.op === 'none') return step;
+  return { ...idle(step), held: { code: 'NotAdopted', change, reason } };
+}
+
+const idle = ({ held: _, ...step }: Step): Step => ({ ...step, change: { op: 'none' }, refreshFor: [], drift: false });
+const runsOnTheWayBack = ({ want }: Step): boolean =>
+  kindOf(want.id) !== 'job' || (want.spec as { onRollback?: string }).onRollback === 'run';
+
+/** A wait that made way for another run goes on where it was: requests that keep coming must not put off the verdict for ever. */
+function timeLeft({ store }: EngineDeps, mode: Mode, loaded: Loaded): number {
+  const all = durationMs(loaded.host.settle?.timeout ?? '5m');
+  return mode === 'try' ? Math.max(Math.min(all, LEAST_MS), all - (store.meta.get<number>('settlingMs') ?? 0)) : all;
+}
+
+function spend({ store }: EngineDeps, tookMs: number): void {
+  if (tookMs > 1_000) store.meta.set('settlingMs', (store.meta.get<number>('settlingMs') ?? 0) + tookMs);
+}

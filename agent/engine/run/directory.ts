@@ -1,0 +1,59 @@
+/** A host that follows another directory from now on must not lose, unasked, what only the old one declared. */
+import type { Source } from '../../core/provider.ts';
+import type { EngineDeps } from '../types.ts';
+
+export interface DirectoryGuard {
+  /** The source, whose reviews hold a commit that would remove what the former directory declared. */
+  source: Source;
+  /** The same for a run that may remove what it likes. */
+  allowing: Source;
+  /** To be called after each run: what was accepted from the directory becomes this host's. */
+  settled(): void;
+}
+
+/** Named in the message at most. */
+const NAMED = 3;
+
+/** @param path the host's directory by today's configuration */
+export function guardDirectory(deps: Pick<EngineDeps, 'source' | 'load' | 'store'>, path: string): DirectoryGuard {
+  const { source, load, store } = deps;
+  let taken: string | null = null;
+  const allowing: Source = {
+    id: source.id,
+    policy: source.policy,
+    vouchesFor: (commit) => source.vouchesFor(commit),
+    head: (signal) => source.head(signal),
+    review: (commit, request, signal) => source.review(commit, request, signal),
+    async checkout(commit, signal) {
+      const checkout = await source.checkout(commit, signal);
+      taken = commit;
+      return checkout;
+    },
+  };
+  return {
+    allowing,
+    source: {
+      ...allowing,
+      async review(commit, request, signal) {
+        const review = await source.review(commit, request, signal);
+        const former = store.meta.get<string>('acceptedPath');
+        if (review.hold !== null || former === undefined || former === path) return review;
+        const checkout = await source.checkout(commit, signal);
+        const { resources, issues } = await load(checkout);
+        // Nothing is removed for a commit that is rejected, or that declares nothing here.
+        if (resources.length === 0 || issues.some((i) => i.severity === 'error')) return review;
+        const declared = new Set<string>(resources.map((r) => r.id));
+        const gone = store.inventory.list().filter((row) => !declared.has(row.id));
+        if (gone.length === 0) return review;
+        const some = gone.slice(0, NAMED).map((row) => row.id);
+        const names = `${some.join(', ')}${gone.length > NAMED ? `, and ${gone.length - NAMED} more` : ''}`;
+        const message = `this host followed ${former} until now, and agent.yaml means ${path}, which does not declare ${names}; run \`fairlead sync --allow-prune\` if they shall be removed, or set host or repo.path back`;
+        return { ...review, hold: { reason: 'DirectoryChanged', message } };
+      },
+    },
+    settled() {
+      if (taken !== null && taken === store.commits.get().accepted && store.meta.get('acceptedPath') !== path)
+        store.meta.set('acceptedPath', path);
+    },
+  };
+}

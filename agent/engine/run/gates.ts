@@ -1,0 +1,39 @@
+/** What holds a host by the clock: a pause that somebody set, a maintenance window that is shut. */
+import type { pauseNow } from '../../core/target.ts';
+import type { Checkout, Gate } from '../../core/types.ts';
+import { windowAt } from '../steps/window.ts';
+import type { EngineDeps, Loaded, RunRequest } from '../types.ts';
+import { converges, planFor } from './converge.ts';
+
+export const pauseGate = ({ until, reason }: NonNullable<ReturnType<typeof pauseNow>>): Gate => ({
+  kind: 'pause',
+  reason: `paused${reason ? `: ${reason}` : ''}; \`fairlead resume\` ends it`,
+  until,
+});
+
+/** A window holds new commits that would disturb something; drift of what was accepted is repaired all the same. */
+export async function windowGate(
+  deps: EngineDeps,
+  loaded: Loaded,
+  head: Checkout,
+  request: RunRequest,
+): Promise<Gate | null> {
+  const { window } = loaded.host;
+  if (window === undefined || request.force || !converges(head, loaded)) return null;
+  const state = windowAt(window, deps.clock.now());
+  if (state.open) return null;
+  const { plan } = await planFor(deps, loaded, request, null);
+  const work = plan.steps.filter((s) => s.change.op !== 'none' || s.refreshFor.length > 0);
+  const gone = plan.removals.filter((r) => r.seen !== undefined);
+  if (work.length + gone.length === 0) return null;
+  // New files that restart nothing cannot disturb what runs.
+  const harmless = work.every(
+    (s) =>
+      s.want.id.startsWith('file:') &&
+      s.change.op === 'create' &&
+      s.want.notify.length + (s.want.reload?.length ?? 0) === 0,
+  );
+  if (window.harmless === 'allow' && harmless && gone.length === 0) return null;
+  const reason = `commit ${head.info.commit.slice(0, 7)} waits for the maintenance window (${window.schedule}, ${window.timezone ?? 'UTC'})`;
+  return { kind: 'window', reason, until: state.until };
+}

@@ -1,0 +1,176 @@
+/** Records and health → what each resource, and the run as a whole, came to. Pure. */
+import { kindOf } from '../../core/graph.ts';
+import { plannedActions, type Step } from '../../core/plan.ts';
+import type { Health } from '../../core/provider.ts';
+import { isOutage } from '../../core/target.ts';
+import type { ActionRecord, Checkout, HealthState, Problem, ResourceId, ResourceStatus } from '../../core/types.ts';
+import { isWork } from '../steps/apply.ts';
+import type { Outcome } from '../types.ts';
+import type { Planned } from './converge.ts';
+
+export interface JudgeInput {
+  checkout: Checkout;
+  planned: Planned;
+  records: readonly ActionRecord[];
+  /** Of all that was observed, before anything was done. */
+  health: ReadonlyMap<ResourceId, Health>;
+  /** Of what was changed, now or by an earlier run that did not see it well. */
+  settled: ReadonlyMap<ResourceId, Health>;
+  /** What could not even be prepared: it is as it was before. */
+  untouched: ReadonlySet<ResourceId>;
+  /** The run was told to end, or to make way. */
+  stopped: boolean;
+  /** What speaks against the commit although all that it changed is well. */
+  proof: Problem | null;
+}
+
+const OK: Health = { state: 'ok', message: '' };
+
+interface Judged {
+  status: ResourceStatus;
+  problem: Problem | null;
+}
+
+const HEALTH: Record<Health['state'], HealthState> = { ok: 'healthy', wait: 'progressing', bad: 'degraded' };
+const REASONS = {
+  observe: 'Observing',
+  prune: 'PruneLimit',
+  pause: 'Paused',
+  window: 'WindowClosed',
+  pin: 'Pinned',
+  review: 'Held',
+};
+
+export function judge(input: JudgeInput): Outcome {
+  const { checkout, planned, settled } = input;
+  const { loaded, plan, observed, gate } = planned;
+  const records = input.records.map((r) => failUnsettled(r, settled.get(r.id)));
+  const byId = new Map(records.map((r) => [r.id, r]));
+  const judged = plan.steps.map((step): Judged => {
+    const unreachable = observed.unreachable.get(kindOf(step.want.id));
+    if (unreachable) return outOfReach(step, unreachable.code, unreachable.message);
+    const health = settled.get(step.want.id) ?? input.health.get(step.want.id) ?? OK;
+    const record = byId.get(step.want.id);
+    return judgeStep(step, record, health, { held: gate !== null, untouched: input.untouched.has(step.want.id) });
+  });
+  const removals = [
+    ...records.filter((r) => r.op === 'remove' && r.result === 'failed').map(recordProblem),
+    ...plan.removals.filter((r) => planned.away.has(r.id)).map((r) => awayProblem(r.id, planned)),
+  ];
+  const problems = [
+    ...(input.proof ? [input.proof] : []),
+    ...judged.flatMap((j) => (j.problem ? [j.problem] : [])),
+    ...removals,
+  ];
+  const waiting = gate === null ? [] : plannedActions(plan, gate.reason).filter((a) => !planned.away.has(a.id));
+  const holds = gate !== null && waiting.length > 0;
+  const apart = gate === null ? plan.steps.flatMap((s) => (s.held ? [{ id: s.want.id, ...s.held }] : [])) : [];
+  const first = problems[0];
+  const verdict = verdictOf(input, records);
+  return {
+    rejected: false,
+    commit: checkout.info,
+    mode: loaded.host.mode,
+    labels: loaded.labels,
+    gate: gate && (holds || gate.kind === 'pause') ? gate : null,
+    verdict,
+    converged: verdict === 'well' ? checkout.info : null,
+    actions: [
+      ...records,
+      ...waiting.map(heldRecord),
+      ...apart.map(({ id, change }) => heldRecord({ id, op: change.op, why: change.why })),
+    ],
+    resources: judged.map((j) => j.status),
+    problems,
+    whole: [
+      ...(holds || apart.length > 0 ? (['held'] as const) : []),
+      ...(removals.length > 0 || input.proof ? (['failed'] as const) : []),
+    ],
+    reason: holds ? REASONS[gate.kind] : (first?.reason ?? apart[0]?.code ?? ''),
+    message: holds ? gate.reason : first ? `${first.id}: ${first.message}` : (apart[0]?.reason ?? ''),
+  };
+}
+
+function verdictOf(
+  { planned, settled, stopped, proof }: JudgeInput,
+  records: readonly ActionRecord[],
+): Outcome['verdict'] {
+  if (planned.gate !== null) return 'untouched';
+  if (proof !== null) return 'unwell';
+  const failed = records.filter((r) => r.result !== 'done');
+  const states = [...settled.values()].map((h) => h.state);
+  if (failed.length === 0 && planned.away.size === 0 && states.every((s) => s === 'ok')) return 'well';
+  // An outage of engine, registry or disk says nothing about the commit.
+  const codes = [...failed.map((r) => r.error?.code), ...[...settled.values()].map((h) => h.code)];
+  const outage = planned.away.size > 0 || codes.some((code) => isOutage(code ?? ''));
+  const faulty = failed.length > 0 || states.includes('bad');
+  return stopped || outage || !faulty ? 'open' : 'unwell';
+}
+
+/** An action that went through, of a resource that then did not become well, has failed. */
+function failUnsettled(record: ActionRecord, health: Health | undefined): ActionRecord {
+  if (record.result !== 'done' || health?.state !== 'bad') return record;
+  return { ...record, result: 'failed', error: { code: health.code ?? 'Unhealthy', message: health.message } };
+}
+
+function outOfReach({ want: { id, origin } }: Step, code: string, message: string): Judged {
+  return {
+    status: { id, sync: 'failed', health: 'unknown', reason: code },
+    problem: { id, reason: code, message, file: origin.file, line: origin.line },
+  };
+}
+
+function judgeStep(
+  step: Step,
+  record: ActionRecord | undefined,
+  health: Health,
+  { held, untouched }: { held: boolean; untouched: boolean },
+): Judged {
+  const { id, origin } = step.want;
+  const at = { file: origin.file, line: origin.line };
+  if (record?.error) {
+    const { code, message } = record.error;
+    const status: ResourceStatus = {
+      id,
+      sync: 'failed',
+      // Health is of what runs: an image that cannot be pulled takes nothing from it.
+      health: code === 'DependencyFailed' ? 'unknown' : untouched ? HEALTH[health.state] : 'degraded',
+      reason: code,
+    };
+    return { status, problem: { id, reason: code, message, ...at } };
+  }
+  const state = HEALTH[health.state];
+  if (step.held) return { status: { id, sync: 'held', health: state, reason: step.held.code }, problem: null };
+  if (held && isWork(step)) return { status: { id, sync: 'held', health: state, reason: 'Held' }, problem: null };
+  const bad = health.state === 'bad';
+  const unwell = health.code ?? 'Unhealthy';
+  // It was changed, and whether it becomes well is not known yet.
+  const sync = record !== undefined && health.state === 'wait' ? 'progressing' : 'synced';
+  return {
+    status: { id, sync, health: state, reason: bad ? unwell : '' },
+    problem: bad ? { id, reason: unwell, message: health.message, ...at } : null,
+  };
+}
+
+const awayProblem = (id: ResourceId, { observed }: Planned): Problem => {
+  const error = observed.unreachable.get(kindOf(id));
+  const message = `is to be removed, and waits: ${error?.message ?? ''}`;
+  return { id, reason: error?.code ?? '', message, file: null, line: null };
+};
+
+const recordProblem = (record: ActionRecord): Problem => ({
+  id: record.id,
+  reason: record.error?.code ?? 'RemoveFailed',
+  message: record.error?.message ?? '',
+  file: null,
+  line: null,
+});
+
+const heldRecord = ({ id, op, why }: Pick<ActionRecord, 'id' | 'op' | 'why'>): ActionRecord => ({
+  id,
+  op,
+  why,
+  result: 'held',
+  drift: false,
+  durationMs: 0,
+});

@@ -1,0 +1,69 @@
+/** What a sync would do now, by the very stages of a run; touches nothing. */
+import { plannedActions } from '../../core/plan.ts';
+import type { Checkout, Issue, PlannedAction } from '../../core/types.ts';
+import { asAgentError } from '../../errors.ts';
+import type { EngineDeps, RunRequest } from '../types.ts';
+import { converges, planFor } from './converge.ts';
+import { decide } from './pursue.ts';
+import { reviewRequest } from './reconcile.ts';
+
+export interface Preview {
+  commit: string | null;
+  /** Non-empty with errors: the commit cannot be planned. */
+  issues: Issue[];
+  /** Set where something other than the declaration failed (git, engine): a sentence. */
+  error: string | null;
+  /** The plan is held, or is of another commit than the head: why. */
+  held: string | null;
+  actions: PlannedAction[];
+}
+
+/** @param given a checkout, or the full id of a commit, to plan instead of what the ref names */
+export async function preview(deps: EngineDeps, signal: AbortSignal, given?: Checkout | string): Promise<Preview> {
+  const base: Preview = { commit: null, issues: [], error: null, held: null, actions: [] };
+  const request = requestFor(signal);
+  try {
+    const named = typeof given === 'string';
+    const commit = named ? given : (given?.info.commit ?? (await deps.source.head(signal)));
+    if (named || given === undefined) {
+      // An older commit that somebody names is no rewind; whether it may be trusted is asked all the same.
+      const { hold } = await deps.source.review(commit, reviewRequest(deps, named), signal);
+      if (hold !== null) return { ...base, commit, held: `${hold.message} [${hold.reason}]` };
+    }
+    const head = named || given === undefined ? await deps.source.checkout(commit, signal) : given;
+    const { loaded, choice, gate } = await decide(deps, head, request);
+    const issues = [...loaded.issues];
+    if (issues.some((i) => i.severity === 'error')) return { ...base, commit, issues };
+    if (!converges(head, loaded)) {
+      const held = `${head.hostPath} declares nothing in this commit; nothing would be removed`;
+      return { ...base, commit, issues, held };
+    }
+    const staying = choice.act === 'stay' ? await deps.snapshots.load(choice.on) : null;
+    const mode = choice.act === 'try' ? 'try' : choice.act === 'repair' ? 'repair' : 'back';
+    const of = staying === null ? loaded : await deps.load(staying);
+    const planned = await planFor(deps, of, request, gate, mode);
+    const away = [...planned.observed.unreachable.values()].map((e) => e.message);
+    return {
+      ...base,
+      commit,
+      issues,
+      held: planned.gate?.reason ?? (choice.act === 'stay' ? choice.message : null),
+      error: away.join('; ') || null,
+      actions: plannedActions(planned.plan, planned.gate?.reason).filter((a) => !planned.away.has(a.id)),
+    };
+  } catch (thrown) {
+    return { ...base, error: asAgentError(thrown, { code: 'PlanFailed', phase: 'plan' }).message };
+  }
+}
+
+/** A run that somebody asked for, with no leave to do more than usual. */
+export const requestFor = (signal: AbortSignal): RunRequest => ({
+  trigger: 'manual',
+  allowPrune: false,
+  allowRewind: false,
+  force: false,
+  signal,
+  superseded: () => false,
+  aside: (wait) => wait,
+  emit: () => undefined,
+});

@@ -1,0 +1,174 @@
+/** One reconcile, from trigger to record. Read it top to bottom; every stage has a file of its own. */
+import { setImmediate } from 'node:timers/promises';
+import type { Review, ReviewRequest } from '../../core/provider.ts';
+import type { Checkout, CommitInfo, Problem, ResourceId, RunRecord } from '../../core/types.ts';
+import { type AgentError, asAgentError } from '../../errors.ts';
+import { withFields } from '../../log.ts';
+import { isUnwritable } from '../../store/unwritable.ts';
+import type { EngineDeps, Outcome, RunRequest } from '../types.ts';
+import { watchHome } from './connectivity.ts';
+import { lookAhead } from './prefetch.ts';
+import { pursue } from './pursue.ts';
+import { record } from './record.ts';
+
+export interface RunResult {
+  run: RunRecord;
+  outcome: Outcome;
+  /** Only a part of the host was looked at. Where nothing was `recorded`, `run` is the one before; `news`: the answer is another one. */
+  part?: { hinted: ReadonlySet<ResourceId>; recorded: boolean; news: boolean };
+}
+
+/**
+ * Fetches the commit the ref names, converges the host to it, records the run and its events.
+ * What goes wrong is part of the result; it throws only for bugs and for a store that cannot be written.
+ * @param previous the run before it in this process
+ */
+export async function reconcile(
+  given: EngineDeps,
+  asked: RunRequest,
+  previous: RunResult | null = null,
+): Promise<RunResult> {
+  const request: RunRequest = { ...asked, emit: (line) => asked.emit(given.redact(line)) };
+  const startedAt = given.clock.now();
+  const began = given.clock.monotonic();
+  const id = given.store.runs.begin(request.trigger, startedAt.toISOString());
+  const deps: EngineDeps = { ...given, log: withFields(given.log, { run: id }) };
+
+  request.emit({ type: 'phase', phase: 'fetch' });
+  const target = fetchTarget(deps, request);
+  request.ahead = await onceSent(target, () => lookAhead(deps, request, previous));
+  const { checkout, trouble, review, refused } = await request.aside(target);
+
+  let outcome = checkout === null ? blind(trouble) : await pursue(deps, checkout, request);
+  if (trouble !== null && checkout !== null) outcome = withTrouble(outcome, trouble);
+  if (review !== null) outcome = withHold(outcome, review);
+  if (refused !== null) outcome = withRefusal(outcome, refused);
+  outcome = withDisk(outcome, deps.store.trouble());
+  outcome = deps.redact(outcome);
+
+  const durationMs = deps.clock.monotonic() - began;
+  return {
+    outcome,
+    run: record(deps, { id, trigger: request.trigger, startedAt: startedAt.toISOString(), durationMs }, outcome),
+  };
+}
+
+/** What keeps the processor busy begins when the question to the server is on its way. */
+async function onceSent<T>(question: Promise<unknown>, act: () => Promise<T>): Promise<T> {
+  question.catch(() => undefined);
+  await setImmediate();
+  return act();
+}
+
+interface Target {
+  checkout: Checkout | null;
+  /** The repository could not be read: why. `checkout` is then what was begun or accepted last, if there is any. */
+  trouble: AgentError | null;
+  /** The head may not be applied: why. `checkout` is the last accepted commit, if there is one. */
+  review: Review | null;
+  /** The head cannot be read as a checkout: why. `checkout` is as with `review`. */
+  refused: { info: CommitInfo; error: AgentError } | null;
+}
+
+async function fetchTarget(deps: EngineDeps, request: RunRequest): Promise<Target> {
+  const { accepted, trial, acceptedUnder } = deps.store.commits.get();
+  const clear: Target = { checkout: null, trouble: null, review: null, refused: null };
+  let review: Review | null = null;
+  try {
+    const head = await deps.source.head(request.signal);
+    // Under another path or trust than it was accepted under, the same commit is another matter.
+    const held = head === accepted && acceptedUnder === deps.source.policy;
+    const known = held ? await deps.snapshots.load(head) : null;
+    if (known !== null) return { ...clear, checkout: known };
+    const isNew = !deps.source.vouchesFor(head);
+    review = await deps.source.review(head, reviewRequest(deps, request.allowRewind), request.signal);
+    if (review.hold !== null) return { ...clear, checkout: await kept(deps, accepted), review };
+    // Most likely it is tried as soon as it is here; one that waits for its window asks no second time.
+    if (isNew) request.home = watchHome(deps, request);
+    const checkout = await deps.source.checkout(head, request.signal);
+    // What was kept of it cannot be read any more.
+    if (held) await deps.snapshots.save(checkout);
+    return { ...clear, checkout };
+  } catch (thrown) {
+    const code = isUnwritable(thrown) ? 'StateUnwritable' : 'RepositoryUnreachable';
+    const trouble = asAgentError(thrown, { code, phase: 'fetch', retry: true });
+    // A commit that cannot be read is refused like one with errors; it is no outage.
+    if (trouble.phase === 'load' && review !== null)
+      return { ...clear, checkout: await kept(deps, accepted), refused: { info: review.info, error: trouble } };
+    return { ...clear, checkout: await kept(deps, trial ?? accepted), trouble };
+  }
+}
+
+const kept = async ({ snapshots }: EngineDeps, commit: string | null) => (commit ? snapshots.load(commit) : null);
+
+/** What the host has accepted so far, for judging a new head. */
+export function reviewRequest({ store, source }: EngineDeps, allowRewind: boolean): ReviewRequest {
+  const { accepted, acceptedFrom } = store.commits.get();
+  return { accepted, sameSource: acceptedFrom === null || acceptedFrom === source.id, allowRewind };
+}
+
+const repositoryProblem = (trouble: AgentError): Problem => ({
+  id: 'repository',
+  reason: trouble.code,
+  message: trouble.message,
+  file: null,
+  line: null,
+});
+
+/** Nothing is known of what is wanted: touch nothing, say why. */
+function blind(trouble: AgentError | null): Outcome {
+  const problems = trouble ? [repositoryProblem(trouble)] : [];
+  const said = { reason: trouble?.code ?? '', message: trouble?.message ?? '' };
+  return {
+    rejected: false,
+    commit: null,
+    mode: 'enforce',
+    labels: null,
+    gate: null,
+    verdict: 'untouched',
+    converged: null,
+    actions: [],
+    resources: [],
+    problems,
+    whole: ['failed'],
+    ...said,
+  };
+}
+
+/** What the host runs is still looked after; the new commit is named, and waits. */
+const withHold = (outcome: Outcome, { info, hold }: Review): Outcome => ({
+  ...outcome,
+  commit: info,
+  whole: [...outcome.whole.filter((w) => w !== 'failed' || outcome.problems.length > 0), 'held'],
+  gate: { kind: 'review', reason: hold?.message ?? '', until: null },
+  reason: hold?.reason ?? '',
+  message: hold?.message ?? '',
+});
+
+/** The host keeps what it runs; the commit that cannot be read is named, with what is wrong in it. */
+const withRefusal = (outcome: Outcome, { info, error }: NonNullable<Target['refused']>): Outcome => ({
+  ...outcome,
+  commit: info,
+  problems: [{ ...repositoryProblem(error), file: error.resource ?? null }, ...outcome.problems],
+  whole: [...outcome.whole, 'failed'],
+  reason: error.code,
+  message: `commit ${info.commit.slice(0, 7)} cannot be used: ${error.message}`,
+});
+
+/** What was done is not on disk yet: no run of such a host is a good one. */
+const withDisk = (outcome: Outcome, trouble: string | null): Outcome =>
+  trouble === null
+    ? outcome
+    : {
+        ...outcome,
+        whole: [...outcome.whole, 'failed'],
+        reason: outcome.reason || 'StateUnwritable',
+        message: outcome.message || trouble,
+      };
+
+const withTrouble = (outcome: Outcome, trouble: AgentError): Outcome => ({
+  ...outcome,
+  problems: [repositoryProblem(trouble), ...outcome.problems],
+  reason: outcome.reason || trouble.code,
+  message: outcome.message || trouble.message,
+});

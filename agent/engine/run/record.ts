@@ -1,0 +1,107 @@
+/** The end of a run: the run, its actions and its events go into the store in one transaction. */
+
+import type { ActionRecord, AgentEvent, ResourceId, RunRecord } from '../../core/types.ts';
+import { syncOf } from '../../core/verdict.ts';
+import type { EngineDeps, Outcome } from '../types.ts';
+
+type Draft = Omit<AgentEvent, 'id' | 'seq'>;
+
+/** @param looked the resources that the run was about; null for all */
+export function record(
+  deps: EngineDeps,
+  run: Pick<RunRecord, 'id' | 'trigger' | 'startedAt' | 'durationMs'>,
+  outcome: Outcome,
+  looked: ReadonlySet<ResourceId> | null = null,
+): RunRecord {
+  const done = outcome.actions.filter((a) => a.result === 'done');
+  const finished: RunRecord = {
+    ...run,
+    sync: syncOf(outcome.resources, outcome.whole),
+    reason: outcome.reason,
+    message: outcome.message,
+    commit: outcome.commit,
+    changed: done.length,
+    failed: outcome.actions.filter((a) => a.result === 'failed' || a.result === 'blocked').length,
+    repaired: done.filter((a) => a.drift).length,
+  };
+  const previous = deps.store.runs.list({ limit: 2 }).find((r) => r.id !== run.id);
+  const at = deps.clock.now().toISOString();
+  const news = onlyNews(deps, outcome.actions, looked);
+  const events = news.map((a) => actionEvent(a, run.id, at));
+  if (outcome.rollback)
+    events.push({
+      at,
+      type: 'rollback',
+      run: run.id,
+      data: { ...outcome.rollback, reason: finished.reason, message: finished.message },
+    });
+  if (worthTelling(finished, previous)) events.push(runEvent(finished, at));
+  deps.store.runs.finish(finished, news, events);
+  // Only after what is durable: a copy that knows of a later run than the database would tell of a loss.
+  if (news.length > 0) deps.store.saveCopy();
+  if (outcome.converged !== null) {
+    const { commit, content } = outcome.converged;
+    const applied = deps.store.meta.get<{ commit: string }>('applied');
+    // A commit that changes nothing for this host has been seen, not applied.
+    const same = content !== undefined && deps.store.meta.get<string>('appliedContent') === content;
+    if (applied === undefined || (applied.commit !== commit && !same)) {
+      // In this order: the second makes the first durable, too.
+      deps.store.meta.note('appliedContent', content ?? null);
+      deps.store.meta.set('applied', { commit, at, run: run.id });
+    }
+  }
+  return finished;
+}
+
+/**
+ * What was done is always news. What could not be done, or is held, is told once, and again when it changes: a host that
+ * waits for days must fill neither its history nor the spool.
+ */
+function onlyNews(
+  { store }: EngineDeps,
+  actions: readonly ActionRecord[],
+  looked: ReadonlySet<ResourceId> | null,
+): ActionRecord[] {
+  const keyOf = (a: ActionRecord) => JSON.stringify([a.id, a.op, a.result, a.error ?? null, a.why]);
+  const before = new Set(store.meta.get<string[]>('standing') ?? []);
+  const others = looked === null ? [] : [...before].filter((key) => !looked.has(JSON.parse(key)[0]));
+  const standing = [...others, ...actions.filter((a) => a.result !== 'done').map(keyOf)];
+  if (standing.length !== before.size || standing.some((key) => !before.has(key)))
+    store.meta.note('standing', standing);
+  return actions.filter((a) => a.result === 'done' || !before.has(keyOf(a)));
+}
+
+/** A run that found nothing to do and nothing new is no news. */
+function worthTelling(run: RunRecord, previous: RunRecord | undefined): boolean {
+  return (
+    run.changed > 0 ||
+    previous === undefined ||
+    previous.failed !== run.failed ||
+    previous.sync !== run.sync ||
+    previous.reason !== run.reason ||
+    previous.commit?.commit !== run.commit?.commit
+  );
+}
+
+function actionEvent(action: ActionRecord, run: number, at: string): Draft {
+  const data = {
+    resource: action.id,
+    op: action.op,
+    why: action.why,
+    result: action.result,
+    error: action.error ?? null,
+  };
+  if (action.result === 'held') return { at, type: 'hold', run, data };
+  if (action.drift) return { at, type: action.result === 'done' ? 'repair' : 'drift', run, data };
+  return { at, type: 'change', run, data };
+}
+
+function runEvent(run: RunRecord, at: string): Draft {
+  const { trigger, sync, reason, message, commit, changed, failed, repaired, durationMs } = run;
+  return {
+    at,
+    type: 'run',
+    run: run.id,
+    data: { trigger, sync, reason, message, commit: commit?.commit ?? null, changed, failed, repaired, durationMs },
+  };
+}

@@ -1,0 +1,55 @@
+/** Outcomes of commits of which nothing was applied, and problems as status shows them. Pure. */
+import type { Step } from '../../core/plan.ts';
+import type { Checkout, Issue, Problem } from '../../core/types.ts';
+import type { AgentError } from '../../errors.ts';
+import type { Loaded, Outcome } from '../types.ts';
+
+const short = (checkout: Checkout): string => checkout.info.commit.slice(0, 7);
+
+export function rejected(checkout: Checkout, loaded: Loaded, problems: Problem[]): Outcome {
+  const first = problems[0];
+  const count = problems.length === 1 ? 'an error' : `${problems.length} errors`;
+  const message = `commit ${short(checkout)} has ${count} and was not applied: ${first?.message ?? ''}`;
+  return { ...empty(checkout, loaded), rejected: true, problems, whole: ['failed'], reason: 'InvalidCommit', message };
+}
+
+export function unassigned(checkout: Checkout, loaded: Loaded): Outcome {
+  const what = checkout.hostExists ? 'declares nothing' : 'does not exist';
+  const message = `${checkout.hostPath} ${what} in commit ${short(checkout)}; nothing was removed. Add manifests there, or set repo.path`;
+  return { ...empty(checkout, loaded), whole: ['unassigned'], reason: 'Unassigned', message };
+}
+
+/** It was not begun, since that could not be recorded. */
+export function unbegun(checkout: Checkout, loaded: Loaded, error: AgentError): Outcome {
+  const message = `commit ${short(checkout)} waits: ${error.message}`;
+  return { ...empty(checkout, loaded), whole: ['failed'], reason: error.code, message };
+}
+
+const empty = (checkout: Checkout, loaded: Loaded): Outcome => ({
+  rejected: false,
+  commit: checkout.info,
+  mode: loaded.host.mode,
+  labels: loaded.labels,
+  gate: null,
+  verdict: 'untouched',
+  converged: null,
+  actions: [],
+  resources: [],
+  problems: [],
+  whole: [],
+  reason: '',
+  message: '',
+});
+
+export const issueProblem = (issue: Issue): Problem => ({
+  id: issue.key,
+  reason: 'InvalidManifest',
+  message: issue.message,
+  file: issue.file,
+  line: issue.line,
+});
+
+export function stepProblem({ want }: Step, error: AgentError | undefined): Problem {
+  const { file, line } = want.origin;
+  return { id: want.id, reason: error?.code ?? 'PrepareFailed', message: error?.message ?? '', file, line };
+}

@@ -1,0 +1,234 @@
+/** Carries out a plan: prepare, record the intent, install, then each step after its predecessors. */
+import { setImmediate } from 'node:timers/promises';
+import { kindOf, predecessors, rankOf, requirements } from '../../core/graph.ts';
+import type { Step } from '../../core/plan.ts';
+import type { Progress, Provider } from '../../core/provider.ts';
+import type { ActionRecord, Kind, ResourceId } from '../../core/types.ts';
+import { AgentError, asAgentError } from '../../errors.ts';
+import type { EngineDeps, RunRequest } from '../types.ts';
+import { carryOut, carryOutAll, joins, record, workOf } from './carry-out.ts';
+import { recordIntent } from './intent.ts';
+import { BEGUN, type Beginning } from './trial.ts';
+
+export type Failures = Map<ResourceId, AgentError>;
+
+/** Steps that run side by side. */
+const WIDTH = 16;
+/** Steps that are carried out in one go, where their kind can do that. */
+const TOGETHER = 2_048;
+
+export const isWork = (step: Step): boolean => step.change.op !== 'none' || step.refreshFor.length > 0;
+/** What is held, or only looked at, is neither taken over nor owed anything. */
+const isOurs = ({ held, want }: Step): boolean => held === undefined && want.mode !== 'observe';
+
+/** Pulls and verifies what the steps need; disturbs nothing on the host. */
+export async function prepare(deps: EngineDeps, steps: readonly Step[], request: RunRequest): Promise<Failures> {
+  return batched(deps.providers, steps, 'prepare', request);
+}
+
+async function batched(
+  providers: ReadonlyMap<Kind, Provider>,
+  steps: readonly Step[],
+  stage: 'prepare' | 'install',
+  { signal, emit }: RunRequest,
+): Promise<Failures> {
+  const failures: Failures = new Map();
+  const tell = (progress: Progress) => emit({ type: 'progress', ...progress });
+  const byKind = Map.groupBy(
+    steps.filter((s) => s.change.op !== 'none'),
+    (s) => kindOf(s.want.id),
+  );
+  await Promise.all(
+    [...byKind].map(async ([kind, members]) => {
+      const call = providers.get(kind)?.[stage];
+      if (call === undefined) return;
+      try {
+        for (const [id, error] of await call(members.map(workOf), signal, tell)) failures.set(id, error);
+      } catch (thrown) {
+        const error = asAgentError(thrown, {
+          code: 'PrepareFailed',
+          phase: stage === 'install' ? 'apply' : 'prepare',
+          retry: true,
+        });
+        for (const step of members) failures.set(step.want.id, error);
+      }
+    }),
+  );
+  return failures;
+}
+
+/** What is taken over for the first time is kept as it was. */
+async function adopt(deps: EngineDeps, steps: readonly Step[]): Promise<Failures> {
+  const known = deps.store.inventory.index();
+  const taken = steps.filter((s) => !known.has(s.want.id) && isOurs(s));
+  const failures: Failures = new Map();
+  for (const [kind, members] of Map.groupBy(taken, (s) => kindOf(s.want.id)))
+    for (const [id, error] of (await deps.providers.get(kind)?.adopt?.(members.map(workOf))) ?? [])
+      failures.set(id, error);
+  return failures;
+}
+
+/**
+ * Applies all steps that have work; answers one record for each of them.
+ * @param failures steps that must not begin
+ * @param away resources whose kind is out of reach: left alone, and so is what waits for them
+ */
+export async function applySteps(
+  deps: EngineDeps,
+  steps: readonly Step[],
+  failures: Failures,
+  away: ReadonlySet<ResourceId>,
+  request: RunRequest,
+  beginning: Beginning = BEGUN,
+): Promise<Map<ResourceId, ActionRecord>> {
+  for (const [id, error] of await adopt(deps, steps)) failures.set(id, error);
+  const free = steps.filter((s) => !failures.has(s.want.id) && !away.has(s.want.id) && isOurs(s));
+  const declared = new Set(steps.filter((s) => s.want.mode !== 'observe').map((s) => s.want.id));
+  const { refused, copied } = recordIntent(deps, free, declared, beginning);
+  // Whoever waits for it is told.
+  copied.catch(() => undefined);
+  for (const [id, error] of refused) failures.set(id, error);
+  const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));
+  const broken: Failures = new Map(failures);
+  // Goes on beside the steps of kinds that install nothing, which come before.
+  const installed = batched(deps.providers, viable, 'install', request).then((found) => {
+    for (const [id, error] of found) broken.set(id, error);
+  });
+
+  const records = new Map<ResourceId, ActionRecord>();
+  if (viable.length === 0 && !steps.some((s) => isWork(s) && broken.has(s.want.id))) {
+    await copied;
+    return records;
+  }
+  const failed = new Set<ResourceId>(away);
+  const running = new Map<ResourceId, Promise<void>>();
+  /** Free to go, and about to be carried out in one go. */
+  let together: Step[] = [];
+  const before = predecessors(steps.map((s) => s.want));
+  let needed: ReturnType<typeof requirements> | null = null;
+  const ready = createQueue(steps, before);
+  const ledger = createLedger(deps);
+
+  const finish = (step: Step, record: ActionRecord | null) => {
+    if (record !== null) {
+      records.set(step.want.id, record);
+      if (record.result === 'done') ledger.note(step);
+      else failed.add(step.want.id);
+      request.emit({ type: 'action', action: record });
+    }
+    ready.finished(step.want.id);
+  };
+
+  const start = (steps: readonly Step[]) => {
+    const [first] = steps;
+    if (first === undefined) return;
+    const done = steps.length === 1 ? carryOut(deps, first, request.signal).then((r) => [r]) : carryOutAll(deps, steps, request.signal); // biome-ignore format: one line
+    const work = done.then((all) => {
+      running.delete(first.want.id);
+      for (const [i, step] of steps.entries()) finish(step, all[i] ?? null);
+      ledger.ended(kindOf(first.want.id));
+    });
+    running.set(first.want.id, work);
+  };
+  const flush = () => {
+    start(together);
+    together = [];
+  };
+  /** The default order: a later kind does not begin while an earlier kind that is free to go is still at work. */
+  const atWork = (): number => {
+    let lowest = together[0] ? rankOf(together[0].want.id) : Number.POSITIVE_INFINITY;
+    for (const id of running.keys()) lowest = Math.min(lowest, rankOf(id));
+    return lowest;
+  };
+
+  for (;;) {
+    const step = running.size < WIDTH ? ready.next(atWork()) : undefined;
+    if (step === undefined) {
+      if (together.length > 0) flush();
+      else if (running.size === 0) break;
+      else await Promise.race(running.values());
+      continue;
+    }
+    if (deps.providers.get(kindOf(step.want.id))?.install) await installed;
+    // Nobody asks what is needed as long as nothing has failed.
+    if (failed.size > 0) needed ??= requirements(steps.map((s) => s.want));
+    const culprit = [...(needed?.get(step.want.id) ?? [])].find((id) => failed.has(id));
+    const error = broken.get(step.want.id);
+    if (!isWork(step)) finish(step, null);
+    else if (error !== undefined) finish(step, record(step, 'failed', 0, error));
+    else if (culprit !== undefined) finish(step, record(step, 'blocked', 0, blockedBy(culprit)));
+    else if (request.signal.aborted) finish(step, record(step, 'blocked', 0, stopped()));
+    else if (joins(deps, step)) {
+      if (together[0] && kindOf(together[0].want.id) !== kindOf(step.want.id)) flush();
+      together.push(step);
+    } else start([step]);
+    if (together.length >= TOGETHER) flush();
+  }
+  await installed;
+  // What was done is told first: whoever listens need not wait for what is noted of it.
+  await setImmediate();
+  ledger.flush();
+  await copied;
+  return records;
+}
+
+/** Steps whose predecessors are finished, by the default order of their kinds, then as the plan has them. */
+function createQueue(steps: readonly Step[], before: ReadonlyMap<ResourceId, ReadonlySet<ResourceId>>) {
+  const byId = new Map(steps.map((s) => [s.want.id, s]));
+  const open = new Map<ResourceId, number>();
+  const followers = new Map<ResourceId, Step[]>();
+  const ready: Step[][] = [];
+  const push = (step: Step) => {
+    const rank = rankOf(step.want.id);
+    ready[rank] ??= [];
+    ready[rank].push(step);
+  };
+  for (const step of steps) {
+    const first = [...(before.get(step.want.id) ?? [])].filter((id) => byId.has(id));
+    open.set(step.want.id, first.length);
+    for (const id of first) {
+      const known = followers.get(id);
+      if (known) known.push(step);
+      else followers.set(id, [step]);
+    }
+    if (first.length === 0) push(step);
+  }
+  return {
+    /** The next of the lowest kind that is ready, unless that kind is above `limit`. */
+    next(limit: number): Step | undefined {
+      const rank = ready.findIndex((steps) => steps !== undefined && steps.length > 0);
+      return rank === -1 || rank > limit ? undefined : ready[rank]?.shift();
+    },
+    finished(id: ResourceId) {
+      for (const step of followers.get(id) ?? []) {
+        const left = (open.get(step.want.id) ?? 0) - 1;
+        open.set(step.want.id, left);
+        if (left === 0) push(step);
+      }
+    },
+  };
+}
+
+/** Confirmations in batches: one fsync for many. One that is lost in a crash is found again by looking at the host; until it is written, drift is no repair. */
+function createLedger({ store }: EngineDeps) {
+  let noted: { id: ResourceId; hash: string; notified: boolean }[] = [];
+  const flush = () => {
+    // What restarts, or is run, is worth an fsync: a crash must not do it twice. A file is found as it is to be.
+    const light = noted.every(({ id }) => kindOf(id) === 'file');
+    if (noted.length > 0) store.inventory.settle(noted, light);
+    noted = [];
+  };
+  return {
+    flush,
+    note: ({ want }: Step) => void noted.push({ id: want.id, hash: want.hash, notified: true }),
+    /** Steps of this kind, begun together, have ended. */
+    ended(kind: Kind) {
+      if (kind !== 'file') flush();
+    },
+  };
+}
+
+const blockedBy = (id: ResourceId) =>
+  new AgentError({ code: 'DependencyFailed', phase: 'apply', message: `waits for ${id}, which failed`, retry: true });
+const stopped = () =>
+  new AgentError({ code: 'Stopped', phase: 'apply', message: 'the agent was stopped before this step', retry: true });

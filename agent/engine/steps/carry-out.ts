@@ -1,0 +1,77 @@
+/** Steps of a plan, done to the host: what came of each is a record, never a throw. */
+import { kindOf } from '../../core/graph.ts';
+import type { Step } from '../../core/plan.ts';
+import type { Work } from '../../core/provider.ts';
+import type { ActionRecord, Reason, ResourceId } from '../../core/types.ts';
+import { type AgentError, asAgentError } from '../../errors.ts';
+import type { EngineDeps } from '../types.ts';
+
+export const workOf = ({ change, want, seen }: Step): Work => ({ change, want, seen });
+
+/** No restart of its own hangs on it, and its kind does many at once. */
+export const joins = ({ providers }: EngineDeps, { want, refreshFor }: Step): boolean =>
+  refreshFor.length === 0 && providers.get(kindOf(want.id))?.applyAll !== undefined;
+
+/** Steps of one kind in one go; each is told to have taken its share of the time. */
+export async function carryOutAll(
+  deps: EngineDeps,
+  steps: readonly Step[],
+  signal: AbortSignal,
+): Promise<ActionRecord[]> {
+  const began = deps.clock.monotonic();
+  const notes = steps.map((): Reason[] => []);
+  const work = steps.map((step, i) => ({ ...workOf(step), report: (note: Reason) => void notes[i]?.push(note) }));
+  const errors = new Map<ResourceId, AgentError>();
+  try {
+    const provider = deps.providers.get(kindOf(steps[0]?.want.id ?? 'file:'));
+    for (const [id, error] of (await provider?.applyAll?.(work, signal)) ?? []) errors.set(id, error);
+  } catch (thrown) {
+    const error = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply' });
+    for (const { want } of steps) errors.set(want.id, error);
+  }
+  const share = Math.round((deps.clock.monotonic() - began) / steps.length);
+  return steps.map((step, i) => {
+    const error = errors.get(step.want.id);
+    if (error) deps.log.error({ resource: step.want.id, code: error.code }, error.message);
+    return record(step, error ? 'failed' : 'done', share, error, notes[i]);
+  });
+}
+
+/** One step: apply, confirm, then the restarts it was notified of. */
+export async function carryOut(deps: EngineDeps, step: Step, signal: AbortSignal): Promise<ActionRecord> {
+  const { want, change, refreshFor } = step;
+  const provider = deps.providers.get(kindOf(want.id));
+  const began = deps.clock.monotonic();
+  const took = () => deps.clock.monotonic() - began;
+  const notes: Reason[] = [];
+  const report = (note: Reason) => void notes.push(note);
+  try {
+    if (change.op !== 'none') await provider?.apply({ ...workOf(step), report }, signal);
+    if (refreshFor.length > 0) await provider?.refresh?.(want, signal, step.refreshVerb, report);
+    return record(step, 'done', took(), undefined, notes);
+  } catch (thrown) {
+    const error = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply', resource: want.id });
+    deps.log.error({ resource: want.id, code: error.code }, error.message);
+    return record(step, 'failed', took(), error, notes);
+  }
+}
+
+export function record(
+  step: Step,
+  result: ActionRecord['result'],
+  durationMs: number,
+  error?: AgentError,
+  notes: readonly Reason[] = [],
+): ActionRecord {
+  const { want, change, drift, refreshFor } = step;
+  const refresh = change.op === 'none';
+  return {
+    id: want.id,
+    op: refresh && refreshFor.length > 0 ? 'refresh' : change.op,
+    why: [...(refresh ? refreshFor.map((id) => ({ field: 'notify', to: id })) : change.why), ...notes],
+    result,
+    drift,
+    durationMs,
+    ...(error ? { error: { code: error.code, message: error.message } } : {}),
+  };
+}

@@ -1,0 +1,102 @@
+/** Written before anything is done: what is about to be made, and the restarts that will follow from it. */
+import { kindOf } from '../../core/graph.ts';
+import { claimsOf, type Step } from '../../core/plan.ts';
+import type { Desired, RefreshVerb, ResourceId } from '../../core/types.ts';
+import { AgentError } from '../../errors.ts';
+import type { Intent, InventoryRow } from '../../store/inventory.ts';
+import { isUnwritable } from '../../store/unwritable.ts';
+import type { EngineDeps } from '../types.ts';
+import type { Beginning } from './trial.ts';
+
+/**
+ * A crash at any later moment must cost neither ownership nor a notify.
+ * @param steps those that can begin in this run
+ * @param declared all resources of the commit
+ * @returns those that may not begin, since their intent could not be written; what was intended before needs no record;
+ *   and when the inventory's copy knows of it, too
+ */
+export function recordIntent(
+  deps: EngineDeps,
+  steps: readonly Step[],
+  declared: ReadonlySet<ResourceId>,
+  beginning: Beginning,
+): { refused: ReadonlyMap<ResourceId, AgentError>; copied: Promise<void> } {
+  const { inventory } = deps.store;
+  const known = inventory.index();
+  // What was last intended may be another declaration, which never came to be.
+  const isKnown = ({ id, hash }: Desired): boolean => known.get(id)?.hash === hash && known.get(id)?.intent === hash;
+  const changed = steps.filter((s) => s.change.op !== 'none' || !isKnown(s.want));
+  const rows = changed.map(({ want }) => {
+    const provider = deps.providers.get(kindOf(want.id));
+    const claims = provider?.claims(want.spec) ?? [];
+    const was = held(known.get(want.id)).filter((claim) => !claims.includes(claim));
+    return {
+      id: want.id,
+      hash: want.hash,
+      owned: provider?.owns?.(want.spec) ?? true,
+      origin: want.origin,
+      info: {
+        claims,
+        // What could not be done for a long time is intended over and over.
+        ...(was.length > 0 ? { was: [...new Set(was)] } : {}),
+        memo: provider?.memo?.(want.spec),
+      },
+    };
+  });
+  const notifies = owed(steps, declared);
+  const intends = rows.length > 0 || notifies.length > 0;
+  if (!intends) beginning.durable();
+  try {
+    if (intends) inventory.intend(rows, notifies);
+  } catch (thrown) {
+    if (!(thrown instanceof AgentError && isUnwritable(thrown))) throw thrown;
+    const unwritten = changed.filter((s) => !intendedBefore(deps, s, declared));
+    return { refused: new Map(unwritten.map((s) => [s.want.id, thrown])), copied: Promise.resolve() };
+  }
+  const matching = changed.filter((s) => s.change.op === 'none');
+  if (matching.length > 0)
+    inventory.settle(matching.map(({ want }) => ({ id: want.id, hash: want.hash, notified: false })));
+  // Owed to something that was never made and is not declared any more.
+  for (const { target } of inventory.pendingNotifies())
+    if (!declared.has(target) && !known.has(target)) inventory.notifyDone(target);
+  // Adopting what matches is no action, and yet ownership that a lost database must not cost, from the end of the apply on.
+  // What the copy has already need not be written before the run has ended.
+  const isNew = rows.some((row) => isNews(row, known.get(row.id)));
+  return { refused: new Map(), copied: isNew ? deps.store.saveCopyBeside() : Promise.resolve() };
+}
+
+/** A repair of what is recorded as it is to be, and which causes no restart that is not owed already: a crash would cost nothing. */
+function intendedBefore({ store }: EngineDeps, step: Step, declared: ReadonlySet<ResourceId>): boolean {
+  const row = store.inventory.index().get(step.want.id);
+  if (row?.intent !== step.want.hash) return false;
+  const pending = new Set(store.inventory.pendingNotifies().map((n) => `${n.target} ${n.source}`));
+  return owed([step], declared).every((n) => pending.has(`${n.target} ${n.source}`));
+}
+
+/** Ownership, or something held, of which the inventory did not know. */
+const isNews = (row: Intent, before: InventoryRow | undefined): boolean =>
+  before === undefined ||
+  (row.owned && !before.owned) ||
+  claimsOf(row).some((claim) => !claimsOf(before).includes(claim));
+
+const held = (row: InventoryRow | undefined): string[] => (row ? claimsOf(row) : []);
+
+/**
+ * Every target of what will change, whatever becomes of the target in this run: one that is made anew, fails or is out of
+ * reach now still owes the restart, and only a done step takes the debt away.
+ */
+function owed(
+  steps: readonly Step[],
+  declared: ReadonlySet<ResourceId>,
+): { target: ResourceId; source: ResourceId; verb: RefreshVerb }[] {
+  const sources = steps.filter((s) => s.change.op !== 'none');
+  const of = (targets: readonly ResourceId[], source: ResourceId, verb: RefreshVerb) =>
+    targets.filter((target) => declared.has(target)).map((target) => ({ target, source, verb }));
+  return [
+    ...sources.flatMap(({ want }) => [
+      ...of(want.reload ?? [], want.id, 'reload'),
+      ...of(want.notify, want.id, 'restart'),
+    ]),
+    ...steps.flatMap((s) => s.refreshFor.map((source) => ({ target: s.want.id, source, verb: s.refreshVerb }))),
+  ];
+}

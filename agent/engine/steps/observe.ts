@@ -1,0 +1,46 @@
+/** What the host has of the given resources, one batched call a kind, all kinds side by side. */
+import { kindOf } from '../../core/graph.ts';
+import type { Provider } from '../../core/provider.ts';
+import type { Desired, Kind, ResourceId, Seen } from '../../core/types.ts';
+import { type AgentError, asAgentError } from '../../errors.ts';
+import type { Observed } from '../types.ts';
+
+/** @param ids each once @param wants the declarations of those that are declared @param healthAlone see `Provider.observe` */
+export async function observe(
+  providers: ReadonlyMap<Kind, Provider>,
+  ids: readonly ResourceId[],
+  signal: AbortSignal,
+  wants: ReadonlyMap<ResourceId, Desired>,
+  healthAlone = false,
+): Promise<Observed> {
+  const seen = new Map<ResourceId, Seen>();
+  const unreachable = new Map<Kind, AgentError>();
+  await Promise.all(
+    [...Map.groupBy(ids, kindOf)].map(async ([kind, wanted]) => {
+      try {
+        const found = await providers.get(kind)?.observe(wanted, signal, wants, healthAlone);
+        for (const id of wanted) {
+          const one = found?.get(id);
+          if (one !== undefined) seen.set(id, one);
+        }
+      } catch (thrown) {
+        unreachable.set(kind, asAgentError(thrown, { code: 'ObserveFailed', phase: 'observe', retry: true }));
+      }
+    }),
+  );
+  return { seen, unreachable };
+}
+
+/** Of all that is declared, and of what is known from before besides. */
+export const idsOf = (
+  wants: ReadonlyMap<ResourceId, Desired>,
+  inventory: ReadonlyMap<ResourceId, unknown>,
+): ResourceId[] => {
+  const ids = [...wants.keys()];
+  for (const id of inventory.keys()) if (!wants.has(id)) ids.push(id);
+  return ids;
+};
+
+/** Declarations by id. */
+export const indexed = (wants: readonly Desired[]): ReadonlyMap<ResourceId, Desired> =>
+  new Map(wants.map((want) => [want.id, want]));

@@ -1,0 +1,39 @@
+/** Two kept resources that swap a claim (a port, a name): both let go of it before either is made anew. */
+import { kindOf } from '../../core/graph.ts';
+import { claimsOf, type Step } from '../../core/plan.ts';
+import type { ResourceId } from '../../core/types.ts';
+import type { EngineDeps, RunRequest } from '../types.ts';
+import { isWork } from './apply.ts';
+import { indexed, observe } from './observe.ts';
+import type { Beginning } from './trial.ts';
+
+/** @returns the steps, those that let go of a claim as they are seen now */
+export async function release(
+  deps: EngineDeps,
+  steps: readonly Step[],
+  doomed: ReadonlySet<ResourceId>,
+  request: RunRequest,
+  beginning: Beginning,
+): Promise<readonly Step[]> {
+  const working = steps.filter((s) => isWork(s) && !doomed.has(s.want.id));
+  if (working.length === 0) return steps;
+  const claims = (step: Step): readonly string[] =>
+    deps.providers.get(kindOf(step.want.id))?.claims(step.want.spec) ?? [];
+  const holders = new Map<string, ResourceId[]>();
+  for (const row of deps.store.inventory.list())
+    for (const claim of claimsOf(row)) holders.set(claim, [...(holders.get(claim) ?? []), row.id]);
+  const wanted = new Set<ResourceId>();
+  for (const step of working)
+    for (const claim of claims(step))
+      for (const holder of holders.get(claim) ?? []) if (holder !== step.want.id) wanted.add(holder);
+  const letting = steps.filter(
+    (s) => wanted.has(s.want.id) && s.change.op === 'replace' && s.seen !== undefined && !doomed.has(s.want.id),
+  );
+  if (letting.length === 0) return steps;
+  beginning.durable();
+  for (const step of letting)
+    if (step.seen) await deps.providers.get(kindOf(step.want.id))?.release?.(step.want.id, step.seen, request.signal);
+  const ids = letting.map((s) => s.want.id);
+  const { seen } = await observe(deps.providers, ids, request.signal, indexed(letting.map((s) => s.want)));
+  return steps.map((s) => (ids.includes(s.want.id) ? { ...s, seen: seen.get(s.want.id) ?? s.seen } : s));
+}

@@ -1,0 +1,33 @@
+/** After a change that proved itself: what only went before is removed from the host, such as old images. */
+import { kindOf } from '../../core/graph.ts';
+import type { Desired, ResourceId } from '../../core/types.ts';
+import { asAgentError } from '../../errors.ts';
+import type { EngineDeps, RunRequest } from '../types.ts';
+
+/** Remembered before anything is done: a crash does not make it forgotten. */
+export function willLeave({ providers, store }: EngineDeps, ids: readonly ResourceId[]): void {
+  if (ids.some((id) => providers.get(kindOf(id))?.tidy)) store.meta.set('untidy', true);
+}
+
+/** Costs one look into the store where nothing was changed. All that may be gone back to is kept. */
+export async function tidy(deps: EngineDeps, { signal }: RunRequest): Promise<void> {
+  const { store, snapshots, providers, log } = deps;
+  if (store.meta.get<boolean>('untidy') !== true) return;
+  const kept: Desired[] = [];
+  // The accepted one last: it is what the next run asks for.
+  for (const commit of store.commits.needed().reverse()) {
+    const checkout = await snapshots.load(commit);
+    const loaded = checkout && (await deps.load(checkout));
+    // What cannot be read cannot be kept in mind: then all stays.
+    if (loaded === null || loaded.issues.some((i) => i.severity === 'error')) return;
+    kept.push(...loaded.resources);
+  }
+  const byKind = Map.groupBy(kept, (want) => kindOf(want.id));
+  try {
+    for (const [kind, provider] of providers) await provider.tidy?.(byKind.get(kind) ?? [], signal);
+  } catch (thrown) {
+    const { code, message } = asAgentError(thrown, { code: 'TidyFailed', phase: 'apply', retry: true });
+    log.warn({ code }, `what is not needed any more could not be removed, and stays until the next change: ${message}`);
+  }
+  store.meta.set('untidy', false);
+}

@@ -1,0 +1,225 @@
+/** When to reconcile: one run at a time, causes coalesced, failures retried with back-off. */
+import type { SyncLine, SyncRequest } from '../../core/progress.ts';
+import type { ResourceId, Trigger } from '../../core/types.ts';
+import type { Log } from '../../log.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { RunResult } from '../run/reconcile.ts';
+import type { RunRequest } from '../types.ts';
+import { createSchedule } from './schedule.ts';
+import { splayOffset } from './splay.ts';
+
+export interface LoopOptions {
+  run(request: RunRequest): Promise<RunResult>;
+  /** After each run, before those who wait for it hear of it. Answers the line that ends their feed. */
+  finished(result: RunResult): SyncLine;
+  /** After a run that threw: a bug, or a store that cannot be written. The same line. */
+  failed(thrown: unknown, trigger: Trigger): SyncLine;
+  /** The loop has turned: feeds the watchdog. */
+  turned(): void;
+  /** The date was set, or the machine slept: by so many ms. */
+  jumped(ms: number): void;
+  clock: Pick<Clock, 'now' | 'monotonic'>;
+  schedule: string;
+  splayMs: number;
+  /** Gives each host its stable place within the splay. */
+  host: string;
+  random(): number;
+  log: Log;
+}
+
+export interface Loop {
+  start(): void;
+  /** Resolves when a run that began after this call has ended. */
+  request(request: SyncRequest, trigger: Trigger, line?: (line: SyncLine) => void): Promise<void>;
+  /** These may have drifted: asks for a run that looks at no more than them, unless a full one is due anyway. */
+  drifted(ids: readonly ResourceId[]): void;
+  /** When the next scheduled run is due, ISO 8601. */
+  next(): string | null;
+  running(): boolean;
+  /** No new run; the one under way is told to stop and waited for. */
+  stop(): Promise<void>;
+}
+
+interface Pending {
+  trigger: Trigger;
+  request: SyncRequest;
+  /** null as soon as one cause asks for a full run. */
+  hinted: Set<ResourceId> | null;
+  lines: ((line: SyncLine) => void)[];
+  done: (() => void)[];
+}
+
+const FIRST_RETRY_MS = 5_000;
+const LAST_RETRY_MS = 300_000;
+const TURN_MS = 10_000;
+/** What need not wait until an earlier change has settled. */
+const URGENT: readonly Trigger[] = ['manual', 'push'];
+/** Longer than any single call of a run is given (an image pull has half an hour); a run silent for longer hangs. */
+const SILENT_MS = 2_100_000;
+
+export function createLoop(options: LoopOptions): Loop {
+  const stopper = new AbortController();
+  const timers = new Set<NodeJS.Timeout>();
+  let pending: Pending | null = null;
+  let current: Promise<void> | null = null;
+  let retry: NodeJS.Timeout | null = null;
+  let failures = 0;
+  let lastCommit: string | undefined;
+  /** A full run has ended: there is something that repairs can go by. */
+  let hasRun = false;
+  let waiting = false;
+  let side: Promise<void> | null = null;
+  /** When the run under way last showed a sign of life. */
+  let heard = 0;
+
+  const later = (ms: number, what: () => void): NodeJS.Timeout => {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      what();
+    }, ms);
+    timers.add(timer);
+    return timer;
+  };
+
+  const enqueue = (
+    request: SyncRequest,
+    trigger: Trigger,
+    line?: (line: SyncLine) => void,
+    hinted?: readonly ResourceId[],
+  ): Promise<void> => {
+    if (stopper.signal.aborted) return Promise.resolve();
+    const merged: Pending = pending ?? { trigger, request: {}, hinted: new Set(), lines: [], done: [] };
+    if (merged.trigger === 'drift') merged.trigger = trigger;
+    if (hinted === undefined) merged.hinted = null;
+    for (const id of hinted ?? []) merged.hinted?.add(id);
+    merged.request = { ...merged.request, ...Object.fromEntries(Object.entries(request).filter(([, on]) => on)) };
+    if (trigger === 'manual') merged.trigger = 'manual';
+    if (line) merged.lines.push(line);
+    pending = merged;
+    const finished = new Promise<void>((resolve) => merged.done.push(resolve));
+    alongside();
+    current ??= drain().finally(() => {
+      current = null;
+    });
+    return finished;
+  };
+
+  async function drain(): Promise<void> {
+    while (pending !== null && !stopper.signal.aborted) {
+      const job: Pending = pending;
+      pending = null;
+      if (job.hinted === null && retry) clearTimeout(retry);
+      if (job.hinted === null) retry = null;
+      await execute(job, aside);
+    }
+  }
+
+  async function execute({ trigger, request, hinted, lines, done }: Pending, wait: RunRequest['aside']): Promise<void> {
+    const emit = (line: SyncLine) => {
+      heard = options.clock.monotonic();
+      for (const tell of lines) tell(line);
+    };
+    heard = options.clock.monotonic();
+    let failed = true;
+    try {
+      const result = await options.run({
+        trigger,
+        allowPrune: request.allowPrune ?? false,
+        adopt: request.adopt ?? false,
+        allowRewind: request.allowRewind ?? false,
+        force: request.force ?? false,
+        hinted,
+        superseded: () => pending !== null && URGENT.includes(pending.trigger),
+        aside: wait,
+        signal: stopper.signal,
+        emit,
+      });
+      emit(options.finished(result));
+      const commit = result.run.commit?.commit;
+      // Another commit deserves a fresh count; a commit that is at fault itself gets no better by trying again.
+      if (hinted === null && commit !== lastCommit) failures = 0;
+      if (hinted === null) lastCommit = commit;
+      hasRun ||= hinted === null;
+      failed = !result.outcome.rejected && (result.run.sync === 'failed' || result.outcome.problems.length > 0);
+    } catch (thrown) {
+      tellOfFailure(thrown, trigger, emit);
+    }
+    // Repairs neither put off a retry that is due, nor make the next one come later.
+    if (hinted === null || (failed && retry === null && wait === aside)) again(failed);
+    options.turned();
+    for (const resolve of done) resolve();
+  }
+
+  /** Repairs that are asked for while the run under way only waits for something. */
+  function alongside(): void {
+    if (!waiting || !hasRun || side !== null || pending === null || pending.hinted === null) return;
+    const job: Pending = pending;
+    pending = null;
+    side = execute(job, (wait) => wait).finally(() => {
+      side = null;
+      alongside();
+    });
+  }
+
+  async function aside<T>(wait: Promise<T>): Promise<T> {
+    waiting = true;
+    alongside();
+    try {
+      return await wait;
+    } finally {
+      waiting = false;
+      await side;
+    }
+  }
+
+  function tellOfFailure(thrown: unknown, trigger: Trigger, emit: (line: SyncLine) => void): void {
+    try {
+      emit(options.failed(thrown, trigger));
+    } catch (again) {
+      const error = again instanceof Error ? again.stack : String(again);
+      options.log.error({ error }, 'a run failed, and so did telling of it; the next one will try again');
+    }
+  }
+
+  /** Back-off with jitter; the count is forgotten by the first run without a problem. */
+  function again(failed: boolean): void {
+    failures = failed ? failures + 1 : 0;
+    if (!failed || stopper.signal.aborted) return;
+    const ceiling = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS);
+    retry = later(ceiling * (0.5 + options.random() / 2), () => {
+      retry = null;
+      void enqueue({}, 'retry');
+    });
+  }
+
+  const schedule = createSchedule({
+    expression: options.schedule,
+    offsetMs: splayOffset(options.host, options.splayMs),
+    clock: options.clock,
+    due: () => void enqueue({}, 'schedule'),
+    jumped: options.jumped,
+  });
+
+  return {
+    start() {
+      schedule.start();
+      const turn = setInterval(() => {
+        // A run that hangs must not be covered up.
+        if (current === null || options.clock.monotonic() - heard < SILENT_MS) options.turned();
+      }, TURN_MS);
+      stopper.signal.addEventListener('abort', () => clearInterval(turn), { once: true });
+      void enqueue({}, 'start');
+    },
+    request: (request, trigger, line) => enqueue(request, trigger, line),
+    drifted: (ids) => void enqueue({}, 'drift', undefined, ids),
+    next: () => schedule.next(),
+    running: () => current !== null,
+    async stop() {
+      stopper.abort();
+      schedule.stop();
+      for (const timer of timers) clearTimeout(timer);
+      for (const resolve of pending?.done ?? []) resolve();
+      await current;
+    },
+  };
+}

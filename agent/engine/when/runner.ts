@@ -1,0 +1,45 @@
+/** Which kind of run answers a request: a full one, or one for what may have drifted. */
+import type { Desired } from '../../core/types.ts';
+import { repair } from '../drift/repair.ts';
+import { type RunResult, reconcile } from '../run/reconcile.ts';
+import type { EngineDeps, Holding, RunRequest } from '../types.ts';
+
+export interface Runner {
+  /** @param using what this run acts with, where that is not what the runner was made with */
+  run(request: RunRequest, using?: EngineDeps): Promise<RunResult>;
+  /** What the host is held to: the same array as long as that is the same commit. */
+  managed(): Promise<readonly Desired[]>;
+}
+
+const NOTHING: readonly Desired[] = [];
+
+export function createRunner(deps: EngineDeps): Runner {
+  const holding = createHolding(deps);
+  let last: RunResult | null = null;
+  return {
+    async run(request, using = deps) {
+      const { hinted } = request;
+      const held = hinted && last ? await holding() : null;
+      if (!hinted || last === null) last = await reconcile(using, request, last);
+      else if (held === null) last = { ...last, part: { hinted, recorded: false, news: false } };
+      else last = await repair(using, held, hinted, last, request);
+      return last;
+    },
+    managed: async () => (await holding())?.loaded.resources ?? NOTHING,
+  };
+}
+
+/** What the host is held to between two full runs; null before the first. Read once for each commit. */
+function createHolding({ store, snapshots, load }: EngineDeps): () => Promise<Holding | null> {
+  let last: Holding | null = null;
+  return async () => {
+    const { trial, accepted } = store.commits.get();
+    const commit = trial ?? accepted;
+    if (commit === null) return null;
+    const checkout = await snapshots.load(commit);
+    if (checkout === null) return null;
+    if (last?.checkout.info.commit !== commit || last.checkout.hostPath !== checkout.hostPath)
+      last = { checkout: { ...checkout, files: new Map() }, loaded: await load(checkout) };
+    return last;
+  };
+}
