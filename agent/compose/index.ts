@@ -1,33 +1,12 @@
 /** One stack, from its files to resources. Pure. */
-import type { Sha256 } from '../core/hash.ts';
-import type { Payload } from '../core/payload.ts';
 import type { Desired, Issue } from '../core/types.ts';
-import { fairleadIssues } from './fairlead.ts';
-import { loadProject, type ProjectInput } from './load.ts';
-import { tidy } from './loading.ts';
-import { isWithin, joinPath, parentOf } from './paths.ts';
-import { toResources } from './resources.ts';
-import type { ComposeProject } from './types.ts';
-
-export interface StackInput {
-  /** Directory in the repository. */
-  dir: string;
-  layer: string;
-  /** In the order in which they are merged. */
-  files: readonly { path: string; text: string }[];
-  env: { path: string; text: string } | null;
-  /** `vars` of the fleet, with the built-ins among them. */
-  vars: Record<string, string>;
-  /** Path in the repository → bytes. */
-  payload: Payload;
-  /** Absolute directory on the host below which relative mounts live. */
-  treeRoot: string;
-  sha256: Sha256;
-  /** Plain bytes of an encrypted file, for `env_file` and `secrets`; undefined where it is none, or cannot be opened. */
-  decrypt?(path: string): Uint8Array | undefined;
-  /** A client's config.json (docs.docker.com, `docker login`) with the logins of this host. Throws where one cannot be read. */
-  logins?(): string;
-}
+import { loadProject, type ProjectInput } from './load/load.ts';
+import { tidy } from './load/loading.ts';
+import type { ComposeProject } from './load/types.ts';
+import { fairleadIssues } from './stack/fairlead.ts';
+import type { StackInput } from './stack/input.ts';
+import { toResources } from './stack/resources.ts';
+import { isWithin, joinPath, parentOf } from './yaml/paths.ts';
 
 export interface Stack {
   resources: Desired[];

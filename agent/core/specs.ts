@@ -1,4 +1,4 @@
-/** Resolved specs of the kinds that are not Compose's (those are in compose/model.ts). */
+/** Resolved specs of the kinds that are not Compose's (those are in compose/stack/model.ts). */
 
 import type { Content } from './payload.ts';
 

@@ -1,5 +1,5 @@
 /** Hears of containers, networks and volumes from the engine's events. */
-import type { NetworkSpec, ServiceSpec, VolumeSpec } from '../compose/model.ts';
+import type { NetworkSpec, ServiceSpec, VolumeSpec } from '../compose/stack/model.ts';
 import type { Watcher } from '../core/provider.ts';
 import type { Desired, ResourceId } from '../core/types.ts';
 import type { Log } from '../log.ts';

@@ -1,5 +1,5 @@
 /** `node test/bench/compose.ts`: how long loading takes. Prints numbers; never a test, as they depend on the machine. */
-import { loadProject, type ProjectInput } from '../../agent/compose/load.ts';
+import { loadProject, type ProjectInput } from '../../agent/compose/load/load.ts';
 
 const service = (i: number) => `  s${i}:
     image: registry.example.com/app-${i}:1.2.3

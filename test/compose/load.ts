@@ -1,5 +1,5 @@
 /** Loads a case as the agent would. */
-import { type LoadedProject, loadProject } from '../../agent/compose/load.ts';
+import { type LoadedProject, loadProject } from '../../agent/compose/load/load.ts';
 import type { Case } from './cases.ts';
 
 export const TREE = '/var/lib/fairlead/tree';

@@ -1,5 +1,5 @@
 /** `docker compose config` on a lab host, asked about many projects at once, and its answers compared with ours. */
-import type { ComposeProject } from '../../agent/compose/types.ts';
+import type { ComposeProject } from '../../agent/compose/load/types.ts';
 import type { Case } from './cases.ts';
 import { repoDir, TREE } from './load.ts';
 

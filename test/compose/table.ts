@@ -1,8 +1,8 @@
 /** The table of docs/compose.md: every path of the Compose Specification, and what fairlead makes of it. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { pathsOf, type Shape } from '../../agent/compose/shape.ts';
-import { project } from '../../agent/compose/spec.ts';
+import { pathsOf, type Shape } from '../../agent/compose/spec/shape.ts';
+import { project } from '../../agent/compose/spec/spec.ts';
 
 export type Class = 'equal' | 'inspected' | 'refused';
 

@@ -1,8 +1,9 @@
 /** Which paths of the Specification a case uses, in any form. */
-import { lineStarts, type Node, type Source } from '../../agent/compose/node.ts';
-import type { Shape } from '../../agent/compose/shape.ts';
-import { project } from '../../agent/compose/spec.ts';
-import { readYaml } from '../../agent/compose/yaml.ts';
+
+import type { Shape } from '../../agent/compose/spec/shape.ts';
+import { project } from '../../agent/compose/spec/spec.ts';
+import { lineStarts, type Node, type Source } from '../../agent/compose/yaml/node.ts';
+import { readYaml } from '../../agent/compose/yaml/yaml.ts';
 import type { Case } from './cases.ts';
 
 export function pathsIn({ files }: Pick<Case, 'files'>): Set<string> {

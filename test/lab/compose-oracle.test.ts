@@ -1,8 +1,8 @@
 /** fairlead's model of a compose file is `docker compose config`'s. The oracle is docker compose 2.26 on a Debian 13 host. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { pathsOf } from '../../agent/compose/shape.ts';
-import { project as specification } from '../../agent/compose/spec.ts';
+import { pathsOf } from '../../agent/compose/spec/shape.ts';
+import { project as specification } from '../../agent/compose/spec/spec.ts';
 import { allCases, type Case } from '../compose/cases.ts';
 import { composeFiles } from '../compose/generated.ts';
 import { loadCase } from '../compose/load.ts';

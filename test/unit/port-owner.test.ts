@@ -1,6 +1,6 @@
 /** Who has a port that the engine refuses, from what it says and what its containers publish. */
 import { expect, test } from 'vitest';
-import type { PortSpec } from '../../agent/compose/model.ts';
+import type { PortSpec } from '../../agent/compose/stack/model.ts';
 import { portRefused } from '../../agent/kinds/container/port-owner.ts';
 import type { ContainerSummary } from '../../agent/system/docker.ts';
 

@@ -1,6 +1,6 @@
 /** What the engine is asked for, where the lab cannot compare it with docker compose: the Engine API is the measure. */
 import { describe, expect, test } from 'vitest';
-import type { NetworkSpec, ServiceSpec } from '../../agent/compose/model.ts';
+import type { NetworkSpec, ServiceSpec } from '../../agent/compose/stack/model.ts';
 import type { Work } from '../../agent/core/provider.ts';
 import type { Desired } from '../../agent/core/types.ts';
 import { digests } from '../../agent/kinds/container/diff.ts';

@@ -1,7 +1,7 @@
 /** The diff of services that remembers what matched says the same as the one that does not. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { ServiceSpec } from '../../agent/compose/model.ts';
+import type { ServiceSpec } from '../../agent/compose/stack/model.ts';
 import type { Desired } from '../../agent/core/types.ts';
 import type { Replica, ServiceFact } from '../../agent/kinds/container/fact.ts';
 import { listingOf } from '../../agent/kinds/container/listing.ts';

@@ -1,6 +1,6 @@
 /** What is said of containers that ended, and of those that are not there. */
 import { expect, test } from 'vitest';
-import type { ServiceSpec } from '../../agent/compose/model.ts';
+import type { ServiceSpec } from '../../agent/compose/stack/model.ts';
 import { isOutage } from '../../agent/core/target.ts';
 import type { Desired } from '../../agent/core/types.ts';
 import type { Replica, ServiceFact } from '../../agent/kinds/container/fact.ts';

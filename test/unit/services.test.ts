@@ -1,6 +1,6 @@
 /** Containers against their declarations, where no engine of the lab is of that kind. */
 import { describe, expect, test } from 'vitest';
-import type { ServiceSpec } from '../../agent/compose/model.ts';
+import type { ServiceSpec } from '../../agent/compose/stack/model.ts';
 import type { Gone } from '../../agent/core/provider.ts';
 import type { Desired } from '../../agent/core/types.ts';
 import { differences } from '../../agent/kinds/container/diff.ts';

@@ -1,5 +1,6 @@
 /** A stack with the encrypted files that it names: opened for compose/, and hashed under the host's key where one was used. */
-import { loadStack, type Stack, type StackInput } from '../../compose/index.ts';
+import { loadStack, type Stack } from '../../compose/index.ts';
+import type { StackInput } from '../../compose/stack/input.ts';
 import type { Sha256 } from '../../core/hash.ts';
 import { isEncrypted } from '../../core/layer-content.ts';
 import type { Secrets } from '../../core/secret-values.ts';

@@ -1,6 +1,6 @@
 /** One container of a service: made, started, stopped, set aside, brought back. */
 import type { ContainerCreateOptions } from 'dockerode';
-import type { ServiceSpec } from '../../compose/model.ts';
+import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Work } from '../../core/provider.ts';
 import type { Desired } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';

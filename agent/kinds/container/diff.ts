@@ -1,7 +1,7 @@
 /** Where a container differs from its declaration, field by field, in the words of the compose file. Pure. */
 import { createHash } from 'node:crypto';
-import type { ServiceSpec } from '../../compose/model.ts';
-import { durationText } from '../../compose/units.ts';
+import { durationText } from '../../compose/spec/units.ts';
+import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Reason } from '../../core/types.ts';
 import type { ContainerInfo, ImageConfig } from '../../system/docker.ts';
 import { FIELDS } from '../docker/labels.ts';

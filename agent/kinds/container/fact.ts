@@ -1,5 +1,5 @@
 /** A service as the engine has it: all its containers, also those that an unfinished change left. */
-import type { ServiceSpec } from '../../compose/model.ts';
+import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { ResourceId } from '../../core/types.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { ContainerInfo, ContainerSummary, Docker, ImageConfig } from '../../system/docker.ts';

@@ -1,6 +1,7 @@
 /** Whether a service, and each of its containers, is well. Pure. */
-import type { ServiceSpec } from '../../compose/model.ts';
-import { millisecondsOf } from '../../compose/units.ts';
+
+import { millisecondsOf } from '../../compose/spec/units.ts';
+import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Health } from '../../core/provider.ts';
 import type { Desired } from '../../core/types.ts';
 import type { ContainerInfo } from '../../system/docker.ts';

@@ -1,5 +1,5 @@
 /** `post_start` and `pre_stop`: commands that are run in a container after its start and before its stop. */
-import type { HookSpec, ServiceSpec } from '../../compose/model.ts';
+import type { HookSpec, ServiceSpec } from '../../compose/stack/model.ts';
 import type { Work } from '../../core/provider.ts';
 import { isOutage } from '../../core/target.ts';
 import { AgentError } from '../../errors.ts';

@@ -1,5 +1,5 @@
 /** What an engine changes while a container runs: its networks, limits and restart policy. */
-import type { ServiceSpec } from '../../compose/model.ts';
+import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Reason } from '../../core/types.ts';
 import type { ContainerInfo, Docker, LiveUpdate } from '../../system/docker.ts';
 import { asked, endpoint, type Peer } from './request.ts';

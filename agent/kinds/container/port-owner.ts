@@ -1,5 +1,5 @@
 /** Who has a port that the engine refuses. */
-import type { PortSpec, ServiceSpec } from '../../compose/model.ts';
+import type { PortSpec, ServiceSpec } from '../../compose/stack/model.ts';
 import { AgentError } from '../../errors.ts';
 import type { ContainerSummary, Docker } from '../../system/docker.ts';
 

@@ -1,6 +1,6 @@
 /** `pre_start`: commands that are run to their end, each in a container of its own, before a container of the service starts. */
 import type { ContainerCreateOptions } from 'dockerode';
-import type { PreStartSpec, ServiceSpec } from '../../compose/model.ts';
+import type { PreStartSpec, ServiceSpec } from '../../compose/stack/model.ts';
 import { AgentError } from '../../errors.ts';
 import { COMPOSE_VERSION, HASH, HOOK, PROJECT, SERVICE } from '../docker/labels.ts';
 import type { Tools } from './container.ts';

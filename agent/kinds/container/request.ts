@@ -1,7 +1,7 @@
 /** A service's declaration → what the engine is asked for. Pure. */
 import type { ContainerCreateOptions } from 'dockerode';
-import type { AttachmentSpec, HealthcheckSpec, HookSpec, ServiceSpec } from '../../compose/model.ts';
-import { durationOf } from '../../compose/units.ts';
+import { durationOf } from '../../compose/spec/units.ts';
+import type { AttachmentSpec, HealthcheckSpec, HookSpec, ServiceSpec } from '../../compose/stack/model.ts';
 import {
   COMPOSE_VERSION,
   DEPENDS_ON,

@@ -1,5 +1,5 @@
 /** What only newer engines can do: key by key, from the Engine API's version history. An older one overlooks such a field. */
-import { INTERFACE_NAME, type NetworkSpec, type ServiceSpec } from '../../compose/model.ts';
+import { INTERFACE_NAME, type NetworkSpec, type ServiceSpec } from '../../compose/stack/model.ts';
 import type { Work } from '../../core/provider.ts';
 import type { ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';

@@ -1,5 +1,5 @@
 /** Images that a service mounts (`type: image`), and by which ids a container has them. */
-import type { MountSpec, ServiceSpec } from '../../compose/model.ts';
+import type { MountSpec, ServiceSpec } from '../../compose/stack/model.ts';
 import type { Docker } from '../../system/docker.ts';
 import { IMAGE_VOLUMES } from './labels.ts';
 

@@ -1,7 +1,7 @@
 /** Docker networks of stacks. */
 import { BlockList, isIPv6 } from 'node:net';
 import type { NetworkCreateOptions } from 'dockerode';
-import type { NetworkSpec } from '../../compose/model.ts';
+import type { NetworkSpec } from '../../compose/stack/model.ts';
 import type { Provider } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';

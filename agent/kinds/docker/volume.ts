@@ -1,5 +1,5 @@
 /** Named volumes of stacks. Made, and deleted only where that is asked for: they hold what nobody can make again. */
-import type { VolumeSpec } from '../../compose/model.ts';
+import type { VolumeSpec } from '../../compose/stack/model.ts';
 import type { Provider } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';

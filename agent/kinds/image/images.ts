@@ -1,5 +1,5 @@
 /** The images of services: here before anything is stopped, asked for anew when that is due, removed when nobody needs them. */
-import type { PullPolicy, ServiceSpec } from '../../compose/model.ts';
+import type { PullPolicy, ServiceSpec } from '../../compose/stack/model.ts';
 import { isPinned, isPlatform, listedName, platformText, registryOf } from '../../core/image-name.ts';
 import type { Progress, Work } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';

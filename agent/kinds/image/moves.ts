@@ -1,5 +1,5 @@
 /** Containers whose image is not what their declaration means any more: its tag was moved, or it is of another platform. So for images that they mount. */
-import type { ServiceSpec } from '../../compose/model.ts';
+import type { ServiceSpec } from '../../compose/stack/model.ts';
 import { isPlatform, platformText } from '../../core/image-name.ts';
 import type { Desired, Reason } from '../../core/types.ts';
 import type { ContainerSummary, Docker } from '../../system/docker.ts';

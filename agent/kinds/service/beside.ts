@@ -1,5 +1,5 @@
 /** `order: start-first`: the new container is up and well beside the old one before that is stopped. */
-import type { ServiceSpec } from '../../compose/model.ts';
+import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Desired } from '../../core/types.ts';
 import { create, setAside, type Tools } from '../container/container.ts';
 import { FAILED, memberOf, type Replica } from '../container/fact.ts';

@@ -1,5 +1,5 @@
 /** `depends_on` with a condition: the start waits until it holds. */
-import type { ServiceSpec } from '../../compose/model.ts';
+import type { ServiceSpec } from '../../compose/stack/model.ts';
 import { AgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { ContainerInfo, Docker } from '../../system/docker.ts';

@@ -1,5 +1,5 @@
 /** Whether a new container can run beside the one whose place it takes. Pure. */
-import type { ServiceSpec } from '../../compose/model.ts';
+import type { ServiceSpec } from '../../compose/stack/model.ts';
 import { ANONYMOUS, type Replica } from '../container/fact.ts';
 
 /** Why `order: start-first` is not done, in a few words; null where it is done, or nobody asks for it. */

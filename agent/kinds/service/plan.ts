@@ -1,5 +1,5 @@
 /** What is to be done with each container of a service, and why. Pure. */
-import type { ServiceSpec } from '../../compose/model.ts';
+import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Change, Desired, Reason, Seen } from '../../core/types.ts';
 import type { ContainerInfo } from '../../system/docker.ts';
 import { differences } from '../container/diff.ts';

@@ -1,5 +1,5 @@
 /** Services: one or more containers each, made from the declaration, never from what is there. */
-import type { ServiceSpec } from '../../compose/model.ts';
+import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Health, Provider, Work } from '../../core/provider.ts';
 import { isOutage } from '../../core/target.ts';
 import type { Desired, ResourceId, Seen } from '../../core/types.ts';

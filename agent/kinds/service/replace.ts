@@ -1,6 +1,7 @@
 /** Containers made anew, one group after another, and what becomes of those that they replace. */
-import type { ServiceSpec } from '../../compose/model.ts';
-import { millisecondsOf } from '../../compose/units.ts';
+
+import { millisecondsOf } from '../../compose/spec/units.ts';
+import type { ServiceSpec } from '../../compose/stack/model.ts';
 import { isOutage } from '../../core/target.ts';
 import type { Desired } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';

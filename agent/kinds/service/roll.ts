@@ -1,5 +1,5 @@
 /** Carries out what was found to be done with the containers of a service. */
-import type { ServiceSpec } from '../../compose/model.ts';
+import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Desired } from '../../core/types.ts';
 import { create, start, stop, type Tools } from '../container/container.ts';
 import { FRESH, memberOf, nameOf, type ServiceFact, wasStarted } from '../container/fact.ts';

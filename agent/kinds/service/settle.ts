@@ -1,6 +1,7 @@
 /** Waits until one container is well, or will not become so. */
-import type { ServiceSpec } from '../../compose/model.ts';
-import { millisecondsOf } from '../../compose/units.ts';
+
+import { millisecondsOf } from '../../compose/spec/units.ts';
+import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Desired } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Tools } from '../container/container.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { loadProject } from '../../../agent/compose/load.ts';
+import { loadProject } from '../../../agent/compose/load/load.ts';
 import type { Case } from '../../compose/cases.ts';
 import { loadCase } from '../../compose/load.ts';
 

@@ -1,7 +1,7 @@
 /** The projects that the lab starts with both tools have every path of the Specification that is said to be equal. */
 import { describe, expect, test } from 'vitest';
-import { pathsOf } from '../../../agent/compose/shape.ts';
-import { project as specification } from '../../../agent/compose/spec.ts';
+import { pathsOf } from '../../../agent/compose/spec/shape.ts';
+import { project as specification } from '../../../agent/compose/spec/spec.ts';
 import { classOf } from '../../compose/table.ts';
 import { pathsIn } from '../../compose/touched.ts';
 import { asRepo, PROJECTS } from '../../lab/projects.ts';

@@ -1,6 +1,6 @@
 /** Stacks as they lie in a fleet repository. */
 import { expect, test } from 'vitest';
-import type { ServiceSpec } from '../../../agent/compose/model.ts';
+import type { ServiceSpec } from '../../../agent/compose/stack/model.ts';
 import { find, loadRepo, messages } from '../repo.ts';
 
 const ids = (resources: readonly { id: string }[]) =>

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { loadStack } from '../../../agent/compose/index.ts';
-import type { NetworkSpec, ServiceSpec, VolumeSpec } from '../../../agent/compose/model.ts';
+import type { NetworkSpec, ServiceSpec, VolumeSpec } from '../../../agent/compose/stack/model.ts';
 import type { Desired } from '../../../agent/core/types.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { pathsOf, type Shape } from '../../../agent/compose/shape.ts';
-import { project } from '../../../agent/compose/spec.ts';
+import { pathsOf, type Shape } from '../../../agent/compose/spec/shape.ts';
+import { project } from '../../../agent/compose/spec/spec.ts';
 import { allCases, type Case } from '../../compose/cases.ts';
 import { loadCase } from '../../compose/load.ts';
 import { classOf, DOCUMENT, specificationPaths, withTable } from '../../compose/table.ts';

@@ -1,0 +1,91 @@
+/** A normalised project → services, networks, volumes and the trees they mount. Pure. */
+import { canonicalHash } from '../../core/hash.ts';
+import type { Desired, Issue, ResourceId } from '../../core/types.ts';
+import type { LoadedProject } from '../load/load.ts';
+import type { KeyPath } from '../yaml/node.ts';
+import { adoption, modeAt, toldAt } from './fairlead.ts';
+import type { StackInput } from './input.ts';
+import type { NetworkSpec, VolumeSpec } from './model.ts';
+import { serviceResource } from './service.ts';
+import { createTrees } from './trees.ts';
+
+export interface ResourcesInput {
+  input: StackInput;
+  loaded: LoadedProject;
+}
+
+/** What one service needs of the whole. */
+export interface StackContext extends ResourcesInput {
+  fail(path: KeyPath, message: string): void;
+  resource<S>(id: ResourceId, path: KeyPath, spec: S, more?: Partial<Desired<S>>): Desired<S>;
+  trees: ReturnType<typeof createTrees>;
+}
+
+export function toResources(given: ResourcesInput): { resources: Desired[]; issues: Issue[] } {
+  const { input, loaded } = given;
+  const { project, origin } = loaded;
+  const issues: Issue[] = [];
+  const fail = (path: KeyPath, message: string) => {
+    const { file, line, column } = origin(path);
+    issues.push({ file, line, column, key: path.join('.'), message, severity: 'error' });
+  };
+  const resource = <S>(id: ResourceId, path: KeyPath, spec: S, more: Partial<Desired<S>> = {}): Desired<S> => {
+    const { file, line, layer } = origin(path);
+    return {
+      id,
+      spec,
+      hash: canonicalHash(spec, input.sha256),
+      after: [],
+      notify: [],
+      origin: { file, line, layer },
+      ...more,
+    };
+  };
+  const context: StackContext = { ...given, fail, resource, trees: createTrees(input, resource) };
+  const networks = Object.keys(project.networks ?? {}).map((key) => network(context, key));
+  const volumes = Object.keys(project.volumes ?? {}).map((key) => volume(context, key));
+  const services = Object.keys(project.services).map((name) => serviceResource(context, name));
+  const observed = new Set(services.filter((s) => s.mode === 'observe').map((s) => s.id));
+  return { resources: [...context.trees.resources(observed), ...networks, ...volumes, ...services], issues };
+}
+
+function network({ loaded, resource }: StackContext, key: string): Desired<NetworkSpec> {
+  const { project } = loaded;
+  const at = ['networks', key];
+  const declared = project.networks?.[key];
+  const spec: NetworkSpec = {
+    ...{ project: project.name, key, name: declared?.name ?? key, external: declared?.external ?? false },
+    driver: declared?.driver ?? 'bridge',
+    driverOptions: declared?.driver_opts ?? {},
+    internal: declared?.internal ?? false,
+    attachable: declared?.attachable ?? false,
+    ipv4: declared?.enable_ipv4 ?? null,
+    ipv6: declared?.enable_ipv6 ?? null,
+    ipam: {
+      driver: declared?.ipam.driver ?? '',
+      config: (declared?.ipam.config ?? []).map((c) => ({
+        ...{ subnet: c.subnet ?? '', range: c.ip_range ?? '', gateway: c.gateway ?? '' },
+        aux: c.aux_addresses ?? {},
+      })),
+    },
+    labels: declared?.labels ?? {},
+    adopt: adoption(loaded, at),
+  };
+  return resource(`network:${project.name}/${key}`, at, spec, modeAt(loaded, at));
+}
+
+function volume({ loaded, resource }: StackContext, key: string): Desired<VolumeSpec> {
+  const { project } = loaded;
+  const at = ['volumes', key];
+  const { prune, adopt = 'match' } = toldAt(loaded, at);
+  const declared = project.volumes?.[key];
+  const spec: VolumeSpec = {
+    ...{ project: project.name, key, name: declared?.name ?? key, external: declared?.external ?? false },
+    driver: declared?.driver ?? 'local',
+    driverOptions: declared?.driver_opts ?? {},
+    labels: declared?.labels ?? {},
+    prune,
+    adopt,
+  };
+  return resource(`volume:${project.name}/${key}`, at, spec, modeAt(loaded, at));
+}

@@ -1,0 +1,108 @@
+/** `volumes` of a service → what is mounted, as text or as the engine's mount object. Pure. */
+import type { ResourceId } from '../../core/types.ts';
+import type { ComposeMount, ComposeService } from '../load/types.ts';
+import type { MountSpec } from './model.ts';
+import type { StackContext } from './resources.ts';
+
+/** @param after is given what must be there first */
+export function readMounts(
+  context: StackContext,
+  name: string,
+  service: ComposeService,
+  id: ResourceId,
+  after: ResourceId[],
+): MountSpec[] {
+  return (service.volumes ?? []).map((mount, i) =>
+    readMount(context, mount, ['services', name, 'volumes', i], id, after),
+  );
+}
+
+function readMount(
+  { loaded, trees, fail }: StackContext,
+  mount: ComposeMount,
+  at: readonly (string | number)[],
+  id: ResourceId,
+  after: ResourceId[],
+): MountSpec {
+  const { project } = loaded;
+  const spec: MountSpec = {
+    type: mount.type as MountSpec['type'],
+    source: mount.source ?? '',
+    target: (mount.target ?? '').replace(/(?<=.)\/+$/, ''),
+    readOnly: mount.read_only ?? false,
+    options: [mount.bind?.selinux, mount.bind?.propagation, mount.volume?.nocopy ? 'nocopy' : '']
+      .filter((option) => option !== undefined)
+      .filter((option) => option !== ''),
+    mount: null,
+  };
+  if (spec.type === 'volume' && spec.source !== '') {
+    after.push(`volume:${project.name}/${spec.source}`);
+    const named = { ...spec, source: project.volumes?.[spec.source]?.name ?? spec.source };
+    // Docker compose names a volume that is itself a bind mount in a text.
+    const bound = project.volumes?.[spec.source]?.driver_opts?.o === 'bind';
+    return { ...named, mount: bound ? null : mountObject(named, mount) };
+  }
+  if (spec.type === 'image') {
+    if (spec.source === '') fail(at, 'a mount of type `image` needs an image as its `source`');
+    return { ...spec, mount: mountObject(spec, mount) };
+  }
+  if (spec.type !== 'bind') return { ...spec, source: '', mount: mountObject({ ...spec, source: '' }, mount) };
+  // A text makes the directory where it is missing, and can say nothing of what is mounted below it.
+  if (mount.bind?.create_host_path !== true || RECURSION[mount.bind.recursive ?? ''])
+    spec.mount = mountObject(spec, mount);
+  const repo = loaded.repoPath([...at, 'source']);
+  if (repo !== undefined) after.push(...trees.mount(repo, spec.source, id, at));
+  // A managed file or directory that is mounted comes first.
+  else after.push(`file:${spec.source.replace(/\/+$/, '')}`);
+  return spec;
+}
+
+/** Mounts below a bind mount: fields of the engine's BindOptions. */
+const RECURSION: Record<string, Record<string, unknown>> = {
+  disabled: { NonRecursive: true },
+  writable: { ReadOnlyNonRecursive: true },
+  readonly: { ReadOnlyForceRecursive: true },
+};
+
+/** What the engine takes for a mount that no text describes. */
+function mountObject(
+  spec: MountSpec,
+  { bind, volume, tmpfs, image, consistency }: ComposeMount,
+): Record<string, unknown> {
+  return {
+    Type: spec.type,
+    ...(spec.source === '' ? {} : { Source: spec.source }),
+    Target: spec.target,
+    ...(spec.readOnly ? { ReadOnly: true } : {}),
+    ...(consistency ? { Consistency: consistency } : {}),
+    ...(bind && spec.type === 'bind'
+      ? {
+          BindOptions: {
+            ...(bind.propagation ? { Propagation: bind.propagation } : {}),
+            ...(bind.create_host_path ? { CreateMountpoint: true } : {}),
+            ...RECURSION[bind.recursive ?? ''],
+          },
+        }
+      : {}),
+    ...(volume && spec.type === 'volume'
+      ? {
+          VolumeOptions: {
+            ...(volume.nocopy ? { NoCopy: true } : {}),
+            ...(volume.subpath ? { Subpath: volume.subpath } : {}),
+            ...(volume.labels ? { Labels: volume.labels } : {}),
+          },
+        }
+      : {}),
+    ...(image && spec.type === 'image'
+      ? { ImageOptions: { ...(image.subpath ? { Subpath: image.subpath } : {}) } }
+      : {}),
+    ...(tmpfs
+      ? {
+          TmpfsOptions: {
+            ...(tmpfs.size === undefined ? {} : { SizeBytes: Number(tmpfs.size) }),
+            ...(tmpfs.mode === undefined ? {} : { Mode: tmpfs.mode }),
+          },
+        }
+      : {}),
+  };
+}

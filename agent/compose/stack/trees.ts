@@ -1,0 +1,73 @@
+/** What services mount by relative path: kept as ordinary managed files below one path that never changes. Pure. */
+import { contentOf } from '../../core/payload.ts';
+import type { FileSpec } from '../../core/specs.ts';
+import type { Desired, ResourceId } from '../../core/types.ts';
+import type { ComposeFileMount } from '../load/types.ts';
+import type { KeyPath } from '../yaml/node.ts';
+import type { StackInput } from './input.ts';
+
+export interface Trees {
+  /**
+   * `repo` in the repository lies at `path` on the host.
+   * @returns resources to be there before the container starts
+   */
+  mount(repo: string, path: string, service: ResourceId, at: KeyPath): ResourceId[];
+  /** Bytes that are mounted as a file of their own, at `path`, below a directory that only root may enter. */
+  keep(path: string, bytes: Uint8Array, service: ResourceId, at: KeyPath, how: ComposeFileMount): ResourceId[];
+  /** @param observed services that are only looked at: so is what nobody else mounts */
+  resources(observed: ReadonlySet<ResourceId>): Desired<FileSpec>[];
+}
+
+type Make = <S>(id: ResourceId, path: KeyPath, spec: S, more?: Partial<Desired<S>>) => Desired<S>;
+
+/** Root's, and no secret, where nothing else is said. */
+type Given = Omit<FileSpec, 'path' | 'owner' | 'group' | 'secret'> &
+  Partial<Pick<FileSpec, 'owner' | 'group' | 'secret'>>;
+
+export function createTrees(input: StackInput, make: Make): Trees {
+  const made = new Map<string, Desired<FileSpec>>();
+  const meta = { owner: 'root', group: 'root', secret: false };
+  const add = (path: string, at: KeyPath, spec: Given): Desired<FileSpec> => {
+    const known = made.get(path);
+    if (known) return known;
+    const parent = made.get(path.slice(0, path.lastIndexOf('/')));
+    const fresh = make<FileSpec>(`file:${path}`, at, { path, ...meta, ...spec }, { after: parent ? [parent.id] : [] });
+    made.set(path, fresh);
+    return fresh;
+  };
+  const users = new Map<ResourceId, Set<ResourceId>>();
+  const usedBy = (service: ResourceId, ids: readonly ResourceId[]): ResourceId[] => {
+    for (const id of ids) users.set(id, (users.get(id) ?? new Set()).add(service));
+    return [...new Set(ids)];
+  };
+  return {
+    keep(path, bytes, service, at, { uid, gid, mode }) {
+      const dir = path.slice(0, path.lastIndexOf('/'));
+      const root = dir.slice(0, dir.lastIndexOf('/'));
+      const parents = [root, dir].map((parent) => add(parent, at, { type: 'directory', mode: 0o700 }).id);
+      const owner = { owner: uid ?? 'root', group: gid ?? 'root', secret: true };
+      const file = add(path, at, { type: 'file', content: bytes, mode: mode ?? 0o444, ...owner });
+      return usedBy(service, [...parents, file.id]);
+    },
+    mount(repo, path, service, at) {
+      const single = contentOf(input.payload, repo);
+      if (single !== undefined) {
+        const file = add(path, at, { type: 'file', content: single, mode: 0o644 });
+        return usedBy(service, [file.id]);
+      }
+      const after = [add(path, at, { type: 'directory', mode: 0o755 }).id];
+      for (const file of [...input.payload.keys()].filter((f) => f.startsWith(`${repo}/`)).sort()) {
+        const parts = file.slice(repo.length + 1).split('/');
+        for (let n = 1; n < parts.length; n++)
+          after.push(add(`${path}/${parts.slice(0, n).join('/')}`, at, { type: 'directory', mode: 0o755 }).id);
+        const content = contentOf(input.payload, file) ?? new Uint8Array();
+        after.push(add(`${path}/${parts.join('/')}`, at, { type: 'file', content, mode: 0o644 }).id);
+      }
+      return usedBy(service, after);
+    },
+    resources: (observed) =>
+      [...made.values()].map((file) =>
+        [...(users.get(file.id) ?? [])].every((service) => observed.has(service)) ? { ...file, mode: 'observe' } : file,
+      ),
+  };
+}
