@@ -6,8 +6,8 @@ import { type AgentConfig, parseConfig } from './config.ts';
 import { AgentError } from './errors.ts';
 import type { Log } from './log.ts';
 import { openStore, readStore, type Store } from './store/db.ts';
+import { createPatientStore } from './store/disk-full-store.ts';
 import { lockState } from './store/lock.ts';
-import { createPatientStore } from './store/patient.ts';
 import type { RunReader } from './store/runs.ts';
 
 export interface LayoutOptions {

@@ -2,8 +2,9 @@
 import { hash } from 'node:crypto';
 import type { StatusDocument } from '../manifests-schema/payloads.ts';
 import { type AgentConfig, durationMs, sizeBytes } from './config.ts';
+import { waysOf } from './connectivity-probes.ts';
 import { type AgentApi, createAgentApi } from './control/api.ts';
-import { createKept } from './control/kept.ts';
+import { createKept } from './control/overwritten.ts';
 import type { SyncLine } from './core/progress.ts';
 import { staleProblem } from './core/stale.ts';
 import type { Identity } from './core/status.ts';
@@ -36,7 +37,6 @@ import { collector, createHeap, heapBytes } from './system/heap.ts';
 import { watchBudget } from './system/path-watch.ts';
 import { createCredentials } from './system/registry-credentials.ts';
 import { socketSince } from './system/sockets.ts';
-import { waysOf } from './ways.ts';
 
 export interface SessionOptions {
   config: AgentConfig;

@@ -14,8 +14,8 @@ import type { RunResult } from '../engine/run/reconcile.ts';
 import type { EngineDeps } from '../engine/types.ts';
 import type { Loop } from '../engine/when/loop.ts';
 import { fullId, hold } from './holds.ts';
-import type { Kept } from './kept.ts';
-import { createMemory } from './memory.ts';
+import { createMemory } from './last-status.ts';
+import type { Kept } from './overwritten.ts';
 import { printable } from './printable.ts';
 import type { ControlApi, ShowDocument } from './protocol.ts';
 

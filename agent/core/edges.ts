@@ -1,6 +1,6 @@
 /** Order that follows from what resources are, without anybody writing `after` or `notify`. Pure. */
 import { canonicalHash, type Sha256 } from './hash.ts';
-import { isWithin } from './own.ts';
+import { isWithin } from './reserved-paths.ts';
 import type { FileSpec, JobSpec, UnitSpec } from './specs.ts';
 import type { Desired, ResourceId } from './types.ts';
 

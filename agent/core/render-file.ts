@@ -3,8 +3,8 @@ import { issueAt } from '../../manifests-schema/check.ts';
 import type { FileEntry } from '../../manifests-schema/manifest.ts';
 import type { Parsed } from '../../manifests-schema/yaml.ts';
 import { canonicalHash, type Sha256 } from './hash.ts';
-import { isOwn } from './own.ts';
 import { contentOf, type Payload, sizeOf } from './payload.ts';
+import { isOwn } from './reserved-paths.ts';
 import type { FileSpec } from './specs.ts';
 import type { Desired, Issue, ResourceId } from './types.ts';
 

@@ -1,6 +1,7 @@
 /** Every kind and its provider: the one place that names them all. */
-import { OWN_PATHS, OWN_STORES } from '../core/own.ts';
+
 import type { Provider, Watcher } from '../core/provider.ts';
+import { OWN_PATHS, OWN_STORES } from '../core/reserved-paths.ts';
 import type { Kind, ResourceId } from '../core/types.ts';
 import type { Log } from '../log.ts';
 import { type ImageRecords, noImageRecords } from '../store/images.ts';

@@ -2,8 +2,8 @@
 import type Database from 'better-sqlite3';
 import type { BadCommit, Pause, Pin } from '../core/target.ts';
 import type { Problem } from '../core/types.ts';
-import { lightly } from './lightly.ts';
 import type { Meta } from './meta.ts';
+import { lightly } from './without-fsync.ts';
 
 export interface Remembered {
   /** Repairs go by this one. */

@@ -1,7 +1,7 @@
 /** What fairlead made or adopted, and the restarts it still owes. Written before acting, deleted after a confirmed removal. */
 import type Database from 'better-sqlite3';
 import type { Mark, Origin, RefreshVerb, ResourceId } from '../core/types.ts';
-import { lightly } from './lightly.ts';
+import { lightly } from './without-fsync.ts';
 
 export interface InventoryRow extends Mark {
   id: ResourceId;

@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import { lightly } from './lightly.ts';
+import { lightly } from './without-fsync.ts';
 
 /** Longer ones are read when they are asked for: they are few, and would only take up memory. */
 const SHORT = 1_000;

@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import type Database from 'better-sqlite3';
 import type { AgentEvent } from '../core/types.ts';
-import { lightly } from './lightly.ts';
 import type { Meta } from './meta.ts';
+import { lightly } from './without-fsync.ts';
 
 export type EventDraft = Omit<AgentEvent, 'id' | 'seq'>;
 

@@ -2,8 +2,8 @@
 import type Database from 'better-sqlite3';
 import type { HistoryQuery } from '../core/progress.ts';
 import type { ActionRecord, ResourceId, RunRecord, Trigger } from '../core/types.ts';
-import { lightly } from './lightly.ts';
 import type { EventDraft, Outbox } from './outbox.ts';
+import { lightly } from './without-fsync.ts';
 
 export interface RunReader {
   /** Newest first; runs under way are left out. */

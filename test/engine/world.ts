@@ -13,7 +13,7 @@ import type { EngineDeps, Loaded, Outcome, RunRequest } from '../../agent/engine
 import { AgentError } from '../../agent/errors.ts';
 import { silentLog } from '../../agent/log.ts';
 import { openStore } from '../../agent/store/db.ts';
-import { createPatientStore } from '../../agent/store/patient.ts';
+import { createPatientStore } from '../../agent/store/disk-full-store.ts';
 import { createSnapshots } from '../../agent/store/snapshots.ts';
 import { hostSettings } from '../../manifests-schema/host.ts';
 

@@ -18,7 +18,7 @@ import { loadIdentity, loadKeyedHash } from '../../agent/secrets/identity.ts';
 import { createRedactor } from '../../agent/secrets/redact.ts';
 import { createSession, type Session } from '../../agent/session.ts';
 import { openStore } from '../../agent/store/db.ts';
-import { createPatientStore } from '../../agent/store/patient.ts';
+import { createPatientStore } from '../../agent/store/disk-full-store.ts';
 import { until } from '../lab/run.ts';
 import { type Slope, slopeOf } from './slope.ts';
 

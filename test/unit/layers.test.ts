@@ -13,7 +13,7 @@ const MAIN = [
   'agent/doctor.ts',
   'agent/host-probes.ts',
   'agent/layout.ts',
-  'agent/ways.ts',
+  'agent/connectivity-probes.ts',
 ];
 /** A room may import from rooms further down only (docs/architecture.md). */
 const LAYERS: readonly (readonly string[])[] = [
