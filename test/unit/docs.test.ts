@@ -159,6 +159,20 @@ describe('the table of agent.yaml in docs/install.md', () => {
   });
 });
 
+describe('the glossary', () => {
+  const first = readFileSync(path.join(DOCS, 'glossary.md'), 'utf8').split('\n## ')[0] ?? '';
+  const words = [...first.matchAll(/^\| ([a-z ]+) \| [A-Z]/gm)].map(([, word = '']) => word);
+
+  test('has a few words, so that a newcomer can learn them all', () => {
+    expect(words.length).toBeGreaterThan(15);
+    expect(words.length).toBeLessThanOrEqual(25);
+  });
+
+  test('has each word once, in alphabetical order', () => {
+    expect(words).toEqual([...new Set(words)].sort());
+  });
+});
+
 test('every key has a description for editors', () => {
   const bare: string[] = [];
   const walk = (node: unknown, at: string): void => {
