@@ -3,16 +3,14 @@ import type { NetworkSpec, ServiceSpec, VolumeSpec } from '../compose/stack/mode
 import type { Watcher } from '../core/provider.ts';
 import type { Desired, ResourceId } from '../core/types.ts';
 import type { Log } from '../log.ts';
-import type { Clock } from '../system/clock.ts';
-import { containerLabels, type DockerEvent, followDockerEvents } from '../system/docker-events.ts';
+import type { DockerEvent, DockerEvents } from '../system/docker-events.ts';
 import { memberOf } from './container/fact.ts';
 import type { Inspections } from './docker/inspections.ts';
 import { PROJECT, SERVICE } from './docker/labels.ts';
 
 export interface EngineWatcherOptions {
-  socket: string;
+  events: DockerEvents;
   inspections: Inspections;
-  clock: Clock;
   log: Log;
 }
 
@@ -25,7 +23,7 @@ const FILTERS = {
   ],
 };
 
-export function createEngineWatcher({ socket, inspections, clock, log }: EngineWatcherOptions): Watcher {
+export function createEngineWatcher({ events, inspections, log }: EngineWatcherOptions): Watcher {
   let hint: (id: ResourceId | '*') => void = () => undefined;
   let known: Known = index([]);
   /** Whose a container is, by its id: events of networks name it so. */
@@ -48,7 +46,7 @@ export function createEngineWatcher({ socket, inspections, clock, log }: EngineW
       const gap = () => {
         hint('*');
         owners.clear();
-        containerLabels(socket, signal).then(
+        events.labels(signal).then(
           (found) => {
             for (const [id, labels] of found) note(id, labels);
           },
@@ -56,7 +54,7 @@ export function createEngineWatcher({ socket, inspections, clock, log }: EngineW
         );
       };
       const { listening } = inspections;
-      return followDockerEvents({ socket, clock, log, filters: FILTERS, event, gap, listening }, signal);
+      return events.follow({ filters: FILTERS, event, gap, listening }, signal);
     },
     manage(resources) {
       const before = known;

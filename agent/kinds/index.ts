@@ -7,13 +7,15 @@ import type { Log } from '../log.ts';
 import { type ImageRecords, noImageRecords } from '../store/images.ts';
 import type { Clock } from '../system/clock.ts';
 import { createDocker, type Docker } from '../system/docker.ts';
+import { createDockerEvents } from '../system/docker-events.ts';
 import type { Exec } from '../system/exec.ts';
 import { createFiles } from '../system/files.ts';
 import { createInotifyQueue } from '../system/inotify-queue.ts';
 import { probe } from '../system/probe.ts';
 import { createCredentials } from '../system/registry-credentials.ts';
 import { holdsAddress } from '../system/sockets.ts';
-import { createSystemd } from '../system/systemd.ts';
+import { createSystemd, type Systemd } from '../system/systemd.ts';
+import { createSystemdSignals } from '../system/systemd-signals.ts';
 import { createCheckProvider } from './check/provider.ts';
 import { createInspections, type Inspections, telling } from './docker/inspections.ts';
 import { createNetworkProvider } from './docker/network.ts';
@@ -43,6 +45,8 @@ export interface ProvidersOptions {
   /** Shared with the watchers, which tell it of events; left out where none are heard. */
   inspections?: Inspections;
   busSocket: string;
+  /** Another driver than the one of that bus. */
+  systemd?: Systemd;
   stagingDir: string;
   /** Paths of the agent's own besides the usual ones, e.g. a config file named by --config. */
   own?: readonly string[];
@@ -78,7 +82,7 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
     const docker = telling(options.docker ?? createDocker({ socket: options.dockerSocket }), inspections);
     const { registries = {}, records = noImageRecords(), secret = () => undefined } = options.images ?? {};
     const credentials = createCredentials({ registries, home: '/root', root, exec, secret });
-    const systemd = createSystemd({ socket: options.busSocket });
+    const systemd = options.systemd ?? createSystemd({ socket: options.busSocket });
     all.push(
       erase(createUnitProvider({ systemd, files, originals, exec, clock, stagingDir: UNIT_STAGING_DIR, owned })),
       erase(createNetworkProvider({ docker })),
@@ -127,8 +131,13 @@ export function createWatchers({
   return [
     files,
     ...own,
-    createUnitWatcher({ root, busSocket, limit: Math.ceil(maxWatches / 10), queue, clock, log }),
-    createEngineWatcher({ socket: dockerSocket, inspections, clock, log }),
+    createUnitWatcher({
+      root,
+      limit: Math.ceil(maxWatches / 10),
+      queue,
+      signals: (listener) => createSystemdSignals({ socket: busSocket, clock, log, ...listener }),
+    }),
+    createEngineWatcher({ events: createDockerEvents({ socket: dockerSocket, clock, log }), inspections, log }),
   ];
 }
 

@@ -1,18 +1,11 @@
 /** Calls about containers for which the library's own way is not enough. */
 import type Dockerode from 'dockerode';
+import type { ContainerRequest, DockerCommand } from './docker-types.ts';
 
-/** ExecConfig of the Engine API. */
-export interface DockerCommand {
-  Cmd: string[];
-  Env?: string[];
-  User?: string;
-  WorkingDir?: string;
-  Privileged?: boolean;
-}
 /** The library's own way keeps nothing of the answer but the id. */
 export function createContainer(
   docker: Dockerode,
-  { platform, name, ...body }: Dockerode.ContainerCreateOptions,
+  { platform, name, ...body }: ContainerRequest,
 ): Promise<{ Id: string; Warnings?: string[] | null }> {
   const options = { _query: { name, ...(platform ? { platform } : {}) }, _body: body };
   const statusCodes = {

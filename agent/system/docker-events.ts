@@ -10,10 +10,7 @@ export interface DockerEvent {
   Actor: { ID: string; Attributes: Record<string, string> };
 }
 
-export interface DockerEventsOptions {
-  socket: string;
-  clock: Clock;
-  log: Log;
+export interface DockerListener {
   /** Types and actions to be told of. */
   filters: { type: readonly string[]; event: readonly string[] };
   event(event: DockerEvent): void;
@@ -23,32 +20,48 @@ export interface DockerEventsOptions {
   listening(yes: boolean): void;
 }
 
+/** Where an engine tells what happens to its containers, networks and volumes. */
+export interface DockerEvents {
+  /** Resolves once the stream is there, or after the first failed attempt; keeps it up until `signal` aborts. */
+  follow(listener: DockerListener, signal: AbortSignal): Promise<void>;
+  /** Id → labels of every container there is now. */
+  labels(signal: AbortSignal): Promise<ReadonlyMap<string, Readonly<Record<string, string>>>>;
+}
+
+export interface DockerEventsOptions {
+  /** Path of the engine's socket. */
+  socket: string;
+  clock: Clock;
+  log: Log;
+}
+
 const ANSWER_MS = 10_000;
 /** An event is a few hundred bytes; a line beyond this is not one. */
 const MAX_LINE = 1024 * 1024;
 
-/** Resolves once the stream is there, or after the first failed attempt; keeps it up until `signal` aborts. */
-export function followDockerEvents(options: DockerEventsOptions, signal: AbortSignal): Promise<void> {
-  const { clock, log, gap } = options;
-  return keepUp(
-    {
-      clock,
-      log,
-      session: (until, begun) =>
-        stream(options, until, () => {
-          options.listening(true);
-          begun();
-        }).finally(() => options.listening(false)),
-      gap,
-      lost: 'the events of the Docker engine are away; changes of containers are found by the schedule until they are back',
-      back: 'the events of the Docker engine are heard again',
-    },
-    signal,
-  );
+export function createDockerEvents({ socket, clock, log }: DockerEventsOptions): DockerEvents {
+  return {
+    follow: (listener, signal) =>
+      keepUp(
+        {
+          clock,
+          log,
+          session: (until, begun) =>
+            stream(socket, listener, until, () => {
+              listener.listening(true);
+              begun();
+            }).finally(() => listener.listening(false)),
+          gap: listener.gap,
+          lost: 'the events of the Docker engine are away; changes of containers are found by the schedule until they are back',
+          back: 'the events of the Docker engine are heard again',
+        },
+        signal,
+      ),
+    labels: (signal) => containerLabels(socket, signal),
+  };
 }
 
-/** Id → labels of every container there is now. */
-export function containerLabels(socket: string, signal: AbortSignal): Promise<Map<string, Record<string, string>>> {
+function containerLabels(socket: string, signal: AbortSignal): Promise<Map<string, Record<string, string>>> {
   return new Promise((resolve, reject) => {
     const path = '/containers/json?all=1';
     const request = http.get({ socketPath: socket, path, agent: false, signal, timeout: ANSWER_MS }, (response) => {
@@ -72,10 +85,10 @@ export function containerLabels(socket: string, signal: AbortSignal): Promise<Ma
 }
 
 /** One stream, from its beginning to its end. */
-function stream(options: DockerEventsOptions, signal: AbortSignal, begun: () => void): Promise<void> {
-  const query = new URLSearchParams({ filters: JSON.stringify(options.filters) });
+function stream(socket: string, listener: DockerListener, signal: AbortSignal, begun: () => void): Promise<void> {
+  const query = new URLSearchParams({ filters: JSON.stringify(listener.filters) });
   return new Promise((resolve, reject) => {
-    const request = http.get({ socketPath: options.socket, path: `/events?${query}`, agent: false, signal });
+    const request = http.get({ socketPath: socket, path: `/events?${query}`, agent: false, signal });
     const late = setTimeout(() => request.destroy(new Error('no answer')), ANSWER_MS);
     request.on('error', reject);
     request.on('close', () => {
@@ -94,16 +107,16 @@ function stream(options: DockerEventsOptions, signal: AbortSignal, begun: () => 
       response.setEncoding('utf8').on('data', (chunk: string) => {
         const lines = (rest + chunk).split('\n');
         rest = (lines.pop() ?? '').slice(-MAX_LINE);
-        for (const line of lines) deliver(line, options);
+        for (const line of lines) deliver(line, listener);
       });
     });
   });
 }
 
-function deliver(line: string, options: DockerEventsOptions): void {
+function deliver(line: string, listener: DockerListener): void {
   try {
     const event: unknown = JSON.parse(line);
-    if (typeof event === 'object' && event !== null && 'Actor' in event) options.event(event as DockerEvent);
+    if (typeof event === 'object' && event !== null && 'Actor' in event) listener.event(event as DockerEvent);
   } catch {
     // Half a line of a stream that was cut: what it said is looked at when the stream is back.
   }

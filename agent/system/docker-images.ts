@@ -1,48 +1,9 @@
 /** Images by the Engine API: looked at, pulled layer by layer with their progress in bytes, removed. */
 import { createHash } from 'node:crypto';
 import type Dockerode from 'dockerode';
-import type { Platform } from '../core/image-name.ts';
-import type { ContainerInfo } from './docker.ts';
+import type { ImageConfig, ImageInfo, PullOptions } from './docker-types.ts';
 import { createTally, type PullLine } from './pull-tally.ts';
 import type { RegistryAuth } from './registry-credentials.ts';
-
-/** What an image says of the containers made from it. */
-export type ImageConfig = Partial<
-  Pick<
-    ContainerInfo['Config'],
-    | 'Cmd'
-    | 'Entrypoint'
-    | 'Env'
-    | 'ExposedPorts'
-    | 'Healthcheck'
-    | 'Labels'
-    | 'User'
-    | 'Volumes'
-    | 'WorkingDir'
-    | 'StopSignal'
-  >
->;
-
-export interface ImageInfo {
-  id: string;
-  config: ImageConfig;
-  platform: Platform;
-  /** Of layers and configuration: the same for two ids that mean the same image (an index made anew around it). */
-  content: string;
-  /** `name:tag`, `name@sha256:…`: what it is called on this host, and by which digests registries know it. */
-  tags: readonly string[];
-  digests: readonly string[];
-}
-
-export interface PullOptions {
-  signal: AbortSignal;
-  /** `linux/arm64`; '' is the engine's own. */
-  platform: string;
-  /** null for nobody in particular. */
-  auth: RegistryAuth | null;
-  /** Hears how many bytes of how many that are known of so far have come; a few times a second. */
-  tell?(doneBytes: number, totalBytes: number): void;
-}
 
 const TELL_MS = 250;
 

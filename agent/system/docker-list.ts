@@ -1,17 +1,18 @@
 /** The engine's list of containers, read anew only where it says something else than the last time. */
 import type { IncomingMessage } from 'node:http';
 import type Dockerode from 'dockerode';
+import type { ContainerSummary } from './docker-types.ts';
 
 /**
  * @returns asks for the list of all containers (Engine API, ContainerList); the very array of the time before where the
  *   engine answers the very same bytes. Nobody may change it.
  */
-export function createContainerList(): (docker: Dockerode) => Promise<Dockerode.ContainerInfo[]> {
-  let last: { bytes: Buffer; containers: Dockerode.ContainerInfo[] } | null = null;
+export function createContainerList(): (docker: Dockerode) => Promise<ContainerSummary[]> {
+  let last: { bytes: Buffer; containers: ContainerSummary[] } | null = null;
   return async (docker) => {
     const bytes = await answerOf(docker, '/containers/json', { all: true });
     if (last === null || !last.bytes.equals(bytes)) {
-      const containers = JSON.parse(bytes.toString('utf8')) as Dockerode.ContainerInfo[];
+      const containers = JSON.parse(bytes.toString('utf8')) as ContainerSummary[];
       last = { bytes, containers };
     }
     return last.containers;

@@ -4,15 +4,18 @@ import type { Log } from '../log.ts';
 import type { Clock } from './clock.ts';
 import { keepUp } from './keep-up.ts';
 
-export interface SystemdSignalsOptions {
-  /** Path of the system bus. */
-  socket: string;
-  clock: Clock;
-  log: Log;
+export interface SystemdListener {
   /** A property of this unit changed: its state, its result. */
   unit(name: string): void;
   /** Unit files or the manager's view of them changed, or signals may have been missed. */
   all(): void;
+}
+
+export interface SystemdSignalsOptions extends SystemdListener {
+  /** Path of the system bus. */
+  socket: string;
+  clock: Clock;
+  log: Log;
 }
 
 export interface SystemdSignals {

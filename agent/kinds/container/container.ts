@@ -1,11 +1,10 @@
 /** One container of a service: made, started, stopped, set aside, brought back. */
-import type { ContainerCreateOptions } from 'dockerode';
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Work } from '../../core/provider.ts';
 import type { Desired } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
-import type { ContainerInfo, ContainerSummary, Docker } from '../../system/docker.ts';
+import type { ContainerInfo, ContainerRequest, ContainerSummary, Docker } from '../../system/docker.ts';
 import { mountedIds } from '../docker/image-mounts.ts';
 import type { Inspections } from '../docker/inspections.ts';
 import { HASH, MOVED, PROJECT, SERVICE } from '../docker/labels.ts';
@@ -165,10 +164,10 @@ function refuseForeign(all: readonly ContainerSummary[], spec: ServiceSpec): voi
 
 /** What the old container kept in anonymous volumes moves along. */
 function withAnonymousVolumes(
-  request: ContainerCreateOptions,
+  request: ContainerRequest,
   spec: ServiceSpec,
   old: ContainerInfo | undefined,
-): ContainerCreateOptions {
+): ContainerRequest {
   const named = new Set(spec.mounts.filter((m) => m.source !== '' || m.type === 'tmpfs').map((m) => m.target));
   const kept = (old?.Mounts ?? []).filter(
     (m) => m.Type === 'volume' && ANONYMOUS.test(m.Name ?? '') && !named.has(m.Destination),
@@ -179,7 +178,7 @@ function withAnonymousVolumes(
     (m) => !targets.has(m.Target ?? ''),
   );
   const moved = kept.map((m) => ({ Type: 'volume' as const, Source: m.Name ?? '', Target: m.Destination }));
-  const Mounts = [...mounts, ...moved] as NonNullable<ContainerCreateOptions['HostConfig']>['Mounts'];
+  const Mounts = [...mounts, ...moved] as NonNullable<ContainerRequest['HostConfig']>['Mounts'];
   const names = kept.map((m) => m.Name).join(',');
   return { ...request, Labels: { ...request.Labels, [MOVED]: names }, HostConfig: { ...request.HostConfig, Mounts } };
 }

@@ -1,7 +1,7 @@
 /** `pre_start`: commands that are run to their end, each in a container of its own, before a container of the service starts. */
-import type { ContainerCreateOptions } from 'dockerode';
 import type { PreStartSpec, ServiceSpec } from '../../compose/stack/model.ts';
 import { AgentError } from '../../errors.ts';
+import type { ContainerRequest } from '../../system/docker.ts';
 import { COMPOSE_VERSION, HASH, HOOK, PROJECT, SERVICE } from '../docker/labels.ts';
 import type { Tools } from './container.ts';
 import { listingOf, peersIn } from './listing.ts';
@@ -74,7 +74,7 @@ export function preStartRequest({
   hook: PreStartSpec;
   index: number;
   peers: ReadonlyMap<string, Peer>;
-}): ContainerCreateOptions {
+}): ContainerRequest {
   const { User, WorkingDir } = spec.engine.config as { User?: string; WorkingDir?: string };
   const user = hook.user || (hook.image === '' ? User : '');
   const directory = hook.workingDir || WorkingDir;

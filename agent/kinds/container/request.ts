@@ -1,7 +1,7 @@
 /** A service's declaration → what the engine is asked for. Pure. */
-import type { ContainerCreateOptions } from 'dockerode';
 import { durationOf } from '../../compose/spec/units.ts';
 import type { AttachmentSpec, HealthcheckSpec, HookSpec, ServiceSpec } from '../../compose/stack/model.ts';
+import type { ContainerRequest } from '../../system/docker.ts';
 import {
   COMPOSE_VERSION,
   DEPENDS_ON,
@@ -40,7 +40,7 @@ export interface Asked {
 }
 
 /** The request `docker compose` makes for it, with two labels of our own. */
-export function createRequest(input: RequestInput): ContainerCreateOptions {
+export function createRequest(input: RequestInput): ContainerRequest {
   const { spec, peers } = input;
   const { config, host } = asked(spec, peers);
   const first = spec.networks[0];
@@ -54,7 +54,7 @@ export function createRequest(input: RequestInput): ContainerCreateOptions {
     HostConfig: host,
     // Engines before API 1.44 take one network here; the others are connected before the start.
     ...(first ? { NetworkingConfig: { EndpointsConfig: { [first.name]: endpoint(spec, first, peers) } } } : {}),
-  } as ContainerCreateOptions;
+  } as ContainerRequest;
 }
 
 /** All but the labels: every field that a change of the declaration can change. */

@@ -1,11 +1,10 @@
 /** Docker networks of stacks. */
 import { BlockList, isIPv6 } from 'node:net';
-import type { NetworkCreateOptions } from 'dockerode';
 import type { NetworkSpec } from '../../compose/stack/model.ts';
 import type { Provider } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
-import type { Docker, NetworkInfo } from '../../system/docker.ts';
+import type { Docker, NetworkInfo, NetworkRequest } from '../../system/docker.ts';
 import { networkNeeds, refuseWhatIsTooNew } from './engine-version.ts';
 import { COMPOSE_VERSION, locate, NETWORK, PROJECT } from './labels.ts';
 
@@ -62,7 +61,7 @@ export function createNetworkProvider({ docker }: { docker: Docker }): Provider<
 }
 
 /** The request `docker compose` makes. */
-export const networkRequest = (spec: NetworkSpec): NetworkCreateOptions => ({
+export const networkRequest = (spec: NetworkSpec): NetworkRequest => ({
   Name: spec.name,
   CheckDuplicate: true,
   Driver: spec.driver,
@@ -76,7 +75,7 @@ export const networkRequest = (spec: NetworkSpec): NetworkCreateOptions => ({
         IPAM: {
           ...(spec.ipam.driver ? { Driver: spec.ipam.driver } : {}),
           Config: spec.ipam.config.map(pool),
-        } as NonNullable<NetworkCreateOptions['IPAM']>,
+        } as NonNullable<NetworkRequest['IPAM']>,
       }
     : {}),
   Labels: {

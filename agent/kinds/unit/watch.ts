@@ -2,33 +2,27 @@
 import type { Watcher } from '../../core/provider.ts';
 import type { UnitSpec } from '../../core/specs.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
-import type { Log } from '../../log.ts';
-import type { Clock } from '../../system/clock.ts';
 import type { InotifyQueue } from '../../system/inotify-queue.ts';
 import { createPathWatch, type PathWatch } from '../../system/path-watch.ts';
-import { createSystemdSignals } from '../../system/systemd-signals.ts';
+import type { SystemdListener, SystemdSignals } from '../../system/systemd-signals.ts';
 import { isOwnTemp, watchLimit } from '../../system/watch-limit.ts';
 
 export interface UnitWatcherOptions {
-  busSocket: string;
+  /** Where systemd tells of units. */
+  signals(listener: SystemdListener): SystemdSignals;
   root: string;
   /** Most directories watched. */
   limit: number;
   queue: InotifyQueue;
-  clock: Clock;
-  log: Log;
 }
 
 const DIR = '/etc/systemd/system';
 
-export function createUnitWatcher({ busSocket, root, limit, queue, clock, log }: UnitWatcherOptions): Watcher {
+export function createUnitWatcher({ signals: listenTo, root, limit, queue }: UnitWatcherOptions): Watcher {
   let watch: PathWatch | null = null;
   let hint: (id: ResourceId | '*') => void = () => undefined;
   let owners = new Map<string, ResourceId>();
-  const signals = createSystemdSignals({
-    socket: busSocket,
-    clock,
-    log,
+  const signals = listenTo({
     unit: (name) => hint(`unit:${name}`),
     all: () => hint('*'),
   });
