@@ -12,7 +12,7 @@ export type Phase =
   | 'report';
 
 export interface AgentErrorInit {
-  /** Stable, CamelCase, part of the contract: shown as `reason` in status and history. */
+  /** Stable and CamelCase: shown as `reason` in status and history, where alerts of users hang on it. */
   code: string;
   phase: Phase;
   /** One sentence: what failed, why, and what to do. Never a secret. */

@@ -1,4 +1,4 @@
-/** The documents that fairlead publishes over MQTT and prints with `--json` (product contract, section 6). */
+/** The documents that fairlead publishes over MQTT and prints with `--json` (docs/reporting.md). */
 import { z } from 'zod';
 
 export const timestamp = z.string().describe('ISO 8601, UTC, with milliseconds');

@@ -1,4 +1,4 @@
-/** The commands that ask the daemon and print its answer; each returns its exit code (product contract, section 5). */
+/** The commands that ask the daemon and print its answer; each returns its exit code (docs/install.md, "Exit codes"). */
 
 import path from 'node:path';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';

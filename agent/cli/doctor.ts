@@ -1,4 +1,4 @@
-/** `fairlead doctor`: each part that a host needs, probed, with the fix (product contract, section 5). */
+/** `fairlead doctor`: probes each part that a host needs, and prints the fix for each that fails. */
 import { type Context, EXIT } from './context.ts';
 import { wrap } from './table.ts';
 

@@ -1,4 +1,4 @@
-/** `pause`, `resume`, `rollback`: what a person tells this one host (product contract, section 5). */
+/** `pause`, `resume` and `rollback`: an operator's decisions about this host (docs/operations.md, "Holds"). */
 import type { HoldDocument } from '../control/protocol.ts';
 import { type Context, EXIT } from './context.ts';
 import { sync } from './sync.ts';

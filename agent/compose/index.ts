@@ -17,7 +17,7 @@ export interface Stack {
   included: readonly string[];
 }
 
-/** Weaker than the stack's own .env (product contract, "Variables"). */
+/** Weaker than the stack's own .env (docs/compose.md, "Where the variables come from"). */
 const BUILTINS = ['FAIRLEAD_HOST', 'FAIRLEAD_FLEET'];
 
 export function loadStack(input: StackInput): Stack {

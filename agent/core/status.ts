@@ -1,4 +1,4 @@
-/** The status document of the product contract, section 6, from what the engine knows. Pure. */
+/** Builds the status document (docs/reporting.md) from what the engine knows. Pure. */
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import type { CommitInfo, Gate, Problem, ResourceStatus, RunRecord, SyncState } from './types.ts';
 import { healthOf, syncOf } from './verdict.ts';

@@ -33,7 +33,7 @@ export interface Located {
   view: View;
 }
 
-/** Largest payload file (product contract, section 1, files). */
+/** Largest payload file in bytes: 64 MiB (docs/manifests.md, "files"). */
 export const MAX_BLOB = 64 * 1024 * 1024;
 const MAX_DEPTH = 32;
 /** Entries of all directories: one that is entered again and again, as a hostile tree has it, would have no end. */

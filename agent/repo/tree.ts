@@ -17,7 +17,7 @@ export interface FleetTree {
   refused(paths: readonly string[]): Issue[];
 }
 
-/** Largest payload file (product contract, section 1). */
+/** Largest payload file in bytes: 64 MiB (docs/manifests.md, "files"). */
 const MAX_BYTES = 64 * 1024 * 1024;
 const NEVER_READ = new Set(['.git', 'node_modules']);
 

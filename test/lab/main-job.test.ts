@@ -1,4 +1,4 @@
-/** The main job on a real host: a commit changes it, and the fleet hears of it. Issue points 1 to 5. */
+/** The main job on a real host: a commit changes it, and the fleet hears of it. */
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { HistoryDocument, PlanDocument, RunDocument, SyncLine } from '../../agent/control/protocol.ts';
 import type { ActionDocument } from '../../manifests-schema/documents.ts';

@@ -1,4 +1,4 @@
-/** What goes wrong on real hosts: crashes, power cuts, outages, a host cut off. Issue points 6 to 8. */
+/** What goes wrong on real hosts: crashes, power cuts, outages, a host cut off. */
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { RunDocument } from '../../agent/control/protocol.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';

@@ -1,4 +1,4 @@
-/** `x-fairlead`: what a stack tells fairlead alone (product contract, "services"). Pure. */
+/** Reads `x-fairlead`, the part of a stack that only fairlead understands (docs/compose.md). Pure. */
 import type { Desired, Issue } from '../../core/types.ts';
 import type { LoadedProject } from '../load/load.ts';
 import { didYouMean } from '../yaml/hints.ts';

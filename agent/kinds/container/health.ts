@@ -8,7 +8,7 @@ import type { ContainerInfo } from '../../system/docker.ts';
 import { HASH } from '../docker/labels.ts';
 import { isCompleted, nameOf, type Replica, type ServiceFact, stateOf } from './fact.ts';
 
-/** Without a healthcheck a container is well when it has run for so long (product contract, Settle). */
+/** A container without a healthcheck is well after it has run this long (docs/operations.md, "A commit that does not settle"). */
 const STEADY_MS = 10_000;
 const OK: Health = { state: 'ok', message: '' };
 

@@ -189,7 +189,7 @@ const distinct = (why: readonly Reason[]): Reason[] => [
   ...new Map(why.map((reason) => [JSON.stringify(reason), reason])).values(),
 ];
 
-/** Somebody else started it, and it differs: a person decides (product contract, Adoption). */
+/** Somebody else started it and it differs: an operator decides (docs/compose.md, "What runs already"). */
 export function hold(
   { spec, id }: Desired<ServiceSpec>,
   seen: Seen<ServiceFact> | undefined,
