@@ -40,7 +40,7 @@ export function showText(s: ShowDocument, reader: Reader): string {
     for (const { n, run, at: when, path, bytes } of s.overwritten.slice(0, PIECES))
       lines.push(
         wrap(
-          `  ${n}: #${run}, ${ago(when, at)}: ${bytes === null ? 'kept no more' : count(bytes, 'byte')}${s.id === `file:${path}` ? '' : ` of ${path}`}`,
+          `  ${n}: #${run}, ${ago(when, at)}: ${bytes === null ? 'kept no more' : count(bytes, 'byte')}${s.id.endsWith(`:${path}`) ? '' : ` of ${path}`}`,
           columns,
           4,
         ),

@@ -208,7 +208,7 @@ async function show(
     actual: printable(masked(want, describe(provider, observed?.get(rid)?.fact ?? null))),
     status: state.resources.find((r) => r.id === rid) ?? null,
     history: past.slice(0, MAX_SHOWN),
-    overwritten: kindOf(rid) === 'file' ? kept.list(past) : [],
+    overwritten: kept.list(past),
   };
 }
 

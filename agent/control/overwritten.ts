@@ -1,6 +1,7 @@
 /** The bytes that repairs overwrote, as history names them and as they lie on the disk. */
 import { statSync } from 'node:fs';
 import path from 'node:path';
+import { locatorOf } from '../core/graph.ts';
 import type { ActionRecord } from '../core/types.ts';
 import type { ShowDocument } from './protocol.ts';
 
@@ -23,7 +24,7 @@ export function createKept(dir: string): Kept {
           .map(({ from, to }) => ({
             run,
             at,
-            path: from ?? action.id.slice('file:'.length),
+            path: from ?? locatorOf(action.id),
             name: path.basename(to ?? ''),
           })),
       );

@@ -10,6 +10,9 @@ export function kindOf(id: ResourceId): Kind {
   throw new TypeError(`not a resource id: ${id}`);
 }
 
+/** What an id names in the real world: a path, a unit's name, `project/service`. */
+export const locatorOf = (id: ResourceId): string => id.slice(id.indexOf(':') + 1);
+
 export const rankOf = (id: ResourceId): number => RANK[kindOf(id)];
 
 /** Who must be finished before whom: `after`, `notify` and `reload` are all edges; ids that are not declared do not count. */

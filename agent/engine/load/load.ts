@@ -4,6 +4,7 @@ import { withImpliedEdges } from '../../core/edges.ts';
 import { findCycle, inOrder, kindOf } from '../../core/graph.ts';
 import { canonicalHash } from '../../core/hash.ts';
 import { createLayerCache, type LayerCache, readChain, type Var } from '../../core/layers.ts';
+import type { Payload } from '../../core/payload.ts';
 import { claimIssues } from '../../core/plan.ts';
 import type { Provider } from '../../core/provider.ts';
 import { checkReferences, isUnread, renderHost } from '../../core/render.ts';
@@ -23,7 +24,7 @@ export interface LoaderOptions {
   /** Keyed by the host: for all that is secret. */
   keyedHash(bytes: Uint8Array): string;
   /** Decrypts the encrypted files below these directories of a checkout; what fails, fails when it is used. */
-  decrypt?(files: Checkout['files'], dirs: readonly string[]): Promise<Secrets>;
+  decrypt?(files: Payload, dirs: readonly string[]): Promise<Secrets>;
   /** A client's config.json with the logins of this host; asked only where a service is to have it. Left out: nobody's. */
   logins?(): Promise<string>;
   providers: ReadonlyMap<Kind, Pick<Provider, 'claims' | 'diff' | 'mounts'>>;
