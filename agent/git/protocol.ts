@@ -11,7 +11,7 @@ export interface Ref {
   oid: string;
   /** What an annotated tag names in the end. */
   peeled?: string;
-  /** Where a symbolic ref such as HEAD points. */
+  /** Where HEAD points: the server's word, to be shown and never to be trusted. No other ref has one. */
   target?: string;
 }
 
@@ -90,7 +90,8 @@ async function helloV0(version: 0 | 1, first: string | null, from: AsyncIterator
   return { version, capabilities, refs: refs.map((r) => withTarget(r, targets.get(r.name))) };
 }
 
-const withTarget = (ref: Ref, target: string | undefined): Ref => (target === undefined ? ref : { ...ref, target });
+const withTarget = (ref: Ref, target: string | undefined): Ref =>
+  target === undefined || ref.name !== 'HEAD' ? ref : { ...ref, target };
 
 /** `<oid> <name>`; a name that ends in ^{} says what the annotated tag before it names. */
 function addRef(refs: Ref[], line: string): void {
@@ -98,8 +99,9 @@ function addRef(refs: Ref[], line: string): void {
   if (name === 'capabilities^{}' || oid === 'shallow') return;
   checkId(oid);
   const last = refs.at(-1);
-  if (name.endsWith('^{}') && last) last.peeled = oid;
-  else refs.push({ name, oid });
+  if (!name.endsWith('^{}')) refs.push({ name, oid });
+  // Said of another tag than the one before it, it is no word about any.
+  else if (last?.name === name.slice(0, -'^{}'.length)) last.peeled = oid;
 }
 
 /** The request for `prefixes`, for a version 2 server. */
@@ -119,7 +121,8 @@ export async function readRefs(from: AsyncIterator<Packet>): Promise<Ref[]> {
     const ref: Ref = { name, oid };
     for (const attribute of attributes) {
       if (attribute.startsWith('peeled:')) ref.peeled = checkId(attribute.slice('peeled:'.length));
-      if (attribute.startsWith('symref-target:')) ref.target = attribute.slice('symref-target:'.length);
+      if (name === 'HEAD' && attribute.startsWith('symref-target:'))
+        ref.target = attribute.slice('symref-target:'.length);
     }
     refs.push(ref);
     if (refs.length > MAX_LINES) throw broken('it lists more refs than any repository has');

@@ -1,5 +1,6 @@
 /** Which commit a `repo.ref` names, from the refs that a server lists. Pure. */
 import { AgentError } from '../errors.ts';
+import { matches } from './glob.ts';
 import type { Ref } from './protocol.ts';
 
 /** What `repo.ref` turned out to be. */
@@ -7,7 +8,10 @@ export interface Resolved {
   kind: 'branch' | 'tag' | 'commit';
   /** The commit, annotated tags peeled. */
   commit: string;
-  /** Short name of the branch or tag; empty for a commit. */
+  /**
+   * Short name of the branch or tag; empty for a commit. A tag is checked against it, so it is the name that was asked
+   * for, or that the pattern matched: nothing that the server calls it besides.
+   */
   name: string;
   /** Id of the tag object, where the tag is annotated. */
   tag: string | null;
@@ -43,15 +47,16 @@ export function resolve(ref: string, refs: readonly Ref[], url: string): Resolve
 
 function resolved(ref: Ref): Resolved {
   const isTag = ref.name.startsWith('refs/tags/');
-  const name = (ref.target ?? ref.name).replace(/^refs\/(heads|tags)\//, '');
-  return { kind: isTag ? 'tag' : 'branch', commit: ref.peeled ?? ref.oid, name, tag: ref.peeled ? ref.oid : null };
+  const name = shortName(ref.name === 'HEAD' ? (ref.target ?? ref.name) : ref.name);
+  const tag = isTag && ref.peeled ? ref.oid : null;
+  return { kind: isTag ? 'tag' : 'branch', commit: ref.peeled ?? ref.oid, name, tag };
 }
 
 function highest(pattern: string, refs: readonly Ref[], url: string): Resolved {
-  const fits = glob(fullTag(pattern));
+  const full = fullTag(pattern);
   const prereleases = pattern.includes('-');
   const best = refs
-    .filter((r) => fits.test(r.name))
+    .filter((r) => matches(full, r.name))
     .map((ref) => ({ ref, version: parseVersion(ref.name.slice(ref.name.lastIndexOf('/') + 1)) }))
     .filter((c): c is { ref: Ref; version: Version } => c.version !== null)
     .filter((c) => prereleases || c.version.pre.length === 0)
@@ -63,34 +68,25 @@ function highest(pattern: string, refs: readonly Ref[], url: string): Resolved {
 /** Whether a push to `name` (short, or full) concerns a host that follows `ref`. */
 export function concerns(ref: string, name: string): boolean {
   if (ref === 'HEAD') return true;
-  if (isPattern(ref)) return glob(shortName(ref)).test(shortName(name));
+  if (isPattern(ref)) return matches(shortName(ref), shortName(name));
   return shortName(ref) === shortName(name);
 }
 
 export const shortName = (ref: string): string => ref.replace(/^refs\/(heads|tags)\//, '');
-
-/** `*` and `?` do not cross a slash, as in git. */
-function glob(pattern: string): RegExp {
-  const body = pattern.replace(/\[[^\]/]*\]|[*?]|[.+^${}()|[\]\\]/g, (m) =>
-    m === '*'
-      ? '[^/]*'
-      : m === '?'
-        ? '[^/]'
-        : m.length > 1
-          ? m.replace(/^\[!/, '[^').replaceAll('\\', '\\\\')
-          : `\\${m}`,
-  );
-  return new RegExp(`^${body}$`);
-}
 
 export interface Version {
   numbers: readonly [number, number, number];
   pre: readonly string[];
 }
 
-/** `v1.2.3-rc.1+build`, the v and the last two numbers optional; null where it is no version (semver.org, 2.0.0). */
+/**
+ * `v1.2.3-rc.1+build`, the v and the last two numbers optional; null where it is no version (semver.org, 2.0.0).
+ * A number of more than 15 digits is none: JavaScript could not compare it.
+ */
 export function parseVersion(text: string): Version | null {
-  const match = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?$/.exec(text);
+  const match = /^v?(\d{1,15})(?:\.(\d{1,15}))?(?:\.(\d{1,15}))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?$/.exec(
+    text,
+  );
   if (!match) return null;
   const [, major = '0', minor = '0', patch = '0', pre] = match;
   return { numbers: [Number(major), Number(minor), Number(patch)], pre: pre?.split('.') ?? [] };
@@ -108,11 +104,18 @@ export function compareVersions(a: Version, b: Version): number {
     if (x === undefined || y === undefined) return x === undefined ? -1 : 1;
     if (x === y) continue;
     const numeric = [x, y].map((p) => /^\d+$/.test(p));
-    if (numeric[0] && numeric[1]) return Number(x) - Number(y);
+    if (numeric[0] && numeric[1]) return compareDigits(x, y);
     if (numeric[0] !== numeric[1]) return numeric[0] ? -1 : 1;
     return x < y ? -1 : 1;
   }
   return 0;
+}
+
+/** Numbers of any length: the longer one is larger, of two as long the one that sorts later. */
+function compareDigits(x: string, y: string): number {
+  const [a, b] = [x, y].map((digits) => digits.replace(/^0+(?=.)/, '')) as [string, string];
+  if (a.length !== b.length) return a.length - b.length;
+  return a === b ? 0 : a < b ? -1 : 1;
 }
 
 const notFound = (message: string) => new AgentError({ code: 'RefNotFound', phase: 'fetch', retry: true, message });

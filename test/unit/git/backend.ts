@@ -6,13 +6,16 @@ import type { AddressInfo, Socket } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 
+/** @param body of the request, whole */
+type Interceptor = (request: http.IncomingMessage, response: http.ServerResponse, body: Buffer) => boolean;
+
 export interface Backend {
   url(repo: string): string;
   readonly root: string;
   /** Requests and body bytes since the last call, as the client sees them; `wire` counts headers too, both ways. */
   traffic(): { requests: number; sent: number; received: number; wire: number };
   /** Called before each request; answers true where it has dealt with it. */
-  intercept(handler: ((request: http.IncomingMessage, response: http.ServerResponse) => boolean) | null): void;
+  intercept(handler: Interceptor | null): void;
   stop(): Promise<void>;
 }
 
@@ -73,10 +76,12 @@ export async function startBackend(root: string): Promise<Backend> {
   let closed = 0;
   let told = 0;
   const bytesOf = (socket: Socket) => socket.bytesRead + socket.bytesWritten;
-  let handler: Parameters<Backend['intercept']>[0] = null;
-  const server = http.createServer((request, response) => {
+  let handler: Interceptor | null = null;
+  const server = http.createServer(async (request, response) => {
     count.requests++;
-    if (handler?.(request, response)) return;
+    const body = Buffer.concat(await request.toArray().catch(() => []));
+    if (handler?.(request, response, body)) return;
+    count.sent += body.length;
     const url = new URL(request.url ?? '/', 'http://localhost');
     const child = spawn('git', ['http-backend'], {
       env: {
@@ -93,11 +98,8 @@ export async function startBackend(root: string): Promise<Backend> {
         ...(request.headers['content-length'] ? { CONTENT_LENGTH: request.headers['content-length'] } : {}),
       },
     });
-    request.on('data', (chunk: Buffer) => {
-      count.sent += chunk.length;
-    });
     child.stdin.on('error', () => undefined);
-    request.pipe(child.stdin);
+    child.stdin.end(body);
     let head = Buffer.alloc(0);
     let started = false;
     child.stdout.on('data', (chunk: Buffer) => {

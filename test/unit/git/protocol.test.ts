@@ -129,6 +129,19 @@ test('asks for refs and reads them', async () => {
   expect(await failure(readRefs(from(line('zzz refs/heads/main'), '0000')))).toMatch(/no object id/);
 });
 
+test('no ref but HEAD is known by another name, and no tag is peeled by what is said of another', async () => {
+  const alias = from(line(`${A} refs/tags/v1 symref-target:refs/tags/lab peeled:${B}`), '0000');
+  expect(await readRefs(alias)).toEqual([{ name: 'refs/tags/v1', oid: A, peeled: B }]);
+  const hello = await readHello(
+    from(
+      line(`${A} refs/tags/v1\0side-band-64k symref=refs/tags/v1:refs/tags/lab`),
+      line(`${B} refs/tags/lab^{}`),
+      '0000',
+    ),
+  );
+  expect(hello.refs).toEqual([{ name: 'refs/tags/v1', oid: A }]);
+});
+
 test('a fetch says what it wants, in both dialects', () => {
   const request = { wants: [A], haves: [B], shallow: [B], filter: 'tree:0', thin: true, done: true };
   const v2 = Buffer.from(fetchRequest(V2, request)).toString();

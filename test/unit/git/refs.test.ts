@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { matches } from '../../../agent/git/glob.ts';
 import type { Ref } from '../../../agent/git/protocol.ts';
 import { compareVersions, concerns, parseVersion, prefixesOf, resolve } from '../../../agent/git/refs.ts';
 
@@ -91,4 +92,40 @@ test('the order of versions is an order', () => {
         expect(compareVersions(a, c)).toBeLessThanOrEqual(0);
     }),
   );
+});
+
+test('numbers that JavaScript cannot count are no versions, or are compared by their digits', () => {
+  expect(['9'.repeat(400), `1.${'9'.repeat(16)}`].map(parseVersion)).toEqual([null, null]);
+  const [low, high] = [parseVersion(`1.0.0-${'9'.repeat(20)}8`), parseVersion(`1.0.0-${'9'.repeat(20)}9`)];
+  expect(low && high && compareVersions(low, high)).toBeLessThan(0);
+});
+
+test('a tag is called by the name that was asked for, whatever else the server calls it', () => {
+  const lies: Ref[] = [{ name: 'refs/tags/v1.9.0', oid: id(1), peeled: id(2), target: 'refs/tags/lab' }];
+  for (const ref of ['v1.*', 'v1.9.0', 'refs/tags/v1.9.0']) expect(resolve(ref, lies, 'x').name).toBe('v1.9.0');
+});
+
+test.each([
+  ['v1.*', 'v1.2', true],
+  ['v1.*', 'v1.2/x', false],
+  ['v?.[0-24].*', 'v3.4.x', true],
+  ['v?.[0-24].*', 'v3.3.x', false],
+  ['[!a]b', 'cb', true],
+  ['[!a]b', 'ab', false],
+  ['a[b', 'a[b', true],
+  ['a[]', 'a[]', true],
+  ['*a*b', 'xaxxbxab', true],
+  ['*a*b', 'xaxxbxa', false],
+  ['team/*/v*', 'team/one/v1', true],
+  ['(a+)+$', '(a+)+$', true],
+])('pattern %s and name %s: %s', (pattern, name, expected) => {
+  expect(matches(pattern, name)).toBe(expected);
+});
+
+test('a match takes steps by the length of pattern and name, not by what they are made of', () => {
+  // A backtracking matcher needs 255 to the power of the stars.
+  const evil = 'a'.repeat(255);
+  for (const pattern of [`${'*a'.repeat(60)}*b`, `${'*?'.repeat(60)}*b`, `v${'*.'.repeat(60)}*b`])
+    for (const name of [evil, `v${'.'.repeat(254)}`, `v${'.'.repeat(2_000_000)}/`])
+      expect(matches(pattern, name)).toBe(false);
 });

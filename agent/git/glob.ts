@@ -1,0 +1,69 @@
+/**
+ * Patterns of tag names, as git's `refs/tags/v1.*`. The names come from servers and brokers, so the time that a match takes
+ * must not depend on what they made up: no regular expression sees a whole name, and none goes back over it.
+ */
+
+/** git(1) has no limit of its own; a file system allows no more in one part of a path. */
+const MAX_NAME = 255;
+
+type Fits = (letter: string) => boolean;
+
+/** `*` stands for any number of letters. */
+const STAR = '*';
+
+/** `*` and `?` do not cross a slash, `[a-c]` is one letter of these, `[!a-c]` one of all others. */
+export function matches(pattern: string, name: string): boolean {
+  if (name.length > MAX_NAME) return false;
+  const [patterns, names] = [pattern.split('/'), name.split('/')];
+  return patterns.length === names.length && patterns.every((one, at) => matchesPart(partsOf(one), names[at] ?? ''));
+}
+
+/** Goes back to the last star alone: at most as many steps as letters of the pattern times letters of the name. */
+function matchesPart(pattern: readonly (Fits | typeof STAR)[], name: string): boolean {
+  let at = 0;
+  let star = -1;
+  let from = 0;
+  for (let i = 0; i < name.length; ) {
+    const fits = pattern[at];
+    if (typeof fits === 'function' && fits(name[i] ?? '')) {
+      at++;
+      i++;
+    } else if (fits === STAR) {
+      star = at++;
+      from = i;
+    } else if (star >= 0) {
+      at = star + 1;
+      i = ++from;
+    } else return false;
+  }
+  return pattern.slice(at).every((rest) => rest === STAR);
+}
+
+function partsOf(pattern: string): (Fits | typeof STAR)[] {
+  const parts: (Fits | typeof STAR)[] = [];
+  for (let at = 0; at < pattern.length; at++) {
+    const letter = pattern[at] ?? '';
+    const end = letter === '[' ? pattern.indexOf(']', at + 1) : -1;
+    if (letter === '*') parts.push(STAR);
+    else if (letter === '?') parts.push(() => true);
+    else if (end > at + 1) {
+      parts.push(oneOf(pattern.slice(at + 1, end)));
+      at = end;
+    } else parts.push((other) => other === letter);
+  }
+  return parts;
+}
+
+/** What stands between brackets: letters, ranges of letters, and `!` or `^` before all others. */
+function oneOf(text: string): Fits {
+  const isNegated = /^[!^]./.test(text);
+  const letters = isNegated ? text.slice(1) : text;
+  const ranges: [string, string][] = [];
+  for (let at = 0; at < letters.length; at++) {
+    const first = letters[at] ?? '';
+    const isRange = letters[at + 1] === '-' && at + 2 < letters.length;
+    ranges.push([first, isRange ? (letters[at + 2] ?? '') : first]);
+    if (isRange) at += 2;
+  }
+  return (letter) => ranges.some(([low, high]) => low <= letter && letter <= high) !== isNegated;
+}
