@@ -3,6 +3,7 @@ import type { MessageBus } from 'dbus-native';
 import type { Log } from '../log.ts';
 import type { Clock } from './clock.ts';
 import { keepUp } from './keep-up.ts';
+import { openSystemdBus, type Signal, SYSTEMD, SYSTEMD_MANAGER, SYSTEMD_PATH, within } from './systemd-bus.ts';
 
 export interface SystemdListener {
   /** A property of this unit changed: its state, its result. */
@@ -25,20 +26,10 @@ export interface SystemdSignals {
   units(names: readonly string[]): void;
 }
 
-const NAME = 'org.freedesktop.systemd1';
-const PATH = '/org/freedesktop/systemd1';
-const MANAGER = `${NAME}.Manager`;
 const PROPERTIES = 'org.freedesktop.DBus.Properties';
 const CALL_TIMEOUT_MS = 10_000;
 /** The bus grants 512 rules a connection by default (dbus-daemon(1), max_match_rules_per_connection). */
 const MAX_RULES = 400;
-
-interface Signal {
-  path?: string;
-  interface?: string;
-  member?: string;
-  body?: unknown[];
-}
 
 export function createSystemdSignals(options: SystemdSignalsOptions): SystemdSignals {
   const { clock, log } = options;
@@ -51,7 +42,7 @@ export function createSystemdSignals(options: SystemdSignalsOptions): SystemdSig
     if (message.interface === PROPERTIES && message.member === 'PropertiesChanged') {
       const unit = wanted.get(message.path ?? '');
       if (unit !== undefined) options.unit(unit);
-    } else if (message.interface === MANAGER) {
+    } else if (message.interface === SYSTEMD_MANAGER) {
       // A reload is told twice: `true` as it begins, `false` when the new view is there.
       if (message.member === 'UnitFilesChanged') options.all();
       else if (message.member === 'Reloading' && message.body?.[0] === false) options.all();
@@ -60,43 +51,53 @@ export function createSystemdSignals(options: SystemdSignalsOptions): SystemdSig
 
   /** Brings the bus's rules in line with what is wanted. UnitNew and UnitRemoved are left out: looking at a unit makes them. */
   const subscribe = async (on: MessageBus): Promise<void> => {
-    const signal = `type='signal',sender='${NAME}'`;
+    const signal = `type='signal',sender='${SYSTEMD}'`;
     const changed = `${signal},interface='${PROPERTIES}',member='PropertiesChanged'`;
     const each = [...wanted.keys()].map((path) => `${changed},path='${path}'`);
     const next = new Set([
-      `${signal},interface='${MANAGER}',member='UnitFilesChanged'`,
-      `${signal},interface='${MANAGER}',member='Reloading'`,
-      ...(each.length <= MAX_RULES ? each : [`${changed},path_namespace='${PATH}/unit'`]),
+      `${signal},interface='${SYSTEMD_MANAGER}',member='UnitFilesChanged'`,
+      `${signal},interface='${SYSTEMD_MANAGER}',member='Reloading'`,
+      ...(each.length <= MAX_RULES ? each : [`${changed},path_namespace='${SYSTEMD_PATH}/unit'`]),
     ]);
     const before = rules;
     rules = next;
     await Promise.all([
-      ...[...next].filter((rule) => !before.has(rule)).map((rule) => bounded(Promise.resolve(on.addMatch(rule)))),
-      ...[...before].filter((rule) => !next.has(rule)).map((rule) => bounded(Promise.resolve(on.removeMatch(rule)))),
+      ...[...next].filter((rule) => !before.has(rule)).map((rule) => bounded('AddMatch', on.addMatch(rule))),
+      ...[...before].filter((rule) => !next.has(rule)).map((rule) => bounded('RemoveMatch', on.removeMatch(rule))),
     ]);
   };
 
   /** One connection, from its beginning to its end. */
   async function session(signal: AbortSignal, subscribed: () => void): Promise<void> {
-    const { default: dbus } = await import('dbus-native');
-    const on = dbus.createClient({ busAddress: `unix:path=${options.socket}`, authMethods: ['EXTERNAL'] });
-    const ended = new Promise<void>((resolve) => {
-      for (const event of ['error', 'end', 'close']) on.connection.on(event, () => resolve());
+    const listen = async (to: MessageBus) => {
+      const call = { destination: SYSTEMD, path: SYSTEMD_PATH, interface: SYSTEMD_MANAGER, member: 'Subscribe' };
+      await bounded('Subscribe', to.invoke(call)).catch((thrown: unknown) => {
+        if (!/AlreadySubscribed/.test(String((thrown as { dbusName?: unknown }).dbusName))) throw thrown;
+      });
+    };
+    const {
+      bus: on,
+      ended,
+      identify,
+    } = await openSystemdBus({
+      socket: options.socket,
+      timeoutMs: CALL_TIMEOUT_MS,
+      heard: onMessage,
+      replaced() {
+        if (bus === null) return;
+        listen(bus).catch((thrown) => log.warn({ error: String(thrown) }, 'cannot subscribe to systemd'));
+        options.all();
+      },
     });
-    on.on('error', () => undefined);
-    on.connection.on('message', onMessage);
     const stop = () => on.connection.end();
     signal.addEventListener('abort', stop, { once: true });
     try {
       rules = new Set();
       const ready = async () => {
+        await identify();
         await subscribe(on);
-        // Without a subscriber systemd sends none of its signals.
-        await bounded(
-          Promise.resolve(on.invoke({ destination: NAME, path: PATH, interface: MANAGER, member: 'Subscribe' })),
-        ).catch((thrown: unknown) => {
-          if (!/AlreadySubscribed/.test(String((thrown as { dbusName?: unknown }).dbusName))) throw thrown;
-        });
+        // systemd sends signals only while somebody has subscribed.
+        await listen(on);
       };
       const lost = ended.then(() => Promise.reject(new Error('the connection was closed')));
       lost.catch(() => undefined);
@@ -125,7 +126,7 @@ export function createSystemdSignals(options: SystemdSignalsOptions): SystemdSig
         signal,
       ),
     units(names) {
-      wanted = new Map(names.map((name) => [`${PATH}/unit/${escapeLabel(name)}`, name]));
+      wanted = new Map(names.map((name) => [`${SYSTEMD_PATH}/unit/${escapeLabel(name)}`, name]));
       if (bus) void subscribe(bus).catch((thrown) => log.warn({ error: String(thrown) }, 'cannot subscribe to units'));
     },
   };
@@ -141,14 +142,4 @@ export const escapeLabel = (name: string): string =>
     })
     .join('');
 
-async function bounded<T>(promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${CALL_TIMEOUT_MS / 1000} s`)), CALL_TIMEOUT_MS);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
+const bounded = <T>(what: string, answer: PromiseLike<T>): Promise<T> => within(CALL_TIMEOUT_MS, what, answer);

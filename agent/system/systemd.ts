@@ -1,6 +1,15 @@
 /** systemd over D-Bus (org.freedesktop.systemd1(5)): one kept connection, every call bounded in time. */
 import type { MessageBus } from 'dbus-native';
 import { AgentError } from '../errors.ts';
+import {
+  NoAnswer,
+  openSystemdBus,
+  type Signal,
+  SYSTEMD,
+  SYSTEMD_MANAGER,
+  SYSTEMD_PATH,
+  within,
+} from './systemd-bus.ts';
 
 export interface UnitRow {
   name: string;
@@ -44,9 +53,6 @@ export interface Systemd {
   close(): void;
 }
 
-const NAME = 'org.freedesktop.systemd1';
-const PATH = '/org/freedesktop/systemd1';
-const MANAGER = `${NAME}.Manager`;
 const CALL_TIMEOUT_MS = 25_000;
 /** systemd ends a job by the unit's own TimeoutStartSec (90 s by default); a oneshot service may have none. */
 const JOB_TIMEOUT_MS = 900_000;
@@ -55,42 +61,54 @@ interface Connection {
   bus: MessageBus;
   /** Job path → who waits for its result. */
   jobs: Map<string, (result: string) => void>;
-  /** Results that came before we knew the job's path. */
+  /** Calls that queue a job and have not been answered yet. */
+  asking: number;
+  /** Results that came before the answer with the job's path; kept only while a call is under way. */
   early: Map<string, string>;
 }
+
+/** systemd reports the jobs of everybody, and a transaction may have hundreds: the oldest result gives way. */
+const MAX_EARLY = 1_000;
 
 /** @param socket path of the system bus */
 export function createSystemd({ socket }: { socket: string }): Systemd {
   let current: Promise<Connection> | null = null;
 
   async function connect(): Promise<Connection> {
-    const { default: dbus } = await import('dbus-native');
-    const bus = dbus.createClient({ busAddress: `unix:path=${socket}`, authMethods: ['EXTERNAL'] });
-    const connection: Connection = { bus, jobs: new Map(), early: new Map() };
-    const lost = () => {
-      current = null;
-      for (const done of connection.jobs.values()) done('disconnected');
-    };
-    bus.connection.on('error', lost);
-    bus.connection.on('end', lost);
-    bus.connection.on('close', lost);
-    bus.on('error', () => undefined);
-    bus.connection.on('message', (message: { interface?: string; member?: string; body?: unknown[] }) => {
-      if (message.interface !== MANAGER || message.member !== 'JobRemoved') return;
-      const [, job, , result] = message.body as [number, string, string, string];
-      const waiting = connection.jobs.get(job);
+    const jobs: Connection['jobs'] = new Map();
+    const early: Connection['early'] = new Map();
+    const heard = ({ interface: from, member, body }: Signal) => {
+      if (from !== SYSTEMD_MANAGER || member !== 'JobRemoved') return;
+      const [, job, , result] = body as [number, string, string, string];
+      const waiting = jobs.get(job);
       if (waiting) waiting(result);
-      else {
-        connection.early.set(job, result);
-        if (connection.early.size > 500) connection.early.clear();
+      else if (opened.asking > 0) {
+        early.set(job, result);
+        const [oldest] = early.keys();
+        if (early.size > MAX_EARLY && oldest !== undefined) early.delete(oldest);
       }
+    };
+    const subscribe = () => invoke(opened, { member: 'Subscribe' }).catch(() => undefined);
+    const { bus, ended, identify } = await openSystemdBus({
+      socket,
+      timeoutMs: CALL_TIMEOUT_MS,
+      heard,
+      replaced: () => void subscribe(),
     });
+    const opened: Connection = { bus, jobs, early, asking: 0 };
+    void ended.then(() => {
+      current = null;
+      for (const done of jobs.values()) done('disconnected');
+    });
+    const lost = ended.then(() => Promise.reject(new Error('the connection was closed')));
+    lost.catch(() => undefined);
+    await Promise.race([identify(), lost]);
     await bounded(
-      Promise.resolve(bus.addMatch(`type='signal',sender='${NAME}',interface='${MANAGER}',member='JobRemoved'`)),
+      bus.addMatch(`type='signal',sender='${SYSTEMD}',interface='${SYSTEMD_MANAGER}',member='JobRemoved'`),
       'subscribe',
     );
-    await invoke(connection, { member: 'Subscribe' }).catch(() => undefined);
-    return connection;
+    await subscribe();
+    return opened;
   }
 
   const connection = async (): Promise<Connection> => {
@@ -128,23 +146,26 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
         interface: 'org.freedesktop.DBus.Properties',
         member: 'Get',
         signature: 'ss',
-        body: [`${NAME}.${iface}`, name],
+        body: [`${SYSTEMD}.${iface}`, name],
       });
       return answer.then((v) => plain<T>(v), unlessUnreachable(otherwise));
     },
     reload: () => call('Reload'),
     async job(verb, unit, signal) {
       const using = await connection();
-      const path = await unlessGone(
-        invoke<string>(using, { member: verb, signature: 'ss', body: [unit, 'replace'] }),
-        null,
-      );
-      if (path === null) return 'not-loaded';
-      const before = using.early.get(path);
-      if (before !== undefined) {
-        using.early.delete(path);
-        return before;
+      using.asking++;
+      let before: string | undefined;
+      let path: string | null;
+      try {
+        const asked = invoke<string>(using, { member: verb, signature: 'ss', body: [unit, 'replace'] });
+        path = await unlessGone(asked, null);
+        before = using.early.get(path ?? '');
+      } finally {
+        // Whoever waits knows its path by now, so no early result is of use to anybody.
+        if (--using.asking === 0) using.early.clear();
       }
+      if (path === null) return 'not-loaded';
+      if (before !== undefined) return before;
       return new Promise((resolve) => {
         const end = (result: string) => {
           clearTimeout(timer);
@@ -199,7 +220,7 @@ function plain<T>(value: unknown): T {
 /** The answer, or `gone` where systemd knows no such unit. */
 const unlessGone = <T, G>(answer: Promise<T>, gone: G): Promise<T | G> =>
   answer.catch((thrown: { dbusName?: string }) => {
-    if (thrown.dbusName !== `${NAME}.NoSuchUnit`) throw thrown;
+    if (thrown.dbusName !== `${SYSTEMD}.NoSuchUnit`) throw thrown;
     return gone;
   });
 
@@ -212,26 +233,20 @@ interface Call {
 }
 
 async function invoke<T>({ bus }: Connection, call: Call): Promise<T> {
-  const answer = bus.invoke<T>({ destination: NAME, path: PATH, interface: MANAGER, ...call } as Parameters<
-    MessageBus['invoke']
-  >[0]);
-  return bounded(Promise.resolve(answer), call.member);
+  const answer = bus.invoke<T>({
+    destination: SYSTEMD,
+    path: SYSTEMD_PATH,
+    interface: SYSTEMD_MANAGER,
+    ...call,
+  } as Parameters<MessageBus['invoke']>[0]);
+  return bounded(answer, call.member);
 }
 
-async function bounded<T>(promise: Promise<T>, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(unreachable(new Error(`${what}: no answer within ${CALL_TIMEOUT_MS / 1000} s`))),
-      CALL_TIMEOUT_MS,
-    );
+/** @throws AgentError `SystemdUnreachable` after CALL_TIMEOUT_MS */
+const bounded = <T>(answer: PromiseLike<T>, what: string): Promise<T> =>
+  within(CALL_TIMEOUT_MS, what, answer).catch((thrown: unknown) => {
+    throw thrown instanceof NoAnswer ? unreachable(thrown) : thrown;
   });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 function unreachable(cause: unknown): AgentError {
   if (cause instanceof AgentError) return cause;

@@ -10,6 +10,8 @@ interface JobOptions {
 
 export type UnitJob = (verb: JobVerb, name: string, signal?: AbortSignal) => Promise<void>;
 
+/** Jobs after which a unit that is active has done what was asked. A reload that fails leaves its unit active. */
+const STARTS: readonly JobVerb[] = ['StartUnit', 'RestartUnit', 'TryRestartUnit'];
 const LINES = 8;
 const MAX_LINE = 300;
 const JOURNAL_TIMEOUT_MS = 10_000;
@@ -25,6 +27,8 @@ export function createUnitJobs({ systemd, exec }: JobOptions): UnitJob {
     if (result === 'done' || result === 'skipped' || gone) return;
     if (result === 'not-loaded') throw notFound(name);
     const [row] = await systemd.list([name]);
+    // The unit's own state has the last word: one that is up did not fail to start. Settle judges what it does next.
+    if (STARTS.includes(verb) && row?.active === 'active') return;
     const lines = row ? await journalOf({ systemd, exec }, row) : '';
     throw new AgentError({
       code: 'UnitFailed',

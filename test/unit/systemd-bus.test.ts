@@ -1,0 +1,192 @@
+/** systemd's answers over a real bus protocol, beside a client that forges them, as every local user can. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import dbus, { type DBusBroker, type MessageBus } from 'dbus-native';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createSystemd, type Systemd } from '../../agent/system/systemd.ts';
+import { createSystemdSignals } from '../../agent/system/systemd-signals.ts';
+
+const NAME = 'org.freedesktop.systemd1';
+const PATH = '/org/freedesktop/systemd1';
+const MANAGER = `${NAME}.Manager`;
+const PROPERTIES = 'org.freedesktop.DBus.Properties';
+const SIGNAL = 4;
+
+let dir: string;
+let socket: string;
+let broker: DBusBroker;
+let systemd: Systemd;
+let clients: MessageBus[];
+
+async function client(): Promise<MessageBus> {
+  const bus = dbus.createClient({ busAddress: `unix:path=${socket}`, authMethods: ['EXTERNAL'] });
+  clients.push(bus);
+  await bus.invoke({
+    destination: 'org.freedesktop.DBus',
+    path: '/org/freedesktop/DBus',
+    interface: 'org.freedesktop.DBus',
+    member: 'GetId',
+  });
+  return bus;
+}
+
+/** Who owns systemd's name and queues jobs; the test ends them. */
+interface Fake {
+  bus: MessageBus;
+  /** Paths of the jobs that were asked for. */
+  jobs: string[];
+  /** Unique names of those who subscribed. */
+  subscribers: string[];
+  end(job: string, result: string): void;
+}
+
+async function fakeSystemd(jobFirst?: string): Promise<Fake> {
+  const bus = await client();
+  const fake: Fake = {
+    bus,
+    jobs: [],
+    subscribers: [],
+    end: (job, result) => bus.sendSignal(PATH, MANAGER, 'JobRemoved', 'uoss', [1, job, 'a.service', result]),
+  };
+  const on = (member: string, signature: string, act: (sender: string) => unknown) =>
+    bus.setMethodCallHandler(PATH, MANAGER, member, [(...args) => act(args.at(-1).sender), signature]);
+  on('Subscribe', '', (sender) => {
+    fake.subscribers.push(sender);
+    return null;
+  });
+  on('RestartUnit', 'o', () => {
+    const job = `${PATH}/job/${fake.jobs.length + 1}`;
+    fake.jobs.push(job);
+    // As in truth, a short job may end before its path is answered.
+    if (jobFirst !== undefined) fake.end(job, jobFirst);
+    return job;
+  });
+  await bus.requestName(NAME, 4);
+  return fake;
+}
+
+const until = async (holds: () => boolean) => {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
+};
+
+/** To one connection alone: match rules have no say. */
+const forge = (bus: MessageBus, destination: string, member: string, signature: string, body: unknown[], more = {}) =>
+  bus.connection.message({
+    ...{ type: SIGNAL, serial: 4_000_000_000, path: PATH, interface: MANAGER, member, destination, signature, body },
+    ...more,
+  });
+
+/** Whatever was sent before has been delivered when it resolves. */
+const delivered = async (from: MessageBus, to: string) => {
+  const call = { destination: to, path: '/', interface: 'org.freedesktop.DBus.Peer', member: 'Ping' };
+  await from.invoke(call, { timeout: 2_000 }).then(
+    () => undefined,
+    () => undefined,
+  );
+};
+
+beforeEach(async () => {
+  dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-bus-'));
+  socket = path.join(dir, 'bus');
+  clients = [];
+  broker = dbus.createBroker();
+  await new Promise<void>((resolve, reject) =>
+    broker.listen({ socket }, (error) => (error ? reject(error) : resolve())),
+  );
+  systemd = createSystemd({ socket });
+});
+afterEach(async () => {
+  systemd.close();
+  for (const bus of clients) bus.connection.end();
+  await new Promise<void>((resolve) => broker.close(resolve));
+  rmSync(dir, { recursive: true, force: true });
+});
+
+test('the result of a job is what systemd says, not what another client of the bus says first', async () => {
+  const fake = await fakeSystemd();
+  const forger = await client();
+  const asked = systemd.job('RestartUnit', 'a.service');
+  await until(() => fake.jobs.length === 1);
+  const [agent = ''] = fake.subscribers;
+  forge(forger, agent, 'JobRemoved', 'uoss', [1, fake.jobs[0], 'a.service', 'failed']);
+  await delivered(forger, agent);
+  fake.end(fake.jobs[0] ?? '', 'done');
+  expect(await asked).toBe('done');
+});
+
+test('a result that was forged before the job exists is not believed either', async () => {
+  const fake = await fakeSystemd();
+  const forger = await client();
+  const first = systemd.job('RestartUnit', 'a.service');
+  await until(() => fake.jobs.length === 1);
+  const [agent = ''] = fake.subscribers;
+  for (let id = 1; id < 40; id++)
+    forge(forger, agent, 'JobRemoved', 'uoss', [id, `${PATH}/job/${id}`, 'a.service', 'failed']);
+  await delivered(forger, agent);
+  fake.end(fake.jobs[0] ?? '', 'done');
+  const second = systemd.job('RestartUnit', 'a.service');
+  await until(() => fake.jobs.length === 2);
+  fake.end(fake.jobs[1] ?? '', 'done');
+  expect(await Promise.all([first, second])).toEqual(['done', 'done']);
+});
+
+test('a result that systemd itself sends before it answers with the path of the job counts', async () => {
+  await fakeSystemd('dependency');
+  expect(await systemd.job('RestartUnit', 'a.service')).toBe('dependency');
+});
+
+test('a forged change of the owner of the name moves nothing', async () => {
+  const fake = await fakeSystemd();
+  const forger = await client();
+  const asked = systemd.job('RestartUnit', 'a.service');
+  await until(() => fake.jobs.length === 1);
+  const [agent = ''] = fake.subscribers;
+  const own = String((forger as unknown as { name: string }).name);
+  forge(forger, agent, 'NameOwnerChanged', 'sss', [NAME, '', own], {
+    path: '/org/freedesktop/DBus',
+    interface: 'org.freedesktop.DBus',
+  });
+  forge(forger, agent, 'JobRemoved', 'uoss', [1, fake.jobs[0], 'a.service', 'failed']);
+  await delivered(forger, agent);
+  fake.end(fake.jobs[0] ?? '', 'done');
+  expect(await asked).toBe('done');
+});
+
+test('a systemd that comes back under another name of the bus is heard, and subscribed to again', async () => {
+  const before = await fakeSystemd();
+  const asked = systemd.job('RestartUnit', 'a.service');
+  await until(() => before.jobs.length === 1);
+  before.bus.connection.end();
+  const after = await fakeSystemd();
+  await until(() => after.subscribers.length === 1);
+  after.end(before.jobs[0] ?? '', 'done');
+  expect(await asked).toBe('done');
+});
+
+test('a forged signal about a unit or the manager is no hint; the same from systemd is one', async () => {
+  const fake = await fakeSystemd();
+  const forger = await client();
+  const hints: string[] = [];
+  const stop = new AbortController();
+  const signals = createSystemdSignals({
+    socket,
+    clock: { now: () => new Date(), monotonic: () => performance.now(), sleep: () => Promise.resolve() } as never,
+    log: { info: () => undefined, warn: () => undefined, error: () => undefined } as never,
+    unit: (name) => hints.push(name),
+    all: () => hints.push('*'),
+  });
+  signals.units(['a.service']);
+  await signals.start(stop.signal);
+  const [agent = ''] = fake.subscribers;
+  hints.length = 0;
+  const unit = { path: `${PATH}/unit/a_2eservice`, interface: PROPERTIES };
+  forge(forger, agent, 'PropertiesChanged', 'sa{sv}as', [`${NAME}.Unit`, [], []], unit);
+  forge(forger, agent, 'UnitFilesChanged', '', []);
+  forge(forger, agent, 'Reloading', 'b', [false]);
+  await delivered(forger, agent);
+  fake.bus.sendSignal(unit.path, PROPERTIES, 'PropertiesChanged', 'sa{sv}as', [`${NAME}.Unit`, [], []]);
+  await until(() => hints.length > 0);
+  stop.abort();
+  expect(hints).toEqual(['a.service']);
+});
