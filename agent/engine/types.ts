@@ -66,16 +66,16 @@ export interface Shut {
 
 /** The way home over one new commit. */
 export interface HomeWatch {
-  /** Resolves when it is known what can be reached: nothing may be changed before that. */
-  ready: Promise<unknown>;
+  /** Resolves with the names of what can be reached: nothing may be changed before that. */
+  ready: Promise<readonly string[]>;
   /** Everything is applied: looks, while the commit settles. */
   look(): void;
   /**
    * Waits until what could be reached before can be reached again.
    * @param moved something was changed after `look`, so that its answer says nothing
-   * @returns what stayed shut
+   * @returns what stayed shut; null if the agent was stopped before that was known
    */
-  shut(moved: boolean, limitMs: number): Promise<Shut[]>;
+  shut(moved: boolean, limitMs: number): Promise<Shut[] | null>;
 }
 
 export interface Observed {

@@ -14,12 +14,27 @@ export interface Remembered {
   acceptedUnder: string | null;
   /** A new commit that is being applied, or waits for an outage to end. */
   trial: string | null;
+  /** Names of the ways home that were open before the trial began; null if the trial is not judged by them. */
+  trialWays: readonly string[] | null;
+  /** A commit that is being taken back; null as soon as that is done and judged. */
+  wayBack: WayBack | null;
   /** The last commit under which the host was well, its content, and the one of other content before it. */
   lastGood: string | null;
   lastGoodContent: string | null;
   previousGood: string | null;
   pin: Pin | null;
   pause: Pause | null;
+}
+
+/** The way back from a commit that did not settle: it outlives a restart, and nothing that waits cuts it short. */
+export interface WayBack {
+  /** What is taken back, and the content by which it is recorded as bad. */
+  from: string;
+  content: string;
+  /** The last good commit. */
+  to: string;
+  /** The ways home that `from` shut: if they stay shut when all of it is taken back, it was innocent. */
+  ways: readonly string[];
 }
 
 export interface Commits {
@@ -31,7 +46,8 @@ export interface Commits {
   bad(content: string): BadCommit | null;
   /** Newest first. */
   listBad(limit: number): BadCommit[];
-  markBad(bad: BadCommit): void;
+  /** In one transaction with `change`. */
+  markBad(bad: BadCommit, change: Partial<Remembered>): void;
   forgive(content: string): void;
 }
 
@@ -42,6 +58,8 @@ const KEYS = [
   'acceptedFrom',
   'acceptedUnder',
   'trial',
+  'trialWays',
+  'wayBack',
   'lastGood',
   'lastGoodContent',
   'previousGood',
@@ -89,7 +107,8 @@ export function createCommits(db: Database.Database, meta: Meta): Commits {
       return raw ? parse(raw) : null;
     },
     listBad: (limit) => list.all(limit).map(parse),
-    markBad: db.transaction((bad: BadCommit) => {
+    markBad: db.transaction((bad: BadCommit, change: Partial<Remembered>) => {
+      set(change);
       mark.run(bad.content, bad.commit, bad.at, JSON.stringify(bad.culprit));
       shrink.run(MAX_BAD);
     }),

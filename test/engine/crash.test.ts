@@ -1,6 +1,6 @@
 /** Interrupted anywhere, the next run converges: every point of an apply, one by one, and random histories. */
 import { expect, test } from 'vitest';
-import { crashAt, crashingRun, history, recover } from './crash.ts';
+import { DISTURBANCES, disturbedRun, history, recover } from './crash.ts';
 import { createWorld, type Declaration } from './world.ts';
 
 const BEFORE: Declaration = {
@@ -22,12 +22,14 @@ const AFTER: Declaration = {
 };
 const WITHDRAWN: Declaration = { ...AFTER, 'service:p/cache': { value: '2', health: 'bad' } };
 
-test.each([
-  ['an apply', AFTER, AFTER],
-  ['an apply that is taken back', WITHDRAWN, BEFORE],
-])(
-  '%s, ended before and after every single effect',
-  async (_what, after, end) => {
+test.each(
+  DISTURBANCES.flatMap((how) => [
+    { what: 'an apply', how, after: AFTER, end: AFTER },
+    { what: 'an apply that is taken back', how, after: WITHDRAWN, end: BEFORE },
+  ]),
+)(
+  '$what, disturbed before and after every single effect: $how',
+  async ({ how, after, end }) => {
     const points = new Set<string>();
     let total = 0;
     for (let at = 1; ; at++) {
@@ -36,13 +38,11 @@ test.each([
         world.commit('before', BEFORE);
         await world.run();
         world.commit('after', after);
-        const crash = crashAt(world, at);
-        await crashingRun(world);
-        total = crash.count();
-        const where = crash.where();
+        const { count, where } = await disturbedRun(world, at, how);
+        total = count;
         if (where === null) break;
         points.add(where);
-        expect(await recover(world, end), `ended ${where} (point ${at})`).toEqual([]);
+        expect(await recover(world, end), `${how} ${where} (point ${at})`).toEqual([]);
       } finally {
         world.end();
       }

@@ -3,27 +3,38 @@ import type { ResourceId } from '../../agent/core/types.ts';
 import { generator } from '../random.ts';
 import { Crash, createWorld, type Declaration, type Spec, type World } from './world.ts';
 
-/** Ends the process at the `at`-th point from now on: everything after it has no effect. @returns what was counted */
-export function crashAt(world: World, at: number): { count: () => number; where: () => string | null } {
+export const DISTURBANCES = ['another sync is asked for', 'SIGTERM', 'kill -9'] as const;
+export type Disturbance = (typeof DISTURBANCES)[number];
+
+/**
+ * One run that is disturbed at its `at`-th effect or wait, and from then on: a killed process has no effect any more, a
+ * request that waits stays, and a stop too. After a kill or a stop the process is gone.
+ * @returns how many points the run had, and the name of the disturbed one; null if it had fewer
+ */
+export async function disturbedRun(
+  world: World,
+  at: number,
+  how: Disturbance,
+): Promise<{ count: number; where: string | null }> {
   let count = 0;
   let where: string | null = null;
+  const stopper = new AbortController();
   world.point = (name) => {
     count++;
     if (count === at) where = name;
-    if (count >= at) throw new Crash(name);
+    if (count < at) return;
+    if (how === 'kill -9') throw new Crash(name);
+    if (how === 'SIGTERM') stopper.abort();
   };
-  return { count: () => count, where: () => where };
-}
-
-/** One run that may crash on its way; afterwards the process is gone. */
-export async function crashingRun(world: World): Promise<void> {
+  const superseded = () => where !== null && how === 'another sync is asked for';
   try {
-    await world.run({ allowPrune: true });
+    await world.run({ allowPrune: true, superseded, signal: stopper.signal });
   } catch (thrown) {
     if (!(thrown instanceof Crash)) throw thrown;
   }
-  world.crash();
   world.point = () => undefined;
+  if (how !== 'another sync is asked for') world.crash();
+  return { count, where };
 }
 
 /** Runs until nothing changes any more. @returns complaints; none where all is as it must be */
@@ -100,9 +111,9 @@ export async function history(seed: number): Promise<{ complaints: string[]; int
       world.gitAway = random() < 0.15 && i > 0;
       world.diskFull = random() < 0.1 && i > 0;
       if (random() < 0.75) {
-        const crash = crashAt(world, 1 + Math.floor(random() * 30));
-        await crashingRun(world);
-        const where = crash.where();
+        const at = 1 + Math.floor(random() * 30);
+        const how = DISTURBANCES[Math.floor(random() * DISTURBANCES.length)] ?? 'kill -9';
+        const { where } = await disturbedRun(world, at, random() < 0.5 ? 'kill -9' : how);
         if (where !== null) interrupted.push(where);
       } else await world.run({ allowPrune: true });
     }

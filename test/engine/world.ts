@@ -136,6 +136,9 @@ export function createWorld(): World {
     },
   };
 
+  /** Nothing outside answers: a firewall of this host is shut, or the far end is silent. */
+  const isCutOff = () => world.things.get('file:/firewall')?.value === 'shut' || world.farEnd === 'silent';
+
   function open(): EngineDeps {
     const reviewed = new Set<string>();
     const store = openStore({ dir, now: () => new Date(world.time), log: silentLog });
@@ -148,7 +151,7 @@ export function createWorld(): World {
         policy: world.repository,
         vouchesFor: (commit) => reviewed.has(commit),
         head: async () => {
-          if (world.gitAway)
+          if (world.gitAway || isCutOff())
             throw new AgentError({ code: 'RepositoryUnreachable', phase: 'fetch', message: 'away', retry: true });
           return head;
         },
@@ -170,8 +173,10 @@ export function createWorld(): World {
       ways: [
         {
           name: 'repository',
-          async probe() {
-            if (world.things.get('file:/firewall')?.value === 'shut' || world.farEnd === 'silent')
+          async probe(signal) {
+            if (signal.aborted)
+              throw new AgentError({ code: 'Stopped', phase: 'fetch', message: 'the agent was stopped', retry: true });
+            if (isCutOff())
               throw new AgentError({
                 code: 'RepositoryUnreachable',
                 phase: 'fetch',
@@ -192,7 +197,9 @@ export function createWorld(): World {
         now: () => new Date(world.time + world.skew),
         monotonic: () => world.time,
         async sleep(ms) {
+          world.point('before sleep');
           world.time += ms;
+          world.point('after sleep');
         },
       },
       log: silentLog,

@@ -111,6 +111,37 @@ test.each([
   good = (await fairleadJson<{ applied: { commit: string } }>(host, 'status')).applied.commit;
 });
 
+test('a commit that cuts the host off is taken back although other syncs are asked for meanwhile, and the agent is restarted', async () => {
+  withJournal();
+  const cut = await repo.commit(
+    {
+      [`${H}/cut.yaml`]: once(
+        '/usr/sbin/iptables -I OUTPUT -o eth0 -j DROP',
+        '/usr/sbin/iptables -D OUTPUT -o eth0 -j DROP',
+      ),
+    },
+    'Cut off, and asked again',
+  );
+  const isShut = async () =>
+    (await host.exec(['iptables', '-C', 'OUTPUT', '-o', 'eth0', '-j', 'DROP'], { check: false })).code === 0;
+  await fairlead(host, 'sync', '--no-wait');
+  await until('the wall to stand', 60_000, isShut);
+  await fairlead(host, 'sync', '--no-wait');
+  await host.exec(['systemctl', 'restart', 'fairlead']);
+  await fairlead(host, 'sync', '--no-wait');
+  await until('the wall to fall', 120_000, async () => {
+    await fairlead(host, 'sync', '--no-wait');
+    return !(await isShut());
+  });
+  const status = await statusOnceBackFrom(cut);
+  expect(status).toMatchObject({ reason: 'WayHomeShut', applied: { commit: good } });
+  expect(await isShut()).toBe(false);
+  expect((await host.exec(['systemctl', 'is-active', 'cut.service'], { check: false })).stdout).not.toBe('active\n');
+  good = await repo.commit({ [`${H}/cut.yaml`]: null }, 'Without the wall');
+  expect((await fairlead(host, 'sync')).code).toBe(0);
+  good = (await fairleadJson<{ applied: { commit: string } }>(host, 'status')).applied.commit;
+});
+
 test('a server that goes down for everybody meanwhile undoes no good work', async () => {
   withJournal();
   const commit = await repo.commit(

@@ -41,7 +41,7 @@ export async function repair(
   const answer = (records: readonly ActionRecord[], after: ReadonlyMap<ResourceId, Health>) => {
     const health = new Map([...healthOf(deps, plan.steps), ...after]);
     // What is done is done, even if it drifts or fails again at once: that is the next look's.
-    const none = { settled: new Map(), stopped: false, proof: null };
+    const none = { settled: new Map(), stopped: false, unfinished: false, proof: null };
     const part = judge({ checkout, planned, records, health, untouched, ...none });
     return deps.redact(overlay(previous.outcome, part, planned.left));
   };
@@ -87,7 +87,7 @@ async function carryOut(
   let { plan, away } = first;
   for (const pause of PAUSES_MS) {
     const failures = await prepare(deps, plan.steps.filter(isWork), request);
-    for (const [id, record] of await applySteps(deps, plan.steps, failures, away, request)) records.set(id, record);
+    for (const [id, record] of await applySteps(deps, plan.steps, { failures, away }, request)) records.set(id, record);
     for (const { want } of plan.steps) untouched.delete(want.id);
     for (const id of failures.keys()) untouched.add(id);
     const failed = new Set([...records.values()].filter((r) => r.drift && r.result === 'failed').map((r) => r.id));

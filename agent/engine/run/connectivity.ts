@@ -17,33 +17,51 @@ const REOPEN_MS = 20_000;
 
 /** Asks at once, while the commit is still being planned and prepared. */
 export function watchHome(deps: EngineDeps, request: RunRequest): HomeWatch {
-  const open = shutWays(deps.ways, request.signal).then((shut) =>
-    deps.ways.filter((way) => !shut.some((s) => s.way === way)),
+  return guard(
+    deps,
+    shutWays(deps.ways, request.signal).then((shut) => deps.ways.filter((way) => !shut.some((s) => s.way === way))),
+    request,
   );
+}
+
+/** For a trial that goes on: what was open before it began was asked then, and may be shut by the trial itself now. */
+export const watchHomeAgain = (deps: EngineDeps, names: readonly string[], request: RunRequest): HomeWatch =>
+  guard(deps, Promise.resolve(waysNamed(deps, names)), request);
+
+export const waysNamed = ({ ways }: EngineDeps, names: readonly string[]): Way[] =>
+  ways.filter(({ name }) => names.includes(name));
+
+function guard(deps: EngineDeps, open: Promise<readonly Way[]>, request: RunRequest): HomeWatch {
   let looked: Promise<Shut[]> | null = null;
   return {
-    ready: open,
+    ready: open.then((ways) => ways.map(({ name }) => name)),
     look() {
       looked = open.then((ways) => shutWays(ways, request.signal));
     },
     async shut(moved, limitMs) {
-      if (!moved && (await looked)?.length === 0) return [];
+      if (!moved && (await looked)?.length === 0) return request.signal.aborted ? null : [];
       return waitForHome(deps, await open, limitMs, request);
     },
   };
 }
 
-/** Waits until all are open again. @param limitMs null: as long as it may take after a commit was taken back @returns those that stayed shut */
+/**
+ * Waits until all are open again.
+ * @param limitMs null: as long as it may take after a commit was taken back
+ * @returns those that stayed shut; null if the agent was stopped before that was known
+ */
 export async function waitForHome(
   deps: EngineDeps,
   ways: readonly Way[],
   limitMs: number | null,
   request: RunRequest,
-): Promise<Shut[]> {
+): Promise<Shut[] | null> {
   const deadline = deps.clock.monotonic() + (limitMs ?? REOPEN_MS);
   for (;;) {
     const shut = await shutWays(ways, request.signal);
-    if (shut.length === 0 || request.signal.aborted) return [];
+    // A probe that was broken off looks like an answer.
+    if (request.signal.aborted) return null;
+    if (shut.length === 0) return [];
     if (deps.clock.monotonic() >= deadline) return shut;
     const detail = shut.map((s) => `the way to the ${s.way.name}: ${s.message}`).join('; ');
     request.emit({ type: 'phase', phase: 'settle', detail });

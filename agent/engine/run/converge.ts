@@ -89,14 +89,18 @@ export async function planFor(
 
 /** What a new commit is judged by, besides its own resources. */
 interface Trial {
-  /** What was before is known: nothing is changed earlier. */
-  ready: Promise<unknown>;
+  /** Resolves with the ways home that were open before: nothing is changed earlier. */
+  ready: Promise<readonly string[]>;
   applied(): void;
-  /** All that was changed is well. @param moved the host changed after `applied` @returns what speaks against the commit even so */
-  prove(moved: boolean): Promise<Problem | null>;
+  /**
+   * All that was changed is well.
+   * @param moved the host changed after `applied`
+   * @returns what speaks against the commit even so; `unknown` if the agent was stopped before that was known
+   */
+  prove(moved: boolean): Promise<Problem | null | 'unknown'>;
 }
 
-const NO_TRIAL: Trial = { ready: Promise.resolve(), applied: () => undefined, prove: async () => null };
+const NO_TRIAL: Trial = { ready: Promise.resolve([]), applied: () => undefined, prove: async () => null };
 
 /** The whole way for one commit. */
 export async function converge(
@@ -123,7 +127,7 @@ export async function converge(
   if (gate !== null || mode === 'look')
     return judge({
       ...{ checkout, planned, records: [], health, settled: new Map(), untouched: new Set() },
-      ...{ stopped: false, proof: null },
+      ...{ stopped: false, unfinished: false, proof: null },
     });
 
   const work = plan.steps.filter(isWork);
@@ -138,8 +142,14 @@ export async function converge(
     );
   const removals = plan.removals.filter((r) => !away.has(r.id));
   const isFresh = mode === 'try' && !begun && work.length + removals.length > 0;
-  const beginning = isFresh ? await begin(deps, checkout) : BEGUN;
-  await trial.ready;
+  const [ways] = await Promise.all([trial.ready, isFresh ? deps.snapshots.save(checkout) : null]);
+  // Probes that were broken off tell nothing, and nothing new is begun by an agent that is to end.
+  if (request.signal.aborted)
+    return judge({
+      ...{ checkout, planned, records: [], health, settled: new Map(), untouched: new Set(failures.keys()) },
+      ...{ stopped: true, unfinished: work.length + removals.length > 0, proof: null },
+    });
+  const beginning = isFresh ? begin(deps, checkout, ways) : BEGUN;
   willLeave(
     deps,
     [...work.map((s) => s.want), ...removals].map(({ id }) => id),
@@ -151,24 +161,28 @@ export async function converge(
   const open = unsettled(deps, plan.steps, work);
   if (early.length > 0) beginning.durable();
   const released = await prune(deps, early, request);
-  const steps = await release(deps, plan.steps, doomed, request, beginning);
+  const { steps, released: owed } = await release(deps, plan.steps, doomed, request, beginning);
   const records = [
-    ...(await applySteps(deps, steps, failures, away, request, beginning)).values(),
+    ...(await applySteps(deps, steps, { failures, away, owed, beginning }, request)).values(),
     ...notRenewed(plan, stale, request),
   ];
-  if (records.length > 0) trial.applied();
+  trial.applied();
   const waiting = open(records);
   const settled = await settle(deps, waiting, timeLeft(deps, mode, loaded), request);
   await concludeSettled(deps, waiting, settled.health, { isNew: mode === 'try' }, request);
   if (mode === 'try') spend(deps, settled.tookMs);
-  const stopped = request.signal.aborted || request.superseded();
+  let stopped = request.signal.aborted || settled.brokenOff;
   keepUnsettled(deps, settled.health);
   const well = records.every((r) => r.result === 'done') && [...settled.health.values()].every((h) => h.state === 'ok');
   // Nothing is removed for good before all else has proved itself.
-  let proof = well && !stopped && records.length > 0 ? await trial.prove(settled.paused) : null;
+  const hasChanged = begun || records.length + released.length > 0;
+  let proof = well && hasChanged ? await trial.prove(settled.paused) : null;
   const later = removals.filter((r) => !early.includes(r));
   const pruned = well && !stopped && proof === null ? await prune(deps, later, request) : [];
   if (pruned.length > 0) proof = await trial.prove(true);
+  stopped ||= request.signal.aborted;
+  const removed = new Set([...released, ...pruned].map((r) => r.id));
+  const unfinished = proof === 'unknown' || removals.some((r) => r.seen !== undefined && !removed.has(r.id));
   return judge({
     checkout,
     planned,
@@ -177,7 +191,8 @@ export async function converge(
     settled: settled.health,
     untouched: new Set([...failures.keys(), ...stale.keys()]),
     stopped,
-    proof,
+    unfinished,
+    proof: proof === 'unknown' ? null : proof,
   });
 }
 

@@ -20,6 +20,8 @@ export interface JudgeInput {
   untouched: ReadonlySet<ResourceId>;
   /** The run was told to end, or to make way. */
   stopped: boolean;
+  /** Something that was planned was not even begun, or it is not known what it came to: then nothing is well yet. */
+  unfinished: boolean;
   /** What speaks against the commit although all that it changed is well. */
   proof: Problem | null;
 }
@@ -92,14 +94,14 @@ export function judge(input: JudgeInput): Outcome {
 }
 
 function verdictOf(
-  { planned, settled, stopped, proof }: JudgeInput,
+  { planned, settled, stopped, unfinished, proof }: JudgeInput,
   records: readonly ActionRecord[],
 ): Outcome['verdict'] {
   if (planned.gate !== null) return 'untouched';
   if (proof !== null) return 'unwell';
   const failed = records.filter((r) => r.result !== 'done');
   const states = [...settled.values()].map((h) => h.state);
-  if (failed.length === 0 && planned.away.size === 0 && states.every((s) => s === 'ok')) return 'well';
+  if (!unfinished && failed.length === 0 && planned.away.size === 0 && states.every((s) => s === 'ok')) return 'well';
   // An outage of engine, registry or disk says nothing about the commit.
   const codes = [...failed.map((r) => r.error?.code), ...[...settled.values()].map((h) => h.code)];
   const outage = planned.away.size > 0 || codes.some((code) => isOutage(code ?? ''));

@@ -3,11 +3,11 @@ import { durationMs } from '../../config.ts';
 import { type Choice, choose, pauseNow } from '../../core/target.ts';
 import type { Checkout, Gate, Problem } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
-import type { Remembered } from '../../store/commits.ts';
+import type { Remembered, WayBack } from '../../store/commits.ts';
 import { isUnwritable } from '../../store/unwritable.ts';
 import { tidy } from '../steps/tidy.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest, Shut } from '../types.ts';
-import { homeProblem, waitForHome, watchHome } from './connectivity.ts';
+import { homeProblem, waitForHome, watchHome, watchHomeAgain, waysNamed } from './connectivity.ts';
 import { converge } from './converge.ts';
 import { pauseGate, windowGate } from './gates.ts';
 import { unbegun } from './verdicts.ts';
@@ -35,8 +35,22 @@ export async function decide(deps: EngineDeps, head: Checkout, request: RunReque
   return { loaded, content, choice, gate };
 }
 
-export async function pursue(deps: EngineDeps, head: Checkout, request: RunRequest): Promise<Outcome> {
-  const { loaded, content, choice, gate } = await decide(deps, head, request);
+export async function pursue(deps: EngineDeps, head: Checkout, given: RunRequest): Promise<Outcome> {
+  const { loaded, content, choice, gate } = await decide(deps, head, given);
+  const { wayBack } = deps.store.commits.get();
+  const on = choice.act === 'stay' ? choice.on : choice.act === 'repair' ? head.info.commit : null;
+  if (wayBack === null || wayBack.to !== on) return pursueHead(deps, head, { loaded, content, choice, gate }, given);
+  const request = uninterrupted(given);
+  const back = await pursueHead(deps, head, { loaded, content, choice, gate }, request);
+  return orLater(judgeWayBack(deps, head, back, request), back);
+}
+
+async function pursueHead(
+  deps: EngineDeps,
+  head: Checkout,
+  { loaded, content, choice, gate }: Decision,
+  request: RunRequest,
+): Promise<Outcome> {
   if (gate?.kind === 'pause') return converge(deps, head, 'look', request, gate);
   if (choice.act === 'stay') return stay(deps, head, choice, request);
   if (gate !== null) return hold(deps, head, gate, request);
@@ -47,11 +61,30 @@ export async function pursue(deps: EngineDeps, head: Checkout, request: RunReque
   const { outcome, shut } = tried;
   if (outcome.gate?.kind === 'prune') return hold(deps, head, outcome.gate, request);
   if (outcome.rejected || outcome.whole.includes('unassigned')) return keep(deps, head, outcome, request);
-  const concluded = await conclude(deps, head, content, outcome, request);
-  if (shut.length === 0 || !concluded.rollback?.well) return concluded;
-  const ways = shut.map((s) => s.way);
-  const still = await waitForHome(deps, ways, null, request);
-  return still.length === 0 ? concluded : redo(deps, head, content, concluded, still, request);
+  return conclude(deps, head, content, outcome, request, shut);
+}
+
+/** A way back goes on to its end, whatever waits: what comes next builds on it. Only a stop of the agent ends it early. */
+const uninterrupted = (request: RunRequest): RunRequest => ({ ...request, superseded: () => false });
+
+/**
+ * Once a commit is taken back as a whole, it is seen whether that opened the ways home that it had shut. If it did not, the
+ * commit was innocent.
+ */
+async function judgeWayBack(deps: EngineDeps, head: Checkout, back: Outcome, request: RunRequest): Promise<Outcome> {
+  const { commits } = deps.store;
+  const { wayBack } = commits.get();
+  if (wayBack === null || (back.verdict !== 'well' && back.verdict !== 'unwell')) return back;
+  // A way back that failed is not tried for ever: what it left is the next commit's.
+  const still = back.verdict === 'unwell' ? [] : await waitForHome(deps, waysNamed(deps, wayBack.ways), null, request);
+  if (still === null) return back;
+  if (still.length > 0) commits.forgive(wayBack.content);
+  commits.set({ wayBack: null });
+  if (still.length === 0) return back;
+  const problem = innocent(still);
+  if (head.info.commit !== wayBack.from)
+    return { ...back, problems: [problem, ...back.problems], reason: problem.reason, message: problem.message };
+  return redo(deps, head, wayBack.content, back, problem, request);
 }
 
 /**
@@ -67,14 +100,19 @@ async function attempt(
   let shut: readonly Shut[] = [];
   const { host } = await deps.load(head);
   try {
+    const { trial, trialWays, wayBack } = deps.store.commits.get();
     deps.store.commits.forgive(content);
-    const home = request.home ?? watchHome(deps, request);
+    // The repository answered with another commit, so the way that led back is open.
+    if (wayBack !== null) deps.store.commits.set({ wayBack: null });
+    const isOn = trial === head.info.commit && trialWays !== null;
+    const home = isOn ? watchHomeAgain(deps, trialWays, request) : (request.home ?? watchHome(deps, request));
     const outcome = await converge(deps, head, 'try', request, null, {
       ready: home.ready,
       applied: home.look,
       async prove(moved) {
-        shut = await home.shut(moved, durationMs(host.settle?.timeout ?? '5m'));
-        return shut.length === 0 ? null : homeProblem(shut);
+        const found = await home.shut(moved, durationMs(host.settle?.timeout ?? '5m'));
+        shut = found ?? [];
+        return found === null ? 'unknown' : found.length === 0 ? null : homeProblem(found);
       },
     });
     return { outcome, shut };
@@ -84,25 +122,25 @@ async function attempt(
   }
 }
 
+const innocent = (still: readonly Shut[]): Problem => ({
+  ...homeProblem(still),
+  message: `cannot be reached, which no commit of this host has to do with: ${still.map((s) => s.message).join('; ')}`,
+});
+
 /** The way stayed shut although the commit was taken back: it was innocent, and comes again. */
 async function redo(
   deps: EngineDeps,
   head: Checkout,
   content: string,
   back: Outcome,
-  still: readonly Shut[],
+  problem: Problem,
   request: RunRequest,
 ): Promise<Outcome> {
   deps.log.warn(
     { commit: head.info.commit.slice(0, 7) },
     'taking the commit back did not open the way home: it is applied again',
   );
-  deps.store.commits.forgive(content);
   const again = await conclude(deps, head, content, await converge(deps, head, 'try', request), request);
-  const problem = {
-    ...homeProblem(still),
-    message: `cannot be reached, which no commit of this host has to do with: ${still.map((s) => s.message).join('; ')}`,
-  };
   return { ...again, actions: [...back.actions, ...again.actions], problems: [problem, ...again.problems] };
 }
 
@@ -159,8 +197,14 @@ async function stay(
 }
 
 /** After an apply: the commit has proved itself, or waits out an outage, or is taken back; what cannot be written down is the next run's. */
-const conclude = (...[deps, head, content, outcome, request]: Parameters<typeof verdictOn>): Promise<Outcome> =>
-  orLater(verdictOn(deps, head, content, outcome, request), outcome);
+const conclude = (
+  deps: EngineDeps,
+  head: Checkout,
+  content: string,
+  outcome: Outcome,
+  request: RunRequest,
+  shut: readonly Shut[] = [],
+): Promise<Outcome> => orLater(verdictOn(deps, head, content, outcome, request, shut), outcome);
 
 async function verdictOn(
   deps: EngineDeps,
@@ -168,6 +212,7 @@ async function verdictOn(
   content: string,
   outcome: Outcome,
   request: RunRequest,
+  shut: readonly Shut[],
 ): Promise<Outcome> {
   const { commits } = deps.store;
   const { accepted, lastGood, lastGoodContent } = commits.get();
@@ -189,16 +234,17 @@ async function verdictOn(
     await accept(deps, head);
     return outcome;
   }
-  return rollBack(deps, head, content, outcome, lastGood, request);
+  const ways = shut.map((s) => s.way.name);
+  const wayBack = { from: commit, content, to: lastGood, ways };
+  return judgeWayBack(deps, head, await rollBack(deps, head, outcome, wayBack, uninterrupted(request)), request);
 }
 
 /** Recorded as bad first, durably; then the last good state, by the ordinary path. */
 async function rollBack(
   deps: EngineDeps,
   head: Checkout,
-  content: string,
   outcome: Outcome,
-  lastGood: string,
+  wayBack: WayBack,
   request: RunRequest,
 ): Promise<Outcome> {
   const culprit: Problem = outcome.problems[0] ?? {
@@ -209,9 +255,9 @@ async function rollBack(
     line: null,
   };
   const { commits } = deps.store;
-  const { commit } = head.info;
-  commits.markBad({ content, commit, at: deps.clock.now().toISOString(), culprit: deps.redact(culprit) });
-  commits.set({ trial: null });
+  const { from: commit, content, to: lastGood } = wayBack;
+  const bad = { content, commit, at: deps.clock.now().toISOString(), culprit: deps.redact(culprit) };
+  commits.markBad(bad, { trial: null, wayBack });
   const [from, to] = [commit.slice(0, 7), lastGood.slice(0, 7)];
   deps.log.error(
     { from, to, resource: culprit.id, reason: culprit.reason },

@@ -71,7 +71,7 @@ interface Target {
 }
 
 async function fetchTarget(deps: EngineDeps, request: RunRequest): Promise<Target> {
-  const { accepted, trial, acceptedUnder } = deps.store.commits.get();
+  const { accepted, trial, wayBack, acceptedUnder } = deps.store.commits.get();
   const clear: Target = { checkout: null, trouble: null, review: null, refused: null };
   let review: Review | null = null;
   try {
@@ -95,7 +95,7 @@ async function fetchTarget(deps: EngineDeps, request: RunRequest): Promise<Targe
     // A commit that cannot be read is refused like one with errors; it is no outage.
     if (trouble.phase === 'load' && review !== null)
       return { ...clear, checkout: await kept(deps, accepted), refused: { info: review.info, error: trouble } };
-    return { ...clear, checkout: await kept(deps, trial ?? accepted), trouble };
+    return { ...clear, checkout: await kept(deps, trial ?? wayBack?.to ?? accepted), trouble };
   }
 }
 

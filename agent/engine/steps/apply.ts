@@ -18,6 +18,7 @@ const WIDTH = 16;
 const TOGETHER = 2_048;
 
 export const isWork = (step: Step): boolean => step.change.op !== 'none' || step.refreshFor.length > 0;
+const NONE: ReadonlySet<ResourceId> = new Set();
 /** What is held, or only looked at, is neither taken over nor owed anything. */
 const isOurs = ({ held, want }: Step): boolean => held === undefined && want.mode !== 'observe';
 
@@ -68,18 +69,22 @@ async function adopt(deps: EngineDeps, steps: readonly Step[]): Promise<Failures
   return failures;
 }
 
-/**
- * Applies all steps that have work; answers one record for each of them.
- * @param failures steps that must not begin
- * @param away resources whose kind is out of reach: left alone, and so is what waits for them
- */
+interface ApplyOptions {
+  /** Steps that must not begin; those that are found in the way are added. */
+  failures: Failures;
+  /** Resources whose kind is out of reach: left alone, and so is what waits for them. */
+  away: ReadonlySet<ResourceId>;
+  /** Steps whose resource was stopped for them already: a stop of the agent must not leave it so. */
+  owed?: ReadonlySet<ResourceId>;
+  beginning?: Beginning;
+}
+
+/** Applies all steps that have work; answers one record for each of them. */
 export async function applySteps(
   deps: EngineDeps,
   steps: readonly Step[],
-  failures: Failures,
-  away: ReadonlySet<ResourceId>,
+  { failures, away, owed = NONE, beginning = BEGUN }: ApplyOptions,
   request: RunRequest,
-  beginning: Beginning = BEGUN,
 ): Promise<Map<ResourceId, ActionRecord>> {
   for (const [id, error] of await adopt(deps, steps)) failures.set(id, error);
   const free = steps.filter((s) => !failures.has(s.want.id) && !away.has(s.want.id) && isOurs(s));
@@ -107,6 +112,8 @@ export async function applySteps(
   const before = predecessors(steps.map((s) => s.want));
   let needed: ReturnType<typeof requirements> | null = null;
   const ready = createQueue(steps, before);
+  const mustGoOn = withNeeds(steps, owed);
+  const unstoppable = new AbortController().signal;
   const ledger = createLedger(deps);
 
   const finish = (step: Step, record: ActionRecord | null) => {
@@ -122,7 +129,7 @@ export async function applySteps(
   const start = (steps: readonly Step[]) => {
     const [first] = steps;
     if (first === undefined) return;
-    const done = steps.length === 1 ? carryOut(deps, first, request.signal).then((r) => [r]) : carryOutAll(deps, steps, request.signal); // biome-ignore format: one line
+    const done = steps.length === 1 ? carryOut(deps, first, mustGoOn.has(first.want.id) ? unstoppable : request.signal).then((r) => [r]) : carryOutAll(deps, steps, request.signal); // biome-ignore format: one line
     const work = done.then((all) => {
       running.delete(first.want.id);
       for (const [i, step] of steps.entries()) finish(step, all[i] ?? null);
@@ -157,8 +164,8 @@ export async function applySteps(
     if (!isWork(step)) finish(step, null);
     else if (error !== undefined) finish(step, record(step, 'failed', 0, error));
     else if (culprit !== undefined) finish(step, record(step, 'blocked', 0, blockedBy(culprit)));
-    else if (request.signal.aborted) finish(step, record(step, 'blocked', 0, stopped()));
-    else if (joins(deps, step)) {
+    else if (request.signal.aborted && !mustGoOn.has(step.want.id)) finish(step, record(step, 'blocked', 0, stopped()));
+    else if (joins(deps, step) && !request.signal.aborted) {
       if (together[0] && kindOf(together[0].want.id) !== kindOf(step.want.id)) flush();
       together.push(step);
     } else start([step]);
@@ -170,6 +177,16 @@ export async function applySteps(
   ledger.flush();
   await copied;
   return records;
+}
+
+/** The given resources, and all that they need, directly or not. */
+function withNeeds(steps: readonly Step[], ids: ReadonlySet<ResourceId>): ReadonlySet<ResourceId> {
+  if (ids.size === 0) return ids;
+  const needed = requirements(steps.map((s) => s.want));
+  const all = new Set(ids);
+  // A set that grows while it is walked is walked to its end.
+  for (const id of all) for (const other of needed.get(id) ?? []) all.add(other);
+  return all;
 }
 
 /** Steps whose predecessors are finished, by the default order of their kinds, then as the plan has them. */

@@ -7,16 +7,17 @@ import { isWork } from './apply.ts';
 import { indexed, observe } from './observe.ts';
 import type { Beginning } from './trial.ts';
 
-/** @returns the steps, those that let go of a claim as they are seen now */
+/** @returns the steps, those that let go of a claim as they are seen now; and which did: they stand still until they are applied */
 export async function release(
   deps: EngineDeps,
   steps: readonly Step[],
   doomed: ReadonlySet<ResourceId>,
   request: RunRequest,
   beginning: Beginning,
-): Promise<readonly Step[]> {
+): Promise<{ steps: readonly Step[]; released: ReadonlySet<ResourceId> }> {
   const working = steps.filter((s) => isWork(s) && !doomed.has(s.want.id));
-  if (working.length === 0) return steps;
+  const none = { steps, released: new Set<ResourceId>() };
+  if (working.length === 0 || request.signal.aborted) return none;
   const claims = (step: Step): readonly string[] =>
     deps.providers.get(kindOf(step.want.id))?.claims(step.want.spec) ?? [];
   const holders = new Map<string, ResourceId[]>();
@@ -29,11 +30,14 @@ export async function release(
   const letting = steps.filter(
     (s) => wanted.has(s.want.id) && s.change.op === 'replace' && s.seen !== undefined && !doomed.has(s.want.id),
   );
-  if (letting.length === 0) return steps;
+  if (letting.length === 0) return none;
   beginning.durable();
   for (const step of letting)
     if (step.seen) await deps.providers.get(kindOf(step.want.id))?.release?.(step.want.id, step.seen, request.signal);
   const ids = letting.map((s) => s.want.id);
   const { seen } = await observe(deps.providers, ids, request.signal, indexed(letting.map((s) => s.want)));
-  return steps.map((s) => (ids.includes(s.want.id) ? { ...s, seen: seen.get(s.want.id) ?? s.seen } : s));
+  return {
+    steps: steps.map((s) => (ids.includes(s.want.id) ? { ...s, seen: seen.get(s.want.id) ?? s.seen } : s)),
+    released: new Set(ids),
+  };
 }

@@ -11,15 +11,15 @@ const LAST_PAUSE_MS = 1_000;
 const OK: Health = { state: 'ok', message: '' };
 
 /**
- * @returns the last health of each; `wait` after `timeoutMs` becomes `bad`, unless its kind is out of reach; and whether
- *   anything had to be waited for
+ * @returns the last health of each; `wait` after `timeoutMs` becomes `bad`, unless its kind is out of reach; whether
+ *   anything had to be waited for; and whether the wait was broken off, by a stop or for another run
  */
 export async function settle(
   deps: EngineDeps,
   wants: readonly Desired[],
   timeoutMs: number,
   request: RunRequest,
-): Promise<{ health: Map<ResourceId, Health>; tookMs: number; paused: boolean }> {
+): Promise<{ health: Map<ResourceId, Health>; tookMs: number; paused: boolean; brokenOff: boolean }> {
   const health = new Map<ResourceId, Health>();
   const began = deps.clock.monotonic();
   const deadline = began + timeoutMs;
@@ -28,6 +28,7 @@ export async function settle(
     if (kindOf(want.id) === 'check') await deps.providers.get('check')?.refresh?.(want, request.signal);
   let open = wants;
   let paused = false;
+  let brokenOff = false;
   for (let pause = FIRST_PAUSE_MS; open.length > 0; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
     const { seen, unreachable } = await observe(
       deps.providers,
@@ -47,7 +48,9 @@ export async function settle(
       );
     }
     open = open.filter((want) => health.get(want.id)?.state === 'wait');
-    if (open.length === 0 || request.signal.aborted || request.superseded()) break;
+    if (open.length === 0) break;
+    brokenOff = request.signal.aborted || request.superseded();
+    if (brokenOff) break;
     if (deps.clock.monotonic() >= deadline) {
       for (const { id } of open.filter((want) => !unreachable.has(kindOf(want.id)))) {
         const message = `not settled after ${Math.round(timeoutMs / 1000)} s: ${health.get(id)?.message ?? ''}`;
@@ -60,7 +63,7 @@ export async function settle(
     paused = true;
     await request.aside(deps.clock.sleep(pause, request.signal));
   }
-  return { health, tookMs: deps.clock.monotonic() - began, paused };
+  return { health, tookMs: deps.clock.monotonic() - began, paused, brokenOff };
 }
 
 /**

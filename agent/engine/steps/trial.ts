@@ -14,13 +14,13 @@ export interface Beginning {
 export const BEGUN: Beginning = { durable: () => undefined };
 
 /**
- * What the commit is repaired by is durable when this resolves; that it is begun is written, and not durable yet.
+ * That the commit is begun is written, and not durable yet. Its snapshot is durable already.
+ * @param ways the ways home that are open now: after a restart it is too late to ask
  * Throws AgentError `StateUnwritable`.
  */
-export async function begin({ snapshots, store }: EngineDeps, checkout: Checkout): Promise<Beginning> {
-  await snapshots.save(checkout);
+export function begin({ store }: EngineDeps, checkout: Checkout, ways: readonly string[]): Beginning {
   if (store.meta.get<number>('settlingMs')) store.meta.note('settlingMs', 0);
-  const mark = { trial: checkout.info.commit };
+  const mark = { trial: checkout.info.commit, trialWays: ways };
   store.commits.set(mark, true);
   return { durable: () => store.commits.set(mark) };
 }
