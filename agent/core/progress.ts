@@ -10,10 +10,13 @@ export interface SyncRequest {
   allowPrune?: boolean;
 }
 
+/** What a run is at; in the `queue` it waits for the one before it. */
+export type Phase = 'queue' | 'fetch' | 'plan' | 'prepare' | 'apply' | 'settle' | 'rollback';
+
 /** `POST /v1/sync` answers newline-delimited JSON: any number of progress lines, then one `done`. */
 export type SyncLine =
   /** `waiting`: what is not well yet, and why, while things settle. */
-  | { type: 'phase'; phase: string; detail?: string; waiting?: readonly { id: string; message: string }[] }
+  | { type: 'phase'; phase: Phase; detail?: string; waiting?: readonly { id: string; message: string }[] }
   /** An image is being pulled; a few times a second. `totalBytes` grows as the engine hears of further layers. */
   | { type: 'progress'; image: string; doneBytes: number; totalBytes: number }
   | { type: 'action'; action: ActionRecord }

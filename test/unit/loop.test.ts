@@ -226,18 +226,41 @@ test('the schedule triggers, at this host’s own place within the splay, which 
 
 test('the watchdog is fed while idle and while a run shows life, not by one that hangs', async () => {
   start();
-  await vi.advanceTimersByTimeAsync(600_000);
-  requests[0]?.emit({ type: 'phase', phase: 'settle' });
+  await vi.advanceTimersByTimeAsync(500_000);
+  // A pull may take half an hour.
+  requests[0]?.emit({ type: 'phase', phase: 'prepare' });
   await vi.advanceTimersByTimeAsync(1_800_000);
-  const fed = turns;
-  expect(fed).toBeGreaterThan(200);
-  await vi.advanceTimersByTimeAsync(600_000);
+  requests[0]?.emit({ type: 'phase', phase: 'settle' });
+  await vi.advanceTimersByTimeAsync(250_000);
+  expect(turns).toBeGreaterThan(250);
+  await vi.advanceTimersByTimeAsync(100_000);
   const hung = turns;
   await vi.advanceTimersByTimeAsync(600_000);
   expect(turns).toBe(hung);
   await end();
   await vi.advanceTimersByTimeAsync(60_000);
   expect(turns).toBeGreaterThan(hung + 4);
+});
+
+test('a run that hangs while the repository is asked is not covered up by repairs beside it', async () => {
+  start();
+  await end();
+  void loop.request({}, 'manual');
+  void requests[1]?.aside(new Promise(() => undefined));
+  for (let minute = 0; minute < 20; minute++) {
+    loop.drifted(['file:/a']);
+    await settle();
+    const side = requests.length > 2 ? finish.pop() : undefined;
+    side?.();
+    await vi.advanceTimersByTimeAsync(60_000);
+  }
+  expect(requests.length).toBeGreaterThan(10);
+  const hung = turns;
+  loop.drifted(['file:/a']);
+  await settle();
+  finish.pop()?.();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(turns).toBe(hung);
 });
 
 test('stopping ends the run under way by its signal, and lets go of those who wait', async () => {

@@ -7,6 +7,7 @@ import type { RunResult } from '../run/reconcile.ts';
 import type { RunRequest } from '../types.ts';
 import { createSchedule } from './schedule.ts';
 import { splayOffset } from './splay.ts';
+import { createWatchdog } from './watchdog.ts';
 
 export interface LoopOptions {
   run(request: RunRequest): Promise<RunResult>;
@@ -54,8 +55,6 @@ const LAST_RETRY_MS = 300_000;
 const TURN_MS = 10_000;
 /** What need not wait until an earlier change has settled. */
 const URGENT: readonly Trigger[] = ['manual', 'push'];
-/** Longer than any single call of a run is given (an image pull has half an hour); a run silent for longer hangs. */
-const SILENT_MS = 2_100_000;
 
 export function createLoop(options: LoopOptions): Loop {
   const stopper = new AbortController();
@@ -69,8 +68,7 @@ export function createLoop(options: LoopOptions): Loop {
   let hasRun = false;
   let waiting = false;
   let side: Promise<void> | null = null;
-  /** When the run under way last showed a sign of life. */
-  let heard = 0;
+  const watchdog = createWatchdog(options.clock);
 
   const later = (ms: number, what: () => void): NodeJS.Timeout => {
     const timer = setTimeout(() => {
@@ -104,6 +102,10 @@ export function createLoop(options: LoopOptions): Loop {
     return finished;
   };
 
+  const feed = () => {
+    if (watchdog.mayBeFed(schedule.next())) options.turned();
+  };
+
   async function drain(): Promise<void> {
     while (pending !== null && !stopper.signal.aborted) {
       const job: Pending = pending;
@@ -115,11 +117,11 @@ export function createLoop(options: LoopOptions): Loop {
   }
 
   async function execute({ trigger, request, hinted, lines, done }: Pending, wait: RunRequest['aside']): Promise<void> {
+    const watched = watchdog.begin();
     const emit = (line: SyncLine) => {
-      heard = options.clock.monotonic();
+      watched.heard(line);
       for (const tell of lines) tell(line);
     };
-    heard = options.clock.monotonic();
     let failed = true;
     try {
       const result = await options.run({
@@ -144,9 +146,10 @@ export function createLoop(options: LoopOptions): Loop {
     } catch (thrown) {
       tellOfFailure(thrown, trigger, emit);
     }
+    watched.ended();
     // Repairs neither put off a retry that is due, nor make the next one come later.
     if (hinted === null || (failed && retry === null && wait === aside)) again(failed);
-    options.turned();
+    feed();
     for (const resolve of done) resolve();
   }
 
@@ -203,10 +206,7 @@ export function createLoop(options: LoopOptions): Loop {
   return {
     start() {
       schedule.start();
-      const turn = setInterval(() => {
-        // A run that hangs must not be covered up.
-        if (current === null || options.clock.monotonic() - heard < SILENT_MS) options.turned();
-      }, TURN_MS);
+      const turn = setInterval(feed, TURN_MS);
       stopper.signal.addEventListener('abort', () => clearInterval(turn), { once: true });
       void enqueue({}, 'start');
     },

@@ -1,0 +1,59 @@
+/**
+ * When the watchdog of systemd may be fed (sd_notify(3), WATCHDOG=1): by what runs do, not by a timer that turns. A run that
+ * hangs while the event loop goes on turning must not be covered up: nothing is repaired meanwhile.
+ */
+import type { Phase, SyncLine } from '../../core/progress.ts';
+import type { Clock } from '../../system/clock.ts';
+
+/**
+ * How long a run may be silent in each phase, in ms: longer than the longest single call that the phase waits for. A pull of
+ * an image, a job and the start of a unit have half an hour; a download of the repository says how far it is.
+ */
+const SILENT_MS: Record<Phase, number> = {
+  queue: 300_000,
+  fetch: 600_000,
+  plan: 300_000,
+  prepare: 2_100_000,
+  apply: 2_100_000,
+  settle: 300_000,
+  rollback: 300_000,
+};
+/** A scheduled run that has not begun by then will not begin: the schedule is dead. */
+const OVERDUE_MS = 600_000;
+
+export interface WatchedRun {
+  /** The run showed a sign of life. */
+  heard(line: SyncLine): void;
+  ended(): void;
+}
+
+export interface Watchdog {
+  begin(): WatchedRun;
+  /** @param next when the next scheduled run is due, ISO 8601; null if there is none */
+  mayBeFed(next: string | null): boolean;
+}
+
+export function createWatchdog(clock: Pick<Clock, 'now' | 'monotonic'>): Watchdog {
+  /** Each run under way, with the time until which it may be silent. */
+  const running = new Map<WatchedRun, number>();
+  return {
+    begin() {
+      let phase: Phase = 'fetch';
+      const extend = () => void running.set(run, clock.monotonic() + SILENT_MS[phase]);
+      const run: WatchedRun = {
+        heard(line) {
+          if (line.type === 'phase') phase = line.phase;
+          extend();
+        },
+        ended: () => void running.delete(run),
+      };
+      extend();
+      return run;
+    },
+    mayBeFed(next) {
+      const now = clock.monotonic();
+      if (running.size > 0) return [...running.values()].every((until) => now < until);
+      return next === null || clock.now().getTime() - Date.parse(next) < OVERDUE_MS;
+    },
+  };
+}
