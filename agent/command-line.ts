@@ -7,15 +7,16 @@ import { examine } from './doctor.ts';
 import { AgentError } from './errors.ts';
 import { readFleet } from './fleet/client.ts';
 import { notify } from './fleet/notify.ts';
-import { createProviders } from './kinds/index.ts';
+import { createProviders, KINDS } from './kinds/index.ts';
 import { configFile, loadConfig, readHistory, runDir, stateDir } from './layout.ts';
 import { loadIdentity } from './secrets/identity.ts';
 import { systemClock } from './system/clock.ts';
 import { exec } from './system/exec.ts';
 
 /** Of these only what they say of a declaration is asked: no engine, bus or file is touched. */
-const offlineProviders = () =>
-  createProviders({
+const offlineKinds = () => ({
+  kinds: KINDS,
+  providers: createProviders({
     isRoot: true,
     root: '',
     filesOnly: false,
@@ -25,7 +26,8 @@ const offlineProviders = () =>
     clock: systemClock,
     exec,
     owned: () => false,
-  });
+  }),
+});
 
 /** Runs one command, in this terminal. @returns the exit code */
 export const commandLine = (argv: readonly string[], version: string): Promise<number> =>
@@ -50,7 +52,7 @@ export const commandLine = (argv: readonly string[], version: string): Promise<n
       version,
       // Many short-lived objects: fewer and longer pauses to collect them.
       self: [process.execPath, '--max-semi-space-size=64', ...process.execArgv, process.argv[1] ?? ''],
-      offlineProviders,
+      offlineKinds,
       paths: (options) => ({ config: configFile(options), state: stateDir(options) }),
       ownRecipient: async (options) =>
         existsSync(path.join(stateDir(options), 'age.key'))

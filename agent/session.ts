@@ -21,7 +21,7 @@ import { createTending } from './engine/when/retention-loop.ts';
 import { createRunner } from './engine/when/runner.ts';
 import { splayOffset } from './engine/when/splay.ts';
 import { createSource } from './git/source.ts';
-import { createInspections, createProviders, createWatchers, DRIFT_DIR, hostWasDown } from './kinds/index.ts';
+import { createInspections, createProviders, createWatchers, DRIFT_DIR, hostWasDown, KINDS } from './kinds/index.ts';
 import type { Log } from './log.ts';
 import { localCheckout } from './repo/local.ts';
 import type { Identity as HostIdentity } from './secrets/identity.ts';
@@ -114,9 +114,11 @@ export function createSession(options: SessionOptions): Session {
       keyedHash: options.keyedHash,
       decrypt: (files, dirs) => openSecrets(files, dirs, options.secrets.secretKey, redactor.add),
       logins: createCredentials({ registries, home: '/root', root, exec, secret: redactor.add }).config,
+      kinds: KINDS,
       providers,
     }),
     redact: redactor.deep,
+    kinds: KINDS,
     providers,
     store,
     snapshots: createSnapshots(`${stateDir}/accepted`),
@@ -144,6 +146,7 @@ export function createSession(options: SessionOptions): Session {
   });
   const runner = createRunner(deps);
   const drift: Drift = createDrift({
+    kinds: KINDS,
     watchers: createWatchers({ ...machine, providers, maxWatches: watchBudget(), log }),
     managed: runner.managed,
     deliver: (ids) => loop.drifted(ids),
@@ -167,7 +170,7 @@ export function createSession(options: SessionOptions): Session {
       guard.settled();
       void source.settled();
       drift.finished(result);
-      const turned = checkEvents(store, result.outcome, new Date().toISOString());
+      const turned = checkEvents(KINDS, store, result.outcome, new Date().toISOString());
       if (turned.length > 0) store.outbox.announce(store.outbox.push(turned));
       const line = api.finished(result);
       heap.rest();

@@ -4,7 +4,7 @@ import type { DoctorDocument } from '../../manifests-schema/documents.ts';
 import type { ControlClient } from '../control/client.ts';
 import type { HistoryDocument, HistoryQuery, RunDocument } from '../control/protocol.ts';
 import type { FleetRow } from '../fleet/model.ts';
-import type { OfflineProviders } from '../repo/fleet.ts';
+import type { OfflineKinds } from '../repo/fleet.ts';
 import type { Style } from './table.ts';
 
 export interface Terminal {
@@ -40,8 +40,8 @@ export interface CliDeps {
   notify(options: GlobalOptions, request: NotifyRequest): Promise<{ ref: string; topic: string }>;
   /** argv that starts this program once more. */
   self: readonly string[];
-  /** For what providers say of a declaration alone; they reach no host. */
-  offlineProviders(): OfflineProviders;
+  /** For what kinds say of a declaration alone; their providers reach no host. */
+  offlineKinds(): OfflineKinds;
   /** Where agent.yaml and the state are. */
   paths(options: GlobalOptions): { config: string; state: string };
   /** This host's own age recipient; null where no agent was set up. */

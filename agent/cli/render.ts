@@ -24,7 +24,7 @@ export async function render(c: Context, name: string, options: RenderOptions): 
   const names = fleet.hosts.map((h) => h.name);
   if (host === undefined) throw unknownHost(name, names, nearest(name, names));
   const facts = options.facts === undefined ? undefined : readFacts(options.facts);
-  const rendered = await renderFleetHost(fleet, host, { providers: c.deps.offlineProviders(), facts });
+  const rendered = await renderFleetHost(fleet, host, { ...c.deps.offlineKinds(), facts });
   const errors = rendered.issues.filter((i) => i.severity === 'error');
   if (errors.length > 0) {
     c.complain(`${host.path} has ${errors.length === 1 ? 'an error' : `${errors.length} errors`}`);

@@ -22,12 +22,10 @@ export async function validate(c: Context, dir: string, options: ValidateOptions
     return EXIT.usage;
   }
   const fleet = await openFleet(openDirectory(dir));
-  const providers = c.deps.offlineProviders();
+  const kinds = c.deps.offlineKinds();
   const of = part === null ? partsFor(fleet.hosts.length, availableParallelism()) : 1;
   const result =
-    of > 1
-      ? await validateParts(c.deps.self, dir, of)
-      : await validateFleet(part ? partOf(fleet, part) : fleet, { providers });
+    of > 1 ? await validateParts(c.deps.self, dir, of) : await validateFleet(part ? partOf(fleet, part) : fleet, kinds);
   show(c, options.format, result);
   return result.issues.some((i) => i.severity === 'error') ? EXIT.bad : EXIT.ok;
 }

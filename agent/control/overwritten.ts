@@ -1,7 +1,7 @@
 /** The bytes that repairs overwrote, as history names them and as they lie on the disk. */
 import { statSync } from 'node:fs';
 import path from 'node:path';
-import { locatorOf } from '../core/graph.ts';
+import { locatorOf } from '../core/id.ts';
 import type { ActionRecord } from '../core/types.ts';
 import type { ShowDocument } from './protocol.ts';
 

@@ -1,19 +1,8 @@
 /** Order among resources. Pure. */
-import { type Desired, KINDS, type Kind, type ResourceId } from './types.ts';
+import { type KindTable, rankOf } from './kind.ts';
+import type { Desired, ResourceId } from './types.ts';
 
-/** The default order; it only breaks ties between resources that no edge orders. */
-const RANK: Record<Kind, number> = { network: 0, volume: 0, file: 1, unit: 2, service: 3, job: 4, check: 5 };
-
-export function kindOf(id: ResourceId): Kind {
-  // Asked ten times a resource in every run: nothing is made for the answer.
-  for (const kind of KINDS) if (id.startsWith(kind) && id[kind.length] === ':') return kind;
-  throw new TypeError(`not a resource id: ${id}`);
-}
-
-/** What an id names in the real world: a path, a unit's name, `project/service`. */
-export const locatorOf = (id: ResourceId): string => id.slice(id.indexOf(':') + 1);
-
-export const rankOf = (id: ResourceId): number => RANK[kindOf(id)];
+export { kindOf } from './id.ts';
 
 /** Who must be finished before whom: `after`, `notify` and `reload` are all edges; ids that are not declared do not count. */
 export function predecessors(resources: readonly Desired[]): Map<ResourceId, Set<ResourceId>> {
@@ -27,10 +16,12 @@ export function predecessors(resources: readonly Desired[]): Map<ResourceId, Set
 }
 
 /** Dependency order; among the free ones the default order, then the id, so that the order never depends on chance. */
-export function inOrder(desired: readonly Desired[]): Desired[] {
+export function inOrder(kinds: KindTable, desired: readonly Desired[]): Desired[] {
   const before = predecessors(desired);
   const left = new Map(
-    [...desired].sort((a, b) => rankOf(a.id) - rankOf(b.id) || (a.id < b.id ? -1 : 1)).map((d) => [d.id, d]),
+    [...desired]
+      .sort((a, b) => rankOf(kinds, a.id) - rankOf(kinds, b.id) || (a.id < b.id ? -1 : 1))
+      .map((d) => [d.id, d]),
   );
   const ordered: Desired[] = [];
   while (left.size > 0) {
@@ -80,11 +71,6 @@ export function findCycle(resources: readonly Desired[]): ResourceId[] | null {
 }
 
 /** Removal order: the default order backwards, and what lies deeper before what holds it. */
-export function removalOrder(ids: readonly ResourceId[]): ResourceId[] {
-  return [...ids].sort((a, b) => {
-    const byRank = kindOf(a) === 'network' || kindOf(b) === 'network' ? 0 : rankOf(b) - rankOf(a);
-    const last = Number(kindOf(a) === 'network') - Number(kindOf(b) === 'network');
-    if (last !== 0) return last;
-    return byRank !== 0 ? byRank : a < b ? 1 : -1;
-  });
+export function removalOrder(kinds: KindTable, ids: readonly ResourceId[]): ResourceId[] {
+  return [...ids].sort((a, b) => rankOf(kinds, b) - rankOf(kinds, a) || (a < b ? 1 : -1));
 }

@@ -1,6 +1,7 @@
 /** desired + seen + inventory → what to do and why. Pure. */
 
 import { inOrder, kindOf, removalOrder } from './graph.ts';
+import { type KindTable, traitsOf } from './kind.ts';
 import type { Provider } from './provider.ts';
 import type { Change, Desired, Issue, Kind, Mark, PlannedAction, RefreshVerb, ResourceId, Seen } from './types.ts';
 
@@ -60,26 +61,27 @@ export interface PlanInput {
   seen: ReadonlyMap<ResourceId, Seen>;
   inventory: ReadonlyMap<ResourceId, InventoryEntry>;
   pendingNotifies: readonly { target: ResourceId; source: ResourceId; verb?: RefreshVerb }[];
+  kinds: KindTable;
   providers: ReadonlyMap<Kind, Pick<Provider, 'diff' | 'claims'>>;
 }
 
 /** Makes the plan. Steps come in dependency order, removals in reverse default order. */
 export function makePlan(input: PlanInput): Plan {
-  const steps = (input.isOrdered ? input.desired : inOrder(input.desired)).map((want) => stepFor(want, input));
+  const steps = (input.isOrdered ? input.desired : inOrder(input.kinds, input.desired)).map((want) =>
+    stepFor(want, input),
+  );
   return { steps: notified(steps, input.pendingNotifies), removals: planRemovals(input) };
 }
 
 /** What is to be done with one resource, as yet without what others ask of it. */
-function stepFor(want: Desired, { providers, inventory, seen: all }: PlanInput): Step {
-  const kind = kindOf(want.id);
+function stepFor(want: Desired, { kinds, providers, inventory, seen: all }: PlanInput): Step {
   const mark = inventory.get(want.id);
   const found = all.get(want.id);
   const seen = found && mark ? { ...found, mark } : found;
-  const change = providers.get(kind)?.diff(want, seen) ?? NOTHING;
+  const change = providers.get(kindOf(want.id))?.diff(want, seen) ?? NOTHING;
   const only = { want, seen, refreshFor: NOBODY, refreshVerb: 'reload' } as const;
   if (want.mode === 'observe') return { ...only, change: NOTHING, drift: false, ...observing(change) };
-  // A job that is to run again is no drift: nothing on the host has changed.
-  const drift = kind !== 'job' && change.op !== 'none' && mark?.hash === want.hash;
+  const drift = traitsOf(kinds, want.id).drifts && change.op !== 'none' && mark?.hash === want.hash;
   return { ...only, change, drift };
 }
 
@@ -120,7 +122,7 @@ function planRemovals(input: PlanInput): Removal[] {
   for (const { id, spec } of input.desired)
     for (const claim of input.providers.get(kindOf(id))?.claims(spec) ?? [])
       claimants.set(claim, [...(claimants.get(claim) ?? []), id]);
-  return removalOrder(gone).map((id) => {
+  return removalOrder(input.kinds, gone).map((id) => {
     const row = input.inventory.get(id);
     const found = input.seen.get(id);
     return {

@@ -1,11 +1,12 @@
 /** Which resources must be looked at together with some that may have drifted. Pure. */
+import { type KindTable, traitsOf } from './kind.ts';
 import type { Desired, ResourceId } from './types.ts';
 
 /**
  * The hinted resources that are declared, whom they notify (all the way), and their neighbours in order: what they come
  * after, and what comes after them. Enough for the plan of this part to say the same as the plan of the whole.
  */
-export function affected(resources: readonly Desired[], hinted: ReadonlySet<ResourceId>): Desired[] {
+export function affected(kinds: KindTable, resources: readonly Desired[], hinted: ReadonlySet<ResourceId>): Desired[] {
   const byId = new Map(resources.map((r) => [r.id, r]));
   const chosen = new Set<ResourceId>();
   const queue = [...hinted].filter((id) => byId.has(id));
@@ -15,8 +16,7 @@ export function affected(resources: readonly Desired[], hinted: ReadonlySet<Reso
     queue.push(...targetsOf(byId.get(id)).filter((target) => byId.has(target)));
   }
   const before = new Set([...chosen].flatMap((id) => byId.get(id)?.after ?? []));
-  // To look at a job or a check is to run something: only where it is meant itself.
-  const isCheap = ({ id }: Desired) => !/^(job|check):/.test(id);
+  const isCheap = ({ id }: Desired) => traitsOf(kinds, id).observing === 'free';
   return resources.filter(
     (r) => chosen.has(r.id) || (isCheap(r) && (before.has(r.id) || r.after.some((id) => chosen.has(id)))),
   );

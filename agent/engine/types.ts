@@ -1,5 +1,6 @@
 /** What the engine works with: everything that acts is passed in. */
 
+import type { KindTable } from '../core/kind.ts';
 import type { Var } from '../core/layers.ts';
 import type { SyncLine } from '../core/progress.ts';
 import type { Provider, Source } from '../core/provider.ts';
@@ -85,7 +86,7 @@ export interface Observed {
 }
 
 export interface Ahead {
-  /** What was seen, once; null where it is not what is asked for now, or may be outdated. Jobs and checks are not in it. */
+  /** What was seen, once; null where it is not what is asked for now, or may be outdated. What runs something to be observed is not in it. */
   take(loaded: Loaded): Promise<Observed> | null;
   /** Something was changed meanwhile. */
   drop(): void;
@@ -96,6 +97,7 @@ export interface EngineDeps {
   load(checkout: Checkout): Promise<Loaded>;
   /** Takes known secrets out of every string of plain data: of all that leaves a run. */
   redact<T>(value: T): T;
+  kinds: KindTable;
   providers: ReadonlyMap<Kind, Provider>;
   store: Store;
   snapshots: Snapshots;

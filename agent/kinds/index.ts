@@ -1,5 +1,6 @@
 /** Every kind and its provider: the one place that names them all. */
 
+import type { KindDefinition, KindTable } from '../core/kind.ts';
 import type { Provider, Watcher } from '../core/provider.ts';
 import { OWN_PATHS, OWN_STORES } from '../core/reserved-paths.ts';
 import type { Kind, ResourceId } from '../core/types.ts';
@@ -16,22 +17,32 @@ import { createCredentials } from '../system/registry-credentials.ts';
 import { holdsAddress } from '../system/sockets.ts';
 import { createSystemd, type Systemd } from '../system/systemd.ts';
 import { createSystemdSignals } from '../system/systemd-signals.ts';
+import { check } from './check/kind.ts';
 import { createCheckProvider } from './check/provider.ts';
 import { createInspections, type Inspections, telling } from './docker/inspections.ts';
+import { network, volume } from './docker/kind.ts';
 import { createNetworkProvider } from './docker/network.ts';
 import { createVolumeProvider } from './docker/volume.ts';
 import { createEngineWatcher } from './engine-watch.ts';
+import { file } from './file/kind.ts';
 import { createOriginals, ORIGINALS_DIR } from './file/originals.ts';
 import { createFileProvider } from './file/provider.ts';
 import { createFileWatcher } from './file/watch.ts';
 import { createImages } from './image/images.ts';
+import { job } from './job/kind.ts';
 import { createJobProvider } from './job/provider.ts';
+import { service } from './service/kind.ts';
 import { createServiceProvider } from './service/provider.ts';
+import { unit } from './unit/kind.ts';
 import { createUnitProvider } from './unit/provider.ts';
 import { createUnitWatcher } from './unit/watch.ts';
 
 export { createInspections, hostWasDown } from './docker/inspections.ts';
 export { DRIFT_DIR } from './file/originals.ts';
+
+const DEFINITIONS = { network, volume, file, unit, service, job, check } satisfies { [K in Kind]: KindDefinition };
+/** Every kind, as core and engine know it. */
+export const KINDS: KindTable = new Map(Object.values(DEFINITIONS).map((kind: KindDefinition) => [kind.name, kind]));
 
 export interface ProvidersOptions {
   isRoot: boolean;

@@ -27,11 +27,10 @@ export interface Fleet {
   cache: LayerCache;
 }
 
-/** What providers say of a declaration alone. */
-export type OfflineProviders = LoaderOptions['providers'];
+/** What kinds and their providers say of a declaration alone. */
+export type OfflineKinds = Pick<LoaderOptions, 'kinds' | 'providers'>;
 
-export interface RenderDeps {
-  providers: OfflineProviders;
+export interface RenderDeps extends OfflineKinds {
   /** Of the host that is rendered; offline nobody knows them. */
   facts?: Facts | undefined;
 }
@@ -152,6 +151,7 @@ export async function renderFleetHost(
       sha256,
       keyedHash: sha256,
       decrypt: standInSecrets,
+      kinds: deps.kinds,
       providers: deps.providers,
       cache: fleet.cache,
     },

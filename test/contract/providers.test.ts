@@ -4,7 +4,7 @@ import { kindOf, predecessors } from '../../agent/core/graph.ts';
 import type { Provider } from '../../agent/core/provider.ts';
 import type { Desired, Kind, ResourceId } from '../../agent/core/types.ts';
 import { createLoader } from '../../agent/engine/load/load.ts';
-import { createProviders } from '../../agent/kinds/index.ts';
+import { createProviders, KINDS } from '../../agent/kinds/index.ts';
 import { systemClock } from '../../agent/system/clock.ts';
 import { type Lab, type LabHost, startLab } from '../lab/lab.ts';
 import type { Flavour } from '../lab/recipe.ts';
@@ -54,6 +54,7 @@ async function declare(
     facts,
     sha256,
     keyedHash,
+    kinds: KINDS,
     providers,
   });
   const encoded = Object.entries(files).map(([name, text]): [string, Uint8Array] => [

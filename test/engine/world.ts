@@ -11,6 +11,7 @@ import { requestFor } from '../../agent/engine/run/preview.ts';
 import { type RunResult, reconcile } from '../../agent/engine/run/reconcile.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest } from '../../agent/engine/types.ts';
 import { AgentError } from '../../agent/errors.ts';
+import { KINDS } from '../../agent/kinds/index.ts';
 import { silentLog } from '../../agent/log.ts';
 import { openStore } from '../../agent/store/db.ts';
 import { createPatientStore } from '../../agent/store/disk-full-store.ts';
@@ -167,6 +168,7 @@ export function createWorld(): World {
         return read.loaded;
       },
       redact: (value) => value,
+      kinds: KINDS,
       providers,
       store: createPatientStore(pointed(store), '/state'),
       snapshots: createSnapshots(path.join(dir, 'accepted')),
@@ -266,7 +268,7 @@ export function createWorld(): World {
     );
     const settings = hostSettings.parse(host ?? {});
     return {
-      ...asAWhole({ resources, host: settings }, sha256),
+      ...asAWhole({ kinds: KINDS, resources, host: settings }, sha256),
       resources,
       issues: [],
       host: settings,

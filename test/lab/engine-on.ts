@@ -7,7 +7,7 @@ import { createLoader } from '../../agent/engine/load/load.ts';
 import { requestFor } from '../../agent/engine/run/preview.ts';
 import { type RunResult, reconcile } from '../../agent/engine/run/reconcile.ts';
 import type { EngineDeps, Loaded, RunRequest } from '../../agent/engine/types.ts';
-import { createProviders } from '../../agent/kinds/index.ts';
+import { createProviders, KINDS } from '../../agent/kinds/index.ts';
 import { silentLog } from '../../agent/log.ts';
 import { createRedactor } from '../../agent/secrets/redact.ts';
 import { openStore, type Store } from '../../agent/store/db.ts';
@@ -68,7 +68,7 @@ export async function engineOn(host: LabHost, options: EngineOnOptions = {}): Pr
   const checkout = () => checkoutOf(repo, 'hosts/h', String(commits).padStart(40, '0'));
   const load = createLoader({
     ...{ host: 'h', fleet: 'default', labels: {}, treeRoot: '/var/lib/fairlead/tree' },
-    ...{ facts, sha256, keyedHash, providers },
+    ...{ facts, sha256, keyedHash, kinds: KINDS, providers },
     logins: createCredentials({
       registries: options.registries ?? {},
       home: '/root',
@@ -93,6 +93,7 @@ export async function engineOn(host: LabHost, options: EngineOnOptions = {}): Pr
     },
     redact: redactor.deep,
     ways: [],
+    kinds: KINDS,
     providers,
     store,
     snapshots: createSnapshots(path.join(dir, 'accepted')),

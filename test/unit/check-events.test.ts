@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { ActionRecord, HealthState, ResourceId } from '../../agent/core/types.ts';
 import { checkEvents } from '../../agent/engine/run/check-events.ts';
 import type { Outcome } from '../../agent/engine/types.ts';
+import { KINDS } from '../../agent/kinds/index.ts';
 
 /** A host's memory, and what is told of a run whose resources have this health. */
 function host() {
@@ -17,7 +18,7 @@ function host() {
       resources,
       ...more,
     } as unknown as Outcome;
-    const events = checkEvents({ meta } as never, outcome, 'now');
+    const events = checkEvents(KINDS, { meta } as never, outcome, 'now');
     return events.map(({ type, data }) => `${type} ${data.resource} ${data.health}: ${data.message}`);
   };
 }

@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { union } from '../../agent/core/union.ts';
+import { KINDS } from '../../agent/kinds/index.ts';
 import { affectedHosts } from '../../agent/repo/affected.ts';
 import { openFleet, renderFleetHost } from '../../agent/repo/fleet.ts';
 import { joinParts, parsePart, partOf, partsFor } from '../../agent/repo/parts.ts';
@@ -16,9 +17,10 @@ import { type FleetTree, openCommit, openDirectory } from '../../agent/repo/tree
 import { validateFleet } from '../../agent/repo/validate.ts';
 import { encryptAge } from '../../agent/secrets/age.ts';
 import { providers } from './repo.ts';
+
 import { sopsDocument } from './sops-writer.ts';
 
-const deps = { providers: providers() };
+const deps = { kinds: KINDS, providers: providers() };
 const made: string[] = [];
 afterAll(() => {
   for (const dir of made) rmSync(dir, { recursive: true, force: true });

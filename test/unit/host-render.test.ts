@@ -7,6 +7,7 @@ import { makePlan } from '../../agent/core/plan.ts';
 import { checkReferences, renderHost } from '../../agent/core/render.ts';
 import type { CheckSpec, FileSpec, JobSpec, UnitSpec } from '../../agent/core/specs.ts';
 import type { Desired, ResourceId } from '../../agent/core/types.ts';
+import { KINDS } from '../../agent/kinds/index.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const facts = { os: '', arch: '', cpus: 1, memory: 1, machine_id: '', ipv4: '', ipv6: '' };
@@ -273,6 +274,7 @@ test('a reload asks for a reload, until somebody asks for a restart, in this run
       seen: new Map(),
       inventory: new Map(),
       pendingNotifies: pending.map((p) => ({ target: 'unit:x.service', source: 'file:/srv/z', ...p })),
+      kinds: KINDS,
       providers: new Map([
         ['file', fake],
         ['unit', fake],

@@ -4,6 +4,7 @@ import { findCycle, predecessors, removalOrder } from '../../agent/core/graph.ts
 import { claimIssues, type InventoryEntry, makePlan, plannedActions, pruneHold } from '../../agent/core/plan.ts';
 import type { Provider } from '../../agent/core/provider.ts';
 import type { Change, Desired, Kind, ResourceId } from '../../agent/core/types.ts';
+import { KINDS } from '../../agent/kinds/index.ts';
 
 const origin = { file: 'hosts/a/system.yaml', line: 1, layer: 'host' };
 const res = (id: ResourceId, more: Partial<Desired<unknown>> = {}): Desired => ({
@@ -45,6 +46,7 @@ describe('makePlan', () => {
       seen: seen('file:/b', 'file:/c'),
       inventory: rows(row('file:/b'), row('file:/c')),
       pendingNotifies: [],
+      kinds: KINDS,
       providers: comparing([]),
     });
     expect(plannedActions(plan).map((a) => `${a.op} ${a.id}`)).toEqual(['create file:/a', 'remove file:/c']);
@@ -57,6 +59,7 @@ describe('makePlan', () => {
       seen: seen('file:/a', 'unit:b.service', 'unit:c.service'),
       inventory: rows(row('file:/a')),
       pendingNotifies: [{ target: 'unit:c.service', source: 'file:/x' }],
+      kinds: KINDS,
       providers: comparing(['file:/a']),
     });
     expect(plan.steps.every((s) => s.change.op === 'none' && s.refreshFor.length === 0 && !s.drift)).toBe(true);
@@ -71,6 +74,7 @@ describe('makePlan', () => {
       desired: [res('file:/a'), res('file:/b')],
       seen: seen('file:/a', 'file:/b'),
       pendingNotifies: [],
+      kinds: KINDS,
       providers: comparing(['file:/a', 'file:/b']),
     };
     const plan = makePlan({ ...input, inventory: rows(row('file:/a'), row('file:/b', 'h:older')) });
@@ -92,6 +96,7 @@ describe('makePlan', () => {
       seen: seen('file:/a', 'unit:x.service', 'unit:y.service'),
       inventory: rows(),
       pendingNotifies: [{ target: 'unit:y.service', source: 'file:/gone' }],
+      kinds: KINDS,
       providers: comparing(['file:/a']),
     });
     const refreshes = Object.fromEntries(plan.steps.map((s) => [s.want.id, s.refreshFor]));
@@ -109,6 +114,7 @@ describe('makePlan', () => {
       seen: seen('file:/old'),
       inventory: rows(row('file:/old'), row('file:/other')),
       pendingNotifies: [],
+      kinds: KINDS,
       providers: comparing([]),
     });
     expect(plan.removals.map((r) => [r.id, r.neededBy])).toEqual([
@@ -139,6 +145,7 @@ describe('makePlan', () => {
             seen: new Map(),
             inventory: rows(),
             pendingNotifies: [],
+            kinds: KINDS,
             providers: comparing([]),
           }).steps.map((s) => s.want.id);
         const ordered = order(desired);
@@ -170,7 +177,7 @@ test('two owners of one claim are an error that names both places', () => {
 
 test('removals go backwards: containers, units, files from the deepest, volumes, networks last', () => {
   const ids: ResourceId[] = ['network:p/n', 'file:/d', 'service:p/s', 'file:/d/x', 'volume:p/v', 'unit:u.service'];
-  expect(removalOrder(ids)).toEqual([
+  expect(removalOrder(KINDS, ids)).toEqual([
     'service:p/s',
     'unit:u.service',
     'file:/d/x',

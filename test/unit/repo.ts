@@ -3,7 +3,7 @@ import { createHash, createHmac } from 'node:crypto';
 import type { Checkout, Desired, Facts } from '../../agent/core/types.ts';
 import { type LoaderOptions, load } from '../../agent/engine/load/load.ts';
 import type { Loaded } from '../../agent/engine/types.ts';
-import { createProviders } from '../../agent/kinds/index.ts';
+import { createProviders, KINDS } from '../../agent/kinds/index.ts';
 import { systemClock } from '../../agent/system/clock.ts';
 import { exec } from '../../agent/system/exec.ts';
 
@@ -66,6 +66,7 @@ export function loadCheckout(checkout: Checkout, more: Partial<LoaderOptions> = 
       treeRoot: '/var/lib/fairlead/tree',
       sha256,
       keyedHash,
+      kinds: KINDS,
       providers: providers(),
       ...more,
     },

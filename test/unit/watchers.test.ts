@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { affected } from '../../agent/core/subset.ts';
 import type { Desired, ResourceId } from '../../agent/core/types.ts';
 import { concerned, index } from '../../agent/kinds/engine-watch.ts';
+import { KINDS } from '../../agent/kinds/index.ts';
 import { unitPaths } from '../../agent/kinds/unit/watch.ts';
 import { descriptorLimit, descriptors } from '../../agent/system/descriptors.ts';
 import { escapeLabel } from '../../agent/system/systemd-signals.ts';
@@ -30,7 +31,7 @@ describe('what is looked at together', () => {
     res('check:c', { after: ['service:p/s'] }),
   ];
   const of = (...hinted: ResourceId[]) =>
-    affected(all, new Set(hinted))
+    affected(KINDS, all, new Set(hinted))
       .map((r) => r.id)
       .sort();
 

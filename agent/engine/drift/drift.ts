@@ -1,5 +1,5 @@
 /** Drift by event: the kinds' watchers, kept told of what is managed, and the hints that they give. */
-import { kindOf } from '../../core/graph.ts';
+import { type KindTable, traitsOf } from '../../core/kind.ts';
 import type { Watcher } from '../../core/provider.ts';
 import type { Desired, Problem, ResourceId } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
@@ -8,6 +8,7 @@ import type { RunResult } from '../run/reconcile.ts';
 import { createHints, type Finding } from './hints.ts';
 
 export interface DriftOptions {
+  kinds: KindTable;
   watchers: readonly Watcher[];
   /** What the host is held to now: the same array as long as nothing changed. */
   managed(): Promise<readonly Desired[]>;
@@ -88,7 +89,7 @@ export function createDrift(options: DriftOptions): Drift {
       void refresh();
     },
     finished(result) {
-      hints.found(findingsOf(result));
+      hints.found(findingsOf(options.kinds, result));
       // Whoever waits for the run is answered first.
       setImmediate(() => void refresh());
     },
@@ -112,16 +113,16 @@ export function createDrift(options: DriftOptions): Drift {
 }
 
 /** What a run says of the resources it looked at. Pure. */
-export function findingsOf({ outcome, part }: RunResult): Map<ResourceId, Finding> {
+export function findingsOf(kinds: KindTable, { outcome, part }: RunResult): Map<ResourceId, Finding> {
   const findings = new Map<ResourceId, Finding>();
   const waiting = new Set(outcome.resources.filter((r) => r.health === 'progressing').map((r) => r.id));
   const unwell = new Set(outcome.resources.filter((r) => r.health === 'degraded').map((r) => r.id));
   for (const id of waiting) findings.set(id, { outcome: 'well', waiting: true });
   // That something stays unwell is no drift; that it was hinted and is found unwell again and again is a crash loop.
-  // A check is never repaired, so it cannot be fought for.
+  // What does not drift is never repaired, so nobody can fight for it.
   for (const id of part?.hinted ?? [])
     findings.set(id, {
-      outcome: unwell.has(id) && kindOf(id) !== 'check' ? 'failing' : 'well',
+      outcome: unwell.has(id) && traitsOf(kinds, id).drifts ? 'failing' : 'well',
       waiting: waiting.has(id),
     });
   for (const { id, drift, result } of outcome.actions) {

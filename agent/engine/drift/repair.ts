@@ -135,7 +135,7 @@ async function planPart(
   request: RunRequest,
 ): Promise<PartPlan> {
   const { store } = deps;
-  const desired = loaded.host.decommission ? [] : affected(loaded.resources, hinted);
+  const desired = loaded.host.decommission ? [] : affected(deps.kinds, loaded.resources, hinted);
   const ids = desired.map((d) => d.id);
   const observed = await observe(deps.providers, ids, request.signal, indexed(desired));
   const away = new Set(ids.filter((id) => observed.unreachable.has(kindOf(id))));
@@ -145,6 +145,7 @@ async function planPart(
     seen: observed.seen,
     inventory: new Map([...known].filter(([id]) => ids.includes(id))),
     pendingNotifies: store.inventory.pendingNotifies(),
+    kinds: deps.kinds,
     providers: deps.providers,
   });
   // What is not proven yet is not drift: whether it becomes well is a verdict about its commit.

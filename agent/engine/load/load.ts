@@ -3,6 +3,7 @@ import type { Stack } from '../../compose/index.ts';
 import { withImpliedEdges } from '../../core/edges.ts';
 import { findCycle, inOrder, kindOf } from '../../core/graph.ts';
 import { canonicalHash } from '../../core/hash.ts';
+import { definitionOf, type KindTable, traitsOf } from '../../core/kind.ts';
 import { createLayerCache, type LayerCache, readChain, type Var } from '../../core/layers.ts';
 import type { Payload } from '../../core/payload.ts';
 import { claimIssues } from '../../core/plan.ts';
@@ -27,12 +28,12 @@ export interface LoaderOptions {
   decrypt?(files: Payload, dirs: readonly string[]): Promise<Secrets>;
   /** A client's config.json with the logins of this host; asked only where a service is to have it. Left out: nobody's. */
   logins?(): Promise<string>;
+  kinds: KindTable;
+  /** Of the kinds that this run manages. */
   providers: ReadonlyMap<Kind, Pick<Provider, 'claims' | 'diff' | 'mounts'>>;
   /** Shared by loaders of several hosts that read one commit. */
   cache?: LayerCache;
 }
-
-const OF_STACKS: readonly Kind[] = ['service', 'network', 'volume'];
 
 /** Loads checkouts; remembers the last one, since most runs see the same commit again. */
 export function createLoader(options: LoaderOptions): (checkout: Checkout) => Promise<Loaded> {
@@ -74,10 +75,11 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
     sha256,
   });
   const issues = distinct([...rendered.issues, ...stacks.flatMap((s) => s.issues)]);
-  const twice = duplicates(resources);
+  const twice = duplicates(options.kinds, resources);
   issues.push(...twice, ...unmanaged(resources, options.providers));
   const broken = read.some((stack) => stack.issues.some((i) => i.severity === 'error'));
-  const hidden = (id: ResourceId) => isUnread(rendered.unread, id) || (broken && OF_STACKS.includes(kindOf(id)));
+  const hidden = (id: ResourceId) =>
+    isUnread(rendered.unread, id) || (broken && definitionOf(options.kinds, id).section === null);
   issues.push(...checkReferences(rendered.resources, resources, hidden));
   // Of what is not whole, these would say what follows from other errors.
   if (twice.length === 0 && !broken && !rendered.unread.anything)
@@ -91,7 +93,7 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
     layers: rendered.layers,
     secrets: [...new Set([...rendered.secrets, ...stacks.flatMap((s) => s.secrets)])].sort(),
     compose: configs(stacks),
-    ...asAWhole({ resources, host: rendered.host }, sha256),
+    ...asAWhole({ kinds: options.kinds, resources, host: rendered.host }, sha256),
   };
 }
 
@@ -116,7 +118,7 @@ async function withLogins(
 
 /** What is said of all resources together, made when it is first asked for: most who load ask for neither, a daemon at every run. */
 export function asAWhole(
-  { resources, host }: Pick<Loaded, 'resources' | 'host'>,
+  { kinds, resources, host }: Pick<Loaded, 'resources' | 'host'> & { kinds: KindTable },
   sha256: LoaderOptions['sha256'],
 ): Pick<Loaded, 'content' | 'byId' | 'ordered'> {
   let content: string | null = null;
@@ -132,7 +134,7 @@ export function asAWhole(
       return content;
     },
     ordered() {
-      ordered ??= inOrder(resources);
+      ordered ??= inOrder(kinds, resources);
       return ordered;
     },
   };
@@ -167,13 +169,13 @@ function distinct(issues: readonly Issue[]): Issue[] {
   });
 }
 
-function duplicates(resources: readonly Desired[]): Issue[] {
+function duplicates(kinds: KindTable, resources: readonly Desired[]): Issue[] {
   const first = new Map<string, Desired>();
   const issues: Issue[] = [];
   for (const resource of resources) {
     const other = first.get(resource.id);
     if (other === undefined) first.set(resource.id, resource);
-    else if (!(resource.id.startsWith('file:') && other.hash === resource.hash)) {
+    else if (!(traitsOf(kinds, resource.id).mayRepeat && other.hash === resource.hash)) {
       const message = `${resource.id} is declared twice: here and at ${other.origin.file}:${other.origin.line}; keep one of them`;
       issues.push({ ...at(resource), message });
     }

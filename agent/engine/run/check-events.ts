@@ -1,5 +1,5 @@
 /** Checks that fail, or pass again, while nothing is done: each turn is told once. */
-import { kindOf } from '../../core/graph.ts';
+import { type KindTable, traitsOf } from '../../core/kind.ts';
 import type { ResourceId } from '../../core/types.ts';
 import type { Store } from '../../store/db.ts';
 import type { EventDraft } from '../../store/outbox.ts';
@@ -8,11 +8,16 @@ import type { Outcome } from '../types.ts';
 const KEY = 'failingChecks';
 
 /** @returns the events that a run's answer makes, and remembers them: neither the next run nor a restart tells them again */
-export function checkEvents({ meta }: Pick<Store, 'meta'>, outcome: Outcome, at: string): EventDraft[] {
+export function checkEvents(
+  kinds: KindTable,
+  { meta }: Pick<Store, 'meta'>,
+  outcome: Outcome,
+  at: string,
+): EventDraft[] {
   // A run that could not see anything knows nothing new.
   if (outcome.commit === null || outcome.rejected) return [];
   const before = meta.get<ResourceId[]>(KEY) ?? [];
-  const checks = outcome.resources.filter((r) => kindOf(r.id) === 'check');
+  const checks = outcome.resources.filter((r) => traitsOf(kinds, r.id).judgesEveryRun);
   const failing = checks.filter((r) => r.health === 'degraded').map((r) => r.id);
   const well = new Set(checks.filter((r) => r.health === 'healthy').map((r) => r.id));
   const declared = new Set(checks.map((r) => r.id));

@@ -2,6 +2,7 @@
 
 import { durationMs } from '../../config.ts';
 import { kindOf, requirements } from '../../core/graph.ts';
+import { traitsOf } from '../../core/kind.ts';
 import { makePlan, type Plan, pruneHold, type Step } from '../../core/plan.ts';
 import type { Health } from '../../core/provider.ts';
 import type { Checkout, Desired, Gate, Problem, ResourceId } from '../../core/types.ts';
@@ -55,7 +56,7 @@ export async function planFor(
   const [desired, wants] = loaded.host.decommission ? [[], NOTHING_WANTED] : [loaded.ordered(), loaded.byId()];
   const ids = idsOf(wants, inventory);
   const ahead = request.ahead?.take(loaded) ?? null;
-  const now = observe(deps.providers, ahead ? ids.filter(isDear) : ids, request.signal, wants);
+  const now = observe(deps.providers, ahead ? ids.filter((id) => isDear(deps.kinds, id)) : ids, request.signal, wants);
   const observed = joined(ahead && (await ahead), await now);
   const { unreachable } = observed;
   const away = new Set(unreachable.size === 0 ? [] : ids.filter((id) => unreachable.has(kindOf(id))));
@@ -65,14 +66,18 @@ export async function planFor(
     seen: observed.seen,
     inventory,
     pendingNotifies: deps.store.inventory.pendingNotifies(),
+    kinds: deps.kinds,
     providers: deps.providers,
   });
   const steps = plan.steps.map((s) =>
-    away.has(s.want.id) || (mode === 'back' && !runsOnTheWayBack(s)) ? idle(s) : request.adopt ? s : orHeld(deps, s),
+    away.has(s.want.id) || (mode === 'back' && traitsOf(deps.kinds, s.want.id).onRollback(s.want.spec) !== 'run')
+      ? idle(s)
+      : request.adopt
+        ? s
+        : orHeld(deps, s),
   );
-  // A host that is taken out of service leaves its volumes, whatever was said of them.
   const removals = plan.removals.map((r) =>
-    loaded.host.decommission && kindOf(r.id) === 'volume' ? { ...r, seen: undefined } : r,
+    loaded.host.decommission && traitsOf(deps.kinds, r.id).survivesDecommission ? { ...r, seen: undefined } : r,
   );
   // What is out of reach counts as well: the limit is not to be dodged by an engine that is down.
   const gone = removals.filter((r) => r.seen !== undefined || away.has(r.id)).length;
@@ -209,7 +214,8 @@ function unsettled(deps: EngineDeps, steps: readonly Step[], work: readonly Step
   return (records: readonly { id: ResourceId; result: string }[]): Desired[] => {
     const failed = new Set(records.filter((r) => r.result !== 'done').map((r) => r.id));
     const isOpen = (s: Step) =>
-      (ids.has(s.want.id) && !failed.has(s.want.id)) || (ids.size > 0 && kindOf(s.want.id) === 'check');
+      (ids.has(s.want.id) && !failed.has(s.want.id)) ||
+      (ids.size > 0 && traitsOf(deps.kinds, s.want.id).judgesEveryRun);
     return steps.filter(isOpen).map((s) => s.want);
   };
 }
@@ -259,8 +265,6 @@ function orHeld({ providers }: EngineDeps, step: Step): Step {
 }
 
 const idle = ({ held: _, ...step }: Step): Step => ({ ...step, change: { op: 'none' }, refreshFor: [], drift: false });
-const runsOnTheWayBack = ({ want }: Step): boolean =>
-  kindOf(want.id) !== 'job' || (want.spec as { onRollback?: string }).onRollback === 'run';
 
 /** A wait that made way for another run goes on where it was: requests that keep coming must not put off the verdict for ever. */
 function timeLeft({ store }: EngineDeps, mode: Mode, loaded: Loaded): number {

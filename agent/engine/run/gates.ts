@@ -1,4 +1,5 @@
 /** What holds a host by the clock: a pause that somebody set, a maintenance window that is shut. */
+import { traitsOf } from '../../core/kind.ts';
 import type { pauseNow } from '../../core/target.ts';
 import type { Checkout, Gate } from '../../core/types.ts';
 import { windowAt } from '../steps/window.ts';
@@ -29,7 +30,7 @@ export async function windowGate(
   // New files that restart nothing cannot disturb what runs.
   const harmless = work.every(
     (s) =>
-      s.want.id.startsWith('file:') &&
+      traitsOf(deps.kinds, s.want.id).harmlessWhenNew &&
       s.change.op === 'create' &&
       s.want.notify.length + (s.want.reload?.length ?? 0) === 0,
   );

@@ -2,7 +2,7 @@
  * A look at the host while the server is asked for its head. Mostly the head is the commit that the host runs already, and
  * nobody changes anything meanwhile: then both have been waited for at once.
  */
-import { kindOf } from '../../core/graph.ts';
+import { type KindTable, traitsOf } from '../../core/kind.ts';
 import type { ResourceId } from '../../core/types.ts';
 import { idsOf, observe } from '../steps/observe.ts';
 import type { Ahead, EngineDeps, Observed, RunRequest } from '../types.ts';
@@ -11,15 +11,14 @@ import type { RunResult } from './reconcile.ts';
 /** An answer of a slow server leaves time for much. */
 const FRESH_MS = 1_000;
 
-/** To look at them is to run something, so never for nothing. */
-export const isDear = (id: ResourceId): boolean => ['job', 'check'].includes(kindOf(id));
+export const isDear = (kinds: KindTable, id: ResourceId): boolean => traitsOf(kinds, id).observing === 'runs something';
 
 /**
  * To be called before anything else may act on the host.
  * @returns null where the answer would hardly be of use: most likely there is a new commit, or much to do
  */
 export async function lookAhead(
-  { store, snapshots, load, providers, clock }: EngineDeps,
+  { store, snapshots, load, kinds, providers, clock }: EngineDeps,
   { trigger, signal }: RunRequest,
   previous: RunResult | null,
 ): Promise<Ahead | null> {
@@ -32,7 +31,7 @@ export async function lookAhead(
   if (known.host.decommission) return null;
   // Whatever is done to the host is written there first: then this is another one.
   const inventory = store.inventory.index();
-  const ids = idsOf(known.byId(), inventory).filter((id) => !isDear(id));
+  const ids = idsOf(known.byId(), inventory).filter((id) => !isDear(kinds, id));
   const began = clock.monotonic();
   let seen: Promise<Observed> | null = observe(providers, ids, signal, known.byId());
   return {

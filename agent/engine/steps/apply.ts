@@ -1,6 +1,7 @@
 /** Carries out a plan: prepare, record the intent, install, then each step after its predecessors. */
 import { setImmediate } from 'node:timers/promises';
-import { kindOf, predecessors, rankOf, requirements } from '../../core/graph.ts';
+import { kindOf, predecessors, requirements } from '../../core/graph.ts';
+import { type KindTable, rankOf, traitsOf } from '../../core/kind.ts';
 import type { Step } from '../../core/plan.ts';
 import type { Progress, Provider } from '../../core/provider.ts';
 import type { ActionRecord, Kind, ResourceId } from '../../core/types.ts';
@@ -111,7 +112,7 @@ export async function applySteps(
   let together: Step[] = [];
   const before = predecessors(steps.map((s) => s.want));
   let needed: ReturnType<typeof requirements> | null = null;
-  const ready = createQueue(steps, before);
+  const ready = createQueue(deps.kinds, steps, before);
   const mustGoOn = withNeeds(steps, owed);
   const unstoppable = new AbortController().signal;
   const ledger = createLedger(deps);
@@ -133,7 +134,7 @@ export async function applySteps(
     const work = done.then((all) => {
       running.delete(first.want.id);
       for (const [i, step] of steps.entries()) finish(step, all[i] ?? null);
-      ledger.ended(kindOf(first.want.id));
+      ledger.ended(first.want.id);
     });
     running.set(first.want.id, work);
   };
@@ -143,8 +144,8 @@ export async function applySteps(
   };
   /** The default order: a later kind does not begin while an earlier kind that is free to go is still at work. */
   const atWork = (): number => {
-    let lowest = together[0] ? rankOf(together[0].want.id) : Number.POSITIVE_INFINITY;
-    for (const id of running.keys()) lowest = Math.min(lowest, rankOf(id));
+    let lowest = together[0] ? rankOf(deps.kinds, together[0].want.id) : Number.POSITIVE_INFINITY;
+    for (const id of running.keys()) lowest = Math.min(lowest, rankOf(deps.kinds, id));
     return lowest;
   };
 
@@ -190,13 +191,17 @@ function withNeeds(steps: readonly Step[], ids: ReadonlySet<ResourceId>): Readon
 }
 
 /** Steps whose predecessors are finished, by the default order of their kinds, then as the plan has them. */
-function createQueue(steps: readonly Step[], before: ReadonlyMap<ResourceId, ReadonlySet<ResourceId>>) {
+function createQueue(
+  kinds: KindTable,
+  steps: readonly Step[],
+  before: ReadonlyMap<ResourceId, ReadonlySet<ResourceId>>,
+) {
   const byId = new Map(steps.map((s) => [s.want.id, s]));
   const open = new Map<ResourceId, number>();
   const followers = new Map<ResourceId, Step[]>();
   const ready: Step[][] = [];
   const push = (step: Step) => {
-    const rank = rankOf(step.want.id);
+    const rank = rankOf(kinds, step.want.id);
     ready[rank] ??= [];
     ready[rank].push(step);
   };
@@ -227,20 +232,20 @@ function createQueue(steps: readonly Step[], before: ReadonlyMap<ResourceId, Rea
 }
 
 /** Confirmations in batches: one fsync for many. One that is lost in a crash is found again by looking at the host; until it is written, drift is no repair. */
-function createLedger({ store }: EngineDeps) {
+function createLedger({ kinds, store }: EngineDeps) {
+  const isLight = (id: ResourceId) => traitsOf(kinds, id).confirm === 're-observable';
   let noted: { id: ResourceId; hash: string; notified: boolean }[] = [];
   const flush = () => {
-    // What restarts, or is run, is worth an fsync: a crash must not do it twice. A file is found as it is to be.
-    const light = noted.every(({ id }) => kindOf(id) === 'file');
+    const light = noted.every(({ id }) => isLight(id));
     if (noted.length > 0) store.inventory.settle(noted, light);
     noted = [];
   };
   return {
     flush,
     note: ({ want }: Step) => void noted.push({ id: want.id, hash: want.hash, notified: true }),
-    /** Steps of this kind, begun together, have ended. */
-    ended(kind: Kind) {
-      if (kind !== 'file') flush();
+    /** Steps of the kind of this one, begun together, have ended. */
+    ended(id: ResourceId) {
+      if (!isLight(id)) flush();
     },
   };
 }

@@ -23,7 +23,8 @@ export async function carryOutAll(
   const work = steps.map((step, i) => ({ ...workOf(step), report: (note: Reason) => void notes[i]?.push(note) }));
   const errors = new Map<ResourceId, AgentError>();
   try {
-    const provider = deps.providers.get(kindOf(steps[0]?.want.id ?? 'file:'));
+    const [first] = steps;
+    const provider = first && deps.providers.get(kindOf(first.want.id));
     for (const [id, error] of (await provider?.applyAll?.(work, signal)) ?? []) errors.set(id, error);
   } catch (thrown) {
     const error = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply' });

@@ -23,7 +23,7 @@ export async function prune(
     if (request.signal.aborted) break;
     const began = deps.clock.monotonic();
     const notes = new Map<ResourceId, Reason[]>();
-    const provider = deps.providers.get(kindOf(batch[0]?.id ?? 'file:'));
+    const provider = batch[0] && deps.providers.get(kindOf(batch[0].id));
     const failures = await removeBatch(provider, batch, notes, request.signal);
     // Each is told to have taken its share of the time.
     const durationMs = Math.round((deps.clock.monotonic() - began) / batch.length);

@@ -1,5 +1,6 @@
 /** After an apply: wait until what was changed is well, or will not become so. */
 import { kindOf } from '../../core/graph.ts';
+import { traitsOf } from '../../core/kind.ts';
 import type { Health } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
@@ -23,9 +24,9 @@ export async function settle(
   const health = new Map<ResourceId, Health>();
   const began = deps.clock.monotonic();
   const deadline = began + timeoutMs;
-  // A check's time to pass begins when all that it judges is in place.
   for (const want of wants)
-    if (kindOf(want.id) === 'check') await deps.providers.get('check')?.refresh?.(want, request.signal);
+    if (traitsOf(deps.kinds, want.id).judgesEveryRun)
+      await deps.providers.get(kindOf(want.id))?.refresh?.(want, request.signal);
   let open = wants;
   let paused = false;
   let brokenOff = false;

@@ -1,0 +1,12 @@
+/** The two halves of a resource's id, `kind:locator`. Pure. */
+import { KINDS, type Kind, type ResourceId } from './types.ts';
+
+/** @throws TypeError if no kind has this id */
+export function kindOf(id: ResourceId): Kind {
+  // Asked ten times a resource in every run: nothing is made for the answer.
+  for (const kind of KINDS) if (id.startsWith(kind) && id[kind.length] === ':') return kind;
+  throw new TypeError(`not a resource id: ${id}`);
+}
+
+/** What an id names in the real world: a path, a unit's name, `project/service`. */
+export const locatorOf = (id: ResourceId): string => id.slice(id.indexOf(':') + 1);

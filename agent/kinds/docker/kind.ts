@@ -1,0 +1,21 @@
+/** Networks and volumes of stacks, as core and engine know them. Pure. */
+import type { KindDefinition, Traits } from '../../core/kind.ts';
+
+const traits: Traits = {
+  observing: 'free',
+  drifts: true,
+  confirm: 'durable',
+  harmlessWhenNew: false,
+  survivesDecommission: false,
+  judgesEveryRun: false,
+  mayRepeat: false,
+  onRollback: () => 'run',
+};
+
+export const network: KindDefinition = { name: 'network', section: null, rank: 0, traits };
+export const volume: KindDefinition = {
+  name: 'volume',
+  section: null,
+  rank: 0,
+  traits: { ...traits, survivesDecommission: true },
+};

@@ -1,0 +1,29 @@
+/** The table of kinds as a whole: what core and engine rely on whatever kinds there are. */
+import { expect, test } from 'vitest';
+import { definitionOf, rankOf } from '../../agent/core/kind.ts';
+import { KINDS as NAMES, type ResourceId } from '../../agent/core/types.ts';
+import { KINDS } from '../../agent/kinds/index.ts';
+import { providers } from './repo.ts';
+
+const all = [...KINDS.values()];
+
+test('every kind has one definition and one provider under its own name', () => {
+  expect([...KINDS.keys()].sort()).toEqual([...NAMES].sort());
+  expect(all.map((kind) => kind.name)).toEqual([...KINDS.keys()]);
+  expect([...providers().values()].map((provider) => provider.kind).sort()).toEqual([...NAMES].sort());
+});
+
+test('ranks count from 0 without gaps', () => {
+  const ranks = new Set(all.map((kind) => kind.rank));
+  expect([...ranks].sort()).toEqual([...ranks.keys()].map((_, i) => i));
+});
+
+test('a section declares one kind', () => {
+  const sections = all.flatMap((kind) => kind.section ?? []);
+  expect(new Set(sections).size).toBe(sections.length);
+});
+
+test('an id of no kind is refused', () => {
+  expect(() => definitionOf(KINDS, 'package:curl' as ResourceId)).toThrow('not a resource id: package:curl');
+  expect(() => rankOf(KINDS, 'motd' as ResourceId)).toThrow('not a resource id: motd');
+});
