@@ -13,7 +13,7 @@ import { loadIdentity, loadKeyedHash } from './secrets/identity.ts';
 import { createRedactor } from './secrets/redact.ts';
 import { createSession, type Session } from './session.ts';
 import { systemClock } from './system/clock.ts';
-import { type OsName, readFacts } from './system/facts.ts';
+import { readFacts } from './system/facts.ts';
 import { createLogger } from './system/logger.ts';
 import { createNotifier } from './system/notify.ts';
 
@@ -43,7 +43,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const opened = openState(options, log);
   const { store } = opened;
   const state = stateDir(options);
-  const frozen = store.meta.get<string>('host');
+  const frozen = store.facts.get('host');
   let config = frozen === undefined ? asCalledNow : loadConfig(options, frozen);
   const { host, fleet } = config;
   if (!isHostName(host)) throw badName(host);
@@ -54,13 +54,13 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     );
   else if (frozen !== undefined && host !== frozen)
     log.warn({ host, before: frozen }, 'agent.yaml gives this host another name');
-  if (host !== frozen) store.meta.set('host', host);
+  if (host !== frozen) store.facts.set({ host });
 
   const notifier = createNotifier(process.env, () => performance.now());
   const instance = randomBytes(6).toString('hex');
-  const osBefore = store.meta.get<OsName>('os');
+  const osBefore = store.facts.get('os');
   const { facts, named } = await readFacts(osBefore);
-  if (named !== osBefore) store.meta.set('os', named);
+  if (named !== osBefore) store.facts.set({ os: named });
   const secrets = await loadIdentity(state);
   const keyedHash = loadKeyedHash(state);
   let reporter: Reporter | null = null;

@@ -152,7 +152,7 @@ export function createSession(options: SessionOptions): Session {
     deliver: (ids) => loop.drifted(ids),
     contended(id, count, message) {
       const data = { resource: id, contended: true, count, message };
-      store.outbox.announce(store.outbox.push([{ at: new Date().toISOString(), type: 'drift', run: null, data }]));
+      store.outbox.push([{ at: new Date().toISOString(), type: 'drift', run: null, data }]);
       options.changed();
     },
     now: () => performance.now(),
@@ -171,7 +171,7 @@ export function createSession(options: SessionOptions): Session {
       void source.settled();
       drift.finished(result);
       const turned = checkEvents(KINDS, store, result.outcome, new Date().toISOString());
-      if (turned.length > 0) store.outbox.announce(store.outbox.push(turned));
+      store.outbox.push(turned);
       const line = api.finished(result);
       heap.rest();
       if (result.part?.news === false) return line;
@@ -238,7 +238,7 @@ export function createSession(options: SessionOptions): Session {
       return ended;
     },
     async stop() {
-      store.meta.set('leftMs', Date.now());
+      store.facts.set({ leftMs: Date.now() });
       push.stop();
       drift.stop();
       await loop.stop();
@@ -250,7 +250,7 @@ export function createSession(options: SessionOptions): Session {
 }
 
 /** When the host was down, if it was since the agent was stopped. */
-const whileAway = (store: Store, socket: string) => hostWasDown(store.meta.get<number>('leftMs'), socketSince(socket));
+const whileAway = (store: Store, socket: string) => hostWasDown(store.facts.get('leftMs'), socketSince(socket));
 
 const diskProblem = (store: Store): Problem[] => {
   const message = store.trouble();

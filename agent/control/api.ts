@@ -81,12 +81,12 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
 
   const finished = ({ run, outcome }: RunResult): SyncLine => {
     working = false;
-    const lastGood = store.meta.get<string>('lastGood');
+    const { lastGood } = store.commits.get();
     state = {
       mode: outcome.mode,
       labels: outcome.labels ?? state.labels,
       desired: outcome.commit ?? state.desired,
-      applied: store.meta.get<AgentState['applied']>('applied') ?? null,
+      applied: store.facts.get('applied') ?? null,
       lastGood: lastGood ? { commit: lastGood } : null,
       gate: outcome.gate,
       pin: null,
@@ -183,7 +183,7 @@ async function show(
 ): Promise<ShowDocument | null> {
   if (!KINDS.some((kind) => id.startsWith(`${kind}:`))) return null;
   const rid = id as ResourceId;
-  const accepted = deps.store.meta.get<string>('accepted');
+  const { accepted } = deps.store.commits.get();
   const checkout = accepted ? await deps.snapshots.load(accepted) : null;
   const want = checkout ? (await deps.load(checkout)).resources.find((r) => r.id === rid) : undefined;
   const past = deps.store.runs.actionsOf(rid, MAX_PAST);
@@ -196,7 +196,7 @@ async function show(
         new Map([[rid, { fact: `not readable: ${thrown instanceof Error ? thrown.message : String(thrown)}` }]]),
     );
   // The newest commit may have been for other hosts only: whose declaration this is says the one that was applied.
-  const applied = deps.store.meta.get<AgentState['applied']>('applied');
+  const applied = deps.store.facts.get('applied');
   const info = (applied ? deps.store.runs.get(applied.run)?.run.commit : null) ?? checkout?.info;
   return {
     schema: 1,

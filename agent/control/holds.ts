@@ -36,7 +36,7 @@ function lengthOf(text: string): number {
  */
 function pinTo({ store, clock }: EngineDeps, commit: string | undefined): Pin {
   const { lastGood, previousGood, accepted } = store.commits.get();
-  const applied = store.meta.get<{ commit: string }>('applied')?.commit ?? accepted;
+  const applied = store.facts.get('applied')?.commit ?? accepted;
   const target = commit === undefined ? (lastGood !== applied ? lastGood : previousGood) : fullId(store, commit);
   if (target === null || target === undefined)
     throw noSuchCommit(

@@ -1,12 +1,7 @@
 /** What was known of the host when the agent ended, for the time until its first run has ended. */
 import type { AgentState, Identity } from '../core/status.ts';
 import type { Store } from '../store/db.ts';
-
-type Kept = Pick<
-  AgentState,
-  'mode' | 'labels' | 'desired' | 'resources' | 'whole' | 'gate' | 'reason' | 'message' | 'problems'
->;
-const KEY = 'shown';
+import type { Shown } from '../store/facts.ts';
 
 export interface Memory {
   /** Written only when it is another one: most runs find nothing new. */
@@ -17,20 +12,20 @@ export interface Memory {
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
-export function createMemory({ meta, runs }: Pick<Store, 'meta' | 'runs'>): Memory {
-  let written: Kept | null = null;
+export function createMemory({ commits, facts, runs }: Pick<Store, 'commits' | 'facts' | 'runs'>): Memory {
+  let written: Shown | null = null;
   return {
     remember({ mode, labels, desired, resources, whole, gate, reason, message, problems }) {
-      const kept: Kept = { mode, labels, desired, resources, whole, gate, reason, message, problems };
+      const kept: Shown = { mode, labels, desired, resources, whole, gate, reason, message, problems };
       // The long part first: mostly it is the very same.
       const isSame = written?.resources === resources || same(written?.resources, resources);
-      if (!isSame || !same({ ...written, resources: [] }, { ...kept, resources: [] })) meta.note(KEY, kept);
+      if (!isSame || !same({ ...written, resources: [] }, { ...kept, resources: [] })) facts.set({ shown: kept });
       written = kept;
     },
     recall({ labels }) {
-      const kept = meta.get<Kept>(KEY);
+      const kept = facts.get('shown');
       written = kept ?? null;
-      const lastGood = meta.get<string>('lastGood');
+      const { lastGood } = commits.get();
       const run = runs.list({ limit: 1 })[0] ?? null;
       const whole = kept?.whole ?? [];
       return {
@@ -47,7 +42,7 @@ export function createMemory({ meta, runs }: Pick<Store, 'meta' | 'runs'>): Memo
         // Ended in the middle of its work, the host is neither here nor there.
         whole: run?.reason === 'Interrupted' ? [...whole, 'progressing'] : whole,
         resources: (kept?.resources ?? []).map((r) => ({ ...r, health: 'unknown' })),
-        applied: meta.get<AgentState['applied']>('applied') ?? null,
+        applied: facts.get('applied') ?? null,
         lastGood: lastGood ? { commit: lastGood } : null,
         run: kept ? run : null,
         running: true,

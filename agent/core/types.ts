@@ -66,6 +66,12 @@ export type Operation = 'none' | 'create' | 'update' | 'replace' | 'remove' | 'r
 export type { Issue } from '../../manifests-schema/issue.ts';
 
 /** What templates may know of a host: only what stays as it is from run to run. */
+/** What the operating system calls itself, by the os-release(5) file that said so. */
+export interface OsName {
+  release: string;
+  name: string;
+}
+
 export interface Facts {
   /** e.g. `Debian 12` */
   os: string;

@@ -3,7 +3,7 @@ import type Database from 'better-sqlite3';
 import type { BadCommit, Pause, Pin } from '../core/target.ts';
 import type { Problem } from '../core/types.ts';
 import type { Meta } from './meta.ts';
-import { lightly } from './without-fsync.ts';
+import type { Writer } from './writer.ts';
 
 export interface Remembered {
   /** Repairs go by this one. */
@@ -39,8 +39,10 @@ export interface WayBack {
 
 export interface Commits {
   get(): Remembered;
-  /** One transaction. @param light without an fsync: a power cut may cost it, until something durable is written */
-  set(change: Partial<Remembered>, light?: boolean): void;
+  /** One transaction. */
+  set(change: Partial<Remembered>): void;
+  /** This commit is being applied from now on. Durable before anything on the host is changed (`Store.beforeActing`). */
+  beginTrial(commit: string, ways: readonly string[]): void;
   /** Commits whose snapshots must be kept. */
   needed(): string[];
   bad(content: string): BadCommit | null;
@@ -74,7 +76,7 @@ interface Raw {
   culprit: string;
 }
 
-export function createCommits(db: Database.Database, meta: Meta): Commits {
+export function createCommits(db: Database.Database, meta: Meta, writer: Writer): Commits {
   const one = db.prepare<[string], Raw>('SELECT content, commit_id, at, culprit FROM bad WHERE content = ?');
   const list = db.prepare<[number], Raw>(
     'SELECT content, commit_id, at, culprit FROM bad ORDER BY at DESC, rowid DESC LIMIT ?',
@@ -90,14 +92,14 @@ export function createCommits(db: Database.Database, meta: Meta): Commits {
     at,
     culprit: JSON.parse(culprit) as Problem,
   });
-  const get = () =>
-    Object.fromEntries(KEYS.map((key) => [key, meta.get<unknown>(key) ?? null])) as unknown as Remembered;
-  const set = db.transaction((change: Partial<Remembered>) => {
+  const get = () => Object.fromEntries(KEYS.map((key) => [key, meta.get(key) ?? null])) as unknown as Remembered;
+  const set = (change: Partial<Remembered>) => {
     for (const [key, value] of Object.entries(change)) meta.set(key, value);
-  });
+  };
   return {
     get,
-    set: (change, light = false) => (light ? lightly(db, () => set(change)) : set(change)),
+    set: (change) => writer.write('now', () => set(change)),
+    beginTrial: (trial, trialWays) => writer.write('before-acting', () => set({ trial, trialWays })),
     needed() {
       const { accepted, trial, lastGood, previousGood, pin } = get();
       return [accepted, trial, lastGood, previousGood, pin?.commit ?? null].filter((c) => c !== null);
@@ -107,11 +109,12 @@ export function createCommits(db: Database.Database, meta: Meta): Commits {
       return raw ? parse(raw) : null;
     },
     listBad: (limit) => list.all(limit).map(parse),
-    markBad: db.transaction((bad: BadCommit, change: Partial<Remembered>) => {
-      set(change);
-      mark.run(bad.content, bad.commit, bad.at, JSON.stringify(bad.culprit));
-      shrink.run(MAX_BAD);
-    }),
-    forgive: (content) => void forgive.run(content),
+    markBad: (bad, change) =>
+      writer.write('now', () => {
+        set(change);
+        mark.run(bad.content, bad.commit, bad.at, JSON.stringify(bad.culprit));
+        shrink.run(MAX_BAD);
+      }),
+    forgive: (content) => writer.write('now', () => void forgive.run(content)),
   };
 }

@@ -4,30 +4,37 @@ import path from 'node:path';
 import Database from 'better-sqlite3';
 import type { Log } from '../log.ts';
 import { type Commits, createCommits } from './commits.ts';
+import { createFacts, type Facts } from './facts.ts';
 import { createImageRecords, IMAGE_TABLES, type ImageRecords } from './images.ts';
 import { createInventory, type Inventory } from './inventory.ts';
-import { createCopyWriter, readCopy } from './inventory-copy.ts';
-import { createMeta, type Meta } from './meta.ts';
+import { createCopyWriter, readCopy, withCopy } from './inventory-copy.ts';
+import { createMeta } from './meta.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { createRetention, type Limits } from './retention.ts';
 import { createRunReader, createRuns, type RunReader, type Runs } from './runs.ts';
-import { isUnwritable } from './unwritable.ts';
+import { isUnwritable, unwritable } from './unwritable.ts';
+import { createWriter } from './writer.ts';
 
+/**
+ * What is written is written in order; how soon it survives a power cut is decided here, in `writer.ts`. Whoever changes the
+ * host writes its intent first (`inventory.intend`) or, where no intent announces what is done, calls `beforeActing`.
+ */
 export interface Store {
   inventory: Inventory;
   runs: Runs;
   outbox: Outbox;
-  meta: Meta;
+  facts: Facts;
   commits: Commits;
   images: ImageRecords;
+  /**
+   * To be called before the host is changed where no intent has announced it: what must be durable by then is so when this
+   * returns. Throws AgentError `StateUnwritable`.
+   */
+  beforeActing(): void;
   /** One slice of keeping the history within its limits. @returns whether there is more to do */
   tend(limits: Limits): boolean;
   /** Why nothing can be written now. */
   trouble(): string | null;
-  /** Writes the inventory's copy, from which ownership is known again should the database be lost. */
-  saveCopy(): void;
-  /** The same while other work goes on. */
-  saveCopyBeside(): Promise<void>;
   close(): void;
 }
 
@@ -45,6 +52,8 @@ export interface StoreOptions {
   maxEvents?: number;
   now(): Date;
   log: Log;
+  /** Hears of each SQL statement before it is carried out: for tests that cut the power. */
+  trace?(sql: string): void;
 }
 
 const MIGRATIONS: readonly string[] = [
@@ -88,11 +97,12 @@ export function openStore(options: StoreOptions): Store {
     lost = true;
   }
   chmodSync(file, 0o600);
+  const writer = createWriter(db);
   const meta = createMeta(db);
-  const inventory = createInventory(db);
-  const retention = createRetention(db);
-  const outbox = createOutbox(db, meta, options.maxEvents ?? 10_000);
-  const runs = createRuns(db, outbox);
+  const inventory = createInventory(db, writer);
+  const retention = createRetention(db, writer);
+  const outbox = createOutbox(db, meta, writer, options.maxEvents ?? 10_000);
+  const runs = createRuns(db, writer, outbox);
   const kept = readCopy(copy);
   // Of a damaged log on the side SQLite takes what lies before the damage, and says nothing.
   const behind = !lost && runs.lastId() < kept.run;
@@ -101,23 +111,31 @@ export function openStore(options: StoreOptions): Store {
       { run: runs.lastId(), lost: kept.run },
       'the history database lost what was written last; what is managed is known from the copy of the inventory',
     );
-  const copies = createCopyWriter(copy, () => ({ run: runs.lastId(), rows: inventory.list() }));
+  const written = createCopyWriter(copy, () => {
+    // One that knows of a later run than the database would tell of a loss.
+    writer.flush();
+    return { run: runs.lastId(), rows: inventory.list() };
+  });
   if (behind || (lost && kept.rows.length > 0)) {
     inventory.restore(kept.rows);
-    copies.save();
+    written.save();
   }
   return {
-    meta,
-    commits: createCommits(db, meta),
-    inventory,
-    images: createImageRecords(db),
+    ...withCopy({ inventory, runs }, written),
+    facts: createFacts(meta, writer),
+    commits: createCommits(db, meta, writer),
+    images: createImageRecords(db, writer),
     outbox,
-    runs,
+    beforeActing: writer.beforeActing,
     tend: (limits) => retention(limits),
-    trouble: () => null,
-    saveCopy: copies.save,
-    saveCopyBeside: copies.saveBeside,
-    close: () => db.close(),
+    trouble() {
+      const trouble = written.trouble();
+      return trouble === null ? null : unwritable(options.dir, trouble).message;
+    },
+    close() {
+      written.stop();
+      db.close();
+    },
   };
 }
 
@@ -138,8 +156,11 @@ export function readStore<T>(
   }
 }
 
-function openChecked(file: string, { nativeBinding }: StoreOptions): Database.Database {
-  const db = new Database(file, nativeBinding ? { nativeBinding } : {});
+function openChecked(file: string, { nativeBinding, trace }: StoreOptions): Database.Database {
+  const db = new Database(file, {
+    ...(nativeBinding ? { nativeBinding } : {}),
+    ...(trace ? { verbose: (sql) => trace(String(sql)) } : {}),
+  });
   try {
     // Of a new database; one that is older is made anew below.
     db.pragma('auto_vacuum = INCREMENTAL');

@@ -5,7 +5,7 @@
  */
 import type { ActionRecord, RunRecord, Trigger } from '../core/types.ts';
 import type { Store } from './db.ts';
-import type { Meta } from './meta.ts';
+import type { FactName, Facts, FactValues } from './facts.ts';
 import type { EventDraft } from './outbox.ts';
 import { isUnwritable, unwritable } from './unwritable.ts';
 
@@ -24,7 +24,7 @@ export function createPatientStore(store: Store, dir: string): Store {
   let waiting: Waiting[] = [];
   let lost = 0;
   /** Facts that are not on disk yet. */
-  const facts = new Map<string, unknown>();
+  let unwritten: Partial<FactValues> = {};
   /** Runs that are not begun on disk. */
   const unbegun = new Set<number>();
   let lastRun = 0;
@@ -40,14 +40,12 @@ export function createPatientStore(store: Store, dir: string): Store {
       }
       waiting.shift();
     }
-    for (const [key, value] of facts) {
-      store.meta.set(key, value);
-      facts.delete(key);
-    }
+    if (Object.keys(unwritten).length > 0) store.facts.set(unwritten);
+    unwritten = {};
     if (lost > 0) {
       const at = new Date().toISOString();
       const data = { count: lost, why: 'the disk was full' };
-      store.outbox.announce(store.outbox.push([{ at, type: 'gap', run: null, data }]));
+      store.outbox.push([{ at, type: 'gap', run: null, data }]);
     }
     lost = 0;
   }
@@ -87,28 +85,36 @@ export function createPatientStore(store: Store, dir: string): Store {
       write(job, () => defer(job, record));
     };
 
-  const meta: Meta = {
-    get: <T>(key: string) => (facts.has(key) ? (facts.get(key) as T) : store.meta.get<T>(key)),
-    set: (key, value) =>
+  const facts: Facts = {
+    get: <Name extends FactName>(name: Name) => (name in unwritten ? unwritten[name] : store.facts.get(name)),
+    set: (values) =>
       write(
-        () => store.meta.set(key, value),
-        () => void facts.set(key, value),
-      ),
-    note: (key, value) =>
-      write(
-        () => store.meta.note(key, value),
-        () => void facts.set(key, value),
+        () => store.facts.set(values),
+        () => {
+          unwritten = { ...unwritten, ...values };
+        },
       ),
   };
   const { inventory, images, runs, outbox, commits } = store;
-  const saveCopy = patiently(store.saveCopy);
   return {
     ...store,
-    meta,
-    trouble: () => trouble,
+    facts,
+    // What waits in memory is nothing that anybody must know before: a trial that could not be written was refused.
+    beforeActing() {
+      try {
+        store.beforeActing();
+      } catch (thrown) {
+        if (!isUnwritable(thrown)) throw thrown;
+        const refusal = unwritable(dir, thrown);
+        trouble = refusal.message;
+        throw refusal;
+      }
+    },
+    trouble: () => trouble ?? store.trouble(),
     commits: {
       ...commits,
       set: strictly(commits.set),
+      beginTrial: strictly(commits.beginTrial),
       markBad: strictly(commits.markBad),
       forgive: strictly(commits.forgive),
     },
@@ -148,14 +154,7 @@ export function createPatientStore(store: Store, dir: string): Store {
     },
     outbox: {
       ...outbox,
-      push: (events: readonly EventDraft[]) =>
-        write(
-          () => outbox.push(events),
-          () => {
-            defer(() => outbox.announce(outbox.push(events)), true);
-            return [];
-          },
-        ),
+      push: patiently(outbox.push, true),
       ack: patiently(outbox.ack),
     },
     tend: (limits) =>
@@ -163,14 +162,5 @@ export function createPatientStore(store: Store, dir: string): Store {
         () => store.tend(limits),
         () => false,
       ),
-    saveCopy,
-    async saveCopyBeside() {
-      try {
-        await store.saveCopyBeside();
-      } catch (thrown) {
-        if (!isUnwritable(thrown)) throw thrown;
-        saveCopy();
-      }
-    },
   };
 }

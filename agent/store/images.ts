@@ -1,5 +1,6 @@
 /** Which images fairlead itself brought to this host, and when registries were last asked about them. */
 import type Database from 'better-sqlite3';
+import type { Writer } from './writer.ts';
 
 export interface PulledImage {
   /** The name under which it was pulled. */
@@ -25,7 +26,7 @@ export const IMAGE_TABLES = `
 /** Names that nobody asks about any more give way to newer ones. */
 const MAX_ASKED = 1_000;
 
-export function createImageRecords(db: Database.Database): ImageRecords {
+export function createImageRecords(db: Database.Database, writer: Writer): ImageRecords {
   const pulled = db.prepare<[], PulledImage>('SELECT name, id FROM images ORDER BY at, name');
   const add = db.prepare('INSERT OR REPLACE INTO images (name, id, at) VALUES (?, ?, ?)');
   const forget = db.prepare('DELETE FROM images WHERE id = ?');
@@ -36,16 +37,17 @@ export function createImageRecords(db: Database.Database): ImageRecords {
   );
   return {
     pulled: () => pulled.all(),
-    addPulled: ({ name, id }, at) => void add.run(name, id, at.toISOString()),
-    forget: (id) => void forget.run(id),
+    addPulled: ({ name, id }, at) => writer.write('now', () => void add.run(name, id, at.toISOString())),
+    forget: (id) => writer.write('now', () => void forget.run(id)),
     askedAt(name, platform) {
       const row = asked.get(name, platform);
       return row ? new Date(row.at) : null;
     },
-    setAsked: db.transaction((name: string, platform: string, at: Date) => {
-      ask.run(name, platform, at.toISOString());
-      shrink.run(MAX_ASKED);
-    }),
+    setAsked: (name, platform, at) =>
+      writer.write('now', () => {
+        ask.run(name, platform, at.toISOString());
+        shrink.run(MAX_ASKED);
+      }),
   };
 }
 

@@ -1,7 +1,7 @@
 /** What fairlead made or adopted, and the restarts it still owes. Written before acting, deleted after a confirmed removal. */
 import type Database from 'better-sqlite3';
 import type { Mark, Origin, RefreshVerb, ResourceId } from '../core/types.ts';
-import { lightly } from './without-fsync.ts';
+import type { Durability, Writer } from './writer.ts';
 
 export interface InventoryRow extends Mark {
   id: ResourceId;
@@ -26,20 +26,32 @@ export interface Intent {
   info: Record<string, unknown>;
 }
 
+/** A resource that is as declared. */
+export interface Settled {
+  id: ResourceId;
+  hash: string;
+  /** It owes no restart any more. */
+  notified: boolean;
+  /** The next look at the host tells as much: a crash that costs the record makes nothing be done twice. */
+  reobservable: boolean;
+}
+
 export interface Inventory {
   /** By id. */
   list(): readonly InventoryRow[];
   /** Those by id, in no order; another map after each change. */
   index(): ReadonlyMap<ResourceId, InventoryRow>;
   owned(id: ResourceId): boolean;
-  /** One transaction: what is about to be done, and the restarts that will follow from it. */
+  /** One transaction, durable: what is about to be done, and the restarts that will follow from it. */
   intend(rows: readonly Intent[], notifies: readonly Notify[]): void;
-  confirm(id: ResourceId, hash: string): void;
   /**
-   * One transaction: these are as declared; where `notified`, they owe no restart any more.
-   * @param light without an fsync: a power cut may cost it, until something durable is written
+   * Resolves when the copy beside the database knows what was intended, too: it is written beside the work that follows an
+   * intent, and waited for at the end of it. A full disk is not waited for: `Store.trouble` tells of it.
    */
-  settle(rows: readonly { id: ResourceId; hash: string; notified: boolean }[], light?: boolean): void;
+  copied(): Promise<void>;
+  confirm(id: ResourceId, hash: string): void;
+  /** One transaction: these are as declared. */
+  settle(rows: readonly Settled[]): void;
   /** One transaction. */
   forget(ids: readonly ResourceId[]): void;
   pendingNotifies(): Notify[];
@@ -47,6 +59,9 @@ export interface Inventory {
   /** Takes rows back from a copy; never overwrites one that is there. */
   restore(rows: readonly InventoryRow[]): void;
 }
+
+/** As it is in the database alone. */
+export type InventoryRows = Omit<Inventory, 'copied'>;
 
 interface Raw {
   id: ResourceId;
@@ -57,7 +72,7 @@ interface Raw {
   info: string;
 }
 
-export function createInventory(db: Database.Database): Inventory {
+export function createInventory(db: Database.Database, writer: Writer): InventoryRows {
   const list = db.prepare<[], Raw>('SELECT id, intent, hash, owned, origin, info FROM inventory ORDER BY id');
   const owned = db.prepare<[string], { owned: number }>('SELECT owned FROM inventory WHERE id = ?');
   const intend = db.prepare(
@@ -86,43 +101,36 @@ export function createInventory(db: Database.Database): Inventory {
     info: JSON.parse(raw.info),
   });
   /** @param after what the rows are then; without it they are read again */
-  const writes = <A extends unknown[]>(
-    write: (...args: A) => void,
-    after?: (rows: Map<ResourceId, InventoryRow>, ...args: A) => void,
-  ) => {
-    const transaction = db.transaction(write);
-    return (...args: A) => {
+  const writes =
+    <A extends unknown[]>(
+      durability: Durability | ((...args: A) => Durability),
+      write: (...args: A) => void,
+      after?: (rows: Map<ResourceId, InventoryRow>, ...args: A) => void,
+    ) =>
+    (...args: A) => {
       const before = rows;
       // Should it fail, what lies in the database counts.
       rows = null;
-      transaction(...args);
-      if (before === null || after === undefined) return;
-      const now = new Map(before);
-      after(now, ...args);
-      rows = now;
+      writer.write(typeof durability === 'function' ? durability(...args) : durability, () => {
+        write(...args);
+        if (before === null || after === undefined) return;
+        const now = new Map(before);
+        after(now, ...args);
+        writer.afterwards(() => {
+          rows = now;
+        });
+      });
     };
-  };
   const index = () => {
     rows ??= new Map(list.all().map((raw) => [raw.id, parse(raw)]));
     return rows;
   };
-  const settle = writes(
-    (settled: readonly { id: ResourceId; hash: string; notified: boolean }[]) => {
-      const owes = anyNotify.get() !== undefined;
-      for (const r of settled) {
-        confirm.run(r.hash, r.id);
-        if (r.notified && owes) notifyDone.run(r.id);
-      }
-    },
-    (now, settled) => {
-      for (const { id, hash } of settled) confirmed(now, id, hash);
-    },
-  );
   return {
     list: () => [...index().values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
     index,
     owned: (id) => owned.get(id)?.owned === 1,
     intend: writes(
+      'now',
       (intents: readonly Intent[], pending: readonly Notify[]) => {
         for (const r of intents)
           intend.run(r.id, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
@@ -138,9 +146,23 @@ export function createInventory(db: Database.Database): Inventory {
         }
       },
     ),
-    settle: (rows, light = false) => (light ? lightly(db, () => settle(rows)) : settle(rows)),
-    confirm: writes((id: ResourceId, hash: string) => void confirm.run(hash, id), confirmed),
+    settle: writes(
+      // What restarts, or is run, is worth an fsync: a power cut must not make it be done twice.
+      (settled: readonly Settled[]) => (settled.every((r) => r.reobservable) ? 'eventually' : 'now'),
+      (settled: readonly Settled[]) => {
+        const owes = anyNotify.get() !== undefined;
+        for (const r of settled) {
+          confirm.run(r.hash, r.id);
+          if (r.notified && owes) notifyDone.run(r.id);
+        }
+      },
+      (now, settled) => {
+        for (const { id, hash } of settled) confirmed(now, id, hash);
+      },
+    ),
+    confirm: writes('now', (id: ResourceId, hash: string) => void confirm.run(hash, id), confirmed),
     forget: writes(
+      'now',
       (ids: readonly ResourceId[]) => {
         for (const id of ids) {
           forget.run(id);
@@ -152,8 +174,8 @@ export function createInventory(db: Database.Database): Inventory {
       },
     ),
     pendingNotifies: () => notifies.all(),
-    notifyDone: (target) => void notifyDone.run(target),
-    restore: writes((copied: readonly InventoryRow[]) => {
+    notifyDone: (target) => writer.write('now', () => void notifyDone.run(target)),
+    restore: writes('now', (copied: readonly InventoryRow[]) => {
       for (const r of copied)
         restore.run(r.id, r.intent, r.hash, Number(r.owned), JSON.stringify(r.origin), JSON.stringify(r.info));
     }),

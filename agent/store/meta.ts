@@ -1,15 +1,13 @@
+/** A table of single values that outlive a restart, as JSON. For this room alone; the others know `Facts` and `Commits`. */
 import type Database from 'better-sqlite3';
-import { lightly } from './without-fsync.ts';
 
 /** Longer ones are read when they are asked for: they are few, and would only take up memory. */
 const SHORT = 1_000;
 
-/** Single facts that outlive a restart, as JSON. */
 export interface Meta {
-  get<T>(key: string): T | undefined;
+  get(key: string): unknown;
+  /** To be called within `Writer.write`. */
   set(key: string, value: unknown): void;
-  /** As `set`, and cheaper by an fsync: a power cut may cost it, until something durable is written. Not within a transaction. */
-  note(key: string, value: unknown): void;
 }
 
 export function createMeta(db: Database.Database): Meta {
@@ -24,18 +22,16 @@ export function createMeta(db: Database.Database): Meta {
     if ((value?.length ?? 0) <= SHORT) known.set(key, value);
     return value;
   };
-  const write = (key: string, value: unknown) => {
-    // Read again next time: the transaction that this belongs to may come to nothing.
-    known.delete(key);
-    set.run(key, JSON.stringify(value));
-  };
   return {
-    get<T>(key: string) {
+    get(key) {
       const value = known.get(key);
       const text = value === undefined ? read(key) : value;
-      return text === null ? undefined : (JSON.parse(text) as T);
+      return text === null ? undefined : JSON.parse(text);
     },
-    set: write,
-    note: (key, value) => lightly(db, () => write(key, value)),
+    set(key, value) {
+      // Read again next time: the transaction that this belongs to may come to nothing.
+      known.delete(key);
+      set.run(key, JSON.stringify(value));
+    },
   };
 }

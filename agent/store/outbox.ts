@@ -3,16 +3,14 @@ import { randomBytes } from 'node:crypto';
 import type Database from 'better-sqlite3';
 import type { AgentEvent } from '../core/types.ts';
 import type { Meta } from './meta.ts';
-import { lightly } from './without-fsync.ts';
+import type { Writer } from './writer.ts';
 
 export type EventDraft = Omit<AgentEvent, 'id' | 'seq'>;
 
 export interface Outbox {
-  /** To be called within the caller's transaction, and followed by `announce` once that is over. */
-  push(events: readonly EventDraft[]): AgentEvent[];
-  /** Tells those who watch. */
-  announce(events: readonly AgentEvent[]): void;
-  /** Hears of every event that is recorded from now on. @returns ends it */
+  /** One transaction, or a part of the one under way; whoever watches is told when that is over. */
+  push(events: readonly EventDraft[]): void;
+  /** Hears of every event that is recorded from now on, once its record is durable. @returns ends it */
   watch(listener: (event: AgentEvent) => void): () => void;
   /** The oldest first; only those after `seq`, where it is given. */
   peek(limit: number, seq?: number): AgentEvent[];
@@ -32,11 +30,11 @@ interface Raw {
 }
 
 /** @param max most events kept; beyond it the oldest give way to one `gap` event that counts them */
-export function createOutbox(db: Database.Database, meta: Meta, max: number): Outbox {
+export function createOutbox(db: Database.Database, meta: Meta, writer: Writer, max: number): Outbox {
   // Event ids must stay unique when a lost database begins to count from 1 again.
-  const kept = meta.get<string>('outbox.epoch');
+  const kept = meta.get('outbox.epoch') as string | undefined;
   const epoch = kept ?? randomBytes(6).toString('hex');
-  if (kept === undefined) meta.set('outbox.epoch', epoch);
+  if (kept === undefined) writer.write('now', () => meta.set('outbox.epoch', epoch));
   const insert = db.prepare('INSERT INTO outbox (at, type, run, data) VALUES (?, ?, ?, ?)');
   const peek = db.prepare<[number, number], Raw>(
     'SELECT seq, at, type, run, data FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?',
@@ -64,15 +62,17 @@ export function createOutbox(db: Database.Database, meta: Meta, max: number): Ou
   const listeners = new Set<(event: AgentEvent) => void>();
   return {
     push(events) {
-      const stored = events.map((e): AgentEvent => {
-        const seq = Number(insert.run(e.at, e.type, e.run, JSON.stringify(e.data)).lastInsertRowid);
-        return { ...e, id: idOf(seq), seq };
+      if (events.length === 0) return;
+      writer.write('now', () => {
+        const stored = events.map((e): AgentEvent => {
+          const seq = Number(insert.run(e.at, e.type, e.run, JSON.stringify(e.data)).lastInsertRowid);
+          return { ...e, id: idOf(seq), seq };
+        });
+        shrink();
+        writer.afterwards(() => {
+          for (const event of stored) for (const tell of listeners) tell(event);
+        });
       });
-      if (events.length > 0) shrink();
-      return stored;
-    },
-    announce(events) {
-      for (const event of events) for (const tell of listeners) tell(event);
     },
     watch(listener) {
       listeners.add(listener);
@@ -81,9 +81,9 @@ export function createOutbox(db: Database.Database, meta: Meta, max: number): Ou
     peek: (limit, seq = 0) =>
       peek.all(seq, limit).map((raw) => ({ ...raw, id: idOf(raw.seq), data: JSON.parse(raw.data) })),
     ack(seq) {
-      // Without an fsync: a power cut may bring it back, and its id and seq tell that it was said before. One fsync an
-      // event would hold the whole agent up for seconds after a large change.
-      lightly(db, () => remove.run(seq));
+      // A power cut may bring it back, and its id and seq tell that it was said before. One fsync an event would hold the
+      // whole agent up for seconds after a large change.
+      writer.write('eventually', () => remove.run(seq));
     },
     count: () => count.get()?.n ?? 0,
     lastSeq: () => last.get()?.seq ?? 0,

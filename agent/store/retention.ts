@@ -1,5 +1,6 @@
 /** Keeps the history within its limits, a slice at a time: no slice holds up what else is to be done. */
 import type Database from 'better-sqlite3';
+import type { Writer } from './writer.ts';
 
 export interface Limits {
   /** Runs that began before this (ISO 8601) go; null spares them. */
@@ -13,17 +14,19 @@ const RUNS = 50;
 const PAGES = 256;
 
 /** @returns one slice of it; whether there is more to do */
-export function createRetention(db: Database.Database): (limits: Limits) => boolean {
+export function createRetention(db: Database.Database, writer: Writer): (limits: Limits) => boolean {
   // The newest stays: it says how the host is.
   const oldest = `SELECT id, started_at FROM runs WHERE sync IS NOT NULL AND id < (SELECT max(id) FROM runs) ORDER BY id LIMIT ${RUNS}`;
   const dropOld = db.prepare(`DELETE FROM runs WHERE id IN (SELECT id FROM (${oldest}) WHERE started_at < ?)`);
   const dropOldest = db.prepare(`DELETE FROM runs WHERE id IN (SELECT id FROM (${oldest}))`);
   const number = (pragma: string) => db.pragma(pragma, { simple: true }) as number;
   return ({ before, maxBytes }) => {
-    const old = before === null ? 0 : dropOld.run(before).changes;
+    // Lost, it is only done once more.
+    const drop = (act: () => Database.RunResult): number => writer.write('eventually', act).changes;
+    const old = before === null ? 0 : drop(() => dropOld.run(before));
     const page = number('page_size');
     const used = (number('page_count') - number('freelist_count')) * page;
-    const surplus = old === 0 && used > maxBytes ? dropOldest.run().changes : 0;
+    const surplus = old === 0 && used > maxBytes ? drop(() => dropOldest.run()) : 0;
     const free = number('freelist_count');
     // Some free pages are kept: the next runs need them.
     const spare = free > PAGES;

@@ -3,7 +3,7 @@ import type Database from 'better-sqlite3';
 import type { HistoryQuery } from '../core/progress.ts';
 import type { ActionRecord, ResourceId, RunRecord, Trigger } from '../core/types.ts';
 import type { EventDraft, Outbox } from './outbox.ts';
-import { lightly } from './without-fsync.ts';
+import type { Writer } from './writer.ts';
 
 export interface RunReader {
   /** Newest first; runs under way are left out. */
@@ -61,11 +61,12 @@ export function createRunReader(db: Database.Database): RunReader {
   };
 }
 
-export function createRuns(db: Database.Database, outbox: Outbox): Runs {
+export function createRuns(db: Database.Database, writer: Writer, outbox: Outbox): Runs {
   // Whatever was under way when the last process ended has not been finished by anyone.
-  db.prepare(
+  const interrupt = db.prepare(
     "UPDATE runs SET sync = 'failed', reason = 'Interrupted', message = 'the agent ended during this run' WHERE sync IS NULL",
-  ).run();
+  );
+  writer.write('eventually', () => interrupt.run());
   const begin = db.prepare('INSERT OR IGNORE INTO runs (id, trigger, started_at) VALUES (?, ?, ?)');
   const last = db.prepare<[], { seq: number }>("SELECT seq FROM sqlite_sequence WHERE name = 'runs'");
   const lastId = () => last.get()?.seq ?? 0;
@@ -82,26 +83,25 @@ export function createRuns(db: Database.Database, outbox: Outbox): Runs {
     `DELETE FROM runs WHERE id = (SELECT max(id) FROM runs WHERE id < @id) AND ${quiet('runs')} AND EXISTS (
        SELECT 1 FROM runs AS before WHERE before.id = (SELECT max(id) FROM runs AS r WHERE r.id < runs.id) AND ${quiet('before')})`,
   );
-  const conclude = db.transaction((run: RunRecord, done: readonly ActionRecord[], events: readonly EventDraft[]) => {
+  const conclude = (run: RunRecord, done: readonly ActionRecord[], events: readonly EventDraft[]) => {
     const commitId = run.commit?.commit ?? null;
     finish.run({ ...run, commitId, commitInfo: run.commit && JSON.stringify(run.commit) });
     for (const action of done) addAction.run(run.id, action.id, JSON.stringify(action));
     if (done.length === 0 && run.failed === 0)
       dropQuiet.run({ id: run.id, sync: run.sync, commitId, reason: run.reason });
-    return outbox.push(events);
-  });
+    outbox.push(events);
+  };
   return {
     ...createRunReader(db),
     begin(trigger, at, id = lastId() + 1) {
       // It becomes durable with the first thing that this run intends or tells: one that does neither leaves no trace elsewhere.
-      lightly(db, () => begin.run(id, trigger, at));
+      writer.write('eventually', () => begin.run(id, trigger, at));
       return id;
     },
     lastId,
-    finish(run, done, events) {
-      const write = () => conclude(run, done, events);
-      outbox.announce(done.length + events.length === 0 ? lightly(db, write) : write());
-    },
+    finish: (run, done, events) =>
+      // Without that it costs nothing to lose: the next run finds the same.
+      writer.write(done.length + events.length > 0 ? 'now' : 'eventually', () => conclude(run, done, events)),
   };
 }
 

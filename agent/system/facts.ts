@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
-import type { Facts as HostFacts } from '../core/types.ts';
+import type { Facts as HostFacts, OsName } from '../core/types.ts';
 
 /** Stable facts about the host, as they stand in the status document. */
 export interface Facts {
@@ -8,12 +8,6 @@ export interface Facts {
   arch: string;
   kernel: string;
   addresses: string[];
-}
-
-/** What the operating system calls itself, by the os-release(5) file that said so. */
-export interface OsName {
-  release: string;
-  name: string;
 }
 
 /**

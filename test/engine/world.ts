@@ -92,6 +92,8 @@ export function createWorld(): World {
   let last: RunResult | null = null;
   let current: EngineDeps | null = null;
   let read: { commit: string; loaded: Loaded } | null = null;
+  /** What a process that has ended had under way: the next one finds it ended. */
+  let ended: Promise<unknown> = Promise.resolve();
 
   const world: World = {
     things: new Map(),
@@ -120,6 +122,7 @@ export function createWorld(): World {
       return current;
     },
     async run(request = {}) {
+      await ended;
       world.runs++;
       const whole = { ...requestFor(new AbortController().signal), ...request };
       const result = await reconcile(world.deps(), whole, last);
@@ -129,6 +132,7 @@ export function createWorld(): World {
     crash() {
       last = null;
       current?.store.close();
+      ended = Promise.resolve(current?.store.inventory.copied());
       current = null;
     },
     end() {
@@ -226,13 +230,11 @@ export function createWorld(): World {
       });
     return {
       ...store,
-      // A process that has crashed does not go on to write.
-      saveCopyBeside: async () => store.saveCopy(),
       inventory: wrap('inventory', store.inventory, ['intend', 'settle', 'forget']),
-      commits: wrap('commits', store.commits, ['set', 'markBad', 'forgive']),
+      commits: wrap('commits', store.commits, ['set', 'beginTrial', 'markBad', 'forgive']),
       runs: wrap('runs', store.runs, ['begin', 'finish']),
       outbox: wrap('outbox', store.outbox, ['push']),
-      meta: wrap('meta', store.meta, ['set']),
+      facts: wrap('facts', store.facts, ['set']),
     };
   }
 

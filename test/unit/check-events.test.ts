@@ -7,7 +7,12 @@ import { KINDS } from '../../agent/kinds/index.ts';
 /** A host's memory, and what is told of a run whose resources have this health. */
 function host() {
   const kept = new Map<string, unknown>();
-  const meta = { get: (key: string) => kept.get(key), set: (key: string, value: unknown) => void kept.set(key, value) };
+  const facts = {
+    get: (name: string) => kept.get(name),
+    set: (values: Record<string, unknown>) => {
+      for (const [name, value] of Object.entries(values)) kept.set(name, value);
+    },
+  };
   return (health: Record<ResourceId, HealthState>, more: Partial<Outcome> = {}) => {
     const resources = Object.entries(health).map(([id, state]) => ({ id, sync: 'synced', health: state, reason: '' }));
     const outcome = {
@@ -18,7 +23,7 @@ function host() {
       resources,
       ...more,
     } as unknown as Outcome;
-    const events = checkEvents(KINDS, { meta } as never, outcome, 'now');
+    const events = checkEvents(KINDS, { facts } as never, outcome, 'now');
     return events.map(({ type, data }) => `${type} ${data.resource} ${data.health}: ${data.message}`);
   };
 }

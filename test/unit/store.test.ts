@@ -75,7 +75,7 @@ test('the inventory is at any time what is read of it after a restart', () => {
   const intent = fc.record({ id, hash, owned: fc.boolean(), origin: fc.constant(row('file:/a').origin), info });
   const step = fc.oneof(
     fc.record({ op: fc.constant('intend' as const), rows: fc.array(intent, { maxLength: 3 }) }),
-    fc.record({ op: fc.constant('settle' as const), id, hash, light: fc.boolean() }),
+    fc.record({ op: fc.constant('settle' as const), id, hash, reobservable: fc.boolean() }),
     fc.record({ op: fc.constant('confirm' as const), id, hash }),
     fc.record({ op: fc.constant('forget' as const), id }),
     fc.record({ op: fc.constant('look' as const) }),
@@ -86,7 +86,8 @@ test('the inventory is at any time what is read of it after a restart', () => {
       const { inventory, close } = open(dir);
       for (const s of steps) {
         if (s.op === 'intend') inventory.intend(s.rows, []);
-        else if (s.op === 'settle') inventory.settle([{ id: s.id, hash: s.hash, notified: true }], s.light);
+        else if (s.op === 'settle')
+          inventory.settle([{ id: s.id, hash: s.hash, notified: true, reobservable: s.reobservable }]);
         else if (s.op === 'confirm') inventory.confirm(s.id, s.hash);
         else if (s.op === 'forget') inventory.forget([s.id]);
         else inventory.index();
@@ -108,9 +109,9 @@ test('a fact is what was written last, not what a change that came to nothing wo
   // The second value of the transaction is none that can be kept.
   expect(() => store.commits.set({ accepted: 'other', trial: 1n as unknown as string })).toThrow();
   expect(store.commits.get()).toMatchObject({ accepted: 'one', trial: 'two' });
-  store.meta.set('long', 'x'.repeat(5_000));
-  store.meta.set('long', 'y');
-  expect(store.meta.get('long')).toBe('y');
+  store.facts.set({ host: 'x'.repeat(5_000) });
+  store.facts.set({ host: 'y' });
+  expect(store.facts.get('host')).toBe('y');
   store.close();
 });
 
@@ -122,11 +123,11 @@ test('what was owned once stays owned when only its state is declared later', ()
   store.close();
 });
 
-test('a damaged database is set aside under a name of its own; ownership comes back from the copy', () => {
+test('a damaged database is set aside under a name of its own; ownership comes back from the copy', async () => {
   const dir = newDir();
   const first = open(dir);
   first.inventory.intend([row('file:/a')], []);
-  first.saveCopy();
+  await first.inventory.copied();
   first.close();
   writeFileSync(path.join(dir, 'history.db'), 'this is no database, and long enough to be read as one'.repeat(100));
   const again = open(dir);
@@ -138,28 +139,34 @@ test('a damaged database is set aside under a name of its own; ownership comes b
 test('a copy that is written beside other work gives way to one that was begun later, and none of them is torn', async () => {
   const dir = newDir();
   const copied = () =>
-    (JSON.parse(readFileSync(path.join(dir, 'inventory.json'), 'utf8')) as { rows: { id: string }[] }).rows;
+    (
+      JSON.parse(readFileSync(path.join(dir, 'inventory.json'), 'utf8')) as {
+        rows: { id: string; hash: string | null }[];
+      }
+    ).rows;
   const store = open(dir);
+  const id = store.runs.begin('start', 't');
   store.inventory.intend([row('file:/a')], []);
-  const first = store.saveCopyBeside();
+  const first = store.inventory.copied();
   // It is under way.
   await setImmediate();
-  store.inventory.intend([row('file:/b')], []);
-  store.saveCopy();
-  store.inventory.intend([row('file:/c')], []);
+  store.inventory.settle([{ id: 'file:/a', hash: 'h1', notified: true, reobservable: true }]);
+  store.runs.finish(run(id), [action], []);
   await first;
-  expect(copied().map((r) => r.id)).toEqual(['file:/a', 'file:/b']);
-  await Promise.all([store.saveCopyBeside(), store.saveCopyBeside()]);
+  expect(copied().map((r) => [r.id, r.hash])).toEqual([['file:/a', 'h1']]);
+  store.inventory.intend([row('file:/b')], []);
+  store.inventory.intend([row('file:/c')], []);
+  await store.inventory.copied();
   expect(copied().map((r) => r.id)).toEqual(['file:/a', 'file:/b', 'file:/c']);
   store.close();
 });
 
-test('a log on the side that is damaged costs what was written last, and no ownership', () => {
+test('a log on the side that is damaged costs what was written last, and no ownership', async () => {
   const dir = newDir();
   const first = open(dir);
   first.runs.begin('manual', '2026-01-01T00:00:00.000Z');
   first.inventory.intend([row('file:/a')], []);
-  first.saveCopy();
+  await first.inventory.copied();
   // As a process that is killed leaves it: closing would take the log over.
   const left = newDir();
   for (const name of ['history.db', 'history.db-wal', 'inventory.json'])

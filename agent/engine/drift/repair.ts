@@ -149,7 +149,7 @@ async function planPart(
     providers: deps.providers,
   });
   // What is not proven yet is not drift: whether it becomes well is a verdict about its commit.
-  const unproven = new Set(store.meta.get<ResourceId[]>('unsettled') ?? []);
+  const unproven = new Set(store.facts.get('unsettled') ?? []);
   const isOurs = ({ want: { id }, change, drift }: Step) =>
     known.has(id) && !unproven.has(id) && !away.has(id) && (drift || change.op === 'none');
   const isLeft = (s: Step) => s.change.op !== 'none' && !isOurs(s) && !away.has(s.want.id);

@@ -5,25 +5,23 @@ import type { Store } from '../../store/db.ts';
 import type { EventDraft } from '../../store/outbox.ts';
 import type { Outcome } from '../types.ts';
 
-const KEY = 'failingChecks';
-
 /** @returns the events that a run's answer makes, and remembers them: neither the next run nor a restart tells them again */
 export function checkEvents(
   kinds: KindTable,
-  { meta }: Pick<Store, 'meta'>,
+  { facts }: Pick<Store, 'facts'>,
   outcome: Outcome,
   at: string,
 ): EventDraft[] {
   // A run that could not see anything knows nothing new.
   if (outcome.commit === null || outcome.rejected) return [];
-  const before = meta.get<ResourceId[]>(KEY) ?? [];
+  const before = facts.get('failingChecks') ?? [];
   const checks = outcome.resources.filter((r) => traitsOf(kinds, r.id).judgesEveryRun);
   const failing = checks.filter((r) => r.health === 'degraded').map((r) => r.id);
   const well = new Set(checks.filter((r) => r.health === 'healthy').map((r) => r.id));
   const declared = new Set(checks.map((r) => r.id));
   // One that fails anew, and is not yet failing for long enough, is neither.
   const now = [...new Set([...before.filter((id) => declared.has(id) && !well.has(id)), ...failing])];
-  if (JSON.stringify(now) !== JSON.stringify(before)) meta.set(KEY, now);
+  if (JSON.stringify(now) !== JSON.stringify(before)) facts.set({ failingChecks: now });
 
   const acted = new Set(outcome.actions.map((a) => a.id));
   const event = (resource: ResourceId, health: string, message: string): EventDraft => ({

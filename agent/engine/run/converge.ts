@@ -13,7 +13,7 @@ import { release } from '../steps/release.ts';
 import { notRenewed, renew } from '../steps/renew.ts';
 import { concludeSettled, settle } from '../steps/settle.ts';
 import { willLeave } from '../steps/tidy.ts';
-import { BEGUN, begin } from '../steps/trial.ts';
+import { beginTrial } from '../steps/trial.ts';
 import type { EngineDeps, Loaded, Observed, Outcome, RunRequest } from '../types.ts';
 import { judge } from './judge.ts';
 import { isDear } from './prefetch.ts';
@@ -154,7 +154,7 @@ export async function converge(
       ...{ checkout, planned, records: [], health, settled: new Map(), untouched: new Set(failures.keys()) },
       ...{ stopped: true, unfinished: work.length + removals.length > 0, proof: null },
     });
-  const beginning = isFresh ? begin(deps, checkout, ways) : BEGUN;
+  if (isFresh) beginTrial(deps, checkout, ways);
   willLeave(
     deps,
     [...work.map((s) => s.want), ...removals].map(({ id }) => id),
@@ -164,11 +164,10 @@ export async function converge(
   const doomed = doomedBy(failures, away, plan.steps);
   const early = removals.filter((r) => r.neededBy.length > 0 && !r.neededBy.some((id) => doomed.has(id)));
   const open = unsettled(deps, plan.steps, work);
-  if (early.length > 0) beginning.durable();
   const released = await prune(deps, early, request);
-  const { steps, released: owed } = await release(deps, plan.steps, doomed, request, beginning);
+  const { steps, released: owed } = await release(deps, plan.steps, doomed, request);
   const records = [
-    ...(await applySteps(deps, steps, { failures, away, owed, beginning }, request)).values(),
+    ...(await applySteps(deps, steps, { failures, away, owed }, request)).values(),
     ...notRenewed(plan, stale, request),
   ];
   trial.applied();
@@ -206,11 +205,9 @@ export async function converge(
  * Remembered before the apply, so that neither a crash nor a retry takes an unproven change for a good one.
  */
 function unsettled(deps: EngineDeps, steps: readonly Step[], work: readonly Step[]) {
-  const before = deps.store.meta.get<ResourceId[]>('unsettled') ?? [];
+  const before = deps.store.facts.get('unsettled') ?? [];
   const ids = new Set([...before, ...work.map((s) => s.want.id)]);
-  // The intents that follow make it durable before any of this begins; a full disk that refuses them
-  // lets only those repairs go on that were intended before.
-  if (work.length > 0) deps.store.meta.note('unsettled', [...ids]);
+  if (work.length > 0) deps.store.facts.set({ unsettled: [...ids] });
   return (records: readonly { id: ResourceId; result: string }[]): Desired[] => {
     const failed = new Set(records.filter((r) => r.result !== 'done').map((r) => r.id));
     const isOpen = (s: Step) =>
@@ -221,10 +218,10 @@ function unsettled(deps: EngineDeps, steps: readonly Step[], work: readonly Step
 }
 
 function keepUnsettled({ store }: EngineDeps, settled: ReadonlyMap<ResourceId, Health>): void {
-  const before = store.meta.get<ResourceId[]>('unsettled') ?? [];
+  const before = store.facts.get('unsettled') ?? [];
   const left = before.filter((id) => settled.has(id) && settled.get(id)?.state !== 'ok');
   // Should that be lost, it is looked at once more.
-  if (left.length !== before.length) store.meta.note('unsettled', left);
+  if (left.length !== before.length) store.facts.set({ unsettled: left });
 }
 
 /** Steps that cannot come off in this run: they or what they wait for failed to prepare, or is out of reach. */
@@ -269,9 +266,9 @@ const idle = ({ held: _, ...step }: Step): Step => ({ ...step, change: { op: 'no
 /** A wait that made way for another run goes on where it was: requests that keep coming must not put off the verdict for ever. */
 function timeLeft({ store }: EngineDeps, mode: Mode, loaded: Loaded): number {
   const all = durationMs(loaded.host.settle?.timeout ?? '5m');
-  return mode === 'try' ? Math.max(Math.min(all, LEAST_MS), all - (store.meta.get<number>('settlingMs') ?? 0)) : all;
+  return mode === 'try' ? Math.max(Math.min(all, LEAST_MS), all - (store.facts.get('settlingMs') ?? 0)) : all;
 }
 
 function spend({ store }: EngineDeps, tookMs: number): void {
-  if (tookMs > 1_000) store.meta.set('settlingMs', (store.meta.get<number>('settlingMs') ?? 0) + tookMs);
+  if (tookMs > 1_000) store.facts.set({ settlingMs: (store.facts.get('settlingMs') ?? 0) + tookMs });
 }

@@ -36,7 +36,7 @@ export function guardDirectory(deps: Pick<EngineDeps, 'source' | 'load' | 'store
       ...allowing,
       async review(commit, request, signal) {
         const review = await source.review(commit, request, signal);
-        const former = store.meta.get<string>('acceptedPath');
+        const former = store.facts.get('acceptedPath');
         if (review.hold !== null || former === undefined || former === path) return review;
         const checkout = await source.checkout(commit, signal);
         const { resources, issues } = await load(checkout);
@@ -52,8 +52,8 @@ export function guardDirectory(deps: Pick<EngineDeps, 'source' | 'load' | 'store
       },
     },
     settled() {
-      if (taken !== null && taken === store.commits.get().accepted && store.meta.get('acceptedPath') !== path)
-        store.meta.set('acceptedPath', path);
+      if (taken !== null && taken === store.commits.get().accepted && store.facts.get('acceptedPath') !== path)
+        store.facts.set({ acceptedPath: path });
     },
   };
 }

@@ -37,18 +37,13 @@ export function record(
     });
   if (worthTelling(finished, previous)) events.push(runEvent(finished, at));
   deps.store.runs.finish(finished, news, events);
-  // Only after what is durable: a copy that knows of a later run than the database would tell of a loss.
-  if (news.length > 0) deps.store.saveCopy();
   if (outcome.converged !== null) {
     const { commit, content } = outcome.converged;
-    const applied = deps.store.meta.get<{ commit: string }>('applied');
+    const applied = deps.store.facts.get('applied');
     // A commit that changes nothing for this host has been seen, not applied.
-    const same = content !== undefined && deps.store.meta.get<string>('appliedContent') === content;
-    if (applied === undefined || (applied.commit !== commit && !same)) {
-      // In this order: the second makes the first durable, too.
-      deps.store.meta.note('appliedContent', content ?? null);
-      deps.store.meta.set('applied', { commit, at, run: run.id });
-    }
+    const same = content !== undefined && deps.store.facts.get('appliedContent') === content;
+    if (applied === undefined || (applied.commit !== commit && !same))
+      deps.store.facts.set({ applied: { commit, at, run: run.id }, appliedContent: content ?? null });
   }
   return finished;
 }
@@ -63,11 +58,10 @@ function onlyNews(
   looked: ReadonlySet<ResourceId> | null,
 ): ActionRecord[] {
   const keyOf = (a: ActionRecord) => JSON.stringify([a.id, a.op, a.result, a.error ?? null, a.why]);
-  const before = new Set(store.meta.get<string[]>('standing') ?? []);
+  const before = new Set(store.facts.get('standing') ?? []);
   const others = looked === null ? [] : [...before].filter((key) => !looked.has(JSON.parse(key)[0]));
   const standing = [...others, ...actions.filter((a) => a.result !== 'done').map(keyOf)];
-  if (standing.length !== before.size || standing.some((key) => !before.has(key)))
-    store.meta.note('standing', standing);
+  if (standing.length !== before.size || standing.some((key) => !before.has(key))) store.facts.set({ standing });
   return actions.filter((a) => a.result === 'done' || !before.has(keyOf(a)));
 }
 

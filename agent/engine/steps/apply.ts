@@ -6,10 +6,10 @@ import type { Step } from '../../core/plan.ts';
 import type { Progress, Provider } from '../../core/provider.ts';
 import type { ActionRecord, Kind, ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
+import type { Settled } from '../../store/inventory.ts';
 import type { EngineDeps, RunRequest } from '../types.ts';
 import { carryOut, carryOutAll, joins, record, workOf } from './carry-out.ts';
 import { recordIntent } from './intent.ts';
-import { BEGUN, type Beginning } from './trial.ts';
 
 export type Failures = Map<ResourceId, AgentError>;
 
@@ -77,23 +77,19 @@ interface ApplyOptions {
   away: ReadonlySet<ResourceId>;
   /** Steps whose resource was stopped for them already: a stop of the agent must not leave it so. */
   owed?: ReadonlySet<ResourceId>;
-  beginning?: Beginning;
 }
 
 /** Applies all steps that have work; answers one record for each of them. */
 export async function applySteps(
   deps: EngineDeps,
   steps: readonly Step[],
-  { failures, away, owed = NONE, beginning = BEGUN }: ApplyOptions,
+  { failures, away, owed = NONE }: ApplyOptions,
   request: RunRequest,
 ): Promise<Map<ResourceId, ActionRecord>> {
   for (const [id, error] of await adopt(deps, steps)) failures.set(id, error);
   const free = steps.filter((s) => !failures.has(s.want.id) && !away.has(s.want.id) && isOurs(s));
   const declared = new Set(steps.filter((s) => s.want.mode !== 'observe').map((s) => s.want.id));
-  const { refused, copied } = recordIntent(deps, free, declared, beginning);
-  // Whoever waits for it is told.
-  copied.catch(() => undefined);
-  for (const [id, error] of refused) failures.set(id, error);
+  for (const [id, error] of recordIntent(deps, free, declared)) failures.set(id, error);
   const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));
   const broken: Failures = new Map(failures);
   // Goes on beside the steps of kinds that install nothing, which come before.
@@ -103,7 +99,7 @@ export async function applySteps(
 
   const records = new Map<ResourceId, ActionRecord>();
   if (viable.length === 0 && !steps.some((s) => isWork(s) && broken.has(s.want.id))) {
-    await copied;
+    await deps.store.inventory.copied();
     return records;
   }
   const failed = new Set<ResourceId>(away);
@@ -176,7 +172,7 @@ export async function applySteps(
   // What was done is told first: whoever listens need not wait for what is noted of it.
   await setImmediate();
   ledger.flush();
-  await copied;
+  await deps.store.inventory.copied();
   return records;
 }
 
@@ -233,19 +229,19 @@ function createQueue(
 
 /** Confirmations in batches: one fsync for many. One that is lost in a crash is found again by looking at the host; until it is written, drift is no repair. */
 function createLedger({ kinds, store }: EngineDeps) {
-  const isLight = (id: ResourceId) => traitsOf(kinds, id).confirm === 're-observable';
-  let noted: { id: ResourceId; hash: string; notified: boolean }[] = [];
+  const isReobservable = (id: ResourceId) => traitsOf(kinds, id).confirm === 're-observable';
+  let noted: Settled[] = [];
   const flush = () => {
-    const light = noted.every(({ id }) => isLight(id));
-    if (noted.length > 0) store.inventory.settle(noted, light);
+    if (noted.length > 0) store.inventory.settle(noted);
     noted = [];
   };
   return {
     flush,
-    note: ({ want }: Step) => void noted.push({ id: want.id, hash: want.hash, notified: true }),
+    note: ({ want: { id, hash } }: Step) =>
+      void noted.push({ id, hash, notified: true, reobservable: isReobservable(id) }),
     /** Steps of the kind of this one, begun together, have ended. */
     ended(id: ResourceId) {
-      if (!isLight(id)) flush();
+      if (!isReobservable(id)) flush();
     },
   };
 }

@@ -3,24 +3,21 @@ import { kindOf } from '../../core/graph.ts';
 import { claimsOf, type Step } from '../../core/plan.ts';
 import type { Desired, RefreshVerb, ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
-import type { Intent, InventoryRow } from '../../store/inventory.ts';
+import type { InventoryRow } from '../../store/inventory.ts';
 import { isUnwritable } from '../../store/unwritable.ts';
 import type { EngineDeps } from '../types.ts';
-import type { Beginning } from './trial.ts';
 
 /**
  * A crash at any later moment must cost neither ownership nor a notify.
  * @param steps those that can begin in this run
  * @param declared all resources of the commit
- * @returns those that may not begin, since their intent could not be written; what was intended before needs no record;
- *   and when the inventory's copy knows of it, too
+ * @returns those that may not begin, since their intent could not be written; what was intended before needs no record
  */
 export function recordIntent(
   deps: EngineDeps,
   steps: readonly Step[],
   declared: ReadonlySet<ResourceId>,
-  beginning: Beginning,
-): { refused: ReadonlyMap<ResourceId, AgentError>; copied: Promise<void> } {
+): ReadonlyMap<ResourceId, AgentError> {
   const { inventory } = deps.store;
   const known = inventory.index();
   // What was last intended may be another declaration, which never came to be.
@@ -44,25 +41,23 @@ export function recordIntent(
     };
   });
   const notifies = owed(steps, declared);
-  const intends = rows.length > 0 || notifies.length > 0;
-  if (!intends) beginning.durable();
   try {
-    if (intends) inventory.intend(rows, notifies);
+    // Adopting what matches is no action, and yet ownership that a lost database must not cost.
+    if (rows.length > 0 || notifies.length > 0) inventory.intend(rows, notifies);
   } catch (thrown) {
     if (!(thrown instanceof AgentError && isUnwritable(thrown))) throw thrown;
     const unwritten = changed.filter((s) => !intendedBefore(deps, s, declared));
-    return { refused: new Map(unwritten.map((s) => [s.want.id, thrown])), copied: Promise.resolve() };
+    return new Map(unwritten.map((s) => [s.want.id, thrown]));
   }
   const matching = changed.filter((s) => s.change.op === 'none');
   if (matching.length > 0)
-    inventory.settle(matching.map(({ want }) => ({ id: want.id, hash: want.hash, notified: false })));
+    inventory.settle(
+      matching.map(({ want }) => ({ id: want.id, hash: want.hash, notified: false, reobservable: true })),
+    );
   // Owed to something that was never made and is not declared any more.
   for (const { target } of inventory.pendingNotifies())
     if (!declared.has(target) && !known.has(target)) inventory.notifyDone(target);
-  // Adopting what matches is no action, and yet ownership that a lost database must not cost, from the end of the apply on.
-  // What the copy has already need not be written before the run has ended.
-  const isNew = rows.some((row) => isNews(row, known.get(row.id)));
-  return { refused: new Map(), copied: isNew ? deps.store.saveCopyBeside() : Promise.resolve() };
+  return new Map();
 }
 
 /** A repair of what is recorded as it is to be, and which causes no restart that is not owed already: a crash would cost nothing. */
@@ -72,12 +67,6 @@ function intendedBefore({ store }: EngineDeps, step: Step, declared: ReadonlySet
   const pending = new Set(store.inventory.pendingNotifies().map((n) => `${n.target} ${n.source}`));
   return owed([step], declared).every((n) => pending.has(`${n.target} ${n.source}`));
 }
-
-/** Ownership, or something held, of which the inventory did not know. */
-const isNews = (row: Intent, before: InventoryRow | undefined): boolean =>
-  before === undefined ||
-  (row.owned && !before.owned) ||
-  claimsOf(row).some((claim) => !claimsOf(before).includes(claim));
 
 const held = (row: InventoryRow | undefined): string[] => (row ? claimsOf(row) : []);
 

@@ -19,6 +19,7 @@ export async function prune(
   const unseen = removals.filter(({ seen }) => seen === undefined);
   if (unseen.length > 0) deps.store.inventory.forget(unseen.map(({ id }) => id));
   const gone = removals.flatMap(({ id, seen }) => (seen === undefined ? [] : [{ id, seen }]));
+  if (gone.length > 0) deps.store.beforeActing();
   for (const batch of batches(deps, gone)) {
     if (request.signal.aborted) break;
     const began = deps.clock.monotonic();

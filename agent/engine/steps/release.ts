@@ -5,7 +5,6 @@ import type { ResourceId } from '../../core/types.ts';
 import type { EngineDeps, RunRequest } from '../types.ts';
 import { isWork } from './apply.ts';
 import { indexed, observe } from './observe.ts';
-import type { Beginning } from './trial.ts';
 
 /** @returns the steps, those that let go of a claim as they are seen now; and which did: they stand still until they are applied */
 export async function release(
@@ -13,7 +12,6 @@ export async function release(
   steps: readonly Step[],
   doomed: ReadonlySet<ResourceId>,
   request: RunRequest,
-  beginning: Beginning,
 ): Promise<{ steps: readonly Step[]; released: ReadonlySet<ResourceId> }> {
   const working = steps.filter((s) => isWork(s) && !doomed.has(s.want.id));
   const none = { steps, released: new Set<ResourceId>() };
@@ -31,7 +29,7 @@ export async function release(
     (s) => wanted.has(s.want.id) && s.change.op === 'replace' && s.seen !== undefined && !doomed.has(s.want.id),
   );
   if (letting.length === 0) return none;
-  beginning.durable();
+  deps.store.beforeActing();
   for (const step of letting)
     if (step.seen) await deps.providers.get(kindOf(step.want.id))?.release?.(step.want.id, step.seen, request.signal);
   const ids = letting.map((s) => s.want.id);

@@ -6,13 +6,13 @@ import type { EngineDeps, RunRequest } from '../types.ts';
 
 /** Remembered before anything is done: a crash does not make it forgotten. */
 export function willLeave({ providers, store }: EngineDeps, ids: readonly ResourceId[]): void {
-  if (ids.some((id) => providers.get(kindOf(id))?.tidy)) store.meta.set('untidy', true);
+  if (ids.some((id) => providers.get(kindOf(id))?.tidy)) store.facts.set({ untidy: true });
 }
 
 /** Costs one look into the store where nothing was changed. All that may be gone back to is kept. */
 export async function tidy(deps: EngineDeps, { signal }: RunRequest): Promise<void> {
   const { store, snapshots, providers, log } = deps;
-  if (store.meta.get<boolean>('untidy') !== true) return;
+  if (store.facts.get('untidy') !== true) return;
   const kept: Desired[] = [];
   // The accepted one last: it is what the next run asks for.
   for (const commit of store.commits.needed().reverse()) {
@@ -29,5 +29,5 @@ export async function tidy(deps: EngineDeps, { signal }: RunRequest): Promise<vo
     const { code, message } = asAgentError(thrown, { code: 'TidyFailed', phase: 'apply', retry: true });
     log.warn({ code }, `what is not needed any more could not be removed, and stays until the next change: ${message}`);
   }
-  store.meta.set('untidy', false);
+  store.facts.set({ untidy: false });
 }

@@ -2,25 +2,12 @@
 import type { Checkout } from '../../core/types.ts';
 import type { EngineDeps } from '../types.ts';
 
-export interface Beginning {
-  /**
-   * To be called before anything is done that no intent announces: a durable write, such as that of intents, makes all that
-   * came before it durable. Throws AgentError `StateUnwritable`.
-   */
-  durable(): void;
-}
-
-/** Of what was begun before, or begins nothing. */
-export const BEGUN: Beginning = { durable: () => undefined };
-
 /**
- * That the commit is begun is written, and not durable yet. Its snapshot is durable already.
+ * Records that the commit is begun; its snapshot is durable already. The record is durable before anything is done: the
+ * intents see to it, and `Store.beforeActing` where none is written. Throws AgentError `StateUnwritable`.
  * @param ways the ways home that are open now: after a restart it is too late to ask
- * Throws AgentError `StateUnwritable`.
  */
-export function begin({ store }: EngineDeps, checkout: Checkout, ways: readonly string[]): Beginning {
-  if (store.meta.get<number>('settlingMs')) store.meta.note('settlingMs', 0);
-  const mark = { trial: checkout.info.commit, trialWays: ways };
-  store.commits.set(mark, true);
-  return { durable: () => store.commits.set(mark) };
+export function beginTrial({ store }: EngineDeps, checkout: Checkout, ways: readonly string[]): void {
+  if (store.facts.get('settlingMs')) store.facts.set({ settlingMs: 0 });
+  store.commits.beginTrial(checkout.info.commit, ways);
 }

@@ -1,0 +1,76 @@
+/** Single facts that outlive a restart, each with its type and with what its loss would cost. */
+import type { AgentState } from '../core/status.ts';
+import type { OsName, ResourceId } from '../core/types.ts';
+import type { Meta } from './meta.ts';
+import { type Durability, mostUrgent, type Writer } from './writer.ts';
+
+/** What is shown of the host until the first run after a start has ended. */
+export type Shown = Pick<
+  AgentState,
+  'mode' | 'labels' | 'desired' | 'resources' | 'whole' | 'gate' | 'reason' | 'message' | 'problems'
+>;
+
+export interface FactValues {
+  /** The host's name, frozen at the first start. */
+  host: string;
+  os: OsName;
+  /** When the agent was stopped last; milliseconds since 1970. */
+  leftMs: number;
+  /** The commit under which all was well last, and the run that found it so. */
+  applied: NonNullable<AgentState['applied']>;
+  /** Hash of what that commit rendered to; null where it is not known. */
+  appliedContent: string | null;
+  /** The host's directory in the repository, as of the last commit that was accepted from one. */
+  acceptedPath: string;
+  /** What was changed, and not seen well since. */
+  unsettled: readonly ResourceId[];
+  /** How long the commit on trial was waited for already, over several runs; milliseconds. */
+  settlingMs: number;
+  /** Something may have been left that only went before, such as old images. */
+  untidy: boolean;
+  /** Actions that could not be done, or are held, and were told: as keys made by the engine. */
+  standing: readonly string[];
+  /** Checks of which it was told that they fail. */
+  failingChecks: readonly ResourceId[];
+  shown: Shown;
+}
+
+export type FactName = keyof FactValues;
+
+const DURABILITY: Record<FactName, Durability> = {
+  host: 'now',
+  os: 'eventually',
+  leftMs: 'now',
+  applied: 'now',
+  appliedContent: 'now',
+  acceptedPath: 'now',
+  // The intents, which follow before any of it begins, make it durable. A full disk refuses them, and lets only those
+  // repairs go on that were intended before.
+  unsettled: 'eventually',
+  // A commit that is waited for a little longer than it should be.
+  settlingMs: 'eventually',
+  // Old images that stay until the next change.
+  untidy: 'eventually',
+  // Something is told once more.
+  standing: 'eventually',
+  failingChecks: 'eventually',
+  shown: 'eventually',
+};
+
+export interface Facts {
+  get<Name extends FactName>(name: Name): FactValues[Name] | undefined;
+  /** One transaction, durable as soon as the most urgent of them must be. */
+  set(values: Partial<FactValues>): void;
+}
+
+export function createFacts(meta: Meta, writer: Writer): Facts {
+  return {
+    get: <Name extends FactName>(name: Name) => meta.get(name) as FactValues[Name] | undefined,
+    set(values) {
+      const given = Object.entries(values) as [FactName, unknown][];
+      writer.write(mostUrgent(given.map(([name]) => DURABILITY[name])), () => {
+        for (const [name, value] of given) meta.set(name, value);
+      });
+    },
+  };
+}

@@ -1,0 +1,195 @@
+/** What of the store survives a power cut: all that was written before the last fsync of the log, and nothing after it. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import fc from 'fast-check';
+import { afterEach, expect, test } from 'vitest';
+import type { ActionRecord, ResourceId, RunRecord } from '../../agent/core/types.ts';
+import { silentLog } from '../../agent/log.ts';
+import { openStore, type Store } from '../../agent/store/db.ts';
+import { createPowerCut, type PowerCut } from '../power-cut.ts';
+
+const dirs: string[] = [];
+const stores: Store[] = [];
+const open = (dir: string, power?: PowerCut) => {
+  const store = openStore({ dir, now: () => new Date(0), log: silentLog, ...(power && { trace: power.trace }) });
+  stores.push(store);
+  return store;
+};
+function begin(): { store: Store; power: PowerCut; cut(): Store } {
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-durability-'));
+  dirs.push(dir);
+  const power = createPowerCut(dir);
+  const store = open(dir, power);
+  return {
+    store,
+    power,
+    cut() {
+      const to = mkdtempSync(path.join(os.tmpdir(), 'fairlead-durability-'));
+      dirs.push(to);
+      power.cut(to);
+      return open(to);
+    },
+  };
+}
+afterEach(() => {
+  for (const store of stores.splice(0)) store.close();
+  for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true });
+});
+
+const origin = { file: 'x.yaml', line: 1, layer: 'hosts/a' };
+const row = (id: ResourceId, hash = 'h1') => ({ id, hash, owned: true, origin, info: {} });
+const action: ActionRecord = { id: 'file:/a', op: 'update', why: [], result: 'done', drift: true, durationMs: 1 };
+const finished = (id: number): RunRecord => ({
+  ...{ id, trigger: 'schedule', startedAt: 't', durationMs: 1, sync: 'synced', reason: '', message: '' },
+  ...{ commit: null, changed: 0, failed: 0, repaired: 0 },
+});
+
+test('the mark of a trial is durable with the intents, or when it is asked for before acting', () => {
+  const { store, cut } = begin();
+  store.commits.beginTrial('one', []);
+  expect(cut().commits.get().trial).toBeNull();
+  store.inventory.intend([row('file:/a')], []);
+  expect(cut().commits.get().trial).toBe('one');
+  store.commits.beginTrial('two', []);
+  store.beforeActing();
+  expect(cut().commits.get().trial).toBe('two');
+});
+
+test('a durable write that says what was there already still makes durable what came before it', () => {
+  const { store, cut } = begin();
+  store.inventory.intend([row('file:/a')], []);
+  store.commits.beginTrial('one', []);
+  store.inventory.intend([row('file:/a')], []);
+  expect(cut().commits.get().trial).toBe('one');
+  store.facts.set({ unsettled: ['file:/a'] });
+  store.commits.set({ trial: 'one' });
+  expect(cut().facts.get('unsettled')).toEqual(['file:/a']);
+});
+
+test('what is not asked for before acting costs no fsync there', () => {
+  const { store, power } = begin();
+  store.runs.begin('schedule', 't');
+  store.facts.set({ unsettled: ['file:/a'], standing: ['x'] });
+  const before = power.synced();
+  store.beforeActing();
+  expect(power.synced()).toBe(before);
+});
+
+test('a run that finds nothing new is written without an fsync; one that tells something has one', () => {
+  const { store, power, cut } = begin();
+  const before = power.synced();
+  store.runs.finish(finished(store.runs.begin('schedule', 't')), [], []);
+  store.facts.set({ shown: {} as never });
+  expect(power.synced()).toBe(before);
+  const id = store.runs.begin('schedule', 't');
+  store.runs.finish(finished(id), [], [{ at: 't', type: 'run', run: id, data: {} }]);
+  expect(power.synced()).toBe(before + 1);
+  const again = cut();
+  expect(again.runs.list({}).map((r) => r.id)).toEqual([2, 1]);
+  expect(again.outbox.count()).toBe(1);
+});
+
+test('what is reobservable at the next look is settled without an fsync, what restarts or runs is not', () => {
+  const { store, power } = begin();
+  store.inventory.intend([row('file:/a'), row('unit:b.service')], []);
+  const before = power.synced();
+  store.inventory.settle([{ id: 'file:/a', hash: 'h1', notified: true, reobservable: true }]);
+  expect(power.synced()).toBe(before);
+  store.inventory.settle([
+    { id: 'file:/a', hash: 'h1', notified: true, reobservable: true },
+    { id: 'unit:b.service', hash: 'h1', notified: true, reobservable: false },
+  ]);
+  expect(power.synced()).toBe(before + 1);
+});
+
+test('whoever watches events hears of them when their record survives a power cut, and never of what came to nothing', () => {
+  const { store, cut } = begin();
+  const heard: [seq: number, survives: number][] = [];
+  store.outbox.watch(({ seq }) => heard.push([seq, cut().outbox.lastSeq()]));
+  const id = store.runs.begin('schedule', 't');
+  const event = { at: 't', type: 'change' as const, run: id, data: {} };
+  // The second action is none that can be written.
+  const unwritable = { ...action, durationMs: 1n as unknown as number };
+  expect(() => store.runs.finish(finished(id), [action, unwritable], [event])).toThrow();
+  store.runs.finish(finished(id), [action], [event]);
+  store.outbox.push([event, event]);
+  expect(heard).toEqual([
+    [1, 1],
+    [2, 3],
+    [3, 3],
+  ]);
+});
+
+test('the copy beside the database never knows of a run that a power cut would cost', async () => {
+  const { store, cut } = begin();
+  store.runs.finish(finished(store.runs.begin('start', 't')), [], []);
+  store.inventory.intend([row('file:/a')], []);
+  await store.inventory.copied();
+  store.runs.finish(finished(store.runs.begin('schedule', 't')), [action], []);
+  store.runs.finish(finished(store.runs.begin('schedule', 't')), [], []);
+  const again = cut();
+  expect(again.runs.lastId()).toBe(2);
+  expect(again.inventory.list().map((r) => r.id)).toEqual(['file:/a']);
+});
+
+/** Whatever is done, a power cut leaves what was there after one of the calls, and none older than the last durable one. */
+test('a power cut leaves the store as it was after some call, and no call before the last that must last', () => {
+  const id = fc.constantFrom<ResourceId>('file:/a', 'file:/b', 'unit:c.service');
+  const hash = fc.constantFrom('h1', 'h2');
+  const commit = fc.constantFrom('one', 'two');
+  const step = fc.oneof(
+    fc.record({ op: fc.constant('intend' as const), id, hash, lasts: fc.constant(true) }),
+    fc.record({ op: fc.constant('reobservable' as const), id, hash, lasts: fc.constant(false) }),
+    fc.record({ op: fc.constant('restarted' as const), id, hash, lasts: fc.constant(true) }),
+    fc.record({ op: fc.constant('forget' as const), id, lasts: fc.constant(true) }),
+    fc.record({ op: fc.constant('trial' as const), commit, lasts: fc.constant(false) }),
+    fc.record({ op: fc.constant('accept' as const), commit, lasts: fc.constant(true) }),
+    fc.record({ op: fc.constant('unsettled' as const), id, lasts: fc.constant(false) }),
+    fc.record({ op: fc.constant('quiet run' as const), lasts: fc.constant(false) }),
+    fc.record({ op: fc.constant('told run' as const), lasts: fc.constant(true) }),
+    fc.record({ op: fc.constant('ack' as const), lasts: fc.constant(false) }),
+  );
+  type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
+  const act = ({ inventory, commits, facts, runs, outbox }: Store, s: Step): void => {
+    if (s.op === 'intend') inventory.intend([row(s.id, s.hash)], [{ target: 'unit:c.service', source: s.id }]);
+    else if (s.op === 'reobservable')
+      inventory.settle([{ id: s.id, hash: s.hash, notified: true, reobservable: true }]);
+    else if (s.op === 'restarted') inventory.settle([{ id: s.id, hash: s.hash, notified: true, reobservable: false }]);
+    else if (s.op === 'forget') inventory.forget([s.id]);
+    else if (s.op === 'trial') commits.beginTrial(s.commit, []);
+    else if (s.op === 'accept') commits.set({ accepted: s.commit, trial: null });
+    else if (s.op === 'unsettled') facts.set({ unsettled: [s.id] });
+    else if (s.op === 'ack') outbox.ack(outbox.peek(1)[0]?.seq ?? 0);
+    else {
+      const run = runs.begin('schedule', 't');
+      const events = s.op === 'told run' ? [{ at: 't', type: 'run' as const, run, data: {} }] : [];
+      runs.finish(finished(run), [], events);
+    }
+  };
+  const stateOf = ({ inventory, commits, facts, runs, outbox }: Store) =>
+    JSON.stringify([
+      inventory.list(),
+      inventory.pendingNotifies(),
+      commits.get(),
+      facts.get('unsettled') ?? null,
+      runs.list({}).map((r) => r.id),
+      outbox.peek(100).map((e) => e.seq),
+    ]);
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+      const { store, cut } = begin();
+      const states = [stateOf(store)];
+      let least = 0;
+      for (const s of steps) {
+        const before = stateOf(store);
+        act(store, s);
+        states.push(stateOf(store));
+        // A call that changed nothing asks for nothing.
+        if (s.lasts && stateOf(store) !== before) least = states.length - 1;
+        expect(states.slice(least)).toContain(stateOf(cut()));
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
