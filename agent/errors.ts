@@ -1,3 +1,6 @@
+/** The one kind of error that is expected, and what it says. */
+import { type ReasonCode, reasonOf } from '../manifests-schema/reasons.ts';
+
 /** The stage of a run in which something failed. */
 export type Phase =
   | 'config'
@@ -11,24 +14,34 @@ export type Phase =
   | 'record'
   | 'report';
 
+/**
+ * What a failure tells of the way to a far end. `answered`: the far end itself gave an answer, refused the connection or
+ * hung up, so the way to it is open. `here`: this host says it, since it knows no route or no name, does not trust the
+ * certificate, or does not let the packet out. `silent`: nothing was heard.
+ */
+export type Reach = 'answered' | 'here' | 'silent';
+
 export interface AgentErrorInit {
-  /** Stable and CamelCase: shown as `reason` in status and history, where alerts of users hang on it. */
-  code: string;
+  /** Stable: shown as `reason` in status and history, where alerts of users hang on it; see manifests-schema/reasons.ts. */
+  code: ReasonCode;
   phase: Phase;
   /** One sentence: what failed, why, and what to do. Never a secret. */
   message: string;
   resource?: string;
-  /** Worth another try without a new commit (an outage), as opposed to a mistake in the declaration. */
+  /** Whether another try without a new commit is worth it, if it is otherwise than the table says of this code. */
   retry?: boolean;
+  /** What it tells of the way to a far end; by default what the table says of this code. */
+  reach?: Reach;
   cause?: unknown;
 }
 
 /** A failure the agent expects and explains; anything else that is thrown is a bug. */
 export class AgentError extends Error {
-  readonly code: string;
+  readonly code: ReasonCode;
   readonly phase: Phase;
   readonly resource: string | undefined;
   readonly retry: boolean;
+  readonly reach: Reach;
 
   constructor(init: AgentErrorInit) {
     super(init.message, init.cause === undefined ? undefined : { cause: init.cause });
@@ -36,7 +49,8 @@ export class AgentError extends Error {
     this.code = init.code;
     this.phase = init.phase;
     this.resource = init.resource;
-    this.retry = init.retry ?? false;
+    this.retry = init.retry ?? reasonOf(init.code).retry;
+    this.reach = init.reach ?? (reasonOf(init.code).answered ? 'answered' : 'silent');
   }
 }
 

@@ -1,6 +1,6 @@
 /** The documents that commands print with `--json`, but those that the broker holds as well (payloads.ts). */
 import { z } from 'zod';
-import { healthState, resourceStatus, statusDocument, syncState, timestamp } from './payloads.ts';
+import { healthState, reason, reasonCode, resourceStatus, statusDocument, syncState, timestamp } from './payloads.ts';
 
 const schema = z.literal(1);
 const operation = z.enum(['none', 'create', 'update', 'replace', 'remove', 'refresh']);
@@ -57,7 +57,7 @@ const action = z.strictObject({
   why,
   result: z.enum(['done', 'failed', 'blocked', 'held']),
   drift: z.boolean().describe('something on the host had drifted; no commit asked for this'),
-  error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
+  error: z.strictObject({ code: reasonCode, message: z.string() }).optional(),
   durationMs: z.int(),
 });
 export type ActionDocument = z.infer<typeof action>;
@@ -68,7 +68,7 @@ const run = z.strictObject({
   startedAt: timestamp,
   durationMs: z.int(),
   sync: syncState,
-  reason: z.string().describe('stable code, empty when all is well'),
+  reason,
   message: z.string(),
   commit: commitInfo.nullable(),
   changed: z.int(),

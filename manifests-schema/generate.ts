@@ -1,5 +1,5 @@
-/** Writes json/*.schema.json; with --check it only says whether they are up to date. */
-import { readFileSync, writeFileSync } from 'node:fs';
+/** Writes json/*.schema.json and docs/reasons.md; with --check it only says whether they are up to date. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { agentConfig } from './agent-config.ts';
@@ -25,6 +25,7 @@ import { fleetSettings } from './fleet.ts';
 import { hostSettings } from './host.ts';
 import { manifest } from './manifest.ts';
 import { eventDocument, resourcesDocument, statusDocument } from './payloads.ts';
+import { REASONS } from './reasons.ts';
 import { roleSettings } from './role.ts';
 
 const SCHEMAS: Record<string, z.ZodType> = {
@@ -57,20 +58,52 @@ const SCHEMAS: Record<string, z.ZodType> = {
 /** Those that people write, in the draft that every editor knows. */
 const EDITED = ['manifest', 'host', 'role', 'fleet', 'agent'];
 
-const stale = Object.entries(SCHEMAS).filter(([name, schema]) => {
-  const file = path.join(import.meta.dirname, 'json', `${name}.schema.json`);
+const TURNS = { wait: 'it passes by itself', host: 'this host', commit: 'the commit' } as const;
+
+/** docs/reasons.md, from the table in reasons.ts. */
+function reasonsPage(): string {
+  const rows = Object.entries(REASONS).sort(([a], [b]) => (a < b ? -1 : 1));
+  const lines = rows.map(
+    ([code, { meaning, fault, retry }]) => `| \`${code}\` | ${meaning} | ${TURNS[fault]} | ${retry ? 'yes' : 'no'} |`,
+  );
+  return `# Reasons
+
+<!-- Generated from manifests-schema/reasons.ts by \`npm run schemas\`; edit the table there. -->
+
+Every \`reason\` that status, history, events and errors give. They are stable: programs may compare them, and fairlead itself
+decides by them alone. The message beside a reason is for people, and may change.
+
+*Whose turn*: it passes by itself (not yet, or an outage); this host needs a hand or a precondition; or the commit is at fault,
+and another commit mends it. *Tried again*: without a new commit and without anybody asking for it.
+
+| reason | meaning | whose turn | tried again |
+|---|---|---|---|
+${lines.join('\n')}
+`;
+}
+
+function schemaText(name: string, schema: z.ZodType): string {
   const json: Record<string, unknown> = z.toJSONSchema(schema, {
     io: 'input',
     target: EDITED.includes(name) ? 'draft-7' : 'draft-2020-12',
   });
   // Compose's extension keys are welcome in every manifest.
   if (name === 'manifest') json.patternProperties = { '^x-': {} };
-  const text = `${JSON.stringify(json, null, 2)}\n`;
-  if (process.argv.includes('--check')) return readFileSync(file, 'utf8') !== text;
-  writeFileSync(file, text);
-  return false;
-});
-if (stale.length > 0) {
-  console.error(`out of date: ${stale.map(([name]) => name).join(', ')}; run \`npm run schemas\``);
-  process.exitCode = 1;
+  return `${JSON.stringify(json, null, 2)}\n`;
 }
+
+const generated: [string, string][] = [
+  ...Object.entries(SCHEMAS).map(([name, schema]): [string, string] => [
+    path.join(import.meta.dirname, 'json', `${name}.schema.json`),
+    schemaText(name, schema),
+  ]),
+  [path.join(import.meta.dirname, '../docs/reasons.md'), reasonsPage()],
+];
+
+if (process.argv.includes('--check')) {
+  const stale = generated.filter(([file, text]) => !existsSync(file) || readFileSync(file, 'utf8') !== text);
+  if (stale.length > 0) {
+    console.error(`out of date: ${stale.map(([file]) => path.basename(file)).join(', ')}; run \`npm run schemas\``);
+    process.exitCode = 1;
+  }
+} else for (const [file, text] of generated) writeFileSync(file, text);

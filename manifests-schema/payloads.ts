@@ -1,5 +1,6 @@
 /** The documents that fairlead publishes over MQTT and prints with `--json` (docs/reporting.md). */
 import { z } from 'zod';
+import { REASONS } from './reasons.ts';
 
 export const timestamp = z.string().describe('ISO 8601, UTC, with milliseconds');
 export const syncState = z.enum([
@@ -12,6 +13,12 @@ export const syncState = z.enum([
   'unassigned',
   'unknown',
 ]);
+const codes = Object.keys(REASONS);
+/** Read as any text, since another version may give other reasons; published with the list of all that this one gives. */
+export const reasonCode = z.string().meta({ id: 'reasonCode', enum: codes, description: 'see docs/reasons.md' });
+export const reason = z
+  .string()
+  .meta({ id: 'reason', enum: ['', ...codes], description: 'empty when all is well; see docs/reasons.md' });
 export const healthState = z.enum(['degraded', 'progressing', 'healthy', 'unknown']);
 
 export const statusDocument = z
@@ -23,7 +30,7 @@ export const statusDocument = z
     seq: z.int().describe('of the newest event of this host'),
     sync: syncState,
     health: healthState,
-    reason: z.string().describe('stable code, empty when all is well'),
+    reason,
     message: z.string(),
     mode: z.enum(['enforce', 'observe']),
     gate: z.strictObject({ kind: z.string(), reason: z.string(), until: timestamp.nullable() }).nullable(),
@@ -40,7 +47,7 @@ export const statusDocument = z
       .nullable(),
     applied: z.strictObject({ commit: z.string(), at: timestamp, run: z.int() }).nullable(),
     lastGood: z.strictObject({ commit: z.string() }).nullable(),
-    bad: z.array(z.strictObject({ commit: z.string(), reason: z.string() })).max(5),
+    bad: z.array(z.strictObject({ commit: z.string(), reason: reasonCode })).max(5),
     run: z
       .strictObject({
         id: z.int(),
@@ -63,7 +70,7 @@ export const statusDocument = z
       .array(
         z.strictObject({
           id: z.string(),
-          reason: z.string(),
+          reason: reasonCode,
           message: z.string(),
           file: z.string().nullable(),
           line: z.int().nullable(),
@@ -83,7 +90,7 @@ export const resourceStatus = z.strictObject({
   id: z.string(),
   sync: z.enum(['synced', 'out-of-sync', 'failed', 'held', 'progressing']),
   health: healthState,
-  reason: z.string(),
+  reason,
 });
 
 export const resourcesDocument = z

@@ -66,7 +66,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       bad: store.commits.listBad(5).map(({ commit, culprit }) => ({ commit, reason: culprit.reason })),
       whole: working ? [...state.whole, 'progressing' as const] : state.whole,
       problems: all,
-      reason: state.reason || (first?.reason ?? ''),
+      reason: state.reason || (first?.reason ?? ('' as const)),
       message: state.message || (first?.message ?? ''),
     };
     return statusOf({

@@ -92,6 +92,5 @@ export const damaged = ({ places }: StoredFile): AgentError =>
   new AgentError({
     code: 'PayloadDamaged',
     phase: 'apply',
-    retry: true,
     message: `${places.join(' and ')}, where a large file of the repository is kept, is gone or damaged; it is fetched anew`,
   });

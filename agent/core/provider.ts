@@ -1,4 +1,5 @@
 /** The seams of the agent: what the engine asks of a kind, a repository, a journal. */
+import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import type { AgentError } from '../errors.ts';
 import type { Change, Checkout, CommitInfo, Desired, Kind, Reason, RefreshVerb, ResourceId, Seen } from './types.ts';
 
@@ -8,7 +9,7 @@ export interface Health {
   /** Why, in a sentence, when not `ok`. */
   message: string;
   /** Stable, where it is known to be something else than `Unhealthy`, e.g. an outage. */
-  code?: string;
+  code?: ReasonCode;
 }
 
 export interface Work<S = unknown, F = unknown> {
@@ -132,7 +133,7 @@ export interface Watcher {
   /** What to watch from now on, instead of what was before; other kinds are passed over. Hints what is newly watched. */
   manage(resources: readonly Desired[]): void;
   /** Why some of it goes unheard, or soon will; null where all is well. */
-  limit(): { reason: string; message: string } | null;
+  limit(): { reason: ReasonCode; message: string } | null;
 }
 
 /** What a commit is judged against before anything of it is used. */
@@ -147,7 +148,7 @@ export interface ReviewRequest {
 export interface Review {
   info: CommitInfo;
   /** Why nothing of this commit may be applied; null where it may. */
-  hold: { reason: string; message: string } | null;
+  hold: { reason: ReasonCode; message: string } | null;
 }
 
 /** The fleet repository, of which only this host's part is fetched. */

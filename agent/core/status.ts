@@ -1,5 +1,6 @@
 /** Builds the status document (docs/reporting.md) from what the engine knows. Pure. */
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import type { CommitInfo, Gate, Problem, ResourceStatus, RunRecord, SyncState } from './types.ts';
 import { healthOf, syncOf } from './verdict.ts';
 
@@ -22,12 +23,12 @@ export interface AgentState {
   lastGood: { commit: string } | null;
   gate: Gate | null;
   pin: string | null;
-  bad: readonly { commit: string; reason: string }[];
+  bad: readonly { commit: string; reason: ReasonCode }[];
   run: RunRecord | null;
   resources: readonly ResourceStatus[];
   /** Verdicts about the commit as a whole: `failed` rejected, `held`, `unassigned`. Empty when there is none. */
   whole: readonly SyncState[];
-  reason: string;
+  reason: ReasonCode | '';
   message: string;
   problems: readonly Problem[];
   running: boolean;

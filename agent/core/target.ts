@@ -1,4 +1,5 @@
 /** Which commit a run converges to, and why that may not be the head. Pure. */
+import { type ReasonCode, reasonOf } from '../../manifests-schema/reasons.ts';
 import type { Gate, Problem } from './types.ts';
 
 /** A hold that somebody set on this host: nothing is touched. */
@@ -45,7 +46,7 @@ export type Choice =
       on: string;
       sync: 'held' | 'rolled-back';
       gate: Gate | null;
-      reason: string;
+      reason: ReasonCode;
       message: string;
       problem: Problem | null;
     };
@@ -82,23 +83,7 @@ export const pauseNow = (pause: Pause | null | undefined, now: Date): Pause | nu
   pause && (pause.until === null || Date.parse(pause.until) > now.getTime()) ? pause : null;
 
 /**
- * Codes that tell of an outage of engine, registry, systemd or disk, or of what somebody else did to the host, not of a bad
- * commit: they are waited out.
- * `DependencyFailed` says nothing of its own.
+ * Whether a code tells of an outage of engine, registry, systemd or disk, or of what somebody else did to the host, and not
+ * of a bad commit. It is waited out.
  */
-const OUTAGES = [
-  'EngineUnreachable',
-  'EngineRestarted',
-  'EngineLostPort',
-  // Of a change that went through: what was just made is not there.
-  'ContainerMissing',
-  'SystemdUnreachable',
-  'ObserveFailed',
-  'ImagePullFailed',
-  'ImageMissing',
-  'RegistryUnreachable',
-  'DiskFull',
-  'StateUnwritable',
-  'Stopped',
-];
-export const isOutage = (code: string): boolean => OUTAGES.includes(code);
+export const isOutage = (code: ReasonCode | ''): boolean => reasonOf(code).fault === 'wait';

@@ -1,5 +1,6 @@
 /** The nouns that every layer shares. Plain data; see docs/architecture.md. */
 
+import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import type { Payload } from './payload.ts';
 
 export const KINDS = ['network', 'volume', 'file', 'unit', 'service', 'job', 'check'] as const;
@@ -158,13 +159,13 @@ export interface ActionRecord {
   result: 'done' | 'failed' | 'blocked' | 'held';
   /** The difference was not caused by a commit: something on the host had drifted. */
   drift: boolean;
-  error?: { code: string; message: string };
+  error?: { code: ReasonCode; message: string };
   durationMs: number;
 }
 
 export interface Problem {
   id: string;
-  reason: string;
+  reason: ReasonCode;
   message: string;
   file: string | null;
   line: number | null;
@@ -175,7 +176,8 @@ export interface ResourceStatus {
   id: ResourceId;
   sync: 'synced' | 'out-of-sync' | 'failed' | 'held' | 'progressing';
   health: HealthState;
-  reason: string;
+  /** Empty when all is well. */
+  reason: ReasonCode | '';
 }
 
 /** Why work waits: shown in status until it is over. */
@@ -195,7 +197,8 @@ export interface RunRecord {
   startedAt: string;
   durationMs: number;
   sync: SyncState;
-  reason: string;
+  /** Empty when all is well. */
+  reason: ReasonCode | '';
   message: string;
   commit: CommitInfo | null;
   changed: number;

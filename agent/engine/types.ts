@@ -1,5 +1,6 @@
 /** What the engine works with: everything that acts is passed in. */
 
+import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import type { KindTable } from '../core/kind.ts';
 import type { Var } from '../core/layers.ts';
 import type { SyncLine } from '../core/progress.ts';
@@ -149,6 +150,7 @@ export interface Outcome {
   resources: readonly ResourceStatus[];
   problems: readonly Problem[];
   whole: readonly SyncState[];
-  reason: string;
+  /** Empty when all is well. */
+  reason: ReasonCode | '';
   message: string;
 }

@@ -57,6 +57,5 @@ const unreadable = (url: string, why: string) =>
   new AgentError({
     code: 'BrokerUnreachable',
     phase: 'report',
-    retry: true,
     message: `cannot read the fleet from the broker ${url}: ${why}`,
   });

@@ -13,6 +13,7 @@ import {
   readRefs,
 } from './protocol.ts';
 import { type Remote, UnexpectedAnswer } from './remote.ts';
+import { FilterRefused } from './server-error.ts';
 
 export interface GitClient {
   /** What the server can do, as far as it was heard. */
@@ -102,7 +103,7 @@ export function createClient(remote: Remote): GitClient {
     try {
       return await talk(hello, body, 'pack', read, signal);
     } catch (thrown) {
-      if (filter === undefined || !isFilterRefused(thrown)) throw thrown;
+      if (filter === undefined || !(thrown instanceof FilterRefused)) throw thrown;
       refused.add(filter);
       known = hello;
       if (filters.every((f) => refused.has(f))) throw thrown;
@@ -117,12 +118,6 @@ export function createClient(remote: Remote): GitClient {
 export const isMisunderstanding = (thrown: unknown): boolean =>
   thrown instanceof UnexpectedAnswer ||
   (thrown instanceof AgentError && (thrown.code === 'ServerError' || thrown.code === 'ProtocolError'));
-
-/** `uploadpackfilter.*` of git-config(1): the administrator of the server allows some filters. */
-const isFilterRefused = (thrown: unknown): boolean =>
-  thrown instanceof AgentError &&
-  thrown.code === 'ServerError' &&
-  /filter .*(not supported|allows max depth)/.test(thrown.message);
 
 /** Over a standing connection a version 2 server waits for a further command until a flush ends it. */
 const closing = (remote: Remote, body: Uint8Array, hello?: Hello): Uint8Array =>

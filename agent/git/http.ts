@@ -4,6 +4,7 @@ import http from 'node:http';
 import https from 'node:https';
 import zlib from 'node:zlib';
 import { AgentError } from '../errors.ts';
+import { CutShort, httpFailure } from './http-failure.ts';
 import { type Limits, quoted, seconds, stopped, unreachable } from './remote.ts';
 
 export interface HttpOptions {
@@ -41,6 +42,7 @@ export interface HttpClient {
 
 const MAX_REDIRECTS = 5;
 const KEEP_ALIVE_MS = 120_000;
+const ANSWERED = { reach: 'answered' } as const;
 
 /** One client for one repository: it keeps a connection open between two polls. */
 export function createHttp(options: HttpOptions): HttpClient {
@@ -52,7 +54,10 @@ export function createHttp(options: HttpOptions): HttpClient {
       file === undefined
         ? undefined
         : await readFile(file, 'utf8').catch((cause) => {
-            throw unreachable(name, `${file} cannot be read (${(cause as NodeJS.ErrnoException).code})`, cause);
+            throw unreachable(name, `${file} cannot be read (${(cause as NodeJS.ErrnoException).code})`, {
+              cause,
+              reach: 'here',
+            });
           });
     const [ca, cert, key] = await Promise.all([options.ca, options.cert, options.key].map(read));
     const material = JSON.stringify([ca, cert, key]);
@@ -61,7 +66,9 @@ export function createHttp(options: HttpOptions): HttpClient {
     kept?.agents.https.destroy();
     const proxies = proxiesOf(options.env);
     if (Object.keys(proxies).some((n) => !/^no_/i.test(n)) && !knowsProxies(process.versions.node))
-      throw unreachable(name, `a proxy is set, and Node ${process.versions.node} knows none; use Node 24.5 or newer`);
+      throw unreachable(name, `a proxy is set, and Node ${process.versions.node} knows none; use Node 24.5 or newer`, {
+        reach: 'here',
+      });
     const common = { keepAlive: true, timeout: KEEP_ALIVE_MS, maxSockets: 4, proxyEnv: proxies };
     const tls = { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
     kept = { material, agents: { http: new http.Agent(common), https: new https.Agent({ ...common, ...tls }) } };
@@ -80,9 +87,9 @@ export function createHttp(options: HttpOptions): HttpClient {
         const next = redirect(answer, url);
         if (next === null) return answer;
         if (hops === MAX_REDIRECTS)
-          throw unreachable(repositoryOf(first), `it redirects more than ${MAX_REDIRECTS} times`);
+          throw unreachable(repositoryOf(first), `it redirects more than ${MAX_REDIRECTS} times`, ANSWERED);
         if (url.protocol === 'https:' && next.protocol !== 'https:')
-          throw unreachable(repositoryOf(first), `it redirects to ${next.origin}, without encryption`);
+          throw unreachable(repositoryOf(first), `it redirects to ${next.origin}, without encryption`, ANSWERED);
         if (answer.status === 303) [method, body] = ['GET', undefined];
         url = next;
         for await (const _ of answer.body) break;
@@ -99,7 +106,7 @@ function redirect(answer: HttpAnswer, from: URL): URL | null {
   if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined) return null;
   const next = URL.parse(location, from.href);
   if (next === null || !/^https?:$/.test(next.protocol))
-    throw unreachable(repositoryOf(from), `it redirects to what is no web address: ${quoted(location)}`);
+    throw unreachable(repositoryOf(from), `it redirects to what is no web address: ${quoted(location)}`, ANSWERED);
   return next;
 }
 
@@ -135,7 +142,8 @@ async function once(
     if (thrown instanceof AgentError) return thrown;
     if (signal.aborted) return stopped();
     if (total.aborted) return unreachable(name, `it did not finish within ${seconds(sent.totalMs)}`);
-    return unreachable(name, reason(thrown), thrown);
+    const { why, reach } = httpFailure(thrown);
+    return unreachable(name, why, { cause: thrown, reach });
   };
   if (signal.aborted) throw stopped();
 
@@ -200,7 +208,7 @@ async function* reading(
         : response.pipe(decoder(encoding)).on('close', () => response.destroy());
     response.once('error', (cause) => plain.destroy(cause));
     yield* plain as AsyncIterable<Uint8Array>;
-    if (!response.complete) throw new Error('the answer was cut short');
+    if (!response.complete) throw new CutShort();
   } catch (thrown) {
     throw explain(thrown);
   } finally {
@@ -226,27 +234,4 @@ function createWatch() {
     },
     end: () => clearTimeout(timer),
   };
-}
-
-/** Node's words for the failures that people meet, and what they mean here. */
-function reason(thrown: unknown): string {
-  const { code, message } = thrown as NodeJS.ErrnoException;
-  const known: Record<string, string> = {
-    ENOTFOUND: 'there is no host of that name',
-    EAI_AGAIN: 'names cannot be resolved now',
-    ECONNREFUSED: 'nothing listens there',
-    ECONNRESET: 'the connection was reset',
-    EHOSTUNREACH: 'there is no way to that host',
-    ENETUNREACH: 'there is no way to that network',
-    DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is signed by itself; name its CA in repo.ca',
-    SELF_SIGNED_CERT_IN_CHAIN: 'its certificate comes from a CA that is not trusted here; name it in repo.ca',
-    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate comes from a CA that is not trusted here; name it in repo.ca',
-    UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate comes from a CA that is not trusted here; name it in repo.ca',
-    CERT_HAS_EXPIRED: "its certificate has expired (or this host's clock is wrong)",
-    ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host',
-  };
-  if (/alert (certificate required|bad certificate|unknown ca|handshake failure)/.test(message))
-    return 'it wants a client certificate that it knows; name one in repo.cert and repo.key';
-  if (message === 'aborted') return 'the answer was cut short';
-  return (code === undefined ? undefined : known[code]) ?? quoted(message ?? String(thrown));
 }

@@ -24,7 +24,7 @@ export function openLocal(url: string): LocalRepository {
 
   async function check(): Promise<string> {
     const dir = gitdir();
-    if (!fs.existsSync(path.join(dir, 'HEAD'))) throw unreachable(url, 'there is no git repository');
+    if (!fs.existsSync(path.join(dir, 'HEAD'))) throw unreachable(url, 'there is no git repository', { reach: 'here' });
     const config = await readFile(path.join(dir, 'config'), 'utf8').catch(() => '');
     if (/^\s*objectformat\s*=\s*sha256/im.test(config))
       throw new AgentError({

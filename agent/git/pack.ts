@@ -46,7 +46,7 @@ export class TooLarge extends AgentError {
   constructor(size: number, limit: number) {
     const mib = Math.floor(limit / MIB);
     const why = `it has an object of ${Math.ceil(size / MIB)} MiB; ${mib} MiB are the limit (keep large files out of the repository)`;
-    super({ code: 'ProtocolError', phase: 'fetch', retry: true, message: `the git server is not right: ${why}` });
+    super({ code: 'ProtocolError', phase: 'fetch', message: `the git server is not right: ${why}` });
     this.size = size;
   }
 }

@@ -1,5 +1,6 @@
 /** Git's pkt-lines: bytes to packets and back, without any I/O. Source: git's Documentation/gitprotocol-common. */
 import { AgentError } from '../errors.ts';
+import { refused } from './server-error.ts';
 
 /** One packet: its payload, or one of the special packets of length 0, 1 and 2. */
 export type Packet = Uint8Array | 'flush' | 'delim' | 'end';
@@ -42,26 +43,10 @@ function lengthOf(bytes: Buffer): number {
   return length;
 }
 
-const printable = (bytes: Uint8Array) =>
-  Buffer.from(bytes)
-    .toString('utf8')
-    .replace(/[^\x20-\x7e]+/g, ' ')
-    .trim()
-    .slice(0, 300);
-
-export const refused = (said: Uint8Array) =>
-  new AgentError({
-    code: 'ServerError',
-    phase: 'fetch',
-    retry: true,
-    message: `the git server answered: ${printable(said)}`,
-  });
-
 /** Not what the protocol allows: a proxy that answers itself, a line that was cut, a hostile server. */
 export const broken = (why: string) =>
   new AgentError({
     code: 'ProtocolError',
     phase: 'fetch',
-    retry: true,
     message: `the git server is not right: ${why}`,
   });

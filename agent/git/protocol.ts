@@ -3,7 +3,8 @@
  * Source: git's Documentation/gitprotocol-v2 and gitprotocol-pack.
  */
 import { AgentError } from '../errors.ts';
-import { broken, FLUSH, type Packet, packet, refused } from './packet.ts';
+import { broken, FLUSH, type Packet, packet } from './packet.ts';
+import { refused } from './server-error.ts';
 
 export interface Ref {
   /** Full name, e.g. `refs/heads/main`, or `HEAD`. */

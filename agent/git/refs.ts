@@ -118,4 +118,4 @@ function compareDigits(x: string, y: string): number {
   return a === b ? 0 : a < b ? -1 : 1;
 }
 
-const notFound = (message: string) => new AgentError({ code: 'RefNotFound', phase: 'fetch', retry: true, message });
+const notFound = (message: string) => new AgentError({ code: 'RefNotFound', phase: 'fetch', message });

@@ -1,5 +1,5 @@
 /** What every way to a git server offers, and the errors that they share. */
-import { AgentError, type AgentErrorInit } from '../errors.ts';
+import { AgentError, type AgentErrorInit, type Reach } from '../errors.ts';
 
 /** One kind of way to one repository. Credentials and certificates are read at each use, so that they can rotate. */
 export interface Remote {
@@ -40,28 +40,26 @@ export const seconds = (ms: number): string => `${ms < 1_000 ? ms / 1_000 : Math
 /** The server was reached, and answered something else than git. */
 export class UnexpectedAnswer extends AgentError {}
 
-export const unreachable = (name: string, why: string, cause?: unknown): AgentError =>
-  new AgentError(unreachability(name, why, cause));
+/** @param more what it tells of the way: `silent` by default */
+export const unreachable = (name: string, why: string, more: { cause?: unknown; reach?: Reach } = {}): AgentError =>
+  new AgentError({ ...unreachability(name, why), ...more });
 
-export const unexpected = (name: string, why: string): AgentError => new UnexpectedAnswer(unreachability(name, why));
+export const unexpected = (name: string, why: string): AgentError =>
+  new UnexpectedAnswer({ ...unreachability(name, why), reach: 'answered' });
 
-const unreachability = (name: string, why: string, cause?: unknown): AgentErrorInit => ({
+const unreachability = (name: string, why: string): AgentErrorInit => ({
   code: 'RepositoryUnreachable',
   phase: 'fetch',
-  retry: true,
   message: `cannot read ${name}: ${why}; check repo.url and the way there`,
-  ...(cause === undefined ? {} : { cause }),
 });
 
-export const stopped = () =>
-  new AgentError({ code: 'Stopped', phase: 'fetch', message: 'the fetch was stopped', retry: true });
+export const stopped = () => new AgentError({ code: 'Stopped', phase: 'fetch', message: 'the fetch was stopped' });
 
 /** @param used which credential was presented, never its content; null where there is none */
 export function unauthorised(name: string, used: string | null, answer: string): AgentError {
   const init: AgentErrorInit = {
     code: 'AuthenticationFailed',
     phase: 'fetch',
-    retry: true,
     message: `${name} refused us: ${answer}. Used: ${used ?? 'no credential'}; check repo.auth in agent.yaml`,
   };
   // Without a credential it may be the request that is refused; a wrong one is not tried twice.

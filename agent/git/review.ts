@@ -1,4 +1,5 @@
 /** Whether a commit may be applied: it follows what was accepted, stands on the floor, and is signed as asked. */
+import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import type { Review, ReviewRequest } from '../core/provider.ts';
 import type { CommitInfo } from '../core/types.ts';
 import { isoTime, type ParsedCommit, parseCommit, parseTag } from './commit.ts';
@@ -42,7 +43,7 @@ export async function review(input: ReviewInput): Promise<Reviewed> {
   const parsed = parseCommit(await objects.read(commit, 'commit'));
   const info = describe(policy.ref, commit, parsed, resolved);
   const called = `commit ${commit.slice(0, 7)} "${info.subject}" by ${info.author}`;
-  const hold = (reason: string, message: string, aboveFloor = false): Reviewed => ({
+  const hold = (reason: ReasonCode, message: string, aboveFloor = false): Reviewed => ({
     info,
     hold: { reason, message },
     aboveFloor,
@@ -115,7 +116,7 @@ async function checkTag(
   commit: string,
   options: SignatureOptions,
 ): Promise<SignatureVerdict> {
-  const no = (reason: string, why: string): SignatureVerdict => ({ ok: false, reason, why });
+  const no = (reason: ReasonCode, why: string): SignatureVerdict => ({ ok: false, reason, why });
   if (resolved.tag === null) return no('Unsigned', 'is lightweight and so cannot be signed; make it with `git tag -s`');
   const tag = parseTag(await objects.read(resolved.tag, 'tag'));
   if (tag.name !== resolved.name)

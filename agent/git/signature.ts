@@ -1,7 +1,9 @@
 /** Who signed a commit or a tag, by OpenSSH's own tool: `ssh-keygen -Y` against a file of allowed signers. */
+
 import { access, constants, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import type { Signature } from './commit.ts';
 
 /** Runs a program by its argv; 127 where there is none. */
@@ -18,7 +20,7 @@ export interface SignatureOptions {
   exec: Exec;
 }
 
-export type SignatureVerdict = { ok: true; signer: string } | { ok: false; reason: string; why: string };
+export type SignatureVerdict = { ok: true; signer: string } | { ok: false; reason: ReasonCode; why: string };
 
 /**
  * @param at seconds since 1970: the time at which the key must have been valid, as git does it
@@ -93,4 +95,4 @@ function timestamp(at: number): string {
   return `${date.getFullYear()}${[date.getMonth() + 1, date.getDate(), date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join('')}`;
 }
 
-const no = (reason: string, why: string): SignatureVerdict => ({ ok: false, reason, why });
+const no = (reason: ReasonCode, why: string): SignatureVerdict => ({ ok: false, reason, why });

@@ -107,7 +107,7 @@ async function readCredential(
       throw new AgentError({
         code: 'AuthenticationFailed',
         phase: 'fetch',
-        retry: true,
+        reach: 'here',
         message: `cannot read ${name}: its credential ${file} cannot be read (${why}); check repo.auth in agent.yaml`,
         cause,
       });

@@ -2,16 +2,8 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { AgentError } from '../errors.ts';
 import { FLUSH } from './packet.ts';
-import {
-  type Exchange,
-  type Limits,
-  quoted,
-  type Remote,
-  seconds,
-  stopped,
-  unauthorised,
-  unreachable,
-} from './remote.ts';
+import { type Exchange, type Limits, type Remote, seconds, stopped, unreachable } from './remote.ts';
+import { sshFailure } from './ssh-failure.ts';
 
 export interface SshAddress {
   user: string | null;
@@ -124,7 +116,7 @@ export function createSsh(options: SshOptions): Remote {
       const code = await ended;
       if (signal.aborted) throw stopped();
       if (late) throw unreachable(options.url, late);
-      if (code !== 0) throw explain(options, code, said());
+      if (code !== 0) throw sshFailure({ ...options, code, said: said() });
     } finally {
       clearTimeout(total);
       clearTimeout(watch);
@@ -152,26 +144,3 @@ function collect(child: ChildProcessWithoutNullStreams): () => string {
   });
   return () => text;
 }
-
-function explain(options: SshOptions, code: number | Error, said: string): AgentError {
-  const { url } = options;
-  if (code instanceof Error) return unreachable(url, 'ssh cannot be started; install openssh-client', code);
-  const known = options.knownHostsFile ?? "this machine's known_hosts";
-  if (/REMOTE HOST IDENTIFICATION HAS CHANGED/.test(said))
-    return hostKey(
-      url,
-      `the server's key is not the one in ${known}: somebody may listen in, or it was made anew; ask its administrator before you change the file`,
-    );
-  if (/Host key verification failed|host key is known/.test(said))
-    return hostKey(url, `the server's key is not in ${known}; add the line that its administrator gives you`);
-  if (/Permission denied|UNPROTECTED PRIVATE KEY|Load key /.test(said)) {
-    const used = options.sshKeyFile
-      ? `the key ${options.sshKeyFile}`
-      : "ssh's own default keys; name one in repo.auth.sshKeyFile";
-    return unauthorised(url, used, quoted(said));
-  }
-  return unreachable(url, quoted(said) || `ssh ended with exit code ${code}`);
-}
-
-const hostKey = (url: string, why: string) =>
-  new AgentError({ code: 'HostKeyUnknown', phase: 'fetch', retry: true, message: `cannot read ${url}: ${why}` });

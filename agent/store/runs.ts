@@ -30,7 +30,7 @@ interface Raw {
   started_at: string;
   duration_ms: number;
   sync: RunRecord['sync'];
-  reason: string;
+  reason: RunRecord['reason'];
   message: string;
   commit_info: string | null;
   changed: number;

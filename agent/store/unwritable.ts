@@ -16,7 +16,6 @@ export const unwritable = (dir: string, thrown: unknown): AgentError =>
     : new AgentError({
         code: 'StateUnwritable',
         phase: 'record',
-        retry: true,
         message: `cannot write to ${dir}: ${thrown instanceof Error ? thrown.message : String(thrown)}; free or mend the disk there. What is managed runs on, and what can be repaired without a record of its own is repaired; nothing new is begun. fairlead tries again by itself`,
         cause: thrown,
       });

@@ -63,7 +63,6 @@ function readAccounts(files: Files): Table {
       code: 'UnknownOwner',
       phase: 'apply',
       message: `this host has no ${what} \`${name}\`; create it, or name another one`,
-      retry: true,
     });
   };
   const inverse = (ids: Map<string, number>) => new Map([...ids].reverse().map(([name, id]) => [id, name]));

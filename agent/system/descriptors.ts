@@ -1,5 +1,7 @@
 /** File descriptors of this process, and how many it may have (getrlimit(2)). */
+
 import fs from 'node:fs';
+import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 
 export interface Descriptors {
   open: number;
@@ -21,7 +23,7 @@ export function descriptors(): Descriptors {
 const NEAR = 0.8;
 
 /** Pure. @returns why this is worth a problem, or null */
-export function descriptorLimit({ open, limit }: Descriptors): { reason: string; message: string } | null {
+export function descriptorLimit({ open, limit }: Descriptors): { reason: ReasonCode; message: string } | null {
   if (limit === null || open < limit * NEAR) return null;
   const message = `${open} of ${limit} file descriptors are in use; beyond that nothing can be opened any more; raise LimitNOFILE in fairlead.service, and tell the developers: it should never need so many`;
   return { reason: 'DescriptorLimitNear', message };

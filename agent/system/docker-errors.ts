@@ -1,5 +1,12 @@
 /** What the engine refuses, and that it cannot be reached, as errors in sentences with stable codes. */
 import { AgentError } from '../errors.ts';
+import { refusalOf } from './engine-words.ts';
+
+/** Of a socket (unix(7)); a connection that hangs up is ECONNRESET as well. */
+const UNREACHABLE = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EACCES'];
+
+/** No answer came in time. */
+export class Late extends Error {}
 
 /** HTTP status of an answer, also of an error that was explained; 0 where there was none. */
 export const statusOf = (thrown: unknown): number => Number((thrown as { statusCode?: unknown }).statusCode ?? 0);
@@ -7,7 +14,7 @@ export const statusOf = (thrown: unknown): number => Number((thrown as { statusC
 /** Something acts on a container that is not there any more. */
 export const gone = (what: string, cause: unknown): AgentError =>
   new AgentError({
-    ...{ code: 'ContainerMissing', phase: 'apply', retry: true, cause },
+    ...{ code: 'ContainerMissing', phase: 'apply', cause },
     message: `cannot ${what}: it is gone; something else removed it, and it is made anew`,
   });
 
@@ -20,49 +27,18 @@ export function explain(what: string, socket: string, thrown: unknown): AgentErr
   const raw = thrown instanceof Error ? thrown.message : String(thrown);
   const code = String((thrown as { code?: unknown }).code ?? '');
   const why = raw.replace(/^\(HTTP code \d+\) [^-]*- /, '').trim();
-  if (
-    ['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EACCES'].includes(code) ||
-    /socket hang up|no answer within/.test(raw)
-  ) {
+  if (thrown instanceof Late || UNREACHABLE.includes(code)) {
     return new AgentError({
       code: 'EngineUnreachable',
       phase: 'observe',
-      retry: true,
       message: `cannot reach the Docker engine at ${socket} (${what}): ${why || code}; is docker.service running?`,
       cause: thrown,
     });
   }
-  const known = REFUSALS.find(({ says }) => says.test(raw));
+  const known = refusalOf(raw);
   const advice = known ? `; ${known.advice}` : '';
   return new AgentError({
-    ...{ code: known?.code ?? 'EngineRefused', phase: 'apply', retry: true, cause: thrown },
+    ...{ code: known?.code ?? 'EngineRefused', phase: 'apply', cause: thrown },
     message: `cannot ${what}: ${why}${advice}`,
   });
 }
-
-/** Refusals of which more is known than what the engine says. */
-const REFUSALS: readonly { says: RegExp; code: string; advice: string }[] = [
-  {
-    says: /port is already allocated|address already in use/,
-    code: 'PortInUse',
-    advice: 'free the port, or publish another',
-  },
-  {
-    // What else has no space left may be a limit that was declared: of a volume, of a control group.
-    says: /^(?!.*(?:cgroup|inotify|populate|\/volumes\/)).*no space left on device/s,
-    code: 'DiskFull',
-    advice: 'make room on the disk of the engine (`docker system df`)',
-  },
-  {
-    says: /container is marked for removal/,
-    code: 'ContainerMissing',
-    advice: 'something else removes it; it is made anew when it is gone',
-  },
-  {
-    says: /non-overlapping IPv4 address pool|all predefined address pools/,
-    code: 'AddressPoolsExhausted',
-    advice:
-      'remove networks that nobody uses (`docker network prune`), give this one a subnet of its own (`ipam`), or add `default-address-pools` to /etc/docker/daemon.json',
-  },
-  { says: /Pool overlaps with other one/, code: 'SubnetInUse', advice: 'choose another subnet' },
-];

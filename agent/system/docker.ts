@@ -1,10 +1,12 @@
 /** The Docker Engine by its API (docs.docker.com, Engine API): thin, bounded in time, errors in sentences. */
+
 import type Dockerode from 'dockerode';
 import { createContainer, plainLog, runCommand } from './docker-containers.ts';
-import { explain, gone, statusOf } from './docker-errors.ts';
+import { explain, gone, Late, statusOf } from './docker-errors.ts';
 import { inspectImage, pullImage, registryDigest } from './docker-images.ts';
 import { createContainerList } from './docker-list.ts';
 import type { Docker, EngineInfo } from './docker-types.ts';
+import { saysGone, saysSameName } from './engine-words.ts';
 
 export type * from './docker-types.ts';
 
@@ -31,7 +33,7 @@ export function createDocker({ socket }: { socket: string }): Docker {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       if (timeoutMs !== null)
-        timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
+        timer = setTimeout(() => reject(new Late(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
     });
     try {
       return await Promise.race([act(await engine()), late]);
@@ -47,8 +49,7 @@ export function createDocker({ socket }: { socket: string }): Docker {
       what,
       (d) =>
         act(d).catch((thrown: unknown) => {
-          const raw = thrown instanceof Error ? thrown.message : String(thrown);
-          throw raw.includes(`No such container: ${id}`) ? gone(what, thrown) : thrown;
+          throw saysGone(thrown, id) ? gone(what, thrown) : thrown;
         }),
       timeoutMs,
     );
@@ -99,7 +100,7 @@ export function createDocker({ socket }: { socket: string }): Docker {
       call(`rename to ${name}`, (d) =>
         // One that is gone needs no name; what is missing by that is seen by the next look.
         unless([404], () => d.getContainer(id).rename({ name })).catch((thrown: unknown) => {
-          if (!/same name as its current name/.test(String(thrown))) throw thrown;
+          if (!saysSameName(thrown)) throw thrown;
         }),
       ),
     remove: (id, volumes) =>

@@ -39,7 +39,6 @@ export const unsafe = (directory: string, at: readonly string[]): AgentError =>
   new AgentError({
     code: 'UnsafePath',
     phase: 'apply',
-    retry: true,
     message: `${directory}: /${at.join('/')} belongs to another user than the directory it is in, or is a link that root did not make; fairlead does not follow it. Make every parent root's, or choose another path`,
   });
 

@@ -1,7 +1,8 @@
 /** One connection to the broker: MQTT 5, a clean session, a retained Last Will. Policy is the caller's. */
 import { readFile } from 'node:fs/promises';
 import type { IClientOptions, MqttClient } from 'mqtt';
-import { asAgentError } from '../errors.ts';
+import { reachOf } from '../core/reach.ts';
+import { AgentError } from '../errors.ts';
 
 export interface BrokerSettings {
   /** mqtt:// or mqtts:// */
@@ -28,9 +29,9 @@ export async function connectBroker(options: ConnectOptions): Promise<MqttClient
     return await connectOnce(options);
   } catch (thrown) {
     // A broker of the 3.1.1 days: all that fairlead sends works there too, but for the reason codes.
-    if (!options.protocolVersion && /unacceptable protocol version/i.test(String(thrown))) {
+    const refusal = thrown instanceof AgentError ? reasonCodeOf(thrown.cause) : null;
+    if (!options.protocolVersion && refusal !== null && OLD_PROTOCOL.includes(refusal))
       return connectOnce({ ...options, protocolVersion: 4 });
-    }
     throw thrown;
   }
 }
@@ -67,16 +68,27 @@ async function connectOnce({
     };
     return await established(mqtt.connect(broker.url, options), timeoutMs);
   } catch (thrown) {
-    const { message } = asAgentError(thrown, { code: 'BrokerUnreachable', phase: 'report' });
-    throw asAgentError(
-      new Error(`cannot reach the broker ${broker.url}: ${message}; check mqtt in agent.yaml and the way there`),
-      {
-        code: 'BrokerUnreachable',
-        phase: 'report',
-        retry: true,
-      },
-    );
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new AgentError({
+      code: 'BrokerUnreachable',
+      phase: 'report',
+      reach: reasonCodeOf(thrown) !== null || thrown instanceof HungUp ? 'answered' : reachOf(thrown),
+      message: `cannot reach the broker ${broker.url}: ${why}; check mqtt in agent.yaml and the way there`,
+      cause: thrown,
+    });
   }
+}
+
+/** The far end closed the connection instead of an answer. */
+class HungUp extends Error {}
+
+/** CONNACK of MQTT 3.1.1 (3.2.2.3) and of 5.0 (3.2.2.2): unacceptable, or unsupported, protocol version. */
+const OLD_PROTOCOL = [0x01, 0x84];
+
+/** The reason code of a CONNACK that says no; null where no answer of the broker's is what failed. */
+function reasonCodeOf(thrown: unknown): number | null {
+  const { code } = (thrown ?? {}) as { code?: unknown };
+  return typeof code === 'number' ? code : null;
 }
 
 function established(client: MqttClient, timeoutMs: number): Promise<MqttClient> {
@@ -93,7 +105,7 @@ function established(client: MqttClient, timeoutMs: number): Promise<MqttClient>
       client.end(true);
       reject(error);
     };
-    const closed = () => fail(new Error('the connection was closed'));
+    const closed = () => fail(new HungUp('the connection was closed'));
     const connected = () => {
       done();
       resolve(client);

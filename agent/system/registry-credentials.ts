@@ -190,5 +190,4 @@ function parsed(text: string): { Username: string; Secret: string } | null {
 const saidBy = ({ stdout, stderr }: { stdout: string; stderr: string }): string =>
   `${stdout} ${stderr}`.trim().replaceAll(/\s+/g, ' ').slice(0, 200) || 'it said nothing';
 const code = (thrown: unknown): string => String((thrown as { code?: unknown }).code ?? thrown);
-const unreadable = (message: string) =>
-  new AgentError({ code: 'ImagePullFailed', phase: 'prepare', retry: true, message });
+const unreadable = (message: string) => new AgentError({ code: 'ImagePullFailed', phase: 'prepare', message });

@@ -254,7 +254,6 @@ function unreachable(cause: unknown): AgentError {
   return new AgentError({
     code: 'SystemdUnreachable',
     phase: 'observe',
-    retry: true,
     message: `cannot reach systemd over D-Bus: ${why}; is dbus running?`,
     cause,
   });

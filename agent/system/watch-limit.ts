@@ -1,4 +1,5 @@
 /** What the watchers of directories share. */
+import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 
 /** Part of the limit from which on it is said that it is near. */
 const NEAR = 0.9;
@@ -11,7 +12,7 @@ export function watchLimit(
   what: string,
   { watched, left }: { watched: number; left: number },
   limit: number,
-): { reason: string; message: string } | null {
+): { reason: ReasonCode; message: string } | null {
   const remedy = 'raise fs.inotify.max_user_watches (sysctl), or manage fewer directories';
   if (left > 0)
     return {

@@ -129,7 +129,7 @@ test('an unproven change is still unproven in the next run: nothing is pruned, n
 });
 
 describe('an outage is no fault of the commit', () => {
-  test.each(['ImagePullFailed', 'DiskFull'])(
+  test.each(['ImagePullFailed', 'DiskFull'] as const)(
     '%s while it is applied: it is tried again until it works',
     async (code) => {
       world.commit('good', GOOD);

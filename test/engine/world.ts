@@ -1,4 +1,5 @@
 /** A host in memory behind the real engine and the real store: files that services read at their start, ports, outages, crashes. */
+
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -17,6 +18,7 @@ import { openStore } from '../../agent/store/db.ts';
 import { createPatientStore } from '../../agent/store/disk-full-store.ts';
 import { createSnapshots } from '../../agent/store/snapshots.ts';
 import { hostSettings } from '../../manifests-schema/host.ts';
+import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 
 export interface Spec {
   value: string;
@@ -25,9 +27,9 @@ export interface Spec {
   /** What health will say of it. */
   health?: Health['state'];
   /** Applying it fails with this code. */
-  fails?: string;
+  fails?: ReasonCode;
   /** Preparing it fails with this code. */
-  unprepared?: string;
+  unprepared?: ReasonCode;
   onRollback?: 'run' | 'skip';
   notify?: ResourceId[];
   after?: ResourceId[];
@@ -157,7 +159,7 @@ export function createWorld(): World {
         vouchesFor: (commit) => reviewed.has(commit),
         head: async () => {
           if (world.gitAway || isCutOff())
-            throw new AgentError({ code: 'RepositoryUnreachable', phase: 'fetch', message: 'away', retry: true });
+            throw new AgentError({ code: 'RepositoryUnreachable', phase: 'fetch', message: 'away' });
           return head;
         },
         review: async (commit) => {
@@ -186,15 +188,15 @@ export function createWorld(): World {
               throw new AgentError({
                 code: 'RepositoryUnreachable',
                 phase: 'fetch',
+                reach: 'silent',
                 message: 'no answer within 10 s',
-                retry: true,
               });
             if (world.farEnd === 'refuses')
               throw new AgentError({
                 code: 'RepositoryUnreachable',
                 phase: 'fetch',
+                reach: 'answered',
                 message: 'nothing listens there',
-                retry: true,
               });
           },
         },
@@ -292,7 +294,6 @@ export function createWorld(): World {
           code: 'PortInUse',
           phase: 'apply',
           message: `port ${spec.port} is ${holder[0]}'s`,
-          retry: true,
         });
       const read = Object.fromEntries(
         [...world.things].filter(([f]) => f.startsWith('file:')).map(([f, t]) => [f, t.value]),
@@ -330,7 +331,6 @@ export function createWorld(): World {
             code: 'EngineUnreachable',
             phase: 'observe',
             message: `${kind} is away`,
-            retry: true,
           });
         if (kind === 'job')
           return new Map(
@@ -346,17 +346,15 @@ export function createWorld(): World {
           failed.map(({ want }) => [
             want.id,
             new AgentError({
-              code: want.spec.unprepared ?? '',
+              code: want.spec.unprepared ?? 'PrepareFailed',
               phase: 'prepare',
               message: 'not prepared',
-              retry: true,
             }),
           ]),
         );
       },
       async apply({ want }) {
-        if (want.spec.fails)
-          throw new AgentError({ code: want.spec.fails, phase: 'apply', message: 'does not work', retry: true });
+        if (want.spec.fails) throw new AgentError({ code: want.spec.fails, phase: 'apply', message: 'does not work' });
         effect(`apply ${kind}`, () => {
           world.onApply();
           if (kind === 'job') world.ran.push(want.id);

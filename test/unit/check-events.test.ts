@@ -30,7 +30,7 @@ function host() {
 
 test('each turn of a check is told once', () => {
   const run = host();
-  const problems = [{ id: 'check:a', reason: 'Unhealthy', message: 'refused', file: null, line: null }];
+  const problems = [{ id: 'check:a', reason: 'Unhealthy' as const, message: 'refused', file: null, line: null }];
   expect(run({ 'check:a': 'healthy', 'service:p/s': 'degraded' })).toEqual([]);
   expect(run({ 'check:a': 'progressing' })).toEqual([]);
   expect(run({ 'check:a': 'degraded' }, { problems })).toEqual(['drift check:a degraded: refused']);

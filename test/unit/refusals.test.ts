@@ -1,6 +1,7 @@
 /** What is made of an engine's refusals: which of them speak against a commit. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isOutage } from '../../agent/core/target.ts';
+import type { AgentError } from '../../agent/errors.ts';
 import { serveDocker } from './docker-server.ts';
 
 const ID = 'a'.repeat(64);
@@ -31,5 +32,5 @@ test.each<[string, string, boolean]>([
   says = message;
   const thrown = await served.docker.start(ID).catch((error: unknown) => error);
   expect(thrown).toMatchObject({ code, phase: 'apply', retry: true });
-  expect(isOutage((thrown as { code: string }).code)).toBe(outage);
+  expect(isOutage((thrown as AgentError).code)).toBe(outage);
 });

@@ -6,8 +6,9 @@
  * hangs up shows that the way to it is open: that is its own trouble. Silence, no route, no name, no trust may be the
  * commit's doing: it is taken back, and if the way stays shut even then, the commit was innocent and is applied again.
  */
+import { reachOf } from '../../core/reach.ts';
 import type { Problem } from '../../core/types.ts';
-import { type AgentError, asAgentError } from '../../errors.ts';
+import { asAgentError } from '../../errors.ts';
 import type { EngineDeps, HomeWatch, RunRequest, Shut, Way } from '../types.ts';
 
 const PROBE_MS = 10_000;
@@ -76,32 +77,12 @@ async function shutWays(ways: readonly Way[], signal: AbortSignal): Promise<Shut
         await way.probe(AbortSignal.any([signal, AbortSignal.timeout(PROBE_MS)]));
         return null;
       } catch (thrown) {
-        const error = asAgentError(thrown, { code: 'Unreachable', phase: 'settle', retry: true });
-        return isTheirs(error) ? null : { way, message: error.message };
+        const error = asAgentError(thrown, { code: 'Unreachable', phase: 'settle', reach: reachOf(thrown) });
+        return error.reach === 'answered' ? null : { way, message: error.message };
       }
     }),
   );
   return answers.filter((s) => s !== null);
-}
-
-/** Codes of answers: whoever gives one can be reached. */
-const ANSWERS = [
-  'AuthenticationFailed',
-  'ServerError',
-  'ProtocolError',
-  'RefNotFound',
-  'UnsupportedRepository',
-  'Stopped',
-];
-/** Refused, reset or hung up by the far end (connect(2)), or an HTTP status. */
-const ANSWERED =
-  /ECONNREFUSED|ECONNRESET|EPIPE|nothing listens there|was reset|hung up|answered \d{3}|Not authorized|Connection refused/i;
-
-function isTheirs(error: AgentError): boolean {
-  if (ANSWERS.includes(error.code)) return true;
-  const causes =
-    error.cause instanceof Error ? `${error.cause.message} ${(error.cause as { code?: string }).code ?? ''}` : '';
-  return ANSWERED.test(`${error.message} ${causes}`);
 }
 
 export const homeProblem = (shut: readonly Shut[]): Problem => ({

@@ -1,9 +1,18 @@
 /** Records and health → what each resource, and the run as a whole, came to. Pure. */
+import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import { kindOf } from '../../core/graph.ts';
 import { plannedActions, type Step } from '../../core/plan.ts';
 import type { Health } from '../../core/provider.ts';
 import { isOutage } from '../../core/target.ts';
-import type { ActionRecord, Checkout, HealthState, Problem, ResourceId, ResourceStatus } from '../../core/types.ts';
+import type {
+  ActionRecord,
+  Checkout,
+  Gate,
+  HealthState,
+  Problem,
+  ResourceId,
+  ResourceStatus,
+} from '../../core/types.ts';
 import { isWork } from '../steps/apply.ts';
 import type { Outcome } from '../types.ts';
 import type { Planned } from './converge.ts';
@@ -34,7 +43,7 @@ interface Judged {
 }
 
 const HEALTH: Record<Health['state'], HealthState> = { ok: 'healthy', wait: 'progressing', bad: 'degraded' };
-const REASONS = {
+const GATED: Record<Gate['kind'], ReasonCode> = {
   observe: 'Observing',
   prune: 'PruneLimit',
   pause: 'Paused',
@@ -88,7 +97,7 @@ export function judge(input: JudgeInput): Outcome {
       ...(holds || apart.length > 0 ? (['held'] as const) : []),
       ...(removals.length > 0 || input.proof ? (['failed'] as const) : []),
     ],
-    reason: holds ? REASONS[gate.kind] : (first?.reason ?? apart[0]?.code ?? ''),
+    reason: holds ? GATED[gate.kind] : (first?.reason ?? apart[0]?.code ?? ''),
     message: holds ? gate.reason : first ? `${first.id}: ${first.message}` : (apart[0]?.reason ?? ''),
   };
 }
@@ -115,7 +124,7 @@ function failUnsettled(record: ActionRecord, health: Health | undefined): Action
   return { ...record, result: 'failed', error: { code: health.code ?? 'Unhealthy', message: health.message } };
 }
 
-function outOfReach({ want: { id, origin } }: Step, code: string, message: string): Judged {
+function outOfReach({ want: { id, origin } }: Step, code: ReasonCode, message: string): Judged {
   return {
     status: { id, sync: 'failed', health: 'unknown', reason: code },
     problem: { id, reason: code, message, file: origin.file, line: origin.line },
@@ -157,7 +166,7 @@ function judgeStep(
 const awayProblem = (id: ResourceId, { observed }: Planned): Problem => {
   const error = observed.unreachable.get(kindOf(id));
   const message = `is to be removed, and waits: ${error?.message ?? ''}`;
-  return { id, reason: error?.code ?? '', message, file: null, line: null };
+  return { id, reason: error?.code ?? 'ObserveFailed', message, file: null, line: null };
 };
 
 const recordProblem = (record: ActionRecord): Problem => ({

@@ -249,7 +249,7 @@ async function rollBack(
 ): Promise<Outcome> {
   const culprit: Problem = outcome.problems[0] ?? {
     id: '',
-    reason: outcome.reason,
+    reason: outcome.reason || 'ApplyFailed',
     message: outcome.message,
     file: null,
     line: null,

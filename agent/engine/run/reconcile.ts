@@ -91,7 +91,7 @@ async function fetchTarget(deps: EngineDeps, request: RunRequest): Promise<Targe
     return { ...clear, checkout };
   } catch (thrown) {
     const code = isUnwritable(thrown) ? 'StateUnwritable' : 'RepositoryUnreachable';
-    const trouble = asAgentError(thrown, { code, phase: 'fetch', retry: true });
+    const trouble = asAgentError(thrown, { code, phase: 'fetch' });
     // A commit that cannot be read is refused like one with errors; it is no outage.
     if (trouble.phase === 'load' && review !== null)
       return { ...clear, checkout: await kept(deps, accepted), refused: { info: review.info, error: trouble } };
@@ -118,7 +118,7 @@ const repositoryProblem = (trouble: AgentError): Problem => ({
 /** Nothing is known of what is wanted: touch nothing, say why. */
 function blind(trouble: AgentError | null): Outcome {
   const problems = trouble ? [repositoryProblem(trouble)] : [];
-  const said = { reason: trouble?.code ?? '', message: trouble?.message ?? '' };
+  const said = { reason: trouble?.code ?? ('' as const), message: trouble?.message ?? '' };
   return {
     rejected: false,
     commit: null,

@@ -50,7 +50,6 @@ async function batched(
         const error = asAgentError(thrown, {
           code: 'PrepareFailed',
           phase: stage === 'install' ? 'apply' : 'prepare',
-          retry: true,
         });
         for (const step of members) failures.set(step.want.id, error);
       }
@@ -247,6 +246,6 @@ function createLedger({ kinds, store }: EngineDeps) {
 }
 
 const blockedBy = (id: ResourceId) =>
-  new AgentError({ code: 'DependencyFailed', phase: 'apply', message: `waits for ${id}, which failed`, retry: true });
+  new AgentError({ code: 'DependencyFailed', phase: 'apply', message: `waits for ${id}, which failed` });
 const stopped = () =>
-  new AgentError({ code: 'Stopped', phase: 'apply', message: 'the agent was stopped before this step', retry: true });
+  new AgentError({ code: 'Stopped', phase: 'apply', message: 'the agent was stopped before this step' });

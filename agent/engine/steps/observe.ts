@@ -24,7 +24,7 @@ export async function observe(
           if (one !== undefined) seen.set(id, one);
         }
       } catch (thrown) {
-        unreachable.set(kind, asAgentError(thrown, { code: 'ObserveFailed', phase: 'observe', retry: true }));
+        unreachable.set(kind, asAgentError(thrown, { code: 'ObserveFailed', phase: 'observe' }));
       }
     }),
   );

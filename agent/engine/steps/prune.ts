@@ -71,8 +71,7 @@ async function removeBatch(
     for (const { id, seen } of batch) await provider?.remove(id, seen, signal, (note) => report(id, note));
     return new Map();
   } catch (thrown) {
-    const error = (resource: ResourceId) =>
-      asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource, retry: true });
+    const error = (resource: ResourceId) => asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource });
     return new Map(batch.map(({ id }) => [id, error(id)]));
   }
 }

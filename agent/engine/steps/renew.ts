@@ -39,7 +39,7 @@ export async function renew(
     } catch (thrown) {
       request.ahead?.drop();
       // Whoever cannot be reached now cannot be observed either, which is told there.
-      const { code, message } = asAgentError(thrown, { code: 'PrepareFailed', phase: 'prepare', retry: true });
+      const { code, message } = asAgentError(thrown, { code: 'PrepareFailed', phase: 'prepare' });
       deps.log.warn({ code }, message);
     }
   }

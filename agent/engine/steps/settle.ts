@@ -92,7 +92,7 @@ export async function concludeSettled(
       for (const [id, said] of await conclude(settled, request.signal)) health.set(id, said);
     } catch (thrown) {
       // What is left over is seen, and taken away, by the next run.
-      const { message } = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply', retry: true });
+      const { message } = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply' });
       deps.log.warn({ kind }, message);
     }
   }

@@ -26,7 +26,7 @@ export async function tidy(deps: EngineDeps, { signal }: RunRequest): Promise<vo
   try {
     for (const [kind, provider] of providers) await provider.tidy?.(byKind.get(kind) ?? [], signal);
   } catch (thrown) {
-    const { code, message } = asAgentError(thrown, { code: 'TidyFailed', phase: 'apply', retry: true });
+    const { code, message } = asAgentError(thrown, { code: 'TidyFailed', phase: 'apply' });
     log.warn({ code }, `what is not needed any more could not be removed, and stays until the next change: ${message}`);
   }
   store.facts.set({ untidy: false });

@@ -157,7 +157,6 @@ function refuseForeign(all: readonly ContainerSummary[], spec: ServiceSpec): voi
   throw new AgentError({
     code: 'NameConflict',
     phase: 'apply',
-    retry: true,
     message: `container name ${spec.containerName} is taken by ${holder.Id.slice(0, 12)} (${holder.Image}), which is not fairlead's and is left alone; rename one of them`,
   });
 }

@@ -37,7 +37,6 @@ export async function runPostStart(tools: HookTools, id: string, hooks: readonly
       throw new AgentError({
         code: 'HookFailed',
         phase: 'apply',
-        retry: true,
         message: `post_start[${i}] (${hook.command.join(' ')}) ${failure}`,
       });
   }

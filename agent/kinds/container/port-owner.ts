@@ -1,7 +1,9 @@
 /** Who has a port that the engine refuses. */
+import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import type { PortSpec, ServiceSpec } from '../../compose/stack/model.ts';
 import { AgentError } from '../../errors.ts';
 import type { ContainerSummary, Docker } from '../../system/docker.ts';
+import { refusedPort } from '../../system/engine-words.ts';
 
 /** A refused port's error with who has it; anything else as it is. */
 export async function withPortOwner(docker: Docker, spec: ServiceSpec, thrown: unknown): Promise<unknown> {
@@ -20,7 +22,7 @@ export function portRefused(
   ports: readonly PortSpec[],
   containers: readonly Pick<ContainerSummary, 'Names' | 'Image' | 'Ports'>[],
 ): AgentError {
-  const port = refusedPort(said);
+  const { port, allocated } = refusedPort(said);
   const mine = ports.filter((p) => port === null || canTake(p, port));
   const isIt = (given: number | undefined) => (port === null ? mine.some((m) => canTake(m, given)) : given === port);
   const holder = containers.find((c) => c.Ports.some((p) => isIt(p.PublicPort)));
@@ -28,7 +30,7 @@ export function portRefused(
     return refused('PortInUse', `${said}; container ${holder.Names[0]?.replace(/^\//, '')} (${holder.Image}) has it`);
   if (mine.some((a, i) => mine.some((b, j) => i < j && overlap(a, b))))
     return refused('PortInUse', `${said}; the service itself publishes it twice`);
-  if (port === null || !/already allocated/.test(said))
+  if (port === null || !allocated)
     return refused('PortInUse', `${said}; a program of the host has it (see \`ss -ltnup\`)`);
   const [why] = said.split('; ');
   return refused(
@@ -37,13 +39,7 @@ export function portRefused(
   );
 }
 
-const refused = (code: string, message: string) => new AgentError({ code, phase: 'apply', retry: true, message });
-
-/** `Bind for 0.0.0.0:80 failed: port is already allocated`, `listen tcp4 0.0.0.0:80: bind: address already in use`. */
-const refusedPort = (said: string): number | null => {
-  const [, allocated, bound] = /Bind for \S*:(\d+) failed|:(\d+): bind: address/.exec(said) ?? [];
-  return allocated || bound ? Number(allocated ?? bound) : null;
-};
+const refused = (code: ReasonCode, message: string) => new AgentError({ code, phase: 'apply', message });
 
 function canTake({ published }: PortSpec, port: number | undefined): boolean {
   const [first = '', last = first] = published.split('-');

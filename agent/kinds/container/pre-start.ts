@@ -1,4 +1,5 @@
 /** `pre_start`: commands that are run to their end, each in a container of its own, before a container of the service starts. */
+import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import type { PreStartSpec, ServiceSpec } from '../../compose/stack/model.ts';
 import { AgentError } from '../../errors.ts';
 import type { ContainerRequest } from '../../system/docker.ts';
@@ -120,7 +121,6 @@ async function waitForEnd({ docker, clock, signal }: Tools, id: string, what: st
       throw new AgentError({
         code: 'Stopped',
         phase: 'apply',
-        retry: true,
         message: `the agent was stopped during ${what}`,
       });
     await clock.sleep(POLL_MS, signal ?? new AbortController().signal);
@@ -133,4 +133,4 @@ const notStarted = (what: string, thrown: unknown): unknown =>
     ? failed(`${what} could not be started: ${thrown.message}`)
     : thrown;
 
-const failed = (message: string, code = 'HookFailed') => new AgentError({ code, phase: 'apply', retry: true, message });
+const failed = (message: string, code: ReasonCode = 'HookFailed') => new AgentError({ code, phase: 'apply', message });

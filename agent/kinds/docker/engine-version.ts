@@ -106,7 +106,6 @@ function tooOld(resource: ResourceId, needs: readonly Need[], has: string): Agen
     code: 'EngineTooOld',
     phase: 'prepare',
     resource,
-    retry: false,
     message: `${parts.join(', ')}, and this host's engine has API ${has}; update Docker, or remove ${needs.length > 1 ? 'these keys' : 'the key'}`,
   });
 }

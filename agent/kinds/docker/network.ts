@@ -52,7 +52,6 @@ export function createNetworkProvider({ docker }: { docker: Docker }): Provider<
         throw new AgentError({
           code: 'NetworkInUse',
           phase: 'apply',
-          retry: true,
           message: `network ${fact.info.Name} is still in use: ${thrown.message}; disconnect what is not fairlead's`,
         });
       });
@@ -103,7 +102,7 @@ async function withHolder(docker: Docker, { ipam }: NetworkSpec, thrown: unknown
     ),
   );
   const who = holder ? `network ${holder.Name} has it` : 'an interface or route of the host has it (see `ip route`)';
-  return new AgentError({ code: 'SubnetInUse', phase: 'apply', retry: true, message: `${thrown.message}; ${who}` });
+  return new AgentError({ code: 'SubnetInUse', phase: 'apply', message: `${thrown.message}; ${who}` });
 }
 
 /** Of two subnets such as `10.1.0.0/16` one holds the other. */
@@ -133,7 +132,6 @@ const missing = (spec: NetworkSpec) =>
   new AgentError({
     code: 'NetworkMissing',
     phase: 'apply',
-    retry: true,
     message: `network ${spec.name} is declared as external and does not exist on this host; make it with \`docker network create ${spec.name}\`, or remove \`external\``,
   });
 

@@ -47,7 +47,6 @@ export function createVolumeProvider({ docker }: { docker: Docker }): Provider<V
         throw new AgentError({
           code: 'VolumeMissing',
           phase: 'apply',
-          retry: true,
           message: `volume ${spec.name} is declared as external and does not exist on this host; make it with \`docker volume create ${spec.name}\`, or remove \`external\``,
         });
       }
@@ -101,7 +100,6 @@ async function removeUnused(docker: Docker, name: string): Promise<void> {
     throw new AgentError({
       code: 'VolumeInUse',
       phase: 'apply',
-      retry: true,
       message: `volume ${name} is still used by ${users.map((c) => (c.Names[0] ?? c.Id).replace(/^\//, '')).join(', ')}; remove what uses it`,
     });
   await docker.removeVolume(name);

@@ -85,7 +85,6 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
       throw new AgentError({
         code: 'OriginalsUnreadable',
         phase: 'apply',
-        retry: true,
         message: `${fileOf(id)}, which says what was there before ${id}, cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}; restore or delete it`,
       });
     }
@@ -225,6 +224,5 @@ const special = (path: string) =>
   new AgentError({
     code: 'PathOccupied',
     phase: 'apply',
-    retry: true,
     message: `${path} is a socket, a pipe or a device, which fairlead does not replace; remove it by hand if it can go`,
   });

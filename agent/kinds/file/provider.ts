@@ -185,7 +185,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
   async function removeAll(gone: readonly Gone<FileFact>[], signal: AbortSignal): Promise<Map<ResourceId, AgentError>> {
     const failures = new Map<ResourceId, AgentError>();
     const fail = (id: ResourceId, thrown: unknown) =>
-      failures.set(id, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource: id, retry: true }));
+      failures.set(id, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource: id }));
     const wasThere = originals.known();
     let ours: ResourceId[] = [];
     const removeOurs = async () => {
@@ -309,12 +309,10 @@ const stopped = (resource: ResourceId) =>
     phase: 'apply',
     resource,
     message: 'the agent was stopped before this removal',
-    retry: true,
   });
 const occupied = (file: string, what: string) =>
   new AgentError({
     code: 'PathOccupied',
     phase: 'apply',
     message: `${file} is ${what}, which fairlead does not delete; remove it by hand if it can go`,
-    retry: true,
   });

@@ -46,7 +46,6 @@ export async function validateFile(
       code: missing ? 'ValidatorMissing' : 'InvalidFile',
       phase: 'prepare',
       resource: want.id,
-      retry: missing,
       message: `${file} does not pass \`${validate.join(' ')}\`, so the old file stays: ${why}`,
     });
   } finally {

@@ -12,43 +12,49 @@ export interface FailedPull {
   places: string;
 }
 
+type Cause = 'full' | 'refused' | 'plain http' | 'untrusted' | 'platform' | 'absent' | 'broken off';
+
+/** What engine and registry say, in the order in which it is looked for: they give no code. */
+const SAID: readonly [RegExp, Cause][] = [
+  [/no space left on device|disk quota exceeded/i, 'full'],
+  [/unauthorized|authentication required|basic auth|denied|forbidden|\b40[13]\b|incorrect username/i, 'refused'],
+  [/HTTP response to HTTPS client/i, 'plain http'],
+  [/x509|certificate|tls:/i, 'untrusted'],
+  [/no matching manifest|does not match the specified platform/i, 'platform'],
+  [/manifest unknown|not found/i, 'absent'],
+  [/context canceled|client connection is closing|unexpected EOF/i, 'broken off'],
+];
+
+/** The name of the image says nothing: one may be called `denied/app`. */
+function causeOf(said: string, image: string): Cause | null {
+  const name = image.replace(/[:@][^/]*$/, '');
+  const path = `/${name.slice(name.indexOf('/') + 1)}`;
+  const names = (word: string) => [`${path}/`, `${path}:`, `${path}@`].some((part) => `/${word}/`.includes(part));
+  const words = said.replace(/[\w./:@-]+/g, (word) => (names(word) ? '' : word));
+  return SAID.find(([says]) => says.test(words))?.[1] ?? null;
+}
+
+/** Why a pull failed, with what to do about it. */
 export function explainPull({ image, thrown, credential, places }: FailedPull): AgentError {
   const known = asAgentError(thrown, { code: 'ImagePullFailed', phase: 'prepare' });
   if (known.code === 'EngineUnreachable') return known;
-  const answer = known.message;
   const registry = registryOf(image);
-  const failed = (code: string, rest: string) =>
-    new AgentError({ code, phase: 'prepare', retry: true, message: `${answer}; ${rest}`, cause: thrown });
-  if (/no space left on device|disk quota exceeded/i.test(answer))
-    return failed(
-      'DiskFull',
-      "the engine's disk is full: see `docker system df`; `docker image prune` and `docker volume prune` free what nobody uses, or give /var/lib/docker more room",
-    );
-  if (/unauthorized|authentication required|basic auth|denied|forbidden|\b40[13]\b|incorrect username/i.test(answer))
-    return failed(
-      'ImagePullFailed',
-      credential
-        ? `the registry was asked as ${credential.source}; check that this user and password are right and may pull this image`
-        : `${places}; if the image is there at all, name one, or use \`docker login\` as root`,
-    );
-  if (/HTTP response to HTTPS client/i.test(answer))
-    return failed(
-      'ImagePullFailed',
-      `${registry} speaks plain http, which the engine takes only from \`insecure-registries\` of /etc/docker/daemon.json`,
-    );
-  if (/x509|certificate|tls:/i.test(answer))
-    return failed(
-      'ImagePullFailed',
-      `the engine trusts a private CA whose certificate lies in /etc/docker/certs.d/${registry}/ca.crt`,
-    );
-  if (/no matching manifest|does not match the specified platform/i.test(answer))
-    return failed(
-      'ImagePullFailed',
-      'the registry has it for other platforms only: push it for this one, or mend `platform`',
-    );
-  if (/manifest unknown|not found/i.test(answer))
-    return failed('ImagePullFailed', 'the registry has no such image or tag: push it, or mend `image`');
-  if (/context canceled|client connection is closing|unexpected EOF/i.test(answer))
-    return failed('ImagePullFailed', 'the pull was broken off; was the engine restarted?');
-  return failed('ImagePullFailed', `check that this host reaches ${registry}`);
+  const advice: Record<Cause, string> = {
+    full: "the engine's disk is full: see `docker system df`; `docker image prune` and `docker volume prune` free what nobody uses, or give /var/lib/docker more room",
+    refused: credential
+      ? `the registry was asked as ${credential.source}; check that this user and password are right and may pull this image`
+      : `${places}; if the image is there at all, name one, or use \`docker login\` as root`,
+    'plain http': `${registry} speaks plain http, which the engine takes only from \`insecure-registries\` of /etc/docker/daemon.json`,
+    untrusted: `the engine trusts a private CA whose certificate lies in /etc/docker/certs.d/${registry}/ca.crt`,
+    platform: 'the registry has it for other platforms only: push it for this one, or change `platform`',
+    absent: 'the registry has no such image or tag: push it, or change `image`',
+    'broken off': 'the pull was broken off; was the engine restarted?',
+  };
+  const cause = causeOf(known.message, image);
+  return new AgentError({
+    code: cause === 'full' ? 'DiskFull' : 'ImagePullFailed',
+    phase: 'prepare',
+    message: `${known.message}; ${cause === null ? `check that this host reaches ${registry}` : advice[cause]}`,
+    cause: thrown,
+  });
 }

@@ -1,4 +1,5 @@
 /** The images of services: here before anything is stopped, asked for anew when that is due, removed when nobody needs them. */
+import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import type { PullPolicy, ServiceSpec } from '../../compose/stack/model.ts';
 import { isPinned, isPlatform, listedName, platformText, registryOf } from '../../core/image-name.ts';
 import type { Progress, Work } from '../../core/provider.ts';
@@ -185,7 +186,7 @@ async function each(
   return failures;
 }
 
-const failed = (code: string, message: string) => new AgentError({ code, phase: 'prepare', retry: true, message });
+const failed = (code: ReasonCode, message: string) => new AgentError({ code, phase: 'prepare', message });
 
 const leftAlone = (thrown: unknown): AgentError => {
   const { code, message } = asAgentError(thrown, { code: 'ImagePullFailed', phase: 'prepare' });

@@ -53,6 +53,5 @@ const unmet = ({ service, condition }: Dependency, info: ContainerInfo | undefin
   new AgentError({
     code: 'DependencyNotReady',
     phase: 'apply',
-    retry: true,
     message: `${service} did not become ${condition.replace('service_', '').replaceAll('_', ' ')}: it is ${info ? `${info.State.Status}${info.State.Health ? `, ${info.State.Health.Status}` : ''}` : 'missing'}`,
   });

@@ -26,7 +26,7 @@ export async function removeServices(
         await removeService(tools, seen.fact);
         await removeLeftHooks(tools, ...locate(id));
       } catch (thrown) {
-        failures.set(id, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource: id, retry: true }));
+        failures.set(id, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource: id }));
       }
     });
   return failures;

@@ -1,5 +1,6 @@
 /** Waits until one container is well, or will not become so. */
 
+import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import { millisecondsOf } from '../../compose/spec/units.ts';
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Desired } from '../../core/types.ts';
@@ -38,7 +39,6 @@ export async function demandWell(
       throw new AgentError({
         code: 'Stopped',
         phase: 'apply',
-        retry: true,
         message: 'the agent was stopped meanwhile',
       });
     await clock.sleep(POLL_MS, signal);
@@ -54,5 +54,5 @@ function limitMs({ update }: ServiceSpec, { info }: Replica): number {
   return (StartPeriod + ((Retries || RETRIES) + 1) * round) / 1e6 + SLACK_MS;
 }
 
-export const unwell = (message: string, code = 'Unhealthy'): AgentError =>
-  new AgentError({ code, phase: 'apply', retry: true, message });
+export const unwell = (message: string, code: ReasonCode = 'Unhealthy'): AgentError =>
+  new AgentError({ code, phase: 'apply', message });

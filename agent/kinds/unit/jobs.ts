@@ -45,7 +45,6 @@ export const notFound = (name: string): AgentError =>
     code: 'UnitNotFound',
     phase: 'apply',
     resource: `unit:${name}`,
-    retry: true,
     message: `this host has no unit ${name}; give its \`content\`, or install what brings it`,
   });
 

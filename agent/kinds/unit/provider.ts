@@ -124,7 +124,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
         await removeUnits({ ...options, job }, gone, failures, signal);
       } catch (thrown) {
         for (const { id: resource } of gone)
-          failures.set(resource, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource, retry: true }));
+          failures.set(resource, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource }));
       }
       return failures;
     },

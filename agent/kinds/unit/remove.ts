@@ -44,7 +44,7 @@ export async function removeUnits(
     try {
       await what();
     } catch (thrown) {
-      failures.set(id, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource: id, retry: true }));
+      failures.set(id, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource: id }));
     }
   };
 
@@ -96,6 +96,5 @@ const occupied = (name: string) =>
   new AgentError({
     code: 'PathOccupied',
     phase: 'apply',
-    retry: true,
     message: `something else is in the way of a file of ${name} in /etc/systemd/system; remove it by hand if it can go`,
   });
