@@ -10,6 +10,7 @@ import type { Clock } from '../system/clock.ts';
 import { createDocker, type Docker } from '../system/docker.ts';
 import { createDockerEvents } from '../system/docker-events.ts';
 import type { Exec } from '../system/exec.ts';
+import { createExposures } from '../system/exposed.ts';
 import { createFiles } from '../system/files.ts';
 import { createInotifyQueue } from '../system/inotify-queue.ts';
 import { probe } from '../system/probe.ts';
@@ -19,6 +20,7 @@ import { createSystemd, type Systemd } from '../system/systemd.ts';
 import { createSystemdSignals } from '../system/systemd-signals.ts';
 import { check } from './check/kind.ts';
 import { createCheckProvider } from './check/provider.ts';
+import { guarded } from './docker/guarded.ts';
 import { createInspections, type Inspections, telling } from './docker/inspections.ts';
 import { network, volume } from './docker/kind.ts';
 import { createNetworkProvider } from './docker/network.ts';
@@ -77,11 +79,17 @@ export interface ProvidersOptions {
 
 /** In memory: what is verified there need not outlive anything. */
 const UNIT_STAGING_DIR = '/run/fairlead/staging';
+/** Where the Docker engine keeps named volumes, unless it is told otherwise. */
+const VOLUMES = '/var/lib/docker/volumes';
+/** The record of what containers could ever write. */
+const EXPOSED_FILE = '/var/lib/fairlead/exposed.json';
 
 export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Provider> {
   const { exec, stagingDir, owned, clock, root } = options;
   const redact = options.redact ?? ((text: string) => text);
-  const files = createFiles({ root, own: [...OWN_PATHS, ...(options.own ?? [])], stores: OWN_STORES, exec });
+  const exposures = createExposures({ root, always: [...OWN_STORES, VOLUMES], file: EXPOSED_FILE });
+  const own = [...OWN_PATHS, ...(options.own ?? [])];
+  const files = createFiles({ root, own, stores: OWN_STORES, exposures, exec });
   const originals = createOriginals({ files, dir: ORIGINALS_DIR });
   const ownership = options.isRoot;
   const execRoot = options.filesOnly ? root : '';
@@ -90,7 +98,8 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
   ];
   if (!options.filesOnly) {
     const inspections = options.inspections ?? createInspections(clock.monotonic);
-    const docker = telling(options.docker ?? createDocker({ socket: options.dockerSocket }), inspections);
+    const engine = guarded(options.docker ?? createDocker({ socket: options.dockerSocket }), { files, exposures });
+    const docker = telling(engine, inspections);
     const { registries = {}, records = noImageRecords(), secret = () => undefined } = options.images ?? {};
     const credentials = createCredentials({ registries, home: '/root', root, exec, secret });
     const systemd = options.systemd ?? createSystemd({ socket: options.busSocket });

@@ -50,7 +50,7 @@ export interface ContainerSummary
   extends Pick<Listed, 'Id' | 'Names' | 'Image' | 'ImageID' | 'Labels' | 'State' | 'Status'> {
   Ports: Partial<Pick<Dockerode.Port, 'IP' | 'PrivatePort' | 'PublicPort' | 'Type'>>[];
   NetworkSettings: { Networks: Record<string, Pick<Attachment, 'NetworkID'>> };
-  Mounts: Pick<Listed['Mounts'][number], 'Name' | 'Type' | 'Source' | 'Destination'>[];
+  Mounts: (Pick<Listed['Mounts'][number], 'Name' | 'Type' | 'Source' | 'Destination'> & { RW?: boolean })[];
 }
 
 /** Body of `POST /containers/create`, with the name and the platform of its query. */

@@ -42,6 +42,24 @@ export const unsafe = (directory: string, at: readonly string[]): AgentError =>
     message: `${directory}: /${at.join('/')} belongs to another user than the directory it is in, or is a link that root did not make; fairlead does not follow it. Make every parent root's, or choose another path`,
   });
 
+/** @param at the parts walked so far, the link last */
+export const exposedLink = (directory: string, at: readonly string[]): AgentError =>
+  new AgentError({
+    code: 'UnsafePath',
+    phase: 'apply',
+    retry: true,
+    message: `cannot follow ${directory}: /${at.join('/')} is a symbolic link in a directory that a container can write, so the container may have made it; remove the link, or mount a directory that does not contain it`,
+  });
+
+/** @param at the parts walked so far, the mount last */
+export const exposedMount = (directory: string, at: readonly string[]): AgentError =>
+  new AgentError({
+    code: 'UnsafePath',
+    phase: 'apply',
+    retry: true,
+    message: `cannot follow ${directory}: another file system is mounted at /${at.join('/')}, in a directory that a container can write; mount a directory that does not contain it, or choose another path`,
+  });
+
 export const ownPath = (file: string): AgentError =>
   new AgentError({
     code: 'OwnPath',

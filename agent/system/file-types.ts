@@ -75,6 +75,11 @@ export interface Files {
   remove(file: string): boolean;
   /** The same of many, in this order, durable when it resolves. @returns for each what `remove` answers, or would throw */
   removeAll(files: readonly string[]): Promise<Map<string, boolean | Error>>;
+  /**
+   * Walks to what a container is to mount, as the Docker engine does without looking: a link counts only where root made it
+   * in a directory of root's that no container can write. @throws AgentError `UnsafePath`, `OwnPath`
+   */
+  checkSource(source: string): void;
   /** Removes a directory with all in it, on this file system. */
   removeTree(directory: string): void;
 }

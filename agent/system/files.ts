@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Exec } from './exec.ts';
+import { createExposures, type Exposures } from './exposed.ts';
 import { codeOf, explain, ownPath } from './file-errors.ts';
 import {
   chunksOf,
@@ -36,6 +37,8 @@ export interface FilesOptions {
   own?: readonly string[];
   /** Directories below `own` that are reached by their literal paths. */
   stores?: readonly string[];
+  /** What containers can write besides `stores`; left out where nobody says. */
+  exposures?: Exposures;
   /** Runs sync(1); without it each file is made durable by itself. */
   exec?: Exec;
 }
@@ -46,7 +49,13 @@ const LENIENT = { throwIfNoEntry: false } as const;
 const OWN_IDS_MS = 1_000;
 const NONE: ReadonlySet<string> = new Set();
 
-export function createFiles({ root, own = [], stores = [], exec }: FilesOptions): Files {
+export function createFiles({
+  root,
+  own = [],
+  stores = [],
+  exec,
+  exposures = createExposures({ root, always: stores }),
+}: FilesOptions): Files {
   /** Directories in which what an earlier process left behind was looked for. */
   const swept = new Set<string>();
   const syncDirectory = createDirectorySync();
@@ -63,7 +72,7 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
   const forbiddenTo = (file: string): ReadonlySet<string> => (isStored(file) ? NONE : forbiddenIds());
   const enter = (file: string, change: boolean): number => {
     const forbidden = forbiddenTo(file);
-    const dir = openDirectory(path.dirname(file), { root, create: change, forbidden });
+    const dir = openDirectory(path.dirname(file), { root, create: change, forbidden, exposed: exposures.current() });
     try {
       refuseOwn(dir, file, forbidden);
       return dir;
@@ -118,7 +127,7 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
         let dir: number;
         const forbidden = members.some(isStored) ? NONE : forbiddenIds();
         try {
-          dir = openDirectory(directory, { root, create: false, forbidden });
+          dir = openDirectory(directory, { root, create: false, forbidden, exposed: exposures.current() });
         } catch (thrown) {
           if (['ENOENT', 'ENOTDIR'].includes(codeOf(thrown))) continue;
           for (const file of members) found.set(file, explain('look at', file, thrown));
@@ -251,6 +260,16 @@ export function createFiles({ root, own = [], stores = [], exec }: FilesOptions)
         return answer;
       } finally {
         if (dir !== null) fs.closeSync(dir);
+      }
+    },
+    checkSource(source) {
+      const forbidden = forbiddenTo(source);
+      try {
+        fs.closeSync(
+          openDirectory(source, { root, create: false, forbidden, exposed: exposures.current(), isSource: true }),
+        );
+      } catch (thrown) {
+        throw explain('mount', source, thrown);
       }
     },
     removeAll: (all) => removeMany({ enter: (file) => enter(file, false), syncDirectory }, all),

@@ -1,10 +1,17 @@
 /** Walks to a directory by descriptors, so that nobody can swap a part of the path under our feet. */
 import fs from 'node:fs';
 import path from 'node:path';
-import { codeOf, ownPath, unsafe } from './file-errors.ts';
+import { codeOf, exposedLink, exposedMount, ownPath, unsafe } from './file-errors.ts';
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = fs.constants;
 const MAX_LINKS = 20;
+
+export interface Exposed {
+  /** Whether a container can write a directory. @param id its device and inode @param at its path, links resolved */
+  has(id: string, at: string): boolean;
+}
+
+const NOTHING_EXPOSED: Exposed = { has: () => false };
 
 export interface WalkOptions {
   /** '' for the machine itself, or a directory that stands for `/`. */
@@ -13,23 +20,40 @@ export interface WalkOptions {
   create: boolean;
   /** Directories and `directory/name` that must not be reached; see `ownIds`. */
   forbidden?: ReadonlySet<string>;
+  /** Directories that containers can write: below them no link is followed and no mount is crossed. */
+  exposed?: Exposed;
+  /**
+   * The path is what a container is to mount: its last part may be a file or missing, directories may belong to anybody,
+   * and mounts are crossed, since disks are mounted below what other containers have.
+   */
+  isSource?: boolean;
 }
 
 /**
  * Walks part by part, as systemd-tmpfiles does (tmpfiles.d(5)): a step from a directory of one user into one of another
- * is refused, unless the first is root's; a link counts only where root made it, in a directory of root's.
- * @returns a descriptor of the directory
+ * is refused, unless the first is root's; a link counts only where root made it, in a directory of root's. Below what a
+ * container can write no link counts at all, and no mount is crossed: RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and
+ * RESOLVE_NO_XDEV of openat2(2), which Node does not have.
+ * @returns a descriptor of the directory; of a source, of the last directory that was walked to
+ * @throws AgentError `UnsafePath`, `OwnPath`, or the kernel's error
  */
-export function openDirectory(directory: string, { root, create, forbidden }: WalkOptions): number {
+export function openDirectory(
+  directory: string,
+  { root, create, forbidden, exposed = NOTHING_EXPOSED, isSource = false }: WalkOptions,
+): number {
   const top = () => fs.openSync(root === '' ? '/' : `${root}/.`, O_RDONLY | O_DIRECTORY);
   let dir = top();
   let links = 0;
   const rest = directory.split('/').filter(Boolean);
   let walked: string[] = [];
+  /** The mount of the exposed directory that was walked into; null before that. */
+  let below: string | null = null;
   try {
     for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
       // `..` comes from links alone, and ends at the top as it does for the kernel.
       if (name === '.' || (name === '..' && walked.length === 0)) continue;
+      // What `..` leads to changes when a container moves the directory.
+      if (name === '..' && below !== null) throw exposedLink(directory, [...walked, name]);
       const at = `/proc/self/fd/${dir}/${name}`;
       let stat = fs.lstatSync(at, { throwIfNoEntry: false });
       if (stat === undefined && create) {
@@ -37,8 +61,9 @@ export function openDirectory(directory: string, { root, create, forbidden }: Wa
         stat = fs.lstatSync(at);
       }
       const owner = fs.fstatSync(dir).uid;
-      if (stat && owner !== 0 && stat.uid !== owner) throw unsafe(directory, [...walked, name]);
+      if (!isSource && stat && owner !== 0 && stat.uid !== owner) throw unsafe(directory, [...walked, name]);
       if (stat?.isSymbolicLink()) {
+        if (below !== null) throw exposedLink(directory, [...walked, name]);
         if (stat.uid !== 0 || owner !== 0) throw unsafe(directory, [...walked, name]);
         if (++links > MAX_LINKS) throw Object.assign(new Error('too many links'), { code: 'ELOOP' });
         const target = fs.readlinkSync(at);
@@ -50,15 +75,22 @@ export function openDirectory(directory: string, { root, create, forbidden }: Wa
         }
         continue;
       }
+      if (isSource && !stat?.isDirectory()) {
+        if (forbidden && isOwn(forbidden, idOf(fs.fstatSync(dir)), name, stat)) throw ownPath(directory);
+        // The Docker engine creates what is missing, below a directory that was walked to.
+        if (stat === undefined || rest.length === 0) return dir;
+      }
       const next = fs.openSync(at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
       const opened = fs.fstatSync(next);
       fs.closeSync(dir);
       dir = next;
       // What was looked at and what was opened may differ where somebody is racing us.
-      if (owner !== 0 && opened.uid !== owner) throw unsafe(directory, [...walked, name]);
+      if (!isSource && owner !== 0 && opened.uid !== owner) throw unsafe(directory, [...walked, name]);
       if (forbidden?.has(idOf(opened))) throw ownPath(directory);
       if (name === '..') walked.pop();
       else walked.push(name);
+      if (below !== null && !isSource && mountOf(dir, opened) !== below) throw exposedMount(directory, walked);
+      if (below === null && exposed.has(idOf(opened), `/${walked.join('/')}`)) below = mountOf(dir, opened);
     }
     return dir;
   } catch (thrown) {
@@ -73,6 +105,15 @@ function makeDirectory(at: string): void {
   } catch (thrown) {
     if (codeOf(thrown) !== 'EEXIST') throw thrown;
   }
+}
+
+/**
+ * Which mount an open directory is reached by: the mount id tells bind mounts of one file system apart (proc_pid_fdinfo(5)).
+ * @param stat of the same directory
+ */
+export function mountOf(dir: number, { dev }: { dev: number | bigint }): string {
+  const info = fs.readFileSync(`/proc/self/fdinfo/${dir}`, 'utf8');
+  return `${dev} ${/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? ''}`;
 }
 
 /** Device and inode. */

@@ -1,0 +1,96 @@
+/**
+ * The driver, which looks at what containers mount from the host before they are created or started, and remembers what
+ * they can write. The Docker engine follows every link on the way to a bind source.
+ */
+import type { ContainerInfo, ContainerRequest, ContainerSummary, Docker } from '../../system/docker-types.ts';
+import type { Exposures } from '../../system/exposed.ts';
+import type { Files } from '../../system/file-types.ts';
+
+/** A directory or file of the host that a container mounts. */
+interface BindSource {
+  source: string;
+  readOnly: boolean;
+}
+
+export interface GuardedOptions {
+  files: Pick<Files, 'checkSource'>;
+  exposures: Pick<Exposures, 'add'>;
+}
+
+/** @returns a driver whose `create`, `start`, `restart` and `createVolume` throw AgentError `UnsafePath` or `OwnPath` */
+export function guarded(docker: Docker, { files, exposures }: GuardedOptions): Docker {
+  const admit = (sources: readonly BindSource[]) => {
+    for (const { source } of sources) files.checkSource(source);
+    exposures.add(sources.filter(({ readOnly }) => !readOnly).map(({ source }) => source));
+  };
+  /** What has been looked at already: the list stays the same array while nothing changes. */
+  let known: readonly unknown[] | null = null;
+  let knownVolumes: readonly unknown[] | null = null;
+  const again = async (id: string) => {
+    const info = await docker.inspect(id);
+    if (info) admit(sourcesOf(info.HostConfig));
+  };
+  return {
+    ...docker,
+    async containers() {
+      const all = await docker.containers();
+      if (all !== known) exposures.add(all.flatMap(writableIn));
+      known = all;
+      return all;
+    },
+    async volumes() {
+      const all = await docker.volumes();
+      if (all !== knownVolumes) exposures.add(all.flatMap(({ Options }) => deviceOf(Options) ?? []));
+      knownVolumes = all;
+      return all;
+    },
+    async create(options, warn) {
+      admit(sourcesOf(options.HostConfig));
+      return docker.create(options, warn);
+    },
+    // What was harmless when the container was created may be a link by now.
+    async start(id) {
+      await again(id);
+      return docker.start(id);
+    },
+    async restart(id, grace) {
+      await again(id);
+      return docker.restart(id, grace);
+    },
+    async createVolume(options) {
+      const device = deviceOf(options.DriverOpts);
+      if (device !== undefined) admit([{ source: device, readOnly: false }]);
+      return docker.createVolume(options);
+    },
+  };
+}
+
+/** Bind mounts as a request or an inspection says them: `SOURCE:TARGET[:OPTIONS]` texts and mount objects. */
+export function sourcesOf(config: ContainerRequest['HostConfig'] | ContainerInfo['HostConfig']): BindSource[] {
+  const texts = (config?.Binds ?? []).map((bind): BindSource => {
+    const [source = '', , options = ''] = bind.split(':');
+    return { source, readOnly: options.split(',').includes('ro') };
+  });
+  const objects = (config?.Mounts ?? [])
+    .filter(({ Type }) => Type === 'bind')
+    .map(({ Source, ReadOnly }): BindSource => ({ source: Source, readOnly: ReadOnly === true }));
+  // A source without a leading slash names a volume.
+  return [...texts, ...objects].filter(({ source }) => source.startsWith('/'));
+}
+
+/** Host paths that a container of the list can write, and the place of the volumes of the one that has some. */
+function writableIn({ Mounts }: ContainerSummary): string[] {
+  return (Mounts ?? []).flatMap(({ Type, Source, RW }) => {
+    if (RW === false || !Source?.startsWith('/')) return [];
+    if (Type === 'bind') return [Source];
+    const volumes = /^(.+\/volumes)\/[^/]+\/_data$/.exec(Source)?.[1];
+    return Type === 'volume' && volumes !== undefined ? [volumes] : [];
+  });
+}
+
+/** The host directory that a volume of the local driver is bound to. */
+export const deviceOf = (options: Record<string, string> | null | undefined): string | undefined => {
+  const { device, o = '' } = options ?? {};
+  const isBind = o.split(',').some((one) => one === 'bind' || one === 'rbind');
+  return isBind && device?.startsWith('/') ? device : undefined;
+};

@@ -1,0 +1,119 @@
+/**
+ * Directories that containers can write. Root of a container is uid 0 on the host as well, unless the Docker engine remaps
+ * users, so "root owns it" does not prove there that the host's root made it: below such a directory the path walk follows
+ * no link and crosses no mount (see walk.ts).
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import { type Exposed, idOf } from './walk.ts';
+
+export interface Exposures {
+  /** Adds host paths for good: a link that a container made stays when the container goes. Durable when it returns, if it can be. */
+  add(paths: Iterable<string>): void;
+  /** As of now: what is mounted may be created or replaced at any time. */
+  current(): Exposed;
+}
+
+export interface ExposuresOptions {
+  /** '' for the machine itself, or a directory that stands for `/`. */
+  root: string;
+  /** Directories that are always exposed, on the host. */
+  always: readonly string[];
+  /** Where all others are recorded, below `root`; left out where nothing is to outlive this process. */
+  file?: string;
+}
+
+/** How long identities of directories that exist are believed. Only the host's root can replace what is mounted. */
+const IDS_MS = 1_000;
+/** More are not worth remembering: the oldest gives way. */
+const MAX = 4_096;
+/**
+ * Whoever may write one of these is root on the host with or without links, so nothing is gained by refusing them; and
+ * links of the system itself lie there (`/var/run`, `/usr/lib64`).
+ */
+const SYSTEM: readonly string[] = [
+  ...['/', '/etc', '/usr', '/var', '/var/lib', '/var/lib/docker', '/run', '/var/run', '/boot', '/root'],
+  ...['/dev', '/proc', '/sys', '/bin', '/sbin', '/lib', '/lib64'],
+];
+
+export function createExposures({ root, always, file }: ExposuresOptions): Exposures {
+  const record = file === undefined ? null : root + file;
+  const recorded = new Set(record === null ? [] : readRecord(record));
+  const all = new Set([...always, ...recorded]);
+  let ids: { at: number; found: Set<string>; missing: string[] } | null = null;
+
+  const covers = (at: string): boolean => {
+    for (let one = at; one !== '/'; one = path.dirname(one)) if (all.has(one)) return true;
+    return false;
+  };
+  const forget = (one: string) => {
+    recorded.delete(one);
+    all.delete(one);
+  };
+
+  return {
+    add(paths) {
+      let changed = false;
+      for (const one of [...paths].map(normalised)) {
+        if (SYSTEM.includes(one) || covers(one)) continue;
+        // What lies below it is covered by it, and may be a link by now.
+        for (const inner of [...recorded]) if (inner.startsWith(`${one}/`)) forget(inner);
+        all.add(one);
+        recorded.add(one);
+        const [oldest] = recorded;
+        if (recorded.size > MAX && oldest !== undefined) forget(oldest);
+        changed = true;
+      }
+      if (!changed) return;
+      ids = null;
+      if (record !== null) writeRecord(record, [...recorded]);
+    },
+    current() {
+      const now = performance.now();
+      if (ids === null || now - ids.at > IDS_MS) ids = { at: now, found: new Set(), missing: [...all] };
+      const { found } = ids;
+      ids.missing = ids.missing.filter((one) => {
+        const stat = statOf(root + one);
+        if (stat?.isDirectory()) found.add(idOf(stat));
+        return stat === undefined;
+      });
+      return { has: (id, at) => found.has(id) || all.has(at) };
+    },
+  };
+}
+
+const normalised = (file: string): string => path.posix.resolve('/', file);
+
+function statOf(file: string): fs.Stats | undefined {
+  try {
+    return fs.statSync(file, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+function readRecord(file: string): string[] {
+  try {
+    const found: unknown = JSON.parse(fs.readFileSync(file, 'utf8'));
+    return Array.isArray(found) ? found.filter((one) => typeof one === 'string') : [];
+  } catch {
+    return [];
+  }
+}
+
+/** A full disk keeps nobody from working: the record is written again with the next path. */
+function writeRecord(file: string, paths: readonly string[]): void {
+  const temp = `${file}.new`;
+  try {
+    const fd = fs.openSync(temp, 'w', 0o600);
+    try {
+      fs.writeFileSync(fd, JSON.stringify(paths));
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+    fs.renameSync(temp, file);
+  } catch {
+    fs.rmSync(temp, { force: true });
+  }
+}

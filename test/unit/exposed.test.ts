@@ -1,0 +1,169 @@
+/** Paths below what a container can write: root of the container is uid 0 here as well. */
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { AgentError } from '../../agent/errors.ts';
+import { createExposures } from '../../agent/system/exposed.ts';
+import { createFiles, type Files } from '../../agent/system/files.ts';
+
+const META = { mode: 0o644, uid: -1, gid: -1 };
+const bytes = (text: string) => new TextEncoder().encode(text);
+const OWN = ['/etc/fairlead', '/var/lib/fairlead'];
+const TREE = '/var/lib/fairlead/tree';
+
+let root: string;
+let files: Files;
+const at = (file: string) => path.join(root, file);
+const codeOf = async (act: () => unknown): Promise<string> => {
+  try {
+    await act();
+    return 'done';
+  } catch (thrown) {
+    if (!(thrown instanceof AgentError)) throw thrown;
+    return thrown.code;
+  }
+};
+
+beforeEach(() => {
+  root = fs.mkdtempSync(path.join(fs.realpathSync(os.tmpdir()), 'fairlead-exposed-'));
+  for (const dir of [`${TREE}/conf`, '/etc/fairlead', '/etc/cron.d', '/srv/app/data/conf', '/srv/plain'])
+    fs.mkdirSync(at(dir), { recursive: true });
+  fs.writeFileSync(at('/etc/fairlead/agent.yaml'), 'mine');
+  const exposures = createExposures({ root, always: [TREE] });
+  exposures.add(['/srv/app']);
+  files = createFiles({ root, own: OWN, stores: [TREE], exposures });
+});
+afterEach(() => fs.rmSync(root, { recursive: true, force: true }));
+
+const swap = (dir: string, target: string) => {
+  fs.renameSync(at(dir), at(`${dir}.away`));
+  fs.symlinkSync(target, at(dir));
+};
+
+/** Each thing that can be done to a file; `to` is a file below the link. */
+const ACTS: [string, (to: string) => unknown][] = [
+  ['write', (to) => files.write(to, bytes('x'), META)],
+  [
+    'writeAll',
+    async (to) => {
+      for (const error of (await files.writeAll([{ file: to, content: bytes('x'), options: META }])).failed.values())
+        throw error;
+    },
+  ],
+  ['remove', (to) => files.remove(to)],
+  [
+    'removeAll',
+    async (to) => {
+      for (const answer of (await files.removeAll([to])).values()) if (answer instanceof Error) throw answer;
+    },
+  ],
+  ['mkdir', (to) => files.mkdir(to, META)],
+  ['link', (to) => files.link(to, '/x')],
+  ['setMeta', (to) => files.setMeta(to, META)],
+  ['removeTree', (to) => files.removeTree(path.dirname(to))],
+  ['read', (to) => files.read(to)],
+  ['list', (to) => files.list(path.dirname(to))],
+];
+
+describe.each(ACTS)('%s', (name, act) => {
+  test('follows no link below the tree store, to our own configuration least of all', async () => {
+    swap(`${TREE}/conf`, '/etc/fairlead');
+    const code = await codeOf(() => act(`${TREE}/conf/agent.yaml`));
+    expect(code).toBe(name === 'removeTree' ? 'FileFailed' : 'UnsafePath');
+    expect(fs.readFileSync(at('/etc/fairlead/agent.yaml'), 'utf8')).toBe('mine');
+  });
+  test('follows no link below what a container can write', async () => {
+    fs.writeFileSync(at('/etc/cron.d/app.conf'), 'cron');
+    swap('/srv/app/data', '/etc');
+    fs.renameSync(at('/etc/cron.d'), at('/etc/conf'));
+    const code = await codeOf(() => act('/srv/app/data/conf/app.conf'));
+    expect(code).toBe('UnsafePath');
+    expect(fs.readFileSync(at('/etc/conf/app.conf'), 'utf8')).toBe('cron');
+  });
+});
+
+test('an exposed directory is known by its identity: another way to it is no way around', async () => {
+  fs.symlinkSync('/srv/app', at('/srv/other'));
+  swap('/srv/app/data', '/etc');
+  expect(await codeOf(() => files.write('/srv/other/data/cron.d/x', bytes('x'), META))).toBe('UnsafePath');
+  expect(fs.readdirSync(at('/etc/cron.d'))).toEqual([]);
+});
+
+test('links of root in directories that no container can write go on counting', async () => {
+  fs.symlinkSync('/srv/app', at('/srv/plain/link'));
+  await files.write('/srv/plain/link/data/conf/app.conf', bytes('x'), META);
+  expect(fs.readFileSync(at('/srv/app/data/conf/app.conf'), 'utf8')).toBe('x');
+});
+
+test('a link that leads into an exposed directory and out of it again by `..` is refused', async () => {
+  fs.symlinkSync('/srv/app/data/../../../etc', at('/srv/plain/link'));
+  expect(await codeOf(() => files.write('/srv/plain/link/cron.d/x', bytes('x'), META))).toBe('UnsafePath');
+});
+
+test('a directory that comes to be after it was exposed is exposed', async () => {
+  const exposures = createExposures({ root, always: [] });
+  exposures.add(['/srv/late']);
+  const late = createFiles({ root, exposures });
+  await late.write('/srv/late/a/x', bytes('x'), META);
+  swap('/srv/late/a', '/etc/cron.d');
+  expect(await codeOf(() => late.write('/srv/late/a/x', bytes('x'), META))).toBe('UnsafePath');
+  expect(fs.readdirSync(at('/etc/cron.d'))).toEqual([]);
+});
+
+test('what was ever exposed is so after a restart, too', async () => {
+  const file = '/var/lib/fairlead/exposed.json';
+  createExposures({ root, always: [], file }).add(['/srv/plain']);
+  fs.symlinkSync('/etc/cron.d', at('/srv/plain/conf'));
+  const later = createFiles({ root, exposures: createExposures({ root, always: [], file }) });
+  expect(await codeOf(() => later.write('/srv/plain/conf/x', bytes('x'), META))).toBe('UnsafePath');
+});
+
+test.each(['/', '/etc', '/usr', '/run', '/var/lib'])(
+  'a container that can write %s is root anyway: links of the system stay usable',
+  async (dir) => {
+    const exposures = createExposures({ root, always: [] });
+    exposures.add([dir]);
+    fs.symlinkSync('cron.d', at('/etc/link'));
+    await createFiles({ root, exposures }).write('/etc/link/x', bytes('x'), META);
+    expect(fs.readdirSync(at('/etc/cron.d'))).toEqual(['x']);
+  },
+);
+
+describe('what a container is to mount', () => {
+  const check = (source: string) => codeOf(() => files.checkSource(source));
+  test('a file, a directory, and what is missing, are fine', async () => {
+    fs.writeFileSync(at('/srv/plain/file'), '');
+    const codes = await Promise.all(['/srv/app/data', '/srv/plain/file', '/srv/none/such', `${TREE}/conf`].map(check));
+    expect(codes).toEqual(['done', 'done', 'done', 'done']);
+  });
+  test('a link of root is followed where no container can write, whether a directory or a file', async () => {
+    fs.symlinkSync('/srv/plain', at('/srv/link'));
+    fs.writeFileSync(at('/srv/plain/file'), '');
+    fs.symlinkSync('plain/file', at('/srv/filelink'));
+    expect([await check('/srv/link/x'), await check('/srv/filelink')]).toEqual(['done', 'done']);
+  });
+  test('a link below what a container can write is refused, also as the last part', async () => {
+    swap('/srv/app/data', '/etc');
+    swap(`${TREE}/conf`, '/etc/fairlead');
+    const sources = ['/srv/app/data', '/srv/app/data/cron.d', `${TREE}/conf`, `${TREE}/conf/agent.yaml`];
+    expect(await Promise.all(sources.map(check))).toEqual(['UnsafePath', 'UnsafePath', 'UnsafePath', 'UnsafePath']);
+  });
+  test('whatever leads to what is our own is refused', async () => {
+    fs.symlinkSync('/etc/fairlead', at('/srv/link'));
+    fs.symlinkSync('/etc/fairlead/agent.yaml', at('/srv/file'));
+    const sources = ['/srv/link', '/srv/file', '/etc/fairlead/agent.yaml', '/var/lib/fairlead/new'];
+    expect(await Promise.all(sources.map(check))).toEqual(['OwnPath', 'OwnPath', 'OwnPath', 'OwnPath']);
+  });
+  test.skipIf(process.getuid?.() !== 0)(
+    'a link of another user is refused; directories of other users are not',
+    async () => {
+      fs.mkdirSync(at('/srv/ann/pg'), { recursive: true });
+      fs.chownSync(at('/srv/ann'), 1000, 1000);
+      fs.chownSync(at('/srv/ann/pg'), 999, 999);
+      fs.symlinkSync('/etc', at('/srv/ann/etc'));
+      fs.lchownSync(at('/srv/ann/etc'), 1000, 1000);
+      expect([await check('/srv/ann/pg'), await check('/srv/ann/etc')]).toEqual(['done', 'UnsafePath']);
+    },
+  );
+});
