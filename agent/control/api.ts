@@ -1,4 +1,5 @@
 /** The daemon's answers: what the sockets serve and the broker is told. Holds the state that outlives one run. */
+import { KINDS } from '../../manifests-schema/kinds/index.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { eventDocumentOf } from '../core/event.ts';
 import { findId } from '../core/find-id.ts';
@@ -7,7 +8,6 @@ import type { SyncLine } from '../core/progress.ts';
 import type { Provider } from '../core/provider.ts';
 import { type AgentState, type Identity, statusOf } from '../core/status.ts';
 import type { Checkout, CommitInfo, Desired, Problem, ResourceId, ResourceStatus, Trigger } from '../core/types.ts';
-import { KINDS } from '../core/types.ts';
 import { type Breakdown, brokenRun } from '../engine/run/breakdown.ts';
 import { preview } from '../engine/run/preview.ts';
 import type { RunResult } from '../engine/run/reconcile.ts';

@@ -1,5 +1,6 @@
 /** The two halves of a resource's id, `kind:locator`. Pure. */
-import { KINDS, type Kind, type ResourceId } from './types.ts';
+import { KINDS, type Kind } from '../../manifests-schema/kinds/index.ts';
+import type { ResourceId } from './types.ts';
 
 /** @throws TypeError if no kind has this id */
 export function kindOf(id: ResourceId): Kind {

@@ -1,14 +1,13 @@
 /** What one layer's directory says: its manifests' entries, its stacks, its secrets. Pure. */
 import { check, issueAt } from '../../manifests-schema/check.ts';
-import { COMPOSE_KEYS, ENTRIES, type Manifest, manifest } from '../../manifests-schema/manifest.ts';
+import { ENTRIES, SECTIONS, type Section } from '../../manifests-schema/kinds/index.ts';
+import { COMPOSE_KEYS, type Manifest, manifest } from '../../manifests-schema/manifest.ts';
 import { type Parsed, parseYaml } from '../../manifests-schema/yaml.ts';
 import { COMPOSE_NAMES, findStacks, OVERRIDE_NAMES, type StackDir } from './layer-stacks.ts';
 import type { Layer, LayerCache } from './layers.ts';
 import type { Issue } from './types.ts';
 
-/** Sections whose entries are resources of their own and merge attribute by attribute. */
-export const SECTIONS = ['files', 'units', 'jobs', 'checks'] as const;
-export type Section = (typeof SECTIONS)[number];
+export type { Section };
 
 export interface Entry {
   section: Section;

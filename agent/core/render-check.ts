@@ -1,6 +1,6 @@
 /** One `checks` entry → one resource. Pure. */
 import { issueAt } from '../../manifests-schema/check.ts';
-import type { CheckEntry } from '../../manifests-schema/manifest.ts';
+import type { CheckEntry } from '../../manifests-schema/kinds/check.ts';
 import type { Parsed } from '../../manifests-schema/yaml.ts';
 import { durationMs } from '../config.ts';
 import { canonicalHash } from './hash.ts';

@@ -1,6 +1,6 @@
 /** One `files` entry → one resource, or, for a tree, one for each file and directory in it. Pure. */
 import { issueAt } from '../../manifests-schema/check.ts';
-import type { FileEntry } from '../../manifests-schema/manifest.ts';
+import type { FileEntry } from '../../manifests-schema/kinds/file.ts';
 import type { Parsed } from '../../manifests-schema/yaml.ts';
 import { canonicalHash, type Sha256 } from './hash.ts';
 import { contentOf, type Payload, sizeOf } from './payload.ts';

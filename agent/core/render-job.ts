@@ -1,6 +1,6 @@
 /** One `jobs` entry → one resource. Pure. */
 import { issueAt } from '../../manifests-schema/check.ts';
-import type { JobEntry } from '../../manifests-schema/manifest.ts';
+import type { JobEntry } from '../../manifests-schema/kinds/job.ts';
 import type { Parsed } from '../../manifests-schema/yaml.ts';
 import { durationMs } from '../config.ts';
 import { canonicalHash } from './hash.ts';

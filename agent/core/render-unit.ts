@@ -1,6 +1,6 @@
 /** One `units` entry → one resource. Pure. */
 import { issueAt } from '../../manifests-schema/check.ts';
-import type { UnitEntry } from '../../manifests-schema/manifest.ts';
+import type { UnitEntry } from '../../manifests-schema/kinds/unit.ts';
 import type { Parsed } from '../../manifests-schema/yaml.ts';
 import { canonicalHash } from './hash.ts';
 import { type LayerContext, resolveSource } from './render-file.ts';

@@ -1,10 +1,14 @@
 /** A checkout → the host's resources: layers read, merged, made ready, rendered. Pure; stacks are read by compose/. */
 
 import type { HostSettings } from '../../manifests-schema/host.ts';
-import type { CheckEntry, FileEntry, JobEntry, UnitEntry } from '../../manifests-schema/manifest.ts';
+import type { CheckEntry } from '../../manifests-schema/kinds/check.ts';
+import type { FileEntry } from '../../manifests-schema/kinds/file.ts';
+import { SECTIONS, type Section } from '../../manifests-schema/kinds/index.ts';
+import type { JobEntry } from '../../manifests-schema/kinds/job.ts';
+import type { UnitEntry } from '../../manifests-schema/kinds/unit.ts';
 import type { Parsed } from '../../manifests-schema/yaml.ts';
 import { canonicalHash, type Sha256 } from './hash.ts';
-import { readLayer, SECTIONS, type Section } from './layer-content.ts';
+import { readLayer } from './layer-content.ts';
 import { type Chain, createLayerCache, type LayerCache, readChain, type Var } from './layers.ts';
 import { attributeOrigins, type Merged, mergeEntries, originOf, viewOf } from './merge-entries.ts';
 import { type PrepareContext, prepareEntry } from './prepare-entry.ts';

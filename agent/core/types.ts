@@ -1,10 +1,10 @@
 /** The nouns that every layer shares. Plain data; see docs/architecture.md. */
 
+import type { Kind } from '../../manifests-schema/kinds/index.ts';
 import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import type { Payload } from './payload.ts';
 
-export const KINDS = ['network', 'volume', 'file', 'unit', 'service', 'job', 'check'] as const;
-export type Kind = (typeof KINDS)[number];
+export type { Kind };
 
 /** `kind:locator`, e.g. `file:/etc/app.conf`, `unit:app.service`, `service:shop/web`. */
 export type ResourceId = `${Kind}:${string}`;

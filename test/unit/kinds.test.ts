@@ -1,8 +1,9 @@
 /** The table of kinds as a whole: what core and engine rely on whatever kinds there are. */
 import { expect, test } from 'vitest';
 import { definitionOf, rankOf } from '../../agent/core/kind.ts';
-import { KINDS as NAMES, type ResourceId } from '../../agent/core/types.ts';
+import type { ResourceId } from '../../agent/core/types.ts';
 import { KINDS } from '../../agent/kinds/index.ts';
+import { KINDS as NAMES } from '../../manifests-schema/kinds/index.ts';
 import { providers } from './repo.ts';
 
 const all = [...KINDS.values()];

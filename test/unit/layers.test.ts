@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { KINDS, SECTIONS } from '../../manifests-schema/kinds/index.ts';
 import {
   cycles,
   impure,
@@ -94,10 +95,7 @@ const LIBRARIES = {
   'node-cron': ['agent/config.ts', 'agent/engine'],
 };
 
-const NAMES = {
-  kinds: ['network', 'volume', 'file', 'unit', 'service', 'job', 'check'],
-  sections: ['files', 'units', 'jobs', 'checks'],
-};
+const NAMES = { kinds: KINDS, sections: SECTIONS };
 /** They know kinds by what `KindDefinition` says of them. */
 const BLIND = ['agent/core', 'agent/engine'];
 /** Here `'file'` may be a word of git or of stat(2); ids and comparisons of kinds are forbidden all the same. */
@@ -140,9 +138,6 @@ const KNOWN: readonly string[] = [
   'agent/core/edges.ts: file:',
   'agent/core/edges.ts: file',
   'agent/core/layer-content.ts: files',
-  'agent/core/layer-content.ts: units',
-  'agent/core/layer-content.ts: jobs',
-  'agent/core/layer-content.ts: checks',
   'agent/core/prepare-entry.ts: units',
   'agent/core/render-check.ts: checks',
   'agent/core/render-check.ts: check:',
@@ -157,13 +152,6 @@ const KNOWN: readonly string[] = [
   'agent/core/render.ts: file:',
   'agent/core/render.ts: file:/',
   'agent/core/specs.ts: file',
-  'agent/core/types.ts: network',
-  'agent/core/types.ts: volume',
-  'agent/core/types.ts: file',
-  'agent/core/types.ts: unit',
-  'agent/core/types.ts: service',
-  'agent/core/types.ts: job',
-  'agent/core/types.ts: check',
 ];
 
 test('core and engine name no kind, by import or by literal', () => {

@@ -1,5 +1,6 @@
 /** The files of one project → one model in its long form. What Compose does to each file, in its order. Pure. */
 
+import { SECTIONS } from '../../../manifests-schema/kinds/index.ts';
 import { fill } from '../merge/fill.ts';
 import { merge } from '../merge/merge.ts';
 import { applyResets } from '../merge/resets.ts';
@@ -21,7 +22,6 @@ export interface ParsedFile extends FileToLoad {
 }
 
 /** Sections of other kinds may stand in the same manifest. */
-const OTHER_KINDS = ['files', 'units', 'jobs', 'checks'];
 
 export function parseFile(loading: Loading, file: FileToLoad): ParsedFile {
   const { documents, issues } = readYaml(sourceOf(file), file.text);
@@ -85,8 +85,9 @@ function toLongForm(loading: Loading, model: MapNode): MapNode {
 }
 
 function withoutOtherKinds(root: Node): Node {
-  if (root.kind !== 'map' || !OTHER_KINDS.some((key) => root.entries.has(key))) return root;
-  return { ...root, entries: new Map([...root.entries].filter(([key]) => !OTHER_KINDS.includes(key))) };
+  const sections: readonly string[] = SECTIONS;
+  if (root.kind !== 'map' || !sections.some((key) => root.entries.has(key))) return root;
+  return { ...root, entries: new Map([...root.entries].filter(([key]) => !sections.includes(key))) };
 }
 
 /** A file that a service is extended from: neither its includes nor its own extends are followed here. */
