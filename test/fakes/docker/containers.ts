@@ -1,0 +1,72 @@
+/** The calls about containers. */
+import type { ContainerSummary, Docker } from '../../../agent/system/docker.ts';
+import { createContainer, refuseTaken } from './create.ts';
+import { inspected, summary } from './inspect.ts';
+import { forget, startContainer, stopContainer } from './lifecycle.ts';
+import { programOf } from './programs.ts';
+import { conflict } from './refusals.ts';
+import { containerOf, imageOf, type State, tellOf } from './state.ts';
+import { usersOf } from './volumes.ts';
+
+type Calls =
+  | 'containers'
+  | 'inspect'
+  | 'create'
+  | 'update'
+  | 'start'
+  | 'stop'
+  | 'restart'
+  | 'rename'
+  | 'remove'
+  | 'run'
+  | 'logTail';
+
+export function containerCalls(state: State): Pick<Docker, Calls> {
+  let last: readonly ContainerSummary[] = [];
+  return {
+    async containers() {
+      const now = [...state.containers.values()].map((c) => summary(state, c));
+      if (JSON.stringify(now) !== JSON.stringify(last)) last = now;
+      return last;
+    },
+    inspect: async (id) => inspected(containerOf(state, id)),
+    create: async (request) => createContainer(state, request),
+    async update(id, settings) {
+      const c = containerOf(state, id);
+      Object.assign(c.host, settings);
+      tellOf(state, c, 'update');
+    },
+    start: async (id) => startContainer(state, containerOf(state, id)),
+    stop: async (id) => stopContainer(state, containerOf(state, id)),
+    async restart(id) {
+      const c = containerOf(state, id);
+      if (c.pid > 0 || c.status === 'restarting') stopContainer(state, c);
+      startContainer(state, c);
+      tellOf(state, c, 'restart');
+    },
+    async rename(id, name) {
+      const c = containerOf(state, id);
+      if (c.name === name) throw conflict('Renaming a container with the same name as its current name');
+      refuseTaken(state, name);
+      const oldName = `/${c.name}`;
+      c.name = name;
+      tellOf(state, c, 'rename', { oldName });
+    },
+    async remove(id, volumes) {
+      const c = containerOf(state, id);
+      forget(state, c);
+      if (!volumes) return;
+      for (const { Type, Name = '', isNamed } of c.mounts)
+        if (Type === 'volume' && !isNamed && usersOf(state, Name).length === 0) state.volumes.delete(Name);
+    },
+    async run(id, { Cmd }) {
+      const c = containerOf(state, id);
+      if (c.pid === 0) throw conflict(`container ${c.id} is not running`);
+      state.ran.push(`${c.name}: ${Cmd.join(' ')}`);
+      const { endsAfterMs, code, says } = (imageOf(state, c.imageId)?.program ?? programOf)(Cmd);
+      if (endsAfterMs === undefined) return new Promise(() => undefined);
+      return { exitCode: code, output: says };
+    },
+    logTail: async (id) => containerOf(state, id).log.slice(-5).join(' | '),
+  };
+}

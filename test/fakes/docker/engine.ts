@@ -1,0 +1,114 @@
+/** A Docker engine in memory: what the driver's interface promises, held to the contract that the real one is held to. */
+import { createHash } from 'node:crypto';
+import type { Docker, EngineInfo } from '../../../agent/system/docker.ts';
+import { explained } from '../../../agent/system/docker-answers.ts';
+import type { DockerEvent, DockerEvents, DockerListener } from '../../../agent/system/docker-events.ts';
+import { createFakeClock, type FakeClock } from '../clock.ts';
+import { containerCalls } from './containers.ts';
+import { createRegistry, type FakeRegistry, imageCalls } from './images.ts';
+import { ended } from './lifecycle.ts';
+import { addNetwork, BUILT_IN, networkCalls } from './networks.ts';
+import { noAnswer } from './refusals.ts';
+import { containerOf, type FakeContainer, type State } from './state.ts';
+import { volumeCalls } from './volumes.ts';
+
+export interface FakeDocker {
+  docker: Docker;
+  events: DockerEvents;
+  registry: FakeRegistry;
+  clock: FakeClock;
+  /** What there is, for tests that look. */
+  containers(): FakeContainer[];
+  /** `tcp/80`: programs of the host have these. */
+  hostPorts: Set<string>;
+  /** Commands that were run in containers, as `name: argv`. */
+  ran: string[];
+  info: EngineInfo;
+  version: { version: string; api: string };
+  /** Nobody answers any more, and no events are heard, until `back`. */
+  goAway(): void;
+  comeBack(): void;
+  /** The process of a container ends by itself, or is killed. */
+  end(name: string, code?: number): void;
+}
+
+const ID = 64;
+
+export function createFakeDocker(clock: FakeClock = createFakeClock()): FakeDocker {
+  let count = 0;
+  let away = false;
+  const listeners = new Set<DockerListener>();
+  const hex = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, ID);
+  const state: State = {
+    clock,
+    containers: new Map(),
+    networks: new Map(),
+    volumes: new Map(),
+    images: new Map(),
+    hostPorts: new Set(),
+    ran: [],
+    newId: () => hex(`thing ${++count}`),
+    tell(event) {
+      if (away) return;
+      for (const listener of listeners) if (isAskedFor(listener, event)) listener.event(structuredClone(event));
+    },
+  };
+  for (const Name of BUILT_IN) addNetwork(state, { Name, Driver: Name === 'none' ? 'null' : Name }, true);
+  const shop = createRegistry(hex);
+  const calls: Docker = {
+    ...containerCalls(state),
+    ...networkCalls(state),
+    ...volumeCalls(state),
+    ...imageCalls(state, shop),
+    version: async () => fake.version,
+    info: async () => fake.info,
+  };
+  const fake: FakeDocker = {
+    docker: explained(
+      reachable(calls, () => away),
+      '/run/docker.sock',
+    ),
+    events: {
+      async follow(listener, signal) {
+        listeners.add(listener);
+        signal.addEventListener('abort', () => listeners.delete(listener), { once: true });
+        listener.listening(!away);
+        if (!away) listener.gap();
+      },
+      labels: async () => new Map([...state.containers.values()].map((c) => [c.id, c.config.Labels])),
+    },
+    registry: shop.registry,
+    clock,
+    containers: () => [...state.containers.values()],
+    hostPorts: state.hostPorts,
+    ran: state.ran,
+    info: { CgroupVersion: '2', MemoryLimit: true, SwapLimit: true, PidsLimit: true, OomKillDisable: false },
+    version: { version: '26.1.5', api: '1.45' },
+    goAway() {
+      away = true;
+      for (const listener of listeners) listener.listening(false);
+    },
+    comeBack() {
+      away = false;
+      for (const listener of listeners) {
+        listener.listening(true);
+        listener.gap();
+      }
+    },
+    end: (name, code = 137) => ended(state, containerOf(state, name), code),
+  };
+  return fake;
+}
+
+/** Calls of an engine that may be away. */
+function reachable(calls: Docker, isAway: () => boolean): Docker {
+  return new Proxy(calls, {
+    get(target, name: keyof Docker) {
+      return isAway() ? () => Promise.reject(noAnswer()) : target[name];
+    },
+  });
+}
+
+function isAskedFor({ filters }: DockerListener, { Type, Action }: DockerEvent): boolean {
+  return filters.type.includes(Type) && filters.event.includes(Action.split(':')[0] ?? '');
+}

@@ -1,0 +1,101 @@
+/** Images of an engine in memory, and the registry that they come from. */
+import type { Docker, ImageConfig, ImageInfo } from '../../../agent/system/docker.ts';
+import { conflict, refusal, serverError } from './refusals.ts';
+import { type FakeImage, imageOf, type State } from './state.ts';
+
+/** What `push` takes of an image. */
+export interface Pushed {
+  config?: ImageConfig;
+  /** Another word makes it another image. */
+  content?: string;
+  platform?: Partial<ImageInfo['platform']>;
+  program?: FakeImage['program'];
+}
+
+export interface FakeRegistry {
+  /** `name:tag` stands for this image from now on. @returns its id */
+  push(name: string, pushed?: Pushed): string;
+  /** The engine's words for each pull of this name; null lets it come again. */
+  fail(name: string, said: string | null): void;
+  /** Names that were pulled, in order. */
+  pulled: string[];
+}
+
+/** @param hex what turns text into a digest */
+export function createRegistry(hex: (text: string) => string) {
+  const shelf = new Map<string, FakeImage>();
+  const failures = new Map<string, string>();
+  const registry: FakeRegistry = {
+    pulled: [],
+    push(name, { config = {}, content = name, platform = {}, program } = {}) {
+      const whole = { os: 'linux', architecture: 'amd64', variant: '', ...platform };
+      const id = `sha256:${hex(JSON.stringify([content, config, whole]))}`;
+      const repository = name.replace(/:[^:/]*$/, '');
+      shelf.set(name, {
+        ...{ id, config, platform: whole, content: hex(content), tags: [name] },
+        digests: [`${repository}@${id}`],
+        ...(program ? { program } : {}),
+      });
+      return id;
+    },
+    fail(name, said) {
+      if (said === null) failures.delete(name);
+      else failures.set(name, said);
+    },
+  };
+  /** @throws the engine's own words where it cannot be had */
+  const find = (name: string): FakeImage => {
+    const said = failures.get(name);
+    if (said !== undefined) throw serverError(said);
+    const found = shelf.get(/@|:[^/]*$/.test(name) ? name : `${name}:latest`);
+    if (found === undefined)
+      throw refusal(404, 'no such image', `manifest for ${name} not found: manifest unknown: manifest unknown`);
+    return found;
+  };
+  return { registry, find };
+}
+
+type Calls = 'image' | 'imageIds' | 'pull' | 'login' | 'registryDigest' | 'removeImage';
+
+export function imageCalls(state: State, { registry, find }: ReturnType<typeof createRegistry>): Pick<Docker, Calls> {
+  return {
+    async image(name) {
+      const found = imageOf(state, name);
+      if (found === undefined) return undefined;
+      const { program: _, ...info } = found;
+      return structuredClone(info);
+    },
+    imageIds: async () => [...state.images.keys()],
+    async pull(name, { signal, tell }) {
+      registry.pulled.push(name);
+      const image = find(name);
+      if (signal.aborted) throw serverError('context canceled');
+      tell?.(1, 1);
+      keep(state, image);
+    },
+    login: async () => undefined,
+    registryDigest: async (name) => find(name).id,
+    async removeImage(name) {
+      const image = imageOf(state, name);
+      if (image === undefined) throw refusal(404, 'no such image', `No such image: ${name}`);
+      const left = name === image.id ? [] : image.tags.filter((tag) => tag !== name);
+      const isUsed = [...state.containers.values()].some((c) => c.imageId === image.id);
+      if (left.length === 0 && isUsed)
+        throw conflict(
+          `conflict: unable to delete ${name} (cannot be forced) - image is being used by running container`,
+        );
+      if (left.length > 0) state.images.set(image.id, { ...image, tags: left });
+      else state.images.delete(image.id);
+      return true;
+    },
+  };
+}
+
+/** On the host; its tags are taken from whatever had them before. */
+export function keep(state: State, image: FakeImage): void {
+  for (const [id, other] of state.images)
+    if (id !== image.id && other.tags.some((tag) => image.tags.includes(tag)))
+      state.images.set(id, { ...other, tags: other.tags.filter((tag) => !image.tags.includes(tag)) });
+  const before = state.images.get(image.id);
+  state.images.set(image.id, { ...image, tags: [...new Set([...(before?.tags ?? []), ...image.tags])] });
+}

@@ -1,0 +1,150 @@
+/** The life of a container: its start, its end by itself or by others, its restarts and its healthcheck. */
+import { plugIn, unplug } from './networks.ts';
+import { freePorts, takePorts } from './ports.ts';
+import { programOf } from './programs.ts';
+import { conflict, refusal } from './refusals.ts';
+import { type FakeContainer, imageOf, type State, tellOf } from './state.ts';
+
+const SIGKILL_CODE = 137;
+const FIRST_PAUSE_MS = 100;
+const SECOND_NS = 1e9;
+/** What an engine takes for a healthcheck that does not say. */
+const INTERVAL_NS = 30 * SECOND_NS;
+const RETRIES = 3;
+
+/** After a pause; called off when the container is stopped or removed. */
+function later(state: State, c: FakeContainer, ms: number, act: () => void): void {
+  const callOff = state.clock.after(ms, () => {
+    c.pending.delete(callOff);
+    act();
+  });
+  c.pending.add(callOff);
+}
+
+function callOffAll(c: FakeContainer): void {
+  for (const callOff of c.pending) callOff();
+  c.pending.clear();
+}
+
+const commandOf = ({ config: { Entrypoint, Cmd } }: FakeContainer): string[] => [
+  ...[Entrypoint ?? []].flat(),
+  ...(Cmd ?? []),
+];
+
+const programIn = (state: State, c: FakeContainer, argv: readonly string[]) =>
+  (imageOf(state, c.imageId)?.program ?? programOf)(argv);
+
+/** @throws the engine's own words where a port, a network or another container's namespace keeps it from its start */
+export function startContainer(state: State, c: FakeContainer): void {
+  if (c.pid > 0) throw refusal(304, 'container already started', '');
+  callOffAll(c);
+  try {
+    joinOther(state, c);
+    takePorts(state, c);
+    plugIn(state, c);
+  } catch (thrown) {
+    freePorts(c);
+    c.error =
+      thrown instanceof Error ? thrown.message.replace(/^\(HTTP code \d+\) [^-]*- /, '').trim() : String(thrown);
+    c.exitCode = 128;
+    throw thrown;
+  }
+  run(state, c);
+}
+
+function joinOther(state: State, c: FakeContainer): void {
+  const [, ref] = /^container:(.*)$/.exec(c.host.NetworkMode ?? '') ?? [];
+  if (ref === undefined) return;
+  const other = state.containers.get(ref) ?? [...state.containers.values()].find((o) => o.name === ref);
+  if (other === undefined) throw refusal(404, 'no such container', `No such container: ${ref}`);
+  if (other.pid === 0) throw conflict(`cannot join network of a non running container: ${other.id}`);
+}
+
+function run(state: State, c: FakeContainer): void {
+  c.status = 'running';
+  c.pid = 1_000 + state.containers.size;
+  c.exitCode = 0;
+  c.error = '';
+  c.startedAt = state.clock.now().getTime();
+  const program = programIn(state, c, commandOf(c));
+  if (program.says) c.log.push(program.says);
+  if (program.endsAfterMs !== undefined) later(state, c, program.endsAfterMs, () => ended(state, c, program.code));
+  beginProbes(state, c);
+  tellOf(state, c, 'start');
+}
+
+function beginProbes(state: State, c: FakeContainer): void {
+  const check = c.config.Healthcheck;
+  const [how] = check?.Test ?? [];
+  c.failedProbes = 0;
+  c.health = check === undefined || how === undefined || how === 'NONE' ? null : 'starting';
+  if (c.health === null || check === undefined) return;
+  const { Interval, StartInterval, StartPeriod = 0, Retries } = check;
+  const began = state.clock.monotonic();
+  const probe = () => {
+    const isStarting = c.health === 'starting' && state.clock.monotonic() - began < StartPeriod / 1e6;
+    const argv = how === 'CMD-SHELL' ? ['sh', '-c', check.Test?.[1] ?? ''] : (check.Test ?? []).slice(1);
+    const before = c.health;
+    if (programIn(state, c, argv).code === 0) {
+      c.failedProbes = 0;
+      c.health = 'healthy';
+    } else if (!isStarting && ++c.failedProbes >= (Retries || RETRIES)) c.health = 'unhealthy';
+    if (c.health !== before) tellOf(state, c, `health_status: ${c.health}`);
+    next();
+  };
+  const next = () => {
+    const isStarting = c.health === 'starting' && StartPeriod > 0;
+    later(state, c, ((isStarting && StartInterval) || Interval || INTERVAL_NS) / 1e6, probe);
+  };
+  next();
+}
+
+/** Its process is gone; its restart policy says what comes then. */
+export function ended(state: State, c: FakeContainer, code: number): void {
+  halt(state, c, code);
+  const { Name = 'no', MaximumRetryCount = 0 } = c.host.RestartPolicy ?? {};
+  const again =
+    Name === 'always' ||
+    Name === 'unless-stopped' ||
+    (Name === 'on-failure' && code !== 0 && (MaximumRetryCount === 0 || c.restarts < MaximumRetryCount));
+  if (!again) return;
+  c.status = 'restarting';
+  later(state, c, FIRST_PAUSE_MS * 2 ** Math.min(c.restarts, 9), () => {
+    c.restarts++;
+    try {
+      startContainer(state, c);
+    } catch {
+      c.status = 'exited';
+    }
+  });
+}
+
+/** Whatever it did, it does no more. */
+function halt(state: State, c: FakeContainer, code: number): void {
+  callOffAll(c);
+  const ran = c.pid > 0;
+  freePorts(c);
+  if (ran) unplug(state, c);
+  c.pid = 0;
+  c.status = 'exited';
+  c.exitCode = code;
+  c.finishedAt = state.clock.now().getTime();
+  c.health = c.health === null ? null : 'unhealthy';
+  if (ran) tellOf(state, c, 'die', { exitCode: String(code) });
+}
+
+/** By somebody: its restart policy has no say. */
+export function stopContainer(state: State, c: FakeContainer, code = SIGKILL_CODE): void {
+  if (c.pid === 0 && c.status !== 'restarting') throw refusal(304, 'container already stopped', '');
+  halt(state, c, code);
+  c.restarts = 0;
+  tellOf(state, c, 'stop');
+}
+
+/** For good, running or not. */
+export function forget(state: State, c: FakeContainer): void {
+  if (c.pid > 0 || c.status === 'restarting') halt(state, c, SIGKILL_CODE);
+  callOffAll(c);
+  state.containers.delete(c.id);
+  tellOf(state, c, 'destroy');
+}
