@@ -3,9 +3,10 @@
  * questions instead, and whoever adds a kind answers each of them once (docs/adding-a-kind.md). The other half, which acts on
  * the host, is `Provider`.
  */
+import type { Section } from '../../manifests-schema/kinds/index.ts';
 import { kindOf } from './id.ts';
-import type { Section } from './layer-content.ts';
-import type { Kind, ResourceId } from './types.ts';
+import type { Payload } from './payload.ts';
+import type { Desired, Issue, Kind, ResourceId } from './types.ts';
 
 /** Questions about every resource of a kind. All are answered by every kind, so that no default is chosen by accident. */
 export interface Traits<Spec = unknown> {
@@ -51,13 +52,83 @@ export interface Traits<Spec = unknown> {
   onRollback(spec: Spec): 'run' | 'skip';
 }
 
-export interface KindDefinition<Spec = unknown> {
+/** What a kind is given to make resources of one entry of a manifest. */
+export interface RenderContext {
+  /** The entry's key, as the last layer wrote it. */
+  key: string;
+  /** The manifest, as a path in the repository. */
+  file: string;
+  /** Directory in the repository that relative paths must not leave. */
+  root: string;
+  /** Files of the repository as this entry sees them: rendered and decrypted if the entry says so. */
+  payload: Payload;
+  /** What is wrong, at an attribute of the entry; `[]` is the entry itself. */
+  issue(at: readonly string[], message: string): Issue;
+  /** The resource `kind:locator`, with the hash of its spec and the edges that the entry names. */
+  declare<S>(locator: string, spec: S): Desired<S>;
+}
+
+export interface Rendered {
+  resources: Desired[];
+  issues: Issue[];
+}
+
+/** How manifests declare a kind. */
+export interface Declared<Spec = unknown, Entry = unknown> {
+  /** Key of the manifest whose entries declare it. */
+  readonly section: Section;
+  /** Groups of attributes of which an entry has one: the one that the last layer chose takes out the others. */
+  readonly exclusive: readonly (readonly string[])[];
+  /**
+   * Attributes that hold further texts by name, each with a `content` or `source` of its own to be rendered and decrypted.
+   * Units alone have one, their drop-ins.
+   */
+  readonly nested: readonly string[];
+  /** The locator that a key stands for: two keys with one locator are the same entry. */
+  locator(key: string): string;
+  /** One entry, merged from all layers → its resources. Pure. */
+  render(entry: Entry, context: RenderContext): Rendered;
+  /** The spec once a secret went into it: to be shown to nobody. Missing if no text of the entry can hold one. @param entry as it was written */
+  withSecret?(spec: Spec, entry: Entry): Spec;
+}
+
+/** Where a resource lies on the host. */
+export interface Place {
+  path: string;
+  /** A change puts another inode at the path, which a mount of the path alone does not follow: its user is restarted. */
+  replaced: boolean;
+}
+
+/** All resources of a host, while edges are inferred that nobody wrote down. */
+export interface Drafts {
+  get(id: ResourceId): Desired | undefined;
+  /** Those with a place, in a fixed order. */
+  placed(): readonly (Place & { id: ResourceId })[];
+  /** Names in a directory at which, or below which, something is declared; sorted. */
+  namesIn(directory: string): readonly string[];
+  /** Adds an edge, unless either end is not declared, or a written `after` says the opposite. */
+  add(id: ResourceId, edge: 'after' | 'notify' | 'reload', other: ResourceId): void;
+}
+
+export interface KindDefinition<Spec = unknown, Entry = unknown> {
   readonly name: Kind;
-  /** Key of a manifest whose entries declare it; null for what stacks declare. */
-  readonly section: Section | null;
   /** Default order of apply, lowest first, counted from 0 without gaps; removal goes backwards. It only breaks ties. */
   readonly rank: number;
   readonly traits: Traits<Spec>;
+  /** null for what stacks declare. */
+  readonly declared: Declared<Spec, Entry> | null;
+  /** Paths of the host that it mounts: what lies there, or below, is applied before it. */
+  mounts?(spec: Spec): readonly string[];
+  /** Where it lies, if others may mount it. Of files alone: nothing else is put at a path that people choose. */
+  place?(spec: Spec): Place;
+  /** Paths that it writes: a purged directory keeps them. */
+  paths?(spec: Spec): readonly string[];
+  /** The one whose locator holds this one's, which is applied first if a manifest declares it, too. Of files alone: their locators nest. */
+  holder?(id: ResourceId): ResourceId | null;
+  /** Order that follows from what resources are: adds edges of this one, and to it. */
+  edges?(resource: Desired<Spec>, all: Drafts): void;
+  /** The spec with what only all resources together say of it; null if that is nothing. */
+  complete?(spec: Spec, all: Drafts): Spec | null;
 }
 
 /** All kinds of this program; `agent/kinds/index.ts` is the only file that lists them. */
@@ -72,3 +143,15 @@ export function definitionOf(kinds: KindTable, id: ResourceId): KindDefinition {
 
 export const traitsOf = (kinds: KindTable, id: ResourceId): Traits => definitionOf(kinds, id).traits;
 export const rankOf = (kinds: KindTable, id: ResourceId): number => definitionOf(kinds, id).rank;
+
+/** The kind that a section of a manifest declares. @throws TypeError if none does */
+export function declaredBy(kinds: KindTable, section: Section): { kind: KindDefinition; declared: Declared } {
+  for (const kind of kinds.values()) if (kind.declared?.section === section) return { kind, declared: kind.declared };
+  throw new TypeError(`no kind has the section ${section}`);
+}
+
+/** The id of an entry of a manifest. */
+export function idOfEntry(kinds: KindTable, section: Section, key: string): ResourceId {
+  const { kind, declared } = declaredBy(kinds, section);
+  return `${kind.name}:${declared.locator(key)}`;
+}

@@ -3,15 +3,14 @@ import { check, issueAt } from '../../manifests-schema/check.ts';
 import { ENTRIES, SECTIONS, type Section } from '../../manifests-schema/kinds/index.ts';
 import { COMPOSE_KEYS, type Manifest, manifest } from '../../manifests-schema/manifest.ts';
 import { type Parsed, parseYaml } from '../../manifests-schema/yaml.ts';
+import { declaredBy, type KindTable } from './kind.ts';
 import { COMPOSE_NAMES, findStacks, OVERRIDE_NAMES, type StackDir } from './layer-stacks.ts';
 import type { Layer, LayerCache } from './layers.ts';
 import type { Issue } from './types.ts';
 
-export type { Section };
-
 export interface Entry {
   section: Section;
-  /** As written; `id` is without what does not tell two apart (a directory's trailing /). */
+  /** As written; `id` is the locator that it stands for, without a directory's trailing / for example. */
   key: string;
   id: string;
   /** null takes an inherited entry out. */
@@ -42,14 +41,14 @@ export const isEncrypted = (name: string): boolean => /(^|\/)[^/]+\.(age|sops|so
 type Files = ReadonlyMap<string, Uint8Array>;
 
 /** Reads a layer; a role is read once for all hosts. */
-export function readLayer(files: Files, layer: Layer, cache: LayerCache): LayerContent {
+export function readLayer(kinds: KindTable, files: Files, layer: Layer, cache: LayerCache): LayerContent {
   const known = layer.kind === 'role' ? cache.contents.get(layer.dir) : undefined;
-  const content = (known as LayerContent | undefined) ?? read(files, layer);
+  const content = (known as LayerContent | undefined) ?? read(kinds, files, layer);
   if (layer.kind === 'role') cache.contents.set(layer.dir, content);
   return content;
 }
 
-function read(files: Files, layer: Layer): LayerContent {
+function read(kinds: KindTable, files: Files, layer: Layer): LayerContent {
   const prefix = `${layer.dir}/`;
   const text = (path: string) => new TextDecoder().decode(files.get(path));
   const own = [...files.keys()].filter((f) => f.startsWith(prefix)).sort();
@@ -63,10 +62,10 @@ function read(files: Files, layer: Layer): LayerContent {
   const withStack: { parsed: Parsed; text: string }[] = [];
   for (const name of top.filter(isManifest)) {
     const body = text(prefix + name);
-    const found = readManifest(prefix + name, body);
+    const found = readManifest(kinds, prefix + name, body);
     issues.push(...found.issues);
     if (found.hasStack) withStack.push({ parsed: found.parsed, text: body });
-    if (found.manifest !== null) entries.push(...entriesOf(found.parsed, found.manifest, layer));
+    if (found.manifest !== null) entries.push(...entriesOf(kinds, found.parsed, found.manifest, layer));
     spoilt.push(...found.wrong);
   }
   issues.push(...repeated(entries));
@@ -91,15 +90,13 @@ const misplaced = (file: string, layer: Layer): Issue => ({
   message: `this file has no place in a ${layer.kind}'s directory; its settings are ${layer.dir}/${layer.kind}.yaml`,
 });
 
-const idOf = (section: Section, key: string): string =>
-  section === 'files' && key.length > 1 ? key.replace(/\/+$/, '') : key;
-
-function entriesOf(parsed: Parsed, found: Manifest, layer: Layer): Entry[] {
-  return SECTIONS.flatMap((section) =>
-    Object.entries(found[section] ?? {}).map(([key, value]): Entry => {
-      return { section, key, id: idOf(section, key), value: value as Entry['value'], parsed, layer };
-    }),
-  );
+function entriesOf(kinds: KindTable, parsed: Parsed, found: Manifest, layer: Layer): Entry[] {
+  return SECTIONS.flatMap((section) => {
+    const { declared } = declaredBy(kinds, section);
+    return Object.entries(found[section] ?? {}).map(([key, value]): Entry => {
+      return { section, key, id: declared.locator(key), value: value as Entry['value'], parsed, layer };
+    });
+  });
 }
 
 /** The same id twice in one layer. */
@@ -132,7 +129,7 @@ interface ReadManifest {
   issues: Issue[];
 }
 
-function readManifest(file: string, text: string): ReadManifest {
+function readManifest(kinds: KindTable, file: string, text: string): ReadManifest {
   const parsed = parseYaml(file, text);
   const nothing = (issues: Issue[]): ReadManifest => ({ parsed, manifest: null, hasStack: false, wrong: [], issues });
   if (parsed.issues.length > 0) return nothing(parsed.issues);
@@ -143,11 +140,11 @@ function readManifest(file: string, text: string): ReadManifest {
   const hasStack = COMPOSE_KEYS.some((key) => Object.hasOwn(own, key));
   const checked = check(manifest, parsed, own);
   if (checked.ok) return { parsed, manifest: checked.value as Manifest, hasStack, wrong: [], issues: [] };
-  return { parsed, hasStack, issues: checked.issues, ...sorted(own) };
+  return { parsed, hasStack, issues: checked.issues, ...sorted(kinds, own) };
 }
 
 /** The entries that are right, so that all that is wrong with a commit is told together; and which are not. */
-function sorted(own: Record<string, unknown>): Pick<ReadManifest, 'manifest' | 'wrong'> {
+function sorted(kinds: KindTable, own: Record<string, unknown>): Pick<ReadManifest, 'manifest' | 'wrong'> {
   const right: Record<string, Record<string, unknown>> = {};
   const wrong: string[] = [];
   for (const section of SECTIONS) {
@@ -156,7 +153,7 @@ function sorted(own: Record<string, unknown>): Pick<ReadManifest, 'manifest' | '
     right[section] = {};
     for (const [key, value] of Object.entries(entries))
       if (value === null || ENTRIES[section].safeParse(value).success) right[section][key] = value;
-      else wrong.push(`${section} ${idOf(section, key)}`);
+      else wrong.push(`${section} ${declaredBy(kinds, section).declared.locator(key)}`);
   }
   return { manifest: right as Manifest, wrong };
 }

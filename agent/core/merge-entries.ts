@@ -1,7 +1,9 @@
 /** Entries of several layers → one entry an id, attribute by attribute, each knowing who wrote it. Pure. */
 import { issueAt } from '../../manifests-schema/check.ts';
+import type { Section } from '../../manifests-schema/kinds/index.ts';
 import type { Parsed } from '../../manifests-schema/yaml.ts';
-import type { Entry, LayerContent, Section } from './layer-content.ts';
+import { declaredBy, type KindTable } from './kind.ts';
+import type { Entry, LayerContent } from './layer-content.ts';
 import type { Issue, Origin } from './types.ts';
 
 export interface Merged {
@@ -15,14 +17,10 @@ export interface Merged {
   last: Entry;
 }
 
-/** Of each group an entry has one: the one that the last layer chose. */
-const FORMS: Partial<Record<string, readonly (readonly string[])[]>> = {
-  files: [['content', 'source', 'link', 'state']],
-  units: [['content', 'source']],
-  checks: [['http', 'tcp', 'run']],
-};
-
-export function mergeEntries(contents: readonly LayerContent[]): { merged: Merged[]; issues: Issue[] } {
+export function mergeEntries(
+  kinds: KindTable,
+  contents: readonly LayerContent[],
+): { merged: Merged[]; issues: Issue[] } {
   const merged = new Map<string, Merged>();
   const issues: Issue[] = [];
   for (const entry of contents.flatMap((c) => c.entries)) {
@@ -35,7 +33,7 @@ export function mergeEntries(contents: readonly LayerContent[]): { merged: Merge
       }
       merged.delete(id);
     } else if (below === undefined) merged.set(id, first(entry, entry.value));
-    else merged.set(id, above(below, entry, entry.value));
+    else merged.set(id, above(kinds, below, entry, entry.value));
   }
   return { merged: [...merged.values()], issues };
 }
@@ -48,10 +46,9 @@ const first = (entry: Entry, value: Record<string, unknown>): Merged => ({
   last: entry,
 });
 
-function above(below: Merged, entry: Entry, value: Record<string, unknown>): Merged {
-  const replaced = new Set(
-    (FORMS[entry.section] ?? []).filter((group) => group.some((form) => Object.hasOwn(value, form))).flat(),
-  );
+function above(kinds: KindTable, below: Merged, entry: Entry, value: Record<string, unknown>): Merged {
+  const { exclusive } = declaredBy(kinds, entry.section).declared;
+  const replaced = new Set(exclusive.filter((group) => group.some((form) => Object.hasOwn(value, form))).flat());
   const kept = Object.entries(below.value).filter(([attribute]) => !replaced.has(attribute));
   const writers = new Map([...below.writers].filter(([attribute]) => !replaced.has(attribute)));
   for (const attribute of Object.keys(value)) writers.set(attribute, entry);

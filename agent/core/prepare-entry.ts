@@ -1,13 +1,15 @@
 /** A merged entry, made ready for its kind: sources resolved in their layers, templates rendered, secrets put in. Pure. */
 import { issueAt } from '../../manifests-schema/check.ts';
+import { declaredBy, type KindTable } from './kind.ts';
 import { isEncrypted } from './layer-content.ts';
 import { type Merged, viewOf } from './merge-entries.ts';
 import { overlay, type Payload } from './payload.ts';
-import { resolveSource } from './render-file.ts';
+import { resolveSource } from './source-path.ts';
 import type { Templates } from './template.ts';
 import type { Issue } from './types.ts';
 
 export interface PrepareContext {
+  kinds: KindTable;
   payload: Payload;
   templates: Templates;
   /** Plain bytes of an encrypted file. Throws Error with a sentence where it cannot be decrypted. */
@@ -33,11 +35,13 @@ interface Work extends PrepareContext {
 export function prepareEntry(context: PrepareContext, merged: Merged): Prepared {
   const work: Work = { ...context, merged, changed: new Map(), secrets: new Set(), issues: [] };
   const value = prepareForms(work, merged.value, []);
-  if (merged.section === 'units' && isMap(value.dropins)) {
-    value.dropins = Object.fromEntries(
-      Object.entries(value.dropins).map(([name, dropin]) => [
+  for (const attribute of declaredBy(context.kinds, merged.section).declared.nested) {
+    const texts = value[attribute];
+    if (!isMap(texts)) continue;
+    value[attribute] = Object.fromEntries(
+      Object.entries(texts).map(([name, text]) => [
         name,
-        isMap(dropin) ? prepareForms(work, dropin, ['dropins', name]) : dropin,
+        isMap(text) ? prepareForms(work, text, [attribute, name]) : text,
       ]),
     );
   }
@@ -45,7 +49,7 @@ export function prepareEntry(context: PrepareContext, merged: Merged): Prepared 
   return { value, payload, secrets: [...work.secrets], issues: work.issues };
 }
 
-/** `content` and `source` of an entry, or of a drop-in in it. */
+/** `content` and `source` of an entry, or of a text nested in it. */
 function prepareForms(work: Work, given: Record<string, unknown>, at: readonly string[]): Record<string, unknown> {
   const { template, ...rest } = given;
   const value: Record<string, unknown> = { ...rest };

@@ -51,8 +51,6 @@ export interface Provider<S = unknown, F = unknown> {
   health(want: Desired<S>, seen: Seen<F> | undefined): Health;
   /** Why the change waits for a person, in a sentence: it would touch what fairlead neither made nor took over. Pure. */
   hold?(want: Desired<S>, seen: Seen<F> | undefined, change: Change): string | null;
-  /** Paths of the host that it mounts: a managed file among them is in place before it, and restarts it when it changes. */
-  mounts?(spec: S): readonly string[];
   /**
    * State of `ids`, one batched call; ids that do not exist on the host are missing from the answer.
    * @param wants the declarations of those that are declared; jobs and checks live in these alone

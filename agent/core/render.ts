@@ -1,21 +1,21 @@
 /** A checkout → the host's resources: layers read, merged, made ready, rendered. Pure; stacks are read by compose/. */
 
+import { issueAt } from '../../manifests-schema/check.ts';
 import type { HostSettings } from '../../manifests-schema/host.ts';
-import type { CheckEntry } from '../../manifests-schema/kinds/check.ts';
-import type { FileEntry } from '../../manifests-schema/kinds/file.ts';
 import { SECTIONS, type Section } from '../../manifests-schema/kinds/index.ts';
-import type { JobEntry } from '../../manifests-schema/kinds/job.ts';
-import type { UnitEntry } from '../../manifests-schema/kinds/unit.ts';
-import type { Parsed } from '../../manifests-schema/yaml.ts';
 import { canonicalHash, type Sha256 } from './hash.ts';
+import {
+  declaredBy,
+  definitionOf,
+  idOfEntry,
+  type KindDefinition,
+  type KindTable,
+  type RenderContext,
+} from './kind.ts';
 import { readLayer } from './layer-content.ts';
 import { type Chain, createLayerCache, type LayerCache, readChain, type Var } from './layers.ts';
 import { attributeOrigins, type Merged, mergeEntries, originOf, viewOf } from './merge-entries.ts';
-import { type PrepareContext, prepareEntry } from './prepare-entry.ts';
-import { renderCheck } from './render-check.ts';
-import { type LayerContext, renderFile } from './render-file.ts';
-import { renderJob } from './render-job.ts';
-import { renderUnit } from './render-unit.ts';
+import { type PrepareContext, type Prepared, prepareEntry } from './prepare-entry.ts';
 import { noSecrets, type Secrets, secretValues } from './secret-values.ts';
 import { joinStacks, type StackSource } from './stack-sources.ts';
 import { createTemplates } from './template.ts';
@@ -48,6 +48,7 @@ export interface Unread {
 }
 
 export interface RenderInput {
+  kinds: KindTable;
   checkout: Checkout;
   host: string;
   fleet: string;
@@ -63,29 +64,14 @@ export interface RenderInput {
   chain?: Chain;
 }
 
-type Render = (
-  context: LayerContext,
-  parsed: Parsed,
-  key: string,
-  entry: never,
-) => { resources: Desired[]; issues: Issue[] };
-
-/** A section's entries become resources here. */
-const RENDER: Record<Section, Render> = {
-  files: (context, parsed, key, entry: FileEntry) => renderFile(context, parsed, key, entry),
-  units: (context, parsed, key, entry: UnitEntry) => renderUnit(context, parsed, key, entry),
-  jobs: (context, parsed, key, entry: JobEntry) => renderJob(context, parsed, key, entry),
-  checks: (context, parsed, key, entry: CheckEntry) => renderCheck(context, parsed, key, entry),
-};
-
 export function renderHost(input: RenderInput): Rendered {
-  const { checkout, secrets = noSecrets } = input;
+  const { checkout, kinds, secrets = noSecrets } = input;
   const { hostPath, files } = checkout;
   const cache = input.cache ?? createLayerCache();
   const chain = input.chain ?? readChain(files, hostPath, cache);
-  const contents = chain.layers.map((layer) => readLayer(files, layer, cache));
+  const contents = chain.layers.map((layer) => readLayer(kinds, files, layer, cache));
   const labels = { ...input.labels, ...chain.host.labels };
-  const { merged, issues: mergeIssues } = mergeEntries(contents);
+  const { merged, issues: mergeIssues } = mergeEntries(kinds, contents);
   const stacks = joinStacks(contents, chain.vars);
   const named = secretValues(contents, secrets);
   const issues = [
@@ -106,7 +92,7 @@ export function renderHost(input: RenderInput): Rendered {
     },
     cache.engines,
   );
-  const prepare: PrepareContext = { payload: files, templates, decrypt: secrets.file };
+  const prepare: PrepareContext = { kinds, payload: files, templates, decrypt: secrets.file };
   const wrong = new Set(contents.flatMap((c) => c.wrong));
   const right = merged.filter(({ section, last }) => !wrong.has(`${section} ${last.id}`));
   const rendered = right.map((entry) => renderEntry(input, prepare, entry));
@@ -115,7 +101,7 @@ export function renderHost(input: RenderInput): Rendered {
     chain,
   );
   return {
-    resources: underParents(resources),
+    resources: underHolders(kinds, resources),
     issues: [...issues, ...rendered.flatMap((r) => r.issues)],
     host: chain.host,
     vars: chain.vars,
@@ -126,8 +112,10 @@ export function renderHost(input: RenderInput): Rendered {
     unread: {
       anything: [...chain.issues, ...contents.flatMap((c) => c.issues)].some(hidesMore),
       ids: [
-        ...[...wrong].map((entry) => idOf(...(entry.split(/ (.*)/s) as [Section, string]))),
-        ...right.filter((_, i) => rendered[i]?.issues.some(isError)).map(({ section, last }) => idOf(section, last.id)),
+        ...[...wrong].map((entry) => idOfEntry(kinds, ...(entry.split(/ (.*)/s) as [Section, string]))),
+        ...right
+          .filter((_, i) => rendered[i]?.issues.some(isError))
+          .map(({ section, last }) => idOfEntry(kinds, section, last.id)),
       ],
     },
   };
@@ -136,7 +124,6 @@ export function renderHost(input: RenderInput): Rendered {
 const isError = ({ severity }: Issue): boolean => severity === 'error';
 /** Not about one entry, as `files./etc/x.mode` is. */
 const hidesMore = (issue: Issue): boolean => isError(issue) && !SECTIONS.some((s) => issue.key.startsWith(`${s}.`));
-const idOf = (section: Section, name: string): string => `${section.slice(0, -1)}:${name}`;
 
 interface RenderedEntry {
   resources: Desired[];
@@ -145,13 +132,12 @@ interface RenderedEntry {
 }
 
 function renderEntry(input: RenderInput, prepare: PrepareContext, merged: Merged): RenderedEntry {
-  const { sha256, keyedHash } = input;
+  const { keyedHash } = input;
   const prepared = prepareEntry(prepare, merged);
   const { secrets } = prepared;
   if (prepared.issues.length > 0) return { resources: [], issues: prepared.issues, secrets };
-  const { dir } = merged.last.layer;
-  const context: LayerContext = { layer: dir, root: dir, payload: prepared.payload, sha256 };
-  const { resources, issues } = RENDER[merged.section](context, viewOf(merged), merged.key, prepared.value as never);
+  const { kind, declared } = declaredBy(input.kinds, merged.section);
+  const { resources, issues } = declared.render(prepared.value, contextOf(input, kind, merged, prepared));
   const told = merged.value['x-fairlead'] as { mode?: 'observe' | 'enforce' } | undefined;
   const mode: Pick<Desired, 'mode'> = told?.mode === 'observe' ? { mode: told.mode } : {};
   const origins = { origin: originOf(merged.last), attributes: attributeOrigins(merged), ...mode };
@@ -161,16 +147,37 @@ function renderEntry(input: RenderInput, prepare: PrepareContext, merged: Merged
     resources: resources.map((resource) => {
       const placed = { ...resource, ...origins };
       if (secrets.length === 0) return placed;
-      const spec = secretSpec(resource.spec, merged);
+      const spec = declared.withSecret?.(resource.spec, merged.value) ?? resource.spec;
       return { ...placed, spec, hash: canonicalHash(spec, keyedHash) };
     }),
   };
 }
 
-/** Nobody else's to read, unless the entry says so. */
-function secretSpec(spec: unknown, merged: Merged): object {
-  const isFile = (spec as { type?: unknown }).type === 'file';
-  return { ...(spec as object), secret: true, ...(isFile && merged.value.mode === undefined ? { mode: 0o600 } : {}) };
+function contextOf(
+  { sha256 }: RenderInput,
+  kind: KindDefinition,
+  merged: Merged,
+  { value, payload }: Prepared,
+): RenderContext {
+  const { section, key, last } = merged;
+  const parsed = viewOf(merged);
+  const { after = [], notify = [], reload } = value as Partial<Pick<Desired, 'after' | 'notify' | 'reload'>>;
+  return {
+    key,
+    file: parsed.file,
+    root: last.layer.dir,
+    payload,
+    issue: (at, message) => issueAt(parsed, [section, key, ...at], message),
+    declare: (locator, spec) => ({
+      id: `${kind.name}:${locator}`,
+      spec,
+      hash: canonicalHash(spec, sha256),
+      after,
+      notify,
+      ...(reload ? { reload } : {}),
+      origin: originOf(last),
+    }),
+  };
 }
 
 /** A tree may bring a path that another layer declares too: the later layer's stands. */
@@ -182,35 +189,29 @@ function highestLayer(resources: readonly Desired[], chain: Chain): Desired[] {
   return resources.filter((r) => rankOf(r) === top.get(r.id));
 }
 
-/** A declared directory comes before what is declared in it. */
-function underParents(resources: readonly Desired[]): Desired[] {
-  const paths = new Set<string>(resources.map((r) => r.id));
-  /** Directory → those that are declared on the way to what lies in it. */
-  const known = new Map<string, Desired['id'][]>();
-  const parentsOf = (id: string) => {
-    const directory = id.slice(0, id.lastIndexOf('/'));
-    const before = known.get(directory);
-    if (before !== undefined) return before;
-    const all = ancestors(id.slice('file:'.length)).map((p): Desired['id'] => `file:${p}`);
-    const found = all.filter((p) => paths.has(p));
-    known.set(directory, found);
+/** What is declared inside of another declared resource comes after it. */
+function underHolders(kinds: KindTable, resources: readonly Desired[]): Desired[] {
+  const ids = new Set(resources.map((r) => r.id));
+  /** Id → those that are declared on the way to what lies in it, the outermost first. */
+  const known = new Map<Desired['id'] | null, readonly Desired['id'][]>([[null, []]]);
+  const declaredUpTo = (id: Desired['id'] | null): readonly Desired['id'][] => {
+    const before = known.get(id);
+    if (before !== undefined || id === null) return before ?? [];
+    const outer = declaredUpTo(definitionOf(kinds, id).holder?.(id) ?? null);
+    const found = ids.has(id) ? [...outer, id] : outer;
+    known.set(id, found);
     return found;
   };
   return resources.map((resource) => {
-    if (!resource.id.startsWith('file:/')) return resource;
-    const declared = parentsOf(resource.id).filter((p) => !resource.after.includes(p));
+    const holder = definitionOf(kinds, resource.id).holder?.(resource.id) ?? null;
+    const declared = declaredUpTo(holder).filter((id) => !resource.after.includes(id));
     return declared.length > 0 ? { ...resource, after: [...resource.after, ...declared] } : resource;
   });
 }
 
-function ancestors(path: string): string[] {
-  const parts = path.split('/').slice(1, -1);
-  return parts.map((_, i) => `/${parts.slice(0, i + 1).join('/')}`);
-}
-
 /** Whether `id` may be one of those, or lie in a tree that is one. */
 export const isUnread = ({ anything, ids }: Unread, id: string): boolean =>
-  anything || ids.some((one) => id === one || (one.startsWith('file:') && id.startsWith(`${one}/`)));
+  anything || ids.some((one) => id === one || id.startsWith(`${one}/`));
 
 /**
  * `after` and `notify` that name nothing. To be asked once all resources, stacks included, are known.

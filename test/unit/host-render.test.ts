@@ -3,11 +3,15 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { withImpliedEdges } from '../../agent/core/edges.ts';
 import { findCycle } from '../../agent/core/graph.ts';
+import { definitionOf } from '../../agent/core/kind.ts';
 import { makePlan } from '../../agent/core/plan.ts';
 import { checkReferences, renderHost } from '../../agent/core/render.ts';
-import type { CheckSpec, FileSpec, JobSpec, UnitSpec } from '../../agent/core/specs.ts';
 import type { Desired, ResourceId } from '../../agent/core/types.ts';
+import type { CheckSpec } from '../../agent/kinds/check/spec.ts';
+import type { FileSpec } from '../../agent/kinds/file/spec.ts';
 import { KINDS } from '../../agent/kinds/index.ts';
+import type { JobSpec } from '../../agent/kinds/job/spec.ts';
+import type { UnitSpec } from '../../agent/kinds/unit/spec.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const facts = { os: '', arch: '', cpus: 1, memory: 1, machine_id: '', ipv4: '', ipv6: '' };
@@ -24,8 +28,17 @@ function render(manifest: string, payload: Record<string, string | Uint8Array> =
   ]);
   const info = { ref: 'main', commit: 'c', author: '', subject: '', committedAt: '' };
   const checkout = { info, hostPath: H, hostExists: true, files };
-  const rendered = renderHost({ checkout, host: 'h', fleet: 'f', labels: {}, facts, sha256, keyedHash: sha256 });
-  return { ...rendered, resources: withImpliedEdges(rendered.resources, { mounts: () => [], sha256 }) };
+  const rendered = renderHost({
+    kinds: KINDS,
+    checkout,
+    host: 'h',
+    fleet: 'f',
+    labels: {},
+    facts,
+    sha256,
+    keyedHash: sha256,
+  });
+  return { ...rendered, resources: withImpliedEdges(rendered.resources, { kinds: KINDS, sha256 }) };
 }
 
 const one = <S>(manifest: string, id: ResourceId, payload = {}): Desired<S> => {
@@ -239,8 +252,12 @@ files:
       ...{ id: 'service:p/s', spec: ['/srv/d', '/srv/one'], hash: 'h', after: [], notify: [] },
       origin: { file: '', line: 1, layer: '' },
     };
-    const mounts = (r: Desired) => (r.id === service.id ? (r.spec as string[]) : []);
-    const resources = withImpliedEdges([...base, service], { mounts, sha256 });
+    const definition = definitionOf(KINDS, service.id);
+    const kinds = new Map([
+      ...KINDS,
+      [definition.name, { ...definition, mounts: (spec: unknown) => spec as string[] }],
+    ]);
+    const resources = withImpliedEdges([...base, service], { kinds, sha256 });
     expect([...(find(resources, 'service:p/s')?.after ?? [])].sort()).toEqual([
       'file:/srv/d',
       'file:/srv/d/x',
@@ -248,7 +265,7 @@ files:
     ]);
     expect(find(resources, 'file:/srv/one')?.notify).toEqual(['service:p/s']);
     expect(find(resources, 'file:/srv/d/x')?.notify).toEqual([]);
-    const quiet = withImpliedEdges([...base, { ...service, quiet: ['/srv/one'] }], { mounts, sha256 });
+    const quiet = withImpliedEdges([...base, { ...service, quiet: ['/srv/one'] }], { kinds, sha256 });
     expect(find(quiet, 'file:/srv/one')?.notify).toEqual([]);
     expect(find(quiet, 'service:p/s')?.after).toContain('file:/srv/one');
   });

@@ -20,7 +20,7 @@ test('ranks count from 0 without gaps', () => {
 });
 
 test('a section declares one kind', () => {
-  const sections = all.flatMap((kind) => kind.section ?? []);
+  const sections = all.flatMap((kind) => kind.declared?.section ?? []);
   expect(new Set(sections).size).toBe(sections.length);
 });
 

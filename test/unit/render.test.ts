@@ -1,11 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { renderHost } from '../../agent/core/render.ts';
-import { pathProblem, resolveSource } from '../../agent/core/render-file.ts';
-import type { FileSpec, UnitSpec } from '../../agent/core/specs.ts';
+import { resolveSource } from '../../agent/core/source-path.ts';
+import { pathProblem } from '../../agent/kinds/file/render.ts';
+import type { FileSpec } from '../../agent/kinds/file/spec.ts';
+import { KINDS } from '../../agent/kinds/index.ts';
+import type { UnitSpec } from '../../agent/kinds/unit/spec.ts';
 import { facts, keyedHash, sha256 } from './repo.ts';
 
 const render = (files: Record<string, string>) =>
   renderHost({
+    kinds: KINDS,
     checkout: {
       info: { ref: 'main', commit: 'c', author: '', subject: '', committedAt: '' },
       hostPath: 'hosts/a',

@@ -1,4 +1,5 @@
 /** What Compose adds to a model: implied networks and dependencies, names, values of variables. Pure; changes the tree. */
+import { sharedWith } from '../spec/namespace.ts';
 import {
   child,
   entriesOf,
@@ -84,8 +85,8 @@ function addDependencies(service: MapNode): void {
   }
   for (const key of ['network_mode', 'ipc', 'pid', 'uts', 'cgroup']) {
     const node = child(service, key);
-    const shared = stringOf(node);
-    if (node && shared?.startsWith('service:')) add(shared.slice('service:'.length), true, node);
+    const shared = sharedWith(stringOf(node));
+    if (node && shared !== undefined) add(shared, true, node);
   }
   for (const from of itemsOf(child(service, 'volumes_from'))) {
     const written = stringOf(from) ?? '';

@@ -1,6 +1,8 @@
 /** `configs` and `secrets` of a service: files of the host, mounted read-only. Pure. */
+
 import type { ResourceId } from '../../core/types.ts';
 import type { ComposeFileMount, ComposeService } from '../load/types.ts';
+import { fileId } from './ids.ts';
 import type { MountSpec } from './model.ts';
 import type { StackContext } from './resources.ts';
 
@@ -67,6 +69,6 @@ function sourceOf(
   }
   const file = object.file ?? '';
   if (repo !== undefined) after.push(...trees.mount(repo, file, id, at));
-  else after.push(`file:${file}`);
+  else after.push(fileId(file));
   return file;
 }

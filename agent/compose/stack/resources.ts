@@ -1,9 +1,11 @@
 /** A normalised project → services, networks, volumes and the trees they mount. Pure. */
+
 import { canonicalHash } from '../../core/hash.ts';
 import type { Desired, Issue, ResourceId } from '../../core/types.ts';
 import type { LoadedProject } from '../load/load.ts';
 import type { KeyPath } from '../yaml/node.ts';
 import { adoption, modeAt, toldAt } from './fairlead.ts';
+import { networkId, volumeId } from './ids.ts';
 import type { StackInput } from './input.ts';
 import type { NetworkSpec, VolumeSpec } from './model.ts';
 import { serviceResource } from './service.ts';
@@ -71,7 +73,7 @@ function network({ loaded, resource }: StackContext, key: string): Desired<Netwo
     labels: declared?.labels ?? {},
     adopt: adoption(loaded, at),
   };
-  return resource(`network:${project.name}/${key}`, at, spec, modeAt(loaded, at));
+  return resource(networkId(project.name, key), at, spec, modeAt(loaded, at));
 }
 
 function volume({ loaded, resource }: StackContext, key: string): Desired<VolumeSpec> {
@@ -87,5 +89,5 @@ function volume({ loaded, resource }: StackContext, key: string): Desired<Volume
     prune,
     adopt,
   };
-  return resource(`volume:${project.name}/${key}`, at, spec, modeAt(loaded, at));
+  return resource(volumeId(project.name, key), at, spec, modeAt(loaded, at));
 }

@@ -1,6 +1,8 @@
 /** `volumes` of a service → what is mounted, as text or as the engine's mount object. Pure. */
+
 import type { ResourceId } from '../../core/types.ts';
 import type { ComposeMount, ComposeService } from '../load/types.ts';
+import { fileId, volumeId } from './ids.ts';
 import type { MountSpec } from './model.ts';
 import type { StackContext } from './resources.ts';
 
@@ -36,7 +38,7 @@ function readMount(
     mount: null,
   };
   if (spec.type === 'volume' && spec.source !== '') {
-    after.push(`volume:${project.name}/${spec.source}`);
+    after.push(volumeId(project.name, spec.source));
     const named = { ...spec, source: project.volumes?.[spec.source]?.name ?? spec.source };
     // Docker compose names a volume that is itself a bind mount in a text.
     const bound = project.volumes?.[spec.source]?.driver_opts?.o === 'bind';
@@ -53,7 +55,7 @@ function readMount(
   const repo = loaded.repoPath([...at, 'source']);
   if (repo !== undefined) after.push(...trees.mount(repo, spec.source, id, at));
   // A managed file or directory that is mounted comes first.
-  else after.push(`file:${spec.source.replace(/\/+$/, '')}`);
+  else after.push(fileId(spec.source));
   return spec;
 }
 

@@ -1,11 +1,14 @@
 /** One service of a normalised project → its spec and its edges. Pure. */
+
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { ComposeAttachment, ComposeProject, ComposeService } from '../load/types.ts';
+import { sharedWith } from '../spec/namespace.ts';
 import { durationOf, writtenDuration } from '../spec/units.ts';
 import { socketEnvironment, socketMounts } from './api-socket.ts';
 import { engineConfig } from './engine-config.ts';
 import { adoption, modeAt, toldAt } from './fairlead.ts';
 import { fileMounts, targetOf } from './file-mounts.ts';
+import { networkId, serviceId } from './ids.ts';
 import {
   type AttachmentSpec,
   type HealthcheckSpec,
@@ -24,7 +27,8 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
   const { input, fail } = context;
   const { project } = context.loaded;
   const service = project.services[name] as ComposeService;
-  const id: ResourceId = `service:${project.name}/${name}`;
+  const idOf = (other: string) => serviceId(project.name, other);
+  const id = idOf(name);
   const at = ['services', name];
   const after: ResourceId[] = [];
   const mounts = readMounts(context, name, service, id, after);
@@ -32,15 +36,15 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
   const more = [...fileMounts(context, name, service, id, after), ...socketMounts(context, name, service, id, after)];
   for (const mount of more) if (!mounts.some(({ target }) => target === mount.target)) mounts.push(mount);
   const networks = byPriority(service);
-  after.push(...networks.map(([key]): ResourceId => `network:${project.name}/${key}`));
+  after.push(...networks.map(([key]) => networkId(project.name, key)));
   const dependsOn = Object.entries(service.depends_on ?? {})
     .filter(([other]) => Object.hasOwn(project.services, other))
     .map(([other, { condition, restart, required }]) => ({
       ...{ service: other, condition, required, restart: restart ?? false },
       awaited: condition !== 'service_started' && replicasOf(project.services[other] as ComposeService) > 0,
     }));
-  after.push(...dependsOn.map((d): ResourceId => `service:${project.name}/${d.service}`));
-  after.push(...partners(service).map((other): ResourceId => `service:${project.name}/${other}`));
+  after.push(...dependsOn.map((d) => idOf(d.service)));
+  after.push(...partners(service).map(idOf));
   const [restart = 'no', retries = '0'] = restartPolicy(service).split(':');
   if (!/^(no|always|unless-stopped|on-failure(:\d+)?)$/.test(restartPolicy(service)))
     fail(
@@ -94,8 +98,8 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
   const quiet = toldAt(context.loaded, at).notify
     ? quietFiles(context, service, mounts)
     : mounts.filter((m) => m.type === 'bind').map((m) => m.source);
-  const notify = dependents(project, name).map((other): ResourceId => `service:${project.name}/${other}`);
-  const optional = dependsOn.filter((d) => !d.required).map((d): ResourceId => `service:${project.name}/${d.service}`);
+  const notify = dependents(project, name).map(idOf);
+  const optional = dependsOn.filter((d) => !d.required).map((d) => idOf(d.service));
   return context.resource(id, at, spec, {
     after: [...new Set(after)],
     notify,
@@ -147,19 +151,18 @@ const attachment = (name: string, how: ComposeAttachment | null): AttachmentSpec
 
 /** Services whose namespaces or volumes a service uses. */
 export function partners({ network_mode, pid, ipc, volumes_from, links }: ComposeService): string[] {
-  const modes = [network_mode, pid, ipc].filter((mode) => mode?.startsWith('service:'));
+  const shared = [network_mode, pid, ipc].flatMap((mode) => sharedWith(mode) ?? []);
   const volumes = (volumes_from ?? []).filter((from) => !from.startsWith('container:'));
-  return [
-    ...modes.map((mode) => mode?.slice('service:'.length) ?? ''),
-    ...[...volumes, ...(links ?? [])].map((entry) => entry.split(':')[0] ?? ''),
-  ];
+  return [...shared, ...[...volumes, ...(links ?? [])].map((entry) => entry.split(':')[0] ?? '')];
 }
 
 /** Services that are to follow when this one was made anew. */
 const dependents = (project: ComposeProject, name: string): string[] =>
   Object.entries(project.services)
     .filter(
-      ([, s]) => s.depends_on?.[name]?.restart === true || [s.network_mode, s.pid, s.ipc].includes(`service:${name}`),
+      ([, s]) =>
+        s.depends_on?.[name]?.restart === true ||
+        [s.network_mode, s.pid, s.ipc].some((mode) => sharedWith(mode) === name),
     )
     .map(([other]) => other);
 

@@ -1,9 +1,11 @@
 /** What services mount by relative path: kept as ordinary managed files below one path that never changes. Pure. */
+
+import type { HostPath } from '../../core/host-path.ts';
 import { contentOf } from '../../core/payload.ts';
-import type { FileSpec } from '../../core/specs.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { ComposeFileMount } from '../load/types.ts';
 import type { KeyPath } from '../yaml/node.ts';
+import { fileId } from './ids.ts';
 import type { StackInput } from './input.ts';
 
 export interface Trees {
@@ -15,23 +17,23 @@ export interface Trees {
   /** Bytes that are mounted as a file of their own, at `path`, below a directory that only root may enter. */
   keep(path: string, bytes: Uint8Array, service: ResourceId, at: KeyPath, how: ComposeFileMount): ResourceId[];
   /** @param observed services that are only looked at: so is what nobody else mounts */
-  resources(observed: ReadonlySet<ResourceId>): Desired<FileSpec>[];
+  resources(observed: ReadonlySet<ResourceId>): Desired<HostPath>[];
 }
 
 type Make = <S>(id: ResourceId, path: KeyPath, spec: S, more?: Partial<Desired<S>>) => Desired<S>;
 
 /** Root's, and no secret, where nothing else is said. */
-type Given = Omit<FileSpec, 'path' | 'owner' | 'group' | 'secret'> &
-  Partial<Pick<FileSpec, 'owner' | 'group' | 'secret'>>;
+type Given = Omit<HostPath, 'path' | 'owner' | 'group' | 'secret'> &
+  Partial<Pick<HostPath, 'owner' | 'group' | 'secret'>>;
 
 export function createTrees(input: StackInput, make: Make): Trees {
-  const made = new Map<string, Desired<FileSpec>>();
+  const made = new Map<string, Desired<HostPath>>();
   const meta = { owner: 'root', group: 'root', secret: false };
-  const add = (path: string, at: KeyPath, spec: Given): Desired<FileSpec> => {
+  const add = (path: string, at: KeyPath, spec: Given): Desired<HostPath> => {
     const known = made.get(path);
     if (known) return known;
     const parent = made.get(path.slice(0, path.lastIndexOf('/')));
-    const fresh = make<FileSpec>(`file:${path}`, at, { path, ...meta, ...spec }, { after: parent ? [parent.id] : [] });
+    const fresh = make<HostPath>(fileId(path), at, { path, ...meta, ...spec }, { after: parent ? [parent.id] : [] });
     made.set(path, fresh);
     return fresh;
   };

@@ -30,7 +30,7 @@ export interface LoaderOptions {
   logins?(): Promise<string>;
   kinds: KindTable;
   /** Of the kinds that this run manages. */
-  providers: ReadonlyMap<Kind, Pick<Provider, 'claims' | 'diff' | 'mounts'>>;
+  providers: ReadonlyMap<Kind, Pick<Provider, 'claims' | 'diff'>>;
   /** Shared by loaders of several hosts that read one commit. */
   cache?: LayerCache;
 }
@@ -59,7 +59,19 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
   const chain = readChain(checkout.files, checkout.hostPath, cache);
   const dirs = chain.layers.map((l) => l.dir);
   const secrets = await options.decrypt?.(checkout.files, dirs);
-  const rendered = renderHost({ checkout, host, fleet, labels, facts, sha256, keyedHash, secrets, cache, chain });
+  const rendered = renderHost({
+    kinds: options.kinds,
+    checkout,
+    host,
+    fleet,
+    labels,
+    facts,
+    sha256,
+    keyedHash,
+    secrets,
+    cache,
+    chain,
+  });
   const vars = { FAIRLEAD_HOST: host, FAIRLEAD_FLEET: fleet, ...stringVars(rendered.vars) };
   const given = { vars, payload: checkout.files, treeRoot, sha256 };
   const readAll = (logins?: () => string) =>
@@ -71,7 +83,7 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
   const included = new Set(read.flatMap((stack) => stack.included));
   const stacks = read.filter((_, i) => !included.has(rendered.stacks[i]?.files[0]?.path ?? ''));
   const resources = withImpliedEdges([...rendered.resources, ...stacks.flatMap((s) => s.resources)], {
-    mounts: (r) => options.providers.get(kindOf(r.id))?.mounts?.(r.spec) ?? [],
+    kinds: options.kinds,
     sha256,
   });
   const issues = distinct([...rendered.issues, ...stacks.flatMap((s) => s.issues)]);
@@ -79,7 +91,7 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
   issues.push(...twice, ...unmanaged(resources, options.providers));
   const broken = read.some((stack) => stack.issues.some((i) => i.severity === 'error'));
   const hidden = (id: ResourceId) =>
-    isUnread(rendered.unread, id) || (broken && definitionOf(options.kinds, id).section === null);
+    isUnread(rendered.unread, id) || (broken && definitionOf(options.kinds, id).declared === null);
   issues.push(...checkReferences(rendered.resources, resources, hidden));
   // Of what is not whole, these would say what follows from other errors.
   if (twice.length === 0 && !broken && !rendered.unread.anything)

@@ -1,10 +1,18 @@
 /** Checks, as core and engine know them. Pure. */
+import type { CheckEntry } from '../../../manifests-schema/kinds/check.ts';
 import type { KindDefinition } from '../../core/kind.ts';
-import type { CheckSpec } from '../../core/specs.ts';
+import { renderCheck } from './render.ts';
+import type { CheckSpec } from './spec.ts';
 
-export const check: KindDefinition<CheckSpec> = {
+export const check: KindDefinition<CheckSpec, CheckEntry> = {
   name: 'check',
-  section: 'checks',
+  declared: {
+    section: 'checks',
+    exclusive: [['http', 'tcp', 'run']],
+    nested: [],
+    locator: (key) => key,
+    render: renderCheck,
+  },
   rank: 5,
   traits: {
     observing: 'runs something',

@@ -1,9 +1,10 @@
 /** What is known of each check: its last probe, and since when it fails. Shared by those who look when asked and who watch. */
-import type { CheckSpec } from '../../core/specs.ts';
+
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Exec } from '../../system/exec.ts';
 import type { Probe } from '../../system/probe.ts';
+import type { CheckSpec } from './spec.ts';
 
 export interface CheckFact {
   passes: boolean;

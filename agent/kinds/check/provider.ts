@@ -1,8 +1,8 @@
 /** Checks: probes that must pass after an apply, and are watched from then on. */
 import type { Health, Provider } from '../../core/provider.ts';
-import type { CheckSpec } from '../../core/specs.ts';
 import type { Change, Desired, Seen } from '../../core/types.ts';
 import { type CheckFact, type CheckProbesOptions, createCheckProbes } from './probes.ts';
+import type { CheckSpec } from './spec.ts';
 import { createCheckWatcher } from './watch.ts';
 
 export function createCheckProvider(options: CheckProbesOptions): Provider<CheckSpec, CheckFact> {

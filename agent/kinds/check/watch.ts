@@ -1,8 +1,8 @@
 /** Probes each check at its own `every` between runs; a run is asked for only when its verdict is another one. */
 import type { Watcher } from '../../core/provider.ts';
-import type { CheckSpec } from '../../core/specs.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { CheckProbes } from './probes.ts';
+import type { CheckSpec } from './spec.ts';
 
 /** Probes side by side: each may be a program. */
 const WIDTH = 4;

@@ -12,10 +12,10 @@ const traits: Traits = {
   onRollback: () => 'run',
 };
 
-export const network: KindDefinition = { name: 'network', section: null, rank: 0, traits };
+export const network: KindDefinition = { name: 'network', declared: null, rank: 0, traits };
 export const volume: KindDefinition = {
   name: 'volume',
-  section: null,
+  declared: null,
   rank: 0,
   traits: { ...traits, survivesDecommission: true },
 };

@@ -1,8 +1,8 @@
 /** What a file on the host differs in from its declaration. Pure. */
 import { hash } from 'node:crypto';
 import { type Content, StoredFile, sizeOf } from '../../core/payload.ts';
-import type { FileSpec } from '../../core/specs.ts';
 import type { Change, Desired, Reason, Seen } from '../../core/types.ts';
+import type { FileSpec } from './spec.ts';
 
 export interface FileFact {
   /** `missing`: there is nothing, but something of before is kept for it. */

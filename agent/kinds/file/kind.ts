@@ -1,10 +1,34 @@
 /** Files, directories and links, as core and engine know them. Pure. */
+import type { FileEntry } from '../../../manifests-schema/kinds/file.ts';
+import { locatorOf } from '../../core/id.ts';
 import type { KindDefinition } from '../../core/kind.ts';
-import type { FileSpec } from '../../core/specs.ts';
+import { renderFile } from './render.ts';
+import type { FileSpec } from './spec.ts';
 
-export const file: KindDefinition<FileSpec> = {
+export const file: KindDefinition<FileSpec, FileEntry> = {
   name: 'file',
-  section: 'files',
+  declared: {
+    section: 'files',
+    exclusive: [['content', 'source', 'link', 'state']],
+    nested: [],
+    locator: (key) => (key.length > 1 ? key.replace(/\/+$/, '') : key),
+    render: renderFile,
+    // Nobody else's to read, unless the entry says so.
+    withSecret: (spec, { mode }) => ({
+      ...spec,
+      secret: true,
+      ...(spec.type === 'file' && mode === undefined ? { mode: 0o600 } : {}),
+    }),
+  },
+  place: ({ path, type }) => ({ path, replaced: type === 'file' }),
+  paths: ({ path, type }) => (type === 'absent' ? [] : [path]),
+  holder(id) {
+    const path = locatorOf(id);
+    const end = path.lastIndexOf('/');
+    return end > 0 ? `file:${path.slice(0, end)}` : null;
+  },
+  complete: (spec, all) =>
+    spec.type === 'directory' && spec.purge === true ? { ...spec, keep: all.namesIn(spec.path) } : null,
   rank: 1,
   traits: {
     observing: 'free',

@@ -1,8 +1,6 @@
 /** Files, directories and links. */
 import path from 'node:path';
 import type { Gone, Health, Provider, Work } from '../../core/provider.ts';
-import { MAX_BYTES } from '../../core/render-file.ts';
-import type { FileSpec } from '../../core/specs.ts';
 import type { Desired, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import { createAccounts } from '../../system/accounts.ts';
@@ -13,6 +11,8 @@ import { sideBySide } from '../../system/side-by-side.ts';
 import { createContentHash, createFileDiff, type FileFact } from './diff.ts';
 import { createFileHashes } from './hash.ts';
 import type { Originals } from './originals.ts';
+import { MAX_BYTES } from './render.ts';
+import type { FileSpec } from './spec.ts';
 import { validateFile } from './validate.ts';
 
 export interface FileProviderOptions {

@@ -1,10 +1,10 @@
 /** `validate:` of a file: its own program judges a candidate before it takes the place of the old one. */
 import path from 'node:path';
-import type { FileSpec } from '../../core/specs.ts';
 import type { Desired } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Exec } from '../../system/exec.ts';
 import type { Files } from '../../system/files.ts';
+import type { FileSpec } from './spec.ts';
 
 export interface ValidateOptions {
   files: Files;

@@ -1,10 +1,10 @@
 /** Hears of changed files, directories and links. */
 import type { Watcher } from '../../core/provider.ts';
-import type { FileSpec } from '../../core/specs.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { InotifyQueue } from '../../system/inotify-queue.ts';
 import { createPathWatch, type PathWatch } from '../../system/path-watch.ts';
 import { isOwnTemp, watchLimit } from '../../system/watch-limit.ts';
+import type { FileSpec } from './spec.ts';
 
 export interface FileWatcherOptions {
   /** '' for this machine, or a directory that stands for `/`. */

@@ -1,9 +1,9 @@
 /** Jobs: commands that run when their inputs change. Each runs in a transient unit of its own, outside the agent's limits. */
 import type { Provider, Work } from '../../core/provider.ts';
-import type { JobSpec } from '../../core/specs.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Exec, ExecResult } from '../../system/exec.ts';
+import type { JobSpec } from './spec.ts';
 
 export interface JobFact {
   /** What `unless` said, where it was asked: the job need not run. */

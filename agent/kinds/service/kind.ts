@@ -1,9 +1,11 @@
 /** Services of stacks, as core and engine know them. Pure. */
+import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { KindDefinition } from '../../core/kind.ts';
 
-export const service: KindDefinition = {
+export const service: KindDefinition<ServiceSpec> = {
   name: 'service',
-  section: null,
+  declared: null,
+  mounts: (spec) => spec.mounts.filter((m) => m.type === 'bind').map((m) => m.source),
   rank: 3,
   traits: {
     observing: 'free',

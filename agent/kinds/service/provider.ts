@@ -49,7 +49,6 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
   return {
     kind: 'service',
     claims,
-    mounts: (spec) => spec.mounts.filter((m) => m.type === 'bind').map((m) => m.source),
     diff,
     health: (want, seen) => healthOf(want, seen?.fact),
     hold,

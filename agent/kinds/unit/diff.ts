@@ -1,8 +1,8 @@
 /** What a unit on the host differs in from its declaration, and whether it is well. Pure. */
 import type { Health } from '../../core/provider.ts';
-import type { UnitSpec } from '../../core/specs.ts';
 import type { Change, Desired, Reason, Seen } from '../../core/types.ts';
 import { dropinDir, fileOf, sha256, type UnitAnswer, type UnitOnDisk } from './files.ts';
+import type { UnitSpec } from './spec.ts';
 
 export interface UnitFact extends UnitOnDisk, UnitAnswer {
   name: string;

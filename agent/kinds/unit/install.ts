@@ -1,6 +1,5 @@
 /** Puts the files and links of all changed units in place, then has systemd read them: once. */
 import type { Work } from '../../core/provider.ts';
-import type { UnitSpec } from '../../core/specs.ts';
 import type { ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { Systemd } from '../../system/systemd.ts';
@@ -8,6 +7,7 @@ import { isEnabled, leftOver, type UnitFact } from './diff.ts';
 import { dropinDir, fileOf, sha256 } from './files.ts';
 import { notFound } from './jobs.ts';
 import type { UnitProviderOptions } from './provider.ts';
+import type { UnitSpec } from './spec.ts';
 
 type UnitWork = Work<UnitSpec, UnitFact>;
 

@@ -1,10 +1,25 @@
 /** systemd units, as core and engine know them. Pure. */
+import type { UnitEntry } from '../../../manifests-schema/kinds/unit.ts';
 import type { KindDefinition } from '../../core/kind.ts';
-import type { UnitSpec } from '../../core/specs.ts';
+import { unitEdges } from './edges.ts';
+import { renderUnit } from './render.ts';
+import type { UnitSpec } from './spec.ts';
 
-export const unit: KindDefinition<UnitSpec> = {
+export const unit: KindDefinition<UnitSpec, UnitEntry> = {
   name: 'unit',
-  section: 'units',
+  declared: {
+    section: 'units',
+    exclusive: [['content', 'source']],
+    nested: ['dropins'],
+    locator: (key) => key,
+    render: renderUnit,
+    withSecret: (spec) => ({ ...spec, secret: true }),
+  },
+  paths: ({ name, content, dropins }) => [
+    ...(content === undefined ? [] : [`/etc/systemd/system/${name}`]),
+    ...Object.keys(dropins ?? {}).map((file) => `/etc/systemd/system/${name}.d/${file}`),
+  ],
+  edges: unitEdges,
   rank: 2,
   traits: {
     observing: 'free',

@@ -1,6 +1,5 @@
 /** systemd units. Files in /etc/systemd/system; states through D-Bus jobs; one daemon-reload for all that a run changes. */
 import type { Provider, Work } from '../../core/provider.ts';
-import type { UnitSpec } from '../../core/specs.ts';
 import type { ResourceId, Seen } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -13,6 +12,7 @@ import { createUnitAnswers, createUnitReader, dropinDir, fileOf, type UnitOnDisk
 import { installUnits } from './install.ts';
 import { createUnitJobs, journalOf } from './jobs.ts';
 import { removeUnits } from './remove.ts';
+import type { UnitSpec } from './spec.ts';
 import { verifyUnits } from './verify.ts';
 
 export interface UnitProviderOptions {

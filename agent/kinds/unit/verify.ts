@@ -1,10 +1,10 @@
 /** All candidate units of a commit, verified together before any is installed. */
 import type { Work } from '../../core/provider.ts';
-import type { UnitSpec } from '../../core/specs.ts';
 import type { ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { UnitFact } from './diff.ts';
 import type { UnitProviderOptions } from './provider.ts';
+import type { UnitSpec } from './spec.ts';
 
 type UnitWork = Work<UnitSpec, UnitFact>;
 

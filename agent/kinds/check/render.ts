@@ -1,25 +1,17 @@
 /** One `checks` entry → one resource. Pure. */
-import { issueAt } from '../../manifests-schema/check.ts';
-import type { CheckEntry } from '../../manifests-schema/kinds/check.ts';
-import type { Parsed } from '../../manifests-schema/yaml.ts';
-import { durationMs } from '../config.ts';
-import { canonicalHash } from './hash.ts';
-import type { LayerContext } from './render-file.ts';
-import { NAME } from './render-job.ts';
-import type { CheckSpec } from './specs.ts';
-import type { Desired, Issue } from './types.ts';
+import type { CheckEntry } from '../../../manifests-schema/kinds/check.ts';
+import { durationMs } from '../../config.ts';
+import { isName } from '../../core/entry-name.ts';
+import type { RenderContext, Rendered } from '../../core/kind.ts';
+import type { CheckSpec } from './spec.ts';
 
-export function renderCheck(
-  context: LayerContext,
-  parsed: Parsed,
-  name: string,
-  entry: CheckEntry,
-): { resources: Desired[]; issues: Issue[] } {
+export function renderCheck(entry: CheckEntry, context: RenderContext): Rendered {
+  const { key: name } = context;
   const fail = (at: readonly string[], message: string) => ({
     resources: [],
-    issues: [issueAt(parsed, ['checks', name, ...at], message)],
+    issues: [context.issue(at, message)],
   });
-  if (!NAME.test(name))
+  if (!isName(name))
     return fail([], `\`${name}\` is not a name; it may have letters, digits, . _ - and 100 characters at most`);
   const forms = (['http', 'tcp', 'run'] as const).filter((form) => entry[form] !== undefined);
   if (forms.length > 1)
@@ -32,15 +24,7 @@ export function renderCheck(
     withinMs: durationMs(entry.within ?? '30s'),
     everyMs: durationMs(entry.every ?? '30s'),
   };
-  const resource: Desired<CheckSpec> = {
-    id: `check:${name}`,
-    spec,
-    hash: canonicalHash(spec, context.sha256),
-    after: [],
-    notify: [],
-    origin: { file: parsed.file, line: parsed.locate(['checks', name]).line, layer: context.layer },
-  };
-  return { resources: [resource], issues: [] };
+  return { resources: [context.declare(name, spec)], issues: [] };
 }
 
 /** What to probe, or what is wrong with it. */

@@ -1,11 +1,9 @@
 /** One `units` entry → one resource. Pure. */
-import { issueAt } from '../../manifests-schema/check.ts';
-import type { UnitEntry } from '../../manifests-schema/kinds/unit.ts';
-import type { Parsed } from '../../manifests-schema/yaml.ts';
-import { canonicalHash } from './hash.ts';
-import { type LayerContext, resolveSource } from './render-file.ts';
-import type { UnitSpec } from './specs.ts';
-import type { Desired, Issue, ResourceId } from './types.ts';
+import type { UnitEntry } from '../../../manifests-schema/kinds/unit.ts';
+import type { RenderContext, Rendered } from '../../core/kind.ts';
+import { resolveSource } from '../../core/source-path.ts';
+import type { Issue } from '../../core/types.ts';
+import type { UnitSpec } from './spec.ts';
 
 /** systemd.unit(5): names and the suffixes of units that a file can make. */
 const UNIT_NAME = /^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|timer|path|mount|automount|swap|slice)$/;
@@ -14,21 +12,16 @@ const DROPIN_NAME = /^[A-Za-z0-9:_.@-]{1,200}\.conf$/;
 const OWN = /^fairlead(-job-.*)?\./;
 const isTemplate = (name: string): boolean => /@\.[a-z]+$/.test(name);
 
-export function renderUnit(
-  context: LayerContext,
-  parsed: Parsed,
-  name: string,
-  entry: UnitEntry,
-): { resources: Desired[]; issues: Issue[] } {
+export function renderUnit(entry: UnitEntry, context: RenderContext): Rendered {
+  const { key: name } = context;
   const issues: Issue[] = [];
-  const wrong = (at: readonly string[], message: string) =>
-    void issues.push(issueAt(parsed, ['units', name, ...at], message));
+  const wrong = (at: readonly string[], message: string) => void issues.push(context.issue(at, message));
   /** The text of a unit or a drop-in; undefined where neither form is given. */
   const textOf = (at: readonly string[], { content, source }: { content?: string; source?: string }) => {
     if (content !== undefined && source !== undefined)
       wrong([...at, 'source'], `\`${at.at(-1) ?? name}\` has both \`content\` and \`source\`; keep one`);
     if (source === undefined) return content;
-    const path = resolveSource(parsed.file, source, context.root);
+    const path = resolveSource(context.file, source, context.root);
     const bytes = path === null ? undefined : context.payload.get(path);
     if (bytes === undefined)
       wrong([...at, 'source'], `\`source: ${source}\` is not in the repository below ${context.root}`);
@@ -78,16 +71,7 @@ export function renderUnit(
     ...(masked === undefined ? {} : { masked }),
     ...(state === undefined ? {} : { state }),
   };
-  const resource: Desired<UnitSpec> = {
-    id: `unit:${name}`,
-    spec,
-    hash: canonicalHash(spec, context.sha256),
-    after: (entry.after ?? []) as ResourceId[],
-    notify: (entry.notify ?? []) as ResourceId[],
-    ...(entry.reload ? { reload: entry.reload as ResourceId[] } : {}),
-    origin: { file: parsed.file, line: parsed.locate(['units', name]).line, layer: context.layer },
-  };
-  return { resources: [resource], issues: [] };
+  return { resources: [context.declare(name, spec)], issues: [] };
 }
 
 /** Only what is there, for exact optional types. */

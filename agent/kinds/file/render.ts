@@ -1,36 +1,21 @@
 /** One `files` entry → one resource, or, for a tree, one for each file and directory in it. Pure. */
-import { issueAt } from '../../manifests-schema/check.ts';
-import type { FileEntry } from '../../manifests-schema/kinds/file.ts';
-import type { Parsed } from '../../manifests-schema/yaml.ts';
-import { canonicalHash, type Sha256 } from './hash.ts';
-import { contentOf, type Payload, sizeOf } from './payload.ts';
-import { isOwn } from './reserved-paths.ts';
-import type { FileSpec } from './specs.ts';
-import type { Desired, Issue, ResourceId } from './types.ts';
-
-export interface LayerContext {
-  /** Shown as the origin's layer. */
-  layer: string;
-  /** Directory in the repository that relative paths must not leave. */
-  root: string;
-  payload: Payload;
-  sha256: Sha256;
-}
-
-interface RenderedEntry {
-  resources: Desired[];
-  issues: Issue[];
-}
+import type { FileEntry } from '../../../manifests-schema/kinds/file.ts';
+import type { RenderContext, Rendered } from '../../core/kind.ts';
+import { contentOf, sizeOf } from '../../core/payload.ts';
+import { isOwn } from '../../core/reserved-paths.ts';
+import { resolveSource } from '../../core/source-path.ts';
+import type { FileSpec } from './spec.ts';
 
 export const MAX_BYTES = 64 * 1024 * 1024;
 /** Directories that the system lives from: what is not declared in them must not be removed. */
 const NEVER_PURGED =
   /^\/[^/]+$|^\/usr\/(local\/)?(bin|sbin|lib|lib32|lib64|libexec|share|include|src)$|^\/usr\/local$|^\/var\/(lib|log|cache|spool|tmp)$|^\/etc\/(systemd|ssh|pam\.d|apt|default|init\.d|ssl)$|^\/etc\/systemd\/system$/;
 
-export function renderFile(context: LayerContext, parsed: Parsed, key: string, entry: FileEntry): RenderedEntry {
-  const fail = (at: readonly string[], message: string): RenderedEntry => ({
+export function renderFile(entry: FileEntry, context: RenderContext): Rendered {
+  const { key } = context;
+  const fail = (at: readonly string[], message: string): Rendered => ({
     resources: [],
-    issues: [issueAt(parsed, ['files', key, ...at], message)],
+    issues: [context.issue(at, message)],
   });
   const isDir = key.endsWith('/');
   const path = isDir ? key.replace(/\/+$/, '') : key;
@@ -64,18 +49,8 @@ export function renderFile(context: LayerContext, parsed: Parsed, key: string, e
   const purge = entry.purge === true ? { purge: true } : {};
   const validate = entry.validate === undefined ? {} : { validate: entry.validate };
   const mode = (fallback: number) => (entry.mode === undefined ? fallback : Number.parseInt(entry.mode, 8));
-  const origin = { file: parsed.file, line: parsed.locate(['files', key]).line, layer: context.layer };
-  const make = (spec: FileSpec, extra: Partial<Desired> = {}): Desired => ({
-    id: `file:${spec.path}`,
-    spec,
-    hash: canonicalHash(spec, context.sha256),
-    after: (entry.after ?? []) as ResourceId[],
-    notify: (entry.notify ?? []) as ResourceId[],
-    ...(entry.reload ? { reload: entry.reload as ResourceId[] } : {}),
-    origin,
-    ...extra,
-  });
-  const one = (spec: FileSpec): RenderedEntry => ({ resources: [make(spec)], issues: [] });
+  const make = (spec: FileSpec) => context.declare(spec.path, spec);
+  const one = (spec: FileSpec): Rendered => ({ resources: [make(spec)], issues: [] });
 
   if (entry.state === 'absent') return one({ path, type: 'absent', mode: 0, ...base, ...purge });
   if (entry.link !== undefined) return one({ path, type: 'link', target: entry.link, mode: 0o777, ...base });
@@ -86,7 +61,7 @@ export function renderFile(context: LayerContext, parsed: Parsed, key: string, e
   }
   if (entry.source === undefined) return one({ path, type: 'directory', mode: mode(0o755), ...base, ...purge });
 
-  const source = resolveSource(parsed.file, entry.source, context.root);
+  const source = resolveSource(context.file, entry.source, context.root);
   if (source === null)
     return fail(['source'], `\`source: ${entry.source}\` leaves ${context.root}; put the file below it`);
   const content = contentOf(context.payload, source);
@@ -143,20 +118,4 @@ export function pathProblem(path: string): string | null {
   if (/[\0\n]/.test(path)) return 'has a character that no path of ours may have';
   if (isOwn(path)) return "is fairlead's own and cannot be managed";
   return null;
-}
-
-/**
- * Path in the repository that a relative path names, or null where it leaves `root`. A source that begins with // was
- * resolved before, in the layer that wrote it.
- */
-export function resolveSource(manifest: string, source: string, root: string): string | null {
-  if (source.startsWith('//')) return source.slice(2);
-  const parts = manifest.split('/').slice(0, -1);
-  for (const part of source.split('/')) {
-    if (part === '' || part === '.') continue;
-    if (part === '..') parts.pop();
-    else parts.push(part);
-  }
-  const path = parts.join('/');
-  return !source.startsWith('/') && (path === root || path.startsWith(`${root}/`)) ? path : null;
 }
