@@ -35,6 +35,7 @@ const TABLE = {
   HostKeyUnknown: host('The git server’s SSH key is not the one that is known here; check it with its administrator.'),
   InvalidRepository: commit('The repository holds a tree or an object that is refused.'),
   PayloadDamaged: host('A file of the commit is damaged where it is kept on this host; it is fetched again.'),
+  FetchOverBudget: answered(wait('The git server sent more than what was asked for can be; the message says of what.')),
   ProtocolError: answered(wait('The git server’s answer is not one that git allows.')),
   RefNotFound: answered(host('The repository has no such branch or tag, or no tag matches the pattern.')),
   RepositoryStale: wait('The head of the branch is older than `repo.staleAfter`.'),

@@ -1,5 +1,5 @@
 /** How a repository is reached, and where what it gave is kept. */
-import { rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { AgentError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createClient, type GitClient } from './client.ts';
@@ -10,12 +10,14 @@ import { openLocal } from './local.ts';
 import { DamagedObject, MissingObject, type Objects } from './objects.ts';
 import { createRecent } from './recent.ts';
 import { LIMITS, type Limits } from './remote.ts';
+import { newBeside, replaceStore } from './renewal.ts';
 import type { Policy } from './review.ts';
 import type { SignatureOptions } from './signature.ts';
 import { createSmartHttp, type HttpAuth } from './smart-http.ts';
 import { createSsh, parseSshUrl } from './ssh.ts';
 import { type ObjectStore, openObjects } from './store.ts';
 import { idsOf, isWhole, locate } from './tree.ts';
+import { unpack } from './unpack.ts';
 
 export interface SourceOptions extends Policy {
   url: string;
@@ -87,8 +89,10 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
   const on = async <T>(store: ObjectStore, work: Parameters<Access['using']>[0]) =>
     (await work(store, createFetcher({ client, store, hostPath, downgraded }))) as T;
   let recent = createRecent();
-  /** Of a review and the checkout that follows: what came is indexed behind them. */
+  /** Of a review and the checkout that follows: what came is written behind them. */
   let view: ObjectStore | null = null;
+  /** Why the store must be made anew, as it was found out where nothing could be fetched. */
+  let spoiled: string | null = null;
   /** @returns whether the disk took all of it; what it did not take is fetched again */
   const close = async (): Promise<boolean> => {
     const store = view;
@@ -97,49 +101,63 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
       await store?.settled();
       return true;
     } catch (thrown) {
-      // What is remembered may stand for what is damaged: the next view reads the disk, and finds out.
-      recent = createRecent();
       log.warn({ error: String(thrown) }, 'what was fetched could not be kept');
       return false;
     }
   };
+  const forget = () => {
+    recent = createRecent();
+  };
+
+  /** On a store that begins empty, and takes the place of the one that is there when the work went well. */
+  async function anew<T>(why: string, work: Parameters<Access['using']>[0]): Promise<T> {
+    log.warn({ object: why }, 'the object store is damaged; fetching it anew');
+    forget();
+    const fresh = newBeside(gitdir);
+    await rm(fresh, { recursive: true, force: true });
+    const store = openObjects({ gitdir: fresh, recent, home: gitdir, unpack });
+    const result = await on<T>(store, work);
+    await store.settled();
+    const aside = await replaceStore(gitdir);
+    spoiled = null;
+    log.info({ aside }, 'the object store was fetched anew');
+    return result;
+  }
+
   return {
     refs: client.refs,
     async using(work) {
-      view ??= openObjects(gitdir, recent);
+      type Result = Awaited<ReturnType<typeof work>>;
+      if (spoiled !== null) return anew<Result>(spoiled, work);
+      view ??= openObjects({ gitdir, recent, unpack });
       try {
-        return await on(view, work);
+        return await on<Result>(view, work);
       } catch (thrown) {
         await close();
-        if (!(thrown instanceof DamagedObject || thrown instanceof MissingObject)) throw thrown;
-        log.warn({ object: thrown.message }, 'the object store is damaged; fetching it anew');
-        const fresh = `${gitdir}.new`;
-        await rm(fresh, { recursive: true, force: true });
-        const store = openObjects(fresh, recent, gitdir);
-        const result = await on<Awaited<ReturnType<typeof work>>>(store, work);
-        await store.settled();
-        await rm(`${gitdir}.old`, { recursive: true, force: true });
-        await rename(gitdir, `${gitdir}.old`);
-        await rename(fresh, gitdir);
-        await rm(`${gitdir}.old`, { recursive: true, force: true });
-        return result;
+        if (!isDamage(thrown)) throw thrown;
+        return anew<Result>(thrown.message, work);
       }
     },
     settled: async () => void (await close()),
     async keep(commits) {
       if (!(await close())) return;
       try {
-        const store = openObjects(gitdir, recent);
+        const store = openObjects({ gitdir, recent, unpack });
         const complete = await store.complete();
         const kept = commits.filter((c, at) => at === commits.length - 1 || complete.includes(c));
         if (JSON.stringify(kept) !== JSON.stringify(complete)) await store.setComplete(kept);
         await store.compact(() => allIds(store, kept, hostPath));
       } catch (thrown) {
+        // Nobody else may ever look at what is damaged, and what cannot be made smaller would grow for ever.
+        if (isDamage(thrown)) spoiled = thrown.message;
         log.warn({ error: String(thrown) }, 'the object store could not be made smaller');
       }
     },
   };
 }
+
+const isDamage = (thrown: unknown): thrown is Error =>
+  thrown instanceof DamagedObject || thrown instanceof MissingObject;
 
 async function allIds(objects: Objects, commits: readonly string[], hostPath: string): Promise<string[]> {
   const ids: string[] = [];

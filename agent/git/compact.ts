@@ -4,8 +4,8 @@ export interface PackFile {
   /** Without a suffix. */
   name: string;
   bytes: number;
-  /** No object in it is a delta of one that lies elsewhere. */
-  isWhole: boolean;
+  /** Has its index: what a crash left without one is nothing to rely on. */
+  isIndexed: boolean;
 }
 
 /** Packs side by side: what is small is made one early; the rest is dear to pack anew, and waits longer. */
@@ -25,5 +25,5 @@ export function planCompaction(packs: readonly PackFile[]): { stays: PackFile | 
   const others = total - (largest?.bytes ?? 0);
   if (others > SLACK_BYTES) return { stays: null };
   if (packs.length <= (total < SMALL_BYTES ? MAX_PACKS : MAX_LARGER_PACKS)) return null;
-  return { stays: largest?.isWhole && largest.bytes >= others ? largest : null };
+  return { stays: largest?.isIndexed && largest.bytes >= others ? largest : null };
 }

@@ -1,12 +1,5 @@
 /** What a pack's deltas stand for. Pure. Source: git's Documentation/gitformat-pack, "Deltified representation". */
-import { createHash } from 'node:crypto';
-import { type PackedObject, resultSize } from './pack.ts';
 import { broken } from './packet.ts';
-
-export interface Whole {
-  type: string;
-  bytes: Uint8Array;
-}
 
 /** @returns base and delta made one. @throws AgentError `ProtocolError` where they do not fit */
 export function applyDelta(base: Uint8Array, delta: Uint8Array): Buffer {
@@ -53,32 +46,17 @@ const misfit = (): never => {
   throw broken('its pack has a delta that does not fit what it is based on');
 };
 
-/**
- * Makes objects of the deltas among `objects` whose bases are held, or known to `find`, up to `budget` bytes in all. The
- * others are for an index to find.
- * @returns where in the pack → object
- */
-export async function resolveDeltas(
-  objects: readonly PackedObject[],
-  find: (oid: string) => Promise<Whole | null>,
-  budget: number,
-): Promise<Map<number, Whole & { oid: string }>> {
-  const made = new Map<number, Whole & { oid: string }>();
-  const byPlace = new Map<number, Whole>();
-  let left = budget;
-  for (const { at, type, content, base } of objects) {
-    if (content === null) continue;
-    if (base === null) byPlace.set(at, { type, bytes: content });
-    else {
-      if (resultSize(content) > left) continue;
-      const under = typeof base === 'number' ? (byPlace.get(base) ?? null) : await find(base);
-      if (under === null) continue;
-      left -= resultSize(content);
-      const bytes = applyDelta(under.bytes, content);
-      const oid = createHash('sha1').update(`${under.type} ${bytes.length}\0`).update(bytes).digest('hex');
-      byPlace.set(at, { type: under.type, bytes });
-      made.set(at, { type: under.type, bytes, oid });
+/** The second number of a delta: how large its result is. */
+export function resultSize(delta: Uint8Array): number {
+  let at = 0;
+  let size = 0;
+  for (let number = 0; number < 2; number++) {
+    size = 0;
+    let byte = 0x80;
+    for (let scale = 1; byte & 0x80; scale *= 128) {
+      byte = delta[at++] ?? 0;
+      size += (byte & 0x7f) * scale;
     }
   }
-  return made;
+  return size;
 }

@@ -1,8 +1,8 @@
 /** Brings what a host needs of a commit into the object store, and as little else as the server allows. */
+import { OverBudget, type PackLimits } from './budget.ts';
 import { type GitClient, isMisunderstanding } from './client.ts';
 import { parseCommit } from './commit.ts';
 import { LARGE } from './large.ts';
-import { type PackLimits, TooLarge } from './pack.ts';
 import { broken } from './packet.ts';
 import type { Hello } from './protocol.ts';
 import type { ObjectStore } from './store.ts';
@@ -36,11 +36,12 @@ const FIRST = ['combine:blob:none+tree:2', 'tree:1', NOTHING_BELOW];
 const NOTHING_LARGE = [`blob:limit=${LARGE}`, ''];
 const REFUSED = 'it refuses to filter trees (git config uploadpackfilter.tree.allow true)';
 const MIB = 1024 * 1024;
+/** What is asked for by its id, or below it, is known by its kind; of histories and of whole commits there may be more. */
 const LIMITS: Record<'upper' | 'closure' | 'large' | 'whole', PackLimits> = {
-  upper: { pack: 256 * MIB, object: 64 * MIB },
-  closure: { pack: 1024 * MIB, object: 2 * MAX_BLOB },
-  large: { pack: MAX_BLOB + 4 * MIB, object: MAX_BLOB },
-  whole: { pack: 2048 * MIB, object: 512 * MIB },
+  upper: { pack: 256 * MIB, object: 64 * MIB, objects: 200_000, made: 1024 * MIB },
+  closure: { pack: 1024 * MIB, object: 2 * MAX_BLOB, objects: 400_000, made: 2048 * MIB },
+  large: { pack: MAX_BLOB + 4 * MIB, object: MAX_BLOB, objects: 8, made: 2 * MAX_BLOB },
+  whole: { pack: 2048 * MIB, object: 512 * MIB, objects: 1_000_000, made: 8192 * MIB },
 };
 /** Of a role that may turn out to be named: its directory's own small files. */
 const SMALL_AT_THE_TOP = ['combine:blob:limit=4096+tree:2', NOTHING_BELOW];
@@ -147,9 +148,9 @@ export function createFetcher(options: FetcherOptions): Fetcher {
   /** One by one: then no pack is larger than its file, and the server makes no delta of one against another. */
   async function getLarge(files: ReadonlyMap<string, string>, signal: AbortSignal): Promise<void> {
     for (const [oid, file] of files) {
-      const save = (pack: AsyncIterable<Uint8Array>) => store.addLarge(oid, pack, LIMITS.large);
+      const save = (pack: AsyncIterable<Uint8Array>) => store.addOne(oid, pack, LIMITS.large);
       await client.fetch({ wants: [oid], done: true }, save, signal).catch((thrown) => {
-        throw thrown instanceof TooLarge ? tooHeavy(file, thrown.size) : thrown;
+        throw thrown instanceof OverBudget && thrown.what === 'object' ? tooHeavy(file, thrown.size) : thrown;
       });
     }
   }

@@ -78,10 +78,12 @@ function slowly(from: Buffer, size: number): Inflated | null {
       buffer: Buffer;
       engine: { bytesWritten: number };
     };
-    if (buffer.length !== size) throw new Error('another size than announced');
+    if (buffer.length !== size) throw new Error('smaller than announced');
     return { content: size < POOLED ? buffer : unpooled(buffer), read: engine.bytesWritten };
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'Z_BUF_ERROR') throw cause;
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === 'ERR_BUFFER_TOO_LARGE') throw new Error(`larger than announced: ${message}`, { cause });
+    if (code !== 'Z_BUF_ERROR') throw cause;
     return null;
   }
 }

@@ -1,10 +1,8 @@
-/** Large blobs, each inflated in a file of its own: never in a pack, which is read into memory whole. */
+/** Large blobs, each inflated in a file of its own: what needs one is given the file, and no memory holds it. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { type PackedObject, type PackLimits, scanPack } from './pack.ts';
-import { broken } from './packet.ts';
 
 /** Blobs from this size on are fetched one by one, and kept here. */
 export const LARGE = 1024 * 1024;
@@ -18,12 +16,8 @@ export interface Sized {
 
 export interface LargeBlobs {
   ids(): Promise<readonly string[]>;
-  /**
-   * Takes in the pack of this one blob, whole or not at all, in bounded memory.
-   * @param incoming a file to be made for the time being, on the same file system
-   * @throws AgentError `ProtocolError`
-   */
-  add(oid: string, pack: AsyncIterable<Uint8Array>, limits: PackLimits, incoming: string): Promise<Sized>;
+  /** Takes in the file that holds this blob; it must lie on the same file system. */
+  take(oid: string, file: string): Promise<void>;
   /** What it is by now, in bounded memory: reads all of it. null where it is not, or is another by its id. */
   verify(oid: string): Promise<Sized | null>;
   nameOf(oid: string): string;
@@ -39,24 +33,9 @@ export function openLarge(dir: string): LargeBlobs {
   const ids = async () => (await readdir(dir).catch(() => [])).filter((name) => /^[0-9a-f]{40}$/.test(name));
   return {
     ids,
-    async add(oid, pack, limits, incoming) {
-      const handle = await open(incoming, 'w', 0o600);
-      const found: PackedObject[] = [];
-      const hash = createHash('sha256');
-      try {
-        const sink = (bytes: Uint8Array) => {
-          hash.update(bytes);
-          return handle.writeFile(bytes);
-        };
-        await scanPack(pack, { limits, hold: 0, sink, found: (object) => void found.push(object) });
-      } finally {
-        await handle.close();
-      }
-      if (found.length !== 1 || found[0]?.type !== 'blob' || found[0].oid !== oid)
-        throw broken(`it sent something else than object ${oid}`);
+    async take(oid, file) {
       await mkdir(dir, { recursive: true, mode: 0o700 });
-      await rename(incoming, nameOf(oid));
-      return { size: found[0].size, sha256: hash.digest('hex') };
+      await rename(file, nameOf(oid));
     },
     async verify(oid) {
       const handle = await open(nameOf(oid)).catch(() => null);

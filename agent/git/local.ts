@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AgentError } from '../errors.ts';
-import { MissingObject, type Objects, type ObjectType, readVerified } from './objects.ts';
+import { DamagedObject, MissingObject, type Objects, type ObjectType, unpooled, verified } from './objects.ts';
 import type { Ref } from './protocol.ts';
 import { unreachable } from './remote.ts';
 
@@ -80,11 +80,15 @@ function createReader(gitdir: string): Objects {
       return absent;
     },
     async read(oid: string, type: ObjectType) {
-      if ((await find(oid)) === null) throw new MissingObject(oid);
-      return (await readVerified(gitdir, oid, type, cache)).bytes;
+      const found = await find(oid);
+      if (found === null) throw new MissingObject(oid);
+      if (!isType(found.type)) throw new DamagedObject(`${oid} is of no known type`);
+      return verified(oid, type, { type: found.type, bytes: unpooled(found.object as Uint8Array) });
     },
   };
 }
+
+const isType = (type: string | undefined): type is ObjectType => /^(commit|tree|blob|tag)$/.test(type ?? '');
 
 /** What a chain of annotated tags names in the end. */
 async function peel(objects: Objects, oid: string): Promise<string> {

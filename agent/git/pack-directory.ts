@@ -1,59 +1,154 @@
-/** A directory of packs, and of their indexes. */
-import { createHash } from 'node:crypto';
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+/** The directory of a store's packs: what is in them, read object by object. */
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { PackFile } from './compact.ts';
+import { DamagedObject, type Identified, idOf, type Whole } from './objects.ts';
+import { type Place, readIndex, unpackOne, writePack } from './own-pack.ts';
 
-/** Suffix of an empty file beside a pack in which no object is a delta of one that lies elsewhere. */
-export const WHOLE = '.whole';
+export interface PackDirectory {
+  /** Where each object lies. @throws DamagedObject where there are more packs than a store ever has */
+  places(): Promise<ReadonlyMap<string, Place>>;
+  /** null where it is not here. @throws DamagedObject where it is not what was written */
+  read(oid: string): Promise<Whole | null>;
+  /** Packs as files, those that a crash left without an index included. */
+  files(): Promise<PackFile[]>;
+  /** Writes these objects, each once. @returns the name of their pack; null where there are none */
+  write(objects: AsyncIterable<Identified> | Iterable<Identified>, count: number): Promise<string | null>;
+  /** Takes the packs of another directory on the same file system. */
+  adopt(other: PackDirectory): Promise<void>;
+  remove(names: readonly string[]): Promise<void>;
+  readonly dir: string;
+}
 
-/** Ids of all objects that can be read. An index that is damaged is removed: whoever reads by id would follow it all the same. */
-export async function knownIn(packs: string): Promise<Set<string>> {
-  const found = new Set<string>();
-  for (const name of await listed(packs, '.idx')) {
-    const ids = await indexIn(packs, name);
-    if (ids === null) await rm(path.join(packs, `${name}.idx`), { force: true });
-    for (const oid of ids ?? []) found.add(oid);
+const SUFFIXES = ['.idx', '.whole', '.pack'];
+/** More than a store that is made smaller in time ever has. */
+const MAX_PACKS = 1_000;
+const MAX_OBJECTS = 2_000_000;
+/** Bytes of an object that is read: what is larger lies in a file of its own, unless it is a very wide directory. */
+const MAX_OBJECT = 130 * 1024 * 1024;
+/** Packs are read in pieces, of which some stay in memory: objects lie in them in the order in which they are asked for. */
+const PIECE = 256 * 1024;
+const PIECES = 32;
+
+/** @param dir made when something is written */
+export function openPackDirectory(dir: string): PackDirectory {
+  let known: Promise<Map<string, Place>> | null = null;
+  const pieces = createPieces();
+  const places = () => (known ??= load(dir));
+  const forget = () => {
+    known = null;
+    pieces.clear();
+  };
+  const self: PackDirectory = {
+    dir,
+    places,
+    async read(oid) {
+      const place = (await places()).get(oid);
+      if (place === undefined) return null;
+      try {
+        const found = unpackOne(await pieces.read(place), MAX_OBJECT);
+        const is = idOf(found);
+        if (is !== oid) throw new DamagedObject(`it has other content: ${is}`);
+        return found;
+      } catch (thrown) {
+        const why = thrown instanceof Error ? thrown.message : String(thrown);
+        throw new DamagedObject(`${oid} in ${path.basename(place.file)}: ${why}`, { cause: thrown });
+      }
+    },
+    async files() {
+      const indexed = new Set(await listed(dir, '.idx'));
+      return Promise.all(
+        (await listed(dir, '.pack')).map(async (name) => {
+          const { size: bytes } = await stat(path.join(dir, `${name}.pack`));
+          return { name, bytes, isIndexed: indexed.has(name) };
+        }),
+      );
+    },
+    async write(objects, count) {
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      const name = await writePack(dir, objects, count);
+      forget();
+      return name;
+    },
+    async adopt(other) {
+      const names = await listed(other.dir, '.idx');
+      if (names.length === 0) return;
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      // The index last: it makes the pack count.
+      for (const suffix of ['.pack', '.idx'])
+        for (const name of names) await rename(path.join(other.dir, name + suffix), path.join(dir, name + suffix));
+      forget();
+    },
+    async remove(names) {
+      // All indexes first: from then on no reader looks into a pack that is going.
+      for (const suffix of SUFFIXES) for (const name of names) await rm(path.join(dir, name + suffix), { force: true });
+      forget();
+    },
+  };
+  return self;
+}
+
+/** An index that is damaged is removed: what it names is fetched anew. */
+async function load(dir: string): Promise<Map<string, Place>> {
+  const names = await listed(dir, '.idx');
+  if (names.length > MAX_PACKS) throw new DamagedObject(`there are ${names.length} packs`);
+  const found = new Map<string, Place>();
+  for (const name of names) {
+    const its = await readIndex(path.join(dir, name));
+    if (its === null) await rm(path.join(dir, `${name}.idx`), { force: true });
+    for (const [oid, place] of its ?? []) found.set(oid, place);
+    if (found.size > MAX_OBJECTS) throw new DamagedObject(`there are more than ${MAX_OBJECTS} objects`);
   }
   return found;
 }
 
-/** With an index or without: what a crash left without one is nothing to rely on. */
-export async function packFiles(packs: string): Promise<PackFile[]> {
-  const indexed = new Set(await listed(packs, '.idx'));
-  const whole = new Set((await listed(packs, WHOLE)).filter((name) => indexed.has(name)));
-  const names = await listed(packs, '.pack');
-  return Promise.all(
-    names.map(async (name) => {
-      const { size: bytes } = await stat(path.join(packs, `${name}.pack`));
-      return { name, bytes, isWhole: whole.has(name) };
-    }),
-  );
+/** Reads from packs by whole pieces, and keeps those that were used last. */
+function createPieces() {
+  const held = new Map<string, Promise<Buffer>>();
+  const piece = (file: string, at: number): Promise<Buffer> => {
+    const key = `${at} ${file}`;
+    const found = held.get(key) ?? readAt(file, at * PIECE, PIECE);
+    held.delete(key);
+    held.set(key, found);
+    found.catch(() => held.delete(key));
+    for (const oldest of held.keys()) {
+      if (held.size <= PIECES) break;
+      held.delete(oldest);
+    }
+    return found;
+  };
+  return {
+    async read({ file, start, end }: Place): Promise<Buffer> {
+      const length = end - start;
+      if (length <= 0) throw new DamagedObject('its pack is cut short');
+      if (length > 2 * MAX_OBJECT) throw new DamagedObject('its pack has too much of it');
+      if (length > PIECE) return readAt(file, start, length);
+      const [first, last] = [Math.floor(start / PIECE), Math.floor((end - 1) / PIECE)];
+      const from = first * PIECE;
+      const here = await piece(file, first);
+      if (first === last) return here.subarray(start - from, end - from);
+      return Buffer.concat([here.subarray(start - from), (await piece(file, last)).subarray(0, end - last * PIECE)]);
+    },
+    clear: () => held.clear(),
+  };
 }
 
-/** By its index; nothing where it has none, as a crash leaves it. */
-export const idsIn = async (packs: string, name: string): Promise<string[]> =>
-  (await indexIn(packs, name).catch(() => null)) ?? [];
-
-const indexIn = async (packs: string, name: string) => indexIds(await readFile(path.join(packs, `${name}.idx`)));
-
-/**
- * The ids in a pack index of version 2 (git's Documentation/gitformat-pack); null of one that was changed since it was
- * written: whoever follows wrong offsets from delta to delta may never arrive.
- */
-function indexIds(index: Buffer): string[] | null {
-  if (index.length < 1072 || index.readUInt32BE(0) !== 0xff744f63) return null;
-  if (!createHash('sha1').update(index.subarray(0, -20)).digest().equals(index.subarray(-20))) return null;
-  const count = index.readUInt32BE(8 + 255 * 4);
-  const ids: string[] = [];
-  for (let at = 1032; ids.length < count && at + 20 <= index.length; at += 20)
-    ids.push(index.toString('hex', at, at + 20));
-  return ids;
+async function readAt(file: string, start: number, length: number): Promise<Buffer> {
+  const handle = await open(`${file}.pack`);
+  try {
+    const bytes = Buffer.allocUnsafeSlow(length);
+    const { bytesRead } = await handle.read(bytes, 0, length, start);
+    return bytes.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Names without the suffix. */
 async function listed(dir: string, suffix: string): Promise<string[]> {
   const names = await readdir(dir).catch(() => [] as string[]);
-  const found = names.filter((n) => n.endsWith(suffix)).sort();
-  return found.map((n) => n.slice(0, -suffix.length));
+  return names
+    .filter((name) => name.endsWith(suffix))
+    .map((name) => name.slice(0, -suffix.length))
+    .sort();
 }

@@ -2,33 +2,29 @@
  * Looks through a pack while it comes: sizes as announced, none too large, ids computed. What is large passes through
  * in pieces. Source: git's Documentation/gitformat-pack.
  */
-import { createHash, hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib';
-import { AgentError } from '../errors.ts';
+import { type Budget, overBudget, type PackLimits } from './budget.ts';
 import { createInflater, type Inflated, type Inflater } from './inflate.ts';
+import { idOf, type ObjectType } from './objects.ts';
+import { createReader, type Reader, TRAILER } from './pack-reader.ts';
 import { broken } from './packet.ts';
-
-export interface PackLimits {
-  /** Bytes on the wire. */
-  pack: number;
-  /** Bytes of one object, inflated and with its deltas applied. */
-  object: number;
-}
 
 export interface ScanOptions {
   limits: PackLimits;
-  /** Bytes up to which an object is inflated into memory, and handed over; what is larger passes through `sink`. */
+  /** Pays for each object, inflated. */
+  budget: Budget;
+  /** Bytes up to which a blob is inflated into memory, and handed over; what is larger passes through `sink`. */
   hold: number;
-  /** The pack's bytes as they come. */
-  spool?(bytes: Uint8Array): Promise<void>;
-  /** Inflated bytes of an object that is not held. */
-  sink?(bytes: Uint8Array): Promise<void>;
-  found(object: PackedObject): void;
+  /** Inflated bytes of a blob that is not held, and the size of all of it. */
+  sink(bytes: Uint8Array, size: number): Promise<void>;
+  /** What came, in the order of the pack. The next one waits for it. */
+  found(object: PackedObject): Promise<void> | void;
 }
 
 export interface PackedObject {
-  type: 'commit' | 'tree' | 'blob' | 'tag' | 'delta';
+  type: ObjectType | 'delta';
   size: number;
   /** Computed from what came; null for a delta, whose base is needed to tell. */
   oid: string | null;
@@ -40,53 +36,35 @@ export interface PackedObject {
   base: number | string | null;
 }
 
-/** One object is larger than the limit. */
-export class TooLarge extends AgentError {
-  readonly size: number;
-  constructor(size: number, limit: number) {
-    const mib = Math.floor(limit / MIB);
-    const why = `it has an object of ${Math.ceil(size / MIB)} MiB; ${mib} MiB are the limit (keep large files out of the repository)`;
-    super({ code: 'ProtocolError', phase: 'fetch', message: `the git server is not right: ${why}` });
-    this.size = size;
-  }
-}
-
-const MIB = 1024 * 1024;
-const TRAILER = 20;
-/** What a delta begins with: the sizes of its base and of its result. */
-const TWO_SIZES = 20;
 /** Type and size, and what a delta is based on, take fewer bytes. */
 const LONGEST_HEAD = 60;
 const TYPES = { 1: 'commit', 2: 'tree', 3: 'blob', 4: 'tag', 6: 'delta', 7: 'delta' } as const;
 
 /**
  * A pack of a few bytes can claim, or inflate to, more than this host has memory for: nothing is trusted before it came.
- * @returns how many objects it has, and its name: the hash of all its bytes before the last twenty
- * @throws AgentError `ProtocolError`
+ * @throws AgentError `ProtocolError` where it is no pack, `FetchOverBudget` where it is more than its limits
  */
-export async function scanPack(
-  pack: AsyncIterable<Uint8Array>,
-  options: ScanOptions,
-): Promise<{ objects: number; id: string }> {
-  const reader = createReader(pack, options);
+export async function scanPack(pack: AsyncIterable<Uint8Array>, options: ScanOptions): Promise<void> {
+  const reader = createReader(pack, options.limits.pack);
   const inflater = createInflater();
   try {
     const head = await reader.peek(12);
     if (head.length < 12 || head.toString('latin1', 0, 4) !== 'PACK' || head.readUInt32BE(4) !== 2)
       throw broken('what it sent is no pack');
     const objects = head.readUInt32BE(8);
+    if (objects > options.limits.objects) throw overBudget('objects', objects, options.limits.objects);
     reader.skip(12);
     for (let left = objects; left > 0; left--) {
       const here = scanHere(reader, inflater, options);
       if (here === null && (await reader.peek(TRAILER + 1)).length <= TRAILER)
         throw broken('its pack has fewer objects than it says');
-      options.found(here ?? (await scanObject(reader, inflater, options)));
+      const dealt = options.found(here ?? (await scanObject(reader, inflater, options)));
+      if (dealt !== undefined) await dealt;
     }
     const trailer = await reader.peek(TRAILER + 1);
     if (trailer.length > TRAILER) throw broken('its pack has more in it than it says');
-    const id = reader.hash();
-    if (id !== trailer.toString('hex')) throw broken('its pack was cut or changed on the way (the checksum is wrong)');
-    return { objects, id };
+    if (reader.hash() !== trailer.toString('hex'))
+      throw broken('its pack was cut or changed on the way (the checksum is wrong)');
   } finally {
     inflater.close();
     await reader.close();
@@ -94,48 +72,38 @@ export async function scanPack(
 }
 
 /** What is held and all here already, as most objects are: found without a wait. null where it must be waited for. */
-function scanHere(reader: Reader, inflater: Inflater, { limits, hold }: ScanOptions): PackedObject | null {
+function scanHere(reader: Reader, inflater: Inflater, options: ScanOptions): PackedObject | null {
   const here = reader.here();
   if (here.length < LONGEST_HEAD + TRAILER) return null;
   const head = headOf(here, reader.skipped());
-  if (head === null || head.size > Math.min(hold, limits.object)) return null;
+  if (head === null || head.size > options.limits.object || !isHeld(head, options)) return null;
   const inflated = inflate(inflater, here.subarray(head.length), head.size);
   if (inflated === null) return null;
   reader.skip(head.length + inflated.read);
-  return held(head, inflated.content, limits);
+  options.budget.spend(head.size);
+  return held(head, inflated.content);
 }
 
-async function scanObject(
-  reader: Reader,
-  inflater: Inflater,
-  { limits, hold, sink }: ScanOptions,
-): Promise<PackedObject> {
+async function scanObject(reader: Reader, inflater: Inflater, options: ScanOptions): Promise<PackedObject> {
   const head = headOf(await reader.peek(LONGEST_HEAD), reader.skipped());
   if (head === null) throw cut();
   const { type, size, at, base } = head;
-  if (size > limits.object) throw new TooLarge(size, limits.object);
+  if (size > options.limits.object) throw overBudget('object', size, options.limits.object);
+  options.budget.spend(size);
   reader.skip(head.length);
-  if (size <= hold) return held(head, await inflateHeld(reader, inflater, size), limits);
-  const digest = type === 'delta' ? null : createHash('sha1').update(`${type} ${size}\0`);
-  let start: Uint8Array = Buffer.alloc(0);
+  if (type === 'delta' || isHeld(head, options)) return held(head, await inflateHeld(reader, inflater, size));
+  const digest = createHash('sha1').update(`${type} ${size}\0`);
   await inflateThrough(reader, size, async (bytes) => {
-    // A server may send its pieces a byte long.
-    if (start.length < TWO_SIZES) start = Buffer.concat([start, bytes.subarray(0, TWO_SIZES - start.length)]);
-    digest?.update(bytes);
-    await sink?.(bytes);
+    digest.update(bytes);
+    await options.sink(bytes, size);
   });
-  refuseLarge(type, start, limits);
-  return { type, size, oid: digest?.digest('hex') ?? null, content: null, at, base };
+  return { type, size, oid: digest.digest('hex'), content: null, at, base };
 }
 
-function held({ type, size, at, base }: Head, content: Buffer, limits: PackLimits): PackedObject {
-  refuseLarge(type, content, limits);
-  const oid = type === 'delta' ? null : hash('sha1', Buffer.concat([Buffer.from(`${type} ${size}\0`), content]));
-  return { type, size, oid, content, at, base };
-}
+const isHeld = ({ type, size }: Head, { hold }: ScanOptions) => type !== 'blob' || size <= hold;
 
-function refuseLarge(type: PackedObject['type'], start: Uint8Array, limits: PackLimits): void {
-  if (type === 'delta' && resultSize(start) > limits.object) throw new TooLarge(resultSize(start), limits.object);
+function held({ type, size, at, base }: Head, content: Buffer): PackedObject {
+  return { type, size, oid: type === 'delta' ? null : idOf({ type, bytes: content }), content, at, base };
 }
 
 interface Head extends Pick<PackedObject, 'type' | 'size' | 'base' | 'at'> {
@@ -221,75 +189,6 @@ async function inflateThrough(reader: Reader, size: number, deal: (bytes: Uint8A
     throw /^Z_/.test((thrown as NodeJS.ErrnoException).code ?? '') ? notInflated(thrown) : thrown;
   }
   if (total !== size) throw notInflated('smaller than announced');
-}
-
-/** The second number of a delta: how large its result is. */
-export function resultSize(delta: Uint8Array): number {
-  let at = 0;
-  let size = 0;
-  for (let number = 0; number < 2; number++) {
-    size = 0;
-    let byte = 0x80;
-    for (let scale = 1; byte & 0x80; scale *= 128) {
-      byte = delta[at++] ?? 0;
-      size += (byte & 0x7f) * scale;
-    }
-  }
-  return size;
-}
-
-interface Reader {
-  /** All that is here and not skipped yet. */
-  here(): Buffer;
-  /** All that is here and not skipped yet: at least `bytes`, unless the pack ends before. */
-  peek(bytes: number): Promise<Buffer>;
-  skip(bytes: number): void;
-  /** Bytes. */
-  skipped(): number;
-  /** Of all that came but the last twenty bytes. */
-  hash(): string;
-  close(): Promise<void>;
-}
-
-function createReader(pack: AsyncIterable<Uint8Array>, { limits, spool }: ScanOptions): Reader {
-  const from = pack[Symbol.asyncIterator]();
-  const hash = createHash('sha1');
-  let here: Buffer = Buffer.alloc(0);
-  /** What may be the checksum itself. */
-  let last: Buffer = here;
-  const note = (chunk: Buffer) => {
-    const all = last.length === 0 ? chunk : Buffer.concat([last, chunk]);
-    const end = Math.max(0, all.length - TRAILER);
-    hash.update(all.subarray(0, end));
-    last = all.subarray(end);
-  };
-  let size = 0;
-  let skipped = 0;
-  let ended = false;
-  return {
-    here: () => here,
-    async peek(bytes) {
-      while (here.length < bytes && !ended) {
-        const { value, done } = await from.next();
-        ended = done === true;
-        if (ended) break;
-        size += value.length;
-        if (size > limits.pack) throw broken(`its pack is larger than ${Math.round(limits.pack / MIB)} MiB`);
-        await spool?.(value);
-        const chunk = Buffer.from(value.buffer, value.byteOffset, value.length);
-        note(chunk);
-        here = here.length === 0 ? chunk : Buffer.concat([here, chunk]);
-      }
-      return here;
-    },
-    skip(bytes) {
-      skipped += bytes;
-      here = here.subarray(bytes);
-    },
-    skipped: () => skipped,
-    hash: () => hash.digest('hex'),
-    close: async () => void (await from.return?.()),
-  };
 }
 
 function inflate(inflater: Inflater, from: Buffer, size: number): Inflated | null {

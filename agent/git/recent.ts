@@ -1,9 +1,7 @@
 /**
- * Commits, trees and small files that were read lately. What comes next is told as changes of them, and each takes
- * milliseconds to read from disk.
+ * Commits, trees and small files that were read lately. What comes next is told as changes of them.
  */
-import type { Whole } from './delta.ts';
-import { unpooled } from './objects.ts';
+import { unpooled, type Whole } from './objects.ts';
 
 /** In memory, from one view of the store to the next. Objects are what their ids say, wherever they lie. */
 export interface Recent {

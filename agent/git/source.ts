@@ -14,7 +14,7 @@ import { contentOf, seenSince } from './seen.ts';
 import { isWhole, locate, readFiles, type View } from './tree.ts';
 
 export interface GitSource extends Source {
-  /** Indexes what was fetched, which a checkout leaves for later: to be called when time is at hand. The next review does it, too. */
+  /** Writes what was fetched, which a checkout leaves for later: to be called when time is at hand. The next review does it, too. */
   settled(): Promise<void>;
 }
 
@@ -47,15 +47,6 @@ export function createSource(options: SourceOptions): GitSource {
         const bytes = known instanceof Uint8Array ? known : await objects.read(oid, type);
         seen.set(oid, bytes);
         return bytes;
-      },
-      async ahead(oids) {
-        const near = new Map(await objects.ahead?.(oids.filter((oid) => !before.has(oid))));
-        for (const oid of oids) {
-          const known = before.get(oid);
-          if (known instanceof Uint8Array) near.set(oid, known);
-        }
-        for (const [oid, bytes] of near) seen.set(oid, bytes);
-        return near;
       },
       async stored(oid) {
         const known = before.get(oid);

@@ -1,30 +1,30 @@
 /**
- * The objects fetched so far: packs that isomorphic-git indexes and reads, and large blobs beside them. Only a cache, but
- * one that can be trusted: a pack is in it whole or not at all, each object is hashed when it comes and when it is read
- * from disk, and it stays small.
+ * The objects fetched so far: packs of our own, and large blobs beside them. Only a cache, but one that can be trusted:
+ * each object is whole, so none needs another one to be read; each is hashed when it comes and when it is read from disk;
+ * a pack is taken in whole or not at all; and it stays small.
  */
-import fs, { createReadStream } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { StoredFile } from '../core/payload.ts';
-import { type PackFile, planCompaction } from './compact.ts';
-import { resolveDeltas, type Whole } from './delta.ts';
-import { LARGE, openLarge, type Sized } from './large.ts';
-import { DamagedObject, MissingObject, type Objects, type ObjectType, readVerified, verified } from './objects.ts';
-import { type PackedObject, type PackLimits, scanPack } from './pack.ts';
-import { idsIn, knownIn, packFiles, WHOLE } from './pack-directory.ts';
+import type { PackLimits } from './budget.ts';
+import { planCompaction } from './compact.ts';
+import { openLarge, type Sized } from './large.ts';
+import { DamagedObject, type Identified, MissingObject, type Objects, verified, type Whole } from './objects.ts';
+import { openPackDirectory } from './pack-directory.ts';
 import { broken } from './packet.ts';
 import type { Recent } from './recent.ts';
+import { type Received, receive } from './reception.ts';
+import type { Unpack } from './unpack.ts';
 
 export interface ObjectStore extends Objects {
   /**
-   * Takes in a pack, whole or not at all. It may still be on its way to where other views see it: see `settled`.
-   * @throws AgentError `ProtocolError` where the bytes are no whole pack
+   * Takes in a pack, whole or not at all. It may still be in memory, on its way to where other views see it: see `settled`.
+   * @throws AgentError `ProtocolError` where the bytes are no whole pack, `FetchOverBudget` where it is more than its limits
    */
   add(pack: AsyncIterable<Uint8Array>, limits: PackLimits): Promise<void>;
-  /** Takes in the pack of one large blob. */
-  addLarge(oid: string, pack: AsyncIterable<Uint8Array>, limits: PackLimits): Promise<void>;
-  /** When all that was taken in lies where it belongs. Nothing is taken in after it. @throws AgentError `ProtocolError` */
+  /** Takes in the pack of one blob. */
+  addOne(oid: string, pack: AsyncIterable<Uint8Array>, limits: PackLimits): Promise<void>;
+  /** When all that was taken in lies where it belongs. Nothing is taken in after it. */
   settled(): Promise<void>;
   /** Drops what is not in `keep` when there is much of it. Everything in `keep` must be here. */
   compact(keep: () => Promise<readonly string[]>): Promise<void>;
@@ -34,99 +34,73 @@ export interface ObjectStore extends Objects {
 }
 
 const LARGE_DIR = 'objects/large';
-/** Bytes of new objects that a view remembers, since what comes is read next. The host's own files stay in memory anyway. */
+/** Bytes of new objects that stay in memory until a run is over: what comes is read next. */
 const HELD_BYTES = 64 * 1024 * 1024;
-/** Fewer objects are read one by one. A pack is read through where that takes less time: each costs about as much as these bytes. */
-const MANY = 16;
-const BYTES_A_READ = 32 * 1024;
-/** Of packs that were within their limits when they came. */
-const NO_LIMITS: PackLimits = { pack: Number.MAX_SAFE_INTEGER, object: Number.MAX_SAFE_INTEGER };
+/** Bytes that are read from disk before others get a turn. */
+const TURN = 1024 * 1024;
+/** What an object costs to be read, besides its bytes. */
+const OVERHEAD = 8 * 1024;
 
-interface Received extends Pick<PackFile, 'isWhole'> {
-  /** Those of its objects whose ids are clear. */
-  oids: readonly string[];
+export interface StoreOptions {
+  /** Made if missing. */
+  gitdir: string;
+  /** Shared by views of one repository. */
+  recent: Recent;
+  /** Where it will be by the time that anybody looks for its large files; `gitdir` where that is left out. */
+  home?: string;
+  unpack: Unpack;
 }
 
-/**
- * A view of the store for one run: what it learns of the disk is dropped with it.
- * @param gitdir made if missing
- * @param recent shared by views of one repository
- * @param home where it will be by the time that anybody looks for its large files
- */
-export function openObjects(gitdir: string, recent: Recent, home = gitdir): ObjectStore {
-  const packs = path.join(gitdir, 'objects/pack');
+/** A view of the store for one run: what it learns of the disk is dropped with it. */
+export function openObjects({ gitdir, recent, home = gitdir, unpack }: StoreOptions): ObjectStore {
+  const packs = openPackDirectory(path.join(gitdir, 'objects/pack'));
   const incoming = path.join(gitdir, 'incoming');
   const completeFile = path.join(gitdir, 'complete.json');
   const large = openLarge(path.join(gitdir, LARGE_DIR));
   /** Hashed when they came. */
   const verifiedLarge = new Map<string, Sized>();
-  let ids: Promise<Set<string>> | null = null;
   let largeIds: Promise<Set<string>> | null = null;
+  /** What came, and does not lie on disk yet. */
+  const fresh = new Map<string, Whole>();
+  let freshBytes = 0;
+  /** Commits and directories that were read. */
   const read = new Map<string, Whole>();
-  let held = 0;
-  let cache = {};
-  let publishing: Promise<void> = Promise.resolve();
-  /** Packs in `incoming` that nobody has needed the index of yet, and what came in them. */
-  const received = new Map<string, Received>();
-  const unindexed = new Set<string>();
   let emptied: Promise<void> | null = null;
   let taken = 0;
+  let sinceTurn = 0;
+  let writing: Promise<void> = Promise.resolve();
 
-  const known = () => (ids ??= knownIn(packs));
   const knownLarge = () => (largeIds ??= large.ids().then((all) => new Set(all)));
+  const isHere = async (oid: string) => fresh.has(oid) || (await packs.places()).has(oid);
 
-  async function readLarge(oid: string, type: ObjectType): Promise<Uint8Array> {
+  /** Reads in one go what is at hand, and still lets others have their turn. */
+  async function fromDisk(oid: string): Promise<Whole | null> {
+    const found = await packs.read(oid);
+    sinceTurn += OVERHEAD + (found?.bytes.length ?? 0);
+    if (sinceTurn > TURN) {
+      sinceTurn = 0;
+      await new Promise(setImmediate);
+    }
+    return found;
+  }
+
+  async function readLarge(oid: string): Promise<Whole> {
     const bytes = await large.read(oid);
     if (bytes === null) throw new DamagedObject(`${oid} is gone`);
-    return verified(oid, type, 'blob', bytes);
+    return { type: 'blob', bytes };
   }
 
-  /**
-   * Indexes the pack, and moves it from `incoming` to where readers look; the index last, since it makes the pack
-   * visible. Nothing waits for the disk: what a power cut leaves torn does not hash to its name, and is fetched again.
-   */
-  async function publish(name: string, { isWhole, oids: expected }: Received): Promise<void> {
-    const git = await import('isomorphic-git');
-    const { oids } = await git.indexPack({ fs, dir: incoming, gitdir, filepath: `${name}.pack` }).catch((cause) => {
-      // A full disk is no fault of the server.
-      if (/^E[A-Z]+$/.test(cause?.code ?? '')) throw cause;
-      throw broken(`its pack cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
-    });
-    // What a delta is based on may be damaged where it lies, and have been at hand in memory: the library leaves it out.
-    const indexed = new Set(oids);
-    const left = expected.find((oid) => !indexed.has(oid));
-    if (left !== undefined) throw new DamagedObject(`what ${left} is based on cannot be read`);
-    await mkdir(packs, { recursive: true });
-    const show = (suffix: string) => rename(path.join(incoming, name + suffix), path.join(packs, name + suffix));
-    await show('.pack');
-    if (isWhole) await writeFile(path.join(packs, name + WHOLE), '');
-    await show('.idx');
-    const all = await known();
-    for (const oid of oids) {
-      all.add(oid);
-      unindexed.delete(oid);
-    }
+  /** What an object is that a delta is based on. */
+  async function baseOf(oid: string): Promise<Whole | null> {
+    const near = fresh.get(oid) ?? read.get(oid) ?? recent.get(oid) ?? (await fromDisk(oid));
+    if (near !== null) return near;
+    if (!(await knownLarge()).has(oid)) return null;
+    const found = await readLarge(oid);
+    verified(oid, 'blob', found);
+    return found;
   }
 
-  /** One after the other. */
-  const published = (): Promise<void> => {
-    for (const [name, pack] of received) publishing = publishing.then(() => publish(name, pack));
-    received.clear();
-    publishing.catch(() => undefined);
-    return publishing;
-  };
-
-  /** What lies in packs of before waits for none that came. */
-  const readable = async (oid: string): Promise<void> => {
-    if (unindexed.has(oid)) await published();
-  };
-
-  const fromDisk = async (oid: string, type: ObjectType | null): Promise<Whole> => {
-    await readable(oid);
-    return readVerified(gitdir, oid, type, cache);
-  };
-
-  const emptyIncoming = () =>
+  const makeRoom = () =>
     (emptied ??= rm(incoming, { recursive: true, force: true }).then(async () => {
       await mkdir(incoming, { recursive: true, mode: 0o700 });
     }));
@@ -134,112 +108,66 @@ export function openObjects(gitdir: string, recent: Recent, home = gitdir): Obje
     emptied = null;
     await rm(incoming, { recursive: true, force: true });
   };
-  const temporary = () => path.join(incoming, `${taken++}.new`);
+  const temporary = () => path.join(incoming, String(taken++));
 
-  const hold = (oid: string, type: string, bytes: Uint8Array) => {
-    if (held + bytes.length > HELD_BYTES) return;
-    held += bytes.length;
-    read.set(oid, { type, bytes });
+  /** Writes what is in memory. Nothing waits for the disk: what a power cut leaves torn does not hash to its name, and is fetched again. */
+  async function flush(): Promise<void> {
+    const objects = [...fresh].map(([oid, object]) => ({ oid, ...object }));
+    if (objects.length === 0) return;
+    const staged = openPackDirectory(temporary());
+    await makeRoom();
+    await staged.write(objects, objects.length);
+    await packs.adopt(staged);
+    for (const { oid } of objects) fresh.delete(oid);
+    freshBytes = 0;
+  }
+  /** One after the other. */
+  const flushed = (): Promise<void> => {
+    writing = writing.then(flush);
+    writing.catch(() => undefined);
+    return writing;
   };
 
-  /** Reads a whole pack, in which no delta is based on anything elsewhere, from its beginning to its end; holds what is wanted. */
-  async function readThrough(name: string, wanted: ReadonlySet<string>): Promise<void> {
-    const { objects, add } = gathering();
-    await scanPack(createReadStream(path.join(packs, `${name}.pack`)), { limits: NO_LIMITS, hold: LARGE, found: add });
-    for (const { oid, type, content } of objects)
-      if (oid !== null && content !== null && wanted.has(oid)) hold(oid, type, content);
-    const made = await resolveDeltas(objects, async () => null, HELD_BYTES);
-    for (const { oid, type, bytes } of made.values()) if (wanted.has(oid)) hold(oid, type, bytes);
+  async function come(pack: AsyncIterable<Uint8Array>, limits: PackLimits): Promise<Received> {
+    await makeRoom();
+    return receive(pack, { dir: temporary(), limits, heldBytes: HELD_BYTES, base: baseOf, unpack });
   }
 
-  /** Reads those packs through in which there are many of these. */
-  async function readPacks(wanted: Set<string>): Promise<void> {
-    for (const { name, bytes, isWhole } of await packFiles(packs).catch(() => [])) {
-      const here = isWhole ? (await idsIn(packs, name)).filter((oid) => wanted.has(oid)) : [];
-      if (here.length < MANY || bytes > Math.min(here.length * BYTES_A_READ, HELD_BYTES)) continue;
-      // What is damaged is found out, and said, by whoever reads it.
-      await readThrough(name, wanted).catch(() => undefined);
-      for (const oid of here) if (read.has(oid)) wanted.delete(oid);
+  async function keepAll(came: Received): Promise<void> {
+    await came.adoptInto(packs, large);
+    for (const [oid, sized] of came.large) {
+      (await knownLarge()).add(oid);
+      verifiedLarge.set(oid, sized);
     }
-  }
-
-  /** What an object is that a delta is based on, without its type being known. */
-  async function baseOf(oid: string): Promise<Whole | null> {
-    const before = read.get(oid);
-    if (before !== undefined || !(await known()).has(oid)) return before ?? null;
-    const found = recent.get(oid) ?? (await fromDisk(oid, null));
-    read.set(oid, found);
-    return found;
-  }
-
-  /** @returns the pack's name in `incoming`, null where it is empty; whether it is whole; and the ids of its objects, as far as they are clear */
-  async function receive(pack: AsyncIterable<Uint8Array>, limits: PackLimits) {
-    const file = temporary();
-    const handle = await open(file, 'w', 0o600);
-    const { objects, add } = gathering();
-    const found = (object: PackedObject) => {
-      const { oid, type, content } = object;
-      if (oid !== null && content !== null) hold(oid, type, content);
-      add(object);
-    };
-    try {
-      const spool = (bytes: Uint8Array) => handle.writeFile(bytes);
-      const { id } = await scanPack(pack, { limits, hold: LARGE, spool, found });
-      const name = objects.length > 0 ? `pack-${id}` : null;
-      if (name !== null) await rename(file, path.join(incoming, `${name}.pack`));
-      const made = await resolveDeltas(objects, baseOf, HELD_BYTES);
-      for (const { oid, type, bytes } of made.values()) hold(oid, type, bytes);
-      const isWhole = objects.every(({ base }) => typeof base !== 'string');
-      return { name, isWhole, oids: objects.map(({ oid, at }) => oid ?? made.get(at)?.oid ?? null) };
-    } finally {
-      await handle.close();
+    for (const [oid, object] of came.objects) {
+      if (fresh.has(oid)) continue;
+      fresh.set(oid, object);
+      freshBytes += object.bytes.length;
     }
-  }
-
-  /** Makes one pack of objects that are here. @returns its name */
-  async function repack(oids: string[]): Promise<string> {
-    const git = await import('isomorphic-git');
-    const { packfile } = await git.packObjects({ fs, gitdir, oids, cache });
-    if (packfile === undefined) throw new Error('isomorphic-git answered no pack');
-    const name = `pack-${Buffer.from(packfile.subarray(-20)).toString('hex')}`;
-    await emptyIncoming();
-    await writeFile(path.join(incoming, `${name}.pack`), packfile);
-    await publish(name, { isWhole: true, oids }).finally(cleanUp);
-    return name;
+    if (freshBytes > HELD_BYTES) await flushed();
   }
 
   return {
-    has: async (oid) => (await known()).has(oid) || (await knownLarge()).has(oid),
+    has: async (oid) => (await isHere(oid)) || (await knownLarge()).has(oid),
     async lacking(oids) {
-      const [all, apart] = [await known(), await knownLarge()];
-      return oids.filter((oid) => !all.has(oid) && !apart.has(oid));
+      const [all, apart] = [await packs.places(), await knownLarge()];
+      return oids.filter((oid) => !fresh.has(oid) && !all.has(oid) && !apart.has(oid));
     },
     async read(oid, type) {
-      const before = read.get(oid);
+      const before = fresh.get(oid) ?? read.get(oid);
       if (before?.type === type) {
         recent.note(oid, before);
         return before.bytes;
       }
-      if ((await knownLarge()).has(oid)) return readLarge(oid, type);
-      if (!(await known()).has(oid)) throw new MissingObject(oid);
-      const lately = recent.get(oid);
-      const found = lately?.type === type ? lately : await fromDisk(oid, type);
+      if (before === undefined && (await knownLarge()).has(oid)) return verified(oid, type, await readLarge(oid));
+      if (!(await isHere(oid))) throw new MissingObject(oid);
+      const found = before ?? recent.get(oid) ?? (await fromDisk(oid));
+      if (found === null) throw new MissingObject(oid);
+      if (found.type !== type) throw broken(`${oid} is a ${found.type} where a ${type} belongs`);
       // Trees and commits are looked at again and again in one run, files once.
       if (type !== 'blob') read.set(oid, found);
       recent.note(oid, found);
       return found.bytes;
-    },
-    async ahead(oids) {
-      const all = await known();
-      const apart = await knownLarge();
-      const wanted = new Set(oids.filter((oid) => !read.has(oid) && all.has(oid) && !apart.has(oid)));
-      if (wanted.size >= MANY) await readPacks(wanted);
-      const near = new Map<string, Uint8Array>();
-      for (const oid of oids) {
-        const found = read.get(oid);
-        if (found?.type === 'blob') near.set(oid, found.bytes);
-      }
-      return near;
     },
     async stored(oid) {
       if (!(await knownLarge()).has(oid)) return null;
@@ -249,27 +177,17 @@ export function openObjects(gitdir: string, recent: Recent, home = gitdir): Obje
       return new StoredFile(path.join(home, LARGE_DIR, oid), found.size, found.sha256);
     },
     async add(pack, limits) {
-      const all = await known();
-      await emptyIncoming();
-      const { name, isWhole, oids } = await receive(pack, limits);
-      // An index is for later runs: what came is at hand.
-      if (name !== null) received.set(name, { isWhole, oids: oids.filter((oid) => oid !== null) });
-      for (const oid of oids) {
-        if (oid === null) continue;
-        if (!all.has(oid)) unindexed.add(oid);
-        all.add(oid);
-      }
-      // What a delta makes is not known before it is indexed; everything else may be, while more is asked for.
-      if (oids.includes(null)) await published();
+      await keepAll(await come(pack, limits));
     },
-    async addLarge(oid, pack, limits) {
-      await emptyIncoming();
-      verifiedLarge.set(oid, await large.add(oid, pack, limits, temporary()));
-      (await knownLarge()).add(oid);
+    async addOne(oid, pack, limits) {
+      const came = await come(pack, limits);
+      if (came.count !== 1 || !(came.large.has(oid) || came.objects.get(oid)?.type === 'blob'))
+        throw broken(`it sent something else than object ${oid}`);
+      await keepAll(came);
     },
-    settled: () => published().finally(cleanUp),
+    settled: () => flushed().finally(cleanUp),
     async compact(keep) {
-      const all = await packFiles(packs);
+      const all = await packs.files();
       const plan = planCompaction(all);
       const apart = await knownLarge();
       if (plan === null && apart.size === 0) return;
@@ -277,16 +195,13 @@ export function openObjects(gitdir: string, recent: Recent, home = gitdir): Obje
       if (apart.size > 0) await large.retain(kept);
       if (plan === null) return;
       const { stays } = plan;
-      const here = new Set(stays ? await idsIn(packs, stays.name) : []);
-      const oids = [...kept].filter((oid) => !apart.has(oid) && !here.has(oid));
-      const name = oids.length === 0 ? null : await repack(oids);
-      // All indexes first: from then on no reader looks into a pack whose bases are going.
-      const old = all.filter((pack) => pack.name !== name && pack !== stays);
-      for (const suffix of ['.idx', WHOLE, '.pack'])
-        for (const pack of old) await rm(path.join(packs, pack.name + suffix), { force: true });
-      ids = null;
+      const here = await packs.places();
+      const oids = [...kept].filter(
+        (oid) => !apart.has(oid) && (stays === null || path.basename(here.get(oid)?.file ?? '') !== stays.name),
+      );
+      const name = await packs.write(eachOf(oids), oids.length);
+      await packs.remove(all.filter((pack) => pack.name !== name && pack !== stays).map((pack) => pack.name));
       largeIds = null;
-      cache = {};
     },
     async complete() {
       try {
@@ -302,15 +217,12 @@ export function openObjects(gitdir: string, recent: Recent, home = gitdir): Obje
       await rename(`${completeFile}.tmp`, completeFile);
     },
   };
-}
 
-/** The objects of a pack, and what is in them as far as it is not too much. */
-function gathering() {
-  const objects: PackedObject[] = [];
-  let bytes = 0;
-  const add = (object: PackedObject) => {
-    bytes += object.content?.length ?? 0;
-    objects.push(bytes > HELD_BYTES ? { ...object, content: null } : object);
-  };
-  return { objects, add };
+  async function* eachOf(oids: readonly string[]): AsyncGenerator<Identified> {
+    for (const oid of oids) {
+      const found = await fromDisk(oid);
+      if (found === null) throw new DamagedObject(`${oid} is gone`);
+      yield { oid, ...found };
+    }
+  }
 }

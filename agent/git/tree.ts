@@ -175,14 +175,12 @@ export async function readFiles(objects: Objects, view: View): Promise<Map<strin
   for (const layer of view.layers) {
     const links = new Map<string, string>();
     const own = new Map<string, Content>();
-    const blobs = layer.entries.filter(({ type }) => type === 'file').map(({ oid }) => oid);
-    const near = await objects.ahead?.(blobs);
     for (const { name, type, oid } of layer.entries) {
       if (type === 'submodule')
         wrong.push(`${name} is a submodule, which fairlead does not read; put the files into the repository`);
       else if (type === 'link') links.set(name, Buffer.from(await objects.read(oid, 'blob')).toString('utf8'));
       else {
-        const content = near?.get(oid) ?? (await objects.stored?.(oid)) ?? (await objects.read(oid, 'blob'));
+        const content = (await objects.stored?.(oid)) ?? (await objects.read(oid, 'blob'));
         if (sizeOf(content) > MAX_BLOB) wrong.push(overweight(name, sizeOf(content)));
         else if (content instanceof Uint8Array && isLfsPointer(content))
           wrong.push(`${name} is a Git LFS pointer, not the file; commit the file itself (fairlead fetches no LFS)`);

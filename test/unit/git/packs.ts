@@ -1,7 +1,10 @@
 /** Packs as a server would send them, and as it should not. */
 import { createHash } from 'node:crypto';
 import zlib from 'node:zlib';
+import type { PackLimits } from '../../../agent/git/budget.ts';
+import type { Identified, ObjectType, Whole } from '../../../agent/git/objects.ts';
 import { packet } from '../../../agent/git/packet.ts';
+import { unpack } from '../../../agent/git/unpack.ts';
 
 export interface Packed {
   /** The size that its header says. */
@@ -9,6 +12,8 @@ export interface Packed {
   content: Uint8Array;
   /** 3 is a blob, the default. */
   type?: number;
+  /** Of a delta: the id of its base. */
+  base?: string;
 }
 
 export const blob = (text: string): Packed => ({ claims: text.length, content: Buffer.from(text) });
@@ -18,13 +23,13 @@ export function packOf(objects: readonly Packed[], said = objects.length): Buffe
   head.write('PACK');
   head.writeUInt32BE(2, 4);
   head.writeUInt32BE(said, 8);
-  const bodies = objects.map(({ claims, content, type = 3 }) => {
+  const bodies = objects.map(({ claims, content, base, type = base === undefined ? 3 : 7 }) => {
     const bytes = [(type << 4) | (claims & 15)];
     for (let left = Math.floor(claims / 16); left > 0; left = Math.floor(left / 128)) {
       bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) | 0x80;
       bytes.push(left & 0x7f);
     }
-    return Buffer.concat([Buffer.from(bytes), zlib.deflateSync(content)]);
+    return Buffer.concat([Buffer.from(bytes), Buffer.from(base ?? '', 'hex'), zlib.deflateSync(content)]);
   });
   const body = Buffer.concat([head, ...bodies]);
   return Buffer.concat([body, createHash('sha1').update(body).digest()]);
@@ -45,3 +50,55 @@ function bands(pack: Uint8Array): Buffer[] {
 
 export const blobId = (content: Uint8Array): string =>
   createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
+
+const CODES: Record<ObjectType, number> = { commit: 1, tree: 2, blob: 3, tag: 4 };
+export const whole = ({ type, bytes }: Whole): Packed => ({
+  claims: bytes.length,
+  content: bytes,
+  type: CODES[type],
+});
+
+/** `made` as a delta of `base`, which copies what both begin with. */
+export function deltaOf(base: Identified, made: Uint8Array): Packed {
+  let same = 0;
+  while (same < Math.min(base.bytes.length, made.length, 0xffff) && base.bytes[same] === made[same]) same++;
+  const number = (n: number): number[] => (n < 128 ? [n] : [(n & 127) | 128, ...number(n >> 7)]);
+  const parts = [Buffer.from([...number(base.bytes.length), ...number(made.length)])];
+  if (same > 0) parts.push(Buffer.from([0xb0, same & 255, same >> 8]));
+  for (let at = same; at < made.length; at += 127) {
+    const piece = made.subarray(at, at + 127);
+    parts.push(Buffer.from([piece.length]), Buffer.from(piece));
+  }
+  const content = Buffer.concat(parts);
+  return { claims: content.length, content, base: base.oid };
+}
+
+/** The bytes as they would come from a network. */
+export async function* stream(...pieces: Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* pieces;
+}
+
+const MIB = 1024 * 1024;
+export const LIMITS: PackLimits = { pack: 64 * MIB, object: 32 * MIB, objects: 10_000, made: 256 * MIB };
+
+/** All objects of a pack, by their ids. */
+export async function unpackAll(
+  pack: AsyncIterable<Uint8Array>,
+  options: { limits?: PackLimits; base?: (oid: string) => Whole | null } = {},
+): Promise<Map<string, Whole>> {
+  const objects = new Map<string, Whole>();
+  let pieces: Uint8Array[] = [];
+  await unpack(pack, {
+    limits: options.limits ?? LIMITS,
+    base: async (oid) => objects.get(oid) ?? options.base?.(oid) ?? null,
+    object: async ({ oid, ...object }) => void objects.set(oid, object),
+    piece: async (bytes) => void pieces.push(Buffer.from(bytes)),
+    async large() {
+      const bytes = Buffer.concat(pieces);
+      pieces = [];
+      objects.set(blobId(bytes), { type: 'blob', bytes });
+      return blobId(bytes);
+    },
+  });
+  return objects;
+}
