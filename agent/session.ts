@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import type { StatusDocument } from '../manifests-schema/payloads.ts';
 import { type AgentConfig, durationMs, sizeBytes } from './config.ts';
-import { waysOf } from './connectivity-probes.ts';
+import { endpointsOf } from './connectivity-probes.ts';
 import { type AgentApi, createAgentApi } from './control/api.ts';
 import { createKept } from './control/overwritten.ts';
 import type { SyncLine } from './core/progress.ts';
@@ -103,7 +103,7 @@ export function createSession(options: SessionOptions): Session {
   const source = createSource(sourceOptions);
   const bare: EngineDeps = {
     source,
-    ways: waysOf(sourceOptions, config),
+    endpoints: endpointsOf(sourceOptions, config),
     load: createLoader({
       host,
       fleet,

@@ -55,19 +55,20 @@ export interface Holding {
   loaded: Loaded;
 }
 
-export interface Way {
-  name: 'repository' | 'broker';
+/** A far end that the host must be able to reach: its repository, its broker. */
+export interface Endpoint {
+  name: string;
   /** Resolves when the far end answered over a connection made now; throws AgentError. */
   probe(signal: AbortSignal): Promise<void>;
 }
 
-export interface Shut {
-  way: Way;
+export interface Unreachable {
+  endpoint: Endpoint;
   message: string;
 }
 
-/** The way home over one new commit. */
-export interface HomeWatch {
+/** Watches over one new commit that what could be reached before can be reached after it. */
+export interface ConnectivityGuard {
   /** Resolves with the names of what can be reached: nothing may be changed before that. */
   ready: Promise<readonly string[]>;
   /** Everything is applied: looks, while the commit settles. */
@@ -75,9 +76,9 @@ export interface HomeWatch {
   /**
    * Waits until what could be reached before can be reached again.
    * @param moved something was changed after `look`, so that its answer says nothing
-   * @returns what stayed shut; null if the agent was stopped before that was known
+   * @returns what stayed out of reach; null if the agent was stopped before that was known
    */
-  shut(moved: boolean, limitMs: number): Promise<Shut[] | null>;
+  lost(moved: boolean, limitMs: number): Promise<Unreachable[] | null>;
 }
 
 export interface Observed {
@@ -86,7 +87,8 @@ export interface Observed {
   unreachable: ReadonlyMap<Kind, AgentError>;
 }
 
-export interface Ahead {
+/** A look at the host that was taken ahead of its use. */
+export interface Prefetched {
   /** What was seen, once; null where it is not what is asked for now, or may be outdated. What runs something to be observed is not in it. */
   take(loaded: Loaded): Promise<Observed> | null;
   /** Something was changed meanwhile. */
@@ -103,15 +105,16 @@ export interface EngineDeps {
   store: Store;
   snapshots: Snapshots;
   /** Repository and broker, to be reached over connections made now. */
-  ways: readonly Way[];
+  endpoints: readonly Endpoint[];
   clock: Clock;
   log: Log;
 }
 
-export interface RunRequest {
+/** What was asked of a run: plain data. */
+export interface Asked {
   trigger: Trigger;
   allowPrune: boolean;
-  /** What runs already and differs is taken over by making it anew. */
+  /** Take over what runs already and differs, by recreating it. */
   adopt?: boolean;
   /** A branch may go behind what was accepted. */
   allowRewind: boolean;
@@ -119,16 +122,33 @@ export interface RunRequest {
   force: boolean;
   /** Only these may have drifted, and the rest is not looked at; missing or null in a full run. */
   hinted?: ReadonlySet<ResourceId> | null;
-  /** A look that was taken at the host meanwhile. */
-  ahead?: Ahead | null;
-  /** The way home, asked for while a new commit is fetched. */
-  home?: HomeWatch;
+}
+
+/** How a run talks to whoever started it. */
+export interface RunIO {
   signal: AbortSignal;
-  /** Somebody asks for another run: waiting for things to settle may end early. */
+  /** Somebody asks for another run: a wait for things to settle may end early. */
   superseded(): boolean;
   /** Waits for something that touches nothing on the host: repairs may go on meanwhile, and have ended when it answers. */
-  aside<T>(wait: Promise<T>): Promise<T>;
+  yielding<T>(wait: Promise<T>): Promise<T>;
   emit(line: SyncLine): void;
+}
+
+export interface RunRequest extends Asked, RunIO {}
+
+/** What a run found out early and uses once. */
+interface RunScratch {
+  /** A look that was taken at the host while the repository was asked. */
+  prefetched: Prefetched | null;
+  /** What can be reached, asked for while a new commit is fetched. */
+  guard: ConnectivityGuard | null;
+}
+
+/** One run: what the engine works with, what was asked, how to talk, and its scratch pad. */
+export interface Run extends EngineDeps {
+  asked: Asked;
+  io: RunIO;
+  scratch: RunScratch;
 }
 
 /** What converging to one commit came to. */

@@ -14,8 +14,8 @@ export interface Remembered {
   acceptedUnder: string | null;
   /** A new commit that is being applied, or waits for an outage to end. */
   trial: string | null;
-  /** Names of the ways home that were open before the trial began; null if the trial is not judged by them. */
-  trialWays: readonly string[] | null;
+  /** Names of the endpoints that could be reached before the trial began; null if the trial is not judged by them. */
+  trialEndpoints: readonly string[] | null;
   /** A commit that is being taken back; null as soon as that is done and judged. */
   wayBack: WayBack | null;
   /** The last commit under which the host was well, its content, and the one of other content before it. */
@@ -33,8 +33,8 @@ export interface WayBack {
   content: string;
   /** The last good commit. */
   to: string;
-  /** The ways home that `from` shut: if they stay shut when all of it is taken back, it was innocent. */
-  ways: readonly string[];
+  /** The endpoints that `from` cut off: if they stay out of reach when all of it is taken back, it was innocent. */
+  endpoints: readonly string[];
 }
 
 export interface Commits {
@@ -42,7 +42,7 @@ export interface Commits {
   /** One transaction. */
   set(change: Partial<Remembered>): void;
   /** This commit is being applied from now on. Durable before anything on the host is changed (`Store.beforeActing`). */
-  beginTrial(commit: string, ways: readonly string[]): void;
+  beginTrial(commit: string, endpoints: readonly string[]): void;
   /** Commits whose snapshots must be kept. */
   needed(): string[];
   bad(content: string): BadCommit | null;
@@ -60,7 +60,7 @@ const KEYS = [
   'acceptedFrom',
   'acceptedUnder',
   'trial',
-  'trialWays',
+  'trialEndpoints',
   'wayBack',
   'lastGood',
   'lastGoodContent',
@@ -99,7 +99,7 @@ export function createCommits(db: Database.Database, meta: Meta, writer: Writer)
   return {
     get,
     set: (change) => writer.write('now', () => set(change)),
-    beginTrial: (trial, trialWays) => writer.write('before-acting', () => set({ trial, trialWays })),
+    beginTrial: (trial, trialEndpoints) => writer.write('before-acting', () => set({ trial, trialEndpoints })),
     needed() {
       const { accepted, trial, lastGood, previousGood, pin } = get();
       return [accepted, trial, lastGood, previousGood, pin?.commit ?? null].filter((c) => c !== null);

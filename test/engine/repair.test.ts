@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ResourceId } from '../../agent/core/types.ts';
 import { syncOf } from '../../agent/core/verdict.ts';
-import { requestFor } from '../../agent/engine/run/preview.ts';
+import { requestFor } from '../../agent/engine/run/create-run.ts';
 import type { RunResult } from '../../agent/engine/run/reconcile.ts';
 import type { RunRequest } from '../../agent/engine/types.ts';
 import { createRunner, type Runner } from '../../agent/engine/when/runner.ts';
@@ -149,7 +149,7 @@ describe('what is not drift is left to a full run', () => {
     await runner.run(
       request({
         superseded: () => during !== null,
-        async aside(wait) {
+        async yielding(wait) {
           if (world.deps().store.commits.get().trial === 'two') {
             tamper('service:p/web');
             tamper('file:/b');
@@ -171,7 +171,7 @@ describe('a full run looks at the host while the server is asked', () => {
     let before: readonly ResourceId[] = [];
     await runner.run(
       request({
-        async aside(wait) {
+        async yielding(wait) {
           before = [...looked];
           return wait;
         },
@@ -184,7 +184,7 @@ describe('a full run looks at the host while the server is asked', () => {
   test('again, where a repair went on meanwhile', async () => {
     await runner.run(
       request({
-        async aside(wait) {
+        async yielding(wait) {
           tamper('file:/b');
           await hint('file:/b');
           tamper('file:/a');
@@ -198,7 +198,7 @@ describe('a full run looks at the host while the server is asked', () => {
   test('again, where the answer was long in coming', async () => {
     await runner.run(
       request({
-        async aside(wait) {
+        async yielding(wait) {
           tamper('file:/a');
           world.time += 2_000;
           return wait;

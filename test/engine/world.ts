@@ -8,7 +8,7 @@ import { canonicalHash } from '../../agent/core/hash.ts';
 import type { Gone, Health, Provider, Work } from '../../agent/core/provider.ts';
 import type { Checkout, Desired, Kind, ResourceId } from '../../agent/core/types.ts';
 import { asAWhole } from '../../agent/engine/load/load.ts';
-import { requestFor } from '../../agent/engine/run/preview.ts';
+import { requestFor } from '../../agent/engine/run/create-run.ts';
 import { type RunResult, reconcile } from '../../agent/engine/run/reconcile.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest } from '../../agent/engine/types.ts';
 import { AgentError } from '../../agent/errors.ts';
@@ -178,7 +178,7 @@ export function createWorld(): World {
       providers,
       store: createPatientStore(pointed(store), '/state'),
       snapshots: createSnapshots(path.join(dir, 'accepted')),
-      ways: [
+      endpoints: [
         {
           name: 'repository',
           async probe(signal) {

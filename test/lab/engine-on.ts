@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { ResourceId } from '../../agent/core/types.ts';
 import { createLoader } from '../../agent/engine/load/load.ts';
-import { requestFor } from '../../agent/engine/run/preview.ts';
+import { requestFor } from '../../agent/engine/run/create-run.ts';
 import { type RunResult, reconcile } from '../../agent/engine/run/reconcile.ts';
 import type { EngineDeps, Loaded, RunRequest } from '../../agent/engine/types.ts';
 import { createProviders, KINDS } from '../../agent/kinds/index.ts';
@@ -92,7 +92,7 @@ export async function engineOn(host: LabHost, options: EngineOnOptions = {}): Pr
       return { ...loaded, host: { ...loaded.host, rollback: 'off' } };
     },
     redact: redactor.deep,
-    ways: [],
+    endpoints: [],
     kinds: KINDS,
     providers,
     store,

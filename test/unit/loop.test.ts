@@ -166,7 +166,7 @@ describe('drift', () => {
     expect(requests).toHaveLength(2);
     let over = (): void => undefined;
     let went = false;
-    const waited = run?.aside(new Promise<void>((resolve) => (over = resolve))).then(() => {
+    const waited = run?.yielding(new Promise<void>((resolve) => (over = resolve))).then(() => {
       went = true;
     });
     expect(hinted().at(-1)).toEqual([A]);
@@ -184,7 +184,7 @@ describe('drift', () => {
 
   test('waits for the first full run, which knows what repairs go by', async () => {
     start();
-    void requests[0]?.aside(new Promise(() => undefined));
+    void requests[0]?.yielding(new Promise(() => undefined));
     loop.drifted([A]);
     expect(requests).toHaveLength(1);
     await end();
@@ -246,7 +246,7 @@ test('a run that hangs while the repository is asked is not covered up by repair
   start();
   await end();
   void loop.request({}, 'manual');
-  void requests[1]?.aside(new Promise(() => undefined));
+  void requests[1]?.yielding(new Promise(() => undefined));
   for (let minute = 0; minute < 20; minute++) {
     loop.drifted(['file:/a']);
     await settle();

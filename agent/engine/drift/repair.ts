@@ -7,6 +7,7 @@ import { pauseNow } from '../../core/target.ts';
 import type { ActionRecord, Gate, ResourceId } from '../../core/types.ts';
 import { withFields } from '../../log.ts';
 import { OBSERVING, type Planned } from '../run/converge.ts';
+import { createRun } from '../run/create-run.ts';
 import { pauseGate } from '../run/gates.ts';
 import { judge } from '../run/judge.ts';
 import type { RunResult } from '../run/reconcile.ts';
@@ -14,7 +15,7 @@ import { record } from '../run/record.ts';
 import { applySteps, isWork, prepare } from '../steps/apply.ts';
 import { indexed, observe } from '../steps/observe.ts';
 import { concludeSettled } from '../steps/settle.ts';
-import type { EngineDeps, Holding, Loaded, Outcome, RunRequest } from '../types.ts';
+import type { EngineDeps, Holding, Loaded, Outcome, Run, RunRequest } from '../types.ts';
 
 /** Before each further try; null after the last. */
 const PAUSES_MS = [100, 200, 400, null];
@@ -30,20 +31,20 @@ export async function repair(
   { checkout, loaded }: Holding,
   hinted: ReadonlySet<ResourceId>,
   previous: RunResult,
-  given: RunRequest,
+  request: RunRequest,
 ): Promise<RunResult> {
-  const request: RunRequest = { ...given, emit: (line) => given.emit(deps.redact(line)) };
-  const startedAt = deps.clock.now();
-  const began = deps.clock.monotonic();
-  const planned = await planSettled(deps, loaded, hinted, previous.outcome, request);
+  const run = createRun(deps, request);
+  const startedAt = run.clock.now();
+  const began = run.clock.monotonic();
+  const planned = await planSettled(run, loaded, hinted, previous.outcome);
   const { plan, gate } = planned;
   const untouched = new Set<ResourceId>();
   const answer = (records: readonly ActionRecord[], after: ReadonlyMap<ResourceId, Health>) => {
-    const health = new Map([...healthOf(deps, plan.steps), ...after]);
+    const health = new Map([...healthOf(run, plan.steps), ...after]);
     // What is done is done, even if it drifts or fails again at once: that is the next look's.
     const none = { settled: new Map(), stopped: false, unfinished: false, proof: null };
     const part = judge({ checkout, planned, records, health, untouched, ...none });
-    return deps.redact(overlay(previous.outcome, part, planned.left));
+    return run.redact(overlay(previous.outcome, part, planned.left));
   };
 
   const work = plan.steps.filter(isWork);
@@ -53,21 +54,21 @@ export async function repair(
     return { run: previous.run, outcome, part: { hinted, recorded: false, news: differs(previous.outcome, outcome) } };
   }
 
-  const id = deps.store.runs.begin(request.trigger, startedAt.toISOString());
+  const id = run.store.runs.begin(request.trigger, startedAt.toISOString());
   let outcome = answer([], new Map());
   if (gate === null) {
-    const using = { ...deps, log: withFields(deps.log, { run: id }) };
-    const records = await carryOut(using, loaded, previous.outcome, planned, untouched, request);
-    const health = await healthAfter(deps, work, request);
+    const using = { ...run, log: withFields(run.log, { run: id }) };
+    const records = await carryOut(using, loaded, previous.outcome, planned, untouched);
+    const health = await healthAfter(run, work);
     const done = records.filter((r) => r.result === 'done').map((r) => r.id);
     const wants = work.map((s) => s.want).filter(({ id }) => done.includes(id));
-    await concludeSettled(deps, wants, health, { isNew: false }, request);
+    await concludeSettled(run, wants, health, { isNew: false });
     outcome = answer(records, health);
   }
-  const durationMs = deps.clock.monotonic() - began;
-  const begun = { id, trigger: request.trigger, startedAt: startedAt.toISOString(), durationMs };
+  const durationMs = run.clock.monotonic() - began;
+  const begun = { id, trigger: run.asked.trigger, startedAt: startedAt.toISOString(), durationMs };
   const looked = new Set(plan.steps.map((s) => s.want.id));
-  return { run: record(deps, begun, outcome, looked), outcome, part: { hinted, recorded: true, news: true } };
+  return { run: record(run, begun, outcome, looked), outcome, part: { hinted, recorded: true, news: true } };
 }
 
 /**
@@ -76,25 +77,24 @@ export async function repair(
  * @param untouched is given those that were left as they were
  */
 async function carryOut(
-  deps: EngineDeps,
+  run: Run,
   loaded: Loaded,
   previous: Outcome,
   first: Planned,
   untouched: Set<ResourceId>,
-  request: RunRequest,
 ): Promise<ActionRecord[]> {
   const records = new Map<ResourceId, ActionRecord>();
   let { plan, away } = first;
   for (const pause of PAUSES_MS) {
-    const failures = await prepare(deps, plan.steps.filter(isWork), request);
-    for (const [id, record] of await applySteps(deps, plan.steps, { failures, away }, request)) records.set(id, record);
+    const failures = await prepare(run, plan.steps.filter(isWork));
+    for (const [id, record] of await applySteps(run, plan.steps, { failures, away })) records.set(id, record);
     for (const { want } of plan.steps) untouched.delete(want.id);
     for (const id of failures.keys()) untouched.add(id);
     const failed = new Set([...records.values()].filter((r) => r.drift && r.result === 'failed').map((r) => r.id));
     if (failed.size === 0 || pause === null) break;
-    await deps.clock.sleep(pause, request.signal);
+    await run.clock.sleep(pause, run.io.signal);
     const before = new Map(plan.steps.map((s) => [s.want.id, JSON.stringify(s.change)]));
-    const again = await planPart(deps, loaded, failed, previous, request);
+    const again = await planPart(run, loaded, failed, previous);
     const moved = again.plan.steps.filter(
       (s) => failed.has(s.want.id) && JSON.stringify(s.change) !== before.get(s.want.id),
     );
@@ -107,19 +107,18 @@ async function carryOut(
 
 /** What an earlier repair made anew and is well by now first lets go of what it replaced: that is no drift of its own. */
 async function planSettled(
-  deps: EngineDeps,
+  run: Run,
   loaded: Loaded,
   hinted: ReadonlySet<ResourceId>,
   previous: Outcome,
-  request: RunRequest,
 ): Promise<PartPlan> {
-  const planned = await planPart(deps, loaded, hinted, previous, request);
+  const planned = await planPart(run, loaded, hinted, previous);
   if (planned.gate !== null) return planned;
   const steps = planned.plan.steps.filter((s) => s.drift && s.change.op === 'update');
-  const health = healthOf(deps, steps);
+  const health = healthOf(run, steps);
   const well = steps.map((s) => s.want).filter(({ id }) => health.get(id)?.state === 'ok');
-  const concluded = await concludeSettled(deps, well, health, { isNew: false }, request);
-  return concluded ? planPart(deps, loaded, hinted, previous, request) : planned;
+  const concluded = await concludeSettled(run, well, health, { isNew: false });
+  return concluded ? planPart(run, loaded, hinted, previous) : planned;
 }
 
 interface PartPlan extends Planned {
@@ -128,16 +127,15 @@ interface PartPlan extends Planned {
 }
 
 async function planPart(
-  deps: EngineDeps,
+  run: Run,
   loaded: Loaded,
   hinted: ReadonlySet<ResourceId>,
   previous: Outcome,
-  request: RunRequest,
 ): Promise<PartPlan> {
-  const { store } = deps;
-  const desired = loaded.host.decommission ? [] : affected(deps.kinds, loaded.resources, hinted);
+  const { store } = run;
+  const desired = loaded.host.decommission ? [] : affected(run.kinds, loaded.resources, hinted);
   const ids = desired.map((d) => d.id);
-  const observed = await observe(deps.providers, ids, request.signal, indexed(desired));
+  const observed = await observe(run.providers, ids, run.io.signal, indexed(desired));
   const away = new Set(ids.filter((id) => observed.unreachable.has(kindOf(id))));
   const known = store.inventory.index();
   const { steps } = makePlan({
@@ -145,8 +143,8 @@ async function planPart(
     seen: observed.seen,
     inventory: new Map([...known].filter(([id]) => ids.includes(id))),
     pendingNotifies: store.inventory.pendingNotifies(),
-    kinds: deps.kinds,
-    providers: deps.providers,
+    kinds: run.kinds,
+    providers: run.providers,
   });
   // What is not proven yet is not drift: whether it becomes well is a verdict about its commit.
   const unproven = new Set(store.facts.get('unsettled') ?? []);
@@ -155,39 +153,35 @@ async function planPart(
   const isLeft = (s: Step) => s.change.op !== 'none' && !isOurs(s) && !away.has(s.want.id);
   const left = new Set(steps.filter(isLeft).map((s) => s.want.id));
   const kept = steps.map((s): Step => (isOurs(s) ? s : { ...s, change: { op: 'none' }, refreshFor: [], drift: false }));
-  return { loaded, observed, plan: { steps: kept, removals: [] }, away, left, gate: gateNow(deps, previous) };
+  return { loaded, observed, plan: { steps: kept, removals: [] }, away, left, gate: gateNow(run, previous) };
 }
 
 /** Pause and observe stop repairs; a window or a pin does not. A head that says `observe` counts although nothing of it is applied. */
-function gateNow({ store, clock }: EngineDeps, { mode }: Outcome): Gate | null {
+function gateNow({ store, clock }: Run, { mode }: Outcome): Gate | null {
   const pause = pauseNow(store.commits.get().pause, clock.now());
   if (pause !== null) return pauseGate(pause);
   return mode === 'observe' ? OBSERVING : null;
 }
 
-const healthOf = (deps: EngineDeps, steps: readonly Pick<Step, 'want' | 'seen'>[]): Map<ResourceId, Health> =>
+const healthOf = (run: Run, steps: readonly Pick<Step, 'want' | 'seen'>[]): Map<ResourceId, Health> =>
   new Map(
     steps.flatMap(({ want, seen }) => {
-      const health = deps.providers.get(kindOf(want.id))?.health(want, seen);
+      const health = run.providers.get(kindOf(want.id))?.health(want, seen);
       return health ? [[want.id, health] as const] : [];
     }),
   );
 
 /** One look at what was changed, as it is now. */
-async function healthAfter(
-  deps: EngineDeps,
-  work: readonly Step[],
-  request: RunRequest,
-): Promise<Map<ResourceId, Health>> {
+async function healthAfter(run: Run, work: readonly Step[]): Promise<Map<ResourceId, Health>> {
   const wants = work.map((s) => s.want);
   const { seen } = await observe(
-    deps.providers,
+    run.providers,
     wants.map((w) => w.id),
-    request.signal,
+    run.io.signal,
     indexed(wants),
   );
   return healthOf(
-    deps,
+    run,
     wants.map((want) => ({ want, seen: seen.get(want.id) })),
   );
 }

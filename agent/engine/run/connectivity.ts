@@ -9,7 +9,7 @@
 import { reachOf } from '../../core/reach.ts';
 import type { Problem } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
-import type { EngineDeps, HomeWatch, RunRequest, Shut, Way } from '../types.ts';
+import type { ConnectivityGuard, Endpoint, Run, Unreachable } from '../types.ts';
 
 const PROBE_MS = 10_000;
 const PAUSE_MS = 1_000;
@@ -17,78 +17,86 @@ const PAUSE_MS = 1_000;
 const REOPEN_MS = 20_000;
 
 /** Asks at once, while the commit is still being planned and prepared. */
-export function watchHome(deps: EngineDeps, request: RunRequest): HomeWatch {
+export function guardConnectivity(run: Run): ConnectivityGuard {
   return guard(
-    deps,
-    shutWays(deps.ways, request.signal).then((shut) => deps.ways.filter((way) => !shut.some((s) => s.way === way))),
-    request,
+    run,
+    unreachable(run.endpoints, run.io.signal).then((lost) =>
+      run.endpoints.filter((endpoint) => !lost.some((l) => l.endpoint === endpoint)),
+    ),
   );
 }
 
-/** For a trial that goes on: what was open before it began was asked then, and may be shut by the trial itself now. */
-export const watchHomeAgain = (deps: EngineDeps, names: readonly string[], request: RunRequest): HomeWatch =>
-  guard(deps, Promise.resolve(waysNamed(deps, names)), request);
+/** For a trial that goes on: what could be reached was asked before it began, and may be cut off by the trial itself now. */
+export const resumeGuard = (run: Run, names: readonly string[]): ConnectivityGuard =>
+  guard(run, Promise.resolve(endpointsNamed(run, names)));
 
-export const waysNamed = ({ ways }: EngineDeps, names: readonly string[]): Way[] =>
-  ways.filter(({ name }) => names.includes(name));
+export const endpointsNamed = ({ endpoints }: Run, names: readonly string[]): Endpoint[] =>
+  endpoints.filter(({ name }) => names.includes(name));
 
-function guard(deps: EngineDeps, open: Promise<readonly Way[]>, request: RunRequest): HomeWatch {
-  let looked: Promise<Shut[]> | null = null;
+function guard(run: Run, reachable: Promise<readonly Endpoint[]>): ConnectivityGuard {
+  let looked: Promise<Unreachable[]> | null = null;
   return {
-    ready: open.then((ways) => ways.map(({ name }) => name)),
+    ready: reachable.then((endpoints) => endpoints.map(({ name }) => name)),
     look() {
-      looked = open.then((ways) => shutWays(ways, request.signal));
+      looked = reachable.then((endpoints) => unreachable(endpoints, run.io.signal));
     },
-    async shut(moved, limitMs) {
-      if (!moved && (await looked)?.length === 0) return request.signal.aborted ? null : [];
-      return waitForHome(deps, await open, limitMs, request);
+    async lost(moved, limitMs) {
+      if (!moved && (await looked)?.length === 0) return run.io.signal.aborted ? null : [];
+      return waitForEndpoints(run, await reachable, limitMs);
     },
   };
 }
 
 /**
- * Waits until all are open again.
+ * Waits until all can be reached again.
  * @param limitMs null: as long as it may take after a commit was taken back
- * @returns those that stayed shut; null if the agent was stopped before that was known
+ * @returns those that stayed out of reach; null if the agent was stopped before that was known
  */
-export async function waitForHome(
-  deps: EngineDeps,
-  ways: readonly Way[],
+export async function waitForEndpoints(
+  run: Run,
+  endpoints: readonly Endpoint[],
   limitMs: number | null,
-  request: RunRequest,
-): Promise<Shut[] | null> {
-  const deadline = deps.clock.monotonic() + (limitMs ?? REOPEN_MS);
+): Promise<Unreachable[] | null> {
+  const deadline = run.clock.monotonic() + (limitMs ?? REOPEN_MS);
   for (;;) {
-    const shut = await shutWays(ways, request.signal);
+    const lost = await unreachable(endpoints, run.io.signal);
     // A probe that was broken off looks like an answer.
-    if (request.signal.aborted) return null;
-    if (shut.length === 0) return [];
-    if (deps.clock.monotonic() >= deadline) return shut;
-    const detail = shut.map((s) => `the way to the ${s.way.name}: ${s.message}`).join('; ');
-    request.emit({ type: 'phase', phase: 'settle', detail });
-    await request.aside(deps.clock.sleep(PAUSE_MS, request.signal));
+    if (run.io.signal.aborted) return null;
+    if (lost.length === 0) return [];
+    if (run.clock.monotonic() >= deadline) return lost;
+    const detail = lost.map((l) => `the way to the ${l.endpoint.name}: ${l.message}`).join('; ');
+    run.io.emit({ type: 'phase', phase: 'settle', detail });
+    await run.io.yielding(run.clock.sleep(PAUSE_MS, run.io.signal));
   }
 }
 
-async function shutWays(ways: readonly Way[], signal: AbortSignal): Promise<Shut[]> {
+async function unreachable(endpoints: readonly Endpoint[], signal: AbortSignal): Promise<Unreachable[]> {
   const answers = await Promise.all(
-    ways.map(async (way): Promise<Shut | null> => {
+    endpoints.map(async (endpoint): Promise<Unreachable | null> => {
       try {
-        await way.probe(AbortSignal.any([signal, AbortSignal.timeout(PROBE_MS)]));
+        await endpoint.probe(AbortSignal.any([signal, AbortSignal.timeout(PROBE_MS)]));
         return null;
       } catch (thrown) {
         const error = asAgentError(thrown, { code: 'Unreachable', phase: 'settle', reach: reachOf(thrown) });
-        return error.reach === 'answered' ? null : { way, message: error.message };
+        return error.reach === 'answered' ? null : { endpoint, message: error.message };
       }
     }),
   );
   return answers.filter((s) => s !== null);
 }
 
-export const homeProblem = (shut: readonly Shut[]): Problem => ({
-  id: shut.map((s) => s.way.name).join(', '),
+const problemOf = (lost: readonly Unreachable[], said: string): Problem => ({
+  id: lost.map((l) => l.endpoint.name).join(', '),
   reason: 'WayHomeShut',
-  message: `reachable before this commit, and not after it: ${shut.map((s) => s.message).join('; ')}`,
+  message: `${said}: ${lost.map((l) => l.message).join('; ')}`,
   file: null,
   line: null,
 });
+
+/** Speaks against the commit on trial. */
+export const lossProblem = (lost: readonly Unreachable[]): Problem =>
+  problemOf(lost, 'reachable before this commit, and not after it');
+
+/** Speaks against no commit: everything that the commit did was taken back. */
+export const outageProblem = (lost: readonly Unreachable[]): Problem =>
+  problemOf(lost, 'cannot be reached, which no commit of this host has to do with');

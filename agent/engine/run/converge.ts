@@ -14,19 +14,14 @@ import { notRenewed, renew } from '../steps/renew.ts';
 import { concludeSettled, settle } from '../steps/settle.ts';
 import { willLeave } from '../steps/tidy.ts';
 import { beginTrial } from '../steps/trial.ts';
-import type { EngineDeps, Loaded, Observed, Outcome, RunRequest } from '../types.ts';
+import type { Loaded, Observed, Outcome, Run } from '../types.ts';
 import { judge } from './judge.ts';
+import type { Mode } from './mode.ts';
 import { isDear } from './prefetch.ts';
-import { issueProblem, rejected, stepProblem, unassigned } from './verdicts.ts';
+import { issueProblem, rejected, stepProblem, unassigned } from './unapplied.ts';
 
 /** However long was waited before, what was changed in this run gets at least this long. */
 const LEAST_MS = 15_000;
-
-/**
- * `try` a commit that is not accepted yet: it can be rejected, and its removals are counted.
- * `repair` the accepted one. `back` to an earlier one: jobs run only where they say so. `look`: touch nothing.
- */
-export type Mode = 'try' | 'repair' | 'back' | 'look';
 
 export interface Planned {
   loaded: Loaded;
@@ -44,19 +39,21 @@ export const OBSERVING: Gate = { kind: 'observe', reason: 'mode is observe: fair
 export const converges = (checkout: Checkout, loaded: Loaded): boolean =>
   loaded.host.decommission === true || (checkout.hostExists && loaded.resources.length > 0);
 
-/** Observes and plans; touches nothing. @param given a gate that stands already */
+/**
+ * Observes and plans; touches nothing.
+ * @param given a gate that stands already
+ * @param countsRemovals more of them than `prune.max` are held
+ */
 export async function planFor(
-  deps: EngineDeps,
+  run: Run,
   loaded: Loaded,
-  request: RunRequest,
-  given: Gate | null,
-  mode: Mode = 'try',
+  { given, mode, countsRemovals }: { given: Gate | null; mode: Mode; countsRemovals: boolean },
 ): Promise<Planned> {
-  const inventory = deps.store.inventory.index();
+  const inventory = run.store.inventory.index();
   const [desired, wants] = loaded.host.decommission ? [[], NOTHING_WANTED] : [loaded.ordered(), loaded.byId()];
   const ids = idsOf(wants, inventory);
-  const ahead = request.ahead?.take(loaded) ?? null;
-  const now = observe(deps.providers, ahead ? ids.filter((id) => isDear(deps.kinds, id)) : ids, request.signal, wants);
+  const ahead = run.scratch.prefetched?.take(loaded) ?? null;
+  const now = observe(run.providers, ahead ? ids.filter((id) => isDear(run.kinds, id)) : ids, run.io.signal, wants);
   const observed = joined(ahead && (await ahead), await now);
   const { unreachable } = observed;
   const away = new Set(unreachable.size === 0 ? [] : ids.filter((id) => unreachable.has(kindOf(id))));
@@ -65,24 +62,24 @@ export async function planFor(
     isOrdered: true,
     seen: observed.seen,
     inventory,
-    pendingNotifies: deps.store.inventory.pendingNotifies(),
-    kinds: deps.kinds,
-    providers: deps.providers,
+    pendingNotifies: run.store.inventory.pendingNotifies(),
+    kinds: run.kinds,
+    providers: run.providers,
   });
   const steps = plan.steps.map((s) =>
-    away.has(s.want.id) || (mode === 'back' && traitsOf(deps.kinds, s.want.id).onRollback(s.want.spec) !== 'run')
+    away.has(s.want.id) || (!mode.runsJobs && traitsOf(run.kinds, s.want.id).onRollback(s.want.spec) !== 'run')
       ? idle(s)
-      : request.adopt
+      : run.asked.adopt
         ? s
-        : orHeld(deps, s),
+        : orHeld(run, s),
   );
   const removals = plan.removals.map((r) =>
-    loaded.host.decommission && traitsOf(deps.kinds, r.id).survivesDecommission ? { ...r, seen: undefined } : r,
+    loaded.host.decommission && traitsOf(run.kinds, r.id).survivesDecommission ? { ...r, seen: undefined } : r,
   );
   // What is out of reach counts as well: the limit is not to be dodged by an engine that is down.
   const gone = removals.filter((r) => r.seen !== undefined || away.has(r.id)).length;
   const tooMany =
-    mode !== 'try' || request.allowPrune || loaded.host.decommission
+    !countsRemovals || run.asked.allowPrune || loaded.host.decommission
       ? null
       : pruneHold(gone, inventory.size, Number.parseFloat(loaded.host.prune?.max ?? '50%') || 0);
   const gate: Gate | null =
@@ -94,7 +91,7 @@ export async function planFor(
 
 /** What a new commit is judged by, besides its own resources. */
 interface Trial {
-  /** Resolves with the ways home that were open before: nothing is changed earlier. */
+  /** Resolves with the names of the endpoints that could be reached before: nothing is changed earlier. */
   ready: Promise<readonly string[]>;
   applied(): void;
   /**
@@ -107,84 +104,89 @@ interface Trial {
 
 const NO_TRIAL: Trial = { ready: Promise.resolve([]), applied: () => undefined, prove: async () => null };
 
+interface ConvergeOptions {
+  checkout: Checkout;
+  mode: Mode;
+  /** A gate that stands already: then nothing is touched. */
+  gate: Gate | null;
+  trial?: Trial;
+}
+
 /** The whole way for one commit. */
 export async function converge(
-  deps: EngineDeps,
-  checkout: Checkout,
-  mode: Mode,
-  request: RunRequest,
-  given: Gate | null = null,
-  trial: Trial = NO_TRIAL,
+  run: Run,
+  { checkout, mode, gate: given, trial = NO_TRIAL }: ConvergeOptions,
 ): Promise<Outcome> {
-  const loaded = await deps.load(checkout);
+  const loaded = await run.load(checkout);
   const errors = loaded.issues.filter((i) => i.severity === 'error');
   if (errors.length > 0) return rejected(checkout, loaded, errors.map(issueProblem));
   if (!converges(checkout, loaded)) return unassigned(checkout, loaded);
 
-  request.emit({ type: 'phase', phase: 'plan' });
+  run.io.emit({ type: 'phase', phase: 'plan' });
   // What was begun under this very commit had passed the gate then.
-  const begun = deps.store.commits.get().trial === checkout.info.commit;
-  const renews = given === null && (mode === 'try' || mode === 'repair');
-  const stale: Failures = renews ? await renew(deps, loaded, mode === 'try', request) : new Map();
-  const planned = await planFor(deps, loaded, request, given, mode === 'try' && begun ? 'repair' : mode);
+  const begun = run.store.commits.get().trial === checkout.info.commit;
+  const renews = given === null && mode.renews;
+  const stale: Failures = renews ? await renew(run, loaded, { isNew: mode.isNew }) : new Map();
+  const countsRemovals = mode.isNew && !begun;
+  const planned = await planFor(run, loaded, { given, mode, countsRemovals });
   const { plan, observed, away, gate } = planned;
-  const health = healthNow(deps, plan, observed);
-  if (gate !== null || mode === 'look')
+  const health = healthNow(run, plan, observed);
+  if (gate !== null || !mode.acts)
     return judge({
       ...{ checkout, planned, records: [], health, settled: new Map(), untouched: new Set() },
       ...{ stopped: false, unfinished: false, proof: null },
     });
 
   const work = plan.steps.filter(isWork);
-  if (work.length > 0) request.emit({ type: 'phase', phase: 'prepare' });
-  const failures: Failures = new Map([...(mode === 'try' ? stale : []), ...(await prepare(deps, work, request))]);
+  if (work.length > 0) run.io.emit({ type: 'phase', phase: 'prepare' });
+  const failures: Failures = new Map([...(mode.isNew ? stale : []), ...(await prepare(run, work))]);
   const wrong = work.filter((s) => failures.get(s.want.id)?.retry === false);
-  if (wrong.length > 0 && mode === 'try' && !begun)
+  if (wrong.length > 0 && mode.isNew && !begun)
     return rejected(
       checkout,
       loaded,
       wrong.map((s) => stepProblem(s, failures.get(s.want.id))),
     );
   const removals = plan.removals.filter((r) => !away.has(r.id));
-  const isFresh = mode === 'try' && !begun && work.length + removals.length > 0;
-  const [ways] = await Promise.all([trial.ready, isFresh ? deps.snapshots.save(checkout) : null]);
+  const isFresh = mode.isNew && !begun && work.length + removals.length > 0;
+  const [endpoints] = await Promise.all([trial.ready, isFresh ? run.snapshots.save(checkout) : null]);
   // Probes that were broken off tell nothing, and nothing new is begun by an agent that is to end.
-  if (request.signal.aborted)
+  if (run.io.signal.aborted)
     return judge({
       ...{ checkout, planned, records: [], health, settled: new Map(), untouched: new Set(failures.keys()) },
       ...{ stopped: true, unfinished: work.length + removals.length > 0, proof: null },
     });
-  if (isFresh) beginTrial(deps, checkout, ways);
+  if (isFresh) beginTrial(run, checkout, endpoints);
   willLeave(
-    deps,
+    run,
     [...work.map((s) => s.want), ...removals].map(({ id }) => id),
   );
 
-  if (work.length + removals.length > 0) request.emit({ type: 'phase', phase: 'apply' });
+  if (work.length + removals.length > 0) run.io.emit({ type: 'phase', phase: 'apply' });
   const doomed = doomedBy(failures, away, plan.steps);
   const early = removals.filter((r) => r.neededBy.length > 0 && !r.neededBy.some((id) => doomed.has(id)));
-  const open = unsettled(deps, plan.steps, work);
-  const released = await prune(deps, early, request);
-  const { steps, released: owed } = await release(deps, plan.steps, doomed, request);
+  const open = unsettled(run, plan.steps, work);
+  const released = await prune(run, early);
+  const { steps, released: owed } = await release(run, plan.steps, doomed);
   const records = [
-    ...(await applySteps(deps, steps, { failures, away, owed }, request)).values(),
-    ...notRenewed(plan, stale, request),
+    ...(await applySteps(run, steps, { failures, away, owed })).values(),
+    ...notRenewed(run, plan, stale),
   ];
   trial.applied();
   const waiting = open(records);
-  const settled = await settle(deps, waiting, timeLeft(deps, mode, loaded), request);
-  await concludeSettled(deps, waiting, settled.health, { isNew: mode === 'try' }, request);
-  if (mode === 'try') spend(deps, settled.tookMs);
-  let stopped = request.signal.aborted || settled.brokenOff;
-  keepUnsettled(deps, settled.health);
+  const settled = await settle(run, waiting, { timeoutMs: timeLeft(run, mode, loaded), givesWay: mode.givesWay });
+  await concludeSettled(run, waiting, settled.health, { isNew: mode.isNew });
+  if (mode.isNew) spend(run, settled.tookMs);
+  let stopped = run.io.signal.aborted || settled.brokenOff;
+  keepUnsettled(run, settled.health);
   const well = records.every((r) => r.result === 'done') && [...settled.health.values()].every((h) => h.state === 'ok');
   // Nothing is removed for good before all else has proved itself.
   const hasChanged = begun || records.length + released.length > 0;
   let proof = well && hasChanged ? await trial.prove(settled.paused) : null;
   const later = removals.filter((r) => !early.includes(r));
-  const pruned = well && !stopped && proof === null ? await prune(deps, later, request) : [];
+  const pruned = well && !stopped && proof === null ? await prune(run, later) : [];
   if (pruned.length > 0) proof = await trial.prove(true);
-  stopped ||= request.signal.aborted;
+  stopped ||= run.io.signal.aborted;
   const removed = new Set([...released, ...pruned].map((r) => r.id));
   const unfinished = proof === 'unknown' || removals.some((r) => r.seen !== undefined && !removed.has(r.id));
   return judge({
@@ -204,20 +206,19 @@ export async function converge(
  * What is to be settled: what was changed now, every check then, and what an earlier run changed and did not see well.
  * Remembered before the apply, so that neither a crash nor a retry takes an unproven change for a good one.
  */
-function unsettled(deps: EngineDeps, steps: readonly Step[], work: readonly Step[]) {
-  const before = deps.store.facts.get('unsettled') ?? [];
+function unsettled(run: Run, steps: readonly Step[], work: readonly Step[]) {
+  const before = run.store.facts.get('unsettled') ?? [];
   const ids = new Set([...before, ...work.map((s) => s.want.id)]);
-  if (work.length > 0) deps.store.facts.set({ unsettled: [...ids] });
+  if (work.length > 0) run.store.facts.set({ unsettled: [...ids] });
   return (records: readonly { id: ResourceId; result: string }[]): Desired[] => {
     const failed = new Set(records.filter((r) => r.result !== 'done').map((r) => r.id));
     const isOpen = (s: Step) =>
-      (ids.has(s.want.id) && !failed.has(s.want.id)) ||
-      (ids.size > 0 && traitsOf(deps.kinds, s.want.id).judgesEveryRun);
+      (ids.has(s.want.id) && !failed.has(s.want.id)) || (ids.size > 0 && traitsOf(run.kinds, s.want.id).judgesEveryRun);
     return steps.filter(isOpen).map((s) => s.want);
   };
 }
 
-function keepUnsettled({ store }: EngineDeps, settled: ReadonlyMap<ResourceId, Health>): void {
+function keepUnsettled({ store }: Run, settled: ReadonlyMap<ResourceId, Health>): void {
   const before = store.facts.get('unsettled') ?? [];
   const left = before.filter((id) => settled.has(id) && settled.get(id)?.state !== 'ok');
   // Should that be lost, it is looked at once more.
@@ -244,17 +245,17 @@ function joined(ahead: Observed | null, now: Observed): Observed {
 const OK: Health = { state: 'ok', message: '' };
 
 /** Health of all that was observed, as it was before anything was done. */
-function healthNow(deps: EngineDeps, plan: Plan, { unreachable }: Observed): Map<ResourceId, Health> {
+function healthNow(run: Run, plan: Plan, { unreachable }: Observed): Map<ResourceId, Health> {
   const health = new Map<ResourceId, Health>();
   for (const { want, seen } of plan.steps) {
     const kind = kindOf(want.id);
-    if (!unreachable.has(kind)) health.set(want.id, deps.providers.get(kind)?.health(want, seen) ?? OK);
+    if (!unreachable.has(kind)) health.set(want.id, run.providers.get(kind)?.health(want, seen) ?? OK);
   }
   return health;
 }
 
 /** What runs there already, is not fairlead's and differs, is left alone until a person says otherwise. */
-function orHeld({ providers }: EngineDeps, step: Step): Step {
+function orHeld({ providers }: Run, step: Step): Step {
   const { want, seen, change } = step;
   const reason = providers.get(kindOf(want.id))?.hold?.(want, seen, change) ?? null;
   if (reason === null || change.op === 'none') return step;
@@ -264,11 +265,11 @@ function orHeld({ providers }: EngineDeps, step: Step): Step {
 const idle = ({ held: _, ...step }: Step): Step => ({ ...step, change: { op: 'none' }, refreshFor: [], drift: false });
 
 /** A wait that made way for another run goes on where it was: requests that keep coming must not put off the verdict for ever. */
-function timeLeft({ store }: EngineDeps, mode: Mode, loaded: Loaded): number {
+function timeLeft({ store }: Run, mode: Mode, loaded: Loaded): number {
   const all = durationMs(loaded.host.settle?.timeout ?? '5m');
-  return mode === 'try' ? Math.max(Math.min(all, LEAST_MS), all - (store.facts.get('settlingMs') ?? 0)) : all;
+  return mode.isNew ? Math.max(Math.min(all, LEAST_MS), all - (store.facts.get('settlingMs') ?? 0)) : all;
 }
 
-function spend({ store }: EngineDeps, tookMs: number): void {
+function spend({ store }: Run, tookMs: number): void {
   if (tookMs > 1_000) store.facts.set({ settlingMs: (store.facts.get('settlingMs') ?? 0) + tookMs });
 }

@@ -3,8 +3,9 @@ import { traitsOf } from '../../core/kind.ts';
 import type { pauseNow } from '../../core/target.ts';
 import type { Checkout, Gate } from '../../core/types.ts';
 import { windowAt } from '../steps/window.ts';
-import type { EngineDeps, Loaded, RunRequest } from '../types.ts';
+import type { Loaded, Run } from '../types.ts';
 import { converges, planFor } from './converge.ts';
+import { TRY } from './mode.ts';
 
 export const pauseGate = ({ until, reason }: NonNullable<ReturnType<typeof pauseNow>>): Gate => ({
   kind: 'pause',
@@ -13,24 +14,19 @@ export const pauseGate = ({ until, reason }: NonNullable<ReturnType<typeof pause
 });
 
 /** A window holds new commits that would disturb something; drift of what was accepted is repaired all the same. */
-export async function windowGate(
-  deps: EngineDeps,
-  loaded: Loaded,
-  head: Checkout,
-  request: RunRequest,
-): Promise<Gate | null> {
+export async function windowGate(run: Run, loaded: Loaded, head: Checkout): Promise<Gate | null> {
   const { window } = loaded.host;
-  if (window === undefined || request.force || !converges(head, loaded)) return null;
-  const state = windowAt(window, deps.clock.now());
+  if (window === undefined || run.asked.force || !converges(head, loaded)) return null;
+  const state = windowAt(window, run.clock.now());
   if (state.open) return null;
-  const { plan } = await planFor(deps, loaded, request, null);
+  const { plan } = await planFor(run, loaded, { given: null, mode: TRY, countsRemovals: true });
   const work = plan.steps.filter((s) => s.change.op !== 'none' || s.refreshFor.length > 0);
   const gone = plan.removals.filter((r) => r.seen !== undefined);
   if (work.length + gone.length === 0) return null;
   // New files that restart nothing cannot disturb what runs.
   const harmless = work.every(
     (s) =>
-      traitsOf(deps.kinds, s.want.id).harmlessWhenNew &&
+      traitsOf(run.kinds, s.want.id).harmlessWhenNew &&
       s.change.op === 'create' &&
       s.want.notify.length + (s.want.reload?.length ?? 0) === 0,
   );

@@ -5,7 +5,7 @@
 import { type KindTable, traitsOf } from '../../core/kind.ts';
 import type { ResourceId } from '../../core/types.ts';
 import { idsOf, observe } from '../steps/observe.ts';
-import type { Ahead, EngineDeps, Observed, RunRequest } from '../types.ts';
+import type { Observed, Prefetched, Run } from '../types.ts';
 import type { RunResult } from './reconcile.ts';
 
 /** An answer of a slow server leaves time for much. */
@@ -17,14 +17,13 @@ export const isDear = (kinds: KindTable, id: ResourceId): boolean => traitsOf(ki
  * To be called before anything else may act on the host.
  * @returns null where the answer would hardly be of use: most likely there is a new commit, or much to do
  */
-export async function lookAhead(
-  { store, snapshots, load, kinds, providers, clock }: EngineDeps,
-  { trigger, signal }: RunRequest,
+export async function prefetch(
+  { store, snapshots, load, kinds, providers, clock, asked, io }: Run,
   previous: RunResult | null,
-): Promise<Ahead | null> {
+): Promise<Prefetched | null> {
   const { accepted, trial, pause } = store.commits.get();
   const atRest = previous?.outcome.verdict === 'well' && previous.outcome.commit?.commit === accepted;
-  if (accepted === null || trial !== null || pause !== null || !atRest || trigger === 'push') return null;
+  if (accepted === null || trial !== null || pause !== null || !atRest || asked.trigger === 'push') return null;
   const checkout = await snapshots.load(accepted);
   if (checkout === null) return null;
   const known = await load(checkout);
@@ -33,7 +32,7 @@ export async function lookAhead(
   const inventory = store.inventory.index();
   const ids = idsOf(known.byId(), inventory).filter((id) => !isDear(kinds, id));
   const began = clock.monotonic();
-  let seen: Promise<Observed> | null = observe(providers, ids, signal, known.byId());
+  let seen: Promise<Observed> | null = observe(providers, ids, io.signal, known.byId());
   return {
     take(loaded) {
       const isFit = loaded === known && store.inventory.index() === inventory && clock.monotonic() - began < FRESH_MS;

@@ -2,9 +2,11 @@
 import { plannedActions } from '../../core/plan.ts';
 import type { Checkout, Issue, PlannedAction } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
-import type { EngineDeps, RunRequest } from '../types.ts';
+import type { EngineDeps } from '../types.ts';
 import { converges, planFor } from './converge.ts';
-import { decide } from './pursue.ts';
+import { createRun, requestFor } from './create-run.ts';
+import { REPAIR, STAY, TRY } from './mode.ts';
+import { situate } from './pursue.ts';
 import { reviewRequest } from './reconcile.ts';
 
 export interface Preview {
@@ -21,7 +23,7 @@ export interface Preview {
 /** @param given a checkout, or the full id of a commit, to plan instead of what the ref names */
 export async function preview(deps: EngineDeps, signal: AbortSignal, given?: Checkout | string): Promise<Preview> {
   const base: Preview = { commit: null, issues: [], error: null, held: null, actions: [] };
-  const request = requestFor(signal);
+  const run = createRun(deps, requestFor(signal));
   try {
     const named = typeof given === 'string';
     const commit = named ? given : (given?.info.commit ?? (await deps.source.head(signal)));
@@ -31,7 +33,9 @@ export async function preview(deps: EngineDeps, signal: AbortSignal, given?: Che
       if (hold !== null) return { ...base, commit, held: `${hold.message} [${hold.reason}]` };
     }
     const head = named || given === undefined ? await deps.source.checkout(commit, signal) : given;
-    const { loaded, choice, gate } = await decide(deps, head, request);
+    const loaded = await deps.load(head);
+    const situation = await situate(run, head);
+    const { choice, gate } = situation;
     const issues = [...loaded.issues];
     if (issues.some((i) => i.severity === 'error')) return { ...base, commit, issues };
     if (!converges(head, loaded)) {
@@ -39,9 +43,9 @@ export async function preview(deps: EngineDeps, signal: AbortSignal, given?: Che
       return { ...base, commit, issues, held };
     }
     const staying = choice.act === 'stay' ? await deps.snapshots.load(choice.on) : null;
-    const mode = choice.act === 'try' ? 'try' : choice.act === 'repair' ? 'repair' : 'back';
     const of = staying === null ? loaded : await deps.load(staying);
-    const planned = await planFor(deps, of, request, gate, mode);
+    const mode = choice.act === 'try' ? TRY : choice.act === 'repair' ? REPAIR : STAY;
+    const planned = await planFor(run, of, { given: gate, mode, countsRemovals: mode.isNew });
     const away = [...planned.observed.unreachable.values()].map((e) => e.message);
     return {
       ...base,
@@ -55,15 +59,3 @@ export async function preview(deps: EngineDeps, signal: AbortSignal, given?: Che
     return { ...base, error: asAgentError(thrown, { code: 'PlanFailed', phase: 'plan' }).message };
   }
 }
-
-/** A run that somebody asked for, with no leave to do more than usual. */
-export const requestFor = (signal: AbortSignal): RunRequest => ({
-  trigger: 'manual',
-  allowPrune: false,
-  allowRewind: false,
-  force: false,
-  signal,
-  superseded: () => false,
-  aside: (wait) => wait,
-  emit: () => undefined,
-});

@@ -5,9 +5,10 @@ import type { Checkout, CommitInfo, Problem, ResourceId, RunRecord } from '../..
 import { type AgentError, asAgentError } from '../../errors.ts';
 import { withFields } from '../../log.ts';
 import { isUnwritable } from '../../store/unwritable.ts';
-import type { EngineDeps, Outcome, RunRequest } from '../types.ts';
-import { watchHome } from './connectivity.ts';
-import { lookAhead } from './prefetch.ts';
+import type { EngineDeps, Outcome, Run, RunRequest } from '../types.ts';
+import { guardConnectivity } from './connectivity.ts';
+import { createRun } from './create-run.ts';
+import { prefetch } from './prefetch.ts';
 import { pursue } from './pursue.ts';
 import { record } from './record.ts';
 
@@ -24,22 +25,22 @@ export interface RunResult {
  * @param previous the run before it in this process
  */
 export async function reconcile(
-  given: EngineDeps,
-  asked: RunRequest,
+  deps: EngineDeps,
+  request: RunRequest,
   previous: RunResult | null = null,
 ): Promise<RunResult> {
-  const request: RunRequest = { ...asked, emit: (line) => asked.emit(given.redact(line)) };
-  const startedAt = given.clock.now();
-  const began = given.clock.monotonic();
-  const id = given.store.runs.begin(request.trigger, startedAt.toISOString());
-  const deps: EngineDeps = { ...given, log: withFields(given.log, { run: id }) };
+  const { trigger } = request;
+  const startedAt = deps.clock.now();
+  const began = deps.clock.monotonic();
+  const id = deps.store.runs.begin(trigger, startedAt.toISOString());
+  const run = createRun({ ...deps, log: withFields(deps.log, { run: id }) }, request);
 
-  request.emit({ type: 'phase', phase: 'fetch' });
-  const target = fetchTarget(deps, request);
-  request.ahead = await onceSent(target, () => lookAhead(deps, request, previous));
-  const { checkout, trouble, review, refused } = await request.aside(target);
+  run.io.emit({ type: 'phase', phase: 'fetch' });
+  const target = fetchTarget(run);
+  run.scratch.prefetched = await onceSent(target, () => prefetch(run, previous));
+  const { checkout, trouble, review, refused } = await run.io.yielding(target);
 
-  let outcome = checkout === null ? blind(trouble) : await pursue(deps, checkout, request);
+  let outcome = checkout === null ? blind(trouble) : await pursue(run, checkout);
   if (trouble !== null && checkout !== null) outcome = withTrouble(outcome, trouble);
   if (review !== null) outcome = withHold(outcome, review);
   if (refused !== null) outcome = withRefusal(outcome, refused);
@@ -49,7 +50,7 @@ export async function reconcile(
   const durationMs = deps.clock.monotonic() - began;
   return {
     outcome,
-    run: record(deps, { id, trigger: request.trigger, startedAt: startedAt.toISOString(), durationMs }, outcome),
+    run: record(deps, { id, trigger, startedAt: startedAt.toISOString(), durationMs }, outcome),
   };
 }
 
@@ -70,32 +71,32 @@ interface Target {
   refused: { info: CommitInfo; error: AgentError } | null;
 }
 
-async function fetchTarget(deps: EngineDeps, request: RunRequest): Promise<Target> {
-  const { accepted, trial, wayBack, acceptedUnder } = deps.store.commits.get();
+async function fetchTarget(run: Run): Promise<Target> {
+  const { accepted, trial, wayBack, acceptedUnder } = run.store.commits.get();
   const clear: Target = { checkout: null, trouble: null, review: null, refused: null };
   let review: Review | null = null;
   try {
-    const head = await deps.source.head(request.signal);
+    const head = await run.source.head(run.io.signal);
     // Under another path or trust than it was accepted under, the same commit is another matter.
-    const held = head === accepted && acceptedUnder === deps.source.policy;
-    const known = held ? await deps.snapshots.load(head) : null;
+    const held = head === accepted && acceptedUnder === run.source.policy;
+    const known = held ? await run.snapshots.load(head) : null;
     if (known !== null) return { ...clear, checkout: known };
-    const isNew = !deps.source.vouchesFor(head);
-    review = await deps.source.review(head, reviewRequest(deps, request.allowRewind), request.signal);
-    if (review.hold !== null) return { ...clear, checkout: await kept(deps, accepted), review };
+    const isNew = !run.source.vouchesFor(head);
+    review = await run.source.review(head, reviewRequest(run, run.asked.allowRewind), run.io.signal);
+    if (review.hold !== null) return { ...clear, checkout: await kept(run, accepted), review };
     // Most likely it is tried as soon as it is here; one that waits for its window asks no second time.
-    if (isNew) request.home = watchHome(deps, request);
-    const checkout = await deps.source.checkout(head, request.signal);
+    if (isNew) run.scratch.guard = guardConnectivity(run);
+    const checkout = await run.source.checkout(head, run.io.signal);
     // What was kept of it cannot be read any more.
-    if (held) await deps.snapshots.save(checkout);
+    if (held) await run.snapshots.save(checkout);
     return { ...clear, checkout };
   } catch (thrown) {
     const code = isUnwritable(thrown) ? 'StateUnwritable' : 'RepositoryUnreachable';
     const trouble = asAgentError(thrown, { code, phase: 'fetch' });
     // A commit that cannot be read is refused like one with errors; it is no outage.
     if (trouble.phase === 'load' && review !== null)
-      return { ...clear, checkout: await kept(deps, accepted), refused: { info: review.info, error: trouble } };
-    return { ...clear, checkout: await kept(deps, trial ?? wayBack?.to ?? accepted), trouble };
+      return { ...clear, checkout: await kept(run, accepted), refused: { info: review.info, error: trouble } };
+    return { ...clear, checkout: await kept(run, trial ?? wayBack?.to ?? accepted), trouble };
   }
 }
 

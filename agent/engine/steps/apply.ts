@@ -3,11 +3,11 @@ import { setImmediate } from 'node:timers/promises';
 import { kindOf, predecessors, requirements } from '../../core/graph.ts';
 import { type KindTable, rankOf, traitsOf } from '../../core/kind.ts';
 import type { Step } from '../../core/plan.ts';
-import type { Progress, Provider } from '../../core/provider.ts';
-import type { ActionRecord, Kind, ResourceId } from '../../core/types.ts';
+import type { Progress } from '../../core/provider.ts';
+import type { ActionRecord, ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { Settled } from '../../store/inventory.ts';
-import type { EngineDeps, RunRequest } from '../types.ts';
+import type { Run } from '../types.ts';
 import { carryOut, carryOutAll, joins, record, workOf } from './carry-out.ts';
 import { recordIntent } from './intent.ts';
 
@@ -24,15 +24,14 @@ const NONE: ReadonlySet<ResourceId> = new Set();
 const isOurs = ({ held, want }: Step): boolean => held === undefined && want.mode !== 'observe';
 
 /** Pulls and verifies what the steps need; disturbs nothing on the host. */
-export async function prepare(deps: EngineDeps, steps: readonly Step[], request: RunRequest): Promise<Failures> {
-  return batched(deps.providers, steps, 'prepare', request);
+export async function prepare(run: Run, steps: readonly Step[]): Promise<Failures> {
+  return batched(run, steps, 'prepare');
 }
 
 async function batched(
-  providers: ReadonlyMap<Kind, Provider>,
+  { providers, io: { signal, emit } }: Run,
   steps: readonly Step[],
   stage: 'prepare' | 'install',
-  { signal, emit }: RunRequest,
 ): Promise<Failures> {
   const failures: Failures = new Map();
   const tell = (progress: Progress) => emit({ type: 'progress', ...progress });
@@ -59,12 +58,12 @@ async function batched(
 }
 
 /** What is taken over for the first time is kept as it was. */
-async function adopt(deps: EngineDeps, steps: readonly Step[]): Promise<Failures> {
-  const known = deps.store.inventory.index();
+async function adopt(run: Run, steps: readonly Step[]): Promise<Failures> {
+  const known = run.store.inventory.index();
   const taken = steps.filter((s) => !known.has(s.want.id) && isOurs(s));
   const failures: Failures = new Map();
   for (const [kind, members] of Map.groupBy(taken, (s) => kindOf(s.want.id)))
-    for (const [id, error] of (await deps.providers.get(kind)?.adopt?.(members.map(workOf))) ?? [])
+    for (const [id, error] of (await run.providers.get(kind)?.adopt?.(members.map(workOf))) ?? [])
       failures.set(id, error);
   return failures;
 }
@@ -80,25 +79,24 @@ interface ApplyOptions {
 
 /** Applies all steps that have work; answers one record for each of them. */
 export async function applySteps(
-  deps: EngineDeps,
+  run: Run,
   steps: readonly Step[],
   { failures, away, owed = NONE }: ApplyOptions,
-  request: RunRequest,
 ): Promise<Map<ResourceId, ActionRecord>> {
-  for (const [id, error] of await adopt(deps, steps)) failures.set(id, error);
+  for (const [id, error] of await adopt(run, steps)) failures.set(id, error);
   const free = steps.filter((s) => !failures.has(s.want.id) && !away.has(s.want.id) && isOurs(s));
   const declared = new Set(steps.filter((s) => s.want.mode !== 'observe').map((s) => s.want.id));
-  for (const [id, error] of recordIntent(deps, free, declared)) failures.set(id, error);
+  for (const [id, error] of recordIntent(run, free, declared)) failures.set(id, error);
   const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));
   const broken: Failures = new Map(failures);
   // Goes on beside the steps of kinds that install nothing, which come before.
-  const installed = batched(deps.providers, viable, 'install', request).then((found) => {
+  const installed = batched(run, viable, 'install').then((found) => {
     for (const [id, error] of found) broken.set(id, error);
   });
 
   const records = new Map<ResourceId, ActionRecord>();
   if (viable.length === 0 && !steps.some((s) => isWork(s) && broken.has(s.want.id))) {
-    await deps.store.inventory.copied();
+    await run.store.inventory.copied();
     return records;
   }
   const failed = new Set<ResourceId>(away);
@@ -107,17 +105,17 @@ export async function applySteps(
   let together: Step[] = [];
   const before = predecessors(steps.map((s) => s.want));
   let needed: ReturnType<typeof requirements> | null = null;
-  const ready = createQueue(deps.kinds, steps, before);
+  const ready = createQueue(run.kinds, steps, before);
   const mustGoOn = withNeeds(steps, owed);
   const unstoppable = new AbortController().signal;
-  const ledger = createLedger(deps);
+  const ledger = createLedger(run);
 
   const finish = (step: Step, record: ActionRecord | null) => {
     if (record !== null) {
       records.set(step.want.id, record);
       if (record.result === 'done') ledger.note(step);
       else failed.add(step.want.id);
-      request.emit({ type: 'action', action: record });
+      run.io.emit({ type: 'action', action: record });
     }
     ready.finished(step.want.id);
   };
@@ -125,7 +123,7 @@ export async function applySteps(
   const start = (steps: readonly Step[]) => {
     const [first] = steps;
     if (first === undefined) return;
-    const done = steps.length === 1 ? carryOut(deps, first, mustGoOn.has(first.want.id) ? unstoppable : request.signal).then((r) => [r]) : carryOutAll(deps, steps, request.signal); // biome-ignore format: one line
+    const done = steps.length === 1 ? carryOut(run, first, mustGoOn.has(first.want.id) ? unstoppable : run.io.signal).then((r) => [r]) : carryOutAll(run, steps, run.io.signal); // biome-ignore format: one line
     const work = done.then((all) => {
       running.delete(first.want.id);
       for (const [i, step] of steps.entries()) finish(step, all[i] ?? null);
@@ -139,8 +137,8 @@ export async function applySteps(
   };
   /** The default order: a later kind does not begin while an earlier kind that is free to go is still at work. */
   const atWork = (): number => {
-    let lowest = together[0] ? rankOf(deps.kinds, together[0].want.id) : Number.POSITIVE_INFINITY;
-    for (const id of running.keys()) lowest = Math.min(lowest, rankOf(deps.kinds, id));
+    let lowest = together[0] ? rankOf(run.kinds, together[0].want.id) : Number.POSITIVE_INFINITY;
+    for (const id of running.keys()) lowest = Math.min(lowest, rankOf(run.kinds, id));
     return lowest;
   };
 
@@ -152,7 +150,7 @@ export async function applySteps(
       else await Promise.race(running.values());
       continue;
     }
-    if (deps.providers.get(kindOf(step.want.id))?.install) await installed;
+    if (run.providers.get(kindOf(step.want.id))?.install) await installed;
     // Nobody asks what is needed as long as nothing has failed.
     if (failed.size > 0) needed ??= requirements(steps.map((s) => s.want));
     const culprit = [...(needed?.get(step.want.id) ?? [])].find((id) => failed.has(id));
@@ -160,8 +158,8 @@ export async function applySteps(
     if (!isWork(step)) finish(step, null);
     else if (error !== undefined) finish(step, record(step, 'failed', 0, error));
     else if (culprit !== undefined) finish(step, record(step, 'blocked', 0, blockedBy(culprit)));
-    else if (request.signal.aborted && !mustGoOn.has(step.want.id)) finish(step, record(step, 'blocked', 0, stopped()));
-    else if (joins(deps, step) && !request.signal.aborted) {
+    else if (run.io.signal.aborted && !mustGoOn.has(step.want.id)) finish(step, record(step, 'blocked', 0, stopped()));
+    else if (joins(run, step) && !run.io.signal.aborted) {
       if (together[0] && kindOf(together[0].want.id) !== kindOf(step.want.id)) flush();
       together.push(step);
     } else start([step]);
@@ -171,7 +169,7 @@ export async function applySteps(
   // What was done is told first: whoever listens need not wait for what is noted of it.
   await setImmediate();
   ledger.flush();
-  await deps.store.inventory.copied();
+  await run.store.inventory.copied();
   return records;
 }
 
@@ -227,7 +225,7 @@ function createQueue(
 }
 
 /** Confirmations in batches: one fsync for many. One that is lost in a crash is found again by looking at the host; until it is written, drift is no repair. */
-function createLedger({ kinds, store }: EngineDeps) {
+function createLedger({ kinds, store }: Run) {
   const isReobservable = (id: ResourceId) => traitsOf(kinds, id).confirm === 're-observable';
   let noted: Settled[] = [];
   const flush = () => {

@@ -4,46 +4,42 @@ import type { Step } from '../../core/plan.ts';
 import type { Work } from '../../core/provider.ts';
 import type { ActionRecord, Reason, ResourceId } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
-import type { EngineDeps } from '../types.ts';
+import type { Run } from '../types.ts';
 
 export const workOf = ({ change, want, seen }: Step): Work => ({ change, want, seen });
 
 /** No restart of its own hangs on it, and its kind does many at once. */
-export const joins = ({ providers }: EngineDeps, { want, refreshFor }: Step): boolean =>
+export const joins = ({ providers }: Run, { want, refreshFor }: Step): boolean =>
   refreshFor.length === 0 && providers.get(kindOf(want.id))?.applyAll !== undefined;
 
 /** Steps of one kind in one go; each is told to have taken its share of the time. */
-export async function carryOutAll(
-  deps: EngineDeps,
-  steps: readonly Step[],
-  signal: AbortSignal,
-): Promise<ActionRecord[]> {
-  const began = deps.clock.monotonic();
+export async function carryOutAll(run: Run, steps: readonly Step[], signal: AbortSignal): Promise<ActionRecord[]> {
+  const began = run.clock.monotonic();
   const notes = steps.map((): Reason[] => []);
   const work = steps.map((step, i) => ({ ...workOf(step), report: (note: Reason) => void notes[i]?.push(note) }));
   const errors = new Map<ResourceId, AgentError>();
   try {
     const [first] = steps;
-    const provider = first && deps.providers.get(kindOf(first.want.id));
+    const provider = first && run.providers.get(kindOf(first.want.id));
     for (const [id, error] of (await provider?.applyAll?.(work, signal)) ?? []) errors.set(id, error);
   } catch (thrown) {
     const error = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply' });
     for (const { want } of steps) errors.set(want.id, error);
   }
-  const share = Math.round((deps.clock.monotonic() - began) / steps.length);
+  const share = Math.round((run.clock.monotonic() - began) / steps.length);
   return steps.map((step, i) => {
     const error = errors.get(step.want.id);
-    if (error) deps.log.error({ resource: step.want.id, code: error.code }, error.message);
+    if (error) run.log.error({ resource: step.want.id, code: error.code }, error.message);
     return record(step, error ? 'failed' : 'done', share, error, notes[i]);
   });
 }
 
 /** One step: apply, confirm, then the restarts it was notified of. */
-export async function carryOut(deps: EngineDeps, step: Step, signal: AbortSignal): Promise<ActionRecord> {
+export async function carryOut(run: Run, step: Step, signal: AbortSignal): Promise<ActionRecord> {
   const { want, change, refreshFor } = step;
-  const provider = deps.providers.get(kindOf(want.id));
-  const began = deps.clock.monotonic();
-  const took = () => deps.clock.monotonic() - began;
+  const provider = run.providers.get(kindOf(want.id));
+  const began = run.clock.monotonic();
+  const took = () => run.clock.monotonic() - began;
   const notes: Reason[] = [];
   const report = (note: Reason) => void notes.push(note);
   try {
@@ -52,7 +48,7 @@ export async function carryOut(deps: EngineDeps, step: Step, signal: AbortSignal
     return record(step, 'done', took(), undefined, notes);
   } catch (thrown) {
     const error = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply', resource: want.id });
-    deps.log.error({ resource: want.id, code: error.code }, error.message);
+    run.log.error({ resource: want.id, code: error.code }, error.message);
     return record(step, 'failed', took(), error, notes);
   }
 }

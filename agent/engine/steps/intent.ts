@@ -5,7 +5,7 @@ import type { Desired, RefreshVerb, ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { InventoryRow } from '../../store/inventory.ts';
 import { isUnwritable } from '../../store/unwritable.ts';
-import type { EngineDeps } from '../types.ts';
+import type { Run } from '../types.ts';
 
 /**
  * A crash at any later moment must cost neither ownership nor a notify.
@@ -14,17 +14,17 @@ import type { EngineDeps } from '../types.ts';
  * @returns those that may not begin, since their intent could not be written; what was intended before needs no record
  */
 export function recordIntent(
-  deps: EngineDeps,
+  run: Run,
   steps: readonly Step[],
   declared: ReadonlySet<ResourceId>,
 ): ReadonlyMap<ResourceId, AgentError> {
-  const { inventory } = deps.store;
+  const { inventory } = run.store;
   const known = inventory.index();
   // What was last intended may be another declaration, which never came to be.
   const isKnown = ({ id, hash }: Desired): boolean => known.get(id)?.hash === hash && known.get(id)?.intent === hash;
   const changed = steps.filter((s) => s.change.op !== 'none' || !isKnown(s.want));
   const rows = changed.map(({ want }) => {
-    const provider = deps.providers.get(kindOf(want.id));
+    const provider = run.providers.get(kindOf(want.id));
     const claims = provider?.claims(want.spec) ?? [];
     const was = held(known.get(want.id)).filter((claim) => !claims.includes(claim));
     return {
@@ -46,7 +46,7 @@ export function recordIntent(
     if (rows.length > 0 || notifies.length > 0) inventory.intend(rows, notifies);
   } catch (thrown) {
     if (!(thrown instanceof AgentError && isUnwritable(thrown))) throw thrown;
-    const unwritten = changed.filter((s) => !intendedBefore(deps, s, declared));
+    const unwritten = changed.filter((s) => !intendedBefore(run, s, declared));
     return new Map(unwritten.map((s) => [s.want.id, thrown]));
   }
   const matching = changed.filter((s) => s.change.op === 'none');
@@ -61,7 +61,7 @@ export function recordIntent(
 }
 
 /** A repair of what is recorded as it is to be, and which causes no restart that is not owed already: a crash would cost nothing. */
-function intendedBefore({ store }: EngineDeps, step: Step, declared: ReadonlySet<ResourceId>): boolean {
+function intendedBefore({ store }: Run, step: Step, declared: ReadonlySet<ResourceId>): boolean {
   const row = store.inventory.index().get(step.want.id);
   if (row?.intent !== step.want.hash) return false;
   const pending = new Set(store.inventory.pendingNotifies().map((n) => `${n.target} ${n.source}`));

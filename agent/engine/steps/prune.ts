@@ -4,55 +4,51 @@ import type { Removal } from '../../core/plan.ts';
 import type { Gone, Provider } from '../../core/provider.ts';
 import type { ActionRecord, Reason, ResourceId } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
-import type { EngineDeps, RunRequest } from '../types.ts';
+import type { Run } from '../types.ts';
 
 /** As many go in one go, where their kind can do that: the agent can be stopped in between. */
 const TOGETHER = 512;
 
 /** In the plan's order, the neighbours of one kind together. An inventory row goes only after a confirmed removal. */
-export async function prune(
-  deps: EngineDeps,
-  removals: readonly Removal[],
-  request: RunRequest,
-): Promise<ActionRecord[]> {
+export async function prune(run: Run, removals: readonly Removal[]): Promise<ActionRecord[]> {
   const records: ActionRecord[] = [];
   const unseen = removals.filter(({ seen }) => seen === undefined);
-  if (unseen.length > 0) deps.store.inventory.forget(unseen.map(({ id }) => id));
+  if (unseen.length > 0) run.store.inventory.forget(unseen.map(({ id }) => id));
   const gone = removals.flatMap(({ id, seen }) => (seen === undefined ? [] : [{ id, seen }]));
-  if (gone.length > 0) deps.store.beforeActing();
-  for (const batch of batches(deps, gone)) {
-    if (request.signal.aborted) break;
-    const began = deps.clock.monotonic();
+  if (gone.length > 0) run.store.beforeActing();
+  for (const batch of batches(run, gone)) {
+    if (run.io.signal.aborted) break;
+    const began = run.clock.monotonic();
     const notes = new Map<ResourceId, Reason[]>();
-    const provider = batch[0] && deps.providers.get(kindOf(batch[0].id));
-    const failures = await removeBatch(provider, batch, notes, request.signal);
+    const provider = batch[0] && run.providers.get(kindOf(batch[0].id));
+    const failures = await removeBatch(provider, batch, notes, run.io.signal);
     // Each is told to have taken its share of the time.
-    const durationMs = Math.round((deps.clock.monotonic() - began) / batch.length);
+    const durationMs = Math.round((run.clock.monotonic() - began) / batch.length);
     const confirmed = batch.filter(({ id }) => !failures.has(id));
-    if (confirmed.length > 0) deps.store.inventory.forget(confirmed.map(({ id }) => id));
+    if (confirmed.length > 0) run.store.inventory.forget(confirmed.map(({ id }) => id));
     // What was not begun when the agent was stopped is the next run's.
     for (const { id } of batch.filter((one) => failures.get(one.id)?.code !== 'Stopped')) {
       const why = [{ field: 'declaration', to: 'gone' }, ...(notes.get(id) ?? [])];
       const base = { id, op: 'remove' as const, why, drift: false, durationMs };
       const error = failures.get(id);
-      if (error) deps.log.error({ resource: id, code: error.code }, error.message);
+      if (error) run.log.error({ resource: id, code: error.code }, error.message);
       const record: ActionRecord = error
         ? { ...base, result: 'failed', error: { code: error.code, message: error.message } }
         : { ...base, result: 'done' };
       records.push(record);
-      request.emit({ type: 'action', action: record });
+      run.io.emit({ type: 'action', action: record });
     }
   }
   return records;
 }
 
 /** Runs of neighbours whose provider removes many at once; the others stand alone. */
-function batches(deps: EngineDeps, gone: readonly Gone[]): Gone[][] {
+function batches(run: Run, gone: readonly Gone[]): Gone[][] {
   const all: Gone[][] = [];
   for (const one of gone) {
     const last = all.at(-1);
     const kind = kindOf(one.id);
-    const isMany = deps.providers.get(kind)?.removeAll !== undefined;
+    const isMany = run.providers.get(kind)?.removeAll !== undefined;
     if (isMany && last?.[0] && kindOf(last[0].id) === kind && last.length < TOGETHER) last.push(one);
     else all.push([one]);
   }

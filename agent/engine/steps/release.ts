@@ -2,24 +2,23 @@
 import { kindOf } from '../../core/graph.ts';
 import { claimsOf, type Step } from '../../core/plan.ts';
 import type { ResourceId } from '../../core/types.ts';
-import type { EngineDeps, RunRequest } from '../types.ts';
+import type { Run } from '../types.ts';
 import { isWork } from './apply.ts';
 import { indexed, observe } from './observe.ts';
 
 /** @returns the steps, those that let go of a claim as they are seen now; and which did: they stand still until they are applied */
 export async function release(
-  deps: EngineDeps,
+  run: Run,
   steps: readonly Step[],
   doomed: ReadonlySet<ResourceId>,
-  request: RunRequest,
 ): Promise<{ steps: readonly Step[]; released: ReadonlySet<ResourceId> }> {
   const working = steps.filter((s) => isWork(s) && !doomed.has(s.want.id));
   const none = { steps, released: new Set<ResourceId>() };
-  if (working.length === 0 || request.signal.aborted) return none;
+  if (working.length === 0 || run.io.signal.aborted) return none;
   const claims = (step: Step): readonly string[] =>
-    deps.providers.get(kindOf(step.want.id))?.claims(step.want.spec) ?? [];
+    run.providers.get(kindOf(step.want.id))?.claims(step.want.spec) ?? [];
   const holders = new Map<string, ResourceId[]>();
-  for (const row of deps.store.inventory.list())
+  for (const row of run.store.inventory.list())
     for (const claim of claimsOf(row)) holders.set(claim, [...(holders.get(claim) ?? []), row.id]);
   const wanted = new Set<ResourceId>();
   for (const step of working)
@@ -29,11 +28,11 @@ export async function release(
     (s) => wanted.has(s.want.id) && s.change.op === 'replace' && s.seen !== undefined && !doomed.has(s.want.id),
   );
   if (letting.length === 0) return none;
-  deps.store.beforeActing();
+  run.store.beforeActing();
   for (const step of letting)
-    if (step.seen) await deps.providers.get(kindOf(step.want.id))?.release?.(step.want.id, step.seen, request.signal);
+    if (step.seen) await run.providers.get(kindOf(step.want.id))?.release?.(step.want.id, step.seen, run.io.signal);
   const ids = letting.map((s) => s.want.id);
-  const { seen } = await observe(deps.providers, ids, request.signal, indexed(letting.map((s) => s.want)));
+  const { seen } = await observe(run.providers, ids, run.io.signal, indexed(letting.map((s) => s.want)));
   return {
     steps: steps.map((s) => (ids.includes(s.want.id) ? { ...s, seen: seen.get(s.want.id) ?? s.seen } : s)),
     released: new Set(ids),

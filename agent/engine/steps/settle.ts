@@ -4,7 +4,7 @@ import { traitsOf } from '../../core/kind.ts';
 import type { Health } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
-import type { EngineDeps, RunRequest } from '../types.ts';
+import type { Run } from '../types.ts';
 import { indexed, observe } from './observe.ts';
 
 const FIRST_PAUSE_MS = 50;
@@ -12,29 +12,29 @@ const LAST_PAUSE_MS = 1_000;
 const OK: Health = { state: 'ok', message: '' };
 
 /**
+ * @param givesWay the wait ends early if somebody asks for another run
  * @returns the last health of each; `wait` after `timeoutMs` becomes `bad`, unless its kind is out of reach; whether
  *   anything had to be waited for; and whether the wait was broken off, by a stop or for another run
  */
 export async function settle(
-  deps: EngineDeps,
+  run: Run,
   wants: readonly Desired[],
-  timeoutMs: number,
-  request: RunRequest,
+  { timeoutMs, givesWay }: { timeoutMs: number; givesWay: boolean },
 ): Promise<{ health: Map<ResourceId, Health>; tookMs: number; paused: boolean; brokenOff: boolean }> {
   const health = new Map<ResourceId, Health>();
-  const began = deps.clock.monotonic();
+  const began = run.clock.monotonic();
   const deadline = began + timeoutMs;
   for (const want of wants)
-    if (traitsOf(deps.kinds, want.id).judgesEveryRun)
-      await deps.providers.get(kindOf(want.id))?.refresh?.(want, request.signal);
+    if (traitsOf(run.kinds, want.id).judgesEveryRun)
+      await run.providers.get(kindOf(want.id))?.refresh?.(want, run.io.signal);
   let open = wants;
   let paused = false;
   let brokenOff = false;
   for (let pause = FIRST_PAUSE_MS; open.length > 0; pause = Math.min(pause * 2, LAST_PAUSE_MS)) {
     const { seen, unreachable } = await observe(
-      deps.providers,
+      run.providers,
       open.map((w) => w.id),
-      request.signal,
+      run.io.signal,
       indexed(open),
       true,
     );
@@ -45,14 +45,14 @@ export async function settle(
         want.id,
         away
           ? { state: 'wait', message: away.message }
-          : (deps.providers.get(kind)?.health(want, seen.get(want.id)) ?? OK),
+          : (run.providers.get(kind)?.health(want, seen.get(want.id)) ?? OK),
       );
     }
     open = open.filter((want) => health.get(want.id)?.state === 'wait');
     if (open.length === 0) break;
-    brokenOff = request.signal.aborted || request.superseded();
+    brokenOff = run.io.signal.aborted || (givesWay && run.io.superseded());
     if (brokenOff) break;
-    if (deps.clock.monotonic() >= deadline) {
+    if (run.clock.monotonic() >= deadline) {
       for (const { id } of open.filter((want) => !unreachable.has(kindOf(want.id)))) {
         const message = `not settled after ${Math.round(timeoutMs / 1000)} s: ${health.get(id)?.message ?? ''}`;
         health.set(id, { state: 'bad', message });
@@ -60,11 +60,11 @@ export async function settle(
       break;
     }
     const waiting = open.map(({ id }) => ({ id, message: health.get(id)?.message ?? '' }));
-    request.emit({ type: 'phase', phase: 'settle', detail: open.map((w) => w.id).join(', '), waiting });
+    run.io.emit({ type: 'phase', phase: 'settle', detail: open.map((w) => w.id).join(', '), waiting });
     paused = true;
-    await request.aside(deps.clock.sleep(pause, request.signal));
+    await run.io.yielding(run.clock.sleep(pause, run.io.signal));
   }
-  return { health, tookMs: deps.clock.monotonic() - began, paused, brokenOff };
+  return { health, tookMs: run.clock.monotonic() - began, paused, brokenOff };
 }
 
 /**
@@ -73,15 +73,14 @@ export async function settle(
  * @returns whether anybody was asked
  */
 export async function concludeSettled(
-  deps: EngineDeps,
+  run: Run,
   wants: readonly Desired[],
   health: Map<ResourceId, Health>,
   { isNew }: { isNew: boolean },
-  request: RunRequest,
 ): Promise<boolean> {
   let asked = false;
   for (const [kind, members] of Map.groupBy(wants, (w) => kindOf(w.id))) {
-    const conclude = deps.providers.get(kind)?.conclude;
+    const conclude = run.providers.get(kind)?.conclude;
     if (conclude === undefined) continue;
     const settled = members
       .map((want) => ({ want, health: health.get(want.id) ?? OK }))
@@ -89,11 +88,11 @@ export async function concludeSettled(
     if (settled.length === 0) continue;
     asked = true;
     try {
-      for (const [id, said] of await conclude(settled, request.signal)) health.set(id, said);
+      for (const [id, said] of await conclude(settled, run.io.signal)) health.set(id, said);
     } catch (thrown) {
       // What is left over is seen, and taken away, by the next run.
       const { message } = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply' });
-      deps.log.warn({ kind }, message);
+      run.log.warn({ kind }, message);
     }
   }
   return asked;

@@ -1,13 +1,13 @@
 /** The beginning of a new commit: should it be cut off, the next run goes on with the same commit. */
 import type { Checkout } from '../../core/types.ts';
-import type { EngineDeps } from '../types.ts';
+import type { Run } from '../types.ts';
 
 /**
  * Records that the commit is begun; its snapshot is durable already. The record is durable before anything is done: the
  * intents see to it, and `Store.beforeActing` where none is written. Throws AgentError `StateUnwritable`.
- * @param ways the ways home that are open now: after a restart it is too late to ask
+ * @param endpoints those that can be reached now: after a restart it is too late to ask
  */
-export function beginTrial({ store }: EngineDeps, checkout: Checkout, ways: readonly string[]): void {
+export function beginTrial({ store }: Run, checkout: Checkout, endpoints: readonly string[]): void {
   if (store.facts.get('settlingMs')) store.facts.set({ settlingMs: 0 });
-  store.commits.beginTrial(checkout.info.commit, ways);
+  store.commits.beginTrial(checkout.info.commit, endpoints);
 }

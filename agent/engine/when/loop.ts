@@ -112,11 +112,14 @@ export function createLoop(options: LoopOptions): Loop {
       pending = null;
       if (job.hinted === null && retry) clearTimeout(retry);
       if (job.hinted === null) retry = null;
-      await execute(job, aside);
+      await execute(job, yielding);
     }
   }
 
-  async function execute({ trigger, request, hinted, lines, done }: Pending, wait: RunRequest['aside']): Promise<void> {
+  async function execute(
+    { trigger, request, hinted, lines, done }: Pending,
+    wait: RunRequest['yielding'],
+  ): Promise<void> {
     const watched = watchdog.begin();
     const emit = (line: SyncLine) => {
       watched.heard(line);
@@ -132,7 +135,7 @@ export function createLoop(options: LoopOptions): Loop {
         force: request.force ?? false,
         hinted,
         superseded: () => pending !== null && URGENT.includes(pending.trigger),
-        aside: wait,
+        yielding: wait,
         signal: stopper.signal,
         emit,
       });
@@ -148,7 +151,7 @@ export function createLoop(options: LoopOptions): Loop {
     }
     watched.ended();
     // Repairs neither put off a retry that is due, nor make the next one come later.
-    if (hinted === null || (failed && retry === null && wait === aside)) again(failed);
+    if (hinted === null || (failed && retry === null && wait === yielding)) again(failed);
     feed();
     for (const resolve of done) resolve();
   }
@@ -164,7 +167,7 @@ export function createLoop(options: LoopOptions): Loop {
     });
   }
 
-  async function aside<T>(wait: Promise<T>): Promise<T> {
+  async function yielding<T>(wait: Promise<T>): Promise<T> {
     waiting = true;
     alongside();
     try {

@@ -1,0 +1,24 @@
+/** One run, from what the engine works with and what somebody asked for. */
+import type { EngineDeps, Run, RunRequest } from '../types.ts';
+
+export function createRun(deps: EngineDeps, request: RunRequest): Run {
+  const { signal, superseded, yielding, emit, ...asked } = request;
+  return {
+    ...deps,
+    asked,
+    io: { signal, superseded, yielding, emit: (line) => emit(deps.redact(line)) },
+    scratch: { prefetched: null, guard: null },
+  };
+}
+
+/** A request by a person, with no leave to do more than usual, that nothing disturbs. */
+export const requestFor = (signal: AbortSignal): RunRequest => ({
+  trigger: 'manual',
+  allowPrune: false,
+  allowRewind: false,
+  force: false,
+  signal,
+  superseded: () => false,
+  yielding: (wait) => wait,
+  emit: () => undefined,
+});

@@ -1,0 +1,94 @@
+/** What a run remembers of its passes, durably, before anything follows from it. */
+import type { Checkout } from '../../core/types.ts';
+import { AgentError } from '../../errors.ts';
+import type { Remembered, WayBack } from '../../store/commits.ts';
+import { isUnwritable } from '../../store/unwritable.ts';
+import { tidy } from '../steps/tidy.ts';
+import type { Outcome, Run } from '../types.ts';
+import type { Note, Situation } from './passes.ts';
+import { culpritOf } from './tell.ts';
+
+/** A write failed since the disk of the state is full or read-only. */
+export const isDiskTrouble = (thrown: unknown): thrown is AgentError =>
+  thrown instanceof AgentError && isUnwritable(thrown);
+
+/** @returns false if it could not be written, so that nothing may follow from it yet */
+export async function noteDown(
+  run: Run,
+  note: Note | null,
+  situation: Situation,
+  told: Outcome | null,
+  head: Checkout,
+): Promise<boolean> {
+  if (note === null) return true;
+  try {
+    if (note.type === 'way back ended') endWayBack(run, note);
+    else if (note.type === 'take back') takeBack(run, note.wayBack, told);
+    else await acceptAs(run, note, situation, head);
+    return true;
+  } catch (thrown) {
+    if (isDiskTrouble(thrown)) return false;
+    throw thrown;
+  }
+}
+
+/** Forgiven first: a crash in between asks once more, and forgets no innocence. */
+function endWayBack({ store }: Run, { content, innocent }: Extract<Note, { type: 'way back ended' }>): void {
+  if (innocent) store.commits.forgive(content);
+  store.commits.set({ wayBack: null });
+}
+
+/** Recorded as bad, and on the way back, in one transaction. */
+function takeBack(run: Run, wayBack: WayBack, told: Outcome | null): void {
+  const culprit = culpritOf(told ?? { problems: [], reason: '', message: '' });
+  const [from, to] = [wayBack.from, wayBack.to].map((commit) => commit.slice(0, 7));
+  run.store.commits.markBad(
+    {
+      content: wayBack.content,
+      commit: wayBack.from,
+      at: run.clock.now().toISOString(),
+      culprit: run.redact(culprit),
+    },
+    { trial: null, wayBack },
+  );
+  run.log.error(
+    { from, to, resource: culprit.id, reason: culprit.reason },
+    `commit ${from} did not settle; going back to ${to}`,
+  );
+  run.io.emit({ type: 'phase', phase: 'rollback', detail: `${culprit.id}: ${culprit.message}` });
+}
+
+async function acceptAs(
+  run: Run,
+  { commit, good }: Extract<Note, { type: 'accept' }>,
+  { content }: Situation,
+  head: Checkout,
+): Promise<void> {
+  const checkout = commit === head.info.commit ? head : await run.snapshots.load(commit);
+  if (checkout === null) return;
+  const { lastGood, lastGoodContent, previousGood } = run.store.commits.get();
+  const isNews = good && lastGood !== commit;
+  const before = lastGoodContent === content ? previousGood : lastGood;
+  await accept(run, checkout, isNews ? { lastGood: commit, lastGoodContent: content, previousGood: before } : {});
+  if (!good) return;
+  await run.snapshots.retain(run.store.commits.needed());
+  await tidy(run);
+}
+
+/** From here on this commit is what repairs go by, with or without the server. @param also remembered in the same transaction */
+async function accept(run: Run, checkout: Checkout, also: Partial<Remembered>): Promise<void> {
+  const { commits } = run.store;
+  const { commit } = checkout.info;
+  const { accepted, acceptedUnder, trial } = commits.get();
+  const { id, policy } = run.source;
+  // What is only kept while the repository cannot be read says nothing about a url or a trust that is new.
+  const isNewTrust = acceptedUnder !== policy && run.source.vouchesFor(commit);
+  if (accepted === commit && trial === null && !isNewTrust) {
+    if (Object.keys(also).length > 0) commits.set(also);
+    return;
+  }
+  // Under a new path the same commit has other files.
+  if (trial !== commit && (accepted !== commit || isNewTrust)) await run.snapshots.save(checkout);
+  const under = isNewTrust ? { acceptedFrom: id, acceptedUnder: policy } : {};
+  commits.set({ accepted: commit, trial: null, ...also, ...under });
+}

@@ -1,0 +1,147 @@
+/**
+ * A run as passes over one commit each: which come first, and which follow from what one came to. Pure: the loop in
+ * pursue.ts carries them out.
+ */
+import type { Choice } from '../../core/target.ts';
+import type { Gate } from '../../core/types.ts';
+import type { Remembered, WayBack } from '../../store/commits.ts';
+import type { Outcome } from '../types.ts';
+import { LOOK, type Mode, REPAIR, STAY, TRY, WAY_BACK } from './mode.ts';
+
+/** What a run knows before it touches anything. */
+export interface Situation {
+  head: string;
+  /** Hash of all that the head would make this host. */
+  content: string;
+  choice: Choice;
+  /** Of the head's host.yaml. */
+  rollback: 'auto' | 'off';
+  /** Why nothing is touched, or why the head waits. */
+  gate: Gate | null;
+  memory: Remembered;
+}
+
+/** Converges the host to a commit. */
+export interface CommitPass {
+  /**
+   * `try` the head; `again` after it proved innocent. `repair` it if it is accepted; `keep` what is accepted in repair while
+   * the head waits or is refused. `stay` on another commit; `back` from the head. `look`: touch nothing.
+   */
+  role: 'try' | 'again' | 'repair' | 'keep' | 'stay' | 'back' | 'look';
+  on: string;
+  mode: Mode;
+  gate: Gate | null;
+}
+
+/** Everything is taken back: sees whether the endpoints that were lost answer again. */
+export interface ReconnectPass {
+  role: 'reconnect';
+  wayBack: WayBack;
+}
+
+export type Pass = CommitPass | ReconnectPass;
+
+const pass = (role: CommitPass['role'], on: string, mode: Mode, gate: Gate | null = null): Pass => ({
+  role,
+  on,
+  mode,
+  gate,
+});
+
+/** The passes that a run begins with. */
+export function decide({ head, choice, gate, memory }: Situation): Pass[] {
+  const { wayBack } = memory;
+  if (gate?.kind === 'pause') return [pass('look', head, LOOK, gate)];
+  if (choice.act === 'stay') return [pass('stay', choice.on, wayBack?.to === choice.on ? WAY_BACK : STAY)];
+  if (gate !== null) return hold(head, gate, memory);
+  if (choice.act === 'repair') return [pass('repair', head, wayBack?.to === head ? WAY_BACK : REPAIR)];
+  return [pass('try', head, TRY)];
+}
+
+/** The head waits: what was accepted is kept in repair, then it is shown what the head would change. */
+const hold = (head: string, gate: Gate, memory: Remembered): Pass[] => [
+  ...keep(head, memory),
+  pass('look', head, LOOK, gate),
+];
+
+const keep = (head: string, { accepted }: Remembered): Pass[] =>
+  accepted === null || accepted === head ? [] : [pass('keep', accepted, REPAIR)];
+
+/** What is to be remembered of a pass, before anything follows from it. */
+export type Note =
+  /** Repairs go by this commit from now on; `good`: everything under it is well. */
+  | { type: 'accept'; commit: string; good: boolean }
+  /** The head did not settle: it is bad, and the last good commit is applied. */
+  | { type: 'take back'; wayBack: WayBack }
+  | { type: 'way back ended'; content: string; innocent: boolean };
+
+export interface Conclusion {
+  note: Note | null;
+  next: Pass[];
+}
+
+const NOTHING: Conclusion = { note: null, next: [] };
+
+export interface Concluding {
+  situation: Situation;
+  /** As it stands now. */
+  memory: Remembered;
+  /** Names of the endpoints that the commit on trial cut off. */
+  lost: readonly string[];
+}
+
+/** What follows from a pass over a commit. @param outcome null if the commit could not be read */
+export function conclude(done: CommitPass, outcome: Outcome | null, given: Concluding): Conclusion {
+  const { memory } = given;
+  if (done.role === 'look' || done.role === 'keep') return NOTHING;
+  if (done.role === 'stay' || done.role === 'back') return settledOn(done.on, outcome, memory);
+  if (outcome === null) return NOTHING;
+  if (done.role === 'try' && outcome.gate?.kind === 'prune')
+    return { note: null, next: hold(done.on, outcome.gate, memory) };
+  // Refused, or of no meaning to this host, or it could not even be begun. A gate is none of these.
+  if (done.role === 'try' && (outcome.rejected || (outcome.verdict === 'untouched' && outcome.gate === null)))
+    return { note: null, next: keep(done.on, memory) };
+  return judged(done.on, outcome, given);
+}
+
+/** After a pass over another commit than the head. */
+function settledOn(commit: string, outcome: Outcome | null, memory: Remembered): Conclusion {
+  const isWell = outcome !== null && !outcome.rejected && outcome.verdict === 'well';
+  const end = endOfWayBack(isWell ? 'well' : (outcome?.verdict ?? 'unwell'), memory);
+  return isWell ? { note: { type: 'accept', commit, good: false }, next: end.next } : end;
+}
+
+/** Whether a commit has proved itself, is still open, or is taken back. */
+function judged(commit: string, outcome: Outcome, { situation, memory, lost }: Concluding): Conclusion {
+  const { content, rollback } = situation;
+  const { accepted, lastGood, lastGoodContent } = memory;
+  const end = endOfWayBack(outcome.verdict, memory);
+  if (outcome.verdict === 'well') return { note: { type: 'accept', commit, good: true }, next: end.next };
+  // Repairs of what was accepted never go back, and what is open is the next run's.
+  if (accepted === commit || outcome.verdict !== 'unwell') return end;
+  // There is nothing to go back to: from here on it is repaired like any accepted commit.
+  if (rollback === 'off' || lastGood === null || lastGoodContent === content)
+    return { note: { type: 'accept', commit, good: false }, next: [] };
+  const wayBack = { from: commit, content, to: lastGood, endpoints: lost };
+  return { note: { type: 'take back', wayBack }, next: [pass('back', lastGood, WAY_BACK)] };
+}
+
+/** A way back that was brought to its end is judged; one that failed is not tried for ever: what it left is the next commit's. */
+function endOfWayBack(verdict: Outcome['verdict'], { wayBack }: Remembered): Conclusion {
+  if (wayBack === null) return NOTHING;
+  if (verdict === 'well') return { note: null, next: [{ role: 'reconnect', wayBack }] };
+  if (verdict !== 'unwell') return NOTHING;
+  return { note: { type: 'way back ended', content: wayBack.content, innocent: false }, next: [] };
+}
+
+/**
+ * What follows when everything was taken back and the endpoints were asked again.
+ * @param isLost some stayed out of reach: the commit was innocent
+ * @param head the commit that the run is about
+ */
+export function concludeWayBack({ from, content }: WayBack, head: string, { isLost }: { isLost: boolean }): Conclusion {
+  return {
+    note: { type: 'way back ended', content, innocent: isLost },
+    next: isLost && from === head ? [pass('again', head, TRY)] : [],
+  };
+}

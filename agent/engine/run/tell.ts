@@ -1,0 +1,79 @@
+/** What the passes of a run add up to, as status and history show it. Pure. */
+import type { Choice } from '../../core/target.ts';
+import type { CommitInfo, Problem } from '../../core/types.ts';
+import type { Outcome } from '../types.ts';
+
+const short = (commit: string): string => commit.slice(0, 7);
+
+/** The head waits: it is shown what it would change, and what was repaired meanwhile. */
+export const withKept = (looked: Outcome, kept: Outcome | null): Outcome => ({
+  ...looked,
+  actions: [...(kept?.actions ?? []), ...looked.actions],
+  problems: [...looked.problems, ...(kept?.problems ?? [])],
+});
+
+/** The head is refused as a whole. The host keeps what it runs, and what it runs is still repaired. */
+export const refusedKeeping = (refused: Outcome, kept: Outcome): Outcome => ({
+  ...refused,
+  actions: kept.actions,
+  resources: kept.resources,
+  problems: [...refused.problems, ...kept.problems],
+});
+
+/** The host stays on another commit than the head. */
+export function stayed(kept: Outcome, head: CommitInfo, choice: Extract<Choice, { act: 'stay' }>): Outcome {
+  if (kept.rejected || kept.verdict === 'untouched') return kept;
+  return {
+    ...kept,
+    commit: head,
+    gate: choice.gate ?? kept.gate,
+    problems: [...(choice.problem ? [choice.problem] : []), ...kept.problems],
+    whole: [...kept.whole, choice.sync],
+    reason: choice.reason,
+    message: choice.message,
+  };
+}
+
+/** However its resources look meanwhile: it has not proved itself. */
+export const unproven = (outcome: Outcome): Outcome => ({ ...outcome, whole: [...outcome.whole, 'progressing'] });
+
+/** What a commit that did not settle is remembered by. */
+export const culpritOf = ({ problems, reason, message }: Pick<Outcome, 'problems' | 'reason' | 'message'>): Problem =>
+  problems[0] ?? { id: '', reason: reason || 'ApplyFailed', message, file: null, line: null };
+
+/** @param tried the head, which did not settle @param back what came of going back; null if that commit could not be read */
+export function takenBack(tried: Outcome, back: Outcome | null, head: CommitInfo, to: string): Outcome {
+  const culprit = culpritOf(tried);
+  const isBack = back !== null && !back.rejected && back.verdict === 'well';
+  // Broken off, or an outage: the next run stays on the way back.
+  const isOnTheWay = back !== null && !back.rejected && back.verdict === 'open';
+  const failed = back?.problems[0];
+  const why = failed && `${failed.id}: ${failed.message}`;
+  const came = isBack
+    ? `; this host was taken back to ${short(to)}`
+    : isOnTheWay
+      ? `; this host is on its way back to ${short(to)}, which the next run goes on with${why ? ` (${why})` : ''}`
+      : `, and going back to ${short(to)} failed as well (${why ?? 'its snapshot cannot be read'}); nothing more is undone, mend it by a new commit`;
+  return {
+    ...(back ?? tried),
+    commit: head,
+    actions: [...tried.actions, ...(back?.actions ?? [])],
+    problems: [culprit, ...(back?.problems ?? [])],
+    whole: [...(back?.whole ?? []), isBack || isOnTheWay ? 'rolled-back' : 'failed'],
+    reason: isBack || isOnTheWay ? culprit.reason : 'RollbackFailed',
+    message: `commit ${short(head.commit)} did not settle (${culprit.id}: ${culprit.message})${came}`,
+    rollback: { from: head.commit, to, well: isBack },
+  };
+}
+
+/** The commit was innocent and came again; both ways are told. */
+export const cameAgain = (again: Outcome, back: Outcome): Outcome => ({
+  ...again,
+  actions: [...back.actions, ...again.actions],
+});
+
+/** An outage that no commit has to do with. */
+export const withOutage = (outcome: Outcome, problem: Problem): Outcome => ({
+  ...outcome,
+  problems: [problem, ...outcome.problems],
+});
