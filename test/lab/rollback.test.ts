@@ -116,8 +116,8 @@ test('a commit that cuts the host off is taken back although other syncs are ask
   const cut = await repo.commit(
     {
       [`${H}/cut.yaml`]: once(
-        '/usr/sbin/iptables -I OUTPUT -o eth0 -j DROP',
-        '/usr/sbin/iptables -D OUTPUT -o eth0 -j DROP',
+        '/usr/sbin/iptables -w -I OUTPUT -o eth0 -j DROP',
+        '/usr/sbin/iptables -w -D OUTPUT -o eth0 -j DROP',
       ),
     },
     'Cut off, and asked again',
