@@ -99,7 +99,11 @@ export function createSession(options: SessionOptions): Session {
     images: { registries, records: store.images, secret: redactor.add },
     redact: redactor.text,
   });
-  const sourceOptions = { ...config.repo, gitdir: `${stateDir}/repo.git`, env: process.env, exec, log };
+  const { verify, ...repo } = config.repo;
+  const sourceOptions = {
+    ...{ ...repo, gitdir: `${stateDir}/repo.git`, env: process.env, exec, log },
+    ...(verify ? { verify: { ...verify, namedIn: options.configFile } } : {}),
+  };
   const source = createSource(sourceOptions);
   const bare: EngineDeps = {
     source,

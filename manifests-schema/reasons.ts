@@ -32,6 +32,7 @@ const answered = (given: ReasonEntry): ReasonEntry => ({ ...given, answered: tru
 const TABLE = {
   // The repository
   AuthenticationFailed: answered(host('The git server does not let this host in; check `repo.auth`.')),
+  CommitUnknown: answered(stuck('The repository has no such commit.')),
   HostKeyUnknown: host('The git server’s SSH key is not the one that is known here; check it with its administrator.'),
   InvalidRepository: commit('The repository holds a tree or an object that is refused.'),
   PayloadDamaged: host('A file of the commit is damaged where it is kept on this host; it is fetched again.'),
@@ -47,9 +48,16 @@ const TABLE = {
   BadSignature: stuck('The signature of the commit or tag does not hold.'),
   BelowFloor: stuck('The commit does not descend from `repo.since`.'),
   DirectoryChanged: stuck('The commit moved this host to another directory of the repository.'),
+  HistoryIncomplete: host('The repository does not show a commit that `strict` has to check.'),
   HistoryRewritten: stuck('The branch does not descend from what this host accepted.'),
+  NotAccepted: stuck('A command may only go back to what this host has accepted; this commit is none of those.'),
+  RecordUnreadable: stuck(
+    'The record of what this host accepted is damaged; `fairlead sync --allow-rewind` begins a new one.',
+  ),
+  RefKindChanged: stuck('`repo.ref` named a branch before and names a tag now, or the other way round.'),
   SignerExpired: stuck('The signing key was not valid at that time.'),
   SignerRevoked: stuck('The signing key has been revoked.'),
+  TagWithdrawn: stuck('The tag, or the highest version of the pattern, is older than what this host accepted.'),
   UnknownSigner: stuck('The signing key is not among the allowed signers.'),
   Unsigned: stuck('The commit or tag is not signed.'),
   UnsupportedSignature: stuck('The signature is of a kind that fairlead does not check.'),

@@ -1,6 +1,7 @@
 /** The seams of the agent: what the engine asks of a kind, a repository, a journal. */
 import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import type { AgentError } from '../errors.ts';
+import type { Provenance } from './trust.ts';
 import type { Change, Checkout, CommitInfo, Desired, Kind, Reason, RefreshVerb, ResourceId, Seen } from './types.ts';
 
 /** `ok` settled, `wait` on its way there, `bad` will not get there by itself. */
@@ -136,30 +137,48 @@ export interface Watcher {
 
 /** What a commit is judged against before anything of it is used. */
 export interface ReviewRequest {
-  /** The commit that this host accepted last, or null. */
+  /** The commit that this host accepted last, from wherever; null where that is none. */
   accepted: string | null;
-  /** It came from this very url and ref: a branch must not go behind it. */
-  sameSource: boolean;
+  /** The newest that was accepted from this very url and ref; null where that is none. Nothing older may come after it. */
+  newest: Provenance | null;
+  /** Somebody named this commit, or it is gone back to: it may be older, and must be trusted all the same. */
+  named: boolean;
+  /** What it was accepted as at an earlier time, where that is known. */
+  before?: Provenance | undefined;
+  /** A person's word that it may be older. */
   allowRewind: boolean;
+}
+
+export interface Hold {
+  reason: ReasonCode;
+  message: string;
 }
 
 export interface Review {
   info: CommitInfo;
   /** Why nothing of this commit may be applied; null where it may. */
-  hold: { reason: ReasonCode; message: string } | null;
+  hold: Hold | null;
+  /** What is to be kept with the commit when it is accepted. */
+  provenance: Provenance;
 }
 
 /** The fleet repository, of which only this host's part is fetched. */
 export interface Source {
   /** Url and ref: what an accepted commit came from. */
   readonly id: string;
-  /** Url, ref, path and what makes a commit trusted: under another policy an accepted commit is judged anew. */
-  readonly policy: string;
+  /**
+   * Url, ref, path and what makes a commit trusted, the files of signers as they are now included: under another policy an
+   * accepted commit is judged anew.
+   */
+  policy(): string;
   /** The commit that the configured ref names now. Throws AgentError `RepositoryUnreachable`, `AuthenticationFailed`, `RefNotFound`. */
   head(signal: AbortSignal): Promise<string>;
-  /** May this commit be trusted: does it follow what was accepted, is it signed as asked? Fetches commits only. */
+  /**
+   * May this commit be trusted: does it follow what was accepted, is it signed as asked? Fetches commits only, and nothing
+   * where they are here. Throws AgentError `CommitUnknown` where the repository has no such commit.
+   */
   review(commit: string, request: ReviewRequest, signal: AbortSignal): Promise<Review>;
-  /** This very source, under this policy, has found nothing against `commit`. */
+  /** This very source, under the policy of now, has found nothing against `commit`. */
   vouchesFor(commit: string): boolean;
   /** This host's part of `commit`, fetched if it is not here yet. */
   checkout(commit: string, signal: AbortSignal): Promise<Checkout>;

@@ -1,4 +1,5 @@
 /** Commit and tag objects, read from their bytes. Pure. Source: git's Documentation/gitformat-signature. */
+import { createHash } from 'node:crypto';
 import { AgentError } from '../errors.ts';
 
 export interface Person {
@@ -22,6 +23,11 @@ export interface ParsedCommit {
   committer: Person;
   subject: string;
   signature: Signature | null;
+  /**
+   * SHA-256 of all but its signatures. Whoever can write the same signature in another way makes a twin of a signed commit:
+   * another id, and the same payload.
+   */
+  payload(): string;
 }
 
 export interface ParsedTag {
@@ -52,7 +58,10 @@ export function parseCommit(bytes: Uint8Array): ParsedCommit {
   if (!isId(tree) || !parents.every(isId) || author === null || committer === null)
     throw invalid('there is a commit without a tree, an author or a committer');
   const message = Buffer.from(bytes.subarray(body)).toString('utf8');
-  return { tree, parents, author, committer, subject: firstLine(message), signature: commitSignature(bytes, headers) };
+  const unsigned = withoutSignatures(bytes, headers);
+  const signature = commitSignature(headers, unsigned);
+  const payload = () => createHash('sha256').update(unsigned).digest('hex');
+  return { tree, parents, author, committer, subject: firstLine(message), signature, payload };
 }
 
 /** @throws AgentError `InvalidRepository` where the bytes are no tag */
@@ -96,20 +105,32 @@ function split(bytes: Uint8Array): { headers: Header[]; body: number } {
   return { headers, body: buffer.length };
 }
 
-/** All signature headers are left out of what is signed; more than one of ours is nobody's honest commit. */
-function commitSignature(bytes: Uint8Array, headers: readonly Header[]): Signature | null {
-  const signed = headers.filter((h) => h.key === 'gpgsig' || h.key === 'gpgsig-sha256');
-  const own = signed.filter((h) => h.key === 'gpgsig');
-  if (own[0] === undefined) return null;
-  if (own.length > 1) return { format: 'unknown', text: '', payload: new Uint8Array() };
+const UNREADABLE: Signature = { format: 'unknown', text: '', payload: new Uint8Array() };
+
+/**
+ * All signature headers are left out of what is signed, so nothing may hide in them: more than one, or one of SHA-256 in a
+ * repository with SHA-1 ids, is nobody's honest commit.
+ */
+function commitSignature(headers: readonly Header[], payload: Uint8Array): Signature | null {
+  const signed = headers.filter(isSignature);
+  const own = signed.find((h) => h.key === 'gpgsig');
+  if (own === undefined) return null;
+  if (signed.length > 1) return UNREADABLE;
+  const text = `${own.value}\n`;
+  const format = formatOf(text);
+  return format === 'unknown' ? UNREADABLE : { format, text, payload };
+}
+
+const isSignature = ({ key }: Header): boolean => key === 'gpgsig' || key === 'gpgsig-sha256';
+
+function withoutSignatures(bytes: Uint8Array, headers: readonly Header[]): Uint8Array {
   const kept: Uint8Array[] = [];
   let at = 0;
-  for (const { start, end } of signed) {
+  for (const { start, end } of headers.filter(isSignature)) {
     kept.push(bytes.subarray(at, start));
     at = end;
   }
-  kept.push(bytes.subarray(at));
-  return { format: formatOf(own[0].value), text: `${own[0].value.trimEnd()}\n`, payload: Buffer.concat(kept) };
+  return Buffer.concat([...kept, bytes.subarray(at)]);
 }
 
 /** A tag's signature is the end of its message. */
@@ -131,9 +152,17 @@ function lastAtLineStart(buffer: Buffer, text: string, from: number): number {
 }
 
 function formatOf(text: string): Signature['format'] {
-  if (text.startsWith('-----BEGIN SSH SIGNATURE-----')) return 'ssh';
+  if (text.startsWith('-----BEGIN SSH SIGNATURE-----')) return isArmor(text) ? 'ssh' : 'unknown';
   if (/^-----BEGIN PGP (SIGNATURE|MESSAGE)-----/.test(text)) return 'openpgp';
   return text.startsWith('-----BEGIN SIGNED MESSAGE-----') ? 'x509' : 'unknown';
+}
+
+/** As OpenSSH writes it (sshsig.c): base64 in lines of 70. Written in another way it would make a twin of what is signed. */
+function isArmor(text: string): boolean {
+  const body = /^-----BEGIN SSH SIGNATURE-----\n((?:[^\n]{1,70}\n)+)-----END SSH SIGNATURE-----\n$/.exec(text)?.[1];
+  if (body === undefined) return false;
+  const base64 = Buffer.from(body, 'base64').toString('base64');
+  return body === `${base64.match(/.{1,70}/g)?.join('\n')}\n`;
 }
 
 /** `Name <mail> 1700000000 +0100` */

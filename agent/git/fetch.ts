@@ -5,6 +5,7 @@ import { parseCommit } from './commit.ts';
 import { LARGE } from './large.ts';
 import { broken } from './packet.ts';
 import type { Hello } from './protocol.ts';
+import { ObjectUnknown } from './server-error.ts';
 import type { ObjectStore } from './store.ts';
 import { isWhole, locate, MAX_BLOB, tooHeavy, type View } from './tree.ts';
 
@@ -12,8 +13,20 @@ export interface Fetcher {
   /**
    * Brings commit objects: `commit` itself and, where the server has `base`, those between the two.
    * @param also ids of tag objects that are needed too
+   * @returns whether the server has `base`
    */
-  commits(commit: string, base: string | null, also: readonly string[], signal: AbortSignal): Promise<void>;
+  commits(commit: string, base: string | null, also: readonly string[], signal: AbortSignal): Promise<boolean>;
+  /**
+   * Brings the commits that `wants` descend from, without files, as far as the server shows them.
+   * @param depth generations of them; all when null
+   * @returns false where the server does not have one of them
+   */
+  history(
+    wants: readonly string[],
+    haves: readonly string[],
+    depth: number | null,
+    signal: AbortSignal,
+  ): Promise<boolean>;
   /** Brings all of this host's part of `commit`, whose own object is here already. */
   contents(commit: string, signal: AbortSignal): Promise<View>;
 }
@@ -82,10 +95,11 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     base: string | null,
     also: readonly string[],
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const whole = (await shortcoming(signal)) !== null;
     const limits = whole ? LIMITS.whole : LIMITS.upper;
     const wants = [commit, ...also];
+    let hasBase = false;
     if (base !== null) {
       // Deltas against what we have of the base shrink a wide directory to the entries that changed.
       const held = (await store.complete()).includes(base);
@@ -94,14 +108,34 @@ export function createFetcher(options: FetcherOptions): Fetcher {
       const range = { wants, haves: [base], thin: held && !whole, filters };
       const version2 = (await client.hello(signal)).version === 2;
       const asked = await get({ ...range, done: !version2 }, limits, signal);
+      hasBase = asked.common.includes(base);
       // It has the base, and is not sure that the commit comes after it: let it send what it has.
       if (!asked.pack && asked.common.includes(base)) await get({ ...range, done: true }, limits, signal);
     }
     const missing = await store.lacking(wants);
-    if (missing.length === 0) return;
+    if (missing.length === 0) return hasBase;
     const filters = whole ? [] : FIRST;
     await get({ wants: missing, depth: 1, done: true, filters }, limits, signal);
     if ((await store.lacking(wants)).length > 0) throw broken(`it did not send commit ${commit}`);
+    return hasBase;
+  }
+
+  async function history(
+    wants: readonly string[],
+    haves: readonly string[],
+    depth: number | null,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const whole = (await shortcoming(signal)) !== null;
+    const filters = whole ? [] : [NOTHING_BELOW];
+    const request = { wants, haves, filters, done: true, ...(depth === null ? {} : { depth }) };
+    try {
+      await get(request, whole ? LIMITS.whole : LIMITS.upper, signal);
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof ObjectUnknown) return false;
+      throw thrown;
+    }
   }
 
   async function contents(commit: string, signal: AbortSignal): Promise<View> {
@@ -157,6 +191,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
 
   return {
     commits: (commit, base, also, signal) => attempt(() => commits(commit, base, also, signal), signal),
+    history: (wants, haves, depth, signal) => attempt(() => history(wants, haves, depth, signal), signal),
     contents: (commit, signal) => attempt(() => contents(commit, signal), signal),
   };
 }

@@ -26,7 +26,7 @@ export async function seenSince(objects: Objects, head: string, base: string, vi
     marks.set(id, known);
     return known;
   };
-  const { commits, descends } = await rangeOf(objects, head, base);
+  const { commits, descends } = await rangeOf(objects, head, { commit: base, payload: null });
   const seen: SeenCommit[] = [];
   for (const { id, commit } of descends ? commits.slice(0, MAX_SEEN) : commits.slice(0, 1)) {
     const [before, after] = [await mark(commit.parents[0] ?? ''), await mark(id)];

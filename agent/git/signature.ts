@@ -1,10 +1,10 @@
 /** Who signed a commit or a tag, by OpenSSH's own tool: `ssh-keygen -Y` against a file of allowed signers. */
-
-import { access, constants, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import type { Signature } from './commit.ts';
+import { distrust } from './trusted-file.ts';
 
 /** Runs a program by its argv; 127 where there is none. */
 export type Exec = (
@@ -17,6 +17,8 @@ export interface SignatureOptions {
   allowedSigners: string;
   /** Keys, or a key revocation list, that count no more. */
   revoked?: string | undefined;
+  /** agent.yaml, which names the two: who may change it decides as well. */
+  namedIn?: string | undefined;
   exec: Exec;
 }
 
@@ -29,7 +31,7 @@ export type SignatureVerdict = { ok: true; signer: string } | { ok: false; reaso
 export async function checkSignature(
   signature: Signature | null,
   at: number,
-  { allowedSigners, revoked, exec }: SignatureOptions,
+  { allowedSigners, revoked, namedIn, exec }: SignatureOptions,
 ): Promise<SignatureVerdict> {
   if (signature === null) return no('Unsigned', 'is not signed');
   if (signature.format === 'openpgp')
@@ -38,12 +40,9 @@ export async function checkSignature(
     return no('UnsupportedSignature', 'has an X.509 signature; fairlead checks SSH signatures only');
   if (signature.format !== 'ssh') return no('BadSignature', 'has a signature that cannot be read');
 
-  for (const needed of [allowedSigners, ...(revoked === undefined ? [] : [revoked])]) {
-    const why = await access(needed, constants.R_OK).then(
-      () => null,
-      (e: NodeJS.ErrnoException) => e.code,
-    );
-    if (why !== null) return no('VerifyUnavailable', `cannot be checked: ${needed} cannot be read (${why})`);
+  for (const file of [allowedSigners, revoked, namedIn].filter((f) => f !== undefined)) {
+    const why = await distrust(file);
+    if (why !== null) return no('VerifyUnavailable', `cannot be checked: ${why}`);
   }
   const dir = await mkdtemp(path.join(os.tmpdir(), 'fairlead-sig-'));
   try {

@@ -9,8 +9,9 @@ import { parseCommit } from './commit.ts';
 import type { Objects } from './objects.ts';
 import { broken } from './packet.ts';
 import { isCommitId, prefixesOf, type Resolved, resolve } from './refs.ts';
-import { describe, review } from './review.ts';
+import { commitUnknown, describe, review } from './review.ts';
 import { contentOf, seenSince } from './seen.ts';
+import { ObjectUnknown } from './server-error.ts';
 import { isWhole, locate, readFiles, type View } from './tree.ts';
 
 export interface GitSource extends Source {
@@ -22,10 +23,15 @@ export interface GitSource extends Source {
 export function createSource(options: SourceOptions): GitSource {
   const access = accessTo(options);
   const { ref, path: hostPath, exec } = options;
+  const id = `${options.url}#${ref}`;
   let resolved: Resolved | null = null;
   let aboveFloor: string | null = null;
   let last: { commit: string; review: Review; accepted: string | null } | null = null;
-  const vouched = new Set<string>();
+  /** Commit → the policy under which nothing was found against it. */
+  const vouched = new Map<string, string>();
+  const policy = policyOf(options);
+  /** History that was brought in this process: what is held is judged at each poll, and need not be fetched at each. */
+  const brought = new Set<string>();
   let queue: Promise<unknown> = Promise.resolve();
   /** A plan may be asked for during a run: one at a time, since both write to the store. */
   const alone = <T>(work: () => Promise<T>): Promise<T> => {
@@ -77,19 +83,35 @@ export function createSource(options: SourceOptions): GitSource {
 
   async function judged(commit: string, request: ReviewRequest, signal: AbortSignal): Promise<Review> {
     await keep();
+    const now = policy();
     const result = await access.using((objects, fetcher) =>
       review({
-        ...{ commit, request, objects, exec, aboveFloor },
-        resolved: resolvedFor(commit),
+        ...{ commit, request, objects, exec, aboveFloor, source: id, policyDigest: now },
+        resolved: request.named ? null : resolvedFor(commit),
         policy: options,
-        bring: async (base, also) => fetcher?.commits(commit, base, also, signal),
+        bring: async (base, also) => {
+          if (fetcher === null) return true;
+          try {
+            return await fetcher.commits(commit, base, also, signal);
+          } catch (thrown) {
+            throw request.named && thrown instanceof ObjectUnknown ? commitUnknown(commit) : thrown;
+          }
+        },
+        async bringHistory(wants, haves, depth) {
+          const asked = JSON.stringify([wants, depth]);
+          if (fetcher === null || brought.has(asked)) return fetcher !== null;
+          const came = await fetcher.history(wants, haves, depth ?? null, signal);
+          if (came) brought.add(asked);
+          return came;
+        },
       }),
     );
     if (result.aboveFloor) aboveFloor = commit;
-    last = { commit, review: result, accepted: request.accepted };
-    if (result.hold === null) vouched.add(commit);
+    const { info, hold, provenance } = result;
+    last = { commit, review: { info, hold, provenance }, accepted: request.accepted };
+    if (hold === null) vouched.set(commit, now);
     else await access.settled();
-    return { info: result.info, hold: result.hold };
+    return { info, hold, provenance };
   }
 
   async function take(commit: string, signal: AbortSignal): Promise<Checkout> {
@@ -113,15 +135,15 @@ export function createSource(options: SourceOptions): GitSource {
   }
 
   return {
-    id: `${options.url}#${ref}`,
-    policy: JSON.stringify([options.url, ref, hostPath, options.since ?? null, options.verify ?? null]),
+    id,
+    policy,
     async head(signal) {
       resolved = isCommitId(ref)
         ? { kind: 'commit', commit: ref, name: '', tag: null }
         : ((await sameBranch(signal)) ?? resolve(ref, await access.refs(prefixesOf(ref), signal), options.url));
       return resolved.commit;
     },
-    vouchesFor: (commit) => vouched.has(commit),
+    vouchesFor: (commit) => vouched.get(commit) === policy(),
     review: (commit, request, signal) => alone(() => judged(commit, request, signal)),
     checkout: (commit, signal) => alone(() => take(commit, signal)),
     settled: () => alone(keep),
@@ -135,5 +157,23 @@ async function inPlace(objects: Objects, tree: string, hostPath: string): Promis
   return found.view;
 }
 
+/** What commits are trusted by: another text where the files of signers have another content, too. */
+function policyOf({ url, ref, path, since, verify }: SourceOptions): () => string {
+  const settings = [url, ref, path, since ?? null];
+  if (verify === undefined) return () => digest([...settings, null]);
+  const { allowedSigners, revoked, mode } = verify;
+  const files = [allowedSigners, ...(revoked === undefined ? [] : [revoked])];
+  return () => digest([...settings, { mode, files, signers: files.map(contentHash) }]);
+}
+
+function contentHash(file: string): string {
+  try {
+    return sha256(readFileSync(file));
+  } catch (thrown) {
+    return String((thrown as NodeJS.ErrnoException).code);
+  }
+}
+
+const digest = (policy: unknown) => sha256(Buffer.from(JSON.stringify(policy))).slice(0, 32);
 const read = (file: string): Uint8Array | null => (existsSync(file) ? readFileSync(file) : null);
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

@@ -12,6 +12,7 @@ import { createMeta } from './meta.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { createRetention, type Limits } from './retention.ts';
 import { createRunReader, createRuns, type RunReader, type Runs } from './runs.ts';
+import { openTrust, type Trust } from './trust.ts';
 import { isUnwritable, unwritable } from './unwritable.ts';
 import { createWriter } from './writer.ts';
 
@@ -31,6 +32,8 @@ export interface Store {
    * returns. Throws AgentError `StateUnwritable`.
    */
   beforeActing(): void;
+  /** Lies beside the database, and outlives it. */
+  trust: Trust;
   /** One slice of keeping the history within its limits. @returns whether there is more to do */
   tend(limits: Limits): boolean;
   /** Why nothing can be written now. */
@@ -125,6 +128,7 @@ export function openStore(options: StoreOptions): Store {
     facts: createFacts(meta, writer),
     commits: createCommits(db, meta, writer),
     images: createImageRecords(db, writer),
+    trust: openTrust(options.dir),
     outbox,
     beforeActing: writer.beforeActing,
     tend: (limits) => retention(limits),

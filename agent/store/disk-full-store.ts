@@ -95,7 +95,7 @@ export function createPatientStore(store: Store, dir: string): Store {
         },
       ),
   };
-  const { inventory, images, runs, outbox, commits } = store;
+  const { inventory, images, runs, outbox, commits, trust } = store;
   return {
     ...store,
     facts,
@@ -118,6 +118,7 @@ export function createPatientStore(store: Store, dir: string): Store {
       markBad: strictly(commits.markBad),
       forgive: strictly(commits.forgive),
     },
+    trust: { ...trust, accept: strictly(trust.accept) },
     inventory: {
       ...inventory,
       intend: strictly(inventory.intend),

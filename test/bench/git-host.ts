@@ -1,6 +1,7 @@
 /** One host of the benchmark: pulls when told, and says what that cost. Speaks over the fork's channel. */
 import { readFileSync } from 'node:fs';
 import { parseConfig } from '../../agent/config.ts';
+import type { Provenance } from '../../agent/core/trust.ts';
 import { createSource } from '../../agent/git/source.ts';
 import { silentLog } from '../../agent/log.ts';
 import { exec } from '../../agent/system/exec.ts';
@@ -11,15 +12,17 @@ const { repo } = parseConfig('agent.yaml', text, 'edge-1');
 const source = createSource({ url: repo.url, ref: repo.ref, path: repo.path, gitdir, env: {}, exec, log: silentLog });
 const { signal } = new AbortController();
 let accepted: string | null = null;
+let newest: Provenance | null = null;
 
 /** As the engine does it. @returns files that this host has now */
 async function pull(): Promise<number | null> {
   const head = await source.head(signal);
   if (head === accepted) return null;
-  const review = await source.review(head, { accepted, sameSource: true, allowRewind: false }, signal);
+  const review = await source.review(head, { accepted, newest, named: false, allowRewind: false }, signal);
   if (review.hold) throw new Error(review.hold.message);
   const { files } = await source.checkout(head, signal);
   accepted = head;
+  newest = review.provenance;
   return files.size;
 }
 

@@ -6,6 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { canonicalHash } from '../../agent/core/hash.ts';
 import type { Gone, Health, Provider, Work } from '../../agent/core/provider.ts';
+import { type Provenance, unrecorded } from '../../agent/core/trust.ts';
 import type { Checkout, Desired, Kind, ResourceId } from '../../agent/core/types.ts';
 import { asAWhole } from '../../agent/engine/load/load.ts';
 import { requestFor } from '../../agent/engine/run/create-run.ts';
@@ -155,7 +156,7 @@ export function createWorld(): World {
     return {
       source: {
         id: `${world.repository}#main`,
-        policy: world.repository,
+        policy: () => world.repository,
         vouchesFor: (commit) => reviewed.has(commit),
         head: async () => {
           if (world.gitAway || isCutOff())
@@ -164,7 +165,7 @@ export function createWorld(): World {
         },
         review: async (commit) => {
           reviewed.add(commit);
-          return { info: info(commit), hold: null };
+          return { info: info(commit), hold: null, provenance: provenance(commit) };
         },
         checkout: async (commit) => checkout(commit),
       },
@@ -246,6 +247,11 @@ export function createWorld(): World {
     author: 'A',
     subject: commit,
     committedAt: '2026-03-01T00:00:00.000Z',
+  });
+  const provenance = (commit: string): Provenance => ({
+    ...unrecorded(`${world.repository}#main`, commit),
+    kind: 'branch',
+    policy: world.repository,
   });
   function checkout(commit: string): Checkout {
     const declaration = commits.get(commit);

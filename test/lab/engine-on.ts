@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { unrecorded } from '../../agent/core/trust.ts';
 import type { ResourceId } from '../../agent/core/types.ts';
 import { createLoader } from '../../agent/engine/load/load.ts';
 import { requestFor } from '../../agent/engine/run/create-run.ts';
@@ -81,9 +82,9 @@ export async function engineOn(host: LabHost, options: EngineOnOptions = {}): Pr
     source: {
       id: 'memory',
       vouchesFor: () => true,
-      policy: '',
+      policy: () => '',
       head: async () => checkout().info.commit,
-      review: async () => ({ info: checkout().info, hold: null }),
+      review: async (commit) => ({ info: checkout().info, hold: null, provenance: unrecorded('memory', commit) }),
       checkout: async () => checkout(),
     },
     load: async (checkout) => {

@@ -20,7 +20,7 @@ export function guardDirectory(deps: Pick<EngineDeps, 'source' | 'load' | 'store
   let taken: string | null = null;
   const allowing: Source = {
     id: source.id,
-    policy: source.policy,
+    policy: () => source.policy(),
     vouchesFor: (commit) => source.vouchesFor(commit),
     head: (signal) => source.head(signal),
     review: (commit, request, signal) => source.review(commit, request, signal),

@@ -80,7 +80,8 @@ async function accept(run: Run, checkout: Checkout, also: Partial<Remembered>): 
   const { commits } = run.store;
   const { commit } = checkout.info;
   const { accepted, acceptedUnder, trial } = commits.get();
-  const { id, policy } = run.source;
+  const { id } = run.source;
+  const policy = run.source.policy();
   // What is only kept while the repository cannot be read says nothing about a url or a trust that is new.
   const isNewTrust = acceptedUnder !== policy && run.source.vouchesFor(commit);
   if (accepted === commit && trial === null && !isNewTrust) {

@@ -29,7 +29,7 @@ export async function preview(deps: EngineDeps, signal: AbortSignal, given?: Che
     const commit = named ? given : (given?.info.commit ?? (await deps.source.head(signal)));
     if (named || given === undefined) {
       // An older commit that somebody names is no rewind; whether it may be trusted is asked all the same.
-      const { hold } = await deps.source.review(commit, reviewRequest(deps, named), signal);
+      const { hold } = await deps.source.review(commit, reviewRequest(deps, false, named), signal);
       if (hold !== null) return { ...base, commit, held: `${hold.message} [${hold.reason}]` };
     }
     const head = named || given === undefined ? await deps.source.checkout(commit, signal) : given;

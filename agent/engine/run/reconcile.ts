@@ -1,6 +1,7 @@
 /** One reconcile, from trigger to record. Read it top to bottom; every stage has a file of its own. */
 import { setImmediate } from 'node:timers/promises';
 import type { Review, ReviewRequest } from '../../core/provider.ts';
+import { unrecorded } from '../../core/trust.ts';
 import type { Checkout, CommitInfo, Problem, ResourceId, RunRecord } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
 import { withFields } from '../../log.ts';
@@ -78,7 +79,7 @@ async function fetchTarget(run: Run): Promise<Target> {
   try {
     const head = await run.source.head(run.io.signal);
     // Under another path or trust than it was accepted under, the same commit is another matter.
-    const held = head === accepted && acceptedUnder === run.source.policy;
+    const held = head === accepted && acceptedUnder === run.source.policy();
     const known = held ? await run.snapshots.load(head) : null;
     if (known !== null) return { ...clear, checkout: known };
     const isNew = !run.source.vouchesFor(head);
@@ -103,9 +104,11 @@ async function fetchTarget(run: Run): Promise<Target> {
 const kept = async ({ snapshots }: EngineDeps, commit: string | null) => (commit ? snapshots.load(commit) : null);
 
 /** What the host has accepted so far, for judging a new head. */
-export function reviewRequest({ store, source }: EngineDeps, allowRewind: boolean): ReviewRequest {
+export function reviewRequest({ store, source }: EngineDeps, allowRewind: boolean, named = false): ReviewRequest {
   const { accepted, acceptedFrom } = store.commits.get();
-  return { accepted, sameSource: acceptedFrom === null || acceptedFrom === source.id, allowRewind };
+  const isOurs = acceptedFrom === null || acceptedFrom === source.id;
+  const known = accepted !== null && isOurs ? unrecorded(source.id, accepted) : null;
+  return { accepted, newest: store.trust.get().newest[source.id] ?? known, named, allowRewind };
 }
 
 const repositoryProblem = (trouble: AgentError): Problem => ({

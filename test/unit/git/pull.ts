@@ -1,9 +1,10 @@
 /** The agent's source on a test repository, pulled the way the engine does it. */
 import path from 'node:path';
 import type { Review } from '../../../agent/core/provider.ts';
+import { NO_RECORD, type Provenance, type TrustRecord, unrecorded, withAccepted } from '../../../agent/core/trust.ts';
 import type { Checkout } from '../../../agent/core/types.ts';
 import type { SourceOptions } from '../../../agent/git/access.ts';
-import { createSource } from '../../../agent/git/source.ts';
+import { createSource, type GitSource } from '../../../agent/git/source.ts';
 import { exec } from '../../../agent/system/exec.ts';
 
 export interface Puller {
@@ -12,8 +13,10 @@ export interface Puller {
   /** The same as long as the run goes on. */
   begin(allowRewind?: boolean): Promise<{ review: Review; checkout: Checkout | null }>;
   head(): Promise<string>;
-  /** What the engine would remember. */
+  /** What the engine would remember: what it accepted last, and the newest that it accepted from this url and ref. */
   accepted: string | null;
+  newest: Provenance | null;
+  readonly source: GitSource;
   readonly gitdir: string;
   readonly log: string[];
 }
@@ -35,6 +38,8 @@ export function createPuller(root: string, options: Partial<SourceOptions> & { u
   });
   const puller: Puller = {
     accepted: null,
+    newest: null,
+    source,
     gitdir,
     log,
     head: () => source.head(noSignal),
@@ -45,16 +50,22 @@ export function createPuller(root: string, options: Partial<SourceOptions> & { u
     },
     async begin(allowRewind = false) {
       const commit = await source.head(noSignal);
-      const request = { accepted: puller.accepted, sameSource: true, allowRewind };
-      const review = await source.review(commit, request, noSignal);
+      const { accepted } = puller;
+      const isKnown = accepted === null || accepted === puller.newest?.commit;
+      const newest = isKnown ? puller.newest : unrecorded(source.id, accepted);
+      const review = await source.review(commit, { accepted, newest, named: false, allowRewind }, noSignal);
       if (review.hold !== null) return { review, checkout: null };
       const checkout = await source.checkout(commit, noSignal);
       puller.accepted = commit;
+      puller.newest = withAccepted(recordOf(newest), review.provenance).newest[source.id] ?? null;
       return { review, checkout };
     },
   };
   return puller;
 }
+
+const recordOf = (newest: Provenance | null): TrustRecord =>
+  newest === null ? NO_RECORD : { newest: { [newest.source]: newest }, accepted: [] };
 
 /** The files of a checkout as text. */
 export const texts = (checkout: Checkout | null): Record<string, string> =>
