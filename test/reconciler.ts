@@ -1,0 +1,131 @@
+/** The agent's own engine in this process, over whatever providers: those of a lab host, or of one in memory. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { unrecorded } from '../agent/core/trust.ts';
+import type { Checkout, ResourceId } from '../agent/core/types.ts';
+import { createLoader } from '../agent/engine/load/load.ts';
+import { requestFor } from '../agent/engine/run/create-run.ts';
+import { type RunResult, reconcile } from '../agent/engine/run/reconcile.ts';
+import type { EngineDeps, Loaded, RunRequest } from '../agent/engine/types.ts';
+import { createProviders, KINDS, type ProvidersOptions } from '../agent/kinds/index.ts';
+import { silentLog } from '../agent/log.ts';
+import { createRedactor } from '../agent/secrets/redact.ts';
+import { openStore, type Store } from '../agent/store/db.ts';
+import { createSnapshots } from '../agent/store/snapshots.ts';
+import { createCredentials } from '../agent/system/registry-credentials.ts';
+import { checkoutOf, facts, keyedHash, type Repo, sha256 } from './unit/repo.ts';
+
+export interface Reconciler {
+  readonly deps: EngineDeps;
+  readonly store: Store;
+  /** One run on these files of the host's directory. A commit that does not settle stays. */
+  apply(files: Repo, signal?: AbortSignal, asked?: Partial<RunRequest>): Promise<RunResult>;
+  /** The last files again, as a schedule would; or as a person asks for it. */
+  again(asked?: Partial<RunRequest>): Promise<RunResult>;
+  /** What would be loaded of these files. */
+  load(files: Repo): Promise<Loaded>;
+  /** The process is gone, wherever it was; the next begins with what it left on the disk. */
+  restart(): void;
+  close(): void;
+}
+
+export interface ReconcilerOptions {
+  /** The host: its drivers, its files, its clock. */
+  host: Omit<ProvidersOptions, 'owned' | 'images'>;
+  /** The way back is taken; otherwise one sees what a commit does, and it stays. */
+  rollback?: boolean;
+  /** As whom images are pulled. */
+  registries?: Record<string, { username: string; passwordFile: string }>;
+}
+
+/** Begins with an empty memory: each is a first start. */
+export function createReconciler(options: ReconcilerOptions): Reconciler {
+  // In memory where there is such a place.
+  const dir = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'fairlead-engine-'));
+  let commits = 0;
+  let repo: Repo = {};
+  const checkout = () => checkoutOf(repo, 'hosts/h', String(commits).padStart(40, '0'));
+  let deps = open(options, dir, checkout);
+  const run = (signal: AbortSignal, asked: Partial<RunRequest> = {}) =>
+    reconcile(deps, { ...requestFor(signal), allowPrune: true, ...asked });
+  const use = (files: Repo) => {
+    repo = Object.fromEntries(Object.entries(files).map(([name, body]) => [`hosts/h/${name}`, body]));
+    commits++;
+  };
+  return {
+    get deps() {
+      return deps;
+    },
+    get store() {
+      return deps.store;
+    },
+    apply(files, signal = new AbortController().signal, asked = {}) {
+      use(files);
+      return run(signal, asked);
+    },
+    again: (asked) => run(new AbortController().signal, asked),
+    load(files) {
+      use(files);
+      return deps.load(checkout());
+    },
+    restart() {
+      deps.store.close();
+      deps = open(options, dir, checkout);
+    },
+    close() {
+      deps.store.close();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** What a process has of its own, over what the one before it left on the disk. */
+function open(
+  { host, rollback = false, registries = {} }: ReconcilerOptions,
+  dir: string,
+  checkout: () => Checkout,
+): EngineDeps & { store: Store } {
+  const { clock, root, exec } = host;
+  const redactor = createRedactor();
+  const store = openStore({ dir, now: clock.now, log: silentLog });
+  const providers = createProviders({
+    ...host,
+    owned: (id) => store.inventory.owned(id),
+    images: { registries, records: store.images, secret: redactor.add },
+  });
+  const load = createLoader({
+    ...{ host: 'h', fleet: 'default', labels: {}, treeRoot: '/var/lib/fairlead/tree' },
+    ...{ facts, sha256, keyedHash, kinds: KINDS, providers },
+    logins: createCredentials({ registries, home: '/root', root, exec, secret: redactor.add }).config,
+  });
+  return {
+    source: {
+      id: 'memory',
+      vouchesFor: () => true,
+      policy: () => '',
+      head: async () => checkout().info.commit,
+      review: async (commit) => ({ info: checkout().info, hold: null, provenance: unrecorded('memory', commit) }),
+      checkout: async () => checkout(),
+    },
+    load: async (checkout) => {
+      const loaded = await load(checkout);
+      if (rollback) return loaded;
+      return { ...loaded, host: { ...loaded.host, rollback: 'off' } };
+    },
+    redact: redactor.deep,
+    endpoints: [],
+    kinds: KINDS,
+    providers,
+    store,
+    snapshots: createSnapshots(path.join(dir, 'accepted')),
+    clock,
+    log: silentLog,
+  };
+}
+
+/** `op id result`, in the order in which it was done. */
+export const done = ({ outcome }: RunResult): string[] => outcome.actions.map((a) => `${a.op} ${a.id} ${a.result}`);
+
+/** Reasons of one resource's action. */
+export const whyOf = ({ outcome }: RunResult, id: ResourceId) => outcome.actions.find((a) => a.id === id)?.why ?? [];
