@@ -5,7 +5,7 @@ import type { Desired, Issue, ResourceId } from '../../core/types.ts';
 import type { LoadedProject } from '../load/load.ts';
 import type { KeyPath } from '../yaml/node.ts';
 import { adoption, modeAt, toldAt } from './fairlead.ts';
-import { networkId, volumeId } from './ids.ts';
+import { networkId, serviceId, volumeId } from './ids.ts';
 import type { StackInput } from './input.ts';
 import type { NetworkSpec, VolumeSpec } from './model.ts';
 import { serviceResource } from './service.ts';
@@ -73,7 +73,14 @@ function network({ loaded, resource }: StackContext, key: string): Desired<Netwo
     labels: declared?.labels ?? {},
     adopt: adoption(loaded, at),
   };
-  return resource(networkId(project.name, key), at, spec, modeAt(loaded, at));
+  const members = Object.entries(project.services)
+    .filter(([, service]) => Object.hasOwn(service.networks ?? {}, key))
+    .map(([name]) => serviceId(project.name, name));
+  return resource(networkId(project.name, key), at, spec, {
+    ...modeAt(loaded, at),
+    // What was on a network that is recreated is connected again in the same run.
+    ...(members.length > 0 ? { reload: members } : {}),
+  });
 }
 
 function volume({ loaded, resource }: StackContext, key: string): Desired<VolumeSpec> {

@@ -96,14 +96,14 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       }
       return answers;
     },
-    async refresh(want, signal, _verb, report) {
+    async refresh(want, signal, verb = 'restart', report) {
       const tools = toolsFor(report);
       const fact = await look(want);
       if (fact === undefined) return;
       // It may have lost what it depends on: the container whose namespaces it shares, a network.
       const { op } = diff(want, { fact });
       if (op !== 'none') await rollOut(tools, want, fact, signal);
-      if (op === 'replace') return;
+      if (op === 'replace' || verb === 'reload') return;
       const running = fact.replicas.slice(0, want.spec.replicas);
       for (const [i, { info }] of running.entries()) {
         await runPreStop(tools, info, want.spec, report);

@@ -202,6 +202,27 @@ test('another image', async () => {
   expect(deaths).toBeGreaterThanOrEqual(6);
 });
 
+test('another network', async () => {
+  const of = (internal: boolean) => ({
+    'shop/compose.yaml': `services:
+  web: {image: "app:1", environment: {WORD: "0"}, networks: [one], ${CHECK}}
+networks: {one: {internal: ${internal}}}
+`,
+  });
+  const deaths = await sweep(
+    () => engine.apply(of(false)),
+    () => engine.apply(of(true)),
+    async (told) => {
+      expect(state(), told).toEqual(['1 running 0']);
+      const one = (await host.engine.docker.networks()).find((n) => n.Name === 'shop_one');
+      expect(one?.Internal, told).toBe(true);
+      const on = host.engine.containers().flatMap((c) => [...c.networks.values()].map((at) => at.NetworkID));
+      expect(on, told).toEqual([one?.Id]);
+    },
+  );
+  expect(deaths).toBeGreaterThanOrEqual(3);
+});
+
 test('taken away with all that it had', async () => {
   const deaths = await sweep(
     () => engine.apply({ ...compose(0, 'scale: 2'), 'a.yaml': 'files: {/srv/a: {content: a}}\n' }),
