@@ -108,6 +108,7 @@ const TABLE = {
   JobFailed: commit('The job ended with an error.'),
   JobTimeout: commit('The job did not end within its `timeout`.'),
   NotInstallable: stuck('The unit cannot be enabled or disabled.'),
+  OriginalTooLarge: host('What is there is too large to be kept before it is taken over.'),
   OriginalsUnreadable: host('What was there before the first takeover cannot be read back.'),
   OwnPath: commit('The path leads to fairlead’s own config, state or program.'),
   PathOccupied: host('Something that fairlead does not delete is in the way.'),
@@ -115,7 +116,9 @@ const TABLE = {
   UnitFailed: commit('A unit failed; the message has the last lines of its journal.'),
   UnitNotFound: host('This host has no such unit.'),
   UnknownOwner: host('This host has no such user or group.'),
-  UnsafePath: host('A parent directory belongs to another user, or is a link that root did not make.'),
+  UnsafePath: host(
+    'A parent belongs to another user, or is a link that root did not make or that a container could have made.',
+  ),
   ValidatorMissing: host('The program of `validate` is not on this host.'),
 
   // Any resource
@@ -129,7 +132,7 @@ const TABLE = {
   Unhealthy: commit('It runs, and is not well.'),
 
   // The agent and its host
-  Contended: host('Something else keeps changing it back; repairs come at growing intervals.'),
+  Contended: host('Something else keeps changing it back, or fills a directory as fast as it is emptied.'),
   DescriptorLimitNear: host('The agent is close to its limit of open files.'),
   DiskFull: wait('The disk is full; make room.'),
   IdentityUnreadable: host('The host’s age identity cannot be read.'),

@@ -6,7 +6,7 @@ import type { ActionRecord } from '../core/types.ts';
 import type { ShowDocument } from './protocol.ts';
 
 /** What is not kept says why, in a sentence. */
-const NAME = /^[0-9a-f]{32}$/;
+const NAME = /^[0-9a-f]{32}(\.[0-9a-f]{8}\.foreign)?$/;
 type Acted = { run: number; at: string; action: ActionRecord };
 
 export interface Kept {

@@ -66,3 +66,17 @@ export const ownPath = (file: string): AgentError =>
     phase: 'apply',
     message: `${file} leads to fairlead's own config, state or program, which cannot be managed; choose another path`,
   });
+
+export const contended = (directory: string): AgentError =>
+  new AgentError({
+    code: 'Contended',
+    phase: 'apply',
+    message: `cannot empty ${directory}: something on this host goes on filling it; stop what writes there (a container, perhaps), or drop \`purge\``,
+  });
+
+export const tooLarge = (file: string, size: number, limit: number): AgentError =>
+  new AgentError({
+    code: 'OriginalTooLarge',
+    phase: 'apply',
+    message: `cannot keep ${file} as it was: it has ${size} bytes, and at most ${limit} are kept; move or delete it`,
+  });

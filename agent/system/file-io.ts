@@ -44,12 +44,32 @@ export function createDirectorySync(): (dir: number) => Promise<void> {
     });
 }
 
-/** What a process that was cut off between making and renaming left behind. */
+/** How many names of a directory are looked at for leftovers: others may put any number there. */
+const SWEPT = 20_000;
+
+/** Removes what a process that was cut off between making and renaming left behind. Whatever else has such a name stays. */
 export function sweep({ dir, id }: OpenDirectory, swept: Set<string>): void {
   if (swept.has(id)) return;
   swept.add(id);
-  for (const name of fs.readdirSync(`/proc/self/fd/${dir}`))
-    if (/^\.fairlead-.*\.[0-9a-f]{12}$/.test(name)) fs.rmSync(`/proc/self/fd/${dir}/${name}`, { force: true });
+  for (const name of namesIn(`/proc/self/fd/${dir}`, SWEPT)) {
+    if (!/^\.fairlead-.*\.[0-9a-f]{12}$/.test(name)) continue;
+    const at = `/proc/self/fd/${dir}/${name}`;
+    const stat = fs.lstatSync(at, { throwIfNoEntry: false });
+    if (stat?.isDirectory() === false) fs.rmSync(at, { force: true });
+  }
+}
+
+/** As many names as that, at most, and none of `keep`: a directory may have any number. */
+export function namesIn(at: string, limit: number, keep: ReadonlySet<string> = new Set()): string[] {
+  const names: string[] = [];
+  const reader = fs.opendirSync(at, { bufferSize: 256 });
+  try {
+    for (let entry = reader.readSync(); entry !== null && names.length < limit; entry = reader.readSync())
+      if (!keep.has(entry.name)) names.push(entry.name);
+  } finally {
+    reader.closeSync();
+  }
+  return names;
 }
 
 /** Of an open file. */
@@ -72,37 +92,20 @@ export function makeDirectory(at: string, options: WriteOptions): number {
   }
 }
 
-/** Of a directory, or of a file that has one name only. */
+/** Of a directory, or of a file that has one name only and belongs to that user already. */
 export function setMeta(at: string, file: string, options: WriteOptions): void {
   const fd = fs.openSync(at, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   try {
     const stat = fs.fstatSync(fd);
-    // Another name of the same file may be anybody's: only a new file can be given to somebody.
-    if (!stat.isDirectory() && stat.nlink > 1) throw unsafe(file, file.split('/').filter(Boolean));
+    // Another name of the same file may be anybody's, and who made it may still have it open for writing: only a new file can
+    // be given to somebody.
+    const { uid } = options;
+    if (!stat.isDirectory() && (stat.nlink > 1 || (uid !== -1 && stat.uid !== uid)))
+      throw unsafe(file, file.split('/').filter(Boolean));
     setOwnerAndMode(fd, options);
     fs.fsyncSync(fd);
   } finally {
     fs.closeSync(fd);
-  }
-}
-
-/** Empties a directory, on its own file system. */
-export function removeBelow(at: string): void {
-  const dir = fs.openSync(at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  try {
-    const { dev } = fs.fstatSync(dir);
-    for (const name of fs.readdirSync(`/proc/self/fd/${dir}`)) {
-      const inner = `/proc/self/fd/${dir}/${name}`;
-      const stat = fs.lstatSync(inner);
-      if (!stat.isDirectory()) fs.unlinkSync(inner);
-      else if (stat.dev !== dev) throw Object.assign(new Error('a mount'), { code: 'EXDEV' });
-      else {
-        removeBelow(inner);
-        fs.rmdirSync(inner);
-      }
-    }
-  } finally {
-    fs.closeSync(dir);
   }
 }
 
@@ -119,6 +122,16 @@ export function hashOf(fd: number): string {
   const hash = createHash('sha256');
   for (const chunk of chunksOf(fd)) hash.update(chunk);
   return hash.digest('hex');
+}
+
+/** The same of a file by its path. */
+export function hashAt(at: string): string {
+  const fd = openFile(at);
+  try {
+    return hashOf(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
 }
 
 /** Adds the hash of a regular file where it is asked for. One that is replaced meanwhile has none: it differs. */
@@ -141,12 +154,15 @@ export function withHash(
   }
 }
 
-/** A file from where it stands to its end; each chunk only until the next. */
+/** A file from where it stands to its end, as far as that was when it began; each chunk only until the next. */
 export function* chunksOf(fd: number): Generator<Buffer> {
-  const { size } = fs.fstatSync(fd);
-  // One more than it has, so that its end is seen.
-  const chunk = Buffer.allocUnsafe(Math.min(size + 1, CHUNK));
-  for (let n = fs.readSync(fd, chunk); n > 0; n = fs.readSync(fd, chunk)) yield chunk.subarray(0, n);
+  // One more than it has, so that a file that grew differs. Whoever goes on writing to it keeps nobody busy.
+  let left = fs.fstatSync(fd).size + 1;
+  const chunk = Buffer.allocUnsafe(Math.min(left, CHUNK));
+  for (let n = fs.readSync(fd, chunk); n > 0 && left > 0; n = fs.readSync(fd, chunk)) {
+    left -= n;
+    yield chunk.subarray(0, n);
+  }
 }
 
 /**

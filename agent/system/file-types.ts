@@ -37,6 +37,16 @@ export interface Written {
   failed: ReadonlyMap<string, Error>;
 }
 
+/** Something in a directory that is being emptied. */
+export interface ForeignFile {
+  name: string;
+  stat: FileStat;
+  /** Hex SHA-256 of a regular file. */
+  hash(): string;
+  /** Copies its bytes, as `Files.copy` does. */
+  copyTo(to: string, options: WriteOptions, limit?: number): Promise<void>;
+}
+
 /** All paths are the host's; `root` is put before them. Every call throws AgentError with a sentence for people. */
 export interface Files {
   /** undefined where there is nothing, or where a parent is missing. */
@@ -55,8 +65,8 @@ export interface Files {
   /** Hex SHA-256 of a regular file. */
   hash(file: string): string;
   readlink(file: string): string;
-  /** Names in a directory; none where it does not exist. */
-  list(directory: string): string[];
+  /** Names in a directory; none where it does not exist. @param limit as many at most, since others may put any number there */
+  list(directory: string, limit?: number): string[];
   /**
    * Atomic and durable: temp file in the same directory, owner, mode, fsync, rename, fsync of the directory.
    * @returns what it is, but for the time of its last renaming
@@ -64,12 +74,15 @@ export interface Files {
   write(file: string, content: Content, options: WriteOptions): Promise<FileStat>;
   /** The same of many: durable together where that costs less. */
   writeAll(entries: readonly NewFile[]): Promise<Written>;
-  /** The same with the bytes of another file of the host. */
-  copy(from: string, to: string, options: WriteOptions): void;
+  /**
+   * The same with the bytes of another file of the host, holes left out.
+   * @param limit bytes that it may have @throws AgentError `OriginalTooLarge`
+   */
+  copy(from: string, to: string, options: WriteOptions, limit?: number): Promise<void>;
   /** Durable when it resolves; many at once are made so together. */
   mkdir(file: string, options: WriteOptions): Promise<void>;
   link(file: string, target: string): void;
-  /** Of a directory, or of a file that has one name only. */
+  /** Of a directory, or of a file that has one name only and belongs to that user already. @throws AgentError `UnsafePath` */
   setMeta(file: string, options: WriteOptions): void;
   /** Removes a file, a link, or an empty directory. Answers false where the directory is not empty. */
   remove(file: string): boolean;
@@ -80,6 +93,16 @@ export interface Files {
    * in a directory of root's that no container can write. @throws AgentError `UnsafePath`, `OwnPath`
    */
   checkSource(source: string): void;
-  /** Removes a directory with all in it, on this file system. */
-  removeTree(directory: string): void;
+  /** Removes a directory with all in it, on this mount. @throws AgentError `Contended` where others go on filling it */
+  removeTree(directory: string): Promise<void>;
+  /**
+   * Removes what lies in a directory, but for `keep`; its descriptor is held all along, so nobody can swap the directory.
+   * @param before is called with each file, link or directory that is about to go
+   * @returns false where others fill it faster than it is emptied, after ten seconds
+   */
+  empty(
+    directory: string,
+    keep: ReadonlySet<string>,
+    before?: (foreign: ForeignFile) => Promise<void>,
+  ): Promise<boolean>;
 }

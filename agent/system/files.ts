@@ -3,18 +3,18 @@ import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { emptyDirectory, removeTreeAt } from './empty.ts';
 import type { Exec } from './exec.ts';
 import { createExposures, type Exposures } from './exposed.ts';
+import { createCopy } from './file-copy.ts';
 import { codeOf, explain, ownPath } from './file-errors.ts';
 import {
-  chunksOf,
   createDirectorySync,
-  hashOf,
+  hashAt,
   makeDirectory,
+  namesIn,
   openFile,
-  removeBelow,
   setMeta,
-  setOwnerAndMode,
   sweep,
   toStat,
   withHash,
@@ -25,10 +25,9 @@ import { createSharedDirectories, type OpenDirectory } from './shared-directorie
 import { idOf, isOwn, openDirectory, ownIds, refuseOwn } from './walk.ts';
 import { MANY, makeFile, writeMany } from './write-many.ts';
 
-const { O_NOFOLLOW, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
 const fsync = promisify(fs.fsync);
 
-export type { FileStat, Files } from './file-types.ts';
+export type { FileStat, Files, ForeignFile } from './file-types.ts';
 
 export interface FilesOptions {
   /** '' for the machine itself, or a directory that stands for `/`. */
@@ -115,6 +114,8 @@ export function createFiles({
       fs.fsyncSync(dir);
     });
 
+  const copyFrom = createCopy({ enter: (file) => enter(file, true), atOf, tempIn, syncDirectory });
+
   return {
     stat(file) {
       const found = this.statAll([file]).get(file);
@@ -157,19 +158,12 @@ export function createFiles({
           fs.closeSync(fd);
         }
       }),
-    hash: (file) =>
-      within('read', file, false, (at) => {
-        const fd = openFile(at);
-        try {
-          return hashOf(fd);
-        } finally {
-          fs.closeSync(fd);
-        }
-      }),
+    hash: (file) => within('read', file, false, hashAt),
     readlink: (file) => within('read', file, false, (at) => fs.readlinkSync(at)),
-    list: (directory) => {
+    list: (directory, limit) => {
       try {
-        return within('list', `${directory}/.`, false, (at) => fs.readdirSync(at));
+        const read = (at: string) => (limit === undefined ? fs.readdirSync(at) : namesIn(at, limit));
+        return within('list', `${directory}/.`, false, read);
       } catch (thrown) {
         const { cause } = thrown as { cause?: unknown };
         if (['ENOENT', 'ENOTDIR'].includes(codeOf(cause))) return [];
@@ -209,24 +203,17 @@ export function createFiles({
       );
       return { written, failed };
     },
-    copy: (from, to, options) =>
-      within('read', from, false, (source) => {
-        const input = openFile(source);
-        try {
-          replace('write', to, (temp) => {
-            const output = fs.openSync(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-            try {
-              for (const chunk of chunksOf(input)) fs.writeFileSync(output, chunk);
-              setOwnerAndMode(output, options);
-              fs.fsyncSync(output);
-            } finally {
-              fs.closeSync(output);
-            }
-          });
-        } finally {
-          fs.closeSync(input);
-        }
-      }),
+    async copy(from, to, options, limit = Number.POSITIVE_INFINITY) {
+      let dir: number | null = null;
+      try {
+        dir = enter(from, false);
+        await copyFrom({ at: atOf(dir, from), from, to, options, limit });
+      } catch (thrown) {
+        throw explain('read', from, thrown);
+      } finally {
+        if (dir !== null) fs.closeSync(dir);
+      }
+    },
     link: (file, target) => replace('link', file, (temp) => fs.symlinkSync(target, temp)),
     async mkdir(file, options) {
       let dir: number | null = null;
@@ -273,11 +260,41 @@ export function createFiles({
       }
     },
     removeAll: (all) => removeMany({ enter: (file) => enter(file, false), syncDirectory }, all),
-    removeTree: (directory) =>
-      within('remove', directory, true, (at, dir) => {
-        removeBelow(at);
-        fs.rmdirSync(at);
-        fs.fsyncSync(dir);
-      }),
+    async removeTree(directory) {
+      let dir: number | null = null;
+      try {
+        dir = enter(directory, false);
+        await removeTreeAt({ dir, name: path.basename(directory), directory });
+        await syncDirectory(dir);
+      } catch (thrown) {
+        throw explain('remove', directory, thrown);
+      } finally {
+        if (dir !== null) fs.closeSync(dir);
+      }
+    },
+    async empty(directory, keep, before) {
+      let dir: number | null = null;
+      try {
+        dir = enter(`${directory}/.`, false);
+        const forbidden = forbiddenTo(directory);
+        return await emptyDirectory({
+          dir,
+          directory,
+          keep,
+          forbidden,
+          before: async ({ at, ...foreign }) =>
+            before?.({
+              ...foreign,
+              hash: () => hashAt(at),
+              copyTo: (to, options, limit = Number.POSITIVE_INFINITY) =>
+                copyFrom({ at, from: `${directory}/${foreign.name}`, to, options, limit }),
+            }),
+        });
+      } catch (thrown) {
+        throw explain('empty', directory, thrown);
+      } finally {
+        if (dir !== null) fs.closeSync(dir);
+      }
+    },
   };
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import { changedMsOf } from '../../system/file-io.ts';
-import type { FileStat, Files } from '../../system/files.ts';
+import type { FileStat, Files, ForeignFile } from '../../system/files.ts';
 
 /** One path as it was. `none`: there was nothing, so putting it back is removing what fairlead made. */
 interface Original {
@@ -42,6 +42,11 @@ export interface Originals {
   drop(id: ResourceId): void;
   /** Keeps bytes that a repair is about to overwrite. @returns where they lie, or why they are not kept */
   keepDrift(path: string): Promise<string>;
+  /**
+   * Keeps what one purge of a directory takes away, as far as its bounds go: others may put anything there, and must not push
+   * out what was kept of other paths. @returns what keeps one file and answers as `keepDrift` does; null beyond its bounds
+   */
+  keepForeign(directory: string): (foreign: ForeignFile) => Promise<string | null>;
 }
 
 export interface OriginalsOptions {
@@ -57,13 +62,23 @@ const DRIFT = 'drift';
 /** Where the bytes lie that repairs overwrote, on the host. */
 export const DRIFT_DIR = `${ORIGINALS_DIR}/${DRIFT}`;
 const META = { mode: 0o600, uid: -1, gid: -1 };
-const MAX_ONE = 16 * 1024 * 1024;
+const MIB = 1024 * 1024;
+const MAX_ONE = 16 * MIB;
+/** What is there may be of any size, by whoever may write its directory; the largest payload is as large. */
+export const MAX_ORIGINAL = 64 * MIB;
+/** What one purge may keep, and what is kept of one directory and of all. */
+const PURGE = { count: 20, bytes: 8 * MIB };
+const FOREIGN_ONE = { count: 40, bytes: 16 * MIB };
+const FOREIGN_ALL = { count: 200, bytes: 64 * MIB };
+const DRIFT_NAME = /^[0-9a-f]{32}$/;
+/** Hash of the bytes, hash of the directory. */
+const FOREIGN_NAME = /^[0-9a-f]{32}\.[0-9a-f]{8}\.foreign$/;
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 32);
 
 const encode = (entry: Entry) => new TextEncoder().encode(JSON.stringify(entry));
 
 export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Originals {
-  const limit = maxDrift ?? { count: 200, bytes: 64 * 1024 * 1024 };
+  const limit = maxDrift ?? { count: 200, bytes: 64 * MIB };
   const driftDir = `${dir}/${DRIFT}`;
   const fileOf = (id: ResourceId) => `${dir}/${sha256(id)}.json`;
   const bytesOf = (path: string) => `${dir}/${sha256(path)}.bytes`;
@@ -95,11 +110,11 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
     cache.set(entry.id, entry);
   };
 
-  const asItIs = (path: string, stat: FileStat | undefined): Original => {
+  const asItIs = async (path: string, stat: FileStat | undefined): Promise<Original> => {
     if (stat === undefined) return { type: 'none', mode: 0, uid: 0, gid: 0 };
     const { mode, uid, gid, type } = stat;
     if (type === 'other') throw special(path);
-    if (type === 'file') files.copy(path, bytesOf(path), META);
+    if (type === 'file') await files.copy(path, bytesOf(path), META, MAX_ORIGINAL);
     return { type, mode, uid, gid, ...(type === 'link' ? { target: files.readlink(path) } : {}) };
   };
 
@@ -110,7 +125,7 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
     if (there !== undefined && (there.type === 'directory') !== (was.type === 'directory') && !files.remove(path))
       return 'occupied';
     if (was.type === 'link') files.link(path, was.target ?? '');
-    else if (was.type === 'file') files.copy(bytesOf(path), path, options);
+    else if (was.type === 'file') await files.copy(bytesOf(path), path, options);
     else if (files.stat(path)?.type === 'directory') files.setMeta(path, options);
     else await files.mkdir(path, options);
     return 'restored';
@@ -141,7 +156,8 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
           if (fresh.length === 0) continue;
           await private_();
           // The bytes first, then the record that names them.
-          const kept = fresh.map((path): [string, Original] => [path, asItIs(path, files.stat(path))]);
+          const kept: [string, Original][] = [];
+          for (const path of fresh) kept.push([path, await asItIs(path, files.stat(path))]);
           records.push({ id, restored: false, paths: { ...known, ...Object.fromEntries(kept) } });
         } catch (thrown) {
           failed.set(id, thrown);
@@ -193,32 +209,72 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
       await private_();
       const name = `${driftDir}/${files.hash(path).slice(0, 32)}`;
       if (files.stat(name) === undefined) {
-        makeRoom(stat.size);
-        files.copy(path, name, META);
+        makeRoom(pieces(DRIFT_NAME), { count: 1, bytes: stat.size }, limit);
+        await files.copy(path, name, META, MAX_ONE);
       }
       return name;
     },
+    keepForeign(directory) {
+      const tag = `.${sha256(directory).slice(0, 8)}.foreign`;
+      let left: Room | null = null;
+      return async ({ stat, hash, copyTo }) => {
+        if (stat.type !== 'file') return 'not kept: it was not a file';
+        if (stat.size > Math.min(MAX_ONE, PURGE.bytes)) return `not kept: ${stat.size} bytes are too many`;
+        if (left === null) {
+          await private_();
+          const all = pieces(FOREIGN_NAME);
+          const rest = all.filter(({ file }) => !file.endsWith(tag));
+          const own = makeRoom(
+            all.filter(({ file }) => file.endsWith(tag)),
+            PURGE,
+            FOREIGN_ONE,
+          );
+          makeRoom([...rest, ...own].sort(byAge), PURGE, FOREIGN_ALL);
+          left = { ...PURGE };
+        }
+        if (left.count === 0 || left.bytes < stat.size) return null;
+        const name = `${driftDir}/${hash().slice(0, 32)}${tag}`;
+        if (files.stat(name) === undefined) await copyTo(name, META, stat.size);
+        left.count--;
+        left.bytes -= stat.size;
+        return name;
+      };
+    },
   };
 
-  function makeRoom(bytes: number): void {
-    const kept = files
-      .list(driftDir)
-      .filter((name) => /^[0-9a-f]{32}$/.test(name))
-      .map((name) => `${driftDir}/${name}`)
-      .flatMap((file) => {
-        const stat = files.stat(file);
-        return stat ? [{ file, ...stat }] : [];
-      })
-      .sort((a, b) => changedMsOf(a) - changedMsOf(b));
-    let total = kept.reduce((sum, { size }) => sum + size, 0);
-    while (kept.length >= limit.count || total + bytes > limit.bytes) {
-      const oldest = kept.shift();
-      if (oldest === undefined) return;
+  /** What is kept of those names, oldest first. */
+  function pieces(name: RegExp): Piece[] {
+    const paths = files.list(driftDir).filter((one) => name.test(one));
+    const stats = files.statAll(paths.map((one) => `${driftDir}/${one}`));
+    return [...stats]
+      .flatMap(([file, stat]) => (stat instanceof Error ? [] : [{ file, size: stat.size, at: changedMsOf(stat) }]))
+      .sort(byAge);
+  }
+
+  /** Removes the oldest until there is room for more. @returns those that stay */
+  function makeRoom(kept: readonly Piece[], more: Room, most: Room): Piece[] {
+    const stay = [...kept];
+    let total = stay.reduce((sum, { size }) => sum + size, 0);
+    while (stay.length + more.count > most.count || total + more.bytes > most.bytes) {
+      const oldest = stay.shift();
+      if (oldest === undefined) break;
       files.remove(oldest.file);
       total -= oldest.size;
     }
+    return stay;
   }
 }
+
+interface Room {
+  count: number;
+  bytes: number;
+}
+interface Piece {
+  file: string;
+  size: number;
+  at: number;
+}
+const byAge = (a: Piece, b: Piece): number => a.at - b.at;
 
 const special = (path: string) =>
   new AgentError({

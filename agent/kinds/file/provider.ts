@@ -10,8 +10,10 @@ import type { FileStat, Files, NewFile, WriteOptions } from '../../system/file-t
 import { sideBySide } from '../../system/side-by-side.ts';
 import { createContentHash, createFileDiff, type FileFact } from './diff.ts';
 import { createFileHashes } from './hash.ts';
+import { hold } from './hold.ts';
+import { lookAtAll } from './look.ts';
 import type { Originals } from './originals.ts';
-import { MAX_BYTES } from './render.ts';
+import { foreignIn, purgeDirectory } from './purge.ts';
 import type { FileSpec } from './spec.ts';
 import { validateFile } from './validate.ts';
 
@@ -61,17 +63,13 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
     kind: 'file',
     claims: (spec) => [`path:${spec.path}`],
     diff,
+    hold,
     health: (want, seen): Health =>
       diff(want, seen).op === 'none'
         ? { state: 'ok', message: '' }
         : { state: 'bad', message: seen?.fact.problem ?? 'differs from its declaration' },
     async observe(ids, _signal, wants, healthAlone) {
-      // One that is larger than any payload differs by its size; of others, history shall say from what to what.
-      const stats = hashes.look(
-        ids.map(pathOf),
-        (file, { size }) => wants?.get(`file:${file}`)?.spec.type !== 'file' || size <= MAX_BYTES,
-        healthAlone,
-      );
+      const stats = await lookAtAll(hashes, ids.map(pathOf), wants, healthAlone);
       const seen = new Map<ResourceId, Seen<FileFact>>();
       const names = accounts.names();
       for (const id of ids) {
@@ -233,15 +231,14 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
     const why = new Set(change.why.map((r) => r.field));
     if (spec.type === 'file' && (there !== 'file' || why.has('content'))) await validate(want);
     await keepDrift(work);
-    if (spec.type === 'absent') takeAway(spec, there);
+    if (spec.type === 'absent') await takeAway(spec, there);
     else if (there === 'directory' && spec.type !== 'directory' && !files.remove(spec.path))
       throw occupied(spec.path, 'a directory that is not empty');
     else if (spec.type === 'directory') await applyDirectory(work, there);
     else if (spec.type === 'link') files.link(spec.path, spec.target ?? '');
     else {
       const options = metaOf(spec);
-      // A second name of the same file may be somebody else's: then a new file takes this one's place.
-      if (there !== 'file' || why.has('content') || seen?.fact.links !== 1)
+      if (there !== 'file' || why.has('content') || seen === undefined || isShared(seen.fact, options))
         return { file: spec.path, content: spec.content ?? EMPTY, options };
       files.setMeta(spec.path, options);
     }
@@ -257,9 +254,9 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
     report?.({ field: 'kept', to });
   }
 
-  function takeAway({ path: file, purge }: FileSpec, there: FileFact['type'] | undefined): void {
+  async function takeAway({ path: file, purge }: FileSpec, there: FileFact['type'] | undefined): Promise<void> {
     if (files.remove(file)) return;
-    if (there === 'directory' && purge) files.removeTree(file);
+    if (there === 'directory' && purge) await files.removeTree(file);
     else throw occupied(file, 'a directory that is not empty');
   }
 
@@ -270,14 +267,22 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
     if (there !== undefined && there !== 'directory') files.remove(spec.path);
     if (there === 'directory') files.setMeta(spec.path, meta);
     else await files.mkdir(spec.path, meta);
-    for (const name of seen?.fact.foreign ?? []) {
-      const foreign = `${spec.path}/${name}`;
-      if (files.stat(foreign)?.type === 'file')
-        report?.({ field: 'kept', from: foreign, to: await originals.keepDrift(foreign) });
-      if (!files.remove(foreign)) files.removeTree(foreign);
-    }
+    if ((seen?.fact.foreign ?? []).length > 0) await purgeDirectory({ files, originals }, spec, report);
   }
 }
+
+/**
+ * Whether somebody else may have the file itself in hand: by another name of it, or open for writing, since it was theirs or
+ * they were let. Then a new file takes its place.
+ */
+const isShared = (fact: FileFact, { uid, gid, mode }: WriteOptions): boolean =>
+  fact.links !== 1 ||
+  (uid !== -1 && fact.uid !== uid) ||
+  (gid !== -1 && fact.gid !== gid && (fact.mode & GROUP_WRITES) !== 0) ||
+  (fact.mode & ~mode & (GROUP_WRITES | OTHERS_WRITE)) !== 0;
+
+const GROUP_WRITES = 0o020;
+const OTHERS_WRITE = 0o002;
 
 const NOTHING = {
   type: 'missing' as const,
@@ -289,12 +294,6 @@ const NOTHING = {
   size: 0,
   links: 0,
 };
-
-/** Names in a purged directory that nobody declares. */
-function foreignIn(files: Files, directory: string, keep: readonly string[]): string[] {
-  const known = new Set(keep);
-  return files.list(directory).filter((name) => !known.has(name));
-}
 
 /** It waits for nothing but the directories it lies in. */
 const standsAlone = ({ after, spec }: Desired<FileSpec>): boolean =>

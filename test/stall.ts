@@ -1,0 +1,47 @@
+/**
+ * Whether the event loop was kept from turning: the processor time of this thread between two beats of a timer. Wall time
+ * says nothing on a busy machine. A beat comes in the first turn after its time, so no more than one long turn lies between two.
+ */
+import { afterEach, beforeEach, expect } from 'vitest';
+
+/** What a turn may take of the thread's processor time, in milliseconds. */
+export const STALL_MS = 1_000;
+const BEAT_MS = 5;
+
+export interface TurnWatch {
+  /** Processor time of the longest turn so far, in milliseconds. */
+  longestMs(): number;
+  stop(): void;
+}
+
+/** Begins to watch this thread. */
+export function watchTurns(): TurnWatch {
+  let longest = 0;
+  let last = process.threadCpuUsage();
+  const beat = () => {
+    const { user, system } = process.threadCpuUsage(last);
+    longest = Math.max(longest, (user + system) / 1_000);
+    last = process.threadCpuUsage();
+  };
+  const timer = setInterval(beat, BEAT_MS);
+  timer.unref();
+  return {
+    longestMs() {
+      beat();
+      return longest;
+    },
+    stop: () => clearInterval(timer),
+  };
+}
+
+/** Fails each test of the file in which one turn took `limitMs` of this thread's processor time. */
+export function failOnStalls(limitMs = STALL_MS): void {
+  let watch: TurnWatch;
+  beforeEach(() => {
+    watch = watchTurns();
+  });
+  afterEach(() => {
+    watch.stop();
+    expect(watch.longestMs(), 'processor time of the longest turn of the event loop, in ms').toBeLessThan(limitMs);
+  });
+}
