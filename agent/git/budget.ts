@@ -13,6 +13,13 @@ export interface PackLimits {
   made: number;
 }
 
+/** Bytes of an answer that lists refs. A server lists all that begin like the one that was asked for, and an old one all it has. */
+export const MAX_REFS = { exact: 256 * 1024, pattern: 4 * 1024 * 1024, hello: 4 * 1024 * 1024 };
+/** Bytes of what comes before a pack, and of what a server of today says first. */
+export const MAX_WORDS = 64 * 1024;
+/** Bytes of the name of a ref; longer ones are passed over. */
+export const MAX_NAME = 255;
+
 /** Longest chain of deltas. git makes 50 and, where `pack.depth` says so, more. */
 export const MAX_DEPTH = 128;
 
@@ -33,6 +40,8 @@ export class OverBudget extends AgentError {
 const MIB = 1024 * 1024;
 const mib = (bytes: number) => `${Math.floor(bytes / MIB)} MiB`;
 const WORDS = {
+  refs: (_: number, limit: number) => `it lists more refs than fit into ${Math.floor(limit / 1024)} KiB`,
+  words: (_: number, limit: number) => `it says more than ${Math.floor(limit / 1024)} KiB before it comes to the point`,
   pack: (_: number, limit: number) => `its pack is larger than ${mib(limit)}`,
   object: (size: number, limit: number) =>
     `it has an object of ${Math.ceil(size / MIB)} MiB; ${mib(limit)} are the limit (keep large files out of the repository)`,
@@ -45,18 +54,18 @@ const WORDS = {
 export const overBudget = (what: keyof typeof WORDS, size: number, limit: number): OverBudget =>
   new OverBudget(what, size, limit);
 
-/** Of what comes in one pack. */
+/** Of what comes in one answer. */
 export interface Budget {
   /** @throws OverBudget */
   spend(bytes: number): void;
 }
 
-export function createBudget(limit: number): Budget {
+export function createBudget(limit: number, what: keyof typeof WORDS = 'made'): Budget {
   let spent = 0;
   return {
     spend(bytes) {
       spent += bytes;
-      if (spent > limit) throw overBudget('made', spent, limit);
+      if (spent > limit) throw overBudget(what, spent, limit);
     },
   };
 }

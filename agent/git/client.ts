@@ -20,8 +20,11 @@ export interface GitClient {
   hello(signal: AbortSignal): Promise<Hello>;
   /** Whether it is known to refuse this filter. */
   refuses(filter: string): boolean;
-  /** Refs that begin with one of `prefixes`; older servers list all, whatever is asked. */
-  refs(prefixes: readonly string[], signal: AbortSignal): Promise<readonly Ref[]>;
+  /**
+   * Refs that begin with one of `prefixes`; older servers list all, whatever is asked.
+   * @param most bytes of the answer, in protocol version 2. @throws AgentError `FetchOverBudget`
+   */
+  refs(prefixes: readonly string[], signal: AbortSignal, most: number): Promise<readonly Ref[]>;
   /**
    * @param request `filters` in order of preference, since a server may allow some and refuse others; `''` is none
    * @param save takes the bytes of the pack, to the end
@@ -44,11 +47,15 @@ export function createClient(remote: Remote): GitClient {
 
   async function hear(signal: AbortSignal): Promise<Hello> {
     const from = packets(remote.exchange({ body: null, size: 'refs' }, signal));
-    const hello = await readHello(from);
-    await drain(from);
-    checkHello(hello);
-    known = hello;
-    return hello;
+    try {
+      const hello = await readHello(from);
+      await drain(from);
+      checkHello(hello);
+      known = hello;
+      return hello;
+    } finally {
+      await from.return(undefined);
+    }
   }
 
   /** Sends a request and reads its answer to the end, so that the connection can be used again. */
@@ -78,14 +85,15 @@ export function createClient(remote: Remote): GitClient {
     }
   }
 
-  async function refs(prefixes: readonly string[], signal: AbortSignal): Promise<readonly Ref[]> {
+  async function refs(prefixes: readonly string[], signal: AbortSignal, most: number): Promise<readonly Ref[]> {
     // A server without version 2 says its refs at once, and only then: ask each time.
     const hello = known?.version === 2 ? known : await hear(signal);
     if (hello.version !== 2) return hello.refs;
+    const read = (from: AsyncGenerator<Packet>) => readRefs(from, most);
     try {
-      return await talk(hello, closing(remote, lsRefsRequest(hello, prefixes)), 'refs', readRefs, signal);
+      return await talk(hello, closing(remote, lsRefsRequest(hello, prefixes)), 'refs', read, signal);
     } catch (thrown) {
-      if (hello === TODAY && isMisunderstanding(thrown)) return refs(prefixes, signal);
+      if (hello === TODAY && isMisunderstanding(thrown)) return refs(prefixes, signal, most);
       throw thrown;
     }
   }

@@ -2,7 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
-import zlib from 'node:zlib';
 import { AgentError } from '../errors.ts';
 import { CutShort, httpFailure } from './http-failure.ts';
 import { type Limits, quoted, seconds, stopped, unreachable } from './remote.ts';
@@ -21,8 +20,12 @@ export interface HttpRequest {
   url: string;
   method: 'GET' | 'POST';
   headers: Record<string, string>;
-  /** Sent to the origin of `url` alone, never to where it redirects. */
+  /** Sent to the origin of `url` alone, never to where it redirects; the same goes for the client certificate. */
   secret?: string | undefined;
+  /** The origin that `secret` and the client certificate are meant for; that of `url` where it is left out. */
+  origin?: string | undefined;
+  /** What a path must end with to be redirected to, as this one's does; without it no redirect is followed. */
+  follow?: string | undefined;
   body?: Uint8Array | undefined;
   totalMs: number;
 }
@@ -32,12 +35,19 @@ export interface HttpAnswer {
   headers: http.IncomingHttpHeaders;
   /** Where the answer came from in the end. */
   url: string;
-  /** Decompressed. Throws AgentError `RepositoryUnreachable` where it is cut short or stalls. */
+  /** Throws AgentError `RepositoryUnreachable` where it is cut short or stalls. */
   body: AsyncIterable<Uint8Array>;
 }
 
 export interface HttpClient {
   request(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer>;
+}
+
+interface Agents {
+  http: http.Agent;
+  https: https.Agent;
+  /** For where we were sent to: without the client certificate. */
+  strangers: https.Agent;
 }
 
 const MAX_REDIRECTS = 5;
@@ -46,10 +56,10 @@ const ANSWERED = { reach: 'answered' } as const;
 
 /** One client for one repository: it keeps a connection open between two polls. */
 export function createHttp(options: HttpOptions): HttpClient {
-  let kept: { material: string; agents: { http: http.Agent; https: https.Agent } } | null = null;
+  let kept: { material: string; agents: Agents } | null = null;
 
   /** The same agents, and so the same connections, until a certificate changes on disk. */
-  async function agents(name: string): Promise<{ http: http.Agent; https: https.Agent }> {
+  async function agents(name: string): Promise<Agents> {
     const read = async (file: string | undefined) =>
       file === undefined
         ? undefined
@@ -64,33 +74,43 @@ export function createHttp(options: HttpOptions): HttpClient {
     if (kept?.material === material) return kept.agents;
     kept?.agents.http.destroy();
     kept?.agents.https.destroy();
+    kept?.agents.strangers.destroy();
     const proxies = proxiesOf(options.env);
     if (Object.keys(proxies).some((n) => !/^no_/i.test(n)) && !knowsProxies(process.versions.node))
       throw unreachable(name, `a proxy is set, and Node ${process.versions.node} knows none; use Node 24.5 or newer`, {
         reach: 'here',
       });
     const common = { keepAlive: true, timeout: KEEP_ALIVE_MS, maxSockets: 4, proxyEnv: proxies };
-    const tls = { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
-    kept = { material, agents: { http: new http.Agent(common), https: new https.Agent({ ...common, ...tls }) } };
-    return kept.agents;
+    const trusted = { ...common, ...(ca ? { ca } : {}) };
+    const own = { ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
+    const made = {
+      http: new http.Agent(common),
+      https: new https.Agent({ ...trusted, ...own }),
+      strangers: new https.Agent(trusted),
+    };
+    kept = { material, agents: made };
+    return made;
   }
 
   return {
     async request(request, signal) {
       const first = new URL(request.url);
       const use = await agents(repositoryOf(first));
-      let { url, method, body } = { ...request, url: first };
+      const home = request.origin ?? first.origin;
+      let url = first;
       for (let hops = 0; ; hops++) {
-        const secret = url.origin === first.origin ? request.secret : undefined;
-        const sent = { ...request, url, method, body, secret };
-        const answer = await once(sent, use, options.limits, signal);
-        const next = redirect(answer, url);
+        const isHome = url.origin === home;
+        const sent = { ...request, url, secret: isHome ? request.secret : undefined };
+        const secure = isHome ? use.https : use.strangers;
+        const answer = await once(sent, { http: use.http, https: secure }, options.limits, signal);
+        const next = request.follow === undefined ? null : redirect(answer, url);
         if (next === null) return answer;
         if (hops === MAX_REDIRECTS)
           throw unreachable(repositoryOf(first), `it redirects more than ${MAX_REDIRECTS} times`, ANSWERED);
         if (url.protocol === 'https:' && next.protocol !== 'https:')
           throw unreachable(repositoryOf(first), `it redirects to ${next.origin}, without encryption`, ANSWERED);
-        if (answer.status === 303) [method, body] = ['GET', undefined];
+        if (!`${next.pathname}${next.search}`.endsWith(request.follow ?? ''))
+          throw unreachable(repositoryOf(first), 'it redirects to what is no git repository', ANSWERED);
         url = next;
         for await (const _ of answer.body) break;
       }
@@ -101,11 +121,14 @@ export function createHttp(options: HttpOptions): HttpClient {
 /** As people know it, without what the protocol adds to its address. */
 const repositoryOf = (url: URL) => `${url.origin}${url.pathname}`.replace(/\/(info\/refs|git-upload-pack)$/, '');
 
+export const isRedirect = ({ status, headers }: HttpAnswer): boolean =>
+  [301, 302, 303, 307, 308].includes(status) && headers.location !== undefined;
+
 function redirect(answer: HttpAnswer, from: URL): URL | null {
-  const location = answer.headers.location;
-  if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined) return null;
+  if (!isRedirect(answer)) return null;
+  const location = answer.headers.location ?? '';
   const next = URL.parse(location, from.href);
-  if (next === null || !/^https?:$/.test(next.protocol))
+  if (next === null || !/^https?:$/.test(next.protocol) || next.username !== '' || next.password !== '')
     throw unreachable(repositoryOf(from), `it redirects to what is no web address: ${quoted(location)}`, ANSWERED);
   return next;
 }
@@ -180,6 +203,13 @@ async function once(
       );
     };
     stall();
+    const encoding = response.headers['content-encoding'] ?? 'identity';
+    if (encoding !== 'identity') {
+      response.destroy();
+      watch.end();
+      const why = `its answer is compressed (${quoted(encoding).slice(0, 20)}), which was not asked for`;
+      throw unreachable(name, `${why}; switch that off on the server or the proxy before it`, ANSWERED);
+    }
     return {
       status: response.statusCode ?? 0,
       headers: response.headers,
@@ -201,13 +231,7 @@ async function* reading(
 ): AsyncGenerator<Uint8Array> {
   try {
     response.on('data', stall);
-    const encoding = response.headers['content-encoding'];
-    const plain =
-      encoding === undefined || encoding === 'identity'
-        ? response
-        : response.pipe(decoder(encoding)).on('close', () => response.destroy());
-    response.once('error', (cause) => plain.destroy(cause));
-    yield* plain as AsyncIterable<Uint8Array>;
+    yield* response as AsyncIterable<Uint8Array>;
     if (!response.complete) throw new CutShort();
   } catch (thrown) {
     throw explain(thrown);
@@ -216,12 +240,6 @@ async function* reading(
     // A connection of which the answer was read to its end goes back to be used again.
     if (!response.readableEnded) response.destroy();
   }
-}
-
-function decoder(encoding: string) {
-  if (encoding === 'gzip' || encoding === 'x-gzip' || encoding === 'deflate') return zlib.createUnzip();
-  if (encoding === 'br') return zlib.createBrotliDecompress();
-  throw new Error(`the answer is compressed by ${quoted(encoding)}, which was not asked for`);
 }
 
 /** One running timer at most. */

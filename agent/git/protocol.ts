@@ -3,6 +3,7 @@
  * Source: git's Documentation/gitprotocol-v2 and gitprotocol-pack.
  */
 import { AgentError } from '../errors.ts';
+import { type Budget, createBudget, MAX_NAME, MAX_REFS, MAX_WORDS } from './budget.ts';
 import { broken, FLUSH, type Packet, packet } from './packet.ts';
 import { refused } from './server-error.ts';
 
@@ -46,27 +47,29 @@ export interface FetchAnswer {
   pack: AsyncIterable<Uint8Array> | null;
 }
 
-const MAX_LINES = 1_000_000;
 const HEX = /^[0-9a-f]{40}$/;
 
 const DELIM = '0001';
+/** Bytes that a packet takes besides what is in it: an empty one is not free. */
+const PACKET_COSTS = 4;
 
 /** Reads what the server says first, whatever its version. Leaves the iterator after the closing flush. */
 export async function readHello(from: AsyncIterator<Packet>): Promise<Hello> {
-  let first = await text(from);
+  const words = createBudget(MAX_WORDS, 'words');
+  let first = await text(from, words);
   if (first?.startsWith('# service=')) {
     // Smart HTTP announces the service in a section of its own.
-    await text(from);
-    first = await text(from);
+    await text(from, words);
+    first = await text(from, words);
   }
-  if (first === 'version 2') return helloV2(from);
+  if (first === 'version 2') return helloV2(from, words);
   if (first !== 'version 1') return helloV0(0, first, from);
-  return helloV0(1, await text(from), from);
+  return helloV0(1, await text(from, words), from);
 }
 
-async function helloV2(from: AsyncIterator<Packet>): Promise<Hello> {
+async function helloV2(from: AsyncIterator<Packet>, budget: Budget): Promise<Hello> {
   const capabilities = new Map<string, string>();
-  for (let line = await text(from); line !== null; line = await text(from)) {
+  for (let line = await text(from, budget); line !== null; line = await text(from, budget)) {
     const at = line.indexOf('=');
     capabilities.set(at < 0 ? line : line.slice(0, at), at < 0 ? '' : line.slice(at + 1));
   }
@@ -77,7 +80,8 @@ async function helloV0(version: 0 | 1, first: string | null, from: AsyncIterator
   const capabilities = new Map<string, string>();
   const refs: Ref[] = [];
   const targets = new Map<string, string>();
-  for (let line = first; line !== null; line = await text(from)) {
+  const budget = createBudget(MAX_REFS.hello, 'refs');
+  for (let line = first; line !== null; line = await text(from, budget)) {
     const [ref = '', words] = line.split('\0');
     for (const word of words?.split(' ') ?? []) {
       const at = word.indexOf('=');
@@ -100,10 +104,14 @@ function addRef(refs: Ref[], line: string): void {
   if (name === 'capabilities^{}' || oid === 'shallow') return;
   checkId(oid);
   const last = refs.at(-1);
+  if (!isName(name)) return;
   if (!name.endsWith('^{}')) refs.push({ name, oid });
   // Said of another tag than the one before it, it is no word about any.
   else if (last?.name === name.slice(0, -'^{}'.length)) last.peeled = oid;
 }
+
+/** None that git would make (git-check-ref-format(1)), or that nobody could read, is of use. */
+const isName = (name: string): boolean => Buffer.byteLength(name) <= MAX_NAME && !/\p{C}/u.test(name);
 
 /** The request for `prefixes`, for a version 2 server. */
 export function lsRefsRequest(hello: Hello, prefixes: readonly string[]): Uint8Array {
@@ -113,12 +121,15 @@ export function lsRefsRequest(hello: Hello, prefixes: readonly string[]): Uint8A
   return command(hello, 'ls-refs', [...peel, ...symrefs, ...prefixes.map((p) => `ref-prefix ${p}`)]);
 }
 
-export async function readRefs(from: AsyncIterator<Packet>): Promise<Ref[]> {
+/** @param limit bytes. @throws AgentError `FetchOverBudget` */
+export async function readRefs(from: AsyncIterator<Packet>, limit: number = MAX_REFS.pattern): Promise<Ref[]> {
   const refs: Ref[] = [];
-  for (let line = await text(from); line !== null; line = await text(from)) {
+  const budget = createBudget(limit, 'refs');
+  for (let line = await text(from, budget); line !== null; line = await text(from, budget)) {
     const [oid = '', name = '', ...attributes] = line.split(' ');
     if (oid === 'unborn') continue;
     checkId(oid);
+    if (!isName(name)) continue;
     const ref: Ref = { name, oid };
     for (const attribute of attributes) {
       if (attribute.startsWith('peeled:')) ref.peeled = checkId(attribute.slice('peeled:'.length));
@@ -126,7 +137,6 @@ export async function readRefs(from: AsyncIterator<Packet>): Promise<Ref[]> {
         ref.target = attribute.slice('symref-target:'.length);
     }
     refs.push(ref);
-    if (refs.length > MAX_LINES) throw broken('it lists more refs than any repository has');
   }
   return refs;
 }
@@ -174,12 +184,14 @@ export async function readFetch(hello: Hello, from: AsyncIterator<Packet>): Prom
 
 async function readFetchV2(from: AsyncIterator<Packet>): Promise<FetchAnswer> {
   const common: string[] = [];
+  const budget = createBudget(MAX_WORDS, 'words');
   for (;;) {
-    const section = await text(from);
+    const section = await text(from, budget);
     if (section === null) return { common, pack: null };
     if (section === 'packfile') return { common, pack: sideband(from) };
     for (let next = await take(from); next !== 'delim'; next = await take(from)) {
       if (next === 'flush' || next === 'end') return { common, pack: null };
+      budget.spend(PACKET_COSTS + next.length);
       if (section === 'acknowledgments') acknowledge(lineOf(next), common);
     }
   }
@@ -187,10 +199,12 @@ async function readFetchV2(from: AsyncIterator<Packet>): Promise<FetchAnswer> {
 
 async function readFetchV0(hello: Hello, from: AsyncIterator<Packet>): Promise<FetchAnswer> {
   const common: string[] = [];
+  const budget = createBudget(MAX_WORDS, 'words');
   const muxed = hello.capabilities.has('side-band-64k');
   if (!muxed) throw broken('it is too old: it cannot send a pack in the side band');
   for (;;) {
     const next = await take(from);
+    budget.spend(PACKET_COSTS + next.length);
     if (typeof next === 'string') continue;
     if ((next[0] ?? 0) <= 3) return { common, pack: sideband(from, next) };
     acknowledge(lineOf(next), common);
@@ -219,9 +233,10 @@ async function take(from: AsyncIterator<Packet>): Promise<Packet> {
 }
 
 /** The next line, or null at a flush. */
-async function text(from: AsyncIterator<Packet>): Promise<string | null> {
+async function text(from: AsyncIterator<Packet>, budget: Budget): Promise<string | null> {
   const next = await take(from);
   if (next === 'flush') return null;
+  budget.spend(PACKET_COSTS + next.length);
   if (typeof next === 'string') throw broken(`there is a ${next} packet where none belongs`);
   return lineOf(next);
 }

@@ -1,7 +1,7 @@
 /** Git over HTTP: `info/refs` to hear what the server can do, `git-upload-pack` for everything else. */
 import { readFile } from 'node:fs/promises';
 import { AgentError } from '../errors.ts';
-import type { HttpAnswer, HttpClient } from './http.ts';
+import { type HttpAnswer, type HttpClient, isRedirect } from './http.ts';
 import { type Exchange, type Limits, quoted, type Remote, unauthorised, unexpected } from './remote.ts';
 
 export interface HttpAuth {
@@ -24,33 +24,60 @@ export function createSmartHttp({ url, auth, http, limits }: SmartHttpOptions): 
   const name = url.replace(/\/+$/, '');
   /** Where the first answer came from: later requests go there at once. */
   let base = name;
+  const { origin } = new URL(name);
+  const isHome = (answer: HttpAnswer) => new URL(answer.url).origin === origin;
+  const headers = { 'git-protocol': 'version=2' };
+
+  /** What the server says first. It alone may be somewhere else, as git has it: what is sent goes where it was found. */
+  async function hear(secret: string | undefined, totalMs: number, signal: AbortSignal): Promise<HttpAnswer> {
+    const url = `${name}${FIRST}`;
+    const answer = await http.request({ secret, totalMs, url, method: 'GET', headers, follow: FIRST }, signal);
+    await check(answer, 'application/x-git-upload-pack-advertisement');
+    if (answer.status === 200) base = answer.url.slice(0, -FIRST.length);
+    return answer;
+  }
+
+  async function send(
+    body: Uint8Array,
+    secret: string | undefined,
+    totalMs: number,
+    signal: AbortSignal,
+  ): Promise<HttpAnswer> {
+    const type = 'application/x-git-upload-pack-request';
+    const to = { url: `${base}/git-upload-pack`, origin, method: 'POST' as const };
+    const answer = await http.request(
+      { ...to, secret, totalMs, headers: { ...headers, 'content-type': type }, body },
+      signal,
+    );
+    await check(answer, 'application/x-git-upload-pack-result');
+    return answer;
+  }
 
   async function* exchange({ body, size }: Exchange, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    const credential = await readCredential(auth, name);
-    const common = { secret: sameOrigin(base, name) ? credential.header : undefined, totalMs: limits[size] };
-    const headers = { 'git-protocol': 'version=2' };
-    let answer: HttpAnswer;
+    const { header: secret, used } = await readCredential(auth, name);
+    const totalMs = limits[size];
     if (body === null) {
-      const address = `${name}/info/refs?service=git-upload-pack`;
-      const secret = credential.header;
-      answer = await http.request({ ...common, secret, url: address, method: 'GET', headers }, signal);
-      await check(answer, 'application/x-git-upload-pack-advertisement');
-      base = answer.url.replace(/\/info\/refs(\?.*)?$/, '');
-    } else {
-      const type = 'application/x-git-upload-pack-request';
-      const all = { ...headers, 'content-type': type };
-      const address = `${base}/git-upload-pack`;
-      answer = await http.request({ ...common, url: address, method: 'POST', headers: all, body }, signal);
-      await check(answer, 'application/x-git-upload-pack-result');
-      if (answer.status === 200) base = answer.url.replace(/\/git-upload-pack$/, '');
+      const answer = await hear(secret, totalMs, signal);
+      return yield* answer.status === 200 ? answer.body : refuse(answer, used);
     }
-    yield* answer.status === 200 ? answer.body : refuse(answer, credential.used);
+    let answer = await send(body, secret, totalMs, signal);
+    if (isRedirect(answer)) {
+      await close(answer);
+      const before = base;
+      const first = await hear(secret, totalMs, signal);
+      await close(first);
+      if (base === before) throw unexpected(name, 'it redirects what is sent to it; name in repo.url where it is now');
+      answer = await send(body, secret, totalMs, signal);
+    }
+    yield* answer.status === 200 ? answer.body : refuse(answer, used);
   }
 
   /** A captive portal answers 200 as well, and so does a server of plain files. */
   async function check(answer: HttpAnswer, type: string): Promise<void> {
     const got = answer.headers['content-type'] ?? 'nothing named';
     if (answer.status !== 200 || got.startsWith(type)) return;
+    if (!isHome(answer))
+      throw unexpected(name, `it redirects to ${new URL(answer.url).origin}, whose answer is not git`);
     if (/^[0-9a-f]{40}\trefs\//.test(await beginning(answer)))
       throw unexpected(
         name,
@@ -63,7 +90,8 @@ export function createSmartHttp({ url, auth, http, limits }: SmartHttpOptions): 
   // biome-ignore lint/correctness/useYield: it always throws
   async function* refuse(answer: HttpAnswer, used: string | null): AsyncGenerator<Uint8Array> {
     const { status } = answer;
-    const said = await firstWords(answer);
+    // Words of somebody else may be none that a server was meant to read.
+    const said = isHome(answer) ? await firstWords(answer) : `from ${new URL(answer.url).origin}`;
     const text = `it answered ${status}${said ? ` (${said})` : ''}`;
     if (status === 401 || status === 403 || status === 407) throw unauthorised(name, used, text);
     if (status === 404)
@@ -76,7 +104,11 @@ export function createSmartHttp({ url, auth, http, limits }: SmartHttpOptions): 
   return { name, stateless: true, exchange };
 }
 
-const sameOrigin = (a: string, b: string) => new URL(a).origin === new URL(b).origin;
+const FIRST = '/info/refs?service=git-upload-pack';
+
+async function close(answer: HttpAnswer): Promise<void> {
+  for await (const _ of answer.body) break;
+}
 
 /** What a plain answer begins with; a page of HTML helps nobody in a log. */
 async function firstWords(answer: HttpAnswer): Promise<string> {

@@ -5,10 +5,11 @@ import { type Content, createPayload } from '../core/payload.ts';
 import type { Review, ReviewRequest, Source } from '../core/provider.ts';
 import type { Checkout } from '../core/types.ts';
 import { accessTo, type SourceOptions } from './access.ts';
+import { MAX_REFS } from './budget.ts';
 import { parseCommit } from './commit.ts';
 import type { Objects } from './objects.ts';
 import { broken } from './packet.ts';
-import { isCommitId, prefixesOf, type Resolved, resolve } from './refs.ts';
+import { isCommitId, isPattern, prefixesOf, type Resolved, resolve } from './refs.ts';
 import { commitUnknown, describe, review } from './review.ts';
 import { contentOf, seenSince } from './seen.ts';
 import { ObjectUnknown } from './server-error.ts';
@@ -24,6 +25,7 @@ export function createSource(options: SourceOptions): GitSource {
   const access = accessTo(options);
   const { ref, path: hostPath, exec } = options;
   const id = `${options.url}#${ref}`;
+  const most = isPattern(ref) ? MAX_REFS.pattern : MAX_REFS.exact;
   let resolved: Resolved | null = null;
   let aboveFloor: string | null = null;
   let last: { commit: string; review: Review; accepted: string | null } | null = null;
@@ -77,7 +79,7 @@ export function createSource(options: SourceOptions): GitSource {
   async function sameBranch(signal: AbortSignal): Promise<Resolved | null> {
     const name = `refs/heads/${ref}`;
     if (resolved?.kind !== 'branch' || !prefixesOf(ref).includes(name)) return null;
-    const found = (await access.refs([name], signal)).find((r) => r.name === name);
+    const found = (await access.refs([name], signal, MAX_REFS.exact)).find((r) => r.name === name);
     return found ? { kind: 'branch', commit: found.oid, name: ref, tag: null } : null;
   }
 
@@ -140,7 +142,7 @@ export function createSource(options: SourceOptions): GitSource {
     async head(signal) {
       resolved = isCommitId(ref)
         ? { kind: 'commit', commit: ref, name: '', tag: null }
-        : ((await sameBranch(signal)) ?? resolve(ref, await access.refs(prefixesOf(ref), signal), options.url));
+        : ((await sameBranch(signal)) ?? resolve(ref, await access.refs(prefixesOf(ref), signal, most), options.url));
       return resolved.commit;
     },
     vouchesFor: (commit) => vouched.get(commit) === policy(),

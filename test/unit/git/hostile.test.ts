@@ -126,28 +126,95 @@ test('a kept connection that the server closed is opened again, unseen', async (
   expect(sockets.size).toBe(2);
 });
 
-test('compressed answers are read', async () => {
-  const port = await listen(
-    http.createServer((request, response) => {
-      const upstream = http.request(`${backend.url('')}${request.url?.slice(1)}`, {
-        method: request.method,
-        headers: request.headers,
-      });
-      request.pipe(upstream);
-      upstream.on('response', (answer) => {
-        response.writeHead(answer.statusCode ?? 0, {
-          'content-type': answer.headers['content-type'],
-          'content-encoding': 'gzip',
-        });
-        answer.pipe(zlib.createGzip()).pipe(response);
-      });
-    }),
+test.each(['gzip', 'br', 'deflate'])('an answer in %s, which nobody asked for, is not unpacked', async (encoding) => {
+  answering(zlib.gzipSync(Buffer.alloc(50_000_000)), { 'content-encoding': encoding });
+  expect(await failure(host().pull())).toMatch(
+    /RepositoryUnreachable: .*its answer is compressed \((gzip|br|deflate)\), which was not asked for/,
   );
-  expect(texts((await host({ url: `http://127.0.0.1:${port}/fleet.git` }).pull()).checkout)).toEqual({
-    'hosts/edge-1/f': 'hello\n',
+});
+
+/** The answer to a poll: whatever it is, it is read as far as its budget goes, and no further. */
+async function poll(line: string, times: number, options: Partial<Parameters<typeof createPuller>[1]> = {}) {
+  let sent = 0;
+  backend.intercept((request, response) => {
+    if (request.method !== 'POST' || isFetch(request)) return false;
+    response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-result' });
+    const some = Buffer.concat(Array.from({ length: 100 }, () => packet(line)));
+    const more = () => {
+      while (sent < times && !response.destroyed) {
+        sent += 100;
+        if (!response.write(some)) return void response.once('drain', more);
+      }
+      response.end('0000');
+    };
+    more();
+    return true;
   });
-  answering(Buffer.from('not gzip at all'), { 'content-encoding': 'gzip' });
-  expect(await failure(host().pull())).toMatch(/RepositoryUnreachable/);
+  const said = await failure(host(options).head());
+  return { said, sent };
+}
+
+test.each<[string, string, Partial<Parameters<typeof createPuller>[1]>, RegExp]>([
+  [
+    'refs that begin alike',
+    `${'a'.repeat(40)} refs/heads/main-${'x'.repeat(100)}`,
+    {},
+    /more refs than fit into 256 KiB/,
+  ],
+  [
+    'refs with long names',
+    `${'a'.repeat(40)} refs/heads/main-${'x'.repeat(60_000)}`,
+    {},
+    /more refs than fit into 256 KiB/,
+  ],
+  ['tags for a pattern', `${'a'.repeat(40)} refs/tags/v1.0.0`, { ref: 'v1.*' }, /more refs than fit into 4096 KiB/],
+  ['empty lines', 'unborn HEAD', {}, /more refs than fit into 256 KiB/],
+])('a poll that answers a million %s is left', async (_, line, options, expected) => {
+  const { said, sent } = await poll(line, 1_000_000, options);
+  expect(said).toMatch(/^FetchOverBudget/);
+  expect(said).toMatch(expected);
+  expect(sent).toBeLessThan(1_000_000);
+});
+
+test('a server that never ends to say what it can do, or what it knows, is left', async () => {
+  const endless = (first: string, line: string) =>
+    backend.intercept((request, response) => {
+      if (request.method === 'POST' && first === '') return false;
+      const type = request.method === 'GET' ? 'advertisement' : 'result';
+      response.writeHead(200, { 'content-type': `application/x-git-upload-pack-${type}` });
+      response.write(first);
+      const some = Buffer.concat(Array.from({ length: 200 }, () => packet(line)));
+      const more = () => {
+        while (!response.destroyed) if (!response.write(some)) return void response.once('drain', more);
+      };
+      more();
+      return true;
+    });
+  endless('', `x${'y'.repeat(1_000)}=z`);
+  const service = Buffer.concat([packet('# service=git-upload-pack\n'), Buffer.from('0000')]).toString();
+  endless(`${service}${Buffer.from(packet('version 2')).toString()}`, `capability-${'y'.repeat(1_000)}=z`);
+  expect(await failure(host().pull())).toMatch(/^FetchOverBudget: .*says more than 64 KiB/);
+  endless(service, `${'a'.repeat(40)} refs/heads/${'y'.repeat(200)}`);
+  expect(await failure(host().pull())).toMatch(/^FetchOverBudget: .*more refs than fit into 4096 KiB/);
+  endless(Buffer.from(packet('acknowledgments')).toString(), `ACK ${'a'.repeat(40)}`);
+  expect(await failure(host({ ref: commit }).pull())).toMatch(/^FetchOverBudget: .*says more than 64 KiB/);
+});
+
+test('refs with names that git does not make are passed over', async () => {
+  const names = ['refs/tags/v1.8.0', 'refs/tags/v1.9.0\x1b[2J', `refs/tags/v2.0.0-${'0'.repeat(300)}`];
+  backend.intercept((request, response) => {
+    if (request.method !== 'POST' || isFetch(request)) return false;
+    response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-result' });
+    response.end(
+      Buffer.concat([
+        ...names.map((name, at) => packet(`${at === 0 ? commit : 'b'.repeat(40)} ${name}\n`)),
+        Buffer.from('0000'),
+      ]),
+    );
+    return true;
+  });
+  expect(await failure(host({ ref: 'v2.0.0-*' }).head())).toMatch(/RefNotFound/);
+  expect(await host({ ref: 'v*' }).head()).toBe(commit);
 });
 
 test('progress and keep-alives, which were not asked for, are passed over', async () => {
@@ -187,7 +254,7 @@ test('redirects are followed, and no credential goes along to another host', asy
   const asked: (string | undefined)[] = [];
   const port = await listen(
     http.createServer((request, response) => {
-      asked.push(request.headers.authorization);
+      asked.push(`${request.method} ${request.headers.authorization}`);
       response.writeHead(302, { location: `${backend.url('')}${request.url?.slice(1)}` }).end('moved');
     }),
   );
@@ -196,7 +263,10 @@ test('redirects are followed, and no credential goes along to another host', asy
     auth: { username: 'ann', passwordFile },
   }).pull();
   expect(checkout?.info.commit).toBe(commit);
-  expect(asked).toEqual([`Basic ${Buffer.from('ann:hunter2').toString('base64')}`]);
+  // What is sent is not redirected: the server is asked where the repository is, and told there.
+  expect(asked).toEqual(
+    ['POST', 'GET'].map((method) => `${method} Basic ${Buffer.from('ann:hunter2').toString('base64')}`),
+  );
   expect(seen.length).toBeGreaterThan(2);
   expect(seen.filter(Boolean)).toEqual([]);
 
@@ -210,6 +280,38 @@ test('redirects are followed, and no credential goes along to another host', asy
     return true;
   });
   expect(await failure(host().pull())).toMatch(/redirects to what is no web address/);
+});
+
+test('a redirect that leads to anything but a git repository is not followed, and its words go nowhere', async () => {
+  const seen: string[] = [];
+  const stranger = await listen(
+    http.createServer((request, response) => {
+      seen.push(`${request.method} ${request.url}`);
+      response.writeHead(500, { 'content-type': 'text/plain' }).end('secret of the cloud');
+    }),
+  );
+  const to = (where: string) =>
+    backend.intercept((_, response) => {
+      response.writeHead(307, { location: `http://127.0.0.1:${stranger}${where}` }).end();
+      return true;
+    });
+  to('/latest/meta-data');
+  expect(await failure(host().pull())).toMatch(/it redirects to what is no git repository/);
+  expect(seen).toEqual([]);
+  to('/x.git/info/refs?service=git-upload-pack');
+  const said = await failure(host().pull());
+  expect(said).toMatch(/answered 500 \(from http:\/\/127.0.0.1:\d+\)/);
+  expect(said).not.toContain('secret');
+  expect([...new Set(seen)]).toEqual(['GET /x.git/info/refs?service=git-upload-pack']);
+  seen.length = 0;
+  // Where the server is found at home, what is sent is not sent anywhere else.
+  backend.intercept((request, response) => {
+    if (request.method !== 'POST') return false;
+    response.writeHead(307, { location: `http://127.0.0.1:${stranger}/x.git/git-upload-pack` }).end();
+    return true;
+  });
+  expect(await failure(host().pull())).toMatch(/it redirects what is sent to it/);
+  expect(seen).toEqual([]);
 });
 
 test('what the server says against us is passed on with the credential that was used, never with its content', async () => {
