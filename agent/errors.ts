@@ -1,5 +1,6 @@
 /** The one kind of error that is expected, and what it says. */
 import { type ReasonCode, reasonOf } from '../manifests-schema/reasons.ts';
+import { tameLines } from './tame.ts';
 
 /** The stage of a run in which something failed. */
 export type Phase =
@@ -44,7 +45,7 @@ export class AgentError extends Error {
   readonly reach: Reach;
 
   constructor(init: AgentErrorInit) {
-    super(init.message, init.cause === undefined ? undefined : { cause: init.cause });
+    super(tameLines(init.message), init.cause === undefined ? undefined : { cause: init.cause });
     this.name = 'AgentError';
     this.code = init.code;
     this.phase = init.phase;

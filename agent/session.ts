@@ -116,7 +116,12 @@ export function createSession(options: SessionOptions): Session {
       treeRoot: '/var/lib/fairlead/tree',
       sha256: (bytes) => hash('sha256', bytes),
       keyedHash: options.keyedHash,
-      decrypt: (files, dirs) => openSecrets(files, dirs, options.secrets.secretKey, redactor.add),
+      decrypt(files, dirs, commit) {
+        // A directory that is no commit: nothing says when it is used no more.
+        if (commit === '') return openSecrets(files, dirs, options.secrets.secretKey, redactor.add);
+        redactor.addFor(commit, []);
+        return openSecrets(files, dirs, options.secrets.secretKey, (secret) => redactor.addFor(commit, [secret]));
+      },
       logins: createCredentials({ registries, home: '/root', root, exec, secret: redactor.add }).config,
       kinds: KINDS,
       providers,
@@ -189,6 +194,7 @@ export function createSession(options: SessionOptions): Session {
       else if (result.part?.recorded !== false) log.info(said, message || 'run finished');
       for (const p of problems.filter((problem) => problem !== matter))
         log.warn({ run: id, resource: p.id, reason: p.reason }, `${p.file ? `${p.file}:${p.line}: ` : ''}${p.message}`);
+      redactor.retain(store.commits.needed());
       options.changed();
       return line;
     },

@@ -1,6 +1,7 @@
 /** Issues as text for people, and as CI systems take them. Pure. */
 import { formatIssue } from '../../manifests-schema/issue.ts';
 import type { FleetIssue } from '../repo/validate.ts';
+import { tamed } from '../tame.ts';
 import type { Style } from './table.ts';
 
 export const FORMATS = ['text', 'github', 'gitlab', 'json'] as const;
@@ -10,7 +11,7 @@ export type Format = (typeof FORMATS)[number];
 const SHOWN_HOSTS = 3;
 
 export function issuesText(issues: readonly FleetIssue[], style: Style): string {
-  return issues
+  return tamed(issues)
     .map((issue) => {
       const severity = issue.severity === 'error' ? style.red('error') : style.yellow('warning');
       const { file, line, column, message } = issue;
@@ -24,7 +25,7 @@ export function issuesText(issues: readonly FleetIssue[], style: Style): string 
 
 /** Workflow commands: docs.github.com, "Workflow commands for GitHub Actions". */
 export const githubText = (issues: readonly FleetIssue[]): string =>
-  issues
+  tamed(issues)
     .map((issue) => {
       const place = `file=${property(issue.file)},line=${issue.line},col=${issue.column},title=${property(issue.key || 'fairlead')}`;
       return `::${issue.severity} ${place}::${data(issue.message)}`;

@@ -1,4 +1,5 @@
 /** `fairlead doctor`: probes each part that a host needs, and prints the fix for each that fails. */
+import { tamed } from '../tame.ts';
 import { type Context, EXIT } from './context.ts';
 import { wrap } from './table.ts';
 
@@ -7,7 +8,7 @@ export async function doctor(c: Context): Promise<number> {
   const width = Math.max(...findings.map((f) => f.name.length));
   const indent = 'FAIL'.length + 4 + width;
   c.print({ schema: 1, findings }, () =>
-    findings
+    tamed(findings)
       .map(({ name, ok, message, fix }) => {
         const line = `${ok ? c.style.green('ok  ') : c.style.red('FAIL')}  ${name.padEnd(width)}  ${message}`;
         const lines = ok ? [line] : [line, `${' '.repeat(indent)}→ ${fix}`];

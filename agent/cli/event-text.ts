@@ -1,6 +1,7 @@
 /** One event as one line. Pure. */
 import type { EventDocument } from '../../manifests-schema/payloads.ts';
-import { type Style, tame } from './table.ts';
+import { tame } from '../tame.ts';
+import type { Style } from './table.ts';
 import { clockTime, reasons, shortId, took } from './words.ts';
 
 /** What the engine writes into `data`, by the type of the event (agent/engine/run/record.ts). */

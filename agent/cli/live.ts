@@ -1,8 +1,9 @@
 /** The line at the bottom of a terminal that says what goes on now; in a pipe, a plain line for each thing that is new. */
 import type { SyncLine } from '../control/protocol.ts';
+import { tame, tamed } from '../tame.ts';
 import type { Context } from './context.ts';
 import { actionText } from './print.ts';
-import { clip, tame, wrap } from './table.ts';
+import { clip, wrap } from './table.ts';
 
 type Phase = Extract<SyncLine, { type: 'phase' }>;
 type Pull = Extract<SyncLine, { type: 'progress' }>;
@@ -66,7 +67,8 @@ export function createLive(c: Context): Live {
   const ticker = isTTY ? setInterval(draw, TICK_MS) : null;
 
   return {
-    take(line) {
+    take(given) {
+      const line = tamed(given);
       if (line.type === 'action') stays(actionText(line.action, c.style));
       else if (line.type === 'phase' && line.phase === 'rollback') {
         said = '';

@@ -8,12 +8,14 @@ import type {
   RunDocument,
 } from '../control/protocol.ts';
 import type { FleetRow } from '../fleet/model.ts';
+import { tamed } from '../tame.ts';
 import { type Style, table, wrap } from './table.ts';
 import { ago, clockTime, type Reader, reasons, shortId, tone, took, whose } from './words.ts';
 
 const SIGN: Record<string, string> = { create: '+', update: '~', replace: '±', remove: '-', refresh: '↻', none: ' ' };
 
-export function planText(plan: PlanDocument, { style, columns }: Reader): string {
+export function planText(document: PlanDocument, { style, columns }: Reader): string {
+  const plan = tamed(document);
   const lines = plan.issues.map(
     (i) => `${i.file}:${i.line}:${i.column}: ${i.severity === 'warning' ? style.yellow('warning: ') : ''}${i.message}`,
   );
@@ -33,7 +35,8 @@ const plannedLine = ({ id, op, why, origin, held }: PlanDocument['actions'][numb
   `${SIGN[op]} ${id}  ${op}${why.length > 0 ? `  ${reasons(why)}` : ''}${held ? `  held: ${held}` : ''}${origin ? `  (${origin.file}:${origin.line})` : ''}`;
 
 /** @param known the id that the reader has before their eyes already */
-export function actionText(action: ActionDocument, style: Style, known = ''): string {
+export function actionText(document: ActionDocument, style: Style, known = ''): string {
+  const action = tamed(document);
   const drift = action.drift ? `${style.yellow('had drifted')}: ` : '';
   const error = action.error ? `  ${style.red(action.error.message)} [${action.error.code}]` : '';
   const id = action.id === known ? '' : `${action.id}  `;
@@ -66,7 +69,8 @@ export function historyText({ runs }: HistoryDocument, page: Reader): string {
   );
 }
 
-export function runText({ run, actions }: RunDocument, { style, columns, now }: Reader): string {
+export function runText(document: RunDocument, { style, columns, now }: Reader): string {
+  const { run, actions } = tamed(document);
   const at = now();
   const head = `run #${run.id}  ${run.trigger}, ${clockTime(run.startedAt)} UTC (${ago(run.startedAt, at)}), ${took(run.durationMs)}: ${tone(run.sync, style)}`;
   const commit = run.commit

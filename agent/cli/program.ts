@@ -1,5 +1,6 @@
 /** The program's words, as one tree of commands: help, completion and man pages are read off it. */
 import { type Argument, Command, Option } from 'commander';
+import { tameJson, tameLines } from '../tame.ts';
 import type { CliDeps, Context, GlobalOptions, Terminal } from './context.ts';
 import { addFleetCommands } from './fleet.ts';
 import { addHostCommands } from './host.ts';
@@ -139,8 +140,8 @@ function contextOf(terminal: Terminal, deps: CliDeps, command: Command): Context
     },
     style: createStyle(color),
     now: () => terminal.now(),
-    print: (document, text) => terminal.stdout(`${options.json ? JSON.stringify(document) : plain(text())}\n`),
-    write: (text) => terminal.stdout(`${text}\n`),
+    print: (document, text) => terminal.stdout(`${options.json ? tameJson(document) : plain(text())}\n`),
+    write: (text) => terminal.stdout(`${terminal.isTTY ? tameLines(text) : text}\n`),
     say: (line) => terminal.stdout(`${plain(line)}\n`),
     complain: (line) => terminal.stderr(`fairlead: ${plain(line)}\n`),
   };

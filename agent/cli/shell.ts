@@ -1,5 +1,6 @@
 /** The words of the commands that serve the shell. */
 import { Argument } from 'commander';
+import { tame } from '../tame.ts';
 import { complete } from './complete.ts';
 import { type Context, EXIT } from './context.ts';
 import type { Build } from './program.ts';
@@ -36,7 +37,9 @@ export function addShellCommands({ program, add, act, deps }: Build): void {
     .action(
       act(async (c: Context, words: string[]) => {
         const lines = await complete(program, words, createValues(c.deps, c.options)).catch(() => []);
-        for (const { value, text } of lines) c.write(text ? `${value}\t${text}` : value);
+        // A name that could steer the terminal is not offered.
+        for (const { value, text } of lines)
+          if (tame(value) === value) c.write(text ? `${value}\t${tame(text)}` : value);
         return EXIT.ok;
       }),
     );

@@ -1,6 +1,7 @@
 /** `show`: one resource in one screen. Pure. */
 import { Document, isCollection, isMap, isPair, isScalar, visit } from 'yaml';
 import type { ActionDocument, ShowDocument } from '../control/protocol.ts';
+import { tamed } from '../tame.ts';
 import { actionText } from './print.ts';
 import { wrap } from './table.ts';
 import { ago, count, type Reader, shortId, tone, whose } from './words.ts';
@@ -10,7 +11,8 @@ const INDENT = 9;
 const ACTIONS = 5;
 const PIECES = 3;
 
-export function showText(s: ShowDocument, reader: Reader): string {
+export function showText(document: ShowDocument, reader: Reader): string {
+  const s = tamed(document);
   const { style, columns, now } = reader;
   const at = now();
   const verdict = s.status

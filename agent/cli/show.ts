@@ -1,7 +1,9 @@
 /** `fairlead show ID`: one resource in one screen, and the bytes that repairs of it overwrote. */
+import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import type { IdsDocument, ShowDocument } from '../control/protocol.ts';
 import { AgentError } from '../errors.ts';
+import { isTame, tame, tameLines } from '../tame.ts';
 import { type Context, EXIT } from './context.ts';
 import { showText } from './show-text.ts';
 
@@ -29,7 +31,7 @@ export async function resolve(c: Context, text: string): Promise<string | null> 
   if (matches.length > 1) c.complain(`${text} fits ${matches.length} resources; which one?`);
   else if (near.length > 0) c.complain(`no resource ${text}; did you mean`);
   else c.complain(`no resource ${text}; \`fairlead resources\` lists them`);
-  for (const id of [...matches, ...near].slice(0, MOST_NAMED)) c.terminal.stderr(`  ${id}\n`);
+  for (const id of [...matches, ...near].slice(0, MOST_NAMED)) c.terminal.stderr(`  ${tame(id)}\n`);
   if (matches.length > MOST_NAMED) c.terminal.stderr(`  … ${matches.length - MOST_NAMED} more\n`);
   return null;
 }
@@ -55,10 +57,22 @@ function take(c: Context, { id, overwritten }: ShowDocument, n: number): number 
     return EXIT.ok;
   }
   try {
-    c.terminal.stdout(readFileSync(wanted.kept));
+    onto(c, readFileSync(wanted.kept));
     return EXIT.ok;
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : String(thrown);
     throw new AgentError({ code: 'NotKept', phase: 'report', message: `cannot read ${wanted.kept}: ${why}` });
   }
+}
+
+/** A pipe gets the bytes; a terminal gets text that cannot steer it. */
+function onto(c: Context, bytes: Uint8Array): void {
+  if (!c.terminal.isTTY) {
+    c.terminal.stdout(bytes);
+    return;
+  }
+  const text = Buffer.from(bytes).toString('utf8');
+  c.terminal.stdout(tameLines(text));
+  if (!isTame(text) || !isUtf8(bytes))
+    c.complain('this is not plain text, and is shown with · in place of what steers a terminal; pipe it for the bytes');
 }

@@ -1,12 +1,14 @@
 /** `status`, as people read it. Pure. */
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import { tamed } from '../tame.ts';
 import { wrap } from './table.ts';
 import { ago, ahead, type Reader, shortId, tone, took, whose } from './words.ts';
 
 /** Further lines of what does not fit into one begin below its text. */
 const INDENT = 9;
 
-export function statusText(s: StatusDocument, { now, style, columns }: Reader): string {
+export function statusText(document: StatusDocument, { now, style, columns }: Reader): string {
+  const s = tamed(document);
   const at = now();
   const lines = [`${style.bold(s.host)}  ${tone(s.sync, style)}, ${tone(s.health, style)}  (fleet ${s.fleet})`];
   if (s.message) lines.push(`         ${s.message}`);

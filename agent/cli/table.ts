@@ -1,4 +1,5 @@
 /** Tables that fit, and text that cannot play tricks on a terminal. Pure. */
+import { tame, tameLines } from '../tame.ts';
 
 export interface Style {
   bold(text: string): string;
@@ -20,13 +21,16 @@ export function createStyle(color: boolean): Style {
   return { bold: paint(1), dim: paint(2), red: paint(31), green: paint(32), yellow: paint(33) };
 }
 
-/** Control characters in what others wrote (commit subjects, log lines) are shown as `·`. */
-export const plain = (text: string): string =>
-  [...text].map((c) => (c === '\n' || c === '\u001b' || c >= ' ' ? c : '·')).join('');
+/** The sequences that createStyle writes, and no others: SGR of ECMA-48, 8.3.117. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they begin with one
+const PAINTED = /(\u001b\[(?:0|1|2|31|32|33)m)/;
 
-/** The same, escape sequences included: for single pieces of foreign text. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-export const tame = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '·');
+/** A text that may be painted: what else is in it can steer no terminal. */
+export const plain = (text: string): string =>
+  text
+    .split(PAINTED)
+    .map((part, i) => (i % 2 === 1 ? part : tameLines(part)))
+    .join('');
 
 const WIDE =
   /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;

@@ -1,6 +1,7 @@
 /** Commit and tag objects, read from their bytes. Pure. Source: git's Documentation/gitformat-signature. */
 import { createHash } from 'node:crypto';
 import { AgentError } from '../errors.ts';
+import { tame } from '../tame.ts';
 
 export interface Person {
   /** `Name <mail>` */
@@ -173,7 +174,7 @@ function person(text: string | undefined): Person | null {
 }
 
 /** What a person wrote must not steer a terminal. */
-const plain = (text: string) => text.replace(/\p{Cc}/gu, '').slice(0, 300);
+const plain = (text: string) => tame(text).slice(0, 300);
 const firstLine = (message: string) => plain(message.trimStart().split('\n', 1)[0] ?? '');
 const isId = (text: string) => /^[0-9a-f]{40}$/.test(text);
 

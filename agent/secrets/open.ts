@@ -2,6 +2,7 @@
 import { isEncrypted } from '../core/layer-content.ts';
 import type { Secrets } from '../core/secret-values.ts';
 import { decryptAge } from './age.ts';
+import { valuesIn } from './forms.ts';
 import { decryptSops } from './sops.ts';
 import { parseSops } from './sops-tree.ts';
 
@@ -43,7 +44,13 @@ async function openFile(path: string, bytes: Uint8Array, secretKey: () => string
     try {
       const plainBytes = await decryptAge(bytes, secretKey());
       const text = oneLine(plainBytes);
-      return { names: [name], bytes: plainBytes, values: { [name]: text }, secrets: [text], error: null };
+      return {
+        names: [name],
+        bytes: plainBytes,
+        values: { [name]: text },
+        secrets: [text, ...valuesIn(text)],
+        error: null,
+      };
     } catch (thrown) {
       return failed([name], asError(thrown));
     }
@@ -53,7 +60,13 @@ async function openFile(path: string, bytes: Uint8Array, secretKey: () => string
   try {
     const { values, bytes: text, sealed } = await decryptSops(path, bytes, secretKey());
     return store === 'binary'
-      ? { names, bytes: text, values: { [names[0] ?? '']: oneLine(text) }, secrets: sealed, error: null }
+      ? {
+          names,
+          bytes: text,
+          values: { [names[0] ?? '']: oneLine(text) },
+          secrets: [...sealed, ...valuesIn(oneLine(text))],
+          error: null,
+        }
       : { names, bytes: text, values, secrets: sealed, error: null };
   } catch (thrown) {
     return failed(names, asError(thrown));

@@ -1,82 +1,136 @@
 /** Keeps known secrets out of every message that leaves the agent: what a validator, a unit or a server quotes may hold one. */
+import { randomInt } from 'node:crypto';
+import { tameLines } from '../tame.ts';
+import { createAutomaton } from './automaton.ts';
+import { encodings, partsOf } from './forms.ts';
+import { createPieces } from './pieces.ts';
 
 export interface Redactor {
+  /** Known from now on; of those that came this way the oldest are forgotten when there are very many. */
   add(secret: string): void;
+  /** Known until `retain` forgets the commit. Called for a commit without secrets as well. */
+  addFor(commit: string, secrets: readonly string[]): void;
+  /** Forgets the secrets of all other commits, but for the one that was heard of last: it may be in use. */
+  retain(commits: readonly string[]): void;
   text(text: string): string;
-  /** The same for a text, or for plain data: in what is told to people, never in ids, places and codes, which programs go by. */
+  /**
+   * The same for a text, or for plain data: in what is told to people, never in ids, places and codes, which programs go by.
+   * Characters that steer a terminal go, too. What holds neither is answered as the very same object.
+   */
   deep<T>(value: T): T;
 }
 
-/** Shorter ones are part of ordinary words: masking them would garble everything and hide nothing. */
-const MIN_LENGTH = 4;
-/** A line of a longer secret (a key file) is one by itself. */
-const MIN_LINE = 12;
 const MASK = '(secret)';
 /** Keys of what is free text, with all that is below them. */
-const FREE_TEXT = ['message', 'from', 'to', 'detail', 'error', 'output', 'held', 'desired', 'actual'];
+const FREE_TEXT = new Set(['message', 'from', 'to', 'detail', 'error', 'output', 'held', 'desired', 'actual']);
 const MAX_DEPTH = 50;
+const MAX_LASTING = 1_000;
+/** Longer secrets are found by their pieces. */
+const LONG = 16 * 1024;
+/** Letters of all forms of all others together; the longest of them join the long ones beyond it. */
+const MAX_FORMS = 512 * 1024;
+
+type Scan = (text: string, found: (begin: number, end: number) => void) => void;
 
 export function createRedactor(): Redactor {
-  const known = new Set<string>();
-  let forms: string[] = [];
+  const lasting = new Set<string>();
+  const groups = new Map<string, Set<string>>();
+  const seed = randomInt(2 ** 30) * 2 + 1;
+  let newest = '';
+  /** null: to be made when it is needed. */
+  let scans: readonly Scan[] | null = [];
+
   const text = (given: string): string => {
-    let out = given;
-    for (const form of forms) if (out.includes(form)) out = out.replaceAll(form, MASK);
-    return out;
+    scans ??= scansFor([...new Set([lasting, ...groups.values()].flatMap((group) => [...group]))], seed);
+    return scans.length === 0 ? given : masked(given, scans);
   };
-  const deep = (value: unknown, free: boolean, depth: number): unknown => {
-    if (typeof value === 'string') return free ? text(value) : value;
-    if (depth > MAX_DEPTH || typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
-    if (Array.isArray(value)) return value.map((item) => deep(item, free, depth + 1));
-    if (Object.getPrototypeOf(value) !== Object.prototype) return value;
-    return Object.fromEntries(
-      Object.entries(value).map(([key, item]) => [key, deep(item, free || FREE_TEXT.includes(key), depth + 1)]),
-    );
-  };
+  const free = (given: string): string => tameLines(text(given));
   return {
     add(secret) {
-      const lines = secret.split(/\r?\n/);
-      const parts = [
-        secret,
-        secret.trim(),
-        ...(lines.length > 1 ? lines.filter((l) => l.trim().length >= MIN_LINE) : []),
-      ];
-      const fresh = parts.map((p) => p.trim()).filter((p) => p.length >= MIN_LENGTH && !known.has(p));
-      if (fresh.length === 0) return;
-      for (const part of fresh) known.add(part);
-      // Longest first, so that no part of a longer secret is left standing.
-      forms = [...new Set([...known].flatMap(encodings))].sort((a, b) => b.length - a.length);
+      if (lasting.has(secret)) return;
+      lasting.add(secret);
+      const [oldest] = lasting;
+      if (lasting.size > MAX_LASTING && oldest !== undefined) lasting.delete(oldest);
+      scans = null;
+    },
+    addFor(commit, secrets) {
+      newest = commit;
+      const known = groups.get(commit) ?? new Set();
+      groups.set(commit, known);
+      for (const secret of secrets) {
+        if (known.has(secret)) continue;
+        known.add(secret);
+        scans = null;
+      }
+    },
+    retain(commits) {
+      for (const [commit, secrets] of groups) {
+        if (commit === newest || commits.includes(commit)) continue;
+        groups.delete(commit);
+        if (secrets.size > 0) scans = null;
+      }
     },
     text,
-    deep: <T>(value: T): T => (forms.length === 0 ? value : (deep(value, typeof value === 'string', 0) as T)),
+    deep: <T>(value: T): T => deep(value, typeof value === 'string', 0, free) as T,
   };
 }
 
-/** The ways in which programs quote a text. */
-function encodings(secret: string): string[] {
-  const bytes = Buffer.from(secret);
-  const json = JSON.stringify(secret).slice(1, -1);
-  const all = [
-    secret,
-    json,
-    JSON.stringify(json).slice(1, -1),
-    encodeURIComponent(secret),
-    secret.replaceAll("'", "''"),
-    secret.replaceAll("'", "'\\''"),
-    bytes.toString('hex'),
-    bytes.toString('hex').toUpperCase(),
-    ...[0, 1, 2].map((offset) => base64At(bytes, offset)),
+/** What finds any of these secrets, in any of their forms. */
+function scansFor(secrets: readonly string[], seed: number): Scan[] {
+  const short: string[] = [];
+  const long: string[] = [];
+  let letters = 0;
+  for (const secret of [...secrets].sort((a, b) => a.length - b.length)) {
+    const forms = secret.length > LONG ? [] : partsOf(secret).flatMap(encodings);
+    const size = forms.reduce((sum, form) => sum + form.length, 0);
+    letters += size;
+    if (secret.length > LONG || letters > MAX_FORMS) long.push(secret);
+    else short.push(...forms);
+  }
+  return [
+    ...(short.length > 0 ? [createAutomaton([...new Set(short)]).scan] : []),
+    ...(long.length > 0 ? [createPieces(long, seed).scan] : []),
   ];
-  return [...new Set(all)].filter((form) => form.length >= MIN_LENGTH);
 }
 
-/** What of the secret shows in the Base64 of a text in which it begins at a place of this remainder by three. */
-function base64At(bytes: Buffer, offset: number): string {
-  const padded = Buffer.concat([Buffer.alloc(offset), bytes])
-    .toString('base64')
-    .replace(/=+$/, '');
-  const from = Math.ceil((offset * 8) / 6);
-  const to = Math.floor(((offset + bytes.length) * 8) / 6);
-  const part = padded.slice(from, to);
-  return part.length >= 8 ? part : '';
+/** All that was found is masked; where it overlaps, as one. */
+function masked(text: string, scans: readonly Scan[]): string {
+  const found: [number, number][] = [];
+  for (const scan of scans) scan(text, (begin, end) => found.push([begin, end]));
+  if (found.length === 0) return text;
+  found.sort((a, b) => a[0] - b[0] || b[1] - a[1]);
+  let out = '';
+  let done = 0;
+  for (const [begin, end] of found) {
+    if (begin >= done) out += `${text.slice(done, begin)}${MASK}`;
+    done = Math.max(done, end);
+  }
+  return out + text.slice(done);
+}
+
+/** Parts in which nothing changes stay the very same objects; most do, so a copy is made when something did. */
+function deep(value: unknown, isFree: boolean, depth: number, change: (text: string) => string): unknown {
+  if (typeof value === 'string') return isFree ? change(value) : value;
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
+  if (depth > MAX_DEPTH) return MASK;
+  if (Array.isArray(value)) {
+    let copy: unknown[] | null = null;
+    for (const [i, item] of value.entries()) {
+      const changed = deep(item, isFree, depth + 1, change);
+      if (changed === item) continue;
+      copy ??= [...value];
+      copy[i] = changed;
+    }
+    return copy ?? value;
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) return value;
+  let copy: Record<string, unknown> | null = null;
+  for (const key of Object.keys(value)) {
+    const item = (value as Record<string, unknown>)[key];
+    const changed = deep(item, isFree || FREE_TEXT.has(key), depth + 1, change);
+    if (changed === item) continue;
+    copy ??= { ...value };
+    copy[key] = changed;
+  }
+  return copy ?? value;
 }

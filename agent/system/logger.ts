@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import type { Log } from '../log.ts';
+import { tame } from '../tame.ts';
 
 /** syslog(3) severities for the `<n>` prefix that journald reads (sd-daemon(3)). */
 const SEVERITY: Record<string, number> = { debug: 7, info: 6, warn: 4, error: 3 };
@@ -17,7 +18,7 @@ export function createLogger({ level, journal, write }: LoggerOptions): Log {
     write(json: string) {
       const { level: label, time, msg, ...fields } = JSON.parse(json) as Record<string, unknown>;
       const pairs = Object.entries(fields).map(([k, v]) => `${k}=${typeof v === 'string' ? v : JSON.stringify(v)}`);
-      const text = [String(msg ?? ''), ...pairs].join('  ').replaceAll('\n', ' ⏎ ');
+      const text = tame([String(msg ?? ''), ...pairs].join('  ').replaceAll('\n', ' ⏎ '));
       write(journal ? `<${SEVERITY[String(label)] ?? 6}>${text}\n` : `${String(time)} ${String(label)} ${text}\n`);
     },
   };

@@ -47,7 +47,7 @@ const PLAN: Plan = {
     ['agent/core'],
     ['manifests-schema'],
   ],
-  leaves: ['agent/config.ts', 'agent/errors.ts', 'agent/log.ts'],
+  leaves: ['agent/config.ts', 'agent/errors.ts', 'agent/log.ts', 'agent/tame.ts'],
   below: 'manifests-schema',
   root: MAIN,
   inside: {

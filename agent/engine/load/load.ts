@@ -25,7 +25,7 @@ export interface LoaderOptions {
   /** Keyed by the host: for all that is secret. */
   keyedHash(bytes: Uint8Array): string;
   /** Decrypts the encrypted files below these directories of a checkout; what fails, fails when it is used. */
-  decrypt?(files: Payload, dirs: readonly string[]): Promise<Secrets>;
+  decrypt?(files: Payload, dirs: readonly string[], commit: string): Promise<Secrets>;
   /** A client's config.json with the logins of this host; asked only where a service is to have it. Left out: nobody's. */
   logins?(): Promise<string>;
   kinds: KindTable;
@@ -58,7 +58,7 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
   const cache = options.cache ?? createLayerCache();
   const chain = readChain(checkout.files, checkout.hostPath, cache);
   const dirs = chain.layers.map((l) => l.dir);
-  const secrets = await options.decrypt?.(checkout.files, dirs);
+  const secrets = await options.decrypt?.(checkout.files, dirs, checkout.info.commit);
   const rendered = renderHost({
     kinds: options.kinds,
     checkout,
