@@ -1,8 +1,10 @@
+import path from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { ROOMS } from './test/rooms.ts';
 
-/** Short files that take minutes: begun first, so that none of them runs on alone when all others have ended. */
-const LONG = ['services-kill', 'engine-kill', 'services-old'];
+/** Files that take minutes begin first, so that none of them runs on alone after all others have ended. */
+const LONG = ['services-twins', 'services-kill', 'engine-kill', 'services-old', 'pulls', 'git/pull'];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -15,29 +17,25 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
-    projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 } },
-      {
-        test: {
-          name: 'engine',
-          globalSetup: ['test/engine/setup.ts'],
-          include: ['test/engine/**/*.test.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
-        },
+    // Switched on by `npm test` (test/run.ts) alone; test/coverage.ts holds the rooms of agent/ to test/coverage.json.
+    coverage: {
+      provider: 'v8',
+      include: ['agent/**/*.ts', 'manifests-schema/**/*.ts'],
+      reporter: ['json-summary'],
+      reportOnFailure: true,
+      reportsDirectory: path.join(import.meta.dirname, 'coverage'),
+    },
+    projects: ROOMS.map(({ name, include, exclude = [], globalSetup = [], maxWorkers, ...limits }, groupOrder) => ({
+      test: {
+        name,
+        include: [...include],
+        exclude: ['node_modules/**', ...exclude],
+        globalSetup: [...globalSetup],
+        testTimeout: limits.testTimeout,
+        hookTimeout: limits.hookTimeout,
+        sequence: { groupOrder },
+        ...(maxWorkers ? { maxWorkers } : {}),
       },
-      {
-        test: {
-          name: 'lab',
-          globalSetup: ['test/engine/setup.ts', 'test/lab/setup.ts'],
-          include: ['test/contract/**/*.test.ts', 'test/lab/**/*.test.ts'],
-          testTimeout: 180_000,
-          hookTimeout: 900_000,
-          // Labs lie side by side, and most of their time is spent waiting; but not beside what computes.
-          maxWorkers: 3,
-          sequence: { groupOrder: 1 },
-        },
-      },
-    ],
+    })),
   },
 });

@@ -1,30 +1,79 @@
-/** `npm test`: check, build, every test. Stops what it started. The last line is `N passed, N failed`. */
+/**
+ * `npm test`: the checks, then every test, in two runs of vitest: what can be counted for coverage, then what measures time
+ * or needs real hosts. Prints wall time and coverage by room. Stops what it started. The last line is `N passed, N failed`.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { checkCoverage } from './coverage.ts';
 import { engineRuns, stopEngine } from './lab/engine.ts';
+import { type Span, tableOf, timesOf } from './room-times.ts';
+import { COVERED, ROOMS } from './rooms.ts';
 
+/** What vitest's JSON reporter says of a run. */
 interface Summary {
   numPassedTests: number;
   numFailedTests: number;
-  numPendingTests: number;
   success: boolean;
 }
+interface Counted {
+  passed: number;
+  failed: number;
+}
 
-const run = (...argv: string[]): boolean => spawnSync(argv[0] ?? '', argv.slice(1), { stdio: 'inherit' }).status === 0;
+const results = mkdtempSync(path.join(os.tmpdir(), 'fairlead-test-'));
+const times = path.join(results, 'times.jsonl');
+/** Minutes for `npm run check`, beside those of the rooms. */
+const CHECK = { name: 'check', budgetMinutes: 0.5 };
+
+const run = (argv: readonly string[]): boolean =>
+  spawnSync(argv[0] ?? '', argv.slice(1), {
+    stdio: 'inherit',
+    env: { ...process.env, FAIRLEAD_TEST_TIMES: times },
+  }).status === 0;
+
+/** Runs the tests of some rooms. A run that did not come to its own end, or found no test, counts as one failure. */
+function test(rooms: readonly string[], ...more: readonly string[]): Counted {
+  const report = path.join(results, `${rooms[0]}.json`);
+  const projects = rooms.flatMap((room) => ['--project', room]);
+  const reporters = ['--reporter=default', '--reporter=./test/room-times.ts', '--reporter=json'];
+  const ended = run(['vitest', 'run', ...projects, ...reporters, `--outputFile=${report}`, ...more]);
+  if (!existsSync(report)) return { passed: 0, failed: 1 };
+  const { numPassedTests, numFailedTests, success } = JSON.parse(readFileSync(report, 'utf8')) as Summary;
+  const good = ended && success && numPassedTests > 0;
+  // A file that could not even be loaded has no failed test of its own.
+  return { passed: numPassedTests, failed: good ? 0 : Math.max(1, numFailedTests) };
+}
+
+/** One failure for each room that is far over its budget of minutes. */
+function judgeTimes(checked: Span): Counted {
+  const spans = existsSync(times)
+    ? readFileSync(times, 'utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as Span)
+    : [];
+  const found = timesOf([checked, ...spans], [CHECK, ...ROOMS]);
+  const minutes = found.reduce((sum, room) => sum + room.minutes, 0);
+  console.log(`\nwall time by room, ${minutes.toFixed(1)} minutes in all:\n${tableOf(found)}`);
+  return { passed: 0, failed: found.filter((room) => room.state === 'far over').length };
+}
+
+function everything(): Counted[] {
+  const from = Date.now();
+  if (!run(['node', 'packaging/check.ts'])) return [{ passed: 0, failed: 1 }];
+  const checked: Span = { room: CHECK.name, file: 'packaging/check.ts', from, to: Date.now() };
+  const counted = test(COVERED, '--coverage.enabled');
+  const covered = checkCoverage() ? 0 : 1;
+  const others = ROOMS.map((room) => room.name).filter((name) => !COVERED.includes(name));
+  return [counted, { passed: 0, failed: covered }, test(others), judgeTimes(checked)];
+}
+
 const wasRunning = engineRuns();
-const report = path.join(mkdtempSync(path.join(os.tmpdir(), 'fairlead-test-')), 'report.json');
-
-const sound = run('node', 'packaging/check.ts');
-const tested = sound && run('vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile=${report}`);
+const all = everything();
 if (!wasRunning) await stopEngine();
-
-const summary: Summary = existsSync(report)
-  ? (JSON.parse(readFileSync(report, 'utf8')) as Summary)
-  : { numPassedTests: 0, numFailedTests: 1, numPendingTests: 0, success: false };
-const good = tested && summary.success && summary.numPassedTests > 0;
-// A file that could not even be loaded has no failed test of its own.
-const failed = good ? 0 : Math.max(1, summary.numFailedTests);
-console.log(`${summary.numPassedTests} passed, ${failed} failed`);
-process.exitCode = good ? 0 : 1;
+const passed = all.reduce((sum, counted) => sum + counted.passed, 0);
+const failed = all.reduce((sum, counted) => sum + counted.failed, 0);
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;

@@ -1,0 +1,54 @@
+/** The rooms of the test suite, which are vitest's projects: what is in each, and how many minutes it may take. */
+
+export interface Room {
+  readonly name: string;
+  /** Globs, relative to the repository. */
+  readonly include: readonly string[];
+  readonly exclude?: readonly string[];
+  /** Wall time on two quiet cores, in minutes (docs/testing.md, "Time"). */
+  readonly budgetMinutes: number;
+  /** Limit of one test, in milliseconds; for a machine that is busy with other things. */
+  readonly testTimeout: number;
+  readonly hookTimeout: number;
+  readonly globalSetup?: readonly string[];
+  readonly maxWorkers?: number;
+}
+
+const MINUTE = 60_000;
+const GIT = 'test/unit/git/**/*.test.ts';
+const FUZZ = 'test/unit/**/fuzz.test.ts';
+
+/** In this order, one after another: so each has a wall time of its own, and the lab never runs beside rooms that compute. */
+export const ROOMS: readonly Room[] = [
+  {
+    name: 'pure',
+    include: ['test/unit/**/*.test.ts'],
+    exclude: [GIT, FUZZ],
+    budgetMinutes: 1,
+    testTimeout: MINUTE,
+    hookTimeout: MINUTE,
+  },
+  { name: 'git', include: [GIT], budgetMinutes: 1, testTimeout: MINUTE, hookTimeout: MINUTE },
+  {
+    name: 'engine',
+    include: ['test/engine/**/*.test.ts'],
+    globalSetup: ['test/engine/setup.ts'],
+    budgetMinutes: 3,
+    testTimeout: 2 * MINUTE,
+    hookTimeout: 2 * MINUTE,
+  },
+  { name: 'fuzz', include: [FUZZ], budgetMinutes: 1, testTimeout: MINUTE, hookTimeout: MINUTE },
+  {
+    name: 'lab',
+    include: ['test/contract/**/*.test.ts', 'test/lab/**/*.test.ts'],
+    globalSetup: ['test/engine/setup.ts', 'test/lab/setup.ts'],
+    budgetMinutes: 14,
+    testTimeout: 3 * MINUTE,
+    hookTimeout: 15 * MINUTE,
+    // Lab hosts spend most of their time waiting.
+    maxWorkers: 3,
+  },
+];
+
+/** The rooms whose code runs inside vitest, so that coverage can be counted; `fuzz` is left out because it measures time and memory. */
+export const COVERED: readonly string[] = ['pure', 'git', 'engine'];
