@@ -15,7 +15,11 @@ const FLAVOURS: readonly Flavour[] = ['debian13', 'debian12'];
 let lab: Lab;
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'contract', hosts: FLAVOURS.map((flavour) => ({ name: flavour, flavour })) });
+  lab = await startLab({
+    name: 'contract',
+    infra: 'shared',
+    hosts: FLAVOURS.map((flavour) => ({ name: flavour, flavour })),
+  });
 });
 afterAll(async () => lab?.stop());
 

@@ -16,7 +16,7 @@ let lab: Lab;
 const shell = async (script: string) => (await lab.host('oracle').exec(['sh', '-e'], { input: script })).stdout;
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'compose', hosts: [{ name: 'oracle' }] });
+  lab = await startLab({ name: 'compose', infra: 'shared', hosts: [{ name: 'oracle' }] });
   const { stdout } = await lab.host('oracle').exec(['docker', 'compose', 'version', '--short']);
   expect(stdout).toMatch(/^2\.26\./);
 });

@@ -8,7 +8,7 @@ let host: LabHost;
 let engine: EngineOn;
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'hostkinds-files', hosts: [{ name: 'edge-1' }] });
+  lab = await startLab({ name: 'hostkinds-files', infra: 'shared', hosts: [{ name: 'edge-1' }] });
   host = lab.host('edge-1');
   await host.write('/etc/fairlead/agent.yaml', 'own\n');
   engine = await engineOn(host);

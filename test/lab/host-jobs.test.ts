@@ -8,7 +8,7 @@ let host: LabHost;
 let engine: EngineOn;
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'hostkinds-jobs', hosts: [{ name: 'edge-1' }] });
+  lab = await startLab({ name: 'hostkinds-jobs', infra: 'shared', hosts: [{ name: 'edge-1' }] });
   host = lab.host('edge-1');
   engine = await engineOn(host);
 });

@@ -7,7 +7,11 @@ import type { Flavour } from './recipe.ts';
 const FLAVOURS: readonly Flavour[] = ['debian13', 'debian12'];
 let lab: Lab;
 beforeAll(async () => {
-  lab = await startLab({ name: 'hostkinds-units', hosts: FLAVOURS.map((flavour) => ({ name: flavour, flavour })) });
+  lab = await startLab({
+    name: 'hostkinds-units',
+    infra: 'shared',
+    hosts: FLAVOURS.map((flavour) => ({ name: flavour, flavour })),
+  });
 });
 afterAll(async () => lab?.stop());
 

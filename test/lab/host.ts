@@ -1,5 +1,6 @@
 /** One booted host of the lab. */
 import type { Docker } from './engine.ts';
+import { createEntry } from './enter.ts';
 import { type ExecOptions, type ExecResult, until } from './run.ts';
 
 export interface LabHost {
@@ -37,21 +38,16 @@ export interface HostOptions {
 
 export function createHost({ docker, name, container, network }: HostOptions): LabHost {
   const inspect = async (format: string) => (await docker(['inspect', '-f', format, container])).stdout.trim();
+  const entry = createEntry({ docker, name, container });
+  const throughEngine = (argv: readonly string[], { cwd, ...options }: ExecOptions) => {
+    const flags = [...(options.input === undefined ? [] : ['-i']), ...(cwd ? ['-w', cwd] : [])];
+    return docker(['exec', ...flags, container, ...argv], options);
+  };
   let address = '';
   const host: LabHost = {
     name,
     container,
-    exec: (argv, options = {}) =>
-      docker(
-        [
-          'exec',
-          ...(options.input === undefined ? [] : ['-i']),
-          ...(options.cwd ? ['-w', options.cwd] : []),
-          container,
-          ...argv,
-        ],
-        { ...options, cwd: undefined },
-      ),
+    exec: async (argv, options = {}) => (await entry.exec(argv, options)) ?? throughEngine(argv, options),
     sh: (script, options) => host.exec(['sh', '-ec', script], options),
     async write(file, content, mode = '0644') {
       await host.exec(['sh', '-ec', 'mkdir -p "$(dirname "$1")"; cat > "$1"; chmod "$2" "$1"', 'sh', file, mode], {
@@ -82,7 +78,7 @@ export function createHost({ docker, name, container, network }: HostOptions): L
     async thaw() {
       await docker(['unpause', container]);
     },
-    pid: async () => Number(await inspect('{{.State.Pid}}')),
+    pid: entry.pid,
     address: async () => inspect(`{{(index .NetworkSettings.Networks "${network}").IPAddress}}`),
     async journal(unit) {
       const { stdout } = await host.exec(

@@ -59,7 +59,9 @@ export function createInfra(options: HostOptions): Infra {
 
 /** Three small images that differ in /version: a web server that ends at once on SIGTERM. */
 async function pushImages(host: LabHost): Promise<void> {
+  // One at a time: several files of the suite may begin on one infra host, and an image that is made again is another image.
   const script = `
+exec 9> /run/lab-images.lock; flock 9
 curl -fs http://127.0.0.1:5000/v2/app/tags/list | grep -q 3 && exit 0
 d=$(mktemp -d)
 mkdir -p $d/bin $d/www $d/data $d/tmp $d/etc

@@ -4,15 +4,18 @@ import { createHost, type HostOptions, type LabHost } from './host.ts';
 import { ensureImage } from './image.ts';
 import { createInfra, type Infra } from './infra.ts';
 import type { Flavour } from './recipe.ts';
+import { until } from './run.ts';
 
 export type { LabHost } from './host.ts';
 export type { FleetRepo, Infra } from './infra.ts';
-export { until } from './run.ts';
+export { until };
 
 export interface LabOptions {
   /** Labs of different names live side by side; one left over under this name is removed first. */
   name: string;
   hosts: readonly { name: string; flavour?: Flavour }[];
+  /** `shared`: one infra host for all labs that only pull images from it; it is booted once, and `lab.infra` must not be changed. */
+  infra?: 'own' | 'shared';
   log?: (line: string) => void;
 }
 
@@ -34,41 +37,65 @@ const labName = (lab: string): string =>
   `fairlead-lab-${process.env.FAIRLEAD_LAB ? `${process.env.FAIRLEAD_LAB}.` : ''}${lab}`;
 export const labContainer = (lab: string, host: string): string => `${labName(lab)}-${host}`;
 
+const SHARED = 'shared';
+
 /** Boots the lab and waits until every host is up and every service of infra answers. */
-export async function startLab({ name, hosts, log = () => undefined }: LabOptions): Promise<Lab> {
+export async function startLab({ name, hosts, infra: kind = 'own', log = () => undefined }: LabOptions): Promise<Lab> {
   const docker = await ensureEngine(log);
-  const flavours = new Set<Flavour>(['debian13', ...hosts.map((h) => h.flavour ?? 'debian13')]);
-  const images = new Map<Flavour, string>();
-  for (const flavour of flavours) images.set(flavour, await ensureImage(docker, flavour, log));
+  const imageOf = (flavour: Flavour = 'debian13') => ensureImage(docker, flavour, log);
+  // One after another: an image that is missing is built.
+  for (const { flavour } of [{ flavour: undefined }, ...hosts]) await imageOf(flavour);
   await removeLab(docker, name);
 
   const network = labName(name);
   await createNetwork(docker, network);
-  const optionsOf = (host: string): HostOptions => ({
+  const optionsOf = (host: string, lab = name): HostOptions => ({
     docker,
     name: host,
-    container: labContainer(name, host),
+    container: labContainer(lab, host),
     network,
   });
-  const infra = createInfra(optionsOf('infra'));
+  const infra = createInfra(optionsOf('infra', kind === 'shared' ? SHARED : name));
   const all = new Map<string, LabHost>(hosts.map((h) => [h.name, createHost(optionsOf(h.name))]));
   log(`booting ${[...all.keys(), 'infra'].join(', ')}`);
-  await Promise.all(
-    [{ name: 'infra' }, ...hosts].map((h) =>
-      boot(docker, optionsOf(h.name), images.get(('flavour' in h && h.flavour) || 'debian13') ?? ''),
-    ),
-  );
-  await Promise.all([infra, ...all.values()].map((h) => h.booted()));
-  return {
-    infra,
-    host(wanted) {
-      const found = all.get(wanted);
-      if (!found) throw new Error(`the lab has no host ${wanted}`);
-      return found;
-    },
-    stop: () => removeLab(docker, name),
+  const bootInfra = async () => {
+    if (kind === 'own') await boot(docker, optionsOf('infra'), await imageOf());
+    else await bootShared(docker, network, await imageOf());
+    await infra.booted();
   };
+  const bootHost = async (host: LabHost, flavour?: Flavour) => {
+    await boot(docker, optionsOf(host.name), await imageOf(flavour));
+    await host.booted();
+  };
+  const find = (wanted: string): LabHost => {
+    const found = all.get(wanted);
+    if (!found) throw new Error(`the lab has no host ${wanted}`);
+    return found;
+  };
+  await Promise.all([bootInfra(), ...hosts.map((h) => bootHost(find(h.name), h.flavour))]);
+  return { infra, host: find, stop: () => removeLab(docker, name) };
 }
+
+/** Whoever comes first boots it; it stays until the suite ends (`setup.ts`), and is on the network of each lab that asked for it. */
+async function bootShared(docker: Docker, network: string, image: string): Promise<void> {
+  const container = labContainer(SHARED, 'infra');
+  const runs = async () => {
+    const { stdout } = await docker(['inspect', '-f', '{{.State.Running}} {{.Config.Image}}', container], {
+      check: false,
+    });
+    return stdout.trim() === `true ${image}`;
+  };
+  if (!(await runs())) {
+    const made = await createNetwork(docker, labName(SHARED));
+    // Another file of the suite makes it at this moment.
+    if (!made) await until('the shared infra host', 60_000, runs);
+    else await boot(docker, { docker, name: 'infra', container, network: labName(SHARED) }, image);
+  }
+  await docker(['network', 'connect', '--alias', 'infra', network, container]);
+}
+
+/** Removes the infra host that labs share, left over or done with. */
+export const removeShared = (docker: Docker): Promise<void> => removeLab(docker, SHARED);
 
 async function boot(docker: Docker, { name, container, network }: HostOptions, image: string): Promise<void> {
   const security = ['seccomp=unconfined', 'apparmor=unconfined', 'systempaths=unconfined'].flatMap((o) => [
@@ -97,14 +124,16 @@ async function boot(docker: Docker, { name, container, network }: HostOptions, i
   ]);
 }
 
-/** The first of the lab's own /24 networks that is free. */
-async function createNetwork(docker: Docker, network: string): Promise<void> {
+/** Takes the first of the lab's own /24 networks that is free. @returns false if there is a network of this name already */
+async function createNetwork(docker: Docker, network: string): Promise<boolean> {
   for (let n = 0; ; n++) {
     const made = await docker(
       ['network', 'create', '--subnet', `172.30.${n}.0/24`, '--label', 'fairlead-lab', network],
-      { check: n >= 250 },
+      { check: false },
     );
-    if (made.code === 0) return;
+    if (made.code === 0) return true;
+    if (made.stderr.includes('already exists')) return false;
+    if (n >= 250) throw new Error(`no network for ${network}: ${made.stderr.trim()}`);
   }
 }
 
@@ -113,5 +142,6 @@ export async function removeLab(docker: Docker, name: string): Promise<void> {
   const { stdout } = await docker(['ps', '-aq', '--filter', `name=^${labName(name)}-`]);
   const ids = stdout.split('\n').filter(Boolean);
   if (ids.length > 0) await docker(['rm', '-fv', ...ids]);
+  await docker(['network', 'disconnect', '-f', labName(name), labContainer(SHARED, 'infra')], { check: false });
   await docker(['network', 'rm', labName(name)], { check: false });
 }

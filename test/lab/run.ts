@@ -1,4 +1,6 @@
+/** Programs that are run, and conditions that are waited for. */
 import { spawn } from 'node:child_process';
+import os from 'node:os';
 
 export interface ExecResult {
   code: number;
@@ -17,36 +19,69 @@ export interface ExecOptions {
   cwd?: string | undefined;
 }
 
+export interface RunOptions extends ExecOptions {
+  /** The whole environment, instead of this process's own with `env` above it. */
+  onlyEnv?: Record<string, string>;
+  /** The time limit ends all processes of the program's group, not just the program. */
+  group?: boolean;
+}
+
+/** A program has ended but something that it left running holds its output open: nothing more is read after this long. */
+const QUIET_MS = 300;
+
 /** Runs a program (argv, no shell) and collects what it prints. */
-export function run(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+export function run(argv: readonly string[], options: RunOptions = {}): Promise<ExecResult> {
   const [file = '', ...args] = argv;
+  const { onlyEnv, group = false, check = true, timeoutMs = 300_000 } = options;
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { cwd: options.cwd, env: { ...process.env, ...options.env }, stdio: 'pipe' });
+    const child = spawn(file, args, {
+      cwd: options.cwd,
+      env: onlyEnv ?? { ...process.env, ...options.env },
+      stdio: 'pipe',
+      detached: group,
+    });
     const out: Buffer[] = [];
     const err: Buffer[] = [];
-    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 300_000);
-    child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
-    child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+    const timer = setTimeout(() => endOf(child.pid, group), timeoutMs);
+    let quiet: NodeJS.Timeout | undefined;
+    const readOn = (into: Buffer[]) => (chunk: Buffer) => {
+      into.push(chunk);
+      quiet?.refresh();
+    };
+    child.stdout.on('data', readOn(out));
+    child.stderr.on('data', readOn(err));
     child.stdin.on('error', () => undefined);
     child.on('error', reject);
+    child.on('exit', () => {
+      quiet = setTimeout(() => {
+        child.stdout.destroy();
+        child.stderr.destroy();
+      }, QUIET_MS);
+    });
     child.on('close', (code, signal) => {
       clearTimeout(timer);
+      clearTimeout(quiet);
       const result = {
-        code: code ?? 128,
+        code: code ?? 128 + (signal ? os.constants.signals[signal] : 0),
         stdout: Buffer.concat(out).toString(),
         stderr: Buffer.concat(err).toString(),
       };
-      if (result.code === 0 || options.check === false) resolve(result);
-      else
-        reject(
-          new Error(
-            `${argv.join(' ')} failed (${signal ?? `exit ${result.code}`}): ${(result.stderr + result.stdout).trim().slice(-2_000)}`,
-          ),
-        );
+      if (result.code === 0 || !check) return resolve(result);
+      const said = (result.stderr + result.stdout).trim().slice(-2_000);
+      reject(new Error(`${argv.join(' ')} failed (${signal ?? `exit ${result.code}`}): ${said}`));
     });
     if (options.stream) options.stream.pipe(child.stdin);
     else child.stdin.end(options.input);
   });
+}
+
+function endOf(pid: number | undefined, group: boolean): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(group ? -pid : pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 /** Polls until `probe` answers something other than undefined or false. A probe that throws has not answered yet. */

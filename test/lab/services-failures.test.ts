@@ -8,7 +8,7 @@ let ours: LabHost;
 let engine: EngineOn;
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'failures', hosts: [{ name: 'ours' }] });
+  lab = await startLab({ name: 'failures', infra: 'shared', hosts: [{ name: 'ours' }] });
   ours = lab.host('ours');
   engine = await engineOn(ours);
 });

@@ -25,7 +25,7 @@ const problems = ({ outcome }: { outcome: { problems: readonly { id: string; rea
   outcome.problems.map((p) => `${p.id} ${p.reason}: ${p.message}`);
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'gentle', hosts: [{ name: 'ours' }] });
+  lab = await startLab({ name: 'gentle', infra: 'shared', hosts: [{ name: 'ours' }] });
   host = lab.host('ours');
   await host.sh('mkdir -p /srv/out');
   engine = await engineOn(host, { rollback: true });

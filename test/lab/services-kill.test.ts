@@ -48,7 +48,7 @@ function mortal() {
 const agent = mortal();
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'kill', hosts: [{ name: 'ours' }] });
+  lab = await startLab({ name: 'kill', infra: 'shared', hosts: [{ name: 'ours' }] });
   host = lab.host('ours');
   engine = await engineOn(host, { rollback: true, docker: agent.docker });
 });

@@ -32,7 +32,7 @@ const onHost = async () =>
   ).stdout;
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'old', hosts: [{ name: 'old', flavour: 'debian12' }] });
+  lab = await startLab({ name: 'old', infra: 'shared', hosts: [{ name: 'old', flavour: 'debian12' }] });
   old = lab.host('old');
   await prepareHost(old);
   expect((await old.exec(['docker', 'version', '-f', '{{.Server.APIVersion}}'])).stdout.trim()).toBe('1.41');

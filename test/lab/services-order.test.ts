@@ -8,7 +8,7 @@ let host: LabHost;
 let engine: EngineOn;
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'order', hosts: [{ name: 'ours' }] });
+  lab = await startLab({ name: 'order', infra: 'shared', hosts: [{ name: 'ours' }] });
   host = lab.host('ours');
   engine = await engineOn(host);
 });

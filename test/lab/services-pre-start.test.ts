@@ -13,7 +13,7 @@ let dies = false;
 let shown: 'removing' | 'dead' | null = null;
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'pre-start', hosts: [{ name: 'ours' }] });
+  lab = await startLab({ name: 'pre-start', infra: 'shared', hosts: [{ name: 'ours' }] });
   host = lab.host('ours');
   engine = await engineOn(host, { docker: mortal });
 });

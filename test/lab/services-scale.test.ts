@@ -41,7 +41,7 @@ const running = async (host: LabHost) =>
 const webs = (lines: readonly string[]) => lines.filter((line) => line.includes('shop-web-'));
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'scale', hosts: [{ name: 'oracle' }, { name: 'ours' }] });
+  lab = await startLab({ name: 'scale', infra: 'shared', hosts: [{ name: 'oracle' }, { name: 'ours' }] });
   [oracle, ours] = [lab.host('oracle'), lab.host('ours')];
   engine = await engineOn(ours);
 });

@@ -8,7 +8,7 @@ let host: LabHost;
 let engine: EngineOn;
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'first', hosts: [{ name: 'ours' }] });
+  lab = await startLab({ name: 'first', infra: 'shared', hosts: [{ name: 'ours' }] });
   host = lab.host('ours');
   engine = await engineOn(host, { rollback: true });
 });

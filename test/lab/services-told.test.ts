@@ -12,7 +12,7 @@ const anchor = { 'a.yaml': 'files: {/srv/anchor: {content: x}}\n' };
 const SOON = 'deploy: {update_config: {monitor: 1s}}';
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'told', hosts: [{ name: 'ours' }] });
+  lab = await startLab({ name: 'told', infra: 'shared', hosts: [{ name: 'ours' }] });
   host = lab.host('ours');
   engine = await engineOn(host);
   await engine.apply(anchor);

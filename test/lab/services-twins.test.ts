@@ -35,7 +35,7 @@ let ours: LabHost;
 let engine: EngineOn;
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'twins', hosts: [{ name: 'oracle' }, { name: 'ours' }] });
+  lab = await startLab({ name: 'twins', infra: 'shared', hosts: [{ name: 'oracle' }, { name: 'ours' }] });
   [oracle, ours] = [lab.host('oracle'), lab.host('ours')];
   await Promise.all([oracle, ours].map(prepareHost));
   engine = await engineOn(ours);

@@ -11,7 +11,7 @@ let host: LabHost;
 let engine: EngineOn;
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'young', hosts: [{ name: 'ours' }] });
+  lab = await startLab({ name: 'young', infra: 'shared', hosts: [{ name: 'ours' }] });
   host = lab.host('ours');
   engine = await engineOn(host);
 });

@@ -10,7 +10,7 @@ let engine: EngineOn;
 const repo = asRepo(Object.fromEntries(['limits', 'networks', 'pair'].map((name) => [name, PROJECTS[name] ?? {}])));
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'services', hosts: [{ name: 'ours' }] });
+  lab = await startLab({ name: 'services', infra: 'shared', hosts: [{ name: 'ours' }] });
   ours = lab.host('ours');
   engine = await engineOn(ours);
 });
