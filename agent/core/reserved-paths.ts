@@ -1,5 +1,17 @@
 /** What is fairlead's own and out of reach of every declaration. */
 
+/** Where systemd looks for unit files and drop-ins (systemd.unit(5)), generators' and transient ones included. */
+const UNIT_DIRS: readonly string[] = [
+  ...['system', 'system.control', 'system.attached'].flatMap((dir) => [`/etc/systemd/${dir}`, `/run/systemd/${dir}`]),
+  ...['transient', 'generator', 'generator.early', 'generator.late'].map((dir) => `/run/systemd/${dir}`),
+  ...['/usr/local/lib/systemd/system', '/usr/lib/systemd/system', '/lib/systemd/system'],
+];
+/** Drop-ins of every service, and so of fairlead's. */
+const EVERY_SERVICE = 'service.d';
+const OWN_UNIT: readonly string[] = ['', '.d', '.wants', '.requires', '.upholds'].map(
+  (end) => `fairlead.service${end}`,
+);
+
 /** Config, state, sockets, program, unit file. */
 export const OWN_PATHS: readonly string[] = [
   '/etc/fairlead',
@@ -9,10 +21,7 @@ export const OWN_PATHS: readonly string[] = [
   '/usr/lib/fairlead',
   '/usr/bin/fairlead',
   '/usr/local/bin/fairlead',
-  '/etc/systemd/system/fairlead.service',
-  '/etc/systemd/system/fairlead.service.d',
-  '/usr/lib/systemd/system/fairlead.service',
-  '/lib/systemd/system/fairlead.service',
+  ...UNIT_DIRS.flatMap((dir) => [...OWN_UNIT, EVERY_SERVICE].map((name) => `${dir}/${name}`)),
 ];
 
 /** Directories of the state in which fairlead itself keeps what it manages for others, by their literal paths only. */
@@ -24,5 +33,33 @@ export const OWN_STORES: readonly string[] = [
 /** Whether `path` is `parent` or lies below it. */
 export const isWithin = (path: string, parent: string): boolean => path === parent || path.startsWith(`${parent}/`);
 
+/** Below it lies what stacks mount by relative path. */
+const TREE = '/var/lib/fairlead/tree';
+
 /** By name alone, whatever the case; links and mounts are seen through when the path is walked. */
 export const isOwn = (path: string): boolean => OWN_PATHS.some((own) => isWithin(path.toLowerCase(), own));
+
+/** @returns why fairlead will not manage this path, or null */
+export function pathProblem(path: string): string | null {
+  if (!path.startsWith('/') || path === '/') return 'must be an absolute path';
+  const parts = path.split('/').slice(1);
+  if (parts.some((part) => part === '' || part === '.' || part === '..'))
+    return 'must be a plain path without //, . or ..';
+  if (/[\0\n]/.test(path)) return 'has a character that no path of ours may have';
+  if (!isOwn(path)) return null;
+  const reaches = parts.includes(EVERY_SERVICE)
+    ? "reaches every service, fairlead's own among them,"
+    : "is fairlead's own";
+  return `${reaches} and cannot be managed`;
+}
+
+/** @param path absolute, on the host @returns why no container may mount it, or null */
+export function mountProblem(path: string): string | null {
+  const parts: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '..') parts.pop();
+    else if (part !== '' && part !== '.') parts.push(part);
+  }
+  const plain = `/${parts.join('/')}`;
+  return isOwn(plain) && !isWithin(plain, TREE) ? "is fairlead's own and cannot be mounted" : null;
+}

@@ -1,4 +1,5 @@
 /** Reads `x-fairlead`, the part of a stack that only fairlead understands (docs/compose.md). Pure. */
+import { pathProblem } from '../../core/reserved-paths.ts';
 import type { Desired, Issue } from '../../core/types.ts';
 import type { LoadedProject } from '../load/load.ts';
 import { didYouMean } from '../yaml/hints.ts';
@@ -9,14 +10,21 @@ const KEY = 'x-fairlead';
 interface Rule {
   match: RegExp;
   says: string;
+  /** Why a value that matches is wrong nevertheless, or null. */
+  problem?(value: string): string | null;
 }
 const mode: Rule = { match: /^(observe|enforce)$/, says: 'must be observe or enforce' };
 const notify: Rule = { match: /^(true|false)$/, says: 'must be true or false' };
+const directory: Rule = {
+  match: /^\//,
+  says: 'must be an absolute path',
+  problem: (value) => pathProblem(value.replace(/(?<=.)\/+$/, '')),
+};
 const adopt: Rule = { match: /^(match|recreate)$/, says: 'must be match or recreate' };
 
 /** What it may say at each level, and what a value looks like. */
 const KNOWN = {
-  top: { project_directory: { match: /^\//, says: 'must be an absolute path' }, adopt },
+  top: { project_directory: directory, adopt },
   services: { mode, notify, adopt },
   networks: { mode, adopt },
   volumes: { mode, prune: { match: /^(true|false)$/, says: 'must be true or false' }, adopt },
@@ -72,6 +80,10 @@ export function fairleadIssues(loaded: LoadedProject): Issue[] {
       if (rule === undefined)
         report([...at, key], `unknown key \`${key}\` of ${KEY}${didYouMean(key, Object.keys(known))}`);
       else if (!rule.match.test(String(item))) report([...at, key], `\`${key}\` ${rule.says}, got \`${String(item)}\``);
+      else {
+        const problem = rule.problem?.(String(item)) ?? null;
+        if (problem !== null) report([...at, key], `\`${key}: ${String(item)}\` ${problem}; choose another directory`);
+      }
     }
   };
   check([], KNOWN.top);

@@ -1,5 +1,6 @@
 /** `configs` and `secrets` of a service: files of the host, mounted read-only. Pure. */
 
+import { mountProblem } from '../../core/reserved-paths.ts';
 import type { ResourceId } from '../../core/types.ts';
 import type { ComposeFileMount, ComposeService } from '../load/types.ts';
 import { fileId } from './ids.ts';
@@ -68,6 +69,8 @@ function sourceOf(
     return null;
   }
   const file = object.file ?? '';
+  const problem = mountProblem(file);
+  if (problem !== null) context.fail([...at, 'file'], `\`${file}\` ${problem}; name another file`);
   if (repo !== undefined) after.push(...trees.mount(repo, file, id, at));
   else after.push(fileId(file));
   return file;

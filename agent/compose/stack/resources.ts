@@ -1,6 +1,7 @@
 /** A normalised project → services, networks, volumes and the trees they mount. Pure. */
 
 import { canonicalHash } from '../../core/hash.ts';
+import { mountProblem } from '../../core/reserved-paths.ts';
 import type { Desired, Issue, ResourceId } from '../../core/types.ts';
 import type { LoadedProject } from '../load/load.ts';
 import type { KeyPath } from '../yaml/node.ts';
@@ -83,11 +84,14 @@ function network({ loaded, resource }: StackContext, key: string): Desired<Netwo
   });
 }
 
-function volume({ loaded, resource }: StackContext, key: string): Desired<VolumeSpec> {
+function volume({ loaded, resource, fail }: StackContext, key: string): Desired<VolumeSpec> {
   const { project } = loaded;
   const at = ['volumes', key];
   const { prune, adopt = 'match' } = toldAt(loaded, at);
   const declared = project.volumes?.[key];
+  const { device = '' } = declared?.driver_opts ?? {};
+  const problem = device.startsWith('/') ? mountProblem(device) : null;
+  if (problem !== null) fail([...at, 'driver_opts', 'device'], `\`${device}\` ${problem}; mount another directory`);
   const spec: VolumeSpec = {
     ...{ project: project.name, key, name: declared?.name ?? key, external: declared?.external ?? false },
     driver: declared?.driver ?? 'local',

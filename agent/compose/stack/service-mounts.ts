@@ -1,5 +1,6 @@
 /** `volumes` of a service → what is mounted, as text or as the engine's mount object. Pure. */
 
+import { mountProblem } from '../../core/reserved-paths.ts';
 import type { ResourceId } from '../../core/types.ts';
 import type { ComposeMount, ComposeService } from '../load/types.ts';
 import { fileId, volumeId } from './ids.ts';
@@ -49,6 +50,8 @@ function readMount(
     return { ...spec, mount: mountObject(spec, mount) };
   }
   if (spec.type !== 'bind') return { ...spec, source: '', mount: mountObject({ ...spec, source: '' }, mount) };
+  const problem = mountProblem(spec.source);
+  if (problem !== null) fail([...at, 'source'], `\`${spec.source}\` ${problem}; mount another directory`);
   // A text makes the directory where it is missing, and can say nothing of what is mounted below it.
   if (mount.bind?.create_host_path !== true || RECURSION[mount.bind.recursive ?? ''])
     spec.mount = mountObject(spec, mount);

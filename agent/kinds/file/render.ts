@@ -2,7 +2,7 @@
 import type { FileEntry } from '../../../manifests-schema/kinds/file.ts';
 import type { RenderContext, Rendered } from '../../core/kind.ts';
 import { contentOf, sizeOf } from '../../core/payload.ts';
-import { isOwn } from '../../core/reserved-paths.ts';
+import { pathProblem } from '../../core/reserved-paths.ts';
 import { resolveSource } from '../../core/source-path.ts';
 import type { FileSpec } from './spec.ts';
 
@@ -103,19 +103,4 @@ export function renderFile(entry: FileEntry, context: RenderContext): Rendered {
     );
   }
   return { resources, issues: [] };
-}
-
-/** Why fairlead will not manage this path, or null. */
-export function pathProblem(path: string): string | null {
-  if (!path.startsWith('/') || path === '/') return 'must be an absolute path';
-  if (
-    path
-      .split('/')
-      .slice(1)
-      .some((part) => part === '' || part === '.' || part === '..')
-  )
-    return 'must be a plain path without //, . or ..';
-  if (/[\0\n]/.test(path)) return 'has a character that no path of ours may have';
-  if (isOwn(path)) return "is fairlead's own and cannot be managed";
-  return null;
 }

@@ -10,6 +10,12 @@ const UNIT_NAME = /^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|timer|path
 const DROPIN_NAME = /^[A-Za-z0-9:_.@-]{1,200}\.conf$/;
 /** The agent's own unit, and those in which its jobs run. */
 const OWN = /^fairlead(-job-.*)?\./;
+/** What everything on the host hangs on, fairlead included: whoever stops it stops the host. */
+const SYSTEM = /^(-\.mount|-\.slice|init\.scope)$/;
+/** May have drop-ins, and may not be stopped or masked: the agent runs in it, or talks to systemd through it. */
+const NEEDED = /^(system\.slice|dbus\.(service|socket)|dbus-broker\.service)$/;
+/** Another name of the agent's own unit. */
+const OWN_ALIAS = /^\s*Alias\s*=.*(?<![\w@.:\\-])fairlead\.service(?![\w@.:\\-])/m;
 const isTemplate = (name: string): boolean => /@\.[a-z]+$/.test(name);
 
 export function renderUnit(entry: UnitEntry, context: RenderContext): Rendered {
@@ -34,6 +40,7 @@ export function renderUnit(entry: UnitEntry, context: RenderContext): Rendered {
       `\`${name}\` is not a unit name; it ends in .service, .timer, .socket, .target, .path, .mount, .automount, .swap or .slice`,
     );
   if (OWN.test(name)) wrong([], `\`${name}\` is fairlead's own and cannot be managed`);
+  if (SYSTEM.test(name)) wrong([], `\`${name}\` is what the whole host hangs on and cannot be managed`);
   // Of what is no unit of ours nothing more can be said.
   if (issues.length > 0) return { resources: [], issues };
   const content = textOf([], given(entry));
@@ -46,6 +53,10 @@ export function renderUnit(entry: UnitEntry, context: RenderContext): Rendered {
   }
   const hasDropins = Object.keys(dropins).length > 0;
   const { enabled, masked, state } = entry;
+  if (NEEDED.test(name) && (masked === true || state === 'stopped'))
+    wrong([masked === true ? 'masked' : 'state'], `\`${name}\` cannot be stopped or masked: fairlead itself needs it`);
+  if ([content, ...Object.values(dropins)].some((text) => OWN_ALIAS.test(text ?? '')))
+    wrong([], `\`${name}\` has \`Alias=fairlead.service\`, which is fairlead's own; choose another name`);
   if (masked === true) {
     const clash = (['content', 'source', 'dropins', 'enabled', 'state'] as const).find(
       (key) =>
