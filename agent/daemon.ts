@@ -8,6 +8,7 @@ import { createControlServer } from './control/server.ts';
 import type { Problem } from './core/types.ts';
 import { AgentError, asAgentError } from './errors.ts';
 import { configFile, type LayoutOptions, loadConfig, openState, rootOf, runDir, stateDir } from './layout.ts';
+import { createChannel, isSameChannel } from './report/index.ts';
 import { createReporter, type Reporter } from './report/reporter.ts';
 import { loadIdentity, loadKeyedHash } from './secrets/identity.ts';
 import { createRedactor } from './secrets/redact.ts';
@@ -78,30 +79,25 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
         ...{ startedAt: startedAt.toISOString(), instance },
       },
       ...{ facts, root: rootOf(options), stateDir: state, store, secrets, keyedHash, redactor, log },
-      problems: () => [
-        ...(refused ? [refused] : []),
-        ...(reporter?.problems().map((p) => ({ id: 'broker', ...p, file: null, line: null })) ?? []),
-      ],
+      problems: () => [...(refused ? [refused] : []), ...(reporter?.problems() ?? [])],
       changed: () => reporter?.changed(),
       damaged: () => end(1),
       turned: () => notifier.alive(),
     });
-  const reporterOf = ({ mqtt, repo }: AgentConfig): Reporter | null =>
-    mqtt === undefined
-      ? null
-      : createReporter({
-          broker: mqtt,
-          prefix: mqtt.prefix,
-          ...{ host, fleet, instance, ref: repo.ref },
-          status: () => session.api.status(),
-          resources: () => session.api.resources().resources,
-          outbox: store.outbox,
-          clock: systemClock,
-          log,
-          random: Math.random,
-          busy: () => session.busy(),
-          onPush: (payload) => session.notice(payload),
-        });
+  const reporterOf = (using: AgentConfig): Reporter | null => {
+    const common = { host, fleet, clock: systemClock, log };
+    const channel = createChannel(using, { ...common, instance, random: Math.random });
+    if (channel === null) return null;
+    return createReporter({
+      ...common,
+      channel,
+      outbox: store.outbox,
+      status: () => session.api.status(),
+      resources: () => session.api.resources().resources,
+      busy: () => session.busy(),
+      onNotice: (payload) => session.notice(payload),
+    });
+  };
 
   let session = sessionOf(config);
   let reloading: Promise<void> | null = null;
@@ -124,11 +120,11 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     refused = null;
     stopping = true;
     await session.stop();
-    const spoken = JSON.stringify([config.mqtt, config.repo.ref]);
+    const isSame = isSameChannel(config, next);
     config = next;
     session = sessionOf(config);
     stopping = false;
-    if (JSON.stringify([config.mqtt, config.repo.ref]) !== spoken) {
+    if (!isSame) {
       await reporter?.stop();
       reporter = reporterOf(config);
       reporter?.start();

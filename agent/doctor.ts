@@ -10,9 +10,9 @@ import { createSource } from './git/source.ts';
 import { Ailment, clock, credentials, disk, watches } from './host-probes.ts';
 import { configFile, type LayoutOptions, loadConfig, rootOf, runDir, stateDir } from './layout.ts';
 import { silentLog } from './log.ts';
+import { createChannelProbe } from './report/index.ts';
 import { createDocker } from './system/docker.ts';
 import { exec } from './system/exec.ts';
-import { connectBroker } from './system/mqtt.ts';
 import { createCredentials } from './system/registry-credentials.ts';
 import { createSystemd } from './system/systemd.ts';
 
@@ -50,7 +50,7 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
       fix: 'run doctor as root, as whom the agent runs',
     },
     repository,
-    ...(config.mqtt ? [broker] : []),
+    ...channel(config),
     ...hosts,
     { name: 'watches', run: watches, fix: 'mount /proc' },
     { name: 'clock', run: clock, fix: 'timedatectl set-ntp true' },
@@ -119,17 +119,17 @@ const repository: Probe = {
   },
 };
 
-const broker: Probe = {
-  name: 'broker',
-  fix: 'check mqtt in agent.yaml (url, username, passwordFile, ca), and the way there from this host',
-  async run({ mqtt }) {
-    if (mqtt === undefined) return 'none is configured';
-    const clientId = `fairlead-doctor-${process.pid}`;
-    const client = await connectBroker({ broker: mqtt, clientId, timeoutMs: PROBE_MS });
-    client.end(true);
-    return `${mqtt.url} answers`;
-  },
-};
+/** The far end that this host reports to, if agent.yaml names one. */
+function channel(config: AgentConfig): Probe[] {
+  const found = createChannelProbe(config);
+  if (found === null) return [];
+  const { name, address, fix } = found;
+  const run = async () => {
+    await found.probe(AbortSignal.timeout(PROBE_MS));
+    return `${address} answers`;
+  };
+  return [{ name, fix, run }];
+}
 
 const systemd: Probe = {
   name: 'systemd',

@@ -55,8 +55,9 @@ export interface Holding {
   loaded: Loaded;
 }
 
-/** A far end that the host must be able to reach: its repository, its broker. */
+/** A far end that the host must be able to reach: its repository, its channel. */
 export interface Endpoint {
+  /** What it is to people, in one word: `repository`, or the name of the channel. */
   name: string;
   /** Resolves when the far end answered over a connection made now; throws AgentError. */
   probe(signal: AbortSignal): Promise<void>;

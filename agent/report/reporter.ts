@@ -1,28 +1,20 @@
-/** Tells the broker: presence, retained status and resources, and the events of the outbox, in order. */
+/** Reports to the channel: status and resources, which it retains, and the events of the outbox, in order. */
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import type { Channel } from '../core/channel.ts';
 import { eventDocumentOf } from '../core/event.ts';
-import type { AgentEvent, ResourceStatus } from '../core/types.ts';
+import type { AgentEvent, Problem, ResourceStatus } from '../core/types.ts';
 import { asAgentError } from '../errors.ts';
-import { concerns, isPattern, shortName } from '../git/refs.ts';
 import type { Log } from '../log.ts';
 import type { Outbox } from '../store/outbox.ts';
 import type { Clock } from '../system/clock.ts';
-import type { BrokerSettings } from '../system/mqtt.ts';
-import { type BrokerProblem, createConnection, type Link } from './connection.ts';
 
 export interface ReporterOptions {
-  broker: BrokerSettings;
-  prefix: string;
+  channel: Channel;
   host: string;
   fleet: string;
-  /** Random, new at every start of the agent. */
-  instance: string;
-  /** The ref of which push notices are heard. */
-  ref: string;
-  outbox: Outbox;
-  clock: Clock;
+  outbox: Pick<Outbox, 'peek' | 'ack'>;
+  clock: Pick<Clock, 'sleep'>;
   log: Log;
-  random(): number;
   /** What is retained, asked for at the moment of sending: nothing else is true by then. */
   status(): StatusDocument;
   /** The very same list as long as it says the same. */
@@ -30,114 +22,98 @@ export interface ReporterOptions {
   /** A run is at work. */
   busy(): boolean;
   /** A push notice for our ref came: the payload, as anybody may have sent it. */
-  onPush(payload: string): void;
-  probeMs?: number;
+  onNotice(payload: string): void;
 }
 
 export interface Reporter {
   start(): void;
-  /** Status, resources or events are new: they go out now, or as soon as there is a broker. */
+  /** Status, resources or events are new: they go out now, or as soon as the channel is open. */
   changed(): void;
-  /** What is wrong with the broker. */
-  problems(): readonly BrokerProblem[];
+  /** What is wrong with the channel. */
+  problems(): readonly Problem[];
   /** Resolves when everything has been said, or after `ms`. */
   flushed(ms: number): Promise<void>;
-  /** Says `offline` and ends, within 3 s. */
+  /** Says that this host leaves, and ends, within 3 s. */
   stop(): Promise<void>;
 }
 
 /** Replay after an outage: this many events, then a pause. */
 const BATCH = 50;
 const BATCH_PAUSE_MS = 250;
-/** So long, at most, each further batch gives way to a run: what was done is told later, what is to be done is waited for. */
-const WAY_MS = 2_000;
+/** Longest that each further batch yields to a run: somebody waits for the run, nobody for old events. */
+const YIELD_MS = 2_000;
 
 export function createReporter(options: ReporterOptions): Reporter {
-  const { outbox, clock, log } = options;
-  const base = `${options.prefix}/${options.fleet}/hosts/${options.host}`;
+  const { channel, outbox, clock, log } = options;
   const stopper = new AbortController();
-  let link: Link | null = null;
-  let stale = true;
-  /** The list that the broker keeps. */
-  let told: readonly ResourceStatus[] | null = null;
-  let draining = false;
+  let isStale = true;
+  /** The list that the far end keeps. */
+  let retained: readonly ResourceStatus[] | null = null;
+  let isDraining = false;
   let waiting: (() => void)[] = [];
 
-  const clientId = `fairlead-${options.fleet}-${options.host}`;
-  const connection = createConnection({
-    ...options,
-    clientId,
-    probeId: `${clientId}-probe-${options.instance}`,
-    presence: `${base}/presence`,
-    subscription: `${options.prefix}/${options.fleet}/refs/${refFilter(options.ref)}`,
-    onMessage(topic, payload) {
-      if (isForUs(topic, options.ref)) options.onPush(payload);
-    },
-    onUp(opened) {
-      link = opened;
-      told = null;
-      changed();
-    },
-    onProblems: changed,
-  });
-
   function changed(): void {
-    stale = true;
+    isStale = true;
     void drain();
   }
 
-  /** Sends what is retained, then the outbox, one event after another: a row goes only after its acknowledgement. */
+  /** One drain at a time. What a lost connection broke off is taken up again when the channel is open again. */
   async function drain(): Promise<void> {
-    if (draining) return;
-    draining = true;
-    let [hasMore, gaveWayMs] = [false, 0];
+    if (isDraining) return;
+    isDraining = true;
     try {
-      while (link?.up()) {
-        if (stale) {
-          await retain(link);
-          continue;
-        }
-        if (hasMore && gaveWayMs < WAY_MS && waiting.length === 0 && options.busy()) {
-          gaveWayMs += BATCH_PAUSE_MS;
-          await clock.sleep(BATCH_PAUSE_MS, stopper.signal);
-          continue;
-        }
-        const events = outbox.peek(BATCH);
-        if ((await send(link, events)) < BATCH) {
-          if (stale) continue;
-          for (const resolve of waiting.splice(0)) resolve();
-          break;
-        }
-        [hasMore, gaveWayMs] = [true, 0];
-        await clock.sleep(BATCH_PAUSE_MS, stopper.signal);
-      }
+      await sendAll();
     } catch (thrown) {
       const { message } = asAgentError(thrown, { code: 'PublishFailed', phase: 'report' });
       log.debug({ error: message }, 'publishing was interrupted');
     } finally {
-      draining = false;
+      isDraining = false;
     }
   }
 
-  async function retain(to: Link): Promise<void> {
-    stale = false;
+  /** Sends what is retained, then the outbox, one event after another: a row goes only after its acknowledgement. */
+  async function sendAll(): Promise<void> {
+    let hasMore = false;
+    let yieldedMs = 0;
+    while (channel.isOpen()) {
+      if (isStale) {
+        await retain();
+        continue;
+      }
+      if (hasMore && yieldedMs < YIELD_MS && waiting.length === 0 && options.busy()) {
+        yieldedMs += BATCH_PAUSE_MS;
+        await clock.sleep(BATCH_PAUSE_MS, stopper.signal);
+        continue;
+      }
+      if ((await send(outbox.peek(BATCH))) < BATCH) {
+        if (isStale) continue;
+        for (const resolve of waiting.splice(0)) resolve();
+        return;
+      }
+      hasMore = true;
+      yieldedMs = 0;
+      await clock.sleep(BATCH_PAUSE_MS, stopper.signal);
+    }
+  }
+
+  async function retain(): Promise<void> {
+    isStale = false;
     try {
-      await to.publish(`${base}/status`, JSON.stringify(options.status()), true);
+      await channel.retain('status', options.status());
       const resources = options.resources();
-      if (resources === told) return;
-      const text = JSON.stringify({ schema: 1, resources });
-      if (await to.publish(`${base}/resources`, text, true)) told = resources;
+      if (resources === retained) return;
+      if ((await channel.retain('resources', { schema: 1, resources })) === 'taken') retained = resources;
     } catch (thrown) {
-      stale = true;
+      isStale = true;
       throw thrown;
     }
   }
 
-  /** @returns how many went; what the broker refuses stays in the outbox */
-  async function send(to: Link, events: readonly AgentEvent[]): Promise<number> {
+  /** @returns how many went; what is refused stays in the outbox */
+  async function send(events: readonly AgentEvent[]): Promise<number> {
     let sent = 0;
     for (const event of events) {
-      if (!(await to.publish(`${base}/events`, JSON.stringify(eventDocumentOf(options, event)), false))) break;
+      if ((await channel.send(eventDocumentOf(options, event))) === 'refused') break;
       outbox.ack(event.seq);
       sent++;
     }
@@ -145,9 +121,17 @@ export function createReporter(options: ReporterOptions): Reporter {
   }
 
   return {
-    start: () => connection.start(),
+    start: () =>
+      channel.start({
+        opened() {
+          retained = null;
+          changed();
+        },
+        problemsChanged: changed,
+        notice: options.onNotice,
+      }),
     changed,
-    problems: () => connection.problems(),
+    problems: () => channel.problems(),
     async flushed(ms) {
       const done = new Promise<void>((resolve) => waiting.push(resolve));
       void drain();
@@ -157,19 +141,8 @@ export function createReporter(options: ReporterOptions): Reporter {
       waiting = [];
     },
     async stop() {
-      await connection.stop();
+      await channel.stop();
       stopper.abort();
     },
   };
-}
-
-/** The last level of the topic to subscribe; a pattern, and the default branch, may be announced under any name. */
-const refFilter = (ref: string) => (isPattern(ref) || ref === 'HEAD' ? '+' : encodeURIComponent(shortName(ref)));
-
-function isForUs(topic: string, ref: string): boolean {
-  try {
-    return concerns(ref, decodeURIComponent(topic.slice(topic.lastIndexOf('/') + 1)));
-  } catch {
-    return false;
-  }
 }

@@ -19,6 +19,8 @@ export interface ConnectOptions {
   clientId: string;
   will?: { topic: string; payload: string };
   timeoutMs: number;
+  /** Breaks the attempt off. */
+  signal?: AbortSignal;
   /** Default 5, or 4 (3.1.1) where the broker knows no better. */
   protocolVersion?: 4 | 5;
 }
@@ -41,6 +43,7 @@ async function connectOnce({
   clientId,
   will,
   timeoutMs,
+  signal,
   protocolVersion = 5,
 }: ConnectOptions): Promise<MqttClient> {
   const [{ default: mqtt }, { default: packet }] = await Promise.all([import('mqtt'), import('mqtt-packet')]);
@@ -66,7 +69,7 @@ async function connectOnce({
       ...(key === undefined ? {} : { key }),
       ...(will ? { will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true } } : {}),
     };
-    return await established(mqtt.connect(broker.url, options), timeoutMs);
+    return await established(mqtt.connect(broker.url, options), timeoutMs, signal);
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : String(thrown);
     throw new AgentError({
@@ -91,12 +94,13 @@ function reasonCodeOf(thrown: unknown): number | null {
   return typeof code === 'number' ? code : null;
 }
 
-function established(client: MqttClient, timeoutMs: number): Promise<MqttClient> {
+function established(client: MqttClient, timeoutMs: number, signal: AbortSignal | undefined): Promise<MqttClient> {
   return new Promise((resolve, reject) => {
     // Only our own listeners go again: the client hears its own events, and forgets its timers by them.
     const timer = setTimeout(() => fail(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
     const done = () => {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', stopped);
       client.off('error', fail).off('close', closed).off('connect', connected);
       client.on('error', () => undefined);
     };
@@ -105,11 +109,14 @@ function established(client: MqttClient, timeoutMs: number): Promise<MqttClient>
       client.end(true);
       reject(error);
     };
+    const stopped = () => fail(new Error('the attempt was broken off'));
     const closed = () => fail(new HungUp('the connection was closed'));
     const connected = () => {
       done();
       resolve(client);
     };
+    if (signal?.aborted) stopped();
+    signal?.addEventListener('abort', stopped, { once: true });
     client.once('error', fail);
     client.once('close', closed);
     client.once('connect', connected);

@@ -1,8 +1,8 @@
 /** A real broker (mosquitto, MQTT 5): what only its reason codes tell. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { silentLog } from '../../agent/log.ts';
+import { createMqttChannel } from '../../agent/report/mqtt/channel.ts';
 import { createReporter, type Reporter } from '../../agent/report/reporter.ts';
-import type { Outbox } from '../../agent/store/outbox.ts';
 import { systemClock } from '../../agent/system/clock.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { type Lab, startLab, until } from './lab.ts';
@@ -21,10 +21,15 @@ afterAll(async () => {
 });
 
 function agent(instance: string): Reporter {
+  const common = { fleet: 'f', host: 'twin', clock: systemClock, log: silentLog };
+  const channel = createMqttChannel({
+    ...common,
+    ...{ prefix: 'p', ref: 'main', random: Math.random, instance, broker: { url }, probeMs: 1_000 },
+  });
   const reporter = createReporter({
-    ...{ prefix: 'p', fleet: 'f', host: 'twin', ref: 'main', clock: systemClock, log: silentLog, random: Math.random },
-    ...{ instance, broker: { url }, probeMs: 1_000, resources: () => [], busy: () => false, onPush: () => undefined },
-    outbox: { peek: () => [] } as unknown as Outbox,
+    ...common,
+    ...{ channel, resources: () => [], busy: () => false, onNotice: () => undefined },
+    outbox: { peek: () => [], ack: () => undefined },
     status: () => ({ instance }) as unknown as StatusDocument,
   });
   running.push(reporter);

@@ -60,6 +60,8 @@ const PLAN: Plan = {
       ['docker'],
     ],
     'agent/engine': [['when'], ['drift'], ['run'], ['steps', 'load'], ['types.ts']],
+    // The reporter knows channels by their seam alone.
+    'agent/report': [['index.ts'], ['reporter.ts', 'mqtt']],
     'agent/compose': [['index.ts'], ['stack'], ['load'], ['merge'], ['spec'], ['yaml']],
   },
   doors: [
@@ -79,7 +81,7 @@ const PLAN: Plan = {
 const LIBRARIES = {
   dockerode: ['agent/system', 'agent/kinds/docker', 'agent/kinds/container'],
   'dbus-native': ['agent/system'],
-  mqtt: ['agent/system', 'agent/report'],
+  mqtt: ['agent/system', 'agent/report/mqtt'],
   'mqtt-packet': ['agent/system'],
   systeminformation: ['agent/system'],
   pino: ['agent/system'],

@@ -1,114 +1,188 @@
-import net from 'node:net';
-import { Aedes } from 'aedes';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+/** The reporter over a channel in memory, which is held to the contract of channels (channel.test.ts). */
+import { setImmediate } from 'node:timers/promises';
+import fc from 'fast-check';
+import { afterEach, expect, test } from 'vitest';
+import type { AgentEvent, ResourceStatus } from '../../agent/core/types.ts';
 import { silentLog } from '../../agent/log.ts';
 import { createReporter, type Reporter } from '../../agent/report/reporter.ts';
-import type { Outbox } from '../../agent/store/outbox.ts';
-import { systemClock } from '../../agent/system/clock.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import type { FarEnd } from '../channel/contract.ts';
+import { createMemoryFarEnd } from '../channel/memory.ts';
 import { until } from '../lab/run.ts';
+import { generator } from '../random.ts';
 
-let broker: Aedes;
-let server: net.Server;
-let socket: net.Socket;
-/** How often the reporter was let in; a broker that speaks MQTT 3.1.1 alone refuses it once before. */
-let connections: number;
-let reporter: Reporter;
-let outbox: number[];
-/** A run is at work. */
-let busy: boolean;
-/** Topic → last payload. */
-let told: Map<string, string>;
-let events: number[];
+const WAIT_MS = 10_000;
 
-beforeEach(async () => {
-  broker = await Aedes.createBroker();
-  [outbox, events, told, connections, busy] = [[], [], new Map(), 0, false];
-  server = net.createServer((accepted) => {
-    socket = accepted;
-    broker.handle(socket);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  broker.on('client', () => {
-    connections++;
-  });
-  broker.on('publish', ({ topic, payload }) => {
-    told.set(topic, payload.toString());
-    if (topic.endsWith('/events')) events.push((JSON.parse(payload.toString()) as { seq: number }).seq);
-  });
-  const { port } = server.address() as net.AddressInfo;
-  reporter = createReporter({
-    ...{ prefix: 'p', fleet: 'f', host: 'h', instance: 'i', ref: 'main', clock: systemClock, log: silentLog },
-    broker: { url: `mqtt://127.0.0.1:${port}` },
-    random: () => 0,
-    outbox: {
-      peek: (limit: number) => outbox.slice(0, limit).map((seq) => ({ seq })),
-      ack: (seq: number) => outbox.splice(outbox.indexOf(seq), 1),
-    } as unknown as Outbox,
-    status: () => ({ reasons: reporter.problems().map((p) => p.reason) }) as unknown as StatusDocument,
-    resources: () => [],
-    busy: () => busy,
-    onPush: () => undefined,
-  });
-});
+interface Desk {
+  far: FarEnd;
+  reporter: Reporter;
+  outbox: number[];
+  /** A run is at work. */
+  busy: boolean;
+  resources: readonly ResourceStatus[];
+  /** Milliseconds that were slept, and what happens then. */
+  slept: number;
+  onSlept: () => void;
+}
+
+const ended: Desk[] = [];
 afterEach(async () => {
-  await reporter.stop();
-  await new Promise<void>((resolve) => broker.close(() => server.close(() => resolve())));
+  for (const { reporter, far } of ended.splice(0)) {
+    await reporter.stop();
+    await far.end();
+  }
 });
 
-const status = () => JSON.parse(told.get('p/f/hosts/h/status') ?? '{}') as { reasons?: string[] };
-
-test('a refused subscription is a problem that is said, and no reason to leave', async () => {
-  broker.authorizeSubscribe = (_client, _subscription, callback) => callback(null, null);
-  reporter.start();
-  await until('the problem', 10_000, async () => status().reasons?.[0] === 'SubscriptionRefused');
-  expect(reporter.problems().map((p) => p.message)).toEqual([expect.stringContaining('p/f/refs/main')]);
-  outbox.push(1, 2);
-  reporter.changed();
-  await reporter.flushed(10_000);
-  expect([events, outbox, connections, told.get('p/f/hosts/h/presence')]).toEqual([[1, 2], [], 1, 'online']);
-});
-
-test('a connection that ends before the first answer is noticed at once, and made anew', async () => {
-  broker.authorizePublish = (_client, packet, callback) => {
-    if (connections === 1 && packet.topic.endsWith('/presence')) socket.destroy();
-    else callback(null);
+function createDesk(): Desk {
+  const far = createMemoryFarEnd();
+  const channel = far.channel();
+  const desk: Desk = {
+    far,
+    outbox: [],
+    busy: false,
+    resources: [],
+    slept: 0,
+    onSlept: () => undefined,
+    reporter: createReporter({
+      ...{ channel, host: 'h', fleet: 'f', log: silentLog },
+      clock: {
+        // Time goes by turns of the event loop: a longer sleep ends later, and none takes long.
+        async sleep(ms, signal) {
+          for (let at = 0; at < ms && !signal?.aborted; at += 10) await setImmediate();
+          desk.slept += ms;
+          desk.onSlept();
+        },
+      },
+      outbox: {
+        peek: (limit) => desk.outbox.slice(0, limit).map((seq) => ({ seq }) as AgentEvent),
+        ack: (seq) => void desk.outbox.splice(desk.outbox.indexOf(seq), 1),
+      },
+      status: () => ({ reasons: desk.reporter.problems().map((p) => p.reason) }) as unknown as StatusDocument,
+      resources: () => desk.resources,
+      busy: () => desk.busy,
+      onNotice: () => undefined,
+    }),
   };
-  reporter.start();
-  await until('the second connection', 10_000, async () => status().reasons !== undefined);
-  expect([connections, status().reasons, reporter.problems()]).toEqual([2, [], []]);
+  ended.push(desk);
+  return desk;
+}
+const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
+const hasNothingLeft = ({ outbox }: Desk) => until('all events', WAIT_MS, async () => outbox.length === 0);
+
+test('what is refused stays in the outbox, is named in the status, and goes out in order when it is taken', async () => {
+  const desk = createDesk();
+  desk.outbox.push(...numbers(3));
+  desk.far.refuse('events');
+  desk.reporter.start();
+  await until('the problem in the status', WAIT_MS, async () =>
+    JSON.stringify(desk.far.retained('status')).includes('PublishRefused'),
+  );
+  expect(desk.outbox).toEqual([1, 2, 3]);
+  desk.far.refuse();
+  desk.reporter.changed();
+  await hasNothingLeft(desk);
+  expect(desk.far.events()).toEqual([1, 2, 3]);
+  await until(
+    'the end of the problem',
+    WAIT_MS,
+    async () => !JSON.stringify(desk.far.retained('status')).includes('Ref'),
+  );
 });
 
-test('what was being sent when the connection ended is sent on the next one, in order', async () => {
-  outbox.push(...Array.from({ length: 120 }, (_, i) => i + 1));
-  broker.authorizePublish = (_client, packet, callback) => {
-    if (connections === 1 && packet.topic.endsWith('/events') && events.length === 60) socket.destroy();
-    else callback(null);
+test('what was being sent when the connection ended is sent on the next one, in order, without anybody’s doing', async () => {
+  const desk = createDesk();
+  desk.outbox.push(...numbers(120));
+  desk.far.onArrival = (name) => {
+    if (name !== 'events' || desk.far.events().length !== 60) return;
+    desk.far.onArrival = null;
+    desk.far.cut();
   };
-  reporter.start();
-  await until('all events', 20_000, async () => outbox.length === 0);
-  expect([...new Set(events)]).toEqual(Array.from({ length: 120 }, (_, i) => i + 1));
-  expect(connections).toBe(2);
+  desk.reporter.start();
+  await hasNothingLeft(desk);
+  expect(desk.far.events()).toEqual(numbers(120));
 });
 
-test('many events give way to a run for a while; what is retained does not', async () => {
-  outbox.push(...Array.from({ length: 120 }, (_, i) => i + 1));
-  busy = true;
-  const began = performance.now();
-  reporter.start();
-  await until('the first batch', 10_000, async () => events.length === 50);
-  told.delete('p/f/hosts/h/status');
-  reporter.changed();
-  await until('the status', 10_000, async () => told.has('p/f/hosts/h/status'));
-  expect(events.length).toBe(50);
-  await until('the second batch', 10_000, async () => events.length === 100);
-  expect(performance.now() - began).toBeGreaterThan(2_000);
-  busy = false;
-  await until('all events', 10_000, async () => outbox.length === 0);
+test('the list of resources is retained when it is another one, and after each opening', async () => {
+  const desk = createDesk();
+  const retained: string[] = [];
+  desk.far.onArrival = (name) => void retained.push(name);
+  desk.reporter.start();
+  await until('the first list', WAIT_MS, async () => retained.includes('resources'));
+  desk.reporter.changed();
+  await until('another status', WAIT_MS, async () => retained.filter((n) => n === 'status').length === 2);
+  desk.resources = [{ id: 'file:/a', sync: 'synced', health: 'healthy', reason: '' }];
+  desk.reporter.changed();
+  await until('the second list', WAIT_MS, async () => retained.filter((n) => n === 'resources').length === 2);
+  expect(retained).toEqual(['status', 'resources', 'status', 'status', 'resources']);
+  desk.far.cut();
+  await until('the list again', WAIT_MS, async () => retained.filter((n) => n === 'resources').length === 3);
+  expect(desk.far.retained('resources')).toEqual({ schema: 1, resources: desk.resources });
 });
 
-test('a stop while the connection is being made ends it', async () => {
-  reporter.start();
-  await reporter.stop();
-  await until('nobody to be connected', 10_000, async () => broker.connectedClients === 0);
+test('a batch of events yields to a run for two seconds; what is retained does not', async () => {
+  const desk = createDesk();
+  const came: [name: string, slept: number][] = [];
+  desk.outbox.push(...numbers(60));
+  desk.busy = true;
+  desk.far.onArrival = (name) => void came.push([name, desk.slept]);
+  desk.onSlept = () => {
+    if (desk.slept === 1_000) desk.reporter.changed();
+  };
+  desk.reporter.start();
+  await hasNothingLeft(desk);
+  expect(came).toEqual([
+    ['status', 0],
+    ['resources', 0],
+    ...numbers(50).map(() => ['events', 0]),
+    ['status', 1_000],
+    // After the pause between two batches and two seconds.
+    ...numbers(10).map(() => ['events', 2_250]),
+  ]);
+});
+
+test('a flush does not yield, waits until all is said, and no longer than it is given', async () => {
+  const away = createDesk();
+  await away.far.away(true);
+  away.outbox.push(1);
+  away.reporter.start();
+  await away.reporter.flushed(100);
+  expect(away.outbox).toEqual([1]);
+
+  const desk = createDesk();
+  desk.outbox.push(...numbers(120));
+  desk.busy = true;
+  desk.reporter.start();
+  await desk.reporter.flushed(100_000);
+  expect(desk.far.events()).toEqual(numbers(120));
+});
+
+test('whatever the channel does, every event arrives, and none before the one ahead of it', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 1_000_000 }), fc.integer({ min: 1, max: 130 }), async (seed, count) => {
+      const random = generator(seed);
+      const desk = createDesk();
+      desk.outbox.push(...numbers(count));
+      let mishaps = 8;
+      desk.far.onArrival = () => {
+        if (mishaps === 0 || random() > 0.2) return;
+        mishaps--;
+        if (random() < 0.6) desk.far.cut();
+        else desk.far.refuse(random() < 0.5 ? 'events' : 'status');
+      };
+      desk.reporter.start();
+      await until('all events', WAIT_MS, async () => {
+        // Refused is asked for again when there is news.
+        desk.far.refuse();
+        desk.reporter.changed();
+        return desk.outbox.length === 0;
+      });
+      const seen = new Set<number>();
+      for (const seq of desk.far.events()) {
+        expect(seq === 1 || seen.has(seq - 1)).toBe(true);
+        seen.add(seq);
+      }
+      expect(seen.size).toBe(count);
+    }),
+    { numRuns: 25 },
+  );
 });

@@ -1,9 +1,9 @@
 /** The way to the broker: kept open, presence on it, and who else uses this host's name. */
 import type { MqttClient } from 'mqtt';
-import { asAgentError } from '../errors.ts';
-import type { Log } from '../log.ts';
-import type { Clock } from '../system/clock.ts';
-import { type BrokerSettings, connectBroker } from '../system/mqtt.ts';
+import { asAgentError } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import type { Clock } from '../../system/clock.ts';
+import { type BrokerSettings, connectBroker } from '../../system/mqtt.ts';
 
 export interface ConnectionOptions {
   broker: BrokerSettings;
@@ -36,7 +36,7 @@ export interface BrokerProblem {
 export interface Link {
   up(): boolean;
   /** True when the broker took it, false when it refused it, which is a problem from then on. Throws when the connection ends first. */
-  publish(topic: string, payload: string, retain: boolean): Promise<boolean>;
+  publish(topic: string, payload: string, how: { retain: boolean }): Promise<boolean>;
 }
 
 export interface Connection {
@@ -92,6 +92,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       clientId: options.clientId,
       will: { topic: presence, payload: 'offline' },
       timeoutMs: CONNECT_TIMEOUT_MS,
+      signal: stopper.signal,
     });
     const ended = endOf(client, options);
     const lost = ended.then((why) => Promise.reject(why));
@@ -102,7 +103,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     });
     const link: Link = {
       up: () => live && client.connected,
-      async publish(topic, payload, retain) {
+      async publish(topic, payload, { retain }) {
         try {
           // The library leaves what it could not send unanswered when the connection ends.
           await Promise.race([client.publishAsync(topic, payload, { qos: 1, retain }), lost]);
@@ -119,7 +120,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     try {
       if (stopper.signal.aborted) return;
       client.on('message', (topic, payload) => options.onMessage(topic, payload.toString('utf8').slice(0, 100)));
-      await link.publish(presence, 'online', true);
+      await link.publish(presence, 'online', { retain: true });
       log.info({ broker: broker.url }, 'connected to the broker');
       note(null);
       options.onUp(link);
@@ -127,7 +128,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       await Promise.race([lost, stopped]);
     } finally {
       if (stopper.signal.aborted && client.connected) {
-        const goodbye = link.publish(presence, 'offline', true).then(() => client.endAsync());
+        const goodbye = link.publish(presence, 'offline', { retain: true }).then(() => client.endAsync());
         await Promise.race([goodbye.catch(() => undefined), clock.sleep(GOODBYE_MS)]);
       }
       live = false;

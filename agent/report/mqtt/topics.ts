@@ -1,0 +1,33 @@
+/** The topics of one host, below `<prefix>/<fleet>/`. Pure. */
+import { concerns, isPattern, shortName } from '../../git/refs.ts';
+
+export interface Topics {
+  presence: string;
+  /** Of a retained document. */
+  retained(name: string): string;
+  events: string;
+  /** To be subscribed to for push notices; some of what comes may not concern this host. */
+  notices: string;
+  /** Whether what came on this topic is a push notice for the ref of this host. */
+  isNotice(topic: string): boolean;
+}
+
+/** @param ref that the host follows: a branch, a tag, a pattern of tags or HEAD */
+export function topicsOf({ prefix, fleet, host, ref }: Record<'prefix' | 'fleet' | 'host' | 'ref', string>): Topics {
+  const base = `${prefix}/${fleet}/hosts/${host}`;
+  // A pattern, and the default branch, may be announced under any name.
+  const filter = isPattern(ref) || ref === 'HEAD' ? '+' : encodeURIComponent(shortName(ref));
+  return {
+    presence: `${base}/presence`,
+    retained: (name) => `${base}/${name}`,
+    events: `${base}/events`,
+    notices: `${prefix}/${fleet}/refs/${filter}`,
+    isNotice(topic) {
+      try {
+        return concerns(ref, decodeURIComponent(topic.slice(topic.lastIndexOf('/') + 1)));
+      } catch {
+        return false;
+      }
+    },
+  };
+}

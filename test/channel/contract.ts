@@ -1,0 +1,211 @@
+/** What every channel must do, whatever it is made of (agent/core/channel.ts). A new channel brings a far end and runs this. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Channel, ChannelProbe } from '../../agent/core/channel.ts';
+import { AgentError } from '../../agent/errors.ts';
+import type { EventDocument, StatusDocument } from '../../manifests-schema/payloads.ts';
+import { until } from '../lab/run.ts';
+
+/** What a channel speaks to, as a test sees and disturbs it. */
+export interface FarEnd {
+  /** A channel of host `h` that follows branch `main`, not started. */
+  channel(): Channel;
+  probe(): ChannelProbe;
+  /** What it keeps of the host under this name. */
+  retained(name: string): unknown;
+  /** `seq` of the events that came, in the order in which they came. */
+  events(): number[];
+  /** Whether it takes the host to be there; undefined before it heard of it. */
+  presence(): 'online' | 'offline' | undefined;
+  /** What is said under these names (`events`, or that of a document) is refused from now on. */
+  refuse(...names: string[]): void;
+  /** Called when something comes, before it is answered. */
+  onArrival: ((name: string) => void) | null;
+  /** The connection ends, without a word of the host's. */
+  cut(): void;
+  /** Nobody can connect from now on, or anybody can again; who is connected is cut. */
+  away(isAway: boolean): Promise<void>;
+  /** Somebody says that a ref has moved. */
+  notify(ref: string, payload: string): void;
+  end(): Promise<void>;
+}
+
+const WAIT_MS = 20_000;
+const status = (message: string) => ({ message }) as unknown as StatusDocument;
+const event = (seq: number) => ({ seq, id: `e-${seq}` }) as unknown as EventDocument;
+const resources = { schema: 1 as const, resources: [] };
+const PUBLISH_FAILED = expect.objectContaining({ code: 'PublishFailed', retry: true });
+
+export function channelContract(name: string, create: () => Promise<FarEnd>): void {
+  describe(`a channel: ${name}`, () => {
+    let far: FarEnd;
+    let channel: Channel;
+    let openings: number;
+    let turns: string[][];
+    let notices: string[];
+    beforeEach(async () => {
+      far = await create();
+      channel = far.channel();
+      openings = 0;
+      turns = [];
+      notices = [];
+    });
+    afterEach(async () => {
+      await channel.stop();
+      await far.end();
+    });
+    const start = (onOpened: () => void = () => undefined) =>
+      channel.start({
+        opened() {
+          openings++;
+          onOpened();
+        },
+        problemsChanged: () => turns.push(channel.problems().map((p) => p.reason)),
+        notice: (payload) => notices.push(payload),
+      });
+    const opened = (times = 1) =>
+      until(`opening ${times}`, WAIT_MS, async () => openings === times && channel.isOpen());
+
+    test('does nothing before it is started, and says once that it is open', async () => {
+      expect(channel.isOpen()).toBe(false);
+      await expect(channel.retain('status', status('early'))).rejects.toEqual(PUBLISH_FAILED);
+      expect(far.presence()).toBeUndefined();
+      start();
+      await opened();
+      await until('presence', WAIT_MS, async () => far.presence() === 'online');
+      expect(channel.problems()).toEqual([]);
+      expect(openings).toBe(1);
+    });
+
+    test('keeps the last document of each name', async () => {
+      start();
+      await opened();
+      expect(await channel.retain('status', status('one'))).toBe('taken');
+      expect(await channel.retain('resources', resources)).toBe('taken');
+      expect(await channel.retain('status', status('two'))).toBe('taken');
+      expect(far.retained('status')).toEqual({ message: 'two' });
+      expect(far.retained('resources')).toEqual(resources);
+    });
+
+    test('delivers events in order, before it says that they are taken', async () => {
+      start();
+      await opened();
+      for (let seq = 1; seq <= 20; seq++) {
+        expect(await channel.send(event(seq))).toBe('taken');
+        expect(far.events().at(-1)).toBe(seq);
+      }
+      const answers = await Promise.all([21, 22, 23].map((seq) => channel.send(event(seq))));
+      expect(answers).toEqual(['taken', 'taken', 'taken']);
+      expect(far.events()).toEqual(Array.from({ length: 23 }, (_, i) => i + 1));
+    });
+
+    test('answers what is refused, names it as a problem until it is taken, and stays open', async () => {
+      far.refuse('events');
+      start();
+      await opened();
+      expect(await channel.send(event(1))).toBe('refused');
+      expect(await channel.retain('status', status('one'))).toBe('taken');
+      expect(channel.problems()).toMatchObject([{ id: channel.name, reason: 'PublishRefused' }]);
+      expect(turns.at(-1)).toEqual(['PublishRefused']);
+      far.refuse();
+      expect(await channel.send(event(1))).toBe('taken');
+      expect(channel.problems()).toEqual([]);
+      expect(turns.at(-1)).toEqual([]);
+      expect(openings).toBe(1);
+    });
+
+    test('answers nothing when the connection ends meanwhile, and opens again by itself', async () => {
+      start();
+      await opened();
+      far.onArrival = () => {
+        far.onArrival = null;
+        far.cut();
+      };
+      await expect(channel.send(event(1))).rejects.toEqual(PUBLISH_FAILED);
+      await opened(2);
+      expect(await channel.send(event(1))).toBe('taken');
+      await until('presence', WAIT_MS, async () => far.presence() === 'online');
+    });
+
+    test('leaves none of several calls without an answer when the connection ends', async () => {
+      let isOver = false;
+      const over: boolean[] = [];
+      start(() => over.push(isOver));
+      await opened();
+      far.onArrival = () => far.cut();
+      const calls = [channel.retain('status', status('one')), channel.send(event(1)), channel.send(event(2))];
+      const settled = await Promise.allSettled(calls);
+      isOver = true;
+      expect(settled.map((s) => (s.status === 'rejected' ? s.reason : s.value))).toEqual(
+        calls.map(() => PUBLISH_FAILED),
+      );
+      far.onArrival = null;
+      await opened(2);
+      expect(over).toEqual([false, true]);
+    });
+
+    test('names a far end that is away, and no longer when it is back', async () => {
+      await far.away(true);
+      start();
+      await until('the problem', WAIT_MS, async () => channel.problems().length > 0);
+      expect(channel.problems()).toMatchObject([{ id: channel.name, reason: 'BrokerUnreachable' }]);
+      expect(turns).toEqual([['BrokerUnreachable']]);
+      expect(channel.isOpen()).toBe(false);
+      await far.away(false);
+      await opened();
+      expect(channel.problems()).toEqual([]);
+      expect(turns.at(-1)).toEqual([]);
+    });
+
+    test('hears of the ref that is followed, and of no other', async () => {
+      start();
+      await opened();
+      far.notify('other', 'not ours');
+      // Until it is heard, since a subscription takes a moment.
+      await until('the notice', WAIT_MS, async () => {
+        if (!notices.includes('a'.repeat(40))) far.notify('main', 'a'.repeat(40));
+        return notices.length > 0;
+      });
+      expect(new Set(notices)).toEqual(new Set(['a'.repeat(40)]));
+      far.notify('main', 'x'.repeat(5_000));
+      await until('the long notice', WAIT_MS, async () => notices.some((n) => n.startsWith('x')));
+      expect(notices.at(-1)).toHaveLength(100);
+    });
+
+    test('says that the host left when it is stopped, and nothing after that', async () => {
+      start();
+      await opened();
+      await channel.stop();
+      expect(far.presence()).toBe('offline');
+      expect(channel.isOpen()).toBe(false);
+      await expect(channel.send(event(1))).rejects.toEqual(PUBLISH_FAILED);
+      await channel.stop();
+      expect(openings).toBe(1);
+      expect(far.events()).toEqual([]);
+    });
+
+    test('is stopped while it connects, and while nobody answers', async () => {
+      await far.away(true);
+      start();
+      await channel.stop();
+      await far.away(false);
+      const other = far.channel();
+      other.start({ opened: () => undefined, problemsChanged: () => undefined, notice: () => undefined });
+      await until('another channel to open', WAIT_MS, async () => other.isOpen());
+      await other.stop();
+      expect(openings).toBe(0);
+    });
+
+    test('is asked whether it answers, without a word to the channel that is open', async () => {
+      start();
+      await opened();
+      const probe = far.probe();
+      expect(probe.name).toBe(channel.name);
+      await probe.probe(AbortSignal.timeout(WAIT_MS));
+      expect(await channel.send(event(1))).toBe('taken');
+      expect(openings).toBe(1);
+      await far.away(true);
+      await expect(probe.probe(AbortSignal.timeout(WAIT_MS))).rejects.toBeInstanceOf(AgentError);
+      await expect(probe.probe(AbortSignal.abort())).rejects.toBeInstanceOf(AgentError);
+    });
+  });
+}
