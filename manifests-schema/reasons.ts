@@ -70,6 +70,8 @@ const TABLE = {
   Unassigned: commit('The commit has nothing for this host; nothing was removed.'),
   WayHomeShut: commit('The repository or broker could be reached before the commit, and not after it.'),
 
+  BrokerSilent: wait('The broker answered before the commit and is silent after it; the commit is kept.'),
+
   // What waits for a person or a time
   Held: stuck('The work is held; the gate says why.'),
   NotAdopted: stuck('It runs already and differs; `fairlead sync --adopt` takes it over.'),

@@ -1,6 +1,6 @@
 /** Which commit a run converges to, and why that may not be the head. Pure. */
 import { type ReasonCode, reasonOf } from '../../manifests-schema/reasons.ts';
-import type { Gate, Problem } from './types.ts';
+import type { Gate, Problem, ResourceId } from './types.ts';
 
 /** A hold that somebody set on this host: nothing is touched. */
 export interface Pause {
@@ -25,11 +25,36 @@ export interface BadCommit {
   culprit: Problem;
 }
 
+/** A commit that was taken back since the repository fell silent, which proves nothing. */
+export interface Silenced {
+  content: string;
+  commit: string;
+  /** How often it was taken back. */
+  times: number;
+  /** When it is tried again, ISO 8601. */
+  nextAt: string;
+  /** Jobs that ran under it and do not run again when it is tried again. */
+  ran: readonly ResourceId[];
+  culprit: Problem;
+}
+
+const HOUR_MS = 3_600_000;
+/** How long each further try waits. */
+const SILENT_PAUSES_MS = [HOUR_MS / 6, HOUR_MS, 24 * HOUR_MS];
+
+/** @returns when a commit that was taken back for the n-th time since the repository fell silent is tried again; null if it is not */
+export function nextTry(times: number, now: Date): string | null {
+  const pause = SILENT_PAUSES_MS[times - 1];
+  return pause === undefined ? null : new Date(now.getTime() + pause).toISOString();
+}
+
 export interface Situation {
   head: { commit: string; content: string };
   accepted: string | null;
   lastGood: string | null;
   bad: BadCommit | null;
+  silenced: Silenced | null;
+  now: Date;
   pin: Pin | null;
   /** A person asked for this very commit to be tried again. */
   force: boolean;
@@ -51,7 +76,7 @@ export type Choice =
       problem: Problem | null;
     };
 
-export function choose({ head, accepted, lastGood, bad, pin, force }: Situation): Choice {
+export function choose({ head, accepted, lastGood, bad, silenced, now, pin, force }: Situation): Choice {
   const short = head.commit.slice(0, 7);
   if (pin !== null && pin.commit === head.commit) return accepted === head.commit ? { act: 'repair' } : { act: 'try' };
   if (pin !== null) {
@@ -73,6 +98,20 @@ export function choose({ head, accepted, lastGood, bad, pin, force }: Situation)
       reason: bad.culprit.reason,
       message,
       problem: bad.culprit,
+    };
+  }
+  const waits = silenced?.content === head.content && Date.parse(silenced.nextAt) > now.getTime();
+  if (silenced !== null && waits && lastGood !== null && !force) {
+    const { culprit, nextAt } = silenced;
+    const message = `commit ${short} was taken back (${culprit.id}: ${culprit.message}); this host stays on ${lastGood.slice(0, 7)} and tries it again at ${nextAt}, or now with \`fairlead sync --force\``;
+    return {
+      act: 'stay',
+      on: lastGood,
+      sync: 'rolled-back',
+      gate: null,
+      reason: culprit.reason,
+      message,
+      problem: culprit,
     };
   }
   return accepted === head.commit ? { act: 'repair' } : { act: 'try' };

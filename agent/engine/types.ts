@@ -59,6 +59,11 @@ export interface Holding {
 export interface Endpoint {
   /** What it is to people, in one word: `repository`, or the name of the channel. */
   name: string;
+  /**
+   * What mere silence of it means after a commit: it `takes back` the commit, or `is told`. Whoever holds the network or the
+   * far end can be silent at will, so it is never proof.
+   */
+  silence: 'takes back' | 'is told';
   /** Resolves when the far end answered over a connection made now; throws AgentError. */
   probe(signal: AbortSignal): Promise<void>;
 }
@@ -66,6 +71,8 @@ export interface Endpoint {
 export interface Unreachable {
   endpoint: Endpoint;
   message: string;
+  /** `here`: this host itself says so (no route, no name, its own trust or packet filter). */
+  reach: 'here' | 'silent';
 }
 
 /** Watches over one new commit that what could be reached before can be reached after it. */

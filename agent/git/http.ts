@@ -183,11 +183,14 @@ async function once(
       ...(sent.body ? { 'content-length': String(sent.body.length) } : {}),
     },
   });
-  const fail = (why: string) => () => request.destroy(unreachable(name, why));
+  const fail =
+    (why: string, more: Parameters<typeof unreachable>[2] = {}) =>
+    () =>
+      request.destroy(unreachable(name, why, more));
   watch.expect(limits.connect, fail(`no connection within ${seconds(limits.connect)}`));
   request.once('socket', (socket) => {
     const connected = () =>
-      watch.expect(limits.answer, fail(`connected, but no answer within ${seconds(limits.answer)}`));
+      watch.expect(limits.answer, fail(`connected, but no answer within ${seconds(limits.answer)}`, ANSWERED));
     if (!socket.connecting) connected();
     else socket.once(secure ? 'secureConnect' : 'connect', connected);
   });

@@ -1,6 +1,6 @@
 /** What this host remembers of commits and of what people told it: durable before anything is done about it. */
 import type Database from 'better-sqlite3';
-import type { BadCommit, Pause, Pin } from '../core/target.ts';
+import type { BadCommit, Pause, Pin, Silenced } from '../core/target.ts';
 import type { Problem } from '../core/types.ts';
 import type { Meta } from './meta.ts';
 import type { Writer } from './writer.ts';
@@ -18,6 +18,8 @@ export interface Remembered {
   trialEndpoints: readonly string[] | null;
   /** A commit that is being taken back; null as soon as that is done and judged. */
   wayBack: WayBack | null;
+  /** A commit that was taken back since the repository fell silent: it is tried again, and is not bad yet. */
+  silenced: Silenced | null;
   /** The last commit under which the host was well, its content, and the one of other content before it. */
   lastGood: string | null;
   lastGoodContent: string | null;
@@ -62,6 +64,7 @@ const KEYS = [
   'trial',
   'trialEndpoints',
   'wayBack',
+  'silenced',
   'lastGood',
   'lastGoodContent',
   'previousGood',

@@ -75,15 +75,15 @@ async function connectOnce({
     throw new AgentError({
       code: 'BrokerUnreachable',
       phase: 'report',
-      reach: reasonCodeOf(thrown) !== null || thrown instanceof HungUp ? 'answered' : reachOf(thrown),
+      reach: reasonCodeOf(thrown) !== null || thrown instanceof Answered ? 'answered' : reachOf(thrown),
       message: `cannot reach the broker ${broker.url}: ${why}; check mqtt in agent.yaml and the way there`,
       cause: thrown,
     });
   }
 }
 
-/** The far end closed the connection instead of an answer. */
-class HungUp extends Error {}
+/** The far end took the connection, and closed it or said nothing more: the way to it is open. */
+class Answered extends Error {}
 
 /** CONNACK of MQTT 3.1.1 (3.2.2.3) and of 5.0 (3.2.2.2): unacceptable, or unsupported, protocol version. */
 const OLD_PROTOCOL = [0x01, 0x84];
@@ -98,6 +98,11 @@ function established(client: MqttClient, timeoutMs: number, signal: AbortSignal 
   return new Promise((resolve, reject) => {
     // Only our own listeners go again: the client hears its own events, and forgets its timers by them.
     const timer = setTimeout(() => fail(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
+    let isTaken = false;
+    // TCP's own handshake (net.Socket, tls.TLSSocket); a tunnel such as a websocket does not say.
+    client.stream?.once('connect', () => {
+      isTaken = true;
+    });
     const done = () => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', stopped);
@@ -105,12 +110,14 @@ function established(client: MqttClient, timeoutMs: number, signal: AbortSignal 
       client.on('error', () => undefined);
     };
     const fail = (error: Error) => {
+      const isSilence = !(error instanceof Answered) && reasonCodeOf(error) === null && reachOf(error) === 'silent';
+      const answered = isSilence && isTaken;
       done();
       client.end(true);
-      reject(error);
+      reject(answered ? new Answered(`connected, but ${error.message}`) : error);
     };
     const stopped = () => fail(new Error('the attempt was broken off'));
-    const closed = () => fail(new HungUp('the connection was closed'));
+    const closed = () => fail(new Answered('the connection was closed'));
     const connected = () => {
       done();
       resolve(client);

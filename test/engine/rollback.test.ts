@@ -352,7 +352,9 @@ describe('the way home', () => {
       reason: 'WayHomeShut',
       rollback: { from: 'cut', well: true },
     });
-    expect(outcome.message).toMatch(/repository: reachable before this commit, and not after it: no answer/);
+    expect(outcome.message).toMatch(
+      /repository: reachable before this commit, and not after it: this host lets nothing out/,
+    );
     expect(value('file:/firewall')).toBe('open');
     world.commit('cut-again', rules('shut'));
     expect((await run()).sync).toBe('rolled-back');
@@ -395,6 +397,72 @@ describe('the way home', () => {
     expect(value('file:/b')).toBe('1');
     expect(world.deps().store.commits.listBad(5)).toEqual([]);
     expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'new', lastGood: 'new' });
+  });
+
+  describe('mere silence of the repository, which ends when the commit is taken back,', () => {
+    const MINUTE = 60_000;
+    const slow = rules('open', {
+      'file:/b': { value: '1', notify: ['job:migrate'] },
+      'job:migrate': { value: '1' },
+    });
+    const isBad = () => world.deps().store.commits.listBad(5).length;
+    const isApplied = () => value('file:/b') === '1';
+    beforeEach(() => {
+      // Whoever holds the network lets the probe before the commit through, and is silent until it is gone.
+      world.onApply = () => {
+        world.farEnd = 'silent';
+      };
+      world.onRemove = () => {
+        world.farEnd = 'answers';
+      };
+      world.commit('slow', slow);
+    });
+
+    test('takes it back and does not make it bad: it is tried again after ten minutes, an hour and a day', async () => {
+      for (const pause of [10 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE]) {
+        expect(await run()).toMatchObject({ sync: 'rolled-back', reason: 'WayHomeShut' });
+        expect([isBad(), isApplied()]).toEqual([0, false]);
+        world.time += pause - MINUTE;
+        const waiting = await run();
+        expect([waiting.sync, isApplied()]).toEqual(['rolled-back', false]);
+        expect(waiting.message).toMatch(/tries it again at 2026-/);
+        world.time += MINUTE;
+      }
+      await run();
+      expect(isBad()).toBe(1);
+    });
+
+    test('costs it nothing once the silence has ended, not even a second run of its jobs', async () => {
+      await run();
+      expect(world.ran).toEqual(['job:migrate']);
+      world.crash();
+      world.onApply = () => undefined;
+      world.time += 10 * MINUTE;
+      expect((await run()).sync).toBe('synced');
+      expect((await run()).sync).toBe('synced');
+      expect([isBad(), isApplied()]).toEqual([0, true]);
+      expect(world.ran).toEqual(['job:migrate']);
+      expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'slow', silenced: null });
+    });
+
+    test('does not hold up other content, and a person can try it at once', async () => {
+      await run();
+      world.onApply = () => undefined;
+      expect((await run({ force: true })).sync).toBe('synced');
+      world.commit('other', rules('open', { 'file:/c': { value: '1' } }));
+      expect((await run()).sync).toBe('synced');
+    });
+  });
+
+  test('mere silence of the broker accepts the commit, and is told', async () => {
+    world.onApply = () => {
+      world.broker = 'silent';
+    };
+    world.commit('new', rules('open', { 'file:/b': { value: '1' } }));
+    const outcome = await run();
+    expect(outcome.problems[0]).toMatchObject({ id: 'broker', reason: 'BrokerSilent' });
+    expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'new', lastGood: 'new' });
+    expect(value('file:/b')).toBe('1');
   });
 
   test('what was not reachable before need not be so after', async () => {

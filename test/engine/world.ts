@@ -68,6 +68,7 @@ export interface World {
   diskFull: boolean;
   gitAway: boolean;
   farEnd: 'answers' | 'refuses' | 'silent';
+  broker: 'answers' | 'silent';
   /** Called at each apply of a resource. */
   onApply: () => void;
   onRemove: (id: ResourceId) => void;
@@ -109,6 +110,7 @@ export function createWorld(): World {
     diskFull: false,
     gitAway: false,
     farEnd: 'answers',
+    broker: 'answers',
     onApply: () => undefined,
     onRemove: () => undefined,
     repository: 'fake',
@@ -145,7 +147,8 @@ export function createWorld(): World {
   };
 
   /** Nothing outside answers: a firewall of this host is shut, or the far end is silent. */
-  const isCutOff = () => world.things.get('file:/firewall')?.value === 'shut' || world.farEnd === 'silent';
+  const isWalledIn = () => world.things.get('file:/firewall')?.value === 'shut';
+  const isCutOff = () => isWalledIn() || world.farEnd === 'silent';
 
   function open(): EngineDeps {
     const reviewed = new Set<string>();
@@ -182,9 +185,17 @@ export function createWorld(): World {
       endpoints: [
         {
           name: 'repository',
+          silence: 'takes back',
           async probe(signal) {
             if (signal.aborted)
               throw new AgentError({ code: 'Stopped', phase: 'fetch', message: 'the agent was stopped', retry: true });
+            if (isWalledIn())
+              throw new AgentError({
+                code: 'RepositoryUnreachable',
+                phase: 'fetch',
+                message: 'this host lets nothing out',
+                reach: 'here',
+              });
             if (isCutOff())
               throw new AgentError({
                 code: 'RepositoryUnreachable',
@@ -198,6 +209,19 @@ export function createWorld(): World {
                 phase: 'fetch',
                 reach: 'answered',
                 message: 'nothing listens there',
+              });
+          },
+        },
+        {
+          name: 'broker',
+          silence: 'is told',
+          async probe(signal) {
+            if (!signal.aborted && world.broker === 'silent')
+              throw new AgentError({
+                code: 'BrokerUnreachable',
+                phase: 'report',
+                message: 'no answer',
+                reach: 'silent',
               });
           },
         },

@@ -19,6 +19,7 @@ const MEMORY: Remembered = {
   trial: null,
   trialEndpoints: null,
   wayBack: null,
+  silenced: null,
   lastGood: 'good',
   lastGoodContent: 'content of good',
   previousGood: null,
@@ -104,7 +105,12 @@ describe('after a pass', () => {
     conclude(
       { role, on, mode: TRY, gate: null },
       { ...OUTCOME, ...outcome },
-      { situation: { ...SITUATION, ...situation }, memory: { ...MEMORY, ...memory }, lost: ['broker'] },
+      {
+        situation: { ...SITUATION, ...situation },
+        memory: { ...MEMORY, ...memory },
+        lost: ['broker'],
+        isSilence: false,
+      },
     );
 
   test.each([
@@ -118,7 +124,7 @@ describe('after a pass', () => {
     [
       'one that did not settle is taken back',
       following('try', 'new', { verdict: 'unwell' }),
-      { type: 'take back', wayBack: BACK },
+      { type: 'take back', wayBack: BACK, isSilence: false },
       ['back good'],
     ],
     [
@@ -184,7 +190,7 @@ describe('after a pass', () => {
   });
 
   test('a commit that is taken back and cannot be read is no way back', () => {
-    const given = { situation: SITUATION, memory: { ...MEMORY, wayBack: BACK }, lost: [] };
+    const given = { situation: SITUATION, memory: { ...MEMORY, wayBack: BACK }, lost: [], isSilence: false };
     expect(conclude({ role: 'back', on: 'good', mode: WAY_BACK, gate: null }, null, given)).toEqual({
       note: { type: 'way back ended', content: BACK.content, innocent: false },
       next: [],

@@ -1,11 +1,13 @@
 /**
- * The way home: a repository or broker that was reachable before a commit must be reachable after it, or the host itself
- * takes the commit back, as network engineers know it from *commit confirmed*.
+ * The way home: an endpoint (repository, broker) that could be reached before a commit must be reachable after it, or the
+ * host itself takes the commit back, as network engineers know it from *commit confirmed*.
  *
- * Told from an outage that the commit has nothing to do with in two steps. A far end that refuses, answers with an error or
- * hangs up shows that the way to it is open: that is its own trouble. Silence, no route, no name, no trust may be the
- * commit's doing: it is taken back, and if the way stays shut even then, the commit was innocent and is applied again.
+ * What an endpoint's answer means is weighed by who could have made it. An answer of any kind shows that the way is open: a
+ * far end that refuses, sends an error or hangs up has trouble of its own. What this host itself says (no route, no name, no
+ * trust) is the commit's doing. Mere silence can be made by whoever holds the network, so it never makes a commit bad at once:
+ * see `Endpoint.silence`. If an endpoint stays out of reach when everything is taken back, the commit was innocent.
  */
+import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import { reachOf } from '../../core/reach.ts';
 import type { Problem } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
@@ -57,13 +59,17 @@ export async function waitForEndpoints(
   endpoints: readonly Endpoint[],
   limitMs: number | null,
 ): Promise<Unreachable[] | null> {
-  const deadline = run.clock.monotonic() + (limitMs ?? REOPEN_MS);
+  const began = run.clock.monotonic();
+  const soon = began + REOPEN_MS;
+  const deadline = began + (limitMs ?? REOPEN_MS);
   for (;;) {
     const lost = await unreachable(endpoints, run.io.signal);
     // A probe that was broken off looks like an answer.
     if (run.io.signal.aborted) return null;
     if (lost.length === 0) return [];
-    if (run.clock.monotonic() >= deadline) return lost;
+    const now = run.clock.monotonic();
+    // What takes nothing back is not worth a long wait.
+    if (now >= deadline || (now >= soon && lossOf(lost) === 'told')) return lost;
     const detail = lost.map((l) => `the way to the ${l.endpoint.name}: ${l.message}`).join('; ');
     run.io.emit({ type: 'phase', phase: 'settle', detail });
     await run.io.yielding(run.clock.sleep(PAUSE_MS, run.io.signal));
@@ -73,21 +79,32 @@ export async function waitForEndpoints(
 async function unreachable(endpoints: readonly Endpoint[], signal: AbortSignal): Promise<Unreachable[]> {
   const answers = await Promise.all(
     endpoints.map(async (endpoint): Promise<Unreachable | null> => {
+      const late = AbortSignal.timeout(PROBE_MS);
       try {
-        await endpoint.probe(AbortSignal.any([signal, AbortSignal.timeout(PROBE_MS)]));
+        await endpoint.probe(AbortSignal.any([signal, late]));
         return null;
       } catch (thrown) {
+        // A probe that was given up says that it was stopped, which is no answer.
+        if (late.aborted) return { endpoint, message: `no answer within ${PROBE_MS / 1_000} s`, reach: 'silent' };
         const error = asAgentError(thrown, { code: 'Unreachable', phase: 'settle', reach: reachOf(thrown) });
-        return error.reach === 'answered' ? null : { endpoint, message: error.message };
+        return error.reach === 'answered' ? null : { endpoint, message: error.message, reach: error.reach };
       }
     }),
   );
   return answers.filter((s) => s !== null);
 }
 
-const problemOf = (lost: readonly Unreachable[], said: string): Problem => ({
+/** What lost endpoints mean for the commit on trial: its own fault, silence that takes it back, or silence that is told. */
+export type Loss = 'fault' | 'silence' | 'told';
+
+export function lossOf(lost: readonly Unreachable[]): Loss {
+  if (lost.some((l) => l.reach === 'here')) return 'fault';
+  return lost.some((l) => l.endpoint.silence === 'takes back') ? 'silence' : 'told';
+}
+
+const problemOf = (lost: readonly Unreachable[], said: string, reason: ReasonCode = 'WayHomeShut'): Problem => ({
   id: lost.map((l) => l.endpoint.name).join(', '),
-  reason: 'WayHomeShut',
+  reason,
   message: `${said}: ${lost.map((l) => l.message).join('; ')}`,
   file: null,
   line: null,
@@ -96,6 +113,10 @@ const problemOf = (lost: readonly Unreachable[], said: string): Problem => ({
 /** Speaks against the commit on trial. */
 export const lossProblem = (lost: readonly Unreachable[]): Problem =>
   problemOf(lost, 'reachable before this commit, and not after it');
+
+/** Speaks against no commit: whoever holds the broker could be silent at will. */
+export const silenceProblem = (lost: readonly Unreachable[]): Problem =>
+  problemOf(lost, 'answered before this commit, and is silent after it; the commit is kept', 'BrokerSilent');
 
 /** Speaks against no commit: everything that the commit did was taken back. */
 export const outageProblem = (lost: readonly Unreachable[]): Problem =>

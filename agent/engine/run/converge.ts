@@ -23,6 +23,13 @@ import { issueProblem, rejected, stepProblem, unassigned } from './unapplied.ts'
 /** However long was waited before, what was changed in this run gets at least this long. */
 const LEAST_MS = 15_000;
 
+interface PlanOptions {
+  given: Gate | null;
+  mode: Mode;
+  countsRemovals: boolean;
+  alreadyRan?: ReadonlySet<ResourceId>;
+}
+
 export interface Planned {
   loaded: Loaded;
   observed: Observed;
@@ -32,6 +39,7 @@ export interface Planned {
   gate: Gate | null;
 }
 
+const NONE: ReadonlySet<ResourceId> = new Set();
 const NOTHING_WANTED: ReadonlyMap<ResourceId, Desired> = new Map();
 export const OBSERVING: Gate = { kind: 'observe', reason: 'mode is observe: fairlead only looks', until: null };
 
@@ -47,7 +55,7 @@ export const converges = (checkout: Checkout, loaded: Loaded): boolean =>
 export async function planFor(
   run: Run,
   loaded: Loaded,
-  { given, mode, countsRemovals }: { given: Gate | null; mode: Mode; countsRemovals: boolean },
+  { given, mode, countsRemovals, alreadyRan = NONE }: PlanOptions,
 ): Promise<Planned> {
   const inventory = run.store.inventory.index();
   const [desired, wants] = loaded.host.decommission ? [[], NOTHING_WANTED] : [loaded.ordered(), loaded.byId()];
@@ -67,7 +75,9 @@ export async function planFor(
     providers: run.providers,
   });
   const steps = plan.steps.map((s) =>
-    away.has(s.want.id) || (!mode.runsJobs && traitsOf(run.kinds, s.want.id).onRollback(s.want.spec) !== 'run')
+    away.has(s.want.id) ||
+    alreadyRan.has(s.want.id) ||
+    (!mode.runsJobs && traitsOf(run.kinds, s.want.id).onRollback(s.want.spec) !== 'run')
       ? idle(s)
       : run.asked.adopt
         ? s
@@ -110,12 +120,14 @@ interface ConvergeOptions {
   /** A gate that stands already: then nothing is touched. */
   gate: Gate | null;
   trial?: Trial;
+  /** Jobs that ran at an earlier try of this commit: they count as done. */
+  alreadyRan?: ReadonlySet<ResourceId>;
 }
 
 /** The whole way for one commit. */
 export async function converge(
   run: Run,
-  { checkout, mode, gate: given, trial = NO_TRIAL }: ConvergeOptions,
+  { checkout, mode, gate: given, trial = NO_TRIAL, alreadyRan = NONE }: ConvergeOptions,
 ): Promise<Outcome> {
   const loaded = await run.load(checkout);
   const errors = loaded.issues.filter((i) => i.severity === 'error');
@@ -128,7 +140,7 @@ export async function converge(
   const renews = given === null && mode.renews;
   const stale: Failures = renews ? await renew(run, loaded, { isNew: mode.isNew }) : new Map();
   const countsRemovals = mode.isNew && !begun;
-  const planned = await planFor(run, loaded, { given, mode, countsRemovals });
+  const planned = await planFor(run, loaded, { given, mode, countsRemovals, alreadyRan });
   const { plan, observed, away, gate } = planned;
   const health = healthNow(run, plan, observed);
   if (gate !== null || !mode.acts)
@@ -172,6 +184,7 @@ export async function converge(
     ...(await applySteps(run, steps, { failures, away, owed })).values(),
     ...notRenewed(run, plan, stale),
   ];
+  confirmRan(run, plan.steps, alreadyRan);
   trial.applied();
   const waiting = open(records);
   const settled = await settle(run, waiting, { timeoutMs: timeLeft(run, mode, loaded), givesWay: mode.givesWay });
@@ -200,6 +213,13 @@ export async function converge(
     unfinished,
     proof: proof === 'unknown' ? null : proof,
   });
+}
+
+/** A job that counts as done owes nothing to what changed with it. */
+function confirmRan({ store }: Run, steps: readonly Step[], alreadyRan: ReadonlySet<ResourceId>): void {
+  const done = steps.filter((s) => alreadyRan.has(s.want.id));
+  if (done.length > 0)
+    store.inventory.settle(done.map(({ want: { id, hash } }) => ({ id, hash, notified: true, reobservable: false })));
 }
 
 /**

@@ -1,5 +1,7 @@
 /** What a run remembers of its passes, durably, before anything follows from it. */
-import type { Checkout } from '../../core/types.ts';
+import { traitsOf } from '../../core/kind.ts';
+import { nextTry, type Silenced } from '../../core/target.ts';
+import type { Checkout, Problem } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Remembered, WayBack } from '../../store/commits.ts';
 import { isUnwritable } from '../../store/unwritable.ts';
@@ -23,7 +25,7 @@ export async function noteDown(
   if (note === null) return true;
   try {
     if (note.type === 'way back ended') endWayBack(run, note);
-    else if (note.type === 'take back') takeBack(run, note.wayBack, told);
+    else if (note.type === 'take back') takeBack(run, note, told);
     else await acceptAs(run, note, situation, head);
     return true;
   } catch (thrown) {
@@ -35,27 +37,37 @@ export async function noteDown(
 /** Forgiven first: a crash in between asks once more, and forgets no innocence. */
 function endWayBack({ store }: Run, { content, innocent }: Extract<Note, { type: 'way back ended' }>): void {
   if (innocent) store.commits.forgive(content);
-  store.commits.set({ wayBack: null });
+  store.commits.set({ wayBack: null, ...(innocent ? { silenced: null } : {}) });
 }
 
-/** Recorded as bad, and on the way back, in one transaction. */
-function takeBack(run: Run, wayBack: WayBack, told: Outcome | null): void {
-  const culprit = culpritOf(told ?? { problems: [], reason: '', message: '' });
+/** Recorded as bad, or as silenced, and on the way back, in one transaction. */
+function takeBack(run: Run, { wayBack, isSilence }: Extract<Note, { type: 'take back' }>, told: Outcome | null): void {
+  const { commits } = run.store;
+  const culprit = run.redact(culpritOf(told ?? { problems: [], reason: '', message: '' }));
+  const silenced = isSilence ? silencedBy(run, wayBack, culprit, told) : null;
+  const bad = { content: wayBack.content, commit: wayBack.from, at: run.clock.now().toISOString(), culprit };
+  if (silenced === null) commits.markBad(bad, { trial: null, wayBack, silenced: null });
+  else commits.set({ trial: null, wayBack, silenced });
   const [from, to] = [wayBack.from, wayBack.to].map((commit) => commit.slice(0, 7));
-  run.store.commits.markBad(
-    {
-      content: wayBack.content,
-      commit: wayBack.from,
-      at: run.clock.now().toISOString(),
-      culprit: run.redact(culprit),
-    },
-    { trial: null, wayBack },
-  );
   run.log.error(
     { from, to, resource: culprit.id, reason: culprit.reason },
     `commit ${from} did not settle; going back to ${to}`,
   );
   run.io.emit({ type: 'phase', phase: 'rollback', detail: `${culprit.id}: ${culprit.message}` });
+}
+
+/** @returns when it is tried again; null if it was tried often enough */
+function silencedBy(run: Run, { content, from }: WayBack, culprit: Problem, told: Outcome | null): Silenced | null {
+  const before = run.store.commits.get().silenced;
+  const isAgain = before?.content === content;
+  const times = (isAgain ? before.times : 0) + 1;
+  const nextAt = nextTry(times, run.clock.now());
+  if (nextAt === null) return null;
+  const jobs = (told?.actions ?? [])
+    .filter((a) => a.result === 'done' && traitsOf(run.kinds, a.id).observing === 'runs something')
+    .map((a) => a.id);
+  const ran = [...new Set([...(isAgain ? before.ran : []), ...jobs])];
+  return { content, commit: from, times, nextAt, ran, culprit };
 }
 
 async function acceptAs(
@@ -68,8 +80,13 @@ async function acceptAs(
   if (checkout === null) return;
   const { lastGood, lastGoodContent, previousGood } = run.store.commits.get();
   const isNews = good && lastGood !== commit;
+  const { silenced } = run.store.commits.get();
+  const ended = good && silenced?.content === content ? { silenced: null } : {};
   const before = lastGoodContent === content ? previousGood : lastGood;
-  await accept(run, checkout, isNews ? { lastGood: commit, lastGoodContent: content, previousGood: before } : {});
+  await accept(run, checkout, {
+    ...(isNews ? { lastGood: commit, lastGoodContent: content, previousGood: before } : {}),
+    ...ended,
+  });
   if (!good) return;
   await run.snapshots.retain(run.store.commits.needed());
   await tidy(run);

@@ -72,7 +72,7 @@ export type Note =
   /** Repairs go by this commit from now on; `good`: everything under it is well. */
   | { type: 'accept'; commit: string; good: boolean }
   /** The head did not settle: it is bad, and the last good commit is applied. */
-  | { type: 'take back'; wayBack: WayBack }
+  | { type: 'take back'; wayBack: WayBack; isSilence: boolean }
   | { type: 'way back ended'; content: string; innocent: boolean };
 
 export interface Conclusion {
@@ -88,6 +88,8 @@ export interface Concluding {
   memory: Remembered;
   /** Names of the endpoints that the commit on trial cut off. */
   lost: readonly string[];
+  /** They are merely silent: no proof against the commit. */
+  isSilence: boolean;
 }
 
 /** What follows from a pass over a commit. @param outcome null if the commit could not be read */
@@ -112,7 +114,7 @@ function settledOn(commit: string, outcome: Outcome | null, memory: Remembered):
 }
 
 /** Whether a commit has proved itself, is still open, or is taken back. */
-function judged(commit: string, outcome: Outcome, { situation, memory, lost }: Concluding): Conclusion {
+function judged(commit: string, outcome: Outcome, { situation, memory, lost, isSilence }: Concluding): Conclusion {
   const { content, rollback } = situation;
   const { accepted, lastGood, lastGoodContent } = memory;
   const end = endOfWayBack(outcome.verdict, memory);
@@ -123,7 +125,7 @@ function judged(commit: string, outcome: Outcome, { situation, memory, lost }: C
   if (rollback === 'off' || lastGood === null || lastGoodContent === content)
     return { note: { type: 'accept', commit, good: false }, next: [] };
   const wayBack = { from: commit, content, to: lastGood, endpoints: lost };
-  return { note: { type: 'take back', wayBack }, next: [pass('back', lastGood, WAY_BACK)] };
+  return { note: { type: 'take back', wayBack, isSilence }, next: [pass('back', lastGood, WAY_BACK)] };
 }
 
 /** A way back that was brought to its end is judged; one that failed is not tried for ever: what it left is the next commit's. */

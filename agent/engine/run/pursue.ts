@@ -16,19 +16,21 @@ import {
   type Situation,
 } from './passes.ts';
 import { cameAgain, refusedKeeping, stayed, takenBack, unproven, withKept, withOutage } from './tell.ts';
-import { tryCommit } from './try-commit.ts';
+import { type Tried, tryCommit } from './try-commit.ts';
 
 /** Looks at the host only if a window asks for it; touches nothing. */
 export async function situate(run: Run, head: Checkout): Promise<Situation> {
   const { commits } = run.store;
   const memory = commits.get();
-  const { accepted, lastGood, pin, pause } = memory;
+  const { accepted, lastGood, silenced, pin, pause } = memory;
+  const now = run.clock.now();
   const loaded = await run.load(head);
   const content = loaded.content();
   const { commit } = head.info;
   const bad = commits.bad(content);
-  const choice = choose({ head: { commit, content }, accepted, lastGood, bad, pin, force: run.asked.force });
-  const paused = pauseNow(pause, run.clock.now());
+  const { force } = run.asked;
+  const choice = choose({ head: { commit, content }, accepted, lastGood, bad, silenced, now, pin, force });
+  const paused = pauseNow(pause, now);
   const gate = paused !== null ? pauseGate(paused) : choice.act === 'try' ? await windowGate(run, loaded, head) : null;
   return { head: commit, content, choice, rollback: loaded.host.rollback ?? 'auto', gate, memory };
 }
@@ -65,9 +67,9 @@ interface Done {
 
 async function passOver(run: Run, pass: CommitPass, situation: Situation, head: Checkout, told: Told): Promise<Done> {
   const checkout = pass.on === head.info.commit ? head : await fetched(run, pass);
-  const { outcome, lost } = checkout === null ? { outcome: null, lost: [] } : await carryOutPass(run, pass, checkout);
+  const { outcome, lost, isSilence } = checkout === null ? NOT_READ : await carryOutPass(run, pass, checkout);
   const memory = run.store.commits.get();
-  const conclusion = conclude(pass, outcome, { situation, memory, lost });
+  const conclusion = conclude(pass, outcome, { situation, memory, lost, isSilence });
   const answer = tell(pass, outcome, told.outcome, situation, head, memory.accepted);
   return { told: { ...told, outcome: answer }, conclusion };
 }
@@ -78,13 +80,12 @@ async function fetched(run: Run, { role, on }: CommitPass): Promise<Checkout | n
   return kept ?? (role === 'stay' ? run.source.checkout(on, run.io.signal) : null);
 }
 
-async function carryOutPass(
-  run: Run,
-  pass: CommitPass,
-  checkout: Checkout,
-): Promise<{ outcome: Outcome; lost: readonly string[] }> {
+const NOT_READ = { outcome: null, lost: [], isSilence: false } as const;
+
+async function carryOutPass(run: Run, pass: CommitPass, checkout: Checkout): Promise<Tried> {
   if (pass.role === 'try') return tryCommit(run, checkout);
-  return { outcome: await converge(run, { checkout, mode: pass.mode, gate: pass.gate }), lost: [] };
+  const outcome = await converge(run, { checkout, mode: pass.mode, gate: pass.gate });
+  return { outcome, lost: [], isSilence: false };
 }
 
 /** What the run comes to with this pass. */

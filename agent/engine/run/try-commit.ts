@@ -1,15 +1,24 @@
 /** A new commit on trial: before it may count as well, everything that could be reached must be reachable again. */
 import { durationMs } from '../../config.ts';
-import type { Checkout } from '../../core/types.ts';
+import type { Checkout, ResourceId } from '../../core/types.ts';
 import type { ConnectivityGuard, Outcome, Run, Unreachable } from '../types.ts';
-import { guardConnectivity, lossProblem, resumeGuard } from './connectivity.ts';
+import { guardConnectivity, lossOf, lossProblem, resumeGuard, silenceProblem } from './connectivity.ts';
 import { converge } from './converge.ts';
 import { TRY } from './mode.ts';
 import { isDiskTrouble } from './notes.ts';
+import { withOutage } from './tell.ts';
 import { unbegun } from './unapplied.ts';
 
-/** @returns what it came to, and the names of the endpoints that it cut off */
-export async function tryCommit(run: Run, head: Checkout): Promise<{ outcome: Outcome; lost: readonly string[] }> {
+/** What a trial came to, and what it did to the way home. */
+export interface Tried {
+  outcome: Outcome;
+  /** Names of the endpoints that it cut off. */
+  lost: readonly string[];
+  /** They are merely silent, which is no proof against the commit. */
+  isSilence: boolean;
+}
+
+export async function tryCommit(run: Run, head: Checkout): Promise<Tried> {
   const loaded = await run.load(head);
   let lost: readonly Unreachable[] = [];
   try {
@@ -19,19 +28,24 @@ export async function tryCommit(run: Run, head: Checkout): Promise<{ outcome: Ou
       checkout: head,
       mode: TRY,
       gate: null,
+      alreadyRan: ranBefore(run, loaded.content()),
       trial: {
         ready: guard.ready,
         applied: guard.look,
         async prove(moved) {
           const found = await guard.lost(moved, durationMs(loaded.host.settle?.timeout ?? '5m'));
-          lost = found ?? [];
-          return found === null ? 'unknown' : found.length === 0 ? null : lossProblem(found);
+          if (found === null) return 'unknown';
+          lost = found;
+          return lost.length === 0 || lossOf(lost) === 'told' ? null : lossProblem(lost);
         },
       },
     });
-    return { outcome, lost: lost.map(({ endpoint }) => endpoint.name) };
+    if (lost.length === 0) return { outcome, lost: [], isSilence: false };
+    const loss = lossOf(lost);
+    if (loss === 'told') return { outcome: withOutage(outcome, silenceProblem(lost)), lost: [], isSilence: false };
+    return { outcome, lost: lost.map(({ endpoint }) => endpoint.name), isSilence: loss === 'silence' };
   } catch (thrown) {
-    if (isDiskTrouble(thrown)) return { outcome: unbegun(head, loaded, thrown), lost: [] };
+    if (isDiskTrouble(thrown)) return { outcome: unbegun(head, loaded, thrown), lost: [], isSilence: false };
     throw thrown;
   }
 }
@@ -41,6 +55,12 @@ function guardOf(run: Run, { info }: Checkout): ConnectivityGuard {
   const { trial, trialEndpoints } = run.store.commits.get();
   if (trial === info.commit && trialEndpoints !== null) return resumeGuard(run, trialEndpoints);
   return run.scratch.guard ?? guardConnectivity(run);
+}
+
+/** A commit that is tried again after a silence does not run again what it ran. */
+function ranBefore({ store }: Run, content: string): ReadonlySet<ResourceId> {
+  const { silenced } = store.commits.get();
+  return new Set(silenced?.content === content ? silenced.ran : []);
 }
 
 /** The repository answered with this commit, so the way that led back from another one is open. */

@@ -1,0 +1,61 @@
+/** What a failed connection says of the way to a far end: only an answer that the far end gave shows that it is open. */
+import net from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { reachOf } from '../../agent/core/reach.ts';
+import { AgentError } from '../../agent/errors.ts';
+import { connectBroker } from '../../agent/system/mqtt.ts';
+
+const closers: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closers.splice(0)) close();
+});
+
+async function listening(accept: (socket: net.Socket) => void): Promise<number> {
+  const server = net.createServer((socket) => {
+    closers.push(() => socket.destroy());
+    accept(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closers.push(() => server.close());
+  return (server.address() as net.AddressInfo).port;
+}
+
+async function reachOfBroker(url: string): Promise<string> {
+  const thrown = await connectBroker({ broker: { url }, clientId: 'probe', timeoutMs: 400 }).then(
+    () => null,
+    (error: unknown) => error,
+  );
+  if (!(thrown instanceof AgentError)) throw new Error(`connected, or failed otherwise: ${thrown}`);
+  return thrown.reach;
+}
+
+test.each<[string, (socket: net.Socket) => void]>([
+  ['takes the connection and says nothing', () => undefined],
+  ['hangs up', (socket) => socket.end()],
+  ['resets the connection', (socket) => socket.resetAndDestroy()],
+  ['speaks another protocol', (socket) => socket.write('220 mail.example.com ESMTP\r\n')],
+])('a broker that %s has answered', async (_what, accept) => {
+  expect(await reachOfBroker(`mqtt://127.0.0.1:${await listening(accept)}`)).toBe('answered');
+});
+
+test('a broker that refuses the connection has answered', async () => {
+  const port = await listening(() => undefined);
+  for (const close of closers.splice(0)) close();
+  expect(await reachOfBroker(`mqtt://127.0.0.1:${port}`)).toBe('answered');
+});
+
+test('a name that nobody has is what this host says', async () => {
+  expect(await reachOfBroker('mqtt://no-such-host.invalid:1883')).toBe('here');
+});
+
+test.each([
+  ['ECONNREFUSED', 'answered'],
+  ['ECONNRESET', 'answered'],
+  ['ENETUNREACH', 'here'],
+  ['EPERM', 'here'],
+  ['ENOTFOUND', 'here'],
+  ['SELF_SIGNED_CERT_IN_CHAIN', 'here'],
+  ['ETIMEDOUT', 'silent'],
+])('%s: %s', (code, reach) => {
+  expect(reachOf(Object.assign(new Error('any words, even ECONNREFUSED'), { code }))).toBe(reach);
+});
