@@ -84,6 +84,11 @@ export interface Declared<Spec = unknown, Entry = unknown> {
    * Units alone have one, their drop-ins.
    */
   readonly nested: readonly string[];
+  /**
+   * The attribute that an entry stands for if it is written as a plain value, `key: value`. Missing if every entry is a mapping.
+   * Missing for all kinds but those of which one word says everything.
+   */
+  readonly plain?: string;
   /** The locator that a key stands for: two keys with one locator are the same entry. */
   locator(key: string): string;
   /** One entry, merged from all layers → its resources. Pure. */
@@ -112,8 +117,6 @@ export interface Drafts {
 
 export interface KindDefinition<Spec = unknown, Entry = unknown> {
   readonly name: Kind;
-  /** Default order of apply, lowest first, counted from 0 without gaps; removal goes backwards. It only breaks ties. */
-  readonly rank: number;
   readonly traits: Traits<Spec>;
   /** null for what stacks declare. */
   readonly declared: Declared<Spec, Entry> | null;
@@ -131,11 +134,21 @@ export interface KindDefinition<Spec = unknown, Entry = unknown> {
   complete?(spec: Spec, all: Drafts): Spec | null;
 }
 
+/** A kind among the others. */
+export interface RankedKind extends KindDefinition {
+  /** Default order of apply, from 0 up; removal goes backwards. It only breaks ties between resources that no edge orders. */
+  readonly rank: number;
+}
+
 /** All kinds of this program; `agent/kinds/index.ts` is the only file that lists them. */
-export type KindTable = ReadonlyMap<Kind, KindDefinition>;
+export type KindTable = ReadonlyMap<Kind, RankedKind>;
+
+/** @param order the kinds in their default order of apply; those that stand together have the same rank */
+export const kindTable = (order: readonly (readonly KindDefinition[])[]): KindTable =>
+  new Map(order.flatMap((kinds, rank) => kinds.map((kind) => [kind.name, { ...kind, rank }])));
 
 /** @throws TypeError if no kind has this id */
-export function definitionOf(kinds: KindTable, id: ResourceId): KindDefinition {
+export function definitionOf(kinds: KindTable, id: ResourceId): RankedKind {
   const found = kinds.get(kindOf(id));
   if (found === undefined) throw new TypeError(`not a resource id: ${id}`);
   return found;

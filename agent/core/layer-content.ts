@@ -3,7 +3,7 @@ import { check, issueAt } from '../../manifests-schema/check.ts';
 import { ENTRIES, SECTIONS, type Section } from '../../manifests-schema/kinds/index.ts';
 import { COMPOSE_KEYS, type Manifest, manifest } from '../../manifests-schema/manifest.ts';
 import { type Parsed, parseYaml } from '../../manifests-schema/yaml.ts';
-import { declaredBy, type KindTable } from './kind.ts';
+import { type Declared, declaredBy, type KindTable } from './kind.ts';
 import { COMPOSE_NAMES, findStacks, OVERRIDE_NAMES, type StackDir } from './layer-stacks.ts';
 import type { Layer, LayerCache } from './layers.ts';
 import type { Issue } from './types.ts';
@@ -94,10 +94,13 @@ function entriesOf(kinds: KindTable, parsed: Parsed, found: Manifest, layer: Lay
   return SECTIONS.flatMap((section) => {
     const { declared } = declaredBy(kinds, section);
     return Object.entries(found[section] ?? {}).map(([key, value]): Entry => {
-      return { section, key, id: declared.locator(key), value: value as Entry['value'], parsed, layer };
+      return { section, key, id: declared.locator(key), value: attributesOf(declared, value), parsed, layer };
     });
   });
 }
+
+const attributesOf = ({ plain }: Declared, value: unknown): Entry['value'] =>
+  plain === undefined || value === null ? (value as Entry['value']) : { [plain]: value };
 
 /** The same id twice in one layer. */
 function repeated(entries: readonly Entry[]): Issue[] {

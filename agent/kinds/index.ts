@@ -1,6 +1,6 @@
 /** Every kind and its provider: the one place that names them all. */
 
-import type { KindDefinition, KindTable } from '../core/kind.ts';
+import { type KindTable, kindTable } from '../core/kind.ts';
 import type { Provider, Watcher } from '../core/provider.ts';
 import { OWN_PATHS, OWN_STORES } from '../core/reserved-paths.ts';
 import type { Kind, ResourceId } from '../core/types.ts';
@@ -42,9 +42,8 @@ import { createUnitWatcher } from './unit/watch.ts';
 export { createInspections, hostWasDown } from './docker/inspections.ts';
 export { DRIFT_DIR } from './file/originals.ts';
 
-const DEFINITIONS = { network, volume, file, unit, service, job, check } satisfies { [K in Kind]: KindDefinition };
-/** Every kind, as core and engine know it. */
-export const KINDS: KindTable = new Map(Object.values(DEFINITIONS).map((kind: KindDefinition) => [kind.name, kind]));
+/** Every kind, as core and engine know it, in the default order of apply: what stands together has the same rank. */
+export const KINDS: KindTable = kindTable([[network, volume], [file], [unit], [service], [job], [check]]);
 
 export interface ProvidersOptions {
   isRoot: boolean;

@@ -14,9 +14,16 @@ test('every kind has one definition and one provider under its own name', () => 
   expect([...providers().values()].map((provider) => provider.kind).sort()).toEqual([...NAMES].sort());
 });
 
-test('ranks count from 0 without gaps', () => {
-  const ranks = new Set(all.map((kind) => kind.rank));
-  expect([...ranks].sort()).toEqual([...ranks.keys()].map((_, i) => i));
+test('the default order: networks and volumes, files, units, services, jobs, checks', () => {
+  const groups = [...Map.groupBy(all, (kind) => kind.rank)].sort(([a], [b]) => a - b);
+  expect(groups.map(([, kinds]) => kinds.map((kind) => kind.name).join(' '))).toEqual([
+    'network volume',
+    'file',
+    'unit',
+    'service',
+    'job',
+    'check',
+  ]);
 });
 
 test('a section declares one kind', () => {

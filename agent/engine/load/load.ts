@@ -201,7 +201,7 @@ function unmanaged(resources: readonly Desired[], providers: LoaderOptions['prov
     .filter((r) => !providers.has(kindOf(r.id)))
     .map((r) => ({
       ...at(r),
-      message: `${r.id}: a run with --root manages files only; remove it, or run the agent without --root`,
+      message: `${r.id}: a run with --root manages what lies in files only; remove it, or run the agent without --root`,
     }));
 }
 

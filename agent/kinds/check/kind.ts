@@ -13,7 +13,6 @@ export const check: KindDefinition<CheckSpec, CheckEntry> = {
     locator: (key) => key,
     render: renderCheck,
   },
-  rank: 5,
   traits: {
     observing: 'runs something',
     drifts: false,

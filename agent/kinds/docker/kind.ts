@@ -12,10 +12,9 @@ const traits: Traits = {
   onRollback: () => 'run',
 };
 
-export const network: KindDefinition = { name: 'network', declared: null, rank: 0, traits };
+export const network: KindDefinition = { name: 'network', declared: null, traits };
 export const volume: KindDefinition = {
   name: 'volume',
   declared: null,
-  rank: 0,
   traits: { ...traits, survivesDecommission: true },
 };

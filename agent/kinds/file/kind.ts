@@ -29,7 +29,6 @@ export const file: KindDefinition<FileSpec, FileEntry> = {
   },
   complete: (spec, all) =>
     spec.type === 'directory' && spec.purge === true ? { ...spec, keep: all.namesIn(spec.path) } : null,
-  rank: 1,
   traits: {
     observing: 'free',
     drifts: true,

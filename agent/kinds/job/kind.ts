@@ -11,7 +11,6 @@ export const job: KindDefinition<JobSpec, JobEntry> = {
   edges({ id, spec, after }, all) {
     if (spec.when === 'change') for (const input of after) all.add(input, 'notify', id);
   },
-  rank: 4,
   traits: {
     observing: 'runs something',
     drifts: false,

@@ -6,7 +6,6 @@ export const service: KindDefinition<ServiceSpec> = {
   name: 'service',
   declared: null,
   mounts: (spec) => spec.mounts.filter((m) => m.type === 'bind').map((m) => m.source),
-  rank: 3,
   traits: {
     observing: 'free',
     drifts: true,

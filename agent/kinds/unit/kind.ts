@@ -20,7 +20,6 @@ export const unit: KindDefinition<UnitSpec, UnitEntry> = {
     ...Object.keys(dropins ?? {}).map((file) => `/etc/systemd/system/${name}.d/${file}`),
   ],
   edges: unitEdges,
-  rank: 2,
   traits: {
     observing: 'free',
     drifts: true,
