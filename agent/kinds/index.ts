@@ -13,6 +13,7 @@ import type { Exec } from '../system/exec.ts';
 import { createExposures } from '../system/exposed.ts';
 import { createFiles } from '../system/files.ts';
 import { createInotifyQueue } from '../system/inotify-queue.ts';
+import { createKernelSettings, type KernelSettings } from '../system/kernel-settings.ts';
 import { probe } from '../system/probe.ts';
 import { createCredentials } from '../system/registry-credentials.ts';
 import { holdsAddress } from '../system/sockets.ts';
@@ -35,6 +36,8 @@ import { job } from './job/kind.ts';
 import { createJobProvider } from './job/provider.ts';
 import { service } from './service/kind.ts';
 import { createServiceProvider } from './service/provider.ts';
+import { sysctl } from './sysctl/kind.ts';
+import { createSysctlProvider } from './sysctl/provider.ts';
 import { unit } from './unit/kind.ts';
 import { createUnitProvider } from './unit/provider.ts';
 import { createUnitWatcher } from './unit/watch.ts';
@@ -43,7 +46,7 @@ export { createInspections, hostWasDown } from './docker/inspections.ts';
 export { DRIFT_DIR } from './file/originals.ts';
 
 /** Every kind, as core and engine know it, in the default order of apply: what stands together has the same rank. */
-export const KINDS: KindTable = kindTable([[network, volume], [file], [unit], [service], [job], [check]]);
+export const KINDS: KindTable = kindTable([[sysctl], [network, volume], [file], [unit], [service], [job], [check]]);
 
 export interface ProvidersOptions {
   isRoot: boolean;
@@ -54,6 +57,8 @@ export interface ProvidersOptions {
   dockerSocket: string;
   /** Another driver than the one of that socket. */
   docker?: Docker;
+  /** Another kernel than this machine's; null: none, only the file of its settings is kept. */
+  kernel?: KernelSettings | null;
   /** Shared with the watchers, which tell it of events; left out where none are heard. */
   inspections?: Inspections;
   busSocket: string;
@@ -92,8 +97,11 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
   const originals = createOriginals({ files, dir: ORIGINALS_DIR });
   const ownership = options.isRoot;
   const execRoot = options.filesOnly ? root : '';
+  // Below another root there is no kernel of its own: /proc/sys/net, for one, is always the reader's.
+  const kernel = options.kernel ?? (root === '' ? createKernelSettings() : null);
   const all: Provider[] = [
     erase(createFileProvider({ files, originals, exec, execRoot, stagingDir, clock, ownership })),
+    erase(createSysctlProvider({ files, kernel, originals: `${ORIGINALS_DIR}/sysctls`, ownership, owned })),
   ];
   if (!options.filesOnly) {
     const inspections = options.inspections ?? createInspections(clock.monotonic);

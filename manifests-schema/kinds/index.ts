@@ -3,12 +3,13 @@ import { checkEntry } from './check.ts';
 import { fileEntry } from './file.ts';
 import { jobEntry } from './job.ts';
 import { references } from './shared.ts';
+import { sysctlEntry } from './sysctl.ts';
 import { unitEntry } from './unit.ts';
 
 /** Kinds that stacks declare, in Compose's own sections. */
 const STACK_KINDS = ['network', 'volume', 'service'] as const;
 /** Section of a manifest → the kind that its entries declare. */
-const SECTION_KINDS = { files: 'file', units: 'unit', jobs: 'job', checks: 'check' } as const;
+const SECTION_KINDS = { sysctls: 'sysctl', files: 'file', units: 'unit', jobs: 'job', checks: 'check' } as const;
 
 export type Section = keyof typeof SECTION_KINDS;
 export type Kind = (typeof STACK_KINDS)[number] | (typeof SECTION_KINDS)[Section];
@@ -20,6 +21,7 @@ const refs = references(KINDS);
 
 /** Section → what one entry of it may say. */
 export const ENTRIES = {
+  sysctls: sysctlEntry,
   files: fileEntry(refs),
   units: unitEntry(refs),
   jobs: jobEntry(refs),
@@ -28,6 +30,7 @@ export const ENTRIES = {
 
 /** Section → what its keys and its entries are, as the published schema says it. */
 export const MEANINGS: Readonly<Record<Section, string>> = {
+  sysctls: 'name of a kernel setting → its value',
   files: 'absolute path → file',
   units: 'unit name → unit',
   jobs: 'name → command',

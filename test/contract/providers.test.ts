@@ -6,6 +6,7 @@ import type { Desired, Kind, ResourceId } from '../../agent/core/types.ts';
 import { createLoader } from '../../agent/engine/load/load.ts';
 import { createProviders, KINDS } from '../../agent/kinds/index.ts';
 import { systemClock } from '../../agent/system/clock.ts';
+import type { KernelSettings } from '../../agent/system/kernel-settings.ts';
 import { type Lab, type LabHost, startLab } from '../lab/lab.ts';
 import type { Flavour } from '../lab/recipe.ts';
 import { facts, keyedHash, sha256 } from '../unit/repo.ts';
@@ -40,9 +41,21 @@ async function providersOn(host: LabHost): Promise<ReadonlyMap<Kind, Provider>> 
         ...(options.input === undefined ? {} : { input: options.input }),
         ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
       }),
+    kernel: kernelOf(host),
     owned: (id) => id !== 'unit:foreign.service',
   });
 }
+
+/** The settings of the host's own network namespace: /proc/sys/net shows whoever reads it his own. */
+const kernelOf = (host: LabHost): KernelSettings => ({
+  async read(setting) {
+    const { code, stdout } = await host.exec(['cat', `/proc/sys/${setting}`], { check: false });
+    return code === 0 ? stdout : null;
+  },
+  async write(setting, value) {
+    await host.exec(['sh', '-c', 'printf "%s\\n" "$1" > "/proc/sys/$2"', 'sh', value, setting]);
+  },
+});
 
 let commits = 0;
 /** What the agent would load from these files of one host's directory. */
@@ -180,6 +193,29 @@ const FILES: Record<string, Setup> = {
         field: 'type',
       },
     ],
+  },
+};
+
+const SYSCTLS: Record<string, Setup> = {
+  'a kernel setting': {
+    id: 'sysctl:net.ipv4.tcp_keepalive_time',
+    files: { 'a.yaml': 'sysctls: {net.ipv4.tcp_keepalive_time: "600"}\n' },
+    changed: { files: { 'a.yaml': 'sysctls: {net.ipv4.tcp_keepalive_time: "700"}\n' }, field: 'value' },
+    exists: (host) => succeeds(host, 'test', '-e', '/proc/sys/net/ipv4/tcp_keepalive_time'),
+    drifts: (host) => [
+      { what: 'set', act: () => host.sh('echo 800 > /proc/sys/net/ipv4/tcp_keepalive_time'), field: 'value' },
+      {
+        what: 'edited for the next boot',
+        act: () => host.exec(['sed', '-i', 's/= 600/= 900/', '/etc/sysctl.d/zz-fairlead.conf']),
+        field: 'at boot',
+      },
+      {
+        what: 'taken out of the file',
+        act: () => host.exec(['rm', '/etc/sysctl.d/zz-fairlead.conf']),
+        field: 'at boot',
+      },
+    ],
+    stays: true,
   },
 };
 
@@ -337,7 +373,7 @@ const VOLUME: Setup = {
 
 describe.each(FLAVOURS)('on %s', (flavour) => {
   const on = (setup: Setup) => () => subjectOn(lab.host(flavour), setup);
-  for (const [name, setup] of Object.entries({ ...FILES, ...UNITS, ...ENGINE }))
+  for (const [name, setup] of Object.entries({ ...FILES, ...SYSCTLS, ...UNITS, ...ENGINE }))
     contract(name, { away: setup.outage !== undefined }, on(setup));
 
   test('a volume is made, found again, and outlives its removal with what is in it', async () => {

@@ -14,9 +14,10 @@ test('every kind has one definition and one provider under its own name', () => 
   expect([...providers().values()].map((provider) => provider.kind).sort()).toEqual([...NAMES].sort());
 });
 
-test('the default order: networks and volumes, files, units, services, jobs, checks', () => {
+test('the default order: settings, networks and volumes, files, units, services, jobs, checks', () => {
   const groups = [...Map.groupBy(all, (kind) => kind.rank)].sort(([a], [b]) => a - b);
   expect(groups.map(([, kinds]) => kinds.map((kind) => kind.name).join(' '))).toEqual([
+    'sysctl',
     'network volume',
     'file',
     'unit',

@@ -54,7 +54,7 @@ const PLAN: Plan = {
     'agent/kinds': [
       ['index.ts'],
       ['engine-watch.ts'],
-      ['service', 'unit', 'job', 'check'],
+      ['service', 'unit', 'job', 'check', 'sysctl'],
       ['container', 'file'],
       ['image'],
       ['docker'],

@@ -1,0 +1,170 @@
+/** Kernel settings, as core and engine know them: their names, their values and the format of sysctl.d(5). Pure. */
+import type { SysctlEntry } from '../../../manifests-schema/kinds/sysctl.ts';
+import type { KindDefinition, RenderContext, Rendered } from '../../core/kind.ts';
+import type { Change, Desired, Reason, Seen } from '../../core/types.ts';
+
+export interface SysctlSpec {
+  /** In the form with dots, e.g. `net.ipv4.ip_forward`; a dot within a part of it is a slash, as in `net.ipv4.conf.eth0/100.forwarding`. */
+  name: string;
+  /** As declared, without blanks around it. */
+  value: string;
+}
+
+export interface SysctlFact {
+  /** What the kernel has; null if it has no such setting, or if there is no kernel to ask. */
+  value: string | null;
+  /** What fairlead's file sets at the next boot; null if that is nothing. */
+  kept: string | null;
+  /** A file that sets another value after fairlead's. */
+  overridden?: Override;
+  /** Why the kernel does not say what it has. */
+  problem?: string;
+}
+
+/** The file that keeps them over a reboot. */
+export const SYSCTL_FILE = '/etc/sysctl.d/zz-fairlead.conf';
+
+export const sysctl: KindDefinition<SysctlSpec, { value: SysctlEntry }> = {
+  name: 'sysctl',
+  declared: {
+    section: 'sysctls',
+    exclusive: [],
+    nested: [],
+    plain: 'value',
+    locator: nameOf,
+    render,
+  },
+  // All of them lie in one file, which a purge of its directory must leave.
+  paths: () => [SYSCTL_FILE],
+  traits: {
+    observing: 'free',
+    drifts: true,
+    confirm: 're-observable',
+    harmlessWhenNew: false,
+    survivesDecommission: false,
+    judgesEveryRun: false,
+    mayRepeat: false,
+    onRollback: () => 'run',
+  },
+};
+
+/** sysctl.d(5) swaps dots and slashes if the first separator is a dot, and leaves all as they are if it is a slash. */
+const swapped = (name: string): string => name.replace(/[./]/g, (separator) => (separator === '.' ? '/' : '.'));
+
+/** The name in the form with dots, whichever of the two forms it has. */
+export function nameOf(written: string): string {
+  return /[./]/.exec(written)?.[0] === '/' ? swapped(written) : written;
+}
+
+/** Its path below /proc/sys. @param name in the form with dots */
+export const settingOf = (name: string): string => swapped(name);
+
+function render({ value }: { value: SysctlEntry }, context: RenderContext): Rendered {
+  const name = nameOf(context.key);
+  const parts = settingOf(name).split('/');
+  const isPlain = parts.every((part) => /^[A-Za-z0-9_:@+.-]+$/.test(part) && part !== '.' && part !== '..');
+  if (parts.length < 2 || !isPlain || name.startsWith('-')) {
+    const message = `\`${context.key}\` is not the name of one kernel setting; write it as \`sysctl -a\` does, such as net.ipv4.ip_forward, without patterns`;
+    return { resources: [], issues: [context.issue([], message)] };
+  }
+  return { resources: [context.declare<SysctlSpec>(name, { name, value: value.trim() })], issues: [] };
+}
+
+const fieldsOf = (value: string): string[] => value.trim().split(/\s+/);
+
+/** A whole number as the kernel reads it: decimal, hexadecimal after 0x, octal after 0. null if it is none. */
+function numberOf(field: string): bigint | null {
+  const [, sign, digits = ''] = /^(-?)(0x[0-9a-f]+|\d+)$/i.exec(field) ?? [];
+  if (sign === undefined) return null;
+  if (/^0\d/.test(digits) && !/^[0-7]+$/.test(digits)) return null;
+  const size = BigInt(/^0\d/.test(digits) ? `0o${digits.slice(1)}` : digits);
+  return sign === '-' ? -size : size;
+}
+
+/**
+ * Whether the kernel has what was declared. Fields are compared, whatever blanks are between them, and numbers by their
+ * size. If fewer numbers are declared than a setting has, as for `kernel.printk`, the kernel sets the first ones.
+ */
+export function isSame(declared: string, actual: string): boolean {
+  const [want, have] = [fieldsOf(declared), fieldsOf(actual)];
+  const same = want.every((field, i) => {
+    const number = numberOf(field);
+    return field === have[i] || (number !== null && number === numberOf(have[i] ?? ''));
+  });
+  const areNumbers = want.length > 0 && have.every((field) => numberOf(field) !== null);
+  return same && (want.length === have.length || (areNumbers && want.length < have.length));
+}
+
+/** What a file of sysctl.d(5) sets, by name; the last line about a name counts, and patterns are left out: names go before them. */
+export function parseSettings(text: string): Map<string, string> {
+  const settings = new Map<string, string>();
+  for (const line of text.split('\n')) {
+    const [, key = '', value = ''] = /^\s*-?\s*([^#;=\s][^=]*?)\s*=(.*)$/.exec(line) ?? [];
+    if (key !== '' && !/[*?[]/.test(key)) settings.set(nameOf(key), value.trim());
+  }
+  return settings;
+}
+
+export const formatSettings = (settings: ReadonlyMap<string, string>): string =>
+  [
+    '# Kernel settings that the repository declares. fairlead writes this file anew; put your own into another one.',
+    ...[...settings].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => `${name} = ${value}`),
+    '',
+  ].join('\n');
+
+/** Later files win, whatever directory they are in; of two with one name the first directory's counts. */
+export const SYSCTL_DIRECTORIES = ['/etc', '/run', '/usr/local/lib', '/usr/lib'].map((dir) => `${dir}/sysctl.d`);
+
+/** What another file makes of a setting. */
+export interface Override {
+  file: string;
+  value: string;
+}
+
+/** Those that are read after fairlead's, in the order in which they are read. @param files of the directories above, in their order */
+export function laterFiles(files: readonly string[]): string[] {
+  const nameOfFile = (file: string) => file.slice(file.lastIndexOf('/') + 1);
+  const byName = new Map<string, string>();
+  for (const file of files) {
+    const name = nameOfFile(file);
+    if (name.endsWith('.conf') && name > nameOfFile(SYSCTL_FILE) && !byName.has(name)) byName.set(name, file);
+  }
+  return [...byName].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, file]) => file);
+}
+
+/** Name of a setting → what the last of these files makes of it. */
+export const overridesIn = (files: readonly { file: string; text: string }[]): Map<string, Override> =>
+  new Map(
+    files.flatMap(({ file, text }) =>
+      [...parseSettings(text)].map(([name, value]): [string, Override] => [name, { file, value }]),
+    ),
+  );
+
+/** The first of these settings that another file overrides, in a sentence; null if there is none. */
+export function overrideOf(specs: readonly SysctlSpec[], overrides: ReadonlyMap<string, Override>): string | null {
+  for (const { name, value } of specs) {
+    const other = overrides.get(name);
+    if (other !== undefined && !isSame(value, other.value))
+      return `${other.file} sets ${name} = ${other.value} at each boot, after ${SYSCTL_FILE}; remove it there, or rename the file`;
+  }
+  return null;
+}
+
+const shown = (value: string): string => value.trim().replace(/\s+/g, ' ');
+
+/** @param hasKernel false: only what the next boot brings can differ */
+export function diff({ spec }: Desired<SysctlSpec>, seen: Seen<SysctlFact> | undefined, hasKernel: boolean): Change {
+  const { value = null, kept = null, overridden } = seen?.fact ?? {};
+  const why: Reason[] = [];
+  if (hasKernel && (value === null || !isSame(spec.value, value)))
+    why.push({ field: 'value', ...(value === null ? {} : { from: shown(value) }), to: shown(spec.value) });
+  if (kept !== spec.value)
+    why.push({ field: 'at boot', ...(kept === null ? {} : { from: shown(kept) }), to: shown(spec.value) });
+  if (why.length === 0) return { op: 'none' };
+  if (overridden && !isSame(spec.value, overridden.value))
+    why.push({
+      field: 'overridden',
+      to: `${overridden.file} sets ${shown(overridden.value)} at each boot; remove it there`,
+    });
+  return { op: kept === null ? 'create' : 'update', why };
+}

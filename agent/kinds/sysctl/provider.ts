@@ -1,0 +1,249 @@
+/**
+ * Kernel settings: set at once, kept over reboots by one file of sysctl.d(5), and put back when their declaration goes, unless
+ * somebody else has changed them meanwhile.
+ */
+import path from 'node:path';
+import { locatorOf } from '../../core/id.ts';
+import type { Gone, Health, Provider, Watcher, Work } from '../../core/provider.ts';
+import type { Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
+import { AgentError, asAgentError } from '../../errors.ts';
+import type { Files } from '../../system/file-types.ts';
+import type { KernelSettings } from '../../system/kernel-settings.ts';
+import {
+  diff,
+  formatSettings,
+  isSame,
+  laterFiles,
+  type Override,
+  overrideOf,
+  overridesIn,
+  parseSettings,
+  SYSCTL_DIRECTORIES,
+  SYSCTL_FILE,
+  type SysctlFact,
+  type SysctlSpec,
+  settingOf,
+} from './kind.ts';
+
+export interface SysctlProviderOptions {
+  files: Files;
+  /** null if `/` stands for another directory (--root): then the file is kept, and this machine's kernel is left alone. */
+  kernel: KernelSettings | null;
+  /** Where what was before the takeover is remembered: a file that fairlead alone reaches. */
+  originals: string;
+  /** False if the agent is not root (a trial with --root): everything is then its own user's. */
+  ownership: boolean;
+  /** Whether the inventory has it as ours. */
+  owned(id: ResourceId): boolean;
+}
+
+/** No event tells of a change below /proc/sys. */
+const POLL_MS = 30_000;
+
+export function createSysctlProvider(options: SysctlProviderOptions): Provider<SysctlSpec, SysctlFact> {
+  const { files, kernel, originals, owned } = options;
+  // -1 leaves an id as it is, chown(2).
+  const id = options.ownership ? 0 : -1;
+  const textOf = (file: string): string => (files.stat(file)?.type === 'file' ? files.read(file).toString('utf8') : '');
+  /** A file of somebody else, who may have made it a link. One that must not be followed says nothing. */
+  const foreignText = (file: string): string => {
+    try {
+      const isLink = files.stat(file)?.type === 'link';
+      return textOf(isLink ? path.resolve(path.dirname(file), files.readlink(file)) : file);
+    } catch {
+      return '';
+    }
+  };
+  const kept = () => parseSettings(textOf(SYSCTL_FILE));
+  const remembered = (): Map<string, string> => {
+    try {
+      return new Map(Object.entries(JSON.parse(textOf(originals) || '{}') as Record<string, string>));
+    } catch (cause) {
+      const message = `cannot read ${originals}: it is damaged; remove it, and settings keep their values when they are removed`;
+      throw new AgentError({ code: 'OriginalsUnreadable', phase: 'apply', message, cause });
+    }
+  };
+  const remember = async (all: ReadonlyMap<string, string>) => {
+    if (all.size === 0) files.remove(originals);
+    else
+      await files.write(originals, encode(JSON.stringify(Object.fromEntries(all))), { mode: 0o600, uid: id, gid: id });
+  };
+  /** Writes the file with these besides what is ours already; what nobody declares any more is left out. */
+  const keep = async (more: ReadonlyMap<string, string>, gone: ReadonlySet<string> = new Set()) => {
+    const ours = [...kept()].filter(([name]) => !gone.has(name) && owned(`sysctl:${name}`));
+    const all = new Map([...ours, ...more]);
+    if (all.size === 0) files.remove(SYSCTL_FILE);
+    else await files.write(SYSCTL_FILE, encode(formatSettings(all)), { mode: 0o644, uid: id, gid: id });
+  };
+  /** Name → where a later file sets it. */
+  const overrides = () => {
+    const all = SYSCTL_DIRECTORIES.flatMap((dir) => files.list(dir).map((name) => `${dir}/${name}`));
+    return overridesIn(laterFiles(all).map((file) => ({ file, text: foreignText(file) })));
+  };
+
+  const observe = async (ids: readonly ResourceId[]): Promise<Map<ResourceId, Seen<SysctlFact>>> => {
+    const [inFile, later] = [kept(), overrides()];
+    const look = async (id: ResourceId) => {
+      const name = locatorOf(id);
+      const fact: SysctlFact = { value: null, kept: inFile.get(name) ?? null };
+      const overridden = later.get(name);
+      if (overridden) fact.overridden = overridden;
+      try {
+        fact.value = (await kernel?.read(settingOf(name)))?.trim() ?? null;
+      } catch (thrown) {
+        fact.problem = thrown instanceof Error ? thrown.message : String(thrown);
+      }
+      return [id, { fact }] as const;
+    };
+    const all = await Promise.all(ids.map(look));
+    return new Map(
+      all.filter(([, { fact }]) => fact.value !== null || fact.kept !== null || fact.problem !== undefined),
+    );
+  };
+
+  /** Sets a value and looks whether the kernel took it. */
+  const set = async (name: string, value: string): Promise<void> => {
+    if (kernel === null) return;
+    const setting = settingOf(name);
+    // What is there and cannot be read may be set all the same, as net.ipv6.conf.*.stable_secret at first.
+    const before = await kernel.read(setting).catch(() => null);
+    if (before !== null && isSame(value, before)) return;
+    await kernel.write(setting, value);
+    const after = (await kernel.read(setting)) ?? '';
+    if (isSame(value, after)) return;
+    const message = `the kernel made ${JSON.stringify(after.trim())} of ${name} = ${value}; declare a value that it keeps`;
+    throw new AgentError({ code: 'ApplyFailed', phase: 'apply', message });
+  };
+
+  const applyAll = async (work: readonly Work<SysctlSpec, SysctlFact>[]) => {
+    const failures = new Map<ResourceId, AgentError>();
+    const taken = new Map<string, string>();
+    for (const { want, change, seen } of work) {
+      const { name, value } = want.spec;
+      if (change.op === 'none') continue;
+      try {
+        await set(name, value);
+        taken.set(name, value);
+      } catch (thrown) {
+        const error = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply', resource: want.id });
+        failures.set(want.id, error);
+        // A setting that appears later (a module, an interface) is set by systemd when it does.
+        if (error.code === 'Unsupported' && seen?.fact.value == null) taken.set(name, value);
+      }
+    }
+    const before = kept();
+    if ([...taken].some(([name, value]) => before.get(name) !== value)) await keep(taken);
+    return failures;
+  };
+
+  const removeAll = async (
+    gone: readonly Gone<SysctlFact>[],
+    _signal: AbortSignal,
+    report?: (id: ResourceId, note: Reason) => void,
+  ) => {
+    const failures = new Map<ResourceId, AgentError>();
+    const left = new Set<string>();
+    const before = remembered();
+    for (const { id, seen } of gone) {
+      const name = locatorOf(id);
+      const ours = [seen.mark?.memo?.value, seen.fact.kept];
+      const original = before.get(name);
+      const now = (await kernel?.read(settingOf(name)).catch(() => null)) ?? null;
+      try {
+        const isOurs = now !== null && ours.some((value) => typeof value === 'string' && isSame(value, now));
+        if (isOurs && original !== undefined) await set(name, original);
+        else if (now !== null && now.trim() !== original) {
+          const why = isOurs ? 'what was before is not known' : 'somebody else set it';
+          report?.(id, { field: 'value', to: `stays ${now.trim()}: ${why}` });
+        }
+        left.add(name);
+      } catch (thrown) {
+        failures.set(id, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource: id, retry: true }));
+      }
+    }
+    await keep(new Map(), left);
+    // Forgotten last: a removal that is cut off goes on with what it knew.
+    if ([...before.keys()].some((name) => left.has(name)))
+      await remember(new Map([...before].filter(([name]) => !left.has(name))));
+    return failures;
+  };
+
+  return {
+    kind: 'sysctl',
+    claims: ({ name }) => [`sysctl:${name}`],
+    memo: ({ value }) => ({ value }),
+    diff: (want, seen) => diff(want, seen, kernel !== null),
+    health: (want, seen): Health => {
+      if (diff(want, seen, kernel !== null).op === 'none') return { state: 'ok', message: '' };
+      return { state: 'bad', message: seen?.fact.problem ?? 'differs from its declaration' };
+    },
+    observe,
+    async adopt(work) {
+      try {
+        const all = remembered();
+        // A value that our own file set at boot is no original.
+        for (const { want, seen } of work)
+          if (seen && seen.fact.value !== null && seen.fact.kept === null) all.set(want.spec.name, seen.fact.value);
+        await remember(all);
+        return new Map();
+      } catch (thrown) {
+        const error = asAgentError(thrown, { code: 'FileFailed', phase: 'apply' });
+        return new Map(work.map(({ want }) => [want.id, error]));
+      }
+    },
+    async apply(work) {
+      for (const thrown of (await applyAll([work])).values()) throw thrown;
+    },
+    applyAll,
+    async remove(id, seen, signal, report) {
+      const failures = await removeAll([{ id, seen }], signal, (_, note) => report?.(note));
+      for (const thrown of failures.values()) throw thrown;
+    },
+    removeAll,
+    watcher: createSysctlWatcher({
+      observe,
+      overrides,
+      isRight: (want, seen) => diff(want, seen, kernel !== null).op === 'none',
+    }),
+  };
+}
+
+interface SysctlWatcherOptions {
+  observe(ids: readonly ResourceId[]): Promise<ReadonlyMap<ResourceId, Seen<SysctlFact>>>;
+  overrides(): ReadonlyMap<string, Override>;
+  isRight(want: Desired<SysctlSpec>, seen: Seen<SysctlFact> | undefined): boolean;
+}
+
+/** Looks at the declared settings again and again, and hints those that differ. */
+function createSysctlWatcher({ observe, overrides, isRight }: SysctlWatcherOptions): Watcher {
+  let settings: readonly Desired<SysctlSpec>[] = [];
+  let override: string | null = null;
+  let hint: (id: ResourceId | '*') => void = () => undefined;
+  const look = async () => {
+    const watched = settings;
+    const later = watched.length === 0 ? new Map<string, Override>() : overrides();
+    override = overrideOf(
+      watched.map(({ spec }) => spec),
+      later,
+    );
+    const seen = await observe(watched.map((want) => want.id));
+    for (const want of watched) if (!isRight(want, seen.get(want.id))) hint(want.id);
+  };
+  const poll = () => void look().catch(() => undefined);
+  return {
+    kinds: ['sysctl'],
+    async start(tell, signal) {
+      hint = tell;
+      const timer = setInterval(poll, POLL_MS);
+      timer.unref();
+      signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+    },
+    manage(resources) {
+      settings = resources.filter((r): r is Desired<SysctlSpec> => r.id.startsWith('sysctl:'));
+      poll();
+    },
+    limit: () => (override === null ? null : { reason: 'Contended', message: override }),
+  };
+}
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
