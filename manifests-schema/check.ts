@@ -90,27 +90,31 @@ export function unwrap(schema: z.core.$ZodType | undefined): z.core.$ZodType | u
   return node;
 }
 
+/** Edits beyond which nothing is meant any more. */
+const FAR = 3;
+
 /** The valid key that is at most three edits away, or undefined. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const scored = candidates.map((candidate) => ({ candidate, far: distance(word, candidate) }));
   const best = scored.sort((a, b) => a.far - b.far)[0];
-  return best && best.far <= Math.min(3, Math.ceil(best.candidate.length / 2)) ? best.candidate : undefined;
+  return best && best.far <= Math.min(FAR, Math.ceil(best.candidate.length / 2)) ? best.candidate : undefined;
 }
 
-/** Edits (Levenshtein) between two short words. */
+/** Edits (Levenshtein) between two words, if there are no more than `FAR`: only what lies near the diagonal is looked at. */
 function distance(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > 3) return 99;
+  if (Math.abs(a.length - b.length) > FAR) return FAR + 1;
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(
-        (row[j] ?? 0) + 1,
-        (next[j - 1] ?? 0) + 1,
-        (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1),
-      );
+    const next: number[] = [i];
+    let least = FAR + 1;
+    for (let j = Math.max(1, i - FAR); j <= Math.min(b.length, i + FAR); j++) {
+      const changed = (row[j - 1] ?? FAR + 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const edits = Math.min((row[j] ?? FAR + 1) + 1, (next[j - 1] ?? FAR + 1) + 1, changed);
+      next[j] = edits;
+      least = Math.min(least, edits);
     }
+    if (least > FAR && i > FAR) return FAR + 1;
     row = next;
   }
-  return row[b.length] ?? 99;
+  return row[b.length] ?? FAR + 1;
 }

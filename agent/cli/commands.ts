@@ -42,15 +42,28 @@ export async function history(c: Context, run: number | undefined, query: Histor
   const id = resource === undefined ? undefined : await knownId(c, resource);
   if (id === null) return EXIT.unknown;
   const asked = id === undefined ? query : { ...query, resource: id };
-  const params = new URLSearchParams(
-    Object.entries(asked).map(([k, v]): [string, string] => [k, v === true ? '1' : String(v)]),
-  );
   const document = await orDatabase(
-    () => need<HistoryDocument>(c, `history?${params}`),
+    () => pages(c, asked),
     () => c.deps.readHistory(c.options, asked),
   );
   c.print(document, () => historyText(document, c));
   return EXIT.ok;
+}
+
+/** The daemon answers a thousand runs at a time. */
+async function pages(c: Context, query: HistoryQuery): Promise<HistoryDocument> {
+  const runs: HistoryDocument['runs'] = [];
+  const limit = query.limit ?? 50;
+  for (;;) {
+    const oldest = runs.at(-1)?.id;
+    const asked = { ...query, limit: limit - runs.length, ...(oldest === undefined ? {} : { before: oldest }) };
+    const params = new URLSearchParams(
+      Object.entries(asked).map(([k, v]): [string, string] => [k, v === true ? '1' : String(v)]),
+    );
+    const page = await need<HistoryDocument>(c, `history?${params}`);
+    runs.push(...page.runs);
+    if (page.runs.length === 0 || runs.length >= limit) return { ...page, runs };
+  }
 }
 
 async function oneRun(c: Context, run: number): Promise<number> {

@@ -1,18 +1,29 @@
 /** The daemon's answers: what the sockets serve and the broker is told. Holds the state that outlives one run. */
+import { setImmediate } from 'node:timers/promises';
 import { KINDS } from '../../manifests-schema/kinds/index.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { eventDocumentOf } from '../core/event.ts';
 import { findId } from '../core/find-id.ts';
 import { kindOf } from '../core/graph.ts';
-import type { SyncLine } from '../core/progress.ts';
+import type { HistoryQuery, SyncLine } from '../core/progress.ts';
 import type { Provider } from '../core/provider.ts';
 import { type AgentState, type Identity, statusOf } from '../core/status.ts';
-import type { Checkout, CommitInfo, Desired, Problem, ResourceId, ResourceStatus, Trigger } from '../core/types.ts';
+import type {
+  Checkout,
+  CommitInfo,
+  Desired,
+  Problem,
+  ResourceId,
+  ResourceStatus,
+  RunRecord,
+  Trigger,
+} from '../core/types.ts';
 import { type Breakdown, brokenRun } from '../engine/run/breakdown.ts';
 import { preview } from '../engine/run/preview.ts';
 import type { RunResult } from '../engine/run/reconcile.ts';
 import type { EngineDeps } from '../engine/types.ts';
 import type { Loop } from '../engine/when/loop.ts';
+import type { RunReader } from '../store/runs.ts';
 import { fullId, hold } from './holds.ts';
 import { createMemory } from './last-status.ts';
 import type { Kept } from './overwritten.ts';
@@ -137,7 +148,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       for (const event of missed) tell(eventDocumentOf(identity, event));
       return store.outbox.watch((event) => tell(eventDocumentOf(identity, event)));
     },
-    history: (query) => ({ schema: 1, runs: store.runs.list(query) }),
+    history: async (query, signal) => ({ schema: 1, runs: await pageOf(store.runs, query, signal) }),
     run(id) {
       const found = store.runs.get(id);
       return found && { schema: 1, run: found.run, actions: found.actions };
@@ -154,6 +165,20 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
     },
     version: () => ({ version: identity.version }),
   };
+}
+
+/** Long questions are put in slices, and other things done between them. */
+async function pageOf(runs: RunReader, query: HistoryQuery, signal: AbortSignal): Promise<RunRecord[]> {
+  const limit = query.limit ?? 50;
+  const found: RunRecord[] = [];
+  for (let before = query.before ?? null; found.length < limit && !signal.aborted; ) {
+    const slice = runs.slice({ ...query, limit: limit - found.length }, before);
+    found.push(...slice.runs);
+    if (slice.next === null) break;
+    before = slice.next;
+    await setImmediate();
+  }
+  return found;
 }
 
 /** The former list where the new one says the same of the same resources: then it need be neither stored nor told again. */

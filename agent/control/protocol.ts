@@ -22,7 +22,7 @@ export interface PlanRequest {
 /**
  * The documents, as `manifests-schema/json` publishes them:
  * `GET /v1/plan?dir=&commit=`, `GET /v1/resources/<id, percent-encoded>`,
- * `GET /v1/history?limit=&since=&resource=&commit=&failed=1` (newest first), `GET /v1/history/<run>`.
+ * `GET /v1/history?limit=&before=&since=&resource=&commit=&failed=1` (newest first, at most 1,000), `GET /v1/history/<run>`.
  */
 export type { ActionDocument, HistoryDocument, HoldDocument, PlanDocument, RunDocument, ShowDocument };
 
@@ -64,7 +64,7 @@ export interface ControlApi {
    * after `after` that the broker has not got yet. @returns ends the feed
    */
   events(after: number | null, tell: (event: EventDocument) => void): () => void;
-  history(query: HistoryQuery): HistoryDocument;
+  history(query: HistoryQuery, signal: AbortSignal): Promise<HistoryDocument>;
   run(id: number): RunDocument | null;
   /** Throws AgentError where the request cannot be followed. */
   hold(verb: HoldVerb, request: HoldRequest): HoldDocument;

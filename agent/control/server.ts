@@ -4,6 +4,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { AgentError, asAgentError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { feedEvents, feedRun } from './feeds.ts';
 import type {
   ControlApi,
   ErrorBody,
@@ -13,6 +14,7 @@ import type {
   PlanRequest,
   SyncRequest,
 } from './protocol.ts';
+import { createTraffic, MAX_CONNECTIONS, refusal, type Traffic } from './traffic.ts';
 
 export interface ControlServerOptions {
   /** Asked at each request: the daemon's parts are made anew when it reads its configuration again. */
@@ -35,23 +37,30 @@ const READABLE = [
   ...['GET status', 'GET resources', 'GET ids', 'GET events'],
   ...['GET history', 'GET history/…', 'GET version'],
 ];
-/** Listeners to the feed of events at one time, and how far one may fall behind before it is cut off. */
-const MAX_FEEDS = 32;
-const MAX_BEHIND = 1024 * 1024;
+/** How long a question may take to arrive. */
+const REQUEST_MS = 10_000;
+/** Runs in one answer to `history`. */
+const MAX_RUNS = 1_000;
+/** A longer text is no part of an id. */
+const MAX_LIKE = 256;
 
 export function createControlServer({ api, dir, statusGid, log }: ControlServerOptions): ControlServer {
-  const feeds = new Set<http.ServerResponse>();
-  const serve = (readOnly: boolean) =>
-    http.createServer((request, response) => {
-      handle({ api: api(), readOnly, feeds }, request, response).catch((thrown) => {
+  const serve = (readOnly: boolean) => {
+    const traffic = createTraffic();
+    const limits = { headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS };
+    const server = http.createServer(limits, (request, response) => {
+      handle({ api: api(), readOnly, traffic }, request, response).catch((thrown) => {
         const error = asAgentError(thrown, { code: 'Internal', phase: 'report' });
         // What was asked cannot be answered: the asker's to mend, and no matter for the log.
         const theirs = thrown instanceof AgentError;
         if (!theirs) log.error({ url: request.url ?? '' }, error.message);
-        if (!response.headersSent) send(response, theirs ? 409 : 500, { error: error.message });
+        if (!response.headersSent) traffic.send(response, theirs ? 409 : 500, { error: error.message });
         else response.destroy();
       });
     });
+    server.maxConnections = MAX_CONNECTIONS;
+    return server;
+  };
   const servers = [
     { server: serve(false), file: path.join(dir, 'agent.sock'), mask: 0o177, gid: null },
     {
@@ -92,57 +101,86 @@ export function createControlServer({ api, dir, statusGid, log }: ControlServerO
 interface Desk {
   api: ControlApi;
   readOnly: boolean;
-  /** Those that listen to events. */
-  feeds: Set<http.ServerResponse>;
+  /** Of the socket on which it was asked. */
+  traffic: Traffic;
+}
+
+/** An address, as far as it can be read. */
+function addressOf({ url = '/' }: http.IncomingMessage): { url: URL; argument: string | undefined } | null {
+  const parsed = URL.parse(url, 'http://fairlead');
+  try {
+    const argument = parsed?.pathname.split('/')[3];
+    return parsed && { url: parsed, argument: argument === undefined ? undefined : decodeURIComponent(argument) };
+  } catch {
+    return null;
+  }
 }
 
 async function handle(
-  { api, readOnly, feeds }: Desk,
+  { api, readOnly, traffic }: Desk,
   request: http.IncomingMessage,
   response: http.ServerResponse,
 ): Promise<void> {
-  const url = new URL(request.url ?? '/', 'http://fairlead');
-  const [, version, noun = '', argument] = url.pathname.split('/');
+  const send = (status: number, body: object | ErrorBody) => traffic.send(response, status, body);
+  const address = addressOf(request);
+  if (address === null) return send(400, { error: 'this is no address' });
+  const { url, argument } = address;
+  const [, version, noun = ''] = url.pathname.split('/');
   const route = `${request.method} ${noun}${argument === undefined ? '' : '/…'}`;
-  if (version !== 'v1') return send(response, 404, { error: `no such address: ${url.pathname}` });
-  if (readOnly && !READABLE.includes(route)) {
-    return send(response, 403, { error: 'this socket is read only; use agent.sock, as root' });
-  }
+  if (version !== 'v1') return send(404, { error: `no such address: ${url.pathname}` });
+  if (readOnly && !READABLE.includes(route))
+    return send(403, { error: 'this socket is read only; use agent.sock, as root' });
   const gone = new AbortController();
   response.on('close', () => gone.abort());
   switch (route) {
     case 'GET status':
-      return send(response, 200, api.status());
+      return send(200, api.status());
     case 'GET resources':
-      return send(response, 200, api.resources());
+      return send(200, api.resources());
     case 'GET version':
-      return send(response, 200, api.version());
+      return send(200, api.version());
     case 'GET plan':
-      return send(response, 200, await api.plan(planRequest(url.searchParams), gone.signal));
+      return send(200, await api.plan(planRequest(url.searchParams), gone.signal));
     case 'GET resources/…': {
-      const found = await api.show(decodeURIComponent(argument ?? ''), gone.signal);
-      return found
-        ? send(response, 200, found)
-        : send(response, 404, { error: `no resource ${decodeURIComponent(argument ?? '')}` });
+      const found = await api.show(argument ?? '', gone.signal);
+      return found ? send(200, found) : send(404, { error: `no resource ${argument}` });
     }
-    case 'GET ids':
-      return send(response, 200, api.ids(url.searchParams.get('like')));
+    case 'GET ids': {
+      const like = url.searchParams.get('like');
+      if (like !== null && like.length > MAX_LIKE) return send(400, { error: '`like` is part of an id' });
+      return send(200, api.ids(like));
+    }
     case 'GET events':
-      return feed(api, feeds, url.searchParams.get('after'), response);
-    case 'GET history':
-      return send(response, 200, api.history(historyQuery(url.searchParams)));
+      return feedEvents(api, traffic, url.searchParams.get('after'), response);
+    case 'GET history': {
+      const query = historyQuery(url.searchParams);
+      if (query === null)
+        return send(400, { error: '`commit` has 4 to 40 hex digits, `limit` and `before` are numbers' });
+      const found = traffic.turn(() => api.history(query, gone.signal));
+      return found
+        ? send(200, await found)
+        : send(503, refusal('too many questions wait, or answers that nobody reads'));
+    }
     case 'GET history/…': {
-      const found = /^\d+$/.test(argument ?? '') ? api.run(Number(argument)) : null;
-      return found ? send(response, 200, found) : send(response, 404, { error: `no run ${argument}` });
+      const found = /^\d{1,15}$/.test(argument ?? '') ? api.run(Number(argument)) : null;
+      return found ? send(200, found) : send(404, { error: `no run ${argument}` });
     }
     case 'POST pause':
     case 'POST resume':
-    case 'POST rollback':
-      return hold(api, noun as HoldVerb, request, response);
-    case 'POST sync':
-      return sync(api, request, response);
+    case 'POST rollback': {
+      const body = await readJson(request);
+      if (body === null || Object.values(body).some((v) => typeof v !== 'string'))
+        return send(400, { error: 'the body is a mapping of strings: for, reason, commit' });
+      return send(200, api.hold(noun as HoldVerb, body as HoldRequest));
+    }
+    case 'POST sync': {
+      const options = await readJson(request);
+      if (options === null || Object.values(options).some((v) => typeof v !== 'boolean'))
+        return send(400, { error: 'the body is a mapping of booleans: force, adopt, allowRewind, allowPrune' });
+      return feedRun(api, options as SyncRequest, response);
+    }
     default:
-      return send(response, 404, { error: `no such address: ${request.method} ${url.pathname}` });
+      return send(404, { error: `no such address: ${request.method} ${url.pathname}` });
   }
 }
 
@@ -152,28 +190,22 @@ function planRequest(params: URLSearchParams): PlanRequest {
   return { ...(dir === null ? {} : { dir }), ...(commit === null ? {} : { commit }) };
 }
 
-export function historyQuery(params: URLSearchParams): HistoryQuery {
+/** @returns null where a part of it is not what it should be */
+export function historyQuery(params: URLSearchParams): HistoryQuery | null {
   const text = (key: string) => (params.get(key) ? { [key]: params.get(key) } : {});
-  const limit = Number(params.get('limit'));
+  const number = (key: string) => Number(params.get(key) || 0);
+  const [limit, before] = [number('limit'), number('before')];
+  const commit = params.get('commit');
+  const isRight = (commit || null) === null || /^[0-9a-f]{4,40}$/i.test(commit ?? '');
+  if (!isRight || ![limit, before].every((n) => Number.isSafeInteger(n) && n >= 0)) return null;
   return {
     ...text('since'),
     ...text('resource'),
-    ...text('commit'),
+    ...(commit ? { commit: commit.toLowerCase() } : {}),
     ...(params.get('failed') ? { failed: true } : {}),
-    ...(limit > 0 ? { limit: Math.min(limit, 10_000) } : {}),
+    ...(limit > 0 ? { limit: Math.min(limit, MAX_RUNS) } : {}),
+    ...(before > 0 ? { before } : {}),
   };
-}
-
-async function hold(
-  api: ControlApi,
-  verb: HoldVerb,
-  request: http.IncomingMessage,
-  response: http.ServerResponse,
-): Promise<void> {
-  const body = await readJson(request);
-  if (body === null || Object.values(body).some((v) => typeof v !== 'string'))
-    return send(response, 400, { error: 'the body is a mapping of strings: for, reason, commit' });
-  send(response, 200, api.hold(verb, body as HoldRequest));
 }
 
 /** A mapping, or null where the body is none. */
@@ -186,57 +218,6 @@ async function readJson(request: http.IncomingMessage): Promise<Record<string, u
   }
 }
 
-/** The feed of one run. The run goes on when the listener leaves. */
-async function sync(api: ControlApi, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-  const options = await readJson(request);
-  if (options === null || Object.values(options).some((v) => typeof v !== 'boolean')) {
-    return send(response, 400, { error: 'the body is a mapping of booleans: force, adopt, allowRewind, allowPrune' });
-  }
-  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-  response.flushHeaders();
-  let told = '';
-  // What is told in one go, as a thousand files are, is written in one go.
-  const write = () => {
-    if (told !== '' && !response.destroyed) response.write(told);
-    told = '';
-  };
-  await api.sync(options as SyncRequest, 'manual', (line) => {
-    if (told === '') queueMicrotask(write);
-    told += `${JSON.stringify(line)}\n`;
-  });
-  write();
-  response.end();
-}
-
-/** The feed of events, until the listener leaves or the daemon ends. */
-function feed(
-  api: ControlApi,
-  feeds: Set<http.ServerResponse>,
-  after: string | null,
-  response: http.ServerResponse,
-): void {
-  if (after !== null && !/^\d{1,15}$/.test(after)) {
-    send(response, 400, { error: '`after` is the seq of an event' });
-    return;
-  }
-  if (feeds.size >= MAX_FEEDS) {
-    send(response, 503, { error: `${MAX_FEEDS} listen to events already; end one of them first` });
-    return;
-  }
-  feeds.add(response);
-  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-  response.flushHeaders();
-  const end = api.events(after === null ? null : Number(after), (event) => {
-    // One that reads nothing must not fill the daemon's memory.
-    if (response.writableLength > MAX_BEHIND) response.destroy();
-    else response.write(`${JSON.stringify(event)}\n`);
-  });
-  response.on('close', () => {
-    feeds.delete(response);
-    end();
-  });
-}
-
 async function readBody(request: http.IncomingMessage): Promise<string> {
   let body = '';
   for await (const chunk of request.setEncoding('utf8')) {
@@ -244,9 +225,4 @@ async function readBody(request: http.IncomingMessage): Promise<string> {
     if (body.length > MAX_BODY) throw new Error('the body is too large');
   }
   return body;
-}
-
-function send(response: http.ServerResponse, status: number, body: object | ErrorBody): void {
-  response.writeHead(status, { 'content-type': 'application/json' });
-  response.end(JSON.stringify(body));
 }

@@ -24,8 +24,11 @@ export type SyncLine =
 
 export interface HistoryQuery {
   limit?: number;
+  /** Older runs than this one. */
+  before?: number;
   since?: string;
   resource?: string;
+  /** Hex digits that a commit id begins with, in lower case. */
   commit?: string;
   failed?: boolean;
 }

@@ -8,6 +8,12 @@ import type { Writer } from './writer.ts';
 export interface RunReader {
   /** Newest first; runs under way are left out. */
   list(query: HistoryQuery): RunRecord[];
+  /**
+   * The same of a slice of the history alone, however much of it there is.
+   * @param before only runs older than this one; null from the newest on
+   * @returns `next`: where the next slice begins; null where there is none
+   */
+  slice(query: HistoryQuery, before: number | null): { runs: RunRecord[]; next: number | null };
   get(id: number): { run: RunRecord; actions: ActionRecord[] } | null;
   /** Newest first. */
   actionsOf(resource: ResourceId, limit: number): { run: number; at: string; action: ActionRecord }[];
@@ -45,10 +51,25 @@ export function createRunReader(db: Database.Database): RunReader {
     'SELECT run, started_at AS at, record FROM actions JOIN runs ON runs.id = run WHERE resource = ? ORDER BY run DESC LIMIT ?',
   );
   const select = createSelect(db);
+  const edge = db.prepare<[number, number], { lowest: number | null; n: number }>(
+    'SELECT min(id) AS lowest, count(*) AS n FROM (SELECT id FROM runs WHERE id < ? ORDER BY id DESC LIMIT ?)',
+  );
   const resources = db.prepare<[], { resource: string }>('SELECT DISTINCT resource FROM actions');
   return {
     resources: () => resources.all().map(({ resource }) => resource),
     list: (query) => select(query).map(parse),
+    slice(query, before) {
+      const { lowest, n } = edge.get(before ?? Number.MAX_SAFE_INTEGER, SLICE) ?? { lowest: null, n: 0 };
+      if (lowest === null) return { runs: [], next: null };
+      const { where, values } = conditionsOf({ ...query, ...(before === null ? {} : { before }) });
+      const found = db.prepare<unknown[], Raw>(
+        `SELECT * FROM runs WHERE id >= ? AND ${where.join(' AND ')} ORDER BY id DESC LIMIT ?`,
+      );
+      return {
+        runs: found.all(lowest, ...values, query.limit ?? SLICE).map(parse),
+        next: n < SLICE ? null : lowest,
+      };
+    },
     get(id) {
       const raw = get.get(id);
       if (raw === undefined) return null;
@@ -117,6 +138,8 @@ function createSelect(db: Database.Database): (query: HistoryQuery) => Raw[] {
 }
 
 const FINISHED = ['sync IS NOT NULL'];
+/** Runs that are looked through at a time: some tens of milliseconds, however long they are. */
+const SLICE = 200;
 
 function conditionsOf(query: HistoryQuery): { where: string[]; values: unknown[] } {
   const where = [...FINISHED];
@@ -128,7 +151,11 @@ function conditionsOf(query: HistoryQuery): { where: string[]; values: unknown[]
   if (query.since) add('started_at >= ?', query.since);
   // Also those that came with a newer one, all at once.
   if (query.commit)
-    add(`(commit_id LIKE ? || '%' OR commit_info LIKE '%"commit":"' || ? || '%')`, query.commit, query.commit);
+    add(
+      `(commit_id >= ? AND commit_id < ? || '~' OR instr(commit_info, '"commit":"' || ?) > 0)`,
+      ...[query.commit, query.commit, query.commit],
+    );
+  if (query.before !== undefined) add('id < ?', query.before);
   if (query.failed) add("(failed > 0 OR sync IN ('failed', 'rolled-back'))");
   if (query.resource) add('EXISTS (SELECT 1 FROM actions WHERE run = runs.id AND resource = ?)', query.resource);
   return { where, values };
