@@ -40,7 +40,7 @@ async function bootstrap(docker: Docker, flavour: Flavour, image: string, log: (
     log(`${flavour}: packages are in`);
     await writeFiles(root);
     await run(['chroot', root, 'systemctl', 'mask', ...MASKED]);
-    await run(['chroot', root, 'systemctl', 'disable', ...DISABLED], { check: false });
+    await run(['chroot', root, 'systemctl', 'disable', ...DISABLED]);
     await rm(path.join(root, 'var/cache/apt/archives'), { recursive: true, force: true });
     await importTree(docker, root, image);
   } finally {
@@ -59,10 +59,17 @@ async function writeFiles(root: string): Promise<void> {
   }
 }
 
-function importTree(docker: Docker, root: string, image: string): Promise<unknown> {
+/** The engine reads the tree as it is written: no copy of it on disk. A tree that could not be read whole makes no image. */
+async function importTree(docker: Docker, root: string, image: string): Promise<void> {
   const tar = spawn('tar', ['-C', root, '-c', '.'], { stdio: ['ignore', 'pipe', 'inherit'] });
-  // The engine reads the tree as it is written: no copy of it on disk.
-  return docker(['import', '-', image], { stream: tar.stdout, timeoutMs: 600_000 });
+  const ended = new Promise<number | null>((resolve, reject) => {
+    tar.on('error', reject);
+    tar.on('close', resolve);
+  });
+  const [code] = await Promise.all([ended, docker(['import', '-', image], { stream: tar.stdout, timeoutMs: 600_000 })]);
+  if (code === 0) return;
+  await docker(['rmi', image], { check: false });
+  throw new Error(`tar of the ${image} host image failed (exit ${code}); see its messages above`);
 }
 
 /** On a person's machine with an engine, without root: the same packages and files by way of a Dockerfile. */
@@ -75,7 +82,7 @@ async function dockerfile(docker: Docker, flavour: Flavour, image: string): Prom
       `FROM debian:${suite}-slim`,
       `RUN apt-get update && apt-get install -y --no-install-recommends ${packages.join(' ')} && rm -rf /var/lib/apt/lists`,
       'COPY files/ /',
-      `RUN systemctl mask ${MASKED.join(' ')} && (systemctl disable ${DISABLED.join(' ')} || true)`,
+      `RUN systemctl mask ${MASKED.join(' ')} && systemctl disable ${DISABLED.join(' ')}`,
     ];
     await writeFile(path.join(context, 'Dockerfile'), `${lines.join('\n')}\n`);
     await docker(['build', '-t', image, context], { timeoutMs: 900_000 });

@@ -69,10 +69,11 @@ cp /bin/busybox $d/bin/busybox
 for a in sh cat sleep ls echo wget true false id; do ln -s busybox $d/bin/$a; done
 for v in 1 2 3; do
   echo $v > $d/version; echo version $v > $d/www/index.html
-  tar -C $d -c . | docker import --change 'CMD ["/bin/busybox","httpd","-f","-p","8080","-h","/www"]' --change 'STOPSIGNAL SIGKILL' - 127.0.0.1:5000/app:$v >/dev/null
+  tar -C $d -cf $d.tar .
+  docker import --change 'CMD ["/bin/busybox","httpd","-f","-p","8080","-h","/www"]' --change 'STOPSIGNAL SIGKILL' $d.tar 127.0.0.1:5000/app:$v >/dev/null
   docker push -q 127.0.0.1:5000/app:$v >/dev/null
 done
-rm -rf $d`;
+rm -rf $d $d.tar`;
   await host.sh(script);
 }
 

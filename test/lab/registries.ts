@@ -117,8 +117,9 @@ export async function pushImage(infra: Infra, name: string, megabytes = 0, platf
     '-ec',
     `d=$(mktemp -d); mkdir -p $d/bin $d/www; cp /bin/busybox $d/bin/busybox; ln -s busybox $d/bin/sleep; ln -s busybox $d/bin/sh
      head -c "$(( $2 * 1048576 ))" /dev/urandom > $d/weight; date +%s%N > $d/www/made
-     tar -C $d -c . | docker import --platform "$3" --change 'CMD ["/bin/busybox","httpd","-f","-p","8080","-h","/www"]' --change 'STOPSIGNAL SIGKILL' - "127.0.0.1:5000/$1" >/dev/null
-     docker push -q "127.0.0.1:5000/$1" >/dev/null; docker rmi "127.0.0.1:5000/$1" >/dev/null; rm -rf $d`,
+     tar -C $d -cf $d.tar .
+     docker import --platform "$3" --change 'CMD ["/bin/busybox","httpd","-f","-p","8080","-h","/www"]' --change 'STOPSIGNAL SIGKILL' $d.tar "127.0.0.1:5000/$1" >/dev/null
+     docker push -q "127.0.0.1:5000/$1" >/dev/null; docker rmi "127.0.0.1:5000/$1" >/dev/null; rm -rf $d $d.tar`,
     'sh',
     name,
     String(megabytes),

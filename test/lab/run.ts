@@ -84,7 +84,12 @@ function endOf(pid: number | undefined, group: boolean): void {
   }
 }
 
-/** Polls until `probe` answers something other than undefined or false. A probe that throws has not answered yet. */
+const POLL_MS = 100;
+
+/**
+ * Polls until `probe` answers something other than undefined or false. A probe that throws has not answered yet. One that takes
+ * long is asked at most half of the time, so that waiting does not slow down what is waited for.
+ */
 export async function until<T>(
   what: string,
   timeoutMs: number,
@@ -93,6 +98,7 @@ export async function until<T>(
   const deadline = Date.now() + timeoutMs;
   let last: unknown = null;
   for (;;) {
+    const asked = Date.now();
     try {
       const found = await probe();
       if (found !== undefined && found !== false) return found;
@@ -102,6 +108,6 @@ export async function until<T>(
     if (Date.now() > deadline) {
       throw new Error(`waited ${timeoutMs / 1000} s for ${what}${last instanceof Error ? `: ${last.message}` : ''}`);
     }
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, Math.max(POLL_MS, Date.now() - asked)));
   }
 }

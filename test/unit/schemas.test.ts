@@ -38,11 +38,13 @@ describe('a manifest with mistakes', () => {
       .split('')
       .map((c, i) => `${c}: &${c} [${Array(9).fill(`*${'abcdefghi'[i]}`).join(', ')}]`)
       .join('\n')}\n`;
-    const began = performance.now();
+    const began = process.cpuUsage();
     expect(complaints(bomb).length).toBeGreaterThan(0);
     expect(complaints('['.repeat(100_000)).length).toBeGreaterThan(0);
     expect(complaints('a: 1\n'.repeat(2_000_000))[0]).toMatch(/may have/);
-    expect(performance.now() - began).toBeLessThan(10_000);
+    // Processor time, which is the same on a busy machine.
+    const { user, system } = process.cpuUsage(began);
+    expect((user + system) / 1e6).toBeLessThan(10);
   });
 
   test('whatever the text, there is an answer with a place, and no prototype is touched', () => {

@@ -1,0 +1,22 @@
+/** When the limits of watches and of file descriptors become a problem. */
+import { expect, test } from 'vitest';
+import { descriptorLimit, descriptors } from '../../agent/system/descriptors.ts';
+import { watchLimit } from '../../agent/system/watch-limit.ts';
+
+test('the limit is told of when it is near, and what goes unwatched when it is passed', () => {
+  expect(watchLimit('files', { watched: 89, left: 0 }, 100)).toBeNull();
+  expect(watchLimit('files', { watched: 90, left: 0 }, 100)).toMatchObject({ reason: 'WatchLimitNear' });
+  expect(watchLimit('files', { watched: 100, left: 3 }, 100)?.message).toContain('3 of 103 directories');
+});
+
+test('file descriptors are worth a problem only near their limit', () => {
+  const { open, limit } = descriptors();
+  expect(open).toBeGreaterThan(3);
+  expect(limit).toBeGreaterThan(open);
+  expect(descriptorLimit({ open: 799, limit: 1000 })).toBeNull();
+  expect(descriptorLimit({ open: 5_000, limit: null })).toBeNull();
+  expect(descriptorLimit({ open: 800, limit: 1000 })).toMatchObject({
+    reason: 'DescriptorLimitNear',
+    message: expect.stringMatching(/^800 of 1000 file descriptors/),
+  });
+});
