@@ -1,6 +1,6 @@
 /** The table of kinds as a whole: what core and engine rely on whatever kinds there are. */
 import { expect, test } from 'vitest';
-import { definitionOf, rankOf } from '../../agent/core/kind.ts';
+import { definitionOf, rankOf, type Traits } from '../../agent/core/kind.ts';
 import type { ResourceId } from '../../agent/core/types.ts';
 import { KINDS } from '../../agent/kinds/index.ts';
 import { KINDS as NAMES } from '../../manifests-schema/kinds/index.ts';
@@ -25,6 +25,33 @@ test('the default order: settings, networks and volumes, files, units, services,
     'job',
     'check',
   ]);
+});
+
+test('which kinds answer a trait otherwise than most', () => {
+  const names = (is: (traits: Traits) => boolean) =>
+    all
+      .filter((kind) => is(kind.traits))
+      .map((kind) => kind.name)
+      .join(' ');
+  expect({
+    runsSomething: names((t) => t.observing === 'runs something'),
+    neverDrifts: names((t) => !t.drifts),
+    reObservable: names((t) => t.confirm === 're-observable'),
+    harmlessWhenNew: names((t) => t.harmlessWhenNew),
+    survivesDecommission: names((t) => t.survivesDecommission),
+    judgesEveryRun: names((t) => t.judgesEveryRun),
+    mayRepeat: names((t) => t.mayRepeat),
+    skippedOnRollback: names((t) => t.onRollback({}) !== 'run'),
+  }).toEqual({
+    runsSomething: 'job check',
+    neverDrifts: 'job check',
+    reObservable: 'sysctl file',
+    harmlessWhenNew: 'file',
+    survivesDecommission: 'volume',
+    judgesEveryRun: 'check',
+    mayRepeat: 'file',
+    skippedOnRollback: 'job',
+  });
 });
 
 test('a section declares one kind', () => {

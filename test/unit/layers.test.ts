@@ -145,6 +145,21 @@ test('the reader of compose files names kinds in one file, and the word of Compo
   expect([...new Set(named)].sort()).toEqual(['agent/compose/spec/namespace.ts', 'agent/compose/stack/ids.ts']);
 });
 
+/** In these rooms the words of others are free: `file` is one of git and of stat(2), `jobs` one of systemd. */
+const OWN_WORDS = {
+  kinds: KINDS.filter((kind) => kind !== 'file'),
+  sections: SECTIONS.filter((section) => section !== 'files' && section !== 'jobs'),
+};
+
+test('no other room names a kind by a word that has no other sense', () => {
+  expect(namedKinds(sources, [...OTHERS, ...MAIN], OWN_WORDS)).toEqual([]);
+});
+
+test('in the schemas only the list of kinds names them', () => {
+  const named = namedKinds(sources, ['manifests-schema'], OWN_WORDS).map((found) => found.replace(/: .*/, ''));
+  expect([...new Set(named)].sort()).toEqual(['manifests-schema/kinds/index.ts', 'manifests-schema/kinds/shared.ts']);
+});
+
 test('no other room below or above the kinds makes an id or compares a kind', () => {
   expect(namedIds(sources, [...OTHERS, ...MAIN], NAMES)).toEqual([]);
 });
@@ -269,6 +284,14 @@ describe('each rule is red where it is broken', () => {
       'agent/core/d.ts: ^(job|check):',
       'agent/engine/e.ts: file:',
     ]);
+  });
+
+  test('a kind in a list, in a room where only words of other trades are free', () => {
+    const broken = world({
+      'agent/control/api.ts': "const dear = ['job', 'check'].includes(kindOf(id));",
+      'agent/git/tree.ts': "const blob = type === 'file';",
+    });
+    expect(namedKinds(broken, OTHERS, OWN_WORDS)).toEqual(['agent/control/api.ts: job', 'agent/control/api.ts: check']);
   });
 
   test('ids and comparisons in other rooms; words of other trades are free there', () => {
