@@ -19,6 +19,7 @@ import { createCredentials } from '../system/registry-credentials.ts';
 import { holdsAddress } from '../system/sockets.ts';
 import { createSystemd, type Systemd } from '../system/systemd.ts';
 import { createSystemdSignals } from '../system/systemd-signals.ts';
+import { withoutOwners } from '../system/without-owners.ts';
 import { check } from './check/kind.ts';
 import { createCheckProvider } from './check/provider.ts';
 import { guarded } from './docker/guarded.ts';
@@ -93,7 +94,8 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
   const redact = options.redact ?? ((text: string) => text);
   const exposures = createExposures({ root, always: [...OWN_STORES, VOLUMES], file: EXPOSED_FILE });
   const own = [...OWN_PATHS, ...(options.own ?? [])];
-  const files = createFiles({ root, own, stores: OWN_STORES, exposures, exec });
+  const driver = createFiles({ root, own, stores: OWN_STORES, exposures, exec });
+  const files = options.isRoot ? driver : withoutOwners(driver);
   const originals = createOriginals({ files, dir: ORIGINALS_DIR });
   const ownership = options.isRoot;
   const execRoot = options.filesOnly ? root : '';

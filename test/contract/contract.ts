@@ -1,9 +1,8 @@
-/** What every provider must do, whatever its kind; run on the real engine, systemd and file system of a lab host. */
+/** What every provider must do, whatever its kind; run on a lab host, and on a host in memory. */
 import { describe, expect, test } from 'vitest';
 import type { Provider, Work } from '../../agent/core/provider.ts';
 import type { Change, Desired, ResourceId, Seen } from '../../agent/core/types.ts';
 import { AgentError } from '../../agent/errors.ts';
-import { until } from '../lab/run.ts';
 
 export interface Subject {
   provider: Provider;
@@ -14,6 +13,8 @@ export interface Subject {
   drifts: readonly { what: string; act: () => Promise<unknown>; field: string }[];
   /** Whether it is there, seen with the host's own tools. */
   exists: () => Promise<boolean>;
+  /** Waits until a condition holds. */
+  until(what: string, limitMs: number, condition: () => Promise<boolean>): Promise<unknown>;
   /** It outlives its removal (volumes; units of which only a state was declared). */
   stays?: true;
   /** The service behind the provider goes away, and comes back; for those that are registered with `away`. */
@@ -80,7 +81,7 @@ export function contract(name: string, { away }: ContractOptions, make: () => Pr
     });
 
     test('brought to its declaration it is there, differs in nothing, and becomes well', async () => {
-      const { provider, want, exists } = await given();
+      const { provider, want, exists, until } = await given();
       await bring(provider, want);
       expect(await exists()).toBe(true);
       expect(await drift()).toEqual({ op: 'none' });
@@ -122,7 +123,7 @@ export function contract(name: string, { away }: ContractOptions, make: () => Pr
 
     if (away)
       test('while the service behind it is away it says so, worth another try; afterwards it works as before', async () => {
-        const { provider, want, outage } = await given();
+        const { provider, want, outage, until } = await given();
         if (outage === undefined) throw new Error('this subject has no outage');
         await outage.begin();
         try {

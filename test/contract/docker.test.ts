@@ -12,7 +12,11 @@ const FLAVOURS: readonly Flavour[] = ['debian13', 'debian12'];
 let lab: Lab;
 
 beforeAll(async () => {
-  lab = await startLab({ name: 'driver', hosts: FLAVOURS.map((flavour) => ({ name: flavour, flavour })) });
+  lab = await startLab({
+    name: 'driver',
+    infra: 'shared',
+    hosts: FLAVOURS.map((flavour) => ({ name: flavour, flavour })),
+  });
 });
 afterAll(async () => lab?.stop());
 

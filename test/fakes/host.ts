@@ -1,17 +1,21 @@
-/** A host in memory: its Docker engine, its clock, and a directory that stands for its file system. */
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+/** A host in memory: its Docker engine, its systemd, its clock, and a directory that stands for its file system. */
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { ProvidersOptions } from '../../agent/kinds/index.ts';
 import type { Docker } from '../../agent/system/docker.ts';
-import type { Exec } from '../../agent/system/exec.ts';
+import { createKernelSettings } from '../../agent/system/kernel-settings.ts';
+import type { Systemd } from '../../agent/system/systemd.ts';
 import { createReconciler, type Reconciler } from '../reconciler.ts';
 import { createFakeClock, type FakeClock } from './clock.ts';
 import { createFakeDocker, type FakeDocker } from './docker/engine.ts';
+import { createCommands } from './systemd/commands.ts';
+import { createFakeSystemd, type FakeSystemd } from './systemd/systemd.ts';
 
 export interface FakeHost {
   clock: FakeClock;
   engine: FakeDocker;
+  systemd: FakeSystemd;
   root: string;
   /** What providers are made of. */
   options: Omit<ProvidersOptions, 'owned' | 'images'>;
@@ -21,19 +25,29 @@ export interface FakeHost {
 export interface FakeHostOptions {
   /** Stands between the providers and the engine. */
   docker?: (engine: Docker) => Docker;
+  /** The same before its systemd. */
+  systemd?: (systemd: Systemd) => Systemd;
+  /** Of Debian 12: see `FakeSystemdOptions.isOld`. */
+  isOld?: boolean;
 }
 
-/** Programs of the host that providers ask for besides the drivers: each does as if there were nothing to be said. */
-const exec: Exec = async () => ({ code: 0, stdout: '', stderr: '' });
+const USERS = 'root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n';
+const GROUPS = 'root:x:0:\ndaemon:x:1:\n';
 
-export function createFakeHost({ docker = (engine) => engine }: FakeHostOptions = {}): FakeHost {
+export function createFakeHost({ docker, systemd: before, isOld = false }: FakeHostOptions = {}): FakeHost {
   const clock = createFakeClock();
   const engine = createFakeDocker(clock);
   const root = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'fairlead-host-'));
-  for (const dir of ['etc', 'srv', 'var/lib/fairlead', 'run']) mkdirSync(path.join(root, dir), { recursive: true });
+  for (const dir of ['etc/systemd/system', 'proc/sys/net/ipv4', 'srv', 'var/lib/fairlead', 'run'])
+    mkdirSync(path.join(root, dir), { recursive: true });
+  writeFileSync(path.join(root, 'proc/sys/net/ipv4/tcp_keepalive_time'), '7200\n');
+  writeFileSync(path.join(root, 'etc/passwd'), USERS);
+  writeFileSync(path.join(root, 'etc/group'), GROUPS);
+  const systemd = createFakeSystemd({ root, clock, isOld });
   return {
     clock,
     engine,
+    systemd,
     root,
     options: {
       isRoot: process.getuid?.() === 0,
@@ -43,8 +57,10 @@ export function createFakeHost({ docker = (engine) => engine }: FakeHostOptions 
       busSocket: '/run/dbus/system_bus_socket',
       stagingDir: '/var/lib/fairlead/staging',
       clock,
-      exec,
-      docker: docker(engine.docker),
+      kernel: createKernelSettings(path.join(root, 'proc/sys')),
+      exec: createCommands(root, systemd),
+      systemd: before?.(systemd.systemd) ?? systemd.systemd,
+      docker: docker?.(engine.docker) ?? engine.docker,
     },
     end: () => rmSync(root, { recursive: true, force: true }),
   };

@@ -1,0 +1,41 @@
+/** The driver over the systemd of real hosts: what is promised there, the one in memory keeps as well. */
+import { afterAll, beforeAll, describe } from 'vitest';
+import { silentLog } from '../../agent/log.ts';
+import { systemClock } from '../../agent/system/clock.ts';
+import { createSystemd } from '../../agent/system/systemd.ts';
+import { createSystemdSignals } from '../../agent/system/systemd-signals.ts';
+import { type Lab, startLab, until } from '../lab/lab.ts';
+import type { Flavour } from '../lab/recipe.ts';
+import { systemdContract } from './systemd.ts';
+
+const FLAVOURS: readonly Flavour[] = ['debian13', 'debian12'];
+let lab: Lab;
+
+beforeAll(async () => {
+  lab = await startLab({
+    name: 'units',
+    infra: 'shared',
+    hosts: FLAVOURS.map((flavour) => ({ name: flavour, flavour })),
+  });
+});
+afterAll(async () => lab?.stop());
+
+describe.each(FLAVOURS)('on %s', (flavour) => {
+  systemdContract('its systemd', async () => {
+    const host = lab.host(flavour);
+    const socket = `/proc/${await host.pid()}/root/run/dbus/system_bus_socket`;
+    return {
+      systemd: createSystemd({ socket }),
+      signals: (listener) => createSystemdSignals({ socket, clock: systemClock, log: silentLog, ...listener }),
+      write: (file, text) => {
+        if (text === null) return host.exec(['rm', '-f', file]);
+        const target = text.startsWith('→ ') ? text.slice('→ '.length) : null;
+        return target === null ? host.write(file, text) : host.exec(['ln', '-sfn', target, file]);
+      },
+      exists: async (file) => (await host.exec(['test', '-e', file], { check: false })).code === 0,
+      seesNewDropins: flavour !== 'debian12',
+      kill: (unit) => host.exec(['systemctl', 'kill', '-s', 'KILL', unit]),
+      until: (what, condition) => until(what, 60_000, condition),
+    };
+  });
+});

@@ -1,0 +1,292 @@
+/** What the driver of systemd promises those who use it, whether a real systemd is behind it or one in memory. */
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { Systemd, UnitRow } from '../../agent/system/systemd.ts';
+import type { SystemdListener, SystemdSignals } from '../../agent/system/systemd-signals.ts';
+
+export interface SystemdSubject {
+  systemd: Systemd;
+  signals(listener: SystemdListener): SystemdSignals;
+  /** Puts a file on the host, or takes it away. A text that begins with `→ ` is a link's target. */
+  write(path: string, text: string | null): Promise<unknown>;
+  exists(path: string): Promise<boolean>;
+  /** Whether it sees, without a reload, drop-ins in a directory that was not there before; systemd 252 does not. */
+  seesNewDropins: boolean;
+  /** SIGKILL to its main process. */
+  kill(unit: string): Promise<unknown>;
+  until(what: string, condition: () => Promise<boolean>): Promise<unknown>;
+}
+
+const ETC = '/etc/systemd/system';
+const SLEEPS = '[Service]\nExecStart=/bin/sleep 1000\n';
+const oneshot = (command: string, ...more: string[]) =>
+  ['[Service]', 'Type=oneshot', `ExecStart=${command}`, ...more, ''].join('\n');
+
+/** @param make called once */
+export function systemdContract(name: string, make: () => Promise<SystemdSubject>): void {
+  let subject: SystemdSubject;
+  let systemd: Systemd;
+  const written = new Set<string>();
+
+  describe(name, () => {
+    beforeAll(async () => {
+      subject = await make();
+      systemd = subject.systemd;
+    });
+    afterEach(async () => {
+      const units = [...written].filter((path) => !path.includes('.d/')).map((path) => path.slice(ETC.length + 1));
+      for (const unit of units) {
+        if (unit.includes('@.'))
+          for (const one of await systemd.running(unit.replace('@.', '@*.'))) await systemd.job('StopUnit', one);
+        else await systemd.job('StopUnit', unit).catch(() => undefined);
+        await systemd.disable(unit);
+      }
+      for (const path of written) await subject.write(path, null);
+      written.clear();
+      await systemd.reload();
+      for (const unit of units) await systemd.resetFailed(unit);
+    });
+
+    const put = async (unit: string, text: string) => {
+      written.add(`${ETC}/${unit}`);
+      await subject.write(`${ETC}/${unit}`, text);
+      await systemd.reload();
+    };
+    const look = async (unit: string): Promise<UnitRow> => {
+      const [row] = await systemd.list([unit]);
+      if (row === undefined) throw new Error(`${unit} was not answered`);
+      return row;
+    };
+    const stateOf = async (unit: string) => {
+      const { active, sub } = await look(unit);
+      return `${active} (${sub})`;
+    };
+    const ask = async <T>(unit: string, iface: string, property: string, otherwise: T): Promise<T> =>
+      systemd.property((await look(unit)).path, iface, property, otherwise);
+    const becomes = (unit: string, state: string) =>
+      subject.until(`${unit} to be ${state}`, async () => (await stateOf(unit)) === state);
+    const refused = (act: Promise<unknown>) =>
+      act.then(
+        (answer) => Promise.reject(new Error(`nothing was refused, but answered ${String(answer)}`)),
+        (thrown: { dbusName?: string; message?: string }) => String(thrown.dbusName ?? thrown.message),
+      );
+
+    test('a unit that is nowhere is found nowhere, and no job takes it', async () => {
+      const row = await look('t-nowhere.service');
+      expect(row).toMatchObject({ load: 'not-found', active: 'inactive', sub: 'dead' });
+      expect(await systemd.fileState('t-nowhere.service')).toBe('');
+      expect(await systemd.job('StartUnit', 't-nowhere.service')).toBe('not-loaded');
+      expect(await systemd.job('TryRestartUnit', 't-nowhere.service')).toBe('not-loaded');
+      expect(await systemd.job('StopUnit', 't-nowhere.service')).toBe('not-loaded');
+      await systemd.disable('t-nowhere.service');
+      await systemd.resetFailed('t-nowhere.service');
+      await refused(systemd.enable('t-nowhere.service'));
+    });
+
+    test('one call lists many, in the order asked for; a template is no unit', async () => {
+      await put('t-many.service', SLEEPS);
+      await put('t-many@.service', SLEEPS);
+      const rows = await systemd.list(['t-none.service', 't-many@.service', 't-many.service']);
+      expect(rows.map((r) => [r.name, r.load])).toEqual([
+        ['t-none.service', 'not-found'],
+        ['t-many@.service', 'not-found'],
+        ['t-many.service', 'loaded'],
+      ]);
+      expect(rows[1]?.path).toBe('');
+      expect(rows[2]?.path).toMatch(/^\/org\/freedesktop\/systemd1\/unit\/t_2dmany_2eservice$/);
+    });
+
+    test('a service is started, stopped and restarted; only what runs is tried to be restarted', async () => {
+      await put('t-life.service', SLEEPS);
+      expect(await stateOf('t-life.service')).toBe('inactive (dead)');
+      expect(await systemd.job('TryRestartUnit', 't-life.service')).toBe('done');
+      expect(await stateOf('t-life.service')).toBe('inactive (dead)');
+      expect(await systemd.job('StartUnit', 't-life.service')).toBe('done');
+      expect(await stateOf('t-life.service')).toBe('active (running)');
+      expect(await systemd.job('StartUnit', 't-life.service')).toBe('done');
+      const first = Number(await ask('t-life.service', 'Unit', 'InactiveExitTimestamp', 0));
+      expect(first).toBeGreaterThan(0);
+      for (const verb of ['RestartUnit', 'TryRestartUnit', 'ReloadOrRestartUnit', 'ReloadOrTryRestartUnit'] as const)
+        expect(await systemd.job(verb, 't-life.service'), verb).toBe('done');
+      expect(await stateOf('t-life.service')).toBe('active (running)');
+      expect(await systemd.running('t-life*.service')).toEqual(['t-life.service']);
+      expect(await systemd.job('StopUnit', 't-life.service')).toBe('done');
+      expect(await systemd.job('StopUnit', 't-life.service')).toBe('done');
+      expect(await stateOf('t-life.service')).toBe('inactive (dead)');
+      expect(await systemd.running('t-life*.service')).toEqual([]);
+    });
+
+    test('what runs goes by its old definition until a reload', async () => {
+      await put('t-old.service', SLEEPS);
+      await systemd.job('StartUnit', 't-old.service');
+      expect(await ask('t-old.service', 'Unit', 'NeedDaemonReload', false)).toBe(false);
+      await subject.write(`${ETC}/t-old.service`, `${SLEEPS}RemainAfterExit=yes\n`);
+      expect(await ask('t-old.service', 'Unit', 'NeedDaemonReload', false)).toBe(true);
+      expect(await ask('t-old.service', 'Service', 'RemainAfterExit', false)).toBe(false);
+      await systemd.reload();
+      expect(await ask('t-old.service', 'Unit', 'NeedDaemonReload', false)).toBe(false);
+      expect(await ask('t-old.service', 'Service', 'RemainAfterExit', false)).toBe(true);
+      expect(await stateOf('t-old.service')).toBe('active (running)');
+      written.add(`${ETC}/t-old.service.d/10.conf`);
+      await subject.write(`${ETC}/t-old.service.d/10.conf`, '[Service]\nRemainAfterExit=no\n');
+      expect(await ask('t-old.service', 'Unit', 'NeedDaemonReload', false)).toBe(subject.seesNewDropins);
+      await systemd.reload();
+      expect(await ask('t-old.service', 'Service', 'RemainAfterExit', true)).toBe(false);
+      await subject.write(`${ETC}/t-old.service.d/10.conf`, '[Service]\nRemainAfterExit=yes\n');
+      expect(await ask('t-old.service', 'Unit', 'NeedDaemonReload', false)).toBe(true);
+    });
+
+    test('a unit that runs is known while its file is gone', async () => {
+      await put('t-lost.service', SLEEPS);
+      await systemd.job('StartUnit', 't-lost.service');
+      await subject.write(`${ETC}/t-lost.service`, null);
+      await systemd.reload();
+      expect(await look('t-lost.service')).toMatchObject({ load: 'not-found', active: 'active' });
+      expect(await systemd.fileState('t-lost.service')).toBe('');
+      expect(await systemd.job('StopUnit', 't-lost.service')).toBe('done');
+      expect(await look('t-lost.service')).toMatchObject({ load: 'not-found', active: 'inactive' });
+    });
+
+    test('a oneshot is awaited to its end, and says how it ended', async () => {
+      await put('t-once.service', oneshot('/bin/true'));
+      expect(await systemd.job('StartUnit', 't-once.service')).toBe('done');
+      expect(await stateOf('t-once.service')).toBe('inactive (dead)');
+      expect(await ask('t-once.service', 'Service', 'Result', '')).toBe('success');
+      await put('t-stays.service', oneshot('/bin/true', 'RemainAfterExit=yes'));
+      expect(await systemd.job('StartUnit', 't-stays.service')).toBe('done');
+      expect(await stateOf('t-stays.service')).toBe('active (exited)');
+      await put('t-fails.service', oneshot('/bin/sh -c "echo word; exit 3"'));
+      expect(await systemd.job('StartUnit', 't-fails.service')).toBe('failed');
+      expect(await stateOf('t-fails.service')).toBe('failed (failed)');
+      expect(await ask('t-fails.service', 'Service', 'Result', '')).toBe('exit-code');
+      expect(await ask('t-fails.service', 'Service', 'ExecMainStatus', 0)).toBe(3);
+      expect(await ask('t-fails.service', 'Service', 'Type', '')).toBe('oneshot');
+      expect(Number(await ask('t-fails.service', 'Service', 'ExecMainStartTimestamp', 0))).toBeGreaterThan(0);
+      expect(await systemd.running('t-fails*.service')).toEqual([]);
+      await systemd.resetFailed('t-fails.service');
+      expect(await stateOf('t-fails.service')).toBe('inactive (dead)');
+    });
+
+    test('what ends by itself is dead or failed, or is started again', async () => {
+      await put('t-ends.service', '[Service]\nExecStart=/bin/sh -c "exit 4"\n');
+      expect(await systemd.job('StartUnit', 't-ends.service')).toBe('done');
+      await becomes('t-ends.service', 'failed (failed)');
+      expect(await ask('t-ends.service', 'Service', 'ExecMainStatus', 0)).toBe(4);
+      await put('t-well.service', '[Service]\nExecStart=/bin/true\n');
+      await systemd.job('StartUnit', 't-well.service');
+      await becomes('t-well.service', 'inactive (dead)');
+      await put('t-killed.service', SLEEPS);
+      await systemd.job('StartUnit', 't-killed.service');
+      await subject.kill('t-killed.service');
+      await becomes('t-killed.service', 'failed (failed)');
+      expect(await ask('t-killed.service', 'Service', 'Result', '')).toBe('signal');
+      expect(await ask('t-killed.service', 'Service', 'ExecMainStatus', 0)).toBe(9);
+      await put('t-again.service', `${SLEEPS}Restart=always\nRestartSec=1\n`);
+      await systemd.job('StartUnit', 't-again.service');
+      await subject.kill('t-again.service');
+      await becomes('t-again.service', 'activating (auto-restart)');
+      await becomes('t-again.service', 'active (running)');
+    });
+
+    test('what is masked, or makes no sense, is not started', async () => {
+      await put('t-masked.service', '→ /dev/null');
+      expect(await look('t-masked.service')).toMatchObject({ load: 'masked', active: 'inactive' });
+      expect(await systemd.fileState('t-masked.service')).toBe('masked');
+      expect(await refused(systemd.job('StartUnit', 't-masked.service'))).toContain('UnitMasked');
+      await put('t-empty.service', '[Service]\nNice=3\n');
+      expect((await look('t-empty.service')).load).toBe('bad-setting');
+      expect(await refused(systemd.job('StartUnit', 't-empty.service'))).toContain('BadUnitSetting');
+    });
+
+    test('enabling makes the links that the file asks for; disabling takes them away', async () => {
+      const text = `${SLEEPS}[Install]\nWantedBy=multi-user.target\n`;
+      const link = `${ETC}/multi-user.target.wants/t-on.service`;
+      await put('t-on.service', text);
+      expect(await systemd.fileState('t-on.service')).toBe('disabled');
+      expect(await systemd.enable('t-on.service')).toBe(true);
+      expect(await systemd.fileState('t-on.service')).toBe('enabled');
+      expect(await subject.exists(link)).toBe(true);
+      expect(await systemd.enable('t-on.service')).toBe(true);
+      await put('t-on.service', text.replace('multi-user', 'timers'));
+      expect(await systemd.reenable('t-on.service')).toBe(true);
+      expect(await subject.exists(link)).toBe(false);
+      expect(await subject.exists(link.replace('multi-user', 'timers'))).toBe(true);
+      await systemd.disable('t-on.service');
+      expect(await systemd.fileState('t-on.service')).toBe('disabled');
+      expect(await subject.exists(link.replace('multi-user', 'timers'))).toBe(false);
+      await put('t-static.service', SLEEPS);
+      expect(await systemd.enable('t-static.service')).toBe(false);
+      expect(await systemd.fileState('t-static.service')).toBe('static');
+      await put('t-other.service', text);
+      expect([...(await systemd.enableAll(['t-on.service', 't-other.service', 't-static.service']))].sort()).toEqual([
+        't-on.service',
+        't-other.service',
+      ]);
+      expect([...(await systemd.enableAll(['t-on.service']))]).toEqual([]);
+      await refused(systemd.enableAll(['t-on.service', 't-nowhere.service']));
+    });
+
+    test('an instance goes by its template', async () => {
+      await put('t-tpl@.service', `${SLEEPS}[Install]\nWantedBy=multi-user.target\n`);
+      expect(await systemd.job('StartUnit', 't-tpl@a.service')).toBe('done');
+      expect(await systemd.job('StartUnit', 't-tpl@b.service')).toBe('done');
+      expect((await systemd.running('t-tpl@*.service')).sort()).toEqual(['t-tpl@a.service', 't-tpl@b.service']);
+      expect(await look('t-tpl@a.service')).toMatchObject({ load: 'loaded', active: 'active' });
+      expect(await systemd.enable('t-tpl@a.service')).toBe(true);
+      expect(await systemd.fileState('t-tpl@a.service')).toBe('enabled');
+      expect(await systemd.fileState('t-tpl@b.service')).toBe('disabled');
+      await systemd.disable('t-tpl@a.service');
+      expect(await systemd.fileState('t-tpl@a.service')).toBe('disabled');
+    });
+
+    test('what it requires goes first; a condition that does not hold lets it be', async () => {
+      await put('t-first.service', oneshot('/bin/false'));
+      await put('t-second.service', `[Unit]\nRequires=t-first.service\nAfter=t-first.service\n${SLEEPS}`);
+      expect(await systemd.job('StartUnit', 't-second.service')).toBe('dependency');
+      expect(await stateOf('t-second.service')).toBe('inactive (dead)');
+      await put('t-if.service', `[Unit]\nConditionPathExists=/nowhere/at/all\n${SLEEPS}`);
+      expect(await systemd.job('StartUnit', 't-if.service')).toBe('done');
+      expect(await stateOf('t-if.service')).toBe('inactive (dead)');
+    });
+
+    test('a sixth start within ten seconds is refused, unless the count is taken back', async () => {
+      await put('t-often.service', SLEEPS);
+      for (let i = 0; i < 5; i++) expect(await systemd.job('RestartUnit', 't-often.service')).toBe('done');
+      expect(await systemd.job('RestartUnit', 't-often.service')).toBe('failed');
+      expect(await stateOf('t-often.service')).toBe('failed (failed)');
+      expect(await ask('t-often.service', 'Service', 'Result', '')).toBe('start-limit-hit');
+      await systemd.resetFailed('t-often.service');
+      expect(await systemd.job('RestartUnit', 't-often.service')).toBe('done');
+    });
+
+    test('a timer waits, and says whom it triggers', async () => {
+      await put('t-when.service', oneshot('/bin/true'));
+      await put('t-when.timer', '[Timer]\nOnCalendar=monthly\n');
+      expect(await systemd.job('StartUnit', 't-when.timer')).toBe('done');
+      expect(await stateOf('t-when.timer')).toBe('active (waiting)');
+      expect(await ask('t-when.timer', 'Unit', 'Triggers', [])).toEqual(['t-when.service']);
+    });
+
+    test('signals tell of units that are listened to, and of a reload', async () => {
+      const heard: string[] = [];
+      const ended = new AbortController();
+      const signals = subject.signals({ unit: (unit) => heard.push(unit), all: () => heard.push('*') });
+      await put('t-heard.service', SLEEPS);
+      await put('t-unheard.service', SLEEPS);
+      signals.units(['t-heard.service']);
+      await signals.start(ended.signal);
+      try {
+        signals.units(['t-heard.service']);
+        heard.length = 0;
+        await systemd.job('StartUnit', 't-unheard.service');
+        await systemd.job('StartUnit', 't-heard.service');
+        await subject.until('the start to be heard', async () => heard.includes('t-heard.service'));
+        expect(heard).not.toContain('t-unheard.service');
+        heard.length = 0;
+        await systemd.reload();
+        await subject.until('the reload to be heard', async () => heard.includes('*'));
+      } finally {
+        ended.abort();
+      }
+    });
+  });
+}

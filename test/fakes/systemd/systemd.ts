@@ -1,0 +1,164 @@
+/** A systemd in memory, over unit files in a directory: what the driver's interface promises, held to the real one's contract. */
+
+import { AgentError } from '../../../agent/errors.ts';
+import type { Systemd } from '../../../agent/system/systemd.ts';
+import type { SystemdListener, SystemdSignals } from '../../../agent/system/systemd-signals.ts';
+import type { FakeClock } from '../clock.ts';
+import { disable, enable, fileState } from './install.ts';
+import { exited, runJob } from './jobs.ts';
+import { become, type FakeUnit, needsReload, pathOf, readAgain, type State, unitOf } from './state.ts';
+import { dropinDirs, isTemplate, lastOf, wordsOf } from './unit-file.ts';
+
+export interface FakeSystemd {
+  systemd: Systemd;
+  /** To be handed to a watcher. */
+  signals(listener: SystemdListener): SystemdSignals;
+  /** The state of a unit, for tests that look. */
+  unit(name: string): FakeUnit;
+  /** `systemctl kill`: its main process ends by this signal. */
+  kill(name: string, signal?: number): void;
+  goAway(): void;
+  comeBack(): void;
+  /** How often all was read again. */
+  reloads(): number;
+}
+
+const KILL = 9;
+
+export interface FakeSystemdOptions {
+  /** A directory that stands for `/`. */
+  root: string;
+  clock: FakeClock;
+  /** As systemd 252 does: a directory of drop-ins that was not there at the last reload is overlooked until the next. */
+  isOld?: boolean;
+}
+
+export function createFakeSystemd({ root, clock, isOld = false }: FakeSystemdOptions): FakeSystemd {
+  let away = false;
+  let reloads = 0;
+  const listeners = new Map<SystemdListener, ReadonlySet<string>>();
+  const state: State = {
+    root,
+    clock,
+    units: new Map(),
+    ...(isOld ? { dropinDirs: dropinDirs(root) } : {}),
+    changed(name) {
+      if (!away) for (const [listener, names] of listeners) if (names.has(name)) listener.unit(name);
+    },
+    reread() {
+      if (!away) for (const listener of listeners.keys()) listener.all();
+    },
+  };
+  const here = async <T>(act: () => T | Promise<T>): Promise<T> => {
+    if (away) throw unreachable();
+    return act();
+  };
+  const systemd: Systemd = {
+    list: (names) =>
+      here(() =>
+        names.map((name) => {
+          if (isTemplate(name)) return { name, load: 'not-found', active: 'inactive', sub: 'dead', path: '' };
+          const { load, active, sub } = unitOf(state, name);
+          return { name, load, active, sub, path: pathOf(name) };
+        }),
+      ),
+    running: (pattern) =>
+      here(() => {
+        const [before = '', after = ''] = pattern.split('*');
+        const all = [...state.units.values()].filter((u) => u.name.startsWith(before) && u.name.endsWith(after));
+        return all.filter((u) => u.active !== 'inactive' && u.active !== 'failed').map((u) => u.name);
+      }),
+    fileState: (name) => here(() => fileState(state, name)),
+    property: <T>(path: string, _iface: string, name: string, otherwise: T) =>
+      here(() => {
+        const unit = [...state.units.values()].find((u) => pathOf(u.name) === path);
+        return (unit ? (propertyOf(state, unit, name) ?? otherwise) : otherwise) as T;
+      }),
+    reload: () =>
+      here(() => {
+        reloads++;
+        if (isOld) state.dropinDirs = dropinDirs(root);
+        for (const unit of state.units.values()) readAgain(state, unit);
+        state.reread();
+      }),
+    job: (verb, name) =>
+      here(() =>
+        runJob(state, verb, name).catch((thrown: { dbusName?: string }) => {
+          if (thrown.dbusName === 'org.freedesktop.systemd1.NoSuchUnit') return 'not-loaded';
+          throw thrown;
+        }),
+      ),
+    enable: (name) => here(() => enable(state, name).installable),
+    enableAll: (names) =>
+      here(() => {
+        const linked = names.filter((name) => enable(state, name).made.length > 0);
+        return new Set(linked);
+      }),
+    reenable: (name) =>
+      here(() => {
+        disable(state, name);
+        return enable(state, name).installable;
+      }),
+    disable: (name) => here(() => disable(state, name)),
+    resetFailed: (name) =>
+      here(() => {
+        const unit = state.units.get(name);
+        if (unit === undefined) return;
+        unit.starts = [];
+        if (unit.active === 'failed') become(state, unit, { active: 'inactive', sub: 'dead', result: 'success' });
+      }),
+    close: () => undefined,
+  };
+  return {
+    systemd,
+    signals: (listener) => ({
+      async start(signal) {
+        listeners.set(listener, new Set());
+        signal.addEventListener('abort', () => listeners.delete(listener), { once: true });
+        if (!away) listener.all();
+      },
+      units(names) {
+        if (listeners.has(listener)) listeners.set(listener, new Set(names));
+      },
+    }),
+    unit: (name) => unitOf(state, name),
+    kill(name, signal = KILL) {
+      const unit = unitOf(state, name);
+      if (unit.active === 'active') exited(state, unit, signal, 'signal');
+    },
+    goAway() {
+      away = true;
+    },
+    comeBack() {
+      away = false;
+      for (const listener of listeners.keys()) listener.all();
+    },
+    reloads: () => reloads,
+  };
+}
+
+/** Properties that are asked for, of the interfaces Unit, Service and Socket (org.freedesktop.systemd1(5)). */
+function propertyOf(state: State, unit: FakeUnit, name: string): unknown {
+  const { definition, result, exitStatus, mainStartedUs, inactiveExitUs } = unit;
+  const type = () => lastOf(definition, 'Service', 'Type', 'simple');
+  const triggered = () => [wordsOf(definition, 'Timer', 'Unit')[0] ?? unit.name.replace(/\.[a-z]+$/, '.service')];
+  return (
+    {
+      NeedDaemonReload: () => needsReload(state, unit),
+      Result: () => result,
+      ExecMainStatus: () => exitStatus,
+      ExecMainStartTimestamp: () => mainStartedUs,
+      InactiveExitTimestamp: () => inactiveExitUs,
+      Type: type,
+      RemainAfterExit: () => lastOf(definition, 'Service', 'RemainAfterExit') === 'yes',
+      Triggers: triggered,
+    } as Record<string, (() => unknown) | undefined>
+  )[name]?.();
+}
+
+const unreachable = (): AgentError =>
+  new AgentError({
+    code: 'SystemdUnreachable',
+    phase: 'observe',
+    message: 'cannot reach systemd over D-Bus: connect ECONNREFUSED; is dbus running?',
+  });
