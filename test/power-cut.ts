@@ -4,11 +4,18 @@
  * last commit under `synchronous = FULL` that wrote anything to the log on the side (WAL); the writer's own accounts are not
  * asked. Files beside the database are as they are: those that matter are synced by whoever writes them.
  */
-import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, cpSync, existsSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 const DATABASE = 'history.db';
 const LOG = 'history.db-wal';
+const INDEX = 'history.db-shm';
+
+/** Header of the log, of one frame, and a page (sqlite.org/fileformat2.html#the_write_ahead_log). */
+const HEADER_BYTES = 32;
+const FRAME_BYTES = 24 + 4_096;
+/** From so many frames on the log may be taken over into the database (`wal_autocheckpoint`), which syncs it first. */
+const CHECKPOINT_FRAMES = 1_000;
 
 export interface PowerCut {
   /** To be told of each SQL statement, before it is carried out (`StoreOptions.trace`). */
@@ -19,35 +26,63 @@ export interface PowerCut {
   cut(to: string): void;
 }
 
+/** How far the log is written; `salt` changes when it begins again at its first frame. */
+interface Position {
+  frames: number;
+  salt: string;
+}
+
 /** @param dir of the store */
 export function createPowerCut(dir: string): PowerCut {
   const read = (name: string): Buffer | null => {
     const file = path.join(dir, name);
     return existsSync(file) ? readFileSync(file) : null;
   };
+  const position = (): Position | null => {
+    const file = path.join(dir, INDEX);
+    if (!existsSync(file)) return null;
+    // sqlite.org/walformat.html: mxFrame and the salts of the header, in the byte order of this machine.
+    const header = Buffer.alloc(40);
+    const fd = openSync(file, 'r');
+    readSync(fd, header, 0, header.length, 0);
+    closeSync(fd);
+    return { frames: header.readUInt32LE(16), salt: header.toString('hex', 32, 40) };
+  };
   let isFull = true;
   let count = 0;
-  let seen: Buffer | null = null;
-  let durable = { database: read(DATABASE), log: read(LOG) };
+  let seen: Position | null = null;
+  let database = read(DATABASE);
+  let log = read(LOG);
+  /** Frames that are durable of the log that is written now; null where `log` has all that is. */
+  let durable: Position | null = null;
   /** Whether the last statement may have written to the log. */
   let isDue = true;
   /** What the statement before did is seen when the next one begins. */
   const look = () => {
     if (!isDue) return;
     isDue = false;
-    const log = read(LOG);
-    if (log === null || (seen !== null && log.equals(seen))) return;
-    seen = log;
-    if (!isFull) return;
-    durable = { database: read(DATABASE), log };
-    count++;
+    const now = position();
+    if (now === null || (now.frames === seen?.frames && now.salt === seen.salt)) return;
+    const before = seen;
+    seen = now;
+    if (isFull) count++;
+    if (before?.salt === now.salt && now.frames < CHECKPOINT_FRAMES) {
+      if (isFull) durable = now;
+      return;
+    }
+    // What was there at the beginning is all that lasts until something was synced.
+    if (before === null && !isFull) return;
+    // A log begins again when all of it is in the database, durably.
+    database = read(DATABASE);
+    log = isFull || before?.salt === now.salt ? read(LOG) : null;
+    durable = null;
   };
   return {
     trace(sql) {
       look();
       const mode = /^PRAGMA synchronous = (\w+)/i.exec(sql);
       if (mode) isFull = mode[1] === 'FULL';
-      isDue ||= !/^SELECT/i.test(sql);
+      isDue ||= !/^(SELECT|BEGIN)/i.test(sql);
     },
     synced() {
       look();
@@ -55,14 +90,13 @@ export function createPowerCut(dir: string): PowerCut {
     },
     cut(to) {
       look();
-      for (const [name, bytes] of [
-        [DATABASE, durable.database],
-        [LOG, durable.log],
-      ] as const)
-        if (bytes !== null) writeFileSync(path.join(to, name), bytes);
+      const bytes =
+        durable === null ? log : (read(LOG)?.subarray(0, HEADER_BYTES + durable.frames * FRAME_BYTES) ?? null);
+      if (database !== null) writeFileSync(path.join(to, DATABASE), database);
+      if (bytes !== null) writeFileSync(path.join(to, LOG), bytes);
       for (const name of readdirSync(dir))
         if (!name.startsWith(DATABASE) && !name.endsWith('.new'))
-          copyFileSync(path.join(dir, name), path.join(to, name));
+          cpSync(path.join(dir, name), path.join(to, name), { recursive: true });
     },
   };
 }

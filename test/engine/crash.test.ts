@@ -33,7 +33,7 @@ test.each(
     const points = new Set<string>();
     let total = 0;
     for (let at = 1; ; at++) {
-      const world = createWorld();
+      const world = createWorld({ power: how === 'a power cut' });
       try {
         world.commit('before', BEFORE);
         await world.run();
@@ -67,6 +67,62 @@ test.each(
   },
   60_000,
 );
+
+/** What was begun and is not wanted any more must be known as ours, and what changed must be known to those who read it. */
+test.each(
+  DISTURBANCES.flatMap((how) => [
+    { what: 'an apply that another commit replaces', how, after: AFTER, next: BEFORE },
+    {
+      what: 'a change that restarts another resource',
+      how,
+      after: { ...BEFORE, 'file:/a': { value: '2', notify: ['service:p/web', 'service:p/db'] } } as Declaration,
+      next: null,
+    },
+  ]),
+)(
+  '$what, disturbed before and after every single effect: $how',
+  async ({ how, after, next }) => {
+    let isDue = true;
+    for (let at = 1; isDue; at++) {
+      const world = createWorld({ power: how === 'a power cut' });
+      try {
+        world.commit('before', BEFORE);
+        await world.run();
+        world.commit('after', after);
+        const { where } = await disturbedRun(world, at, how);
+        isDue = where !== null;
+        if (next !== null) world.commit('next', next);
+        expect(await recover(world, next ?? after), `${how} ${where} (point ${at})`).toEqual([]);
+      } finally {
+        world.end();
+      }
+    }
+  },
+  60_000,
+);
+
+test('before anything is done to the host it lasts that the commit is on trial, whether or not an intent announces it', async () => {
+  const done = new Set<string>();
+  let isDue = true;
+  for (let at = 1; isDue; at++) {
+    const world = createWorld({ power: true });
+    try {
+      world.commit('before', BEFORE);
+      await world.run();
+      world.commit('after', AFTER);
+      const { where } = await disturbedRun(world, at, 'a power cut');
+      isDue = where !== null;
+      const effect = /^before ((?:apply|remove|release|refresh) .*)/.exec(where ?? '')?.[1];
+      if (effect === undefined) continue;
+      done.add(effect);
+      const { trial, accepted } = world.deps().store.commits.get();
+      expect([trial, accepted], `${where} (point ${at})`).toContain('after');
+    } finally {
+      world.end();
+    }
+  }
+  expect([...done]).toEqual(expect.arrayContaining(['remove service', 'release service', 'apply file']));
+});
 
 test('a change that never came to be and is taken back leaves it known what is held', async () => {
   const world = createWorld();

@@ -3,12 +3,13 @@ import type { ResourceId } from '../../agent/core/types.ts';
 import { generator } from '../random.ts';
 import { Crash, createWorld, type Declaration, type Spec, type World } from './world.ts';
 
-export const DISTURBANCES = ['another sync is asked for', 'SIGTERM', 'kill -9'] as const;
+export const DISTURBANCES = ['another sync is asked for', 'SIGTERM', 'kill -9', 'a power cut'] as const;
 export type Disturbance = (typeof DISTURBANCES)[number];
 
 /**
  * One run that is disturbed at its `at`-th effect or wait, and from then on: a killed process has no effect any more, a
- * request that waits stays, and a stop too. After a kill or a stop the process is gone.
+ * request that waits stays, and a stop too. After a kill or a stop the process is gone, and after a power cut all that the
+ * store wrote and did not sync. What was done to the host stays: that is the worst, since nothing says that it is ours.
  * @returns how many points the run had, and the name of the disturbed one; null if it had fewer
  */
 export async function disturbedRun(
@@ -23,7 +24,8 @@ export async function disturbedRun(
     count++;
     if (count === at) where = name;
     if (count < at) return;
-    if (how === 'kill -9') throw new Crash(name);
+    if (how === 'a power cut' && count === at) world.cutPower();
+    if (how === 'kill -9' || how === 'a power cut') throw new Crash(name);
     if (how === 'SIGTERM') stopper.abort();
   };
   const superseded = () => where !== null && how === 'another sync is asked for';
@@ -90,7 +92,7 @@ function randomDeclaration(random: () => number): Declaration {
 /** One random history. @returns complaints, and where it was interrupted */
 export async function history(seed: number): Promise<{ complaints: string[]; interrupted: string[] }> {
   const random = generator(seed);
-  const world = createWorld();
+  const world = createWorld({ power: true });
   const interrupted: string[] = [];
   world.things.set('service:p/foreign', { value: 'mine', port: 99, health: 'ok', read: {}, starts: 1 });
   world.foreign.add('service:p/foreign');

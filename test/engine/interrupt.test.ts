@@ -24,6 +24,9 @@ const CUT: Declaration = {
 /** What the good commit lacks is what shuts the way: going back means to remove it. */
 const WALL_IS_NEW: Declaration = { ...GOOD, 'file:/firewall': { value: 'shut' } };
 const WITHOUT_WALL: Declaration = { host: HOST, 'file:/a': { value: '1' }, 'service:p/web': { value: '1', port: 1 } };
+/** What is removed first, since another service wants its port, is what connects the host. */
+const TUNNELLED: Declaration = { host: HOST, 'file:/a': { value: '1' }, 'service:p/tunnel': { value: '1', port: 1 } };
+const WITHOUT_TUNNEL: Declaration = { host: HOST, 'file:/a': { value: '1' }, 'service:p/web': { value: '1', port: 1 } };
 const UNWELL: Declaration = {
   ...CUT,
   'file:/firewall': { value: 'open' },
@@ -52,13 +55,14 @@ test.each<[string, Declaration, Declaration, Disturbance]>(
   DISTURBANCES.flatMap((how): [string, Declaration, Declaration, Disturbance][] => [
     ['a commit that cuts the host off', GOOD, CUT, how],
     ['a commit that cuts the host off by what it adds', WITHOUT_WALL, WALL_IS_NEW, how],
+    ['a commit that cuts the host off by what it removes first', TUNNELLED, WITHOUT_TUNNEL, how],
     ['a commit that does not settle', GOOD, UNWELL, how],
     ['a commit that is never ready', GOOD, SLOW_AND_UNWELL, how],
   ]),
 )('%s is taken back, disturbed at every point ($3)', async (_what, before, after, how) => {
   let isDue = true;
   for (let at = 1; isDue; at++) {
-    const world = createWorld();
+    const world = createWorld({ power: how === 'a power cut' });
     try {
       world.commit('good', before);
       await world.run();
@@ -86,7 +90,7 @@ test.each<[string, Declaration, Declaration, Disturbance]>(
 test.each<[Disturbance]>(DISTURBANCES.map((how) => [how]))('a good commit is accepted, whenever %s', async (how) => {
   let isDue = true;
   for (let at = 1; isDue; at++) {
-    const world = createWorld();
+    const world = createWorld({ power: how === 'a power cut' });
     try {
       world.commit('good', GOOD);
       await world.run();
@@ -123,7 +127,7 @@ test('an outage that the commit had nothing to do with leaves it innocent, whene
   for (const how of DISTURBANCES) {
     let isDue = true;
     for (let at = 1; isDue; at++) {
-      const world = createWorld();
+      const world = createWorld({ power: how === 'a power cut' });
       try {
         world.commit('good', GOOD);
         await world.run();

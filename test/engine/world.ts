@@ -20,6 +20,7 @@ import { createPatientStore } from '../../agent/store/disk-full-store.ts';
 import { createSnapshots } from '../../agent/store/snapshots.ts';
 import { hostSettings } from '../../manifests-schema/host.ts';
 import type { ReasonCode } from '../../manifests-schema/reasons.ts';
+import { createPowerCut } from '../power-cut.ts';
 
 export interface Spec {
   value: string;
@@ -82,20 +83,34 @@ export interface World {
   deps(): EngineDeps;
   /** The process is gone; the next run begins with a fresh one on the same disk. */
   crash(): void;
+  /** What the store wrote and did not sync is lost; to be followed by `crash`. */
+  cutPower(): void;
   end(): void;
 }
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-export function createWorld(): World {
+/** @param options.power  whether the power can be cut: to follow what is synced takes time */
+export function createWorld({ power: isWatched = false } = {}): World {
   // In memory where there is such a place: thousands of histories need no real disk.
-  const dir = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'fairlead-world-'));
+  const dirs: string[] = [];
+  const newDir = (): string => {
+    const made = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'fairlead-world-'));
+    dirs.push(made);
+    return made;
+  };
+  let dir = newDir();
+  /** What a power cut leaves of it. */
+  let power = createPowerCut(dir);
+  /** Where that is, after one. */
+  let left: string | null = null;
   const commits = new Map<string, Declaration | null>();
   let head = '';
   /** The run before, in this process. */
   let last: RunResult | null = null;
   let current: EngineDeps | null = null;
   let read: { commit: string; loaded: Loaded } | null = null;
+  let hasTunnel = false;
   /** What a process that has ended had under way: the next one finds it ended. */
   let ended: Promise<unknown> = Promise.resolve();
 
@@ -139,20 +154,36 @@ export function createWorld(): World {
       current?.store.close();
       ended = Promise.resolve(current?.store.inventory.copied());
       current = null;
+      if (left === null) return;
+      dir = left;
+      left = null;
+      power = createPowerCut(dir);
+    },
+    cutPower() {
+      if (!isWatched) throw new Error('a world without `power`');
+      left = newDir();
+      power.cut(left);
     },
     end() {
       world.crash();
-      rmSync(dir, { recursive: true, force: true });
+      for (const made of dirs) rmSync(made, { recursive: true, force: true });
     },
   };
 
-  /** Nothing outside answers: a firewall of this host is shut, or the far end is silent. */
-  const isWalledIn = () => world.things.get('file:/firewall')?.value === 'shut';
+  /** A firewall of this host is shut, or the tunnel that it once had is gone. */
+  const isWalledIn = () =>
+    world.things.get('file:/firewall')?.value === 'shut' || (hasTunnel && !world.things.has('service:p/tunnel'));
+  /** Nothing outside answers. */
   const isCutOff = () => isWalledIn() || world.farEnd === 'silent';
 
   function open(): EngineDeps {
     const reviewed = new Set<string>();
-    const store = openStore({ dir, now: () => new Date(world.time), log: silentLog });
+    const store = openStore({
+      dir,
+      now: () => new Date(world.time),
+      log: silentLog,
+      ...(isWatched && { trace: power.trace }),
+    });
     const providers = new Map<Kind, Provider>(
       (['file', 'service', 'job'] as const).map((kind) => [kind, provider(kind) as unknown as Provider]),
     );
@@ -330,6 +361,7 @@ export function createWorld(): World {
       );
       const starts = (world.things.get(id)?.starts ?? 0) + 1;
       world.owed.delete(id);
+      hasTunnel ||= id === 'service:p/tunnel';
       world.things.set(id, { value: spec.value, port: spec.port, health: spec.health ?? 'ok', read, starts });
     };
     const effect = (name: string, act: () => void) => {
