@@ -153,11 +153,11 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       const found = store.runs.get(id);
       return found && { schema: 1, run: found.run, actions: found.actions };
     },
-    hold(verb, request) {
+    async hold(verb, request) {
       const { commits } = store;
-      const document = hold(deps, verb, request);
+      const { pause, pin } = await hold(deps, verb, request);
       void loop().request({}, 'manual');
-      return { schema: 1, ...document, commit: commits.get().accepted };
+      return { schema: 1, pause, pin: pin && { commit: pin.commit, at: pin.at }, commit: commits.get().accepted };
     },
     sync(request, trigger: Trigger, line) {
       if (loop().running()) line({ type: 'phase', phase: 'queue' });

@@ -1,19 +1,29 @@
 /** What people tell one host to do or to leave: pause, pin, and their end. Durable; the next run goes by it. */
 import { durationMs } from '../config.ts';
-import type { Pause, Pin } from '../core/target.ts';
+import type { Asker, Pause, Pin } from '../core/target.ts';
+import { mayGoTo } from '../engine/run/door.ts';
 import type { EngineDeps } from '../engine/types.ts';
 import { AgentError } from '../errors.ts';
 import type { HoldRequest, HoldVerb } from './protocol.ts';
 
-/** @throws AgentError `NoSuchCommit`, `InvalidRequest` */
-export function hold(deps: EngineDeps, verb: HoldVerb, request: HoldRequest): { pause: Pause | null; pin: Pin | null } {
+/**
+ * @param by who asks: what a pin may name depends on it
+ * @throws AgentError `NoSuchCommit`, `InvalidRequest`; the reason why a commit may not be applied; `CommitUnknown`,
+ *   `RepositoryUnreachable` and others of the repository where it has to be asked
+ */
+export async function hold(
+  deps: EngineDeps,
+  verb: HoldVerb,
+  request: HoldRequest,
+  by: Asker = 'person',
+): Promise<{ pause: Pause | null; pin: Pin | null }> {
   const { commits } = deps.store;
   const before = commits.get();
   if (verb === 'resume') {
     commits.set({ pause: null, pin: null });
     return { pause: before.pause, pin: before.pin };
   }
-  if (verb === 'rollback') return { pause: null, pin: pinTo(deps, request.commit) };
+  if (verb === 'rollback') return { pause: null, pin: await pinTo(deps, request.commit, by) };
   const now = deps.clock.now();
   const until = request.for === undefined ? null : new Date(now.getTime() + lengthOf(request.for)).toISOString();
   const pause: Pause = { until, reason: request.reason ?? '', at: now.toISOString() };
@@ -30,11 +40,15 @@ function lengthOf(text: string): number {
   });
 }
 
+/** As long as the repository may take to answer. */
+const REVIEW_MS = 60_000;
+
 /**
  * Pins the host to an earlier commit: the one named (or begun) by `commit`, else the last good one that is not what runs.
- * @throws AgentError `NoSuchCommit`
+ * One that may not be applied is refused here, before anything waits for it.
  */
-function pinTo({ store, clock }: EngineDeps, commit: string | undefined): Pin {
+async function pinTo(deps: EngineDeps, commit: string | undefined, by: Asker): Promise<Pin> {
+  const { store, clock } = deps;
   const { lastGood, previousGood, accepted } = store.commits.get();
   const applied = store.facts.get('applied')?.commit ?? accepted;
   const target = commit === undefined ? (lastGood !== applied ? lastGood : previousGood) : fullId(store, commit);
@@ -42,7 +56,10 @@ function pinTo({ store, clock }: EngineDeps, commit: string | undefined): Pin {
     throw noSuchCommit(
       'there is no earlier good commit on this host to go back to; name one: `fairlead rollback COMMIT`',
     );
-  const pin: Pin = { commit: target, at: clock.now().toISOString() };
+  const { hold } = await mayGoTo(deps, target, by, AbortSignal.timeout(REVIEW_MS));
+  if (hold !== null)
+    throw new AgentError({ code: hold.reason, phase: 'fetch', message: `${hold.message} [${hold.reason}]` });
+  const pin: Pin = { commit: target, at: clock.now().toISOString(), ...(by === 'person' ? {} : { by }) };
   store.commits.set({ pin, pause: null });
   return pin;
 }

@@ -67,7 +67,7 @@ export interface ControlApi {
   history(query: HistoryQuery, signal: AbortSignal): Promise<HistoryDocument>;
   run(id: number): RunDocument | null;
   /** Throws AgentError where the request cannot be followed. */
-  hold(verb: HoldVerb, request: HoldRequest): HoldDocument;
+  hold(verb: HoldVerb, request: HoldRequest): Promise<HoldDocument>;
   /** Starts a run, or joins the queue for one; `line` gets the progress. Resolves when it ended. */
   sync(request: SyncRequest, trigger: Trigger, line: (line: SyncLine) => void): Promise<void>;
   version(): { version: string };

@@ -171,7 +171,7 @@ async function handle(
       const body = await readJson(request);
       if (body === null || Object.values(body).some((v) => typeof v !== 'string'))
         return send(400, { error: 'the body is a mapping of strings: for, reason, commit' });
-      return send(200, api.hold(noun as HoldVerb, body as HoldRequest));
+      return send(200, await api.hold(noun as HoldVerb, body as HoldRequest));
     }
     case 'POST sync': {
       const options = await readJson(request);

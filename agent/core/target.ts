@@ -14,7 +14,12 @@ export interface Pause {
 export interface Pin {
   commit: string;
   at: string;
+  /** Missing: a person on this host. */
+  by?: Asker;
 }
+
+/** Who wants a commit applied: the agent itself, a person on this host, or a command that came over the broker. */
+export type Asker = 'agent' | 'person' | 'broker';
 
 /** A commit whose content did not settle here. */
 export interface BadCommit {

@@ -63,6 +63,10 @@ export function withAccepted(record: TrustRecord, passed: Provenance): TrustReco
   return { newest, accepted };
 }
 
+/** Whether accepting it says nothing new. */
+export const isRecorded = ({ newest, accepted }: TrustRecord, { source, commit, named }: Provenance): boolean =>
+  named ? accepted.some((p) => p.commit === commit && p.source === source) : newest[source]?.commit === commit;
+
 /** Of one commit under two tags, the later tag is what must not be gone behind. */
 function ofBoth(before: Provenance, now: Provenance): Provenance {
   const isOlder = before.taggedAt !== null && (now.taggedAt === null || now.taggedAt < before.taggedAt);

@@ -3,6 +3,7 @@
 import type { Kind } from '../../manifests-schema/kinds/index.ts';
 import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import type { Payload } from './payload.ts';
+import type { Provenance } from './trust.ts';
 
 export type { Kind };
 
@@ -128,6 +129,8 @@ export interface Checkout {
   /** False when the commit has no such directory. */
   hostExists: boolean;
   files: Payload;
+  /** How it came to be trusted; kept with its files. */
+  provenance?: Provenance;
 }
 
 export type SyncState =

@@ -79,7 +79,11 @@ describe('a commit that does not settle', () => {
   test('and whose way back fails as well stops there and says so', async () => {
     world.commit('bad2', { 'file:/a': { value: '2', fails: 'FileFailed' }, 'service:p/web': { value: '1' } });
     world.deps().snapshots.load = async () => null;
-    expect(await run()).toMatchObject({
+    // The repository hands out nothing once the host goes back.
+    const emit: RunRequest['emit'] = (line) => {
+      world.checkoutAway ||= line.type === 'phase' && line.phase === 'rollback';
+    };
+    expect(await run({ emit })).toMatchObject({
       sync: 'failed',
       reason: 'RollbackFailed',
       message: expect.stringMatching(/nothing more is undone/),

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { canonicalHash } from '../../agent/core/hash.ts';
-import type { Gone, Health, Provider, Work } from '../../agent/core/provider.ts';
+import type { Gone, Health, Provider, Source, Work } from '../../agent/core/provider.ts';
 import { type Provenance, unrecorded } from '../../agent/core/trust.ts';
 import type { Checkout, Desired, Kind, ResourceId } from '../../agent/core/types.ts';
 import { asAWhole } from '../../agent/engine/load/load.ts';
@@ -68,6 +68,12 @@ export interface World {
   /** Nothing can be written to the store. */
   diskFull: boolean;
   gitAway: boolean;
+  /** The repository answers, and hands out no files. */
+  checkoutAway: boolean;
+  /** A repository in place of the one in memory; its commits hold a declaration as JSON in `hosts/a/x.yaml`. */
+  source: Source | null;
+  /** Where state lies. */
+  readonly dir: string;
   farEnd: 'answers' | 'refuses' | 'silent';
   broker: 'answers' | 'silent';
   /** Called at each apply of a resource. */
@@ -124,6 +130,9 @@ export function createWorld({ power: isWatched = false } = {}): World {
     skew: 0,
     diskFull: false,
     gitAway: false,
+    checkoutAway: false,
+    source: null,
+    dir,
     farEnd: 'answers',
     broker: 'answers',
     onApply: () => undefined,
@@ -188,7 +197,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
       (['file', 'service', 'job'] as const).map((kind) => [kind, provider(kind) as unknown as Provider]),
     );
     return {
-      source: {
+      source: world.source ?? {
         id: `${world.repository}#main`,
         policy: () => world.repository,
         vouchesFor: (commit) => reviewed.has(commit),
@@ -201,7 +210,11 @@ export function createWorld({ power: isWatched = false } = {}): World {
           reviewed.add(commit);
           return { info: info(commit), hold: null, provenance: provenance(commit) };
         },
-        checkout: async (commit) => checkout(commit),
+        async checkout(commit) {
+          if (world.checkoutAway)
+            throw new AgentError({ code: 'RepositoryUnreachable', phase: 'fetch', message: 'away' });
+          return checkout(commit);
+        },
       },
       // As the agent's own: the last one is remembered.
       async load(given) {

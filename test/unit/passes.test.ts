@@ -30,6 +30,7 @@ const SITUATION: Situation = {
   head: 'new',
   content: 'content of new',
   choice: { act: 'try' },
+  stay: null,
   rollback: 'auto',
   gate: null,
   memory: MEMORY,

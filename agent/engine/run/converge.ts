@@ -15,6 +15,7 @@ import { concludeSettled, settle } from '../steps/settle.ts';
 import { willLeave } from '../steps/tidy.ts';
 import { beginTrial } from '../steps/trial.ts';
 import type { Loaded, Observed, Outcome, Run } from '../types.ts';
+import type { Reviewed } from './door.ts';
 import { judge } from './judge.ts';
 import type { Mode } from './mode.ts';
 import { isDear } from './prefetch.ts';
@@ -115,7 +116,7 @@ interface Trial {
 const NO_TRIAL: Trial = { ready: Promise.resolve([]), applied: () => undefined, prove: async () => null };
 
 interface ConvergeOptions {
-  checkout: Checkout;
+  checkout: Reviewed;
   mode: Mode;
   /** A gate that stands already: then nothing is touched. */
   gate: Gate | null;

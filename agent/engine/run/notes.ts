@@ -1,12 +1,14 @@
 /** What a run remembers of its passes, durably, before anything follows from it. */
 import { traitsOf } from '../../core/kind.ts';
 import { nextTry, type Silenced } from '../../core/target.ts';
+import { isRecorded, type Provenance } from '../../core/trust.ts';
 import type { Checkout, Problem } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Remembered, WayBack } from '../../store/commits.ts';
 import { isUnwritable } from '../../store/unwritable.ts';
 import { tidy } from '../steps/tidy.ts';
 import type { Outcome, Run } from '../types.ts';
+import { keptProvenance, type Reviewed } from './door.ts';
 import type { Note, Situation } from './passes.ts';
 import { culpritOf } from './tell.ts';
 
@@ -20,7 +22,7 @@ export async function noteDown(
   note: Note | null,
   situation: Situation,
   told: Outcome | null,
-  head: Checkout,
+  head: Reviewed,
 ): Promise<boolean> {
   if (note === null) return true;
   try {
@@ -74,33 +76,45 @@ async function acceptAs(
   run: Run,
   { commit, good }: Extract<Note, { type: 'accept' }>,
   { content }: Situation,
-  head: Checkout,
+  head: Reviewed,
 ): Promise<void> {
   const checkout = commit === head.info.commit ? head : await run.snapshots.load(commit);
   if (checkout === null) return;
+  const provenance = commit === head.info.commit ? head.provenance : keptProvenance(run, checkout);
   const { lastGood, lastGoodContent, previousGood } = run.store.commits.get();
   const isNews = good && lastGood !== commit;
   const { silenced } = run.store.commits.get();
   const ended = good && silenced?.content === content ? { silenced: null } : {};
   const before = lastGoodContent === content ? previousGood : lastGood;
-  await accept(run, checkout, {
-    ...(isNews ? { lastGood: commit, lastGoodContent: content, previousGood: before } : {}),
-    ...ended,
-  });
+  await accept(
+    run,
+    { ...checkout, provenance },
+    {
+      ...(isNews ? { lastGood: commit, lastGoodContent: content, previousGood: before } : {}),
+      ...ended,
+    },
+  );
   if (!good) return;
   await run.snapshots.retain(run.store.commits.needed());
   await tidy(run);
 }
 
 /** From here on this commit is what repairs go by, with or without the server. @param also remembered in the same transaction */
-async function accept(run: Run, checkout: Checkout, also: Partial<Remembered>): Promise<void> {
-  const { commits } = run.store;
-  const { commit } = checkout.info;
+async function accept(
+  run: Run,
+  checkout: Checkout & { provenance: Provenance },
+  also: Partial<Remembered>,
+): Promise<void> {
+  const { commits, trust } = run.store;
+  const { info, provenance } = checkout;
+  const { commit } = info;
   const { accepted, acceptedUnder, trial } = commits.get();
   const { id } = run.source;
   const policy = run.source.policy();
   // What is only kept while the repository cannot be read says nothing about a url or a trust that is new.
-  const isNewTrust = acceptedUnder !== policy && run.source.vouchesFor(commit);
+  const isNewTrust = acceptedUnder !== policy && provenance.policy === policy;
+  // Before the database: what it holds may be lost, and then nothing older may come.
+  if (isNewTrust || !isRecorded(trust.get(), provenance)) trust.accept(provenance);
   if (accepted === commit && trial === null && !isNewTrust) {
     if (Object.keys(also).length > 0) commits.set(also);
     return;

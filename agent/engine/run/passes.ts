@@ -6,6 +6,7 @@ import type { Choice } from '../../core/target.ts';
 import type { Gate } from '../../core/types.ts';
 import type { Remembered, WayBack } from '../../store/commits.ts';
 import type { Outcome } from '../types.ts';
+import type { Passage } from './door.ts';
 import { LOOK, type Mode, REPAIR, STAY, TRY, WAY_BACK } from './mode.ts';
 
 /** What a run knows before it touches anything. */
@@ -14,6 +15,8 @@ export interface Situation {
   /** Hash of all that the head would make this host. */
   content: string;
   choice: Choice;
+  /** The commit that the host is to stay on, or why it may not; null if it is to stay on none. */
+  stay: Passage | null;
   /** Of the head's host.yaml. */
   rollback: 'auto' | 'off';
   /** Why nothing is touched, or why the head waits. */
@@ -49,9 +52,12 @@ const pass = (role: CommitPass['role'], on: string, mode: Mode, gate: Gate | nul
 });
 
 /** The passes that a run begins with. */
-export function decide({ head, choice, gate, memory }: Situation): Pass[] {
-  const { wayBack } = memory;
+export function decide({ head, choice, stay, gate, memory }: Situation): Pass[] {
+  const { wayBack, accepted } = memory;
   if (gate?.kind === 'pause') return [pass('look', head, LOOK, gate)];
+  // Where it should stay it may not go: what runs is kept in repair, and nothing else is done.
+  if (choice.act === 'stay' && stay !== null && stay.hold !== null)
+    return accepted === null ? [pass('look', head, LOOK, choice.gate)] : [pass('keep', accepted, REPAIR)];
   if (choice.act === 'stay') return [pass('stay', choice.on, wayBack?.to === choice.on ? WAY_BACK : STAY)];
   if (gate !== null) return hold(head, gate, memory);
   if (choice.act === 'repair') return [pass('repair', head, wayBack?.to === head ? WAY_BACK : REPAIR)];

@@ -5,9 +5,9 @@ import { asAgentError } from '../../errors.ts';
 import type { EngineDeps } from '../types.ts';
 import { converges, planFor } from './converge.ts';
 import { createRun, requestFor } from './create-run.ts';
+import { mayGoTo, reviewHead } from './door.ts';
 import { REPAIR, STAY, TRY } from './mode.ts';
 import { situate } from './pursue.ts';
-import { reviewRequest } from './reconcile.ts';
 
 export interface Preview {
   commit: string | null;
@@ -29,21 +29,22 @@ export async function preview(deps: EngineDeps, signal: AbortSignal, given?: Che
     const commit = named ? given : (given?.info.commit ?? (await deps.source.head(signal)));
     if (named || given === undefined) {
       // An older commit that somebody names is no rewind; whether it may be trusted is asked all the same.
-      const { hold } = await deps.source.review(commit, reviewRequest(deps, false, named), signal);
+      const { hold } = named ? await mayGoTo(deps, commit, 'person', signal) : await reviewHead(run, commit);
       if (hold !== null) return { ...base, commit, held: `${hold.message} [${hold.reason}]` };
     }
     const head = named || given === undefined ? await deps.source.checkout(commit, signal) : given;
     const loaded = await deps.load(head);
     const situation = await situate(run, head);
-    const { choice, gate } = situation;
+    const { choice, gate, stay } = situation;
     const issues = [...loaded.issues];
     if (issues.some((i) => i.severity === 'error')) return { ...base, commit, issues };
     if (!converges(head, loaded)) {
       const held = `${head.hostPath} declares nothing in this commit; nothing would be removed`;
       return { ...base, commit, issues, held };
     }
-    const staying = choice.act === 'stay' ? await deps.snapshots.load(choice.on) : null;
-    const of = staying === null ? loaded : await deps.load(staying);
+    if (stay !== null && stay.hold !== null)
+      return { ...base, commit, issues, held: `${stay.hold.message} [${stay.hold.reason}]` };
+    const of = stay === null ? loaded : await deps.load(stay.checkout);
     const mode = choice.act === 'try' ? TRY : choice.act === 'repair' ? REPAIR : STAY;
     const planned = await planFor(run, of, { given: gate, mode, countsRemovals: mode.isNew });
     const away = [...planned.observed.unreachable.values()].map((e) => e.message);

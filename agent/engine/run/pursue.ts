@@ -1,9 +1,10 @@
 /** From the commit that the ref names to what the host is converged to: one loop over the passes that passes.ts decides. */
-import { choose, pauseNow } from '../../core/target.ts';
+import { type Asker, type Choice, choose, type Pin, pauseNow } from '../../core/target.ts';
 import type { Checkout, Problem } from '../../core/types.ts';
 import type { Outcome, Run } from '../types.ts';
 import { endpointsNamed, outageProblem, waitForEndpoints } from './connectivity.ts';
 import { converge } from './converge.ts';
+import { asItRuns, goTo, type Passage, type Reviewed, refusalOf } from './door.ts';
 import { pauseGate, windowGate } from './gates.ts';
 import { noteDown } from './notes.ts';
 import {
@@ -15,7 +16,7 @@ import {
   type ReconnectPass,
   type Situation,
 } from './passes.ts';
-import { cameAgain, refusedKeeping, stayed, takenBack, unproven, withKept, withOutage } from './tell.ts';
+import { cameAgain, refusedKeeping, stayed, strayed, takenBack, unproven, withKept, withOutage } from './tell.ts';
 import { type Tried, tryCommit } from './try-commit.ts';
 
 /** Looks at the host only if a window asks for it; touches nothing. */
@@ -32,10 +33,11 @@ export async function situate(run: Run, head: Checkout): Promise<Situation> {
   const choice = choose({ head: { commit, content }, accepted, lastGood, bad, silenced, now, pin, force });
   const paused = pauseNow(pause, now);
   const gate = paused !== null ? pauseGate(paused) : choice.act === 'try' ? await windowGate(run, loaded, head) : null;
-  return { head: commit, content, choice, rollback: loaded.host.rollback ?? 'auto', gate, memory };
+  const stay = paused === null && choice.act === 'stay' ? await passage(run, choice.on, askerOf(choice, pin)) : null;
+  return { head: commit, content, choice, stay, rollback: loaded.host.rollback ?? 'auto', gate, memory };
 }
 
-export async function pursue(run: Run, head: Checkout): Promise<Outcome> {
+export async function pursue(run: Run, head: Reviewed): Promise<Outcome> {
   const situation = await situate(run, head);
   const passes = decide(situation);
   let told: Told = { outcome: null, outage: null };
@@ -51,8 +53,14 @@ export async function pursue(run: Run, head: Checkout): Promise<Outcome> {
   }
   const { outcome, outage } = told;
   if (outcome === null) throw new Error('a run without a pass');
-  return outage === null ? outcome : withOutage(outcome, outage);
+  const { stay } = situation;
+  const answer = stay?.hold ? strayed(outcome, head.info, stay.hold) : outcome;
+  return outage === null ? answer : withOutage(answer, outage);
 }
+
+/** A pin is the word of whoever set it; the way to the last good commit is the agent's own. */
+const askerOf = ({ gate }: Extract<Choice, { act: 'stay' }>, pin: Pin | null): Asker =>
+  gate?.kind === 'pin' ? (pin?.by ?? 'person') : 'agent';
 
 /** What the passes came to so far; and an outage that speaks against no commit. */
 interface Told {
@@ -65,8 +73,8 @@ interface Done {
   conclusion: Conclusion;
 }
 
-async function passOver(run: Run, pass: CommitPass, situation: Situation, head: Checkout, told: Told): Promise<Done> {
-  const checkout = pass.on === head.info.commit ? head : await fetched(run, pass);
+async function passOver(run: Run, pass: CommitPass, situation: Situation, head: Reviewed, told: Told): Promise<Done> {
+  const checkout = pass.on === head.info.commit ? head : await fetched(run, pass, situation);
   const { outcome, lost, isSilence } = checkout === null ? NOT_READ : await carryOutPass(run, pass, checkout);
   const memory = run.store.commits.get();
   const conclusion = conclude(pass, outcome, { situation, memory, lost, isSilence });
@@ -74,15 +82,22 @@ async function passOver(run: Run, pass: CommitPass, situation: Situation, head: 
   return { told: { ...told, outcome: answer }, conclusion };
 }
 
-/** Another commit than the head; null if it cannot be read any more. */
-async function fetched(run: Run, { role, on }: CommitPass): Promise<Checkout | null> {
-  const kept = await run.snapshots.load(on);
-  return kept ?? (role === 'stay' ? run.source.checkout(on, run.io.signal) : null);
+/** Another commit than the head, through the door; null if it cannot be read any more, or does not pass. */
+async function fetched(run: Run, { role, on }: CommitPass, { stay }: Situation): Promise<Reviewed | null> {
+  if (role === 'keep') return asItRuns(run, on);
+  if (role === 'stay') return stay?.checkout ?? null;
+  const { checkout, hold } = await passage(run, on, 'agent');
+  if (hold !== null) run.log.error({ commit: on.slice(0, 7), reason: hold.reason }, hold.message);
+  return checkout;
 }
+
+/** A commit that cannot be had does not pass, either. */
+const passage = (run: Run, commit: string, by: Asker): Promise<Passage> =>
+  goTo(run, commit, by).catch((thrown) => ({ checkout: null, hold: refusalOf(thrown) }));
 
 const NOT_READ = { outcome: null, lost: [], isSilence: false } as const;
 
-async function carryOutPass(run: Run, pass: CommitPass, checkout: Checkout): Promise<Tried> {
+async function carryOutPass(run: Run, pass: CommitPass, checkout: Reviewed): Promise<Tried> {
   if (pass.role === 'try') return tryCommit(run, checkout);
   const outcome = await converge(run, { checkout, mode: pass.mode, gate: pass.gate });
   return { outcome, lost: [], isSilence: false };

@@ -1,14 +1,14 @@
 /** One reconcile, from trigger to record. Read it top to bottom; every stage has a file of its own. */
 import { setImmediate } from 'node:timers/promises';
-import type { Review, ReviewRequest } from '../../core/provider.ts';
-import { unrecorded } from '../../core/trust.ts';
-import type { Checkout, CommitInfo, Problem, ResourceId, RunRecord } from '../../core/types.ts';
+import type { Review } from '../../core/provider.ts';
+import type { CommitInfo, Problem, ResourceId, RunRecord } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
 import { withFields } from '../../log.ts';
 import { isUnwritable } from '../../store/unwritable.ts';
 import type { EngineDeps, Outcome, Run, RunRequest } from '../types.ts';
 import { guardConnectivity } from './connectivity.ts';
 import { createRun } from './create-run.ts';
+import { asItRuns, asItWasBegun, isAccepted, knownHead, letIn, type Reviewed, reviewHead } from './door.ts';
 import { prefetch } from './prefetch.ts';
 import { pursue } from './pursue.ts';
 import { record } from './record.ts';
@@ -63,7 +63,7 @@ async function onceSent<T>(question: Promise<unknown>, act: () => Promise<T>): P
 }
 
 interface Target {
-  checkout: Checkout | null;
+  checkout: Reviewed | null;
   /** The repository could not be read: why. `checkout` is then what was begun or accepted last, if there is any. */
   trouble: AgentError | null;
   /** The head may not be applied: why. `checkout` is the last accepted commit, if there is one. */
@@ -73,42 +73,30 @@ interface Target {
 }
 
 async function fetchTarget(run: Run): Promise<Target> {
-  const { accepted, trial, wayBack, acceptedUnder } = run.store.commits.get();
+  const { accepted } = run.store.commits.get();
   const clear: Target = { checkout: null, trouble: null, review: null, refused: null };
   let review: Review | null = null;
   try {
     const head = await run.source.head(run.io.signal);
-    // Under another path or trust than it was accepted under, the same commit is another matter.
-    const held = head === accepted && acceptedUnder === run.source.policy();
-    const known = held ? await run.snapshots.load(head) : null;
+    const known = await knownHead(run, head);
     if (known !== null) return { ...clear, checkout: known };
     const isNew = !run.source.vouchesFor(head);
-    review = await run.source.review(head, reviewRequest(run, run.asked.allowRewind), run.io.signal);
-    if (review.hold !== null) return { ...clear, checkout: await kept(run, accepted), review };
+    review = await reviewHead(run, head);
+    if (review.hold !== null) return { ...clear, checkout: await asItRuns(run, accepted), review };
     // Most likely it is tried as soon as it is here; one that waits for its window asks no second time.
     if (isNew) run.scratch.guard = guardConnectivity(run);
-    const checkout = await run.source.checkout(head, run.io.signal);
+    const checkout = await letIn(run, review);
     // What was kept of it cannot be read any more.
-    if (held) await run.snapshots.save(checkout);
+    if (isAccepted(run, head)) await run.snapshots.save(checkout);
     return { ...clear, checkout };
   } catch (thrown) {
     const code = isUnwritable(thrown) ? 'StateUnwritable' : 'RepositoryUnreachable';
     const trouble = asAgentError(thrown, { code, phase: 'fetch' });
     // A commit that cannot be read is refused like one with errors; it is no outage.
     if (trouble.phase === 'load' && review !== null)
-      return { ...clear, checkout: await kept(run, accepted), refused: { info: review.info, error: trouble } };
-    return { ...clear, checkout: await kept(run, trial ?? wayBack?.to ?? accepted), trouble };
+      return { ...clear, checkout: await asItRuns(run, accepted), refused: { info: review.info, error: trouble } };
+    return { ...clear, checkout: await asItWasBegun(run), trouble };
   }
-}
-
-const kept = async ({ snapshots }: EngineDeps, commit: string | null) => (commit ? snapshots.load(commit) : null);
-
-/** What the host has accepted so far, for judging a new head. */
-export function reviewRequest({ store, source }: EngineDeps, allowRewind: boolean, named = false): ReviewRequest {
-  const { accepted, acceptedFrom } = store.commits.get();
-  const isOurs = acceptedFrom === null || acceptedFrom === source.id;
-  const known = accepted !== null && isOurs ? unrecorded(source.id, accepted) : null;
-  return { accepted, newest: store.trust.get().newest[source.id] ?? known, named, allowRewind };
 }
 
 const repositoryProblem = (trouble: AgentError): Problem => ({

@@ -1,4 +1,6 @@
 /** What the passes of a run add up to, as status and history show it. Pure. */
+import { reasonOf } from '../../../manifests-schema/reasons.ts';
+import type { Hold } from '../../core/provider.ts';
 import type { Choice } from '../../core/target.ts';
 import type { CommitInfo, Problem } from '../../core/types.ts';
 import type { Outcome } from '../types.ts';
@@ -34,6 +36,22 @@ export function stayed(kept: Outcome, head: CommitInfo, choice: Extract<Choice, 
   };
 }
 
+/** The host is to stay on another commit, and may not go there: it keeps what it runs. */
+export function strayed(kept: Outcome, head: CommitInfo, { reason, message }: Hold): Outcome {
+  // What is held is as somebody wants it; what cannot be had is not.
+  const isOutage = reasonOf(reason).fault === 'wait';
+  const problem: Problem = { id: 'repository', reason, message, file: null, line: null };
+  return {
+    ...kept,
+    commit: head,
+    gate: kept.gate ?? { kind: 'review', reason: message, until: null },
+    problems: isOutage ? [problem, ...kept.problems] : kept.problems,
+    whole: [...kept.whole, isOutage ? 'failed' : 'held'],
+    reason,
+    message,
+  };
+}
+
 /** However its resources look meanwhile: it has not proved itself. */
 export const unproven = (outcome: Outcome): Outcome => ({ ...outcome, whole: [...outcome.whole, 'progressing'] });
 
@@ -53,7 +71,7 @@ export function takenBack(tried: Outcome, back: Outcome | null, head: CommitInfo
     ? `; this host was taken back to ${short(to)}`
     : isOnTheWay
       ? `; this host is on its way back to ${short(to)}, which the next run goes on with${why ? ` (${why})` : ''}`
-      : `, and going back to ${short(to)} failed as well (${why ?? 'its snapshot cannot be read'}); nothing more is undone, mend it by a new commit`;
+      : `, and going back to ${short(to)} failed as well (${why ?? 'it cannot be read any more, or may not be applied; the log says why'}); nothing more is undone, mend it by a new commit`;
   return {
     ...(back ?? tried),
     commit: head,

@@ -4,6 +4,7 @@ import type { Checkout, ResourceId } from '../../core/types.ts';
 import type { ConnectivityGuard, Outcome, Run, Unreachable } from '../types.ts';
 import { guardConnectivity, lossOf, lossProblem, resumeGuard, silenceProblem } from './connectivity.ts';
 import { converge } from './converge.ts';
+import type { Reviewed } from './door.ts';
 import { TRY } from './mode.ts';
 import { isDiskTrouble } from './notes.ts';
 import { withOutage } from './tell.ts';
@@ -18,7 +19,7 @@ export interface Tried {
   isSilence: boolean;
 }
 
-export async function tryCommit(run: Run, head: Checkout): Promise<Tried> {
+export async function tryCommit(run: Run, head: Reviewed): Promise<Tried> {
   const loaded = await run.load(head);
   let lost: readonly Unreachable[] = [];
   try {

@@ -1,6 +1,7 @@
 /** Which kind of run answers a request: a full one, or one for what may have drifted. */
 import type { Desired } from '../../core/types.ts';
 import { repair } from '../drift/repair.ts';
+import { heldTo } from '../run/door.ts';
 import { type RunResult, reconcile } from '../run/reconcile.ts';
 import type { EngineDeps, Holding, RunRequest } from '../types.ts';
 
@@ -30,16 +31,14 @@ export function createRunner(deps: EngineDeps): Runner {
 }
 
 /** What the host is held to between two full runs; null before the first. Read once for each commit. */
-function createHolding({ store, snapshots, load }: EngineDeps): () => Promise<Holding | null> {
+function createHolding(deps: EngineDeps): () => Promise<Holding | null> {
   let last: Holding | null = null;
   return async () => {
-    const { trial, accepted } = store.commits.get();
-    const commit = trial ?? accepted;
-    if (commit === null) return null;
-    const checkout = await snapshots.load(commit);
+    const checkout = await heldTo(deps);
     if (checkout === null) return null;
+    const { commit } = checkout.info;
     if (last?.checkout.info.commit !== commit || last.checkout.hostPath !== checkout.hostPath)
-      last = { checkout: { ...checkout, files: new Map() }, loaded: await load(checkout) };
+      last = { checkout: { ...checkout, files: new Map() }, loaded: await deps.load(checkout) };
     return last;
   };
 }

@@ -1,6 +1,6 @@
 /** Keys of people who sign, and a work tree in which they commit and tag. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Fixture, git } from './backend.ts';
 
@@ -35,14 +35,15 @@ export interface Author {
   git(...args: string[]): string;
 }
 
-/** Writes to `fixture` as people do who sign. */
-export function createAuthor(fixture: Fixture, signers: Signers): Author {
+/** Writes to `fixture` as people do who sign. @param file that `commit` writes */
+export function createAuthor(fixture: Fixture, signers: Signers, file = 'hosts/edge-1/f'): Author {
   const run = (...args: string[]) => git(fixture.work, ...args);
   return {
     git: run,
     commit(text, by = 'ann') {
-      execFileSync('mkdir', ['-p', path.join(fixture.work, 'hosts/edge-1')]);
-      writeFileSync(path.join(fixture.work, 'hosts/edge-1/f'), `${text}\n`);
+      const at = path.join(fixture.work, file);
+      mkdirSync(path.dirname(at), { recursive: true });
+      writeFileSync(at, `${text}\n`);
       run('add', '-A');
       run(...(by === null ? [] : signers.by(by)), 'commit', '-q', '-m', text, ...(by === null ? [] : ['-S']));
       return run('rev-parse', 'HEAD');

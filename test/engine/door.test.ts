@@ -1,0 +1,314 @@
+/** Whatever is applied passes one door: the real engine and store before a real git server that may lie, with `verify` on. */
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { hold } from '../../agent/control/holds.ts';
+import type { Checkout } from '../../agent/core/types.ts';
+import { converge } from '../../agent/engine/run/converge.ts';
+import { createRun, requestFor } from '../../agent/engine/run/create-run.ts';
+import { mayGoTo } from '../../agent/engine/run/door.ts';
+import { TRY } from '../../agent/engine/run/mode.ts';
+import { preview } from '../../agent/engine/run/preview.ts';
+import type { Outcome } from '../../agent/engine/types.ts';
+import { createSource } from '../../agent/git/source.ts';
+import { silentLog } from '../../agent/log.ts';
+import { exec } from '../../agent/system/exec.ts';
+import { type Backend, createFixture, type Fixture, scratch, startBackend } from '../unit/git/backend.ts';
+import { failure, noSignal } from '../unit/git/pull.ts';
+import { type Author, createAuthor, createSigners, type Signers } from '../unit/git/signing.ts';
+import { createWorld, type World } from './world.ts';
+
+let root: string;
+let backend: Backend;
+let signers: Signers;
+let fixture: Fixture;
+let author: Author;
+let world: World;
+let count = 0;
+
+beforeAll(async () => {
+  root = scratch();
+  backend = await startBackend(root);
+  signers = createSigners(root);
+});
+beforeEach(() => {
+  fixture = createFixture(root, `fleet-${++count}.git`);
+  author = createAuthor(fixture, signers, 'hosts/a/x.yaml');
+  world = createWorld();
+  follow('main');
+});
+afterEach(() => {
+  backend.intercept(null);
+  world.end();
+});
+afterAll(async () => {
+  await backend.stop();
+  rmSync(root, { recursive: true, force: true });
+});
+
+/** What agent.yaml says from the next start on. */
+function follow(ref: string, more: { since?: string; allowedSigners?: string; mode?: 'head' | 'strict' } = {}): void {
+  const { since, mode = 'head', allowedSigners = signers.allowedSigners } = more;
+  world.crash();
+  world.source = createSource({
+    ...{ url: backend.url(path.basename(fixture.dir)), ref, path: 'hosts/a', env: {}, exec, log: silentLog },
+    ...{ gitdir: path.join(world.dir, 'repo.git'), verify: { allowedSigners, mode } },
+    ...(since === undefined ? {} : { since }),
+  });
+}
+const says = (value: string, health?: string) =>
+  JSON.stringify({ 'file:/a': { value, ...(health ? { health } : {}) } });
+/** Commits a host whose file is `value`. */
+const commit = (value: string, by: string | null = 'ann') => author.commit(says(value), by);
+const value = () => world.things.get('file:/a')?.value;
+const run = async (request: Parameters<World['run']>[0] = {}) =>
+  (await world.run(request)) as Outcome & { sync: string };
+const rollback = (id?: string) => hold(world.deps(), 'rollback', id === undefined ? {} : { commit: id });
+const resume = () => hold(world.deps(), 'resume', {});
+/** The branch names this commit from now on, whatever it named before. */
+const serve = (id: string, ref = 'refs/heads/main') => author.git('update-ref', ref, id);
+const away = () =>
+  backend.intercept((_, response) => {
+    response.destroy();
+    return true;
+  });
+/** The database is lost; what lies beside it is not. */
+function loseHistory(): void {
+  world.crash();
+  for (const name of readdirSync(world.dir)) if (name.startsWith('history.db')) rmSync(path.join(world.dir, name));
+}
+
+describe('a pin', () => {
+  test('to a commit that is not signed, or lies below the floor, is refused where it is asked for', async () => {
+    const low = commit('low');
+    const floor = commit('floor');
+    const evil = commit('evil', null);
+    follow('main', { since: floor });
+    commit('good');
+    expect((await run()).sync).toBe('synced');
+    expect(await failure(rollback(evil))).toMatch(/^Unsigned: .*is not signed.*\[Unsigned\]$/);
+    expect(await failure(rollback(low))).toMatch(/^BelowFloor: /);
+    expect(world.deps().store.commits.get().pin).toBeNull();
+    expect((await preview(world.deps(), noSignal, evil)).held).toMatch(/\[Unsigned\]/);
+  });
+
+  test('that was set all the same applies nothing, and what runs is kept in repair', async () => {
+    commit('first');
+    const evil = commit('evil', null);
+    commit('good');
+    await run();
+    world.deps().store.commits.set({ pin: { commit: evil, at: '2026-03-01T00:00:00.000Z' } });
+    world.things.delete('file:/a');
+    expect(await run()).toMatchObject({
+      sync: 'held',
+      reason: 'Unsigned',
+      message: expect.stringMatching(/not signed/),
+    });
+    expect(value()).toBe('good');
+    expect((await preview(world.deps(), noSignal)).held).toMatch(/\[Unsigned\]/);
+    // So it is while a newer commit waits.
+    commit('newer');
+    expect([(await run()).reason, value()]).toEqual(['Unsigned', 'good']);
+    await resume();
+    expect([(await run()).sync, value()]).toEqual(['synced', 'newer']);
+  });
+
+  test('to a commit that nobody has, or while the repository is away, is refused and says which', async () => {
+    const older = commit('older');
+    await run();
+    commit('good');
+    await run();
+    expect(await failure(rollback('d'.repeat(40)))).toMatch(/^CommitUnknown: /);
+    away();
+    expect(await failure(rollback('d'.repeat(40)))).toMatch(/^RepositoryUnreachable: /);
+    expect(world.deps().store.commits.get().pin).toBeNull();
+    // What this host keeps needs no server.
+    expect((await rollback(older)).pin?.commit).toBe(older);
+    await run();
+    expect(value()).toBe('older');
+  });
+
+  test('whose commit cannot be had ends no run in a bug', async () => {
+    const never = commit('never here');
+    commit('good');
+    await run();
+    world.deps().store.commits.set({ pin: { commit: never, at: '2026-03-01T00:00:00.000Z' } });
+    rmSync(path.join(world.dir, 'repo.git'), { recursive: true });
+    follow('main');
+    // The poll is answered, and nothing else.
+    backend.intercept((_, response, body) => {
+      if (body.includes('command=ls-refs')) return false;
+      response.destroy();
+      return true;
+    });
+    world.things.delete('file:/a');
+    expect(await run()).toMatchObject({ sync: 'failed', reason: 'RepositoryUnreachable' });
+    expect(value()).toBe('good');
+    backend.intercept(null);
+    expect([(await run()).reason, value()]).toEqual(['Pinned', 'never here']);
+  });
+
+  test('to a commit beside the branch does not make the branch a rewritten one', async () => {
+    const fork = commit('fork');
+    author.git('checkout', '-q', '-b', 'side');
+    const side = commit('side');
+    author.git('checkout', '-q', 'main');
+    const head = commit('head');
+    await run();
+    await rollback(side);
+    expect([(await run()).sync, value()]).toEqual(['held', 'side']);
+    expect(world.deps().store.commits.get().accepted).toBe(side);
+    await resume();
+    expect([(await run()).sync, value()]).toEqual(['synced', 'head']);
+    // Nor does it let the branch go back to where it was pinned.
+    await rollback(fork);
+    expect([(await run()).reason, value()]).toEqual(['Pinned', 'fork']);
+    await resume();
+    serve(fork);
+    expect([(await run()).reason, value()]).toEqual(['HistoryRewritten', 'fork']);
+    serve(head);
+    expect([(await run()).sync, value()]).toEqual(['synced', 'head']);
+  });
+
+  test('by a command goes back only to what this host accepted, and knows that after the loss of its history', async () => {
+    const before = commit('before this host');
+    const first = commit('first');
+    await run();
+    commit('second');
+    await run();
+    const ask = async (id: string) => (await mayGoTo(world.deps(), id, 'broker', noSignal)).hold?.reason ?? 'passed';
+    expect([await ask(first), await ask(before)]).toEqual(['passed', 'NotAccepted']);
+    expect(await failure(hold(world.deps(), 'rollback', { commit: before }, 'broker'))).toMatch(/^NotAccepted: /);
+    loseHistory();
+    expect([await ask(first), await ask(before)]).toEqual(['passed', 'NotAccepted']);
+    expect((await hold(world.deps(), 'rollback', { commit: first }, 'broker')).pin).toMatchObject({ by: 'broker' });
+    expect([(await run()).reason, value()]).toEqual(['Pinned', 'first']);
+  });
+});
+
+describe('the loss of the history', () => {
+  test('lets nothing older in, by branch or pattern', async () => {
+    const first = commit('first');
+    author.tag('v1.0.0');
+    const second = commit('second');
+    author.tag('v1.1.0');
+    for (const [ref, reason] of [
+      ['main', 'HistoryRewritten'],
+      ['v1.*', 'TagWithdrawn'],
+    ] as const) {
+      follow(ref);
+      await run();
+      expect(value()).toBe('second');
+      serve(first);
+      author.git('tag', '-d', 'v1.1.0');
+      loseHistory();
+      expect(await run()).toMatchObject({ sync: 'held', reason });
+      expect(value()).toBe('second');
+      expect([(await run({ allowRewind: true })).sync, value()]).toEqual(['synced', 'first']);
+      expect((await run()).sync).toBe('synced');
+      serve(second);
+      author.tag('v1.1.0', second);
+    }
+  });
+
+  test('and of the record says that nothing can be told; the history alone makes the record anew', async () => {
+    const record = () => path.join(world.dir, 'trust.json');
+    const first = commit('first');
+    const second = commit('second');
+    await run();
+    const whole = readFileSync(record(), 'utf8');
+    expect(JSON.parse(whole)).toMatchObject({ accepted: [{ commit: second, kind: 'branch', name: 'main' }] });
+    world.crash();
+    rmSync(record());
+    await run();
+    expect(JSON.parse(readFileSync(record(), 'utf8')).newest).toMatchObject(
+      Object.fromEntries([[world.source?.id, { commit: second }]]),
+    );
+    serve(first);
+    expect((await run()).reason).toBe('HistoryRewritten');
+
+    loseHistory();
+    writeFileSync(record(), whole.slice(0, -20));
+    expect(await run()).toMatchObject({ sync: 'held', reason: 'RecordUnreadable' });
+    expect(value()).toBe('second');
+    expect([(await run({ allowRewind: true })).sync, value()]).toEqual(['synced', 'first']);
+    expect((await run()).sync).toBe('synced');
+  });
+});
+
+describe('under another policy', () => {
+  /** Nothing counts any more that ann signed. */
+  function distrustAnn(): string {
+    const file = path.join(root, `signers-${++count}`);
+    writeFileSync(file, `eve@example.com ${signers.key('eve')}\n`);
+    return file;
+  }
+
+  test('what was accepted is judged anew, and what runs stays', async () => {
+    commit('first');
+    await run();
+    follow('main', { allowedSigners: distrustAnn() });
+    world.things.delete('file:/a');
+    expect(await run()).toMatchObject({ sync: 'held', reason: 'UnknownSigner' });
+    expect(value()).toBe('first');
+    expect(await failure(rollback())).toMatch(/^(NoSuchCommit|UnknownSigner): /);
+  });
+
+  test('a trial that was begun does not go on, without the server either', async () => {
+    commit('first');
+    await run();
+    // An outage keeps the trial open.
+    const content = { 'file:/a': { value: 'second' }, 'service:p/x': { value: '1', fails: 'EngineUnreachable' } };
+    const second = author.commit(JSON.stringify(content));
+    await run();
+    expect([world.deps().store.commits.get().trial, value()]).toEqual([second, 'second']);
+    // As long as it is trusted, it goes on without the server.
+    away();
+    world.crash();
+    world.things.delete('file:/a');
+    expect([(await run()).reason, value()]).toEqual(['EngineUnreachable', 'second']);
+    follow('main', { allowedSigners: distrustAnn() });
+    expect([(await run()).reason, value()]).toEqual(['RepositoryUnreachable', 'first']);
+  });
+
+  test('the last good commit is no way back, unless it passes', async () => {
+    commit('first');
+    await run();
+    follow('main', { allowedSigners: distrustAnn() });
+    author.commit(JSON.stringify({ 'file:/a': { value: 'bad' }, 'service:p/x': { value: '1', health: 'bad' } }), 'eve');
+    expect(await run()).toMatchObject({ sync: 'failed', reason: 'RollbackFailed' });
+    expect(value()).toBe('bad');
+  });
+});
+
+test('a rewind that a person allowed goes on after an outage without being allowed again', async () => {
+  const content = { 'file:/a': { value: 'older' }, 'service:p/x': { value: '1', fails: 'EngineUnreachable' } };
+  const older = author.commit(JSON.stringify(content));
+  commit('newer');
+  await run();
+  serve(older);
+  expect((await run()).reason).toBe('HistoryRewritten');
+  await run({ allowRewind: true });
+  expect(world.deps().store.commits.get().trial).toBe(older);
+  world.crash();
+  const again = await run();
+  expect([again.reason, value()]).toEqual(['EngineUnreachable', 'older']);
+});
+
+test('nothing but the door makes what is converged to', async () => {
+  const plain: Checkout = { info: { ...(await head()) }, hostPath: 'hosts/a', hostExists: true, files: new Map() };
+  const request = createRun(world.deps(), requestFor(noSignal));
+  // @ts-expect-error a checkout that did not pass the door
+  const unchecked = () => converge(request, { checkout: plain, mode: TRY, gate: null });
+  expect(unchecked).toBeTypeOf('function');
+  const agent = path.join(import.meta.dirname, '../../agent');
+  const casts = readdirSync(agent, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\bas (unknown as )?Reviewed\b/.test(readFileSync(path.join(agent, name), 'utf8')));
+  expect(casts).toEqual(['engine/run/door.ts']);
+});
+
+async function head() {
+  commit('first');
+  return (await run()).commit ?? { ref: '', commit: '', author: '', subject: '', committedAt: '' };
+}
