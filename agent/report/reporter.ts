@@ -50,6 +50,7 @@ export function createReporter(options: ReporterOptions): Reporter {
   /** The list that the far end keeps. */
   let retained: readonly ResourceStatus[] | null = null;
   let isDraining = false;
+  let isAsked = false;
   let waiting: (() => void)[] = [];
 
   function changed(): void {
@@ -57,18 +58,24 @@ export function createReporter(options: ReporterOptions): Reporter {
     void drain();
   }
 
-  /** One drain at a time. What a lost connection broke off is taken up again when the channel is open again. */
+  /**
+   * One drain at a time; whoever asks for one while it goes on, or while it is about to end, gets another look. What a lost
+   * connection broke off is taken up again when the channel is open again.
+   */
   async function drain(): Promise<void> {
+    isAsked = true;
     if (isDraining) return;
     isDraining = true;
-    try {
-      await sendAll();
-    } catch (thrown) {
-      const { message } = asAgentError(thrown, { code: 'PublishFailed', phase: 'report' });
-      log.debug({ error: message }, 'publishing was interrupted');
-    } finally {
-      isDraining = false;
+    while (isAsked) {
+      isAsked = false;
+      try {
+        await sendAll();
+      } catch (thrown) {
+        const { message } = asAgentError(thrown, { code: 'PublishFailed', phase: 'report' });
+        log.debug({ error: message }, 'publishing was interrupted');
+      }
     }
+    isDraining = false;
   }
 
   /** Sends what is retained, then the outbox, one event after another: a row goes only after its acknowledgement. */

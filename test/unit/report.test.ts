@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
+import type { Channel, ChannelListener } from '../../agent/core/channel.ts';
 import type { AgentEvent, ResourceStatus } from '../../agent/core/types.ts';
 import { silentLog } from '../../agent/log.ts';
 import { createReporter, type Reporter } from '../../agent/report/reporter.ts';
@@ -100,6 +101,40 @@ test('what was being sent when the connection ended is sent on the next one, in 
   desk.reporter.start();
   await hasNothingLeft(desk);
   expect(desk.far.events()).toEqual(numbers(120));
+});
+
+test('a channel whose problem ends in the very moment in which it opens is told the status', async () => {
+  const retained: string[] = [];
+  let isOpen = false;
+  let listener: ChannelListener | null = null;
+  const channel: Channel = {
+    ...createMemoryFarEnd().channel(),
+    start(given) {
+      listener = given;
+    },
+    isOpen: () => isOpen,
+    problems: () => [],
+    async retain(name) {
+      retained.push(name);
+      return 'taken';
+    },
+    stop: async () => undefined,
+  };
+  const reporter = createReporter({
+    ...{ channel, host: 'h', fleet: 'f', log: silentLog },
+    clock: { sleep: async () => undefined },
+    outbox: { peek: () => [], ack: () => undefined },
+    status: () => ({}) as unknown as StatusDocument,
+    resources: () => [],
+    busy: () => false,
+    onNotice: () => undefined,
+  });
+  reporter.start();
+  const heard = listener as ChannelListener | null;
+  heard?.problemsChanged();
+  isOpen = true;
+  heard?.opened();
+  await until('the status', WAIT_MS, async () => retained.includes('status'));
 });
 
 test('the list of resources is retained when it is another one, and after each opening', async () => {
