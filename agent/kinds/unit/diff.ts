@@ -40,13 +40,26 @@ export function diffUnit(want: Desired<UnitSpec>, seen: Seen<UnitFact> | undefin
     return { op: 'create', why: [{ field: 'state', from: 'missing', to: spec.state ?? 'installed' }] };
   const { fact } = seen;
   const why = [...fileReasons(spec, fact), ...stateReasons(want, fact, seen.mark)];
-  const interrupted = seen.mark !== undefined && seen.mark.hash !== seen.mark.intent && seen.mark.intent === want.hash;
+  const interrupted = isInterrupted(want, seen);
+  const hasFiles = spec.content !== undefined || spec.dropins !== undefined;
   if (why.length === 0 && interrupted && isUp(fact) && spec.onChange !== 'none')
     why.push({ field: 'restart', from: 'changed on disk, not restarted yet', to: 'restarted' });
-  if (why.length === 0 && fact.needReload && (spec.content !== undefined || spec.dropins !== undefined))
+  if (why.length === 0 && hasFiles && fact.needReload)
     why.push({ field: 'restart', from: 'changed on disk, not loaded yet', to: 'loaded' });
+  if (why.length === 0 && hasFiles && interrupted)
+    why.push({ field: LOADED, from: 'changed on disk, perhaps not loaded yet', to: 'loaded' });
   return why.length === 0 ? { op: 'none' } : { op: 'update', why };
 }
+
+/** A reason to have systemd read its files, and to leave alone what runs or has run. */
+export const LOADED = 'loaded';
+
+/**
+ * A run began to bring this declaration and was cut off. Its files may lie there without systemd having read them, and
+ * systemd need not say so: version 252 (Debian 12) overlooks a drop-in in a directory that it has not seen yet.
+ */
+export const isInterrupted = ({ hash }: Desired<UnitSpec>, seen: Seen<UnitFact> | undefined): boolean =>
+  seen?.mark !== undefined && seen.mark.hash !== seen.mark.intent && seen.mark.intent === hash;
 
 /** Paths of ours that are not declared any more. */
 export function leftOver({ name, content, dropins, masked }: UnitSpec, ours: readonly string[]): string[] {

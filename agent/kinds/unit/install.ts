@@ -3,7 +3,7 @@ import type { Work } from '../../core/provider.ts';
 import type { ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { Systemd } from '../../system/systemd.ts';
-import { isEnabled, leftOver, type UnitFact } from './diff.ts';
+import { isEnabled, isInterrupted, leftOver, type UnitFact } from './diff.ts';
 import { dropinDir, fileOf, sha256 } from './files.ts';
 import { notFound } from './jobs.ts';
 import type { UnitProviderOptions } from './provider.ts';
@@ -41,7 +41,8 @@ export async function installUnits(
     work.filter((w) => !failures.has(w.want.id)),
     fail,
   );
-  if (put || enabled || work.some((w) => w.seen?.fact.needReload)) await options.systemd.reload();
+  const isOutdated = work.some(({ want, seen }) => seen?.fact.needReload || isInterrupted(want, seen));
+  if (put || enabled || isOutdated) await options.systemd.reload();
   return failures;
 }
 

@@ -7,7 +7,7 @@ import type { Exec } from '../../system/exec.ts';
 import type { Files } from '../../system/files.ts';
 import type { Systemd, UnitRow } from '../../system/systemd.ts';
 import type { Originals } from '../file/originals.ts';
-import { diffUnit, healthOf, isUp, type UnitFact } from './diff.ts';
+import { diffUnit, healthOf, isUp, LOADED, type UnitFact } from './diff.ts';
 import { createUnitAnswers, createUnitReader, dropinDir, fileOf, type UnitOnDisk } from './files.ts';
 import { installUnits } from './install.ts';
 import { createUnitJobs, journalOf } from './jobs.ts';
@@ -78,7 +78,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
       return installUnits(options, work);
     },
     async apply({ change, want: { spec }, seen }: UnitWork, signal) {
-      if (change.op === 'none') return;
+      if (change.op === 'none' || change.why.every((r) => r.field === LOADED)) return;
       const { name } = spec;
       const running = seen !== undefined && isUp(seen.fact);
       const changed = change.why.some((r) => /^(content|restart|dropins\.)/.test(r.field));

@@ -78,9 +78,13 @@ function judge({ files, originals, owned }: UnitProviderOptions, { id, seen }: G
   // An instance of a template of ours was called into being by its entry alone.
   const instance = template !== null && originals.paths(`unit:${template[1]}@${template[2]}`).length > 0;
   const unrecorded = paths.length === 0 && fact.sha256 !== null && owned(id) && !originals.restored(id);
-  if (paths.length === 0 && !unrecorded && !instance) return undefined;
+  // All was put back, and then the run was cut off: systemd has yet to hear of it.
+  const isUnheard = originals.restored(id) && fact.needReload;
+  if (paths.length === 0 && !unrecorded && !instance && !isUnheard) return undefined;
   const vendor = VENDOR.some((dir) => files.stat(`${dir}/${name}`) !== undefined);
-  const made = unrecorded || originals.wasNothing(id, fileOf(name));
+  const wasNothing =
+    paths.length > 0 ? originals.wasNothing(id, fileOf(name)) : isUnheard && files.stat(fileOf(name)) === undefined;
+  const made = unrecorded || wasNothing;
   return { id, name, seen: fact, vanishes: instance || (made && !vendor && !fact.maskedHere), unrecorded };
 }
 
