@@ -19,7 +19,7 @@ export interface FleetTree {
 
 /** Largest payload file in bytes: 64 MiB (docs/manifests.md, "files"). */
 const MAX_BYTES = 64 * 1024 * 1024;
-const NEVER_READ = new Set(['.git', 'node_modules']);
+const NEVER_READ: ReadonlySet<string> = new Set(['.git', 'node_modules']);
 
 /** @throws AgentError `NoRepository` */
 export function openDirectory(dir: string): FleetTree {

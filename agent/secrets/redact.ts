@@ -22,7 +22,17 @@ export interface Redactor {
 
 const MASK = '(secret)';
 /** Keys of what is free text, with all that is below them. */
-const FREE_TEXT = new Set(['message', 'from', 'to', 'detail', 'error', 'output', 'held', 'desired', 'actual']);
+const FREE_TEXT: ReadonlySet<string> = new Set([
+  'message',
+  'from',
+  'to',
+  'detail',
+  'error',
+  'output',
+  'held',
+  'desired',
+  'actual',
+]);
 const MAX_DEPTH = 50;
 const MAX_LASTING = 1_000;
 /** Longer secrets are found by their pieces. */

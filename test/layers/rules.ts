@@ -108,6 +108,17 @@ export function impure(sources: Sources, rooms: readonly string[]): string[] {
     ]);
 }
 
+/** State that a module itself would keep: a variable, or a collection that is not declared to be read only. */
+export function moduleState(sources: Sources): string[] {
+  const collection =
+    /^(?:export )?const (\w+)(?:: (?!readonly |Readonly)[^=]+)? = (?:new (?:Weak)?(?:Map|Set)\b|\[\];|\{\};)/gm;
+  return [...sources].flatMap(([file, text]) => {
+    const code = withoutComments(text);
+    const variables = [...code.matchAll(/^(?:export )?(?:let|var) (\w+)/gm), ...code.matchAll(collection)];
+    return variables.map(([, name]) => `${file}: ${name}`);
+  });
+}
+
 export interface Names {
   kinds: readonly string[];
   sections: readonly string[];

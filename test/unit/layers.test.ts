@@ -6,6 +6,7 @@ import { KINDS, SECTIONS } from '../../manifests-schema/kinds/index.ts';
 import {
   cycles,
   impure,
+  moduleState,
   namedIds,
   namedKinds,
   type Plan,
@@ -125,6 +126,10 @@ test('core, compose and the schemas do no I/O', () => {
 
 test('a library is imported in its own rooms alone', () => {
   expect(strayLibraries(sources, LIBRARIES)).toEqual([]);
+});
+
+test('no module keeps state of its own', () => {
+  expect(moduleState(sources)).toEqual([]);
 });
 
 test('no file imports itself by way of others, but for Compose files, which include and extend each other', () => {
@@ -264,6 +269,23 @@ describe('each rule is red where it is broken', () => {
       'agent/core/e.ts': "import { d } from './d.ts';\nimport { type A, type B } from './d.ts';",
     });
     expect(cycles(broken)).toEqual(['agent/core/a.ts ↔ agent/core/b.ts ↔ agent/core/c.ts']);
+  });
+
+  test('state of a module: a variable, a collection; not one that is read only, or within a function', () => {
+    const broken = world({
+      'agent/core/a.ts': 'let last = 0;\nexport let other = 1;',
+      'agent/core/b.ts':
+        'const seen = new Map<string, string>();\nexport const all: string[] = [];\nconst known = new WeakSet();',
+      'agent/core/c.ts': 'const NONE: ReadonlySet<string> = new Set();\nconst NOBODY: readonly string[] = [];',
+      'agent/core/d.ts': 'export function f() {\n  let x = 1;\n  const m = new Map();\n}\n// let y = 2;',
+    });
+    expect(moduleState(broken)).toEqual([
+      'agent/core/a.ts: last',
+      'agent/core/a.ts: other',
+      'agent/core/b.ts: seen',
+      'agent/core/b.ts: all',
+      'agent/core/b.ts: known',
+    ]);
   });
 
   test('names of kinds: as a word, a section, an id, a template, in a regular expression', () => {
