@@ -1,5 +1,6 @@
 /** Payload and content with `template: true`, through LiquidJS: strict, deterministic, inside its layer. Pure. */
 import { Liquid, type LiquidError, type Template } from 'liquidjs';
+import { countingOperators, limitedContext, MEMORY_LIMIT, PARSE_LIMIT } from './template-limits.ts';
 import type { Facts, Issue } from './types.ts';
 
 /** One top-level name of `secrets`. */
@@ -33,8 +34,6 @@ export interface Templates {
   render(input: TemplateInput): { text: string; secrets: string[]; issue?: undefined } | { issue: Issue };
 }
 
-/** Bounds of one template: far above any honest one. */
-const LIMITS = { parseLimit: 4 * 1024 * 1024, renderLimit: 400, memoryLimit: 32 * 1024 * 1024 };
 const DATE_FILTERS = ['date', 'date_to_xmlschema', 'date_to_rfc822', 'date_to_string', 'date_to_long_string'];
 
 /** @param shared engines of layers that several hosts have; their files are the same for all of them */
@@ -57,10 +56,10 @@ export function createTemplates(
       const engine = engineOf(root);
       const used = new Set<string>();
       const globals = { host: scope.host, vars: scope.vars, facts: scope.facts, secrets: watched(scope.secrets, used) };
-      const renderOnce = () => String(engine.liquid.renderSync(parse(engine, text, file), {}, { globals, sync: true }));
       try {
-        const out = twice(renderOnce);
-        return { text: out, secrets: [...used].sort() };
+        const template = parse(engine, text, file);
+        const out: unknown = engine.liquid.renderSync(template, limitedContext(engine.liquid, globals));
+        return { text: String(out), secrets: [...used].sort() };
       } catch (thrown) {
         const error = thrown as LiquidError & { originalError?: Error; token?: { input?: string } };
         const [line, column] = positionOf(error);
@@ -73,16 +72,6 @@ export function createTemplates(
       }
     },
   };
-}
-
-/** The limit of time is the clock's: where a machine is busy with other things, an honest template may meet it. */
-function twice(render: () => string): string {
-  try {
-    return render();
-  } catch (thrown) {
-    if (!/render limit exceeded/.test(String((thrown as Error).message))) throw thrown;
-    return render();
-  }
 }
 
 interface Engine {
@@ -139,7 +128,9 @@ function createEngine(files: ReadonlyMap<string, Uint8Array>, root: string): Liq
     // The same on every host and at every hour.
     timezoneOffset: 0,
     locale: 'en-US',
-    ...LIMITS,
+    operators: countingOperators,
+    parseLimit: PARSE_LIMIT,
+    memoryLimit: MEMORY_LIMIT,
   });
   engine.registerFilter('sample', () => {
     throw new Error('`sample` is random; a template must give the same text every time');

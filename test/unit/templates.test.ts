@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { find, loadRepo, messages, textOf } from './repo.ts';
 
 const render = async (template: string, more: Record<string, string> = {}) => {
@@ -86,6 +86,36 @@ describe('templates', () => {
     ['a file of another layer', '{% render "../../roles/r/f" %}', 'Failed to lookup'],
   ])('%s is an error with its place', async (_what, template, message) => {
     expect(await render(template, { 'roles/r/f': 'other layer' })).toContain(message);
+  });
+
+  test('take as long as they may on a busy machine', async () => {
+    let now = 0;
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => {
+      now += 1_000;
+      return now;
+    });
+    try {
+      expect(await render('{% for i in (1..50) %}{{ i }}{% endfor %}')).toMatch(/^1234.*50$/);
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
+  test.each([
+    ['searches a long list', '{% for i in (1..9999) %}{% if vars.list contains "z" %}{% endif %}{% endfor %}'],
+    ['compares long lists', '{% for i in (1..9999) %}{% if vars.list == vars.list %}{% endif %}{% endfor %}'],
+    ['searches a long text', '{% for i in (1..9999) %}{% if vars.text contains "z" %}{% endif %}{% endfor %}'],
+    ['includes a file that loops', '{% for i in (1..9999) %}{% render "./loop" %}{% endfor %}'],
+    ['includes itself', '{% render "./self" %}'],
+  ])('a loop that %s meets a limit', async (_what, template) => {
+    const loaded = await loadRepo({
+      'hosts/a/host.yaml': `vars: {list: [${'x,'.repeat(20_000)}], text: "${'x'.repeat(20_000)}"}\n`,
+      'hosts/a/x.yaml': 'files: {/etc/x: {source: files/x, template: true}}\n',
+      'hosts/a/files/x': template,
+      'hosts/a/files/loop': '{% for i in (1..9999) %}{% endfor %}',
+      'hosts/a/files/self': '{% render "./self" %}',
+    });
+    expect(messages(loaded)).toEqual([expect.stringContaining('exceeded')]);
   });
 
   test('include files of their own layer, and say in which file a mistake is', async () => {
