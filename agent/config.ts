@@ -53,15 +53,6 @@ export function parseConfig(file: string, text: string, hostname: string): Agent
 const invalid = (issues: readonly Issue[]) =>
   new AgentError({ code: 'InvalidConfig', phase: 'config', message: issues.map(formatIssue).join('\n') });
 
-/** `90s` → 90000 */
-export function durationMs(text: string): number {
-  const match = /^(\d+)(ms|s|m|h|d)$/.exec(text);
-  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match?.[2] ?? ''];
-  if (!match || unit === undefined)
-    throw new AgentError({ code: 'InvalidConfig', phase: 'config', message: `not a duration: ${text}` });
-  return Number(match[1]) * unit;
-}
-
 /** `256MB` → 256000000 */
 export function sizeBytes(text: string): number {
   const match = /^(\d+)(MB|GB)$/.exec(text);

@@ -1,7 +1,8 @@
 /** All that hangs on agent.yaml: made from one reading of it, and made anew from the next. */
 import { hash } from 'node:crypto';
+import { durationMs } from '../manifests-schema/duration.ts';
 import type { StatusDocument } from '../manifests-schema/payloads.ts';
-import { type AgentConfig, durationMs, sizeBytes } from './config.ts';
+import { type AgentConfig, sizeBytes } from './config.ts';
 import { endpointsOf } from './connectivity-probes.ts';
 import { type AgentApi, createAgentApi } from './control/api.ts';
 import { createKept } from './control/overwritten.ts';

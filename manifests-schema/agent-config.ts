@@ -1,5 +1,6 @@
 /** agent.yaml: how the agent on a host finds its repository, its broker and its engine. */
 import { z } from 'zod';
+import { duration } from './duration.ts';
 
 const hostName = z
   .string()
@@ -10,7 +11,6 @@ const hostName = z
 /** By RFC 1123, in lower case. */
 export const isHostName = (name: string): boolean => hostName.safeParse(name).success;
 const file = z.string().startsWith('/', 'must be an absolute path');
-const duration = z.string().regex(/^\d+(ms|s|m|h|d)$/, 'must be a duration such as 90s, 5m or 2h');
 
 export const agentConfig = z
   .strictObject({

@@ -1,7 +1,8 @@
 /** host.yaml: the host's own settings. */
 import { Cron } from 'croner';
 import { z } from 'zod';
-import { duration, roles, vars } from './settings.ts';
+import { duration } from './duration.ts';
+import { roles, vars } from './settings.ts';
 
 function isCron(text: string): boolean {
   try {

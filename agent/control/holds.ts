@@ -1,5 +1,5 @@
 /** What people tell one host to do or to leave: pause, pin, and their end. Durable; the next run goes by it. */
-import { durationMs } from '../config.ts';
+import { durationMs } from '../../manifests-schema/duration.ts';
 import type { Asker, Pause, Pin } from '../core/target.ts';
 import { mayGoTo } from '../engine/run/door.ts';
 import type { EngineDeps } from '../engine/types.ts';

@@ -1,6 +1,6 @@
 /** Converges the host to one commit: load, observe, plan, gate, prepare, apply, settle, prune. */
 
-import { durationMs } from '../../config.ts';
+import { durationMs } from '../../../manifests-schema/duration.ts';
 import { kindOf, requirements } from '../../core/graph.ts';
 import { traitsOf } from '../../core/kind.ts';
 import { makePlan, type Plan, pruneHold, type Step } from '../../core/plan.ts';

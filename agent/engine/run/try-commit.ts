@@ -1,5 +1,5 @@
 /** A new commit on trial: before it may count as well, everything that could be reached must be reachable again. */
-import { durationMs } from '../../config.ts';
+import { durationMs } from '../../../manifests-schema/duration.ts';
 import type { Checkout, ResourceId } from '../../core/types.ts';
 import type { ConnectivityGuard, Outcome, Run, Unreachable } from '../types.ts';
 import { guardConnectivity, lossOf, lossProblem, resumeGuard, silenceProblem } from './connectivity.ts';

@@ -1,6 +1,6 @@
 /** Maintenance windows (host.yaml, `window`): cron opens them, they stay open for a duration, in a time zone. */
 import { Cron } from 'croner';
-import { durationMs } from '../../config.ts';
+import { durationMs } from '../../../manifests-schema/duration.ts';
 import type { HostSettings } from '../../core/render.ts';
 
 export interface WindowState {

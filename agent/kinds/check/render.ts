@@ -1,6 +1,7 @@
 /** One `checks` entry → one resource. Pure. */
+
+import { durationMs } from '../../../manifests-schema/duration.ts';
 import type { CheckEntry } from '../../../manifests-schema/kinds/check.ts';
-import { durationMs } from '../../config.ts';
 import { isName } from '../../core/entry-name.ts';
 import type { RenderContext, Rendered } from '../../core/kind.ts';
 import type { CheckSpec } from './spec.ts';

@@ -1,6 +1,7 @@
 /** One `jobs` entry → one resource. Pure. */
+
+import { durationMs } from '../../../manifests-schema/duration.ts';
 import type { JobEntry } from '../../../manifests-schema/kinds/job.ts';
-import { durationMs } from '../../config.ts';
 import { isName } from '../../core/entry-name.ts';
 import type { RenderContext, Rendered } from '../../core/kind.ts';
 import type { JobSpec } from './spec.ts';
