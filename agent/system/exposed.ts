@@ -105,6 +105,7 @@ function readRecord(file: string): string[] {
 function writeRecord(file: string, paths: readonly string[]): void {
   const temp = `${file}.new`;
   try {
+    fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
     const fd = fs.openSync(temp, 'w', 0o600);
     try {
       fs.writeFileSync(fd, JSON.stringify(paths));
