@@ -95,6 +95,11 @@ export interface Declared<Spec = unknown, Entry = unknown> {
   render(entry: Entry, context: RenderContext): Rendered;
   /** The spec once a secret went into it: to be shown to nobody. Missing if no text of the entry can hold one. @param entry as it was written */
   withSecret?(spec: Spec, entry: Entry): Spec;
+  /**
+   * What is wrong with a line of its texts in which a secret is, or null; missing if a text is for the eyes of root alone.
+   * The message must not quote the line.
+   */
+  secretLine?(line: string): Pick<Issue, 'severity' | 'message'> | null;
 }
 
 /** Where a resource lies on the host. */

@@ -5,7 +5,7 @@ import { isEncrypted } from './layer-content.ts';
 import { type Merged, viewOf } from './merge-entries.ts';
 import { overlay, type Payload } from './payload.ts';
 import { resolveSource } from './source-path.ts';
-import type { Templates } from './template.ts';
+import { linesOf, type RenderedText, type Templates } from './template.ts';
 import type { Issue } from './types.ts';
 
 export interface PrepareContext {
@@ -22,6 +22,8 @@ export interface Prepared {
   payload: Payload;
   /** Encrypted files that went into it. */
   secrets: string[];
+  /** Lines of its texts in which a secret is; only of a kind that judges them. */
+  secretLines: string[];
   issues: Issue[];
 }
 
@@ -29,11 +31,12 @@ interface Work extends PrepareContext {
   merged: Merged;
   changed: Map<string, Uint8Array>;
   secrets: Set<string>;
+  secretLines: string[];
   issues: Issue[];
 }
 
 export function prepareEntry(context: PrepareContext, merged: Merged): Prepared {
-  const work: Work = { ...context, merged, changed: new Map(), secrets: new Set(), issues: [] };
+  const work: Work = { ...context, merged, changed: new Map(), secrets: new Set(), secretLines: [], issues: [] };
   const value = prepareForms(work, merged.value, []);
   for (const attribute of declaredBy(context.kinds, merged.section).declared.nested) {
     const texts = value[attribute];
@@ -46,7 +49,7 @@ export function prepareEntry(context: PrepareContext, merged: Merged): Prepared 
     );
   }
   const payload = work.changed.size > 0 ? overlay(work.changed, context.payload) : context.payload;
-  return { value, payload, secrets: [...work.secrets], issues: work.issues };
+  return { value, payload, secrets: [...work.secrets], secretLines: work.secretLines, issues: work.issues };
 }
 
 /** `content` and `source` of an entry, or of a text nested in it. */
@@ -98,7 +101,9 @@ function prepareSource(work: Work, source: string, template: boolean, at: readon
   if (work.payload.has(source) && isEncrypted(source)) {
     work.secrets.add(source);
     try {
-      work.changed.set(source, work.decrypt(source));
+      const plain = work.decrypt(source);
+      work.changed.set(source, plain);
+      if (judgesLines(work)) work.secretLines.push(...linesOf(new TextDecoder().decode(plain)));
     } catch (thrown) {
       fail(work, at, 'source', thrown instanceof Error ? thrown.message : String(thrown));
       return;
@@ -118,7 +123,7 @@ function prepareSource(work: Work, source: string, template: boolean, at: readon
     });
     if (done.issue) work.issues.push(done.issue);
     else {
-      for (const secret of done.secrets) work.secrets.add(secret);
+      noteSecrets(work, done);
       work.changed.set(file, new TextEncoder().encode(done.text));
     }
   }
@@ -141,8 +146,16 @@ function renderContent(work: Work, content: string, at: readonly string[]): stri
     work.issues.push(done.issue);
     return content;
   }
-  for (const secret of done.secrets) work.secrets.add(secret);
+  noteSecrets(work, done);
   return done.text;
+}
+
+const judgesLines = ({ kinds, merged }: Work): boolean =>
+  declaredBy(kinds, merged.section).declared.secretLine !== undefined;
+
+function noteSecrets(work: Work, { secrets, secretLines }: RenderedText): void {
+  for (const secret of secrets) work.secrets.add(secret);
+  if (secrets.length > 0 && judgesLines(work)) work.secretLines.push(...secretLines());
 }
 
 const isMap = (value: unknown): value is Record<string, unknown> =>

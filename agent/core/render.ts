@@ -121,7 +121,7 @@ export function renderHost(input: RenderInput): Rendered {
   };
 }
 
-const isError = ({ severity }: Issue): boolean => severity === 'error';
+const isError = ({ severity }: Pick<Issue, 'severity'>): boolean => severity === 'error';
 /** Not about one entry, as `files./etc/x.mode` is. */
 const hidesMore = (issue: Issue): boolean => isError(issue) && !SECTIONS.some((s) => issue.key.startsWith(`${s}.`));
 
@@ -141,8 +141,12 @@ function renderEntry(input: RenderInput, prepare: PrepareContext, merged: Merged
   const told = merged.value['x-fairlead'] as { mode?: 'observe' | 'enforce' } | undefined;
   const mode: Pick<Desired, 'mode'> = told?.mode === 'observe' ? { mode: told.mode } : {};
   const origins = { origin: originOf(merged.last), attributes: attributeOrigins(merged), ...mode };
+  const bared = prepared.secretLines.flatMap((line) => declared.secretLine?.(line) ?? []);
+  // One is enough to know what to do; an error says more than a warning.
+  const worst = bared.find(isError) ?? bared[0];
+  const view = issueAt(viewOf(merged), [merged.section, merged.key], worst?.message ?? '');
   return {
-    issues,
+    issues: worst ? [...issues, { ...view, severity: worst.severity }] : issues,
     secrets,
     resources: resources.map((resource) => {
       const placed = { ...resource, ...origins };

@@ -29,9 +29,19 @@ export interface TemplateInput {
   key: string;
 }
 
+/** What a template became. */
+export interface RenderedText {
+  text: string;
+  /** Encrypted files that went into it. */
+  secrets: string[];
+  /** Lines of the text that are others with other values of the secrets; a line that ends in `\` goes on with the next. */
+  secretLines(): string[];
+  issue?: undefined;
+}
+
 export interface Templates {
   /** @returns the text and the encrypted files that went into it, or what is wrong */
-  render(input: TemplateInput): { text: string; secrets: string[]; issue?: undefined } | { issue: Issue };
+  render(input: TemplateInput): RenderedText | { issue: Issue };
 }
 
 const DATE_FILTERS = ['date', 'date_to_xmlschema', 'date_to_rfc822', 'date_to_string', 'date_to_long_string'];
@@ -55,11 +65,23 @@ export function createTemplates(
     render({ file, text, root, place, key }) {
       const engine = engineOf(root);
       const used = new Set<string>();
-      const globals = { host: scope.host, vars: scope.vars, facts: scope.facts, secrets: watched(scope.secrets, used) };
-      try {
+      const renderOnce = (secrets: Record<string, unknown>): string => {
+        const globals = { host: scope.host, vars: scope.vars, facts: scope.facts, secrets };
         const template = parse(engine, text, file);
-        const out: unknown = engine.liquid.renderSync(template, limitedContext(engine.liquid, globals));
-        return { text: String(out), secrets: [...used].sort() };
+        return String(engine.liquid.renderSync(template, limitedContext(engine.liquid, globals)));
+      };
+      try {
+        const out = renderOnce(watched(scope.secrets, used));
+        const secretLines = () => {
+          try {
+            const other = new Set(linesOf(renderOnce(watched(scope.secrets, new Set(), otherwise))));
+            return linesOf(out).filter((line) => !other.has(line));
+          } catch {
+            // Where other values would not render, any line may hang on them.
+            return linesOf(out);
+          }
+        };
+        return { text: out, secrets: [...used].sort(), secretLines };
       } catch (thrown) {
         const error = thrown as LiquidError & { originalError?: Error; token?: { input?: string } };
         const [line, column] = positionOf(error);
@@ -88,13 +110,29 @@ function parse({ liquid, parsed }: Engine, text: string, file: string): Template
   return template;
 }
 
+/** Logical lines. */
+export const linesOf = (text: string): string[] => text.replaceAll('\\\n', ' ').split('\n');
+
+/** Another value of the same shape. */
+function otherwise(value: unknown): unknown {
+  if (typeof value === 'string') return `${value}\u2060other`;
+  if (typeof value === 'number') return value + 1;
+  if (Array.isArray(value)) return value.map(otherwise);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, otherwise(inner)]));
+}
+
 /** The secrets as plain properties that note which file each use draws on. */
-function watched(secrets: TemplateScope['secrets'], used: Set<string>): Record<string, unknown> {
+function watched(
+  secrets: TemplateScope['secrets'],
+  used: Set<string>,
+  as: (value: unknown) => unknown = (value) => value,
+): Record<string, unknown> {
   const object: Record<string, unknown> = Object.create(null);
   for (const [name, { file, read }] of secrets) {
     const get = () => {
       used.add(file);
-      return read();
+      return as(read());
     };
     Object.defineProperty(object, name, { enumerable: true, get });
   }

@@ -68,10 +68,8 @@ test('files, units and drop-ins have them; what quotes them is masked', async ()
       '    template: true',
       '    content: |',
       '      [Service]',
-      '      Environment=TOKEN={{ secrets.token }}',
+      '      LoadCredential=token:/etc/token',
       '      ExecStart=/bin/sleep infinity',
-      '    dropins:',
-      '      10-x.conf: {template: true, content: "[Service]\\nEnvironment=MORE={{ secrets.token }}\\n"}',
       '    state: started',
       '',
     ].join('\n'),
@@ -79,9 +77,9 @@ test('files, units and drop-ins have them; what quotes them is masked', async ()
   await repo.commit(files, 'Secrets');
   expect((await say('sync')).code).toBe(0);
   expect([await text('/etc/db'), await text('/etc/token')]).toEqual([PASSWORD, `${TOKEN}\n`]);
-  const modes = ['/etc/db', '/etc/token', '/etc/systemd/system/quiet.service'];
-  expect((await host.exec(['stat', '-c', '%a %U', ...modes])).stdout).toBe('600 root\n600 daemon\n600 root\n');
-  expect((await host.exec(['systemctl', 'show', '-p', 'Environment', 'quiet.service'])).stdout).toContain(TOKEN);
+  expect((await host.exec(['stat', '-c', '%a %U', '/etc/db', '/etc/token'])).stdout).toBe('600 root\n600 daemon\n');
+  expect((await host.sh('cat /run/credentials/quiet.service/token')).stdout).toBe(`${TOKEN}\n`);
+  expect((await host.exec(['systemctl', 'show', 'quiet.service'])).stdout).not.toContain(TOKEN);
 
   const wrong: [string, string, string][] = [
     [
@@ -93,7 +91,7 @@ test('files, units and drop-ins have them; what quotes them is masked', async ()
     ['a check', 'checks: {tell: {run: [sh, -c, "cat /etc/token; exit 3"], within: 1s}}\n', 'check:tell'],
     [
       'a unit that fails',
-      'units:\n  loud.service:\n    template: true\n    content: |\n      [Service]\n      Type=oneshot\n      ExecStart=/bin/sh -c "echo {{ secrets.token }}; exit 1"\n    state: started\n',
+      'units:\n  loud.service:\n    template: true\n    content: |\n      [Service]\n      Type=oneshot\n      ExecStart=/bin/sh -c "cat /etc/token; exit 1"\n    state: started\n',
       'unit:loud.service',
     ],
   ];

@@ -160,7 +160,7 @@ describe('secrets in a host', () => {
     'hosts/a/files/tls.key.age': await encryptAge(bytes('-----KEY-----\n'), [recipient]),
     'hosts/a/.sops.yaml': 'creation_rules: []\n',
     'hosts/a/x.yaml':
-      'files:\n  /etc/db: {content: "{{ secrets.db.password }} {{ secrets.only }} {{ secrets.token }}", template: true}\n  /etc/key: {source: files/tls.key.age}\n  /etc/open: {content: open}\nunits:\n  x.service: {content: "[Service]\\nEnvironment=P={{ secrets.token }}\\n", template: true}\n',
+      'files:\n  /etc/db: {content: "{{ secrets.db.password }} {{ secrets.only }} {{ secrets.token }}", template: true}\n  /etc/key: {source: files/tls.key.age}\n  /etc/open: {content: open}\nunits:\n  x.service: {content: "[Service]\\nSetCredentialEncrypted=p:{{ secrets.token }}\\n", template: true}\n',
   });
 
   test('reach templates and files; what holds one is marked, hashed with the host’s key, and root’s alone', async () => {

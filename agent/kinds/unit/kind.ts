@@ -3,6 +3,7 @@ import type { UnitEntry } from '../../../manifests-schema/kinds/unit.ts';
 import type { KindDefinition } from '../../core/kind.ts';
 import { unitEdges } from './edges.ts';
 import { renderUnit } from './render.ts';
+import { secretLine } from './secret-line.ts';
 import type { UnitSpec } from './spec.ts';
 
 export const unit: KindDefinition<UnitSpec, UnitEntry> = {
@@ -14,6 +15,7 @@ export const unit: KindDefinition<UnitSpec, UnitEntry> = {
     locator: (key) => key,
     render: renderUnit,
     withSecret: (spec) => ({ ...spec, secret: true }),
+    secretLine,
   },
   paths: ({ name, content, dropins }) => [
     ...(content === undefined ? [] : [`/etc/systemd/system/${name}`]),
