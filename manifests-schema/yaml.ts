@@ -1,5 +1,16 @@
 /** YAML with positions: parsing never throws, every complaint has a place. */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, type YAMLMap } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  Lexer,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  type YAMLMap,
+} from 'yaml';
 import type { Issue } from './issue.ts';
 
 export type KeyPath = readonly (string | number)[];
@@ -24,6 +35,13 @@ const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_NESTING = 100;
 /** Lines, and items of flow lists and maps together. */
 const MAX_PARTS = 30_000;
+/** `:`, `?`, anchors, tags and aliases for each of these, and for the whole: a line as people write it has one or two. */
+const INDICATORS_A_PART = 3;
+const FREE_INDICATORS = 1_000;
+/** What the lexer puts before the text of a plain or block scalar. */
+const SCALAR = '\u001f';
+/** Complaints of one file: who made more of them mends these first. */
+const MAX_ISSUES = 100;
 /** Tags that Compose has for merging; any other one means something that nobody here would carry out. */
 const KNOWN_TAGS = /^Unresolved tag: !(reset|override)$/;
 
@@ -47,19 +65,21 @@ export function parseYaml(file: string, text: string): Parsed {
   const large = tooLarge(text);
   if (large !== null) return unreadable(at(large.line, 1, large.why));
   const lines = new LineCounter();
-  const doc = parseDocument(text, {
-    lineCounter: lines,
-    merge: true,
-    uniqueKeys: false,
-    prettyErrors: false,
-    logLevel: 'error',
-  });
+  const doc = withoutStackTraces(() =>
+    parseDocument(text, {
+      lineCounter: lines,
+      merge: true,
+      uniqueKeys: false,
+      prettyErrors: false,
+      logLevel: 'error',
+    }),
+  );
   const place = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
   const tags = doc.warnings.filter((w) => w.code === 'TAG_RESOLVE_FAILED' && !KNOWN_TAGS.test(w.message));
-  const issues = [...doc.errors, ...tags].map((e) => {
+  const issues = [...doc.errors, ...tags].slice(0, MAX_ISSUES).map((e) => {
     const { line, column } = place(e.pos[0]);
     return at(line, column, `is not valid YAML: ${e.message}`);
   });
@@ -165,5 +185,26 @@ function tooLarge(text: string): { line: number; why: string } | null {
     if (flow > MAX_NESTING || dashes > MAX_NESTING * 4) return { line, why: `is nested more than ${MAX_NESTING} deep` };
     if (line + items > MAX_PARTS) return { line, why: `has more than ${MAX_PARTS} lines and list items; split it` };
   }
+  let left = FREE_INDICATORS + INDICATORS_A_PART * (line + items);
+  line = 1;
+  let before = '';
+  // The lexer is much faster than the parser, which may complain at each of these.
+  for (const token of new Lexer().lex(text)) {
+    if (before !== SCALAR && /^[:?&!*]/.test(token)) left--;
+    if (left < 0) return { line, why: 'has lines with too many `:`, `?`, `&`, `!` or `*`; is this YAML?' };
+    if (token.includes('\n')) line += token.split('\n').length - 1;
+    before = token;
+  }
   return null;
+}
+
+/** The parser makes an Error for each complaint, and most of its time would go into traces that nobody reads. */
+function withoutStackTraces<T>(act: () => T): T {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return act();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }

@@ -42,7 +42,8 @@ function parseDocumentStore(path: string, text: string, store: Store) {
   const checked = parseYaml(path, source);
   const wrong = checked.issues[0];
   if (wrong) throw new Error(`line ${wrong.line}: it ${wrong.message}`);
-  const document = parseDocument(source, { uniqueKeys: true, prettyErrors: false });
+  // The library compares each key with each, and that they are unique has just been seen.
+  const document = parseDocument(source, { uniqueKeys: false, prettyErrors: false });
   const all = toTree(document.contents as Node | null);
   if (all.kind !== 'map') throw new Error('it is not a mapping');
   const sops = all.items.find((item) => item.key === 'sops')?.value;

@@ -2,16 +2,20 @@
 import { execFile as execFileCallback } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decryptAge, readAgeHeader } from '../../agent/secrets/age.ts';
 import { parseSops } from '../../agent/secrets/sops-tree.ts';
 import { standInSecrets } from '../../agent/secrets/stand-in.ts';
+import { failOnStalls } from '../stall.ts';
 import { type Blast, BOMBS, PLACES } from './bombs.ts';
 import { loadRepo, type Repo } from './repo.ts';
 
 const execFile = promisify(execFileCallback);
+
+failOnStalls();
 
 /** Seconds of processor time for one repository: four times what none may take on a quiet machine. */
 const MAX_CPU = 4;
@@ -20,6 +24,8 @@ const MAX_GROWTH = 400 * 1024 * 1024;
 
 /** Loads, and holds the result to what every result must be. */
 async function load(repo: Repo) {
+  // Each repository has a turn of its own: see failOnStalls.
+  await setImmediate();
   const cpu = process.cpuUsage();
   const loaded = await loadRepo(repo, { decrypt: standInSecrets });
   const { user, system } = process.cpuUsage(cpu);
