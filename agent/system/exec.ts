@@ -30,7 +30,7 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 export const exec: Exec = (argv, options = {}) =>
   new Promise((resolve) => {
     const [file = '', ...args] = argv;
-    const own = options.cleanEnv ? { PATH, LANG: 'C.UTF-8' } : process.env;
+    const own = options.cleanEnv ? { PATH, LANG: 'C.UTF-8' } : inherited();
     const child = spawn(file, args, {
       cwd: options.cwd,
       env: { ...own, ...options.env },
@@ -66,6 +66,15 @@ export const exec: Exec = (argv, options = {}) =>
     child.on('exit', (code, signal) => setTimeout(ended, LINGER_MS, code, signal).unref());
     child.on('close', ended);
   });
+
+/**
+ * The agent's own environment without what systemd gave to it alone: with NotifyAccess=all, whoever has NOTIFY_SOCKET speaks
+ * for the agent (sd_notify(3), sd_listen_fds(3)).
+ */
+function inherited(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !/^(NOTIFY_SOCKET$|WATCHDOG_|LISTEN_)/.test(name));
+  return Object.fromEntries(kept);
+}
 
 function collect(stream: NodeJS.ReadableStream): () => string {
   let chunks: Buffer[] = [];

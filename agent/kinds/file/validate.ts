@@ -35,7 +35,7 @@ export async function validateFile(
   try {
     await files.write(candidate, content, meta);
     const argv = validate.map((arg) => arg.replaceAll('%s', execRoot + candidate));
-    const result = await exec(argv, { timeoutMs: TIMEOUT_MS });
+    const result = await exec(argv, { timeoutMs: TIMEOUT_MS, cleanEnv: true });
     if (result.code === 0) return;
     const missing = result.code === 127;
     const said = `${result.stdout}\n${result.stderr}`.trim().split('\n').filter(Boolean).slice(-LINES);

@@ -29,7 +29,7 @@ export function createJobProvider({ exec, redact }: JobProviderOptions): Provide
   const needless = async (spec: JobSpec, signal: AbortSignal): Promise<boolean> => {
     if (spec.unless === undefined) return false;
     const timeoutMs = Math.min(spec.timeoutMs, UNLESS_TIMEOUT_MS);
-    return (await runUnit(exec, `${spec.name}-unless`, spec.unless, { ...spec, timeoutMs }, signal)).code === 0;
+    return (await runUnit(exec, `unless-${spec.name}`, spec.unless, { ...spec, timeoutMs }, signal)).code === 0;
   };
   const run = async (want: Desired<JobSpec>, signal: AbortSignal, report: Report) => {
     const { spec, id: resource } = want;
@@ -37,7 +37,7 @@ export function createJobProvider({ exec, redact }: JobProviderOptions): Provide
       report?.({ field: 'unless', to: 'holds already; not run' });
       return;
     }
-    const result = await runUnit(exec, spec.name, spec.run, spec, signal);
+    const result = await runUnit(exec, `job-${spec.name}`, spec.run, spec, signal);
     const output = redact(`${result.stdout}${result.stderr}`).trimEnd();
     if (output !== '') report?.({ field: 'output', to: tail(output) });
     if (result.code === 0) return;
@@ -106,6 +106,7 @@ interface UnitResult extends ExecResult {
 /**
  * systemd-run(1): a cgroup of its own, so that all it started can be stopped; a clean environment; output by pipe.
  * A unit left over by an agent that was killed is stopped first: never two at once.
+ * @param name `job-NAME` or `unless-NAME`, so that no job has the unit of another one's condition
  */
 async function runUnit(
   exec: Exec,
@@ -114,7 +115,7 @@ async function runUnit(
   spec: Pick<JobSpec, 'user' | 'cwd' | 'env' | 'timeoutMs'>,
   signal: AbortSignal,
 ): Promise<UnitResult> {
-  const unit = `fairlead-job-${name}.service`;
+  const unit = `fairlead-${name}.service`;
   const stop = () => exec(['systemctl', 'stop', unit], { timeoutMs: (STOP_SECONDS + 15) * 1_000 });
   if ((await exec(['systemctl', 'is-active', '--quiet', unit], { timeoutMs: 10_000 })).code === 0) await stop();
   const properties = [
@@ -137,7 +138,7 @@ async function runUnit(
     const result = await exec(
       [
         ...['systemd-run', '--quiet', '--wait', '--pipe', '--collect', '--service-type=exec', `--unit=${unit}`],
-        ...[`--description=fairlead job ${name}`, ...properties.flatMap((p) => ['-p', p])],
+        ...[`--description=fairlead ${name}`, ...properties.flatMap((p) => ['-p', p])],
         ...Object.entries(environment).map(([key, value]) => `--setenv=${key}=${value}`),
         '--',
         // systemd would put variables in.

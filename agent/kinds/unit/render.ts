@@ -9,7 +9,7 @@ import type { UnitSpec } from './spec.ts';
 const UNIT_NAME = /^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|timer|path|mount|automount|swap|slice)$/;
 const DROPIN_NAME = /^[A-Za-z0-9:_.@-]{1,200}\.conf$/;
 /** The agent's own unit, and those in which its jobs run. */
-const OWN = /^fairlead(-job-.*)?\./;
+const OWN = /^fairlead(-(job|unless)-.*)?\./;
 /** What everything on the host hangs on, fairlead included: whoever stops it stops the host. */
 const SYSTEM = /^(-\.mount|-\.slice|init\.scope)$/;
 /** May have drop-ins, and may not be stopped or masked: the agent runs in it, or talks to systemd through it. */
