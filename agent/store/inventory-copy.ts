@@ -3,13 +3,14 @@
  * the store itself: beside the work when an intent brings ownership that the copy does not have, and after each run that
  * did something.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import path from 'node:path';
 import { claimsOf } from '../core/plan.ts';
+import { replaceFile, syncDirectory, writeDurable } from './durable-file.ts';
 import type { Intent, Inventory, InventoryRow, InventoryRows } from './inventory.ts';
 import type { Runs } from './runs.ts';
 import { isUnwritable } from './unwritable.ts';
-import { writeDurable } from './write-durable.ts';
 
 export interface InventoryCopy {
   /** The newest run that the database knew by then. */
@@ -60,7 +61,8 @@ export function createCopyWriter(file: string, current: () => InventoryCopy): Co
       if (number !== newest) return;
       // At once: no other may come in between.
       renameSync(temp, file);
-      trouble = null;
+      await syncDirectory(path.dirname(file));
+      if (number === newest) trouble = null;
     } catch (thrown) {
       if (number === newest) failed(thrown);
     } finally {
@@ -71,14 +73,7 @@ export function createCopyWriter(file: string, current: () => InventoryCopy): Co
     save() {
       newest++;
       try {
-        const fd = openSync(`${file}.tmp`, 'w', 0o600);
-        try {
-          writeFileSync(fd, JSON.stringify(current()));
-          fsyncSync(fd);
-        } finally {
-          closeSync(fd);
-        }
-        renameSync(`${file}.tmp`, file);
+        replaceFile(file, JSON.stringify(current()));
         trouble = null;
       } catch (thrown) {
         failed(thrown);

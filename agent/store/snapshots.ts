@@ -6,8 +6,8 @@ import path from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import { type Content, createPayload, damaged, StoredFile } from '../core/payload.ts';
 import type { Checkout } from '../core/types.ts';
+import { syncDirectory, writeDurable } from './durable-file.ts';
 import { isUnwritable, unwritable } from './unwritable.ts';
-import { writeDurable } from './write-durable.ts';
 
 export interface Snapshots {
   /** Durable when it resolves. Throws AgentError `StateUnwritable`. */
@@ -42,6 +42,7 @@ export function createSnapshots(dir: string): Snapshots {
         await keepStored(checkout, largeOf(checkout.info.commit));
         await writeDurable(`${final}.tmp`, pack(checkout));
         await rename(`${final}.tmp`, final);
+        await syncDirectory(dir);
       } catch (thrown) {
         await rm(`${final}.tmp`, { force: true }).catch(() => undefined);
         throw isUnwritable(thrown) ? unwritable(dir, thrown) : thrown;
@@ -94,6 +95,7 @@ async function keepStored(checkout: Checkout, dir: string): Promise<void> {
     await handle.sync().finally(() => handle.close());
     file.keptAt(to);
   }
+  if (stored.length > 0) await syncDirectory(dir);
 }
 
 /** The snapshot's bytes, part by part. */

@@ -2,9 +2,10 @@
  * What this host accepted, in a small file beside the age key: nothing older is applied after it, also where the database
  * was lost. Whole and durable at every moment; root's own.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { NO_RECORD, type Provenance, type TrustRecord, withAccepted } from '../core/trust.ts';
+import { replaceFile } from './durable-file.ts';
 
 export interface Trust {
   get(): TrustRecord;
@@ -24,7 +25,7 @@ export function openTrust(dir: string): Trust {
     accept(passed) {
       const next = withAccepted(record, passed);
       const text = JSON.stringify({ schema: 1, ...next });
-      if (damage !== null || text !== JSON.stringify({ schema: 1, ...record })) replace(dir, file, text);
+      if (damage !== null || text !== JSON.stringify({ schema: 1, ...record })) replaceFile(file, text);
       record = next;
       damage = null;
     },
@@ -49,20 +50,3 @@ const isProvenance = (found: unknown): boolean => {
     [source, commit, name].every((text) => typeof text === 'string') && (kind === null || typeof kind === 'string')
   );
 };
-
-function replace(dir: string, file: string, text: string): void {
-  const fd = openSync(`${file}.tmp`, 'w', 0o600);
-  try {
-    writeSync(fd, text);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(`${file}.tmp`, file);
-  const parent = openSync(dir, 'r');
-  try {
-    fsyncSync(parent);
-  } finally {
-    closeSync(parent);
-  }
-}
