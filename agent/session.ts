@@ -181,7 +181,7 @@ export function createSession(options: SessionOptions): Session {
       void source.settled();
       drift.finished(result);
       const turned = checkEvents(KINDS, store, result.outcome, new Date().toISOString());
-      store.outbox.push(turned);
+      store.outbox.push(turned.events, turned.facts);
       const line = api.finished(result);
       heap.rest();
       if (result.part?.news === false) return line;

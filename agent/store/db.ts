@@ -104,7 +104,8 @@ export function openStore(options: StoreOptions): Store {
   const meta = createMeta(db);
   const inventory = createInventory(db, writer);
   const retention = createRetention(db, writer);
-  const outbox = createOutbox(db, meta, writer, options.maxEvents ?? 10_000);
+  const facts = createFacts(meta, writer);
+  const outbox = createOutbox({ db, meta, writer, facts, max: options.maxEvents ?? 10_000 });
   const runs = createRuns(db, writer, outbox);
   const kept = readCopy(copy);
   // Of a damaged log on the side SQLite takes what lies before the damage, and says nothing.
@@ -125,7 +126,7 @@ export function openStore(options: StoreOptions): Store {
   }
   return {
     ...withCopy({ inventory, runs }, written),
-    facts: createFacts(meta, writer),
+    facts,
     commits: createCommits(db, meta, writer),
     images: createImageRecords(db, writer),
     trust: openTrust(options.dir),

@@ -3,10 +3,9 @@
  * memory until there is room again, in order. What must be durable before anything is done about it (intents, commits,
  * holds) is refused, as AgentError `StateUnwritable`.
  */
-import type { ActionRecord, RunRecord, Trigger } from '../core/types.ts';
+import type { Trigger } from '../core/types.ts';
 import type { Store } from './db.ts';
 import type { FactName, Facts, FactValues } from './facts.ts';
-import type { EventDraft } from './outbox.ts';
 import { isUnwritable, unwritable } from './unwritable.ts';
 
 /** Most writes that wait; beyond it the oldest records are lost, and one `gap` event counts them. */
@@ -15,7 +14,7 @@ const MOST = 2_000;
 interface Waiting {
   write(): void;
   /** It tells of something, as opposed to what the next look finds again. */
-  record: boolean;
+  isReport: boolean;
 }
 
 /** @param dir of the state, for errors */
@@ -63,10 +62,10 @@ export function createPatientStore(store: Store, dir: string): Store {
       return otherwise(thrown);
     }
   }
-  function defer(job: () => void, record: boolean): void {
-    waiting.push({ write: job, record });
+  function defer(job: () => void, { isReport }: { isReport: boolean }): void {
+    waiting.push({ write: job, isReport });
     if (waiting.length <= MOST) return;
-    if (waiting[0]?.record) lost++;
+    if (waiting[0]?.isReport) lost++;
     waiting = waiting.slice(1);
   }
   const strictly =
@@ -79,11 +78,17 @@ export function createPatientStore(store: Store, dir: string): Store {
         },
       );
   const patiently =
-    <A extends unknown[]>(act: (...args: A) => void, record = false) =>
+    <A extends unknown[]>(act: (...args: A) => void) =>
     (...args: A): void => {
       const job = () => act(...args);
-      write(job, () => defer(job, record));
+      write(job, () => defer(job, { isReport: false }));
     };
+  /** What is remembered of a report that waits is known at once. */
+  const report = (facts: Partial<FactValues>, job: () => void): void =>
+    write(job, () => {
+      defer(job, { isReport: true });
+      unwritten = { ...unwritten, ...facts };
+    });
 
   const facts: Facts = {
     get: <Name extends FactName>(name: Name) => (name in unwritten ? unwritten[name] : store.facts.get(name)),
@@ -147,15 +152,16 @@ export function createPatientStore(store: Store, dir: string): Store {
           },
         );
       },
-      finish: patiently((run: RunRecord, actions: readonly ActionRecord[], events: readonly EventDraft[]) => {
-        if (unbegun.has(run.id)) runs.begin(run.trigger, run.startedAt, run.id);
-        runs.finish(run, actions, events);
-        unbegun.delete(run.id);
-      }, true),
+      finish: (run, actions, events, facts = {}) =>
+        report(facts, () => {
+          if (unbegun.has(run.id)) runs.begin(run.trigger, run.startedAt, run.id);
+          runs.finish(run, actions, events, facts);
+          unbegun.delete(run.id);
+        }),
     },
     outbox: {
       ...outbox,
-      push: patiently(outbox.push, true),
+      push: (events, facts = {}) => report(facts, () => outbox.push(events, facts)),
       ack: patiently(outbox.ack),
     },
     tend: (limits) =>

@@ -59,17 +59,20 @@ const DURABILITY: Record<FactName, Durability> = {
 
 export interface Facts {
   get<Name extends FactName>(name: Name): FactValues[Name] | undefined;
-  /** One transaction, durable as soon as the most urgent of them must be. */
+  /** One transaction, or a part of the one under way; durable as soon as the most urgent of them must be. */
   set(values: Partial<FactValues>): void;
 }
+
+/** How soon these must be durable together. */
+export const durabilityOf = (values: Partial<FactValues>): Durability =>
+  mostUrgent((Object.keys(values) as FactName[]).map((name) => DURABILITY[name]));
 
 export function createFacts(meta: Meta, writer: Writer): Facts {
   return {
     get: <Name extends FactName>(name: Name) => meta.get(name) as FactValues[Name] | undefined,
     set(values) {
-      const given = Object.entries(values) as [FactName, unknown][];
-      writer.write(mostUrgent(given.map(([name]) => DURABILITY[name])), () => {
-        for (const [name, value] of given) meta.set(name, value);
+      writer.write(durabilityOf(values), () => {
+        for (const [name, value] of Object.entries(values)) meta.set(name, value);
       });
     },
   };

@@ -110,8 +110,8 @@ export function withCopy(
     },
     runs: {
       ...runs,
-      finish(run, actions, events) {
-        runs.finish(run, actions, events);
+      finish(run, actions, events, facts) {
+        runs.finish(run, actions, events, facts);
         if (actions.length > 0 || copy.trouble() !== null) copy.save();
       },
     },

@@ -2,14 +2,18 @@
 import { randomBytes } from 'node:crypto';
 import type Database from 'better-sqlite3';
 import type { AgentEvent } from '../core/types.ts';
+import { durabilityOf, type Facts, type FactValues } from './facts.ts';
 import type { Meta } from './meta.ts';
-import type { Writer } from './writer.ts';
+import { mostUrgent, type Writer } from './writer.ts';
 
 export type EventDraft = Omit<AgentEvent, 'id' | 'seq'>;
 
 export interface Outbox {
-  /** One transaction, or a part of the one under way; whoever watches is told when that is over. */
-  push(events: readonly EventDraft[]): void;
+  /**
+   * One transaction, or a part of the one under way; whoever watches is told when that is over.
+   * @param facts what is remembered of it, so that it is told neither twice nor never
+   */
+  push(events: readonly EventDraft[], facts?: Partial<FactValues>): void;
   /** Hears of every event that is recorded from now on, once its record is durable. @returns ends it */
   watch(listener: (event: AgentEvent) => void): () => void;
   /** The oldest first; only those after `seq`, where it is given. */
@@ -29,8 +33,16 @@ interface Raw {
   data: string;
 }
 
-/** @param max most events kept; beyond it the oldest give way to one `gap` event that counts them */
-export function createOutbox(db: Database.Database, meta: Meta, writer: Writer, max: number): Outbox {
+export interface OutboxOptions {
+  db: Database.Database;
+  meta: Meta;
+  writer: Writer;
+  facts: Facts;
+  /** Most events kept; beyond it the oldest give way to one `gap` event that counts them. */
+  max: number;
+}
+
+export function createOutbox({ db, meta, writer, facts, max }: OutboxOptions): Outbox {
   // Event ids must stay unique when a lost database begins to count from 1 again.
   const kept = meta.get('outbox.epoch') as string | undefined;
   const epoch = kept ?? randomBytes(6).toString('hex');
@@ -61,9 +73,11 @@ export function createOutbox(db: Database.Database, meta: Meta, writer: Writer, 
   const idOf = (seq: number) => `${epoch}-${seq}`;
   const listeners = new Set<(event: AgentEvent) => void>();
   return {
-    push(events) {
-      if (events.length === 0) return;
-      writer.write('now', () => {
+    push(events, remembered = {}) {
+      if (events.length === 0 && Object.keys(remembered).length === 0) return;
+      writer.write(mostUrgent([events.length > 0 ? 'now' : 'eventually', durabilityOf(remembered)]), () => {
+        facts.set(remembered);
+        if (events.length === 0) return;
         const stored = events.map((e): AgentEvent => {
           const seq = Number(insert.run(e.at, e.type, e.run, JSON.stringify(e.data)).lastInsertRowid);
           return { ...e, id: idOf(seq), seq };

@@ -2,8 +2,9 @@
 import type Database from 'better-sqlite3';
 import type { HistoryQuery } from '../core/progress.ts';
 import type { ActionRecord, ResourceId, RunRecord, Trigger } from '../core/types.ts';
+import { durabilityOf, type FactValues } from './facts.ts';
 import type { EventDraft, Outbox } from './outbox.ts';
-import type { Writer } from './writer.ts';
+import { mostUrgent, type Writer } from './writer.ts';
 
 export interface RunReader {
   /** Newest first; runs under way are left out. */
@@ -26,8 +27,13 @@ export interface Runs extends RunReader {
   begin(trigger: Trigger, at: string, id?: number): number;
   /** Of the newest run ever begun; 0 before the first. */
   lastId(): number;
-  /** One transaction: the run, its actions, its events. */
-  finish(run: RunRecord, actions: readonly ActionRecord[], events: readonly EventDraft[]): void;
+  /** One transaction: the run, its actions, its events, and what is remembered of them. */
+  finish(
+    run: RunRecord,
+    actions: readonly ActionRecord[],
+    events: readonly EventDraft[],
+    facts?: Partial<FactValues>,
+  ): void;
 }
 
 interface Raw {
@@ -104,13 +110,13 @@ export function createRuns(db: Database.Database, writer: Writer, outbox: Outbox
     `DELETE FROM runs WHERE id = (SELECT max(id) FROM runs WHERE id < @id) AND ${quiet('runs')} AND EXISTS (
        SELECT 1 FROM runs AS before WHERE before.id = (SELECT max(id) FROM runs AS r WHERE r.id < runs.id) AND ${quiet('before')})`,
   );
-  const conclude = (run: RunRecord, done: readonly ActionRecord[], events: readonly EventDraft[]) => {
+  const conclude: Runs['finish'] = (run, done, events, facts) => {
     const commitId = run.commit?.commit ?? null;
     finish.run({ ...run, commitId, commitInfo: run.commit && JSON.stringify(run.commit) });
     for (const action of done) addAction.run(run.id, action.id, JSON.stringify(action));
     if (done.length === 0 && run.failed === 0)
       dropQuiet.run({ id: run.id, sync: run.sync, commitId, reason: run.reason });
-    outbox.push(events);
+    outbox.push(events, facts);
   };
   return {
     ...createRunReader(db),
@@ -120,9 +126,11 @@ export function createRuns(db: Database.Database, writer: Writer, outbox: Outbox
       return id;
     },
     lastId,
-    finish: (run, done, events) =>
-      // Without that it costs nothing to lose: the next run finds the same.
-      writer.write(done.length + events.length > 0 ? 'now' : 'eventually', () => conclude(run, done, events)),
+    finish(run, done, events, facts = {}) {
+      // Without news it costs nothing to lose: the next run finds the same.
+      const news = done.length + events.length > 0 ? 'now' : 'eventually';
+      writer.write(mostUrgent([news, durabilityOf(facts)]), () => conclude(run, done, events, facts));
+    },
   };
 }
 

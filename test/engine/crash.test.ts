@@ -124,6 +124,37 @@ test('before anything is done to the host it lasts that the commit is on trial, 
   expect([...done]).toEqual(expect.arrayContaining(['remove service', 'release service', 'apply file']));
 });
 
+test.each(['kill -9', 'a power cut'] as const)(
+  'what failed is told once, whenever the agent is ended by %s',
+  async (how) => {
+    let isDue = true;
+    for (let at = 1; isDue; at++) {
+      const world = createWorld({ power: how === 'a power cut' });
+      try {
+        world.commit('before', BEFORE);
+        await world.run();
+        const failing: Declaration = { ...BEFORE, 'service:p/db': { value: '2', fails: 'ApplyFailed' } };
+        world.commit('after', { host: { rollback: 'off' }, ...failing });
+        isDue = (await disturbedRun(world, at, how)).where !== null;
+        for (let i = 0; i < 3; i++) await world.run();
+        const { outbox, runs } = world.deps().store;
+        const told = outbox
+          .peek(1_000)
+          .filter(({ data }) => data.resource === 'service:p/db' && data.result === 'failed');
+        expect(told, `${how} at point ${at}`).toHaveLength(1);
+        const recorded = runs.actionsOf('service:p/db', 100).filter(({ action }) => action.result === 'failed');
+        expect(
+          recorded.map(({ run }) => run),
+          `${how} at point ${at}`,
+        ).toEqual(told.map(({ run }) => run));
+      } finally {
+        world.end();
+      }
+    }
+  },
+  60_000,
+);
+
 test('a change that never came to be and is taken back leaves it known what is held', async () => {
   const world = createWorld();
   const file = (value: string) => ({ value, notify: ['service:p/web' as const] });

@@ -95,3 +95,16 @@ test('what waits in memory is bounded, and what is given up is counted', () => {
   );
   expect(left.filter((e) => e.type === 'gap').map((e) => e.data.count)).toEqual([100]);
 });
+
+test('what is remembered of a report that waits is known at once, and is on the disk with it', () => {
+  const { outbox, facts } = world.deps().store;
+  const event = { at: 't', type: 'drift' as const, run: null, data: {} };
+  outbox.push([event], { failingChecks: ['check:a'] });
+  expect(facts.get('failingChecks')).toEqual(['check:a']);
+  world.diskFull = false;
+  outbox.push([event]);
+  world.crash();
+  const again = world.deps().store;
+  expect(again.facts.get('failingChecks')).toEqual(['check:a']);
+  expect(again.outbox.peek(100).filter((e) => e.type === 'drift')).toHaveLength(2);
+});

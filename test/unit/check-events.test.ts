@@ -7,12 +7,7 @@ import { KINDS } from '../../agent/kinds/index.ts';
 /** A host's memory, and what is told of a run whose resources have this health. */
 function host() {
   const kept = new Map<string, unknown>();
-  const facts = {
-    get: (name: string) => kept.get(name),
-    set: (values: Record<string, unknown>) => {
-      for (const [name, value] of Object.entries(values)) kept.set(name, value);
-    },
-  };
+  const facts = { get: (name: string) => kept.get(name) };
   return (health: Record<ResourceId, HealthState>, more: Partial<Outcome> = {}) => {
     const resources = Object.entries(health).map(([id, state]) => ({ id, sync: 'synced', health: state, reason: '' }));
     const outcome = {
@@ -23,7 +18,8 @@ function host() {
       resources,
       ...more,
     } as unknown as Outcome;
-    const events = checkEvents(KINDS, { facts } as never, outcome, 'now');
+    const { events, facts: remembered } = checkEvents(KINDS, { facts } as never, outcome, 'now');
+    for (const [name, value] of Object.entries(remembered)) kept.set(name, value);
     return events.map(({ type, data }) => `${type} ${data.resource} ${data.health}: ${data.message}`);
   };
 }

@@ -2,6 +2,7 @@
 
 import type { ActionRecord, AgentEvent, ResourceId, RunRecord } from '../../core/types.ts';
 import { syncOf } from '../../core/verdict.ts';
+import type { FactValues } from '../../store/facts.ts';
 import type { EngineDeps, Outcome } from '../types.ts';
 
 type Draft = Omit<AgentEvent, 'id' | 'seq'>;
@@ -26,7 +27,7 @@ export function record(
   };
   const previous = deps.store.runs.list({ limit: 2 }).find((r) => r.id !== run.id);
   const at = deps.clock.now().toISOString();
-  const news = onlyNews(deps, outcome.actions, looked);
+  const { news, standing } = onlyNews(deps, outcome.actions, looked);
   const events = news.map((a) => actionEvent(a, run.id, at));
   if (outcome.rollback)
     events.push({
@@ -36,33 +37,43 @@ export function record(
       data: { ...outcome.rollback, reason: finished.reason, message: finished.message },
     });
   if (worthTelling(finished, previous)) events.push(runEvent(finished, at));
-  deps.store.runs.finish(finished, news, events);
-  if (outcome.converged !== null) {
-    const { commit, content } = outcome.converged;
-    const applied = deps.store.facts.get('applied');
-    // A commit that changes nothing for this host has been seen, not applied.
-    const same = content !== undefined && deps.store.facts.get('appliedContent') === content;
-    if (applied === undefined || (applied.commit !== commit && !same))
-      deps.store.facts.set({ applied: { commit, at, run: run.id }, appliedContent: content ?? null });
-  }
+  deps.store.runs.finish(finished, news, events, { ...standing, ...applied(deps, outcome, { at, run: run.id }) });
   return finished;
 }
 
+/** What is remembered of the commit under which all is well, if it is another one than before. */
+function applied(
+  { store }: EngineDeps,
+  { converged }: Outcome,
+  when: { at: string; run: number },
+): Partial<Pick<FactValues, 'applied' | 'appliedContent'>> {
+  if (converged === null) return {};
+  const { commit, content } = converged;
+  const before = store.facts.get('applied');
+  // A commit that changes nothing for this host has been seen, not applied.
+  const isSame = content !== undefined && store.facts.get('appliedContent') === content;
+  if (before !== undefined && (before.commit === commit || isSame)) return {};
+  return { applied: { commit, ...when }, appliedContent: content ?? null };
+}
+
 /**
- * What was done is always news. What could not be done, or is held, is told once, and again when it changes: a host that
+ * What is news, and what is to be remembered of it. What was done is always news. What could not be done, or is held, is told once, and again when it changes: a host that
  * waits for days must fill neither its history nor the spool.
  */
 function onlyNews(
   { store }: EngineDeps,
   actions: readonly ActionRecord[],
   looked: ReadonlySet<ResourceId> | null,
-): ActionRecord[] {
+): { news: ActionRecord[]; standing: Partial<Pick<FactValues, 'standing'>> } {
   const keyOf = (a: ActionRecord) => JSON.stringify([a.id, a.op, a.result, a.error ?? null, a.why]);
   const before = new Set(store.facts.get('standing') ?? []);
   const others = looked === null ? [] : [...before].filter((key) => !looked.has(JSON.parse(key)[0]));
   const standing = [...others, ...actions.filter((a) => a.result !== 'done').map(keyOf)];
-  if (standing.length !== before.size || standing.some((key) => !before.has(key))) store.facts.set({ standing });
-  return actions.filter((a) => a.result === 'done' || !before.has(keyOf(a)));
+  const isOther = standing.length !== before.size || standing.some((key) => !before.has(key));
+  return {
+    news: actions.filter((a) => a.result === 'done' || !before.has(keyOf(a))),
+    standing: isOther ? { standing } : {},
+  };
 }
 
 /** A run that found nothing to do and nothing new is no news. */
