@@ -198,7 +198,9 @@ function fallback(key: string, info: ContainerInfo, spec: ServiceSpec, image: Im
     return info.Config.Hostname;
   if (key === 'ShmSize') return 67_108_864;
   if (key === 'IpcMode' && ['private', 'shareable'].includes(String(has))) return has;
-  if (key === 'MemorySwap' && Number(has) === 2 * Number(info.HostConfig.Memory ?? 0)) return has;
+  // The engine's own choice goes by the limit that it was made with; somebody may have changed that since.
+  const limits = [info.HostConfig.Memory, spec.engine.host.Memory].map(Number);
+  if (key === 'MemorySwap' && limits.includes(Number(has) / 2)) return has;
   return undefined;
 }
 

@@ -1,0 +1,200 @@
+/** Services on an engine in memory: what is found there, and what becomes of it. */
+import { describe, expect, test } from 'vitest';
+import { HASH, PROJECT, SERVICE } from '../../../agent/kinds/docker/labels.ts';
+import { done, whyOf } from '../../reconciler.ts';
+import { problems, stack, stackHost, WELL } from './stack-host.ts';
+
+const on = stackHost();
+
+describe('what is found beside a service', () => {
+  test('a container of its name that is somebody else’s is left alone, and named', async () => {
+    await on.strangers('shop-web-1');
+    expect(problems(await on.engine.apply(stack()))).toEqual([
+      expect.stringMatching(/^service:shop\/web NameConflict: .*shop-web-1 is taken by .*left alone/),
+    ]);
+    expect(on.names()).toEqual(['shop-web-1 running']);
+    await on.host.engine.docker.remove('shop-web-1', true);
+    expect(problems(await on.engine.again())).toEqual([]);
+    expect(on.only('shop-web-1').config.Labels[HASH]).toBeDefined();
+  });
+
+  test('a container with the labels of its service that differs is held, and adopted if that is asked for', async () => {
+    const labels = { [PROJECT]: 'shop', [SERVICE]: 'web', 'com.docker.compose.container-number': '1' };
+    await on.strangers('shop-web-1', { Labels: labels, Env: ['WORD=theirs'] });
+    const result = await on.engine.apply(stack('environment: {WORD: ours}'));
+    expect(done(result)).not.toContain('replace service:shop/web done');
+    expect(on.only('shop-web-1').config.Env).toContain('WORD=theirs');
+    const adopted = await on.engine.again({ adopt: true });
+    expect(problems(adopted)).toEqual([]);
+    expect(on.only('shop-web-1').config.Env).toContain('WORD=ours');
+    expect(on.names()).toEqual(['shop-web-1 running']);
+  });
+
+  test('a container as docker compose would have made it is taken over without a restart', async () => {
+    await on.engine.apply(stack());
+    const { id } = on.only('shop-web-1');
+    on.forget();
+    expect(done(await on.engine.apply(stack()))).toEqual([]);
+    expect(on.only('shop-web-1').id).toBe(id);
+  });
+
+  test('one of `docker compose run`, and one in which docker compose runs a hook, are none of its own', async () => {
+    await on.engine.apply(stack());
+    const labels = { [PROJECT]: 'shop', [SERVICE]: 'web' };
+    await on.strangers('shop-web-run-1', { Labels: { ...labels, 'com.docker.compose.oneoff': 'True' } });
+    await on.strangers('shop-web-hook', { Labels: { ...labels, 'com.docker.compose.hook': 'pre_start' } });
+    expect(done(await on.engine.again())).toEqual([]);
+    expect(on.names()).toHaveLength(3);
+  });
+
+  test.each([
+    ['set aside, and its successor is well', 'shop-web-1-fairlead-old', 'exited'],
+    ['not finished', 'shop-web-1-fairlead-new', 'created'],
+    ['given up', 'shop-web-1-fairlead-failed', 'exited'],
+  ])('a leftover that was %s goes', async (_, name, status) => {
+    await on.engine.apply(stack());
+    const { config } = on.only('shop-web-1');
+    await on.strangers(name, { Labels: { ...config.Labels, [HASH]: 'v1:other' } }, status === 'exited');
+    if (status === 'exited') await on.host.engine.docker.stop(name, 0);
+    const result = await on.engine.again();
+    expect(whyOf(result, 'service:shop/web')).toEqual([
+      { field: 'container', from: name, to: 'removed: left behind by a change' },
+    ]);
+    expect(on.names()).toEqual(['shop-web-1 running']);
+  });
+
+  test('what was set aside, and is all that is there, comes back', async () => {
+    await on.engine.apply(stack());
+    const { id } = on.only('shop-web-1');
+    await on.host.engine.docker.stop(id, 0);
+    await on.host.engine.docker.rename(id, 'shop-web-1-fairlead-old');
+    expect(problems(await on.engine.again())).toEqual([]);
+    expect(on.only('shop-web-1')).toMatchObject({ id, status: 'running' });
+  });
+});
+
+describe('ports', () => {
+  test('one that another container has is said with its name; what ran before runs again', async () => {
+    const taken = { '80/tcp': [{ HostIp: '', HostPort: '8080' }] };
+    await on.strangers('proxy', { HostConfig: { PortBindings: taken } });
+    expect(problems(await on.engine.apply(stack('ports: ["8080:80"]')))).toEqual([
+      expect.stringMatching(/^service:shop\/web PortInUse: .*container proxy \(app:1\) has it/),
+    ]);
+    expect(on.names()).toEqual(['proxy running']);
+    await on.engine.apply(stack('ports: ["8081:80"]'));
+    const { id } = on.only('shop-web-1');
+    await on.engine.apply(stack('ports: ["8080:80"]'));
+    expect(on.only('shop-web-1')).toMatchObject({ id, status: 'running' });
+    await on.host.engine.docker.remove('proxy', true);
+    expect(problems(await on.engine.again())).toEqual([]);
+    expect(on.only('shop-web-1').ports.map((p) => p.port)).toEqual([8080]);
+  });
+
+  test('one that a program of the host has is said so', async () => {
+    on.host.engine.hostPorts.add('tcp/8080');
+    expect(problems(await on.engine.apply(stack('ports: ["8080:80"]')))).toEqual([
+      expect.stringMatching(/PortInUse: .*a program of the host has it/),
+    ]);
+  });
+
+  test('order: start-first is not done where both would publish it', async () => {
+    const keys = (word: string) =>
+      `ports: ["8080:80"], environment: {W: ${word}}, deploy: {update_config: {order: start-first}}`;
+    await on.engine.apply(stack(keys('a')));
+    const why = whyOf(await on.engine.apply(stack(keys('b'))), 'service:shop/web');
+    expect(why).toContainEqual({
+      ...{ field: 'order', from: 'start-first', to: 'stop-first: two containers cannot both publish port 8080' },
+    });
+  });
+});
+
+describe('what depends on another', () => {
+  const two = (condition: string, db: string) => ({
+    'shop/compose.yaml': `services:
+  db: {image: "app:1", ${db}}
+  web: {image: "app:1", ${WELL}, depends_on: {db: {condition: ${condition}}}}
+`,
+  });
+
+  test('waits until it is healthy, or has completed', async () => {
+    expect(problems(await on.engine.apply(two('service_healthy', WELL)))).toEqual([]);
+    expect(on.only('shop-web-1').startedAt).toBeGreaterThan(on.only('shop-db-1').startedAt ?? Number.POSITIVE_INFINITY);
+    const job = 'command: ["sh", "-c", "sleep 3; exit 0"]';
+    expect(problems(await on.engine.apply(two('service_completed_successfully', job)))).toEqual([]);
+    expect(on.names()).toEqual(['shop-db-1 exited', 'shop-web-1 running']);
+  });
+
+  test('is not started where the other one fails', async () => {
+    const failed = await on.engine.apply(two('service_completed_successfully', 'command: ["sh", "-c", "exit 2"]'));
+    expect(problems(failed).join()).toMatch(/service:shop\/web DependencyNotReady: db did not become completed/);
+    expect(on.names()).toEqual(['shop-db-1 exited']);
+  });
+});
+
+describe('hooks', () => {
+  test('what is to be run before fails: the new one is not started, what ran before runs', async () => {
+    await on.engine.apply(stack());
+    const { id } = on.only('shop-web-1');
+    const failing = 'pre_start: [{image: "tool:1", command: ["sh", "-c", "echo no; exit 3"]}]';
+    const result = await on.engine.apply(stack(`${failing}, environment: {W: b}`));
+    expect(problems(result).join()).toMatch(/HookFailed: pre_start\[0\] .* exit code 3: no/);
+    expect(on.only('shop-web-1')).toMatchObject({ id, status: 'running' });
+    expect(on.names()).toEqual(['shop-web-1 running']);
+  });
+
+  test('what is to be run after fails: the new one goes', async () => {
+    await on.engine.apply(stack());
+    const { id } = on.only('shop-web-1');
+    const result = await on.engine.apply(stack('post_start: [{command: ["false"]}], environment: {W: b}'));
+    expect(problems(result).join()).toMatch(/HookFailed: post_start\[0\] \(false\) ended with exit code 1/);
+    expect(on.only('shop-web-1')).toMatchObject({ id, status: 'running' });
+  });
+
+  test('what is to be run before a stop fails: it is told, and the stop goes on', async () => {
+    await on.engine.apply(stack('pre_stop: [{command: ["false"]}]'));
+    const result = await on.engine.apply(stack('environment: {W: b}'));
+    expect(problems(result)).toEqual([]);
+    expect(whyOf(result, 'service:shop/web')).toContainEqual(expect.objectContaining({ field: 'pre_stop[0]' }));
+    expect(on.only('shop-web-1').config.Env).toContain('W=b');
+  });
+
+  test('one that never ends is given up after five minutes', async () => {
+    const began = on.host.clock.monotonic();
+    const result = await on.engine.apply(stack('post_start: [{command: ["wait-for-ever"]}]'));
+    expect(problems(result).join()).toMatch(/HookFailed: .*did not end within 300 s/);
+    expect(on.host.clock.monotonic() - began).toBeGreaterThanOrEqual(300_000);
+  });
+});
+
+describe('a killed, changed or renamed container', () => {
+  test('is started, changed back or renamed, without another', async () => {
+    await on.engine.apply(stack('mem_limit: 64m, restart: always'));
+    const { id } = on.only('shop-web-1');
+    const { docker } = on.host.engine;
+    const acts: [what: string, act: () => Promise<unknown>, field: string][] = [
+      ['killed', () => docker.stop(id, 0), 'state'],
+      ['renamed', () => docker.rename(id, 'another'), 'container_name'],
+      ['updated', () => docker.update(id, { Memory: 2 ** 27 }), 'mem_limit'],
+      ['its policy', () => docker.update(id, { RestartPolicy: { Name: 'no', MaximumRetryCount: 0 } }), 'restart'],
+      ['off its network', () => docker.disconnect('shop_default', id), 'networks'],
+    ];
+    for (const [what, act, field] of acts) {
+      await act();
+      expect(
+        whyOf(await on.engine.again(), 'service:shop/web').map((r) => r.field),
+        what,
+      ).toContain(field);
+      expect(on.only('shop-web-1'), what).toMatchObject({ id, status: 'running' });
+      expect(done(await on.engine.again()), what).toEqual([]);
+    }
+  });
+
+  test('while the engine is away nothing is said to be missing', async () => {
+    await on.engine.apply(stack());
+    on.host.engine.goAway();
+    expect(problems(await on.engine.again()).join()).toMatch(/EngineUnreachable/);
+    on.host.engine.comeBack();
+    expect(problems(await on.engine.again())).toEqual([]);
+    expect(on.names()).toEqual(['shop-web-1 running']);
+  });
+});
