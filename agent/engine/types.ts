@@ -3,6 +3,7 @@
 import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import type { KindTable } from '../core/kind.ts';
 import type { Var } from '../core/layers.ts';
+import type { Plan } from '../core/plan.ts';
 import type { SyncLine } from '../core/progress.ts';
 import type { Provider, Source } from '../core/provider.ts';
 import type { HostSettings } from '../core/render.ts';
@@ -150,6 +151,16 @@ interface RunScratch {
   prefetched: Prefetched | null;
   /** What can be reached, asked for while a new commit is fetched. */
   guard: ConnectivityGuard | null;
+}
+
+/** A look at the host, and what is to be done about it. */
+export interface Planned {
+  loaded: Loaded;
+  observed: Observed;
+  plan: Plan;
+  /** Resources and removals of kinds that could not be observed. */
+  away: ReadonlySet<ResourceId>;
+  gate: Gate | null;
 }
 
 /** One run: what the engine works with, what was asked, how to talk, and its scratch pad. */

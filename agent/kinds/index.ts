@@ -27,7 +27,6 @@ import { createInspections, type Inspections, telling } from './docker/inspectio
 import { network, volume } from './docker/kind.ts';
 import { createNetworkProvider } from './docker/network.ts';
 import { createVolumeProvider } from './docker/volume.ts';
-import { createEngineWatcher } from './engine-watch.ts';
 import { file } from './file/kind.ts';
 import { createOriginals, ORIGINALS_DIR } from './file/originals.ts';
 import { createFileProvider } from './file/provider.ts';
@@ -37,6 +36,7 @@ import { job } from './job/kind.ts';
 import { createJobProvider } from './job/provider.ts';
 import { service } from './service/kind.ts';
 import { createServiceProvider } from './service/provider.ts';
+import { createEngineWatcher } from './service/watch.ts';
 import { sysctl } from './sysctl/kind.ts';
 import { createSysctlProvider } from './sysctl/provider.ts';
 import { unit } from './unit/kind.ts';

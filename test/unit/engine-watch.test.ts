@@ -1,7 +1,7 @@
 /** Which resources an event of the Docker engine is about. */
 import { describe, expect, test } from 'vitest';
 import type { Desired, ResourceId } from '../../agent/core/types.ts';
-import { concerned, index } from '../../agent/kinds/engine-watch.ts';
+import { concerned, index } from '../../agent/kinds/service/watch.ts';
 
 const res = (id: ResourceId, more: Partial<Desired> = {}): Desired => ({
   id,

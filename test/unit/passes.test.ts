@@ -1,6 +1,6 @@
 /** Which passes a run has, and what follows from each: the decisions of the engine, without an engine. */
 import { describe, expect, test } from 'vitest';
-import { REPAIR, STAY, TRY, WAY_BACK } from '../../agent/engine/run/mode.ts';
+import { REPAIR, STAY, TRY, WAY_BACK } from '../../agent/engine/decide/mode.ts';
 import {
   type CommitPass,
   conclude,
@@ -8,7 +8,7 @@ import {
   decide,
   type Pass,
   type Situation,
-} from '../../agent/engine/run/passes.ts';
+} from '../../agent/engine/decide/passes.ts';
 import type { Outcome } from '../../agent/engine/types.ts';
 import type { Remembered, WayBack } from '../../agent/store/commits.ts';
 

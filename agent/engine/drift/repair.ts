@@ -6,16 +6,16 @@ import { affected } from '../../core/subset.ts';
 import { pauseNow } from '../../core/target.ts';
 import type { ActionRecord, Gate, ResourceId } from '../../core/types.ts';
 import { withFields } from '../../log.ts';
-import { OBSERVING, type Planned } from '../run/converge.ts';
+import { judge } from '../decide/judge.ts';
 import { createRun } from '../run/create-run.ts';
 import { pauseGate } from '../run/gates.ts';
-import { judge } from '../run/judge.ts';
+import { OBSERVING } from '../run/plan-for.ts';
 import type { RunResult } from '../run/reconcile.ts';
 import { record } from '../run/record.ts';
 import { applySteps, isWork, prepare } from '../steps/apply.ts';
 import { indexed, observe } from '../steps/observe.ts';
 import { concludeSettled } from '../steps/settle.ts';
-import type { EngineDeps, Holding, Loaded, Outcome, Run, RunRequest } from '../types.ts';
+import type { EngineDeps, Holding, Loaded, Outcome, Planned, Run, RunRequest } from '../types.ts';
 
 /** Before each further try; null after the last. */
 const PAUSES_MS = [100, 200, 400, null];

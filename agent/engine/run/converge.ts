@@ -3,11 +3,13 @@
 import { durationMs } from '../../../manifests-schema/duration.ts';
 import { kindOf, requirements } from '../../core/graph.ts';
 import { traitsOf } from '../../core/kind.ts';
-import { makePlan, type Plan, pruneHold, type Step } from '../../core/plan.ts';
+import type { Plan, Step } from '../../core/plan.ts';
 import type { Health } from '../../core/provider.ts';
-import type { Checkout, Desired, Gate, Problem, ResourceId } from '../../core/types.ts';
+import type { Desired, Gate, Problem, ResourceId } from '../../core/types.ts';
+import { judge } from '../decide/judge.ts';
+import type { Mode } from '../decide/mode.ts';
+import { issueProblem, rejected, stepProblem, unassigned } from '../decide/unapplied.ts';
 import { applySteps, type Failures, isWork, prepare } from '../steps/apply.ts';
-import { idsOf, observe } from '../steps/observe.ts';
 import { prune } from '../steps/prune.ts';
 import { release } from '../steps/release.ts';
 import { notRenewed, renew } from '../steps/renew.ts';
@@ -16,89 +18,10 @@ import { willLeave } from '../steps/tidy.ts';
 import { beginTrial } from '../steps/trial.ts';
 import type { Loaded, Observed, Outcome, Run } from '../types.ts';
 import type { Reviewed } from './door.ts';
-import { judge } from './judge.ts';
-import type { Mode } from './mode.ts';
-import { isDear } from './prefetch.ts';
-import { issueProblem, rejected, stepProblem, unassigned } from './unapplied.ts';
+import { converges, NONE, planFor } from './plan-for.ts';
 
 /** However long was waited before, what was changed in this run gets at least this long. */
 const LEAST_MS = 15_000;
-
-interface PlanOptions {
-  given: Gate | null;
-  mode: Mode;
-  countsRemovals: boolean;
-  alreadyRan?: ReadonlySet<ResourceId>;
-}
-
-export interface Planned {
-  loaded: Loaded;
-  observed: Observed;
-  plan: Plan;
-  /** Resources and removals of kinds that could not be observed. */
-  away: ReadonlySet<ResourceId>;
-  gate: Gate | null;
-}
-
-const NONE: ReadonlySet<ResourceId> = new Set();
-const NOTHING_WANTED: ReadonlyMap<ResourceId, Desired> = new Map();
-export const OBSERVING: Gate = { kind: 'observe', reason: 'mode is observe: fairlead only looks', until: null };
-
-/** Whether the commit says anything about this host. */
-export const converges = (checkout: Checkout, loaded: Loaded): boolean =>
-  loaded.host.decommission === true || (checkout.hostExists && loaded.resources.length > 0);
-
-/**
- * Observes and plans; touches nothing.
- * @param given a gate that stands already
- * @param countsRemovals more of them than `prune.max` are held
- */
-export async function planFor(
-  run: Run,
-  loaded: Loaded,
-  { given, mode, countsRemovals, alreadyRan = NONE }: PlanOptions,
-): Promise<Planned> {
-  const inventory = run.store.inventory.index();
-  const [desired, wants] = loaded.host.decommission ? [[], NOTHING_WANTED] : [loaded.ordered(), loaded.byId()];
-  const ids = idsOf(wants, inventory);
-  const ahead = run.scratch.prefetched?.take(loaded) ?? null;
-  const now = observe(run.providers, ahead ? ids.filter((id) => isDear(run.kinds, id)) : ids, run.io.signal, wants);
-  const observed = joined(ahead && (await ahead), await now);
-  const { unreachable } = observed;
-  const away = new Set(unreachable.size === 0 ? [] : ids.filter((id) => unreachable.has(kindOf(id))));
-  const plan = makePlan({
-    desired,
-    isOrdered: true,
-    seen: observed.seen,
-    inventory,
-    pendingNotifies: run.store.inventory.pendingNotifies(),
-    kinds: run.kinds,
-    providers: run.providers,
-  });
-  const steps = plan.steps.map((s) =>
-    away.has(s.want.id) ||
-    alreadyRan.has(s.want.id) ||
-    (!mode.runsJobs && traitsOf(run.kinds, s.want.id).onRollback(s.want.spec) !== 'run')
-      ? idle(s)
-      : run.asked.adopt
-        ? s
-        : orHeld(run, s),
-  );
-  const removals = plan.removals.map((r) =>
-    loaded.host.decommission && traitsOf(run.kinds, r.id).survivesDecommission ? { ...r, seen: undefined } : r,
-  );
-  // What is out of reach counts as well: the limit is not to be dodged by an engine that is down.
-  const gone = removals.filter((r) => r.seen !== undefined || away.has(r.id)).length;
-  const tooMany =
-    !countsRemovals || run.asked.allowPrune || loaded.host.decommission
-      ? null
-      : pruneHold(gone, inventory.size, Number.parseFloat(loaded.host.prune?.max ?? '50%') || 0);
-  const gate: Gate | null =
-    given ??
-    (loaded.host.mode === 'observe' ? OBSERVING : null) ??
-    (tooMany === null ? null : { kind: 'prune', reason: tooMany, until: null });
-  return { loaded, observed, plan: { steps, removals }, away, gate };
-}
 
 /** What a new commit is judged by, besides its own resources. */
 interface Trial {
@@ -256,13 +179,6 @@ function doomedBy(failures: Failures, away: ReadonlySet<ResourceId>, steps: read
   return doomed;
 }
 
-function joined(ahead: Observed | null, now: Observed): Observed {
-  if (ahead === null) return now;
-  if (now.seen.size + now.unreachable.size === 0) return ahead;
-  const seen = new Map([...ahead.seen, ...now.seen]);
-  return { seen, unreachable: new Map([...ahead.unreachable, ...now.unreachable]) };
-}
-
 const OK: Health = { state: 'ok', message: '' };
 
 /** Health of all that was observed, as it was before anything was done. */
@@ -274,16 +190,6 @@ function healthNow(run: Run, plan: Plan, { unreachable }: Observed): Map<Resourc
   }
   return health;
 }
-
-/** What runs there already, is not fairlead's and differs, is left alone until a person says otherwise. */
-function orHeld({ providers }: Run, step: Step): Step {
-  const { want, seen, change } = step;
-  const reason = providers.get(kindOf(want.id))?.hold?.(want, seen, change) ?? null;
-  if (reason === null || change.op === 'none') return step;
-  return { ...idle(step), held: { code: 'NotAdopted', change, reason } };
-}
-
-const idle = ({ held: _, ...step }: Step): Step => ({ ...step, change: { op: 'none' }, refreshFor: [], drift: false });
 
 /** A wait that made way for another run goes on where it was: requests that keep coming must not put off the verdict for ever. */
 function timeLeft({ store }: Run, mode: Mode, loaded: Loaded): number {

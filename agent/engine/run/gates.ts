@@ -2,10 +2,10 @@
 import { traitsOf } from '../../core/kind.ts';
 import type { pauseNow } from '../../core/target.ts';
 import type { Checkout, Gate } from '../../core/types.ts';
+import { TRY } from '../decide/mode.ts';
 import { windowAt } from '../steps/window.ts';
 import type { Loaded, Run } from '../types.ts';
-import { converges, planFor } from './converge.ts';
-import { TRY } from './mode.ts';
+import { converges, planFor } from './plan-for.ts';
 
 export const pauseGate = ({ until, reason }: NonNullable<ReturnType<typeof pauseNow>>): Gate => ({
   kind: 'pause',

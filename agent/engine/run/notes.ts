@@ -6,11 +6,11 @@ import type { Checkout, Problem } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Remembered, WayBack } from '../../store/commits.ts';
 import { isUnwritable } from '../../store/unwritable.ts';
+import type { Note, Situation } from '../decide/passes.ts';
+import { culpritOf } from '../decide/tell.ts';
 import { tidy } from '../steps/tidy.ts';
 import type { Outcome, Run } from '../types.ts';
 import { keptProvenance, type Reviewed } from './door.ts';
-import type { Note, Situation } from './passes.ts';
-import { culpritOf } from './tell.ts';
 
 /** A write failed since the disk of the state is full or read-only. */
 export const isDiskTrouble = (thrown: unknown): thrown is AgentError =>

@@ -2,11 +2,11 @@
 import { plannedActions } from '../../core/plan.ts';
 import type { Checkout, Issue, PlannedAction } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
+import { REPAIR, STAY, TRY } from '../decide/mode.ts';
 import type { EngineDeps } from '../types.ts';
-import { converges, planFor } from './converge.ts';
 import { createRun, requestFor } from './create-run.ts';
 import { mayGoTo, reviewHead } from './door.ts';
-import { REPAIR, STAY, TRY } from './mode.ts';
+import { converges, planFor } from './plan-for.ts';
 import { situate } from './pursue.ts';
 
 export interface Preview {

@@ -1,12 +1,6 @@
 /** From the commit that the ref names to what the host is converged to: one loop over the passes that passes.ts decides. */
 import { type Asker, type Choice, choose, type Pin, pauseNow } from '../../core/target.ts';
 import type { Checkout, Problem } from '../../core/types.ts';
-import type { Outcome, Run } from '../types.ts';
-import { endpointsNamed, outageProblem, waitForEndpoints } from './connectivity.ts';
-import { converge } from './converge.ts';
-import { asItRuns, goTo, type Passage, type Reviewed, refusalOf } from './door.ts';
-import { pauseGate, windowGate } from './gates.ts';
-import { noteDown } from './notes.ts';
 import {
   type CommitPass,
   type Conclusion,
@@ -15,12 +9,32 @@ import {
   decide,
   type ReconnectPass,
   type Situation,
-} from './passes.ts';
-import { cameAgain, refusedKeeping, stayed, strayed, takenBack, unproven, withKept, withOutage } from './tell.ts';
+} from '../decide/passes.ts';
+import {
+  cameAgain,
+  refusedKeeping,
+  stayed,
+  strayed,
+  takenBack,
+  unproven,
+  withKept,
+  withOutage,
+} from '../decide/tell.ts';
+import type { Outcome, Run } from '../types.ts';
+import { endpointsNamed, outageProblem, waitForEndpoints } from './connectivity.ts';
+import { converge } from './converge.ts';
+import { asItRuns, goTo, type Passage, type Reviewed, refusalOf } from './door.ts';
+import { pauseGate, windowGate } from './gates.ts';
+import { noteDown } from './notes.ts';
 import { type Tried, tryCommit } from './try-commit.ts';
 
+/** With the files of the commit that the host is to stay on. */
+interface Situated extends Situation {
+  stay: Passage | null;
+}
+
 /** Looks at the host only if a window asks for it; touches nothing. */
-export async function situate(run: Run, head: Checkout): Promise<Situation> {
+export async function situate(run: Run, head: Checkout): Promise<Situated> {
   const { commits } = run.store;
   const memory = commits.get();
   const { accepted, lastGood, silenced, pin, pause } = memory;
@@ -73,7 +87,7 @@ interface Done {
   conclusion: Conclusion;
 }
 
-async function passOver(run: Run, pass: CommitPass, situation: Situation, head: Reviewed, told: Told): Promise<Done> {
+async function passOver(run: Run, pass: CommitPass, situation: Situated, head: Reviewed, told: Told): Promise<Done> {
   const checkout = pass.on === head.info.commit ? head : await fetched(run, pass, situation);
   const { outcome, lost, isSilence } = checkout === null ? NOT_READ : await carryOutPass(run, pass, checkout);
   const memory = run.store.commits.get();
@@ -83,7 +97,7 @@ async function passOver(run: Run, pass: CommitPass, situation: Situation, head: 
 }
 
 /** Another commit than the head, through the door; null if it cannot be read any more, or does not pass. */
-async function fetched(run: Run, { role, on }: CommitPass, { stay }: Situation): Promise<Reviewed | null> {
+async function fetched(run: Run, { role, on }: CommitPass, { stay }: Situated): Promise<Reviewed | null> {
   if (role === 'keep') return asItRuns(run, on);
   if (role === 'stay') return stay?.checkout ?? null;
   const { checkout, hold } = await passage(run, on, 'agent');

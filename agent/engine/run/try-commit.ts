@@ -1,14 +1,14 @@
 /** A new commit on trial: before it may count as well, everything that could be reached must be reachable again. */
 import { durationMs } from '../../../manifests-schema/duration.ts';
 import type { Checkout, ResourceId } from '../../core/types.ts';
+import { TRY } from '../decide/mode.ts';
+import { withOutage } from '../decide/tell.ts';
+import { unbegun } from '../decide/unapplied.ts';
 import type { ConnectivityGuard, Outcome, Run, Unreachable } from '../types.ts';
 import { guardConnectivity, lossOf, lossProblem, resumeGuard, silenceProblem } from './connectivity.ts';
 import { converge } from './converge.ts';
 import type { Reviewed } from './door.ts';
-import { TRY } from './mode.ts';
 import { isDiskTrouble } from './notes.ts';
-import { withOutage } from './tell.ts';
-import { unbegun } from './unapplied.ts';
 
 /** What a trial came to, and what it did to the way home. */
 export interface Tried {

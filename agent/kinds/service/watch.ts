@@ -1,12 +1,12 @@
 /** Hears of containers, networks and volumes from the engine's events. */
-import type { NetworkSpec, ServiceSpec, VolumeSpec } from '../compose/stack/model.ts';
-import type { Watcher } from '../core/provider.ts';
-import type { Desired, ResourceId } from '../core/types.ts';
-import type { Log } from '../log.ts';
-import type { DockerEvent, DockerEvents } from '../system/docker-events.ts';
-import { memberOf } from './container/fact.ts';
-import type { Inspections } from './docker/inspections.ts';
-import { PROJECT, SERVICE } from './docker/labels.ts';
+import type { NetworkSpec, ServiceSpec, VolumeSpec } from '../../compose/stack/model.ts';
+import type { Watcher } from '../../core/provider.ts';
+import type { Desired, ResourceId } from '../../core/types.ts';
+import type { Log } from '../../log.ts';
+import type { DockerEvent, DockerEvents } from '../../system/docker-events.ts';
+import { memberOf } from '../container/fact.ts';
+import type { Inspections } from '../docker/inspections.ts';
+import { PROJECT, SERVICE } from '../docker/labels.ts';
 
 export interface EngineWatcherOptions {
   events: DockerEvents;

@@ -14,8 +14,7 @@ import type {
   ResourceStatus,
 } from '../../core/types.ts';
 import { isWork } from '../steps/apply.ts';
-import type { Outcome } from '../types.ts';
-import type { Planned } from './converge.ts';
+import type { Outcome, Planned } from '../types.ts';
 
 export interface JudgeInput {
   checkout: Checkout;

@@ -2,11 +2,11 @@
  * A run as passes over one commit each: which come first, and which follow from what one came to. Pure: the loop in
  * pursue.ts carries them out.
  */
+import type { Hold } from '../../core/provider.ts';
 import type { Choice } from '../../core/target.ts';
 import type { Gate } from '../../core/types.ts';
 import type { Remembered, WayBack } from '../../store/commits.ts';
 import type { Outcome } from '../types.ts';
-import type { Passage } from './door.ts';
 import { LOOK, type Mode, REPAIR, STAY, TRY, WAY_BACK } from './mode.ts';
 
 /** What a run knows before it touches anything. */
@@ -15,8 +15,8 @@ export interface Situation {
   /** Hash of all that the head would make this host. */
   content: string;
   choice: Choice;
-  /** The commit that the host is to stay on, or why it may not; null if it is to stay on none. */
-  stay: Passage | null;
+  /** Whether the host may go to the commit that it is to stay on; null if it is to stay on none. */
+  stay: { hold: Hold | null } | null;
   /** Of the head's host.yaml. */
   rollback: 'auto' | 'off';
   /** Why nothing is touched, or why the head waits. */

@@ -1,0 +1,94 @@
+/** What a commit would change on this host now: one look, one plan, and what holds it. */
+
+import { kindOf } from '../../core/graph.ts';
+import { traitsOf } from '../../core/kind.ts';
+import { makePlan, pruneHold, type Step } from '../../core/plan.ts';
+import type { Checkout, Desired, Gate, ResourceId } from '../../core/types.ts';
+import type { Mode } from '../decide/mode.ts';
+import { idsOf, observe } from '../steps/observe.ts';
+import type { Loaded, Observed, Planned, Run } from '../types.ts';
+import { isDear } from './prefetch.ts';
+
+interface PlanOptions {
+  given: Gate | null;
+  mode: Mode;
+  countsRemovals: boolean;
+  alreadyRan?: ReadonlySet<ResourceId>;
+}
+
+export const NONE: ReadonlySet<ResourceId> = new Set();
+const NOTHING_WANTED: ReadonlyMap<ResourceId, Desired> = new Map();
+export const OBSERVING: Gate = { kind: 'observe', reason: 'mode is observe: fairlead only looks', until: null };
+
+/** Whether the commit says anything about this host. */
+export const converges = (checkout: Checkout, loaded: Loaded): boolean =>
+  loaded.host.decommission === true || (checkout.hostExists && loaded.resources.length > 0);
+
+/**
+ * Observes and plans; touches nothing.
+ * @param given a gate that stands already
+ * @param countsRemovals more of them than `prune.max` are held
+ */
+export async function planFor(
+  run: Run,
+  loaded: Loaded,
+  { given, mode, countsRemovals, alreadyRan = NONE }: PlanOptions,
+): Promise<Planned> {
+  const inventory = run.store.inventory.index();
+  const [desired, wants] = loaded.host.decommission ? [[], NOTHING_WANTED] : [loaded.ordered(), loaded.byId()];
+  const ids = idsOf(wants, inventory);
+  const ahead = run.scratch.prefetched?.take(loaded) ?? null;
+  const now = observe(run.providers, ahead ? ids.filter((id) => isDear(run.kinds, id)) : ids, run.io.signal, wants);
+  const observed = joined(ahead && (await ahead), await now);
+  const { unreachable } = observed;
+  const away = new Set(unreachable.size === 0 ? [] : ids.filter((id) => unreachable.has(kindOf(id))));
+  const plan = makePlan({
+    desired,
+    isOrdered: true,
+    seen: observed.seen,
+    inventory,
+    pendingNotifies: run.store.inventory.pendingNotifies(),
+    kinds: run.kinds,
+    providers: run.providers,
+  });
+  const steps = plan.steps.map((s) =>
+    away.has(s.want.id) ||
+    alreadyRan.has(s.want.id) ||
+    (!mode.runsJobs && traitsOf(run.kinds, s.want.id).onRollback(s.want.spec) !== 'run')
+      ? idle(s)
+      : run.asked.adopt
+        ? s
+        : orHeld(run, s),
+  );
+  const removals = plan.removals.map((r) =>
+    loaded.host.decommission && traitsOf(run.kinds, r.id).survivesDecommission ? { ...r, seen: undefined } : r,
+  );
+  // What is out of reach counts as well: the limit is not to be dodged by an engine that is down.
+  const gone = removals.filter((r) => r.seen !== undefined || away.has(r.id)).length;
+  const tooMany =
+    !countsRemovals || run.asked.allowPrune || loaded.host.decommission
+      ? null
+      : pruneHold(gone, inventory.size, Number.parseFloat(loaded.host.prune?.max ?? '50%') || 0);
+  const gate: Gate | null =
+    given ??
+    (loaded.host.mode === 'observe' ? OBSERVING : null) ??
+    (tooMany === null ? null : { kind: 'prune', reason: tooMany, until: null });
+  return { loaded, observed, plan: { steps, removals }, away, gate };
+}
+
+function joined(ahead: Observed | null, now: Observed): Observed {
+  if (ahead === null) return now;
+  if (now.seen.size + now.unreachable.size === 0) return ahead;
+  const seen = new Map([...ahead.seen, ...now.seen]);
+  return { seen, unreachable: new Map([...ahead.unreachable, ...now.unreachable]) };
+}
+
+/** What runs there already, is not fairlead's and differs, is left alone until a person says otherwise. */
+function orHeld({ providers }: Run, step: Step): Step {
+  const { want, seen, change } = step;
+  const reason = providers.get(kindOf(want.id))?.hold?.(want, seen, change) ?? null;
+  if (reason === null || change.op === 'none') return step;
+  return { ...idle(step), held: { code: 'NotAdopted', change, reason } };
+}
+
+const idle = ({ held: _, ...step }: Step): Step => ({ ...step, change: { op: 'none' }, refreshFor: [], drift: false });
