@@ -363,6 +363,37 @@ describe('on a host', () => {
     expect(read(FILE)).toBeNull();
   });
 
+  test('what the kernel made another value of is put back', async () => {
+    await bring(provider(), want('net.x.max', '900'));
+    expect(kernel.get('net/x/max')).toBe('100\n');
+  });
+
+  test('a setting that another one changes is set again', async () => {
+    kernel.set('net/a', '0\n').set('net/forward', '0\n');
+    const write = async (setting: string, value: string) => {
+      kernel.set(setting, `${value}\n`);
+      if (setting === 'net/forward') kernel.set('net/a', '0\n');
+    };
+    const { failures } = await bring(
+      provider({ kernel: { ...madeUp, write } }),
+      want('net.a', '1'),
+      want('net.forward', '1'),
+    );
+    expect(failures.size).toBe(0);
+    expect(kernel.get('net/a')).toBe('1\n');
+  });
+
+  test('a directory of sysctl.d that cannot be looked at hides nothing else', async () => {
+    const files = createFiles({ root });
+    const list = (directory: string) => {
+      if (directory === '/usr/local/lib/sysctl.d') throw new Error('others can write there');
+      return files.list(directory);
+    };
+    put('/usr/lib/sysctl.d/zzz.conf', 'vm.swappiness = 99\n');
+    const seen = await look(provider({ files: { ...files, list } }), want('vm.swappiness', '10'));
+    expect(seen?.fact).toMatchObject({ value: '60', overridden: { value: '99' } });
+  });
+
   test('below another root only the file is written', async () => {
     const one = provider({ kernel: null });
     await bring(one, want('vm.swappiness', '10'));

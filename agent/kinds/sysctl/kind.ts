@@ -141,8 +141,12 @@ export const overridesIn = (files: readonly { file: string; text: string }[]): M
   );
 
 /** The first of these settings that another file overrides, in a sentence; null if there is none. */
-export function overrideOf(specs: readonly SysctlSpec[], overrides: ReadonlyMap<string, Override>): string | null {
-  for (const { name, value } of specs) {
+export function overrideOf(
+  wants: readonly Desired<SysctlSpec>[],
+  overrides: ReadonlyMap<string, Override>,
+): string | null {
+  for (const { spec } of wants) {
+    const { name, value } = spec;
     const other = overrides.get(name);
     if (other !== undefined && !isSame(value, other.value))
       return `${other.file} sets ${name} = ${other.value} at each boot, after ${SYSCTL_FILE}; remove it there, or rename the file`;

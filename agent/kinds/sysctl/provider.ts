@@ -1,11 +1,8 @@
-/**
- * Kernel settings: set at once, kept over reboots by one file of sysctl.d(5), and put back when their declaration goes, unless
- * somebody else has changed them meanwhile.
- */
+/** Kernel settings: set at once, kept by one file of sysctl.d(5), and given back their former value if nobody else changed it. */
 import path from 'node:path';
 import { locatorOf } from '../../core/id.ts';
-import type { Gone, Health, Provider, Watcher, Work } from '../../core/provider.ts';
-import type { Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
+import type { Health, Provider, Watcher, Work } from '../../core/provider.ts';
+import type { Desired, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { Files } from '../../system/file-types.ts';
 import type { KernelSettings } from '../../system/kernel-settings.ts';
@@ -40,20 +37,13 @@ export interface SysctlProviderOptions {
 /** No event tells of a change below /proc/sys. */
 const POLL_MS = 30_000;
 
-export function createSysctlProvider(options: SysctlProviderOptions): Provider<SysctlSpec, SysctlFact> {
+type SysctlProvider = Provider<SysctlSpec, SysctlFact>;
+
+export function createSysctlProvider(options: SysctlProviderOptions): SysctlProvider {
   const { files, kernel, originals, owned } = options;
   // -1 leaves an id as it is, chown(2).
   const id = options.ownership ? 0 : -1;
   const textOf = (file: string): string => (files.stat(file)?.type === 'file' ? files.read(file).toString('utf8') : '');
-  /** A file of somebody else, who may have made it a link. One that must not be followed says nothing. */
-  const foreignText = (file: string): string => {
-    try {
-      const isLink = files.stat(file)?.type === 'link';
-      return textOf(isLink ? path.resolve(path.dirname(file), files.readlink(file)) : file);
-    } catch {
-      return '';
-    }
-  };
   const kept = () => parseSettings(textOf(SYSCTL_FILE));
   const remembered = (): Map<string, string> => {
     try {
@@ -77,8 +67,10 @@ export function createSysctlProvider(options: SysctlProviderOptions): Provider<S
   };
   /** Name → where a later file sets it. */
   const overrides = () => {
-    const all = SYSCTL_DIRECTORIES.flatMap((dir) => files.list(dir).map((name) => `${dir}/${name}`));
-    return overridesIn(laterFiles(all).map((file) => ({ file, text: foreignText(file) })));
+    const textOfOther = (file: string) =>
+      textOf(files.stat(file)?.type === 'link' ? path.resolve(path.dirname(file), files.readlink(file)) : file);
+    const all = SYSCTL_DIRECTORIES.flatMap((dir) => orElse([], () => files.list(dir).map((name) => `${dir}/${name}`)));
+    return overridesIn(laterFiles(all).map((file) => ({ file, text: orElse('', () => textOfOther(file)) })));
   };
 
   const observe = async (ids: readonly ResourceId[]): Promise<Map<ResourceId, Seen<SysctlFact>>> => {
@@ -111,6 +103,7 @@ export function createSysctlProvider(options: SysctlProviderOptions): Provider<S
     await kernel.write(setting, value);
     const after = (await kernel.read(setting)) ?? '';
     if (isSame(value, after)) return;
+    if (before !== null) await kernel.write(setting, before.trim());
     const message = `the kernel made ${JSON.stringify(after.trim())} of ${name} = ${value}; declare a value that it keeps`;
     throw new AgentError({ code: 'ApplyFailed', phase: 'apply', message });
   };
@@ -118,9 +111,8 @@ export function createSysctlProvider(options: SysctlProviderOptions): Provider<S
   const applyAll = async (work: readonly Work<SysctlSpec, SysctlFact>[]) => {
     const failures = new Map<ResourceId, AgentError>();
     const taken = new Map<string, string>();
-    for (const { want, change, seen } of work) {
+    const attempt = async ({ want, seen }: Work<SysctlSpec, SysctlFact>) => {
       const { name, value } = want.spec;
-      if (change.op === 'none') continue;
       try {
         await set(name, value);
         taken.set(name, value);
@@ -129,18 +121,18 @@ export function createSysctlProvider(options: SysctlProviderOptions): Provider<S
         failures.set(want.id, error);
         // A setting that appears later (a module, an interface) is set by systemd when it does.
         if (error.code === 'Unsupported' && seen?.fact.value == null) taken.set(name, value);
+        else taken.delete(name);
       }
-    }
+    };
+    for (const one of work) await attempt(one);
+    // One setting may change another: net.ipv4.ip_forward, for example, sets accept_redirects of all interfaces.
+    for (const one of work) if (!failures.has(one.want.id)) await attempt(one);
     const before = kept();
     if ([...taken].some(([name, value]) => before.get(name) !== value)) await keep(taken);
     return failures;
   };
 
-  const removeAll = async (
-    gone: readonly Gone<SysctlFact>[],
-    _signal: AbortSignal,
-    report?: (id: ResourceId, note: Reason) => void,
-  ) => {
+  const removeAll: NonNullable<SysctlProvider['removeAll']> = async (gone, _signal, report) => {
     const failures = new Map<ResourceId, AgentError>();
     const left = new Set<string>();
     const before = remembered();
@@ -222,10 +214,7 @@ function createSysctlWatcher({ observe, overrides, isRight }: SysctlWatcherOptio
   const look = async () => {
     const watched = settings;
     const later = watched.length === 0 ? new Map<string, Override>() : overrides();
-    override = overrideOf(
-      watched.map(({ spec }) => spec),
-      later,
-    );
+    override = overrideOf(watched, later);
     const seen = await observe(watched.map((want) => want.id));
     for (const want of watched) if (!isRight(want, seen.get(want.id))) hint(want.id);
   };
@@ -244,6 +233,15 @@ function createSysctlWatcher({ observe, overrides, isRight }: SysctlWatcherOptio
     },
     limit: () => (override === null ? null : { reason: 'Contended', message: override }),
   };
+}
+
+/** What cannot be looked at, such as a directory that others can write, says nothing. */
+function orElse<T>(fallback: T, look: () => T): T {
+  try {
+    return look();
+  } catch {
+    return fallback;
+  }
 }
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
