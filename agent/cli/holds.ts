@@ -26,6 +26,6 @@ export async function rollback(c: Context, commit: string | undefined): Promise<
   const document = await c.client.post<HoldDocument>('rollback', commit === undefined ? {} : { commit });
   if (!c.options.json && document.pin) c.say(`pinned to ${document.pin.commit.slice(0, 7)} until \`fairlead resume\``);
   // A host on its pin is held, on purpose; that is what was asked for.
-  const code = await sync(c, {}, true);
+  const code = await sync(c, {}, { wait: true });
   return code === EXIT.pending ? EXIT.ok : code;
 }

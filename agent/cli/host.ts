@@ -48,7 +48,7 @@ export function addHostCommands({ program, add, act, deps, terminal, finish }: B
     .option('--no-wait', 'return when the run was accepted')
     .action(
       act((c: Context, { wait, json: _, ...request }: SyncRequest & GlobalOptions & { wait: boolean }) =>
-        sync(c, request, wait),
+        sync(c, request, { wait }),
       ),
     );
   add('pause', {

@@ -7,7 +7,7 @@ import { statusText } from './status-text.ts';
 
 type Done = Extract<SyncLine, { type: 'done' }>;
 
-export async function sync(c: Context, request: SyncRequest, wait: boolean): Promise<number> {
+export async function sync(c: Context, request: SyncRequest, { wait }: { wait: boolean }): Promise<number> {
   const left = c.terminal.interrupted();
   const live = createLive(c);
   let begun = false;
@@ -18,7 +18,7 @@ export async function sync(c: Context, request: SyncRequest, wait: boolean): Pro
       if (line.type === 'done') done = line;
       else if (!c.options.json) live.take(line);
     };
-    await c.client.sync(request, wait, take, left);
+    await c.client.sync(request, { wait, line: take, signal: left });
   } finally {
     live.end();
   }

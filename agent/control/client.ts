@@ -5,13 +5,21 @@ import type { EventDocument } from '../../manifests-schema/payloads.ts';
 import { AgentError } from '../errors.ts';
 import type { SyncLine, SyncRequest } from './protocol.ts';
 
+/** How a run that was asked for is followed. */
+export interface Watching {
+  /** False: return as soon as the run was accepted. */
+  wait: boolean;
+  line(line: SyncLine): void;
+  signal?: AbortSignal;
+}
+
 export interface ControlClient {
   /** The document; null for 404. Throws AgentError `DaemonUnreachable`. */
   get<T>(address: string): Promise<T | null>;
   /** Throws AgentError `DaemonUnreachable`, or `Refused` with what the daemon said. */
   post<T>(address: string, body: object): Promise<T>;
   /** Resolves when the feed ended, when `signal` aborts (the run goes on), or, with `wait` false, when the run was accepted. */
-  sync(request: SyncRequest, wait: boolean, line: (line: SyncLine) => void, signal?: AbortSignal): Promise<void>;
+  sync(request: SyncRequest, how: Watching): Promise<void>;
   /**
    * The feed of events, those after `after` first. It ends when `signal` aborts, and where the daemon does.
    * Throws AgentError `DaemonUnreachable` where it is not there.
@@ -26,7 +34,10 @@ export function createControlClient({ dir }: { dir: string }): ControlClient {
       const socketPath = path.join(dir, socket);
       const request = http.request(
         {
-          ...{ socketPath, method, path: `/v1/${address}`, headers: { 'content-type': 'application/json' } },
+          socketPath,
+          method,
+          path: `/v1/${address}`,
+          headers: { 'content-type': 'application/json' },
           ...(signal ? { signal } : {}),
         },
         resolve,
@@ -66,7 +77,7 @@ export function createControlClient({ dir }: { dir: string }): ControlClient {
       if (response.statusCode !== 200) throw refused(document.error ?? `the daemon answered ${response.statusCode}`);
       return document;
     },
-    sync(request, wait, line, signal) {
+    sync(request, { wait, line, signal }) {
       return unlessAborted(signal, async () => {
         const response = await call('POST', 'sync', JSON.stringify(request), signal);
         if (response.statusCode !== 200) throw refused((JSON.parse(await read(response)) as { error: string }).error);

@@ -55,13 +55,13 @@ export interface Provider<S = unknown, F = unknown> {
   /**
    * State of `ids`, one batched call; ids that do not exist on the host are missing from the answer.
    * @param wants the declarations of those that are declared; jobs and checks live in these alone
-   * @param healthAlone the answer is only for `health`, a moment after an apply: what that does not need may be left out
+   * @param options.healthAlone the answer is only for `health`, a moment after an apply: what that does not need may be left out
    */
   observe(
     ids: readonly ResourceId[],
     signal: AbortSignal,
     wants?: ReadonlyMap<ResourceId, Desired<S>>,
-    healthAlone?: boolean,
+    options?: { healthAlone: boolean },
   ): Promise<ReadonlyMap<ResourceId, Seen<F>>>;
   /** Before the first intent is recorded for these: keeps what is there now, so that it can be put back. Failures by id. */
   adopt?(
@@ -76,13 +76,11 @@ export interface Provider<S = unknown, F = unknown> {
   /**
    * Before a full run plans: fetches what changes outside of the repository (an image whose tag was moved), so that the
    * plan sees it; costs nothing where nothing is due. Disturbs nothing. Failures by id; null where it did nothing at all.
-   * @param asked by a person or by a new commit: what is to be up to date always is looked at now
+   * @param how.asked by a person or by a new commit: what is to be up to date always is looked at now
    */
   renew?(
     wants: readonly Desired<S>[],
-    asked: boolean,
-    signal: AbortSignal,
-    tell: (progress: Progress) => void,
+    how: { asked: boolean; signal: AbortSignal; tell(progress: Progress): void },
   ): Promise<ReadonlyMap<ResourceId, AgentError> | null>;
   /** All is well: what only went before may go, such as images that nobody needs. @param kept all that may be gone back to */
   tidy?(kept: readonly Desired<S>[], signal: AbortSignal): Promise<void>;

@@ -68,7 +68,7 @@ export function explained(calls: Docker, socket: string): Docker {
           if (!saysSameName(thrown)) throw thrown;
         }),
       ),
-    remove: (id, volumes) => call('remove a container', () => or(undefined, [404, 409], calls.remove(id, volumes))),
+    remove: (id, options) => call('remove a container', () => or(undefined, [404, 409], calls.remove(id, options))),
     run: (id, command, limitMs) =>
       on('run a command in a container', id, () => calls.run(id, command, limitMs), limitMs + CALL_TIMEOUT_MS),
     logTail: (id) => call('read a container’s log', () => calls.logTail(id)).catch(() => ''),

@@ -158,8 +158,8 @@ export interface Docker {
   restart(id: string, grace: number | null): Promise<void>;
   /** Leaves one that is gone alone, as `stop` and `remove` do. */
   rename(id: string, name: string): Promise<void>;
-  /** @param volumes its anonymous volumes too */
-  remove(id: string, volumes: boolean): Promise<void>;
+  /** `volumes`: whether its anonymous volumes are removed as well. */
+  remove(id: string, options: { volumes: boolean }): Promise<void>;
   /** Runs a command in a running container and waits for its end; `output` is the end of what it printed, in one line. */
   run(id: string, command: DockerCommand, limitMs: number): Promise<{ exitCode: number; output: string }>;
   /** The last lines of its output, in one line. */

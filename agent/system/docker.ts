@@ -43,7 +43,7 @@ export function createDocker({ socket }: { socket: string }): Docker {
     stop: async (id, t) => (await container(id)).stop(grace(t)),
     restart: async (id, t) => (await container(id)).restart(grace(t)),
     rename: async (id, name) => (await container(id)).rename({ name }),
-    remove: async (id, volumes) => (await container(id)).remove({ force: true, v: volumes }),
+    remove: async (id, { volumes }) => (await container(id)).remove({ force: true, v: volumes }),
     run: async (id, command) => runCommand(await engine(), id, command),
     async logTail(id) {
       const last = { stdout: true, stderr: true, tail: LOG_LINES, follow: false } as const;

@@ -31,7 +31,7 @@ export function dockerContract(name: string, make: () => Promise<DockerSubject>)
     });
     afterEach(async () => {
       for (const { Id, Names } of await docker.containers())
-        if (Names.some((n) => n.startsWith('/t-'))) await docker.remove(Id, true);
+        if (Names.some((n) => n.startsWith('/t-'))) await docker.remove(Id, { volumes: true });
       for (const { Id, Name } of await docker.networks()) if (Name.startsWith('t-')) await docker.removeNetwork(Id);
       for (const { Name } of await docker.volumes()) if (Name.startsWith('t-')) await docker.removeVolume(Name);
     });
@@ -88,7 +88,7 @@ export function dockerContract(name: string, make: () => Promise<DockerSubject>)
       await docker.start(id);
       await docker.restart(id, 0);
       expect((await look(id)).State).toMatchObject({ Status: 'running' });
-      await docker.remove(id, true);
+      await docker.remove(id, { volumes: true });
       expect(await docker.inspect(id)).toBeUndefined();
       expect(await listed(id)).toBeUndefined();
     });
@@ -104,10 +104,10 @@ export function dockerContract(name: string, make: () => Promise<DockerSubject>)
 
     test('what is gone is found by nobody, needs no stop and no removal, and cannot be acted on', async () => {
       const id = await made('t-gone');
-      await docker.remove(id, true);
+      await docker.remove(id, { volumes: true });
       expect(await docker.inspect(id)).toBeUndefined();
       await docker.stop(id, 0);
-      await docker.remove(id, true);
+      await docker.remove(id, { volumes: true });
       await docker.rename(id, 't-other');
       await docker.disconnect('bridge', id);
       const acts = [
@@ -296,8 +296,8 @@ export function dockerContract(name: string, make: () => Promise<DockerSubject>)
       expect(await refused(docker.start(id))).toMatch(/^EngineRefused: .*non running container/);
       await docker.start(other);
       await docker.start(id);
-      await docker.remove(id, true);
-      await docker.remove(other, true);
+      await docker.remove(id, { volumes: true });
+      await docker.remove(other, { volumes: true });
       expect(await refused(made('t-late', mode).then((late) => docker.start(late)))).toMatch(/No such container/);
     });
 
@@ -312,12 +312,12 @@ export function dockerContract(name: string, make: () => Promise<DockerSubject>)
       const all = async () => (await docker.volumes()).map((v) => v.Name);
       const second = await made('t-volumes-2', { HostConfig: { VolumesFrom: [id] } });
       expect((await look(second)).Mounts.map((m) => m.Name).sort()).toEqual([...names].sort());
-      await docker.remove(second, true);
+      await docker.remove(second, { volumes: true });
       expect(await all()).toContain(anonymous);
-      await docker.remove(id, false);
+      await docker.remove(id, { volumes: false });
       expect(await all()).toContain(anonymous);
       const third = await made('t-volumes-3', { HostConfig: { Binds: [`${anonymous}:/a`] } });
-      await docker.remove(third, true);
+      await docker.remove(third, { volumes: true });
       expect(await all()).toEqual(expect.arrayContaining(['t-data', anonymous]));
       await docker.removeVolume(anonymous);
       expect(await all()).not.toContain(anonymous);
@@ -327,7 +327,7 @@ export function dockerContract(name: string, make: () => Promise<DockerSubject>)
       const id = await made('t-owner', { HostConfig: { Mounts: [{ Type: 'volume', Target: '/a' }] as never } });
       const [volume = ''] = (await look(id)).Mounts.map((m) => m.Name ?? '');
       await made('t-borrower', { HostConfig: { VolumesFrom: [id] } });
-      await docker.remove(id, true);
+      await docker.remove(id, { volumes: true });
       expect((await docker.volumes()).map((v) => v.Name)).not.toContain(volume);
     });
 
@@ -383,7 +383,7 @@ export function dockerContract(name: string, make: () => Promise<DockerSubject>)
         const id = await started('t-events', { Labels: { who: 'me' }, HostConfig: { NetworkMode: 'bridge' } });
         await docker.rename(id, 't-events-2');
         await docker.stop(id, 0);
-        await docker.remove(id, true);
+        await docker.remove(id, { volumes: true });
         const of = () =>
           heard
             .filter((e) => e.Actor.ID === id || e.Actor.Attributes.container === id)

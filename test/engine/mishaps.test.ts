@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
-import type { SyncRequest } from '../../agent/control/protocol.ts';
+import type { SyncLine, SyncRequest } from '../../agent/control/protocol.ts';
 import { statusDocument } from '../../manifests-schema/payloads.ts';
 import { run, until } from '../lab/run.ts';
 import { startTrial, type Trial } from './trial.ts';
@@ -14,9 +14,10 @@ const status = async () => statusDocument.parse(await trial.client.get('status')
 /** How a sync ended. */
 async function sync(request: SyncRequest = {}): Promise<{ sync: string; reason: string; message: string } | null> {
   let end: { sync: string; reason: string; message: string } | null = null;
-  await trial.client.sync(request, true, (line) => {
+  const take = (line: SyncLine) => {
     if (line.type === 'done') end = line.run;
-  });
+  };
+  await trial.client.sync(request, { wait: true, line: take });
   return end;
 }
 /** More than one process starts in each of these. */

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
+import type { SyncLine } from '../../agent/control/protocol.ts';
 import { statusDocument } from '../../manifests-schema/payloads.ts';
 import { until } from '../lab/run.ts';
 import { startTrial, type Trial } from './trial.ts';
@@ -89,9 +90,10 @@ test('who asks for a run while the file is taken over gets it', async () => {
   const next = await trial.commit({ 'hosts/trial/a.yaml': file('two') }, 'Meanwhile');
   let done = '';
   trial.signal('SIGHUP');
-  await trial.client.sync({}, true, (line) => {
+  const take = (line: SyncLine) => {
     if (line.type === 'done') done = line.run.sync;
-  });
+  };
+  await trial.client.sync({}, { wait: true, line: take });
   expect(done).toBe('synced');
   expect([(await status()).applied?.commit, managed()]).toEqual([next, 'two']);
 });

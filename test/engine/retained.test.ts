@@ -26,11 +26,11 @@ test(
     expect(newest()?.applied?.commit).toBe(commit);
     await trial.commit({ [FILE]: 'files:\n  /etc/a: {content: "2"}\n' }, 'Another content');
     trial.statuses.length = 0;
-    await trial.client.sync({}, true, () => undefined);
+    await trial.client.sync({}, { wait: true, line: () => undefined });
     await until('the change', 20_000, async () => newest()?.run?.id === 2);
     expect(trial.statuses.map((s) => s.sync)).toEqual(['progressing', 'synced']);
     trial.statuses.length = 0;
-    await trial.client.sync({}, true, () => undefined);
+    await trial.client.sync({}, { wait: true, line: () => undefined });
     await until('the quiet run', 20_000, async () => trial.statuses.length > 0);
     expect(trial.statuses.map((s) => s.sync)).toEqual(['synced']);
   },

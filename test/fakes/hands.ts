@@ -110,7 +110,7 @@ async function docker({ engine, root }: FakeHost, args: readonly string[]): Prom
     case 'volume inspect':
       return (await client.volumes()).some((v) => v.Name === last);
     case 'rm': {
-      await client.remove(last, false);
+      await client.remove(last, { volumes: false });
       return true;
     }
     case 'kill': {

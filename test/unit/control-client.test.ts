@@ -25,7 +25,7 @@ test('a daemon that dies during its answer is one that cannot be reached', async
   const client = createControlClient({ dir });
   const lines: SyncLine[] = [];
   const gone = { code: 'DaemonUnreachable', message: expect.stringMatching(/^the daemon ended before/) };
-  await expect(client.sync({}, true, (line) => lines.push(line))).rejects.toMatchObject(gone);
+  await expect(client.sync({}, { wait: true, line: (line) => lines.push(line) })).rejects.toMatchObject(gone);
   expect(lines).toEqual([{ type: 'phase', phase: 'fetch' }]);
   await expect(client.get('status')).rejects.toMatchObject(gone);
 });

@@ -5,20 +5,20 @@ import type { Desired, Kind, ResourceId, Seen } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
 import type { Observed } from '../types.ts';
 
-/** @param ids each once @param wants the declarations of those that are declared @param healthAlone see `Provider.observe` */
+/** @param ids each once @param wants the declarations of those that are declared @param options see `Provider.observe` */
 export async function observe(
   providers: ReadonlyMap<Kind, Provider>,
   ids: readonly ResourceId[],
   signal: AbortSignal,
   wants: ReadonlyMap<ResourceId, Desired>,
-  healthAlone = false,
+  options?: { healthAlone: boolean },
 ): Promise<Observed> {
   const seen = new Map<ResourceId, Seen>();
   const unreachable = new Map<Kind, AgentError>();
   await Promise.all(
     [...Map.groupBy(ids, kindOf)].map(async ([kind, wanted]) => {
       try {
-        const found = await providers.get(kind)?.observe(wanted, signal, wants, healthAlone);
+        const found = await providers.get(kind)?.observe(wanted, signal, wants, options);
         for (const id of wanted) {
           const one = found?.get(id);
           if (one !== undefined) seen.set(id, one);

@@ -27,7 +27,7 @@ export async function renew(run: Run, { host, resources }: Loaded, { isNew }: { 
   const ours = resources.filter((r) => r.mode !== 'observe');
   for (const [kind, wants] of Map.groupBy(ours, (r) => kindOf(r.id))) {
     try {
-      const found = await run.providers.get(kind)?.renew?.(wants, asked, run.io.signal, tell);
+      const found = await run.providers.get(kind)?.renew?.(wants, { asked, signal: run.io.signal, tell });
       // What was seen before is not what is to be seen now.
       if (found) run.scratch.prefetched?.drop();
       for (const [id, error] of found ?? []) failures.set(id, error);

@@ -36,7 +36,7 @@ export async function settle(
       open.map((w) => w.id),
       run.io.signal,
       indexed(open),
-      true,
+      { healthAlone: true },
     );
     for (const want of open) {
       const kind = kindOf(want.id);

@@ -36,16 +36,15 @@ export interface Tools {
 /**
  * Makes a container and starts it. Until what is to be run before and after its start has ended well it has another name, so that
  * a run that is cut off leaves no container that looks finished.
- * @param old whose anonymous volumes it takes over
- * @param beside it keeps that other name, and is not known on its networks by the service's names yet
+ * @param options.old the container whose anonymous volumes it takes over
+ * @param options.beside it keeps that other name, and is not known on its networks by the service's names yet
  * @returns its id
  */
 export async function create(
   tools: Tools,
   want: Desired<ServiceSpec>,
   number: number,
-  old?: Replica,
-  beside = false,
+  { old, beside = false }: { old?: Replica; beside?: boolean } = {},
 ): Promise<string> {
   const { docker } = tools;
   const spec = memberOf(want.spec, number);
@@ -78,7 +77,7 @@ export async function create(
     if (!isFinal && !beside) await docker.rename(made, spec.containerName);
     return made;
   } catch (thrown) {
-    if (made !== null) await docker.remove(made, true);
+    if (made !== null) await docker.remove(made, { volumes: true });
     throw await withPortOwner(docker, spec, thrown);
   }
 }
@@ -120,10 +119,10 @@ export async function setAside(
   const { docker } = tools;
   await stop(tools, old.info, spec);
   if (parked && replicaHealth(spec, old).state !== 'ok') {
-    await docker.remove(old.info.Id, false);
+    await docker.remove(old.info.Id, { volumes: false });
     return parked;
   }
-  if (parked) await docker.remove(parked.info.Id, false);
+  if (parked) await docker.remove(parked.info.Id, { volumes: false });
   const name = `${spec.containerName}${PARKED}`;
   await docker.rename(old.info.Id, name);
   return { ...old, info: { ...old.info, Name: `/${name}` } };
@@ -141,9 +140,9 @@ export async function bringBack(
   if (now) {
     await stop(tools, now.info, spec);
     if (kept) {
-      for (const { info } of kept.failed) await docker.remove(info.Id, false);
+      for (const { info } of kept.failed) await docker.remove(info.Id, { volumes: false });
       await docker.rename(now.info.Id, `${spec.containerName}${FAILED}`);
-    } else await docker.remove(now.info.Id, false);
+    } else await docker.remove(now.info.Id, { volumes: false });
   }
   await start(tools, spec, parked.info);
   tools.report?.({ field: 'container', to: `the one that ran before, ${parked.info.Id.slice(0, 12)}, is back` });

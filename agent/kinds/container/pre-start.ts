@@ -37,7 +37,7 @@ export async function runPreStart(tools: Tools, { hooks, ...before }: Before): P
 /** They were left behind when a run was cut off. */
 export async function removeLeftHooks({ docker }: Tools, project: string, service: string): Promise<void> {
   const left = listingOf(await docker.containers()).leftHooksOf(project, service);
-  for (const { Id } of left) await docker.remove(Id, true);
+  for (const { Id } of left) await docker.remove(Id, { volumes: true });
 }
 
 async function runHook(
@@ -59,7 +59,7 @@ async function runHook(
     });
     await waitForEnd(tools, made, what);
   } finally {
-    if (made !== null) await docker.remove(made, true);
+    if (made !== null) await docker.remove(made, { volumes: true });
   }
 }
 

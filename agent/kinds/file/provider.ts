@@ -68,7 +68,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       diff(want, seen).op === 'none'
         ? { state: 'ok', message: '' }
         : { state: 'bad', message: seen?.fact.problem ?? 'differs from its declaration' },
-    async observe(ids, _signal, wants, healthAlone) {
+    async observe(ids, _signal, wants, { healthAlone } = { healthAlone: false }) {
       const stats = await lookAtAll(hashes, ids.map(pathOf), wants, healthAlone);
       const seen = new Map<ResourceId, Seen<FileFact>>();
       const names = accounts.names();

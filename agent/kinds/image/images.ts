@@ -32,12 +32,11 @@ export interface Images {
   /**
    * Asks the registries about images that are here and whose `pull_policy` wants that now, and pulls those that are others
    * by now. What runs is not touched. Failures by id; null where none wants that.
-   * @param asked a person asks for it, or a new commit does: then `always` does not wait
+   * @param how.asked a person asks for it, or a new commit does: then `always` does not wait
    */
   renew(
     wants: readonly Desired<ServiceSpec>[],
-    asked: boolean,
-    how: Pulling,
+    how: Pulling & { asked: boolean },
   ): Promise<Map<ResourceId, AgentError> | null>;
   /** Removes old ones. @param kept all that may be gone back to */
   tidy(kept: readonly Desired<ServiceSpec>[], signal: AbortSignal): Promise<void>;
@@ -102,10 +101,10 @@ export function createImages({ docker, credentials, records, clock }: ImagesOpti
     await pull(wanted, here, how);
   }
 
-  async function renewOne(wanted: Wanted, asked: boolean, how: Pulling): Promise<void> {
+  async function renewOne(wanted: Wanted, how: Pulling & { asked: boolean }): Promise<void> {
     const { image, platform, users } = wanted;
     const last = records.askedAt(image, platform);
-    const period = Math.min(...users.map((u) => periodOf(u, asked)));
+    const period = Math.min(...users.map((u) => periodOf(u, how.asked)));
     if (!isDue(last, period)) return;
     const here = await docker.image(image);
     // What is missing is pulled where a container is to be made of it.
@@ -135,11 +134,11 @@ export function createImages({ docker, credentials, records, clock }: ImagesOpti
         how,
         (wanted) => ensureOne(wanted, how),
       ),
-    async renew(wants, asked, how) {
+    async renew(wants, how) {
       const due = wants
         .flatMap(usesOf)
         .filter(({ policy, image }) => ['always', 'refresh'].includes(policy.when) && !isPinned(image));
-      return due.length === 0 ? null : each(due, how, (wanted) => renewOne(wanted, asked, how));
+      return due.length === 0 ? null : each(due, how, (wanted) => renewOne(wanted, how));
     },
     tidy(kept, signal) {
       const names = kept.flatMap(usesOf).map(({ image }) => image);

@@ -26,8 +26,8 @@ export async function replaceBeside(
   const { docker } = tools;
   const spec = memberOf(want.spec, old.number);
   const goesOn = fresh?.info.State.Running === true && fresh.info.Config.Labels?.[HASH] === want.hash;
-  if (fresh && !goesOn) await docker.remove(fresh.info.Id, true);
-  const id = fresh && goesOn ? fresh.info.Id : await create(tools, want, old.number, undefined, true);
+  if (fresh && !goesOn) await docker.remove(fresh.info.Id, { volumes: true });
+  const id = fresh && goesOn ? fresh.info.Id : await create(tools, want, old.number, { beside: true });
   try {
     await demandWell(tools, want, id, signal);
     await takeNames(tools, want, spec, id, signal);
@@ -67,7 +67,7 @@ async function takeNames(
 
 /** Where a failed change is not to be tried again, the container stays as what tells of it. */
 async function discard({ docker }: Tools, spec: ServiceSpec, id: string): Promise<void> {
-  if (spec.update.onFailure !== 'rollback') return docker.remove(id, true);
+  if (spec.update.onFailure !== 'rollback') return docker.remove(id, { volumes: true });
   await docker.stop(id, null);
   await docker.rename(id, `${spec.containerName}${FAILED}`);
 }

@@ -68,7 +68,7 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       );
       return seen;
     },
-    renew: (wants, asked, signal, tell) => images.renew(wants, asked, { signal, tell }),
+    renew: (wants, how) => images.renew(wants, how),
     async prepare(work, signal, tell) {
       const failures = await refuseWhatIsTooNew(docker, work, serviceNeeds);
       const able = work.filter((w) => !failures.has(w.want.id));
@@ -86,7 +86,8 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       if (!all.some((c) => c.Names.some((name) => name.endsWith(PARKED)))) return answers;
       for (const { want, health } of settled) {
         const fact = await look(want);
-        if (health.state === 'ok') for (const { info } of fact?.parked ?? []) await docker.remove(info.Id, false);
+        if (health.state === 'ok')
+          for (const { info } of fact?.parked ?? []) await docker.remove(info.Id, { volumes: false });
         else if (
           want.spec.update.onFailure === 'rollback' &&
           !isOutage(health.code ?? '') &&
@@ -117,7 +118,7 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       for (const replica of fact.replicas) {
         await stop(toolsFor(undefined), replica.info);
         for (const { info } of fact.parked.filter((r) => r.number === replica.number))
-          await docker.remove(info.Id, false);
+          await docker.remove(info.Id, { volumes: false });
         await docker.rename(replica.info.Id, `${nameOf(replica.info)}${PARKED}`);
       }
     },

@@ -36,7 +36,7 @@ async function removeService(tools: Tools, { replicas, fresh, parked, failed }: 
   const all = [...replicas, ...fresh, ...parked, ...failed];
   for (const { info } of all) {
     await stop(tools, info);
-    await tools.docker.remove(info.Id, true);
+    await tools.docker.remove(info.Id, { volumes: true });
   }
   for (const { info } of all) await removeMoved(tools.docker, info);
 }

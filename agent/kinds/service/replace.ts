@@ -90,10 +90,10 @@ async function replaceOne(
     return parked.info.Id;
   }
   if (startsFirst(spec, old)) return replaceBeside(tools, want, { old, parked, fresh }, signal);
-  if (fresh) await docker.remove(fresh.info.Id, true);
+  if (fresh) await docker.remove(fresh.info.Id, { volumes: true });
   const aside = isParked ? old : await setAside(tools, spec, old, parked);
   try {
-    return await create(tools, want, old.number, old);
+    return await create(tools, want, old.number, { old });
   } catch (thrown) {
     const isOld = !isParked && aside.info.Id === old.info.Id;
     const name = isOld ? nameOf(old.info) : spec.containerName;

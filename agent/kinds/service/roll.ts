@@ -31,10 +31,10 @@ export async function rollOut(
   const roll = rollOf(want, fact);
   const tools = { ...given, signal, once: alreadyRun(spec, fact, roll) };
   if (spec.preStart.length + fact.leftHooks.length > 0) await removeLeftHooks(tools, spec.project, spec.service);
-  for (const one of roll.leftovers) await docker.remove(one.info.Id, fact.fresh.includes(one));
+  for (const one of roll.leftovers) await docker.remove(one.info.Id, { volumes: fact.fresh.includes(one) });
   for (const { info } of [...roll.extra].reverse()) {
     await stop(tools, info, spec);
-    await docker.remove(info.Id, true);
+    await docker.remove(info.Id, { volumes: true });
     await removeMoved(docker, info);
   }
   for (const { info, number } of roll.back) await start(tools, memberOf(spec, number), info);

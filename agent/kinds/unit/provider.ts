@@ -52,7 +52,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
     owns: (spec) => spec.content !== undefined || spec.dropins !== undefined || spec.masked === true,
     diff: diffUnit,
     health: healthOf,
-    async observe(ids, _signal, wants, healthAlone) {
+    async observe(ids, _signal, wants, { healthAlone } = { healthAlone: false }) {
       if (wants && !healthAlone) declared = new Set(wants.keys());
       if (!healthAlone) fresh.clear();
       const names = ids.map(nameOf);
@@ -62,7 +62,8 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
       const seen = new Map<ResourceId, Seen<UnitFact>>();
       await Promise.all(
         ids.map(async (id, i) => {
-          const [row, onDisk] = [rows[i], disk.get(nameOf(id))];
+          const row = rows[i];
+          const onDisk = disk.get(nameOf(id));
           const answer = asked?.get(nameOf(id)) ?? UNASKED;
           if (row === undefined || onDisk === undefined) return;
           const ours = originals.paths(id);
@@ -148,8 +149,18 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
   ): Promise<UnitFact> {
     const { name, load, active, sub, path } = row;
     const fact: UnitFact = {
-      ...{ name, load, active, sub, ...disk, ...more },
-      ...{ result: '', exitStatus: 0, type: '', remains: false, startedAt: 0, log: '' },
+      name,
+      load,
+      active,
+      sub,
+      ...disk,
+      ...more,
+      result: '',
+      exitStatus: 0,
+      type: '',
+      remains: false,
+      startedAt: 0,
+      log: '',
     };
     // Of what is active nobody asks how it ended.
     if (path === '' || load !== 'loaded' || !['inactive', 'failed'].includes(active)) return fact;

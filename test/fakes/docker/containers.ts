@@ -52,7 +52,7 @@ export function containerCalls(state: State): Pick<Docker, Calls> {
       c.name = name;
       tellOf(state, c, 'rename', { oldName });
     },
-    async remove(id, volumes) {
+    async remove(id, { volumes }) {
       const c = containerOf(state, id);
       forget(state, c);
       if (!volumes) return;

@@ -13,7 +13,7 @@ describe('what is found beside a service', () => {
       expect.stringMatching(/^service:shop\/web NameConflict: .*shop-web-1 is taken by .*left alone/),
     ]);
     expect(on.names()).toEqual(['shop-web-1 running']);
-    await on.host.engine.docker.remove('shop-web-1', true);
+    await on.host.engine.docker.remove('shop-web-1', { volumes: true });
     expect(problems(await on.engine.again())).toEqual([]);
     expect(on.only('shop-web-1').config.Labels[HASH]).toBeDefined();
   });
@@ -85,7 +85,7 @@ describe('ports', () => {
     const { id } = on.only('shop-web-1');
     await on.engine.apply(stack('ports: ["8080:80"]'));
     expect(on.only('shop-web-1')).toMatchObject({ id, status: 'running' });
-    await on.host.engine.docker.remove('proxy', true);
+    await on.host.engine.docker.remove('proxy', { volumes: true });
     expect(problems(await on.engine.again())).toEqual([]);
     expect(on.only('shop-web-1').ports.map((p) => p.port)).toEqual([8080]);
   });

@@ -14,7 +14,7 @@ describe('networks', () => {
     expect(problems(result).join()).toMatch(/network:shop\/default .*active endpoints/);
     expect(on.only('guest')).toMatchObject({ status: 'running' });
     expect([...on.only('guest').networks.keys()]).toEqual(['shop_default']);
-    await on.host.engine.docker.remove('guest', true);
+    await on.host.engine.docker.remove('guest', { volumes: true });
     expect(problems(await on.engine.again())).toEqual([]);
     expect([...on.only('shop-web-1').networks.keys()]).toEqual(['shop_default']);
   });
@@ -49,7 +49,7 @@ describe('networks', () => {
     await on.strangers('guest', { HostConfig: { NetworkMode: 'shop_default' } });
     const gone = await on.engine.apply(NOTHING);
     expect(problems(gone).join()).toMatch(/network:shop\/default NetworkInUse/);
-    await on.host.engine.docker.remove('guest', true);
+    await on.host.engine.docker.remove('guest', { volumes: true });
     await on.engine.again();
     expect((await on.host.engine.docker.networks()).map((n) => n.Name)).not.toContain('shop_default');
   });
@@ -72,7 +72,7 @@ describe('volumes', () => {
     await on.strangers('guest', { HostConfig: { Binds: ['shop_data:/x'] } });
     const gone = await on.engine.apply(NOTHING);
     expect(problems(gone).join()).toMatch(/VolumeInUse: .*used by guest/);
-    await on.host.engine.docker.remove('guest', true);
+    await on.host.engine.docker.remove('guest', { volumes: true });
     await on.engine.again();
     expect(await volumes()).not.toContain('shop_data');
   });
