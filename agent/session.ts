@@ -102,7 +102,11 @@ export function createSession(options: SessionOptions): Session {
   });
   const { verify, ...repo } = config.repo;
   const sourceOptions = {
-    ...{ ...repo, gitdir: `${stateDir}/repo.git`, env: process.env, exec, log },
+    ...repo,
+    gitdir: `${stateDir}/repo.git`,
+    env: process.env,
+    exec,
+    log,
     ...(verify ? { verify: { ...verify, namedIn: options.configFile } } : {}),
   };
   const source = createSource(sourceOptions);

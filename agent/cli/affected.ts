@@ -5,7 +5,8 @@ import { type Context, EXIT } from './context.ts';
 import { table } from './table.ts';
 
 export async function affected(c: Context, base: string, head: string, options: { dir: string }): Promise<number> {
-  const [before, after] = [await openCommit(options.dir, base), await openCommit(options.dir, head)];
+  const before = await openCommit(options.dir, base);
+  const after = await openCommit(options.dir, head);
   const hosts = await affectedHosts(before, after, c.deps.offlineKinds());
   c.print({ schema: 1, base, head, hosts }, () =>
     hosts.length === 0

@@ -28,7 +28,9 @@ export function loadStack(input: StackInput): Stack {
   };
   const vars = Object.entries(input.vars);
   const given = {
-    ...{ dir: input.dir, env: input.env, read },
+    dir: input.dir,
+    env: input.env,
+    read,
     vars: new Map(vars.filter(([name]) => !BUILTINS.includes(name))),
     builtins: new Map(vars.filter(([name]) => BUILTINS.includes(name))),
     roots: [...new Set([input.layer, 'roles'])],
@@ -57,7 +59,9 @@ function filesOf({ dir, layer, files, treeRoot }: StackInput, hostDir: string): 
   return files.map(({ path, text }) => {
     const own = parentOf(path);
     return {
-      ...{ path, text, dir: own },
+      path,
+      text,
+      dir: own,
       layer: isWithin(path, layer) ? layer : path.split('/').slice(0, 2).join('/'),
       hostDir: own === dir ? hostDir : `${treeRoot}/${own}`,
     };

@@ -194,7 +194,8 @@ function planRequest(params: URLSearchParams): PlanRequest {
 export function historyQuery(params: URLSearchParams): HistoryQuery | null {
   const text = (key: string) => (params.get(key) ? { [key]: params.get(key) } : {});
   const number = (key: string) => Number(params.get(key) || 0);
-  const [limit, before] = [number('limit'), number('before')];
+  const limit = number('limit');
+  const before = number('before');
   const commit = params.get('commit');
   const isRight = (commit || null) === null || /^[0-9a-f]{4,40}$/i.test(commit ?? '');
   if (!isRight || ![limit, before].every((n) => Number.isSafeInteger(n) && n >= 0)) return null;

@@ -16,7 +16,8 @@ const CHUNK = 200;
 
 /** Equal to rendering every host at both trees and comparing, but only what a changed file can reach is rendered. */
 export async function affectedHosts(base: FleetTree, head: FleetTree, deps: RenderDeps): Promise<Affected[]> {
-  const [before, after] = [await openFleet(base), await openFleet(head)];
+  const before = await openFleet(base);
+  const after = await openFleet(head);
   const changes = await changedPaths(base, head);
   const touched = new Set([...(await reached(before, changes)), ...(await reached(after, changes))]);
   const old = new Map(before.hosts.map((host) => [host.path, host]));
@@ -83,7 +84,8 @@ function hasBelow(sorted: readonly string[], prefix: string): boolean {
 
 /** Paths whose content differs, is new, or is gone. */
 async function changedPaths(base: FleetTree, head: FleetTree): Promise<string[]> {
-  const [was, is] = [await identities(base), await identities(head)];
+  const was = await identities(base);
+  const is = await identities(head);
   const changed = new Set<string>();
   for (const [path, id] of was) if (is.get(path) !== id) changed.add(path);
   for (const path of is.keys()) if (!was.has(path)) changed.add(path);

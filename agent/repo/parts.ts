@@ -18,7 +18,8 @@ export const partsFor = (hosts: number, cores: number): number =>
 
 export const parsePart = (text: string): Part | null => {
   const match = /^(\d{1,3})\/(\d{1,3})$/.exec(text);
-  const [index, of] = [Number(match?.[1]), Number(match?.[2])];
+  const index = Number(match?.[1]);
+  const of = Number(match?.[2]);
   return match && index >= 1 && index <= of ? { index, of } : null;
 };
 

@@ -100,7 +100,8 @@ function verifyMac({ metadata }: SopsFile, key: Uint8Array, computed: string): v
   } catch {
     throw new Error(altered);
   }
-  const [a, b] = [Buffer.from(stored), Buffer.from(computed)];
+  const a = Buffer.from(stored);
+  const b = Buffer.from(computed);
   if (a.length !== b.length || !timingSafeEqual(a, b)) throw new Error(altered);
 }
 

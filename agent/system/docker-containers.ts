@@ -9,8 +9,13 @@ export function createContainer(
 ): Promise<{ Id: string; Warnings?: string[] | null }> {
   const options = { _query: { name, ...(platform ? { platform } : {}) }, _body: body };
   const statusCodes = {
-    ...{ 200: true, 201: true, 400: 'bad parameter', 404: 'no such container' },
-    ...{ 406: 'impossible to attach', 409: 'conflict', 500: 'server error' },
+    200: true,
+    201: true,
+    400: 'bad parameter',
+    404: 'no such container',
+    406: 'impossible to attach',
+    409: 'conflict',
+    500: 'server error',
   };
   return new Promise((resolve, reject) => {
     docker.modem.dial(

@@ -14,7 +14,9 @@ export const statusOf = (thrown: unknown): number => Number((thrown as { statusC
 /** Something acts on a container that is not there any more. */
 export const gone = (what: string, cause: unknown): AgentError =>
   new AgentError({
-    ...{ code: 'ContainerMissing', phase: 'apply', cause },
+    code: 'ContainerMissing',
+    phase: 'apply',
+    cause,
     message: `cannot ${what}: it is gone; something else removed it, and it is made anew`,
   });
 
@@ -38,7 +40,9 @@ export function explain(what: string, socket: string, thrown: unknown): AgentErr
   const known = refusalOf(raw);
   const advice = known ? `; ${known.advice}` : '';
   return new AgentError({
-    ...{ code: known?.code ?? 'EngineRefused', phase: 'apply', cause: thrown },
+    code: known?.code ?? 'EngineRefused',
+    phase: 'apply',
+    cause: thrown,
     message: `cannot ${what}: ${why}${advice}`,
   });
 }

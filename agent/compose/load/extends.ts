@@ -105,7 +105,10 @@ function openFile(
   }
   const dir = parentOf(repo);
   const loaded = loadForExtends(loading, scope, {
-    ...{ path: repo, text: content, layer: file.at.source.layer, dir },
+    path: repo,
+    text: content,
+    layer: file.at.source.layer,
+    dir,
     hostDir: hostDirOf(file.at.source, dir),
   });
   scope.extended.set(repo, loaded);

@@ -62,13 +62,17 @@ export interface FileToLoad {
 
 export const sourceOf = ({ path, text, layer, dir, hostDir }: FileToLoad): Source => ({
   file: path,
-  ...{ layer, dir, hostDir },
+  layer,
+  dir,
+  hostDir,
   lines: lineStarts(text),
 });
 
 /** Where another directory of the repository lies on the host, seen from a file's own. */
 export function hostDirOf({ dir, hostDir }: Source, other: string): string {
-  const [from, to] = [dir, other].map((p) => p.split('/').filter(Boolean)) as [string[], string[]];
+  const partsOf = (path: string) => path.split('/').filter(Boolean);
+  const from = partsOf(dir);
+  const to = partsOf(other);
   let common = 0;
   while (common < from.length && from[common] === to[common]) common++;
   return joinPath(hostDir, [...from.slice(common).map(() => '..'), ...to.slice(common)].join('/') || '.');

@@ -108,7 +108,16 @@ function readValue(text: string, from: number, fail: (message: string) => never)
 }
 
 const ESCAPES: Record<string, string> = {
-  ...{ a: '\x07', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v', '\\': '\\', '"': '"', $: '$$' },
+  a: '\x07',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  v: '\v',
+  '\\': '\\',
+  '"': '"',
+  $: '$$',
 };
 
 /** Within double quotes: the escapes of a shell's `$'…'`, but for hexadecimal ones. */

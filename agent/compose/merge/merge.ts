@@ -121,7 +121,8 @@ const toContext = (node: Node): MapNode =>
   node.kind === 'map' ? node : map(node.kind === 'scalar' ? [['context', node]] : [], node.at);
 
 function otherDriver(base: MapNode, over: MapNode): boolean {
-  const [before, after] = [base.entries.get('driver'), over.entries.get('driver')];
+  const before = base.entries.get('driver');
+  const after = over.entries.get('driver');
   return before !== undefined && after !== undefined && !same(before, after);
 }
 

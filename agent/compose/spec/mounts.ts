@@ -18,8 +18,14 @@ const PROPAGATION = ['rprivate', 'private', 'rshared', 'shared', 'rslave', 'slav
 /** `[SOURCE:]TARGET[:OPTION,…]`. @throws MountError */
 export function parseMount(spec: string): Mount {
   const mount: Mount = {
-    ...{ type: 'volume', source: '', target: '', readOnly: false, nocopy: false },
-    ...{ propagation: '', selinux: '', bare: false },
+    type: 'volume',
+    source: '',
+    target: '',
+    readOnly: false,
+    nocopy: false,
+    propagation: '',
+    selinux: '',
+    bare: false,
   };
   if (spec === '') throw new MountError('an empty text is no mount');
   if (spec.length <= 2) return { ...mount, target: spec, bare: true };

@@ -51,7 +51,9 @@ export function writePorts(range: PortRange): Port[] {
 
 function range(text: string): { first: number; last: number } {
   const [from = '', to = from] = text.split('-');
-  const [first, last] = [from, to].map((t) => (/^\d+$/.test(t) ? Number(t) : Number.NaN)) as [number, number];
+  const numberOf = (digits: string) => (/^\d+$/.test(digits) ? Number(digits) : Number.NaN);
+  const first = numberOf(from);
+  const last = numberOf(to);
   if (!(first <= 65_535 && last <= 65_535)) throw new PortError(`\`${text}\` is not a port or a range of ports`);
   if (last < first) throw new PortError(`the range ${text} ends before it begins`);
   return { first, last };

@@ -37,7 +37,10 @@ export function socketMounts(
   return [
     { ...bind, source: SOCKET, target: SOCKET, readOnly: false, mount: null },
     {
-      ...{ ...bind, source: kept, target, readOnly: true },
+      ...bind,
+      source: kept,
+      target,
+      readOnly: true,
       mount: { Type: 'bind', Source: kept, Target: target, ReadOnly: true },
     },
   ];

@@ -57,7 +57,10 @@ function network({ loaded, resource }: StackContext, key: string): Desired<Netwo
   const at = ['networks', key];
   const declared = project.networks?.[key];
   const spec: NetworkSpec = {
-    ...{ project: project.name, key, name: declared?.name ?? key, external: declared?.external ?? false },
+    project: project.name,
+    key,
+    name: declared?.name ?? key,
+    external: declared?.external ?? false,
     driver: declared?.driver ?? 'bridge',
     driverOptions: declared?.driver_opts ?? {},
     internal: declared?.internal ?? false,
@@ -67,7 +70,9 @@ function network({ loaded, resource }: StackContext, key: string): Desired<Netwo
     ipam: {
       driver: declared?.ipam.driver ?? '',
       config: (declared?.ipam.config ?? []).map((c) => ({
-        ...{ subnet: c.subnet ?? '', range: c.ip_range ?? '', gateway: c.gateway ?? '' },
+        subnet: c.subnet ?? '',
+        range: c.ip_range ?? '',
+        gateway: c.gateway ?? '',
         aux: c.aux_addresses ?? {},
       })),
     },
@@ -93,7 +98,10 @@ function volume({ loaded, resource, fail }: StackContext, key: string): Desired<
   const problem = device.startsWith('/') ? mountProblem(device) : null;
   if (problem !== null) fail([...at, 'driver_opts', 'device'], `\`${device}\` ${problem}; mount another directory`);
   const spec: VolumeSpec = {
-    ...{ project: project.name, key, name: declared?.name ?? key, external: declared?.external ?? false },
+    project: project.name,
+    key,
+    name: declared?.name ?? key,
+    external: declared?.external ?? false,
     driver: declared?.driver ?? 'local',
     driverOptions: declared?.driver_opts ?? {},
     labels: declared?.labels ?? {},

@@ -40,7 +40,10 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
   const dependsOn = Object.entries(service.depends_on ?? {})
     .filter(([other]) => Object.hasOwn(project.services, other))
     .map(([other, { condition, restart, required }]) => ({
-      ...{ service: other, condition, required, restart: restart ?? false },
+      service: other,
+      condition,
+      required,
+      restart: restart ?? false,
       awaited: condition !== 'service_started' && replicasOf(project.services[other] as ComposeService) > 0,
     }));
   after.push(...dependsOn.map((d) => idOf(d.service)));

@@ -80,8 +80,12 @@ function buildAll(given: Pick<Building, 'source' | 'content' | 'original' | 'eve
   const { events } = given;
   const documents: YamlDocument[] = [];
   const building: Building = {
-    ...{ ...given, next: 0, anchors: new Map(), size: 0 },
-    ...{ root: undefined, resets: [] },
+    ...given,
+    next: 0,
+    anchors: new Map(),
+    size: 0,
+    root: undefined,
+    resets: [],
   };
   while (building.next < events.length) {
     building.next++;

@@ -123,7 +123,8 @@ export async function applySteps(
   const start = (steps: readonly Step[]) => {
     const [first] = steps;
     if (first === undefined) return;
-    const done = steps.length === 1 ? carryOut(run, first, mustGoOn.has(first.want.id) ? unstoppable : run.io.signal).then((r) => [r]) : carryOutAll(run, steps, run.io.signal); // biome-ignore format: one line
+    const one = async () => [await carryOut(run, first, mustGoOn.has(first.want.id) ? unstoppable : run.io.signal)];
+    const done = steps.length === 1 ? one() : carryOutAll(run, steps, run.io.signal);
     const work = done.then((all) => {
       running.delete(first.want.id);
       for (const [i, step] of steps.entries()) finish(step, all[i] ?? null);

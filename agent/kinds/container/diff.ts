@@ -100,8 +100,10 @@ function forgotten(
     if (VISIBLE.includes(key) || stable(before[key]) === stable(now[key])) continue;
     const field = NAMES[key] ?? key;
     if (known.some((r) => r.field.split('.')[0] === field) || why.some((r) => r.field === field)) continue;
-    const [from, to] = [before[key], now[key]].map((v) => (v === undefined ? 'not declared' : 'declared'));
-    why.push({ field, from: from as string, to: to === from ? 'declared otherwise' : (to as string) });
+    const shown = (value: unknown) => (value === undefined ? 'not declared' : 'declared');
+    const from = shown(before[key]);
+    const to = shown(now[key]);
+    why.push({ field, from, to: to === from ? 'declared otherwise' : to });
   }
   return why;
 }

@@ -49,7 +49,8 @@ function canTake({ published }: PortSpec, port: number | undefined): boolean {
 /** Without an address a port is published on all of both families. */
 function overlap(a: PortSpec, b: PortSpec): boolean {
   if (a.protocol !== b.protocol) return false;
-  const [one, two] = [a.hostIp, b.hostIp];
+  const one = a.hostIp;
+  const two = b.hostIp;
   if (one === two || one === '' || two === '') return true;
   return one.includes(':') === two.includes(':') && [one, two].some((ip) => ip === '0.0.0.0' || ip === '::');
 }

@@ -140,9 +140,9 @@ function diff({ spec }: Desired<NetworkSpec>, seen: Seen<NetworkFact> | undefine
   if (spec.external) return { op: 'none' };
   const { info } = seen.fact;
   const why: Reason[] = [];
+  const shown = (value: unknown) => (typeof value === 'object' ? JSON.stringify(value) : String(value ?? 'none'));
   const compare = (field: string, from: unknown, to: unknown) => {
-    const [a, b] = [from, to].map((v) => (typeof v === 'object' ? JSON.stringify(v) : String(v ?? 'none')));
-    if (a !== b) why.push({ field, from: a as string, to: b as string });
+    if (shown(from) !== shown(to)) why.push({ field, from: shown(from), to: shown(to) });
   };
   compare('name', info.Name, spec.name);
   compare('driver', info.Driver, spec.driver);

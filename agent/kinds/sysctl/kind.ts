@@ -86,7 +86,8 @@ function numberOf(field: string): bigint | null {
  * size. If fewer numbers are declared than a setting has, as for `kernel.printk`, the kernel sets the first ones.
  */
 export function isSame(declared: string, actual: string): boolean {
-  const [want, have] = [fieldsOf(declared), fieldsOf(actual)];
+  const want = fieldsOf(declared);
+  const have = fieldsOf(actual);
   const same = want.every((field, i) => {
     const number = numberOf(field);
     return field === have[i] || (number !== null && number === numberOf(have[i] ?? ''));

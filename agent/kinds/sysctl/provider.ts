@@ -74,7 +74,8 @@ export function createSysctlProvider(options: SysctlProviderOptions): SysctlProv
   };
 
   const observe = async (ids: readonly ResourceId[]): Promise<Map<ResourceId, Seen<SysctlFact>>> => {
-    const [inFile, later] = [kept(), overrides()];
+    const inFile = kept();
+    const later = overrides();
     const look = async (id: ResourceId) => {
       const name = locatorOf(id);
       const fact: SysctlFact = { value: null, kept: inFile.get(name) ?? null };
