@@ -12,6 +12,7 @@ import type {
 import { AgentError } from '../errors.ts';
 import { isWell } from '../fleet/model.ts';
 import { type Context, EXIT } from './context.ts';
+import { exitOfStatus } from './exits.ts';
 import { fleetText, historyText, planText, resourcesText, runText } from './print.ts';
 import { resolve } from './show.ts';
 import { statusText } from './status-text.ts';
@@ -19,7 +20,7 @@ import { statusText } from './status-text.ts';
 export async function status(c: Context): Promise<number> {
   const document = await need<StatusDocument>(c, 'status');
   c.print(document, () => statusText(document, c));
-  return document.sync === 'synced' && document.health === 'healthy' ? EXIT.ok : EXIT.bad;
+  return exitOfStatus(document);
 }
 
 export async function plan(c: Context, { dir, commit }: { dir?: string; commit?: string }): Promise<number> {

@@ -26,7 +26,7 @@ export function addHostCommands({ program, add, act, deps, terminal, finish }: B
   add('status', {
     text: 'sync, health, commit, what is wrong',
     examples: ['fairlead status', 'fairlead status --json'],
-    exits: { 0: 'synced and healthy', 1: 'not' },
+    exits: { 0: 'synced and healthy', 2: 'held and healthy', 1: 'not' },
   }).action(act(commands.status));
   add('plan', {
     text: 'what a sync would change now, field by field',
@@ -39,7 +39,12 @@ export function addHostCommands({ program, add, act, deps, terminal, finish }: B
   add('sync', {
     text: 'reconcile now, and watch; the run goes on when this ends',
     examples: ['fairlead sync', 'fairlead sync --allow-prune'],
-    exits: { 0: 'synced', 2: 'held', 1: 'failed', 130: 'interrupted: the run goes on' },
+    exits: {
+      0: 'synced',
+      2: 'held',
+      1: 'failed, or the repository could not be read',
+      130: 'interrupted: the run goes on',
+    },
   })
     .option('--allow-prune', 'remove more than prune.max allows')
     .option('--allow-rewind', 'follow a branch that was rewound or rewritten')

@@ -2,6 +2,7 @@
 import type { SyncLine, SyncRequest } from '../control/protocol.ts';
 import { AgentError } from '../errors.ts';
 import { type Context, EXIT } from './context.ts';
+import { exitOfSync, isHeadUnread } from './exits.ts';
 import { createLive } from './live.ts';
 import { statusText } from './status-text.ts';
 
@@ -43,10 +44,9 @@ export async function sync(c: Context, request: SyncRequest, { wait }: { wait: b
 }
 
 function tell(c: Context, { type, run, status }: Done): number {
-  const nothing = run.changed + run.failed === 0 && run.sync === 'synced';
+  const nothing = run.changed + run.failed === 0 && run.sync === 'synced' && !isHeadUnread(status);
   c.print({ schema: 1, type, run, status }, () =>
     [...(nothing ? ['Nothing to do: the host matches its commit.'] : []), statusText(status, c)].join('\n'),
   );
-  if (run.sync === 'held') return EXIT.pending;
-  return run.sync === 'synced' ? EXIT.ok : EXIT.bad;
+  return exitOfSync(run, status);
 }

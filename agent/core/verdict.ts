@@ -12,8 +12,9 @@ export function syncOf(resources: readonly ResourceStatus[], whole: readonly Syn
   return WORST_FIRST.find((state) => all.has(state)) ?? 'synced';
 }
 
+/** Health is of what runs: what waits to be made for the first time (`held`, `unknown`) has none. */
 export function healthOf(resources: readonly ResourceStatus[]): HealthState {
   const all = new Set<HealthState>();
-  for (const { health } of resources) all.add(health);
+  for (const { sync, health } of resources) if (sync !== 'held' || health !== 'unknown') all.add(health);
   return HEALTH_WORST_FIRST.find((state) => all.has(state)) ?? 'unknown';
 }

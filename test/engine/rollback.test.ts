@@ -1,5 +1,6 @@
 /** Commits that do not settle, gates, pins, outages: the real engine and store over a host in memory. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { healthOf } from '../../agent/core/verdict.ts';
 import type { Outcome, RunRequest } from '../../agent/engine/types.ts';
 import { createWorld, type Declaration, type World } from './world.ts';
 
@@ -326,6 +327,15 @@ describe('gates', () => {
     expect((await run()).gate?.until).toBe('2026-03-29T02:00:00.000Z');
     world.time = Date.parse('2026-03-29T02:30:00Z');
     expect((await run()).sync).toBe('synced');
+  });
+
+  test('a commit that waits makes the host no less healthy than what runs is', async () => {
+    world.commit('more', { ...FIVE, 'file:/new': { value: '1' }, 'service:p/new': { value: '1' } });
+    world.deps().store.commits.set({ pause: { until: null, reason: '', at: '2026-03-01T00:00:00.000Z' } });
+    const outcome = await run();
+    expect([outcome.sync, healthOf(outcome.resources)]).toEqual(['held', 'healthy']);
+    world.things.delete('file:/b');
+    expect(healthOf((await run()).resources)).toBe('degraded');
   });
 
   test('what waits is told once, not at every run', async () => {
