@@ -87,10 +87,11 @@ export async function createMqttFarEnd(): Promise<FarEnd> {
         ...{ clock: systemClock, log: silentLog, random: () => 0 },
       }),
     probe: () => createMqttProbe(broker),
+    caughtUp: async () => undefined,
     retained: (name) => JSON.parse(retained.get(`${base}/${name}`) ?? 'null'),
     events: () => [...events],
     presence: () => retained.get(`${base}/presence`) as 'online' | 'offline' | undefined,
-    refuse(...names) {
+    async refuse(...names) {
       refused = names;
     },
     onArrival: null,

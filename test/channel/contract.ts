@@ -10,6 +10,8 @@ export interface FarEnd {
   /** A channel of host `h` that follows branch `main`, not started. */
   channel(): Channel;
   probe(): ChannelProbe;
+  /** Resolves when all that a channel was told is taken shows below. */
+  caughtUp(): Promise<void>;
   /** What it keeps of the host under this name. */
   retained(name: string): unknown;
   /** `seq` of the events that came, in the order in which they came. */
@@ -17,7 +19,7 @@ export interface FarEnd {
   /** Whether it takes the host to be there; undefined before it heard of it. */
   presence(): 'online' | 'offline' | undefined;
   /** What is said under these names (`events`, or that of a document) is refused from now on. */
-  refuse(...names: string[]): void;
+  refuse(...names: string[]): Promise<void>;
   /** Called when something comes, before it is answered. */
   onArrival: ((name: string) => void) | null;
   /** The connection ends, without a word of the host's. */
@@ -82,6 +84,7 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       expect(await channel.retain('status', status('one'))).toBe('taken');
       expect(await channel.retain('resources', resources)).toBe('taken');
       expect(await channel.retain('status', status('two'))).toBe('taken');
+      await far.caughtUp();
       expect(far.retained('status')).toEqual({ message: 'two' });
       expect(far.retained('resources')).toEqual(resources);
     });
@@ -91,22 +94,24 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       await opened();
       for (let seq = 1; seq <= 20; seq++) {
         expect(await channel.send(event(seq))).toBe('taken');
+        await far.caughtUp();
         expect(far.events().at(-1)).toBe(seq);
       }
       const answers = await Promise.all([21, 22, 23].map((seq) => channel.send(event(seq))));
       expect(answers).toEqual(['taken', 'taken', 'taken']);
+      await far.caughtUp();
       expect(far.events()).toEqual(Array.from({ length: 23 }, (_, i) => i + 1));
     });
 
     test('answers what is refused, names it as a problem until it is taken, and stays open', async () => {
-      far.refuse('events');
+      await far.refuse('events');
       start();
       await opened();
       expect(await channel.send(event(1))).toBe('refused');
       expect(await channel.retain('status', status('one'))).toBe('taken');
       expect(channel.problems()).toMatchObject([{ id: channel.name, reason: 'PublishRefused' }]);
       expect(turns.at(-1)).toEqual(['PublishRefused']);
-      far.refuse();
+      await far.refuse();
       expect(await channel.send(event(1))).toBe('taken');
       expect(channel.problems()).toEqual([]);
       expect(turns.at(-1)).toEqual([]);
@@ -175,6 +180,7 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       start();
       await opened();
       await channel.stop();
+      await far.caughtUp();
       expect(far.presence()).toBe('offline');
       expect(channel.isOpen()).toBe(false);
       await expect(channel.send(event(1))).rejects.toEqual(PUBLISH_FAILED);

@@ -120,10 +120,11 @@ export function createMemoryFarEnd(): FarEnd {
           throw new AgentError({ code: 'BrokerUnreachable', phase: 'report', message: 'nobody is there' });
       },
     }),
+    caughtUp: async () => undefined,
     retained: (name) => kept.get(name),
     events: () => [...came],
     presence: () => presence,
-    refuse(...names) {
+    async refuse(...names) {
       refused.clear();
       for (const name of names) refused.add(name);
     },

@@ -5,15 +5,20 @@ import { createMqttChannel } from '../../agent/report/mqtt/channel.ts';
 import { createReporter, type Reporter } from '../../agent/report/reporter.ts';
 import { systemClock } from '../../agent/system/clock.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import { channelContract } from '../channel/contract.ts';
+import { createMosquittoFarEnd } from '../channel/mosquitto.ts';
 import { type Lab, startLab, until } from './lab.ts';
 
 let lab: Lab;
 let url: string;
+let address: string;
 const running: Reporter[] = [];
 
 beforeAll(async () => {
   lab = await startLab({ name: 'broker', hosts: [] });
-  url = `mqtt://${await lab.infra.address()}:1883`;
+  address = await lab.infra.address();
+  url = `mqtt://${address}:1883`;
+  await startGuarded();
 });
 afterAll(async () => {
   await Promise.all(running.map((r) => r.stop()));
@@ -62,4 +67,43 @@ test('of two agents under one name the first steps aside and says why; it comes 
   await second.stop();
   await until('the first one to be back', 30_000, async () => (await retained('status')).includes('first'));
   expect([await retained('presence'), first.problems()]).toEqual(['online', []]);
+});
+
+/** A second broker, which refuses what its list says. It reads the list again at SIGHUP (mosquitto.conf(5), acl_file). */
+const GUARDED_PORT = 1884;
+async function startGuarded(): Promise<void> {
+  const config = `listener ${GUARDED_PORT}\nallow_anonymous true\nacl_file /tmp/acl\npid_file /tmp/guarded.pid\n`;
+  await lab.infra.sh('cat > /tmp/guarded.conf', { input: config });
+  await writeList([]);
+  await lab.infra.sh('mosquitto -d -c /tmp/guarded.conf');
+  await until('the second broker', 20_000, async () => {
+    const { code } = await lab.infra.exec(['mosquitto_pub', '-p', `${GUARDED_PORT}`, '-t', 'up', '-m', 'up'], {
+      check: false,
+    });
+    return code === 0;
+  });
+}
+let lists = 0;
+/** @returns a topic that this list refuses, and no other list does */
+async function writeList(topics: readonly string[]): Promise<string> {
+  const own = `list/${++lists}`;
+  const list = [...[...topics, own].map((topic) => `topic deny ${topic}`), 'topic readwrite #', ''].join('\n');
+  await lab.infra.sh('cat > /tmp/acl; chmod 644 /tmp/acl', { input: list });
+  return own;
+}
+/** Resolves when the broker goes by the new list. */
+async function deny(topics: readonly string[]): Promise<void> {
+  const own = await writeList(topics);
+  await lab.infra.sh('pkill -HUP -F /tmp/guarded.pid');
+  await until('the list', 10_000, async () => {
+    const pub = ['mosquitto_pub', '-V', 'mqttv5', '-q', '1', '-p', `${GUARDED_PORT}`, '-t', own, '-m', 'x'];
+    const { stdout, stderr } = await lab.infra.exec(pub, { check: false });
+    return /not authori[sz]ed/i.test(stdout + stderr);
+  });
+}
+
+let farEnds = 0;
+channelContract('MQTT 5 (mosquitto)', () => {
+  farEnds++;
+  return createMosquittoFarEnd({ host: address, port: GUARDED_PORT, prefix: `contract-${farEnds}`, deny });
 });

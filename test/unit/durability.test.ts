@@ -1,5 +1,5 @@
 /** What of the store survives a power cut: all that was written before the last fsync of the log, and nothing after it. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
@@ -10,6 +10,12 @@ import { openStore, type Store } from '../../agent/store/db.ts';
 import { createPowerCut, type PowerCut } from '../power-cut.ts';
 
 const dirs: string[] = [];
+/** In memory if there is such a place: what is synced is told by statements, not by the disk. */
+const newDir = (): string => {
+  const dir = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'fairlead-durability-'));
+  dirs.push(dir);
+  return dir;
+};
 const stores: Store[] = [];
 const open = (dir: string, power?: PowerCut) => {
   const store = openStore({ dir, now: () => new Date(0), log: silentLog, ...(power && { trace: power.trace }) });
@@ -17,16 +23,14 @@ const open = (dir: string, power?: PowerCut) => {
   return store;
 };
 function begin(): { store: Store; power: PowerCut; cut(): Store } {
-  const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-durability-'));
-  dirs.push(dir);
+  const dir = newDir();
   const power = createPowerCut(dir);
   const store = open(dir, power);
   return {
     store,
     power,
     cut() {
-      const to = mkdtempSync(path.join(os.tmpdir(), 'fairlead-durability-'));
-      dirs.push(to);
+      const to = newDir();
       power.cut(to);
       return open(to);
     },
