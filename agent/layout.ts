@@ -6,7 +6,7 @@ import { type AgentConfig, parseConfig } from './config.ts';
 import { AgentError } from './errors.ts';
 import type { Log } from './log.ts';
 import { openStore, readStore, type Store } from './store/db.ts';
-import { createPatientStore } from './store/disk-full-store.ts';
+import { createDiskFullStore } from './store/disk-full-store.ts';
 import { lockState } from './store/lock.ts';
 import type { RunReader } from './store/runs.ts';
 
@@ -76,7 +76,7 @@ function openIn(dir: string, log: Log): OpenState {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const lock = lockState({ dir, nativeBinding });
   try {
-    const store = createPatientStore(openStore({ dir, nativeBinding, now: () => new Date(), log }), dir);
+    const store = createDiskFullStore(openStore({ dir, nativeBinding, now: () => new Date(), log }), dir);
     return {
       store,
       close() {

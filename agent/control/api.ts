@@ -25,7 +25,7 @@ import type { EngineDeps } from '../engine/types.ts';
 import type { Loop } from '../engine/when/loop.ts';
 import type { RunReader } from '../store/runs.ts';
 import { fullId, hold } from './holds.ts';
-import { createMemory } from './last-status.ts';
+import { createLastStatus } from './last-status.ts';
 import type { Kept } from './overwritten.ts';
 import { printable } from './printable.ts';
 import type { ControlApi, ShowDocument } from './protocol.ts';
@@ -63,7 +63,7 @@ const WORK = ['prepare', 'apply', 'settle', 'prune', 'rollback'];
 export function createAgentApi(options: AgentApiOptions): AgentApi {
   const { deps, identity, facts, problems, loop, localCheckout, kept } = options;
   const { store, clock } = deps;
-  const memory = createMemory(store);
+  const memory = createLastStatus(store);
   let state: AgentState = memory.recall(identity);
   let working = false;
 
@@ -75,7 +75,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       ...state,
       pin: pin?.commit ?? null,
       bad: store.commits.listBad(5).map(({ commit, culprit }) => ({ commit, reason: culprit.reason })),
-      whole: working ? [...state.whole, 'progressing' as const] : state.whole,
+      hostStates: working ? [...state.hostStates, 'progressing' as const] : state.hostStates,
       problems: all,
       reason: state.reason || (first?.reason ?? ('' as const)),
       message: state.message || (first?.message ?? ''),
@@ -105,7 +105,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       run,
       // A run that could not see anything leaves what is known of the resources as it was.
       resources: outcome.commit === null ? state.resources : sameOr(state.resources, outcome.resources),
-      whole: outcome.whole,
+      hostStates: outcome.hostStates,
       reason: outcome.reason,
       message: outcome.message,
       problems: outcome.problems,
@@ -119,7 +119,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
     working = false;
     const run = brokenRun(breakdown, trigger, clock.now());
     const problem: Problem = { id: 'state', ...breakdown, file: null, line: null };
-    state = { ...state, ...breakdown, run, whole: ['failed'], problems: [problem], running: false };
+    state = { ...state, ...breakdown, run, hostStates: ['failed'], problems: [problem], running: false };
     return { type: 'done', run, status: status() };
   };
 

@@ -3,7 +3,7 @@ import type { AgentState, Identity } from '../core/status.ts';
 import type { Store } from '../store/db.ts';
 import type { Shown } from '../store/facts.ts';
 
-export interface Memory {
+export interface LastStatus {
   /** Written only when it is another one: most runs find nothing new. */
   remember(state: AgentState): void;
   /** The last verdict as it was; of health nothing is known, since nobody has looked yet. */
@@ -12,11 +12,11 @@ export interface Memory {
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
-export function createMemory({ commits, facts, runs }: Pick<Store, 'commits' | 'facts' | 'runs'>): Memory {
+export function createLastStatus({ commits, facts, runs }: Pick<Store, 'commits' | 'facts' | 'runs'>): LastStatus {
   let written: Shown | null = null;
   return {
-    remember({ mode, labels, desired, resources, whole, gate, reason, message, problems }) {
-      const kept: Shown = { mode, labels, desired, resources, whole, gate, reason, message, problems };
+    remember({ mode, labels, desired, resources, hostStates, gate, reason, message, problems }) {
+      const kept: Shown = { mode, labels, desired, resources, hostStates, gate, reason, message, problems };
       // The long part first: mostly it is the very same.
       const isSame = written?.resources === resources || same(written?.resources, resources);
       if (!isSame || !same({ ...written, resources: [] }, { ...kept, resources: [] })) facts.set({ shown: kept });
@@ -27,7 +27,7 @@ export function createMemory({ commits, facts, runs }: Pick<Store, 'commits' | '
       written = kept ?? null;
       const { lastGood } = commits.get();
       const run = runs.list({ limit: 1 })[0] ?? null;
-      const whole = kept?.whole ?? [];
+      const hostStates = kept?.hostStates ?? [];
       return {
         mode: 'enforce',
         labels,
@@ -40,7 +40,7 @@ export function createMemory({ commits, facts, runs }: Pick<Store, 'commits' | '
         pin: null,
         bad: [],
         // Ended in the middle of its work, the host is neither here nor there.
-        whole: run?.reason === 'Interrupted' ? [...whole, 'progressing'] : whole,
+        hostStates: run?.reason === 'Interrupted' ? [...hostStates, 'progressing'] : hostStates,
         resources: (kept?.resources ?? []).map((r) => ({ ...r, health: 'unknown' })),
         applied: facts.get('applied') ?? null,
         lastGood: lastGood ? { commit: lastGood } : null,

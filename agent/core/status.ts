@@ -27,7 +27,7 @@ export interface AgentState {
   run: RunRecord | null;
   resources: readonly ResourceStatus[];
   /** Verdicts about the commit as a whole: `failed` rejected, `held`, `unassigned`. Empty when there is none. */
-  whole: readonly SyncState[];
+  hostStates: readonly SyncState[];
   reason: ReasonCode | '';
   message: string;
   problems: readonly Problem[];
@@ -58,7 +58,7 @@ export function statusOf({ identity, state, facts, at, seq, next }: StatusInput)
     fleet: identity.fleet,
     at,
     seq,
-    sync: known ? syncOf(state.resources, state.whole) : state.running ? 'progressing' : 'unknown',
+    sync: known ? syncOf(state.resources, state.hostStates) : state.running ? 'progressing' : 'unknown',
     health: known ? healthOf(state.resources) : 'unknown',
     reason: state.reason,
     message: state.message,

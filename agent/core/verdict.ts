@@ -4,10 +4,10 @@ import type { HealthState, ResourceStatus, SyncState } from './types.ts';
 const WORST_FIRST: readonly SyncState[] = ['failed', 'rolled-back', 'held', 'out-of-sync', 'progressing', 'synced'];
 const HEALTH_WORST_FIRST: readonly HealthState[] = ['degraded', 'progressing', 'unknown', 'healthy'];
 
-/** The worst of the resources' answers, `whole` (a rejected commit, a hold) included. */
-export function syncOf(resources: readonly ResourceStatus[], whole: readonly SyncState[]): SyncState {
-  if (whole.includes('unassigned')) return 'unassigned';
-  const all = new Set<SyncState>(whole);
+/** The worst of the resources' answers, `hostStates` (a rejected commit, a hold) included. */
+export function syncOf(resources: readonly ResourceStatus[], hostStates: readonly SyncState[]): SyncState {
+  if (hostStates.includes('unassigned')) return 'unassigned';
+  const all = new Set<SyncState>(hostStates);
   for (const { sync } of resources) all.add(sync);
   return WORST_FIRST.find((state) => all.has(state)) ?? 'synced';
 }

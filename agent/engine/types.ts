@@ -96,7 +96,7 @@ export interface Observed {
   unreachable: ReadonlyMap<Kind, AgentError>;
 }
 
-/** A look at the host that was taken ahead of its use. */
+/** An observation of the host that was taken before it was needed. */
 export interface Prefetched {
   /** What was seen, once; null where it is not what is asked for now, or may be outdated. What runs something to be observed is not in it. */
   take(loaded: Loaded): Promise<Observed> | null;
@@ -188,7 +188,7 @@ export interface Outcome {
   actions: readonly ActionRecord[];
   resources: readonly ResourceStatus[];
   problems: readonly Problem[];
-  whole: readonly SyncState[];
+  hostStates: readonly SyncState[];
   /** Empty when all is well. */
   reason: ReasonCode | '';
   message: string;

@@ -18,7 +18,7 @@ interface Waiting {
 }
 
 /** @param dir of the state, for errors */
-export function createPatientStore(store: Store, dir: string): Store {
+export function createDiskFullStore(store: Store, dir: string): Store {
   let trouble: string | null = null;
   let waiting: Waiting[] = [];
   let lost = 0;
@@ -77,7 +77,7 @@ export function createPatientStore(store: Store, dir: string): Store {
           throw unwritable(dir, thrown);
         },
       );
-  const patiently =
+  const orInMemory =
     <A extends unknown[]>(act: (...args: A) => void) =>
     (...args: A): void => {
       const job = () => act(...args);
@@ -128,16 +128,16 @@ export function createPatientStore(store: Store, dir: string): Store {
       ...inventory,
       intend: strictly(inventory.intend),
       restore: strictly(inventory.restore),
-      confirm: patiently(inventory.confirm),
-      settle: patiently(inventory.settle),
-      forget: patiently(inventory.forget),
-      notifyDone: patiently(inventory.notifyDone),
+      confirm: orInMemory(inventory.confirm),
+      settle: orInMemory(inventory.settle),
+      forget: orInMemory(inventory.forget),
+      notifyDone: orInMemory(inventory.notifyDone),
     },
     images: {
       ...images,
-      addPulled: patiently(images.addPulled),
-      forget: patiently(images.forget),
-      setAsked: patiently(images.setAsked),
+      addPulled: orInMemory(images.addPulled),
+      forget: orInMemory(images.forget),
+      setAsked: orInMemory(images.setAsked),
     },
     runs: {
       ...runs,
@@ -162,7 +162,7 @@ export function createPatientStore(store: Store, dir: string): Store {
     outbox: {
       ...outbox,
       push: (events, facts = {}) => report(facts, () => outbox.push(events, facts)),
-      ack: patiently(outbox.ack),
+      ack: orInMemory(outbox.ack),
     },
     tend: (limits) =>
       write(

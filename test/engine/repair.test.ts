@@ -130,14 +130,14 @@ describe('what is not drift is left to a full run', () => {
     await runner.run(request({ superseded: () => true }));
     const { outcome } = await hint('service:p/web');
     expect(outcome.resources.map((r) => r.sync)).toEqual(['synced', 'synced', 'synced', 'synced']);
-    expect(syncOf(outcome.resources, outcome.whole)).toBe('progressing');
+    expect(syncOf(outcome.resources, outcome.hostStates)).toBe('progressing');
   });
 
   test('what an outage kept from being applied has failed still, and for the same reason', async () => {
     world.commit('two', { ...BASE, 'service:p/web': { value: '2', fails: 'DiskFull', after: ['file:/a'] } });
     expect((await full()).run.sync).toBe('failed');
     const { outcome } = await hint('service:p/web');
-    expect(syncOf(outcome.resources, outcome.whole)).toBe('failed');
+    expect(syncOf(outcome.resources, outcome.hostStates)).toBe('failed');
     expect(outcome).toMatchObject({ reason: 'DiskFull', problems: [{ id: 'service:p/web', reason: 'DiskFull' }] });
     world.commit('two', { ...BASE, 'service:p/web': { value: '2', after: ['file:/a'] } });
     expect((await full()).run.sync).toBe('synced');

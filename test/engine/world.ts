@@ -16,7 +16,7 @@ import { AgentError } from '../../agent/errors.ts';
 import { KINDS } from '../../agent/kinds/index.ts';
 import { silentLog } from '../../agent/log.ts';
 import { openStore } from '../../agent/store/db.ts';
-import { createPatientStore } from '../../agent/store/disk-full-store.ts';
+import { createDiskFullStore } from '../../agent/store/disk-full-store.ts';
 import { createSnapshots } from '../../agent/store/snapshots.ts';
 import { hostSettings } from '../../manifests-schema/host.ts';
 import type { ReasonCode } from '../../manifests-schema/reasons.ts';
@@ -153,8 +153,8 @@ export function createWorld({ power: isWatched = false } = {}): World {
     async run(request = {}) {
       await ended;
       world.runs++;
-      const whole = { ...requestFor(new AbortController().signal), ...request };
-      const result = await reconcile(world.deps(), whole, last);
+      const asked = { ...requestFor(new AbortController().signal), ...request };
+      const result = await reconcile(world.deps(), asked, last);
       last = result;
       return { ...result.outcome, ...{ sync: result.run.sync } } as Outcome;
     },
@@ -224,7 +224,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
       redact: (value) => value,
       kinds: KINDS,
       providers,
-      store: createPatientStore(pointed(store), '/state'),
+      store: createDiskFullStore(pointed(store), '/state'),
       snapshots: createSnapshots(path.join(dir, 'accepted')),
       endpoints: [
         {

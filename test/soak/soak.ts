@@ -18,7 +18,7 @@ import { loadIdentity, loadKeyedHash } from '../../agent/secrets/identity.ts';
 import { createRedactor } from '../../agent/secrets/redact.ts';
 import { createSession, type Session } from '../../agent/session.ts';
 import { openStore } from '../../agent/store/db.ts';
-import { createPatientStore } from '../../agent/store/disk-full-store.ts';
+import { createDiskFullStore } from '../../agent/store/disk-full-store.ts';
 import { until } from '../lab/run.ts';
 import { type Slope, slopeOf } from './slope.ts';
 
@@ -177,7 +177,7 @@ const config = parseConfig(
   `host: soak\nrepo: {url: "${repo}"}\nsync: {schedule: "0 0 1 1 *", splay: 0s}\nhistory: {maxSize: 5MB}\n`,
   'soak',
 );
-const store = createPatientStore(openStore({ dir: stateDir, now: () => new Date(), log: silentLog }), stateDir);
+const store = createDiskFullStore(openStore({ dir: stateDir, now: () => new Date(), log: silentLog }), stateDir);
 const session = createSession({
   config,
   configFile: file,

@@ -46,7 +46,7 @@ const OUTCOME: Outcome = {
   actions: [],
   resources: [],
   problems: [],
-  whole: [],
+  hostStates: [],
   reason: '',
   message: '',
 };

@@ -25,16 +25,16 @@ type Lengthening = Pick<Loading, 'budget' | 'issues'>;
 
 /** The tree with every short form replaced; it has been validated. */
 export function lengthen(node: Node, shape: Shape | undefined, loading: Lengthening, path = ''): Node {
-  const long = shape?.longer ? longForm(node, shape, loading, path) : node;
+  const long = shape?.longForm ? longForm(node, shape, loading, path) : node;
   if (long.kind === 'list') {
-    if (shape?.items && (shape.items.props || shape.items.longer))
+    if (shape?.items && (shape.items.props || shape.items.longForm))
       long.items = long.items.map((item, i) => lengthen(item, shape.items, loading, `${path}.${i}`));
     return long;
   }
   if (long.kind === 'map') {
     for (const [key, value] of long.entries) {
       const known = shapeAt(shape, key);
-      if (known && (value.kind !== 'scalar' || known.longer))
+      if (known && (value.kind !== 'scalar' || known.longForm))
         long.entries.set(key, lengthen(value, known, loading, path === '' ? key : `${path}.${key}`));
     }
   }
@@ -45,7 +45,7 @@ function longForm(node: Node, shape: Shape, loading: Lengthening, path: string):
   const { issues } = loading;
   const written = stringOf(node);
   const { at } = node;
-  switch (shape.longer) {
+  switch (shape.longForm) {
     case 'list':
       return written === undefined ? node : list([node], at);
     case 'source':

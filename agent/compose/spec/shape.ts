@@ -40,7 +40,7 @@ export type MergeRule =
 export type Identity = 'key' | 'target' | 'device' | 'config' | 'secret' | 'port' | 'path' | 'expose';
 
 /** How the short form becomes the long one. */
-export type Longer =
+export type LongForm =
   | 'depends_on'
   | 'device'
   | 'env_file'
@@ -80,7 +80,7 @@ export interface Shape {
 
   merge?: MergeRule;
   identity?: Identity;
-  longer?: Longer;
+  longForm?: LongForm;
   out?: Output;
   /** Shown even when it is false, 0 or empty: Compose tells "not set" from these. */
   keep?: boolean;

@@ -37,7 +37,7 @@ const fileMount = (identity: 'config' | 'secret'): Shape =>
         mode: numberOr({ cast: 'int', out: 'uint', keep: true }),
       }),
       types: ['string'],
-      longer: 'source',
+      longForm: 'source',
     },
     { identity },
   );
@@ -76,13 +76,13 @@ const mount: Shape = {
     { required: ['type'] },
   ),
   types: ['string'],
-  longer: 'mount',
+  longForm: 'mount',
 };
 
 const device: Shape = {
   ...object({ source: str(), target: str(), permissions: str() }, { required: ['source'] }),
   types: ['string'],
-  longer: 'device',
+  longForm: 'device',
 };
 
 const healthcheck = object({
@@ -151,7 +151,7 @@ const envFile: Shape = {
       ),
       types: ['string'],
     },
-    { merge: 'sequence', identity: 'path', longer: 'env_file', out: 'drop' },
+    { merge: 'sequence', identity: 'path', longForm: 'env_file', out: 'drop' },
   ),
   types: ['string'],
 };
@@ -181,7 +181,7 @@ export const service: Shape = object({
   cpuset: str(),
   credential_spec: object({ config: str(), file: str(), registry: str() }, { refuse: NO_WINDOWS }),
   depends_on: {
-    ...dictionary(NAME, dependency, { merge: 'depends_on', longer: 'depends_on' }),
+    ...dictionary(NAME, dependency, { merge: 'depends_on', longForm: 'depends_on' }),
     items: str(),
     unique: true,
   },
@@ -189,7 +189,7 @@ export const service: Shape = object({
   develop: watch,
   device_cgroup_rules: strings(),
   devices: list(device, { identity: 'device' }),
-  dns: stringOrList({ merge: 'sequence', identity: 'key', longer: 'list' }),
+  dns: stringOrList({ merge: 'sequence', identity: 'key', longForm: 'list' }),
   dns_opt: strings({ merge: 'sequence', identity: 'key' }),
   dns_search: stringOrList({ merge: 'sequence', identity: 'key' }),
   domainname: str(),
@@ -203,13 +203,13 @@ export const service: Shape = object({
   extends: {
     ...object(
       { service: str(), file: str() },
-      { extensible: false, required: ['service'], longer: 'extends', out: 'drop' },
+      { extensible: false, required: ['service'], longForm: 'extends', out: 'drop' },
     ),
     types: ['string'],
   },
   external_links: strings(),
   extra_hosts: hosts(),
-  gpus: { ...list(deviceRequest({ open: true }), { longer: 'gpus' }), types: ['string'], enum: ['all'] },
+  gpus: { ...list(deviceRequest({ open: true }), { longForm: 'gpus' }), types: ['string'], enum: ['all'] },
   group_add: list({ types: ['string', 'int', 'float'], out: 'plain' }, { unique: true, out: 'strings' }),
   healthcheck,
   hostname: str(),
@@ -217,7 +217,7 @@ export const service: Shape = object({
   init: boolOr({ cast: 'bool', keep: true }),
   ipc: str(),
   isolation: str({ refuse: NO_WINDOWS }),
-  label_file: { ...list(str(), { merge: 'sequence', longer: 'list', out: 'drop' }), types: ['string'] },
+  label_file: { ...list(str(), { merge: 'sequence', longForm: 'list', out: 'drop' }), types: ['string'] },
   labels: joined('labels'),
   links: strings({ identity: 'key' }),
   logging: object({ driver: str(), options: options(['string', 'int', 'float', 'null']) }, { merge: 'logging' }),
@@ -233,13 +233,17 @@ export const service: Shape = object({
     refuse: 'is not run on hosts; run the model as a service of its own',
   },
   network_mode: str(),
-  networks: { ...dictionary(NAME, attachment, { merge: 'networks', longer: 'networks' }), items: str(), unique: true },
+  networks: {
+    ...dictionary(NAME, attachment, { merge: 'networks', longForm: 'networks' }),
+    items: str(),
+    unique: true,
+  },
   oom_kill_disable: boolOr({ cast: 'bool' }),
   oom_score_adj: intOr({ cast: 'int', min: -1000, max: 1000 }),
   pid: nullable(str()),
   pids_limit: numberOr({ cast: 'int' }),
   platform: str(),
-  ports: list(port, { unique: true, identity: 'port', longer: 'ports' }),
+  ports: list(port, { unique: true, identity: 'port', longForm: 'ports' }),
   post_start: list(hook()),
   pre_start: list(hook({ image: str(), per_replica: boolOr() }), { young: true }),
   pre_stop: list(hook()),

@@ -59,7 +59,7 @@ const network = nullable(
       attachable: boolOr({ cast: 'bool' }),
       labels: joined('labels'),
     },
-    { longer: 'external' },
+    { longForm: 'external' },
   ),
 );
 
@@ -72,7 +72,7 @@ const volume = nullable(
       external: external(),
       labels: keyed('labels', { merge: 'sequence' }),
     },
-    { longer: 'external' },
+    { longForm: 'external' },
   ),
 );
 
@@ -87,7 +87,7 @@ const fileObject = (more: Record<string, Shape>): Shape =>
       template_driver: str({ refuse: NO_SWARM }),
       ...more,
     },
-    { longer: 'external' },
+    { longForm: 'external' },
   );
 
 const model = object(

@@ -92,7 +92,7 @@ export function judge(input: JudgeInput): Outcome {
     ],
     resources: judged.map((j) => j.status),
     problems,
-    whole: [
+    hostStates: [
       ...(holds || apart.length > 0 ? (['held'] as const) : []),
       ...(removals.length > 0 || input.proof ? (['failed'] as const) : []),
     ],

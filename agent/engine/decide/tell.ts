@@ -30,7 +30,7 @@ export function stayed(kept: Outcome, head: CommitInfo, choice: Extract<Choice, 
     commit: head,
     gate: choice.gate ?? kept.gate,
     problems: [...(choice.problem ? [choice.problem] : []), ...kept.problems],
-    whole: [...kept.whole, choice.sync],
+    hostStates: [...kept.hostStates, choice.sync],
     reason: choice.reason,
     message: choice.message,
   };
@@ -46,14 +46,17 @@ export function strayed(kept: Outcome, head: CommitInfo, { reason, message }: Ho
     commit: head,
     gate: kept.gate ?? { kind: 'review', reason: message, until: null },
     problems: isOutage ? [problem, ...kept.problems] : kept.problems,
-    whole: [...kept.whole, isOutage ? 'failed' : 'held'],
+    hostStates: [...kept.hostStates, isOutage ? 'failed' : 'held'],
     reason,
     message,
   };
 }
 
 /** However its resources look meanwhile: it has not proved itself. */
-export const unproven = (outcome: Outcome): Outcome => ({ ...outcome, whole: [...outcome.whole, 'progressing'] });
+export const unproven = (outcome: Outcome): Outcome => ({
+  ...outcome,
+  hostStates: [...outcome.hostStates, 'progressing'],
+});
 
 /** What a commit that did not settle is remembered by. */
 export const culpritOf = ({ problems, reason, message }: Pick<Outcome, 'problems' | 'reason' | 'message'>): Problem =>
@@ -77,7 +80,7 @@ export function takenBack(tried: Outcome, back: Outcome | null, head: CommitInfo
     commit: head,
     actions: [...tried.actions, ...(back?.actions ?? [])],
     problems: [culprit, ...(back?.problems ?? [])],
-    whole: [...(back?.whole ?? []), isBack || isOnTheWay ? 'rolled-back' : 'failed'],
+    hostStates: [...(back?.hostStates ?? []), isBack || isOnTheWay ? 'rolled-back' : 'failed'],
     reason: isBack || isOnTheWay ? culprit.reason : 'RollbackFailed',
     message: `commit ${short(head.commit)} did not settle (${culprit.id}: ${culprit.message})${came}`,
     rollback: { from: head.commit, to, well: isBack },

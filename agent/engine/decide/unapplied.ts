@@ -10,19 +10,26 @@ export function rejected(checkout: Checkout, loaded: Loaded, problems: Problem[]
   const first = problems[0];
   const count = problems.length === 1 ? 'an error' : `${problems.length} errors`;
   const message = `commit ${short(checkout)} has ${count} and was not applied: ${first?.message ?? ''}`;
-  return { ...empty(checkout, loaded), rejected: true, problems, whole: ['failed'], reason: 'InvalidCommit', message };
+  return {
+    ...empty(checkout, loaded),
+    rejected: true,
+    problems,
+    hostStates: ['failed'],
+    reason: 'InvalidCommit',
+    message,
+  };
 }
 
 export function unassigned(checkout: Checkout, loaded: Loaded): Outcome {
   const what = checkout.hostExists ? 'declares nothing' : 'does not exist';
   const message = `${checkout.hostPath} ${what} in commit ${short(checkout)}; nothing was removed. Add manifests there, or set repo.path`;
-  return { ...empty(checkout, loaded), whole: ['unassigned'], reason: 'Unassigned', message };
+  return { ...empty(checkout, loaded), hostStates: ['unassigned'], reason: 'Unassigned', message };
 }
 
 /** It was not begun, since that could not be recorded. */
 export function unbegun(checkout: Checkout, loaded: Loaded, error: AgentError): Outcome {
   const message = `commit ${short(checkout)} waits: ${error.message}`;
-  return { ...empty(checkout, loaded), whole: ['failed'], reason: error.code, message };
+  return { ...empty(checkout, loaded), hostStates: ['failed'], reason: error.code, message };
 }
 
 const empty = (checkout: Checkout, loaded: Loaded): Outcome => ({
@@ -36,7 +43,7 @@ const empty = (checkout: Checkout, loaded: Loaded): Outcome => ({
   actions: [],
   resources: [],
   problems: [],
-  whole: [],
+  hostStates: [],
   reason: '',
   message: '',
 });

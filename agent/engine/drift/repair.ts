@@ -11,7 +11,7 @@ import { createRun } from '../run/create-run.ts';
 import { pauseGate } from '../run/gates.ts';
 import { OBSERVING } from '../run/plan-for.ts';
 import type { RunResult } from '../run/reconcile.ts';
-import { record } from '../run/record.ts';
+import { recordRun } from '../run/record.ts';
 import { applySteps, isWork, prepare } from '../steps/apply.ts';
 import { indexed, observe } from '../steps/observe.ts';
 import { concludeSettled } from '../steps/settle.ts';
@@ -58,7 +58,7 @@ export async function repair(
   let outcome = answer([], new Map());
   if (gate === null) {
     const using = { ...run, log: withFields(run.log, { run: id }) };
-    const records = await carryOut(using, loaded, previous.outcome, planned, untouched);
+    const records = await repairSteps(using, loaded, previous.outcome, planned, untouched);
     const health = await healthAfter(run, work);
     const done = records.filter((r) => r.result === 'done').map((r) => r.id);
     const wants = work.map((s) => s.want).filter(({ id }) => done.includes(id));
@@ -68,7 +68,7 @@ export async function repair(
   const durationMs = run.clock.monotonic() - began;
   const begun = { id, trigger: run.asked.trigger, startedAt: startedAt.toISOString(), durationMs };
   const looked = new Set(plan.steps.map((s) => s.want.id));
-  return { run: record(run, begun, outcome, looked), outcome, part: { hinted, recorded: true, news: true } };
+  return { run: recordRun(run, begun, outcome, looked), outcome, part: { hinted, recorded: true, news: true } };
 }
 
 /**
@@ -76,7 +76,7 @@ export async function repair(
  * as long as it looks different than before, it is tried again.
  * @param untouched is given those that were left as they were
  */
-async function carryOut(
+async function repairSteps(
   run: Run,
   loaded: Loaded,
   previous: Outcome,
@@ -198,8 +198,8 @@ function overlay({ rollback: _told, ...previous }: Outcome, part: Outcome, left:
     ...previous.problems.filter((p) => !fresh.has(p.id as ResourceId)),
     ...part.problems.filter((p) => !stays(p.id as ResourceId)),
   ];
-  const holds = part.whole.includes('held') && !previous.whole.includes('held');
-  const stands = previous.whole.some((state) => state !== 'progressing');
+  const holds = part.hostStates.includes('held') && !previous.hostStates.includes('held');
+  const stands = previous.hostStates.some((state) => state !== 'progressing');
   const first = problems[0];
   return {
     ...previous,
@@ -210,7 +210,7 @@ function overlay({ rollback: _told, ...previous }: Outcome, part: Outcome, left:
       ...part.resources.filter((r) => !before.has(r.id)),
     ],
     problems,
-    whole: holds ? [...previous.whole, 'held'] : previous.whole,
+    hostStates: holds ? [...previous.hostStates, 'held'] : previous.hostStates,
     reason: holds ? part.reason : stands ? previous.reason : (first?.reason ?? ''),
     message: holds ? part.message : stands ? previous.message : first ? `${first.id}: ${first.message}` : '',
   };

@@ -37,9 +37,14 @@ export async function planFor(
   const inventory = run.store.inventory.index();
   const [desired, wants] = loaded.host.decommission ? [[], NOTHING_WANTED] : [loaded.ordered(), loaded.byId()];
   const ids = idsOf(wants, inventory);
-  const ahead = run.scratch.prefetched?.take(loaded) ?? null;
-  const now = observe(run.providers, ahead ? ids.filter((id) => isDear(run.kinds, id)) : ids, run.io.signal, wants);
-  const observed = joined(ahead && (await ahead), await now);
+  const prefetched = run.scratch.prefetched?.take(loaded) ?? null;
+  const now = observe(
+    run.providers,
+    prefetched ? ids.filter((id) => isDear(run.kinds, id)) : ids,
+    run.io.signal,
+    wants,
+  );
+  const observed = joined(prefetched && (await prefetched), await now);
   const { unreachable } = observed;
   const away = new Set(unreachable.size === 0 ? [] : ids.filter((id) => unreachable.has(kindOf(id))));
   const plan = makePlan({
@@ -76,11 +81,11 @@ export async function planFor(
   return { loaded, observed, plan: { steps, removals }, away, gate };
 }
 
-function joined(ahead: Observed | null, now: Observed): Observed {
-  if (ahead === null) return now;
-  if (now.seen.size + now.unreachable.size === 0) return ahead;
-  const seen = new Map([...ahead.seen, ...now.seen]);
-  return { seen, unreachable: new Map([...ahead.unreachable, ...now.unreachable]) };
+function joined(prefetched: Observed | null, now: Observed): Observed {
+  if (prefetched === null) return now;
+  if (now.seen.size + now.unreachable.size === 0) return prefetched;
+  const seen = new Map([...prefetched.seen, ...now.seen]);
+  return { seen, unreachable: new Map([...prefetched.unreachable, ...now.unreachable]) };
 }
 
 /** What runs there already, is not fairlead's and differs, is left alone until a person says otherwise. */

@@ -11,7 +11,7 @@ import { createRun } from './create-run.ts';
 import { asItRuns, asItWasBegun, isAccepted, knownHead, letIn, type Reviewed, reviewHead } from './door.ts';
 import { prefetch } from './prefetch.ts';
 import { pursue } from './pursue.ts';
-import { record } from './record.ts';
+import { recordRun } from './record.ts';
 
 export interface RunResult {
   run: RunRecord;
@@ -51,7 +51,7 @@ export async function reconcile(
   const durationMs = deps.clock.monotonic() - began;
   return {
     outcome,
-    run: record(deps, { id, trigger, startedAt: startedAt.toISOString(), durationMs }, outcome),
+    run: recordRun(deps, { id, trigger, startedAt: startedAt.toISOString(), durationMs }, outcome),
   };
 }
 
@@ -122,7 +122,7 @@ function blind(trouble: AgentError | null): Outcome {
     actions: [],
     resources: [],
     problems,
-    whole: ['failed'],
+    hostStates: ['failed'],
     ...said,
   };
 }
@@ -131,7 +131,7 @@ function blind(trouble: AgentError | null): Outcome {
 const withHold = (outcome: Outcome, { info, hold }: Review): Outcome => ({
   ...outcome,
   commit: info,
-  whole: [...outcome.whole.filter((w) => w !== 'failed' || outcome.problems.length > 0), 'held'],
+  hostStates: [...outcome.hostStates.filter((w) => w !== 'failed' || outcome.problems.length > 0), 'held'],
   gate: { kind: 'review', reason: hold?.message ?? '', until: null },
   reason: hold?.reason ?? '',
   message: hold?.message ?? '',
@@ -142,7 +142,7 @@ const withRefusal = (outcome: Outcome, { info, error }: NonNullable<Target['refu
   ...outcome,
   commit: info,
   problems: [{ ...repositoryProblem(error), file: error.resource ?? null }, ...outcome.problems],
-  whole: [...outcome.whole, 'failed'],
+  hostStates: [...outcome.hostStates, 'failed'],
   reason: error.code,
   message: `commit ${info.commit.slice(0, 7)} cannot be used: ${error.message}`,
 });
@@ -153,7 +153,7 @@ const withDisk = (outcome: Outcome, trouble: string | null): Outcome =>
     ? outcome
     : {
         ...outcome,
-        whole: [...outcome.whole, 'failed'],
+        hostStates: [...outcome.hostStates, 'failed'],
         reason: outcome.reason || 'StateUnwritable',
         message: outcome.message || trouble,
       };

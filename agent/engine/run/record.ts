@@ -8,7 +8,7 @@ import type { EngineDeps, Outcome } from '../types.ts';
 type Draft = Omit<AgentEvent, 'id' | 'seq'>;
 
 /** @param looked the resources that the run was about; null for all */
-export function record(
+export function recordRun(
   deps: EngineDeps,
   run: Pick<RunRecord, 'id' | 'trigger' | 'startedAt' | 'durationMs'>,
   outcome: Outcome,
@@ -17,7 +17,7 @@ export function record(
   const done = outcome.actions.filter((a) => a.result === 'done');
   const finished: RunRecord = {
     ...run,
-    sync: syncOf(outcome.resources, outcome.whole),
+    sync: syncOf(outcome.resources, outcome.hostStates),
     reason: outcome.reason,
     message: outcome.message,
     commit: outcome.commit,

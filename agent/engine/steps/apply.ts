@@ -8,7 +8,7 @@ import type { ActionRecord, ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { Settled } from '../../store/inventory.ts';
 import type { Run } from '../types.ts';
-import { carryOut, carryOutAll, joins, record, workOf } from './carry-out.ts';
+import { actionRecord, carryOut, carryOutAll, joins, workOf } from './carry-out.ts';
 import { recordIntent } from './intent.ts';
 
 export type Failures = Map<ResourceId, AgentError>;
@@ -157,9 +157,10 @@ export async function applySteps(
     const culprit = [...(needed?.get(step.want.id) ?? [])].find((id) => failed.has(id));
     const error = broken.get(step.want.id);
     if (!isWork(step)) finish(step, null);
-    else if (error !== undefined) finish(step, record(step, 'failed', 0, error));
-    else if (culprit !== undefined) finish(step, record(step, 'blocked', 0, blockedBy(culprit)));
-    else if (run.io.signal.aborted && !mustGoOn.has(step.want.id)) finish(step, record(step, 'blocked', 0, stopped()));
+    else if (error !== undefined) finish(step, actionRecord(step, 'failed', 0, error));
+    else if (culprit !== undefined) finish(step, actionRecord(step, 'blocked', 0, blockedBy(culprit)));
+    else if (run.io.signal.aborted && !mustGoOn.has(step.want.id))
+      finish(step, actionRecord(step, 'blocked', 0, stopped()));
     else if (joins(run, step) && !run.io.signal.aborted) {
       if (together[0] && kindOf(together[0].want.id) !== kindOf(step.want.id)) flush();
       together.push(step);

@@ -30,7 +30,7 @@ export async function carryOutAll(run: Run, steps: readonly Step[], signal: Abor
   return steps.map((step, i) => {
     const error = errors.get(step.want.id);
     if (error) run.log.error({ resource: step.want.id, code: error.code }, error.message);
-    return record(step, error ? 'failed' : 'done', share, error, notes[i]);
+    return actionRecord(step, error ? 'failed' : 'done', share, error, notes[i]);
   });
 }
 
@@ -45,15 +45,16 @@ export async function carryOut(run: Run, step: Step, signal: AbortSignal): Promi
   try {
     if (change.op !== 'none') await provider?.apply({ ...workOf(step), report }, signal);
     if (refreshFor.length > 0) await provider?.refresh?.(want, signal, step.refreshVerb, report);
-    return record(step, 'done', took(), undefined, notes);
+    return actionRecord(step, 'done', took(), undefined, notes);
   } catch (thrown) {
     const error = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply', resource: want.id });
     run.log.error({ resource: want.id, code: error.code }, error.message);
-    return record(step, 'failed', took(), error, notes);
+    return actionRecord(step, 'failed', took(), error, notes);
   }
 }
 
-export function record(
+/** What history keeps of a step. @param notes what its provider reported while it acted */
+export function actionRecord(
   step: Step,
   result: ActionRecord['result'],
   durationMs: number,
