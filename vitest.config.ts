@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { ROOMS } from './test/rooms.ts';
 
 /** Files that take minutes begin first, so that none of them runs on alone after all others have ended. */
-const LONG = ['services-twins', 'services-kill', 'engine-kill', 'services-old', 'pulls', 'git/pull'];
+const LONG = ['services-twins', 'services-kill', 'engine-kill', 'services-old', 'pulls', 'git/pull', 'service-crash'];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
