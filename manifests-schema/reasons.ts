@@ -149,6 +149,7 @@ const TABLE = {
   // The broker
   BrokerUnreachable: wait('The broker cannot be reached.'),
   NameTaken: host('Another agent uses this host’s name.'),
+  NoticesFlooded: host('Too much came as push notices; they are not heard for some minutes, and the schedule goes on.'),
   PublishFailed: wait('Reports could not be sent, and are kept.'),
   PublishRefused: answered(host('The broker does not let this host publish on a topic.')),
   SubscriptionRefused: answered(host('The broker does not let this host subscribe to a topic.')),

@@ -6,7 +6,7 @@ const STEPS: readonly (readonly string[])[] = [
   ['biome', 'check', '.'],
   ['node', 'manifests-schema/generate.ts', '--check'],
   ['knip'],
-  ['vitest', 'run', '--project', 'pure', 'test/unit/layers.test.ts'],
+  ['vitest', 'run', '--project', 'pure', 'test/unit/layers.test.ts', 'test/unit/reasons.test.ts'],
 ];
 
 for (const [program = '', ...args] of STEPS) {

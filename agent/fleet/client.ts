@@ -20,6 +20,8 @@ export async function readFleet(options: ReadFleetOptions): Promise<FleetRow[]> 
     broker: options.broker,
     clientId: `fairlead-cli-${randomBytes(6).toString('hex')}`,
     timeoutMs: 10_000,
+    // A status with all that it may hold is smaller.
+    maxPacketBytes: 1024 * 1024,
   });
   const rows = new Map<string, FleetRow>();
   const hosts = `${options.prefix}/${options.fleet}/hosts/+`;

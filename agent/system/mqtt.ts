@@ -3,6 +3,9 @@ import { readFile } from 'node:fs/promises';
 import type { IClientOptions, MqttClient } from 'mqtt';
 import { reachOf } from '../core/reach.ts';
 import { AgentError } from '../errors.ts';
+import { watchPackets } from './mqtt-limit.ts';
+
+const MAX_PACKET_BYTES = 64 * 1024;
 
 export interface BrokerSettings {
   /** mqtt:// or mqtts:// */
@@ -21,6 +24,8 @@ export interface ConnectOptions {
   timeoutMs: number;
   /** Breaks the attempt off. */
   signal?: AbortSignal;
+  /** The largest packet that the broker may send; a larger one ends the connection with a `TooLarge`. Default 64 KiB. */
+  maxPacketBytes?: number;
   /** Default 5, or 4 (3.1.1) where the broker knows no better. */
   protocolVersion?: 4 | 5;
 }
@@ -44,6 +49,7 @@ async function connectOnce({
   will,
   timeoutMs,
   signal,
+  maxPacketBytes = MAX_PACKET_BYTES,
   protocolVersion = 5,
 }: ConnectOptions): Promise<MqttClient> {
   const [{ default: mqtt }, { default: packet }] = await Promise.all([import('mqtt'), import('mqtt-packet')]);
@@ -62,6 +68,7 @@ async function connectOnce({
       reconnectPeriod: 0,
       connectTimeout: timeoutMs,
       queueQoSZero: false,
+      ...(protocolVersion === 5 ? { properties: { maximumPacketSize: maxPacketBytes } } : {}),
       ...(broker.username === undefined ? {} : { username: broker.username }),
       ...(password === undefined ? {} : { password: password.toString('utf8').trim() }),
       ...(ca === undefined ? {} : { ca }),
@@ -69,7 +76,12 @@ async function connectOnce({
       ...(key === undefined ? {} : { key }),
       ...(will ? { will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true } } : {}),
     };
-    return await established(mqtt.connect(broker.url, options), timeoutMs, signal);
+    const client = mqtt.connect(broker.url, options);
+    watchPackets(client.stream, maxPacketBytes, (error) => {
+      client.emit('error', error);
+      client.end(true);
+    });
+    return await established(client, timeoutMs, signal);
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : String(thrown);
     throw new AgentError({

@@ -57,7 +57,18 @@ export async function createMqttFarEnd(): Promise<FarEnd> {
       write(socket, { cmd: 'puback', ...(messageId && { messageId }), reasonCode: isRefused ? NOT_AUTHORIZED : 0 });
     } else if (asked.cmd === 'subscribe') {
       for (const { topic } of asked.subscriptions) client.filters.add(topic);
-      write(socket, { cmd: 'suback', ...(asked.messageId && { messageId: asked.messageId }), granted: [1] });
+      write(socket, {
+        cmd: 'suback',
+        ...(asked.messageId && { messageId: asked.messageId }),
+        granted: asked.subscriptions.map(() => 1),
+      });
+      for (const { topic } of asked.subscriptions) {
+        const payload = retained.get(topic);
+        if (payload !== undefined) write(socket, { cmd: 'publish', topic, payload, qos: 0, retain: true, dup: false });
+      }
+    } else if (asked.cmd === 'unsubscribe') {
+      for (const topic of asked.unsubscriptions) client.filters.delete(topic);
+      write(socket, { cmd: 'unsuback', ...(asked.messageId && { messageId: asked.messageId }), granted: [0] });
     } else if (asked.cmd === 'pingreq') write(socket, { cmd: 'pingresp' });
     // Who says goodbye leaves no will (MQTT 5.0, 3.14).
     else if (asked.cmd === 'disconnect') client.will = null;

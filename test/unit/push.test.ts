@@ -65,9 +65,27 @@ test('a forged notice causes one poll; a flood of them one now and then', async 
     gate.notice(id(1_000 + n));
     await pass(100);
   }
-  // A minute of lies, one look each ten seconds.
+  // A minute of lies.
   expect(polls).toBeGreaterThan(1);
   expect(polls).toBeLessThanOrEqual(8);
+});
+
+test('lies cost less and less: an hour of them is a dozen polls or two, and half an hour without makes peace', async () => {
+  start();
+  for (let n = 0; n < 1_200; n++) {
+    gate.notice(id(5_000 + n));
+    await pass(3_000);
+  }
+  expect(polls).toBeGreaterThan(5);
+  expect(polls).toBeLessThanOrEqual(20);
+  // Meanwhile the truth is found as soon as it is looked for.
+  await pass(1_900_000);
+  const before = polls;
+  for (let n = 0; n < 10; n++) {
+    gate.notice(id(9_000 + n));
+    await pass(3_000);
+  }
+  expect(polls - before).toBeGreaterThanOrEqual(2);
 });
 
 test('a second push during the run of the first is followed too, after it', async () => {

@@ -64,8 +64,7 @@ const CLASSIFIERS = [
   'agent/git/ssh-failure.ts',
   'agent/git/http-failure.ts',
   'agent/git/signature.ts',
-  // Of libraries that give their errors no code.
-  'agent/core/template.ts',
+  // Of a library that gives its errors no code.
   'agent/secrets/age.ts',
 ];
 

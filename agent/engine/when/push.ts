@@ -15,8 +15,11 @@ export interface PushGate {
   stop(): void;
 }
 
-/** After a poll that did not find what was announced, notices wait this long: a liar gains a poll now and then. */
+/** After a poll that did not find what was announced, notices wait this long, and twice as long after each further one. */
 const QUIET_MS = 10_000;
+const LONGEST_QUIET_MS = 300_000;
+/** Without a lie for this long, the next one costs no more than the first. */
+const CALM_MS = 1_800_000;
 
 export function createPushGate({ offsetMs, known, sync }: PushGateOptions): PushGate {
   let timer: NodeJS.Timeout | null = null;
@@ -24,6 +27,8 @@ export function createPushGate({ offsetMs, known, sync }: PushGateOptions): Push
   let announced = '';
   let running = false;
   let quiet = false;
+  let quietMs = QUIET_MS;
+  let calm: NodeJS.Timeout | null = null;
 
   async function poll(): Promise<void> {
     timer = null;
@@ -32,10 +37,27 @@ export function createPushGate({ offsetMs, known, sync }: PushGateOptions): Push
     const commit = polled;
     await sync();
     running = false;
-    quiet = !known(commit);
+    // A newer one may have been announced, and found, meanwhile.
+    quiet = !known(commit) && !known(announced);
+    if (quiet) lied();
+    else peace();
     // What was announced meanwhile.
     if (announced !== polled && !known(announced)) wait();
     else if (quiet) wait();
+  }
+
+  /** A liar gains a poll now and then, and less and less often. The schedule finds what is true meanwhile. */
+  function lied(): void {
+    if (calm !== null) quietMs = Math.min(quietMs * 2, LONGEST_QUIET_MS);
+    if (calm !== null) clearTimeout(calm);
+    calm = setTimeout(peace, CALM_MS);
+  }
+
+  /** What was announced was there, or nobody has lied for long. */
+  function peace(): void {
+    if (calm !== null) clearTimeout(calm);
+    calm = null;
+    quietMs = QUIET_MS;
   }
 
   /** Quiet or not: the next poll, if one is asked for until then. */
@@ -47,7 +69,7 @@ export function createPushGate({ offsetMs, known, sync }: PushGateOptions): Push
         quiet = false;
         if (announced !== polled && !known(announced)) void poll();
       },
-      quiet ? QUIET_MS : offsetMs,
+      quiet ? quietMs : offsetMs,
     );
   }
 
@@ -61,6 +83,7 @@ export function createPushGate({ offsetMs, known, sync }: PushGateOptions): Push
     },
     stop() {
       if (timer !== null) clearTimeout(timer);
+      if (calm !== null) clearTimeout(calm);
     },
   };
 }

@@ -37,8 +37,7 @@ export function createMqttChannel(options: MqttChannelOptions): Channel {
     ...options,
     clientId,
     probeId: `${clientId}-probe-${options.instance}`,
-    presence: topics.presence,
-    subscription: topics.notices,
+    topics,
     onMessage(topic, payload) {
       if (topics.isNotice(topic)) listener?.notice(payload);
     },

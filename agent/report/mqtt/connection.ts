@@ -1,9 +1,15 @@
 /** The way to the broker: kept open, presence on it, and who else uses this host's name. */
+import { randomBytes } from 'node:crypto';
 import type { MqttClient } from 'mqtt';
 import { asAgentError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { Clock } from '../../system/clock.ts';
 import { type BrokerSettings, connectBroker } from '../../system/mqtt.ts';
+import { TooLarge } from '../../system/mqtt-limit.ts';
+import { createName } from './name.ts';
+import { createNotices } from './notices.ts';
+import { type BrokerProblem, isRefusal, said } from './refusals.ts';
+import type { Topics } from './topics.ts';
 
 export interface ConnectionOptions {
   broker: BrokerSettings;
@@ -11,10 +17,8 @@ export interface ConnectionOptions {
   clientId: string;
   /** Of a short look at whether another agent uses this host's name. */
   probeId: string;
-  /** Says `online` while we are, `offline` otherwise. */
-  presence: string;
-  /** Heard while connected. */
-  subscription: string;
+  /** `presence` says `online` while we are, `offline` otherwise. */
+  topics: Pick<Topics, 'presence' | 'ask' | 'answers' | 'notices'>;
   clock: Clock;
   log: Log;
   random(): number;
@@ -25,11 +29,6 @@ export interface ConnectionOptions {
   onProblems(): void;
   /** How soon after a take-over to look whether the other one left. */
   probeMs?: number;
-}
-
-export interface BrokerProblem {
-  reason: 'BrokerUnreachable' | 'NameTaken' | 'SubscriptionRefused' | 'PublishRefused';
-  message: string;
 }
 
 /** One connection, from its beginning to its end. */
@@ -52,21 +51,34 @@ const LAST_WAIT_MS = 60_000;
 const GOODBYE_MS = 3_000;
 const PROBE_MS = 60_000;
 const LAST_PROBE_MS = 600_000;
-/** For a retained message after its subscription was granted. */
-const RETAINED_MS = 2_000;
+/** Whoever has our name is asked so often, and has so long for each answer: it may only just be connected. */
+const ASKED = 5;
+const ANSWER_MS = 1_000;
+/** A name that somebody seems to have is tried all the same so often: what is said on a topic is no proof. */
+const RETURN_MS = 3_600_000;
+/** A push notice is a topic and 40 letters. */
+const MAX_PACKET_BYTES = 16 * 1024;
+/** Letters of a notice that count. */
+const MAX_TEXT = 100;
 /** Reason code 0x8E, session taken over (MQTT 5.0, 3.14.2.1): another agent uses this host's name. */
 const TAKEN_OVER = 0x8e;
 
 class TakenOver extends Error {}
 
 export function createConnection(options: ConnectionOptions): Connection {
-  const { broker, clock, log, presence } = options;
+  const { broker, clock, log } = options;
+  const { presence, ask, answers } = options.topics;
   const stopper = new AbortController();
   const stopped = new Promise<'stopped'>((resolve) =>
     stopper.signal.addEventListener('abort', () => resolve('stopped'), { once: true }),
   );
   /** What the broker did not allow on this connection: topic → problem. */
   const refused = new Map<string, BrokerProblem>();
+  const notices = createNotices({
+    topic: options.topics.notices,
+    clock,
+    report: (problem) => refuse(options.topics.notices, problem),
+  });
   let trouble: BrokerProblem | null = null;
   let finished: Promise<void> = Promise.resolve();
 
@@ -92,12 +104,14 @@ export function createConnection(options: ConnectionOptions): Connection {
       clientId: options.clientId,
       will: { topic: presence, payload: 'offline' },
       timeoutMs: CONNECT_TIMEOUT_MS,
+      maxPacketBytes: MAX_PACKET_BYTES,
       signal: stopper.signal,
     });
     const ended = endOf(client, options);
     const lost = ended.then((why) => Promise.reject(why));
     // The library calls a connection that was ended by us connected for a while.
     let live = true;
+    const over = new AbortController();
     lost.catch(() => {
       live = false;
     });
@@ -119,33 +133,30 @@ export function createConnection(options: ConnectionOptions): Connection {
     };
     try {
       if (stopper.signal.aborted) return;
-      client.on('message', (topic, payload) => options.onMessage(topic, payload.toString('utf8').slice(0, 100)));
+      const name = createName({ client, topics: options.topics, clock, signal: stopper.signal });
+      client.on('message', (topic, payload) => {
+        const text = payload
+          .subarray(0, MAX_TEXT * 4)
+          .toString('utf8')
+          .slice(0, MAX_TEXT);
+        if (topic === presence || topic === ask) name.heard(topic, text);
+        else if (notices.takes(topic.length + payload.length)) options.onMessage(topic, text);
+      });
       await link.publish(presence, 'online', { retain: true });
       log.info({ broker: broker.url }, 'connected to the broker');
       note(null);
       options.onUp(link);
-      await Promise.race([subscribe(client), lost]);
-      await Promise.race([lost, stopped]);
+      await Promise.race([notices.listen(client), lost]);
+      if (!notices.isDeaf()) await Promise.race([name.listen(), lost]);
+      await Promise.race([notices.stayTuned(client, over.signal), lost, stopped]);
     } finally {
       if (stopper.signal.aborted && client.connected) {
         const goodbye = link.publish(presence, 'offline', { retain: true }).then(() => client.endAsync());
         await Promise.race([goodbye.catch(() => undefined), clock.sleep(GOODBYE_MS)]);
       }
       live = false;
+      over.abort();
       client.end(true);
-    }
-  }
-
-  /** What is refused is a problem, and no reason to go. */
-  async function subscribe(client: MqttClient): Promise<void> {
-    const topic = options.subscription;
-    try {
-      await client.subscribeAsync(topic, { qos: 1 });
-      refuse(topic, null);
-    } catch (thrown) {
-      if (!isRefusal(thrown)) throw thrown;
-      const message = `the broker does not let this host hear ${topic} (${said(thrown)}): push notices do not arrive, the schedule goes on; allow it there`;
-      refuse(topic, { reason: 'SubscriptionRefused', message });
     }
   }
 
@@ -156,6 +167,7 @@ export function createConnection(options: ConnectionOptions): Connection {
         await session();
       } catch (thrown) {
         if (stopper.signal.aborted) return;
+        if (thrown instanceof TooLarge) notices.deafen();
         const { message } = asAgentError(thrown, { code: 'BrokerUnreachable', phase: 'report' });
         note({ reason: thrown instanceof TakenOver ? 'NameTaken' : 'BrokerUnreachable', message });
         if (thrown instanceof TakenOver) {
@@ -173,27 +185,36 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   /** Two that take over from each other would go on for ever: whoever was first leaves the name to the other. */
   async function standAside(): Promise<void> {
+    const began = clock.monotonic();
     for (let wait = options.probeMs ?? PROBE_MS; !stopper.signal.aborted; wait = Math.min(wait * 2, LAST_PROBE_MS)) {
       await pause(wait);
       if (stopper.signal.aborted) return;
       const other = await probe().catch(() => 'unknown' as const);
-      // Where we may not look, trying is all that is left, seldom.
+      // Where we may not look, trying is all that is left, seldom; and nobody keeps us away for ever.
       if (other === 'gone' || (other === 'unknown' && wait >= LAST_PROBE_MS)) return;
+      if (clock.monotonic() - began >= RETURN_MS) return;
     }
   }
 
-  /** Whether the other agent is still there, seen under an id that takes nothing over. */
+  /** Whether an agent is there under our name now: it answers a word that nobody can know before. Asked under another id. */
   async function probe(): Promise<'there' | 'gone'> {
-    const client = await connectBroker({ broker, clientId: options.probeId, timeoutMs: CONNECT_TIMEOUT_MS });
+    const [clientId, word] = [options.probeId, randomBytes(16).toString('hex')];
+    const client = await connectBroker({
+      ...{ broker, clientId, timeoutMs: CONNECT_TIMEOUT_MS, maxPacketBytes: MAX_PACKET_BYTES, signal: stopper.signal },
+    });
     try {
-      const heard = new Promise<string>((resolve) =>
-        client.once('message', (_topic, payload) => resolve(payload.toString('utf8'))),
+      const heard = new Promise<'there'>((resolve) =>
+        client.on('message', (_topic, payload) => payload.toString('utf8') === word && resolve('there')),
       );
       const ended = endOf(client, options).then((why) => Promise.reject(why));
       ended.catch(() => undefined);
-      await Promise.race([client.subscribeAsync(presence, { qos: 1 }), ended]);
-      const word = await Promise.race([heard, ended, clock.sleep(RETAINED_MS, stopper.signal).then(() => '')]);
-      return word === 'online' ? 'there' : 'gone';
+      await Promise.race([client.subscribeAsync(answers, { qos: 1 }), ended]);
+      for (let times = 0; times < ASKED; times++) {
+        await Promise.race([client.publishAsync(ask, word, { qos: 1 }), ended]);
+        const late = clock.sleep(ANSWER_MS, stopper.signal).then(() => 'gone' as const);
+        if ((await Promise.race([heard, ended, late])) === 'there') return 'there';
+      }
+      return 'gone';
     } finally {
       client.end(true);
     }
@@ -223,15 +244,10 @@ function endOf(client: MqttClient, { broker, host }: ConnectionOptions): Promise
           ),
         );
     });
+    client.on('error', (error) => {
+      if (error instanceof TooLarge) resolve(error);
+    });
     client.once('close', () => resolve(lost));
     if (!client.connected) resolve(lost);
   });
 }
-
-/** The broker answered, and the answer was no (MQTT 5.0, 2.4: reason codes from 0x80 on), as opposed to no answer. */
-function isRefusal(thrown: unknown): boolean {
-  const { code, packet } = (thrown ?? {}) as { code?: unknown; packet?: { cmd?: unknown } };
-  return (typeof code === 'number' && code >= 0x80) || packet?.cmd === 'suback';
-}
-
-const said = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));

@@ -3,6 +3,9 @@ import { concerns, isPattern, shortName } from '../../git/refs.ts';
 
 export interface Topics {
   presence: string;
+  /** Whoever asks here with a word hears it back from the agent that has this host's name, if there is one. */
+  ask: string;
+  answers: string;
   /** Of a retained document. */
   retained(name: string): string;
   events: string;
@@ -19,6 +22,8 @@ export function topicsOf({ prefix, fleet, host, ref }: Record<'prefix' | 'fleet'
   const filter = isPattern(ref) || ref === 'HEAD' ? '+' : encodeURIComponent(shortName(ref));
   return {
     presence: `${base}/presence`,
+    ask: `${base}/presence/ask`,
+    answers: `${base}/presence/answers`,
     retained: (name) => `${base}/${name}`,
     events: `${base}/events`,
     notices: `${prefix}/${fleet}/refs/${filter}`,
