@@ -38,6 +38,7 @@ import { collector, createHeap, heapBytes } from './system/heap.ts';
 import { watchBudget } from './system/path-watch.ts';
 import { createCredentials } from './system/registry-credentials.ts';
 import { socketSince } from './system/sockets.ts';
+import { unpackingApart } from './unpacking-apart.ts';
 
 export interface SessionOptions {
   config: AgentConfig;
@@ -109,7 +110,7 @@ export function createSession(options: SessionOptions): Session {
     log,
     ...(verify ? { verify: { ...verify, namedIn: options.configFile } } : {}),
   };
-  const source = createSource(sourceOptions);
+  const source = createSource({ ...sourceOptions, unpacking: unpackingApart(log) });
   const bare: EngineDeps = {
     source,
     endpoints: endpointsOf(sourceOptions, config),

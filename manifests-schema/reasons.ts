@@ -37,6 +37,9 @@ const TABLE = {
   InvalidRepository: commit('The repository holds a tree or an object that is refused.'),
   PayloadDamaged: host('A file of the commit is damaged where it is kept on this host; it is fetched again.'),
   FetchOverBudget: answered(wait('The git server sent more than what was asked for can be; the message says of what.')),
+  PackUnreadable: answered(
+    wait('What the git server sent could not be unpacked within its bounds of memory and time; it is fetched again.'),
+  ),
   ProtocolError: answered(wait('The git server’s answer is not one that git allows.')),
   RefNotFound: answered(host('The repository has no such branch or tag, or no tag matches the pattern.')),
   RepositoryStale: wait('The head of the branch is older than `repo.staleAfter`.'),

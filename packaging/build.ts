@@ -84,6 +84,19 @@ await build({
   ],
   logLevel: 'warning',
 });
+// All of it in one file, the only one that the process which unpacks can read.
+await build({
+  entryPoints: { reader: path.join(root, 'agent/git/reader/child.ts') },
+  outdir: lib,
+  // Node's loader of the newer format takes as long as all the rest.
+  outExtension: { '.js': '.cjs' },
+  bundle: true,
+  platform: 'node',
+  target: 'node22',
+  format: 'cjs',
+  minify: true,
+  logLevel: 'warning',
+});
 for (const name of readdirSync(lib)) if (name.endsWith('.mjs')) writeAscii(path.join(lib, name));
 copyFileSync(path.join(root, 'packaging/fairlead.cjs'), path.join(dist, 'fairlead.cjs'));
 chmodSync(path.join(dist, 'fairlead.cjs'), 0o755);

@@ -8,6 +8,7 @@ import { createFetcher, type Fetcher } from './fetch.ts';
 import { createHttp } from './http.ts';
 import { openLocal } from './local.ts';
 import { DamagedObject, MissingObject, type Objects } from './objects.ts';
+import type { Unpacking } from './reader/unpacking.ts';
 import { createRecent } from './recent.ts';
 import { LIMITS, type Limits } from './remote.ts';
 import { newBeside, replaceStore } from './renewal.ts';
@@ -35,6 +36,8 @@ export interface SourceOptions extends Policy {
   exec: SignatureOptions['exec'];
   log: Log;
   limits?: Partial<Limits>;
+  /** Who unpacks what comes; this process, where that is left out. */
+  unpacking?: Unpacking | undefined;
 }
 
 /** Reads refs and brings objects; a repository in place has nothing to bring. */
@@ -44,6 +47,10 @@ export interface Access {
   using<T>(work: (objects: Objects, fetcher: Fetcher | null) => Promise<T>): Promise<T>;
   /** When what `using` brought lies on disk. */
   settled(): Promise<void>;
+  /** Something new is about to be fetched. Never throws. */
+  begin(): void;
+  /** Nothing more is fetched for now. Never throws. */
+  end(): Promise<void>;
   /** After a checkout: what is kept from now on. Never throws. */
   keep(commits: readonly string[]): Promise<void>;
 }
@@ -75,11 +82,14 @@ function localAccess(url: string): Access {
     refs: (prefixes) => local.refs(prefixes),
     using: (work) => work(local.objects(), null),
     settled: async () => undefined,
+    begin: () => undefined,
+    end: async () => undefined,
     keep: async () => undefined,
   };
 }
 
-function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, client: GitClient): Access {
+function remoteAccess(options: SourceOptions, client: GitClient): Access {
+  const { url, gitdir, path: hostPath, log, unpacking = HERE } = options;
   const said = new Set<string>();
   const downgraded = (why: string) => {
     if (!said.has(why))
@@ -115,7 +125,7 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
     forget();
     const fresh = newBeside(gitdir);
     await rm(fresh, { recursive: true, force: true });
-    const store = openObjects({ gitdir: fresh, recent, home: gitdir, unpack });
+    const store = openObjects({ gitdir: fresh, recent, home: gitdir, unpack: unpacking.unpack });
     const result = await on<T>(store, work);
     await store.settled();
     const aside = await replaceStore(gitdir);
@@ -129,7 +139,7 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
     async using(work) {
       type Result = Awaited<ReturnType<typeof work>>;
       if (spoiled !== null) return anew<Result>(spoiled, work);
-      view ??= openObjects({ gitdir, recent, unpack });
+      view ??= openObjects({ gitdir, recent, unpack: unpacking.unpack });
       try {
         return await on<Result>(view, work);
       } catch (thrown) {
@@ -138,11 +148,13 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
         return anew<Result>(thrown.message, work);
       }
     },
+    begin: unpacking.begin,
+    end: unpacking.end,
     settled: async () => void (await close()),
     async keep(commits) {
       if (!(await close())) return;
       try {
-        const store = openObjects({ gitdir, recent, unpack });
+        const store = openObjects({ gitdir, recent, unpack: unpacking.unpack });
         const complete = await store.complete();
         const kept = commits.filter((c, at) => at === commits.length - 1 || complete.includes(c));
         if (JSON.stringify(kept) !== JSON.stringify(complete)) await store.setComplete(kept);
@@ -155,6 +167,8 @@ function remoteAccess({ url, gitdir, path: hostPath, log }: SourceOptions, clien
     },
   };
 }
+
+const HERE: Unpacking = { begin: () => undefined, unpack, end: async () => undefined };
 
 const isDamage = (thrown: unknown): thrown is Error =>
   thrown instanceof DamagedObject || thrown instanceof MissingObject;

@@ -20,6 +20,11 @@ export const MAX_WORDS = 64 * 1024;
 /** Bytes of the name of a ref; longer ones are passed over. */
 export const MAX_NAME = 255;
 
+/** Blobs from this size on are fetched one by one, and kept in files of their own. */
+export const LARGE = 1024 * 1024;
+/** Bytes of what a delta makes at most: it is made in memory, where its base is as well. */
+export const MAX_MADE = 128 * 1024 * 1024;
+
 /** Longest chain of deltas. git makes 50 and, where `pack.depth` says so, more. */
 export const MAX_DEPTH = 128;
 
@@ -29,11 +34,18 @@ export class OverBudget extends AgentError {
   readonly what: keyof typeof WORDS;
   /** How much there is of it, as far as it was counted. */
   readonly size: number;
+  readonly limit: number;
   constructor(what: keyof typeof WORDS, size: number, limit: number) {
     const message = `the git server is not right: ${WORDS[what](size, limit)}`;
     super({ code: 'FetchOverBudget', phase: 'fetch', message });
     this.what = what;
     this.size = size;
+    this.limit = limit;
+  }
+
+  /** Whether there can be too much of this. */
+  static isKind(what: string | undefined): what is keyof typeof WORDS {
+    return what !== undefined && Object.hasOwn(WORDS, what);
   }
 }
 

@@ -1,8 +1,7 @@
 /** Brings what a host needs of a commit into the object store, and as little else as the server allows. */
-import { OverBudget, type PackLimits } from './budget.ts';
+import { LARGE, OverBudget, type PackLimits } from './budget.ts';
 import { type GitClient, isMisunderstanding } from './client.ts';
 import { parseCommit } from './commit.ts';
-import { LARGE } from './large.ts';
 import { broken } from './packet.ts';
 import type { Hello } from './protocol.ts';
 import { ObjectUnknown } from './server-error.ts';
@@ -107,10 +106,19 @@ export function createFetcher(options: FetcherOptions): Fetcher {
       const filters = whole ? [] : [...(held ? [`tree:${depth}`] : []), NOTHING_BELOW];
       const range = { wants, haves: [base], thin: held && !whole, filters };
       const version2 = (await client.hello(signal)).version === 2;
-      const asked = await get({ ...range, done: !version2 }, limits, signal);
+      const ask = async (done: boolean) => {
+        try {
+          return await get({ ...range, done }, limits, signal);
+        } catch (thrown) {
+          // Wide directories of very many commits, as after a long absence: the commits alone, then.
+          if (!held || whole || !(thrown instanceof OverBudget)) throw thrown;
+          return get({ ...range, filters: [NOTHING_BELOW], done }, limits, signal);
+        }
+      };
+      const asked = await ask(!version2);
       hasBase = asked.common.includes(base);
       // It has the base, and is not sure that the commit comes after it: let it send what it has.
-      if (!asked.pack && asked.common.includes(base)) await get({ ...range, done: true }, limits, signal);
+      if (!asked.pack && asked.common.includes(base)) await ask(true);
     }
     const missing = await store.lacking(wants);
     if (missing.length === 0) return hasBase;

@@ -4,8 +4,6 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
-/** Blobs from this size on are fetched one by one, and kept here. */
-export const LARGE = 1024 * 1024;
 const CHUNK = 256 * 1024;
 
 export interface Sized {

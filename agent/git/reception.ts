@@ -2,8 +2,8 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
-import type { PackLimits } from './budget.ts';
-import { LARGE, type LargeBlobs, type Sized } from './large.ts';
+import { LARGE, type PackLimits } from './budget.ts';
+import type { LargeBlobs, Sized } from './large.ts';
 import type { Identified, Whole } from './objects.ts';
 import { openPackDirectory, type PackDirectory } from './pack-directory.ts';
 import { broken } from './packet.ts';
@@ -59,8 +59,7 @@ export async function receive(pack: AsyncIterable<Uint8Array>, options: Receptio
     await coming.handle.writeFile(bytes);
   }
 
-  /** @returns the id of the blob of which all pieces have come */
-  async function finish(size: number): Promise<string> {
+  async function finish(size: number): Promise<void> {
     if (coming === null) throw broken('it sent a file without content');
     const { handle, id, content } = coming;
     coming = null;
@@ -69,7 +68,6 @@ export async function receive(pack: AsyncIterable<Uint8Array>, options: Receptio
     await rename(temporary, fileOf(oid));
     large.set(oid, { size, sha256: content.digest('hex') });
     count++;
-    return oid;
   }
 
   async function object({ oid, type, bytes }: Identified): Promise<void> {

@@ -143,11 +143,23 @@ export function createSource(options: SourceOptions): GitSource {
       resolved = isCommitId(ref)
         ? { kind: 'commit', commit: ref, name: '', tag: null }
         : ((await sameBranch(signal)) ?? resolve(ref, await access.refs(prefixesOf(ref), signal, most), options.url));
+      // What unpacks is started while the server is asked for more. Most polls bring nothing new.
+      if (resolved.commit !== last?.commit) access.begin();
       return resolved.commit;
     },
     vouchesFor: (commit) => vouched.get(commit) === policy(),
-    review: (commit, request, signal) => alone(() => judged(commit, request, signal)),
-    checkout: (commit, signal) => alone(() => take(commit, signal)),
+    review: (commit, request, signal) =>
+      alone(async () => {
+        let goesOn = false;
+        try {
+          const review = await judged(commit, request, signal);
+          goesOn = review.hold === null;
+          return review;
+        } finally {
+          if (!goesOn) void access.end();
+        }
+      }),
+    checkout: (commit, signal) => alone(() => take(commit, signal).finally(() => void access.end())),
     settled: () => alone(keep),
   };
 }

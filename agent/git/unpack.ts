@@ -3,9 +3,8 @@
  * after it in the pack, or be an object that is here already. Nothing is followed: whatever becomes known releases what
  * waited for it, so that deltas which are based on each other just stay unknown.
  */
-import { createBudget, MAX_DEPTH, overBudget, type PackLimits } from './budget.ts';
+import { createBudget, LARGE, MAX_DEPTH, MAX_MADE, overBudget, type PackLimits } from './budget.ts';
 import { applyDelta, resultSize } from './delta.ts';
-import { LARGE } from './large.ts';
 import { type Identified, idOf, type Whole } from './objects.ts';
 import { type PackedObject, scanPack } from './pack.ts';
 
@@ -17,8 +16,8 @@ export interface UnpackOptions {
   object(object: Identified): Promise<void>;
   /** Takes in a piece of a blob of this size, which is too large to be handed over at once. */
   piece(bytes: Uint8Array, size: number): Promise<void>;
-  /** All pieces of that blob have come. @returns its id, as its pieces tell it */
-  large(size: number): Promise<string>;
+  /** All pieces of that blob have come. */
+  large(size: number): Promise<void>;
 }
 
 /**
@@ -30,9 +29,6 @@ export type Unpack = (pack: AsyncIterable<Uint8Array>, options: UnpackOptions) =
 /** Bytes of objects that may be bases of what comes next, and of deltas whose bases may still come. */
 const NEAR_BYTES = 32 * 1024 * 1024;
 const WAITING_BYTES = 64 * 1024 * 1024;
-const MIB = 1024 * 1024;
-/** A delta is made whole in memory, where its base is as well. */
-const MAX_MADE = 128 * MIB;
 
 interface Known {
   oid: string;

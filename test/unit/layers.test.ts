@@ -36,6 +36,7 @@ const MAIN = [
   'agent/host-probes.ts',
   'agent/layout.ts',
   'agent/connectivity-probes.ts',
+  'agent/unpacking-apart.ts',
 ];
 
 const PLAN: Plan = {

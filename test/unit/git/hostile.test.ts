@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { packet } from '../../../agent/git/packet.ts';
 import type { Limits } from '../../../agent/git/remote.ts';
 import { type Backend, createFixture, type Fixture, git, scratch, startBackend } from './backend.ts';
-import { blob, packAnswer, packOf } from './packs.ts';
+import { blob, chainPack, packAnswer, packOf } from './packs.ts';
 import { createPuller, failure, texts } from './pull.ts';
 
 let root: string;
@@ -389,6 +389,17 @@ test.each([
     /cannot be inflated .*larger than 11 bytes/,
   ],
   ['bytes that are no pack', () => Buffer.alloc(100, 7), /no pack/],
+  [
+    'a pack of four million objects',
+    () => packOf([], 4_000_000),
+    /FetchOverBudget: .*4000000 objects; .* 200000 at most/,
+  ],
+  [
+    'few bytes that stand for gigabytes, delta upon delta',
+    () => chainPack(Buffer.alloc(20 * 1024 * 1024, 'A'), 300),
+    /FetchOverBudget: .*more than 1024 MiB when all in it is inflated/,
+  ],
+  ['a chain of deltas without an end', () => chainPack(Buffer.from('A'), 300), /FetchOverBudget: .*more than 128 deep/],
 ])('%s changes nothing', async (_, pack, expected) => {
   answering(packAnswer(pack()));
   const one = host();
@@ -477,6 +488,24 @@ describe('a large file, asked for alone', () => {
     expect(await one.head()).toBe(heavy);
     git(fixture.work, 'reset', '-q', '--hard', commit);
   });
+});
+
+test('after a long absence the commits alone are asked for, where their directories are too much', async () => {
+  const one = host();
+  await one.pull();
+  const next = fixture.commit({ 'hosts/edge-1/f': 'later\n' });
+  let refused = 0;
+  backend.intercept((request, response) => {
+    // The first of them wants the directories of each commit, too.
+    if (!isFetch(request) || refused > 0) return false;
+    refused++;
+    response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-result' });
+    response.end(packAnswer(packOf([], 300_000)));
+    return true;
+  });
+  const { checkout } = await one.pull();
+  expect([checkout?.info.commit, texts(checkout)['hosts/edge-1/f'], refused]).toEqual([next, 'later\n', 1]);
+  git(fixture.work, 'reset', '-q', '--hard', commit);
 });
 
 test('a head that does not exist is what the server says it is', async () => {

@@ -35,6 +35,47 @@ export function packOf(objects: readonly Packed[], said = objects.length): Buffe
   return Buffer.concat([body, createHash('sha1').update(body).digest()]);
 }
 
+/** A blob, and so many deltas, each of which adds a letter to what the one before it makes: a few bytes each. */
+export function chainPack(first: Uint8Array, deltas: number): Buffer {
+  const number = (n: number): number[] => (n < 128 ? [n] : [(n & 127) | 128, ...number(Math.floor(n / 128))]);
+  const parts: Buffer[] = [];
+  const place = () => 12 + parts.reduce((sum, part) => sum + part.length, 0);
+  const put = (type: number, content: Uint8Array, back: number[] = []) => {
+    const bytes = [(type << 4) | (content.length & 15)];
+    for (let left = Math.floor(content.length / 16); left > 0; left = Math.floor(left / 128)) {
+      bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) | 0x80;
+      bytes.push(left & 0x7f);
+    }
+    parts.push(Buffer.concat([Buffer.from([...bytes, ...back]), zlib.deflateSync(content)]));
+  };
+  put(3, first);
+  let before = 12;
+  for (let n = 0; n < deltas; n++) {
+    const size = first.length + n;
+    const at = place();
+    let distance = at - before;
+    // Seven bits a byte, the highest first, one less for each that follows.
+    const back = [distance & 127];
+    for (distance = Math.floor(distance / 128); distance > 0; distance = Math.floor(distance / 128))
+      back.unshift(128 | (--distance & 127));
+    const copies: number[] = [];
+    for (let from = 0; from < size; from += 0xffffff) {
+      const length = Math.min(0xffffff, size - from);
+      copies.push(
+        0xff,
+        ...[0, 8, 16, 24].map((bits) => (from >>> bits) & 255),
+        ...[0, 8, 16].map((bits) => (length >>> bits) & 255),
+      );
+    }
+    put(6, Buffer.from([...number(size), ...number(size + 1), ...copies, 1, 66]), back);
+    before = at;
+  }
+  const head = Buffer.from('PACK\0\0\0\x02\0\0\0\0', 'latin1');
+  head.writeUInt32BE(deltas + 1, 8);
+  const body = Buffer.concat([head, ...parts]);
+  return Buffer.concat([body, createHash('sha1').update(body).digest()]);
+}
+
 /** The answer to a fetch that carries this pack. */
 export const packAnswer = (pack: Uint8Array): Buffer =>
   Buffer.concat([packet('packfile\n'), ...bands(pack), Buffer.from('0000')]);
@@ -97,7 +138,6 @@ export async function unpackAll(
       const bytes = Buffer.concat(pieces);
       pieces = [];
       objects.set(blobId(bytes), { type: 'blob', bytes });
-      return blobId(bytes);
     },
   });
   return objects;

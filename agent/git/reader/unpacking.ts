@@ -1,0 +1,94 @@
+/** Unpacks in a process of its own, started when a fetch begins and gone when it is over. */
+import type { Log } from '../../log.ts';
+import type { Unpack } from '../unpack.ts';
+import { type Channel, NotStarted, openChannel, unreadable, type Way } from './reader.ts';
+
+export interface Unpacking {
+  /** A fetch is about to begin: what takes time to start is started beside it. Never throws. */
+  begin(): void;
+  unpack: Unpack;
+  /** The fetch is over. Resolves when nothing of it runs any more. */
+  end(): Promise<void>;
+}
+
+export interface UnpackingOptions {
+  /** How the process can be started, the best way first. */
+  ways: readonly Way[];
+  log: Log;
+  /** Milliseconds that it waits for a pack, where nobody says that the fetch is over. */
+  idleMs?: number;
+}
+
+const IDLE_MS = 20_000;
+
+export function createUnpacking({ ways, log, idleMs = IDLE_MS }: UnpackingOptions): Unpacking {
+  let left = ways;
+  /** One that worked once is not given up for a lesser one. */
+  let proven: Way | null = null;
+  let channel: Promise<Channel> | null = null;
+  let timer: NodeJS.Timeout | undefined;
+  let queue: Promise<unknown> = Promise.resolve();
+  /** The one before is gone: two of them would share what processes and threads they may have. */
+  let gone: Promise<unknown> = Promise.resolve();
+
+  async function open(): Promise<Channel> {
+    for (;;) {
+      const [way, ...others] = left;
+      if (way === undefined) throw unreadable('no process can be started for that; the log says why');
+      try {
+        const opened = await openChannel(way);
+        proven = way;
+        return opened;
+      } catch (thrown) {
+        if (!(thrown instanceof NotStarted)) throw thrown;
+        log.warn({ error: thrown.message }, `packs cannot be read by a process of the kind ${way.name}`);
+        // The last one is tried again each time: it may just have been a moment without memory.
+        if (others.length === 0 || way === proven) throw unreadable(thrown.message);
+        left = others;
+      }
+    }
+  }
+
+  const close = async (): Promise<void> => {
+    clearTimeout(timer);
+    const was = channel;
+    channel = null;
+    if (was !== null)
+      gone = was.then(
+        (open) => open.stop(),
+        () => undefined,
+      );
+    await gone;
+  };
+  const ready = (): Promise<Channel> => {
+    clearTimeout(timer);
+    timer = setTimeout(() => void close(), idleMs);
+    timer.unref();
+    if (channel === null) {
+      channel = gone.then(open);
+      channel.catch(() => undefined);
+    }
+    return channel;
+  };
+
+  return {
+    begin: () => void ready(),
+    unpack(pack, options) {
+      // One pack at a time: the process reads what it is given, and nothing beside it.
+      const next = queue.then(async () => {
+        const open = await ready();
+        clearTimeout(timer);
+        try {
+          await open.unpack(pack, options);
+        } catch (thrown) {
+          // It may stand anywhere in that pack.
+          await close();
+          throw thrown;
+        }
+      });
+      queue = next.catch(() => undefined);
+      return next;
+    },
+    end: () => queue.then(close),
+  };
+}

@@ -1,0 +1,141 @@
+/**
+ * Command lines that run a script of Node's without any right: no files but its own, no network, no other process, bounded
+ * memory. Sources: systemd.exec(5), systemd.resource-control(5), systemd-run(1), setpriv(1), prlimit(1), unshare(1), and the
+ * page "Permissions" of Node's manual.
+ */
+import { accessSync, constants, existsSync } from 'node:fs';
+import path from 'node:path';
+
+export interface Confined {
+  /** Of the agent's own kinds of confinement: `systemd`, `setpriv` or `prlimit`. */
+  name: string;
+  argv: readonly string[];
+  env: Record<string, string>;
+}
+
+export interface ConfinedOptions {
+  /** Absolute; it and what lies in `beside` is all that the process can read. */
+  script: string;
+  /** A directory that the script needs; only its own file where that is left out. */
+  beside?: string;
+  /** Node's own binary. */
+  node: string;
+  uid: number;
+  pid: number;
+  /** Whether systemd is process 1; looked at where that is left out: sd_booted(3). */
+  hasSystemd?: boolean;
+}
+
+/** Bytes of address space: Node itself takes 700 MB of it, most of them never used. */
+const ADDRESS_SPACE = 1536 * 1024 * 1024;
+/** Seconds of processor time for one fetch. */
+const CPU = 120;
+/**
+ * The main thread, two of V8, two of libuv: the script takes them all at its start, and no more can be made. The kernel asks for
+ * one more than there are.
+ */
+const THREADS = 6;
+/** Users of no account: `man 7 systemd.uids-gids`, UIDS-GIDS.md of systemd, leaves 60578 to 61183 unused. */
+const FIRST_UID = 60_578;
+const UIDS = 600;
+const ENV = { UV_THREADPOOL_SIZE: '2', NODE_OPTIONS: '', MALLOC_ARENA_MAX: '1' };
+
+const idFor = (pid: number) => FIRST_UID + (pid % UIDS);
+
+/** The ways that this machine has, the best one first. */
+export function confined(options: ConfinedOptions): Confined[] {
+  const { script, node, uid, beside = script } = options;
+  const lines = (...argv: string[]) => argv;
+  const program = lines(
+    node,
+    // Interpreted: then no memory needs to be writable and executable.
+    '--jitless',
+    '--v8-pool-size=0',
+    '--disable-sigusr1',
+    '--max-old-space-size=384',
+    '--permission',
+    `--allow-fs-read=${beside}`,
+    '--no-warnings',
+    script,
+  );
+  const limits = lines(
+    tool('prlimit'),
+    `--as=${ADDRESS_SPACE}`,
+    `--cpu=${CPU}`,
+    '--nofile=64',
+    '--fsize=0',
+    '--core=0',
+  );
+  const plain: Confined = { name: 'prlimit', argv: [...limits, ...program], env: ENV };
+  if (uid !== 0) return existsSync(limits[0] ?? '') ? [plain] : [{ ...plain, argv: program }];
+  const id = idFor(options.pid);
+  const setpriv = lines(
+    ...[tool('setpriv'), `--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--no-new-privs'],
+    ...['--inh-caps=-all', '--bounding-set=-all', '--ambient-caps=-all', '--pdeathsig=KILL', '--'],
+  );
+  const nproc = `--nproc=${THREADS}`;
+  const own = [...setpriv, ...limits, nproc, ...program];
+  const unshare = [tool('unshare'), '--net', '--ipc', '--uts', '--'];
+  return [
+    ...((options.hasSystemd ?? isSystemd())
+      ? [{ name: 'systemd', argv: systemd(options, [...setpriv, ...program]), env: {} }]
+      : []),
+    { name: 'setpriv', argv: [...unshare, ...own], env: ENV },
+    // Where namespaces cannot be made, as in many containers.
+    { name: 'setpriv without namespaces', argv: own, env: ENV },
+  ];
+}
+
+function systemd({ script, node, beside = script }: ConfinedOptions, program: readonly string[]): string[] {
+  const properties = [
+    // Not DynamicUser=: what that does to protect the root is mounted in place of the empty one.
+    'TemporaryFileSystem=/:ro',
+    // What Node is linked with; the second one of these is the loader's.
+    `BindReadOnlyPaths=${node} ${beside} ${tool('setpriv')} -/usr/lib -/usr/lib64 -/lib -/lib64`,
+    'PrivateNetwork=yes',
+    'PrivateIPC=yes',
+    'PrivateDevices=yes',
+    'ProtectProc=invisible',
+    'ProcSubset=pid',
+    // For setpriv alone, which gives them away.
+    'CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_SETPCAP',
+    'NoNewPrivileges=yes',
+    'RestrictNamespaces=yes',
+    'RestrictRealtime=yes',
+    'LockPersonality=yes',
+    'MemoryDenyWriteExecute=yes',
+    'SystemCallArchitectures=native',
+    'SystemCallFilter=@system-service',
+    'SystemCallFilter=~@privileged @network-io fork vfork execveat',
+    'SystemCallFilter=capset setgroups setresgid setresuid',
+    'SystemCallErrorNumber=EPERM',
+    `LimitAS=${ADDRESS_SPACE}`,
+    `LimitCPU=${CPU}`,
+    `LimitNPROC=${THREADS}`,
+    'LimitNOFILE=64',
+    'LimitFSIZE=0',
+    'LimitCORE=0',
+    'OOMScoreAdjust=500',
+    'KeyringMode=private',
+  ];
+  return [
+    ...[tool('systemd-run'), '--pipe', '--quiet', '--collect', '--service-type=exec', '--no-ask-password'],
+    '--description=unpacks what a git server sent to fairlead',
+    ...properties.map((property) => `--property=${property}`),
+    ...Object.entries(ENV).map(([name, value]) => `--setenv=${name}=${value}`),
+    '--',
+    ...program,
+  ];
+}
+
+const isSystemd = (): boolean => existsSync('/run/systemd/system') && path.isAbsolute(tool('systemd-run'));
+
+/** Never looked up by the environment's PATH. */
+function tool(name: string): string {
+  for (const dir of ['/usr/bin', '/bin', '/usr/sbin', '/sbin'])
+    try {
+      accessSync(path.join(dir, name), constants.X_OK);
+      return path.join(dir, name);
+    } catch {}
+  return name;
+}

@@ -1,0 +1,15 @@
+/** Which process unpacks, on this machine. */
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { createUnpacking, type Unpacking } from './git/reader/unpacking.ts';
+import type { Log } from './log.ts';
+import { confined } from './system/confined.ts';
+
+/** @returns undefined where the script is not there, as in a checkout that was not built: then the agent's own process does it */
+export function unpackingApart(log: Log): Unpacking | undefined {
+  // The build puts it beside the parts of the program.
+  const script = fileURLToPath(new URL('reader.cjs', import.meta.url));
+  if (!existsSync(script)) return undefined;
+  const uid = process.getuid?.() ?? 0;
+  return createUnpacking({ ways: confined({ script, node: process.execPath, uid, pid: process.pid }), log });
+}

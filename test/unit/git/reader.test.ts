@@ -1,0 +1,242 @@
+/** The process that reads foreign bytes: it says what the same code says here, it has no rights, and its end is nobody else's. */
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import net, { type AddressInfo } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { build } from 'esbuild';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { type Identified, idOf, type Whole } from '../../../agent/git/objects.ts';
+import { openChannel } from '../../../agent/git/reader/reader.ts';
+import { createUnpacking, type Unpacking } from '../../../agent/git/reader/unpacking.ts';
+import { silentLog } from '../../../agent/log.ts';
+import { type Confined, confined } from '../../../agent/system/confined.ts';
+import { createFixture, scratch, startBackend } from './backend.ts';
+import { blob, blobId, deltaOf, LIMITS, packOf, stream, whole } from './packs.ts';
+import { createPuller, failure, texts } from './pull.ts';
+
+let dir: string;
+let script: string;
+const isRoot = process.getuid?.() === 0;
+const open: Unpacking[] = [];
+
+beforeAll(async () => {
+  dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-reader-'));
+  script = path.join(dir, 'reader.cjs');
+  const entry = path.join(import.meta.dirname, '../../../agent/git/reader/child.ts');
+  await build({
+    entryPoints: [entry],
+    outfile: script,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node22',
+  });
+  // Another user reads it there.
+  chmodSync(dir, 0o755);
+});
+afterEach(async () => {
+  for (const one of open.splice(0)) await one.end();
+});
+afterAll(() => {
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const waysFor = (file: string): Confined[] =>
+  confined({ script: file, node: process.execPath, uid: process.getuid?.() ?? 0, pid: process.pid }).filter(
+    ({ name }) => name !== 'systemd',
+  );
+
+function unpacking(file = script, log = silentLog): Unpacking {
+  const made = createUnpacking({ ways: waysFor(file), log });
+  open.push(made);
+  return made;
+}
+
+async function all(
+  by: Unpacking,
+  pack: AsyncIterable<Uint8Array>,
+  given: Partial<Parameters<Unpacking['unpack']>[1]> = {},
+) {
+  const objects = new Map<string, Whole>();
+  let pieces: Buffer[] = [];
+  await by.unpack(pack, {
+    limits: LIMITS,
+    base: async (oid) => objects.get(oid) ?? null,
+    object: async ({ oid, ...object }) => void objects.set(oid, object),
+    piece: async (bytes) => void pieces.push(Buffer.from(bytes)),
+    async large() {
+      const bytes = Buffer.concat(pieces);
+      pieces = [];
+      objects.set(blobId(bytes), { type: 'blob', bytes });
+    },
+    ...given,
+  });
+  return objects;
+}
+
+const object = (text: string): Identified => {
+  const found = { type: 'blob' as const, bytes: Buffer.from(text) };
+  return { ...found, oid: idOf(found) };
+};
+/** Scripts that do what they like in place of ours, and say that they are ready first. */
+function harmful(name: string, body: string): string {
+  const file = path.join(dir, `${name}.mjs`);
+  const ready = "import fs from 'node:fs'; fs.writeSync(1, Buffer.from([104, 0, 0, 0, 0]));";
+  writeFileSync(file, `${ready}\n${body}`);
+  return file;
+}
+
+test('packs of all kinds, one after the other and side by side', async () => {
+  const by = unpacking();
+  by.begin();
+  const [a, b] = [object('one\n'.repeat(100)), object(`${'one\n'.repeat(100)}two\n`)];
+  const large = Buffer.alloc(3_000_000, 'large ');
+  const tree = whole({ type: 'tree', bytes: Buffer.from(`100644 x\0${'i'.repeat(20)}`) });
+  const packs = [
+    packOf([whole(a), deltaOf(a, b.bytes), tree]),
+    packOf([{ claims: large.length, content: large }, blob('small')]),
+    packOf([deltaOf(a, b.bytes)]),
+    packOf([]),
+  ];
+  const [first, second, thin, none] = await Promise.all(
+    packs.map((pack) =>
+      all(by, stream(pack.subarray(0, 50), pack.subarray(50)), { base: async (oid) => (oid === a.oid ? a : null) }),
+    ),
+  );
+  expect([...(first?.keys() ?? [])].slice(0, 2)).toEqual([a.oid, b.oid]);
+  expect(first?.size).toBe(3);
+  expect(Buffer.from(second?.get(blobId(large))?.bytes ?? []).equals(large)).toBe(true);
+  expect([second?.size, thin?.size, none?.size]).toEqual([2, 1, 0]);
+  await by.end();
+});
+
+test('what is wrong has the same name as here, and the next pack is read', async () => {
+  const by = unpacking();
+  expect(await failure(all(by, stream(Buffer.alloc(100, 7))))).toMatch(
+    /^ProtocolError: the git server is not right: what it sent is no pack/,
+  );
+  expect(await failure(all(by, stream(packOf([blob('x'), blob('y')])), { limits: { ...LIMITS, objects: 1 } }))).toMatch(
+    /^FetchOverBudget: .*its pack has 2 objects; what was asked for has 1 at most/,
+  );
+  const stopped = (async function* () {
+    yield packOf([blob('x')]).subarray(0, 20);
+    throw new Error('the connection was reset');
+  })();
+  expect(await failure(all(by, stopped))).toMatch(/the connection was reset/);
+  expect((await all(by, stream(packOf([blob('x')])))).size).toBe(1);
+});
+
+test('a pull from a real server, and nothing of the process is left after it', async () => {
+  const root = scratch();
+  const backend = await startBackend(root);
+  const fixture = createFixture(root);
+  const large = 'x'.repeat(1_500_000);
+  const files = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`hosts/edge-1/f${i}`, `${i}\n`.repeat(100)]));
+  fixture.commit({ ...files, 'hosts/edge-1/large': large });
+  const puller = createPuller(root, { url: backend.url('fleet.git'), unpacking: unpacking() });
+  expect(texts((await puller.pull()).checkout)).toEqual({ ...files, 'hosts/edge-1/large': large });
+  fixture.commit({ 'hosts/edge-1/f0': 'after\n' });
+  expect(texts((await puller.pull()).checkout)['hosts/edge-1/f0']).toBe('after\n');
+  await expect.poll(() => running(script)).toEqual([]);
+  expect(puller.log).toEqual([]);
+  await backend.stop();
+  rmSync(root, { recursive: true, force: true });
+});
+
+/** Processes that have this on their command line. */
+const running = (word: string): string[] =>
+  readdirSync('/proc').filter((pid) => {
+    const file = `/proc/${pid}/cmdline`;
+    try {
+      return /^\d+$/.test(pid) && existsSync(file) && readFileSync(file, 'utf8').includes(word);
+    } catch {
+      return false;
+    }
+  });
+
+test.each([
+  ['that takes all memory', 'const all = []; for (;;) all.push(Buffer.alloc(64 * 1024 * 1024, 1));'],
+  ['that ends', 'process.exit(3);'],
+  [
+    'that says what it may not',
+    "fs.writeSync(1, Buffer.from('Zab')); fs.writeSync(1, Buffer.alloc(2)); setInterval(() => {}, 1000);",
+  ],
+  ['that says too much', 'fs.writeSync(1, Buffer.from([111, 255, 255, 255, 255])); setInterval(() => {}, 1000);'],
+  [
+    'that says an object of no type',
+    'fs.writeSync(1, Buffer.from([111, 0, 0, 0, 2, 9, 9])); setInterval(() => {}, 1000);',
+  ],
+])('one %s is one error, and no more', async (name, body) => {
+  const by = unpacking(harmful(name.replaceAll(' ', '-'), body));
+  expect(await failure(all(by, stream(packOf([blob('x')]))))).toMatch(
+    /^PackUnreadable: what the git server sent cannot be unpacked: /,
+  );
+});
+
+test('one that hands over more than it may is left', async () => {
+  const by = unpacking(
+    harmful(
+      'more',
+      'const o = Buffer.concat([Buffer.from([111, 0, 0, 0, 9, 2]), Buffer.alloc(8)]); for (;;) fs.writeSync(1, o);',
+    ),
+  );
+  expect(await failure(all(by, stream(packOf([blob('x')]))))).toMatch(/^FetchOverBudget/);
+});
+
+const TRIES = `
+  import net from 'node:net'; import child from 'node:child_process';
+  const said = {};
+  const attempt = (name, work) => { try { said[name] = work() ?? 'done'; } catch (e) { said[name] = 'no: ' + (e.code ?? e.message); } };
+  attempt('shadow', () => { fs.readFileSync('/etc/shadow'); });
+  attempt('list', () => { fs.readdirSync('/root'); });
+  attempt('write', () => { fs.writeFileSync('/tmp/fairlead-was-here', ''); });
+  attempt('run', () => { const { error } = child.spawnSync('/bin/true'); if (error) throw error; });
+  attempt('memory', () => { const all = []; for (let i = 0; i < 32; i++) all.push(Buffer.alloc(64 * 1024 * 1024, 1)); });
+  said.uid = process.getuid();
+  const tell = (how) => { said.connect = how; fs.writeSync(2, JSON.stringify(said)); process.exit(0); };
+  net.connect(Number(process.argv[2] ?? PORT), '127.0.0.1').on('connect', () => tell('done')).on('error', (e) => tell('no: ' + e.code));
+`;
+
+test('code in it reads nothing, writes nothing, starts nothing, connects to nothing and takes no memory', async () => {
+  const server = net.createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const file = harmful('tries', TRIES.replace('PORT', String(port)));
+  const [way] = waysFor(file);
+  if (way === undefined) throw new Error('there is no way');
+  const { spawnSync } = await import('node:child_process');
+  const [program = '', ...args] = way.argv;
+  const { stderr } = spawnSync(program, args, {
+    env: { PATH: '/usr/bin:/bin', ...way.env },
+    encoding: 'utf8',
+    input: '',
+  });
+  const said = JSON.parse(stderr.slice(stderr.indexOf('{')));
+  expect(said).toMatchObject({
+    shadow: 'no: ERR_ACCESS_DENIED',
+    list: 'no: ERR_ACCESS_DENIED',
+    write: 'no: ERR_ACCESS_DENIED',
+    run: 'no: ERR_ACCESS_DENIED',
+    memory: expect.stringMatching(/^no: /),
+  });
+  if (isRoot) {
+    expect(said.uid).toBeGreaterThan(60_000);
+    // A network of its own, where that can be made.
+    if (way.name === 'setpriv') expect(said.connect).toMatch(/^no: /);
+  }
+  server.close();
+});
+
+test('where no process can be started that is one error; a way that fails is left for the next', async () => {
+  const said: string[] = [];
+  const say = (_: object, message: string) => void said.push(message);
+  const log = { ...silentLog, warn: say };
+  const broken = { name: 'broken', argv: ['/nonexistent'] };
+  const none = createUnpacking({ ways: [broken], log });
+  expect(await failure(all(none, stream(packOf([blob('x')]))))).toMatch(/^PackUnreadable: .*broken: /);
+  const by = createUnpacking({ ways: [broken, ...waysFor(script)], log });
+  open.push(by);
+  for (let i = 0; i < 2; i++) expect((await all(by, stream(packOf([blob('x')])))).size).toBe(1);
+  expect(said.length).toBeGreaterThanOrEqual(2);
+  await expect(openChannel(broken)).rejects.toThrow(/broken/);
+});
