@@ -1,6 +1,7 @@
 /** agent.yaml: how the agent on a host finds its repository, its broker and its engine. */
 import { z } from 'zod';
 import { duration } from './duration.ts';
+import { isReadable, readable } from './plain-credentials.ts';
 
 const hostName = z
   .string()
@@ -21,39 +22,46 @@ export const agentConfig = z
       .default('default')
       .describe('name of the fleet, part of every topic'),
     labels: z.record(z.string(), z.string()).default({}).describe('usable as ${label.x} in path and ref'),
-    repo: z.strictObject({
-      url: z.string().min(1).describe('https, http, ssh or a path on this machine'),
-      ref: z.string().min(1).default('main').describe('branch, tag, tag pattern such as v1.*, commit id, or HEAD'),
-      path: z.string().default('hosts/${host}').describe("the host's directory in the repository"),
-      auth: z
-        .strictObject({
-          username: z.string().optional().describe('for https'),
-          passwordFile: file.optional().describe('its password'),
-          tokenFile: file.optional().describe('an access token, sent as the password'),
-          bearerFile: file.optional().describe('a token sent as `Authorization: Bearer`'),
-          sshKeyFile: file.optional().describe('a deploy key'),
-          knownHostsFile: file.optional().describe('the only host keys that count'),
-        })
-        .optional()
-        .describe('credentials, read from files at each use'),
-      ca: file.optional().describe('PEM file of a private CA'),
-      cert: file.optional().describe('PEM file of a client certificate'),
-      key: file.optional().describe('PEM file of its key'),
-      verify: z
-        .strictObject({
-          allowedSigners: file.describe('who may sign, see ALLOWED SIGNERS in ssh-keygen(1)'),
-          revoked: file.optional().describe('keys, or a key revocation list, that count no more'),
-          mode: z.enum(['head', 'strict']).default('head').describe('strict: every commit must be signed'),
-        })
-        .optional()
-        .describe('nothing is applied that these have not signed'),
-      since: z
-        .string()
-        .regex(/^[0-9a-f]{40}$/, 'must be a full commit id')
-        .optional()
-        .describe('floor: nothing is applied that does not descend from this commit'),
-      staleAfter: duration.optional().describe('a head that is older raises a problem'),
-    }),
+    repo: z
+      .strictObject({
+        url: z.string().min(1).describe('https, http, ssh or a path on this machine'),
+        ref: z.string().min(1).default('main').describe('branch, tag, tag pattern such as v1.*, commit id, or HEAD'),
+        path: z.string().default('hosts/${host}').describe("the host's directory in the repository"),
+        auth: z
+          .strictObject({
+            username: z.string().optional().describe('for https'),
+            passwordFile: file.optional().describe('its password'),
+            tokenFile: file.optional().describe('an access token, sent as the password'),
+            bearerFile: file.optional().describe('a token sent as `Authorization: Bearer`'),
+            sshKeyFile: file.optional().describe('a deploy key'),
+            knownHostsFile: file.optional().describe('the only host keys that count'),
+          })
+          .optional()
+          .describe('credentials, read from files at each use'),
+        ca: file.optional().describe('PEM file of a private CA'),
+        cert: file.optional().describe('PEM file of a client certificate'),
+        key: file.optional().describe('PEM file of its key'),
+        verify: z
+          .strictObject({
+            allowedSigners: file.describe('who may sign, see ALLOWED SIGNERS in ssh-keygen(1)'),
+            revoked: file.optional().describe('keys, or a key revocation list, that count no more'),
+            mode: z.enum(['head', 'strict']).default('head').describe('strict: every commit must be signed'),
+          })
+          .optional()
+          .describe('nothing is applied that these have not signed'),
+        since: z
+          .string()
+          .regex(/^[0-9a-f]{40}$/, 'must be a full commit id')
+          .optional()
+          .describe('floor: nothing is applied that does not descend from this commit'),
+        staleAfter: duration.optional().describe('a head that is older raises a problem'),
+        insecure: z.boolean().optional().describe('a password or token may go over plain http'),
+      })
+      .superRefine(({ url, auth, insecure }, context) => {
+        const secret = auth?.passwordFile ?? auth?.tokenFile ?? auth?.bearerFile;
+        if (secret === undefined || insecure || !isReadable(url)) return;
+        context.addIssue({ code: 'custom', path: ['url'], message: readable('a password or token', 'https') });
+      }),
     sync: z
       .strictObject({
         schedule: z.string().default('* * * * *').describe('cron expression (node-cron)'),
@@ -76,6 +84,11 @@ export const agentConfig = z
         cert: file.optional().describe('PEM file of a client certificate'),
         key: file.optional().describe('PEM file of its key'),
         prefix: z.string().default('fairlead').describe('first part of every topic'),
+        insecure: z.boolean().optional().describe('a password may go over plain mqtt'),
+      })
+      .superRefine(({ url, passwordFile, insecure }, context) => {
+        if (passwordFile === undefined || insecure || !isReadable(url)) return;
+        context.addIssue({ code: 'custom', path: ['url'], message: readable('a password', 'mqtts') });
       })
       .optional()
       .describe('the broker; may be left out'),

@@ -25,6 +25,7 @@ export function addFleetCommands({ program, add, group, act, terminal }: Build):
     .option('--username <name>', 'for the broker')
     .option('--password-file <file>', 'for the broker')
     .option('--ca <file>', 'PEM file of the CA of the broker')
+    .option('--insecure', 'the password may go over plain mqtt')
     .option('--prefix <prefix>', 'of the topics')
     .option('--fleet <fleet>', 'whose hosts are told')
     .action(

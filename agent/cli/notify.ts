@@ -1,4 +1,5 @@
 /** `fairlead notify`: what CI and git hooks know of a push, told to the broker. */
+import { isReadable } from '../../manifests-schema/plain-credentials.ts';
 import { type Context, EXIT, type NotifyRequest } from './context.ts';
 
 export interface NotifyFlags {
@@ -8,6 +9,7 @@ export interface NotifyFlags {
   ca?: string;
   prefix?: string;
   fleet?: string;
+  insecure?: boolean;
 }
 
 /** @param env where GitHub Actions and GitLab CI say what was pushed */
@@ -30,6 +32,12 @@ export async function notify(
   }
   const named = ref ?? env.GITHUB_REF_NAME ?? env.CI_COMMIT_REF_NAME;
   const { broker, username, passwordFile, ca, prefix, fleet } = flags;
+  if (broker && passwordFile && !flags.insecure && isReadable(broker)) {
+    c.complain(
+      `${broker} would get the password without encryption, so that everybody on the way can read it; use mqtts://, or say --insecure if the way is yours alone`,
+    );
+    return EXIT.usage;
+  }
   const request: NotifyRequest = {
     commit: pushed,
     ...(named ? { ref: named } : {}),

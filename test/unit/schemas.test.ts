@@ -112,6 +112,26 @@ describe('agent.yaml', () => {
     expect(read('repo: {url: /r}\nmqtt: {url: "mqtts://broker:8883", username: u}\n').mqtt?.username).toBe('u');
   });
 
+  test('a password or token over a way that everybody can read is refused, with its line, unless that is meant', () => {
+    const repo = (url: string, more = '') => `repo:\n  url: ${url}\n  auth: {tokenFile: /t}\n${more}`;
+    for (const url of ['http://git.example.com/f.git', 'http://10.0.0.1/f.git', 'http://127.example.com/f.git'])
+      expect(refused(repo(url))).toMatch(/:2:3: `url` sends a password or token without encryption.*https:\/\//);
+    for (const url of [
+      'https://git.example.com/f',
+      'http://127.0.0.1:80/f',
+      'http://localhost/f',
+      'http://[::1]/f',
+      '/f',
+    ])
+      expect(read(repo(url)).repo.url).toBe(url);
+    expect(read(repo('http://git.example.com/f.git', '  insecure: true\n')).repo.insecure).toBe(true);
+    expect(read('repo: {url: "http://git.example.com/f.git"}\n').repo.auth).toBeUndefined();
+    const mqtt = (rest: string) => `repo: {url: /r}\nmqtt:\n  url: mqtt://broker\n${rest}`;
+    expect(refused(mqtt('  passwordFile: /p\n'))).toMatch(/:3:3: `url` sends a password without encryption.*mqtts:/);
+    expect(read(mqtt('  passwordFile: /p\n  insecure: true\n')).mqtt?.insecure).toBe(true);
+    expect(read(mqtt('  username: u\n')).mqtt?.username).toBe('u');
+  });
+
   test('a schedule that is no cron expression is refused with its line', () => {
     for (const schedule of ['every minute', '61 * * * *', '* * *', '0 0 31 2 *'])
       expect(refused(`repo: {url: /r}\nsync:\n  schedule: "${schedule}"\n`)).toMatch(/:3:3: `schedule` must be a cron/);
