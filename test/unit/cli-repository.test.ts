@@ -1,4 +1,5 @@
 /** The commands for those who write the repository: what they print, and their exit codes. */
+
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -7,6 +8,7 @@ import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { type CliDeps, runCli } from '../../agent/cli/index.ts';
+import { KINDS } from '../../agent/kinds/index.ts';
 import { decryptAge } from '../../agent/secrets/age.ts';
 import { providers } from './repo.ts';
 
@@ -29,7 +31,7 @@ async function cli(...argv: string[]) {
     version: 'test',
     client: () => ({}),
     self: [],
-    offlineProviders: providers,
+    offlineKinds: () => ({ kinds: KINDS, providers: providers() }),
     ownRecipient: async () => recipient,
     paths: () => ({ config: path.join(dir, 'etc/agent.yaml'), state: path.join(dir, 'state') }),
   } as unknown as CliDeps;
