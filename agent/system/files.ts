@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { emptyDirectory, removeTreeAt } from './empty.ts';
+import { createEntry } from './entry.ts';
 import type { Exec } from './exec.ts';
 import { createExposures, type Exposures } from './exposed.ts';
 import { createCopy } from './file-copy.ts';
@@ -22,7 +23,7 @@ import {
 import type { FileStat, Files } from './file-types.ts';
 import { answerTo, removeMany, removeName } from './remove-many.ts';
 import { createSharedDirectories, type OpenDirectory } from './shared-directories.ts';
-import { idOf, isOwn, openDirectory, ownIds, refuseOwn } from './walk.ts';
+import { idOf, isOwn } from './walk.ts';
 import { MANY, makeFile, writeMany } from './write-many.ts';
 
 const fsync = promisify(fs.fsync);
@@ -44,9 +45,6 @@ export interface FilesOptions {
 
 const TEMP = '.fairlead-';
 const LENIENT = { throwIfNoEntry: false } as const;
-/** Only root could replace fairlead's own directories meanwhile. */
-const OWN_IDS_MS = 1_000;
-const NONE: ReadonlySet<string> = new Set();
 
 export function createFiles({
   root,
@@ -59,27 +57,8 @@ export function createFiles({
   const swept = new Set<string>();
   const syncDirectory = createDirectorySync();
 
-  let ids: { at: number; ids: ReadonlySet<string> } | null = null;
-  const forbiddenIds = (): ReadonlySet<string> => {
-    const now = performance.now();
-    if (ids === null || now - ids.at > OWN_IDS_MS) ids = { at: now, ids: ownIds(root, own) };
-    return ids.ids;
-  };
-
-  const belowStores = stores.map((s) => `${s}/`);
-  const isStored = (file: string): boolean => stores.includes(file) || belowStores.some((s) => file.startsWith(s));
-  const forbiddenTo = (file: string): ReadonlySet<string> => (isStored(file) ? NONE : forbiddenIds());
-  const enter = (file: string, change: boolean): number => {
-    const forbidden = forbiddenTo(file);
-    const dir = openDirectory(path.dirname(file), { root, create: change, forbidden, exposed: exposures.current() });
-    try {
-      refuseOwn(dir, file, forbidden);
-      return dir;
-    } catch (thrown) {
-      fs.closeSync(dir);
-      throw thrown;
-    }
-  };
+  const entry = createEntry({ root, own, stores, exposures });
+  const { enter, forbiddenTo, isStored } = entry;
   const shared = createSharedDirectories({ root, enter: (file) => enter(file, true), isStored, forbiddenTo });
   const atOf = (dir: number, file: string) => `/proc/self/fd/${dir}/${path.basename(file)}`;
   /** Acts on a name within its open directory. */
@@ -126,9 +105,9 @@ export function createFiles({
       const found = new Map<string, FileStat | Error>();
       for (const [directory, members] of Map.groupBy(files, path.dirname)) {
         let dir: number;
-        const forbidden = members.some(isStored) ? NONE : forbiddenIds();
+        const forbidden = forbiddenTo(members.find(isStored) ?? directory);
         try {
-          dir = openDirectory(directory, { root, create: false, forbidden, exposed: exposures.current() });
+          dir = entry.walk(directory, { create: false, forbidden });
         } catch (thrown) {
           if (['ENOENT', 'ENOTDIR'].includes(codeOf(thrown))) continue;
           for (const file of members) found.set(file, explain('look at', file, thrown));
@@ -250,11 +229,8 @@ export function createFiles({
       }
     },
     checkSource(source) {
-      const forbidden = forbiddenTo(source);
       try {
-        fs.closeSync(
-          openDirectory(source, { root, create: false, forbidden, exposed: exposures.current(), isSource: true }),
-        );
+        fs.closeSync(entry.walk(source, { create: false, forbidden: forbiddenTo(source), isSource: true }));
       } catch (thrown) {
         throw explain('mount', source, thrown);
       }

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { AgentError } from '../../agent/errors.ts';
 import { exec } from '../../agent/system/exec.ts';
+import { createExposures } from '../../agent/system/exposed.ts';
 import { createFiles } from '../../agent/system/files.ts';
 import { until } from './run.ts';
 
@@ -161,6 +162,28 @@ test('a tree in which another file system is mounted is not emptied', async () =
     fs.writeFileSync(path.join(dir, 'tree/mnt/data'), 'data');
     await expect(createFiles({ root: '' }).removeTree(path.join(dir, 'tree'))).rejects.toThrow(/mounted below/);
     expect(fs.readFileSync(path.join(dir, 'tree/mnt/data'), 'utf8')).toBe('data');
+  } finally {
+    run('umount', path.join(dir, 'tree/mnt'));
+  }
+});
+
+test('below what a container can write no mount is crossed, a bind mount of the same file system neither', async () => {
+  for (const one of ['tree/mnt', 'tree/plain', 'other']) fs.mkdirSync(path.join(dir, one), { recursive: true });
+  fs.writeFileSync(path.join(dir, 'other/file'), 'other');
+  run('mount', '--bind', path.join(dir, 'other'), path.join(dir, 'tree/mnt'));
+  try {
+    const exposures = createExposures({ root: '', always: [path.join(dir, 'tree')] });
+    const files = createFiles({ root: '', exposures });
+    const file = path.join(dir, 'tree/mnt/file');
+    await expect(files.write(file, Buffer.from('x'), META)).rejects.toMatchObject({ code: 'UnsafePath' });
+    await expect(files.removeTree(path.join(dir, 'tree/mnt'))).rejects.toThrow(/mounted/);
+    await expect(files.empty(path.join(dir, 'tree'), new Set())).rejects.toThrow(/mounted/);
+    expect(() => files.remove(file)).toThrow(/another file system is mounted at/);
+    expect(fs.readFileSync(path.join(dir, 'other/file'), 'utf8')).toBe('other');
+    // A disk may be mounted below what one container has, and be another one's.
+    files.checkSource(path.join(dir, 'tree/mnt'));
+    await files.write(path.join(dir, 'tree/file'), Buffer.from('x'), META);
+    expect(fs.readFileSync(path.join(dir, 'tree/file'), 'utf8')).toBe('x');
   } finally {
     run('umount', path.join(dir, 'tree/mnt'));
   }

@@ -1,9 +1,9 @@
-/** What was on the host before fairlead took it over, and what its repairs overwrote: kept, root-only, to be put back or looked at. */
+/** What was on the host before fairlead took it over: kept, root-only, to be put back. */
 import { createHash } from 'node:crypto';
 import type { ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
-import { changedMsOf } from '../../system/file-io.ts';
-import type { FileStat, Files, ForeignFile } from '../../system/files.ts';
+import type { FileStat, Files } from '../../system/files.ts';
+import { createOverwritten, type Overwritten, type OverwrittenOptions } from './overwritten.ts';
 
 /** One path as it was. `none`: there was nothing, so putting it back is removing what fairlead made. */
 interface Original {
@@ -21,7 +21,7 @@ interface Entry {
   paths: Record<string, Original>;
 }
 
-export interface Originals {
+export interface Originals extends Overwritten {
   /** Paths kept for `id`; empty where none are, or where they have been put back. */
   paths(id: ResourceId): readonly string[];
   /** Ids that have a record of their own, by a function that tells. One look at the directory. */
@@ -40,21 +40,14 @@ export interface Originals {
   restore(id: ResourceId): Promise<'restored' | 'removed' | 'occupied' | 'none'>;
   /** Forgets a record that is older than what is there now. */
   drop(id: ResourceId): void;
-  /** Keeps bytes that a repair is about to overwrite. @returns where they lie, or why they are not kept */
-  keepDrift(path: string): Promise<string>;
-  /**
-   * Keeps what one purge of a directory takes away, as far as its bounds go: others may put anything there, and must not push
-   * out what was kept of other paths. @returns what keeps one file and answers as `keepDrift` does; null beyond its bounds
-   */
-  keepForeign(directory: string): (foreign: ForeignFile) => Promise<string | null>;
 }
 
 export interface OriginalsOptions {
   files: Files;
   /** Root-only directory on the host. */
   dir: string;
-  /** Bounds of what repairs overwrote: the oldest goes first. */
-  maxDrift?: { count: number; bytes: number };
+  /** Bounds of what repairs overwrote. */
+  maxDrift?: OverwrittenOptions['maxDrift'];
 }
 
 export const ORIGINALS_DIR = '/var/lib/fairlead/originals';
@@ -63,22 +56,13 @@ const DRIFT = 'drift';
 export const DRIFT_DIR = `${ORIGINALS_DIR}/${DRIFT}`;
 const META = { mode: 0o600, uid: -1, gid: -1 };
 const MIB = 1024 * 1024;
-const MAX_ONE = 16 * MIB;
 /** What is there may be of any size, by whoever may write its directory; the largest payload is as large. */
 export const MAX_ORIGINAL = 64 * MIB;
-/** What one purge may keep, and what is kept of one directory and of all. */
-const PURGE = { count: 20, bytes: 8 * MIB };
-const FOREIGN_ONE = { count: 40, bytes: 16 * MIB };
-const FOREIGN_ALL = { count: 200, bytes: 64 * MIB };
-const DRIFT_NAME = /^[0-9a-f]{32}$/;
-/** Hash of the bytes, hash of the directory. */
-const FOREIGN_NAME = /^[0-9a-f]{32}\.[0-9a-f]{8}\.foreign$/;
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 32);
 
 const encode = (entry: Entry) => new TextEncoder().encode(JSON.stringify(entry));
 
 export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Originals {
-  const limit = maxDrift ?? { count: 200, bytes: 64 * MIB };
   const driftDir = `${dir}/${DRIFT}`;
   const fileOf = (id: ResourceId) => `${dir}/${sha256(id)}.json`;
   const bytesOf = (path: string) => `${dir}/${sha256(path)}.bytes`;
@@ -87,6 +71,7 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
       if (files.stat(one) === undefined) await files.mkdir(one, { mode: 0o700, uid: -1, gid: -1 });
   };
 
+  const kept = createOverwritten({ files, dir: driftDir, ready: private_, maxDrift });
   /** Only this process writes them. */
   const cache = new Map<ResourceId, Entry | undefined>();
   const read = (id: ResourceId): Entry | undefined => {
@@ -202,79 +187,9 @@ export function createOriginals({ files, dir, maxDrift }: OriginalsOptions): Ori
       files.remove(fileOf(id));
       cache.delete(id);
     },
-    async keepDrift(path) {
-      const stat = files.stat(path);
-      if (stat?.type !== 'file') return 'not kept: it was not a file';
-      if (stat.size > Math.min(MAX_ONE, limit.bytes)) return `not kept: ${stat.size} bytes are too many`;
-      await private_();
-      const name = `${driftDir}/${files.hash(path).slice(0, 32)}`;
-      if (files.stat(name) === undefined) {
-        makeRoom(pieces(DRIFT_NAME), { count: 1, bytes: stat.size }, limit);
-        await files.copy(path, name, META, MAX_ONE);
-      }
-      return name;
-    },
-    keepForeign(directory) {
-      const tag = `.${sha256(directory).slice(0, 8)}.foreign`;
-      let left: Room | null = null;
-      return async ({ stat, hash, copyTo }) => {
-        if (stat.type !== 'file') return 'not kept: it was not a file';
-        if (stat.size > Math.min(MAX_ONE, PURGE.bytes)) return `not kept: ${stat.size} bytes are too many`;
-        if (left === null) {
-          await private_();
-          const all = pieces(FOREIGN_NAME);
-          const rest = all.filter(({ file }) => !file.endsWith(tag));
-          const own = makeRoom(
-            all.filter(({ file }) => file.endsWith(tag)),
-            PURGE,
-            FOREIGN_ONE,
-          );
-          makeRoom([...rest, ...own].sort(byAge), PURGE, FOREIGN_ALL);
-          left = { ...PURGE };
-        }
-        if (left.count === 0 || left.bytes < stat.size) return null;
-        const name = `${driftDir}/${hash().slice(0, 32)}${tag}`;
-        if (files.stat(name) === undefined) await copyTo(name, META, stat.size);
-        left.count--;
-        left.bytes -= stat.size;
-        return name;
-      };
-    },
+    ...kept,
   };
-
-  /** What is kept of those names, oldest first. */
-  function pieces(name: RegExp): Piece[] {
-    const paths = files.list(driftDir).filter((one) => name.test(one));
-    const stats = files.statAll(paths.map((one) => `${driftDir}/${one}`));
-    return [...stats]
-      .flatMap(([file, stat]) => (stat instanceof Error ? [] : [{ file, size: stat.size, at: changedMsOf(stat) }]))
-      .sort(byAge);
-  }
-
-  /** Removes the oldest until there is room for more. @returns those that stay */
-  function makeRoom(kept: readonly Piece[], more: Room, most: Room): Piece[] {
-    const stay = [...kept];
-    let total = stay.reduce((sum, { size }) => sum + size, 0);
-    while (stay.length + more.count > most.count || total + more.bytes > most.bytes) {
-      const oldest = stay.shift();
-      if (oldest === undefined) break;
-      files.remove(oldest.file);
-      total -= oldest.size;
-    }
-    return stay;
-  }
 }
-
-interface Room {
-  count: number;
-  bytes: number;
-}
-interface Piece {
-  file: string;
-  size: number;
-  at: number;
-}
-const byAge = (a: Piece, b: Piece): number => a.at - b.at;
 
 const special = (path: string) =>
   new AgentError({

@@ -1,0 +1,61 @@
+/** The way into the directories of files: what is out of reach, and below what no link counts. */
+import fs from 'node:fs';
+import path from 'node:path';
+import type { Exposures } from './exposed.ts';
+import { openDirectory, ownIds, refuseOwn, type WalkOptions } from './walk.ts';
+
+export interface EntryOptions {
+  /** '' for the machine itself, or a directory that stands for `/`. */
+  root: string;
+  /** Paths that nothing may reach, by whatever way. */
+  own: readonly string[];
+  /** Directories below `own` that are reached by their literal paths. */
+  stores: readonly string[];
+  /** What containers can write. */
+  exposures: Exposures;
+}
+
+export interface Entry {
+  /** Whether a path lies in a store: there no link is followed, so nothing needs to be forbidden. */
+  isStored(file: string): boolean;
+  /** What must not be reached on the way to a file; see `ownIds`. */
+  forbiddenTo(file: string): ReadonlySet<string>;
+  /** Walks to a directory, or to what a container is to mount. @returns a descriptor @throws as `openDirectory` */
+  walk(directory: string, options: Pick<WalkOptions, 'create' | 'forbidden' | 'isSource'>): number;
+  /**
+   * Walks to the directory of a file, whose name there is none of fairlead's own.
+   * @param change missing directories are made @returns a descriptor @throws as `openDirectory`
+   */
+  enter(file: string, change: boolean): number;
+}
+
+/** Only root could replace fairlead's own directories meanwhile. */
+const OWN_IDS_MS = 1_000;
+const NONE: ReadonlySet<string> = new Set();
+
+export function createEntry({ root, own, stores, exposures }: EntryOptions): Entry {
+  let ids: { at: number; ids: ReadonlySet<string> } | null = null;
+  const forbiddenIds = (): ReadonlySet<string> => {
+    const now = performance.now();
+    if (ids === null || now - ids.at > OWN_IDS_MS) ids = { at: now, ids: ownIds(root, own) };
+    return ids.ids;
+  };
+  const belowStores = stores.map((s) => `${s}/`);
+  const entry: Entry = {
+    isStored: (file) => stores.includes(file) || belowStores.some((s) => file.startsWith(s)),
+    forbiddenTo: (file) => (entry.isStored(file) ? NONE : forbiddenIds()),
+    walk: (directory, options) => openDirectory(directory, { root, exposed: exposures.current(), ...options }),
+    enter(file, change) {
+      const forbidden = entry.forbiddenTo(file);
+      const dir = entry.walk(path.dirname(file), { create: change, forbidden });
+      try {
+        refuseOwn(dir, file, forbidden);
+        return dir;
+      } catch (thrown) {
+        fs.closeSync(dir);
+        throw thrown;
+      }
+    },
+  };
+  return entry;
+}
