@@ -170,6 +170,18 @@ describe('a pin', () => {
     expect([(await run()).sync, value()]).toEqual(['synced', 'head']);
   });
 
+  test('that comes before any head is nothing that the head must follow', async () => {
+    const fork = commit('fork');
+    author.git('checkout', '-q', '-b', 'side');
+    const side = commit('side');
+    author.git('checkout', '-q', 'main');
+    serve(fork);
+    await rollback(side);
+    expect([(await run()).reason, value()]).toEqual(['Pinned', 'side']);
+    await resume();
+    expect([(await run()).sync, value()]).toEqual(['synced', 'fork']);
+  });
+
   test('by a command goes back only to what this host accepted, and knows that after the loss of its history', async () => {
     const before = commit('before this host');
     const first = commit('first');

@@ -131,11 +131,24 @@ export function requestOf(
   commit: string,
   { named = false, allowRewind = false }: { named?: boolean; allowRewind?: boolean },
 ): ReviewRequest {
+  const newest = newestOf({ store, source });
+  return {
+    accepted: store.commits.get().accepted,
+    newest,
+    named,
+    allowRewind,
+    before: lastAcceptance({ store }, commit),
+  };
+}
+
+/** The newest accepted from this url and ref. Where there is no record yet, what the database knows is all there is. */
+export function newestOf({ store, source }: Pick<EngineDeps, 'store' | 'source'>): Provenance | null {
+  const { newest, accepted: recorded } = store.trust.get();
+  const known = newest[source.id];
+  if (known !== undefined || recorded.length > 0) return known ?? null;
   const { accepted, acceptedFrom } = store.commits.get();
   const isOurs = acceptedFrom === null || acceptedFrom === source.id;
-  const known = accepted !== null && isOurs ? unrecorded(source.id, accepted) : null;
-  const newest = store.trust.get().newest[source.id] ?? known;
-  return { accepted, newest, named, allowRewind, before: lastAcceptance({ store }, commit) };
+  return accepted !== null && isOurs ? unrecorded(source.id, accepted) : null;
 }
 
 const lastAcceptance = ({ store }: Pick<EngineDeps, 'store'>, commit: string): Provenance | undefined =>

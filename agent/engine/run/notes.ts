@@ -10,7 +10,7 @@ import type { Note, Situation } from '../decide/passes.ts';
 import { culpritOf } from '../decide/tell.ts';
 import { tidy } from '../steps/tidy.ts';
 import type { Outcome, Run } from '../types.ts';
-import { keptProvenance, type Reviewed } from './door.ts';
+import { keptProvenance, newestOf, type Reviewed } from './door.ts';
 
 /** A write failed since the disk of the state is full or read-only. */
 export const isDiskTrouble = (thrown: unknown): thrown is AgentError =>
@@ -114,7 +114,12 @@ async function accept(
   // What is only kept while the repository cannot be read says nothing about a url or a trust that is new.
   const isNewTrust = acceptedUnder !== policy && provenance.policy === policy;
   // Before the database: what it holds may be lost, and then nothing older may come.
-  if (isNewTrust || !isRecorded(trust.get(), provenance)) trust.accept(provenance);
+  if (isNewTrust || !isRecorded(trust.get(), provenance)) {
+    // The first record, and of a commit that somebody named: what the ref named before is kept as well.
+    const newest = provenance.named ? newestOf(run) : null;
+    if (newest !== null && !isRecorded(trust.get(), newest)) trust.accept(newest);
+    trust.accept(provenance);
+  }
   if (accepted === commit && trial === null && !isNewTrust) {
     if (Object.keys(also).length > 0) commits.set(also);
     return;
