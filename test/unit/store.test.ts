@@ -1,4 +1,14 @@
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -8,6 +18,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { ActionRecord, ResourceId, RunRecord } from '../../agent/core/types.ts';
 import { silentLog } from '../../agent/log.ts';
 import { openStore, type Store } from '../../agent/store/db.ts';
+import { createDiskFullStore } from '../../agent/store/disk-full-store.ts';
 import type { EventDraft } from '../../agent/store/outbox.ts';
 
 const dirs: string[] = [];
@@ -158,6 +169,29 @@ test('a copy that is written beside other work gives way to one that was begun l
   store.inventory.intend([row('file:/c')], []);
   await store.inventory.copied();
   expect(copied().map((r) => r.id)).toEqual(['file:/a', 'file:/b', 'file:/c']);
+  store.close();
+});
+
+test('a copy that finds no room stops nothing, is said, and is written when there is room again', async () => {
+  const dir = newDir();
+  const file = path.join(dir, 'inventory.json');
+  const store = createDiskFullStore(open(dir), dir);
+  // full(4): who writes there is told that the disk is full.
+  for (const suffix of ['.new', '.tmp']) symlinkSync('/dev/full', file + suffix);
+  const id = store.runs.begin('start', 't');
+  store.inventory.intend([row('file:/a')], []);
+  await store.inventory.copied();
+  expect(store.trouble()).toMatch(/^cannot write to .*no space left on device/);
+  store.runs.finish(run(id), [action], [event(1)]);
+  expect(store.trouble()).toMatch(/no space left/);
+  expect(existsSync(file)).toBe(false);
+  // Once, although the copy that follows it failed.
+  expect(store.runs.get(id)?.actions).toHaveLength(1);
+  expect(store.outbox.count()).toBe(1);
+  rmSync(`${file}.tmp`);
+  store.runs.finish(run(store.runs.begin('schedule', 't')), [], []);
+  expect(store.trouble()).toBeNull();
+  expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ run: 2, rows: [{ id: 'file:/a' }] });
   store.close();
 });
 

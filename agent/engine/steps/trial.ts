@@ -1,4 +1,4 @@
-/** The beginning of a new commit: should it be cut off, the next run goes on with the same commit. */
+/** Puts a new commit on trial: if its run is cut off, the next run goes on with the same commit. */
 import type { Checkout } from '../../core/types.ts';
 import type { Run } from '../types.ts';
 
