@@ -3,11 +3,11 @@
  * right. The same in memory as test/lab/services-kill.test.ts on a real host, with more situations and a fresh process each.
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Docker } from '../../../agent/system/docker.ts';
-import { createFakeHost, type FakeHost, reconcilerOn } from '../../fakes/host.ts';
-import { type Mortal, mortal } from '../../fakes/mortal.ts';
-import type { Reconciler } from '../../reconciler.ts';
-import type { Repo } from '../repo.ts';
+import type { Docker } from '../../agent/system/docker.ts';
+import { createFakeHost, type FakeHost, reconcilerOn } from '../fakes/host.ts';
+import { type Mortal, mortal } from '../fakes/mortal.ts';
+import type { Reconciler } from '../reconciler.ts';
+import type { Repo } from '../unit/repo.ts';
 
 const CHANGES: readonly (keyof Docker)[] = [
   ...(['create', 'connect', 'disconnect', 'update', 'start', 'stop', 'restart', 'rename', 'remove', 'run'] as const),
@@ -64,12 +64,19 @@ const orphans = async () => {
   return (await host.engine.docker.volumes()).map((v) => v.Name).filter((name) => !held.has(name));
 };
 
+interface SweepOptions {
+  /** The way back is taken (the default). */
+  rollback?: boolean;
+  /** What the next process does; what was declared, if left out. */
+  next?: () => Promise<unknown>;
+}
+
 /** Tries the change with every death that it can meet. @returns how many there were */
 async function sweep(
   prepare: () => Promise<unknown>,
   change: () => Promise<unknown>,
   after: (told: string) => Promise<void> | void,
-  rollback = true,
+  { rollback = true, next = () => engine.again() }: SweepOptions = {},
 ): Promise<number> {
   for (let round = 1; round < LAST_ROUND; round++) {
     for (const when of ['before', 'after'] as const) {
@@ -77,16 +84,13 @@ async function sweep(
       begin(rollback);
       await prepare();
       const dead = await agent.live(round, when, change);
-      if (!dead) {
-        await after('it lived');
-        return round - 1;
-      }
-      engine.restart();
-      const { outcome } = await engine.again();
-      const told = `died ${when} change ${round}; then ${JSON.stringify(outcome.problems)}`;
+      if (dead) engine.restart();
+      const told = dead ? `died ${when} change ${round}` : 'it lived';
+      await next();
       await after(told);
       expect((await engine.again()).outcome.actions, told).toEqual([]);
       expect(await orphans(), told).toEqual([]);
+      if (!dead) return round - 1;
     }
   }
   throw new Error('it never came to its end');
@@ -110,6 +114,26 @@ test.each<[string, string[], string[]]>([
     (told) => expect(state(), told).toEqual(running(...numbers.map((n) => `${n} 1`))),
   );
   expect(deaths).toBeGreaterThanOrEqual(6);
+});
+
+describe.each<[string, string[], string[]]>([
+  ['one container', [], ['1']],
+  ['one container, start-first', [first], ['1']],
+  ['two containers, start-first', ['scale: 2', first], ['1', '2']],
+  ['one with hooks', [`pre_start: [{command: ["true"]}]`, `post_start: [{command: ["true"]}]`], ['1']],
+])('in the midst of a change of %s', (_what, keys, numbers) => {
+  test.each([
+    ['another commit comes', 2],
+    ['the commit before comes again', 0],
+  ])('%s', async (_next, word) => {
+    const deaths = await sweep(
+      () => engine.apply(compose(0, ...keys)),
+      () => engine.apply(compose(1, ...keys)),
+      (told) => expect(state(), told).toEqual(running(...numbers.map((n) => `${n} ${word}`))),
+      { next: () => engine.apply(compose(word, ...keys)) },
+    );
+    expect(deaths).toBeGreaterThanOrEqual(6);
+  });
 });
 
 test('made for the first time', async () => {
@@ -169,7 +193,7 @@ describe('where the commit stays', () => {
       () => engine.apply(compose(0, ...keys)),
       () => engine.apply(compose(1, ...keys, CRASH)),
       (told) => expect(state(), told).toEqual(['1 running 0', '1-fairlead-failed exited 1']),
-      false,
+      { rollback: false },
     );
     expect(deaths).toBeGreaterThanOrEqual(4);
   });
