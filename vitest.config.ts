@@ -31,6 +31,7 @@ export default defineConfig({
         include: [...include],
         exclude: ['node_modules/**', ...exclude],
         globalSetup: [...globalSetup],
+        setupFiles: ['test/property.ts'],
         testTimeout: limits.testTimeout,
         hookTimeout: limits.hookTimeout,
         sequence: { groupOrder },
