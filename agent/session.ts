@@ -110,7 +110,8 @@ export function createSession(options: SessionOptions): Session {
     log,
     ...(verify ? { verify: { ...verify, namedIn: options.configFile } } : {}),
   };
-  const source = createSource({ ...sourceOptions, unpacking: unpackingApart(log) });
+  const unpacking = unpackingApart(log);
+  const source = createSource({ ...sourceOptions, unpacking });
   const bare: EngineDeps = {
     source,
     endpoints: endpointsOf(sourceOptions, config),
@@ -235,7 +236,11 @@ export function createSession(options: SessionOptions): Session {
   const push = createPushGate({
     offsetMs: splayOffset(host, splayMs),
     known: (commit) => commit === api.status().desired?.commit,
-    sync: () => loop.request({}, 'push'),
+    sync: () => {
+      // There is something to be unpacked, most likely: by the time that it comes, who does that is ready.
+      unpacking?.begin();
+      return loop.request({}, 'push');
+    },
   });
 
   return {

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib';
 import { type Budget, overBudget, type PackLimits } from './budget.ts';
-import { createInflater, type Inflated, type Inflater } from './inflate.ts';
+import { type Inflated, inflate } from './inflate.ts';
 import { idOf, type ObjectType } from './objects.ts';
 import { createReader, type Reader, TRAILER } from './pack-reader.ts';
 import { broken } from './packet.ts';
@@ -46,7 +46,6 @@ const TYPES = { 1: 'commit', 2: 'tree', 3: 'blob', 4: 'tag', 6: 'delta', 7: 'del
  */
 export async function scanPack(pack: AsyncIterable<Uint8Array>, options: ScanOptions): Promise<void> {
   const reader = createReader(pack, options.limits.pack);
-  const inflater = createInflater();
   try {
     const head = await reader.peek(12);
     if (head.length < 12 || head.toString('latin1', 0, 4) !== 'PACK' || head.readUInt32BE(4) !== 2)
@@ -55,10 +54,10 @@ export async function scanPack(pack: AsyncIterable<Uint8Array>, options: ScanOpt
     if (objects > options.limits.objects) throw overBudget('objects', objects, options.limits.objects);
     reader.skip(12);
     for (let left = objects; left > 0; left--) {
-      const here = scanHere(reader, inflater, options);
+      const here = scanHere(reader, options);
       if (here === null && (await reader.peek(TRAILER + 1)).length <= TRAILER)
         throw broken('its pack has fewer objects than it says');
-      const dealt = options.found(here ?? (await scanObject(reader, inflater, options)));
+      const dealt = options.found(here ?? (await scanObject(reader, options)));
       if (dealt !== undefined) await dealt;
     }
     const trailer = await reader.peek(TRAILER + 1);
@@ -66,32 +65,31 @@ export async function scanPack(pack: AsyncIterable<Uint8Array>, options: ScanOpt
     if (reader.hash() !== trailer.toString('hex'))
       throw broken('its pack was cut or changed on the way (the checksum is wrong)');
   } finally {
-    inflater.close();
     await reader.close();
   }
 }
 
 /** What is held and all here already, as most objects are: found without a wait. null where it must be waited for. */
-function scanHere(reader: Reader, inflater: Inflater, options: ScanOptions): PackedObject | null {
+function scanHere(reader: Reader, options: ScanOptions): PackedObject | null {
   const here = reader.here();
   if (here.length < LONGEST_HEAD + TRAILER) return null;
   const head = headOf(here, reader.skipped());
   if (head === null || head.size > options.limits.object || !isHeld(head, options)) return null;
-  const inflated = inflate(inflater, here.subarray(head.length), head.size);
+  const inflated = tryInflate(here.subarray(head.length), head.size);
   if (inflated === null) return null;
   reader.skip(head.length + inflated.read);
   options.budget.spend(head.size);
   return held(head, inflated.content);
 }
 
-async function scanObject(reader: Reader, inflater: Inflater, options: ScanOptions): Promise<PackedObject> {
+async function scanObject(reader: Reader, options: ScanOptions): Promise<PackedObject> {
   const head = headOf(await reader.peek(LONGEST_HEAD), reader.skipped());
   if (head === null) throw cut();
   const { type, size, at, base } = head;
   if (size > options.limits.object) throw overBudget('object', size, options.limits.object);
   options.budget.spend(size);
   reader.skip(head.length);
-  if (type === 'delta' || isHeld(head, options)) return held(head, await inflateHeld(reader, inflater, size));
+  if (type === 'delta' || isHeld(head, options)) return held(head, await inflateHeld(reader, size));
   const digest = createHash('sha1').update(`${type} ${size}\0`);
   await inflateThrough(reader, size, async (bytes) => {
     digest.update(bytes);
@@ -145,10 +143,10 @@ function headOf(bytes: Buffer, place: number): Head | null {
 }
 
 /** In one go: fast, where there are many small objects. */
-async function inflateHeld(reader: Reader, inflater: Inflater, size: number): Promise<Buffer> {
+async function inflateHeld(reader: Reader, size: number): Promise<Buffer> {
   for (let want = 1; ; ) {
     const from = await reader.peek(want);
-    const inflated = inflate(inflater, from, size);
+    const inflated = tryInflate(from, size);
     if (inflated !== null) {
       reader.skip(inflated.read);
       return inflated.content;
@@ -160,9 +158,9 @@ async function inflateHeld(reader: Reader, inflater: Inflater, size: number): Pr
 
 /** In pieces, each dealt with before the next one is made: memory stays as it is, however large the object. */
 async function inflateThrough(reader: Reader, size: number, deal: (bytes: Uint8Array) => Promise<void>): Promise<void> {
-  const inflate = zlib.createInflate({ chunkSize: 256 * 1024 });
+  const engine = zlib.createInflate({ chunkSize: 256 * 1024 });
   let total = 0;
-  const dealt = pipeline(inflate, async (pieces: AsyncIterable<Uint8Array>) => {
+  const dealt = pipeline(engine, async (pieces: AsyncIterable<Uint8Array>) => {
     for await (const piece of pieces) {
       total += piece.length;
       if (total > size) throw notInflated('larger than announced');
@@ -176,24 +174,24 @@ async function inflateThrough(reader: Reader, size: number, deal: (bytes: Uint8A
       const chunk = await reader.peek(1);
       if (chunk.length === 0) throw cut();
       given += chunk.length;
-      await Promise.race([new Promise((done) => inflate.write(chunk, done)), failed]);
+      await Promise.race([new Promise((done) => engine.write(chunk, done)), failed]);
       // What it does not read comes after the end of this object.
-      over = given - inflate.bytesWritten;
+      over = given - engine.bytesWritten;
       reader.skip(chunk.length - over);
     }
-    inflate.end();
+    engine.end();
     await dealt;
   } catch (thrown) {
-    inflate.destroy();
+    engine.destroy();
     await failed.catch(() => undefined);
     throw /^Z_/.test((thrown as NodeJS.ErrnoException).code ?? '') ? notInflated(thrown) : thrown;
   }
   if (total !== size) throw notInflated('smaller than announced');
 }
 
-function inflate(inflater: Inflater, from: Buffer, size: number): Inflated | null {
+function tryInflate(from: Buffer, size: number): Inflated | null {
   try {
-    return inflater.inflate(from, size);
+    return inflate(from, size);
   } catch (cause) {
     throw notInflated(cause);
   }

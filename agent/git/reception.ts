@@ -9,6 +9,9 @@ import { openPackDirectory, type PackDirectory } from './pack-directory.ts';
 import { broken } from './packet.ts';
 import type { Unpack } from './unpack.ts';
 
+/** What an object takes besides its bytes, or a little more: of very small ones there may be very many. */
+const OVERHEAD = 512;
+
 export interface ReceptionOptions {
   /** For what does not stay in memory; made when it is needed. */
   dir: string;
@@ -79,7 +82,7 @@ export async function receive(pack: AsyncIterable<Uint8Array>, options: Receptio
     count++;
     if (objects.has(oid)) return;
     objects.set(oid, { type, bytes });
-    heldNow += bytes.length;
+    heldNow += bytes.length + OVERHEAD;
     if (heldNow <= heldBytes) return;
     const all = [...objects].map(([id, whole]) => ({ oid: id, ...whole }));
     await staged.write(all, all.length);
