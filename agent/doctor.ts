@@ -31,14 +31,14 @@ export interface DoctorOptions extends LayoutOptions {
   version: string;
 }
 
-/** @returns one finding a part, in the order in which one would mend them */
+/** @returns one finding for each part, in the order in which one would fix them */
 export async function examine(options: DoctorOptions): Promise<Finding[]> {
   const file = configFile(options);
   let config: AgentConfig;
   try {
     config = loadConfig(options);
   } catch (thrown) {
-    return [finding('config', thrown, `mend ${file}, man agent.yaml; \`fairlead init\` writes a first one`)];
+    return [finding('config', thrown, `fix ${file} (see man agent.yaml); \`fairlead init\` writes a first one`)];
   }
   const hosts = rootOf(options) === '' ? [systemd, docker] : [];
   if (rootOf(options) === '' && Object.keys(config.docker.registries).length > 0) hosts.push(registries);
@@ -170,7 +170,7 @@ const LEAST_API = '1.41';
 
 const docker: Probe = {
   name: 'docker',
-  fix: 'only stacks need it: apt-get install docker.io; systemctl start docker; or mend docker.socket in agent.yaml',
+  fix: 'only stacks need it: apt-get install docker.io; systemctl start docker; or fix docker.socket in agent.yaml',
   async run({ docker: { socket } }) {
     const engine = createDocker({ socket });
     const { version, api } = await engine.version();

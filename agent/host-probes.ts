@@ -49,8 +49,8 @@ export function credentials(config: AgentConfig, file: string, key: string): str
 function inspect({ at, file, secret }: Named): void {
   const stat = statSync(file, { throwIfNoEntry: false });
   if (stat === undefined)
-    throw new Ailment(`${at} is ${file}, and there is no such file`, `put it there, or mend ${at} in agent.yaml`);
-  if (!stat.isFile()) throw new Ailment(`${at} is ${file}, which is no file`, `mend ${at} in agent.yaml`);
+    throw new Ailment(`${at} names ${file}, which does not exist`, `create the file, or fix ${at} in agent.yaml`);
+  if (!stat.isFile()) throw new Ailment(`${at} names ${file}, which is no regular file`, `fix ${at} in agent.yaml`);
   if (stat.size === 0) throw new Ailment(`${file} (${at}) is empty`, 'write into it what it is to hold');
   if (secret && (stat.mode & 0o077) !== 0)
     throw new Ailment(

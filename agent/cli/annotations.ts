@@ -7,7 +7,7 @@ import type { Style } from './table.ts';
 export const FORMATS = ['text', 'github', 'gitlab', 'json'] as const;
 export type Format = (typeof FORMATS)[number];
 
-/** Hosts named before the rest are counted. */
+/** Hosts that are named; the others are only counted. */
 const SHOWN_HOSTS = 3;
 
 export function issuesText(issues: readonly FleetIssue[], style: Style): string {

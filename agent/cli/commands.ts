@@ -80,7 +80,7 @@ async function oneRun(c: Context, run: number): Promise<number> {
   return EXIT.ok;
 }
 
-/** An id as it is known, also by a part of it; without the daemon it is taken as it is. */
+/** The full id for a part of one; without the daemon, the text itself. */
 const knownId = (c: Context, text: string): Promise<string | null> =>
   orDatabase(
     () => resolve(c, text),
@@ -99,12 +99,12 @@ async function need<T>(c: Context, address: string): Promise<T> {
     throw new AgentError({
       code: 'Refused',
       phase: 'report',
-      message: `this daemon does not know ${address}; is it of another version?`,
+      message: `the daemon does not know ${address}: it may be of another version; restart it with \`systemctl restart fairlead\``,
     });
   return document;
 }
 
-/** History is worth reading most of all when the agent is down. */
+/** Reads the database if the daemon is down, which is when history matters most. */
 async function orDatabase<T>(ask: () => Promise<T>, read: () => T): Promise<T> {
   try {
     return await ask();

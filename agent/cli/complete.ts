@@ -1,9 +1,9 @@
-/** What may come next on a command line, read off the program itself. */
+/** Completion: what may come next on a command line, read from the program's own commands. */
 import type { Argument, Command, Option } from 'commander';
 
 export interface Candidate {
   value: string;
-  /** What it is, in a few words. */
+  /** A description in a few words. */
   text: string;
 }
 

@@ -11,11 +11,11 @@ export interface Terminal {
   stdout(text: string | Uint8Array): void;
   stderr(text: string): void;
   isTTY: boolean;
-  /** As wide as it is now; Infinity where nobody looks at it. */
+  /** Current width in columns; Infinity if it is no terminal. */
   readonly columns: number;
   env: Record<string, string | undefined>;
   now(): Date;
-  /** Aborts at Ctrl-C, which from this call on does not end the program by itself. */
+  /** A signal that aborts at Ctrl-C. From this call on, Ctrl-C no longer ends the program by itself. */
   interrupted(): AbortSignal;
 }
 
@@ -40,11 +40,11 @@ export interface CliDeps {
   notify(options: GlobalOptions, request: NotifyRequest): Promise<{ ref: string; topic: string }>;
   /** argv that starts this program once more. */
   self: readonly string[];
-  /** For what kinds say of a declaration alone; their providers reach no host. */
+  /** Providers for what depends on a declaration alone (claims, diffs); they reach no host. */
   offlineKinds(): OfflineKinds;
   /** Where agent.yaml and the state are. */
   paths(options: GlobalOptions): { config: string; state: string };
-  /** This host's own age recipient; null where no agent was set up. */
+  /** This host's own age recipient; null if no agent was set up. */
   ownRecipient(options: GlobalOptions): Promise<string | null>;
 }
 
@@ -75,13 +75,13 @@ export interface Context {
 
 export const EXIT = { ok: 0, bad: 1, pending: 2, unreachable: 3, unknown: 4, usage: 64, interrupted: 130 } as const;
 
-/** What they mean wherever a command says nothing else. */
+/** Meaning of each exit code, unless a command documents its own. */
 export const EXIT_MEANING: Readonly<Record<number, string>> = {
   [EXIT.ok]: 'well',
   [EXIT.bad]: 'not well, or failed',
-  [EXIT.pending]: 'something is due, or held',
-  [EXIT.unreachable]: 'the daemon, or the broker, cannot be reached',
+  [EXIT.pending]: 'changes are pending or held',
+  [EXIT.unreachable]: 'the daemon or the broker cannot be reached',
   [EXIT.unknown]: 'no such resource, run or bytes',
   [EXIT.usage]: 'wrong usage',
-  [EXIT.interrupted]: 'interrupted while it waited for a run, which goes on',
+  [EXIT.interrupted]: 'interrupted while waiting for a run, which continues',
 };

@@ -25,7 +25,7 @@ interface Data {
   count?: number;
 }
 
-/** Further lines of one begin below what it is about. */
+/** Continuation lines are indented to the column of the text. */
 export const EVENT_INDENT = '08:01:02  rollback  '.length;
 
 export function eventText({ at, type, run, data }: EventDocument, style: Style): string {
@@ -49,9 +49,9 @@ function about(type: EventDocument['type'], d: Data): string {
     case 'rollback':
       return `${shortId(d.from)} → ${shortId(d.to)}  ${d.message ?? ''}`;
     case 'gap':
-      return `${d.count} events were dropped: the broker was away for too long`;
+      return `${d.count} events were dropped: the broker was unreachable for too long`;
     default:
-      // Nobody acted: it tells how something is.
+      // A change without an operation reports a state: nobody acted.
       if (d.op === undefined) return [d.resource, d.health, d.message].filter(Boolean).join('  ');
       return `${d.resource}  ${d.op} ${d.result}${d.why?.length ? `  ${reasons(d.why)}` : ''}${error}`;
   }

@@ -6,7 +6,7 @@ import { type Context, EXIT } from './context.ts';
 import { EVENT_INDENT, eventText } from './event-text.ts';
 import { wrap } from './table.ts';
 
-/** Between two looks for a daemon that is being restarted. */
+/** Pause between two attempts to reach a daemon that is being restarted, in ms. */
 const RETRY_MS = 500;
 
 export async function events(c: Context): Promise<number> {
@@ -30,7 +30,7 @@ export async function events(c: Context): Promise<number> {
   }
 }
 
-/** One that was there once may come back: it is waited for as long as anybody listens. null where nobody does. */
+/** Waits for a daemon that was there once to come back. @returns null if the listener stops first */
 async function reconnect(
   { client }: Context,
   after: number | null,

@@ -1,4 +1,4 @@
-/** A failure, to whoever started the program. */
+/** Prints a failure to the person who ran the program. */
 import { AgentError } from '../errors.ts';
 import { tameLines } from '../tame.ts';
 import { EXIT } from './context.ts';

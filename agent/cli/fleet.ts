@@ -1,4 +1,4 @@
-/** The words of the commands that speak to the broker alone. */
+/** Declares the commands that talk to the broker only. */
 
 import { fleetStatus } from './commands.ts';
 import type { Context } from './context.ts';
@@ -18,16 +18,16 @@ export function addFleetCommands({ program, add, group, act, terminal }: Build):
     fleet,
   ).action(act(fleetStatus));
   add('notify [ref] [commit]', {
-    text: 'tell the fleet that a ref has a new commit, from CI or a git hook',
+    text: 'notify the fleet that a ref has a new commit, from CI or a git hook',
     examples: ['fairlead notify --broker mqtts://broker:8883 main "$(git rev-parse HEAD)"'],
   })
     .option('--broker <url>', "mqtt:// or mqtts:// (default: agent.yaml's)")
-    .option('--username <name>', 'for the broker')
-    .option('--password-file <file>', 'for the broker')
+    .option('--username <name>', 'credential for the broker')
+    .option('--password-file <file>', 'credential for the broker')
     .option('--ca <file>', 'PEM file of the CA of the broker')
     .option('--insecure', 'the password may go over plain mqtt')
-    .option('--prefix <prefix>', 'of the topics')
-    .option('--fleet <fleet>', 'whose hosts are told')
+    .option('--prefix <prefix>', 'prefix of the MQTT topics')
+    .option('--fleet <fleet>', 'the fleet whose hosts are notified')
     .action(
       act((c: Context, ref: string | undefined, commit: string | undefined, options: NotifyFlags) =>
         notify(c, ref, commit, options, terminal.env),

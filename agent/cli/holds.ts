@@ -6,7 +6,7 @@ import { sync } from './sync.ts';
 export async function pause(c: Context, options: { for?: string; reason?: string }): Promise<number> {
   const document = await c.client.post<HoldDocument>('pause', options);
   const until = document.pause?.until ? `until ${document.pause.until}` : 'until `fairlead resume`';
-  c.print(document, () => `Paused ${until}: nothing on this host is touched, neither by commits nor by repairs.`);
+  c.print(document, () => `Paused ${until}: neither commits nor repairs change this host.`);
   return EXIT.ok;
 }
 
@@ -17,7 +17,9 @@ export async function resume(c: Context): Promise<number> {
     document.pin ? `the pin to ${document.pin.commit.slice(0, 7)}` : '',
   ].filter(Boolean);
   c.print(document, () =>
-    ended.length > 0 ? `Ended ${ended.join(' and ')}; a sync is under way.` : 'Nothing was paused or pinned.',
+    ended.length > 0
+      ? `Ended ${ended.join(' and ')}; a sync is under way.`
+      : 'This host was neither paused nor pinned.',
   );
   return EXIT.ok;
 }
@@ -25,7 +27,7 @@ export async function resume(c: Context): Promise<number> {
 export async function rollback(c: Context, commit: string | undefined): Promise<number> {
   const document = await c.client.post<HoldDocument>('rollback', commit === undefined ? {} : { commit });
   if (!c.options.json && document.pin) c.say(`pinned to ${document.pin.commit.slice(0, 7)} until \`fairlead resume\``);
-  // A host on its pin is held, on purpose; that is what was asked for.
+  // A pinned host is held on purpose, so `held` is success here.
   const code = await sync(c, {}, { wait: true });
   return code === EXIT.pending ? EXIT.ok : code;
 }

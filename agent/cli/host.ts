@@ -1,4 +1,4 @@
-/** The words of the commands for this one host. */
+/** Declares the commands for this one host. */
 import { Option } from 'commander';
 import type { HistoryQuery, HoldRequest, SyncRequest } from '../control/protocol.ts';
 import * as commands from './commands.ts';
@@ -14,7 +14,7 @@ import { sync } from './sync.ts';
 export function addHostCommands({ program, add, act, deps, terminal, finish }: Build): void {
   program.commandsGroup('This host:');
   add('agent', {
-    text: 'the daemon; systemd starts it',
+    text: 'run the daemon; systemd starts it',
     examples: ['systemctl enable --now fairlead', 'fairlead agent --once'],
     exits: { 0: 'ended, or reconciled (--once)', 1: 'failed' },
   })
@@ -24,44 +24,46 @@ export function addHostCommands({ program, add, act, deps, terminal, finish }: B
       finish(await deps.runAgent({ ...options, once: options.once ?? false }));
     });
   add('status', {
-    text: 'sync, health, commit, what is wrong',
+    text: 'show sync, health, the commit and every problem',
     examples: ['fairlead status', 'fairlead status --json'],
     exits: { 0: 'synced and healthy', 2: 'held and healthy', 1: 'not' },
   }).action(act(commands.status));
   add('plan', {
-    text: 'what a sync would change now, field by field',
+    text: 'show what a sync would change now, field by field',
     examples: ['fairlead plan', 'fairlead plan --commit 1a2b3c4', 'fairlead plan --dir ~/fleet'],
     exits: { 0: 'nothing to do', 2: 'changes', 1: 'error' },
   })
-    .option('--commit <commit>', 'as if the ref named this commit: one this host had, or a full id', parseCommit)
-    .addOption(new Option('--dir <dir>', 'of a fleet repository on this machine, committed or not').conflicts('commit'))
+    .option('--commit <commit>', 'plan for this commit instead: one that this host had, or a full id', parseCommit)
+    .addOption(
+      new Option('--dir <dir>', 'plan for a fleet repository on this machine, committed or not').conflicts('commit'),
+    )
     .action(act((c: Context, o: { dir?: string; commit?: string }) => commands.plan(c, o)));
   add('sync', {
-    text: 'reconcile now, and watch; the run goes on when this ends',
+    text: 'reconcile now and watch; the run continues if you stop watching',
     examples: ['fairlead sync', 'fairlead sync --allow-prune'],
     exits: {
       0: 'synced',
       2: 'held',
       1: 'failed, or the repository could not be read',
-      130: 'interrupted: the run goes on',
+      130: 'interrupted: the run continues',
     },
   })
-    .option('--allow-prune', 'remove more than prune.max allows')
+    .option('--allow-prune', 'allow removing more than prune.max')
     .option('--allow-rewind', 'follow a branch that was rewound or rewritten')
-    .option('--adopt', 'make anew what already runs here and differs from its declaration')
-    .option('--force', 'try a commit again that did not settle here; no window holds it')
-    .option('--no-wait', 'return when the run was accepted')
+    .option('--adopt', 'recreate what already runs here and differs from its declaration')
+    .option('--force', 'retry a commit that did not settle here, and ignore the maintenance window')
+    .option('--no-wait', 'return as soon as the run is accepted')
     .action(
       act((c: Context, { wait, json: _, ...request }: SyncRequest & GlobalOptions & { wait: boolean }) =>
         sync(c, request, { wait }),
       ),
     );
   add('pause', {
-    text: 'touch nothing on this host, neither for commits nor for repairs',
+    text: 'stop changing this host, for commits and for repairs',
     examples: ['fairlead pause --for 2h --reason "moving the racks"', 'fairlead pause'],
   })
-    .option('--for <duration>', 'such as 30m, 2h or 1d (default: until resume)', parseDuration)
-    .option('--reason <text>', 'shown wherever the pause is')
+    .option('--for <duration>', 'duration such as 30m, 2h or 1d (default: until resume)', parseDuration)
+    .option('--reason <text>', 'shown wherever the pause is shown')
     .action(act((c: Context, { json: _, ...o }: HoldRequest & GlobalOptions) => holds.pause(c, o)));
   add('resume', { text: 'end a pause or a pin', examples: ['fairlead resume'] }).action(act(holds.resume));
   add('rollback', {
@@ -69,45 +71,45 @@ export function addHostCommands({ program, add, act, deps, terminal, finish }: B
     examples: ['fairlead rollback', 'fairlead rollback 1a2b3c4'],
     exits: { 0: 'on the pinned commit', 1: 'failed' },
   })
-    .argument('[commit]', 'default: the last good one that is not what runs', parseCommit)
+    .argument('[commit]', 'default: the last good commit other than the current one', parseCommit)
     .action(act((c: Context, commit: string | undefined) => holds.rollback(c, commit)));
   add('doctor', {
-    text: 'probe what this host needs, and say how to mend it',
+    text: 'probe everything that this host needs, with a fix for each failure',
     examples: ['fairlead doctor'],
-    exits: { 0: 'all well', 1: 'something is to be mended' },
+    exits: { 0: 'all well', 1: 'something failed' },
   }).action(act(doctor));
-  add('resources', { text: 'every resource, its sync and health', examples: ['fairlead resources'] }).action(
+  add('resources', { text: 'list every resource with its sync and health', examples: ['fairlead resources'] }).action(
     act(commands.resources),
   );
   add('show <id>', {
-    text: 'one resource: declared, actual, last actions; what a repair overwrote',
+    text: 'show one resource: desired, actual, last actions, and what repairs overwrote',
     examples: ['fairlead show service:shop/web', 'fairlead show motd', 'fairlead show motd --overwritten > motd.mine'],
-    exits: { 4: 'no such resource, or several; or nothing kept' },
+    exits: { 4: 'no such resource, several of them, or nothing kept' },
   })
-    .option('--overwritten [n]', 'print the bytes that the newest repair, or the n-th newest, overwrote', parseCount)
+    .option('--overwritten [n]', 'print the bytes that the newest (or n-th newest) repair overwrote', parseCount)
     .action(act((c: Context, id: string, o: { overwritten?: number | true }) => show(c, id, o)));
   add('history', {
-    text: 'runs, newest first, or one run with its changes; also while the agent is down',
+    text: 'list runs, newest first, or show one with its changes; works while the agent is down',
     examples: ['fairlead history --since 2h', 'fairlead history 17', 'fairlead history --resource file:/etc/motd'],
     exits: { 4: 'no such run' },
   })
     .argument('[run]', 'a number from the list', parseRun)
-    .option('--limit <n>', 'at most so many', parseCount, 20)
-    .option('--since <time>', 'began since then: 2h, 7d, 2026-11-24, or an ISO time', (t) =>
+    .option('--limit <n>', 'list at most this many', parseCount, 20)
+    .option('--since <time>', 'runs that began since then: 2h, 7d, 2026-11-24, or an ISO time', (t) =>
       parseSince(t, terminal.now()),
     )
-    .option('--resource <id>', 'that acted on this resource')
-    .option('--commit <commit>', 'of this commit, or that brought it', parseCommit)
-    .option('--failed', 'that failed')
+    .option('--resource <id>', 'runs that acted on this resource')
+    .option('--commit <commit>', 'runs of this commit, or that delivered it', parseCommit)
+    .option('--failed', 'runs that failed')
     .action(
       act((c: Context, run: number | undefined, { json: _, ...query }: HistoryQuery & GlobalOptions) =>
         commands.history(c, run, query),
       ),
     );
   add('events', {
-    text: 'live feed of runs, changes, drift and repairs, until Ctrl-C',
+    text: 'follow runs, changes, drift and repairs until Ctrl-C',
     examples: ['fairlead events', 'fairlead events --json | jq -r .type'],
   })
-    .option('-f, --follow', 'go on until Ctrl-C; it always does')
+    .option('-f, --follow', 'accepted for convenience: events always follows until Ctrl-C')
     .action(act(events));
 }

@@ -1,4 +1,4 @@
-/** `fairlead init [URL]`: agent.yaml, the host's age and ssh keys; their public halves are printed. Nothing is replaced. */
+/** `fairlead init [URL]`: writes agent.yaml, creates the host's age and ssh keys, and prints their public halves. It replaces nothing. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -26,7 +26,7 @@ export async function init(c: Context, url: string | undefined, options: InitOpt
       return EXIT.usage;
     }
     const text = configText(url, sshKeyOf(config), options);
-    // What would be refused at the start is refused here.
+    // Refuse here what the daemon would refuse at its start.
     parseConfig(config, text, os.hostname());
     mkdirSync(path.dirname(config), { recursive: true, mode: 0o755 });
     writeFileSync(config, text, { mode: 0o600, flag: 'wx' });
@@ -61,7 +61,7 @@ function configText(url: string, key: string, { host, ref, path: dir }: InitOpti
   return `# docs/install.md lists every key.\n${stringify(document)}`;
 }
 
-/** The public half; the pair is made where there is none. ssh-keygen(1) */
+/** The public half of the key pair, which is created if it is missing: ssh-keygen(1). */
 async function sshKey(file: string, made: string[]): Promise<string> {
   if (!existsSync(file)) {
     mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 });
@@ -71,7 +71,7 @@ async function sshKey(file: string, made: string[]): Promise<string> {
       throw new AgentError({
         code: 'InitFailed',
         phase: 'config',
-        message: `cannot make an ssh key at ${file}: ${stderr.trim()}; install openssh-client, or make one by hand`,
+        message: `cannot create an ssh key at ${file}: ${stderr.trim()}; install openssh-client, or create the key by hand`,
       });
     made.push(file);
   }

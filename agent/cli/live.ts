@@ -1,4 +1,4 @@
-/** The line at the bottom of a terminal that says what goes on now; in a pipe, a plain line for each thing that is new. */
+/** Progress: one line at the bottom of a terminal that is redrawn; in a pipe, one plain line for each new state. */
 import type { SyncLine } from '../control/protocol.ts';
 import { tame, tamed } from '../tame.ts';
 import type { Context } from './context.ts';
@@ -10,23 +10,23 @@ type Pull = Extract<SyncLine, { type: 'progress' }>;
 
 export interface Live {
   take(line: SyncLine): void;
-  /** Leaves nothing of it on the screen. */
+  /** Removes the line from the screen. */
   end(): void;
 }
 
 const TICK_MS = 1_000;
-/** What takes no longer than this needs no clock beside it. */
+/** A wait shorter than this shows no clock, in ms. */
 const QUIET_MS = 2_000;
-/** Waits that are named one by one. */
+/** At most this many waits are named; the others are counted. */
 const NAMED = 3;
 
 const WORDS: Record<string, string> = {
-  queue: 'waiting for the run under way',
+  queue: 'waiting for the current run',
   fetch: 'asking the repository',
-  plan: 'looking at the host',
+  plan: 'observing the host',
   prepare: 'preparing',
   apply: 'applying',
-  settle: 'waiting for all to be well',
+  settle: 'waiting for resources to become healthy',
 };
 
 export function createLive(c: Context): Live {

@@ -1,4 +1,4 @@
-/** `fairlead notify`: what CI and git hooks know of a push, told to the broker. */
+/** `fairlead notify`: publishes a push that CI or a git hook knows of. */
 import { isReadable } from '../../manifests-schema/plain-credentials.ts';
 import { type Context, EXIT, type NotifyRequest } from './context.ts';
 
@@ -25,9 +25,9 @@ export async function notify(
     c.complain(`name the full id of the commit: \`fairlead notify ${ref ?? 'main'} "$(git rev-parse HEAD)"\``);
     return EXIT.usage;
   }
-  // A post-receive hook is told of deleted refs too: they have no commit.
+  // A post-receive hook also runs for deleted refs, which have no commit.
   if (/^0+$/.test(pushed)) {
-    c.print({ schema: 1, commit: null, topic: null }, () => 'The ref was deleted; nobody is told.');
+    c.print({ schema: 1, commit: null, topic: null }, () => 'The ref was deleted; nobody was notified.');
     return EXIT.ok;
   }
   const named = ref ?? env.GITHUB_REF_NAME ?? env.CI_COMMIT_REF_NAME;
@@ -55,6 +55,6 @@ export async function notify(
     ...(fleet ? { fleet } : {}),
   };
   const told = await c.deps.notify(c.options, request);
-  c.print({ schema: 1, commit: pushed, topic: told.topic }, () => `Told the hosts on ${told.ref}: ${pushed}`);
+  c.print({ schema: 1, commit: pushed, topic: told.topic }, () => `Notified the hosts on ${told.ref}: ${pushed}`);
   return EXIT.ok;
 }

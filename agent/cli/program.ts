@@ -1,4 +1,4 @@
-/** The program's words, as one tree of commands: help, completion and man pages are read off it. */
+/** The tree of commands; help, completion and man pages are generated from it. */
 import { type Argument, Command, Option } from 'commander';
 import { tameJson, tameLines } from '../tame.ts';
 import type { CliDeps, Context, GlobalOptions, Terminal } from './context.ts';
@@ -10,10 +10,10 @@ import { createStyle, plain } from './table.ts';
 
 type Exits = Readonly<Record<number, string>>;
 
-/** A command with what its help, its man page and its completion say beyond commander's own. */
+/** A command with the examples and exit codes that its help, man page and completion show. */
 export class CliCommand extends Command {
   examples: readonly string[] = [];
-  /** What exit codes mean here, where that is not the usual. */
+  /** Meaning of exit codes that differ from the usual ones. */
   exits: Exits = {};
   override createCommand(name?: string): CliCommand {
     return new CliCommand(name);
@@ -26,21 +26,21 @@ export interface Words {
   exits?: Exits;
 }
 
-/** What the groups of commands are added with. */
+/** What each group of commands gets to add its commands. */
 export interface Build {
   program: CliCommand;
   terminal: Terminal;
   deps: CliDeps;
-  /** A command that prints data; `parent` where it is not the program itself. */
+  /** Adds a command that prints data. @param parent default: the program itself */
   add(name: string, words: Words, parent?: CliCommand): CliCommand;
-  /** A noun that has commands of its own. */
+  /** Adds a noun with commands of its own, such as `secret`. */
   group(name: string, words: Words): CliCommand;
-  /** An action that gets the context, then what commander gives it. */
+  /** An action that receives the context, then commander's own arguments. */
   act(run: (c: Context, ...args: never[]) => Promise<number>): (this: Command, ...args: unknown[]) => Promise<void>;
   finish(code: number): void;
 }
 
-/** Narrower than this, lines are left to the terminal. */
+/** On a terminal narrower than this, the terminal breaks lines itself. */
 const LEAST_COLUMNS = 40;
 /** Lines of help are no longer than this, however wide the terminal is. */
 const HELP_COLUMNS = 100;
@@ -49,7 +49,7 @@ const HELP_COLUMNS = 100;
 export function createProgram(terminal: Terminal, deps: CliDeps, finish: (code: number) => void): CliCommand {
   const program = new CliCommand('fairlead');
   describe(program, {
-    text: 'GitOps for hosts that run no Kubernetes',
+    text: 'GitOps for hosts without Kubernetes',
     examples: ['fairlead status', 'fairlead plan', 'fairlead sync', 'fairlead show service:shop/web'],
   });
   program
@@ -64,7 +64,7 @@ export function createProgram(terminal: Terminal, deps: CliDeps, finish: (code: 
     .addOption(new Option('--config <file>', 'agent.yaml (default /etc/fairlead/agent.yaml)').env('FAIRLEAD_CONFIG'))
     .option('--root <dir>', 'keep state, sockets and managed files below this directory; manages files only')
     .option('--json', 'one JSON document on stdout')
-    // Nearly every command has options: to say so at each helps nobody.
+    // Nearly every command has options, so `[options]` at each one would only be noise.
     .configureHelp({
       subcommandTerm: (c) => [c.name(), ...c.registeredArguments.map(termOf)].join(' '),
       minWidthToWrap: LEAST_COLUMNS / 2,
@@ -107,7 +107,7 @@ function describe(command: CliCommand, { text, examples, exits = {} }: Words): C
     .addHelpText('after', `${lines('Examples', examples)}${lines('Exit codes', codes)}`.trimEnd());
 }
 
-/** One line, with where to read on. */
+/** One line of error, with where to read more. */
 const usageError = (command: Command) => (text: string, write: (text: string) => void) => {
   const said = text
     .replace(/^error: /, '')

@@ -1,4 +1,4 @@
-/** `fairlead render HOST`: what a host comes to, and with --origin where each value was written. */
+/** `fairlead render HOST`: the resolved state of a host, and with --origin where each value was written. */
 import { readFileSync } from 'node:fs';
 import { stringify } from 'yaml';
 import { nearest } from '../../manifests-schema/check.ts';
@@ -50,7 +50,7 @@ export async function render(c: Context, name: string, options: RenderOptions): 
   return EXIT.ok;
 }
 
-/** Fields that the documents of `plan` and `show` call the same. */
+/** The fields have the same names as in the documents of `plan` and `show`. */
 function documentOf(host: string, path: string, rendered: RenderedHost, withOrigin: boolean) {
   const place = ({ file, line, layer }: Origin) => `${file}:${line} (${layer})`;
   const resources = [...rendered.resources].sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -89,7 +89,7 @@ function documentOf(host: string, path: string, rendered: RenderedHost, withOrig
   };
 }
 
-/** Text as text; bytes that are none by their size; modes as people write them; no secret. */
+/** Shows text as text, other bytes by their size, modes in octal, and no secret. */
 function readable(spec: unknown): unknown {
   const { secret } = spec as { secret?: boolean };
   const walk = (value: unknown, key: string): unknown => {

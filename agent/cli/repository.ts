@@ -1,4 +1,4 @@
-/** The words of the commands that need no daemon: for a new host, and for those who write a fleet repository. */
+/** Declares the commands that need no daemon: for a new host, and for authors of a fleet repository. */
 import { Option } from 'commander';
 import { affected } from './affected.ts';
 import { FORMATS } from './annotations.ts';
@@ -13,7 +13,7 @@ export function addRepositoryCommands({ program, add, group, act }: Build): void
   program.commandsGroup('A new host, and the fleet repository:');
   const dir = ['--dir <dir>', 'the fleet repository', '.'] as const;
   add('init [url]', {
-    text: 'write agent.yaml, make the keys of this host',
+    text: 'write agent.yaml and create the keys of this host',
     examples: [
       'fairlead init git@git.example.com:fleet.git',
       'fairlead init https://git.example.com/fleet.git --host edge-1',
@@ -28,16 +28,16 @@ export function addRepositoryCommands({ program, add, group, act }: Build): void
     examples: ['fairlead validate', 'fairlead validate --format github'],
     exits: { 0: 'no error', 1: 'errors' },
   })
-    .addOption(new Option('--format <format>', 'of what is found').choices(FORMATS).default('text'))
-    .option('--part <k/n>', 'every n-th host from the k-th on, for several CI jobs')
+    .addOption(new Option('--format <format>', 'format of the findings').choices(FORMATS).default('text'))
+    .option('--part <k/n>', 'check every n-th host starting at the k-th, to split the work over CI jobs')
     .action(act((c: Context, where: string | undefined, o: ValidateOptions) => validate(c, where ?? '.', o)));
   add('render <host>', {
-    text: 'what a host comes to, layers merged',
+    text: 'print the resolved state of a host, all layers merged',
     examples: ['fairlead render edge-1 --origin', 'fairlead render edge-1 --format compose'],
   })
     .option(...dir)
-    .option('--facts <file>', 'JSON with the facts of the host, for templates')
-    .option('--origin', 'where each value was written')
+    .option('--facts <file>', 'JSON file with the facts of the host, for templates')
+    .option('--origin', 'also print where each value was written')
     .addOption(
       new Option('--format <format>', 'each stack as `docker compose config --format json` prints it').choices([
         'compose',
@@ -45,7 +45,7 @@ export function addRepositoryCommands({ program, add, group, act }: Build): void
     )
     .action(act((c: Context, host: string, o: RenderOptions) => render(c, host, o)));
   add('affected <base> <head>', {
-    text: 'the hosts that a change reaches',
+    text: 'list the hosts that a change reaches',
     examples: ['fairlead affected origin/main HEAD'],
   })
     .option(...dir)
@@ -57,9 +57,9 @@ export function addRepositoryCommands({ program, add, group, act }: Build): void
   add(
     'recipients [hosts...]',
     {
-      text: 'age recipients of hosts, or of this one',
+      text: 'print the age recipients of hosts, or of this one',
       examples: ['fairlead secret recipients', 'fairlead secret recipients edge-1 edge-2 --dir ~/fleet'],
-      exits: { 0: 'all have one', 1: 'some host has none' },
+      exits: { 0: 'every host has one', 1: 'some host has none' },
     },
     secret,
   )

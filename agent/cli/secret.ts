@@ -18,7 +18,7 @@ interface Recipient {
   roles: string[];
 }
 
-/** On a host that is asked for nothing in particular: its own. In a repository: those of all hosts, or of the named ones. */
+/** On a host, without names: its own recipient. In a repository: those of the named hosts, or of all. */
 export async function recipients(c: Context, names: readonly string[], options: { dir?: string }): Promise<number> {
   const own = names.length === 0 && options.dir === undefined ? await c.deps.ownRecipient(c.options) : null;
   if (own !== null) {
@@ -31,7 +31,7 @@ export async function recipients(c: Context, names: readonly string[], options: 
     table(
       ['HOST', 'RECIPIENT'],
       found.map((r) => [r.host, r.recipient ?? 'none: host.yaml has no `age:`']),
-      // A recipient that is cut off is of no use.
+      // A truncated recipient would be useless.
       { columns: Number.POSITIVE_INFINITY, style: c.style },
     ),
   );
@@ -49,7 +49,7 @@ export interface EncryptOptions {
 export async function encrypt(c: Context, file: string, options: EncryptOptions): Promise<number> {
   const { to = [], role: roles = [] } = options;
   if (to.length + roles.length === 0) {
-    c.complain('nobody to encrypt to; give --to HOST or --role ROLE');
+    c.complain('nobody to encrypt to; name hosts with --to HOST or --role ROLE');
     return EXIT.usage;
   }
   const all = await readRecipients(options.dir);

@@ -1,4 +1,4 @@
-/** The words of the commands that serve the shell. */
+/** Declares the commands that serve the shell. */
 import { Argument } from 'commander';
 import { tame } from '../tame.ts';
 import { complete } from './complete.ts';
@@ -10,34 +10,34 @@ import { createValues } from './values.ts';
 export function addShellCommands({ program, add, act, deps }: Build): void {
   program.commandsGroup('This program:').helpCommand('help [command]', 'the help of a command');
   add('completion', {
-    text: 'the script that completes commands, options and ids in a shell',
+    text: 'print the script that completes commands, options and ids in a shell',
     examples: [
       'fairlead completion bash > /etc/bash_completion.d/fairlead',
       'fairlead completion zsh > /usr/local/share/zsh/site-functions/_fairlead',
       'fairlead completion fish > /etc/fish/completions/fairlead.fish',
     ],
   })
-    .addArgument(new Argument('<shell>', 'which one').choices(Object.keys(SCRIPTS)))
+    .addArgument(new Argument('<shell>', 'name of the shell').choices(Object.keys(SCRIPTS)))
     .action(
       act(async (c: Context, shell: Shell) => {
         c.write(SCRIPTS[shell].trimEnd());
         return EXIT.ok;
       }),
     );
-  add('version', { text: 'the version of this program', examples: ['fairlead version'] }).action(
+  add('version', { text: 'print the version of this program', examples: ['fairlead version'] }).action(
     act(async (c: Context) => {
       c.print({ schema: 1, version: deps.version }, () => `fairlead ${deps.version}`);
       return EXIT.ok;
     }),
   );
-  // Asked by the scripts at every press of the key: whatever fails offers nothing, and says nothing.
+  // The scripts call this at every key press, so a failure offers nothing and prints nothing.
   program
     .command('__complete', { hidden: true })
     .argument('[words...]')
     .action(
       act(async (c: Context, words: string[]) => {
         const lines = await complete(program, words, createValues(c.deps, c.options)).catch(() => []);
-        // A name that could steer the terminal is not offered.
+        // A name with control characters is not offered.
         for (const { value, text } of lines)
           if (tame(value) === value) c.write(text ? `${value}\t${tame(text)}` : value);
         return EXIT.ok;

@@ -7,7 +7,7 @@ import { wrap } from './table.ts';
 import { ago, count, type Reader, shortId, tone, whose } from './words.ts';
 
 const INDENT = 9;
-/** Newest actions that are shown; `history --resource` has them all. */
+/** Number of newest actions that are shown; `history --resource` has all of them. */
 const ACTIONS = 5;
 const PIECES = 3;
 
@@ -17,7 +17,7 @@ export function showText(document: ShowDocument, reader: Reader): string {
   const at = now();
   const verdict = s.status
     ? `${tone(s.status.sync, style)}, ${tone(s.status.health, style)}${s.status.reason ? `  ${style.dim(`[${s.status.reason}]`)}` : ''}`
-    : 'not declared any more';
+    : 'no longer declared';
   const head = [`${style.bold(s.id)}  ${verdict}`];
   if (s.origin) head.push(`declared ${s.origin.file}:${s.origin.line} (layer ${s.origin.layer})`);
   for (const [name, from] of Object.entries(s.attributes))
@@ -42,7 +42,7 @@ export function showText(document: ShowDocument, reader: Reader): string {
     for (const { n, run, at: when, path, bytes } of s.overwritten.slice(0, PIECES))
       lines.push(
         wrap(
-          `  ${n}: #${run}, ${ago(when, at)}: ${bytes === null ? 'kept no more' : count(bytes, 'byte')}${s.id.endsWith(`:${path}`) ? '' : ` of ${path}`}`,
+          `  ${n}: #${run}, ${ago(when, at)}: ${bytes === null ? 'no longer kept' : count(bytes, 'byte')}${s.id.endsWith(`:${path}`) ? '' : ` of ${path}`}`,
           columns,
           4,
         ),
@@ -52,7 +52,7 @@ export function showText(document: ShowDocument, reader: Reader): string {
   return lines.join('\n');
 }
 
-/** Where bytes are kept is said once, below. */
+/** Where overwritten bytes are kept is shown once, below. */
 const withoutKept = (action: ActionDocument): ActionDocument => ({
   ...action,
   why: action.why.filter(({ field, to }) => field !== 'kept' || !to?.startsWith('/')),
@@ -73,7 +73,7 @@ const isEmpty = (value: unknown): boolean =>
   value === false ||
   (typeof value === 'object' && Object.keys(value).length === 0);
 
-/** A hash is told from another by its beginning. */
+/** The beginning of a hash is enough to tell it from another. */
 const HASH = /\b([0-9a-f]{12})[0-9a-f]{52}\b/g;
 /** Maps and lists from this depth on stand on one line; above it only those that hold a word or two. */
 const FLOW_DEPTH = 2;

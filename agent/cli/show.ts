@@ -23,12 +23,12 @@ export async function show(
 const ask = async (c: Context, id: string): Promise<ShowDocument | null> =>
   id === '' ? null : c.client.get<ShowDocument>(`resources/${encodeURIComponent(id)}`);
 
-/** The one id that `text` stands for; null where there is none or several, which is told. */
+/** The one id that `text` stands for. If there is none or several, prints that and returns null. */
 export async function resolve(c: Context, text: string): Promise<string | null> {
   const found = await c.client.get<IdsDocument>(`ids?like=${encodeURIComponent(text)}`);
   const { matches, near } = found ?? { matches: [], near: [] };
   if (matches.length === 1) return matches[0] ?? null;
-  if (matches.length > 1) c.complain(`${text} fits ${matches.length} resources; which one?`);
+  if (matches.length > 1) c.complain(`${text} matches ${matches.length} resources; give more of the id`);
   else if (near.length > 0) c.complain(`no resource ${text}; did you mean`);
   else c.complain(`no resource ${text}; \`fairlead resources\` lists them`);
   for (const id of [...matches, ...near].slice(0, MOST_NAMED)) c.terminal.stderr(`  ${tame(id)}\n`);
@@ -38,17 +38,17 @@ export async function resolve(c: Context, text: string): Promise<string | null> 
 
 const MOST_NAMED = 20;
 
-/** The bytes as they were: for a pipe, a diff, or back into place. */
+/** Prints the bytes unchanged: for a pipe, a diff, or to put them back. */
 function take(c: Context, { id, overwritten }: ShowDocument, n: number): number {
   const wanted = overwritten.find((one) => one.n === n);
   if (wanted === undefined) {
     const kept = overwritten.length === 0 ? 'no repair of it overwrote a file' : `there are ${overwritten.length}`;
-    c.complain(`nothing of ${id} is kept under ${n}: ${kept}`);
+    c.complain(`no overwritten bytes of ${id} are kept under number ${n}: ${kept}`);
     return EXIT.unknown;
   }
   if (wanted.kept === null) {
     c.complain(
-      `what run #${wanted.run} overwrote at ${wanted.path} is kept no more: the oldest give way to newer ones`,
+      `the bytes that run #${wanted.run} overwrote at ${wanted.path} are no longer kept: newer ones took their place`,
     );
     return EXIT.unknown;
   }
@@ -74,5 +74,5 @@ function onto(c: Context, bytes: Uint8Array): void {
   const text = Buffer.from(bytes).toString('utf8');
   c.terminal.stdout(tameLines(text));
   if (!isTame(text) || !isUtf8(bytes))
-    c.complain('this is not plain text, and is shown with · in place of what steers a terminal; pipe it for the bytes');
+    c.complain('this is not plain text: control characters are shown as ·; pipe the output to get the bytes');
 }

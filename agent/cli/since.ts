@@ -1,4 +1,4 @@
-/** Times, counts and ids as people write them. Pure; all throw InvalidArgumentError. */
+/** Parses times, counts and ids as people write them. Pure; every function throws InvalidArgumentError. */
 import { InvalidArgumentError } from 'commander';
 
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
@@ -21,9 +21,9 @@ export function parseSince(text: string, now: Date): string {
   return date.toISOString();
 }
 
-/** A whole number from 1 on. Throws InvalidArgumentError */
+/** Parses a whole number of at least 1. Throws InvalidArgumentError */
 export function parseCount(text: string): number {
-  if (!/^[1-9]\d{0,6}$/.test(text)) throw new InvalidArgumentError('Give a whole number from 1 on.');
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new InvalidArgumentError('Give a whole number of at least 1.');
   return Number(text);
 }
 
@@ -37,6 +37,6 @@ export function parseDuration(text: string): string {
 
 export function parseCommit(text: string): string {
   if (!/^[0-9a-f]{4,40}$/i.test(text))
-    throw new InvalidArgumentError('Give the id of a commit, or at least four letters that it begins with.');
+    throw new InvalidArgumentError('Give the id of a commit, or at least its first four characters.');
   return text.toLowerCase();
 }

@@ -4,7 +4,7 @@ import { tamed } from '../tame.ts';
 import { wrap } from './table.ts';
 import { ago, ahead, type Reader, shortId, tone, took, whose } from './words.ts';
 
-/** Further lines of what does not fit into one begin below its text. */
+/** Continuation lines are indented to the column of the text. */
 const INDENT = 9;
 
 export function statusText(document: StatusDocument, { now, style, columns }: Reader): string {

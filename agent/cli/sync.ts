@@ -25,15 +25,16 @@ export async function sync(c: Context, request: SyncRequest, { wait }: { wait: b
   }
   if (done !== null) return tell(c, done);
   if (left.aborted) {
-    const how =
-      'the run goes on without you; `fairlead status` shows how it ends, `fairlead pause` holds what comes next';
+    const how = 'the run continues; `fairlead status` shows how it ends, `fairlead pause` holds later runs';
     c.complain(
-      begun ? `interrupted: ${how}` : 'interrupted before the daemon answered; `fairlead status` shows what it does',
+      begun
+        ? `interrupted: ${how}`
+        : 'interrupted before the daemon answered; `fairlead status` shows what it is doing',
     );
     return EXIT.interrupted;
   }
   if (!wait) {
-    c.print({ schema: 1, accepted: true }, () => 'The run was accepted; see `fairlead status`.');
+    c.print({ schema: 1, accepted: true }, () => 'The run was accepted; `fairlead status` shows how it ends.');
     return EXIT.ok;
   }
   throw new AgentError({

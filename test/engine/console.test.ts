@@ -119,7 +119,7 @@ test('show: declared where, by whom, what was done and why; a part of the id is 
   const several = await trial.cli('show', 'app.conf');
   expect([several.code, several.stdout]).toEqual([4, '']);
   expect(several.stderr).toBe(
-    'fairlead: app.conf fits 2 resources; which one?\n  file:/etc/a/app.conf\n  file:/etc/b/app.conf\n',
+    'fairlead: app.conf matches 2 resources; give more of the id\n  file:/etc/a/app.conf\n  file:/etc/b/app.conf\n',
   );
   const slip = await trial.cli('show', 'file:/etc/mtod');
   expect([slip.code, slip.stderr]).toEqual([

@@ -143,7 +143,7 @@ test('pause stops repairs as well and outlives a restart; rollback pins; resume 
   await until('all well', 10_000, async () => (await status()).sync === 'synced');
 });
 
-test('doctor probes each part, and says how to mend the one that fails', async () => {
+test('doctor probes each part, and says how to fix the one that fails', async () => {
   withLog();
   const well = await trial.cli('doctor', '--json');
   const { findings } = JSON.parse(well.stdout) as { findings: { name: string; ok: boolean }[] };
@@ -164,7 +164,7 @@ test('doctor probes each part, and says how to mend the one that fails', async (
   };
   const url = path.join(trial.root, '../fleet');
   const withToken = `{url: "${url}", auth: {tokenFile: "${secret}"}}`;
-  expect(await ailing(withToken)).toMatch(/FAIL credentials repo\.auth\.tokenFile is .* → put it there/);
+  expect(await ailing(withToken)).toMatch(/FAIL credentials repo\.auth\.tokenFile names .* → create the file/);
   fs.writeFileSync(secret, 'x', { mode: 0o644 });
   expect(await ailing(withToken)).toMatch(/FAIL credentials .* \(mode 0644\) → chmod 600 \S+token/);
   fs.writeFileSync(secret, '');
@@ -173,7 +173,7 @@ test('doctor probes each part, and says how to mend the one that fails', async (
   fs.chmodSync(config, 0o666);
   expect(await ailing(`{url: "${url}"}`)).toMatch(/FAIL credentials others .* → chmod 600/);
   fs.chmodSync(config, 0o600);
-  expect(await ailing('{urll: x}')).toMatch(/^FAIL config .*did you mean `url`.* → mend/);
+  expect(await ailing('{urll: x}')).toMatch(/^FAIL config .*did you mean `url`.* → fix/);
   fs.writeFileSync(config, before);
   await trial.start();
 });

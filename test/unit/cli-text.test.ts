@@ -47,7 +47,7 @@ const service: ShowDocument = {
 };
 
 test('show: what is empty is left out unless it was written, what is deep stands on one line', () => {
-  expect(showText(service, reader)).toBe(`service:shop/web  not declared any more
+  expect(showText(service, reader)).toBe(`service:shop/web  no longer declared
 declared hosts/a/shop/compose.yaml:2 (layer hosts/a)
   enabled: hosts/a/shop/compose.yaml:7 (layer hosts/a)
 desired

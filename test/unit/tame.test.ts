@@ -173,7 +173,7 @@ test('show --overwritten: the bytes for a pipe, tame text for a terminal', async
   expect(await print(false)).toEqual({ text: `${HOSTILE}\n`, complained: '' });
   const shown = await print(true);
   expect(shown.text).not.toMatch(STEERS);
-  expect(shown.complained).toMatch(/pipe it/);
+  expect(shown.complained).toMatch(/pipe the output/);
   rmSync(dir, { recursive: true });
 });
 
