@@ -122,6 +122,7 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
           images: createImages({ docker, credentials, records, clock }),
           clock,
           inspections,
+          exposures,
           holdsAddress: (pid) => holdsAddress(`${root}/proc/${pid}`),
         }),
       ),

@@ -1,6 +1,9 @@
 /** What a container mounts is looked at before the Docker engine does, which follows links. */
 import { expect, test } from 'vitest';
+import type { ServiceSpec } from '../../agent/compose/stack/model.ts';
+import type { Desired } from '../../agent/core/types.ts';
 import { guarded } from '../../agent/kinds/docker/guarded.ts';
+import { createServiceProvider, type ServiceProviderOptions } from '../../agent/kinds/service/provider.ts';
 import type { Docker } from '../../agent/system/docker-types.ts';
 
 interface Calls {
@@ -85,4 +88,24 @@ test('a volume that is a bind mount is walked and remembered', async () => {
   await docker.createVolume({ Name: 'v', DriverOpts: { type: 'none', o: 'rw,bind', device: '/srv/a' } });
   await docker.createVolume({ Name: 'w', DriverOpts: { type: 'nfs', o: 'addr=x', device: ':/srv/b' } });
   expect(calls).toEqual({ checked: ['/srv/a'], exposed: ['/srv/a'], engine: ['createVolume', 'createVolume'] });
+});
+
+test('what a service declares to write is known before the Docker engine is asked, and while it is away', async () => {
+  const exposed: string[] = [];
+  const away = async () => {
+    throw new Error('the Docker engine is away');
+  };
+  const provider = createServiceProvider({
+    docker: { containers: away } as unknown as Docker,
+    exposures: { add: (paths: Iterable<string>) => void exposed.push(...paths) },
+  } as unknown as ServiceProviderOptions);
+  const mounts = [
+    { type: 'bind', source: '/srv/a', readOnly: false },
+    { type: 'bind', source: '/srv/b', readOnly: true },
+    { type: 'volume', source: 'v', readOnly: false },
+  ];
+  const want = { id: 'service:p/s', spec: { mounts } } as unknown as Desired<ServiceSpec>;
+  const looking = provider.observe([want.id], new AbortController().signal, new Map([[want.id, want]]));
+  await expect(looking).rejects.toThrow('away');
+  expect(exposed).toEqual(['/srv/a']);
 });

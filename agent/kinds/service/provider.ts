@@ -5,6 +5,7 @@ import { isOutage } from '../../core/target.ts';
 import type { Desired, ResourceId, Seen } from '../../core/types.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Docker } from '../../system/docker.ts';
+import type { Exposures } from '../../system/exposed.ts';
 import { stop, type Tools } from '../container/container.ts';
 import { createDiscards } from '../container/discards.ts';
 import { memberOf, nameOf, observeService, PARKED, type ServiceFact } from '../container/fact.ts';
@@ -32,6 +33,8 @@ export interface ServiceProviderOptions {
   inspections: Inspections;
   /** A process of the host holds an address of its own: a connection, or a socket bound to it. */
   holdsAddress(pid: number): Promise<boolean>;
+  /** Hears what containers can write; left out where nobody keeps it. */
+  exposures?: Pick<Exposures, 'add'>;
 }
 
 export function createServiceProvider(options: ServiceProviderOptions): Provider<ServiceSpec, ServiceFact> {
@@ -53,8 +56,10 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     health: (want, seen) => healthOf(want, seen?.fact),
     hold,
     async observe(ids, _signal, wants) {
-      const all = await docker.containers();
       const declared = ids.flatMap((id) => wants?.get(id) ?? []);
+      // Known also while the engine is away: files are written without it.
+      options.exposures?.add(declared.flatMap(({ spec }) => writableSources(spec)));
+      const all = await docker.containers();
       const moves = await movedImages(docker, all, declared);
       const discards = await discardsOf(declared.map((want) => want.spec));
       const listing = listingOf(all, peers);
@@ -129,6 +134,9 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     removeAll: (gone, _signal, report) => removeServices(toolsFor, gone, report),
   };
 }
+
+const writableSources = ({ mounts }: ServiceSpec): string[] =>
+  mounts.filter(({ type, readOnly }) => type === 'bind' && !readOnly).map(({ source }) => source);
 
 function claims(spec: ServiceSpec): string[] {
   const names = Array.from({ length: spec.replicas }, (_, i) => memberOf(spec, i + 1).containerName);
