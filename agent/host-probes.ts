@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { AgentConfig } from './config.ts';
+import { distrust } from './git/trusted-file.ts';
 
 /** What is wrong, and what to do about it. */
 export class Ailment extends Error {
@@ -37,12 +38,18 @@ interface Named {
  * @param file agent.yaml
  * @param key the host's age identity, which the first start makes
  */
-export function credentials(config: AgentConfig, file: string, key: string): string {
+export async function credentials(config: AgentConfig, file: string, key: string): Promise<string> {
   if ((statSync(file).mode & 0o022) !== 0)
     throw new Ailment(`others on this host can change ${file}, which decides who is root here`, `chmod 600 ${file}`);
   const own = existsSync(key) ? [{ at: "the host's age key", file: key, secret: true }] : [];
   const named = [...own, ...filesOf(config, '')];
   for (const one of named) inspect(one);
+  const { verify } = config.repo;
+  // As the daemon does before it trusts a signature.
+  for (const decides of verify ? [file, verify.allowedSigners, verify.revoked].filter((f) => f !== undefined) : []) {
+    const why = await distrust(decides);
+    if (why !== null) throw new Ailment(`${why}; until then no signature counts`, 'only root may change these files');
+  }
   return `${named.length} ${named.length === 1 ? 'file' : 'files'}, each there and as private as it must be`;
 }
 

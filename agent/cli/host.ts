@@ -49,7 +49,7 @@ export function addHostCommands({ program, add, act, deps, terminal, finish }: B
     },
   })
     .option('--allow-prune', 'allow removing more than prune.max')
-    .option('--allow-rewind', 'follow a branch that was rewound or rewritten')
+    .option('--allow-rewind', 'follow what is older: a rewound branch, a moved tag, a lower version')
     .option('--adopt', 'recreate what already runs here and differs from its declaration')
     .option('--force', 'retry a commit that did not settle here, and ignore the maintenance window')
     .option('--no-wait', 'return as soon as the run is accepted')

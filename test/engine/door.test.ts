@@ -1,7 +1,8 @@
 /** Whatever is applied passes one door: the real engine and store before a real git server that may lie, with `verify` on. */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { parseConfig } from '../../agent/config.ts';
 import { hold } from '../../agent/control/holds.ts';
 import type { Checkout } from '../../agent/core/types.ts';
 import { TRY } from '../../agent/engine/decide/mode.ts';
@@ -11,7 +12,9 @@ import { mayGoTo } from '../../agent/engine/run/door.ts';
 import { preview } from '../../agent/engine/run/preview.ts';
 import type { Outcome } from '../../agent/engine/types.ts';
 import { createSource } from '../../agent/git/source.ts';
+import { credentials } from '../../agent/host-probes.ts';
 import { silentLog } from '../../agent/log.ts';
+import type { Shown } from '../../agent/store/facts.ts';
 import { exec } from '../../agent/system/exec.ts';
 import { type Backend, createFixture, type Fixture, scratch, startBackend } from '../unit/git/backend.ts';
 import { failure, noSignal } from '../unit/git/pull.ts';
@@ -46,6 +49,11 @@ afterAll(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
+/** What is shown of a host until its first run has ended. */
+const SHOWN: Shown = {
+  ...{ mode: 'enforce', labels: {}, desired: null, resources: [], whole: [], hostStates: [], gate: null },
+  ...{ reason: '', message: '', problems: [] },
+};
 /** What agent.yaml says from the next start on. */
 function follow(ref: string, more: { since?: string; allowedSigners?: string; mode?: 'head' | 'strict' } = {}): void {
   const { since, mode = 'head', allowedSigners = signers.allowedSigners } = more;
@@ -246,6 +254,34 @@ describe('the loss of the history', () => {
     expect([(await run({ allowRewind: true })).sync, value()]).toEqual(['synced', 'first']);
     expect((await run()).sync).toBe('synced');
   });
+});
+
+test('a host of before there was a record knows its tag from what it showed last', async () => {
+  commit('first');
+  author.tag('v1.0.0');
+  commit('second');
+  author.tag('v1.1.0');
+  follow('v1.*');
+  const { commit: desired } = await run();
+  world.deps().store.facts.set({
+    shown: { ...SHOWN, desired: desired && { ...desired, tag: 'v1.1.0' } },
+  });
+  author.git('tag', '-d', 'v1.1.0');
+  follow('v1.*');
+  rmSync(path.join(world.dir, 'trust.json'));
+  expect(await run()).toMatchObject({ reason: 'TagWithdrawn' });
+  expect(value()).toBe('second');
+});
+
+test('doctor finds the files that the daemon would not trust', async () => {
+  const file = path.join(root, `agent-${++count}.yaml`);
+  const allowedSigners = path.join(root, `signers-${count}`);
+  for (const name of [file, allowedSigners]) writeFileSync(name, 'ann@example.com ssh-ed25519 AAAA\n');
+  const text = `host: a\nrepo: {url: /x, verify: {allowedSigners: ${allowedSigners}}}\n`;
+  const asked = () => credentials(parseConfig(file, text, 'a'), file, '/nonexistent');
+  expect(await asked()).toMatch(/^1 file, each there/);
+  chmodSync(allowedSigners, 0o664);
+  await expect(asked()).rejects.toThrow(/signers-\d+ can be written by others than its owner.*no signature counts/);
 });
 
 describe('under another policy', () => {

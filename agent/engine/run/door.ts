@@ -147,8 +147,9 @@ export function newestOf({ store, source }: Pick<EngineDeps, 'store' | 'source'>
   const known = newest[source.id];
   if (known !== undefined || recorded.length > 0) return known ?? null;
   const { accepted, acceptedFrom } = store.commits.get();
-  const isOurs = acceptedFrom === null || acceptedFrom === source.id;
-  return accepted !== null && isOurs ? unrecorded(source.id, accepted) : null;
+  if (accepted === null || (acceptedFrom !== null && acceptedFrom !== source.id)) return null;
+  const desired = store.facts.get('shown')?.desired;
+  return unrecorded(source.id, accepted, desired?.commit === accepted ? desired.tag : undefined);
 }
 
 const lastAcceptance = ({ store }: Pick<EngineDeps, 'store'>, commit: string): Provenance | undefined =>
