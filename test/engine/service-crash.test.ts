@@ -106,6 +106,7 @@ test.each<[string, string[], string[]]>([
   ['two containers, start-first', ['scale: 2', first], ['1', '2']],
   ['three containers at a time', ['scale: 3', 'deploy: {update_config: {parallelism: 0}}'], ['1', '2', '3']],
   ['one with a port', ['ports: ["8080:80"]'], ['1']],
+  ['one with a name of its own', ['container_name: shop-web-1'], ['1']],
   ['one that ends with SIGTERM after hooks', ['pre_stop: [{command: ["true"]}]'], ['1']],
 ])('made anew: %s', async (_what, keys, numbers) => {
   const deaths = await sweep(
@@ -176,6 +177,13 @@ test.each<[string, string[]]>([
   ['', []],
   [', start-first', [first]],
   [', of two', ['scale: 2']],
+  [', of two at a time', ['scale: 2', 'deploy: {update_config: {parallelism: 0}}']],
+  [
+    ', of two that go on, start-first',
+    ['scale: 2', 'deploy: {update_config: {order: start-first, failure_action: continue}}'],
+  ],
+  [', with a name of its own', ['container_name: shop-web-1']],
+  [', after pre_start', ['pre_start: [{command: ["true"]}]']],
 ])('a new one that does not become well: what ran before is back%s', async (_what, keys) => {
   const numbers = keys.includes('scale: 2') ? ['1', '2'] : ['1'];
   const deaths = await sweep(
@@ -245,6 +253,31 @@ networks: {one: {internal: ${internal}}}
     },
   );
   expect(deaths).toBeGreaterThanOrEqual(3);
+});
+
+test('one whose network, volumes and processes another one shares', async () => {
+  const of = (word: number): Repo => ({
+    'shop/compose.yaml': `services:
+  web: {image: "app:1", environment: {WORD: "${word}"}, ${CHECK}}
+  side:
+    image: app:1
+    network_mode: service:web
+    volumes_from: [web]
+    ${CHECK}
+`,
+  });
+  const deaths = await sweep(
+    () => engine.apply(of(0)),
+    () => engine.apply(of(1)),
+    (told) => {
+      expect(state(), told).toEqual(['1 running 1', 'shop-side-1 running ']);
+      const [web, side] = ['shop-web-1', 'shop-side-1'].map((name) =>
+        host.engine.containers().find((c) => c.name === name),
+      );
+      expect(side?.host.NetworkMode, told).toBe(`container:${web?.id}`);
+    },
+  );
+  expect(deaths).toBeGreaterThanOrEqual(8);
 });
 
 test('taken away with all that it had', async () => {
