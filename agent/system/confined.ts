@@ -7,10 +7,12 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import path from 'node:path';
 
 export interface Confined {
-  /** Of the agent's own kinds of confinement: `systemd`, `setpriv` or `prlimit`. */
+  /** Of the agent's own kinds of confinement: `systemd`, `setpriv`, `prlimit` or `sh`. */
   name: string;
   argv: readonly string[];
   env: Record<string, string>;
+  /** The user that whoever starts it gives it; the one that starts it where that is left out. */
+  uid?: number;
 }
 
 export interface ConfinedOptions {
@@ -38,6 +40,7 @@ const THREADS = 6;
 /** Users of no account: `man 7 systemd.uids-gids`, UIDS-GIDS.md of systemd, leaves 60578 to 61183 unused. */
 const FIRST_UID = 60_578;
 const UIDS = 600;
+const ULIMIT = `ulimit -v ${ADDRESS_SPACE / 1024} && ulimit -t ${CPU} && ulimit -f 0 && ulimit -c 0 && exec "$0" "$@"`;
 const ENV = { UV_THREADPOOL_SIZE: '2', NODE_OPTIONS: '', MALLOC_ARENA_MAX: '1' };
 
 const idFor = (pid: number) => FIRST_UID + (pid % UIDS);
@@ -67,7 +70,9 @@ export function confined(options: ConfinedOptions): Confined[] {
     '--core=0',
   );
   const plain: Confined = { name: 'prlimit', argv: [...limits, ...program], env: ENV };
-  if (uid !== 0) return existsSync(limits[0] ?? '') ? [plain] : [{ ...plain, argv: program }];
+  // With what POSIX has: systems with busybox have neither prlimit nor setpriv.
+  const shell: Confined = { name: 'sh', argv: ['/bin/sh', '-c', ULIMIT, ...program], env: ENV };
+  if (uid !== 0) return [plain, shell];
   const id = idFor(options.pid);
   const setpriv = lines(
     ...[tool('setpriv'), `--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--no-new-privs'],
@@ -83,6 +88,7 @@ export function confined(options: ConfinedOptions): Confined[] {
     { name: 'setpriv', argv: [...unshare, ...own], env: ENV },
     // Where namespaces cannot be made, as in many containers.
     { name: 'setpriv without namespaces', argv: own, env: ENV },
+    { ...shell, uid: id },
   ];
 }
 

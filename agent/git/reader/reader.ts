@@ -14,6 +14,8 @@ export interface Way {
   name: string;
   argv: readonly string[];
   env?: Record<string, string>;
+  /** Of the process, where it is not the agent's own. */
+  uid?: number;
 }
 
 /** One process, or none. */
@@ -43,9 +45,14 @@ interface Frame {
 }
 
 /** Starts the process. @throws NotStarted */
-export async function openChannel({ name, argv, env = {} }: Way): Promise<Channel> {
+export async function openChannel({ name, argv, env = {}, uid }: Way): Promise<Channel> {
   const [program = '', ...args] = argv;
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: '/usr/bin:/bin', ...env } });
+  const child = spawn(program, args, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { PATH: '/usr/bin:/bin', ...env },
+    cwd: '/',
+    ...(uid === undefined ? {} : { uid, gid: uid }),
+  });
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => {
     if (said.length < MAX_SAID) said += chunk.toString('latin1');

@@ -1,4 +1,5 @@
 /** The process that reads foreign bytes: it says what the same code says here, it has no rights, and its end is nobody else's. */
+import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
 import os from 'node:os';
@@ -204,7 +205,6 @@ test('code in it reads nothing, writes nothing, starts nothing, connects to noth
   const file = harmful('tries', TRIES.replace('PORT', String(port)));
   const [way] = waysFor(file);
   if (way === undefined) throw new Error('there is no way');
-  const { spawnSync } = await import('node:child_process');
   const [program = '', ...args] = way.argv;
   const { stderr } = spawnSync(program, args, {
     env: { PATH: '/usr/bin:/bin', ...way.env },
@@ -225,6 +225,29 @@ test('code in it reads nothing, writes nothing, starts nothing, connects to noth
     if (way.name === 'setpriv') expect(said.connect).toMatch(/^no: /);
   }
   server.close();
+});
+
+test('each of the ways that this machine has comes to the same', async () => {
+  for (const way of waysFor(script)) {
+    const by = createUnpacking({ ways: [way], log: silentLog });
+    open.push(by);
+    expect((await all(by, stream(packOf([blob('x')])))).size, way.name).toBe(1);
+    await by.end();
+  }
+  // Where only a shell is left, too, another user without memory to spare runs it.
+  const way = waysFor(harmful('shell', TRIES.replace('PORT', '9'))).at(-1);
+  if (way === undefined) throw new Error('there is no way');
+  expect(way.name).toBe('sh');
+  const [program = '', ...args] = way.argv;
+  const { uid } = way;
+  const options = { ...(uid === undefined ? {} : { uid, gid: uid }), cwd: '/', encoding: 'utf8' as const, input: '' };
+  const { stderr } = spawnSync(program, args, { ...options, env: { PATH: '/usr/bin:/bin', ...way.env } });
+  expect(JSON.parse(stderr.slice(stderr.indexOf('{')))).toMatchObject({
+    shadow: expect.stringMatching(/^no: /),
+    run: expect.stringMatching(/^no: /),
+    memory: expect.stringMatching(/^no: /),
+    ...(isRoot ? { uid } : {}),
+  });
 });
 
 test('where no process can be started that is one error; a way that fails is left for the next', async () => {
