@@ -4,7 +4,7 @@ import { KINDS } from '../../manifests-schema/kinds/index.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { eventDocumentOf } from '../core/event.ts';
 import { findId } from '../core/find-id.ts';
-import { kindOf } from '../core/graph.ts';
+import { kindOf } from '../core/id.ts';
 import type { HistoryQuery, SyncLine } from '../core/progress.ts';
 import type { Provider } from '../core/provider.ts';
 import { type AgentState, type Identity, statusOf } from '../core/status.ts';

@@ -2,8 +2,6 @@
 import { type KindTable, rankOf } from './kind.ts';
 import type { Desired, ResourceId } from './types.ts';
 
-export { kindOf } from './id.ts';
-
 /** Who must be finished before whom: `after`, `notify` and `reload` are all edges; ids that are not declared do not count. */
 export function predecessors(resources: readonly Desired[]): Map<ResourceId, Set<ResourceId>> {
   const before = new Map<ResourceId, Set<ResourceId>>(resources.map((r) => [r.id, new Set()]));

@@ -1,6 +1,7 @@
 /** desired + seen + inventory → what to do and why. Pure. */
 
-import { inOrder, kindOf, removalOrder } from './graph.ts';
+import { inOrder, removalOrder } from './graph.ts';
+import { kindOf } from './id.ts';
 import { type KindTable, traitsOf } from './kind.ts';
 import type { Provider } from './provider.ts';
 import type { Change, Desired, Issue, Kind, Mark, PlannedAction, RefreshVerb, ResourceId, Seen } from './types.ts';

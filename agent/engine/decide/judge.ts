@@ -1,6 +1,6 @@
 /** Records and health → what each resource, and the run as a whole, came to. Pure. */
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
-import { kindOf } from '../../core/graph.ts';
+import { kindOf } from '../../core/id.ts';
 import { plannedActions, type Step } from '../../core/plan.ts';
 import type { Health } from '../../core/provider.ts';
 import { isOutage } from '../../core/target.ts';

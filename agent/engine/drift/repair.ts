@@ -1,5 +1,5 @@
 /** A run for what may have drifted: the stages of a reconcile on a part of the host, by what it runs, without the server. */
-import { kindOf } from '../../core/graph.ts';
+import { kindOf } from '../../core/id.ts';
 import { makePlan, type Step } from '../../core/plan.ts';
 import type { Health } from '../../core/provider.ts';
 import { affected } from '../../core/subset.ts';

@@ -1,8 +1,9 @@
 /** A checkout → resources or issues: manifests, then stacks, then what can only be said of the whole. Pure, given the hash. */
 import type { Stack } from '../../compose/index.ts';
 import { withImpliedEdges } from '../../core/edges.ts';
-import { findCycle, inOrder, kindOf } from '../../core/graph.ts';
+import { findCycle, inOrder } from '../../core/graph.ts';
 import { canonicalHash } from '../../core/hash.ts';
+import { kindOf } from '../../core/id.ts';
 import { definitionOf, type KindTable, traitsOf } from '../../core/kind.ts';
 import { createLayerCache, type LayerCache, readChain, type Var } from '../../core/layers.ts';
 import type { Payload } from '../../core/payload.ts';

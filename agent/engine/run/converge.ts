@@ -1,7 +1,8 @@
 /** Converges the host to one commit: load, observe, plan, gate, prepare, apply, settle, prune. */
 
 import { durationMs } from '../../../manifests-schema/duration.ts';
-import { kindOf, requirements } from '../../core/graph.ts';
+import { requirements } from '../../core/graph.ts';
+import { kindOf } from '../../core/id.ts';
 import { traitsOf } from '../../core/kind.ts';
 import type { Plan, Step } from '../../core/plan.ts';
 import type { Health } from '../../core/provider.ts';

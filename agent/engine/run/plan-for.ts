@@ -1,6 +1,6 @@
 /** What a commit would change on this host now: one look, one plan, and what holds it. */
 
-import { kindOf } from '../../core/graph.ts';
+import { kindOf } from '../../core/id.ts';
 import { traitsOf } from '../../core/kind.ts';
 import { makePlan, pruneHold, type Step } from '../../core/plan.ts';
 import type { Checkout, Desired, Gate, ResourceId } from '../../core/types.ts';

@@ -1,6 +1,7 @@
 /** Carries out a plan: prepare, record the intent, install, then each step after its predecessors. */
 import { setImmediate } from 'node:timers/promises';
-import { kindOf, predecessors, requirements } from '../../core/graph.ts';
+import { predecessors, requirements } from '../../core/graph.ts';
+import { kindOf } from '../../core/id.ts';
 import { type KindTable, rankOf, traitsOf } from '../../core/kind.ts';
 import type { Step } from '../../core/plan.ts';
 import type { Progress } from '../../core/provider.ts';

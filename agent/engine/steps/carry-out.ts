@@ -1,5 +1,5 @@
 /** Steps of a plan, done to the host: what came of each is a record, never a throw. */
-import { kindOf } from '../../core/graph.ts';
+import { kindOf } from '../../core/id.ts';
 import type { Step } from '../../core/plan.ts';
 import type { Work } from '../../core/provider.ts';
 import type { ActionRecord, Reason, ResourceId } from '../../core/types.ts';

@@ -1,5 +1,5 @@
 /** Written before anything is done: what is about to be made, and the restarts that will follow from it. */
-import { kindOf } from '../../core/graph.ts';
+import { kindOf } from '../../core/id.ts';
 import { claimsOf, type Step } from '../../core/plan.ts';
 import type { Desired, RefreshVerb, ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';

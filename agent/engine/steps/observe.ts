@@ -1,5 +1,5 @@
 /** What the host has of the given resources, one batched call a kind, all kinds side by side. */
-import { kindOf } from '../../core/graph.ts';
+import { kindOf } from '../../core/id.ts';
 import type { Provider } from '../../core/provider.ts';
 import type { Desired, Kind, ResourceId, Seen } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';

@@ -1,5 +1,5 @@
 /** Removes what fairlead made and no manifest declares any more. */
-import { kindOf } from '../../core/graph.ts';
+import { kindOf } from '../../core/id.ts';
 import type { Removal } from '../../core/plan.ts';
 import type { Gone, Provider } from '../../core/provider.ts';
 import type { ActionRecord, Reason, ResourceId } from '../../core/types.ts';

@@ -1,5 +1,5 @@
 /** Two kept resources that swap a claim (a port, a name): both let go of it before either is made anew. */
-import { kindOf } from '../../core/graph.ts';
+import { kindOf } from '../../core/id.ts';
 import { claimsOf, type Step } from '../../core/plan.ts';
 import type { ResourceId } from '../../core/types.ts';
 import type { Run } from '../types.ts';

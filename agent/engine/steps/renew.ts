@@ -1,5 +1,5 @@
 /** What changes outside of the repository, such as an image whose tag was moved: fetched before a full run plans. */
-import { kindOf } from '../../core/graph.ts';
+import { kindOf } from '../../core/id.ts';
 import type { Plan } from '../../core/plan.ts';
 import type { Progress } from '../../core/provider.ts';
 import type { ActionRecord } from '../../core/types.ts';

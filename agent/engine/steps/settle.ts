@@ -1,5 +1,5 @@
 /** After an apply: wait until what was changed is well, or will not become so. */
-import { kindOf } from '../../core/graph.ts';
+import { kindOf } from '../../core/id.ts';
 import { traitsOf } from '../../core/kind.ts';
 import type { Health } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';

@@ -1,5 +1,5 @@
 /** After a change that proved itself: what only went before is removed from the host, such as old images. */
-import { kindOf } from '../../core/graph.ts';
+import { kindOf } from '../../core/id.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
 import type { Run } from '../types.ts';
