@@ -3,9 +3,8 @@
  * says nothing on a busy machine. A beat comes in the first turn after its time, so no more than one long turn lies between two.
  */
 import { afterEach, beforeEach, expect } from 'vitest';
+import { STALL_MS } from './stall-limit.ts';
 
-/** What a turn may take of the thread's processor time, in milliseconds. */
-export const STALL_MS = 1_000;
 const BEAT_MS = 5;
 
 export interface TurnWatch {

@@ -5,6 +5,8 @@ import { type Infra, type LabHost, until } from './lab.ts';
 
 /** The agent's own node, on the host. */
 export const NODE = '/usr/lib/fairlead/node';
+/** Counts the agent's turns; `lab.stop` reads what came of it. */
+const TURNS_PRELOAD = '/usr/lib/fairlead/turns.mjs';
 const ROOT = path.join(import.meta.dirname, '../..');
 
 export interface InstallOptions {
@@ -38,8 +40,11 @@ export async function installAgent(host: LabHost, options: InstallOptions): Prom
     '0600',
   );
   await host.exec(['cp', '/usr/lib/fairlead/fairlead.service', '/etc/systemd/system/fairlead.service']);
+  // Benchmark and demo run the agent as it is.
+  const turns = process.env.VITEST === undefined ? '' : `Environment=NODE_OPTIONS=--import=${TURNS_PRELOAD}\n`;
+  await host.copyIn(path.join(import.meta.dirname, 'turns.mjs'), TURNS_PRELOAD);
   // A test that kills the agent need not wait for the restart.
-  await host.write('/etc/systemd/system/fairlead.service.d/lab.conf', '[Service]\nRestartSec=100ms\n');
+  await host.write('/etc/systemd/system/fairlead.service.d/lab.conf', `[Service]\nRestartSec=100ms\n${turns}`);
   await host.exec(['systemctl', 'daemon-reload']);
   await host.exec(['systemctl', 'enable', '--now', 'fairlead.service'], { timeoutMs: 60_000 });
 }

@@ -1,4 +1,5 @@
 /** A small fleet on this machine: hosts with systemd and Docker, and an infra host, on one network. See README.md. */
+import { STALL_MS } from '../stall-limit.ts';
 import { type Docker, ensureEngine } from './engine.ts';
 import { createHost, type HostOptions, type LabHost } from './host.ts';
 import { ensureImage } from './image.ts';
@@ -22,6 +23,7 @@ export interface LabOptions {
 export interface Lab {
   host(name: string): LabHost;
   infra: Infra;
+  /** Fails where an agent on one of the hosts kept its event loop for a second of processor time. */
   stop(): Promise<void>;
 }
 
@@ -73,7 +75,24 @@ export async function startLab({ name, hosts, infra: kind = 'own', log = () => u
     return found;
   };
   await Promise.all([bootInfra(), ...hosts.map((h) => bootHost(find(h.name), h.flavour))]);
-  return { infra, host: find, stop: () => removeLab(docker, name) };
+  return {
+    infra,
+    host: find,
+    async stop() {
+      const turns = await Promise.all([...all.values()].map(longestTurn));
+      await removeLab(docker, name);
+      const stalled = turns.filter(({ ms }) => ms >= STALL_MS);
+      if (stalled.length > 0)
+        throw new Error(`the agent kept its event loop: ${stalled.map((t) => `${t.ms} ms on ${t.host}`).join(', ')}`);
+    },
+  };
+}
+
+/** Processor time of the longest turn of the agent's event loop, as turns.mjs counts it; 0 where none ran, or the host is off. */
+async function longestTurn(host: LabHost): Promise<{ host: string; ms: number }> {
+  const read = host.exec(['cat', '/run/fairlead-longest-turn'], { check: false, timeoutMs: 5_000 });
+  const ms = await read.then(({ stdout }) => Math.round(Number(stdout)) || 0).catch(() => 0);
+  return { host: host.name, ms };
 }
 
 /** Whoever comes first boots it; it stays until the suite ends (`setup.ts`), and is on the network of each lab that asked for it. */

@@ -9,6 +9,7 @@ import zlib from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { packet } from '../../../agent/git/packet.ts';
 import type { Limits } from '../../../agent/git/remote.ts';
+import { failOnStalls } from '../../stall.ts';
 import { type Backend, createFixture, type Fixture, git, scratch, startBackend } from './backend.ts';
 import { blob, chainPack, packAnswer, packOf } from './packs.ts';
 import { createPuller, failure, texts } from './pull.ts';
@@ -19,6 +20,8 @@ let fixture: Fixture;
 let commit: string;
 let count = 0;
 const closers: (() => void)[] = [];
+
+failOnStalls();
 
 beforeAll(async () => {
   root = scratch();
