@@ -18,7 +18,7 @@ export interface Fetcher {
   /**
    * Brings the commits that `wants` descend from, without files, as far as the server shows them.
    * @param depth generations of them; all when null
-   * @returns false where the server does not have one of them
+   * @returns false where the server does not have one of them, or can only send it with more than a host should fetch
    */
   history(
     wants: readonly string[],
@@ -61,6 +61,8 @@ const SMALL_AT_THE_TOP = ['combine:blob:limit=4096+tree:2', NOTHING_BELOW];
 const MAX_SINGLE = 16;
 /** As many roles may come although the host does not name them. */
 const MAX_GUESSED = 8;
+/** Commits of history that are fetched with all their files, from a server that cannot leave these out. */
+const MAX_WHOLE_HISTORY = 64;
 /** Path depth and roles of roles bound how often more turns out to be missing. */
 const MAX_ROUNDS = 48;
 
@@ -135,6 +137,8 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     signal: AbortSignal,
   ): Promise<boolean> {
     const whole = (await shortcoming(signal)) !== null;
+    // Such a server sends the files of all of it as well.
+    if (whole && haves.length === 0 && (depth === null || depth > MAX_WHOLE_HISTORY)) return false;
     const filters = whole ? [] : [NOTHING_BELOW];
     const request = { wants, haves, filters, done: true, ...(depth === null ? {} : { depth }) };
     try {

@@ -187,9 +187,14 @@ describe('strict', () => {
     expect(await outcome(host('main', 'head'))).toBe(head);
   });
 
-  test.each([1, 80])(
-    'a branch that forked %i commits before the base is checked, and what comes before it is not',
-    async (age) => {
+  test.each([
+    [1, true],
+    [80, true],
+    [1, false],
+  ])(
+    'a branch that forked %i commits before the base is checked, and what comes before it is not (filters: %s)',
+    async (age, filters) => {
+      author.git('config', 'uploadpack.allowFilter', String(filters));
       author.commit('unsigned root', null);
       const fork = author.commit('unsigned fork', null);
       for (let i = 0; i < age; i++) author.git('commit', '-q', '--allow-empty', '-m', `Unsigned ${i}`);
@@ -202,6 +207,19 @@ describe('strict', () => {
       expect(await outcome(puller)).toBe('Unsigned');
     },
   );
+
+  test('a server that sends no commit without its files is not asked for all of them', async () => {
+    author.git('config', 'uploadpack.allowFilter', 'false');
+    const fork = author.commit('fork');
+    for (let i = 0; i < 80; i++) author.git('commit', '-q', '--allow-empty', '-m', `Unsigned ${i}`);
+    author.commit('base');
+    const puller = host('main', 'strict');
+    await puller.pull();
+    merged(fork, 'ann');
+    backend.traffic();
+    expect(await outcome(puller)).toBe('HistoryIncomplete');
+    expect(backend.traffic().requests).toBeLessThan(8);
+  });
 
   test('between tags of two lines of history, everything since they parted must be signed', async () => {
     const fork = author.commit('fork');
