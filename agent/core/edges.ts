@@ -1,4 +1,4 @@
-/** Order that follows from what resources are, without anybody writing `after` or `notify`. Pure. */
+/** Infers edges from what resources are, without a written `after` or `notify`. Pure. */
 import { canonicalHash, type Sha256 } from './hash.ts';
 import { type Drafts, definitionOf, type KindTable, type Place } from './kind.ts';
 import { isWithin } from './reserved-paths.ts';
@@ -33,7 +33,7 @@ export function withImpliedEdges(resources: readonly Desired[], { kinds, sha256 
     add(id, edge, other) {
       const draft = drafts.get(id);
       if (draft === undefined || !drafts.has(other) || id === other || draft[edge]?.includes(other)) return;
-      // What somebody wrote down goes before what we conclude.
+      // A written edge wins over an inferred one.
       if (edge === 'after' && drafts.get(other)?.after.includes(id)) return;
       drafts.set(id, { ...draft, [edge]: [...(draft[edge] ?? []), other] });
     },
@@ -48,7 +48,7 @@ export function withImpliedEdges(resources: readonly Desired[], { kinds, sha256 
   });
 }
 
-/** What is mounted is in place first; a single file that is replaced stays behind in the mount, so its user restarts. */
+/** A mounted path is applied first. A replaced single file stays behind in the mount, so the service that mounts it restarts. */
 function mountEdges({ id: user, quiet = [] }: Desired, path: string, all: Drafts): void {
   for (const other of all.placed()) {
     if (!isWithin(other.path, path)) continue;

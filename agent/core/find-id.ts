@@ -1,13 +1,13 @@
 /** Resource ids as people type them: the whole id, or the part of it that they remember. Pure. */
 import { nearest } from '../../manifests-schema/check.ts';
 
-/** Ids that are offered where none fits. */
+/** At most this many ids are suggested if none matches. */
 const OFFERED = 5;
 
 export interface Found {
   /** Ids that `text` stands for: itself, or those that end in it as a whole word of a path, or else contain it. */
   matches: string[];
-  /** Where there is no match: what may have been meant, nearest first. */
+  /** If nothing matches: ids that may have been meant, nearest first. */
   near: string[];
 }
 

@@ -33,7 +33,7 @@ export function inOrder(kinds: KindTable, desired: readonly Desired[]): Desired[
   return ordered;
 }
 
-/** Who must have succeeded before whom. */
+/** Id → ids that must have succeeded before it. */
 export function requirements(resources: readonly Desired[]): Map<ResourceId, Set<ResourceId>> {
   const before = predecessors(resources);
   for (const { id, optional = [] } of resources) for (const other of optional) before.get(id)?.delete(other);

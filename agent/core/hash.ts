@@ -4,7 +4,7 @@ import { StoredFile } from './payload.ts';
 
 export type Sha256 = (bytes: Uint8Array) => string;
 
-/** Grows whenever what is hashed changes its meaning, so that old marks never match by chance. */
+/** Increase it whenever the meaning of what is hashed changes, so that old marks never match by accident. */
 const VERSION = 'v1';
 
 /** Hash of a spec: keys sorted, undefined left out, bytes by their own digest. */
@@ -12,7 +12,7 @@ export function canonicalHash(spec: unknown, sha256: Sha256): string {
   return `${VERSION}:${sha256(new TextEncoder().encode(canonicalText(spec, sha256)))}`;
 }
 
-/** JSON, made by the engine at once: a host with thousands of files is hashed with each new commit. */
+/** Uses JSON.stringify, which is fast: a host with thousands of files is hashed at each new commit. */
 export const canonicalText = (value: unknown, sha256: Sha256): string =>
   JSON.stringify(canonical(value, sha256)) ?? 'null';
 

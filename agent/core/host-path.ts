@@ -5,7 +5,7 @@ export interface HostPath {
   /** Absolute, normalised, without a trailing slash. */
   path: string;
   type: 'file' | 'directory' | 'link' | 'absent';
-  /** Of a `file`. */
+  /** Content of a `file`. */
   content?: Content;
   /** Target of a `link`. */
   target?: string;

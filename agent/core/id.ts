@@ -4,7 +4,7 @@ import type { ResourceId } from './types.ts';
 
 /** @throws TypeError if no kind has this id */
 export function kindOf(id: ResourceId): Kind {
-  // Asked ten times a resource in every run: nothing is made for the answer.
+  // Called ten times for each resource in every run, so it allocates nothing.
   for (const kind of KINDS) if (id.startsWith(kind) && id[kind.length] === ':') return kind;
   throw new TypeError(`not a resource id: ${id}`);
 }

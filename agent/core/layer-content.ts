@@ -146,7 +146,7 @@ function readManifest(kinds: KindTable, file: string, text: string): ReadManifes
   return { parsed, hasStack, issues: checked.issues, ...sorted(kinds, own) };
 }
 
-/** The entries that are right, so that all that is wrong with a commit is told together; and which are not. */
+/** Separates valid entries from invalid ones, so that all errors of a commit are reported together. */
 function sorted(kinds: KindTable, own: Record<string, unknown>): Pick<ReadManifest, 'manifest' | 'wrong'> {
   const right: Record<string, Record<string, unknown>> = {};
   const wrong: string[] = [];

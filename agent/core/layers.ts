@@ -35,7 +35,7 @@ export interface Settings<T> {
   issues: Issue[];
 }
 
-/** Remembers what does not depend on the host, across the hosts of one commit. Made by whoever reads the commit. */
+/** Shares what does not depend on the host between the hosts of one commit. The reader of the commit creates it. */
 export interface LayerCache {
   settings: Map<string, Settings<unknown>>;
   contents: Map<string, unknown>;

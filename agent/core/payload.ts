@@ -9,7 +9,7 @@ export class StoredFile {
   places: readonly string[];
   /** Bytes. */
   readonly size: number;
-  /** Hex, of the content: whoever reads it checks this. */
+  /** Hex digest of the content; every reader checks it. */
   readonly sha256: string;
   constructor(place: string, size: number, sha256: string) {
     this.places = [place];
@@ -92,5 +92,5 @@ export const damaged = ({ places }: StoredFile): AgentError =>
   new AgentError({
     code: 'PayloadDamaged',
     phase: 'apply',
-    message: `${places.join(' and ')}, where a large file of the repository is kept, is gone or damaged; it is fetched anew`,
+    message: `${places.join(' and ')}, which holds a large file of the repository, is missing or damaged; it is fetched again`,
   });

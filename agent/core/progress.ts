@@ -1,4 +1,4 @@
-/** What can be asked of a run and of history, and what is told while a run goes on. */
+/** Options of a run and of history, and the progress lines that a run emits. */
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import type { ActionRecord, RunRecord } from './types.ts';
 

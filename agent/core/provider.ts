@@ -4,10 +4,10 @@ import type { AgentError } from '../errors.ts';
 import type { Provenance } from './trust.ts';
 import type { Change, Checkout, CommitInfo, Desired, Kind, Reason, RefreshVerb, ResourceId, Seen } from './types.ts';
 
-/** `ok` settled, `wait` on its way there, `bad` will not get there by itself. */
+/** `ok`: settled. `wait`: may still settle by itself. `bad`: will not settle by itself. */
 export interface Health {
   state: 'ok' | 'wait' | 'bad';
-  /** Why, in a sentence, when not `ok`. */
+  /** Why it is not `ok`, in a sentence. */
   message: string;
   /** Stable, where it is known to be something else than `Unhealthy`, e.g. an outage. */
   code?: ReasonCode;
@@ -17,20 +17,20 @@ export interface Work<S = unknown, F = unknown> {
   change: Change;
   want: Desired<S>;
   seen: Seen<F> | undefined;
-  /** Tells history what came of it: a job's output, where overwritten bytes are kept. */
+  /** Adds to the action's reasons in history: a job's output, the place where overwritten bytes are kept. */
   report?(note: Reason): void;
 }
 
-/** How far something long has come. */
+/** Progress of something that takes long. */
 export interface Progress {
-  /** What is being fetched: an image's name. */
+  /** Name of the image that is being pulled. */
   image: string;
   doneBytes: number;
-  /** As far as it is known yet: it may grow. */
+  /** Known size so far; it may still grow. */
   totalBytes: number;
 }
 
-/** Something that is to go. */
+/** A resource that is to be removed. */
 export interface Gone<F = unknown> {
   id: ResourceId;
   seen: Seen<F>;
@@ -42,19 +42,19 @@ export interface Gone<F = unknown> {
  */
 export interface Provider<S = unknown, F = unknown> {
   readonly kind: Kind;
-  /** What only one owner may hold: `path:/etc/x`, `port:tcp/80`, `unit:x.service`, `container:web`. */
+  /** Claims: what only one resource may own, such as `path:/etc/x`, `port:tcp/80`, `unit:x.service`, `container:web`. */
   claims(spec: S): readonly string[];
-  /** False where only a state of something foreign is declared: removing must leave the thing itself. Default true. */
+  /** False if only a state of something foreign is declared, so that a removal must leave the thing itself. Default true. */
   owns?(spec: S): boolean;
-  /** What `remove` has to know of a declaration that is gone by then: it finds it in `seen.mark.memo`. */
+  /** What `remove` must know of a declaration that no longer exists then; `remove` finds it in `seen.mark.memo`. */
   memo?(spec: S): Readonly<Record<string, unknown>> | undefined;
   diff(want: Desired<S>, seen: Seen<F> | undefined): Change;
   health(want: Desired<S>, seen: Seen<F> | undefined): Health;
-  /** Why the change waits for a person, in a sentence: it would touch what fairlead neither made nor took over. Pure. */
+  /** Why the change needs an operator's decision, in a sentence: it would change what fairlead neither created nor adopted. Pure. */
   hold?(want: Desired<S>, seen: Seen<F> | undefined, change: Change): string | null;
   /**
-   * State of `ids`, one batched call; ids that do not exist on the host are missing from the answer.
-   * @param wants the declarations of those that are declared; jobs and checks live in these alone
+   * Observes `ids` in one batched call. Ids that do not exist on the host are missing from the answer.
+   * @param wants the declarations of the ids that are declared; jobs and checks exist in their declarations only
    * @param options.healthAlone the answer is only for `health`, a moment after an apply: what that does not need may be left out
    */
   observe(
@@ -63,11 +63,11 @@ export interface Provider<S = unknown, F = unknown> {
     wants?: ReadonlyMap<ResourceId, Desired<S>>,
     options?: { healthAlone: boolean },
   ): Promise<ReadonlyMap<ResourceId, Seen<F>>>;
-  /** Before the first intent is recorded for these: keeps what is there now, so that it can be put back. Failures by id. */
+  /** Called before the first intent is recorded: keeps the original, so that a removal can put it back. @returns failures by id */
   adopt?(
     work: readonly Work<S, F>[],
   ): ReadonlyMap<ResourceId, AgentError> | Promise<ReadonlyMap<ResourceId, AgentError>>;
-  /** Pull, verify: disturbs nothing. Failures by id; throws only where the whole kind is out of reach. */
+  /** Pulls and verifies without disturbing anything. @returns failures by id; throws only if the whole kind is unreachable */
   prepare?(
     work: readonly Work<S, F>[],
     signal: AbortSignal,
@@ -82,12 +82,12 @@ export interface Provider<S = unknown, F = unknown> {
     wants: readonly Desired<S>[],
     how: { asked: boolean; signal: AbortSignal; tell(progress: Progress): void },
   ): Promise<ReadonlyMap<ResourceId, AgentError> | null>;
-  /** All is well: what only went before may go, such as images that nobody needs. @param kept all that may be gone back to */
+  /** Called when all is well: removes leftovers such as unused images. @param kept every declaration that a rollback may need */
   tidy?(kept: readonly Desired<S>[], signal: AbortSignal): Promise<void>;
-  /** Once, after prepare and after the intents are recorded, before the first apply (units: write all, one daemon-reload). */
+  /** Called once, after the intents are recorded and before the first apply (units: write all of them, one daemon-reload). */
   install?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
   apply(work: Work<S, F>, signal: AbortSignal): Promise<void>;
-  /** `apply` of many that do not wait for each other, where that is cheaper. Failures by id; throws only where none was done. */
+  /** Applies several resources that do not wait for each other, if that is cheaper. @returns failures by id; throws only if none was applied */
   applyAll?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
   /**
    * After settle: lets go of what was kept until a change had proved itself, or takes the change back where it failed and
@@ -97,15 +97,15 @@ export interface Provider<S = unknown, F = unknown> {
     settled: readonly { want: Desired<S>; health: Health }[],
     signal: AbortSignal,
   ): Promise<ReadonlyMap<ResourceId, Health>>;
-  /** Lets go of what it claims (stopped and set aside), for another that needs it; it is made anew in the same run. */
+  /** Releases its claims (it is stopped and set aside) for another resource; the same run recreates it. */
   release?(id: ResourceId, seen: Seen<F>, signal: AbortSignal): Promise<void>;
-  /** A fact as `show` prints it, where that is not the fact itself. */
+  /** The fact in the form that `show` prints, if that is not the fact itself. */
   describe?(fact: F): unknown;
-  /** What a notify does. A check begins its time to pass anew. */
+  /** Restarts or reloads it. For a check, its time to pass starts again. */
   refresh?(want: Desired<S>, signal: AbortSignal, verb?: RefreshVerb, report?: Work['report']): Promise<void>;
-  /** Removes what fairlead made. Removing what is not there is no error. */
+  /** Removes what fairlead created. It is no error if the thing is already gone. */
   remove(id: ResourceId, seen: Seen<F>, signal: AbortSignal, report?: Work['report']): Promise<void>;
-  /** Hears of changes that nobody but the provider itself can hear of. */
+  /** Watches for changes that only the provider itself can notice. */
   readonly watcher?: Watcher;
   /** `remove` of many at once, where that is cheaper (units: one daemon-reload; containers: side by side). Failures by id. */
   removeAll?(
@@ -120,20 +120,20 @@ export interface Provider<S = unknown, F = unknown> {
  * come of our own doing, so what it names is observed again.
  */
 export interface Watcher {
-  /** What a hint of `*` stands for. */
+  /** The kinds that a hint of `*` stands for. */
   readonly kinds: readonly Kind[];
   /**
    * Resolves once events are heard, or once it is clear that they cannot be yet: then it goes on trying.
    * After every gap in what it heard it hints `*`.
    */
   start(hint: (id: ResourceId | '*') => void, signal: AbortSignal): Promise<void>;
-  /** What to watch from now on, instead of what was before; other kinds are passed over. Hints what is newly watched. */
+  /** Replaces what is watched; resources of other kinds are ignored. Hints every resource that is newly watched. */
   manage(resources: readonly Desired[]): void;
-  /** Why some of it goes unheard, or soon will; null where all is well. */
+  /** Why some changes are missed, or soon will be; null if all is well. */
   limit(): { reason: ReasonCode; message: string } | null;
 }
 
-/** What a commit is judged against before anything of it is used. */
+/** What a commit is reviewed against before anything in it is used. */
 export interface ReviewRequest {
   /** The commit that this host accepted last, from wherever; null where that is none. */
   accepted: string | null;
@@ -154,19 +154,19 @@ export interface Hold {
 
 export interface Review {
   info: CommitInfo;
-  /** Why nothing of this commit may be applied; null where it may. */
+  /** Why nothing of this commit may be applied; null if it may. */
   hold: Hold | null;
   /** What is to be kept with the commit when it is accepted. */
   provenance: Provenance;
 }
 
-/** The fleet repository, of which only this host's part is fetched. */
+/** The fleet repository. Only this host's part of it is fetched. */
 export interface Source {
   /** Url and ref: what an accepted commit came from. */
   readonly id: string;
   /**
    * Url, ref, path and what makes a commit trusted, the files of signers as they are now included: under another policy an
-   * accepted commit is judged anew.
+   * accepted commit is reviewed again.
    */
   policy(): string;
   /** The commit that the configured ref names now. Throws AgentError `RepositoryUnreachable`, `AuthenticationFailed`, `RefNotFound`. */

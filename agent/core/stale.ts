@@ -1,4 +1,4 @@
-/** A head that has not moved for long: the fleet rests, or somebody keeps its commits from us. Pure. */
+/** Detects a head that has not moved for long: the fleet may be idle, or the server may withhold commits. Pure. */
 import type { CommitInfo, Problem } from './types.ts';
 
 /** @param staleAfterMs null: a head may be of any age. A pinned commit is meant to stay. */

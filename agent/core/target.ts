@@ -1,4 +1,4 @@
-/** Which commit a run converges to, and why that may not be the head. Pure. */
+/** Decides which commit a run converges to, and why that may not be the head. Pure. */
 import { type ReasonCode, reasonOf } from '../../manifests-schema/reasons.ts';
 import type { Gate, Problem, ResourceId } from './types.ts';
 
@@ -122,7 +122,7 @@ export function choose({ head, accepted, lastGood, bad, silenced, now, pin, forc
   return accepted === head.commit ? { act: 'repair' } : { act: 'try' };
 }
 
-/** A pause that is over counts no more. */
+/** The pause, unless it is over. */
 export const pauseNow = (pause: Pause | null | undefined, now: Date): Pause | null =>
   pause && (pause.until === null || Date.parse(pause.until) > now.getTime()) ? pause : null;
 

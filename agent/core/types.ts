@@ -22,20 +22,20 @@ export interface Desired<S = unknown> {
   id: ResourceId;
   spec: S;
   hash: string;
-  /** Applied before this one. Ids that are not declared are ignored. */
+  /** Resources that are applied before this one. Ids that are not declared are ignored. */
   after: readonly ResourceId[];
-  /** Of those before it: whose failure does not stop it. */
+  /** Subset of `after` whose failure does not block this resource. */
   optional?: readonly ResourceId[];
-  /** Refreshed (restarted) after this one changed. An ordering edge too. */
+  /** Resources that are restarted after this one changed. An ordering edge as well. */
   notify: readonly ResourceId[];
-  /** Reloaded after this one changed. An ordering edge as well. */
+  /** Resources that are reloaded after this one changed. An ordering edge as well. */
   reload?: readonly ResourceId[];
-  /** Paths that it mounts, and whose change is no reason to restart it. */
+  /** Paths that it mounts and whose change is no reason to restart it. */
   quiet?: readonly string[];
-  /** Looked at and told of, never touched. */
+  /** It is observed and reported, but never changed. */
   mode?: 'observe';
   origin: Origin;
-  /** Attribute → where its value was written, for what is merged from layers. */
+  /** Attribute → the place where its value was written, for resources that are merged from layers. */
   attributes?: Readonly<Record<string, Origin>>;
 }
 
@@ -47,7 +47,7 @@ export interface Mark {
   memo?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** One resource as the host has it. `mark` is filled in by the engine from the inventory. */
+/** One resource as the host has it. The engine fills in `mark` from the inventory. */
 export interface Seen<F = unknown> {
   fact: F;
   mark?: Mark;
@@ -67,7 +67,7 @@ export type Operation = 'none' | 'create' | 'update' | 'replace' | 'remove' | 'r
 
 export type { Issue } from '../../manifests-schema/issue.ts';
 
-/** What templates may know of a host: only what stays as it is from run to run. */
+/** The facts that templates may use: only those that do not change from run to run. */
 /** What the operating system calls itself, by the os-release(5) file that said so. */
 export interface OsName {
   release: string;
@@ -83,7 +83,7 @@ export interface Facts {
   /** Bytes. */
   memory: number;
   machine_id: string;
-  /** Of the interface with the default route; '' where there is none. */
+  /** Address of the interface with the default route; '' if there is none. */
   ipv4: string;
   ipv6: string;
 }
@@ -101,13 +101,13 @@ export interface CommitInfo {
   committedAt: string;
   /** `Name <mail>` */
   committer?: string;
-  /** Principal of the verified signature; null where none was asked for. */
+  /** Principal of the verified signature; null if none was asked for. */
   signer?: string | null;
-  /** The tag that was followed, where `ref` is a tag or a pattern. */
+  /** The tag that was followed, if `ref` is a tag or a pattern. */
   tag?: string;
-  /** Changes exactly when the host's part of the repository does. */
+  /** Changes if and only if the host's part of the repository changes. */
   content?: string;
-  /** The commits since the one accepted before, this one included, newest first; cut at 50. */
+  /** The commits since the previously accepted one, this one included, newest first; at most 50. */
   commits?: readonly SeenCommit[];
 }
 
@@ -117,7 +117,7 @@ export interface SeenCommit {
   author: string;
   subject: string;
   committedAt: string;
-  /** Whether it changed this host's part: only then is it applied. null where that cannot be told. */
+  /** Whether it changed this host's part of the repository, so that it is applied. null if that is unknown. */
   touched: boolean | null;
 }
 
@@ -150,7 +150,7 @@ export interface PlannedAction {
   op: Operation;
   why: readonly Reason[];
   origin: Origin | null;
-  /** Set when a gate holds the action: why, in a sentence. */
+  /** Why a gate holds the action, in a sentence. Missing if none does. */
   held?: string;
 }
 
@@ -179,15 +179,15 @@ export interface ResourceStatus {
   id: ResourceId;
   sync: 'synced' | 'out-of-sync' | 'failed' | 'held' | 'progressing';
   health: HealthState;
-  /** Empty when all is well. */
+  /** Empty if all is well. */
   reason: ReasonCode | '';
 }
 
-/** Why work waits: shown in status until it is over. */
+/** Why work waits. Status shows it until the wait is over. */
 export interface Gate {
   kind: 'pause' | 'pin' | 'window' | 'observe' | 'prune' | 'review';
   reason: string;
-  /** ISO 8601, where that is known. */
+  /** ISO 8601; null if it is unknown. */
   until: string | null;
 }
 
@@ -200,7 +200,7 @@ export interface RunRecord {
   startedAt: string;
   durationMs: number;
   sync: SyncState;
-  /** Empty when all is well. */
+  /** Empty if all is well. */
   reason: ReasonCode | '';
   message: string;
   commit: CommitInfo | null;
@@ -209,7 +209,7 @@ export interface RunRecord {
   repaired: number;
 }
 
-/** An event as it lies in the outbox; `seq` is per host and without gaps, given by the store. */
+/** An event in the outbox. The store numbers the events of a host with `seq`, without gaps. */
 export interface AgentEvent {
   id: string;
   seq: number;

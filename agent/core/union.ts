@@ -1,4 +1,4 @@
-/** Two maps seen as one, without copying the larger. */
+/** A view of two maps as one, without copying the larger. */
 export function union<V>(own: ReadonlyMap<string, V>, shared: ReadonlyMap<string, V>): ReadonlyMap<string, V> {
   function* entries(): MapIterator<[string, V]> {
     yield* own;

@@ -4,7 +4,7 @@ import type { HealthState, ResourceStatus, SyncState } from './types.ts';
 const WORST_FIRST: readonly SyncState[] = ['failed', 'rolled-back', 'held', 'out-of-sync', 'progressing', 'synced'];
 const HEALTH_WORST_FIRST: readonly HealthState[] = ['degraded', 'progressing', 'unknown', 'healthy'];
 
-/** The worst of the resources' answers, `hostStates` (a rejected commit, a hold) included. */
+/** The worst of the resources' states and of `hostStates` (a rejected commit, a hold). */
 export function syncOf(resources: readonly ResourceStatus[], hostStates: readonly SyncState[]): SyncState {
   if (hostStates.includes('unassigned')) return 'unassigned';
   const all = new Set<SyncState>(hostStates);
@@ -12,7 +12,7 @@ export function syncOf(resources: readonly ResourceStatus[], hostStates: readonl
   return WORST_FIRST.find((state) => all.has(state)) ?? 'synced';
 }
 
-/** Health is of what runs: what waits to be made for the first time (`held`, `unknown`) has none. */
+/** The worst health of what runs. A resource that was never created because it is `held` has no health and is left out. */
 export function healthOf(resources: readonly ResourceStatus[]): HealthState {
   const all = new Set<HealthState>();
   for (const { sync, health } of resources) if (sync !== 'held' || health !== 'unknown') all.add(health);

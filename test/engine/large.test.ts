@@ -100,7 +100,7 @@ test('where the kept one is damaged nothing is written, and it is fetched anew',
   fs.writeSync(handle, 'damage', 1_000_000);
   fs.closeSync(handle);
   fs.writeFileSync(on('etc/big'), 'mine');
-  await until('the failure to be told', 20_000, async () => /PayloadDamaged|fetched anew/.test(trial.log()));
+  await until('the failure to be told', 20_000, async () => /PayloadDamaged|fetched again/.test(trial.log()));
   expect(text('etc/big')).toBe('mine');
   await until('the repair', 30_000, async () => {
     await trial.cli('sync');

@@ -58,7 +58,7 @@ test('one that is not what it was is an error, when it is read and when it is wr
     if (harm) fs.writeFileSync(other, harm);
     const one = createPayload(new Map([['large', damaged]]), reading);
     expect(() => one.get('large')).toThrow(
-      /large file of the repository is kept, is gone or damaged; it is fetched anew/,
+      /holds a large file of the repository, is missing or damaged; it is fetched again/,
     );
     await expect(files.write('/etc/large', damaged, meta)).rejects.toMatchObject({
       code: 'PayloadDamaged',
