@@ -67,6 +67,23 @@ test('of two agents under one name the first steps aside and says why; it comes 
   await second.stop();
   await until('the first one to be back', 30_000, async () => (await retained('status')).includes('first'));
   expect([await retained('presence'), first.problems()]).toEqual(['online', []]);
+  await first.stop();
+});
+
+test('neither a huge retained notice nor a name that is taken once and left silences a host', async () => {
+  const notice = 'mosquitto_pub -V mqttv5 -q 1 -r -t p/f/refs/main';
+  await lab.infra.sh(`head -c 20000000 /dev/zero | tr '\\0' x > /tmp/huge && ${notice} -f /tmp/huge`);
+  const victim = agent('victim');
+  await until('the host', 20_000, async () => (await retained('status')).includes('victim'));
+  expect(victim.problems()).toEqual([]);
+  // A client id is all that it takes where the broker does not bind it to a login.
+  await lab.infra.sh(
+    'mosquitto_pub -V mqttv5 -i fairlead-f-twin -q 1 -r -t p/f/hosts/twin/presence -m online && mosquitto_pub -V mqttv5 -q 1 -r -t p/f/hosts/twin/status -m lie',
+  );
+  await until('the host to be back', 40_000, async () => (await retained('status')).includes('victim'));
+  await until('the end of its problem', 20_000, async () => victim.problems().length === 0);
+  await lab.infra.sh(`${notice} -n`);
+  await victim.stop();
 });
 
 /** A second broker, which refuses what its list says. It reads the list again at SIGHUP (mosquitto.conf(5), acl_file). */
