@@ -95,9 +95,13 @@ const FAR = 3;
 
 /** The valid key that is at most three edits away, or undefined. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const scored = candidates.map((candidate) => ({ candidate, far: distance(word, candidate) }));
-  const best = scored.sort((a, b) => a.far - b.far)[0];
-  return best && best.far <= Math.min(FAR, Math.ceil(best.candidate.length / 2)) ? best.candidate : undefined;
+  let best: string | undefined;
+  let least = FAR + 1;
+  for (const candidate of candidates) {
+    const far = distance(word, candidate);
+    if (far < least) [best, least] = [candidate, far];
+  }
+  return best !== undefined && least <= Math.ceil(best.length / 2) ? best : undefined;
 }
 
 /** Edits (Levenshtein) between two words, if there are no more than `FAR`: only what lies near the diagonal is looked at. */

@@ -122,6 +122,13 @@ async function handle(
   response: http.ServerResponse,
 ): Promise<void> {
   const send = (status: number, body: object | ErrorBody) => traffic.send(response, status, body);
+  /** What reads much: one question after another. @param missing what is said where there is no answer */
+  const inTurn = async (work: () => Promise<object | null>, missing = '') => {
+    const turn = traffic.turn(work);
+    if (turn === null) return send(503, refusal('too many questions wait, or answers that nobody reads'));
+    const found = await turn;
+    return found ? send(200, found) : send(404, { error: missing });
+  };
   const address = addressOf(request);
   if (address === null) return send(400, { error: 'this is no address' });
   const { url, argument } = address;
@@ -148,7 +155,7 @@ async function handle(
     case 'GET ids': {
       const like = url.searchParams.get('like');
       if (like !== null && like.length > MAX_LIKE) return send(400, { error: '`like` is part of an id' });
-      return send(200, api.ids(like));
+      return inTurn(async () => api.ids(like));
     }
     case 'GET events':
       return feedEvents(api, traffic, url.searchParams.get('after'), response);
@@ -156,14 +163,11 @@ async function handle(
       const query = historyQuery(url.searchParams);
       if (query === null)
         return send(400, { error: '`commit` has 4 to 40 hex digits, `limit` and `before` are numbers' });
-      const found = traffic.turn(() => api.history(query, gone.signal));
-      return found
-        ? send(200, await found)
-        : send(503, refusal('too many questions wait, or answers that nobody reads'));
+      return inTurn(() => api.history(query, gone.signal));
     }
     case 'GET history/…': {
-      const found = /^\d{1,15}$/.test(argument ?? '') ? api.run(Number(argument)) : null;
-      return found ? send(200, found) : send(404, { error: `no run ${argument}` });
+      if (!/^\d{1,15}$/.test(argument ?? '')) return send(404, { error: `no run ${argument}` });
+      return inTurn(async () => api.run(Number(argument)), `no run ${argument}`);
     }
     case 'POST pause':
     case 'POST resume':

@@ -3,6 +3,7 @@
  * much of the history. Each socket has its own, so that nobody at status.sock takes anything from root at agent.sock.
  */
 import type http from 'node:http';
+import { setImmediate } from 'node:timers/promises';
 import type { ErrorBody } from './protocol.ts';
 
 /** Of one socket; connections beyond it are closed at once. */
@@ -54,9 +55,12 @@ export function createTraffic(): Traffic {
       // What nobody takes is not even looked up.
       if (waiting >= MAX_WAITING || unread > MAX_UNREAD / 4) return null;
       waiting++;
-      const turn = last.then(work, work).finally(() => {
-        waiting--;
-      });
+      const turn = last
+        .then(() => setImmediate())
+        .then(work)
+        .finally(() => {
+          waiting--;
+        });
       last = turn.catch(() => undefined);
       return turn;
     },

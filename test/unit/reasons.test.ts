@@ -70,8 +70,8 @@ const CLASSIFIERS = [
 
 /** Where the words of an error, or of a program that failed, decide something. */
 const WORDS: readonly RegExp[] = [
-  /\/[a-z]*\.(?:test|exec)\((?=[^;\n]*\b(?:message|thrown|error|cause|said|why|stderr|stdout|words)\b)(?![^;\n]*\.(?:code|member|dbusName)\b)/,
-  /\.(?:test|exec)\([^;\n]*(?:\.message\b|\b(?:said|why|stderr|stdout|words)\b|String\((?:thrown|error|cause)\))/,
+  /\/[a-z]*\.(?:test|exec)\((?=[^;\n)]*\b(?:message|thrown|error|cause|said|why|stderr|stdout|words)\b)(?![^;\n]*\.(?:code|member|dbusName)\b)/,
+  /\.(?:test|exec)\([^;\n)]*(?:\.message\b|\b(?:said|why|stderr|stdout|words)\b|String\((?:thrown|error|cause)\))/,
   /\bmessage\??\.(?:includes|startsWith|endsWith|match|matchAll|search|indexOf)\(/,
   /String\((?:thrown|error|cause)\)\.(?:includes|startsWith|endsWith|match|search|indexOf)\(/,
   /\.message === ['"`]|\bmessage === '/,
