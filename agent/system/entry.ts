@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Exposures } from './exposed.ts';
+import { createIsRemote } from './remote-mounts.ts';
 import { openDirectory, ownIds, refuseOwn, type WalkOptions } from './walk.ts';
 
 export interface EntryOptions {
@@ -40,11 +41,13 @@ export function createEntry({ root, own, stores, exposures }: EntryOptions): Ent
     if (ids === null || now - ids.at > OWN_IDS_MS) ids = { at: now, ids: ownIds(root, own) };
     return ids.ids;
   };
+  const isRemote = root === '' ? createIsRemote() : () => false;
   const belowStores = stores.map((s) => `${s}/`);
   const entry: Entry = {
     isStored: (file) => stores.includes(file) || belowStores.some((s) => file.startsWith(s)),
     forbiddenTo: (file) => (entry.isStored(file) ? NONE : forbiddenIds()),
-    walk: (directory, options) => openDirectory(directory, { root, exposed: exposures.current(), ...options }),
+    walk: (directory, options) =>
+      openDirectory(directory, { root, exposed: exposures.current(), isRemote, ...options }),
     enter(file, change) {
       const forbidden = entry.forbiddenTo(file);
       const dir = entry.walk(path.dirname(file), { create: change, forbidden });

@@ -5,6 +5,7 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
+import { createIsRemote } from './remote-mounts.ts';
 import { type Exposed, idOf } from './walk.ts';
 
 export interface Exposures {
@@ -21,6 +22,8 @@ export interface ExposuresOptions {
   always: readonly string[];
   /** Where all others are recorded, below `root`; left out where nothing is to outlive this process. */
   file?: string;
+  /** Paths that are not looked at, since that may block. */
+  isRemote?(file: string): boolean;
 }
 
 /** How long identities of directories that exist are believed. Only the host's root can replace what is mounted. */
@@ -36,7 +39,12 @@ const SYSTEM: readonly string[] = [
   ...['/dev', '/proc', '/sys', '/bin', '/sbin', '/lib', '/lib64'],
 ];
 
-export function createExposures({ root, always, file }: ExposuresOptions): Exposures {
+export function createExposures({
+  root,
+  always,
+  file,
+  isRemote = root === '' ? createIsRemote() : () => false,
+}: ExposuresOptions): Exposures {
   const record = file === undefined ? null : root + file;
   const recorded = new Set(record === null ? [] : readRecord(record));
   const all = new Set([...always, ...recorded]);
@@ -73,6 +81,7 @@ export function createExposures({ root, always, file }: ExposuresOptions): Expos
       if (ids === null || now - ids.at > IDS_MS) ids = { at: now, found: new Set(), missing: [...all] };
       const { found } = ids;
       ids.missing = ids.missing.filter((one) => {
+        if (isRemote(one)) return false;
         const stat = statOf(root + one);
         if (stat?.isDirectory()) found.add(idOf(stat));
         return stat === undefined;

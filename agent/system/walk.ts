@@ -27,6 +27,8 @@ export interface WalkOptions {
    * and mounts are crossed, since disks are mounted below what other containers have.
    */
   isSource?: boolean;
+  /** Whether a path is on a file system whose server may not answer: a source is not looked at any further there. */
+  isRemote?(file: string): boolean;
 }
 
 /**
@@ -39,7 +41,7 @@ export interface WalkOptions {
  */
 export function openDirectory(
   directory: string,
-  { root, create, forbidden, exposed = NOTHING_EXPOSED, isSource = false }: WalkOptions,
+  { root, create, forbidden, exposed = NOTHING_EXPOSED, isSource = false, isRemote }: WalkOptions,
 ): number {
   const top = () => fs.openSync(root === '' ? '/' : `${root}/.`, O_RDONLY | O_DIRECTORY);
   let dir = top();
@@ -54,6 +56,7 @@ export function openDirectory(
       if (name === '.' || (name === '..' && walked.length === 0)) continue;
       // What `..` leads to changes when a container moves the directory.
       if (name === '..' && below !== null) throw exposedLink(directory, [...walked, name]);
+      if (isSource && isRemote?.(`/${[...walked, name].join('/')}`)) return dir;
       const at = `/proc/self/fd/${dir}/${name}`;
       let stat = fs.lstatSync(at, { throwIfNoEntry: false });
       if (stat === undefined && create) {

@@ -6,6 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AgentError } from '../../agent/errors.ts';
 import { createExposures } from '../../agent/system/exposed.ts';
 import { createFiles, type Files } from '../../agent/system/files.ts';
+import { remoteMounts } from '../../agent/system/remote-mounts.ts';
+import { idOf, openDirectory, ownIds } from '../../agent/system/walk.ts';
 
 const META = { mode: 0o644, uid: -1, gid: -1 };
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -166,4 +168,47 @@ describe('what a container is to mount', () => {
       expect([await check('/srv/ann/pg'), await check('/srv/ann/etc')]).toEqual(['done', 'UnsafePath']);
     },
   );
+});
+
+describe('file systems whose server may not answer', () => {
+  const TABLE = [
+    '22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw',
+    '40 22 0:52 / /mnt/nas\\040one rw,relatime shared:9 - nfs4 nas:/one rw,vers=4.2,hard',
+    '41 22 0:53 / /mnt/disk rw,relatime - ext4 /dev/vdb rw',
+    '42 22 0:54 / /mnt/cloud rw,relatime - fuse.sshfs me@cloud:/ rw',
+  ].join('\n');
+
+  test('are known by their type', () => {
+    expect(remoteMounts(TABLE)).toEqual(['/mnt/nas one', '/mnt/cloud']);
+  });
+  test('are not looked at for their identity', () => {
+    const looked: string[] = [];
+    const isRemote = (file: string) => {
+      looked.push(file);
+      return file === '/srv/plain';
+    };
+    const exposures = createExposures({ root, always: ['/srv/plain', '/srv/app'], isRemote });
+    const { has } = exposures.current();
+    const idAt = (file: string) => idOf(fs.statSync(at(file)));
+    expect({ plain: has(idAt('/srv/plain'), '/elsewhere'), app: has(idAt('/srv/app'), '/elsewhere') }).toEqual({
+      plain: false,
+      app: true,
+    });
+    expect(has('', '/srv/plain')).toBe(true);
+    expect(looked).toEqual(['/srv/plain', '/srv/app']);
+  });
+  test('end the walk to what a container is to mount', () => {
+    fs.symlinkSync('/etc/fairlead', at('/srv/nas'));
+    const forbidden = ownIds(root, OWN);
+    const walk = (isRemote?: (file: string) => boolean) =>
+      openDirectory('/srv/nas/data', {
+        root,
+        create: false,
+        forbidden,
+        isSource: true,
+        ...(isRemote ? { isRemote } : {}),
+      });
+    expect(() => walk()).toThrow();
+    fs.closeSync(walk((file) => file === '/srv/nas'));
+  });
 });
