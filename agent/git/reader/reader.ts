@@ -65,6 +65,7 @@ export async function openChannel({ name, argv, env = {}, uid }: Way): Promise<C
       resolve(signal === null ? `it ended with ${code}` : `it was ended by ${signal}`),
     );
   });
+  const ended = gone.then(() => undefined);
   const frames = framesOf(child);
   const timer = setTimeout(() => child.kill('SIGKILL'), READY_MS);
   const first = await frames.next().catch(() => null);
@@ -82,10 +83,7 @@ export async function openChannel({ name, argv, env = {}, uid }: Way): Promise<C
     const isFull = child.stdin.writableNeedDrain;
     child.stdin.uncork();
     if (!isFull) return Promise.resolve();
-    return Promise.race([
-      new Promise<void>((resolve) => child.stdin.once('drain', resolve)),
-      gone.then(() => undefined),
-    ]);
+    return Promise.race([new Promise<void>((resolve) => child.stdin.once('drain', resolve)), ended]);
   };
 
   async function next(): Promise<Frame> {
