@@ -213,7 +213,7 @@ const needsRestart = ({ host, fleet }: AgentConfig) =>
   new AgentError({
     code: 'RestartNeeded',
     phase: 'config',
-    message: `it means host ${host} of fleet ${fleet} now, and an agent keeps its name while it runs; \`systemctl restart fairlead\` takes it over`,
+    message: `agent.yaml now names host ${host} in fleet ${fleet}, but a running agent cannot change its name; run \`systemctl restart fairlead\``,
   });
 
 const badName = (name: string) =>

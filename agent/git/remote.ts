@@ -60,7 +60,7 @@ export function unauthorised(name: string, used: string | null, answer: string):
   const init: AgentErrorInit = {
     code: 'AuthenticationFailed',
     phase: 'fetch',
-    message: `${name} refused us: ${answer}. Used: ${used ?? 'no credential'}; check repo.auth in agent.yaml`,
+    message: `authentication to ${name} failed: ${answer}. Used: ${used ?? 'no credential'}; check repo.auth in agent.yaml`,
   };
   // Without a credential it may be the request that is refused; a wrong one is not tried twice.
   return used === null ? new UnexpectedAnswer(init) : new AgentError(init);

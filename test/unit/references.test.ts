@@ -33,7 +33,7 @@ units: {x.service: {content: "[Service]\\nExecStart=/bin/true\\n"}}
   const errors = await errorsOf({ 'a.yaml': yaml });
   expect(errors).toHaveLength(3);
   expect(errors.join('\n')).toMatch(
-    /unknown key[\s\S]*both own path:\/etc\/systemd\/system\/x.service[\s\S]*goes round in a circle/,
+    /unknown key[\s\S]*both own path:\/etc\/systemd\/system\/x.service[\s\S]*dependency cycle: /,
   );
 });
 

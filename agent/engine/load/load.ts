@@ -210,9 +210,7 @@ function cycleIssues(resources: readonly Desired[]): Issue[] {
   const cycle = findCycle(resources);
   const first = cycle && resources.find((r) => r.id === cycle[0]);
   if (!cycle || !first) return [];
-  return [
-    { ...at(first), message: `the order goes round in a circle: ${cycle.join(' → ')}; remove one of these edges` },
-  ];
+  return [{ ...at(first), message: `dependency cycle: ${cycle.join(' → ')}; remove one of these edges` }];
 }
 
 const at = (resource: Desired): Omit<Issue, 'message'> => ({
