@@ -16,7 +16,7 @@ import { createSession, type Session } from './session.ts';
 import { systemClock } from './system/clock.ts';
 import { readFacts } from './system/facts.ts';
 import { createLogger } from './system/logger.ts';
-import { createNotifier } from './system/notify.ts';
+import { createNotifier } from './system/systemd/notify.ts';
 
 export interface DaemonOptions extends LayoutOptions {
   /** One reconcile, then the end. */

@@ -11,10 +11,10 @@ import { Ailment, clock, credentials, disk, watches } from './host-probes.ts';
 import { configFile, type LayoutOptions, loadConfig, rootOf, runDir, stateDir } from './layout.ts';
 import { silentLog } from './log.ts';
 import { createChannelProbe } from './report/index.ts';
-import { createDocker } from './system/docker.ts';
+import { createDocker } from './system/docker/docker.ts';
+import { createCredentials } from './system/docker/registry-credentials.ts';
 import { exec } from './system/exec.ts';
-import { createCredentials } from './system/registry-credentials.ts';
-import { createSystemd } from './system/systemd.ts';
+import { createSystemd } from './system/systemd/systemd.ts';
 
 const PROBE_MS = 15_000;
 

@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { AgentConfig } from './config.ts';
-import { distrust } from './git/trusted-file.ts';
+import { distrust } from './git/trust/trusted-file.ts';
 
 /** What is wrong, and what to do about it. */
 export class Ailment extends Error {

@@ -32,12 +32,12 @@ import { isDamage, type Store } from './store/db.ts';
 import { createSnapshots } from './store/snapshots.ts';
 import { systemClock } from './system/clock.ts';
 import { descriptorLimit, descriptors } from './system/descriptors.ts';
+import { createCredentials } from './system/docker/registry-credentials.ts';
 import { exec } from './system/exec.ts';
 import { readHostFacts } from './system/facts.ts';
 import { collector, createHeap, heapBytes } from './system/heap.ts';
-import { watchBudget } from './system/path-watch.ts';
-import { createCredentials } from './system/registry-credentials.ts';
 import { socketSince } from './system/sockets.ts';
+import { watchBudget } from './system/watch/path-watch.ts';
 import { unpackingApart } from './unpacking-apart.ts';
 
 export interface SessionOptions {

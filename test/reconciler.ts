@@ -13,7 +13,7 @@ import { silentLog } from '../agent/log.ts';
 import { createRedactor } from '../agent/secrets/redact.ts';
 import { openStore, type Store } from '../agent/store/db.ts';
 import { createSnapshots } from '../agent/store/snapshots.ts';
-import { createCredentials } from '../agent/system/registry-credentials.ts';
+import { createCredentials } from '../agent/system/docker/registry-credentials.ts';
 import { checkoutOf, facts, keyedHash, type Repo, sha256 } from './unit/repo.ts';
 
 export interface Reconciler {

@@ -1,7 +1,7 @@
 /** Tells the fleet that a ref has a new commit: one retained message. */
 import { randomBytes } from 'node:crypto';
 import { AgentError } from '../errors.ts';
-import { shortName } from '../git/refs.ts';
+import { shortName } from '../git/trust/refs.ts';
 import { type BrokerSettings, connectBroker } from '../system/mqtt.ts';
 
 export interface NotifyOptions {

@@ -2,23 +2,23 @@
 import { rm } from 'node:fs/promises';
 import { AgentError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { createClient, type GitClient } from './client.ts';
-import { parseCommit } from './commit.ts';
 import { createFetcher, type Fetcher } from './fetch.ts';
-import { createHttp } from './http.ts';
-import { openLocal } from './local.ts';
-import { DamagedObject, MissingObject, type Objects } from './objects.ts';
+import { DamagedObject, MissingObject, type Objects } from './pack/objects.ts';
+import { unpack } from './pack/unpack.ts';
 import type { Unpacking } from './reader/unpacking.ts';
-import { createRecent } from './recent.ts';
-import { LIMITS, type Limits } from './remote.ts';
 import { newBeside, replaceStore } from './renewal.ts';
-import type { Policy } from './review.ts';
-import type { SignatureOptions } from './signature.ts';
-import { createSmartHttp, type HttpAuth } from './smart-http.ts';
-import { createSsh, parseSshUrl } from './ssh.ts';
-import { type ObjectStore, openObjects } from './store.ts';
-import { idsOf, isWhole, locate } from './tree.ts';
-import { unpack } from './unpack.ts';
+import { parseCommit } from './store/commit.ts';
+import { openLocal } from './store/local.ts';
+import { createRecent } from './store/recent.ts';
+import { type ObjectStore, openObjects } from './store/store.ts';
+import { idsOf, isWhole, locate } from './store/tree.ts';
+import type { Policy } from './trust/review.ts';
+import type { SignatureOptions } from './trust/signature.ts';
+import { createClient, type GitClient } from './wire/client.ts';
+import { createHttp } from './wire/http.ts';
+import { LIMITS, type Limits } from './wire/remote.ts';
+import { createSmartHttp, type HttpAuth } from './wire/smart-http.ts';
+import { createSsh, parseSshUrl } from './wire/ssh.ts';
 
 export interface SourceOptions extends Policy {
   url: string;

@@ -1,12 +1,13 @@
 /** Brings what a host needs of a commit into the object store, and as little else as the server allows. */
-import { LARGE, OverBudget, type PackLimits } from './budget.ts';
-import { type GitClient, isMisunderstanding } from './client.ts';
-import { parseCommit } from './commit.ts';
-import { broken } from './packet.ts';
-import type { Hello } from './protocol.ts';
-import { ObjectUnknown } from './server-error.ts';
-import type { ObjectStore } from './store.ts';
-import { isWhole, locate, MAX_BLOB, tooHeavy, type View } from './tree.ts';
+
+import { parseCommit } from './store/commit.ts';
+import type { ObjectStore } from './store/store.ts';
+import { isWhole, locate, MAX_BLOB, tooHeavy, type View } from './store/tree.ts';
+import { LARGE, OverBudget, type PackLimits } from './wire/budget.ts';
+import { type GitClient, isMisunderstanding } from './wire/client.ts';
+import { broken } from './wire/packet.ts';
+import type { Hello } from './wire/protocol.ts';
+import { ObjectUnknown } from './wire/server-error.ts';
 
 export interface Fetcher {
   /**

@@ -5,15 +5,15 @@ import { type Content, createPayload } from '../core/payload.ts';
 import type { Review, ReviewRequest, Source } from '../core/provider.ts';
 import type { Checkout } from '../core/types.ts';
 import { accessTo, type SourceOptions } from './access.ts';
-import { MAX_REFS } from './budget.ts';
-import { parseCommit } from './commit.ts';
-import type { Objects } from './objects.ts';
-import { broken } from './packet.ts';
-import { isCommitId, isPattern, prefixesOf, type Resolved, resolve } from './refs.ts';
-import { commitUnknown, describe, review } from './review.ts';
-import { contentOf, seenSince } from './seen.ts';
-import { ObjectUnknown } from './server-error.ts';
-import { isWhole, locate, readFiles, type View } from './tree.ts';
+import type { Objects } from './pack/objects.ts';
+import { parseCommit } from './store/commit.ts';
+import { isWhole, locate, readFiles, type View } from './store/tree.ts';
+import { isCommitId, isPattern, prefixesOf, type Resolved, resolve } from './trust/refs.ts';
+import { commitUnknown, describe, review } from './trust/review.ts';
+import { contentOf, seenSince } from './trust/seen.ts';
+import { MAX_REFS } from './wire/budget.ts';
+import { broken } from './wire/packet.ts';
+import { ObjectUnknown } from './wire/server-error.ts';
 
 export interface GitSource extends Source {
   /** Writes what was fetched, which a checkout leaves for later: to be called when time is at hand. The next review does it, too. */

@@ -1,7 +1,7 @@
 /** What the benches of a whole host share: a host with all tools on it, what is brought to it, and the floors. */
 import { rmSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { createSystemd } from '../../agent/system/systemd.ts';
+import { createSystemd } from '../../agent/system/systemd/systemd.ts';
 import { installAgent, NODE, statusWhere } from '../lab/agent.ts';
 import { LAB_DIR } from '../lab/engine.ts';
 import type { Lab, LabHost } from '../lab/lab.ts';

@@ -1,6 +1,6 @@
 /** What is promised of containers: their life, names, ports, health, commands, events. */
 import { expect, test } from 'vitest';
-import type { DockerEvent } from '../../agent/system/docker-events.ts';
+import type { DockerEvent } from '../../agent/system/docker/events.ts';
 import { type DockerTools, shell, silent } from './docker-tools.ts';
 
 export function containerPromises(on: DockerTools): void {

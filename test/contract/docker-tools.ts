@@ -1,8 +1,8 @@
 /** What the promises of the driver of an engine are asked with, whether a real engine is behind it or one in memory. */
 import { expect } from 'vitest';
 import { AgentError } from '../../agent/errors.ts';
-import type { ContainerInfo, ContainerRequest, ContainerSummary, Docker } from '../../agent/system/docker.ts';
-import type { DockerEvents } from '../../agent/system/docker-events.ts';
+import type { ContainerInfo, ContainerRequest, ContainerSummary, Docker } from '../../agent/system/docker/docker.ts';
+import type { DockerEvents } from '../../agent/system/docker/events.ts';
 
 export interface DockerSubject {
   docker: Docker;

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe } from 'vitest';
 import { silentLog } from '../../agent/log.ts';
 import { systemClock } from '../../agent/system/clock.ts';
-import { createDocker } from '../../agent/system/docker.ts';
-import { createDockerEvents } from '../../agent/system/docker-events.ts';
+import { createDocker } from '../../agent/system/docker/docker.ts';
+import { createDockerEvents } from '../../agent/system/docker/events.ts';
 import { type Lab, startLab, until } from '../lab/lab.ts';
 import type { Flavour } from '../lab/recipe.ts';
 import { dockerContract } from './docker.ts';

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe } from 'vitest';
 import { silentLog } from '../../agent/log.ts';
 import { systemClock } from '../../agent/system/clock.ts';
-import { createSystemd } from '../../agent/system/systemd.ts';
-import { createSystemdSignals } from '../../agent/system/systemd-signals.ts';
+import { createSystemdSignals } from '../../agent/system/systemd/signals.ts';
+import { createSystemd } from '../../agent/system/systemd/systemd.ts';
 import { type Lab, startLab, until } from '../lab/lab.ts';
 import type { Flavour } from '../lab/recipe.ts';
 import { systemdContract } from './systemd.ts';

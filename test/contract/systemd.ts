@@ -1,7 +1,7 @@
 /** What the driver of systemd promises those who use it, whether a real systemd is behind it or one in memory. */
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { Systemd, UnitRow } from '../../agent/system/systemd.ts';
-import type { SystemdListener, SystemdSignals } from '../../agent/system/systemd-signals.ts';
+import type { SystemdListener, SystemdSignals } from '../../agent/system/systemd/signals.ts';
+import type { Systemd, UnitRow } from '../../agent/system/systemd/systemd.ts';
 
 export interface SystemdSubject {
   systemd: Systemd;

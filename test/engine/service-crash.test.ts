@@ -3,7 +3,7 @@
  * right. The same in memory as test/lab/services-kill.test.ts on a real host, with more situations and a fresh process each.
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Docker } from '../../agent/system/docker.ts';
+import type { Docker } from '../../agent/system/docker/docker.ts';
 import { createFakeHost, type FakeHost, reconcilerOn } from '../fakes/host.ts';
 import { type Mortal, mortal } from '../fakes/mortal.ts';
 import type { Reconciler } from '../reconciler.ts';

@@ -1,6 +1,6 @@
 /** The engine goes away at each call of a change, and comes back: the change goes on, and nothing is held against its commit. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Docker } from '../../agent/system/docker.ts';
+import type { Docker } from '../../agent/system/docker/docker.ts';
 import { createFakeHost, type FakeHost, reconcilerOn } from '../fakes/host.ts';
 import type { Reconciler } from '../reconciler.ts';
 import type { Repo } from '../unit/repo.ts';

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { createProviders } from '../../agent/kinds/index.ts';
-import type { JobVerb } from '../../agent/system/systemd.ts';
+import type { JobVerb } from '../../agent/system/systemd/systemd.ts';
 import type { Hands } from '../contract/hands.ts';
 import type { FakeHost } from './host.ts';
 import { untilIn } from './until.ts';

@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import os from 'node:os';
 import path from 'node:path';
 import type { ProvidersOptions } from '../../agent/kinds/index.ts';
-import type { Docker } from '../../agent/system/docker.ts';
+import type { Docker } from '../../agent/system/docker/docker.ts';
 import { createKernelSettings } from '../../agent/system/kernel-settings.ts';
-import type { Systemd } from '../../agent/system/systemd.ts';
+import type { Systemd } from '../../agent/system/systemd/systemd.ts';
 import { createReconciler, type Reconciler } from '../reconciler.ts';
 import { createFakeClock, type FakeClock } from './clock.ts';
 import { createFakeDocker, type FakeDocker } from './docker/engine.ts';

@@ -1,6 +1,6 @@
 /** The agent's own engine in this process, at work on a lab host: its files and sockets are reached through its init's root. */
 import { systemClock } from '../../agent/system/clock.ts';
-import { createDocker, type Docker } from '../../agent/system/docker.ts';
+import { createDocker, type Docker } from '../../agent/system/docker/docker.ts';
 import { exec } from '../../agent/system/exec.ts';
 import { createReconciler, type Reconciler, type ReconcilerOptions } from '../reconciler.ts';
 import type { LabHost } from './lab.ts';

@@ -6,8 +6,8 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { AgentError } from '../../agent/errors.ts';
 import { exec } from '../../agent/system/exec.ts';
-import { createExposures } from '../../agent/system/exposed.ts';
-import { createFiles } from '../../agent/system/files.ts';
+import { createFiles } from '../../agent/system/files/files.ts';
+import { createExposures } from '../../agent/system/paths/exposed.ts';
 import { until } from './run.ts';
 
 const NOBODY = 65_534;

@@ -1,6 +1,6 @@
 /** The agent dies before any of its calls that change something on the engine: the next run puts everything right. */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { Docker } from '../../agent/system/docker.ts';
+import type { Docker } from '../../agent/system/docker/docker.ts';
 import { type EngineOn, engineOn } from './engine-on.ts';
 import { type Lab, type LabHost, startLab } from './lab.ts';
 

@@ -1,6 +1,6 @@
 /** `pre_start`: what is run before a service starts, in which order, how often, and what its failure or a crash leaves. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { Docker } from '../../agent/system/docker.ts';
+import type { Docker } from '../../agent/system/docker/docker.ts';
 import { done, type EngineOn, engineOn, whyOf } from './engine-on.ts';
 import { type Lab, type LabHost, startLab } from './lab.ts';
 

@@ -1,6 +1,6 @@
 import type http from 'node:http';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Docker } from '../../agent/system/docker.ts';
+import type { Docker } from '../../agent/system/docker/docker.ts';
 import { serveDocker } from './docker-server.ts';
 
 const asked: string[] = [];

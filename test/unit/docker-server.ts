@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
-import { createDocker, type Docker } from '../../agent/system/docker.ts';
+import { createDocker, type Docker } from '../../agent/system/docker/docker.ts';
 
 let count = 0;
 

@@ -4,10 +4,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AgentError } from '../../agent/errors.ts';
-import { createExposures } from '../../agent/system/exposed.ts';
-import { createFiles, type Files } from '../../agent/system/files.ts';
-import { remoteMounts } from '../../agent/system/remote-mounts.ts';
-import { idOf, openDirectory, ownIds } from '../../agent/system/walk.ts';
+import { createFiles, type Files } from '../../agent/system/files/files.ts';
+import { createExposures } from '../../agent/system/paths/exposed.ts';
+import { remoteMounts } from '../../agent/system/paths/remote-mounts.ts';
+import { idOf, openDirectory, ownIds } from '../../agent/system/paths/walk.ts';
 
 const META = { mode: 0o644, uid: -1, gid: -1 };
 const bytes = (text: string) => new TextEncoder().encode(text);

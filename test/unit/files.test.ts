@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { AgentError } from '../../agent/errors.ts';
 import { type Exec, exec } from '../../agent/system/exec.ts';
-import { createFiles, type Files } from '../../agent/system/files.ts';
+import { createFiles, type Files } from '../../agent/system/files/files.ts';
 
 let root: string;
 let files: Files;

@@ -7,7 +7,7 @@ import { validateFile } from '../../agent/kinds/file/validate.ts';
 import { createJobProvider } from '../../agent/kinds/job/provider.ts';
 import type { JobSpec } from '../../agent/kinds/job/spec.ts';
 import { type Exec, type ExecOptions, exec } from '../../agent/system/exec.ts';
-import { createFiles } from '../../agent/system/files.ts';
+import { createFiles } from '../../agent/system/files/files.ts';
 
 const OWN = { NOTIFY_SOCKET: '/run/notify', WATCHDOG_USEC: '1', WATCHDOG_PID: '1', LISTEN_FDS: '1' };
 afterEach(() => {

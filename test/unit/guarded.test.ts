@@ -4,7 +4,7 @@ import type { ServiceSpec } from '../../agent/compose/stack/model.ts';
 import type { Desired } from '../../agent/core/types.ts';
 import { guarded } from '../../agent/kinds/docker/guarded.ts';
 import { createServiceProvider, type ServiceProviderOptions } from '../../agent/kinds/service/provider.ts';
-import type { Docker } from '../../agent/system/docker-types.ts';
+import type { Docker } from '../../agent/system/docker/types.ts';
 
 interface Calls {
   checked: string[];

@@ -9,7 +9,7 @@ import type { FileFact } from '../../agent/kinds/file/diff.ts';
 import { createOriginals, MAX_ORIGINAL, type Originals } from '../../agent/kinds/file/originals.ts';
 import { createFileProvider } from '../../agent/kinds/file/provider.ts';
 import type { FileSpec } from '../../agent/kinds/file/spec.ts';
-import { createFiles, type Files } from '../../agent/system/files.ts';
+import { createFiles, type Files } from '../../agent/system/files/files.ts';
 import { failOnStalls } from '../stall.ts';
 
 const isRoot = process.getuid?.() === 0;

@@ -8,8 +8,8 @@ import { canonicalHost, isPlatform, listedName, registryOf } from '../../agent/c
 import { explainPull } from '../../agent/kinds/image/errors.ts';
 import { silentLog } from '../../agent/log.ts';
 import { openStore } from '../../agent/store/db.ts';
+import { createCredentials } from '../../agent/system/docker/registry-credentials.ts';
 import { exec } from '../../agent/system/exec.ts';
-import { createCredentials } from '../../agent/system/registry-credentials.ts';
 import { loadRepo } from './repo.ts';
 
 let dir: string;

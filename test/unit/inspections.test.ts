@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createInspections, hostWasDown, telling } from '../../agent/kinds/docker/inspections.ts';
-import type { ContainerInfo, ContainerSummary, Docker } from '../../agent/system/docker.ts';
+import type { ContainerInfo, ContainerSummary, Docker } from '../../agent/system/docker/docker.ts';
 
 const listed = (status = 'Up 5 minutes', more: object = {}) =>
   ({ Id: 'c1', Names: ['/web'], State: 'running', Status: status, Labels: {}, ...more }) as ContainerSummary;

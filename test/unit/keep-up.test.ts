@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Log } from '../../agent/log.ts';
 import type { Clock } from '../../agent/system/clock.ts';
-import { keepUp } from '../../agent/system/keep-up.ts';
+import { keepUp } from '../../agent/system/watch/keep-up.ts';
 
 /** Runs sessions one after the other in a time that passes only while it waits. @returns what was said and done, in order */
 async function story(sessions: ((begun: () => void) => Promise<void>)[]): Promise<string[]> {

@@ -63,6 +63,15 @@ const PLAN: Plan = {
     'agent/engine': [['when'], ['drift'], ['run'], ['decide'], ['steps', 'load'], ['types.ts']],
     // The reporter knows channels by their seam alone.
     'agent/report': [['index.ts'], ['reporter.ts', 'mqtt']],
+    'agent/git': [
+      ['source.ts'],
+      ['access.ts'],
+      ['fetch.ts', 'renewal.ts'],
+      ['reader', 'trust'],
+      ['store'],
+      ['pack'],
+      ['wire'],
+    ],
     'agent/compose': [['index.ts'], ['stack'], ['load'], ['merge'], ['spec'], ['yaml']],
   },
   doors: [

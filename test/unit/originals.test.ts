@@ -7,7 +7,7 @@ import { createOriginals } from '../../agent/kinds/file/originals.ts';
 import { createFileProvider } from '../../agent/kinds/file/provider.ts';
 import { systemClock } from '../../agent/system/clock.ts';
 import { exec } from '../../agent/system/exec.ts';
-import { createFiles } from '../../agent/system/files.ts';
+import { createFiles } from '../../agent/system/files/files.ts';
 
 let root: string;
 beforeEach(() => {

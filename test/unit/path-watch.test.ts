@@ -2,8 +2,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createInotifyQueue, type InotifyQueue } from '../../agent/system/inotify-queue.ts';
-import { createPathWatch, type PathWatch } from '../../agent/system/path-watch.ts';
+import { createInotifyQueue, type InotifyQueue } from '../../agent/system/watch/inotify-queue.ts';
+import { createPathWatch, type PathWatch } from '../../agent/system/watch/path-watch.ts';
 import { until } from '../lab/run.ts';
 
 let root: string;

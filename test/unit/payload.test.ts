@@ -7,7 +7,7 @@ import { contentOf, createPayload, overlay, StoredFile, sizeOf } from '../../age
 import type { Checkout } from '../../agent/core/types.ts';
 import type { FileSpec } from '../../agent/kinds/file/spec.ts';
 import { createSnapshots } from '../../agent/store/snapshots.ts';
-import { createFiles } from '../../agent/system/files.ts';
+import { createFiles } from '../../agent/system/files/files.ts';
 import { checkoutOf, loadCheckout, sha256 } from './repo.ts';
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fairlead-payload-'));

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { PortSpec } from '../../agent/compose/stack/model.ts';
 import { portRefused } from '../../agent/kinds/container/port-owner.ts';
-import type { ContainerSummary } from '../../agent/system/docker.ts';
+import type { ContainerSummary } from '../../agent/system/docker/docker.ts';
 
 const port = (published: string, more: Partial<PortSpec> = {}): PortSpec => ({
   ...{ target: 80, protocol: 'tcp', published, hostIp: '' },

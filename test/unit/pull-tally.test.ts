@@ -1,6 +1,6 @@
 /** The sums of what an engine tells while it pulls. */
 import { expect, test } from 'vitest';
-import { createTally } from '../../agent/system/pull-tally.ts';
+import { createTally } from '../../agent/system/docker/pull-tally.ts';
 
 test('bytes of all layers are added up; unpacking and layers that are here count for nothing', () => {
   const tally = createTally();

@@ -55,15 +55,15 @@ describe('the table', () => {
 /** Text of others is first looked at here, and becomes a code or a fact. */
 const CLASSIFIERS = [
   // Of the Docker engine, and of registries through it.
-  'agent/system/engine-words.ts',
+  'agent/system/docker/engine-words.ts',
   'agent/kinds/image/errors.ts',
   // Of credential helpers, whose protocol knows this one answer by its words.
-  'agent/system/registry-credentials.ts',
+  'agent/system/docker/registry-credentials.ts',
   // Of git servers, of OpenSSH, of OpenSSL.
-  'agent/git/server-error.ts',
-  'agent/git/ssh-failure.ts',
-  'agent/git/http-failure.ts',
-  'agent/git/signature.ts',
+  'agent/git/wire/server-error.ts',
+  'agent/git/wire/ssh-failure.ts',
+  'agent/git/wire/http-failure.ts',
+  'agent/git/trust/signature.ts',
   // Of a library that gives its errors no code.
   'agent/secrets/age.ts',
 ];

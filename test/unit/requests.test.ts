@@ -9,7 +9,7 @@ import { createRequest, endpoint } from '../../agent/kinds/container/request.ts'
 import { networkNeeds, refuseWhatIsTooNew, serviceNeeds } from '../../agent/kinds/docker/engine-version.ts';
 import { mountedIds } from '../../agent/kinds/docker/image-mounts.ts';
 import { networkRequest } from '../../agent/kinds/docker/network.ts';
-import type { Docker } from '../../agent/system/docker.ts';
+import type { Docker } from '../../agent/system/docker/docker.ts';
 import { find, loadRepo, messages, textOf } from './repo.ts';
 
 /** The service `web` and the network `n` of this stack. */

@@ -7,7 +7,7 @@ import type { Replica, ServiceFact } from '../../agent/kinds/container/fact.ts';
 import { listingOf } from '../../agent/kinds/container/listing.ts';
 import { createRequest } from '../../agent/kinds/container/request.ts';
 import { createServiceDiff, diff } from '../../agent/kinds/service/plan.ts';
-import type { ContainerInfo, ContainerSummary } from '../../agent/system/docker.ts';
+import type { ContainerInfo, ContainerSummary } from '../../agent/system/docker/docker.ts';
 import { loadRepo } from './repo.ts';
 
 const YAML = (image: string) =>

@@ -5,7 +5,7 @@ import { isOutage } from '../../agent/core/target.ts';
 import type { Desired } from '../../agent/core/types.ts';
 import type { Replica, ServiceFact } from '../../agent/kinds/container/fact.ts';
 import { healthOf, replicaHealth } from '../../agent/kinds/container/health.ts';
-import type { ContainerInfo } from '../../agent/system/docker.ts';
+import type { ContainerInfo } from '../../agent/system/docker/docker.ts';
 
 const spec = { restart: { name: 'no' }, update: {} } as ServiceSpec;
 const ended = (state: Partial<ContainerInfo['State']>, memory: number): Replica => ({

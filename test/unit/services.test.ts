@@ -13,7 +13,7 @@ import { movedImages } from '../../agent/kinds/image/moves.ts';
 import { inReverse } from '../../agent/kinds/service/remove.ts';
 import { noImageRecords } from '../../agent/store/images.ts';
 import { systemClock } from '../../agent/system/clock.ts';
-import type { ContainerInfo, ContainerSummary, Docker, EngineInfo } from '../../agent/system/docker.ts';
+import type { ContainerInfo, ContainerSummary, Docker, EngineInfo } from '../../agent/system/docker/docker.ts';
 import { find, loadRepo } from './repo.ts';
 
 async function declared(keys: string): Promise<ServiceSpec> {

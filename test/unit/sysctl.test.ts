@@ -16,7 +16,7 @@ import {
   settingOf,
 } from '../../agent/kinds/sysctl/kind.ts';
 import { createSysctlProvider, type SysctlProviderOptions } from '../../agent/kinds/sysctl/provider.ts';
-import { createFiles } from '../../agent/system/files.ts';
+import { createFiles } from '../../agent/system/files/files.ts';
 import { createKernelSettings, type KernelSettings } from '../../agent/system/kernel-settings.ts';
 import { find, loadRepo, messages } from './repo.ts';
 

@@ -4,8 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import dbus, { type DBusBroker, type MessageBus } from 'dbus-native';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createSystemd, type Systemd } from '../../agent/system/systemd.ts';
-import { createSystemdSignals } from '../../agent/system/systemd-signals.ts';
+import { createSystemdSignals } from '../../agent/system/systemd/signals.ts';
+import { createSystemd, type Systemd } from '../../agent/system/systemd/systemd.ts';
 
 const NAME = 'org.freedesktop.systemd1';
 const PATH = '/org/freedesktop/systemd1';

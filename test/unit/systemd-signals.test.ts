@@ -1,7 +1,7 @@
 /** Object paths of units, as D-Bus names them. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { escapeLabel } from '../../agent/system/systemd-signals.ts';
+import { escapeLabel } from '../../agent/system/systemd/signals.ts';
 
 test('object paths of units are escaped as systemd does, without two units sharing one', () => {
   expect(escapeLabel('loop.service')).toBe('loop_2eservice');

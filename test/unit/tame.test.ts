@@ -12,7 +12,7 @@ import { showText } from '../../agent/cli/show-text.ts';
 import { statusText } from '../../agent/cli/status-text.ts';
 import { createStyle, plain } from '../../agent/cli/table.ts';
 import { AgentError } from '../../agent/errors.ts';
-import { parseCommit } from '../../agent/git/commit.ts';
+import { parseCommit } from '../../agent/git/store/commit.ts';
 import { createRedactor } from '../../agent/secrets/redact.ts';
 import { createLogger } from '../../agent/system/logger.ts';
 import { isTame, tame, tamed, tameJson, tameLines } from '../../agent/tame.ts';

@@ -1,7 +1,7 @@
 /** When the limits of watches and of file descriptors become a problem. */
 import { expect, test } from 'vitest';
 import { descriptorLimit, descriptors } from '../../agent/system/descriptors.ts';
-import { watchLimit } from '../../agent/system/watch-limit.ts';
+import { watchLimit } from '../../agent/system/watch/watch-limit.ts';
 
 test('the limit is told of when it is near, and what goes unwatched when it is passed', () => {
   expect(watchLimit('files', { watched: 89, left: 0 }, 100)).toBeNull();

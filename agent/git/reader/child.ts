@@ -5,9 +5,9 @@
  */
 import { readSync, writeSync } from 'node:fs';
 import zlib from 'node:zlib';
-import { OverBudget, type PackLimits } from '../budget.ts';
-import type { Identified, Whole } from '../objects.ts';
-import { unpack } from '../unpack.ts';
+import type { Identified, Whole } from '../pack/objects.ts';
+import { unpack } from '../pack/unpack.ts';
+import { OverBudget, type PackLimits } from '../wire/budget.ts';
 import { HEAD, headOf, type Kind, readHead, sizeOf, TYPES } from './frames.ts';
 
 const NOTHING = Buffer.alloc(0);

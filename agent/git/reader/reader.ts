@@ -1,11 +1,11 @@
 /** The agent's side of the process that unpacks: it is started while a fetch is under way, and gone when that is over. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { AgentError } from '../../errors.ts';
-import { createBudget, MAX_MADE, OverBudget, overBudget } from '../budget.ts';
-import { idOf, type ObjectType, unpooled } from '../objects.ts';
-import { broken } from '../packet.ts';
-import { quoted } from '../remote.ts';
-import type { UnpackOptions } from '../unpack.ts';
+import { idOf, type ObjectType, unpooled } from '../pack/objects.ts';
+import type { UnpackOptions } from '../pack/unpack.ts';
+import { createBudget, MAX_MADE, OverBudget, overBudget } from '../wire/budget.ts';
+import { broken } from '../wire/packet.ts';
+import { quoted } from '../wire/remote.ts';
 import { HEAD, headOf, type Kind, readHead, TYPES } from './frames.ts';
 
 /** How the process is started; what does not say that it is ready is tried no more. */

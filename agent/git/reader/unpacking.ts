@@ -1,6 +1,6 @@
 /** Unpacks in a process of its own, started when a fetch begins and gone when it is over. */
 import type { Log } from '../../log.ts';
-import type { Unpack } from '../unpack.ts';
+import type { Unpack } from '../pack/unpack.ts';
 import { type Channel, NotStarted, openChannel, unreadable, type Way } from './reader.ts';
 
 export interface Unpacking {

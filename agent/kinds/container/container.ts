@@ -4,7 +4,7 @@ import type { Work } from '../../core/provider.ts';
 import type { Desired } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
-import type { ContainerInfo, ContainerRequest, ContainerSummary, Docker } from '../../system/docker.ts';
+import type { ContainerInfo, ContainerRequest, ContainerSummary, Docker } from '../../system/docker/docker.ts';
 import { mountedIds } from '../docker/image-mounts.ts';
 import type { Inspections } from '../docker/inspections.ts';
 import { HASH, MOVED, PROJECT, SERVICE } from '../docker/labels.ts';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { durationText } from '../../compose/spec/units.ts';
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Reason } from '../../core/types.ts';
-import type { ContainerInfo, ImageConfig } from '../../system/docker.ts';
+import type { ContainerInfo, ImageConfig } from '../../system/docker/docker.ts';
 import { FIELDS } from '../docker/labels.ts';
 import { isDiscarded } from './discards.ts';
 import type { ServiceFact } from './fact.ts';

@@ -1,6 +1,6 @@
 /** What an engine drops of a request, since its kernel cannot do it: it says so in a warning, and the container runs without. */
 import type { ServiceSpec } from '../../compose/stack/model.ts';
-import type { Docker, EngineInfo } from '../../system/docker.ts';
+import type { Docker, EngineInfo } from '../../system/docker/docker.ts';
 
 /** Fields of HostConfig (Engine API) → whether the engine keeps them; the words are those of `GET /info`. */
 const KEPT: Record<string, (info: EngineInfo) => boolean> = {

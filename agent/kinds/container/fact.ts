@@ -2,7 +2,7 @@
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { ResourceId } from '../../core/types.ts';
 import type { Clock } from '../../system/clock.ts';
-import type { ContainerInfo, ContainerSummary, Docker, ImageConfig } from '../../system/docker.ts';
+import type { ContainerInfo, ContainerSummary, Docker, ImageConfig } from '../../system/docker/docker.ts';
 import type { Inspections } from '../docker/inspections.ts';
 import { HASH, locate, NUMBER } from '../docker/labels.ts';
 import type { Moves } from '../image/moves.ts';

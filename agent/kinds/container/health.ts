@@ -4,7 +4,7 @@ import { millisecondsOf } from '../../compose/spec/units.ts';
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Health } from '../../core/provider.ts';
 import type { Desired } from '../../core/types.ts';
-import type { ContainerInfo } from '../../system/docker.ts';
+import type { ContainerInfo } from '../../system/docker/docker.ts';
 import { HASH } from '../docker/labels.ts';
 import { isCompleted, nameOf, type Replica, type ServiceFact, stateOf } from './fact.ts';
 

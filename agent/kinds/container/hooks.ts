@@ -4,7 +4,7 @@ import type { Work } from '../../core/provider.ts';
 import { isOutage } from '../../core/target.ts';
 import { AgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
-import type { ContainerInfo, Docker } from '../../system/docker.ts';
+import type { ContainerInfo, Docker } from '../../system/docker/docker.ts';
 import { HASH, HOOKS } from '../docker/labels.ts';
 import { nameOf } from './fact.ts';
 

@@ -1,5 +1,5 @@
 /** The engine's list of containers, by project and service. Pure. */
-import type { ContainerSummary } from '../../system/docker.ts';
+import type { ContainerSummary } from '../../system/docker/docker.ts';
 import { HASH, HOOK, isReplica, NUMBER, PROJECT, SERVICE } from '../docker/labels.ts';
 import { hasAsideName } from './fact.ts';
 import type { Peer } from './request.ts';

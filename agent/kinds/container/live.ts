@@ -1,7 +1,7 @@
 /** What an engine changes while a container runs: its networks, limits and restart policy. */
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Reason } from '../../core/types.ts';
-import type { ContainerInfo, Docker, LiveUpdate } from '../../system/docker.ts';
+import type { ContainerInfo, Docker, LiveUpdate } from '../../system/docker/docker.ts';
 import { asked, endpoint, type Peer } from './request.ts';
 
 /** Keys that can be changed live, as long as they keep a value: an engine takes 0 for `as it is`. */

@@ -1,6 +1,6 @@
 /** What a container mounts, and what it should, as sorted texts. Pure. */
 import type { ServiceSpec } from '../../compose/stack/model.ts';
-import type { ContainerInfo } from '../../system/docker.ts';
+import type { ContainerInfo } from '../../system/docker/docker.ts';
 
 /** Every mount but those that nobody named: `source:target:rw`. Images as they were asked for: none can be written to. */
 export function mountsOf(info: ContainerInfo): string[] {

@@ -2,8 +2,8 @@
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import type { PortSpec, ServiceSpec } from '../../compose/stack/model.ts';
 import { AgentError } from '../../errors.ts';
-import type { ContainerSummary, Docker } from '../../system/docker.ts';
-import { refusedPort } from '../../system/engine-words.ts';
+import type { ContainerSummary, Docker } from '../../system/docker/docker.ts';
+import { refusedPort } from '../../system/docker/engine-words.ts';
 
 /** A refused port's error with who has it; anything else as it is. */
 export async function withPortOwner(docker: Docker, spec: ServiceSpec, thrown: unknown): Promise<unknown> {

@@ -2,7 +2,7 @@
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import type { PreStartSpec, ServiceSpec } from '../../compose/stack/model.ts';
 import { AgentError } from '../../errors.ts';
-import type { ContainerRequest } from '../../system/docker.ts';
+import type { ContainerRequest } from '../../system/docker/docker.ts';
 import { COMPOSE_VERSION, HASH, HOOK, PROJECT, SERVICE } from '../docker/labels.ts';
 import type { Tools } from './container.ts';
 import { listingOf, peersIn } from './listing.ts';

@@ -1,7 +1,7 @@
 /** A service's declaration → what the engine is asked for. Pure. */
 import { durationOf } from '../../compose/spec/units.ts';
 import type { AttachmentSpec, HealthcheckSpec, HookSpec, ServiceSpec } from '../../compose/stack/model.ts';
-import type { ContainerRequest } from '../../system/docker.ts';
+import type { ContainerRequest } from '../../system/docker/docker.ts';
 import {
   COMPOSE_VERSION,
   DEPENDS_ON,

@@ -3,7 +3,7 @@ import { INTERFACE_NAME, type NetworkSpec, type ServiceSpec } from '../../compos
 import type { Work } from '../../core/provider.ts';
 import type { ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
-import type { Docker } from '../../system/docker.ts';
+import type { Docker } from '../../system/docker/docker.ts';
 import { imageMounts } from './image-mounts.ts';
 
 /** A key of the compose file, and the first API version whose engines carry it out. */

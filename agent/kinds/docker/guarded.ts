@@ -2,9 +2,9 @@
  * The driver, which looks at what containers mount from the host before they are created or started, and remembers what
  * they can write. The Docker engine follows every link on the way to a bind source.
  */
-import type { ContainerInfo, ContainerRequest, ContainerSummary, Docker } from '../../system/docker-types.ts';
-import type { Exposures } from '../../system/exposed.ts';
-import type { Files } from '../../system/file-types.ts';
+import type { ContainerInfo, ContainerRequest, ContainerSummary, Docker } from '../../system/docker/types.ts';
+import type { Files } from '../../system/files/types.ts';
+import type { Exposures } from '../../system/paths/exposed.ts';
 
 /** A directory or file of the host that a container mounts. */
 interface BindSource {

@@ -1,6 +1,6 @@
 /** Images that a service mounts (`type: image`), and by which ids a container has them. */
 import type { MountSpec, ServiceSpec } from '../../compose/stack/model.ts';
-import type { Docker } from '../../system/docker.ts';
+import type { Docker } from '../../system/docker/docker.ts';
 import { IMAGE_VOLUMES } from './labels.ts';
 
 export const imageMounts = ({ mounts }: ServiceSpec): MountSpec[] => mounts.filter(({ type }) => type === 'image');

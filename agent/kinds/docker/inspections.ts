@@ -1,5 +1,5 @@
 /** What the engine said of its containers, for as long as its events say that nothing changed since. */
-import type { ContainerInfo, ContainerSummary, Docker } from '../../system/docker.ts';
+import type { ContainerInfo, ContainerSummary, Docker } from '../../system/docker/docker.ts';
 
 export interface Inspections {
   /** A container: as it was inspected before, or as `ask` inspects it now. undefined where it is gone. */

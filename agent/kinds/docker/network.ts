@@ -4,7 +4,7 @@ import type { NetworkSpec } from '../../compose/stack/model.ts';
 import type { Provider } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
-import type { Docker, NetworkInfo, NetworkRequest } from '../../system/docker.ts';
+import type { Docker, NetworkInfo, NetworkRequest } from '../../system/docker/docker.ts';
 import { networkNeeds, refuseWhatIsTooNew } from './engine-version.ts';
 import { COMPOSE_VERSION, locate, NETWORK, PROJECT } from './labels.ts';
 

@@ -3,7 +3,7 @@ import type { VolumeSpec } from '../../compose/stack/model.ts';
 import type { Provider } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
-import type { Docker } from '../../system/docker.ts';
+import type { Docker } from '../../system/docker/docker.ts';
 import { COMPOSE_VERSION, locate, PROJECT, VOLUME } from './labels.ts';
 
 export interface VolumeFact {

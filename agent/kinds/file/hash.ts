@@ -1,7 +1,7 @@
 /** Hashes of files, remembered by what stat says of them, as git's index does. */
 import type { Clock } from '../../system/clock.ts';
-import { changedMsOf } from '../../system/file-io.ts';
-import type { FileStat, Files } from '../../system/files.ts';
+import type { FileStat, Files } from '../../system/files/files.ts';
+import { changedMsOf } from '../../system/files/io.ts';
 
 /**
  * A change within the file system's clock tick of the last look can leave every field of stat as it was ("racily clean").

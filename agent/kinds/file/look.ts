@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { sizeOf } from '../../core/payload.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
-import type { FileStat } from '../../system/file-types.ts';
+import type { FileStat } from '../../system/files/types.ts';
 import type { FileHashes } from './hash.ts';
 import type { FileSpec } from './spec.ts';
 

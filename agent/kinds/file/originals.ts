@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
-import type { FileStat, Files } from '../../system/files.ts';
+import type { FileStat, Files } from '../../system/files/files.ts';
 import { createOverwritten, type Overwritten, type OverwrittenOptions } from './overwritten.ts';
 
 /** One path as it was. `none`: there was nothing, so putting it back is removing what fairlead made. */

@@ -1,7 +1,7 @@
 /** Bytes that repairs overwrite and purges take away: kept, root-only and bounded, for who wants to look at them. */
 import { createHash } from 'node:crypto';
-import { changedMsOf } from '../../system/file-io.ts';
-import type { Files, ForeignFile } from '../../system/files.ts';
+import type { Files, ForeignFile } from '../../system/files/files.ts';
+import { changedMsOf } from '../../system/files/io.ts';
 
 export interface Overwritten {
   /** Keeps bytes that a repair is about to overwrite. @returns where they lie, or why they are not kept */

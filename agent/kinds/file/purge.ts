@@ -1,8 +1,8 @@
 /** `purge: true` of a directory: what nobody declares goes, however much of it others put there. */
 
 import type { Reason } from '../../core/types.ts';
-import { contended } from '../../system/file-errors.ts';
-import type { Files } from '../../system/file-types.ts';
+import type { Files } from '../../system/files/types.ts';
+import { contended } from '../../system/paths/errors.ts';
 import type { Originals } from './originals.ts';
 import type { FileSpec } from './spec.ts';
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Desired } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Exec } from '../../system/exec.ts';
-import type { Files } from '../../system/files.ts';
+import type { Files } from '../../system/files/files.ts';
 import type { FileSpec } from './spec.ts';
 
 export interface ValidateOptions {

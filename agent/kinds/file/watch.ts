@@ -1,9 +1,9 @@
 /** Hears of changed files, directories and links. */
 import type { Watcher } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
-import type { InotifyQueue } from '../../system/inotify-queue.ts';
-import { createPathWatch, type PathWatch } from '../../system/path-watch.ts';
-import { isOwnTemp, watchLimit } from '../../system/watch-limit.ts';
+import type { InotifyQueue } from '../../system/watch/inotify-queue.ts';
+import { createPathWatch, type PathWatch } from '../../system/watch/path-watch.ts';
+import { isOwnTemp, watchLimit } from '../../system/watch/watch-limit.ts';
 import type { FileSpec } from './spec.ts';
 
 export interface FileWatcherOptions {

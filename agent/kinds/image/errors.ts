@@ -1,7 +1,7 @@
 /** Why a pull failed, and what to do about it, in one sentence. Pure. */
 import { registryOf } from '../../core/image-name.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
-import type { Credential } from '../../system/registry-credentials.ts';
+import type { Credential } from '../../system/docker/registry-credentials.ts';
 
 export interface FailedPull {
   image: string;

@@ -2,7 +2,7 @@
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import { isPlatform, platformText } from '../../core/image-name.ts';
 import type { Desired, Reason } from '../../core/types.ts';
-import type { ContainerSummary, Docker } from '../../system/docker.ts';
+import type { ContainerSummary, Docker } from '../../system/docker/docker.ts';
 import { idsMounted, imageMounts } from '../docker/image-mounts.ts';
 import { isReplica, PROJECT, SERVICE } from '../docker/labels.ts';
 

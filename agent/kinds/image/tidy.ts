@@ -1,7 +1,7 @@
 /** Old images go: those that fairlead itself brought, that nothing runs on or calls by a name of its own, and that nobody may come back to. */
 import { listedName } from '../../core/image-name.ts';
 import type { ImageRecords } from '../../store/images.ts';
-import type { Docker } from '../../system/docker.ts';
+import type { Docker } from '../../system/docker/docker.ts';
 import { idsMounted } from '../docker/image-mounts.ts';
 
 export interface TidyOptions {

@@ -2,7 +2,7 @@
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import { AgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
-import type { ContainerInfo, Docker } from '../../system/docker.ts';
+import type { ContainerInfo, Docker } from '../../system/docker/docker.ts';
 import { isAside } from '../container/listing.ts';
 import { isReplica, PROJECT, SERVICE } from '../docker/labels.ts';
 

@@ -1,7 +1,7 @@
 /** What is to be done with each container of a service, and why. Pure. */
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Change, Desired, Reason, Seen } from '../../core/types.ts';
-import type { ContainerInfo } from '../../system/docker.ts';
+import type { ContainerInfo } from '../../system/docker/docker.ts';
 import { differences } from '../container/diff.ts';
 import { isCompleted, memberOf, nameOf, type Replica, type ServiceFact, stateOf } from '../container/fact.ts';
 import { refusedBefore, replicaHealth } from '../container/health.ts';

@@ -2,7 +2,7 @@
 import type { Gone, Work } from '../../core/provider.ts';
 import type { Reason, ResourceId } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
-import type { ContainerInfo, Docker } from '../../system/docker.ts';
+import type { ContainerInfo, Docker } from '../../system/docker/docker.ts';
 import { sideBySide } from '../../system/side-by-side.ts';
 import { stop, type Tools } from '../container/container.ts';
 import { ANONYMOUS, type ServiceFact } from '../container/fact.ts';

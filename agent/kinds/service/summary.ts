@@ -1,5 +1,5 @@
 /** A container as a person wants to see it: one screen, not the engine's whole answer. Pure. */
-import type { ContainerInfo } from '../../system/docker.ts';
+import type { ContainerInfo } from '../../system/docker/docker.ts';
 import { nameOf, type ServiceFact } from '../container/fact.ts';
 
 /** One container as it is, several as a list. */

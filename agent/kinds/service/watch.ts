@@ -3,7 +3,7 @@ import type { NetworkSpec, ServiceSpec, VolumeSpec } from '../../compose/stack/m
 import type { Watcher } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { Log } from '../../log.ts';
-import type { DockerEvent, DockerEvents } from '../../system/docker-events.ts';
+import type { DockerEvent, DockerEvents } from '../../system/docker/events.ts';
 import { memberOf } from '../container/fact.ts';
 import type { Inspections } from '../docker/inspections.ts';
 import { PROJECT, SERVICE } from '../docker/labels.ts';

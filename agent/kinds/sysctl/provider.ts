@@ -4,7 +4,7 @@ import { locatorOf } from '../../core/id.ts';
 import type { Health, Provider, Watcher, Work } from '../../core/provider.ts';
 import type { Desired, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
-import type { Files } from '../../system/file-types.ts';
+import type { Files } from '../../system/files/types.ts';
 import type { KernelSettings } from '../../system/kernel-settings.ts';
 import {
   diff,

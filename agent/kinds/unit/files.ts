@@ -1,9 +1,9 @@
 /** What lies on disk of units, and whether systemd need be asked about it again. */
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../system/clock.ts';
-import { changedMsOf, identityOf } from '../../system/file-io.ts';
-import type { FileStat, Files } from '../../system/files.ts';
-import type { Systemd, UnitRow } from '../../system/systemd.ts';
+import type { FileStat, Files } from '../../system/files/files.ts';
+import { changedMsOf, identityOf } from '../../system/files/io.ts';
+import type { Systemd, UnitRow } from '../../system/systemd/systemd.ts';
 import { createFileHashes } from '../file/hash.ts';
 
 export const DIR = '/etc/systemd/system';

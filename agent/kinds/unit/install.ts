@@ -2,7 +2,7 @@
 import type { Work } from '../../core/provider.ts';
 import type { ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
-import type { Systemd } from '../../system/systemd.ts';
+import type { Systemd } from '../../system/systemd/systemd.ts';
 import { isEnabled, isInterrupted, leftOver, type UnitFact } from './diff.ts';
 import { dropinDir, fileOf, sha256 } from './files.ts';
 import { notFound } from './jobs.ts';

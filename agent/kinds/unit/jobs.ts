@@ -1,7 +1,7 @@
 /** Jobs of systemd, awaited; one that fails says what the unit's journal says. */
 import { AgentError } from '../../errors.ts';
 import type { Exec } from '../../system/exec.ts';
-import type { JobVerb, Systemd, UnitRow } from '../../system/systemd.ts';
+import type { JobVerb, Systemd, UnitRow } from '../../system/systemd/systemd.ts';
 
 interface JobOptions {
   systemd: Systemd;

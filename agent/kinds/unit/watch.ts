@@ -1,10 +1,10 @@
 /** Hears of units that change their state, and of unit files, drop-ins and enabling links that change on disk. */
 import type { Watcher } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
-import type { InotifyQueue } from '../../system/inotify-queue.ts';
-import { createPathWatch, type PathWatch } from '../../system/path-watch.ts';
-import type { SystemdListener, SystemdSignals } from '../../system/systemd-signals.ts';
-import { isOwnTemp, watchLimit } from '../../system/watch-limit.ts';
+import type { SystemdListener, SystemdSignals } from '../../system/systemd/signals.ts';
+import type { InotifyQueue } from '../../system/watch/inotify-queue.ts';
+import { createPathWatch, type PathWatch } from '../../system/watch/path-watch.ts';
+import { isOwnTemp, watchLimit } from '../../system/watch/watch-limit.ts';
 import type { UnitSpec } from './spec.ts';
 
 export interface UnitWatcherOptions {

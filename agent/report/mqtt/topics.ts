@@ -1,5 +1,5 @@
 /** The topics of one host, below `<prefix>/<fleet>/`. Pure. */
-import { concerns, isPattern, shortName } from '../../git/refs.ts';
+import { concerns, isPattern, shortName } from '../../git/trust/refs.ts';
 
 export interface Topics {
   presence: string;

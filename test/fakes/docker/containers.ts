@@ -1,5 +1,5 @@
 /** The calls about containers. */
-import type { ContainerSummary, Docker } from '../../../agent/system/docker.ts';
+import type { ContainerSummary, Docker } from '../../../agent/system/docker/docker.ts';
 import { createContainer, refuseTaken } from './create.ts';
 import { inspected, summary } from './inspect.ts';
 import { forget, startContainer, stopContainer } from './lifecycle.ts';

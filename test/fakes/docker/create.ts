@@ -1,5 +1,5 @@
 /** `POST /containers/create`: what a container is made of, from a request, its image and the engine's own choices. */
-import type { ContainerConfig, ContainerRequest, ImageConfig } from '../../../agent/system/docker.ts';
+import type { ContainerConfig, ContainerRequest, ImageConfig } from '../../../agent/system/docker/docker.ts';
 import { mountsFor } from './mounts.ts';
 import { conflict, refusal } from './refusals.ts';
 import { type FakeContainer, imageOf, type Mount, type State, tellOf } from './state.ts';

@@ -1,8 +1,8 @@
 /** A Docker engine in memory: what the driver's interface promises, held to the contract that the real one is held to. */
 import { createHash } from 'node:crypto';
-import type { Docker, EngineInfo } from '../../../agent/system/docker.ts';
-import { explained } from '../../../agent/system/docker-answers.ts';
-import type { DockerEvent, DockerEvents, DockerListener } from '../../../agent/system/docker-events.ts';
+import { explained } from '../../../agent/system/docker/answers.ts';
+import type { Docker, EngineInfo } from '../../../agent/system/docker/docker.ts';
+import type { DockerEvent, DockerEvents, DockerListener } from '../../../agent/system/docker/events.ts';
 import { createFakeClock, type FakeClock } from '../clock.ts';
 import { containerCalls } from './containers.ts';
 import { createRegistry, type FakeRegistry, imageCalls } from './images.ts';

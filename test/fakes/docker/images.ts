@@ -1,5 +1,5 @@
 /** Images of an engine in memory, and the registry that they come from. */
-import type { Docker, ImageConfig, ImageInfo } from '../../../agent/system/docker.ts';
+import type { Docker, ImageConfig, ImageInfo } from '../../../agent/system/docker/docker.ts';
 import { conflict, refusal, serverError } from './refusals.ts';
 import { type FakeImage, imageOf, type State } from './state.ts';
 

@@ -1,5 +1,5 @@
 /** A container in memory as an engine tells of it: one by itself, and in the list. */
-import type { ContainerInfo, ContainerSummary } from '../../../agent/system/docker.ts';
+import type { ContainerInfo, ContainerSummary } from '../../../agent/system/docker/docker.ts';
 import { asMounts } from './create.ts';
 import { listed } from './ports.ts';
 import { type FakeContainer, imageOf, type State } from './state.ts';

@@ -1,5 +1,5 @@
 /** What a container mounts: binds, volumes, what its image wants to keep, and what it has from others. */
-import type { ContainerRequest, ImageConfig } from '../../../agent/system/docker.ts';
+import type { ContainerRequest, ImageConfig } from '../../../agent/system/docker/docker.ts';
 import { refusal } from './refusals.ts';
 import { containerOf, type Mount, type State } from './state.ts';
 import { makeVolume } from './volumes.ts';

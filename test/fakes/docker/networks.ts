@@ -1,6 +1,6 @@
 /** Networks of an engine in memory, and who is on them. */
 import { BlockList } from 'node:net';
-import type { Docker, NetworkRequest } from '../../../agent/system/docker.ts';
+import type { Docker, NetworkRequest } from '../../../agent/system/docker/docker.ts';
 import { attachment } from './create.ts';
 import { conflict, refusal, serverError } from './refusals.ts';
 import { containerOf, type FakeContainer, type FakeNetwork, networkOf, type State } from './state.ts';

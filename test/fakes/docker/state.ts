@@ -6,8 +6,8 @@ import type {
   ImageInfo,
   NetworkInfo,
   VolumeInfo,
-} from '../../../agent/system/docker.ts';
-import type { DockerEvent } from '../../../agent/system/docker-events.ts';
+} from '../../../agent/system/docker/docker.ts';
+import type { DockerEvent } from '../../../agent/system/docker/events.ts';
 import type { FakeClock } from '../clock.ts';
 import type { Program } from './programs.ts';
 import { refusal } from './refusals.ts';

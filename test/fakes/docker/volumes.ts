@@ -1,5 +1,5 @@
 /** Volumes of an engine in memory. */
-import type { Docker, VolumeInfo, VolumeRequest } from '../../../agent/system/docker.ts';
+import type { Docker, VolumeInfo, VolumeRequest } from '../../../agent/system/docker/docker.ts';
 import { conflict, refusal } from './refusals.ts';
 import type { State } from './state.ts';
 

@@ -1,7 +1,7 @@
 /** Jobs: units started, stopped and restarted, and what their processes do (systemd.service(5)). */
 
 import fs from 'node:fs';
-import type { JobVerb } from '../../../agent/system/systemd.ts';
+import type { JobVerb } from '../../../agent/system/systemd/systemd.ts';
 import { programOf } from '../docker/programs.ts';
 import { become, type FakeUnit, noSuchUnit, refusal, type State, unitOf } from './state.ts';
 import { argvOf, lastOf, valuesOf, wordsOf } from './unit-file.ts';

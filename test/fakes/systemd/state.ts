@@ -1,5 +1,5 @@
 /** What a systemd in memory knows of its units, and which definition it goes by. */
-import { escapeLabel } from '../../../agent/system/systemd-signals.ts';
+import { escapeLabel } from '../../../agent/system/systemd/signals.ts';
 import type { FakeClock } from '../clock.ts';
 import { type Definition, exists, onDisk, parse, templateOf } from './unit-file.ts';
 

@@ -1,8 +1,8 @@
 /** A systemd in memory, over unit files in a directory: what the driver's interface promises, held to the real one's contract. */
 
 import { AgentError } from '../../../agent/errors.ts';
-import type { Systemd } from '../../../agent/system/systemd.ts';
-import type { SystemdListener, SystemdSignals } from '../../../agent/system/systemd-signals.ts';
+import type { SystemdListener, SystemdSignals } from '../../../agent/system/systemd/signals.ts';
+import type { Systemd } from '../../../agent/system/systemd/systemd.ts';
 import type { FakeClock } from '../clock.ts';
 import { disable, enable, fileState } from './install.ts';
 import { exited, runJob } from './jobs.ts';

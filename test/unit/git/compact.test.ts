@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type PackFile, planCompaction } from '../../../agent/git/compact.ts';
+import { type PackFile, planCompaction } from '../../../agent/git/store/compact.ts';
 
 const KIB = 1024;
 const pack = (name: string, kib: number, isIndexed = true): PackFile => ({ name, bytes: kib * KIB, isIndexed });

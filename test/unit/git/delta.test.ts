@@ -4,7 +4,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { applyDelta } from '../../../agent/git/delta.ts';
+import { applyDelta } from '../../../agent/git/pack/delta.ts';
 import { git, scratch } from './backend.ts';
 import { stream, unpackAll } from './packs.ts';
 

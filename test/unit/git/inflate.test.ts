@@ -2,7 +2,7 @@
 import zlib from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { inflate } from '../../../agent/git/inflate.ts';
+import { inflate } from '../../../agent/git/pack/inflate.ts';
 
 /** What came of it, in one word where it is no content. */
 function outcome(from: Buffer, size: number): unknown {

@@ -4,7 +4,7 @@ import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { SourceOptions } from '../../../agent/git/access.ts';
-import { packet } from '../../../agent/git/packet.ts';
+import { packet } from '../../../agent/git/wire/packet.ts';
 import { type Backend, createFixture, type Fixture, scratch, startBackend } from './backend.ts';
 import { packAnswer, packOf } from './packs.ts';
 import { createPuller, failure, noSignal, type Puller } from './pull.ts';

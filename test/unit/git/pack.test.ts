@@ -2,8 +2,8 @@
 import zlib from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createBudget } from '../../../agent/git/budget.ts';
-import { type PackedObject, scanPack } from '../../../agent/git/pack.ts';
+import { type PackedObject, scanPack } from '../../../agent/git/pack/pack.ts';
+import { createBudget } from '../../../agent/git/wire/budget.ts';
 import { blobId, packOf, unpackAll } from './packs.ts';
 import { failure } from './pull.ts';
 

@@ -1,10 +1,10 @@
 /** Packs as a server would send them, and as it should not. */
 import { createHash } from 'node:crypto';
 import zlib from 'node:zlib';
-import type { PackLimits } from '../../../agent/git/budget.ts';
-import type { Identified, ObjectType, Whole } from '../../../agent/git/objects.ts';
-import { packet } from '../../../agent/git/packet.ts';
-import { unpack } from '../../../agent/git/unpack.ts';
+import type { Identified, ObjectType, Whole } from '../../../agent/git/pack/objects.ts';
+import { unpack } from '../../../agent/git/pack/unpack.ts';
+import type { PackLimits } from '../../../agent/git/wire/budget.ts';
+import { packet } from '../../../agent/git/wire/packet.ts';
 
 export interface Packed {
   /** The size that its header says. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Packet, packet, packets } from '../../../agent/git/packet.ts';
+import { type Packet, packet, packets } from '../../../agent/git/wire/packet.ts';
 import {
   checkHello,
   fetchRequest,
@@ -9,7 +9,7 @@ import {
   readFetch,
   readHello,
   readRefs,
-} from '../../../agent/git/protocol.ts';
+} from '../../../agent/git/wire/protocol.ts';
 import { failure } from './pull.ts';
 
 const A = 'a'.repeat(40);

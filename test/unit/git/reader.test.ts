@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { type Identified, idOf, type Whole } from '../../../agent/git/objects.ts';
+import { type Identified, idOf, type Whole } from '../../../agent/git/pack/objects.ts';
 import { openChannel } from '../../../agent/git/reader/reader.ts';
 import { createUnpacking, type Unpacking } from '../../../agent/git/reader/unpacking.ts';
 import { silentLog } from '../../../agent/log.ts';

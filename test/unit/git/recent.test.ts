@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createRecent } from '../../../agent/git/recent.ts';
+import { createRecent } from '../../../agent/git/store/recent.ts';
 
 const object = (size: number) => ({ type: 'tree' as const, bytes: new Uint8Array(size).fill(size) });
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { matches } from '../../../agent/git/glob.ts';
-import type { Ref } from '../../../agent/git/protocol.ts';
-import { compareVersions, concerns, parseVersion, prefixesOf, resolve } from '../../../agent/git/refs.ts';
+import { matches } from '../../../agent/git/trust/glob.ts';
+import { compareVersions, concerns, parseVersion, prefixesOf, resolve } from '../../../agent/git/trust/refs.ts';
+import type { Ref } from '../../../agent/git/wire/protocol.ts';
 
 const id = (n: number) => String(n).padStart(40, '0');
 const refs: Ref[] = [

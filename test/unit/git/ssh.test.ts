@@ -3,8 +3,8 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:
 import path from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { LIMITS } from '../../../agent/git/remote.ts';
-import { parseSshUrl, sshArgv } from '../../../agent/git/ssh.ts';
+import { LIMITS } from '../../../agent/git/wire/remote.ts';
+import { parseSshUrl, sshArgv } from '../../../agent/git/wire/ssh.ts';
 import { createFixture, type Fixture, git, scratch } from './backend.ts';
 import { createPuller, failure, texts } from './pull.ts';
 

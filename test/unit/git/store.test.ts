@@ -10,10 +10,10 @@ import fc from 'fast-check';
 import { indexPack } from 'isomorphic-git';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Identified, idOf } from '../../../agent/git/objects.ts';
-import { createRecent } from '../../../agent/git/recent.ts';
-import { openObjects } from '../../../agent/git/store.ts';
-import { unpack } from '../../../agent/git/unpack.ts';
+import { type Identified, idOf } from '../../../agent/git/pack/objects.ts';
+import { unpack } from '../../../agent/git/pack/unpack.ts';
+import { createRecent } from '../../../agent/git/store/recent.ts';
+import { openObjects } from '../../../agent/git/store/store.ts';
 import { type Backend, createFixture, git, scratch, startBackend } from './backend.ts';
 import { deltaOf, LIMITS, packOf, stream, unpackAll, whole } from './packs.ts';
 import { createPuller, texts } from './pull.ts';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { MissingObject, type Objects } from '../../../agent/git/objects.ts';
-import { isWhole, locate, readFiles } from '../../../agent/git/tree.ts';
-import { findEntry, parseTree } from '../../../agent/git/tree-entry.ts';
+import { MissingObject, type Objects } from '../../../agent/git/pack/objects.ts';
+import { isWhole, locate, readFiles } from '../../../agent/git/store/tree.ts';
+import { findEntry, parseTree } from '../../../agent/git/store/tree-entry.ts';
 import { failure } from './pull.ts';
 
 type Made = { mode: string; name: string | Uint8Array; oid: string };

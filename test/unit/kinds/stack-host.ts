@@ -1,6 +1,6 @@
 /** A host in memory for stacks of one service, begun anew for each test. */
 import { afterEach, beforeEach } from 'vitest';
-import type { ContainerRequest } from '../../../agent/system/docker.ts';
+import type { ContainerRequest } from '../../../agent/system/docker/docker.ts';
 import type { FakeContainer } from '../../fakes/docker/state.ts';
 import { createFakeHost, type FakeHost, reconcilerOn } from '../../fakes/host.ts';
 import type { Reconciler } from '../../reconciler.ts';

@@ -2,7 +2,7 @@
 import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Systemd } from '../../../agent/system/systemd.ts';
+import type { Systemd } from '../../../agent/system/systemd/systemd.ts';
 import { createFakeHost, type FakeHost, reconcilerOn } from '../../fakes/host.ts';
 import { type Mortal, mortal } from '../../fakes/mortal.ts';
 import type { Reconciler } from '../../reconciler.ts';

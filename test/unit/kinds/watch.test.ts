@@ -5,7 +5,7 @@ import { createInspections } from '../../../agent/kinds/docker/inspections.ts';
 import { createEngineWatcher } from '../../../agent/kinds/service/watch.ts';
 import { createUnitWatcher } from '../../../agent/kinds/unit/watch.ts';
 import { silentLog } from '../../../agent/log.ts';
-import { createInotifyQueue } from '../../../agent/system/inotify-queue.ts';
+import { createInotifyQueue } from '../../../agent/system/watch/inotify-queue.ts';
 import type { Repo } from '../repo.ts';
 import { NOTHING, stack, stackHost } from './stack-host.ts';
 

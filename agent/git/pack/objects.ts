@@ -1,0 +1,50 @@
+/** Objects by id, each hashed as it is read. */
+import { createHash } from 'node:crypto';
+import type { StoredFile } from '../../core/payload.ts';
+import { broken } from '../wire/packet.ts';
+
+export type ObjectType = 'commit' | 'tree' | 'blob' | 'tag';
+
+/** An object with all that is in it. */
+export interface Whole {
+  type: ObjectType;
+  bytes: Uint8Array;
+}
+
+export interface Identified extends Whole {
+  oid: string;
+}
+
+/** Reads objects by id. */
+export interface Objects {
+  has(oid: string): Promise<boolean>;
+  /** Those of them that are not here. */
+  lacking(oids: readonly string[]): Promise<string[]>;
+  /** @throws MissingObject, DamagedObject */
+  read(oid: string, type: ObjectType): Promise<Uint8Array>;
+  /** A blob that lies in a file of its own; null where it does not. @throws DamagedObject */
+  stored?(oid: string): Promise<StoredFile | null>;
+}
+
+export class MissingObject extends Error {}
+/** What is on disk is not what was written: the store must be made anew. */
+export class DamagedObject extends Error {}
+
+/** The id of an object of this type with this content. */
+export const idOf = ({ type, bytes }: Whole): string =>
+  createHash('sha1').update(`${type} ${bytes.length}\0`).update(bytes).digest('hex');
+
+/** What stays must be no slice of the pool of 64 KiB that Node takes small buffers from: all of that would stay with it. */
+export function unpooled(bytes: Uint8Array): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  own.set(bytes);
+  return own;
+}
+
+/** @throws DamagedObject; AgentError `ProtocolError` where it is of another type than `wanted` */
+export function verified(oid: string, wanted: ObjectType, object: Whole): Uint8Array {
+  const is = idOf(object);
+  if (is !== oid) throw new DamagedObject(`${oid} has other content: ${is}`);
+  if (object.type !== wanted) throw broken(`${oid} is a ${object.type} where a ${wanted} belongs`);
+  return object.bytes;
+}

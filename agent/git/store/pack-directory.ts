@@ -1,0 +1,154 @@
+/** The directory of a store's packs: what is in them, read object by object. */
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { DamagedObject, type Identified, idOf, type Whole } from '../pack/objects.ts';
+import { type Place, readIndex, unpackOne, writePack } from '../pack/own-pack.ts';
+import type { PackFile } from './compact.ts';
+
+export interface PackDirectory {
+  /** Where each object lies. @throws DamagedObject where there are more packs than a store ever has */
+  places(): Promise<ReadonlyMap<string, Place>>;
+  /** null where it is not here. @throws DamagedObject where it is not what was written */
+  read(oid: string): Promise<Whole | null>;
+  /** Packs as files, those that a crash left without an index included. */
+  files(): Promise<PackFile[]>;
+  /** Writes these objects, each once. @returns the name of their pack; null where there are none */
+  write(objects: AsyncIterable<Identified> | Iterable<Identified>, count: number): Promise<string | null>;
+  /** Takes the packs of another directory on the same file system. */
+  adopt(other: PackDirectory): Promise<void>;
+  remove(names: readonly string[]): Promise<void>;
+  readonly dir: string;
+}
+
+const SUFFIXES = ['.idx', '.whole', '.pack'];
+/** More than a store that is made smaller in time ever has. */
+const MAX_PACKS = 1_000;
+const MAX_OBJECTS = 2_000_000;
+/** Bytes of an object that is read: what is larger lies in a file of its own, unless it is a very wide directory. */
+const MAX_OBJECT = 130 * 1024 * 1024;
+/** Packs are read in pieces, of which some stay in memory: objects lie in them in the order in which they are asked for. */
+const PIECE = 256 * 1024;
+const PIECES = 32;
+
+/** @param dir made when something is written */
+export function openPackDirectory(dir: string): PackDirectory {
+  let known: Promise<Map<string, Place>> | null = null;
+  const pieces = createPieces();
+  const places = () => (known ??= load(dir));
+  const forget = () => {
+    known = null;
+    pieces.clear();
+  };
+  const self: PackDirectory = {
+    dir,
+    places,
+    async read(oid) {
+      const place = (await places()).get(oid);
+      if (place === undefined) return null;
+      try {
+        const found = unpackOne(await pieces.read(place), MAX_OBJECT);
+        const is = idOf(found);
+        if (is !== oid) throw new DamagedObject(`it has other content: ${is}`);
+        return found;
+      } catch (thrown) {
+        const why = thrown instanceof Error ? thrown.message : String(thrown);
+        throw new DamagedObject(`${oid} in ${path.basename(place.file)}: ${why}`, { cause: thrown });
+      }
+    },
+    async files() {
+      const indexed = new Set(await listed(dir, '.idx'));
+      return Promise.all(
+        (await listed(dir, '.pack')).map(async (name) => {
+          const { size: bytes } = await stat(path.join(dir, `${name}.pack`));
+          return { name, bytes, isIndexed: indexed.has(name) };
+        }),
+      );
+    },
+    async write(objects, count) {
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      const name = await writePack(dir, objects, count);
+      forget();
+      return name;
+    },
+    async adopt(other) {
+      const names = await listed(other.dir, '.idx');
+      if (names.length === 0) return;
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      // The index last: it makes the pack count.
+      for (const suffix of ['.pack', '.idx'])
+        for (const name of names) await rename(path.join(other.dir, name + suffix), path.join(dir, name + suffix));
+      forget();
+    },
+    async remove(names) {
+      // All indexes first: from then on no reader looks into a pack that is going.
+      for (const suffix of SUFFIXES) for (const name of names) await rm(path.join(dir, name + suffix), { force: true });
+      forget();
+    },
+  };
+  return self;
+}
+
+/** An index that is damaged is removed: what it names is fetched anew. */
+async function load(dir: string): Promise<Map<string, Place>> {
+  const names = await listed(dir, '.idx');
+  if (names.length > MAX_PACKS) throw new DamagedObject(`there are ${names.length} packs`);
+  const found = new Map<string, Place>();
+  for (const name of names) {
+    const its = await readIndex(path.join(dir, name));
+    if (its === null) await rm(path.join(dir, `${name}.idx`), { force: true });
+    for (const [oid, place] of its ?? []) found.set(oid, place);
+    if (found.size > MAX_OBJECTS) throw new DamagedObject(`there are more than ${MAX_OBJECTS} objects`);
+  }
+  return found;
+}
+
+/** Reads from packs by whole pieces, and keeps those that were used last. */
+function createPieces() {
+  const held = new Map<string, Promise<Buffer>>();
+  const piece = (file: string, at: number): Promise<Buffer> => {
+    const key = `${at} ${file}`;
+    const found = held.get(key) ?? readAt(file, at * PIECE, PIECE);
+    held.delete(key);
+    held.set(key, found);
+    found.catch(() => held.delete(key));
+    for (const oldest of held.keys()) {
+      if (held.size <= PIECES) break;
+      held.delete(oldest);
+    }
+    return found;
+  };
+  return {
+    async read({ file, start, end }: Place): Promise<Buffer> {
+      const length = end - start;
+      if (length <= 0) throw new DamagedObject('its pack is cut short');
+      if (length > 2 * MAX_OBJECT) throw new DamagedObject('its pack has too much of it');
+      if (length > PIECE) return readAt(file, start, length);
+      const [first, last] = [Math.floor(start / PIECE), Math.floor((end - 1) / PIECE)];
+      const from = first * PIECE;
+      const here = await piece(file, first);
+      if (first === last) return here.subarray(start - from, end - from);
+      return Buffer.concat([here.subarray(start - from), (await piece(file, last)).subarray(0, end - last * PIECE)]);
+    },
+    clear: () => held.clear(),
+  };
+}
+
+async function readAt(file: string, start: number, length: number): Promise<Buffer> {
+  const handle = await open(`${file}.pack`);
+  try {
+    const bytes = Buffer.allocUnsafeSlow(length);
+    const { bytesRead } = await handle.read(bytes, 0, length, start);
+    return bytes.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Names without the suffix. */
+async function listed(dir: string, suffix: string): Promise<string[]> {
+  const names = await readdir(dir).catch(() => [] as string[]);
+  return names
+    .filter((name) => name.endsWith(suffix))
+    .map((name) => name.slice(0, -suffix.length))
+    .sort();
+}

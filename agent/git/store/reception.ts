@@ -1,0 +1,114 @@
+/** A pack that is coming in: what is in it lies apart, in memory or on disk, until all of it has come. */
+import { createHash, type Hash } from 'node:crypto';
+import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises';
+import path from 'node:path';
+import type { Identified, Whole } from '../pack/objects.ts';
+import type { Unpack } from '../pack/unpack.ts';
+import { LARGE, type PackLimits } from '../wire/budget.ts';
+import { broken } from '../wire/packet.ts';
+import type { LargeBlobs, Sized } from './large.ts';
+import { openPackDirectory, type PackDirectory } from './pack-directory.ts';
+
+/** What an object takes besides its bytes, or a little more: of very small ones there may be very many. */
+const OVERHEAD = 512;
+
+export interface ReceptionOptions {
+  /** For what does not stay in memory; made when it is needed. */
+  dir: string;
+  limits: PackLimits;
+  /** Bytes of objects that stay in memory. */
+  heldBytes: number;
+  /** Objects of before, which deltas may be based on. */
+  base(oid: string): Promise<Whole | null>;
+  unpack: Unpack;
+}
+
+export interface Received {
+  /** Those that are in memory. */
+  objects: ReadonlyMap<string, Whole>;
+  large: ReadonlyMap<string, Sized>;
+  /** How many objects came. */
+  count: number;
+  /** Moves what lies on disk to where it belongs. */
+  adoptInto(packs: PackDirectory, blobs: LargeBlobs): Promise<void>;
+}
+
+interface Incoming {
+  handle: FileHandle;
+  id: Hash;
+  content: Hash;
+}
+
+/** @throws AgentError `ProtocolError`, `FetchOverBudget` */
+export async function receive(pack: AsyncIterable<Uint8Array>, options: ReceptionOptions): Promise<Received> {
+  const { dir, limits, heldBytes } = options;
+  const objects = new Map<string, Whole>();
+  const large = new Map<string, Sized>();
+  const staged = openPackDirectory(path.join(dir, 'packs'));
+  const fileOf = (oid: string) => path.join(dir, oid);
+  const temporary = path.join(dir, 'large.new');
+  let heldNow = 0;
+  let count = 0;
+  let coming: Incoming | null = null;
+
+  async function piece(bytes: Uint8Array, size: number): Promise<void> {
+    if (coming === null) {
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      const id = createHash('sha1').update(`blob ${size}\0`);
+      coming = { handle: await open(temporary, 'w', 0o600), id, content: createHash('sha256') };
+    }
+    coming.id.update(bytes);
+    coming.content.update(bytes);
+    await coming.handle.writeFile(bytes);
+  }
+
+  async function finish(size: number): Promise<void> {
+    if (coming === null) throw broken('it sent a file without content');
+    const { handle, id, content } = coming;
+    coming = null;
+    await handle.close();
+    const oid = id.digest('hex');
+    await rename(temporary, fileOf(oid));
+    large.set(oid, { size, sha256: content.digest('hex') });
+    count++;
+  }
+
+  async function object({ oid, type, bytes }: Identified): Promise<void> {
+    if (type === 'blob' && bytes.length > LARGE) {
+      await piece(bytes, bytes.length);
+      await finish(bytes.length);
+      return;
+    }
+    count++;
+    if (objects.has(oid)) return;
+    objects.set(oid, { type, bytes });
+    heldNow += bytes.length + OVERHEAD;
+    if (heldNow <= heldBytes) return;
+    const all = [...objects].map(([id, whole]) => ({ oid: id, ...whole }));
+    await staged.write(all, all.length);
+    objects.clear();
+    heldNow = 0;
+  }
+
+  async function base(oid: string): Promise<Whole | null> {
+    const near = objects.get(oid) ?? (await staged.read(oid));
+    if (near !== null) return near;
+    if (large.has(oid)) return { type: 'blob', bytes: await readFile(fileOf(oid)) };
+    return options.base(oid);
+  }
+
+  try {
+    await options.unpack(pack, { limits, base, object, piece, large: finish });
+  } finally {
+    await (coming as Incoming | null)?.handle.close();
+  }
+  return {
+    objects,
+    large,
+    count,
+    async adoptInto(packs, blobs) {
+      for (const oid of large.keys()) await blobs.take(oid, fileOf(oid));
+      await packs.adopt(staged);
+    },
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * What is made of an engine's refusals: each call is bounded in time, what is as it should be is no error, and the rest is
+ * explained in a sentence with a stable code.
+ */
+
+import { saysGone, saysSameName } from './engine-words.ts';
+import { explain, gone, Late, statusOf } from './errors.ts';
+import type { Docker } from './types.ts';
+
+const CALL_TIMEOUT_MS = 60_000;
+/** An engine waits for a registry that does not answer, and then tries another way. */
+const ASK_TIMEOUT_MS = 120_000;
+
+/**
+ * @param calls the bare calls, which throw what the engine's client throws (`statusCode` and the engine's own message)
+ * @param socket named in the error of an engine that cannot be reached
+ */
+export function explained(calls: Docker, socket: string): Docker {
+  /** @param timeoutMs null for as long as it takes */
+  async function call<T>(what: string, act: () => Promise<T>, timeoutMs: number | null = CALL_TIMEOUT_MS): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      if (timeoutMs !== null)
+        timer = setTimeout(() => reject(new Late(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
+    });
+    try {
+      return await Promise.race([act(), late]);
+    } catch (thrown) {
+      throw explain(what, socket, thrown);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+  /** Acts on the container `id`: it may be gone, which is told from one that a declaration names and that is not there. */
+  const on = <T>(what: string, id: string, act: () => Promise<T>, timeoutMs?: number): Promise<T> =>
+    call(
+      what,
+      () =>
+        act().catch((thrown: unknown) => {
+          throw saysGone(thrown, id) ? gone(what, thrown) : thrown;
+        }),
+      timeoutMs,
+    );
+  /** `answer` where the engine refuses with one of these codes. */
+  const or = <T, A>(answer: A, codes: readonly number[], found: Promise<T>): Promise<T | A> =>
+    found.catch((thrown) => {
+      if (!codes.includes(statusOf(thrown))) throw thrown;
+      return answer;
+    });
+  const graceMs = (grace: number | null) => (grace ?? 10) * 1_000 + CALL_TIMEOUT_MS;
+  return {
+    containers: () => call('list containers', calls.containers),
+    info: () => call('ask the engine what it can do', calls.info),
+    version: () => call('ask the engine for its version', calls.version),
+    inspect: (id) => call('inspect a container', () => or(undefined, [404], calls.inspect(id))),
+    create: (options, warn) => call(`create ${options.name}`, () => calls.create(options, warn)),
+    connect: (network, container, endpoint) =>
+      on(`connect to ${network}`, container, () => calls.connect(network, container, endpoint)),
+    disconnect: (network, container) =>
+      call(`disconnect from ${network}`, () => or(undefined, [404], calls.disconnect(network, container))),
+    update: (id, settings) => on('update a container', id, () => calls.update(id, settings)),
+    start: (id) => on('start a container', id, () => or(undefined, [304], calls.start(id))),
+    stop: (id, t) => call('stop a container', () => or(undefined, [304, 404], calls.stop(id, t)), graceMs(t)),
+    restart: (id, t) => on('restart a container', id, () => calls.restart(id, t), graceMs(t)),
+    rename: (id, name) =>
+      call(`rename to ${name}`, () =>
+        // One that is gone needs no name; what is missing by that is seen by the next look.
+        or(undefined, [404], calls.rename(id, name)).catch((thrown: unknown) => {
+          if (!saysSameName(thrown)) throw thrown;
+        }),
+      ),
+    remove: (id, options) => call('remove a container', () => or(undefined, [404, 409], calls.remove(id, options))),
+    run: (id, command, limitMs) =>
+      on('run a command in a container', id, () => calls.run(id, command, limitMs), limitMs + CALL_TIMEOUT_MS),
+    logTail: (id) => call('read a container’s log', () => calls.logTail(id)).catch(() => ''),
+    image: (image) => call(`look for image ${image}`, () => or(undefined, [404], calls.image(image))),
+    imageIds: () => call('list images', calls.imageIds),
+    pull: (image, options) => call(`pull ${image}`, () => calls.pull(image, options), null),
+    login: (auth) => call(`log in to ${auth.serveraddress}`, () => calls.login(auth), ASK_TIMEOUT_MS),
+    registryDigest: (image, auth) =>
+      call(`ask the registry about ${image}`, () => calls.registryDigest(image, auth), ASK_TIMEOUT_MS),
+    removeImage: (image) => call(`remove image ${image}`, () => or(false, [404, 409], calls.removeImage(image))),
+    networks: () => call('list networks', calls.networks),
+    createNetwork: (options) => call(`create network ${options.Name}`, () => calls.createNetwork(options)),
+    removeNetwork: (id) => call('remove a network', () => or(undefined, [404], calls.removeNetwork(id))),
+    volumes: () => call('list volumes', calls.volumes),
+    createVolume: (options) => call(`create volume ${options.Name}`, () => calls.createVolume(options)),
+    removeVolume: (name) => call(`remove volume ${name}`, () => or(undefined, [404], calls.removeVolume(name))),
+  };
+}

@@ -1,0 +1,186 @@
+/** What the kinds ask of a Docker engine, and what of its answers they read: the seam that the driver and a fake both satisfy. */
+import type Dockerode from 'dockerode';
+import type { Platform } from '../../core/image-name.ts';
+import type { RegistryAuth } from './registry-credentials.ts';
+
+type Inspected = Dockerode.ContainerInspectInfo;
+
+/** One container, of `GET /containers/{id}/json`: the fields that are read. */
+export interface ContainerInfo extends Pick<Inspected, 'Id' | 'Name' | 'Image' | 'Mounts'> {
+  State: Omit<Inspected['State'], 'Dead'>;
+  HostConfig: Dockerode.HostConfig;
+  Config: ContainerConfig;
+  NetworkSettings: {
+    /** Null for a port that is exposed and not published. */
+    Ports: Record<string, { HostIp: string; HostPort: string }[] | null>;
+    Networks: Record<string, Attachment>;
+  };
+}
+
+type Configured = Inspected['Config'];
+
+/** What a container was made with; an engine leaves out, or says null, where there is nothing. */
+export interface ContainerConfig
+  extends Pick<Configured, 'Hostname' | 'Image' | 'Labels' | 'User' | 'WorkingDir'>,
+    Partial<Pick<Configured, 'Domainname' | 'ExposedPorts' | 'Healthcheck' | 'OpenStdin' | 'Tty'>> {
+  Cmd: string[] | null;
+  Entrypoint?: string | string[] | null | undefined;
+  Env: string[] | null;
+  StopSignal?: string;
+  StopTimeout?: number;
+  Volumes?: Configured['Volumes'] | null;
+}
+
+/** A container on one network. */
+export interface Attachment {
+  NetworkID: string;
+  IPAddress: string;
+  MacAddress: string;
+  Aliases?: string[] | null;
+  Links?: string[] | null;
+  IPAMConfig?: { IPv4Address?: string; IPv6Address?: string; LinkLocalIPs?: string[] } | null;
+  DriverOpts?: Record<string, string> | null;
+  GwPriority?: number;
+}
+
+type Listed = Dockerode.ContainerInfo;
+
+/** One container, of `GET /containers/json`: the fields that are read. */
+export interface ContainerSummary
+  extends Pick<Listed, 'Id' | 'Names' | 'Image' | 'ImageID' | 'Labels' | 'State' | 'Status'> {
+  Ports: Partial<Pick<Dockerode.Port, 'IP' | 'PrivatePort' | 'PublicPort' | 'Type'>>[];
+  NetworkSettings: { Networks: Record<string, Pick<Attachment, 'NetworkID'>> };
+  Mounts: (Pick<Listed['Mounts'][number], 'Name' | 'Type' | 'Source' | 'Destination'> & { RW?: boolean })[];
+}
+
+/** Body of `POST /containers/create`, with the name and the platform of its query. */
+export type ContainerRequest = Dockerode.ContainerCreateOptions;
+export type NetworkRequest = Dockerode.NetworkCreateOptions;
+export type VolumeRequest = Dockerode.VolumeCreateOptions;
+
+/** One network, of `GET /networks`. */
+export type NetworkInfo = Pick<
+  Dockerode.NetworkInspectInfo,
+  'Attachable' | 'Driver' | 'EnableIPv6' | 'IPAM' | 'Id' | 'Internal' | 'Labels' | 'Name' | 'Options'
+>;
+/** One volume, of `GET /volumes`. */
+export type VolumeInfo = Pick<Dockerode.VolumeInspectInfo, 'Driver' | 'Labels' | 'Name' | 'Options'>;
+
+/** What an image says of the containers made from it. */
+export type ImageConfig = Partial<
+  Pick<
+    ContainerConfig,
+    | 'Cmd'
+    | 'Entrypoint'
+    | 'Env'
+    | 'ExposedPorts'
+    | 'Healthcheck'
+    | 'Labels'
+    | 'User'
+    | 'Volumes'
+    | 'WorkingDir'
+    | 'StopSignal'
+  >
+>;
+
+export interface ImageInfo {
+  id: string;
+  config: ImageConfig;
+  platform: Platform;
+  /** Of layers and configuration: the same for two ids that mean the same image (an index made anew around it). */
+  content: string;
+  /** `name:tag`, `name@sha256:…`: what it is called on this host, and by which digests registries know it. */
+  tags: readonly string[];
+  digests: readonly string[];
+}
+
+export interface PullOptions {
+  signal: AbortSignal;
+  /** `linux/arm64`; '' is the engine's own. */
+  platform: string;
+  /** null for nobody in particular. */
+  auth: RegistryAuth | null;
+  /** Hears how many bytes of how many that are known of so far have come; a few times a second. */
+  tell?(doneBytes: number, totalBytes: number): void;
+}
+
+/** ExecConfig of the Engine API. */
+export interface DockerCommand {
+  Cmd: string[];
+  Env?: string[];
+  User?: string;
+  WorkingDir?: string;
+  Privileged?: boolean;
+}
+
+/** Settings that the engine changes while a container runs. */
+export interface LiveUpdate {
+  Memory?: number;
+  MemorySwap?: number;
+  MemoryReservation?: number;
+  NanoCpus?: number;
+  CpuShares?: number;
+  CpuPeriod?: number;
+  CpuQuota?: number;
+  CpusetCpus?: string;
+  PidsLimit?: number;
+  RestartPolicy?: { Name: string; MaximumRetryCount: number };
+}
+/** What the engine and its kernel can do, of `GET /info`; left out where an engine says nothing of it. */
+export interface EngineInfo {
+  CgroupVersion?: string;
+  OomKillDisable?: boolean;
+  MemoryLimit?: boolean;
+  SwapLimit?: boolean;
+  PidsLimit?: boolean;
+  CPUShares?: boolean;
+  CPUSet?: boolean;
+  CpuCfsPeriod?: boolean;
+  CpuCfsQuota?: boolean;
+}
+export interface Docker {
+  /** Of the engine, and the newest of its API that it speaks. */
+  version(): Promise<{ version: string; api: string }>;
+  info(): Promise<EngineInfo>;
+  /** All of them; the very array of the time before as long as the engine says the same. */
+  containers(): Promise<readonly ContainerSummary[]>;
+  /** undefined where there is no such container. */
+  inspect(id: string): Promise<ContainerInfo | undefined>;
+  /** @param warn hears of what the engine leaves out of it */
+  create(options: ContainerRequest, warn: (text: string) => void): Promise<string>;
+  /** @param endpoint EndpointSettings of the Engine API */
+  connect(network: string, container: string, endpoint: Record<string, unknown>): Promise<void>;
+  disconnect(network: string, container: string): Promise<void>;
+  update(id: string, settings: LiveUpdate): Promise<void>;
+  start(id: string): Promise<void>;
+  /** @param grace seconds before it is killed; null leaves it to the container's own setting */
+  stop(id: string, grace: number | null): Promise<void>;
+  restart(id: string, grace: number | null): Promise<void>;
+  /** Leaves one that is gone alone, as `stop` and `remove` do. */
+  rename(id: string, name: string): Promise<void>;
+  /** `volumes`: whether its anonymous volumes are removed as well. */
+  remove(id: string, options: { volumes: boolean }): Promise<void>;
+  /** Runs a command in a running container and waits for its end; `output` is the end of what it printed, in one line. */
+  run(id: string, command: DockerCommand, limitMs: number): Promise<{ exitCode: number; output: string }>;
+  /** The last lines of its output, in one line. */
+  logTail(id: string): Promise<string>;
+  /** By name or id; undefined where it is not here. */
+  image(image: string): Promise<ImageInfo | undefined>;
+  /** Of all images, also of those that only others are built on. */
+  imageIds(): Promise<string[]>;
+  /** As long as something comes, it may take as long as it likes. */
+  pull(image: string, options: PullOptions): Promise<void>;
+  /** Resolves where the registry takes this user and password. */
+  login(auth: RegistryAuth): Promise<void>;
+  /** The digest that its registry knows it by now. */
+  registryDigest(image: string, auth: RegistryAuth | null): Promise<string>;
+  /** A name, and what is left without one; or an id. Never by force: false where something uses it. */
+  removeImage(image: string): Promise<boolean>;
+  networks(): Promise<readonly NetworkInfo[]>;
+  createNetwork(options: NetworkRequest): Promise<void>;
+  removeNetwork(id: string): Promise<void>;
+  volumes(): Promise<readonly VolumeInfo[]>;
+  createVolume(options: VolumeRequest): Promise<void>;
+  /** With all that is in it. Refused while a container has it mounted. */
+  removeVolume(name: string): Promise<void>;
+}

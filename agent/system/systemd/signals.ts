@@ -1,0 +1,145 @@
+/** What systemd tells over D-Bus (org.freedesktop.systemd1(5)): a connection of its own, kept up. */
+import type { MessageBus } from 'dbus-native';
+import type { Log } from '../../log.ts';
+import type { Clock } from '../clock.ts';
+import { keepUp } from '../watch/keep-up.ts';
+import { openSystemdBus, type Signal, SYSTEMD, SYSTEMD_MANAGER, SYSTEMD_PATH, within } from './bus.ts';
+
+export interface SystemdListener {
+  /** A property of this unit changed: its state, its result. */
+  unit(name: string): void;
+  /** Unit files or the manager's view of them changed, or signals may have been missed. */
+  all(): void;
+}
+
+export interface SystemdSignalsOptions extends SystemdListener {
+  /** Path of the system bus. */
+  socket: string;
+  clock: Clock;
+  log: Log;
+}
+
+export interface SystemdSignals {
+  /** Resolves once subscribed, or after the first failed attempt; keeps the connection up until `signal` aborts. */
+  start(signal: AbortSignal): Promise<void>;
+  /** The units to hear of, instead of those before. */
+  units(names: readonly string[]): void;
+}
+
+const PROPERTIES = 'org.freedesktop.DBus.Properties';
+const CALL_TIMEOUT_MS = 10_000;
+/** The bus grants 512 rules a connection by default (dbus-daemon(1), max_match_rules_per_connection). */
+const MAX_RULES = 400;
+
+export function createSystemdSignals(options: SystemdSignalsOptions): SystemdSignals {
+  const { clock, log } = options;
+  /** Object path → unit. */
+  let wanted = new Map<string, string>();
+  let bus: MessageBus | null = null;
+  let rules = new Set<string>();
+
+  const onMessage = (message: Signal) => {
+    if (message.interface === PROPERTIES && message.member === 'PropertiesChanged') {
+      const unit = wanted.get(message.path ?? '');
+      if (unit !== undefined) options.unit(unit);
+    } else if (message.interface === SYSTEMD_MANAGER) {
+      // A reload is told twice: `true` as it begins, `false` when the new view is there.
+      if (message.member === 'UnitFilesChanged') options.all();
+      else if (message.member === 'Reloading' && message.body?.[0] === false) options.all();
+    }
+  };
+
+  /** Brings the bus's rules in line with what is wanted. UnitNew and UnitRemoved are left out: looking at a unit makes them. */
+  const subscribe = async (on: MessageBus): Promise<void> => {
+    const signal = `type='signal',sender='${SYSTEMD}'`;
+    const changed = `${signal},interface='${PROPERTIES}',member='PropertiesChanged'`;
+    const each = [...wanted.keys()].map((path) => `${changed},path='${path}'`);
+    const next = new Set([
+      `${signal},interface='${SYSTEMD_MANAGER}',member='UnitFilesChanged'`,
+      `${signal},interface='${SYSTEMD_MANAGER}',member='Reloading'`,
+      ...(each.length <= MAX_RULES ? each : [`${changed},path_namespace='${SYSTEMD_PATH}/unit'`]),
+    ]);
+    const before = rules;
+    rules = next;
+    await Promise.all([
+      ...[...next].filter((rule) => !before.has(rule)).map((rule) => bounded('AddMatch', on.addMatch(rule))),
+      ...[...before].filter((rule) => !next.has(rule)).map((rule) => bounded('RemoveMatch', on.removeMatch(rule))),
+    ]);
+  };
+
+  /** One connection, from its beginning to its end. */
+  async function session(signal: AbortSignal, subscribed: () => void): Promise<void> {
+    const listen = async (to: MessageBus) => {
+      const call = { destination: SYSTEMD, path: SYSTEMD_PATH, interface: SYSTEMD_MANAGER, member: 'Subscribe' };
+      await bounded('Subscribe', to.invoke(call)).catch((thrown: unknown) => {
+        if (!/AlreadySubscribed/.test(String((thrown as { dbusName?: unknown }).dbusName))) throw thrown;
+      });
+    };
+    const {
+      bus: on,
+      ended,
+      identify,
+    } = await openSystemdBus({
+      socket: options.socket,
+      timeoutMs: CALL_TIMEOUT_MS,
+      heard: onMessage,
+      replaced() {
+        if (bus === null) return;
+        listen(bus).catch((thrown) => log.warn({ error: String(thrown) }, 'cannot subscribe to systemd'));
+        options.all();
+      },
+    });
+    const stop = () => on.connection.end();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      rules = new Set();
+      const ready = async () => {
+        await identify();
+        await subscribe(on);
+        // systemd sends signals only while somebody has subscribed.
+        await listen(on);
+      };
+      const lost = ended.then(() => Promise.reject(new Error('the connection was closed')));
+      lost.catch(() => undefined);
+      await Promise.race([ready(), lost]);
+      bus = on;
+      subscribed();
+      await ended;
+    } finally {
+      bus = null;
+      signal.removeEventListener('abort', stop);
+      on.connection.end();
+    }
+  }
+
+  return {
+    start: (signal) =>
+      keepUp(
+        {
+          clock,
+          log,
+          session,
+          gap: options.all,
+          lost: 'the connection to D-Bus is away; changes of units are found by the schedule until it is back',
+          back: 'systemd is heard again over D-Bus',
+        },
+        signal,
+      ),
+    units(names) {
+      wanted = new Map(names.map((name) => [`${SYSTEMD_PATH}/unit/${escapeLabel(name)}`, name]));
+      if (bus) void subscribe(bus).catch((thrown) => log.warn({ error: String(thrown) }, 'cannot subscribe to units'));
+    },
+  };
+}
+
+/** A unit's name as the last part of its object path: what is no ASCII letter or digit as `_xx`, and a leading digit too. */
+export const escapeLabel = (name: string): string =>
+  [...new TextEncoder().encode(name)]
+    .map((byte, i) => {
+      const char = String.fromCharCode(byte);
+      const plain = /[A-Za-z]/.test(char) || (i > 0 && /[0-9]/.test(char));
+      return plain ? char : `_${byte.toString(16).padStart(2, '0')}`;
+    })
+    .join('');
+
+const bounded = <T>(what: string, answer: PromiseLike<T>): Promise<T> => within(CALL_TIMEOUT_MS, what, answer);

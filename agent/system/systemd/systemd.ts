@@ -1,0 +1,252 @@
+/** systemd over D-Bus (org.freedesktop.systemd1(5)): one kept connection, every call bounded in time. */
+import type { MessageBus } from 'dbus-native';
+import { AgentError } from '../../errors.ts';
+import { NoAnswer, openSystemdBus, type Signal, SYSTEMD, SYSTEMD_MANAGER, SYSTEMD_PATH, within } from './bus.ts';
+
+export interface UnitRow {
+  name: string;
+  /** loaded, not-found, masked, error, bad-setting …; not-found for templates, too */
+  load: string;
+  /** active, inactive, activating, failed … */
+  active: string;
+  sub: string;
+  /** D-Bus object path; '' where systemd has no such unit in memory. */
+  path: string;
+}
+
+export type JobVerb =
+  | 'StartUnit'
+  | 'StopUnit'
+  | 'RestartUnit'
+  | 'TryRestartUnit'
+  | 'ReloadOrRestartUnit'
+  | 'ReloadOrTryRestartUnit';
+
+export interface Systemd {
+  /** One call for all; in the order of `names`. */
+  list(names: readonly string[]): Promise<UnitRow[]>;
+  /** Names of the units in memory that match a pattern and are neither inactive nor failed. */
+  running(pattern: string): Promise<string[]>;
+  /** enabled, disabled, static, masked …; '' where there is no unit file. Costs systemd a walk through its directories. */
+  fileState(name: string): Promise<string>;
+  /** @param iface Unit, Service, Socket … @param otherwise answered where there is no such property */
+  property<T>(path: string, iface: string, name: string, otherwise: T): Promise<T>;
+  reload(): Promise<void>;
+  /** Queues a job and waits for its end. @returns done, failed, dependency, timeout, canceled, skipped …; not-loaded where there is no such unit */
+  job(verb: JobVerb, unit: string, signal?: AbortSignal): Promise<string>;
+  /** @returns whether the unit has an [Install] section */
+  enable(unit: string): Promise<boolean>;
+  /** One call for many. @returns those of which links were made; the others had theirs already, or have no [Install] section */
+  enableAll(units: readonly string[]): Promise<ReadonlySet<string>>;
+  /** Takes its links away and makes them anew, as its [Install] section now says. */
+  reenable(unit: string): Promise<boolean>;
+  disable(unit: string): Promise<void>;
+  resetFailed(unit: string): Promise<void>;
+  close(): void;
+}
+
+const CALL_TIMEOUT_MS = 25_000;
+/** systemd ends a job by the unit's own TimeoutStartSec (90 s by default); a oneshot service may have none. */
+const JOB_TIMEOUT_MS = 900_000;
+
+interface Connection {
+  bus: MessageBus;
+  /** Job path → who waits for its result. */
+  jobs: Map<string, (result: string) => void>;
+  /** Calls that queue a job and have not been answered yet. */
+  asking: number;
+  /** Results that came before the answer with the job's path; kept only while a call is under way. */
+  early: Map<string, string>;
+}
+
+/** systemd reports the jobs of everybody, and a transaction may have hundreds: the oldest result gives way. */
+const MAX_EARLY = 1_000;
+
+/** @param socket path of the system bus */
+export function createSystemd({ socket }: { socket: string }): Systemd {
+  let current: Promise<Connection> | null = null;
+
+  async function connect(): Promise<Connection> {
+    const jobs: Connection['jobs'] = new Map();
+    const early: Connection['early'] = new Map();
+    const heard = ({ interface: from, member, body }: Signal) => {
+      if (from !== SYSTEMD_MANAGER || member !== 'JobRemoved') return;
+      const [, job, , result] = body as [number, string, string, string];
+      const waiting = jobs.get(job);
+      if (waiting) waiting(result);
+      else if (opened.asking > 0) {
+        early.set(job, result);
+        const [oldest] = early.keys();
+        if (early.size > MAX_EARLY && oldest !== undefined) early.delete(oldest);
+      }
+    };
+    const subscribe = () => invoke(opened, { member: 'Subscribe' }).catch(() => undefined);
+    const { bus, ended, identify } = await openSystemdBus({
+      socket,
+      timeoutMs: CALL_TIMEOUT_MS,
+      heard,
+      replaced: () => void subscribe(),
+    });
+    const opened: Connection = { bus, jobs, early, asking: 0 };
+    void ended.then(() => {
+      current = null;
+      for (const done of jobs.values()) done('disconnected');
+    });
+    const lost = ended.then(() => Promise.reject(new Error('the connection was closed')));
+    lost.catch(() => undefined);
+    await Promise.race([identify(), lost]);
+    await bounded(
+      bus.addMatch(`type='signal',sender='${SYSTEMD}',interface='${SYSTEMD_MANAGER}',member='JobRemoved'`),
+      'subscribe',
+    );
+    await subscribe();
+    return opened;
+  }
+
+  const connection = async (): Promise<Connection> => {
+    current ??= connect();
+    try {
+      return await current;
+    } catch (thrown) {
+      current = null;
+      throw unreachable(thrown);
+    }
+  };
+  const call = async <T>(member: string, signature?: string, body?: unknown[]): Promise<T> =>
+    invoke<T>(await connection(), { member, ...(signature ? { signature } : {}), body: body ?? [] });
+
+  return {
+    async list(names) {
+      type Raw = [string, string, string, string, string, string, string];
+      // A template is no unit: one among them, and systemd answers none.
+      const units = names.filter((name) => !/@\.[a-z]+$/.test(name));
+      const rows = units.length === 0 ? [] : await call<Raw[]>('ListUnitsByNames', 'as', [units]);
+      const byName = new Map(rows.map((r) => [r[0], r]));
+      return names.map((name) => {
+        const [, , load = 'not-found', active = 'inactive', sub = 'dead', , path = ''] = byName.get(name) ?? [];
+        return { name, load, active, sub, path };
+      });
+    },
+    async running(pattern) {
+      const rows = await call<[string, string, string, string][]>('ListUnitsByPatterns', 'asas', [[], [pattern]]);
+      return rows.filter(([, , , active]) => active !== 'inactive' && active !== 'failed').map(([name]) => name);
+    },
+    fileState: (name) => call<string>('GetUnitFileState', 's', [name]).catch(unlessUnreachable('')),
+    async property<T>(path: string, iface: string, name: string, otherwise: T) {
+      const answer = invoke<unknown>(await connection(), {
+        path,
+        interface: 'org.freedesktop.DBus.Properties',
+        member: 'Get',
+        signature: 'ss',
+        body: [`${SYSTEMD}.${iface}`, name],
+      });
+      return answer.then((v) => plain<T>(v), unlessUnreachable(otherwise));
+    },
+    reload: () => call('Reload'),
+    async job(verb, unit, signal) {
+      const using = await connection();
+      using.asking++;
+      let before: string | undefined;
+      let path: string | null;
+      try {
+        const asked = invoke<string>(using, { member: verb, signature: 'ss', body: [unit, 'replace'] });
+        path = await unlessGone(asked, null);
+        before = using.early.get(path ?? '');
+      } finally {
+        // Whoever waits knows its path by now, so no early result is of use to anybody.
+        if (--using.asking === 0) using.early.clear();
+      }
+      if (path === null) return 'not-loaded';
+      if (before !== undefined) return before;
+      return new Promise((resolve) => {
+        const end = (result: string) => {
+          clearTimeout(timer);
+          using.jobs.delete(path);
+          resolve(result);
+        };
+        const timer = setTimeout(() => end('timeout'), JOB_TIMEOUT_MS);
+        using.jobs.set(path, end);
+        // systemd goes on with it; only nobody waits any more.
+        signal?.addEventListener('abort', () => end('not awaited'), { once: true });
+      });
+    },
+    enable: (unit) => installed(call('EnableUnitFiles', 'asbb', [[unit], false, true])),
+    async enableAll(units) {
+      type Link = [type: string, at: string, to: string];
+      const answer = await call<[boolean, Link[]]>('EnableUnitFiles', 'asbb', [units, false, true]);
+      const [, links] = answer;
+      return new Set(links.flatMap(([, at, to]) => [at, to].map((path) => path.slice(path.lastIndexOf('/') + 1))));
+    },
+    reenable: (unit) => installed(call('ReenableUnitFiles', 'asbb', [[unit], false, true])),
+    disable: (unit) => unlessGone(call<void>('DisableUnitFiles', 'asb', [[unit], false]), undefined),
+    resetFailed: (unit) => call<void>('ResetFailedUnit', 's', [unit]).catch(() => undefined),
+    close() {
+      void current?.then(
+        ({ bus }) => bus.connection.end(),
+        () => undefined,
+      );
+      current = null;
+    },
+  };
+}
+
+/** Two answers come as a list, of which the first says whether there is an [Install] section. */
+const installed = async (answer: Promise<[boolean, unknown] | boolean>): Promise<boolean> => {
+  const got = await answer;
+  return Array.isArray(got) ? got[0] : got;
+};
+
+/** For questions that systemd may refuse to answer; a bus that is away is still an error. */
+const unlessUnreachable =
+  <T>(otherwise: T) =>
+  (thrown: unknown): T => {
+    if (thrown instanceof AgentError) throw thrown;
+    return otherwise;
+  };
+
+/** A variant as the library hands it over: [signature, [value]]. */
+function plain<T>(value: unknown): T {
+  return Array.isArray(value) && value.length === 2 && Array.isArray(value[1]) ? (value[1][0] as T) : (value as T);
+}
+
+/** The answer, or `gone` where systemd knows no such unit. */
+const unlessGone = <T, G>(answer: Promise<T>, gone: G): Promise<T | G> =>
+  answer.catch((thrown: { dbusName?: string }) => {
+    if (thrown.dbusName !== `${SYSTEMD}.NoSuchUnit`) throw thrown;
+    return gone;
+  });
+
+interface Call {
+  path?: string;
+  interface?: string;
+  member: string;
+  signature?: string;
+  body?: unknown[];
+}
+
+async function invoke<T>({ bus }: Connection, call: Call): Promise<T> {
+  const answer = bus.invoke<T>({
+    destination: SYSTEMD,
+    path: SYSTEMD_PATH,
+    interface: SYSTEMD_MANAGER,
+    ...call,
+  } as Parameters<MessageBus['invoke']>[0]);
+  return bounded(answer, call.member);
+}
+
+/** @throws AgentError `SystemdUnreachable` after CALL_TIMEOUT_MS */
+const bounded = <T>(answer: PromiseLike<T>, what: string): Promise<T> =>
+  within(CALL_TIMEOUT_MS, what, answer).catch((thrown: unknown) => {
+    throw thrown instanceof NoAnswer ? unreachable(thrown) : thrown;
+  });
+
+function unreachable(cause: unknown): AgentError {
+  if (cause instanceof AgentError) return cause;
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new AgentError({
+    code: 'SystemdUnreachable',
+    phase: 'observe',
+    message: `cannot reach systemd over D-Bus: ${why}; is dbus running?`,
+    cause,
+  });
+}

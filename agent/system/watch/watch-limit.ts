@@ -1,0 +1,27 @@
+/** What the watchers of directories share. */
+import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
+
+/** Part of the limit from which on it is said that it is near. */
+const NEAR = 0.9;
+
+/** Our own temporary files (system/files/files.ts) come and go with every write. */
+export const isOwnTemp = (name: string): boolean => name.startsWith('.fairlead-');
+
+/** @param what e.g. `files` */
+export function watchLimit(
+  what: string,
+  { watched, left }: { watched: number; left: number },
+  limit: number,
+): { reason: ReasonCode; message: string } | null {
+  const remedy = 'raise fs.inotify.max_user_watches (sysctl), or manage fewer directories';
+  if (left > 0)
+    return {
+      reason: 'WatchLimit',
+      message: `${left} of ${watched + left} directories of ${what} could not be watched; changes there are found by the schedule alone; ${remedy}`,
+    };
+  if (watched < limit * NEAR) return null;
+  return {
+    reason: 'WatchLimitNear',
+    message: `${watched} of at most ${limit} directories of ${what} are watched; beyond that changes are found by the schedule alone; ${remedy}`,
+  };
+}
