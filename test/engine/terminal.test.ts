@@ -104,14 +104,14 @@ describe('a sync that takes long', () => {
     fs.rmSync(go);
   };
 
-  test('says on one line what goes on and for how long; after Ctrl-C it says that the run goes on, and it does', async () => {
+  test('says on one line what goes on and for how long; after Ctrl-C it says that the run continues, and it does', async () => {
     await trial.commit({ [FILE]: slow('one') }, 'Slow one');
     const screen = await fairlead(80, ['sync']);
     const waiting = await screen.shows(/\(\d+ s\)/);
     expect(waiting.trim().split('\n')).toHaveLength(1);
     await screen.press('C-c');
     const left = await screen.shows('exit 130');
-    expect(left).toContain('the run goes on');
+    expect(left).toContain('the run continues');
     expect(left).not.toMatch(/\(\d+ s\)/);
     expect(fs.existsSync(at('etc/slow'))).toBe(false);
     await finish('one');
