@@ -4,6 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import dbus, { type DBusBroker, type MessageBus } from 'dbus-native';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openSystemdBus } from '../../agent/system/systemd/bus.ts';
+import { withoutLarge } from '../../agent/system/systemd/bus-socket.ts';
 import { createSystemdSignals } from '../../agent/system/systemd/signals.ts';
 import { createSystemd, type Systemd } from '../../agent/system/systemd/systemd.ts';
 
@@ -134,6 +136,54 @@ test('a result that was forged before the job exists is not believed either', as
 test('a result that systemd itself sends before it answers with the path of the job counts', async () => {
   await fakeSystemd('dependency');
   expect(await systemd.job('RestartUnit', 'a.service')).toBe('dependency');
+});
+
+test('a signal of megabytes is dropped before it is read, and what comes after it is heard', async () => {
+  const fake = await fakeSystemd();
+  const forger = await client();
+  const { bus, identify } = await openSystemdBus({ socket, timeoutMs: 5_000, heard: () => undefined });
+  clients.push(bus);
+  await identify();
+  const seen: string[] = [];
+  bus.connection.on('message', ({ member = '' }: { member?: string }) => void seen.push(member));
+  const name = bus.name ?? '';
+  forge(forger, name, 'Before', 's', ['small']);
+  forge(forger, name, 'Large', 'as', [Array.from({ length: 300_000 }, () => '')]);
+  forge(forger, name, 'After', 's', ['small']);
+  await until(() => seen.includes('After'));
+  expect(seen.filter((member) => ['Before', 'Large', 'After'].includes(member))).toEqual(['Before', 'After']);
+  // The same connection still asks and is answered.
+  await bus.invoke({ destination: NAME, path: PATH, interface: MANAGER, member: 'Subscribe' });
+  expect(fake.subscribers).toEqual([name]);
+});
+
+test('large messages go wherever the stream is cut, and answers of any size stay', () => {
+  const message = (type: number, body: number, order = 'l') => {
+    const bytes = Buffer.alloc(16 + 8 + body, type);
+    bytes.write(order, 'latin1');
+    for (const [value, at] of [
+      [body, 4],
+      [7, 12],
+    ] as const)
+      order === 'l' ? bytes.writeUInt32LE(value, at) : bytes.writeUInt32BE(value, at);
+    return bytes;
+  };
+  const [small, large, big, answer, call] = [
+    message(4, 10),
+    message(4, 90),
+    message(4, 90, 'B'),
+    message(2, 90),
+    message(1, 90),
+  ];
+  const lines = Buffer.from('OK 1234lB\r\nAGREE_UNIX_FD\r\n');
+  const all = Buffer.concat([lines, small, large, answer, big, call, small]);
+  const wanted = Buffer.concat([lines, small, answer, small]).toString('hex');
+  for (const step of [1, 3, 16, 17, all.length]) {
+    const keep = withoutLarge(64);
+    const parts: Buffer[] = [];
+    for (let at = 0; at < all.length; at += step) parts.push(...keep(all.subarray(at, at + step)));
+    expect(Buffer.concat(parts).toString('hex')).toBe(wanted);
+  }
 });
 
 test('a forged change of the owner of the name moves nothing', async () => {

@@ -1,9 +1,10 @@
 /**
  * A connection to the system bus that hears systemd, and nobody else. Every local user may send a signal of any name to
  * any connection (dbus-daemon(1), `<allow send_type="signal"/>`), and match rules bind broadcasts only. So each signal
- * is checked for its sender, which the bus itself stamps.
+ * is checked for its sender, which the bus itself stamps, and a large one is not even read (see bus-socket.ts).
  */
 import type { MessageBus } from 'dbus-native';
+import { openBusSocket } from './bus-socket.ts';
 
 export const SYSTEMD = 'org.freedesktop.systemd1';
 export const SYSTEMD_PATH = '/org/freedesktop/systemd1';
@@ -46,7 +47,7 @@ export interface SystemdBus {
 /** Opens the connection; the caller ends it with `bus.connection.end()`. */
 export async function openSystemdBus({ socket, timeoutMs, heard, replaced }: SystemdBusOptions): Promise<SystemdBus> {
   const { default: dbus } = await import('dbus-native');
-  const bus = dbus.createClient({ busAddress: `unix:path=${socket}`, authMethods: ['EXTERNAL'] });
+  const bus = dbus.createClient({ stream: openBusSocket(socket), authMethods: ['EXTERNAL'] });
   const ended = new Promise<void>((resolve) => {
     for (const event of ['error', 'end', 'close']) bus.connection.on(event, () => resolve());
   });
