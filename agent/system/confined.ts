@@ -13,6 +13,8 @@ export interface Confined {
   env: Record<string, string>;
   /** The user that whoever starts it gives it; the one that starts it where that is left out. */
   uid?: number;
+  /** Where systemd starts it: the same under a name of its own, and what ends it by that name. */
+  named?(id: string): { argv: readonly string[]; kill: readonly string[] };
 }
 
 export interface ConfinedOptions {
@@ -82,9 +84,7 @@ export function confined(options: ConfinedOptions): Confined[] {
   const own = [...setpriv, ...limits, nproc, ...program];
   const unshare = [tool('unshare'), '--net', '--ipc', '--uts', '--'];
   return [
-    ...((options.hasSystemd ?? isSystemd())
-      ? [{ name: 'systemd', argv: systemd(options, [...setpriv, ...program]), env: {} }]
-      : []),
+    ...((options.hasSystemd ?? isSystemd()) ? [bySystemd(options, [...setpriv, ...program])] : []),
     { name: 'setpriv', argv: [...unshare, ...own], env: ENV },
     // Where namespaces cannot be made, as in many containers.
     { name: 'setpriv without namespaces', argv: own, env: ENV },
@@ -92,7 +92,24 @@ export function confined(options: ConfinedOptions): Confined[] {
   ];
 }
 
-function systemd({ script, node, beside = script }: ConfinedOptions, program: readonly string[]): string[] {
+function bySystemd(options: ConfinedOptions, program: readonly string[]): Confined {
+  return {
+    name: 'systemd',
+    argv: systemd(options, program),
+    env: {},
+    named(id) {
+      const unit = `fairlead-unpacks-${id}.service`;
+      const kill = [tool('systemctl'), 'kill', '--signal=KILL', unit];
+      return { argv: systemd(options, program, [`--unit=${unit}`]), kill };
+    },
+  };
+}
+
+function systemd(
+  { script, node, beside = script }: ConfinedOptions,
+  program: readonly string[],
+  more: readonly string[] = [],
+): string[] {
   const properties = [
     // Not DynamicUser=: what that does to protect the root is mounted in place of the empty one.
     'TemporaryFileSystem=/:ro',
@@ -121,11 +138,14 @@ function systemd({ script, node, beside = script }: ConfinedOptions, program: re
     'LimitNOFILE=64',
     'LimitFSIZE=0',
     'LimitCORE=0',
+    // Where the agent was killed and could end nothing.
+    'RuntimeMaxSec=1h',
     'OOMScoreAdjust=500',
     'KeyringMode=private',
   ];
   return [
     ...[tool('systemd-run'), '--pipe', '--quiet', '--collect', '--service-type=exec', '--no-ask-password'],
+    ...more,
     '--description=unpacks what a git server sent to fairlead',
     ...properties.map((property) => `--property=${property}`),
     ...Object.entries(ENV).map(([name, value]) => `--setenv=${name}=${value}`),

@@ -1,5 +1,6 @@
 /** The agent's side of the process that unpacks: it is started while a fetch is under way, and gone when that is over. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { AgentError } from '../../errors.ts';
 import { idOf, type ObjectType, unpooled } from '../pack/objects.ts';
 import type { UnpackOptions } from '../pack/unpack.ts';
@@ -16,6 +17,8 @@ export interface Way {
   env?: Record<string, string>;
   /** Of the process, where it is not the agent's own. */
   uid?: number;
+  /** Where something else starts it, as systemd does: the same under a name of its own, and what ends it by that name. */
+  named?(id: string): { argv: readonly string[]; kill: readonly string[] };
 }
 
 /** One process, or none. */
@@ -29,8 +32,17 @@ export interface Channel {
 export class NotStarted extends Error {}
 
 const READY_MS = 10_000;
-/** Of words that it says besides. */
+/** It works on one object at a time, of 128 MiB at most, and has 120 s of a processor for all. */
+const SILENCE_MS = 180_000;
+/** What goes on after its streams were closed is ended by other means. */
+const GRACE_MS = 2_000;
+/** It asks for the base of a delta when that comes, and once more when the base may have come. */
+const ASKS_AN_OBJECT = 4;
+/** Of words that it says besides, and of those that say what was wrong. */
 const MAX_SAID = 2_000;
+const MAX_WHY = 64 * 1024;
+/** Bytes of an object's id, and of a size. */
+const [ID, SIZE] = [20, 8];
 
 export const unreadable = (why: string): AgentError =>
   new AgentError({
@@ -44,9 +56,11 @@ interface Frame {
   payload: Buffer;
 }
 
-/** Starts the process. @throws NotStarted */
-export async function openChannel({ name, argv, env = {}, uid }: Way): Promise<Channel> {
-  const [program = '', ...args] = argv;
+/** Starts the process. @param silenceMs how long it may say nothing while it is waited for @throws NotStarted */
+export async function openChannel(way: Way, silenceMs: number = SILENCE_MS): Promise<Channel> {
+  const { name, env = {}, uid } = way;
+  const named = way.named?.(randomUUID());
+  const [program = '', ...args] = named?.argv ?? way.argv;
   const child = spawn(program, args, {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { PATH: '/usr/bin:/bin', ...env },
@@ -67,11 +81,37 @@ export async function openChannel({ name, argv, env = {}, uid }: Way): Promise<C
   });
   const ended = gone.then(() => undefined);
   const frames = framesOf(child);
-  const timer = setTimeout(() => child.kill('SIGKILL'), READY_MS);
-  const first = await frames.next().catch(() => null);
-  clearTimeout(timer);
-  if (first?.value?.kind !== 'h') {
+
+  /** What has a stream still open is no child, or a child's child: no signal reaches it, and nothing waits for it. */
+  async function stop(): Promise<void> {
+    child.stdin.destroy();
+    child.stdout.destroy();
     child.kill('SIGKILL');
+    const late = setTimeout(() => {
+      const [killer, ...words] = named?.kill ?? [];
+      if (killer !== undefined) spawn(killer, words, { stdio: 'ignore', cwd: '/' }).on('error', () => undefined);
+      child.stderr.destroy();
+    }, GRACE_MS);
+    await gone;
+    clearTimeout(late);
+  }
+  let isSilent = false;
+  /** Waits for the process, which may not keep the agent waiting. */
+  async function awaited<T>(ms: number, answer: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => {
+      isSilent = true;
+      void stop();
+    }, ms);
+    try {
+      return await answer;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  const first = await awaited(READY_MS, frames.next()).catch(() => null);
+  if (first?.value?.kind !== 'h') {
+    await stop();
     throw new NotStarted(`${name}: ${await gone}${said === '' ? '' : ` (${quoted(said)})`}`);
   }
 
@@ -83,12 +123,19 @@ export async function openChannel({ name, argv, env = {}, uid }: Way): Promise<C
     const isFull = child.stdin.writableNeedDrain;
     child.stdin.uncork();
     if (!isFull) return Promise.resolve();
-    return Promise.race([new Promise<void>((resolve) => child.stdin.once('drain', resolve)), ended]);
+    return awaited(
+      silenceMs,
+      Promise.race([new Promise<void>((resolve) => child.stdin.once('drain', resolve)), ended]),
+    );
   };
 
   async function next(): Promise<Frame> {
-    const { value, done } = await frames.next();
+    const { value, done } = await awaited(silenceMs, frames.next()).catch((thrown: unknown) => {
+      if (thrown instanceof AgentError) throw thrown;
+      return { value: undefined, done: true as const };
+    });
     if (!done) return value;
+    if (isSilent) throw unreadable(`the process that reads it said nothing for ${silenceMs / 1_000} s`);
     throw unreadable(
       `the process that reads it ${(await gone).replace(/^it /, '')}, for its bounds most likely${said === '' ? '' : ` (${said})`}`,
     );
@@ -99,47 +146,52 @@ export async function openChannel({ name, argv, env = {}, uid }: Way): Promise<C
     const from = pack[Symbol.asyncIterator]();
     // What it says of sizes and numbers is not relied on: it has read foreign bytes.
     const [bytes, objects] = [createBudget(limits.made), createBudget(limits.objects, 'objects')];
+    const asks = createBudget(ASKS_AN_OBJECT * limits.objects, 'objects');
+    let isRead = false;
     await send('L', Buffer.from(JSON.stringify(limits)));
     try {
       for (;;) {
         const { kind, payload } = await next();
         if (kind === 'd') return;
         if (kind === 'x') throw failureOf(payload);
-        if (kind === 'w') {
+        if (kind === 'w' && !isRead) {
           const { value, done } = await from.next();
+          isRead = done === true;
           await (done ? send('E') : send('D', value));
-        } else if (kind === 'b') {
-          const found = await options.base(payload.toString('hex', 0, 20));
+        } else if (kind === 'b' && payload.length === ID) {
+          asks.spend(1);
+          const found = await options.base(payload.toString('hex'));
           await (found === null ? send('N') : send('F', Buffer.from([TYPES.indexOf(found.type)]), found.bytes));
         } else if (kind === 'o') {
           const type: ObjectType | undefined = TYPES[payload[0] ?? -1];
-          if (type === undefined) throw unreadable('the process that reads it says what it may not');
+          if (type === undefined) throw notAllowed();
           bytes.spend(payload.length);
           objects.spend(1);
           const object = { type, bytes: unpooled(payload.subarray(1)) };
           await options.object({ ...object, oid: idOf(object) });
         } else if (kind === 'p') {
           bytes.spend(payload.length);
-          await options.piece(payload.subarray(8), payload.readDoubleBE(0));
+          await options.piece(payload.subarray(SIZE), sizeIn(payload));
         } else if (kind === 'l') {
           objects.spend(1);
-          await options.large(payload.readDoubleBE(0));
-        } else throw unreadable('the process that reads it says what it may not');
+          await options.large(sizeIn(payload));
+        } else throw notAllowed();
       }
     } finally {
       await from.return?.();
     }
   }
 
-  return {
-    unpack,
-    async stop() {
-      child.stdin.destroy();
-      child.stdout.destroy();
-      child.kill('SIGKILL');
-      await gone;
-    },
-  };
+  return { unpack, stop };
+}
+
+const notAllowed = () => unreadable('the process that reads it says what it may not');
+
+/** The size that a frame begins with. */
+function sizeIn(payload: Buffer): number {
+  const size = payload.length < SIZE ? Number.NaN : payload.readDoubleBE(0);
+  if (!Number.isSafeInteger(size) || size < 0) throw notAllowed();
+  return size;
 }
 
 /** As it came: nothing is joined before all of it is here. */
@@ -170,7 +222,14 @@ async function* framesOf(child: ChildProcess): AsyncGenerator<Frame, undefined> 
 
 /** What the process says was wrong: in its words, which are tamed, or by numbers of ours. */
 function failureOf(payload: Buffer): AgentError {
-  const said = JSON.parse(payload.toString()) as { what?: string; size?: number; limit?: number; why?: string };
+  if (payload.length > MAX_WHY) return notAllowed();
+  let said: { what?: string; size?: number; limit?: number; why?: string } | null;
+  try {
+    said = JSON.parse(payload.toString());
+  } catch {
+    return notAllowed();
+  }
+  if (typeof said !== 'object' || said === null) return notAllowed();
   if (OverBudget.isKind(said.what)) return overBudget(said.what, Number(said.size), Number(said.limit));
   return broken(quoted(String(said.why)).replace(/^the git server is not right: /, ''));
 }

@@ -17,11 +17,13 @@ export interface UnpackingOptions {
   log: Log;
   /** Milliseconds that it waits for a pack, where nobody says that the fetch is over. */
   idleMs?: number;
+  /** Milliseconds that it may say nothing while a pack is read. */
+  silenceMs?: number;
 }
 
 const IDLE_MS = 20_000;
 
-export function createUnpacking({ ways, log, idleMs = IDLE_MS }: UnpackingOptions): Unpacking {
+export function createUnpacking({ ways, log, idleMs = IDLE_MS, silenceMs }: UnpackingOptions): Unpacking {
   let left = ways;
   /** One that worked once is not given up for a lesser one. */
   let proven: Way | null = null;
@@ -36,7 +38,7 @@ export function createUnpacking({ ways, log, idleMs = IDLE_MS }: UnpackingOption
       const [way, ...others] = left;
       if (way === undefined) throw unreadable('no process can be started for that; the log says why');
       try {
-        const opened = await openChannel(way);
+        const opened = await openChannel(way, silenceMs);
         proven = way;
         return opened;
       } catch (thrown) {

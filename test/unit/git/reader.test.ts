@@ -155,6 +155,10 @@ const running = (word: string): string[] =>
     }
   });
 
+const SAY =
+  'const say = (kind, hex) => { const b = Buffer.from(hex, "hex"); const h = Buffer.alloc(5); h.write(kind); h.writeUInt32BE(b.length, 1); fs.writeSync(1, Buffer.concat([h, b])); }';
+const says = (kind: string, hex: string) => `${SAY}; say('${kind}', '${hex}'); setInterval(() => {}, 1000);`;
+
 test.each([
   ['that takes all memory', 'const all = []; for (;;) all.push(Buffer.alloc(64 * 1024 * 1024, 1));'],
   ['that ends', 'process.exit(3);'],
@@ -167,6 +171,13 @@ test.each([
     'that says an object of no type',
     'fs.writeSync(1, Buffer.from([111, 0, 0, 0, 2, 9, 9])); setInterval(() => {}, 1000);',
   ],
+  ['that says half a size', says('l', '0000')],
+  ['that says a size that is none', says('p', '7ff8000000000000ff')],
+  ['that says a size below nothing', says('l', 'c000000000000000')],
+  ['that asks for half an id', says('b', '0102')],
+  ['that says what is wrong in no words', says('x', 'ffff')],
+  ['that says what is wrong by nothing', says('x', Buffer.from('null').toString('hex'))],
+  ['that wants more after the end', `for (;;) { ${SAY}; say('w', ''); }`],
 ])('one %s is one error, and no more', async (name, body) => {
   const by = unpacking(harmful(name.replaceAll(' ', '-'), body));
   expect(await failure(all(by, stream(packOf([blob('x')]))))).toMatch(
@@ -182,6 +193,31 @@ test('one that hands over more than it may is left', async () => {
     ),
   );
   expect(await failure(all(by, stream(packOf([blob('x')]))))).toMatch(/^FetchOverBudget/);
+});
+
+test.each([
+  ['says nothing', 'setInterval(() => {}, 1000);'],
+  ['reads nothing', `${SAY}; say('w', ''); say('w', ''); setInterval(() => {}, 1000);`],
+  // What it started holds its streams open, as what systemd-run started does.
+  ['left another in its place', 'if (process.argv[2] !== "again") setInterval(() => {}, 1000);'],
+])('one that %s is ended, and so is the fetch', async (name, body) => {
+  const file = harmful(name.replaceAll(' ', '-'), body);
+  const [way] = waysFor(file);
+  if (way === undefined) throw new Error('there is no way');
+  const argv = name.startsWith('left') ? ['/bin/sh', '-c', 'sleep 30 & exec "$0" "$@"', ...way.argv] : way.argv;
+  const by = createUnpacking({ ways: [{ ...way, argv }], log: silentLog, silenceMs: 300 });
+  expect(await failure(all(by, stream(packOf([blob('x')]), Buffer.alloc(4_000_000))))).toMatch(
+    /^PackUnreadable: .*said nothing for 0.3 s/,
+  );
+  await by.end();
+  expect(running(file)).toEqual([]);
+});
+
+test('one that asks without end is left', async () => {
+  const by = unpacking(harmful('asks', `${SAY}; for (;;) say('b', '${'ab'.repeat(20)}');`));
+  expect(await failure(all(by, stream(packOf([blob('x')])), { limits: { ...LIMITS, objects: 50 } }))).toMatch(
+    /^FetchOverBudget/,
+  );
 });
 
 const TRIES = `
