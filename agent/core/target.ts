@@ -30,11 +30,11 @@ export interface BadCommit {
   culprit: Problem;
 }
 
-/** A commit that was taken back since the repository fell silent, which proves nothing. */
+/** A commit that was taken back since the repository fell silent, which proves nothing, or one that proved innocent. */
 export interface Silenced {
   content: string;
   commit: string;
-  /** How often it was taken back. */
+  /** How often it was taken back; 0 if it proved innocent. */
   times: number;
   /** When it is tried again, ISO 8601. */
   nextAt: string;

@@ -52,7 +52,8 @@ export interface Commits {
   listBad(limit: number): BadCommit[];
   /** In one transaction with `change`. */
   markBad(bad: BadCommit, change: Partial<Remembered>): void;
-  forgive(content: string): void;
+  /** In one transaction with `change`. */
+  forgive(content: string, change?: Partial<Remembered>): void;
 }
 
 /** Bad commits that are remembered; older ones give way. */
@@ -118,6 +119,10 @@ export function createCommits(db: Database.Database, meta: Meta, writer: Writer)
         mark.run(bad.content, bad.commit, bad.at, JSON.stringify(bad.culprit));
         shrink.run(MAX_BAD);
       }),
-    forgive: (content) => writer.write('now', () => void forgive.run(content)),
+    forgive: (content, change = {}) =>
+      writer.write('now', () => {
+        set(change);
+        forgive.run(content);
+      }),
   };
 }

@@ -24,6 +24,8 @@ export interface FactValues {
   acceptedPath: string;
   /** What was changed, and not seen well since. */
   unsettled: readonly ResourceId[];
+  /** Jobs that the commit on trial ran, or was about to run. */
+  trialJobs: readonly ResourceId[];
   /** How long the commit on trial was waited for already, over several runs; milliseconds. */
   settlingMs: number;
   /** Something may have been left that only went before, such as old images. */
@@ -47,6 +49,8 @@ const DURABILITY: Record<FactName, Durability> = {
   // The intents, which follow before any of it begins, make it durable. A full disk refuses them, and lets only those
   // repairs go on that were intended before.
   unsettled: 'eventually',
+  // As `unsettled`: the intents make it durable before a job runs.
+  trialJobs: 'eventually',
   // A commit that is waited for a little longer than it should be.
   settlingMs: 'eventually',
   // Old images that stay until the next change.

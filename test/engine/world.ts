@@ -382,6 +382,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
       act();
       world.point(`after ${name}`);
     };
+    const fresh = new Set<ResourceId>();
     return {
       kind,
       claims: (spec) => (spec.port === undefined ? [] : [`port:tcp/${spec.port}`]),
@@ -401,6 +402,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
             ? { state: 'bad', message: 'missing' }
             : { state: want.spec.health ?? 'ok', message: `is ${want.spec.health}` },
       async observe(ids) {
+        fresh.clear();
         if (world.away.has(kind))
           throw new AgentError({
             code: 'EngineUnreachable',
@@ -434,6 +436,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
           world.onApply();
           if (kind === 'job') world.ran.push(want.id);
           else start(want.id, want.spec);
+          if (kind === 'job') fresh.add(want.id);
           for (const target of want.notify) world.owed.set(target, new Set(world.owed.get(target)).add(want.id));
         });
       },
@@ -454,7 +457,12 @@ export function createWorld({ power: isWatched = false } = {}): World {
         },
       }),
       async refresh(want) {
-        effect(`refresh ${kind}`, () => start(want.id, want.spec));
+        // As the real one: what was run in this run need not run again.
+        if (kind === 'job' && fresh.delete(want.id)) return;
+        effect(`refresh ${kind}`, () => {
+          if (kind === 'job') world.ran.push(want.id);
+          else start(want.id, want.spec);
+        });
       },
       async release(id) {
         const thing = world.things.get(id);

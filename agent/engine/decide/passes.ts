@@ -57,10 +57,14 @@ export function decide({ head, choice, stay, gate, memory }: Situation): Pass[] 
   if (gate?.kind === 'pause') return [pass('look', head, LOOK, gate)];
   // Where it should stay it may not go: what runs is kept in repair, and nothing else is done.
   if (choice.act === 'stay' && stay !== null && stay.hold !== null)
-    return accepted === null ? [pass('look', head, LOOK, choice.gate)] : [pass('keep', accepted, REPAIR)];
+    return accepted === null
+      ? [pass('look', head, LOOK, choice.gate)]
+      : [pass('keep', accepted, wayBack?.to === accepted ? WAY_BACK : REPAIR)];
   if (choice.act === 'stay') return [pass('stay', choice.on, wayBack?.to === choice.on ? WAY_BACK : STAY)];
   if (gate !== null) return hold(head, gate, memory);
-  if (choice.act === 'repair') return [pass('repair', head, wayBack?.to === head ? WAY_BACK : REPAIR)];
+  // Without the server, the commit that a way back leads to stands in for the head.
+  if (wayBack?.to === head) return [pass('repair', head, WAY_BACK)];
+  if (choice.act === 'repair') return [pass('repair', head, REPAIR)];
   return [pass('try', head, TRY)];
 }
 
@@ -70,8 +74,8 @@ const hold = (head: string, gate: Gate, memory: Remembered): Pass[] => [
   pass('look', head, LOOK, gate),
 ];
 
-const keep = (head: string, { accepted }: Remembered): Pass[] =>
-  accepted === null || accepted === head ? [] : [pass('keep', accepted, REPAIR)];
+const keep = (head: string, { accepted, wayBack }: Remembered): Pass[] =>
+  accepted === null || accepted === head ? [] : [pass('keep', accepted, wayBack?.to === accepted ? WAY_BACK : REPAIR)];
 
 /** What is to be remembered of a pass, before anything follows from it. */
 export type Note =
@@ -101,14 +105,18 @@ export interface Concluding {
 /** What follows from a pass over a commit. @param outcome null if the commit could not be read */
 export function conclude(done: CommitPass, outcome: Outcome | null, given: Concluding): Conclusion {
   const { memory } = given;
-  if (done.role === 'look' || done.role === 'keep') return NOTHING;
+  // The try let go of the way back; what is kept instead of the head goes it all the same.
+  const asBegun = { ...memory, wayBack: given.situation.memory.wayBack };
+  if (done.role === 'look') return NOTHING;
+  if (done.role === 'keep')
+    return done.on === memory.wayBack?.to ? endOfWayBack(outcome?.verdict ?? 'open', memory) : NOTHING;
   if (done.role === 'stay' || done.role === 'back') return settledOn(done.on, outcome, memory);
   if (outcome === null) return NOTHING;
   if (done.role === 'try' && outcome.gate?.kind === 'prune')
-    return { note: null, next: hold(done.on, outcome.gate, memory) };
+    return { note: null, next: hold(done.on, outcome.gate, asBegun) };
   // Refused, or of no meaning to this host, or it could not even be begun. A gate is none of these.
   if (done.role === 'try' && (outcome.rejected || (outcome.verdict === 'untouched' && outcome.gate === null)))
-    return { note: null, next: keep(done.on, memory) };
+    return { note: null, next: keep(done.on, asBegun) };
   return judged(done.on, outcome, given);
 }
 

@@ -19,7 +19,7 @@ import { willLeave } from '../steps/tidy.ts';
 import { beginTrial } from '../steps/trial.ts';
 import type { Loaded, Observed, Outcome, Run } from '../types.ts';
 import type { Reviewed } from './door.ts';
-import { converges, NONE, planFor } from './plan-for.ts';
+import { converges, NONE, planFor, skipsWayBack } from './plan-for.ts';
 
 /** However long was waited before, what was changed in this run gets at least this long. */
 const LEAST_MS = 15_000;
@@ -94,6 +94,7 @@ export async function converge(
       ...{ stopped: true, unfinished: work.length + removals.length > 0, proof: null },
     });
   if (isFresh) beginTrial(run, checkout, endpoints);
+  if (mode.isNew) noteJobs(run, work);
   willLeave(
     run,
     [...work.map((s) => s.want), ...removals].map(({ id }) => id),
@@ -110,6 +111,7 @@ export async function converge(
     ...notRenewed(run, plan, stale),
   ];
   confirmRan(run, plan.steps, alreadyRan);
+  if (!mode.runsJobs) forgetOwed(run, plan.steps);
   trial.applied();
   const waiting = open(records);
   const settled = await settle(run, waiting, { timeoutMs: timeLeft(run, mode, loaded), givesWay: mode.givesWay });
@@ -145,6 +147,21 @@ function confirmRan({ store }: Run, steps: readonly Step[], alreadyRan: Readonly
   const done = steps.filter((s) => alreadyRan.has(s.want.id));
   if (done.length > 0)
     store.inventory.settle(done.map(({ want: { id, hash } }) => ({ id, hash, notified: true, reobservable: false })));
+}
+
+/** Remembered before the apply: whatever cuts the trial off, a job that ran under it is known. */
+function noteJobs({ kinds, store }: Run, work: readonly Step[]): void {
+  const before = store.facts.get('trialJobs') ?? [];
+  const jobs = work.map((s) => s.want.id).filter((id) => traitsOf(kinds, id).observing === 'runs something');
+  const all = new Set([...before, ...jobs]);
+  if (all.size > before.length) store.facts.set({ trialJobs: [...all] });
+}
+
+/** What goes back changes inputs of jobs that do not run on the way back: they must not run for it later, either. */
+function forgetOwed({ kinds, store }: Run, steps: readonly Step[]): void {
+  const owing = new Set(store.inventory.pendingNotifies().map((n) => n.target));
+  for (const { want } of steps)
+    if (owing.has(want.id) && skipsWayBack(kinds, want)) store.inventory.notifyDone(want.id);
 }
 
 /**

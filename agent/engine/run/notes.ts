@@ -1,8 +1,7 @@
 /** What a run remembers of its passes, durably, before anything follows from it. */
-import { traitsOf } from '../../core/kind.ts';
 import { nextTry, type Silenced } from '../../core/target.ts';
 import { isRecorded, type Provenance } from '../../core/trust.ts';
-import type { Checkout, Problem } from '../../core/types.ts';
+import type { Checkout, Problem, ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Remembered, WayBack } from '../../store/commits.ts';
 import { isUnwritable } from '../../store/unwritable.ts';
@@ -36,17 +35,27 @@ export async function noteDown(
   }
 }
 
-/** Forgiven first: a crash in between asks once more, and forgets no innocence. */
-function endWayBack({ store }: Run, { content, innocent }: Extract<Note, { type: 'way back ended' }>): void {
-  if (innocent) store.commits.forgive(content);
-  store.commits.set({ wayBack: null, ...(innocent ? { silenced: null } : {}) });
+/** One that proved innocent is tried again at once, without the jobs that ran. */
+function endWayBack(run: Run, { content, innocent }: Extract<Note, { type: 'way back ended' }>): void {
+  const { commits } = run.store;
+  if (!innocent) {
+    commits.set({ wayBack: null });
+    return;
+  }
+  const { silenced, wayBack } = commits.get();
+  const known = silenced?.content === content ? silenced : commits.bad(content);
+  const again = known && {
+    ...{ content, commit: wayBack?.from ?? known.commit, culprit: known.culprit },
+    ...{ times: 0, nextAt: run.clock.now().toISOString(), ran: ranUnder(run, content) },
+  };
+  commits.forgive(content, { wayBack: null, silenced: again });
 }
 
 /** Recorded as bad, or as silenced, and on the way back, in one transaction. */
 function takeBack(run: Run, { wayBack, isSilence }: Extract<Note, { type: 'take back' }>, told: Outcome | null): void {
   const { commits } = run.store;
   const culprit = run.redact(culpritOf(told ?? { problems: [], reason: '', message: '' }));
-  const silenced = isSilence ? silencedBy(run, wayBack, culprit, told) : null;
+  const silenced = isSilence ? silencedBy(run, wayBack, culprit) : null;
   const bad = { content: wayBack.content, commit: wayBack.from, at: run.clock.now().toISOString(), culprit };
   if (silenced === null) commits.markBad(bad, { trial: null, wayBack, silenced: null });
   else commits.set({ trial: null, wayBack, silenced });
@@ -59,17 +68,19 @@ function takeBack(run: Run, { wayBack, isSilence }: Extract<Note, { type: 'take 
 }
 
 /** @returns when it is tried again; null if it was tried often enough */
-function silencedBy(run: Run, { content, from }: WayBack, culprit: Problem, told: Outcome | null): Silenced | null {
+function silencedBy(run: Run, { content, from }: WayBack, culprit: Problem): Silenced | null {
   const before = run.store.commits.get().silenced;
-  const isAgain = before?.content === content;
-  const times = (isAgain ? before.times : 0) + 1;
+  const times = (before?.content === content ? before.times : 0) + 1;
   const nextAt = nextTry(times, run.clock.now());
   if (nextAt === null) return null;
-  const jobs = (told?.actions ?? [])
-    .filter((a) => a.result === 'done' && traitsOf(run.kinds, a.id).observing === 'runs something')
-    .map((a) => a.id);
-  const ran = [...new Set([...(isAgain ? before.ran : []), ...jobs])];
-  return { content, commit: from, times, nextAt, ran, culprit };
+  return { content, commit: from, times, nextAt, ran: ranUnder(run, content), culprit };
+}
+
+/** Jobs that ran under a trial that only the way home spoke against: then all else was well, and so each of them was done. */
+function ranUnder({ store }: Run, content: string): ResourceId[] {
+  const { silenced } = store.commits.get();
+  const before = silenced?.content === content ? silenced.ran : [];
+  return [...new Set([...before, ...(store.facts.get('trialJobs') ?? [])])];
 }
 
 async function acceptAs(

@@ -1,7 +1,7 @@
 /** What a commit would change on this host now: one look, one plan, and what holds it. */
 
 import { kindOf } from '../../core/id.ts';
-import { traitsOf } from '../../core/kind.ts';
+import { type KindTable, traitsOf } from '../../core/kind.ts';
 import { makePlan, pruneHold, type Step } from '../../core/plan.ts';
 import type { Checkout, Desired, Gate, ResourceId } from '../../core/types.ts';
 import type { Mode } from '../decide/mode.ts';
@@ -57,9 +57,7 @@ export async function planFor(
     providers: run.providers,
   });
   const steps = plan.steps.map((s) =>
-    away.has(s.want.id) ||
-    alreadyRan.has(s.want.id) ||
-    (!mode.runsJobs && traitsOf(run.kinds, s.want.id).onRollback(s.want.spec) !== 'run')
+    away.has(s.want.id) || alreadyRan.has(s.want.id) || (!mode.runsJobs && skipsWayBack(run.kinds, s.want))
       ? idle(s)
       : run.asked.adopt
         ? s
@@ -80,6 +78,10 @@ export async function planFor(
     (tooMany === null ? null : { kind: 'prune', reason: tooMany, until: null });
   return { loaded, observed, plan: { steps, removals }, away, gate };
 }
+
+/** It is not done on the way back to an earlier commit. */
+export const skipsWayBack = (kinds: KindTable, { id, spec }: Desired): boolean =>
+  traitsOf(kinds, id).onRollback(spec) !== 'run';
 
 function joined(prefetched: Observed | null, now: Observed): Observed {
   if (prefetched === null) return now;

@@ -26,7 +26,8 @@ import { converge } from './converge.ts';
 import { asItRuns, goTo, type Passage, type Reviewed, refusalOf } from './door.ts';
 import { pauseGate, windowGate } from './gates.ts';
 import { noteDown } from './notes.ts';
-import { type Tried, tryCommit } from './try-commit.ts';
+import { NONE } from './plan-for.ts';
+import { ranBefore, type Tried, tryCommit } from './try-commit.ts';
 
 /** With the files of the commit that the host is to stay on. */
 interface Situated extends Situation {
@@ -37,7 +38,7 @@ interface Situated extends Situation {
 export async function situate(run: Run, head: Checkout): Promise<Situated> {
   const { commits } = run.store;
   const memory = commits.get();
-  const { accepted, lastGood, silenced, pin, pause } = memory;
+  const { accepted, lastGood, silenced, wayBack, pin, pause } = memory;
   const now = run.clock.now();
   const loaded = await run.load(head);
   const content = loaded.content();
@@ -46,7 +47,9 @@ export async function situate(run: Run, head: Checkout): Promise<Situated> {
   const { force } = run.asked;
   const choice = choose({ head: { commit, content }, accepted, lastGood, bad, silenced, now, pin, force });
   const paused = pauseNow(pause, now);
-  const gate = paused !== null ? pauseGate(paused) : choice.act === 'try' ? await windowGate(run, loaded, head) : null;
+  // No window holds the way back; without the server, the commit that it leads to stands in for the head.
+  const isNew = choice.act === 'try' && wayBack?.to !== commit;
+  const gate = paused !== null ? pauseGate(paused) : isNew ? await windowGate(run, loaded, head) : null;
   const stay = paused === null && choice.act === 'stay' ? await passage(run, choice.on, askerOf(choice, pin)) : null;
   return { head: commit, content, choice, stay, rollback: loaded.host.rollback ?? 'auto', gate, memory };
 }
@@ -89,7 +92,8 @@ interface Done {
 
 async function passOver(run: Run, pass: CommitPass, situation: Situated, head: Reviewed, told: Told): Promise<Done> {
   const checkout = pass.on === head.info.commit ? head : await fetched(run, pass, situation);
-  const { outcome, lost, isSilence } = checkout === null ? NOT_READ : await carryOutPass(run, pass, checkout);
+  const { outcome, lost, isSilence } =
+    checkout === null ? NOT_READ : await carryOutPass(run, pass, checkout, situation);
   const memory = run.store.commits.get();
   const conclusion = conclude(pass, outcome, { situation, memory, lost, isSilence });
   const answer = tell(pass, outcome, told.outcome, situation, head, memory.accepted);
@@ -111,9 +115,10 @@ const passage = (run: Run, commit: string, by: Asker): Promise<Passage> =>
 
 const NOT_READ = { outcome: null, lost: [], isSilence: false } as const;
 
-async function carryOutPass(run: Run, pass: CommitPass, checkout: Reviewed): Promise<Tried> {
+async function carryOutPass(run: Run, pass: CommitPass, checkout: Reviewed, { content }: Situation): Promise<Tried> {
   if (pass.role === 'try') return tryCommit(run, checkout);
-  const outcome = await converge(run, { checkout, mode: pass.mode, gate: pass.gate });
+  const alreadyRan = pass.role === 'again' ? ranBefore(run, content) : NONE;
+  const outcome = await converge(run, { checkout, mode: pass.mode, gate: pass.gate, alreadyRan });
   return { outcome, lost: [], isSilence: false };
 }
 

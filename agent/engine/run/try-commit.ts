@@ -58,8 +58,8 @@ function guardOf(run: Run, { info }: Checkout): ConnectivityGuard {
   return run.scratch.guard ?? guardConnectivity(run);
 }
 
-/** A commit that is tried again after a silence does not run again what it ran. */
-function ranBefore({ store }: Run, content: string): ReadonlySet<ResourceId> {
+/** A commit that is tried again after a silence, or since it proved innocent, does not run again what it ran. */
+export function ranBefore({ store }: Run, content: string): ReadonlySet<ResourceId> {
   const { silenced } = store.commits.get();
   return new Set(silenced?.content === content ? silenced.ran : []);
 }

@@ -9,5 +9,6 @@ import type { Run } from '../types.ts';
  */
 export function beginTrial({ store }: Run, checkout: Checkout, endpoints: readonly string[]): void {
   if (store.facts.get('settlingMs')) store.facts.set({ settlingMs: 0 });
+  if (store.facts.get('trialJobs')?.length) store.facts.set({ trialJobs: [] });
   store.commits.beginTrial(checkout.info.commit, endpoints);
 }
