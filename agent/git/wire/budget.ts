@@ -17,6 +17,8 @@ export interface PackLimits {
 export const MAX_REFS = { exact: 256 * 1024, pattern: 4 * 1024 * 1024, hello: 4 * 1024 * 1024 };
 /** Bytes of what comes before a pack, and of what a server of today says first. */
 export const MAX_WORDS = 64 * 1024;
+/** Bytes of what comes between the pieces of a pack, as words about its progress do, where a server says them unasked. */
+export const MAX_ASIDE = 1024 * 1024;
 /** Bytes of the name of a ref; longer ones are passed over. */
 export const MAX_NAME = 255;
 
@@ -54,6 +56,7 @@ const mib = (bytes: number) => `${Math.floor(bytes / MIB)} MiB`;
 const WORDS = {
   refs: (_: number, limit: number) => `it lists more refs than fit into ${Math.floor(limit / 1024)} KiB`,
   words: (_: number, limit: number) => `it says more than ${Math.floor(limit / 1024)} KiB before it comes to the point`,
+  aside: (_: number, limit: number) => `it says more than ${Math.floor(limit / 1024)} KiB beside its pack`,
   pack: (_: number, limit: number) => `its pack is larger than ${mib(limit)}`,
   object: (size: number, limit: number) =>
     `it has an object of ${Math.ceil(size / MIB)} MiB; ${mib(limit)} are the limit (keep large files out of the repository)`,

@@ -3,7 +3,7 @@
  * Source: git's Documentation/gitprotocol-v2 and gitprotocol-pack.
  */
 import { AgentError } from '../../errors.ts';
-import { type Budget, createBudget, MAX_NAME, MAX_REFS, MAX_WORDS } from './budget.ts';
+import { type Budget, createBudget, MAX_ASIDE, MAX_NAME, MAX_REFS, MAX_WORDS } from './budget.ts';
 import { broken, FLUSH, type Packet, packet } from './packet.ts';
 import { refused } from './server-error.ts';
 
@@ -218,8 +218,11 @@ function acknowledge(line: string, common: string[]): void {
 
 /** Band 1 is the pack, 2 is progress, 3 the server's last words. */
 async function* sideband(from: AsyncIterator<Packet>, first?: Uint8Array): AsyncGenerator<Uint8Array> {
+  const asides = createBudget(MAX_ASIDE, 'aside');
   for (let next = first ?? (await take(from)); next !== 'flush' && next !== 'end'; next = await take(from)) {
     if (next === 'delim') throw broken('the pack is interrupted');
+    // Of a piece that is not empty only the content counts, against what a pack may have.
+    if (next[0] !== 1 || next.length === 1) asides.spend(PACKET_COSTS + next.length);
     if (next[0] === 1) yield next.subarray(1);
     else if (next[0] === 3) throw refused(next.subarray(1));
     else if (next[0] !== 2) throw broken('the pack comes in a band that does not exist');

@@ -174,6 +174,8 @@ test.each([
   ['an error in the side band', [band(1, 'PA'), band(3, 'out of memory')], /the git server answered: out of memory/],
   ['a band that does not exist', [band(7, 'x')], /band that does not exist/],
   ['an end in the middle', [band(1, 'PA')], /ends too early/],
+  ['progress without end', Array.from({ length: 1_100 }, () => band(2, 'x'.repeat(1_000))), /beside its pack/],
+  ['nothing without end', [Buffer.concat(Array.from({ length: 220_000 }, () => band(1, '')))], /beside its pack/],
 ])('%s ends the fetch', async (_, parts, expected) => {
   const answer = await readFetch(V2, from(line('packfile'), ...parts));
   expect(await failure(bytesOf(answer.pack))).toMatch(expected);
