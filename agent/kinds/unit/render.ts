@@ -8,12 +8,14 @@ import type { UnitSpec } from './spec.ts';
 /** systemd.unit(5): names and the suffixes of units that a file can make. */
 const UNIT_NAME = /^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|timer|path|mount|automount|swap|slice)$/;
 const DROPIN_NAME = /^[A-Za-z0-9:_.@-]{1,200}\.conf$/;
-/** The agent's own unit, and those in which its jobs run. */
-const OWN = /^fairlead(-(job|unless)-.*)?\./;
+/** The agent's own unit, and those in which its jobs run and packs are unpacked. */
+const OWN = /^fairlead(-(job|unless|unpacks)-.*)?\./;
 /** What everything on the host hangs on, fairlead included: whoever stops it stops the host. */
 const SYSTEM = /^(-\.mount|-\.slice|init\.scope)$/;
 /** May have drop-ins, and may not be stopped or masked: the agent runs in it, or talks to systemd through it. */
 const NEEDED = /^(system\.slice|dbus\.(service|socket)|dbus-broker\.service)$/;
+/** A line that ends in a backslash goes on in the next one that is no comment: systemd.syntax(7). */
+const CONTINUED = /\\\n(?:[ \t]*[#;].*\n)*/g;
 /** Another name of the agent's own unit. */
 const OWN_ALIAS = /^\s*Alias\s*=.*(?<![\w@.:\\-])fairlead\.service(?![\w@.:\\-])/m;
 const isTemplate = (name: string): boolean => /@\.[a-z]+$/.test(name);
@@ -55,7 +57,7 @@ export function renderUnit(entry: UnitEntry, context: RenderContext): Rendered {
   const { enabled, masked, state } = entry;
   if (NEEDED.test(name) && (masked === true || state === 'stopped'))
     wrong([masked === true ? 'masked' : 'state'], `\`${name}\` cannot be stopped or masked: fairlead itself needs it`);
-  if ([content, ...Object.values(dropins)].some((text) => OWN_ALIAS.test(text ?? '')))
+  if ([content, ...Object.values(dropins)].some((text) => OWN_ALIAS.test((text ?? '').replace(CONTINUED, ' '))))
     wrong([], `\`${name}\` has \`Alias=fairlead.service\`, which is fairlead's own; choose another name`);
   if (masked === true) {
     const clash = (['content', 'source', 'dropins', 'enabled', 'state'] as const).find(
