@@ -90,6 +90,16 @@ test('a volume that is a bind mount is walked and remembered', async () => {
   expect(calls).toEqual({ checked: ['/srv/a'], exposed: ['/srv/a'], engine: ['createVolume', 'createVolume'] });
 });
 
+test('so is one of layers, of which what lies below is only read', async () => {
+  const { docker, calls } = given();
+  const o = 'lowerdir=/srv/a:/srv/b,upperdir=/srv/c,workdir=/srv/d,index=off';
+  await docker.createVolume({ Name: 'v', DriverOpts: { type: 'overlay', o, device: 'overlay' } });
+  expect(calls).toMatchObject({
+    checked: ['/srv/a', '/srv/b', '/srv/c', '/srv/d'],
+    exposed: ['/srv/c', '/srv/d'],
+  });
+});
+
 test('what a service declares to write is known before the Docker engine is asked, and while it is away', async () => {
   const exposed: string[] = [];
   const away = async () => {

@@ -28,6 +28,12 @@ describe.each([
     const volume = `volumes: {vol: {driver_opts: {type: none, o: bind, device: "${own}"}}}\n`;
     expect(await compose('volumes: ["vol:/x"]', volume)).toMatch(/cannot be mounted/);
   });
+  test('cannot be a layer of a volume', async () => {
+    for (const o of [`lowerdir=/srv/a:${own},upperdir=/srv/b,workdir=/srv/c`, `lowerdir+=${own}`, `upperdir=${own}`]) {
+      const volume = `volumes: {vol: {driver_opts: {type: overlay, device: overlay, o: "${o}"}}}\n`;
+      expect(await compose('volumes: ["vol:/x"]', volume), o).toMatch(/cannot be mounted/);
+    }
+  });
   test('cannot be a config or secret', async () => {
     expect(await compose('secrets: [s]', `secrets: {s: {file: "${own}"}}\n`)).toMatch(/cannot be mounted/);
   });
@@ -70,6 +76,10 @@ test.each([
   ['system.slice: {state: stopped}', /cannot be stopped or masked/],
   ['fairlead.service: {state: stopped}', /fairlead's own/],
   [`x.service: {${SERVICE}[Install]\\nAlias=y.service fairlead.service\\n", enabled: true}`, /Alias=fairlead\.service/],
+  [
+    'a.service: {content: "[Service]\\nExecStart=/bin/true\\n[Install]\\nAlias=b.service \\\\\\n# c\\n fairlead.service\\n"}',
+    /fairlead's own/,
+  ],
 ])('units: %s', async (unit, expected) => {
   expect(await problems({ 'a.yaml': `units:\n  ${unit}\n` })).toMatch(expected);
 });

@@ -3,6 +3,7 @@
 import { canonicalHash } from '../../core/hash.ts';
 import { mountProblem } from '../../core/reserved-paths.ts';
 import type { Desired, Issue, ResourceId } from '../../core/types.ts';
+import { volumePaths } from '../../core/volume-paths.ts';
 import type { LoadedProject } from '../load/load.ts';
 import type { KeyPath } from '../yaml/node.ts';
 import { adoption, modeAt, toldAt } from './fairlead.ts';
@@ -95,8 +96,12 @@ function volume({ loaded, resource, fail }: StackContext, key: string): Desired<
   const { prune, adopt = 'match' } = toldAt(loaded, at);
   const declared = project.volumes?.[key];
   const { device = '' } = declared?.driver_opts ?? {};
-  const problem = device.startsWith('/') ? mountProblem(device) : null;
-  if (problem !== null) fail([...at, 'driver_opts', 'device'], `\`${device}\` ${problem}; mount another directory`);
+  const named = [...(device.startsWith('/') ? [device] : []), ...volumePaths(declared?.driver_opts).map((p) => p.path)];
+  for (const path of new Set(named)) {
+    const problem = mountProblem(path);
+    const option = path === device ? 'device' : 'o';
+    if (problem !== null) fail([...at, 'driver_opts', option], `\`${path}\` ${problem}; mount another directory`);
+  }
   const spec: VolumeSpec = {
     project: project.name,
     key,

@@ -2,6 +2,7 @@
  * The driver, which looks at what containers mount from the host before they are created or started, and remembers what
  * they can write. The Docker engine follows every link on the way to a bind source.
  */
+import { volumePaths } from '../../core/volume-paths.ts';
 import type { ContainerInfo, ContainerRequest, ContainerSummary, Docker } from '../../system/docker/types.ts';
 import type { Files } from '../../system/files/types.ts';
 import type { Exposures } from '../../system/paths/exposed.ts';
@@ -21,7 +22,7 @@ export interface GuardedOptions {
 export function guarded(docker: Docker, { files, exposures }: GuardedOptions): Docker {
   const admit = (sources: readonly BindSource[]) => {
     for (const { source } of sources) files.checkSource(source);
-    exposures.add(sources.filter(({ readOnly }) => !readOnly).map(({ source }) => source));
+    exposures.add(writable(sources));
   };
   /** What has been looked at already: the list stays the same array while nothing changes. */
   let known: readonly unknown[] | null = null;
@@ -40,7 +41,7 @@ export function guarded(docker: Docker, { files, exposures }: GuardedOptions): D
     },
     async volumes() {
       const all = await docker.volumes();
-      if (all !== knownVolumes) exposures.add(all.flatMap(({ Options }) => deviceOf(Options) ?? []));
+      if (all !== knownVolumes) exposures.add(all.flatMap(({ Options }) => writable(boundBy(Options))));
       knownVolumes = all;
       return all;
     },
@@ -58,8 +59,7 @@ export function guarded(docker: Docker, { files, exposures }: GuardedOptions): D
       return docker.restart(id, grace);
     },
     async createVolume(options) {
-      const device = deviceOf(options.DriverOpts);
-      if (device !== undefined) admit([{ source: device, readOnly: false }]);
+      admit(boundBy(options.DriverOpts));
       return docker.createVolume(options);
     },
   };
@@ -88,9 +88,9 @@ function writableIn({ Mounts }: ContainerSummary): string[] {
   });
 }
 
-/** The host directory that a volume of the local driver is bound to. */
-export const deviceOf = (options: Record<string, string> | null | undefined): string | undefined => {
-  const { device, o = '' } = options ?? {};
-  const isBind = o.split(',').some((one) => one === 'bind' || one === 'rbind');
-  return isBind && device?.startsWith('/') ? device : undefined;
-};
+/** Directories of the host that a volume of the local driver is made of. */
+const boundBy = (options: Parameters<typeof volumePaths>[0]): BindSource[] =>
+  volumePaths(options).map(({ path, readOnly }) => ({ source: path, readOnly }));
+
+const writable = (sources: readonly BindSource[]): string[] =>
+  sources.filter(({ readOnly }) => !readOnly).map(({ source }) => source);
