@@ -36,9 +36,13 @@ export interface Gone<F = unknown> {
   seen: Seen<F>;
 }
 
+/** Failures by id: what is not in it went well. */
+export type Failures = ReadonlyMap<ResourceId, AgentError>;
+
 /**
  * One kind of resource. `diff`, `health`, `claims` are pure; the rest act on the real host.
- * Failures are thrown as AgentError by apply, refresh and remove; batched calls return them by id.
+ * What takes many resources returns failures by id, and throws only if it did nothing for any of them; what takes one
+ * (`refresh`, `release`) throws AgentError. core/each.ts makes the first of the second.
  */
 export interface Provider<S = unknown, F = unknown> {
   readonly kind: Kind;
@@ -64,15 +68,9 @@ export interface Provider<S = unknown, F = unknown> {
     options?: { healthAlone: boolean },
   ): Promise<ReadonlyMap<ResourceId, Seen<F>>>;
   /** Called before the first intent is recorded: keeps the original, so that a removal can put it back. @returns failures by id */
-  adopt?(
-    work: readonly Work<S, F>[],
-  ): ReadonlyMap<ResourceId, AgentError> | Promise<ReadonlyMap<ResourceId, AgentError>>;
+  adopt?(work: readonly Work<S, F>[]): Failures | Promise<Failures>;
   /** Pulls and verifies without disturbing anything. @returns failures by id; throws only if the whole kind is unreachable */
-  prepare?(
-    work: readonly Work<S, F>[],
-    signal: AbortSignal,
-    tell: (progress: Progress) => void,
-  ): Promise<ReadonlyMap<ResourceId, AgentError>>;
+  prepare?(work: readonly Work<S, F>[], signal: AbortSignal, tell: (progress: Progress) => void): Promise<Failures>;
   /**
    * Before a full run plans: fetches what changes outside of the repository (an image whose tag was moved), so that the
    * plan sees it; costs nothing where nothing is due. Disturbs nothing. Failures by id; null where it did nothing at all.
@@ -85,10 +83,9 @@ export interface Provider<S = unknown, F = unknown> {
   /** Called when all is well: removes leftovers such as unused images. @param kept every declaration that a rollback may need */
   tidy?(kept: readonly Desired<S>[], signal: AbortSignal): Promise<void>;
   /** Called once, after the intents are recorded and before the first apply (units: write all of them, one daemon-reload). */
-  install?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
-  apply(work: Work<S, F>, signal: AbortSignal): Promise<void>;
-  /** Applies several resources that do not wait for each other, if that is cheaper. @returns failures by id; throws only if none was applied */
-  applyAll?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<ReadonlyMap<ResourceId, AgentError>>;
+  install?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<Failures>;
+  /** Applies work of which none waits for another. */
+  apply(work: readonly Work<S, F>[], signal: AbortSignal): Promise<Failures>;
   /**
    * After settle: lets go of what was kept until a change had proved itself, or takes the change back where it failed and
    * its declaration asks for that. Answers what is to be said of those then.
@@ -103,16 +100,16 @@ export interface Provider<S = unknown, F = unknown> {
   describe?(fact: F): unknown;
   /** Restarts or reloads it. For a check, its time to pass starts again. */
   refresh?(want: Desired<S>, signal: AbortSignal, verb?: RefreshVerb, report?: Work['report']): Promise<void>;
-  /** Removes what fairlead created. It is no error if the thing is already gone. */
-  remove(id: ResourceId, seen: Seen<F>, signal: AbortSignal, report?: Work['report']): Promise<void>;
-  /** Watches for changes that only the provider itself can notice. */
-  readonly watcher?: Watcher;
-  /** `remove` of many at once, where that is cheaper (units: one daemon-reload; containers: side by side). Failures by id. */
-  removeAll?(
+  /** Removes what fairlead created, in this order. It is no error if a thing is already gone. */
+  remove(
     gone: readonly Gone<F>[],
     signal: AbortSignal,
     report?: (id: ResourceId, note: Reason) => void,
-  ): Promise<ReadonlyMap<ResourceId, AgentError>>;
+  ): Promise<Failures>;
+  /** Which of these are cheaper for many in one call (files: synced together; units: one daemon-reload) than one by one. */
+  readonly together?: readonly ('apply' | 'remove')[];
+  /** Watches for changes that only the provider itself can notice. */
+  readonly watcher?: Watcher;
 }
 
 /**

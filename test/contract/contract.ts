@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Provider, Work } from '../../agent/core/provider.ts';
 import type { Change, Desired, ResourceId, Seen } from '../../agent/core/types.ts';
 import { AgentError } from '../../agent/errors.ts';
+import { withoutFailure } from '../failures.ts';
 
 export interface Subject {
   provider: Provider;
@@ -40,7 +41,7 @@ export async function bring(provider: Provider, want: Desired): Promise<Change> 
     const [failed] = [...((await stage?.call(provider, [work], never, () => undefined)) ?? new Map()).values()];
     if (failed) throw failed;
   }
-  await provider.apply(work, never);
+  await withoutFailure(provider.apply([work], never));
   return change;
 }
 
@@ -149,10 +150,10 @@ export function contract(name: string, { away }: ContractOptions, make: () => Pr
       const { provider, want, exists, stays } = await given();
       const seen = await lookAt(provider, want.id);
       if (seen === undefined) throw new Error(`${want.id} is not there`);
-      await provider.remove(want.id, seen, never);
+      await withoutFailure(provider.remove([{ id: want.id, seen }], never));
       expect(await exists()).toBe(stays ?? false);
       if (!stays) expect(await lookAt(provider, want.id)).toBeUndefined();
-      await provider.remove(want.id, seen, never);
+      await withoutFailure(provider.remove([{ id: want.id, seen }], never));
     });
   });
 }

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vites
 import { createProviders } from '../../agent/kinds/index.ts';
 import { systemClock } from '../../agent/system/clock.ts';
 import type { KernelSettings } from '../../agent/system/kernel-settings.ts';
+import { withoutFailure } from '../failures.ts';
 import { type Lab, type LabHost, startLab, until } from '../lab/lab.ts';
 import type { Flavour } from '../lab/recipe.ts';
 import { bring, contract } from './contract.ts';
@@ -81,7 +82,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     expect(await bring(provider, want)).toEqual({ op: 'none' });
     const signal = new AbortController().signal;
     const seen = (await provider.observe([want.id], signal)).get(want.id);
-    if (seen) await provider.remove(want.id, seen, signal);
+    if (seen) await withoutFailure(provider.remove([{ id: want.id, seen }], signal));
     expect((await host.exec(['cat', '/var/lib/docker/volumes/box_data/_data/x'])).stdout).toBe('precious\n');
   });
 });

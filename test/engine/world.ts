@@ -4,8 +4,9 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { eachGone, eachWork } from '../../agent/core/each.ts';
 import { canonicalHash } from '../../agent/core/hash.ts';
-import type { Gone, Health, Provider, Source, Work } from '../../agent/core/provider.ts';
+import type { Health, Provider, Source } from '../../agent/core/provider.ts';
 import { type Provenance, unrecorded } from '../../agent/core/trust.ts';
 import type { Checkout, Desired, Kind, ResourceId } from '../../agent/core/types.ts';
 import { asAWhole } from '../../agent/engine/load/load.ts';
@@ -430,32 +431,20 @@ export function createWorld({ power: isWatched = false } = {}): World {
           ]),
         );
       },
-      async apply({ want }) {
-        if (want.spec.fails) throw new AgentError({ code: want.spec.fails, phase: 'apply', message: 'does not work' });
-        effect(`apply ${kind}`, () => {
-          world.onApply();
-          if (kind === 'job') world.ran.push(want.id);
-          else start(want.id, want.spec);
-          if (kind === 'job') fresh.add(want.id);
-          for (const target of want.notify) world.owed.set(target, new Set(world.owed.get(target)).add(want.id));
-        });
-      },
       // As the real one: one failure leaves the others alone.
-      ...(kind === 'file' && {
-        async applyAll(work: readonly Work<Spec, Thing>[], signal: AbortSignal) {
-          const failures = new Map<ResourceId, AgentError>();
-          for (const one of work)
-            await this.apply(one, signal).catch((thrown) => {
-              if (!(thrown instanceof AgentError)) throw thrown;
-              failures.set(one.want.id, thrown);
-            });
-          return failures;
-        },
-        async removeAll(gone: readonly Gone<Thing>[], signal: AbortSignal) {
-          for (const { id, seen } of gone) await this.remove(id, seen, signal);
-          return new Map();
-        },
-      }),
+      ...(kind === 'file' && { together: ['apply', 'remove'] as const }),
+      apply: (work) =>
+        eachWork(work, async ({ want }) => {
+          if (want.spec.fails)
+            throw new AgentError({ code: want.spec.fails, phase: 'apply', message: 'does not work' });
+          effect(`apply ${kind}`, () => {
+            world.onApply();
+            if (kind === 'job') world.ran.push(want.id);
+            else start(want.id, want.spec);
+            if (kind === 'job') fresh.add(want.id);
+            for (const target of want.notify) world.owed.set(target, new Set(world.owed.get(target)).add(want.id));
+          });
+        }),
       async refresh(want) {
         // As the real one: what was run in this run need not run again.
         if (kind === 'job' && fresh.delete(want.id)) return;
@@ -469,14 +458,15 @@ export function createWorld({ power: isWatched = false } = {}): World {
         if (thing)
           effect(`release ${kind}`, () => world.things.set(id, { ...thing, port: undefined, value: '(set aside)' }));
       },
-      async remove(id) {
-        if (world.foreign.has(id)) throw new Error(`removed something foreign: ${id}`);
-        effect(`remove ${kind}`, () => {
-          world.things.delete(id);
-          world.owed.delete(id);
-          world.onRemove(id);
-        });
-      },
+      remove: (gone) =>
+        eachGone(gone, async ({ id }) => {
+          if (world.foreign.has(id)) throw new Error(`removed something foreign: ${id}`);
+          effect(`remove ${kind}`, () => {
+            world.things.delete(id);
+            world.owed.delete(id);
+            world.onRemove(id);
+          });
+        }),
     };
   }
   return world;

@@ -10,6 +10,7 @@ import { createOriginals, MAX_ORIGINAL, type Originals } from '../../agent/kinds
 import { createFileProvider } from '../../agent/kinds/file/provider.ts';
 import type { FileSpec } from '../../agent/kinds/file/spec.ts';
 import { createFiles, type Files } from '../../agent/system/files/files.ts';
+import { withoutFailure } from '../failures.ts';
 import { failOnStalls } from '../stall.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -74,7 +75,8 @@ async function look(want: Desired<FileSpec>): Promise<Looked> {
 /** Looks, and applies what differs. */
 async function apply(want: Desired<FileSpec>): Promise<Reason[]> {
   const notes: Reason[] = [];
-  await provider.apply({ want, ...(await look(want)), report: (note) => notes.push(note) }, NEVER);
+  const work = { want, ...(await look(want)), report: (note: Reason) => notes.push(note) };
+  await withoutFailure(provider.apply([work], NEVER));
   return notes;
 }
 

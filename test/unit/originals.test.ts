@@ -29,7 +29,7 @@ test('a stop amid removals leaves what is to be put back for the next run; what 
   const files = createFiles({ root });
   const originals = createOriginals({ files, dir: '/kept' });
   const options = { execRoot: root, stagingDir: '/staging', clock: systemClock, ownership: false };
-  const { removeAll } = createFileProvider({ files, originals, exec, ...options });
+  const { remove } = createFileProvider({ files, originals, exec, ...options });
   for (const name of ['/a', '/b']) {
     fs.writeFileSync(root + name, 'theirs');
     await originals.keep(`file:${name}`, [name]);
@@ -44,12 +44,12 @@ test('a stop amid removals leaves what is to be put back for the next run; what 
         .filter((n) => n !== 'kept')
         .map((n) => [n, fs.readFileSync(`${root}/${n}`, 'utf8')]),
     );
-  const failures = await removeAll?.(gone, AbortSignal.abort());
-  expect([...(failures ?? [])].map(([id, { code, retry }]) => [id, code, retry])).toEqual([
+  const failures = await remove(gone, AbortSignal.abort());
+  expect([...failures].map(([id, { code, retry }]) => [id, code, retry])).toEqual([
     ['file:/b', 'Stopped', true],
     ['file:/a', 'Stopped', true],
   ]);
   expect(contents()).toEqual({ a: 'ours', b: 'ours' });
-  expect(await removeAll?.(gone, new AbortController().signal)).toEqual(new Map());
+  expect(await remove(gone, new AbortController().signal)).toEqual(new Map());
   expect(contents()).toEqual({ a: 'theirs', b: 'theirs' });
 });

@@ -18,6 +18,7 @@ import {
 import { createSysctlProvider, type SysctlProviderOptions } from '../../agent/kinds/sysctl/provider.ts';
 import { createFiles } from '../../agent/system/files/files.ts';
 import { createKernelSettings, type KernelSettings } from '../../agent/system/kernel-settings.ts';
+import { withoutFailure } from '../failures.ts';
 import { find, loadRepo, messages } from './repo.ts';
 
 const never = new AbortController().signal;
@@ -218,14 +219,14 @@ describe('on a host', () => {
     }
     await one.adopt?.(work.filter((w) => !ours.has(w.want.id)));
     for (const { id } of wants) ours.add(id);
-    const failures = (await one.applyAll?.(work, never)) ?? new Map();
+    const failures = await one.apply(work, never);
     return { why: work.map((w) => (w.change.op === 'none' ? [] : w.change.why)), failures };
   };
   const remove = async (one: ReturnType<typeof provider>, it: Desired<SysctlSpec>) => {
     const notes: unknown[] = [];
     const seen = (await look(one, it)) as Seen<SysctlFact>;
     const mark = { hash: it.hash, intent: it.hash, memo: one.memo?.(it.spec) };
-    await one.remove(it.id, { ...seen, mark }, never, (note) => notes.push(note));
+    await withoutFailure(one.remove([{ id: it.id, seen: { ...seen, mark } }], never, (_, note) => notes.push(note)));
     ours.delete(it.id);
     return notes;
   };

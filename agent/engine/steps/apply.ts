@@ -9,7 +9,7 @@ import type { ActionRecord, ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { Settled } from '../../store/inventory.ts';
 import type { Run } from '../types.ts';
-import { actionRecord, carryOut, carryOutAll, joins, workOf } from './carry-out.ts';
+import { actionRecord, carryOut, joins, workOf } from './carry-out.ts';
 import { recordIntent } from './intent.ts';
 
 export type Failures = Map<ResourceId, AgentError>;
@@ -124,9 +124,8 @@ export async function applySteps(
   const start = (steps: readonly Step[]) => {
     const [first] = steps;
     if (first === undefined) return;
-    const one = async () => [await carryOut(run, first, mustGoOn.has(first.want.id) ? unstoppable : run.io.signal)];
-    const done = steps.length === 1 ? one() : carryOutAll(run, steps, run.io.signal);
-    const work = done.then((all) => {
+    const signal = mustGoOn.has(first.want.id) ? unstoppable : run.io.signal;
+    const work = carryOut(run, steps, signal).then((all) => {
       running.delete(first.want.id);
       for (const [i, step] of steps.entries()) finish(step, all[i] ?? null);
       ledger.ended(first.want.id);

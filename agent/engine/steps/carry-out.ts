@@ -10,47 +10,44 @@ export const workOf = ({ change, want, seen }: Step): Work => ({ change, want, s
 
 /** No restart of its own hangs on it, and its kind does many at once. */
 export const joins = ({ providers }: Run, { want, refreshFor }: Step): boolean =>
-  refreshFor.length === 0 && providers.get(kindOf(want.id))?.applyAll !== undefined;
+  refreshFor.length === 0 && providers.get(kindOf(want.id))?.together?.includes('apply') === true;
 
-/** Steps of one kind in one go; each is told to have taken its share of the time. */
-export async function carryOutAll(run: Run, steps: readonly Step[], signal: AbortSignal): Promise<ActionRecord[]> {
+/**
+ * Steps of one kind in one go: apply, then the restarts that they were notified of. Each is said to have taken its share of
+ * the time.
+ */
+export async function carryOut(run: Run, steps: readonly Step[], signal: AbortSignal): Promise<ActionRecord[]> {
+  const [first] = steps;
+  const provider = first && run.providers.get(kindOf(first.want.id));
   const began = run.clock.monotonic();
-  const notes = steps.map((): Reason[] => []);
-  const work = steps.map((step, i) => ({ ...workOf(step), report: (note: Reason) => void notes[i]?.push(note) }));
+  const notes = new Map<ResourceId, Reason[]>(steps.map(({ want }) => [want.id, []]));
+  const reportOf = (id: ResourceId) => (note: Reason) => void notes.get(id)?.push(note);
+  const work = steps
+    .filter(({ change }) => change.op !== 'none')
+    .map((step) => ({ ...workOf(step), report: reportOf(step.want.id) }));
   const errors = new Map<ResourceId, AgentError>();
+  const fail = (id: ResourceId, thrown: unknown) =>
+    errors.set(id, asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply', resource: id }));
   try {
-    const [first] = steps;
-    const provider = first && run.providers.get(kindOf(first.want.id));
-    for (const [id, error] of (await provider?.applyAll?.(work, signal)) ?? []) errors.set(id, error);
+    if (work.length > 0) for (const [id, error] of (await provider?.apply(work, signal)) ?? []) errors.set(id, error);
   } catch (thrown) {
-    const error = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply' });
-    for (const { want } of steps) errors.set(want.id, error);
+    for (const { want } of work) fail(want.id, thrown);
+  }
+  for (const { want, refreshFor, refreshVerb } of steps) {
+    if (refreshFor.length === 0 || errors.has(want.id)) continue;
+    try {
+      await provider?.refresh?.(want, signal, refreshVerb, reportOf(want.id));
+    } catch (thrown) {
+      fail(want.id, thrown);
+    }
   }
   const share = Math.round((run.clock.monotonic() - began) / steps.length);
-  return steps.map((step, i) => {
-    const error = errors.get(step.want.id);
-    if (error) run.log.error({ resource: step.want.id, code: error.code }, error.message);
-    return actionRecord(step, error ? 'failed' : 'done', share, error, notes[i]);
+  return steps.map((step) => {
+    const { id } = step.want;
+    const error = errors.get(id);
+    if (error) run.log.error({ resource: id, code: error.code }, error.message);
+    return actionRecord(step, error ? 'failed' : 'done', share, error, notes.get(id));
   });
-}
-
-/** One step: apply, confirm, then the restarts it was notified of. */
-export async function carryOut(run: Run, step: Step, signal: AbortSignal): Promise<ActionRecord> {
-  const { want, change, refreshFor } = step;
-  const provider = run.providers.get(kindOf(want.id));
-  const began = run.clock.monotonic();
-  const took = () => run.clock.monotonic() - began;
-  const notes: Reason[] = [];
-  const report = (note: Reason) => void notes.push(note);
-  try {
-    if (change.op !== 'none') await provider?.apply({ ...workOf(step), report }, signal);
-    if (refreshFor.length > 0) await provider?.refresh?.(want, signal, step.refreshVerb, report);
-    return actionRecord(step, 'done', took(), undefined, notes);
-  } catch (thrown) {
-    const error = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply', resource: want.id });
-    run.log.error({ resource: want.id, code: error.code }, error.message);
-    return actionRecord(step, 'failed', took(), error, notes);
-  }
 }
 
 /** What history keeps of a step. @param notes what its provider reported while it acted */

@@ -48,7 +48,7 @@ function batches(run: Run, gone: readonly Gone[]): Gone[][] {
   for (const one of gone) {
     const last = all.at(-1);
     const kind = kindOf(one.id);
-    const isMany = run.providers.get(kind)?.removeAll !== undefined;
+    const isMany = run.providers.get(kind)?.together?.includes('remove') === true;
     if (isMany && last?.[0] && kindOf(last[0].id) === kind && last.length < TOGETHER) last.push(one);
     else all.push([one]);
   }
@@ -63,9 +63,7 @@ async function removeBatch(
 ): Promise<ReadonlyMap<ResourceId, AgentError>> {
   try {
     const report = (id: ResourceId, note: Reason) => void notes.set(id, [...(notes.get(id) ?? []), note]);
-    if (provider?.removeAll) return await provider.removeAll(batch, signal, report);
-    for (const { id, seen } of batch) await provider?.remove(id, seen, signal, (note) => report(id, note));
-    return new Map();
+    return (await provider?.remove(batch, signal, report)) ?? new Map();
   } catch (thrown) {
     const error = (resource: ResourceId) => asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource });
     return new Map(batch.map(({ id }) => [id, error(id)]));

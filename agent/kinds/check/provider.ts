@@ -1,4 +1,5 @@
 /** Checks: probes that must pass after an apply, and are watched from then on. */
+import { eachGone, eachWork } from '../../core/each.ts';
 import type { Health, Provider } from '../../core/provider.ts';
 import type { Change, Desired, Seen } from '../../core/types.ts';
 import { type CheckFact, type CheckProbesOptions, createCheckProbes } from './probes.ts';
@@ -19,15 +20,17 @@ export function createCheckProvider(options: CheckProbesOptions): Provider<Check
       );
       return new Map(facts);
     },
-    async apply({ want, change }) {
-      if (change.op !== 'none') probes.begin(want);
-    },
+    apply: (work) =>
+      eachWork(work, async ({ want, change }) => {
+        if (change.op !== 'none') probes.begin(want);
+      }),
     async refresh(want) {
       probes.begin(want);
     },
-    async remove(id) {
-      probes.forget(id);
-    },
+    remove: (gone) =>
+      eachGone(gone, async ({ id }) => {
+        probes.forget(id);
+      }),
     watcher: createCheckWatcher({ probes }),
   };
 }

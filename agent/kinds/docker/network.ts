@@ -1,6 +1,8 @@
 /** Docker networks of stacks. */
+
 import { BlockList, isIPv6 } from 'node:net';
 import type { NetworkSpec } from '../../compose/stack/model.ts';
+import { eachGone, eachWork } from '../../core/each.ts';
 import type { Provider } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
@@ -37,25 +39,27 @@ export function createNetworkProvider({ docker }: { docker: Docker }): Provider<
       return seen;
     },
     prepare: (work) => refuseWhatIsTooNew(docker, work, networkNeeds),
-    async apply({ change, want, seen }) {
-      if (change.op === 'none') return;
-      if (want.spec.external) throw missing(want.spec);
-      if (seen) await clear(docker, want.spec, seen.fact.info.Id);
-      await docker.createNetwork(networkRequest(want.spec)).catch(async (thrown: unknown) => {
-        throw await withHolder(docker, want.spec, thrown);
-      });
-    },
-    async remove(_id, { fact }) {
-      if (!fact.ours) return;
-      await docker.removeNetwork(fact.info.Id).catch((thrown: unknown) => {
-        if (!(thrown instanceof AgentError) || thrown.code !== 'EngineRefused') throw thrown;
-        throw new AgentError({
-          code: 'NetworkInUse',
-          phase: 'apply',
-          message: `network ${fact.info.Name} is still in use: ${thrown.message}; disconnect what is not fairlead's`,
+    apply: (work) =>
+      eachWork(work, async ({ change, want, seen }) => {
+        if (change.op === 'none') return;
+        if (want.spec.external) throw missing(want.spec);
+        if (seen) await clear(docker, want.spec, seen.fact.info.Id);
+        await docker.createNetwork(networkRequest(want.spec)).catch(async (thrown: unknown) => {
+          throw await withHolder(docker, want.spec, thrown);
         });
-      });
-    },
+      }),
+    remove: (gone) =>
+      eachGone(gone, async ({ seen: { fact } }) => {
+        if (!fact.ours) return;
+        await docker.removeNetwork(fact.info.Id).catch((thrown: unknown) => {
+          if (!(thrown instanceof AgentError) || thrown.code !== 'EngineRefused') throw thrown;
+          throw new AgentError({
+            code: 'NetworkInUse',
+            phase: 'apply',
+            message: `network ${fact.info.Name} is still in use: ${thrown.message}; disconnect what is not fairlead's`,
+          });
+        });
+      }),
   };
 }
 

@@ -1,5 +1,7 @@
 /** Named volumes of stacks. Made, and deleted only where that is asked for: they hold what nobody can make again. */
+
 import type { VolumeSpec } from '../../compose/stack/model.ts';
+import { eachGone, eachWork } from '../../core/each.ts';
 import type { Provider } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
@@ -40,36 +42,38 @@ export function createVolumeProvider({ docker }: { docker: Docker }): Provider<V
       }
       return seen;
     },
-    async apply({ change, want, seen }) {
-      if (change.op === 'none') return;
-      const { spec } = want;
-      if (spec.external) {
-        throw new AgentError({
-          code: 'VolumeMissing',
-          phase: 'apply',
-          message: `volume ${spec.name} is declared as external and does not exist on this host; make it with \`docker volume create ${spec.name}\`, or remove \`external\``,
+    apply: (work) =>
+      eachWork(work, async ({ change, want, seen }) => {
+        if (change.op === 'none') return;
+        const { spec } = want;
+        if (spec.external) {
+          throw new AgentError({
+            code: 'VolumeMissing',
+            phase: 'apply',
+            message: `volume ${spec.name} is declared as external and does not exist on this host; make it with \`docker volume create ${spec.name}\`, or remove \`external\``,
+          });
+        }
+        if (seen) {
+          if (!isDisposable(spec)) throw differs(spec, seen.fact);
+          await removeUnused(docker, seen.fact.name);
+        }
+        await docker.createVolume({
+          Name: spec.name,
+          Driver: spec.driver,
+          ...(Object.keys(spec.driverOptions).length > 0 ? { DriverOpts: spec.driverOptions } : {}),
+          Labels: {
+            ...spec.labels,
+            [VOLUME]: spec.key,
+            [PROJECT]: spec.project,
+            'com.docker.compose.version': COMPOSE_VERSION,
+          },
         });
-      }
-      if (seen) {
-        if (!isDisposable(spec)) throw differs(spec, seen.fact);
-        await removeUnused(docker, seen.fact.name);
-      }
-      await docker.createVolume({
-        Name: spec.name,
-        Driver: spec.driver,
-        ...(Object.keys(spec.driverOptions).length > 0 ? { DriverOpts: spec.driverOptions } : {}),
-        Labels: {
-          ...spec.labels,
-          [VOLUME]: spec.key,
-          [PROJECT]: spec.project,
-          'com.docker.compose.version': COMPOSE_VERSION,
-        },
-      });
-    },
-    async remove(_id, { fact, mark }, _signal, report) {
-      if (mark?.memo?.prune === true) await removeUnused(docker, fact.name);
-      else report?.({ field: 'volume', to: `${fact.name} stays on the host, with its data` });
-    },
+      }),
+    remove: (gone, _signal, report) =>
+      eachGone(gone, async ({ id, seen: { fact, mark } }) => {
+        if (mark?.memo?.prune === true) await removeUnused(docker, fact.name);
+        else report?.(id, { field: 'volume', to: `${fact.name} stays on the host, with its data` });
+      }),
   };
 }
 

@@ -142,11 +142,8 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       }
       return failures;
     },
-    async apply(work: FileWork) {
-      const write = await begin(work);
-      if (write !== null) wrote(write, await files.write(write.file, write.content, write.options));
-    },
-    async applyAll(work) {
+    together: ['apply', 'remove'],
+    async apply(work) {
       const failures = new Map<ResourceId, AgentError>();
       const writes = new Map<string, NewFile & { id: ResourceId }>();
       const attempt = async (one: FileWork) => {
@@ -174,13 +171,10 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       }
       return failures;
     },
-    async remove(id, seen, signal) {
-      for (const thrown of (await removeAll([{ id, seen }], signal)).values()) throw thrown;
-    },
-    removeAll,
+    remove,
   };
 
-  async function removeAll(gone: readonly Gone<FileFact>[], signal: AbortSignal): Promise<Map<ResourceId, AgentError>> {
+  async function remove(gone: readonly Gone<FileFact>[], signal: AbortSignal): Promise<Map<ResourceId, AgentError>> {
     const failures = new Map<ResourceId, AgentError>();
     const fail = (id: ResourceId, thrown: unknown) =>
       failures.set(id, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource: id }));

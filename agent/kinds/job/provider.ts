@@ -1,4 +1,5 @@
 /** Jobs: commands that run when their inputs change. Each runs in a transient unit of its own, outside the agent's limits. */
+import { eachWork } from '../../core/each.ts';
 import type { Provider, Work } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
@@ -73,15 +74,16 @@ export function createJobProvider({ exec, redact }: JobProviderOptions): Provide
       }
       return seen;
     },
-    async apply({ change, want, report }, signal) {
-      if (change.op === 'none') return;
-      await run(want, signal, report);
-      fresh.add(want.spec.name);
-    },
+    apply: (work, signal) =>
+      eachWork(work, async ({ change, want, report }) => {
+        if (change.op === 'none') return;
+        await run(want, signal, report);
+        fresh.add(want.spec.name);
+      }),
     async refresh(want, signal, _verb, report) {
       if (!fresh.delete(want.spec.name)) await run(want, signal, report);
     },
-    async remove() {},
+    remove: async () => new Map(),
   };
 }
 

@@ -1,5 +1,7 @@
 /** Services: one or more containers each, made from the declaration, never from what is there. */
+
 import type { ServiceSpec } from '../../compose/stack/model.ts';
+import { eachWork } from '../../core/each.ts';
 import type { Health, Provider, Work } from '../../core/provider.ts';
 import { isOutage } from '../../core/target.ts';
 import type { Desired, ResourceId, Seen } from '../../core/types.ts';
@@ -80,11 +82,12 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       return new Map([...failures, ...(await images.ensure(able, { signal, tell }))]);
     },
     tidy: (kept, signal) => images.tidy(kept, signal),
-    async apply({ change, want, seen, report }, signal) {
-      if (change.op === 'none') return;
-      await waitForDependencies({ docker, clock }, want.spec, signal);
-      await rollOut(toolsFor(report), want, seen?.fact, signal);
-    },
+    apply: (work, signal) =>
+      eachWork(work, async ({ change, want, seen, report }) => {
+        if (change.op === 'none') return;
+        await waitForDependencies({ docker, clock }, want.spec, signal);
+        await rollOut(toolsFor(report), want, seen?.fact, signal);
+      }),
     async conclude(settled) {
       const all = await docker.containers();
       const answers = new Map<ResourceId, Health>();
@@ -127,11 +130,8 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
         await docker.rename(replica.info.Id, `${nameOf(replica.info)}${PARKED}`);
       }
     },
-    async remove(id, seen, _signal, report) {
-      const failures = await removeServices(toolsFor, [{ id, seen }], report && ((_, note) => report(note)));
-      for (const error of failures.values()) throw error;
-    },
-    removeAll: (gone, _signal, report) => removeServices(toolsFor, gone, report),
+    together: ['remove'],
+    remove: (gone, _signal, report) => removeServices(toolsFor, gone, report),
   };
 }
 

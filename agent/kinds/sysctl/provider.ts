@@ -109,7 +109,7 @@ export function createSysctlProvider(options: SysctlProviderOptions): SysctlProv
     throw new AgentError({ code: 'ApplyFailed', phase: 'apply', message });
   };
 
-  const applyAll = async (work: readonly Work<SysctlSpec, SysctlFact>[]) => {
+  const apply = async (work: readonly Work<SysctlSpec, SysctlFact>[]) => {
     const failures = new Map<ResourceId, AgentError>();
     const taken = new Map<string, string>();
     const attempt = async ({ want, seen }: Work<SysctlSpec, SysctlFact>) => {
@@ -133,7 +133,7 @@ export function createSysctlProvider(options: SysctlProviderOptions): SysctlProv
     return failures;
   };
 
-  const removeAll: NonNullable<SysctlProvider['removeAll']> = async (gone, _signal, report) => {
+  const remove: SysctlProvider['remove'] = async (gone, _signal, report) => {
     const failures = new Map<ResourceId, AgentError>();
     const left = new Set<string>();
     const before = remembered();
@@ -184,15 +184,9 @@ export function createSysctlProvider(options: SysctlProviderOptions): SysctlProv
         return new Map(work.map(({ want }) => [want.id, error]));
       }
     },
-    async apply(work) {
-      for (const thrown of (await applyAll([work])).values()) throw thrown;
-    },
-    applyAll,
-    async remove(id, seen, signal, report) {
-      const failures = await removeAll([{ id, seen }], signal, (_, note) => report?.(note));
-      for (const thrown of failures.values()) throw thrown;
-    },
-    removeAll,
+    together: ['apply', 'remove'],
+    apply,
+    remove,
     watcher: createSysctlWatcher({
       observe,
       overrides,

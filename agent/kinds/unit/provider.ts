@@ -78,28 +78,13 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
       answers.forget();
       return installUnits(options, work);
     },
-    async apply({ change, want: { spec }, seen }: UnitWork, signal) {
-      if (change.op === 'none' || change.why.every((r) => r.field === LOADED)) return;
-      const { name } = spec;
-      const running = seen !== undefined && isUp(seen.fact);
-      const changed = change.why.some((r) => /^(content|restart|dropins\.)/.test(r.field));
-      if (spec.state === 'stopped' || spec.masked) {
-        if (seen && seen.fact.active !== 'inactive') await job('StopUnit', name, signal);
-      } else if (running && changed && spec.onChange === 'reload') await job('ReloadOrRestartUnit', name, signal);
-      else if (running && changed && spec.onChange === 'restart') {
-        await restart(name, signal);
-        fresh.add(name);
-      } else if (spec.state === 'started' && !running) {
-        await job('StartUnit', name, signal);
-        fresh.add(name);
-      }
-    },
+    together: ['apply', 'remove'],
     // All jobs are queued at once: systemd knows their order.
-    async applyAll(work, signal) {
+    async apply(work, signal) {
       const failures = new Map<ResourceId, AgentError>();
       await Promise.all(
         work.map((one) =>
-          provider.apply(one, signal).catch((thrown) => {
+          change(one, signal).catch((thrown) => {
             const resource = one.want.id;
             failures.set(resource, asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply', resource }));
           }),
@@ -115,10 +100,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
       else if (tried) await job('TryRestartUnit', spec.name, signal);
       else await restart(spec.name, signal);
     },
-    async remove(id, seen, signal) {
-      for (const error of (await provider.removeAll?.([{ id, seen }], signal))?.values() ?? []) throw error;
-    },
-    async removeAll(gone, signal) {
+    async remove(gone, signal) {
       answers.forget();
       const failures = new Map<ResourceId, AgentError>();
       try {
@@ -131,6 +113,23 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
     },
   };
   return provider;
+
+  async function change({ change, want: { spec }, seen }: UnitWork, signal: AbortSignal): Promise<void> {
+    if (change.op === 'none' || change.why.every((r) => r.field === LOADED)) return;
+    const { name } = spec;
+    const running = seen !== undefined && isUp(seen.fact);
+    const changed = change.why.some((r) => /^(content|restart|dropins\.)/.test(r.field));
+    if (spec.state === 'stopped' || spec.masked) {
+      if (seen && seen.fact.active !== 'inactive') await job('StopUnit', name, signal);
+    } else if (running && changed && spec.onChange === 'reload') await job('ReloadOrRestartUnit', name, signal);
+    else if (running && changed && spec.onChange === 'restart') {
+      await restart(name, signal);
+      fresh.add(name);
+    } else if (spec.state === 'started' && !running) {
+      await job('StartUnit', name, signal);
+      fresh.add(name);
+    }
+  }
 
   /** systemd does not start a socket whose service runs, so that one makes way. */
   async function restart(name: string, signal: AbortSignal): Promise<void> {

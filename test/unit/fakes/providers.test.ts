@@ -6,6 +6,7 @@ import { FILES } from '../../contract/subjects-files.ts';
 import { ENGINE, VOLUME } from '../../contract/subjects-stacks.ts';
 import { SYSCTLS } from '../../contract/subjects-sysctls.ts';
 import { UNITS } from '../../contract/subjects-units.ts';
+import { withoutFailure } from '../../failures.ts';
 import { handsOn } from '../../fakes/hands.ts';
 import { createFakeHost } from '../../fakes/host.ts';
 
@@ -41,7 +42,7 @@ describe.each([
     expect(await bring(provider, want)).toEqual({ op: 'none' });
     const signal = new AbortController().signal;
     const seen = (await provider.observe([want.id], signal)).get(want.id);
-    if (seen) await provider.remove(want.id, seen, signal);
+    if (seen) await withoutFailure(provider.remove([{ id: want.id, seen }], signal));
     expect(await exists()).toBe(true);
   });
 });
