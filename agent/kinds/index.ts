@@ -26,6 +26,7 @@ import { guarded } from './docker/guarded.ts';
 import { createInspections, type Inspections, telling } from './docker/inspections.ts';
 import { network, volume } from './docker/kind.ts';
 import { createNetworkProvider } from './docker/network.ts';
+import { quoting } from './docker/quoting.ts';
 import { createVolumeProvider } from './docker/volume.ts';
 import { file } from './file/kind.ts';
 import { createOriginals, ORIGINALS_DIR } from './file/originals.ts';
@@ -107,13 +108,15 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
   ];
   if (!options.filesOnly) {
     const inspections = options.inspections ?? createInspections(clock.monotonic);
-    const engine = guarded(options.docker ?? createDocker({ socket: options.dockerSocket }), { files, exposures });
-    const docker = telling(engine, inspections);
+    const engine = quoting(options.docker ?? createDocker({ socket: options.dockerSocket }), redact);
+    const docker = telling(guarded(engine, { files, exposures }), inspections);
     const { registries = {}, records = noImageRecords(), secret = () => undefined } = options.images ?? {};
     const credentials = createCredentials({ registries, home: '/root', root, exec, secret });
     const systemd = options.systemd ?? createSystemd({ socket: options.busSocket });
     all.push(
-      erase(createUnitProvider({ systemd, files, originals, exec, clock, stagingDir: UNIT_STAGING_DIR, owned })),
+      erase(
+        createUnitProvider({ systemd, files, originals, exec, clock, stagingDir: UNIT_STAGING_DIR, owned, redact }),
+      ),
       erase(createNetworkProvider({ docker })),
       erase(createVolumeProvider({ docker })),
       erase(

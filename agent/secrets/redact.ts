@@ -15,7 +15,8 @@ export interface Redactor {
   text(text: string): string;
   /**
    * The same for a text, or for plain data: in what is told to people, never in ids, places and codes, which programs go by.
-   * Characters that steer a terminal go, too. What holds neither is answered as the very same object.
+   * Characters that steer a terminal go, too, and the middle of a text of more than 16,384 letters. What holds nothing of that
+   * is answered as the very same object.
    */
   deep<T>(value: T): T;
 }
@@ -34,6 +35,8 @@ const FREE_TEXT: ReadonlySet<string> = new Set([
   'actual',
 ]);
 const MAX_DEPTH = 50;
+/** Letters of one text that is told: what a validator or a registry says may be of any length, and a status holds many. */
+const MAX_TOLD = 16 * 1024;
 const MAX_LASTING = 1_000;
 /** Longer secrets are found by their pieces. */
 const LONG = 16 * 1024;
@@ -54,7 +57,7 @@ export function createRedactor(): Redactor {
     scans ??= scansFor([...new Set([lasting, ...groups.values()].flatMap((group) => [...group]))], seed);
     return scans.length === 0 ? given : masked(given, scans);
   };
-  const free = (given: string): string => tameLines(text(given));
+  const free = (given: string): string => clipped(tameLines(text(given)));
   return {
     add(secret) {
       if (lasting.has(secret)) return;
@@ -83,6 +86,13 @@ export function createRedactor(): Redactor {
     text,
     deep: <T>(value: T): T => deep(value, typeof value === 'string', 0, free) as T,
   };
+}
+
+/** It begins with what failed, and ends with what to do. */
+function clipped(text: string): string {
+  if (text.length <= MAX_TOLD) return text;
+  const half = MAX_TOLD / 2;
+  return `${text.slice(0, half)} … (${text.length - MAX_TOLD} letters more) … ${text.slice(-half)}`;
 }
 
 /** What finds any of these secrets, in any of their forms. */

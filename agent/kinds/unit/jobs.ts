@@ -6,6 +6,8 @@ import type { JobVerb, Systemd, UnitRow } from '../../system/systemd/systemd.ts'
 interface JobOptions {
   systemd: Systemd;
   exec: Exec;
+  /** Takes secrets out of what a program printed. */
+  redact?: ((text: string) => string) | undefined;
 }
 
 export type UnitJob = (verb: JobVerb, name: string, signal?: AbortSignal) => Promise<void>;
@@ -17,7 +19,7 @@ const MAX_LINE = 300;
 const JOURNAL_TIMEOUT_MS = 10_000;
 
 /** @returns what runs a job to its end, or throws AgentError `UnitFailed`, `UnitNotFound` */
-export function createUnitJobs({ systemd, exec }: JobOptions): UnitJob {
+export function createUnitJobs({ systemd, exec, redact }: JobOptions): UnitJob {
   return async (verb, name, signal) => {
     // Six starts in ten seconds are refused; a start of ours must not be the victim of that count.
     if (verb !== 'StopUnit') await systemd.resetFailed(name);
@@ -29,7 +31,7 @@ export function createUnitJobs({ systemd, exec }: JobOptions): UnitJob {
     const [row] = await systemd.list([name]);
     // The unit's own state has the last word: one that is up did not fail to start. Settle judges what it does next.
     if (STARTS.includes(verb) && row?.active === 'active') return;
-    const lines = row ? await journalOf({ systemd, exec }, row) : '';
+    const lines = row ? await journalOf({ systemd, exec, redact }, row) : '';
     throw new AgentError({
       code: 'UnitFailed',
       phase: 'apply',
@@ -49,7 +51,10 @@ export const notFound = (name: string): AgentError =>
   });
 
 /** The last lines of a unit's journal, of its last run alone where systemd knows which that was. */
-export async function journalOf({ systemd, exec }: JobOptions, { name, path }: UnitRow): Promise<string> {
+export async function journalOf(
+  { systemd, exec, redact = (text) => text }: JobOptions,
+  { name, path }: UnitRow,
+): Promise<string> {
   const startedUs = path === '' ? 0 : Number(await systemd.property(path, 'Unit', 'InactiveExitTimestamp', 0));
   const since = startedUs > 0 ? [`--since=@${(startedUs / 1e6 - 0.1).toFixed(3)}`] : [];
   // The last words of a process may still be on their way.
@@ -57,6 +62,7 @@ export async function journalOf({ systemd, exec }: JobOptions, { name, path }: U
   const { stdout } = await exec(['journalctl', '--no-pager', '-o', 'cat', '-n', String(LINES), '-u', name, ...since], {
     timeoutMs: JOURNAL_TIMEOUT_MS,
   });
-  const lines = stdout.trim().split('\n').filter(Boolean);
+  // Before a line is cut: nobody knows half a secret any more.
+  const lines = redact(stdout).trim().split('\n').filter(Boolean);
   return lines.map((line) => line.slice(0, MAX_LINE)).join(' | ');
 }

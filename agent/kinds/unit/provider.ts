@@ -25,6 +25,8 @@ export interface UnitProviderOptions {
   stagingDir: string;
   /** Whether fairlead made the unit's file, as the inventory knows. */
   owned(id: ResourceId): boolean;
+  /** Takes secrets out of what a unit printed. */
+  redact?: ((text: string) => string) | undefined;
 }
 
 type UnitWork = Work<UnitSpec, UnitFact>;
@@ -33,7 +35,7 @@ const UNASKED = { file: '', needReload: false };
 const nameOf = (id: ResourceId) => id.slice('unit:'.length);
 
 export function createUnitProvider(options: UnitProviderOptions): Provider<UnitSpec, UnitFact> {
-  const { systemd, originals, exec } = options;
+  const { systemd, originals, exec, redact } = options;
   const answers = createUnitAnswers(options);
   const readOnDisk = createUnitReader(options);
   const job = createUnitJobs(options);
@@ -174,7 +176,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
         get('RemainAfterExit', false),
         get('ExecMainStartTimestamp', 0).then(Number),
       ]);
-    if (active === 'failed') fact.log = await journalOf({ exec, systemd }, row);
+    if (active === 'failed') fact.log = await journalOf({ exec, systemd, redact }, row);
     return fact;
   }
 }

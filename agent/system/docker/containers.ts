@@ -45,6 +45,9 @@ export async function runCommand(docker: Dockerode, id: string, command: DockerC
   return { exitCode: exitCode ?? -1, output: plainLog(Buffer.concat(kept)) };
 }
 
+/** Letters of it that are handed on: its end. How much of that is shown is said elsewhere, once secrets are taken out. */
+const MAX_LOG = 64 * 1024;
+
 /** The engine's frames (8-byte header each) as one line of text. */
 export function plainLog(frames: Buffer): string {
   const lines: string[] = [];
@@ -58,5 +61,5 @@ export function plainLog(frames: Buffer): string {
     );
     at += 8 + size;
   }
-  return lines.filter(Boolean).join(' | ').slice(-500);
+  return lines.filter(Boolean).join(' | ').slice(-MAX_LOG);
 }
