@@ -185,7 +185,8 @@ export function createFetcher(options: FetcherOptions): Fetcher {
         } else if (bases.length > 0 && files.size > MAX_SINGLE) {
           // Most of them must be in a base, but not in our part of it.
           bases.length = 0;
-          await get(closureRequest(view.layers.map((l) => l.tree), bases), LIMITS.closure, signal); // biome-ignore format: one line
+          const trees = view.layers.map((layer) => layer.tree);
+          await get(closureRequest(trees, bases), LIMITS.closure, signal);
         } else await getLarge(files, signal);
       }
     }

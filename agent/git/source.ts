@@ -88,7 +88,13 @@ export function createSource(options: SourceOptions): GitSource {
     const now = policy();
     const result = await access.using((objects, fetcher) =>
       review({
-        ...{ commit, request, objects, exec, aboveFloor, source: id, policyDigest: now },
+        commit,
+        request,
+        objects,
+        exec,
+        aboveFloor,
+        source: id,
+        policyDigest: now,
         resolved: request.named ? null : resolvedFor(commit),
         policy: options,
         bring: async (base, also) => {

@@ -70,8 +70,15 @@ export async function converge(
   const health = healthNow(run, plan, observed);
   if (gate !== null || !mode.acts)
     return judge({
-      ...{ checkout, planned, records: [], health, settled: new Map(), untouched: new Set() },
-      ...{ stopped: false, unfinished: false, proof: null },
+      checkout,
+      planned,
+      records: [],
+      health,
+      settled: new Map(),
+      untouched: new Set(),
+      stopped: false,
+      unfinished: false,
+      proof: null,
     });
 
   const work = plan.steps.filter(isWork);
@@ -90,8 +97,15 @@ export async function converge(
   // Probes that were broken off tell nothing, and nothing new is begun by an agent that is to end.
   if (run.io.signal.aborted)
     return judge({
-      ...{ checkout, planned, records: [], health, settled: new Map(), untouched: new Set(failures.keys()) },
-      ...{ stopped: true, unfinished: work.length + removals.length > 0, proof: null },
+      checkout,
+      planned,
+      records: [],
+      health,
+      settled: new Map(),
+      untouched: new Set(failures.keys()),
+      stopped: true,
+      unfinished: work.length + removals.length > 0,
+      proof: null,
     });
   if (isFresh) beginTrial(run, checkout, endpoints);
   if (mode.isNew) noteJobs(run, work);

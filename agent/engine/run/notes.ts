@@ -45,8 +45,12 @@ function endWayBack(run: Run, { content, innocent }: Extract<Note, { type: 'way 
   const { silenced, wayBack } = commits.get();
   const known = silenced?.content === content ? silenced : commits.bad(content);
   const again = known && {
-    ...{ content, commit: wayBack?.from ?? known.commit, culprit: known.culprit },
-    ...{ times: 0, nextAt: run.clock.now().toISOString(), ran: ranUnder(run, content) },
+    content,
+    commit: wayBack?.from ?? known.commit,
+    culprit: known.culprit,
+    times: 0,
+    nextAt: run.clock.now().toISOString(),
+    ran: ranUnder(run, content),
   };
   commits.forgive(content, { wayBack: null, silenced: again });
 }
@@ -59,7 +63,8 @@ function takeBack(run: Run, { wayBack, isSilence }: Extract<Note, { type: 'take 
   const bad = { content: wayBack.content, commit: wayBack.from, at: run.clock.now().toISOString(), culprit };
   if (silenced === null) commits.markBad(bad, { trial: null, wayBack, silenced: null });
   else commits.set({ trial: null, wayBack, silenced });
-  const [from, to] = [wayBack.from, wayBack.to].map((commit) => commit.slice(0, 7));
+  const from = wayBack.from.slice(0, 7);
+  const to = wayBack.to.slice(0, 7);
   run.log.error(
     { from, to, resource: culprit.id, reason: culprit.reason },
     `commit ${from} did not settle; going back to ${to}`,

@@ -42,7 +42,8 @@ const ASKS_AN_OBJECT = 4;
 const MAX_SAID = 2_000;
 const MAX_WHY = 64 * 1024;
 /** Bytes of an object's id, and of a size. */
-const [ID, SIZE] = [20, 8];
+const ID = 20;
+const SIZE = 8;
 
 export const unreadable = (why: string): AgentError =>
   new AgentError({
@@ -145,7 +146,8 @@ export async function openChannel(way: Way, silenceMs: number = SILENCE_MS): Pro
     const { limits } = options;
     const from = pack[Symbol.asyncIterator]();
     // What it says of sizes and numbers is not relied on: it has read foreign bytes.
-    const [bytes, objects] = [createBudget(limits.made), createBudget(limits.objects, 'objects')];
+    const bytes = createBudget(limits.made);
+    const objects = createBudget(limits.objects, 'objects');
     const asks = createBudget(ASKS_AN_OBJECT * limits.objects, 'objects');
     let isRead = false;
     await send('L', Buffer.from(JSON.stringify(limits)));

@@ -39,7 +39,8 @@ export function openLarge(dir: string): LargeBlobs {
       const handle = await open(nameOf(oid)).catch(() => null);
       if (handle === null) return null;
       const { size } = await handle.stat();
-      const [id, content] = [createHash('sha1').update(`blob ${size}\0`), createHash('sha256')];
+      const id = createHash('sha1').update(`blob ${size}\0`);
+      const content = createHash('sha256');
       for await (const chunk of createReadStream('', { fd: handle, highWaterMark: CHUNK })) {
         id.update(chunk);
         content.update(chunk);

@@ -123,7 +123,8 @@ function createPieces() {
       if (length <= 0) throw new DamagedObject('its pack is cut short');
       if (length > 2 * MAX_OBJECT) throw new DamagedObject('its pack has too much of it');
       if (length > PIECE) return readAt(file, start, length);
-      const [first, last] = [Math.floor(start / PIECE), Math.floor((end - 1) / PIECE)];
+      const first = Math.floor(start / PIECE);
+      const last = Math.floor((end - 1) / PIECE);
       const from = first * PIECE;
       const here = await piece(file, first);
       if (first === last) return here.subarray(start - from, end - from);

@@ -150,7 +150,8 @@ export function openObjects({ gitdir, recent, home = gitdir, unpack }: StoreOpti
   return {
     has: async (oid) => (await isHere(oid)) || (await knownLarge()).has(oid),
     async lacking(oids) {
-      const [all, apart] = [await packs.places(), await knownLarge()];
+      const all = await packs.places();
+      const apart = await knownLarge();
       return oids.filter((oid) => !fresh.has(oid) && !all.has(oid) && !apart.has(oid));
     },
     async read(oid, type) {

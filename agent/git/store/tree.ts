@@ -101,7 +101,10 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
     Boolean,
   );
   const located = (possible: readonly string[] = []): Located => ({
-    ...{ trees: [...trees], closures: [...closures], files, roles: possible },
+    trees: [...trees],
+    closures: [...closures],
+    files,
+    roles: possible,
     view: { layers, fleet, hostExists: host !== null },
   });
   if (!ready || trees.size > 0 || roles === null) return located(roles === null ? [] : await absentIn(roles));

@@ -44,7 +44,9 @@ export function objection(newest: Provenance, next: Successor): Objection | null
 
 /** By semver; a name without a version, as of what was accepted before there was a record, says nothing. */
 function versionOrder(name: string, before: string): number {
-  const [a, b] = [name, before].map((text) => parseVersion(text.slice(text.lastIndexOf('/') + 1)));
+  const versionOf = (text: string) => parseVersion(text.slice(text.lastIndexOf('/') + 1));
+  const a = versionOf(name);
+  const b = versionOf(before);
   if (!a || !b) return before === '' ? 1 : -1;
   return compareVersions(a, b);
 }

@@ -100,7 +100,8 @@ export function compareVersions(a: Version, b: Version): number {
   }
   if (a.pre.length === 0 || b.pre.length === 0) return b.pre.length - a.pre.length;
   for (let i = 0; i < Math.max(a.pre.length, b.pre.length); i++) {
-    const [x, y] = [a.pre[i], b.pre[i]];
+    const x = a.pre[i];
+    const y = b.pre[i];
     if (x === undefined || y === undefined) return x === undefined ? -1 : 1;
     if (x === y) continue;
     const numeric = [x, y].map((p) => /^\d+$/.test(p));

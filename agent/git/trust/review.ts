@@ -67,7 +67,10 @@ export async function review(input: ReviewInput): Promise<Judged> {
   const info = describe(policy.ref, commit, parsed, resolved);
   const called = `commit ${commit.slice(0, 7)} "${info.subject}" by ${info.author}`;
   const hold = (reason: ReasonCode, message: string, aboveFloor = true): Judged => ({
-    ...{ info, provenance, hold: { reason, message }, aboveFloor },
+    info,
+    provenance,
+    hold: { reason, message },
+    aboveFloor,
   });
 
   if (!(await standsOn(input, base, range.descends)))

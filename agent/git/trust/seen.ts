@@ -29,7 +29,8 @@ export async function seenSince(objects: Objects, head: string, base: string, vi
   const { commits, descends } = await rangeOf(objects, head, { commit: base, payload: null });
   const seen: SeenCommit[] = [];
   for (const { id, commit } of descends ? commits.slice(0, MAX_SEEN) : commits.slice(0, 1)) {
-    const [before, after] = [await mark(commit.parents[0] ?? ''), await mark(id)];
+    const before = await mark(commit.parents[0] ?? '');
+    const after = await mark(id);
     seen.push({
       commit: id,
       author: commit.author.who,

@@ -198,9 +198,14 @@ export function createConnection(options: ConnectionOptions): Connection {
 
   /** Whether an agent is there under our name now: it answers a word that nobody can know before. Asked under another id. */
   async function probe(): Promise<'there' | 'gone'> {
-    const [clientId, word] = [options.probeId, randomBytes(16).toString('hex')];
+    const clientId = options.probeId;
+    const word = randomBytes(16).toString('hex');
     const client = await connectBroker({
-      ...{ broker, clientId, timeoutMs: CONNECT_TIMEOUT_MS, maxPacketBytes: MAX_PACKET_BYTES, signal: stopper.signal },
+      broker,
+      clientId,
+      timeoutMs: CONNECT_TIMEOUT_MS,
+      maxPacketBytes: MAX_PACKET_BYTES,
+      signal: stopper.signal,
     });
     try {
       const heard = new Promise<'there'>((resolve) =>
