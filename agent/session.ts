@@ -111,7 +111,7 @@ export function createSession(options: SessionOptions): Session {
     ...(verify ? { verify: { ...verify, namedIn: options.configFile } } : {}),
   };
   const unpacking = unpackingApart(log);
-  const source = createSource({ ...sourceOptions, unpacking });
+  const source = createSource({ ...sourceOptions, unpacking, received: () => loop.received() });
   const bare: EngineDeps = {
     source,
     endpoints: endpointsOf(sourceOptions, config),

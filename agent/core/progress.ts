@@ -15,8 +15,17 @@ export type Phase = 'queue' | 'fetch' | 'plan' | 'prepare' | 'apply' | 'settle' 
 
 /** `POST /v1/sync` answers newline-delimited JSON: any number of progress lines, then one `done`. */
 export type SyncLine =
-  /** `waiting`: what is not well yet, and why, while things settle. */
-  | { type: 'phase'; phase: Phase; detail?: string; waiting?: readonly { id: string; message: string }[] }
+  /**
+   * `waiting`: what is not well yet, and why, while things settle. `withinMs`: `detail` may last so long, and nothing need be
+   * said meanwhile.
+   */
+  | {
+      type: 'phase';
+      phase: Phase;
+      detail?: string;
+      waiting?: readonly { id: string; message: string }[];
+      withinMs?: number;
+    }
   /** An image is being pulled; a few times a second. `totalBytes` grows as the engine hears of further layers. */
   | { type: 'progress'; image: string; doneBytes: number; totalBytes: number }
   | { type: 'action'; action: ActionRecord }

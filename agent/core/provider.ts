@@ -86,6 +86,8 @@ export interface Provider<S = unknown, F = unknown> {
   install?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<Failures>;
   /** Applies work of which none waits for another. */
   apply(work: readonly Work<S, F>[], signal: AbortSignal): Promise<Failures>;
+  /** How long an apply, or a restart, may last at most, in ms; missing where that is well below half an hour. */
+  lastsMs?(spec: S): number;
   /**
    * After settle: lets go of what was kept until a change had proved itself, or takes the change back where it failed and
    * its declaration asks for that. Answers what is to be said of those then.

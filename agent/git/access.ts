@@ -16,7 +16,7 @@ import type { Policy } from './trust/review.ts';
 import type { SignatureOptions } from './trust/signature.ts';
 import { createClient, type GitClient } from './wire/client.ts';
 import { createHttp } from './wire/http.ts';
-import { LIMITS, type Limits } from './wire/remote.ts';
+import { LIMITS, type Limits, type Remote } from './wire/remote.ts';
 import { createSmartHttp, type HttpAuth } from './wire/smart-http.ts';
 import { createSsh, parseSshUrl } from './wire/ssh.ts';
 
@@ -36,6 +36,8 @@ export interface SourceOptions extends Policy {
   exec: SignatureOptions['exec'];
   log: Log;
   limits?: Partial<Limits>;
+  /** A part of an answer of the server came. */
+  received?: (() => void) | undefined;
   /** Who unpacks what comes; this process, where that is left out. */
   unpacking?: Unpacking | undefined;
 }
@@ -65,16 +67,33 @@ export function accessTo(options: SourceOptions): Access {
       throw invalid('repo.url must not carry a password or token; put it into a file and name that in repo.auth');
     const limits = { ...LIMITS, ...options.limits };
     const http = createHttp({ ca: options.ca, cert: options.cert, key: options.key, env, limits });
-    return remoteAccess(options, createClient(createSmartHttp({ url, auth: options.auth ?? {}, http, limits })));
+    return remoteAccess(
+      options,
+      createClient(heard(createSmartHttp({ url, auth: options.auth ?? {}, http, limits }), options)),
+    );
   }
   if (/^\w[\w+.-]*:\/\//.test(url) ? url.startsWith('ssh://') : parseSshUrl(url) !== null && !url.startsWith('/')) {
     const limits = { ...LIMITS, ...options.limits };
-    return remoteAccess(options, createClient(createSsh({ url, ...options.auth, env, limits })));
+    return remoteAccess(options, createClient(heard(createSsh({ url, ...options.auth, env, limits }), options)));
   }
   if (/^\w[\w+.-]*:\/\//.test(url) && !url.startsWith('file://'))
     throw invalid(`repo.url ${url} is of no kind that fairlead knows; use https, http, ssh or a path`);
   return localAccess(url);
 }
+
+/** Tells of each part of an answer as it comes. */
+const heard = (remote: Remote, { received }: SourceOptions): Remote =>
+  received === undefined
+    ? remote
+    : {
+        ...remote,
+        async *exchange(request, signal) {
+          for await (const part of remote.exchange(request, signal)) {
+            received();
+            yield part;
+          }
+        },
+      };
 
 function localAccess(url: string): Access {
   const local = openLocal(url);

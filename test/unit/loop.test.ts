@@ -242,6 +242,33 @@ test('the watchdog is fed while idle and while a run shows life, not by one that
   expect(turns).toBeGreaterThan(hung + 4);
 });
 
+test('the watchdog is fed while a job lasts as long as it may, a repair acts and the repository comes slowly', async () => {
+  start();
+  for (let part = 0; part < 5; part++) {
+    await vi.advanceTimersByTimeAsync(500_000);
+    loop.received();
+  }
+  requests[0]?.emit({ type: 'phase', phase: 'apply' });
+  requests[0]?.emit({ type: 'phase', phase: 'apply', detail: 'job:backup', withinMs: 7_200_000 });
+  const before = turns;
+  await vi.advanceTimersByTimeAsync(3_000_000);
+  // What begins beside it takes nothing from its time.
+  requests[0]?.emit({ type: 'phase', phase: 'apply', detail: 'job:other', withinMs: 1_000_000 });
+  await vi.advanceTimersByTimeAsync(4_000_000);
+  expect(turns).toBe(before + 700);
+  requests[0]?.emit({ type: 'phase', phase: 'settle' });
+  await vi.advanceTimersByTimeAsync(310_000);
+  const hung = turns;
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(turns).toBe(hung);
+  await end();
+  loop.drifted(['file:/a']);
+  await settle();
+  const atRepair = turns;
+  await vi.advanceTimersByTimeAsync(1_800_000);
+  expect(turns).toBe(atRepair + 180);
+});
+
 test('a run that hangs while the repository is asked is not covered up by repairs beside it', async () => {
   start();
   await end();

@@ -6,6 +6,17 @@ import type { ActionRecord, Reason, ResourceId } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
 import type { Run } from '../types.ts';
 
+/** What lasts no longer than this needs no word of its own; in ms. */
+const LONG_MS = 900_000;
+
+/** What may last long is named before it begins: whoever watches over the run knows how long it may be silent. */
+function announce({ providers, io }: Run, steps: readonly Step[]): void {
+  for (const { want } of steps) {
+    const withinMs = providers.get(kindOf(want.id))?.lastsMs?.(want.spec) ?? 0;
+    if (withinMs > LONG_MS) io.emit({ type: 'phase', phase: 'apply', detail: want.id, withinMs });
+  }
+}
+
 export const workOf = ({ change, want, seen }: Step): Work => ({ change, want, seen });
 
 /** No restart of its own hangs on it, and its kind does many at once. */
@@ -19,6 +30,7 @@ export const joins = ({ providers }: Run, { want, refreshFor }: Step): boolean =
 export async function carryOut(run: Run, steps: readonly Step[], signal: AbortSignal): Promise<ActionRecord[]> {
   const [first] = steps;
   const provider = first && run.providers.get(kindOf(first.want.id));
+  announce(run, steps);
   const began = run.clock.monotonic();
   const notes = new Map<ResourceId, Reason[]>(steps.map(({ want }) => [want.id, []]));
   const reportOf = (id: ResourceId) => (note: Reason) => void notes.get(id)?.push(note);

@@ -15,7 +15,11 @@ export async function prune(run: Run, removals: readonly Removal[]): Promise<Act
   const unseen = removals.filter(({ seen }) => seen === undefined);
   if (unseen.length > 0) run.store.inventory.forget(unseen.map(({ id }) => id));
   const gone = removals.flatMap(({ id, seen }) => (seen === undefined ? [] : [{ id, seen }]));
-  if (gone.length > 0) run.store.beforeActing();
+  if (gone.length > 0) {
+    run.store.beforeActing();
+    // What is removed is stopped first, and that may take as long as an apply.
+    run.io.emit({ type: 'phase', phase: 'apply' });
+  }
   for (const batch of batches(run, gone)) {
     if (run.io.signal.aborted) break;
     const began = run.clock.monotonic();

@@ -7,7 +7,7 @@ import type { RunResult } from '../run/reconcile.ts';
 import type { RunRequest } from '../types.ts';
 import { createSchedule } from './schedule.ts';
 import { splayOffset } from './splay.ts';
-import { createWatchdog } from './watchdog.ts';
+import { createWatchdog, type WatchedRun } from './watchdog.ts';
 
 export interface LoopOptions {
   run(request: RunRequest): Promise<RunResult>;
@@ -37,6 +37,8 @@ export interface Loop {
   /** When the next scheduled run is due, ISO 8601. */
   next(): string | null;
   running(): boolean;
+  /** A part of the repository came: a sign of life of the run that asks for it. */
+  received(): void;
   /** No new run; the one under way is told to stop and waited for. */
   stop(): Promise<void>;
 }
@@ -69,6 +71,7 @@ export function createLoop(options: LoopOptions): Loop {
   let waiting = false;
   let side: Promise<void> | null = null;
   const watchdog = createWatchdog(options.clock);
+  let full: WatchedRun | null = null;
 
   const later = (ms: number, what: () => void): NodeJS.Timeout => {
     const timer = setTimeout(() => {
@@ -120,7 +123,8 @@ export function createLoop(options: LoopOptions): Loop {
     { trigger, request, hinted, lines, done }: Pending,
     wait: RunRequest['yielding'],
   ): Promise<void> {
-    const watched = watchdog.begin();
+    const watched = watchdog.begin(hinted === null ? 'fetch' : 'apply');
+    if (hinted === null) full = watched;
     const emit = (line: SyncLine) => {
       watched.heard(line);
       for (const tell of lines) tell(line);
@@ -150,6 +154,7 @@ export function createLoop(options: LoopOptions): Loop {
       tellOfFailure(thrown, trigger, emit);
     }
     watched.ended();
+    if (full === watched) full = null;
     // Repairs neither put off a retry that is due, nor make the next one come later.
     if (hinted === null || (failed && retry === null && wait === yielding)) again(failed);
     feed();
@@ -217,6 +222,7 @@ export function createLoop(options: LoopOptions): Loop {
     drifted: (ids) => void enqueue({}, 'drift', undefined, ids),
     next: () => schedule.next(),
     running: () => current !== null,
+    received: () => full?.heard(),
     async stop() {
       stopper.abort();
       schedule.stop();

@@ -7,7 +7,8 @@ import type { Clock } from '../../system/clock.ts';
 
 /**
  * How long a run may be silent in each phase, in ms: longer than the longest single call that the phase waits for. A pull of
- * an image, a job and the start of a unit have half an hour; a download of the repository says how far it is.
+ * an image and the start of a unit have half an hour; what may last longer says so (`withinMs`), and each part of a download
+ * of the repository is a sign of life.
  */
 const SILENT_MS: Record<Phase, number> = {
   queue: 300_000,
@@ -18,17 +19,20 @@ const SILENT_MS: Record<Phase, number> = {
   settle: 300_000,
   rollback: 300_000,
 };
+/** Phases that may wait for the repository: in others, what comes of it was asked for by somebody else, such as a plan. */
+const FETCHING: readonly Phase[] = ['fetch', 'rollback'];
 /** A scheduled run that has not begun by then will not begin: the schedule is dead. */
 const OVERDUE_MS = 600_000;
 
 export interface WatchedRun {
-  /** The run showed a sign of life. */
-  heard(line: SyncLine): void;
+  /** The run showed a sign of life. @param line what it said; missing where it received a part of the repository */
+  heard(line?: SyncLine): void;
   ended(): void;
 }
 
 export interface Watchdog {
-  begin(): WatchedRun;
+  /** @param first the phase that the run begins with: a repair says nothing before it acts */
+  begin(first: Phase): WatchedRun;
   /** @param next when the next scheduled run is due, ISO 8601; null if there is none */
   mayBeFed(next: string | null): boolean;
 }
@@ -37,12 +41,19 @@ export function createWatchdog(clock: Pick<Clock, 'now' | 'monotonic'>): Watchdo
   /** Each run under way, with the time until which it may be silent. */
   const running = new Map<WatchedRun, number>();
   return {
-    begin() {
-      let phase: Phase = 'fetch';
-      const extend = () => void running.set(run, clock.monotonic() + SILENT_MS[phase]);
+    begin(first) {
+      let phase = first;
+      /** Until then something may last that was announced in this phase. */
+      let announced = 0;
+      const extend = () => void running.set(run, Math.max(announced, clock.monotonic() + SILENT_MS[phase]));
       const run: WatchedRun = {
         heard(line) {
-          if (line.type === 'phase') phase = line.phase;
+          if (line === undefined && !FETCHING.includes(phase)) return;
+          if (line?.type === 'phase') {
+            if (line.phase !== phase) announced = 0;
+            phase = line.phase;
+            announced = Math.max(announced, clock.monotonic() + SILENT_MS[phase] + (line.withinMs ?? 0));
+          }
           extend();
         },
         ended: () => void running.delete(run),

@@ -62,6 +62,7 @@ export function createJobProvider({ exec, redact }: JobProviderOptions): Provide
     claims: ({ name }) => [`job:${name}`],
     diff,
     health: () => ({ state: 'ok', message: '' }),
+    lastsMs: ({ timeoutMs }) => timeoutMs,
     async observe(ids, signal, wants) {
       const seen = new Map<ResourceId, Seen<JobFact>>();
       fresh.clear();

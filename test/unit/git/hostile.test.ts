@@ -6,7 +6,7 @@ import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import zlib from 'node:zlib';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { packet } from '../../../agent/git/wire/packet.ts';
 import type { Limits } from '../../../agent/git/wire/remote.ts';
 import { failOnStalls } from '../../stall.ts';
@@ -87,6 +87,12 @@ test('a server that trickles is given up at the limit for all of it', async () =
   expect(await failure(host(within({ refs: 1_000 })).pull())).toMatch(
     /RepositoryUnreachable: .*did not finish within 1 s/,
   );
+});
+
+test('a pull tells of what it receives, so that a slow one is not taken for one that hangs', async () => {
+  const received = vi.fn();
+  await host({ received }).pull();
+  expect(received).toHaveBeenCalled();
 });
 
 test('answers that are cut short, in the middle of a packet or of the pack', async () => {
