@@ -1,4 +1,5 @@
 /** What of a secret may show in a message: its parts, and the ways in which programs quote them. Pure. */
+import { tame, tameLines } from '../tame.ts';
 
 /** Shorter ones are part of ordinary words: masking them would garble everything and hide nothing. */
 const MIN_LENGTH = 4;
@@ -23,6 +24,9 @@ export function encodings(secret: string): string[] {
     encodeURIComponent(secret.toWellFormed()),
     secret.replaceAll("'", "''"),
     secret.replaceAll("'", "'\\''"),
+    // Errors are tamed before secrets are taken out of them.
+    tame(secret),
+    tameLines(secret),
     bytes.toString('hex'),
     bytes.toString('hex').toUpperCase(),
     ...[0, 1, 2].map((offset) => base64At(bytes, offset)),

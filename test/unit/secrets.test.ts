@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { decryptSops as otherReader } from 'sops-age';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import { AgentError } from '../../agent/errors.ts';
 import { decryptAge, encryptAge, readAgeHeader } from '../../agent/secrets/age.ts';
 import { createAutomaton } from '../../agent/secrets/automaton.ts';
 import { valuesIn } from '../../agent/secrets/forms.ts';
@@ -15,6 +16,7 @@ import { openSecrets } from '../../agent/secrets/open.ts';
 import { LEAST_PIECE } from '../../agent/secrets/pieces.ts';
 import { createRedactor } from '../../agent/secrets/redact.ts';
 import { decryptSops } from '../../agent/secrets/sops.ts';
+import { tame } from '../../agent/tame.ts';
 import { find, loadRepo, messages, type Repo, textOf } from './repo.ts';
 import { sopsDocument, sopsDotenv } from './sops-writer.ts';
 
@@ -267,6 +269,16 @@ describe('the redactor', () => {
       message: 'x (secret)',
       why: [{ field: 'env', from: '(secret)' }],
     });
+  });
+
+  test('masks a secret of which an error has already been made safe to show', () => {
+    const redactor = createRedactor();
+    for (const secret of ['left\u202eright\u200bend', 'bell\u0007\u009bhorse']) {
+      redactor.add(secret);
+      const { message } = new AgentError({ code: 'InvalidFile', phase: 'prepare', message: `it said ${secret}` });
+      expect(redactor.deep(message)).toBe('it said (secret)');
+      expect(redactor.text(`it said ${tame(secret)}`)).toBe('it said (secret)');
+    }
   });
 
   test('masks the values of an age file of settings, whichever way it is written', async () => {
