@@ -11,11 +11,16 @@ export interface ReadFleetOptions {
   quietMs?: number;
   /** To be read by then. */
   timeoutMs?: number;
+  /** Bytes of all messages together; more is no fleet. */
+  maxBytes?: number;
 }
+
+/** A status has some kilobytes: room for tens of thousands of hosts. */
+const MAX_BYTES = 256 * 1024 * 1024;
 
 /** Reads the retained statuses of all hosts. Throws AgentError `BrokerUnreachable`, also where only a part could be read. */
 export async function readFleet(options: ReadFleetOptions): Promise<FleetRow[]> {
-  const { quietMs = 300, timeoutMs = 30_000 } = options;
+  const { quietMs = 300, timeoutMs = 30_000, maxBytes = MAX_BYTES } = options;
   const client = await connectBroker({
     broker: options.broker,
     clientId: `fairlead-cli-${randomBytes(6).toString('hex')}`,
@@ -25,6 +30,7 @@ export async function readFleet(options: ReadFleetOptions): Promise<FleetRow[]> 
   });
   const rows = new Map<string, FleetRow>();
   const hosts = `${options.prefix}/${options.fleet}/hosts/+`;
+  let bytes = 0;
   let quiet: NodeJS.Timeout | undefined;
   let late: NodeJS.Timeout | undefined;
   try {
@@ -36,6 +42,9 @@ export async function readFleet(options: ReadFleetOptions): Promise<FleetRow[]> 
       };
       late = setTimeout(() => failed(`it was still sending after ${timeoutMs / 1_000} s`), timeoutMs);
       client.on('message', (topic, payload, packet) => {
+        bytes += topic.length + payload.length;
+        if (bytes > maxBytes)
+          return failed(`it sent more than ${maxBytes} bytes; let each host publish its own status alone`);
         foldMessage(rows, topic, payload.toString('utf8'));
         // What hosts say meanwhile goes on for ever; only what was retained comes to an end.
         if (packet.retain) settle();

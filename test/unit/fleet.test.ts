@@ -30,9 +30,9 @@ afterEach(async () => {
   await new Promise<void>((resolve) => broker.close(() => server.close(() => resolve())));
 });
 
-const read = () => {
+const read = (more: { maxBytes?: number } = {}) => {
   const { port } = server.address() as net.AddressInfo;
-  return readFleet({ broker: { url: `mqtt://127.0.0.1:${port}` }, prefix: 'p', fleet: 'f' });
+  return readFleet({ broker: { url: `mqtt://127.0.0.1:${port}` }, prefix: 'p', fleet: 'f', ...more });
 };
 const say = (topic: string, payload: string) =>
   new Promise<void>((resolve, reject) =>
@@ -49,6 +49,15 @@ test('a fleet is read from what is retained; a status of another version is said
     { host: 'a', presence: 'online', sync: 'synced', health: 'healthy' },
     { host: 'b', presence: 'unknown', sync: 'unknown', reason: 'UnreadableStatus' },
   ]);
+});
+
+test('a broker that sends without end is left, before it has filled the memory', async () => {
+  for (let host = 0; host < 20; host++) await say(`p/f/hosts/h${host}/status`, JSON.stringify(status(`h${host}`)));
+  expect(await read()).toHaveLength(20);
+  await expect(read({ maxBytes: 5_000 })).rejects.toMatchObject({
+    code: 'BrokerUnreachable',
+    message: expect.stringMatching(/sent more than 5000 bytes/),
+  });
 });
 
 test('a fleet of nobody is empty, one that may not be read is an error', async () => {
