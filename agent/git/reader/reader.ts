@@ -138,7 +138,7 @@ export async function openChannel(way: Way, silenceMs: number = SILENCE_MS): Pro
     if (!done) return value;
     if (isSilent) throw unreadable(`the process that reads it said nothing for ${silenceMs / 1_000} s`);
     throw unreadable(
-      `the process that reads it ${(await gone).replace(/^it /, '')}, for its bounds most likely${said === '' ? '' : ` (${said})`}`,
+      `the process that reads it ${(await gone).replace(/^it /, '')}, for its bounds most likely${said === '' ? '' : ` (${quoted(said)})`}`,
     );
   }
 

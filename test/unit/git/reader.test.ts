@@ -213,6 +213,13 @@ test.each([
   expect(running(file)).toEqual([]);
 });
 
+test('of what one says beside it little is told', async () => {
+  const by = unpacking(harmful('talks', "fs.writeSync(2, '\\x1b[31mred'.repeat(8_000)); process.exit(3);"));
+  const message = await failure(all(by, stream(packOf([blob('x')]))));
+  expect(message).toMatch(/^PackUnreadable: .*ended with 3.*red/);
+  expect(message.length).toBeLessThan(500);
+});
+
 test('one that asks without end is left', async () => {
   const by = unpacking(harmful('asks', `${SAY}; for (;;) say('b', '${'ab'.repeat(20)}');`));
   expect(await failure(all(by, stream(packOf([blob('x')])), { limits: { ...LIMITS, objects: 50 } }))).toMatch(
