@@ -83,8 +83,8 @@ export type Choice =
 
 export function choose({ head, accepted, lastGood, bad, silenced, now, pin, force }: Situation): Choice {
   const short = head.commit.slice(0, 7);
-  if (pin !== null && pin.commit === head.commit) return accepted === head.commit ? { act: 'repair' } : { act: 'try' };
-  if (pin !== null) {
+  // A pin to the head asks for nothing else than the head itself.
+  if (pin !== null && pin.commit !== head.commit) {
     const message = `this host is pinned to ${pin.commit.slice(0, 7)}; commit ${short} waits for \`fairlead resume\``;
     const gate: Gate = { kind: 'pin', reason: message, until: null };
     return { act: 'stay', on: pin.commit, sync: 'held', gate, reason: 'Pinned', message, problem: null };

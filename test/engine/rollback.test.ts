@@ -50,6 +50,14 @@ describe('a commit that does not settle', () => {
     expect(value('service:p/web')).toBe('3');
   });
 
+  test('is not tried again because of a pin to it', async () => {
+    await run();
+    world.deps().store.commits.set({ pin: { commit: 'bad', at: '' } });
+    const starts = world.things.get('service:p/web')?.starts;
+    for (let i = 0; i < 3; i++) expect((await run()).sync).toBe('rolled-back');
+    expect(world.things.get('service:p/web')?.starts).toBe(starts);
+  });
+
   test('is tried again when somebody says --force', async () => {
     await run();
     const forced = await run({ force: true });

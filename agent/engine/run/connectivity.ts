@@ -32,6 +32,13 @@ export function guardConnectivity(run: Run): ConnectivityGuard {
 export const resumeGuard = (run: Run, names: readonly string[]): ConnectivityGuard =>
   guard(run, Promise.resolve(endpointsNamed(run, names)));
 
+/** For a commit that takes the place of an unfinished one, which may have cut off `names`: they must be reachable again, too. */
+export const inheritGuard = (run: Run, { ready }: ConnectivityGuard, names: readonly string[]): ConnectivityGuard =>
+  guard(
+    run,
+    ready.then((reachable) => endpointsNamed(run, [...reachable, ...names])),
+  );
+
 export const endpointsNamed = ({ endpoints }: Run, names: readonly string[]): Endpoint[] =>
   endpoints.filter(({ name }) => names.includes(name));
 

@@ -5,7 +5,7 @@ import { TRY } from '../decide/mode.ts';
 import { withOutage } from '../decide/tell.ts';
 import { unbegun } from '../decide/unapplied.ts';
 import type { ConnectivityGuard, Outcome, Run, Unreachable } from '../types.ts';
-import { guardConnectivity, lossOf, lossProblem, resumeGuard, silenceProblem } from './connectivity.ts';
+import { guardConnectivity, inheritGuard, lossOf, lossProblem, resumeGuard, silenceProblem } from './connectivity.ts';
 import { converge } from './converge.ts';
 import type { Reviewed } from './door.ts';
 import { isDiskTrouble } from './notes.ts';
@@ -53,9 +53,13 @@ export async function tryCommit(run: Run, head: Reviewed): Promise<Tried> {
 
 /** For a trial that goes on, what could be reached before it began was asked then: the trial itself may have cut it off. */
 function guardOf(run: Run, { info }: Checkout): ConnectivityGuard {
-  const { trial, trialEndpoints } = run.store.commits.get();
+  const { trial, trialEndpoints, wayBack } = run.store.commits.get();
   if (trial === info.commit && trialEndpoints !== null) return resumeGuard(run, trialEndpoints);
-  return run.scratch.guard ?? guardConnectivity(run);
+  const now = run.scratch.guard ?? guardConnectivity(run);
+  // A commit that was not brought to its end may have cut these off: the next one does not get by with what is left.
+  const begun = trial === null ? [] : (trialEndpoints ?? []);
+  const before = [...begun, ...(wayBack?.endpoints ?? [])];
+  return before.length > 0 ? inheritGuard(run, now, before) : now;
 }
 
 /** A commit that is tried again after a silence, or since it proved innocent, does not run again what it ran. */

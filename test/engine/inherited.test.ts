@@ -1,0 +1,44 @@
+/** A commit that takes the place of an unfinished one answers for what that one cut off, too. */
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Endpoint, RunRequest } from '../../agent/engine/types.ts';
+import { AgentError } from '../../agent/errors.ts';
+import { createWorld, type Declaration, type World } from './world.ts';
+
+let world: World;
+beforeEach(() => {
+  world = createWorld();
+});
+afterEach(() => world.end());
+
+const wall = (value: string, more: Declaration = {}): Declaration => ({ 'file:/broker-rule': { value }, ...more });
+
+/** The host itself lets nothing out to the broker while a file says so. */
+function wallBroker(): void {
+  const broker = world.deps().endpoints.find(({ name }) => name === 'broker') as Endpoint;
+  broker.probe = async (signal) => {
+    if (signal.aborted || world.things.get('file:/broker-rule')?.value !== 'shut') return;
+    throw new AgentError({ code: 'BrokerUnreachable', phase: 'report', reach: 'here', message: 'let nothing out' });
+  };
+}
+
+/** A run that is told to stop at this phase; the next one follows in the same process. */
+async function stoppedAt(phase: 'settle' | 'rollback'): Promise<void> {
+  const stop = new AbortController();
+  const emit: RunRequest['emit'] = (line) => {
+    if (line.type === 'phase' && line.phase === phase) stop.abort();
+  };
+  await world.run({ signal: stop.signal, emit });
+  expect(stop.signal.aborted).toBe(true);
+}
+
+test.each(['settle', 'rollback'] as const)('also if that one was stopped in the phase %s', async (phase) => {
+  wallBroker();
+  world.commit('good', wall('open'));
+  await world.run();
+  world.commit('cut', wall('shut'));
+  await stoppedAt(phase);
+  expect(world.things.get('file:/broker-rule')?.value).toBe('shut');
+  world.commit('more', wall('shut', { 'file:/b': { value: '1' } }));
+  expect(await world.run()).toMatchObject({ sync: 'rolled-back', reason: 'WayHomeShut' });
+  expect(world.things.get('file:/broker-rule')?.value).toBe('open');
+});
