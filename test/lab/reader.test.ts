@@ -60,6 +60,24 @@ test.each(['edge-1', 'edge-2'])('code in it can do nothing, with Node’s own lo
   }
 });
 
+test('one that hangs is ended by the name of its unit, since the end of systemd-run ends no unit', async () => {
+  const host = lab.host('edge-2');
+  writeFileSync(path.join(dir, 'hangs.mjs'), 'setInterval(() => {}, 1000);');
+  await host.copyIn(path.join(dir, 'hangs.mjs'), '/opt/hangs.mjs');
+  const [way] = confined({ script: '/opt/hangs.mjs', node: NODE, uid: 0, pid: 1, hasSystemd: true });
+  const named = way?.named?.('lab');
+  if (named === undefined) throw new Error('not by systemd');
+  const inBackground = '"$0" "$@" < /dev/zero > /dev/null 2>&1 & echo $!';
+  const { stdout: client } = await host.exec(['sh', '-c', inBackground, ...named.argv]);
+  const state = async () =>
+    (await host.exec(['systemctl', 'is-active', 'fairlead-unpacks-lab.service'], { check: false })).stdout.trim();
+  await expect.poll(state).toBe('active');
+  await host.exec(['kill', '-9', client.trim()]);
+  expect(await state()).toBe('active');
+  await host.exec([...named.kill]);
+  await expect.poll(state).toBe('inactive');
+});
+
 test('a host follows its repository through it, and nothing of it stays', async () => {
   const host = lab.host('edge-1');
   onTestFailed(async () => console.error(await host.journal('fairlead.service')));
