@@ -113,6 +113,28 @@ test('a directory that comes to be after it was exposed is exposed', async () =>
   expect(fs.readdirSync(at('/etc/cron.d'))).toEqual([]);
 });
 
+test.each(['/srv/app/data', '/srv/app/disk/inner'])(
+  'where a link of the host leads stays exposed: %s',
+  async (source) => {
+    const file = '/var/lib/fairlead/exposed.json';
+    for (const dir of ['/disk/data/conf', '/disk/inner/conf']) fs.mkdirSync(at(dir), { recursive: true });
+    fs.rmSync(at('/srv/app/data'), { recursive: true });
+    fs.symlinkSync('../../disk/data', at('/srv/app/data'));
+    fs.symlinkSync('/disk', at('/srv/app/disk'));
+    const real = source === '/srv/app/data' ? '/disk/data' : '/disk/inner';
+    const exposures = createExposures({ root, always: [], file });
+    exposures.add([source]);
+    // What lies below it may be a link of a container from now on, and says nothing any more.
+    exposures.add(['/srv/app']);
+    swap(`${real}/conf`, '/etc/cron.d');
+    for (const known of [exposures, createExposures({ root, always: [], file })]) {
+      const later = createFiles({ root, exposures: known });
+      expect(await codeOf(() => later.write(`${real}/conf/app.conf`, bytes('x'), META))).toBe('UnsafePath');
+    }
+    expect(fs.readdirSync(at('/etc/cron.d'))).toEqual([]);
+  },
+);
+
 test('what was ever exposed is so after a restart, too', async () => {
   const file = '/var/lib/fairlead/exposed.json';
   createExposures({ root, always: [], file }).add(['/srv/plain']);

@@ -30,6 +30,7 @@ export interface ExposuresOptions {
 const IDS_MS = 1_000;
 /** More are not worth remembering: the oldest gives way. */
 const MAX = 4_096;
+const MAX_LINKS = 20;
 /**
  * Whoever may write one of these is root on the host with or without links, so nothing is gained by refusing them; and
  * links of the system itself lie there (`/var/run`, `/usr/lib64`).
@@ -59,10 +60,30 @@ export function createExposures({
     all.delete(one);
   };
 
+  /** Where the links on a path lead, as they are now. What is not reached by any is the path itself. */
+  const endOf = (one: string): string => {
+    const rest = one.split('/').filter(Boolean);
+    let at = '';
+    let links = 0;
+    for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
+      if (name === '.') continue;
+      const next = name === '..' ? path.dirname(at || '/') : `${at}/${name}`;
+      const target = name === '..' || isRemote(next) ? null : linkAt(root + next);
+      if (target === null || ++links > MAX_LINKS) at = next === '/' ? '' : next;
+      else {
+        rest.unshift(...target.split('/').filter(Boolean));
+        if (target.startsWith('/')) at = '';
+      }
+    }
+    return at || '/';
+  };
+
   return {
     add(paths) {
       let changed = false;
-      for (const one of [...paths].map(normalised)) {
+      // A link that no container could make is the host's, and may be below another exposed directory later on.
+      const ends = (one: string) => (covers(one) ? [one] : [one, endOf(one)]);
+      for (const one of [...paths].map(normalised).flatMap(ends)) {
         if (SYSTEM.includes(one) || covers(one)) continue;
         // What lies below it is covered by it, and may be a link by now.
         for (const inner of [...recorded]) if (inner.startsWith(`${one}/`)) forget(inner);
@@ -89,6 +110,15 @@ export function createExposures({
       return { has: (id, at) => found.has(id) || all.has(at) };
     },
   };
+}
+
+/** @returns where a link leads; null where there is none */
+function linkAt(file: string): string | null {
+  try {
+    return fs.readlinkSync(file);
+  } catch {
+    return null;
+  }
 }
 
 const normalised = (file: string): string => path.posix.resolve('/', file);
