@@ -81,7 +81,7 @@ test('another broker prefix is another connection', async () => {
 });
 
 test('another host is for the next start, and that is said', async () => {
-  await reload(yaml.replace('host: trial', 'host: other'), /host other of fleet default.*systemctl restart fairlead/);
+  await reload(yaml.replace('host: trial', 'host: other'), /host other in fleet default.*systemctl restart fairlead/);
   expect(await status()).toMatchObject({ host: 'trial', problems: [{ id: 'agent.yaml', reason: 'RestartNeeded' }] });
   await reload(yaml, TAKEN);
 });
