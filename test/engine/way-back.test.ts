@@ -110,6 +110,24 @@ describe('a commit that is tried again without its fault runs no job twice', () 
   });
 });
 
+test.each<[string, Declaration | null]>([
+  ['goes back to what is accepted', rules()],
+  ['declares nothing', null],
+])('a trial that waits for an outage is over if the head then %s', async (_what, next) => {
+  world.commit('good', rules());
+  await world.run();
+  world.commit('new', { 'file:/a': { value: '2' }, 'service:p/web': { value: '1' } });
+  world.away.add('service');
+  await world.run();
+  expect([value('file:/a'), world.deps().store.commits.get().trial]).toEqual(['2', 'new']);
+  world.commit(next === null ? 'lost' : 'good', next);
+  await world.run();
+  expect(value('file:/a')).toBe('1');
+  world.gitAway = true;
+  await world.run();
+  expect([value('file:/a'), world.deps().store.commits.get().trial]).toEqual(['1', null]);
+});
+
 test('a way back over a restart without the server is no trial: it ends, and an innocent commit comes again', async () => {
   world.commit('good', rules());
   await world.run();

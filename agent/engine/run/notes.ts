@@ -5,7 +5,7 @@ import type { Checkout, Problem, ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Remembered, WayBack } from '../../store/commits.ts';
 import { isUnwritable } from '../../store/unwritable.ts';
-import type { Note, Situation } from '../decide/passes.ts';
+import type { CommitPass, Note, Situation } from '../decide/passes.ts';
 import { culpritOf } from '../decide/tell.ts';
 import { tidy } from '../steps/tidy.ts';
 import type { Outcome, Run } from '../types.ts';
@@ -53,6 +53,20 @@ function endWayBack(run: Run, { content, innocent }: Extract<Note, { type: 'way 
     ran: ranUnder(run, content),
   };
   commits.forgive(content, { wayBack: null, silenced: again });
+}
+
+/**
+ * Another commit was begun than the one that the host goes to now: it is not gone on with when the repository is away, and
+ * repairs do not go by it. On a full disk it stays until a run can write that down.
+ */
+export function leaveTrial({ store }: Run, { role, on, mode }: CommitPass): void {
+  const { trial } = store.commits.get();
+  if (trial === null || trial === on || role === 'try' || !mode.acts) return;
+  try {
+    store.commits.set({ trial: null });
+  } catch (thrown) {
+    if (!isDiskTrouble(thrown)) throw thrown;
+  }
 }
 
 /** Recorded as bad, or as silenced, and on the way back, in one transaction. */

@@ -25,7 +25,7 @@ import { endpointsNamed, outageProblem, waitForEndpoints } from './connectivity.
 import { converge } from './converge.ts';
 import { asItRuns, goTo, type Passage, type Reviewed, refusalOf } from './door.ts';
 import { pauseGate, windowGate } from './gates.ts';
-import { noteDown } from './notes.ts';
+import { leaveTrial, noteDown } from './notes.ts';
 import { NONE } from './plan-for.ts';
 import { ranBefore, type Tried, tryCommit } from './try-commit.ts';
 
@@ -92,6 +92,7 @@ interface Done {
 
 async function passOver(run: Run, pass: CommitPass, situation: Situated, head: Reviewed, told: Told): Promise<Done> {
   const checkout = pass.on === head.info.commit ? head : await fetched(run, pass, situation);
+  if (checkout !== null) leaveTrial(run, pass);
   const { outcome, lost, isSilence } =
     checkout === null ? NOT_READ : await carryOutPass(run, pass, checkout, situation);
   const memory = run.store.commits.get();
