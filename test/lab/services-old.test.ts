@@ -27,7 +27,8 @@ const able = Object.fromEntries(Object.entries(projects).filter(([name]) => !Obj
 const onHost = async () =>
   (
     await old.sh(
-      'docker ps -aq --no-trunc; docker network ls -q; docker volume ls -q; ls /var/lib/fairlead 2>&1 || true',
+      // What the agent notes for itself (exposed.json) is nothing that was applied.
+      "docker ps -aq --no-trunc; docker network ls -q; docker volume ls -q; ls -I '*.json' /var/lib/fairlead 2>/dev/null || true",
     )
   ).stdout;
 
