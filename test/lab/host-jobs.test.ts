@@ -179,7 +179,7 @@ test('cycles and double claims show the loop, or both places', async () => {
   const [cycle] = await messages(
     'files:\n  /srv/a: {content: x, after: ["job:b"]}\njobs:\n  b: {run: [x], after: ["unit:c.service"]}\nunits:\n  c.service: {state: started, after: ["file:/srv/a"]}\n',
   );
-  expect(cycle).toMatch(/circle: .*→.*→.*→/);
+  expect(cycle).toMatch(/cycle: .*→.*→.*→/);
   for (const id of ['file:/srv/a', 'job:b', 'unit:c.service']) expect(cycle).toContain(id);
   const [twice] = await messages(
     'files:\n  /etc/systemd/system/c.service: {content: x}\nunits:\n  c.service: {content: x}\n',

@@ -10,6 +10,7 @@ import { adoption, modeAt, toldAt } from './fairlead.ts';
 import { networkId, serviceId, volumeId } from './ids.ts';
 import type { StackInput } from './input.ts';
 import type { NetworkSpec, VolumeSpec } from './model.ts';
+import { replicasOf } from './rollout.ts';
 import { serviceResource } from './service.ts';
 import { createTrees } from './trees.ts';
 
@@ -81,7 +82,7 @@ function network({ loaded, resource }: StackContext, key: string): Desired<Netwo
     adopt: adoption(loaded, at),
   };
   const members = Object.entries(project.services)
-    .filter(([, service]) => Object.hasOwn(service.networks ?? {}, key))
+    .filter(([, service]) => replicasOf(service) > 0 && Object.hasOwn(service.networks ?? {}, key))
     .map(([name]) => serviceId(project.name, name));
   return resource(networkId(project.name, key), at, spec, {
     ...modeAt(loaded, at),
