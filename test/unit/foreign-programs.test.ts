@@ -51,7 +51,7 @@ test("the condition of a job runs in a unit that no other job's can have", async
     const want = { id: `job:${name}`, spec, hash: 'h', after: [], notify: [] };
     const change = { op: 'create', why: [] };
     return provider
-      .apply({ want, change, seen: undefined } as never, new AbortController().signal)
+      .apply([{ want, change, seen: undefined }] as never, new AbortController().signal)
       .catch(() => undefined);
   };
   await job('a', ['false']);
