@@ -13,7 +13,7 @@ import { createReporter, type Reporter } from './report/reporter.ts';
 import { loadIdentity, loadKeyedHash } from './secrets/identity.ts';
 import { createRedactor } from './secrets/redact.ts';
 import { createSession, type Session } from './session.ts';
-import { systemClock } from './system/clock.ts';
+import { endsWithin, systemClock } from './system/clock.ts';
 import { readFacts } from './system/facts.ts';
 import { createLogger } from './system/logger.ts';
 import { createNotifier } from './system/systemd/notify.ts';
@@ -198,15 +198,6 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   // A step that is left may still write.
   if (finished) opened.close();
   return code;
-}
-
-/** Whether it ended before the time was up. */
-async function endsWithin(ms: number, work: Promise<void>): Promise<boolean> {
-  const enough = new AbortController();
-  const late = systemClock.sleep(ms, enough.signal).then(() => false);
-  const ended = await Promise.race([work.then(() => true), late]);
-  enough.abort();
-  return ended;
 }
 
 const needsRestart = ({ host, fleet }: AgentConfig) =>

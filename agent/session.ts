@@ -30,7 +30,7 @@ import { openSecrets } from './secrets/open.ts';
 import type { Redactor } from './secrets/redact.ts';
 import { isDamage, type Store } from './store/db.ts';
 import { createSnapshots } from './store/snapshots.ts';
-import { systemClock } from './system/clock.ts';
+import { endsWithin, systemClock } from './system/clock.ts';
 import { descriptorLimit, descriptors } from './system/descriptors.ts';
 import { createCredentials } from './system/docker/registry-credentials.ts';
 import { exec } from './system/exec.ts';
@@ -265,10 +265,13 @@ export function createSession(options: SessionOptions): Session {
       await loop.stop();
       retention.stop();
       heap.stop();
-      await source.settled();
+      // What was fetched and is not written yet costs another download; whoever waits for another session must not wait for it.
+      await endsWithin(SETTLED_MS, source.settled());
     },
   };
 }
+
+const SETTLED_MS = 5_000;
 
 /** When the host was down, if it was since the agent was stopped. */
 const whileAway = (store: Store, socket: string) => hostWasDown(store.facts.get('leftMs'), socketSince(socket));

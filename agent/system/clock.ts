@@ -15,3 +15,12 @@ export const systemClock: Clock = {
   monotonic: () => Math.round(performance.now()),
   sleep: (ms, signal) => sleep(ms, undefined, signal ? { signal } : {}).catch(() => undefined),
 };
+
+/** Whether it ended before the time was up. */
+export async function endsWithin(ms: number, work: Promise<void>): Promise<boolean> {
+  const enough = new AbortController();
+  const late = systemClock.sleep(ms, enough.signal).then(() => false);
+  const ended = await Promise.race([work.then(() => true), late]);
+  enough.abort();
+  return ended;
+}
