@@ -443,18 +443,20 @@ describe('a large file, asked for alone', () => {
   });
   /** Large files, and what may be left of one. */
   const kept = (dir: string) => ['objects/large', 'incoming'].filter((name) => existsSync(path.join(dir, name)));
-  const half = () => packAnswer(packOf([large])).subarray(0, 3_000);
+  /** Made before a test begins: its turns of the event loop are measured, and these packs are the test's own work. */
+  const packs = {
+    half: packAnswer(packOf([large])).subarray(0, 3_000),
+    another: packAnswer(packOf([{ ...large, content: Buffer.alloc(size, 7) }])),
+    tree: packAnswer(packOf([{ ...large, type: 2 }])),
+    two: packAnswer(packOf([large, blob('x')])),
+  };
 
   test.each<[string, (response: http.ServerResponse) => void, RegExp]>([
-    ['cut in the middle', (r) => r.end(half()), /ProtocolError: .*(too early|middle of a packet|cut)/],
-    ['cut by a lost connection', (r) => r.write(half(), () => r.destroy()), /RepositoryUnreachable: .*cut short/],
-    [
-      'that is another',
-      (r) => r.end(packAnswer(packOf([{ ...large, content: Buffer.alloc(size, 7) }]))),
-      /something else than object/,
-    ],
-    ['that is a tree', (r) => r.end(packAnswer(packOf([{ ...large, type: 2 }]))), /something else than object/],
-    ['with another beside it', (r) => r.end(packAnswer(packOf([large, blob('x')]))), /something else than object/],
+    ['cut in the middle', (r) => r.end(packs.half), /ProtocolError: .*(too early|middle of a packet|cut)/],
+    ['cut by a lost connection', (r) => r.write(packs.half, () => r.destroy()), /RepositoryUnreachable: .*cut short/],
+    ['that is another', (r) => r.end(packs.another), /something else than object/],
+    ['that is a tree', (r) => r.end(packs.tree), /something else than object/],
+    ['with another beside it', (r) => r.end(packs.two), /something else than object/],
     ['that is not there', (r) => r.end(packAnswer(packOf([]))), /something else than object/],
     [
       'that inflates to more than it says',
@@ -482,7 +484,7 @@ describe('a large file, asked for alone', () => {
   });
 
   test('that stalls is given up, and what came of it is gone', async () => {
-    answeringLarge((response) => response.write(half()));
+    answeringLarge((response) => response.write(packs.half));
     const one = host(within({ stall: 300 }));
     expect(await failure(one.pull())).toMatch(/RepositoryUnreachable: .*stalled/);
     expect(kept(one.gitdir)).toEqual([]);
