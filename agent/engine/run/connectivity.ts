@@ -16,7 +16,7 @@ import type { ConnectivityGuard, Endpoint, Run, Unreachable } from '../types.ts'
 const PROBE_MS = 10_000;
 const PAUSE_MS = 1_000;
 /** How long a way may take to open again after a commit was taken back. */
-const REOPEN_MS = 20_000;
+export const REOPEN_MS = 20_000;
 
 /** Asks at once, while the commit is still being planned and prepared. */
 export function guardConnectivity(run: Run): ConnectivityGuard {
@@ -58,17 +58,16 @@ function guard(run: Run, reachable: Promise<readonly Endpoint[]>): ConnectivityG
 
 /**
  * Waits until all can be reached again.
- * @param limitMs null: as long as it may take after a commit was taken back
  * @returns those that stayed out of reach; null if the agent was stopped before that was known
  */
 export async function waitForEndpoints(
   run: Run,
   endpoints: readonly Endpoint[],
-  limitMs: number | null,
+  limitMs: number,
 ): Promise<Unreachable[] | null> {
   const began = run.clock.monotonic();
   const soon = began + REOPEN_MS;
-  const deadline = began + (limitMs ?? REOPEN_MS);
+  const deadline = began + limitMs;
   for (;;) {
     const lost = await unreachable(endpoints, run.io.signal);
     // A probe that was broken off looks like an answer.

@@ -21,7 +21,7 @@ import {
   withOutage,
 } from '../decide/tell.ts';
 import type { Outcome, Run } from '../types.ts';
-import { endpointsNamed, outageProblem, waitForEndpoints } from './connectivity.ts';
+import { endpointsNamed, outageProblem, REOPEN_MS, waitForEndpoints } from './connectivity.ts';
 import { converge } from './converge.ts';
 import { asItRuns, goTo, type Passage, type Reviewed, refusalOf } from './door.ts';
 import { pauseGate, windowGate } from './gates.ts';
@@ -146,7 +146,7 @@ function tell(
 
 /** Everything is taken back: the endpoints that the commit had cut off have a while to answer again. */
 async function reconnect(run: Run, { wayBack }: ReconnectPass, { head }: Situation, told: Told): Promise<Done> {
-  const still = await waitForEndpoints(run, endpointsNamed(run, wayBack.endpoints), null);
+  const still = await waitForEndpoints(run, endpointsNamed(run, wayBack.endpoints), REOPEN_MS);
   // The agent was stopped: the next run asks again.
   if (still === null) return { told, conclusion: { note: null, next: [] } };
   const conclusion = concludeWayBack(wayBack, head, { isLost: still.length > 0 });
