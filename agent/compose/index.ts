@@ -3,7 +3,7 @@ import type { Desired, Issue } from '../core/types.ts';
 import { loadProject, type ProjectInput } from './load/load.ts';
 import { tidy } from './load/loading.ts';
 import type { ComposeProject } from './load/types.ts';
-import { fairleadIssues } from './stack/fairlead.ts';
+import { fairleadIssues } from './stack/fairlead-issues.ts';
 import type { StackInput } from './stack/input.ts';
 import { toResources } from './stack/resources.ts';
 import { isWithin, joinPath, parentOf } from './yaml/paths.ts';
@@ -43,7 +43,7 @@ export function loadStack(input: StackInput): Stack {
   const { included } = loaded;
   if (loaded.issues.some((i) => i.severity === 'error')) return { resources: [], issues: loaded.issues, included };
   const config = printed(loaded.project);
-  const issues = fairleadIssues(loaded);
+  const issues = fairleadIssues(loaded, input.payload);
   if (issues.length > 0) return { resources: [], issues: tidy([...loaded.issues, ...issues]), config, included };
   const stack = toResources({ input, loaded });
   const resources = stack.issues.length > 0 ? [] : stack.resources;

@@ -48,12 +48,18 @@ export function withImpliedEdges(resources: readonly Desired[], { kinds, sha256 
   });
 }
 
-/** A mounted path is applied first. A replaced single file stays behind in the mount, so the service that mounts it restarts. */
-function mountEdges({ id: user, quiet = [] }: Desired, path: string, all: Drafts): void {
+/**
+ * A mounted path is applied first. A replaced single file stays behind in the mount, so the service that mounts it restarts;
+ * what changes in a mounted directory is seen at once, and asks for what the service says.
+ */
+function mountEdges({ id: user, quiet = [], follows = [] }: Desired, path: string, all: Drafts): void {
+  const verb = follows.find((followed) => followed.path === path)?.verb;
   for (const other of all.placed()) {
     if (!isWithin(other.path, path)) continue;
     all.add(user, 'after', other.id);
-    if (other.path === path && other.replaced && !quiet.includes(path)) all.add(other.id, 'notify', user);
+    const isAlone = other.path === path && other.replaced;
+    if (isAlone && !quiet.includes(path)) all.add(other.id, 'notify', user);
+    if (!isAlone && verb) all.add(other.id, verb === 'restart' ? 'notify' : 'reload', user);
   }
 }
 

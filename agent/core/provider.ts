@@ -100,8 +100,17 @@ export interface Provider<S = unknown, F = unknown> {
   release?(id: ResourceId, seen: Seen<F>, signal: AbortSignal): Promise<void>;
   /** The fact in the form that `show` prints, if that is not the fact itself. */
   describe?(fact: F): unknown;
-  /** Restarts or reloads it. For a check, its time to pass starts again. */
-  refresh?(want: Desired<S>, signal: AbortSignal, verb?: RefreshVerb, report?: Work['report']): Promise<void>;
+  /**
+   * Restarts or reloads it. For a check, its time to pass starts again.
+   * @param sources the resources whose change asked for it, where that is known
+   */
+  refresh?(
+    want: Desired<S>,
+    signal: AbortSignal,
+    verb?: RefreshVerb,
+    report?: Work['report'],
+    sources?: readonly ResourceId[],
+  ): Promise<void>;
   /** Removes what fairlead created, in this order. It is no error if a thing is already gone. */
   remove(
     gone: readonly Gone<F>[],

@@ -32,8 +32,14 @@ export interface Desired<S = unknown> {
   reload?: readonly ResourceId[];
   /** Paths that it mounts and whose change is no reason to restart it. */
   quiet?: readonly string[];
+  /** Directories that it mounts, and what a change of managed content in each asks of it. Missing ones ask for nothing. */
+  follows?: readonly { path: string; verb: RefreshVerb }[];
   /** It is observed and reported, but never changed. */
   mode?: 'observe';
+  /** It is never taken back by itself: its data moves forward only. */
+  rollback?: 'off';
+  /** The least time in ms that it is given to become well after a change. */
+  patienceMs?: number;
   origin: Origin;
   /** Attribute → the place where its value was written, for resources that are merged from layers. */
   attributes?: Readonly<Record<string, Origin>>;

@@ -109,6 +109,17 @@ export function containerPromises(on: DockerTools): void {
     await becomes(zero, 'done', (c) => c.State.Status === 'exited');
   });
 
+  test('a signal reaches the first process; one that does not run hears nothing', async () => {
+    const id = await started('t-signal');
+    expect(await refused(on.docker.signal(id, 'NONE'))).toMatch(/^EngineRefused: .*invalid signal/i);
+    await on.docker.signal(id, 'HUP');
+    expect((await look(id)).State.Running).toBe(true);
+    await on.docker.signal(id, 'SIGKILL');
+    await becomes(id, 'killed', (c) => c.State.Status === 'exited');
+    expect((await look(id)).State.ExitCode).toBe(137);
+    await on.docker.signal(id, 'HUP');
+  });
+
   test('a healthcheck begins with `starting`, and says what it found', async () => {
     const every = { Interval: 1e9, Timeout: 2e9, Retries: 1 };
     const well = await started('t-well', { Healthcheck: { Test: ['CMD', '/bin/busybox', 'true'], ...every } });

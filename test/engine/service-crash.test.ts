@@ -10,7 +10,19 @@ import type { Reconciler } from '../reconciler.ts';
 import type { Repo } from '../unit/repo.ts';
 
 const CHANGES: readonly (keyof Docker)[] = [
-  ...(['create', 'connect', 'disconnect', 'update', 'start', 'stop', 'restart', 'rename', 'remove', 'run'] as const),
+  ...([
+    'create',
+    'connect',
+    'disconnect',
+    'update',
+    'start',
+    'stop',
+    'restart',
+    'signal',
+    'rename',
+    'remove',
+    'run',
+  ] as const),
   ...(['createNetwork', 'removeNetwork', 'createVolume', 'removeVolume', 'pull', 'removeImage'] as const),
 ];
 const LAST_ROUND = 120;

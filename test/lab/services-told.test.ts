@@ -175,7 +175,7 @@ test('prune: true at a volume: it goes with its entry, the others stay; not whil
   expect([await volumes(), (await host.sh('docker ps -aq')).stdout]).toEqual([['shop_gone', 'shop_kept'], '']);
 });
 
-test('notify: false at a service or a config: a change of a mounted file restarts nobody', async () => {
+test('on_change: none at a service or a config: a change of a mounted file restarts nobody', async () => {
   const text = (conf: string, at = '', config = '') =>
     stack(
       `services:
@@ -185,7 +185,7 @@ configs: {b: {file: ./b.conf ${config}}}
 `,
       { 'a.conf': `${conf}\n`, 'b.conf': `${conf}\n` },
     );
-  const QUIET = ', x-fairlead: {notify: false}';
+  const QUIET = ', x-fairlead: {on_change: none}';
   const both = () => Promise.all(['shop-web-1', 'shop-other-1'].map(startOf));
   await engine.apply(text('one', QUIET));
   const before = await both();

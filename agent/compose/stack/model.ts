@@ -144,6 +144,8 @@ export interface ServiceSpec {
   configFiles: string[];
   /** What runs there already and differs is taken over by making it anew. */
   adopt: 'match' | 'recreate';
+  /** Sent to its containers when managed content below a directory that it mounts changed; missing where nothing is sent. */
+  signal?: string;
 }
 
 export interface PullPolicy {

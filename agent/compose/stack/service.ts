@@ -6,7 +6,7 @@ import { sharedWith } from '../spec/namespace.ts';
 import { durationOf, writtenDuration } from '../spec/units.ts';
 import { socketEnvironment, socketMounts } from './api-socket.ts';
 import { engineConfig } from './engine-config.ts';
-import { adoption, modeAt, toldAt } from './fairlead.ts';
+import { adoption, followed, judgementAt, modeAt, toldAt } from './fairlead.ts';
 import { fileMounts, targetOf } from './file-mounts.ts';
 import { networkId, serviceId } from './ids.ts';
 import {
@@ -54,6 +54,7 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
       [...at, 'restart'],
       `\`restart\` must be no, always, unless-stopped or on-failure[:count], got \`${restartPolicy(service)}\``,
     );
+  const { onChange } = toldAt(context.loaded, at);
   const spec: ServiceSpec = {
     project: project.name,
     service: name,
@@ -97,10 +98,11 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
     projectDir: `${input.treeRoot}/${input.dir}`,
     configFiles: input.files.map((f) => `${input.treeRoot}/${f.path}`),
     adopt: adoption(context.loaded, at),
+    ...(typeof onChange === 'object' ? { signal: String(onChange.signal) } : {}),
   };
-  const quiet = toldAt(context.loaded, at).notify
-    ? quietFiles(context, service, mounts)
-    : mounts.filter((m) => m.type === 'bind').map((m) => m.source);
+  const binds = mounts.filter((m) => m.type === 'bind').map((m) => m.source);
+  const { quiet, follows } = followed(onChange, binds);
+  quiet.push(...quietFiles(context, service, mounts).filter((path) => !quiet.includes(path)));
   const notify = dependents(project, name).map(idOf);
   const optional = dependsOn.filter((d) => !d.required).map((d) => idOf(d.service));
   return context.resource(id, at, spec, {
@@ -108,6 +110,8 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
     notify,
     ...(optional.length > 0 ? { optional } : {}),
     ...modeAt(context.loaded, at),
+    ...judgementAt(context.loaded, at),
+    ...(follows.length > 0 ? { follows } : {}),
     ...(quiet.length > 0 ? { quiet } : {}),
   });
 }
@@ -180,7 +184,7 @@ const restartPolicy = (service: ComposeService): string => {
 function quietFiles({ loaded }: StackContext, service: ComposeService, mounts: readonly MountSpec[]): string[] {
   return (['secrets', 'configs'] as const).flatMap((section) =>
     (service[section] ?? [])
-      .filter(({ source }) => !toldAt(loaded, [section, source ?? '']).notify)
+      .filter(({ source }) => toldAt(loaded, [section, source ?? '']).onChange === 'none')
       .flatMap((mount) => mounts.filter((m) => m.target === targetOf(section, mount)).map((m) => m.source)),
   );
 }

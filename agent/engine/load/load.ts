@@ -154,9 +154,11 @@ export function asAWhole(
 }
 
 function contentOf(resources: readonly Desired[], host: Loaded['host'], sha256: LoaderOptions['sha256']): string {
-  const rows = resources.map(({ id, hash, after, notify, reload, mode }) => [
+  const rows = resources.map(({ id, hash, after, notify, reload, mode, rollback, patienceMs }) => [
     ...[id, hash, after, notify, reload ?? []],
     ...(mode ? [mode] : []),
+    // What is judged otherwise is worth another try.
+    ...(rollback || patienceMs ? [{ rollback, patienceMs }] : []),
   ]);
   return canonicalHash([rows, host], sha256);
 }

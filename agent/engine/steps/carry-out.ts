@@ -48,7 +48,7 @@ export async function carryOut(run: Run, steps: readonly Step[], signal: AbortSi
   for (const { want, refreshFor, refreshVerb } of steps) {
     if (refreshFor.length === 0 || errors.has(want.id)) continue;
     try {
-      await provider?.refresh?.(want, signal, refreshVerb, reportOf(want.id));
+      await provider?.refresh?.(want, signal, refreshVerb, reportOf(want.id), refreshFor);
     } catch (thrown) {
       fail(want.id, thrown);
     }

@@ -2,6 +2,7 @@
 
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import { eachWork } from '../../core/each.ts';
+import { kindOf } from '../../core/id.ts';
 import type { Health, Provider, Work } from '../../core/provider.ts';
 import { isOutage } from '../../core/target.ts';
 import type { Desired, ResourceId, Seen } from '../../core/types.ts';
@@ -105,15 +106,21 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       }
       return answers;
     },
-    async refresh(want, signal, verb = 'restart', report) {
+    async refresh(want, signal, verb = 'restart', report, sources = []) {
       const tools = toolsFor(report);
       const fact = await look(want);
       if (fact === undefined) return;
       // It may have lost what it depends on: the container whose namespaces it shares, a network.
       const { op } = diff(want, { fact });
       if (op !== 'none') await rollOut(tools, want, fact, signal);
-      if (op === 'replace' || verb === 'reload') return;
+      if (op === 'replace') return;
       const running = fact.replicas.slice(0, want.spec.replicas);
+      if (verb === 'reload') {
+        // A network that was made anew asks for no more than the attachment, which is done.
+        const name = sources.some((id) => kindOf(id) !== 'network') ? want.spec.signal : undefined;
+        if (name !== undefined) for (const { info } of running) await docker.signal(info.Id, name);
+        return;
+      }
       for (const [i, { info }] of running.entries()) {
         await runPreStop(tools, info, want.spec, report);
         await docker.restart(info.Id, want.spec.stopGrace === '' ? null : stopSeconds(want.spec));

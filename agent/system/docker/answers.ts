@@ -62,6 +62,7 @@ export function explained(calls: Docker, socket: string): Docker {
     start: (id) => on('start a container', id, () => or(undefined, [304], calls.start(id))),
     stop: (id, t) => call('stop a container', () => or(undefined, [304, 404], calls.stop(id, t)), graceMs(t)),
     restart: (id, t) => on('restart a container', id, () => calls.restart(id, t), graceMs(t)),
+    signal: (id, name) => call(`send ${name} to a container`, () => or(undefined, [404, 409], calls.signal(id, name))),
     rename: (id, name) =>
       call(`rename to ${name}`, () =>
         // One that is gone needs no name; what is missing by that is seen by the next look.

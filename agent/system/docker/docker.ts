@@ -42,6 +42,7 @@ export function createDocker({ socket }: { socket: string }): Docker {
     start: async (id) => (await container(id)).start(),
     stop: async (id, t) => (await container(id)).stop(grace(t)),
     restart: async (id, t) => (await container(id)).restart(grace(t)),
+    signal: async (id, name) => (await container(id)).kill({ signal: name }),
     rename: async (id, name) => (await container(id)).rename({ name }),
     remove: async (id, { volumes }) => (await container(id)).remove({ force: true, v: volumes }),
     run: async (id, command) => runCommand(await engine(), id, command),

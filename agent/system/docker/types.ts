@@ -156,6 +156,8 @@ export interface Docker {
   /** @param grace seconds before it is killed; null leaves it to the container's own setting */
   stop(id: string, grace: number | null): Promise<void>;
   restart(id: string, grace: number | null): Promise<void>;
+  /** To its first process. Tells nothing to one that does not run. @param name such as `HUP` */
+  signal(id: string, name: string): Promise<void>;
   /** Leaves one that is gone alone, as `stop` and `remove` do. */
   rename(id: string, name: string): Promise<void>;
   /** `volumes`: whether its anonymous volumes are removed as well. */

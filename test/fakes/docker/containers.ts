@@ -2,9 +2,9 @@
 import type { ContainerSummary, Docker } from '../../../agent/system/docker/docker.ts';
 import { createContainer, refuseTaken } from './create.ts';
 import { inspected, summary } from './inspect.ts';
-import { forget, startContainer, stopContainer } from './lifecycle.ts';
+import { ended, forget, startContainer, stopContainer } from './lifecycle.ts';
 import { programOf } from './programs.ts';
-import { conflict } from './refusals.ts';
+import { conflict, refusal } from './refusals.ts';
 import { containerOf, imageOf, type State, tellOf } from './state.ts';
 import { usersOf } from './volumes.ts';
 
@@ -16,10 +16,14 @@ type Calls =
   | 'start'
   | 'stop'
   | 'restart'
+  | 'signal'
   | 'rename'
   | 'remove'
   | 'run'
   | 'logTail';
+
+/** Names of signals that tests send. */
+const SIGNAL = /^(SIG)?(HUP|KILL|TERM|USR1)$/;
 
 export function containerCalls(state: State): Pick<Docker, Calls> {
   let last: readonly ContainerSummary[] = [];
@@ -43,6 +47,14 @@ export function containerCalls(state: State): Pick<Docker, Calls> {
       if (c.pid > 0 || c.status === 'restarting') stopContainer(state, c);
       startContainer(state, c);
       tellOf(state, c, 'restart');
+    },
+    async signal(id, name) {
+      const c = containerOf(state, id);
+      if (!SIGNAL.test(name)) throw refusal(400, 'bad parameter', `Invalid signal: ${name}`);
+      if (c.pid === 0) throw conflict(`container ${c.id} is not running`);
+      state.ran.push(`${c.name}: kill -${name}`);
+      tellOf(state, c, 'kill', { signal: name });
+      if (/KILL$/.test(name)) ended(state, c, 137);
     },
     async rename(id, name) {
       const c = containerOf(state, id);

@@ -210,8 +210,63 @@ describe('what only one container can have is an error where there are more', ()
 test.each<[string, string, string]>([
   [
     'a key that is none',
-    'services: {web: {image: x, x-fairlead: {notfy: false}}}',
-    'unknown key `notfy` of x-fairlead; did you mean `notify`?',
+    'services: {web: {image: x, x-fairlead: {on_chnge: none}}}',
+    'unknown key `on_chnge` of x-fairlead; did you mean `on_change`?',
+  ],
+  [
+    'a key of an older version',
+    'services: {web: {image: x, x-fairlead: {notify: true}}}',
+    'unknown key `notify` of x-fairlead; write `on_change: restart` or `on_change: none`',
+  ],
+  [
+    'a length of time that is none',
+    'services: {web: {image: x, x-fairlead: {patience: soon}}}',
+    '`patience` must be a duration such as 90s or 10m, got `soon`',
+  ],
+  [
+    'no time at all',
+    'services: {web: {image: x}}\nx-fairlead: {patience: 0s}',
+    '`patience` must be a duration such as 90s or 10m, got `0s`',
+  ],
+  [
+    'a rollback that is none',
+    'services: {web: {image: x, x-fairlead: {rollback: never}}}',
+    '`rollback` must be off or auto, got `never`',
+  ],
+  [
+    'a change that asks for something else',
+    'services: {web: {image: x, x-fairlead: {on_change: reload}}}',
+    '`on_change` must be restart, none or {signal: HUP}, got `reload`',
+  ],
+  [
+    'a signal that is none',
+    'services: {web: {image: x, volumes: ["./conf:/c"], x-fairlead: {on_change: {signal: HUPP}}}}',
+    '`on_change.signal` must be the name of a signal such as HUP, got `HUPP`',
+  ],
+  [
+    'a signal at a config, which is mounted alone',
+    'services: {web: {image: x, configs: [a]}}\nconfigs: {a: {content: a, x-fairlead: {on_change: {signal: HUP}}}}',
+    '`on_change: {signal: …}` has no effect on a file: it is mounted alone, and its container sees the old content until it is restarted; write restart or none',
+  ],
+  [
+    'a signal for a file that is mounted alone',
+    'services: {web: {image: x, volumes: ["./one:/o"], x-fairlead: {on_change: {signal: HUP}}}}',
+    '`on_change: {signal: …}` has no effect: a file that is mounted alone keeps its old content until its container is restarted; write restart, or mount the directory',
+  ],
+  [
+    'a signal where nothing is mounted',
+    'services: {web: {image: x, volumes: ["data:/d"], x-fairlead: {on_change: {signal: HUP}}}}\nvolumes: {data: {}}',
+    '`on_change: {signal: …}` has no effect: the service mounts nothing that fairlead could change; remove it',
+  ],
+  [
+    'no restart where nothing is mounted',
+    'services: {web: {image: x, x-fairlead: {on_change: none}}}',
+    '`on_change: none` has no effect: the service mounts nothing that fairlead could change; remove it',
+  ],
+  [
+    'the deletion of a volume that is somebody else’s',
+    'services: {web: {image: x, volumes: ["data:/d"]}}\nvolumes: {data: {external: true, x-fairlead: {prune: true}}}',
+    '`prune: true` has no effect on an external volume, which fairlead never deletes; remove one of them',
   ],
   [
     'a value that is none',
@@ -234,7 +289,43 @@ test.each<[string, string, string]>([
     '`project_directory` must be an absolute path, got `opt`',
   ],
 ])('x-fairlead: %s', (_what, text, message) => {
-  expect(load(text).issues.map((i) => i.message)).toContain(message);
+  expect(load(text, { one: '1', 'conf/a': 'a' }).issues.map((i) => i.message)).toContain(message);
+});
+
+test('x-fairlead: what is done anyway may be spelled out', () => {
+  const text = `services:
+  web: {image: x, volumes: ["./one:/o", "data:/d"], x-fairlead: {mode: enforce, on_change: restart, adopt: match, rollback: auto}}
+  db: {image: x, volumes: ["./conf:/c"], x-fairlead: {on_change: none}}
+volumes: {data: {x-fairlead: {prune: false}}}
+x-fairlead: {rollback: auto, adopt: match}
+`;
+  expect(load(text, { one: '1', 'conf/a': 'a' }).issues).toEqual([]);
+});
+
+test('x-fairlead: a service says how it is judged, or else its stack does', () => {
+  const { resources } = load(`services:
+  web: {image: x, x-fairlead: {patience: 1m30s, rollback: auto}}
+  db: {image: x}
+x-fairlead: {rollback: off, patience: 10m}
+`);
+  const of = (id: string) => resources.find((r) => r.id === id);
+  expect(of('service:shop/web')).toMatchObject({ patienceMs: 90_000 });
+  expect(of('service:shop/web')?.rollback).toBeUndefined();
+  expect(of('service:shop/db')).toMatchObject({ patienceMs: 600_000, rollback: 'off' });
+});
+
+test('x-fairlead: what a service asks for when a mounted directory changes', () => {
+  const of = (told: string) =>
+    load(`services: {web: {image: x, volumes: ["./conf:/c", "./one:/o"]${told}}}`, {
+      one: '1',
+      'conf/a': 'a',
+    }).resources.find((r) => r.id === 'service:shop/web');
+  const paths = ['conf', 'one'].map((name) => `/tree/${DIR}/${name}`);
+  expect(of('')?.follows).toBeUndefined();
+  expect(of(', x-fairlead: {on_change: restart}')?.follows).toEqual(paths.map((path) => ({ path, verb: 'restart' })));
+  const told = of(', x-fairlead: {on_change: {signal: HUP}}');
+  expect(told?.follows).toEqual(paths.map((path) => ({ path, verb: 'reload' })));
+  expect(told?.spec).toMatchObject({ signal: 'HUP' });
 });
 
 test('x-fairlead: what is only looked at, and the files that nobody else mounts', () => {
@@ -268,9 +359,9 @@ test('x-fairlead: files whose change restarts nobody', () => {
       `services: {web: {image: x, volumes: ["./a.conf:/a"], configs: [b], ${service}}}\nconfigs: {b: {file: ./b.conf, ${config}}}`,
       files,
     ).resources.find((r) => r.id === 'service:shop/web')?.quiet;
-  expect(of('x-fairlead: {notify: true}', '')).toBeUndefined();
-  expect(of('x-fairlead: {notify: false}', '')).toEqual([`${tree}/a.conf`, `${tree}/b.conf`]);
-  expect(of('', 'x-fairlead: {notify: false}')).toEqual([`${tree}/b.conf`]);
+  expect(of('x-fairlead: {on_change: restart}', '')).toBeUndefined();
+  expect(of('x-fairlead: {on_change: none}', '')).toEqual([`${tree}/a.conf`, `${tree}/b.conf`]);
+  expect(of('', 'x-fairlead: {on_change: none}')).toEqual([`${tree}/b.conf`]);
 });
 
 test('the stack is printed as docker compose prints it, dollars doubled', () => {

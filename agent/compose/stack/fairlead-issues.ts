@@ -1,0 +1,150 @@
+/** What is wrong with the `x-fairlead` of a stack: keys that are not known, and values that are not right or can have no effect. Pure. */
+import type { Payload } from '../../core/payload.ts';
+import { pathProblem } from '../../core/reserved-paths.ts';
+import type { Issue } from '../../core/types.ts';
+import type { LoadedProject } from '../load/load.ts';
+import { nanoseconds } from '../spec/units.ts';
+import { didYouMean } from '../yaml/hints.ts';
+import type { KeyPath } from '../yaml/node.ts';
+import { KEY, type OnChange, toldAt } from './fairlead.ts';
+
+/** What is wrong with the value of a key, in a sentence; null if it is right. */
+type Rule = (key: string, value: unknown) => string | null;
+
+const shown = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value));
+const must = (key: string, be: string, value: unknown): string => `\`${key}\` must be ${be}, got \`${shown(value)}\``;
+
+const oneOf = (...words: readonly string[]): Rule => {
+  const choice = words.join(', ').replace(/, (?=[^,]+$)/, ' or ');
+  return (key, value) => (words.includes(String(value)) ? null : must(key, choice, value));
+};
+
+const directory: Rule = (key, value) => {
+  const path = String(value);
+  if (!path.startsWith('/')) return must(key, 'an absolute path', value);
+  const problem = pathProblem(path.replace(/(?<=.)\/+$/, ''));
+  return problem === null ? null : `\`${key}: ${path}\` ${problem}; choose another directory`;
+};
+
+const duration: Rule = (key, value) => {
+  const length = typeof value === 'string' ? nanoseconds(value) : null;
+  return length !== null && length > 0n ? null : must(key, 'a duration such as 90s or 10m', value);
+};
+
+/** Names of signal(7), with or without SIG, that ask a process for something, and numbers. */
+const SIGNAL =
+  /^((SIG)?(HUP|INT|QUIT|USR1|USR2|TERM|CONT|WINCH|ALRM|CHLD|URG|IO|RTMIN(\+\d{1,2})?|RTMAX(-\d{1,2})?)|[1-9]|[1-5]\d|6[0-4])$/;
+
+const onChange: Rule = (key, value) => {
+  if (value === 'restart' || value === 'none') return null;
+  const keys = typeof value === 'object' && value !== null ? Object.keys(value) : [];
+  if (keys.length !== 1 || keys[0] !== 'signal') return must(key, 'restart, none or {signal: HUP}', value);
+  const { signal } = value as { signal: unknown };
+  return SIGNAL.test(String(signal)) ? null : must(`${key}.signal`, 'the name of a signal such as HUP', signal);
+};
+
+/** A file of Compose is mounted alone, and keeps its old content for as long as its container runs. */
+const onFileChange: Rule = (key, value) =>
+  typeof value === 'object' && value !== null && onChange(key, value) === null
+    ? `\`${key}: {signal: …}\` has no effect on a file: it is mounted alone, and its container sees the old content until it is restarted; write restart or none`
+    : onChange(key, value);
+
+const mode = oneOf('observe', 'enforce');
+const adopt = oneOf('match', 'recreate');
+const rollback = oneOf('off', 'auto');
+/** What it may say at each level. */
+const KNOWN = {
+  top: { project_directory: directory, adopt, rollback, patience: duration },
+  services: { mode, on_change: onChange, adopt, rollback, patience: duration },
+  networks: { mode, adopt },
+  volumes: { mode, prune: oneOf('true', 'false'), adopt },
+  configs: { on_change: onFileChange },
+  secrets: { on_change: onFileChange },
+} satisfies Record<string, Record<string, Rule>>;
+
+/** Whatever stands there and is not known, or not right. @param payload tells a mounted file of the repository from a directory */
+export function fairleadIssues(loaded: LoadedProject, payload: Payload): Issue[] {
+  const { project, origin } = loaded;
+  const issues: Issue[] = [];
+  const report = (path: KeyPath, message: string) => {
+    const { file, line, column } = origin(path);
+    issues.push({ file, line, column, key: path.join('.'), message, severity: 'error' });
+  };
+  const check = (path: KeyPath, known: Record<string, Rule>) => {
+    const at = [...path, KEY];
+    const value = loaded.extension(path, KEY);
+    if (value === undefined || value === null) return;
+    if (typeof value !== 'object' || Array.isArray(value)) {
+      report(at, `\`${KEY}\` must be a mapping`);
+      return;
+    }
+    for (const [key, item] of Object.entries(value)) {
+      const rule = Object.hasOwn(known, key) ? known[key] : undefined;
+      if (rule === undefined) {
+        report([...at, key], `unknown key \`${key}\` of ${KEY}${instead(key, known)}`);
+        continue;
+      }
+      const problem = rule(key, item);
+      if (problem !== null) report([...at, key], problem);
+    }
+  };
+  check([], KNOWN.top);
+  for (const section of ['services', 'networks', 'volumes', 'configs', 'secrets'] as const)
+    for (const name of Object.keys(project[section] ?? {})) check([section, name], KNOWN[section]);
+  if (issues.length > 0) return issues;
+  withoutEffect(loaded, payload, report);
+  return issues;
+}
+
+/** What an older version called `notify` is `on_change`. */
+const instead = (key: string, known: Record<string, Rule>): string =>
+  key === 'notify' && Object.hasOwn(known, 'on_change')
+    ? '; write `on_change: restart` or `on_change: none`'
+    : didYouMean(key, Object.keys(known));
+
+/** Values that are right, and could never do anything where they stand. */
+function withoutEffect(
+  loaded: LoadedProject,
+  payload: Payload,
+  report: (path: KeyPath, message: string) => void,
+): void {
+  const { volumes = {}, services } = loaded.project;
+  for (const name of Object.keys(volumes)) {
+    const { adopt, prune } = toldAt(loaded, ['volumes', name]);
+    if (adopt === 'recreate' && !prune)
+      report(
+        ['volumes', name, KEY, 'adopt'],
+        'to make a volume anew deletes what is in it; say `prune: true` as well, or remove `adopt: recreate`',
+      );
+    if (prune && volumes[name]?.external)
+      report(
+        ['volumes', name, KEY, 'prune'],
+        '`prune: true` has no effect on an external volume, which fairlead never deletes; remove one of them',
+      );
+  }
+  for (const name of Object.keys(services)) {
+    const problem = onChangeProblem(loaded, name, payload);
+    if (problem !== null) report(['services', name, KEY, 'on_change'], problem);
+  }
+}
+
+/** A path of the host may be a directory that `files` manages; only of what the repository names more is known here. */
+function onChangeProblem(loaded: LoadedProject, name: string, payload: Payload): string | null {
+  const told: OnChange | undefined = toldAt(loaded, ['services', name]).onChange;
+  if (told === undefined || told === 'restart') return null;
+  const service = loaded.project.services[name];
+  const isFile = (i: number) => {
+    const repo = loaded.repoPath(['services', name, 'volumes', i, 'source']);
+    return repo !== undefined && payload.has(repo);
+  };
+  const binds = (service?.volumes ?? []).flatMap(({ type }, i) => (type === 'bind' ? [i] : []));
+  const files = (service?.configs ?? []).length + (service?.secrets ?? []).length;
+  if (told === 'none')
+    return binds.length + files > 0
+      ? null
+      : '`on_change: none` has no effect: the service mounts nothing that fairlead could change; remove it';
+  if (binds.some((i) => !isFile(i))) return null;
+  return binds.length + files > 0
+    ? '`on_change: {signal: …}` has no effect: a file that is mounted alone keeps its old content until its container is restarted; write restart, or mount the directory'
+    : '`on_change: {signal: …}` has no effect: the service mounts nothing that fairlead could change; remove it';
+}

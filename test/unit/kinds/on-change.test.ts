@@ -1,0 +1,49 @@
+/** `x-fairlead: {on_change: …}`: what becomes of a service when repository content that it mounts changes. */
+import { expect, test } from 'vitest';
+import { done } from '../../reconciler.ts';
+import { problems, stack, stackHost } from './stack-host.ts';
+
+const on = stackHost();
+
+const files = (word: string) => ({ 'shop/one': word, 'shop/conf/a': word });
+const told = (onChange: string, word: string) => ({
+  ...stack(`volumes: ["./conf:/c"], x-fairlead: {on_change: ${onChange}}`),
+  ...files(word),
+});
+const ofService = (lines: readonly string[]) => lines.filter((line) => line.includes('service:'));
+
+test('a directory that changed restarts nobody by itself', async () => {
+  const plain = (word: string) => ({ ...stack('volumes: ["./conf:/c"]'), ...files(word) });
+  await on.engine.apply(plain('a'));
+  expect(ofService(done(await on.engine.apply(plain('b'))))).toEqual([]);
+});
+
+test('restart: a directory that changed restarts the service', async () => {
+  await on.engine.apply(told('restart', 'a'));
+  const { id, startedAt } = on.only('shop-web-1');
+  expect(ofService(done(await on.engine.apply(told('restart', 'b'))))).toEqual(['refresh service:shop/web done']);
+  expect(on.only('shop-web-1').id).toBe(id);
+  expect(on.only('shop-web-1').startedAt).toBeGreaterThan(startedAt ?? Number.POSITIVE_INFINITY);
+});
+
+test('a signal: a directory that changed sends it once, and restarts nobody', async () => {
+  await on.engine.apply(told('{signal: HUP}', 'a'));
+  const { id, startedAt } = on.only('shop-web-1');
+  expect(on.host.engine.ran).toEqual([]);
+  const result = await on.engine.apply(told('{signal: HUP}', 'b'));
+  expect(problems(result)).toEqual([]);
+  expect(ofService(done(result))).toEqual(['refresh service:shop/web done']);
+  expect(on.host.engine.ran).toEqual(['shop-web-1: kill -HUP']);
+  expect(on.only('shop-web-1')).toMatchObject({ id, startedAt });
+  expect(done(await on.engine.again())).toEqual([]);
+});
+
+test('a signal: a network that was made anew sends none', async () => {
+  const text = (internal: string) => ({
+    ...stack('volumes: ["./conf:/c"], x-fairlead: {on_change: {signal: HUP}}', `networks: {default: {${internal}}}`),
+    ...files('a'),
+  });
+  await on.engine.apply(text(''));
+  expect(problems(await on.engine.apply(text('internal: true')))).toEqual([]);
+  expect(on.host.engine.ran).toEqual([]);
+});
