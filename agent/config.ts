@@ -8,6 +8,8 @@ import { AgentError } from './errors.ts';
 
 export interface AgentConfig extends AgentConfigFile {
   host: string;
+  /** Line of each name of `vars`, from 1. */
+  varLines: Record<string, number>;
 }
 
 /**
@@ -47,7 +49,10 @@ export function parseConfig(file: string, text: string, hostname: string): Agent
     path: expand(config.repo.path, 'path').replace(/^\/+|\/+$/g, ''),
     ref: expand(config.repo.ref, 'ref'),
   };
-  return { ...config, host, repo };
+  const varLines = Object.fromEntries(
+    Object.keys(config.vars).map((name) => [name, parsed.locate(['vars', name]).line]),
+  );
+  return { ...config, host, repo, varLines };
 }
 
 const invalid = (issues: readonly Issue[]) =>

@@ -8,6 +8,7 @@ import { createControlServer } from './control/server.ts';
 import type { Problem } from './core/types.ts';
 import { AgentError, asAgentError } from './errors.ts';
 import { configFile, type LayoutOptions, loadConfig, openState, rootOf, runDir, stateDir } from './layout.ts';
+import { type LocalVars, openLocalVars } from './local-vars.ts';
 import { createChannel, isSameChannel } from './report/index.ts';
 import { createReporter, type Reporter } from './report/reporter.ts';
 import { loadIdentity, loadKeyedHash } from './secrets/identity.ts';
@@ -70,9 +71,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   /** What was wrong with agent.yaml when it was last read. */
   let refused: Problem | null = null;
 
-  const sessionOf = (using: AgentConfig): Session =>
+  const sessionOf = (using: AgentConfig, localVars: LocalVars): Session =>
     createSession({
       config: using,
+      localVars,
       configFile: configFile(options),
       identity: {
         host,
@@ -110,7 +112,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     });
   };
 
-  let session = sessionOf(config);
+  let session = sessionOf(config, openLocalVars(config, configFile(options)));
   let reloading: Promise<void> | null = null;
   /** The session ends, and another one takes its place. */
   let stopping = false;
@@ -118,9 +120,11 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   /** Takes agent.yaml over as it is now, or keeps to what it was and says why. What is under way ends as at a stop. */
   async function reload(): Promise<void> {
     let next: AgentConfig;
+    let localVars: LocalVars;
     try {
       next = loadConfig(options, host);
       if (next.host !== host || next.fleet !== fleet) throw needsRestart(next);
+      localVars = openLocalVars(next, configFile(options));
     } catch (thrown) {
       const { code: reason, message } = asAgentError(thrown, { code: 'InvalidConfig', phase: 'config' });
       refused = { id: 'agent.yaml', reason, message, file: null, line: null };
@@ -133,7 +137,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     await session.stop();
     const isSame = isSameChannel(config, next);
     config = next;
-    session = sessionOf(config);
+    session = sessionOf(config, localVars);
     stopping = false;
     if (!isSame) {
       await reporter?.stop();

@@ -23,6 +23,7 @@ import { createRunner } from './engine/when/runner.ts';
 import { splayOffset } from './engine/when/splay.ts';
 import { createSource } from './git/source.ts';
 import { createInspections, createProviders, createWatchers, DRIFT_DIR, hostWasDown, KINDS } from './kinds/index.ts';
+import type { LocalVars } from './local-vars.ts';
 import type { Log } from './log.ts';
 import { localCheckout } from './repo/local.ts';
 import type { Identity as HostIdentity } from './secrets/identity.ts';
@@ -45,6 +46,7 @@ export interface SessionOptions {
   /** Where agent.yaml lies: out of reach of what is managed. */
   configFile: string;
   identity: Identity;
+  localVars: LocalVars;
   facts: StatusDocument['facts'];
   /** '' for this machine, or the directory that stands for `/`. */
   root: string;
@@ -79,7 +81,7 @@ export interface Session {
 }
 
 export function createSession(options: SessionOptions): Session {
-  const { config, identity, root, stateDir, store, redactor, log } = options;
+  const { config, identity, root, stateDir, store, redactor, log, localVars } = options;
   const { host, fleet, labels } = config;
   const { registries } = config.docker;
   const splayMs = durationMs(config.sync.splay);
@@ -130,9 +132,11 @@ export function createSession(options: SessionOptions): Session {
         return openSecrets(files, dirs, options.secrets.secretKey, (secret) => redactor.addFor(commit, [secret]));
       },
       logins: createCredentials({ registries, home: '/root', root, exec, secret: redactor.add }).config,
+      localVars: localVars.current,
       kinds: KINDS,
       providers,
     }),
+    localVars: localVars.current,
     redact: redactor.deep,
     kinds: KINDS,
     providers,
@@ -151,12 +155,14 @@ export function createSession(options: SessionOptions): Session {
     facts: options.facts,
     problems: (desired) => [
       ...options.problems(),
+      ...localVars.problems(),
       ...diskProblem(store),
       ...descriptorProblem(),
       ...staleProblem(desired, staleAfterMs, new Date()),
       ...drift.problems(),
     ],
     loop: () => loop,
+    refresh: localVars.look,
     localCheckout: (dir) => localCheckout(dir, config.repo.path),
     kept: createKept(`${root}${DRIFT_DIR}`),
   });
@@ -176,6 +182,8 @@ export function createSession(options: SessionOptions): Session {
   });
   const loop: Loop = createLoop({
     run(request) {
+      // Between two full runs all goes by the same values.
+      if (request.hinted === null) localVars.look();
       const emit = (line: SyncLine) => {
         request.emit(line);
         if (api.progress(line)) options.changed();

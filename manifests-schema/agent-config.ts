@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { duration } from './duration.ts';
 import { isReadable, readable } from './plain-credentials.ts';
+import { vars } from './settings.ts';
 
 const hostName = z
   .string()
@@ -126,6 +127,8 @@ export const agentConfig = z
           .describe('beyond it the oldest runs go, whatever their age'),
       })
       .prefault({}),
+    vars: vars.default({}).describe('variables of this host alone; they stand above those of the repository'),
+    varsFile: file.optional().describe('YAML or JSON file with more of them; `vars` stands above it'),
   })
   .describe('The configuration of the agent on one host: /etc/fairlead/agent.yaml');
 export type AgentConfigFile = z.infer<typeof agentConfig>;

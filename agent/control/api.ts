@@ -37,6 +37,8 @@ export interface AgentApiOptions {
   /** What is wrong now that no run finds out, e.g. the broker. */
   problems(desired: CommitInfo | null): readonly Problem[];
   loop(): Loop;
+  /** Reads anew what a plan goes by besides the repository. */
+  refresh(): void;
   /** This host's part of a directory on this machine. */
   localCheckout(dir: string): Promise<Checkout>;
   kept: Kept;
@@ -61,7 +63,7 @@ const MAX_MISSED = 1_000;
 const WORK = ['prepare', 'apply', 'settle', 'prune', 'rollback'];
 
 export function createAgentApi(options: AgentApiOptions): AgentApi {
-  const { deps, identity, facts, problems, loop, localCheckout, kept } = options;
+  const { deps, identity, facts, problems, loop, refresh, localCheckout, kept } = options;
   const { store, clock } = deps;
   const memory = createLastStatus(store);
   let state: AgentState = memory.recall(identity);
@@ -134,6 +136,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
     },
     resources: () => ({ schema: 1, resources: state.resources }),
     async plan({ dir, commit }, signal) {
+      refresh();
       const given = commit ? fullId(store, commit) : dir === undefined ? undefined : await localCheckout(dir);
       return deps.redact({ schema: 1 as const, ...(await preview(deps, signal, given)) });
     },

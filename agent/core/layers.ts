@@ -53,7 +53,13 @@ export const createLayerCache = (): LayerCache => ({
 
 type Files = ReadonlyMap<string, Uint8Array>;
 
-export function readChain(files: Files, hostPath: string, cache: LayerCache): Chain {
+/** @param local  variables of this host alone, which stand above those of every layer */
+export function readChain(
+  files: Files,
+  hostPath: string,
+  cache: LayerCache,
+  local: ReadonlyMap<string, Var> = new Map(),
+): Chain {
   const issues: Issue[] = [];
   const read = <T>(file: string, schema: z.ZodType<T>, shared: boolean): Settings<T> =>
     shared ? readShared(files, file, schema, cache) : readSettings(files, file, schema);
@@ -96,6 +102,7 @@ export function readChain(files: Files, hostPath: string, cache: LayerCache): Ch
   addVars(fleet, 'fleet.yaml');
   for (const [name, role] of roles) addVars(role, `roles/${name}`);
   addVars(host, hostPath);
+  for (const [name, value] of local) vars.set(name, value);
 
   return {
     layers: [

@@ -107,6 +107,8 @@ export interface Prefetched {
 export interface EngineDeps {
   source: Source;
   load(checkout: Checkout): Promise<Loaded>;
+  /** What `load` goes by besides the commit: the same object as long as nothing of it changed. */
+  localVars?(): unknown;
   /** Takes known secrets out of every string of plain data: of all that leaves a run. */
   redact<T>(value: T): T;
   kinds: KindTable;

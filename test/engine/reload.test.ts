@@ -97,3 +97,31 @@ test('who asks for a run while the file is taken over gets it', async () => {
   expect(done).toBe('synced');
   expect([(await status()).applied?.commit, managed()]).toEqual([next, 'two']);
 });
+
+test('a changed varsFile is taken over by the next run, as a change and not as drift', async () => {
+  const vars = path.join(trial.root, 'etc/fairlead/vars.yaml');
+  fs.writeFileSync(vars, 'word: first\n');
+  await reload(`${yaml}vars: {mark: "!"}\nvarsFile: ${vars}\n`, TAKEN);
+  await trial.commit(
+    {
+      'fleet.yaml': 'vars: {word: none, mark: "?"}\n',
+      'hosts/trial/a.yaml': 'files: {/etc/a: {template: true, content: "{{ vars.word }}{{ vars.mark }}"}}\n',
+    },
+    'Words',
+  );
+  await trial.cli('sync');
+  expect(managed()).toBe('first!');
+  fs.writeFileSync(vars, 'word: second\n');
+  const { stdout } = await trial.cli('plan', '--json');
+  expect(JSON.parse(stdout).actions).toMatchObject([{ id: 'file:/etc/a', op: 'update' }]);
+  await trial.cli('sync');
+  expect(managed()).toBe('second!');
+  expect((await status()).run).toMatchObject({ changed: 1, repaired: 0 });
+  fs.rmSync(vars);
+  await trial.cli('sync');
+  expect(managed()).toBe('second!');
+  expect((await status()).problems).toMatchObject([{ id: 'agent.yaml', reason: 'InvalidConfig' }]);
+  await reload(yaml, TAKEN);
+  await trial.commit({ 'fleet.yaml': null, 'hosts/trial/a.yaml': file('three') }, 'Without');
+  await trial.cli('sync');
+});

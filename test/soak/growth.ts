@@ -13,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { getHeapSpaceStatistics } from 'node:v8';
 import git from 'isomorphic-git';
 import { parseConfig } from '../../agent/config.ts';
+import { openLocalVars } from '../../agent/local-vars.ts';
 import { silentLog } from '../../agent/log.ts';
 import { loadIdentity, loadKeyedHash } from '../../agent/secrets/identity.ts';
 import { createRedactor } from '../../agent/secrets/redact.ts';
@@ -181,6 +182,7 @@ const store = createDiskFullStore(openStore({ dir: stateDir, now: () => new Date
 const session = createSession({
   config,
   configFile: file,
+  localVars: openLocalVars(config, file),
   identity: { host: 'soak', fleet: 'default', labels: {}, version: '0', startedAt: '', instance: 'soak' },
   facts: { os: '', arch: '', kernel: '', addresses: [] },
   ...{ root, stateDir, store, secrets: await loadIdentity(stateDir), keyedHash: loadKeyedHash(stateDir) },

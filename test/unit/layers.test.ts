@@ -34,6 +34,7 @@ const MAIN = [
   'agent/session.ts',
   'agent/doctor.ts',
   'agent/host-probes.ts',
+  'agent/local-vars.ts',
   'agent/layout.ts',
   'agent/connectivity-probes.ts',
   'agent/unpacking-apart.ts',

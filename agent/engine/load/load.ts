@@ -29,6 +29,8 @@ export interface LoaderOptions {
   decrypt?(files: Payload, dirs: readonly string[], commit: string): Promise<Secrets>;
   /** A client's config.json with the logins of this host; asked only where a service is to have it. Left out: nobody's. */
   logins?(): Promise<string>;
+  /** Variables of this host alone: the same map as long as nothing changed. Left out: there are none. */
+  localVars?(): ReadonlyMap<string, Var>;
   kinds: KindTable;
   /** Of the kinds that this run manages. */
   providers: ReadonlyMap<Kind, Pick<Provider, 'claims' | 'diff'>>;
@@ -36,19 +38,23 @@ export interface LoaderOptions {
   cache?: LayerCache;
 }
 
+type LocalVars = ReadonlyMap<string, Var> | undefined;
+
 /** Loads checkouts; remembers the last one, since most runs see the same commit again. */
 export function createLoader(options: LoaderOptions): (checkout: Checkout) => Promise<Loaded> {
-  let last: { commit: string; hostPath: string; loaded: Loaded } | null = null;
+  let last: { commit: string; hostPath: string; local: LocalVars; loaded: Loaded } | null = null;
   return async (checkout) => {
     const { hostPath } = checkout;
     const { commit } = checkout.info;
     // The commit that was accepted may be kept as another directory of it, until agent.yaml's own is accepted.
-    if (commit !== '' && last?.commit === commit && last.hostPath === hostPath) return last.loaded;
+    const local = options.localVars?.();
+    if (commit !== '' && last?.commit === commit && last.hostPath === hostPath && last.local === local)
+      return last.loaded;
     const loaded = await load(options, checkout);
     // A directory that is no commit may be another one next time.
     if (commit === '') return loaded;
     // A key may come, a recipient may be mended on the host: what failed is tried again.
-    last = loaded.issues.some((i) => i.severity === 'error') ? null : { commit, hostPath, loaded };
+    last = loaded.issues.some((i) => i.severity === 'error') ? null : { commit, hostPath, local, loaded };
     return loaded;
   };
 }
@@ -57,7 +63,7 @@ export function createLoader(options: LoaderOptions): (checkout: Checkout) => Pr
 export async function load(options: LoaderOptions, checkout: Checkout): Promise<Loaded> {
   const { host, fleet, labels, facts, sha256, keyedHash, treeRoot } = options;
   const cache = options.cache ?? createLayerCache();
-  const chain = readChain(checkout.files, checkout.hostPath, cache);
+  const chain = readChain(checkout.files, checkout.hostPath, cache, options.localVars?.());
   const dirs = chain.layers.map((l) => l.dir);
   const secrets = await options.decrypt?.(checkout.files, dirs, checkout.info.commit);
   const rendered = renderHost({

@@ -112,10 +112,11 @@ async function acceptAs(
   if (checkout === null) return;
   const provenance = commit === head.info.commit ? head.provenance : keptProvenance(run, checkout);
   const { lastGood, lastGoodContent, previousGood } = run.store.commits.get();
-  const isNews = good && lastGood !== commit;
+  // Under other variables of this host the same commit is other content.
+  const isNews = good && (lastGood !== commit || lastGoodContent !== content);
   const { silenced } = run.store.commits.get();
   const ended = good && silenced?.content === content ? { silenced: null } : {};
-  const before = lastGoodContent === content ? previousGood : lastGood;
+  const before = lastGoodContent === content || lastGood === commit ? previousGood : lastGood;
   await accept(
     run,
     { ...checkout, provenance },

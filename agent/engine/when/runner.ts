@@ -33,12 +33,15 @@ export function createRunner(deps: EngineDeps): Runner {
 /** What the host is held to between two full runs; null before the first. Read once for each commit. */
 function createHolding(deps: EngineDeps): () => Promise<Holding | null> {
   let last: Holding | null = null;
+  let local: unknown;
   return async () => {
     const checkout = await heldTo(deps);
     if (checkout === null) return null;
     const { commit } = checkout.info;
-    if (last?.checkout.info.commit !== commit || last.checkout.hostPath !== checkout.hostPath)
+    const now = deps.localVars?.();
+    if (last?.checkout.info.commit !== commit || last.checkout.hostPath !== checkout.hostPath || local !== now)
       last = { checkout: { ...checkout, files: new Map() }, loaded: await deps.load(checkout) };
+    local = now;
     return last;
   };
 }
