@@ -16,10 +16,18 @@ interface Summary {
   numPassedTests: number;
   numFailedTests: number;
   success: boolean;
+  testResults: { name: string; message: string; assertionResults: Result[] }[];
+}
+interface Result {
+  status: string;
+  fullName: string;
+  failureMessages: string[] | null;
 }
 interface Counted {
   passed: number;
   failed: number;
+  /** What failed, a line each: told again at the end, since who reads a log of CI may have no more than that. */
+  failures?: string[];
 }
 
 const results = mkdtempSync(path.join(os.tmpdir(), 'fairlead-test-'));
@@ -40,10 +48,24 @@ function test(rooms: readonly string[], ...more: readonly string[]): Counted {
   const reporters = ['--reporter=default', '--reporter=./test/room-times.ts', '--reporter=json'];
   const ended = run(['vitest', 'run', ...projects, ...reporters, `--outputFile=${report}`, ...more]);
   if (!existsSync(report)) return { passed: 0, failed: 1 };
-  const { numPassedTests, numFailedTests, success } = JSON.parse(readFileSync(report, 'utf8')) as Summary;
+  const summary = JSON.parse(readFileSync(report, 'utf8')) as Summary;
+  const { numPassedTests, numFailedTests, success } = summary;
   const good = ended && success && numPassedTests > 0;
   // A file that could not even be loaded has no failed test of its own.
-  return { passed: numPassedTests, failed: good ? 0 : Math.max(1, numFailedTests) };
+  const failed = good ? 0 : Math.max(1, numFailedTests);
+  return { passed: numPassedTests, failed, failures: failuresOf(summary) };
+}
+
+function failuresOf({ testResults }: Summary): string[] {
+  return testResults.flatMap(({ name, message, assertionResults }) => {
+    const file = path.relative(path.join(import.meta.dirname, '..'), name);
+    const ofTests = assertionResults
+      .filter((result) => result.status === 'failed')
+      .map(
+        ({ fullName, failureMessages }) => `${file}: ${fullName}\n    ${failureMessages?.[0]?.split('\n')[0] ?? ''}`,
+      );
+    return ofTests.length === 0 && message ? [`${file}: ${message.split('\n')[0]}`] : ofTests;
+  });
 }
 
 /** One failure for each room that is far over its budget of minutes. */
@@ -75,5 +97,7 @@ const all = everything();
 if (!wasRunning) await stopEngine();
 const passed = all.reduce((sum, counted) => sum + counted.passed, 0);
 const failed = all.reduce((sum, counted) => sum + counted.failed, 0);
+const failures = all.flatMap((counted) => counted.failures ?? []);
+if (failures.length > 0) console.log(`\nwhat failed:\n${failures.map((failure) => `  ${failure}`).join('\n')}`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
