@@ -17,29 +17,46 @@ export interface Room {
 
 const MINUTE = 60_000;
 const GIT = 'test/unit/git/**/*.test.ts';
-const FUZZ = 'test/unit/**/fuzz.test.ts';
+/** Tests that measure time or memory, and so run without the counting of coverage, which slows the measured code. */
+const MEASURED = ['test/unit/**/fuzz.test.ts', 'test/unit/**/hostile*.test.ts'];
 
 /** In this order, one after another: so each has a wall time of its own, and the lab never runs beside rooms that compute. */
 export const ROOMS: readonly Room[] = [
   {
     name: 'pure',
     include: ['test/unit/**/*.test.ts'],
-    exclude: [GIT, FUZZ],
+    exclude: [GIT, ...MEASURED],
     maxWorkers: '100%',
     budgetMinutes: 1,
     testTimeout: MINUTE,
     hookTimeout: MINUTE,
   },
-  { name: 'git', include: [GIT], budgetMinutes: 1, testTimeout: MINUTE, hookTimeout: MINUTE },
+  {
+    name: 'git',
+    include: [GIT],
+    exclude: MEASURED,
+    maxWorkers: '100%',
+    budgetMinutes: 1,
+    testTimeout: MINUTE,
+    hookTimeout: MINUTE,
+  },
   {
     name: 'engine',
     include: ['test/engine/**/*.test.ts'],
     globalSetup: ['test/engine/setup.ts'],
+    maxWorkers: '100%',
     budgetMinutes: 3,
     testTimeout: 2 * MINUTE,
     hookTimeout: 2 * MINUTE,
   },
-  { name: 'fuzz', include: [FUZZ], budgetMinutes: 1, testTimeout: MINUTE, hookTimeout: MINUTE },
+  {
+    name: 'hostile',
+    include: MEASURED,
+    maxWorkers: '100%',
+    budgetMinutes: 1,
+    testTimeout: MINUTE,
+    hookTimeout: MINUTE,
+  },
   {
     name: 'lab',
     include: ['test/contract/**/*.test.ts', 'test/lab/**/*.test.ts'],
@@ -52,5 +69,5 @@ export const ROOMS: readonly Room[] = [
   },
 ];
 
-/** The rooms whose code runs inside vitest, so that coverage can be counted; `fuzz` is left out because it measures time and memory. */
+/** The rooms whose code runs inside vitest, so that coverage can be counted; `hostile` is left out because it measures time and memory. */
 export const COVERED: readonly string[] = ['pure', 'git', 'engine'];

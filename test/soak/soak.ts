@@ -13,7 +13,7 @@ const HOSTILE_MINUTES = Number(process.env.FAIRLEAD_HOSTILE_MINUTES ?? 60);
 const HOSTILE_RUNS = 500;
 const HOSTILE = [
   '--testTimeout=600000',
-  ...['--project', 'fuzz', '--project', 'git', '--project', 'pure', '--project', 'engine'],
+  ...['--project', 'hostile', '--project', 'git', '--project', 'pure', '--project', 'engine'],
   ...['fuzz', 'hostile', 'lies', 'tame', 'reach', 'control', 'guarded', 'exposed', 'door', 'interrupt'],
 ];
 
