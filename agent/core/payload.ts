@@ -29,6 +29,15 @@ export type Content = Uint8Array | StoredFile;
 export interface Payload extends ReadonlyMap<string, Uint8Array> {
   /** The file, where it is a stored one. */
   stored?(file: string): StoredFile | undefined;
+  /** Whether git has it as an executable (mode 100755). */
+  executable?(file: string): boolean;
+}
+
+/** Permission bits of a file that no declaration gives a mode: git's executable bit; what holds a secret is its owner's alone. */
+export function modeOf(payload: Payload, file: string, secret: boolean): number {
+  const executable = payload.executable?.(file) ?? false;
+  if (secret) return executable ? 0o700 : 0o600;
+  return executable ? 0o755 : 0o644;
 }
 
 /** For those who can do without the bytes of a large file. */
@@ -41,10 +50,12 @@ export interface Reading {
   /** null where there is nothing to read. */
   read(path: string): Uint8Array | null;
   sha256: Sha256;
+  /** Names of the files that git has as executables. */
+  executable?: ReadonlySet<string>;
 }
 
 /** @throws AgentError `PayloadDamaged`, from `get` and such, where a stored file is not what it was */
-export function createPayload(files: ReadonlyMap<string, Content>, { read, sha256 }: Reading): Payload {
+export function createPayload(files: ReadonlyMap<string, Content>, { read, sha256, executable }: Reading): Payload {
   const bytesOf = (content: Content): Uint8Array => {
     if (!(content instanceof StoredFile)) return content;
     for (const place of content.places) {
@@ -69,6 +80,7 @@ export function createPayload(files: ReadonlyMap<string, Content>, { read, sha25
       const content = files.get(name);
       return content instanceof StoredFile ? content : undefined;
     },
+    executable: (name) => executable?.has(name) ?? false,
     size: files.size,
     forEach(callback) {
       for (const [name, bytes] of entries()) callback(bytes, name, payload as Map<string, Uint8Array>);
@@ -85,6 +97,7 @@ export function createPayload(files: ReadonlyMap<string, Content>, { read, sha25
 export const overlay = (own: ReadonlyMap<string, Uint8Array>, shared: Payload): Payload =>
   Object.assign(union(own, shared), {
     stored: (file: string) => (own.has(file) ? undefined : shared.stored?.(file)),
+    executable: (file: string) => shared.executable?.(file) ?? false,
   });
 
 /** It is gone from where it was kept, or changed there. */

@@ -135,7 +135,8 @@ export function createSource(options: SourceOptions): GitSource {
         content: contentOf(view),
         ...(base ? { commits: await seenSince(objects, commit, base, view) } : {}),
       };
-      const files = createPayload(await readFiles(remembering(objects), view), { read, sha256 });
+      const { contents, executable } = await readFiles(remembering(objects), view);
+      const files = createPayload(contents, { read, sha256, executable });
       return { info, hostPath, hostExists: view.hostExists, files };
     });
     unkept = [...(before?.accepted ? [before.accepted] : []), commit];

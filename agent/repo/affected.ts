@@ -93,7 +93,7 @@ async function changedPaths(base: FleetTree, head: FleetTree): Promise<string[]>
 }
 
 async function identities(tree: FleetTree): Promise<ReadonlyMap<string, string>> {
-  if (tree.oids) return tree.oids;
-  const read = await tree.read(tree.paths);
-  return new Map([...read].map(([path, bytes]) => [path, Buffer.from(bytes).toString('latin1')]));
+  const known = tree.oids ?? new Map(await tree.read(tree.paths));
+  const text = (id: string | Uint8Array) => (typeof id === 'string' ? id : Buffer.from(id).toString('latin1'));
+  return new Map([...known].map(([path, id]) => [path, `${tree.executable(path) ? 'x' : '-'} ${text(id)}`]));
 }

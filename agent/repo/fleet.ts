@@ -7,7 +7,7 @@ import { union } from '../core/union.ts';
 import { type LoaderOptions, load } from '../engine/load/load.ts';
 import type { Loaded } from '../engine/types.ts';
 import { standInSecrets } from '../secrets/stand-in.ts';
-import type { FleetTree } from './tree.ts';
+import { type FleetTree, withModes } from './tree.ts';
 
 export interface FleetHost {
   /** The last part of its directory's name. */
@@ -140,7 +140,7 @@ export async function renderFleetHost(
   read?: ReadonlyMap<string, Uint8Array>,
 ): Promise<RenderedHost> {
   const own = ownPaths(fleet, host);
-  const files = union(read ?? (await fleet.tree.read(own)), fleet.shared);
+  const files = withModes(union(read ?? (await fleet.tree.read(own)), fleet.shared), fleet.tree);
   const loaded = await load(
     {
       host: host.name,

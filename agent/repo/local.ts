@@ -1,7 +1,7 @@
 /** A working directory as the checkout that this host would get from it, for a plan before the commit. */
 import type { Checkout } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
-import { openDirectory } from './tree.ts';
+import { openDirectory, withModes } from './tree.ts';
 
 /** @throws AgentError `NoRepository`, `InvalidRepository` */
 export async function localCheckout(dir: string, hostPath: string): Promise<Checkout> {
@@ -11,5 +11,10 @@ export async function localCheckout(dir: string, hostPath: string): Promise<Chec
   const wrong = tree.refused(wanted)[0];
   if (wrong) throw new AgentError({ code: 'InvalidRepository', phase: 'load', message: wrong.message });
   const hostExists = wanted.some((p) => p.startsWith(`${hostPath}/`));
-  return { info: { ref: dir, commit: '', author: '', subject: '', committedAt: '' }, hostPath, hostExists, files };
+  return {
+    info: { ref: dir, commit: '', author: '', subject: '', committedAt: '' },
+    hostPath,
+    hostExists,
+    files: withModes(files, tree),
+  };
 }

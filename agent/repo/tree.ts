@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { Payload } from '../core/payload.ts';
 import type { Issue } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 
@@ -15,16 +16,23 @@ export interface FleetTree {
   /** Bytes of these files. What the agent would refuse (links, files too large) is left out and told by `refused`. */
   read(paths: readonly string[]): Promise<Map<string, Uint8Array>>;
   refused(paths: readonly string[]): Issue[];
+  /** Whether git has it, or is to have it, as an executable. */
+  executable(path: string): boolean;
 }
 
 /** Largest payload file in bytes: 64 MiB (docs/manifests.md, "files"). */
 const MAX_BYTES = 64 * 1024 * 1024;
 const NEVER_READ: ReadonlySet<string> = new Set(['.git', 'node_modules']);
 
+/** Files of this tree, with what it says of them beside their bytes. */
+export const withModes = (files: ReadonlyMap<string, Uint8Array>, { executable }: FleetTree): Payload =>
+  Object.assign(files, { executable });
+
 /** @throws AgentError `NoRepository` */
 export function openDirectory(dir: string): FleetTree {
   const paths: string[] = [];
   const wrong = new Map<string, string>();
+  const executable = new Set<string>();
   const walk = (at: string): void => {
     for (const entry of readdirSync(path.join(dir, at), { withFileTypes: true })) {
       const name = at === '' ? entry.name : `${at}/${entry.name}`;
@@ -53,12 +61,15 @@ export function openDirectory(dir: string): FleetTree {
         if (wrong.has(name)) continue;
         const file = path.join(dir, name);
         const bytes = readFileSync(file);
+        // Git has an executable where its owner may execute it.
+        if ((lstatSync(file).mode & 0o100) !== 0) executable.add(name);
         if (bytes.length > MAX_BYTES) wrong.set(name, tooLarge(lstatSync(file).size));
         else files.set(name, bytes);
       }
       return files;
     },
     refused: (asked) => refusals(wrong, asked),
+    executable: (name) => executable.has(name),
   };
 }
 
@@ -69,11 +80,13 @@ export async function openCommit(dir: string, rev: string): Promise<FleetTree> {
   const listing = (await git(dir, ['ls-tree', '-r', '-z', '-l', commit])).toString();
   const oids = new Map<string, string>();
   const wrong = new Map<string, string>();
+  const executable = new Set<string>();
   for (const line of listing.split('\0')) {
     const match = /^(\d+) (\w+) ([0-9a-f]+) +(\d+|-)\t([\s\S]+)$/.exec(line);
     if (!match) continue;
     const [, mode, type, oid = '', size, name = ''] = match;
     oids.set(name, oid);
+    if (mode === '100755') executable.add(name);
     if (type === 'commit') wrong.set(name, 'is a submodule, which fairlead does not read');
     else if (mode === '120000') wrong.set(name, 'is a symbolic link; declare it as `link:` under `files` instead');
     else if (Number(size) > MAX_BYTES) wrong.set(name, tooLarge(Number(size)));
@@ -90,6 +103,7 @@ export async function openCommit(dir: string, rev: string): Promise<FleetTree> {
       return batch(answer, names);
     },
     refused: (asked) => refusals(wrong, asked),
+    executable: (name) => executable.has(name),
   };
 }
 

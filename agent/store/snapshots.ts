@@ -74,7 +74,11 @@ export function createSnapshots(dir: string): Snapshots {
 }
 
 type Place = { at: number; length: number } | { stored: string; size: number };
-type Head = Omit<Checkout, 'files'> & { files: ReadonlyMap<string, Place>; length: number };
+type Head = Omit<Checkout, 'files'> & {
+  files: ReadonlyMap<string, Place>;
+  executable: ReadonlySet<string>;
+  length: number;
+};
 
 const isThere = ({ places }: StoredFile) => places.some((place) => existsSync(place));
 const storedIn = ({ files }: Checkout): StoredFile[] => [...files.keys()].flatMap((name) => files.stored?.(name) ?? []);
@@ -114,7 +118,8 @@ function* pack(checkout: Checkout): Generator<Uint8Array> {
     places.set(bytes, place);
     files.set(name, place);
   }
-  const head = serialize({ ...checkout, files, length } satisfies Head);
+  const executable = new Set([...files.keys()].filter((name) => checkout.files.executable?.(name)));
+  const head = serialize({ ...checkout, files, executable, length } satisfies Head);
   const size = Buffer.alloc(4);
   size.writeUInt32LE(head.length);
   let small: Uint8Array[] = [size, head];
@@ -137,8 +142,10 @@ function* pack(checkout: Checkout): Generator<Uint8Array> {
 /** @param large where its stored files lie. @returns null where it is not whole */
 async function unpack(bytes: Buffer, large: string): Promise<Checkout | null> {
   const start = 4 + bytes.readUInt32LE(0);
-  const { files, length, ...rest } = deserialize(bytes.subarray(4, start)) as Head;
-  if (bytes.length !== start + length) return null;
+  const head = deserialize(bytes.subarray(4, start)) as Head;
+  const { files, executable, length, ...rest } = head;
+  // An older agent kept no modes: what it wrote is not whole.
+  if (!('executable' in head) || bytes.length !== start + length) return null;
   const slice = ({ at, length }: { at: number; length: number }) =>
     new Uint8Array(bytes.buffer, bytes.byteOffset + start + at, length);
   const content = new Map<string, Content>();
@@ -151,7 +158,7 @@ async function unpack(bytes: Buffer, large: string): Promise<Checkout | null> {
     if ((await stat(file).catch(() => null))?.size !== place.size) return null;
     content.set(name, new StoredFile(file, place.size, place.stored));
   }
-  return { ...rest, files: createPayload(content, { read, sha256 }) };
+  return { ...rest, files: createPayload(content, { read, sha256, executable }) };
 }
 
 const read = (file: string): Uint8Array | null => (existsSync(file) ? readFileSync(file) : null);

@@ -5,7 +5,7 @@ import { argv, fairlead, type References, template } from './shared.ts';
 const mode = z
   .string('must be a quoted octal string such as "0644"')
   .regex(/^[0-7]{3,4}$/, 'must be an octal string such as "0644"')
-  .describe('permission bits, quoted octal; default "0644", directories "0755"');
+  .describe('permission bits, quoted octal; default "0644", directories and what git has as executable "0755"');
 
 export const fileEntry = ({ after, notify, reload }: References) =>
   z

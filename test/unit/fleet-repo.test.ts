@@ -42,6 +42,7 @@ const treeOf = (files: Record<string, string>): FleetTree => ({
   oids: new Map(Object.entries(files)),
   read: async (paths) => new Map(paths.filter((p) => p in files).map((p) => [p, new TextEncoder().encode(files[p])])),
   refused: () => [],
+  executable: () => false,
 });
 
 const validate = async (files: Record<string, string>) => {

@@ -1,7 +1,7 @@
 /** What services mount by relative path: kept as ordinary managed files below one path that never changes. Pure. */
 
 import type { HostPath } from '../../core/host-path.ts';
-import { contentOf } from '../../core/payload.ts';
+import { contentOf, modeOf } from '../../core/payload.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { ComposeFileMount } from '../load/types.ts';
 import type { KeyPath } from '../yaml/node.ts';
@@ -54,7 +54,7 @@ export function createTrees(input: StackInput, make: Make): Trees {
     mount(repo, path, service, at) {
       const single = contentOf(input.payload, repo);
       if (single !== undefined) {
-        const file = add(path, at, { type: 'file', content: single, mode: 0o644 });
+        const file = add(path, at, { type: 'file', content: single, mode: modeOf(input.payload, repo, false) });
         return usedBy(service, [file.id]);
       }
       const after = [add(path, at, { type: 'directory', mode: 0o755 }).id];
@@ -63,7 +63,8 @@ export function createTrees(input: StackInput, make: Make): Trees {
         for (let n = 1; n < parts.length; n++)
           after.push(add(`${path}/${parts.slice(0, n).join('/')}`, at, { type: 'directory', mode: 0o755 }).id);
         const content = contentOf(input.payload, file) ?? new Uint8Array();
-        after.push(add(`${path}/${parts.join('/')}`, at, { type: 'file', content, mode: 0o644 }).id);
+        const mode = modeOf(input.payload, file, false);
+        after.push(add(`${path}/${parts.join('/')}`, at, { type: 'file', content, mode }).id);
       }
       return usedBy(service, after);
     },

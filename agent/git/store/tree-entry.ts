@@ -5,6 +5,8 @@ export interface Entry {
   name: string;
   type: 'file' | 'tree' | 'link' | 'submodule';
   oid: string;
+  /** Of a file with mode 100755. */
+  executable?: boolean;
 }
 
 const TYPES: Record<string, Entry['type']> = {
@@ -29,7 +31,8 @@ export function parseTree(bytes: Uint8Array, at: string): Entry[] {
     if (!isFileName(name)) throw hostile(`${where} has an entry ${JSON.stringify(name)}, which is no file name in git`);
     if (names.has(name)) throw hostile(`${where} has two entries ${JSON.stringify(name)}`);
     names.add(name);
-    entries.push({ name, type, oid: raw.oid() });
+    const executable = raw.mode === '100755' ? { executable: true } : {};
+    entries.push({ name, type, oid: raw.oid(), ...executable });
   }
   return entries;
 }

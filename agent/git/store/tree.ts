@@ -171,14 +171,22 @@ export async function idsOf(objects: Objects, root: string, hostPath: string, vi
   return ids;
 }
 
+export interface Files {
+  contents: Map<string, Content>;
+  /** Names of those that git has as executables; a link's name, where it names one. */
+  executable: Set<string>;
+}
+
 /** All files of a whole view. @throws AgentError `InvalidRepository` with all that is wrong with their kinds */
-export async function readFiles(objects: Objects, view: View): Promise<Map<string, Content>> {
+export async function readFiles(objects: Objects, view: View): Promise<Files> {
   const files = new Map<string, Content>();
+  const executable = new Set<string>();
   const wrong: string[] = [];
   for (const layer of view.layers) {
     const links = new Map<string, string>();
     const own = new Map<string, Content>();
-    for (const { name, type, oid } of layer.entries) {
+    for (const { name, type, oid, executable: isExecutable } of layer.entries) {
+      if (isExecutable) executable.add(name);
       if (type === 'submodule')
         wrong.push(`${name} is a submodule, which fairlead does not read; put the files into the repository`);
       else if (type === 'link') links.set(name, Buffer.from(await objects.read(oid, 'blob')).toString('utf8'));
@@ -193,7 +201,7 @@ export async function readFiles(objects: Objects, view: View): Promise<Map<strin
     for (const [at, target] of links) {
       // Links to directories of links double what there is, each time.
       if (own.size > MAX_ENTRIES) throw invalid([tooMany(layer.path)]);
-      const why = follow(layer.path, at, target, own, links);
+      const why = follow(layer.path, at, target, { own, links, executable });
       const named = `${at} is a symbolic link to ${JSON.stringify(target)}, ${why}`;
       if (why) wrong.push(`${named}; use \`link:\` under \`files\` for links on the host`);
     }
@@ -201,27 +209,31 @@ export async function readFiles(objects: Objects, view: View): Promise<Map<strin
   }
   if (view.fleet) files.set('fleet.yaml', await objects.read(view.fleet, 'blob'));
   if (wrong.length > 0) throw invalid(wrong);
-  return files;
+  return { contents: files, executable };
+}
+
+interface Followed {
+  own: Map<string, Content>;
+  links: ReadonlyMap<string, string>;
+  executable: Set<string>;
 }
 
 /**
  * A link within its layer stands for the file, or the files, it names; one that leaves the layer is refused.
  * @returns why it cannot be followed, or null
  */
-function follow(
-  layer: string,
-  at: string,
-  target: string,
-  own: Map<string, Content>,
-  links: ReadonlyMap<string, string>,
-): string | null {
+function follow(layer: string, at: string, target: string, { own, links, executable }: Followed): string | null {
   const where = resolveLink(at, target);
   if (where === null || !(where === layer || where.startsWith(`${layer}/`))) return `which leads out of ${layer}`;
   if (at.startsWith(`${where}/`)) return 'which is a directory it lies in itself';
   const file = own.get(where);
   const below = file ? [] : [...own].filter(([name]) => name.startsWith(`${where}/`));
-  if (file) own.set(at, file);
-  for (const [name, bytes] of below) own.set(at + name.slice(where.length), bytes);
+  const put = (name: string, from: string, content: Content) => {
+    own.set(name, content);
+    if (executable.has(from)) executable.add(name);
+  };
+  if (file) put(at, where, file);
+  for (const [name, bytes] of below) put(at + name.slice(where.length), name, bytes);
   if (file || below.length > 0) return null;
   return links.has(where) ? 'which is a link again' : 'where there is nothing';
 }

@@ -17,7 +17,7 @@ export const file: KindDefinition<FileSpec, FileEntry> = {
     withSecret: (spec, { mode }) => ({
       ...spec,
       secret: true,
-      ...(spec.type === 'file' && mode === undefined ? { mode: 0o600 } : {}),
+      ...(spec.type === 'file' && mode === undefined ? { mode: (spec.mode & 0o100) === 0 ? 0o600 : 0o700 } : {}),
     }),
   },
   place: ({ path, type }) => ({ path, replaced: type === 'file' }),

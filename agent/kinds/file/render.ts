@@ -1,7 +1,7 @@
 /** One `files` entry → one resource, or, for a tree, one for each file and directory in it. Pure. */
 import type { FileEntry } from '../../../manifests-schema/kinds/file.ts';
 import type { RenderContext, Rendered } from '../../core/kind.ts';
-import { contentOf, sizeOf } from '../../core/payload.ts';
+import { contentOf, modeOf, sizeOf } from '../../core/payload.ts';
 import { pathProblem } from '../../core/reserved-paths.ts';
 import { resolveSource } from '../../core/source-path.ts';
 import type { FileSpec } from './spec.ts';
@@ -72,7 +72,8 @@ export function renderFile(entry: FileEntry, context: RenderContext): Rendered {
   if (content !== undefined && entry.purge === true)
     return fail(['purge'], `\`purge\` is of directories and trees, and \`source: ${entry.source}\` is a file`);
   if (content !== undefined && sizeOf(content) > MAX_BYTES) return fail(['source'], tooLarge(source));
-  if (content !== undefined) return one({ path, type: 'file', content, mode: mode(0o644), ...base, ...validate });
+  const modeFrom = (file: string) => mode(modeOf(context.payload, file, false));
+  if (content !== undefined) return one({ path, type: 'file', content, mode: modeFrom(source), ...base, ...validate });
   const inside = [...context.payload.keys()].filter((f) => f.startsWith(`${source}/`)).sort();
   if (inside.length === 0)
     return fail(['source'], `\`source: ${entry.source}\` is not in the repository; expected it at ${source}`);
@@ -96,7 +97,7 @@ export function renderFile(entry: FileEntry, context: RenderContext): Rendered {
         path: `${path}/${f.slice(source.length + 1)}`,
         type: 'file',
         content: below,
-        mode: mode(0o644),
+        mode: modeFrom(f),
         ...base,
         ...validate,
       }),

@@ -56,9 +56,28 @@ async function filesOf(node: Parameters<ReturnType<typeof store>['build']>[0], h
   const { objects, build } = store();
   const { view, trees, closures } = await locate(objects, build(node), hostPath);
   expect([trees, closures]).toEqual([[], []]);
-  const files = await readFiles(objects, view);
-  return Object.fromEntries([...files].map(([name, bytes]) => [name, Buffer.from(bytes as Uint8Array).toString()]));
+  const { contents } = await readFiles(objects, view);
+  return Object.fromEntries([...contents].map(([name, bytes]) => [name, Buffer.from(bytes as Uint8Array).toString()]));
 }
+
+test('a file and a link to it are executable where git has the file so', async () => {
+  const { objects, put } = store();
+  const oid = put('blob', Buffer.from('#!/bin/sh\n'));
+  const link = (name: string, target: string) => ({ mode: '120000', name, oid: put('blob', Buffer.from(target)) });
+  const bin = put('tree', treeBytes([{ mode: '100755', name: 'run', oid }]));
+  const own = treeBytes([
+    { mode: '40000', name: 'bin', oid: bin },
+    { mode: '100644', name: 'plain', oid },
+    link('tools', 'bin'),
+    link('x-plain', 'plain'),
+    link('x-run', 'bin/run'),
+  ]);
+  const hosts = put('tree', treeBytes([{ mode: '40000', name: 'a', oid: put('tree', own) }]));
+  const root = put('tree', treeBytes([{ mode: '40000', name: 'hosts', oid: hosts }]));
+  const { view } = await locate(objects, root, 'hosts/a');
+  const { executable } = await readFiles(objects, view);
+  expect([...executable].sort()).toEqual(['hosts/a/bin/run', 'hosts/a/tools/run', 'hosts/a/x-run']);
+});
 
 test('trees come out as they went in', () => {
   const name = fc.stringMatching(/^[a-z][a-z0-9.é-]{0,20}$/);
