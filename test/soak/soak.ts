@@ -2,7 +2,8 @@
  * `npm run soak [-- PART…]`: what takes hours. Each part ends with a line, the whole with exit 1 if one failed.
  *
  * growth: memory, descriptors and watches over 10,000 reconciles. histories: random crashes of a run. git: histories of
- * adds, reverts, fetches and restarts. kills: a real host loses its power. hostile: servers, brokers, containers, users and
+ * adds, reverts, fetches and restarts. kills: a real host loses its power. sweeps: each moment of what `npm test` samples
+ * (test/sweep.ts). hostile: servers, brokers, containers, users and
  * files that mean harm, with new seeds for an hour.
  */
 import { spawnSync } from 'node:child_process';
@@ -16,6 +17,8 @@ const HOSTILE = [
   ...['--project', 'hostile', '--project', 'git', '--project', 'pure', '--project', 'engine'],
   ...['fuzz', 'hostile', 'lies', 'tame', 'reach', 'control', 'guarded', 'exposed', 'door', 'interrupt'],
 ];
+
+const SWEEPS = ['services-kill', 'engine-kill', 'services-many'];
 
 /** malloc and V8 give back what they can, so that growth is growth. */
 const GROWTH_ENV = {
@@ -50,6 +53,7 @@ const PARTS: Readonly<Record<string, () => boolean>> = {
   histories: () => vitest({ FAIRLEAD_HISTORIES: '20000' }, '--project', 'engine', 'test/engine/crash.test.ts'),
   git: () => vitest({ FAIRLEAD_GIT_HISTORIES: '20000' }, '--project', 'git', 'test/unit/git/store.test.ts'),
   kills: () => vitest({ FAIRLEAD_KILLS: '100' }, '--project', 'lab', 'test/lab/trouble.test.ts'),
+  sweeps: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', ...SWEEPS),
   hostile,
 };
 
