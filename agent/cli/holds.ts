@@ -24,10 +24,15 @@ export async function resume(c: Context): Promise<number> {
   return EXIT.ok;
 }
 
-export async function rollback(c: Context, commit: string | undefined): Promise<number> {
-  const document = await c.client.post<HoldDocument>('rollback', commit === undefined ? {} : { commit });
+export async function rollback(
+  c: Context,
+  commit: string | undefined,
+  { force = false }: { force?: boolean | undefined },
+): Promise<number> {
+  const request = { ...(commit === undefined ? {} : { commit }), ...(force ? { force } : {}), watched: true };
+  const document = await c.client.post<HoldDocument>('rollback', request);
   if (!c.options.json && document.pin) c.say(`pinned to ${document.pin.commit.slice(0, 7)} until \`fairlead resume\``);
   // A pinned host is held on purpose, so `held` is success here.
-  const code = await sync(c, {}, { wait: true });
+  const code = await sync(c, force ? { force } : {}, { wait: true });
   return code === EXIT.pending ? EXIT.ok : code;
 }

@@ -69,10 +69,15 @@ export function addHostCommands({ program, add, act, deps, terminal, finish }: B
   add('rollback', {
     text: 'go back to an earlier commit and stay there until resume',
     examples: ['fairlead rollback', 'fairlead rollback 1a2b3c4'],
-    exits: { 0: 'on the pinned commit', 1: 'failed' },
+    exits: { 0: 'on the pinned commit', 1: 'refused, or failed' },
   })
     .argument('[commit]', 'default: the last good commit other than the current one', parseCommit)
-    .action(act((c: Context, commit: string | undefined) => holds.rollback(c, commit)));
+    .option('--force', 'also to a commit that did not settle here')
+    .action(
+      act((c: Context, commit: string | undefined, { force }: { force?: boolean }) =>
+        holds.rollback(c, commit, { force }),
+      ),
+    );
   add('doctor', {
     text: 'probe everything that this host needs, with a fix for each failure',
     examples: ['fairlead doctor'],

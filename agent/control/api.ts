@@ -106,7 +106,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       bad: [],
       run,
       // A run that could not see anything leaves what is known of the resources as it was.
-      resources: outcome.commit === null ? state.resources : sameOr(state.resources, outcome.resources),
+      resources: isBlind(outcome) ? state.resources : sameOr(state.resources, outcome.resources),
       hostStates: outcome.hostStates,
       reason: outcome.reason,
       message: outcome.message,
@@ -159,7 +159,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
     async hold(verb, request) {
       const { commits } = store;
       const { pause, pin } = await hold(deps, verb, request);
-      void loop().request({}, 'manual');
+      if (request.watched !== true) void loop().request({}, 'manual');
       return { schema: 1, pause, pin: pin && { commit: pin.commit, at: pin.at }, commit: commits.get().accepted };
     },
     sync(request, trigger: Trigger, line) {
@@ -169,6 +169,10 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
     version: () => ({ version: identity.version }),
   };
 }
+
+/** Nothing is known of the host but that nothing was done to it. */
+const isBlind = ({ commit, rejected, resources }: RunResult['outcome']): boolean =>
+  commit === null || (rejected && resources.length === 0);
 
 /** Long questions are put in slices, and other things done between them. */
 async function pageOf(runs: RunReader, query: HistoryQuery, signal: AbortSignal): Promise<RunRecord[]> {

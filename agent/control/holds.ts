@@ -1,14 +1,20 @@
 /** What people tell one host to do or to leave: pause, pin, and their end. Durable; the next run goes by it. */
 import { durationMs } from '../../manifests-schema/duration.ts';
+import { formatIssue } from '../../manifests-schema/issue.ts';
+import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import type { Asker, Pause, Pin } from '../core/target.ts';
-import { mayGoTo } from '../engine/run/door.ts';
-import type { EngineDeps } from '../engine/types.ts';
+import type { Checkout } from '../core/types.ts';
+import { createRun, requestFor } from '../engine/run/create-run.ts';
+import { goTo } from '../engine/run/door.ts';
+import { converges } from '../engine/run/plan-for.ts';
+import type { EngineDeps, Loaded } from '../engine/types.ts';
 import { AgentError } from '../errors.ts';
 import type { HoldRequest, HoldVerb } from './protocol.ts';
 
 /**
  * @param by who asks: what a pin may name depends on it
- * @throws AgentError `NoSuchCommit`, `InvalidRequest`; the reason why a commit may not be applied; `CommitUnknown`,
+ * @throws AgentError `NoSuchCommit`, `InvalidRequest`; the reason why a commit may not be applied, that it has errors
+ *   (`InvalidCommit`), nothing for this host (`Unassigned`), or did not settle here; `CommitUnknown`,
  *   `RepositoryUnreachable` and others of the repository where it has to be asked
  */
 export async function hold(
@@ -23,7 +29,7 @@ export async function hold(
     commits.set({ pause: null, pin: null });
     return { pause: before.pause, pin: before.pin };
   }
-  if (verb === 'rollback') return { pause: null, pin: await pinTo(deps, request.commit, by) };
+  if (verb === 'rollback') return { pause: null, pin: await pinTo(deps, request, by) };
   const now = deps.clock.now();
   const until = request.for === undefined ? null : new Date(now.getTime() + lengthOf(request.for)).toISOString();
   const pause: Pause = { until, reason: request.reason ?? '', at: now.toISOString() };
@@ -47,7 +53,7 @@ const REVIEW_MS = 60_000;
  * Pins the host to an earlier commit: the one named (or begun) by `commit`, else the last good one that is not what runs.
  * One that may not be applied is refused here, before anything waits for it.
  */
-async function pinTo(deps: EngineDeps, commit: string | undefined, by: Asker): Promise<Pin> {
+async function pinTo(deps: EngineDeps, { commit, force = false }: HoldRequest, by: Asker): Promise<Pin> {
   const { store, clock } = deps;
   const { lastGood, previousGood, accepted } = store.commits.get();
   const applied = store.facts.get('applied')?.commit ?? accepted;
@@ -56,13 +62,49 @@ async function pinTo(deps: EngineDeps, commit: string | undefined, by: Asker): P
     throw noSuchCommit(
       'there is no earlier good commit on this host to go back to; name one: `fairlead rollback COMMIT`',
     );
-  const { hold } = await mayGoTo(deps, target, by, AbortSignal.timeout(REVIEW_MS));
-  if (hold !== null)
-    throw new AgentError({ code: hold.reason, phase: 'fetch', message: `${hold.message} [${hold.reason}]` });
+  const run = createRun(deps, requestFor(AbortSignal.timeout(REVIEW_MS)));
+  const { checkout, hold } = await goTo(run, target, by);
+  if (hold !== null) throw refused(hold.reason, hold.message);
+  const unfit = whyUnfit(deps, checkout, await deps.load(checkout), { force });
+  if (unfit !== null) throw refused(unfit.reason, unfit.message);
   const pin: Pin = { commit: target, at: clock.now().toISOString(), ...(by === 'person' ? {} : { by }) };
   store.commits.set({ pin, pause: null });
   return pin;
 }
+
+const refused = (code: ReasonCode, message: string) =>
+  new AgentError({ code, phase: 'fetch', message: `${message} [${code}]` });
+
+/** Why a host that goes to this commit would be no better off; null if nothing speaks against it. */
+function whyUnfit(
+  { store }: EngineDeps,
+  checkout: Checkout,
+  loaded: Loaded,
+  { force }: { force: boolean },
+): { reason: ReasonCode; message: string } | null {
+  const short = checkout.info.commit.slice(0, 7);
+  const [first, ...others] = loaded.issues.filter((issue) => issue.severity === 'error');
+  if (first !== undefined) {
+    const more = others.length === 0 ? '' : ` (and ${count(others.length, 'more error')})`;
+    return {
+      reason: 'InvalidCommit',
+      message: `commit ${short} has errors and cannot be applied: ${formatIssue(first)}${more}; name another one`,
+    };
+  }
+  if (!converges(checkout, loaded))
+    return {
+      reason: 'Unassigned',
+      message: `commit ${short} has nothing for this host in ${checkout.hostPath}; name another one`,
+    };
+  const bad = store.commits.bad(loaded.content());
+  if (bad === null || force) return null;
+  return {
+    reason: bad.culprit.reason,
+    message: `commit ${short} did not settle on this host (${bad.culprit.id}: ${bad.culprit.message}); name another one, or go there all the same with \`fairlead rollback ${short} --force\``,
+  };
+}
+
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
 
 /** Abbreviated ids are those of commits that this host had; a full one is taken at its word. @throws AgentError `NoSuchCommit` */
 export function fullId(store: EngineDeps['store'], commit: string): string {

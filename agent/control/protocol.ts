@@ -50,6 +50,10 @@ export interface HoldRequest {
   reason?: string;
   /** rollback: a commit id, or its beginning; the last good one but what runs where it is left out. */
   commit?: string;
+  /** rollback: also to a commit that did not settle here. */
+  force?: boolean;
+  /** Who asks has the run that follows by `POST /v1/sync` itself, to watch it. */
+  watched?: boolean;
 }
 
 /** What the server needs of the daemon. `null` answers become 404. */

@@ -173,9 +173,11 @@ async function handle(
     case 'POST resume':
     case 'POST rollback': {
       const body = await readJson(request);
-      if (body === null || Object.values(body).some((v) => typeof v !== 'string'))
-        return send(400, { error: 'the body is a mapping of strings: for, reason, commit' });
-      return send(200, await api.hold(noun as HoldVerb, body as HoldRequest));
+      if (body === null || !isHoldRequest(body))
+        return send(400, {
+          error: 'the body has the strings `for`, `reason`, `commit` and the booleans `force`, `watched`',
+        });
+      return send(200, await api.hold(noun as HoldVerb, body));
     }
     case 'POST sync': {
       const options = await readJson(request);
@@ -187,6 +189,11 @@ async function handle(
       return send(404, { error: `no such address: ${request.method} ${url.pathname}` });
   }
 }
+
+const FLAGS: readonly string[] = ['force', 'watched'];
+
+const isHoldRequest = (body: Record<string, unknown>): body is HoldRequest & Record<string, unknown> =>
+  Object.entries(body).every(([key, value]) => typeof value === (FLAGS.includes(key) ? 'boolean' : 'string'));
 
 function planRequest(params: URLSearchParams): PlanRequest {
   const dir = params.get('dir');

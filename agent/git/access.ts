@@ -99,7 +99,7 @@ function localAccess(url: string): Access {
   const local = openLocal(url);
   return {
     refs: (prefixes) => local.refs(prefixes),
-    using: (work) => work(local.objects(), null),
+    using: async (work) => work(await local.objects(), null),
     settled: async () => undefined,
     begin: () => undefined,
     end: async () => undefined,

@@ -71,6 +71,8 @@ export interface World {
   gitAway: boolean;
   /** The repository answers, and hands out no files. */
   checkoutAway: boolean;
+  /** Commits with an error in a manifest. */
+  unreadable: Set<string>;
   /** A repository in place of the one in memory; its commits hold a declaration as JSON in `hosts/a/x.yaml`. */
   source: Source | null;
   /** Where state lies. */
@@ -132,6 +134,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
     diskFull: false,
     gitAway: false,
     checkoutAway: false,
+    unreadable: new Set(),
     source: null,
     dir,
     farEnd: 'answers',
@@ -333,7 +336,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
     };
   }
 
-  function load({ files }: Checkout): Loaded {
+  function load({ files, info }: Checkout): Loaded {
     const { host, ...rest } = JSON.parse(new TextDecoder().decode(files.get('hosts/a/x.yaml'))) as Declaration;
     const resources = Object.entries(rest).map(
       ([id, spec]): Desired<Spec> => ({
@@ -349,7 +352,9 @@ export function createWorld({ power: isWatched = false } = {}): World {
     return {
       ...asAWhole({ kinds: KINDS, resources, host: settings }, sha256),
       resources,
-      issues: [],
+      issues: world.unreadable.has(info.commit)
+        ? [{ file: 'hosts/a/x.yaml', line: 1, column: 1, key: '', message: 'is wrong', severity: 'error' }]
+        : [],
       host: settings,
       labels: {},
       vars: new Map(),

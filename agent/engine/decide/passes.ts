@@ -110,7 +110,10 @@ export function conclude(done: CommitPass, outcome: Outcome | null, given: Concl
   if (done.role === 'look') return NOTHING;
   if (done.role === 'keep')
     return done.on === memory.wayBack?.to ? endOfWayBack(outcome?.verdict ?? 'open', memory) : NOTHING;
-  if (done.role === 'stay' || done.role === 'back') return settledOn(done.on, outcome, memory);
+  // It cannot be applied, or says nothing to this host: what runs is still looked after.
+  if (done.role === 'stay' && !isApplied(outcome) && (outcome?.gate ?? null) === null)
+    return { note: null, next: keep(done.on, asBegun) };
+  if (done.role === 'stay' || done.role === 'back') return settledOn(done, outcome, given);
   if (outcome === null) return NOTHING;
   if (done.role === 'try' && outcome.gate?.kind === 'prune')
     return { note: null, next: hold(done.on, outcome.gate, asBegun) };
@@ -121,11 +124,21 @@ export function conclude(done: CommitPass, outcome: Outcome | null, given: Concl
 }
 
 /** After a pass over another commit than the head. */
-function settledOn(commit: string, outcome: Outcome | null, memory: Remembered): Conclusion {
+function settledOn({ role, on: commit }: CommitPass, outcome: Outcome | null, given: Concluding): Conclusion {
+  const { memory, situation } = given;
   const isWell = outcome !== null && !outcome.rejected && outcome.verdict === 'well';
   const end = endOfWayBack(isWell ? 'well' : (outcome?.verdict ?? 'unwell'), memory);
-  return isWell ? { note: { type: 'accept', commit, good: false }, next: end.next } : end;
+  if (isWell) return { note: { type: 'accept', commit, good: false }, next: end.next };
+  // A person wants this very commit here, well or not: drift is what differs from it.
+  const isPinned = role === 'stay' && situation.choice.act === 'stay' && situation.choice.gate?.kind === 'pin';
+  if (isPinned && isApplied(outcome) && end.note === null)
+    return { note: { type: 'accept', commit, good: false }, next: end.next };
+  return end;
 }
+
+/** Something of the commit was done, or would have been had it not been there already. */
+const isApplied = (outcome: Outcome | null): boolean =>
+  outcome !== null && !outcome.rejected && outcome.verdict !== 'untouched';
 
 /** Whether a commit has proved itself, is still open, or is taken back. */
 function judged(commit: string, outcome: Outcome, { situation, memory, lost, isSilence }: Concluding): Conclusion {

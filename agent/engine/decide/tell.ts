@@ -24,7 +24,8 @@ export const refusedKeeping = (refused: Outcome, kept: Outcome): Outcome => ({
 
 /** The host stays on another commit than the head. */
 export function stayed(kept: Outcome, head: CommitInfo, choice: Extract<Choice, { act: 'stay' }>): Outcome {
-  if (kept.rejected || kept.verdict === 'untouched') return kept;
+  // What the repository asks for is the head all the same.
+  if (kept.rejected || kept.verdict === 'untouched') return { ...kept, commit: head, gate: kept.gate ?? choice.gate };
   return {
     ...kept,
     commit: head,

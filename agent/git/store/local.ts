@@ -10,8 +10,8 @@ import { unreachable } from '../wire/remote.ts';
 export interface LocalRepository {
   /** Refs that begin with one of `prefixes`, packed ones included. */
   refs(prefixes: readonly string[]): Promise<readonly Ref[]>;
-  /** A view for one run: packs that it read are dropped with it. */
-  objects(): Objects;
+  /** A view for one run: packs that it read are dropped with it. Throws AgentError `RepositoryUnreachable`. */
+  objects(): Promise<Objects>;
 }
 
 /** @param url a path, or file:// and a path */
@@ -61,7 +61,7 @@ export function openLocal(url: string): LocalRepository {
         await add(ref);
       return found;
     },
-    objects: () => createReader(gitdir()),
+    objects: async () => createReader(await check()),
   };
 }
 
