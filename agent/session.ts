@@ -101,6 +101,7 @@ export function createSession(options: SessionOptions): Session {
     exec,
     owned: (id) => store.inventory.owned(id),
     images: { registries, records: store.images, secret: redactor.add },
+    records: store.records,
     redact: redactor.text,
   });
   const { verify, ...repo } = config.repo;

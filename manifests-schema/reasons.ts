@@ -100,6 +100,7 @@ const TABLE = {
   NetworkInUse: host('Containers that fairlead did not create use the network.'),
   NetworkMissing: host('An external network does not exist on this host.'),
   PortInUse: host('The port is taken on this host.'),
+  StrayContainer: host('A container has the labels of a service and is none of its own; the message says what to do.'),
   SubnetInUse: host('The subnet overlaps with another network.'),
   VolumeDiffers: stuck('The volume exists with other options, and its data is not touched.'),
   VolumeInUse: host('Containers that fairlead did not create use the volume.'),

@@ -93,6 +93,7 @@ function open(
     ...host,
     owned: (id) => store.inventory.owned(id),
     images: { registries, records: store.images, secret: redactor.add },
+    records: store.records,
   });
   const load = createLoader({
     ...{ host: 'h', fleet: 'default', labels: {}, treeRoot: '/var/lib/fairlead/tree' },

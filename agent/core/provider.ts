@@ -11,6 +11,8 @@ export interface Health {
   message: string;
   /** Stable, where it is known to be something else than `Unhealthy`, e.g. an outage. */
   code?: ReasonCode;
+  /** It is `ok`, and there is something beside it that somebody must look at. */
+  note?: { code: ReasonCode; message: string } | undefined;
 }
 
 export interface Work<S = unknown, F = unknown> {

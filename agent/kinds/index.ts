@@ -6,6 +6,7 @@ import { OWN_PATHS, OWN_STORES } from '../core/reserved-paths.ts';
 import type { Kind, ResourceId } from '../core/types.ts';
 import type { Log } from '../log.ts';
 import { type ImageRecords, noImageRecords } from '../store/images.ts';
+import { type Records, recordsInMemory } from '../store/records.ts';
 import type { Clock } from '../system/clock.ts';
 import { createDocker, type Docker } from '../system/docker/docker.ts';
 import { createDockerEvents } from '../system/docker/events.ts';
@@ -36,6 +37,7 @@ import { createImages } from './image/images.ts';
 import { job } from './job/kind.ts';
 import { createJobProvider } from './job/provider.ts';
 import { service } from './service/kind.ts';
+import { createServiceMemory } from './service/memory.ts';
 import { createServiceProvider } from './service/provider.ts';
 import { createEngineWatcher } from './service/watch.ts';
 import { sysctl } from './sysctl/kind.ts';
@@ -79,6 +81,8 @@ export interface ProvidersOptions {
     /** Hears of every secret before it is used. */
     secret(secret: string): void;
   };
+  /** What must be remembered of what is managed; left out where nothing outlives this process. */
+  records?: Records;
   /** Takes secrets out of what a program printed. */
   redact?(text: string): string;
 }
@@ -126,6 +130,7 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
           clock,
           inspections,
           exposures,
+          memory: createServiceMemory({ clock, owned, records: options.records ?? recordsInMemory() }),
           holdsAddress: (pid) => holdsAddress(`${root}/proc/${pid}`),
         }),
       ),

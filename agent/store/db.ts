@@ -10,6 +10,7 @@ import { createInventory, type Inventory } from './inventory.ts';
 import { createCopyWriter, readCopy, withCopy } from './inventory-copy.ts';
 import { createMeta } from './meta.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
+import { openRecords, type Records } from './records.ts';
 import { createRetention, type Limits } from './retention.ts';
 import { createRunReader, createRuns, type RunReader, type Runs } from './runs.ts';
 import { openTrust, type Trust } from './trust.ts';
@@ -27,6 +28,8 @@ export interface Store {
   facts: Facts;
   commits: Commits;
   images: ImageRecords;
+  /** Lie beside the database, and outlive it. */
+  records: Records;
   /**
    * To be called before the host is changed where no intent has announced it: what must be durable by then is so when this
    * returns. Throws AgentError `StateUnwritable`.
@@ -129,6 +132,7 @@ export function openStore(options: StoreOptions): Store {
     facts,
     commits: createCommits(db, meta, writer),
     images: createImageRecords(db, writer),
+    records: openRecords(options.dir),
     trust: openTrust(options.dir),
     outbox,
     beforeActing: writer.beforeActing,

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ServiceSpec } from '../../agent/compose/stack/model.ts';
 import type { Desired } from '../../agent/core/types.ts';
-import type { Replica, ServiceFact } from '../../agent/kinds/container/fact.ts';
+import { NO_CONTAINERS, type Replica, type ServiceFact } from '../../agent/kinds/container/fact.ts';
 import { listingOf } from '../../agent/kinds/container/listing.ts';
 import { createRequest } from '../../agent/kinds/container/request.ts';
 import { createServiceDiff, diff } from '../../agent/kinds/service/plan.ts';
@@ -77,6 +77,7 @@ test('whatever changed of declaration, container, image, peers and surroundings 
         });
         const fact: ServiceFact = {
           ...{ replicas: l.infos.map(replica), parked: l.parked.map(replica), fresh: [], failed: [], leftHooks: [] },
+          ...{ strays: [], completed: new Set<number>(), underway: null },
           ...{ moves: l.moves, discards: l.discards, peers: l.peers },
         };
         expect(remembering(l.want, { fact })).toEqual(diff(l.want, { fact }));
@@ -86,7 +87,7 @@ test('whatever changed of declaration, container, image, peers and surroundings 
   );
   // Else it would have had nothing to remember.
   const right = {
-    fact: { replicas: [], parked: [], fresh: [], failed: [], leftHooks: [], moves: sets[0], discards: discards[0] },
+    fact: { ...NO_CONTAINERS, moves: sets[0], discards: discards[0] },
   };
   const [want] = wants;
   const matches = { number: 1, info: infos[0], image: null, runningMs: 0, log: '', interrupted: false };

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { ServiceSpec } from '../../agent/compose/stack/model.ts';
 import { isOutage } from '../../agent/core/target.ts';
 import type { Desired } from '../../agent/core/types.ts';
-import type { Replica, ServiceFact } from '../../agent/kinds/container/fact.ts';
+import { NO_CONTAINERS, type Replica } from '../../agent/kinds/container/fact.ts';
 import { healthOf, replicaHealth } from '../../agent/kinds/container/health.ts';
 import type { ContainerInfo } from '../../agent/system/docker/docker.ts';
 
@@ -38,7 +38,7 @@ test('another exit code is no matter of memory', () => {
 
 test('what somebody removes is told from what does not run: it speaks against no commit', () => {
   const want = { spec: { ...spec, replicas: 2 }, hash: 'h' } as Desired<ServiceSpec>;
-  const fact = (replicas: Replica[]) => ({ replicas, failed: [], moves: new Set() }) as unknown as ServiceFact;
+  const fact = (replicas: Replica[]) => ({ ...NO_CONTAINERS, replicas });
   const one = ended({}, 0);
   const going = ended({ Status: 'removing' }, 0);
   const dead = ended({ Status: 'dead', ExitCode: 137 }, 0);

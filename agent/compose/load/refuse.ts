@@ -40,6 +40,9 @@ function walk(node: Node, shape: Shape | undefined, path: string, issues: Issue[
     for (const [i, item] of node.items.entries()) walk(item, shape.items, `${path}.${i}`, issues);
 }
 
+/** What `docker compose` and the engine take for the name of a container. */
+const CONTAINER_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
+
 /** Keys that are fine, with a value that is not. */
 function refuseValues(section: string, name: string, entry: Node, issues: Issue[]): void {
   const at = `${section}.${name}`;
@@ -47,6 +50,15 @@ function refuseValues(section: string, name: string, entry: Node, issues: Issue[
   if ((section === 'configs' || section === 'secrets') && external?.kind === 'scalar' && external.value === true)
     issues.push(refusal(external, `${at}.external`, KEPT_BY_SWARM));
   if (section !== 'services') return;
+  const own = child(entry, 'container_name');
+  if (own && !CONTAINER_NAME.test(stringOf(own) ?? ''))
+    issues.push(
+      issue(
+        own.at,
+        `${at}.container_name`,
+        `\`container_name\` must have two or more letters, digits, \`_\`, \`.\` and \`-\`, and begin with a letter or digit, got \`${stringOf(own) ?? ''}\``,
+      ),
+    );
   const mode = child(child(entry, 'deploy'), 'mode');
   if (mode && !['replicated', ''].includes(stringOf(mode) ?? ''))
     issues.push(

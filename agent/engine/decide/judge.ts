@@ -160,9 +160,10 @@ function judgeStep(
   const unwell = health.code ?? 'Unhealthy';
   // It was changed, and whether it becomes well is not known yet.
   const sync = record !== undefined && health.state === 'wait' ? 'progressing' : 'synced';
+  const told = bad ? { code: unwell, message: health.message } : health.note;
   return {
-    status: { id, sync, health: state, reason: bad ? unwell : '' },
-    problem: bad ? { id, reason: unwell, message: health.message, ...at } : null,
+    status: { id, sync, health: state, reason: told?.code ?? '' },
+    problem: told ? { id, reason: told.code, message: told.message, ...at } : null,
   };
 }
 

@@ -9,7 +9,7 @@ import { mountedIds } from '../docker/image-mounts.ts';
 import type { Inspections } from '../docker/inspections.ts';
 import { HASH, MOVED, PROJECT, SERVICE } from '../docker/labels.ts';
 import { digests } from './diff.ts';
-import { ANONYMOUS, FAILED, FRESH, memberOf, nameOf, PARKED, type Replica, wasStarted } from './fact.ts';
+import { ANONYMOUS, FAILED, FRESH, type Memory, memberOf, nameOf, PARKED, type Replica, wasStarted } from './fact.ts';
 import { replicaHealth } from './health.ts';
 import { hooksOf, runPostStart, runPreStop } from './hooks.ts';
 import { peersIn } from './listing.ts';
@@ -31,6 +31,7 @@ export interface Tools {
   /** Of the change under way. */
   signal?: AbortSignal;
   once?: RunOnce;
+  memory: Memory;
 }
 
 /**

@@ -7,6 +7,7 @@ import type { Inspections } from '../docker/inspections.ts';
 import { HASH, locate, NUMBER } from '../docker/labels.ts';
 import type { Moves } from '../image/moves.ts';
 import type { Listing } from './listing.ts';
+import { type Candidate, isBegun, ownOf } from './mine.ts';
 import type { Peer } from './request.ts';
 
 /** One container of a service. */
@@ -30,6 +31,12 @@ export interface ServiceFact {
   parked: readonly Replica[];
   /** Made beside a container that is to go, and not in its place yet. */
   fresh: readonly Replica[];
+  /** They have the labels of the service, and are none of its containers. */
+  strays: readonly Replica[];
+  /** Numbers of containers that are gone, after they had come to their end by themselves under this very declaration. */
+  completed: ReadonlySet<number>;
+  /** Somebody else, such as `docker compose up`, is about to put this container in place: its name; null where that is not so. */
+  underway: string | null;
   /** Did not become well, and went back behind those that had been set aside. */
   failed: readonly Replica[];
   /** Names of containers in which something was to be run for it, and that were left behind. */
@@ -41,6 +48,12 @@ export interface ServiceFact {
   /** The containers of the project by service. */
   peers: ReadonlyMap<string, Peer>;
 }
+
+/** A service without any container. */
+export const NO_CONTAINERS: ServiceFact = {
+  ...{ replicas: [], parked: [], fresh: [], failed: [], leftHooks: [], strays: [], completed: new Set() },
+  ...{ underway: null, moves: new Map(), discards: new Set(), peers: new Map() },
+};
 
 /** Names of containers that are not what their service is known by. */
 export const PARKED = '-fairlead-old';
@@ -62,6 +75,18 @@ export const wasStarted = ({ State }: ContainerInfo): boolean => Date.parse(Stat
 
 export const nameOf = ({ Name }: ContainerInfo): string => Name.replace(/^\//, '');
 
+/** What must be remembered from one look to the next. */
+export interface Memory {
+  /** Milliseconds since the containers of a service first looked like this. */
+  since(id: ResourceId, look: string): number;
+  /** The service was created or adopted here. */
+  isOwned(id: ResourceId): boolean;
+  /** Ids of the containers that it had the last time. */
+  containersOf(id: ResourceId): readonly string[];
+  /** Numbers of its containers that came to their end by themselves. @param hash under this declaration; any where it is left out */
+  completedOf(id: ResourceId, hash?: string): readonly number[];
+}
+
 interface Look {
   docker: Docker;
   clock: Clock;
@@ -74,17 +99,37 @@ interface Look {
   discards?: ReadonlySet<string>;
   /** Hash of the declaration, where there is one: a container that carries it needs no comparison with its image. */
   hash: string | undefined;
+  /** The declaration, where there is one. */
+  spec: ServiceSpec | undefined;
+  memory: Memory;
 }
+
+/** What somebody else has begun must go on within this time, or it was cut off. */
+const UNDERWAY_MS = 15_000;
 
 /** @returns undefined where there is no container of it */
 export async function observeService(look: Look): Promise<ServiceFact | undefined> {
   const [project, service] = locate(look.id);
-  const ours = look.listing.membersOf(project, service);
+  const { listing, spec, memory } = look;
+  const ours = [...listing.membersOf(project, service), ...unlabelled(look)];
   const found = await Promise.all(ours.map((c) => observeContainer(look, c.Id, c)));
   const all = found.filter((r) => r !== undefined).sort((a, b) => a.number - b.number);
-  if (all.length === 0) return undefined;
+  const completed = new Set(look.hash === undefined ? [] : memory.completedOf(look.id, look.hash));
+  if (all.length === 0 && completed.size === 0) return undefined;
   const named = (suffix: string) => all.filter((r) => nameOf(r.info).endsWith(suffix));
-  const main = all.filter((r) => !hasAsideName(nameOf(r.info)));
+  const recorded = memory.containersOf(look.id);
+  const { mine: main, strays } = ownOf(
+    all.filter((r) => !hasAsideName(nameOf(r.info))),
+    candidateOf,
+    {
+      ...(spec ? { nameOf: (number: number) => memberOf(spec, number).containerName } : {}),
+      isRecorded: (id) => recorded.includes(id),
+      isOwned: memory.isOwned(look.id),
+    },
+  );
+  const begun = [...strays, ...main].find((r) => isBegun(candidateOf(r)));
+  const looks = JSON.stringify(all.map(({ info }) => [info.Id, info.Name, info.State.Status]));
+  const isUnderway = begun !== undefined && memory.since(look.id, looks) < UNDERWAY_MS;
   const taken = new Set(main.map((r) => r.number));
   // One that was made beside another is the service's own once that other is gone.
   const isBeside = (r: Replica) => taken.has(r.number);
@@ -94,12 +139,29 @@ export async function observeService(look: Look): Promise<ServiceFact | undefine
     parked: named(PARKED),
     fresh: named(FRESH).filter(isBeside),
     failed: named(FAILED),
+    strays,
+    completed: new Set([...completed].filter((number) => !main.some((r) => r.number === number))),
+    underway: isUnderway ? nameOf(begun.info) : null,
     leftHooks: look.listing.leftHooksOf(project, service).map((c) => (c.Names[0] ?? c.Id).replace(/^\//, '')),
     moves: look.moves,
     discards: look.discards ?? new Set(),
     peers: look.listing.peersOf(project),
   };
 }
+
+/** What has no labels of Compose, and is the service's by its declared name, or was adopted by that. */
+function unlabelled({ listing, spec, memory, id }: Look): ContainerSummary[] {
+  const names = spec?.ownName ? ['', PARKED, FRESH, FAILED].map((suffix) => `${spec.containerName}${suffix}`) : [];
+  const found = [...names, ...memory.containersOf(id)].flatMap((ref) => listing.unlabelled(ref) ?? []);
+  return [...new Set(found)];
+}
+
+const candidateOf = ({ info }: Replica): Candidate => ({
+  id: info.Id,
+  name: nameOf(info),
+  status: info.State.Status,
+  labels: info.Config.Labels ?? {},
+});
 
 export const hasAsideName = (name: string): boolean => [PARKED, FRESH, FAILED].some((suffix) => name.endsWith(suffix));
 

@@ -3,7 +3,7 @@
 import { millisecondsOf } from '../../compose/spec/units.ts';
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Health } from '../../core/provider.ts';
-import type { Desired } from '../../core/types.ts';
+import type { Desired, ResourceId } from '../../core/types.ts';
 import type { ContainerInfo } from '../../system/docker/docker.ts';
 import { HASH } from '../docker/labels.ts';
 import { isCompleted, nameOf, type Replica, type ServiceFact, stateOf } from './fact.ts';
@@ -12,7 +12,7 @@ import { isCompleted, nameOf, type Replica, type ServiceFact, stateOf } from './
 const STEADY_MS = 10_000;
 const OK: Health = { state: 'ok', message: '' };
 
-export function healthOf({ spec, hash }: Desired<ServiceSpec>, fact: ServiceFact | undefined): Health {
+export function healthOf({ id, spec, hash }: Desired<ServiceSpec>, fact: ServiceFact | undefined): Health {
   const replicas = (fact?.replicas ?? []).slice(0, spec.replicas);
   const refused = fact && refusedBefore(spec, hash, fact);
   if (refused)
@@ -21,15 +21,27 @@ export function healthOf({ spec, hash }: Desired<ServiceSpec>, fact: ServiceFact
       message: `the last change was taken back: ${replicaHealth(spec, refused).message}; it is tried again when it is declared otherwise, or when ${nameOf(refused.info)} is removed`,
     };
   if (spec.replicas === 0) return OK;
-  if (replicas.length === 0) return missing('there is no container');
-  if (replicas.length < spec.replicas)
-    return missing(`only ${replicas.length} of ${spec.replicas} containers are there`);
+  if (fact?.underway) return { state: 'wait', message: `somebody is putting ${fact.underway} in its place` };
+  const there = replicas.length + (fact?.completed.size ?? 0);
+  if (there === 0) return missing('there is no container');
+  if (there < spec.replicas) return missing(`only ${replicas.length} of ${spec.replicas} containers are there`);
   const all = replicas.map((replica) => ({ replica, health: replicaHealth(spec, replica) }));
   const of = (state: Health['state']) => all.filter(({ health }) => health.state === state);
   const worst = !tolerated(spec, of('bad').length) ? of('bad')[0] : of('wait')[0];
-  if (worst === undefined) return OK;
+  if (worst === undefined) return fact && fact.strays.length > 0 ? { ...OK, note: strayNote(id, fact) } : OK;
   const { message } = worst.health;
   return { ...worst.health, message: spec.replicas === 1 ? message : `${nameOf(worst.replica.info)} ${message}` };
+}
+
+/** Nothing is wrong with the service, and somebody must decide about what is not its own. */
+function strayNote(id: ResourceId, { strays, replicas }: ServiceFact): Health['note'] {
+  const names = strays.map(({ info }) => `${nameOf(info)} (${stateOf(info)})`).join(', ');
+  const own = replicas.map(({ info }) => nameOf(info)).join(', ');
+  const [first] = strays.map(({ info }) => nameOf(info));
+  return {
+    code: 'StrayContainer',
+    message: `${names} ${strays.length > 1 ? 'have' : 'has'} the labels of ${id}, whose container is ${own || 'another one'}; it is left alone: remove it with \`docker rm ${first}\` if nobody needs it`,
+  };
 }
 
 /** It may never have been made; after a change that went through, somebody took it away. */

@@ -1,11 +1,14 @@
 /** The engine's list of containers, by project and service. Pure. */
 import type { ContainerSummary } from '../../system/docker/docker.ts';
-import { HASH, HOOK, isReplica, NUMBER, PROJECT, SERVICE } from '../docker/labels.ts';
+import { HASH, HOOK, isReplica, PROJECT, SERVICE } from '../docker/labels.ts';
 import { hasAsideName } from './fact.ts';
+import { type Candidate, numberOf, ownOf } from './mine.ts';
 import type { Peer } from './request.ts';
 
 export interface Listing {
   membersOf(project: string, service: string): readonly ContainerSummary[];
+  /** Containers that no project has, by name or id. */
+  unlabelled(ref: string): ContainerSummary | undefined;
   /** Containers of ours in which something was run for it, and that were left behind. */
   leftHooksOf(project: string, service: string): readonly ContainerSummary[];
   /** Each service's first container: the one whose namespaces, volumes and name others use. All others by `container:NAME`. */
@@ -24,6 +27,8 @@ export function listingOf(
   const looked = new Set<string>();
   return {
     membersOf: (project, service) => members.get(keyOf(project, service)) ?? [],
+    unlabelled: (ref) =>
+      all.find((c) => c.Labels[PROJECT] === undefined && (c.Id === ref || c.Names.includes(`/${ref}`))),
     leftHooksOf: (project, service) => leftHooks.get(keyOf(project, service)) ?? [],
     peersOf(project) {
       const former = known.get(project);
@@ -48,13 +53,22 @@ export function peersIn(all: readonly ContainerSummary[], project: string): Map<
       c.Names.map((name): [string, Peer] => [`container:${name.slice(1)}`, { id: c.Id, name: name.slice(1) }]),
     ),
   );
-  const number = (c: ContainerSummary) => Number(c.Labels[NUMBER]) || 1;
-  const nameIn = (c: ContainerSummary) => (c.Names[0] ?? '').replace(/^\//, '');
   const members = all.filter((c) => c.Labels[PROJECT] === project && isReplica(c.Labels) && !isAside(c));
-  for (const c of members.sort((a, b) => number(b) - number(a)))
-    peers.set(c.Labels[SERVICE] ?? '', { id: c.Id, name: nameIn(c) });
+  for (const [service, group] of Map.groupBy(members, (c) => c.Labels[SERVICE] ?? '')) {
+    const [first] = ownOf(group, candidateOf)
+      .mine.map(candidateOf)
+      .sort((a, b) => numberOf(a) - numberOf(b));
+    if (first) peers.set(service, { id: first.id, name: first.name });
+  }
   return peers;
 }
+
+export const candidateOf = ({ Id: id, Names, State, Labels }: ContainerSummary): Candidate => ({
+  id,
+  name: (Names[0] ?? '').replace(/^\//, ''),
+  status: State,
+  labels: Labels,
+});
 
 /** Not what its service is known by: set aside, not finished, or failed. */
 export const isAside = ({ Names }: ContainerSummary): boolean => Names.some(hasAsideName);

@@ -3,7 +3,9 @@ import type { ServiceSpec } from '../../compose/stack/model.ts';
 import { AgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { ContainerInfo, Docker } from '../../system/docker/docker.ts';
-import { isAside } from '../container/listing.ts';
+import type { Memory } from '../container/fact.ts';
+import { candidateOf, isAside } from '../container/listing.ts';
+import { ownOf } from '../container/mine.ts';
 import { isReplica, PROJECT, SERVICE } from '../docker/labels.ts';
 
 type Dependency = ServiceSpec['dependsOn'][number];
@@ -12,7 +14,7 @@ const LIMIT_MS = 300_000;
 
 /** All containers of what it depends on. One that is not required may fail, or not be there at all. */
 export async function waitForDependencies(
-  { docker, clock }: { docker: Docker; clock: Clock },
+  { docker, clock, memory }: { docker: Docker; clock: Clock; memory: Pick<Memory, 'completedOf'> },
   spec: ServiceSpec,
   signal: AbortSignal,
 ): Promise<void> {
@@ -20,6 +22,8 @@ export async function waitForDependencies(
     const deadline = clock.monotonic() + LIMIT_MS;
     for (;;) {
       const infos = await containersOf(docker, spec.project, dependency.service);
+      // What has completed may have been cleared away since.
+      if (infos.length === 0 && hasCompleted(memory, spec.project, dependency)) break;
       const verdicts = infos.map((info) => judge(dependency, info));
       if (infos.length > 0 && verdicts.every((v) => v === 'ok')) break;
       const isLost = verdicts.includes('bad') || clock.monotonic() > deadline;
@@ -32,11 +36,15 @@ export async function waitForDependencies(
   }
 }
 
+const hasCompleted = (memory: Pick<Memory, 'completedOf'>, project: string, { service, condition }: Dependency) =>
+  condition === 'service_completed_successfully' && memory.completedOf(`service:${project}/${service}`).length > 0;
+
 async function containersOf(docker: Docker, project: string, service: string): Promise<ContainerInfo[]> {
   const ours = (await docker.containers()).filter(
     (c) => c.Labels[PROJECT] === project && c.Labels[SERVICE] === service && isReplica(c.Labels) && !isAside(c),
   );
-  const infos = await Promise.all(ours.map((c) => docker.inspect(c.Id)));
+  const { mine } = ownOf(ours, candidateOf);
+  const infos = await Promise.all(mine.map((c) => docker.inspect(c.Id)));
   return infos.filter((info) => info !== undefined);
 }
 

@@ -39,7 +39,9 @@ export function diff(want: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undef
   const { spec } = want;
   const missing: Reason = { field: 'container', from: 'missing', to: 'running' };
   if (seen === undefined) return spec.replicas === 0 ? { op: 'none' } : { op: 'create', why: [missing] };
-  const { fact } = seen;
+  const { fact, mark } = seen;
+  // What was as declared and differs now is what somebody is at work on: that is looked at again when they are done.
+  if (fact.underway !== null && mark?.hash === want.hash) return NOTHING;
   const roll = rollOf(want, fact);
   const anew = roll.replace.flatMap((r) => r.why);
   const why = distinct([...anew, ...roll.live.flatMap((r) => r.why)]);
@@ -104,9 +106,10 @@ const order = (spec: ServiceSpec, { replace }: Roll): Reason[] => {
 export function rollOf(want: Desired<ServiceSpec>, fact: ServiceFact): Roll {
   const { spec } = want;
   const kept = fact.replicas.slice(0, spec.replicas);
-  const taken = new Set(kept.map((r) => r.number));
+  const completed = [...fact.completed].filter((n) => n <= spec.replicas).slice(0, spec.replicas - kept.length);
+  const taken = new Set([...kept.map((r) => r.number), ...completed]);
   const free: number[] = [];
-  for (let n = 1; free.length < spec.replicas - kept.length; n++) if (!taken.has(n)) free.push(n);
+  for (let n = 1; free.length < spec.replicas - kept.length - completed.length; n++) if (!taken.has(n)) free.push(n);
   const refused = refusedBefore(spec, want.hash, fact) !== undefined;
   const parked = new Map(fact.parked.map((r) => [r.number, r]));
   const aside = free.flatMap((n) => parked.get(n) ?? []);

@@ -22,6 +22,7 @@ import type { Inspections } from '../docker/inspections.ts';
 import type { Images } from '../image/images.ts';
 import { movedImages } from '../image/moves.ts';
 import { waitForDependencies } from './depends.ts';
+import type { ServiceMemory } from './memory.ts';
 import { createServiceDiff, hold } from './plan.ts';
 import { removeServices } from './remove.ts';
 import { takeBack } from './replace.ts';
@@ -36,12 +37,16 @@ export interface ServiceProviderOptions {
   inspections: Inspections;
   /** A process of the host holds an address of its own: a connection, or a socket bound to it. */
   holdsAddress(pid: number): Promise<boolean>;
+  memory: ServiceMemory;
   /** Hears what containers can write; left out where nobody keeps it. */
   exposures?: Pick<Exposures, 'add'>;
 }
 
+/** Between two looks at what somebody else is at work on. */
+const CALM_MS = 500;
+
 export function createServiceProvider(options: ServiceProviderOptions): Provider<ServiceSpec, ServiceFact> {
-  const { docker, images, clock, inspections } = options;
+  const { docker, images, clock, inspections, memory } = options;
   const diff = createServiceDiff();
   const peers = new Map<string, ReadonlyMap<string, Peer>>();
   const toolsFor = (report: Work['report']): Tools => ({ ...options, ...(report ? { report } : {}) });
@@ -50,7 +55,17 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     const all = await docker.containers();
     const moves = await movedImages(docker, all, [want]);
     const discards = await discardsOf([want.spec]);
-    return observeService({ docker, clock, listing: listingOf(all), id: want.id, moves, discards, hash: want.hash });
+    const { id, hash, spec } = want;
+    return observeService({ docker, clock, listing: listingOf(all), id, moves, discards, hash, spec, memory });
+  };
+  /** What somebody else has begun with its containers goes on first, within a bound. */
+  const whenCalm = async (want: Desired<ServiceSpec>, fact: ServiceFact | undefined, signal: AbortSignal) => {
+    let now = fact;
+    while (now?.underway && !signal.aborted) {
+      await clock.sleep(CALM_MS, signal);
+      now = await look(want);
+    }
+    return now;
   };
   return {
     kind: 'service',
@@ -69,9 +84,13 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       const seen = new Map<ResourceId, Seen<ServiceFact>>();
       await Promise.all(
         ids.map(async (id) => {
-          const hash = wants?.get(id)?.hash;
-          const fact = await observeService({ docker, clock, inspections, listing, id, moves, discards, hash });
-          if (fact) seen.set(id, { fact });
+          const want = wants?.get(id);
+          const { hash, spec } = want ?? { hash: undefined, spec: undefined };
+          const look = { docker, clock, inspections, listing, id, moves, discards, hash, spec, memory };
+          const fact = await observeService(look);
+          if (fact === undefined) return;
+          seen.set(id, { fact });
+          if (want) memory.saw(want, fact, { isRight: diff(want, { fact }).op === 'none' });
         }),
       );
       return seen;
@@ -86,8 +105,9 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     apply: (work, signal) =>
       eachWork(work, async ({ change, want, seen, report }) => {
         if (change.op === 'none') return;
-        await waitForDependencies({ docker, clock }, want.spec, signal);
-        await rollOut(toolsFor(report), want, seen?.fact, signal);
+        memory.takes(want.id, seen?.fact);
+        await waitForDependencies({ docker, clock, memory }, want.spec, signal);
+        await rollOut(toolsFor(report), want, await whenCalm(want, seen?.fact, signal), signal);
       }),
     async conclude(settled) {
       const all = await docker.containers();
@@ -138,7 +158,11 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       }
     },
     together: ['remove'],
-    remove: (gone, _signal, report) => removeServices(toolsFor, gone, report),
+    async remove(gone, _signal, report) {
+      const failures = await removeServices(toolsFor, gone, report);
+      for (const { id } of gone) if (!failures.has(id)) memory.forget(id);
+      return failures;
+    },
   };
 }
 

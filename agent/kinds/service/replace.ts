@@ -114,7 +114,7 @@ async function replaceOne(
  * @returns how many came back
  */
 export async function takeBack(tools: Tools, want: Desired<ServiceSpec>, number?: number): Promise<number> {
-  const { docker, clock } = tools;
+  const { docker, clock, memory } = tools;
   const all = await docker.containers();
   const fact = await observeService({
     docker,
@@ -123,6 +123,8 @@ export async function takeBack(tools: Tools, want: Desired<ServiceSpec>, number?
     id: want.id,
     moves: new Map(),
     hash: want.hash,
+    spec: want.spec,
+    memory,
   });
   const back = (fact?.parked ?? []).filter((r) => number === undefined || r.number === number);
   for (const parked of back) {

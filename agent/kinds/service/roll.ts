@@ -2,28 +2,17 @@
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Desired } from '../../core/types.ts';
 import { create, start, stop, type Tools } from '../container/container.ts';
-import { FRESH, memberOf, nameOf, type ServiceFact, wasStarted } from '../container/fact.ts';
+import { FRESH, memberOf, NO_CONTAINERS, nameOf, type ServiceFact, wasStarted } from '../container/fact.ts';
 import { updateLive } from '../container/live.ts';
 import { type RunOnce, removeLeftHooks } from '../container/pre-start.ts';
 import { type Roll, rollOf } from './plan.ts';
 import { removeMoved } from './remove.ts';
 import { replaceAll } from './replace.ts';
 
-const NOTHING: ServiceFact = {
-  replicas: [],
-  parked: [],
-  fresh: [],
-  failed: [],
-  leftHooks: [],
-  moves: new Map(),
-  discards: new Set(),
-  peers: new Map(),
-};
-
 export async function rollOut(
   given: Tools,
   want: Desired<ServiceSpec>,
-  fact: ServiceFact = NOTHING,
+  fact: ServiceFact = NO_CONTAINERS,
   signal: AbortSignal,
 ): Promise<void> {
   const { docker } = given;

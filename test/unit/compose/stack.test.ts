@@ -292,6 +292,16 @@ test.each<[string, string, string]>([
   expect(load(text, { one: '1', 'conf/a': 'a' }).issues.map((i) => i.message)).toContain(message);
 });
 
+test.each(['""', '-db', 'a b', 'd', '/db'])('container_name: %s is refused', (name) => {
+  expect(load(`services: {web: {image: x, container_name: ${name}}}`).issues).toMatchObject([
+    {
+      severity: 'error',
+      key: 'services.web.container_name',
+      message: expect.stringMatching(/^`container_name` must have/),
+    },
+  ]);
+});
+
 test('x-fairlead: what is done anyway may be spelled out', () => {
   const text = `services:
   web: {image: x, volumes: ["./one:/o", "data:/d"], x-fairlead: {mode: enforce, on_change: restart, adopt: match, rollback: auto}}

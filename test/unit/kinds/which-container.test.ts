@@ -1,0 +1,198 @@
+/** Which container is a service's own, where several have its labels, or none. */
+import { expect, test } from 'vitest';
+import { HASH, PROJECT, SERVICE } from '../../../agent/kinds/docker/labels.ts';
+import { done } from '../../reconciler.ts';
+import { problems, stack, stackHost } from './stack-host.ts';
+
+const on = stackHost();
+const LABELS = { [PROJECT]: 'shop', [SERVICE]: 'web', 'com.docker.compose.container-number': '1' };
+/** What `docker compose` calls a container that is to take the place of shop-web-1. */
+const REPLACEMENT = 'deadbeef_shop-web-1';
+
+const own = () => {
+  const { id, startedAt } = on.only('shop-web-1');
+  return { id, startedAt };
+};
+const volumeOf = (name: string) => on.only(name).mounts.find((m) => m.Destination === '/scratch')?.Name;
+
+test.each([
+  ['that was never started', REPLACEMENT, false, LABELS],
+  ['of a stranger that runs', 'foo', true, LABELS],
+  ['of a stranger that runs and has our own label', 'foo', true, { ...LABELS, [HASH]: 'v1:x' }],
+  ['of a stranger with another number', 'foo', true, { ...LABELS, 'com.docker.compose.container-number': '2' }],
+])('a container %s costs the running one nothing, and is named', async (_, name, starts, labels) => {
+  await on.engine.apply(stack());
+  const before = own();
+  await on.strangers(name, { Labels: labels }, starts);
+  await on.host.clock.sleep(60_000, new AbortController().signal);
+  const result = await on.engine.again();
+  expect(done(result)).toEqual([]);
+  await on.host.clock.sleep(60_000, new AbortController().signal);
+  const later = await on.engine.again();
+  expect(done(later)).toEqual([]);
+  expect(own()).toEqual(before);
+  expect(problems(later)).toEqual([
+    expect.stringMatching(new RegExp(`^service:shop/web StrayContainer: ${name} .*docker rm ${name}`)),
+  ]);
+  expect(later.outcome.resources.find((r) => r.id === 'service:shop/web')).toMatchObject({
+    ...{ sync: 'synced', health: 'healthy', reason: 'StrayContainer' },
+  });
+});
+
+test('an own container that was stopped is started beside a stranger that runs', async () => {
+  await on.engine.apply(stack());
+  const { id } = own();
+  await on.strangers('foo', { Labels: LABELS });
+  await on.host.engine.docker.stop(id, 0);
+  await on.engine.again();
+  expect(on.only('shop-web-1')).toMatchObject({ id, status: 'running' });
+  expect(on.names()).toHaveLength(2);
+});
+
+test('a stranger with the labels of a service does not become its container when that is gone', async () => {
+  await on.engine.apply(stack());
+  await on.host.engine.docker.remove('shop-web-1', { volumes: true });
+  const stranger = await on.strangers('foo', { Labels: LABELS });
+  await on.engine.again();
+  expect(on.names()).toEqual(['foo running', 'shop-web-1 running']);
+  expect(on.only('foo').id).toBe(stranger);
+});
+
+test('a service that is removed leaves a stranger with its labels alone', async () => {
+  await on.engine.apply(stack());
+  await on.strangers('foo', { Labels: LABELS });
+  await on.engine.apply({ 'a.yaml': 'files: {/srv/a: {content: a}}\n' });
+  expect(on.names()).toEqual(['foo running']);
+});
+
+test('what depends on a service is told of its own container, not of a leftover', async () => {
+  const files = {
+    'shop/compose.yaml': `services:
+  web: {image: "app:1"}
+  side: {image: "app:1", network_mode: "service:web"}
+`,
+  };
+  await on.engine.apply(files);
+  await on.strangers(REPLACEMENT, { Labels: LABELS }, false);
+  await on.host.clock.sleep(60_000, new AbortController().signal);
+  expect(done(await on.engine.again())).toEqual([]);
+});
+
+/** The steps of `docker compose up --force-recreate`, one at a time. */
+async function recreate() {
+  const { docker } = on.host.engine;
+  const { id, config, host, mounts } = on.only('shop-web-1');
+  const volume = mounts.find((m) => m.Destination === '/scratch')?.Name ?? '';
+  const labels = Object.fromEntries(Object.entries(config.Labels).filter(([key]) => !key.startsWith('dev.fairlead')));
+  let made = '';
+  return [
+    async () => {
+      made = await docker.create(
+        {
+          ...{ name: `${id.slice(0, 12)}_shop-web-1`, Image: config.Image, Labels: labels, Env: config.Env ?? [] },
+          ...(config.Healthcheck ? { Healthcheck: config.Healthcheck } : {}),
+          HostConfig: { ...host, Binds: [`${volume}:/scratch`] },
+          NetworkingConfig: { EndpointsConfig: { shop_default: { Aliases: ['shop-web-1', 'web'] } } },
+        },
+        () => undefined,
+      );
+    },
+    () => docker.stop(id, 0),
+    () => docker.remove(id, { volumes: false }),
+    () => docker.rename(made, 'shop-web-1'),
+    () => docker.start(made),
+  ];
+}
+
+test('somebody’s recreate under way is left alone at each of its steps', async () => {
+  await on.engine.apply(stack());
+  const volume = volumeOf('shop-web-1');
+  for (const step of await recreate()) {
+    await step();
+    const before = on.names();
+    expect(done(await on.engine.again())).toEqual([]);
+    expect(on.names()).toEqual(before);
+  }
+  expect(on.names()).toEqual(['shop-web-1 running']);
+  expect(volumeOf('shop-web-1')).toBe(volume);
+});
+
+test.each([1, 2, 3, 4])(
+  'a recreate that was cut off after %d steps leaves the service running, with its data',
+  async (steps) => {
+    await on.engine.apply(stack());
+    const volume = volumeOf('shop-web-1');
+    for (const step of (await recreate()).slice(0, steps)) await step();
+    await on.engine.again();
+    await on.host.clock.sleep(60_000, new AbortController().signal);
+    await on.engine.again();
+    expect(on.only('shop-web-1').status).toBe('running');
+    expect(volumeOf('shop-web-1')).toBe(volume);
+  },
+);
+
+test('a commit that comes during somebody’s recreate waits for its end', async () => {
+  await on.engine.apply(stack());
+  const volume = volumeOf('shop-web-1');
+  const [create, stop, remove, rename, start] = await recreate();
+  await create?.();
+  await stop?.();
+  on.host.clock.after(2_000, () => void remove?.().then(rename).then(start));
+  expect(problems(await on.engine.apply(stack('environment: {W: new}')))).toEqual([]);
+  expect(on.names()).toEqual(['shop-web-1 running']);
+  expect(on.only('shop-web-1').config.Env).toContain('W=new');
+  expect(volumeOf('shop-web-1')).toBe(volume);
+});
+
+test('a service with container_name takes over the unlabelled container of that name, and keeps it', async () => {
+  const files = (more = '') => ({
+    'shop/compose.yaml': `services: {db: {image: "app:1", container_name: db, network_mode: bridge${more}}}\n`,
+  });
+  const id = await on.strangers('db', { HostConfig: { NetworkMode: 'bridge' } });
+  const volume = volumeOf('db');
+  expect(problems(await on.engine.apply(files()))).toEqual([]);
+  expect(on.only('db').id).toBe(id);
+  on.engine.restart();
+  expect(done(await on.engine.again())).toEqual([]);
+  await on.host.engine.docker.stop(id, 0);
+  await on.engine.again();
+  expect(on.only('db')).toMatchObject({ id, status: 'running' });
+  // What is declared otherwise from now on is fairlead’s to change.
+  expect(problems(await on.engine.apply(files(', environment: {W: new}')))).toEqual([]);
+  expect(on.names()).toEqual(['db running']);
+  expect(on.only('db').config.Env).toContain('W=new');
+  expect(volumeOf('db')).toBe(volume);
+});
+
+test('an unlabelled container of a container_name that differs is held, and adopted if that is asked for', async () => {
+  const files = {
+    'shop/compose.yaml': 'services: {db: {image: "app:1", container_name: db, environment: {W: ours}}}\n',
+  };
+  const id = await on.strangers('db', { HostConfig: { NetworkMode: 'bridge' } });
+  const held = await on.engine.apply(files);
+  expect(held.outcome.resources.find((r) => r.id === 'service:shop/db')).toMatchObject({
+    sync: 'held',
+    reason: 'NotAdopted',
+  });
+  expect(on.only('db').id).toBe(id);
+  const volume = volumeOf('db');
+  expect(problems(await on.engine.again({ adopt: true }))).toEqual([]);
+  expect(on.only('db').config.Env).toContain('W=ours');
+  expect(volumeOf('db')).toBe(volume);
+  expect(on.names()).toEqual(['db running']);
+});
+
+test('an adopted container without labels goes with its service', async () => {
+  const files = { 'shop/compose.yaml': 'services: {db: {image: "app:1", container_name: db, network_mode: bridge}}\n' };
+  await on.strangers('db', { HostConfig: { NetworkMode: 'bridge' } });
+  await on.engine.apply(files);
+  await on.engine.apply({ 'a.yaml': 'files: {/srv/a: {content: a}}\n' });
+  expect(on.names()).toEqual([]);
+});
+
+test('a container of a container_name that another project has is left alone, and named', async () => {
+  const files = { 'shop/compose.yaml': 'services: {db: {image: "app:1", container_name: db}}\n' };
+  await on.strangers('db', { Labels: { [PROJECT]: 'other', [SERVICE]: 'db' } });
+  expect(problems(await on.engine.apply(files)).join()).toMatch(/NameConflict/);
+  expect(on.names()).toEqual(['db running']);
+});
