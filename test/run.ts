@@ -94,6 +94,7 @@ function everything(): Counted[] {
 
 const wasRunning = engineRuns();
 const all = everything();
+// Goes on if another checkout tests on it by now.
 if (!wasRunning) await stopEngine();
 const passed = all.reduce((sum, counted) => sum + counted.passed, 0);
 const failed = all.reduce((sum, counted) => sum + counted.failed, 0);

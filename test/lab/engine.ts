@@ -1,39 +1,52 @@
 /** The Docker engine that the lab's hosts run on: the machine's own, or one started here. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { closeNetwork, openNetwork } from './engine-network.ts';
+import { shareLock, withLockSoon } from './lock.ts';
 import { ensurePrograms } from './packages.ts';
-import { run, until } from './run.ts';
+import { type RunOptions, run, until } from './run.ts';
 
 /** Everything the lab keeps on this machine, and nothing else. */
 export const LAB_DIR = process.env.FAIRLEAD_LAB_DIR ?? '/var/lib/fairlead-lab';
 const SOCKET = path.join(LAB_DIR, 'docker.sock');
 const PID_FILE = path.join(LAB_DIR, 'dockerd.pid');
 const EXEC_ROOT = path.join(LAB_DIR, 'exec');
+/** Lock that every process shares which works with the lab's engine. */
+const USE = path.join(LAB_DIR, 'use.lock');
 
-export type Docker = (args: readonly string[], options?: Parameters<typeof run>[1]) => ReturnType<typeof run>;
+/** On all hosts and networks of labs. */
+export const LAB_LABEL = 'fairlead-lab';
+/** On the hosts of a lab that is in use although no process of ours runs. */
+export const KEPT_LABEL = 'fairlead-lab.kept';
 
+export type Docker = (args: readonly string[], options?: RunOptions) => ReturnType<typeof run>;
+
+/** Arguments by which docker(1) reaches the lab's own engine. */
+const OWN = ['-H', `unix://${SOCKET}`];
 const on =
-  (socket: string | null): Docker =>
+  (flags: readonly string[]): Docker =>
   (args, options) =>
-    run(['docker', ...(socket ? ['-H', `unix://${socket}`] : []), ...args], options);
+    run(['docker', ...flags, ...args], options);
 const answers = async (docker: Docker): Promise<boolean> =>
   docker(['version', '--format', '{{.Server.Version}}'], { timeoutMs: 10_000 }).then(
     () => true,
     () => false,
   );
 
-/** Answers a `docker` command bound to an engine that runs. Starts one, as root, where the machine has none. */
+/**
+ * Answers a `docker` command bound to an engine that runs. Starts one, as root, if the machine has none. Nobody stops an engine of
+ * the lab while a process that asked for it lives.
+ */
 export async function ensureEngine(log: (line: string) => void): Promise<Docker> {
-  const own = on(SOCKET);
-  if (existsSync(SOCKET) && (await answers(own))) return own;
-  const machine = on(null);
-  if (await answers(machine)) return machine;
+  const own = on(OWN);
+  if (process.getuid?.() === 0) await shareLock(USE);
+  const found = await findEngine();
+  if (found) return found;
   if (process.getuid?.() !== 0)
     throw new Error('the lab needs a Docker engine, or root to start one; `npm run demo -- --light` needs neither');
   await ensurePrograms(NEEDS, log);
   log('starting a Docker engine for the lab');
-  mkdirSync(LAB_DIR, { recursive: true });
   if (engineRuns()) {
     // It starts for somebody else, or is about to end.
     await until(
@@ -45,22 +58,29 @@ export async function ensureEngine(log: (line: string) => void): Promise<Docker>
   }
   await clearAfterKilled();
   const output = openSync(path.join(LAB_DIR, 'dockerd.log'), 'a');
-  const flags = [
-    '--data-root',
-    path.join(LAB_DIR, 'docker'),
-    '--exec-root',
-    EXEC_ROOT,
-    '-H',
-    `unix://${SOCKET}`,
-    '--pidfile',
-    PID_FILE,
-  ];
-  spawn('dockerd', [...flags, '--bip', '172.30.255.1/24', '--insecure-registry', '127.0.0.0/8'], {
-    detached: true,
-    stdio: ['ignore', output, output],
-  }).unref();
+  const flags = {
+    'data-root': path.join(LAB_DIR, 'docker'),
+    'exec-root': EXEC_ROOT,
+    host: `unix://${SOCKET}`,
+    pidfile: PID_FILE,
+    ...(await openNetwork(LAB_DIR)),
+  };
+  const argv = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
+  spawn('dockerd', argv, { detached: true, stdio: ['ignore', output, output] }).unref();
   await until('the Docker engine of the lab to answer', 60_000, () => answers(own));
   return own;
+}
+
+/** @returns the arguments by which docker(1) reaches the lab's own engine, or else the machine's; null if neither runs */
+export async function engineFlags(): Promise<readonly string[] | null> {
+  if (existsSync(SOCKET) && (await answers(on(OWN)))) return OWN;
+  return (await answers(on([]))) ? [] : null;
+}
+
+/** @returns the engine that labs would run on, if one runs */
+export async function findEngine(): Promise<Docker | null> {
+  const flags = await engineFlags();
+  return flags && on(flags);
 }
 
 /**
@@ -73,12 +93,17 @@ async function clearAfterKilled(): Promise<void> {
   // A container would outlive its shim.
   for (const pid of left()) for (const each of [...childrenOf(pid), pid]) kill(Number(each));
   await until('the processes of an engine that was killed to end', 30_000, async () => left().length === 0);
+  await unmountBelow(EXEC_ROOT);
+  for (const file of [PID_FILE, SOCKET, EXEC_ROOT]) rmSync(file, { recursive: true, force: true });
+}
+
+/** Unmounts all that is mounted below a directory, so that to remove the directory removes nothing else. */
+export async function unmountBelow(dir: string): Promise<void> {
   const mounts = readFileSync('/proc/mounts', 'utf8')
     .split('\n')
     .map((line) => line.split(' ')[1] ?? '');
   // What was mounted last may lie on what was mounted before.
-  for (const at of mounts.filter((at) => at.startsWith(`${EXEC_ROOT}/`)).reverse()) await run(['umount', '-l', at]);
-  for (const file of [PID_FILE, SOCKET, EXEC_ROOT]) rmSync(file, { recursive: true, force: true });
+  for (const at of mounts.filter((at) => at.startsWith(`${dir}/`)).reverse()) await run(['umount', '-l', at]);
 }
 
 const childrenOf = (pid: string): string[] => procFile(pid, `task/${pid}/children`).split(' ').filter(Boolean);
@@ -113,10 +138,36 @@ function enginePid(): number | null {
 
 export const engineRuns = (): boolean => enginePid() !== null;
 
-/** Stops the engine that `ensureEngine` started; leaves any other alone. */
-export async function stopEngine(): Promise<void> {
+/**
+ * Stops the engine that `ensureEngine` started, and removes what is left of its hosts and networks; leaves any other engine alone.
+ * @returns `stopped`; `none` if it does not run; `used` if another process works with it or a lab is kept on it (`up`)
+ */
+export async function stopEngine(): Promise<'stopped' | 'none' | 'used'> {
   const pid = enginePid();
-  if (pid === null) return;
+  if (pid === null) return 'none';
+  const done = await withLockSoon(USE, async () => {
+    const docker = on(OWN);
+    const kept = await docker(['ps', '-aq', '--filter', `label=${KEPT_LABEL}`]);
+    if (kept.stdout.trim() !== '') return 'used';
+    await removeLeftovers(docker);
+    await endProcess(pid);
+    await closeNetwork(LAB_DIR);
+    return 'stopped';
+  });
+  return done ?? 'used';
+}
+
+/** What a process that was killed left of its lab: nobody works with it, or the lock would not be free. */
+async function removeLeftovers(docker: Docker): Promise<void> {
+  const idsOf = async (...list: string[]) =>
+    (await docker([...list, '--filter', `label=${LAB_LABEL}`])).stdout.split('\n').filter(Boolean);
+  const hosts = await idsOf('ps', '-aq');
+  if (hosts.length > 0) await docker(['rm', '-fv', ...hosts]);
+  const networks = await idsOf('network', 'ls', '-q');
+  if (networks.length > 0) await docker(['network', 'rm', ...networks]);
+}
+
+async function endProcess(pid: number): Promise<void> {
   try {
     process.kill(pid, 'SIGTERM');
   } catch {
@@ -129,6 +180,7 @@ export async function stopEngine(): Promise<void> {
 const NEEDS = {
   dockerd: 'docker.io',
   iptables: 'iptables',
+  ip: 'iproute2',
   debootstrap: 'debootstrap',
   busybox: 'busybox-static',
 };

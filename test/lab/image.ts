@@ -1,109 +1,55 @@
-/** The host images: made once from Debian's packages, kept by the engine, made anew when the recipe changes. */
-
-import { spawn } from 'node:child_process';
+/** The host images: made once from Debian's packages, kept by the engine, made again when the recipe changes. */
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
-import { type Docker, LAB_DIR } from './engine.ts';
+import type { Docker } from './engine.ts';
+import { bootstrapImage, buildImage, NEWER_SCRIPT } from './image-build.ts';
+import { withLock } from './lock.ts';
 import { DISABLED, FILES, type Flavour, MASKED, RECIPES } from './recipe.ts';
-import { run } from './run.ts';
 
-const hashOf = (flavour: Flavour) =>
-  createHash('sha256')
-    .update(JSON.stringify([RECIPES[flavour], FILES, MASKED, DISABLED]))
-    .digest('hex')
-    .slice(0, 12);
-const nameOf = (flavour: Flavour) => `fairlead-lab:${flavour}-${hashOf(flavour)}`;
+const REPOSITORY = 'fairlead-lab';
+/** Images of other recipes stay for this long after their last use: another checkout may be at work with them. */
+const KEPT_MS = 24 * 3_600_000;
 
-/** @returns the image's name; builds it where it is not there yet (minutes) */
+function hashOf(flavour: Flavour): string {
+  const recipe = RECIPES[flavour];
+  const parts = [recipe, FILES, MASKED, DISABLED, ...(recipe.newer ? [NEWER_SCRIPT] : [])];
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 12);
+}
+const nameOf = (flavour: Flavour) => `${REPOSITORY}:${flavour}-${hashOf(flavour)}`;
+
+/** @returns the image's name; builds it if it is not there yet, which takes minutes and is reported by `log` */
 export async function ensureImage(docker: Docker, flavour: Flavour, log: (line: string) => void): Promise<string> {
   const image = nameOf(flavour);
-  const have = (await docker(['images', 'fairlead-lab', '--format', '{{.Repository}}:{{.Tag}}'])).stdout.split('\n');
-  if (have.includes(image)) return image;
-  log(`building the ${flavour} host image (once; a minute or two)`);
-  if (process.getuid?.() === 0 && existsSync('/usr/sbin/debootstrap')) await bootstrap(docker, flavour, image, log);
-  else await dockerfile(docker, flavour, image);
-  for (const old of have.filter((name) => name.startsWith(`fairlead-lab:${flavour}-`)))
-    await docker(['rmi', old], { check: false });
+  // To tag it again marks it as used just now (`Metadata.LastTagTime`), and says whether it is there.
+  const isThere = async () => (await docker(['tag', image, image], { check: false })).code === 0;
+  if (await isThere()) return image;
+  log(`building the ${flavour} host image; this is done once and takes two to ten minutes`);
+  await withLock(path.join(os.tmpdir(), `fairlead-lab-${process.getuid?.() ?? 0}-${flavour}.lock`), async () => {
+    // Somebody else may have built it while this process waited.
+    if (await isThere()) return;
+    const began = Date.now();
+    const build = process.getuid?.() === 0 && existsSync('/usr/sbin/debootstrap') ? bootstrapImage : buildImage;
+    await build({
+      docker,
+      image,
+      flavour,
+      recipe: RECIPES[flavour],
+      log: (line) => log(`${flavour}, ${Math.round((Date.now() - began) / 1_000)} s: ${line}`),
+    });
+    await removeUnused(docker, flavour, image);
+  });
   return image;
 }
 
-async function bootstrap(docker: Docker, flavour: Flavour, image: string, log: (line: string) => void): Promise<void> {
-  await mkdir(LAB_DIR, { recursive: true });
-  const root = await mkdtemp(path.join(LAB_DIR, `${flavour}-`));
-  const { suite, packages } = RECIPES[flavour];
-  try {
-    await run(['debootstrap', '--variant=minbase', `--include=${packages.join(',')}`, suite, root, debianMirror()], {
-      timeoutMs: 900_000,
-    });
-    log(`${flavour}: packages are in`);
-    await writeFiles(root);
-    await run(['chroot', root, 'systemctl', 'mask', ...MASKED]);
-    await run(['chroot', root, 'systemctl', 'disable', ...DISABLED]);
-    await rm(path.join(root, 'var/cache/apt/archives'), { recursive: true, force: true });
-    await importTree(docker, root, image);
-  } finally {
-    await rm(root, { recursive: true, force: true });
+/** Removes the flavour's images of other recipes that nobody has used for a day. The engine keeps those that a host runs on. */
+async function removeUnused(docker: Docker, flavour: Flavour, image: string): Promise<void> {
+  const { stdout } = await docker(['images', REPOSITORY, '--format', '{{.Repository}}:{{.Tag}}']);
+  const others = stdout.split('\n').filter((name) => name.startsWith(`${REPOSITORY}:${flavour}-`) && name !== image);
+  for (const other of others) {
+    const used = await docker(['image', 'inspect', '-f', '{{json .Metadata.LastTagTime}}', other], { check: false });
+    if (used.code === 0 && Date.now() - Date.parse(JSON.parse(used.stdout) as string) > KEPT_MS)
+      await docker(['rmi', other], { check: false });
   }
-}
-
-async function writeFiles(root: string): Promise<void> {
-  for (const [name, content] of Object.entries(FILES)) {
-    const file = path.join(root, name);
-    await mkdir(path.dirname(file), { recursive: true });
-    // Debian has absolute links in some of these places: they must not lead out of the tree.
-    await rm(file, { force: true });
-    await writeFile(file, content);
-    if (content.startsWith('#!')) await chmod(file, 0o755);
-  }
-}
-
-/** The engine reads the tree as it is written: no copy of it on disk. A tree that could not be read whole makes no image. */
-async function importTree(docker: Docker, root: string, image: string): Promise<void> {
-  const tar = spawn('tar', ['-C', root, '-c', '.'], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = new Promise<number | null>((resolve, reject) => {
-    tar.on('error', reject);
-    tar.on('close', resolve);
-  });
-  const [code] = await Promise.all([ended, docker(['import', '-', image], { stream: tar.stdout, timeoutMs: 600_000 })]);
-  if (code === 0) return;
-  await docker(['rmi', image], { check: false });
-  throw new Error(`tar of the ${image} host image failed (exit ${code}); see its messages above`);
-}
-
-/** On a person's machine with an engine, without root: the same packages and files by way of a Dockerfile. */
-async function dockerfile(docker: Docker, flavour: Flavour, image: string): Promise<void> {
-  const { suite, packages } = RECIPES[flavour];
-  const context = await mkdtemp('/tmp/fairlead-lab-');
-  try {
-    await writeFiles(path.join(context, 'files'));
-    const lines = [
-      `FROM debian:${suite}-slim`,
-      `RUN apt-get update && apt-get install -y --no-install-recommends ${packages.join(' ')} && rm -rf /var/lib/apt/lists`,
-      'COPY files/ /',
-      `RUN systemctl mask ${MASKED.join(' ')} && systemctl disable ${DISABLED.join(' ')}`,
-    ];
-    await writeFile(path.join(context, 'Dockerfile'), `${lines.join('\n')}\n`);
-    await docker(['build', '-t', image, context], { timeoutMs: 900_000 });
-  } finally {
-    await rm(context, { recursive: true, force: true });
-  }
-}
-
-/** The mirror that this machine's own apt uses, so that the lab reaches what the machine reaches. */
-export function debianMirror(): string {
-  const dir = '/etc/apt/sources.list.d';
-  const files = [
-    '/etc/apt/sources.list',
-    ...(existsSync(dir) ? readdirSync(dir).map((f) => path.join(dir, f)) : []),
-  ].filter((f) => existsSync(f));
-  const urls = files.flatMap((file) => {
-    const text = readFileSync(file, 'utf8').replace(/^\s*#.*$/gm, '');
-    return [...text.matchAll(/^(?:URIs:\s*|deb\s+(?:\[[^\]]*\]\s+)?)(\S+)/gm)].map((m) => m[1] ?? '');
-  });
-  const found = urls.find((u) => /\/debian\/?$/.test(u));
-  if (found === undefined)
-    throw new Error("this machine's apt names no Debian archive; add one to /etc/apt/sources.list");
-  return found;
 }

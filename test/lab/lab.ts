@@ -1,6 +1,7 @@
 /** A small fleet on this machine: hosts with systemd and Docker, and an infra host, on one network. See README.md. */
 import { STALL_MS } from '../stall-limit.ts';
-import { type Docker, ensureEngine } from './engine.ts';
+import { type Docker, ensureEngine, KEPT_LABEL, LAB_LABEL } from './engine.ts';
+import { freeLabNets } from './engine-network.ts';
 import { createHost, type HostOptions, type LabHost } from './host.ts';
 import { ensureImage } from './image.ts';
 import { createInfra, type Infra } from './infra.ts';
@@ -17,6 +18,8 @@ export interface LabOptions {
   hosts: readonly { name: string; flavour?: Flavour }[];
   /** `shared`: one infra host for all labs that only pull images from it; it is booted once, and `lab.infra` must not be changed. */
   infra?: 'own' | 'shared';
+  /** It outlives this process: the lab's engine is in use until `removeLab`. */
+  kept?: boolean;
   log?: (line: string) => void;
 }
 
@@ -27,8 +30,11 @@ export interface Lab {
   stop(): Promise<void>;
 }
 
-/** Every capability that a container can be given here; systemd and an inner engine need most of them. */
-const WITHHELD = ['SYS_RESOURCE', 'BPF', 'PERFMON', 'CHECKPOINT_RESTORE'];
+/**
+ * Every capability that a container can be given here; systemd and an inner engine need most of them. SYS_TIME is withheld
+ * because there is one clock: a host that sets it sets this machine's, and that of every other lab.
+ */
+const WITHHELD = ['SYS_RESOURCE', 'BPF', 'PERFMON', 'CHECKPOINT_RESTORE', 'SYS_TIME'];
 const CAPABILITIES =
   'AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG SYSLOG WAKE_ALARM'
     .split(' ')
@@ -42,13 +48,22 @@ export const labContainer = (lab: string, host: string): string => `${labName(la
 const SHARED = 'shared';
 
 /** Boots the lab and waits until every host is up and every service of infra answers. */
-export async function startLab({ name, hosts, infra: kind = 'own', log = () => undefined }: LabOptions): Promise<Lab> {
+export async function startLab({
+  name,
+  hosts,
+  infra: kind = 'own',
+  kept = false,
+  log = () => undefined,
+}: LabOptions): Promise<Lab> {
   const docker = await ensureEngine(log);
-  const imageOf = (flavour: Flavour = 'debian13') => ensureImage(docker, flavour, log);
+  const images = new Map<Flavour, string>();
   // One after another: an image that is missing is built.
-  for (const { flavour } of [{ flavour: undefined }, ...hosts]) await imageOf(flavour);
+  for (const flavour of new Set<Flavour>(['debian13', ...hosts.map((h) => h.flavour ?? 'debian13')]))
+    images.set(flavour, await ensureImage(docker, flavour, log));
+  const imageOf = (flavour: Flavour = 'debian13') => images.get(flavour) ?? '';
   await removeLab(docker, name);
 
+  const labels = kept ? [LAB_LABEL, KEPT_LABEL] : [LAB_LABEL];
   const network = labName(name);
   await createNetwork(docker, network);
   const optionsOf = (host: string, lab = name): HostOptions => ({
@@ -61,12 +76,12 @@ export async function startLab({ name, hosts, infra: kind = 'own', log = () => u
   const all = new Map<string, LabHost>(hosts.map((h) => [h.name, createHost(optionsOf(h.name))]));
   log(`booting ${[...all.keys(), 'infra'].join(', ')}`);
   const bootInfra = async () => {
-    if (kind === 'own') await boot(docker, optionsOf('infra'), await imageOf());
-    else await bootShared(docker, network, await imageOf());
+    if (kind === 'own') await boot(optionsOf('infra'), imageOf(), labels);
+    else await bootShared(docker, network, imageOf());
     await infra.booted();
   };
   const bootHost = async (host: LabHost, flavour?: Flavour) => {
-    await boot(docker, optionsOf(host.name), await imageOf(flavour));
+    await boot(optionsOf(host.name), imageOf(flavour), labels);
     await host.booted();
   };
   const find = (wanted: string): LabHost => {
@@ -108,35 +123,27 @@ async function bootShared(docker: Docker, network: string, image: string): Promi
     const made = await createNetwork(docker, labName(SHARED));
     // Another file of the suite makes it at this moment.
     if (!made) await until('the shared infra host', 60_000, runs);
-    else await boot(docker, { docker, name: 'infra', container, network: labName(SHARED) }, image);
+    else await boot({ docker, name: 'infra', container, network: labName(SHARED) }, image, [LAB_LABEL]);
   }
   await docker(['network', 'connect', '--alias', 'infra', network, container]);
 }
 
 /** Removes the infra host that labs share, left over or done with. */
-export const removeShared = (docker: Docker): Promise<void> => removeLab(docker, SHARED);
+export const removeShared = (docker: Docker): Promise<number> => removeLab(docker, SHARED);
 
-async function boot(docker: Docker, { name, container, network }: HostOptions, image: string): Promise<void> {
+async function boot(
+  { docker, name, container, network }: HostOptions,
+  image: string,
+  labels: readonly string[],
+): Promise<void> {
   const security = ['seccomp=unconfined', 'apparmor=unconfined', 'systempaths=unconfined'].flatMap((o) => [
     '--security-opt',
     o,
   ]);
   const tmpfs = ['/run', '/run/lock', '/tmp'].flatMap((dir) => ['--tmpfs', `${dir}:exec`]);
   await docker([
-    ...[
-      'run',
-      '-d',
-      '--name',
-      container,
-      '--hostname',
-      name,
-      '--network',
-      network,
-      '--network-alias',
-      name,
-      '--label',
-      'fairlead-lab',
-    ],
+    ...['run', '-d', '--name', container, '--hostname', name, '--network', network, '--network-alias', name],
+    ...labels.map((label) => `--label=${label}`),
     ...CAPABILITIES.map((c) => `--cap-add=${c}`),
     ...[...security, '--device-cgroup-rule', 'a *:* rwm', '--cgroupns=private', ...tmpfs, '-v', '/var/lib/docker'],
     ...['--stop-signal', 'SIGKILL', image, '/host-init'],
@@ -145,22 +152,23 @@ async function boot(docker: Docker, { name, container, network }: HostOptions, i
 
 /** Takes the first of the lab's own /24 networks that is free. @returns false if there is a network of this name already */
 async function createNetwork(docker: Docker, network: string): Promise<boolean> {
-  for (let n = 0; ; n++) {
-    const made = await docker(
-      ['network', 'create', '--subnet', `172.30.${n}.0/24`, '--label', 'fairlead-lab', network],
-      { check: false },
-    );
+  let said = 'this machine has addresses in all of them';
+  for (const { subnet, bridge } of freeLabNets()) {
+    const options = ['--subnet', subnet, '--opt', `com.docker.network.bridge.name=${bridge}`, '--label', LAB_LABEL];
+    const made = await docker(['network', 'create', ...options, network], { check: false });
     if (made.code === 0) return true;
     if (made.stderr.includes('already exists')) return false;
-    if (n >= 250) throw new Error(`no network for ${network}: ${made.stderr.trim()}`);
+    said = made.stderr.trim();
   }
+  throw new Error(`no network for ${network}: ${said}`);
 }
 
-/** Removes all that belongs to the lab of this name: hosts, their disks, the network. */
-export async function removeLab(docker: Docker, name: string): Promise<void> {
+/** Removes all that belongs to the lab of this name: hosts, their disks, the network. @returns how many hosts there were */
+export async function removeLab(docker: Docker, name: string): Promise<number> {
   const { stdout } = await docker(['ps', '-aq', '--filter', `name=^${labName(name)}-`]);
   const ids = stdout.split('\n').filter(Boolean);
   if (ids.length > 0) await docker(['rm', '-fv', ...ids]);
   await docker(['network', 'disconnect', '-f', labName(name), labContainer(SHARED, 'infra')], { check: false });
   await docker(['network', 'rm', labName(name)], { check: false });
+  return ids.length;
 }

@@ -5,6 +5,8 @@ export type Flavour = 'debian13' | 'debian12';
 export interface Recipe {
   suite: string;
   packages: readonly string[];
+  /** Packages of a later release of Debian: their programs replace those of `packages`, which keep their units and settings. */
+  newer?: { suite: string; packages: readonly string[] };
 }
 
 const COMMON = [

@@ -24,6 +24,8 @@ export interface RunOptions extends ExecOptions {
   onlyEnv?: Record<string, string>;
   /** The time limit ends all processes of the program's group, not just the program. */
   group?: boolean;
+  /** Told of each line of output and of errors as it comes. */
+  onLine?: (line: string) => void;
 }
 
 /** A program has ended but something that it left running holds its output open: nothing more is read after this long. */
@@ -32,7 +34,7 @@ const QUIET_MS = 300;
 /** Runs a program (argv, no shell) and collects what it prints. */
 export function run(argv: readonly string[], options: RunOptions = {}): Promise<ExecResult> {
   const [file = '', ...args] = argv;
-  const { onlyEnv, group = false, check = true, timeoutMs = 300_000 } = options;
+  const { onlyEnv, group = false, check = true, timeoutMs = 300_000, onLine } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, {
       cwd: options.cwd,
@@ -44,9 +46,13 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
     const err: Buffer[] = [];
     const timer = setTimeout(() => endOf(child.pid, group), timeoutMs);
     let quiet: NodeJS.Timeout | undefined;
-    const readOn = (into: Buffer[]) => (chunk: Buffer) => {
-      into.push(chunk);
-      quiet?.refresh();
+    const readOn = (into: Buffer[]) => {
+      const told = onLine && linesTo(onLine);
+      return (chunk: Buffer) => {
+        into.push(chunk);
+        quiet?.refresh();
+        told?.(chunk);
+      };
     };
     child.stdout.on('data', readOn(out));
     child.stderr.on('data', readOn(err));
@@ -73,6 +79,16 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
     if (options.stream) options.stream.pipe(child.stdin);
     else child.stdin.end(options.input);
   });
+}
+
+/** A last line without a line break is not told of. */
+function linesTo(tell: (line: string) => void): (chunk: Buffer) => void {
+  let open = '';
+  return (chunk) => {
+    const lines = (open + chunk.toString()).split('\n');
+    open = lines.pop() ?? '';
+    for (const line of lines) tell(line);
+  };
 }
 
 function endOf(pid: number | undefined, group: boolean): void {

@@ -4,7 +4,7 @@ import { ensureImage } from './image.ts';
 import { removeShared } from './lab.ts';
 
 /** @returns what takes down, after the last file, what files shared */
-export default async function setup(): Promise<() => Promise<void>> {
+export default async function setup(): Promise<() => Promise<unknown>> {
   const began = Date.now();
   const log = (line: string) => console.log(`lab ${((Date.now() - began) / 1000).toFixed(0)} s: ${line}`);
   const docker = await ensureEngine(log);

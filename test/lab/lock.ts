@@ -1,0 +1,46 @@
+/** Locks between the processes of this machine (flock(1)): checkouts test side by side and share what the lab made. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { Socket } from 'node:net';
+import path from 'node:path';
+
+/** Runs `work` as soon as no other process holds the lock. */
+export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
+  const holder = await hold(file, ['--exclusive']);
+  if (!holder) throw new Error(`flock cannot lock ${file}; see its message above`);
+  return work().finally(() => release(holder));
+}
+
+/** As `withLock`, but answers null if another process still holds or shares the lock after a few seconds. */
+export async function withLockSoon<T>(file: string, work: () => Promise<T>): Promise<T | null> {
+  const holder = await hold(file, ['--exclusive', '--timeout', '3']);
+  return holder && work().finally(() => release(holder));
+}
+
+/** Shares the lock until this process ends, however it ends; waits while another one holds it alone. */
+export async function shareLock(file: string): Promise<void> {
+  const holder = await hold(file, ['--shared']);
+  if (!holder) throw new Error(`flock cannot share ${file}; see its message above`);
+  // Its standard input ends with this process. It keeps nobody's event loop turning.
+  holder.unref();
+  for (const stream of [holder.stdin, holder.stdout]) if (stream instanceof Socket) stream.unref();
+}
+
+/** @returns a process that has the lock and lives until its standard input ends, or null if it could not be had */
+async function hold(file: string, flags: readonly string[]): Promise<ChildProcess | null> {
+  mkdirSync(path.dirname(file), { recursive: true });
+  const holder = spawn('flock', [...flags, file, 'sh', '-c', 'echo held; exec cat'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    // A Ctrl-C ends the group of this process while it still cleans up.
+    detached: true,
+  });
+  const said = await Promise.race([once(holder.stdout, 'data'), once(holder, 'exit')]);
+  return Buffer.isBuffer(said[0]) ? holder : null;
+}
+
+async function release(holder: ChildProcess): Promise<void> {
+  const ended = once(holder, 'exit');
+  holder.stdin?.end();
+  await ended;
+}
