@@ -1,4 +1,7 @@
 /** One stack, from its files to resources. Pure. */
+import { notReadable } from '../core/encrypted.ts';
+import type { Payload } from '../core/payload.ts';
+import { textOrIssue } from '../core/strict-text.ts';
 import type { Desired, Issue } from '../core/types.ts';
 import { loadProject, type ProjectInput } from './load/load.ts';
 import { tidy } from './load/loading.ts';
@@ -15,39 +18,59 @@ export interface Stack {
   config?: ({ name: string } & Record<string, unknown>) | undefined;
   /** Files of the repository that `include` brought in: they are no stacks of their own. */
   included: readonly string[];
+  /** `decrypt` of the `x-fairlead` at its top level, as written: which files stay encrypted. */
+  decrypt?: unknown;
 }
 
 /** Weaker than the stack's own .env (docs/compose.md, "Where the variables come from"). */
 const BUILTINS = ['FAIRLEAD_HOST', 'FAIRLEAD_FLEET'];
 
 export function loadStack(input: StackInput): Stack {
-  const decoder = new TextDecoder();
-  const read = (path: string) => {
-    const bytes = input.decrypt?.(path) ?? input.payload.get(path);
-    return bytes === undefined ? undefined : decoder.decode(bytes);
-  };
+  const { read, readModel, unread } = readersOf(input.payload);
   const vars = Object.entries(input.vars);
   const given = {
     dir: input.dir,
     env: input.env,
     read,
+    readModel,
     vars: new Map(vars.filter(([name]) => !BUILTINS.includes(name))),
     builtins: new Map(vars.filter(([name]) => BUILTINS.includes(name))),
     roots: [...new Set([input.layer, 'roles'])],
   };
   const load = (hostDir: string) => loadProject({ ...given, hostDir, files: filesOf(input, hostDir) });
   let loaded = load(`${input.treeRoot}/${input.dir}`);
-  const own = loaded.extension([], 'x-fairlead') as { project_directory?: unknown } | undefined;
+  const own = loaded.extension([], 'x-fairlead') as { project_directory?: unknown; decrypt?: unknown } | undefined;
   if (typeof own?.project_directory === 'string' && own.project_directory.startsWith('/'))
     loaded = load(joinPath('/', own.project_directory));
-  const { included } = loaded;
-  if (loaded.issues.some((i) => i.severity === 'error')) return { resources: [], issues: loaded.issues, included };
+  const told = { included: loaded.included, decrypt: own?.decrypt };
+  loaded.issues.push(...unread);
+  if (loaded.issues.some((i) => i.severity === 'error')) return { resources: [], issues: tidy(loaded.issues), ...told };
   const config = printed(loaded.project);
   const issues = fairleadIssues(loaded, input.payload);
-  if (issues.length > 0) return { resources: [], issues: tidy([...loaded.issues, ...issues]), config, included };
+  if (issues.length > 0) return { resources: [], issues: tidy([...loaded.issues, ...issues]), config, ...told };
   const stack = toResources({ input, loaded });
   const resources = stack.issues.length > 0 ? [] : stack.resources;
-  return { resources, issues: tidy([...loaded.issues, ...stack.issues]), config, included };
+  return { resources, issues: tidy([...loaded.issues, ...unread, ...stack.issues]), config, ...told };
+}
+
+/** Files that are parsed, as text. What cannot be read as such is an issue, and an empty text. */
+function readersOf(payload: Payload) {
+  const unread: Issue[] = [];
+  const read = (path: string): string | undefined => {
+    const bytes = payload.get(path);
+    if (bytes === undefined) return undefined;
+    const { text, issue } = textOrIssue(path, bytes);
+    if (issue) unread.push(issue);
+    return text ?? '';
+  };
+  /** Compose files are read by everybody who validates the repository. */
+  const readModel = (path: string): string | undefined => {
+    if (!payload.secret?.(path)) return read(path);
+    const message = notReadable(path, 'compose files are read without a key');
+    unread.push({ file: path, line: 1, column: 1, key: '', severity: 'error', message });
+    return '';
+  };
+  return { read, readModel, unread };
 }
 
 /** Every dollar doubled, as Compose prints it, so that it can be read again. */

@@ -95,6 +95,8 @@ export interface Declared<Spec = unknown, Entry = unknown> {
   render(entry: Entry, context: RenderContext): Rendered;
   /** The spec once a secret went into it: to be shown to nobody. Missing if no text of the entry can hold one. @param entry as it was written */
   withSecret?(spec: Spec, entry: Entry): Spec;
+  /** Its specs themselves tell which file of a source is secret (`Payload.secret`), so that a tree may have others beside it. */
+  readonly tellsSecrets?: boolean;
   /**
    * What is wrong with a line of its texts in which a secret is, or null; missing if a text is for the eyes of root alone.
    * The message must not quote the line.

@@ -3,9 +3,13 @@ import { check, issueAt } from '../../manifests-schema/check.ts';
 import { ENTRIES, SECTIONS, type Section } from '../../manifests-schema/kinds/index.ts';
 import { COMPOSE_KEYS, type Manifest, manifest } from '../../manifests-schema/manifest.ts';
 import { type Parsed, parseYaml } from '../../manifests-schema/yaml.ts';
+import { encryptionIn, isNamedEncrypted, notReadable } from './encrypted.ts';
+import { decryptProblem } from './kept.ts';
 import { type Declared, declaredBy, type KindTable } from './kind.ts';
 import { COMPOSE_NAMES, findStacks, OVERRIDE_NAMES, type StackDir } from './layer-stacks.ts';
 import type { Layer, LayerCache } from './layers.ts';
+import type { Payload } from './payload.ts';
+import { textOrIssue } from './strict-text.ts';
 import type { Issue } from './types.ts';
 
 export interface Entry {
@@ -30,15 +34,14 @@ export interface LayerContent {
   issues: Issue[];
 }
 
-const isManifest = (name: string): boolean =>
-  /^[^.].*\.ya?ml$/.test(name) &&
-  !isEncrypted(name) &&
-  !['host.yaml', 'role.yaml', ...COMPOSE_NAMES, ...OVERRIDE_NAMES].includes(name);
+const isManifestName = (name: string): boolean =>
+  /^[^.].*\.ya?ml$/.test(name) && !['host.yaml', 'role.yaml', ...COMPOSE_NAMES, ...OVERRIDE_NAMES].includes(name);
 
-/** By its name: `*.sops.yaml|yml|json|env`, `*.sops` (binary) and `*.age`. */
-export const isEncrypted = (name: string): boolean => /(^|\/)[^/]+\.(age|sops|sops\.(ya?ml|json|env))$/.test(name);
+/** What declares something is read by its own name, and so is what belongs to a stack. */
+const isRead = (name: string): boolean =>
+  ['host.yaml', 'role.yaml', ...COMPOSE_NAMES, ...OVERRIDE_NAMES].includes(name);
 
-type Files = ReadonlyMap<string, Uint8Array>;
+type Files = Payload;
 
 /** Reads a layer; a role is read once for all hosts. */
 export function readLayer(kinds: KindTable, files: Files, layer: Layer, cache: LayerCache): LayerContent {
@@ -50,17 +53,28 @@ export function readLayer(kinds: KindTable, files: Files, layer: Layer, cache: L
 
 function read(kinds: KindTable, files: Files, layer: Layer): LayerContent {
   const prefix = `${layer.dir}/`;
-  const text = (path: string) => new TextDecoder().decode(files.get(path));
   const own = [...files.keys()].filter((f) => f.startsWith(prefix)).sort();
   const top = own.map((f) => f.slice(prefix.length)).filter((name) => !name.includes('/'));
   const issues: Issue[] = [];
+  const sealed = (path: string) => encryptionIn(files, path);
+  const text = (path: string): string => {
+    const found = textOrIssue(path, files.get(path) ?? new Uint8Array());
+    if (found.issue) issues.push(found.issue);
+    return found.text ?? '';
+  };
+  const encrypted = top.filter((name) => sealed(prefix + name) !== null && !isRead(name));
   const wrong = layer.kind === 'role' ? 'host.yaml' : 'role.yaml';
   if (top.includes(wrong)) issues.push(misplaced(prefix + wrong, layer));
 
   const entries: Entry[] = [];
   const spoilt: string[] = [];
   const withStack: { parsed: Parsed; text: string }[] = [];
-  for (const name of top.filter(isManifest)) {
+  for (const name of encrypted.filter((one) => isManifestName(one) && !isNamedEncrypted(one))) {
+    const section = declaredIn(prefix + name, files);
+    if (section !== null)
+      issues.push(sealedIssue(prefix + name, `it declares \`${section}\`, and manifests are read without a key`));
+  }
+  for (const name of top.filter((one) => isManifestName(one) && !encrypted.includes(one))) {
     const body = text(prefix + name);
     const found = readManifest(kinds, prefix + name, body);
     issues.push(...found.issues);
@@ -69,16 +83,46 @@ function read(kinds: KindTable, files: Files, layer: Layer): LayerContent {
     spoilt.push(...found.wrong);
   }
   issues.push(...repeated(entries));
-  const stacks = findStacks(layer.dir, own, text, withStack);
+  const stacks = findStacks({
+    layerDir: layer.dir,
+    files: own,
+    withStack,
+    text(path) {
+      if (sealed(path) === null) return text(path);
+      issues.push(sealedIssue(path, 'compose files are read without a key'));
+      return '';
+    },
+    env: (path) => (sealed(path) === null ? text(path) : null),
+  });
   issues.push(...stacks.flatMap((s) => s.issues));
   return {
     layer,
     entries,
     stacks,
-    secrets: top.filter(isEncrypted).map((name) => prefix + name),
+    secrets: encrypted.map((name) => prefix + name),
     wrong: spoilt,
     issues,
   };
+}
+
+const sealedIssue = (file: string, what: string): Issue => ({
+  file,
+  line: 1,
+  column: 1,
+  key: '',
+  severity: 'error',
+  message: notReadable(file, what),
+});
+
+/** The section that a SOPS file would declare if it were plain: values are sealed, and keys are not. null: it is no manifest. */
+function declaredIn(file: string, files: Files): string | null {
+  const { text } = textOrIssue(file, files.get(file) ?? new Uint8Array());
+  const { value } = parseYaml(file, text ?? '');
+  if (!isObject(value)) return null;
+  const keys = Object.keys(value).filter((key) => key !== 'sops' && !key.startsWith('x-'));
+  const known: readonly string[] = [...SECTIONS, ...COMPOSE_KEYS];
+  if (!keys.every((key) => known.includes(key))) return null;
+  return keys.find((key) => [...SECTIONS, 'services'].includes(key) && isObject(value[key])) ?? null;
 }
 
 const misplaced = (file: string, layer: Layer): Issue => ({
@@ -141,9 +185,23 @@ function readManifest(kinds: KindTable, file: string, text: string): ReadManifes
     return nothing([issueAt(parsed, [], 'a manifest is a mapping with keys such as `files`, `units` or `services`')]);
   const own = Object.fromEntries(Object.entries(parsed.value).filter(([key]) => !key.startsWith('x-')));
   const hasStack = COMPOSE_KEYS.some((key) => Object.hasOwn(own, key));
+  const told = hasStack ? null : fairleadProblem(parsed);
+  if (told !== null) return { ...nothing([told]) };
   const checked = check(manifest, parsed, own);
   if (checked.ok) return { parsed, manifest: checked.value as Manifest, hasStack, wrong: [], issues: [] };
   return { parsed, hasStack, issues: checked.issues, ...sorted(kinds, own) };
+}
+
+/** `x-fairlead` of a manifest without a stack; with one it is the stack's. */
+function fairleadProblem(parsed: Parsed): Issue | null {
+  const said = isObject(parsed.value) ? parsed.value['x-fairlead'] : undefined;
+  if (said === undefined || said === null) return null;
+  if (!isObject(said)) return issueAt(parsed, ['x-fairlead'], '`x-fairlead` must be a mapping');
+  const other = Object.keys(said).find((key) => key !== 'decrypt');
+  if (other !== undefined)
+    return issueAt(parsed, ['x-fairlead', other], `unknown key \`${other}\` of x-fairlead; valid here: decrypt`);
+  const problem = decryptProblem(said.decrypt);
+  return problem === null ? null : issueAt(parsed, ['x-fairlead', 'decrypt'], `\`decrypt\` ${problem}`);
 }
 
 /** Separates valid entries from invalid ones, so that all errors of a commit are reported together. */

@@ -10,7 +10,8 @@ export interface StackDir {
   /** `name:` as written, of the last file that has one. */
   name: string | null;
   issues: Issue[];
-  env: { path: string; text: string } | null;
+  /** Its text is null where it is encrypted: it is decrypted when the stack is read. */
+  env: { path: string; text: string | null } | null;
 }
 
 /** In the order in which Compose prefers them; it turns the endings round for overrides. */
@@ -21,13 +22,20 @@ export const OVERRIDE_NAMES = [
   'docker-compose.override.yml',
   'docker-compose.override.yaml',
 ];
+
+export interface StacksToFind {
+  layerDir: string;
+  /** All files below it. */
+  files: readonly string[];
+  withStack: readonly { parsed: Parsed; text: string }[];
+  /** Of a compose file; what is wrong with it is said there. */
+  text(path: string): string;
+  /** The same of a `.env`; null where it is encrypted. */
+  env(path: string): string | null;
+}
+
 /** The layer's own directory, where a manifest or a compose file makes it a stack, and every one below it with a compose file. */
-export function findStacks(
-  layerDir: string,
-  files: readonly string[],
-  text: (path: string) => string,
-  withStack: readonly { parsed: Parsed; text: string }[],
-): StackDir[] {
+export function findStacks({ layerDir, files, text, env: envOf, withStack }: StacksToFind): StackDir[] {
   const dirs = new Map<string, { base: string[]; override: string[] }>();
   for (const file of files) {
     const dir = file.slice(0, file.lastIndexOf('/'));
@@ -55,7 +63,7 @@ export function findStacks(
         dir,
         files: [...read, ...(dir === layerDir ? withStack.map((m) => ({ path: m.parsed.file, text: m.text })) : [])],
         ...inspect(dir, read, dir === layerDir ? withStack : []),
-        env: known.has(env) ? { path: env, text: text(env) } : null,
+        env: known.has(env) ? { path: env, text: envOf(env) } : null,
       };
     });
 }

@@ -5,6 +5,8 @@ import { type FleetSettings, fleetSettings } from '../../manifests-schema/fleet.
 import { type HostSettings, hostSettings } from '../../manifests-schema/host.ts';
 import { type RoleSettings, roleSettings } from '../../manifests-schema/role.ts';
 import { type Parsed, parseYaml } from '../../manifests-schema/yaml.ts';
+import { encryptionOf, notReadable } from './encrypted.ts';
+import { textOrIssue } from './strict-text.ts';
 import type { Issue, Origin } from './types.ts';
 
 /** A layer with a directory of its own: a role, or the host. */
@@ -141,7 +143,14 @@ function readShared<T>(files: Files, file: string, schema: z.ZodType<T>, cache: 
 function readSettings<T>(files: Files, file: string, schema: z.ZodType<T>): Settings<T> {
   const bytes = files.get(file);
   if (bytes === undefined) return { parsed: null, settings: null, issues: [] };
-  const parsed = parseYaml(file, new TextDecoder().decode(bytes));
+  const { text, issue } = textOrIssue(file, bytes);
+  const refused = (wrong: Issue): Settings<T> => ({ parsed: null, settings: null, issues: [wrong] });
+  if (encryptionOf(file, bytes) !== null) {
+    const message = notReadable(file, 'settings are read without a key');
+    return refused({ file, line: 1, column: 1, key: '', severity: 'error', message });
+  }
+  if (issue) return refused(issue);
+  const parsed = parseYaml(file, text);
   if (parsed.issues.length > 0) return { parsed, settings: null, issues: parsed.issues };
   const value = parsed.value ?? {};
   const checked = check(schema, parsed, value);

@@ -31,12 +31,16 @@ export interface Payload extends ReadonlyMap<string, Uint8Array> {
   stored?(file: string): StoredFile | undefined;
   /** Whether git has it as an executable (mode 100755). */
   executable?(file: string): boolean;
+  /** Whether the bytes that it gives are secret. */
+  secret?(file: string): boolean;
+  /** Beginning and end of a stored file, so that nobody reads all of it to learn what it is; undefined for others. */
+  ends?(file: string): Uint8Array | undefined;
 }
 
 /** Permission bits of a file that no declaration gives a mode: git's executable bit; what holds a secret is its owner's alone. */
-export function modeOf(payload: Payload, file: string, secret: boolean): number {
+export function modeOf(payload: Payload, file: string): number {
   const executable = payload.executable?.(file) ?? false;
-  if (secret) return executable ? 0o700 : 0o600;
+  if (payload.secret?.(file)) return executable ? 0o700 : 0o600;
   return executable ? 0o755 : 0o644;
 }
 
@@ -46,16 +50,24 @@ export const contentOf = (payload: Payload, file: string): Content | undefined =
 
 export const sizeOf = (content: Content): number => (content instanceof StoredFile ? content.size : content.length);
 
+/** A beginning is short; the metadata of a SOPS file for very many hosts is not. */
+const ENDS = 1024 * 1024;
+
 export interface Reading {
   /** null where there is nothing to read. */
   read(path: string): Uint8Array | null;
+  /** The first and the last of the file's bytes, at most so many; null where there is nothing to read. */
+  readEnds?(path: string, most: number): Uint8Array | null;
   sha256: Sha256;
   /** Names of the files that git has as executables. */
   executable?: ReadonlySet<string>;
 }
 
 /** @throws AgentError `PayloadDamaged`, from `get` and such, where a stored file is not what it was */
-export function createPayload(files: ReadonlyMap<string, Content>, { read, sha256, executable }: Reading): Payload {
+export function createPayload(
+  files: ReadonlyMap<string, Content>,
+  { read, readEnds, sha256, executable }: Reading,
+): Payload {
   const bytesOf = (content: Content): Uint8Array => {
     if (!(content instanceof StoredFile)) return content;
     for (const place of content.places) {
@@ -81,6 +93,12 @@ export function createPayload(files: ReadonlyMap<string, Content>, { read, sha25
       return content instanceof StoredFile ? content : undefined;
     },
     executable: (name) => executable?.has(name) ?? false,
+    ends(name) {
+      const content = files.get(name);
+      if (!(content instanceof StoredFile)) return undefined;
+      const found = content.places.map((place) => readEnds?.(place, ENDS) ?? null).find((bytes) => bytes !== null);
+      return found ?? new Uint8Array();
+    },
     size: files.size,
     forEach(callback) {
       for (const [name, bytes] of entries()) callback(bytes, name, payload as Map<string, Uint8Array>);
@@ -93,11 +111,16 @@ export function createPayload(files: ReadonlyMap<string, Content>, { read, sha25
   return payload;
 }
 
-/** `own` before `shared`, without copying either. */
-export const overlay = (own: ReadonlyMap<string, Uint8Array>, shared: Payload): Payload =>
+/** `own` before `shared`, without copying either. @param secrets those whose own bytes hold a secret */
+export const overlay = (
+  own: ReadonlyMap<string, Uint8Array>,
+  shared: Payload,
+  secrets: ReadonlySet<string> = new Set(),
+): Payload =>
   Object.assign(union(own, shared), {
     stored: (file: string) => (own.has(file) ? undefined : shared.stored?.(file)),
     executable: (file: string) => shared.executable?.(file) ?? false,
+    secret: (file: string) => secrets.has(file) || (shared.secret?.(file) ?? false),
   });
 
 /** It is gone from where it was kept, or changed there. */

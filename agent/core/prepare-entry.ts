@@ -1,10 +1,12 @@
 /** A merged entry, made ready for its kind: sources resolved in their layers, templates rendered, secrets put in. Pure. */
 import { issueAt } from '../../manifests-schema/check.ts';
+import { keptBy } from './kept.ts';
 import { declaredBy, type KindTable } from './kind.ts';
-import { isEncrypted } from './layer-content.ts';
 import { type Merged, viewOf } from './merge-entries.ts';
+import { type Opening, openPayload } from './opened-payload.ts';
 import { overlay, type Payload } from './payload.ts';
 import { resolveSource } from './source-path.ts';
+import { textOrIssue } from './strict-text.ts';
 import { linesOf, type RenderedText, type Templates } from './template.ts';
 import type { Issue } from './types.ts';
 
@@ -22,6 +24,8 @@ export interface Prepared {
   payload: Payload;
   /** Encrypted files that went into it. */
   secrets: string[];
+  /** Whether one went into what is written in the entry itself, and not only into files that it names. */
+  holdsSecret: boolean;
   /** Lines of its texts in which a secret is; only of a kind that judges them. */
   secretLines: string[];
   issues: Issue[];
@@ -29,14 +33,29 @@ export interface Prepared {
 
 interface Work extends PrepareContext {
   merged: Merged;
+  opening: Opening;
   changed: Map<string, Uint8Array>;
+  /** Those of `changed` that hold a secret. */
+  secretFiles: Set<string>;
   secrets: Set<string>;
+  holdsSecret: boolean;
   secretLines: string[];
   issues: Issue[];
 }
 
 export function prepareEntry(context: PrepareContext, merged: Merged): Prepared {
-  const work: Work = { ...context, merged, changed: new Map(), secrets: new Set(), secretLines: [], issues: [] };
+  const opening = openPayload({ ...context, isKept: keptIn(merged) });
+  const work: Work = {
+    ...context,
+    merged,
+    opening,
+    changed: new Map(),
+    secretFiles: new Set(),
+    secrets: new Set(),
+    holdsSecret: false,
+    secretLines: [],
+    issues: [],
+  };
   const value = prepareForms(work, merged.value, []);
   for (const attribute of declaredBy(context.kinds, merged.section).declared.nested) {
     const texts = value[attribute];
@@ -48,13 +67,27 @@ export function prepareEntry(context: PrepareContext, merged: Merged): Prepared 
       ]),
     );
   }
-  const payload = work.changed.size > 0 ? overlay(work.changed, context.payload) : context.payload;
-  return { value, payload, secrets: [...work.secrets], secretLines: work.secretLines, issues: work.issues };
+  const { changed, secretFiles, secrets, holdsSecret, secretLines, issues } = work;
+  const payload = changed.size > 0 ? overlay(changed, opening.payload, secretFiles) : opening.payload;
+  return { value, payload, secrets: [...secrets], holdsSecret, secretLines, issues };
+}
+
+/** `decrypt` of the entry, whose patterns begin at its source, and of its manifest's `x-fairlead`, whose begin beside that. */
+function keptIn({ value, writers, last }: Merged): (file: string) => boolean {
+  const { parsed, layer } = writers.get('source') ?? last;
+  const source = typeof value.source === 'string' ? resolveSource(parsed.file, value.source, layer.dir) : null;
+  const manifest = isMap(parsed.value) ? parsed.value['x-fairlead'] : undefined;
+  const own = keptBy(value.decrypt, source ?? '');
+  const around = keptBy(
+    isMap(manifest) ? manifest.decrypt : undefined,
+    parsed.file.slice(0, parsed.file.lastIndexOf('/')),
+  );
+  return (file) => own(file) || around(file);
 }
 
 /** `content` and `source` of an entry, or of a text nested in it. */
 function prepareForms(work: Work, given: Record<string, unknown>, at: readonly string[]): Record<string, unknown> {
-  const { template, ...rest } = given;
+  const { template, decrypt: _decrypt, ...rest } = given;
   const value: Record<string, unknown> = { ...rest };
   if (typeof value.content === 'string' && template === true) value.content = renderContent(work, value.content, at);
   if (typeof value.source === 'string') {
@@ -97,36 +130,47 @@ function isTree(payload: PrepareContext['payload'], path: string): boolean {
 
 /** One payload file, or every file of a tree. */
 function prepareSource(work: Work, source: string, template: boolean, at: readonly string[]): void {
-  const { layer } = writer(work, at, 'source');
-  if (work.payload.has(source) && isEncrypted(source)) {
-    work.secrets.add(source);
-    try {
-      const plain = work.decrypt(source);
-      work.changed.set(source, plain);
-      if (judgesLines(work)) work.secretLines.push(...linesOf(new TextDecoder().decode(plain)));
-    } catch (thrown) {
-      fail(work, at, 'source', thrown instanceof Error ? thrown.message : String(thrown));
-      return;
-    }
-  }
-  if (!template) return;
   const files = work.payload.has(source)
     ? [source]
     : [...work.payload.keys()].filter((file) => file.startsWith(`${source}/`)).sort();
   for (const file of files) {
-    const bytes = work.changed.get(file) ?? work.payload.get(file) ?? new Uint8Array();
-    const done = work.templates.render({
-      file,
-      text: new TextDecoder().decode(bytes),
-      root: layer.dir,
-      key: keyOf(work, at, 'source').join('.'),
-    });
-    if (done.issue) work.issues.push(done.issue);
-    else {
-      noteSecrets(work, done);
-      work.changed.set(file, new TextEncoder().encode(done.text));
-    }
+    if (work.opening.payload.secret?.(file) && !openSource(work, file, at)) continue;
+    if (template) renderSource(work, file, at);
   }
+}
+
+/** @returns false, with an issue, where it cannot be decrypted */
+function openSource(work: Work, file: string, at: readonly string[]): boolean {
+  const plain = work.opening.payload.get(file) ?? new Uint8Array();
+  work.secrets.add(file);
+  const failure = work.opening.failures.get(file);
+  if (failure !== undefined) {
+    fail(work, at, 'source', failure);
+    return false;
+  }
+  // Only texts are judged, and these must be UTF-8 then.
+  if (judgesLines(work)) work.secretLines.push(...linesOf(textOf(work, file, plain) ?? ''));
+  return true;
+}
+
+function textOf(work: Work, file: string, bytes: Uint8Array): string | null {
+  const { text, issue } = textOrIssue(file, bytes);
+  if (issue) work.issues.push(issue);
+  return text;
+}
+
+function renderSource(work: Work, file: string, at: readonly string[]): void {
+  const text = textOf(work, file, work.opening.payload.get(file) ?? new Uint8Array());
+  if (text === null) return;
+  const key = keyOf(work, at, 'source').join('.');
+  const done = work.templates.render({ file, text, root: writer(work, at, 'source').layer.dir, key });
+  if (done.issue) {
+    work.issues.push(done.issue);
+    return;
+  }
+  noteSecrets(work, done);
+  if (done.secrets.length > 0) work.secretFiles.add(file);
+  work.changed.set(file, new TextEncoder().encode(done.text));
 }
 
 function renderContent(work: Work, content: string, at: readonly string[]): string {
@@ -147,6 +191,7 @@ function renderContent(work: Work, content: string, at: readonly string[]): stri
     return content;
   }
   noteSecrets(work, done);
+  if (done.secrets.length > 0) work.holdsSecret = true;
   return done.text;
 }
 

@@ -151,7 +151,8 @@ function renderEntry(input: RenderInput, prepare: PrepareContext, merged: Merged
     resources: resources.map((resource) => {
       const placed = { ...resource, ...origins };
       if (secrets.length === 0) return placed;
-      const spec = declared.withSecret?.(resource.spec, merged.value) ?? resource.spec;
+      const isSecret = prepared.holdsSecret || !declared.tellsSecrets;
+      const spec = isSecret ? (declared.withSecret?.(resource.spec, merged.value) ?? resource.spec) : resource.spec;
       return { ...placed, spec, hash: canonicalHash(spec, keyedHash) };
     }),
   };

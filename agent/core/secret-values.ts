@@ -1,4 +1,5 @@
 /** What decryption made available, and the names under which templates find it. Pure. */
+import { isNamedEncrypted } from './encrypted.ts';
 import { isObject, type LayerContent } from './layer-content.ts';
 import type { SecretValue } from './template.ts';
 import type { Issue } from './types.ts';
@@ -10,6 +11,13 @@ export interface Secrets {
   /** Top-level names of an encrypted file; known even where the values are not. */
   names(path: string): string[];
   value(path: string, name: string): unknown;
+  /**
+   * Where nobody has the keys: the same with other stand-ins in files of variables. What is wrong with all of them is wrong
+   * whatever the values are.
+   */
+  otherwise?(): readonly Secrets[];
+  /** Where nobody has the keys: not even the names in it are known. */
+  isOpaque?(path: string): boolean;
 }
 
 export const noSecrets: Secrets = {
@@ -36,18 +44,31 @@ export function secretValues(
       try {
         names = secrets.names(file);
       } catch (thrown) {
-        issues.push(at(file, '', thrown instanceof Error ? thrown.message : String(thrown)));
+        const message = thrown instanceof Error ? thrown.message : String(thrown);
+        // What promises nothing by its name may be for another program: it is refused where it is used.
+        issues.push({ ...at(file, '', message), severity: isNamedEncrypted(file) ? 'error' : 'warning' });
       }
       for (const name of names) {
         const other = own.get(name);
-        if (other) issues.push(at(file, name, `secret \`${name}\` is in ${other} too; keep one of them`));
+        const twice = `secret \`${name}\` is in ${other} too; keep one of them`;
         own.set(name, file);
-        values.set(name, { file, read: () => frozen(secrets.value(file, name)) });
+        // An .env may well have the same names as what a service reads: wrong only for who asks by the name.
+        const isWrong = other !== undefined && isNamedEncrypted(file) && isNamedEncrypted(other);
+        if (isWrong) issues.push(at(file, name, twice));
+        const isDoubtful = other !== undefined && !isWrong;
+        values.set(name, {
+          file,
+          read: () => (isDoubtful ? refuse(`${file}: ${twice}`) : frozen(secrets.value(file, name))),
+        });
       }
     }
   }
   return { values, issues };
 }
+
+const refuse = (message: string): never => {
+  throw new Error(message);
+};
 
 /** Templates see plain data only. */
 const frozen = (value: unknown): unknown => (isObject(value) || Array.isArray(value) ? structuredClone(value) : value);

@@ -11,8 +11,8 @@ export interface StackSource {
   layer: string;
   /** In the order in which they are merged: lower layers first. A relative path in a file is relative to that file. */
   files: { path: string; text: string; layer: string }[];
-  /** `.env` files of all layers, joined so that a later layer's line wins; named after the last. */
-  env: { path: string; text: string } | null;
+  /** `.env` files of all layers: a later one's line wins. The text of an encrypted one is null. */
+  envs: readonly { path: string; text: string | null }[];
 }
 
 export function joinStacks(
@@ -42,15 +42,11 @@ export function joinStacks(
   }
   const sources = [...projects.values()].map((parts): StackSource => {
     const last = parts.at(-1);
-    const envs = parts.flatMap(({ stack }) => (stack.env ? [stack.env] : []));
     return {
       dir: last?.stack.dir ?? '',
       layer: last?.layer.dir ?? '',
       files: parts.flatMap(({ stack, layer }) => stack.files.map((file) => ({ ...file, layer: layer.dir }))),
-      env:
-        envs.length === 0
-          ? null
-          : { path: envs.at(-1)?.path ?? '', text: envs.map((e) => e.text.replace(/\n?$/, '\n')).join('') },
+      envs: parts.flatMap(({ stack }) => (stack.env ? [stack.env] : [])),
     };
   });
   return { sources: sources.sort((a, b) => (a.dir < b.dir ? -1 : 1)), issues };

@@ -1,5 +1,7 @@
 /** Payload and content with `template: true`, through LiquidJS: strict, deterministic, inside its layer. Pure. */
 import { Liquid, type LiquidError, type Template } from 'liquidjs';
+import { encryptionIn } from './encrypted.ts';
+import { textOrIssue } from './strict-text.ts';
 import { countingOperators, limitedContext, MEMORY_LIMIT, PARSE_LIMIT } from './template-limits.ts';
 import type { Facts, Issue } from './types.ts';
 
@@ -143,7 +145,9 @@ function createEngine(files: ReadonlyMap<string, Uint8Array>, root: string): Liq
   const inside = (path: string) => path.startsWith(`${root}/`) && files.has(path);
   const read = (path: string) => {
     if (!inside(path)) throw new Error(`there is no ${path}; a template includes files of its own layer only`);
-    return new TextDecoder().decode(files.get(path));
+    if (encryptionIn(files, path) !== null)
+      throw new Error(`${path} is encrypted, and a template includes plain files only; use its values as secrets.…`);
+    return includedText(path, files.get(path) ?? new Uint8Array());
   };
   const engine = new Liquid({
     fs: {
@@ -184,6 +188,13 @@ function createEngine(files: ReadonlyMap<string, Uint8Array>, root: string): Liq
     });
   }
   return engine;
+}
+
+/** @throws Error that names the file */
+function includedText(file: string, bytes: Uint8Array): string {
+  const { text, issue } = textOrIssue(file, bytes);
+  if (issue) throw new Error(issue.message);
+  return text;
 }
 
 function join(dir: string, file: string): string {

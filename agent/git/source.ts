@@ -1,9 +1,10 @@
 /** The fleet repository as the engine sees it: over HTTP, over SSH, or in place. */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { type Content, createPayload } from '../core/payload.ts';
 import type { Review, ReviewRequest, Source } from '../core/provider.ts';
 import type { Checkout } from '../core/types.ts';
+import { readEnds, readWhole } from '../reading.ts';
 import { accessTo, type SourceOptions } from './access.ts';
 import type { Objects } from './pack/objects.ts';
 import { parseCommit } from './store/commit.ts';
@@ -136,7 +137,7 @@ export function createSource(options: SourceOptions): GitSource {
         ...(base ? { commits: await seenSince(objects, commit, base, view) } : {}),
       };
       const { contents, executable } = await readFiles(remembering(objects), view);
-      const files = createPayload(contents, { read, sha256, executable });
+      const files = createPayload(contents, { read: readWhole, readEnds, sha256, executable });
       return { info, hostPath, hostExists: view.hostExists, files };
     });
     unkept = [...(before?.accepted ? [before.accepted] : []), commit];
@@ -196,5 +197,4 @@ function contentHash(file: string): string {
 }
 
 const digest = (policy: unknown) => sha256(Buffer.from(JSON.stringify(policy))).slice(0, 32);
-const read = (file: string): Uint8Array | null => (existsSync(file) ? readFileSync(file) : null);
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

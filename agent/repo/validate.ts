@@ -1,4 +1,5 @@
 /** Every host of a repository, as its agent would judge it: all errors, each told once with the hosts it concerns. */
+import { encryptionOf } from '../core/encrypted.ts';
 import type { Issue } from '../core/types.ts';
 import { type Recipients, recipientsOf } from '../secrets/recipients.ts';
 import { type Fleet, type FleetHost, type RenderDeps, renderFleetHost } from './fleet.ts';
@@ -69,7 +70,7 @@ async function secretIssues(
     }
     const recipients = await read(file, bytes);
     if (recipients === null || recipients.known.includes(age)) continue;
-    const again = file.endsWith('.age') ? '`fairlead secret encrypt`' : '`sops updatekeys`';
+    const again = encryptionOf(file, bytes) === 'age' ? '`fairlead secret encrypt`' : '`sops updatekeys`';
     if (recipients.complete) {
       const message = `${file} is not encrypted to ${host.path} (${age}), which uses it; encrypt it again with ${again}`;
       issues.push({ ...at, file, message });

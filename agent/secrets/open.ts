@@ -1,12 +1,14 @@
 /** The encrypted files of a checkout as `Secrets`: decrypted with the host's identity, or, offline, as stand-ins. */
-import { isEncrypted } from '../core/layer-content.ts';
+import { encryptionIn, isNamedAge } from '../core/encrypted.ts';
+import type { Payload } from '../core/payload.ts';
 import type { Secrets } from '../core/secret-values.ts';
-import { decryptAge } from './age.ts';
+import { strictText } from '../core/strict-text.ts';
+import { decryptAge, readAgeHeader } from './age.ts';
 import { valuesIn } from './forms.ts';
 import { decryptSops } from './sops.ts';
 import { parseSops } from './sops-tree.ts';
 
-type Files = ReadonlyMap<string, Uint8Array>;
+type Files = Payload;
 
 export interface Opened {
   names: string[];
@@ -14,6 +16,8 @@ export interface Opened {
   values: Record<string, unknown>;
   /** Every secret in it, as text. */
   secrets: string[];
+  /** Its one value is the whole file, which templates can take only if it is text. */
+  isWhole: boolean;
   /** Why it could not be decrypted; names are known all the same. */
   error: string | null;
 }
@@ -30,47 +34,46 @@ export async function openSecrets(
 ): Promise<Secrets> {
   const opened = new Map<string, Opened | Error>();
   for (const path of files.keys()) {
-    if (!isEncrypted(path) || !dirs.some((dir) => path.startsWith(`${dir}/`))) continue;
-    const one = await openFile(path, files.get(path) ?? new Uint8Array(), secretKey).catch(asError);
+    if (!dirs.some((dir) => path.startsWith(`${dir}/`))) continue;
+    const encryption = encryptionIn(files, path);
+    if (encryption === null) continue;
+    const bytes = files.get(path) ?? new Uint8Array();
+    const one = await (encryption === 'age' ? openAge : openSops)(path, bytes, secretKey).catch(asError);
     opened.set(path, one);
     if (!(one instanceof Error)) for (const text of one.secrets) found(text);
   }
   return secretsOf(opened);
 }
 
-async function openFile(path: string, bytes: Uint8Array, secretKey: () => string): Promise<Opened> {
-  if (path.endsWith('.age')) {
-    const name = nameOf(path, '.age');
-    try {
-      const plainBytes = await decryptAge(bytes, secretKey());
-      const text = oneLine(plainBytes);
-      return {
-        names: [name],
-        bytes: plainBytes,
-        values: { [name]: text },
-        secrets: [text, ...valuesIn(text)],
-        error: null,
-      };
-    } catch (thrown) {
-      return failed([name], asError(thrown));
-    }
+async function openAge(path: string, bytes: Uint8Array, secretKey: () => string): Promise<Opened> {
+  const name = nameOf(path);
+  // A name that promises what is not there is wrong wherever it is used.
+  if (isNamedAge(path)) await readAgeHeader(bytes);
+  try {
+    const plainBytes = await decryptAge(bytes, secretKey());
+    return { names: [name], bytes: plainBytes, ...wholeOf(name, plainBytes), isWhole: true, error: null };
+  } catch (thrown) {
+    return failed([name], asError(thrown));
   }
+}
+
+async function openSops(path: string, bytes: Uint8Array, secretKey: () => string): Promise<Opened> {
   const { tree, store } = parseSops(path, bytes);
-  const names = store === 'binary' ? [nameOf(path, '.sops')] : tree.items.map((item) => item.key);
+  const isWhole = store === 'binary';
+  const names = isWhole ? [nameOf(path)] : tree.items.map((item) => item.key);
   try {
     const { values, bytes: text, sealed } = await decryptSops(path, bytes, secretKey());
-    return store === 'binary'
-      ? {
-          names,
-          bytes: text,
-          values: { [names[0] ?? '']: oneLine(text) },
-          secrets: [...sealed, ...valuesIn(oneLine(text))],
-          error: null,
-        }
-      : { names, bytes: text, values, secrets: sealed, error: null };
+    if (!isWhole) return { names, bytes: text, values, secrets: sealed, isWhole, error: null };
+    return { names, bytes: text, ...wholeOf(names[0] ?? '', text), isWhole, error: null };
   } catch (thrown) {
     return failed(names, asError(thrown));
   }
+}
+
+/** A file that is one secret, and may be a file of settings with several. */
+function wholeOf(name: string, bytes: Uint8Array): Pick<Opened, 'values' | 'secrets'> {
+  const text = oneLine(new TextDecoder().decode(bytes));
+  return { values: { [name]: text }, secrets: [text, ...valuesIn(text)] };
 }
 
 const failed = (names: string[], { message }: Error): Opened => ({
@@ -78,6 +81,7 @@ const failed = (names: string[], { message }: Error): Opened => ({
   bytes: new Uint8Array(),
   values: {},
   secrets: [],
+  isWhole: false,
   error: message,
 });
 
@@ -96,12 +100,20 @@ export function secretsOf(opened: ReadonlyMap<string, Opened | Error>): Secrets 
   return {
     file: (path) => readable(path).bytes,
     names: (path) => get(path).names,
-    value: (path, name) => readable(path).values[name],
+    value(path, name) {
+      const { isWhole, bytes, values } = readable(path);
+      if (!isWhole) return values[name];
+      try {
+        return oneLine(strictText(bytes));
+      } catch (thrown) {
+        throw new Error(`${path}, once decrypted, is no text: ${asError(thrown).message}`);
+      }
+    },
   };
 }
 
-export const nameOf = (path: string, ending: string): string => path.slice(path.lastIndexOf('/') + 1, -ending.length);
-const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+/** Of the one value in a file: what is left of its name. */
+export const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1).replace(/\.(age|sops)$/, '');
 /** Editors and `echo` end a file with a line break that is no part of the secret. */
-const oneLine = (bytes: Uint8Array): string => decode(bytes).replace(/\r?\n$/, '');
+const oneLine = (text: string): string => text.replace(/\r?\n$/, '');
 export const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));

@@ -1,4 +1,5 @@
 /** Who can open an encrypted file: read from the file itself, without a key. */
+import { encryptionOf, isNamedAge } from '../core/encrypted.ts';
 import { readAgeHeader } from './age.ts';
 import { parseSops } from './sops-tree.ts';
 
@@ -12,7 +13,7 @@ export interface Recipients {
 
 /** @throws Error with a sentence where the file is not what its name says */
 export async function recipientsOf(path: string, bytes: Uint8Array): Promise<Recipients> {
-  if (path.endsWith('.age')) {
+  if (encryptionOf(path, bytes) === 'age' || isNamedAge(path)) {
     const { noted, keys } = await readAgeHeader(bytes);
     return { known: noted, complete: noted.length > 0 && noted.length === keys, keys };
   }

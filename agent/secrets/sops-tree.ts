@@ -1,8 +1,10 @@
 /** SOPS files of every store as one ordered tree: values with their paths, and the metadata. No keys are needed here. */
 import { isAlias, isMap, isScalar, isSeq, type Node, parseDocument, type Scalar } from 'yaml';
 import { parseYaml } from '../../manifests-schema/yaml.ts';
+import { strictText } from '../core/strict-text.ts';
+import { createFlat, iniLines } from './sops-flat.ts';
 
-export type Store = 'yaml' | 'json' | 'env' | 'binary';
+export type Store = 'yaml' | 'json' | 'env' | 'ini' | 'binary';
 export type Leaf = string | number | boolean | null;
 
 /** In file order, which the MAC goes by. */
@@ -25,15 +27,27 @@ export interface SopsFile {
   metadata: SopsMetadata;
 }
 
-export const storeOf = (path: string): Store =>
-  /\.ya?ml$/.test(path) ? 'yaml' : path.endsWith('.json') ? 'json' : path.endsWith('.env') ? 'env' : 'binary';
+/** By what the file contains; its name decides where that leaves a choice, as it does for `sops` itself. */
+function storeOf(path: string, text: string): Store {
+  if (/^sops_mac=/m.test(text)) return 'env';
+  if (/^\[sops\]\s*$/m.test(text)) return 'ini';
+  if (/\.ya?ml$/.test(path)) return 'yaml';
+  if (/^\s*\{/.test(text)) return path.endsWith('.json') ? 'json' : 'binary';
+  if (path.endsWith('.json')) return 'json';
+  if (path.endsWith('.env')) return 'env';
+  return path.endsWith('.ini') ? 'ini' : 'yaml';
+}
 
 /** @throws Error with a sentence */
 export function parseSops(path: string, bytes: Uint8Array): SopsFile {
-  const text = new TextDecoder().decode(bytes);
-  const store = storeOf(path);
-  const { tree, sops } = store === 'env' ? parseDotenv(text) : parseDocumentStore(path, text, store);
-  return { store, tree, metadata: metadataOf(sops) };
+  const text = strictText(bytes);
+  const store = storeOf(path, text);
+  const { tree, sops } =
+    store === 'env' ? parseDotenv(text) : store === 'ini' ? parseIni(text) : parseDocumentStore(path, text, store);
+  const keys = tree.items.map((item) => item.key);
+  // What was no structured text before is one value; a document may be told from it by its other keys alone.
+  const kind = store === 'binary' && !(keys.length === 1 && keys[0] === 'data') ? 'json' : store;
+  return { store: kind, tree, metadata: metadataOf(sops) };
 }
 
 function parseDocumentStore(path: string, text: string, store: Store) {
@@ -96,26 +110,35 @@ export function plain(node: TreeNode): unknown {
   return Object.fromEntries(node.items.map(({ key, value }) => [key, plain(value)]));
 }
 
-/** KEY=value lines; metadata are keys that begin with sops_, with `__list_0__map_` between their parts. */
+/** KEY=value lines; metadata are keys that begin with sops_. */
 function parseDotenv(text: string) {
   const items: { key: string; value: TreeNode }[] = [];
-  const flat: Record<string, string> = {};
-  const age: Record<string, string>[] = [];
+  const flat = createFlat();
   for (const [i, line] of text.split('\n').entries()) {
     if (line.trim() === '' || line.startsWith('#')) continue;
     const at = line.indexOf('=');
     if (at === -1) throw new Error(`line ${i + 1}: it is no KEY=value line`);
     const key = line.slice(0, at);
     const value = line.slice(at + 1).replaceAll('\\n', '\n');
-    const list = /^sops_age__list_(\d{1,4})__map_(recipient|enc)$/.exec(key);
-    if (list) {
-      const index = Number(list[1]);
-      age[index] = { ...age[index], [list[2] ?? '']: value };
-    } else if (key.startsWith('sops_')) flat[key.slice('sops_'.length)] = value;
+    if (key.startsWith('sops_')) flat.add(key.slice('sops_'.length), value);
     else items.push({ key, value: { kind: 'leaf', value, text: value } });
   }
-  const sops = Object.keys(flat).length === 0 ? undefined : { ...flat, age: age.filter(Boolean) };
-  return { tree: { kind: 'map' as const, items }, sops };
+  return { tree: { kind: 'map' as const, items }, sops: flat.metadata() };
+}
+
+/** Sections of `key = value` lines; the metadata are a section of their own. What stands before all sections is `DEFAULT`. */
+function parseIni(text: string) {
+  const sections = new Map<string, { key: string; value: TreeNode }[]>([['DEFAULT', []]]);
+  const flat = createFlat();
+  for (const { section, key, value, line } of iniLines(text)) {
+    if (key === null) sections.set(section, sections.get(section) ?? []);
+    else if (key === '') throw new Error(`line ${line}: it is no key = value line`);
+    else if (section === 'sops') flat.add(key, value.replaceAll('\\n', '\n'));
+    else sections.get(section)?.push({ key, value: { kind: 'leaf', value, text: value } });
+  }
+  sections.delete('sops');
+  const items = [...sections].map(([key, own]) => ({ key, value: { kind: 'map' as const, items: own } }));
+  return { tree: { kind: 'map' as const, items }, sops: flat.metadata() };
 }
 
 function metadataOf(sops: unknown): SopsMetadata {

@@ -4,6 +4,7 @@
  */
 import { createDecipheriv, createHash, timingSafeEqual } from 'node:crypto';
 import { stringify } from 'yaml';
+import { strictText } from '../core/strict-text.ts';
 import { decryptAge } from './age.ts';
 import { type Leaf, parseSops, plain, type SopsFile, type TreeNode } from './sops-tree.ts';
 
@@ -26,13 +27,17 @@ export async function decryptSops(path: string, bytes: Uint8Array, secretKey: st
   const sealed: string[] = [];
   const hash = createHash('sha512');
   if (file.metadata.macOnlyEncrypted) hash.update(createHash('sha256').update('sops').digest());
-  const opened = open(file.tree, [], key, (value, wasSealed) => {
+  /** Of the binary store, whose one value is any bytes. */
+  let whole = new Uint8Array();
+  const isBinary = file.store === 'binary';
+  const opened = open(file.tree, [], { key, isBinary }, (value, wasSealed) => {
     if (wasSealed) sealed.push(new TextDecoder().decode(value));
+    if (isBinary) whole = new Uint8Array(value);
     if (wasSealed || !file.metadata.macOnlyEncrypted) hash.update(value);
   });
   verifyMac(file, key, hash.digest('hex').toUpperCase());
   const values = plain(opened) as Record<string, unknown>;
-  return { values, sealed, bytes: write(file.store, opened, values) };
+  return { values, sealed, bytes: isBinary ? whole : write(file.store, opened, values) };
 }
 
 async function dataKey({ metadata }: SopsFile, secretKey: string): Promise<Uint8Array> {
@@ -49,17 +54,25 @@ async function dataKey({ metadata }: SopsFile, secretKey: string): Promise<Uint8
   return key;
 }
 
+interface How {
+  /** The data key. */
+  key: Uint8Array;
+  /** Its value may be no text. */
+  isBinary: boolean;
+}
+
 type Visit = (value: Uint8Array, sealed: boolean) => void;
 
 /** List items have their list's path: SOPS counts no positions. */
-function open<T extends TreeNode>(node: T, path: readonly string[], key: Uint8Array, visit: Visit): T;
-function open(node: TreeNode, path: readonly string[], key: Uint8Array, visit: Visit): TreeNode {
+function open<T extends TreeNode>(node: T, path: readonly string[], how: How, visit: Visit): T;
+function open(node: TreeNode, path: readonly string[], how: How, visit: Visit): TreeNode {
+  const { key, isBinary } = how;
   if (node.kind === 'map')
     return {
       kind: 'map',
-      items: node.items.map((item) => ({ key: item.key, value: open(item.value, [...path, item.key], key, visit) })),
+      items: node.items.map((item) => ({ key: item.key, value: open(item.value, [...path, item.key], how, visit) })),
     };
-  if (node.kind === 'list') return { kind: 'list', items: node.items.map((item) => open(item, path, key, visit)) };
+  if (node.kind === 'list') return { kind: 'list', items: node.items.map((item) => open(item, path, how, visit)) };
   if (node.value === null) return node;
   if (!isSealed(node.value)) {
     visit(new TextEncoder().encode(node.text), false);
@@ -67,8 +80,18 @@ function open(node: TreeNode, path: readonly string[], key: Uint8Array, visit: V
   }
   const { bytes, type } = unseal(node.value, key, `${path.join(':')}:`, path.join('.'));
   visit(bytes, true);
-  const text = new TextDecoder().decode(bytes);
+  const text = isBinary ? new TextDecoder().decode(bytes) : textOf(bytes, path.join('.'));
   return { kind: 'leaf', value: typed(text, type), text };
+}
+
+function textOf(bytes: Uint8Array, where: string): string {
+  try {
+    return strictText(bytes);
+  } catch {
+    throw new Error(
+      `\`${where}\` is not UTF-8 once it is decrypted; encrypt such bytes as a file of their own (\`sops --input-type binary\`)`,
+    );
+  }
 }
 
 function unseal(sealed: string, key: Uint8Array, aad: string, where: string): { bytes: Uint8Array; type: string } {
@@ -108,17 +131,37 @@ function verifyMac({ metadata }: SopsFile, key: Uint8Array, computed: string): v
 /** As Go prints a time: without fractions of a second. */
 const rfc3339 = (time: string): string => time.replace(/\.\d+(?=Z|[+-])/, '');
 
-function write(store: SopsFile['store'], tree: TreeNode, values: Record<string, unknown>): Uint8Array {
+/** All stores but the binary one. */
+export function write(store: SopsFile['store'], tree: TreeNode, values: Record<string, unknown>): Uint8Array {
   const text = (): string => {
-    if (store === 'binary') return String(values.data ?? '');
     if (store === 'json') return `${jsonText(tree, '')}\n`;
     if (store === 'env')
       return Object.entries(values)
         .map(([key, value]) => `${key}=${String(value).replaceAll('\n', '\\n')}\n`)
         .join('');
+    if (store === 'ini') return iniText(tree);
     return stringify(ordered(tree), { lineWidth: 0 });
   };
   return new TextEncoder().encode(text());
+}
+
+function iniText(tree: TreeNode): string {
+  if (tree.kind !== 'map') return '';
+  return tree.items
+    .filter(({ key, value }) => key !== 'DEFAULT' || (value.kind === 'map' && value.items.length > 0))
+    .map(({ key, value }) => {
+      const lines = value.kind === 'map' ? value.items.map((item) => `${item.key} = ${iniValue(item.value)}\n`) : [];
+      return `${key === 'DEFAULT' ? '' : `[${key}]\n`}${lines.join('')}`;
+    })
+    .join('\n');
+}
+
+/** In the quotes that gopkg.in/ini.v1 writes where a value needs some. */
+function iniValue(node: TreeNode): string {
+  const text = node.kind === 'leaf' ? node.text : '';
+  if (/[\n`]/.test(text)) return `"""${text}"""`;
+  if (/[#;]/.test(text)) return `\`${text}\``;
+  return text.trim() === text ? text : `"${text}"`;
 }
 
 /** Keys in file order, which JSON.stringify does not keep for names that look like numbers. */

@@ -1,11 +1,12 @@
 /** The accepted commit's files, kept apart from the git objects, so that repairs need neither server nor object store. */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import { type Content, createPayload, damaged, StoredFile } from '../core/payload.ts';
 import type { Checkout } from '../core/types.ts';
+import { readEnds, readWhole } from '../reading.ts';
 import { syncDirectory, writeDurable } from './durable-file.ts';
 import { isUnwritable, unwritable } from './unwritable.ts';
 
@@ -158,8 +159,7 @@ async function unpack(bytes: Buffer, large: string): Promise<Checkout | null> {
     if ((await stat(file).catch(() => null))?.size !== place.size) return null;
     content.set(name, new StoredFile(file, place.size, place.stored));
   }
-  return { ...rest, files: createPayload(content, { read, sha256, executable }) };
+  return { ...rest, files: createPayload(content, { read: readWhole, readEnds, sha256, executable }) };
 }
 
-const read = (file: string): Uint8Array | null => (existsSync(file) ? readFileSync(file) : null);
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

@@ -1,6 +1,6 @@
 /** Entries of `files`. */
 import { z } from 'zod';
-import { argv, fairlead, type References, template } from './shared.ts';
+import { argv, decrypt, fairlead, type References, template } from './shared.ts';
 
 const mode = z
   .string('must be a quoted octal string such as "0644"')
@@ -34,6 +34,7 @@ export const fileEntry = ({ after, notify, reload }: References) =>
       notify,
       reload,
       template,
+      decrypt,
       'x-fairlead': fairlead,
     })
     .describe('a file, a directory (its key ends in /), a mirrored tree, a link, or their absence');

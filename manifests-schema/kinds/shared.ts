@@ -23,6 +23,10 @@ export const template = z
   .boolean()
   .optional()
   .describe('true: LiquidJS renders the content with host, vars, facts and secrets');
+export const decrypt = z
+  .union([z.boolean(), z.record(z.string(), z.boolean())], 'must be false, or patterns of paths with false')
+  .optional()
+  .describe('false: deliver an encrypted source as it is; or patterns below the source: {"keys/**": false}');
 export const argv = z
   .array(z.string(), 'must be a list: a program and its arguments, such as [systemctl, reload, nginx]; no shell')
   .min(1, 'must name a program')

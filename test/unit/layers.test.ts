@@ -50,7 +50,7 @@ const PLAN: Plan = {
     ['agent/core'],
     ['manifests-schema'],
   ],
-  leaves: ['agent/config.ts', 'agent/errors.ts', 'agent/log.ts', 'agent/tame.ts'],
+  leaves: ['agent/config.ts', 'agent/errors.ts', 'agent/log.ts', 'agent/reading.ts', 'agent/tame.ts'],
   below: 'manifests-schema',
   root: MAIN,
   inside: {

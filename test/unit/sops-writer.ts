@@ -4,8 +4,8 @@ import { armor, Encrypter } from 'age-encryption';
 
 type Value = string | number | boolean | null | Value[] | { [key: string]: Value };
 
-function seal(plain: string, key: Uint8Array, aad: string, type: string): string {
-  if (plain === '') return '';
+function seal(plain: string | Uint8Array, key: Uint8Array, aad: string, type: string): string {
+  if (plain.length === 0) return '';
   const iv = randomBytes(32);
   const cipher = createCipheriv('aes-256-gcm', key, iv);
   cipher.setAAD(Buffer.from(aad));
@@ -30,6 +30,10 @@ export async function sopsDocument(value: { [key: string]: Value }, options: Sop
   const hash = createHash('sha512');
   if (options.macOnlyEncrypted) hash.update(createHash('sha256').update('sops').digest());
   const walk = (node: Value, path: string[]): Value => {
+    if ((node as unknown) instanceof Uint8Array) {
+      hash.update(node as unknown as Uint8Array);
+      return seal(node as unknown as Uint8Array, key, `${path.join(':')}:`, 'str');
+    }
     if (Array.isArray(node)) return node.map((item) => walk(item, path));
     if (typeof node === 'object' && node !== null)
       return Object.fromEntries(Object.entries(node).map(([k, v]) => [k, walk(v, [...path, k])]));
@@ -78,4 +82,21 @@ export async function sopsDotenv(value: Record<string, string>, options: SopsOpt
   ]);
   const rest = [`sops_lastmodified=${sops.lastmodified}`, `sops_mac=${sops.mac}`, 'sops_version=3.9.0'];
   return `#a comment\n${[...lines, ...flat, ...rest].join('\n')}\n`;
+}
+
+/** The same as an ini file: sections of `key = value` lines. */
+export async function sopsIni(value: Record<string, Record<string, string>>, options: SopsOptions): Promise<string> {
+  const { sops, ...sections } = await sopsDocument(value, options);
+  const own = Object.entries(sections as Record<string, Record<string, string>>).map(
+    ([name, entries]) =>
+      `[${name}]\n${Object.entries(entries)
+        .map(([k, v]) => `${k} = ${v}\n`)
+        .join('')}`,
+  );
+  const flat = sops.age.flatMap(({ recipient, enc }, i) => [
+    `age__list_${i}__map_enc       = ${enc.trim().replaceAll('\n', '\\n')}\\n`,
+    `age__list_${i}__map_recipient = ${recipient}`,
+  ]);
+  const rest = [`lastmodified = ${sops.lastmodified}`, `mac = ${sops.mac}`, 'version = 3.9.0'];
+  return `; a comment\n${own.join('\n')}\n[sops]\n${[...flat, ...rest].join('\n')}\n`;
 }

@@ -98,7 +98,7 @@ function openFile(
   if (repo === null) return null;
   const known = scope.extended.get(repo);
   if (known) return known;
-  const content = loading.read(repo);
+  const content = loading.readModel(repo);
   if (content === undefined) {
     loading.issues.push(issue(file.at, path, `\`${written}\` is not in the repository; expected it at ${repo}`));
     return null;

@@ -46,7 +46,7 @@ function includeOne(loading: Loading, scope: Scope, document: MapNode, item: Nod
   const variables = variablesOf(loading, scope, item, directory.dir, path);
   const parsed = repos.flatMap((repo, i) => {
     const file = files[i] as Node;
-    const content = loading.read(repo as string);
+    const content = loading.readModel(repo as string);
     if (scope.including.length > MAX_DEPTH) {
       loading.issues.push(issue(file.at, path, `files are included more than ${MAX_DEPTH} deep`));
       return [];

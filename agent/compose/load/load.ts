@@ -26,6 +26,8 @@ export interface ProjectInput {
   builtins: ReadonlyMap<string, string>;
   /** A file of the repository as text, undefined where there is none. */
   read(path: string): string | undefined;
+  /** The same of a compose file, which must not be encrypted; where left out, `read`. */
+  readModel?(path: string): string | undefined;
   /** Directories of the repository that relative paths must stay in. */
   roots: readonly string[];
 }
@@ -55,6 +57,7 @@ export function loadProject(input: ProjectInput): LoadedProject {
     issues,
     roots: input.roots,
     read: input.read,
+    readModel: input.readModel ?? input.read,
     values: new Map(),
     included: new Set(),
     budget: { left: BUDGET },

@@ -7,6 +7,8 @@ import type { Reach } from './resolve.ts';
 export interface Loading extends Reach {
   /** A file of the repository as text, undefined where there is none. */
   read(path: string): string | undefined;
+  /** The same of a compose file, which must not be encrypted. */
+  readModel(path: string): string | undefined;
   /** Values of secrets and configs that come from variables; kept out of the model. */
   values: Map<string, string>;
   /** Files that `include` brought in. */

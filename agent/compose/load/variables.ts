@@ -56,14 +56,14 @@ export function chosenFiles(
   variables: ReadonlyMap<string, string>,
   issues: Issue[],
 ): readonly File[] {
-  const { files, dir, read } = input;
+  const { files, dir, read, readModel = read } = input;
   const names = variables.get('COMPOSE_FILE');
   if (!names) return files;
   const usual = (file: File) => parentOf(file.path) === dir && DEFAULTS.test(baseName(file.path));
   const layer = files[0]?.layer ?? dir;
   const chosen = names.split(variables.get('COMPOSE_PATH_SEPARATOR') || ':').flatMap((name, i): File[] => {
     const path = joinPath(dir, name);
-    const text = name.startsWith('/') || !isWithin(path, dir) ? undefined : read(path);
+    const text = name.startsWith('/') || !isWithin(path, dir) ? undefined : readModel(path);
     const problem =
       text === undefined
         ? `\`${name}\` of COMPOSE_FILE is not in the repository; expected it at ${path}`

@@ -1,4 +1,5 @@
 /** What is wrong with the `x-fairlead` of a stack: keys that are not known, and values that are not right or can have no effect. Pure. */
+import { decryptProblem } from '../../core/kept.ts';
 import type { Payload } from '../../core/payload.ts';
 import { pathProblem } from '../../core/reserved-paths.ts';
 import type { Issue } from '../../core/types.ts';
@@ -49,17 +50,22 @@ const onFileChange: Rule = (key, value) =>
     ? `\`${key}: {signal: …}\` has no effect on a file: it is mounted alone, and its container sees the old content until it is restarted; write restart or none`
     : onChange(key, value);
 
+const patterns: Rule = (key, value) => {
+  const problem = decryptProblem(value);
+  return problem === null ? null : `\`${key}\` ${problem}`;
+};
+
 const mode = oneOf('observe', 'enforce');
 const adopt = oneOf('match', 'recreate');
 const rollback = oneOf('off', 'auto');
 /** What it may say at each level. */
 const KNOWN = {
-  top: { project_directory: directory, adopt, rollback, patience: duration },
+  top: { project_directory: directory, adopt, rollback, patience: duration, decrypt: patterns },
   services: { mode, on_change: onChange, adopt, rollback, patience: duration },
   networks: { mode, adopt },
   volumes: { mode, prune: oneOf('true', 'false'), adopt },
-  configs: { on_change: onFileChange },
-  secrets: { on_change: onFileChange },
+  configs: { on_change: onFileChange, decrypt: oneOf('true', 'false') },
+  secrets: { on_change: onFileChange, decrypt: oneOf('true', 'false') },
 } satisfies Record<string, Record<string, Rule>>;
 
 /** Whatever stands there and is not known, or not right. @param payload tells a mounted file of the repository from a directory */

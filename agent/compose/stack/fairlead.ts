@@ -21,6 +21,8 @@ export interface Told {
   rollback: 'off' | 'auto' | undefined;
   /** A duration as Compose writes it; undefined where it is not said there. */
   patience: string | undefined;
+  /** false: a file of Compose is mounted as git has it, encrypted. */
+  decrypt: boolean;
 }
 
 /** What `x-fairlead` says at `path`, whatever stands there being right (`fairleadIssues` reports what is not). */
@@ -33,6 +35,7 @@ export function toldAt({ extension }: LoadedProject, path: KeyPath): Told {
     adopt: said.adopt as Told['adopt'],
     rollback: said.rollback as Told['rollback'],
     patience: said.patience === undefined || said.patience === null ? undefined : String(said.patience),
+    decrypt: String(said.decrypt) !== 'false',
   };
 }
 

@@ -3,6 +3,7 @@
 import { mountProblem } from '../../core/reserved-paths.ts';
 import type { ResourceId } from '../../core/types.ts';
 import type { ComposeFileMount, ComposeService } from '../load/types.ts';
+import { toldAt } from './fairlead.ts';
 import { fileId } from './ids.ts';
 import type { MountSpec } from './model.ts';
 import type { StackContext } from './resources.ts';
@@ -50,7 +51,8 @@ function sourceOf(
   if (object === undefined) return null;
   const at = [section, key];
   const repo = object.file === undefined ? undefined : loaded.repoPath([...at, 'file']);
-  const secret = repo === undefined ? undefined : input.decrypt?.(repo);
+  const isKept = !toldAt(loaded, at).decrypt;
+  const secret = repo !== undefined && !isKept && input.payload.secret?.(repo) ? input.payload.get(repo) : undefined;
   const text = object.content ?? loaded.values.get(`${section}.${key}`);
   const bytes =
     secret ?? (object.file === undefined && text !== undefined ? new TextEncoder().encode(text) : undefined);
@@ -71,7 +73,7 @@ function sourceOf(
   const file = object.file ?? '';
   const problem = mountProblem(file);
   if (problem !== null) context.fail([...at, 'file'], `\`${file}\` ${problem}; name another file`);
-  if (repo !== undefined) after.push(...trees.mount(repo, file, id, at));
+  if (repo !== undefined) after.push(...trees.mount({ repo, path: file, isKept }, id, at));
   else after.push(fileId(file));
   return file;
 }

@@ -11,13 +11,13 @@ export interface StackInput {
   env: { path: string; text: string } | null;
   /** `vars` of the fleet, with the built-ins among them. */
   vars: Record<string, string>;
-  /** Path in the repository → bytes. */
+  /** Path in the repository → bytes, decrypted where they are encrypted. */
   payload: Payload;
+  /** The same as git has them, for what is to stay encrypted; where left out, `payload` has these. */
+  sealed?: Payload;
   /** Absolute directory on the host below which relative mounts live. */
   treeRoot: string;
   sha256: Sha256;
-  /** Plain bytes of an encrypted file, for `env_file` and `secrets`; undefined where it is none, or cannot be opened. */
-  decrypt?(path: string): Uint8Array | undefined;
   /** A client's config.json (docs.docker.com, `docker login`) with the logins of this host. Throws where one cannot be read. */
   logins?(): string;
 }

@@ -1,5 +1,6 @@
 /** `security_opt` of a service → what the engine takes: a seccomp profile's own text in place of its path. Pure. */
 
+import { strictText } from '../../core/strict-text.ts';
 import type { ComposeService } from '../load/types.ts';
 import { isWithin, joinPath } from '../yaml/paths.ts';
 import type { StackContext } from './resources.ts';
@@ -33,8 +34,9 @@ function readProfile({ input, fail }: StackContext, at: readonly (string | numbe
     fail(at, `the seccomp profile \`${given}\` is not a file of this stack; put it beside the compose file`);
     return '';
   }
-  const text = new TextDecoder().decode(bytes);
+  let text = '';
   try {
+    text = strictText(bytes);
     JSON.parse(text);
   } catch (thrown) {
     fail(at, `the seccomp profile \`${given}\` is not JSON: ${thrown instanceof Error ? thrown.message : thrown}`);

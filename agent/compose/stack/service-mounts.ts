@@ -56,7 +56,7 @@ function readMount(
   if (mount.bind?.create_host_path !== true || RECURSION[mount.bind.recursive ?? ''])
     spec.mount = mountObject(spec, mount);
   const repo = loaded.repoPath([...at, 'source']);
-  if (repo !== undefined) after.push(...trees.mount(repo, spec.source, id, at));
+  if (repo !== undefined) after.push(...trees.mount({ repo, path: spec.source }, id, at));
   // A managed file or directory that is mounted comes first.
   else after.push(fileId(spec.source));
   return spec;

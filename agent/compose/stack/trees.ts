@@ -1,7 +1,7 @@
 /** What services mount by relative path: kept as ordinary managed files below one path that never changes. Pure. */
 
 import type { HostPath } from '../../core/host-path.ts';
-import { contentOf, modeOf } from '../../core/payload.ts';
+import { type Content, contentOf, modeOf } from '../../core/payload.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { ComposeFileMount } from '../load/types.ts';
 import type { KeyPath } from '../yaml/node.ts';
@@ -10,14 +10,22 @@ import type { StackInput } from './input.ts';
 
 export interface Trees {
   /**
-   * `repo` in the repository lies at `path` on the host.
    * @returns resources to be there before the container starts
    */
-  mount(repo: string, path: string, service: ResourceId, at: KeyPath): ResourceId[];
+  mount(mounted: MountedTree, service: ResourceId, at: KeyPath): ResourceId[];
   /** Bytes that are mounted as a file of their own, at `path`, below a directory that only root may enter. */
   keep(path: string, bytes: Uint8Array, service: ResourceId, at: KeyPath, how: ComposeFileMount): ResourceId[];
   /** @param observed services that are only looked at: so is what nobody else mounts */
   resources(observed: ReadonlySet<ResourceId>): Desired<HostPath>[];
+}
+
+export interface MountedTree {
+  /** Path in the repository, of a file or a directory. */
+  repo: string;
+  /** Where it lies on the host. */
+  path: string;
+  /** It is delivered as git has it, encrypted. */
+  isKept?: boolean;
 }
 
 type Make = <S>(id: ResourceId, path: KeyPath, spec: S, more?: Partial<Desired<S>>) => Desired<S>;
@@ -51,20 +59,23 @@ export function createTrees(input: StackInput, make: Make): Trees {
       const file = add(path, at, { type: 'file', content: bytes, mode: mode ?? 0o444, ...owner });
       return usedBy(service, [...parents, file.id]);
     },
-    mount(repo, path, service, at) {
-      const single = contentOf(input.payload, repo);
-      if (single !== undefined) {
-        const file = add(path, at, { type: 'file', content: single, mode: modeOf(input.payload, repo, false) });
-        return usedBy(service, [file.id]);
-      }
+    mount({ repo, path, isKept = false }, service, at) {
+      const payload = isKept ? (input.sealed ?? input.payload) : input.payload;
+      const put = (file: string, place: string, content: Content) =>
+        add(place, at, {
+          type: 'file',
+          content,
+          mode: modeOf(payload, file),
+          secret: payload.secret?.(file) ?? false,
+        }).id;
+      const single = contentOf(payload, repo);
+      if (single !== undefined) return usedBy(service, [put(repo, path, single)]);
       const after = [add(path, at, { type: 'directory', mode: 0o755 }).id];
-      for (const file of [...input.payload.keys()].filter((f) => f.startsWith(`${repo}/`)).sort()) {
+      for (const file of [...payload.keys()].filter((f) => f.startsWith(`${repo}/`)).sort()) {
         const parts = file.slice(repo.length + 1).split('/');
         for (let n = 1; n < parts.length; n++)
           after.push(add(`${path}/${parts.slice(0, n).join('/')}`, at, { type: 'directory', mode: 0o755 }).id);
-        const content = contentOf(input.payload, file) ?? new Uint8Array();
-        const mode = modeOf(input.payload, file, false);
-        after.push(add(`${path}/${parts.join('/')}`, at, { type: 'file', content, mode }).id);
+        after.push(put(file, `${path}/${parts.join('/')}`, contentOf(payload, file) ?? new Uint8Array()));
       }
       return usedBy(service, after);
     },

@@ -80,11 +80,9 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
     chain,
   });
   const vars = { FAIRLEAD_HOST: host, FAIRLEAD_FLEET: fleet, ...stringVars(rendered.vars) };
-  const given = { vars, payload: checkout.files, treeRoot, sha256 };
+  const given = { vars, payload: checkout.files, treeRoot, sha256, keyedHash, secrets: secrets ?? noSecrets };
   const readAll = (logins?: () => string) =>
-    rendered.stacks.map((stack) =>
-      loadWithSecrets({ ...stack, ...given, ...(logins ? { logins } : {}) }, keyedHash, secrets ?? noSecrets),
-    );
+    rendered.stacks.map((stack) => loadWithSecrets({ ...stack, ...given, ...(logins ? { logins } : {}) }));
   const read = await withLogins(options, readAll);
   // What another stack includes belongs to that one.
   const included = new Set(read.flatMap((stack) => stack.included));

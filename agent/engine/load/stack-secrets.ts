@@ -1,9 +1,13 @@
-/** A stack with the encrypted files that it names: opened for compose/, and hashed under the host's key where one was used. */
+/** A stack with the encrypted files that it uses: opened for compose/, and hashed under the host's key where one was used. */
 import { loadStack, type Stack } from '../../compose/index.ts';
 import type { StackInput } from '../../compose/stack/input.ts';
 import type { Sha256 } from '../../core/hash.ts';
-import { isEncrypted } from '../../core/layer-content.ts';
+import { keptBy } from '../../core/kept.ts';
+import { openPayload } from '../../core/opened-payload.ts';
+import type { Payload } from '../../core/payload.ts';
 import type { Secrets } from '../../core/secret-values.ts';
+import type { StackSource } from '../../core/stack-sources.ts';
+import { textOrIssue } from '../../core/strict-text.ts';
 import type { Issue } from '../../core/types.ts';
 
 export interface StackWithSecrets extends Stack {
@@ -11,23 +15,72 @@ export interface StackWithSecrets extends Stack {
   secrets: string[];
 }
 
-export function loadWithSecrets(input: StackInput, keyedHash: Sha256, secrets: Secrets): StackWithSecrets {
-  const used = new Set<string>();
-  const failures = new Map<string, Issue>();
-  const decrypt = (path: string): Uint8Array | undefined => {
-    if (!isEncrypted(path) || !input.payload.has(path)) return undefined;
-    used.add(path);
-    try {
-      return secrets.file(path);
-    } catch (thrown) {
-      const message = thrown instanceof Error ? thrown.message : String(thrown);
-      failures.set(path, { file: path, line: 1, column: 1, key: '', severity: 'error', message });
-      return new Uint8Array();
-    }
-  };
-  const first = loadStack({ ...input, decrypt });
-  // Which files a stack uses shows only when it is read; its hashes are then made anew.
-  const secret = used.size > 0 || first.resources.some((r) => (r.spec as { secret?: boolean }).secret);
-  const stack = secret ? loadStack({ ...input, decrypt, sha256: keyedHash }) : first;
-  return { ...stack, issues: [...stack.issues, ...failures.values()], secrets: [...used] };
+type Given = Pick<StackInput, 'vars' | 'payload' | 'treeRoot' | 'sha256' | 'logins'>;
+
+export interface StackToLoad extends StackSource, Given {
+  keyedHash: Sha256;
+  secrets: Secrets;
 }
+
+export function loadWithSecrets({ keyedHash, envs, secrets, ...input }: StackToLoad): StackWithSecrets {
+  const read = (isKept: (file: string) => boolean, sha256: Sha256, from: Secrets = secrets) => {
+    const { payload, used, failures } = openPayload({ payload: input.payload, decrypt: from.file, isKept });
+    const { env, issues } = joinedEnv(envs, payload);
+    const stack = loadStack({ ...input, sha256, env, payload, sealed: input.payload });
+    const refused = [...failures].map(([file, message]): Issue => ({ ...start(file), message }));
+    // Without its variables nearly everything of a stack is wrong.
+    const others = envs.some(({ path }) => failures.has(path)) ? [] : stack.issues;
+    return { ...stack, issues: [...issues, ...others, ...refused], secrets: [...used] };
+  };
+  const nothing = () => false;
+  // What stays encrypted, and which files a stack uses, shows only when it is read.
+  const first = read(nothing, input.sha256);
+  const isKept = first.decrypt === undefined ? nothing : keptBy(first.decrypt, input.dir);
+  const second = first.decrypt === undefined ? first : read(isKept, input.sha256);
+  const holds = second.secrets.length > 0 || second.resources.some((r) => (r.spec as { secret?: boolean }).secret);
+  const loaded = holds ? read(isKept, keyedHash) : second;
+
+  const sealedEnvs = envs.filter(({ text }) => text === null).map(({ path }) => path);
+  if (secrets.otherwise === undefined || sealedEnvs.length === 0 || !loaded.issues.some(isError)) return loaded;
+  const opaque = sealedEnvs.find((path) => secrets.isOpaque?.(path));
+  if (opaque !== undefined) return { ...loaded, issues: [unjudged(opaque)] };
+  const others = secrets.otherwise().map((one) => () => read(isKept, keyedHash, one).issues);
+  return { ...loaded, issues: wrongInAll(loaded.issues, others) };
+}
+
+const isError = ({ severity }: Issue): boolean => severity === 'error';
+
+const unjudged = (file: string): Issue => ({
+  ...start(file),
+  severity: 'warning',
+  message: `nobody can tell without a key which variables ${file} has, so this stack is not judged; encrypt it with SOPS, which leaves the names readable`,
+});
+
+/** Errors that hang on values which nobody knows here are none: they go with other values. */
+function wrongInAll(issues: readonly Issue[], others: readonly (() => readonly Issue[])[]): Issue[] {
+  const placeOf = ({ file, line, column }: Issue) => `${file}:${line}:${column}`;
+  return others.reduce<Issue[]>(
+    (left, other) => {
+      if (!left.some(isError)) return left;
+      const places = new Set(other().filter(isError).map(placeOf));
+      return left.filter((issue) => !isError(issue) || places.has(placeOf(issue)));
+    },
+    [...issues],
+  );
+}
+
+/** Joined so that a later layer's line wins, and named after the last. */
+function joinedEnv(envs: StackSource['envs'], payload: Payload): { env: StackInput['env']; issues: Issue[] } {
+  const issues: Issue[] = [];
+  const texts = envs.map(({ path, text }) => {
+    if (text !== null) return text;
+    const opened = textOrIssue(path, payload.get(path) ?? new Uint8Array());
+    if (opened.issue) issues.push(opened.issue);
+    return opened.text ?? '';
+  });
+  const last = envs.at(-1);
+  const env = last ? { path: last.path, text: texts.map((text) => text.replace(/\n?$/, '\n')).join('') } : null;
+  return { env, issues };
+}
+
+const start = (file: string): Omit<Issue, 'message'> => ({ file, line: 1, column: 1, key: '', severity: 'error' });

@@ -1,7 +1,8 @@
 /** Which commit a `repo.ref` names, from the refs that a server lists. Pure. */
+
+import { matches } from '../../core/glob.ts';
 import { AgentError } from '../../errors.ts';
 import type { Ref } from '../wire/protocol.ts';
-import { matches } from './glob.ts';
 
 /** What `repo.ref` turned out to be. */
 export interface Resolved {

@@ -13,6 +13,7 @@ export const file: KindDefinition<FileSpec, FileEntry> = {
     nested: [],
     locator: (key) => (key.length > 1 ? key.replace(/\/+$/, '') : key),
     render: renderFile,
+    tellsSecrets: true,
     // Nobody else's to read, unless the entry says so.
     withSecret: (spec, { mode }) => ({
       ...spec,

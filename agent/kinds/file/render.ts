@@ -72,8 +72,12 @@ export function renderFile(entry: FileEntry, context: RenderContext): Rendered {
   if (content !== undefined && entry.purge === true)
     return fail(['purge'], `\`purge\` is of directories and trees, and \`source: ${entry.source}\` is a file`);
   if (content !== undefined && sizeOf(content) > MAX_BYTES) return fail(['source'], tooLarge(source));
-  const modeFrom = (file: string) => mode(modeOf(context.payload, file, false));
-  if (content !== undefined) return one({ path, type: 'file', content, mode: modeFrom(source), ...base, ...validate });
+  const from = (file: string) => ({
+    ...base,
+    mode: mode(modeOf(context.payload, file)),
+    secret: context.payload.secret?.(file) ?? false,
+  });
+  if (content !== undefined) return one({ path, type: 'file', content, ...from(source), ...validate });
   const inside = [...context.payload.keys()].filter((f) => f.startsWith(`${source}/`)).sort();
   if (inside.length === 0)
     return fail(['source'], `\`source: ${entry.source}\` is not in the repository; expected it at ${source}`);
@@ -97,8 +101,7 @@ export function renderFile(entry: FileEntry, context: RenderContext): Rendered {
         path: `${path}/${f.slice(source.length + 1)}`,
         type: 'file',
         content: below,
-        mode: modeFrom(f),
-        ...base,
+        ...from(f),
         ...validate,
       }),
     );

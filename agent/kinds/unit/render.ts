@@ -2,6 +2,7 @@
 import type { UnitEntry } from '../../../manifests-schema/kinds/unit.ts';
 import type { RenderContext, Rendered } from '../../core/kind.ts';
 import { resolveSource } from '../../core/source-path.ts';
+import { textOrIssue } from '../../core/strict-text.ts';
 import type { Issue } from '../../core/types.ts';
 import type { UnitSpec } from './spec.ts';
 
@@ -33,7 +34,9 @@ export function renderUnit(entry: UnitEntry, context: RenderContext): Rendered {
     const bytes = path === null ? undefined : context.payload.get(path);
     if (bytes === undefined)
       wrong([...at, 'source'], `\`source: ${source}\` is not in the repository below ${context.root}`);
-    return new TextDecoder().decode(bytes);
+    const { text, issue } = textOrIssue(path ?? source, bytes ?? new Uint8Array());
+    if (issue) issues.push(issue);
+    return text ?? '';
   };
 
   if (!UNIT_NAME.test(name))

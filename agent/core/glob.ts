@@ -1,6 +1,6 @@
 /**
- * Patterns of tag names, as git's `refs/tags/v1.*`. The names come from servers and brokers, so the time that a match takes
- * must not depend on what they made up: no regular expression sees a whole name, and none goes back over it.
+ * Patterns of tag names, as git's `refs/tags/v1.*`, and of paths. The names come from servers and brokers, so the time that a
+ * match takes must not depend on what they made up: no regular expression sees a whole name, and none goes back over it. Pure.
  */
 
 /** git(1) has no limit of its own; a file system allows no more in one part of a path. */
@@ -16,6 +16,24 @@ export function matches(pattern: string, name: string): boolean {
   if (name.length > MAX_NAME) return false;
   const [patterns, names] = [pattern.split('/'), name.split('/')];
   return patterns.length === names.length && patterns.every((one, at) => matchesPart(partsOf(one), names[at] ?? ''));
+}
+
+/** The same for a path of any length, in which `**` stands for any number of directories, and at the end for all below. */
+export function matchesPath(pattern: string, path: string): boolean {
+  const patterns = pattern.split('/').map((one) => (one === '**' ? null : partsOf(one)));
+  const names = path.split('/');
+  /** Whether the parts of the pattern so far stand for the first n names. */
+  let reached = names.map((_, n) => n === 0).concat(false);
+  for (const part of patterns) {
+    const was = reached;
+    let isBelow = false;
+    reached = was.map((is, n) => {
+      if (part !== null) return n > 0 && was[n - 1] === true && matchesPart(part, names[n - 1] ?? '');
+      isBelow ||= is;
+      return isBelow;
+    });
+  }
+  return reached.at(-1) ?? false;
 }
 
 /** Goes back to the last star alone: at most as many steps as letters of the pattern times letters of the name. */
