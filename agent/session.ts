@@ -164,7 +164,7 @@ export function createSession(options: SessionOptions): Session {
     ],
     loop: () => loop,
     refresh: localVars.look,
-    localCheckout: (dir) => localCheckout(dir, config.repo.path),
+    localCheckout: (dir, options) => localCheckout(dir, config.repo.path, options),
     kept: createKept(`${root}${DRIFT_DIR}`),
   });
   const runner = createRunner(deps);

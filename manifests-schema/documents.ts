@@ -175,6 +175,12 @@ export type DoctorDocument = z.infer<typeof doctorDocument>;
 export const validateDocument = z
   .strictObject({
     schema,
+    judged: z
+      .strictObject({
+        source: z.enum(['commit', 'worktree', 'directory']).describe('`directory`: git knows nothing of it'),
+        commit: z.string().nullable().describe('HEAD, also of a working tree'),
+      })
+      .describe('what was read'),
     hosts: z.int(),
     issues: z.array(issue.extend({ hosts: z.array(z.string()).describe('directories of the hosts that it concerns') })),
   })

@@ -1,13 +1,14 @@
 /** `fairlead affected BASE HEAD`: the hosts that a change reaches. */
 import { affectedHosts } from '../repo/affected.ts';
-import { openCommit } from '../repo/tree.ts';
+import { withTree } from '../repo/tree.ts';
 import { type Context, EXIT } from './context.ts';
 import { table } from './table.ts';
 
 export async function affected(c: Context, base: string, head: string, options: { dir: string }): Promise<number> {
-  const before = await openCommit(options.dir, base);
-  const after = await openCommit(options.dir, head);
-  const hosts = await affectedHosts(before, after, c.deps.offlineKinds());
+  const { dir } = options;
+  const hosts = await withTree(dir, { rev: base }, (before) =>
+    withTree(dir, { rev: head }, (after) => affectedHosts(before, after, c.deps.offlineKinds())),
+  );
   c.print({ schema: 1, base, head, hosts }, () =>
     hosts.length === 0
       ? 'No host.'

@@ -23,8 +23,16 @@ export async function status(c: Context): Promise<number> {
   return exitOfStatus(document);
 }
 
-export async function plan(c: Context, { dir, commit }: { dir?: string; commit?: string }): Promise<number> {
-  const query = dir ? `?dir=${encodeURIComponent(path.resolve(dir))}` : commit ? `?commit=${commit}` : '';
+export interface PlanOptions {
+  dir?: string;
+  worktree?: boolean;
+  commit?: string;
+}
+
+export async function plan(c: Context, { dir, worktree, commit }: PlanOptions): Promise<number> {
+  const directory = dir ?? (worktree ? '.' : undefined);
+  const of = directory && `?dir=${encodeURIComponent(path.resolve(directory))}${worktree ? '&worktree=1' : ''}`;
+  const query = of ?? (commit ? `?commit=${commit}` : '');
   const document = await need<PlanDocument>(c, `plan${query}`);
   c.print(document, () => planText(document, c));
   if (document.error || document.issues.some((i) => i.severity === 'error')) return EXIT.bad;

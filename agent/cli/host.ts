@@ -34,10 +34,11 @@ export function addHostCommands({ program, add, act, deps, terminal, finish }: B
     exits: { 0: 'nothing to do', 2: 'changes', 1: 'error' },
   })
     .option('--commit <commit>', 'plan for this commit instead: one that this host had, or a full id', parseCommit)
+    .addOption(new Option('--dir <dir>', 'plan for HEAD of a fleet repository on this machine').conflicts('commit'))
     .addOption(
-      new Option('--dir <dir>', 'plan for a fleet repository on this machine, committed or not').conflicts('commit'),
+      new Option('--worktree', 'plan for the working tree of --dir (default: .), committed or not').conflicts('commit'),
     )
-    .action(act((c: Context, o: { dir?: string; commit?: string }) => commands.plan(c, o)));
+    .action(act((c: Context, o: commands.PlanOptions) => commands.plan(c, o)));
   add('sync', {
     text: 'reconcile now and watch; the run continues if you stop watching',
     examples: ['fairlead sync', 'fairlead sync --allow-prune'],

@@ -6,7 +6,8 @@ import { StoredFile } from '../core/payload.ts';
 import type { Facts, Origin } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 import { openFleet, type RenderedHost, renderFleetHost } from '../repo/fleet.ts';
-import { openDirectory } from '../repo/tree.ts';
+import { notesOf } from '../repo/notes.ts';
+import { type FleetTree, withTree } from '../repo/tree.ts';
 import { issuesText } from './annotations.ts';
 import { type Context, EXIT } from './context.ts';
 import { unknownHost } from './validate.ts';
@@ -14,12 +15,22 @@ import { unknownHost } from './validate.ts';
 export interface RenderOptions {
   dir: string;
   facts?: string;
+  worktree?: boolean;
   origin?: boolean;
   format?: string;
 }
 
-export async function render(c: Context, name: string, options: RenderOptions): Promise<number> {
-  const fleet = await openFleet(openDirectory(options.dir));
+export const render = (c: Context, name: string, options: RenderOptions): Promise<number> =>
+  withTree(options.dir, { worktree: options.worktree ?? false }, (tree) => renderFrom(c, name, { ...options, tree }));
+
+async function renderFrom(
+  c: Context,
+  name: string,
+  { tree, ...options }: RenderOptions & { tree: FleetTree },
+): Promise<number> {
+  const fleet = await openFleet(tree);
+  const { dirty } = await notesOf(fleet, 'render');
+  if (dirty) c.complain(dirty);
   const host = fleet.hosts.find((h) => h.name === name || h.path === name.replace(/\/+$/, ''));
   const names = fleet.hosts.map((h) => h.name);
   if (host === undefined) throw unknownHost(name, names, nearest(name, names));

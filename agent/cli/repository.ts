@@ -12,6 +12,7 @@ import { type ValidateOptions, validate } from './validate.ts';
 export function addRepositoryCommands({ program, add, group, act }: Build): void {
   program.commandsGroup('A new host, and the fleet repository:');
   const dir = ['--dir <dir>', 'the fleet repository', '.'] as const;
+  const worktree = ['--worktree', 'read the working tree, as the commit that it would make, instead of HEAD'] as const;
   add('init [url]', {
     text: 'write agent.yaml and create the keys of this host',
     examples: [
@@ -25,9 +26,11 @@ export function addRepositoryCommands({ program, add, group, act }: Build): void
     .action(act((c: Context, url: string | undefined, o: InitOptions) => init(c, url, o)));
   add('validate [dir]', {
     text: 'check every host of a fleet repository, offline',
-    examples: ['fairlead validate', 'fairlead validate --format github'],
-    exits: { 0: 'no error', 1: 'errors' },
+    examples: ['fairlead validate', 'fairlead validate --worktree', 'fairlead validate --strict --format github'],
+    exits: { 0: 'no error', 1: 'errors, or with --strict warnings' },
   })
+    .option(...worktree)
+    .option('--strict', 'exit 1 for warnings as well')
     .addOption(new Option('--format <format>', 'format of the findings').choices(FORMATS).default('text'))
     .option('--part <k/n>', 'check every n-th host starting at the k-th, to split the work over CI jobs')
     .action(act((c: Context, where: string | undefined, o: ValidateOptions) => validate(c, where ?? '.', o)));
@@ -36,6 +39,7 @@ export function addRepositoryCommands({ program, add, group, act }: Build): void
     examples: ['fairlead render edge-1 --origin', 'fairlead render edge-1 --format compose'],
   })
     .option(...dir)
+    .option(...worktree)
     .option('--facts <file>', 'JSON file with the facts of the host, for templates')
     .option('--origin', 'also print where each value was written')
     .addOption(

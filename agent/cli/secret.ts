@@ -4,8 +4,8 @@ import path from 'node:path';
 import { nearest } from '../../manifests-schema/check.ts';
 import { readChain } from '../core/layers.ts';
 import { AgentError } from '../errors.ts';
-import { type Fleet, type FleetHost, openFleet } from '../repo/fleet.ts';
-import { openDirectory } from '../repo/tree.ts';
+import { type Fleet, type FleetHost, filesOf, openFleet } from '../repo/fleet.ts';
+import { openPlain } from '../repo/tree.ts';
 import { encryptAge } from '../secrets/age.ts';
 import { type Context, EXIT } from './context.ts';
 import { table } from './table.ts';
@@ -86,13 +86,13 @@ export async function encrypt(c: Context, file: string, options: EncryptOptions)
 }
 
 async function readRecipients(dir: string): Promise<Recipient[]> {
-  const fleet = await openFleet(openDirectory(dir));
+  const fleet = await openFleet(openPlain(dir));
   return Promise.all(fleet.hosts.map((host) => recipientOf(fleet, host)));
 }
 
 async function recipientOf(fleet: Fleet, host: FleetHost): Promise<Recipient> {
-  const settings = await fleet.tree.read([`${host.path}/host.yaml`].filter((p) => fleet.tree.paths.includes(p)));
-  const chain = readChain(new Map([...fleet.shared, ...settings]), host.path, fleet.cache);
+  const { files } = await filesOf(fleet, host);
+  const chain = readChain(files, host.path, fleet.cache);
   const roles = chain.layers.filter((l) => l.kind === 'role').map((l) => l.dir.slice('roles/'.length));
   return { host: host.name, path: host.path, recipient: chain.host.age ?? null, roles };
 }

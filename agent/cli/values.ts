@@ -1,7 +1,7 @@
 /** What the placeholders of the command line stand for on this machine, for completion: asked quickly, or not at all. */
 import type { HistoryDocument, IdsDocument } from '../control/protocol.ts';
 import { openFleet } from '../repo/fleet.ts';
-import { openDirectory } from '../repo/tree.ts';
+import { openPlain } from '../repo/tree.ts';
 import type { Candidate, Values } from './complete.ts';
 import type { CliDeps, GlobalOptions } from './context.ts';
 import { shortId } from './words.ts';
@@ -15,7 +15,7 @@ export const createValues =
   async (placeholder, given) => {
     const client = deps.client({ ...options, ...given });
     const history = async () => (await client.get<HistoryDocument>(`history?limit=${RUNS}`))?.runs ?? [];
-    const fleet = () => openFleet(openDirectory(given.dir ?? '.'));
+    const fleet = () => openFleet(openPlain(given.dir ?? '.'));
     const sources: Record<string, () => Promise<Candidate[]>> = {
       id: async () => ((await client.get<IdsDocument>('ids'))?.matches ?? []).map(bare),
       run: async () =>
@@ -31,13 +31,7 @@ export const createValues =
         ),
       host: async () => (await fleet()).hosts.map(({ name }) => bare(name)),
       hosts: async () => (await fleet()).hosts.map(({ name }) => bare(name)),
-      roles: async () =>
-        distinct(
-          (await fleet()).tree.paths.flatMap((p) => {
-            const role = /^roles\/(.+)\/[^/]+$/.exec(p)?.[1];
-            return role ? [bare(role)] : [];
-          }),
-        ),
+      roles: async () => distinct((await fleet()).roles.map(bare)),
       file: async () => [{ value: ':file', text: '' }],
       dir: async () => [{ value: ':dir', text: '' }],
     };

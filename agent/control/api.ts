@@ -12,6 +12,7 @@ import type {
   Checkout,
   CommitInfo,
   Desired,
+  Issue,
   Problem,
   ResourceId,
   ResourceStatus,
@@ -39,8 +40,8 @@ export interface AgentApiOptions {
   loop(): Loop;
   /** Reads anew what a plan goes by besides the repository. */
   refresh(): void;
-  /** This host's part of a directory on this machine. */
-  localCheckout(dir: string): Promise<Checkout>;
+  /** This host's part of a repository on this machine, and warnings about what lies there and was not read. */
+  localCheckout(dir: string, options: { worktree: boolean }): Promise<{ checkout: Checkout; notes: readonly Issue[] }>;
   kept: Kept;
 }
 
@@ -135,10 +136,11 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       return begins;
     },
     resources: () => ({ schema: 1, resources: state.resources }),
-    async plan({ dir, commit }, signal) {
+    async plan({ dir, commit, worktree = false }, signal) {
       refresh();
-      const given = commit ? fullId(store, commit) : dir === undefined ? undefined : await localCheckout(dir);
-      return deps.redact({ schema: 1 as const, ...(await preview(deps, signal, given)) });
+      const local = dir === undefined || commit ? null : await localCheckout(dir, { worktree });
+      const found = await preview(deps, signal, commit ? fullId(store, commit) : local?.checkout);
+      return deps.redact({ schema: 1 as const, ...found, issues: [...(local?.notes ?? []), ...found.issues] });
     },
     show: async (id, signal) => deps.redact(await show({ deps, state, kept }, id, signal)),
     ids(like) {

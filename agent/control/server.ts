@@ -198,7 +198,8 @@ const isHoldRequest = (body: Record<string, unknown>): body is HoldRequest & Rec
 function planRequest(params: URLSearchParams): PlanRequest {
   const dir = params.get('dir');
   const commit = params.get('commit');
-  return { ...(dir === null ? {} : { dir }), ...(commit === null ? {} : { commit }) };
+  const worktree = params.get('worktree') === '1';
+  return { ...(dir === null ? {} : { dir, worktree }), ...(commit === null ? {} : { commit }) };
 }
 
 /** @returns null where a part of it is not what it should be */

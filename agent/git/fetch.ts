@@ -1,8 +1,9 @@
 /** Brings what a host needs of a commit into the object store, and as little else as the server allows. */
 
 import { parseCommit } from './store/commit.ts';
+import { MAX_BLOB } from './store/layer-files.ts';
 import type { ObjectStore } from './store/store.ts';
-import { isWhole, locate, MAX_BLOB, tooHeavy, type View } from './store/tree.ts';
+import { isWhole, locate, tooHeavy, type View } from './store/tree.ts';
 import { LARGE, OverBudget, type PackLimits } from './wire/budget.ts';
 import { type GitClient, isMisunderstanding } from './wire/client.ts';
 import { broken } from './wire/packet.ts';

@@ -2,19 +2,19 @@
 import { createHash } from 'node:crypto';
 import type { FleetSettings } from '../../manifests-schema/fleet.ts';
 import { createLayerCache, type LayerCache, readFleetSettings } from '../core/layers.ts';
+import { createPayload, type Payload } from '../core/payload.ts';
 import type { Checkout, Facts, Issue } from '../core/types.ts';
-import { union } from '../core/union.ts';
 import { type LoaderOptions, load } from '../engine/load/load.ts';
 import type { Loaded } from '../engine/types.ts';
+import { MissingObject } from '../git/pack/objects.ts';
+import { isLfsPointer, lfsPointer, type Refused } from '../git/store/layer-files.ts';
+import { isWhole, locate, readView, type Shared, type View } from '../git/store/tree.ts';
+import { entriesByName } from '../git/store/tree-entry.ts';
 import { standInSecrets } from '../secrets/stand-in.ts';
-import { type FleetTree, withModes } from './tree.ts';
+import { type FleetHost, findHosts, type NoHost } from './find-hosts.ts';
+import { type FleetTree, incomplete } from './tree.ts';
 
-export interface FleetHost {
-  /** The last part of its directory's name. */
-  name: string;
-  /** Its directory in the repository. */
-  path: string;
-}
+export type { FleetHost };
 
 export interface Fleet {
   tree: FleetTree;
@@ -22,9 +22,11 @@ export interface Fleet {
   hosts: readonly FleetHost[];
   /** Of the repository as a whole. */
   issues: readonly Issue[];
-  /** fleet.yaml and roles/. */
-  shared: ReadonlyMap<string, Uint8Array>;
+  /** Names of directories below roles/. */
+  roles: readonly string[];
   cache: LayerCache;
+  /** Trees and files that several hosts have in common. */
+  shared: Shared;
 }
 
 /** What kinds and their providers say of a declaration alone. */
@@ -48,49 +50,60 @@ const SAMPLE_FACTS: Facts = {
   ipv6: '2001:db8::1',
 };
 
+/** @throws AgentError `NoRepository`, `InvalidRepository` */
 export async function openFleet(tree: FleetTree): Promise<Fleet> {
-  const sharedPaths = tree.paths.filter((p) => p === 'fleet.yaml' || p.startsWith('roles/'));
-  const shared = await tree.read(sharedPaths);
+  const shared = createShared(tree);
   const cache = createLayerCache();
-  const { settings, issues: settingsIssues } = readFleetSettings(shared, cache);
-  const hosts = findHosts(tree.paths, settings.hosts);
-  const issues = [...settingsIssues, ...tree.refused(sharedPaths), ...nameIssues(hosts)];
+  const { files, refused } = await fleetFile(tree, shared);
+  const { settings, issues: settingsIssues } = readFleetSettings(files, cache);
+  const { hosts, others } = await reading(tree, findHosts(shared, tree.root, settings.hosts));
+  const roles = await roleNames(tree, shared);
+  cache.roles = new Set(roles);
+  const issues = [...settingsIssues, ...refused.map(refusal), ...nameIssues(hosts), ...others.map(notAHost)];
   if (hosts.length === 0) {
     const message = `no directory matches hosts: ${settings.hosts.join(', ')}; a host's directory is hosts/<host> unless fleet.yaml says otherwise`;
     issues.push({ file: 'fleet.yaml', line: 1, column: 1, key: 'hosts', severity: 'error', message });
   }
-  return { tree, settings, hosts, issues, shared, cache };
+  return { tree, settings, hosts, issues, roles, cache, shared };
 }
 
-/** Directories that a glob names and that hold at least one file. */
-function findHosts(paths: readonly string[], globs: readonly string[]): FleetHost[] {
-  const dirs = new Set<string>();
-  for (const file of paths)
-    for (let at = file.indexOf('/'); at !== -1; at = file.indexOf('/', at + 1)) dirs.add(file.slice(0, at));
-  const patterns = globs.map(globPattern);
-  return [...dirs]
-    .filter((dir) => patterns.some((p) => p.test(dir)))
-    .sort()
-    .map((path) => ({ path, name: path.slice(path.lastIndexOf('/') + 1) }));
+/** Remembers the directories that it was asked for; those of hosts are asked for in another way. */
+function createShared({ objects }: FleetTree): Shared {
+  const known = new Map<string, Promise<ReturnType<typeof entriesByName>>>();
+  const list: Shared['list'] = (tree) => {
+    const entries = known.get(tree) ?? objects.read(tree, 'tree').then(entriesByName);
+    known.set(tree, entries);
+    return entries;
+  };
+  return {
+    list,
+    find: async (tree, name) => (await list(tree)).get(name) ?? null,
+    layers: new Map(),
+    files: new Map(),
+  };
 }
 
-/** `*` within one name, `**` over any number of them, `?` one character, `{a,b}` either; all else is itself. */
-function globPattern(glob: string): RegExp {
-  const body = glob
-    .replace(/^\/+|\/+$/g, '')
-    .split('/')
-    .map((part) => (part === '**' ? '(?:[^/]+/)*' : `${segment(part)}/`))
-    .join('');
-  return new RegExp(`^${body.replace(/\/$/, '')}$`.replace(/\(\?:\[\^\/\]\+\/\)\*\$$/, '[^/]+(?:/[^/]+)*$'));
+interface FleetFile {
+  files: ReadonlyMap<string, Uint8Array>;
+  refused: readonly Refused[];
 }
 
-const segment = (part: string): string =>
-  part
-    .replace(/[.+^$()|[\]\\]/g, '\\$&')
-    .replace(/\*+/g, '[^/]*')
-    .replaceAll('?', '[^/]')
-    .replace(/\{([^{}]*)\}/g, (_, list: string) => `(?:${list.split(',').join('|')})`)
-    .replace(/[{}]/g, '\\$&');
+async function fleetFile(tree: FleetTree, shared: Shared): Promise<FleetFile> {
+  const found = await reading(tree, shared.find(tree.root, 'fleet.yaml'));
+  // What is no file there is told of each host.
+  if (found?.type !== 'file') return { files: new Map(), refused: [] };
+  const bytes = await reading(tree, tree.objects.read(found.oid, 'blob'));
+  if (isLfsPointer(bytes))
+    return { files: new Map(), refused: [{ file: 'fleet.yaml', message: lfsPointer('fleet.yaml') }] };
+  return { files: new Map([['fleet.yaml', bytes]]), refused: [] };
+}
+
+async function roleNames(tree: FleetTree, shared: Shared): Promise<string[]> {
+  const roles = await reading(tree, shared.find(tree.root, 'roles'));
+  if (roles?.type !== 'tree') return [];
+  const entries = await reading(tree, shared.list(roles.oid));
+  return [...entries.values()].filter(({ type }) => type === 'tree').map(({ name }) => name);
+}
 
 function nameIssues(hosts: readonly FleetHost[]): Issue[] {
   const first = new Map<string, FleetHost>();
@@ -104,43 +117,52 @@ function nameIssues(hosts: readonly FleetHost[]): Issue[] {
   });
 }
 
+const notAHost = ({ path, type }: NoHost): Issue =>
+  refusal({
+    file: path,
+    message: `${path} is a ${type === 'link' ? 'symbolic link' : 'submodule'}, so no host can read it; put the files themselves into the repository`,
+  });
+
+export const refusal = ({ file, message }: Refused): Issue => ({
+  file,
+  line: 1,
+  column: 1,
+  key: '',
+  severity: 'error',
+  message,
+});
+
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** The files of a host's own directory. */
-export function ownPaths(fleet: Fleet, host: FleetHost): string[] {
-  const { paths } = fleet.tree;
-  const prefix = `${host.path}/`;
-  const own: string[] = [];
-  for (let i = lowerBound(paths, prefix); i < paths.length && (paths[i] ?? '').startsWith(prefix); i++)
-    own.push(paths[i] ?? '');
-  return own;
+/** What a host reads of the repository. @throws AgentError `NoRepository`, `InvalidRepository` */
+export async function viewOf({ tree, shared }: Fleet, { path }: FleetHost): Promise<View> {
+  const found = await reading(tree, locate(tree.objects, tree.root, path, shared));
+  if (!isWhole(found))
+    throw incomplete(tree.name, [...found.trees, ...found.closures, ...found.files.keys()].join(', '));
+  return found.view;
 }
 
-function lowerBound(sorted: readonly string[], wanted: string): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((sorted[middle] ?? '') < wanted) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+/** The files of a host's directory and of its roles. @throws AgentError `NoRepository`, `InvalidRepository` */
+export async function filesOf(fleet: Fleet, host: FleetHost): Promise<HostFiles> {
+  const view = await viewOf(fleet, host);
+  const { contents, executable, refused } = await reading(fleet.tree, readView(fleet.tree.objects, view, fleet.shared));
+  return { files: createPayload(contents, { read: () => null, sha256, executable }), refused, view };
 }
 
-export type RenderedHost = Loaded & { files: Checkout['files'] };
+export interface HostFiles {
+  files: Payload;
+  refused: readonly Refused[];
+  view: View;
+}
+
+export type RenderedHost = Loaded & { files: Checkout['files']; refused: readonly Refused[] };
 
 /**
  * What the agent on this host would load, secrets replaced by stand-ins.
- * @param read files of the host's own directory, where they were read before
+ * @throws AgentError `NoRepository`, `InvalidRepository`
  */
-export async function renderFleetHost(
-  fleet: Fleet,
-  host: FleetHost,
-  deps: RenderDeps,
-  read?: ReadonlyMap<string, Uint8Array>,
-): Promise<RenderedHost> {
-  const own = ownPaths(fleet, host);
-  const files = withModes(union(read ?? (await fleet.tree.read(own)), fleet.shared), fleet.tree);
+export async function renderFleetHost(fleet: Fleet, host: FleetHost, deps: RenderDeps): Promise<RenderedHost> {
+  const { files, refused, view } = await filesOf(fleet, host);
   const loaded = await load(
     {
       host: host.name,
@@ -155,9 +177,18 @@ export async function renderFleetHost(
       providers: deps.providers,
       cache: fleet.cache,
     },
-    { info: NO_COMMIT, hostPath: host.path, hostExists: true, files },
+    { info: NO_COMMIT, hostPath: host.path, hostExists: view.hostExists, files },
   );
-  return { ...loaded, issues: [...fleet.tree.refused(own), ...loaded.issues], files };
+  return { ...loaded, issues: [...refused.map(refusal), ...loaded.issues], files, refused };
 }
 
 const NO_COMMIT = { ref: '', commit: '', author: '', subject: '', committedAt: '' };
+
+/** Says of what git does not have what to do. */
+async function reading<T>(tree: FleetTree, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (thrown) {
+    throw thrown instanceof MissingObject ? incomplete(tree.name, thrown.message) : thrown;
+  }
+}

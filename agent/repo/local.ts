@@ -1,20 +1,42 @@
-/** A working directory as the checkout that this host would get from it, for a plan before the commit. */
-import type { Checkout } from '../core/types.ts';
-import { AgentError } from '../errors.ts';
-import { openDirectory, withModes } from './tree.ts';
+/** A fleet repository on this machine as the checkout that this host would get from it, for a plan before the push. */
+
+import { createHash } from 'node:crypto';
+import { fleetSettings } from '../../manifests-schema/fleet.ts';
+import { createPayload } from '../core/payload.ts';
+import type { Checkout, Issue } from '../core/types.ts';
+import { MissingObject } from '../git/pack/objects.ts';
+import { isWhole, locate, readFiles } from '../git/store/tree.ts';
+import { notesOf } from './notes.ts';
+import { type FleetTree, incomplete, type OpenOptions, withTree } from './tree.ts';
+
+export interface LocalCheckout {
+  checkout: Checkout;
+  /** Warnings about what lies there and is not what was read. */
+  notes: readonly Issue[];
+}
 
 /** @throws AgentError `NoRepository`, `InvalidRepository` */
-export async function localCheckout(dir: string, hostPath: string): Promise<Checkout> {
-  const tree = openDirectory(dir);
-  const wanted = tree.paths.filter((p) => p === 'fleet.yaml' || p.startsWith('roles/') || p.startsWith(`${hostPath}/`));
-  const files = await tree.read(wanted);
-  const wrong = tree.refused(wanted)[0];
-  if (wrong) throw new AgentError({ code: 'InvalidRepository', phase: 'load', message: wrong.message });
-  const hostExists = wanted.some((p) => p.startsWith(`${hostPath}/`));
-  return {
-    info: { ref: dir, commit: '', author: '', subject: '', committedAt: '' },
-    hostPath,
-    hostExists,
-    files: withModes(files, tree),
-  };
+export const localCheckout = (dir: string, hostPath: string, options: OpenOptions = {}): Promise<LocalCheckout> =>
+  withTree(dir, options, (tree) => checkoutOf(tree, dir, hostPath));
+
+async function checkoutOf(tree: FleetTree, dir: string, hostPath: string): Promise<LocalCheckout> {
+  try {
+    const found = await locate(tree.objects, tree.root, hostPath);
+    if (!isWhole(found)) throw incomplete(dir, hostPath);
+    const { contents, executable } = await readFiles(tree.objects, found.view);
+    const files = createPayload(contents, { read: () => null, sha256, executable });
+    const settings = { ...fleetSettings.parse({}), hosts: [hostPath] };
+    const { dirty, warnings } = await notesOf({ tree, settings }, 'plan');
+    const at = { file: hostPath, line: 1, column: 1, key: '', severity: 'warning' as const };
+    return {
+      // Another directory may be behind the same path next time: it is no commit.
+      checkout: { info: { ...NO_COMMIT, ref: dir }, hostPath, hostExists: found.view.hostExists, files },
+      notes: [...(dirty ? [{ ...at, message: dirty }] : []), ...warnings],
+    };
+  } catch (thrown) {
+    throw thrown instanceof MissingObject ? incomplete(dir, thrown.message) : thrown;
+  }
 }
+
+const NO_COMMIT = { ref: '', commit: '', author: '', subject: '', committedAt: '' };
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

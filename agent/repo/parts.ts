@@ -28,10 +28,10 @@ export const partOf = (fleet: Fleet, { index, of }: Part): Fleet => ({
   hosts: fleet.hosts.filter((_, i) => i % of === index - 1),
 });
 
-/** @param argv this program, ready to be given a command */
-export async function validateParts(argv: readonly string[], dir: string, of: number): Promise<Validation> {
+/** @param argv the command line that validates all of it */
+export async function validateParts(argv: readonly string[], of: number): Promise<Validation> {
   const parts = await Promise.all(
-    Array.from({ length: of }, (_, i) => run([...argv, 'validate', dir, '--json', '--part', `${i + 1}/${of}`])),
+    Array.from({ length: of }, (_, i) => run([...argv, '--json', '--part', `${i + 1}/${of}`])),
   );
   return joinParts(parts);
 }

@@ -1,8 +1,10 @@
 /** Every host of a repository, as its agent would judge it: all errors, each told once with the hosts it concerns. */
 import { encryptionOf } from '../core/encrypted.ts';
 import type { Issue } from '../core/types.ts';
+import { AgentError } from '../errors.ts';
 import { type Recipients, recipientsOf } from '../secrets/recipients.ts';
-import { type Fleet, type FleetHost, type RenderDeps, renderFleetHost } from './fleet.ts';
+import { type Fleet, type FleetHost, type RenderDeps, type RenderedHost, refusal, renderFleetHost } from './fleet.ts';
+import { inTurns } from './in-turns.ts';
 
 export interface FleetIssue extends Issue {
   /** Directories of the hosts it concerns; none for the repository as a whole. */
@@ -25,8 +27,9 @@ export async function validateFleet(fleet: Fleet, deps: RenderDeps): Promise<Val
   };
   for (const issue of fleet.issues) add(issue);
   const recipients = createRecipientReader();
-  for (const host of fleet.hosts) {
-    const loaded = await renderFleetHost(fleet, host, deps);
+  await inTurns(fleet.hosts, async (host) => {
+    const loaded = await rendered(fleet, host, deps);
+    if (loaded instanceof AgentError) return add(refusal({ file: host.path, message: loaded.message }), host);
     for (const issue of loaded.issues) add(issue, host);
     const uses = new Map<string, Uint8Array>();
     for (const file of loaded.secrets) {
@@ -34,11 +37,22 @@ export async function validateFleet(fleet: Fleet, deps: RenderDeps): Promise<Val
       if (bytes) uses.set(file, bytes);
     }
     for (const issue of await secretIssues(host, loaded.host.age, uses, recipients)) add(issue, host);
-  }
+  });
+  for (const issue of found.values()) issue.hosts.sort();
   const issues = [...found.values()].sort(
     (a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0) || a.line - b.line || a.column - b.column,
   );
   return { hosts: fleet.hosts.length, issues };
+}
+
+/** A directory that git itself would not make is the fault of this host alone. */
+async function rendered(fleet: Fleet, host: FleetHost, deps: RenderDeps): Promise<RenderedHost | AgentError> {
+  try {
+    return await renderFleetHost(fleet, host, deps);
+  } catch (thrown) {
+    if (thrown instanceof AgentError && thrown.code === 'InvalidRepository') return thrown;
+    throw thrown;
+  }
 }
 
 type RecipientReader = (file: string, bytes: Uint8Array) => Promise<Recipients | null>;

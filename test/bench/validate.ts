@@ -1,5 +1,5 @@
 /** `fairlead validate` of a large fleet, beside the floor: reading the files and parsing their YAML. */
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -38,6 +38,12 @@ export async function validateBench(): Promise<void> {
   const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-bench-'));
   try {
     writeFleet(dir, HOSTS);
+    const git = (...args: string[]) =>
+      execFileSync('git', ['-C', dir, '-c', 'user.name=a', '-c', 'user.email=a@b', ...args]);
+    git('init', '-q');
+    git('add', '-A');
+    git('commit', '-qm', 'bench');
+    git('gc', '-q');
     const began = performance.now();
     const run = spawnSync(process.execPath, ['dist/fairlead.cjs', 'validate', dir], {
       cwd: path.join(import.meta.dirname, '../..'),

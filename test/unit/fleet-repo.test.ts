@@ -13,9 +13,10 @@ import { affectedHosts } from '../../agent/repo/affected.ts';
 import { openFleet, renderFleetHost } from '../../agent/repo/fleet.ts';
 import { joinParts, parsePart, partOf, partsFor } from '../../agent/repo/parts.ts';
 import { printableState } from '../../agent/repo/state.ts';
-import { type FleetTree, openCommit, openDirectory } from '../../agent/repo/tree.ts';
+import { openPlain, openTree } from '../../agent/repo/tree.ts';
 import { validateFleet } from '../../agent/repo/validate.ts';
 import { encryptAge } from '../../agent/secrets/age.ts';
+import { treeOf } from './fleet-tree.ts';
 import { providers } from './repo.ts';
 
 import { sopsDocument } from './sops-writer.ts';
@@ -35,15 +36,6 @@ function directory(files: Record<string, string>): string {
   }
   return dir;
 }
-
-const treeOf = (files: Record<string, string>): FleetTree => ({
-  name: 'memory',
-  paths: Object.keys(files).sort(),
-  oids: new Map(Object.entries(files)),
-  read: async (paths) => new Map(paths.filter((p) => p in files).map((p) => [p, new TextEncoder().encode(files[p])])),
-  refused: () => [],
-  executable: () => false,
-});
 
 const validate = async (files: Record<string, string>) => {
   const { issues } = await validateFleet(await openFleet(treeOf(files)), deps);
@@ -141,11 +133,11 @@ describe('validate', () => {
   });
 });
 
-test('a directory and its commit are the same fleet; links and submodules are errors', async () => {
+test('a directory and its commit are the same fleet; a link out of it is an error', async () => {
   const dir = directory({
     'hosts/a/x.yaml': 'files: {/etc/x: {source: files/x}}\n',
     'hosts/a/files/x': 'bytes\n',
-    'hosts/a/files/ünï "quoted"\n': 'odd name',
+    'hosts/a/files/ünï "quoted"': 'odd name',
   });
   execFileSync('ln', ['-s', '/etc/passwd', path.join(dir, 'hosts/a/link')]);
   const git = (...args: string[]) =>
@@ -153,16 +145,17 @@ test('a directory and its commit are the same fleet; links and submodules are er
   git('init', '-q');
   git('add', '-A');
   git('commit', '-qm', 'x');
-  const [fleet, commit] = [await openFleet(openDirectory(dir)), await openFleet(await openCommit(dir, 'HEAD'))];
-  expect(commit.tree.paths).toEqual(fleet.tree.paths);
-  for (const f of [fleet, commit]) {
-    const { issues, resources } = await renderFleetHost(f, { name: 'a', path: 'hosts/a' }, deps);
+  for (const tree of [openPlain(dir), await openTree(dir), await openTree(dir, { worktree: true })]) {
+    const fleet = await openFleet(tree);
+    const { issues, resources, files } = await renderFleetHost(fleet, { name: 'a', path: 'hosts/a' }, deps);
+    tree.close();
     expect(issues.map((i) => i.message)).toEqual([expect.stringContaining('hosts/a/link is a symbolic link')]);
     expect(resources.map((r) => r.id)).toEqual(['file:/etc/x']);
+    expect([...files.keys()].sort()).toEqual(['hosts/a/files/x', 'hosts/a/files/ünï "quoted"', 'hosts/a/x.yaml']);
   }
-  await expect(openCommit(dir, 'nope')).rejects.toThrow(/rev-parse failed/);
-  await expect(openCommit(dir, '--help')).rejects.toThrow(/rev-parse failed/);
-  expect(() => openDirectory(path.join(dir, 'none'))).toThrow(/cannot read/);
+  await expect(openTree(dir, { rev: 'nope' })).rejects.toThrow(/there is no commit `nope`/);
+  await expect(openTree(dir, { rev: '--help' })).rejects.toThrow(/there is no commit `--help`/);
+  await expect(openTree(path.join(dir, 'none'))).rejects.toThrow(/cannot read/);
 });
 
 test('a union is the two maps together, its first above its second', () => {

@@ -91,7 +91,7 @@ test('a snapshot keeps the bit', async () => {
 
 test('a plan of a working directory has the bit of its files', async () => {
   const dir = mkdtempSync(path.join(tmpdir(), 'modes-'));
-  writeFileSync(path.join(dir, 'fleet.yaml'), '', { mode: 0o755 });
-  const { files } = await localCheckout(dir, 'hosts/a');
-  expect(files.executable?.('fleet.yaml')).toBe(true);
+  writeFileSync(path.join(dir, 'hosts/a/run'), '', { mode: 0o755 });
+  const { files } = (await localCheckout(dir, 'hosts/a')).checkout;
+  expect(files.executable?.('hosts/a/run')).toBe(true);
 });

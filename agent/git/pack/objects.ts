@@ -5,6 +5,9 @@ import { broken } from '../wire/packet.ts';
 
 export type ObjectType = 'commit' | 'tree' | 'blob' | 'tag';
 
+export const isObjectType = (type: string | undefined): type is ObjectType =>
+  type === 'commit' || type === 'tree' || type === 'blob' || type === 'tag';
+
 /** An object with all that is in it. */
 export interface Whole {
   type: ObjectType;
@@ -27,6 +30,15 @@ export interface Objects {
 }
 
 export class MissingObject extends Error {}
+/** It is too large to be held in memory. */
+export class OversizedObject extends Error {
+  /** Bytes. */
+  readonly size: number;
+  constructor(oid: string, size: number) {
+    super(`${oid} has ${size} bytes`);
+    this.size = size;
+  }
+}
 /** What is on disk is not what was written: the store must be made anew. */
 export class DamagedObject extends Error {}
 

@@ -3,7 +3,15 @@ import fs from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AgentError } from '../../errors.ts';
-import { DamagedObject, MissingObject, type Objects, type ObjectType, unpooled, verified } from '../pack/objects.ts';
+import {
+  DamagedObject,
+  isObjectType,
+  MissingObject,
+  type Objects,
+  type ObjectType,
+  unpooled,
+  verified,
+} from '../pack/objects.ts';
 import type { Ref } from '../wire/protocol.ts';
 import { unreachable } from '../wire/remote.ts';
 
@@ -82,13 +90,11 @@ function createReader(gitdir: string): Objects {
     async read(oid: string, type: ObjectType) {
       const found = await find(oid);
       if (found === null) throw new MissingObject(oid);
-      if (!isType(found.type)) throw new DamagedObject(`${oid} is of no known type`);
+      if (!isObjectType(found.type)) throw new DamagedObject(`${oid} is of no known type`);
       return verified(oid, type, { type: found.type, bytes: unpooled(found.object as Uint8Array) });
     },
   };
 }
-
-const isType = (type: string | undefined): type is ObjectType => /^(commit|tree|blob|tag)$/.test(type ?? '');
 
 /** What a chain of annotated tags names in the end. */
 async function peel(objects: Objects, oid: string): Promise<string> {

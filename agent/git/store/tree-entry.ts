@@ -45,6 +45,16 @@ export function findEntry(bytes: Uint8Array, name: string): Entry | null {
   return null;
 }
 
+/** All entries of a directory that others share, by name; a name that is not UTF-8 is left out. */
+export function entriesByName(bytes: Uint8Array): ReadonlyMap<string, Entry> {
+  const entries = new Map<string, Entry>();
+  for (const raw of rawEntries(bytes, 'a directory on the way')) {
+    const name = raw.name.toString('utf8');
+    if (!name.includes('\ufffd')) entries.set(name, { name, type: TYPES[raw.mode] ?? 'submodule', oid: raw.oid() });
+  }
+  return entries;
+}
+
 function* rawEntries(bytes: Uint8Array, where: string): Generator<{ mode: string; name: Buffer; oid(): string }> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let from = 0; from < buffer.length; ) {

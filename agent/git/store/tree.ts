@@ -1,23 +1,40 @@
 /** This host's part of a commit: where it lies in the tree, what of it is missing here, and its files. */
 import { parseYaml } from '../../../manifests-schema/yaml.ts';
-import { type Content, sizeOf } from '../../core/payload.ts';
+import type { Content } from '../../core/payload.ts';
 import { AgentError } from '../../errors.ts';
 import type { Objects } from '../pack/objects.ts';
+import {
+  isLfsPointer,
+  type Layer,
+  type LayerFiles,
+  lfsPointer,
+  MAX_ENTRIES,
+  overweight,
+  type Refused,
+  readLayerFiles,
+  resolveLink,
+  tooMany,
+} from './layer-files.ts';
 import { type Entry, findEntry, parseTree } from './tree-entry.ts';
-
-/** One directory that belongs to this host: its own, or a role's. */
-interface Layer {
-  path: string;
-  tree: string;
-  /** All that lies in it but its directories, by path, in the order of its trees. */
-  entries: readonly Entry[];
-}
 
 export interface View {
   layers: readonly Layer[];
   /** The blob of fleet.yaml. */
   fleet: string | null;
   hostExists: boolean;
+  /** What stands where a directory or fleet.yaml belongs, and is neither. */
+  misplaced: readonly Refused[];
+}
+
+/** What several hosts of one commit have in common, read once. Whoever reads a whole fleet creates it. */
+export interface Shared {
+  /** The entries of a directory. @throws MissingObject, DamagedObject */
+  list(tree: string): Promise<ReadonlyMap<string, Entry>>;
+  find(tree: string, name: string): Promise<Entry | null>;
+  /** Layers of roles that are whole, by path. */
+  layers: Map<string, Layer>;
+  /** Files of roles, by path. */
+  files: Map<string, Promise<LayerFiles>>;
 }
 
 /** What must be fetched before more can be said. Nothing missing: the view is whole. */
@@ -33,31 +50,32 @@ export interface Located {
   view: View;
 }
 
-/** Largest payload file in bytes: 64 MiB (docs/manifests.md, "files"). */
-export const MAX_BLOB = 64 * 1024 * 1024;
 const MAX_DEPTH = 32;
-/** Entries of all directories: one that is entered again and again, as a hostile tree has it, would have no end. */
-const MAX_ENTRIES = 200_000;
 
 /**
  * Finds the host's directory, fleet.yaml and the roles they name below `root`.
  * @param root object id of the commit's tree; always a resolved id: an unresolvable one must never look empty
  */
-export async function locate(objects: Objects, root: string, hostPath: string): Promise<Located> {
+export async function locate(objects: Objects, root: string, hostPath: string, shared?: Shared): Promise<Located> {
   const trees = new Set<string>();
   const closures = new Set<string>();
   const files = new Map<string, string>();
   const entriesOf = async (oid: string, at: string) => parseTree(await objects.read(oid, 'tree'), at);
+  const misplaced: Refused[] = [];
   const child = async (tree: string, name: string): Promise<Entry | null> => {
+    if (shared) return shared.find(tree, name);
     if (await objects.has(tree)) return findEntry(await objects.read(tree, 'tree'), name);
     trees.add(tree);
     return null;
   };
   const descend = async (parts: readonly string[]): Promise<string | null> => {
     let tree = root;
-    for (const part of parts) {
+    for (const [depth, part] of parts.entries()) {
       const entry = await child(tree, part);
-      if (entry?.type !== 'tree') return null;
+      if (entry?.type !== 'tree') {
+        if (entry && entry.type !== 'file') misplaced.push(notThere(parts.slice(0, depth + 1).join('/'), entry));
+        return null;
+      }
       tree = entry.oid;
     }
     return tree;
@@ -88,13 +106,22 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
   const roles = await descend(['roles']);
   if (roles !== null && !(await objects.has(roles))) trees.add(roles);
   const fleetEntry = await child(root, 'fleet.yaml');
+  if (fleetEntry && fleetEntry.type !== 'file') misplaced.push(notThere('fleet.yaml', fleetEntry));
   const fleet = fleetEntry?.type === 'file' ? fleetEntry.oid : null;
   const layers: Layer[] = [];
   /** Adds the layer; true when all of it is here. */
   const layer = async (path: string, tree: string): Promise<boolean> => {
+    const known = shared?.layers.get(path);
+    if (known) {
+      layers.push(known);
+      return true;
+    }
     const entries: Entry[] = [];
-    layers.push({ path, tree, entries });
-    return whole(tree, path, entries);
+    const found = { path, tree, entries };
+    layers.push(found);
+    const isWhole = await whole(tree, path, entries);
+    if (isWhole && path !== hostPath) shared?.layers.set(path, found);
+    return isWhole;
   };
   if (fleet !== null && !(await objects.has(fleet))) closures.add(fleet);
   const ready = [fleet === null || (await objects.has(fleet)), host === null || (await layer(hostPath, host))].every(
@@ -105,17 +132,18 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
     closures: [...closures],
     files,
     roles: possible,
-    view: { layers, fleet, hostExists: host !== null },
+    view: { layers, fleet, hostExists: host !== null, misplaced },
   });
   if (!ready || trees.size > 0 || roles === null) return located(roles === null ? [] : await absentIn(roles));
 
   const named = [
     ...(fleet ? rolesIn('fleet.yaml', await objects.read(fleet, 'blob')) : []),
-    ...(host ? await rolesOf(host, hostPath, 'host.yaml') : []),
+    ...(host ? await rolesOf(hostPath, 'host.yaml') : []),
   ];
-  async function rolesOf(tree: string, at: string, file: string): Promise<string[]> {
-    const entry = (await entriesOf(tree, at)).find((e) => e.name === file && e.type === 'file');
-    return entry ? rolesIn(`${at}/${file}`, await objects.read(entry.oid, 'blob')) : [];
+  async function rolesOf(at: string, file: string): Promise<string[]> {
+    const entries = layers.find(({ path }) => path === at)?.entries ?? [];
+    const entry = await targetOf(objects, entries, `${at}/${file}`);
+    return entry ? rolesIn(entry.name, await objects.read(entry.oid, 'blob')) : [];
   }
   async function absentIn(tree: string): Promise<string[]> {
     if (!(await objects.has(tree))) return [];
@@ -130,7 +158,7 @@ export async function locate(objects: Objects, root: string, hostPath: string): 
     // A role that does not exist is for the manifests' own checks to say.
     const tree = await descend(['roles', ...segments(role)]);
     if (tree === null) continue;
-    if (await layer(`roles/${role}`, tree)) named.push(...(await rolesOf(tree, `roles/${role}`, 'role.yaml')));
+    if (await layer(`roles/${role}`, tree)) named.push(...(await rolesOf(`roles/${role}`, 'role.yaml')));
   }
   return located();
 }
@@ -171,91 +199,53 @@ export async function idsOf(objects: Objects, root: string, hostPath: string, vi
   return ids;
 }
 
-export interface Files {
-  contents: Map<string, Content>;
-  /** Names of those that git has as executables; a link's name, where it names one. */
-  executable: Set<string>;
+/** All files of a whole view, and what of it no host takes. */
+export async function readView(objects: Objects, view: View, shared?: Shared): Promise<LayerFiles> {
+  const contents = new Map<string, Content>();
+  const executable = new Set<string>();
+  const refused: Refused[] = [...view.misplaced];
+  for (const layer of view.layers) {
+    const known = shared?.files.get(layer.path);
+    const reading = known ?? readLayerFiles(objects, layer);
+    if (shared?.layers.has(layer.path)) shared.files.set(layer.path, reading);
+    const found = await reading;
+    refused.push(...found.refused);
+    for (const [name, content] of found.contents) contents.set(name, content);
+    for (const name of found.executable) executable.add(name);
+  }
+  if (view.fleet) {
+    const bytes = await objects.read(view.fleet, 'blob');
+    if (isLfsPointer(bytes)) refused.push({ file: 'fleet.yaml', message: lfsPointer('fleet.yaml') });
+    contents.set('fleet.yaml', bytes);
+  }
+  return { contents, executable, refused };
 }
 
 /** All files of a whole view. @throws AgentError `InvalidRepository` with all that is wrong with their kinds */
-export async function readFiles(objects: Objects, view: View): Promise<Files> {
-  const files = new Map<string, Content>();
-  const executable = new Set<string>();
-  const wrong: string[] = [];
-  for (const layer of view.layers) {
-    const links = new Map<string, string>();
-    const own = new Map<string, Content>();
-    for (const { name, type, oid, executable: isExecutable } of layer.entries) {
-      if (isExecutable) executable.add(name);
-      if (type === 'submodule')
-        wrong.push(`${name} is a submodule, which fairlead does not read; put the files into the repository`);
-      else if (type === 'link') links.set(name, Buffer.from(await objects.read(oid, 'blob')).toString('utf8'));
-      else {
-        const content = (await objects.stored?.(oid)) ?? (await objects.read(oid, 'blob'));
-        if (sizeOf(content) > MAX_BLOB) wrong.push(overweight(name, sizeOf(content)));
-        else if (content instanceof Uint8Array && isLfsPointer(content))
-          wrong.push(`${name} is a Git LFS pointer, not the file; commit the file itself (fairlead fetches no LFS)`);
-        else own.set(name, content);
-      }
-    }
-    for (const [at, target] of links) {
-      // Links to directories of links double what there is, each time.
-      if (own.size > MAX_ENTRIES) throw invalid([tooMany(layer.path)]);
-      const why = follow(layer.path, at, target, { own, links, executable });
-      const named = `${at} is a symbolic link to ${JSON.stringify(target)}, ${why}`;
-      if (why) wrong.push(`${named}; use \`link:\` under \`files\` for links on the host`);
-    }
-    for (const [name, bytes] of own) files.set(name, bytes);
-  }
-  if (view.fleet) files.set('fleet.yaml', await objects.read(view.fleet, 'blob'));
-  if (wrong.length > 0) throw invalid(wrong);
-  return { contents: files, executable };
+export async function readFiles(objects: Objects, view: View): Promise<LayerFiles> {
+  const found = await readView(objects, view);
+  if (found.refused.length > 0) throw invalid(found.refused.map(({ message }) => message));
+  return found;
 }
 
-interface Followed {
-  own: Map<string, Content>;
-  links: ReadonlyMap<string, string>;
-  executable: Set<string>;
+/** The file of this name, or the one that a link of this name leads to. */
+async function targetOf(objects: Objects, entries: readonly Entry[], file: string): Promise<Entry | undefined> {
+  const entry = entries.find((e) => e.name === file);
+  if (entry?.type !== 'link') return entry?.type === 'file' ? entry : undefined;
+  const target = Buffer.from(await objects.read(entry.oid, 'blob')).toString('utf8');
+  const where = resolveLink(file, target);
+  return entries.find((e) => e.name === where && e.type === 'file');
 }
 
-/**
- * A link within its layer stands for the file, or the files, it names; one that leaves the layer is refused.
- * @returns why it cannot be followed, or null
- */
-function follow(layer: string, at: string, target: string, { own, links, executable }: Followed): string | null {
-  const where = resolveLink(at, target);
-  if (where === null || !(where === layer || where.startsWith(`${layer}/`))) return `which leads out of ${layer}`;
-  if (at.startsWith(`${where}/`)) return 'which is a directory it lies in itself';
-  const file = own.get(where);
-  const below = file ? [] : [...own].filter(([name]) => name.startsWith(`${where}/`));
-  const put = (name: string, from: string, content: Content) => {
-    own.set(name, content);
-    if (executable.has(from)) executable.add(name);
-  };
-  if (file) put(at, where, file);
-  for (const [name, bytes] of below) put(at + name.slice(where.length), name, bytes);
-  if (file || below.length > 0) return null;
-  return links.has(where) ? 'which is a link again' : 'where there is nothing';
-}
+const notThere = (file: string, { type }: Entry): Refused => ({ file, message: `${file} ${NOT_TAKEN[type]}` });
+const NOT_TAKEN: Record<Entry['type'], string> = {
+  submodule: 'is a submodule, which fairlead does not read; put the files into the repository',
+  link: 'is a symbolic link, and fairlead follows none there; put the files themselves into the repository',
+  tree: 'is a directory, and must be a file',
+  file: 'is a file, and must be a directory',
+};
 
-/** null where it is absolute, or climbs out of the repository. */
-function resolveLink(at: string, target: string): string | null {
-  if (target.startsWith('/') || target.includes('\0')) return null;
-  const parts = at.split('/').slice(0, -1);
-  for (const part of target.split('/')) {
-    if (part === '' || part === '.') continue;
-    if (part !== '..') parts.push(part);
-    else if (parts.pop() === undefined) return null;
-  }
-  return parts.join('/');
-}
-
-const tooMany = (where: string) => `${where} has more than ${MAX_ENTRIES} files and directories`;
-const overweight = (file: string, size: number) => `${file} has ${size} bytes; payload files may have 64 MiB at most`;
 export const tooHeavy = (file: string, size: number) => invalid([overweight(file, size)]);
-
-const LFS = Buffer.from('version https://git-lfs.github.com/spec/v1\n');
-const isLfsPointer = (bytes: Uint8Array) => bytes.length < 1024 && LFS.equals(bytes.subarray(0, LFS.length));
 
 const invalid = (wrong: readonly string[]) =>
   new AgentError({ code: 'InvalidRepository', phase: 'load', message: wrong.slice(0, 20).join('; ') });

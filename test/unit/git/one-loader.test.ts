@@ -1,0 +1,380 @@
+/** What reads a fleet offline reads it as a host does, however the repository lies on the disk. */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import fc from 'fast-check';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { Checkout } from '../../../agent/core/types.ts';
+import { AgentError } from '../../../agent/errors.ts';
+import { KINDS } from '../../../agent/kinds/index.ts';
+import { openFleet, renderFleetHost } from '../../../agent/repo/fleet.ts';
+import { localCheckout } from '../../../agent/repo/local.ts';
+import { notesOf } from '../../../agent/repo/notes.ts';
+import { type OpenOptions, withTree } from '../../../agent/repo/tree.ts';
+import { validateFleet } from '../../../agent/repo/validate.ts';
+import { standInSecrets } from '../../../agent/secrets/stand-in.ts';
+import { loadCheckout, providers, sha256 } from '../repo.ts';
+import { createPuller } from './pull.ts';
+
+const deps = { kinds: KINDS, providers: providers() };
+const made: string[] = [];
+afterAll(() => {
+  for (const dir of made) rmSync(dir, { recursive: true, force: true });
+});
+const temporary = () => {
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-one-'));
+  made.push(dir);
+  return dir;
+};
+
+type File = string | { link: string } | { submodule: true } | { executable: string };
+const git = (dir: string, ...args: string[]): string =>
+  execFileSync(
+    'git',
+    ['-C', dir, '-c', 'user.name=a', '-c', 'user.email=a@b', '-c', 'protocol.file.allow=always', ...args],
+    {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    },
+  ).trim();
+
+function put(dir: string, files: Record<string, File>): void {
+  for (const [name, file] of Object.entries(files)) {
+    const at = path.join(dir, name);
+    mkdirSync(path.dirname(at), { recursive: true });
+    rmSync(at, { force: true, recursive: true });
+    if (typeof file === 'string') writeFileSync(at, file);
+    else if ('link' in file) symlinkSync(file.link, at);
+    else if ('executable' in file) {
+      writeFileSync(at, file.executable);
+      chmodSync(at, 0o755);
+    } else git(dir, 'update-index', '--add', '--cacheinfo', `160000,${'c'.repeat(40)},${name}`);
+  }
+}
+
+/** A repository whose branch main has these files, and nothing but them. */
+function commit(dir: string, files: Record<string, File>): string {
+  git(dir, 'rm', '-rq', '--cached', '--ignore-unmatch', '.');
+  for (const name of ['fleet.yaml', 'roles', 'hosts']) rmSync(path.join(dir, name), { recursive: true, force: true });
+  const plain = Object.entries(files).filter(([, file]) => typeof file === 'string' || !('submodule' in file));
+  put(dir, Object.fromEntries(plain));
+  git(dir, 'add', '-Af', '.');
+  put(
+    dir,
+    Object.fromEntries(Object.entries(files).filter(([, file]) => typeof file !== 'string' && 'submodule' in file)),
+  );
+  git(dir, 'commit', '-q', '--allow-empty', '-m', 'x');
+  return git(dir, 'rev-parse', 'HEAD');
+}
+
+function repository(files: Record<string, File> = {}): string {
+  const dir = temporary();
+  git(dir, 'init', '-q', '-b', 'main');
+  commit(dir, files);
+  return dir;
+}
+
+const LFS = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 5\n`;
+
+/** What a host comes to, or the words with which it refuses. */
+async function comesTo(load: () => Promise<Checkout>): Promise<unknown> {
+  try {
+    const checkout = await load();
+    const loaded = await loadCheckout(checkout, { decrypt: standInSecrets, keyedHash: sha256, facts: FACTS });
+    return {
+      files: [...checkout.files]
+        .map(([name, bytes]) => [name, Buffer.from(bytes).toString('hex'), checkout.files.executable?.(name)])
+        .sort(),
+      resources: loaded.resources.map((r) => [r.id, r.hash, r.origin]),
+      issues: said(loaded.issues),
+    };
+  } catch (thrown) {
+    if (thrown instanceof AgentError) return { refused: thrown.message };
+    throw thrown;
+  }
+}
+const FACTS = {
+  os: 'Debian 12',
+  arch: 'x64',
+  cpus: 2,
+  memory: 4 * 1024 ** 3,
+  machine_id: '0'.repeat(32),
+  ipv4: '192.0.2.1',
+  ipv6: '2001:db8::1',
+};
+/** Without hints of the names of roles that the host did not fetch. */
+const said = (issues: readonly { file: string; line: number; message: string }[]) =>
+  issues.map((i) => `${i.file}:${i.line} ${i.message.replace(/(there is no role `[^`]*`).*/, '$1')}`).sort();
+
+async function byHost(origin: string): Promise<unknown> {
+  return comesTo(async () => {
+    const { checkout } = await createPuller(temporary(), { url: origin, path: 'hosts/a' }).pull();
+    if (checkout === null) throw new Error('held');
+    return checkout;
+  });
+}
+
+const offline = (dir: string, options: OpenOptions = {}): Promise<unknown> =>
+  withTree(dir, options, async (tree) => {
+    const fleet = await openFleet(tree);
+    const loaded = await renderFleetHost(fleet, { name: 'a', path: 'hosts/a' }, deps);
+    const refused = loaded.refused.map(({ message }) => message);
+    if (refused.length > 0) return { refused: refused.slice(0, 20).join('; ') };
+    return {
+      files: [...loaded.files]
+        .map(([name, bytes]) => [name, Buffer.from(bytes).toString('hex'), loaded.files.executable?.(name)])
+        .sort(),
+      resources: loaded.resources.map((r) => [r.id, r.hash, r.origin]),
+      issues: said(loaded.issues),
+    };
+  });
+
+/** Every way in which a clone may lie on a disk. */
+const CLONES: Record<string, (origin: string, at: string) => void> = {
+  packed(origin, at) {
+    git(origin, 'clone', '-q', '--bare', origin, at);
+    git(at, 'repack', '-qadf', '--depth=50', '--window=50');
+  },
+  loose: (origin, at) => void git(origin, 'clone', '-q', '--no-hardlinks', origin, at),
+  shallow: (origin, at) => void git(origin, 'clone', '-q', '--depth=1', `file://${origin}`, at),
+  worktree: (origin, at) => void git(origin, 'worktree', 'add', '-q', '--detach', at),
+  alternates: (origin, at) => void git(origin, 'clone', '-q', '--shared', origin, at),
+};
+
+describe('a fleet read offline', () => {
+  const layer = (dir: string) =>
+    fc
+      .dictionary(
+        fc.constantFrom(
+          'x.yaml',
+          'y.yaml',
+          'files/a',
+          'files/b',
+          'shop/compose.yaml',
+          'run',
+          'link',
+          'sub',
+          'big',
+          'host.yaml',
+          'role.yaml',
+        ),
+        fc.nat({ max: 5 }),
+        { maxKeys: 7 },
+      )
+      .map(
+        (picked): Record<string, File> =>
+          Object.fromEntries(Object.entries(picked).map(([name, n]) => [`${dir}/${name}`, fileOf(name, n)])),
+      );
+  const fileOf = (name: string, n: number): File => {
+    if (name === 'host.yaml' || name === 'role.yaml')
+      return n === 5 ? { link: 'x.yaml' } : `roles: [${['', 'r', 's', 'r, s', 'none'][n]}]\n`;
+    if (name === 'link') return { link: ['files/a', 'files', '../b', 'nowhere', '/etc/passwd', 'run'][n] ?? '' };
+    if (name === 'run') return { executable: `#!/bin/sh\n${n}\n` };
+    if (name === 'sub') return n > 3 ? { submodule: true } : 'no submodule\n';
+    if (name === 'big') return n > 3 ? LFS : `big ${n}\n`;
+    if (name === 'shop/compose.yaml') return `services: {web: {image: "web:${n}", volumes: ["./x:/x"]}}\n`;
+    if (name.endsWith('.yaml'))
+      return (
+        [
+          `files: {/etc/${n}: {source: files/a}}\n`,
+          `files: {/etc/x: {content: "${n}"}}\n`,
+          'units: {x.service: {state: started}}\n',
+          `files: {/etc/run: {source: run}}\n`,
+          'files: {/etc/x: {contnet: x}}\n',
+          `roles: [r]\n`,
+        ][n] ?? ''
+      );
+    return `${name} ${n}\n`;
+  };
+  const fleet = fc
+    .tuple(
+      fc.constantFrom<Record<string, File>>(
+        {},
+        { 'fleet.yaml': 'roles: [s]\n' },
+        { 'fleet.yaml': LFS },
+        { 'fleet.yaml': { link: 'hosts/a/x.yaml' } },
+      ),
+      layer('hosts/a'),
+      layer('roles/r'),
+      layer('roles/s'),
+      fc.constantFrom<Record<string, File>>(
+        { 'hosts/b/x.yaml': '' },
+        { 'hosts/b/x.yaml': '', 'roles/none': { submodule: true } },
+      ),
+    )
+    .map((layers): Record<string, File> => Object.assign({}, ...layers));
+
+  test('is what the host reads, over packed, loose, shallow, shared and worktree clones', async () => {
+    const origin = repository();
+    const seen = { refused: 0, well: 0 };
+    await fc.assert(
+      fc.asyncProperty(fleet, async (files) => {
+        commit(origin, files);
+        const expected = await byHost(origin);
+        if ('refused' in (expected as object)) seen.refused++;
+        else seen.well++;
+        for (const [name, clone] of Object.entries(CLONES)) {
+          const at = path.join(temporary(), name);
+          clone(origin, at);
+          expect({ name, ...((await offline(at)) as object) }).toEqual({ name, ...(expected as object) });
+        }
+      }),
+      { numRuns: 12 },
+    );
+    // The property says little where every host is refused, or none.
+    expect(Math.min(seen.refused, seen.well)).toBeGreaterThan(0);
+  });
+});
+
+/** What `validate` would say: errors and warnings by file, and what it says of the working tree. */
+const judge = (dir: string, options: OpenOptions = {}) =>
+  withTree(dir, options, async (tree) => {
+    const fleet = await openFleet(tree);
+    const { dirty, warnings } = await notesOf(fleet, 'validate');
+    const { issues } = await validateFleet(fleet, deps);
+    return { dirty, warnings: warnings.map((i) => i.message), errors: issues.map((i) => i.message) };
+  });
+
+const ONE_FILE = { 'hosts/a/x.yaml': 'files: {/etc/x: {source: files/x}}\n', 'hosts/a/files/x': 'x\n' };
+
+describe('what git has of it', () => {
+  test('a file that is ignored is missing, and is named with what to do', async () => {
+    const dir = repository();
+    put(dir, { ...ONE_FILE, '.gitignore': 'x\n' });
+    git(dir, 'add', '-A');
+    git(dir, 'commit', '-qm', 'x');
+    for (const worktree of [false, true]) {
+      const { dirty, warnings, errors } = await judge(dir, { worktree });
+      expect(dirty).toBeNull();
+      expect(errors).toEqual([expect.stringContaining('files/x')]);
+      expect(warnings).toEqual([
+        expect.stringMatching(/^hosts\/a\/files\/ is ignored by git|^hosts\/a\/files\/x is ignored by git/),
+      ]);
+    }
+  });
+
+  test('a file that is not committed is missing from HEAD, is in the working tree, and is named in both', async () => {
+    const dir = repository({ 'hosts/a/x.yaml': ONE_FILE['hosts/a/x.yaml'] });
+    put(dir, ONE_FILE);
+    const head = await judge(dir);
+    expect(head.errors).toEqual([expect.stringContaining('files/x')]);
+    expect(head.dirty).toBe('1 file differs from HEAD; validate judges HEAD; --worktree judges this');
+    expect(head.warnings).toEqual([expect.stringContaining('hosts/a/files/ is not committed')]);
+    const lying = await judge(dir, { worktree: true });
+    expect(lying).toMatchObject({ dirty: null, errors: [] });
+    expect(lying.warnings).toEqual(head.warnings);
+  });
+
+  test('an edit counts in the working tree, and neither the index nor the objects are touched', async () => {
+    const dir = repository(ONE_FILE);
+    put(dir, { 'hosts/a/x.yaml': 'files: {/etc/x: {contnet: x}}\n', 'roles/r/x.yaml': '', 'fleet.yaml': '' });
+    const state = () => [git(dir, 'status', '--porcelain'), git(dir, 'count-objects', '-v')];
+    const before = state();
+    expect(await judge(dir)).toMatchObject({
+      errors: [],
+      dirty: '3 files differ from HEAD; validate judges HEAD; --worktree judges these',
+    });
+    expect((await judge(dir, { worktree: true })).errors).toEqual([expect.stringContaining('contnet')]);
+    expect(state()).toEqual(before);
+  });
+
+  test('what a filter makes of a file is what a host gets, and a file that it changes is named', async () => {
+    const dir = repository();
+    git(dir, 'config', 'core.autocrlf', 'true');
+    git(dir, 'config', 'filter.fake.clean', `printf '${LFS.replaceAll('\n', '\\n')}'`);
+    git(dir, 'config', 'filter.fake.required', 'true');
+    put(dir, {
+      'hosts/a/x.yaml': 'files: {/etc/x: {source: files/x}, /etc/big: {source: files/big}}\n',
+      'hosts/a/files/x': 'one\r\ntwo\r\n',
+      'hosts/a/files/big': 'not a pointer\n',
+      '.gitattributes': 'big filter=fake\n',
+    });
+    git(dir, 'add', '-A');
+    git(dir, 'commit', '-qm', 'x');
+    expect((await judge(dir)).errors).toEqual([
+      expect.stringContaining('hosts/a/files/big is a Git LFS pointer'),
+      expect.stringContaining('files/big'),
+    ]);
+    const { warnings, errors } = await judge(dir, { worktree: true });
+    expect(errors).toContainEqual(expect.stringContaining('hosts/a/files/big is a Git LFS pointer'));
+    expect(warnings).toContainEqual(expect.stringContaining('hosts/a/files/x has other bytes here than git stores'));
+  });
+
+  test('a submodule is refused in HEAD and in the working tree, also one that git has not been told of', async () => {
+    const dir = repository(ONE_FILE);
+    const inner = repository({ f: 'x' });
+    git(dir, 'clone', '-q', inner, path.join(dir, 'hosts/a/inner'));
+    expect((await judge(dir, { worktree: true })).errors).toEqual([
+      expect.stringContaining('hosts/a/inner is a submodule'),
+    ]);
+    git(dir, 'add', 'hosts/a/inner');
+    git(dir, 'commit', '-qm', 'x');
+    expect((await judge(dir)).errors).toEqual([expect.stringContaining('hosts/a/inner is a submodule')]);
+  });
+
+  test('a host that is a link or a submodule is no host, and said', async () => {
+    const dir = repository({ ...ONE_FILE, 'hosts/b': { link: 'a' }, 'hosts/c': { submodule: true } });
+    expect((await judge(dir)).errors).toEqual([
+      expect.stringContaining('hosts/b is a symbolic link'),
+      expect.stringContaining('hosts/c is a submodule'),
+    ]);
+  });
+
+  test('a fleet may lie below the top of its repository, or in a bare one', async () => {
+    const dir = repository();
+    put(dir, Object.fromEntries(Object.entries(ONE_FILE).map(([name, text]) => [`deep/er/${name}`, text])));
+    git(dir, 'add', '-A');
+    git(dir, 'commit', '-qm', 'x');
+    put(dir, { 'other/y': 'y', 'deep/er/hosts/a/new': 'n' });
+    const below = path.join(dir, 'deep/er');
+    expect(await judge(below)).toMatchObject({ errors: [], dirty: expect.stringContaining('1 file differs') });
+    expect((await judge(below, { worktree: true })).warnings).toEqual([
+      expect.stringContaining('hosts/a/new is not committed'),
+    ]);
+    const bare = path.join(temporary(), 'bare.git');
+    git(dir, 'clone', '-q', '--bare', dir, bare);
+    await expect(judge(path.join(dir, 'other'))).rejects.toThrow(/HEAD has no directory other\//);
+    expect(await withTree(bare, {}, async (tree) => (await openFleet(tree)).hosts)).toEqual([]);
+  });
+
+  test('nothing committed is an error that says so; a directory without git is read as it lies', async () => {
+    const dir = temporary();
+    put(dir, ONE_FILE);
+    expect(await judge(dir)).toEqual({ dirty: null, warnings: [], errors: [] });
+    git(dir, 'init', '-q');
+    await expect(judge(dir)).rejects.toThrow(/nothing is committed in .* yet; commit it, or .* --worktree/);
+    expect((await judge(dir, { worktree: true })).errors).toEqual([]);
+  });
+
+  test('an object that git lacks is named with what to do', async () => {
+    const dir = repository(ONE_FILE);
+    const oid = git(dir, 'rev-parse', 'HEAD:hosts/a/files/x');
+    rmSync(path.join(dir, '.git/objects', oid.slice(0, 2), oid.slice(2)));
+    await expect(judge(dir)).rejects.toThrow(`is not whole: git lacks ${oid}; fetch it`);
+  });
+
+  test('the environment of a hook does not lead to another repository', async () => {
+    const dir = repository(ONE_FILE);
+    process.env.GIT_DIR = path.join(repository(), '.git');
+    try {
+      expect(await judge(dir)).toMatchObject({ errors: [], dirty: null });
+    } finally {
+      delete process.env.GIT_DIR;
+    }
+  });
+
+  test('a plan of a directory reads HEAD, or the working tree, and has the notes', async () => {
+    const dir = repository(ONE_FILE);
+    put(dir, { 'hosts/a/x.yaml': 'files: {}\n' });
+    const text = async (worktree: boolean) => {
+      const { checkout, notes } = await localCheckout(dir, 'hosts/a', { worktree });
+      return [Buffer.from(checkout.files.get('hosts/a/x.yaml') ?? []).toString(), notes.map((n) => n.message)];
+    };
+    expect(await text(false)).toEqual([
+      ONE_FILE['hosts/a/x.yaml'],
+      ['1 file differs from HEAD; plan judges HEAD; --worktree judges this'],
+    ]);
+    expect(await text(true)).toEqual(['files: {}\n', []]);
+  });
+});
