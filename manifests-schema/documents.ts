@@ -83,6 +83,10 @@ export const planDocument = z
     issues: z.array(issue).describe('with an error among them the commit cannot be planned'),
     error: z.string().nullable().describe('something other than the declaration failed: git, engine'),
     held: z.string().nullable().describe('the whole plan is held: why'),
+    dropped: z
+      .array(z.string())
+      .optional()
+      .describe('inferred edges that are not kept, since they would close a cycle'),
     actions: z.array(
       z.strictObject({ id: z.string(), op: operation, why, origin: origin.nullable(), held: z.string().optional() }),
     ),

@@ -22,6 +22,7 @@ export function planText(document: PlanDocument, { style, columns }: Reader): st
   if (plan.error) lines.push(style.red(plan.error));
   if (plan.held) lines.push(`${style.yellow('held')}: ${plan.held}`);
   lines.push(...plan.actions.map(plannedLine));
+  if (lines.length > 0) lines.push(...(plan.dropped ?? []).map((edge) => `note: ${edge}`));
   if (lines.length === 0)
     lines.push(
       plan.commit

@@ -1,6 +1,8 @@
 /** Infers edges from what resources are, without a written `after` or `notify`. Pure. */
+import { breakCycles, type InferredEdge } from './broken-cycles.ts';
 import { canonicalHash, type Sha256 } from './hash.ts';
 import { type Drafts, definitionOf, type KindTable, type Place } from './kind.ts';
+import { nameEdges } from './name-edges.ts';
 import { isWithin } from './reserved-paths.ts';
 import type { Desired, ResourceId } from './types.ts';
 
@@ -11,11 +13,18 @@ export interface EdgeOptions {
 
 type Placed = Place & { id: ResourceId };
 
+export interface WithEdges {
+  resources: Desired[];
+  /** Inferred edges that would have closed a cycle, each in a sentence. */
+  dropped: string[];
+}
+
 /** @returns the resources with their implied edges, and with what only all of them together say of each */
-export function withImpliedEdges(resources: readonly Desired[], { kinds, sha256 }: EdgeOptions): Desired[] {
+export function withImpliedEdges(resources: readonly Desired[], { kinds, sha256 }: EdgeOptions): WithEdges {
   // If an id is declared twice (an error that is reported elsewhere), the first one counts.
   const drafts = new Map<ResourceId, Desired>([...resources].reverse().map((r) => [r.id, r]));
   let placed: Placed[] | null = null;
+  const inferred: InferredEdge[] = [];
   let names: ReadonlyMap<string, ReadonlySet<string>> | null = null;
   const all: Drafts = {
     get: (id) => drafts.get(id),
@@ -36,16 +45,20 @@ export function withImpliedEdges(resources: readonly Desired[], { kinds, sha256 
       // A written edge wins over an inferred one.
       if (edge === 'after' && drafts.get(other)?.after.includes(id)) return;
       drafts.set(id, { ...draft, [edge]: [...(draft[edge] ?? []), other] });
+      inferred.push({ id, edge, other });
     },
   };
   for (const resource of resources) definitionOf(kinds, resource.id).edges?.(resource, all);
   for (const resource of resources)
     for (const path of definitionOf(kinds, resource.id).mounts?.(resource.spec) ?? []) mountEdges(resource, path, all);
-  return resources.map((r) => {
+  nameEdges({ kinds, drafts, all });
+  const dropped = breakCycles(drafts, inferred);
+  const complete = resources.map((r) => {
     const draft = drafts.get(r.id) ?? r;
     const spec = definitionOf(kinds, r.id).complete?.(draft.spec, all) ?? null;
     return spec === null ? draft : { ...draft, spec, hash: canonicalHash(spec, sha256) };
   });
+  return { resources: complete, dropped };
 }
 
 /**

@@ -68,7 +68,27 @@ export function findCycle(resources: readonly Desired[]): ResourceId[] | null {
   return null;
 }
 
-/** Removal order: the default order backwards, and what lies deeper before what holds it. */
-export function removalOrder(kinds: KindTable, ids: readonly ResourceId[]): ResourceId[] {
-  return [...ids].sort((a, b) => rankOf(kinds, b) - rankOf(kinds, a) || (a < b ? 1 : -1));
+/**
+ * Removal order: the default order backwards, what lies deeper before what holds it, and whoever needs another one before it.
+ * @param needs id → what it came after when it was last declared; what is not to go does not count
+ */
+export function removalOrder(
+  kinds: KindTable,
+  ids: readonly ResourceId[],
+  needs: ReadonlyMap<ResourceId, readonly ResourceId[]> = new Map(),
+): ResourceId[] {
+  const users = new Map<ResourceId, ResourceId[]>(ids.map((id) => [id, []]));
+  for (const id of ids) for (const other of needs.get(id) ?? []) users.get(other)?.push(id);
+  const byDefault = (a: ResourceId, b: ResourceId) => rankOf(kinds, b) - rankOf(kinds, a) || (a < b ? 1 : -1);
+  const ordered = new Set<ResourceId>();
+  const begun = new Set<ResourceId>();
+  const visit = (id: ResourceId) => {
+    // Edges of several commits may form a cycle: then the default order decides.
+    if (begun.has(id)) return;
+    begun.add(id);
+    for (const user of (users.get(id) ?? []).sort(byDefault)) visit(user);
+    ordered.add(id);
+  };
+  for (const id of [...ids].sort(byDefault)) visit(id);
+  return [...ordered];
 }

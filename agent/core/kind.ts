@@ -111,6 +111,16 @@ export interface Place {
   replaced: boolean;
 }
 
+/** Something of the host that a declaration names, and that another resource may provide. */
+export interface Named {
+  /** As in `KindDefinition.provides`, or `path:/a/b`: what lies at this path, below it, or holds it. */
+  name: string;
+  /** It goes on without it: a failure of what provides it does not block this resource. */
+  optional?: true;
+  /** It hangs on it: when what provides it is recreated, this resource is attached again. */
+  attached?: true;
+}
+
 /** All resources of a host, while edges are inferred that nobody wrote down. */
 export interface Drafts {
   get(id: ResourceId): Desired | undefined;
@@ -135,6 +145,16 @@ export interface KindDefinition<Spec = unknown, Entry = unknown> {
   paths?(spec: Spec): readonly string[];
   /** The one whose locator holds this one's, which is applied first if a manifest declares it, too. Of files alone: their locators nest. */
   holder?(id: ResourceId): ResourceId | null;
+  /**
+   * What others can name because of it, as `what:name`: `network:web`, `container:db`, `unit:web.service`, `user:app`,
+   * `port:tcp/80`, `address:10.0.0.1`; `tree:/mnt/data` provides every path below. Whoever names it comes after it.
+   */
+  provides?(spec: Spec): readonly string[];
+  /**
+   * What of the host it names, in the same words. The edges that follow are inferred: they order, and attach again what a
+   * replacement detached, but restart nothing and run no job.
+   */
+  names?(spec: Spec): readonly Named[];
   /** Order that follows from what resources are: adds edges of this one, and to it. */
   edges?(resource: Desired<Spec>, all: Drafts): void;
   /** The spec with what only all resources together say of it; null if that is nothing. */

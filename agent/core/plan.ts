@@ -32,6 +32,8 @@ export interface Removal {
   seen: Seen | undefined;
   /** Wanted resources that need a claim (a port, a name) which it holds: it goes before they are applied. */
   neededBy: readonly ResourceId[];
+  /** What it came after when it was last declared. */
+  needs: readonly ResourceId[];
 }
 
 export interface Plan {
@@ -41,7 +43,10 @@ export interface Plan {
 
 export interface InventoryEntry extends Mark {
   id: ResourceId;
-  /** `claims`: when it was last declared; `was`: before that, until the last declaration is confirmed as applied; `memo`: see `Provider.memo`. */
+  /**
+   * `claims`: when it was last declared; `was`: before that, until the last declaration is confirmed as applied; `needs`: what
+   * it comes after; `memo`: see `Provider.memo`.
+   */
   info: Readonly<Record<string, unknown>>;
 }
 
@@ -50,6 +55,11 @@ export function claimsOf({ info }: Pick<InventoryEntry, 'info'>): string[] {
   return [info.claims, info.was].flatMap((list) =>
     Array.isArray(list) ? list.filter((c) => typeof c === 'string') : [],
   );
+}
+
+/** What it came after when it was last declared. */
+export function needsOf({ info }: Pick<InventoryEntry, 'info'>): ResourceId[] {
+  return Array.isArray(info.needs) ? info.needs.filter((id): id is ResourceId => typeof id === 'string') : [];
 }
 
 const memoOf = ({ info }: Pick<InventoryEntry, 'info'>): Mark['memo'] =>
@@ -68,21 +78,23 @@ export interface PlanInput {
 
 /** Makes the plan. Steps come in dependency order, removals in reverse default order. */
 export function makePlan(input: PlanInput): Plan {
+  // What a notify is owed for was changed by a run of ours, which was cut off or failed: that is no drift.
+  const owed = new Set(input.pendingNotifies.map(({ target }) => target));
   const steps = (input.isOrdered ? input.desired : inOrder(input.kinds, input.desired)).map((want) =>
-    stepFor(want, input),
+    stepFor(want, owed.has(want.id), input),
   );
   return { steps: notified(steps, input.pendingNotifies), removals: planRemovals(input) };
 }
 
 /** What is to be done with one resource, as yet without what others ask of it. */
-function stepFor(want: Desired, { kinds, providers, inventory, seen: all }: PlanInput): Step {
+function stepFor(want: Desired, isOwed: boolean, { kinds, providers, inventory, seen: all }: PlanInput): Step {
   const mark = inventory.get(want.id);
   const found = all.get(want.id);
   const seen = found && mark ? { ...found, mark } : found;
   const change = providers.get(kindOf(want.id))?.diff(want, seen) ?? NOTHING;
   const only = { want, seen, refreshFor: NOBODY, refreshVerb: 'reload' } as const;
   if (want.mode === 'observe') return { ...only, change: NOTHING, drift: false, ...observing(change) };
-  const drift = traitsOf(kinds, want.id).drifts && change.op !== 'none' && mark?.hash === want.hash;
+  const drift = traitsOf(kinds, want.id).drifts && change.op !== 'none' && mark?.hash === want.hash && !isOwed;
   return { ...only, change, drift };
 }
 
@@ -123,13 +135,15 @@ function planRemovals(input: PlanInput): Removal[] {
   for (const { id, spec } of input.desired)
     for (const claim of input.providers.get(kindOf(id))?.claims(spec) ?? [])
       claimants.set(claim, [...(claimants.get(claim) ?? []), id]);
-  return removalOrder(input.kinds, gone).map((id) => {
+  const needs = new Map(gone.map((id) => [id, needsOf(input.inventory.get(id) ?? { info: {} })]));
+  return removalOrder(input.kinds, gone, needs).map((id) => {
     const row = input.inventory.get(id);
     const found = input.seen.get(id);
     return {
       id,
       seen: found && row ? { ...found, mark: { hash: row.hash, intent: row.intent, memo: memoOf(row) } } : found,
       neededBy: [...new Set((row ? claimsOf(row) : []).flatMap((claim) => claimants.get(claim) ?? []))],
+      needs: needs.get(id) ?? [],
     };
   });
 }

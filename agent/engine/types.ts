@@ -42,6 +42,8 @@ export interface Loaded {
   secrets: readonly string[];
   /** Project → its model as `docker compose config` prints it; null where compose/ does not give it. */
   compose: Readonly<Record<string, unknown>> | null;
+  /** Inferred edges that would have closed a cycle, each in a sentence; missing if there are none. */
+  dropped?: readonly string[];
   /** Hash of all that the host would be made to be: the same content is the same under every commit id. */
   content(): string;
   byId(): ReadonlyMap<ResourceId, Desired>;

@@ -23,6 +23,7 @@ import { createSystemd, type Systemd } from '../system/systemd/systemd.ts';
 import { createInotifyQueue } from '../system/watch/inotify-queue.ts';
 import { check } from './check/kind.ts';
 import { createCheckProvider } from './check/provider.ts';
+import { createTakeDown } from './container/take-down.ts';
 import { guarded } from './docker/guarded.ts';
 import { createInspections, type Inspections, telling } from './docker/inspections.ts';
 import { network, volume } from './docker/kind.ts';
@@ -116,13 +117,21 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
     const docker = telling(guarded(engine, { files, exposures }), inspections);
     const { registries = {}, records = noImageRecords(), secret = () => undefined } = options.images ?? {};
     const credentials = createCredentials({ registries, home: '/root', root, exec, secret });
+    const memory = createServiceMemory({ clock, owned, records: options.records ?? recordsInMemory() });
+    const holdsAddressOf = (pid: number) => holdsAddress(`${root}/proc/${pid}`);
     const systemd = options.systemd ?? createSystemd({ socket: options.busSocket });
     all.push(
       erase(
         createUnitProvider({ systemd, files, originals, exec, clock, stagingDir: UNIT_STAGING_DIR, owned, redact }),
       ),
-      erase(createNetworkProvider({ docker })),
-      erase(createVolumeProvider({ docker })),
+      erase(createNetworkProvider({ docker, owned })),
+      erase(
+        createVolumeProvider({
+          docker,
+          owned,
+          takeDown: createTakeDown({ docker, clock, inspections, holdsAddress: holdsAddressOf, memory }),
+        }),
+      ),
       erase(
         createServiceProvider({
           docker,
@@ -130,8 +139,8 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
           clock,
           inspections,
           exposures,
-          memory: createServiceMemory({ clock, owned, records: options.records ?? recordsInMemory() }),
-          holdsAddress: (pid) => holdsAddress(`${root}/proc/${pid}`),
+          memory,
+          holdsAddress: holdsAddressOf,
         }),
       ),
       erase(createJobProvider({ exec, redact })),

@@ -124,7 +124,7 @@ describe('networks', () => {
     await ours.exec(['docker', 'network', 'create', '--subnet', '10.81.0.0/16', 'theirs']);
     expect(await network('taken', 'networks: {default: {ipam: {config: [{subnet: 10.81.7.0/24}]}}}\n')).toEqual([
       expect.stringMatching(
-        /^network:taken\/default SubnetInUse: cannot create network taken_default: .*choose another subnet; network theirs has it$/,
+        /^network:taken\/default SubnetInUse: subnet \S+ of network:taken\/default overlaps with \S+ of network theirs; choose another subnet/,
       ),
       expect.stringMatching(/^service:taken\/web DependencyFailed: waits for network:taken\/default, which failed$/),
     ]);

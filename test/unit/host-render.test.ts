@@ -38,7 +38,7 @@ function render(manifest: string, payload: Record<string, string | Uint8Array> =
     sha256,
     keyedHash: sha256,
   });
-  return { ...rendered, resources: withImpliedEdges(rendered.resources, { kinds: KINDS, sha256 }) };
+  return { ...rendered, resources: withImpliedEdges(rendered.resources, { kinds: KINDS, sha256 }).resources };
 }
 
 const one = <S>(manifest: string, id: ResourceId, payload = {}): Desired<S> => {
@@ -255,9 +255,12 @@ files:
     const definition = definitionOf(KINDS, service.id);
     const kinds = new Map([
       ...KINDS,
-      [definition.name, { ...definition, mounts: (spec: unknown) => spec as string[] }],
+      [
+        definition.name,
+        { ...definition, mounts: (spec: unknown) => spec as string[], provides: () => [], names: () => [] },
+      ],
     ]);
-    const resources = withImpliedEdges([...base, service], { kinds, sha256 });
+    const { resources } = withImpliedEdges([...base, service], { kinds, sha256 });
     expect([...(find(resources, 'service:p/s')?.after ?? [])].sort()).toEqual([
       'file:/srv/d',
       'file:/srv/d/x',
@@ -265,7 +268,7 @@ files:
     ]);
     expect(find(resources, 'file:/srv/one')?.notify).toEqual(['service:p/s']);
     expect(find(resources, 'file:/srv/d/x')?.notify).toEqual([]);
-    const quiet = withImpliedEdges([...base, { ...service, quiet: ['/srv/one'] }], { kinds, sha256 });
+    const { resources: quiet } = withImpliedEdges([...base, { ...service, quiet: ['/srv/one'] }], { kinds, sha256 });
     expect(find(quiet, 'file:/srv/one')?.notify).toEqual([]);
     expect(find(quiet, 'service:p/s')?.after).toContain('file:/srv/one');
   });

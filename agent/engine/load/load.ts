@@ -87,7 +87,7 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
   // What another stack includes belongs to that one.
   const included = new Set(read.flatMap((stack) => stack.included));
   const stacks = read.filter((_, i) => !included.has(rendered.stacks[i]?.files[0]?.path ?? ''));
-  const resources = withImpliedEdges([...rendered.resources, ...stacks.flatMap((s) => s.resources)], {
+  const { resources, dropped } = withImpliedEdges([...rendered.resources, ...stacks.flatMap((s) => s.resources)], {
     kinds: options.kinds,
     sha256,
   });
@@ -110,6 +110,7 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
     layers: rendered.layers,
     secrets: [...new Set([...rendered.secrets, ...stacks.flatMap((s) => s.secrets)])].sort(),
     compose: configs(stacks),
+    ...(dropped.length > 0 ? { dropped } : {}),
     ...asAWhole({ kinds: options.kinds, resources, host: rendered.host }, sha256),
   };
 }

@@ -11,7 +11,7 @@ import { judge } from '../decide/judge.ts';
 import type { Mode } from '../decide/mode.ts';
 import { issueProblem, rejected, stepProblem, unassigned } from '../decide/unapplied.ts';
 import { applySteps, type Failures, isWork, prepare } from '../steps/apply.ts';
-import { prune } from '../steps/prune.ts';
+import { earlyRemovals, prune } from '../steps/prune.ts';
 import { release } from '../steps/release.ts';
 import { notRenewed, renew } from '../steps/renew.ts';
 import { concludeSettled, settle } from '../steps/settle.ts';
@@ -116,7 +116,7 @@ export async function converge(
 
   if (work.length + removals.length > 0) run.io.emit({ type: 'phase', phase: 'apply' });
   const doomed = doomedBy(failures, away, plan.steps);
-  const early = removals.filter((r) => r.neededBy.length > 0 && !r.neededBy.some((id) => doomed.has(id)));
+  const early = earlyRemovals(removals, doomed);
   const open = unsettled(run, plan.steps, work);
   const released = await prune(run, early);
   const { steps, released: owed } = await release(run, plan.steps, doomed);

@@ -17,6 +17,8 @@ export interface Preview {
   error: string | null;
   /** The plan is held, or is of another commit than the head: why. */
   held: string | null;
+  /** Inferred edges that are not kept, since they would close a cycle; missing if there are none. */
+  dropped?: string[];
   actions: PlannedAction[];
 }
 
@@ -54,6 +56,7 @@ export async function preview(deps: EngineDeps, signal: AbortSignal, given?: Che
       issues,
       held: planned.gate?.reason ?? (choice.act === 'stay' ? choice.message : null),
       error: away.join('; ') || null,
+      ...(of.dropped ? { dropped: [...of.dropped] } : {}),
       actions: plannedActions(planned.plan, planned.gate?.reason).filter((a) => !planned.away.has(a.id)),
     };
   } catch (thrown) {

@@ -1,6 +1,6 @@
 /** Written before anything is done: what is about to be made, and the restarts that will follow from it. */
 import { kindOf } from '../../core/id.ts';
-import { claimsOf, type Step } from '../../core/plan.ts';
+import { claimsOf, needsOf, type Step } from '../../core/plan.ts';
 import type { Desired, RefreshVerb, ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { InventoryRow } from '../../store/inventory.ts';
@@ -21,7 +21,10 @@ export function recordIntent(
   const { inventory } = run.store;
   const known = inventory.index();
   // What was last intended may be another declaration, which never came to be.
-  const isKnown = ({ id, hash }: Desired): boolean => known.get(id)?.hash === hash && known.get(id)?.intent === hash;
+  const isKnown = ({ id, hash, after }: Desired): boolean => {
+    const row = known.get(id);
+    return row?.hash === hash && row.intent === hash && isSame(needsOf(row), after);
+  };
   const changed = steps.filter((s) => s.change.op !== 'none' || !isKnown(s.want));
   const rows = changed.map(({ want }) => {
     const provider = run.providers.get(kindOf(want.id));
@@ -36,6 +39,7 @@ export function recordIntent(
         claims,
         // What could not be done for a long time is intended over and over.
         ...(was.length > 0 ? { was: [...new Set(was)] } : {}),
+        ...(want.after.length > 0 ? { needs: want.after } : {}),
         memo: provider?.memo?.(want.spec),
       },
     };
@@ -67,6 +71,9 @@ function intendedBefore({ store }: Run, step: Step, declared: ReadonlySet<Resour
   const pending = new Set(store.inventory.pendingNotifies().map((n) => `${n.target} ${n.source}`));
   return owed([step], declared).every((n) => pending.has(`${n.target} ${n.source}`));
 }
+
+const isSame = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((one, i) => one === b[i]);
 
 const held = (row: InventoryRow | undefined): string[] => (row ? claimsOf(row) : []);
 

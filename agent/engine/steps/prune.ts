@@ -9,6 +9,19 @@ import type { Run } from '../types.ts';
 /** As many go in one go, where their kind can do that: the agent can be stopped in between. */
 const TOGETHER = 512;
 
+/** Those whose claims are needed by what is applied now, and whoever needs one of them: in the plan's order. */
+export function earlyRemovals(removals: readonly Removal[], doomed: ReadonlySet<ResourceId>): Removal[] {
+  const early = new Set<ResourceId>();
+  // Whoever needs another one stands before it.
+  for (const { id, neededBy, needs } of removals.toReversed())
+    if (
+      (neededBy.length > 0 && !neededBy.some((other) => doomed.has(other))) ||
+      needs.some((other) => early.has(other))
+    )
+      early.add(id);
+  return removals.filter(({ id }) => early.has(id));
+}
+
 /** In the plan's order, the neighbours of one kind together. An inventory row goes only after a confirmed removal. */
 export async function prune(run: Run, removals: readonly Removal[]): Promise<ActionRecord[]> {
   const records: ActionRecord[] = [];

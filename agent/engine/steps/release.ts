@@ -29,7 +29,8 @@ export async function release(
   );
   if (letting.length === 0) return none;
   run.store.beforeActing();
-  for (const step of letting)
+  // Who needs another one lets go before it.
+  for (const step of letting.toReversed())
     if (step.seen) await run.providers.get(kindOf(step.want.id))?.release?.(step.want.id, step.seen, run.io.signal);
   const ids = letting.map((s) => s.want.id);
   const { seen } = await observe(run.providers, ids, run.io.signal, indexed(letting.map((s) => s.want)));

@@ -1,6 +1,7 @@
 /** Checks, as core and engine know them. Pure. */
 import type { CheckEntry } from '../../../manifests-schema/kinds/check.ts';
 import type { KindDefinition } from '../../core/kind.ts';
+import { checkNames } from './names.ts';
 import { renderCheck } from './render.ts';
 import type { CheckSpec } from './spec.ts';
 
@@ -13,6 +14,7 @@ export const check: KindDefinition<CheckSpec, CheckEntry> = {
     locator: (key) => key,
     render: renderCheck,
   },
+  names: checkNames,
   traits: {
     observing: 'runs something',
     drifts: false,

@@ -112,7 +112,9 @@ export async function updateLive(
     await docker.update(info.Id, { ...limits, RestartPolicy: host.RestartPolicy } as LiveUpdate);
   }
   if (!why.some((r) => r.field.split('.')[0] === 'networks')) return;
-  const has = attached(info);
+  // A network that was recreated since the plan was made has let go of its containers.
+  const now = (await docker.inspect(info.Id)) ?? info;
+  const has = attached(now);
   const changed = (name: string) => why.some((r) => r.field.startsWith(`networks.${name}.`));
   for (const name of Object.keys(has))
     if (!spec.networks.some((n) => n.name === name) || changed(name)) await docker.disconnect(name, info.Id);

@@ -1,6 +1,5 @@
 /** Docker networks of stacks. */
 
-import { BlockList, isIPv6 } from 'node:net';
 import type { NetworkSpec } from '../../compose/stack/model.ts';
 import { eachGone, eachWork } from '../../core/each.ts';
 import type { Provider } from '../../core/provider.ts';
@@ -9,6 +8,7 @@ import { AgentError } from '../../errors.ts';
 import type { Docker, NetworkInfo, NetworkRequest } from '../../system/docker/docker.ts';
 import { networkNeeds, refuseWhatIsTooNew } from './engine-version.ts';
 import { COMPOSE_VERSION, locate, NETWORK, PROJECT } from './labels.ts';
+import { refuseWhatCannotBe, replaceNetwork, subnetsOf, takeApart, withHolder } from './network-change.ts';
 
 export interface NetworkFact {
   info: NetworkInfo;
@@ -16,16 +16,28 @@ export interface NetworkFact {
   ours: boolean;
 }
 
-export function createNetworkProvider({ docker }: { docker: Docker }): Provider<NetworkSpec, NetworkFact> {
+export interface NetworkProviderOptions {
+  docker: Docker;
+  /** Whether fairlead made or adopted the resource: its containers are attached again, those of others are not touched. */
+  owned(id: ResourceId): boolean;
+}
+
+export function createNetworkProvider({ docker, owned }: NetworkProviderOptions): Provider<NetworkSpec, NetworkFact> {
+  /** All that is declared, as of the last look. */
+  let declared: ReadonlySet<ResourceId> = new Set();
   return {
     kind: 'network',
-    claims: (spec) => (spec.external ? [`uses:${spec.project}/${spec.name}`] : [`network:${spec.name}`]),
+    claims: (spec) =>
+      spec.external
+        ? [`uses:${spec.project}/${spec.name}`]
+        : [`network:${spec.name}`, ...subnetsOf(spec).map((subnet) => `subnet:${subnet}`)],
     owns: (spec) => !spec.external,
     hold,
     diff,
     health: (_want, seen) =>
       seen ? { state: 'ok', message: '' } : { state: 'bad', message: 'the network does not exist' },
-    async observe(ids, _signal, wants) {
+    async observe(ids, _signal, wants, { healthAlone } = { healthAlone: false }) {
+      if (wants && !healthAlone) declared = new Set(wants.keys());
       const all = await docker.networks();
       const seen = new Map<ResourceId, Seen<NetworkFact>>();
       for (const id of ids) {
@@ -38,15 +50,27 @@ export function createNetworkProvider({ docker }: { docker: Docker }): Provider<
       }
       return seen;
     },
-    prepare: (work) => refuseWhatIsTooNew(docker, work, networkNeeds),
+    async prepare(work) {
+      const tooNew = await refuseWhatIsTooNew(docker, work, networkNeeds);
+      const able = work.filter((one) => !tooNew.has(one.want.id));
+      return new Map([...tooNew, ...(await refuseWhatCannotBe({ docker, owned, declared }, able))]);
+    },
+    release: (id, { fact }) => takeApart({ docker, owned }, locate(id)[0], fact.info).then(() => undefined),
     apply: (work) =>
       eachWork(work, async ({ change, want, seen }) => {
         if (change.op === 'none') return;
-        if (want.spec.external) throw missing(want.spec);
-        if (seen) await clear(docker, want.spec, seen.fact.info.Id);
-        await docker.createNetwork(networkRequest(want.spec)).catch(async (thrown: unknown) => {
-          throw await withHolder(docker, want.spec, thrown);
-        });
+        const { spec } = want;
+        if (spec.external) {
+          // Another resource of the same commit may have made it meanwhile.
+          if ((await docker.networks()).some(({ Name }) => Name === spec.name)) return;
+          throw missing(spec);
+        }
+        const make = () =>
+          docker.createNetwork(networkRequest(spec)).catch(async (thrown: unknown) => {
+            throw await withHolder(docker, spec, thrown);
+          });
+        if (seen) await replaceNetwork({ docker, owned }, { project: spec.project, info: seen.fact.info, make });
+        else await make();
       }),
     remove: (gone) =>
       eachGone(gone, async ({ seen: { fact } }) => {
@@ -96,42 +120,6 @@ const pool = ({ subnet, range, gateway, aux }: NetworkSpec['ipam']['config'][num
   ...(Object.keys(aux).length > 0 ? { AuxiliaryAddresses: aux } : {}),
 });
 
-/** Says which network has the subnet, where one has. */
-async function withHolder(docker: Docker, { ipam }: NetworkSpec, thrown: unknown): Promise<unknown> {
-  if (!(thrown instanceof AgentError) || thrown.code !== 'SubnetInUse') return thrown;
-  const wanted = ipam.config.map((c) => c.subnet);
-  const holder = (await docker.networks()).find((n) =>
-    (n.IPAM?.Config ?? []).some(({ Subnet }) =>
-      wanted.some((subnet) => Subnet !== undefined && overlap(subnet, Subnet)),
-    ),
-  );
-  const who = holder ? `network ${holder.Name} has it` : 'an interface or route of the host has it (see `ip route`)';
-  return new AgentError({ code: 'SubnetInUse', phase: 'apply', message: `${thrown.message}; ${who}` });
-}
-
-/** Of two subnets such as `10.1.0.0/16` one holds the other. */
-function overlap(a: string, b: string): boolean {
-  const holds = (outer: string, inner: string) => {
-    const [address = '', prefix = ''] = outer.split('/');
-    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-    const list = new BlockList();
-    list.addSubnet(address, Number(prefix), family);
-    return list.check(inner.split('/')[0] ?? '', family);
-  };
-  return isIPv6(a.split('/')[0] ?? '') === isIPv6(b.split('/')[0] ?? '') && (holds(a, b) || holds(b, a));
-}
-
-/** Takes off the containers of this project, which are connected again as services, and removes it. */
-async function clear(docker: Docker, spec: NetworkSpec, id: string): Promise<void> {
-  for (const container of await docker.containers())
-    if (
-      container.Labels[PROJECT] === spec.project &&
-      Object.values(container.NetworkSettings?.Networks ?? {}).some((n) => n.NetworkID === id)
-    )
-      await docker.disconnect(id, container.Id);
-  await docker.removeNetwork(id);
-}
-
 const missing = (spec: NetworkSpec) =>
   new AgentError({
     code: 'NetworkMissing',
@@ -140,7 +128,9 @@ const missing = (spec: NetworkSpec) =>
   });
 
 function diff({ spec }: Desired<NetworkSpec>, seen: Seen<NetworkFact> | undefined): Change {
-  if (seen === undefined) return { op: 'create', why: [{ field: 'state', from: 'missing', to: spec.name }] };
+  // What is external is not made: it is waited for, and found.
+  const op = spec.external ? 'update' : 'create';
+  if (seen === undefined) return { op, why: [{ field: 'state', from: 'missing', to: spec.name }] };
   if (spec.external) return { op: 'none' };
   const { info } = seen.fact;
   const why: Reason[] = [];

@@ -5,16 +5,23 @@ import { eachGone, eachWork } from '../../core/each.ts';
 import type { Provider } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
-import type { Docker } from '../../system/docker/docker.ts';
+import type { Docker, VolumeRequest } from '../../system/docker/docker.ts';
 import { COMPOSE_VERSION, locate, PROJECT, VOLUME } from './labels.ts';
+import { holdsNothing, isMemory, refuseWhatIsUsed, usersOf, type VolumeFact, type VolumeWork } from './volume-use.ts';
 
-export interface VolumeFact {
-  name: string;
-  driver: string;
-  driverOptions: Record<string, string>;
+export interface VolumeProviderOptions {
+  docker: Docker;
+  /** Whether fairlead made or adopted the resource: its containers may be stopped for a volume. */
+  owned(id: ResourceId): boolean;
+  /** Stops a container as its declaration has it, and removes it: the engine removes no volume that a container names. */
+  takeDown(container: string): Promise<void>;
 }
 
-export function createVolumeProvider({ docker }: { docker: Docker }): Provider<VolumeSpec, VolumeFact> {
+export function createVolumeProvider({
+  docker,
+  owned,
+  takeDown,
+}: VolumeProviderOptions): Provider<VolumeSpec, VolumeFact> {
   return {
     kind: 'volume',
     claims: (spec) => (spec.external ? [`uses:${spec.project}/${spec.name}`] : [`volume:${spec.name}`]),
@@ -22,7 +29,9 @@ export function createVolumeProvider({ docker }: { docker: Docker }): Provider<V
     memo: (spec) => (spec.prune && !spec.external ? { prune: true } : undefined),
     hold,
     diff({ spec }, seen) {
-      if (seen === undefined) return { op: 'create', why: [{ field: 'state', from: 'missing', to: spec.name }] };
+      // What is external is not made: it is waited for, and found.
+      const op = spec.external ? 'update' : 'create';
+      if (seen === undefined) return { op, why: [{ field: 'state', from: 'missing', to: spec.name }] };
       const why = spec.external ? [] : differences(spec, seen.fact);
       return why.length > 0 ? { op: 'replace', why } : { op: 'none' };
     },
@@ -42,32 +51,28 @@ export function createVolumeProvider({ docker }: { docker: Docker }): Provider<V
       }
       return seen;
     },
+    prepare: (work) => refuseWhatIsUsed({ docker, owned }, work.filter(isReplaced)),
     apply: (work) =>
-      eachWork(work, async ({ change, want, seen }) => {
+      eachWork(work, async (one) => {
+        const { change, want, seen } = one;
         if (change.op === 'none') return;
         const { spec } = want;
         if (spec.external) {
+          // Another resource of the same commit may have made it meanwhile.
+          if ((await docker.volumes()).some(({ Name }) => Name === spec.name)) return;
           throw new AgentError({
             code: 'VolumeMissing',
             phase: 'apply',
             message: `volume ${spec.name} is declared as external and does not exist on this host; make it with \`docker volume create ${spec.name}\`, or remove \`external\``,
           });
         }
-        if (seen) {
-          if (!isDisposable(spec)) throw differs(spec, seen.fact);
-          await removeUnused(docker, seen.fact.name);
-        }
-        await docker.createVolume({
-          Name: spec.name,
-          Driver: spec.driver,
-          ...(Object.keys(spec.driverOptions).length > 0 ? { DriverOpts: spec.driverOptions } : {}),
-          Labels: {
-            ...spec.labels,
-            [VOLUME]: spec.key,
-            [PROJECT]: spec.project,
-            'com.docker.compose.version': COMPOSE_VERSION,
-          },
-        });
+        if (seen === undefined) return docker.createVolume(volumeRequest(spec));
+        if (!isDisposable(spec, seen.fact)) throw differs(spec, seen.fact);
+        await proveOptions(docker, spec);
+        for (const failure of (await refuseWhatIsUsed({ docker, owned }, [one])).values()) throw failure;
+        for (const { Id } of await usersOf(docker, seen.fact.name)) await takeDown(Id);
+        await removeUnused(docker, seen.fact.name);
+        await docker.createVolume(volumeRequest(spec));
       }),
     remove: (gone, _signal, report) =>
       eachGone(gone, async ({ id, seen: { fact, mark } }) => {
@@ -77,13 +82,48 @@ export function createVolumeProvider({ docker }: { docker: Docker }): Provider<V
   };
 }
 
-/** Both are asked for: that it is made anew, and that what is in it goes. */
-const isDisposable = ({ adopt, prune }: VolumeSpec): boolean => adopt === 'recreate' && prune;
+/** The request `docker compose` makes. */
+const volumeRequest = (spec: VolumeSpec): VolumeRequest => ({
+  Name: spec.name,
+  Driver: spec.driver,
+  ...(Object.keys(spec.driverOptions).length > 0 ? { DriverOpts: spec.driverOptions } : {}),
+  Labels: {
+    ...spec.labels,
+    [VOLUME]: spec.key,
+    [PROJECT]: spec.project,
+    'com.docker.compose.version': COMPOSE_VERSION,
+  },
+});
 
-/** Somebody else made it, and it differs: a person decides. */
+const isReplaced = ({ change, want, seen }: VolumeWork): boolean =>
+  change.op === 'replace' && seen !== undefined && isDisposable(want.spec, seen.fact);
+
+/** The engine judges options when it makes a volume of them: nothing is taken apart for options that it refuses. */
+async function proveOptions(docker: Docker, spec: VolumeSpec): Promise<void> {
+  const name = `${spec.name}-fairlead-probe`;
+  await docker.removeVolume(name);
+  try {
+    await docker.createVolume({ ...volumeRequest(spec), Name: name, Labels: {} });
+  } finally {
+    await docker.removeVolume(name);
+  }
+}
+
+/**
+ * Either both are asked for, that it is recreated and that what is in it goes; or it holds no bytes of its own, and neither
+ * would its successor, beside which data could be forgotten.
+ */
+const isDisposable = ({ adopt, prune, driver, driverOptions }: VolumeSpec, fact: VolumeFact): boolean =>
+  (adopt === 'recreate' && prune) ||
+  (holdsNothing(fact) && (isMemory(fact) || holdsNothing({ driver, driverOptions })));
+
+/** A person decides: somebody else made it and it differs, or its data would go. */
 function hold({ id, spec }: Desired<VolumeSpec>, seen: Seen<VolumeFact> | undefined, change: Change): string | null {
-  if (seen === undefined || seen.mark !== undefined || change.op === 'none' || isDisposable(spec)) return null;
-  return `volume ${seen.fact.name} was not made by fairlead and differs from ${id} in ${change.why.map((r) => r.field).join(', ')}; it is used as it is: declare it so, or as external`;
+  if (seen === undefined || spec.external || change.op === 'none') return null;
+  const { fact, mark } = seen;
+  const isAsked = spec.adopt === 'recreate' && spec.prune;
+  if (mark !== undefined || isAsked) return isDisposable(spec, fact) ? null : differs(spec, fact).message;
+  return `volume ${fact.name} was not made by fairlead and differs from ${id} in ${change.why.map((r) => r.field).join(', ')}; it is used as it is: declare it so, or as external`;
 }
 
 const differs = (spec: VolumeSpec, fact: VolumeFact) =>
@@ -99,7 +139,7 @@ const differs = (spec: VolumeSpec, fact: VolumeFact) =>
 
 /** @throws AgentError `VolumeInUse`, naming who uses it */
 async function removeUnused(docker: Docker, name: string): Promise<void> {
-  const users = (await docker.containers()).filter((c) => c.Mounts.some((m) => m.Type === 'volume' && m.Name === name));
+  const users = await usersOf(docker, name);
   if (users.length > 0)
     throw new AgentError({
       code: 'VolumeInUse',

@@ -2,6 +2,7 @@
 import type { FileEntry } from '../../../manifests-schema/kinds/file.ts';
 import { locatorOf } from '../../core/id.ts';
 import type { KindDefinition } from '../../core/kind.ts';
+import { fileNames, fileProvides } from './names.ts';
 import { renderFile } from './render.ts';
 import type { FileSpec } from './spec.ts';
 
@@ -21,6 +22,8 @@ export const file: KindDefinition<FileSpec, FileEntry> = {
       ...(spec.type === 'file' && mode === undefined ? { mode: (spec.mode & 0o100) === 0 ? 0o600 : 0o700 } : {}),
     }),
   },
+  provides: fileProvides,
+  names: fileNames,
   place: ({ path, type }) => ({ path, replaced: type === 'file' }),
   paths: ({ path, type }) => (type === 'absent' ? [] : [path]),
   holder(id) {

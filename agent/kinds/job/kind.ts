@@ -1,12 +1,15 @@
 /** Jobs, as core and engine know them. Pure. */
 import type { JobEntry } from '../../../manifests-schema/kinds/job.ts';
 import type { KindDefinition } from '../../core/kind.ts';
+import { jobNames, jobProvides } from './names.ts';
 import { renderJob } from './render.ts';
 import type { JobSpec } from './spec.ts';
 
 export const job: KindDefinition<JobSpec, JobEntry> = {
   name: 'job',
   declared: { section: 'jobs', exclusive: [], nested: [], locator: (key) => key, render: renderJob },
+  provides: jobProvides,
+  names: jobNames,
   // What it comes after is its input.
   edges({ id, spec, after }, all) {
     if (spec.when === 'change') for (const input of after) all.add(input, 'notify', id);

@@ -67,6 +67,13 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     }
     return now;
   };
+  /** A container that the plan saw may have made way since, for a volume that was recreated. */
+  const asItIs = async (want: Desired<ServiceSpec>, seen: ServiceFact | undefined) => {
+    if (seen === undefined) return undefined;
+    const there = new Set((await docker.containers()).map(({ Id }) => Id));
+    const all = [...seen.replicas, ...seen.parked, ...seen.fresh, ...seen.failed];
+    return all.every(({ info }) => there.has(info.Id)) ? seen : look(want);
+  };
   return {
     kind: 'service',
     claims,
@@ -107,7 +114,8 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
         if (change.op === 'none') return;
         memory.takes(want.id, seen?.fact);
         await waitForDependencies({ docker, clock, memory }, want.spec, signal);
-        await rollOut(toolsFor(report), want, await whenCalm(want, seen?.fact, signal), signal);
+        const fact = await asItIs(want, await whenCalm(want, seen?.fact, signal));
+        await rollOut(toolsFor(report), want, fact, signal);
       }),
     async conclude(settled) {
       const all = await docker.containers();
@@ -129,15 +137,14 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     async refresh(want, signal, verb = 'restart', report, sources = []) {
       const tools = toolsFor(report);
       const fact = await look(want);
-      if (fact === undefined) return;
-      // It may have lost what it depends on: the container whose namespaces it shares, a network.
-      const { op } = diff(want, { fact });
+      // It may have lost what it depends on: the container whose namespaces it shares, a network, a volume it had to make way for.
+      const { op } = diff(want, fact && { fact });
       if (op !== 'none') await rollOut(tools, want, fact, signal);
-      if (op === 'replace') return;
+      if (fact === undefined || op === 'replace') return;
       const running = fact.replicas.slice(0, want.spec.replicas);
       if (verb === 'reload') {
-        // A network that was made anew asks for no more than the attachment, which is done.
-        const name = sources.some((id) => kindOf(id) !== 'network') ? want.spec.signal : undefined;
+        // A network or volume that was made anew asks for no more than what is done already.
+        const name = sources.some((id) => !['network', 'volume'].includes(kindOf(id))) ? want.spec.signal : undefined;
         if (name !== undefined) for (const { info } of running) await docker.signal(info.Id, name);
         return;
       }

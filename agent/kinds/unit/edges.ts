@@ -24,7 +24,7 @@ export function unitEdges({ id, spec }: Desired<UnitSpec>, all: Drafts): void {
 }
 
 /** systemd-escape(1), backwards: `mnt-data.mount` → `/mnt/data`. */
-function mountPoint(name: string): string {
+export function mountPoint(name: string): string {
   const escaped = name.slice(0, -'.mount'.length);
   if (escaped === '-') return '/';
   const path = escaped

@@ -2,6 +2,7 @@
 import type { UnitEntry } from '../../../manifests-schema/kinds/unit.ts';
 import type { KindDefinition } from '../../core/kind.ts';
 import { unitEdges } from './edges.ts';
+import { unitNames, unitProvides } from './names.ts';
 import { renderUnit } from './render.ts';
 import { secretLine } from './secret-line.ts';
 import type { UnitSpec } from './spec.ts';
@@ -22,6 +23,8 @@ export const unit: KindDefinition<UnitSpec, UnitEntry> = {
     ...Object.keys(dropins ?? {}).map((file) => `/etc/systemd/system/${name}.d/${file}`),
   ],
   edges: unitEdges,
+  provides: unitProvides,
+  names: unitNames,
   traits: {
     observing: 'free',
     drifts: true,
