@@ -218,7 +218,13 @@ export function createSession(options: SessionOptions): Session {
       const breakdown = explainBreakdown(thrown, stateDir);
       const stack = breakdown.reason === 'Internal' && thrown instanceof Error ? { error: thrown.stack } : {};
       log.error({ reason: breakdown.reason, ...stack }, breakdown.message);
-      const line = api.failed(deps.redact(breakdown), trigger);
+      const said = deps.redact(breakdown);
+      try {
+        store.runs.breakOff(said.reason, said.message);
+      } catch {
+        // The next start says that the run was interrupted.
+      }
+      const line = api.failed(said, trigger);
       options.changed();
       if (isDamage(thrown)) options.damaged();
       return line;

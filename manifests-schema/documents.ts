@@ -74,6 +74,10 @@ const run = z.strictObject({
   changed: z.int(),
   failed: z.int(),
   repaired: z.int(),
+  quietFrom: z
+    .int()
+    .optional()
+    .describe('the runs from this number to `id` found the same and had nothing to do; `id` stands for all of them'),
 });
 
 export const planDocument = z

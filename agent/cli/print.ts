@@ -57,13 +57,13 @@ export const resourcesText = ({ resources }: ResourcesDocument, page: Reader): s
 export function historyText({ runs }: HistoryDocument, page: Reader): string {
   if (runs.length === 0) return 'No runs.';
   const rows = runs.map((r) => [
-    `#${r.id}`,
+    r.quietFrom === undefined ? `#${r.id}` : `#${r.quietFrom}–${r.id}`,
     clockTime(r.startedAt),
     r.trigger,
     r.sync,
     shortId(r.commit?.commit),
     `${r.changed}/${r.failed}/${r.repaired}`,
-    r.message || (r.commit?.subject ?? ''),
+    `${r.quietFrom === undefined ? '' : `${r.id - r.quietFrom + 1} runs with nothing to do: `}${r.message || (r.commit?.subject ?? '')}`,
   ]);
   return table(['RUN', 'STARTED (UTC)', 'TRIGGER', 'SYNC', 'COMMIT', 'CH/FA/RE', 'WHAT'], rows, page, (cell, column) =>
     column === 3 ? tone(cell, page.style) : cell,
@@ -81,8 +81,12 @@ export function runText(document: RunDocument, { style, columns, now }: Reader):
     (c) =>
       `  ${shortId(c.commit)} "${c.subject}" by ${c.author}${c.touched === false ? ' (seen, not for this host)' : ''}`,
   );
+  const quiet =
+    run.quietFrom === undefined
+      ? []
+      : [`It stands for the runs #${run.quietFrom} to #${run.id}: all of them found the same, with nothing to do.`];
   const body = actions.length > 0 ? actions.map((a) => actionText(a, style)) : ['Nothing was changed.'];
-  return wrap([head, commit, ...seen, ...(run.message ? [run.message] : []), ...body].join('\n'), columns, 4);
+  return wrap([head, commit, ...seen, ...(run.message ? [run.message] : []), ...quiet, ...body].join('\n'), columns, 4);
 }
 
 export function fleetText(rows: readonly FleetRow[], page: Reader): string {

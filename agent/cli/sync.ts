@@ -12,10 +12,13 @@ export async function sync(c: Context, request: SyncRequest, { wait }: { wait: b
   const left = c.terminal.interrupted();
   const live = createLive(c);
   let begun = false;
+  let acted = false;
   let done: Done | null = null;
   try {
     const take = (line: SyncLine) => {
       begun = true;
+      // Also what the run did that was waited for.
+      if (line.type === 'action') acted = true;
       if (line.type === 'done') done = line;
       else if (!c.options.json) live.take(line);
     };
@@ -23,7 +26,7 @@ export async function sync(c: Context, request: SyncRequest, { wait }: { wait: b
   } finally {
     live.end();
   }
-  if (done !== null) return tell(c, done);
+  if (done !== null) return tell(c, done, { acted });
   if (left.aborted) {
     const how = 'the run continues; `fairlead status` shows how it ends, `fairlead pause` holds later runs';
     c.complain(
@@ -44,8 +47,8 @@ export async function sync(c: Context, request: SyncRequest, { wait }: { wait: b
   });
 }
 
-function tell(c: Context, { type, run, status }: Done): number {
-  const nothing = run.changed + run.failed === 0 && run.sync === 'synced' && !isHeadUnread(status);
+function tell(c: Context, { type, run, status }: Done, { acted }: { acted: boolean }): number {
+  const nothing = !acted && run.changed + run.failed === 0 && run.sync === 'synced' && !isHeadUnread(status);
   c.print({ schema: 1, type, run, status }, () =>
     [...(nothing ? ['Nothing to do: the host matches its commit.'] : []), statusText(status, c)].join('\n'),
   );

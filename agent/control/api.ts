@@ -25,6 +25,7 @@ import type { RunResult } from '../engine/run/reconcile.ts';
 import type { EngineDeps } from '../engine/types.ts';
 import type { Loop } from '../engine/when/loop.ts';
 import type { RunReader } from '../store/runs.ts';
+import { createDoing } from './doing.ts';
 import { fullId, hold } from './holds.ts';
 import { createLastStatus } from './last-status.ts';
 import type { Kept } from './overwritten.ts';
@@ -60,28 +61,26 @@ const MAX_PAST = 500;
 /** Events told to a listener who was away. */
 const MAX_MISSED = 1_000;
 
-/** Phases that a run goes through only where there is something to do. */
-const WORK = ['prepare', 'apply', 'settle', 'prune', 'rollback'];
-
 export function createAgentApi(options: AgentApiOptions): AgentApi {
   const { deps, identity, facts, problems, loop, refresh, localCheckout, kept } = options;
   const { store, clock } = deps;
   const memory = createLastStatus(store);
   let state: AgentState = memory.recall(identity);
-  let working = false;
+  const doing = createDoing();
 
   const status = (): StatusDocument => {
     const all = [...problems(state.desired), ...state.problems];
     const first = all[0];
-    const { pin } = store.commits.get();
+    const { pin, trial } = store.commits.get();
+    const now = doing.now();
     const shown = {
       ...state,
-      pin: pin?.commit ?? null,
-      bad: store.commits.listBad(5).map(({ commit, culprit }) => ({ commit, reason: culprit.reason })),
-      hostStates: working ? [...state.hostStates, 'progressing' as const] : state.hostStates,
-      problems: all,
       reason: state.reason || (first?.reason ?? ('' as const)),
       message: state.message || (first?.message ?? ''),
+      ...(now === null ? {} : atWork(state, now, trial)),
+      pin: pin?.commit ?? null,
+      bad: store.commits.listBad(5).map(({ commit, culprit }) => ({ commit, reason: culprit.reason })),
+      problems: all,
     };
     return statusOf({
       identity,
@@ -94,7 +93,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
   };
 
   const finished = ({ run, outcome }: RunResult): SyncLine => {
-    working = false;
+    doing.end();
     const { lastGood } = store.commits.get();
     state = {
       mode: outcome.mode,
@@ -119,7 +118,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
   };
 
   const failed = (breakdown: Breakdown, trigger: Trigger): SyncLine => {
-    working = false;
+    doing.end();
     const run = brokenRun(breakdown, trigger, clock.now());
     const problem: Problem = { id: 'state', ...breakdown, file: null, line: null };
     state = { ...state, ...breakdown, run, hostStates: ['failed'], problems: [problem], running: false };
@@ -130,11 +129,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
     status,
     finished,
     failed,
-    progress(line) {
-      const begins = !working && (line.type === 'action' || (line.type === 'phase' && WORK.includes(line.phase)));
-      working ||= begins;
-      return begins;
-    },
+    progress: doing.take,
     resources: () => ({ schema: 1, resources: state.resources }),
     async plan({ dir, commit, worktree = false }, signal) {
       refresh();
@@ -169,6 +164,22 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       return loop().request(request, trigger, line);
     },
     version: () => ({ version: identity.version }),
+  };
+}
+
+/** Of a host at work: what is being tried, and what is being done now. */
+function atWork(
+  { desired, hostStates }: AgentState,
+  { commit, text }: { commit: CommitInfo | null; text: string },
+  trial: string | null,
+): Pick<AgentState, 'desired' | 'hostStates' | 'reason' | 'message'> {
+  const isTrial = commit !== null && commit.commit === trial;
+  return {
+    desired: commit ?? desired,
+    // What became of the commit before is no word on this one.
+    hostStates: isTrial ? ['progressing'] : [...hostStates, 'progressing'],
+    reason: '',
+    message: isTrial ? `trying commit ${commit.commit.slice(0, 7)}: ${text}` : text,
   };
 }
 

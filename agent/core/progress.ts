@@ -1,6 +1,6 @@
 /** Options of a run and of history, and the progress lines that a run emits. */
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
-import type { ActionRecord, RunRecord } from './types.ts';
+import type { ActionRecord, CommitInfo, RunRecord } from './types.ts';
 
 /** Body of `POST /v1/sync`. */
 export interface SyncRequest {
@@ -28,6 +28,8 @@ export type SyncLine =
     }
   /** An image is being pulled; a few times a second. `totalBytes` grows as the engine hears of further layers. */
   | { type: 'progress'; image: string; doneBytes: number; totalBytes: number }
+  /** The repository answered: the run is about this commit. */
+  | { type: 'commit'; commit: CommitInfo }
   | { type: 'action'; action: ActionRecord }
   | { type: 'done'; run: RunRecord; status: StatusDocument };
 

@@ -213,6 +213,8 @@ export interface RunRecord {
   changed: number;
   failed: number;
   repaired: number;
+  /** The first of the runs in a row that this one stands for: all of them found the same and had nothing to do. */
+  quietFrom?: number;
 }
 
 /** An event in the outbox. The store numbers the events of a host with `seq`, without gaps. */

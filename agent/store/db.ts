@@ -82,6 +82,9 @@ const MIGRATIONS: readonly string[] = [
   `ALTER TABLE notifies ADD COLUMN verb TEXT NOT NULL DEFAULT 'restart';`,
   `CREATE TABLE bad (content TEXT PRIMARY KEY, commit_id TEXT NOT NULL, at TEXT NOT NULL, culprit TEXT NOT NULL);`,
   IMAGE_TABLES,
+  `ALTER TABLE runs ADD COLUMN quiet_from INTEGER;
+   CREATE INDEX runs_quiet ON runs (quiet_from) WHERE quiet_from IS NOT NULL;
+   CREATE INDEX runs_open ON runs (id) WHERE sync = 'progressing';`,
 ];
 
 /** Opens the store, or begins a fresh one beside a damaged one. Throws where the directory cannot be written. */

@@ -1,5 +1,9 @@
-/** Runs and what each did. Of runs in a row that found nothing to do, the first and the last are kept. */
+/**
+ * Runs and what each did. Of runs in a row that found nothing to do, the first and the last are kept, and the last says for
+ * which it stands; one that a person asked for stays.
+ */
 import type Database from 'better-sqlite3';
+import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import type { HistoryQuery } from '../core/progress.ts';
 import type { ActionRecord, ResourceId, RunRecord, Trigger } from '../core/types.ts';
 import { durabilityOf, type FactValues } from './facts.ts';
@@ -15,6 +19,7 @@ export interface RunReader {
    * @returns `next`: where the next slice begins; null where there is none
    */
   slice(query: HistoryQuery, before: number | null): { runs: RunRecord[]; next: number | null };
+  /** Of a run that another one stands for, that one; a run under way is `progressing`. */
   get(id: number): { run: RunRecord; actions: ActionRecord[] } | null;
   /** Newest first. */
   actionsOf(resource: ResourceId, limit: number): { run: number; at: string; action: ActionRecord }[];
@@ -25,6 +30,8 @@ export interface RunReader {
 export interface Runs extends RunReader {
   /** @param id one above all others; given by the store where it is left out @returns the run's id; ids only grow */
   begin(trigger: Trigger, at: string, id?: number): number;
+  /** The run under way threw: it has ended all the same. Throws where that cannot be written. */
+  breakOff(reason: ReasonCode, message: string): void;
   /** Of the newest run ever begun; 0 before the first. */
   lastId(): number;
   /** One transaction: the run, its actions, its events, and what is remembered of them. */
@@ -41,13 +48,15 @@ interface Raw {
   trigger: Trigger;
   started_at: string;
   duration_ms: number;
-  sync: RunRecord['sync'];
+  /** null while the run is under way. */
+  sync: RunRecord['sync'] | null;
   reason: RunRecord['reason'];
   message: string;
   commit_info: string | null;
   changed: number;
   failed: number;
   repaired: number;
+  quiet_from?: number | null;
 }
 
 export function createRunReader(db: Database.Database): RunReader {
@@ -60,6 +69,11 @@ export function createRunReader(db: Database.Database): RunReader {
   const edge = db.prepare<[number, number], { lowest: number | null; n: number }>(
     'SELECT min(id) AS lowest, count(*) AS n FROM (SELECT id FROM runs WHERE id < ? ORDER BY id DESC LIMIT ?)',
   );
+  // Prepared when it is asked for: a database that an older version wrote has no such column.
+  const standsFor = (id: number): Raw | undefined =>
+    db
+      .prepare<[number, number], Raw>('SELECT * FROM runs WHERE quiet_from <= ? AND id > ? ORDER BY id LIMIT 1')
+      .get(id, id);
   const resources = db.prepare<[], { resource: string }>('SELECT DISTINCT resource FROM actions');
   return {
     resources: () => resources.all().map(({ resource }) => resource),
@@ -77,9 +91,9 @@ export function createRunReader(db: Database.Database): RunReader {
       };
     },
     get(id) {
-      const raw = get.get(id);
+      const raw = get.get(id) ?? standsFor(id);
       if (raw === undefined) return null;
-      return { run: parse(raw), actions: actions.all(id).map((a) => JSON.parse(a.record) as ActionRecord) };
+      return { run: parse(raw), actions: actions.all(raw.id).map((a) => JSON.parse(a.record) as ActionRecord) };
     },
     actionsOf: (resource, limit) =>
       actionsOf
@@ -90,10 +104,10 @@ export function createRunReader(db: Database.Database): RunReader {
 
 export function createRuns(db: Database.Database, writer: Writer, outbox: Outbox): Runs {
   // Whatever was under way when the last process ended has not been finished by anyone.
-  const interrupt = db.prepare(
-    "UPDATE runs SET sync = 'failed', reason = 'Interrupted', message = 'the agent ended during this run' WHERE sync IS NULL",
-  );
-  writer.write('eventually', () => interrupt.run());
+  const interrupt = db.prepare("UPDATE runs SET sync = 'failed', reason = ?, message = ? WHERE sync IS NULL");
+  const breakOff: Runs['breakOff'] = (reason, message) =>
+    writer.write('eventually', () => void interrupt.run(reason, message));
+  breakOff('Interrupted', 'the agent ended during this run');
   const begin = db.prepare('INSERT OR IGNORE INTO runs (id, trigger, started_at) VALUES (?, ?, ?)');
   const last = db.prepare<[], { seq: number }>("SELECT seq FROM sqlite_sequence WHERE name = 'runs'");
   const lastId = () => last.get()?.seq ?? 0;
@@ -106,16 +120,27 @@ export function createRuns(db: Database.Database, writer: Writer, outbox: Outbox
   const quiet = (run: string) =>
     `${run}.changed + ${run}.failed = 0 AND ${run}.sync = @sync AND ${run}.commit_id IS @commitId AND ${run}.reason = @reason
        AND NOT EXISTS (SELECT 1 FROM actions WHERE run = ${run}.id)`;
-  const dropQuiet = db.prepare(
-    `DELETE FROM runs WHERE id = (SELECT max(id) FROM runs WHERE id < @id) AND ${quiet('runs')} AND EXISTS (
-       SELECT 1 FROM runs AS before WHERE before.id = (SELECT max(id) FROM runs AS r WHERE r.id < runs.id) AND ${quiet('before')})`,
+  const dropQuiet = db.prepare<unknown[], { id: number; quiet_from: number | null }>(
+    `DELETE FROM runs WHERE id = (SELECT max(id) FROM runs WHERE id < @id) AND trigger <> 'manual' AND ${quiet('runs')} AND EXISTS (
+       SELECT 1 FROM runs AS before WHERE before.id = (SELECT max(id) FROM runs AS r WHERE r.id < runs.id) AND ${quiet('before')})
+     RETURNING id, quiet_from`,
   );
-  const conclude: Runs['finish'] = (run, done, events, facts) => {
+  const standFor = db.prepare('UPDATE runs SET quiet_from = ? WHERE id = ?');
+  // What was still under way when a run ended, because another one took its place, is judged by that one.
+  const conclude = db.prepare(
+    `UPDATE runs SET sync = CASE WHEN commit_id IS @commitId THEN @sync ELSE 'unknown' END,
+       reason = CASE WHEN commit_id IS @commitId THEN @reason ELSE 'Stopped' END, message = @message
+     WHERE sync = 'progressing' AND id < @id`,
+  );
+  const record: Runs['finish'] = (run, done, events, facts) => {
     const commitId = run.commit?.commit ?? null;
     finish.run({ ...run, commitId, commitInfo: run.commit && JSON.stringify(run.commit) });
     for (const action of done) addAction.run(run.id, action.id, JSON.stringify(action));
-    if (done.length === 0 && run.failed === 0)
-      dropQuiet.run({ id: run.id, sync: run.sync, commitId, reason: run.reason });
+    if (done.length === 0 && run.failed === 0 && run.trigger !== 'manual') {
+      const dropped = dropQuiet.get({ id: run.id, sync: run.sync, commitId, reason: run.reason });
+      if (dropped) standFor.run(dropped.quiet_from ?? dropped.id, run.id);
+    }
+    if (run.sync !== 'progressing') conclude.run({ id: run.id, sync: run.sync, commitId, ...verdictOn(run) });
     outbox.push(events, facts);
   };
   return {
@@ -125,14 +150,21 @@ export function createRuns(db: Database.Database, writer: Writer, outbox: Outbox
       writer.write('eventually', () => begin.run(id, trigger, at));
       return id;
     },
+    breakOff,
     lastId,
     finish(run, done, events, facts = {}) {
       // Without news it costs nothing to lose: the next run finds the same.
       const news = done.length + events.length > 0 ? 'now' : 'eventually';
-      writer.write(mostUrgent([news, durabilityOf(facts)]), () => conclude(run, done, events, facts));
+      writer.write(mostUrgent([news, durabilityOf(facts)]), () => record(run, done, events, facts));
     },
   };
 }
+
+/** What an earlier run that was not brought to its end is said to have come to. */
+const verdictOn = ({ id, reason, message, commit }: RunRecord): { reason: string; message: string } => ({
+  reason,
+  message: `it was brought to its end by run #${id}${commit ? `, for commit ${commit.commit.slice(0, 7)}` : ''}${message ? `: ${message}` : ''}`,
+});
 
 /** Every run asks for the one before it: that question is prepared once. */
 function createSelect(db: Database.Database): (query: HistoryQuery) => Raw[] {
@@ -174,11 +206,12 @@ const parse = (raw: Raw): RunRecord => ({
   trigger: raw.trigger,
   startedAt: raw.started_at,
   durationMs: raw.duration_ms,
-  sync: raw.sync,
+  sync: raw.sync ?? 'progressing',
   reason: raw.reason,
   message: raw.message,
   commit: raw.commit_info === null ? null : JSON.parse(raw.commit_info),
   changed: raw.changed,
   failed: raw.failed,
   repaired: raw.repaired,
+  ...(raw.quiet_from ? { quietFrom: raw.quiet_from } : {}),
 });

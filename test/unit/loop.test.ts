@@ -84,6 +84,19 @@ describe('one run at a time', () => {
     expect(requests).toHaveLength(2);
   });
 
+  test('who waits for the run under way sees what it does, and is answered by their own', async () => {
+    start();
+    const lines: string[] = [];
+    const waiting = loop.request({}, 'manual', (line) => lines.push(line.type === 'phase' ? line.phase : line.type));
+    requests[0]?.emit({ type: 'phase', phase: 'settle' });
+    expect(lines).toEqual(['settle']);
+    await end();
+    requests[1]?.emit({ type: 'phase', phase: 'fetch' });
+    await end();
+    await waiting;
+    expect(lines).toEqual(['settle', 'fetch', 'done']);
+  });
+
   test('a run that ends in a bug does not end the loop; those who wait hear of it, and it is tried again', async () => {
     start();
     await end();

@@ -246,6 +246,85 @@ test('a full outbox counts what it drops in one gap, however often it overflows,
   store.close();
 });
 
+describe('quiet runs in a row', () => {
+  const quiet = (store: Store, count: number, trigger: RunRecord['trigger'] = 'schedule') => {
+    for (let n = 0; n < count; n++) store.runs.finish(run(store.runs.begin(trigger, 't'), { trigger }), [], []);
+  };
+
+  test('are folded into the last, which is found under each of their numbers and says so', () => {
+    const store = open(newDir());
+    quiet(store, 5);
+    expect(store.runs.list({}).map((r) => [r.id, r.quietFrom])).toEqual([
+      [5, 2],
+      [1, undefined],
+    ]);
+    for (const id of [2, 3, 4, 5]) expect(store.runs.get(id)?.run).toMatchObject({ id: 5, quietFrom: 2 });
+    expect(store.runs.get(6)).toBeNull();
+    store.close();
+  });
+
+  test('one that a person asked for stays', () => {
+    const store = open(newDir());
+    quiet(store, 3);
+    quiet(store, 2, 'manual');
+    quiet(store, 3);
+    expect(store.runs.list({}).map((r) => r.id)).toEqual([8, 5, 4, 3, 1]);
+    expect(store.runs.get(7)?.run).toMatchObject({ id: 8, quietFrom: 6 });
+    for (let id = 1; id <= 8; id++) expect(store.runs.get(id)).not.toBeNull();
+    store.close();
+  });
+});
+
+describe('a run that another one took the place of', () => {
+  const C1 = { ref: 'main', commit: 'c'.repeat(40), author: 'A', subject: 's', committedAt: 't' };
+  const C2 = { ...C1, commit: 'd'.repeat(40) };
+
+  test('has the verdict of the run that brought its commit to an end, and the number of that', () => {
+    const store = open(newDir());
+    store.runs.finish(
+      run(store.runs.begin('push', 't'), { commit: C1, sync: 'progressing', changed: 1 }),
+      [action],
+      [],
+    );
+    store.runs.finish(run(store.runs.begin('manual', 't'), { commit: C1, sync: 'progressing' }), [], []);
+    const last = { commit: C1, sync: 'rolled-back' as const, reason: 'Unhealthy' as const, message: 'did not settle' };
+    store.runs.finish(run(store.runs.begin('manual', 't'), last), [], []);
+    const ended = {
+      sync: 'rolled-back',
+      reason: 'Unhealthy',
+      message: expect.stringMatching(/run #3.*did not settle/),
+    };
+    expect(store.runs.get(1)?.run).toMatchObject(ended);
+    expect(store.runs.get(2)?.run).toMatchObject(ended);
+    store.close();
+  });
+
+  test('is told apart where the other run was about another commit', () => {
+    const store = open(newDir());
+    store.runs.finish(
+      run(store.runs.begin('push', 't'), { commit: C1, sync: 'progressing', changed: 1 }),
+      [action],
+      [],
+    );
+    store.runs.finish(run(store.runs.begin('manual', 't'), { commit: C2 }), [], []);
+    expect(store.runs.get(1)?.run).toMatchObject({
+      sync: 'unknown',
+      reason: 'Stopped',
+      message: expect.stringMatching(/run #2, for commit ddddddd/),
+    });
+    store.close();
+  });
+});
+
+test('a run under way is progressing; one that ended in a bug says so at once', () => {
+  const store = open(newDir());
+  const id = store.runs.begin('manual', 't');
+  expect(store.runs.get(id)?.run.sync).toBe('progressing');
+  store.runs.breakOff('Internal', 'a bug');
+  expect(store.runs.get(id)?.run).toMatchObject({ sync: 'failed', reason: 'Internal', message: 'a bug' });
+  store.close();
+});
+
 test('a run, its actions and its events are found again, by resource, commit and failure; of quiet runs in a row the first and the last stay', () => {
   const store = open(newDir());
   const commit = { ref: 'main', commit: 'abc', author: 'A', subject: 's', committedAt: 't' };

@@ -9,6 +9,7 @@ import type { EngineDeps, Outcome, Run, RunRequest } from '../types.ts';
 import { guardConnectivity } from './connectivity.ts';
 import { createRun } from './create-run.ts';
 import { asItRuns, asItWasBegun, isAccepted, knownHead, letIn, type Reviewed, reviewHead } from './door.ts';
+import { createLiveEvents } from './live-events.ts';
 import { prefetch } from './prefetch.ts';
 import { pursue } from './pursue.ts';
 import { recordRun } from './record.ts';
@@ -34,25 +35,31 @@ export async function reconcile(
   const startedAt = deps.clock.now();
   const began = deps.clock.monotonic();
   const id = deps.store.runs.begin(trigger, startedAt.toISOString());
-  const run = createRun({ ...deps, log: withFields(deps.log, { run: id }) }, request);
+  const live = createLiveEvents(deps, id);
+  const emit: RunRequest['emit'] = (line) => {
+    if (line.type === 'action') live.tell(line.action);
+    request.emit(line);
+  };
+  const run = createRun({ ...deps, log: withFields(deps.log, { run: id }) }, { ...request, emit });
+  const outcome = deps.redact(await outcomeOf(run, previous));
+  const durationMs = deps.clock.monotonic() - began;
+  const begun = { id, trigger, startedAt: startedAt.toISOString(), durationMs };
+  return { outcome, run: recordRun(deps, begun, outcome, null, live) };
+}
 
+/** What fetching the commit and converging to it come to. */
+async function outcomeOf(run: Run, previous: RunResult | null): Promise<Outcome> {
   run.io.emit({ type: 'phase', phase: 'fetch' });
   const target = fetchTarget(run);
   run.scratch.prefetched = await onceSent(target, () => prefetch(run, previous));
   const { checkout, trouble, review, refused } = await run.io.yielding(target);
 
+  if (checkout !== null) run.io.emit({ type: 'commit', commit: checkout.info });
   let outcome = checkout === null ? blind(trouble) : await pursue(run, checkout);
   if (trouble !== null && checkout !== null) outcome = withTrouble(outcome, trouble);
   if (review !== null) outcome = withHold(outcome, review);
   if (refused !== null) outcome = withRefusal(outcome, refused);
-  outcome = withDisk(outcome, deps.store.trouble());
-  outcome = deps.redact(outcome);
-
-  const durationMs = deps.clock.monotonic() - began;
-  return {
-    outcome,
-    run: recordRun(deps, { id, trigger, startedAt: startedAt.toISOString(), durationMs }, outcome),
-  };
+  return withDisk(outcome, run.store.trouble());
 }
 
 /** What keeps the processor busy begins when the question to the server is on its way. */

@@ -4,15 +4,20 @@ import type { ActionRecord, AgentEvent, ResourceId, RunRecord } from '../../core
 import { syncOf } from '../../core/verdict.ts';
 import type { FactValues } from '../../store/facts.ts';
 import type { EngineDeps, Outcome } from '../types.ts';
+import { actionEvent, type LiveEvents } from './live-events.ts';
 
 type Draft = Omit<AgentEvent, 'id' | 'seq'>;
 
-/** @param looked the resources that the run was about; null for all */
+/**
+ * @param looked the resources that the run was about; null for all
+ * @param live  what was told of the run while it went on
+ */
 export function recordRun(
   deps: EngineDeps,
   run: Pick<RunRecord, 'id' | 'trigger' | 'startedAt' | 'durationMs'>,
   outcome: Outcome,
   looked: ReadonlySet<ResourceId> | null = null,
+  live: LiveEvents | null = null,
 ): RunRecord {
   const done = outcome.actions.filter((a) => a.result === 'done');
   const finished: RunRecord = {
@@ -28,7 +33,9 @@ export function recordRun(
   const previous = deps.store.runs.list({ limit: 2 }).find((r) => r.id !== run.id);
   const at = deps.clock.now().toISOString();
   const { news, standing } = onlyNews(deps, outcome.actions, looked);
-  const events = news.map((a) => actionEvent(a, run.id, at));
+  const before = live?.end();
+  const untold = news.filter((a) => before?.isTold(a) !== true);
+  const events = [...(before?.waiting ?? []), ...untold.map((a) => actionEvent(a, run.id, at))];
   if (outcome.rollback)
     events.push({
       at,
@@ -86,19 +93,6 @@ function worthTelling(run: RunRecord, previous: RunRecord | undefined): boolean 
     previous.reason !== run.reason ||
     previous.commit?.commit !== run.commit?.commit
   );
-}
-
-function actionEvent(action: ActionRecord, run: number, at: string): Draft {
-  const data = {
-    resource: action.id,
-    op: action.op,
-    why: action.why,
-    result: action.result,
-    error: action.error ?? null,
-  };
-  if (action.result === 'held') return { at, type: 'hold', run, data };
-  if (action.drift) return { at, type: action.result === 'done' ? 'repair' : 'drift', run, data };
-  return { at, type: 'change', run, data };
 }
 
 function runEvent(run: RunRecord, at: string): Draft {

@@ -72,6 +72,8 @@ export function createLoop(options: LoopOptions): Loop {
   let side: Promise<void> | null = null;
   const watchdog = createWatchdog(options.clock);
   let full: WatchedRun | null = null;
+  /** Those who hear of the full run under way. */
+  let hearing: Pending['lines'] | null = null;
 
   const later = (ms: number, what: () => void): NodeJS.Timeout => {
     const timer = setTimeout(() => {
@@ -96,6 +98,8 @@ export function createLoop(options: LoopOptions): Loop {
     merged.request = { ...merged.request, ...Object.fromEntries(Object.entries(request).filter(([, on]) => on)) };
     if (trigger === 'manual') merged.trigger = 'manual';
     if (line) merged.lines.push(line);
+    // Until their own run begins they see the one that they wait for.
+    if (line) hearing?.push((heard) => heard.type !== 'done' && line(heard));
     pending = merged;
     const finished = new Promise<void>((resolve) => merged.done.push(resolve));
     alongside();
@@ -125,6 +129,7 @@ export function createLoop(options: LoopOptions): Loop {
   ): Promise<void> {
     const watched = watchdog.begin(hinted === null ? 'fetch' : 'apply');
     if (hinted === null) full = watched;
+    if (hinted === null) hearing = lines;
     const emit = (line: SyncLine) => {
       watched.heard(line);
       for (const tell of lines) tell(line);
@@ -155,6 +160,7 @@ export function createLoop(options: LoopOptions): Loop {
     }
     watched.ended();
     if (full === watched) full = null;
+    if (hearing === lines) hearing = null;
     // Repairs neither put off a retry that is due, nor make the next one come later.
     if (hinted === null || (failed && retry === null && wait === yielding)) again(failed);
     feed();

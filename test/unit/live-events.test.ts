@@ -1,0 +1,63 @@
+/** Events of a run are written while it goes on, each once. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { ActionRecord } from '../../agent/core/types.ts';
+import { createLiveEvents } from '../../agent/engine/run/live-events.ts';
+import type { EngineDeps } from '../../agent/engine/types.ts';
+import type { EventDraft } from '../../agent/store/outbox.ts';
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const action = (id: string, result: ActionRecord['result'] = 'done'): ActionRecord =>
+  ({ id: `file:${id}`, op: 'update', why: [], result, drift: false, durationMs: 1 }) as ActionRecord;
+
+function start() {
+  const written: EventDraft[] = [];
+  let isFull = false;
+  const push = (events: readonly EventDraft[]) => {
+    if (isFull) throw new Error('disk full');
+    written.push(...events);
+  };
+  const deps = { store: { outbox: { push } }, clock: { now: () => new Date(0) } } as unknown as EngineDeps;
+  const fill = (on: boolean) => {
+    isFull = on;
+  };
+  return { live: createLiveEvents(deps, 7), written, fill };
+}
+
+test('a long run tells what it did while it goes on', () => {
+  const { live, written } = start();
+  live.tell(action('/a'));
+  live.tell(action('/b'));
+  vi.advanceTimersByTime(1_000);
+  expect(written.map((e) => [e.type, e.run, e.data.resource])).toEqual([
+    ['change', 7, 'file:/a'],
+    ['change', 7, 'file:/b'],
+  ]);
+  const { waiting, isTold } = live.end();
+  expect([waiting, isTold(action('/a')), isTold(action('/a')), isTold(action('/c'))]).toEqual([[], true, false, false]);
+});
+
+test('a short one writes nothing of its own', () => {
+  const { live, written } = start();
+  live.tell(action('/a'));
+  const { waiting, isTold } = live.end();
+  vi.advanceTimersByTime(1_000);
+  expect([written, waiting.length, isTold(action('/a'))]).toEqual([[], 1, true]);
+});
+
+test('what failed is left to the end, which knows whether it is news', () => {
+  const { live } = start();
+  live.tell(action('/a', 'failed'));
+  const { waiting, isTold } = live.end();
+  expect([waiting, isTold(action('/a', 'failed'))]).toEqual([[], false]);
+});
+
+test('what cannot be written waits for the end', () => {
+  const { live, written, fill } = start();
+  fill(true);
+  live.tell(action('/a'));
+  vi.advanceTimersByTime(1_000);
+  fill(false);
+  expect([written, live.end().waiting.length]).toEqual([[], 1]);
+});
