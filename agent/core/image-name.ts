@@ -1,5 +1,16 @@
 /** Names of images, as the engine understands them (distribution/reference). Pure. */
 
+const ALNUM = '[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?';
+const DOMAIN = `(?:${ALNUM}(?:\\.${ALNUM})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?`;
+const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
+const DIGEST = '[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}';
+const REFERENCE = new RegExp(`^(?:${DOMAIN}/)?${COMPONENT}(?:/${COMPONENT})*(?::\\w[\\w.-]{0,127})?(?:@${DIGEST})?$`);
+/** Longer than any name that an engine takes. */
+const MAX_LENGTH = 1024;
+
+/** Whether the engine takes the text for the name of an image (grammar of distribution/reference). */
+export const isImageName = (text: string): boolean => text.length <= MAX_LENGTH && REFERENCE.test(text);
+
 /** `docker.io`, or the host that the name begins with: `registry.example.com:5000`. */
 export function registryOf(image: string): string {
   const first = image.split('/')[0] ?? '';

@@ -1,4 +1,5 @@
 /** What must hold between the parts of a project. Pure, on the normalised model. */
+import { isImageName } from '../../core/image-name.ts';
 import { circle, didYouMean } from '../yaml/hints.ts';
 import type { KeyPath } from '../yaml/node.ts';
 import type { ComposeProject, ComposeService } from './types.ts';
@@ -15,6 +16,11 @@ export function checkConsistency(
     const at = ['services', name];
     if (!service.image && service.build === undefined && service.provider === undefined)
       report(at, `service \`${name}\` has no \`image\``);
+    else if (service.image && !isImageName(service.image))
+      report(
+        [...at, 'image'],
+        `\`${service.image}\` is not the name of an image; write [REGISTRY/]NAME[:TAG][@DIGEST], the name in lower case`,
+      );
     checkReferences(project, name, service, report);
     checkDependencies(project, name, service, disabled, report);
     checkLimits(name, service, report);

@@ -60,6 +60,7 @@ function addDocument(
   const filled = fill(withoutOtherKinds(root), project, {
     get: (name) => scope.variables.get(name),
     issues: loading.issues,
+    suspects: loading.suspects,
   });
   if (filled.kind !== 'map') return model;
   applyExtends(loading, scope, filled, resets);
@@ -103,6 +104,7 @@ export function loadForExtends(
     const filled = fill(withoutOtherKinds(root), project, {
       get: (name) => scope.variables.get(name),
       issues: loading.issues,
+      suspects: loading.suspects,
     });
     last = resets;
     if (model) applyResets(model, resets);

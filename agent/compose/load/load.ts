@@ -2,7 +2,18 @@
 import type { Issue, Origin } from '../../core/types.ts';
 import { interpolate } from '../merge/interpolate.ts';
 import { project as projectShape } from '../spec/spec.ts';
-import { child, issue, type KeyPath, type MapNode, map, type Node, position, stringOf, toPlain } from '../yaml/node.ts';
+import {
+  child,
+  issue,
+  type KeyPath,
+  type MapNode,
+  map,
+  type Node,
+  type Place,
+  position,
+  stringOf,
+  toPlain,
+} from '../yaml/node.ts';
 import { checkConsistency } from './consistency.ts';
 import { decode } from './decode.ts';
 import { addFileEnvironments, addFileLabels } from './env-files.ts';
@@ -55,7 +66,9 @@ export function loadProject(input: ProjectInput): LoadedProject {
   const variables = variablesOf(input, issues);
   const loading: Loading = {
     issues,
+    suspects: [],
     roots: input.roots,
+    home: variables.get('HOME'),
     read: input.read,
     readModel: input.readModel ?? input.read,
     values: new Map(),
@@ -77,14 +90,19 @@ export function loadProject(input: ProjectInput): LoadedProject {
   if (model.entries.size === 0 && files.length > 0 && !issues.some((i) => i.severity === 'error'))
     issues.push(issue(model.at, '', 'this stack is empty; declare `services`'));
   if (name === '') issues.push(issue(model.at, 'name', 'this directory gives no project name; set `name`'));
-  if (issues.some((i) => i.severity === 'error')) return finish(emptyProject(name), model, loading, new Map());
+  if (issues.some((i) => i.severity === 'error')) {
+    convict(model, loading);
+    return finish(emptyProject(name), model, loading, new Map());
+  }
   normaliseModel(model, name, variables);
   const project = bind(model, name, issues);
   const disabled = disableByProfiles(project, model, variables);
+  const guilty = convict(model, loading);
   addFileEnvironments(project, model, variables, loading);
   addFileLabels(project, model, loading);
   const report = (path: KeyPath, message: string) => {
     const node = nodeAt(model, path);
+    if (guilty.has(placeOf(node.at))) return;
     issues.push(issue(node.at, path.join('.'), message));
   };
   checkConsistency(project, disabled, report);
@@ -93,6 +111,25 @@ export function loadProject(input: ProjectInput): LoadedProject {
   dropUnused(project);
   issues.push(...refusals(model, project));
   return finish(project, model, loading, disabled);
+}
+
+const placeOf = ({ source, offset }: Place): string => `${source.file} ${offset}`;
+
+/**
+ * Turns warnings about unset variables into errors, if what they spoil is still part of the project: a later file may have
+ * replaced it, and a service may be off. @returns places of these
+ */
+function convict(model: MapNode, { suspects }: Loading): ReadonlySet<string> {
+  if (suspects.length === 0) return new Set();
+  const used = new Set<string>();
+  const visit = (node: Node): void => {
+    if (node.kind === 'scalar') used.add(placeOf(node.at));
+    else for (const below of node.kind === 'list' ? node.items : node.entries.values()) visit(below);
+  };
+  visit(model);
+  const guilty = suspects.filter(({ at }) => used.has(placeOf(at)));
+  for (const { issue: told } of guilty) told.severity = 'error';
+  return new Set(guilty.map(({ at }) => placeOf(at)));
 }
 
 const emptyProject = (name: string): ComposeProject => ({ name, services: {} });

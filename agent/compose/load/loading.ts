@@ -1,5 +1,6 @@
 /** What every stage of loading one project shares. */
 import type { Issue } from '../../core/types.ts';
+import type { Suspect } from '../merge/fill.ts';
 import { issue, lineStarts, type MapNode, type Node, type Source } from '../yaml/node.ts';
 import { joinPath } from '../yaml/paths.ts';
 import type { Reach } from './resolve.ts';
@@ -9,6 +10,8 @@ export interface Loading extends Reach {
   read(path: string): string | undefined;
   /** The same of a compose file, which must not be encrypted. */
   readModel(path: string): string | undefined;
+  /** See `Filling.suspects`. */
+  suspects: Suspect[];
   /** Values of secrets and configs that come from variables; kept out of the model. */
   values: Map<string, string>;
   /** Files that `include` brought in. */

@@ -16,6 +16,8 @@ import { isWithin, joinPath } from '../yaml/paths.ts';
 /** Directories of the repository that this host reads. */
 export interface Reach {
   roots: readonly string[];
+  /** HOME of the stack's variables; undefined where there is none. */
+  home?: string | undefined;
   issues: Issue[];
 }
 
@@ -58,16 +60,26 @@ function resolvePath(node: Node, reach: Reach, path: string): Node {
   const written = stringOf(node);
   if (written === undefined || written === '' || written.startsWith('/') || /^([a-zA-Z]:[\\/]|\\\\)/.test(written))
     return node;
+  const home = inHome(written, reach);
+  if (home !== null) return text(home, node.at);
   const repo = locate(written, node, reach, path);
   if (repo === null) return node;
   return { ...text(joinPath(node.at.source.hostDir, written), node.at), repo };
 }
 
+/** `~` and `~/…` begin at HOME; null where there is no such path. */
+const inHome = (written: string, { home }: Reach): string | null =>
+  home?.startsWith('/') && /^~(\/|$)/.test(written) ? joinPath(home, `.${written.slice(1)}`) : null;
+
 /** What a relative path names in the repository; null, with an issue, where it leaves what this host reads. */
-export function locate(written: string, { at }: Node, { roots, issues }: Reach, path: string): string | null {
+export function locate(written: string, { at }: Node, { roots, home, issues }: Reach, path: string): string | null {
   if (written.startsWith('~')) {
     issues.push(
-      issue(at, path, `\`${written}\` begins in a home directory, which an agent has not; write an absolute path`),
+      issue(
+        at,
+        path,
+        `\`${written}\` begins in a home directory, and HOME is not ${home === undefined ? 'set' : 'an absolute path'}; set HOME in \`vars\` or .env, or write an absolute path`,
+      ),
     );
     return null;
   }

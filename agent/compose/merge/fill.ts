@@ -1,13 +1,21 @@
 /** Variables filled in, all through one document, and strings turned into the type that their place wants. Pure. */
 import type { Issue } from '../../core/types.ts';
 import type { Shape } from '../spec/shape.ts';
-import { flag, issue, type Node, type ScalarNode, text } from '../yaml/node.ts';
+import { flag, issue, type Node, type Place, type ScalarNode, text } from '../yaml/node.ts';
 import { InterpolationError, interpolate, type Variables } from './interpolate.ts';
 import { shapeAt } from './merge.ts';
+import { harmOfUnset, isReadAtOnce, UNSET } from './unset.ts';
 
 export interface Filling {
   get(name: string): string | undefined;
   issues: Issue[];
+  /** Warnings about unset variables that are errors if the value is not replaced by a later file: each with its place. */
+  suspects: Suspect[];
+}
+
+export interface Suspect {
+  issue: Issue;
+  at: Place;
 }
 
 /** A copy of the document: what anchors share is shared no more. */
@@ -25,16 +33,29 @@ export function fill(node: Node, shape: Shape | undefined, filling: Filling, pat
   return shape?.cast === undefined ? filled : cast(filled, shape.cast, filling, path);
 }
 
-function substitute(node: ScalarNode, { get, issues }: Filling, path: string): ScalarNode {
+function substitute(node: ScalarNode, { get, issues, suspects }: Filling, path: string): ScalarNode {
+  const unset = new Set<string>();
   const variables: Variables = {
     get,
-    unset: (name) =>
-      void issues.push(
-        issue(node.at, path, `variable \`${name}\` is not set; an empty text takes its place`, 'warning'),
-      ),
+    unset(name) {
+      unset.add(name);
+      return UNSET;
+    },
   };
   try {
-    return text(interpolate(String(node.value), variables), node.at);
+    const marked = interpolate(String(node.value), variables);
+    const harm = harmOfUnset(marked, path);
+    const severity = harm !== null && isReadAtOnce(path) ? 'error' : 'warning';
+    for (const name of unset) {
+      const what =
+        harm === null
+          ? '; an empty text takes its place'
+          : `, ${harm}; set it in \`vars\` or .env, or write \${${name}:-default}`;
+      const told = issue(node.at, path, `variable \`${name}\` is not set${what}`, severity);
+      issues.push(told);
+      if (harm !== null) suspects.push({ issue: told, at: node.at });
+    }
+    return text(unset.size === 0 ? marked : marked.replaceAll(UNSET, ''), node.at);
   } catch (thrown) {
     if (!(thrown instanceof InterpolationError)) throw thrown;
     issues.push(issue(node.at, path, `\`${path}\`: ${thrown.message}`));

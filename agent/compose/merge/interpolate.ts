@@ -4,8 +4,11 @@ export class InterpolationError extends Error {}
 
 export interface Variables {
   get(name: string): string | undefined;
-  /** Told of each variable that is read without a default and is not set: Compose takes an empty text, and warns. */
-  unset?(name: string): void;
+  /**
+   * Told of each variable that is read without a default and is not set: Compose takes an empty text, and warns.
+   * @returns what to take instead of the empty text
+   */
+  unset?(name: string): string;
 }
 
 const MAX_DEPTH = 50;
@@ -77,8 +80,7 @@ const invalid = (template: string) =>
 
 function lookUp(name: string, variables: Variables): string {
   const value = variables.get(name);
-  if (value === undefined) variables.unset?.(name);
-  return value ?? '';
+  return value ?? variables.unset?.(name) ?? '';
 }
 
 function expand(inner: string, variables: Variables, depth: number): string {

@@ -154,14 +154,96 @@ describe('an error names file, line, column, key and the key that was meant', ()
 
 describe('warnings', () => {
   test('a variable that is not set, an obsolete version, an operator of a shell', () => {
-    const { issues, project } = load('version: "3"\nservices:\n  a:\n    image: "x:$TAG"\n    command: a && b\n');
+    const { issues, project } = load('version: "3"\nservices:\n  a:\n    image: "x$TAG"\n    command: a && b\n');
     expect(issues.map((i) => [i.severity, i.line])).toEqual([
       ['warning', 1],
       ['warning', 4],
       ['warning', 5],
     ]);
-    expect(project.services.a?.image).toBe('x:');
+    expect(project.services.a?.image).toBe('x');
   });
+});
+
+describe('a variable that is not set', () => {
+  const MOUNT = 'services: {a: {image: x, volumes: [';
+  test.each([
+    [
+      'the beginning of a mounted path',
+      `${MOUNT}"\${DIR}/db:/db"]}}`,
+      /`DIR` is not set, which makes it `\/db` on the host; set it/,
+    ],
+    ['two of them', `${MOUNT}"$A$B/db:/db"]}}`, /`A` is not set/],
+    ['all of a mounted path', `${MOUNT}"\${DIR}:/db"]}}`, /`DIR` is not set, which leaves nothing to mount/],
+    ['a source in the long form', `${MOUNT}{type: bind, source: "\${DIR}/x", target: /x}]}}`, /`DIR` is not set/],
+    ['a device', 'services: {a: {image: x, devices: ["${DEV}:/dev/x"]}}', /`DEV` is not set/],
+    [
+      'the file of a config',
+      'services: {a: {image: x, configs: [c]}}\nconfigs: {c: {file: "${DIR}/c"}}',
+      /`DIR` is not set/,
+    ],
+    [
+      'the directory of a volume',
+      'services: {a: {image: x, volumes: ["v:/v"]}}\nvolumes: {v: {driver: local, driver_opts: {type: none, o: bind, device: "${DIR}/v"}}}',
+      /`DIR` is not set/,
+    ],
+    ['a tag', 'services: {a: {image: "app:${TAG}"}}', /`TAG` is not set, and `app:` is not the name of an image/],
+    ['a registry', 'services: {a: {image: "$REG/app:1"}}', /`REG` is not set/],
+    ['all of an image', 'services: {a: {image: "${IMAGE}"}}', /`IMAGE` is not set/],
+    [
+      'a port of the container',
+      'services: {a: {image: x, ports: ["80:${PORT}"]}}',
+      /`PORT` is not set, and "80:" is not a port/,
+    ],
+  ])('is an error where it was %s', (_, file, expected) => {
+    const errors = load(file).issues.filter((i) => i.severity === 'error');
+    expect(errors.map((i) => i.message)).toContainEqual(expect.stringMatching(expected));
+  });
+
+  test.each([
+    ['in the middle of a path', `${MOUNT}"/srv/\${DIR}/db:/db", "./a\${DIR}:/a"]}}`],
+    ['in an image that has a name without it', 'services: {a: {image: "app${SUFFIX}:1"}}'],
+    ['in a default that is not used', `${MOUNT}"\${SET:-$DIR}/db:/db"]}}`],
+    ['in the environment', 'services: {a: {image: x, environment: {A: "/$DIR"}}}'],
+    ['in a service that is off', 'services: {a: {image: x}, b: {image: "$B", profiles: [off]}}'],
+  ])('is a warning %s', (_, file) => {
+    expect(load(file, { SET: '/srv' }).issues.map((i) => i.severity)).toContain('warning');
+    expect(load(file, { SET: '/srv' }).issues.map((i) => i.severity)).not.toContain('error');
+  });
+
+  test('is neither where it is set to empty, or has an empty default', () => {
+    expect(load(`${MOUNT}"\${DIR:-}/db:/db"]}}`).issues).toEqual([]);
+    expect(load(`${MOUNT}"\${DIR}/db:/db"]}}`, { DIR: '' }).issues).toEqual([]);
+  });
+
+  test('HOME is what ~ stands for, from the variables of the stack', () => {
+    const { issues, project } = load(`${MOUNT}"~/db:/db", "~:/home"]}}`, { HOME: '/home/ops' });
+    expect(issues).toEqual([]);
+    expect(project.services.a?.volumes?.map((v) => v.source)).toEqual(['/home/ops/db', '/home/ops']);
+    expect(said(`${MOUNT}"~/db:/db"]}}`)[0]).toMatch(
+      /`~\/db` begins in a home directory, and HOME is not set; set HOME/,
+    );
+    expect(said(`${MOUNT}"~/db:/db"]}}`, { HOME: 'x' })[0]).toMatch(/HOME is not/);
+  });
+});
+
+test.each([
+  ['app:', false],
+  ['App', false],
+  ['app/', false],
+  ['/app', false],
+  ['a b', false],
+  ['app:1@sha256:00', false],
+  ['app', true],
+  ['Host/app', true],
+  ['localhost:5000/a/b__c:1.2-x', true],
+  ['[::1]:5000/app', true],
+  [`app:1@sha256:${'0'.repeat(64)}`, true],
+  ['a'.repeat(2000), false],
+])('%j is the name of an image: %s', (image, expected) => {
+  const refused = said(`services: {a: {image: ${JSON.stringify(image)}}}`).some((m) =>
+    m.includes('is not the name of an image'),
+  );
+  expect(refused).toBe(!expected);
 });
 
 test('every value knows where it was written', () => {
