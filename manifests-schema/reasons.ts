@@ -76,6 +76,9 @@ const TABLE = {
   BrokerSilent: wait('The broker answered before the commit and is silent after it; the commit is kept.'),
 
   // What waits for a person or a time
+  DataLeftBehind: stuck(
+    'A service would start on an empty place while its data lies in another one; the message names both, and what to write.',
+  ),
   Held: stuck('The work is held; the gate says why.'),
   NotAdopted: stuck('It runs already and differs; `fairlead sync --adopt` takes it over.'),
   Observing: stuck('The mode is `observe`: fairlead only looks.'),

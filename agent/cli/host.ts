@@ -51,6 +51,7 @@ export function addHostCommands({ program, add, act, deps, terminal, finish }: B
   })
     .option('--allow-prune', 'allow removing more than prune.max')
     .option('--allow-rewind', 'follow what is older: a rewound branch, a moved tag, a lower version')
+    .option('--allow-empty', 'start services without the data that they leave behind (DataLeftBehind)')
     .option('--adopt', 'recreate what already runs here and differs from its declaration')
     .option('--force', 'retry a commit that did not settle here, and ignore the maintenance window')
     .option('--no-wait', 'return as soon as the run is accepted')

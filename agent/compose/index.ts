@@ -38,17 +38,20 @@ export function loadStack(input: StackInput): Stack {
     roots: [...new Set([input.layer, 'roles'])],
   };
   const load = (hostDir: string) => loadProject({ ...given, hostDir, files: filesOf(input, hostDir) });
-  let loaded = load(`${input.treeRoot}/${input.dir}`);
+  let hostDir = `${input.treeRoot}/${input.dir}`;
+  let loaded = load(hostDir);
   const own = loaded.extension([], 'x-fairlead') as { project_directory?: unknown; decrypt?: unknown } | undefined;
-  if (typeof own?.project_directory === 'string' && own.project_directory.startsWith('/'))
-    loaded = load(joinPath('/', own.project_directory));
+  if (typeof own?.project_directory === 'string' && own.project_directory.startsWith('/')) {
+    hostDir = joinPath('/', own.project_directory);
+    loaded = load(hostDir);
+  }
   const told = { included: loaded.included, decrypt: own?.decrypt };
   loaded.issues.push(...unread);
   if (loaded.issues.some((i) => i.severity === 'error')) return { resources: [], issues: tidy(loaded.issues), ...told };
   const config = printed(loaded.project);
   const issues = fairleadIssues(loaded, input.payload);
   if (issues.length > 0) return { resources: [], issues: tidy([...loaded.issues, ...issues]), config, ...told };
-  const stack = toResources({ input, loaded });
+  const stack = toResources({ input, loaded, hostDir });
   const resources = stack.issues.length > 0 ? [] : stack.resources;
   return { resources, issues: tidy([...loaded.issues, ...unread, ...stack.issues]), config, ...told };
 }

@@ -182,7 +182,9 @@ async function handle(
     case 'POST sync': {
       const options = await readJson(request);
       if (options === null || Object.values(options).some((v) => typeof v !== 'boolean'))
-        return send(400, { error: 'the body is a mapping of booleans: force, adopt, allowRewind, allowPrune' });
+        return send(400, {
+          error: 'the body is a mapping of booleans: force, adopt, allowRewind, allowPrune, allowEmpty',
+        });
       return feedRun(api, options as SyncRequest, response);
     }
     default:

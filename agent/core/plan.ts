@@ -1,5 +1,6 @@
 /** desired + seen + inventory → what to do and why. Pure. */
 
+import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import { inOrder, removalOrder } from './graph.ts';
 import { kindOf } from './id.ts';
 import { type KindTable, traitsOf } from './kind.ts';
@@ -17,7 +18,7 @@ export interface Step {
   /** The last confirmed apply was of this very declaration: what differs now has drifted. */
   drift: boolean;
   /** What would be done, and waits for a person: why, in a sentence. The step itself has no work then. */
-  held?: { code: 'NotAdopted' | 'Observing'; change: Exclude<Change, { op: 'none' }>; reason: string };
+  held?: { code: ReasonCode; change: Exclude<Change, { op: 'none' }>; reason: string };
 }
 
 const NOTHING: Change = { op: 'none' };

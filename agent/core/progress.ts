@@ -8,6 +8,8 @@ export interface SyncRequest {
   adopt?: boolean;
   allowRewind?: boolean;
   allowPrune?: boolean;
+  /** A word about data, which is given on the host alone: no command of a broker carries it. */
+  allowEmpty?: boolean;
 }
 
 /** What a run is at; in the `queue` it waits for the one before it. */

@@ -38,6 +38,24 @@ export interface Gone<F = unknown> {
   seen: Seen<F>;
 }
 
+/** What else there is when work is looked at. */
+export interface Around {
+  /** What is to be removed, of all kinds. */
+  gone: readonly { id: ResourceId; seen: Seen | undefined }[];
+  declared: ReadonlyMap<ResourceId, Desired>;
+  /** It is declared, or was made or adopted here. */
+  isManaged(id: ResourceId): boolean;
+}
+
+/** Why work waits for a person, and what must stay meanwhile. */
+export interface Doubt {
+  code: ReasonCode;
+  /** A sentence. */
+  reason: string;
+  /** Removals that wait with it. */
+  keeps: readonly ResourceId[];
+}
+
 /** Failures by id: what is not in it went well. */
 export type Failures = ReadonlyMap<ResourceId, AgentError>;
 
@@ -58,6 +76,11 @@ export interface Provider<S = unknown, F = unknown> {
   health(want: Desired<S>, seen: Seen<F> | undefined): Health;
   /** Why the change needs an operator's decision, in a sentence: it would change what fairlead neither created nor adopted. Pure. */
   hold?(want: Desired<S>, seen: Seen<F> | undefined, change: Change): string | null;
+  /**
+   * Work that must not be done without a person's word, found by a look at the host. Called when the plan is made, for what
+   * would change; costs nothing where nothing does.
+   */
+  doubts?(work: readonly Work<S, F>[], around: Around): Promise<ReadonlyMap<ResourceId, Doubt>>;
   /**
    * Observes `ids` in one batched call. Ids that do not exist on the host are missing from the answer.
    * @param wants the declarations of the ids that are declared; jobs and checks exist in their declarations only

@@ -129,6 +129,8 @@ export interface Asked {
   allowPrune: boolean;
   /** Take over what runs already and differs, by recreating it. */
   adopt?: boolean;
+  /** Start services without the data that they leave behind. */
+  allowEmpty?: boolean;
   /** A branch may go behind what was accepted. */
   allowRewind: boolean;
   /** Try the head again although its content is known to be bad; no window holds it. */

@@ -16,6 +16,7 @@ import { createFiles } from '../system/files/files.ts';
 import { withoutOwners } from '../system/files/without-owners.ts';
 import { createKernelSettings, type KernelSettings } from '../system/kernel-settings.ts';
 import { createExposures } from '../system/paths/exposed.ts';
+import { lookAtPlace } from '../system/place.ts';
 import { probe } from '../system/probe.ts';
 import { holdsAddress } from '../system/sockets.ts';
 import { createSystemdSignals } from '../system/systemd/signals.ts';
@@ -140,6 +141,7 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
           inspections,
           exposures,
           memory,
+          lookAt: lookAtPlace(root),
           holdsAddress: holdsAddressOf,
         }),
       ),

@@ -88,7 +88,7 @@ describe('completion', () => {
   });
 
   test('options of the command and of the program', async () => {
-    expect(await offer('sync', '--a')).toEqual(['--allow-prune', '--allow-rewind', '--adopt']);
+    expect(await offer('sync', '--a')).toEqual(['--allow-prune', '--allow-rewind', '--allow-empty', '--adopt']);
     expect(await offer('--json', 'sync', '--ro')).toEqual(['--root']);
   });
 

@@ -58,10 +58,11 @@ const patterns: Rule = (key, value) => {
 const mode = oneOf('observe', 'enforce');
 const adopt = oneOf('match', 'recreate');
 const rollback = oneOf('off', 'auto');
+const empty = oneOf('allow', 'hold');
 /** What it may say at each level. */
 const KNOWN = {
-  top: { project_directory: directory, adopt, rollback, patience: duration, decrypt: patterns },
-  services: { mode, on_change: onChange, adopt, rollback, patience: duration },
+  top: { project_directory: directory, adopt, rollback, patience: duration, empty, decrypt: patterns },
+  services: { mode, on_change: onChange, adopt, rollback, patience: duration, empty },
   networks: { mode, adopt },
   volumes: { mode, prune: oneOf('true', 'false'), adopt },
   configs: { on_change: onFileChange, decrypt: oneOf('true', 'false') },

@@ -23,6 +23,8 @@ export interface Told {
   patience: string | undefined;
   /** false: a file of Compose is mounted as git has it, encrypted. */
   decrypt: boolean;
+  /** undefined where it is not said there. */
+  empty: 'allow' | 'hold' | undefined;
 }
 
 /** What `x-fairlead` says at `path`, whatever stands there being right (`fairleadIssues` reports what is not). */
@@ -34,6 +36,7 @@ export function toldAt({ extension }: LoadedProject, path: KeyPath): Told {
     prune: String(said.prune) === 'true',
     adopt: said.adopt as Told['adopt'],
     rollback: said.rollback as Told['rollback'],
+    empty: said.empty as Told['empty'],
     patience: said.patience === undefined || said.patience === null ? undefined : String(said.patience),
     decrypt: String(said.decrypt) !== 'false',
   };
@@ -56,6 +59,10 @@ export function judgementAt(loaded: LoadedProject, path: KeyPath): Pick<Desired,
     ...(patience === undefined ? {} : { patienceMs: millisecondsOf(patience) }),
   };
 }
+
+/** It may start without its data: what is said at it, or at the top of the stack. */
+export const mayBeEmpty = (loaded: LoadedProject, path: KeyPath): boolean =>
+  (toldAt(loaded, path).empty ?? toldAt(loaded, []).empty) === 'allow';
 
 /** Paths of the host that a service mounts, and what a change of managed content at or below each asks for. */
 export function followed(

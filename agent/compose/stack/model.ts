@@ -144,6 +144,8 @@ export interface ServiceSpec {
   configFiles: string[];
   /** What runs there already and differs is taken over by making it anew. */
   adopt: 'match' | 'recreate';
+  /** It may start without the data that it had in another place; missing where a person is asked first. */
+  empty?: 'allow';
   /** Sent to its containers when managed content below a directory that it mounts changed; missing where nothing is sent. */
   signal?: string;
 }

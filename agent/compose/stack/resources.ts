@@ -17,6 +17,8 @@ import { createTrees } from './trees.ts';
 export interface ResourcesInput {
   input: StackInput;
   loaded: LoadedProject;
+  /** The stack's directory on the host, absolute. */
+  hostDir: string;
 }
 
 /** What one service needs of the whole. */

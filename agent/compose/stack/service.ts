@@ -6,7 +6,7 @@ import { sharedWith } from '../spec/namespace.ts';
 import { durationOf, writtenDuration } from '../spec/units.ts';
 import { socketEnvironment, socketMounts } from './api-socket.ts';
 import { engineConfig } from './engine-config.ts';
-import { adoption, followed, judgementAt, modeAt, toldAt } from './fairlead.ts';
+import { adoption, followed, judgementAt, mayBeEmpty, modeAt, toldAt } from './fairlead.ts';
 import { fileMounts, targetOf } from './file-mounts.ts';
 import { networkId, serviceId } from './ids.ts';
 import {
@@ -95,9 +95,10 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
     engine: engineConfig(service, securityOptions(context, name, service)),
     platform: service.platform ?? '',
     pullPolicy: pullPolicy(context, name, service),
-    projectDir: `${input.treeRoot}/${input.dir}`,
+    projectDir: context.hostDir,
     configFiles: input.files.map((f) => `${input.treeRoot}/${f.path}`),
     adopt: adoption(context.loaded, at),
+    ...(mayBeEmpty(context.loaded, at) ? { empty: 'allow' as const } : {}),
     ...(typeof onChange === 'object' ? { signal: String(onChange.signal) } : {}),
   };
   const binds = mounts.filter((m) => m.type === 'bind').map((m) => m.source);

@@ -5,6 +5,7 @@ import { type KindTable, traitsOf } from '../../core/kind.ts';
 import { makePlan, pruneHold, type Step } from '../../core/plan.ts';
 import type { Checkout, Desired, Gate, ResourceId } from '../../core/types.ts';
 import type { Mode } from '../decide/mode.ts';
+import { withDoubts } from '../steps/doubts.ts';
 import { idsOf, observe } from '../steps/observe.ts';
 import type { Loaded, Observed, Planned, Run } from '../types.ts';
 import { isDear } from './prefetch.ts';
@@ -63,7 +64,10 @@ export async function planFor(
         ? s
         : orHeld(run, s),
   );
-  const removals = plan.removals.map((r) =>
+  const { steps: undoubted, removals: leaving } = loaded.host.decommission
+    ? { steps, removals: plan.removals }
+    : await withDoubts(run, { steps, removals: plan.removals }, wants);
+  const removals = leaving.map((r) =>
     loaded.host.decommission && traitsOf(run.kinds, r.id).survivesDecommission ? { ...r, seen: undefined } : r,
   );
   // What is out of reach counts as well: the limit is not to be dodged by an engine that is down.
@@ -76,7 +80,7 @@ export async function planFor(
     given ??
     (loaded.host.mode === 'observe' ? OBSERVING : null) ??
     (tooMany === null ? null : { kind: 'prune', reason: tooMany, until: null });
-  return { loaded, observed, plan: { steps, removals }, away, gate };
+  return { loaded, observed, plan: { steps: undoubted, removals }, away, gate };
 }
 
 /** It is not done on the way back to an earlier commit. */

@@ -141,6 +141,7 @@ export function createLoop(options: LoopOptions): Loop {
         allowPrune: request.allowPrune ?? false,
         adopt: request.adopt ?? false,
         allowRewind: request.allowRewind ?? false,
+        allowEmpty: request.allowEmpty ?? false,
         force: request.force ?? false,
         hinted,
         superseded: () => pending !== null && URGENT.includes(pending.trigger),

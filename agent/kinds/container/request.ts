@@ -13,6 +13,7 @@ import {
   ONEOFF,
   PROJECT,
   SERVICE,
+  WORKING_DIR,
 } from '../docker/labels.ts';
 
 /** Another service of the project whose container is named in a request. */
@@ -160,7 +161,7 @@ function labelsOf({ spec, hash, imageId, imageVolumes, fields }: RequestInput): 
       .join(','),
     'com.docker.compose.image': imageId,
     ...(imageVolumes ? { [IMAGE_VOLUMES]: imageVolumes } : {}),
-    'com.docker.compose.project.working_dir': spec.projectDir,
+    [WORKING_DIR]: spec.projectDir,
     'com.docker.compose.project.config_files': spec.configFiles.join(','),
     'com.docker.compose.version': COMPOSE_VERSION,
     [HASH]: hash,

@@ -5,6 +5,7 @@ export const NUMBER = 'com.docker.compose.container-number';
 export const ONEOFF = 'com.docker.compose.oneoff';
 /** Of a container in which something is run for a service: what that is. */
 export const HOOK = 'com.docker.compose.hook';
+export const WORKING_DIR = 'com.docker.compose.project.working_dir';
 export const DEPENDS_ON = 'com.docker.compose.depends_on';
 export const NETWORK = 'com.docker.compose.network';
 export const VOLUME = 'com.docker.compose.volume';

@@ -9,6 +9,7 @@ import type { Desired, ResourceId, Seen } from '../../core/types.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Docker } from '../../system/docker/docker.ts';
 import type { Exposures } from '../../system/paths/exposed.ts';
+import type { LookAtPlace } from '../../system/place.ts';
 import { stop, type Tools } from '../container/container.ts';
 import { createDiscards } from '../container/discards.ts';
 import { memberOf, nameOf, observeService, PARKED, type ServiceFact } from '../container/fact.ts';
@@ -22,6 +23,7 @@ import type { Inspections } from '../docker/inspections.ts';
 import type { Images } from '../image/images.ts';
 import { movedImages } from '../image/moves.ts';
 import { waitForDependencies } from './depends.ts';
+import { leftBehind } from './left-behind.ts';
 import type { ServiceMemory } from './memory.ts';
 import { createServiceDiff, hold } from './plan.ts';
 import { removeServices } from './remove.ts';
@@ -38,6 +40,7 @@ export interface ServiceProviderOptions {
   /** A process of the host holds an address of its own: a connection, or a socket bound to it. */
   holdsAddress(pid: number): Promise<boolean>;
   memory: ServiceMemory;
+  lookAt: LookAtPlace;
   /** Hears what containers can write; left out where nobody keeps it. */
   exposures?: Pick<Exposures, 'add'>;
 }
@@ -80,6 +83,7 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     diff,
     health: (want, seen) => healthOf(want, seen?.fact),
     hold,
+    doubts: (work, around) => leftBehind(work, around, { docker, lookAt: options.lookAt }),
     async observe(ids, _signal, wants) {
       const declared = ids.flatMap((id) => wants?.get(id) ?? []);
       // Known also while the engine is away: files are written without it.

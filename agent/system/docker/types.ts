@@ -64,7 +64,7 @@ export type NetworkInfo = Pick<
   'Attachable' | 'Driver' | 'EnableIPv6' | 'IPAM' | 'Id' | 'Internal' | 'Labels' | 'Name' | 'Options'
 >;
 /** One volume, of `GET /volumes`. */
-export type VolumeInfo = Pick<Dockerode.VolumeInspectInfo, 'Driver' | 'Labels' | 'Name' | 'Options'>;
+export type VolumeInfo = Pick<Dockerode.VolumeInspectInfo, 'Driver' | 'Labels' | 'Mountpoint' | 'Name' | 'Options'>;
 
 /** What an image says of the containers made from it. */
 export type ImageConfig = Partial<

@@ -12,7 +12,8 @@ export function makeVolume(state: State, request: VolumeRequest): VolumeInfo {
       `A volume named ${Name} already exists with the ${there.Driver} driver. Choose a different volume name.`,
     );
   if (there) return there;
-  const volume = { Name, Driver, Labels, Options: DriverOpts ?? null };
+  const Mountpoint = `/var/lib/docker/volumes/${Name}/_data`;
+  const volume = { Name, Driver, Labels, Mountpoint, Options: DriverOpts ?? null };
   state.volumes.set(Name, volume);
   state.tell({ Type: 'volume', Action: 'create', Actor: { ID: Name, Attributes: { driver: Driver } } });
   return volume;

@@ -1,0 +1,155 @@
+/** A service that would start on an empty place while its data stays in another one: a person decides. */
+import type { MountSpec, ServiceSpec } from '../../compose/stack/model.ts';
+import { listedName } from '../../core/image-name.ts';
+import type { Around, Doubt, Work } from '../../core/provider.ts';
+import type { ResourceId } from '../../core/types.ts';
+import type { ContainerInfo, Docker } from '../../system/docker/docker.ts';
+import type { LookAtPlace } from '../../system/place.ts';
+import { ANONYMOUS, nameOf, type ServiceFact } from '../container/fact.ts';
+import { DEPENDS_ON, locate } from '../docker/labels.ts';
+import { createDataLook, type Where } from './data.ts';
+import { howToKeep } from './keep-data.ts';
+
+export interface LeftBehindOptions {
+  docker: Pick<Docker, 'volumes'>;
+  lookAt: LookAtPlace;
+}
+
+type Mounted = ContainerInfo['Mounts'][number];
+type ServiceWork = Work<ServiceSpec, ServiceFact>;
+type DataLook = ReturnType<typeof createDataLook>;
+
+/** A container that has, or had, what a service is to start with. */
+interface Former {
+  info: ContainerInfo;
+  /** The service that is to be removed, where it is another one. */
+  of: ResourceId | null;
+}
+
+/** A place with data, and the one that would be used in its stead. */
+export interface Left {
+  former: Former;
+  old: Mounted;
+  /** null for a volume without a name. */
+  mount: MountSpec | null;
+}
+
+/** Those of the work that wait, with the removals that must wait with them. */
+export async function leftBehind(
+  work: readonly ServiceWork[],
+  around: Around,
+  { docker, lookAt }: LeftBehindOptions,
+): Promise<ReadonlyMap<ResourceId, Doubt>> {
+  const doubts = new Map<ResourceId, Doubt>();
+  const asked = work.flatMap((one) => {
+    const formers = mayLeave(one) ? formersOf(one, around) : [];
+    return formers.length > 0 ? [{ one, formers }] : [];
+  });
+  if (asked.length === 0) return doubts;
+  const data = createDataLook({ lookAt, around, volumes: await docker.volumes() });
+  for (const { one, formers } of asked) {
+    const left = await firstLeft(one.want.spec, formers, data);
+    if (left === null) continue;
+    const { want } = one;
+    const place = left.mount === null ? 'a new volume without a name' : `${left.mount.source}, which is empty`;
+    doubts.set(want.id, {
+      code: 'DataLeftBehind',
+      reason: `${want.id} would start with ${place}, at ${left.old.Destination}, while ${placeOf(left.old)}, which ${nameOf(left.former.info)} has there, holds data; to keep the data, ${howToKeep(want, left)}; to begin without it, set x-fairlead: {empty: allow}, or run \`fairlead sync --allow-empty\``,
+      keeps: left.former.of === null ? [] : keptWith(left.former.of, around),
+    });
+  }
+  return doubts;
+}
+
+const mayLeave = ({ change, want: { spec } }: ServiceWork): boolean =>
+  (change.op === 'create' || change.op === 'replace') && spec.empty !== 'allow' && spec.replicas > 0;
+
+/** Its own containers; of a service that is new, those of the same image that are to go. */
+function formersOf({ want, seen }: ServiceWork, { gone }: Around): Former[] {
+  const own = [...(seen?.fact.replicas ?? []), ...(seen?.fact.parked ?? [])];
+  if (own.length > 0) return own.map(({ info }) => ({ info, of: null }));
+  const image = repositoryOf(want.spec.image);
+  return gone.flatMap(({ id, seen: other }) => {
+    if (!id.startsWith('service:') || other === undefined) return [];
+    const { replicas } = other.fact as ServiceFact;
+    return replicas
+      .filter(({ info }) => repositoryOf(info.Config.Image) === image)
+      .map(({ info }) => ({ info, of: id }));
+  });
+}
+
+/** Another tag of it is the same program with the same data. */
+const repositoryOf = (image: string): string => listedName(image).replace(/(@.*|:[^:/]*)$/, '');
+
+async function firstLeft(spec: ServiceSpec, formers: readonly Former[], data: DataLook): Promise<Left | null> {
+  for (const former of formers) {
+    for (const old of former.info.Mounts) {
+      if (!isKeeper(old) || data.isDisposable(old.Name ?? '')) continue;
+      const mount = spec.mounts.find((m) => m.target === old.Destination) ?? null;
+      const isMoved = mount === null ? isLost(old, former) : isOtherPlace(mount, old);
+      // What another of them has in the new place already is not left behind.
+      if (!isMoved || (mount && formers.some(({ info }) => info.Mounts.some((m) => isSamePlace(mount, m))))) continue;
+      const where = mount === null ? 'missing' : whereOf(mount, data);
+      if (mount && data.isDisposable(mount.source)) continue;
+      const besides = typeof where === 'string' ? null : where.path;
+      if ((await data.isEmpty(where)) && (await data.holds(old.Source, besides))) return { former, old, mount };
+    }
+  }
+  return null;
+}
+
+/** It can be written, and outlives its container. */
+const isKeeper = ({ Type, RW }: Mounted): boolean => RW && (Type === 'bind' || Type === 'volume');
+
+const isAnonymous = ({ Type, Name }: Mounted): boolean => Type === 'volume' && ANONYMOUS.test(Name ?? '');
+
+/** A volume without a name moves along when its own service is made anew, and with nobody else. */
+const isLost = (old: Mounted, former: Former): boolean => isAnonymous(old) && former.of !== null;
+
+const isSamePlace = (mount: MountSpec, { Type, Name, Source, Destination }: Mounted): boolean =>
+  mount.target === Destination && (Type === 'volume' ? Name === mount.source : Source === mount.source);
+
+function isOtherPlace(mount: MountSpec, old: Mounted): boolean {
+  if (mount.readOnly || (mount.type !== 'bind' && mount.type !== 'volume')) return false;
+  // It is asked for by its target alone, and moves along.
+  if (mount.source === '') return !isAnonymous(old);
+  return !isSamePlace(mount, old);
+}
+
+const whereOf = (mount: MountSpec, data: DataLook): Where => {
+  if (mount.source === '') return 'missing';
+  return mount.type === 'volume' ? data.volume(mount.source) : { path: mount.source };
+};
+
+export const placeOf = ({ Type, Name, Source }: Mounted): string => (Type === 'volume' ? `volume ${Name}` : Source);
+
+/** The old service runs on: with what depends on it, its networks and volumes, and the files that they mount. */
+function keptWith(old: ResourceId, { gone }: Around): ResourceId[] {
+  const [project] = locate(old);
+  const kept = new Map<ResourceId, ServiceFact>();
+  const factOf = (id: ResourceId) => gone.find((g) => g.id === id)?.seen?.fact as ServiceFact | undefined;
+  const keep = (id: ResourceId) => {
+    const fact = factOf(id);
+    if (fact === undefined || kept.has(id)) return;
+    kept.set(id, fact);
+    for (const other of gone)
+      if (other.id.startsWith(`service:${project}/`) && needs(factOf(other.id), locate(id)[1])) keep(other.id);
+  };
+  keep(old);
+  const sources = [...kept.values()]
+    .flatMap(({ replicas }) => replicas.flatMap(({ info }) => info.Mounts))
+    .map((m) => m.Source);
+  const isMounted = (path: string) =>
+    sources.some((source) => path === source || path.startsWith(`${source}/`) || source.startsWith(`${path}/`));
+  const others = gone.filter(
+    ({ id }) =>
+      id.startsWith(`network:${project}/`) ||
+      id.startsWith(`volume:${project}/`) ||
+      (id.startsWith('file:') && isMounted(id.slice('file:'.length))),
+  );
+  return [...kept.keys(), ...others.map(({ id }) => id)];
+}
+
+/** As `docker compose` writes it: `db:service_started:false,…`. */
+const needs = (fact: ServiceFact | undefined, service: string): boolean =>
+  (fact?.replicas[0]?.info.Config.Labels?.[DEPENDS_ON] ?? '').split(',').some((part) => part.split(':')[0] === service);

@@ -1,0 +1,219 @@
+/** Data is never left behind without a word. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { PROJECT, SERVICE } from '../../../agent/kinds/docker/labels.ts';
+import { done } from '../../reconciler.ts';
+import { problems, stackHost } from './stack-host.ts';
+
+const on = stackHost();
+const TREE = '/var/lib/fairlead/tree/hosts/h';
+const VOLUMES = '/var/lib/docker/volumes';
+
+/** A file with rows in a directory of the host. */
+function rows(dir: string, name = 'rows') {
+  const real = path.join(on.host.root, dir);
+  mkdirSync(real, { recursive: true });
+  writeFileSync(path.join(real, name), 'one\ntwo\n');
+}
+
+/** The database `db` of a stack, and `web`, which needs it. @param mount of the database, at /data */
+const shop = (mount: string, { stack = 'shop', top = '', db = '', more = '' } = {}) => ({
+  [`${stack}/compose.yaml`]: `services:
+  db: {image: "app:1", volumes: ["${mount}:/data"]${db}}
+  web: {image: "app:2", depends_on: [db]}
+${top}
+`,
+  'a.yaml': `files: {/srv/a: {content: "${more || mount}"}}\n`,
+});
+const NAMED = (name: string, keys = '') => `volumes: {${name}: {${keys}}}`;
+
+type Result = Awaited<ReturnType<typeof on.engine.again>>;
+const reasonOf = ({ outcome }: Result) => `${outcome.reason} ${outcome.message}`;
+const idOf = (name: string) => on.only(name).id;
+const held = (result: Result) =>
+  result.outcome.resources.filter((r) => r.sync === 'held').map((r) => `${r.id} ${r.reason}`);
+
+test('another volume: the service and its dependents are held, the old one runs on, the rest is applied', async () => {
+  await on.engine.apply(shop('data', { top: NAMED('data') }));
+  rows(`${VOLUMES}/shop_data/_data`);
+  const before = [idOf('shop-db-1'), idOf('shop-web-1')];
+  const changed = shop('rows', { top: NAMED('rows'), more: 'new' });
+  const result = await on.engine.apply({
+    ...changed,
+    'shop/compose.yaml': changed['shop/compose.yaml']?.replace('app:2', 'app:1') ?? '',
+  });
+  expect(held(result)).toEqual(['service:shop/db DataLeftBehind', 'service:shop/web Held']);
+  expect([idOf('shop-db-1'), idOf('shop-web-1')]).toEqual(before);
+  expect(done(result)).toContain('update file:/srv/a done');
+  expect(reasonOf(result)).toMatch(
+    /^DataLeftBehind service:shop\/db would start with shop_rows, which is empty, at \/data, while volume shop_data, which shop-db-1 has there, holds data; to keep the data, set volumes: \{rows: \{name: shop_data\}\}.*x-fairlead: \{empty: allow\}.*sync --allow-empty/,
+  );
+  expect(problems(result)).toEqual([]);
+});
+
+test('it goes on once the data is there', async () => {
+  await on.engine.apply(shop('data', { top: NAMED('data') }));
+  rows(`${VOLUMES}/shop_data/_data`);
+  await on.engine.apply(shop('rows', { top: NAMED('rows') }));
+  rows(`${VOLUMES}/shop_rows/_data`);
+  const result = await on.engine.again();
+  expect(held(result)).toEqual([]);
+  expect(on.only('shop-db-1').mounts.map((m) => m.Name)).toContain('shop_rows');
+});
+
+test.each([
+  ['the repository says so at the service', { db: ', x-fairlead: {empty: allow}' }, {}],
+  ['the repository says so at the stack', { top: 'x-fairlead: {empty: allow}' }, {}],
+  ['a person says so, once', {}, { allowEmpty: true }],
+])('it goes on where %s', async (_, told, asked) => {
+  await on.engine.apply(shop('./data'));
+  rows(`${TREE}/shop/data`);
+  const result = await on.engine.apply(shop('./rows', told), new AbortController().signal, asked);
+  expect(held(result)).toEqual([]);
+  expect(on.only('shop-db-1').mounts.map((m) => m.Source)).toContain(`${TREE}/shop/rows`);
+});
+
+test.each([
+  ['the old place is empty', './data', './rows', {}, () => undefined],
+  [
+    'the old place has what every new file system has',
+    './data',
+    './rows',
+    {},
+    () => mkdirSync(path.join(on.host.root, TREE, 'shop/data/lost+found'), { recursive: true }),
+  ],
+  ['the mount is read-only', './data', './rows', { readOnly: ':ro' }, () => rows(`${TREE}/shop/data`)],
+  [
+    'the new place has data',
+    './data',
+    '/srv/rows',
+    {},
+    () => {
+      rows(`${TREE}/shop/data`);
+      rows('/srv/rows');
+    },
+  ],
+])('nothing is held where %s', async (_, from, to, { readOnly = '' }: { readOnly?: string }, prepare) => {
+  const text = (mount: string) => ({
+    'shop/compose.yaml': `services: {db: {image: "app:1", volumes: ["${mount}:/data${readOnly}"]}}\n`,
+  });
+  await on.engine.apply(text(from));
+  prepare();
+  expect(held(await on.engine.apply(text(to)))).toEqual([]);
+  expect(on.only('shop-db-1').mounts.map((m) => m.Source)).not.toContain(`${TREE}/shop/data`);
+});
+
+test.each([
+  ['the old volume may be deleted', 'prune: true', ''],
+  ['the new volume may be deleted', '', 'prune: true'],
+])('nothing is held where %s', async (_, old, fresh) => {
+  const keys = (prune: string) => (prune ? `x-fairlead: {${prune}}` : '');
+  await on.engine.apply(shop('data', { top: NAMED('data', keys(old)) }));
+  rows(`${VOLUMES}/shop_data/_data`);
+  expect(held(await on.engine.apply(shop('rows', { top: NAMED('rows', keys(fresh)) })))).toEqual([]);
+});
+
+test('nothing is held for a tmpfs, nor for content of the repository', async () => {
+  const text = (dir: string, mount: string) => ({
+    'shop/compose.yaml': `services: {db: {image: "app:1", volumes: ["./${dir}:/conf"]${mount}}}\n`,
+    [`shop/${dir}/a`]: 'a',
+    [`shop/${dir}/sub/b`]: 'b',
+  });
+  await on.engine.apply(text('conf', ', tmpfs: [/data]'));
+  const result = await on.engine.apply(text('etc', ''));
+  expect(held(result)).toEqual([]);
+  expect(on.only('shop-db-1').mounts.map((m) => m.Source)).toContain(`${TREE}/shop/etc`);
+});
+
+test('a directory that the repository keeps with a file of its own is empty all the same', async () => {
+  const text = (dir: string) => ({
+    'shop/compose.yaml': `services: {db: {image: "app:1", volumes: ["./${dir}:/data"]}}\n`,
+    [`shop/${dir}/.gitkeep`]: '',
+  });
+  await on.engine.apply(text('data'));
+  rows(`${TREE}/shop/data`);
+  expect(held(await on.engine.apply(text('rows')))).toEqual(['service:shop/db DataLeftBehind']);
+});
+
+test.each([
+  ['its volume', 'data', NAMED('data'), `${VOLUMES}/shop_data/_data`],
+  ['its directory', './data', '', `${TREE}/shop/data`],
+])('a stack that was moved is held where %s stays behind; what it was runs on', async (_, mount, top, place) => {
+  await on.engine.apply(shop(mount, { top }));
+  rows(place);
+  const before = on.names();
+  const ids = [idOf('shop-db-1'), idOf('shop-web-1')];
+  const result = await on.engine.apply(shop(mount, { stack: 'webshop', top }));
+  expect(held(result)).toEqual(['service:webshop/db DataLeftBehind', 'service:webshop/web Held']);
+  expect(on.names()).toEqual(before);
+  expect([idOf('shop-db-1'), idOf('shop-web-1')]).toEqual(ids);
+  expect(problems(result)).toEqual([]);
+  // Nothing of it is taken apart by the runs that follow.
+  expect(done(await on.engine.again()).filter((line) => !line.endsWith('held'))).toEqual([]);
+  expect(on.names()).toEqual(before);
+  const allowed = await on.engine.again({ allowEmpty: true });
+  expect(held(allowed)).toEqual([]);
+  expect(on.names()).toEqual(['webshop-db-1 running', 'webshop-web-1 running']);
+});
+
+test('a moved stack that names the old volume is not held', async () => {
+  await on.engine.apply(shop('data', { top: NAMED('data') }));
+  rows(`${VOLUMES}/shop_data/_data`);
+  const result = await on.engine.apply(shop('data', { stack: 'webshop', top: NAMED('data', 'name: shop_data') }));
+  expect(held(result)).toEqual([]);
+  expect(problems(result)).toEqual([]);
+  expect(on.names()).toEqual(['webshop-db-1 running', 'webshop-web-1 running']);
+});
+
+test('a service that was renamed with its directory is held; another image of the same repository is the same', async () => {
+  const text = (name: string, tag: string) => ({
+    'shop/compose.yaml': `services: {${name}: {image: "app:${tag}", volumes: ["./${name}:/data"]}}\n`,
+  });
+  await on.engine.apply(text('db', '1'));
+  rows(`${TREE}/shop/db`);
+  expect(held(await on.engine.apply(text('database', '2')))).toEqual(['service:shop/database DataLeftBehind']);
+  expect(on.names()).toEqual(['shop-db-1 running']);
+});
+
+test('a moved stack whose data is in a volume without a name is held', async () => {
+  const text = (stack: string) => ({ [`${stack}/compose.yaml`]: 'services: {db: {image: "app:1"}}\n' });
+  await on.engine.apply(text('shop'));
+  rows(`${VOLUMES}/${on.only('shop-db-1').mounts[0]?.Name}/_data`);
+  const result = await on.engine.apply(text('webshop'));
+  expect(held(result)).toEqual(['service:webshop/db DataLeftBehind']);
+  expect(on.names()).toEqual(['shop-db-1 running']);
+});
+
+test('another service of the same image with a place of its own is not held', async () => {
+  await on.engine.apply(shop('./data'));
+  rows(`${TREE}/shop/data`);
+  const both = {
+    ...shop('./data'),
+    'other/compose.yaml': 'services: {db: {image: "app:1", volumes: ["./data:/data"]}}\n',
+  };
+  expect(held(await on.engine.apply(both))).toEqual([]);
+  expect(on.names()).toContain('other-db-1 running');
+});
+
+test('a running stack that is adopted by recreating it does not start on an empty directory', async () => {
+  rows('/opt/shop/data');
+  const labels = {
+    ...{ [PROJECT]: 'shop', [SERVICE]: 'db', 'com.docker.compose.container-number': '1' },
+    'com.docker.compose.project.working_dir': '/opt/shop',
+  };
+  const id = await on.strangers('shop-db-1', { Labels: labels, HostConfig: { Binds: ['/opt/shop/data:/data'] } });
+  const files = {
+    'shop/compose.yaml':
+      'services: {db: {image: "app:1", volumes: ["./data:/data"], environment: {W: new}}}\nx-fairlead: {project_directory: /srv/shop}\n',
+  };
+  await on.engine.apply(files);
+  const result = await on.engine.again({ adopt: true });
+  expect(held(result)).toEqual(['service:shop/db DataLeftBehind']);
+  expect(reasonOf(result)).toMatch(
+    /\/srv\/shop\/data, which is empty, at \/data, while \/opt\/shop\/data, .*project_directory: \/opt\/shop\}/,
+  );
+  expect(on.only('shop-db-1')).toMatchObject({ id, status: 'running' });
+  rmSync(path.join(on.host.root, '/opt/shop/data/rows'));
+  expect(held(await on.engine.again({ adopt: true }))).toEqual([]);
+});
