@@ -4,6 +4,7 @@ import { AgentError } from '../../errors.ts';
 const SENTENCES: Record<string, string> = {
   ENOSPC: 'the disk is full; free some space',
   EDQUOT: 'the disk quota is used up',
+  EIO: 'the disk answers with an input/output error; look at the kernel log (dmesg) and at the disk',
   EROFS: 'the file system is read-only',
   EPERM: 'the kernel does not allow it; is the file or its directory immutable (lsattr)?',
   EACCES: 'permission denied; is the agent root?',
@@ -16,7 +17,11 @@ const SENTENCES: Record<string, string> = {
   ENAMETOOLONG: 'the name is too long',
 };
 /** Worth another try without a new commit. */
-const PASSING = ['ENOSPC', 'EDQUOT', 'EBUSY', 'EROFS', 'EPERM', 'EXDEV', 'EISDIR', 'ENOTDIR'];
+const PASSING = [
+  ...['ENOSPC', 'EDQUOT', 'EBUSY', 'EROFS', 'EPERM', 'EXDEV', 'EISDIR', 'ENOTDIR'],
+  // The disk, or the machine, is in trouble: no commit is to blame.
+  ...['EIO', 'ENXIO', 'ENODEV', 'ESTALE', 'ETIMEDOUT', 'ENOMEM', 'EMFILE', 'ENFILE', 'ETXTBSY'],
+];
 
 export const codeOf = (thrown: unknown): string => String((thrown as { code?: unknown } | undefined)?.code ?? '');
 
