@@ -7,6 +7,7 @@ import { ensureImage } from './image.ts';
 import { createInfra, type Infra } from './infra.ts';
 import type { Flavour } from './recipe.ts';
 import { until } from './run.ts';
+import { createVirtualHost, type NewVirtualHost, type VirtualHost } from './vm/host.ts';
 
 export type { LabHost } from './host.ts';
 export type { FleetRepo, Infra } from './infra.ts';
@@ -15,7 +16,7 @@ export { until };
 export interface LabOptions {
   /** Labs of different names live side by side; one left over under this name is removed first. */
   name: string;
-  hosts: readonly { name: string; flavour?: Flavour }[];
+  hosts: readonly { name: string; flavour?: Flavour | 'vm' }[];
   /** `shared`: one infra host for all labs that only pull images from it; it is booted once, and `lab.infra` must not be changed. */
   infra?: 'own' | 'shared';
   /** It outlives this process: the lab's engine is in use until `removeLab`. */
@@ -25,6 +26,8 @@ export interface LabOptions {
 
 export interface Lab {
   host(name: string): LabHost;
+  /** A host of flavour `vm`, with what only such a one can do. */
+  machine(name: string): VirtualHost;
   infra: Infra;
   /** Fails where an agent on one of the hosts kept its event loop for a second of processor time. */
   stop(): Promise<void>;
@@ -58,7 +61,8 @@ export async function startLab({
   const docker = await ensureEngine(log);
   const images = new Map<Flavour, string>();
   // One after another: an image that is missing is built.
-  for (const flavour of new Set<Flavour>(['debian13', ...hosts.map((h) => h.flavour ?? 'debian13')]))
+  const containers = hosts.flatMap(({ name: host, flavour }) => (flavour === 'vm' ? [] : [{ name: host, flavour }]));
+  for (const flavour of new Set<Flavour>(['debian13', ...containers.map((h) => h.flavour ?? 'debian13')]))
     images.set(flavour, await ensureImage(docker, flavour, log));
   const imageOf = (flavour: Flavour = 'debian13') => images.get(flavour) ?? '';
   await removeLab(docker, name);
@@ -73,8 +77,9 @@ export async function startLab({
     network,
   });
   const infra = createInfra(optionsOf('infra', kind === 'shared' ? SHARED : name));
-  const all = new Map<string, LabHost>(hosts.map((h) => [h.name, createHost(optionsOf(h.name))]));
-  log(`booting ${[...all.keys(), 'infra'].join(', ')}`);
+  const all = new Map<string, LabHost>(containers.map((h) => [h.name, createHost(optionsOf(h.name))]));
+  const machines = new Map<string, NewVirtualHost>();
+  log(`booting ${[...hosts.map((h) => h.name), 'infra'].join(', ')}`);
   const bootInfra = async () => {
     if (kind === 'own') await boot(optionsOf('infra'), imageOf(), labels);
     else await bootShared(docker, network, imageOf());
@@ -89,11 +94,31 @@ export async function startLab({
     if (!found) throw new Error(`the lab has no host ${wanted}`);
     return found;
   };
-  await Promise.all([bootInfra(), ...hosts.map((h) => bootHost(find(h.name), h.flavour))]);
+  const infraUp = bootInfra();
+  for (const { name: host } of hosts.filter((h) => h.flavour === 'vm')) {
+    const { container } = optionsOf(host);
+    const names = async () => ({ infra: await infraUp.then(infra.address) });
+    const machine = createVirtualHost({ name: host, container, names, log });
+    machines.set(host, machine);
+    all.set(host, machine.host);
+  }
+  await Promise.all([
+    infraUp,
+    ...containers.map((h) => bootHost(find(h.name), h.flavour)),
+    ...[...machines.values()].map((machine) => machine.start()),
+  ]);
   return {
     infra,
     host: find,
+    machine(wanted) {
+      const found = machines.get(wanted);
+      if (!found) throw new Error(`the lab has no virtual machine ${wanted}`);
+      return found.host;
+    },
     async stop() {
+      await Promise.all([...machines.values()].map((machine) => machine.remove()));
+      // A machine without hardware help is so slow that its processor time says nothing.
+      for (const host of machines.keys()) all.delete(host);
       const turns = await Promise.all([...all.values()].map(longestTurn));
       await removeLab(docker, name);
       const stalled = turns.filter(({ ms }) => ms >= STALL_MS);

@@ -2,6 +2,7 @@
 import { ensureEngine } from './engine.ts';
 import { ensureImage } from './image.ts';
 import { removeShared } from './lab.ts';
+import { whyNone } from './vm/need.ts';
 
 /** @returns what takes down, after the last file, what files shared */
 export default async function setup(): Promise<() => Promise<unknown>> {
@@ -9,6 +10,7 @@ export default async function setup(): Promise<() => Promise<unknown>> {
   const log = (line: string) => console.log(`lab ${((Date.now() - began) / 1000).toFixed(0)} s: ${line}`);
   const docker = await ensureEngine(log);
   for (const flavour of ['debian13', 'debian12'] as const) await ensureImage(docker, flavour, log);
+  await whyNone();
   await removeShared(docker);
   return () => removeShared(docker);
 }

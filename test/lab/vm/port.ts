@@ -1,0 +1,11 @@
+/** A free port of the loopback interface. */
+import net from 'node:net';
+
+/** @returns one that was free a moment ago; who uses it must try again with another one where it is taken */
+export async function createPort(): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
