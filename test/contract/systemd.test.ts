@@ -30,7 +30,8 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
       write: (file, text) => {
         if (text === null) return host.exec(['rm', '-f', file]);
         const target = text.startsWith('→ ') ? text.slice('→ '.length) : null;
-        return target === null ? host.write(file, text) : host.exec(['ln', '-sfn', target, file]);
+        const link = ['sh', '-c', 'mkdir -p "$(dirname "$2")" && ln -sfn "$1" "$2"', 'sh', target ?? '', file];
+        return target === null ? host.write(file, text) : host.exec(link);
       },
       exists: async (file) => (await host.exec(['test', '-e', file], { check: false })).code === 0,
       seesNewDropins: flavour !== 'debian12',

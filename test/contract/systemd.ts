@@ -225,6 +225,31 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       await refused(systemd.enableAll(['t-on.service', 't-nowhere.service']));
     });
 
+    test('each state of a unit file is told apart', async () => {
+      const install = '\n[Install]\nWantedBy=multi-user.target\n';
+      await put('t-real.service', SLEEPS + install);
+      await put('t-named.service', SLEEPS + install);
+      await put('t-alias.service', `→ ${ETC}/t-named.service`);
+      await put('t-also.service', `${SLEEPS}\n[Install]\nAlso=t-real.service\n`);
+      await put('t-masked.service', '→ /dev/null');
+      await put('t-run.service', SLEEPS + install);
+      const link = '/run/systemd/system/multi-user.target.wants/t-run.service';
+      const mask = '/run/systemd/system/t-veiled.service';
+      await subject.write(link, `→ ${ETC}/t-run.service`);
+      await subject.write(mask, '→ /dev/null');
+      await systemd.reload();
+      const states: Record<string, string> = {};
+      for (const name of ['real', 'alias', 'also', 'masked', 'run', 'veiled'])
+        states[name] = await systemd.fileState(`t-${name}.service`);
+      await systemd.disable('t-run.service');
+      states.after = await systemd.fileState('t-run.service');
+      for (const path of [link, mask]) await subject.write(path, null);
+      expect(states).toEqual({
+        ...{ real: 'disabled', alias: 'alias', also: 'indirect', masked: 'masked', run: 'enabled-runtime' },
+        ...{ veiled: 'masked-runtime', after: 'enabled-runtime' },
+      });
+    });
+
     test('an instance goes by its template', async () => {
       await put('t-tpl@.service', `${SLEEPS}[Install]\nWantedBy=multi-user.target\n`);
       expect(await systemd.job('StartUnit', 't-tpl@a.service')).toBe('done');
@@ -246,6 +271,21 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       await put('t-if.service', `[Unit]\nConditionPathExists=/nowhere/at/all\n${SLEEPS}`);
       expect(await systemd.job('StartUnit', 't-if.service')).toBe('done');
       expect(await stateOf('t-if.service')).toBe('inactive (dead)');
+    });
+
+    test('whether a condition held is known of a unit that is kept in memory', async () => {
+      const conditions = async (unit: string) => {
+        await systemd.keep(unit);
+        await systemd.job('StartUnit', unit);
+        const asked = Number(await ask(unit, 'Unit', 'ConditionTimestamp', 0)) > 0;
+        const held = await ask(unit, 'Unit', 'ConditionResult', null);
+        await systemd.release(unit);
+        return { asked, held };
+      };
+      await put('t-unless.service', `[Unit]\nConditionPathExists=/nowhere/at/all\n${SLEEPS}`);
+      await put('t-if.service', `[Unit]\nConditionPathExists=/etc\n${oneshot('/bin/true')}`);
+      expect(await conditions('t-unless.service')).toEqual({ asked: true, held: false });
+      expect(await conditions('t-if.service')).toEqual({ asked: true, held: true });
     });
 
     test('a sixth start within ten seconds is refused, unless the count is taken back', async () => {

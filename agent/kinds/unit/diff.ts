@@ -1,6 +1,7 @@
 /** What a unit on the host differs in from its declaration, and whether it is well. Pure. */
 import type { Health } from '../../core/provider.ts';
 import type { Change, Desired, Reason, Seen } from '../../core/types.ts';
+import { enabledReason } from './enablement.ts';
 import { dropinDir, fileOf, sha256, type UnitAnswer, type UnitOnDisk } from './files.ts';
 import type { UnitSpec } from './spec.ts';
 
@@ -21,16 +22,14 @@ export interface UnitFact extends UnitOnDisk, UnitAnswer {
   remains: boolean;
   /** Microseconds (CLOCK_REALTIME) of the last start of a service's main process since boot; 0 if never. */
   startedAt: number;
+  /** Its last start was let be, since one of its conditions did not hold: systemd.unit(5). */
+  skipped: boolean;
   /** Last lines of its journal, where it failed. */
   log: string;
   /** Paths that fairlead put there, or replaced. */
   ours: readonly string[];
 }
 
-/** Unit file states that are as good as enabled, or can be neither. systemctl(1), is-enabled. */
-const ENABLED = ['enabled', 'enabled-runtime', 'static', 'alias', 'generated', 'indirect'];
-
-export const isEnabled = (fact: UnitFact | undefined): boolean => ENABLED.includes(fact?.file ?? '');
 export const isUp = (fact: UnitFact): boolean =>
   ['active', 'activating', 'reloading', 'refreshing'].includes(fact.active);
 
@@ -42,7 +41,7 @@ export function diffUnit(want: Desired<UnitSpec>, seen: Seen<UnitFact> | undefin
   const why = [...fileReasons(spec, fact), ...stateReasons(want, fact, seen.mark)];
   const interrupted = isInterrupted(want, seen);
   const hasFiles = spec.content !== undefined || spec.dropins !== undefined;
-  if (why.length === 0 && interrupted && isUp(fact) && spec.onChange !== 'none')
+  if (why.length === 0 && interrupted && isUp(fact) && followsText(spec, fact).verb !== null)
     why.push({ field: 'restart', from: 'changed on disk, not restarted yet', to: 'restarted' });
   if (why.length === 0 && hasFiles && fact.needReload)
     why.push({ field: 'restart', from: 'changed on disk, not loaded yet', to: 'loaded' });
@@ -86,17 +85,31 @@ function* fileReasons(spec: UnitSpec, fact: UnitFact): Generator<Reason> {
   if (spec.masked === false && fact.maskedHere) yield { field: 'masked', from: 'true', to: 'false' };
 }
 
-function* stateReasons({ spec, hash }: Desired<UnitSpec>, fact: UnitFact, mark: Seen['mark']): Generator<Reason> {
-  const enabled = isEnabled(fact);
-  if (spec.enabled === true && !enabled) yield { field: 'enabled', from: fact.file || 'disabled', to: 'enabled' };
-  if (spec.enabled === false && enabled && fact.file !== 'static')
-    yield { field: 'enabled', from: fact.file, to: 'disabled' };
+function* stateReasons(want: Desired<UnitSpec>, fact: UnitFact, mark: Seen['mark']): Generator<Reason> {
+  const { spec, hash } = want;
+  yield* enabledReason(want, fact, mark);
   // A oneshot that ran to its end runs again when it changes, not when the host has booted.
-  const settled = isCompleted(fact) || (isSpent(fact) && mark?.hash === hash);
+  const settled = isCompleted(fact) || ((fact.skipped || isSpent(fact)) && mark?.hash === hash);
   if (spec.state === 'started' && !isUp(fact) && !settled)
     yield { field: 'state', from: `${fact.active} (${fact.sub})`, to: 'started' };
   if ((spec.state === 'stopped' || spec.masked === true) && fact.active !== 'inactive' && fact.active !== 'failed')
     yield { field: 'state', from: fact.active, to: 'stopped' };
+}
+
+/**
+ * What a changed text asks of a unit that is up: only what runs, and is declared to run, is restarted. What is still starting is
+ * not stopped, and neither is a oneshot at work; a timer has its new times after the reload of systemd.
+ * @returns why it is left alone, if that is worth a word
+ */
+export function followsText(spec: UnitSpec, fact: UnitFact): { verb: 'restart' | 'reload' | null; because: string } {
+  const { name, onChange, state, enabled } = spec;
+  if (onChange === 'none' || name.endsWith('.timer')) return { verb: null, because: '' };
+  if (!['active', 'reloading', 'refreshing'].includes(fact.active))
+    return { verb: null, because: `it is ${fact.active} (${fact.sub}) and goes on as it was begun` };
+  const isDeclared = state === 'started' || (state === undefined && (enabled ?? fact.file.startsWith('enabled')));
+  if (!isDeclared)
+    return { verb: null, because: 'nothing declares that it runs; `state: started` or `notify` has it restarted' };
+  return { verb: onChange, because: '' };
 }
 
 const isSpent = ({ active, type, result, remains }: UnitFact): boolean =>
@@ -111,7 +124,7 @@ export function healthOf({ spec, hash }: Desired<UnitSpec>, seen: Seen<UnitFact>
     const status = fact.exitStatus ? `, exit status ${fact.exitStatus}` : '';
     return { state: 'bad', message: `failed: ${fact.result}${status}${fact.log ? `; its journal: ${fact.log}` : ''}` };
   }
-  if (spec.state !== 'started' || isCompleted(fact) || (isSpent(fact) && seen?.mark?.hash === hash))
+  if (spec.state !== 'started' || fact.skipped || isCompleted(fact) || (isSpent(fact) && seen?.mark?.hash === hash))
     return { state: 'ok', message: '' };
   if (fact.active === 'active') return { state: 'ok', message: '' };
   if (['activating', 'reloading', 'refreshing'].includes(fact.active))

@@ -3,7 +3,8 @@ import type { Work } from '../../core/provider.ts';
 import type { ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { Systemd } from '../../system/systemd/systemd.ts';
-import { isEnabled, isInterrupted, leftOver, type UnitFact } from './diff.ts';
+import { isInterrupted, leftOver, type UnitFact } from './diff.ts';
+import { isOff, whyNot, withoutEffect } from './enablement.ts';
 import { dropinDir, fileOf, sha256 } from './files.ts';
 import { notFound } from './jobs.ts';
 import type { UnitProviderOptions } from './provider.ts';
@@ -107,7 +108,7 @@ async function setEnabled(
   work: readonly UnitWork[],
   fail: (id: ResourceId, thrown: unknown) => void,
 ): Promise<boolean> {
-  const fresh = work.filter(({ want, seen }) => want.spec.enabled === true && !isEnabled(seen?.fact));
+  const fresh = work.filter(({ want, seen }) => want.spec.enabled === true && seen?.fact.file !== 'enabled');
   const done = await enableTogether(systemd, fresh);
   let changed = done.size > 0;
   for (const one of work.filter((w) => !done.has(w.want.id))) {
@@ -132,27 +133,43 @@ async function enableTogether(systemd: Systemd, fresh: readonly UnitWork[]): Pro
   }
 }
 
-async function setEnabledOne(systemd: Systemd, { want, change, seen }: UnitWork): Promise<boolean> {
-  const { name, enabled, content } = want.spec;
+async function setEnabledOne(systemd: Systemd, { want: { spec }, change, seen }: UnitWork): Promise<boolean> {
+  const { name, enabled, content } = spec;
   if (enabled === undefined) return false;
-  const fact = seen?.fact;
-  if (!enabled) {
-    if (!isEnabled(fact) || fact?.file === 'static') return false;
-    await systemd.disable(name);
-    return true;
-  }
   // A changed [Install] section means other links.
   const rewritten = content !== undefined && change.op !== 'none' && change.why.some((r) => r.field === 'content');
-  if (isEnabled(fact) && !rewritten) return false;
-  if (content === undefined && (await systemd.fileState(name)) === '') throw notFound(name);
-  const installable = isEnabled(fact) ? await systemd.reenable(name) : await systemd.enable(name);
-  if (!installable) throw notInstallable(name);
+  const was = seen?.fact.file;
+  if (enabled ? was === 'enabled' && !rewritten : was !== undefined && isOff(spec, was) && !rewritten) return false;
+  const file = await systemd.fileState(name);
+  if (content === undefined && file === '') throw notFound(name);
+  const reason = whyNot(spec, { file, ...(await originOf(systemd, name, file)) });
+  if (reason !== null) throw notInstallable(name, reason);
+  if (!enabled) {
+    if (isOff(spec, file)) return false;
+    await systemd.disable(name);
+    const now = await systemd.fileState(name);
+    if (!isOff(spec, now)) throw notInstallable(name, withoutEffect(spec, now));
+    return true;
+  }
+  const installable = file === 'enabled' ? await systemd.reenable(name) : await systemd.enable(name);
+  if (!installable) throw notInstallable(name, whyNot(spec, { file: 'static', realName: '', source: '' }) ?? '');
+  const now = await systemd.fileState(name);
+  if (now !== 'enabled' && now !== 'indirect') throw notInstallable(name, withoutEffect(spec, now));
   return true;
 }
 
-const notInstallable = (name: string) =>
-  new AgentError({
-    code: 'NotInstallable',
-    phase: 'apply',
-    message: `${name} cannot be enabled: it has no [Install] section; add one with WantedBy=, or drop \`enabled\``,
-  });
+/** What a unit that is not one of its own stands for. */
+async function originOf(systemd: Systemd, name: string, file: string): Promise<{ realName: string; source: string }> {
+  const none = { realName: '', source: '' };
+  if (file !== 'alias' && file !== 'generated') return none;
+  const [row] = await systemd.list([name]);
+  if (row === undefined || row.path === '') return none;
+  const [realName, source] = await Promise.all([
+    systemd.property(row.path, 'Unit', 'Id', ''),
+    systemd.property(row.path, 'Unit', 'SourcePath', ''),
+  ]);
+  return { realName: realName === name ? '' : realName, source };
+}
+
+const notInstallable = (name: string, message: string) =>
+  new AgentError({ code: 'NotInstallable', phase: 'apply', resource: `unit:${name}`, message });

@@ -7,7 +7,7 @@ import type { Exec } from '../../system/exec.ts';
 import type { Files } from '../../system/files/files.ts';
 import type { Systemd, UnitRow } from '../../system/systemd/systemd.ts';
 import type { Originals } from '../file/originals.ts';
-import { diffUnit, healthOf, isUp, LOADED, type UnitFact } from './diff.ts';
+import { diffUnit, followsText, healthOf, isUp, LOADED, type UnitFact } from './diff.ts';
 import { createUnitAnswers, createUnitReader, dropinDir, fileOf, type UnitOnDisk } from './files.ts';
 import { installUnits } from './install.ts';
 import { createUnitJobs, journalOf } from './jobs.ts';
@@ -32,6 +32,7 @@ export interface UnitProviderOptions {
 type UnitWork = Work<UnitSpec, UnitFact>;
 /** Where only health is asked for, which has nothing to do with these. */
 const UNASKED = { file: '', needReload: false };
+const templateOf = (name: string): ResourceId => `unit:${name.replace(/@[^@]+(\.[a-z]+)$/, '@$1')}`;
 const nameOf = (id: ResourceId) => id.slice('unit:'.length);
 
 export function createUnitProvider(options: UnitProviderOptions): Provider<UnitSpec, UnitFact> {
@@ -43,6 +44,8 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
   let declared: ReadonlySet<ResourceId> = new Set();
   /** Started or restarted in this run: a notify of the same run asks for nothing more. */
   const fresh = new Set<string>();
+  /** Started in vain, since a condition of theirs did not hold; systemd itself forgets that. */
+  const skipped = new Set<string>();
 
   const provider: Provider<UnitSpec, UnitFact> = {
     kind: 'unit',
@@ -94,8 +97,15 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
       );
       return failures;
     },
-    async refresh({ spec }, signal, verb = 'restart') {
+    async refresh({ spec }, signal, verb = 'restart', report, sources = []) {
       if (spec.state === 'stopped' || spec.masked || fresh.delete(spec.name)) return;
+      // A changed template is a change of the instance's own text, and stops nothing that is still starting.
+      const template = templateOf(spec.name);
+      const [row] = sources.length > 0 && sources.every((id) => id === template) ? await systemd.list([spec.name]) : [];
+      if (row?.active === 'activating') {
+        report?.({ field: 'restart', to: `not restarted: it is activating (${row.sub}) and goes on as it was begun` });
+        return;
+      }
       // What nobody asked to be started is not started by a notify either.
       const tried = spec.state !== 'started';
       if (verb === 'reload') await job(tried ? 'ReloadOrTryRestartUnit' : 'ReloadOrRestartUnit', spec.name, signal);
@@ -116,20 +126,43 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
   };
   return provider;
 
-  async function change({ change, want: { spec }, seen }: UnitWork, signal: AbortSignal): Promise<void> {
+  async function change({ change, want: { spec }, seen, report }: UnitWork, signal: AbortSignal): Promise<void> {
     if (change.op === 'none' || change.why.every((r) => r.field === LOADED)) return;
     const { name } = spec;
     const running = seen !== undefined && isUp(seen.fact);
     const changed = change.why.some((r) => /^(content|restart|dropins\.)/.test(r.field));
     if (spec.state === 'stopped' || spec.masked) {
       if (seen && seen.fact.active !== 'inactive') await job('StopUnit', name, signal);
-    } else if (running && changed && spec.onChange === 'reload') await job('ReloadOrRestartUnit', name, signal);
-    else if (running && changed && spec.onChange === 'restart') {
-      await restart(name, signal);
-      fresh.add(name);
+    } else if (running && changed) {
+      const { verb, because } = followsText(spec, seen.fact);
+      if (verb === 'restart') {
+        await restart(name, signal);
+        fresh.add(name);
+      } else if (verb === 'reload') await job('ReloadOrRestartUnit', name, signal);
+      else if (because !== '') report?.({ field: 'restart', to: `not restarted: ${because}` });
     } else if (spec.state === 'started' && !running) {
-      await job('StartUnit', name, signal);
+      if (await startUnlessSkipped(name, signal))
+        report?.({ field: 'state', to: 'not started: a condition of the unit does not hold (see `systemctl cat`)' });
       fresh.add(name);
+    }
+  }
+
+  /** @returns whether the start was let be, since a condition did not hold: systemd.unit(5) */
+  async function startUnlessSkipped(name: string, signal: AbortSignal): Promise<boolean> {
+    skipped.delete(name);
+    await systemd.keep(name);
+    try {
+      await job('StartUnit', name, signal);
+      const [row] = await systemd.list([name]);
+      if (row === undefined || row.path === '' || row.active !== 'inactive') return false;
+      const [asked, holds] = await Promise.all([
+        systemd.property(row.path, 'Unit', 'ConditionTimestamp', 0).then(Number),
+        systemd.property(row.path, 'Unit', 'ConditionResult', true),
+      ]);
+      if (asked > 0 && !holds) skipped.add(name);
+      return skipped.has(name);
+    } finally {
+      await systemd.release(name);
     }
   }
 
@@ -161,6 +194,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
       type: '',
       remains: false,
       startedAt: 0,
+      skipped: false,
       log: '',
     };
     // Of what is active nobody asks how it ended.
@@ -169,6 +203,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
     const iface = suffix.charAt(0).toUpperCase() + suffix.slice(1);
     const get = <T>(property: string, otherwise: T) => systemd.property<T>(path, iface, property, otherwise);
     fact.result = await get('Result', '');
+    fact.skipped = active === 'inactive' && skipped.has(name);
     if (suffix === 'service')
       [fact.exitStatus, fact.type, fact.remains, fact.startedAt] = await Promise.all([
         get('ExecMainStatus', 0),

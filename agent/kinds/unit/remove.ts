@@ -78,12 +78,12 @@ function judge({ files, originals, owned }: UnitProviderOptions, { id, seen }: G
   // An instance of a template of ours was called into being by its entry alone.
   const instance = template !== null && originals.paths(`unit:${template[1]}@${template[2]}`).length > 0;
   const unrecorded = paths.length === 0 && fact.sha256 !== null && owned(id) && !originals.restored(id);
-  // All was put back, and then the run was cut off: systemd has yet to hear of it.
-  const isUnheard = originals.restored(id) && fact.needReload;
+  // All was put back, and then the run was cut off: systemd may have yet to hear of it, or the unit to be restarted.
+  const isUnheard = originals.restored(id) && owned(id);
   if (paths.length === 0 && !unrecorded && !instance && !isUnheard) return undefined;
   const vendor = VENDOR.some((dir) => files.stat(`${dir}/${name}`) !== undefined);
-  const wasNothing =
-    paths.length > 0 ? originals.wasNothing(id, fileOf(name)) : isUnheard && files.stat(fileOf(name)) === undefined;
+  // The record outlives what it puts back.
+  const wasNothing = originals.wasNothing(id, fileOf(name));
   const made = unrecorded || wasNothing;
   return { id, name, seen: fact, vanishes: instance || (made && !vendor && !fact.maskedHere), unrecorded };
 }

@@ -42,6 +42,9 @@ export interface Systemd {
   reenable(unit: string): Promise<boolean>;
   disable(unit: string): Promise<void>;
   resetFailed(unit: string): Promise<void>;
+  /** Keeps a unit in systemd's memory, with what it knows of its last start, until `release`; one that cannot be is let be. */
+  keep(unit: string): Promise<void>;
+  release(unit: string): Promise<void>;
   close(): void;
 }
 
@@ -180,6 +183,8 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
     reenable: (unit) => installed(call('ReenableUnitFiles', 'asbb', [[unit], false, true])),
     disable: (unit) => unlessGone(call<void>('DisableUnitFiles', 'asb', [[unit], false]), undefined),
     resetFailed: (unit) => call<void>('ResetFailedUnit', 's', [unit]).catch(() => undefined),
+    keep: (unit) => call<void>('RefUnit', 's', [unit]).catch(() => undefined),
+    release: (unit) => call<void>('UnrefUnit', 's', [unit]).catch(() => undefined),
     close() {
       void current?.then(
         ({ bus }) => bus.connection.end(),

@@ -51,7 +51,8 @@ export function enable(state: State, name: string): { installable: boolean; made
 }
 
 export function disable(state: State, name: string): void {
-  const gone = existing(state, name);
+  // What is enabled for this boot alone, by links in /run, stays so.
+  const gone = existing(state, name).filter((link) => link.startsWith(`${ETC}/`));
   for (const link of gone) {
     fs.rmSync(state.root + link);
     const dir = state.root + path.dirname(link);
@@ -63,10 +64,23 @@ export function disable(state: State, name: string): void {
 /** systemctl(1), is-enabled; '' where there is no unit file. */
 export function fileState(state: State, name: string): string {
   const disk = onDisk(state.root, name);
-  if (disk.isMasked) return 'masked';
+  const runtime = disk.file.startsWith('/run/') ? '-runtime' : '';
+  if (disk.isMasked) return `masked${runtime}`;
   if (!exists(disk)) return '';
-  if (existing(state, name).length > 0) return 'enabled';
-  const links = linksOf(state, name);
-  if (links === null) return 'static';
-  return templateOf(name) === null || links.length > 0 ? 'disabled' : 'static';
+  if (GENERATED.test(disk.file)) return 'generated';
+  const stat = fs.lstatSync(state.root + disk.file);
+  const target = stat.isSymbolicLink()
+    ? path.resolve(path.dirname(disk.file), fs.readlinkSync(state.root + disk.file))
+    : '';
+  if (target !== '' && path.basename(target) !== name) return 'alias';
+  const links = existing(state, name);
+  if (links.some((link) => link.startsWith(`${ETC}/`))) return 'enabled';
+  if (links.length > 0) return 'enabled-runtime';
+  if (target !== '' && !DIRS.includes(path.dirname(target))) return `linked${runtime}`;
+  const asked = linksOf(state, name);
+  if (asked === null) return 'static';
+  if (asked.length === 0 && wordsOf(parse(disk.text), 'Install', 'Also').length > 0) return 'indirect';
+  return templateOf(name) === null || asked.length > 0 ? 'disabled' : 'static';
 }
+
+const GENERATED = /^\/run\/systemd\/generator(\.early|\.late)?\//;

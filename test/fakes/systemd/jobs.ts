@@ -52,7 +52,9 @@ async function start(state: State, unit: FakeUnit): Promise<string> {
     if (required.load === 'not-found') throw refusal('NoSuchUnit', `Unit ${other} not found.`);
     if (isDown(required) && (await start(state, required)) !== 'done') return 'dependency';
   }
-  if (!valuesOf(definition, 'Unit', 'ConditionPathExists').every((at) => holds(state, at))) return 'done';
+  unit.conditionUs = state.clock.now().getTime() * 1_000;
+  unit.conditionHolds = valuesOf(definition, 'Unit', 'ConditionPathExists').every((at) => holds(state, at));
+  if (!unit.conditionHolds) return 'done';
   if (!name.endsWith('.service')) return stand(state, unit);
   const now = state.clock.monotonic();
   unit.starts = [...unit.starts.filter((at) => now - at < INTERVAL_MS), now];

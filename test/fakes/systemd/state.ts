@@ -16,6 +16,9 @@ export interface FakeUnit {
   /** Microseconds since the epoch; 0 where it never was. */
   mainStartedUs: number;
   inactiveExitUs: number;
+  /** When its conditions were last asked, microseconds since the epoch, 0 for never; and whether they held. */
+  conditionUs: number;
+  conditionHolds: boolean;
   /** Starts of the last while, monotonic milliseconds. */
   starts: number[];
   log: string[];
@@ -29,6 +32,8 @@ export interface State {
   clock: FakeClock;
   /** In memory: what is active, failed, or was looked at and is not forgotten. */
   units: Map<string, FakeUnit>;
+  /** Units that somebody keeps in memory although they are inactive. */
+  kept: Set<string>;
   /** Directories of drop-ins that it knows of since its last reload; left out where it looks anew each time. */
   dropinDirs?: ReadonlySet<string>;
   /** A property of a unit changed. */
@@ -54,11 +59,21 @@ export function unitOf(state: State, name: string): FakeUnit {
   if (known && !isForgotten(known)) return known;
   const unit: FakeUnit = known ?? {
     ...{ name, load: 'not-found', definition: new Map(), text: '', active: 'inactive', sub: 'dead', result: 'success' },
-    ...{ exitStatus: 0, mainStartedUs: 0, inactiveExitUs: 0, starts: [], log: [], callOff: () => undefined },
+    ...{
+      exitStatus: 0,
+      mainStartedUs: 0,
+      inactiveExitUs: 0,
+      conditionUs: 0,
+      conditionHolds: false,
+      starts: [],
+      log: [],
+      callOff: () => undefined,
+    },
   };
   state.units.set(name, unit);
-  // What is forgotten has no starts that count.
+  // What is forgotten has no starts that count, and nobody knows how the last one went.
   unit.starts = [];
+  if (!state.kept.has(name)) [unit.conditionUs, unit.conditionHolds] = [0, false];
   readAgain(state, unit);
   return unit;
 }

@@ -1,5 +1,6 @@
 /** A systemd in memory, over unit files in a directory: what the driver's interface promises, held to the real one's contract. */
-
+import { lstatSync, readlinkSync } from 'node:fs';
+import path from 'node:path';
 import { AgentError } from '../../../agent/errors.ts';
 import type { SystemdListener, SystemdSignals } from '../../../agent/system/systemd/signals.ts';
 import type { Systemd } from '../../../agent/system/systemd/systemd.ts';
@@ -7,7 +8,7 @@ import type { FakeClock } from '../clock.ts';
 import { disable, enable, fileState } from './install.ts';
 import { exited, runJob } from './jobs.ts';
 import { become, type FakeUnit, needsReload, pathOf, readAgain, type State, unitOf } from './state.ts';
-import { dropinDirs, isTemplate, lastOf, wordsOf } from './unit-file.ts';
+import { dropinDirs, isTemplate, lastOf, onDisk, wordsOf } from './unit-file.ts';
 
 export interface FakeSystemd {
   systemd: Systemd;
@@ -41,6 +42,7 @@ export function createFakeSystemd({ root, clock, isOld = false }: FakeSystemdOpt
     root,
     clock,
     units: new Map(),
+    kept: new Set(),
     ...(isOld ? { dropinDirs: dropinDirs(root) } : {}),
     changed(name) {
       if (!away) for (const [listener, names] of listeners) if (names.has(name)) listener.unit(name);
@@ -107,6 +109,8 @@ export function createFakeSystemd({ root, clock, isOld = false }: FakeSystemdOpt
         unit.starts = [];
         if (unit.active === 'failed') become(state, unit, { active: 'inactive', sub: 'dead', result: 'success' });
       }),
+    keep: (name) => here(() => void state.kept.add(name)),
+    release: (name) => here(() => void state.kept.delete(name)),
     close: () => undefined,
   };
   return {
@@ -144,16 +148,27 @@ function propertyOf(state: State, unit: FakeUnit, name: string): unknown {
   const triggered = () => [wordsOf(definition, 'Timer', 'Unit')[0] ?? unit.name.replace(/\.[a-z]+$/, '.service')];
   return (
     {
+      Id: () => idOf(state, unit.name),
+      SourcePath: () => /^SourcePath=(.*)$/m.exec(unit.text)?.[1] ?? '',
       NeedDaemonReload: () => needsReload(state, unit),
       Result: () => result,
       ExecMainStatus: () => exitStatus,
       ExecMainStartTimestamp: () => mainStartedUs,
       InactiveExitTimestamp: () => inactiveExitUs,
+      ConditionTimestamp: () => unit.conditionUs,
+      ConditionResult: () => unit.conditionHolds,
       Type: type,
       RemainAfterExit: () => lastOf(definition, 'Service', 'RemainAfterExit') === 'yes',
       Triggers: triggered,
     } as Record<string, (() => unknown) | undefined>
   )[name]?.();
+}
+
+/** An alias is known by the name of what it leads to. */
+function idOf({ root }: State, name: string): string {
+  const { file } = onDisk(root, name);
+  const isLink = file !== '' && lstatSync(root + file).isSymbolicLink();
+  return isLink ? path.basename(readlinkSync(root + file)) : name;
 }
 
 const unreachable = (): AgentError =>

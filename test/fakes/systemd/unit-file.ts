@@ -6,6 +6,7 @@ import path from 'node:path';
 export const DIRS = [
   '/etc/systemd/system',
   '/run/systemd/system',
+  '/run/systemd/generator',
   '/usr/local/lib/systemd/system',
   '/usr/lib/systemd/system',
   '/lib/systemd/system',

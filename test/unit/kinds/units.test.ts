@@ -1,0 +1,178 @@
+/** Units on a systemd in memory: what an action really did, what cannot be done and why, and what a changed text stops. */
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createFakeHost, type FakeHost, reconcilerOn } from '../../fakes/host.ts';
+import { done, type Reconciler, whyOf } from '../../reconciler.ts';
+import { problems } from './stack-host.ts';
+
+const ETC = '/etc/systemd/system';
+const VENDOR = '/usr/lib/systemd/system';
+const SLEEPS = '[Service]\nExecStart=/bin/sleep 1000\n';
+const INSTALL = '[Install]\nWantedBy=multi-user.target\n';
+
+let host: FakeHost;
+let engine: Reconciler;
+beforeEach(() => {
+  host = createFakeHost();
+  engine = reconcilerOn(host);
+});
+afterEach(() => {
+  engine.close();
+  host.end();
+});
+
+const put = (file: string, text: string) => {
+  mkdirSync(path.dirname(host.root + file), { recursive: true });
+  writeFileSync(host.root + file, text);
+};
+const link = (file: string, target: string) => {
+  mkdirSync(path.dirname(host.root + file), { recursive: true });
+  symlinkSync(target, host.root + file);
+};
+const units = (text: string) => ({ 'u.yaml': `units:\n${text}` });
+/** A unit of ours. */
+const ours = (name: string, content: string, keys = '') =>
+  units(`  ${name}:\n    content: ${JSON.stringify(content)}\n${keys === '' ? '' : `    ${keys}\n`}`);
+const startOf = (name: string) => host.systemd.unit(name).mainStartedUs;
+
+describe('enabled', () => {
+  test.each<[string, () => void, string, RegExp | null]>([
+    [
+      'alias',
+      () => link(`${ETC}/x.service`, `${VENDOR}/real.service`),
+      'true',
+      /another name \(an alias\) of real\.service/,
+    ],
+    [
+      'alias',
+      () => link(`${ETC}/x.service`, `${VENDOR}/real.service`),
+      'false',
+      /another name \(an alias\) of real\.service/,
+    ],
+    ['static', () => put(`${VENDOR}/x.service`, SLEEPS), 'true', /no \[Install\] section.*`state: started`/],
+    ['static', () => put(`${VENDOR}/x.service`, SLEEPS), 'false', /is static.*disable that one, or say `masked: true`/],
+    ['generated', () => put('/run/systemd/generator/x.service', SLEEPS), 'true', /a generator makes it/],
+    ['generated', () => put('/run/systemd/generator/x.service', SLEEPS), 'false', /a generator makes it.*masked: true/],
+    ['masked', () => link(`${ETC}/x.service`, '/dev/null'), 'true', /is masked; say `masked: false`/],
+    ['masked', () => link(`${ETC}/x.service`, '/dev/null'), 'false', null],
+    ['masked-runtime', () => link('/run/systemd/system/x.service', '/dev/null'), 'true', /unmask --runtime x\.service/],
+    ['indirect', () => put(`${VENDOR}/x.service`, `${SLEEPS}[Install]\nAlso=real.service\n`), 'true', null],
+    ['indirect', () => put(`${VENDOR}/x.service`, `${SLEEPS}[Install]\nAlso=real.service\n`), 'false', null],
+    ['disabled', () => put(`${VENDOR}/x.service`, SLEEPS + INSTALL), 'true', null],
+    [
+      'enabled-runtime',
+      () => {
+        put(`${VENDOR}/x.service`, SLEEPS + INSTALL);
+        link('/run/systemd/system/multi-user.target.wants/x.service', `${VENDOR}/x.service`);
+      },
+      'false',
+      /systemctl disable --runtime x\.service/,
+    ],
+  ])('%s, whatever `enabled` says of it (%#)', async (state, prepare, enabled, why) => {
+    put(`${VENDOR}/real.service`, SLEEPS + INSTALL);
+    prepare();
+    await host.systemd.systemd.reload();
+    expect(await host.systemd.systemd.fileState('x.service')).toBe(state);
+    const files = { ...units(`  x.service: {enabled: ${enabled}}\n`), 'f.yaml': 'files: {/srv/other: {content: x}}\n' };
+    const result = await engine.apply(files);
+    // The rest of the commit is applied whatever becomes of it.
+    expect(existsSync(path.join(host.root, 'srv/other'))).toBe(true);
+    if (why === null) {
+      expect(problems(result)).toEqual([]);
+      expect((await engine.again()).outcome.actions).toEqual([]);
+    } else
+      expect(problems(result)).toEqual([
+        expect.stringMatching(new RegExp(`^unit:x.service NotInstallable: .*${why.source}`)),
+      ]);
+  });
+
+  test('for this boot alone becomes enabled for good', async () => {
+    put(`${VENDOR}/x.service`, SLEEPS + INSTALL);
+    link('/run/systemd/system/multi-user.target.wants/x.service', `${VENDOR}/x.service`);
+    expect(problems(await engine.apply(units('  x.service: {enabled: true}\n')))).toEqual([]);
+    expect(await host.systemd.systemd.fileState('x.service')).toBe('enabled');
+  });
+});
+
+describe('a start', () => {
+  const files = ours('x.service', `[Unit]\nConditionPathExists=/srv/go\n${SLEEPS}`, 'state: started');
+  test('that a condition does not let be is said, and is not repeated', async () => {
+    const result = await engine.apply(files);
+    expect(problems(result)).toEqual([]);
+    expect(JSON.stringify(whyOf(result, 'unit:x.service'))).toMatch(/not started: a condition/);
+    for (let i = 0; i < 3; i++) expect((await engine.again()).outcome.actions).toEqual([]);
+  });
+
+  test('is tried again when the text changes', async () => {
+    await engine.apply(files);
+    put('/srv/go', '');
+    await engine.apply(ours('x.service', `[Unit]\nConditionPathExists=/srv/go\n# new\n${SLEEPS}`, 'state: started'));
+    expect(host.systemd.unit('x.service').active).toBe('active');
+  });
+});
+
+describe('a changed text', () => {
+  const changed = (text: string) => text.replace('[Service]', '# another text\n[Service]');
+  test('restarts what runs and is declared to run', async () => {
+    await engine.apply(ours('x.service', SLEEPS, 'state: started'));
+    const before = startOf('x.service');
+    await host.clock.sleep(10);
+    await engine.apply(ours('x.service', changed(SLEEPS), 'state: started'));
+    expect(startOf('x.service')).toBeGreaterThan(before);
+  });
+
+  test('does not restart what somebody else started', async () => {
+    await engine.apply(ours('x.service', SLEEPS));
+    await host.systemd.systemd.job('StartUnit', 'x.service');
+    const before = startOf('x.service');
+    await host.clock.sleep(10);
+    const result = await engine.apply(ours('x.service', changed(SLEEPS)));
+    expect(startOf('x.service')).toBe(before);
+    expect(JSON.stringify(whyOf(result, 'unit:x.service'))).toMatch(/not restarted: nothing declares that it runs/);
+    expect((await engine.again()).outcome.actions).toEqual([]);
+  });
+
+  test.each([
+    ['', 'not declared to run'],
+    ['state: started', 'declared to run'],
+  ])('does not stop a oneshot at work (%s)', async (keys) => {
+    const backup = '[Service]\nType=oneshot\nExecStart=/bin/sleep infinity\n';
+    await engine.apply(ours('backup.service', backup));
+    void host.systemd.systemd.job('StartUnit', 'backup.service');
+    await engine.apply(ours('backup.service', changed(backup), keys));
+    expect(host.systemd.unit('backup.service')).toMatchObject({ active: 'activating' });
+  });
+
+  test('does not touch a timer but for its new times', async () => {
+    const timer = '[Timer]\nOnCalendar=daily\n';
+    await engine.apply(ours('x.timer', timer, 'state: started'));
+    const { inactiveExitUs: before } = host.systemd.unit('x.timer');
+    const reloads = host.systemd.reloads();
+    await host.clock.sleep(10);
+    const result = await engine.apply(ours('x.timer', timer.replace('daily', 'weekly'), 'state: started'));
+    expect(problems(result)).toEqual([]);
+    expect(host.systemd.unit('x.timer').inactiveExitUs).toBe(before);
+    expect(host.systemd.reloads()).toBe(reloads + 1);
+  });
+});
+
+test('a restart is not lost between the reload and the restart of a removal', async () => {
+  put(`${VENDOR}/x.service`, SLEEPS);
+  await engine.apply({
+    ...units('  x.service: {dropins: {a.conf: {content: "[Service]\\nNice=5\\n"}}, state: started}\n'),
+    'f.yaml': 'files: {/srv/a: {content: x}}\n',
+  });
+  const before = startOf('x.service');
+  await host.clock.sleep(10);
+  // It dies right after the reload.
+  const { systemd } = host.systemd;
+  const { job } = systemd;
+  systemd.job = async () => Promise.reject(new Error('killed'));
+  await engine.apply({ 'f.yaml': 'files: {/srv/a: {content: x}}\n' });
+  systemd.job = job;
+  expect(existsSync(`${host.root}${ETC}/x.service.d/a.conf`)).toBe(false);
+  engine.restart();
+  expect(done(await engine.again())).toEqual(['remove unit:x.service done']);
+  expect(startOf('x.service')).toBeGreaterThan(before);
+});
