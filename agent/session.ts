@@ -103,6 +103,7 @@ export function createSession(options: SessionOptions): Session {
     images: { registries, records: store.images, secret: redactor.add },
     records: store.records,
     redact: redactor.text,
+    found: redactor.addSeen,
   });
   const { verify, ...repo } = config.repo;
   const sourceOptions = {
@@ -131,6 +132,10 @@ export function createSession(options: SessionOptions): Session {
         if (commit === '') return openSecrets(files, dirs, options.secrets.secretKey, redactor.add);
         redactor.addFor(commit, []);
         return openSecrets(files, dirs, options.secrets.secretKey, (secret) => redactor.addFor(commit, [secret]));
+      },
+      found(credentials, commit) {
+        if (commit === '') for (const one of credentials) redactor.add(one);
+        else redactor.addFor(commit, credentials);
       },
       logins: createCredentials({ registries, home: '/root', root, exec, secret: redactor.add }).config,
       localVars: localVars.current,

@@ -1,6 +1,7 @@
 /** desired + seen + inventory → what to do and why. Pure. */
 
 import type { ReasonCode } from '../../manifests-schema/reasons.ts';
+import { withoutCredentials } from './credentials.ts';
 import { inOrder, removalOrder } from './graph.ts';
 import { kindOf } from './id.ts';
 import { type KindTable, traitsOf } from './kind.ts';
@@ -87,12 +88,19 @@ export function makePlan(input: PlanInput): Plan {
   return { steps: notified(steps, input.pendingNotifies), removals: planRemovals(input) };
 }
 
+/** Whoever compares masks what it knows to be a credential; this is for what slipped through. */
+function told(change: Change): Change {
+  if (change.op === 'none') return change;
+  const why = change.why.map(({ field, ...texts }) => ({ field, ...withoutCredentials(texts) }));
+  return { ...change, why };
+}
+
 /** What is to be done with one resource, as yet without what others ask of it. */
 function stepFor(want: Desired, isOwed: boolean, { kinds, providers, inventory, seen: all }: PlanInput): Step {
   const mark = inventory.get(want.id);
   const found = all.get(want.id);
   const seen = found && mark ? { ...found, mark } : found;
-  const change = providers.get(kindOf(want.id))?.diff(want, seen) ?? NOTHING;
+  const change = told(providers.get(kindOf(want.id))?.diff(want, seen) ?? NOTHING);
   const only = { want, seen, refreshFor: NOBODY, refreshVerb: 'reload' } as const;
   if (want.mode === 'observe') return { ...only, change: NOTHING, drift: false, ...observing(change) };
   const drift = traitsOf(kinds, want.id).drifts && change.op !== 'none' && mark?.hash === want.hash && !isOwed;

@@ -87,6 +87,8 @@ export interface ProvidersOptions {
   records?: Records;
   /** Takes secrets out of what a program printed. */
   redact?(text: string): string;
+  /** Hears what looks like a credential in what the Docker engine says of containers, networks and volumes. */
+  found?(credential: string): void;
 }
 
 /** In memory: what is verified there need not outlive anything. */
@@ -114,7 +116,10 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
   ];
   if (!options.filesOnly) {
     const inspections = options.inspections ?? createInspections(clock.monotonic);
-    const engine = quoting(options.docker ?? createDocker({ socket: options.dockerSocket }), redact);
+    const engine = quoting(options.docker ?? createDocker({ socket: options.dockerSocket }), {
+      redact,
+      found: options.found,
+    });
     const docker = telling(guarded(engine, { files, exposures }), inspections);
     const { registries = {}, records = noImageRecords(), secret = () => undefined } = options.images ?? {};
     const credentials = createCredentials({ registries, home: '/root', root, exec, secret });

@@ -1,5 +1,9 @@
-/** Keeps known secrets out of every message that leaves the agent: what a validator, a unit or a server quotes may hold one. */
+/**
+ * Keeps known secrets, and what looks like a credential, out of every message that leaves the agent: what a validator, a unit
+ * or a server quotes may hold one.
+ */
 import { randomInt } from 'node:crypto';
+import { MASK, textWithoutCredentials } from '../core/credentials.ts';
 import { tameLines } from '../tame.ts';
 import { createAutomaton } from './automaton.ts';
 import { encodings, partsOf } from './forms.ts';
@@ -8,6 +12,8 @@ import { createPieces } from './pieces.ts';
 export interface Redactor {
   /** Known from now on; of those that came this way the oldest are forgotten when there are very many. */
   add(secret: string): void;
+  /** The same for what is seen on the host, which anybody may have put there: it displaces nothing of the others. */
+  addSeen(credential: string): void;
   /** Known until `retain` forgets the commit. Called for a commit without secrets as well. */
   addFor(commit: string, secrets: readonly string[]): void;
   /** Forgets the secrets of all other commits, but for the one that was heard of last: it may be in use. */
@@ -21,7 +27,6 @@ export interface Redactor {
   deep<T>(value: T): T;
 }
 
-const MASK = '(secret)';
 /** Keys of what is free text, with all that is below them. */
 const FREE_TEXT: ReadonlySet<string> = new Set([
   'message',
@@ -47,6 +52,7 @@ type Scan = (text: string, found: (begin: number, end: number) => void) => void;
 
 export function createRedactor(): Redactor {
   const lasting = new Set<string>();
+  const seen = new Set<string>();
   const groups = new Map<string, Set<string>>();
   const seed = randomInt(2 ** 30) * 2 + 1;
   let newest = '';
@@ -54,18 +60,20 @@ export function createRedactor(): Redactor {
   let scans: readonly Scan[] | null = [];
 
   const text = (given: string): string => {
-    scans ??= scansFor([...new Set([lasting, ...groups.values()].flatMap((group) => [...group]))], seed);
-    return scans.length === 0 ? given : masked(given, scans);
+    scans ??= scansFor([...new Set([lasting, seen, ...groups.values()].flatMap((group) => [...group]))], seed);
+    return textWithoutCredentials(scans.length === 0 ? given : masked(given, scans));
+  };
+  const remember = (known: Set<string>, secret: string): void => {
+    if (known.has(secret)) return;
+    known.add(secret);
+    const [oldest] = known;
+    if (known.size > MAX_LASTING && oldest !== undefined) known.delete(oldest);
+    scans = null;
   };
   const free = (given: string): string => clipped(tameLines(text(given)));
   return {
-    add(secret) {
-      if (lasting.has(secret)) return;
-      lasting.add(secret);
-      const [oldest] = lasting;
-      if (lasting.size > MAX_LASTING && oldest !== undefined) lasting.delete(oldest);
-      scans = null;
-    },
+    add: (secret) => remember(lasting, secret),
+    addSeen: (credential) => remember(seen, credential),
     addFor(commit, secrets) {
       newest = commit;
       const known = groups.get(commit) ?? new Set();

@@ -23,7 +23,7 @@ test.each([480, 490, 499])(
   async (after) => {
     const printed = plainLog(frame(`before ${SECRET}${'x'.repeat(after)}`));
     const docker = { logTail: async () => printed, run: async () => ({ exitCode: 1, output: printed }) };
-    const { logTail, run } = quoting(docker as unknown as Docker, redact);
+    const { logTail, run } = quoting(docker as unknown as Docker, { redact });
     const shown = [await logTail('a'), (await run('a', { Cmd: [] }, 1)).output];
     for (const text of shown) expect(`before (secret)${'x'.repeat(after)}`.endsWith(text), text).toBe(true);
   },
@@ -32,7 +32,7 @@ test.each([480, 490, 499])(
 test('what a healthcheck printed has no secret before it is cut', async () => {
   const log = [{ ExitCode: 1, Output: `${SECRET}${'x'.repeat(190)}` }];
   const info = { State: { Health: { Status: 'unhealthy', Log: log } } } as unknown as ContainerInfo;
-  const { inspect } = quoting({ inspect: async () => info } as unknown as Docker, redact);
+  const { inspect } = quoting({ inspect: async () => info } as unknown as Docker, { redact });
   expect((await inspect('a'))?.State.Health?.Log).toEqual([{ ExitCode: 1, Output: `(secret)${'x'.repeat(190)}` }]);
 });
 

@@ -13,6 +13,7 @@ import { checkReferences, isUnread, renderHost } from '../../core/render.ts';
 import { noSecrets, type Secrets } from '../../core/secret-values.ts';
 import type { Checkout, Desired, Facts, Issue, Kind, ResourceId } from '../../core/types.ts';
 import type { Loaded } from '../types.ts';
+import { keyedWhereTelling } from './credential-hash.ts';
 import { loadWithSecrets, type StackWithSecrets } from './stack-secrets.ts';
 
 export interface LoaderOptions {
@@ -27,6 +28,8 @@ export interface LoaderOptions {
   keyedHash(bytes: Uint8Array): string;
   /** Decrypts the encrypted files below these directories of a checkout; what fails, fails when it is used. */
   decrypt?(files: Payload, dirs: readonly string[], commit: string): Promise<Secrets>;
+  /** Hears what looks like a credential in what a commit declares, so that it can be kept out of messages. */
+  found?(credentials: readonly string[], commit: string): void;
   /** A client's config.json with the logins of this host; asked only where a service is to have it. Left out: nobody's. */
   logins?(): Promise<string>;
   /** Variables of this host alone: the same map as long as nothing changed. Left out: there are none. */
@@ -87,7 +90,10 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
   // What another stack includes belongs to that one.
   const included = new Set(read.flatMap((stack) => stack.included));
   const stacks = read.filter((_, i) => !included.has(rendered.stacks[i]?.files[0]?.path ?? ''));
-  const { resources, dropped } = withImpliedEdges([...rendered.resources, ...stacks.flatMap((s) => s.resources)], {
+  const declared = [...rendered.resources, ...stacks.flatMap((s) => s.resources)];
+  const { keyed, credentials } = keyedWhereTelling(declared, keyedHash);
+  options.found?.(credentials, checkout.info.commit);
+  const { resources, dropped } = withImpliedEdges(keyed, {
     kinds: options.kinds,
     sha256,
   });

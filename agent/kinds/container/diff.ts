@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { durationText } from '../../compose/spec/units.ts';
 import type { ServiceSpec } from '../../compose/stack/model.ts';
+import { difference } from '../../core/credentials.ts';
 import type { Reason } from '../../core/types.ts';
 import type { ContainerInfo, ImageConfig } from '../../system/docker/docker.ts';
 import { FIELDS } from '../docker/labels.ts';
@@ -55,7 +56,7 @@ export function differences(
   const { config, host } = asked(spec, peers);
   const has: Fields = { ...info.HostConfig, ...info.Config };
   const compare = (field: string, from: unknown, to: unknown) => {
-    if (stable(from) !== stable(to)) why.push({ field, from: short(from), to: short(to) });
+    if (stable(from) !== stable(to)) why.push(difference(field, { from, to }, short));
   };
   compare('image', info.Config.Image, spec.image);
   why.push(...environment(spec, info, image), ...labels(spec, info, image));
@@ -153,12 +154,10 @@ function labels(spec: ServiceSpec, info: ContainerInfo, image: ImageConfig | nul
     ([key, value]) => !own.test(key) && info.Config.Labels?.[key] !== value,
   );
   return [
-    ...changed.map(([key, value]) => ({
-      field: `labels.${key}`,
-      from: short(info.Config.Labels?.[key] ?? ''),
-      to: short(value),
-    })),
-    ...gone.map(([key, value]) => ({ field: `labels.${key}`, from: short(value), to: 'not declared' })),
+    ...changed.map(([key, value]) =>
+      difference(`labels.${key}`, { from: info.Config.Labels?.[key] ?? '', to: value }, short),
+    ),
+    ...gone.map(([key, value]) => difference(`labels.${key}`, { from: value, to: 'not declared' }, short)),
   ];
 }
 

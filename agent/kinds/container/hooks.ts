@@ -1,5 +1,7 @@
 /** `post_start` and `pre_stop`: commands that are run in a container after its start and before its stop. */
+
 import type { HookSpec, ServiceSpec } from '../../compose/stack/model.ts';
+import { withoutCredentials } from '../../core/credentials.ts';
 import type { Work } from '../../core/provider.ts';
 import { isOutage } from '../../core/target.ts';
 import { AgentError } from '../../errors.ts';
@@ -37,7 +39,7 @@ export async function runPostStart(tools: HookTools, id: string, hooks: readonly
       throw new AgentError({
         code: 'HookFailed',
         phase: 'apply',
-        message: `post_start[${i}] (${hook.command.join(' ')}) ${failure}`,
+        message: `post_start[${i}] (${withoutCredentials(hook.command).join(' ')}) ${failure}`,
       });
   }
 }
@@ -57,7 +59,10 @@ export async function runPreStop(
       throw thrown;
     });
     if (failure !== null)
-      report?.({ field: `pre_stop[${i}]`, to: `${hook.command.join(' ')} ${failure} in ${nameOf(info)}` });
+      report?.({
+        field: `pre_stop[${i}]`,
+        to: `${withoutCredentials(hook.command).join(' ')} ${failure} in ${nameOf(info)}`,
+      });
   }
 }
 

@@ -1,6 +1,7 @@
 /** Docker networks of stacks. */
 
 import type { NetworkSpec } from '../../compose/stack/model.ts';
+import { difference } from '../../core/credentials.ts';
 import { eachGone, eachWork } from '../../core/each.ts';
 import type { Provider } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
@@ -136,7 +137,7 @@ function diff({ spec }: Desired<NetworkSpec>, seen: Seen<NetworkFact> | undefine
   const why: Reason[] = [];
   const shown = (value: unknown) => (typeof value === 'object' ? JSON.stringify(value) : String(value ?? 'none'));
   const compare = (field: string, from: unknown, to: unknown) => {
-    if (shown(from) !== shown(to)) why.push({ field, from: shown(from), to: shown(to) });
+    if (shown(from) !== shown(to)) why.push(difference(field, { from, to }, shown));
   };
   compare('name', info.Name, spec.name);
   compare('driver', info.Driver, spec.driver);

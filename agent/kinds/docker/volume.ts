@@ -1,6 +1,7 @@
 /** Named volumes of stacks. Made, and deleted only where that is asked for: they hold what nobody can make again. */
 
 import type { VolumeSpec } from '../../compose/stack/model.ts';
+import { difference } from '../../core/credentials.ts';
 import { eachGone, eachWork } from '../../core/each.ts';
 import type { Provider } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
@@ -149,15 +150,15 @@ async function removeUnused(docker: Docker, name: string): Promise<void> {
   await docker.removeVolume(name);
 }
 
+const shown = (option: unknown): string => String(option ?? 'none');
+
 /** What only a new volume could be; its labels say nothing of its data. */
 function differences(spec: VolumeSpec, has: VolumeFact): Reason[] {
   if (has.driver !== spec.driver) return [{ field: 'driver', from: has.driver, to: spec.driver }];
   const names = new Set([...Object.keys(has.driverOptions), ...Object.keys(spec.driverOptions)]);
   return [...names]
     .filter((name) => has.driverOptions[name] !== spec.driverOptions[name])
-    .map((name) => ({
-      field: `driver_opts.${name}`,
-      from: has.driverOptions[name] ?? 'none',
-      to: spec.driverOptions[name] ?? 'none',
-    }));
+    .map((name) =>
+      difference(`driver_opts.${name}`, { from: has.driverOptions[name], to: spec.driverOptions[name] }, shown),
+    );
 }

@@ -1,4 +1,6 @@
 /** Jobs: commands that run when their inputs change. Each runs in a transient unit of its own, outside the agent's limits. */
+
+import { withoutCredentials } from '../../core/credentials.ts';
 import { eachWork } from '../../core/each.ts';
 import type { Provider, Work } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
@@ -92,7 +94,7 @@ export function createJobProvider({ exec, redact }: JobProviderOptions): Provide
 function diff({ spec, hash }: Desired<JobSpec>, seen: Seen<JobFact> | undefined): Change {
   const ran = seen?.mark?.hash ?? null;
   const because = (field: string, from: string): Change => {
-    const why: Reason[] = [{ field, from, to: spec.run.join(' ').slice(0, 200) }];
+    const why: Reason[] = [{ field, from, to: withoutCredentials(spec.run).join(' ').slice(0, 200) }];
     return { op: ran === null ? 'create' : 'update', why };
   };
   if (spec.when === 'always') return seen?.fact.satisfied === true ? { op: 'none' } : because('when', 'always');
