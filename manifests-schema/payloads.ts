@@ -78,6 +78,11 @@ export const statusDocument = z
       )
       .max(20),
     problemsTotal: z.int(),
+    warnings: z
+      .array(z.strictObject({ file: z.string(), line: z.int(), key: z.string(), message: z.string() }))
+      .max(20)
+      .describe('what is odd about the declaration and no error, such as a variable that is not set'),
+    warningsTotal: z.int(),
     labels: z.record(z.string(), z.string()),
     facts: z.strictObject({ os: z.string(), arch: z.string(), kernel: z.string(), addresses: z.array(z.string()) }),
     agent: z.strictObject({ version: z.string(), startedAt: timestamp, instance: z.string() }),

@@ -40,5 +40,11 @@ export function statusText(document: StatusDocument, { now, style, columns }: Re
     const more = s.problemsTotal - s.problems.length;
     if (more > 0) lines.push(`  … ${more} more`);
   }
+  if (s.warningsTotal > 0) {
+    lines.push(`warnings (${s.warningsTotal})`);
+    for (const w of s.warnings) lines.push(`  ${w.file}:${w.line}: ${w.message}`);
+    const more = s.warningsTotal - s.warnings.length;
+    if (more > 0) lines.push(`  … ${more} more`);
+  }
   return wrap(lines.join('\n'), columns, INDENT);
 }

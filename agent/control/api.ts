@@ -111,6 +111,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       reason: outcome.reason,
       message: outcome.message,
       problems: outcome.problems,
+      warnings: outcome.commit === null ? state.warnings : outcome.warnings,
       running: false,
     };
     memory.remember(state);

@@ -15,8 +15,8 @@ const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.str
 export function createLastStatus({ commits, facts, runs }: Pick<Store, 'commits' | 'facts' | 'runs'>): LastStatus {
   let written: Shown | null = null;
   return {
-    remember({ mode, labels, desired, resources, hostStates, gate, reason, message, problems }) {
-      const kept: Shown = { mode, labels, desired, resources, hostStates, gate, reason, message, problems };
+    remember({ mode, labels, desired, resources, hostStates, gate, reason, message, problems, warnings }) {
+      const kept: Shown = { mode, labels, desired, resources, hostStates, gate, reason, message, problems, warnings };
       // The long part first: mostly it is the very same.
       const isSame = written?.resources === resources || same(written?.resources, resources);
       if (!isSame || !same({ ...written, resources: [] }, { ...kept, resources: [] })) facts.set({ shown: kept });
@@ -35,6 +35,7 @@ export function createLastStatus({ commits, facts, runs }: Pick<Store, 'commits'
         reason: '',
         message: '',
         problems: [],
+        warnings: [],
         gate: null,
         ...kept,
         pin: null,

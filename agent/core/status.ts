@@ -1,7 +1,7 @@
 /** Builds the status document (docs/reporting.md) from what the engine knows. Pure. */
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import type { ReasonCode } from '../../manifests-schema/reasons.ts';
-import type { CommitInfo, Gate, Problem, ResourceStatus, RunRecord, SyncState } from './types.ts';
+import type { CommitInfo, Gate, Issue, Problem, ResourceStatus, RunRecord, SyncState } from './types.ts';
 import { healthOf, syncOf } from './verdict.ts';
 
 export interface Identity {
@@ -31,6 +31,7 @@ export interface AgentState {
   reason: ReasonCode | '';
   message: string;
   problems: readonly Problem[];
+  warnings: readonly Issue[];
   running: boolean;
 }
 
@@ -44,6 +45,7 @@ export interface StatusInput {
 }
 
 const MAX_PROBLEMS = 20;
+const MAX_WARNINGS = 20;
 const MAX_BAD = 5;
 
 export function statusOf({ identity, state, facts, at, seq, next }: StatusInput): StatusDocument {
@@ -94,6 +96,10 @@ export function statusOf({ identity, state, facts, at, seq, next }: StatusInput)
     },
     problems: state.problems.slice(0, MAX_PROBLEMS).map((p) => ({ ...p })),
     problemsTotal: state.problems.length,
+    warnings: state.warnings
+      .slice(0, MAX_WARNINGS)
+      .map(({ file, line, key, message }) => ({ file, line, key, message })),
+    warningsTotal: state.warnings.length,
     labels: { ...state.labels },
     facts,
     agent: { version: identity.version, startedAt: identity.startedAt, instance: identity.instance },

@@ -194,6 +194,8 @@ export interface Outcome {
   actions: readonly ActionRecord[];
   resources: readonly ResourceStatus[];
   problems: readonly Problem[];
+  /** What is odd about the declaration and no error. */
+  warnings: readonly Issue[];
   hostStates: readonly SyncState[];
   /** Empty when all is well. */
   reason: ReasonCode | '';

@@ -7,7 +7,7 @@ import { type Durability, mostUrgent, type Writer } from './writer.ts';
 /** What is shown of the host until the first run after a start has ended. */
 export type Shown = Pick<
   AgentState,
-  'mode' | 'labels' | 'desired' | 'resources' | 'hostStates' | 'gate' | 'reason' | 'message' | 'problems'
+  'mode' | 'labels' | 'desired' | 'resources' | 'hostStates' | 'gate' | 'reason' | 'message' | 'problems' | 'warnings'
 >;
 
 export interface FactValues {

@@ -52,7 +52,7 @@ afterAll(async () => {
 /** What is shown of a host until its first run has ended. */
 const SHOWN: Shown = {
   ...{ mode: 'enforce', labels: {}, desired: null, resources: [], whole: [], hostStates: [], gate: null },
-  ...{ reason: '', message: '', problems: [] },
+  ...{ reason: '', message: '', problems: [], warnings: [] },
 };
 /** What agent.yaml says from the next start on. */
 function follow(ref: string, more: { since?: string; allowedSigners?: string; mode?: 'head' | 'strict' } = {}): void {

@@ -50,6 +50,31 @@ test(
 );
 
 test(
+  'a warning about the declaration is in the status, and in a plan, and is told no more when its cause is gone',
+  async () => {
+    withLog();
+    const odd = 'files:\n  /etc/none: null\n';
+    await trial.commit({ 'hosts/trial/odd.yaml': odd }, 'Odd');
+    expect(await sync()).toMatchObject({ sync: 'synced' });
+    const warning = {
+      file: 'hosts/trial/odd.yaml',
+      line: 2,
+      key: 'files./etc/none',
+      message: expect.stringContaining('no layer below declares one'),
+    };
+    const now = await status();
+    expect(now).toMatchObject({ sync: 'synced', health: 'healthy', problemsTotal: 0, warningsTotal: 1 });
+    expect(now.warnings).toEqual([warning]);
+    expect((await trial.cli('status')).stdout).toContain('warnings (1)\n  hosts/trial/odd.yaml:2: ');
+    expect((await trial.cli('plan')).stdout).toContain('hosts/trial/odd.yaml:2:3: warning: ');
+    await trial.commit({ 'hosts/trial/odd.yaml': '' }, 'Not odd');
+    expect(await sync()).toMatchObject({ sync: 'synced' });
+    expect(await status()).toMatchObject({ warnings: [], warningsTotal: 0 });
+  },
+  TIME,
+);
+
+test(
   'a kill leaves nothing that keeps the next one from starting; reading history meanwhile changes nothing',
   async () => {
     withLog();

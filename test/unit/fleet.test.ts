@@ -8,7 +8,7 @@ import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 const status = (host: string): StatusDocument => ({
   ...{ schema: 1, host, fleet: 'f', at: '2026-11-24T08:00:00.000Z', seq: 1, sync: 'synced', health: 'healthy' },
   ...{ reason: '', message: '', mode: 'enforce', gate: null, pin: null, desired: null, applied: null, lastGood: null },
-  ...{ bad: [], run: null, problems: [], problemsTotal: 0, labels: {}, next: null },
+  ...{ bad: [], run: null, problems: [], problemsTotal: 0, warnings: [], warningsTotal: 0, labels: {}, next: null },
   resources: { total: 0, synced: 0, outOfSync: 0, failed: 0, held: 0 },
   facts: { os: 'Debian 12', arch: 'x64', kernel: '6', addresses: [] },
   agent: { version: '1', startedAt: '2026-11-24T08:00:00.000Z', instance: 'i' },

@@ -46,6 +46,7 @@ const OUTCOME: Outcome = {
   actions: [],
   resources: [],
   problems: [],
+  warnings: [],
   hostStates: [],
   reason: '',
   message: '',

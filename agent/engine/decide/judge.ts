@@ -15,6 +15,7 @@ import type {
 } from '../../core/types.ts';
 import { isWork } from '../steps/apply.ts';
 import type { Outcome, Planned } from '../types.ts';
+import { warningsOf } from './unapplied.ts';
 
 export interface JudgeInput {
   checkout: Checkout;
@@ -92,6 +93,7 @@ export function judge(input: JudgeInput): Outcome {
     ],
     resources: judged.map((j) => j.status),
     problems,
+    warnings: warningsOf(loaded),
     hostStates: [
       ...(holds || apart.length > 0 ? (['held'] as const) : []),
       ...(removals.length > 0 || input.proof ? (['failed'] as const) : []),

@@ -43,10 +43,14 @@ const empty = (checkout: Checkout, loaded: Loaded): Outcome => ({
   actions: [],
   resources: [],
   problems: [],
+  warnings: warningsOf(loaded),
   hostStates: [],
   reason: '',
   message: '',
 });
+
+export const warningsOf = ({ issues }: Pick<Loaded, 'issues'>): Issue[] =>
+  issues.filter(({ severity }) => severity === 'warning');
 
 export const issueProblem = (issue: Issue): Problem => ({
   id: issue.key,

@@ -129,6 +129,7 @@ function blind(trouble: AgentError | null): Outcome {
     actions: [],
     resources: [],
     problems,
+    warnings: [],
     hostStates: ['failed'],
     ...said,
   };
