@@ -29,7 +29,7 @@ export function withTable(document: string): string {
 function table(): string {
   const rows = pathsOf(project).map(({ path: at, shape }) => {
     const kind = classOf(shape);
-    const done = kind === 'refused' ? (shape.refuse ?? '') : 'yes';
+    const done = shape.refuse ?? (shape.passOver ? `no, a warning: ${shape.passOver}` : 'yes');
     return `| \`${at}\` | ${kind} | ${done.replaceAll('|', '\\|')} |`;
   });
   const count = (kind: string) => rows.filter((row) => row.includes(`| ${kind} |`)).length;

@@ -14,6 +14,7 @@ import {
   stringOf,
   toPlain,
 } from '../yaml/node.ts';
+import { baseName } from '../yaml/paths.ts';
 import { checkConsistency } from './consistency.ts';
 import { decode } from './decode.ts';
 import { addFileEnvironments, addFileLabels } from './env-files.ts';
@@ -109,7 +110,7 @@ export function loadProject(input: ProjectInput): LoadedProject {
   for (const service of Object.values(project.services))
     if (service.scale !== undefined && service.deploy) service.deploy.replicas = service.scale;
   dropUnused(project);
-  issues.push(...refusals(model, project));
+  issues.push(...refusals(model, project).map(withOverride));
   return finish(project, model, loading, disabled);
 }
 
@@ -158,6 +159,19 @@ function finish(
     values: loading.values,
     included: [...loading.included],
     disabled,
+  };
+}
+
+const OVERRIDE = /^(docker-)?compose\.override\.ya?ml$/;
+
+/** Many a file of a development machine is merged because of its name alone, and its author does not know of hosts. */
+function withOverride(told: Issue): Issue {
+  const name = baseName(told.file);
+  if (told.severity !== 'error' || !OVERRIDE.test(name)) return told;
+  const main = name.replace('.override', '');
+  return {
+    ...told,
+    message: `${told.message} (${name} is merged as \`docker compose\` merges it; COMPOSE_FILE=${main} in .env or \`vars\` leaves it out)`,
   };
 }
 

@@ -1,4 +1,4 @@
-/** What Compose reads and no engine of one host can honour: an error that says what to do instead. Pure. */
+/** What Compose reads and no engine of one host can honour: an error that says what to do instead, or a warning. Pure. */
 import type { Issue } from '../../core/types.ts';
 import { shapeAt } from '../merge/merge.ts';
 import type { Shape } from '../spec/shape.ts';
@@ -32,6 +32,10 @@ const refusal = (node: Node, path: string, why: string): Issue =>
 function walk(node: Node, shape: Shape | undefined, path: string, issues: Issue[]): void {
   if (shape?.refuse) {
     issues.push(refusal(node, path, shape.refuse));
+    return;
+  }
+  if (shape?.passOver) {
+    issues.push({ ...refusal(node, path, shape.passOver), severity: 'warning' });
     return;
   }
   if (node.kind === 'map')
@@ -71,7 +75,11 @@ function refuseValues(section: string, name: string, entry: Node, issues: Issue[
   const pull = child(entry, 'pull_policy');
   if (pull && stringOf(pull) === 'build')
     issues.push(
-      issue(pull.at, `${at}.pull_policy`, '`build`: a host does not build images; push the image to a registry'),
+      issue(
+        pull.at,
+        `${at}.pull_policy`,
+        '`pull_policy: build` asks a host to build the image, which hosts do not do; push the image to a registry',
+      ),
     );
   for (const [i, mount] of itemsOf(child(entry, 'volumes')).entries()) {
     const type = child(mount, 'type');

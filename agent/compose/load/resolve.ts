@@ -86,7 +86,13 @@ export function locate(written: string, { at }: Node, { roots, home, issues }: R
   const repo = inRepository(at.source, written);
   if (repo !== null && roots.some((root) => isWithin(repo, root))) return repo;
   const why = repo === null ? 'leaves the repository' : `is outside of what this host reads (${roots.join(', ')})`;
-  issues.push(issue(at, path, `\`${written}\` ${why}; put what it names below it`));
+  issues.push(
+    issue(
+      at,
+      path,
+      `\`${written}\` ${why}; put what it names below it, share files by a role (roles/<role>), and values by \`vars\` of fleet.yaml or a role`,
+    ),
+  );
   return null;
 }
 

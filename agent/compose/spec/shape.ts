@@ -91,6 +91,8 @@ export interface Shape {
   young?: boolean;
   /** Why no engine can honour it, and what to do instead. */
   refuse?: string;
+  /** Why `docker compose up` passes over it: a warning. */
+  passOver?: string;
 }
 
 type More = Partial<Shape>;
@@ -166,5 +168,6 @@ export function pathsOf(shape: Shape, at = ''): { path: string; shape: Shape }[]
 const inherit = (parent: Shape, shape: Shape): Shape => ({
   ...shape,
   ...(parent.young ? { young: true } : {}),
+  ...(parent.passOver ? { passOver: parent.passOver } : {}),
   ...(parent.refuse && !shape.refuse ? { refuse: parent.refuse } : {}),
 });

@@ -19,6 +19,7 @@ import {
   strings,
 } from './shape.ts';
 
+const PASSED_OVER = 'is for a swarm, and passed over here as `docker compose up` does; remove it';
 const SWARM = 'needs a swarm, which a host is not; remove it';
 
 // The schema names the usual ones, and takes others.
@@ -68,9 +69,11 @@ const update = (more: Partial<Shape> = {}): Shape =>
 export const deploy: Shape = nullable(
   object({
     mode: str(),
-    endpoint_mode: str({ refuse: SWARM }),
+    endpoint_mode: str({ passOver: PASSED_OVER }),
     replicas: intOr({ cast: 'int', keep: true }),
-    labels: keyed('labels', { refuse: 'labels a swarm service, not a container; use `labels` of the service' }),
+    labels: keyed('labels', {
+      passOver: 'labels a swarm service, and no container; use `labels` of the service',
+    }),
     rollback_config: update({ refuse: SWARM }),
     update_config: update(),
     resources: object(
@@ -109,7 +112,7 @@ export const deploy: Shape = nullable(
         preferences: list(object({ spread: str() })),
         max_replicas_per_node: intOr({ cast: 'int', out: 'uint' }),
       },
-      { keep: true, refuse: SWARM },
+      { keep: true, passOver: PASSED_OVER },
     ),
   }),
 );
@@ -157,7 +160,7 @@ export const build: Shape = {
     { merge: 'build', longForm: 'context' },
   ),
   types: ['string'],
-  refuse: 'a host does not build images; push the image to a registry and name it with `image`',
+  refuse: 'asks a host to build an image, which hosts do not do; push the image to a registry and name it with `image`',
 };
 
 export const watch: Shape = {

@@ -82,7 +82,8 @@ interface Followed {
  */
 function follow(layer: string, at: string, target: string, { own, links, executable }: Followed): string | null {
   const where = resolveLink(at, target);
-  if (where === null || !(where === layer || where.startsWith(`${layer}/`))) return `which leads out of ${layer}`;
+  if (where === null || !(where === layer || where.startsWith(`${layer}/`)))
+    return `which leads out of ${layer}; share files by a role (roles/<role>), and values by \`vars\` of fleet.yaml or a role`;
   if (at.startsWith(`${where}/`)) return 'which is a directory it lies in itself';
   const file = own.get(where);
   const below = file ? [] : [...own].filter(([name]) => name.startsWith(`${where}/`));

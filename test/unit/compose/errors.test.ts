@@ -164,6 +164,22 @@ describe('warnings', () => {
   });
 });
 
+test('what a host cannot do says so in a sentence, and where compose.override.yaml asks for it, how to leave that out', () => {
+  const files = {
+    'compose.yaml': 'services:\n  a: {image: x}\n',
+    'compose.override.yaml': 'services:\n  a:\n    build: .\n',
+  };
+  expect(said(files)).toEqual([
+    'compose.override.yaml:3:5 services.a.build: `build` asks a host to build an image, which hosts do not do; push the image to a registry and name it with `image` (compose.override.yaml is merged as `docker compose` merges it; COMPOSE_FILE=compose.yaml in .env or `vars` leaves it out)',
+  ]);
+  expect(said({ ...files, '.env': 'COMPOSE_FILE=compose.yaml\n' })).toEqual([]);
+});
+
+test('a file above the host names the ways in which hosts share', () => {
+  const file = 'services: {a: {image: x, env_file: ../../../.env}}';
+  expect(said(file)[0]).toMatch(/share files by a role \(roles\/<role>\), and values by `vars` of fleet.yaml/);
+});
+
 describe('a variable that is not set', () => {
   const MOUNT = 'services: {a: {image: x, volumes: [';
   test.each([

@@ -35,9 +35,6 @@ describe('what is refused', () => {
     'services.*.cpu_count': '1',
     'services.*.cpu_percent': '50',
     'services.*.credential_spec': '{file: a.json}',
-    'services.*.deploy.endpoint_mode': 'vip',
-    'services.*.deploy.labels': '{a: b}',
-    'services.*.deploy.placement': '{max_replicas_per_node: 1}',
     'services.*.deploy.resources.reservations.generic_resources': '[{discrete_resource_spec: {kind: ssd, value: 1}}]',
     'services.*.deploy.rollback_config': '{parallelism: 1}',
     'services.*.develop': '{watch: [{path: ., action: rebuild}]}',
@@ -72,6 +69,16 @@ describe('what is refused', () => {
         .findIndex((l) => l.includes('# here')) + 1,
     );
   });
+});
+
+test.each([
+  ['services.*.deploy.endpoint_mode', 'vip'],
+  ['services.*.deploy.labels', '{a: b}'],
+  ['services.*.deploy.placement', '{constraints: [node.role==manager]}'],
+])('%s is for a swarm, and only warns', (path, value) => {
+  const { issues } = loadCase(caseOf(example(path, value)));
+  expect(issues.map((i) => i.severity)).toEqual(['warning']);
+  expect(issues[0]?.message).toMatch(/swarm/);
 });
 
 /** A compose file with one key more than needed; that key's line ends in `# here`. */
