@@ -2,7 +2,9 @@
 import { accessSync, constants, existsSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { AgentConfig } from './config.ts';
+import { roughly } from './core/clock-doubt.ts';
 import { distrust } from './git/trust/trusted-file.ts';
+import { MOST_OFF_MS, serverAhead } from './git/wire/server-date.ts';
 
 /** What is wrong, and what to do about it. */
 export class Ailment extends Error {
@@ -15,9 +17,6 @@ export class Ailment extends Error {
 
 const LEAST_FREE = 200 * 1024 * 1024;
 const LEAST_INODES = 1_000;
-/** A clock that is further off breaks certificates, signatures and schedules. */
-const MOST_OFF_MS = 60_000;
-const CLOCK_MS = 15_000;
 /** Below it a handful of programs that watch files use up what a user may watch (proc(5)). */
 const LEAST_WATCHES = 16_384;
 const WATCHES = '/proc/sys/fs/inotify/max_user_watches';
@@ -114,31 +113,15 @@ export function disk(state: string): string {
   return `${mib} MiB free at ${dir}`;
 }
 
-/** Against the git server's own clock, where it speaks http: good enough to find one that is minutes off. */
+/** Against the git server's own clock, if it speaks http: good enough to find one that is minutes off. */
 export async function clock({ repo }: AgentConfig): Promise<string> {
   if (!/^https?:/.test(repo.url)) return 'nothing to compare it with: the repository is not reached over http';
-  const asked = Date.now();
-  const date = await serverDate(repo.url).catch(() => null);
-  if (date === null) return 'the git server did not say what time it is';
-  const off = Math.abs(date - (asked + Date.now()) / 2);
-  if (off > MOST_OFF_MS)
+  const ahead = await serverAhead(repo.url);
+  if (ahead === null) return 'the git server did not say what time it is';
+  if (Math.abs(ahead) > MOST_OFF_MS)
     throw new Ailment(
-      `is ${Math.round(off / 1000)} s off the git server's: certificates, signatures and schedules go wrong`,
+      `is ${roughly(ahead)} ${ahead > 0 ? 'behind' : 'ahead of'} the git server’s: certificates, signatures and schedules go wrong`,
       'timedatectl set-ntp true; without a time server: timedatectl set-time',
     );
   return 'agrees with the git server’s';
-}
-
-async function serverDate(url: string): Promise<number | null> {
-  const { request } = await (url.startsWith('https:') ? import('node:https') : import('node:http'));
-  return new Promise((resolve, reject) => {
-    // The date counts whoever gives it: the certificate is the repository probe's to judge.
-    const ask = request(url, { method: 'HEAD', rejectUnauthorized: false, timeout: CLOCK_MS } as object, (response) => {
-      response.resume();
-      resolve(response.headers.date ? Date.parse(response.headers.date) : null);
-    });
-    ask.on('timeout', () => ask.destroy(new Error('no answer')));
-    ask.on('error', reject);
-    ask.end();
-  });
 }

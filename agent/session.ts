@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import { durationMs } from '../manifests-schema/duration.ts';
 import type { StatusDocument } from '../manifests-schema/payloads.ts';
+import { createClockWatch } from './clock-watch.ts';
 import { type AgentConfig, sizeBytes } from './config.ts';
 import { endpointsOf } from './connectivity-probes.ts';
 import { type AgentApi, createAgentApi } from './control/api.ts';
@@ -116,6 +117,12 @@ export function createSession(options: SessionOptions): Session {
   };
   const unpacking = unpackingApart(log);
   const source = createSource({ ...sourceOptions, unpacking, received: () => loop.received() });
+  const clockWatch = createClockWatch({
+    store,
+    log,
+    doubted: () => retention.doubt(),
+    changed: options.changed,
+  });
   const bare: EngineDeps = {
     source,
     endpoints: endpointsOf(sourceOptions, config),
@@ -149,6 +156,7 @@ export function createSession(options: SessionOptions): Session {
     store,
     snapshots: createSnapshots(`${stateDir}/accepted`),
     clock: systemClock,
+    clockDoubt: clockWatch.confirm,
     log,
   };
   const guard = guardDirectory(bare, config.repo.path);
@@ -165,6 +173,7 @@ export function createSession(options: SessionOptions): Session {
       ...diskProblem(store),
       ...descriptorProblem(),
       ...staleProblem(desired, staleAfterMs, new Date()),
+      ...clockWatch.problems(),
       ...drift.problems(),
     ],
     loop: () => loop,
@@ -205,6 +214,7 @@ export function createSession(options: SessionOptions): Session {
       const line = api.finished(result);
       heap.rest();
       if (result.part?.news === false) return line;
+      clockWatch.look();
       retention.tend();
       const { id, trigger, sync, changed, failed, durationMs: ms, message } = result.run;
       // What is the matter with the whole run is said once.
@@ -238,6 +248,9 @@ export function createSession(options: SessionOptions): Session {
     jumped: (ms) => {
       retention.doubt();
       log.warn({ seconds: Math.round(ms / 1_000) }, jumpMessage(ms));
+      clockWatch.look();
+      // What failed may have failed by the old date, such as a certificate that was not valid yet.
+      if (api.status().problems.length > 0) void loop.request({}, 'retry');
     },
     clock: systemClock,
     schedule: config.sync.schedule,
@@ -268,6 +281,7 @@ export function createSession(options: SessionOptions): Session {
     busy: () => loop.running(),
     notice: (payload) => push.notice(payload),
     start() {
+      clockWatch.look();
       drift.start();
       loop.start();
     },

@@ -73,6 +73,9 @@ const TABLE = {
   Unassigned: commit('The commit has nothing for this host; nothing was removed.'),
   WayHomeShut: commit('The repository or broker could be reached before the commit, and not after it.'),
 
+  ClockWrong: wait(
+    'This host’s date cannot be right, or was set and is confirmed by no time server; what goes by the date waits until it is.',
+  ),
   BrokerSilent: wait('The broker answered before the commit and is silent after it; the commit is kept.'),
 
   // What waits for a person or a time

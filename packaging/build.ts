@@ -63,7 +63,9 @@ await build({
       setup({ onResolve, onLoad }) {
         onResolve({ filter: /^[a-z]/ }, ({ path: name, kind }) => {
           if (!isBuiltin(name)) return undefined;
-          return kind === 'require-call' ? { path: name, external: true } : { path: name, namespace: 'by-require' };
+          // A part that stood for `import('node:https')` would have a default export alone, and none of the names.
+          if (kind === 'require-call' || kind === 'dynamic-import') return { path: name, external: true };
+          return { path: name, namespace: 'by-require' };
         });
         onLoad({ filter: /./, namespace: 'by-require' }, ({ path: name }) => ({
           contents: `module.exports = require('${name}');`,

@@ -14,6 +14,13 @@ const UNTRUSTED =
 /** An answer that is not HTTP (llhttp), or not TLS. */
 const NOT_UNDERSTOOD = /^(HPE_|ERR_SSL_)/;
 
+/** A date outside of a certificate's. Which of the two dates is wrong, TLS does not say. */
+const BY_DATE = ['CERT_NOT_YET_VALID', 'CERT_HAS_EXPIRED'];
+
+/** Whether a certificate was refused because of this host's date. @param thrown an Error of Node's tls */
+export const isRefusedByDate = (thrown: unknown): boolean =>
+  BY_DATE.includes(String((thrown as { code?: unknown } | null | undefined)?.code));
+
 /** @param thrown an Error of Node's net, tls, http or dns with its `code` */
 export function reachOf(thrown: unknown): Reach {
   const code = String((thrown as { code?: unknown } | null | undefined)?.code ?? '');

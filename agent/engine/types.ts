@@ -1,6 +1,7 @@
 /** What the engine works with: everything that acts is passed in. */
 
 import type { ReasonCode } from '../../manifests-schema/reasons.ts';
+import type { ClockDoubt } from '../core/clock-doubt.ts';
 import type { KindTable } from '../core/kind.ts';
 import type { Var } from '../core/layers.ts';
 import type { Plan } from '../core/plan.ts';
@@ -120,6 +121,8 @@ export interface EngineDeps {
   /** Repository and broker, to be reached over connections made now. */
   endpoints: readonly Endpoint[];
   clock: Clock;
+  /** Why this host's date cannot be believed, or not yet; null if it is. Missing: it always is. */
+  clockDoubt?(): Promise<ClockDoubt | null>;
   log: Log;
 }
 

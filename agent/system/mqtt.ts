@@ -1,7 +1,7 @@
 /** One connection to the broker: MQTT 5, a clean session, a retained Last Will. Policy is the caller's. */
 import { readFile } from 'node:fs/promises';
 import type { IClientOptions, MqttClient } from 'mqtt';
-import { reachOf } from '../core/reach.ts';
+import { isRefusedByDate, reachOf } from '../core/reach.ts';
 import { AgentError } from '../errors.ts';
 import { watchPackets } from './mqtt-limit.ts';
 
@@ -83,7 +83,8 @@ async function connectOnce({
     });
     return await established(client, timeoutMs, signal);
   } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    const said = thrown instanceof Error ? thrown.message : String(thrown);
+    const why = isRefusedByDate(thrown) ? `${said} (or this host's clock is wrong: compare \`date\`)` : said;
     throw new AgentError({
       code: 'BrokerUnreachable',
       phase: 'report',

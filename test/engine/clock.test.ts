@@ -1,5 +1,6 @@
-/** The date is set while a commit settles: neither a verdict that comes too soon nor one that never comes. */
-import { afterEach, beforeEach, expect, test } from 'vitest';
+/** The date is set: a commit settles neither too soon nor never, no window opens and no pause ends before the date is confirmed. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Outcome } from '../../agent/engine/types.ts';
 import { createWorld, type World } from './world.ts';
 
 let world: World;
@@ -31,4 +32,87 @@ test.each([
   expect(world.time - began).toBeLessThan(60_000);
   const [run] = world.deps().store.runs.list({ limit: 1 });
   expect(run?.durationMs).toBe(world.time - began);
+});
+
+describe('what goes by the date', () => {
+  const CLOSED = { schedule: '0 22 * * *', duration: '2h' };
+  /** From noon into the window. */
+  const HOURS = 10.5 * 3_600_000;
+  const declaration = (value: string) => ({ host: { window: CLOSED }, 'file:/a': { value } });
+  const value = () => world.things.get('file:/a')?.value;
+  const run = async (request: Parameters<World['run']>[0] = {}) =>
+    (await world.run(request)) as Outcome & { sync: string };
+
+  beforeEach(async () => {
+    world.commit('one', { 'file:/a': { value: '1' } });
+    await run();
+    world.commit('two', declaration('2'));
+  });
+
+  test.each([
+    ['hours forward', HOURS],
+    ['years forward', HOURS + 3_650 * DAY],
+    ['hours back', HOURS - DAY],
+    ['years back, before this program was made', HOURS - 3_650 * DAY],
+  ])('a window does not open because the date is set %s', async (_how, skew) => {
+    expect((await run()).sync).toBe('held');
+    world.skew = skew;
+    const outcome = await run();
+    expect(outcome).toMatchObject({ sync: 'held', reason: 'WindowClosed' });
+    expect(outcome.gate?.reason).toMatch(/waits for the maintenance window .*: this host's clock (was set|says)/);
+    expect(value()).toBe('1');
+  });
+
+  test('a window opens as soon as a time server confirms the date', async () => {
+    await run();
+    world.skew = HOURS;
+    await run();
+    world.timeSync = 'yes';
+    expect((await run()).sync).toBe('synced');
+    expect(value()).toBe('2');
+  });
+
+  test('a window opens when nobody has set the date for an hour', async () => {
+    await run();
+    world.skew = HOURS - 0.5 * 3_600_000;
+    await run();
+    world.time += 3_700_000;
+    expect((await run()).sync).toBe('synced');
+  });
+
+  test('a window waits for a time server that is still to set the date', async () => {
+    world.time += HOURS;
+    world.crash();
+    world.timeSync = 'awaited';
+    expect((await run()).gate?.reason).toMatch(/is not set by its time server yet/);
+    world.timeSync = 'yes';
+    expect((await run()).sync).toBe('synced');
+  });
+
+  test('a person can have the commit all the same', async () => {
+    await run();
+    world.skew = HOURS;
+    expect((await run({ force: true })).sync).toBe('synced');
+  });
+
+  test('a host that boots in 1970 repairs drift, opens no window, and goes on when the date is set', async () => {
+    world.crash();
+    world.skew = -world.time;
+    world.things.delete('file:/a');
+    expect((await run()).sync).toBe('held');
+    expect(value()).toBe('1');
+    world.skew = HOURS;
+    world.timeSync = 'yes';
+    expect((await run()).sync).toBe('synced');
+  });
+
+  test('a pause with a limit does not end because the date is set', async () => {
+    const until = new Date(world.time + 3_600_000).toISOString();
+    world.deps().store.commits.set({ pause: { until, reason: '', at: until } });
+    expect((await run()).gate?.kind).toBe('pause');
+    world.skew = HOURS;
+    expect((await run()).gate?.kind).toBe('pause');
+    world.timeSync = 'yes';
+    expect((await run()).gate?.kind).not.toBe('pause');
+  });
 });

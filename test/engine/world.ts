@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import type { TimeSync } from '../../agent/core/clock-doubt.ts';
 import { eachGone, eachWork } from '../../agent/core/each.ts';
 import { canonicalHash } from '../../agent/core/hash.ts';
 import type { Health, Provider, Source } from '../../agent/core/provider.ts';
@@ -13,6 +14,7 @@ import { asAWhole } from '../../agent/engine/load/load.ts';
 import { requestFor } from '../../agent/engine/run/create-run.ts';
 import { type RunResult, reconcile } from '../../agent/engine/run/reconcile.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest } from '../../agent/engine/types.ts';
+import { createClockGuard } from '../../agent/engine/when/clock-guard.ts';
 import { AgentError } from '../../agent/errors.ts';
 import { KINDS } from '../../agent/kinds/index.ts';
 import { silentLog } from '../../agent/log.ts';
@@ -66,6 +68,8 @@ export interface World {
   time: number;
   /** How far the date is off: a clock that was set. */
   skew: number;
+  /** Whether a time server confirms the date. */
+  timeSync: TimeSync;
   /** Nothing can be written to the store. */
   diskFull: boolean;
   gitAway: boolean;
@@ -131,6 +135,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
     point: () => undefined,
     time: Date.parse('2026-03-01T12:00:00Z'),
     skew: 0,
+    timeSync: 'no',
     diskFull: false,
     gitAway: false,
     checkoutAway: false,
@@ -196,6 +201,12 @@ export function createWorld({ power: isWatched = false } = {}): World {
       now: () => new Date(world.time),
       log: silentLog,
       ...(isWatched && { trace: power.trace }),
+    });
+    const clockGuard = createClockGuard({
+      now: () => world.time + world.skew,
+      sinceBoot: () => world.time,
+      recorded: null,
+      sync: async () => world.timeSync,
     });
     const providers = new Map<Kind, Provider>(
       (['file', 'service', 'job'] as const).map((kind) => [kind, provider(kind) as unknown as Provider]),
@@ -283,6 +294,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
           world.point('after sleep');
         },
       },
+      clockDoubt: clockGuard.confirm,
       log: silentLog,
     };
   }

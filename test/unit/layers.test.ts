@@ -33,6 +33,7 @@ const MAIN = [
   'agent/daemon.ts',
   'agent/session.ts',
   'agent/doctor.ts',
+  'agent/clock-watch.ts',
   'agent/host-probes.ts',
   'agent/local-vars.ts',
   'agent/layout.ts',

@@ -136,3 +136,16 @@ test('the name of an image is no word of the registry', () => {
   expect(pull('r.example.com/x:1', 'x509: certificate signed by unknown authority')).toMatch(/private CA/);
   expect(pull('denied/app:1', 'pull access denied for denied/app')).toMatch(/no credential/);
 });
+
+test.each([
+  ['is before 2026-11-29T00:00:00Z', 'ClockWrong', /this host's clock is behind/],
+  ['is after 2026-11-29T00:00:00Z', 'ImagePullFailed', /has expired, or this host's clock is ahead/],
+])(
+  'a certificate of a registry whose dates do not hold (current time %s) is told from one that is not trusted',
+  (bound, code, message) => {
+    const said = `tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 1970-01-01T00:03:00Z ${bound}`;
+    const error = explainPull({ image: 'r.example.com/x:1', thrown: new Error(said), credential: null, places: '' });
+    expect(error.code).toBe(code);
+    expect(error.message).toMatch(message);
+  },
+);

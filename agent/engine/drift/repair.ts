@@ -3,7 +3,6 @@ import { kindOf } from '../../core/id.ts';
 import { makePlan, type Step } from '../../core/plan.ts';
 import type { Health } from '../../core/provider.ts';
 import { affected } from '../../core/subset.ts';
-import { pauseNow } from '../../core/target.ts';
 import type { ActionRecord, Gate, ResourceId } from '../../core/types.ts';
 import { withFields } from '../../log.ts';
 import { judge } from '../decide/judge.ts';
@@ -15,6 +14,7 @@ import { recordRun } from '../run/record.ts';
 import { applySteps, isWork, prepare } from '../steps/apply.ts';
 import { indexed, observe } from '../steps/observe.ts';
 import { concludeSettled } from '../steps/settle.ts';
+import { pauseInForce } from '../steps/window.ts';
 import type { EngineDeps, Holding, Loaded, Outcome, Planned, Run, RunRequest } from '../types.ts';
 
 /** Before each further try; null after the last. */
@@ -153,12 +153,12 @@ async function planPart(
   const isLeft = (s: Step) => s.change.op !== 'none' && !isOurs(s) && !away.has(s.want.id);
   const left = new Set(steps.filter(isLeft).map((s) => s.want.id));
   const kept = steps.map((s): Step => (isOurs(s) ? s : { ...s, change: { op: 'none' }, refreshFor: [], drift: false }));
-  return { loaded, observed, plan: { steps: kept, removals: [] }, away, left, gate: gateNow(run, previous) };
+  return { loaded, observed, plan: { steps: kept, removals: [] }, away, left, gate: await gateNow(run, previous) };
 }
 
 /** Pause and observe stop repairs; a window or a pin does not. A head that says `observe` counts although nothing of it is applied. */
-function gateNow({ store, clock }: Run, { mode }: Outcome): Gate | null {
-  const pause = pauseNow(store.commits.get().pause, clock.now());
+async function gateNow(run: Run, { mode }: Outcome): Promise<Gate | null> {
+  const pause = await pauseInForce(run);
   if (pause !== null) return pauseGate(pause);
   return mode === 'observe' ? OBSERVING : null;
 }

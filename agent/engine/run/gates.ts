@@ -3,7 +3,7 @@ import { traitsOf } from '../../core/kind.ts';
 import type { pauseNow } from '../../core/target.ts';
 import type { Checkout, Gate } from '../../core/types.ts';
 import { TRY } from '../decide/mode.ts';
-import { windowAt } from '../steps/window.ts';
+import { windowNow } from '../steps/window.ts';
 import type { Loaded, Run } from '../types.ts';
 import { converges, planFor } from './plan-for.ts';
 
@@ -17,7 +17,7 @@ export const pauseGate = ({ until, reason }: NonNullable<ReturnType<typeof pause
 export async function windowGate(run: Run, loaded: Loaded, head: Checkout): Promise<Gate | null> {
   const { window } = loaded.host;
   if (window === undefined || run.asked.force || !converges(head, loaded)) return null;
-  const state = windowAt(window, run.clock.now());
+  const state = await windowNow(run, window);
   if (state.open) return null;
   const { plan } = await planFor(run, loaded, { given: null, mode: TRY, countsRemovals: true });
   const work = plan.steps.filter((s) => s.change.op !== 'none' || s.refreshFor.length > 0);
@@ -32,5 +32,5 @@ export async function windowGate(run: Run, loaded: Loaded, head: Checkout): Prom
   );
   if (window.harmless === 'allow' && harmless && gone.length === 0) return null;
   const reason = `commit ${head.info.commit.slice(0, 7)} waits for the maintenance window (${window.schedule}, ${window.timezone ?? 'UTC'})`;
-  return { kind: 'window', reason, until: state.until };
+  return { kind: 'window', reason: state.doubt === null ? reason : `${reason}: ${state.doubt}`, until: state.until };
 }

@@ -1,5 +1,5 @@
 /** From the commit that the ref names to what the host is converged to: one loop over the passes that passes.ts decides. */
-import { type Asker, type Choice, choose, type Pin, pauseNow } from '../../core/target.ts';
+import { type Asker, type Choice, choose, type Pin } from '../../core/target.ts';
 import type { Checkout, Problem } from '../../core/types.ts';
 import {
   type CommitPass,
@@ -20,6 +20,7 @@ import {
   withKept,
   withOutage,
 } from '../decide/tell.ts';
+import { pauseInForce } from '../steps/window.ts';
 import type { Outcome, Run } from '../types.ts';
 import { endpointsNamed, outageProblem, REOPEN_MS, waitForEndpoints } from './connectivity.ts';
 import { converge } from './converge.ts';
@@ -38,7 +39,7 @@ interface Situated extends Situation {
 export async function situate(run: Run, head: Checkout): Promise<Situated> {
   const { commits } = run.store;
   const memory = commits.get();
-  const { accepted, lastGood, silenced, wayBack, pin, pause } = memory;
+  const { accepted, lastGood, silenced, wayBack, pin } = memory;
   const now = run.clock.now();
   const loaded = await run.load(head);
   const content = loaded.content();
@@ -46,7 +47,7 @@ export async function situate(run: Run, head: Checkout): Promise<Situated> {
   const bad = commits.bad(content);
   const { force } = run.asked;
   const choice = choose({ head: { commit, content }, accepted, lastGood, bad, silenced, now, pin, force });
-  const paused = pauseNow(pause, now);
+  const paused = await pauseInForce(run);
   // No window holds the way back; without the server, the commit that it leads to stands in for the head.
   const isNew = choice.act === 'try' && wayBack?.to !== commit;
   const gate = paused !== null ? pauseGate(paused) : isNew ? await windowGate(run, loaded, head) : null;

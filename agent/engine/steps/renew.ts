@@ -6,7 +6,7 @@ import type { ActionRecord } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
 import type { Loaded, Run } from '../types.ts';
 import { type Failures, isWork } from './apply.ts';
-import { windowAt } from './window.ts';
+import { windowNow } from './window.ts';
 
 /**
  * Disturbs nothing itself, but what it brings is applied in the same run: so it waits for the maintenance window.
@@ -15,7 +15,7 @@ import { windowAt } from './window.ts';
 export async function renew(run: Run, { host, resources }: Loaded, { isNew }: { isNew: boolean }): Promise<Failures> {
   const failures: Failures = new Map();
   if (host.mode === 'observe' || host.decommission) return failures;
-  if (host.window && !run.asked.force && !windowAt(host.window, run.clock.now()).open) return failures;
+  if (host.window && !run.asked.force && !(await windowNow(run, host.window)).open) return failures;
   let told = false;
   const tell = (progress: Progress) => {
     if (!told) run.io.emit({ type: 'phase', phase: 'prepare' });

@@ -15,7 +15,8 @@ const SENTENCES: Readonly<Record<string, string>> = {
   SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,
-  CERT_HAS_EXPIRED: "its certificate has expired (or this host's clock is wrong)",
+  CERT_HAS_EXPIRED: "its certificate has expired (or this host's clock is ahead)",
+  CERT_NOT_YET_VALID: "its certificate is not valid yet (or this host's clock is behind)",
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host',
 };
 

@@ -5,6 +5,7 @@ import https from 'node:https';
 import { AgentError } from '../../errors.ts';
 import { CutShort, httpFailure } from './http-failure.ts';
 import { type Limits, quoted, seconds, stopped, unreachable } from './remote.ts';
+import { clockFailure } from './server-date.ts';
 
 export interface HttpOptions {
   /** PEM files: a private CA; a client certificate and its key. */
@@ -224,7 +225,7 @@ async function once(
     // A server may close a kept connection just as we use it again: that was no answer, ask once more.
     if (again && request.reusedSocket && (thrown as NodeJS.ErrnoException).code === 'ECONNRESET' && !bound.aborted)
       return once(sent, agents, limits, signal, false);
-    throw explain(thrown);
+    throw (await clockFailure(thrown, sent.url, name)) ?? explain(thrown);
   }
 }
 

@@ -1,4 +1,5 @@
 /** Why a pull failed, and what to do about it, in one sentence. Pure. */
+import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import { registryOf } from '../../core/image-name.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { Credential } from '../../system/docker/registry-credentials.ts';
@@ -12,18 +13,24 @@ export interface FailedPull {
   places: string;
 }
 
-type Cause = 'full' | 'refused' | 'plain http' | 'untrusted' | 'platform' | 'absent' | 'broken off';
+type Cause = 'full' | 'refused' | 'plain http' | 'early' | 'late' | 'untrusted' | 'platform' | 'absent' | 'broken off';
 
 /** What engine and registry say, in the order in which it is looked for: they give no code. */
 const SAID: readonly [RegExp, Cause][] = [
   [/no space left on device|disk quota exceeded/i, 'full'],
   [/unauthorized|authentication required|basic auth|denied|forbidden|\b40[13]\b|incorrect username/i, 'refused'],
   [/HTTP response to HTTPS client/i, 'plain http'],
+  // Of Go's crypto/x509, which names this host's date.
+  [/x509: certificate has expired or is not yet valid: current time \S+ is before/, 'early'],
+  [/x509: certificate has expired/, 'late'],
   [/x509|certificate|tls:/i, 'untrusted'],
   [/no matching manifest|does not match the specified platform/i, 'platform'],
   [/manifest unknown|not found/i, 'absent'],
   [/context canceled|client connection is closing|unexpected EOF/i, 'broken off'],
 ];
+
+/** Of the causes that are not the pull's own. */
+const CODES: Partial<Record<Cause, ReasonCode>> = { full: 'DiskFull', early: 'ClockWrong' };
 
 /** The name of the image says nothing: one may be called `denied/app`. */
 function causeOf(said: string, image: string): Cause | null {
@@ -45,6 +52,9 @@ export function explainPull({ image, thrown, credential, places }: FailedPull): 
       ? `the registry was asked as ${credential.source}; check that this user and password are right and may pull this image`
       : `${places}; if the image is there at all, name one, or use \`docker login\` as root`,
     'plain http': `${registry} speaks plain http, which the engine takes only from \`insecure-registries\` of /etc/docker/daemon.json`,
+    early:
+      "this host's clock is behind, or the certificate is not valid yet; set the clock: `timedatectl set-ntp true`",
+    late: "the registry's certificate has expired, or this host's clock is ahead: compare `date`",
     untrusted: `the engine trusts a private CA whose certificate lies in /etc/docker/certs.d/${registry}/ca.crt`,
     platform: 'the registry has it for other platforms only: push it for this one, or change `platform`',
     absent: 'the registry has no such image or tag: push it, or change `image`',
@@ -52,7 +62,7 @@ export function explainPull({ image, thrown, credential, places }: FailedPull): 
   };
   const cause = causeOf(known.message, image);
   return new AgentError({
-    code: cause === 'full' ? 'DiskFull' : 'ImagePullFailed',
+    code: (cause && CODES[cause]) ?? 'ImagePullFailed',
     phase: 'prepare',
     message: `${known.message}; ${cause === null ? `check that this host reaches ${registry}` : advice[cause]}`,
     cause: thrown,
