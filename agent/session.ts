@@ -12,7 +12,7 @@ import { staleProblem } from './core/stale.ts';
 import type { Identity } from './core/status.ts';
 import type { Problem, RunRecord } from './core/types.ts';
 import { createDrift, type Drift } from './engine/drift/drift.ts';
-import { createLoader } from './engine/load/load.ts';
+import { askDirectories, createLoader } from './engine/load/load.ts';
 import { explainBreakdown } from './engine/run/breakdown.ts';
 import { checkEvents } from './engine/run/check-events.ts';
 import { guardDirectory } from './engine/run/directory.ts';
@@ -146,6 +146,7 @@ export function createSession(options: SessionOptions): Session {
       },
       logins: createCredentials({ registries, home: '/root', root, exec, secret: redactor.add }).config,
       localVars: localVars.current,
+      directories: () => askDirectories(providers),
       kinds: KINDS,
       providers,
     }),

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { unrecorded } from '../agent/core/trust.ts';
 import type { Checkout, ResourceId } from '../agent/core/types.ts';
-import { createLoader } from '../agent/engine/load/load.ts';
+import { askDirectories, createLoader } from '../agent/engine/load/load.ts';
 import { requestFor } from '../agent/engine/run/create-run.ts';
 import { type RunResult, reconcile } from '../agent/engine/run/reconcile.ts';
 import type { EngineDeps, Loaded, RunRequest } from '../agent/engine/types.ts';
@@ -98,6 +98,7 @@ function open(
   const load = createLoader({
     ...{ host: 'h', fleet: 'default', labels: {}, treeRoot: '/var/lib/fairlead/tree' },
     ...{ facts, sha256, keyedHash, kinds: KINDS, providers },
+    directories: () => askDirectories(providers),
     logins: createCredentials({ registries, home: '/root', root, exec, secret: redactor.add }).config,
   });
   return {

@@ -45,6 +45,12 @@ export function loadStack(input: StackInput): Stack {
     hostDir = joinPath('/', own.project_directory);
     loaded = load(hostDir);
   }
+  const adopted = own?.project_directory === undefined ? (input.adopted?.(loaded.project.name) ?? null) : null;
+  if (adopted !== null) {
+    hostDir = adopted;
+    loaded = load(hostDir);
+    loaded.issues.push(keptDirectory(input, loaded.project.name, adopted));
+  }
   const told = { included: loaded.included, decrypt: own?.decrypt };
   loaded.issues.push(...unread);
   if (loaded.issues.some((i) => i.severity === 'error')) return { resources: [], issues: tidy(loaded.issues), ...told };
@@ -55,6 +61,12 @@ export function loadStack(input: StackInput): Stack {
   const resources = stack.issues.length > 0 ? [] : stack.resources;
   return { resources, issues: tidy([...loaded.issues, ...unread, ...stack.issues]), config, ...told };
 }
+
+/** Until it is written down, it hangs on what this host remembers. */
+const keptDirectory = ({ files, dir }: StackInput, project: string, directory: string): Issue => ({
+  ...{ file: files[0]?.path ?? dir, line: 1, column: 1, key: 'x-fairlead.project_directory', severity: 'warning' },
+  message: `stack ${project} was started from ${directory}, which is kept as its directory; write \`x-fairlead: {project_directory: ${directory}}\` at the top level to say so in the repository`,
+});
 
 /** Files that are parsed, as text. What cannot be read as such is an issue, and an empty text. */
 function readersOf(payload: Payload) {

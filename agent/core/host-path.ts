@@ -16,6 +16,8 @@ export interface HostPath {
   group: string;
   /** The content is secret: show neither it nor its plain hash. */
   secret: boolean;
+  /** What is there already keeps its owner and mode, and other content than declared is held. Left out: it is taken over. */
+  existing?: 'held';
   /** Of a directory: what is in it and not declared is removed. Of `absent`: a directory goes with all in it. */
   purge?: boolean;
   /** Names in a purged directory that are declared. */

@@ -47,6 +47,14 @@ export interface Around {
   isManaged(id: ResourceId): boolean;
 }
 
+/** Where stacks lie that somebody else started, and that are adopted with their directory. */
+export interface Directories {
+  /** Absolute; null where a stack lies as it does by default. */
+  of(project: string): string | null;
+  /** False where the host could not be asked: another answer may come. */
+  isSure: boolean;
+}
+
 /** Why work waits for a person, and what must stay meanwhile. */
 export interface Doubt {
   code: ReasonCode;
@@ -76,6 +84,8 @@ export interface Provider<S = unknown, F = unknown> {
   health(want: Desired<S>, seen: Seen<F> | undefined): Health;
   /** Why the change needs an operator's decision, in a sentence: it would change what fairlead neither created nor adopted. Pure. */
   hold?(want: Desired<S>, seen: Seen<F> | undefined, change: Change): string | null;
+  /** Asked before a commit is loaded, since a stack's paths begin in its directory. */
+  directories?(): Promise<Directories>;
   /**
    * Work that must not be done without a person's word, found by a look at the host. Called when the plan is made, for what
    * would change; costs nothing where nothing does.

@@ -38,6 +38,7 @@ import { createFileWatcher } from './file/watch.ts';
 import { createImages } from './image/images.ts';
 import { job } from './job/kind.ts';
 import { createJobProvider } from './job/provider.ts';
+import { createAdoptedDirectories } from './service/directories.ts';
 import { service } from './service/kind.ts';
 import { createServiceMemory } from './service/memory.ts';
 import { createServiceProvider } from './service/provider.ts';
@@ -123,7 +124,9 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
     const docker = telling(guarded(engine, { files, exposures }), inspections);
     const { registries = {}, records = noImageRecords(), secret = () => undefined } = options.images ?? {};
     const credentials = createCredentials({ registries, home: '/root', root, exec, secret });
-    const memory = createServiceMemory({ clock, owned, records: options.records ?? recordsInMemory() });
+    const remembered = options.records ?? recordsInMemory();
+    const memory = createServiceMemory({ clock, owned, records: remembered });
+    const lookAt = lookAtPlace(root);
     const holdsAddressOf = (pid: number) => holdsAddress(`${root}/proc/${pid}`);
     const systemd = options.systemd ?? createSystemd({ socket: options.busSocket });
     all.push(
@@ -146,7 +149,8 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
           inspections,
           exposures,
           memory,
-          lookAt: lookAtPlace(root),
+          lookAt,
+          directories: createAdoptedDirectories({ docker, files, lookAt, records: remembered }),
           holdsAddress: holdsAddressOf,
         }),
       ),

@@ -17,6 +17,8 @@ export interface StackInput {
   sealed?: Payload;
   /** Absolute directory on the host below which relative mounts live. */
   treeRoot: string;
+  /** Where a project that runs already lies, absolute; null where nothing is known. Left out where no host is asked. */
+  adopted?(project: string): string | null;
   sha256: Sha256;
   /** A client's config.json (docs.docker.com, `docker login`) with the logins of this host. Throws where one cannot be read. */
   logins?(): string;

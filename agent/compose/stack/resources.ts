@@ -48,7 +48,10 @@ export function toResources(given: ResourcesInput): { resources: Desired[]; issu
       ...more,
     };
   };
-  const context: StackContext = { ...given, fail, resource, trees: createTrees(input, resource) };
+  // Below a directory of the host's own things lie there already.
+  const isTree = given.hostDir.startsWith(`${input.treeRoot}/`);
+  const existing = isTree || toldAt(loaded, []).adopt === 'recreate' ? {} : { existing: 'held' as const };
+  const context: StackContext = { ...given, fail, resource, trees: createTrees(input, resource, existing) };
   const networks = Object.keys(project.networks ?? {}).map((key) => network(context, key));
   const volumes = Object.keys(project.volumes ?? {}).map((key) => volume(context, key));
   const services = Object.keys(project.services).map((name) => serviceResource(context, name));

@@ -34,7 +34,8 @@ type Make = <S>(id: ResourceId, path: KeyPath, spec: S, more?: Partial<Desired<S
 type Given = Omit<HostPath, 'path' | 'owner' | 'group' | 'secret'> &
   Partial<Pick<HostPath, 'owner' | 'group' | 'secret'>>;
 
-export function createTrees(input: StackInput, make: Make): Trees {
+/** @param existing what becomes of what lies there already */
+export function createTrees(input: StackInput, make: Make, existing: Pick<HostPath, 'existing'>): Trees {
   const made = new Map<string, Desired<HostPath>>();
   const meta = { owner: 'root', group: 'root', secret: false };
   const add = (path: string, at: KeyPath, spec: Given): Desired<HostPath> => {
@@ -67,14 +68,16 @@ export function createTrees(input: StackInput, make: Make): Trees {
           content,
           mode: modeOf(payload, file),
           secret: payload.secret?.(file) ?? false,
+          ...existing,
         }).id;
       const single = contentOf(payload, repo);
       if (single !== undefined) return usedBy(service, [put(repo, path, single)]);
-      const after = [add(path, at, { type: 'directory', mode: 0o755 }).id];
+      const directory = { type: 'directory', mode: 0o755, ...existing } as const;
+      const after = [add(path, at, directory).id];
       for (const file of [...payload.keys()].filter((f) => f.startsWith(`${repo}/`)).sort()) {
         const parts = file.slice(repo.length + 1).split('/');
         for (let n = 1; n < parts.length; n++)
-          after.push(add(`${path}/${parts.slice(0, n).join('/')}`, at, { type: 'directory', mode: 0o755 }).id);
+          after.push(add(`${path}/${parts.slice(0, n).join('/')}`, at, directory).id);
         after.push(put(file, `${path}/${parts.join('/')}`, contentOf(payload, file) ?? new Uint8Array()));
       }
       return usedBy(service, after);

@@ -8,7 +8,7 @@ import { definitionOf, type KindTable, traitsOf } from '../../core/kind.ts';
 import { createLayerCache, type LayerCache, readChain, type Var } from '../../core/layers.ts';
 import type { Payload } from '../../core/payload.ts';
 import { claimIssues } from '../../core/plan.ts';
-import type { Provider } from '../../core/provider.ts';
+import type { Directories, Provider } from '../../core/provider.ts';
 import { checkReferences, isUnread, renderHost } from '../../core/render.ts';
 import { noSecrets, type Secrets } from '../../core/secret-values.ts';
 import type { Checkout, Desired, Facts, Issue, Kind, ResourceId } from '../../core/types.ts';
@@ -37,6 +37,8 @@ export interface LoaderOptions {
   kinds: KindTable;
   /** Of the kinds that this run manages. */
   providers: ReadonlyMap<Kind, Pick<Provider, 'claims' | 'diff'>>;
+  /** Asks the host where stacks lie that somebody else started; left out where no host is asked. */
+  directories?(): Promise<Directories | null>;
   /** Shared by loaders of several hosts that read one commit. */
   cache?: LayerCache;
 }
@@ -53,11 +55,17 @@ export function createLoader(options: LoaderOptions): (checkout: Checkout) => Pr
     const local = options.localVars?.();
     if (commit !== '' && last?.commit === commit && last.hostPath === hostPath && last.local === local)
       return last.loaded;
-    const loaded = await load(options, checkout);
+    let isSure = true;
+    const directories = async () => {
+      const found = (await options.directories?.()) ?? null;
+      isSure = found?.isSure ?? true;
+      return found;
+    };
+    const loaded = await load({ ...options, directories }, checkout);
     // A directory that is no commit may be another one next time.
     if (commit === '') return loaded;
     // A key may come, a recipient may be mended on the host: what failed is tried again.
-    last = loaded.issues.some((i) => i.severity === 'error') ? null : { commit, hostPath, local, loaded };
+    last = loaded.issues.some((i) => i.severity === 'error') || !isSure ? null : { commit, hostPath, local, loaded };
     return loaded;
   };
 }
@@ -83,9 +91,17 @@ export async function load(options: LoaderOptions, checkout: Checkout): Promise<
     chain,
   });
   const vars = { FAIRLEAD_HOST: host, FAIRLEAD_FLEET: fleet, ...stringVars(rendered.vars) };
+  const adopted = rendered.stacks.length > 0 ? await options.directories?.() : null;
   const given = { vars, payload: checkout.files, treeRoot, sha256, keyedHash, secrets: secrets ?? noSecrets };
   const readAll = (logins?: () => string) =>
-    rendered.stacks.map((stack) => loadWithSecrets({ ...stack, ...given, ...(logins ? { logins } : {}) }));
+    rendered.stacks.map((stack) =>
+      loadWithSecrets({
+        ...stack,
+        ...given,
+        ...(adopted ? { adopted: adopted.of } : {}),
+        ...(logins ? { logins } : {}),
+      }),
+    );
   const read = await withLogins(options, readAll);
   // What another stack includes belongs to that one.
   const included = new Set(read.flatMap((stack) => stack.included));
@@ -233,3 +249,11 @@ const at = (resource: Desired): Omit<Issue, 'message'> => ({
   key: resource.id,
   severity: 'error',
 });
+
+/** Where stacks lie that run already, of whoever knows it; null where nobody does. */
+export async function askDirectories(
+  providers: ReadonlyMap<Kind, Pick<Provider, 'directories'>>,
+): Promise<Directories | null> {
+  for (const provider of providers.values()) if (provider.directories) return provider.directories();
+  return null;
+}

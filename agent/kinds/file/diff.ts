@@ -26,6 +26,8 @@ export interface FileFact {
 }
 
 const SHOWN = 5;
+/** For its owner: the one bit of a mode that git keeps. */
+const EXECUTABLE = 0o100;
 const octal = (mode: number): string => `0${mode.toString(8).padStart(3, '0')}`;
 
 /** Hex SHA-256 of declared contents, remembered: they are compared in every run, and never change. */
@@ -77,6 +79,11 @@ function* differences(spec: FileSpec, fact: FileFact, sha256: (content: Content)
   if (spec.type === 'link') {
     if (fact.type === 'link' && fact.target !== spec.target)
       yield { field: 'link', from: fact.target ?? '', to: spec.target ?? '' };
+    return;
+  }
+  if (spec.existing === 'held' && fact.type === spec.type) {
+    if (spec.type === 'file' && (fact.mode & EXECUTABLE) !== (spec.mode & EXECUTABLE))
+      yield { field: 'mode', from: octal(fact.mode), to: octal(spec.mode) };
     return;
   }
   if (fact.type === spec.type && fact.mode !== spec.mode)

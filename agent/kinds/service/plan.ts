@@ -6,7 +6,7 @@ import { differences } from '../container/diff.ts';
 import { isCompleted, memberOf, nameOf, type Replica, type ServiceFact, stateOf } from '../container/fact.ts';
 import { refusedBefore, replicaHealth } from '../container/health.ts';
 import { isChangeable, isLive, nameDifference, networkDifferences } from '../container/live.ts';
-import { HASH } from '../docker/labels.ts';
+import { HASH, WORKING_DIR } from '../docker/labels.ts';
 import { whyStopFirst } from './order.ts';
 
 interface Because {
@@ -202,5 +202,14 @@ export function hold(
   const foreign = seen.fact.replicas.filter(({ info }) => info.Config.Labels?.[HASH] === undefined);
   if (foreign.length === 0 || change.why.every((r) => r.field === 'state')) return null;
   const names = foreign.map(({ info }) => nameOf(info)).join(', ');
-  return `${names} ${foreign.length > 1 ? 'were' : 'was'} not started by fairlead and ${foreign.length > 1 ? 'differ' : 'differs'} from ${id} in ${[...new Set(change.why.map((r) => r.field))].join(', ')}; set x-fairlead.adopt: recreate, or run \`fairlead sync --adopt\``;
+  const fields = [...new Set(change.why.map((r) => r.field))].join(', ');
+  return `${names} ${foreign.length > 1 ? 'were' : 'was'} not started by fairlead and ${foreign.length > 1 ? 'differ' : 'differs'} from ${id} in ${fields}; ${change.why.some((r) => r.field === 'volumes') ? elsewhere(spec, foreign) : ''}set x-fairlead.adopt: recreate, or run \`fairlead sync --adopt\``;
+}
+
+/** What was started from another directory mounts that one's files. */
+function elsewhere({ projectDir }: ServiceSpec, foreign: readonly Replica[]): string {
+  const [directory = ''] = foreign.flatMap(({ info }) => info.Config.Labels?.[WORKING_DIR] ?? []);
+  return directory === '' || directory === projectDir
+    ? ''
+    : `it was started from ${directory}: if that is to stay its directory, set x-fairlead: {project_directory: ${directory}} at the top level of the stack; otherwise `;
 }

@@ -23,6 +23,7 @@ import type { Inspections } from '../docker/inspections.ts';
 import type { Images } from '../image/images.ts';
 import { movedImages } from '../image/moves.ts';
 import { waitForDependencies } from './depends.ts';
+import type { AdoptedDirectories } from './directories.ts';
 import { leftBehind } from './left-behind.ts';
 import type { ServiceMemory } from './memory.ts';
 import { createServiceDiff, hold } from './plan.ts';
@@ -41,6 +42,7 @@ export interface ServiceProviderOptions {
   holdsAddress(pid: number): Promise<boolean>;
   memory: ServiceMemory;
   lookAt: LookAtPlace;
+  directories: AdoptedDirectories;
   /** Hears what containers can write; left out where nobody keeps it. */
   exposures?: Pick<Exposures, 'add'>;
 }
@@ -83,6 +85,11 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     diff,
     health: (want, seen) => healthOf(want, seen?.fact),
     hold,
+    directories: options.directories.look,
+    adopt(work) {
+      for (const { want } of work) options.directories.keep(want.spec.project, want.spec.projectDir);
+      return new Map();
+    },
     doubts: (work, around) => leftBehind(work, around, { docker, lookAt: options.lookAt }),
     async observe(ids, _signal, wants) {
       const declared = ids.flatMap((id) => wants?.get(id) ?? []);

@@ -1,0 +1,74 @@
+/** Where stacks that run already lie: the directory from which `docker compose` started them is kept as theirs. */
+
+import type { Directories } from '../../core/provider.ts';
+import { isWithin, pathProblem } from '../../core/reserved-paths.ts';
+import type { Records } from '../../store/records.ts';
+import type { ContainerSummary, Docker } from '../../system/docker/docker.ts';
+import type { Files } from '../../system/files/types.ts';
+import type { LookAtPlace } from '../../system/place.ts';
+import { HASH, isReplica, PROJECT, WORKING_DIR } from '../docker/labels.ts';
+
+export interface AdoptedDirectories {
+  look(): Promise<Directories>;
+  /** A service of the project is adopted: from now on the directory is known without its containers. Durable when it returns. */
+  keep(project: string, directory: string): void;
+}
+
+export interface DirectoriesOptions {
+  docker: Pick<Docker, 'containers'>;
+  files: Pick<Files, 'checkSource'>;
+  lookAt: LookAtPlace;
+  records: Records;
+}
+
+export function createAdoptedDirectories({ docker, files, lookAt, records }: DirectoriesOptions): AdoptedDirectories {
+  const keyOf = (project: string) => `directory ${project}`;
+  const recorded = (project: string): string | null => {
+    const found = records.get(keyOf(project));
+    return typeof found === 'string' ? found : null;
+  };
+  /** What was found and is not adopted yet. */
+  let found: ReadonlyMap<string, string> = new Map();
+  const isUsable = async (directory: string): Promise<boolean> => {
+    if (pathProblem(directory) !== null) return false;
+    try {
+      files.checkSource(directory);
+    } catch {
+      return false;
+    }
+    return (await lookAt(directory)).kind === 'directory';
+  };
+  return {
+    async look() {
+      let all: readonly ContainerSummary[];
+      try {
+        all = await docker.containers();
+      } catch {
+        return { of: recorded, isSure: false };
+      }
+      const named = new Map<string, string>();
+      const members = all.filter((c) => c.Labels[PROJECT] !== undefined && isReplica(c.Labels));
+      for (const [project, group] of Map.groupBy(members, (c) => c.Labels[PROJECT] ?? '')) {
+        const directory = directoryOf(group);
+        if (directory !== null && recorded(project) === null && (await isUsable(directory)))
+          named.set(project, directory);
+      }
+      found = named;
+      return { of: (project) => recorded(project) ?? named.get(project) ?? null, isSure: true };
+    },
+    keep(project, directory) {
+      if (found.get(project) === directory) records.set(keyOf(project), directory);
+    },
+  };
+}
+
+/** The one directory that all of them name, and in which something lies that they mount; null where there is no such one. */
+function directoryOf(containers: readonly ContainerSummary[]): string | null {
+  // One that fairlead made lies where its stack says.
+  if (containers.some((c) => c.Labels[HASH] !== undefined)) return null;
+  const named = new Set(containers.map((c) => c.Labels[WORKING_DIR] ?? ''));
+  const [directory = ''] = named;
+  if (named.size !== 1 || directory === '') return null;
+  const holds = containers.some((c) => c.Mounts.some((m) => m.Type === 'bind' && isWithin(m.Source ?? '', directory)));
+  return holds ? directory : null;
+}
