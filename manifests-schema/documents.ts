@@ -92,7 +92,14 @@ export const planDocument = z
       .optional()
       .describe('inferred edges that are not kept, since they would close a cycle'),
     actions: z.array(
-      z.strictObject({ id: z.string(), op: operation, why, origin: origin.nullable(), held: z.string().optional() }),
+      z.strictObject({
+        id: z.string(),
+        op: operation,
+        why,
+        origin: origin.nullable(),
+        held: z.string().optional(),
+        diff: z.string().optional().describe('with --diff'),
+      }),
     ),
   })
   .describe('fairlead plan --json');

@@ -13,7 +13,8 @@ import { AgentError } from '../errors.ts';
 import { isWell } from '../fleet/model.ts';
 import { type Context, EXIT } from './context.ts';
 import { exitOfStatus } from './exits.ts';
-import { fleetText, historyText, planText, resourcesText, runText } from './print.ts';
+import { planText } from './plan-text.ts';
+import { fleetText, historyText, resourcesText, runText } from './print.ts';
 import { resolve } from './show.ts';
 import { statusText } from './status-text.ts';
 
@@ -27,13 +28,17 @@ export interface PlanOptions {
   dir?: string;
   worktree?: boolean;
   commit?: string;
+  diff?: boolean;
 }
 
-export async function plan(c: Context, { dir, worktree, commit }: PlanOptions): Promise<number> {
+export async function plan(c: Context, { dir, worktree, commit, diff }: PlanOptions): Promise<number> {
   const directory = dir ?? (worktree ? '.' : undefined);
-  const of = directory && `?dir=${encodeURIComponent(path.resolve(directory))}${worktree ? '&worktree=1' : ''}`;
-  const query = of ?? (commit ? `?commit=${commit}` : '');
-  const document = await need<PlanDocument>(c, `plan${query}`);
+  const query = new URLSearchParams({
+    ...(directory ? { dir: path.resolve(directory) } : commit ? { commit } : {}),
+    ...(directory && worktree ? { worktree: '1' } : {}),
+    ...(diff ? { diff: '1' } : {}),
+  });
+  const document = await need<PlanDocument>(c, `plan?${query}`);
   c.print(document, () => planText(document, c));
   if (document.error || document.issues.some((i) => i.severity === 'error')) return EXIT.bad;
   return document.actions.length > 0 ? EXIT.pending : EXIT.ok;

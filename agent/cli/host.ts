@@ -30,7 +30,7 @@ export function addHostCommands({ program, add, act, deps, terminal, finish }: B
   }).action(act(commands.status));
   add('plan', {
     text: 'show what a sync would change now, field by field',
-    examples: ['fairlead plan', 'fairlead plan --commit 1a2b3c4', 'fairlead plan --dir ~/fleet'],
+    examples: ['fairlead plan --diff', 'fairlead plan --commit 1a2b3c4', 'fairlead plan --dir ~/fleet'],
     exits: { 0: 'nothing to do', 2: 'changes', 1: 'error' },
   })
     .option('--commit <commit>', 'plan for this commit instead: one that this host had, or a full id', parseCommit)
@@ -38,6 +38,7 @@ export function addHostCommands({ program, add, act, deps, terminal, finish }: B
     .addOption(
       new Option('--worktree', 'plan for the working tree of --dir (default: .), committed or not').conflicts('commit'),
     )
+    .option('--diff', 'also the lines of files and units that change')
     .action(act((c: Context, o: commands.PlanOptions) => commands.plan(c, o)));
   add('sync', {
     text: 'reconcile now and watch; the run continues if you stop watching',

@@ -1,39 +1,20 @@
 /** Text for people. Pure: what it prints depends on its arguments alone. */
 
-import type {
-  ActionDocument,
-  HistoryDocument,
-  PlanDocument,
-  ResourcesDocument,
-  RunDocument,
-} from '../control/protocol.ts';
+import type { ActionDocument, HistoryDocument, ResourcesDocument, RunDocument } from '../control/protocol.ts';
 import type { FleetRow } from '../fleet/model.ts';
 import { tamed } from '../tame.ts';
 import { type Style, table, wrap } from './table.ts';
 import { ago, clockTime, type Reader, reasons, shortId, tone, took, whose } from './words.ts';
 
-const SIGN: Record<string, string> = { create: '+', update: '~', replace: '±', remove: '-', refresh: '↻', none: ' ' };
-
-export function planText(document: PlanDocument, { style, columns }: Reader): string {
-  const plan = tamed(document);
-  const lines = plan.issues.map(
-    (i) => `${i.file}:${i.line}:${i.column}: ${i.severity === 'warning' ? style.yellow('warning: ') : ''}${i.message}`,
-  );
-  if (plan.error) lines.push(style.red(plan.error));
-  if (plan.held) lines.push(`${style.yellow('held')}: ${plan.held}`);
-  lines.push(...plan.actions.map(plannedLine));
-  if (lines.length > 0) lines.push(...(plan.dropped ?? []).map((edge) => `note: ${edge}`));
-  if (lines.length === 0)
-    lines.push(
-      plan.commit
-        ? `Nothing to do: the host matches commit ${shortId(plan.commit)}.`
-        : 'Nothing to do: the host matches this directory.',
-    );
-  return wrap(lines.join('\n'), columns, 4);
-}
-
-const plannedLine = ({ id, op, why, origin, held }: PlanDocument['actions'][number]): string =>
-  `${SIGN[op]} ${id}  ${op}${why.length > 0 ? `  ${reasons(why)}` : ''}${held ? `  held: ${held}` : ''}${origin ? `  (${origin.file}:${origin.line})` : ''}`;
+/** What is done, in one letter. */
+export const SIGN: Record<string, string> = {
+  create: '+',
+  update: '~',
+  replace: '±',
+  remove: '-',
+  refresh: '↻',
+  none: ' ',
+};
 
 /** @param known the id that the reader has before their eyes already */
 export function actionText(document: ActionDocument, style: Style, known = ''): string {

@@ -132,10 +132,10 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
     failed,
     progress: doing.take,
     resources: () => ({ schema: 1, resources: state.resources }),
-    async plan({ dir, commit, worktree = false }, signal) {
+    async plan({ dir, commit, worktree = false, diff = false }, signal) {
       refresh();
       const local = dir === undefined || commit ? null : await localCheckout(dir, { worktree });
-      const found = await preview(deps, signal, commit ? fullId(store, commit) : local?.checkout);
+      const found = await preview(deps, signal, commit ? fullId(store, commit) : local?.checkout, { diff });
       return deps.redact({ schema: 1 as const, ...found, issues: [...(local?.notes ?? []), ...found.issues] });
     },
     show: async (id, signal) => deps.redact(await show({ deps, state, kept }, id, signal)),

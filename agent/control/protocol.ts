@@ -18,12 +18,14 @@ export interface PlanRequest {
   dir?: string;
   /** Of the directory's repository the working tree, as the commit that it would make, instead of HEAD. */
   worktree?: boolean;
+  /** With the texts that change. */
+  diff?: boolean;
   commit?: string;
 }
 
 /**
  * The documents, as `manifests-schema/json` publishes them:
- * `GET /v1/plan?dir=&worktree=1&commit=`, `GET /v1/resources/<id, percent-encoded>`,
+ * `GET /v1/plan?dir=&worktree=1&commit=&diff=1`, `GET /v1/resources/<id, percent-encoded>`,
  * `GET /v1/history?limit=&before=&since=&resource=&commit=&failed=1` (newest first, at most 1,000), `GET /v1/history/<run>`.
  */
 export type { ActionDocument, HistoryDocument, HoldDocument, PlanDocument, RunDocument, ShowDocument };

@@ -201,7 +201,11 @@ function planRequest(params: URLSearchParams): PlanRequest {
   const dir = params.get('dir');
   const commit = params.get('commit');
   const worktree = params.get('worktree') === '1';
-  return { ...(dir === null ? {} : { dir, worktree }), ...(commit === null ? {} : { commit }) };
+  return {
+    ...(dir === null ? {} : { dir, worktree }),
+    ...(commit === null ? {} : { commit }),
+    diff: params.get('diff') === '1',
+  };
 }
 
 /** @returns null where a part of it is not what it should be */

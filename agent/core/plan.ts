@@ -6,7 +6,18 @@ import { inOrder, removalOrder } from './graph.ts';
 import { kindOf } from './id.ts';
 import { type KindTable, traitsOf } from './kind.ts';
 import type { Provider } from './provider.ts';
-import type { Change, Desired, Issue, Kind, Mark, PlannedAction, RefreshVerb, ResourceId, Seen } from './types.ts';
+import type {
+  Change,
+  Desired,
+  Issue,
+  Kind,
+  Mark,
+  PlannedAction,
+  Reason,
+  RefreshVerb,
+  ResourceId,
+  Seen,
+} from './types.ts';
 
 export interface Step {
   want: Desired;
@@ -36,6 +47,8 @@ export interface Removal {
   neededBy: readonly ResourceId[];
   /** What it came after when it was last declared. */
   needs: readonly ResourceId[];
+  /** What stays of it, or is put back. */
+  leaves: Reason | null;
 }
 
 export interface Plan {
@@ -75,7 +88,7 @@ export interface PlanInput {
   inventory: ReadonlyMap<ResourceId, InventoryEntry>;
   pendingNotifies: readonly { target: ResourceId; source: ResourceId; verb?: RefreshVerb }[];
   kinds: KindTable;
-  providers: ReadonlyMap<Kind, Pick<Provider, 'diff' | 'claims'>>;
+  providers: ReadonlyMap<Kind, Pick<Provider, 'diff' | 'claims' | 'leaves'>>;
 }
 
 /** Makes the plan. Steps come in dependency order, removals in reverse default order. */
@@ -148,9 +161,11 @@ function planRemovals(input: PlanInput): Removal[] {
   return removalOrder(input.kinds, gone, needs).map((id) => {
     const row = input.inventory.get(id);
     const found = input.seen.get(id);
+    const seen = found && row ? { ...found, mark: { hash: row.hash, intent: row.intent, memo: memoOf(row) } } : found;
     return {
       id,
-      seen: found && row ? { ...found, mark: { hash: row.hash, intent: row.intent, memo: memoOf(row) } } : found,
+      seen,
+      leaves: (seen && input.providers.get(kindOf(id))?.leaves?.({ id, seen })) ?? null,
       neededBy: [...new Set((row ? claimsOf(row) : []).flatMap((claim) => claimants.get(claim) ?? []))],
       needs: needs.get(id) ?? [],
     };
@@ -181,7 +196,7 @@ export function plannedActions(plan: Plan, held?: string): PlannedAction[] {
       (r): PlannedAction => ({
         id: r.id,
         op: 'remove',
-        why: [{ field: 'declaration', to: 'gone' }],
+        why: [{ field: 'declaration', to: 'gone' }, ...(r.leaves ? [r.leaves] : [])],
         origin: null,
         ...mark,
       }),

@@ -32,6 +32,14 @@ export interface Progress {
   totalBytes: number;
 }
 
+/** A text on the host. @see Provider.texts */
+export interface Text {
+  /** Its path. */
+  name: string;
+  from: Uint8Array | null;
+  to: Uint8Array | null;
+}
+
 /** A resource that is to be removed. */
 export interface Gone<F = unknown> {
   id: ResourceId;
@@ -133,6 +141,10 @@ export interface Provider<S = unknown, F = unknown> {
   ): Promise<ReadonlyMap<ResourceId, Health>>;
   /** Releases its claims (it is stopped and set aside) for another resource; the same run recreates it. */
   release?(id: ResourceId, seen: Seen<F>, signal: AbortSignal): Promise<void>;
+  /** What stays on the host when the resource is removed, or what is put back; null if it goes without a trace. */
+  leaves?(gone: Gone<F>): Reason | null;
+  /** The texts of it that people may read, as they are and as they will be; null where there is none. Nothing secret. */
+  texts?(want: Desired<S>, seen: Seen<F> | undefined): readonly Text[];
   /** The fact in the form that `show` prints, if that is not the fact itself. */
   describe?(fact: F): unknown;
   /**

@@ -158,6 +158,8 @@ export interface PlannedAction {
   origin: Origin | null;
   /** Why a gate holds the action, in a sentence. Missing if none does. */
   held?: string;
+  /** What changes in its texts, as `diff -u` shows it; only where that is asked for. */
+  diff?: string;
 }
 
 /** What a run did, or failed to do, to one resource. */

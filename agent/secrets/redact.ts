@@ -38,6 +38,7 @@ const FREE_TEXT: ReadonlySet<string> = new Set([
   'held',
   'desired',
   'actual',
+  'diff',
 ]);
 const MAX_DEPTH = 50;
 /** Letters of one text that is told: what a validator or a registry says may be of any length, and a status holds many. */

@@ -74,6 +74,10 @@ export function judge(input: JudgeInput): Outcome {
     ...removals,
   ];
   const waiting = gate === null ? [] : plannedActions(plan, gate.reason).filter((a) => !planned.away.has(a.id));
+  // What is to go is still managed as long as that waits.
+  const heldRemovals = waiting.flatMap(({ id, op }): ResourceStatus[] =>
+    op === 'remove' ? [{ id, sync: 'held', health: 'unknown', reason: 'Held' }] : [],
+  );
   const holds = gate !== null && waiting.length > 0;
   const apart = gate === null ? plan.steps.flatMap((s) => (s.held ? [{ id: s.want.id, ...s.held }] : [])) : [];
   const first = problems[0];
@@ -91,7 +95,7 @@ export function judge(input: JudgeInput): Outcome {
       ...waiting.map(heldRecord),
       ...apart.map(({ id, change }) => heldRecord({ id, op: change.op, why: change.why })),
     ],
-    resources: judged.map((j) => j.status),
+    resources: [...judged.map((j) => j.status), ...heldRemovals],
     problems,
     warnings: warningsOf(loaded),
     hostStates: [

@@ -1,5 +1,7 @@
 /** What a sync would do now, by the very stages of a run; touches nothing. */
-import { plannedActions } from '../../core/plan.ts';
+import { kindOf } from '../../core/id.ts';
+import { type Plan, plannedActions } from '../../core/plan.ts';
+import { textDiff } from '../../core/text-diff.ts';
 import type { Checkout, Issue, PlannedAction } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
 import { REPAIR, STAY, TRY } from '../decide/mode.ts';
@@ -22,8 +24,28 @@ export interface Preview {
   actions: PlannedAction[];
 }
 
-/** @param given a checkout, or the full id of a commit, to plan instead of what the ref names */
-export async function preview(deps: EngineDeps, signal: AbortSignal, given?: Checkout | string): Promise<Preview> {
+/** What its texts would change, as `diff -u` shows it, a header for each. */
+function withDiff({ providers }: EngineDeps, { steps }: Plan, action: PlannedAction): PlannedAction {
+  const step = steps.find((s) => s.want.id === action.id);
+  if (step === undefined || action.op === 'refresh') return action;
+  const texts = providers.get(kindOf(action.id))?.texts?.(step.want, step.seen) ?? [];
+  const shown = texts.flatMap(({ name, from, to }) => {
+    const text = textDiff(from, to);
+    return text === '' ? [] : [`--- ${from === null ? '/dev/null' : name}\n+++ ${name}\n${text}`];
+  });
+  return shown.length > 0 ? { ...action, diff: shown.join('\n') } : action;
+}
+
+/**
+ * @param given a checkout, or the full id of a commit, to plan instead of what the ref names
+ * @param options.diff  with what changes in the texts of each resource
+ */
+export async function preview(
+  deps: EngineDeps,
+  signal: AbortSignal,
+  given?: Checkout | string,
+  { diff = false }: { diff?: boolean } = {},
+): Promise<Preview> {
   const base: Preview = { commit: null, issues: [], error: null, held: null, actions: [] };
   const run = createRun(deps, requestFor(signal));
   try {
@@ -57,7 +79,9 @@ export async function preview(deps: EngineDeps, signal: AbortSignal, given?: Che
       held: planned.gate?.reason ?? (choice.act === 'stay' ? choice.message : null),
       error: away.join('; ') || null,
       ...(of.dropped ? { dropped: [...of.dropped] } : {}),
-      actions: plannedActions(planned.plan, planned.gate?.reason).filter((a) => !planned.away.has(a.id)),
+      actions: plannedActions(planned.plan, planned.gate?.reason)
+        .filter((a) => !planned.away.has(a.id))
+        .map((action) => (diff ? withDiff(deps, planned.plan, action) : action)),
     };
   } catch (thrown) {
     return { ...base, error: asAgentError(thrown, { code: 'PlanFailed', phase: 'plan' }).message };

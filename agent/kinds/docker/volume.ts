@@ -78,10 +78,13 @@ export function createVolumeProvider({
     remove: (gone, _signal, report) =>
       eachGone(gone, async ({ id, seen: { fact, mark } }) => {
         if (mark?.memo?.prune === true) await removeUnused(docker, fact.name);
-        else report?.(id, { field: 'volume', to: `${fact.name} stays on the host, with its data` });
+        else report?.(id, staying(fact));
       }),
+    leaves: ({ seen: { fact, mark } }) => (mark?.memo?.prune === true ? null : staying(fact)),
   };
 }
+
+const staying = ({ name }: VolumeFact): Reason => ({ field: 'volume', to: `${name} stays on the host, with its data` });
 
 /** The request `docker compose` makes. */
 const volumeRequest = (spec: VolumeSpec): VolumeRequest => ({

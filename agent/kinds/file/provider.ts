@@ -33,6 +33,8 @@ type FileWork = Work<FileSpec, FileFact>;
 
 const pathOf = (id: ResourceId): string => id.slice('file:'.length);
 const EMPTY = new Uint8Array();
+/** Bytes of a file that a plan may show. */
+const MAX_TEXT = 64 * 1024;
 /** Validators that run side by side. */
 const VALIDATORS = 8;
 /** What is only made, side by side: each may hold two descriptors. */
@@ -60,6 +62,16 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
   };
 
   return {
+    leaves: ({ id }) =>
+      originals.paths(id).some((path) => !originals.wasNothing(id, path))
+        ? { field: 'original', to: 'what was there before is put back' }
+        : null,
+    texts({ spec }, seen) {
+      if (spec.type !== 'file' || spec.secret || !(spec.content instanceof Uint8Array)) return [];
+      const isFile = seen?.fact.type === 'file';
+      if (isFile && seen.fact.size > MAX_TEXT) return [];
+      return [{ name: spec.path, from: isFile ? files.read(spec.path) : null, to: spec.content }];
+    },
     kind: 'file',
     claims: (spec) => [`path:${spec.path}`],
     diff,

@@ -11,7 +11,7 @@ import { diffUnit, followsText, healthOf, isUp, LOADED, type UnitFact } from './
 import { createUnitAnswers, createUnitReader, dropinDir, fileOf, type UnitOnDisk } from './files.ts';
 import { installUnits } from './install.ts';
 import { createUnitJobs, journalOf } from './jobs.ts';
-import { removeUnits } from './remove.ts';
+import { leftOf, removeUnits } from './remove.ts';
 import type { UnitSpec } from './spec.ts';
 import { verifyUnits } from './verify.ts';
 
@@ -112,6 +112,15 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
       else if (tried) await job('TryRestartUnit', spec.name, signal);
       else await restart(spec.name, signal);
     },
+    leaves: (gone) => leftOf(options, gone),
+    texts({ spec }) {
+      if (spec.secret) return [];
+      const pair = (path: string, text: string) => ({ name: path, from: readIfThere(path), to: Buffer.from(text) });
+      return [
+        ...(spec.content === undefined ? [] : [pair(fileOf(spec.name), spec.content)]),
+        ...Object.entries(spec.dropins ?? {}).map(([file, text]) => pair(`${dropinDir(spec.name)}/${file}`, text)),
+      ];
+    },
     async remove(gone, signal) {
       answers.forget();
       const failures = new Map<ResourceId, AgentError>();
@@ -125,6 +134,10 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
     },
   };
   return provider;
+
+  function readIfThere(path: string): Buffer | null {
+    return options.files.stat(path)?.type === 'file' ? options.files.read(path) : null;
+  }
 
   async function change({ change, want: { spec }, seen, report }: UnitWork, signal: AbortSignal): Promise<void> {
     if (change.op === 'none' || change.why.every((r) => r.field === LOADED)) return;

@@ -1,6 +1,6 @@
 /** Takes units away with all that came with them: links, drop-ins, failed states; and puts back what was there before. */
 import type { Gone } from '../../core/provider.ts';
-import type { ResourceId } from '../../core/types.ts';
+import type { Reason, ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { UnitFact } from './diff.ts';
 import { dropinDir, fileOf } from './files.ts';
@@ -67,6 +67,17 @@ export async function removeUnits(
       // It goes on as it was before us.
       else if (seen.active === 'active') await job('TryRestartUnit', name, signal);
     });
+}
+
+/** What is left of a unit that is no longer declared; null if nothing is. */
+export function leftOf(options: UnitProviderOptions, gone: Gone<UnitFact>): Reason | null {
+  const name = gone.id.slice('unit:'.length);
+  const leaving = judge(options, gone);
+  if (leaving === undefined) return { field: 'unit', to: `${name} stays as it is: only its state was declared` };
+  if (leaving.vanishes) return null;
+  const own = options.originals.paths(gone.id).filter((path) => path !== fileOf(name));
+  const parts = own.map((path) => path.slice(path.lastIndexOf('/') + 1)).join(', ');
+  return { field: 'unit', to: `${name} stays${parts ? `; only ${parts} is removed` : ', as it was before fairlead'}` };
 }
 
 /** undefined where only a state of something foreign was declared, or all has been put back already. */

@@ -1,0 +1,91 @@
+/** What differs between two texts, line by line, as `diff -u` shows it. Pure. */
+
+/** Larger texts are not compared: a plan is to be read by people. Bytes, and lines. */
+const MAX_BYTES = 64 * 1024;
+const MAX_LINES = 2_000;
+const CONTEXT = 3;
+
+interface Line {
+  sign: ' ' | '-' | '+';
+  text: string;
+}
+
+/** @param from null where there is nothing yet @returns hunks without a header; a sentence where the texts cannot be shown; '' if they are equal */
+export function textDiff(from: Uint8Array | null, to: Uint8Array | null): string {
+  const old = textOf(from);
+  const next = textOf(to);
+  if (old === null || next === null) return `not shown: not text, or larger than ${MAX_BYTES / 1024} KiB`;
+  const a = linesOf(old);
+  const b = linesOf(next);
+  if (a.length > MAX_LINES || b.length > MAX_LINES) return `not shown: more than ${MAX_LINES} lines`;
+  return hunks(compare(a, b)).join('\n');
+}
+
+/** null if it is no text, or too long for people. */
+function textOf(bytes: Uint8Array | null): string | null {
+  if (bytes === null) return '';
+  if (bytes.length > MAX_BYTES || bytes.includes(0)) return null;
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+const linesOf = (text: string): string[] => (text === '' ? [] : text.replace(/\n$/, '').split('\n'));
+
+/** By the longest common subsequence of what is left when equal beginnings and ends are set aside. */
+function compare(a: readonly string[], b: readonly string[]): Line[] {
+  let start = 0;
+  while (start < a.length && start < b.length && a[start] === b[start]) start++;
+  let end = 0;
+  while (end < a.length - start && end < b.length - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  const same = (text: string): Line => ({ sign: ' ', text });
+  return [
+    ...a.slice(0, start).map(same),
+    ...middle(a.slice(start, a.length - end), b.slice(start, b.length - end)),
+    ...a.slice(a.length - end).map(same),
+  ];
+}
+
+function middle(a: readonly string[], b: readonly string[]): Line[] {
+  const width = b.length + 1;
+  /** At `i * width + j`: how many lines `a` from `i` on and `b` from `j` on have in common, in order. */
+  const common = new Uint16Array((a.length + 1) * width);
+  for (let i = a.length - 1; i >= 0; i--)
+    for (let j = b.length - 1; j >= 0; j--)
+      common[i * width + j] =
+        a[i] === b[j]
+          ? (common[(i + 1) * width + j + 1] ?? 0) + 1
+          : Math.max(common[(i + 1) * width + j] ?? 0, common[i * width + j + 1] ?? 0);
+  const lines: Line[] = [];
+  let i = 0;
+  let j = 0;
+  while (i < a.length || j < b.length) {
+    const isSame = i < a.length && j < b.length && a[i] === b[j];
+    const isGone =
+      !isSame &&
+      i < a.length &&
+      (j >= b.length || (common[(i + 1) * width + j] ?? 0) >= (common[i * width + j + 1] ?? 0));
+    if (isSame) lines.push({ sign: ' ', text: a[i] ?? '' });
+    else lines.push(isGone ? { sign: '-', text: a[i] ?? '' } : { sign: '+', text: b[j] ?? '' });
+    if (isSame || isGone) i++;
+    if (isSame || !isGone) j++;
+  }
+  return lines;
+}
+
+/** Changed lines with a few around them; what lies between is left out. */
+function hunks(lines: readonly Line[]): string[] {
+  const changed = lines.flatMap(({ sign }, i) => (sign === ' ' ? [] : [i]));
+  const shown = new Set(changed.flatMap((i) => Array.from({ length: 2 * CONTEXT + 1 }, (_, k) => i - CONTEXT + k)));
+  const out: string[] = [];
+  let line = 0;
+  for (const [i, { sign, text }] of lines.entries()) {
+    if (sign !== '-') line++;
+    if (!shown.has(i)) continue;
+    if (!shown.has(i - 1) && i > 0) out.push(`@@ line ${sign === '-' ? line + 1 : line} @@`);
+    out.push(`${sign}${text}`);
+  }
+  return out;
+}

@@ -1,0 +1,61 @@
+/** Texts compared line by line, as `diff -u` shows it. */
+import { execFileSync } from 'node:child_process';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { textDiff } from '../../agent/core/text-diff.ts';
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const diff = (from: string | null, to: string) => textDiff(from === null ? null : bytes(from), bytes(to));
+
+test('a changed line stands between its neighbours, and what is far away is left out', () => {
+  const before = Array.from({ length: 20 }, (_, i) => `line ${i + 1}`);
+  const after = before.with(9, 'other');
+  expect(diff(before.join('\n'), after.join('\n')).split('\n')).toEqual([
+    '@@ line 7 @@',
+    ...[' line 7', ' line 8', ' line 9', '-line 10', '+other', ' line 11', ' line 12', ' line 13'],
+  ]);
+});
+
+test('a new text is all new, and an equal one is nothing', () => {
+  expect(diff(null, 'a\nb\n')).toBe('+a\n+b');
+  expect(diff('a\nb\n', 'a\nb\n')).toBe('');
+});
+
+test.each([
+  ['bytes that are no text', new Uint8Array([0xff, 0x00])],
+  ['a text that is too large', bytes('x'.repeat(70_000))],
+  ['a text of too many lines', bytes('x\n'.repeat(3_000))],
+])('%s are not shown', (_, to) => {
+  expect(textDiff(null, to)).toMatch(/^not shown: /);
+});
+
+test('what it adds and takes away makes one text of the other', () => {
+  const text = fc.array(fc.constantFrom('a', 'b', 'c', ''), { maxLength: 12 });
+  fc.assert(
+    fc.property(text, text, (from, to) => {
+      // One context of all lines: no line is left out of so short a text that all of it is near a change.
+      const lines = diff(`${from.join('\n')}\n`, `${to.join('\n')}\n`)
+        .split('\n')
+        .filter((l) => !l.startsWith('@@'));
+      const gone = lines.filter((l) => l.startsWith('-')).length;
+      const come = lines.filter((l) => l.startsWith('+')).length;
+      expect(come - gone).toBe(`${to.join('\n')}\n`.split('\n').length - `${from.join('\n')}\n`.split('\n').length);
+    }),
+  );
+});
+
+test('is as short as that of diff(1)', () => {
+  const from = 'a\nb\nc\na\nb\nb\na\n';
+  const to = 'c\nb\na\nb\na\nc\n';
+  const count = (text: string) => text.split('\n').filter((l) => /^[-+]/.test(l) && !/^(---|\+\+\+)/.test(l)).length;
+  let theirs = '';
+  try {
+    execFileSync('bash', [
+      '-c',
+      `diff -u <(printf '${from.replaceAll('\n', '\\n')}') <(printf '${to.replaceAll('\n', '\\n')}')`,
+    ]);
+  } catch (thrown) {
+    theirs = String((thrown as { stdout: Buffer }).stdout);
+  }
+  expect(count(diff(from, to))).toBe(count(theirs));
+});
