@@ -164,8 +164,8 @@ function renderSource(work: Work, file: string, at: readonly string[]): void {
   if (text === null) return;
   const key = keyOf(work, at, 'source').join('.');
   const done = work.templates.render({ file, text, root: writer(work, at, 'source').layer.dir, key });
-  if (done.issue) {
-    work.issues.push(done.issue);
+  if (done.issues) {
+    work.issues.push(...done.issues);
     return;
   }
   noteSecrets(work, done);
@@ -186,8 +186,8 @@ function renderContent(work: Work, content: string, at: readonly string[]): stri
     key: path.join('.'),
     place: (line) => (block ? { line: start.line + line, column: 1 } : { line: start.line, column: start.column }),
   });
-  if (done.issue) {
-    work.issues.push(done.issue);
+  if (done.issues) {
+    work.issues.push(...done.issues);
     return content;
   }
   noteSecrets(work, done);

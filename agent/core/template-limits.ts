@@ -26,11 +26,14 @@ class PieceLimiter {
   }
 }
 
-/** What one rendering works with; its limits hold for all templates that it includes. */
-export const limitedContext = (liquid: Liquid, globals: object): Context =>
+/**
+ * What one rendering works with; its limits hold for all templates that it includes.
+ * @param options.goesOn whether it goes on behind an error, and throws all of them together at the end
+ */
+export const limitedContext = (liquid: Liquid, globals: object, { goesOn = false } = {}): Context =>
   new Context(
     {},
-    liquid.options,
+    goesOn ? { ...liquid.options, catchAllErrors: true } : liquid.options,
     { globals, sync: true },
     // The class has private fields, which make a subclass of its type impossible; its two methods are all that is called.
     { renderLimit: new PieceLimiter() as unknown as Limiter, liquid },

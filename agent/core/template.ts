@@ -38,13 +38,20 @@ export interface RenderedText {
   secrets: string[];
   /** Lines of the text that are others with other values of the secrets; a line that ends in `\` goes on with the next. */
   secretLines(): string[];
-  issue?: undefined;
+  issues?: undefined;
 }
 
 export interface Templates {
   /** @returns the text and the encrypted files that went into it, or what is wrong */
-  render(input: TemplateInput): RenderedText | { issue: Issue };
+  render(input: TemplateInput): RenderedText | { issues: Issue[] };
 }
+
+type Failure = LiquidError & { originalError?: Error; errors?: Failure[]; token?: { input?: string } };
+
+/** Undefined names of one template that are told. */
+const MAX_UNDEFINED = 20;
+/** Names that a template can use without having made them: any other may be undefined because of an error before it. */
+const GIVEN = /undefined variable: (host|vars|facts|secrets)\b/;
 
 const DATE_FILTERS = ['date', 'date_to_xmlschema', 'date_to_rfc822', 'date_to_string', 'date_to_long_string'];
 
@@ -67,10 +74,28 @@ export function createTemplates(
     render({ file, text, root, place, key }) {
       const engine = engineOf(root);
       const used = new Set<string>();
-      const renderOnce = (secrets: Record<string, unknown>): string => {
+      const renderOnce = (secrets: Record<string, unknown>, how?: { goesOn: boolean }): string => {
         const globals = { host: scope.host, vars: scope.vars, facts: scope.facts, secrets };
         const template = parse(engine, text, file);
-        return String(engine.liquid.renderSync(template, limitedContext(engine.liquid, globals)));
+        return String(engine.liquid.renderSync(template, limitedContext(engine.liquid, globals, how)));
+      };
+      const issueOf = (error: Failure): Issue => {
+        const [line, column] = positionOf(error);
+        const inPartial = error.token?.input !== undefined && error.token.input !== text;
+        const at = inPartial
+          ? { file: partialOf(files, root, error.token?.input ?? '') ?? file, line, column }
+          : { file, ...(place?.(line, column) ?? { line, column }) };
+        return { ...at, key, severity: 'error', message: `template: ${reasonOf(error)}` };
+      };
+      /** The first error, and each other name that is undefined. */
+      const issuesOf = (first: Failure): Issue[] => {
+        const others =
+          first.name === 'UndefinedVariableError'
+            ? undefinedNames(() => renderOnce(watched(scope.secrets, new Set()), { goesOn: true }))
+            : [];
+        const issues = [first, ...others].map(issueOf);
+        const distinct = new Map(issues.map((i) => [JSON.stringify([i.file, i.line, i.column, i.message]), i]));
+        return [...distinct.values()].slice(0, MAX_UNDEFINED);
       };
       try {
         const out = renderOnce(watched(scope.secrets, used));
@@ -85,17 +110,24 @@ export function createTemplates(
         };
         return { text: out, secrets: [...used].sort(), secretLines };
       } catch (thrown) {
-        const error = thrown as LiquidError & { originalError?: Error; token?: { input?: string } };
-        const [line, column] = positionOf(error);
-        const inPartial = error.token?.input !== undefined && error.token.input !== text;
-        const at = inPartial
-          ? { file: partialOf(files, root, error.token?.input ?? '') ?? file, line, column }
-          : { file, ...(place?.(line, column) ?? { line, column }) };
-        const why = (error.originalError?.message ?? error.message).replace(/, (file:.*, )?line:\d+, col:\d+$/, '');
-        return { issue: { ...at, key, severity: 'error', message: `template: ${why}` } };
+        return { issues: issuesOf(thrown as Failure) };
       }
     },
   };
+}
+
+const reasonOf = (error: Failure): string =>
+  (error.originalError?.message ?? error.message).replace(/, (file:.*, )?line:\d+, col:\d+$/, '');
+
+/** What a rendering that goes on behind errors complains of, as far as it does not follow from another error. */
+function undefinedNames(render: () => void): Failure[] {
+  const flat = (error: Failure): Failure[] => error.errors?.flatMap(flat) ?? [error];
+  try {
+    render();
+    return [];
+  } catch (thrown) {
+    return flat(thrown as Failure).filter((error) => GIVEN.test(reasonOf(error)));
+  }
 }
 
 interface Engine {

@@ -126,6 +126,24 @@ describe('templates', () => {
     );
   });
 
+  test('tell every undefined name at once, but none that is undefined because of another', async () => {
+    const text =
+      '{{ vars.one }}\n{% assign x = vars.two %}{{ x }}\n{% for i in vars.list %}{{ vars.three }}{% endfor %}{{ vars.one }}\n{% render "./part" %}';
+    const loaded = await loadRepo({
+      'hosts/a/host.yaml': 'vars: {list: [1, 2]}\n',
+      'hosts/a/x.yaml': 'files: {/etc/x: {source: files/x, template: true}}\n',
+      'hosts/a/files/x': text,
+      'hosts/a/files/part': '{{ secrets.four }}',
+    });
+    expect(messages(loaded)).toEqual([
+      'hosts/a/files/x:1:4: template: undefined variable: vars.one',
+      'hosts/a/files/x:2:15: template: undefined variable: vars.two',
+      'hosts/a/files/x:3:28: template: undefined variable: vars.three',
+      'hosts/a/files/x:3:56: template: undefined variable: vars.one',
+      'hosts/a/files/part:1:4: template: undefined variable: secrets.four',
+    ]);
+  });
+
   test('a mistake in a literal block is at its line of the manifest, elsewhere at the key', async () => {
     const loaded = await loadRepo({
       'hosts/a/x.yaml':
