@@ -87,6 +87,9 @@ const TABLE = {
   Observing: stuck('The mode is `observe`: fairlead only looks.'),
   Paused: stuck('This host is paused; `fairlead resume` ends that.'),
   Pinned: stuck('This host is pinned to a commit; `fairlead resume` ends that.'),
+  PurgeUnconfirmed: stuck(
+    'The first `purge` of a directory would remove what others put there; `fairlead sync --allow-prune` lets it.',
+  ),
   PruneLimit: stuck('The commit removes more than `prune.max` allows; `fairlead sync --allow-prune` lets it.'),
   WindowClosed: wait('The maintenance window is closed.'),
 

@@ -112,13 +112,17 @@ function told(change: Change): Change {
 function stepFor(want: Desired, isOwed: boolean, { kinds, providers, inventory, seen: all }: PlanInput): Step {
   const mark = inventory.get(want.id);
   const found = all.get(want.id);
-  const seen = found && mark ? { ...found, mark } : found;
+  const memo = mark && memoOf(mark);
+  const seen = found && mark ? { ...found, mark: memo ? { ...mark, memo } : mark } : found;
   const change = told(providers.get(kindOf(want.id))?.diff(want, seen) ?? NOTHING);
   const only = { want, seen, refreshFor: NOBODY, refreshVerb: 'reload' } as const;
   if (want.mode === 'observe') return { ...only, change: NOTHING, drift: false, ...observing(change) };
   const drift = traitsOf(kinds, want.id).drifts && change.op !== 'none' && mark?.hash === want.hash && !isOwed;
   return { ...only, change, drift };
 }
+
+/** Whether those that a resource notifies hear of its change. */
+export const isTold = (change: Change): boolean => change.op !== 'none' && change.quiet !== true;
 
 const NOBODY: readonly ResourceId[] = [];
 
@@ -133,7 +137,7 @@ function notified(steps: Step[], pending: PlanInput['pendingNotifies']): Step[] 
   };
   for (const { target, source, verb } of pending) notify(target, source, verb);
   for (const { want, change } of steps) {
-    if (change.op === 'none') continue;
+    if (!isTold(change)) continue;
     for (const target of want.notify) notify(target, want.id);
     for (const target of want.reload ?? []) notify(target, want.id, 'reload');
   }

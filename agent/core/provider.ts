@@ -15,6 +15,14 @@ export interface Health {
   note?: { code: ReasonCode; message: string } | undefined;
 }
 
+/** What a person has to decide before a change is made. */
+export interface Decision {
+  code: ReasonCode;
+  reason: string;
+  /** The option of `fairlead sync` that says yes; null if only another commit, or a hand on this host, does. */
+  liftedBy: 'adopt' | 'allowPrune' | null;
+}
+
 export interface Work<S = unknown, F = unknown> {
   change: Change;
   want: Desired<S>;
@@ -90,8 +98,11 @@ export interface Provider<S = unknown, F = unknown> {
   memo?(spec: S): Readonly<Record<string, unknown>> | undefined;
   diff(want: Desired<S>, seen: Seen<F> | undefined): Change;
   health(want: Desired<S>, seen: Seen<F> | undefined): Health;
-  /** Why the change needs an operator's decision, in a sentence: it would change what fairlead neither created nor adopted. Pure. */
-  hold?(want: Desired<S>, seen: Seen<F> | undefined, change: Change): string | null;
+  /**
+   * Why the change needs an operator's decision: as a sentence alone, it would change what fairlead neither created nor adopted.
+   * Pure.
+   */
+  hold?(want: Desired<S>, seen: Seen<F> | undefined, change: Change): string | Decision | null;
   /** Asked before a commit is loaded, since a stack's paths begin in its directory. */
   directories?(): Promise<Directories>;
   /**

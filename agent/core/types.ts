@@ -66,7 +66,14 @@ export interface Reason {
   to?: string;
 }
 
-export type Change = { op: 'none' } | { op: 'create' | 'update' | 'replace'; why: readonly Reason[] };
+export type Change =
+  | { op: 'none' }
+  | {
+      op: 'create' | 'update' | 'replace';
+      why: readonly Reason[];
+      /** Nobody who is notified of changes need hear of it: the bytes are the same. */
+      quiet?: true;
+    };
 /** What a notify asks for; a restart makes a reload superfluous. */
 export type RefreshVerb = 'restart' | 'reload';
 export type Operation = 'none' | 'create' | 'update' | 'replace' | 'remove' | 'refresh';

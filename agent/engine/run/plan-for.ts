@@ -3,6 +3,7 @@
 import { kindOf } from '../../core/id.ts';
 import { type KindTable, traitsOf } from '../../core/kind.ts';
 import { makePlan, pruneHold, type Step } from '../../core/plan.ts';
+import type { Decision } from '../../core/provider.ts';
 import type { Checkout, Desired, Gate, ResourceId } from '../../core/types.ts';
 import type { Mode } from '../decide/mode.ts';
 import { withDoubts } from '../steps/doubts.ts';
@@ -60,9 +61,7 @@ export async function planFor(
   const steps = plan.steps.map((s) =>
     away.has(s.want.id) || alreadyRan.has(s.want.id) || (!mode.runsJobs && skipsWayBack(run.kinds, s.want))
       ? idle(s)
-      : run.asked.adopt
-        ? s
-        : orHeld(run, s),
+      : orHeld(run, s),
   );
   const { steps: undoubted, removals: leaving } = loaded.host.decommission
     ? { steps, removals: plan.removals }
@@ -94,12 +93,15 @@ function joined(prefetched: Observed | null, now: Observed): Observed {
   return { seen, unreachable: new Map([...prefetched.unreachable, ...now.unreachable]) };
 }
 
-/** What runs there already, is not fairlead's and differs, is left alone until a person says otherwise. */
-function orHeld({ providers }: Run, step: Step): Step {
+/** What a person has to decide, such as whether to take over what runs there already and differs, is left alone until then. */
+function orHeld({ providers, asked }: Run, step: Step): Step {
   const { want, seen, change } = step;
-  const reason = providers.get(kindOf(want.id))?.hold?.(want, seen, change) ?? null;
-  if (reason === null || change.op === 'none') return step;
-  return { ...idle(step), held: { code: 'NotAdopted', change, reason } };
+  const answer = providers.get(kindOf(want.id))?.hold?.(want, seen, change) ?? null;
+  if (answer === null || change.op === 'none') return step;
+  const { code, reason, liftedBy }: Decision =
+    typeof answer === 'string' ? { code: 'NotAdopted', reason: answer, liftedBy: 'adopt' } : answer;
+  if (liftedBy !== null && asked[liftedBy]) return step;
+  return { ...idle(step), held: { code, change, reason } };
 }
 
 const idle = ({ held: _, ...step }: Step): Step => ({ ...step, change: { op: 'none' }, refreshFor: [], drift: false });

@@ -1,6 +1,6 @@
 /** Written before anything is done: what is about to be made, and the restarts that will follow from it. */
 import { kindOf } from '../../core/id.ts';
-import { claimsOf, needsOf, type Step } from '../../core/plan.ts';
+import { claimsOf, isTold, needsOf, type Step } from '../../core/plan.ts';
 import type { Desired, RefreshVerb, ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { InventoryRow } from '../../store/inventory.ts';
@@ -85,7 +85,7 @@ function owed(
   steps: readonly Step[],
   declared: ReadonlySet<ResourceId>,
 ): { target: ResourceId; source: ResourceId; verb: RefreshVerb }[] {
-  const sources = steps.filter((s) => s.change.op !== 'none');
+  const sources = steps.filter((s) => isTold(s.change));
   const of = (targets: readonly ResourceId[], source: ResourceId, verb: RefreshVerb) =>
     targets.filter((target) => declared.has(target)).map((target) => ({ target, source, verb }));
   return [

@@ -3,7 +3,7 @@
 import type { VolumeSpec } from '../../compose/stack/model.ts';
 import { difference } from '../../core/credentials.ts';
 import { eachGone, eachWork } from '../../core/each.ts';
-import type { Provider } from '../../core/provider.ts';
+import type { Decision, Provider } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Docker, VolumeRequest } from '../../system/docker/docker.ts';
@@ -122,11 +122,18 @@ const isDisposable = ({ adopt, prune, driver, driverOptions }: VolumeSpec, fact:
   (holdsNothing(fact) && (isMemory(fact) || holdsNothing({ driver, driverOptions })));
 
 /** A person decides: somebody else made it and it differs, or its data would go. */
-function hold({ id, spec }: Desired<VolumeSpec>, seen: Seen<VolumeFact> | undefined, change: Change): string | null {
+function hold(
+  { id, spec }: Desired<VolumeSpec>,
+  seen: Seen<VolumeFact> | undefined,
+  change: Change,
+): string | Decision | null {
   if (seen === undefined || spec.external || change.op === 'none') return null;
   const { fact, mark } = seen;
   const isAsked = spec.adopt === 'recreate' && spec.prune;
-  if (mark !== undefined || isAsked) return isDisposable(spec, fact) ? null : differs(spec, fact).message;
+  if (mark !== undefined || isAsked)
+    return isDisposable(spec, fact)
+      ? null
+      : { code: 'VolumeDiffers', reason: differs(spec, fact).message, liftedBy: null };
   return `volume ${fact.name} was not made by fairlead and differs from ${id} in ${change.why.map((r) => r.field).join(', ')}; it is used as it is: declare it so, or as external`;
 }
 

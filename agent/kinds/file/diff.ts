@@ -51,9 +51,13 @@ export function createFileDiff(sha256: (content: Content) => string) {
     if (fact === undefined) return { op: 'create', why: [{ field: 'state', from: 'missing', to: spec.type }] };
     if (isSameFile(spec, fact, sha256)) return NOTHING;
     const why = [...differences(spec, fact, sha256)];
-    return why.length === 0 ? { op: 'none' } : { op: 'update', why };
+    if (why.length === 0) return { op: 'none' };
+    // Who reads the file finds the same bytes in it.
+    return why.every(({ field }) => META.includes(field)) ? { op: 'update', why, quiet: true } : { op: 'update', why };
   };
 }
+
+const META = ['mode', 'owner', 'group'];
 
 const NOTHING: Change = { op: 'none' };
 

@@ -76,6 +76,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
     claims: (spec) => [`path:${spec.path}`],
     diff,
     hold,
+    memo: ({ purge }) => (purge ? { purge } : undefined),
     health: (want, seen): Health =>
       diff(want, seen).op === 'none'
         ? { state: 'ok', message: '' }

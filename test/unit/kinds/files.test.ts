@@ -1,0 +1,89 @@
+/** Files on a host in memory: what is told to whom, and what waits for a person's word. */
+import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createFakeHost, type FakeHost, reconcilerOn } from '../../fakes/host.ts';
+import { done, type Reconciler } from '../../reconciler.ts';
+
+let host: FakeHost;
+let engine: Reconciler;
+beforeEach(() => {
+  host = createFakeHost();
+  engine = reconcilerOn(host);
+});
+afterEach(() => {
+  engine.close();
+  host.end();
+});
+const files = (text: string) => ({ 'f.yaml': `files:\n${text}` });
+
+describe('a change of mode alone', () => {
+  const SLEEPS = '[Service]\nExecStart=/bin/sleep 1000\n';
+  const repo = (mode: string) => ({
+    'f.yaml': `files: {/srv/a: {content: a, mode: "${mode}", notify: ["unit:x.service"]}}\n`,
+    'u.yaml': `units: {x.service: {content: ${JSON.stringify(SLEEPS)}, state: started}}\njobs: {z: {run: ["true"], after: ["file:/srv/a"]}}\n`,
+  });
+  test('restarts nobody and runs no job', async () => {
+    await engine.apply(repo('0644'));
+    expect(done(await engine.apply(repo('0600')))).toEqual(['update file:/srv/a done']);
+    expect(statSync(path.join(host.root, 'srv/a')).mode & 0o777).toBe(0o600);
+  });
+
+  test('that drifted is put right, and restarts nobody', async () => {
+    await engine.apply(repo('0644'));
+    chmodSync(path.join(host.root, 'srv/a'), 0o666);
+    expect(done(await engine.again())).toEqual(['update file:/srv/a done']);
+  });
+
+  test('together with other bytes is told', async () => {
+    await engine.apply(repo('0644'));
+    const changed = { ...repo('0600'), 'f.yaml': repo('0600')['f.yaml'].replace('content: a', 'content: b') };
+    expect(done(await engine.apply(changed))).toContain('refresh unit:x.service done');
+  });
+});
+
+describe('a first purge', () => {
+  const purged = files('  /srv/d/: {purge: true}\n  /srv/d/ours: {content: x}\n  /srv/e: {content: x}\n');
+  const names = () => readdirSync(path.join(host.root, 'srv/d')).sort();
+  const asked = { allowPrune: false };
+  const signal = new AbortController().signal;
+  beforeEach(() => {
+    mkdirSync(path.join(host.root, 'srv/d'));
+    for (const name of ['theirs', 'another']) writeFileSync(path.join(host.root, 'srv/d', name), 'x');
+  });
+
+  test('of what others put there is held; the rest is applied', async () => {
+    const { run, outcome } = await engine.apply(purged, signal, asked);
+    expect(run.sync).toBe('held');
+    expect(outcome.message).toMatch(/would remove 2 entries that nobody declares: another, theirs; .*--allow-prune/);
+    expect(outcome.reason).toBe('PurgeUnconfirmed');
+    expect(names()).toEqual(['another', 'ours', 'theirs']);
+  });
+
+  test('is done when a person allows it, and from then on by itself', async () => {
+    await engine.apply(purged, signal, asked);
+    await engine.again({ allowPrune: true });
+    expect(names()).toEqual(['ours']);
+    writeFileSync(path.join(host.root, 'srv/d/new'), 'x');
+    expect((await engine.again(asked)).run.sync).toBe('synced');
+    expect(names()).toEqual(['ours']);
+  });
+
+  test('of a directory that was managed without one is held as well', async () => {
+    await engine.apply(files('  /srv/d/: {}\n'), signal, asked);
+    expect((await engine.apply(purged, signal, asked)).run.sync).toBe('held');
+    expect(names()).toEqual(['another', 'ours', 'theirs']);
+  });
+
+  test('of a directory that is to be absent is held as well', async () => {
+    const absent = files('  /srv/d: {state: absent, purge: true}\n  /srv/e: {content: x}\n');
+    expect((await engine.apply(absent, signal, asked)).run.sync).toBe('held');
+    await engine.again({ allowPrune: true });
+    expect(readdirSync(path.join(host.root, 'srv'))).toEqual(['e']);
+  });
+
+  test('of a directory that is empty, or made now, waits for nobody', async () => {
+    const made = files('  /srv/new/: {purge: true}\n  /srv/new/ours: {content: x}\n');
+    expect((await engine.apply(made, signal, asked)).run.sync).toBe('synced');
+  });
+});
