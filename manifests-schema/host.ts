@@ -51,7 +51,14 @@ export const hostSettings = z
       .optional()
       .describe('auto (default): a commit that does not settle is taken back'),
     settle: z
-      .strictObject({ timeout: duration.default('5m').describe('how long an apply may take to become well') })
+      .strictObject({
+        timeout: duration
+          .default('5m')
+          .describe('how long what has no patience of its own may take to become well, and what never ran here before'),
+        patience: duration
+          .optional()
+          .describe('how long what ran here before may be unwell after a change; default 90s, at most `timeout`'),
+      })
       .optional()
       .describe('how long to wait for a commit to prove itself'),
     prune: z

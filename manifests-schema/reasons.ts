@@ -69,7 +69,9 @@ const TABLE = {
   // The commit as a whole
   InvalidCommit: commit('The commit has errors and was not applied.'),
   InvalidManifest: commit('A manifest or compose file has an error at the place that is named.'),
-  RollbackFailed: host('The commit was taken back, and what ran before did not become well either.'),
+  RollbackFailed: host(
+    'The commit was taken back, and what ran before did not become well either: the commit is not bad and is tried again.',
+  ),
   Unassigned: commit('The commit has nothing for this host; nothing was removed.'),
   WayHomeShut: commit('The repository or broker could be reached before the commit, and not after it.'),
 
@@ -96,6 +98,7 @@ const TABLE = {
   // Docker
   AddressPoolsExhausted: host('The engine has no addresses left for another network.'),
   ContainerMissing: wait('A container is gone; something else removed it, and it is created again.'),
+  DeviceMissing: host('A device that is declared does not exist on this host.'),
   DependencyNotReady: unsettled('A service that it depends on is not in the state that it waits for.'),
   EngineLostPort: wait('The engine takes a port for taken that no container has; restart docker.service.'),
   EngineRefused: unsettled('The Docker engine refused what was asked of it; the message has its words.'),
@@ -105,19 +108,22 @@ const TABLE = {
   HookFailed: unsettled('A `pre_start`, `post_start` or `pre_stop` command failed.'),
   ImageMissing: wait('The image is not on this host, and `pull_policy` is never.'),
   ImagePullFailed: wait('The image could not be pulled; what runs is left alone.'),
+  InvalidImage: commit('The name of an image does not parse.'),
+  MountMissing: host('A path that is to be mounted does not exist on this host, or could not be mounted.'),
   NameConflict: host('Another container has this name.'),
   NetworkInUse: host('Containers that fairlead did not create use the network.'),
   NetworkMissing: host('An external network does not exist on this host.'),
   PortInUse: host('The port is taken on this host.'),
   StrayContainer: host('A container has the labels of a service and is none of its own; the message says what to do.'),
+  RateLimited: answered(wait('The registry lets this host ask no more for a while.')),
   SubnetInUse: host('The subnet overlaps with another network.'),
   VolumeDiffers: stuck('The volume exists with other options, and its data is not touched.'),
   VolumeInUse: host('Containers that fairlead did not create use the volume.'),
   VolumeMissing: host('An external volume does not exist on this host.'),
 
   // Files, units, jobs and checks
-  FileFailed: commit('A file could not be written, read or removed; the message has the kernel’s reason.'),
-  InstallFailed: commit('Unit files could not be installed.'),
+  FileFailed: host('A file could not be written, read or removed; the message has the kernel’s reason.'),
+  InstallFailed: host('Unit files could not be installed.'),
   InvalidFile: commit('The file does not pass its `validate` command.'),
   InvalidUnit: commit('The unit does not pass `systemd-analyze verify`.'),
   JobFailed: commit('The job ended with an error.'),
@@ -138,11 +144,12 @@ const TABLE = {
 
   // Any resource
   ApplyFailed: commit('The change failed for a reason that has no code of its own.'),
-  DependencyFailed: unsettled('It waits for a resource that failed, and says nothing of its own.'),
+  DependencyFailed: wait('It waits for a resource that failed, and says nothing of its own.'),
   ObserveFailed: wait('The host could not be looked at; nothing of that kind was touched.'),
   PrepareFailed: unsettled('The preparation failed for a reason that has no code of its own.'),
   RemoveFailed: host('It could not be removed, and will be tried again.'),
   Stopped: answered(wait('The agent was stopped, or made way for a newer request.')),
+  TemporaryFailure: wait('A program ended with exit code 75, which says that another try may succeed.'),
   TidyFailed: host('Old images could not be removed.'),
   Unhealthy: commit('It runs, and is not well.'),
 

@@ -40,6 +40,17 @@ export function requirements(resources: readonly Desired[]): Map<ResourceId, Set
   return before;
 }
 
+/** These, and all that they need, directly or not. @param needed see `requirements` */
+export function withNeeded(
+  ids: Iterable<ResourceId>,
+  needed: ReadonlyMap<ResourceId, ReadonlySet<ResourceId>>,
+): Set<ResourceId> {
+  const all = new Set(ids);
+  // A set that grows while it is walked is walked to its end.
+  for (const id of all) for (const other of needed.get(id) ?? []) all.add(other);
+  return all;
+}
+
 /** A loop in the order, as the ids along it (first = last), or null. */
 export function findCycle(resources: readonly Desired[]): ResourceId[] | null {
   const before = predecessors(resources);

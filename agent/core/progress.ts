@@ -15,6 +15,14 @@ export interface SyncRequest {
 /** What a run is at; in the `queue` it waits for the one before it. */
 export type Phase = 'queue' | 'fetch' | 'plan' | 'prepare' | 'apply' | 'settle' | 'rollback';
 
+/** Something that is not well yet, or that a run waits for: since when, and until when at most (null: no bound). */
+export interface Waiting {
+  id: string;
+  message: string;
+  since: string;
+  until: string | null;
+}
+
 /** `POST /v1/sync` answers newline-delimited JSON: any number of progress lines, then one `done`. */
 export type SyncLine =
   /**
@@ -25,7 +33,7 @@ export type SyncLine =
       type: 'phase';
       phase: Phase;
       detail?: string;
-      waiting?: readonly { id: string; message: string }[];
+      waiting?: readonly Waiting[];
       withinMs?: number;
     }
   /** An image is being pulled; a few times a second. `totalBytes` grows as the engine hears of further layers. */

@@ -13,6 +13,11 @@ export interface Health {
   code?: ReasonCode;
   /** It is `ok`, and there is something beside it that somebody must look at. */
   note?: { code: ReasonCode; message: string } | undefined;
+  /**
+   * It is `bad` now and may still become well without anybody's help: a restart policy is at work, a healthcheck may pass yet.
+   * After a change it is waited for as long as its patience lasts.
+   */
+  heals?: true;
 }
 
 /** What a person has to decide before a change is made. */
@@ -98,6 +103,8 @@ export interface Provider<S = unknown, F = unknown> {
   memo?(spec: S): Readonly<Record<string, unknown>> | undefined;
   diff(want: Desired<S>, seen: Seen<F> | undefined): Change;
   health(want: Desired<S>, seen: Seen<F> | undefined): Health;
+  /** How long it may take from its start to become well, by a bound of its own, in ms; null where it has none. Pure. */
+  patienceMs?(want: Desired<S>, seen: Seen<F> | undefined): number | null;
   /**
    * Why the change needs an operator's decision: as a sentence alone, it would change what fairlead neither created nor adopted.
    * Pure.

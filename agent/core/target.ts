@@ -41,6 +41,8 @@ export interface Silenced {
   /** Jobs that ran under it and do not run again when it is tried again. */
   ran: readonly ResourceId[];
   culprit: Problem;
+  /** It proved innocent, since what ran before did not become well either: what that was. A person's sync tries it at once. */
+  failed?: Problem;
 }
 
 const HOUR_MS = 3_600_000;
@@ -53,6 +55,13 @@ export function nextTry(times: number, now: Date): string | null {
   return pause === undefined ? null : new Date(now.getTime() + pause).toISOString();
 }
 
+const FIRST_AGAIN_MS = 60_000;
+const LAST_AGAIN_MS = 300_000;
+
+/** When a commit that proved innocent is tried again, after it was taken back for the n-th time. */
+export const tryAgain = (times: number, now: Date): string =>
+  new Date(now.getTime() + Math.min(FIRST_AGAIN_MS * 2 ** (times - 1), LAST_AGAIN_MS)).toISOString();
+
 export interface Situation {
   head: { commit: string; content: string };
   accepted: string | null;
@@ -63,6 +72,8 @@ export interface Situation {
   pin: Pin | null;
   /** A person asked for this very commit to be tried again. */
   force: boolean;
+  /** A person asked for this run. */
+  isAsked: boolean;
 }
 
 export type Choice =
@@ -75,13 +86,15 @@ export type Choice =
       act: 'stay';
       on: string;
       sync: 'held' | 'rolled-back';
+      /** What ran before did not become well again, as of the way back to it. */
+      failed?: Problem | undefined;
       gate: Gate | null;
       reason: ReasonCode;
       message: string;
       problem: Problem | null;
     };
 
-export function choose({ head, accepted, lastGood, bad, silenced, now, pin, force }: Situation): Choice {
+export function choose({ head, accepted, lastGood, bad, silenced, now, pin, force, isAsked }: Situation): Choice {
   const short = head.commit.slice(0, 7);
   // A pin to the head asks for nothing else than the head itself.
   if (pin !== null && pin.commit !== head.commit) {
@@ -106,9 +119,14 @@ export function choose({ head, accepted, lastGood, bad, silenced, now, pin, forc
     };
   }
   const waits = silenced?.content === head.content && Date.parse(silenced.nextAt) > now.getTime();
-  if (silenced !== null && waits && lastGood !== null && !force) {
+  const failed = silenced?.failed;
+  const isTriedNow = force || (isAsked && failed !== undefined);
+  if (silenced !== null && waits && lastGood !== null && !isTriedNow) {
     const { culprit, nextAt } = silenced;
-    const message = `commit ${short} was taken back (${culprit.id}: ${culprit.message}); this host stays on ${lastGood.slice(0, 7)} and tries it again at ${nextAt}, or now with \`fairlead sync --force\``;
+    const stays = failed
+      ? `, and ${lastGood.slice(0, 7)}, which ran before, did not become well again (${failed.id}: ${failed.message}): the commit is not bad. It is tried again at ${nextAt}, or now with \`fairlead sync\``
+      : `; this host stays on ${lastGood.slice(0, 7)} and tries it again at ${nextAt}, or now with \`fairlead sync --force\``;
+    const message = `commit ${short} was taken back (${culprit.id}: ${culprit.message})${stays}`;
     return {
       act: 'stay',
       on: lastGood,
@@ -117,6 +135,7 @@ export function choose({ head, accepted, lastGood, bad, silenced, now, pin, forc
       reason: culprit.reason,
       message,
       problem: culprit,
+      failed,
     };
   }
   return accepted === head.commit ? { act: 'repair' } : { act: 'try' };

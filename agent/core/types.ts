@@ -1,7 +1,7 @@
 /** The nouns that every layer shares. Plain data; see docs/architecture.md. */
 
 import type { Kind } from '../../manifests-schema/kinds/index.ts';
-import type { ReasonCode } from '../../manifests-schema/reasons.ts';
+import type { Fault, ReasonCode } from '../../manifests-schema/reasons.ts';
 import type { Payload } from './payload.ts';
 import type { Provenance } from './trust.ts';
 
@@ -187,6 +187,8 @@ export interface Problem {
   message: string;
   file: string | null;
   line: number | null;
+  /** Whose turn it is, where that is otherwise than its reason says. */
+  turn?: Fault;
 }
 
 /** What `resources` prints and `…/resources` publishes. */

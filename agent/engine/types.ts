@@ -1,6 +1,7 @@
 /** What the engine works with: everything that acts is passed in. */
 
 import type { ReasonCode } from '../../manifests-schema/reasons.ts';
+import type { Proof } from '../core/blame.ts';
 import type { ClockDoubt } from '../core/clock-doubt.ts';
 import type { KindTable } from '../core/kind.ts';
 import type { Var } from '../core/layers.ts';
@@ -188,9 +189,12 @@ export interface Outcome {
   /** Of the host under this commit; null where it could not be read. */
   labels: Readonly<Record<string, string>> | null;
   gate: Gate | null;
-  /** All is well; or the commit itself did not settle; or that is open (an outage, a stop, a newer request); or nothing was touched. */
-  verdict: 'well' | 'unwell' | 'open' | 'untouched';
-  /** The commit under which all is well now; null where that is not so. */
+  /**
+   * All is well; or all but what needs a hand on this host; or the commit itself did not settle; or that is open (an outage, a
+   * stop, a newer request); or nothing was touched.
+   */
+  verdict: Proof | 'untouched';
+  /** The commit that has proved itself now; null where that is not so. */
   converged: CommitInfo | null;
   /** The commit was taken back. */
   rollback?: { from: string; to: string; well: boolean };

@@ -1,7 +1,7 @@
 /** What this host remembers of commits and of what people told it: durable before anything is done about it. */
 import type Database from 'better-sqlite3';
 import type { BadCommit, Pause, Pin, Silenced } from '../core/target.ts';
-import type { Problem } from '../core/types.ts';
+import type { Problem, ResourceId } from '../core/types.ts';
 import type { Meta } from './meta.ts';
 import type { Writer } from './writer.ts';
 
@@ -18,6 +18,8 @@ export interface Remembered {
   trialEndpoints: readonly string[] | null;
   /** A commit that is being taken back; null as soon as that is done and judged. */
   wayBack: WayBack | null;
+  /** Resources of a commit that was taken back which stay as it made them, until another commit begins: `Desired.rollback`. */
+  keeps: readonly ResourceId[] | null;
   /** A commit that was taken back since the repository fell silent: it is tried again, and is not bad yet. */
   silenced: Silenced | null;
   /** The last commit under which the host was well, its content, and the one of other content before it. */
@@ -37,6 +39,8 @@ export interface WayBack {
   to: string;
   /** The endpoints that `from` cut off: if they stay out of reach when all of it is taken back, it was innocent. */
   endpoints: readonly string[];
+  /** How often it was taken back before and proved innocent. */
+  times?: number;
 }
 
 export interface Commits {
@@ -65,6 +69,7 @@ const KEYS = [
   'trial',
   'trialEndpoints',
   'wayBack',
+  'keeps',
   'silenced',
   'lastGood',
   'lastGoodContent',
@@ -103,7 +108,8 @@ export function createCommits(db: Database.Database, meta: Meta, writer: Writer)
   return {
     get,
     set: (change) => writer.write('now', () => set(change)),
-    beginTrial: (trial, trialEndpoints) => writer.write('before-acting', () => set({ trial, trialEndpoints })),
+    beginTrial: (trial, trialEndpoints) =>
+      writer.write('before-acting', () => set({ trial, trialEndpoints, keeps: null })),
     needed() {
       const { accepted, trial, lastGood, previousGood, pin } = get();
       return [accepted, trial, lastGood, previousGood, pin?.commit ?? null].filter((c) => c !== null);

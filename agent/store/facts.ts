@@ -10,6 +10,14 @@ export type Shown = Pick<
   'mode' | 'labels' | 'desired' | 'resources' | 'hostStates' | 'gate' | 'reason' | 'message' | 'problems' | 'warnings'
 >;
 
+export interface Waited {
+  waitedMs: number;
+  /** When it was started; milliseconds since 1970. */
+  since: number;
+  /** It never ran here before. */
+  isFirst?: true;
+}
+
 export interface FactValues {
   /** The host's name, frozen at the first start. */
   host: string;
@@ -26,8 +34,10 @@ export interface FactValues {
   unsettled: readonly ResourceId[];
   /** Jobs that the commit on trial ran, or was about to run. */
   trialJobs: readonly ResourceId[];
-  /** How long the commit on trial was waited for already, over several runs; milliseconds. */
-  settlingMs: number;
+  /** How long each of these was waited for since its last start, over several runs. */
+  patience: Readonly<Record<ResourceId, Waited>>;
+  /** What was unwell before the commit on trial began: nobody holds that against the commit. */
+  unwellBefore: readonly ResourceId[];
   /** Something may have been left that only went before, such as old images. */
   untidy: boolean;
   /** Actions that could not be done, or are held, and were told: as keys made by the engine. */
@@ -51,8 +61,10 @@ const DURABILITY: Record<FactName, Durability> = {
   unsettled: 'eventually',
   // As `unsettled`: the intents make it durable before a job runs.
   trialJobs: 'eventually',
-  // A commit that is waited for a little longer than it should be.
-  settlingMs: 'eventually',
+  // Something that is waited for a little longer than it should be.
+  patience: 'eventually',
+  // As `unsettled`.
+  unwellBefore: 'eventually',
   // Old images that stay until the next change.
   untidy: 'eventually',
   // Something is told once more.

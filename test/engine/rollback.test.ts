@@ -86,7 +86,7 @@ describe('a commit that does not settle', () => {
   });
 
   test('and whose way back fails as well stops there and says so', async () => {
-    world.commit('bad2', { 'file:/a': { value: '2', fails: 'FileFailed' }, 'service:p/web': { value: '1' } });
+    world.commit('bad2', { 'file:/a': { value: '2', fails: 'ApplyFailed' }, 'service:p/web': { value: '1' } });
     world.deps().snapshots.load = async () => null;
     // The repository hands out nothing once the host goes back.
     const emit: RunRequest['emit'] = (line) => {
@@ -127,7 +127,7 @@ test('the first commit ever has nothing to go back to: it stays failed, and is n
   world.commit('first', BAD);
   expect(await run()).toMatchObject({ sync: 'failed', reason: 'Unhealthy' });
   const again = await run();
-  expect([again.sync, again.verdict]).toEqual(['synced', 'unwell']);
+  expect([again.sync, again.verdict]).toEqual(['failed', 'unwell']);
   expect(again.resources.find((r) => r.id === 'service:p/web')?.health).toBe('degraded');
   expect(world.deps().store.commits.get().lastGood).toBeNull();
 });

@@ -30,7 +30,7 @@ const withJournal = () => onTestFailed(async () => console.error(await host.jour
 
 const compose = (image: string, health: string) =>
   `services:\n  web:\n    image: ${image}\n    restart: unless-stopped\n    ${health}\n`;
-const SICK = 'healthcheck: {test: [CMD, /bin/false], interval: 1s, retries: 2}';
+const SICK = 'healthcheck: {test: [CMD, /bin/false], interval: 1s, timeout: 1s, retries: 2}';
 const image = async () =>
   (await host.exec(['docker', 'inspect', '-f', '{{.Config.Image}}', 'shop-web-1'])).stdout.trim();
 

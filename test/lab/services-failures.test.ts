@@ -20,7 +20,7 @@ afterAll(async () => {
 /** What is wrong with a stack of a service that is well and this one. */
 async function failing(keys: string, image = 'infra:5000/app:1'): Promise<Record<string, string>> {
   const { outcome } = await engine.apply({
-    'host.yaml': 'settle: {timeout: 60s}\n',
+    'host.yaml': 'settle: {timeout: 60s, patience: 5s}\n',
     'odd/compose.yaml': `services:\n  web:\n    image: ${image}\n${keys}  well:\n    image: infra:5000/app:1\n`,
   });
   return Object.fromEntries(outcome.problems.map((p) => [p.id, `${p.reason}: ${p.message}`]));

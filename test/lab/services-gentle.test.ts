@@ -58,7 +58,7 @@ describe('what was there before', () => {
     ['crashes', [image(2), CRASH, 'restart: always'], /last exit code 3; its last lines: no such table|exited \(3\)/],
     [
       'is unhealthy',
-      [image(2), 'healthcheck: {test: [CMD, "false"], interval: 200ms, retries: 1}'],
+      [image(2), 'healthcheck: {test: [CMD, "false"], interval: 200ms, timeout: 1s, retries: 1}'],
       /healthcheck fails/,
     ],
     ['exits', [image(2), CRASH], /exited \(3\); its last lines: no such table/],

@@ -5,6 +5,8 @@ import type { CommitInfo } from '../../agent/core/types.ts';
 
 const COMMIT: CommitInfo = { ref: 'main', commit: 'c'.repeat(40), author: 'A', subject: 's', committedAt: '' };
 
+const AT = '2026-03-01T12:00:00.000Z';
+
 test('a run that only looks is no work', () => {
   const doing = createDoing();
   doing.take({ type: 'phase', phase: 'fetch' });
@@ -22,7 +24,7 @@ test('each step is named with the commit that the run is about', () => {
   expect(doing.now()?.text).toBe('pulling app:1');
   doing.take({ type: 'phase', phase: 'apply' });
   expect(doing.now()?.text).toBe('applying');
-  const waiting = [1, 2, 3, 4].map((n) => ({ id: `unit:${n}.service`, message: 'starting' }));
+  const waiting = [1, 2, 3, 4].map((n) => ({ id: `unit:${n}.service`, message: 'starting', since: AT, until: null }));
   expect(doing.take({ type: 'phase', phase: 'settle', waiting })).toBe(true);
   expect(doing.now()?.text).toMatch(/^waiting for unit:1\.service: starting; .* and 1 more$/);
   expect(doing.take({ type: 'phase', phase: 'settle', waiting: [] })).toBe(false);

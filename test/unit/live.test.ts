@@ -31,7 +31,7 @@ const settling = (message: string): SyncLine => ({
   type: 'phase',
   phase: 'settle',
   detail: 'service:shop/web',
-  waiting: [{ id: 'service:shop/web', message }],
+  waiting: [{ id: 'service:shop/web', message, since: '2026-03-01T12:00:00.000Z', until: null }],
 });
 const pull = (image: string, doneBytes: number, totalBytes = 40_000_000): SyncLine => ({
   type: 'progress',

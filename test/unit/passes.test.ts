@@ -19,6 +19,7 @@ const MEMORY: Remembered = {
   trial: null,
   trialEndpoints: null,
   wayBack: null,
+  keeps: null,
   silenced: null,
   lastGood: 'good',
   lastGoodContent: 'content of good',
@@ -175,9 +176,9 @@ describe('after a pass', () => {
       [],
     ],
     [
-      'going back that failed is over',
+      'going back that did not help shows that the commit was innocent',
       following('back', 'good', { verdict: 'unwell' }, { wayBack: BACK }),
-      { type: 'way back ended', content: BACK.content, innocent: false },
+      { type: 'way back ended', content: BACK.content, innocent: true, failed: true },
       [],
     ],
     [

@@ -3,7 +3,6 @@ import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import { kindOf } from '../../core/id.ts';
 import { plannedActions, type Step } from '../../core/plan.ts';
 import type { Health } from '../../core/provider.ts';
-import { isOutage } from '../../core/target.ts';
 import type {
   ActionRecord,
   Checkout,
@@ -16,10 +15,12 @@ import type {
 import { isWork } from '../steps/apply.ts';
 import type { Outcome, Planned } from '../types.ts';
 import { warningsOf } from './unapplied.ts';
+import { type Blame, weighRun } from './weigh.ts';
 
 export interface JudgeInput {
   checkout: Checkout;
   planned: Planned;
+  blame: Blame;
   records: readonly ActionRecord[];
   /** Of all that was observed, before anything was done. */
   health: ReadonlyMap<ResourceId, Health>;
@@ -62,10 +63,16 @@ export function judge(input: JudgeInput): Outcome {
     if (unreachable) return outOfReach(step, unreachable.code, unreachable.message);
     const health = settled.get(step.want.id) ?? input.health.get(step.want.id) ?? OK;
     const record = byId.get(step.want.id);
-    return judgeStep(step, record, health, { held: gate !== null, untouched: input.untouched.has(step.want.id) });
+    const { id } = step.want;
+    return judgeStep(step, record, health, {
+      held: gate !== null,
+      untouched: input.untouched.has(id),
+      unproven: settled.has(id),
+      blame: input.blame,
+    });
   });
   const removals = [
-    ...records.filter((r) => r.op === 'remove' && r.result === 'failed').map(recordProblem),
+    ...records.filter((r) => r.op === 'remove' && r.result === 'failed').map((r) => recordProblem(r, input.blame)),
     ...plan.removals.filter((r) => planned.away.has(r.id)).map((r) => awayProblem(r.id, planned)),
   ];
   const problems = [
@@ -89,7 +96,7 @@ export function judge(input: JudgeInput): Outcome {
     labels: loaded.labels,
     gate: gate && (holds || gate.kind === 'pause') ? gate : null,
     verdict,
-    converged: verdict === 'well' ? checkout.info : null,
+    converged: verdict === 'well' || verdict === 'partly' ? checkout.info : null,
     actions: [
       ...records,
       ...waiting.map(heldRecord),
@@ -107,20 +114,11 @@ export function judge(input: JudgeInput): Outcome {
   };
 }
 
-function verdictOf(
-  { planned, settled, stopped, unfinished, proof }: JudgeInput,
-  records: readonly ActionRecord[],
-): Outcome['verdict'] {
+function verdictOf(input: JudgeInput, records: readonly ActionRecord[]): Outcome['verdict'] {
+  const { planned, proof } = input;
   if (planned.gate !== null) return 'untouched';
   if (proof !== null) return 'unwell';
-  const failed = records.filter((r) => r.result !== 'done');
-  const states = [...settled.values()].map((h) => h.state);
-  if (!unfinished && failed.length === 0 && planned.away.size === 0 && states.every((s) => s === 'ok')) return 'well';
-  // An outage of engine, registry or disk says nothing about the commit.
-  const codes = [...failed.map((r) => r.error?.code), ...[...settled.values()].map((h) => h.code)];
-  const outage = planned.away.size > 0 || codes.some((code) => isOutage(code ?? ''));
-  const faulty = failed.length > 0 || states.includes('bad');
-  return stopped || outage || !faulty ? 'open' : 'unwell';
+  return weighRun({ ...input, records, away: planned.away });
 }
 
 /** An action that went through, of a resource that then did not become well, has failed. */
@@ -140,7 +138,7 @@ function judgeStep(
   step: Step,
   record: ActionRecord | undefined,
   health: Health,
-  { held, untouched }: { held: boolean; untouched: boolean },
+  { held, untouched, unproven, blame }: { held: boolean; untouched: boolean; unproven: boolean; blame: Blame },
 ): Judged {
   const { id, origin } = step.want;
   const at = { file: origin.file, line: origin.line };
@@ -153,7 +151,7 @@ function judgeStep(
       health: code === 'DependencyFailed' ? 'unknown' : untouched ? HEALTH[health.state] : 'degraded',
       reason: code,
     };
-    return { status, problem: { id, reason: code, message, ...at } };
+    return { status, problem: { id, reason: code, message, ...at, turn: blame(id, code, record.op) } };
   }
   const state = HEALTH[health.state];
   if (step.held) return { status: { id, sync: 'held', health: state, reason: step.held.code }, problem: null };
@@ -164,12 +162,13 @@ function judgeStep(
   }
   const bad = health.state === 'bad';
   const unwell = health.code ?? 'Unhealthy';
-  // It was changed, and whether it becomes well is not known yet.
-  const sync = record !== undefined && health.state === 'wait' ? 'progressing' : 'synced';
+  // It was changed, and whether it becomes well is not known yet; or it did not, which stays said until it does.
+  const isOpen = health.state === 'wait' && (record !== undefined || unproven);
+  const sync = isOpen ? 'progressing' : bad && unproven ? 'failed' : 'synced';
   const told = bad ? { code: unwell, message: health.message } : health.note;
   return {
     status: { id, sync, health: state, reason: told?.code ?? '' },
-    problem: told ? { id, reason: told.code, message: told.message, ...at } : null,
+    problem: told ? { id, reason: told.code, message: told.message, ...at, turn: blame(id, told.code) } : null,
   };
 }
 
@@ -179,7 +178,8 @@ const awayProblem = (id: ResourceId, { observed }: Planned): Problem => {
   return { id, reason: error?.code ?? 'ObserveFailed', message, file: null, line: null };
 };
 
-const recordProblem = (record: ActionRecord): Problem => ({
+const recordProblem = (record: ActionRecord, blame: Blame): Problem => ({
+  turn: blame(record.id, record.error?.code ?? 'RemoveFailed', record.op),
   id: record.id,
   reason: record.error?.code ?? 'RemoveFailed',
   message: record.error?.message ?? '',

@@ -83,7 +83,11 @@ export type Note =
   | { type: 'accept'; commit: string; good: boolean }
   /** The head did not settle: it is bad, and the last good commit is applied. */
   | { type: 'take back'; wayBack: WayBack; isSilence: boolean }
-  | { type: 'way back ended'; content: string; innocent: boolean };
+  /**
+   * `innocent`: taking the commit back did not help, so that it is not bad and is tried again; `failed`: what ran before did
+   * not become well either.
+   */
+  | { type: 'way back ended'; content: string; innocent: boolean; failed?: true };
 
 export interface Conclusion {
   note: Note | null;
@@ -126,8 +130,9 @@ export function conclude(done: CommitPass, outcome: Outcome | null, given: Concl
 /** After a pass over another commit than the head. */
 function settledOn({ role, on: commit }: CommitPass, outcome: Outcome | null, given: Concluding): Conclusion {
   const { memory, situation } = given;
-  const isWell = outcome !== null && !outcome.rejected && outcome.verdict === 'well';
-  const end = endOfWayBack(isWell ? 'well' : (outcome?.verdict ?? 'unwell'), memory);
+  const isWell = outcome !== null && !outcome.rejected && isProven(outcome.verdict);
+  // What cannot be read any more, or does not pass, proves nothing; nor is it tried for ever.
+  const end = outcome === null || outcome.rejected ? brokenWayBack(memory) : endOfWayBack(outcome.verdict, memory);
   if (isWell) return { note: { type: 'accept', commit, good: false }, next: end.next };
   // A person wants this very commit here, well or not: drift is what differs from it.
   const isPinned = role === 'stay' && situation.choice.act === 'stay' && situation.choice.gate?.kind === 'pin';
@@ -145,7 +150,7 @@ function judged(commit: string, outcome: Outcome, { situation, memory, lost, isS
   const { content, rollback } = situation;
   const { accepted, lastGood, lastGoodContent } = memory;
   const end = endOfWayBack(outcome.verdict, memory);
-  if (outcome.verdict === 'well') return { note: { type: 'accept', commit, good: true }, next: end.next };
+  if (isProven(outcome.verdict)) return { note: { type: 'accept', commit, good: true }, next: end.next };
   // Repairs of what was accepted never go back, and what is open is the next run's.
   if (accepted === commit || outcome.verdict !== 'unwell') return end;
   // There is nothing to go back to: from here on it is repaired like any accepted commit.
@@ -155,13 +160,21 @@ function judged(commit: string, outcome: Outcome, { situation, memory, lost, isS
   return { note: { type: 'take back', wayBack, isSilence }, next: [pass('back', lastGood, WAY_BACK)] };
 }
 
-/** A way back that was brought to its end is judged; one that failed is not tried for ever: what it left is the next commit's. */
+/** What needs a hand on this host speaks against no commit. */
+const isProven = (verdict: Outcome['verdict']): boolean => verdict === 'well' || verdict === 'partly';
+
+/** A way back that was brought to its end is judged. If what ran before did not become well either, the commit was innocent. */
 function endOfWayBack(verdict: Outcome['verdict'], { wayBack }: Remembered): Conclusion {
   if (wayBack === null) return NOTHING;
-  if (verdict === 'well') return { note: null, next: [{ role: 'reconnect', wayBack }] };
+  if (isProven(verdict)) return { note: null, next: [{ role: 'reconnect', wayBack }] };
   if (verdict !== 'unwell') return NOTHING;
-  return { note: { type: 'way back ended', content: wayBack.content, innocent: false }, next: [] };
+  return { note: { type: 'way back ended', content: wayBack.content, innocent: true, failed: true }, next: [] };
 }
+
+const brokenWayBack = ({ wayBack }: Remembered): Conclusion =>
+  wayBack === null
+    ? NOTHING
+    : { note: { type: 'way back ended', content: wayBack.content, innocent: false }, next: [] };
 
 /**
  * What follows when everything was taken back and the endpoints were asked again.

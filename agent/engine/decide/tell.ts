@@ -26,13 +26,15 @@ export const refusedKeeping = (refused: Outcome, kept: Outcome): Outcome => ({
 export function stayed(kept: Outcome, head: CommitInfo, choice: Extract<Choice, { act: 'stay' }>): Outcome {
   // What the repository asks for is the head all the same.
   if (kept.rejected || kept.verdict === 'untouched') return { ...kept, commit: head, gate: kept.gate ?? choice.gate };
+  // That it failed stays said until all is well there: a run that had nothing to do put nothing right.
+  const isFailed = choice.failed !== undefined && kept.verdict !== 'well';
   return {
     ...kept,
     commit: head,
     gate: choice.gate ?? kept.gate,
     problems: [...(choice.problem ? [choice.problem] : []), ...kept.problems],
-    hostStates: [...kept.hostStates, choice.sync],
-    reason: choice.reason,
+    hostStates: [...kept.hostStates, isFailed ? 'failed' : choice.sync],
+    reason: isFailed ? 'RollbackFailed' : choice.reason,
     message: choice.message,
   };
 }
@@ -66,7 +68,7 @@ export const culpritOf = ({ problems, reason, message }: Pick<Outcome, 'problems
 /** @param tried the head, which did not settle @param back what came of going back; null if that commit could not be read */
 export function takenBack(tried: Outcome, back: Outcome | null, head: CommitInfo, to: string): Outcome {
   const culprit = culpritOf(tried);
-  const isBack = back !== null && !back.rejected && back.verdict === 'well';
+  const isBack = back !== null && !back.rejected && (back.verdict === 'well' || back.verdict === 'partly');
   // Broken off, or an outage: the next run stays on the way back.
   const isOnTheWay = back !== null && !back.rejected && back.verdict === 'open';
   const failed = back?.problems[0];
@@ -75,7 +77,9 @@ export function takenBack(tried: Outcome, back: Outcome | null, head: CommitInfo
     ? `; this host was taken back to ${short(to)}`
     : isOnTheWay
       ? `; this host is on its way back to ${short(to)}, which the next run goes on with${why ? ` (${why})` : ''}`
-      : `, and going back to ${short(to)} failed as well (${why ?? 'it cannot be read any more, or may not be applied; the log says why'}); nothing more is undone, mend it by a new commit`;
+      : back === null || back.rejected
+        ? `, and going back to ${short(to)} failed as well (${why ?? 'it cannot be read any more, or may not be applied; the log says why'}); nothing more is undone, fix it by a new commit`
+        : `, and ${short(to)}, which ran before, did not become well again (${why}): the commit is not bad. It is tried again by itself, or now with \`fairlead sync\``;
   return {
     ...(back ?? tried),
     commit: head,

@@ -6,6 +6,7 @@ import { affected } from '../../core/subset.ts';
 import type { ActionRecord, Gate, ResourceId } from '../../core/types.ts';
 import { withFields } from '../../log.ts';
 import { judge } from '../decide/judge.ts';
+import { createBlame } from '../decide/weigh.ts';
 import { createRun } from '../run/create-run.ts';
 import { pauseGate } from '../run/gates.ts';
 import { OBSERVING } from '../run/plan-for.ts';
@@ -39,11 +40,12 @@ export async function repair(
   const planned = await planSettled(run, loaded, hinted, previous.outcome);
   const { plan, gate } = planned;
   const untouched = new Set<ResourceId>();
+  const blame = createBlame(loaded.resources, new Set(run.store.facts.get('unwellBefore') ?? []));
   const answer = (records: readonly ActionRecord[], after: ReadonlyMap<ResourceId, Health>) => {
     const health = new Map([...healthOf(run, plan.steps), ...after]);
     // What is done is done, even if it drifts or fails again at once: that is the next look's.
     const none = { settled: new Map(), stopped: false, unfinished: false, proof: null };
-    const part = judge({ checkout, planned, records, health, untouched, ...none });
+    const part = judge({ checkout, planned, blame, records, health, untouched, ...none });
     return run.redact(overlay(previous.outcome, part, planned.left));
   };
 
@@ -148,12 +150,15 @@ async function planPart(
   });
   // What is not proven yet is not drift: whether it becomes well is a verdict about its commit.
   const unproven = new Set(store.facts.get('unsettled') ?? []);
+  const kept = new Set(store.commits.get().keeps);
   const isOurs = ({ want: { id }, change, drift }: Step) =>
-    known.has(id) && !unproven.has(id) && !away.has(id) && (drift || change.op === 'none');
+    known.has(id) && !kept.has(id) && !unproven.has(id) && !away.has(id) && (drift || change.op === 'none');
   const isLeft = (s: Step) => s.change.op !== 'none' && !isOurs(s) && !away.has(s.want.id);
   const left = new Set(steps.filter(isLeft).map((s) => s.want.id));
-  const kept = steps.map((s): Step => (isOurs(s) ? s : { ...s, change: { op: 'none' }, refreshFor: [], drift: false }));
-  return { loaded, observed, plan: { steps: kept, removals: [] }, away, left, gate: await gateNow(run, previous) };
+  const planned = steps.map(
+    (s): Step => (isOurs(s) ? s : { ...s, change: { op: 'none' }, refreshFor: [], drift: false }),
+  );
+  return { loaded, observed, plan: { steps: planned, removals: [] }, away, left, gate: await gateNow(run, previous) };
 }
 
 /** Pause and observe stop repairs; a window or a pin does not. A head that says `observe` counts although nothing of it is applied. */

@@ -1,15 +1,19 @@
 /** Converges the host to one commit: load, observe, plan, gate, prepare, apply, settle, prune. */
 
 import { durationMs } from '../../../manifests-schema/duration.ts';
+import { reasonOf } from '../../../manifests-schema/reasons.ts';
 import { requirements } from '../../core/graph.ts';
 import { kindOf } from '../../core/id.ts';
 import { traitsOf } from '../../core/kind.ts';
-import type { Plan, Step } from '../../core/plan.ts';
+import type { SettleTimes } from '../../core/patience.ts';
+import type { Plan, Removal, Step } from '../../core/plan.ts';
 import type { Health } from '../../core/provider.ts';
-import type { Desired, Gate, Problem, ResourceId } from '../../core/types.ts';
+import type { ActionRecord, Desired, Gate, Problem, ResourceId } from '../../core/types.ts';
+import type { AgentError } from '../../errors.ts';
 import { judge } from '../decide/judge.ts';
 import type { Mode } from '../decide/mode.ts';
 import { issueProblem, rejected, stepProblem, unassigned } from '../decide/unapplied.ts';
+import { createBlame, faultsOf, weighRun } from '../decide/weigh.ts';
 import { applySteps, type Failures, isWork, prepare } from '../steps/apply.ts';
 import { earlyRemovals, prune } from '../steps/prune.ts';
 import { release } from '../steps/release.ts';
@@ -20,9 +24,6 @@ import { beginTrial } from '../steps/trial.ts';
 import type { Loaded, Observed, Outcome, Run } from '../types.ts';
 import type { Reviewed } from './door.ts';
 import { converges, NONE, planFor, skipsWayBack } from './plan-for.ts';
-
-/** However long was waited before, what was changed in this run gets at least this long. */
-const LEAST_MS = 15_000;
 
 /** What a new commit is judged by, besides its own resources. */
 interface Trial {
@@ -47,12 +48,14 @@ interface ConvergeOptions {
   trial?: Trial;
   /** Jobs that ran at an earlier try of this commit: they count as done. */
   alreadyRan?: ReadonlySet<ResourceId>;
+  /** These stay as a commit made them that was taken back. */
+  keeps?: ReadonlySet<ResourceId>;
 }
 
 /** The whole way for one commit. */
 export async function converge(
   run: Run,
-  { checkout, mode, gate: given, trial = NO_TRIAL, alreadyRan = NONE }: ConvergeOptions,
+  { checkout, mode, gate: given, trial = NO_TRIAL, alreadyRan = NONE, keeps = NONE }: ConvergeOptions,
 ): Promise<Outcome> {
   const loaded = await run.load(checkout);
   const errors = loaded.issues.filter((i) => i.severity === 'error');
@@ -65,13 +68,15 @@ export async function converge(
   const renews = given === null && mode.renews;
   const stale: Failures = renews ? await renew(run, loaded, { isNew: mode.isNew }) : new Map();
   const countsRemovals = mode.isNew && !begun;
-  const planned = await planFor(run, loaded, { given, mode, countsRemovals, alreadyRan });
+  const planned = await planFor(run, loaded, { given, mode, countsRemovals, alreadyRan, keeps });
   const { plan, observed, away, gate } = planned;
   const health = healthNow(run, plan, observed);
+  const blameNow = () => createBlame(loaded.resources, new Set(run.store.facts.get('unwellBefore') ?? []));
   if (gate !== null || !mode.acts)
     return judge({
       checkout,
       planned,
+      blame: blameNow(),
       records: [],
       health,
       settled: new Map(),
@@ -84,7 +89,7 @@ export async function converge(
   const work = plan.steps.filter(isWork);
   if (work.length > 0) run.io.emit({ type: 'phase', phase: 'prepare' });
   const failures: Failures = new Map([...(mode.isNew ? stale : []), ...(await prepare(run, work))]);
-  const wrong = work.filter((s) => failures.get(s.want.id)?.retry === false);
+  const wrong = work.filter((s) => isOwnMistake(failures.get(s.want.id)));
   if (wrong.length > 0 && mode.isNew && !begun)
     return rejected(
       checkout,
@@ -99,6 +104,7 @@ export async function converge(
     return judge({
       checkout,
       planned,
+      blame: blameNow(),
       records: [],
       health,
       settled: new Map(),
@@ -107,7 +113,8 @@ export async function converge(
       unfinished: work.length + removals.length > 0,
       proof: null,
     });
-  if (isFresh) beginTrial(run, checkout, endpoints);
+  if (isFresh) beginTrial(run, checkout, endpoints, await unwellBefore(run, plan, health));
+  const blame = blameNow();
   if (mode.isNew) noteJobs(run, work);
   willLeave(
     run,
@@ -117,7 +124,9 @@ export async function converge(
   if (work.length + removals.length > 0) run.io.emit({ type: 'phase', phase: 'apply' });
   const doomed = doomedBy(failures, away, plan.steps);
   const early = earlyRemovals(removals, doomed);
-  const open = unsettled(run, plan.steps, work);
+  const free = plan.steps.filter((s) => !keeps.has(s.want.id));
+  const open = unsettled(run, free, work);
+  beginPatience(run, work);
   const released = await prune(run, early);
   const { steps, released: owed } = await release(run, plan.steps, doomed);
   const records = [
@@ -128,24 +137,37 @@ export async function converge(
   if (!mode.runsJobs) forgetOwed(run, plan.steps);
   trial.applied();
   const waiting = open(records);
-  const settled = await settle(run, waiting, { timeoutMs: timeLeft(run, mode, loaded), givesWay: mode.givesWay });
+  const settled = await settle(run, waiting, {
+    givesWay: mode.givesWay,
+    settle: settleTimes(loaded),
+    isOutage: away.size > 0 || faultsOf({ records, blame }).includes('wait'),
+    decides: (id, { code }) => mode.isNew && blame(id, code ?? 'Unhealthy') === 'commit',
+  });
   await concludeSettled(run, waiting, settled.health, { isNew: mode.isNew });
-  if (mode.isNew) spend(run, settled.tookMs);
   let stopped = run.io.signal.aborted || settled.brokenOff;
   keepUnsettled(run, settled.health);
-  const well = records.every((r) => r.result === 'done') && [...settled.health.values()].every((h) => h.state === 'ok');
+  const so = weighRun({ blame, records, settled: settled.health, away, stopped, unfinished: false });
   // Nothing is removed for good before all else has proved itself.
+  const isProven = so === 'well' || so === 'partly';
   const hasChanged = begun || records.length + released.length > 0;
-  let proof = well && hasChanged ? await trial.prove(settled.paused) : null;
+  let proof = isProven && hasChanged ? await trial.prove(settled.paused) : null;
   const later = removals.filter((r) => !early.includes(r));
-  const pruned = well && !stopped && proof === null ? await prune(run, later) : [];
+  const kept = replacedBy(records, later);
+  const pruned =
+    isProven && proof === null
+      ? await prune(
+          run,
+          later.filter((r) => !kept.has(r.id)),
+        )
+      : [];
   if (pruned.length > 0) proof = await trial.prove(true);
   stopped ||= run.io.signal.aborted;
-  const removed = new Set([...released, ...pruned].map((r) => r.id));
+  const removed = new Set([...kept, ...[...released, ...pruned].map((r) => r.id)]);
   const unfinished = proof === 'unknown' || removals.some((r) => r.seen !== undefined && !removed.has(r.id));
   return judge({
     checkout,
     planned,
+    blame,
     records: [...released, ...records, ...pruned],
     health,
     settled: settled.health,
@@ -154,6 +176,52 @@ export async function converge(
     unfinished,
     proof: proof === 'unknown' ? null : proof,
   });
+}
+
+/** What cannot be prepared since the commit itself is wrong, as opposed to an outage, or to what this host lacks. */
+const isOwnMistake = (error: AgentError | undefined): boolean =>
+  error !== undefined && reasonOf(error.code).fault === 'commit';
+
+/** What may be on its way to a new name: as long as a new one of its kind cannot be made, nothing old of that kind goes. */
+function replacedBy(records: readonly ActionRecord[], removals: readonly Removal[]): ReadonlySet<ResourceId> {
+  const missing = new Set(records.filter((r) => r.op === 'create' && r.result !== 'done').map((r) => kindOf(r.id)));
+  return new Set(removals.map(({ id }) => id).filter((id) => missing.has(kindOf(id))));
+}
+
+/** What is unwell by the declaration that the host went by until now: whatever becomes of it, this commit did not break it. */
+async function unwellBefore(run: Run, { steps }: Plan, health: ReadonlyMap<ResourceId, Health>): Promise<ResourceId[]> {
+  const { accepted } = run.store.commits.get();
+  const former = accepted === null ? null : await run.snapshots.load(accepted);
+  const declared = former === null ? null : (await run.load(former)).byId();
+  const isUnwell = ({ want: { id }, seen, change }: Step): boolean => {
+    if (seen === undefined) return false;
+    const before = declared?.get(id);
+    const one = before ? run.providers.get(kindOf(id))?.health(before, seen) : health.get(id);
+    if (one?.state !== 'bad' || reasonOf(one.code ?? 'Unhealthy').fault === 'wait') return false;
+    // What this commit starts for the first time was not broken before.
+    return before !== undefined || change.op === 'none' || !change.why.some(({ field }) => field === 'state');
+  };
+  return steps.filter(isUnwell).map(({ want }) => want.id);
+}
+
+/** Whatever is started now has all its patience before it. */
+function beginPatience({ store, clock }: Run, work: readonly Step[]): void {
+  if (work.length === 0) return;
+  const known = store.facts.get('patience') ?? {};
+  const since = clock.now().getTime();
+  const begun = work.map(({ want: { id }, change, seen }) => {
+    const isFirst = known[id]?.isFirst === true || (change.op === 'create' && !seen?.mark?.hash);
+    return [id, { waitedMs: 0, since, ...(isFirst ? { isFirst } : {}) }];
+  });
+  store.facts.set({ patience: { ...known, ...Object.fromEntries(begun) } });
+}
+
+function settleTimes({ host: { settle } }: Loaded): SettleTimes {
+  const patience = settle?.patience;
+  return {
+    timeoutMs: durationMs(settle?.timeout ?? '5m'),
+    patienceMs: patience === undefined ? undefined : durationMs(patience),
+  };
 }
 
 /** A job that counts as done owes nothing to what changed with it. */
@@ -221,14 +289,4 @@ function healthNow(run: Run, plan: Plan, { unreachable }: Observed): Map<Resourc
     if (!unreachable.has(kind)) health.set(want.id, run.providers.get(kind)?.health(want, seen) ?? OK);
   }
   return health;
-}
-
-/** A wait that made way for another run goes on where it was: requests that keep coming must not put off the verdict for ever. */
-function timeLeft({ store }: Run, mode: Mode, loaded: Loaded): number {
-  const all = durationMs(loaded.host.settle?.timeout ?? '5m');
-  return mode.isNew ? Math.max(Math.min(all, LEAST_MS), all - (store.facts.get('settlingMs') ?? 0)) : all;
-}
-
-function spend({ store }: Run, tookMs: number): void {
-  if (tookMs > 1_000) store.facts.set({ settlingMs: (store.facts.get('settlingMs') ?? 0) + tookMs });
 }

@@ -1,7 +1,8 @@
 /** What a run remembers of its passes, durably, before anything follows from it. */
-import { nextTry, type Silenced } from '../../core/target.ts';
+import { requirements, withNeeded } from '../../core/graph.ts';
+import { nextTry, type Silenced, tryAgain } from '../../core/target.ts';
 import { isRecorded, type Provenance } from '../../core/trust.ts';
-import type { Checkout, Problem, ResourceId } from '../../core/types.ts';
+import type { Checkout, Desired, Problem, ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Remembered, WayBack } from '../../store/commits.ts';
 import { isUnwritable } from '../../store/unwritable.ts';
@@ -25,8 +26,8 @@ export async function noteDown(
 ): Promise<boolean> {
   if (note === null) return true;
   try {
-    if (note.type === 'way back ended') endWayBack(run, note);
-    else if (note.type === 'take back') takeBack(run, note, told);
+    if (note.type === 'way back ended') endWayBack(run, note, told);
+    else if (note.type === 'take back') takeBack(run, note, told, forwardOnly((await run.load(head)).resources));
     else await acceptAs(run, note, situation, head);
     return true;
   } catch (thrown) {
@@ -35,25 +36,38 @@ export async function noteDown(
   }
 }
 
-/** One that proved innocent is tried again at once, without the jobs that ran. */
-function endWayBack(run: Run, { content, innocent }: Extract<Note, { type: 'way back ended' }>): void {
+/** One that proved innocent is tried again at once, without the jobs that ran; after a pause if what ran before is unwell, too. */
+function endWayBack(
+  run: Run,
+  { content, innocent, failed }: Extract<Note, { type: 'way back ended' }>,
+  told: Outcome | null,
+): void {
   const { commits } = run.store;
   if (!innocent) {
     commits.set({ wayBack: null });
     return;
   }
   const { silenced, wayBack } = commits.get();
-  const known = silenced?.content === content ? silenced : commits.bad(content);
+  const before = silenced?.content === content ? silenced : null;
+  const known = before ?? commits.bad(content);
+  const now = run.clock.now();
+  const times = failed ? (before?.times ?? wayBack?.times ?? 0) + 1 : 0;
   const again = known && {
     content,
     commit: wayBack?.from ?? known.commit,
     culprit: known.culprit,
-    times: 0,
-    nextAt: run.clock.now().toISOString(),
-    ran: ranUnder(run, content),
+    times,
+    nextAt: failed ? tryAgain(times, now) : now.toISOString(),
+    // A job that failed has its next try, and one that was done is known to the inventory.
+    ran: failed ? [] : ranUnder(run, content),
+    ...(failed ? { failed: run.redact(worstOf(told, known.culprit)) } : {}),
   };
   commits.forgive(content, { wayBack: null, silenced: again });
 }
+
+/** What did not become well on the way back: the culprit of the commit comes first, where it is told of both. */
+const worstOf = (told: Outcome | null, culprit: Problem): Problem =>
+  told?.problems.find((p) => p.id !== culprit.id || p.message !== culprit.message) ?? culprit;
 
 /**
  * Another commit was begun than the one that the host goes to now: it is not gone on with when the repository is away, and
@@ -69,14 +83,28 @@ export function leaveTrial({ store }: Run, { role, on, mode }: CommitPass): void
   }
 }
 
+/** What is never taken back by itself, and all that it needs. */
+function forwardOnly(resources: readonly Desired[]): ResourceId[] {
+  const kept = resources.filter((r) => r.rollback === 'off').map((r) => r.id);
+  return kept.length === 0 ? [] : [...withNeeded(kept, requirements(resources))];
+}
+
 /** Recorded as bad, or as silenced, and on the way back, in one transaction. */
-function takeBack(run: Run, { wayBack, isSilence }: Extract<Note, { type: 'take back' }>, told: Outcome | null): void {
+function takeBack(
+  run: Run,
+  { wayBack, isSilence }: Extract<Note, { type: 'take back' }>,
+  told: Outcome | null,
+  keeps: readonly ResourceId[],
+): void {
   const { commits } = run.store;
   const culprit = run.redact(culpritOf(told ?? { problems: [], reason: '', message: '' }));
   const silenced = isSilence ? silencedBy(run, wayBack, culprit) : null;
+  const { silenced: innocent } = commits.get();
+  // How often it was taken back as an innocent one outlives its being called bad meanwhile.
+  const times = innocent?.content === wayBack.content && innocent.failed ? innocent.times : 0;
   const bad = { content: wayBack.content, commit: wayBack.from, at: run.clock.now().toISOString(), culprit };
-  if (silenced === null) commits.markBad(bad, { trial: null, wayBack, silenced: null });
-  else commits.set({ trial: null, wayBack, silenced });
+  if (silenced === null) commits.markBad(bad, { trial: null, wayBack: { ...wayBack, times }, keeps, silenced: null });
+  else commits.set({ trial: null, wayBack, keeps, silenced });
   const from = wayBack.from.slice(0, 7);
   const to = wayBack.to.slice(0, 7);
   run.log.error(

@@ -16,6 +16,8 @@ interface PlanOptions {
   mode: Mode;
   countsRemovals: boolean;
   alreadyRan?: ReadonlySet<ResourceId>;
+  /** These stay as they are, whatever the commit says of them. */
+  keeps?: ReadonlySet<ResourceId>;
 }
 
 export const NONE: ReadonlySet<ResourceId> = new Set();
@@ -34,7 +36,7 @@ export const converges = (checkout: Checkout, loaded: Loaded): boolean =>
 export async function planFor(
   run: Run,
   loaded: Loaded,
-  { given, mode, countsRemovals, alreadyRan = NONE }: PlanOptions,
+  { given, mode, countsRemovals, alreadyRan = NONE, keeps = NONE }: PlanOptions,
 ): Promise<Planned> {
   const inventory = run.store.inventory.index();
   const [desired, wants] = loaded.host.decommission ? [[], NOTHING_WANTED] : [loaded.ordered(), loaded.byId()];
@@ -59,13 +61,17 @@ export async function planFor(
     providers: run.providers,
   });
   const steps = plan.steps.map((s) =>
-    away.has(s.want.id) || alreadyRan.has(s.want.id) || (!mode.runsJobs && skipsWayBack(run.kinds, s.want))
+    away.has(s.want.id) ||
+    alreadyRan.has(s.want.id) ||
+    keeps.has(s.want.id) ||
+    (!mode.runsJobs && skipsWayBack(run.kinds, s.want))
       ? idle(s)
       : orHeld(run, s),
   );
+  const going = plan.removals.filter((r) => !keeps.has(r.id));
   const { steps: undoubted, removals: leaving } = loaded.host.decommission
-    ? { steps, removals: plan.removals }
-    : await withDoubts(run, { steps, removals: plan.removals }, wants);
+    ? { steps, removals: going }
+    : await withDoubts(run, { steps, removals: going }, wants);
   const removals = leaving.map((r) =>
     loaded.host.decommission && traitsOf(run.kinds, r.id).survivesDecommission ? { ...r, seen: undefined } : r,
   );

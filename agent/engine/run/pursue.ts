@@ -39,17 +39,19 @@ interface Situated extends Situation {
 export async function situate(run: Run, head: Checkout): Promise<Situated> {
   const { commits } = run.store;
   const memory = commits.get();
-  const { accepted, lastGood, silenced, wayBack, pin } = memory;
+  const { accepted, lastGood, silenced, trial, wayBack, pin } = memory;
   const now = run.clock.now();
   const loaded = await run.load(head);
   const content = loaded.content();
   const { commit } = head.info;
   const bad = commits.bad(content);
-  const { force } = run.asked;
-  const choice = choose({ head: { commit, content }, accepted, lastGood, bad, silenced, now, pin, force });
+  const { force, trigger } = run.asked;
+  const isAsked = trigger === 'manual';
+  const choice = choose({ head: { commit, content }, accepted, lastGood, bad, silenced, now, pin, force, isAsked });
   const paused = await pauseInForce(run);
-  // No window holds the way back; without the server, the commit that it leads to stands in for the head.
-  const isNew = choice.act === 'try' && wayBack?.to !== commit;
+  // No window holds the way back; without the server, the commit that it leads to stands in for the head. What was begun while
+  // the window was open goes on: half a commit is worse than a late one.
+  const isNew = choice.act === 'try' && wayBack?.to !== commit && trial !== commit;
   const gate = paused !== null ? pauseGate(paused) : isNew ? await windowGate(run, loaded, head) : null;
   const stay = paused === null && choice.act === 'stay' ? await passage(run, choice.on, askerOf(choice, pin)) : null;
   return { head: commit, content, choice, stay, rollback: loaded.host.rollback ?? 'auto', gate, memory };
@@ -117,10 +119,19 @@ const passage = (run: Run, commit: string, by: Asker): Promise<Passage> =>
 
 const NOT_READ = { outcome: null, lost: [], isSilence: false } as const;
 
-async function carryOutPass(run: Run, pass: CommitPass, checkout: Reviewed, { content }: Situation): Promise<Tried> {
+async function carryOutPass(
+  run: Run,
+  pass: CommitPass,
+  checkout: Reviewed,
+  { content, choice }: Situation,
+): Promise<Tried> {
   if (pass.role === 'try') return tryCommit(run, checkout);
   const alreadyRan = pass.role === 'again' ? ranBefore(run, content) : NONE;
-  const outcome = await converge(run, { checkout, mode: pass.mode, gate: pass.gate, alreadyRan });
+  // A pin is a person's word, and takes back what the agent itself never does.
+  const isPinned = choice.act === 'stay' && choice.gate?.kind === 'pin';
+  const isOther = !pass.mode.isNew && pass.role !== 'look';
+  const keeps = isOther && !isPinned ? new Set(run.store.commits.get().keeps) : NONE;
+  const outcome = await converge(run, { checkout, mode: pass.mode, gate: pass.gate, alreadyRan, keeps });
   return { outcome, lost: [], isSilence: false };
 }
 

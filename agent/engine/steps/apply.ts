@@ -1,6 +1,6 @@
 /** Carries out a plan: prepare, record the intent, install, then each step after its predecessors. */
 import { setImmediate } from 'node:timers/promises';
-import { predecessors, requirements } from '../../core/graph.ts';
+import { predecessors, requirements, withNeeded } from '../../core/graph.ts';
 import { kindOf } from '../../core/id.ts';
 import { type KindTable, rankOf, traitsOf } from '../../core/kind.ts';
 import type { Step } from '../../core/plan.ts';
@@ -178,11 +178,7 @@ export async function applySteps(
 /** The given resources, and all that they need, directly or not. */
 function withNeeds(steps: readonly Step[], ids: ReadonlySet<ResourceId>): ReadonlySet<ResourceId> {
   if (ids.size === 0) return ids;
-  const needed = requirements(steps.map((s) => s.want));
-  const all = new Set(ids);
-  // A set that grows while it is walked is walked to its end.
-  for (const id of all) for (const other of needed.get(id) ?? []) all.add(other);
-  return all;
+  return withNeeded(ids, requirements(steps.map((s) => s.want)));
 }
 
 /** Steps whose predecessors are finished, by the default order of their kinds, then as the plan has them. */

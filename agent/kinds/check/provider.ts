@@ -6,6 +6,9 @@ import { type CheckFact, type CheckProbesOptions, createCheckProbes } from './pr
 import type { CheckSpec } from './spec.ts';
 import { createCheckWatcher } from './watch.ts';
 
+/** A last probe may be under way when the time is up. */
+const PROBE_MS = 30_000;
+
 export function createCheckProvider(options: CheckProbesOptions): Provider<CheckSpec, CheckFact> {
   const probes = createCheckProbes(options);
   return {
@@ -13,6 +16,7 @@ export function createCheckProvider(options: CheckProbesOptions): Provider<Check
     claims: ({ name }) => [`check:${name}`],
     diff,
     health,
+    patienceMs: ({ spec }) => spec.withinMs + PROBE_MS,
     async observe(ids, _signal, wants) {
       const wanted = ids.flatMap((id) => wants?.get(id) ?? []);
       const facts = await Promise.all(

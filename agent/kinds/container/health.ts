@@ -68,18 +68,44 @@ export function replicaHealth(spec: ServiceSpec, replica: Replica): Health {
   }
   // `dead` is what a removal makes of it in between, or where something keeps it from its end.
   if (state.Status === 'removing' || state.Status === 'dead') return missing('it is being removed');
-  if (state.Restarting)
-    return { state: 'bad', message: `keeps restarting, last exit code ${state.ExitCode}${memory(info)}${tail}` };
-  if (!state.Running)
-    return { state: 'bad', message: `${stateOf(info)}${memory(info)}${state.Error ? `: ${state.Error}` : ''}${tail}` };
+  if (state.Restarting) {
+    const message = `keeps restarting, last exit code ${state.ExitCode}${memory(info)}${tail}`;
+    return { state: 'bad', heals: true, message };
+  }
+  if (!state.Running) {
+    const message = `${stateOf(info)}${memory(info)}${state.Error ? `: ${state.Error}` : ''}${tail}`;
+    return { state: 'bad', message, ...(state.ExitCode === TRY_AGAIN ? { code: 'TemporaryFailure' as const } : {}) };
+  }
   const status = state.Health?.Status;
   if (status === 'healthy') return OK;
-  if (status === 'unhealthy') return { state: 'bad', message: `its healthcheck fails${probe(info)}${tail}` };
+  if (status === 'unhealthy')
+    return { state: 'bad', heals: true, message: `its healthcheck fails${probe(info)}${tail}` };
   if (status === 'starting') return { state: 'wait', message: 'its healthcheck has not passed yet' };
   const steady = spec.update.monitor === '' ? STEADY_MS : millisecondsOf(spec.update.monitor);
   return runningMs >= steady
     ? OK
     : { state: 'wait', message: `has run for ${Math.round(runningMs / 1000)} of ${steady / 1000} s` };
+}
+
+/** EX_TEMPFAIL of sysexits.h: another try may succeed. */
+const TRY_AGAIN = 75;
+
+/** What an engine takes for a healthcheck that does not say: nanoseconds. */
+const INTERVAL = 30e9;
+const RETRIES = 3;
+
+/** start_period + (retries + 1) × (interval + timeout) in ms; null if the container has no healthcheck. */
+export function healthcheckMs({ Config: { Healthcheck: check } }: ContainerInfo): number | null {
+  const [how] = check?.Test ?? [];
+  if (check === undefined || how === 'NONE') return null;
+  const { StartPeriod = 0, Interval, Timeout, Retries } = check;
+  return (StartPeriod + ((Retries || RETRIES) + 1) * ((Interval || INTERVAL) + (Timeout || INTERVAL))) / 1e6;
+}
+
+/** The longest bound that the containers of a service have by their healthchecks, in ms; null if there is none. */
+export function healthcheckBoundMs(fact: ServiceFact | undefined): number | null {
+  const bounds = (fact?.replicas ?? []).flatMap(({ info }) => healthcheckMs(info) ?? []);
+  return bounds.length > 0 ? Math.max(...bounds) : null;
 }
 
 /** 128 and SIGKILL: the kernel's way to end what has no memory left. */

@@ -13,10 +13,21 @@ export interface FailedPull {
   places: string;
 }
 
-type Cause = 'full' | 'refused' | 'plain http' | 'early' | 'late' | 'untrusted' | 'platform' | 'absent' | 'broken off';
+type Cause =
+  | 'no name'
+  | 'full'
+  | 'refused'
+  | 'plain http'
+  | 'early'
+  | 'late'
+  | 'untrusted'
+  | 'platform'
+  | 'absent'
+  | 'broken off';
 
 /** What engine and registry say, in the order in which it is looked for: they give no code. */
 const SAID: readonly [RegExp, Cause][] = [
+  [/invalid reference format|invalid repository name/i, 'no name'],
   [/no space left on device|disk quota exceeded/i, 'full'],
   [/unauthorized|authentication required|basic auth|denied|forbidden|\b40[13]\b|incorrect username/i, 'refused'],
   [/HTTP response to HTTPS client/i, 'plain http'],
@@ -30,7 +41,7 @@ const SAID: readonly [RegExp, Cause][] = [
 ];
 
 /** Of the causes that are not the pull's own. */
-const CODES: Partial<Record<Cause, ReasonCode>> = { full: 'DiskFull', early: 'ClockWrong' };
+const CODES: Partial<Record<Cause, ReasonCode>> = { full: 'DiskFull', early: 'ClockWrong', 'no name': 'InvalidImage' };
 
 /** The name of the image says nothing: one may be called `denied/app`. */
 function causeOf(said: string, image: string): Cause | null {
@@ -45,8 +56,11 @@ function causeOf(said: string, image: string): Cause | null {
 export function explainPull({ image, thrown, credential, places }: FailedPull): AgentError {
   const known = asAgentError(thrown, { code: 'ImagePullFailed', phase: 'prepare' });
   if (known.code === 'EngineUnreachable') return known;
+  if (known.code === 'RateLimited')
+    return new AgentError({ code: 'RateLimited', phase: 'prepare', message: known.message, cause: thrown });
   const registry = registryOf(image);
   const advice: Record<Cause, string> = {
+    'no name': `\`${image}\` is no image name; write it as registry/path:tag, in lower case but for the tag`,
     full: "the engine's disk is full: see `docker system df`; `docker image prune` and `docker volume prune` free what nobody uses, or give /var/lib/docker more room",
     refused: credential
       ? `the registry was asked as ${credential.source}; check that this user and password are right and may pull this image`

@@ -1,5 +1,5 @@
 /** The images of services: here before anything is stopped, asked for anew when that is due, removed when nobody needs them. */
-import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
+import { type ReasonCode, reasonOf } from '../../../manifests-schema/reasons.ts';
 import type { PullPolicy, ServiceSpec } from '../../compose/stack/model.ts';
 import { isPinned, isPlatform, listedName, platformText, registryOf } from '../../core/image-name.ts';
 import type { Progress, Work } from '../../core/provider.ts';
@@ -189,7 +189,8 @@ const failed = (code: ReasonCode, message: string) => new AgentError({ code, pha
 
 const leftAlone = (thrown: unknown): AgentError => {
   const { code, message } = asAgentError(thrown, { code: 'ImagePullFailed', phase: 'prepare' });
-  return failed(code, `${message}; what runs is left alone, and it will be tried again`);
+  const again = reasonOf(code).retry ? ', and it will be tried again' : '';
+  return failed(code, `${message}; what runs is left alone${again}`);
 };
 
 /** More of them are an update, and need the image all the same. */

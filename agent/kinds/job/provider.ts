@@ -1,6 +1,7 @@
 /** Jobs: commands that run when their inputs change. Each runs in a transient unit of its own, outside the agent's limits. */
 
 import { withoutCredentials } from '../../core/credentials.ts';
+import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import { eachWork } from '../../core/each.ts';
 import type { Provider, Work } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
@@ -51,7 +52,7 @@ export function createJobProvider({ exec, redact }: JobProviderOptions): Provide
         ? 'was stopped, since the agent stops'
         : `ended with exit status ${result.code}`;
     throw new AgentError({
-      code: result.late ? 'JobTimeout' : 'JobFailed',
+      code: codeOf(result),
       phase: 'apply',
       resource,
       message: `\`${spec.run.join(' ')}\` ${how}${lines ? `; it said: ${lines.slice(-1_000)}` : ''}`,
@@ -88,6 +89,13 @@ export function createJobProvider({ exec, redact }: JobProviderOptions): Provide
     },
     remove: async () => new Map(),
   };
+}
+
+/** EX_TEMPFAIL of sysexits.h; USER and GROUP of systemd.exec(5), "Process Exit Codes". */
+function codeOf({ late, code }: UnitResult): ReasonCode {
+  if (late) return 'JobTimeout';
+  if (code === 75) return 'TemporaryFailure';
+  return code === 216 || code === 217 ? 'UnknownOwner' : 'JobFailed';
 }
 
 /** Pure. The inventory alone knows whether a job has run. */

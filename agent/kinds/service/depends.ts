@@ -54,7 +54,8 @@ function judge({ condition }: Dependency, { State: state }: ContainerInfo): 'ok'
     return state.ExitCode === 0 ? 'ok' : 'bad';
   }
   if (state.Health?.Status === 'healthy') return 'ok';
-  return state.Health?.Status === 'starting' ? 'wait' : 'bad';
+  // One that is unhealthy, or that its restart policy starts again, may become healthy yet.
+  return state.Health !== undefined && (state.Running || state.Restarting) ? 'wait' : 'bad';
 }
 
 const unmet = ({ service, condition }: Dependency, info: ContainerInfo | undefined) =>

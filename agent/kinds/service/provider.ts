@@ -13,7 +13,7 @@ import type { LookAtPlace } from '../../system/place.ts';
 import { stop, type Tools } from '../container/container.ts';
 import { createDiscards } from '../container/discards.ts';
 import { memberOf, nameOf, observeService, PARKED, type ServiceFact } from '../container/fact.ts';
-import { healthOf } from '../container/health.ts';
+import { healthcheckBoundMs, healthOf } from '../container/health.ts';
 import { hooksOf, runPostStart, runPreStop } from '../container/hooks.ts';
 import { listingOf } from '../container/listing.ts';
 import type { Peer } from '../container/request.ts';
@@ -84,6 +84,7 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     claims,
     diff,
     health: (want, seen) => healthOf(want, seen?.fact),
+    patienceMs: (_want, seen) => healthcheckBoundMs(seen?.fact),
     hold,
     directories: options.directories.look,
     adopt(work) {

@@ -7,13 +7,10 @@ import type { Desired } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Tools } from '../container/container.ts';
 import { nameOf, observeContainer, type Replica } from '../container/fact.ts';
-import { replicaHealth } from '../container/health.ts';
+import { healthcheckMs, replicaHealth } from '../container/health.ts';
 
 const POLL_MS = 200;
 const SLACK_MS = 30_000;
-/** What an engine takes for a healthcheck that does not say: nanoseconds. */
-const INTERVAL = 30e9;
-const RETRIES = 3;
 
 /** @throws AgentError `Unhealthy` (or what else it is known to be) with exit code and last lines; `Stopped` when the run is to end */
 export async function demandWell(
@@ -26,11 +23,11 @@ export async function demandWell(
   for (;;) {
     const replica = await observeContainer({ docker, clock, inspections, hash }, id);
     if (replica === undefined) throw unwell('the new container is gone', 'ContainerMissing');
-    const { state, message, code } = replicaHealth(spec, replica);
+    const { state, heals, message, code } = replicaHealth(spec, replica);
     if (state === 'ok') return;
     const waitedMs = clock.monotonic() - began;
     const late = waitedMs > limitMs(spec, replica);
-    if (state === 'bad' || late)
+    if ((state === 'bad' && !heals) || late)
       throw unwell(
         `${nameOf(replica.info)} ${late ? `is not well after ${Math.round(waitedMs / 1000)} s: ` : ''}${message}`,
         code,
@@ -45,14 +42,9 @@ export async function demandWell(
   }
 }
 
-/** start_period + (retries + 1) × (interval + timeout), or the time to have run for; and some time for the engine. */
-function limitMs({ update }: ServiceSpec, { info }: Replica): number {
-  const check = info.Config.Healthcheck;
-  if (info.State.Health === undefined || check === undefined) return millisecondsOf(update.monitor) + SLACK_MS;
-  const { StartPeriod = 0, Interval, Timeout, Retries } = check;
-  const round = (Interval || INTERVAL) + (Timeout || INTERVAL);
-  return (StartPeriod + ((Retries || RETRIES) + 1) * round) / 1e6 + SLACK_MS;
-}
+/** The bound of its healthcheck, or the time to have run for; and some time for the engine. */
+const limitMs = ({ update }: ServiceSpec, { info }: Replica): number =>
+  ((info.State.Health === undefined ? null : healthcheckMs(info)) ?? millisecondsOf(update.monitor)) + SLACK_MS;
 
 export const unwell = (message: string, code: ReasonCode = 'Unhealthy'): AgentError =>
   new AgentError({ code, phase: 'apply', message });

@@ -1,4 +1,5 @@
 /** What a unit on the host differs in from its declaration, and whether it is well. Pure. */
+import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import type { Health } from '../../core/provider.ts';
 import type { Change, Desired, Reason, Seen } from '../../core/types.ts';
 import { enabledReason } from './enablement.ts';
@@ -24,6 +25,8 @@ export interface UnitFact extends UnitOnDisk, UnitAnswer {
   startedAt: number;
   /** Its last start was let be, since one of its conditions did not hold: systemd.unit(5). */
   skipped: boolean;
+  /** TimeoutStartSec= in ms of one that is starting, where that is finite; missing otherwise. */
+  startTimeoutMs?: number;
   /** Last lines of its journal, where it failed. */
   log: string;
   /** Paths that fairlead put there, or replaced. */
@@ -117,12 +120,20 @@ const isSpent = ({ active, type, result, remains }: UnitFact): boolean =>
 /** A oneshot service that ran to its end since the host booted. */
 const isCompleted = (fact: UnitFact): boolean => isSpent(fact) && fact.startedAt > 0;
 
+/** What a service's exit status says by itself: sysexits.h, and systemd.exec(5), "Process Exit Codes". */
+export function codeOfExit(status: number): ReasonCode | null {
+  if (status === 75) return 'TemporaryFailure';
+  return status === 216 || status === 217 ? 'UnknownOwner' : null;
+}
+
 export function healthOf({ spec, hash }: Desired<UnitSpec>, seen: Seen<UnitFact> | undefined): Health {
   const fact = seen?.fact;
   if (fact === undefined) return { state: 'bad', message: 'the unit does not exist' };
   if (fact.active === 'failed') {
     const status = fact.exitStatus ? `, exit status ${fact.exitStatus}` : '';
-    return { state: 'bad', message: `failed: ${fact.result}${status}${fact.log ? `; its journal: ${fact.log}` : ''}` };
+    const code = codeOfExit(fact.exitStatus);
+    const message = `failed: ${fact.result}${status}${fact.log ? `; its journal: ${fact.log}` : ''}`;
+    return { state: 'bad', message, ...(code === null ? {} : { code }) };
   }
   if (spec.state !== 'started' || fact.skipped || isCompleted(fact) || (isSpent(fact) && seen?.mark?.hash === hash))
     return { state: 'ok', message: '' };

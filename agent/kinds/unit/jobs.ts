@@ -2,6 +2,7 @@
 import { AgentError } from '../../errors.ts';
 import type { Exec } from '../../system/exec.ts';
 import type { JobVerb, Systemd, UnitRow } from '../../system/systemd/systemd.ts';
+import { codeOfExit } from './diff.ts';
 
 interface JobOptions {
   systemd: Systemd;
@@ -29,11 +30,13 @@ export function createUnitJobs({ systemd, exec, redact }: JobOptions): UnitJob {
     if (result === 'done' || result === 'skipped' || gone) return;
     if (result === 'not-loaded') throw notFound(name);
     const [row] = await systemd.list([name]);
-    // The unit's own state has the last word: one that is up did not fail to start. Settle judges what it does next.
-    if (STARTS.includes(verb) && row?.active === 'active') return;
+    // The unit's own state has the last word: one that is up, or that systemd starts again (Restart=), did not fail to start.
+    // Settle judges what it does next.
+    if (STARTS.includes(verb) && (row?.active === 'active' || row?.active === 'activating')) return;
+    const status = row?.path ? await systemd.property(row.path, 'Service', 'ExecMainStatus', 0) : 0;
     const lines = row ? await journalOf({ systemd, exec, redact }, row) : '';
     throw new AgentError({
-      code: 'UnitFailed',
+      code: codeOfExit(status) ?? 'UnitFailed',
       phase: 'apply',
       resource: `unit:${name}`,
       message: `${verb.replace('Unit', '').toLowerCase()} of ${name} ended as ${result}${lines ? `; its journal: ${lines}` : ''}; see \`systemctl status ${name}\``,

@@ -33,6 +33,8 @@ type UnitWork = Work<UnitSpec, UnitFact>;
 /** Where only health is asked for, which has nothing to do with these. */
 const UNASKED = { file: '', needReload: false };
 const templateOf = (name: string): ResourceId => `unit:${name.replace(/@[^@]+(\.[a-z]+)$/, '@$1')}`;
+/** What systemd says for `infinity` is more than this. */
+const LONGEST_US = 2 ** 53;
 const nameOf = (id: ResourceId) => id.slice('unit:'.length);
 
 export function createUnitProvider(options: UnitProviderOptions): Provider<UnitSpec, UnitFact> {
@@ -57,6 +59,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
     owns: (spec) => spec.content !== undefined || spec.dropins !== undefined || spec.masked === true,
     diff: diffUnit,
     health: healthOf,
+    patienceMs: (_want, seen) => seen?.fact.startTimeoutMs ?? null,
     async observe(ids, _signal, wants, { healthAlone } = { healthAlone: false }) {
       if (wants && !healthAlone) declared = new Set(wants.keys());
       if (!healthAlone) fresh.clear();
@@ -210,6 +213,10 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
       skipped: false,
       log: '',
     };
+    if (path !== '' && active === 'activating') {
+      const us = Number(await systemd.property(path, 'Service', 'TimeoutStartUSec', 0));
+      if (us > 0 && us < LONGEST_US) fact.startTimeoutMs = us / 1_000;
+    }
     // Of what is active nobody asks how it ended.
     if (path === '' || load !== 'loaded' || !['inactive', 'failed'].includes(active)) return fact;
     const suffix = name.slice(name.lastIndexOf('.') + 1);

@@ -59,5 +59,25 @@ const REFUSALS: readonly Refusal[] = [
     advice:
       'remove networks that nobody uses (`docker network prune`), give this one a subnet of its own (`ipam`), or add `default-address-pools` to /etc/docker/daemon.json',
   },
+  {
+    says: /error gathering device information|no such device|could not select device driver/,
+    code: 'DeviceMissing',
+    advice: 'plug it in or load its driver; it is tried again then',
+  },
+  {
+    says: /bind source path does not exist|error while mounting volume|failed to mount local volume|VolumeDriver\.Mount/,
+    code: 'MountMissing',
+    advice: 'make the path, or mount what it lies on; it is tried again then',
+  },
+  {
+    says: /invalid reference format|invalid repository name/,
+    code: 'InvalidImage',
+    advice: 'write the name of the image as registry/path:tag',
+  },
+  {
+    says: /toomanyrequests|429 Too Many Requests|pull rate limit/i,
+    code: 'RateLimited',
+    advice: 'it is asked again later',
+  },
   { says: /Pool overlaps with other one/, code: 'SubnetInUse', advice: 'choose another subnet' },
 ];

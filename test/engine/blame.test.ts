@@ -1,0 +1,295 @@
+/** Whose fault it is, over a host in memory: what people reported of tools that take every failure for the commit's. */
+import { readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { RunResult } from '../../agent/engine/run/reconcile.ts';
+import type { Program } from '../fakes/docker/programs.ts';
+import { createFakeHost, type FakeHost, reconcilerOn } from '../fakes/host.ts';
+import type { Reconciler } from '../reconciler.ts';
+
+let host: FakeHost;
+let engine: Reconciler;
+beforeEach(() => {
+  host = createFakeHost();
+  engine = reconcilerOn(host, { rollback: true });
+  host.engine.registry.push('app:1', { config: { Cmd: ['httpd'] } });
+});
+afterEach(() => {
+  engine.close();
+  host.end();
+});
+
+const RUNS: Program = { code: 0, says: '' };
+const compose = (text: string) => ({ 'shop/compose.yaml': text });
+const container = (name: string) => host.engine.containers().find((c) => c.name === name);
+const bad = () => engine.store.commits.listBad(5).map((b) => b.culprit.reason);
+const syncOf = ({ run }: RunResult) => ({ sync: run.sync, reason: run.reason });
+const turns = ({ outcome }: RunResult) => outcome.problems.map(({ id, reason, turn }) => ({ id, reason, turn }));
+const onDisk = (file: string) => readFileSync(path.join(host.root, file), 'utf8');
+const GOOD = { 'a.yaml': 'files: {/etc/motd: {content: "1"}}\n' };
+
+describe('not yet', () => {
+  /** Crashes until so much time has passed since it was first started. */
+  const crashesFor = (name: string, ms: number) => {
+    let first: number | null = null;
+    host.engine.registry.push(name, {
+      config: { Cmd: ['app'] },
+      program(argv) {
+        if (argv[0] !== 'app') return RUNS;
+        first ??= host.clock.monotonic();
+        return host.clock.monotonic() - first < ms ? { code: 1, says: 'no database', endsAfterMs: 500 } : RUNS;
+      },
+    });
+  };
+
+  test('an application that restarts until its database is up is waited for', async () => {
+    crashesFor('shop:1', 25_000);
+    await engine.apply(GOOD);
+    const ran = await engine.apply({
+      ...GOOD,
+      ...compose('services: {app: {image: "shop:1", restart: always, depends_on: [db]}, db: {image: "app:1"}}\n'),
+    });
+    expect(syncOf(ran)).toEqual({ sync: 'synced', reason: '' });
+    expect(bad()).toEqual([]);
+    expect(ran.outcome.actions.filter((a) => a.op === 'remove')).toEqual([]);
+  });
+
+  test('one that ran before has 90 s', async () => {
+    await engine.apply(compose('services: {app: {image: "app:1", restart: always}}\n'));
+    crashesFor('shop:2', 30_000);
+    expect(syncOf(await engine.apply(compose('services: {app: {image: "shop:2", restart: always}}\n')))).toEqual({
+      sync: 'synced',
+      reason: '',
+    });
+    crashesFor('shop:3', 600_000);
+    const ran = await engine.apply(compose('services: {app: {image: "shop:3", restart: always}}\n'));
+    expect(syncOf(ran)).toEqual({ sync: 'rolled-back', reason: 'Unhealthy' });
+    expect(ran.outcome.message).toMatch(/keeps restarting, last exit code 1; its last lines: no database/);
+  });
+
+  test('a container that is unhealthy for 90 s of a long first start is waited for', async () => {
+    let began: number | null = null;
+    host.engine.registry.push('slow:1', {
+      config: { Cmd: ['app'], Healthcheck: { Test: ['CMD', 'probe'], Interval: 1e9, Timeout: 1e9, Retries: 2 } },
+      program(argv) {
+        if (argv[0] !== 'probe') return RUNS;
+        began ??= host.clock.monotonic();
+        return { ...RUNS, code: host.clock.monotonic() - began < 90_000 ? 1 : 0, endsAfterMs: 1 };
+      },
+    });
+    await engine.apply(GOOD);
+    const ran = await engine.apply({ ...GOOD, ...compose('services: {app: {image: "slow:1"}}\n') });
+    expect(syncOf(ran)).toEqual({ sync: 'synced', reason: '' });
+    expect(bad()).toEqual([]);
+  });
+
+  test('a service has the patience that the repository gives it, beyond settle.timeout', async () => {
+    await engine.apply(compose('services: {app: {image: "app:1", restart: always}}\n'));
+    crashesFor('shop:2', 400_000);
+    const ran = await engine.apply({
+      'host.yaml': 'settle: {timeout: 20s}\n',
+      ...compose('services: {app: {image: "shop:2", restart: always, x-fairlead: {patience: 10m}}}\n'),
+    });
+    expect(syncOf(ran)).toEqual({ sync: 'synced', reason: '' });
+  });
+
+  test('a restart of the agent does not begin the wait again, nor does a run in between', async () => {
+    await engine.apply(compose('services: {app: {image: "app:1", restart: always}}\n'));
+    crashesFor('shop:2', 600_000);
+    const began = host.clock.monotonic();
+    const files = compose('services: {app: {image: "shop:2", restart: always}}\n');
+    let looks = 0;
+    const open = await engine.apply(files, undefined, { superseded: () => ++looks > 20 });
+    expect(open.outcome.verdict).toBe('open');
+    const waited = host.clock.monotonic() - began;
+    engine.restart();
+    expect(syncOf(await engine.again())).toEqual({ sync: 'rolled-back', reason: 'Unhealthy' });
+    expect(host.clock.monotonic() - began).toBeLessThan(waited + 130_000);
+  });
+
+  test('what cannot heal fails at once', async () => {
+    await engine.apply(compose('services: {app: {image: "app:1"}}\n'));
+    const began = host.clock.monotonic();
+    const ran = await engine.apply(compose('services: {app: {image: "app:1", command: "false"}}\n'));
+    expect(syncOf(ran)).toEqual({ sync: 'rolled-back', reason: 'Unhealthy' });
+    expect(host.clock.monotonic() - began).toBeLessThan(30_000);
+  });
+});
+
+describe('a precondition that this host lacks', () => {
+  const WITH_NETWORK = `services: {web: {image: "app:1", networks: [web]}}\nnetworks: {web: {external: true}}\n`;
+
+  test('fails its resource, is the host’s turn, and holds up nothing else', async () => {
+    await engine.apply({ ...GOOD, 'b.yaml': 'files: {/etc/old: {content: ""}}\n' });
+    const ran = await engine.apply({ 'a.yaml': 'files: {/etc/motd: {content: "2"}}\n', ...compose(WITH_NETWORK) });
+    expect(syncOf(ran)).toEqual({ sync: 'failed', reason: 'NetworkMissing' });
+    expect(turns(ran)).toEqual([
+      { id: 'network:shop/web', reason: 'NetworkMissing', turn: 'host' },
+      { id: 'service:shop/web', reason: 'DependencyFailed', turn: 'wait' },
+    ]);
+    expect(onDisk('etc/motd')).toBe('2');
+    expect(() => onDisk('etc/old')).toThrow(/ENOENT/);
+    expect(bad()).toEqual([]);
+    expect(engine.store.commits.get().accepted).toBe(ran.outcome.commit?.commit);
+  });
+
+  test('is looked for again, and the rest follows by itself', async () => {
+    await engine.apply(GOOD);
+    await engine.apply({ ...GOOD, ...compose(WITH_NETWORK) });
+    await host.engine.docker.createNetwork({ Name: 'web', Driver: 'bridge' });
+    expect(syncOf(await engine.again())).toEqual({ sync: 'synced', reason: '' });
+    expect(container('shop-web-1')?.status).toBe('running');
+  });
+
+  test('a port of somebody else: what is to have it comes when it is free', async () => {
+    await engine.apply(GOOD);
+    host.engine.hostPorts.add('tcp/80');
+    const files = { ...GOOD, ...compose('services: {web: {image: "app:1", ports: ["80:80"]}}\n') };
+    expect(syncOf(await engine.apply(files))).toEqual({ sync: 'failed', reason: 'PortInUse' });
+    expect(bad()).toEqual([]);
+    host.engine.hostPorts.clear();
+    expect(syncOf(await engine.again())).toEqual({ sync: 'synced', reason: '' });
+  });
+
+  test('what may be renamed to something that cannot be made yet is not removed', async () => {
+    await engine.apply({ ...GOOD, ...compose('services: {old: {image: "app:1"}}\n') });
+    await engine.apply({ ...GOOD, ...compose(WITH_NETWORK) });
+    expect(container('shop-old-1')?.status).toBe('running');
+    await host.engine.docker.createNetwork({ Name: 'web', Driver: 'bridge' });
+    await engine.again();
+    expect(container('shop-old-1')).toBeUndefined();
+  });
+});
+
+describe('an outage', () => {
+  test('a job that exits 75 is tried again, and takes nothing back', async () => {
+    await engine.apply(GOOD);
+    const exec = host.options.exec;
+    let code = 75;
+    engine.close();
+    host.options.exec = async (argv, options) =>
+      argv[0] === 'systemd-run' ? { code, stdout: '', stderr: 'mirror is down\n' } : exec(argv, options);
+    engine = reconcilerOn(host, { rollback: true });
+    await engine.apply(GOOD);
+    const files = { 'a.yaml': 'files: {/etc/motd: {content: "2"}}\njobs: {sync: {run: [mirror]}}\n' };
+    expect(syncOf(await engine.apply(files))).toEqual({ sync: 'failed', reason: 'TemporaryFailure' });
+    expect(onDisk('etc/motd')).toBe('2');
+    expect(bad()).toEqual([]);
+    code = 0;
+    expect(syncOf(await engine.again())).toEqual({ sync: 'synced', reason: '' });
+  });
+
+  test('nobody’s patience runs out in it', async () => {
+    await engine.apply(compose('services: {app: {image: "app:1", restart: always}}\n'));
+    host.engine.registry.fail('db:1', 'dial tcp: no route to host');
+    let up = false;
+    host.engine.registry.push('shop:2', {
+      config: { Cmd: ['app'] },
+      program: (argv) => (argv[0] === 'app' && !up ? { code: 1, says: 'no database', endsAfterMs: 500 } : RUNS),
+    });
+    const files = compose('services: {app: {image: "shop:2", restart: always}, db: {image: "db:1"}}\n');
+    expect((await engine.apply(files)).outcome.verdict).toBe('open');
+    for (let minute = 0; minute < 10; minute++) {
+      await host.clock.sleep(60_000);
+      expect((await engine.again()).outcome.verdict).toBe('open');
+    }
+    expect(bad()).toEqual([]);
+    host.engine.registry.fail('db:1', null);
+    host.engine.registry.push('db:1', { config: { Cmd: ['httpd'] } });
+    up = true;
+    expect(syncOf(await engine.again())).toEqual({ sync: 'synced', reason: '' });
+  });
+});
+
+describe('what was broken before', () => {
+  const unit = (description: string) => ({
+    'u.yaml': `units: {backup.service: {content: "[Unit]\\nDescription=${description}\\n[Service]\\nType=oneshot\\nExecStart=/bin/false\\n"}}\n`,
+  });
+
+  test('a oneshot that had failed the day before is not held against a new description', async () => {
+    await engine.apply(unit('one'));
+    await host.systemd.systemd.job('StartUnit', 'backup.service');
+    const ran = await engine.apply(unit('two'));
+    expect(turns(ran)).toEqual([{ id: 'unit:backup.service', reason: 'Unhealthy', turn: 'host' }]);
+    expect(bad()).toEqual([]);
+    expect(engine.store.commits.get().accepted).toBe(ran.outcome.commit?.commit);
+    expect(onDisk('etc/systemd/system/backup.service')).toContain('Description=two');
+  });
+});
+
+describe('the way back', () => {
+  /** What runs refuses the schema that the next version makes. */
+  const migrating = () => {
+    let schema = 1;
+    const version = (n: number, works: boolean) => ({
+      config: { Cmd: ['app'] },
+      program(argv: readonly string[]): Program {
+        if (argv[0] !== 'app') return RUNS;
+        const refuses = schema > n;
+        schema = Math.max(schema, n);
+        return refuses || !works ? { code: 1, says: `schema ${schema}`, endsAfterMs: 500 } : RUNS;
+      },
+    });
+    host.engine.registry.push('db:1', version(1, true));
+    host.engine.registry.push('db:2', version(2, false));
+  };
+  const db = (n: number, more = '') => compose(`services: {db: {image: "db:${n}", restart: always${more}}}\n`);
+
+  test('over a migration: what ran before is not well either, so the commit is not bad, and that is not forgotten', async () => {
+    migrating();
+    await engine.apply(db(1));
+    expect(syncOf(await engine.apply(db(2)))).toEqual({ sync: 'failed', reason: 'RollbackFailed' });
+    expect(bad()).toEqual([]);
+    for (let i = 0; i < 3; i++)
+      expect(syncOf(await engine.again({ trigger: 'schedule' }))).toEqual({ sync: 'failed', reason: 'RollbackFailed' });
+  });
+
+  test('the commit is tried again by itself, and by a person’s sync at once', async () => {
+    migrating();
+    await engine.apply(db(1));
+    const ran = await engine.apply(db(2));
+    expect(ran.outcome.message).toMatch(/or now with `fairlead sync`/);
+    host.engine.registry.push('db:2', { config: { Cmd: ['app'] }, content: 'mended', program: () => RUNS });
+    await host.engine.docker.pull('db:2', { platform: '', auth: null, signal: new AbortController().signal });
+    expect((await engine.again({ trigger: 'schedule' })).run.sync).toBe('failed');
+    expect(syncOf(await engine.again({ trigger: 'manual' }))).toEqual({ sync: 'synced', reason: '' });
+  });
+
+  test.each(['rollback: off', 'a whole stack'])('what moves forward only is never taken back: %s', async (where) => {
+    migrating();
+    const isStack = where === 'a whole stack';
+    const on = (n: number) => ({
+      'a.yaml': `files: {/etc/motd: {content: "${n}"}}\n`,
+      ...(isStack
+        ? compose(`x-fairlead: {rollback: off}\nservices: {db: {image: "db:${n}", restart: always}}\n`)
+        : db(n, ', x-fairlead: {rollback: off}')),
+    });
+    await engine.apply(on(1));
+    const ran = await engine.apply(on(2));
+    expect(ran.run.sync).toBe('rolled-back');
+    expect(container('shop-db-1')?.config.Image).toBe('db:2');
+    expect(onDisk('etc/motd')).toBe('1');
+    const made = container('shop-db-1')?.id;
+    for (let i = 0; i < 2; i++) await engine.again({ trigger: 'schedule' });
+    expect(container('shop-db-1')?.id).toBe(made);
+    host.engine.registry.push('db:3', { config: { Cmd: ['app'] }, program: () => RUNS });
+    expect((await engine.apply(on(3))).run.sync).toBe('synced');
+  });
+});
+
+describe('a mistake that shows before anything is done', () => {
+  test('an image name that does not parse rejects the commit, and takes nothing back', async () => {
+    await engine.apply({ ...GOOD, ...compose('services: {web: {image: "app:1"}}\n') });
+    host.engine.registry.fail('Bad/app:1', 'invalid reference format: repository name must be lowercase');
+    const ran = await engine.apply({
+      'a.yaml': 'files: {/etc/motd: {content: "2"}}\n',
+      ...compose('services: {web: {image: "Bad/app:1"}}\n'),
+    });
+    expect(ran.outcome).toMatchObject({ rejected: true, reason: 'InvalidCommit' });
+    expect(onDisk('etc/motd')).toBe('1');
+    expect(bad()).toEqual([]);
+    rmSync(path.join(host.root, 'etc/motd'));
+    await engine.again();
+    expect(onDisk('etc/motd')).toBe('1');
+  });
+});
