@@ -16,6 +16,7 @@ import { askDirectories, createLoader } from './engine/load/load.ts';
 import { explainBreakdown } from './engine/run/breakdown.ts';
 import { checkEvents } from './engine/run/check-events.ts';
 import { guardDirectory } from './engine/run/directory.ts';
+import { createAside } from './engine/steps/aside.ts';
 import type { EngineDeps } from './engine/types.ts';
 import { createLoop, type Loop } from './engine/when/loop.ts';
 import { createPushGate } from './engine/when/push.ts';
@@ -159,6 +160,7 @@ export function createSession(options: SessionOptions): Session {
     clock: systemClock,
     clockDoubt: clockWatch.confirm,
     log,
+    aside: createAside(() => void loop.request({}, 'retry')),
   };
   const guard = guardDirectory(bare, config.repo.path);
   const deps: EngineDeps = { ...bare, source: guard.source };

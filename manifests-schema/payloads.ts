@@ -72,6 +72,12 @@ export const statusDocument = z
           id: z.string(),
           reason: reasonCode,
           message: z.string(),
+          turn: z
+            .enum(['wait', 'host', 'commit'])
+            .optional()
+            .describe('whose turn it is: it passes by itself, this host needs a hand, or another commit fixes it'),
+          since: timestamp.optional().describe('when it was first seen'),
+          until: timestamp.nullish().describe('when it is tried again, or over, where that is known'),
           file: z.string().nullable(),
           line: z.int().nullable(),
         }),
@@ -83,6 +89,11 @@ export const statusDocument = z
       .max(20)
       .describe('what is odd about the declaration and no error, such as a variable that is not set'),
     warningsTotal: z.int(),
+    waiting: z
+      .array(z.strictObject({ id: z.string(), since: timestamp, until: timestamp.nullable() }))
+      .max(20)
+      .optional()
+      .describe('what is waited for: until when at most, where there is a bound'),
     labels: z.record(z.string(), z.string()),
     facts: z.strictObject({ os: z.string(), arch: z.string(), kernel: z.string(), addresses: z.array(z.string()) }),
     agent: z.strictObject({ version: z.string(), startedAt: timestamp, instance: z.string() }),

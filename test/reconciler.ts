@@ -7,6 +7,7 @@ import type { Checkout, ResourceId } from '../agent/core/types.ts';
 import { askDirectories, createLoader } from '../agent/engine/load/load.ts';
 import { requestFor } from '../agent/engine/run/create-run.ts';
 import { type RunResult, reconcile } from '../agent/engine/run/reconcile.ts';
+import { createAside } from '../agent/engine/steps/aside.ts';
 import type { EngineDeps, Loaded, RunRequest } from '../agent/engine/types.ts';
 import { createProviders, KINDS, type ProvidersOptions } from '../agent/kinds/index.ts';
 import { silentLog } from '../agent/log.ts';
@@ -123,6 +124,7 @@ function open(
     snapshots: createSnapshots(path.join(dir, 'accepted')),
     clock,
     log: silentLog,
+    aside: createAside(),
   };
 }
 

@@ -4,6 +4,11 @@ import { tamed } from '../tame.ts';
 import { wrap } from './table.ts';
 import { ago, ahead, type Reader, shortId, tone, took, whose } from './words.ts';
 
+const TURNS = { wait: 'passes by itself', host: 'this host needs a hand', commit: 'another commit fixes it' } as const;
+
+/** Whose turn it is; an older agent does not say it. */
+const turnText = ({ turn }: StatusDocument['problems'][number]): string => (turn ? ` ${TURNS[turn]}` : '');
+
 /** Continuation lines are indented to the column of the text. */
 const INDENT = 9;
 
@@ -26,6 +31,8 @@ export function statusText(document: StatusDocument, { now, style, columns }: Re
     lines.push(
       `run      #${s.run.id} ${s.run.trigger}, ${ago(s.run.startedAt, at)}, ${took(s.run.durationMs)}: ${s.run.changed} changed, ${s.run.failed} failed, ${s.run.repaired} repaired`,
     );
+  for (const w of s.waiting ?? [])
+    lines.push(`waiting  ${w.id}, since ${ago(w.since, at)}${w.until ? `, until ${ahead(w.until, at)} at most` : ''}`);
   if (s.next) lines.push(`next     ${ahead(s.next, at)}`);
   const r = s.resources;
   lines.push(
@@ -35,7 +42,7 @@ export function statusText(document: StatusDocument, { now, style, columns }: Re
     lines.push(`problems (${s.problemsTotal})`);
     for (const p of s.problems)
       lines.push(
-        `  ${p.file ? `${p.file}:${p.line}: ` : ''}${p.id ? `${p.id}: ` : ''}${p.message} ${style.dim(`[${p.reason}]`)}`,
+        `  ${p.file ? `${p.file}:${p.line}: ` : ''}${p.id ? `${p.id}: ` : ''}${p.message} ${style.dim(`[${p.reason}]${turnText(p)}`)}`,
       );
     const more = s.problemsTotal - s.problems.length;
     if (more > 0) lines.push(`  … ${more} more`);

@@ -30,6 +30,7 @@ import { fullId, hold } from './holds.ts';
 import { createLastStatus } from './last-status.ts';
 import type { Kept } from './overwritten.ts';
 import { printable } from './printable.ts';
+import { createProblemTimes } from './problem-times.ts';
 import type { ControlApi, ShowDocument } from './protocol.ts';
 
 export interface AgentApiOptions {
@@ -67,20 +68,24 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
   const memory = createLastStatus(store);
   let state: AgentState = memory.recall(identity);
   const doing = createDoing();
+  const times = createProblemTimes(state.problems);
 
   const status = (): StatusDocument => {
-    const all = [...problems(state.desired), ...state.problems];
+    const all = times.dated([...problems(state.desired), ...state.problems], clock.now());
     const first = all[0];
-    const { pin, trial } = store.commits.get();
+    const { pin, trial, goodSince } = store.commits.get();
     const now = doing.now();
+    const left = (deps.aside?.left() ?? []).filter(({ id }) => !now?.waiting.some((one) => one.id === id));
     const shown = {
       ...state,
       reason: state.reason || (first?.reason ?? ('' as const)),
       message: state.message || (first?.message ?? ''),
       ...(now === null ? {} : atWork(state, now, trial)),
       pin: pin?.commit ?? null,
-      bad: store.commits.listBad(5).map(({ commit, culprit }) => ({ commit, reason: culprit.reason })),
+      // What was bad before a later commit proved itself is history.
+      bad: listBad(goodSince).map(({ commit, culprit }) => ({ commit, reason: culprit.reason })),
       problems: all,
+      waiting: [...(now?.waiting ?? []), ...left],
     };
     return statusOf({
       identity,
@@ -91,6 +96,8 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       next: loop().next(),
     });
   };
+
+  const listBad = (since: string | null) => store.commits.listBad(5).filter(({ at }) => since === null || at > since);
 
   const finished = ({ run, outcome }: RunResult): SyncLine => {
     doing.end();
@@ -112,9 +119,10 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       message: outcome.message,
       problems: outcome.problems,
       warnings: outcome.commit === null ? state.warnings : outcome.warnings,
+      waiting: [],
       running: false,
     };
-    memory.remember(state);
+    memory.remember({ ...state, problems: times.dated(state.problems, clock.now()) });
     return { type: 'done', run, status: status() };
   };
 

@@ -1,5 +1,5 @@
 /** What a run is at now, for the status of a host at work: the commit that it is about, and the step under way. */
-import type { SyncLine } from '../core/progress.ts';
+import type { SyncLine, Waiting } from '../core/progress.ts';
 import type { CommitInfo } from '../core/types.ts';
 
 export interface Doing {
@@ -8,7 +8,7 @@ export interface Doing {
   /** The run has ended. */
   end(): void;
   /** null while nothing is done to the host. */
-  now(): { commit: CommitInfo | null; text: string } | null;
+  now(): { commit: CommitInfo | null; text: string; waiting: readonly Waiting[] } | null;
 }
 
 /** Phases that a run goes through only where there is something to do. */
@@ -32,7 +32,8 @@ export function createDoing(): Doing {
       pull = line.type === 'progress' ? line : line.type === 'action' ? pull : null;
       const isWork = line.type === 'action' || (line.type === 'phase' && line.phase in WORDS);
       if (!isWork) return false;
-      const isNews = !works || (line.type === 'phase' && line.phase !== phase?.phase);
+      const isNews =
+        !works || (line.type === 'phase' && (line.phase !== phase?.phase || waitsFor(line) !== waitsFor(phase)));
       works = true;
       if (line.type === 'phase') phase = line;
       return isNews;
@@ -45,11 +46,14 @@ export function createDoing(): Doing {
     },
     now() {
       if (!works) return null;
-      if (pull !== null) return { commit, text: `pulling ${pull.image}` };
-      return { commit, text: phase === null ? 'applying' : phaseText(phase) };
+      if (pull !== null) return { commit, text: `pulling ${pull.image}`, waiting: [] };
+      return { commit, text: phase === null ? 'applying' : phaseText(phase), waiting: phase?.waiting ?? [] };
     },
   };
 }
+
+const waitsFor = (phase: Extract<SyncLine, { type: 'phase' }> | null): string =>
+  (phase?.waiting ?? []).map(({ id }) => id).join(' ');
 
 function phaseText({ phase, detail, waiting = [] }: Extract<SyncLine, { type: 'phase' }>): string {
   const named = waiting.slice(0, NAMED).map(({ id, message }) => (message ? `${id}: ${message}` : id));

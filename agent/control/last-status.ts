@@ -36,6 +36,7 @@ export function createLastStatus({ commits, facts, runs }: Pick<Store, 'commits'
         message: '',
         problems: [],
         warnings: [],
+        waiting: [],
         gate: null,
         ...kept,
         pin: null,

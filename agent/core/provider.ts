@@ -147,6 +147,8 @@ export interface Provider<S = unknown, F = unknown> {
   install?(work: readonly Work<S, F>[], signal: AbortSignal): Promise<Failures>;
   /** Applies work of which none waits for another. */
   apply(work: readonly Work<S, F>[], signal: AbortSignal): Promise<Failures>;
+  /** Whether an apply of it mostly waits for something that runs by itself and may take long: the rest goes on meanwhile. Pure. */
+  waits?(spec: S): boolean;
   /** How long an apply, or a restart, may last at most, in ms; missing where that is well below half an hour. */
   lastsMs?(spec: S): number;
   /**

@@ -1,6 +1,7 @@
 /** Builds the status document (docs/reporting.md) from what the engine knows. Pure. */
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
-import type { ReasonCode } from '../../manifests-schema/reasons.ts';
+import { type ReasonCode, reasonOf } from '../../manifests-schema/reasons.ts';
+import type { Waiting } from './progress.ts';
 import type { CommitInfo, Gate, Issue, Problem, ResourceStatus, RunRecord, SyncState } from './types.ts';
 import { healthOf, syncOf } from './verdict.ts';
 
@@ -32,6 +33,8 @@ export interface AgentState {
   message: string;
   problems: readonly Problem[];
   warnings: readonly Issue[];
+  /** What a run waits for, or what goes on beside the runs. */
+  waiting: readonly Waiting[];
   running: boolean;
 }
 
@@ -94,12 +97,19 @@ export function statusOf({ identity, state, facts, at, seq, next }: StatusInput)
       failed: count('failed'),
       held: count('held'),
     },
-    problems: state.problems.slice(0, MAX_PROBLEMS).map((p) => ({ ...p })),
+    problems: state.problems.slice(0, MAX_PROBLEMS).map(({ id, reason, message, turn, since, until, file, line }) => ({
+      ...{ id, reason, message },
+      turn: turn ?? reasonOf(reason).fault,
+      since: since ?? at,
+      until: until ?? null,
+      ...{ file, line },
+    })),
     problemsTotal: state.problems.length,
     warnings: state.warnings
       .slice(0, MAX_WARNINGS)
       .map(({ file, line, key, message }) => ({ file, line, key, message })),
     warningsTotal: state.warnings.length,
+    waiting: state.waiting.slice(0, MAX_PROBLEMS).map(({ id, since, until }) => ({ id, since, until })),
     labels: { ...state.labels },
     facts,
     agent: { version: identity.version, startedAt: identity.startedAt, instance: identity.instance },

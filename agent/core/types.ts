@@ -189,6 +189,10 @@ export interface Problem {
   line: number | null;
   /** Whose turn it is, where that is otherwise than its reason says. */
   turn?: Fault;
+  /** First seen, ISO 8601; status has it. */
+  since?: string;
+  /** When it is tried again, or over, ISO 8601, where that is known. */
+  until?: string;
 }
 
 /** What `resources` prints and `…/resources` publishes. */

@@ -6,7 +6,7 @@ import type { ClockDoubt } from '../core/clock-doubt.ts';
 import type { KindTable } from '../core/kind.ts';
 import type { Var } from '../core/layers.ts';
 import type { Plan } from '../core/plan.ts';
-import type { SyncLine } from '../core/progress.ts';
+import type { SyncLine, Waiting } from '../core/progress.ts';
 import type { Provider, Source } from '../core/provider.ts';
 import type { HostSettings } from '../core/render.ts';
 import type {
@@ -108,6 +108,26 @@ export interface Prefetched {
   drop(): void;
 }
 
+/** Work that is awaited aside: see steps/aside.ts. */
+export interface AsideWork {
+  /** Begins it, or waits for what was begun already; another declaration begins when the former one has ended. */
+  begin(work: {
+    id: ResourceId;
+    hash: string;
+    /** ISO 8601. */
+    since: string;
+    /** When it is stopped at the latest, ISO 8601; null if it may take as long as it likes. */
+    until: string | null;
+    act(): Promise<ActionRecord | null>;
+  }): Promise<ActionRecord | null>;
+  /** What ended unheard and is none of these is of no meaning any more. */
+  forgetOthers(ids: ReadonlySet<ResourceId>): void;
+  /** The run that waits for these ends without them. */
+  leave(ids: Iterable<ResourceId>): void;
+  /** What runs now. */
+  left(): readonly Waiting[];
+}
+
 export interface EngineDeps {
   source: Source;
   load(checkout: Checkout): Promise<Loaded>;
@@ -125,6 +145,8 @@ export interface EngineDeps {
   /** Why this host's date cannot be believed, or not yet; null if it is. Missing: it always is. */
   clockDoubt?(): Promise<ClockDoubt | null>;
   log: Log;
+  /** What outlives the runs of a process; missing if every run stands for itself. */
+  aside?: AsideWork;
 }
 
 /** What was asked of a run: plain data. */
@@ -148,6 +170,8 @@ export interface RunIO {
   signal: AbortSignal;
   /** Somebody asks for another run: a wait for things to settle may end early. */
   superseded(): boolean;
+  /** Somebody, or the schedule, asks for another full run. */
+  hasNext(): boolean;
   /** Waits for something that touches nothing on the host: repairs may go on meanwhile, and have ended when it answers. */
   yielding<T>(wait: Promise<T>): Promise<T>;
   emit(line: SyncLine): void;
@@ -175,6 +199,7 @@ export interface Planned {
 
 /** One run: what the engine works with, what was asked, how to talk, and its scratch pad. */
 export interface Run extends EngineDeps {
+  aside: AsideWork;
   asked: Asked;
   io: RunIO;
   scratch: RunScratch;

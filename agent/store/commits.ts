@@ -26,6 +26,8 @@ export interface Remembered {
   lastGood: string | null;
   lastGoodContent: string | null;
   previousGood: string | null;
+  /** When that commit proved itself, ISO 8601. */
+  goodSince: string | null;
   pin: Pin | null;
   pause: Pause | null;
 }
@@ -74,6 +76,7 @@ const KEYS = [
   'lastGood',
   'lastGoodContent',
   'previousGood',
+  'goodSince',
   'pin',
   'pause',
 ] as const;

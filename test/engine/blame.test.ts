@@ -277,6 +277,18 @@ describe('the way back', () => {
   });
 });
 
+test('what was bad before another commit proved itself is said no more, and is still not tried again', async () => {
+  await engine.apply(compose('services: {app: {image: "app:1"}}\n'));
+  await engine.apply(compose('services: {app: {image: "app:1", command: "false"}}\n'));
+  const [first] = engine.store.commits.listBad(5);
+  expect(first?.at && first.at > (engine.store.commits.get().goodSince ?? '')).toBe(true);
+  await engine.apply(compose('services: {app: {image: "app:1", command: "httpd -v"}}\n'));
+  expect(first?.at && first.at > (engine.store.commits.get().goodSince ?? '')).toBe(false);
+  const again = await engine.apply(compose('services: {app: {image: "app:1", command: "false"}}\n'));
+  expect(again.run.sync).toBe('rolled-back');
+  expect(again.outcome.actions).toEqual([]);
+});
+
 describe('a mistake that shows before anything is done', () => {
   test('an image name that does not parse rejects the commit, and takes nothing back', async () => {
     await engine.apply({ ...GOOD, ...compose('services: {web: {image: "app:1"}}\n') });

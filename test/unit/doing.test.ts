@@ -19,7 +19,7 @@ test('each step is named with the commit that the run is about', () => {
   const doing = createDoing();
   doing.take({ type: 'commit', commit: COMMIT });
   expect(doing.take({ type: 'phase', phase: 'prepare' })).toBe(true);
-  expect(doing.now()).toEqual({ commit: COMMIT, text: 'preparing' });
+  expect(doing.now()).toEqual({ commit: COMMIT, text: 'preparing', waiting: [] });
   doing.take({ type: 'progress', image: 'app:1', doneBytes: 1, totalBytes: 2 });
   expect(doing.now()?.text).toBe('pulling app:1');
   doing.take({ type: 'phase', phase: 'apply' });
@@ -27,7 +27,8 @@ test('each step is named with the commit that the run is about', () => {
   const waiting = [1, 2, 3, 4].map((n) => ({ id: `unit:${n}.service`, message: 'starting', since: AT, until: null }));
   expect(doing.take({ type: 'phase', phase: 'settle', waiting })).toBe(true);
   expect(doing.now()?.text).toMatch(/^waiting for unit:1\.service: starting; .* and 1 more$/);
-  expect(doing.take({ type: 'phase', phase: 'settle', waiting: [] })).toBe(false);
+  expect(doing.take({ type: 'phase', phase: 'settle', waiting })).toBe(false);
+  expect(doing.take({ type: 'phase', phase: 'settle', waiting: waiting.slice(1) })).toBe(true);
 });
 
 test('at the end nothing is done any more', () => {

@@ -85,6 +85,14 @@ describe('what keeps drifting', () => {
     expect(contended).toHaveLength(1);
   });
 
+  test('is no fight any more once nobody declares it', async () => {
+    answer = () => REPAIRED;
+    await fight(A, 60_000);
+    expect(hints.contentions()).toHaveLength(1);
+    hints.keep(new Set([B]));
+    expect(hints.contentions()).toEqual([]);
+  });
+
   test('takes nothing from the rest', async () => {
     answer = (id) => (id === A ? REPAIRED : WELL);
     await fight(A, 60_000);

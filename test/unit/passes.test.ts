@@ -24,6 +24,7 @@ const MEMORY: Remembered = {
   lastGood: 'good',
   lastGoodContent: 'content of good',
   previousGood: null,
+  goodSince: null,
   pin: null,
   pause: null,
 };

@@ -55,6 +55,7 @@ export function createDrift(options: DriftOptions): Drift {
       if (now === managed || stopper.signal.aborted) return;
       managed = now;
       byId = new Map(now.map((d) => [d.id, d]));
+      hints.keep(byId);
       for (const watcher of watchers) watcher.manage(now);
     } catch (thrown) {
       log.error(

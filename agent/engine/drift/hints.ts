@@ -34,6 +34,8 @@ export interface HintsOptions {
 export interface Hints {
   hint(id: ResourceId): void;
   found(findings: ReadonlyMap<ResourceId, Finding>): void;
+  /** All others are managed no more, and nobody can fight for them. */
+  keep(managed: { has(id: ResourceId): boolean }): void;
   /** What is backed off now. */
   contentions(): Contention[];
   stop(): void;
@@ -198,6 +200,11 @@ export function createHints(options: HintsOptions): Hints {
         follow(id, track, waiting);
       }
       arm();
+    },
+    keep(managed) {
+      for (const id of tracks.keys()) if (!managed.has(id)) tracks.delete(id);
+      for (const id of later.keys()) if (!managed.has(id)) later.delete(id);
+      for (const id of burst) if (!managed.has(id)) burst.delete(id);
     },
     contentions() {
       // Asked at every status, while all that is managed may have a track.

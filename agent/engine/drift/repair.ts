@@ -89,7 +89,8 @@ async function repairSteps(
   let { plan, away } = first;
   for (const pause of PAUSES_MS) {
     const failures = await prepare(run, plan.steps.filter(isWork));
-    for (const [id, record] of await applySteps(run, plan.steps, { failures, away })) records.set(id, record);
+    const applied = await applySteps(run, plan.steps, { failures, away });
+    for (const [id, record] of applied.records) records.set(id, record);
     for (const { want } of plan.steps) untouched.delete(want.id);
     for (const id of failures.keys()) untouched.add(id);
     const failed = new Set([...records.values()].filter((r) => r.drift && r.result === 'failed').map((r) => r.id));

@@ -129,22 +129,22 @@ export async function converge(
   beginPatience(run, work);
   const released = await prune(run, early);
   const { steps, released: owed } = await release(run, plan.steps, doomed);
-  const records = [
-    ...(await applySteps(run, steps, { failures, away, owed })).values(),
-    ...notRenewed(run, plan, stale),
-  ];
+  const applied = await applySteps(run, steps, { failures, away, owed });
+  const records = [...applied.records.values(), ...notRenewed(run, plan, stale)];
   confirmRan(run, plan.steps, alreadyRan);
   if (!mode.runsJobs) forgetOwed(run, plan.steps);
   trial.applied();
-  const waiting = open(records);
+  const waiting = open(records).filter(({ id }) => !applied.left.has(id));
   const settled = await settle(run, waiting, {
     givesWay: mode.givesWay,
     settle: settleTimes(loaded),
-    isOutage: away.size > 0 || faultsOf({ records, blame }).includes('wait'),
+    isOutage: applied.left.size > 0 || away.size > 0 || faultsOf({ records, blame }).includes('wait'),
     decides: (id, { code }) => mode.isNew && blame(id, code ?? 'Unhealthy') === 'commit',
   });
   await concludeSettled(run, waiting, settled.health, { isNew: mode.isNew });
-  let stopped = run.io.signal.aborted || settled.brokenOff;
+  for (const id of applied.left)
+    settled.health.set(id, { state: 'wait', message: 'is still running, or waits for what is' });
+  let stopped = run.io.signal.aborted || settled.brokenOff || applied.left.size > 0;
   keepUnsettled(run, settled.health);
   const so = weighRun({ blame, records, settled: settled.health, away, stopped, unfinished: false });
   // Nothing is removed for good before all else has proved itself.

@@ -1,12 +1,14 @@
 /** One run, from what the engine works with and what somebody asked for. */
+import { createAside } from '../steps/aside.ts';
 import type { EngineDeps, Run, RunRequest } from '../types.ts';
 
 export function createRun(deps: EngineDeps, request: RunRequest): Run {
-  const { signal, superseded, yielding, emit, ...asked } = request;
+  const { signal, superseded, hasNext, yielding, emit, ...asked } = request;
   return {
     ...deps,
+    aside: deps.aside ?? createAside(),
     asked,
-    io: { signal, superseded, yielding, emit: (line) => emit(deps.redact(line)) },
+    io: { signal, superseded, hasNext, yielding, emit: (line) => emit(deps.redact(line)) },
     scratch: { prefetched: null, guard: null },
   };
 }
@@ -19,6 +21,7 @@ export const requestFor = (signal: AbortSignal): RunRequest => ({
   force: false,
   signal,
   superseded: () => false,
+  hasNext: () => false,
   yielding: (wait) => wait,
   emit: () => undefined,
 });

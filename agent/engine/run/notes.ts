@@ -149,7 +149,9 @@ async function acceptAs(
     run,
     { ...checkout, provenance },
     {
-      ...(isNews ? { lastGood: commit, lastGoodContent: content, previousGood: before } : {}),
+      ...(isNews
+        ? { lastGood: commit, lastGoodContent: content, previousGood: before, goodSince: run.clock.now().toISOString() }
+        : {}),
       ...ended,
     },
   );

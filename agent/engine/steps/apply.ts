@@ -9,7 +9,8 @@ import type { ActionRecord, ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { Settled } from '../../store/inventory.ts';
 import type { Run } from '../types.ts';
-import { actionRecord, carryOut, joins, workOf } from './carry-out.ts';
+import { createWaiting } from './aside.ts';
+import { actionRecord, carryOut, carryOutAside, joins, waits, workOf } from './carry-out.ts';
 import { recordIntent } from './intent.ts';
 
 export type Failures = Map<ResourceId, AgentError>;
@@ -78,12 +79,18 @@ interface ApplyOptions {
   owed?: ReadonlySet<ResourceId>;
 }
 
-/** Applies all steps that have work; answers one record for each of them. */
+export interface Applied {
+  records: Map<ResourceId, ActionRecord>;
+  /** Work that this run leaves as it is, since something runs long and another run is asked for: that, and what waits for it. */
+  left: ReadonlySet<ResourceId>;
+}
+
+/** Applies all steps that have work; answers one record for each of them that was brought to its end. */
 export async function applySteps(
   run: Run,
   steps: readonly Step[],
   { failures, away, owed = NONE }: ApplyOptions,
-): Promise<Map<ResourceId, ActionRecord>> {
+): Promise<Applied> {
   for (const [id, error] of await adopt(run, steps)) failures.set(id, error);
   const free = steps.filter((s) => !failures.has(s.want.id) && !away.has(s.want.id) && isOurs(s));
   const declared = new Set(steps.filter((s) => s.want.mode !== 'observe').map((s) => s.want.id));
@@ -98,10 +105,12 @@ export async function applySteps(
   const records = new Map<ResourceId, ActionRecord>();
   if (viable.length === 0 && !steps.some((s) => isWork(s) && broken.has(s.want.id))) {
     await run.store.inventory.copied();
-    return records;
+    return { records, left: NONE };
   }
+  run.aside.forgetOthers(new Set(viable.map((s) => s.want.id)));
   const failed = new Set<ResourceId>(away);
   const running = new Map<ResourceId, Promise<void>>();
+  const waiting = createWaiting(run, running);
   /** Free to go, and about to be carried out in one go. */
   let together: Step[] = [];
   const before = predecessors(steps.map((s) => s.want));
@@ -110,6 +119,7 @@ export async function applySteps(
   const mustGoOn = withNeeds(steps, owed);
   const unstoppable = new AbortController().signal;
   const ledger = createLedger(run);
+  let hasLeft = false;
 
   const finish = (step: Step, record: ActionRecord | null) => {
     if (record !== null) {
@@ -125,12 +135,17 @@ export async function applySteps(
     const [first] = steps;
     if (first === undefined) return;
     const signal = mustGoOn.has(first.want.id) ? unstoppable : run.io.signal;
-    const work = carryOut(run, steps, signal).then((all) => {
+    const isLong = waits(run, first.want);
+    const work = (isLong ? carryOutAside(run, first, signal) : carryOut(run, steps, signal)).then((all) => {
       running.delete(first.want.id);
+      waiting.ended(first.want.id);
+      // The run has ended without it: the next one takes what came of it.
+      if (hasLeft) return;
       for (const [i, step] of steps.entries()) finish(step, all[i] ?? null);
       ledger.ended(first.want.id);
     });
     running.set(first.want.id, work);
+    if (isLong) waiting.begun(first.want.id);
   };
   const flush = () => {
     start(together);
@@ -139,7 +154,7 @@ export async function applySteps(
   /** The default order: a later kind does not begin while an earlier kind that is free to go is still at work. */
   const atWork = (): number => {
     let lowest = together[0] ? rankOf(run.kinds, together[0].want.id) : Number.POSITIVE_INFINITY;
-    for (const id of running.keys()) lowest = Math.min(lowest, rankOf(run.kinds, id));
+    for (const id of running.keys()) if (!waiting.isAside(id)) lowest = Math.min(lowest, rankOf(run.kinds, id));
     return lowest;
   };
 
@@ -148,7 +163,8 @@ export async function applySteps(
     if (step === undefined) {
       if (together.length > 0) flush();
       else if (running.size === 0) break;
-      else await Promise.race(running.values());
+      else if (!waiting.isAll()) await Promise.race([...running.values(), waiting.turned()]);
+      else if (!(await waiting.goesOn())) break;
       continue;
     }
     if (run.providers.get(kindOf(step.want.id))?.install) await installed;
@@ -167,12 +183,15 @@ export async function applySteps(
     } else start([step]);
     if (together.length >= TOGETHER) flush();
   }
+  hasLeft = running.size > 0;
+  run.aside.leave(running.keys());
   await installed;
   // What was done is told first: whoever listens need not wait for what is noted of it.
   await setImmediate();
   ledger.flush();
   await run.store.inventory.copied();
-  return records;
+  const left = hasLeft ? steps.filter((s) => isWork(s) && !records.has(s.want.id)).map((s) => s.want.id) : [];
+  return { records, left: new Set(left) };
 }
 
 /** The given resources, and all that they need, directly or not. */

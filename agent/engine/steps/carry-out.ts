@@ -2,7 +2,7 @@
 import { kindOf } from '../../core/id.ts';
 import type { Step } from '../../core/plan.ts';
 import type { Work } from '../../core/provider.ts';
-import type { ActionRecord, Reason, ResourceId } from '../../core/types.ts';
+import type { ActionRecord, Desired, Reason, ResourceId } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
 import type { Run } from '../types.ts';
 
@@ -20,8 +20,29 @@ function announce({ providers, io }: Run, steps: readonly Step[]): void {
 export const workOf = ({ change, want, seen }: Step): Work => ({ change, want, seen });
 
 /** No restart of its own hangs on it, and its kind does many at once. */
-export const joins = ({ providers }: Run, { want, refreshFor }: Step): boolean =>
-  refreshFor.length === 0 && providers.get(kindOf(want.id))?.together?.includes('apply') === true;
+export const joins = (run: Run, { want, refreshFor }: Step): boolean =>
+  refreshFor.length === 0 &&
+  !waits(run, want) &&
+  run.providers.get(kindOf(want.id))?.together?.includes('apply') === true;
+
+/** What runs long is awaited aside. */
+export const waits = ({ providers }: Run, { id, spec }: Desired): boolean =>
+  providers.get(kindOf(id))?.waits?.(spec) === true;
+
+/** The same for a step that is awaited aside: begun by this run, or by an earlier one. */
+export async function carryOutAside(run: Run, step: Step, signal: AbortSignal): Promise<ActionRecord[]> {
+  const { id, hash, spec } = step.want;
+  const now = run.clock.now().getTime();
+  const lastsMs = run.providers.get(kindOf(id))?.lastsMs?.(spec);
+  const record = await run.aside.begin({
+    id,
+    hash,
+    since: new Date(now).toISOString(),
+    until: lastsMs === undefined ? null : new Date(now + lastsMs).toISOString(),
+    act: async () => (await carryOut(run, [step], signal))[0] ?? null,
+  });
+  return record === null ? [] : [record];
+}
 
 /**
  * Steps of one kind in one go: apply, then the restarts that they were notified of. Each is said to have taken its share of

@@ -11,6 +11,8 @@ import { indexed, observe } from './observe.ts';
 
 const FIRST_PAUSE_MS = 50;
 const LAST_PAUSE_MS = 1_000;
+/** A run that the schedule asks for waits at least this long. */
+const LEAST_MS = 15_000;
 /** An outage that lasts longer is not waited out by the run that met it. */
 const OUTAGE_MS = 15_000;
 const OK: Health = { state: 'ok', message: '' };
@@ -75,7 +77,8 @@ export async function settle(run: Run, wants: readonly Desired[], how: Settling)
     open = left;
     const isLost = [...health].some(([id, one]) => isUnwell(one) && how.decides(id, one));
     if (open.length === 0 || isLost) break;
-    brokenOff = run.io.signal.aborted || (how.givesWay && run.io.superseded()) || how.isOutage || outageMs > OUTAGE_MS;
+    const isWanted = run.io.superseded() || (run.io.hasNext() && clocks.ranMs() > LEAST_MS);
+    brokenOff = run.io.signal.aborted || (how.givesWay && isWanted) || how.isOutage || outageMs > OUTAGE_MS;
     if (brokenOff) break;
     const waiting = open.map(({ id }) => ({ id, message: health.get(id)?.message ?? '', ...clocks.of(id) }));
     run.io.emit({ type: 'phase', phase: 'settle', detail: open.map((w) => w.id).join(', '), waiting });
@@ -101,7 +104,8 @@ function createClocks(run: Run, wants: readonly Desired[], times: SettleTimes) {
   const needed = requirements(wants);
   /** What it said last when it was unwell: that it runs again for a moment says nothing. */
   const evidence = new Map<ResourceId, Health>();
-  let last = run.clock.monotonic();
+  const begunAt = run.clock.monotonic();
+  let last = begunAt;
   let outageMs = 0;
   return {
     /**
@@ -144,6 +148,7 @@ function createClocks(run: Run, wants: readonly Desired[], times: SettleTimes) {
       }
       return 0;
     },
+    ranMs: (): number => run.clock.monotonic() - begunAt,
     /** Since when it is waited for, and until when at most. */
     of(id: ResourceId): { since: string; until: string | null } {
       const { since = began, limitMs = 0, waitedMs = 0 } = clocks.get(id) ?? {};

@@ -145,6 +145,7 @@ export function createLoop(options: LoopOptions): Loop {
         force: request.force ?? false,
         hinted,
         superseded: () => pending !== null && URGENT.includes(pending.trigger),
+        hasNext: () => pending !== null && pending.hinted === null,
         yielding: wait,
         signal: stopper.signal,
         emit,

@@ -66,6 +66,7 @@ export function createJobProvider({ exec, redact }: JobProviderOptions): Provide
     diff,
     health: () => ({ state: 'ok', message: '' }),
     lastsMs: ({ timeoutMs }) => timeoutMs,
+    waits: () => true,
     async observe(ids, signal, wants) {
       const seen = new Map<ResourceId, Seen<JobFact>>();
       fresh.clear();

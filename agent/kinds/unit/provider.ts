@@ -35,6 +35,11 @@ const UNASKED = { file: '', needReload: false };
 const templateOf = (name: string): ResourceId => `unit:${name.replace(/@[^@]+(\.[a-z]+)$/, '@$1')}`;
 /** What systemd says for `infinity` is more than this. */
 const LONGEST_US = 2 ** 53;
+/** The start of a oneshot ends with it; of a unit that is not ours nobody knows what it is. */
+const mayRunLong = ({ state, content, dropins }: UnitSpec): boolean =>
+  state === 'started' &&
+  [content ?? 'Type=oneshot', ...Object.values(dropins ?? {})].some((text) => ONESHOT.test(text));
+const ONESHOT = /^[ \t]*Type[ \t]*=[ \t]*oneshot/m;
 const nameOf = (id: ResourceId) => id.slice('unit:'.length);
 
 export function createUnitProvider(options: UnitProviderOptions): Provider<UnitSpec, UnitFact> {
@@ -86,6 +91,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
       answers.forget();
       return installUnits(options, work);
     },
+    waits: mayRunLong,
     together: ['apply', 'remove'],
     // All jobs are queued at once: systemd knows their order.
     async apply(work, signal) {
