@@ -33,6 +33,10 @@ export interface AgentErrorInit {
   retry?: boolean;
   /** What it tells of the way to a far end; by default what the table says of this code. */
   reach?: Reach;
+  /** When it is tried again, ISO 8601, where that is known. */
+  until?: string;
+  /** What the far end asks for: no other try before that many ms. */
+  retryAfterMs?: number;
   cause?: unknown;
 }
 
@@ -43,6 +47,8 @@ export class AgentError extends Error {
   readonly resource: string | undefined;
   readonly retry: boolean;
   readonly reach: Reach;
+  readonly until: string | undefined;
+  readonly retryAfterMs: number | undefined;
 
   constructor(init: AgentErrorInit) {
     super(tameLines(init.message), init.cause === undefined ? undefined : { cause: init.cause });
@@ -50,6 +56,8 @@ export class AgentError extends Error {
     this.code = init.code;
     this.phase = init.phase;
     this.resource = init.resource;
+    this.until = init.until;
+    this.retryAfterMs = init.retryAfterMs;
     this.retry = init.retry ?? reasonOf(init.code).retry;
     this.reach = init.reach ?? (reasonOf(init.code).answered ? 'answered' : 'silent');
   }

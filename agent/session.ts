@@ -17,11 +17,13 @@ import { explainBreakdown } from './engine/run/breakdown.ts';
 import { checkEvents } from './engine/run/check-events.ts';
 import { guardDirectory } from './engine/run/directory.ts';
 import { createAside } from './engine/steps/aside.ts';
+import { createBackoff } from './engine/steps/backoff.ts';
 import type { EngineDeps } from './engine/types.ts';
 import { createLoop, type Loop } from './engine/when/loop.ts';
 import { createPushGate } from './engine/when/push.ts';
 import { createTending } from './engine/when/retention-loop.ts';
 import { createRunner } from './engine/when/runner.ts';
+import { createSigns } from './engine/when/signs.ts';
 import { splayOffset } from './engine/when/splay.ts';
 import { createSource } from './git/source.ts';
 import { createInspections, createProviders, createWatchers, DRIFT_DIR, hostWasDown, KINDS } from './kinds/index.ts';
@@ -39,9 +41,13 @@ import { createCredentials } from './system/docker/registry-credentials.ts';
 import { exec } from './system/exec.ts';
 import { readHostFacts } from './system/facts.ts';
 import { collector, createHeap, heapBytes } from './system/heap.ts';
+import { networkSigns } from './system/network-signs.ts';
 import { socketSince } from './system/sockets.ts';
 import { watchBudget } from './system/watch/path-watch.ts';
 import { unpackingApart } from './unpacking-apart.ts';
+
+/** How often signs that a cause has ended are looked for, while something is backed off. */
+const LOOK_MS = 2_000;
 
 export interface SessionOptions {
   config: AgentConfig;
@@ -124,6 +130,7 @@ export function createSession(options: SessionOptions): Session {
     doubted: () => retention.doubt(),
     changed: options.changed,
   });
+  const backoff = createBackoff({ clock: systemClock, random: Math.random });
   const bare: EngineDeps = {
     source,
     endpoints: endpointsOf(sourceOptions, config),
@@ -161,6 +168,7 @@ export function createSession(options: SessionOptions): Session {
     clockDoubt: clockWatch.confirm,
     log,
     aside: createAside(() => void loop.request({}, 'retry')),
+    backoff,
   };
   const guard = guardDirectory(bare, config.repo.path);
   const deps: EngineDeps = { ...bare, source: guard.source };
@@ -189,7 +197,10 @@ export function createSession(options: SessionOptions): Session {
     kinds: KINDS,
     watchers: createWatchers({ ...machine, providers, maxWatches: watchBudget(), log }),
     managed: runner.managed,
-    deliver: (ids) => loop.drifted(ids),
+    deliver(ids) {
+      signs.touched(ids);
+      loop.drifted(ids);
+    },
     contended(id, count, message) {
       const data = { resource: id, contended: true, count, message };
       store.outbox.push([{ at: new Date().toISOString(), type: 'drift', run: null, data }]);
@@ -260,8 +271,16 @@ export function createSession(options: SessionOptions): Session {
     splayMs,
     host,
     random: Math.random,
+    dueMs: () => backoff.dueMs(),
     log,
   });
+  const signs = createSigns({
+    backoff,
+    look: networkSigns,
+    ended: () => void loop.request({}, 'retry'),
+    isBusy: () => loop.running(),
+  });
+  let looking: NodeJS.Timeout | null = null;
   const retention = createTending({
     store,
     keepMs: durationMs(config.history.keep),
@@ -287,6 +306,8 @@ export function createSession(options: SessionOptions): Session {
       clockWatch.look();
       drift.start();
       loop.start();
+      looking = setInterval(() => signs.look(), LOOK_MS);
+      looking.unref();
     },
     async once() {
       let ended: RunRecord | null = null;
@@ -297,6 +318,7 @@ export function createSession(options: SessionOptions): Session {
     },
     async stop() {
       store.facts.set({ leftMs: Date.now() });
+      if (looking) clearInterval(looking);
       push.stop();
       drift.stop();
       await loop.stop();

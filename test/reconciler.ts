@@ -8,6 +8,7 @@ import { askDirectories, createLoader } from '../agent/engine/load/load.ts';
 import { requestFor } from '../agent/engine/run/create-run.ts';
 import { type RunResult, reconcile } from '../agent/engine/run/reconcile.ts';
 import { createAside } from '../agent/engine/steps/aside.ts';
+import { createBackoff } from '../agent/engine/steps/backoff.ts';
 import type { EngineDeps, Loaded, RunRequest } from '../agent/engine/types.ts';
 import { createProviders, KINDS, type ProvidersOptions } from '../agent/kinds/index.ts';
 import { silentLog } from '../agent/log.ts';
@@ -125,6 +126,7 @@ function open(
     clock,
     log: silentLog,
     aside: createAside(),
+    backoff: createBackoff({ clock, random: () => 0 }),
   };
 }
 

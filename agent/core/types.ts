@@ -178,6 +178,8 @@ export interface ActionRecord {
   /** The difference was not caused by a commit: something on the host had drifted. */
   drift: boolean;
   error?: { code: ReasonCode; message: string };
+  /** When it is tried again, ISO 8601, where it is backed off. */
+  until?: string;
   durationMs: number;
 }
 

@@ -128,6 +128,22 @@ export interface AsideWork {
   left(): readonly Waiting[];
 }
 
+/** What failed, and when it is tried again: see steps/backoff.ts. */
+export interface Backoff {
+  /** Why it is not to be tried yet; null if it may be. Another declaration may always be. */
+  held(id: ResourceId, hash: string): { error: AgentError; until: string } | null;
+  failed(id: ResourceId, hash: string, error: AgentError): void;
+  well(id: ResourceId): void;
+  /** Everything may be tried now, as if it had never failed. */
+  clear(): void;
+  /** The same if another commit is tried than the last time. */
+  trying(commit: string): void;
+  /** A sign that a cause has ended. @returns whether anything may be tried by that */
+  hint(isConcerned: (id: ResourceId, code: ReasonCode) => boolean): boolean;
+  /** Until the first may be tried again, in ms; null if nothing waits. */
+  dueMs(): number | null;
+}
+
 export interface EngineDeps {
   source: Source;
   load(checkout: Checkout): Promise<Loaded>;
@@ -147,6 +163,7 @@ export interface EngineDeps {
   log: Log;
   /** What outlives the runs of a process; missing if every run stands for itself. */
   aside?: AsideWork;
+  backoff?: Backoff;
 }
 
 /** What was asked of a run: plain data. */
@@ -200,6 +217,7 @@ export interface Planned {
 /** One run: what the engine works with, what was asked, how to talk, and its scratch pad. */
 export interface Run extends EngineDeps {
   aside: AsideWork;
+  backoff: Backoff;
   asked: Asked;
   io: RunIO;
   scratch: RunScratch;

@@ -201,6 +201,44 @@ describe('an outage', () => {
   });
 });
 
+describe('pauses', () => {
+  const files = compose('services: {web: {image: "far:1"}}\n');
+  const pulls = () => host.engine.registry.pulled.filter((name) => name === 'far:1').length;
+
+  test('the schedule does not cut them short, a person’s sync and a new commit do', async () => {
+    host.engine.registry.fail('far:1', 'write /var/lib/docker: no space left on device');
+    await engine.apply({ ...GOOD, ...files });
+    expect(pulls()).toBe(1);
+    for (let tick = 0; tick < 12; tick++) {
+      const ran = await engine.again({ trigger: 'schedule' });
+      expect(syncOf(ran)).toEqual({ sync: 'failed', reason: 'DiskFull' });
+      expect(ran.outcome.problems[0]?.until).toMatch(/^2026-/);
+    }
+    expect(pulls()).toBe(1);
+    await engine.again({ trigger: 'manual' });
+    expect(pulls()).toBe(2);
+    await engine.apply({ 'a.yaml': 'files: {/etc/motd: {content: "2"}}\n', ...files }, undefined, {
+      trigger: 'schedule',
+    });
+    expect(pulls()).toBe(3);
+  });
+
+  test('they grow, and an image that is limited is asked for once in the time that the registry wants', async () => {
+    host.engine.registry.fail('far:1', 'toomanyrequests: slow down, retry-after: 30s');
+    await engine.apply({ ...GOOD, ...files });
+    for (let second = 0; second < 29; second++) {
+      await host.clock.sleep(1_000);
+      await engine.again({ trigger: 'schedule' });
+    }
+    expect(pulls()).toBe(1);
+    await host.clock.sleep(3_000);
+    host.engine.registry.fail('far:1', null);
+    host.engine.registry.push('far:1', { config: { Cmd: ['httpd'] } });
+    expect(syncOf(await engine.again({ trigger: 'schedule' }))).toEqual({ sync: 'synced', reason: '' });
+    expect(pulls()).toBe(2);
+  });
+});
+
 describe('what was broken before', () => {
   const unit = (description: string) => ({
     'u.yaml': `units: {backup.service: {content: "[Unit]\\nDescription=${description}\\n[Service]\\nType=oneshot\\nExecStart=/bin/false\\n"}}\n`,

@@ -151,7 +151,10 @@ function judgeStep(
       health: code === 'DependencyFailed' ? 'unknown' : untouched ? HEALTH[health.state] : 'degraded',
       reason: code,
     };
-    return { status, problem: { id, reason: code, message, ...at, turn: blame(id, code, record.op) } };
+    return {
+      status,
+      problem: { id, reason: code, message, ...at, turn: blame(id, code, record.op), ...untilOf(record) },
+    };
   }
   const state = HEALTH[health.state];
   if (step.held) return { status: { id, sync: 'held', health: state, reason: step.held.code }, problem: null };
@@ -177,6 +180,8 @@ const awayProblem = (id: ResourceId, { observed }: Planned): Problem => {
   const message = `is to be removed, and waits: ${error?.message ?? ''}`;
   return { id, reason: error?.code ?? 'ObserveFailed', message, file: null, line: null };
 };
+
+const untilOf = ({ until }: ActionRecord): Pick<Problem, 'until'> => (until === undefined ? {} : { until });
 
 const recordProblem = (record: ActionRecord, blame: Blame): Problem => ({
   turn: blame(record.id, record.error?.code ?? 'RemoveFailed', record.op),

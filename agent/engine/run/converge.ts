@@ -9,12 +9,13 @@ import type { SettleTimes } from '../../core/patience.ts';
 import type { Plan, Removal, Step } from '../../core/plan.ts';
 import type { Health } from '../../core/provider.ts';
 import type { ActionRecord, Desired, Gate, Problem, ResourceId } from '../../core/types.ts';
-import type { AgentError } from '../../errors.ts';
+import { AgentError } from '../../errors.ts';
 import { judge } from '../decide/judge.ts';
 import type { Mode } from '../decide/mode.ts';
 import { issueProblem, rejected, stepProblem, unassigned } from '../decide/unapplied.ts';
 import { createBlame, faultsOf, weighRun } from '../decide/weigh.ts';
 import { applySteps, type Failures, isWork, prepare } from '../steps/apply.ts';
+import { stillFailing } from '../steps/backoff.ts';
 import { earlyRemovals, prune } from '../steps/prune.ts';
 import { release } from '../steps/release.ts';
 import { notRenewed, renew } from '../steps/renew.ts';
@@ -62,6 +63,8 @@ export async function converge(
   if (errors.length > 0) return rejected(checkout, loaded, errors.map(issueProblem));
   if (!converges(checkout, loaded)) return unassigned(checkout, loaded);
 
+  if (run.asked.trigger === 'manual') run.backoff.clear();
+  if (mode.isNew) run.backoff.trying(checkout.info.commit);
   run.io.emit({ type: 'phase', phase: 'plan' });
   // What was begun under this very commit had passed the gate then.
   const begun = run.store.commits.get().trial === checkout.info.commit;
@@ -88,7 +91,9 @@ export async function converge(
 
   const work = plan.steps.filter(isWork);
   if (work.length > 0) run.io.emit({ type: 'phase', phase: 'prepare' });
-  const failures: Failures = new Map([...(mode.isNew ? stale : []), ...(await prepare(run, work))]);
+  const held = backedOff(run, work);
+  const able = work.filter((s) => !held.has(s.want.id));
+  const failures: Failures = new Map([...(mode.isNew ? stale : []), ...held, ...(await prepare(run, able))]);
   const wrong = work.filter((s) => isOwnMistake(failures.get(s.want.id)));
   if (wrong.length > 0 && mode.isNew && !begun)
     return rejected(
@@ -130,6 +135,7 @@ export async function converge(
   const released = await prune(run, early);
   const { steps, released: owed } = await release(run, plan.steps, doomed);
   const applied = await applySteps(run, steps, { failures, away, owed });
+  noteFailures(run, plan.steps, applied.records, failures);
   const records = [...applied.records.values(), ...notRenewed(run, plan, stale)];
   confirmRan(run, plan.steps, alreadyRan);
   if (!mode.runsJobs) forgetOwed(run, plan.steps);
@@ -176,6 +182,32 @@ export async function converge(
     unfinished,
     proof: proof === 'unknown' ? null : proof,
   });
+}
+
+/** What failed before and is not tried again yet. A new commit and a person's sync try everything. */
+function backedOff(run: Run, work: readonly Step[]): Failures {
+  const held: Failures = new Map();
+  for (const { want } of work) {
+    const found = run.backoff.held(want.id, want.hash);
+    if (found !== null) held.set(want.id, stillFailing(found));
+  }
+  return held;
+}
+
+function noteFailures(
+  { backoff }: Run,
+  steps: readonly Step[],
+  records: ReadonlyMap<ResourceId, ActionRecord>,
+  failures: Failures,
+): void {
+  for (const { want } of steps) {
+    const record = records.get(want.id);
+    if (record?.result === 'done') backoff.well(want.id);
+    if (record?.result !== 'failed' || record.error === undefined || record.until !== undefined) continue;
+    const { code, message } = record.error;
+    const error = failures.get(want.id) ?? new AgentError({ code, phase: 'apply', message });
+    if (code !== 'Stopped') backoff.failed(want.id, want.hash, error);
+  }
 }
 
 /** What cannot be prepared since the commit itself is wrong, as opposed to an outage, or to what this host lacks. */

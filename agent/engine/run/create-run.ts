@@ -1,5 +1,6 @@
 /** One run, from what the engine works with and what somebody asked for. */
 import { createAside } from '../steps/aside.ts';
+import { createBackoff } from '../steps/backoff.ts';
 import type { EngineDeps, Run, RunRequest } from '../types.ts';
 
 export function createRun(deps: EngineDeps, request: RunRequest): Run {
@@ -7,6 +8,7 @@ export function createRun(deps: EngineDeps, request: RunRequest): Run {
   return {
     ...deps,
     aside: deps.aside ?? createAside(),
+    backoff: deps.backoff ?? createBackoff({ clock: deps.clock, random: Math.random }),
     asked,
     io: { signal, superseded, hasNext, yielding, emit: (line) => emit(deps.redact(line)) },
     scratch: { prefetched: null, guard: null },

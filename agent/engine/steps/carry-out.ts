@@ -101,5 +101,6 @@ export function actionRecord(
     drift,
     durationMs,
     ...(error ? { error: { code: error.code, message: error.message } } : {}),
+    ...(error?.until ? { until: error.until } : {}),
   };
 }

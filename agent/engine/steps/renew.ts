@@ -2,10 +2,11 @@
 import { kindOf } from '../../core/id.ts';
 import type { Plan } from '../../core/plan.ts';
 import type { Progress } from '../../core/provider.ts';
-import type { ActionRecord } from '../../core/types.ts';
-import { asAgentError } from '../../errors.ts';
+import type { ActionRecord, Desired, ResourceId } from '../../core/types.ts';
+import { type AgentError, asAgentError } from '../../errors.ts';
 import type { Loaded, Run } from '../types.ts';
 import { type Failures, isWork } from './apply.ts';
+import { renewalOf, stillFailing } from './backoff.ts';
 import { windowNow } from './window.ts';
 
 /**
@@ -24,12 +25,17 @@ export async function renew(run: Run, { host, resources }: Loaded, { isNew }: { 
   };
   const asked = isNew || run.asked.trigger === 'manual';
   // Of what is only looked at nothing is fetched.
-  const ours = resources.filter((r) => r.mode !== 'observe');
+  const ours = resources.filter((r) => {
+    const held = run.backoff.held(renewalOf(r.id), r.hash);
+    if (held !== null) failures.set(r.id, stillFailing(held));
+    return r.mode !== 'observe' && held === null;
+  });
   for (const [kind, wants] of Map.groupBy(ours, (r) => kindOf(r.id))) {
     try {
       const found = await run.providers.get(kind)?.renew?.(wants, { asked, signal: run.io.signal, tell });
       // What was seen before is not what is to be seen now.
       if (found) run.scratch.prefetched?.drop();
+      if (found) noteRenewals(run, wants, found);
       for (const [id, error] of found ?? []) failures.set(id, error);
     } catch (thrown) {
       run.scratch.prefetched?.drop();
@@ -39,6 +45,14 @@ export async function renew(run: Run, { host, resources }: Loaded, { isNew }: { 
     }
   }
   return failures;
+}
+
+function noteRenewals({ backoff }: Run, wants: readonly Desired[], found: ReadonlyMap<ResourceId, AgentError>): void {
+  for (const { id, hash } of wants) {
+    const error = found.get(id);
+    if (error === undefined) backoff.well(renewalOf(id));
+    else if (error.code !== 'Stopped') backoff.failed(renewalOf(id), hash, error);
+  }
 }
 
 /** What could not be renewed, and has nothing else to be done: it stays as it is, and that is told. */

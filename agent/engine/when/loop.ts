@@ -19,6 +19,8 @@ export interface LoopOptions {
   turned(): void;
   /** The date was set, or the machine slept: by so many ms. */
   jumped(ms: number): void;
+  /** Until something that failed may be tried again, in ms; null if nothing waits. */
+  dueMs?(): number | null;
   clock: Pick<Clock, 'now' | 'monotonic'>;
   schedule: string;
   splayMs: number;
@@ -54,6 +56,8 @@ interface Pending {
 
 const FIRST_RETRY_MS = 5_000;
 const LAST_RETRY_MS = 300_000;
+/** A timer may come a little early. */
+const DUE_SLACK_MS = 20;
 const TURN_MS = 10_000;
 /** What need not wait until an earlier change has settled. */
 const URGENT: readonly Trigger[] = ['manual', 'push'];
@@ -205,7 +209,9 @@ export function createLoop(options: LoopOptions): Loop {
     failures = failed ? failures + 1 : 0;
     if (!failed || stopper.signal.aborted) return;
     const ceiling = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS);
-    retry = later(ceiling * (0.5 + options.random() / 2), () => {
+    // What failed has pauses of its own: the first that is due is what a run is for.
+    const dueMs = options.dueMs?.() ?? null;
+    retry = later(dueMs === null ? ceiling * (0.5 + options.random() / 2) : dueMs + DUE_SLACK_MS, () => {
       retry = null;
       void enqueue({}, 'retry');
     });

@@ -52,12 +52,24 @@ function causeOf(said: string, image: string): Cause | null {
   return SAID.find(([says]) => says.test(words))?.[1] ?? null;
 }
 
+/** Registries say it in the message that the engine hands on, if at all: `retry-after: 30s`. @returns ms; 0 if it is not said */
+export function retryAfterOf(said: string): number {
+  const [, seconds = '0'] = /retry[- ]after:?\s*(\d{1,5})(?:\.\d+)?\s*(?:s|sec|seconds)?(?![\w.µ])/i.exec(said) ?? [];
+  return Number(seconds) * 1_000;
+}
+
 /** Why a pull failed, with what to do about it. */
 export function explainPull({ image, thrown, credential, places }: FailedPull): AgentError {
   const known = asAgentError(thrown, { code: 'ImagePullFailed', phase: 'prepare' });
   if (known.code === 'EngineUnreachable') return known;
   if (known.code === 'RateLimited')
-    return new AgentError({ code: 'RateLimited', phase: 'prepare', message: known.message, cause: thrown });
+    return new AgentError({
+      code: 'RateLimited',
+      phase: 'prepare',
+      message: known.message,
+      retryAfterMs: retryAfterOf(known.message),
+      cause: thrown,
+    });
   const registry = registryOf(image);
   const advice: Record<Cause, string> = {
     'no name': `\`${image}\` is no image name; write it as registry/path:tag, in lower case but for the tag`,

@@ -185,12 +185,13 @@ async function each(
   return failures;
 }
 
-const failed = (code: ReasonCode, message: string) => new AgentError({ code, phase: 'prepare', message });
+const failed = (code: ReasonCode, message: string, retryAfterMs = 0) =>
+  new AgentError({ code, phase: 'prepare', message, retryAfterMs });
 
 const leftAlone = (thrown: unknown): AgentError => {
-  const { code, message } = asAgentError(thrown, { code: 'ImagePullFailed', phase: 'prepare' });
+  const { code, message, retryAfterMs } = asAgentError(thrown, { code: 'ImagePullFailed', phase: 'prepare' });
   const again = reasonOf(code).retry ? ', and it will be tried again' : '';
-  return failed(code, `${message}; what runs is left alone${again}`);
+  return failed(code, `${message}; what runs is left alone${again}`, retryAfterMs);
 };
 
 /** More of them are an update, and need the image all the same. */

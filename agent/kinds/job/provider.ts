@@ -1,7 +1,7 @@
 /** Jobs: commands that run when their inputs change. Each runs in a transient unit of its own, outside the agent's limits. */
 
-import { withoutCredentials } from '../../core/credentials.ts';
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
+import { withoutCredentials } from '../../core/credentials.ts';
 import { eachWork } from '../../core/each.ts';
 import type { Provider, Work } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';

@@ -1,0 +1,92 @@
+/** Growing pauses for what failed, and what cuts them short. */
+import { beforeEach, expect, test } from 'vitest';
+import { createBackoff, pauseMs } from '../../agent/engine/steps/backoff.ts';
+import type { Backoff } from '../../agent/engine/types.ts';
+import { createSigns } from '../../agent/engine/when/signs.ts';
+import { AgentError } from '../../agent/errors.ts';
+import { retryAfterOf } from '../../agent/kinds/image/errors.ts';
+import type { ReasonCode } from '../../manifests-schema/reasons.ts';
+
+const error = (code: ReasonCode, message = '') => new AgentError({ code, phase: 'apply', message });
+const A = 'service:shop/a';
+let now: number;
+let backoff: Backoff;
+beforeEach(() => {
+  now = Date.UTC(2026, 2, 1);
+  backoff = createBackoff({ clock: { now: () => new Date(now) }, random: () => 1 });
+});
+
+test('pauses grow up to five minutes, and begin again once all was well', () => {
+  const pauses = [];
+  for (let i = 0; i < 9; i++) {
+    backoff.failed(A, 'h', error('PortInUse'));
+    pauses.push((backoff.dueMs() ?? 0) / 1_000);
+    now += backoff.dueMs() ?? 0;
+    expect(backoff.held(A, 'h')).toBeNull();
+  }
+  expect(pauses).toEqual([5, 10, 20, 40, 80, 160, 300, 300, 300]);
+  backoff.well(A);
+  backoff.failed(A, 'h', error('PortInUse'));
+  expect(backoff.dueMs()).toBe(5_000);
+});
+
+test('another declaration of the same resource is tried at once', () => {
+  backoff.failed(A, 'h', error('PortInUse'));
+  expect(backoff.held(A, 'h')?.until).toBe(new Date(now + 5_000).toISOString());
+  expect(backoff.held(A, 'other')).toBeNull();
+});
+
+test('another commit tries everything, the same one does not', () => {
+  backoff.trying('one');
+  backoff.failed(A, 'h', error('PortInUse'));
+  backoff.trying('one');
+  expect(backoff.held(A, 'h')).not.toBeNull();
+  backoff.trying('two');
+  expect(backoff.held(A, 'h')).toBeNull();
+});
+
+test('a clock that is set back makes no pause longer', () => {
+  backoff.failed(A, 'h', error('PortInUse'));
+  now -= 3_600_000;
+  expect(backoff.held(A, 'h')).toBeNull();
+});
+
+test.each<[string, string, number]>([
+  ['a registry that says how long is asked once in that time', 'toomanyrequests: retry-after: 30s', 30_000],
+  ['however long that is', 'Retry-After: 3600', 3_600_000],
+  ['one that does not say is asked once in half a minute', 'toomanyrequests: too many', 30_000],
+  ['nor one that says less than a second', 'toomanyrequests: retry-after: 714.8µs, allowed: 44000/minute', 30_000],
+])('%s', (_claim, message, least) => {
+  const first = pauseMs({ code: 'RateLimited', retryAfterMs: retryAfterOf(message) }, 1, 0);
+  expect(first).toBeGreaterThanOrEqual(least);
+  expect(first).toBeLessThanOrEqual(least + 1_000);
+});
+
+test.each<[string, ReasonCode, { links?: string; ports?: string[] }, boolean]>([
+  ['a freed port lets what waits for it be tried', 'PortInUse', { ports: [] }, true],
+  ['a port that is taken means nothing', 'PortInUse', { ports: ['tcp :0050', 'tcp :1234'] }, false],
+  ['a freed port means nothing to a pull', 'ImagePullFailed', { ports: [] }, false],
+  ['a new address or route lets a pull be tried', 'ImagePullFailed', { links: 'eth0 10.0.0.2' }, true],
+  ['nothing new means nothing', 'PortInUse', {}, false],
+])('%s', (_claim, code, change, isTried) => {
+  let network = { links: '', ports: new Set(['tcp :0050']) };
+  let ended = 0;
+  const signs = createSigns({ backoff, look: () => network, ended: () => ended++, isBusy: () => false });
+  backoff.failed(A, 'h', error(code));
+  signs.look();
+  network = { links: change.links ?? '', ports: new Set(change.ports ?? ['tcp :0050']) };
+  signs.look();
+  expect({ isTried: backoff.held(A, 'h') === null, ended }).toEqual({ isTried, ended: isTried ? 1 : 0 });
+});
+
+test('an event of what is missing lets it be tried; one of a container that cannot start does not', () => {
+  let ended = 0;
+  const network = { links: '', ports: new Set<string>() };
+  const signs = createSigns({ backoff, look: () => network, ended: () => ended++, isBusy: () => false });
+  backoff.failed('network:shop/web', 'h', error('NetworkMissing'));
+  backoff.failed(A, 'h', error('EngineRefused'));
+  signs.touched([A]);
+  expect(ended).toBe(0);
+  signs.touched(['network:shop/web']);
+  expect(ended).toBe(1);
+});
