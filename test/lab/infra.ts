@@ -11,9 +11,14 @@ export interface FleetRepo {
    * @param author `Name <mail>`
    * @returns the commit id
    */
-  commit(files: Record<string, string | null>, message: string, author?: string): Promise<string>;
+  commit(files: Record<string, string | null | Executable>, message: string, author?: string): Promise<string>;
   /** Makes an earlier commit the head of main again. */
   reset(commit: string): Promise<void>;
+}
+
+/** A file that git has as executable (mode 100755). */
+export interface Executable {
+  executable: string;
 }
 
 export interface Infra extends LabHost {
@@ -91,9 +96,11 @@ async function createRepo(host: LabHost, name: string): Promise<FleetRepo> {
       // git-fast-import(1): however many files, one command on the host. The commit itself is git's, which may sign it.
       const at = `${Math.floor(Date.now() / 1000)} +0000`;
       const data = (text: string) => `data ${Buffer.byteLength(text)}\n${text}\n`;
-      const changes = Object.entries(files).map(([file, content]) =>
-        content === null ? `D ${file.replace(/\/$/, '')}\n` : `M 100644 inline ${file}\n${data(content)}`,
-      );
+      const changes = Object.entries(files).map(([file, content]) => {
+        if (content === null) return `D ${file.replace(/\/$/, '')}\n`;
+        if (typeof content === 'string') return `M 100644 inline ${file}\n${data(content)}`;
+        return `M 100755 inline ${file}\n${data(content.executable)}`;
+      });
       const input = [
         `commit refs/lab/next\nauthor ${author} ${at}\ncommitter Lab <lab@example.com> ${at}\n${data(message)}`,
         begun ? 'from refs/heads/main^0\n' : '',

@@ -1,7 +1,8 @@
 /** Encrypted files of a stack on a real engine: `secrets:` and `env_file`, over a reboot, a rotation and a removal. */
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
+import { stringify } from 'yaml';
 import { leaksBelow, leaksIn } from '../engine/leaks.ts';
-import { sopsDotenv } from '../unit/sops-writer.ts';
+import { sopsDocument, sopsDotenv } from '../unit/sops-writer.ts';
 import { allRetained, fairlead, fairleadJson, installAgent } from './agent.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
 
@@ -25,6 +26,37 @@ const COMPOSE = `services:
 secrets:
   token: {file: ./token.age}
 `;
+
+/** Another stack, whose encrypted files say by no name what they are. */
+const OTHER = 'hosts/edge-1/other';
+const OTHER_TREE = `/var/lib/fairlead/tree/${OTHER}`;
+const KEYS = { env: 'env-9f3A_Key', file: 'file-7c2B_Key', mounted: 'conf-5d1C_Key', tree: 'tree-3e0D_Key' };
+/** It stands in the clear, in a label. */
+const LABELS = ['label-1a2B_Token', 'label-3c4D_Token'] as const;
+const OTHER_COMPOSE = (label: string) => `services:
+  app:
+    image: infra:5000/app:1
+    entrypoint: [/start.sh]
+    stop_grace_period: 1s
+    environment: {FROM_DOTENV: "\${API_KEY}"}
+    env_file: [settings]
+    labels: {app.token: "${label}"}
+    volumes: ["./start.sh:/start.sh:ro", "./conf.yaml:/conf.yaml:ro", "./tree:/tree:ro"]
+`;
+const START = '#!/bin/sh\nexec sleep 100000\n';
+
+async function other(label: string): Promise<Parameters<FleetRepo['commit']>[0]> {
+  const recipients = [recipient];
+  return {
+    [`${OTHER}/compose.yaml`]: OTHER_COMPOSE(label),
+    [`${OTHER}/.env`]: await sopsDotenv({ API_KEY: KEYS.env }, { recipients }),
+    [`${OTHER}/settings`]: await armored(`FROM_FILE=${KEYS.file}\n`, recipient),
+    [`${OTHER}/conf.yaml`]: stringify(await sopsDocument({ key: KEYS.mounted }, { recipients })),
+    [`${OTHER}/tree/token`]: await armored(KEYS.tree, recipient),
+    [`${OTHER}/tree/plain`]: 'plain\n',
+    [`${OTHER}/start.sh`]: { executable: START },
+  };
+}
 
 /** By Debian's age. */
 const armored = async (text: string, to: string) => (await host.exec(['age', '-a', '-r', to], { input: text })).stdout;
@@ -128,10 +160,44 @@ test('one that this host cannot open refuses the commit, names the file, and lea
   expect(await identity()).toEqual(before);
 });
 
+test('encrypted files of any name are opened on every way, and scripts can be executed', async () => {
+  withJournal();
+  await repo.commit(await other(LABELS[0]), 'Another stack');
+  const { code, stdout, stderr } = await say('sync');
+  expect([code, code === 0 ? '' : stdout + stderr]).toEqual([0, '']);
+  const show = 'printf "%s %s\\n" "$FROM_DOTENV" "$FROM_FILE"; cat /conf.yaml /tree/token';
+  const seen = await host.exec(['docker', 'exec', 'other-app-1', 'sh', '-c', show]);
+  expect(seen.stdout).toBe(`${KEYS.env} ${KEYS.file}\nkey: ${KEYS.mounted}\n${KEYS.tree}`);
+  const files = ['start.sh', 'conf.yaml', 'tree/token', 'tree/plain'].map((name) => `${OTHER_TREE}/${name}`);
+  const modes = await host.exec(['stat', '-c', '%a', ...files]);
+  expect(modes.stdout.trim().split('\n')).toEqual(['755', '600', '600', '644']);
+});
+
+test('a token in a label is rotated, and neither the old one nor the new one is told', async () => {
+  withJournal();
+  await repo.commit(await other(LABELS[1]), 'Another token');
+  const plan = await say('plan');
+  expect(plan.stdout).toContain('(secret changed)');
+  expect((await say('sync')).code).toBe(0);
+  const label = await host.exec(['docker', 'inspect', '-f', '{{index .Config.Labels "app.token"}}', 'other-app-1']);
+  expect(label.stdout.trim()).toBe(LABELS[1]);
+});
+
+test('a commit that changes the executable bit alone changes the mode, and restarts nobody', async () => {
+  withJournal();
+  const id = ['docker', 'inspect', '-f', '{{.Id}} {{.State.StartedAt}}', 'other-app-1'];
+  const before = (await host.exec(id)).stdout;
+  await repo.commit({ [`${OTHER}/tree/plain`]: { executable: 'plain\n' } }, 'The bit alone');
+  expect((await say('sync')).code).toBe(0);
+  expect((await host.exec(['stat', '-c', '%a', `${OTHER_TREE}/tree/plain`])).stdout.trim()).toBe('755');
+  expect((await host.exec(id)).stdout).toBe(before);
+});
+
 test('no log, answer, topic, database page, label or temporary file shows one', async () => {
   withJournal();
-  const all = [...TOKENS, ...PASSWORDS];
-  for (const id of ['service:shop/web', `file:${KEPT}`])
+  const sealed = [...TOKENS, ...PASSWORDS, ...Object.values(KEYS)];
+  const all = [...sealed, ...LABELS];
+  for (const id of ['service:shop/web', `file:${KEPT}`, 'service:other/app', `file:${OTHER_TREE}/conf.yaml`])
     for (const more of [[], ['--json']]) await say('show', id, ...more);
   await say('resources', '--json');
   await say('status', '--json');
@@ -144,9 +210,15 @@ test('no log, answer, topic, database page, label or temporary file shows one', 
   ).stdout;
   const root = `/proc/${await host.pid()}/root`;
   // The scan sees the one place where it must be.
-  expect(leaksBelow(`${root}/var/lib/fairlead/secrets`, all, /never/).length).toBeGreaterThan(0);
+  expect(leaksBelow(`${root}/var/lib/fairlead/secrets`, sealed, /never/).length).toBeGreaterThan(0);
   expect([
-    ...leaksBelow(`${root}/var/lib/fairlead`, all, /\/var\/lib\/fairlead\/secrets\/shop\/secrets\/token$/),
+    ...leaksBelow(
+      `${root}/var/lib/fairlead`,
+      sealed,
+      /\/secrets\/shop\/secrets\/token$|\/other\/(conf\.yaml|tree\/token)$/,
+    ),
+    // What stands in the repository in the clear is in the accepted commit's files as well.
+    ...leaksBelow(`${root}/var/lib/fairlead`, LABELS, /\.snapshot$/),
     ...leaksBelow(`${root}/run/fairlead`, all, /never/),
     ...leaksBelow(`${root}/tmp`, all, /never/),
     ...leaksIn('labels', labels, all),
@@ -158,7 +230,7 @@ test('no log, answer, topic, database page, label or temporary file shows one', 
 
 test('when the stack goes its secrets go with it', async () => {
   withJournal();
-  const files = Object.keys(await stack('', ''));
+  const files = [...Object.keys(await stack('', '')), ...Object.keys(await other(''))];
   await repo.commit(Object.fromEntries(files.map((f) => [f, null])), 'No stack');
   expect((await say('sync', '--allow-prune')).code).toBe(0);
   expect((await host.exec(['find', '/var/lib/fairlead/secrets', '-type', 'f'], { check: false })).stdout).toBe('');
