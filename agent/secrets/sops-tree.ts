@@ -43,11 +43,24 @@ export function parseSops(path: string, bytes: Uint8Array): SopsFile {
   const text = strictText(bytes);
   const store = storeOf(path, text);
   const { tree, sops } =
-    store === 'env' ? parseDotenv(text) : store === 'ini' ? parseIni(text) : parseDocumentStore(path, text, store);
+    (store === 'binary' ? parseBinary(text) : null) ??
+    (store === 'env' ? parseDotenv(text) : store === 'ini' ? parseIni(text) : parseDocumentStore(path, text, store));
   const keys = tree.items.map((item) => item.key);
   // What was no structured text before is one value; a document may be told from it by its other keys alone.
   const kind = store === 'binary' && !(keys.length === 1 && keys[0] === 'data') ? 'json' : store;
   return { store: kind, tree, metadata: metadataOf(sops) };
+}
+
+/** One value, which may be very long: no tree is made of it. null: it is a document, or nothing that can be read. */
+function parseBinary(text: string) {
+  try {
+    const { data, sops, ...rest } = JSON.parse(text) as Record<string, unknown>;
+    if (typeof data !== 'string' || Object.keys(rest).length > 0) return null;
+    const value: TreeNode = { kind: 'leaf', value: data, text: data };
+    return { tree: { kind: 'map' as const, items: [{ key: 'data', value }] }, sops };
+  } catch {
+    return null;
+  }
 }
 
 function parseDocumentStore(path: string, text: string, store: Store) {

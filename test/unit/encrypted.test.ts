@@ -1,13 +1,18 @@
 /** Ciphertext is decrypted or refused on every way from the repository to the host, whatever its file is called. */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { encryptionOf } from '../../agent/core/encrypted.ts';
+import { type Content, createPayload, type Payload, StoredFile } from '../../agent/core/payload.ts';
+import { readEnds, readWhole } from '../../agent/reading.ts';
 import { encryptAge } from '../../agent/secrets/age.ts';
 import { openSecrets } from '../../agent/secrets/open.ts';
 import { decryptSops } from '../../agent/secrets/sops.ts';
 import { standInSecrets } from '../../agent/secrets/stand-in.ts';
-import { find, loadRepo, messages, type Repo } from './repo.ts';
+import { checkoutOf, find, loadCheckout, loadRepo, messages, type Repo, sha256 } from './repo.ts';
 import { sopsDocument, sopsDotenv, sopsIni } from './sops-writer.ts';
 
 const VALUE = 'hunter2-and-more';
@@ -342,6 +347,45 @@ describe('decrypt: false delivers what git has', () => {
       expect.stringMatching(/`decrypt` must have patterns of paths with `false`/),
     ]);
   });
+});
+
+test('a large file is known by its ends alone, and read whole only where it is encrypted', async () => {
+  const dir = mkdtempSync(path.join(tmpdir(), 'large-'));
+  const large = 'x'.repeat(1_500_000);
+  const contents: Record<string, string> = {
+    age: await encryptAge(bytes(large), [recipient]),
+    sops: JSON.stringify(await sopsDocument({ data: large }, { recipients: [recipient], store: 'binary' }), null, '\t'),
+    plain: large,
+  };
+  const stored = Object.entries(contents).map(([name, content]): [string, Content] => {
+    const place = path.join(dir, name);
+    writeFileSync(place, content);
+    return [`hosts/a/files/${name}`, new StoredFile(place, content.length, sha256(bytes(content)))];
+  });
+  const read: string[] = [];
+  const given = checkoutOf({ 'hosts/a/m.yaml': 'files: {/srv/x: {source: files}}\n' });
+  const files = createPayload(new Map<string, Content>([...given.files, ...stored]), {
+    read(place) {
+      read.push(path.basename(place));
+      return readWhole(place);
+    },
+    readEnds,
+    sha256,
+  });
+  const decrypt = (all: Payload, dirs: readonly string[]) =>
+    openSecrets(
+      all,
+      dirs,
+      () => own,
+      () => undefined,
+    );
+  const loaded = await loadCheckout({ ...given, files }, { decrypt });
+  expect(messages(loaded)).toEqual([]);
+  for (const name of ['age', 'sops']) {
+    const spec = find(loaded, `file:/srv/x/${name}`)?.spec as { secret: boolean; mode: number; content: Uint8Array };
+    expect([spec.secret, spec.mode, text(spec.content) === large]).toEqual([true, 0o600, true]);
+  }
+  expect(read).not.toContain('plain');
 });
 
 test('prose and settings that quote an encrypted file are plain', () => {
