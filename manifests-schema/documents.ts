@@ -129,6 +129,7 @@ export const showDocument = z
         subject: z.string(),
         committedAt: timestamp,
         signer: z.string().nullable(),
+        oneOf: z.int().describe('the newest of so many commits that came together, one of which wrote it'),
       })
       .nullable()
       .describe('whose declaration this is'),

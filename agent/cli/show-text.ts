@@ -25,7 +25,7 @@ export function showText(document: ShowDocument, reader: Reader): string {
       head.push(`  ${name}: ${from.file}:${from.line} (layer ${from.layer})`);
   if (s.commit)
     head.push(
-      `commit   ${shortId(s.commit.commit)} "${s.commit.subject}" by ${whose(s.commit)}, ${ago(s.commit.committedAt, at)}`,
+      `commit   ${shortId(s.commit.commit)} "${s.commit.subject}" by ${whose(s.commit)}, ${ago(s.commit.committedAt, at)}${s.commit.oneOf > 1 ? ` (or one of the ${s.commit.oneOf - 1} before it, which came with it)` : ''}`,
     );
   const lines = [wrap(head.join('\n'), columns, INDENT)];
   if (s.desired !== null) lines.push(style.bold('desired'), block(said(s.desired, Object.keys(s.attributes)), columns));

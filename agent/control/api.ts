@@ -1,24 +1,11 @@
 /** The daemon's answers: what the sockets serve and the broker is told. Holds the state that outlives one run. */
 import { setImmediate } from 'node:timers/promises';
-import { KINDS } from '../../manifests-schema/kinds/index.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { eventDocumentOf } from '../core/event.ts';
 import { findId } from '../core/find-id.ts';
-import { kindOf } from '../core/id.ts';
 import type { HistoryQuery, SyncLine } from '../core/progress.ts';
-import type { Provider } from '../core/provider.ts';
 import { type AgentState, type Identity, statusOf } from '../core/status.ts';
-import type {
-  Checkout,
-  CommitInfo,
-  Desired,
-  Issue,
-  Problem,
-  ResourceId,
-  ResourceStatus,
-  RunRecord,
-  Trigger,
-} from '../core/types.ts';
+import type { Checkout, CommitInfo, Issue, Problem, ResourceStatus, RunRecord, Trigger } from '../core/types.ts';
 import { type Breakdown, brokenRun } from '../engine/run/breakdown.ts';
 import { preview } from '../engine/run/preview.ts';
 import type { RunResult } from '../engine/run/reconcile.ts';
@@ -29,9 +16,9 @@ import { createDoing } from './doing.ts';
 import { fullId, hold } from './holds.ts';
 import { createLastStatus } from './last-status.ts';
 import type { Kept } from './overwritten.ts';
-import { printable } from './printable.ts';
 import { createProblemTimes } from './problem-times.ts';
-import type { ControlApi, ShowDocument } from './protocol.ts';
+import type { ControlApi } from './protocol.ts';
+import { show } from './show.ts';
 
 export interface AgentApiOptions {
   deps: EngineDeps;
@@ -56,9 +43,6 @@ export interface AgentApi extends ControlApi {
   progress(line: SyncLine): boolean;
 }
 
-/** Actions of a resource that are shown, and those among which overwritten bytes are looked for. */
-const MAX_SHOWN = 20;
-const MAX_PAST = 500;
 /** Events told to a listener who was away. */
 const MAX_MISSED = 1_000;
 
@@ -219,60 +203,3 @@ const sameOr = (former: readonly ResourceStatus[], now: readonly ResourceStatus[
   })
     ? former
     : now;
-
-/** Who stands behind a commit. */
-const audit = ({ commit, author, committer, subject, committedAt, signer }: CommitInfo): ShowDocument['commit'] => ({
-  commit,
-  author,
-  committer: committer ?? author,
-  subject,
-  committedAt,
-  signer: signer ?? null,
-});
-
-async function show(
-  { deps, state, kept }: { deps: EngineDeps; state: AgentState; kept: Kept },
-  id: string,
-  signal: AbortSignal,
-): Promise<ShowDocument | null> {
-  if (!KINDS.some((kind) => id.startsWith(`${kind}:`))) return null;
-  const rid = id as ResourceId;
-  const { accepted } = deps.store.commits.get();
-  const checkout = accepted ? await deps.snapshots.load(accepted) : null;
-  const want = checkout ? (await deps.load(checkout)).resources.find((r) => r.id === rid) : undefined;
-  const past = deps.store.runs.actionsOf(rid, MAX_PAST);
-  if (want === undefined && past.length === 0) return null;
-  const provider = deps.providers.get(kindOf(rid));
-  const observed = await provider
-    ?.observe([rid], signal, new Map(want ? [[rid, want]] : []))
-    .catch(
-      (thrown) =>
-        new Map([[rid, { fact: `not readable: ${thrown instanceof Error ? thrown.message : String(thrown)}` }]]),
-    );
-  // The newest commit may have been for other hosts only: whose declaration this is says the one that was applied.
-  const applied = deps.store.facts.get('applied');
-  const info = (applied ? deps.store.runs.get(applied.run)?.run.commit : null) ?? checkout?.info;
-  return {
-    schema: 1,
-    id,
-    origin: want?.origin ?? null,
-    attributes: want?.attributes ?? {},
-    commit: info ? audit(info) : null,
-    desired: want ? printable(want.spec) : null,
-    actual: printable(masked(want, describe(provider, observed?.get(rid)?.fact ?? null))),
-    status: state.resources.find((r) => r.id === rid) ?? null,
-    history: past.slice(0, MAX_SHOWN),
-    overwritten: kept.list(past),
-  };
-}
-
-/** What could not be read is a sentence, and stays one. */
-const describe = (provider: Provider | undefined, fact: unknown): unknown =>
-  fact === null || typeof fact === 'string' ? fact : (provider?.describe?.(fact) ?? fact);
-
-/** A plain hash of secret content would give a weak secret away. */
-function masked(want: Desired | undefined, fact: unknown): unknown {
-  if ((want?.spec as { secret?: boolean } | undefined)?.secret !== true) return fact;
-  const text = JSON.stringify(fact).replaceAll(/"[0-9a-f]{64}"/g, '"(secret)"');
-  return JSON.parse(text) as unknown;
-}

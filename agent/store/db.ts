@@ -4,6 +4,7 @@ import path from 'node:path';
 import Database from 'better-sqlite3';
 import type { Log } from '../log.ts';
 import { type Commits, createCommits } from './commits.ts';
+import { createDeclared, DECLARED_TABLE, type Declared } from './declared.ts';
 import { createFacts, type Facts } from './facts.ts';
 import { createImageRecords, IMAGE_TABLES, type ImageRecords } from './images.ts';
 import { createInventory, type Inventory } from './inventory.ts';
@@ -28,6 +29,7 @@ export interface Store {
   facts: Facts;
   commits: Commits;
   images: ImageRecords;
+  declared: Declared;
   /** Lie beside the database, and outlive it. */
   records: Records;
   /**
@@ -85,6 +87,7 @@ const MIGRATIONS: readonly string[] = [
   `ALTER TABLE runs ADD COLUMN quiet_from INTEGER;
    CREATE INDEX runs_quiet ON runs (quiet_from) WHERE quiet_from IS NOT NULL;
    CREATE INDEX runs_open ON runs (id) WHERE sync = 'progressing';`,
+  DECLARED_TABLE,
 ];
 
 /** Opens the store, or begins a fresh one beside a damaged one. Throws where the directory cannot be written. */
@@ -135,6 +138,7 @@ export function openStore(options: StoreOptions): Store {
     facts,
     commits: createCommits(db, meta, writer),
     images: createImageRecords(db, writer),
+    declared: createDeclared(db, writer),
     records: openRecords(options.dir),
     trust: openTrust(options.dir),
     outbox,

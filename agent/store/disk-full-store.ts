@@ -100,7 +100,7 @@ export function createDiskFullStore(store: Store, dir: string): Store {
         },
       ),
   };
-  const { inventory, images, runs, outbox, commits, trust } = store;
+  const { inventory, images, runs, outbox, commits, declared, trust } = store;
   return {
     ...store,
     facts,
@@ -123,6 +123,7 @@ export function createDiskFullStore(store: Store, dir: string): Store {
       markBad: strictly(commits.markBad),
       forgive: strictly(commits.forgive),
     },
+    declared: { ...declared, note: orInMemory(declared.note) },
     trust: { ...trust, accept: strictly(trust.accept) },
     inventory: {
       ...inventory,

@@ -226,3 +226,14 @@ test('events: one document a line, as it happens; the daemon may be restarted me
   expect(seqs).toEqual([...seqs].sort((a, b) => a - b));
   expect(new Set(seqs).size).toBe(seqs.length);
 });
+
+test('show names the commit that wrote the resource, not the newest of the repository', async () => {
+  withLog();
+  const before = (await shown('file:/etc/motd')).commit;
+  await trial.commit({ [`${HOST}/written.yaml`]: 'files: {/etc/written: {content: w}}\n' }, 'Written here');
+  await trial.cli('sync');
+  await trial.commit({ 'README.md': 'A motto\n' }, 'Motto');
+  await trial.cli('sync');
+  expect((await shown('file:/etc/written')).commit).toMatchObject({ subject: 'Written here', oneOf: 1 });
+  expect((await shown('file:/etc/motd')).commit).toEqual(before);
+});

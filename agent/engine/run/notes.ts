@@ -2,7 +2,7 @@
 import { requirements, withNeeded } from '../../core/graph.ts';
 import { nextTry, type Silenced, tryAgain } from '../../core/target.ts';
 import { isRecorded, type Provenance } from '../../core/trust.ts';
-import type { Checkout, Desired, Problem, ResourceId } from '../../core/types.ts';
+import type { Checkout, CommitInfo, Desired, Problem, ResourceId, SeenCommit } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Remembered, WayBack } from '../../store/commits.ts';
 import { isUnwritable } from '../../store/unwritable.ts';
@@ -139,7 +139,7 @@ async function acceptAs(
   const checkout = commit === head.info.commit ? head : await run.snapshots.load(commit);
   if (checkout === null) return;
   const provenance = commit === head.info.commit ? head.provenance : keptProvenance(run, checkout);
-  const { lastGood, lastGoodContent, previousGood } = run.store.commits.get();
+  const { accepted, lastGood, lastGoodContent, previousGood } = run.store.commits.get();
   // Under other variables of this host the same commit is other content.
   const isNews = good && (lastGood !== commit || lastGoodContent !== content);
   const { silenced } = run.store.commits.get();
@@ -155,10 +155,33 @@ async function acceptAs(
       ...ended,
     },
   );
+  if (accepted !== commit || isNews) await noteWriters(run, checkout, { isBack: commit !== head.info.commit });
   if (!good) return;
   await run.snapshots.retain(run.store.commits.needed());
   await tidy(run);
 }
+
+/** Declarations that are new came with the newest of the commits that touched this host, as far as that can be told. */
+async function noteWriters(run: Run, checkout: Checkout, options: { isBack: boolean }): Promise<void> {
+  const { info } = checkout;
+  const { resources } = await run.load(checkout);
+  const touching = (info.commits ?? []).filter(({ touched }) => touched !== false);
+  const newest = touching[0];
+  const writing = {
+    commit: newest === undefined || newest.commit === info.commit ? bare(info) : { ...bare(info), ...unsigned(newest) },
+    oneOf: Math.max(1, touching.length),
+  };
+  run.store.declared.note(resources, writing, options);
+}
+
+/** Without the list of what came with it. */
+const bare = ({ commits: _, content: _content, ...info }: CommitInfo): CommitInfo => info;
+
+/** Who committed or signed it is not known. */
+const unsigned = ({ commit, author, subject, committedAt }: SeenCommit) => ({
+  ...{ commit, author, subject, committedAt },
+  ...{ committer: author, signer: null },
+});
 
 /** From here on this commit is what repairs go by, with or without the server. @param also remembered in the same transaction */
 async function accept(
