@@ -47,7 +47,7 @@ function replaced(value: unknown, key: string, swap: Swap, depth: number): unkno
 function inString(text: string, key: string, swap: Swap): string {
   if (isCredentialName(key)) return isCredential(text) && !text.includes(MASK) ? swap(text) : text;
   // mount(8): options in one text, separated by commas.
-  if (/(^|\.)o$/.test(key) || /^[\w.-]+=[^,\s]*,([\w.-]+(=[^,\s]*)?,?)+$/.test(text.slice(0, 4_096)))
+  if (/(^|\.)o$/.test(key) || /^[\w.-]+=[^,\s]*(,[\w.-]+(=[^,\s]*)?)+,?$/.test(text.slice(0, 4_096)))
     return text
       .split(',')
       .map((option) => inOption(option, swap))

@@ -36,9 +36,9 @@ function isSops(file: string, text: string): boolean {
   const name = file.slice(file.lastIndexOf('/') + 1);
   if (/^\s*\{/.test(text)) return /"sops"\s*:\s*\{/.test(text) && /"mac"\s*:\s*"ENC\[/.test(text);
   if (/^sops_mac=/m.test(text)) return /\.env$|^\.env/.test(name) || onlyLines(text, /^(\s*$|#|[^\s=][^=]*=)/);
-  if (/^\[sops\]\s*$/m.test(text) && /^mac\s*=\s*ENC\[/m.test(text))
+  if (/^\[sops\][ \t\r]*$/m.test(text) && /^mac[ \t]*=[ \t]*ENC\[/m.test(text))
     return name.endsWith('.ini') || onlyLines(text, /^(\s|$|[#;[]|[^=]+=)/);
-  if (!/^["']?sops["']?\s*:/m.test(text) || !/^\s+["']?mac["']?\s*:\s*["']?ENC\[/m.test(text)) return false;
+  if (!/^["']?sops["']?\s*:/m.test(text) || !/^[ \t]+["']?mac["']?[ \t]*:[ \t]*["']?ENC\[/m.test(text)) return false;
   return /\.ya?ml$/.test(name) || onlyLines(text, /^(\s|$|#|---|\.\.\.|- |["']?[^\s:#"']+["']?\s*:(\s|$))/);
 }
 

@@ -47,8 +47,12 @@ export function* iniLines(text: string): Generator<IniLine> {
     const key = at < 0 ? '' : given.slice(0, at).trim();
     let value = given.slice(at + 1).trim();
     const quote = /^("""|`|")/.exec(value)?.[0];
-    if (quote === '"""')
-      while (!(value.length >= 6 && value.endsWith(quote)) && i + 1 < lines.length) value += `\n${lines[++i]}`;
+    // A value in three quotes may go on over many lines.
+    if (quote === '"""' && !(value.length >= 6 && value.endsWith(quote))) {
+      const more = [value];
+      while (i + 1 < lines.length && !(more.length > 1 && more.at(-1)?.endsWith(quote))) more.push(lines[++i] ?? '');
+      value = more.join('\n');
+    }
     if (quote !== undefined && value.length >= 2 * quote.length && value.endsWith(quote))
       value = value.slice(quote.length, -quote.length);
     yield { section, key, value, line };

@@ -30,7 +30,7 @@ export interface SopsFile {
 /** By what the file contains; its name decides where that leaves a choice, as it does for `sops` itself. */
 function storeOf(path: string, text: string): Store {
   if (/^sops_mac=/m.test(text)) return 'env';
-  if (/^\[sops\]\s*$/m.test(text)) return 'ini';
+  if (/^\[sops\][ \t\r]*$/m.test(text)) return 'ini';
   if (/\.ya?ml$/.test(path)) return 'yaml';
   if (/^\s*\{/.test(text)) return path.endsWith('.json') ? 'json' : 'binary';
   if (path.endsWith('.json')) return 'json';

@@ -11,6 +11,7 @@ import { readEnds, readWhole } from '../../agent/reading.ts';
 import { encryptAge } from '../../agent/secrets/age.ts';
 import { openSecrets } from '../../agent/secrets/open.ts';
 import { decryptSops } from '../../agent/secrets/sops.ts';
+import { iniLines } from '../../agent/secrets/sops-flat.ts';
 import { standInSecrets } from '../../agent/secrets/stand-in.ts';
 import { checkoutOf, find, loadCheckout, loadRepo, messages, type Repo, sha256 } from './repo.ts';
 import { sopsDocument, sopsDotenv, sopsIni } from './sops-writer.ts';
@@ -386,6 +387,24 @@ test('a large file is known by its ends alone, and read whole only where it is e
     expect([spec.secret, spec.mode, text(spec.content) === large]).toEqual([true, 0o600, true]);
   }
   expect(read).not.toContain('plain');
+});
+
+test('values of an ini file lose their quotes, and go on over lines in three of them', () => {
+  const lines = [...iniLines('top = 1\n; c\n[a]\nk = """x\ny"""\nq = `#1`\nz: "2"\n')];
+  expect(lines.map(({ section, key, value }) => [section, key, value])).toEqual([
+    ['DEFAULT', 'top', '1'],
+    ['a', null, ''],
+    ['a', 'k', 'x\ny'],
+    ['a', 'q', '#1'],
+    ['a', 'z', '2'],
+  ]);
+});
+
+test('what is made to look like an encrypted file is judged in time', () => {
+  const seal = 'sops:\nENC[AES256_GCM,\n[sops]\nsops_mac\n';
+  for (const filler of ['\n', ' ', 'mac', 'mac: ', '"sops"', '[sops]\n', 'a=\n'])
+    for (const name of ['x', 'x.yaml', 'x.ini', '.env', 'x.json'])
+      expect(['sops', 'age', null]).toContain(encryptionOf(name, bytes(seal + filler.repeat(300_000))));
 });
 
 test('prose and settings that quote an encrypted file are plain', () => {
