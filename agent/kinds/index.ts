@@ -34,6 +34,7 @@ import { createVolumeProvider } from './docker/volume.ts';
 import { file } from './file/kind.ts';
 import { createOriginals, ORIGINALS_DIR } from './file/originals.ts';
 import { createFileProvider } from './file/provider.ts';
+import { createReloads } from './file/reloads.ts';
 import { createFileWatcher } from './file/watch.ts';
 import { createImages } from './image/images.ts';
 import { job } from './job/kind.ts';
@@ -111,8 +112,11 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
   const execRoot = options.filesOnly ? root : '';
   // Below another root there is no kernel of its own: /proc/sys/net, for one, is always the reader's.
   const kernel = options.kernel ?? (root === '' ? createKernelSettings() : null);
+  const systemd = options.systemd ?? createSystemd({ socket: options.busSocket });
+  const reloads = createReloads(() => systemd.reload());
+  const reloading = options.filesOnly ? {} : { reloads };
   const all: Provider[] = [
-    erase(createFileProvider({ files, originals, exec, execRoot, stagingDir, clock, ownership })),
+    erase(createFileProvider({ files, originals, exec, execRoot, stagingDir, clock, ownership, ...reloading })),
     erase(createSysctlProvider({ files, kernel, originals: `${ORIGINALS_DIR}/sysctls`, ownership, owned })),
   ];
   if (!options.filesOnly) {
@@ -128,10 +132,19 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
     const memory = createServiceMemory({ clock, owned, records: remembered });
     const lookAt = lookAtPlace(root);
     const holdsAddressOf = (pid: number) => holdsAddress(`${root}/proc/${pid}`);
-    const systemd = options.systemd ?? createSystemd({ socket: options.busSocket });
     all.push(
       erase(
-        createUnitProvider({ systemd, files, originals, exec, clock, stagingDir: UNIT_STAGING_DIR, owned, redact }),
+        createUnitProvider({
+          systemd,
+          reloads,
+          files,
+          originals,
+          exec,
+          clock,
+          stagingDir: UNIT_STAGING_DIR,
+          owned,
+          redact,
+        }),
       ),
       erase(createNetworkProvider({ docker, owned })),
       erase(

@@ -250,6 +250,19 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       });
     });
 
+    test('a generator makes units of its file at each reload', async () => {
+      expect(await systemd.fileState('srv-tgen.mount')).toBe('');
+      await subject.write('/etc/fstab', 'tmpfs /srv/tgen tmpfs noauto 0 0\n');
+      expect((await look('srv-tgen.mount')).load).toBe('not-found');
+      await systemd.reload();
+      expect((await look('srv-tgen.mount')).load).toBe('loaded');
+      expect(await systemd.fileState('srv-tgen.mount')).toBe('generated');
+      expect(await ask('srv-tgen.mount', 'Unit', 'SourcePath', '')).toBe('/etc/fstab');
+      await subject.write('/etc/fstab', null);
+      await systemd.reload();
+      expect((await look('srv-tgen.mount')).load).toBe('not-found');
+    });
+
     test('an instance goes by its template', async () => {
       await put('t-tpl@.service', `${SLEEPS}[Install]\nWantedBy=multi-user.target\n`);
       expect(await systemd.job('StartUnit', 't-tpl@a.service')).toBe('done');

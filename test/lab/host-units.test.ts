@@ -123,6 +123,65 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
     expect(Number(await reloads()) - zero).toBe(3 * each);
   });
 
+  test('what a generator makes of a file is loaded before its unit is started, restarted or looked at', async () => {
+    const generator = text(
+      '#!/bin/sh',
+      'for f in /etc/containers/systemd/*.container; do',
+      '  [ -e "$f" ] || continue',
+      '  word=$(sed -n "s/^Image=//p" "$f")',
+      '  printf "[Unit]\\nSourcePath=%s\\n[Service]\\nEnvironment=WORD=%s\\nExecStart=/bin/sleep infinity\\n" "$f" "$word" > "$1/$(basename "$f" .container).service"',
+      'done',
+    );
+    const files = (image: string) => `  /etc/systemd/system-generators/t-gen: {content: ${generator}, mode: "0755"}
+  /etc/containers/systemd/t-gen.container: {content: "[Container]\\nImage=${image}\\n", notify: ["unit:t-gen.service"]}
+`;
+    const units = 'units:\n  t-gen.service: {state: started}\n';
+    const first = await apply(`${files('one')}${units}`);
+    expect(first.outcome.problems).toEqual([]);
+    expect(await is('is-active', 't-gen.service')).toBe('active');
+    expect(await show('t-gen.service', 'Environment')).toEqual(['WORD=one']);
+    const [began] = await show('t-gen.service', 'MainPID');
+    const second = await apply(`${files('two')}${units}`);
+    expect(second.outcome.problems).toEqual([]);
+    expect(await show('t-gen.service', 'Environment')).toEqual(['WORD=two']);
+    expect(await show('t-gen.service', 'MainPID')).not.toEqual([began]);
+    const enabled = await apply(`${files('two')}units:\n  t-gen.service: {enabled: true}\n`);
+    expect(enabled.outcome.problems.map((p) => `${p.reason}: ${p.message}`).join()).toMatch(
+      /NotInstallable: .*a generator makes it/,
+    );
+    await host.exec(['systemctl', 'stop', 't-gen.service']);
+    await apply('');
+    expect(await show('t-gen.service', 'LoadState')).toEqual(['not-found']);
+  });
+
+  test('an alias cannot be disabled, a condition that does not hold is no drift, a oneshot at work is not stopped', async () => {
+    await host.sh(
+      'printf "[Service]\\nExecStart=/bin/sleep infinity\\n" > /usr/lib/systemd/system/t-real.service && ln -sfn /usr/lib/systemd/system/t-real.service /etc/systemd/system/t-alias.service && systemctl daemon-reload',
+    );
+    const backup = (word: string) =>
+      text('[Unit]', `Description=${word}`, '[Service]', 'Type=oneshot', 'ExecStart=/bin/sleep 1000');
+    const conditional = text('[Unit]', 'ConditionPathExists=/nowhere', '[Service]', 'ExecStart=/bin/sleep infinity');
+    const units = (word: string) => `units:
+  t-alias.service: {enabled: false}
+  t-if.service: {content: ${conditional}, state: started}
+  t-backup.service: {content: ${backup(word)}}
+`;
+    const first = await apply(units('one'));
+    expect(first.outcome.problems.map((p) => `${p.id} ${p.reason}: ${p.message}`)).toEqual([
+      expect.stringMatching(/^unit:t-alias\.service NotInstallable: .*another name \(an alias\) of t-real\.service/),
+    ]);
+    expect(JSON.stringify(whyOf(first, 'unit:t-if.service'))).toMatch(/not started: a condition/);
+    expect(done(await engine.again())).toEqual(['update unit:t-alias.service failed']);
+    await host.exec(['systemctl', 'start', '--no-block', 't-backup.service']);
+    const [began] = await show('t-backup.service', 'MainPID');
+    await apply(units('two'));
+    expect(await show('t-backup.service', 'MainPID', 'Description')).toEqual([began, 'two']);
+    await host.sh(
+      'systemctl stop t-backup.service; rm /etc/systemd/system/t-alias.service /usr/lib/systemd/system/t-real.service',
+    );
+    await apply('');
+  });
+
   test('a drop-in for a unit of the distribution, changed, one of two taken out, all taken out: the unit itself stays', async () => {
     const units = (a: string, b?: string) =>
       `units:\n  cron-like.service: {dropins: {10-a.conf: {content: ${text('[Service]', `Environment=A=${a}`)}}${b ? `, 20-b.conf: {source: b.conf}` : ''}}, state: started}\n`;

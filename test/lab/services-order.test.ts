@@ -157,6 +157,59 @@ test('anonymous volumes move along, and go with the last container; named ones s
   await host.exec(['docker', 'volume', 'rm', 'shop_named']);
 });
 
+describe('a stack on what another stack makes', () => {
+  const proxy = (subnet: string, type: string) => ({
+    'zz/compose.yaml': `services:
+  gate: {image: "infra:5000/app:1", ${STAY}, networks: {web: {ipv4_address: ${subnet}.9}}, volumes: ["share:/share"]}
+networks: {web: {name: web, ipam: {config: [{subnet: ${subnet}.0/24}]}}}
+volumes: {share: {name: share, driver_opts: {type: ${type}, device: ${type}}}}
+`,
+  });
+  const app = {
+    'app/compose.yaml': `services:
+  x: {image: "infra:5000/app:1", ${STAY}, networks: [web], volumes: ["share:/share"]}
+networks: {web: {external: true}}
+volumes: {share: {external: true}}
+`,
+  };
+  const anchor = { 'a.yaml': 'files: {/srv/anchor: {content: x}}\n' };
+  const inspected = async (what: string, name: string) =>
+    (await host.exec(['docker', 'inspect', '-f', `{{${what}}}`, name])).stdout.trim();
+  const addressOf = (name: string) => inspected('.NetworkSettings.Networks.web.IPAddress', name);
+
+  test('comes with it, goes on while its network is recreated, waits for a stranger, and goes before it', async () => {
+    expect(problems(await engine.apply({ ...app, ...proxy('10.91.0', 'tmpfs') }))).toEqual([]);
+    const before = await inspected('.Id', 'app-x-1');
+    expect(problems(await engine.apply({ ...app, ...proxy('10.92.0', 'tmpfs') }))).toEqual([]);
+    expect(await addressOf('zz-gate-1')).toBe('10.92.0.9');
+    expect(await addressOf('app-x-1')).toMatch(/^10\.92\.0\./);
+    expect(await inspected('.Id', 'app-x-1')).toBe(before);
+    expect((await engine.again()).outcome.actions).toEqual([]);
+
+    await host.exec(['docker', 'run', '-d', '--name', 'guest', '--network', 'web', 'infra:5000/app:1']);
+    const refused = await engine.apply({ ...app, ...proxy('10.93.0', 'tmpfs') });
+    expect(problems(refused).join()).toMatch(/network:zz\/web NetworkInUse: .*guest, which fairlead did not create/);
+    expect(await addressOf('zz-gate-1')).toBe('10.92.0.9');
+    await host.exec(['docker', 'rm', '-f', 'guest']);
+    expect(problems(await engine.again())).toEqual([]);
+    expect(await addressOf('zz-gate-1')).toBe('10.93.0.9');
+
+    // A volume without bytes of its own is recreated, and both stacks with it.
+    expect(problems(await engine.apply({ ...app, ...proxy('10.93.0', 'ramfs') }))).toEqual([]);
+    expect((await host.exec(['docker', 'volume', 'inspect', '-f', '{{.Options.type}}', 'share'])).stdout).toMatch(
+      /ramfs/,
+    );
+    expect((await inspected('.State.Running', 'app-x-1')) + (await inspected('.State.Running', 'zz-gate-1'))).toBe(
+      'truetrue',
+    );
+    expect((await engine.again()).outcome.actions).toEqual([]);
+
+    const gone = done(await engine.apply(anchor));
+    expect(gone.indexOf('remove network:zz/web done')).toBeGreaterThan(gone.indexOf('remove service:app/x done'));
+    expect((await host.exec(['docker', 'network', 'ls', '-q', '-f', 'name=^web$'])).stdout).toBe('');
+  });
+});
+
 test('profiles: services of one that is not named in COMPOSE_PROFILES are not started, and go when it is named no more', async () => {
   const services = { web: [STAY], debug: [STAY, 'profiles: [tools]'], other: [STAY, 'profiles: [rest]'] };
   await engine.apply(stack(services));

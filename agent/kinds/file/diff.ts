@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import { type Content, StoredFile, sizeOf } from '../../core/payload.ts';
 import type { Change, Desired, Reason, Seen } from '../../core/types.ts';
+import { isGeneratorInput } from './generators.ts';
 import type { FileSpec } from './spec.ts';
 
 export interface FileFact {
@@ -43,14 +44,19 @@ export function createContentHash(): (content: Content) => string {
   };
 }
 
-export function createFileDiff(sha256: (content: Content) => string) {
-  return ({ spec }: Desired<FileSpec>, seen: Seen<FileFact> | undefined): Change => {
+/** @param options.areLoaded a daemon-reload follows a change of generators' files, and is made up for if the run was cut off before it */
+export function createFileDiff(sha256: (content: Content) => string, options: { areLoaded: boolean }) {
+  return (want: Desired<FileSpec>, seen: Seen<FileFact> | undefined): Change => {
+    const { spec } = want;
     const fact = seen?.fact.type === 'missing' ? undefined : seen?.fact;
     if (spec.type === 'absent')
       return fact ? { op: 'update', why: [{ field: 'state', from: fact.type, to: 'absent' }] } : { op: 'none' };
     if (fact === undefined) return { op: 'create', why: [{ field: 'state', from: 'missing', to: spec.type }] };
-    if (isSameFile(spec, fact, sha256)) return NOTHING;
+    const isUnloaded = options.areLoaded && isInterrupted(want, seen) && isGeneratorInput(spec.path);
+    if (isSameFile(spec, fact, sha256) && !isUnloaded) return NOTHING;
     const why = [...differences(spec, fact, sha256)];
+    if (why.length === 0 && isUnloaded)
+      why.push({ field: 'loaded', from: 'changed on disk, perhaps not loaded yet', to: 'loaded' });
     if (why.length === 0) return { op: 'none' };
     // Who reads the file finds the same bytes in it.
     return why.every(({ field }) => META.includes(field)) ? { op: 'update', why, quiet: true } : { op: 'update', why };
@@ -58,6 +64,10 @@ export function createFileDiff(sha256: (content: Content) => string) {
 }
 
 const META = ['mode', 'owner', 'group'];
+
+/** A run began to bring this declaration and was cut off. */
+const isInterrupted = ({ hash }: Desired<FileSpec>, seen: Seen<FileFact> | undefined): boolean =>
+  seen?.mark !== undefined && seen.mark.hash !== seen.mark.intent && seen.mark.intent === hash;
 
 const NOTHING: Change = { op: 'none' };
 

@@ -9,11 +9,13 @@ import { createAccounts } from '../../system/files/accounts.ts';
 import type { FileStat, Files, NewFile, WriteOptions } from '../../system/files/types.ts';
 import { sideBySide } from '../../system/side-by-side.ts';
 import { createContentHash, createFileDiff, type FileFact } from './diff.ts';
+import { isGeneratorInput } from './generators.ts';
 import { createFileHashes } from './hash.ts';
 import { hold } from './hold.ts';
 import { lookAtAll } from './look.ts';
 import type { Originals } from './originals.ts';
 import { foreignIn, purgeDirectory } from './purge.ts';
+import type { Reloads } from './reloads.ts';
 import type { FileSpec } from './spec.ts';
 import { validateFile } from './validate.ts';
 
@@ -27,6 +29,8 @@ export interface FileProviderOptions {
   clock: Clock;
   /** False where the agent is not root (a trial with --root): everything is then its own user's. */
   ownership: boolean;
+  /** Has systemd make units of generators' files; left out where there is no systemd. */
+  reloads?: Reloads;
 }
 
 type FileWork = Work<FileSpec, FileFact>;
@@ -41,11 +45,11 @@ const VALIDATORS = 8;
 const WIDTH = 64;
 
 export function createFileProvider(options: FileProviderOptions): Provider<FileSpec, FileFact> {
-  const { files, originals, ownership } = options;
+  const { files, originals, ownership, reloads } = options;
   const accounts = createAccounts(files, options.clock);
   const hashes = createFileHashes(options);
   const sha256 = createContentHash();
-  const diff = createFileDiff(sha256);
+  const diff = createFileDiff(sha256, { areLoaded: reloads !== undefined });
   /** Files as they were last seen: what stat finds unchanged is the same fact. */
   const last = new Map<ResourceId, { stat: FileStat; seen: Seen<FileFact> }>();
   /** Declarations whose content passed in this run's preparation. */
@@ -78,7 +82,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
     hold,
     memo: ({ purge }) => (purge ? { purge } : undefined),
     health: (want, seen): Health =>
-      diff(want, seen).op === 'none'
+      diff(want, seen && { fact: seen.fact }).op === 'none'
         ? { state: 'ok', message: '' }
         : { state: 'bad', message: seen?.fact.problem ?? 'differs from its declaration' },
     async observe(ids, _signal, wants, { healthAlone } = { healthAlone: false }) {
@@ -140,6 +144,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
     },
     async prepare(work) {
       passed.clear();
+      if (work.some(isGenerating)) reloads?.expect();
       const failures = new Map<ResourceId, AgentError>();
       for (const { want, change } of work) {
         const fresh = change.op !== 'none' && change.why.some((r) => ['content', 'state', 'type'].includes(r.field));
@@ -182,6 +187,12 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
         const stat = done.written.get(write.file);
         if (stat !== undefined) wrote(write, stat);
       }
+      const generating = work.filter((one) => isGenerating(one) && !failures.has(one.want.id));
+      try {
+        if (generating.length > 0) await reloads?.generate();
+      } catch (thrown) {
+        for (const { want } of generating) failures.set(want.id, failed(want.id, thrown));
+      }
       return failures;
     },
     remove,
@@ -220,6 +231,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       }
     }
     await removeOurs();
+    if (gone.some(({ id }) => isGeneratorInput(pathOf(id)))) await reloads?.generate();
     return failures;
   }
 
@@ -301,6 +313,9 @@ const NOTHING = {
   size: 0,
   links: 0,
 };
+
+const isGenerating = ({ change, want }: FileWork): boolean =>
+  change.op !== 'none' && want.spec.type !== 'directory' && isGeneratorInput(want.spec.path);
 
 /** It waits for nothing but the directories it lies in. */
 const standsAlone = ({ after, spec }: Desired<FileSpec>): boolean =>

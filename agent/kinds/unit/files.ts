@@ -8,7 +8,7 @@ import { createFileHashes } from '../file/hash.ts';
 
 export const DIR = '/etc/systemd/system';
 /** systemd.unit(5): where unit files and their links may lie. */
-const DIRS = [
+export const UNIT_DIRS: readonly string[] = [
   DIR,
   '/run/systemd/system',
   '/usr/local/lib/systemd/system',
@@ -93,7 +93,7 @@ export function createUnitAnswers({ files, systemd, clock }: { files: Files; sys
       changedMs = Math.max(changedMs, changedMsOf(stat));
       return stat;
     };
-    for (const [dir, found] of files.statAll(DIRS)) {
+    for (const [dir, found] of files.statAll(UNIT_DIRS)) {
       const stat = note(dir, found);
       if (stat?.type !== 'directory') continue;
       let known = listed.get(dir);

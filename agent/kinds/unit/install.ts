@@ -1,11 +1,14 @@
 /** Puts the files and links of all changed units in place, then has systemd read them: once. */
+import path from 'node:path';
+import { locatorOf } from '../../core/id.ts';
 import type { Work } from '../../core/provider.ts';
 import type { ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { Systemd } from '../../system/systemd/systemd.ts';
+import { isGeneratorInput } from '../file/generators.ts';
 import { isInterrupted, leftOver, type UnitFact } from './diff.ts';
 import { isOff, whyNot, withoutEffect } from './enablement.ts';
-import { dropinDir, fileOf, sha256 } from './files.ts';
+import { dropinDir, fileOf, sha256, UNIT_DIRS } from './files.ts';
 import { notFound } from './jobs.ts';
 import type { UnitProviderOptions } from './provider.ts';
 import type { UnitSpec } from './spec.ts';
@@ -43,7 +46,7 @@ export async function installUnits(
     fail,
   );
   const isOutdated = work.some(({ want, seen }) => seen?.fact.needReload || isInterrupted(want, seen));
-  if (put || enabled || isOutdated) await options.systemd.reload();
+  if (put || enabled || isOutdated) await options.reloads.request();
   return failures;
 }
 
@@ -104,16 +107,16 @@ function planFiles(work: UnitWork, ours: readonly string[]): FilePlan {
 
 /** The links that systemctl enable and disable make, by systemd itself. @returns whether they may have changed */
 async function setEnabled(
-  { systemd }: UnitProviderOptions,
+  options: UnitProviderOptions,
   work: readonly UnitWork[],
   fail: (id: ResourceId, thrown: unknown) => void,
 ): Promise<boolean> {
   const fresh = work.filter(({ want, seen }) => want.spec.enabled === true && seen?.fact.file !== 'enabled');
-  const done = await enableTogether(systemd, fresh);
+  const done = await enableTogether(options.systemd, fresh);
   let changed = done.size > 0;
   for (const one of work.filter((w) => !done.has(w.want.id))) {
     try {
-      changed = (await setEnabledOne(systemd, one)) || changed;
+      changed = (await setEnabledOne(options, one)) || changed;
     } catch (thrown) {
       fail(one.want.id, thrown);
     }
@@ -133,7 +136,9 @@ async function enableTogether(systemd: Systemd, fresh: readonly UnitWork[]): Pro
   }
 }
 
-async function setEnabledOne(systemd: Systemd, { want: { spec }, change, seen }: UnitWork): Promise<boolean> {
+async function setEnabledOne(options: UnitProviderOptions, { want, change, seen }: UnitWork): Promise<boolean> {
+  const { systemd } = options;
+  const { spec } = want;
   const { name, enabled, content } = spec;
   if (enabled === undefined) return false;
   // A changed [Install] section means other links.
@@ -141,8 +146,11 @@ async function setEnabledOne(systemd: Systemd, { want: { spec }, change, seen }:
   const was = seen?.fact.file;
   if (enabled ? was === 'enabled' && !rewritten : was !== undefined && isOff(spec, was) && !rewritten) return false;
   const file = await systemd.fileState(name);
+  const source = want.after.map(locatorOf).find(isGeneratorInput);
+  if (content === undefined && file === '' && source !== undefined)
+    throw notInstallable(name, whyNot(spec, { file: 'generated', realName: '', source }) ?? '');
   if (content === undefined && file === '') throw notFound(name);
-  const reason = whyNot(spec, { file, ...(await originOf(systemd, name, file)) });
+  const reason = whyNot(spec, { file, ...(await originOf(options, name, file)) });
   if (reason !== null) throw notInstallable(name, reason);
   if (!enabled) {
     if (isOff(spec, file)) return false;
@@ -158,17 +166,20 @@ async function setEnabledOne(systemd: Systemd, { want: { spec }, change, seen }:
   return true;
 }
 
-/** What a unit that is not one of its own stands for. */
-async function originOf(systemd: Systemd, name: string, file: string): Promise<{ realName: string; source: string }> {
+/** What a unit that is not one of its own stands for: the unit that an alias leads to, the file of which a generator made it. */
+async function originOf(
+  { systemd, files }: UnitProviderOptions,
+  name: string,
+  file: string,
+): Promise<{ realName: string; source: string }> {
   const none = { realName: '', source: '' };
-  if (file !== 'alias' && file !== 'generated') return none;
-  const [row] = await systemd.list([name]);
+  if (file === 'alias') {
+    const link = UNIT_DIRS.map((dir) => `${dir}/${name}`).find((path) => files.stat(path)?.type === 'link');
+    return link === undefined ? none : { ...none, realName: path.basename(files.readlink(link)) };
+  }
+  const [row] = file === 'generated' ? await systemd.list([name]) : [];
   if (row === undefined || row.path === '') return none;
-  const [realName, source] = await Promise.all([
-    systemd.property(row.path, 'Unit', 'Id', ''),
-    systemd.property(row.path, 'Unit', 'SourcePath', ''),
-  ]);
-  return { realName: realName === name ? '' : realName, source };
+  return { ...none, source: await systemd.property(row.path, 'Unit', 'SourcePath', '') };
 }
 
 const notInstallable = (name: string, message: string) =>

@@ -7,6 +7,7 @@ import type { Exec } from '../../system/exec.ts';
 import type { Files } from '../../system/files/files.ts';
 import type { Systemd, UnitRow } from '../../system/systemd/systemd.ts';
 import type { Originals } from '../file/originals.ts';
+import type { Reloads } from '../file/reloads.ts';
 import { diffUnit, followsText, healthOf, isUp, LOADED, type UnitFact } from './diff.ts';
 import { createUnitAnswers, createUnitReader, dropinDir, fileOf, type UnitOnDisk } from './files.ts';
 import { installUnits } from './install.ts';
@@ -17,6 +18,7 @@ import { verifyUnits } from './verify.ts';
 
 export interface UnitProviderOptions {
   systemd: Systemd;
+  reloads: Reloads;
   files: Files;
   originals: Originals;
   exec: Exec;
@@ -43,7 +45,7 @@ const ONESHOT = /^[ \t]*Type[ \t]*=[ \t]*oneshot/m;
 const nameOf = (id: ResourceId) => id.slice('unit:'.length);
 
 export function createUnitProvider(options: UnitProviderOptions): Provider<UnitSpec, UnitFact> {
-  const { systemd, originals, exec, redact } = options;
+  const { systemd, reloads, originals, exec, redact } = options;
   const answers = createUnitAnswers(options);
   const readOnDisk = createUnitReader(options);
   const job = createUnitJobs(options);
@@ -66,6 +68,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
     health: healthOf,
     patienceMs: (_want, seen) => seen?.fact.startTimeoutMs ?? null,
     async observe(ids, _signal, wants, { healthAlone } = { healthAlone: false }) {
+      await reloads.flush();
       if (wants && !healthAlone) declared = new Set(wants.keys());
       if (!healthAlone) fresh.clear();
       const names = ids.map(nameOf);
@@ -89,13 +92,14 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
     prepare: (work) => verifyUnits(options, work, declared),
     async install(work) {
       answers.forget();
-      return installUnits(options, work);
+      return reloads.during(installUnits(options, work));
     },
     waits: mayRunLong,
     together: ['apply', 'remove'],
     // All jobs are queued at once: systemd knows their order.
     async apply(work, signal) {
       const failures = new Map<ResourceId, AgentError>();
+      await reloads.flush();
       await Promise.all(
         work.map((one) =>
           change(one, signal).catch((thrown) => {
@@ -108,6 +112,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
     },
     async refresh({ spec }, signal, verb = 'restart', report, sources = []) {
       if (spec.state === 'stopped' || spec.masked || fresh.delete(spec.name)) return;
+      await reloads.flush();
       // A changed template is a change of the instance's own text, and stops nothing that is still starting.
       const template = templateOf(spec.name);
       const [row] = sources.length > 0 && sources.every((id) => id === template) ? await systemd.list([spec.name]) : [];

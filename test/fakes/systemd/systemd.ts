@@ -5,6 +5,7 @@ import { AgentError } from '../../../agent/errors.ts';
 import type { SystemdListener, SystemdSignals } from '../../../agent/system/systemd/signals.ts';
 import type { Systemd } from '../../../agent/system/systemd/systemd.ts';
 import type { FakeClock } from '../clock.ts';
+import { runGenerators } from './generators.ts';
 import { disable, enable, fileState } from './install.ts';
 import { exited, runJob } from './jobs.ts';
 import { become, type FakeUnit, needsReload, pathOf, readAgain, type State, unitOf } from './state.ts';
@@ -79,6 +80,7 @@ export function createFakeSystemd({ root, clock, isOld = false }: FakeSystemdOpt
     reload: () =>
       here(() => {
         reloads++;
+        runGenerators(root);
         if (isOld) state.dropinDirs = dropinDirs(root);
         for (const unit of state.units.values()) readAgain(state, unit);
         state.reread();
