@@ -14,7 +14,8 @@ import { systemClock } from './system/clock.ts';
 import { exec } from './system/exec.ts';
 
 /** Of these only what they say of a declaration is asked: no engine, bus or file is touched. */
-const offlineKinds = () => ({
+const offlineKinds = (version: string) => ({
+  version,
   kinds: KINDS,
   providers: createProviders({
     isRoot: true,
@@ -52,7 +53,7 @@ export const commandLine = (argv: readonly string[], version: string): Promise<n
       version,
       // Many short-lived objects: fewer and longer pauses to collect them.
       self: [process.execPath, '--max-semi-space-size=64', ...process.execArgv, process.argv[1] ?? ''],
-      offlineKinds,
+      offlineKinds: () => offlineKinds(version),
       paths: (options) => ({ config: configFile(options), state: stateDir(options) }),
       ownRecipient: async (options) =>
         existsSync(path.join(stateDir(options), 'age.key'))

@@ -135,6 +135,7 @@ export function createSession(options: SessionOptions): Session {
     source,
     endpoints: endpointsOf(sourceOptions, config),
     load: createLoader({
+      version: identity.version,
       host,
       fleet,
       labels,

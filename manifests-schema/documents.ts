@@ -24,6 +24,7 @@ const issue = z.strictObject({
   key: z.string(),
   message: z.string(),
   severity: z.enum(['error', 'warning']),
+  reason: reasonCode.optional().describe('a reason of its own, such as AgentTooOld'),
 });
 
 const commitInfo = z.strictObject({

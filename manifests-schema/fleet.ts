@@ -2,6 +2,9 @@
 import { z } from 'zod';
 import { roles, vars } from './settings.ts';
 
+/** `>=1`, `>=1.2`, `>=1.2.3`. */
+export const REQUIRES = /^>=\s*(\d+)(?:\.(\d+))?(?:\.(\d+))?$/;
+
 export const fleetSettings = z
   .strictObject({
     name: z
@@ -9,6 +12,11 @@ export const fleetSettings = z
       .regex(/^[A-Za-z0-9._-]+$/, 'may have letters, digits, . _ - only')
       .optional()
       .describe('name of the fleet, for the commands that read a repository offline; hosts have theirs in agent.yaml'),
+    requires: z
+      .string()
+      .regex(REQUIRES, "must be a least version of the agent such as '>=0.2'")
+      .optional()
+      .describe('least version of the agent; an older one says `AgentTooOld`, and not that it does not know a key'),
     hosts: z
       .array(z.string().min(1))
       .default(['hosts/*'])

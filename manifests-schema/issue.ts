@@ -1,3 +1,5 @@
+import type { ReasonCode } from './reasons.ts';
+
 /** Error or warning in a file. Lines and columns count from 1. */
 export interface Issue {
   file: string;
@@ -7,6 +9,8 @@ export interface Issue {
   key: string;
   message: string;
   severity: 'error' | 'warning';
+  /** What status gives as the reason; left out, `InvalidManifest`. */
+  reason?: ReasonCode;
 }
 
 /** `hosts/a/system.yaml:3:5: unknown key …` */

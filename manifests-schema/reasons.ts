@@ -34,6 +34,7 @@ const TABLE = {
   AuthenticationFailed: answered(host('The git server does not let this host in; check `repo.auth`.')),
   CommitUnknown: answered(stuck('The repository has no such commit.')),
   HostKeyUnknown: host('The git server’s SSH key is not the one that is known here; check it with its administrator.'),
+  AgentTooOld: stuck('The repository asks for a newer agent (`requires` of fleet.yaml) than runs here; update it.'),
   InvalidRepository: commit('The repository holds a tree or an object that is refused.'),
   PayloadDamaged: host('A file of the commit is damaged where it is kept on this host; it is fetched again.'),
   FetchOverBudget: answered(wait('The git server sent more than what was asked for can be; the message says of what.')),

@@ -28,7 +28,7 @@ async function renderFrom(
   name: string,
   { tree, ...options }: RenderOptions & { tree: FleetTree },
 ): Promise<number> {
-  const fleet = await openFleet(tree);
+  const fleet = await openFleet(tree, c.deps.version);
   const { dirty } = await notesOf(fleet, 'render');
   if (dirty) c.complain(dirty);
   const host = fleet.hosts.find((h) => h.name === name || h.path === name.replace(/\/+$/, ''));

@@ -28,7 +28,7 @@ export async function validate(c: Context, dir: string, options: ValidateOptions
     return EXIT.usage;
   }
   return withTree(dir, { worktree: options.worktree ?? false }, async (tree) => {
-    const fleet = await openFleet(tree);
+    const fleet = await openFleet(tree, c.deps.version);
     const notes = part === null ? notesOf(fleet, 'validate') : NO_NOTES;
     const of = part === null ? partsFor(fleet.hosts.length, availableParallelism()) : 1;
     const argv = [...c.deps.self, 'validate', dir, ...(options.worktree ? ['--worktree'] : [])];

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { FleetSettings } from '../../manifests-schema/fleet.ts';
 import { createLayerCache, type LayerCache, readFleetSettings } from '../core/layers.ts';
 import { createPayload, type Payload } from '../core/payload.ts';
+import { agentTooOld } from '../core/requires.ts';
 import type { Checkout, Facts, Issue } from '../core/types.ts';
 import { type LoaderOptions, load } from '../engine/load/load.ts';
 import type { Loaded } from '../engine/types.ts';
@@ -30,7 +31,7 @@ export interface Fleet {
 }
 
 /** What kinds and their providers say of a declaration alone. */
-export type OfflineKinds = Pick<LoaderOptions, 'kinds' | 'providers'>;
+export type OfflineKinds = Pick<LoaderOptions, 'kinds' | 'providers' | 'version'>;
 
 export interface RenderDeps extends OfflineKinds {
   /** Of the host that is rendered; offline nobody knows them. */
@@ -50,8 +51,11 @@ const SAMPLE_FACTS: Facts = {
   ipv6: '2001:db8::1',
 };
 
-/** @throws AgentError `NoRepository`, `InvalidRepository` */
-export async function openFleet(tree: FleetTree): Promise<Fleet> {
+/**
+ * @param version of this agent; left out, `requires` of fleet.yaml is not asked
+ * @throws AgentError `NoRepository`, `InvalidRepository`
+ */
+export async function openFleet(tree: FleetTree, version?: string): Promise<Fleet> {
   const shared = createShared(tree);
   const cache = createLayerCache();
   const { files, refused } = await fleetFile(tree, shared);
@@ -59,7 +63,13 @@ export async function openFleet(tree: FleetTree): Promise<Fleet> {
   const { hosts, others } = await reading(tree, findHosts(shared, tree.root, settings.hosts));
   const roles = await roleNames(tree, shared);
   cache.roles = new Set(roles);
-  const issues = [...settingsIssues, ...refused.map(refusal), ...nameIssues(hosts), ...others.map(notAHost)];
+  const tooOld = version === undefined ? null : agentTooOld(files, version);
+  const issues = [
+    ...(tooOld ? [tooOld] : settingsIssues),
+    ...refused.map(refusal),
+    ...nameIssues(hosts),
+    ...others.map(notAHost),
+  ];
   if (hosts.length === 0) {
     const message = `no directory matches hosts: ${settings.hosts.join(', ')}; a host's directory is hosts/<host> unless fleet.yaml says otherwise`;
     issues.push({ file: 'fleet.yaml', line: 1, column: 1, key: 'hosts', severity: 'error', message });
@@ -173,6 +183,7 @@ export async function renderFleetHost(fleet: Fleet, host: FleetHost, deps: Rende
       sha256,
       keyedHash: sha256,
       decrypt: standInSecrets,
+      version: deps.version,
       kinds: deps.kinds,
       providers: deps.providers,
       cache: fleet.cache,

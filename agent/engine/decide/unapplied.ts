@@ -15,7 +15,7 @@ export function rejected(checkout: Checkout, loaded: Loaded, problems: Problem[]
     rejected: true,
     problems,
     hostStates: ['failed'],
-    reason: 'InvalidCommit',
+    reason: first?.reason === 'AgentTooOld' ? first.reason : 'InvalidCommit',
     message,
   };
 }
@@ -54,7 +54,7 @@ export const warningsOf = ({ issues }: Pick<Loaded, 'issues'>): Issue[] =>
 
 export const issueProblem = (issue: Issue): Problem => ({
   id: issue.key,
-  reason: 'InvalidManifest',
+  reason: issue.reason ?? 'InvalidManifest',
   message: issue.message,
   file: issue.file,
   line: issue.line,

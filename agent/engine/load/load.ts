@@ -10,6 +10,7 @@ import type { Payload } from '../../core/payload.ts';
 import { claimIssues } from '../../core/plan.ts';
 import type { Directories, Provider } from '../../core/provider.ts';
 import { checkReferences, isUnread, renderHost } from '../../core/render.ts';
+import { agentTooOld } from '../../core/requires.ts';
 import { noSecrets, type Secrets } from '../../core/secret-values.ts';
 import type { Checkout, Desired, Facts, Issue, Kind, ResourceId } from '../../core/types.ts';
 import type { Loaded } from '../types.ts';
@@ -17,6 +18,8 @@ import { keyedWhereTelling } from './credential-hash.ts';
 import { loadWithSecrets, type StackWithSecrets } from './stack-secrets.ts';
 
 export interface LoaderOptions {
+  /** Of this agent. Left out: whatever `requires` says is fulfilled. */
+  version?: string | undefined;
   host: string;
   fleet: string;
   labels: Record<string, string>;
@@ -72,6 +75,15 @@ export function createLoader(options: LoaderOptions): (checkout: Checkout) => Pr
 
 /** Everything that can be said of a checkout without looking at the host. */
 export async function load(options: LoaderOptions, checkout: Checkout): Promise<Loaded> {
+  const { version } = options;
+  const tooOld = version === undefined ? null : agentTooOld(checkout.files, version);
+  if (tooOld === null) return loadFiles(options, checkout);
+  // Nothing else can be said of files that are written for another agent.
+  const nothing = await loadFiles({ ...options, cache: createLayerCache() }, { ...checkout, files: new Map() });
+  return { ...nothing, issues: [tooOld] };
+}
+
+async function loadFiles(options: LoaderOptions, checkout: Checkout): Promise<Loaded> {
   const { host, fleet, labels, facts, sha256, keyedHash, treeRoot } = options;
   const cache = options.cache ?? createLayerCache();
   const chain = readChain(checkout.files, checkout.hostPath, cache, options.localVars?.());
