@@ -7,13 +7,12 @@ import { agentTooOld } from '../core/requires.ts';
 import type { Checkout, Facts, Issue } from '../core/types.ts';
 import { type LoaderOptions, load } from '../engine/load/load.ts';
 import type { Loaded } from '../engine/types.ts';
-import { MissingObject } from '../git/pack/objects.ts';
 import { isLfsPointer, lfsPointer, type Refused } from '../git/store/layer-files.ts';
 import { isWhole, locate, readView, type Shared, type View } from '../git/store/tree.ts';
 import { entriesByName } from '../git/store/tree-entry.ts';
 import { standInSecrets } from '../secrets/stand-in.ts';
 import { type FleetHost, findHosts, type NoHost } from './find-hosts.ts';
-import { type FleetTree, incomplete } from './tree.ts';
+import { type FleetTree, incomplete, withWords } from './tree.ts';
 
 export type { FleetHost };
 
@@ -60,7 +59,7 @@ export async function openFleet(tree: FleetTree, version?: string): Promise<Flee
   const cache = createLayerCache();
   const { files, refused } = await fleetFile(tree, shared);
   const { settings, issues: settingsIssues } = readFleetSettings(files, cache);
-  const { hosts, others } = await reading(tree, findHosts(shared, tree.root, settings.hosts));
+  const { hosts, others } = await withWords(tree.name, findHosts(shared, tree.root, settings.hosts));
   const roles = await roleNames(tree, shared);
   cache.roles = new Set(roles);
   const tooOld = version === undefined ? null : agentTooOld(files, version);
@@ -99,19 +98,19 @@ interface FleetFile {
 }
 
 async function fleetFile(tree: FleetTree, shared: Shared): Promise<FleetFile> {
-  const found = await reading(tree, shared.find(tree.root, 'fleet.yaml'));
+  const found = await withWords(tree.name, shared.find(tree.root, 'fleet.yaml'));
   // What is no file there is told of each host.
   if (found?.type !== 'file') return { files: new Map(), refused: [] };
-  const bytes = await reading(tree, tree.objects.read(found.oid, 'blob'));
+  const bytes = await withWords(tree.name, tree.objects.read(found.oid, 'blob'));
   if (isLfsPointer(bytes))
     return { files: new Map(), refused: [{ file: 'fleet.yaml', message: lfsPointer('fleet.yaml') }] };
   return { files: new Map([['fleet.yaml', bytes]]), refused: [] };
 }
 
 async function roleNames(tree: FleetTree, shared: Shared): Promise<string[]> {
-  const roles = await reading(tree, shared.find(tree.root, 'roles'));
+  const roles = await withWords(tree.name, shared.find(tree.root, 'roles'));
   if (roles?.type !== 'tree') return [];
-  const entries = await reading(tree, shared.list(roles.oid));
+  const entries = await withWords(tree.name, shared.list(roles.oid));
   return [...entries.values()].filter(({ type }) => type === 'tree').map(({ name }) => name);
 }
 
@@ -146,7 +145,7 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 
 /** What a host reads of the repository. @throws AgentError `NoRepository`, `InvalidRepository` */
 export async function viewOf({ tree, shared }: Fleet, { path }: FleetHost): Promise<View> {
-  const found = await reading(tree, locate(tree.objects, tree.root, path, shared));
+  const found = await withWords(tree.name, locate(tree.objects, tree.root, path, shared));
   if (!isWhole(found))
     throw incomplete(tree.name, [...found.trees, ...found.closures, ...found.files.keys()].join(', '));
   return found.view;
@@ -155,7 +154,10 @@ export async function viewOf({ tree, shared }: Fleet, { path }: FleetHost): Prom
 /** The files of a host's directory and of its roles. @throws AgentError `NoRepository`, `InvalidRepository` */
 export async function filesOf(fleet: Fleet, host: FleetHost): Promise<HostFiles> {
   const view = await viewOf(fleet, host);
-  const { contents, executable, refused } = await reading(fleet.tree, readView(fleet.tree.objects, view, fleet.shared));
+  const { contents, executable, refused } = await withWords(
+    fleet.tree.name,
+    readView(fleet.tree.objects, view, fleet.shared),
+  );
   return { files: createPayload(contents, { read: () => null, sha256, executable }), refused, view };
 }
 
@@ -194,12 +196,3 @@ export async function renderFleetHost(fleet: Fleet, host: FleetHost, deps: Rende
 }
 
 const NO_COMMIT = { ref: '', commit: '', author: '', subject: '', committedAt: '' };
-
-/** Says of what git does not have what to do. */
-async function reading<T>(tree: FleetTree, work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (thrown) {
-    throw thrown instanceof MissingObject ? incomplete(tree.name, thrown.message) : thrown;
-  }
-}

@@ -32,7 +32,8 @@ export function openGit(dir: string): Git | null {
   if (place === null) return null;
   const owner = ownerOf(place);
   const start: Git['start'] = (args, env = {}) =>
-    spawn('git', ['-C', dir, '--no-optional-locks', ...args], {
+    // A host knows nothing of replacement refs: they are never fetched.
+    spawn('git', ['-C', dir, '--no-optional-locks', '--no-replace-objects', ...args], {
       stdio: 'pipe',
       env: { ...environment(owner !== null), ...env },
       ...(owner ?? {}),

@@ -4,10 +4,9 @@ import { createHash } from 'node:crypto';
 import { fleetSettings } from '../../manifests-schema/fleet.ts';
 import { createPayload } from '../core/payload.ts';
 import type { Checkout, Issue } from '../core/types.ts';
-import { MissingObject } from '../git/pack/objects.ts';
 import { isWhole, locate, readFiles } from '../git/store/tree.ts';
 import { notesOf } from './notes.ts';
-import { type FleetTree, incomplete, type OpenOptions, withTree } from './tree.ts';
+import { type FleetTree, incomplete, type OpenOptions, withTree, withWords } from './tree.ts';
 
 export interface LocalCheckout {
   checkout: Checkout;
@@ -17,25 +16,21 @@ export interface LocalCheckout {
 
 /** @throws AgentError `NoRepository`, `InvalidRepository` */
 export const localCheckout = (dir: string, hostPath: string, options: OpenOptions = {}): Promise<LocalCheckout> =>
-  withTree(dir, options, (tree) => checkoutOf(tree, dir, hostPath));
+  withTree(dir, options, (tree) => withWords(dir, checkoutOf(tree, dir, hostPath)));
 
 async function checkoutOf(tree: FleetTree, dir: string, hostPath: string): Promise<LocalCheckout> {
-  try {
-    const found = await locate(tree.objects, tree.root, hostPath);
-    if (!isWhole(found)) throw incomplete(dir, hostPath);
-    const { contents, executable } = await readFiles(tree.objects, found.view);
-    const files = createPayload(contents, { read: () => null, sha256, executable });
-    const settings = { ...fleetSettings.parse({}), hosts: [hostPath] };
-    const { dirty, warnings } = await notesOf({ tree, settings }, 'plan');
-    const at = { file: hostPath, line: 1, column: 1, key: '', severity: 'warning' as const };
-    return {
-      // Another directory may be behind the same path next time: it is no commit.
-      checkout: { info: { ...NO_COMMIT, ref: dir }, hostPath, hostExists: found.view.hostExists, files },
-      notes: [...(dirty ? [{ ...at, message: dirty }] : []), ...warnings],
-    };
-  } catch (thrown) {
-    throw thrown instanceof MissingObject ? incomplete(dir, thrown.message) : thrown;
-  }
+  const found = await locate(tree.objects, tree.root, hostPath);
+  if (!isWhole(found)) throw incomplete(dir, hostPath);
+  const { contents, executable } = await readFiles(tree.objects, found.view);
+  const files = createPayload(contents, { read: () => null, sha256, executable });
+  const settings = { ...fleetSettings.parse({}), hosts: [hostPath] };
+  const { dirty, warnings } = await notesOf({ tree, settings }, 'plan');
+  const at = { file: hostPath, line: 1, column: 1, key: '', severity: 'warning' as const };
+  return {
+    // Another directory may be behind the same path next time: it is no commit.
+    checkout: { info: { ...NO_COMMIT, ref: dir }, hostPath, hostExists: found.view.hostExists, files },
+    notes: [...(dirty ? [{ ...at, message: dirty }] : []), ...warnings],
+  };
 }
 
 const NO_COMMIT = { ref: '', commit: '', author: '', subject: '', committedAt: '' };

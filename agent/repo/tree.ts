@@ -1,6 +1,6 @@
 /** A whole fleet repository as git's objects: of a commit, of the working tree, or of a directory that git does not know. */
 
-import type { Objects } from '../git/pack/objects.ts';
+import { DamagedObject, MissingObject, type Objects } from '../git/pack/objects.ts';
 import { parseCommit } from '../git/store/commit.ts';
 import { findEntry } from '../git/store/tree-entry.ts';
 import { createCatFile } from './cat-file.ts';
@@ -150,6 +150,20 @@ async function descend(
     at = entry.oid;
   }
   return at;
+}
+
+/** @throws AgentError `NoRepository`, with what to do, where git lacks an object or has it damaged */
+export async function withWords<T>(name: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (thrown) {
+    if (thrown instanceof MissingObject) throw incomplete(name, thrown.message);
+    if (thrown instanceof DamagedObject)
+      throw unreadable(
+        `${name} is damaged: ${thrown.message}; \`git fsck\` says what else is, and a new clone mends it`,
+      );
+    throw thrown;
+  }
 }
 
 /** Why an object that the commit names cannot be read. */

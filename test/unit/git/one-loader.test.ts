@@ -1,6 +1,6 @@
 /** What reads a fleet offline reads it as a host does, however the repository lies on the disk. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
@@ -352,6 +352,23 @@ describe('what git has of it', () => {
     const oid = git(dir, 'rev-parse', 'HEAD:hosts/a/files/x');
     rmSync(path.join(dir, '.git/objects', oid.slice(0, 2), oid.slice(2)));
     await expect(judge(dir)).rejects.toThrow(`is not whole: git lacks ${oid}; fetch it`);
+  });
+
+  test('an object that is damaged is told with what to do, and a replacement of one is not read', async () => {
+    const dir = repository(ONE_FILE);
+    const oid = git(dir, 'rev-parse', 'HEAD:hosts/a/files/x');
+    writeFileSync(path.join(dir, 'other'), 'other\n');
+    git(dir, 'replace', oid, git(dir, 'hash-object', '-w', 'other'));
+    const files = await withTree(dir, {}, async (tree) => {
+      const fleet = await openFleet(tree);
+      return (await renderFleetHost(fleet, { name: 'a', path: 'hosts/a' }, deps)).files;
+    });
+    expect(Buffer.from(files.get('hosts/a/files/x') ?? []).toString()).toBe('x\n');
+    const place = path.join(dir, '.git/objects', oid.slice(0, 2), oid.slice(2));
+    const other = git(dir, 'rev-parse', 'HEAD:hosts/a/x.yaml');
+    rmSync(place);
+    writeFileSync(place, readFileSync(path.join(dir, '.git/objects', other.slice(0, 2), other.slice(2))));
+    await expect(judge(dir)).rejects.toThrow(/NoRepository|damaged|git cat-file ended|git fsck/);
   });
 
   test('the environment of a hook does not lead to another repository', async () => {
