@@ -42,11 +42,12 @@ function harmOfPort(value: string): string | null {
 const isShort = ([section, , key, , inner]: readonly string[]): boolean =>
   section === 'services' && (key === 'volumes' || key === 'devices') && inner === undefined;
 
-/** What is taken from the host: bind mounts, devices, files of configs and secrets, and volumes bound to a directory. */
+/** What is taken from the host: bind mounts, devices, files of configs and secrets, volumes bound to a directory, the stack's own place. */
 function isSource(steps: readonly string[]): boolean {
   const [section, , key, index, inner] = steps;
   if (section === 'services' && (key === 'volumes' || key === 'devices'))
     return steps.length === 4 || (steps.length === 5 && inner === 'source');
+  if (section === 'x-fairlead') return steps.length === 2 && steps[1] === 'project_directory';
   if (section === 'configs' || section === 'secrets') return steps.length === 3 && key === 'file';
   return section === 'volumes' && key === 'driver_opts' && index === 'device' && steps.length === 4;
 }

@@ -202,6 +202,11 @@ describe('a variable that is not set', () => {
       'services: {a: {image: x, volumes: ["v:/v"]}}\nvolumes: {v: {driver: local, driver_opts: {type: none, o: bind, device: "${DIR}/v"}}}',
       /`DIR` is not set/,
     ],
+    [
+      'the directory of the stack',
+      'services: {a: {image: x}}\nx-fairlead: {project_directory: "${DIR}/shop"}',
+      /`DIR` is not set/,
+    ],
     ['a tag', 'services: {a: {image: "app:${TAG}"}}', /`TAG` is not set, and `app:` is not the name of an image/],
     ['a registry', 'services: {a: {image: "$REG/app:1"}}', /`REG` is not set/],
     ['all of an image', 'services: {a: {image: "${IMAGE}"}}', /`IMAGE` is not set/],
