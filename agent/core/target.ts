@@ -21,13 +21,21 @@ export interface Pin {
 /** Who wants a commit applied: the agent itself, a person on this host, or a command that came over the broker. */
 export type Asker = 'agent' | 'person' | 'broker';
 
+/** The first thing that spoke against a commit, with all else that did. */
+export interface Culprit extends Problem {
+  others?: readonly Problem[];
+}
+
+/** Each of them as status shows it. */
+export const problemsOf = ({ others = [], ...first }: Culprit): Problem[] => [first, ...others];
+
 /** A commit whose content did not settle here. */
 export interface BadCommit {
   /** Hash of what it rendered to: the same content is bad under any commit id. */
   content: string;
   commit: string;
   at: string;
-  culprit: Problem;
+  culprit: Culprit;
 }
 
 /** A commit that was taken back since the repository fell silent, which proves nothing, or one that proved innocent. */
@@ -40,7 +48,7 @@ export interface Silenced {
   nextAt: string;
   /** Jobs that ran under it and do not run again when it is tried again. */
   ran: readonly ResourceId[];
-  culprit: Problem;
+  culprit: Culprit;
   /** It proved innocent, since what ran before did not become well either: what that was. A person's sync tries it at once. */
   failed?: Problem;
 }
@@ -91,7 +99,7 @@ export type Choice =
       gate: Gate | null;
       reason: ReasonCode;
       message: string;
-      problem: Problem | null;
+      problem: Culprit | null;
     };
 
 export function choose({ head, accepted, lastGood, bad, silenced, now, pin, force, isAsked }: Situation): Choice {

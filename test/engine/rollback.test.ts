@@ -36,6 +36,22 @@ describe('a commit that does not settle', () => {
     expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'good', lastGood: 'good', trial: null });
   });
 
+  test('has all that spoke against it named, in the run that took it back and in those that stay on the good one', async () => {
+    world.commit('worse', {
+      'file:/a': { value: '3' },
+      'service:p/web': { value: '3', health: 'bad' },
+      'service:p/db': { value: '3', health: 'bad' },
+    });
+    const named = (outcome: Outcome) => outcome.problems.map(({ id }) => id).sort();
+    const first = await run();
+    expect(first.sync).toBe('rolled-back');
+    expect(named(first)).toEqual(['service:p/db', 'service:p/web']);
+    const after = await run();
+    expect(after.sync).toBe('rolled-back');
+    expect(named(after)).toEqual(['service:p/db', 'service:p/web']);
+    expect(Object.keys(after.problems[0] ?? {})).not.toContain('others');
+  });
+
   test('is not tried again, under no other id either; drift is repaired meanwhile; other content is tried', async () => {
     await run();
     const starts = world.things.get('service:p/web')?.starts;

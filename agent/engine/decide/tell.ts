@@ -1,7 +1,7 @@
 /** What the passes of a run add up to, as status and history show it. Pure. */
 import { reasonOf } from '../../../manifests-schema/reasons.ts';
 import type { Hold } from '../../core/provider.ts';
-import type { Choice } from '../../core/target.ts';
+import { type Choice, type Culprit, problemsOf } from '../../core/target.ts';
 import type { CommitInfo, Problem } from '../../core/types.ts';
 import type { Outcome } from '../types.ts';
 
@@ -32,7 +32,7 @@ export function stayed(kept: Outcome, head: CommitInfo, choice: Extract<Choice, 
     ...kept,
     commit: head,
     gate: choice.gate ?? kept.gate,
-    problems: [...(choice.problem ? [choice.problem] : []), ...kept.problems],
+    problems: [...(choice.problem ? problemsOf(choice.problem) : []), ...kept.problems],
     hostStates: [...kept.hostStates, isFailed ? 'failed' : choice.sync],
     reason: isFailed ? 'RollbackFailed' : choice.reason,
     message: choice.message,
@@ -62,8 +62,15 @@ export const unproven = (outcome: Outcome): Outcome => ({
 });
 
 /** What a commit that did not settle is remembered by. */
-export const culpritOf = ({ problems, reason, message }: Pick<Outcome, 'problems' | 'reason' | 'message'>): Problem =>
-  problems[0] ?? { id: '', reason: reason || 'ApplyFailed', message, file: null, line: null };
+export function culpritOf({ problems, reason, message }: Pick<Outcome, 'problems' | 'reason' | 'message'>): Culprit {
+  const [first, ...more] = problems;
+  if (first === undefined) return { id: '', reason: reason || 'ApplyFailed', message, file: null, line: null };
+  const others = more.slice(0, MAX_OTHERS);
+  return others.length > 0 ? { ...first, others } : first;
+}
+
+/** As many as status shows, but one. */
+const MAX_OTHERS = 19;
 
 /** @param tried the head, which did not settle @param back what came of going back; null if that commit could not be read */
 export function takenBack(tried: Outcome, back: Outcome | null, head: CommitInfo, to: string): Outcome {
@@ -84,7 +91,7 @@ export function takenBack(tried: Outcome, back: Outcome | null, head: CommitInfo
     ...(back ?? tried),
     commit: head,
     actions: [...tried.actions, ...(back?.actions ?? [])],
-    problems: [culprit, ...(back?.problems ?? [])],
+    problems: [...problemsOf(culprit), ...(back?.problems ?? [])],
     hostStates: [...(back?.hostStates ?? []), isBack || isOnTheWay ? 'rolled-back' : 'failed'],
     reason: isBack || isOnTheWay ? culprit.reason : 'RollbackFailed',
     message: `commit ${short(head.commit)} did not settle (${culprit.id}: ${culprit.message})${came}`,

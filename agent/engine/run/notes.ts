@@ -1,6 +1,6 @@
 /** What a run remembers of its passes, durably, before anything follows from it. */
 import { requirements, withNeeded } from '../../core/graph.ts';
-import { nextTry, type Silenced, tryAgain } from '../../core/target.ts';
+import { type Culprit, nextTry, type Silenced, tryAgain } from '../../core/target.ts';
 import { isRecorded, type Provenance } from '../../core/trust.ts';
 import type { Checkout, CommitInfo, Desired, Problem, ResourceId, SeenCommit } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
@@ -65,9 +65,12 @@ function endWayBack(
   commits.forgive(content, { wayBack: null, silenced: again });
 }
 
-/** What did not become well on the way back: the culprit of the commit comes first, where it is told of both. */
-const worstOf = (told: Outcome | null, culprit: Problem): Problem =>
-  told?.problems.find((p) => p.id !== culprit.id || p.message !== culprit.message) ?? culprit;
+/** What did not become well on the way back: what spoke against the commit comes first, where it is told of both. */
+function worstOf(told: Outcome | null, culprit: Culprit): Problem {
+  const { others = [], ...first } = culprit;
+  const isOfCommit = (p: Problem) => [first, ...others].some((one) => p.id === one.id && p.message === one.message);
+  return told?.problems.find((p) => !isOfCommit(p)) ?? first;
+}
 
 /**
  * Another commit was begun than the one that the host goes to now: it is not gone on with when the repository is away, and
@@ -115,7 +118,7 @@ function takeBack(
 }
 
 /** @returns when it is tried again; null if it was tried often enough */
-function silencedBy(run: Run, { content, from }: WayBack, culprit: Problem): Silenced | null {
+function silencedBy(run: Run, { content, from }: WayBack, culprit: Culprit): Silenced | null {
   const before = run.store.commits.get().silenced;
   const times = (before?.content === content ? before.times : 0) + 1;
   const nextAt = nextTry(times, run.clock.now());
