@@ -1,4 +1,4 @@
-/** fairlead's model of a compose file is `docker compose config`'s. The oracle is docker compose 2.26 on a Debian 13 host. */
+/** fairlead's model of a compose file is `docker compose config`'s. The oracle is docker compose 2.40 on a Debian 13 host. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pathsOf } from '../../agent/compose/spec/shape.ts';
@@ -18,7 +18,7 @@ const shell = async (script: string) => (await lab.host('oracle').exec(['sh', '-
 beforeAll(async () => {
   lab = await startLab({ name: 'compose', infra: 'shared', hosts: [{ name: 'oracle' }] });
   const { stdout } = await lab.host('oracle').exec(['docker', 'compose', 'version', '--short']);
-  expect(stdout).toMatch(/^2\.26\./);
+  expect(stdout).toMatch(/^2\.40\./);
 });
 afterAll(async () => lab?.stop());
 

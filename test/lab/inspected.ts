@@ -18,6 +18,10 @@ export const ALLOWED: readonly RegExp[] = [
   // Labels of ours, and what docker compose says of itself.
   /^Config\.Labels\.dev\.fairlead\..*$/,
   /^(Config\.)?Labels\.com\.docker\.compose\.(config-hash|project\.config_files|project\.working_dir|version)$/,
+  // How a mount was asked for, which `mounts` makes one form of; where the engine put a mounted image.
+  /^Mounts\.\d+\.Mode$/,
+  // What docker compose notes of a mounted image only from a later version on.
+  /^Config\.Labels\.com\.docker\.compose\.image-volume-digest$/,
   // The members of a network, by id.
   /^Containers\..*$/,
 ];
@@ -45,9 +49,42 @@ done`;
         .replace(/^\//, '')
         // There are several, told apart by how they came to be.
         .replace(/^[0-9a-f]{64}$/, `anonymous ${JSON.stringify((one as Record<string, Json>).Labels)}`);
-      found.set(`${kind} ${name}`, spell(one, names, host.name));
+      found.set(`${kind} ${name}`, spell(kind === 'container' ? mountsInOneForm(one) : one, names, host.name));
     }
   return found;
+}
+
+/** docker compose asks for the same mount as a text (`Binds`) or as an object (`Mounts`), as its version goes. */
+function mountsInOneForm(container: Json): Json {
+  const { HostConfig, ...rest } = container as Record<string, Json>;
+  const { Binds, Mounts, ...host } = HostConfig as Record<string, Json>;
+  const asked = [...((Binds as string[] | null) ?? []).map(mountOfText), ...((Mounts as Mount[]) ?? []).map(tidyMount)];
+  const mounts = Object.fromEntries(asked.map(({ Target, ...mount }) => [String(Target).replaceAll('.', '·'), mount]));
+  return { ...rest, HostConfig: host, mounts } as Json;
+}
+
+type Mount = Record<string, Json>;
+const PROPAGATION = /^r?(shared|slave|private)$/;
+
+/** `SOURCE:TARGET[:OPTION,…]`; the source of a volume is a name. */
+function mountOfText(text: string): Mount {
+  const [Source = '', Target = '', options = ''] = text.split(':');
+  const said = options.split(',');
+  const Propagation = said.find((option) => PROPAGATION.test(option));
+  const labels = said.filter((option) => /^z$/i.test(option));
+  return tidyMount({
+    ...{ Type: Source.startsWith('/') ? 'bind' : 'volume', Source, Target, ReadOnly: said.includes('ro') },
+    BindOptions: { ...(Propagation && { Propagation }), ...(Source.startsWith('/') && { CreateMountpoint: true }) },
+    VolumeOptions: said.includes('nocopy') ? { NoCopy: true } : {},
+    ...(labels.length > 0 && { labels }),
+  });
+}
+
+/** Without what says nothing. */
+function tidyMount(mount: Mount): Mount {
+  const says = (value: Json): boolean =>
+    value !== false && !(typeof value === 'object' && value !== null && Object.keys(value).length === 0);
+  return Object.fromEntries(Object.entries(mount).filter(([, value]) => says(value)));
 }
 
 const at = (value: Json, key: string): string => String((value as Record<string, Json>)[key]);
@@ -61,6 +98,9 @@ function spell(value: Json, names: ReadonlyMap<string, string>, host: string): J
     .replaceAll(/volumes\/[0-9a-f]{64}\//g, 'volumes/<anonymous>/');
   text = text.replaceAll(`"Hostname":"${host}"`, '"Hostname":"<host>"');
   text = text.replaceAll(/"10\.200\.\d+\.\d+(\/\d+)?"/g, '"<chosen>"');
+  // Both names of a capability are taken.
+  text = text.replaceAll('"CAP_', '"');
+  text = text.replaceAll(/overlay2\/[0-9a-f]{64}\/merged/g, 'overlay2/<layer>/merged');
   // The tool writes these in whatever order its map has.
   text = text.replaceAll(
     /("com\.docker\.compose\.depends_on":")([^"]*)"/g,

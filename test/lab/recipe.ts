@@ -15,8 +15,13 @@ const COMMON = [
 ]; // biome-ignore format: a list
 
 export const RECIPES: Record<Flavour, Recipe> = {
-  // Debian 13 splits the client off; its docker-compose is the v2 plugin.
-  debian13: { suite: 'trixie', packages: [...COMMON, 'docker-cli', 'docker-compose'] },
+  // Debian 13 splits the client off; its docker-compose is the v2 plugin. Docker 28 and docker compose 2.40 come from the
+  // next release: they need no newer libc than Debian 13's.
+  debian13: {
+    suite: 'trixie',
+    packages: [...COMMON, 'docker-cli', 'docker-compose'],
+    newer: { suite: 'forky', packages: ['docker.io', 'docker-cli', 'containerd', 'runc', 'docker-compose'] },
+  },
   debian12: { suite: 'bookworm', packages: COMMON },
 };
 

@@ -19,8 +19,8 @@ const TOO_NEW: Record<string, string> = {
   process: 'annotations',
   subpath: 'volumes.volume.subpath',
 };
-/** An engine of this age gives a privileged container more than a lab host itself has. */
-const NOT_IN_THE_LAB = ['home', 'monitoring', 'privileged'];
+/** An engine of this age gives a privileged container more than a lab host itself has. Others are about young keys alone. */
+const NOT_IN_THE_LAB = ['home', 'monitoring', 'privileged', 'mounted-images', 'interfaces', 'no-four'];
 
 const projects = Object.fromEntries(Object.entries(PROJECTS).filter(([name]) => !NOT_IN_THE_LAB.includes(name)));
 const able = Object.fromEntries(Object.entries(projects).filter(([name]) => !Object.hasOwn(TOO_NEW, name)));
@@ -69,6 +69,23 @@ test(
   },
   3 * MINUTES,
 );
+
+test('all keys of a service that it is too old for are named together', async () => {
+  const { outcome } = await engine.apply({
+    'shop/compose.yaml': `services:
+  web:
+    image: infra:5000/app:1
+    volumes: [{type: image, source: "infra:5000/app:2", target: /assets}]
+    networks: {front: {interface_name: lan0, gw_priority: 5}}
+networks: {front: {enable_ipv4: false, enable_ipv6: true}}
+`,
+  });
+  expect(outcome.rejected).toBe(true);
+  expect(outcome.problems.map((p) => `${p.id} ${p.reason}: ${p.message}`).sort()).toEqual([
+    "network:shop/front EngineTooOld: `enable_ipv4` needs API 1.48 (Docker 28.0), and this host's engine has API 1.41; update Docker, or remove the key",
+    "service:shop/web EngineTooOld: `volumes.type: image` needs API 1.48 (Docker 28.0), `networks.gw_priority` needs API 1.48 (Docker 28.0), `networks.interface_name` needs API 1.49 (Docker 28.1), and this host's engine has API 1.41; update Docker, or remove these keys",
+  ]);
+});
 
 const without = Object.fromEntries(
   Object.keys(TOO_NEW).map((name) => [

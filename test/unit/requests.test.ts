@@ -62,7 +62,7 @@ describe('what a kernel or a machine must have', () => {
   });
 });
 
-describe('what docker compose 2.26 does otherwise', () => {
+describe('what docker compose 2.40 does otherwise', () => {
   test('contents and variables are mounted files', async () => {
     const { spec } = await stack(
       '    configs: [c, e]\n    secrets: [s]',
@@ -106,7 +106,7 @@ describe('what docker compose 2.26 does otherwise', () => {
   });
 });
 
-describe('keys younger than docker compose 2.26', () => {
+describe('keys younger than docker compose 2.40', () => {
   test('the name of an interface, and which network is the way out', async () => {
     const { spec } = await stack(
       '    networks: {n: {interface_name: lan0, gw_priority: 7, driver_opts: {a: b}}}',
@@ -162,7 +162,7 @@ describe('pre_start', () => {
         'com.docker.compose.project': 'shop',
         'com.docker.compose.service': 'web',
         'com.docker.compose.hook': 'pre_start',
-        'com.docker.compose.version': '2.26.1',
+        'com.docker.compose.version': '2.40.3',
         'dev.fairlead.hash': 'h',
       },
       HostConfig: { VolumesFrom: ['ctr'], NetworkMode: 'shop_n' },

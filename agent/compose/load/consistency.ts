@@ -24,6 +24,7 @@ export function checkConsistency(
     checkReferences(project, name, service, report);
     checkDependencies(project, name, service, disabled, report);
     checkLimits(name, service, report);
+    checkTargets(name, service, report);
     const test = service.healthcheck?.test?.[0];
     if (test !== undefined && !['CMD', 'CMD-SHELL', 'NONE'].includes(test))
       report([...at, 'healthcheck', 'test'], 'a list begins with CMD, CMD-SHELL or NONE');
@@ -74,6 +75,23 @@ function checkDependencies(
       : `which this stack does not have${didYouMean(other, Object.keys(project.services))}`;
     report(['services', name, 'depends_on', other], `\`${name}\` depends on \`${other}\`, ${why}`);
   }
+}
+
+/** One place in a container is mounted once. */
+function checkTargets(name: string, service: ComposeService, report: Report): void {
+  const mounted = new Map<string, string>();
+  const tmpfs = (service.tmpfs ?? []).map((text) => text.split(':')[0] ?? '');
+  const volumes = (service.volumes ?? []).map((mount) => mount.target ?? '');
+  for (const [key, targets] of [
+    ['tmpfs', tmpfs],
+    ['volumes', volumes],
+  ] as const)
+    for (const [i, target] of targets.entries()) {
+      const other = mounted.get(target);
+      if (other !== undefined)
+        report(['services', name, key, i], `\`${target}\` is mounted twice, here and at \`${other}\`; keep one`);
+      mounted.set(target, `${key}[${i}]`);
+    }
 }
 
 /** The same limit written in two places must be the same. */

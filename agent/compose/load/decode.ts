@@ -114,6 +114,16 @@ const SCALARS: Partial<Record<Output, ReadScalar>> = {
     const whole = node.type === 'int' || node.type === 'float' ? Math.trunc(Number(node.value)) : -1;
     return whole < 0 ? fail('must be a whole number of 0 or more, without quotes') : whole;
   },
+  fileMode: (node, fail) => {
+    const text = String(node.value);
+    const bits =
+      node.type === 'int'
+        ? Number(text)
+        : node.type === 'string' && /^[0-7]+$/.test(text)
+          ? Number.parseInt(text, 8)
+          : -1;
+    return bits < 0 ? fail('must be a mode such as 0440') : `0${bits.toString(8)}`;
+  },
   float32: readNumber('float'),
   cpus: readNumber('float'),
   bytes: (node, fail) => {

@@ -30,8 +30,9 @@ export function addFileEnvironments(
       }
       const content = given && contentOf(given, optional, loading, path);
       if (content === undefined) continue;
-      const lookUp = (variable: string) => read.get(variable) ?? variables.get(variable);
-      for (const [key, value] of parse(content, format, lookUp, loading)) read.set(key, value);
+      // The project's variables are the strongest, then the service's own, then those of the files above.
+      const lookUp = (variable: string) => variables.get(variable) ?? service.environment?.[variable] ?? undefined;
+      for (const [key, value] of parse({ content, format, lookUp, earlier: read }, loading)) read.set(key, value);
     }
     const merged = { ...Object.fromEntries(read), ...service.environment };
     if (Object.keys(merged).length > 0) service.environment = merged;
@@ -45,7 +46,8 @@ export function addFileLabels(project: ComposeProject, model: MapNode, loading: 
     for (const [i, file] of files.entries()) {
       const content = contentOf(file, false, loading, `services.${name}.label_file.${i}`);
       if (content === undefined) continue;
-      for (const [key, value] of parse(content, '', (variable) => read.get(variable), loading)) read.set(key, value);
+      const lookUp = (variable: string) => read.get(variable);
+      for (const [key, value] of parse({ content, format: '', lookUp, earlier: read }, loading)) read.set(key, value);
     }
     if (read.size > 0) service.labels = { ...Object.fromEntries(read), ...service.labels };
   }
@@ -77,14 +79,18 @@ function contentOf(node: Node, optional: boolean, loading: Loading, path: string
   return undefined;
 }
 
-function parse(
-  { repo, text }: FileContent,
-  format: string,
-  lookUp: (name: string) => string | undefined,
-  { issues }: Loading,
-): ReadonlyMap<string, string> {
+interface EnvFile {
+  content: FileContent;
+  format: string;
+  lookUp(name: string): string | undefined;
+  /** What the files above say. */
+  earlier: ReadonlyMap<string, string>;
+}
+
+function parse({ content, format, lookUp, earlier }: EnvFile, { issues }: Loading): ReadonlyMap<string, string> {
+  const { repo, text } = content;
   try {
-    return format === 'raw' ? parseRaw(text, lookUp) : parseEnv(text, lookUp);
+    return format === 'raw' ? parseRaw(text, lookUp) : parseEnv(text, lookUp, earlier);
   } catch (thrown) {
     if (!(thrown instanceof EnvFileError)) throw thrown;
     issues.push({ file: repo, line: thrown.line, column: 1, key: '', message: thrown.message, severity: 'error' });

@@ -214,7 +214,8 @@ export interface ComposeFileMount {
   target?: string;
   uid?: string;
   gid?: string;
-  mode?: number;
+  /** Octal, with a 0 before it. */
+  mode?: string;
 }
 
 export interface ComposeNetwork {

@@ -16,11 +16,15 @@ type LookUp = (name: string) => string | undefined;
 const BLANK = /[\t\v\f\r \u0085\u00a0]/;
 
 /**
- * Every variable of the file. Values may use what `lookUp` knows, then variables of lines above.
+ * Every variable of the file. Values may use what `lookUp` knows, then variables of lines above, then `earlier` ones.
  * A line with a name alone takes the value that `lookUp` has, if it has one.
  * @throws EnvFileError
  */
-export function parseEnv(content: string, lookUp: LookUp = () => undefined): Map<string, string> {
+export function parseEnv(
+  content: string,
+  lookUp: LookUp = () => undefined,
+  earlier: ReadonlyMap<string, string> = new Map(),
+): Map<string, string> {
   const found = new Map<string, string>();
   const text = content.replace(/^\uFEFF/, '');
   let at = 0;
@@ -30,7 +34,7 @@ export function parseEnv(content: string, lookUp: LookUp = () => undefined): Map
   };
   const fill = (value: string): string => {
     try {
-      return interpolate(value, { get: (name) => lookUp(name) ?? found.get(name) });
+      return interpolate(value, { get: (name) => lookUp(name) ?? found.get(name) ?? earlier.get(name) });
     } catch (thrown) {
       if (thrown instanceof InterpolationError) return fail(thrown.message);
       throw thrown;

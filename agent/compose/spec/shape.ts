@@ -7,6 +7,7 @@ export type Output =
   | 'bool'
   | 'int'
   | 'uint'
+  | 'fileMode'
   | 'float32'
   | 'bytes'
   | 'duration'
@@ -87,7 +88,7 @@ export interface Shape {
   /** Name in the normalised model, where it differs. */
   outName?: string;
 
-  /** Younger than the oracle (docker compose 2.26). */
+  /** Younger than the oracle (docker compose 2.40). */
   young?: boolean;
   /** Why no engine can honour it, and what to do instead. */
   refuse?: string;

@@ -135,8 +135,8 @@ export const build: Shape = {
       additional_contexts: joined('mapping', { longForm: 'keyed' }),
       network: str(),
       pull: boolOr(),
-      provenance: boolOr({ young: true }),
-      sbom: boolOr({ young: true }),
+      provenance: boolOr(),
+      sbom: boolOr(),
       target: str(),
       shm_size: intOr({ out: 'bytes' }),
       extra_hosts: hosts(),
@@ -170,12 +170,12 @@ export const watch: Shape = {
         object(
           {
             ignore: stringOrList({ unique: false }),
-            include: stringOrList({ young: true, unique: false }),
+            include: stringOrList({ unique: false }),
             path: str(),
             action: str({ enum: ['rebuild', 'sync', 'restart', 'sync+restart', 'sync+exec'] }),
             target: str(),
             exec: hook(),
-            initial_sync: boolOr({ young: true }),
+            initial_sync: boolOr(),
           },
           { required: ['path', 'action'] },
         ),
@@ -195,7 +195,6 @@ export const provider: Shape = object(
   },
   {
     required: ['type'],
-    young: true,
     refuse: 'runs a program of the machine in place of a container; make it a unit or a job',
   },
 );

@@ -34,7 +34,7 @@ const fileMount = (identity: 'config' | 'secret'): Shape =>
         target: str(),
         uid: str(),
         gid: str(),
-        mode: numberOr({ cast: 'int', out: 'uint', keep: true }),
+        mode: numberOr({ out: 'fileMode', keep: true }),
       }),
       types: ['string'],
       longForm: 'source',
@@ -69,9 +69,9 @@ const mount: Shape = {
         recursive: str({ enum: ['enabled', 'disabled', 'writable', 'readonly'] }),
         selinux: str({ enum: ['z', 'Z'] }),
       }),
-      volume: object({ nocopy: boolOr({ cast: 'bool' }), subpath: str(), labels: keyed('labels', { young: true }) }),
+      volume: object({ nocopy: boolOr({ cast: 'bool' }), subpath: str(), labels: keyed('labels') }),
       tmpfs: object({ size: bytes({ types: ['int', 'string'], min: 0 }), mode: numberOr({ out: 'uint' }) }),
-      image: object({ subpath: str() }, { young: true }),
+      image: object({ subpath: str() }),
     },
     { required: ['type'] },
   ),
@@ -111,11 +111,11 @@ const attachment = nullable(
     ipv6_address: str(),
     link_local_ips: strings({ identity: 'key' }),
     mac_address: str(),
-    interface_name: str({ young: true }),
+    interface_name: str(),
     driver_opts: options(['string', 'int', 'float']),
     priority: number(),
     // The oracle reads it and loses it again.
-    gw_priority: number({ young: true }),
+    gw_priority: number(),
   }),
 );
 
@@ -145,10 +145,7 @@ const blkio = object(
 const envFile: Shape = {
   ...list(
     {
-      ...object(
-        { path: str(), format: str({ young: true }), required: boolOr() },
-        { extensible: false, required: ['path'] },
-      ),
+      ...object({ path: str(), format: str(), required: boolOr() }, { extensible: false, required: ['path'] }),
       types: ['string'],
     },
     { merge: 'sequence', identity: 'path', longForm: 'env_file', out: 'drop' },
@@ -169,7 +166,9 @@ export const service: Shape = object({
   cgroup_parent: str(),
   command: command({ merge: 'replace' }),
   configs: fileMount('config'),
-  container_name: str(),
+  container_name: str({
+    pattern: { match: /[a-zA-Z0-9][a-zA-Z0-9_.-]+/, says: 'must have two letters, digits or one of `_.-` in a row' },
+  }),
   cpu_count: intOr({ cast: 'int', min: 0, refuse: NO_WINDOWS }),
   cpu_percent: intOr({ cast: 'float', min: 0, max: 100, out: 'float32', refuse: NO_WINDOWS }),
   cpu_period: numberOr({ cast: 'int' }),
@@ -229,7 +228,6 @@ export const service: Shape = object({
   models: {
     ...dictionary(NAME, nullable(object({ endpoint_var: str(), model_var: str() }))),
     items: str(),
-    young: true,
     refuse: 'is not run on hosts; run the model as a service of its own',
   },
   network_mode: str(),
@@ -272,7 +270,7 @@ export const service: Shape = object({
   tmpfs: stringOrList({ merge: 'sequence', identity: 'key' }),
   tty: boolOr({ cast: 'bool' }),
   ulimits,
-  use_api_socket: boolean({ young: true }),
+  use_api_socket: boolean(),
   user: str(),
   userns_mode: str(),
   uts: str(),

@@ -122,7 +122,6 @@ export const project: Shape = object({
   ),
   configs: dictionary(NAME, fileObject({ content: str() })),
   models: dictionary(NAME, nullable(model), {
-    young: true,
     refuse: 'is not run on hosts; run the model as a service of its own',
   }),
 });

@@ -9,16 +9,18 @@ const UNITS: Record<string, bigint> = {
   s: 1_000_000_000n,
   m: 60_000_000_000n,
   h: 3_600_000_000_000n,
+  d: 86_400_000_000_000n,
+  w: 604_800_000_000_000n,
 };
 const LARGEST = 2n ** 63n - 1n;
 
-/** `1h30m`, `1.5s`, `100ms`, `0` → nanoseconds; null where it is no duration. */
+/** `1h30m`, `1.5s`, `100ms`, `2d`, `0` → nanoseconds; null where it is no duration. */
 export function nanoseconds(text: string): bigint | null {
   const [, sign = '', rest = ''] = /^([-+]?)([\s\S]*)$/.exec(text) ?? [];
   if (rest === '0') return 0n;
-  if (!/^((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$/.test(rest)) return null;
+  if (!/^((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w))+$/.test(rest)) return null;
   let sum = 0n;
-  for (const [, number = '', unit = ''] of rest.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)) {
+  for (const [, number = '', unit = ''] of rest.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)/g)) {
     const [whole = '', fraction = ''] = number.split('.');
     const scale = UNITS[unit] ?? 1n;
     const digits = fraction.slice(0, 18);

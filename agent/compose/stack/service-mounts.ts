@@ -52,8 +52,9 @@ function readMount(
   if (spec.type !== 'bind') return { ...spec, source: '', mount: mountObject({ ...spec, source: '' }, mount) };
   const problem = mountProblem(spec.source);
   if (problem !== null) fail([...at, 'source'], `\`${spec.source}\` ${problem}; mount another directory`);
-  // A text makes the directory where it is missing, and can say nothing of what is mounted below it.
-  if (mount.bind?.create_host_path !== true || RECURSION[mount.bind.recursive ?? ''])
+  // A text creates the directory if it is missing, and can say nothing of what is mounted below it. A long form without `bind`
+  // is a text for docker compose as well.
+  if (mount.bind && (mount.bind.create_host_path !== true || RECURSION[mount.bind.recursive ?? '']))
     spec.mount = mountObject(spec, mount);
   const repo = loaded.repoPath([...at, 'source']);
   if (repo !== undefined) after.push(...trees.mount({ repo, path: spec.source }, id, at));

@@ -57,7 +57,7 @@ export function createTrees(input: StackInput, make: Make, existing: Pick<HostPa
       const root = dir.slice(0, dir.lastIndexOf('/'));
       const parents = [root, dir].map((parent) => add(parent, at, { type: 'directory', mode: 0o700 }).id);
       const owner = { owner: uid ?? 'root', group: gid ?? 'root', secret: true };
-      const file = add(path, at, { type: 'file', content: bytes, mode: mode ?? 0o444, ...owner });
+      const file = add(path, at, { type: 'file', content: bytes, mode: Number.parseInt(mode ?? '0444', 8), ...owner });
       return usedBy(service, [...parents, file.id]);
     },
     mount({ repo, path, isKept = false }, service, at) {

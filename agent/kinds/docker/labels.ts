@@ -19,7 +19,7 @@ export const HOOKS = 'dev.fairlead.hooks';
 /** Anonymous volumes that moved along from the container before, by name. */
 export const MOVED = 'dev.fairlead.moved';
 /** The version of Compose whose way of naming and labelling we follow. */
-export const COMPOSE_VERSION = '2.26.1';
+export const COMPOSE_VERSION = '2.40.3';
 
 /** One that a service consists of: neither of `docker compose run`, nor one in which something is run for it. Pure. */
 export const isReplica = (labels: Readonly<Record<string, string>>): boolean =>

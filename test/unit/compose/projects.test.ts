@@ -17,13 +17,10 @@ const APART: Record<string, string> = {
   'services.*.deploy.labels': 'for a swarm: docker compose passes over it',
   'services.*.deploy.placement': 'for a swarm: docker compose passes over it',
   'services.*.storage_opt': 'the lab’s disk has no quotas',
-  'services.*.networks.*.driver_opts': 'docker compose 2.26 reads them and does not send them',
-  'networks.*.enable_ipv4': 'docker compose 2.26 and its engine know IPv4 alone, or both',
-  'configs.*.content': 'docker compose 2.26 copies it into the container; fairlead mounts a file',
-  'configs.*.environment': 'docker compose 2.26 copies it into the container; fairlead mounts a file',
-  'secrets.*.environment': 'docker compose 2.26 copies it into the container; fairlead mounts a file',
-  'services.*.post_start': 'docker compose 2.26 reads it and does not run it',
-  'services.*.pre_stop': 'docker compose 2.26 reads it and does not run it',
+  'configs.*.content': 'docker compose 2.40 copies it into the container; fairlead mounts a file',
+  'configs.*.environment': 'docker compose 2.40 copies it into the container; fairlead mounts a file',
+  'secrets.*.environment': 'docker compose 2.40 copies it into the container; fairlead mounts a file',
+  'services.*.use_api_socket': 'docker compose 2.40 copies the logins into the container; fairlead mounts a file',
 };
 
 const equal = pathsOf(specification)

@@ -101,36 +101,10 @@ function example(path: string, value: string): string {
 
 describe('what is younger than the oracle', () => {
   const YOUNG: Record<string, [text: string, at: readonly (string | number)[], value: unknown]> = {
-    'services.*.env_file[].format': [
-      'services: {s: {image: x, env_file: [{path: a.env, format: raw}]}}',
-      ['environment'],
-      { A: '"1" # $B' },
-    ],
-    'services.*.networks.*.gw_priority': [
-      'services: {s: {image: x, networks: {default: {gw_priority: 3}}}}',
-      ['networks', 'default', 'gw_priority'],
-      3,
-    ],
-    'services.*.networks.*.interface_name': [
-      'services: {s: {image: x, networks: {default: {interface_name: eth9}}}}',
-      ['networks', 'default', 'interface_name'],
-      'eth9',
-    ],
     'services.*.pull_refresh_after': [
       'services: {s: {image: x, pull_refresh_after: 12h}}',
       ['pull_refresh_after'],
       '12h',
-    ],
-    'services.*.use_api_socket': ['services: {s: {image: x, use_api_socket: true}}', ['use_api_socket'], true],
-    'services.*.volumes[].image': [
-      'services: {s: {image: x, volumes: [{type: image, source: i, target: /i, image: {subpath: p}}]}}',
-      ['volumes', 0, 'image'],
-      { subpath: 'p' },
-    ],
-    'services.*.volumes[].volume.labels': [
-      'services: {s: {image: x, volumes: [{type: volume, target: /i, volume: {labels: [a=1, b]}}]}}',
-      ['volumes', 0, 'volume', 'labels'],
-      { a: '1', b: '' },
     ],
     'services.*.pre_start': [
       'services: {s: {image: x, pre_start: [{command: a b, image: i, per_replica: "true", user: u, working_dir: /w, privileged: true, environment: [A=1]}]}}',
