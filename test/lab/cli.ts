@@ -19,6 +19,9 @@ async function up(): Promise<void> {
   console.log(
     `up: edge-1 (Debian 13), edge-2 (Debian 12), infra. As the hosts see them: ${repo.httpUrl}, ${lab.infra.brokerUrl}, ${lab.infra.registry}`,
   );
+  console.log(
+    'to commit: npm run lab -- shell infra, then in /srv/work/fleet: git add, git commit, git push origin HEAD:main',
+  );
   console.log('next: npm run lab -- shell edge-1');
 }
 
