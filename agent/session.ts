@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import { durationMs } from '../manifests-schema/duration.ts';
 import type { StatusDocument } from '../manifests-schema/payloads.ts';
+import { reasonOf } from '../manifests-schema/reasons.ts';
 import { createClockWatch } from './clock-watch.ts';
 import { type AgentConfig, sizeBytes } from './config.ts';
 import { endpointsOf } from './connectivity-probes.ts';
@@ -265,7 +266,8 @@ export function createSession(options: SessionOptions): Session {
       log.warn({ seconds: Math.round(ms / 1_000) }, jumpMessage(ms));
       clockWatch.look();
       // What failed may have failed by the old date, such as a certificate that was not valid yet.
-      if (api.status().problems.length > 0) void loop.request({}, 'retry');
+      const isFreed = backoff.hint((_id, code) => reasonOf(code).fault === 'wait');
+      if (isFreed || api.status().problems.length > 0) void loop.request({}, 'retry');
     },
     clock: systemClock,
     schedule: config.sync.schedule,
