@@ -161,7 +161,9 @@ const TABLE = {
   IdentityUnreadable: host('The host’s age identity cannot be read.'),
   Internal: host('A run ended in a bug; the log says where.'),
   Interrupted: wait('The agent ended during the run; the next one goes on with it.'),
-  RestartNeeded: host('agent.yaml changed in a way that takes effect after `systemctl restart fairlead`.'),
+  RestartNeeded: host(
+    'A change takes effect after a restart that is left to you: of the agent after a change of agent.yaml, of a service with `on_change: none`.',
+  ),
   StateUnwritable: wait('The state directory cannot be written.'),
   WatchFailed: host('Changes of the host cannot be watched; drift is found by the schedule.'),
   WatchLimit: host('The kernel lets no more directories be watched; drift there is found by the schedule.'),

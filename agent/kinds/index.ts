@@ -18,6 +18,7 @@ import { createKernelSettings, type KernelSettings } from '../system/kernel-sett
 import { createExposures } from '../system/paths/exposed.ts';
 import { lookAtPlace } from '../system/place.ts';
 import { probe } from '../system/probe.ts';
+import { replacedMounts } from '../system/replaced-mounts.ts';
 import { holdsAddress } from '../system/sockets.ts';
 import { createSystemdSignals } from '../system/systemd/signals.ts';
 import { createSystemd, type Systemd } from '../system/systemd/systemd.ts';
@@ -163,6 +164,7 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
           exposures,
           memory,
           lookAt,
+          replacedMounts: (pid) => replacedMounts(`${root}/proc/${pid}`),
           directories: createAdoptedDirectories({ docker, files, lookAt, records: remembered }),
           holdsAddress: holdsAddressOf,
         }),

@@ -16,6 +16,7 @@ import { issueProblem, rejected, stepProblem, unassigned } from '../decide/unapp
 import { createBlame, faultsOf, weighRun } from '../decide/weigh.ts';
 import { applySteps, type Failures, isWork, prepare } from '../steps/apply.ts';
 import { stillFailing } from '../steps/backoff.ts';
+import { lookAgain } from '../steps/look-again.ts';
 import { earlyRemovals, prune } from '../steps/prune.ts';
 import { release } from '../steps/release.ts';
 import { notRenewed, renew } from '../steps/renew.ts';
@@ -152,6 +153,7 @@ export async function converge(
     settled.health.set(id, { state: 'wait', message: 'is still running, or waits for what is' });
   let stopped = run.io.signal.aborted || settled.brokenOff || applied.left.size > 0;
   keepUnsettled(run, settled.health);
+  await lookAgain(run, plan.steps, records, health);
   const so = weighRun({ blame, records, settled: settled.health, away, stopped, unfinished: false });
   // Nothing is removed for good before all else has proved itself.
   const isProven = so === 'well' || so === 'partly';

@@ -35,6 +35,8 @@ export interface ServiceFact {
   strays: readonly Replica[];
   /** Numbers of containers that are gone, after they had come to their end by themselves under this very declaration. */
   completed: ReadonlySet<number>;
+  /** Where its containers see files that were replaced on the host since they were started, and for which they are not restarted. */
+  outdated: readonly string[];
   /** Somebody else, such as `docker compose up`, is about to put this container in place: its name; null where that is not so. */
   underway: string | null;
   /** Did not become well, and went back behind those that had been set aside. */
@@ -51,7 +53,7 @@ export interface ServiceFact {
 
 /** A service without any container. */
 export const NO_CONTAINERS: ServiceFact = {
-  ...{ replicas: [], parked: [], fresh: [], failed: [], leftHooks: [], strays: [], completed: new Set() },
+  ...{ replicas: [], parked: [], fresh: [], failed: [], leftHooks: [], strays: [], completed: new Set(), outdated: [] },
   ...{ underway: null, moves: new Map(), discards: new Set(), peers: new Map() },
 };
 
@@ -102,6 +104,10 @@ interface Look {
   /** The declaration, where there is one. */
   spec: ServiceSpec | undefined;
   memory: Memory;
+  /** Paths that it mounts and whose change does not restart it; see `Desired`. */
+  quiet?: readonly string[] | undefined;
+  /** Where the container of this process sees what was replaced since; left out where nobody asks. */
+  replacedMounts?(pid: number): Promise<string[]>;
 }
 
 /** What somebody else has begun must go on within this time, or it was cut off. */
@@ -140,6 +146,7 @@ export async function observeService(look: Look): Promise<ServiceFact | undefine
     fresh: named(FRESH).filter(isBeside),
     failed: named(FAILED),
     strays,
+    outdated: await outdated(look, main),
     completed: new Set([...completed].filter((number) => !main.some((r) => r.number === number))),
     underway: isUnderway ? nameOf(begun.info) : null,
     leftHooks: look.listing.leftHooksOf(project, service).map((c) => (c.Names[0] ?? c.Id).replace(/^\//, '')),
@@ -147,6 +154,14 @@ export async function observeService(look: Look): Promise<ServiceFact | undefine
     discards: look.discards ?? new Set(),
     peers: look.listing.peersOf(project),
   };
+}
+
+async function outdated({ quiet = [], spec, replacedMounts }: Look, replicas: readonly Replica[]): Promise<string[]> {
+  const targets = spec?.mounts.filter((m) => quiet.includes(m.source)).map((m) => m.target) ?? [];
+  if (targets.length === 0 || replacedMounts === undefined) return [];
+  const running = replicas.filter(({ info }) => info.State.Pid > 0);
+  const found = (await Promise.all(running.map(({ info }) => replacedMounts(info.State.Pid)))).flat();
+  return targets.filter((target) => found.includes(target));
 }
 
 /** What has no labels of Compose, and is the service's by its declared name, or was adopted by that. */

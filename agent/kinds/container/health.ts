@@ -28,13 +28,22 @@ export function healthOf({ id, spec, hash }: Desired<ServiceSpec>, fact: Service
   const all = replicas.map((replica) => ({ replica, health: replicaHealth(spec, replica) }));
   const of = (state: Health['state']) => all.filter(({ health }) => health.state === state);
   const worst = !tolerated(spec, of('bad').length) ? of('bad')[0] : of('wait')[0];
-  if (worst === undefined) return fact && fact.strays.length > 0 ? { ...OK, note: strayNote(id, fact) } : OK;
+  if (worst === undefined) return fact ? { ...OK, note: outdatedNote(fact) ?? strayNote(id, fact) } : OK;
   const { message } = worst.health;
   return { ...worst.health, message: spec.replicas === 1 ? message : `${nameOf(worst.replica.info)} ${message}` };
 }
 
+/** `on_change: none`: when it is restarted is somebody's own choice. */
+function outdatedNote({ outdated, replicas }: ServiceFact): Health['note'] {
+  if (outdated.length === 0) return undefined;
+  const names = replicas.map(({ info }) => nameOf(info)).join(' ');
+  const message = `${outdated.join(', ')} changed, and its container sees the old content until it is restarted, which on_change: none leaves to you: \`docker restart ${names}\``;
+  return { code: 'RestartNeeded', message };
+}
+
 /** Nothing is wrong with the service, and somebody must decide about what is not its own. */
 function strayNote(id: ResourceId, { strays, replicas }: ServiceFact): Health['note'] {
+  if (strays.length === 0) return undefined;
   const names = strays.map(({ info }) => `${nameOf(info)} (${stateOf(info)})`).join(', ');
   const own = replicas.map(({ info }) => nameOf(info)).join(', ');
   const [first] = strays.map(({ info }) => nameOf(info));

@@ -113,7 +113,7 @@ export function rollOf(want: Desired<ServiceSpec>, fact: ServiceFact): Roll {
   const refused = refusedBefore(spec, want.hash, fact) !== undefined;
   const parked = new Map(fact.parked.map((r) => [r.number, r]));
   const aside = free.flatMap((n) => parked.get(n) ?? []);
-  const judged = kept.map((replica) => ({ replica, why: whyOf(want, replica, fact) }));
+  const judged = kept.map((replica) => ({ replica, why: [...whyOf(want, replica, fact), ...dead(replica)] }));
   const isAnew = ({ why }: Because) => why.some((reason) => !isLive(reason));
   // What was refused is not tried again, and what runs in its place is kept running.
   const live = refused ? kept.map((replica) => ({ replica, why: [] })) : judged.filter((j) => !isAnew(j));
@@ -179,6 +179,10 @@ export function whyOf(
 /** What was set aside is what the declaration asks for. */
 export const isRight = (want: Desired<ServiceSpec>, replica: Replica, fact: Surroundings): boolean =>
   whyOf(want, replica, fact).every(isLive);
+
+/** A removal that was not done to its end left it: it can be neither started nor renamed. */
+const dead = ({ info }: Replica): Reason[] =>
+  info.State.Status === 'dead' ? [{ field: 'container', from: 'dead', to: 'running' }] : [];
 
 function stopped(spec: ServiceSpec, replica: Replica): Reason[] {
   const { info, interrupted } = replica;

@@ -42,6 +42,8 @@ export interface ServiceProviderOptions {
   holdsAddress(pid: number): Promise<boolean>;
   memory: ServiceMemory;
   lookAt: LookAtPlace;
+  /** See `replacedMounts`. */
+  replacedMounts(pid: number): Promise<string[]>;
   directories: AdoptedDirectories;
   /** Hears what containers can write; left out where nobody keeps it. */
   exposures?: Pick<Exposures, 'add'>;
@@ -105,7 +107,9 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
         ids.map(async (id) => {
           const want = wants?.get(id);
           const { hash, spec } = want ?? { hash: undefined, spec: undefined };
-          const look = { docker, clock, inspections, listing, id, moves, discards, hash, spec, memory };
+          const { replacedMounts } = options;
+          const more = { quiet: want?.quiet, replacedMounts };
+          const look = { docker, clock, inspections, listing, id, moves, discards, hash, spec, memory, ...more };
           const fact = await observeService(look);
           if (fact === undefined) return;
           seen.set(id, { fact });

@@ -89,6 +89,11 @@ async function replaceOne(
     await bringBack(tools, spec, parked, old);
     return parked.info.Id;
   }
+  if (old.info.State.Status === 'dead') {
+    // What keeps it from its end may be gone by now; if not, the engine says what it is.
+    await docker.remove(old.info.Id, { volumes: false });
+    return create(tools, want, old.number, { old });
+  }
   if (startsFirst(spec, old)) return replaceBeside(tools, want, { old, parked, fresh }, signal);
   if (fresh) await docker.remove(fresh.info.Id, { volumes: true });
   const aside = isParked ? old : await setAside(tools, spec, old, parked);

@@ -31,6 +31,7 @@ export function createContainer(state: State, request: ContainerRequest): string
     log: [],
     ports: [],
     restarts: 0,
+    isBusy: false,
     pending: new Set(),
   };
   state.containers.set(id, container);

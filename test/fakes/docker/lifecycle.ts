@@ -36,6 +36,7 @@ const programIn = (state: State, c: FakeContainer, argv: readonly string[]) =>
 
 /** @throws the engine's own words where a port, a network or another container's namespace keeps it from its start */
 export function startContainer(state: State, c: FakeContainer): void {
+  if (c.status === 'dead') throw conflict('container is marked for removal and cannot be started');
   if (c.pid > 0) throw refusal(304, 'container already started', '');
   callOffAll(c);
   try {
@@ -145,6 +146,14 @@ export function stopContainer(state: State, c: FakeContainer, code = SIGKILL_COD
 export function forget(state: State, c: FakeContainer): void {
   if (c.pid > 0 || c.status === 'restarting') halt(state, c, SIGKILL_CODE);
   callOffAll(c);
+  if (c.isBusy) {
+    c.status = 'dead';
+    throw refusal(
+      500,
+      'server error',
+      `container ${c.id}: driver failed to remove root filesystem: device or resource busy`,
+    );
+  }
   state.containers.delete(c.id);
   tellOf(state, c, 'destroy');
 }

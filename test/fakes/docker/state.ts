@@ -37,7 +37,9 @@ export interface FakeContainer {
   mounts: Mount[];
   /** By the name of the network. */
   networks: Map<string, Attachment>;
-  status: 'created' | 'running' | 'restarting' | 'exited';
+  status: 'created' | 'running' | 'restarting' | 'exited' | 'dead';
+  /** Something on the host keeps it from being removed. */
+  isBusy: boolean;
   pid: number;
   exitCode: number;
   error: string;

@@ -1,4 +1,6 @@
 /** `x-fairlead: {on_change: …}`: what becomes of a service when repository content that it mounts changes. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { done } from '../../reconciler.ts';
 import { problems, stack, stackHost } from './stack-host.ts';
@@ -46,4 +48,25 @@ test('a signal: a network that was made anew sends none', async () => {
   await on.engine.apply(text(''));
   expect(problems(await on.engine.apply(text('internal: true')))).toEqual([]);
   expect(on.host.engine.ran).toEqual([]);
+});
+
+test('none: a file that is mounted alone and changed restarts nobody, and says so until somebody restarts it', async () => {
+  const text = (word: string) => ({
+    ...stack('volumes: ["./one:/etc/one"], x-fairlead: {on_change: none}'),
+    ...files(word),
+  });
+  await on.engine.apply(text('a'));
+  const { pid } = on.only('shop-web-1');
+  const proc = path.join(on.host.root, 'proc', String(pid));
+  mkdirSync(proc, { recursive: true });
+  // As the kernel says it of a mounted file that another one took the name of.
+  writeFileSync(path.join(proc, 'mountinfo'), '36 35 98:0 /srv/tree/one//deleted /etc/one rw - ext4 /dev/vda rw\n');
+  const result = await on.engine.apply(text('b'));
+  expect(ofService(done(result))).toEqual([]);
+  expect(problems(result)).toEqual([
+    expect.stringMatching(/^service:shop\/web RestartNeeded: \/etc\/one changed, .*docker restart shop-web-1/),
+  ]);
+  expect(problems(await on.engine.again())).toHaveLength(1);
+  writeFileSync(path.join(proc, 'mountinfo'), '36 35 98:0 /srv/tree/one /etc/one rw - ext4 /dev/vda rw\n');
+  expect(problems(await on.engine.again())).toEqual([]);
 });

@@ -196,3 +196,19 @@ test('a container of a container_name that another project has is left alone, an
   expect(problems(await on.engine.apply(files)).join()).toMatch(/NameConflict/);
   expect(on.names()).toEqual(['db running']);
 });
+
+test('a container that something keeps from its removal is not tried again in each run, and made again once it can be', async () => {
+  await on.engine.apply(stack());
+  const volume = volumeOf('shop-web-1');
+  const busy = on.only('shop-web-1');
+  busy.isBusy = true;
+  await on.host.engine.docker.remove(busy.id, { volumes: false }).catch(() => undefined);
+  expect(on.names()).toEqual(['shop-web-1 dead']);
+  expect(problems(await on.engine.again({ trigger: 'schedule' })).join()).toMatch(/device or resource busy/);
+  const again = await on.engine.again({ trigger: 'schedule' });
+  expect(again.outcome.problems.map((p) => p.until !== undefined)).toEqual([true]);
+  busy.isBusy = false;
+  expect(problems(await on.engine.again({ trigger: 'manual' }))).toEqual([]);
+  expect(on.names()).toEqual(['shop-web-1 running']);
+  expect(volumeOf('shop-web-1')).toBe(volume);
+});

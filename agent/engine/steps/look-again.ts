@@ -1,0 +1,34 @@
+/** Who mounts what this run changed, and is not restarted for it, looks different afterwards. */
+import { kindOf } from '../../core/id.ts';
+import { definitionOf } from '../../core/kind.ts';
+import type { Step } from '../../core/plan.ts';
+import type { Health } from '../../core/provider.ts';
+import type { ActionRecord } from '../../core/types.ts';
+import type { Run } from '../types.ts';
+import { indexed, observe } from './observe.ts';
+
+/** @param health is given what is found of those that mount what changed without following it */
+export async function lookAgain(
+  run: Run,
+  steps: readonly Step[],
+  records: readonly ActionRecord[],
+  health: Map<string, Health>,
+): Promise<void> {
+  const done = new Set(records.filter((r) => r.result === 'done').map((r) => r.id));
+  const changed = new Set(
+    steps
+      .filter((s) => done.has(s.want.id))
+      .flatMap(({ want }) => definitionOf(run.kinds, want.id).place?.(want.spec).path ?? []),
+  );
+  const wants = steps
+    .map((s) => s.want)
+    .filter(({ id, quiet = [] }) => !done.has(id) && quiet.some((path) => changed.has(path)));
+  if (wants.length === 0) return;
+  const ids = wants.map((w) => w.id);
+  const { seen, unreachable } = await observe(run.providers, ids, run.io.signal, indexed(wants));
+  for (const want of wants) {
+    const kind = kindOf(want.id);
+    const now = unreachable.has(kind) ? undefined : run.providers.get(kind)?.health(want, seen.get(want.id));
+    if (now) health.set(want.id, now);
+  }
+}
