@@ -58,7 +58,7 @@ export function loadStack(input: StackInput): Stack {
   const issues = fairleadIssues(loaded, input.payload);
   if (issues.length > 0) return { resources: [], issues: tidy([...loaded.issues, ...issues]), config, ...told };
   const stack = toResources({ input, loaded, hostDir });
-  const resources = stack.issues.length > 0 ? [] : stack.resources;
+  const resources = stack.issues.some((i) => i.severity === 'error') ? [] : stack.resources;
   return { resources, issues: tidy([...loaded.issues, ...unread, ...stack.issues]), config, ...told };
 }
 

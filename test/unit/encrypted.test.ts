@@ -162,6 +162,22 @@ describe.each(Object.keys(WAYS))('%s', (way) => {
   });
 });
 
+test('a user of a container who cannot read what was decrypted for root is warned of', async () => {
+  const mounted = async (user: object) =>
+    messages(
+      await load({
+        'hosts/a/shop/compose.yaml': service({ volumes: ['./data:/data'], ...user }),
+        'hosts/a/shop/data/conf.yaml': sealed.yaml ?? '',
+      }),
+    );
+  for (const user of [{}, { user: 'root' }, { user: '0:0' }]) expect(await mounted(user)).toEqual([]);
+  expect(await mounted({ user: '1000:1000' })).toEqual([
+    expect.stringMatching(
+      /shop\/data\/conf\.yaml is decrypted for root alone, and this service runs as `user: 1000:1000`/,
+    ),
+  ]);
+});
+
 describe('variables', () => {
   const compose = service({
     environment: { FROM_DOTENV: '${PASSWORD}' },

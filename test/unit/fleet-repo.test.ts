@@ -19,7 +19,7 @@ import { encryptAge } from '../../agent/secrets/age.ts';
 import { treeOf } from './fleet-tree.ts';
 import { providers } from './repo.ts';
 
-import { sopsDocument } from './sops-writer.ts';
+import { sopsDocument, sopsDotenv } from './sops-writer.ts';
 
 const deps = { kinds: KINDS, providers: providers() };
 const made: string[] = [];
@@ -173,6 +173,26 @@ test('a union is the two maps together, its first above its second', () => {
       for (const key of 'abcdefg')
         expect([joined.has(key), joined.get(key)]).toEqual([copied.has(key), copied.get(key)]);
     }),
+  );
+});
+
+test('validate tells of an encrypted file that is not for the host, on whatever way it goes there', async () => {
+  const [own, other] = await Promise.all(
+    [generateX25519Identity(), generateX25519Identity()].map(async (key) => identityToRecipient(await key)),
+  );
+  const env = await sopsDotenv({ PASSWORD: 'x' }, { recipients: [other ?? ''] });
+  const found = await validate({
+    'hosts/a/host.yaml': `age: ${own}\n`,
+    'hosts/a/shop/compose.yaml':
+      'services: {web: {image: "x:${PASSWORD}", env_file: [settings], volumes: ["./conf:/conf"]}}\n',
+    'hosts/a/shop/.env': env,
+    'hosts/a/shop/settings': env,
+    'hosts/a/shop/conf/x': env,
+  });
+  expect(found.map((line) => line.replace(/ which uses it.*/, ''))).toEqual(
+    ['.env', 'conf/x', 'settings'].map(
+      (name) => `hosts/a/shop/${name}:1: error: hosts/a/shop/${name} is not encrypted to hosts/a (${own}),`,
+    ),
   );
 });
 

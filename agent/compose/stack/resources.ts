@@ -24,6 +24,7 @@ export interface ResourcesInput {
 /** What one service needs of the whole. */
 export interface StackContext extends ResourcesInput {
   fail(path: KeyPath, message: string): void;
+  warn(path: KeyPath, message: string): void;
   resource<S>(id: ResourceId, path: KeyPath, spec: S, more?: Partial<Desired<S>>): Desired<S>;
   trees: ReturnType<typeof createTrees>;
 }
@@ -32,10 +33,11 @@ export function toResources(given: ResourcesInput): { resources: Desired[]; issu
   const { input, loaded } = given;
   const { project, origin } = loaded;
   const issues: Issue[] = [];
-  const fail = (path: KeyPath, message: string) => {
+  const tell = (severity: Issue['severity']) => (path: KeyPath, message: string) => {
     const { file, line, column } = origin(path);
-    issues.push({ file, line, column, key: path.join('.'), message, severity: 'error' });
+    issues.push({ file, line, column, key: path.join('.'), message, severity });
   };
+  const fail = tell('error');
   const resource = <S>(id: ResourceId, path: KeyPath, spec: S, more: Partial<Desired<S>> = {}): Desired<S> => {
     const { file, line, layer } = origin(path);
     return {
@@ -51,7 +53,13 @@ export function toResources(given: ResourcesInput): { resources: Desired[]; issu
   // Below a directory of the host's own things lie there already.
   const isTree = given.hostDir.startsWith(`${input.treeRoot}/`);
   const existing = isTree || toldAt(loaded, []).adopt === 'recreate' ? {} : { existing: 'held' as const };
-  const context: StackContext = { ...given, fail, resource, trees: createTrees(input, resource, existing) };
+  const context: StackContext = {
+    ...given,
+    fail,
+    warn: tell('warning'),
+    resource,
+    trees: createTrees(input, resource, existing),
+  };
   const networks = Object.keys(project.networks ?? {}).map((key) => network(context, key));
   const volumes = Object.keys(project.volumes ?? {}).map((key) => volume(context, key));
   const services = Object.keys(project.services).map((name) => serviceResource(context, name));

@@ -15,9 +15,23 @@ export function readMounts(
   id: ResourceId,
   after: ResourceId[],
 ): MountSpec[] {
-  return (service.volumes ?? []).map((mount, i) =>
-    readMount(context, mount, ['services', name, 'volumes', i], id, after),
-  );
+  return (service.volumes ?? []).map((mount, i) => {
+    const at = ['services', name, 'volumes', i];
+    if (mount.type === 'bind') warnOfReader(context, service.user ?? '', at);
+    return readMount(context, mount, at, id, after);
+  });
+}
+
+/** What is decrypted is root's alone on the host, and so it is in the container. */
+function warnOfReader({ loaded, input, warn }: StackContext, user: string, at: readonly (string | number)[]): void {
+  const repo = loaded.repoPath([...at, 'source']);
+  if (repo === undefined || /^(root|0+)?(:|$)/.test(user)) return;
+  const { payload } = input;
+  const names = payload.has(repo) ? [repo] : [...payload.keys()].filter((file) => file.startsWith(`${repo}/`));
+  const secret = names.find((file) => payload.secret?.(file));
+  if (secret === undefined) return;
+  const message = `${secret} is decrypted for root alone, and this service runs as \`user: ${user}\`, which cannot read it; mount it by \`secrets:\`, with \`uid:\` or \`mode:\` where needed`;
+  warn([...at, 'source'], message);
 }
 
 function readMount(
