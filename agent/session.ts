@@ -43,6 +43,7 @@ import { exec } from './system/exec.ts';
 import { readHostFacts } from './system/facts.ts';
 import { collector, createHeap, heapBytes } from './system/heap.ts';
 import { networkSigns } from './system/network-signs.ts';
+import { processStart } from './system/process-start.ts';
 import { socketSince } from './system/sockets.ts';
 import { watchBudget } from './system/watch/path-watch.ts';
 import { unpackingApart } from './unpacking-apart.ts';
@@ -171,6 +172,7 @@ export function createSession(options: SessionOptions): Session {
     log,
     aside: createAside(() => void loop.request({}, 'retry')),
     backoff,
+    isAlive: ({ pid, start }) => processStart(pid) === start,
   };
   const guard = guardDirectory(bare, config.repo.path);
   const deps: EngineDeps = { ...bare, source: guard.source };

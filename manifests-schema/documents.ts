@@ -170,6 +170,10 @@ export const holdDocument = z
     pause: z.strictObject({ until: timestamp.nullable(), reason: z.string(), at: timestamp }).nullable(),
     pin: z.strictObject({ commit: z.string(), at: timestamp }).nullable(),
     commit: z.string().nullable().describe('that this host has accepted'),
+    resources: z
+      .array(z.strictObject({ id: z.string(), until: timestamp.nullable(), reason: z.string(), at: timestamp }))
+      .optional()
+      .describe('single resources that are held now'),
   })
   .describe('fairlead pause --json: what stands now; fairlead resume --json: what stood until now');
 export type HoldDocument = z.infer<typeof holdDocument>;

@@ -94,6 +94,11 @@ export const statusDocument = z
       .max(20)
       .optional()
       .describe('what is waited for: until when at most, where there is a bound'),
+    paused: z
+      .array(z.strictObject({ id: z.string(), until: timestamp.nullable(), reason: z.string(), at: timestamp }))
+      .max(20)
+      .optional()
+      .describe('single resources that are held on this host, with what depends on them'),
     labels: z.record(z.string(), z.string()),
     facts: z.strictObject({ os: z.string(), arch: z.string(), kernel: z.string(), addresses: z.array(z.string()) }),
     agent: z.strictObject({ version: z.string(), startedAt: timestamp, instance: z.string() }),

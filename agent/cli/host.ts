@@ -62,13 +62,25 @@ export function addHostCommands({ program, add, act, deps, terminal, finish }: B
       ),
     );
   add('pause', {
-    text: 'stop changing this host, for commits and for repairs',
-    examples: ['fairlead pause --for 2h --reason "moving the racks"', 'fairlead pause'],
+    text: 'stop changing this host, or single resources, for commits and for repairs',
+    examples: [
+      'fairlead pause --for 2h --reason "moving the racks"',
+      'fairlead pause service:shop/db --for 30m',
+      'fairlead pause service:shop/db -- backup-the-database',
+    ],
+    exits: { 0: 'paused; with a command: the exit code of the command' },
   })
+    .argument('[id...]', 'resources, with what depends on them; then perhaps `--` and a command to hold them for')
     .option('--for <duration>', 'duration such as 30m, 2h or 1d (default: until resume)', parseDuration)
     .option('--reason <text>', 'shown wherever the pause is shown')
-    .action(act((c: Context, { json: _, ...o }: HoldRequest & GlobalOptions) => holds.pause(c, o)));
-  add('resume', { text: 'end a pause or a pin', examples: ['fairlead resume'] }).action(act(holds.resume));
+    .action(
+      act((c: Context, ids: string[], { json: _, ...o }: Pick<HoldRequest, 'for' | 'reason'> & GlobalOptions) =>
+        holds.pause(c, ids, o),
+      ),
+    );
+  add('resume', { text: 'end a pause or a pin', examples: ['fairlead resume', 'fairlead resume service:shop/db'] })
+    .argument('[id...]', 'end the pause of these resources alone')
+    .action(act((c: Context, ids: string[]) => holds.resume(c, ids)));
   add('rollback', {
     text: 'go back to an earlier commit and stay there until resume',
     examples: ['fairlead rollback', 'fairlead rollback 1a2b3c4'],

@@ -31,6 +31,10 @@ export function statusText(document: StatusDocument, { now, style, columns }: Re
     lines.push(
       `run      #${s.run.id} ${s.run.trigger}, ${ago(s.run.startedAt, at)}, ${took(s.run.durationMs)}: ${s.run.changed} changed, ${s.run.failed} failed, ${s.run.repaired} repaired`,
     );
+  for (const p of s.paused ?? [])
+    lines.push(
+      `paused   ${p.id}${p.reason ? `: ${p.reason}` : ''}, ${p.until ? `until ${p.until}` : `until \`fairlead resume ${p.id}\``}`,
+    );
   for (const w of s.waiting ?? [])
     lines.push(`waiting  ${w.id}, since ${ago(w.since, at)}${w.until ? `, until ${ahead(w.until, at)} at most` : ''}`);
   if (s.next) lines.push(`next     ${ahead(s.next, at)}`);

@@ -4,6 +4,7 @@ import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { eventDocumentOf } from '../core/event.ts';
 import { findId } from '../core/find-id.ts';
 import type { HistoryQuery, SyncLine } from '../core/progress.ts';
+import { resourcePausesNow } from '../core/resource-pause.ts';
 import { type AgentState, type Identity, statusOf } from '../core/status.ts';
 import type { Checkout, CommitInfo, Issue, Problem, ResourceStatus, RunRecord, Trigger } from '../core/types.ts';
 import { type Breakdown, brokenRun } from '../engine/run/breakdown.ts';
@@ -11,6 +12,7 @@ import { preview } from '../engine/run/preview.ts';
 import type { RunResult } from '../engine/run/reconcile.ts';
 import type { EngineDeps } from '../engine/types.ts';
 import type { Loop } from '../engine/when/loop.ts';
+import { AgentError } from '../errors.ts';
 import type { RunReader } from '../store/runs.ts';
 import { createDoing } from './doing.ts';
 import { fullId, hold } from './holds.ts';
@@ -70,6 +72,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       bad: listBad(goodSince).map(({ commit, culprit }) => ({ commit, reason: culprit.reason })),
       problems: all,
       waiting: [...(now?.waiting ?? []), ...left],
+      paused: pausesOf(),
     };
     return statusOf({
       identity,
@@ -82,6 +85,25 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
   };
 
   const listBad = (since: string | null) => store.commits.listBad(5).filter(({ at }) => since === null || at > since);
+
+  const pausesOf = () =>
+    resourcePausesNow(store.commits.get().resourcePauses ?? [], clock.now(), deps.isAlive ?? (() => true)).map(
+      ({ id, until, reason, at }) => ({ id, until, reason, at }),
+    );
+  const knownId = (like: string): string => {
+    const paused = (store.commits.get().resourcePauses ?? []).map((p) => p.id);
+    const { matches, near } = findId(like, [...new Set([...state.resources.map((r) => r.id), ...paused])]);
+    const [id] = matches;
+    if (id !== undefined && matches.length === 1) return id;
+    const others = matches.length > 1 ? matches : near;
+    const hint =
+      others.length > 0 ? `; did you mean ${others.slice(0, 3).join(' or ')}?` : '; `fairlead resources` lists them';
+    throw new AgentError({
+      code: 'InvalidRequest',
+      phase: 'plan',
+      message: `no resource of this host is \`${like}\`${hint}`,
+    });
+  };
 
   const finished = ({ run, outcome }: RunResult): SyncLine => {
     doing.end();
@@ -148,9 +170,16 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
     },
     async hold(verb, request) {
       const { commits } = store;
-      const { pause, pin } = await hold(deps, verb, request);
+      const ids = request.ids?.map((like) => knownId(like));
+      const { pause, pin } = await hold(deps, verb, { ...request, ...(ids ? { ids } : {}) });
       if (request.watched !== true) void loop().request({}, 'manual');
-      return { schema: 1, pause, pin: pin && { commit: pin.commit, at: pin.at }, commit: commits.get().accepted };
+      return {
+        schema: 1,
+        pause,
+        pin: pin && { commit: pin.commit, at: pin.at },
+        commit: commits.get().accepted,
+        resources: pausesOf(),
+      };
     },
     sync(request, trigger: Trigger, line) {
       if (loop().running()) line({ type: 'phase', phase: 'queue' });

@@ -2,13 +2,15 @@
 import { durationMs } from '../../manifests-schema/duration.ts';
 import { formatIssue } from '../../manifests-schema/issue.ts';
 import type { ReasonCode } from '../../manifests-schema/reasons.ts';
+import type { ResourcePause } from '../core/resource-pause.ts';
 import type { Asker, Pause, Pin } from '../core/target.ts';
-import type { Checkout } from '../core/types.ts';
+import type { Checkout, ResourceId } from '../core/types.ts';
 import { createRun, requestFor } from '../engine/run/create-run.ts';
 import { goTo } from '../engine/run/door.ts';
 import { converges } from '../engine/run/plan-for.ts';
 import type { EngineDeps, Loaded } from '../engine/types.ts';
 import { AgentError } from '../errors.ts';
+import { processStart } from '../system/process-start.ts';
 import type { HoldRequest, HoldVerb } from './protocol.ts';
 
 /**
@@ -25,8 +27,12 @@ export async function hold(
 ): Promise<{ pause: Pause | null; pin: Pin | null }> {
   const { commits } = deps.store;
   const before = commits.get();
+  if (request.ids !== undefined && request.ids.length > 0) {
+    holdResources(deps, verb, request, before.resourcePauses ?? []);
+    return { pause: before.pause, pin: before.pin };
+  }
   if (verb === 'resume') {
-    commits.set({ pause: null, pin: null });
+    commits.set({ pause: null, pin: null, resourcePauses: null });
     return { pause: before.pause, pin: before.pin };
   }
   if (verb === 'rollback') return { pause: null, pin: await pinTo(deps, request, by) };
@@ -35,6 +41,29 @@ export async function hold(
   const pause: Pause = { until, reason: request.reason ?? '', at: now.toISOString() };
   commits.set({ pause });
   return { pause, pin: before.pin };
+}
+
+/** Holds these as they are, or lets go of them. A pause of the same resource takes the place of the former one. */
+function holdResources(
+  { store, clock }: EngineDeps,
+  verb: HoldVerb,
+  { ids = [], for: length, reason = '', holder: pid }: HoldRequest,
+  before: readonly ResourcePause[],
+): void {
+  const others = before.filter((pause) => !ids.includes(pause.id));
+  if (verb !== 'pause') {
+    store.commits.set({ resourcePauses: others.length > 0 ? others : null });
+    return;
+  }
+  const start = pid === undefined ? null : processStart(pid);
+  if (pid !== undefined && start === null) throw refused('InvalidRequest', `no process has the number ${pid}`);
+  const now = clock.now();
+  const until = length === undefined ? null : new Date(now.getTime() + lengthOf(length)).toISOString();
+  const holder = pid === undefined || start === null ? {} : { holder: { pid, start } };
+  const added = ids.map(
+    (id): ResourcePause => ({ id: id as ResourceId, until, reason, at: now.toISOString(), ...holder }),
+  );
+  store.commits.set({ resourcePauses: [...others, ...added] });
 }
 
 function lengthOf(text: string): number {

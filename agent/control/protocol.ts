@@ -50,6 +50,10 @@ export type HoldVerb = 'pause' | 'resume' | 'rollback';
 export interface HoldRequest {
   /** pause: a duration such as 2h; until `resume` where it is left out. */
   for?: string;
+  /** pause, resume: single resources, by id; the whole host where it is left out. */
+  ids?: readonly string[];
+  /** pause of single resources: number of the process for as long as which they are held. */
+  holder?: number;
   /** pause: shown wherever the pause is. */
   reason?: string;
   /** rollback: a commit id, or its beginning; the last good one but what runs where it is left out. */

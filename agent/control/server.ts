@@ -175,7 +175,8 @@ async function handle(
       const body = await readJson(request);
       if (body === null || !isHoldRequest(body))
         return send(400, {
-          error: 'the body has the strings `for`, `reason`, `commit` and the booleans `force`, `watched`',
+          error:
+            'the body has the strings `for`, `reason`, `commit`, the list `ids`, the number `holder` and the booleans `force`, `watched`',
         });
       return send(200, await api.hold(noun as HoldVerb, body));
     }
@@ -195,7 +196,11 @@ async function handle(
 const FLAGS: readonly string[] = ['force', 'watched'];
 
 const isHoldRequest = (body: Record<string, unknown>): body is HoldRequest & Record<string, unknown> =>
-  Object.entries(body).every(([key, value]) => typeof value === (FLAGS.includes(key) ? 'boolean' : 'string'));
+  Object.entries(body).every(([key, value]) => {
+    if (key === 'ids') return Array.isArray(value) && value.every((id) => typeof id === 'string');
+    if (key === 'holder') return Number.isSafeInteger(value);
+    return typeof value === (FLAGS.includes(key) ? 'boolean' : 'string');
+  });
 
 function planRequest(params: URLSearchParams): PlanRequest {
   const dir = params.get('dir');

@@ -35,6 +35,8 @@ export interface AgentState {
   warnings: readonly Issue[];
   /** What a run waits for, or what goes on beside the runs. */
   waiting: readonly Waiting[];
+  /** Single resources that a person holds. */
+  paused?: StatusDocument['paused'];
   running: boolean;
 }
 
@@ -109,6 +111,7 @@ export function statusOf({ identity, state, facts, at, seq, next }: StatusInput)
       .slice(0, MAX_WARNINGS)
       .map(({ file, line, key, message }) => ({ file, line, key, message })),
     warningsTotal: state.warnings.length,
+    ...(state.paused && state.paused.length > 0 ? { paused: state.paused.slice(0, MAX_PROBLEMS) } : {}),
     waiting: state.waiting.slice(0, MAX_PROBLEMS).map(({ id, since, until }) => ({ id, since, until })),
     labels: { ...state.labels },
     facts,

@@ -9,6 +9,7 @@ import type { Plan } from '../core/plan.ts';
 import type { SyncLine, Waiting } from '../core/progress.ts';
 import type { Provider, Source } from '../core/provider.ts';
 import type { HostSettings } from '../core/render.ts';
+import type { Holder } from '../core/resource-pause.ts';
 import type {
   ActionRecord,
   Checkout,
@@ -164,6 +165,8 @@ export interface EngineDeps {
   /** What outlives the runs of a process; missing if every run stands for itself. */
   aside?: AsideWork;
   backoff?: Backoff;
+  /** Whether a process that holds something still runs; missing if none can. */
+  isAlive?(holder: Holder): boolean;
 }
 
 /** What was asked of a run: plain data. */

@@ -1,5 +1,6 @@
 /** What this host remembers of commits and of what people told it: durable before anything is done about it. */
 import type Database from 'better-sqlite3';
+import type { ResourcePause } from '../core/resource-pause.ts';
 import type { BadCommit, Pause, Pin, Silenced } from '../core/target.ts';
 import type { Problem, ResourceId } from '../core/types.ts';
 import type { Meta } from './meta.ts';
@@ -30,6 +31,8 @@ export interface Remembered {
   goodSince: string | null;
   pin: Pin | null;
   pause: Pause | null;
+  /** Single resources that are held. */
+  resourcePauses: readonly ResourcePause[] | null;
 }
 
 /** The way back from a commit that did not settle: it outlives a restart, and nothing that waits cuts it short. */
@@ -79,6 +82,7 @@ const KEYS = [
   'goodSince',
   'pin',
   'pause',
+  'resourcePauses',
 ] as const;
 
 interface Raw {

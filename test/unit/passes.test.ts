@@ -27,6 +27,7 @@ const MEMORY: Remembered = {
   goodSince: null,
   pin: null,
   pause: null,
+  resourcePauses: null,
 };
 const SITUATION: Situation = {
   head: 'new',

@@ -2,6 +2,7 @@
 import { kindOf } from '../../core/id.ts';
 import { makePlan, type Step } from '../../core/plan.ts';
 import type { Health } from '../../core/provider.ts';
+import { pausedWith } from '../../core/resource-pause.ts';
 import { affected } from '../../core/subset.ts';
 import type { ActionRecord, Gate, ResourceId } from '../../core/types.ts';
 import { withFields } from '../../log.ts';
@@ -15,7 +16,7 @@ import { recordRun } from '../run/record.ts';
 import { applySteps, isWork, prepare } from '../steps/apply.ts';
 import { indexed, observe } from '../steps/observe.ts';
 import { concludeSettled } from '../steps/settle.ts';
-import { pauseInForce } from '../steps/window.ts';
+import { pauseInForce, resourcePausesInForce } from '../steps/window.ts';
 import type { EngineDeps, Holding, Loaded, Outcome, Planned, Run, RunRequest } from '../types.ts';
 
 /** Before each further try; null after the last. */
@@ -151,7 +152,8 @@ async function planPart(
   });
   // What is not proven yet is not drift: whether it becomes well is a verdict about its commit.
   const unproven = new Set(store.facts.get('unsettled') ?? []);
-  const kept = new Set(store.commits.get().keeps);
+  const { held } = pausedWith(await resourcePausesInForce(run), loaded.resources);
+  const kept = new Set([...(store.commits.get().keeps ?? []), ...held.keys()]);
   const isOurs = ({ want: { id }, change, drift }: Step) =>
     known.has(id) && !kept.has(id) && !unproven.has(id) && !away.has(id) && (drift || change.op === 'none');
   const isLeft = (s: Step) => s.change.op !== 'none' && !isOurs(s) && !away.has(s.want.id);

@@ -4,10 +4,12 @@ import { kindOf } from '../../core/id.ts';
 import { type KindTable, traitsOf } from '../../core/kind.ts';
 import { makePlan, pruneHold, type Step } from '../../core/plan.ts';
 import type { Decision } from '../../core/provider.ts';
+import { type Paused, pausedWith } from '../../core/resource-pause.ts';
 import type { Checkout, Desired, Gate, ResourceId } from '../../core/types.ts';
 import type { Mode } from '../decide/mode.ts';
 import { withDoubts } from '../steps/doubts.ts';
 import { idsOf, observe } from '../steps/observe.ts';
+import { resourcePausesInForce } from '../steps/window.ts';
 import type { Loaded, Observed, Planned, Run } from '../types.ts';
 import { isDear } from './prefetch.ts';
 
@@ -60,15 +62,16 @@ export async function planFor(
     kinds: run.kinds,
     providers: run.providers,
   });
+  const paused = pausedWith(await resourcePausesInForce(run), desired);
   const steps = plan.steps.map((s) =>
     away.has(s.want.id) ||
     alreadyRan.has(s.want.id) ||
     keeps.has(s.want.id) ||
     (!mode.runsJobs && skipsWayBack(run.kinds, s.want))
       ? idle(s)
-      : orHeld(run, s),
+      : (orPaused(paused, s) ?? orHeld(run, s)),
   );
-  const going = plan.removals.filter((r) => !keeps.has(r.id));
+  const going = plan.removals.filter((r) => !keeps.has(r.id) && !paused.held.has(r.id));
   const { steps: undoubted, removals: leaving } = loaded.host.decommission
     ? { steps, removals: going }
     : await withDoubts(run, { steps, removals: going }, wants);
@@ -97,6 +100,17 @@ function joined(prefetched: Observed | null, now: Observed): Observed {
   if (now.seen.size + now.unreachable.size === 0) return prefetched;
   const seen = new Map([...prefetched.seen, ...now.seen]);
   return { seen, unreachable: new Map([...prefetched.unreachable, ...now.unreachable]) };
+}
+
+/** What a person holds as it is, with what depends on it; nor is anything replaced beneath it. */
+function orPaused({ held, beneath }: Paused, step: Step): Step | null {
+  const { want, change } = step;
+  const isBeneath = beneath.has(want.id) && change.op === 'replace';
+  const why = held.get(want.id) ?? (isBeneath ? 'is needed by what is paused' : undefined);
+  if (why === undefined) return null;
+  return change.op === 'none'
+    ? idle(step)
+    : { ...idle(step), held: { code: 'Paused', change, reason: `${want.id} ${why}` } };
 }
 
 /** What a person has to decide, such as whether to take over what runs there already and differs, is left alone until then. */

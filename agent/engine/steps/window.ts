@@ -2,6 +2,7 @@
 import { Cron } from 'croner';
 import { durationMs } from '../../../manifests-schema/duration.ts';
 import type { HostSettings } from '../../core/render.ts';
+import { type ResourcePause, resourcePausesNow } from '../../core/resource-pause.ts';
 import { pauseNow } from '../../core/target.ts';
 import type { EngineDeps } from '../types.ts';
 
@@ -19,6 +20,19 @@ export async function windowNow(
   const doubt = (await clockDoubt?.()) ?? null;
   if (doubt !== null) return { open: false, until: null, doubt: doubt.message };
   return { ...windowAt(window, clock.now()), doubt: null };
+}
+
+/** Single resources that are held now. A pause that has a limit does not end by a date that is doubted. */
+export async function resourcePausesInForce({
+  store,
+  clock,
+  clockDoubt,
+  isAlive = () => true,
+}: Pick<EngineDeps, 'store' | 'clock' | 'clockDoubt' | 'isAlive'>): Promise<ResourcePause[]> {
+  const pauses = store.commits.get().resourcePauses ?? [];
+  if (pauses.length === 0) return [];
+  const now = pauses.some(({ until }) => until !== null) && (await clockDoubt?.()) ? new Date(0) : clock.now();
+  return resourcePausesNow(pauses, now, isAlive);
 }
 
 /** A pause that has a limit does not end by a date that is doubted. */
