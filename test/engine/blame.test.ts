@@ -83,6 +83,26 @@ describe('not yet', () => {
     expect(bad()).toEqual([]);
   });
 
+  test('who waits for a healthy database that takes long comes when it is healthy', async () => {
+    let began: number | null = null;
+    host.engine.registry.push('db:1', {
+      config: { Cmd: ['db'], Healthcheck: { Test: ['CMD', 'probe'], Interval: 1e9, Timeout: 1e9, Retries: 2 } },
+      program(argv) {
+        if (argv[0] !== 'probe') return RUNS;
+        began ??= host.clock.monotonic();
+        return { ...RUNS, code: host.clock.monotonic() - began < 90_000 ? 1 : 0, endsAfterMs: 1 };
+      },
+    });
+    await engine.apply(GOOD);
+    const text =
+      'services: {db: {image: "db:1"}, app: {image: "app:1", depends_on: {db: {condition: service_healthy}}}}\n';
+    const first = await engine.apply({ ...GOOD, ...compose(text) });
+    expect(first.outcome.verdict).toBe('open');
+    expect(bad()).toEqual([]);
+    expect(syncOf(await engine.again())).toEqual({ sync: 'synced', reason: '' });
+    expect(container('shop-app-1')?.status).toBe('running');
+  });
+
   test('a service has the patience that the repository gives it, beyond settle.timeout', async () => {
     await engine.apply(compose('services: {app: {image: "app:1", restart: always}}\n'));
     crashesFor('shop:2', 400_000);

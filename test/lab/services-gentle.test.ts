@@ -14,6 +14,7 @@ const HEALTHY =
   'healthcheck: {test: [CMD, /bin/busybox, wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"], interval: 5s, retries: 2, start_period: 20s, start_interval: 300ms}';
 const CRASH = 'command: ["/bin/busybox", "sh", "-c", "echo no such table; exit 3"]';
 const web = (...keys: string[]) => ({
+  'host.yaml': 'settle: {timeout: 60s, patience: 5s}\n',
   'shop/compose.yaml': `services:\n  web:\n${keys.map((key) => `    ${key}\n`).join('')}`,
 });
 const image = (version: number) => `image: infra:5000/app:${version}`;

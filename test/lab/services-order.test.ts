@@ -29,6 +29,7 @@ const stack = (services: Record<string, readonly string[]>, env = '', more = '')
         `  ${name}:\n    image: infra:5000/app:1\n    deploy: {update_config: {monitor: 500ms}}\n${keys.map((key) => `    ${key}\n`).join('')}`,
     )
     .join('')}${more}`,
+  'host.yaml': 'settle: {timeout: 20s, patience: 2s}\n',
   ...(env ? { 'shop/.env': env } : {}),
 });
 const containers = async () =>
@@ -71,7 +72,7 @@ describe('one-shots', () => {
 });
 
 describe('depends_on', () => {
-  const SICK = 'healthcheck: {test: [CMD, "false"], interval: 200ms, retries: 1}';
+  const SICK = 'healthcheck: {test: [CMD, "false"], interval: 200ms, timeout: 500ms, retries: 1}';
   const on = (more: string) => [STAY, `depends_on: {db: {${more}}}`];
 
   test('service_healthy waits for each container, and fails with what is unhealthy', async () => {

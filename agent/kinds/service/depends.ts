@@ -4,6 +4,7 @@ import { AgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { ContainerInfo, Docker } from '../../system/docker/docker.ts';
 import type { Memory } from '../container/fact.ts';
+import { healthcheckMs } from '../container/health.ts';
 import { candidateOf, isAside } from '../container/listing.ts';
 import { ownOf } from '../container/mine.ts';
 import { isReplica, PROJECT, SERVICE } from '../docker/labels.ts';
@@ -24,7 +25,7 @@ export async function waitForDependencies(
       const infos = await containersOf(docker, spec.project, dependency.service);
       // What has completed may have been cleared away since.
       if (infos.length === 0 && hasCompleted(memory, spec.project, dependency)) break;
-      const verdicts = infos.map((info) => judge(dependency, info));
+      const verdicts = infos.map((info) => judge(dependency, info, clock.now().getTime()));
       if (infos.length > 0 && verdicts.every((v) => v === 'ok')) break;
       const isLost = verdicts.includes('bad') || clock.monotonic() > deadline;
       if (isLost && !dependency.required) break;
@@ -48,14 +49,17 @@ async function containersOf(docker: Docker, project: string, service: string): P
   return infos.filter((info) => info !== undefined);
 }
 
-function judge({ condition }: Dependency, { State: state }: ContainerInfo): 'ok' | 'wait' | 'bad' {
+function judge({ condition, required }: Dependency, info: ContainerInfo, nowMs: number): 'ok' | 'wait' | 'bad' {
+  const { State: state } = info;
   if (condition === 'service_completed_successfully') {
     if (state.Status !== 'exited') return 'wait';
     return state.ExitCode === 0 ? 'ok' : 'bad';
   }
   if (state.Health?.Status === 'healthy') return 'ok';
-  // One that is unhealthy, or that its restart policy starts again, may become healthy yet.
-  return state.Health !== undefined && (state.Running || state.Restarting) ? 'wait' : 'bad';
+  if (state.Health?.Status === 'starting') return 'wait';
+  // One that is unhealthy soon after its start may become healthy yet: as long as its healthcheck can take, by its own numbers.
+  const isYoung = nowMs - Date.parse(state.StartedAt) < (healthcheckMs(info) ?? 0);
+  return required && state.Health !== undefined && state.Running && isYoung ? 'wait' : 'bad';
 }
 
 const unmet = ({ service, condition }: Dependency, info: ContainerInfo | undefined) =>
