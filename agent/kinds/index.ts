@@ -19,7 +19,7 @@ import { createExposures } from '../system/paths/exposed.ts';
 import { lookAtPlace } from '../system/place.ts';
 import { probe } from '../system/probe.ts';
 import { replacedMounts } from '../system/replaced-mounts.ts';
-import { holdsAddress } from '../system/sockets.ts';
+import { holdsAddress, listeningPorts } from '../system/sockets.ts';
 import { createSystemdSignals } from '../system/systemd/signals.ts';
 import { createSystemd, type Systemd } from '../system/systemd/systemd.ts';
 import { createInotifyQueue } from '../system/watch/inotify-queue.ts';
@@ -167,6 +167,7 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
           replacedMounts: (pid) => replacedMounts(`${root}/proc/${pid}`),
           directories: createAdoptedDirectories({ docker, files, lookAt, records: remembered }),
           holdsAddress: holdsAddressOf,
+          taken: { owned, listening: () => listeningPorts(`${root}/proc/self`) },
         }),
       ),
       erase(createJobProvider({ exec, redact })),

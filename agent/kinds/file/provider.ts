@@ -1,7 +1,7 @@
 /** Files, directories and links. */
 import path from 'node:path';
 import type { Gone, Health, Provider, Work } from '../../core/provider.ts';
-import type { Desired, ResourceId, Seen } from '../../core/types.ts';
+import type { Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Exec } from '../../system/exec.ts';
@@ -37,6 +37,8 @@ type FileWork = Work<FileSpec, FileFact>;
 
 const pathOf = (id: ResourceId): string => id.slice('file:'.length);
 const EMPTY = new Uint8Array();
+/** Names of what stays in a directory. */
+const TOLD = 5;
 /** Bytes of a file that a plan may show. */
 const MAX_TEXT = 64 * 1024;
 /** Validators that run side by side. */
@@ -198,7 +200,11 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
     remove,
   };
 
-  async function remove(gone: readonly Gone<FileFact>[], signal: AbortSignal): Promise<Map<ResourceId, AgentError>> {
+  async function remove(
+    gone: readonly Gone<FileFact>[],
+    signal: AbortSignal,
+    report?: (id: ResourceId, note: Reason) => void,
+  ): Promise<Map<ResourceId, AgentError>> {
     const failures = new Map<ResourceId, AgentError>();
     const fail = (id: ResourceId, thrown: unknown) =>
       failures.set(id, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource: id }));
@@ -210,6 +216,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       for (const id of ours) {
         const answer = outcome.get(pathOf(id));
         if (answer instanceof Error) fail(id, answer);
+        if (answer === false) report?.(id, stays(pathOf(id)));
       }
       ours = [];
     };
@@ -225,7 +232,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       try {
         // Each of these takes several syncs.
         if (signal.aborted) throw stopped(id);
-        await originals.restore(id);
+        if ((await originals.restore(id)) === 'occupied') throw occupied(pathOf(id), 'something else by now');
       } catch (thrown) {
         fail(id, thrown);
       }
@@ -233,6 +240,16 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
     await removeOurs();
     if (gone.some(({ id }) => isGeneratorInput(pathOf(id)))) await reloads?.generate();
     return failures;
+  }
+
+  /** It is not managed any more, and not gone. */
+  function stays(directory: string): Reason {
+    const inside = files.list(directory, TOLD);
+    const more = inside.length === TOLD ? ', …' : '';
+    return {
+      field: 'directory',
+      to: `${directory} stays on the host, with what is not fairlead's in it: ${inside.join(', ')}${more}`,
+    };
   }
 
   function wrote({ file, content }: NewFile, stat: FileStat): void {

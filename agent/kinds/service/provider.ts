@@ -32,6 +32,7 @@ import { takeBack } from './replace.ts';
 import { rollOut } from './roll.ts';
 import { demandWell } from './settle.ts';
 import { describe } from './summary.ts';
+import { refuseWhatIsTaken, type TakenOptions } from './taken.ts';
 
 export interface ServiceProviderOptions {
   docker: Docker;
@@ -45,6 +46,8 @@ export interface ServiceProviderOptions {
   /** See `replacedMounts`. */
   replacedMounts(pid: number): Promise<string[]>;
   directories: AdoptedDirectories;
+  /** Who has names and ports; left out where that is found out by trying. */
+  taken?: TakenOptions;
   /** Hears what containers can write; left out where nobody keeps it. */
   exposures?: Pick<Exposures, 'add'>;
 }
@@ -120,7 +123,9 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     },
     renew: (wants, how) => images.renew(wants, how),
     async prepare(work, signal, tell) {
-      const failures = await refuseWhatIsTooNew(docker, work, serviceNeeds);
+      const failures = new Map(await refuseWhatIsTooNew(docker, work, serviceNeeds));
+      if (options.taken)
+        for (const [id, error] of await refuseWhatIsTaken(docker, options.taken, work)) failures.set(id, error);
       const able = work.filter((w) => !failures.has(w.want.id));
       return new Map([...failures, ...(await images.ensure(able, { signal, tell }))]);
     },

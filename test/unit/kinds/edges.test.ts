@@ -1,5 +1,5 @@
 /** Names are edges, across stacks and kinds: order, removal, and what a replacement detached is attached again. */
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { ResourceId } from '../../../agent/core/types.ts';
@@ -387,5 +387,30 @@ describe('inferred edges', () => {
     expect(readdirSync(path.join(on.host.root, 'srv/m'))).toEqual(['a']);
     const result = await on.engine.apply(NOTHING);
     expect(isRising(orderOf(done(result), 'remove file:/srv/m/a', 'remove unit:srv-m.mount'))).toBe(true);
+  });
+});
+
+describe('what somebody else has is known before the old container is stopped:', () => {
+  const web = (keys: string): Repo => ({
+    'shop/compose.yaml': `services: {web: {image: "app:1", ${WELL}${keys}}}\n`,
+  });
+  test.each<[string, string, RegExp]>([
+    ['a port of a container', ', ports: ["9090:80"]', /PortInUse: port 9090\/tcp is taken; container guest/],
+    ['a port of a program', ', ports: ["9191:80"]', /PortInUse: port 9191\/tcp is taken; a program of the host/],
+    ['a name', ', container_name: guest', /NameConflict: container name guest is taken by/],
+  ])('%s', async (_what, keys, why) => {
+    await on.engine.apply(web(''));
+    await on.strangers('guest', { HostConfig: { PortBindings: { '80/tcp': [{ HostPort: '9090' }] } } });
+    const proc = path.join(on.host.root, 'proc/self/net');
+    mkdirSync(proc, { recursive: true });
+    const listening = '   0: 00000000:23E7 00000000:0000 0A 00000000:00000000';
+    writeFileSync(path.join(proc, 'tcp'), `  sl  local_address rem_address   st\n${listening}\n`);
+    const { id, startedAt } = on.only('shop-web-1');
+    const result = await on.engine.apply(web(keys));
+    expect(problems(result).join()).toMatch(why);
+    expect(on.only('shop-web-1')).toMatchObject({ id, startedAt, status: 'running' });
+    await on.host.engine.docker.remove('guest', { volumes: true });
+    writeFileSync(path.join(proc, 'tcp'), '');
+    expect(problems(await on.engine.again())).toEqual([]);
   });
 });

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createFakeHost, type FakeHost, reconcilerOn } from '../../fakes/host.ts';
-import { done, type Reconciler } from '../../reconciler.ts';
+import { done, type Reconciler, whyOf } from '../../reconciler.ts';
 
 let host: FakeHost;
 let engine: Reconciler;
@@ -86,4 +86,15 @@ describe('a first purge', () => {
     const made = files('  /srv/new/: {purge: true}\n  /srv/new/ours: {content: x}\n');
     expect((await engine.apply(made, signal, asked)).run.sync).toBe('synced');
   });
+});
+
+test('a directory that stays, since others have something in it, is said to stay', async () => {
+  await engine.apply(files('  /srv/d/: {}\n  /srv/d/ours: {content: x}\n  /srv/e: {content: x}\n'));
+  writeFileSync(path.join(host.root, 'srv/d/theirs'), 'x');
+  const result = await engine.apply(files('  /srv/e: {content: x}\n'));
+  expect(whyOf(result, 'file:/srv/d')).toContainEqual({
+    field: 'directory',
+    to: "/srv/d stays on the host, with what is not fairlead's in it: theirs",
+  });
+  expect(whyOf(result, 'file:/srv/d/ours')).toEqual([{ field: 'declaration', to: 'gone' }]);
 });
