@@ -66,6 +66,8 @@ export interface Around {
   declared: ReadonlyMap<ResourceId, Desired>;
   /** It is declared, or was made or adopted here. */
   isManaged(id: ResourceId): boolean;
+  /** What `memo` said of the declaration that was applied last; also of what is gone from the host. */
+  memoOf(id: ResourceId): Readonly<Record<string, unknown>> | undefined;
 }
 
 /** Where stacks lie that somebody else started, and that are adopted with their directory. */

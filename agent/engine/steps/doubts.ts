@@ -20,6 +20,7 @@ export async function withDoubts(
     gone: plan.removals,
     declared,
     isManaged: (id) => declared.has(id) || inventory.has(id),
+    memoOf: (id) => inventory.get(id)?.info.memo as Readonly<Record<string, unknown>> | undefined,
   };
   const doubts = new Map<ResourceId, Doubt>();
   const work = plan.steps.filter((s) => s.change.op !== 'none');

@@ -9,7 +9,7 @@ const TREE = '/var/lib/fairlead/tree/';
 
 /** The rest of a sentence that begins with "to keep the data,". */
 export function howToKeep({ spec }: Desired<ServiceSpec>, { old, mount, former }: Left): string {
-  const { Labels: labels } = former.info.Config;
+  const { labels } = former;
   const now = mount?.source ?? '';
   if (old.Type === 'bind') {
     const before = movedDirectory(spec, old.Source, now, labels);

@@ -6,7 +6,7 @@ import type { ResourceId } from '../../core/types.ts';
 import type { ContainerInfo, Docker } from '../../system/docker/docker.ts';
 import type { LookAtPlace } from '../../system/place.ts';
 import { ANONYMOUS, nameOf, type ServiceFact } from '../container/fact.ts';
-import { DEPENDS_ON, locate } from '../docker/labels.ts';
+import { DEPENDS_ON, locate, PROJECT } from '../docker/labels.ts';
 import { createDataLook, type Where } from './data.ts';
 import { howToKeep } from './keep-data.ts';
 
@@ -15,16 +15,33 @@ export interface LeftBehindOptions {
   lookAt: LookAtPlace;
 }
 
-type Mounted = ContainerInfo['Mounts'][number];
+type Mounted = Pick<ContainerInfo['Mounts'][number], 'Type' | 'Name' | 'Source' | 'Destination' | 'RW'>;
 type ServiceWork = Work<ServiceSpec, ServiceFact>;
 type DataLook = ReturnType<typeof createDataLook>;
 
-/** A container that has, or had, what a service is to start with. */
+/** What has, or had, what a service is to start with. */
 interface Former {
-  info: ContainerInfo;
+  /** As in a sentence: `shop-db-1 has`. */
+  has: string;
+  mounts: readonly Mounted[];
+  labels: Readonly<Record<string, string>>;
   /** The service that is to be removed, where it is another one. */
   of: ResourceId | null;
 }
+
+/** What is remembered of a service whose containers somebody removed. */
+interface Memo {
+  image: string;
+  mounts: readonly { type: string; source: string; target: string }[];
+}
+
+/** See `Provider.memo`. */
+export const memoOf = ({ image, mounts }: ServiceSpec): Memo & Readonly<Record<string, unknown>> => ({
+  image,
+  mounts: mounts
+    .filter((m) => !m.readOnly && m.source !== '' && (m.type === 'bind' || m.type === 'volume'))
+    .map(({ type, source, target }) => ({ type, source, target })),
+});
 
 /** A place with data, and the one that would be used in its stead. */
 export interface Left {
@@ -54,7 +71,7 @@ export async function leftBehind(
     const place = left.mount === null ? 'a new volume without a name' : `${left.mount.source}, which is empty`;
     doubts.set(want.id, {
       code: 'DataLeftBehind',
-      reason: `${want.id} would start with ${place}, at ${left.old.Destination}, while ${placeOf(left.old)}, which ${nameOf(left.former.info)} has there, holds data; to keep the data, ${howToKeep(want, left)}; to begin without it, set x-fairlead: {empty: allow}, or run \`fairlead sync --allow-empty\``,
+      reason: `${want.id} would start with ${place}, at ${left.old.Destination}, while ${placeOf(left.old)}, which ${left.former.has} there, holds data; to keep the data, ${howToKeep(want, left)}; to begin without it, set x-fairlead: {empty: allow}, or run \`fairlead sync --allow-empty\``,
       keeps: left.former.of === null ? [] : keptWith(left.former.of, around),
     });
   }
@@ -64,18 +81,53 @@ export async function leftBehind(
 const mayLeave = ({ change, want: { spec } }: ServiceWork): boolean =>
   (change.op === 'create' || change.op === 'replace') && spec.empty !== 'allow' && spec.replicas > 0;
 
-/** Its own containers; of a service that is new, those of the same image that are to go. */
-function formersOf({ want, seen }: ServiceWork, { gone }: Around): Former[] {
-  const own = [...(seen?.fact.replicas ?? []), ...(seen?.fact.parked ?? [])];
-  if (own.length > 0) return own.map(({ info }) => ({ info, of: null }));
+/** Its own containers; of a service that is new, those of the same image that are to go. Without containers, what is remembered of them. */
+function formersOf({ want, seen }: ServiceWork, { gone, memoOf }: Around): Former[] {
+  const own = seen ? inContainers(seen.fact, null) : [];
+  if (own.length > 0) return own;
+  const memo = memoOf(want.id);
+  if (memo !== undefined) return remembered(want.id, memo, null);
   const image = repositoryOf(want.spec.image);
   return gone.flatMap(({ id, seen: other }) => {
-    if (!id.startsWith('service:') || other === undefined) return [];
+    if (!id.startsWith('service:')) return [];
+    if (other === undefined) {
+      const before = memoOf(id);
+      return repositoryOf(String(before?.image ?? '')) === image ? remembered(id, before, id) : [];
+    }
     const { replicas } = other.fact as ServiceFact;
-    return replicas
-      .filter(({ info }) => repositoryOf(info.Config.Image) === image)
-      .map(({ info }) => ({ info, of: id }));
+    const alike = replicas.filter(({ info }) => repositoryOf(info.Config.Image) === image);
+    return inContainers({ replicas: alike, parked: [] }, id);
   });
+}
+
+const inContainers = (
+  { replicas, parked }: Pick<ServiceFact, 'replicas' | 'parked'>,
+  of: ResourceId | null,
+): Former[] =>
+  [...replicas, ...parked].map(({ info }) => ({
+    has: `${nameOf(info)} has`,
+    mounts: info.Mounts,
+    labels: info.Config.Labels ?? {},
+    of,
+  }));
+
+function remembered(
+  id: ResourceId,
+  memo: Readonly<Record<string, unknown>> | undefined,
+  of: ResourceId | null,
+): Former[] {
+  const mounts = Array.isArray(memo?.mounts) ? (memo.mounts as Memo['mounts']) : [];
+  return [
+    {
+      has: `${id} had`,
+      labels: { [PROJECT]: locate(id)[0] },
+      of,
+      mounts: mounts.map(({ type, source, target }) => ({
+        ...{ Type: type as Mounted['Type'], Source: type === 'volume' ? '' : source, Destination: target, RW: true },
+        ...(type === 'volume' ? { Name: source } : {}),
+      })),
+    },
+  ];
 }
 
 /** Another tag of it is the same program with the same data. */
@@ -83,19 +135,29 @@ const repositoryOf = (image: string): string => listedName(image).replace(/(@.*|
 
 async function firstLeft(spec: ServiceSpec, formers: readonly Former[], data: DataLook): Promise<Left | null> {
   for (const former of formers) {
-    for (const old of former.info.Mounts) {
+    for (const old of former.mounts) {
       if (!isKeeper(old) || data.isDisposable(old.Name ?? '')) continue;
       const mount = spec.mounts.find((m) => m.target === old.Destination) ?? null;
       const isMoved = mount === null ? isLost(old, former) : isOtherPlace(mount, old);
       // What another of them has in the new place already is not left behind.
-      if (!isMoved || (mount && formers.some(({ info }) => info.Mounts.some((m) => isSamePlace(mount, m))))) continue;
+      if (!isMoved || (mount && formers.some(({ mounts }) => mounts.some((m) => isSamePlace(mount, m))))) continue;
       const where = mount === null ? 'missing' : whereOf(mount, data);
       if (mount && data.isDisposable(mount.source)) continue;
       const besides = typeof where === 'string' ? null : where.path;
-      if ((await data.isEmpty(where)) && (await data.holds(old.Source, besides))) return { former, old, mount };
+      if ((await data.isEmpty(where)) && (await holdsData(old, besides, data))) return { former, old, mount };
     }
   }
   return null;
+}
+
+async function holdsData(
+  { Type, Name = '', Source }: Mounted,
+  besides: string | null,
+  data: DataLook,
+): Promise<boolean> {
+  if (Source !== '') return data.holds(Source, besides);
+  const where = Type === 'volume' ? data.volume(Name) : 'elsewhere';
+  return typeof where !== 'string' && data.holds(where.path, besides);
 }
 
 /** It can be written, and outlives its container. */

@@ -24,7 +24,7 @@ import type { Images } from '../image/images.ts';
 import { movedImages } from '../image/moves.ts';
 import { waitForDependencies } from './depends.ts';
 import type { AdoptedDirectories } from './directories.ts';
-import { leftBehind } from './left-behind.ts';
+import { leftBehind, memoOf } from './left-behind.ts';
 import type { ServiceMemory } from './memory.ts';
 import { createServiceDiff, hold } from './plan.ts';
 import { removeServices } from './remove.ts';
@@ -87,6 +87,7 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
   return {
     kind: 'service',
     claims,
+    memo: memoOf,
     diff,
     health: (want, seen) => healthOf(want, seen?.fact),
     patienceMs: (_want, seen) => healthcheckBoundMs(seen?.fact),

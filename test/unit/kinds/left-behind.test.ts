@@ -217,3 +217,16 @@ test('a running stack that is adopted by recreating it does not start on an empt
   rmSync(path.join(on.host.root, '/opt/shop/data/rows'));
   expect(held(await on.engine.again({ adopt: true }))).toEqual([]);
 });
+
+test.each([
+  ['the same service', 'shop', 'service:shop/db'],
+  ['a moved stack', 'webshop', 'service:webshop/db'],
+])('%s is held as well where somebody removed the containers before', async (_, stack, id) => {
+  await on.engine.apply(shop('data', { top: NAMED('data') }));
+  rows(`${VOLUMES}/shop_data/_data`);
+  for (const name of ['shop-db-1', 'shop-web-1']) await on.host.engine.docker.remove(name, { volumes: true });
+  const result = await on.engine.apply(shop('rows', { stack, top: NAMED('rows') }));
+  expect(held(result)[0]).toBe(`${id} DataLeftBehind`);
+  expect(reasonOf(result)).toMatch(/volume shop_data, which service:shop\/db had there, holds data/);
+  expect(held(await on.engine.apply(shop('rows', { stack, top: NAMED('rows', 'name: shop_data') })))).toEqual([]);
+});
