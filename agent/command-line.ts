@@ -30,6 +30,9 @@ const offlineKinds = (version: string) => ({
   }),
 });
 
+/** Of a terminal that does not say how wide it is. */
+const USUAL_COLUMNS = 80;
+
 /** Runs one command, in this terminal. @returns the exit code */
 export const commandLine = (argv: readonly string[], version: string): Promise<number> =>
   runCli(
@@ -39,7 +42,8 @@ export const commandLine = (argv: readonly string[], version: string): Promise<n
       stderr: (text) => process.stderr.write(text),
       isTTY: process.stdout.isTTY ?? false,
       get columns() {
-        return process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY;
+        // A serial console, or a terminal that a program made, reports a size of 0.
+        return process.stdout.isTTY ? process.stdout.columns || USUAL_COLUMNS : Number.POSITIVE_INFINITY;
       },
       env: process.env,
       now: () => new Date(),

@@ -5,6 +5,7 @@ import { KINDS } from '../../manifests-schema/kinds/index.ts';
 import type { HoldDocument } from '../control/protocol.ts';
 import { type Context, EXIT } from './context.ts';
 import { sync } from './sync.ts';
+import { localTime } from './words.ts';
 
 /** @param words ids of resources (the whole host if there is none), and then perhaps a command, for as long as which they are held */
 export async function pause(
@@ -18,7 +19,12 @@ export async function pause(
   const what = ids.length > 0 ? { ids, ...(command.length > 0 ? { holder: process.pid } : {}) } : {};
   const document = await c.client.post<HoldDocument>('pause', { ...options, ...what });
   if (command.length > 0) return during(c, command, ids);
-  const limit = options.for ? `for ${options.for}` : `until \`${['fairlead resume', ...ids].join(' ')}\``;
+  const until = document.pause?.until;
+  const limit = until
+    ? `until ${localTime(until)}`
+    : options.for
+      ? `for ${options.for}`
+      : `until \`${['fairlead resume', ...ids].join(' ')}\``;
   c.print(document, () =>
     ids.length > 0
       ? `Paused ${ids.join(', ')} ${limit}, with what depends on it: neither commits nor repairs change it.`

@@ -35,11 +35,15 @@ export const resourcesText = ({ resources }: ResourcesDocument, page: Reader): s
         (cell, column) => (column === 1 || column === 2 ? tone(cell, page.style) : cell),
       );
 
+/** On narrower terminals the year and the seconds go, so that the hour stays. */
+const WHOLE_DATES = 100;
+
 export function historyText({ runs }: HistoryDocument, page: Reader): string {
+  const { columns } = page;
   if (runs.length === 0) return 'No runs.';
   const rows = runs.map((r) => [
     r.quietFrom === undefined ? `#${r.id}` : `#${r.quietFrom}–${r.id}`,
-    clockTime(r.startedAt),
+    columns < WHOLE_DATES ? clockTime(r.startedAt).slice('2026-'.length, -':00'.length) : clockTime(r.startedAt),
     r.trigger,
     r.sync,
     shortId(r.commit?.commit),

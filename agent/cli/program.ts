@@ -15,6 +15,11 @@ export class CliCommand extends Command {
   examples: readonly string[] = [];
   /** Meaning of exit codes that differ from the usual ones. */
   exits: Exits = {};
+  /** Where a command is missing, one line says so; all of the help is for those who ask for it. */
+  override help(context?: { error: boolean } | ((text: string) => string)): never {
+    if (typeof context === 'object' && context.error) this.error('no command was given');
+    super.help(typeof context === 'object' ? context : undefined);
+  }
   override createCommand(name?: string): CliCommand {
     return new CliCommand(name);
   }
@@ -89,6 +94,7 @@ export function createProgram(terminal: Terminal, deps: CliDeps, finish: (code: 
       },
   };
   program.configureOutput({ outputError: usageError(program) });
+  program.version(`fairlead ${deps.version}`, '-V, --version', 'print the version of this program');
   addHostCommands(build);
   addRepositoryCommands(build);
   addFleetCommands(build);
@@ -113,6 +119,8 @@ const usageError = (command: Command) => (text: string, write: (text: string) =>
     .replace(/^error: /, '')
     .trim()
     .replaceAll(/\s*\n\s*/g, ' ')
+    .replace(/ \(Did you mean (one of )?(.*)\?\)$/, '; did you mean $2?')
+    .replace(/^command-argument value '(.*?)' is invalid for argument '(.*?)'\./, '$1 is no $2:')
     .replace(/\.$/, '');
   write(`fairlead: ${said}; see \`${pathOf(command)} --help\`\n`);
 };

@@ -2,7 +2,7 @@
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { tamed } from '../tame.ts';
 import { wrap } from './table.ts';
-import { ago, ahead, type Reader, shortId, tone, took, whose } from './words.ts';
+import { ago, ahead, localTime, type Reader, shortId, tone, took, whose } from './words.ts';
 
 const TURNS = { wait: 'passes by itself', host: 'this host needs a hand', commit: 'another commit fixes it' } as const;
 
@@ -25,7 +25,7 @@ export function statusText(document: StatusDocument, { now, style, columns }: Re
     lines.push(`applied  ${shortId(s.applied.commit)}, ${ago(s.applied.at, at)}`);
   if (s.pin) lines.push(`pinned   ${shortId(s.pin)}, until \`fairlead resume\``);
   if (s.gate && s.gate.reason !== s.message) lines.push(`held     ${s.gate.reason}`);
-  if (s.gate?.until) lines.push(`until    ${s.gate.until} (${ahead(s.gate.until, at)})`);
+  if (s.gate?.until) lines.push(`until    ${localTime(s.gate.until)} (${ahead(s.gate.until, at)})`);
   for (const b of s.bad) lines.push(`bad      ${shortId(b.commit)} [${b.reason}]`);
   if (s.run)
     lines.push(

@@ -28,6 +28,15 @@ function span(ms: number): string {
 /** `2026-11-24 08:00:00`, UTC, as everywhere in fairlead. */
 export const clockTime = (at: string): string => at.replace('T', ' ').slice(0, 19);
 
+/** `2026-11-24 09:00 +01:00`: a time to come, by the clock of the reader. */
+export function localTime(at: string): string {
+  const date = new Date(at);
+  const two = (n: number) => String(n).padStart(2, '0');
+  const east = -date.getTimezoneOffset();
+  const zone = `${east < 0 ? '-' : '+'}${two(Math.floor(Math.abs(east) / 60))}:${two(Math.abs(east) % 60)}`;
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())} ${zone}`;
+}
+
 /** `370 ms`, `12.4 s` */
 export const took = (ms: number): string => (ms < 10_000 ? `${ms} ms` : `${(ms / 1_000).toFixed(1)} s`);
 

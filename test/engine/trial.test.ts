@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import { eventDocument, resourcesDocument, statusDocument } from '../../manifests-schema/payloads.ts';
-import { until } from '../lab/run.ts';
+import { run, until } from '../lab/run.ts';
 import { startTrial, type Trial } from './trial.ts';
 
 let trial: Trial;
@@ -225,4 +225,29 @@ test('killed and started again it knows what was; a clean stop says offline and 
   expect(trial.retained.get('fairlead/default/hosts/trial/presence')).toBe('offline');
   expect(fs.readFileSync(path.join(trial.root, 'etc/a'), 'utf8')).toBe('1');
   expect(trial.events.map((e) => e.seq)).toEqual(trial.events.map((_, i) => i + 1));
+});
+
+test('no command, a wrong address and a url with a password are one line and 64; the version has its usual options', async () => {
+  const init = fs.mkdtempSync(path.join(trial.root, '../init-'));
+  for (const args of [
+    [],
+    ['fleet'],
+    ['secret'],
+    ['init', 'not a url', '--root', init],
+    ['init', 'https://user:pw@git.example.com/fleet.git', '--root', init],
+  ]) {
+    const { code, stderr, stdout } = await run([process.execPath, trial.main, ...args], { check: false });
+    expect([args, code, stdout]).toEqual([args, 64, '']);
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+  }
+  expect(fs.readdirSync(init)).toEqual([]);
+  expect((await run([process.execPath, trial.main, '--version'])).stdout).toMatch(/^fairlead \d/);
+});
+
+test('init says what it leaves alone, and how a git server becomes known', async () => {
+  const init = fs.mkdtempSync(path.join(trial.root, '../init-'));
+  const said = async (...args: string[]) =>
+    (await run([process.execPath, trial.main, 'init', ...args, '--root', init])).stdout;
+  expect(await said('ssh://git@git.example.com:2222/fleet.git')).toContain('ssh-keyscan -p 2222 git.example.com');
+  expect(await said('https://other.example.com/x.git', '--host', 'foo')).toMatch(/^kept {2}\S+agent\.yaml as it was/);
 });
