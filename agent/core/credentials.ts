@@ -202,7 +202,8 @@ function inPatterns(text: string, swap: Swap): string {
 export const isTelling = (credential: string): boolean =>
   credential.length >= 12 || (credential.length >= 6 && /[^A-Za-z]/.test(credential));
 
-const CHANGED = '(secret changed)';
+/** In place of one that is another than before. */
+export const CHANGED = '(secret changed)';
 
 /**
  * A difference as it may be told.

@@ -1,5 +1,8 @@
 /** What differs between two texts, line by line, as `diff -u` shows it. Pure. */
 
+import { isCredential, isCredentialName } from './credential-names.ts';
+import { CHANGED, MASK, textWithoutCredentials } from './credentials.ts';
+
 /** Larger texts are not compared: a plan is to be read by people. Bytes, and lines. */
 const MAX_BYTES = 64 * 1024;
 const MAX_LINES = 2_000;
@@ -75,17 +78,32 @@ function middle(a: readonly string[], b: readonly string[]): Line[] {
   return lines;
 }
 
+/** A line of settings that gives a credential; null for any other. */
+function settingOf(line: string): { start: string } | null {
+  const [, start = '', name = '', value = ''] =
+    /^(\s*(?:- +)?(?:export +)?["']?([\w.-]{1,80})["']?[ \t]*[:=][ \t]*)(\S.*)$/.exec(line) ?? [];
+  return isCredentialName(name) && isCredential(value) ? { start } : null;
+}
+
+/** What is already on the host may hold anything: a diff tells of no credential, and of a changed one that it did. */
+function tellable(line: string, isChange: boolean): string {
+  const setting = settingOf(line);
+  if (setting === null) return textWithoutCredentials(line);
+  return `${setting.start}${isChange ? CHANGED : MASK}`;
+}
+
 /** Changed lines with a few around them; what lies between is left out. */
 function hunks(lines: readonly Line[]): string[] {
   const changed = lines.flatMap(({ sign }, i) => (sign === ' ' ? [] : [i]));
   const shown = new Set(changed.flatMap((i) => Array.from({ length: 2 * CONTEXT + 1 }, (_, k) => i - CONTEXT + k)));
+  const gone = new Set(lines.flatMap(({ sign, text }) => (sign === '-' ? (settingOf(text)?.start ?? []) : [])));
   const out: string[] = [];
   let line = 0;
   for (const [i, { sign, text }] of lines.entries()) {
     if (sign !== '-') line++;
     if (!shown.has(i)) continue;
     if (!shown.has(i - 1) && i > 0) out.push(`@@ line ${sign === '-' ? line + 1 : line} @@`);
-    out.push(`${sign}${text}`);
+    out.push(`${sign}${tellable(text, sign === '+' && gone.has(settingOf(text)?.start ?? ''))}`);
   }
   return out;
 }

@@ -59,3 +59,21 @@ test('is as short as that of diff(1)', () => {
   }
   expect(count(diff(from, to))).toBe(count(theirs));
 });
+
+test('a credential among the settings is not shown, and a changed one is said to have changed', () => {
+  const of = (password: string, url: string) =>
+    bytes(`# app\nuser: shop\n  password: ${password}\nexport TOKEN="${password}"\nurl=postgres://u:${url}@db/x\n`);
+  expect(textDiff(of('hunter2-a', 'one-1'), of('hunter2-b', 'two-2'))).toBe(
+    [
+      ' # app',
+      ' user: shop',
+      '-  password: (secret)',
+      '-export TOKEN=(secret)',
+      '-url=postgres://u:(secret)@db/x',
+      '+  password: (secret changed)',
+      '+export TOKEN=(secret changed)',
+      '+url=postgres://u:(secret)@db/x',
+    ].join('\n'),
+  );
+  expect(textDiff(null, bytes('password: hunter2-a\n'))).toBe('+password: (secret)');
+});
