@@ -102,6 +102,7 @@ export function containerPromises(on: DockerTools): void {
       HostConfig: { RestartPolicy: { Name: 'on-failure', MaximumRetryCount: 1 } },
     });
     await becomes(twice, 'given up', (c) => c.State.Status === 'exited');
+    expect((await look(twice)).RestartCount).toBe(1);
     const zero = await started('t-zero', {
       Cmd: shell('exit 0'),
       HostConfig: { RestartPolicy: { Name: 'on-failure', MaximumRetryCount: 0 } },

@@ -211,6 +211,13 @@ export async function observeContainer(
 export const stateOf = (info: ContainerInfo): string =>
   info.State.Status === 'exited' ? `exited (${info.State.ExitCode})` : info.State.Status;
 
+/** Its restart policy allows so many starts after a failure, and the engine has made them all: more would go against the declaration. */
+export const isGivenUp = ({ info, interrupted }: Replica): boolean => {
+  const { Name, MaximumRetryCount: limit = 0 } = info.HostConfig.RestartPolicy ?? {};
+  const hasFailed = info.State.Status === 'exited' && info.State.ExitCode !== 0 && !interrupted;
+  return Name === 'on-failure' && limit > 0 && hasFailed && (info.RestartCount ?? 0) >= limit;
+};
+
 /** It came to its end by itself: one that its engine stopped is not done, whatever its exit code. */
 export const isCompleted = (spec: ServiceSpec, { info, interrupted }: Replica): boolean =>
   !interrupted &&

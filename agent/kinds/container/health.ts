@@ -6,7 +6,7 @@ import type { Health } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { ContainerInfo } from '../../system/docker/docker.ts';
 import { HASH } from '../docker/labels.ts';
-import { isCompleted, nameOf, type Replica, type ServiceFact, stateOf } from './fact.ts';
+import { isCompleted, isGivenUp, nameOf, type Replica, type ServiceFact, stateOf } from './fact.ts';
 
 /** A container without a healthcheck is well after it has run this long (docs/operations.md, "A commit that does not settle"). */
 const STEADY_MS = 10_000;
@@ -80,6 +80,11 @@ export function replicaHealth(spec: ServiceSpec, replica: Replica): Health {
   if (state.Restarting) {
     const message = `keeps restarting, last exit code ${state.ExitCode}${memory(info)}${tail}`;
     return { state: 'bad', heals: true, message };
+  }
+  if (isGivenUp(replica)) {
+    const often = `after ${info.RestartCount} ${info.RestartCount === 1 ? 'restart' : 'restarts'}`;
+    const message = `the engine gave up ${often}, as \`restart\` says, last exit code ${state.ExitCode}${memory(info)}${tail}; \`docker start ${nameOf(info)}\` or another commit starts it again`;
+    return { state: 'bad', message };
   }
   if (!state.Running) {
     const message = `${stateOf(info)}${memory(info)}${state.Error ? `: ${state.Error}` : ''}${tail}`;

@@ -3,7 +3,15 @@ import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Change, Desired, Reason, Seen } from '../../core/types.ts';
 import type { ContainerInfo } from '../../system/docker/docker.ts';
 import { differences } from '../container/diff.ts';
-import { isCompleted, memberOf, nameOf, type Replica, type ServiceFact, stateOf } from '../container/fact.ts';
+import {
+  isCompleted,
+  isGivenUp,
+  memberOf,
+  nameOf,
+  type Replica,
+  type ServiceFact,
+  stateOf,
+} from '../container/fact.ts';
 import { refusedBefore, replicaHealth } from '../container/health.ts';
 import { isChangeable, isLive, nameDifference, networkDifferences } from '../container/live.ts';
 import { HASH, WORKING_DIR } from '../docker/labels.ts';
@@ -186,7 +194,7 @@ const dead = ({ info }: Replica): Reason[] =>
 
 function stopped(spec: ServiceSpec, replica: Replica): Reason[] {
   const { info, interrupted } = replica;
-  if (info.State.Running || info.State.Restarting || isCompleted(spec, replica)) return [];
+  if (info.State.Running || info.State.Restarting || isCompleted(spec, replica) || isGivenUp(replica)) return [];
   const from = `${stateOf(info)}${interrupted ? ' when the engine was stopped' : ''}`;
   return [{ field: 'state', from, to: 'running' }];
 }

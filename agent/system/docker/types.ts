@@ -7,6 +7,8 @@ type Inspected = Dockerode.ContainerInspectInfo;
 
 /** One container, of `GET /containers/{id}/json`: the fields that are read. */
 export interface ContainerInfo extends Pick<Inspected, 'Id' | 'Name' | 'Image' | 'Mounts'> {
+  /** How often its restart policy started it since somebody did; some engines leave out 0. */
+  RestartCount?: number;
   State: Omit<Inspected['State'], 'Dead'>;
   HostConfig: Dockerode.HostConfig;
   Config: ContainerConfig;

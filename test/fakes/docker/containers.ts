@@ -40,7 +40,11 @@ export function containerCalls(state: State): Pick<Docker, Calls> {
       Object.assign(c.host, settings);
       tellOf(state, c, 'update');
     },
-    start: async (id) => startContainer(state, containerOf(state, id)),
+    async start(id) {
+      const c = containerOf(state, id);
+      startContainer(state, c);
+      c.restarts = 0;
+    },
     stop: async (id) => stopContainer(state, containerOf(state, id)),
     async restart(id) {
       const c = containerOf(state, id);

@@ -18,6 +18,7 @@ export function inspected(c: FakeContainer): ContainerInfo {
     Config: c.config,
     HostConfig: c.host,
     Mounts: asMounts(c.mounts),
+    RestartCount: c.restarts,
     State: {
       Status: c.status,
       Running: c.status === 'running' || c.status === 'restarting',

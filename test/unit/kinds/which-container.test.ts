@@ -212,3 +212,29 @@ test('a container that something keeps from its removal is not tried again in ea
   expect(on.names()).toEqual(['shop-web-1 running']);
   expect(volumeOf('shop-web-1')).toBe(volume);
 });
+
+test.each(['always', 'on-failure', 'on-failure:2'])(
+  'restart: %s: what crashes is the engine’s to restart',
+  async (restart) => {
+    const files = {
+      'shop/compose.yaml': `services: {web: {image: "app:1", command: ["sh", "-c", "sleep 1; exit 3"], restart: "${restart}"}}\n`,
+    };
+    await on.engine.apply(files);
+    const lines: string[] = [];
+    for (let i = 0; i < 12; i++) {
+      await on.host.clock.sleep(700, new AbortController().signal);
+      lines.push(...done(await on.engine.again({ trigger: 'schedule' })));
+    }
+    expect(lines).toEqual([]);
+    if (restart.endsWith(':2'))
+      expect(problems(await on.engine.again()).join()).toMatch(/the engine gave up after 2 restarts.*last exit code 3/);
+  },
+);
+
+test('one that somebody killed before its restarts were used up is started again', async () => {
+  const files = { 'shop/compose.yaml': 'services: {web: {image: "app:1", restart: "on-failure:2"}}\n' };
+  await on.engine.apply(files);
+  await on.host.engine.docker.stop('shop-web-1', 0);
+  await on.engine.again();
+  expect(on.only('shop-web-1').status).toBe('running');
+});
