@@ -4,7 +4,7 @@ import path from 'node:path';
 import { nearest } from '../../manifests-schema/check.ts';
 import { readChain } from '../core/layers.ts';
 import { AgentError } from '../errors.ts';
-import { type Fleet, type FleetHost, filesOf, openFleet } from '../repo/fleet.ts';
+import { type Fleet, type FleetHost, openFleet, settingsOf } from '../repo/fleet.ts';
 import { openPlain } from '../repo/tree.ts';
 import { encryptAge } from '../secrets/age.ts';
 import { type Context, EXIT } from './context.ts';
@@ -91,7 +91,7 @@ async function readRecipients(dir: string): Promise<Recipient[]> {
 }
 
 async function recipientOf(fleet: Fleet, host: FleetHost): Promise<Recipient> {
-  const { files } = await filesOf(fleet, host);
+  const files = await settingsOf(fleet, host);
   const chain = readChain(files, host.path, fleet.cache);
   const roles = chain.layers.filter((l) => l.kind === 'role').map((l) => l.dir.slice('roles/'.length));
   return { host: host.name, path: host.path, recipient: chain.host.age ?? null, roles };

@@ -152,7 +152,7 @@ export async function viewOf({ tree, shared }: Fleet, { path }: FleetHost): Prom
 }
 
 /** The files of a host's directory and of its roles. @throws AgentError `NoRepository`, `InvalidRepository` */
-export async function filesOf(fleet: Fleet, host: FleetHost): Promise<HostFiles> {
+async function filesOf(fleet: Fleet, host: FleetHost): Promise<HostFiles> {
   const view = await viewOf(fleet, host);
   const { contents, executable, refused } = await withWords(
     fleet.tree.name,
@@ -161,10 +161,23 @@ export async function filesOf(fleet: Fleet, host: FleetHost): Promise<HostFiles>
   return { files: createPayload(contents, { read: () => null, sha256, executable }), refused, view };
 }
 
-export interface HostFiles {
+interface HostFiles {
   files: Payload;
   refused: readonly Refused[];
   view: View;
+}
+
+/** fleet.yaml, host.yaml and each role.yaml of a host: for who asks for settings alone, and not for payload that may be large. */
+export async function settingsOf(fleet: Fleet, host: FleetHost): Promise<ReadonlyMap<string, Uint8Array>> {
+  const { objects, name } = fleet.tree;
+  const view = await viewOf(fleet, host);
+  const files = new Map<string, Uint8Array>();
+  const read = async (file: string, oid: string) => files.set(file, await withWords(name, objects.read(oid, 'blob')));
+  if (view.fleet !== null) await read('fleet.yaml', view.fleet);
+  for (const { path, entries } of view.layers)
+    for (const { name: file, type, oid } of entries)
+      if (type === 'file' && (file === `${path}/host.yaml` || file === `${path}/role.yaml`)) await read(file, oid);
+  return files;
 }
 
 export type RenderedHost = Loaded & { files: Checkout['files']; refused: readonly Refused[] };
