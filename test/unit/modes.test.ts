@@ -1,5 +1,5 @@
 /** The mode of what is delivered: git's executable bit, wherever no declaration gives a mode. */
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -91,6 +91,7 @@ test('a snapshot keeps the bit', async () => {
 
 test('a plan of a working directory has the bit of its files', async () => {
   const dir = mkdtempSync(path.join(tmpdir(), 'modes-'));
+  mkdirSync(path.join(dir, 'hosts/a'), { recursive: true });
   writeFileSync(path.join(dir, 'hosts/a/run'), '', { mode: 0o755 });
   const { files } = (await localCheckout(dir, 'hosts/a')).checkout;
   expect(files.executable?.('hosts/a/run')).toBe(true);
