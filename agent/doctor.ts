@@ -4,7 +4,7 @@ import type { DoctorDocument } from '../manifests-schema/documents.ts';
 import type { StatusDocument } from '../manifests-schema/payloads.ts';
 import type { AgentConfig } from './config.ts';
 import { createControlClient } from './control/client.ts';
-import { canonicalHost } from './core/image-name.ts';
+import { canonicalHost, pathBehind } from './core/image-name.ts';
 import { AgentError } from './errors.ts';
 import { createSource } from './git/source.ts';
 import { Ailment, clock, credentials, disk, watches } from './host-probes.ts';
@@ -155,7 +155,7 @@ const registries: Probe = {
     const credentials = createCredentials({ registries: configured, home: '/root', root: '', exec, secret });
     const names = Object.keys(configured);
     for (const name of names) {
-      const found = await credentials.of(canonicalHost(name));
+      const found = await credentials.of(canonicalHost(name), pathBehind(name));
       if (found === null) continue;
       await engine.login(found.auth).catch((thrown: Error) => {
         throw new Error(`${thrown.message}; asked as ${found.source}`);

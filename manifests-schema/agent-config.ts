@@ -101,8 +101,8 @@ export const agentConfig = z
             z
               .string()
               .regex(
-                /^(https:\/\/index\.docker\.io\/v1\/|[A-Za-z0-9.-]+(:\d+)?)$/,
-                'must be a registry as images name it, such as registry.example.com:5000, or docker.io',
+                /^(https:\/\/index\.docker\.io\/v1\/|[A-Za-z0-9.-]+(:\d+)?(\/[a-z0-9._-]+)*)$/,
+                'must be a registry as images name it, such as registry.example.com:5000, registry.gitlab.com/acme/shop, or docker.io',
               ),
             z.strictObject({
               username: z.string().min(1).describe('for this registry'),

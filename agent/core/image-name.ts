@@ -20,6 +20,17 @@ export function registryOf(image: string): string {
 
 const HUB = 'docker.io';
 
+/** What follows the registry in the name of an image, without tag and digest: `acme/shop`. */
+export function repositoryOf(image: string): string {
+  const [name = ''] = image.split('@');
+  const path = registryOf(name) === HUB && !/^[^/]*docker\.io\//.test(name) ? name : name.slice(name.indexOf('/') + 1);
+  return path.replace(/:[^:/]*$/, '');
+}
+
+/** The path behind a registry as a person wrote it: `registry.example.com/acme` → `acme`; '' if there is none. */
+export const pathBehind = (written: string): string =>
+  written.includes('://') ? '' : written.split('/').slice(1).join('/').replace(/\/+$/, '');
+
 /** Docker Hub has several names, and configuration files put a scheme and a path around hosts. */
 export function canonicalHost(written: string): string {
   const host = written

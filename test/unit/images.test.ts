@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parseConfig } from '../../agent/config.ts';
-import { canonicalHost, isPlatform, listedName, registryOf } from '../../agent/core/image-name.ts';
+import { canonicalHost, isPlatform, listedName, registryOf, repositoryOf } from '../../agent/core/image-name.ts';
 import { explainPull } from '../../agent/kinds/image/errors.ts';
 import { silentLog } from '../../agent/log.ts';
 import { openStore } from '../../agent/store/db.ts';
@@ -116,6 +116,35 @@ describe('credentials', () => {
     });
     expect((await of('r.example.com'))?.auth).toMatchObject({ username: 'me' });
     expect(await of('r.example.com:5000', registries)).toBeNull();
+  });
+
+  test.each([
+    ['git.example.com/acme/shop/web:1', 'shop'],
+    ['git.example.com/acme/shopping:1', 'acme'],
+    ['git.example.com/acme:1@sha256:0123456789abcdef0123456789abcdef', 'acme'],
+    ['git.example.com/other/x', 'whole'],
+    ['other.example.com/acme/shop', undefined],
+  ])('of %s are those of the entry with the longest path that fits', async (image, expected) => {
+    login({});
+    writeFileSync(path.join(dir, 'password'), 'p\n');
+    const as = (username: string) => ({ username, passwordFile: '/password' });
+    const registries = {
+      'git.example.com': as('whole'),
+      'git.example.com/acme': as('acme'),
+      'git.example.com/acme/shop': as('shop'),
+    };
+    const found = await credentials(registries).of(registryOf(image), repositoryOf(image));
+    expect(found?.auth.username).toBe(expected);
+  });
+
+  test.each([
+    ['nginx:1', 'nginx'],
+    ['docker.io/library/nginx', 'library/nginx'],
+    ['acme/shop:1', 'acme/shop'],
+    ['r.example.com:5000/a/b:1', 'a/b'],
+    ['localhost/a', 'a'],
+  ])('the path of %s is %s', (image, expected) => {
+    expect(repositoryOf(image)).toBe(expected);
   });
 
   test('a helper is asked for a registry of its own, then the store; a token is sent as one; what it does not know may stand in the file', async () => {

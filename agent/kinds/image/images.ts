@@ -1,7 +1,7 @@
 /** The images of services: here before anything is stopped, asked for anew when that is due, removed when nobody needs them. */
 import { type ReasonCode, reasonOf } from '../../../manifests-schema/reasons.ts';
 import type { PullPolicy, ServiceSpec } from '../../compose/stack/model.ts';
-import { isPinned, isPlatform, listedName, platformText, registryOf } from '../../core/image-name.ts';
+import { isPinned, isPlatform, listedName, platformText, registryOf, repositoryOf } from '../../core/image-name.ts';
 import type { Progress, Work } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
@@ -69,7 +69,7 @@ export function createImages({ docker, credentials, records, clock }: ImagesOpti
     const tell = (doneBytes: number, totalBytes: number) => how.tell({ image, doneBytes, totalBytes });
     let credential: Credential | null = null;
     try {
-      credential = await credentials.of(registry);
+      credential = await credentials.of(registry, repositoryOf(image));
       await docker.pull(image, { platform, auth: credential?.auth ?? null, signal: how.signal, tell });
     } catch (thrown) {
       throw explainPull({ image, thrown, credential, places: credentials.places(registry) });
@@ -119,7 +119,7 @@ export function createImages({ docker, credentials, records, clock }: ImagesOpti
   /** Where that cannot be told the pull will, and with a better word why it fails. */
   async function isCurrent(image: string, here: ImageInfo): Promise<boolean> {
     try {
-      const credential = await credentials.of(registryOf(image));
+      const credential = await credentials.of(registryOf(image), repositoryOf(image));
       const digest = await docker.registryDigest(listedName(image), credential?.auth ?? null);
       return here.digests.some((known) => known.endsWith(`@${digest}`));
     } catch {

@@ -3,7 +3,7 @@
  * credential helpers included (https://docs.docker.com/reference/cli/docker/login/#credential-stores). Read at each use.
  */
 import { readFile } from 'node:fs/promises';
-import { canonicalHost } from '../../core/image-name.ts';
+import { canonicalHost, pathBehind } from '../../core/image-name.ts';
 import { AgentError } from '../../errors.ts';
 import type { Exec } from '../exec.ts';
 
@@ -23,8 +23,12 @@ export interface Credential {
 }
 
 export interface Credentials {
-  /** @param registry as `canonicalHost` writes it. Throws AgentError where one is configured and cannot be read. */
-  of(registry: string): Promise<Credential | null>;
+  /**
+   * @param registry as `canonicalHost` writes it
+   * @param repository what follows it in the image's name: of several entries the one with the longest path counts
+   * Throws AgentError where one is configured and cannot be read.
+   */
+  of(registry: string, repository?: string): Promise<Credential | null>;
   /** All of them, as a client's config.json has them. Throws AgentError where one cannot be read. */
   config(): Promise<string>;
   /** Where one was looked for, for people. */
@@ -49,6 +53,10 @@ interface DockerConfig {
   credHelpers?: Record<string, string>;
 }
 
+/** A path is within another by whole parts: `acme/shop` is within `acme`, `acmex` is not. */
+const isWithin = (repository: string, path: string): boolean =>
+  path === '' || repository === path || repository.startsWith(`${path}/`);
+
 const HELPER_MS = 30_000;
 const isHelper = (name: string): boolean => /^[A-Za-z0-9._-]+$/.test(name);
 /** The name under which `docker login` keeps Docker Hub. */
@@ -65,8 +73,11 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     return { auth, source };
   };
 
-  async function configured(registry: string): Promise<Credential | null> {
-    const entry = find(registries, registry);
+  async function configured(registry: string, repository: string): Promise<Credential | null> {
+    const [, entry] =
+      Object.entries(registries)
+        .filter(([written]) => canonicalHost(written) === registry && isWithin(repository, pathBehind(written)))
+        .sort(([a], [b]) => pathBehind(b).length - pathBehind(a).length)[0] ?? [];
     if (entry === undefined) return null;
     const { username, passwordFile } = entry;
     const password = await readFile(root + passwordFile, 'utf8').catch((thrown) => {
@@ -134,8 +145,8 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     return username === '' ? null : known({ username, password, serveraddress }, `user ${username} of ${file}`);
   }
 
-  async function of(registry: string): Promise<Credential | null> {
-    const own = await configured(registry);
+  async function of(registry: string, repository = ''): Promise<Credential | null> {
+    const own = await configured(registry, repository);
     if (own !== null) return own;
     const config = await readConfig();
     return (await helped(config, registry)) ?? written(config, registry);
