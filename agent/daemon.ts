@@ -18,10 +18,13 @@ import { endsWithin, systemClock } from './system/clock.ts';
 import { readFacts } from './system/facts.ts';
 import { createLogger } from './system/logger.ts';
 import { createNotifier } from './system/systemd/notify.ts';
+import { tameJson } from './tame.ts';
 
 export interface DaemonOptions extends LayoutOptions {
   /** One reconcile, then the end. */
   once: boolean;
+  /** With `once`: the run and the status as one document on stdout, and the log on stderr. */
+  json?: boolean;
   version: string;
 }
 
@@ -40,7 +43,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const log = createLogger({
     level: 'info',
     journal: process.env.JOURNAL_STREAM !== undefined,
-    write: (line) => process.stdout.write(redactor.text(line)),
+    write: (line) => (options.once && options.json ? process.stderr : process.stdout).write(redactor.text(line)),
   });
   const opened = openState(options, log);
   const { store } = opened;
@@ -172,8 +175,13 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   reporter = reporterOf(config);
   await server.start();
   reporter?.start();
-  if (options.once) code = WELL.includes((await session.once())?.sync) ? 0 : 1;
-  else {
+  if (options.once) {
+    const run = await session.once();
+    code = WELL.includes(run?.sync) ? 0 : 1;
+    const document = { schema: 1, type: 'done', run, status: session.api.status() };
+    // A run that could not be written has no record.
+    if (options.json && run !== null) process.stdout.write(`${tameJson(document)}\n`);
+  } else {
     log.info({ version: options.version, host, repo: config.repo.url }, 'fairlead started');
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => end(0));
     process.on('SIGHUP', () => {

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
+import { syncDocument } from '../../manifests-schema/documents.ts';
 import { eventDocument, resourcesDocument, statusDocument } from '../../manifests-schema/payloads.ts';
 import { run, until } from '../lab/run.ts';
 import { startTrial, type Trial } from './trial.ts';
@@ -250,4 +251,12 @@ test('init says what it leaves alone, and how a git server becomes known', async
     (await run([process.execPath, trial.main, 'init', ...args, '--root', init])).stdout;
   expect(await said('ssh://git@git.example.com:2222/fleet.git')).toContain('ssh-keyscan -p 2222 git.example.com');
   expect(await said('https://other.example.com/x.git', '--host', 'foo')).toMatch(/^kept {2}\S+agent\.yaml as it was/);
+});
+
+test('agent --once --json prints one document, and its log elsewhere', async () => {
+  withLog();
+  await trial.stop();
+  const { stdout, stderr } = await trial.cli('agent', '--once', '--json');
+  expect(syncDocument.parse(JSON.parse(stdout))).toMatchObject({ type: 'done', run: { trigger: 'start' } });
+  expect(stderr).toContain('run finished');
 });
