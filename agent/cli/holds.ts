@@ -19,12 +19,8 @@ export async function pause(
   const what = ids.length > 0 ? { ids, ...(command.length > 0 ? { holder: process.pid } : {}) } : {};
   const document = await c.client.post<HoldDocument>('pause', { ...options, ...what });
   if (command.length > 0) return during(c, command, ids);
-  const until = document.pause?.until;
-  const limit = until
-    ? `until ${localTime(until)}`
-    : options.for
-      ? `for ${options.for}`
-      : `until \`${['fairlead resume', ...ids].join(' ')}\``;
+  const until = ids.length > 0 ? document.resources?.find(({ id }) => id === ids[0])?.until : document.pause?.until;
+  const limit = until ? `until ${localTime(until)}` : `until \`${['fairlead resume', ...ids].join(' ')}\``;
   c.print(document, () =>
     ids.length > 0
       ? `Paused ${ids.join(', ')} ${limit}, with what depends on it: neither commits nor repairs change it.`

@@ -28,7 +28,8 @@ test(
     trial.statuses.length = 0;
     await trial.client.sync({}, { wait: true, line: () => undefined });
     await until('the change', 20_000, async () => newest()?.run?.id === 2);
-    expect(trial.statuses.map((s) => s.sync)).toEqual(['progressing', 'synced']);
+    // Each step that a run comes to may be said; only its end is anything else.
+    expect([...new Set(trial.statuses.map((s) => s.sync))]).toEqual(['progressing', 'synced']);
     trial.statuses.length = 0;
     await trial.client.sync({}, { wait: true, line: () => undefined });
     await until('the quiet run', 20_000, async () => trial.statuses.length > 0);
