@@ -90,3 +90,17 @@ test('an event of what is missing lets it be tried; one of a container that cann
   signs.touched(['network:shop/web']);
   expect(ended).toBe(1);
 });
+
+test('an event that came while a run was at work counts after it', () => {
+  let ended = 0;
+  let isBusy = true;
+  const network = { links: '', ports: new Set<string>() };
+  const signs = createSigns({ backoff, look: () => network, ended: () => ended++, isBusy: () => isBusy });
+  signs.touched(['network:shop/web']);
+  backoff.failed('network:shop/web', 'h', error('NetworkMissing'));
+  signs.look();
+  expect(ended).toBe(0);
+  isBusy = false;
+  signs.look();
+  expect(ended).toBe(1);
+});

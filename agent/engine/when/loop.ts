@@ -210,8 +210,8 @@ export function createLoop(options: LoopOptions): Loop {
     if (!failed || stopper.signal.aborted) return;
     const ceiling = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS);
     // What failed has pauses of its own: the first that is due is what a run is for.
-    const dueMs = options.dueMs?.() ?? null;
-    retry = later(dueMs === null ? ceiling * (0.5 + options.random() / 2) : dueMs + DUE_SLACK_MS, () => {
+    const dueMs = (options.dueMs?.() ?? Number.POSITIVE_INFINITY) + DUE_SLACK_MS;
+    retry = later(Math.min(dueMs, ceiling * (0.5 + options.random() / 2)), () => {
       retry = null;
       void enqueue({}, 'retry');
     });

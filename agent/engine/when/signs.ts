@@ -27,11 +27,13 @@ export interface Signs {
 /** A way that opens helps what waits for somebody far away, or for an address of this host's own. */
 const needsWay = (code: ReasonCode): boolean => reasonOf(code).fault === 'wait' || code === 'EngineRefused';
 
-/** What waits for something that others make or remove. Trying it makes no event of its own, which would cut its pause short. */
+/** What waits for something that others make, remove or start. Trying it makes no event of its own, which would cut its pause short. */
 const WAITS_FOR_OTHERS: readonly ReasonCode[] = [
+  'EngineUnreachable',
   'NameConflict',
   'NetworkInUse',
   'NetworkMissing',
+  'SystemdUnreachable',
   'UnitNotFound',
   'VolumeInUse',
   'VolumeMissing',
@@ -39,8 +41,18 @@ const WAITS_FOR_OTHERS: readonly ReasonCode[] = [
 
 export function createSigns({ backoff, look, ended, isBusy }: SignsOptions): Signs {
   let before: Network | null = null;
+  /** While a run was at work. */
+  let missed = new Set<ResourceId>();
+  const hintOf = (ids: ReadonlySet<ResourceId>) => {
+    if (backoff.hint((id, code) => ids.has(id) && WAITS_FOR_OTHERS.includes(code))) ended();
+  };
   return {
     look() {
+      if (missed.size > 0 && !isBusy()) {
+        const ids = missed;
+        missed = new Set();
+        hintOf(ids);
+      }
       if (backoff.dueMs() === null || isBusy()) {
         before = null;
         return;
@@ -55,8 +67,8 @@ export function createSigns({ backoff, look, ended, isBusy }: SignsOptions): Sig
       if (backoff.hint((_id, code) => (isFreed && code === 'PortInUse') || (isOpened && needsWay(code)))) ended();
     },
     touched(ids) {
-      const some = new Set(ids);
-      if (!isBusy() && backoff.hint((id, code) => some.has(id) && WAITS_FOR_OTHERS.includes(code))) ended();
+      if (isBusy()) for (const id of ids) missed.add(id);
+      else hintOf(new Set(ids));
     },
   };
 }
