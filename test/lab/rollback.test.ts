@@ -1,5 +1,6 @@
 /** On a real host: a commit that does not settle, and commits that cut the host off, are taken back by the host itself. */
-import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
+import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { fairlead, fairleadJson, installAgent, retained, statusWhere } from './agent.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
 import { HEALTH } from './story.ts';
@@ -74,6 +75,84 @@ test('a commit that makes a service unhealthy is taken back, is told of, and is 
   expect((await fairlead(host, 'sync')).code).toBe(0);
   expect(await image()).toBe('infra:5000/app:2');
   good = mended;
+});
+
+describe('what is not the commit’s own fault', () => {
+  const fault = (compose: string | null) => repo.commit({ [`${H}/fault/compose.yaml`]: compose }, 'Whose fault');
+  const stateOf = async () =>
+    (await host.exec(['docker', 'inspect', '-f', '{{.State.Status}}', 'fault-web-1'], { check: false })).stdout.trim();
+  const cleared = async () => {
+    good = await fault(null);
+    expect((await fairlead(host, 'sync')).code).toBe(0);
+    expect((await fairleadJson<StatusDocument>(host, 'status')).bad).toEqual([]);
+  };
+
+  test('a network that nobody made yet: the rest is applied, and it comes by itself when somebody makes it', async () => {
+    withJournal();
+    const commit = await fault(
+      'services: {web: {image: "infra:5000/app:1", networks: [web]}, well: {image: "infra:5000/app:1"}}\nnetworks: {web: {external: true}}\n',
+    );
+    expect((await fairlead(host, 'sync')).code).toBe(1);
+    const status = await fairleadJson<StatusDocument>(host, 'status');
+    expect(status).toMatchObject({ sync: 'failed', reason: 'NetworkMissing', bad: [], applied: { commit } });
+    expect(status.problems[0]).toMatchObject({ id: 'network:fault/web', turn: 'host' });
+    expect((await host.exec(['docker', 'inspect', '-f', '{{.State.Status}}', 'fault-well-1'])).stdout.trim()).toBe(
+      'running',
+    );
+    await host.exec(['docker', 'network', 'create', 'web']);
+    await until('it to come by itself', 60_000, async () => (await stateOf()) === 'running');
+    await statusWhere(lab.infra, 'edge-1', 'well again', (s) => s.sync === 'synced' && s.problemsTotal === 0);
+    await cleared();
+    await host.exec(['docker', 'network', 'rm', 'web']);
+  });
+
+  test('a port of somebody else: it comes by itself when that is free', async () => {
+    withJournal();
+    const { stdout } = await host.sh(
+      '/usr/bin/docker run -d --name squatter -p 8099:80 infra:5000/app:1 /bin/busybox sleep 1000',
+    );
+    expect(stdout.trim()).not.toBe('');
+    await fault('services: {web: {image: "infra:5000/app:1", ports: ["8099:8080"]}}\n');
+    expect((await fairlead(host, 'sync')).code).toBe(1);
+    expect(await fairleadJson<StatusDocument>(host, 'status')).toMatchObject({ reason: 'PortInUse', bad: [] });
+    await host.exec(['docker', 'rm', '-f', 'squatter']);
+    await until('it to come by itself', 60_000, async () => (await stateOf()) === 'running');
+    await cleared();
+  });
+
+  test('an application that restarts until its database is up', async () => {
+    withJournal();
+    await host.sh('mkdir -p /srv/db; (sleep 20; touch /srv/db/up) >/dev/null 2>&1 &');
+    await fault(
+      'services:\n  web:\n    image: infra:5000/app:1\n    restart: always\n    command: ["/bin/busybox", "sh", "-c", "test -e /db/up || exit 1; exec /bin/busybox sleep 1000"]\n    volumes: ["/srv/db:/db"]\n    x-fairlead: {patience: 2m}\n',
+    );
+    expect((await fairlead(host, 'sync')).code).toBe(0);
+    expect(await fairleadJson<StatusDocument>(host, 'status')).toMatchObject({ sync: 'synced', bad: [] });
+    await cleared();
+  });
+
+  test('a job of minutes: status names it, and another sync does not wait for it', async () => {
+    withJournal();
+    await repo.commit(
+      {
+        [`${H}/long.yaml`]:
+          'jobs: {long: {run: [sh, -c, "until test -e /run/long-done; do sleep 0.2; done"], timeout: 1h}}\n',
+      },
+      'A long job',
+    );
+    await fairlead(host, 'sync', '--no-wait');
+    await statusWhere(lab.infra, 'edge-1', 'waiting', (s) => s.waiting?.some((w) => w.id === 'job:long') ?? false);
+    good = await repo.commit({ [`${H}/beside.yaml`]: 'files: {/etc/beside: {content: "x"}}\n' }, 'Beside it');
+    await fairlead(host, 'sync', '--no-wait');
+    await until(
+      'what came meanwhile',
+      30_000,
+      async () => (await host.exec(['cat', '/etc/beside'], { check: false })).stdout === 'x',
+    );
+    await host.exec(['touch', '/run/long-done']);
+    await statusWhere(lab.infra, 'edge-1', 'done', (s) => s.sync === 'synced' && s.applied?.commit === good);
+    expect((await host.exec(['pgrep', '-fc', 'run/long-done'], { check: false })).stdout.trim()).toBe('0');
+  });
 });
 
 const once = (command: string, undo: string) =>

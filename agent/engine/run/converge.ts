@@ -1,21 +1,16 @@
 /** Converges the host to one commit: load, observe, plan, gate, prepare, apply, settle, prune. */
 
-import { durationMs } from '../../../manifests-schema/duration.ts';
-import { reasonOf } from '../../../manifests-schema/reasons.ts';
 import { requirements } from '../../core/graph.ts';
 import { kindOf } from '../../core/id.ts';
 import { traitsOf } from '../../core/kind.ts';
-import type { SettleTimes } from '../../core/patience.ts';
-import type { Plan, Removal, Step } from '../../core/plan.ts';
+import type { Plan, Step } from '../../core/plan.ts';
 import type { Health } from '../../core/provider.ts';
-import type { ActionRecord, Desired, Gate, Problem, ResourceId } from '../../core/types.ts';
-import { AgentError } from '../../errors.ts';
+import type { Desired, Gate, Problem, ResourceId } from '../../core/types.ts';
 import { judge } from '../decide/judge.ts';
 import type { Mode } from '../decide/mode.ts';
 import { issueProblem, rejected, stepProblem, unassigned } from '../decide/unapplied.ts';
 import { createBlame, faultsOf, weighRun } from '../decide/weigh.ts';
 import { applySteps, type Failures, isWork, prepare } from '../steps/apply.ts';
-import { stillFailing } from '../steps/backoff.ts';
 import { lookAgain } from '../steps/look-again.ts';
 import { earlyRemovals, prune } from '../steps/prune.ts';
 import { release } from '../steps/release.ts';
@@ -23,8 +18,10 @@ import { notRenewed, renew } from '../steps/renew.ts';
 import { concludeSettled, settle } from '../steps/settle.ts';
 import { willLeave } from '../steps/tidy.ts';
 import { beginTrial } from '../steps/trial.ts';
-import type { Loaded, Observed, Outcome, Run } from '../types.ts';
+import type { Observed, Outcome, Run } from '../types.ts';
 import type { Reviewed } from './door.ts';
+import { isOwnMistake, replacedBy, unwellBefore } from './evidence.ts';
+import { backedOff, beginPatience, noteFailures, settleTimes } from './patience.ts';
 import { converges, NONE, planFor, skipsWayBack } from './plan-for.ts';
 
 /** What a new commit is judged by, besides its own resources. */
@@ -184,78 +181,6 @@ export async function converge(
     unfinished,
     proof: proof === 'unknown' ? null : proof,
   });
-}
-
-/** What failed before and is not tried again yet. A new commit and a person's sync try everything. */
-function backedOff(run: Run, work: readonly Step[]): Failures {
-  const held: Failures = new Map();
-  for (const { want } of work) {
-    const found = run.backoff.held(want.id, want.hash);
-    if (found !== null) held.set(want.id, stillFailing(found));
-  }
-  return held;
-}
-
-function noteFailures(
-  { backoff }: Run,
-  steps: readonly Step[],
-  records: ReadonlyMap<ResourceId, ActionRecord>,
-  failures: Failures,
-): void {
-  for (const { want } of steps) {
-    const record = records.get(want.id);
-    if (record?.result === 'done') backoff.well(want.id);
-    if (record?.result !== 'failed' || record.error === undefined || record.until !== undefined) continue;
-    const { code, message } = record.error;
-    const error = failures.get(want.id) ?? new AgentError({ code, phase: 'apply', message });
-    if (code !== 'Stopped') backoff.failed(want.id, want.hash, error);
-  }
-}
-
-/** What cannot be prepared since the commit itself is wrong, as opposed to an outage, or to what this host lacks. */
-const isOwnMistake = (error: AgentError | undefined): boolean =>
-  error !== undefined && reasonOf(error.code).fault === 'commit';
-
-/** What may be on its way to a new name: as long as a new one of its kind cannot be made, nothing old of that kind goes. */
-function replacedBy(records: readonly ActionRecord[], removals: readonly Removal[]): ReadonlySet<ResourceId> {
-  const missing = new Set(records.filter((r) => r.op === 'create' && r.result !== 'done').map((r) => kindOf(r.id)));
-  return new Set(removals.map(({ id }) => id).filter((id) => missing.has(kindOf(id))));
-}
-
-/** What is unwell by the declaration that the host went by until now: whatever becomes of it, this commit did not break it. */
-async function unwellBefore(run: Run, { steps }: Plan, health: ReadonlyMap<ResourceId, Health>): Promise<ResourceId[]> {
-  const { accepted } = run.store.commits.get();
-  const former = accepted === null ? null : await run.snapshots.load(accepted);
-  const declared = former === null ? null : (await run.load(former)).byId();
-  const isUnwell = ({ want: { id }, seen, change }: Step): boolean => {
-    if (seen === undefined) return false;
-    const before = declared?.get(id);
-    const one = before ? run.providers.get(kindOf(id))?.health(before, seen) : health.get(id);
-    if (one?.state !== 'bad' || reasonOf(one.code ?? 'Unhealthy').fault === 'wait') return false;
-    // What this commit starts for the first time was not broken before.
-    return before !== undefined || change.op === 'none' || !change.why.some(({ field }) => field === 'state');
-  };
-  return steps.filter(isUnwell).map(({ want }) => want.id);
-}
-
-/** Whatever is started now has all its patience before it. */
-function beginPatience({ store, clock }: Run, work: readonly Step[]): void {
-  if (work.length === 0) return;
-  const known = store.facts.get('patience') ?? {};
-  const since = clock.now().getTime();
-  const begun = work.map(({ want: { id }, change, seen }) => {
-    const isFirst = known[id]?.isFirst === true || (change.op === 'create' && !seen?.mark?.hash);
-    return [id, { waitedMs: 0, since, ...(isFirst ? { isFirst } : {}) }];
-  });
-  store.facts.set({ patience: { ...known, ...Object.fromEntries(begun) } });
-}
-
-function settleTimes({ host: { settle } }: Loaded): SettleTimes {
-  const patience = settle?.patience;
-  return {
-    timeoutMs: durationMs(settle?.timeout ?? '5m'),
-    patienceMs: patience === undefined ? undefined : durationMs(patience),
-  };
 }
 
 /** A job that counts as done owes nothing to what changed with it. */
