@@ -101,6 +101,9 @@ describe('what goes by the date', () => {
     world.things.delete('file:/a');
     expect((await run()).sync).toBe('held');
     expect(value()).toBe('1');
+    // Set by hand, and still outside of the window.
+    world.skew = 0;
+    expect((await run()).gate?.reason).toMatch(/waits for the maintenance window \([^)]*\)$/);
     world.skew = HOURS;
     world.timeSync = 'yes';
     expect((await run()).sync).toBe('synced');

@@ -108,6 +108,19 @@ test('the doubt ends when nobody has set the date for an hour', async () => {
   expect(await host.guard.look()).toBeNull();
 });
 
+test.each([
+  ['1970', 86_400_000, null],
+  ['two days behind what was recorded', TODAY - 2 * DAY, TODAY],
+])('a host that began at %s believes the date that is set by hand', async (_what, date, recorded) => {
+  const host = hostAt(date, { recorded });
+  expect((await host.guard.look())?.isWrong).toBe(true);
+  host.setBy(TODAY + HOUR - date);
+  expect(await host.guard.look()).toBeNull();
+  // From there on a setting counts as any other.
+  host.setBy(-5 * HOUR);
+  expect((await host.guard.look())?.message).toMatch(/was set back by 5 h|recorded/);
+});
+
 test('a date that was believed is the one from which the next setting counts', async () => {
   const host = hostAt(TODAY);
   host.setBy(5 * HOUR);

@@ -37,11 +37,13 @@ export function createClockGuard({ now, sinceBoot, recorded, sync }: ClockGuardO
   function follow(): void {
     const current = { date: now(), sinceBoot: sinceBoot() };
     const jump = current.date - last.date - (current.sinceBoot - last.sinceBoot);
+    // A date that was wrong before anybody set it is put right: what it was set by says nothing against the new one.
+    const isCorrection = setByMs === 0 && judge(confirmed ? 'yes' : 'no') !== null;
     last = current;
     if (Math.abs(jump) <= JUMP_MS) return;
     // A date that was believed is the one from which the next setting counts.
     const wasBelieved = confirmed || current.sinceBoot - steadySince >= BELIEVED_MS;
-    setByMs = (wasBelieved ? 0 : setByMs) + jump;
+    setByMs = isCorrection ? 0 : (wasBelieved ? 0 : setByMs) + jump;
     steadySince = current.sinceBoot;
     confirmed = false;
   }

@@ -1,0 +1,83 @@
+/** A clock that is wrong, on a machine that has a clock of its own: 1970 at the start, set by hand, and far off both ways. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { StatusDocument } from '../../../manifests-schema/payloads.ts';
+import { fairlead, installAgent, statusWhere } from '../agent.ts';
+import { type FleetRepo, type Lab, startLab } from '../lab.ts';
+import type { VirtualHost } from './host.ts';
+import { whyNone } from './need.ts';
+
+const none = await whyNone();
+
+/** Open in the first days of each year. */
+const WINDOW = '{schedule: "0 0 1 1 *", duration: 240h}';
+const declares = (value: number) => ({
+  'hosts/vm-1/host.yaml': `window: ${WINDOW}\n`,
+  'hosts/vm-1/a.yaml': `files: {/srv/value: {content: "${value}"}}\n`,
+});
+const isWrong = (status: StatusDocument) => status.problems.some(({ reason }) => reason === 'ClockWrong');
+const isHeld = ({ sync, gate }: StatusDocument) => sync === 'held' && gate?.kind === 'window';
+
+/** As a time server's client tells the kernel that the date is right: adjtimex(2), status and largest error. */
+const CONFIRM = `my $timex = pack('L x4 q q q q l x4', 0x10 | 0x4, 0, 0, 0, 0, 0) . "\\0" x 200; syscall(159, $timex) >= 0 or die $!`;
+
+describe.skipIf(none !== null)('a virtual machine', () => {
+  let lab: Lab;
+  let host: VirtualHost;
+  let repo: FleetRepo;
+  const setDate = (date: string) => host.exec(['date', '-u', '-s', date]);
+  const setRight = () => setDate(`@${Math.floor(Date.now() / 1_000)}`);
+  const value = async () => (await host.exec(['cat', '/srv/value'])).stdout;
+  const status = (what: string, fits: (found: StatusDocument) => boolean) =>
+    statusWhere(lab.infra, 'vm-1', what, fits, 180_000);
+
+  beforeAll(async () => {
+    lab = await startLab({ name: 'clock', hosts: [{ name: 'vm-1', flavour: 'vm' }] });
+    host = lab.machine('vm-1');
+    repo = await lab.infra.createRepo('fleet');
+    await repo.commit({ 'hosts/vm-1/a.yaml': 'files: {/srv/value: {content: "1"}}\n' }, 'First');
+    await installAgent(host, { repoUrl: repo.httpUrl, schedule: '*/10 * * * * *' });
+    await status('synced', ({ sync }) => sync === 'synced');
+  });
+  afterAll(async () => lab?.stop());
+
+  test('without a battery begins at 1970: it says so, opens no window, and repairs drift', async () => {
+    await host.exec(['systemctl', 'stop', 'fairlead.service']);
+    // The kernel takes no date before its own start.
+    await setDate('1970-01-02 00:00');
+    await host.exec(['systemctl', 'start', 'fairlead.service']);
+    const wrong = await status('a wrong clock', isWrong);
+    expect(wrong.problems.find(({ reason }) => reason === 'ClockWrong')?.message).toMatch(
+      /^this host's clock says 1970-01-02 00:\d\d UTC, which is before this program was made/,
+    );
+    await repo.commit(declares(2), 'Second');
+    const held = await status('held by the window', isHeld);
+    expect(held.gate?.reason).toMatch(/this host's clock says 1970/);
+    await host.exec(['rm', '/srv/value']);
+    await fairlead(host, 'sync');
+    expect(await value()).toBe('1');
+  });
+
+  test('goes on by itself when the date is set: still outside of its window', async () => {
+    await setRight();
+    const found = await status('a right clock', (s) => !isWrong(s) && isHeld(s));
+    expect(found.gate?.until).toMatch(/^\d{4}-01-01T00:00:00/);
+    expect(await value()).toBe('1');
+  });
+
+  test('opens no window because its date was set into it, forward by weeks and back by years', async () => {
+    for (const date of ['2027-01-03 12:00', '2026-01-03 12:00']) {
+      await setDate(date);
+      expect((await status(`doubted at ${date}`, (s) => isWrong(s) && isHeld(s))).gate?.reason).toMatch(/was set/);
+    }
+    expect(await value()).toBe('1');
+    const { stdout } = await fairlead(host, 'history', '--json');
+    expect((JSON.parse(stdout) as { runs: unknown[] }).runs.length).toBeGreaterThan(3);
+  });
+
+  test('opens the window when a time server confirms the date', async () => {
+    await setDate('2027-01-03 12:00');
+    await host.exec(['perl', '-e', CONFIRM]);
+    await status('synced', (s) => s.sync === 'synced' && !isWrong(s));
+    expect(await value()).toBe('2');
+  });
+});
