@@ -1,4 +1,5 @@
 /** What a host needs of the world around it, each part probed by itself, with the fix where it fails. */
+import { accessSync, constants, existsSync } from 'node:fs';
 import path from 'node:path';
 import type { DoctorDocument } from '../manifests-schema/documents.ts';
 import type { StatusDocument } from '../manifests-schema/payloads.ts';
@@ -38,7 +39,9 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
   try {
     config = loadConfig(options);
   } catch (thrown) {
-    return [finding('config', thrown, `fix ${file} (see man agent.yaml); \`fairlead init\` writes a first one`)];
+    // Who may not read the file cannot mend it, either.
+    const fix = existsSync(file) && !mayRead(file) ? 'run doctor as root, as whom the agent runs' : undefined;
+    return [finding('config', thrown, fix ?? `fix ${file} (see man agent.yaml); \`fairlead init\` writes a first one`)];
   }
   const hosts = rootOf(options) === '' ? [systemd, docker] : [];
   if (rootOf(options) === '' && Object.keys(config.docker.registries).length > 0) hosts.push(registries);
@@ -67,6 +70,15 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
   );
   const said = `${file}: host ${config.host}, fleet ${config.fleet}`;
   return [{ name: 'config', ok: true, message: said, fix: '' }, ...found];
+}
+
+function mayRead(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function finding(name: string, thrown: unknown, fix: string): Finding {

@@ -27,10 +27,12 @@ export function loadConfig(options: LayoutOptions, name = os.hostname()): AgentC
     return parseConfig(file, readFileSync(file, 'utf8'), name);
   } catch (thrown) {
     if (thrown instanceof AgentError) throw thrown;
-    const why =
-      (thrown as NodeJS.ErrnoException).code === 'ENOENT'
-        ? 'there is no such file; docs/install.md shows one'
-        : String(thrown);
+    const { code, message: said } = thrown as NodeJS.ErrnoException;
+    const known: Record<string, string> = {
+      ENOENT: 'there is no such file; docs/install.md shows one',
+      EACCES: 'permission denied; run fairlead as root',
+    };
+    const why = known[code ?? ''] ?? said;
     throw new AgentError({ code: 'InvalidConfig', phase: 'config', message: `cannot read ${file}: ${why}` });
   }
 }

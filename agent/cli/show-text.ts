@@ -47,6 +47,7 @@ export function showText(document: ShowDocument, reader: Reader): string {
           4,
         ),
       );
+    if (s.overwritten.length > PIECES) lines.push(`  … ${s.overwritten.length - PIECES} more`);
     lines.push(`  \`fairlead show ${s.id} --overwritten ${s.overwritten[0]?.n}\` prints them`);
   }
   return lines.join('\n');

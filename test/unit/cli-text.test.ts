@@ -66,6 +66,12 @@ overwritten by repairs
   \`fairlead show service:shop/web --overwritten 1\` prints them`);
 });
 
+test('show: of many overwritten pieces the newest are shown, and the others counted', () => {
+  const [piece] = service.overwritten;
+  const overwritten = [1, 2, 3, 4, 5].flatMap((n) => (piece ? [{ ...piece, n }] : []));
+  expect(showText({ ...service, overwritten }, reader)).toContain('  3: #7, 60 s ago: 7 bytes of /etc/x\n  … 2 more\n');
+});
+
 test('events: each type is one line, and foreign text moves no cursor', () => {
   const of = (type: EventDocument['type'], data: Record<string, unknown>, run: number | null = 3) =>
     eventText(
