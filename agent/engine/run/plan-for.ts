@@ -72,10 +72,12 @@ export async function planFor(
       : (orPaused(paused, s) ?? orHeld(run, s)),
   );
   const going = plan.removals.filter((r) => !keeps.has(r.id) && !paused.held.has(r.id));
-  const { steps: undoubted, removals: leaving } = loaded.host.decommission
-    ? { steps, removals: going }
+  const doubted = loaded.host.decommission
+    ? { plan: { steps, removals: going }, unreachable: new Map() }
     : await withDoubts(run, { steps, removals: going }, wants);
-  const removals = leaving.map((r) =>
+  for (const id of ids) if (doubted.unreachable.has(kindOf(id))) away.add(id);
+  const undoubted = doubted.plan.steps.map((s) => (doubted.unreachable.has(kindOf(s.want.id)) ? idle(s) : s));
+  const removals = doubted.plan.removals.map((r) =>
     loaded.host.decommission && traitsOf(run.kinds, r.id).survivesDecommission ? { ...r, seen: undefined } : r,
   );
   // What is out of reach counts as well: the limit is not to be dodged by an engine that is down.
@@ -88,7 +90,8 @@ export async function planFor(
     given ??
     (loaded.host.mode === 'observe' ? OBSERVING : null) ??
     (tooMany === null ? null : { kind: 'prune', reason: tooMany, until: null });
-  return { loaded, observed, plan: { steps: undoubted, removals }, away, gate };
+  const all = joined(observed, { seen: new Map(), unreachable: doubted.unreachable });
+  return { loaded, observed: all, plan: { steps: undoubted, removals }, away, gate };
 }
 
 /** It is not done on the way back to an earlier commit. */

@@ -3,18 +3,27 @@ import { requirements } from '../../core/graph.ts';
 import { kindOf } from '../../core/id.ts';
 import type { Plan, Removal, Step } from '../../core/plan.ts';
 import type { Around, Doubt } from '../../core/provider.ts';
-import type { Desired, ResourceId } from '../../core/types.ts';
+import type { Desired, Kind, ResourceId } from '../../core/types.ts';
+import { type AgentError, asAgentError } from '../../errors.ts';
 import type { Run } from '../types.ts';
 import { isWork } from './apply.ts';
 import { workOf } from './carry-out.ts';
 
-/** @returns the plan without the work, and without the removals, that wait */
+export interface Doubted {
+  /** Without the work, and without the removals, that wait. */
+  plan: Plan;
+  /** Kinds of which nobody can tell, since they are out of reach by now: nothing of them may be touched in this run. */
+  unreachable: ReadonlyMap<Kind, AgentError>;
+}
+
+/** @param plan as it was made from what was observed */
 export async function withDoubts(
   { providers, store, asked }: Pick<Run, 'providers' | 'store' | 'asked'>,
   plan: Plan,
   declared: ReadonlyMap<ResourceId, Desired>,
-): Promise<Plan> {
-  if (asked.allowEmpty) return plan;
+): Promise<Doubted> {
+  const unreachable = new Map<Kind, AgentError>();
+  if (asked.allowEmpty) return { plan, unreachable };
   const inventory = store.inventory.index();
   const around: Around = {
     gone: plan.removals,
@@ -25,9 +34,13 @@ export async function withDoubts(
   const doubts = new Map<ResourceId, Doubt>();
   const work = plan.steps.filter((s) => s.change.op !== 'none');
   for (const [kind, steps] of Map.groupBy(work, (s) => kindOf(s.want.id)))
-    for (const [id, doubt] of (await providers.get(kind)?.doubts?.(steps.map(workOf), around)) ?? [])
-      doubts.set(id, doubt);
-  return doubts.size === 0 ? plan : held(plan, doubts);
+    try {
+      const found = (await providers.get(kind)?.doubts?.(steps.map(workOf), around)) ?? [];
+      for (const [id, doubt] of found) doubts.set(id, doubt);
+    } catch (thrown) {
+      unreachable.set(kind, asAgentError(thrown, { code: 'ObserveFailed', phase: 'observe' }));
+    }
+  return { plan: doubts.size === 0 ? plan : held(plan, doubts), unreachable };
 }
 
 function held({ steps, removals }: Plan, doubts: ReadonlyMap<ResourceId, Doubt>): Plan {

@@ -34,7 +34,11 @@ export function createServiceMemory({ clock, records, owned }: MemoryOptions): S
   const kept = (id: ResourceId) => (records.get(keyOf(id)) ?? {}) as Kept;
   const keep = (id: ResourceId, { containers = [], completed }: Kept) => {
     const isEmpty = containers.length === 0 && completed === undefined;
-    records.set(keyOf(id), isEmpty ? undefined : { containers, ...(completed ? { completed } : {}) });
+    try {
+      records.set(keyOf(id), isEmpty ? undefined : { containers, ...(completed ? { completed } : {}) });
+    } catch {
+      // A full disk must not keep what runs from being looked after: the next look tries again.
+    }
   };
   return {
     since(id, look) {
@@ -59,7 +63,7 @@ export function createServiceMemory({ clock, records, owned }: MemoryOptions): S
     takes: (id, fact) => fact && keep(id, { ...kept(id), containers: foreignIn(fact) }),
     forget(id) {
       looks.delete(id);
-      records.set(keyOf(id), undefined);
+      keep(id, {});
     },
   };
 }

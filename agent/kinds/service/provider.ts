@@ -6,6 +6,7 @@ import { kindOf } from '../../core/id.ts';
 import type { Health, Provider, Work } from '../../core/provider.ts';
 import { isOutage } from '../../core/target.ts';
 import type { Desired, ResourceId, Seen } from '../../core/types.ts';
+import { type AgentError, asAgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Docker } from '../../system/docker/docker.ts';
 import type { Exposures } from '../../system/paths/exposed.ts';
@@ -94,8 +95,15 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     hold,
     directories: options.directories.look,
     adopt(work) {
-      for (const { want } of work) options.directories.keep(want.spec.project, want.spec.projectDir);
-      return new Map();
+      const failures = new Map<ResourceId, AgentError>();
+      for (const { want } of work) {
+        try {
+          options.directories.keep(want.spec.project, want.spec.projectDir);
+        } catch (thrown) {
+          failures.set(want.id, asAgentError(thrown, { code: 'StateUnwritable', phase: 'apply', resource: want.id }));
+        }
+      }
+      return failures;
     },
     doubts: (work, around) => leftBehind(work, around, { docker, lookAt: options.lookAt }),
     async observe(ids, _signal, wants) {

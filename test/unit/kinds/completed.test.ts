@@ -77,3 +77,14 @@ test('a service that left and comes back runs again', async () => {
   await on.engine.apply(once('a'));
   expect(on.names()).toEqual(['shop-once-1 exited']);
 });
+
+test('a disk that is full keeps no service from being looked at', async () => {
+  await on.engine.apply(once('a'));
+  const full = () => {
+    throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+  };
+  on.engine.store.records.set = full;
+  expect(problems(await on.engine.again())).toEqual([]);
+  await prune();
+  expect(done(await on.engine.again())).toEqual([]);
+});
