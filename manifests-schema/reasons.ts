@@ -146,6 +146,7 @@ const TABLE = {
   // Any resource
   ApplyFailed: commit('The change failed for a reason that has no code of its own.'),
   DependencyFailed: wait('It waits for a resource that failed, and says nothing of its own.'),
+  NoEffect: host('The change went through, and the resource differs as it did before.'),
   ObserveFailed: wait('The host could not be looked at; nothing of that kind was touched.'),
   PrepareFailed: unsettled('The preparation failed for a reason that has no code of its own.'),
   RemoveFailed: host('It could not be removed, and will be tried again.'),

@@ -14,6 +14,7 @@ import { OBSERVING } from '../run/plan-for.ts';
 import type { RunResult } from '../run/reconcile.ts';
 import { recordRun } from '../run/record.ts';
 import { applySteps, isWork, prepare } from '../steps/apply.ts';
+import { withSeenEffects } from '../steps/effects.ts';
 import { indexed, observe } from '../steps/observe.ts';
 import { concludeSettled } from '../steps/settle.ts';
 import { pauseInForce, resourcePausesInForce } from '../steps/window.ts';
@@ -66,7 +67,7 @@ export async function repair(
     const done = records.filter((r) => r.result === 'done').map((r) => r.id);
     const wants = work.map((s) => s.want).filter(({ id }) => done.includes(id));
     await concludeSettled(run, wants, health, { isNew: false });
-    outcome = answer(records, health);
+    outcome = answer(await withSeenEffects(using, work, records, health), health);
   }
   const durationMs = run.clock.monotonic() - began;
   const begun = { id, trigger: run.asked.trigger, startedAt: startedAt.toISOString(), durationMs };

@@ -11,6 +11,7 @@ import type { Mode } from '../decide/mode.ts';
 import { issueProblem, rejected, stepProblem, unassigned } from '../decide/unapplied.ts';
 import { createBlame, faultsOf, weighRun } from '../decide/weigh.ts';
 import { applySteps, type Failures, isWork, prepare } from '../steps/apply.ts';
+import { withSeenEffects } from '../steps/effects.ts';
 import { lookAgain } from '../steps/look-again.ts';
 import { earlyRemovals, prune } from '../steps/prune.ts';
 import { release } from '../steps/release.ts';
@@ -134,7 +135,7 @@ export async function converge(
   const { steps, released: owed } = await release(run, plan.steps, doomed);
   const applied = await applySteps(run, steps, { failures, away, owed });
   noteFailures(run, plan.steps, applied.records, failures);
-  const records = [...applied.records.values(), ...notRenewed(run, plan, stale)];
+  let records = [...applied.records.values(), ...notRenewed(run, plan, stale)];
   confirmRan(run, plan.steps, alreadyRan);
   if (!mode.runsJobs) forgetOwed(run, plan.steps);
   trial.applied();
@@ -146,6 +147,7 @@ export async function converge(
     decides: (id, { code }) => mode.isNew && blame(id, code ?? 'Unhealthy') === 'commit',
   });
   await concludeSettled(run, waiting, settled.health, { isNew: mode.isNew });
+  records = await withSeenEffects(run, plan.steps, records, settled.health);
   for (const id of applied.left)
     settled.health.set(id, { state: 'wait', message: 'is still running, or waits for what is' });
   let stopped = run.io.signal.aborted || settled.brokenOff || applied.left.size > 0;

@@ -186,3 +186,17 @@ test('a restart is not lost between the reload and the restart of a removal', as
   expect(done(await engine.again())).toEqual(['remove unit:x.service done']);
   expect(startOf('x.service')).toBeGreaterThan(before);
 });
+
+test('a change without an effect is no success, and is not repeated as one', async () => {
+  put(`${VENDOR}/x.service`, SLEEPS);
+  // Whatever is said to it, it stays where it is.
+  host.systemd.systemd.job = async () => 'done';
+  const other = { 'f.yaml': 'files: {/srv/other: {content: x}}\n' };
+  await host.systemd.systemd.list(['x.service']);
+  host.systemd.unit('x.service').active = 'active';
+  const result = await engine.apply({ ...units('  x.service: {state: stopped}\n'), ...other });
+  expect(problems(result)).toEqual([
+    expect.stringMatching(/^unit:x\.service NoEffect: the change had no effect: state is active, not stopped/),
+  ]);
+  expect(existsSync(path.join(host.root, 'srv/other'))).toBe(true);
+});
