@@ -46,7 +46,7 @@ export async function installAgent(host: LabHost, options: InstallOptions): Prom
   // A test that kills the agent need not wait for the restart.
   await host.write('/etc/systemd/system/fairlead.service.d/lab.conf', `[Service]\nRestartSec=100ms\n${turns}`);
   await host.exec(['systemctl', 'daemon-reload']);
-  await host.exec(['systemctl', 'enable', '--now', 'fairlead.service'], { timeoutMs: 60_000 });
+  await host.exec(['systemctl', 'enable', '--now', 'fairlead.service'], { timeoutMs: 300_000 });
 }
 
 /** The command line on the host; the exit code is the caller's to judge. */

@@ -8,7 +8,7 @@ import { type ExecOptions, run, until } from '../run.ts';
 import { ensureMachine, type Image, VM_DIR } from './image.ts';
 import { createPort } from './port.ts';
 import { type Qemu, startQemu } from './qemu.ts';
-import { DATA_BYTES } from './recipe.ts';
+import { CONTAINERD, DATA_BYTES, MOUNT } from './recipe.ts';
 import { execIn } from './shell.ts';
 
 /** Everything is slower without hardware help, and more so on a busy machine. */
@@ -106,7 +106,10 @@ export function createVirtualHost({ name, container, names, log }: VirtualHostOp
     await run(['qemu-img', 'create', '-q', '-f', 'qcow2', '-b', from.root, '-F', 'raw', root]);
     await begin('saved');
     // What the saved machine knows of the disk is of another one.
-    await sh('blockdev --flushbufs /dev/vdb; /usr/local/lib/lab-mount /dev/vdb');
+    await sh(
+      'blockdev --flushbufs /dev/vdb; f=/usr/local/lib/lab-mount; cat > $f; chmod 755 $f; sync -f $f; exec $f /dev/vdb',
+      { input: MOUNT },
+    );
     await introduce();
     await exec(['systemctl', 'daemon-reload']);
   };
@@ -124,7 +127,7 @@ export function createVirtualHost({ name, container, names, log }: VirtualHostOp
     async copyIn(local, remote) {
       const stat = statSync(local);
       if (stat.isFile() && stat.size >= LARGE_BYTES) {
-        const { stdout } = await exec(['stat', '-c', '%s', remote], { check: false });
+        const { stdout } = await exec(['stat', '-L', '-c', '%s', remote], { check: false });
         if (Number(stdout) === stat.size) return;
       }
       // As `docker cp`: a directory's content if the path ends in `/.`, else under the new name.
@@ -181,7 +184,8 @@ export function createVirtualHost({ name, container, names, log }: VirtualHostOp
     },
     resume,
     async startAll() {
-      await exec(['systemctl', 'start', 'default.target'], { timeoutMs: BOOT_MS });
+      // A target that is up already pulls in its own units only.
+      await exec(['systemctl', 'start', '--no-block', 'multi-user.target', 'sockets.target', 'timers.target']);
     },
     async writtenBytes() {
       interface Block {
@@ -199,6 +203,7 @@ export function createVirtualHost({ name, container, names, log }: VirtualHostOp
       await saved();
       await makeDisk();
       await resume();
+      await host.write('/etc/containerd/config.toml', CONTAINERD);
       await exec(['systemctl', 'start', 'docker.service'], { timeoutMs: BOOT_MS });
     },
     async remove() {

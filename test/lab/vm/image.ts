@@ -125,8 +125,11 @@ export async function buildMachine(log: (line: string) => void): Promise<void> {
   log('the machine was booted and saved');
   for (const file of ['console.log', 'qemu.log', 'qmp.sock', 'data.raw'])
     rmSync(path.join(work, file), { force: true });
-  for (const old of readdirSync(VM_DIR).filter((entry) => /^[0-9a-f]{12}$/.test(entry)))
-    rmSync(path.join(VM_DIR, old), { recursive: true, force: true });
+  // Another checkout may still have the recipe before this one.
+  const others = readdirSync(VM_DIR).filter((entry) => /^[0-9a-f]{12}$/.test(entry));
+  const age = (entry: string) => statSync(path.join(VM_DIR, entry)).mtimeMs;
+  const old = others.sort((a, b) => age(b) - age(a)).slice(1);
+  for (const entry of old) rmSync(path.join(VM_DIR, entry), { recursive: true, force: true });
   renameSync(work, dir);
 }
 
@@ -149,7 +152,7 @@ async function makeDisk(work: string): Promise<void> {
   }
   mkdirSync(path.join(tree, 'data'));
   mkdirSync(path.join(tree, 'usr/lib/fairlead'));
-  await run(['cp', '-p', NODE, path.join(tree, 'usr/lib/fairlead/node')]);
+  copyFileSync(NODE, path.join(tree, 'usr/lib/fairlead/node'));
   const systemctl = (...args: string[]) => run(['systemctl', `--root=${tree}`, ...args]);
   await systemctl('mask', ...MASKED);
   await systemctl('enable', ...ENABLED);

@@ -49,14 +49,21 @@ export const KEPT: readonly string[] = [
   '/var/cache/fairlead',
   '/var/lib/docker',
   '/var/lib/containerd',
+  '/usr/lib/fairlead',
+  '/usr/local/bin',
 ];
 
 /**
- * Mounts the second disk. The options are what makes the cut honest: without `noauto_da_alloc` ext4 would write the content of a
+ * Mounts the second disk; each machine gets it when it goes on, so it is no part of the image. The agent's node is large, and stays on
+ * the root disk. The options are what makes the cut honest: without `noauto_da_alloc` ext4 would write the content of a
  * file that is renamed over another one in time, whether or not anybody asked for it. $1: the device.
  */
-const MOUNT = `#!/bin/sh
+export const MOUNT = `#!/bin/sh
 set -e
+if [ ! -e /usr/lib/lab-node ]; then
+  mv /usr/lib/fairlead/node /usr/lib/lab-node
+  ln -s /usr/lib/lab-node /usr/lib/fairlead/node
+fi
 mount -t ext4 -o noauto_da_alloc "$1" /data
 for at in ${KEPT.join(' ')}; do
   mkdir -p "$at"
@@ -66,6 +73,7 @@ for at in ${KEPT.join(' ')}; do
   fi
   mount --bind "/data$at" "$at"
 done
+sync -f /data
 `;
 
 /** The kernel has ext4 but not the driver of the disk. */
@@ -101,6 +109,11 @@ const DOCKER = {
   'log-opts': { 'max-size': '1m' },
 };
 
+/** Docker needs none of what containerd has for Kubernetes, and it takes most of its start. */
+export const CONTAINERD = `version = 3
+disabled_plugins = ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri", "io.containerd.nri.v1.nri"]
+`;
+
 /** Path → content; executable where it begins with #!. */
 export const FILES: Record<string, string> = {
   'etc/hostname': 'vm\n',
@@ -112,7 +125,6 @@ export const FILES: Record<string, string> = {
   'etc/systemd/journald.conf.d/lab.conf': '[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\n',
   'usr/local/lib/lab-agent.pl': readFileSync(path.join(import.meta.dirname, 'guest-agent.pl'), 'utf8'),
   'usr/local/lib/lab-net': NETWORK,
-  'usr/local/lib/lab-mount': MOUNT,
 };
 
 /** What a kernel without hardware help need not do. */
