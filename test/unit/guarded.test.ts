@@ -107,6 +107,7 @@ test('what a service declares to write is known before the Docker engine is aske
   };
   const provider = createServiceProvider({
     docker: { containers: away } as unknown as Docker,
+    directories: {},
     exposures: { add: (paths: Iterable<string>) => void exposed.push(...paths) },
   } as unknown as ServiceProviderOptions);
   const mounts = [
