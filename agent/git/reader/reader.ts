@@ -31,7 +31,8 @@ export interface Channel {
 /** The process could not be started this way. */
 export class NotStarted extends Error {}
 
-const READY_MS = 10_000;
+/** A node takes ten seconds to start on a small or busy host, and what comes after this way is a weaker one. */
+const READY_MS = 60_000;
 /** It works on one object at a time, of 128 MiB at most, and has 120 s of a processor for all. */
 const SILENCE_MS = 180_000;
 /** What goes on after its streams were closed is ended by other means. */
