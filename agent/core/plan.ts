@@ -93,10 +93,8 @@ export interface PlanInput {
 
 /** Makes the plan. Steps come in dependency order, removals in reverse default order. */
 export function makePlan(input: PlanInput): Plan {
-  // What a notify is owed for was changed by a run of ours, which was cut off or failed: that is no drift.
-  const owed = new Set(input.pendingNotifies.map(({ target }) => target));
   const steps = (input.isOrdered ? input.desired : inOrder(input.kinds, input.desired)).map((want) =>
-    stepFor(want, owed.has(want.id), input),
+    stepFor(want, input),
   );
   return { steps: notified(steps, input.pendingNotifies), removals: planRemovals(input) };
 }
@@ -109,7 +107,7 @@ function told(change: Change): Change {
 }
 
 /** What is to be done with one resource, as yet without what others ask of it. */
-function stepFor(want: Desired, isOwed: boolean, { kinds, providers, inventory, seen: all }: PlanInput): Step {
+function stepFor(want: Desired, { kinds, providers, inventory, seen: all }: PlanInput): Step {
   const mark = inventory.get(want.id);
   const found = all.get(want.id);
   const memo = mark && memoOf(mark);
@@ -117,7 +115,7 @@ function stepFor(want: Desired, isOwed: boolean, { kinds, providers, inventory, 
   const change = told(providers.get(kindOf(want.id))?.diff(want, seen) ?? NOTHING);
   const only = { want, seen, refreshFor: NOBODY, refreshVerb: 'reload' } as const;
   if (want.mode === 'observe') return { ...only, change: NOTHING, drift: false, ...observing(change) };
-  const drift = traitsOf(kinds, want.id).drifts && change.op !== 'none' && mark?.hash === want.hash && !isOwed;
+  const drift = traitsOf(kinds, want.id).drifts && change.op !== 'none' && mark?.hash === want.hash;
   return { ...only, change, drift };
 }
 
