@@ -117,3 +117,18 @@ volumes: {data: {${more}}}
   expect(await names()).toEqual(['webshop-db-1 running']);
   expect(await inside('webshop-db-1', 'cat /data/rows')).toBe('one');
 });
+
+test('what has completed does not run again after a prune', async () => {
+  const files = {
+    ...anchor,
+    'shop/compose.yaml': `services:
+  once: {image: "infra:5000/app:1", command: [/bin/busybox, sh, -c, "echo ran >> /data/log"], entrypoint: [], volumes: ["./data:/data"]}
+`,
+  };
+  expect((await engine.apply(files)).outcome.problems).toEqual([]);
+  await host.sh('docker container prune -f');
+  engine.restart();
+  expect(ofServices(done(await engine.again()))).toEqual([]);
+  expect(await names()).toEqual([]);
+  expect((await host.sh('cat /var/lib/fairlead/tree/hosts/h/shop/data/log')).stdout.trim()).toBe('ran');
+});
