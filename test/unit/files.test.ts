@@ -28,6 +28,17 @@ test('a write makes the parents, sets the mode, replaces the inode and leaves no
   expect(fs.readdirSync(`${root}/etc/app`)).toEqual(['a.conf']);
 });
 
+test('the parents that it makes are open to all, whatever the umask of the agent', async () => {
+  const before = process.umask(0o077);
+  try {
+    await files.write('/srv/new/deep/a.conf', bytes('one'), meta);
+  } finally {
+    process.umask(before);
+  }
+  const modes = ['srv', 'srv/new', 'srv/new/deep'].map((at) => fs.statSync(path.join(root, at)).mode & 0o777);
+  expect(modes).toEqual([0o755, 0o755, 0o755]);
+});
+
 test('what a process that was cut off left behind is cleared by the next one, once', async () => {
   await files.write('/a', bytes('one'), meta);
   fs.writeFileSync(`${root}/.fairlead-a.0123456789ab`, 'half');

@@ -59,8 +59,9 @@ export function openDirectory(
       if (isSource && isRemote?.(`/${[...walked, name].join('/')}`)) return dir;
       const at = `/proc/self/fd/${dir}/${name}`;
       let stat = fs.lstatSync(at, { throwIfNoEntry: false });
+      let isMade = false;
       if (stat === undefined && create) {
-        makeDirectory(at);
+        isMade = makeDirectory(at);
         stat = fs.lstatSync(at);
       }
       const owner = fs.fstatSync(dir).uid;
@@ -89,6 +90,8 @@ export function openDirectory(
       dir = next;
       // What was looked at and what was opened may differ where somebody is racing us.
       if (!isSource && owner !== 0 && opened.uid !== owner) throw unsafe(directory, [...walked, name]);
+      // The unit file's UMask= would leave it to root alone, with all that is below.
+      if (isMade && stat !== undefined && idOf(stat) === idOf(opened)) fs.fchmodSync(dir, PARENT_MODE);
       if (forbidden?.has(idOf(opened))) throw ownPath(directory);
       if (name === '..') walked.pop();
       else walked.push(name);
@@ -102,11 +105,17 @@ export function openDirectory(
   }
 }
 
-function makeDirectory(at: string): void {
+/** Of a parent that is missing and is nowhere declared. */
+const PARENT_MODE = 0o755;
+
+/** @returns whether it was made now */
+function makeDirectory(at: string): boolean {
   try {
-    fs.mkdirSync(at, 0o755);
+    fs.mkdirSync(at, PARENT_MODE);
+    return true;
   } catch (thrown) {
     if (codeOf(thrown) !== 'EEXIST') throw thrown;
+    return false;
   }
 }
 
