@@ -59,15 +59,19 @@ describe.skipIf(none !== null)('a virtual machine', () => {
 
   test('goes on by itself when the date is set: still outside of its window', async () => {
     await setRight();
-    const found = await status('a right clock', (s) => !isWrong(s) && isHeld(s));
+    // The problem goes when the date is set, the gate with the next run.
+    const found = await status('a right clock', (s) => !isWrong(s) && isHeld(s) && s.gate?.until != null);
     expect(found.gate?.until).toMatch(/^\d{4}-01-01T00:00:00/);
     expect(await value()).toBe('1');
   });
 
   test('opens no window because its date was set into it, forward by weeks and back by years', async () => {
-    for (const date of ['2027-01-03 12:00', '2026-01-03 12:00']) {
+    for (const [date, how] of [
+      ['2027-01-03 12:00', /was set forward/],
+      ['2026-01-03 12:00', /was set back/],
+    ] as const) {
       await setDate(date);
-      expect((await status(`doubted at ${date}`, (s) => isWrong(s) && isHeld(s))).gate?.reason).toMatch(/was set/);
+      await status(`doubted at ${date}`, (s) => isWrong(s) && isHeld(s) && how.test(s.gate?.reason ?? ''));
     }
     expect(await value()).toBe('1');
     const { stdout } = await fairlead(host, 'history', '--json');
