@@ -157,11 +157,11 @@ function judgeStep(
     };
   }
   const state = HEALTH[health.state];
-  if (step.held) return { status: { id, sync: 'held', health: state, reason: step.held.code }, problem: null };
-  if (held && isWork(step)) {
+  const reason = step.held?.code ?? (held && isWork(step) ? 'Held' : null);
+  if (reason !== null) {
     // What was never applied is not there yet: nothing that runs is worse for it.
     const isToCome = step.change.op === 'create' && !step.drift;
-    return { status: { id, sync: 'held', health: isToCome ? 'unknown' : state, reason: 'Held' }, problem: null };
+    return { status: { id, sync: 'held', health: isToCome ? 'unknown' : state, reason }, problem: null };
   }
   const bad = health.state === 'bad';
   const unwell = health.code ?? 'Unhealthy';
