@@ -59,7 +59,7 @@ export const ROOMS: readonly Room[] = [
   },
   {
     name: 'lab',
-    include: ['test/contract/**/*.test.ts', 'test/lab/**/*.test.ts'],
+    include: ['test/contract/**/*.test.ts', 'test/lab/**/*.test.ts', 'test/field/**/*.test.ts'],
     globalSetup: ['test/engine/setup.ts', 'test/lab/setup.ts'],
     budgetMinutes: 14,
     testTimeout: 3 * MINUTE,

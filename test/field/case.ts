@@ -1,0 +1,66 @@
+/**
+ * Cases of real life: each directory beside this file is one, with its story, its input and what is expected, in
+ * `case.yaml`. README.md says how to write one; run-case.ts plays it on a lab host.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { parse } from 'yaml';
+import { z } from 'zod';
+
+const words = z.union([z.string().transform((line) => line.split(/\s+/).filter(Boolean)), z.array(z.string())]);
+/** Seconds; how long to wait until what a step expects is so. */
+const within = z.number().positive().max(300).default(60);
+
+const commit = z.strictObject({ commit: z.string() });
+const fairlead = z.strictObject({
+  fairlead: words,
+  exit: z.number().int().default(0),
+  /** What standard output and error together must hold, as regular expressions. */
+  says: z.array(z.string()).default([]),
+  saysNot: z.array(z.string()).default([]),
+});
+const status = z.strictObject({ status: z.record(z.string(), z.unknown()), within });
+const host = z.strictObject({
+  host: z.string(),
+  /** Standard output without white space at its ends. */
+  prints: z.string().optional(),
+  within,
+});
+const remember = z.strictObject({ remember: z.array(z.string()) });
+const unchanged = z.strictObject({ unchanged: z.array(z.string()) });
+const changed = z.strictObject({ changed: z.array(z.string()) });
+
+const schema = z.strictObject({
+  /** What somebody lived through, in a sentence. */
+  story: z.string().min(20),
+  /** Whether only `npm run soak -- field` plays it: it takes long, or is one more of its kind. */
+  soak: z.boolean().default(false),
+  /** Lines of agent.yaml besides `host` and `repo`. */
+  agent: z.record(z.string(), z.unknown()).default({}),
+  /** Run on the host after the case, whatever came of it. */
+  cleanUp: z.string().default(''),
+  steps: z.array(z.union([commit, fairlead, status, host, remember, unchanged, changed])).min(2),
+});
+
+export type Step = z.infer<typeof schema>['steps'][number];
+export type FieldCase = z.infer<typeof schema> & { name: string; dir: string };
+
+const ROOT = import.meta.dirname;
+
+/** @throws Error that names the case and what is wrong with it */
+export function loadCases(): FieldCase[] {
+  return readdirSync(ROOT, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => loadCase(name))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function loadCase(name: string): FieldCase {
+  const dir = path.join(ROOT, name);
+  const found = schema.safeParse(parse(readFileSync(path.join(dir, 'case.yaml'), 'utf8')));
+  if (!found.success) throw new Error(`test/field/${name}/case.yaml: ${z.prettifyError(found.error)}`);
+  for (const step of found.data.steps)
+    if ('commit' in step && !existsSync(path.join(dir, step.commit)))
+      throw new Error(`test/field/${name}/case.yaml: commit: there is no directory ${step.commit} beside it`);
+  return { ...found.data, name, dir };
+}
