@@ -1,0 +1,134 @@
+/** Commands that steer a host: what they ask of the daemon, what they print, and how they end. */
+import { expect, test } from 'vitest';
+import type { NotifyRequest } from '../../agent/cli/context.ts';
+import { type CliDeps, runCli } from '../../agent/cli/index.ts';
+import type { HoldDocument } from '../../agent/control/protocol.ts';
+
+const COMMIT = 'c'.repeat(40);
+const NOW = new Date('2026-03-01T12:00:00.000Z');
+const HELD: HoldDocument = { schema: 1, pause: null, pin: null, commit: null };
+
+/** Runs a command line on a daemon that answers `held`. */
+async function cli(argv: readonly string[], { held = HELD, env = {} as Record<string, string> } = {}) {
+  const asked: [path: string, body: unknown][] = [];
+  const notified: NotifyRequest[] = [];
+  let out = '';
+  let err = '';
+  const client = {
+    async post(path: string, body: unknown) {
+      asked.push([path, body]);
+      return held;
+    },
+  };
+  const deps = {
+    version: 'test',
+    client: () => client,
+    self: [],
+    async notify(_options: unknown, request: NotifyRequest) {
+      notified.push(request);
+      return { ref: request.ref ?? 'main', topic: `fairlead/default/refs/${request.ref ?? 'main'}` };
+    },
+  } as unknown as CliDeps;
+  const terminal = {
+    stdout: (text: string) => {
+      out += text;
+    },
+    stderr: (text: string) => {
+      err += text;
+    },
+    isTTY: false,
+    columns: 200,
+    env,
+    now: () => NOW,
+    interrupted: () => new AbortController().signal,
+  };
+  const code = await runCli([...argv], terminal as unknown as Parameters<typeof runCli>[1], deps);
+  return { code, out, err, asked, notified };
+}
+
+test('the whole host is paused without a list of resources', async () => {
+  const { code, out, asked } = await cli(['pause', '--reason', 'a disk is changed']);
+  expect(asked).toEqual([['pause', { reason: 'a disk is changed' }]]);
+  expect(out).toMatch(/^Paused until `fairlead resume`: neither commits nor repairs change this host\./);
+  expect(code).toBe(0);
+});
+
+test('resources are paused by their ids, for as long as the daemon says', async () => {
+  const until = '2026-03-01T14:00:00.000Z';
+  const held = { ...HELD, resources: [{ id: 'service:shop/db', until, reason: '', at: NOW.toISOString() }] };
+  const { out, asked } = await cli(['pause', 'service:shop/db', '--for', '2h'], { held: held as HoldDocument });
+  expect(asked).toEqual([['pause', { for: '2h', ids: ['service:shop/db'] }]]);
+  expect(out).toMatch(/^Paused service:shop\/db until .*, with what depends on it/);
+  expect(out).not.toContain('fairlead resume');
+});
+
+test.each([
+  ['its own exit code', ['sh', '-c', 'exit 7'], 7],
+  ['128 and the signal that ended it', ['sh', '-c', 'kill -9 $$'], 137],
+])('a command that runs under a pause ends with %s, and the pause ends with it', async (_what, command, expected) => {
+  const { code, asked } = await cli(['pause', 'service:shop/db', '--', ...command]);
+  expect(code).toBe(expected);
+  expect(asked).toEqual([
+    ['pause', { ids: ['service:shop/db'], holder: process.pid }],
+    ['resume', { ids: ['service:shop/db'] }],
+  ]);
+});
+
+test('a command that cannot be run lets go of what was paused for it', async () => {
+  const { code, err, asked } = await cli(['pause', 'service:shop/db', '--', '/nowhere/backup']);
+  expect(err).toMatch(/cannot run \/nowhere\/backup/);
+  expect(code).not.toBe(0);
+  expect(asked.at(-1)).toEqual(['resume', { ids: ['service:shop/db'] }]);
+});
+
+test.each<[string, HoldDocument, readonly string[], RegExp]>([
+  ['a pause', { ...HELD, pause: { until: null, reason: '', at: '' } }, [], /^Ended the pause; a sync is under way/],
+  ['a pin', { ...HELD, pin: { commit: COMMIT, at: '' } }, [], /^Ended the pin to ccccccc; a sync is under way/],
+  ['nothing', HELD, [], /^This host was neither paused nor pinned/],
+  ['the pause of one', HELD, ['service:shop/db'], /^Ended the pause of service:shop\/db; a sync is under way/],
+])('resume says that it ended %s', async (_what, held, ids, text) => {
+  const { out, asked } = await cli(['resume', ...ids], { held });
+  expect(out).toMatch(text);
+  expect(asked).toEqual([['resume', ids.length > 0 ? { ids } : {}]]);
+});
+
+test.each([
+  ['GitHub Actions', { GITHUB_SHA: COMMIT, GITHUB_REF_NAME: 'release' }],
+  ['GitLab CI', { CI_COMMIT_SHA: COMMIT, CI_COMMIT_REF_NAME: 'release' }],
+])('notify knows the commit and its ref from %s', async (_what, env) => {
+  const { code, notified, out } = await cli(['notify'], { env });
+  expect(notified).toEqual([{ commit: COMMIT, ref: 'release' }]);
+  expect(out).toBe(`Notified the hosts on release: ${COMMIT}\n`);
+  expect(code).toBe(0);
+});
+
+test('notify wants the whole id of a commit, and says how to get it', async () => {
+  const { code, err, notified } = await cli(['notify', 'main', 'abc']);
+  expect([code, notified]).toEqual([64, []]);
+  expect(err).toContain('fairlead notify main "$(git rev-parse HEAD)"');
+});
+
+test('notify of a ref that was deleted tells nobody', async () => {
+  const { code, notified } = await cli(['notify', 'main', '0'.repeat(40)]);
+  expect([code, notified]).toEqual([0, []]);
+});
+
+test('notify gives no password to a broker in the clear unless it is told to', async () => {
+  const broker = ['--broker', 'mqtt://broker.example.com', '--username', 'ci', '--password-file', '/run/pw'];
+  const refused = await cli(['notify', 'main', COMMIT, ...broker]);
+  expect([refused.code, refused.notified]).toEqual([64, []]);
+  expect(refused.err).toMatch(/mqtts:\/\/.*--insecure/);
+  const insisted = await cli(['notify', 'main', COMMIT, ...broker, '--insecure']);
+  const { url, ...login } = insisted.notified[0]?.broker ?? { url: '' };
+  expect([insisted.code, url, login]).toEqual([
+    0,
+    'mqtt://broker.example.com',
+    { username: 'ci', passwordFile: '/run/pw' },
+  ]);
+});
+
+test('--json prints the document of the daemon alone', async () => {
+  const { out, err } = await cli(['pause', '--json']);
+  expect(JSON.parse(out)).toEqual(HELD);
+  expect(err).toBe('');
+});
