@@ -146,11 +146,26 @@ async function bootShared(docker: Docker, network: string, image: string): Promi
   };
   if (!(await runs())) {
     const made = await createNetwork(docker, labName(SHARED));
+    const isOurs = made !== null && (await bootOnce({ docker, name: 'infra', container, network: made }, image));
     // Another file of the suite makes it at this moment.
-    if (!made) await until('the shared infra host', 60_000, runs);
-    else await boot({ docker, name: 'infra', container, network: labName(SHARED) }, image, [LAB_LABEL]);
+    if (!isOurs) await until('the shared infra host', 60_000, runs);
   }
   await docker(['network', 'connect', '--alias', 'infra', network, container]);
+}
+
+/**
+ * The engine lets two at once make networks of one name, but not containers.
+ * @returns false if somebody else was first; then the network is gone again
+ */
+async function bootOnce(options: HostOptions, image: string): Promise<boolean> {
+  try {
+    await boot(options, image, [LAB_LABEL]);
+    return true;
+  } catch (thrown) {
+    if (!/is already in use by container/.test(String(thrown))) throw thrown;
+    await options.docker(['network', 'rm', options.network]);
+    return false;
+  }
 }
 
 /** Removes the infra host that labs share, left over or done with. */
@@ -175,14 +190,14 @@ async function boot(
   ]);
 }
 
-/** Takes the first of the lab's own /24 networks that is free. @returns false if there is a network of this name already */
-async function createNetwork(docker: Docker, network: string): Promise<boolean> {
+/** Takes the first of the lab's own /24 networks that is free. @returns its id; null if there is a network of this name already */
+async function createNetwork(docker: Docker, network: string): Promise<string | null> {
   let said = 'this machine has addresses in all of them';
   for (const { subnet, bridge } of freeLabNets()) {
     const options = ['--subnet', subnet, '--opt', `com.docker.network.bridge.name=${bridge}`, '--label', LAB_LABEL];
     const made = await docker(['network', 'create', ...options, network], { check: false });
-    if (made.code === 0) return true;
-    if (made.stderr.includes('already exists')) return false;
+    if (made.code === 0) return made.stdout.trim();
+    if (made.stderr.includes('already exists')) return null;
     said = made.stderr.trim();
   }
   throw new Error(`no network for ${network}: ${said}`);
