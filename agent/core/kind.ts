@@ -21,6 +21,11 @@ export interface Traits<Spec = unknown> {
    */
   readonly drifts: boolean;
   /**
+   * Fields of a change that health judges after it, as of something that was started and ended again; missing if there are
+   * none. That such a difference still stands shows no action without an effect: health may even allow it.
+   */
+  readonly toldByHealth?: readonly string[];
+  /**
    * How the confirmation of an apply is stored. `durable`: with an fsync, because a crash must not restart or run it twice.
    * `re-observable`: with the next write, because the next run finds the resource as it should be.
    */

@@ -39,6 +39,13 @@ test('the parents that it makes are open to all, whatever the umask of the agent
   expect(modes).toEqual([0o755, 0o755, 0o755]);
 });
 
+test('the parents that it makes are no more open than what they lie in', async () => {
+  fs.mkdirSync(path.join(root, 'own'), { mode: 0o700 });
+  await files.write('/own/new/deep/a.conf', bytes('one'), meta);
+  const modes = ['own/new', 'own/new/deep'].map((at) => fs.statSync(path.join(root, at)).mode & 0o777);
+  expect(modes).toEqual([0o700, 0o700]);
+});
+
 test('what a process that was cut off left behind is cleared by the next one, once', async () => {
   await files.write('/a', bytes('one'), meta);
   fs.writeFileSync(`${root}/.fairlead-a.0123456789ab`, 'half');

@@ -39,7 +39,7 @@ export async function withSeenEffects(
 
 /** The reasons of the change, if each of them still stands, from the same value to the same. */
 function unchanged(
-  { providers }: Run,
+  { kinds, providers }: Run,
   { want, change, seen: before }: Step,
   seen: Awaited<ReturnType<typeof observe>>['seen'],
 ): [ResourceId, readonly Reason[]][] | null {
@@ -49,6 +49,9 @@ function unchanged(
   const after = providers.get(kindOf(want.id))?.diff(want, { ...now, mark });
   if (after === undefined || after.op === 'none') return null;
   const stands = new Set(after.why.map((reason) => JSON.stringify([reason.field, reason.from, reason.to])));
-  const isSame = change.why.every(({ field, from, to }) => stands.has(JSON.stringify([field, from, to])));
+  const told = traitsOf(kinds, want.id).toldByHealth ?? [];
+  const acted = change.why.filter(({ field }) => !told.includes(field));
+  if (acted.length === 0) return null;
+  const isSame = acted.every(({ field, from, to }) => stands.has(JSON.stringify([field, from, to])));
   return isSame ? [[want.id, change.why]] : null;
 }

@@ -12,6 +12,8 @@ export const service: KindDefinition<ServiceSpec> = {
   traits: {
     observing: 'free',
     drifts: true,
+    // Containers that end are told with their exit codes, and `max_failure_ratio` lets some.
+    toldByHealth: ['state'],
     confirm: 'durable',
     harmlessWhenNew: false,
     survivesDecommission: false,

@@ -64,7 +64,8 @@ export function openDirectory(
         isMade = makeDirectory(at);
         stat = fs.lstatSync(at);
       }
-      const owner = fs.fstatSync(dir).uid;
+      const { uid: owner, mode } = fs.fstatSync(dir);
+      const isAtTop = walked.length === 0;
       if (!isSource && stat && owner !== 0 && stat.uid !== owner) throw unsafe(directory, [...walked, name]);
       if (stat?.isSymbolicLink()) {
         if (below !== null) throw exposedLink(directory, [...walked, name]);
@@ -90,8 +91,9 @@ export function openDirectory(
       dir = next;
       // What was looked at and what was opened may differ where somebody is racing us.
       if (!isSource && owner !== 0 && opened.uid !== owner) throw unsafe(directory, [...walked, name]);
-      // The unit file's UMask= would leave it to root alone, with all that is below.
-      if (isMade && stat !== undefined && idOf(stat) === idOf(opened)) fs.fchmodSync(dir, PARENT_MODE);
+      // The unit file's UMask= would leave it to root alone, with all that is below. It is no more open than what it lies in.
+      if (isMade && stat !== undefined && idOf(stat) === idOf(opened))
+        fs.fchmodSync(dir, isAtTop ? PARENT_MODE : PARENT_MODE & mode);
       if (forbidden?.has(idOf(opened))) throw ownPath(directory);
       if (name === '..') walked.pop();
       else walked.push(name);
