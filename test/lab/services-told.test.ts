@@ -178,7 +178,9 @@ test('prune: true at a volume: it goes with its entry, the others stay; not whil
 test('on_change: none at a service or a config: a change of a mounted file restarts nobody', async () => {
   const text = (conf: string, at = '', config = '') =>
     stack(
-      `services:
+      // The directory of a stack that was adopted outlives it: this one has a name of its own.
+      `name: files
+services:
   web: {image: "infra:5000/app:1", ${SOON}, volumes: ["./a.conf:/a.conf"], configs: [b] ${at}}
   other: {image: "infra:5000/app:1", ${SOON}, configs: [b]}
 configs: {b: {file: ./b.conf ${config}}}
@@ -186,17 +188,17 @@ configs: {b: {file: ./b.conf ${config}}}
       { 'a.conf': `${conf}\n`, 'b.conf': `${conf}\n` },
     );
   const QUIET = ', x-fairlead: {on_change: none}';
-  const both = () => Promise.all(['shop-web-1', 'shop-other-1'].map(startOf));
+  const both = () => Promise.all(['files-web-1', 'files-other-1'].map(startOf));
   await engine.apply(text('one', QUIET));
   const before = await both();
   // The service does not follow its files; the other one does.
   const first = await engine.apply(text('two', QUIET));
-  expect(done(first).filter((line) => line.includes('service:'))).toEqual(['refresh service:shop/other done']);
+  expect(done(first).filter((line) => line.includes('service:'))).toEqual(['refresh service:files/other done']);
   const then = await both();
   expect([then[0], then[1] === before[1]]).toEqual([before[0], false]);
   expect((await host.sh('cat /var/lib/fairlead/tree/hosts/h/shop/?.conf')).stdout).toBe('two\ntwo\n');
   // Nobody follows the config; a file beside it restarts its service all the same.
   const second = await engine.apply(text('three', '', QUIET));
-  expect(done(second).filter((line) => line.includes('service:'))).toEqual(['refresh service:shop/web done']);
+  expect(done(second).filter((line) => line.includes('service:'))).toEqual(['refresh service:files/web done']);
   expect((await both())[1]).toBe(then[1]);
 });
