@@ -17,12 +17,14 @@ afterAll(async () => {
   await lab?.stop();
 });
 
+const oddStack = (keys: string, image = 'infra:5000/app:1') => ({
+  'host.yaml': 'settle: {timeout: 60s, patience: 5s}\n',
+  'odd/compose.yaml': `services:\n  web:\n    image: ${image}\n${keys}  well:\n    image: infra:5000/app:1\n`,
+});
+
 /** What is wrong with a stack of a service that is well and this one. */
-async function failing(keys: string, image = 'infra:5000/app:1'): Promise<Record<string, string>> {
-  const { outcome } = await engine.apply({
-    'host.yaml': 'settle: {timeout: 60s, patience: 5s}\n',
-    'odd/compose.yaml': `services:\n  web:\n    image: ${image}\n${keys}  well:\n    image: infra:5000/app:1\n`,
-  });
+async function failing(keys: string, image?: string): Promise<Record<string, string>> {
+  const { outcome } = await engine.apply(oddStack(keys, image));
   return Object.fromEntries(outcome.problems.map((p) => [p.id, `${p.reason}: ${p.message}`]));
 }
 
@@ -80,13 +82,13 @@ test('an image that is not there: nothing is touched', async () => {
   expect(await stateOf('odd-web-1')).toBe(before);
 });
 
-test('a name that a foreign container has: who it is, and it is left alone', async () => {
+test('a name that an unlabelled container has: it waits to be adopted, and is left alone', async () => {
   const id = await foreign('--name', 'taken', 'infra:5000/app:2');
   const before = await stateOf(id);
-  expect(await problem('    container_name: taken\n    hostname: a\n')).toMatch(
-    new RegExp(
-      `^NameConflict: container name taken is taken by ${id.slice(0, 12)} \\(infra:5000/app:2\\), which is not fairlead's and is left alone; rename one of them$`,
-    ),
+  const { outcome } = await engine.apply(oddStack('    container_name: taken\n    hostname: a\n'));
+  expect(outcome.resources.find((r) => r.id === 'service:odd/web')).toMatchObject({ sync: 'held' });
+  expect(outcome.message).toMatch(
+    /^taken was not started by fairlead and differs from service:odd\/web in .*image.*; set x-fairlead.adopt: recreate, or run `fairlead sync --adopt`$/,
   );
   expect(await stateOf(id)).toBe(before);
   await ours.exec(['docker', 'rm', '-f', id]);
