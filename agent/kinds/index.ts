@@ -165,7 +165,7 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
           memory,
           lookAt,
           replacedMounts: (pid) => replacedMounts(`${root}/proc/${pid}`),
-          directories: createAdoptedDirectories({ docker, files, lookAt, records: remembered }),
+          directories: createAdoptedDirectories({ clock, docker, files, lookAt, records: remembered }),
           holdsAddress: holdsAddressOf,
           taken: { owned, listening: () => listeningPorts(`${root}/proc/self`) },
         }),

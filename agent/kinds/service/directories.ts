@@ -1,8 +1,10 @@
 /** Where stacks that run already lie: the directory from which `docker compose` started them is kept as theirs. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Directories } from '../../core/provider.ts';
 import { isWithin, pathProblem } from '../../core/reserved-paths.ts';
 import type { Records } from '../../store/records.ts';
+import type { Clock } from '../../system/clock.ts';
 import type { ContainerSummary, Docker } from '../../system/docker/docker.ts';
 import type { Files } from '../../system/files/types.ts';
 import type { LookAtPlace } from '../../system/place.ts';
@@ -14,14 +16,26 @@ export interface AdoptedDirectories {
   keep(project: string, directory: string): void;
 }
 
+/** A list of containers takes milliseconds. Whoever reads a commit does not wait longer for an engine that hangs. */
+const ANSWER_MS = 10_000;
+/** As long it is not asked again: a commit is read several times in a run. */
+const AWAY_MS = 60_000;
+
 export interface DirectoriesOptions {
+  clock: Pick<Clock, 'monotonic'>;
   docker: Pick<Docker, 'containers'>;
   files: Pick<Files, 'checkSource'>;
   lookAt: LookAtPlace;
   records: Records;
 }
 
-export function createAdoptedDirectories({ docker, files, lookAt, records }: DirectoriesOptions): AdoptedDirectories {
+export function createAdoptedDirectories({
+  clock,
+  docker,
+  files,
+  lookAt,
+  records,
+}: DirectoriesOptions): AdoptedDirectories {
   const keyOf = (project: string) => `directory ${project}`;
   const recorded = (project: string): string | null => {
     const found = records.get(keyOf(project));
@@ -29,6 +43,18 @@ export function createAdoptedDirectories({ docker, files, lookAt, records }: Dir
   };
   /** What was found and is not adopted yet. */
   let found: ReadonlyMap<string, string> = new Map();
+  let awayUntil = Number.NEGATIVE_INFINITY;
+  /** null while the engine is away, or hangs. */
+  const listed = async (): Promise<readonly ContainerSummary[] | null> => {
+    if (clock.monotonic() < awayUntil) return null;
+    const answered = new AbortController();
+    const late = sleep(ANSWER_MS, null, { signal: answered.signal, ref: false });
+    const all = await Promise.race([docker.containers(), late])
+      .catch(() => null)
+      .finally(() => answered.abort());
+    awayUntil = all === null ? clock.monotonic() + AWAY_MS : Number.NEGATIVE_INFINITY;
+    return all;
+  };
   const isUsable = async (directory: string): Promise<boolean> => {
     if (pathProblem(directory) !== null) return false;
     try {
@@ -40,12 +66,8 @@ export function createAdoptedDirectories({ docker, files, lookAt, records }: Dir
   };
   return {
     async look() {
-      let all: readonly ContainerSummary[];
-      try {
-        all = await docker.containers();
-      } catch {
-        return { of: recorded, isSure: false };
-      }
+      const all = await listed();
+      if (all === null) return { of: recorded, isSure: false };
       const named = new Map<string, string>();
       const members = all.filter((c) => c.Labels[PROJECT] !== undefined && isReplica(c.Labels));
       for (const [project, group] of Map.groupBy(members, (c) => c.Labels[PROJECT] ?? '')) {
