@@ -160,7 +160,7 @@ function judgeStep(
   const reason = step.held?.code ?? (held && isWork(step) ? 'Held' : null);
   if (reason !== null) {
     // What was never applied is not there yet: nothing that runs is worse for it.
-    const isToCome = step.change.op === 'create' && !step.drift;
+    const isToCome = (step.held?.change ?? step.change).op === 'create' && !step.drift;
     return { status: { id, sync: 'held', health: isToCome ? 'unknown' : state, reason }, problem: null };
   }
   const bad = health.state === 'bad';
