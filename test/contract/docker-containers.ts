@@ -93,8 +93,10 @@ export function containerPromises(on: DockerTools): void {
       Cmd: shell('exit 4'),
       HostConfig: { RestartPolicy: { Name: 'always', MaximumRetryCount: 0 } },
     });
-    await becomes(again, 'restarting', (c) => c.State.Restarting);
-    expect((await look(again)).State).toMatchObject({ Status: 'restarting', Running: true, ExitCode: 4 });
+    // In one look: a moment later it runs again.
+    await becomes(again, 'restarting', ({ State: { Restarting, Status, Running, ExitCode } }) => {
+      return Restarting && Status === 'restarting' && Running && ExitCode === 4;
+    });
     await on.docker.stop(again, 0);
     expect((await look(again)).State).toMatchObject({ Status: 'exited', Restarting: false });
     const twice = await started('t-retry', {
