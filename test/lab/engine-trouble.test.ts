@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vit
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { fairlead, fairleadJson, installAgent, NODE, statusWhere } from './agent.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
-import { HEALTH } from './story.ts';
+import { HEALTH, HEALTH_BY_SECONDS } from './story.ts';
 
 const H = 'hosts/edge-1';
 let lab: Lab;
@@ -205,9 +205,7 @@ test('a port that it lost track of in a power cut: said, no commit is to blame, 
   await old.write('/usr/sbin/runc', HANGING_RUNC, '0755');
   await old.exec(['touch', '/run/hang']);
   await installAgent(old, { repoUrl: repo.httpUrl });
-  const health =
-    'healthcheck: {test: [CMD, /bin/busybox, wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"], interval: 1s}';
-  const web = { image: '3', more: `${health}\n    ports: ["8080:8080"]` };
+  const web = { image: '3', more: `${HEALTH_BY_SECONDS}\n    ports: ["8080:8080"]` };
   const commit = await repo.commit({ 'hosts/edge-2/shop/compose.yaml': stack({ web }) }, 'A port');
   await fairlead(old, 'sync', '--no-wait');
   await until(
