@@ -18,6 +18,8 @@ export interface Health {
    * After a change it is waited for as long as its patience lasts.
    */
   heals?: true;
+  /** With `wait`: it runs, and time alone makes it well. A patience that is shorter than that time ends nothing. */
+  steadies?: true;
 }
 
 /** What a person has to decide before a change is made. */

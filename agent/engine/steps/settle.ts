@@ -142,6 +142,7 @@ function createClocks(run: Run, wants: readonly Desired[], times: SettleTimes) {
         if (![...(needed.get(id) ?? [])].some((other) => waiting.has(other))) clock.waitedMs += passed;
         if (clock.waitedMs < clock.limitMs) continue;
         const seenBad = evidence.get(id);
+        if (seenBad === undefined && one.steadies) continue;
         const { message, code } = seenBad ?? one;
         const late = seenBad ? '' : `not settled after ${Math.round(clock.limitMs / 1_000)} s: `;
         health.set(id, { state: 'bad', message: `${late}${message}`, ...(code ? { code } : {}) });

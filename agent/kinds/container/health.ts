@@ -98,7 +98,11 @@ export function replicaHealth(spec: ServiceSpec, replica: Replica): Health {
   const steady = spec.update.monitor === '' ? STEADY_MS : millisecondsOf(spec.update.monitor);
   return runningMs >= steady
     ? OK
-    : { state: 'wait', message: `has run for ${Math.round(runningMs / 1000)} of ${steady / 1000} s` };
+    : {
+        state: 'wait',
+        steadies: true,
+        message: `has run for ${Math.round(runningMs / 1000)} of ${steady / 1000} s`,
+      };
 }
 
 /** EX_TEMPFAIL of sysexits.h: another try may succeed. */
