@@ -198,7 +198,6 @@ export function createSession(options: SessionOptions): Session {
   });
   const runner = createRunner(deps);
   const drift: Drift = createDrift({
-    kinds: KINDS,
     watchers: createWatchers({ ...machine, providers, maxWatches: watchBudget(), log }),
     managed: runner.managed,
     deliver(ids) {

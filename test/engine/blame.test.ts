@@ -313,6 +313,17 @@ describe('the way back', () => {
     expect(syncOf(await engine.again({ trigger: 'manual' }))).toEqual({ sync: 'synced', reason: '' });
   });
 
+  test('what the commit itself broke at its last try was not broken before its next one', async () => {
+    migrating();
+    await engine.apply(db(1));
+    await engine.apply(db(2));
+    // By then what ran before crashes under its restart policy.
+    for (let i = 0; i < 2; i++) {
+      expect(syncOf(await engine.again({ trigger: 'manual' }))).toEqual({ sync: 'failed', reason: 'RollbackFailed' });
+      expect(syncOf(await engine.again({ trigger: 'schedule' }))).toEqual({ sync: 'failed', reason: 'RollbackFailed' });
+    }
+  });
+
   test.each(['rollback: off', 'a whole stack'])('what moves forward only is never taken back: %s', async (where) => {
     migrating();
     const isStack = where === 'a whole stack';

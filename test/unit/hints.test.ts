@@ -10,7 +10,7 @@ let calmed: { id: ResourceId; count: number }[];
 let answer: (id: ResourceId) => Finding;
 let began: number;
 
-const WELL: Finding = { outcome: 'well', waiting: false };
+const WELL: Finding = { outcome: 'still', waiting: false };
 const REPAIRED: Finding = { outcome: 'repaired', waiting: false };
 const FAILING: Finding = { outcome: 'failing', waiting: false };
 const A: ResourceId = 'file:/a';
@@ -137,7 +137,7 @@ describe('what keeps drifting', () => {
   });
 });
 
-test('what is hinted all the time and always well is looked at every two seconds at most', async () => {
+test('what is hinted all the time while nothing is to be put right is looked at every two seconds at most', async () => {
   for (let i = 0; i < 6_000; i++) {
     hints.hint(A);
     await pass(10);
@@ -147,14 +147,14 @@ test('what is hinted all the time and always well is looked at every two seconds
 });
 
 test('what is on its way is looked at again, with growing pauses, until it has arrived', async () => {
-  answer = () => ({ outcome: 'well', waiting: looks.length < 5 });
+  answer = () => ({ outcome: 'still', waiting: looks.length < 5 });
   hints.hint(A);
   await pass(120_000);
   expect(times(A)).toEqual([50, 1_050, 3_050, 7_050, 15_050]);
 });
 
 test('hints in between do not make these pauses longer', async () => {
-  answer = () => ({ outcome: 'well', waiting: true });
+  answer = () => ({ outcome: 'still', waiting: true });
   for (let i = 0; i < 8; i++) {
     hints.hint(A);
     await pass(100);

@@ -1,5 +1,4 @@
 /** Drift by event: the kinds' watchers, kept told of what is managed, and the hints that they give. */
-import { type KindTable, traitsOf } from '../../core/kind.ts';
 import type { Watcher } from '../../core/provider.ts';
 import type { Desired, Problem, ResourceId } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
@@ -8,7 +7,6 @@ import type { RunResult } from '../run/reconcile.ts';
 import { createHints, type Finding } from './hints.ts';
 
 export interface DriftOptions {
-  kinds: KindTable;
   watchers: readonly Watcher[];
   /** What the host is held to now: the same array as long as nothing changed. */
   managed(): Promise<readonly Desired[]>;
@@ -90,7 +88,7 @@ export function createDrift(options: DriftOptions): Drift {
       void refresh();
     },
     finished(result) {
-      hints.found(findingsOf(options.kinds, result));
+      hints.found(findingsOf(result));
       // Whoever waits for the run is answered first.
       setImmediate(() => void refresh());
     },
@@ -114,18 +112,14 @@ export function createDrift(options: DriftOptions): Drift {
 }
 
 /** What a run says of the resources it looked at. Pure. */
-export function findingsOf(kinds: KindTable, { outcome, part }: RunResult): Map<ResourceId, Finding> {
+export function findingsOf({ outcome, part }: Pick<RunResult, 'outcome' | 'part'>): Map<ResourceId, Finding> {
   const findings = new Map<ResourceId, Finding>();
   const waiting = new Set(outcome.resources.filter((r) => r.health === 'progressing').map((r) => r.id));
   const unwell = new Set(outcome.resources.filter((r) => r.health === 'degraded').map((r) => r.id));
-  for (const id of waiting) findings.set(id, { outcome: 'well', waiting: true });
-  // That something stays unwell is no drift; that it was hinted and is found unwell again and again is a crash loop.
-  // What does not drift is never repaired, so nobody can fight for it.
-  for (const id of part?.hinted ?? [])
-    findings.set(id, {
-      outcome: unwell.has(id) && traitsOf(kinds, id).drifts ? 'failing' : 'well',
-      waiting: waiting.has(id),
-    });
+  for (const id of waiting) findings.set(id, { outcome: 'still', waiting: true });
+  // That something is unwell, again and again, is no drift as long as nobody puts it right: a container that crashes is
+  // started by its engine. Where that is in vain, the starts of our own tell of it.
+  for (const id of part?.hinted ?? []) findings.set(id, { outcome: 'still', waiting: waiting.has(id) });
   for (const { id, drift, result } of outcome.actions) {
     if (!drift || result === 'held') continue;
     const mended = result === 'done' && !unwell.has(id);

@@ -6,8 +6,8 @@ import type { ResourceId } from '../../core/types.ts';
 
 /** What a look at a resource came to. */
 export interface Finding {
-  /** As declared; or it had drifted and was put right; or it could not be, or is not well for all that. */
-  outcome: 'well' | 'repaired' | 'failing';
+  /** Nothing was put right, since nothing had drifted; or it had and was put right; or it could not be, or is not well for all that. */
+  outcome: 'still' | 'repaired' | 'failing';
   /** It is on its way: worth another look soon. */
   waiting: boolean;
 }
@@ -46,7 +46,7 @@ const QUIET_MS = 50;
 const BURST_MS = 250;
 /** Twenty repairs in a row are a fight; failed ones weigh more. One is forgiven every six seconds. */
 const FIGHT = 20;
-const WEIGHT: Record<Finding['outcome'], number> = { well: 0, repaired: 1, failing: 4 };
+const WEIGHT: Record<Finding['outcome'], number> = { still: 0, repaired: 1, failing: 4 };
 const FORGIVE_MS = 6_000;
 const FIRST_WAIT_MS = 1_000;
 const LAST_WAIT_MS = 300_000;
@@ -192,7 +192,7 @@ export function createHints(options: HintsOptions): Hints {
     found(findings) {
       for (const [id, { outcome, waiting }] of findings) {
         const track = trackOf(id);
-        if (outcome !== 'well') strike(id, track, WEIGHT[outcome]);
+        if (outcome !== 'still') strike(id, track, WEIGHT[outcome]);
         else if (!waiting) {
           track.idle += 1;
           if (track.idle > IDLE_LOOKS) track.until = Math.max(track.until, options.now() + IDLE_WAIT_MS);

@@ -3,6 +3,7 @@ import { reasonOf } from '../../../manifests-schema/reasons.ts';
 import { kindOf } from '../../core/id.ts';
 import type { Plan, Removal, Step } from '../../core/plan.ts';
 import type { Health } from '../../core/provider.ts';
+import { problemsOf } from '../../core/target.ts';
 import type { ActionRecord, ResourceId } from '../../core/types.ts';
 import type { AgentError } from '../../errors.ts';
 import type { Run } from '../types.ts';
@@ -17,17 +18,24 @@ export function replacedBy(records: readonly ActionRecord[], removals: readonly 
   return new Set(removals.map(({ id }) => id).filter((id) => missing.has(kindOf(id))));
 }
 
-/** What is unwell by the declaration that the host went by until now: whatever becomes of it, this commit did not break it. */
+/**
+ * What is unwell by the declaration that the host went by until now: whatever becomes of it, this commit did not break it.
+ * What spoke against the same content at its last try was broken by that, if going back did not make it well again.
+ * @param content hash of all that the commit would make this host
+ */
 export async function unwellBefore(
   run: Run,
+  content: string,
   { steps }: Plan,
   health: ReadonlyMap<ResourceId, Health>,
 ): Promise<ResourceId[]> {
-  const { accepted } = run.store.commits.get();
+  const { accepted, silenced } = run.store.commits.get();
+  const isAgain = silenced?.content === content && silenced.failed !== undefined;
+  const broken = new Set(isAgain ? problemsOf(silenced.culprit).map(({ id }) => id) : []);
   const former = accepted === null ? null : await run.snapshots.load(accepted);
   const declared = former === null ? null : (await run.load(former)).byId();
   const isUnwell = ({ want: { id }, seen, change }: Step): boolean => {
-    if (seen === undefined) return false;
+    if (seen === undefined || broken.has(id)) return false;
     const before = declared?.get(id);
     const one = before ? run.providers.get(kindOf(id))?.health(before, seen) : health.get(id);
     if (one?.state !== 'bad' || reasonOf(one.code ?? 'Unhealthy').fault === 'wait') return false;
