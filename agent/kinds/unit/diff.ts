@@ -17,14 +17,14 @@ export interface UnitFact extends UnitOnDisk, UnitAnswer {
   result: string;
   /** Exit status of the main process of a service. */
   exitStatus: number;
-  /** systemd.service(5) Type=; '' for other units, and while active. */
+  /** systemd.service(5) Type=; '' for other units, and while something of it runs. */
   type: string;
   /** RemainAfterExit= */
   remains: boolean;
   /** Microseconds (CLOCK_REALTIME) of the last start of a service's main process since boot; 0 if never. */
   startedAt: number;
-  /** Its last start was let be, since one of its conditions did not hold: systemd.unit(5). */
-  skipped: boolean;
+  /** Its last start was let be, since one of its conditions did not hold: systemd.unit(5). `over`: all of them hold by now. */
+  skipped: false | 'still' | 'over';
   /** TimeoutStartSec= in ms of one that is starting, where that is finite; missing otherwise. */
   startTimeoutMs?: number;
   /** Last lines of its journal, where it failed. */
@@ -92,16 +92,16 @@ function* stateReasons(want: Desired<UnitSpec>, fact: UnitFact, mark: Seen['mark
   const { spec, hash } = want;
   yield* enabledReason(want, fact, mark);
   // A oneshot that ran to its end runs again when it changes, not when the host has booted.
-  const settled = isCompleted(fact) || ((fact.skipped || isSpent(fact)) && mark?.hash === hash);
-  if (spec.state === 'started' && !isUp(fact) && !settled)
-    yield { field: 'state', from: `${fact.active} (${fact.sub})`, to: 'started' };
+  const settled = isCompleted(fact) || ((fact.skipped === 'still' || isSpent(fact)) && mark?.hash === hash);
+  const from = fact.skipped === 'over' ? 'not started: a condition did not hold' : `${fact.active} (${fact.sub})`;
+  if (spec.state === 'started' && !isUp(fact) && !settled) yield { field: 'state', from, to: 'started' };
   if ((spec.state === 'stopped' || spec.masked === true) && fact.active !== 'inactive' && fact.active !== 'failed')
     yield { field: 'state', from: fact.active, to: 'stopped' };
 }
 
 /**
  * What a changed text asks of a unit that is up: only what runs, and is declared to run, is restarted. What is still starting is
- * not stopped, and neither is a oneshot at work; a timer has its new times after the reload of systemd.
+ * not stopped, and neither is a oneshot, at work or done; a timer has its new times after the reload of systemd.
  * @returns why it is left alone, if that is worth a word
  */
 export function followsText(spec: UnitSpec, fact: UnitFact): { verb: 'restart' | 'reload' | null; because: string } {
@@ -112,8 +112,23 @@ export function followsText(spec: UnitSpec, fact: UnitFact): { verb: 'restart' |
   const isDeclared = state === 'started' || (state === undefined && (enabled ?? fact.file.startsWith('enabled')));
   if (!isDeclared)
     return { verb: null, because: 'nothing declares that it runs; `state: started` or `notify` has it restarted' };
+  if (onChange === 'restart' && isRemaining(spec, fact) && !spec.restartsRemaining)
+    return {
+      verb: null,
+      because: `a oneshot that ran is not stopped since its text changed; \`systemctl restart ${name}\`, a \`notify\` or \`on_change: restart\` at the unit runs it anew`,
+    };
   return { verb: onChange, because: '' };
 }
+
+/** A oneshot that did its work and stands for it (RemainAfterExit=): what it set up would go with it. */
+export const isRemaining = (
+  { content }: Pick<UnitSpec, 'content'>,
+  { active, sub, type }: Pick<UnitFact, 'active' | 'sub' | 'type'>,
+): boolean =>
+  active === 'active' && sub === 'exited' && type === 'oneshot' && (content === undefined || ONESHOT.test(content));
+
+/** As systemd reads it in a unit file. */
+export const ONESHOT = /^[ \t]*Type[ \t]*=[ \t]*oneshot/m;
 
 const isSpent = ({ active, type, result, remains }: UnitFact): boolean =>
   active === 'inactive' && type === 'oneshot' && result === 'success' && !remains;
@@ -135,7 +150,12 @@ export function healthOf({ spec, hash }: Desired<UnitSpec>, seen: Seen<UnitFact>
     const message = `failed: ${fact.result}${status}${fact.log ? `; its journal: ${fact.log}` : ''}`;
     return { state: 'bad', message, ...(code === null ? {} : { code }) };
   }
-  if (spec.state !== 'started' || fact.skipped || isCompleted(fact) || (isSpent(fact) && seen?.mark?.hash === hash))
+  if (
+    spec.state !== 'started' ||
+    fact.skipped === 'still' ||
+    isCompleted(fact) ||
+    (isSpent(fact) && seen?.mark?.hash === hash)
+  )
     return { state: 'ok', message: '' };
   if (fact.active === 'active') return { state: 'ok', message: '' };
   if (['activating', 'reloading', 'refreshing'].includes(fact.active))

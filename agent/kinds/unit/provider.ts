@@ -5,13 +5,14 @@ import { type AgentError, asAgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Exec } from '../../system/exec.ts';
 import type { Files } from '../../system/files/files.ts';
-import type { Systemd, UnitRow } from '../../system/systemd/systemd.ts';
+import type { Systemd } from '../../system/systemd/systemd.ts';
 import type { Originals } from '../file/originals.ts';
 import type { Reloads } from '../file/reloads.ts';
-import { diffUnit, followsText, healthOf, isUp, LOADED, type UnitFact } from './diff.ts';
-import { createUnitAnswers, createUnitReader, dropinDir, fileOf, type UnitOnDisk } from './files.ts';
+import { diffUnit, followsText, healthOf, isUp, LOADED, ONESHOT, type UnitFact } from './diff.ts';
+import { createUnitFacts } from './facts.ts';
+import { createUnitAnswers, createUnitReader, dropinDir, fileOf } from './files.ts';
 import { installUnits } from './install.ts';
-import { createUnitJobs, journalOf } from './jobs.ts';
+import { createUnitJobs } from './jobs.ts';
 import { leftOf, removeUnits } from './remove.ts';
 import type { UnitSpec } from './spec.ts';
 import { verifyUnits } from './verify.ts';
@@ -35,13 +36,10 @@ type UnitWork = Work<UnitSpec, UnitFact>;
 /** Where only health is asked for, which has nothing to do with these. */
 const UNASKED = { file: '', needReload: false };
 const templateOf = (name: string): ResourceId => `unit:${name.replace(/@[^@]+(\.[a-z]+)$/, '@$1')}`;
-/** What systemd says for `infinity` is more than this. */
-const LONGEST_US = 2 ** 53;
 /** The start of a oneshot ends with it; of a unit that is not ours nobody knows what it is. */
 const mayRunLong = ({ state, content, dropins }: UnitSpec): boolean =>
   state === 'started' &&
   [content ?? 'Type=oneshot', ...Object.values(dropins ?? {})].some((text) => ONESHOT.test(text));
-const ONESHOT = /^[ \t]*Type[ \t]*=[ \t]*oneshot/m;
 const nameOf = (id: ResourceId) => id.slice('unit:'.length);
 
 export function createUnitProvider(options: UnitProviderOptions): Provider<UnitSpec, UnitFact> {
@@ -55,6 +53,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
   const fresh = new Set<string>();
   /** Started in vain, since a condition of theirs did not hold; systemd itself forgets that. */
   const skipped = new Set<string>();
+  const facts = createUnitFacts({ systemd, exec, redact, skipped });
 
   const provider: Provider<UnitSpec, UnitFact> = {
     kind: 'unit',
@@ -84,7 +83,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
           if (row === undefined || onDisk === undefined) return;
           const ours = originals.paths(id);
           const exists = row.load !== 'not-found' || onDisk.sha256 !== null || answer.file !== '' || ours.length > 0;
-          if (exists) seen.set(id, { fact: await factOf(row, onDisk, { ...answer, ours }) });
+          if (exists) seen.set(id, { fact: await facts.of(row, onDisk, { ...answer, ours }) });
         }),
       );
       return seen;
@@ -118,6 +117,10 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
       const [row] = sources.length > 0 && sources.every((id) => id === template) ? await systemd.list([spec.name]) : [];
       if (row?.active === 'activating') {
         report?.({ field: 'restart', to: `not restarted: it is activating (${row.sub}) and goes on as it was begun` });
+        return;
+      }
+      if (row !== undefined && verb === 'restart' && !spec.restartsRemaining && (await facts.remains(row))) {
+        report?.({ field: 'restart', to: 'not restarted: a oneshot that ran is not stopped since its text changed' });
         return;
       }
       // What nobody asked to be started is not started by a notify either.
@@ -201,48 +204,5 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
     for (const service of services) await job('StopUnit', service.name, signal);
     await job('RestartUnit', name, signal);
     for (const service of services) await job('StartUnit', service.name, signal);
-  }
-
-  async function factOf(
-    row: UnitRow,
-    disk: UnitOnDisk,
-    more: Pick<UnitFact, 'file' | 'needReload' | 'ours'>,
-  ): Promise<UnitFact> {
-    const { name, load, active, sub, path } = row;
-    const fact: UnitFact = {
-      name,
-      load,
-      active,
-      sub,
-      ...disk,
-      ...more,
-      result: '',
-      exitStatus: 0,
-      type: '',
-      remains: false,
-      startedAt: 0,
-      skipped: false,
-      log: '',
-    };
-    if (path !== '' && active === 'activating') {
-      const us = Number(await systemd.property(path, 'Service', 'TimeoutStartUSec', 0));
-      if (us > 0 && us < LONGEST_US) fact.startTimeoutMs = us / 1_000;
-    }
-    // Of what is active nobody asks how it ended.
-    if (path === '' || load !== 'loaded' || !['inactive', 'failed'].includes(active)) return fact;
-    const suffix = name.slice(name.lastIndexOf('.') + 1);
-    const iface = suffix.charAt(0).toUpperCase() + suffix.slice(1);
-    const get = <T>(property: string, otherwise: T) => systemd.property<T>(path, iface, property, otherwise);
-    fact.result = await get('Result', '');
-    fact.skipped = active === 'inactive' && skipped.has(name);
-    if (suffix === 'service')
-      [fact.exitStatus, fact.type, fact.remains, fact.startedAt] = await Promise.all([
-        get('ExecMainStatus', 0),
-        get('Type', ''),
-        get('RemainAfterExit', false),
-        get('ExecMainStartTimestamp', 0).then(Number),
-      ]);
-    if (active === 'failed') fact.log = await journalOf({ exec, systemd, redact }, row);
-    return fact;
   }
 }

@@ -81,6 +81,7 @@ export function renderUnit(entry: UnitEntry, context: RenderContext): Rendered {
   const spec: UnitSpec = {
     name,
     onChange: entry.on_change ?? 'restart',
+    ...(entry.on_change === 'restart' ? { restartsRemaining: true } : {}),
     ...(content === undefined ? {} : { content }),
     ...(hasDropins ? { dropins } : {}),
     ...(enabled === undefined ? {} : { enabled }),

@@ -9,6 +9,8 @@ export interface UnitSpec {
   masked?: boolean;
   state?: 'started' | 'stopped';
   onChange: 'restart' | 'reload' | 'none';
+  /** `on_change: restart` stands in the entry itself: then a oneshot that remains active is stopped and runs anew as well. */
+  restartsRemaining?: true;
   /** The content is secret: show neither it nor its plain hash. */
   secret?: boolean;
 }

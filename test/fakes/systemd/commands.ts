@@ -24,6 +24,10 @@ export function createCommands(root: string, fake: FakeSystemd, programs: Readon
   return async (argv) => {
     const [name = ''] = argv;
     const words = name === 'env' ? argv.slice(argv.findIndex((w, i) => i > 0 && !w.includes('='))) : argv;
+    if (words[0] === 'systemd-analyze' && words[1] === 'condition') {
+      const asked = words.find((word) => word.startsWith('--unit='))?.slice('--unit='.length) ?? '';
+      return { ...DONE, code: fake.conditionsHold(asked) ? 0 : 1 };
+    }
     if (words[0] === 'systemd-analyze') {
       const files = words.filter((word) => word.startsWith('/'));
       const stderr = files.flatMap((file) => complaints(root, file, programs)).join('\n');

@@ -53,7 +53,7 @@ async function start(state: State, unit: FakeUnit): Promise<string> {
     if (isDown(required) && (await start(state, required)) !== 'done') return 'dependency';
   }
   unit.conditionUs = state.clock.now().getTime() * 1_000;
-  unit.conditionHolds = valuesOf(definition, 'Unit', 'ConditionPathExists').every((at) => holds(state, at));
+  unit.conditionHolds = conditionsHold(state, unit);
   if (!unit.conditionHolds) return 'done';
   if (!name.endsWith('.service')) return stand(state, unit);
   const now = state.clock.monotonic();
@@ -64,6 +64,9 @@ async function start(state: State, unit: FakeUnit): Promise<string> {
   }
   return run(state, unit);
 }
+
+export const conditionsHold = (state: State, { definition }: FakeUnit): boolean =>
+  valuesOf(definition, 'Unit', 'ConditionPathExists').every((at) => holds(state, at));
 
 const holds = ({ root }: State, condition: string): boolean =>
   condition.startsWith('!') ? !fs.existsSync(root + condition.slice(1)) : fs.existsSync(root + condition);

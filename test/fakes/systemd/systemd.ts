@@ -7,7 +7,7 @@ import type { Systemd } from '../../../agent/system/systemd/systemd.ts';
 import type { FakeClock } from '../clock.ts';
 import { runGenerators } from './generators.ts';
 import { disable, enable, fileState } from './install.ts';
-import { exited, runJob } from './jobs.ts';
+import { conditionsHold, exited, runJob } from './jobs.ts';
 import { become, type FakeUnit, needsReload, pathOf, readAgain, type State, unitOf } from './state.ts';
 import { dropinDirs, isTemplate, lastOf, onDisk, wordsOf } from './unit-file.ts';
 
@@ -17,6 +17,8 @@ export interface FakeSystemd {
   signals(listener: SystemdListener): SystemdSignals;
   /** The state of a unit, for tests that look. */
   unit(name: string): FakeUnit;
+  /** Whether a start now would be let be; `systemd-analyze condition --unit`. */
+  conditionsHold(name: string): boolean;
   /** `systemctl kill`: its main process ends by this signal. */
   kill(name: string, signal?: number): void;
   goAway(): void;
@@ -128,6 +130,7 @@ export function createFakeSystemd({ root, clock, isOld = false }: FakeSystemdOpt
       },
     }),
     unit: (name) => unitOf(state, name),
+    conditionsHold: (name) => conditionsHold(state, unitOf(state, name)),
     kill(name, signal = KILL) {
       const unit = unitOf(state, name);
       if (unit.active === 'active') exited(state, unit, signal, 'signal');

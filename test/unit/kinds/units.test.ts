@@ -114,6 +114,17 @@ describe('a start', () => {
     for (let i = 0; i < 3; i++) expect((await engine.again()).outcome.actions).toEqual([]);
   });
 
+  test('follows by itself when the condition holds, as what it is and no drift of somebody', async () => {
+    await engine.apply(files);
+    put('/srv/go', '');
+    const result = await engine.again();
+    expect(host.systemd.unit('x.service').active).toBe('active');
+    expect(whyOf(result, 'unit:x.service')).toEqual([
+      { field: 'state', from: 'not started: a condition did not hold', to: 'started' },
+    ]);
+    expect((await engine.again()).outcome.actions).toEqual([]);
+  });
+
   test('is tried again when the text changes', async () => {
     await engine.apply(files);
     put('/srv/go', '');
@@ -152,6 +163,33 @@ describe('a changed text', () => {
     void host.systemd.systemd.job('StartUnit', 'backup.service');
     await engine.apply(ours('backup.service', changed(backup), keys));
     expect(host.systemd.unit('backup.service')).toMatchObject({ active: 'activating' });
+  });
+
+  describe('of a oneshot that did its work and stays active', () => {
+    const firewall = '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n';
+    const edit = async (keys: string, text = changed(firewall)) => {
+      await engine.apply(ours('x.service', firewall, keys));
+      const { inactiveExitUs } = host.systemd.unit('x.service');
+      await host.clock.sleep(10);
+      const result = await engine.apply(ours('x.service', text, keys));
+      return { result, restarted: host.systemd.unit('x.service').inactiveExitUs !== inactiveExitUs };
+    };
+
+    test('does not stop it, and says what runs it anew', async () => {
+      const { result, restarted } = await edit('state: started');
+      expect(restarted).toBe(false);
+      expect(problems(result)).toEqual([]);
+      expect(JSON.stringify(whyOf(result, 'unit:x.service'))).toMatch(/not restarted: a oneshot that ran/);
+      expect((await engine.again()).outcome.actions).toEqual([]);
+    });
+
+    test('runs it anew where the entry says on_change: restart', async () => {
+      expect((await edit('state: started\n    on_change: restart')).restarted).toBe(true);
+    });
+
+    test('restarts what is no oneshot any more', async () => {
+      expect((await edit('state: started', SLEEPS)).restarted).toBe(true);
+    });
   });
 
   test('does not touch a timer but for its new times', async () => {

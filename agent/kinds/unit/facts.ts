@@ -1,0 +1,81 @@
+/** What systemd knows of a unit: asked only as far as the state that it is in makes it worth. */
+import type { Exec } from '../../system/exec.ts';
+import type { Systemd, UnitRow } from '../../system/systemd/systemd.ts';
+import { isRemaining, type UnitFact } from './diff.ts';
+import type { UnitOnDisk } from './files.ts';
+import { journalOf } from './jobs.ts';
+
+/** What systemd says for `infinity` is more than this. */
+const LONGEST_US = 2 ** 53;
+
+interface UnitFactsOptions {
+  systemd: Systemd;
+  exec: Exec;
+  /** Takes secrets out of what a unit printed. */
+  redact?: ((text: string) => string) | undefined;
+  /** Names of units whose last start was let be, since a condition did not hold. */
+  skipped: ReadonlySet<string>;
+}
+
+export function createUnitFacts({ systemd, exec, redact, skipped }: UnitFactsOptions) {
+  return { of, remains };
+
+  /** systemd tells of conditions only when it starts a unit; systemd-analyze(1) evaluates them without that. */
+  async function holdsNow(name: string): Promise<boolean> {
+    const { code } = await exec(['systemd-analyze', 'condition', `--unit=${name}`]);
+    return code === 0;
+  }
+
+  async function typeOf({ path }: UnitRow): Promise<string> {
+    return path === '' ? '' : systemd.property(path, 'Service', 'Type', '');
+  }
+
+  /** Whether it is a oneshot that did its work and stays active. */
+  async function remains(row: UnitRow): Promise<boolean> {
+    return row.sub === 'exited' && isRemaining({}, { ...row, type: await typeOf(row) });
+  }
+
+  async function of(
+    row: UnitRow,
+    disk: UnitOnDisk,
+    more: Pick<UnitFact, 'file' | 'needReload' | 'ours'>,
+  ): Promise<UnitFact> {
+    const { name, load, active, sub, path } = row;
+    const fact: UnitFact = {
+      name,
+      load,
+      active,
+      sub,
+      ...disk,
+      ...more,
+      result: '',
+      exitStatus: 0,
+      type: '',
+      remains: false,
+      startedAt: 0,
+      skipped: false,
+      log: '',
+    };
+    if (sub === 'exited' && name.endsWith('.service')) fact.type = await typeOf(row);
+    if (path !== '' && active === 'activating') {
+      const us = Number(await systemd.property(path, 'Service', 'TimeoutStartUSec', 0));
+      if (us > 0 && us < LONGEST_US) fact.startTimeoutMs = us / 1_000;
+    }
+    // Of what is active nobody asks how it ended.
+    if (path === '' || load !== 'loaded' || !['inactive', 'failed'].includes(active)) return fact;
+    const suffix = name.slice(name.lastIndexOf('.') + 1);
+    const iface = suffix.charAt(0).toUpperCase() + suffix.slice(1);
+    const get = <T>(property: string, otherwise: T) => systemd.property<T>(path, iface, property, otherwise);
+    fact.result = await get('Result', '');
+    if (active === 'inactive' && skipped.has(name)) fact.skipped = (await holdsNow(name)) ? 'over' : 'still';
+    if (suffix === 'service')
+      [fact.exitStatus, fact.type, fact.remains, fact.startedAt] = await Promise.all([
+        get('ExecMainStatus', 0),
+        get('Type', ''),
+        get('RemainAfterExit', false),
+        get('ExecMainStartTimestamp', 0).then(Number),
+      ]);
+    if (active === 'failed') fact.log = await journalOf({ exec, systemd, redact }, row);
+    return fact;
+  }
+}
