@@ -1,5 +1,5 @@
 /** What goes wrong with a service is told well: one failed resource, what it printed, who is in the way, what to do. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type EngineOn, engineOn, whyOf } from './engine-on.ts';
 import { type Lab, type LabHost, startLab, until } from './lab.ts';
 
@@ -10,6 +10,11 @@ let engine: EngineOn;
 beforeAll(async () => {
   lab = await startLab({ name: 'failures', infra: 'shared', hosts: [{ name: 'ours' }] });
   ours = lab.host('ours');
+});
+/** Each test begins on a host that runs nothing, with an agent that remembers nothing. */
+beforeEach(async () => {
+  engine?.close();
+  await ours.sh('docker ps -aq | xargs -r docker rm -f; docker network prune -f');
   engine = await engineOn(ours);
 });
 afterAll(async () => {
@@ -17,9 +22,20 @@ afterAll(async () => {
   await lab?.stop();
 });
 
+/** A short patience: nothing here is about that. */
+const HOST_YAML = 'settle: {timeout: 10s, patience: 5s}\n';
+/** For what keeps running: it counts as well at once. */
+const STEADY = 'deploy: {update_config: {monitor: 500ms}}';
+const RUNS = `    ${STEADY}\n`;
 const oddStack = (keys: string, image = 'infra:5000/app:1') => ({
-  'host.yaml': 'settle: {timeout: 60s, patience: 5s}\n',
-  'odd/compose.yaml': `services:\n  web:\n    image: ${image}\n${keys}  well:\n    image: infra:5000/app:1\n`,
+  'host.yaml': HOST_YAML,
+  'odd/compose.yaml': `services:
+  web:
+    image: ${image}
+${keys}  well:
+    image: infra:5000/app:1
+    ${STEADY}
+`,
 });
 
 /** What is wrong with a stack of a service that is well and this one. */
@@ -65,43 +81,68 @@ test('a crash loop', async () => {
 test('an unhealthy start: what the healthcheck said', async () => {
   expect(
     await problem(
-      '    healthcheck: {test: ["CMD-SHELL", "echo pool is empty; exit 2"], interval: 1s, timeout: 5s, retries: 2}\n',
+      '    healthcheck: {test: ["CMD-SHELL", "echo pool is empty; exit 2"], interval: 1s, timeout: 3s, retries: 2}\n',
     ),
   ).toMatch(/^Unhealthy: its healthcheck fails \(exit code 2: pool is empty\); it printed nothing$/);
 });
 
 test('an image that is not there: nothing is touched', async () => {
-  expect(await failing('')).toEqual({});
+  expect(await failing(RUNS)).toEqual({});
   const before = await stateOf('odd-web-1');
-  expect(await problem('', 'infra:5000/none:1')).toMatch(
+  expect(await problem(RUNS, 'infra:5000/none:1')).toMatch(
     /^ImagePullFailed: cannot pull infra:5000\/none:1: .*(not found|unknown).*; what runs is left alone, and it will be tried again$/,
   );
-  expect(await problem('    pull_policy: never\n', 'infra:5000/app:99')).toMatch(
+  expect(await problem(`${RUNS}    pull_policy: never\n`, 'infra:5000/app:99')).toMatch(
     /^ImageMissing: image infra:5000\/app:99 is not on this host, and pull_policy is never; load it/,
   );
   expect(await stateOf('odd-web-1')).toBe(before);
 });
 
-test('a name that an unlabelled container has: it waits to be adopted, and is left alone', async () => {
-  const id = await foreign('--name', 'taken', 'infra:5000/app:2');
-  const before = await stateOf(id);
-  const { outcome } = await engine.apply(oddStack('    container_name: taken\n    hostname: a\n'));
-  expect(outcome.resources.find((r) => r.id === 'service:odd/web')).toMatchObject({ sync: 'held' });
-  expect(outcome.message).toMatch(
-    /^taken was not started by fairlead and differs from service:odd\/web in .*image.*; set x-fairlead.adopt: recreate, or run `fairlead sync --adopt`$/,
-  );
-  expect(await stateOf(id)).toBe(before);
-  await ours.exec(['docker', 'rm', '-f', id]);
+describe('a name that an unlabelled container has', () => {
+  test('where nothing of the service runs: it waits to be adopted, and is left alone', async () => {
+    const id = await foreign('--name', 'taken', 'infra:5000/app:2');
+    const before = await stateOf(id);
+    const { outcome } = await engine.apply(oddStack(`${RUNS}    container_name: taken\n    hostname: a\n`));
+    expect(outcome.resources.find((r) => r.id === 'service:odd/web')).toMatchObject({ sync: 'held' });
+    expect(outcome.message).toMatch(
+      /^taken was not started by fairlead and differs from service:odd\/web in .*image.*; set x-fairlead.adopt: recreate, or run `fairlead sync --adopt`$/,
+    );
+    expect(await stateOf(id)).toBe(before);
+  });
+
+  test('where a container of the service runs: who has it, and both are left alone', async () => {
+    expect(await failing(RUNS)).toEqual({});
+    const id = await foreign('--name', 'taken', 'infra:5000/app:2');
+    const before = [await stateOf(id), await stateOf('odd-web-1')];
+    expect(await problem(`${RUNS}    container_name: taken\n    hostname: a\n`)).toMatch(
+      /^NameConflict: container name taken is taken by [0-9a-f]{12} \(infra:5000\/app:2\), which is not fairlead's and is left alone; rename one of them; what runs goes on as it is until that is free$/,
+    );
+    expect([await stateOf(id), await stateOf('odd-web-1')]).toEqual(before);
+  });
 });
 
-test('a port that a foreign container has: who it is, and it is left alone', async () => {
-  const id = await foreign('--name', 'holder', '-p', '127.0.0.1:18099:8080', 'infra:5000/app:2');
-  const before = await stateOf(id);
-  expect(await problem('    ports: ["127.0.0.1:18099:8080"]\n')).toMatch(
-    /^PortInUse: .*18099.*; container holder \(infra:5000.app:2\) has it$/,
-  );
-  expect(await stateOf(id)).toBe(before);
-  await ours.exec(['docker', 'rm', '-f', id]);
+describe('a port that a foreign container has', () => {
+  const keys = `${RUNS}    ports: ["127.0.0.1:18099:8080"]\n`;
+  const holder = () => foreign('--name', 'holder', '-p', '127.0.0.1:18099:8080', 'infra:5000/app:2');
+
+  test('where nothing of the service runs: what the engine says, who it is, and it is left alone', async () => {
+    const id = await holder();
+    const before = await stateOf(id);
+    expect(await problem(keys)).toMatch(
+      /^PortInUse: cannot start a container: .*18099.*; container holder \(infra:5000\/app:2\) has it$/,
+    );
+    expect(await stateOf(id)).toBe(before);
+  });
+
+  test('where a container of the service runs: who it is, and both are left alone', async () => {
+    expect(await failing(RUNS)).toEqual({});
+    const id = await holder();
+    const before = [await stateOf(id), await stateOf('odd-web-1')];
+    expect(await problem(keys)).toBe(
+      'PortInUse: port 18099/tcp is taken; container holder (infra:5000/app:2) has it; what runs goes on as it is until that is free',
+    );
+    expect([await stateOf(id), await stateOf('odd-web-1')]).toEqual(before);
+  });
 });
 
 test('a port that a program of the host has', async () => {
@@ -111,13 +152,14 @@ test('a port that a program of the host has', async () => {
     /^PortInUse: .*18098.*free the port, or publish another; a program of the host has it \(see `ss -ltnup`\)$/,
   );
   await ours.exec(['systemctl', 'stop', 'squatter']);
-  expect(await failing('    ports: ["18098:8080"]\n')).toEqual({});
+  expect(await failing(`${RUNS}    ports: ["18098:8080"]\n`)).toEqual({});
 });
 
 describe('networks', () => {
   const network = async (name: string, text: string) => {
     const { outcome } = await engine.apply({
-      [`${name}/compose.yaml`]: `services: {web: {image: "infra:5000/app:1"}}\n${text}`,
+      'host.yaml': HOST_YAML,
+      [`${name}/compose.yaml`]: `services: {web: {image: "infra:5000/app:1", ${STEADY}}}\n${text}`,
     });
     return outcome.problems.map((p) => `${p.id} ${p.reason}: ${p.message}`);
   };
