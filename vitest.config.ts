@@ -3,16 +3,27 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { ROOMS } from './test/rooms.ts';
 
-/** Files that take minutes begin first, so that none of them runs on alone after all others have ended. */
-const LONG = ['services-twins', 'services-kill', 'engine-kill', 'services-old', 'pulls', 'git/pull', 'service-crash'];
+/**
+ * Files that take a minute or more, the longest first. They begin in this order, before all others, so that none of them runs on
+ * alone after the others have ended.
+ */
+const LONG: readonly string[] = [
+  ...['rollback', 'pulls', 'field-1', 'field-2', 'field-3', 'vm/clock', 'services-twins', 'trouble', 'services-many'],
+  ...['services-old', 'engine-trouble', 'images', 'services-start-first', 'services-order', 'services-kill', 'vm/power'],
+  ...['vm/machine', 'services-gentle', 'secrets-compose', 'contract/providers', 'services-failures', 'drift'],
+  ...['engine-kill', 'contract/systemd', 'host-units', 'git/pull', 'service-crash'],
+];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const isLong = ({ moduleId }: TestSpecification) => LONG.some((name) => moduleId.endsWith(`/${name}.test.ts`));
+    const rankOf = ({ moduleId }: TestSpecification) => {
+      const rank = LONG.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
+      return rank < 0 ? LONG.length : rank;
+    };
     const roomOf = ({ project }: TestSpecification) => project.config.sequence.groupOrder;
     const sorted = await super.sort(files);
     // vitest begins the rooms in the order in which their first files stand here.
-    return sorted.toSorted((a, b) => roomOf(a) - roomOf(b) || Number(isLong(b)) - Number(isLong(a)));
+    return sorted.toSorted((a, b) => roomOf(a) - roomOf(b) || rankOf(a) - rankOf(b));
   }
 }
 
