@@ -115,7 +115,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     });
   };
 
-  let session = sessionOf(config, openLocalVars(config, configFile(options)));
+  let session = sessionOf(config, await openLocalVars(config, configFile(options)));
   let reloading: Promise<void> | null = null;
   /** The session ends, and another one takes its place. */
   let stopping = false;
@@ -127,7 +127,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     try {
       next = loadConfig(options, host);
       if (next.host !== host || next.fleet !== fleet) throw needsRestart(next);
-      localVars = openLocalVars(next, configFile(options));
+      localVars = await openLocalVars(next, configFile(options));
     } catch (thrown) {
       const { code: reason, message } = asAgentError(thrown, { code: 'InvalidConfig', phase: 'config' });
       refused = { id: 'agent.yaml', reason, message, file: null, line: null };

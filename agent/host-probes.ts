@@ -23,7 +23,10 @@ const WATCHES = '/proc/sys/fs/inotify/max_user_watches';
 
 /** Keys whose files hold what nobody else may read. */
 const SECRET = /^(passwordFile|tokenFile|bearerFile|sshKeyFile|key)$/;
-const NAMED = /^(passwordFile|tokenFile|bearerFile|sshKeyFile|key|ca|cert|knownHostsFile|allowedSigners|revoked)$/;
+const NAMED =
+  /^(passwordFile|tokenFile|bearerFile|sshKeyFile|key|ca|cert|knownHostsFile|allowedSigners|revoked|varsFile)$/;
+/** Keys whose files may well be empty. */
+const MAY_BE_EMPTY = /^varsFile$/;
 
 interface Named {
   /** What names it: a key of agent.yaml. */
@@ -57,7 +60,8 @@ function inspect({ at, file, secret }: Named): void {
   if (stat === undefined)
     throw new Ailment(`${at} names ${file}, which does not exist`, `create the file, or fix ${at} in agent.yaml`);
   if (!stat.isFile()) throw new Ailment(`${at} names ${file}, which is no regular file`, `fix ${at} in agent.yaml`);
-  if (stat.size === 0) throw new Ailment(`${file} (${at}) is empty`, 'write into it what it is to hold');
+  if (stat.size === 0 && !MAY_BE_EMPTY.test(at))
+    throw new Ailment(`${file} (${at}) is empty`, 'write into it what it is to hold');
   if (secret && (stat.mode & 0o077) !== 0)
     throw new Ailment(
       `${file} (${at}) is a secret that others on this host can read or change (mode 0${(stat.mode & 0o777).toString(8)})`,

@@ -1,10 +1,11 @@
 /** Where a host keeps its things, and how they are opened. */
-import { existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type AgentConfig, parseConfig } from './config.ts';
 import { AgentError } from './errors.ts';
 import type { Log } from './log.ts';
+import { readNamedSync } from './reading.ts';
 import { openStore, readStore, type Store } from './store/db.ts';
 import { createDiskFullStore } from './store/disk-full-store.ts';
 import { lockState } from './store/lock.ts';
@@ -24,15 +25,12 @@ export const runDir = (options: LayoutOptions) => `${rootOf(options)}/run/fairle
 export function loadConfig(options: LayoutOptions, name = os.hostname()): AgentConfig {
   const file = configFile(options);
   try {
-    return parseConfig(file, readFileSync(file, 'utf8'), name);
+    return parseConfig(file, String(readNamedSync(file)), name);
   } catch (thrown) {
     if (thrown instanceof AgentError) throw thrown;
     const { code, message: said } = thrown as NodeJS.ErrnoException;
-    const known: Record<string, string> = {
-      ENOENT: 'there is no such file; docs/install.md shows one',
-      EACCES: 'permission denied; run fairlead as root',
-    };
-    const why = known[code ?? ''] ?? said;
+    const hints: Record<string, string> = { ENOENT: '; docs/install.md shows one', EACCES: '; run fairlead as root' };
+    const why = `${said}${hints[code ?? ''] ?? ''}`;
     throw new AgentError({ code: 'InvalidConfig', phase: 'config', message: `cannot read ${file}: ${why}` });
   }
 }

@@ -1,5 +1,4 @@
 /** Variables of this host alone, from agent.yaml and the file that it names: values that differ from host to host and are not in git. */
-import { readFileSync } from 'node:fs';
 import { check } from '../manifests-schema/check.ts';
 import { formatIssue } from '../manifests-schema/issue.ts';
 import { vars as schema } from '../manifests-schema/settings.ts';
@@ -8,12 +7,13 @@ import type { AgentConfig } from './config.ts';
 import type { Var } from './core/layers.ts';
 import type { Problem } from './core/types.ts';
 import { AgentError, asAgentError } from './errors.ts';
+import { readNamed } from './reading.ts';
 
 export interface LocalVars {
   /** By name; the same map as long as nothing changed. */
   current(): ReadonlyMap<string, Var>;
   /** Reads the file again. One that cannot be read leaves everything as it was. */
-  look(): void;
+  look(): Promise<void>;
   /** Why the file could not be read when it was last looked at. */
   problems(): readonly Problem[];
 }
@@ -24,17 +24,17 @@ export type LocalVarsConfig = Pick<AgentConfig, 'vars' | 'varsFile' | 'varLines'
  * @param configFile where `vars` stands
  * @throws AgentError `InvalidConfig` if the file cannot be read now: nothing is known of it yet
  */
-export function openLocalVars(config: LocalVarsConfig, configFile: string): LocalVars {
+export async function openLocalVars(config: LocalVarsConfig, configFile: string): Promise<LocalVars> {
   const { varsFile } = config;
-  let text = varsFile === undefined ? '' : textOf(varsFile);
+  let text = varsFile === undefined ? '' : await textOf(varsFile);
   let vars = merged(config, configFile, text);
   let problem: Problem | null = null;
   return {
     current: () => vars,
-    look() {
+    async look() {
       if (varsFile === undefined) return;
       try {
-        const now = textOf(varsFile);
+        const now = await textOf(varsFile);
         if (now !== text) vars = merged(config, configFile, now);
         text = now;
         problem = null;
@@ -48,17 +48,12 @@ export function openLocalVars(config: LocalVarsConfig, configFile: string): Loca
   };
 }
 
-function textOf(file: string): string {
+async function textOf(file: string): Promise<string> {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
+    return new TextDecoder('utf-8', { fatal: true }).decode(await readNamed(file));
   } catch (thrown) {
     const { code, message } = thrown as NodeJS.ErrnoException;
-    const why =
-      code === 'ENOENT'
-        ? 'there is no such file'
-        : code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
-          ? 'it is not UTF-8'
-          : message;
+    const why = code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'it is not UTF-8' : message;
     throw invalid(`cannot read ${file}, which \`varsFile\` of agent.yaml names: ${why}`);
   }
 }

@@ -1,5 +1,6 @@
-/** Reads the large files of a checkout where they lie on this machine. */
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+/** Reads files of this machine by their path: the large files of a checkout where they lie, and what people name in settings. */
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
 
 /** All of a file; null where there is none. */
 export const readWhole = (file: string): Uint8Array | null => (existsSync(file) ? readFileSync(file) : null);
@@ -19,4 +20,104 @@ export function readEnds(file: string, most: number): Uint8Array | null {
   } finally {
     closeSync(fd);
   }
+}
+
+const MIB = 1024 * 1024;
+/** A file that settings name, such as a password, a certificate or a list of variables, has at most this many bytes. */
+const MOST_NAMED = 4 * MIB;
+/** A pipe that nobody writes to would wait for ever: the open itself must not. */
+const HOW = constants.O_RDONLY | constants.O_NONBLOCK;
+/** What a shell makes of `<(command)` and of `-`: open in this very process, and written by whoever started it. */
+const OWN_DESCRIPTOR = /^\/dev\/(fd\/\d+|stdin)$/;
+
+/**
+ * All of a file that settings name: a regular one of at most 4 MiB. Nothing else is opened, because a pipe may never end
+ * and a device may take being opened for an order.
+ * @throws Unread, whose message is only why, to be put behind what cannot be read
+ */
+export async function readNamed(file: string): Promise<Buffer> {
+  try {
+    if (!OWN_DESCRIPTOR.test(file)) refuse(await stat(file));
+    const handle = await open(file, OWN_DESCRIPTOR.test(file) ? constants.O_RDONLY : HOW);
+    try {
+      // Another file may have taken its place since.
+      if (!OWN_DESCRIPTOR.test(file)) refuse(await handle.stat());
+      const parts: Buffer[] = [];
+      for (let size = 0; ; ) {
+        const { bytesRead, buffer } = await handle.read(Buffer.alloc(64 * 1024), 0, 64 * 1024, null);
+        if (bytesRead === 0) return Buffer.concat(parts);
+        parts.push(buffer.subarray(0, bytesRead));
+        size += bytesRead;
+        if (size > MOST_NAMED) throw tooLarge();
+      }
+    } finally {
+      await handle.close();
+    }
+  } catch (thrown) {
+    throw unread(thrown);
+  }
+}
+
+/** The same for one that is read at a start. */
+export function readNamedSync(file: string): Buffer {
+  try {
+    if (!OWN_DESCRIPTOR.test(file)) refuse(statSync(file));
+    const fd = openSync(file, OWN_DESCRIPTOR.test(file) ? constants.O_RDONLY : HOW);
+    try {
+      if (!OWN_DESCRIPTOR.test(file)) refuse(fstatSync(fd));
+      const parts: Buffer[] = [];
+      for (let size = 0; ; ) {
+        const part = Buffer.alloc(64 * 1024);
+        const count = readSync(fd, part);
+        if (count === 0) return Buffer.concat(parts);
+        parts.push(part.subarray(0, count));
+        size += count;
+        if (size > MOST_NAMED) throw tooLarge();
+      }
+    } finally {
+      closeSync(fd);
+    }
+  } catch (thrown) {
+    throw unread(thrown);
+  }
+}
+
+/** Whether a program that is given the name of a file may open it. @throws Unread */
+export async function checkNamed(file: string): Promise<void> {
+  try {
+    refuse(await stat(file));
+  } catch (thrown) {
+    throw unread(thrown);
+  }
+}
+
+function refuse(found: { isFile(): boolean; size: number }): void {
+  if (!found.isFile()) throw new Error('it is no regular file');
+  if (found.size > MOST_NAMED) throw tooLarge();
+}
+
+const tooLarge = () => new Error(`it is larger than ${MOST_NAMED / MIB} MiB`);
+
+/** In words; the code of the system call stays for those who ask. */
+const WORDS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'there is no such file',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EISDIR: 'it is no regular file',
+  ELOOP: 'its links go round in a circle',
+};
+
+/** Why a file that settings name could not be read; `code` is that of the system call, if one failed. */
+export class Unread extends Error {
+  readonly code: string | undefined;
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+    this.code = (cause as NodeJS.ErrnoException).code;
+  }
+}
+
+function unread(thrown: unknown): Unread {
+  const { code, message } = thrown as NodeJS.ErrnoException;
+  return new Unread(WORDS[code ?? ''] ?? code ?? message, thrown);
 }

@@ -213,9 +213,9 @@ export function createSession(options: SessionOptions): Session {
     log,
   });
   const loop: Loop = createLoop({
-    run(request) {
+    async run(request) {
       // Between two full runs all goes by the same values.
-      if (request.hinted === null) localVars.look();
+      if (request.hinted === null) await localVars.look();
       const emit = (line: SyncLine) => {
         request.emit(line);
         if (api.progress(line)) options.changed();

@@ -30,7 +30,7 @@ export interface AgentApiOptions {
   problems(desired: CommitInfo | null): readonly Problem[];
   loop(): Loop;
   /** Reads anew what a plan goes by besides the repository. */
-  refresh(): void;
+  refresh(): Promise<void>;
   /** This host's part of a repository on this machine, and warnings about what lies there and was not read. */
   localCheckout(dir: string, options: { worktree: boolean }): Promise<{ checkout: Checkout; notes: readonly Issue[] }>;
   kept: Kept;
@@ -147,7 +147,7 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
     progress: doing.take,
     resources: () => ({ schema: 1, resources: state.resources }),
     async plan({ dir, commit, worktree = false, diff = false }, signal) {
-      refresh();
+      await refresh();
       const local = dir === undefined || commit ? null : await localCheckout(dir, { worktree });
       const found = await preview(deps, signal, commit ? fullId(store, commit) : local?.checkout, { diff });
       return deps.redact({ schema: 1 as const, ...found, issues: [...(local?.notes ?? []), ...found.issues] });

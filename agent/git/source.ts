@@ -1,10 +1,9 @@
 /** The fleet repository as the engine sees it: over HTTP, over SSH, or in place. */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { type Content, createPayload } from '../core/payload.ts';
 import type { Review, ReviewRequest, Source } from '../core/provider.ts';
 import type { Checkout } from '../core/types.ts';
-import { readEnds, readWhole } from '../reading.ts';
+import { readEnds, readNamedSync, readWhole } from '../reading.ts';
 import { accessTo, type SourceOptions } from './access.ts';
 import type { Objects } from './pack/objects.ts';
 import { parseCommit } from './store/commit.ts';
@@ -190,9 +189,9 @@ function policyOf({ url, ref, path, since, verify }: SourceOptions): () => strin
 
 function contentHash(file: string): string {
   try {
-    return sha256(readFileSync(file));
+    return sha256(readNamedSync(file));
   } catch (thrown) {
-    return String((thrown as NodeJS.ErrnoException).code);
+    return String((thrown as Error).message);
   }
 }
 

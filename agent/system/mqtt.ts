@@ -1,8 +1,8 @@
 /** One connection to the broker: MQTT 5, a clean session, a retained Last Will. Policy is the caller's. */
-import { readFile } from 'node:fs/promises';
 import type { IClientOptions, MqttClient } from 'mqtt';
 import { isRefusedByDate, reachOf } from '../core/reach.ts';
 import { AgentError } from '../errors.ts';
+import { readNamed, Unread } from '../reading.ts';
 import { watchPackets } from './mqtt-limit.ts';
 
 const MAX_PACKET_BYTES = 64 * 1024;
@@ -55,7 +55,12 @@ async function connectOnce({
   const [{ default: mqtt }, { default: packet }] = await Promise.all([import('mqtt'), import('mqtt-packet')]);
   // It would keep each of the 65,536 numbers of two bytes as a buffer: 7 MB for a few packets a minute.
   packet.writeToStream.cacheNumbers = false;
-  const read = async (file: string | undefined) => (file === undefined ? undefined : readFile(file));
+  const read = async (file: string | undefined) =>
+    file === undefined
+      ? undefined
+      : await readNamed(file).catch((thrown: Error) => {
+          throw new Unread(`${file} cannot be read: ${thrown.message}`, thrown);
+        });
   try {
     const [password, ca, cert, key] = await Promise.all(
       [broker.passwordFile, broker.ca, broker.cert, broker.key].map(read),
@@ -88,7 +93,7 @@ async function connectOnce({
     throw new AgentError({
       code: 'BrokerUnreachable',
       phase: 'report',
-      reach: reasonCodeOf(thrown) !== null || thrown instanceof Answered ? 'answered' : reachOf(thrown),
+      reach: thrown instanceof Unread ? 'here' : hasAnswered(thrown) ? 'answered' : reachOf(thrown),
       message: `cannot reach the broker ${broker.url}: ${why}; check mqtt in agent.yaml and the way there`,
       cause: thrown,
     });
@@ -97,6 +102,8 @@ async function connectOnce({
 
 /** The far end took the connection, and closed it or said nothing more: the way to it is open. */
 class Answered extends Error {}
+
+const hasAnswered = (thrown: unknown): boolean => reasonCodeOf(thrown) !== null || thrown instanceof Answered;
 
 /** CONNACK of MQTT 3.1.1 (3.2.2.3) and of 5.0 (3.2.2.2): unacceptable, or unsupported, protocol version. */
 const OLD_PROTOCOL = [0x01, 0x84];

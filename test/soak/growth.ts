@@ -182,7 +182,7 @@ const store = createDiskFullStore(openStore({ dir: stateDir, now: () => new Date
 const session = createSession({
   config,
   configFile: file,
-  localVars: openLocalVars(config, file),
+  localVars: await openLocalVars(config, file),
   identity: { host: 'soak', fleet: 'default', labels: {}, version: '0', startedAt: '', instance: 'soak' },
   facts: { os: '', arch: '', kernel: '', addresses: [] },
   ...{ root, stateDir, store, secrets: await loadIdentity(stateDir), keyedHash: loadKeyedHash(stateDir) },

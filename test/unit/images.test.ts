@@ -209,7 +209,9 @@ describe('credentials', () => {
     writeFileSync(path.join(dir, 'root/.docker/config.json'), '{"auths": hunter2');
     await expect(of('r')).rejects.toThrow(/^\/root\/.docker\/config.json is not valid JSON; mend it/);
     const gone = { r: { username: 'u', passwordFile: '/gone' } };
-    await expect(of('r', gone)).rejects.toThrow('/gone (docker.registries of agent.yaml, r) cannot be read: ENOENT');
+    await expect(of('r', gone)).rejects.toThrow(
+      '/gone (docker.registries of agent.yaml, r) cannot be read: there is no such file',
+    );
     login({ credsStore: '../../bin/sh' });
     await expect(of('r')).rejects.toThrow("names a credential helper that is no program's name");
     login({ credsStore: 'missing' });

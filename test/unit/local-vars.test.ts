@@ -15,7 +15,7 @@ const AGENT = '/etc/fairlead/agent.yaml';
 afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
 
 /** What agent.yaml with these lines, and a file with that text, give. */
-function open(lines: string, text?: string) {
+async function open(lines: string, text?: string) {
   if (text !== undefined) fs.writeFileSync(file, text);
   const named = text === undefined ? '' : `varsFile: ${file}\n`;
   return openLocalVars(parseConfig(AGENT, `repo: {url: /x}\n${named}${lines}`, 'a'), AGENT);
@@ -31,53 +31,53 @@ const REPO = {
 };
 
 test('stand above fleet, role and host, and agent.yaml itself above its file', async () => {
-  const vars = open('vars: {d: agent}\n', 'c: file\nd: file\n');
+  const vars = await open('vars: {d: agent}\n', 'c: file\nd: file\n');
   const loaded = await loadRepo(REPO, { localVars: vars.current });
   expect(textOf(loaded, 'file:/etc/a')).toBe('fleet role file agent');
 });
 
 test('reach the variables of Compose as well', async () => {
-  const loaded = await loadRepo(REPO, { localVars: open('vars: {a: "2", d: 5}\n').current });
+  const loaded = await loadRepo(REPO, { localVars: (await open('vars: {a: "2", d: 5}\n')).current });
   expect(find(loaded, 'service:shop/web')?.spec).toMatchObject({ image: 'app:2' });
 });
 
 test('give the content of a commit another hash, which decides whether it is known to be bad', async () => {
-  const content = async (lines: string) => (await loadRepo(REPO, { localVars: open(lines).current })).content();
+  const content = async (lines: string) => (await loadRepo(REPO, { localVars: (await open(lines)).current })).content();
   expect(await content('vars: {d: x}\n')).not.toBe(await content('vars: {d: y}\n'));
 });
 
 test('leave the hash as it is where nothing uses them', async () => {
-  const content = async (lines: string) => (await loadRepo(REPO, { localVars: open(lines).current })).content();
+  const content = async (lines: string) => (await loadRepo(REPO, { localVars: (await open(lines)).current })).content();
   expect(await content('vars: {other: x}\n')).toBe(await content(''));
 });
 
-test('say where they were written', () => {
-  const vars = open('vars:\n  d: agent\n', '# a comment\nc: file\n').current();
+test('say where they were written', async () => {
+  const vars = (await open('vars:\n  d: agent\n', '# a comment\nc: file\n')).current();
   expect(vars.get('c')?.origin).toEqual({ file, line: 2, layer: 'agent.yaml' });
   expect(vars.get('d')?.origin).toEqual({ file: AGENT, line: 4, layer: 'agent.yaml' });
 });
 
-test('a file is JSON as well', () => {
-  expect(open('', '{"c": {"ports": [1, 2]}}').current().get('c')?.value).toEqual({ ports: [1, 2] });
+test('a file is JSON as well', async () => {
+  expect((await open('', '{"c": {"ports": [1, 2]}}')).current().get('c')?.value).toEqual({ ports: [1, 2] });
 });
 
-test('an empty file is none', () => {
-  expect(open('', '').current().size).toBe(0);
+test('an empty file is none', async () => {
+  expect((await open('', '')).current().size).toBe(0);
 });
 
 test('a loader reads a commit again when they changed, and only then', async () => {
-  const vars = open('', 'c: one\n');
+  const vars = await open('', 'c: one\n');
   const load = createLoader({
     ...{ host: 'a', fleet: 'default', labels: {}, treeRoot: '/var/lib/fairlead/tree' },
     ...{ facts, sha256, keyedHash, kinds: KINDS, providers: providers(), localVars: vars.current },
   });
   const checkout = checkoutOf(REPO);
   const before = await load(checkout);
-  vars.look();
+  await vars.look();
   expect(await load(checkout)).toBe(before);
   fs.writeFileSync(file, 'c: two\n');
   expect(await load(checkout)).toBe(before);
-  vars.look();
+  await vars.look();
   expect(textOf(await load(checkout), 'file:/etc/a')).toBe('fleet role two host');
 });
 
@@ -85,22 +85,22 @@ test.each([
   ['a list', '- a\n', /must be a mapping/],
   ['no YAML', 'a: [\n', /vars\.yaml:\d+:\d+/],
   ['not UTF-8', Buffer.from([0x61, 0x3a, 0x20, 0xe9]), /it is not UTF-8/],
-])('a file that is %s leaves the former values in force and is a problem', (_, text, said) => {
-  const vars = open('', 'c: one\n');
+])('a file that is %s leaves the former values in force and is a problem', async (_, text, said) => {
+  const vars = await open('', 'c: one\n');
   fs.writeFileSync(file, text);
-  vars.look();
+  await vars.look();
   expect(vars.current().get('c')?.value).toBe('one');
   expect(vars.problems()).toMatchObject([
     { id: 'agent.yaml', reason: 'InvalidConfig', message: expect.stringMatching(said) },
   ]);
   fs.writeFileSync(file, 'c: two\n');
-  vars.look();
+  await vars.look();
   expect(vars.problems()).toEqual([]);
 });
 
-test('a file that is not there at the start is an error of agent.yaml', () => {
+test('a file that is not there at the start is an error of agent.yaml', async () => {
   const config = parseConfig(AGENT, `repo: {url: /x}\nvarsFile: ${dir}/none.yaml\n`, 'a');
-  expect(() => openLocalVars(config, AGENT)).toThrow(
+  await expect(openLocalVars(config, AGENT)).rejects.toThrow(
     `cannot read ${dir}/none.yaml, which \`varsFile\` of agent.yaml names: there is no such file`,
   );
 });

@@ -48,7 +48,7 @@ beforeAll(async () => {
     facts: { os: '', arch: '', kernel: '', addresses: [] },
     problems: () => [],
     loop: () => ({ next: () => null, running: () => false }) as never,
-    refresh: () => undefined,
+    refresh: async () => undefined,
     localCheckout: () => Promise.reject(new Error('none')),
     kept: { list: () => [] },
   });

@@ -1,8 +1,8 @@
 /** HTTP for git: keep-alive, private CA, client certificates, proxies, redirects, and a limit on every wait. */
-import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
 import { AgentError } from '../../errors.ts';
+import { readNamed } from '../../reading.ts';
 import { CutShort, httpFailure } from './http-failure.ts';
 import { type Limits, quoted, seconds, stopped, unreachable } from './remote.ts';
 import { clockFailure } from './server-date.ts';
@@ -64,8 +64,8 @@ export function createHttp(options: HttpOptions): HttpClient {
     const read = async (file: string | undefined) =>
       file === undefined
         ? undefined
-        : await readFile(file, 'utf8').catch((cause) => {
-            throw unreachable(name, `${file} cannot be read (${(cause as NodeJS.ErrnoException).code})`, {
+        : await readNamed(file).then(String, (cause: Error) => {
+            throw unreachable(name, `${file} cannot be read: ${cause.message}`, {
               cause,
               reach: 'here',
             });

@@ -1,6 +1,6 @@
 /** Git over HTTP: `info/refs` to hear what the server can do, `git-upload-pack` for everything else. */
-import { readFile } from 'node:fs/promises';
 import { AgentError } from '../../errors.ts';
+import { readNamed } from '../../reading.ts';
 import { type HttpAnswer, type HttpClient, isRedirect } from './http.ts';
 import { type Exchange, type Limits, quoted, type Remote, unauthorised, unexpected } from './remote.ts';
 
@@ -132,15 +132,14 @@ async function readCredential(
 ): Promise<{ header: string | undefined; used: string | null }> {
   const file = auth.bearerFile ?? auth.tokenFile ?? auth.passwordFile;
   if (file === undefined) return { header: undefined, used: null };
-  const secret = await readFile(file, 'utf8').then(
-    (text) => text.trim(),
-    (cause) => {
-      const why = (cause as NodeJS.ErrnoException).code;
+  const secret = await readNamed(file).then(
+    (bytes) => bytes.toString('utf8').trim(),
+    (cause: Error) => {
       throw new AgentError({
         code: 'AuthenticationFailed',
         phase: 'fetch',
         reach: 'here',
-        message: `cannot read ${name}: its credential ${file} cannot be read (${why}); check repo.auth in agent.yaml`,
+        message: `cannot read ${name}: its credential ${file} cannot be read: ${cause.message}; check repo.auth in agent.yaml`,
         cause,
       });
     },

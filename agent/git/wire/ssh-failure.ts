@@ -42,6 +42,22 @@ function reachOf(said: string): Reach {
   return here.test(said) ? 'here' : 'silent';
 }
 
+interface UnreadFile {
+  url: string;
+  /** What names it in repo.auth. */
+  key: 'sshKeyFile' | 'knownHostsFile';
+  file: string;
+  why: string;
+}
+
+/** A file without which ssh is not even tried. */
+export function unreadFile({ url, key, file, why }: UnreadFile): AgentError {
+  const said = `${file} cannot be read: ${why}; check repo.auth.${key} in agent.yaml`;
+  if (key === 'knownHostsFile') return hostKey(url, said);
+  const message = `cannot read ${url}: ${said}`;
+  return new AgentError({ code: 'AuthenticationFailed', phase: 'fetch', reach: 'here', message });
+}
+
 const hostKey = (url: string, why: string) =>
   new AgentError({
     code: 'HostKeyUnknown',

@@ -1,9 +1,10 @@
 /** Git over SSH by the system's OpenSSH: one process an exchange, no prompt, no agent, known hosts only. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { AgentError } from '../../errors.ts';
+import { checkNamed } from '../../reading.ts';
 import { FLUSH } from './packet.ts';
 import { type Exchange, type Limits, type Remote, seconds, stopped, unreachable } from './remote.ts';
-import { sshFailure } from './ssh-failure.ts';
+import { sshFailure, unreadFile } from './ssh-failure.ts';
 
 export interface SshAddress {
   user: string | null;
@@ -85,7 +86,19 @@ export function createSsh(options: SshOptions): Remote {
     });
   const [program = '', ...args] = sshArgv(address, options);
 
+  /** ssh itself would wait for a pipe without a word, and blame the server for a file that is missing. */
+  async function check(): Promise<void> {
+    for (const key of ['sshKeyFile', 'knownHostsFile'] as const) {
+      const file = options[key];
+      if (file === undefined) continue;
+      await checkNamed(file).catch((thrown: Error) => {
+        throw unreadFile({ url: options.url, key, file, why: thrown.message });
+      });
+    }
+  }
+
   async function* exchange({ body, size }: Exchange, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    await check();
     if (signal.aborted) throw stopped();
     const child = spawn(program, args, { env: environment(options.env), stdio: 'pipe' });
     const said = collect(child);

@@ -2,9 +2,9 @@
  * As whom images are pulled: `docker.registries` of agent.yaml, or what `docker login` left in root's config.json, its
  * credential helpers included (https://docs.docker.com/reference/cli/docker/login/#credential-stores). Read at each use.
  */
-import { readFile } from 'node:fs/promises';
 import { canonicalHost, pathBehind } from '../../core/image-name.ts';
 import { AgentError } from '../../errors.ts';
+import { readNamed, type Unread } from '../../reading.ts';
 import type { Exec } from '../exec.ts';
 
 /** What the engine sends on, as its API has it (AuthConfig). */
@@ -80,9 +80,9 @@ export function createCredentials(options: CredentialsOptions): Credentials {
         .sort(([a], [b]) => pathBehind(b).length - pathBehind(a).length)[0] ?? [];
     if (entry === undefined) return null;
     const { username, passwordFile } = entry;
-    const password = await readFile(root + passwordFile, 'utf8').catch((thrown) => {
+    const password = await readNamed(root + passwordFile).then(String, (thrown: Error) => {
       throw unreadable(
-        `${passwordFile} (docker.registries of agent.yaml, ${registry}) cannot be read: ${code(thrown)}`,
+        `${passwordFile} (docker.registries of agent.yaml, ${registry}) cannot be read: ${thrown.message}`,
       );
     });
     const auth = { username, password: password.replace(/\r?\n$/, ''), serveraddress: serverOf(registry) };
@@ -90,9 +90,9 @@ export function createCredentials(options: CredentialsOptions): Credentials {
   }
 
   async function readConfig(): Promise<DockerConfig> {
-    const text = await readFile(root + file, 'utf8').catch((thrown) => {
-      if (['ENOENT', 'ENOTDIR'].includes(code(thrown))) return '{}';
-      throw unreadable(`${file} cannot be read: ${code(thrown)}`);
+    const text = await readNamed(root + file).then(String, (thrown: Unread) => {
+      if (['ENOENT', 'ENOTDIR'].includes(thrown.code ?? '')) return '{}';
+      throw unreadable(`${file} cannot be read: ${thrown.message}`);
     });
     try {
       return JSON.parse(text) as DockerConfig;
@@ -200,5 +200,4 @@ function parsed(text: string): { Username: string; Secret: string } | null {
 /** What a program that failed said, in a line. */
 const saidBy = ({ stdout, stderr }: { stdout: string; stderr: string }): string =>
   `${stdout} ${stderr}`.trim().replaceAll(/\s+/g, ' ').slice(0, 200) || 'it said nothing';
-const code = (thrown: unknown): string => String((thrown as { code?: unknown }).code ?? thrown);
 const unreadable = (message: string) => new AgentError({ code: 'ImagePullFailed', phase: 'prepare', message });

@@ -344,7 +344,7 @@ test('what the server says against us is passed on with the credential that was 
   expect(given.at(-1)).toBe('Bearer two');
   expect(await failure(host().pull())).toMatch(/Used: no credential/);
   expect(await failure(host({ auth: { tokenFile: '/nowhere' } }).pull())).toMatch(
-    /AuthenticationFailed: .*\/nowhere cannot be read \(ENOENT\)/,
+    /AuthenticationFailed: .*\/nowhere cannot be read: there is no such file/,
   );
   expect(said + one.log.join()).not.toMatch(/one|two/);
 });
@@ -579,7 +579,7 @@ test('https: a private CA, client certificates, and no way back to http', async 
   const trusted = { url, ca: file('ca.pem'), cert: file('client.pem'), key: file('client.key') };
   expect((await host(trusted).pull()).checkout?.info.commit).toBe(commit);
   expect(await failure(host({ ...trusted, ca: file('none.pem') }).pull())).toMatch(
-    /none.pem cannot be read \(ENOENT\)/,
+    /none.pem cannot be read: there is no such file/,
   );
   downgrade = true;
   expect(await failure(host(trusted).pull())).toMatch(/redirects to http:\/\/127.0.0.1:\d+, without encryption/);
