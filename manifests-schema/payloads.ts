@@ -107,6 +107,17 @@ export const statusDocument = z
   .describe("A host's retained status: <prefix>/<fleet>/hosts/<host>/status");
 export type StatusDocument = z.infer<typeof statusDocument>;
 
+/** Of a status what a table of hosts shows: an agent of another version may say more, and in words that are not known here. */
+export const anyStatus = z.object({
+  schema: z.literal(1),
+  at: z.string(),
+  sync: z.string(),
+  health: z.string(),
+  reason: z.string(),
+  message: z.string(),
+  desired: z.object({ commit: z.string(), subject: z.string() }).nullable(),
+});
+
 export const resourceStatus = z.strictObject({
   id: z.string(),
   sync: z.enum(['synced', 'out-of-sync', 'failed', 'held', 'progressing']),

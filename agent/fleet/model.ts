@@ -1,5 +1,5 @@
 /** The fleet as the broker's retained messages tell it. Pure. */
-import { statusDocument } from '../../manifests-schema/payloads.ts';
+import { anyStatus } from '../../manifests-schema/payloads.ts';
 
 export interface FleetRow {
   host: string;
@@ -35,7 +35,7 @@ export function foldMessage(rows: Map<string, FleetRow>, topic: string, payload:
     if (payload === 'online' || payload === 'offline') rows.set(host, { ...row, presence: payload });
     return;
   }
-  const status = statusDocument.safeParse(parse(payload));
+  const status = anyStatus.safeParse(parse(payload));
   if (!status.success) {
     rows.set(host, {
       ...row,

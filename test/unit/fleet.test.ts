@@ -51,6 +51,13 @@ test('a fleet is read from what is retained; a status of another version is said
   ]);
 });
 
+test('a status with keys and words that a newer agent has is read for what a row shows', () => {
+  const rows = new Map<string, FleetRow>();
+  const newer = { ...status('a'), sync: 'awaiting-review', drift: { count: 3 }, facts: 'elsewhere' };
+  foldMessage(rows, 'p/f/hosts/a/status', JSON.stringify(newer));
+  expect(rows.get('a')).toMatchObject({ sync: 'awaiting-review', health: 'healthy', reason: '', at: newer.at });
+});
+
 test('a broker that sends without end is left, before it has filled the memory', async () => {
   for (let host = 0; host < 20; host++) await say(`p/f/hosts/h${host}/status`, JSON.stringify(status(`h${host}`)));
   expect(await read()).toHaveLength(20);
