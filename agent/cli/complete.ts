@@ -7,33 +7,64 @@ export interface Candidate {
   text: string;
 }
 
-/** The values of what a placeholder such as `<id>` stands for; `given` are the options on the line so far. */
-export type Values = (placeholder: string, given: Readonly<Record<string, string>>) => Promise<Candidate[]>;
+/** What the values of a placeholder depend on. */
+export interface Asked {
+  /** The options on the line so far. */
+  given: Readonly<Record<string, string>>;
+  /** The command whose argument it is; an option means the same for every command. */
+  argumentOf: string | null;
+}
+
+/** The values of what a placeholder such as `<id>` stands for. */
+export type Values = (placeholder: string, asked: Asked) => Promise<Candidate[]>;
 
 /** @param words after the program's name, the last of them as far as it is typed ('' for a new one) */
 export async function complete(program: Command, words: readonly string[], values: Values): Promise<Candidate[]> {
   const partial = words.at(-1) ?? '';
   const at = walk(program, words.slice(0, -1));
-  const fitting = (all: readonly Candidate[], word = partial) =>
-    all.filter(({ value }) => value.startsWith(':') || value.startsWith(word));
-  if (at.open) return fitting(await valuesOf(at.open, values, at.given));
-  const [, flag, begun] = /^(--[^=]+)=(.*)$/s.exec(partial) ?? [];
+  if (at.open) return fittingValues(await valuesOf(at.open, values, at), partial);
+  const [, flag, begun = ''] = /^(--[^=]+)=(.*)$/s.exec(partial) ?? [];
   if (flag !== undefined) {
     const option = optionsOf(at.command).find((o) => o.long === flag);
-    const all = option ? await valuesOf(option, values, at.given) : [];
-    return fitting(all, begun).map((c) => (c.value.startsWith(':') ? c : { ...c, value: `${flag}=${c.value}` }));
+    const all = option ? await valuesOf(option, values, at) : [];
+    return fittingValues(all, begun).map((c) => (c.value.startsWith(':') ? c : { ...c, value: `${flag}=${c.value}` }));
   }
   if (partial.startsWith('-'))
     return fitting(
       optionsOf(at.command)
         .filter((o) => !o.hidden)
         .map(asCandidate),
+      partial,
     );
   const below = visible(at.command);
-  if (below.length > 0) return fitting(below.map((c) => ({ value: c.name(), text: c.description() })));
+  if (below.length > 0)
+    return fitting(
+      below.map((c) => ({ value: c.name(), text: c.description() })),
+      partial,
+    );
   const args = at.command.registeredArguments;
   const argument = args[at.operands] ?? (args.at(-1)?.variadic ? args.at(-1) : undefined);
-  return argument ? fitting(await valuesOf(argument, values, at.given)) : [];
+  return argument ? fittingValues(await valuesOf(argument, values, at), partial) : [];
+}
+
+const fitting = (all: readonly Candidate[], word: string): Candidate[] =>
+  all.filter(({ value }) => value.startsWith(':') || value.startsWith(word));
+
+/** Values that begin with the word; if there is none, those of which a part does, as `shop/` of `service:shop/web`. */
+function fittingValues(all: readonly Candidate[], word: string): Candidate[] {
+  const whole = fitting(all, word);
+  if (whole.length > 0 || word === '') return whole;
+  const parts = all.filter(({ value }) => value.includes(`:${word}`) || value.includes(`/${word}`));
+  if (parts.length < 2 || sharedStart(parts.map(({ value }) => value)).includes(word)) return parts;
+  // A shell puts what all candidates share in place of the word: it must not lose what was typed.
+  return [{ value: word, text: `fits ${parts.length} of them` }, ...parts];
+}
+
+function sharedStart(all: readonly string[]): string {
+  const [first = '', ...rest] = all;
+  let length = first.length;
+  for (const other of rest) while (!other.startsWith(first.slice(0, length))) length--;
+  return first.slice(0, length);
 }
 
 interface Place {
@@ -81,11 +112,9 @@ const asCandidate = (option: Option): Candidate => ({
   text: option.description,
 });
 
-async function valuesOf(
-  of: Option | Argument,
-  values: Values,
-  given: Readonly<Record<string, string>>,
-): Promise<Candidate[]> {
+async function valuesOf(of: Option | Argument, values: Values, { given, command }: Place): Promise<Candidate[]> {
   if (of.argChoices) return of.argChoices.map((value) => ({ value, text: '' }));
-  return values('flags' in of ? (/[<[]([\w/]+)/.exec(of.flags)?.[1] ?? '') : of.name(), given);
+  const isOption = 'flags' in of;
+  const placeholder = isOption ? (/[<[]([\w/]+)/.exec(of.flags)?.[1] ?? '') : of.name();
+  return values(placeholder, { given, argumentOf: isOption ? null : command.name() });
 }

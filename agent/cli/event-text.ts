@@ -26,11 +26,11 @@ interface Data {
 }
 
 /** Continuation lines are indented to the column of the text. */
-export const EVENT_INDENT = '08:01:02  rollback  '.length;
+export const EVENT_INDENT = '08:01:02Z  rollback  '.length;
 
 export function eventText({ at, type, run, data }: EventDocument, style: Style): string {
   const number = run === null ? '' : `#${run}  `;
-  return `${style.dim(clockTime(at).slice(11))}  ${paint(type, style)}  ${number}${tame(about(type, data as Data))}`;
+  return `${style.dim(`${clockTime(at).slice(11)}Z`)}  ${paint(type, style)}  ${number}${tame(about(type, data as Data))}`;
 }
 
 const WIDTH = 'rollback'.length;

@@ -36,7 +36,7 @@ _fairlead() {
       *) values+=("\${value//:/\\\\:}\${text:+:$text}") ;;
     esac
   done < <("\${words[1]}" __complete -- "\${(@Q)words[2,CURRENT]}" 2>/dev/null)
-  (( \${#values} )) && _describe -V fairlead values
+  (( \${#values} )) && _describe -V fairlead values -U
 }
 if [[ \${funcstack[1]} == _fairlead ]]; then
   _fairlead "$@"

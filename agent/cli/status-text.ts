@@ -33,7 +33,7 @@ export function statusText(document: StatusDocument, { now, style, columns }: Re
     );
   for (const p of s.paused ?? [])
     lines.push(
-      `paused   ${p.id}${p.reason ? `: ${p.reason}` : ''}, ${p.until ? `until ${p.until}` : `until \`fairlead resume ${p.id}\``}`,
+      `paused   ${p.id}${p.reason ? `: ${p.reason}` : ''}, ${p.until ? `until ${localTime(p.until)}` : `until \`fairlead resume ${p.id}\``}`,
     );
   for (const w of s.waiting ?? [])
     lines.push(`waiting  ${w.id}, since ${ago(w.since, at)}${w.until ? `, until ${ahead(w.until, at)} at most` : ''}`);

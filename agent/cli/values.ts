@@ -12,7 +12,7 @@ const RUNS = 50;
 
 export const createValues =
   (deps: CliDeps, options: GlobalOptions): Values =>
-  async (placeholder, given) => {
+  async (placeholder, { given, argumentOf }) => {
     const client = deps.client({ ...options, ...given });
     const history = async () => (await client.get<HistoryDocument>(`history?limit=${RUNS}`))?.runs ?? [];
     const fleet = () => openFleet(openPlain(given.dir ?? '.'));
@@ -23,12 +23,8 @@ export const createValues =
           value: String(r.id),
           text: `${r.trigger}, ${r.sync}: ${r.commit?.subject ?? ''}`,
         })),
-      commit: async () =>
-        distinct(
-          (await history()).flatMap(({ commit }) =>
-            commit ? [{ value: shortId(commit.commit), text: commit.subject }] : [],
-          ),
-        ),
+      // Back one goes to what was well here; what was planned or done may be asked of any.
+      commit: async () => commitsOf(await history(), { well: argumentOf === 'rollback' }),
       host: async () => (await fleet()).hosts.map(({ name }) => bare(name)),
       hosts: async () => (await fleet()).hosts.map(({ name }) => bare(name)),
       roles: async () => distinct((await fleet()).roles.map(bare)),
@@ -38,6 +34,23 @@ export const createValues =
     const late = new Promise<Candidate[]>((resolve) => setTimeout(resolve, PATIENCE_MS, []).unref());
     return Promise.race([sources[placeholder]?.() ?? [], late]);
   };
+
+/** @param well only those that this host was once in sync with, and that were not taken back since */
+function commitsOf(runs: HistoryDocument['runs'], { well }: { well: boolean }): Candidate[] {
+  const verdicts = new Map<string, string>();
+  // Newest first. A failure may be an outage and says nothing.
+  for (const { commit, sync } of runs)
+    if (commit && VERDICTS.includes(sync) && !verdicts.has(commit.commit)) verdicts.set(commit.commit, sync);
+  return distinct(
+    runs.flatMap(({ commit }) =>
+      commit && (!well || verdicts.get(commit.commit) === 'synced')
+        ? [{ value: shortId(commit.commit), text: commit.subject }]
+        : [],
+    ),
+  );
+}
+
+const VERDICTS = ['synced', 'rolled-back'];
 
 const bare = (value: string): Candidate => ({ value, text: '' });
 const distinct = (all: readonly Candidate[]): Candidate[] => [...new Map(all.map((c) => [c.value, c])).values()];

@@ -66,6 +66,7 @@ describe.each(['bash', 'zsh', 'fish'] as const)('completion in %s', (shell) => {
     await becomes('fairlead resou', 'fairlead resources');
     await becomes('fairlead sync --allow-p', 'fairlead sync --allow-prune');
     await becomes('fairlead show file:/etc/m', 'fairlead show file:/etc/motd');
+    await becomes('fairlead show app/ap', 'fairlead show file:/etc/app/app.conf');
     await becomes('fairlead history --resource file:/etc/ap', 'fairlead history --resource file:/etc/app/app.conf');
     await becomes('fairlead validate --format=githu', 'fairlead validate --format=github');
     await becomes('fairlead secret recip', 'fairlead secret recipients');

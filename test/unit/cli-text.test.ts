@@ -81,20 +81,20 @@ test('events: each type is one line, and foreign text moves no cursor', () => {
   const resource = 'file:/etc/x';
   const why = [{ field: 'mode', from: '0600', to: '0644' }];
   expect(of('repair', { resource, op: 'update', why, result: 'done' })).toBe(
-    '08:01:02  repair    #3  file:/etc/x  update done  mode: 0600 → 0644',
+    '08:01:02Z  repair    #3  file:/etc/x  update done  mode: 0600 → 0644',
   );
   expect(of('change', { resource, op: 'create', why: [], result: 'failed', error: { code: 'E', message: 'no' } })).toBe(
-    '08:01:02  change    #3  file:/etc/x  create failed  no [E]',
+    '08:01:02Z  change    #3  file:/etc/x  create failed  no [E]',
   );
   expect(of('drift', { resource, contended: true, count: 9, message: 'a fight' }, null)).toBe(
-    '08:01:02  drift     file:/etc/x  a fight',
+    '08:01:02Z  drift     file:/etc/x  a fight',
   );
   expect(of('drift', { resource: 'check:web', health: 'healthy', message: 'passes again' }, null)).toBe(
-    '08:01:02  drift     check:web  healthy  passes again',
+    '08:01:02Z  drift     check:web  healthy  passes again',
   );
   expect(of('gap', { count: 5 }, null)).toContain('5 events were dropped');
   expect(of('rollback', { from: 'a'.repeat(40), to: 'b'.repeat(40), message: '\u001b[2Jx' })).toBe(
-    '08:01:02  rollback  #3  aaaaaaa → bbbbbbb  ·[2Jx',
+    '08:01:02Z  rollback  #3  aaaaaaa → bbbbbbb  ·[2Jx',
   );
 });
 

@@ -72,10 +72,11 @@ describe('help', () => {
 
 describe('completion', () => {
   const asked: [string, object][] = [];
+  const ids = ['file:/etc/motd', 'service:shop/web'];
   const offer = async (...typed: string[]) => {
-    const found = await complete(create(), typed, async (placeholder, given) => {
-      asked.push([placeholder, given]);
-      return ['file:/etc/motd', 'service:shop/web'].map((value) => ({ value, text: '' }));
+    const found = await complete(create(), typed, async (placeholder, { given, argumentOf }) => {
+      asked.push([placeholder, { ...given, argumentOf }]);
+      return ids.map((value) => ({ value, text: '' }));
     });
     return found.map((c) => c.value);
   };
@@ -100,11 +101,21 @@ describe('completion', () => {
     expect(await offer('completion', '')).toEqual(['bash', 'zsh', 'fish']);
     asked.length = 0;
     await offer('--root', '/r', 'render', '--dir', '/fleet', '');
-    expect(asked).toEqual([['host', { root: '/r', dir: '/fleet' }]]);
+    expect(asked).toEqual([['host', { root: '/r', dir: '/fleet', argumentOf: 'render' }]]);
     asked.length = 0;
     await offer('secret', 'encrypt', 'f', '--to', 'a', '');
     await offer('secret', 'recipients', 'a', '');
     expect(asked.map(([name]) => name)).toEqual(['hosts', 'hosts']);
+  });
+
+  test('an id by the beginning of one of its parts, and nothing typed is lost where several have it', async () => {
+    expect(await offer('show', 'shop/')).toEqual(['service:shop/web']);
+    expect(await offer('history', '--resource=web')).toEqual(['--resource=service:shop/web']);
+    expect(await offer('show', 'hop')).toEqual([]);
+    ids.push('service:blog/web', 'service:shop/worker');
+    expect(await offer('show', 'shop/')).toEqual(['service:shop/web', 'service:shop/worker']);
+    expect(await offer('show', 'web')).toEqual(['web', 'service:shop/web', 'service:blog/web']);
+    ids.splice(2);
   });
 
   test('nothing where a flag takes no value and the command no further word', async () => {

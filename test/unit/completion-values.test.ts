@@ -1,0 +1,33 @@
+/** What completion offers for a commit: to go back to, only what was well on this host. */
+import { expect, test } from 'vitest';
+import type { CliDeps } from '../../agent/cli/context.ts';
+import { createValues } from '../../agent/cli/values.ts';
+
+/** Newest first, as the daemon answers. */
+const RUNS = [
+  ['e', 'failed'],
+  ['d', 'rolled-back'],
+  ['d', 'synced'],
+  ['c', 'held'],
+  ['b', 'failed'],
+  ['b', 'synced'],
+  ['a', 'synced'],
+].map(([letter = '', sync], id) => ({
+  id,
+  sync,
+  trigger: 'poll',
+  commit: { commit: letter.repeat(40), subject: letter },
+}));
+
+const client = { get: async () => ({ runs: RUNS }) };
+const values = createValues({ client: () => client } as unknown as CliDeps, {});
+const offered = async (argumentOf: string | null) =>
+  (await values('commit', { given: {}, argumentOf })).map(({ text }) => text);
+
+test('rollback offers what was well here and was not taken back since, whatever outage came later', async () => {
+  expect(await offered('rollback')).toEqual(['b', 'a']);
+});
+
+test('an option such as --commit offers every commit of the history', async () => {
+  expect(await offered(null)).toEqual(['e', 'd', 'c', 'b', 'a']);
+});
