@@ -96,10 +96,14 @@ export async function trustRegistries(infra: Infra, host: LabHost): Promise<void
 }
 
 /** The host's engine takes plain http from the slow registry, too. */
-export async function trustSlow(host: LabHost): Promise<void> {
+export const trustSlow = (host: LabHost): Promise<void> =>
+  configureEngine(host, { 'insecure-registries': ['infra:5000', SLOW] });
+
+/** Changes keys of daemon.json that the host's engine reads again while it runs. */
+export async function configureEngine(host: LabHost, keys: Readonly<Record<string, unknown>>): Promise<void> {
   const file = '/etc/docker/daemon.json';
   const config = JSON.parse((await host.exec(['cat', file])).stdout) as object;
-  await host.write(file, JSON.stringify({ ...config, 'insecure-registries': ['infra:5000', SLOW] }));
+  await host.write(file, JSON.stringify({ ...config, ...keys }));
   await host.exec(['systemctl', 'reload', 'docker']);
 }
 

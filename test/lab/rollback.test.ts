@@ -17,7 +17,8 @@ beforeAll(async () => {
   repo = await lab.infra.createRepo('fleet');
   good = await repo.commit(
     {
-      [`${H}/host.yaml`]: 'settle: {timeout: 12s}\n',
+      // Shorter than a probe of the way home: one that stays silent is enough.
+      [`${H}/host.yaml`]: 'settle: {timeout: 9s}\n',
       [`${H}/system.yaml`]: 'files: {/etc/app.conf: {content: "good\\n"}}\n',
       [`${H}/shop/compose.yaml`]: compose('infra:5000/app:1', HEALTH),
     },
@@ -31,6 +32,8 @@ const withJournal = () => onTestFailed(async () => console.error(await host.jour
 
 const compose = (image: string, health: string) =>
   `services:\n  web:\n    image: ${image}\n    restart: unless-stopped\n    ${health}\n`;
+/** Without a healthcheck a container counts as well after so long. */
+const SOON = 'deploy: {update_config: {monitor: 500ms}}';
 const SICK = 'healthcheck: {test: [CMD, /bin/false], interval: 1s, timeout: 1s, retries: 2}';
 const image = async () =>
   (await host.exec(['docker', 'inspect', '-f', '{{.Config.Image}}', 'shop-web-1'])).stdout.trim();
@@ -90,7 +93,7 @@ describe('what is not the commit’s own fault', () => {
   test('a network that nobody made yet: the rest is applied, and it comes by itself when somebody makes it', async () => {
     withJournal();
     const commit = await fault(
-      'services: {web: {image: "infra:5000/app:1", networks: [web]}, well: {image: "infra:5000/app:1"}}\nnetworks: {web: {external: true}}\n',
+      `services: {web: {image: "infra:5000/app:1", ${SOON}, networks: [web]}, well: {image: "infra:5000/app:1", ${SOON}}}\nnetworks: {web: {external: true}}\n`,
     );
     expect((await fairlead(host, 'sync')).code).toBe(1);
     const status = await fairleadJson<StatusDocument>(host, 'status');
@@ -112,7 +115,7 @@ describe('what is not the commit’s own fault', () => {
       '/usr/bin/docker run -d --name squatter -p 8099:80 infra:5000/app:1 /bin/busybox sleep 1000',
     );
     expect(stdout.trim()).not.toBe('');
-    await fault('services: {web: {image: "infra:5000/app:1", ports: ["8099:8080"]}}\n');
+    await fault(`services: {web: {image: "infra:5000/app:1", ${SOON}, ports: ["8099:8080"]}}\n`);
     expect((await fairlead(host, 'sync')).code).toBe(1);
     expect(await fairleadJson<StatusDocument>(host, 'status')).toMatchObject({ reason: 'PortInUse', bad: [] });
     await host.exec(['docker', 'rm', '-f', 'squatter']);
@@ -122,7 +125,7 @@ describe('what is not the commit’s own fault', () => {
 
   test('an application that restarts until its database is up', async () => {
     withJournal();
-    await host.sh('mkdir -p /srv/db; (sleep 20; touch /srv/db/up) >/dev/null 2>&1 &');
+    await host.sh('mkdir -p /srv/db; (sleep 10; touch /srv/db/up) >/dev/null 2>&1 &');
     await fault(
       'services:\n  web:\n    image: infra:5000/app:1\n    restart: always\n    command: ["/bin/busybox", "sh", "-c", "test -e /db/up || exit 1; exec /bin/busybox sleep 1000"]\n    volumes: ["/srv/db:/db"]\n    x-fairlead: {patience: 2m}\n',
     );

@@ -16,11 +16,14 @@ const TOKENS = ['tok-1 "q\'uoted" & $HOME', 'tok-2 rotated/Zm9v+YmFy'] as const;
 const PASSWORDS = ['pw-one_4711 \\x', 'pw-two_0815 <y>'] as const;
 const said: string[] = [];
 
+/** Without a healthcheck a container counts as well after so long. */
+const SOON = 'deploy: {update_config: {monitor: 500ms}}';
 const COMPOSE = `services:
   web:
     image: infra:5000/app:1
     restart: always
     stop_grace_period: 1s
+    ${SOON}
     env_file: [db.sops.env]
     secrets: [token]
 secrets:
@@ -38,6 +41,7 @@ const OTHER_COMPOSE = (label: string) => `services:
     image: infra:5000/app:1
     entrypoint: [/start.sh]
     stop_grace_period: 1s
+    ${SOON}
     environment: {FROM_DOTENV: "\${API_KEY}"}
     env_file: [settings]
     labels: {app.token: "${label}"}

@@ -10,6 +10,9 @@ let ours: LabHost;
 let engine: EngineOn;
 const TREE = '/var/lib/fairlead/tree/hosts/h';
 
+/** Without a healthcheck a container counts as well after so long. */
+const SOON = 'deploy: {update_config: {monitor: 500ms}}';
+
 const compose = ({ web = 3, env = 'one', image = 'app:1' } = {}) => ({
   'shop/compose.yaml': `services:
   web:
@@ -19,13 +22,14 @@ const compose = ({ web = 3, env = 'one', image = 'app:1' } = {}) => ({
     healthcheck: {test: [CMD, /bin/busybox, wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"], interval: 5s, start_period: 20s, start_interval: 300ms}
   ranged:
     image: infra:5000/app:2
-    deploy: {mode: replicated, replicas: 2}
+    deploy: {mode: replicated, replicas: 2, update_config: {monitor: 500ms}}
     ports: ["18100-18109:8080"]
   linked:
     image: infra:5000/app:2
+    ${SOON}
     scale: 2
     links: ["alone:other"]
-  alone: {image: infra:5000/app:3, volumes: ["kept:/kept"]}
+  alone: {image: infra:5000/app:3, ${SOON}, volumes: ["kept:/kept"]}
   none: {image: infra:5000/app:3, scale: 0}
 volumes: {kept: {}}
 `,

@@ -27,6 +27,9 @@ const READY = 'test: [CMD-SHELL, "/bin/busybox wget -q -O - http://127.0.0.1:808
 /** Asks by the service's name, all the time; tries each address that the name has, and asks once more where a connection breaks, as proxies do. */
 const CLIENT = `["/bin/busybox", "sh", "-c", "while :; do /usr/bin/curl -sS --max-time 20 --retry 1 --retry-all-errors http://web:8080/ || echo FAILED; sleep 0.02; done"]`;
 
+/** What has no healthcheck counts as well after so long. */
+const SOON = 'deploy: {update_config: {monitor: 500ms}}';
+
 const shop = (version: number, { before = '', more = [] as string[], order = 'start-first' } = {}) => ({
   'shop/compose.yaml': `services:
   web:
@@ -37,10 +40,11 @@ const shop = (version: number, { before = '', more = [] as string[], order = 'st
     deploy: {update_config: {order: ${order}}}
 ${more.map((line) => `    ${line}\n`).join('')}  client:
     image: infra:5000/app:1
+    ${SOON}
     command: ${CLIENT}
     volumes: ["/usr:/usr:ro", "/lib:/lib:ro", "/lib64:/lib64:ro"]
     depends_on: {web: {condition: service_healthy}}
-  other: {image: infra:5000/app:3}
+  other: {image: infra:5000/app:3, ${SOON}}
 `,
 });
 
@@ -160,7 +164,7 @@ describe('the reason why it cannot is told, and the old one is stopped first', (
     healthcheck: {test: [CMD, "true"], interval: 30s, start_period: 30s, start_interval: 300ms}
     deploy: {update_config: {order: start-first}}
     ${key}
-  other: {image: infra:5000/app:3}
+  other: {image: infra:5000/app:3, ${SOON}}
 networks: {default: {ipam: {config: [{subnet: 10.92.${i}.0/24}]}}}
 `,
       ]),

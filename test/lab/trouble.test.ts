@@ -146,7 +146,7 @@ test('7. over a broker outage no event is lost or out of order, and all three do
   expect(missing).toEqual([]);
 });
 
-const kills = Number(process.env.FAIRLEAD_KILLS ?? 12);
+const kills = Number(process.env.FAIRLEAD_KILLS ?? 6);
 /** What else goes wrong before a round, now and then. */
 const MISHAPS: readonly string[] = [
   'echo tampered > /etc/app/app.conf',
