@@ -3,7 +3,7 @@
  * memory. Sources: systemd.exec(5), systemd.resource-control(5), systemd-run(1), setpriv(1), prlimit(1), unshare(1), and the
  * page "Permissions" of Node's manual.
  */
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 export interface Confined {
@@ -28,6 +28,8 @@ export interface ConfinedOptions {
   pid: number;
   /** Whether systemd is process 1; looked at where that is left out: sd_booted(3). */
   hasSystemd?: boolean;
+  /** Whether this process may take capabilities out of the bounding set of its children; looked at where that is left out. */
+  mayBound?: boolean;
 }
 
 /** Bytes of address space: Node itself takes 700 MB of it, most of them never used. */
@@ -76,17 +78,20 @@ export function confined(options: ConfinedOptions): Confined[] {
   const shell: Confined = { name: 'sh', argv: ['/bin/sh', '-c', ULIMIT, ...program], env: ENV };
   if (uid !== 0) return [plain, shell];
   const id = idFor(options.pid);
-  const setpriv = lines(
+  const setpriv = (...bounding: string[]) => [
     ...[tool('setpriv'), `--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--no-new-privs'],
-    ...['--inh-caps=-all', '--bounding-set=-all', '--ambient-caps=-all', '--pdeathsig=KILL', '--'],
-  );
+    ...['--inh-caps=-all', ...bounding, '--ambient-caps=-all', '--pdeathsig=KILL', '--'],
+  ];
+  const bounded = setpriv('--bounding-set=-all');
   const nproc = `--nproc=${THREADS}`;
-  const own = [...setpriv, ...limits, nproc, ...program];
+  // The agent's own unit leaves it no right to change the bounding set. A user without capabilities and without new privileges
+  // gains nothing by one (capabilities(7)), and setpriv would fail.
+  const own = [...((options.mayBound ?? mayBound()) ? bounded : setpriv()), ...limits, nproc, ...program];
   const unshare = [tool('unshare'), '--net', '--ipc', '--uts', '--'];
   return [
-    ...((options.hasSystemd ?? isSystemd()) ? [bySystemd(options, [...setpriv, ...program])] : []),
+    ...((options.hasSystemd ?? isSystemd()) ? [bySystemd(options, [...bounded, ...program])] : []),
     { name: 'setpriv', argv: [...unshare, ...own], env: ENV },
-    // Where namespaces cannot be made, as in many containers.
+    // Where namespaces cannot be made, as in many containers and in the agent's own unit.
     { name: 'setpriv without namespaces', argv: own, env: ENV },
     { ...shell, uid: id },
   ];
@@ -155,6 +160,19 @@ function systemd(
 }
 
 const isSystemd = (): boolean => existsSync('/run/systemd/system') && path.isAbsolute(tool('systemd-run'));
+
+/** CAP_SETPCAP, by its number in linux/capability.h. */
+const SETPCAP = 8n;
+
+/** Whether this process has CAP_SETPCAP (proc_pid_status(5)). */
+function mayBound(): boolean {
+  try {
+    const [, effective = '0'] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+    return ((BigInt(`0x${effective}`) >> SETPCAP) & 1n) === 1n;
+  } catch {
+    return false;
+  }
+}
 
 /** Never looked up by the environment's PATH. */
 function tool(name: string): string {
