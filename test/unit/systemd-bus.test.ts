@@ -1,5 +1,6 @@
 /** systemd's answers over a real bus protocol, beside a client that forges them, as every local user can. */
 import { mkdtempSync, rmSync } from 'node:fs';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import dbus, { type DBusBroker, type MessageBus } from 'dbus-native';
@@ -239,4 +240,22 @@ test('a forged signal about a unit or the manager is no hint; the same from syst
   await until(() => hints.length > 0);
   stop.abort();
   expect(hints).toEqual(['a.service']);
+});
+
+test('a bus that refuses the greeting is an error of who asked, and ends no process', async () => {
+  const full = path.join(dir, 'full');
+  const server = net.createServer((stream) => {
+    const connection = dbus.createConnection({ stream, server: true });
+    connection.on('message', ({ serial }: { serial: number }) =>
+      connection.message({
+        ...{ type: 3, serial: 1, replySerial: serial, errorName: 'org.freedesktop.DBus.Error.LimitsExceeded' },
+        ...{ signature: 's', body: ['too many connections'] },
+      }),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(full, resolve));
+  const { bus, identify } = await openSystemdBus({ socket: full, timeoutMs: 5_000, heard: () => undefined });
+  await expect(identify()).rejects.toThrow(/too many connections/);
+  bus.connection.end();
+  await new Promise((resolve) => server.close(resolve));
 });

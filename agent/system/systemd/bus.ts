@@ -47,7 +47,14 @@ export interface SystemdBus {
 /** Opens the connection; the caller ends it with `bus.connection.end()`. */
 export async function openSystemdBus({ socket, timeoutMs, heard, replaced }: SystemdBusOptions): Promise<SystemdBus> {
   const { default: dbus } = await import('dbus-native');
-  const bus = dbus.createClient({ stream: openBusSocket(socket), authMethods: ['EXTERNAL'] });
+  // `direct`: else the library greets the bus, and throws where nobody can catch it when the bus refuses or is slower than 25 s.
+  const bus = dbus.createClient({ stream: openBusSocket(socket), authMethods: ['EXTERNAL'], direct: true });
+  const greeting = { destination: BUS, path: BUS_PATH, interface: BUS, member: 'Hello' };
+  const greeted = Promise.resolve(bus.invoke<string>(greeting)).then((name) => {
+    bus.name = name;
+  });
+  // `identify` tells it; who closes the connection before that need not hear of it.
+  greeted.catch(() => undefined);
   const ended = new Promise<void>((resolve) => {
     for (const event of ['error', 'end', 'close']) bus.connection.on(event, () => resolve());
   });
@@ -65,6 +72,7 @@ export async function openSystemdBus({ socket, timeoutMs, heard, replaced }: Sys
     bus,
     ended,
     async identify() {
+      await within(timeoutMs, 'Hello', greeted);
       const changed = `type='signal',sender='${BUS}',interface='${BUS}',member='NameOwnerChanged',arg0='${SYSTEMD}'`;
       await within(timeoutMs, 'AddMatch', bus.addMatch(changed));
       const call = { destination: BUS, path: BUS_PATH, interface: BUS, member: 'GetNameOwner' };
