@@ -73,6 +73,8 @@ function readOrMake(file: string, fresh: string): string {
     if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
   }
   const temporary = `${file}.${process.pid}.tmp`;
+  // A power cut leaves it there, and the next boot may give the agent the same number.
+  rmSync(temporary, { force: true });
   const fd = openSync(temporary, 'wx', 0o600);
   try {
     writeSync(fd, `${fresh}\n`);
@@ -87,6 +89,13 @@ function readOrMake(file: string, fresh: string): string {
     if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
   } finally {
     rmSync(temporary, { force: true });
+  }
+  // The new name lies in the directory, and not in the file (fsync(2)). Secrets may be encrypted to this key from now on.
+  const parent = openSync(path.dirname(file), 'r');
+  try {
+    fsyncSync(parent);
+  } finally {
+    closeSync(parent);
   }
   return readFileSync(file, 'utf8');
 }

@@ -153,6 +153,12 @@ function writeRecord(file: string, paths: readonly string[]): void {
       fs.closeSync(fd);
     }
     fs.renameSync(temp, file);
+    const parent = fs.openSync(path.dirname(file), 'r');
+    try {
+      fs.fsyncSync(parent);
+    } finally {
+      fs.closeSync(parent);
+    }
   } catch {
     fs.rmSync(temp, { force: true });
   }
