@@ -12,6 +12,12 @@ const hostName = z
   );
 /** By RFC 1123, in lower case. */
 export const isHostName = (name: string): boolean => hostName.safeParse(name).success;
+/** A certificate says nothing without its key, and a key nothing without its certificate. */
+const isPair = ({ cert, key }: { cert?: string | undefined; key?: string | undefined }, context: z.RefinementCtx) => {
+  if ((cert === undefined) === (key === undefined)) return;
+  const [has, lacks] = cert === undefined ? ['key', 'cert'] : ['cert', 'key'];
+  context.addIssue({ code: 'custom', path: [has], message: `has no effect without \`${lacks}\`` });
+};
 const file = z.string().startsWith('/', 'must be an absolute path');
 
 export const agentConfig = z
@@ -58,7 +64,14 @@ export const agentConfig = z
         staleAfter: duration.optional().describe('a head that is older raises a problem'),
         insecure: z.boolean().optional().describe('a password or token may go over plain http'),
       })
+      .superRefine(isPair)
       .superRefine(({ url, auth, insecure }, context) => {
+        if (auth?.username !== undefined && auth.passwordFile === undefined && auth.tokenFile === undefined)
+          context.addIssue({
+            code: 'custom',
+            path: ['auth', 'username'],
+            message: 'has no effect without `passwordFile` or `tokenFile`',
+          });
         const secret = auth?.passwordFile ?? auth?.tokenFile ?? auth?.bearerFile;
         if (secret === undefined || insecure || !isReadable(url)) return;
         context.addIssue({ code: 'custom', path: ['url'], message: readable('a password or token', 'https') });
@@ -87,6 +100,7 @@ export const agentConfig = z
         prefix: z.string().default('fairlead').describe('first part of every topic'),
         insecure: z.boolean().optional().describe('a password may go over plain mqtt'),
       })
+      .superRefine(isPair)
       .superRefine(({ url, passwordFile, insecure }, context) => {
         if (passwordFile === undefined || insecure || !isReadable(url)) return;
         context.addIssue({ code: 'custom', path: ['url'], message: readable('a password', 'mqtts') });

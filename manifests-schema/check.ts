@@ -35,6 +35,11 @@ function explain(issue: z.core.$ZodIssue, schema: z.ZodType, parsed: Parsed): Is
   // What is wrong with the key of a mapping is said by the schema of its keys.
   if (issue.code === 'invalid_key')
     return [issueAt(parsed, path, `\`${key}\` ${issue.issues[0]?.message ?? issue.message}`)];
+  // A key that is not there has no value to complain about.
+  if (issue.code === 'invalid_type' && issue.input === undefined) {
+    const what = schemaAt(schema, path)?.description;
+    return [issueAt(parsed, path, `required key \`${key}\` is missing${what ? ` (${what})` : ''}`)];
+  }
   const got = 'input' in issue ? `, got ${describe(issue.input)}` : '';
   // zod's own words name its types, ours name YAML's; a message that a schema wrote itself is the best of all.
   const own = !/^Invalid (input|option)/.test(issue.message);
@@ -64,16 +69,21 @@ function describe(input: unknown): string {
 
 /** Keys that a strict object at `path` knows. */
 function keysAt(schema: z.ZodType, path: KeyPath): string[] {
+  const node = unwrap(schemaAt(schema, path));
+  return node instanceof z.ZodObject ? Object.keys(node.shape) : [];
+}
+
+/** What a value at `path` must be, if that does not depend on other values. */
+function schemaAt(schema: z.ZodType, path: KeyPath): z.ZodType | undefined {
   let node: z.core.$ZodType | undefined = schema;
-  for (const step of [...path, null]) {
+  for (const step of path) {
     node = unwrap(node);
-    if (step === null) break;
     if (node instanceof z.ZodObject) node = (node.shape as Record<string, z.core.$ZodType>)[String(step)];
     else if (node instanceof z.ZodRecord) node = node.valueType as z.core.$ZodType;
     else if (node instanceof z.ZodArray) node = node.element as z.core.$ZodType;
-    else return [];
+    else return undefined;
   }
-  return node instanceof z.ZodObject ? Object.keys(node.shape) : [];
+  return node as z.ZodType | undefined;
 }
 
 /** The schema within `optional`, `nullable` and defaults; undefined for undefined. */

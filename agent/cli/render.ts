@@ -1,16 +1,15 @@
 /** `fairlead render HOST`: the resolved state of a host, and with --origin where each value was written. */
 import { readFileSync } from 'node:fs';
 import { stringify } from 'yaml';
-import { nearest } from '../../manifests-schema/check.ts';
 import { StoredFile } from '../core/payload.ts';
 import type { Facts, Origin } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 import { openFleet, type RenderedHost, renderFleetHost } from '../repo/fleet.ts';
 import { notesOf } from '../repo/notes.ts';
 import { type FleetTree, withTree } from '../repo/tree.ts';
+import { unknownHost } from '../repo/unknown-host.ts';
 import { issuesText } from './annotations.ts';
 import { type Context, EXIT } from './context.ts';
-import { unknownHost } from './validate.ts';
 
 export interface RenderOptions {
   dir: string;
@@ -32,8 +31,7 @@ async function renderFrom(
   const { dirty } = await notesOf(fleet, 'render');
   if (dirty) c.complain(dirty);
   const host = fleet.hosts.find((h) => h.name === name || h.path === name.replace(/\/+$/, ''));
-  const names = fleet.hosts.map((h) => h.name);
-  if (host === undefined) throw unknownHost(name, names, nearest(name, names));
+  if (host === undefined) throw unknownHost(fleet, name);
   const facts = options.facts === undefined ? undefined : readFacts(options.facts);
   const rendered = await renderFleetHost(fleet, host, { ...c.deps.offlineKinds(), facts });
   const errors = rendered.issues.filter((i) => i.severity === 'error');

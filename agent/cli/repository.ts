@@ -72,14 +72,17 @@ export function addRepositoryCommands({ program, add, group, act }: Build): void
   add(
     'encrypt <file>',
     {
-      text: 'encrypt a file to hosts, as FILE.age',
-      examples: ['fairlead secret encrypt tls.key --role web', 'fairlead secret encrypt token --to edge-1 edge-2'],
+      text: 'encrypt a file, or with - the standard input, to hosts',
+      examples: [
+        'fairlead secret encrypt tls.key --role web',
+        'fairlead secret encrypt - --to edge-1 edge-2 -o hosts/edge-1/token.age',
+      ],
     },
     secret,
   )
     .option(...dir)
     .option('--to <hosts...>', 'hosts that must read it')
     .option('--role <roles...>', 'every host with one of these roles')
-    .option('-o, --output <file>', 'default FILE.age')
+    .option('-o, --output <file>', 'default FILE.age; for -, and for the standard input, the standard output')
     .action(act((c: Context, file: string, o: EncryptOptions) => encrypt(c, file, o)));
 }

@@ -1,15 +1,14 @@
 /** `fairlead secret recipients` and `fairlead secret encrypt`: age recipients of hosts, and files for them. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { nearest } from '../../manifests-schema/check.ts';
 import { readChain } from '../core/layers.ts';
 import { AgentError } from '../errors.ts';
 import { type Fleet, type FleetHost, openFleet, settingsOf } from '../repo/fleet.ts';
 import { openPlain } from '../repo/tree.ts';
+import { requireHosts, unknownHost } from '../repo/unknown-host.ts';
 import { encryptAge } from '../secrets/age.ts';
 import { type Context, EXIT } from './context.ts';
 import { table } from './table.ts';
-import { unknownHost } from './validate.ts';
 
 interface Recipient {
   host: string;
@@ -25,8 +24,8 @@ export async function recipients(c: Context, names: readonly string[], options: 
     c.print({ schema: 1, recipients: [{ host: null, path: null, recipient: own, roles: [] }] }, () => own);
     return EXIT.ok;
   }
-  const all = await readRecipients(options.dir ?? '.');
-  const found = names.length === 0 ? all : names.map((name) => pick(all, name));
+  const { fleet, all } = await readRecipients(options.dir ?? '.');
+  const found = names.length === 0 ? all : names.map((name) => pick(fleet, all, name));
   c.print({ schema: 1, recipients: found }, () =>
     table(
       ['HOST', 'RECIPIENT'],
@@ -45,6 +44,18 @@ export interface EncryptOptions {
   output?: string;
 }
 
+/** The clear text comes by a pipe, so that it need not lie in any file. */
+const STDIN = '-';
+const STDOUT = '-';
+
+function read(file: string | number, name: string): Uint8Array {
+  try {
+    return readFileSync(file);
+  } catch (thrown) {
+    throw failed(`cannot read ${name}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  }
+}
+
 /** Writes FILE.age, for every named host and every host of every named role. */
 export async function encrypt(c: Context, file: string, options: EncryptOptions): Promise<number> {
   const { to = [], role: roles = [] } = options;
@@ -52,10 +63,10 @@ export async function encrypt(c: Context, file: string, options: EncryptOptions)
     c.complain('nobody to encrypt to; name hosts with --to HOST or --role ROLE');
     return EXIT.usage;
   }
-  const all = await readRecipients(options.dir);
+  const { fleet, all } = await readRecipients(options.dir);
   const chosen = new Map<string, Recipient>();
   for (const name of to) {
-    const recipient = pick(all, name);
+    const recipient = pick(fleet, all, name);
     chosen.set(recipient.path, recipient);
   }
   for (const role of roles) {
@@ -70,24 +81,28 @@ export async function encrypt(c: Context, file: string, options: EncryptOptions)
     );
   const hosts = [...chosen.values()].map((r) => r.host).sort();
   const keys = [...new Set([...chosen.values()].map((r) => r.recipient ?? ''))].sort();
-  const output = options.output ?? `${file}.age`;
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-    writeFileSync(output, await encryptAge(bytes, keys));
-  } catch (thrown) {
-    throw failed(`cannot encrypt ${file}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  const isPiped = file === STDIN;
+  const output = options.output ?? (isPiped ? STDOUT : `${file}.age`);
+  const sealed = await encryptAge(read(isPiped ? 0 : file, isPiped ? 'the standard input' : file), keys);
+  if (output === STDOUT) {
+    c.write(sealed.trimEnd());
+    return EXIT.ok;
   }
-  c.print(
-    { schema: 1, file: output, hosts, recipients: keys },
-    () => `${output}: encrypted to ${hosts.join(', ')}. Keep ${path.basename(file)} out of the repository.`,
-  );
+  try {
+    writeFileSync(output, sealed);
+  } catch (thrown) {
+    throw failed(`cannot write ${output}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  }
+  const keep = isPiped ? '' : ` Keep ${path.basename(file)} out of the repository.`;
+  const document = { schema: 1, file: output, hosts, recipients: keys };
+  c.print(document, () => `${output}: encrypted to ${hosts.join(', ')}.${keep}`);
   return EXIT.ok;
 }
 
-async function readRecipients(dir: string): Promise<Recipient[]> {
+async function readRecipients(dir: string): Promise<{ fleet: Fleet; all: Recipient[] }> {
   const fleet = await openFleet(openPlain(dir));
-  return Promise.all(fleet.hosts.map((host) => recipientOf(fleet, host)));
+  requireHosts(fleet);
+  return { fleet, all: await Promise.all(fleet.hosts.map((host) => recipientOf(fleet, host))) };
 }
 
 async function recipientOf(fleet: Fleet, host: FleetHost): Promise<Recipient> {
@@ -97,10 +112,9 @@ async function recipientOf(fleet: Fleet, host: FleetHost): Promise<Recipient> {
   return { host: host.name, path: host.path, recipient: chain.host.age ?? null, roles };
 }
 
-function pick(all: readonly Recipient[], name: string): Recipient {
+function pick(fleet: Fleet, all: readonly Recipient[], name: string): Recipient {
   const found = all.find((r) => r.host === name || r.path === name);
-  const names = all.map((r) => r.host);
-  if (found === undefined) throw unknownHost(name, names, nearest(name, names));
+  if (found === undefined) throw unknownHost(fleet, name);
   return found;
 }
 

@@ -1,7 +1,6 @@
 /** `fairlead validate [DIR]`: every host of a fleet repository, offline, for CI. */
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import { AgentError } from '../errors.ts';
 import { type Fleet, openFleet } from '../repo/fleet.ts';
 import { type Notes, notesOf } from '../repo/notes.ts';
 import { parsePart, partOf, partsFor, validateParts } from '../repo/parts.ts';
@@ -64,14 +63,4 @@ function show(c: Context, { format, tree }: { format: Format; tree: FleetTree },
   else if (format === 'json' || c.options.json) c.write(JSON.stringify({ schema: 1, judged, ...result }));
   else if (format === 'github') c.write([githubText(issues), summary].filter(Boolean).join('\n'));
   else c.print(null, () => [issuesText(issues, c.style), summary].filter(Boolean).join('\n'));
-}
-
-/** The one host a command names. @throws AgentError `UnknownHost` */
-export function unknownHost(name: string, known: readonly string[], near: string | undefined): AgentError {
-  const hint = near ? `did you mean \`${near}\`?` : `there are ${known.slice(0, 10).join(', ')}`;
-  return new AgentError({
-    code: 'UnknownHost',
-    phase: 'load',
-    message: `no host \`${name}\` in this repository; ${hint}`,
-  });
 }

@@ -8,7 +8,7 @@ import { accessTo, type SourceOptions } from './access.ts';
 import type { Objects } from './pack/objects.ts';
 import { parseCommit } from './store/commit.ts';
 import { isWhole, locate, readFiles, type View } from './store/tree.ts';
-import { isCommitId, isPattern, prefixesOf, type Resolved, resolve } from './trust/refs.ts';
+import { isCommitId, isPattern, notFoundAmong, prefixesOf, type Resolved, resolve } from './trust/refs.ts';
 import { commitUnknown, describe, review } from './trust/review.ts';
 import { contentOf, seenSince } from './trust/seen.ts';
 import { MAX_REFS } from './wire/budget.ts';
@@ -83,6 +83,17 @@ export function createSource(options: SourceOptions): GitSource {
     return found ? { kind: 'branch', commit: found.oid, name: ref, tag: null } : null;
   }
 
+  async function resolveNow(signal: AbortSignal): Promise<Resolved> {
+    const refs = await access.refs(prefixesOf(ref), signal, most);
+    try {
+      return resolve(ref, refs, options.url);
+    } catch (thrown) {
+      // One more question, only where the first one found nothing: what there is helps whoever wrote repo.ref.
+      const branches = await access.refs(['refs/heads/'], signal, MAX_REFS.exact).catch(() => null);
+      throw branches === null ? thrown : notFoundAmong(thrown, { ref, url: options.url, branches });
+    }
+  }
+
   async function judged(commit: string, request: ReviewRequest, signal: AbortSignal): Promise<Review> {
     await keep();
     const now = policy();
@@ -149,7 +160,7 @@ export function createSource(options: SourceOptions): GitSource {
     async head(signal) {
       resolved = isCommitId(ref)
         ? { kind: 'commit', commit: ref, name: '', tag: null }
-        : ((await sameBranch(signal)) ?? resolve(ref, await access.refs(prefixesOf(ref), signal, most), options.url));
+        : ((await sameBranch(signal)) ?? (await resolveNow(signal)));
       // What unpacks is started while the server is asked for more. Most polls bring nothing new.
       if (resolved.commit !== last?.commit) access.begin();
       return resolved.commit;

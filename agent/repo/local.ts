@@ -5,8 +5,10 @@ import { fleetSettings } from '../../manifests-schema/fleet.ts';
 import { createPayload } from '../core/payload.ts';
 import type { Checkout, Issue } from '../core/types.ts';
 import { isWhole, locate, readFiles } from '../git/store/tree.ts';
+import { openFleet } from './fleet.ts';
 import { notesOf } from './notes.ts';
 import { type FleetTree, incomplete, type OpenOptions, withTree, withWords } from './tree.ts';
+import { unknownHost } from './unknown-host.ts';
 
 export interface LocalCheckout {
   checkout: Checkout;
@@ -14,13 +16,14 @@ export interface LocalCheckout {
   notes: readonly Issue[];
 }
 
-/** @throws AgentError `NoRepository`, `InvalidRepository` */
+/** @throws AgentError `NoRepository`, `InvalidRepository`, `UnknownHost` */
 export const localCheckout = (dir: string, hostPath: string, options: OpenOptions = {}): Promise<LocalCheckout> =>
   withTree(dir, options, (tree) => withWords(dir, checkoutOf(tree, dir, hostPath)));
 
 async function checkoutOf(tree: FleetTree, dir: string, hostPath: string): Promise<LocalCheckout> {
   const found = await locate(tree.objects, tree.root, hostPath);
   if (!isWhole(found)) throw incomplete(dir, hostPath);
+  if (!found.view.hostExists) throw unknownHost(await openFleet(tree), hostPath);
   const { contents, executable } = await readFiles(tree.objects, found.view);
   const files = createPayload(contents, { read: () => null, sha256, executable });
   const settings = { ...fleetSettings.parse({}), hosts: [hostPath] };

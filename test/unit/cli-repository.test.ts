@@ -148,6 +148,30 @@ test('affected: the hosts that a change reaches', async () => {
   });
 });
 
+test('secret: what comes by a pipe is encrypted to a file, or to the standard output', () => {
+  const main = path.join(import.meta.dirname, '../../agent/main.ts');
+  const encrypt = (...args: string[]) =>
+    execFileSync(process.execPath, [main, 'secret', 'encrypt', '-', '--to', 'a', '--dir', dir, ...args], {
+      input: 'piped',
+      encoding: 'utf8',
+    });
+  const output = path.join(dir, 'piped.age');
+  expect(encrypt('-o', output)).toBe(`${output}: encrypted to a.\n`);
+  expect(encrypt()).toMatch(/^-----BEGIN AGE ENCRYPTED FILE-----[\s\S]*-----END AGE ENCRYPTED FILE-----\n$/);
+  return expect(decryptAge(readFileSync(output), secretKey)).resolves.toEqual(new TextEncoder().encode('piped'));
+});
+
+test.each([
+  [['secret', 'recipients', '--dir']],
+  [['render', 'a', '--dir']],
+  [['secret', 'encrypt', 'x', '--to', 'a', '--dir']],
+])('%s of a directory that is no fleet repository is an error that says so', async (argv) => {
+  const empty = mkdtempSync(path.join(os.tmpdir(), 'fairlead-no-fleet-'));
+  const { code, stderr } = await cli(...argv, empty);
+  expect([code, stderr]).toEqual([1, expect.stringContaining(`${empty} is no fleet repository`)]);
+  rmSync(empty, { recursive: true });
+});
+
 test('secret: recipients of hosts, and a file that exactly they can read', async () => {
   expect((await cli('secret', 'recipients')).stdout).toBe(`${recipient}\n`);
   const all = await cli('secret', 'recipients', '--dir', dir, '--json');

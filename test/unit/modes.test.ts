@@ -89,6 +89,15 @@ test('a snapshot keeps the bit', async () => {
   expect(back?.files.executable?.('hosts/a/files/plain')).toBe(false);
 });
 
+test('a plan of a directory without this host says which hosts there are, or that it is no fleet at all', async () => {
+  const dir = mkdtempSync(path.join(tmpdir(), 'modes-'));
+  await expect(localCheckout(dir, 'hosts/a')).rejects.toThrow(`${dir} is no fleet repository`);
+  mkdirSync(path.join(dir, 'hosts/edge-1'), { recursive: true });
+  writeFileSync(path.join(dir, 'hosts/edge-1/a.yaml'), '');
+  await expect(localCheckout(dir, 'hosts/b')).rejects.toThrow(/no host `hosts\/b` .*there are edge-1/);
+  await expect(localCheckout(dir, 'hosts/edge1')).rejects.toThrow(/did you mean `hosts\/edge-1`/);
+});
+
 test('a plan of a working directory has the bit of its files', async () => {
   const dir = mkdtempSync(path.join(tmpdir(), 'modes-'));
   mkdirSync(path.join(dir, 'hosts/a'), { recursive: true });

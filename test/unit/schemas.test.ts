@@ -100,7 +100,20 @@ describe('agent.yaml', () => {
       expect.stringMatching(/:3:3: unknown key `reff`; did you mean `ref`\?/),
       expect.stringMatching(/:5:3: `url` must begin with mqtt/),
     ]);
-    expect(refused('')).toMatch(/`repo` must be a mapping, got nothing/);
+    expect(refused('')).toMatch(/required key `repo` is missing/);
+    expect(refused('repo: {}\n')).toMatch(/:1:1: required key `url` is missing \(https, http, ssh or a path/);
+  });
+
+  test.each([
+    ['a user without a password', 'repo: {url: "https://h/r", auth: {username: u}}', /`username` .*passwordFile/],
+    ['a certificate without its key', 'repo: {url: "https://h/r", cert: /c}', /`cert` .*`key`/],
+    [
+      'a key of the broker without its certificate',
+      'repo: {url: /r}\nmqtt: {url: "mqtts://h", key: /k}',
+      /`key` .*`cert`/,
+    ],
+  ])('%s is refused, since it could have no effect', (_what, text, said) => {
+    expect(refused(text)).toMatch(said);
   });
 
   test('a password in mqtt.url is refused, and not repeated', () => {

@@ -63,8 +63,9 @@ export async function preview(
     const issues = [...loaded.issues];
     if (issues.some((i) => i.severity === 'error')) return { ...base, commit, issues };
     if (!converges(head, loaded)) {
-      const held = `${head.hostPath} declares nothing in this commit; nothing would be removed`;
-      return { ...base, commit, issues, held };
+      // `sync` ends so as well: there is nothing that this host could be in sync with.
+      const error = `${head.hostPath} declares nothing in this commit; nothing would be removed [Unassigned]`;
+      return { ...base, commit, issues, error };
     }
     if (stay !== null && stay.hold !== null)
       return { ...base, commit, issues, held: `${stay.hold.message} [${stay.hold.reason}]` };

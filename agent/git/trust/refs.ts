@@ -1,5 +1,6 @@
 /** Which commit a `repo.ref` names, from the refs that a server lists. Pure. */
 
+import { nearest } from '../../../manifests-schema/check.ts';
 import { matches } from '../../core/glob.ts';
 import { AgentError } from '../../errors.ts';
 import type { Ref } from '../wire/protocol.ts';
@@ -44,6 +45,25 @@ export function resolve(ref: string, refs: readonly Ref[], url: string): Resolve
   }
   const hint = ref === 'HEAD' ? 'has no default branch yet; push one' : `has no branch or tag \`${ref}\``;
   throw notFound(`${url} ${hint}; check repo.ref in agent.yaml`);
+}
+
+/** Branches that are named; the others are only counted. */
+const NAMED = 5;
+
+/** The same error with what the repository has instead. @param thrown of `resolve` @param branches all of the repository's */
+export function notFoundAmong(
+  thrown: unknown,
+  { ref, url, branches }: { ref: string; url: string; branches: readonly Ref[] },
+): unknown {
+  if (!(thrown instanceof AgentError && thrown.code === 'RefNotFound') || isPattern(ref)) return thrown;
+  const names = branches.filter(({ name }) => name.startsWith('refs/heads/')).map(({ name }) => shortName(name));
+  if (names.length === 0)
+    return notFound(`${url} is empty: no branch was pushed to it yet; push a first commit, and this host follows it`);
+  if (ref === 'HEAD') return thrown;
+  const near = nearest(shortName(ref), names);
+  const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : '';
+  const hint = near ? `did you mean \`${near}\`?` : `its branches are ${names.slice(0, NAMED).join(', ')}${more};`;
+  return notFound(`${url} has no branch or tag \`${ref}\`; ${hint} check repo.ref in agent.yaml`);
 }
 
 function resolved(ref: Ref): Resolved {

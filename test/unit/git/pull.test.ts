@@ -649,7 +649,7 @@ test('tags, patterns, commit ids and the default branch, packed refs as well', a
       expect((await host.pull()).checkout?.info.commit, `${ref} of ${where}`).toBe(commit);
     }
     const wrong = createPuller(path.join(root, `wrong-${at}`), { url: where, ref: 'nope' });
-    expect(await failure(wrong.pull())).toMatch(/RefNotFound: .*no branch or tag `nope`/);
+    expect(await failure(wrong.pull())).toMatch(/RefNotFound: .*no branch or tag `nope`; its branches are main/);
   }
 });
 
@@ -673,7 +673,10 @@ test('a repository with SHA-256 ids is refused before anything is fetched', asyn
 });
 
 test('an empty repository and a missing one are told apart', async () => {
-  expect(await failure(puller.pull())).toMatch(/RefNotFound/);
+  expect(await failure(puller.pull())).toMatch(/RefNotFound: .* is empty: no branch was pushed to it yet/);
+  git(root, 'init', '-q', '--bare', path.join(root, `empty-${at}.git`));
+  const local = createPuller(path.join(root, 'x'), { url: path.join(root, `empty-${at}.git`) });
+  expect(await failure(local.pull())).toMatch(/RefNotFound: .* is empty: no branch was pushed to it yet/);
   const none = createPuller(path.join(root, 'none'), { url: backend.url('none.git') });
   expect(await failure(none.pull())).toMatch(/RepositoryUnreachable: .*answered 404.*no such repository/);
 });
