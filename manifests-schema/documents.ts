@@ -3,7 +3,9 @@ import { z } from 'zod';
 import { healthState, reason, reasonCode, resourceStatus, statusDocument, syncState, timestamp } from './payloads.ts';
 
 const schema = z.literal(1);
-const operation = z.enum(['none', 'create', 'update', 'replace', 'remove', 'refresh']);
+const operation = z
+  .enum(['none', 'create', 'update', 'replace', 'remove', 'release', 'refresh'])
+  .describe('release: it is managed no more, and stays on the host');
 const origin = z
   .strictObject({ file: z.string(), line: z.int(), layer: z.string() })
   .describe('where it is declared, relative to the repository');

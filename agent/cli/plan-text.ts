@@ -13,6 +13,7 @@ const VERBS = {
   update: 'update',
   replace: 'replace',
   remove: 'remove',
+  release: 'let go of',
   refresh: 'restart or reload',
 };
 

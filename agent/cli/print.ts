@@ -12,6 +12,7 @@ export const SIGN: Record<string, string> = {
   update: '~',
   replace: '±',
   remove: '-',
+  release: '○',
   refresh: '↻',
   none: ' ',
 };

@@ -183,16 +183,15 @@ export interface Provider<S = unknown, F = unknown> {
     sources?: readonly ResourceId[],
   ): Promise<void>;
   /** Removes what fairlead created, in this order. It is no error if a thing is already gone. */
-  remove(
-    gone: readonly Gone<F>[],
-    signal: AbortSignal,
-    report?: (id: ResourceId, note: Reason) => void,
-  ): Promise<Failures>;
+  remove(gone: readonly Gone<F>[], signal: AbortSignal, report?: RemovalReport): Promise<Failures>;
   /** Which of these are cheaper for many in one call (files: synced together; units: one daemon-reload) than one by one. */
   readonly together?: readonly ('apply' | 'remove')[];
   /** Watches for changes that only the provider itself can notice. */
   readonly watcher?: Watcher;
 }
+
+/** @param fate `stays`: it is on the host as before, and was only let go of; otherwise the note is of something beside it */
+export type RemovalReport = (id: ResourceId, note: Reason, fate?: 'stays') => void;
 
 /**
  * Hears of changes on the host as they happen, for the kinds it covers. What it says is a hint: an event may be lost or

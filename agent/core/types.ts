@@ -76,7 +76,8 @@ export type Change =
     };
 /** What a notify asks for; a restart makes a reload superfluous. */
 export type RefreshVerb = 'restart' | 'reload';
-export type Operation = 'none' | 'create' | 'update' | 'replace' | 'remove' | 'refresh';
+/** `release`: it is managed no more, and stays on the host. */
+export type Operation = 'none' | 'create' | 'update' | 'replace' | 'remove' | 'release' | 'refresh';
 
 export type { Issue } from '../../manifests-schema/issue.ts';
 

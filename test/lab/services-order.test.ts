@@ -152,7 +152,7 @@ test('anonymous volumes move along, and go with the last container; named ones s
   expect(await volumes()).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/), 'shop_named']);
   expect(done(await engine.apply(stack({ other: [STAY] })))).toEqual([
     'remove service:shop/web done',
-    'remove volume:shop/named done',
+    'release volume:shop/named done',
   ]);
   expect(await volumes()).toEqual(['shop_named']);
   await host.exec(['docker', 'volume', 'rm', 'shop_named']);

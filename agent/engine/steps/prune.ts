@@ -1,7 +1,7 @@
 /** Removes what fairlead made and no manifest declares any more. */
 import { kindOf } from '../../core/id.ts';
 import type { Removal } from '../../core/plan.ts';
-import type { Gone, Provider } from '../../core/provider.ts';
+import type { Gone, Provider, RemovalReport } from '../../core/provider.ts';
 import type { ActionRecord, Reason, ResourceId } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
 import type { Run } from '../types.ts';
@@ -37,8 +37,13 @@ export async function prune(run: Run, removals: readonly Removal[]): Promise<Act
     if (run.io.signal.aborted) break;
     const began = run.clock.monotonic();
     const notes = new Map<ResourceId, Reason[]>();
+    const staying = new Set<ResourceId>();
+    const report: RemovalReport = (id, note, fate) => {
+      notes.set(id, [...(notes.get(id) ?? []), note]);
+      if (fate === 'stays') staying.add(id);
+    };
     const provider = batch[0] && run.providers.get(kindOf(batch[0].id));
-    const failures = await removeBatch(provider, batch, notes, run.io.signal);
+    const failures = await removeBatch(provider, batch, report, run.io.signal);
     // Each is told to have taken its share of the time.
     const durationMs = Math.round((run.clock.monotonic() - began) / batch.length);
     const confirmed = batch.filter(({ id }) => !failures.has(id));
@@ -51,7 +56,7 @@ export async function prune(run: Run, removals: readonly Removal[]): Promise<Act
       if (error) run.log.error({ resource: id, code: error.code }, error.message);
       const record: ActionRecord = error
         ? { ...base, result: 'failed', error: { code: error.code, message: error.message } }
-        : { ...base, result: 'done' };
+        : { ...base, op: staying.has(id) ? 'release' : 'remove', result: 'done' };
       records.push(record);
       run.io.emit({ type: 'action', action: record });
     }
@@ -75,11 +80,10 @@ function batches(run: Run, gone: readonly Gone[]): Gone[][] {
 async function removeBatch(
   provider: Provider | undefined,
   batch: readonly Gone[],
-  notes: Map<ResourceId, Reason[]>,
+  report: RemovalReport,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<ResourceId, AgentError>> {
   try {
-    const report = (id: ResourceId, note: Reason) => void notes.set(id, [...(notes.get(id) ?? []), note]);
     return (await provider?.remove(batch, signal, report)) ?? new Map();
   } catch (thrown) {
     const error = (resource: ResourceId) => asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource });

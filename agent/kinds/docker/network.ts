@@ -73,9 +73,16 @@ export function createNetworkProvider({ docker, owned }: NetworkProviderOptions)
         if (seen) await replaceNetwork({ docker, owned }, { project: spec.project, info: seen.fact.info, make });
         else await make();
       }),
-    remove: (gone) =>
-      eachGone(gone, async ({ seen: { fact } }) => {
-        if (!fact.ours) return;
+    remove: (gone, _signal, report) =>
+      eachGone(gone, async ({ id, seen: { fact } }) => {
+        if (!fact.ours) {
+          report?.(
+            id,
+            { field: 'network', to: `${fact.info.Name} stays on the host: fairlead did not make it` },
+            'stays',
+          );
+          return;
+        }
         await docker.removeNetwork(fact.info.Id).catch((thrown: unknown) => {
           if (!(thrown instanceof AgentError) || thrown.code !== 'EngineRefused') throw thrown;
           throw new AgentError({

@@ -78,7 +78,7 @@ export function createVolumeProvider({
     remove: (gone, _signal, report) =>
       eachGone(gone, async ({ id, seen: { fact, mark } }) => {
         if (mark?.memo?.prune === true) await removeUnused(docker, fact.name);
-        else report?.(id, staying(fact));
+        else report?.(id, staying(fact), 'stays');
       }),
     leaves: ({ seen: { fact, mark } }) => (mark?.memo?.prune === true ? null : staying(fact)),
   };

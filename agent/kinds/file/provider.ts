@@ -1,6 +1,6 @@
 /** Files, directories and links. */
 import path from 'node:path';
-import type { Gone, Health, Provider, Work } from '../../core/provider.ts';
+import type { Gone, Health, Provider, RemovalReport, Work } from '../../core/provider.ts';
 import type { Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -203,7 +203,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
   async function remove(
     gone: readonly Gone<FileFact>[],
     signal: AbortSignal,
-    report?: (id: ResourceId, note: Reason) => void,
+    report?: RemovalReport,
   ): Promise<Map<ResourceId, AgentError>> {
     const failures = new Map<ResourceId, AgentError>();
     const fail = (id: ResourceId, thrown: unknown) =>
@@ -216,7 +216,7 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       for (const id of ours) {
         const answer = outcome.get(pathOf(id));
         if (answer instanceof Error) fail(id, answer);
-        if (answer === false) report?.(id, stays(pathOf(id)));
+        if (answer === false) report?.(id, stays(pathOf(id)), 'stays');
       }
       ours = [];
     };
@@ -232,7 +232,15 @@ export function createFileProvider(options: FileProviderOptions): Provider<FileS
       try {
         // Each of these takes several syncs.
         if (signal.aborted) throw stopped(id);
-        if ((await originals.restore(id)) === 'occupied') throw occupied(pathOf(id), 'something else by now');
+        const outcome = await originals.restore(id);
+        if (outcome === 'occupied') throw occupied(pathOf(id), 'something else by now');
+        // Of a directory that was there before us only mode and owner are put back.
+        if (outcome === 'restored' && seen.fact.type === 'directory')
+          report?.(
+            id,
+            { field: 'directory', to: `${pathOf(id)} stays on the host, as it was before fairlead` },
+            'stays',
+          );
       } catch (thrown) {
         fail(id, thrown);
       }

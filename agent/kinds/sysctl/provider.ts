@@ -147,7 +147,7 @@ export function createSysctlProvider(options: SysctlProviderOptions): SysctlProv
         if (isOurs && original !== undefined) await set(name, original);
         else if (now !== null && now.trim() !== original) {
           const why = isOurs ? 'what was before is not known' : 'somebody else set it';
-          report?.(id, { field: 'value', to: `stays ${now.trim()}: ${why}` });
+          report?.(id, { field: 'value', to: `stays ${now.trim()}: ${why}` }, 'stays');
         }
         left.add(name);
       } catch (thrown) {

@@ -138,11 +138,11 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
         ...Object.entries(spec.dropins ?? {}).map(([file, text]) => pair(`${dropinDir(spec.name)}/${file}`, text)),
       ];
     },
-    async remove(gone, signal) {
+    async remove(gone, signal, report) {
       answers.forget();
       const failures = new Map<ResourceId, AgentError>();
       try {
-        await removeUnits({ ...options, job }, gone, failures, signal);
+        await removeUnits({ ...options, job }, gone, { failures, signal, ...(report ? { report } : {}) });
       } catch (thrown) {
         for (const { id: resource } of gone)
           failures.set(resource, asAgentError(thrown, { code: 'RemoveFailed', phase: 'apply', resource }));

@@ -1,5 +1,5 @@
 /** Takes units away with all that came with them: links, drop-ins, failed states; and puts back what was there before. */
-import type { Gone } from '../../core/provider.ts';
+import type { Gone, RemovalReport } from '../../core/provider.ts';
 import type { Reason, ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { UnitFact } from './diff.ts';
@@ -17,6 +17,13 @@ interface Leaving {
   unrecorded: boolean;
 }
 
+interface Removing {
+  /** Is given those that failed. */
+  failures: Map<ResourceId, AgentError>;
+  signal: AbortSignal;
+  report?: RemovalReport;
+}
+
 /** Units that others are started by go first, so that nothing is started again meanwhile. */
 const STARTERS = /\.(socket|timer|path|automount)$/;
 const VENDOR = [
@@ -29,13 +36,13 @@ const VENDOR = [
 export async function removeUnits(
   options: UnitProviderOptions & { job: UnitJob },
   gone: readonly Gone<UnitFact>[],
-  failures: Map<ResourceId, AgentError>,
-  signal: AbortSignal,
+  { failures, signal, report }: Removing,
 ): Promise<void> {
   const { systemd, files, originals, job } = options;
   const leaving = gone
     .flatMap((one) => {
       const found = judge(options, one);
+      if (found === undefined) report?.(one.id, onlyItsState(one.id), 'stays');
       return found ? [found] : [];
     })
     .sort((a, b) => Number(STARTERS.test(b.name)) - Number(STARTERS.test(a.name)));
@@ -69,11 +76,16 @@ export async function removeUnits(
     });
 }
 
+const onlyItsState = (id: ResourceId): Reason => ({
+  field: 'unit',
+  to: `${id.slice('unit:'.length)} stays as it is: only its state was declared`,
+});
+
 /** What is left of a unit that is no longer declared; null if nothing is. */
 export function leftOf(options: UnitProviderOptions, gone: Gone<UnitFact>): Reason | null {
   const name = gone.id.slice('unit:'.length);
   const leaving = judge(options, gone);
-  if (leaving === undefined) return { field: 'unit', to: `${name} stays as it is: only its state was declared` };
+  if (leaving === undefined) return onlyItsState(gone.id);
   if (leaving.vanishes) return null;
   const own = options.originals.paths(gone.id).filter((path) => path !== fileOf(name));
   const parts = own.map((path) => path.slice(path.lastIndexOf('/') + 1)).join(', ');

@@ -97,4 +97,11 @@ test('a directory that stays, since others have something in it, is said to stay
     to: "/srv/d stays on the host, with what is not fairlead's in it: theirs",
   });
   expect(whyOf(result, 'file:/srv/d/ours')).toEqual([{ field: 'declaration', to: 'gone' }]);
+  expect(done(result).sort()).toEqual(['release file:/srv/d done', 'remove file:/srv/d/ours done']);
+});
+
+test('a directory that was there before is let go of, with its mode put back', async () => {
+  mkdirSync(path.join(host.root, 'srv/d'), { recursive: true });
+  await engine.apply(files('  /srv/d/: {mode: "0700"}\n  /srv/e: {content: x}\n'));
+  expect(done(await engine.apply(files('  /srv/e: {content: x}\n')))).toEqual(['release file:/srv/d done']);
 });
