@@ -161,6 +161,11 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect(await ask('t-fails.service', 'Service', 'ExecMainStatus', 0)).toBe(3);
       expect(await ask('t-fails.service', 'Service', 'Type', '')).toBe('oneshot');
       expect(Number(await ask('t-fails.service', 'Service', 'ExecMainStartTimestamp', 0))).toBeGreaterThan(0);
+      await put('t-before.service', `${SLEEPS}ExecStartPre=/bin/sh -c "exit 75"\n`);
+      expect(await systemd.job('StartUnit', 't-before.service')).toBe('failed');
+      expect(await ask('t-before.service', 'Service', 'ExecMainStatus', 0)).toBe(0);
+      const commands = await ask<readonly (readonly unknown[])[]>('t-before.service', 'Service', 'ExecStartPre', []);
+      expect(commands.map((command) => command.at(-1))).toEqual([75]);
       expect(await systemd.running('t-fails*.service')).toEqual([]);
       await systemd.resetFailed('t-fails.service');
       expect(await stateOf('t-fails.service')).toBe('inactive (dead)');

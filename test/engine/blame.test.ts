@@ -199,6 +199,45 @@ describe('an outage', () => {
     expect(syncOf(await engine.again())).toEqual({ sync: 'synced', reason: '' });
   });
 
+  /** Programs of the host end with this code until it is changed. */
+  const endingWith = async (names: readonly string[], code: number) => {
+    const exec = host.options.exec;
+    const so = { code };
+    engine.close();
+    host.options.exec = async (argv, options) =>
+      names.includes(argv[0] ?? '') ? { code: so.code, stdout: '', stderr: 'server is down\n' } : exec(argv, options);
+    engine = reconcilerOn(host, { rollback: true });
+    await engine.apply(GOOD);
+    return so;
+  };
+
+  test.each([
+    ['an `unless`', 'jobs: {sync: {run: [mirror], unless: [asks]}}\n'],
+    ['a validator', 'files: {/etc/x: {content: "x", validate: [asks, "%s"]}}\n'],
+    ['a check', 'checks: {c: {run: [asks], within: 1s}}\n'],
+  ])('%s that exits 75 cannot tell now: it is asked again, and the rest is applied', async (_what, text) => {
+    const so = await endingWith(['systemd-run', 'asks'], 75);
+    const files = { 'a.yaml': 'files: {/etc/motd: {content: "2"}}\n', 'b.yaml': text };
+    expect(syncOf(await engine.apply(files))).toEqual({ sync: 'failed', reason: 'TemporaryFailure' });
+    expect(onDisk('etc/motd')).toBe('2');
+    expect(bad()).toEqual([]);
+    so.code = 0;
+    expect(syncOf(await engine.again({ trigger: 'manual' }))).toEqual({ sync: 'synced', reason: '' });
+  });
+
+  test('a unit whose ExecStartPre exits 75 is started when that goes through', async () => {
+    await engine.apply(GOOD);
+    const unit = (pre: string) => ({
+      ...GOOD,
+      'u.yaml': `units: {x.service: {state: started, content: "[Service]\\nExecStartPre=${pre}\\nExecStart=/bin/sleep infinity\\n"}}\n`,
+    });
+    expect(syncOf(await engine.apply(unit("/bin/sh -c 'exit 75'")))).toEqual({
+      sync: 'failed',
+      reason: 'TemporaryFailure',
+    });
+    expect(bad()).toEqual([]);
+  });
+
   test('nobody’s patience runs out in it', async () => {
     await engine.apply(compose('services: {app: {image: "app:1", restart: always}}\n'));
     host.engine.registry.fail('db:1', 'dial tcp: no route to host');

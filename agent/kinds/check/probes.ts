@@ -1,5 +1,6 @@
 /** What is known of each check: its last probe, and since when it fails. Shared by those who look when asked and who watch. */
 
+import { TRY_AGAIN } from '../../core/exit-codes.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Exec } from '../../system/exec.ts';
@@ -10,6 +11,8 @@ export interface CheckFact {
   passes: boolean;
   /** Why not. */
   message: string;
+  /** The program itself said that it cannot tell now (exit code 75). */
+  isUndecided: boolean;
   /** How long it has been failing, as far as it was looked at; 0 while it passes. */
   failingMs: number;
 }
@@ -40,13 +43,18 @@ const TRY_MS = 5_000;
 const LEAST_EVERY_MS = 1_000;
 const SHOWN = 300;
 
+interface Failure {
+  message: string;
+  isUndecided: boolean;
+}
+
 interface State {
   hash: string;
   /** Since when it may fail without being bad; null once it has passed, until it fails again. */
   failingSince: number | null;
   /** Asked again at every look until it passes. */
   settling: boolean;
-  last: { at: number; message: string | null } | null;
+  last: { at: number; failure: Failure | null } | null;
   /** Whether it passed when a run last looked. */
   seen: boolean | null;
 }
@@ -72,11 +80,11 @@ export function createCheckProbes(options: CheckProbesOptions): CheckProbes {
   };
   const probe = async (state: State, spec: CheckSpec) => {
     const began = now();
-    const message = await tryOnce(options, spec);
-    state.last = { at: began, message };
-    if (message === null) state.failingSince = null;
+    const failure = await tryOnce(options, spec);
+    state.last = { at: began, failure };
+    if (failure === null) state.failingSince = null;
     else state.failingSince ??= began;
-    if (message === null) state.settling = false;
+    if (failure === null) state.settling = false;
   };
 
   return {
@@ -85,9 +93,10 @@ export function createCheckProbes(options: CheckProbesOptions): CheckProbes {
       const age = state.last === null ? Infinity : now() - state.last.at;
       if (state.settling || age >= want.spec.everyMs) await probe(state, want.spec);
       const { failingSince, last } = state;
-      state.seen = last?.message === null;
+      state.seen = last?.failure === null;
       const failingMs = failingSince === null ? 0 : now() - failingSince;
-      return { passes: state.seen, message: last?.message ?? '', failingMs };
+      const { message = '', isUndecided = false } = last?.failure ?? {};
+      return { passes: state.seen, message, isUndecided, failingMs };
     },
     begin(want) {
       const state = stateOf(want);
@@ -104,13 +113,13 @@ export function createCheckProbes(options: CheckProbesOptions): CheckProbes {
       const state = watched(want);
       if (state === null) return false;
       await probe(state, want.spec);
-      return states.get(want.id) === state && (state.last?.message === null) !== state.seen;
+      return states.get(want.id) === state && (state.last?.failure === null) !== state.seen;
     },
   };
 }
 
 /** Answers why it failed, or null. */
-async function tryOnce({ probe, exec, redact }: CheckProbesOptions, spec: CheckSpec): Promise<string | null> {
+async function tryOnce({ probe, exec, redact }: CheckProbesOptions, spec: CheckSpec): Promise<Failure | null> {
   const timeoutMs = Math.min(TRY_MS, Math.max(spec.withinMs, 1_000));
   const how = spec.probe;
   if (how.type === 'http') return prefixed(how.url, await probe.http(how.url, how.expect, timeoutMs));
@@ -118,7 +127,9 @@ async function tryOnce({ probe, exec, redact }: CheckProbesOptions, spec: CheckS
   const { code, stdout, stderr } = await exec(how.argv, { timeoutMs: TRY_MS, cleanEnv: true });
   if (code === how.expect) return null;
   const said = redact(`${stdout}${stderr}`).trim().split('\n').at(-1) ?? '';
-  return `\`${how.argv.join(' ')}\` ended with ${code}, not ${how.expect}${said ? `: ${said.slice(0, SHOWN)}` : ''}`;
+  const message = `\`${how.argv.join(' ')}\` ended with ${code}, not ${how.expect}${said ? `: ${said.slice(0, SHOWN)}` : ''}`;
+  return { message, isUndecided: code === TRY_AGAIN };
 }
 
-const prefixed = (what: string, why: string | null): string | null => (why === null ? null : `${what}: ${why}`);
+const prefixed = (what: string, why: string | null): Failure | null =>
+  why === null ? null : { message: `${what}: ${why}`, isUndecided: false };

@@ -58,5 +58,6 @@ function health({ spec }: Desired<CheckSpec>, seen: Seen<CheckFact> | undefined)
   if (fact === undefined) return { state: 'wait', message: 'not looked at yet' };
   if (fact.passes) return { state: 'ok', message: '' };
   if (fact.failingMs < spec.withinMs) return { state: 'wait', message: fact.message };
-  return { state: 'bad', message: `did not pass within ${spec.withinMs / 1_000} s: ${fact.message}` };
+  const message = `did not pass within ${spec.withinMs / 1_000} s: ${fact.message}`;
+  return { state: 'bad', message, ...(fact.isUndecided ? { code: 'TemporaryFailure' as const } : {}) };
 }

@@ -2,6 +2,7 @@
 
 import { millisecondsOf } from '../../compose/spec/units.ts';
 import type { ServiceSpec } from '../../compose/stack/model.ts';
+import { TRY_AGAIN } from '../../core/exit-codes.ts';
 import type { Health } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { ContainerInfo } from '../../system/docker/docker.ts';
@@ -104,9 +105,6 @@ export function replicaHealth(spec: ServiceSpec, replica: Replica): Health {
         message: `has run for ${Math.round(runningMs / 1000)} of ${steady / 1000} s`,
       };
 }
-
-/** EX_TEMPFAIL of sysexits.h: another try may succeed. */
-const TRY_AGAIN = 75;
 
 /** What an engine takes for a healthcheck that does not say: nanoseconds. */
 const INTERVAL = 30e9;

@@ -1,6 +1,7 @@
 /** `pre_start`: commands that are run to their end, each in a container of its own, before a container of the service starts. */
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import type { PreStartSpec, ServiceSpec } from '../../compose/stack/model.ts';
+import { TRY_AGAIN } from '../../core/exit-codes.ts';
 import { AgentError } from '../../errors.ts';
 import type { ContainerRequest } from '../../system/docker/docker.ts';
 import { COMPOSE_VERSION, HASH, HOOK, PROJECT, SERVICE } from '../docker/labels.ts';
@@ -114,7 +115,10 @@ async function waitForEnd({ docker, clock, signal }: Tools, id: string, what: st
     if (state.Status === 'exited') {
       if (state.ExitCode === 0) return;
       const output = await docker.logTail(id);
-      throw failed(`${what} ended with exit code ${state.ExitCode}${output ? `: ${output}` : ' and printed nothing'}`);
+      throw failed(
+        `${what} ended with exit code ${state.ExitCode}${output ? `: ${output}` : ' and printed nothing'}`,
+        state.ExitCode === TRY_AGAIN ? 'TemporaryFailure' : 'HookFailed',
+      );
     }
     if (clock.monotonic() > until) throw failed(`${what} did not end within ${LIMIT_MS / 60_000} minutes`);
     if (signal?.aborted)

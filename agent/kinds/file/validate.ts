@@ -1,5 +1,7 @@
 /** `validate:` of a file: its own program judges a candidate before it takes the place of the old one. */
 import path from 'node:path';
+import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
+import { TRY_AGAIN } from '../../core/exit-codes.ts';
 import type { Desired } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Exec } from '../../system/exec.ts';
@@ -17,9 +19,16 @@ export interface ValidateOptions {
 
 const TIMEOUT_MS = 60_000;
 const LINES = 6;
+/** What a program that could not be started counts as ending with. */
+const NOT_FOUND = 127;
+
+function codeOf(exitCode: number): ReasonCode {
+  if (exitCode === TRY_AGAIN) return 'TemporaryFailure';
+  return exitCode === NOT_FOUND ? 'ValidatorMissing' : 'InvalidFile';
+}
 
 /**
- * Throws AgentError `InvalidFile`, or `ValidatorMissing` where the program is not there (yet).
+ * Throws AgentError `InvalidFile`, `ValidatorMissing` where the program is not there (yet), `TemporaryFailure` where it cannot tell now.
  * @param meta owner and mode of the candidate
  */
 export async function validateFile(
@@ -37,13 +46,12 @@ export async function validateFile(
     const argv = validate.map((arg) => arg.replaceAll('%s', execRoot + candidate));
     const result = await exec(argv, { timeoutMs: TIMEOUT_MS, cleanEnv: true });
     if (result.code === 0) return;
-    const missing = result.code === 127;
     const said = `${result.stdout}\n${result.stderr}`.trim().split('\n').filter(Boolean).slice(-LINES);
     const why = secret
       ? 'what it said is not shown, since the content is secret'
       : said.join(' | ').replaceAll(execRoot + candidate, file) || `exit status ${result.code}`;
     throw new AgentError({
-      code: missing ? 'ValidatorMissing' : 'InvalidFile',
+      code: codeOf(result.code),
       phase: 'prepare',
       resource: want.id,
       message: `${file} does not pass \`${validate.join(' ')}\`, so the old file stays: ${why}`,

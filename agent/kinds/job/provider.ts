@@ -3,6 +3,7 @@
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import { withoutCredentials } from '../../core/credentials.ts';
 import { eachWork } from '../../core/each.ts';
+import { TRY_AGAIN } from '../../core/exit-codes.ts';
 import type { Provider, Work } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
@@ -30,14 +31,18 @@ const STOP_SECONDS = 5;
 type Report = Work['report'];
 
 export function createJobProvider({ exec, redact }: JobProviderOptions): Provider<JobSpec, JobFact> {
-  const needless = async (spec: JobSpec, signal: AbortSignal): Promise<boolean> => {
+  /** @returns `unknown` where `unless` says that it cannot tell now */
+  const needless = async (spec: JobSpec, signal: AbortSignal): Promise<boolean | 'unknown'> => {
     if (spec.unless === undefined) return false;
     const timeoutMs = Math.min(spec.timeoutMs, UNLESS_TIMEOUT_MS);
-    return (await runUnit(exec, `unless-${spec.name}`, spec.unless, { ...spec, timeoutMs }, signal)).code === 0;
+    const { code } = await runUnit(exec, `unless-${spec.name}`, spec.unless, { ...spec, timeoutMs }, signal);
+    return code === TRY_AGAIN ? 'unknown' : code === 0;
   };
   const run = async (want: Desired<JobSpec>, signal: AbortSignal, report: Report) => {
     const { spec, id: resource } = want;
-    if (await needless(spec, signal)) {
+    const holds = await needless(spec, signal);
+    if (holds === 'unknown') throw undecided(want);
+    if (holds) {
       report?.({ field: 'unless', to: 'holds already; not run' });
       return;
     }
@@ -75,7 +80,7 @@ export function createJobProvider({ exec, redact }: JobProviderOptions): Provide
         // One that is declared no longer has left nothing behind.
         if (spec === undefined) continue;
         const asks = spec.when === 'always' && spec.unless !== undefined;
-        seen.set(id, { fact: { satisfied: asks ? await needless(spec, signal) : null } });
+        seen.set(id, { fact: { satisfied: asks ? (await needless(spec, signal)) === true : null } });
       }
       return seen;
     },
@@ -92,10 +97,18 @@ export function createJobProvider({ exec, redact }: JobProviderOptions): Provide
   };
 }
 
-/** EX_TEMPFAIL of sysexits.h; USER and GROUP of systemd.exec(5), "Process Exit Codes". */
+const undecided = ({ id, spec }: Desired<JobSpec>) =>
+  new AgentError({
+    code: 'TemporaryFailure',
+    phase: 'apply',
+    resource: id,
+    message: `whether the job is needed cannot be told now: \`${spec.unless?.join(' ')}\`, its \`unless\`, ended with exit status ${TRY_AGAIN}; it is asked again`,
+  });
+
+/** USER and GROUP of systemd.exec(5), "Process Exit Codes". */
 function codeOf({ late, code }: UnitResult): ReasonCode {
   if (late) return 'JobTimeout';
-  if (code === 75) return 'TemporaryFailure';
+  if (code === TRY_AGAIN) return 'TemporaryFailure';
   return code === 216 || code === 217 ? 'UnknownOwner' : 'JobFailed';
 }
 

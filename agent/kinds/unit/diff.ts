@@ -1,5 +1,6 @@
 /** What a unit on the host differs in from its declaration, and whether it is well. Pure. */
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
+import { TRY_AGAIN } from '../../core/exit-codes.ts';
 import type { Health } from '../../core/provider.ts';
 import type { Change, Desired, Reason, Seen } from '../../core/types.ts';
 import { enabledReason } from './enablement.ts';
@@ -15,7 +16,7 @@ export interface UnitFact extends UnitOnDisk, UnitAnswer {
   sub: string;
   /** Of the last run where it is not active, e.g. success, exit-code. */
   result: string;
-  /** Exit status of the main process of a service. */
+  /** Exit status of the main process of a service; where it failed, of the command that did. */
   exitStatus: number;
   /** systemd.service(5) Type=; '' for other units, and while something of it runs. */
   type: string;
@@ -137,7 +138,7 @@ const isCompleted = (fact: UnitFact): boolean => isSpent(fact) && fact.startedAt
 
 /** What a service's exit status says by itself: sysexits.h, and systemd.exec(5), "Process Exit Codes". */
 export function codeOfExit(status: number): ReasonCode | null {
-  if (status === 75) return 'TemporaryFailure';
+  if (status === TRY_AGAIN) return 'TemporaryFailure';
   return status === 216 || status === 217 ? 'UnknownOwner' : null;
 }
 

@@ -2,6 +2,7 @@
 import type { Exec } from '../../system/exec.ts';
 import type { Systemd, UnitRow } from '../../system/systemd/systemd.ts';
 import { isRemaining, type UnitFact } from './diff.ts';
+import { exitStatusOf } from './exit-status.ts';
 import type { UnitOnDisk } from './files.ts';
 import { journalOf } from './jobs.ts';
 
@@ -70,7 +71,7 @@ export function createUnitFacts({ systemd, exec, redact, skipped }: UnitFactsOpt
     if (active === 'inactive' && skipped.has(name)) fact.skipped = (await holdsNow(name)) ? 'over' : 'still';
     if (suffix === 'service')
       [fact.exitStatus, fact.type, fact.remains, fact.startedAt] = await Promise.all([
-        get('ExecMainStatus', 0),
+        active === 'failed' ? exitStatusOf(systemd, path) : get('ExecMainStatus', 0),
         get('Type', ''),
         get('RemainAfterExit', false),
         get('ExecMainStartTimestamp', 0).then(Number),

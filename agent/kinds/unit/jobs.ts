@@ -3,6 +3,7 @@ import { AgentError } from '../../errors.ts';
 import type { Exec } from '../../system/exec.ts';
 import type { JobVerb, Systemd, UnitRow } from '../../system/systemd/systemd.ts';
 import { codeOfExit } from './diff.ts';
+import { exitStatusOf } from './exit-status.ts';
 
 interface JobOptions {
   systemd: Systemd;
@@ -33,7 +34,7 @@ export function createUnitJobs({ systemd, exec, redact }: JobOptions): UnitJob {
     // The unit's own state has the last word: one that is up, or that systemd starts again (Restart=), did not fail to start.
     // Settle judges what it does next.
     if (STARTS.includes(verb) && (row?.active === 'active' || row?.active === 'activating')) return;
-    const status = row?.path ? await systemd.property(row.path, 'Service', 'ExecMainStatus', 0) : 0;
+    const status = row?.path ? await exitStatusOf(systemd, row.path) : 0;
     const lines = row ? await journalOf({ systemd, exec, redact }, row) : '';
     throw new AgentError({
       code: codeOfExit(status) ?? 'UnitFailed',

@@ -62,6 +62,12 @@ async function start(state: State, unit: FakeUnit): Promise<string> {
     become(state, unit, { active: 'failed', sub: 'failed', result: 'start-limit-hit' });
     return 'failed';
   }
+  const before = valuesOf(definition, 'Service', 'ExecStartPre').map((line) => programOf(argvOf(line)));
+  unit.beforeStatus = before.find(({ code }) => code !== 0)?.code ?? 0;
+  if (unit.beforeStatus !== 0) {
+    become(state, unit, { active: 'failed', sub: 'failed', result: 'exit-code', exitStatus: 0 });
+    return 'failed';
+  }
   return run(state, unit);
 }
 

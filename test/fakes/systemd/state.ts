@@ -12,7 +12,10 @@ export interface FakeUnit {
   active: 'active' | 'inactive' | 'failed' | 'activating';
   sub: string;
   result: string;
+  /** Of the main process. */
   exitStatus: number;
+  /** Of its last ExecStartPre=. */
+  beforeStatus: number;
   /** Microseconds since the epoch; 0 where it never was. */
   mainStartedUs: number;
   inactiveExitUs: number;
@@ -61,6 +64,7 @@ export function unitOf(state: State, name: string): FakeUnit {
     ...{ name, load: 'not-found', definition: new Map(), text: '', active: 'inactive', sub: 'dead', result: 'success' },
     ...{
       exitStatus: 0,
+      beforeStatus: 0,
       mainStartedUs: 0,
       inactiveExitUs: 0,
       conditionUs: 0,

@@ -9,7 +9,7 @@ import { runGenerators } from './generators.ts';
 import { disable, enable, fileState } from './install.ts';
 import { conditionsHold, exited, runJob } from './jobs.ts';
 import { become, type FakeUnit, needsReload, pathOf, readAgain, type State, unitOf } from './state.ts';
-import { dropinDirs, isTemplate, lastOf, onDisk, wordsOf } from './unit-file.ts';
+import { dropinDirs, isTemplate, lastOf, onDisk, valuesOf, wordsOf } from './unit-file.ts';
 
 export interface FakeSystemd {
   systemd: Systemd;
@@ -158,6 +158,7 @@ function propertyOf(state: State, unit: FakeUnit, name: string): unknown {
       NeedDaemonReload: () => needsReload(state, unit),
       Result: () => result,
       ExecMainStatus: () => exitStatus,
+      ExecStartPre: () => valuesOf(definition, 'Service', 'ExecStartPre').map((line) => [line, unit.beforeStatus]),
       ExecMainStartTimestamp: () => mainStartedUs,
       InactiveExitTimestamp: () => inactiveExitUs,
       ConditionTimestamp: () => unit.conditionUs,
