@@ -11,7 +11,7 @@ import { createDataLook, type Where } from './data.ts';
 import { howToKeep } from './keep-data.ts';
 
 export interface LeftBehindOptions {
-  docker: Pick<Docker, 'volumes'>;
+  docker: Pick<Docker, 'volumes' | 'image'>;
   lookAt: LookAtPlace;
 }
 
@@ -65,7 +65,7 @@ export async function leftBehind(
   if (asked.length === 0) return doubts;
   const data = createDataLook({ lookAt, around, volumes: await docker.volumes() });
   for (const { one, formers } of asked) {
-    const left = await firstLeft(one.want.spec, formers, data);
+    const left = await firstLeft(one.want.spec, formers, data, await volumesOfImage(docker, one));
     if (left === null) continue;
     const { want } = one;
     const place = left.mount === null ? 'a new volume without a name' : `${left.mount.source}, which is empty`;
@@ -130,15 +130,28 @@ function remembered(
   ];
 }
 
+/** Where the image of a service has a volume of its own; as the image that runs has it, as long as the new one is not here. */
+async function volumesOfImage(docker: Pick<Docker, 'image'>, { want, seen }: ServiceWork): Promise<string[]> {
+  const [running] = seen?.fact.replicas ?? [];
+  const image = (await docker.image(want.spec.image)) ?? (running && (await docker.image(running.info.Image)));
+  return Object.keys(image?.config.Volumes ?? {});
+}
+
 /** Another tag of it is the same program with the same data. */
 const repositoryOf = (image: string): string => listedName(image).replace(/(@.*|:[^:/]*)$/, '');
 
-async function firstLeft(spec: ServiceSpec, formers: readonly Former[], data: DataLook): Promise<Left | null> {
+async function firstLeft(
+  spec: ServiceSpec,
+  formers: readonly Former[],
+  data: DataLook,
+  imageVolumes: readonly string[],
+): Promise<Left | null> {
   for (const former of formers) {
     for (const old of former.mounts) {
       if (!isKeeper(old) || data.isDisposable(old.Name ?? '')) continue;
       const mount = spec.mounts.find((m) => m.target === old.Destination) ?? null;
-      const isMoved = mount === null ? isLost(old, former) : isOtherPlace(mount, old);
+      const isMoved =
+        mount === null ? isLost(old, former) || isUncovered(spec, old, imageVolumes) : isOtherPlace(mount, old);
       // What another of them has in the new place already is not left behind.
       if (!isMoved || (mount && formers.some(({ mounts }) => mounts.some((m) => isSamePlace(mount, m))))) continue;
       const where = mount === null ? 'missing' : whereOf(mount, data);
@@ -167,6 +180,20 @@ const isAnonymous = ({ Type, Name }: Mounted): boolean => Type === 'volume' && A
 
 /** A volume without a name moves along when its own service is made anew, and with nobody else. */
 const isLost = (old: Mounted, former: Former): boolean => isAnonymous(old) && former.of !== null;
+
+/** Nothing is mounted there any more, and the image has a volume there: it would be a new one, and empty. */
+function isUncovered(spec: ServiceSpec, old: Mounted, imageVolumes: readonly string[]): boolean {
+  if (isAnonymous(old)) return false;
+  const within = (path: string, dir: string) => path === dir || path.startsWith(`${dir}/`);
+  const targets = imageVolumes.filter((v) => within(v, old.Destination) || within(old.Destination, v));
+  // It moved along to where the image's volume does not hide it.
+  const isElsewhere = spec.mounts.some(
+    (m) =>
+      (m.type === 'volume' ? m.source === old.Name : m.source === old.Source) &&
+      !targets.some((v) => within(v, m.target)),
+  );
+  return !isElsewhere && targets.some((v) => !spec.mounts.some((m) => m.target === v));
+}
 
 const isSamePlace = (mount: MountSpec, { Type, Name, Source, Destination }: Mounted): boolean =>
   mount.target === Destination && (Type === 'volume' ? Name === mount.source : Source === mount.source);

@@ -1,7 +1,7 @@
 /** Data is never left behind without a word. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { PROJECT, SERVICE } from '../../../agent/kinds/docker/labels.ts';
 import { done } from '../../reconciler.ts';
 import { problems, stackHost } from './stack-host.ts';
@@ -229,4 +229,42 @@ test.each([
   expect(held(result)[0]).toBe(`${id} DataLeftBehind`);
   expect(reasonOf(result)).toMatch(/volume shop_data, which service:shop\/db had there, holds data/);
   expect(held(await on.engine.apply(shop('rows', { stack, top: NAMED('rows', 'name: shop_data') })))).toEqual([]);
+});
+
+describe('a mount that is taken away over a volume of the image', () => {
+  const db = (image: string, mounts: string) => ({
+    'shop/compose.yaml': `services: {db: {image: "${image}", volumes: [${mounts}]}}\nvolumes: {data: {}}\n`,
+  });
+  const withVolume = (name: string, target: string) =>
+    on.host.engine.registry.push(name, { config: { Cmd: ['db'], Volumes: { [target]: {} } } });
+  const start = async (mount: string) => {
+    withVolume('db:1', '/data/pg');
+    withVolume('db:2', '/data/pg');
+    await on.engine.apply(db('db:1', mount));
+    rows(`${VOLUMES}/shop_data/_data`);
+    rows(`${TREE}/shop/data`);
+  };
+
+  test.each([
+    ['a named volume', '"data:/data/pg"', 'db:1', ''],
+    ['a directory', '"./data:/data/pg"', 'db:1', ''],
+    ['and another tag of it comes', '"data:/data/pg"', 'db:2', ''],
+    ['one above it', '"data:/data"', 'db:1', ''],
+    ['one that moves to where the volume of the image hides it', '"data:/data/pg"', 'db:1', '"data:/data"'],
+  ])('is held: %s', async (_what, before, image, after) => {
+    await start(before);
+    const id = idOf('shop-db-1');
+    const result = await on.engine.apply(db(image, after));
+    expect(held(result)).toEqual(['service:shop/db DataLeftBehind']);
+    expect(reasonOf(result)).toMatch(/would start with a new volume without a name, .*mount it: volumes:/);
+    expect(idOf('shop-db-1')).toBe(id);
+  });
+
+  test.each([
+    ['the image has none there', '"data:/elsewhere"', ''],
+    ['it is mounted at another place', '"data:/data/pg"', '"data:/srv/pg"'],
+  ])('is not held where %s', async (_what, before, after) => {
+    await start(before);
+    expect(held(await on.engine.apply(db('db:1', after)))).toEqual([]);
+  });
 });
