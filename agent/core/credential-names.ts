@@ -17,8 +17,12 @@ const ABOUT: ReadonlySet<string> = new Set(
   ),
 );
 
+/** Every such name has one of these in it. Most names have none, and need no closer look. */
+const HINTS = /pass|pwd|pw|secret|token|cred|psk|jwt|bearer|salt|auth|key|cookie/i;
+
 /** @param name as it is written: `MYSQL_ROOT_PASSWORD`, `--api-key`, `splunk-token`, `accessToken` */
 export function isCredentialName(name: string): boolean {
+  if (!HINTS.test(name)) return false;
   const parts = name
     .slice(-200)
     .replace(/([a-z0-9])([A-Z])/g, '$1_$2')

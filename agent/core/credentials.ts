@@ -46,6 +46,7 @@ function replaced(value: unknown, key: string, swap: Swap, depth: number): unkno
 /** @param key an option, a variable, a label, or the field of a difference: `driver_opts.o`, `labels.app.token` */
 function inString(text: string, key: string, swap: Swap): string {
   if (isCredentialName(key)) return isCredential(text) && !text.includes(MASK) ? swap(text) : text;
+  if (!HINTS.test(text)) return text;
   // mount(8): options in one text, separated by commas.
   if (/(^|\.)o$/.test(key) || /^[\w.-]+=[^,\s]*(,[\w.-]+(=[^,\s]*)?)+,?$/.test(text.slice(0, 4_096)))
     return text
