@@ -37,6 +37,8 @@ export function createSnapshots(dir: string): Snapshots {
   return {
     async save(checkout) {
       const final = fileOf(checkout.info.commit);
+      // It lies there already, as this process wrote or read it.
+      if (last === checkout && existsSync(final) && storedIn(checkout).every(isThere)) return;
       retained = null;
       try {
         await mkdir(dir, { recursive: true, mode: 0o700 });

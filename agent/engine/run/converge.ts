@@ -67,6 +67,9 @@ export async function converge(
   run.io.emit({ type: 'phase', phase: 'plan' });
   // What was begun under this very commit had passed the gate then.
   const begun = run.store.commits.get().trial === checkout.info.commit;
+  // While it is planned, its files are written: most likely it is tried, and then they must be durable first.
+  const saving = mode.isNew && !begun && given === null ? run.snapshots.save(checkout) : null;
+  saving?.catch(() => undefined);
   const renews = given === null && mode.renews;
   const stale: Failures = renews ? await renew(run, loaded, { isNew: mode.isNew }) : new Map();
   const countsRemovals = mode.isNew && !begun;
@@ -102,7 +105,7 @@ export async function converge(
     );
   const removals = plan.removals.filter((r) => !away.has(r.id));
   const isFresh = mode.isNew && !begun && work.length + removals.length > 0;
-  const [endpoints] = await Promise.all([trial.ready, isFresh ? run.snapshots.save(checkout) : null]);
+  const [endpoints] = await Promise.all([trial.ready, isFresh ? saving : null]);
   // Probes that were broken off tell nothing, and nothing new is begun by an agent that is to end.
   if (run.io.signal.aborted)
     return judge({
