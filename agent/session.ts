@@ -244,6 +244,7 @@ export function createSession(options: SessionOptions): Session {
         log.warn({ run: id, resource: p.id, reason: p.reason }, `${p.file ? `${p.file}:${p.line}: ` : ''}${p.message}`);
       redactor.retain(store.commits.needed());
       options.changed();
+      unpacking?.prepare();
       return line;
     },
     failed(thrown, trigger) {
@@ -330,6 +331,7 @@ export function createSession(options: SessionOptions): Session {
       heap.stop();
       // What was fetched and is not written yet costs another download; whoever waits for another session must not wait for it.
       await endsWithin(SETTLED_MS, source.settled());
+      await unpacking?.stop();
     },
   };
 }

@@ -39,7 +39,7 @@ export interface SourceOptions extends Policy {
   /** A part of an answer of the server came. */
   received?: (() => void) | undefined;
   /** Who unpacks what comes; this process, where that is left out. */
-  unpacking?: Unpacking | undefined;
+  unpacking?: Pick<Unpacking, 'begin' | 'unpack' | 'end'> | undefined;
 }
 
 /** Reads refs and brings objects; a repository in place has nothing to bring. */
@@ -187,7 +187,11 @@ function remoteAccess(options: SourceOptions, client: GitClient): Access {
   };
 }
 
-const HERE: Unpacking = { begin: () => undefined, unpack, end: async () => undefined };
+const HERE: Pick<Unpacking, 'begin' | 'unpack' | 'end'> = {
+  begin: () => undefined,
+  unpack,
+  end: async () => undefined,
+};
 
 const isDamage = (thrown: unknown): thrown is Error =>
   thrown instanceof DamagedObject || thrown instanceof MissingObject;

@@ -13,8 +13,11 @@ export interface Confined {
   env: Record<string, string>;
   /** The user that whoever starts it gives it; the one that starts it where that is left out. */
   uid?: number;
-  /** Where systemd starts it: the same under a name of its own, and what ends it by that name. */
-  named?(id: string): { argv: readonly string[]; kill: readonly string[] };
+  /**
+   * Where systemd starts it: the same under a name of its own, and what ends it by that name. `waiting` is the same once more,
+   * but that all is made ready for the script and a shell stands there in its place, until a line comes on standard input.
+   */
+  named?(id: string): { argv: readonly string[]; waiting: readonly string[]; kill: readonly string[] };
 }
 
 export interface ConfinedOptions {
@@ -45,6 +48,8 @@ const THREADS = 6;
 const FIRST_UID = 60_578;
 const UIDS = 600;
 const ULIMIT = `ulimit -v ${ADDRESS_SPACE / 1024} && ulimit -t ${CPU} && ulimit -f 0 && ulimit -c 0 && exec "$0" "$@"`;
+/** Reads one line, byte by byte, and leaves what follows to the script; ends with the stream. */
+const WAIT = 'read -r line && exec "$0" "$@"';
 const ENV = { UV_THREADPOOL_SIZE: '2', NODE_OPTIONS: '', MALLOC_ARENA_MAX: '1' };
 
 const idFor = (pid: number) => FIRST_UID + (pid % UIDS);
@@ -89,7 +94,7 @@ export function confined(options: ConfinedOptions): Confined[] {
   const own = [...((options.mayBound ?? mayBound()) ? bounded : setpriv()), ...limits, nproc, ...program];
   const unshare = [tool('unshare'), '--net', '--ipc', '--uts', '--'];
   return [
-    ...((options.hasSystemd ?? isSystemd()) ? [bySystemd(options, [...bounded, ...program])] : []),
+    ...((options.hasSystemd ?? isSystemd()) ? [bySystemd(options, bounded, program)] : []),
     { name: 'setpriv', argv: [...unshare, ...own], env: ENV },
     // Where namespaces cannot be made, as in many containers and in the agent's own unit.
     { name: 'setpriv without namespaces', argv: own, env: ENV },
@@ -97,15 +102,20 @@ export function confined(options: ConfinedOptions): Confined[] {
   ];
 }
 
-function bySystemd(options: ConfinedOptions, program: readonly string[]): Confined {
+function bySystemd(options: ConfinedOptions, setpriv: readonly string[], program: readonly string[]): Confined {
+  const whole = [...setpriv, ...program];
   return {
     name: 'systemd',
-    argv: systemd(options, program),
+    argv: systemd(options, whole),
     env: {},
     named(id) {
       const unit = `fairlead-unpacks-${id}.service`;
-      const kill = [tool('systemctl'), 'kill', '--signal=KILL', unit];
-      return { argv: systemd(options, program, [`--unit=${unit}`]), kill };
+      const name = [`--unit=${unit}`];
+      return {
+        argv: systemd(options, whole, name),
+        waiting: systemd(options, [...setpriv, tool('sh'), '-c', WAIT, ...program], name),
+        kill: [tool('systemctl'), 'kill', '--signal=KILL', unit],
+      };
     },
   };
 }
@@ -119,7 +129,7 @@ function systemd(
     // Not DynamicUser=: what that does to protect the root is mounted in place of the empty one.
     'TemporaryFileSystem=/:ro',
     // What Node is linked with; the second one of these is the loader's.
-    `BindReadOnlyPaths=${node} ${beside} ${tool('setpriv')} -/usr/lib -/usr/lib64 -/lib -/lib64`,
+    `BindReadOnlyPaths=${node} ${beside} ${tool('setpriv')} ${tool('sh')} -/usr/lib -/usr/lib64 -/lib -/lib64`,
     'PrivateNetwork=yes',
     'PrivateIPC=yes',
     'PrivateDevices=yes',
@@ -143,8 +153,8 @@ function systemd(
     'LimitNOFILE=64',
     'LimitFSIZE=0',
     'LimitCORE=0',
-    // Where the agent was killed and could end nothing.
-    'RuntimeMaxSec=1h',
+    // Where the agent was killed and could end nothing. One that waits so long is replaced when it is needed.
+    'RuntimeMaxSec=1d',
     'OOMScoreAdjust=500',
     'KeyringMode=private',
   ];

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import { confined } from '../../agent/system/confined.ts';
-import { installAgent, NODE, statusWhere } from './agent.ts';
+import { fairlead, installAgent, NODE, statusWhere } from './agent.ts';
 import { type Lab, startLab } from './lab.ts';
 
 const NODE_HERE = path.join(import.meta.dirname, '../../node_modules/node/bin/node');
@@ -78,7 +78,7 @@ test('one that hangs is ended by the name of its unit, since the end of systemd-
   await expect.poll(state).toBe('inactive');
 });
 
-test('a host follows its repository through it, and nothing of it stays', async () => {
+test('a host follows its repository through it, and what stays between fetches is a shell without rights', async () => {
   const host = lab.host('edge-1');
   onTestFailed(async () => console.error(await host.journal('fairlead.service')));
   const repo = await lab.infra.createRepo('fleet');
@@ -91,7 +91,27 @@ test('a host follows its repository through it, and nothing of it stays', async 
   expect(await host.journal('fairlead.service')).not.toMatch(/cannot be read by a process/);
   const { stdout } = await host.exec(['journalctl', '--no-pager', '-o', 'cat', '_PID=1']);
   expect(stdout).toMatch(/unpacks what a git server sent to fairlead/);
-  await expect
-    .poll(async () => (await host.exec(['pgrep', '-fc', 'reader.cjs'], { check: false })).stdout.trim())
-    .toBe('0');
+  // Whoever runs with a number that no account has.
+  const others = async () => {
+    const { stdout } = await host.exec(['ps', '-eo', 'pid=,uid=,comm=']);
+    return stdout.split('\n').flatMap((line) => {
+      const [pid, uid, name] = line.trim().split(/\s+/);
+      return Number(uid) > 60_000 && Number(uid) < 61_200 ? [{ pid, name }] : [];
+    });
+  };
+  await expect.poll(others).toEqual([{ pid: expect.any(String), name: 'sh' }]);
+  const [{ pid } = { pid: '' }] = await others();
+  const status = (await host.exec(['cat', `/proc/${pid}/status`])).stdout;
+  expect(status).toMatch(/^CapEff:\t0+$/m);
+  expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+  expect(status).toMatch(/^Seccomp:\t2$/m);
+  expect((await host.exec(['ls', `/proc/${pid}/root`])).stdout).not.toMatch(/\b(home|root|var|boot)\b/);
+  // The next fetch goes through it, and the agent's end is its own.
+  await repo.commit({ 'hosts/edge-1/a.yaml': 'files: {/etc/x: {content: "y"}}\n' }, 'Second');
+  await fairlead(host, 'sync');
+  expect((await host.exec(['cat', '/etc/x'])).stdout).toBe('y');
+  await expect.poll(others).toEqual([{ pid: expect.not.stringMatching(`^${pid}$`), name: 'sh' }]);
+  await host.exec(['systemctl', 'kill', '--signal=KILL', '--kill-whom=main', 'fairlead.service']);
+  await host.exec(['systemctl', 'stop', 'fairlead.service']);
+  await expect.poll(others).toEqual([]);
 });

@@ -18,7 +18,17 @@ export interface Way {
   /** Of the process, where it is not the agent's own. */
   uid?: number;
   /** Where something else starts it, as systemd does: the same under a name of its own, and what ends it by that name. */
-  named?(id: string): { argv: readonly string[]; kill: readonly string[] };
+  named?(id: string): { argv: readonly string[]; waiting: readonly string[]; kill: readonly string[] };
+}
+
+/** All that it takes to start the process is done but for the process itself: a shell without rights stands there and waits. */
+export interface Prepared {
+  /** Starts the process in it; to be called once. @throws NotStarted */
+  open(): Promise<Channel>;
+  /** Ends it, and waits until it is gone. */
+  stop(): Promise<void>;
+  /** It ended by itself, or something else ended it. */
+  isGone(): boolean;
 }
 
 /** One process, or none. */
@@ -58,11 +68,23 @@ interface Frame {
   payload: Buffer;
 }
 
-/** Starts the process. @param silenceMs how long it may say nothing while it is waited for @throws NotStarted */
-export async function openChannel(way: Way, silenceMs: number = SILENCE_MS): Promise<Channel> {
+export interface ChannelOptions {
+  /** How long it may say nothing while it is waited for, in ms. */
+  silenceMs?: number | undefined;
+}
+
+/** Starts the process. @throws NotStarted */
+export const openChannel = (way: Way, options: ChannelOptions = {}): Promise<Channel> =>
+  begin(way, { ...options, waits: false }).open();
+
+/** @returns null where nothing that takes long can be done before */
+export const prepare = (way: Way, options: ChannelOptions = {}): Prepared | null =>
+  way.named === undefined ? null : begin(way, { ...options, waits: true });
+
+function begin(way: Way, { silenceMs = SILENCE_MS, waits }: ChannelOptions & { waits: boolean }): Prepared {
   const { name, env = {}, uid } = way;
   const named = way.named?.(randomUUID());
-  const [program = '', ...args] = named?.argv ?? way.argv;
+  const [program = '', ...args] = (waits ? named?.waiting : named?.argv) ?? way.argv;
   const child = spawn(program, args, {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { PATH: '/usr/bin:/bin', ...env },
@@ -81,7 +103,10 @@ export async function openChannel(way: Way, silenceMs: number = SILENCE_MS): Pro
       resolve(signal === null ? `it ended with ${code}` : `it was ended by ${signal}`),
     );
   });
-  const ended = gone.then(() => undefined);
+  let isGone = false;
+  const ended = gone.then(() => {
+    isGone = true;
+  });
   const frames = framesOf(child);
 
   /** What has a stream still open is no child, or a child's child: no signal reaches it, and nothing waits for it. */
@@ -111,8 +136,10 @@ export async function openChannel(way: Way, silenceMs: number = SILENCE_MS): Pro
     }
   }
 
-  const first = await awaited(READY_MS, frames.next()).catch(() => null);
-  if (first?.value?.kind !== 'h') {
+  async function open(): Promise<Channel> {
+    if (waits) child.stdin.write('\n');
+    const first = await awaited(READY_MS, frames.next()).catch(() => null);
+    if (first?.value?.kind === 'h') return { unpack, stop };
     await stop();
     throw new NotStarted(`${name}: ${await gone}${said === '' ? '' : ` (${quoted(said)})`}`);
   }
@@ -185,7 +212,7 @@ export async function openChannel(way: Way, silenceMs: number = SILENCE_MS): Pro
     }
   }
 
-  return { unpack, stop };
+  return { open, stop, isGone: () => isGone };
 }
 
 const notAllowed = () => unreadable('the process that reads it says what it may not');

@@ -1,7 +1,10 @@
-/** Unpacks in a process of its own, started when a fetch begins and gone when it is over. */
+/**
+ * Unpacks in a process of its own, started when a fetch begins and gone when it is over. What takes longest of its start, the
+ * place without rights that systemd makes for it, is prepared between fetches: a shell waits there, and nothing else.
+ */
 import type { Log } from '../../log.ts';
 import type { Unpack } from '../pack/unpack.ts';
-import { type Channel, NotStarted, openChannel, unreadable, type Way } from './reader.ts';
+import { type Channel, NotStarted, openChannel, type Prepared, prepare, unreadable, type Way } from './reader.ts';
 
 export interface Unpacking {
   /** A fetch is about to begin: what takes time to start is started beside it. Never throws. */
@@ -9,6 +12,10 @@ export interface Unpacking {
   unpack: Unpack;
   /** The fetch is over. Resolves when nothing of it runs any more. */
   end(): Promise<void>;
+  /** Time is at hand to prepare what the next fetch needs. Never throws. */
+  prepare(): void;
+  /** Nothing is fetched any more. Resolves when nothing runs or waits. */
+  stop(): Promise<void>;
 }
 
 export interface UnpackingOptions {
@@ -22,23 +29,36 @@ export interface UnpackingOptions {
 }
 
 const IDLE_MS = 20_000;
+/** What a run leaves to be done is done first. */
+const PREPARE_MS = 100;
 
 export function createUnpacking({ ways, log, idleMs = IDLE_MS, silenceMs }: UnpackingOptions): Unpacking {
   let left = ways;
   /** One that worked once is not given up for a lesser one. */
   let proven: Way | null = null;
   let channel: Promise<Channel> | null = null;
+  let prepared: { way: Way; place: Prepared } | null = null;
+  let preparing: NodeJS.Timeout | undefined;
+  let isStopped = false;
   let timer: NodeJS.Timeout | undefined;
   let queue: Promise<unknown> = Promise.resolve();
   /** The one before is gone: two of them would share what processes and threads they may have. */
   let gone: Promise<unknown> = Promise.resolve();
+
+  /** One that was ended by somebody else is none: all of it is started then. */
+  async function openPrepared(way: Way): Promise<Channel | null> {
+    const found = prepared;
+    prepared = null;
+    if (found?.way !== way || found.place.isGone()) return null;
+    return found.place.open().catch(() => null);
+  }
 
   async function open(): Promise<Channel> {
     for (;;) {
       const [way, ...others] = left;
       if (way === undefined) throw unreadable('no process can be started for that; the log says why');
       try {
-        const opened = await openChannel(way, silenceMs);
+        const opened = (await openPrepared(way)) ?? (await openChannel(way, { silenceMs }));
         proven = way;
         return opened;
       } catch (thrown) {
@@ -92,5 +112,22 @@ export function createUnpacking({ ways, log, idleMs = IDLE_MS, silenceMs }: Unpa
       return next;
     },
     end: () => queue.then(close),
+    prepare() {
+      clearTimeout(preparing);
+      preparing = setTimeout(() => {
+        const isReady = prepared !== null && !prepared.place.isGone();
+        // Only what has worked is prepared, and only where that saves time.
+        if (isStopped || isReady || channel !== null || proven === null) return;
+        const place = prepare(proven, { silenceMs });
+        prepared = place && { way: proven, place };
+      }, PREPARE_MS).unref();
+    },
+    async stop() {
+      isStopped = true;
+      clearTimeout(preparing);
+      const left = prepared;
+      prepared = null;
+      await Promise.all([queue.then(close), left?.place.stop()]);
+    },
   };
 }

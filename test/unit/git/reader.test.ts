@@ -36,7 +36,7 @@ beforeAll(async () => {
   chmodSync(dir, 0o755);
 });
 afterEach(async () => {
-  for (const one of open.splice(0)) await one.end();
+  for (const one of open.splice(0)) await one.stop();
 });
 afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
@@ -310,6 +310,50 @@ test.skipIf(!isRoot)(
     expect(ways.map(({ name }) => name)).toEqual(['setpriv', 'setpriv without namespaces']);
   },
 );
+
+test('what takes long is prepared between fetches: a shell waits, the next fetch goes through it, and all of it ends', async () => {
+  const [way] = waysFor(script);
+  if (way === undefined) throw new Error('there is no way');
+  const waiting = ['/bin/sh', '-c', 'read -r line && exec "$0" "$@"', ...way.argv];
+  let starts = 0;
+  const named = () => {
+    starts++;
+    return { argv: way.argv, waiting, kill: [] };
+  };
+  const by = createUnpacking({ ways: [{ ...way, named }], log: silentLog });
+  open.push(by);
+  const fetched = async () => {
+    expect((await all(by, stream(packOf([blob('x')])))).size).toBe(1);
+    await by.end();
+    expect(running(script)).toEqual([]);
+  };
+  const shell = async () => {
+    by.prepare();
+    await expect
+      .poll(() => running(script).map((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim()))
+      .toEqual(['sh']);
+    return Number(running(script)[0]);
+  };
+  // Nothing is prepared in a way that never worked.
+  by.prepare();
+  await fetched();
+  const first = await shell();
+  const [pid] = running(script);
+  by.prepare();
+  by.begin();
+  await expect.poll(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trim()).not.toBe('sh');
+  expect(running(script)).toEqual([String(first)]);
+  await fetched();
+  expect(starts).toBe(2);
+  // One that is killed while it waits costs the next fetch nothing but time.
+  process.kill(await shell(), 'SIGKILL');
+  await fetched();
+  await shell();
+  await by.stop();
+  expect(running(script)).toEqual([]);
+  by.prepare();
+  await expect(all(by, stream(packOf([blob('x')]))).then(({ size }) => size)).resolves.toBe(1);
+});
 
 test('where no process can be started that is one error; a way that fails is left for the next', async () => {
   const said: string[] = [];
