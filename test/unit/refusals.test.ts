@@ -17,6 +17,38 @@ beforeAll(async () => {
 });
 afterAll(() => served.close());
 
+test.each([
+  [`driver failed programming external connectivity on endpoint odd-web-1 (${ID})`, 'on endpoint odd-web-1'],
+  [
+    `The container name "/x" is already in use by container "${ID}". Remove it`,
+    'already in use by container. Remove it',
+  ],
+  [`container ${ID} is not running`, 'container is not running'],
+  ['container 0123456789ab is not running', 'container is not running'],
+  [`error while removing network: network shop_front id ${ID} has active endpoints`, 'shop_front id … has active'],
+  [`failed to register layer: sha256:${ID}: bad`, 'failed to register layer: sha256:…: bad'],
+  ['write /var/lib/docker/tmp/GetImageBlob041112: input/output error', '/var/lib/docker/tmp/GetImageBlob…: input'],
+  [
+    'dial tcp: lookup r.example.com: read udp 10.0.0.2:48213->10.0.0.1:53: i/o timeout',
+    'read udp 10.0.0.1:53: i/o timeout',
+  ],
+  ['runc: open /proc/4711/ns/net: no such file', 'open /proc/…/ns/net'],
+  ['exec 5f1f8a0e-8c4e-4d8e-9c57-0d8b3f6a9a11 failed', 'exec … failed'],
+])('what is another number at each try is not told: %s', async (message, told) => {
+  says = message;
+  const first = (await served.docker.start(ID).catch((error: unknown) => error)) as AgentError;
+  expect(first.message).toContain(told);
+  says = message.replaceAll(ID, OTHER).replace('41112', '999').replace('48213', '51000').replace('4711', '12');
+  const second = (await served.docker.start(ID).catch((error: unknown) => error)) as AgentError;
+  expect(second.message).toBe(first.message);
+});
+
+test('the digest that an image was declared with stays, and so does what counts: names, ports, codes', async () => {
+  says = `manifest for r.example.com/app@sha256:${ID} not found: port 8080, exit code 137`;
+  const thrown = await served.docker.image(`r.example.com/app@sha256:${ID}`).catch((error: unknown) => error);
+  expect((thrown as AgentError).message).toContain(says);
+});
+
 test.each<[string, string, boolean]>([
   [`No such container: ${ID}`, 'ContainerMissing', true],
   // One whose network it was to share, and that a declaration may name.

@@ -1,5 +1,6 @@
 /** What the engine refuses, and that it cannot be reached, as errors in sentences with stable codes. */
 import { AgentError } from '../../errors.ts';
+import { withoutIds } from './engine-ids.ts';
 import { refusalOf } from './engine-words.ts';
 
 /** Of a socket (unix(7)); a connection that hangs up is ECONNRESET as well. */
@@ -28,7 +29,7 @@ export function explain(what: string, socket: string, thrown: unknown): AgentErr
   if (thrown instanceof AgentError) return thrown;
   const raw = thrown instanceof Error ? thrown.message : String(thrown);
   const code = String((thrown as { code?: unknown }).code ?? '');
-  const why = raw.replace(/^\(HTTP code \d+\) [^-]*- /, '').trim();
+  const why = withoutIds(raw.replace(/^\(HTTP code \d+\) [^-]*- /, '').trim(), what);
   if (thrown instanceof Late || UNREACHABLE.includes(code)) {
     return new AgentError({
       code: 'EngineUnreachable',
