@@ -6,7 +6,7 @@ import { type Parsed, parseYaml } from '../../manifests-schema/yaml.ts';
 import { encryptionIn, isNamedEncrypted, notReadable } from './encrypted.ts';
 import { decryptProblem } from './kept.ts';
 import { type Declared, declaredBy, type KindTable } from './kind.ts';
-import { COMPOSE_NAMES, findStacks, OVERRIDE_NAMES, type StackDir } from './layer-stacks.ts';
+import { COMPOSE_NAMES, filesNamed, findStacks, OVERRIDE_NAMES, type StackDir } from './layer-stacks.ts';
 import type { Layer, LayerCache } from './layers.ts';
 import type { Payload } from './payload.ts';
 import { textOrIssue } from './strict-text.ts';
@@ -74,7 +74,9 @@ function read(kinds: KindTable, files: Files, layer: Layer): LayerContent {
     if (section !== null)
       issues.push(sealedIssue(prefix + name, `it declares \`${section}\`, and manifests are read without a key`));
   }
-  for (const name of top.filter((one) => isManifestName(one) && !encrypted.includes(one))) {
+  const main = COMPOSE_NAMES.find((name) => top.includes(name));
+  const named = main === undefined ? [] : filesNamed(prefix + main, plainText(files, prefix + main));
+  for (const name of top.filter((one) => isManifestName(one) && !encrypted.includes(one) && !named.includes(one))) {
     const body = text(prefix + name);
     const found = readManifest(kinds, prefix + name, body);
     issues.push(...found.issues);
@@ -104,6 +106,10 @@ function read(kinds: KindTable, files: Files, layer: Layer): LayerContent {
     issues,
   };
 }
+
+/** What is wrong with it is said where it is read as what it is. */
+const plainText = (files: Files, path: string): string =>
+  textOrIssue(path, files.get(path) ?? new Uint8Array()).text ?? '';
 
 const sealedIssue = (file: string, what: string): Issue => ({
   file,

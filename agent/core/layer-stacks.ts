@@ -68,6 +68,15 @@ export function findStacks({ layerDir, files, text, env: envOf, withStack }: Sta
     });
 }
 
+/** What the compose file of a directory names as files of its stack (`x-fairlead: {files: […]}`): they are no manifests. */
+export function filesNamed(path: string, text: string): string[] {
+  if (!text.includes('x-fairlead')) return [];
+  const { value } = parseYaml(path, text);
+  const own = isObject(value) ? value['x-fairlead'] : undefined;
+  const names = isObject(own) && Array.isArray(own.files) ? own.files : [];
+  return names.filter((name) => typeof name === 'string');
+}
+
 /** Parsing is left to compose/ where one file without `name:` leaves nothing to look at here. */
 function inspect(
   dir: string,

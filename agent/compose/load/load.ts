@@ -22,8 +22,9 @@ import { loadModel, type ParsedFile, parseFile } from './files.ts';
 import { BUDGET, type FileToLoad, type Loading, tidy } from './loading.ts';
 import { normaliseModel } from './normalise.ts';
 import { refusals } from './refuse.ts';
+import { chosenFiles } from './stack-files.ts';
 import type { ComposeProject } from './types.ts';
-import { atVariable, checkSwitches, chosenFiles, variablesOf } from './variables.ts';
+import { atVariable, checkSwitches, variablesOf } from './variables.ts';
 
 export interface ProjectInput {
   /** Directory of the stack in the repository. */
@@ -171,7 +172,7 @@ function withOverride(told: Issue): Issue {
   const main = name.replace('.override', '');
   return {
     ...told,
-    message: `${told.message} (${name} is merged as \`docker compose\` merges it; COMPOSE_FILE=${main} in .env or \`vars\` leaves it out)`,
+    message: `${told.message} (${name} is merged as \`docker compose\` merges it; \`x-fairlead: {files: [${main}]}\` in ${main} leaves it out)`,
   };
 }
 

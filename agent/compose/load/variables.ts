@@ -1,10 +1,7 @@
 /** The variables of a stack, and what Compose itself takes from them. Pure. */
 import type { Issue } from '../../core/types.ts';
 import { EnvFileError, parseEnv } from '../merge/dotenv.ts';
-import { baseName, isWithin, joinPath, parentOf } from '../yaml/paths.ts';
 import type { ProjectInput } from './load.ts';
-
-type File = ProjectInput['files'][number];
 
 /** Later wins: what the fleet sets stands above the stack's own .env, and that above the built-ins. */
 export function variablesOf({ env, vars, builtins }: ProjectInput, issues: Issue[]): Map<string, string> {
@@ -46,33 +43,4 @@ export function atVariable({ env, files, dir }: ProjectInput, name: string, mess
   );
   const file = line >= 0 ? env?.path : files[0]?.path;
   return { file: file ?? dir, line: Math.max(0, line) + 1, column: 1, key: name, message, severity: 'error' };
-}
-
-const DEFAULTS = /^(docker-)?compose(\.override)?\.ya?ml$/;
-
-/** COMPOSE_FILE names the files in place of those with the usual names; manifests of the directory still join them. */
-export function chosenFiles(
-  input: ProjectInput,
-  variables: ReadonlyMap<string, string>,
-  issues: Issue[],
-): readonly File[] {
-  const { files, dir, read, readModel = read } = input;
-  const names = variables.get('COMPOSE_FILE');
-  if (!names) return files;
-  const usual = (file: File) => parentOf(file.path) === dir && DEFAULTS.test(baseName(file.path));
-  const layer = files[0]?.layer ?? dir;
-  const chosen = names.split(variables.get('COMPOSE_PATH_SEPARATOR') || ':').flatMap((name, i): File[] => {
-    const path = joinPath(dir, name);
-    const text = name.startsWith('/') || !isWithin(path, dir) ? undefined : readModel(path);
-    const problem =
-      text === undefined
-        ? `\`${name}\` of COMPOSE_FILE is not in the repository; expected it at ${path}`
-        : i === 0 && parentOf(path) !== dir
-          ? `the first file of COMPOSE_FILE, \`${name}\`, must lie in the stack's own directory`
-          : null;
-    if (problem === null) return [{ path, text: text ?? '', layer }];
-    issues.push(atVariable(input, 'COMPOSE_FILE', problem));
-    return [];
-  });
-  return [...chosen, ...files.filter((file) => !usual(file))];
 }

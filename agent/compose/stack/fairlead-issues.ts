@@ -50,6 +50,10 @@ const onFileChange: Rule = (key, value) =>
     ? `\`${key}: {signal: …}\` has no effect on a file: it is mounted alone, and its container sees the old content until it is restarted; write restart or none`
     : onChange(key, value);
 
+/** Which names they may be is said where they are read. */
+const files: Rule = (key, value) =>
+  Array.isArray(value) && value.every((name) => typeof name === 'string') ? null : must(key, 'a list of files', value);
+
 const patterns: Rule = (key, value) => {
   const problem = decryptProblem(value);
   return problem === null ? null : `\`${key}\` ${problem}`;
@@ -61,7 +65,7 @@ const rollback = oneOf('off', 'auto');
 const empty = oneOf('allow', 'hold');
 /** What it may say at each level. */
 const KNOWN = {
-  top: { project_directory: directory, adopt, rollback, patience: duration, empty, decrypt: patterns },
+  top: { project_directory: directory, adopt, rollback, patience: duration, empty, decrypt: patterns, files },
   services: { mode, on_change: onChange, adopt, rollback, patience: duration, empty },
   networks: { mode, adopt },
   volumes: { mode, prune: oneOf('true', 'false'), adopt },

@@ -170,7 +170,7 @@ test('what a host cannot do says so in a sentence, and where compose.override.ya
     'compose.override.yaml': 'services:\n  a:\n    build: .\n',
   };
   expect(said(files)).toEqual([
-    'compose.override.yaml:3:5 services.a.build: `build` asks a host to build an image, which hosts do not do; push the image to a registry and name it with `image` (compose.override.yaml is merged as `docker compose` merges it; COMPOSE_FILE=compose.yaml in .env or `vars` leaves it out)',
+    'compose.override.yaml:3:5 services.a.build: `build` asks a host to build an image, which hosts do not do; push the image to a registry and name it with `image` (compose.override.yaml is merged as `docker compose` merges it; `x-fairlead: {files: [compose.yaml]}` in compose.yaml leaves it out)',
   ]);
   expect(said({ ...files, '.env': 'COMPOSE_FILE=compose.yaml\n' })).toEqual([]);
 });
