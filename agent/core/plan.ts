@@ -96,7 +96,23 @@ export function makePlan(input: PlanInput): Plan {
   const steps = (input.isOrdered ? input.desired : inOrder(input.kinds, input.desired)).map((want) =>
     stepFor(want, input),
   );
-  return { steps: notified(steps, input.pendingNotifies), removals: planRemovals(input) };
+  const all = notified(withoutOwnTraces(steps, input), input.pendingNotifies);
+  return { steps: all, removals: planRemovals(input) };
+}
+
+/**
+ * What a run that was cut off did itself is no drift: who is still to hear of a change, or hangs on what was being changed, may
+ * have been stopped or detached for it.
+ */
+function withoutOwnTraces(steps: Step[], { pendingNotifies, inventory }: PlanInput): Step[] {
+  const told = new Set(pendingNotifies.map(({ target }) => target));
+  const isCutOff = (id: ResourceId): boolean => {
+    const row = inventory.get(id);
+    return row !== undefined && row.intent !== row.hash;
+  };
+  return steps.map((step) =>
+    step.drift && (told.has(step.want.id) || step.want.after.some(isCutOff)) ? { ...step, drift: false } : step,
+  );
 }
 
 /** Whoever compares masks what it knows to be a credential; this is for what slipped through. */

@@ -69,6 +69,29 @@ describe('makePlan', () => {
     ]);
   });
 
+  test('what a run that was cut off did for another resource is no drift of this one', () => {
+    const network: ResourceId = 'network:shop/front';
+    const told: ResourceId = 'service:shop/a';
+    const after: ResourceId = 'service:shop/b';
+    const other: ResourceId = 'service:shop/c';
+    const all = [told, after, other];
+    const plan = makePlan({
+      desired: [res(network), res(told), res(after, { after: [network] }), res(other)],
+      seen: seen(network, ...all),
+      inventory: rows({ ...row(network, 'h:before'), intent: `h:${network}` }, ...all.map((id) => row(id))),
+      pendingNotifies: [{ target: told, source: network }],
+      kinds: KINDS,
+      providers: comparing([network, ...all]),
+    });
+    const drift = Object.fromEntries(plan.steps.map((s) => [s.want.id, s.drift]));
+    expect(drift).toEqual({
+      [network]: false,
+      'service:shop/a': false,
+      'service:shop/b': false,
+      'service:shop/c': true,
+    });
+  });
+
   test('a difference from a declaration that was confirmed before is drift; from a new one it is not', () => {
     const input = {
       desired: [res('file:/a'), res('file:/b')],
