@@ -147,8 +147,9 @@ function judgeStep(
     const status: ResourceStatus = {
       id,
       sync: 'failed',
-      // Health is of what runs: an image that cannot be pulled takes nothing from it.
-      health: code === 'DependencyFailed' ? 'unknown' : untouched ? HEALTH[health.state] : 'degraded',
+      // Health is of what runs: an image that cannot be pulled takes nothing from it, and neither does something else that failed.
+      health:
+        code === 'DependencyFailed' ? healthOfBlocked(step, health) : untouched ? HEALTH[health.state] : 'degraded',
       reason: code,
     };
     return {
@@ -174,6 +175,10 @@ function judgeStep(
     problem: told ? { id, reason: told.code, message: told.message, ...at, turn: blame(id, told.code) } : null,
   };
 }
+
+/** It was not touched; of what is not there yet nothing can be said. */
+const healthOfBlocked = ({ seen }: Step, { state }: Health): HealthState =>
+  seen === undefined ? 'unknown' : HEALTH[state];
 
 const awayProblem = (id: ResourceId, { observed }: Planned): Problem => {
   const error = observed.unreachable.get(kindOf(id));
