@@ -8,10 +8,12 @@ import { ROOMS } from './test/rooms.ts';
  * alone after the others have ended.
  */
 const LONG: readonly string[] = [
-  ...['rollback', 'pulls', 'field-1', 'field-2', 'field-3', 'vm/clock', 'services-twins', 'trouble', 'services-many'],
-  ...['services-old', 'engine-trouble', 'images', 'services-start-first', 'services-order', 'services-kill', 'vm/power'],
-  ...['vm/machine', 'services-gentle', 'secrets-compose', 'contract/providers', 'services-failures', 'drift'],
-  ...['engine-kill', 'contract/systemd', 'host-units', 'git/pull', 'service-crash'],
+  // This one keeps the cores busy, the next ones wait.
+  ...['services-twins', 'rollback', 'pulls', 'field-1', 'field-2', 'field-3', 'trouble', 'vm/clock', 'engine-trouble'],
+  ...['services-many', 'services-old', 'images', 'services-kill', 'services-gentle', 'services-order', 'vm/power'],
+  ...['services-start-first', 'contract/providers', 'services-failures', 'vm/machine', 'engine-kill', 'drift'],
+  ...['contract/systemd', 'host-units', 'secrets-compose', 'citizen'],
+  ...['git/pull', 'service-crash', 'interrupt', 'engine/crash', 'hostile-broker', 'unit-crash', 'unit/channel'],
 ];
 
 class LongestFirst extends BaseSequencer {

@@ -18,6 +18,12 @@ export function momentsOf(n: number, salt = 0): number[] {
   return [1, between, n];
 }
 
+/** @returns one in `step` of these, others each time, or all */
+export function sampleOf<T>(all: readonly T[], step: number, salt = 0): T[] {
+  const { first, step: every } = strideOf(step, salt);
+  return all.filter((_, i) => (i + 1) % every === first % every);
+}
+
 /** @returns where an open-ended sweep begins and by how much it goes on */
 export function strideOf(step: number, salt = 0): { first: number; step: number } {
   if (THOROUGH) return { first: 1, step: 1 };

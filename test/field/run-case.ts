@@ -10,7 +10,7 @@ import type { FieldCase, Step } from './case.ts';
 const WORK = '/srv/fleet';
 const HOST_DIR = `${WORK}/hosts/edge-1`;
 /** Patience is short, so that a case takes seconds; a case with a host.yaml of its own says what it wants. */
-const HOST_YAML = 'settle: {timeout: 20s}\n';
+const HOST_YAML = 'settle: {timeout: 20s, patience: 8s}\n';
 
 /** What steps leave for later ones. */
 interface Memory {
@@ -38,8 +38,8 @@ export async function playCase(host: LabHost, { name, dir, agent, steps, cleanUp
 async function begin(host: LabHost, agent: Record<string, unknown>): Promise<void> {
   await host.sh(`rm -rf ${WORK}; git init -q -b main ${WORK}; mkdir -p ${HOST_DIR}
 git -C ${WORK} config user.name Field; git -C ${WORK} config user.email field@example.com`);
-  // Nothing comes by itself but what a case waits for: pauses after a failure, events and, every five seconds, the schedule.
-  const yaml = { host: 'edge-1', repo: { url: WORK }, sync: { schedule: '*/5 * * * * *', splay: '0s' }, ...agent };
+  // Nothing comes by itself but what a case waits for: pauses after a failure, events and, every two seconds, the schedule.
+  const yaml = { host: 'edge-1', repo: { url: WORK }, sync: { schedule: '*/2 * * * * *', splay: '0s' }, ...agent };
   await host.write('/etc/fairlead/agent.yaml', stringify(yaml), '0600');
 }
 

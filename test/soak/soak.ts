@@ -18,7 +18,7 @@ const HOSTILE = [
   ...['fuzz', 'hostile', 'lies', 'tame', 'reach', 'control', 'guarded', 'exposed', 'door', 'interrupt'],
 ];
 
-const SWEEPS = ['services-kill', 'engine-kill', 'services-many'];
+const SWEEPS = ['services-kill', 'engine-kill', 'services-many', 'services-twins', 'services-old'];
 
 /** malloc and V8 give back what they can, so that growth is growth. */
 const GROWTH_ENV = {
