@@ -20,8 +20,9 @@ export interface Trial {
   retained: ReadonlyMap<string, string>;
   /** Every status that was published, oldest first. */
   statuses: StatusDocument[];
-  /** Cuts every connection to the broker. */
-  cut(): void;
+  /** Cuts every connection to the broker, which takes no other one until `mend`. */
+  cut(): Promise<void>;
+  mend(): Promise<void>;
   /** Everything below events, parsed. */
   events: Record<string, unknown>[];
   commit(files: Record<string, string | null>, message: string): Promise<string>;
@@ -76,8 +77,11 @@ export async function startTrial(): Promise<Trial> {
     events,
     statuses,
     cut() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of sockets) socket.destroy();
+      return closed;
     },
+    mend: () => new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve)),
     async commit(files, message) {
       for (const [file, content] of Object.entries(files)) {
         const at = path.join(repo, file);

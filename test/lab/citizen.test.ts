@@ -1,5 +1,6 @@
 /** The daemon among systemd's: stopped in the midst of work, hung, told of a new agent.yaml, heard in the journal. */
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
+import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { differing, fairlead, identities, installAgent, statusWhere } from './agent.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
 import { composeYaml, hostFiles, watched } from './story.ts';
@@ -76,6 +77,7 @@ test('stopped in the midst of a job: the job is ended, and run again by the next
 
 test('a process that stands still is ended and started again by the watchdog; what it manages runs on', async () => {
   const before = await identities(host, watched);
+  const { instance } = (await synced()).agent;
   const pid = await property('MainPID');
   await host.exec(['kill', '-STOP', pid]);
   await until('systemd to start another one', 120_000, async () => {
@@ -83,7 +85,9 @@ test('a process that stands still is ended and started again by the watchdog; wh
     return now !== pid && now !== '0';
   });
   expect(await host.journal('fairlead.service')).toMatch(/Watchdog timeout/);
-  await synced();
+  // The word of the process that stood still is what the broker has until the new one is up.
+  const isNew = (s: StatusDocument) => s.agent.instance !== instance && s.sync === 'synced' && s.health === 'healthy';
+  await statusWhere(lab.infra, 'edge-1', 'synced and healthy again', isNew);
   expect(differing(before, await identities(host, watched))).toEqual([]);
   // And one whose loop turns is left alone: it lived through the tests before.
   expect((await host.journal('fairlead.service')).match(/Watchdog timeout/g)).toHaveLength(1);
