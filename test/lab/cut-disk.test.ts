@@ -1,6 +1,6 @@
 /**
  * Each place that relies on an fsync, and the power that fails right after it said that it is done. Every case is red without the
- * fsync that it is about.
+ * fsync that it is about, but for that of a new directory itself, which ext4 writes together with its name.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -9,12 +9,12 @@ import { run } from './run.ts';
 
 const BYTES = 48 * 1024 * 1024;
 /** In memory: only what the kernel gives to the disk matters, not how it gets there. */
-const PLACE = '/dev/shm';
+export const CUT_PLACE = '/dev/shm';
 /**
  * The journal is written when it is asked for and else after ten minutes. Without `noauto_da_alloc` ext4 would write the content of a
  * file that is renamed over another one by itself.
  */
-const OPTIONS = 'loop,noauto_da_alloc,commit=600';
+export const CUT_OPTIONS = 'noauto_da_alloc,commit=600';
 
 export interface CutDisk {
   /** Where it is mounted. */
@@ -26,15 +26,19 @@ export interface CutDisk {
   remove(): Promise<void>;
 }
 
+export async function formatDisk(image: string): Promise<void> {
+  await run(['mkfs.ext4', '-q', '-F', '-E', 'lazy_itable_init=0,lazy_journal_init=0', image]);
+}
+
 export async function createCutDisk(): Promise<CutDisk> {
-  const work = mkdtempSync(path.join(PLACE, 'fairlead-cut-'));
+  const work = mkdtempSync(path.join(CUT_PLACE, 'fairlead-cut-'));
   const image = path.join(work, 'disk');
   const dir = path.join(work, 'mnt');
   mkdirSync(dir);
   writeFileSync(image, '');
   truncateSync(image, BYTES);
-  await run(['mkfs.ext4', '-q', '-F', '-E', 'lazy_itable_init=0,lazy_journal_init=0', image]);
-  await run(['mount', '-o', OPTIONS, image, dir]);
+  await formatDisk(image);
+  await run(['mount', '-o', `loop,${CUT_OPTIONS}`, image, dir]);
   let cuts = 0;
   return {
     dir,

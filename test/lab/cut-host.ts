@@ -1,0 +1,112 @@
+/**
+ * A lab host on which the agent loses power: its state and the files that it manages lie on a small disk, and a cut goes on with what
+ * that disk had at the moment. The engine and systemd lose nothing, so afterwards they may know more than the agent does.
+ */
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { CUT_OPTIONS, CUT_PLACE, formatDisk } from './cut-disk.ts';
+import type { LabHost } from './host.ts';
+import { run, until } from './run.ts';
+
+const BYTES = 96 * 1024 * 1024;
+const KEPT = ['/var/lib/fairlead', '/srv', '/etc/systemd/system'];
+
+export interface CutHost {
+  /** Mounts the disk below what is kept. To be called before the agent is installed. */
+  begin(): Promise<void>;
+  /** The agent is gone at once, and with it all that was not synced. Nothing is started again. */
+  cut(): Promise<void>;
+  /** Starts the agent. */
+  start(): Promise<void>;
+  remove(): Promise<void>;
+}
+
+export function createCutHost(host: LabHost): CutHost {
+  const work = mkdtempSync(path.join(CUT_PLACE, 'fairlead-host-'));
+  let image = path.join(work, 'disk-0');
+  let device = '';
+  let cuts = 0;
+
+  const attach = async () => {
+    device = (await run(['losetup', '--find', '--show', image])).stdout.trim();
+    const { rdev } = statSync(device);
+    // Device numbers of Linux: makedev(3).
+    const numbers = `${(rdev >> 8) & 0xfff} ${rdev & 0xff}`;
+    await host.sh(`[ -e ${device} ] || mknod ${device} b ${numbers}
+mkdir -p /disk ${KEPT.join(' ')}; mount -o ${CUT_OPTIONS} ${device} /disk
+for at in ${KEPT.join(' ')}; do
+  [ -d "/disk$at" ] || { mkdir -p "/disk$at"; cp -a "$at/." "/disk$at/"; }
+  mount --bind "/disk$at" "$at"
+done
+sync -f /disk`);
+  };
+  const detach = async () => {
+    await host.sh(`umount -l ${KEPT.join(' ')} /disk`);
+    await run(['losetup', '--detach', device]);
+  };
+  /** Requests that the kernel made of the disk so far (Documentation/block/stat.rst). */
+  const requests = () => readFileSync(`/sys/block/${path.basename(device)}/stat`, 'utf8');
+  /** The agent's processes, by their numbers on this machine. */
+  const agents = async () => {
+    const ns = readlinkSync(`/proc/${await host.pid()}/ns/pid`);
+    return readdirSync('/proc').filter((pid) => {
+      try {
+        return (
+          /^\d+$/.test(pid) &&
+          /fairlead\.cjs\0agent\0/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8')) &&
+          readlinkSync(`/proc/${pid}/ns/pid`) === ns
+        );
+      } catch {
+        return false;
+      }
+    });
+  };
+
+  return {
+    async begin() {
+      writeFileSync(image, '');
+      truncateSync(image, BYTES);
+      await formatDisk(image);
+      await attach();
+    },
+    async cut() {
+      const before = image;
+      image = path.join(work, `disk-${++cuts}`);
+      const doomed = await agents();
+      await host.freeze();
+      // Nothing writes any more but the kernel, now and then: then the copy is of no moment.
+      await until('the disk to be still', 60_000, async () => {
+        const made = requests();
+        await run(['cp', '--sparse=always', before, image]);
+        return requests() === made;
+      });
+      for (const pid of doomed) process.kill(Number(pid), 'SIGKILL');
+      await host.thaw();
+      await until('the agent to be gone', 60_000, async () =>
+        /^(inactive|failed)/.test(
+          (await host.exec(['systemctl', 'is-active', 'fairlead.service'], { check: false })).stdout,
+        ),
+      );
+      await detach();
+      rmSync(before);
+      await attach();
+      await host.sh('systemctl daemon-reload; systemctl reset-failed fairlead.service');
+    },
+    async start() {
+      await host.exec(['systemctl', 'start', '--no-block', 'fairlead.service']);
+    },
+    async remove() {
+      if (device !== '') await detach().catch(() => undefined);
+      rmSync(work, { recursive: true, force: true });
+    },
+  };
+}
