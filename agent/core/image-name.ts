@@ -77,3 +77,6 @@ export function isPlatform(wanted: string, has: Platform): boolean {
 
 const ARCHITECTURES: Record<string, string> = { x86_64: 'amd64', 'x86-64': 'amd64', aarch64: 'arm64', i386: '386' };
 const USUAL_VARIANTS: Record<string, string> = { arm64: 'v8', arm: 'v7', amd64: 'v1' };
+
+/** Another tag of it is the same program with the same data. */
+export const repositoryName = (image: string): string => listedName(image).replace(/(@.*|:[^:/]*)$/, '');

@@ -43,7 +43,7 @@ const observing = (change: Change): Pick<Step, 'held'> =>
 export interface Removal {
   id: ResourceId;
   seen: Seen | undefined;
-  /** Wanted resources that need a claim (a port, a name) which it holds: it goes before they are applied. */
+  /** Wanted resources that need a claim (a port, a name) or data which it has in hand: it goes before they are applied. */
   neededBy: readonly ResourceId[];
   /** What it came after when it was last declared. */
   needs: readonly ResourceId[];
@@ -88,7 +88,7 @@ export interface PlanInput {
   inventory: ReadonlyMap<ResourceId, InventoryEntry>;
   pendingNotifies: readonly { target: ResourceId; source: ResourceId; verb?: RefreshVerb }[];
   kinds: KindTable;
-  providers: ReadonlyMap<Kind, Pick<Provider, 'diff' | 'claims' | 'leaves'>>;
+  providers: ReadonlyMap<Kind, Pick<Provider, 'diff' | 'claims' | 'leaves' | 'yieldsTo'>>;
 }
 
 /** Makes the plan. Steps come in dependency order, removals in reverse default order. */
@@ -97,7 +97,7 @@ export function makePlan(input: PlanInput): Plan {
     stepFor(want, input),
   );
   const all = notified(withoutOwnTraces(steps, input), input.pendingNotifies);
-  return { steps: all, removals: planRemovals(input) };
+  return { steps: all, removals: planRemovals(input, all) };
 }
 
 /**
@@ -167,7 +167,7 @@ function notified(steps: Step[], pending: PlanInput['pendingNotifies']): Step[] 
   });
 }
 
-function planRemovals(input: PlanInput): Removal[] {
+function planRemovals(input: PlanInput, steps: readonly Step[]): Removal[] {
   const wanted = new Set(input.desired.map((d) => d.id));
   const gone = [...input.inventory.keys()].filter((id) => !wanted.has(id));
   if (gone.length === 0) return [];
@@ -180,11 +180,14 @@ function planRemovals(input: PlanInput): Removal[] {
     const row = input.inventory.get(id);
     const found = input.seen.get(id);
     const seen = found && row ? { ...found, mark: { hash: row.hash, intent: row.intent, memo: memoOf(row) } } : found;
+    const provider = input.providers.get(kindOf(id));
+    const ofItsKind = () => steps.filter(({ want }) => kindOf(want.id) === kindOf(id));
+    const yields = (seen && provider?.yieldsTo?.({ id, seen }, ofItsKind())) ?? [];
     return {
       id,
       seen,
-      leaves: (seen && input.providers.get(kindOf(id))?.leaves?.({ id, seen })) ?? null,
-      neededBy: [...new Set((row ? claimsOf(row) : []).flatMap((claim) => claimants.get(claim) ?? []))],
+      leaves: (seen && provider?.leaves?.({ id, seen })) ?? null,
+      neededBy: [...new Set((row ? claimsOf(row) : []).flatMap((claim) => claimants.get(claim) ?? []).concat(yields))],
       needs: needs.get(id) ?? [],
     };
   });

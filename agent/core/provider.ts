@@ -167,6 +167,11 @@ export interface Provider<S = unknown, F = unknown> {
   release?(id: ResourceId, seen: Seen<F>, signal: AbortSignal): Promise<void>;
   /** What stays on the host when the resource is removed, or what is put back; null if it goes without a trace. */
   leaves?(gone: Gone<F>): Reason | null;
+  /**
+   * What of this work must not begin before this removal is done, besides what takes a claim of it: both would have the same
+   * thing in hand. Pure; asked within one kind.
+   */
+  yieldsTo?(gone: Gone<F>, work: readonly Work<S, F>[]): ResourceId[];
   /** The texts of it that people may read, as they are and as they will be; null where there is none. Nothing secret. */
   texts?(want: Desired<S>, seen: Seen<F> | undefined): readonly Text[];
   /** The fact in the form that `show` prints, if that is not the fact itself. */

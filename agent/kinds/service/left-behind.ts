@@ -1,6 +1,6 @@
 /** A service that would start on an empty place while its data stays in another one: a person decides. */
 import type { MountSpec, ServiceSpec } from '../../compose/stack/model.ts';
-import { listedName } from '../../core/image-name.ts';
+import { repositoryName } from '../../core/image-name.ts';
 import type { Around, Doubt, Work } from '../../core/provider.ts';
 import type { ResourceId } from '../../core/types.ts';
 import type { ContainerInfo, Docker } from '../../system/docker/docker.ts';
@@ -87,15 +87,15 @@ function formersOf({ want, seen }: ServiceWork, { gone, memoOf }: Around): Forme
   if (own.length > 0) return own;
   const memo = memoOf(want.id);
   if (memo !== undefined) return remembered(want.id, memo, null);
-  const image = repositoryOf(want.spec.image);
+  const image = repositoryName(want.spec.image);
   return gone.flatMap(({ id, seen: other }) => {
     if (!id.startsWith('service:')) return [];
     if (other === undefined) {
       const before = memoOf(id);
-      return repositoryOf(String(before?.image ?? '')) === image ? remembered(id, before, id) : [];
+      return repositoryName(String(before?.image ?? '')) === image ? remembered(id, before, id) : [];
     }
     const { replicas } = other.fact as ServiceFact;
-    const alike = replicas.filter(({ info }) => repositoryOf(info.Config.Image) === image);
+    const alike = replicas.filter(({ info }) => repositoryName(info.Config.Image) === image);
     return inContainers({ replicas: alike, parked: [] }, id);
   });
 }
@@ -136,9 +136,6 @@ async function volumesOfImage(docker: Pick<Docker, 'image'>, { want, seen }: Ser
   const image = (await docker.image(want.spec.image)) ?? (running && (await docker.image(running.info.Image)));
   return Object.keys(image?.config.Volumes ?? {});
 }
-
-/** Another tag of it is the same program with the same data. */
-const repositoryOf = (image: string): string => listedName(image).replace(/(@.*|:[^:/]*)$/, '');
 
 async function firstLeft(
   spec: ServiceSpec,

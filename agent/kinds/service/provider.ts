@@ -32,6 +32,7 @@ import { removeServices } from './remove.ts';
 import { takeBack } from './replace.ts';
 import { rollOut } from './roll.ts';
 import { demandWell } from './settle.ts';
+import { yieldsTo } from './shared-places.ts';
 import { describe } from './summary.ts';
 import { refuseWhatIsTaken, type TakenOptions } from './taken.ts';
 
@@ -186,6 +187,7 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
       }
     },
     describe,
+    yieldsTo,
     async release(_id, { fact }) {
       for (const replica of fact.replicas) {
         await stop(toolsFor(undefined), replica.info);

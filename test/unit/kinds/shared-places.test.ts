@@ -1,0 +1,52 @@
+/** A service that goes and one that comes never have the same data in hand at once. */
+import { expect, test } from 'vitest';
+import { done } from '../../reconciler.ts';
+import { stackHost } from './stack-host.ts';
+
+const on = stackHost();
+const stack = (service: string, more: string, dir = 'shop', top = 'volumes: {data: {}}') => ({
+  [`${dir}/compose.yaml`]: `services: {${service}: {${more}}}\n${top}\n`,
+});
+/** In the order in which they were carried out. */
+const orderOf = async (before: Record<string, string>, after: Record<string, string>) => {
+  await on.engine.apply(before);
+  const all = done(await on.engine.apply(after));
+  return all.filter((line) => line.includes('service:'));
+};
+const DB = 'image: "app:1", volumes: ["data:/data"]';
+
+test('a service that was renamed goes before its successor begins on the same volume', async () => {
+  expect(await orderOf(stack('db', DB), stack('database', DB))).toEqual([
+    'remove service:shop/db done',
+    'create service:shop/database done',
+  ]);
+});
+
+test('so does one whose successor is another program', async () => {
+  const other = 'image: "app:2", volumes: ["data:/data"]';
+  expect((await orderOf(stack('mysql', DB), stack('mariadb', other)))[0]).toBe('remove service:shop/mysql done');
+});
+
+test('and one whose stack was moved with its directory', async () => {
+  const db = 'image: "app:1", volumes: ["/srv/db:/data"]';
+  expect((await orderOf(stack('db', db), stack('db', db, 'webshop')))[0]).toBe('remove service:shop/db done');
+});
+
+test('on the way back as well', async () => {
+  await on.engine.apply(stack('db', DB));
+  expect((await orderOf(stack('database', DB), stack('db', DB)))[0]).toBe('remove service:shop/database done');
+});
+
+test.each([
+  ['what is only read', '"data:/data:ro"'],
+  ['a socket of the host', '"/var/run/docker.sock:/var/run/docker.sock"'],
+])('what only shares %s goes last, as everything does', async (_what, mount) => {
+  const web = `image: "app:1", volumes: [${mount}]`;
+  expect((await orderOf(stack('web', web), stack('site', web)))[0]).toBe('create service:shop/site done');
+});
+
+test('it stays as long as the other one cannot be made', async () => {
+  await on.engine.apply(stack('db', DB));
+  await on.engine.apply(stack('database', DB.replace('app:1', 'nowhere:1')));
+  expect(on.names()).toEqual(['shop-db-1 running']);
+});
