@@ -193,6 +193,7 @@ const TABLE = {
   NotKept: stuck('The bytes that were asked for are kept no more.'),
   PlanFailed: stuck('The plan could not be made.'),
   Refused: stuck('The agent refused the request.'),
+  StateTooNew: stuck('The state was written by a newer version than this one; install that version again.'),
   UnknownHost: stuck('The repository has no such host.'),
   Unreachable: wait('The far end gave no answer.'),
   Unsupported: stuck('What was asked for is not possible here.'),

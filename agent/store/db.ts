@@ -4,12 +4,13 @@ import path from 'node:path';
 import Database from 'better-sqlite3';
 import type { Log } from '../log.ts';
 import { type Commits, createCommits } from './commits.ts';
-import { createDeclared, DECLARED_TABLE, type Declared } from './declared.ts';
+import { createDeclared, type Declared } from './declared.ts';
 import { createFacts, type Facts } from './facts.ts';
-import { createImageRecords, IMAGE_TABLES, type ImageRecords } from './images.ts';
+import { createImageRecords, type ImageRecords } from './images.ts';
 import { createInventory, type Inventory } from './inventory.ts';
 import { createCopyWriter, readCopy, withCopy } from './inventory-copy.ts';
 import { createMeta } from './meta.ts';
+import { migrate } from './migrate.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { openRecords, type Records } from './records.ts';
 import { createRetention, type Limits } from './retention.ts';
@@ -63,32 +64,6 @@ export interface StoreOptions {
   /** Hears of each SQL statement before it is carried out: for tests that cut the power. */
   trace?(sql: string): void;
 }
-
-const MIGRATIONS: readonly string[] = [
-  `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-   CREATE TABLE inventory (
-     id TEXT PRIMARY KEY, intent TEXT NOT NULL, hash TEXT, owned INTEGER NOT NULL, origin TEXT NOT NULL, info TEXT NOT NULL
-   ) WITHOUT ROWID;
-   CREATE TABLE notifies (target TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY (target, source)) WITHOUT ROWID;
-   CREATE TABLE runs (
-     id INTEGER PRIMARY KEY AUTOINCREMENT, trigger TEXT NOT NULL, started_at TEXT NOT NULL, duration_ms INTEGER NOT NULL DEFAULT 0,
-     sync TEXT, reason TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '', commit_id TEXT, commit_info TEXT,
-     changed INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0, repaired INTEGER NOT NULL DEFAULT 0
-   );
-   CREATE TABLE actions (
-     run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE, resource TEXT NOT NULL, record TEXT NOT NULL
-   );
-   CREATE INDEX actions_by_run ON actions (run);
-   CREATE INDEX actions_by_resource ON actions (resource, run);
-   CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, type TEXT NOT NULL, run INTEGER, data TEXT NOT NULL);`,
-  `ALTER TABLE notifies ADD COLUMN verb TEXT NOT NULL DEFAULT 'restart';`,
-  `CREATE TABLE bad (content TEXT PRIMARY KEY, commit_id TEXT NOT NULL, at TEXT NOT NULL, culprit TEXT NOT NULL);`,
-  IMAGE_TABLES,
-  `ALTER TABLE runs ADD COLUMN quiet_from INTEGER;
-   CREATE INDEX runs_quiet ON runs (quiet_from) WHERE quiet_from IS NOT NULL;
-   CREATE INDEX runs_open ON runs (id) WHERE sync = 'progressing';`,
-  DECLARED_TABLE,
-];
 
 /** Opens the store, or begins a fresh one beside a damaged one. Throws where the directory cannot be written. */
 export function openStore(options: StoreOptions): Store {
@@ -190,14 +165,7 @@ function openChecked(file: string, { nativeBinding, trace }: StoreOptions): Data
     db.pragma('foreign_keys = ON');
     const check = db.pragma('quick_check(1)', { simple: true });
     if (check !== 'ok') throw new DamagedDatabase(String(check));
-    const version = db.pragma('user_version', { simple: true }) as number;
-    for (const [at, sql] of MIGRATIONS.entries()) {
-      if (at < version) continue;
-      db.transaction(() => {
-        db.exec(sql);
-        db.pragma(`user_version = ${at + 1}`);
-      })();
-    }
+    migrate(db, file);
     makeShrinkable(db);
     return db;
   } catch (thrown) {

@@ -19,11 +19,22 @@ export function replaceFile(file: string, text: string): void {
     closeSync(fd);
   }
   renameSync(temp, file);
-  const parent = openSync(path.dirname(file), 'r');
+  sync(path.dirname(file));
+}
+
+/** Gives a file that somebody else wrote its name; both are durable when it returns. */
+export function renameDurably(from: string, to: string): void {
+  sync(from);
+  renameSync(from, to);
+  sync(path.dirname(to));
+}
+
+function sync(fileOrDirectory: string): void {
+  const fd = openSync(fileOrDirectory, 'r');
   try {
-    fsyncSync(parent);
+    fsyncSync(fd);
   } finally {
-    closeSync(parent);
+    closeSync(fd);
   }
 }
 

@@ -1,0 +1,67 @@
+/** The database moves forward from form to form, keeps a way back, and is never read by a version that is too old for it. */
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import Database from 'better-sqlite3';
+import { expect, test } from 'vitest';
+import { silentLog } from '../../agent/log.ts';
+import { openStore } from '../../agent/store/db.ts';
+import { MIGRATIONS } from '../../agent/store/migrations.ts';
+
+const FORM = MIGRATIONS.length;
+const tempDir = () => mkdtempSync(path.join(os.tmpdir(), 'fairlead-migrations-'));
+const open = (dir: string) => openStore({ dir, now: () => new Date(), log: silentLog });
+
+/** A database as an agent made it that knew fewer forms. */
+function olderState(form: number): string {
+  const dir = tempDir();
+  const db = new Database(path.join(dir, 'history.db'));
+  for (const sql of MIGRATIONS.slice(0, form)) db.exec(sql);
+  db.exec("INSERT INTO runs (trigger, started_at, sync) VALUES ('manual', '2026-01-01T00:00:00.000Z', 'synced')");
+  db.pragma(`user_version = ${form}`);
+  db.close();
+  return dir;
+}
+
+test.each(MIGRATIONS.map((_, at) => at).slice(1))('a database of form %i is brought forward with its runs', (form) => {
+  const dir = olderState(form);
+  const store = open(dir);
+  expect(store.runs.lastId()).toBe(1);
+  store.close();
+  expect(readFileSync(path.join(dir, 'schema'), 'utf8')).toBe(`${FORM}\n`);
+});
+
+test('the former form is kept beside a database that was brought forward', () => {
+  const dir = olderState(FORM - 1);
+  open(dir).close();
+  const kept = new Database(path.join(dir, `history.db.${FORM - 1}`), { readonly: true });
+  expect(kept.pragma('user_version', { simple: true })).toBe(FORM - 1);
+  expect(kept.prepare('SELECT count(*) FROM runs').pluck().get()).toBe(1);
+  kept.close();
+});
+
+test('a kept form of an upgrade before that is removed', () => {
+  const dir = olderState(FORM - 1);
+  writeFileSync(path.join(dir, 'history.db.1'), '');
+  open(dir).close();
+  expect(existsSync(path.join(dir, 'history.db.1'))).toBe(false);
+});
+
+test('a new database has no former form', () => {
+  const dir = tempDir();
+  open(dir).close();
+  expect(existsSync(path.join(dir, 'history.db.0'))).toBe(false);
+  expect(readFileSync(path.join(dir, 'schema'), 'utf8')).toBe(`${FORM}\n`);
+});
+
+test('a database of a newer version is refused by name and left as it is', () => {
+  const dir = tempDir();
+  open(dir).close();
+  const db = new Database(path.join(dir, 'history.db'));
+  db.pragma(`user_version = ${FORM + 1}`);
+  db.close();
+  expect(() => open(dir)).toThrow(expect.objectContaining({ code: 'StateTooNew' }));
+  const left = new Database(path.join(dir, 'history.db'), { readonly: true });
+  expect(left.pragma('user_version', { simple: true })).toBe(FORM + 1);
+  left.close();
+});
