@@ -1,0 +1,109 @@
+/** What a package must be before it is released: reproducible, clean by the tools of its kind, small, and running on its architecture. */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+
+const MAX_DEB_BYTES = 32e6;
+const MAX_INSTALLED_BYTES = 140e6;
+
+export interface CheckOptions {
+  made: readonly string[];
+  /** Builds the same packages again, into this directory. */
+  build(out: string): Promise<string[]>;
+}
+
+/** Prints a line for each check. @returns whether all of them held */
+export async function checkPackages({ made, build }: CheckOptions): Promise<boolean> {
+  const work = mkdtempSync(path.join(os.tmpdir(), 'fairlead-check-'));
+  let held = true;
+  const check = (what: string, problem: string) => {
+    console.log(`${problem === '' ? 'ok  ' : 'FAIL'}  ${what}${problem === '' ? '' : `\n${problem}`}`);
+    held &&= problem === '';
+  };
+  try {
+    const again = await build(path.join(work, 'again'));
+    for (const [at, file] of made.entries()) {
+      const name = path.basename(file);
+      check(`${name}: a second build is the same`, hashOf(file) === hashOf(again[at] ?? '') ? '' : 'it differs');
+      if (file.endsWith('.deb')) for (const [what, problem] of checkDeb(file, work)) check(`${name}: ${what}`, problem);
+      if (file.endsWith('.rpm')) check(`${name}: rpmlint`, rpmlint(file));
+    }
+    return held;
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+function checkDeb(deb: string, work: string): [string, string][] {
+  const { size } = statSync(deb);
+  const tree = path.join(work, path.basename(deb, '.deb'));
+  said('dpkg-deb', ['--extract', deb, tree]);
+  const installed = Number(said('du', ['-sb', tree]).split('\t')[0]);
+  return [
+    [`${(size / 1e6).toFixed(1)} MB of at most ${MAX_DEB_BYTES / 1e6}`, size <= MAX_DEB_BYTES ? '' : 'too large'],
+    [
+      `${(installed / 1e6).toFixed(1)} MB installed of at most ${MAX_INSTALLED_BYTES / 1e6}`,
+      installed <= MAX_INSTALLED_BYTES ? '' : 'too large',
+    ],
+    ['lintian', lintian(deb)],
+    ['runs', smoke(deb, tree)],
+  ];
+}
+
+/** What lintian has against a package; empty if nothing. What is meant so is in deb/lintian-overrides. */
+export const lintian = (deb: string): string =>
+  said('lintian', ['--allow-root', '--fail-on', 'none', '--tag-display-limit', '0', deb])
+    .split('\n')
+    .filter((line) => /^[EW]:/.test(line))
+    .join('\n');
+
+/** What rpmlint has against a package; empty if nothing. What is meant so is in rpm/rpmlint.toml. */
+export const rpmlint = (rpm: string): string =>
+  said('rpmlint', ['--config', path.join(import.meta.dirname, 'rpm/rpmlint.toml'), rpm])
+    .split('\n')
+    .filter((line) => / [EW]: /.test(line))
+    .join('\n');
+
+const EMULATORS: Readonly<Record<string, string>> = { arm64: 'qemu-aarch64', amd64: 'qemu-x86_64' };
+const OWN: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
+const CROSS: Readonly<Record<string, string>> = { arm64: 'aarch64-linux-gnu', amd64: 'x86_64-linux-gnu' };
+
+/** Runs the program out of the unpacked package, emulated where it is of another architecture, down to SQLite's addon. */
+function smoke(deb: string, tree: string): string {
+  const arch = said('dpkg-deb', ['--field', deb, 'Architecture']).trim();
+  const version = said('dpkg-deb', ['--field', deb, 'Version']).trim();
+  const lib = path.join(tree, 'usr/lib/fairlead');
+  const node = path.join(lib, 'node');
+  // The other architecture's libc is found below the root that qemu is given: packages libc6-ARCH-cross and libstdc++6-ARCH-cross.
+  const prefix = OWN[process.arch] === arch ? [] : [EMULATORS[arch] ?? '', '-L', `/usr/${CROSS[arch]}`];
+  const [program = '', ...before] = [...prefix, node];
+  const run = (...args: string[]) => spawnSync(program, [...before, ...args], { encoding: 'utf8', timeout: 300_000 });
+  const main = path.join(lib, 'fairlead.cjs');
+  const found = run(main, 'version');
+  if (found.stdout.trim() !== `fairlead ${version.replace('~', '-')}`) return `version: ${found.stdout}${found.stderr}`;
+  const fleet = path.join(import.meta.dirname, '../examples/fleet');
+  const valid = run(main, 'validate', '--worktree', fleet);
+  if (valid.status !== 0) return `validate: ${valid.stdout}${valid.stderr}`;
+  // A run without a repository fails, and has opened the database by then.
+  const trial = path.join(tree, 'trial');
+  mkdirSync(path.join(trial, 'etc/fairlead'), { recursive: true });
+  writeFileSync(path.join(trial, 'etc/fairlead/agent.yaml'), 'host: trial\nrepo: {url: /nonexistent}\n');
+  const once = run(main, '--root', trial, 'agent', '--once');
+  const opened = existsSync(path.join(trial, 'var/lib/fairlead/history.db'));
+  return opened ? '' : `no database: ${once.stdout}${once.stderr}`;
+}
+
+const hashOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
+
+/** What a program printed, whatever its exit code. Throws where it is missing. */
+function said(program: string, args: readonly string[]): string {
+  const { stdout, stderr, error } = spawnSync(program, args, {
+    encoding: 'utf8',
+    timeout: 600_000,
+    maxBuffer: 1 << 26,
+  });
+  if (error) throw error;
+  return stdout + stderr;
+}

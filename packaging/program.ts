@@ -1,0 +1,160 @@
+/** The program as esbuild makes it: in parts, SQLite's addon beside it, the unit file, the man pages. */
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire, isBuiltin } from 'node:module';
+import path from 'node:path';
+import { build, type Metafile, type Plugin } from 'esbuild';
+import { manConfig, manProgram } from './man.ts';
+
+const root = path.join(import.meta.dirname, '..');
+const stub = path.join(root, 'packaging/stub.cjs');
+
+export interface ProgramOptions {
+  /** Made again from nothing. */
+  dist: string;
+  version: string;
+  /** Sources of this repository that others take the place of, relative to its root: for tests of upgrades. */
+  replaced?: Readonly<Record<string, string>>;
+}
+
+/** @returns the files that went into it, relative to the root of the repository, sorted */
+export async function buildProgram({ dist, version, replaced = {} }: ProgramOptions): Promise<string[]> {
+  rmSync(dist, { recursive: true, force: true });
+  mkdirSync(dist, { recursive: true });
+  const lib = path.join(dist, 'lib');
+
+  // In parts, so that what a process never uses (SOPS, templates, packs, the command line) is never read.
+  const program = await build({
+    entryPoints: { main: path.join(root, 'agent/main.ts') },
+    outdir: lib,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    target: 'node22',
+    format: 'esm',
+    minify: true,
+    legalComments: 'linked',
+    banner: {
+      // What a library of the older module format asks for.
+      js: [
+        "import { createRequire as __createRequire } from 'node:module';",
+        "import { fileURLToPath as __toPath } from 'node:url';",
+        'const require = __createRequire(import.meta.url), __filename = __toPath(import.meta.url), __dirname = __toPath(new URL(".", import.meta.url));',
+      ].join(''),
+    },
+    // isomorphic-git would load all of fetch to deflate the objects of a pack.
+    define: { FAIRLEAD_VERSION: JSON.stringify(version), CompressionStream: 'undefined' },
+    alias: {
+      // dockerode reaches the engine over its unix socket alone: BuildKit sessions (grpc, protobuf) and ssh are never used.
+      '@grpc/grpc-js': stub,
+      '@grpc/proto-loader': stub,
+      protobufjs: stub,
+      ssh2: stub,
+      'cpu-features': stub,
+      // mqtt reaches the broker by TCP or TLS alone (agent.yaml takes no other URL): no websockets, proxies or browser timers.
+      ws: stub,
+      socks: stub,
+      'worker-timers': stub,
+      // Its other form shares its parts with nobody and hides its names from a dynamic import.
+      'isomorphic-git': path.join(root, 'node_modules/isomorphic-git/index.js'),
+      // Copies of Node's own streams, one in each library that brings it.
+      'readable-stream': 'node:stream',
+      // dbus-native: calls are made by name, never from what a service tells of itself.
+      xml2js: stub,
+    },
+    plugins: [
+      replacing(replaced),
+      {
+        // An `import` of one of Node's own modules reads all its names, some of which load more: fetch and WebSocket in
+        // node:http, Web Crypto in node:crypto. A `require` does not.
+        name: 'builtins-by-require',
+        setup({ onResolve, onLoad }) {
+          onResolve({ filter: /^[a-z]/ }, ({ path: name, kind }) => {
+            if (!isBuiltin(name)) return undefined;
+            // A part that stood for `import('node:https')` would have a default export alone, and none of the names.
+            if (kind === 'require-call' || kind === 'dynamic-import') return { path: name, external: true };
+            return { path: name, namespace: 'by-require' };
+          });
+          onLoad({ filter: /./, namespace: 'by-require' }, ({ path: name }) => ({
+            contents: `module.exports = require('${name}');`,
+          }));
+        },
+      },
+      {
+        // zod's messages in fifty languages: ours are written in one.
+        name: 'one-language',
+        setup({ onLoad }) {
+          onLoad({ filter: /zod\/v4\/locales\/index\.js$/ }, () => ({
+            contents: "export { default as en } from './en.js';",
+            loader: 'js',
+            resolveDir: path.join(root, 'node_modules/zod/v4/locales'),
+          }));
+        },
+      },
+    ],
+    logLevel: 'warning',
+    metafile: true,
+  });
+  // All of it in one file, the only one that the process which unpacks can read.
+  const reader = await build({
+    entryPoints: { reader: path.join(root, 'agent/git/reader/child.ts') },
+    outdir: lib,
+    // Node's loader of the newer format takes as long as all the rest.
+    outExtension: { '.js': '.cjs' },
+    bundle: true,
+    platform: 'node',
+    target: 'node22',
+    format: 'cjs',
+    minify: true,
+    logLevel: 'warning',
+    metafile: true,
+  });
+  for (const name of readdirSync(lib)) if (name.endsWith('.mjs')) writeAscii(path.join(lib, name));
+  copyFileSync(path.join(root, 'packaging/fairlead.cjs'), path.join(dist, 'fairlead.cjs'));
+  chmodSync(path.join(dist, 'fairlead.cjs'), 0o755);
+
+  const sqlite = path.dirname(createRequire(import.meta.url).resolve('better-sqlite3/package.json'));
+  for (const target of ['linux-x64', 'linux-arm64', 'linuxmusl-x64', 'linuxmusl-arm64']) {
+    copyFileSync(path.join(sqlite, 'prebuilds', `${target}.node`), path.join(dist, `better_sqlite3-${target}.node`));
+  }
+  copyFileSync(path.join(root, 'systemd/fairlead.service'), path.join(dist, 'fairlead.service'));
+  writeFileSync(path.join(dist, 'VERSION'), `${version}\n`);
+  // For scripts, which must know before an upgrade or downgrade whether the state can be read.
+  writeFileSync(path.join(dist, 'SCHEMA'), `${await schemaOf(replaced[MIGRATIONS] ?? MIGRATIONS)}\n`);
+
+  const man = path.join(dist, 'man');
+  mkdirSync(man);
+  writeFileSync(path.join(man, 'fairlead.1'), manProgram(version));
+  writeFileSync(path.join(man, 'agent.yaml.5'), manConfig(version));
+  return [...inputsOf(program.metafile), ...inputsOf(reader.metafile)].sort().filter((f, at, all) => f !== all[at - 1]);
+}
+
+const MIGRATIONS = 'agent/store/migrations.ts';
+/** The newest form of the database. */
+const schemaOf = async (file: string): Promise<number> =>
+  ((await import(path.join(root, file))) as { MIGRATIONS: readonly string[] }).MIGRATIONS.length;
+
+/** What really went in: a file of which nothing was left over is no part of the program. */
+const inputsOf = ({ outputs }: Metafile): string[] =>
+  Object.values(outputs).flatMap(({ inputs }) =>
+    Object.entries(inputs).flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? [file] : [])),
+  );
+
+/** A source that takes another one's place still reaches it by its name. */
+const replacing = (replaced: Readonly<Record<string, string>>): Plugin => ({
+  name: 'replaced',
+  setup({ onResolve }) {
+    const own = new Map(Object.entries(replaced).map(([of, by]) => [path.join(root, of), path.join(root, by)]));
+    onResolve({ filter: /^\.{1,2}\// }, ({ path: name, resolveDir, importer }) => {
+      const by = own.get(path.join(resolveDir, name));
+      return by === undefined || by === importer ? undefined : { path: by };
+    });
+  },
+});
+
+/** One letter outside ASCII, in some regular expression, and the engine keeps a whole source in two bytes a letter. */
+function writeAscii(file: string): void {
+  const text = readFileSync(file, 'utf8');
+  const escaped = (letter: string) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  writeFileSync(file, text.replaceAll(/[^\0-\x7f]/g, escaped));
+}

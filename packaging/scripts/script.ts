@@ -1,0 +1,19 @@
+/** Scripts of packages: the shell functions of lifecycle.sh, and what calls them. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+
+export interface ScriptOptions {
+  version: string;
+  /** Newest form of the database that this version reads. */
+  schema: number;
+  /** The part that calls the functions. */
+  file: string;
+}
+
+/** @returns a whole script for sh(1) */
+export const scriptWith = ({ file, ...about }: ScriptOptions): string =>
+  `#!/bin/sh\nset -e\n${functionsFor(about)}\n${readFileSync(file, 'utf8')}`;
+
+/** @returns the functions alone, as rpm wants them, which brings its own first line */
+export const functionsFor = ({ version, schema }: Omit<ScriptOptions, 'file'>): string =>
+  `VERSION='${version}'\nSCHEMA=${schema}\n${readFileSync(path.join(import.meta.dirname, 'lifecycle.sh'), 'utf8')}`;

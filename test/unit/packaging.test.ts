@@ -1,0 +1,141 @@
+/** What packages carry besides the program, and what their scripts do to a host. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { parseConfig } from '../../agent/config.ts';
+import { exampleConfig } from '../../packaging/example-config.ts';
+import { componentsOf, readLock } from '../../packaging/licences/components.ts';
+import { copyrightFile } from '../../packaging/licences/copyright.ts';
+import { billOfMaterials } from '../../packaging/licences/sbom.ts';
+import { functionsFor } from '../../packaging/scripts/script.ts';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+const INPUTS = [
+  'agent/main.ts',
+  'node_modules/yaml/dist/index.js',
+  'node_modules/@noble/hashes/sha2.js',
+  // Names its licence and has no file with it.
+  'node_modules/split-ca/index.js',
+];
+
+test('a package carries the very version of Node that the tests run on', () => {
+  const { devDependencies } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
+  const { packages } = readLock(path.join(ROOT, 'packaging/runtime'));
+  for (const arch of ['x64', 'arm64'])
+    expect(packages[`node_modules/node-linux-${arch}`]).toMatchObject({
+      version: devDependencies.node,
+      integrity: expect.stringMatching(/^sha512-/),
+    });
+});
+
+test('every library of the bundle has its licence in the copyright file', () => {
+  const text = copyrightFile(componentsOf(ROOT, INPUTS));
+  expect(text).toContain('Files: yaml');
+  expect(text).toContain('Files: @noble/hashes');
+  expect(text).toContain('Permission to use, copy, modify, and/or distribute this software');
+});
+
+test('the bill of materials has the hash of the lock file for every library, and is the same each time', () => {
+  const about = { version: '1.2.3', arch: 'x64', epoch: 1_700_000_000, components: componentsOf(ROOT, INPUTS) };
+  const bill = billOfMaterials(about) as { components: { name: string; hashes: { content: string }[] }[] };
+  expect(bill.components.map(({ name }) => name)).toEqual(['@noble/hashes', 'split-ca', 'yaml']);
+  for (const { hashes } of bill.components) expect(hashes[0]?.content).toMatch(/^[0-9a-f]{128}$/);
+  expect(billOfMaterials(about)).toEqual(bill);
+});
+
+test('the example of agent.yaml is one', () => {
+  expect(parseConfig('agent.yaml', exampleConfig(), 'edge-1').repo.url).toBe('https://git.example.com/fleet.git');
+});
+
+/** A host's directories below a temporary one, and the functions of packages that work there. */
+function hostDirs(schema = 6) {
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-scripts-'));
+  const state = path.join(dir, 'state');
+  mkdirSync(state);
+  const text = functionsFor({ version: '1.0.0', schema })
+    .replaceAll('/var/lib/fairlead', state)
+    .replaceAll('/etc/fairlead', path.join(dir, 'etc'))
+    .replaceAll('/usr/lib/fairlead', path.join(dir, 'lib'))
+    .replaceAll('/var/cache/fairlead', path.join(dir, 'cache'));
+  const run = (script: string) => spawnSync('sh', ['-ec', `${text}\n${script}`], { encoding: 'utf8' });
+  const put = (file: string, content: string) => {
+    const full = path.join(dir, file);
+    mkdirSync(path.dirname(full), { recursive: true });
+    writeFileSync(full, content);
+    return full;
+  };
+  return { dir, state, run, put, has: (file: string) => existsSync(path.join(dir, file)) };
+}
+
+test('a version that cannot read the state is refused before anything is touched', () => {
+  const host = hostDirs(6);
+  host.put('state/schema', '7\n');
+  const { status, stderr } = host.run('refuse_downgrade');
+  expect(status).toBe(1);
+  expect(stderr).toContain('was written by a newer version');
+});
+
+test.each(['6\n', '5\n', '', 'nonsense'])('a version that can read the state is not refused: %j', (schema) => {
+  const host = hostDirs(6);
+  host.put('state/schema', schema);
+  expect(host.run('refuse_downgrade').status).toBe(0);
+});
+
+test('the former program survives that its files are replaced', () => {
+  const host = hostDirs();
+  host.put('lib/lib/main.mjs', 'old');
+  expect(host.run('keep_previous').status).toBe(0);
+  execFileSync('rm', [path.join(host.dir, 'lib/lib/main.mjs')]);
+  host.put('lib/lib/main.mjs', 'new');
+  expect(readFileSync(path.join(host.dir, 'lib.previous/lib/main.mjs'), 'utf8')).toBe('old');
+});
+
+test('the copy of an upgrade that was cut short is not replaced by what is half unpacked', () => {
+  const host = hostDirs();
+  host.put('lib/lib/main.mjs', 'half');
+  host.put('lib.previous/lib/main.mjs', 'old');
+  host.put('lib.previous/was-running', '');
+  host.run('keep_previous');
+  expect(readFileSync(path.join(host.dir, 'lib.previous/lib/main.mjs'), 'utf8')).toBe('old');
+});
+
+test('a purge leaves every byte below tree/ that fairlead did not write, and names it', () => {
+  const host = hostDirs();
+  const written = host.put('state/tree/hosts/a/shop/conf/app.conf', 'ours');
+  const edited = host.put('state/tree/hosts/a/shop/conf/edited.conf', 'ours');
+  host.put('state/tree/hosts/a/shop/data/db', 'theirs');
+  host.put('state/history.db', '');
+  host.put('etc/agent.yaml', '');
+  host.put('etc/mqtt.password', '');
+  host.put('state/tree.sums', execFileSync('sha256sum', [written, edited], { encoding: 'utf8' }));
+  writeFileSync(edited, 'edited by somebody');
+  const { status, stderr } = host.run('purge_state');
+  expect(status).toBe(0);
+  expect(host.has('state/tree/hosts/a/shop/conf/app.conf')).toBe(false);
+  expect(host.has('state/tree/hosts/a/shop/conf/edited.conf')).toBe(true);
+  expect(host.has('state/tree/hosts/a/shop/data/db')).toBe(true);
+  expect(host.has('state/history.db')).toBe(false);
+  expect(host.has('etc/agent.yaml')).toBe(false);
+  expect(host.has('etc/mqtt.password')).toBe(true);
+  for (const left of ['edited.conf', 'data/db', 'mqtt.password']) expect(stderr).toContain(left);
+});
+
+test('a purge without a note of what was written leaves all of tree/', () => {
+  const host = hostDirs();
+  host.put('state/tree/hosts/a/conf/app.conf', 'perhaps ours');
+  host.run('purge_state');
+  expect(host.has('state/tree/hosts/a/conf/app.conf')).toBe(true);
+});
+
+test('a purge of a host on which nothing of others lies leaves nothing', () => {
+  const host = hostDirs();
+  const written = host.put('state/tree/hosts/a/conf/app.conf', 'ours');
+  host.put('state/tree.sums', execFileSync('sha256sum', [written], { encoding: 'utf8' }));
+  host.put('etc/agent.yaml', '');
+  const { stderr } = host.run('purge_state');
+  expect(stderr).toBe('');
+  expect(host.has('state')).toBe(false);
+  expect(host.has('etc')).toBe(false);
+});
