@@ -16,6 +16,7 @@ import { createDocker } from './system/docker/docker.ts';
 import { createCredentials } from './system/docker/registry-credentials.ts';
 import { exec } from './system/exec.ts';
 import { createSystemd } from './system/systemd/systemd.ts';
+import { timeSync } from './system/time-sync.ts';
 
 const PROBE_MS = 15_000;
 
@@ -56,7 +57,11 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
     ...channel(config),
     ...hosts,
     { name: 'watches', run: watches, fix: 'mount /proc' },
-    { name: 'clock', run: clock, fix: 'timedatectl set-ntp true' },
+    {
+      name: 'clock',
+      run: (given) => clock(given, rootOf(options) === '' ? () => timeSync(exec) : null),
+      fix: 'timedatectl set-ntp true',
+    },
     { name: 'disk', run: () => disk(stateDir(options)), fix: `look at ${stateDir(options)}` },
   ];
   const found = await Promise.all(
@@ -117,6 +122,9 @@ const daemon = (options: DoctorOptions): Probe => ({
         deaf.message,
         'echo fs.inotify.max_user_watches=524288 > /etc/sysctl.d/60-fairlead.conf && sysctl --system; systemctl restart fairlead',
       );
+    const missing = status?.problems.find(({ reason }) => reason === 'AddressMissing');
+    if (missing)
+      throw new Ailment(`${missing.id}: ${missing.message}`, 'ip -br address lists the addresses of this host');
     return `answers at ${at}; ${status?.sync}, ${status?.health}`;
   },
 });

@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { AgentConfig } from './config.ts';
-import { roughly } from './core/clock-doubt.ts';
+import { roughly, type TimeSync } from './core/clock-doubt.ts';
 import { distrust } from './git/trust/trusted-file.ts';
 import { MOST_OFF_MS, serverAhead } from './git/wire/server-date.ts';
 
@@ -91,9 +91,8 @@ export function watches(): string {
       `a user may watch ${granted} directories, all programs together; beyond that drift is found by the schedule alone`,
       'echo fs.inotify.max_user_watches=524288 > /etc/sysctl.d/60-fairlead.conf && sysctl --system',
     );
-  return granted > 0
-    ? `a user may watch ${granted} directories`
-    : 'the kernel does not say how many directories may be watched';
+  if (granted > 0) return `a user may watch ${granted} directories`;
+  throw new Ailment('the kernel does not say how many directories may be watched', 'mount /proc');
 }
 
 /** Room where the state lies, in bytes and in files, and that it can be written. */
@@ -117,11 +116,27 @@ export function disk(state: string): string {
   return `${mib} MiB free at ${dir}`;
 }
 
-/** Against the git server's own clock, if it speaks http: good enough to find one that is minutes off. */
-export async function clock({ repo }: AgentConfig): Promise<string> {
-  if (!/^https?:/.test(repo.url)) return 'nothing to compare it with: the repository is not reached over http';
+const SET_CLOCK = 'timedatectl set-ntp true; without a time server compare `date` with a clock that is right';
+
+/**
+ * Against the git server's own clock, if it speaks http: good enough to find one that is minutes off. Else by whether a
+ * time server confirms it.
+ * @param sync asks that; null where nothing of the host itself is managed
+ */
+export async function clock({ repo }: AgentConfig, sync: (() => Promise<TimeSync>) | null): Promise<string> {
+  if (!/^https?:/.test(repo.url)) {
+    if (sync === null) return 'nothing to compare it with: the repository is not reached over http';
+    if ((await sync()) === 'yes') return 'a time server confirms it';
+    throw new Ailment(
+      'could not be checked: no time server confirms it, and the repository is not reached over http',
+      SET_CLOCK,
+    );
+  }
   const ahead = await serverAhead(repo.url);
-  if (ahead === null) return 'the git server did not say what time it is';
+  if (ahead === null) {
+    if (sync !== null && (await sync()) === 'yes') return 'a time server confirms it';
+    throw new Ailment('could not be checked: the git server did not say what time it is', SET_CLOCK);
+  }
   if (Math.abs(ahead) > MOST_OFF_MS)
     throw new Ailment(
       `is ${roughly(ahead)} ${ahead > 0 ? 'behind' : 'ahead of'} the git server’s: certificates, signatures and schedules go wrong`,

@@ -94,6 +94,7 @@ export const planDocument = z
       .array(z.string())
       .optional()
       .describe('inferred edges that are not kept, since they would close a cycle'),
+    stays: z.array(z.string()).optional().describe('of a decommissioned host: what is managed and stays there'),
     actions: z.array(
       z.strictObject({
         id: z.string(),

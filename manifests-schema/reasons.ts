@@ -97,6 +97,7 @@ const TABLE = {
   WindowClosed: wait('The maintenance window is closed.'),
 
   // Docker
+  AddressMissing: host('No interface of this host has the address on which a port is to be published.'),
   AddressPoolsExhausted: host('The engine has no addresses left for another network.'),
   ContainerMissing: wait('A container is gone; something else removed it, and it is created again.'),
   DeviceMissing: host('A device that is declared does not exist on this host.'),

@@ -29,7 +29,9 @@ export function planText(document: PlanDocument, reader: Reader): string {
     wrap(actionLine(action, plan.held), columns, 4),
     ...diffLines(document.actions[i]?.diff, reader),
   ]);
-  const notes = actions.length + head.length > 0 ? (plan.dropped ?? []).map((edge) => `note: ${edge}`) : [];
+  const kept = (plan.stays ?? []).map((id) => `stays: ${id}, with its data; delete it by hand if nobody needs it`);
+  const dropped = actions.length + head.length > 0 ? (plan.dropped ?? []).map((edge) => `note: ${edge}`) : [];
+  const notes = [...kept, ...dropped];
   const first = actions.length > 0 ? [style.bold(summary(plan))] : [];
   const lines = [
     ...first,

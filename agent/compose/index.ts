@@ -53,9 +53,10 @@ export function loadStack(input: StackInput): Stack {
   }
   const told = { included: loaded.included, decrypt: own?.decrypt };
   loaded.issues.push(...unread);
-  if (loaded.issues.some((i) => i.severity === 'error')) return { resources: [], issues: tidy(loaded.issues), ...told };
+  const isWrong = loaded.issues.some((i) => i.severity === 'error');
+  const issues = fairleadIssues(loaded, input.payload, { isWhole: !isWrong });
+  if (isWrong) return { resources: [], issues: tidy([...loaded.issues, ...issues]), ...told };
   const config = printed(loaded.project);
-  const issues = fairleadIssues(loaded, input.payload);
   if (issues.length > 0) return { resources: [], issues: tidy([...loaded.issues, ...issues]), config, ...told };
   const stack = toResources({ input, loaded, hostDir });
   const resources = stack.issues.some((i) => i.severity === 'error') ? [] : stack.resources;

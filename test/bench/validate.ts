@@ -38,8 +38,10 @@ export async function validateBench(): Promise<void> {
   const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-bench-'));
   try {
     writeFleet(dir, HOSTS);
+    // A commit would start a gc of its own, which is in the way of the one below.
+    const settings = ['user.name=a', 'user.email=a@b', 'gc.auto=0', 'maintenance.auto=false'];
     const git = (...args: string[]) =>
-      execFileSync('git', ['-C', dir, '-c', 'user.name=a', '-c', 'user.email=a@b', ...args]);
+      execFileSync('git', ['-C', dir, ...settings.flatMap((setting) => ['-c', setting]), ...args]);
     git('init', '-q');
     git('add', '-A');
     git('commit', '-qm', 'bench');

@@ -18,6 +18,7 @@ const HOUR = 3_600_000;
 let servers: Record<'http' | 'https', http.Server>;
 /** How far ahead of this machine the servers are. */
 let ahead = 0;
+let saysDate = true;
 
 beforeAll(async () => {
   await ensurePrograms({ openssl: 'openssl' });
@@ -27,7 +28,8 @@ beforeAll(async () => {
     stdio: 'ignore',
   });
   const answer: http.RequestListener = (_request, response) => {
-    response.setHeader('Date', new Date(Date.now() + ahead).toUTCString());
+    response.sendDate = false;
+    if (saysDate) response.setHeader('Date', new Date(Date.now() + ahead).toUTCString());
     response.writeHead(404).end();
   };
   const secret = { key: readFileSync(key), cert: readFileSync(cert) };
@@ -70,3 +72,11 @@ test.each(['http', 'https'] as const)(
     });
   },
 );
+
+test('a clock that could not be compared is not called right', async () => {
+  saysDate = false;
+  expect(await clockFinding('http')).toMatchObject({
+    ok: false,
+    message: 'could not be checked: the git server did not say what time it is',
+  });
+});

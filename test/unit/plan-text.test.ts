@@ -42,6 +42,11 @@ test('says once what holds all of it, and for each action what holds that alone'
   expect(text).toContain('held: its mode is observe');
 });
 
+test('says what of a decommissioned host stays', () => {
+  const plan = { ...PLAN, held: null, actions: [], stays: ['volume:shop/db'] };
+  expect(planText(plan, reader)).toBe('stays: volume:shop/db, with its data; delete it by hand if nobody needs it');
+});
+
 test('says what stays', () => {
   expect(planText(PLAN, reader)).toContain(
     '- volume:shop/db  remove  volume: shop_db stays on the host, with its data',

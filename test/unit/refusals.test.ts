@@ -33,6 +33,10 @@ test.each([
     'read udp 10.0.0.1:53: i/o timeout',
   ],
   ['runc: open /proc/4711/ns/net: no such file', 'open /proc/…/ns/net'],
+  [
+    'failed to bind host port for 10.9.9.9:80:172.18.0.2:80/tcp: cannot assign requested address',
+    'host port for 10.9.9.9:80/tcp: cannot assign requested address; give an interface',
+  ],
   ['exec 5f1f8a0e-8c4e-4d8e-9c57-0d8b3f6a9a11 failed', 'exec … failed'],
 ])('what is another number at each try is not told: %s', async (message, told) => {
   says = message;
@@ -58,6 +62,7 @@ test.each<[string, string, boolean]>([
   ['write /var/lib/docker/containers/x/.tmp: no space left on device', 'DiskFull', true],
   ['failed to populate volume: copy: no space left on device', 'EngineRefused', false],
   ['failed to write to /sys/fs/cgroup/x/cgroup.procs: no space left on device', 'EngineRefused', false],
+  ['listen tcp4 10.9.9.9:80: bind: cannot assign requested address', 'AddressMissing', false],
   ['Bind for 0.0.0.0:80 failed: port is already allocated', 'PortInUse', false],
   ['listen tcp4 0.0.0.0:80: bind: address already in use', 'PortInUse', false],
 ])('%s: %s', async (message, code, outage) => {

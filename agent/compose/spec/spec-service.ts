@@ -167,7 +167,10 @@ export const service: Shape = object({
   command: command({ merge: 'replace' }),
   configs: fileMount('config'),
   container_name: str({
-    pattern: { match: /[a-zA-Z0-9][a-zA-Z0-9_.-]+/, says: 'must have two letters, digits or one of `_.-` in a row' },
+    pattern: {
+      match: /[a-zA-Z0-9][a-zA-Z0-9_.-]+/,
+      says: 'must have two or more letters, digits, `_`, `.` and `-`, and begin with a letter or digit',
+    },
   }),
   cpu_count: intOr({ cast: 'int', min: 0, refuse: NO_WINDOWS }),
   cpu_percent: intOr({ cast: 'float', min: 0, max: 100, out: 'float32', refuse: NO_WINDOWS }),

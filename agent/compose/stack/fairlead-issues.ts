@@ -73,8 +73,12 @@ const KNOWN = {
   secrets: { on_change: onFileChange, decrypt: oneOf('true', 'false') },
 } satisfies Record<string, Record<string, Rule>>;
 
-/** Whatever stands there and is not known, or not right. @param payload tells a mounted file of the repository from a directory */
-export function fairleadIssues(loaded: LoadedProject, payload: Payload): Issue[] {
+/**
+ * Whatever stands there and is not known, or not right.
+ * @param payload tells a mounted file of the repository from a directory
+ * @param options.isWhole the project has no errors of its own: without that nobody knows what has an effect
+ */
+export function fairleadIssues(loaded: LoadedProject, payload: Payload, { isWhole }: { isWhole: boolean }): Issue[] {
   const { project, origin } = loaded;
   const issues: Issue[] = [];
   const report = (path: KeyPath, message: string) => {
@@ -102,7 +106,7 @@ export function fairleadIssues(loaded: LoadedProject, payload: Payload): Issue[]
   check([], KNOWN.top);
   for (const section of ['services', 'networks', 'volumes', 'configs', 'secrets'] as const)
     for (const name of Object.keys(project[section] ?? {})) check([section, name], KNOWN[section]);
-  if (issues.length > 0) return issues;
+  if (issues.length > 0 || !isWhole) return issues;
   withoutEffect(loaded, payload, report);
   return issues;
 }
@@ -133,11 +137,38 @@ function withoutEffect(
         '`prune: true` has no effect on an external volume, which fairlead never deletes; remove one of them',
       );
   }
-  for (const name of Object.keys(services)) {
+  for (const section of ['networks', 'volumes'] as const)
+    for (const [name, { external }] of Object.entries(loaded.project[section] ?? {}))
+      for (const key of ['mode', 'adopt'])
+        if (external && SPOKEN.includes(String(saidAt(loaded, [section, name], key))))
+          report(
+            [section, name, KEY, key],
+            `\`${key}\` has no effect on what is \`external\`, which fairlead never makes, changes or deletes; remove it`,
+          );
+  for (const section of ['configs', 'secrets'] as const)
+    for (const [name, { file }] of Object.entries(loaded.project[section] ?? {}))
+      if (file === undefined && String(saidAt(loaded, [section, name], 'decrypt')) === 'false')
+        report(
+          [section, name, KEY, 'decrypt'],
+          '`decrypt: false` has no effect without `file`: nothing of the repository is delivered here; remove it',
+        );
+  for (const [name, service] of Object.entries(services)) {
+    const keeps = (service.volumes ?? []).some(({ type }) => type === 'volume' || type === 'bind');
+    if (!keeps && toldAt(loaded, ['services', name]).empty === 'allow')
+      report(
+        ['services', name, KEY, 'empty'],
+        '`empty: allow` has no effect: the service mounts no volume and no directory that could be empty; remove it',
+      );
     const problem = onChangeProblem(loaded, name, payload);
     if (problem !== null) report(['services', name, KEY, 'on_change'], problem);
   }
 }
+
+/** Values that are no spelled-out default. */
+const SPOKEN = ['observe', 'recreate'];
+
+const saidAt = ({ extension }: LoadedProject, path: KeyPath, key: string): unknown =>
+  ((extension(path, KEY) ?? {}) as Record<string, unknown>)[key];
 
 /** A path of the host may be a directory that `files` manages; only of what the repository names more is known here. */
 function onChangeProblem(loaded: LoadedProject, name: string, payload: Payload): string | null {

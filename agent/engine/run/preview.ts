@@ -1,5 +1,6 @@
 /** What a sync would do now, by the very stages of a run; touches nothing. */
 import { kindOf } from '../../core/id.ts';
+import { traitsOf } from '../../core/kind.ts';
 import { type Plan, plannedActions } from '../../core/plan.ts';
 import { textDiff } from '../../core/text-diff.ts';
 import type { Checkout, Issue, PlannedAction } from '../../core/types.ts';
@@ -21,6 +22,8 @@ export interface Preview {
   held: string | null;
   /** Inferred edges that are not kept, since they would close a cycle; missing if there are none. */
   dropped?: string[];
+  /** Of a decommissioned host: what is managed and stays there; missing if there is none. */
+  stays?: string[];
   actions: PlannedAction[];
 }
 
@@ -72,6 +75,9 @@ export async function preview(
     const of = stay === null ? loaded : await deps.load(stay.checkout);
     const mode = choice.act === 'try' ? TRY : choice.act === 'repair' ? REPAIR : STAY;
     const planned = await planFor(run, of, { given: gate, mode, countsRemovals: mode.isNew });
+    const stays = of.host.decommission
+      ? planned.plan.removals.map(({ id }) => id).filter((id) => traitsOf(deps.kinds, id).survivesDecommission)
+      : [];
     const away = [...planned.observed.unreachable.values()].map((e) => e.message);
     return {
       ...base,
@@ -80,6 +86,7 @@ export async function preview(
       held: planned.gate?.reason ?? (choice.act === 'stay' ? choice.message : null),
       error: away.join('; ') || null,
       ...(of.dropped ? { dropped: [...of.dropped] } : {}),
+      ...(stays.length > 0 ? { stays } : {}),
       actions: plannedActions(planned.plan, planned.gate?.reason)
         .filter((a) => !planned.away.has(a.id))
         .map((action) => (diff ? withDiff(deps, planned.plan, action) : action)),

@@ -25,7 +25,9 @@ export interface Signs {
 }
 
 /** A way that opens helps what waits for somebody far away, or for an address of this host's own. */
-const needsWay = (code: ReasonCode): boolean => reasonOf(code).fault === 'wait' || code === 'EngineRefused';
+const needsWay = (code: ReasonCode): boolean => reasonOf(code).fault === 'wait' || WITH_A_LINK.includes(code);
+/** A link that comes up may bring what these lack. */
+const WITH_A_LINK: readonly ReasonCode[] = ['EngineRefused', 'AddressMissing'];
 
 /** What waits for something that others make, remove or start. Trying it makes no event of its own, which would cut its pause short. */
 const WAITS_FOR_OTHERS: readonly ReasonCode[] = [

@@ -22,6 +22,8 @@ const RULES: readonly [RegExp, string][] = [
   [/(\/tmp\/[A-Za-z-]*[A-Za-z-]|\/tmpmounts\/[A-Za-z-]+|\/snapshots\/)\d+/g, '$1…'],
   // Go, of a connection: `read udp 10.0.0.2:48213->10.0.0.1:53: i/o timeout`.
   [/\b(read|write) (tcp|udp)[46]? \S+->/g, '$1 $2 '],
+  // Where the container's own address stands behind the one that is published: `10.0.0.1:80:172.18.0.2:80/tcp`.
+  [/(\d+(?:\.\d+){3}:\d+):\d+(?:\.\d+){3}:\d+(?=\/(?:tcp|udp|sctp))/g, '$1'],
   [/\b0x[0-9a-f]{6,}\b/g, '0x…'],
   // Go's crypto/x509 tells the time of this very moment.
   [/(current time \d{4}-\d\d-\d\d)T[\d:.]+(?:Z|[+-]\d\d:\d\d)/g, '$1'],

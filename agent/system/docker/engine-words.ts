@@ -43,6 +43,12 @@ const REFUSALS: readonly Refusal[] = [
     advice: 'free the port, or publish another',
   },
   {
+    says: /cannot assign requested address/,
+    code: 'AddressMissing',
+    advice:
+      'give an interface of this host that address (`ip -br address` lists them), or publish on another; it is tried again then',
+  },
+  {
     // What else has no space left may be a limit that was declared: of a volume, of a control group.
     says: /^(?!.*(?:cgroup|inotify|populate|\/volumes\/)).*no space left on device/s,
     code: 'DiskFull',

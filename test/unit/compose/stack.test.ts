@@ -269,6 +269,31 @@ test.each<[string, string, string]>([
     '`prune: true` has no effect on an external volume, which fairlead never deletes; remove one of them',
   ],
   [
+    'a volume of somebody else that is only to be looked at',
+    'services: {web: {image: x, volumes: ["data:/d"]}}\nvolumes: {data: {external: true, x-fairlead: {mode: observe}}}',
+    '`mode` has no effect on what is `external`, which fairlead never makes, changes or deletes; remove it',
+  ],
+  [
+    'a network of somebody else that is to be made anew',
+    'services: {web: {image: x, networks: [n]}}\nnetworks: {n: {external: true, x-fairlead: {adopt: recreate}}}',
+    '`adopt` has no effect on what is `external`, which fairlead never makes, changes or deletes; remove it',
+  ],
+  [
+    'a start without data where none is kept',
+    'services: {web: {image: x, tmpfs: /t, x-fairlead: {empty: allow}}}',
+    '`empty: allow` has no effect: the service mounts no volume and no directory that could be empty; remove it',
+  ],
+  [
+    'a secret that is no file and is to stay encrypted',
+    'services: {web: {image: x, secrets: [s]}}\nsecrets: {s: {environment: X, x-fairlead: {decrypt: false}}}',
+    '`decrypt: false` has no effect without `file`: nothing of the repository is delivered here; remove it',
+  ],
+  [
+    'a key that is not known, beside what no host can do',
+    'services: {web: {image: x, build: ., x-fairlead: {prun: true}}}',
+    'unknown key `prun` of x-fairlead',
+  ],
+  [
     'a value that is none',
     'services: {web: {image: x, x-fairlead: {adopt: all}}}',
     '`adopt` must be match or recreate, got `all`',
