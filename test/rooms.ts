@@ -1,4 +1,5 @@
 /** The rooms of the test suite, which are vitest's projects: what is in each, and how many minutes it may take. */
+import os from 'node:os';
 
 export interface Room {
   readonly name: string;
@@ -26,7 +27,8 @@ export const ROOMS: readonly Room[] = [
     name: 'pure',
     include: ['test/unit/**/*.test.ts'],
     exclude: [GIT, ...MEASURED],
-    maxWorkers: '100%',
+    // Some of these wait for sockets, brokers and watches.
+    maxWorkers: os.availableParallelism() + 1,
     budgetMinutes: 1,
     testTimeout: MINUTE,
     hookTimeout: MINUTE,
