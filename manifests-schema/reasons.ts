@@ -135,6 +135,9 @@ const TABLE = {
   OriginalsUnreadable: host('What was there before the first takeover cannot be read back.'),
   OwnPath: commit('The path leads to fairlead’s own config, state or program.'),
   PathOccupied: host('Something that fairlead does not delete is in the way.'),
+  RequirementFailed: host(
+    'A unit requires another one, which the repository does not declare and which failed, or asserts what does not hold on this host.',
+  ),
   SystemdUnreachable: wait('systemd does not answer over D-Bus.'),
   UnitFailed: commit('A unit failed; the message has the last lines of its journal.'),
   UnitNotFound: host('This host has no such unit.'),

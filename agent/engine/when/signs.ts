@@ -35,6 +35,7 @@ const WAITS_FOR_OTHERS: readonly ReasonCode[] = [
   'NameConflict',
   'NetworkInUse',
   'NetworkMissing',
+  'RequirementFailed',
   'SystemdUnreachable',
   'UnitNotFound',
   'VolumeInUse',

@@ -10,6 +10,8 @@ interface JobOptions {
   exec: Exec;
   /** Takes secrets out of what a program printed. */
   redact?: ((text: string) => string) | undefined;
+  /** Whether the repository declares a unit. */
+  isDeclared?(name: string): boolean;
 }
 
 export type UnitJob = (verb: JobVerb, name: string, signal?: AbortSignal) => Promise<void>;
@@ -20,8 +22,8 @@ const LINES = 8;
 const MAX_LINE = 300;
 const JOURNAL_TIMEOUT_MS = 10_000;
 
-/** @returns what runs a job to its end, or throws AgentError `UnitFailed`, `UnitNotFound` */
-export function createUnitJobs({ systemd, exec, redact }: JobOptions): UnitJob {
+/** @returns what runs a job to its end, or throws AgentError `UnitFailed`, `UnitNotFound`, `RequirementFailed` */
+export function createUnitJobs({ systemd, exec, redact, isDeclared = () => false }: JobOptions): UnitJob {
   return async (verb, name, signal) => {
     // Six starts in ten seconds are refused; a start of ours must not be the victim of that count.
     if (verb !== 'StopUnit') await systemd.resetFailed(name);
@@ -34,6 +36,9 @@ export function createUnitJobs({ systemd, exec, redact }: JobOptions): UnitJob {
     // The unit's own state has the last word: one that is up, or that systemd starts again (Restart=), did not fail to start.
     // Settle judges what it does next.
     if (STARTS.includes(verb) && (row?.active === 'active' || row?.active === 'activating')) return;
+    const lacks = row && (await whatItLacks(systemd, row, result, isDeclared));
+    if (lacks)
+      throw new AgentError({ code: 'RequirementFailed', phase: 'apply', resource: `unit:${name}`, message: lacks });
     const status = row?.path ? await exitStatusOf(systemd, row.path) : 0;
     const lines = row ? await journalOf({ systemd, exec, redact }, row) : '';
     throw new AgentError({
@@ -43,6 +48,27 @@ export function createUnitJobs({ systemd, exec, redact }: JobOptions): UnitJob {
       message: `${verb.replace('Unit', '').toLowerCase()} of ${name} ended as ${result}${lines ? `; its journal: ${lines}` : ''}; see \`systemctl status ${name}\``,
     });
   };
+}
+
+/** systemd.unit(5): what must be active for a unit to be started. */
+const REQUIRING = ['Requires', 'Requisite', 'BindsTo'];
+
+/** Why a unit could not even be begun, where the repository brings nothing that could be at fault; null otherwise. */
+async function whatItLacks(
+  systemd: Systemd,
+  { name, path }: UnitRow,
+  result: string,
+  isDeclared: (name: string) => boolean,
+): Promise<string | null> {
+  if (result === 'assert')
+    return `${name} was not started: an assertion of it does not hold on this host; see \`systemctl cat ${name}\``;
+  if (result !== 'dependency' || path === '') return null;
+  const needed = await Promise.all(REQUIRING.map((key) => systemd.property<string[]>(path, 'Unit', key, [])));
+  const rows = await systemd.list([...new Set(needed.flat())]);
+  const down = rows.filter(({ active }) => active !== 'active').map((row) => row.name);
+  const foreign = down.filter((other) => !isDeclared(other));
+  if (foreign.length === 0 || foreign.length < down.length) return null;
+  return `${name} was not started: it requires ${foreign.join(', ')}, which the repository does not declare and which could not be started; see \`systemctl status ${foreign[0]}\``;
 }
 
 /** Nobody brought it: neither a manifest, nor a package. */

@@ -46,7 +46,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
   const { systemd, reloads, originals, exec, redact } = options;
   const answers = createUnitAnswers(options);
   const readOnDisk = createUnitReader(options);
-  const job = createUnitJobs(options);
+  const job = createUnitJobs({ ...options, isDeclared: (name) => declared.has(`unit:${name}`) });
   /** All that is declared, as of the last look. */
   let declared: ReadonlySet<ResourceId> = new Set();
   /** Started or restarted in this run: a notify of the same run asks for nothing more. */

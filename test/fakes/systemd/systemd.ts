@@ -166,6 +166,7 @@ function propertyOf(state: State, unit: FakeUnit, name: string): unknown {
       Type: type,
       RemainAfterExit: () => lastOf(definition, 'Service', 'RemainAfterExit') === 'yes',
       Triggers: triggered,
+      Requires: () => wordsOf(definition, 'Unit', 'Requires'),
     } as Record<string, (() => unknown) | undefined>
   )[name]?.();
 }

@@ -133,6 +133,28 @@ describe('a start', () => {
   });
 });
 
+describe('a unit that requires another one', () => {
+  const needing = ours('x.service', `[Unit]\nRequires=nas.service\n${SLEEPS}`, 'state: started');
+  const nas = (command: string) => `[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=${command}\n`;
+
+  test('that this host has, and that fails, needs a hand', async () => {
+    put(`${VENDOR}/nas.service`, nas('/bin/false'));
+    const result = await engine.apply(needing);
+    expect(problems(result)).toEqual([
+      expect.stringMatching(/^unit:x\.service RequirementFailed: x\.service was not started: it requires nas\.service/),
+    ]);
+    expect(result.outcome.problems.map((p) => p.turn)).toEqual(['host']);
+    put(`${VENDOR}/nas.service`, nas('/bin/true'));
+    await host.systemd.systemd.reload();
+    expect(problems(await engine.again({ trigger: 'manual' }))).toEqual([]);
+  });
+
+  test('that the commit itself brings, and that fails, is a failure of the commit', async () => {
+    const both = { ...needing, 'v.yaml': `units: {nas.service: {content: ${JSON.stringify(nas('/bin/false'))}}}\n` };
+    expect(problems(await engine.apply(both))).toContainEqual(expect.stringMatching(/^unit:x\.service UnitFailed/));
+  });
+});
+
 describe('a changed text', () => {
   const changed = (text: string) => text.replace('[Service]', '# another text\n[Service]');
   test('restarts what runs and is declared to run', async () => {
