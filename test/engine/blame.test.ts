@@ -225,6 +225,27 @@ describe('an outage', () => {
     expect(syncOf(await engine.again({ trigger: 'manual' }))).toEqual({ sync: 'synced', reason: '' });
   });
 
+  test('a job is not run on a guess where its `unless` does not answer in time', async () => {
+    const exec = host.options.exec;
+    const asked: string[] = [];
+    let stopped: () => void = () => undefined;
+    engine.close();
+    host.options.exec = async (argv, options) => {
+      if (argv[0] === 'systemctl' && argv[1] === 'stop') stopped();
+      if (argv[0] !== 'systemd-run') return exec(argv, options);
+      asked.push(argv.find((word) => word.startsWith('--unit=')) ?? '');
+      await new Promise<void>((resolve) => {
+        stopped = resolve;
+      });
+      return { code: 143, stdout: '', stderr: '' };
+    };
+    engine = reconcilerOn(host, { rollback: true });
+    await engine.apply(GOOD);
+    const ran = await engine.apply({ ...GOOD, 'j.yaml': 'jobs: {m: {run: [m], unless: [asks], timeout: 1s}}\n' });
+    expect(syncOf(ran)).toEqual({ sync: 'failed', reason: 'TemporaryFailure' });
+    expect(asked).toEqual(['--unit=fairlead-unless-m.service']);
+  });
+
   test('a unit whose ExecStartPre exits 75 is started when that goes through', async () => {
     await engine.apply(GOOD);
     const unit = (pre: string) => ({

@@ -35,8 +35,8 @@ export function createJobProvider({ exec, redact }: JobProviderOptions): Provide
   const needless = async (spec: JobSpec, signal: AbortSignal): Promise<boolean | 'unknown'> => {
     if (spec.unless === undefined) return false;
     const timeoutMs = Math.min(spec.timeoutMs, UNLESS_TIMEOUT_MS);
-    const { code } = await runUnit(exec, `unless-${spec.name}`, spec.unless, { ...spec, timeoutMs }, signal);
-    return code === TRY_AGAIN ? 'unknown' : code === 0;
+    const { code, late } = await runUnit(exec, `unless-${spec.name}`, spec.unless, { ...spec, timeoutMs }, signal);
+    return late || code === TRY_AGAIN ? 'unknown' : code === 0;
   };
   const run = async (want: Desired<JobSpec>, signal: AbortSignal, report: Report) => {
     const { spec, id: resource } = want;
@@ -102,7 +102,7 @@ const undecided = ({ id, spec }: Desired<JobSpec>) =>
     code: 'TemporaryFailure',
     phase: 'apply',
     resource: id,
-    message: `whether the job is needed cannot be told now: \`${spec.unless?.join(' ')}\`, its \`unless\`, ended with exit status ${TRY_AGAIN}; it is asked again`,
+    message: `whether the job is needed cannot be told now: \`${spec.unless?.join(' ')}\`, its \`unless\`, ended with exit status ${TRY_AGAIN} or did not end in time; it is asked again`,
   });
 
 /** USER and GROUP of systemd.exec(5), "Process Exit Codes". */
