@@ -8,7 +8,7 @@ import { AgentError } from './errors.ts';
 import { readFleet } from './fleet/client.ts';
 import { notify } from './fleet/notify.ts';
 import { createProviders, KINDS } from './kinds/index.ts';
-import { configFile, loadConfig, readHistory, runDir, stateDir } from './layout.ts';
+import { configFile, type LayoutOptions, loadConfig, readHistory, rootOf, runDir, stateDir } from './layout.ts';
 import { loadIdentity } from './secrets/identity.ts';
 import { systemClock } from './system/clock.ts';
 import { exec } from './system/exec.ts';
@@ -30,6 +30,33 @@ const offlineKinds = (version: string) => ({
   }),
 });
 
+const UNIT = 'fairlead.service';
+
+/** systemctl(1) on the agent's own unit. */
+async function service(options: LayoutOptions, what: 'start' | 'stop'): Promise<'started' | 'stopped' | 'absent'> {
+  if (rootOf(options) !== '' || !existsSync('/run/systemd/system')) return 'absent';
+  const { code: missing } = await exec(['systemctl', 'cat', UNIT]);
+  if (missing !== 0) return 'absent';
+  const [verb, done] = what === 'start' ? (['enable', 'started'] as const) : (['disable', 'stopped'] as const);
+  const { code, stderr } = await exec(['systemctl', verb, '--now', UNIT]);
+  if (code === 0) return done;
+  throw new AgentError({
+    code: 'ServiceFailed',
+    phase: 'config',
+    message: `systemctl ${verb} --now ${UNIT} failed: ${stderr.trim()}; its log: journalctl -u fairlead`,
+  });
+}
+
+async function askPerson(question: string): Promise<string> {
+  const { createInterface } = await import('node:readline/promises');
+  const lines = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return await lines.question(question);
+  } finally {
+    lines.close();
+  }
+}
+
 /** Of a terminal that does not say how wide it is. */
 const USUAL_COLUMNS = 80;
 
@@ -47,6 +74,7 @@ export const commandLine = (argv: readonly string[], version: string): Promise<n
       },
       env: process.env,
       now: () => new Date(),
+      ...(process.stdin.isTTY && process.stdout.isTTY ? { ask: askPerson } : {}),
       interrupted() {
         const left = new AbortController();
         process.once('SIGINT', () => left.abort());
@@ -64,6 +92,7 @@ export const commandLine = (argv: readonly string[], version: string): Promise<n
           ? (await loadIdentity(stateDir(options))).recipient()
           : null,
       examine: (options) => examine({ ...options, version }),
+      service: (options, what) => service(options, what),
       runAgent: async (options) => (await import('./daemon.ts')).runDaemon({ ...options, version }),
       client: (options) => createControlClient({ dir: runDir(options) }),
       readHistory: (options, query) => readHistory(options, (runs) => ({ schema: 1, runs: runs.list(query) })),

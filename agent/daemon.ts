@@ -26,6 +26,8 @@ export interface DaemonOptions extends LayoutOptions {
   /** With `once`: the run and the status as one document on stdout, and the log on stderr. */
   json?: boolean;
   version: string;
+  /** With `once`: the host leaves, and what is managed is removed as `decommission: true` removes it. */
+  leaving?: boolean;
 }
 
 /** How long `--once` waits for a broker that is slow or away; what it could not say, the next start says. */
@@ -43,7 +45,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const log = createLogger({
     level: 'info',
     journal: process.env.JOURNAL_STREAM !== undefined,
-    write: (line) => (options.once && options.json ? process.stderr : process.stdout).write(redactor.text(line)),
+    write: (line) =>
+      (options.once && (options.json || options.leaving) ? process.stderr : process.stdout).write(redactor.text(line)),
   });
   const opened = openState(options, log);
   const { store } = opened;
@@ -79,6 +82,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       config: using,
       localVars,
       configFile: configFile(options),
+      leaving: options.leaving ?? false,
       identity: {
         host,
         fleet,
@@ -177,10 +181,12 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   reporter?.start();
   if (options.once) {
     const run = await session.once();
-    code = WELL.includes(run?.sync) ? 0 : 1;
+    // What is held was not removed.
+    const isWell = options.leaving ? run?.sync === 'synced' : WELL.includes(run?.sync);
+    code = isWell ? 0 : 1;
     const document = { schema: 1, type: 'done', run, status: session.api.status() };
     // A run that could not be written has no record.
-    if (options.json && run !== null) process.stdout.write(`${tameJson(document)}\n`);
+    if (options.json && !options.leaving && run !== null) process.stdout.write(`${tameJson(document)}\n`);
   } else {
     log.info({ version: options.version, host, repo: config.repo.url }, 'fairlead started');
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => end(0));

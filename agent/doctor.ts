@@ -44,7 +44,8 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
     const fix = existsSync(file) && !mayRead(file) ? 'run doctor as root, as whom the agent runs' : undefined;
     return [finding('config', thrown, fix ?? `fix ${file} (see man agent.yaml); \`fairlead init\` writes a first one`)];
   }
-  const hosts = rootOf(options) === '' ? [systemd, docker] : [];
+  const hosts = rootOf(options) === '' ? [systemd] : [];
+  if (rootOf(options) === '' && (await needsEngine(options, config))) hosts.push(docker);
   if (rootOf(options) === '' && Object.keys(config.docker.registries).length > 0) hosts.push(registries);
   const probes: Probe[] = [
     daemon(options),
@@ -164,6 +165,16 @@ const systemd: Probe = {
     }
   },
 };
+
+/** Whether there is an engine, or a problem for want of one: a host of files and units alone is well without. */
+async function needsEngine(options: DoctorOptions, { docker: { socket } }: AgentConfig): Promise<boolean> {
+  if (existsSync(socket) || socket !== USUAL_SOCKET) return true;
+  const client = createControlClient({ dir: runDir(options) });
+  const status = await client.get<StatusDocument>('status').catch(() => null);
+  return status?.problems.some(({ reason }) => reason === 'EngineUnreachable') ?? false;
+}
+
+const USUAL_SOCKET = '/var/run/docker.sock';
 
 /** By the engine, as a pull would do it. */
 const registries: Probe = {

@@ -55,6 +55,8 @@ export interface SessionOptions {
   config: AgentConfig;
   /** Where agent.yaml lies: out of reach of what is managed. */
   configFile: string;
+  /** Whatever the repository says, nothing is to be managed here any more. */
+  leaving?: boolean;
   identity: Identity;
   localVars: LocalVars;
   facts: StatusDocument['facts'];
@@ -136,31 +138,33 @@ export function createSession(options: SessionOptions): Session {
   const bare: EngineDeps = {
     source,
     endpoints: endpointsOf(sourceOptions, config),
-    load: createLoader({
-      version: identity.version,
-      host,
-      fleet,
-      labels,
-      facts: readHostFacts(),
-      treeRoot: '/var/lib/fairlead/tree',
-      sha256: (bytes) => hash('sha256', bytes),
-      keyedHash: options.keyedHash,
-      decrypt(files, dirs, commit) {
-        // A directory that is no commit: nothing says when it is used no more.
-        if (commit === '') return openSecrets(files, dirs, options.secrets.secretKey, redactor.add);
-        redactor.addFor(commit, []);
-        return openSecrets(files, dirs, options.secrets.secretKey, (secret) => redactor.addFor(commit, [secret]));
-      },
-      found(credentials, commit) {
-        if (commit === '') for (const one of credentials) redactor.add(one);
-        else redactor.addFor(commit, credentials);
-      },
-      logins: createCredentials({ registries, home: '/root', root, exec, secret: redactor.add }).config,
-      localVars: localVars.current,
-      directories: () => askDirectories(providers),
-      kinds: KINDS,
-      providers,
-    }),
+    load: (options.leaving ? leaving : asDeclared)(
+      createLoader({
+        version: identity.version,
+        host,
+        fleet,
+        labels,
+        facts: readHostFacts(),
+        treeRoot: '/var/lib/fairlead/tree',
+        sha256: (bytes) => hash('sha256', bytes),
+        keyedHash: options.keyedHash,
+        decrypt(files, dirs, commit) {
+          // A directory that is no commit: nothing says when it is used no more.
+          if (commit === '') return openSecrets(files, dirs, options.secrets.secretKey, redactor.add);
+          redactor.addFor(commit, []);
+          return openSecrets(files, dirs, options.secrets.secretKey, (secret) => redactor.addFor(commit, [secret]));
+        },
+        found(credentials, commit) {
+          if (commit === '') for (const one of credentials) redactor.add(one);
+          else redactor.addFor(commit, credentials);
+        },
+        logins: createCredentials({ registries, home: '/root', root, exec, secret: redactor.add }).config,
+        localVars: localVars.current,
+        directories: () => askDirectories(providers),
+        kinds: KINDS,
+        providers,
+      }),
+    ),
     localVars: localVars.current,
     redact: redactor.deep,
     kinds: KINDS,
@@ -316,7 +320,8 @@ export function createSession(options: SessionOptions): Session {
     },
     async once() {
       let ended: RunRecord | null = null;
-      await loop.request({}, 'start', (line) => {
+      const leaves = { force: true, allowPrune: true };
+      await loop.request(options.leaving ? leaves : {}, options.leaving ? 'manual' : 'start', (line) => {
         if (line.type === 'done') ended = line.run;
       });
       return ended;
@@ -335,6 +340,16 @@ export function createSession(options: SessionOptions): Session {
     },
   };
 }
+
+type Load = EngineDeps['load'];
+const asDeclared = (load: Load): Load => load;
+/** As if host.yaml said `decommission: true`. */
+const leaving =
+  (load: Load): Load =>
+  async (checkout) => {
+    const loaded = await load(checkout);
+    return { ...loaded, host: { ...loaded.host, decommission: true } };
+  };
 
 const SETTLED_MS = 5_000;
 

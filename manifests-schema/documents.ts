@@ -269,9 +269,21 @@ export const initDocument = z
     config: z.string(),
     age: z.string().describe('public half'),
     ssh: z.string().describe('public half'),
+    directory: z.string().describe('of this host in the repository'),
+    service: z.enum(['started', 'stopped', 'absent']).describe('what became of the unit of the agent'),
     made: z.array(z.string()).describe('files that were not there before'),
   })
   .describe('fairlead init --json');
+
+export const uninstallDocument = z
+  .strictObject({
+    schema,
+    removed: z.boolean().describe('whether what was managed is gone'),
+    resources: z.number().nullable().describe('how many were managed; null where the agent was down'),
+    service: z.enum(['started', 'stopped', 'absent']),
+    left: z.array(z.string()).describe('paths that stay on the host'),
+  })
+  .describe('fairlead uninstall --json');
 
 export const fleetDocument = z
   .strictObject({

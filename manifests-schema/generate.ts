@@ -18,6 +18,7 @@ import {
   runDocument,
   showDocument,
   syncDocument,
+  uninstallDocument,
   validateDocument,
   versionDocument,
 } from './documents.ts';
@@ -39,6 +40,7 @@ const SCHEMAS: Record<string, z.ZodType> = {
   event: eventDocument,
   plan: planDocument,
   sync: syncDocument,
+  uninstall: uninstallDocument,
   show: showDocument,
   history: historyDocument,
   run: runDocument,

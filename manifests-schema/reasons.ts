@@ -197,6 +197,7 @@ const TABLE = {
   NotKept: stuck('The bytes that were asked for are kept no more.'),
   PlanFailed: stuck('The plan could not be made.'),
   Refused: stuck('The agent refused the request.'),
+  ServiceFailed: stuck('systemd could not start or stop the unit of the agent.'),
   StateTooNew: stuck('The state was written by a newer version than this one; install that version again.'),
   UnknownHost: stuck('The repository has no such host.'),
   Unreachable: wait('The far end gave no answer.'),

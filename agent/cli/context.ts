@@ -15,6 +15,8 @@ export interface Terminal {
   readonly columns: number;
   env: Record<string, string | undefined>;
   now(): Date;
+  /** Asks the person at the terminal; absent where nobody is there to answer. */
+  ask?(question: string): Promise<string>;
   /** A signal that aborts at Ctrl-C. From this call on, Ctrl-C no longer ends the program by itself. */
   interrupted(): AbortSignal;
 }
@@ -28,7 +30,13 @@ export interface GlobalOptions {
 /** What the commands need of the rest of the program; main supplies it. */
 export interface CliDeps {
   version: string;
-  runAgent(options: GlobalOptions & { once: boolean }): Promise<number>;
+  /** @param options with `leaving`, one run that removes what is managed, as `decommission: true` does */
+  runAgent(options: GlobalOptions & { once: boolean; leaving?: boolean }): Promise<number>;
+  /**
+   * Starts the agent's unit now and at each boot, or stops it for good. `absent` where there is no such unit, as below --root.
+   * Throws AgentError `ServiceFailed`.
+   */
+  service(options: GlobalOptions, what: 'start' | 'stop'): Promise<'started' | 'stopped' | 'absent'>;
   client(options: GlobalOptions): ControlClient;
   /** From the database, for when the daemon is down. */
   readHistory(options: GlobalOptions, query: HistoryQuery): HistoryDocument;

@@ -10,6 +10,7 @@ import type { Build } from './program.ts';
 import { show } from './show.ts';
 import { parseCommit, parseCount, parseDuration, parseRun, parseSince } from './since.ts';
 import { sync } from './sync.ts';
+import { type UninstallOptions, uninstall } from './uninstall.ts';
 
 export function addHostCommands({ program, add, act, deps, terminal, finish }: Build): void {
   program.commandsGroup('This host:');
@@ -98,6 +99,14 @@ export function addHostCommands({ program, add, act, deps, terminal, finish }: B
     examples: ['fairlead doctor'],
     exits: { 0: 'all well', 1: 'something failed' },
   }).action(act(doctor));
+  add('uninstall', {
+    text: 'leave the fleet: stop the agent, and keep or remove what it manages; data always stays',
+    examples: ['fairlead uninstall', 'fairlead uninstall --remove-managed'],
+    exits: { 0: 'left', 1: 'not everything could be removed' },
+  })
+    .option('--remove-managed', 'remove what fairlead made or adopted, but for volumes (default: it runs on)')
+    .addOption(new Option('--note', 'only note which files below tree/ were written by fairlead').hideHelp())
+    .action(act((c: Context, o: UninstallOptions) => uninstall(c, o)));
   add('resources', { text: 'list every resource with its sync and health', examples: ['fairlead resources'] }).action(
     act(commands.resources),
   );

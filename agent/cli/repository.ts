@@ -7,6 +7,7 @@ import { type InitOptions, init } from './init.ts';
 import type { Build } from './program.ts';
 import { type RenderOptions, render } from './render.ts';
 import { type EncryptOptions, encrypt, recipients } from './secret.ts';
+import { parseDuration } from './since.ts';
 import { type ValidateOptions, validate } from './validate.ts';
 
 export function addRepositoryCommands({ program, add, group, act }: Build): void {
@@ -14,15 +15,20 @@ export function addRepositoryCommands({ program, add, group, act }: Build): void
   const dir = ['--dir <dir>', 'the fleet repository', '.'] as const;
   const worktree = ['--worktree', 'read the working tree, as the commit that it would make, instead of HEAD'] as const;
   add('init [url]', {
-    text: 'write agent.yaml and create the keys of this host',
+    text: 'set this host up: agent.yaml, its keys, the service; asks for what is missing',
     examples: [
       'fairlead init git@git.example.com:fleet.git',
-      'fairlead init https://git.example.com/fleet.git --host edge-1',
+      'fairlead init https://git.example.com/fleet.git --broker mqtts://mqtt.example.com --wait 10m',
     ],
   })
     .option('--host <name>', "default: the machine's name")
     .option('--ref <ref>', 'branch, tag or commit; default main')
     .option('--path <dir>', "the host's directory in the repository; default hosts/<host>")
+    .option('--broker <url>', 'MQTT broker to report to; default none')
+    .option('--username <name>', 'user for the broker')
+    .option('--password-file <file>', 'file with the password for the broker')
+    .option('--no-start', 'leave the service alone')
+    .option('--wait [duration]', "wait until the repository has the host's directory", parseDuration)
     .action(act((c: Context, url: string | undefined, o: InitOptions) => init(c, url, o)));
   add('validate [dir]', {
     text: 'check every host of a fleet repository, offline',

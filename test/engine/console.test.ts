@@ -78,6 +78,7 @@ test('every command that prints data prints a document that its schema describes
       [documents.runDocument, ['1']],
     ],
     init: [[documents.initDocument, ['--root', init, 'https://git.example.com/fleet.git', '--host', 'new-1']]],
+    uninstall: [[documents.uninstallDocument, []]],
     validate: [[documents.validateDocument, [fleet()]]],
     render: [[documents.renderDocument, ['trial', '--dir', fleet(), '--origin']]],
     affected: [[documents.affectedDocument, ['HEAD~1', 'HEAD', '--dir', fleet()]]],

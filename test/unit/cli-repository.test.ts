@@ -33,6 +33,7 @@ async function cli(...argv: string[]) {
     self: [],
     offlineKinds: () => ({ kinds: KINDS, providers: providers() }),
     ownRecipient: async () => recipient,
+    service: async () => 'absent',
     paths: () => ({ config: path.join(dir, 'etc/agent.yaml'), state: path.join(dir, 'state') }),
   } as unknown as CliDeps;
   const terminal = {

@@ -1,0 +1,174 @@
+/** `fairlead init` and `fairlead uninstall` as a person and a script meet them. */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { beforeEach, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { type CliDeps, runCli, type Terminal } from '../../agent/cli/index.ts';
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(path.join(os.tmpdir(), 'fairlead-init-'));
+});
+const config = () => path.join(root, 'etc/fairlead/agent.yaml');
+
+interface World {
+  /** What the person at the terminal types, in order. */
+  answers?: string[];
+  service?: 'started' | 'stopped' | 'absent';
+  /** What the daemon says, one after the other. */
+  syncs?: string[];
+  resources?: { id: string; sync: string }[];
+  leaves?: number;
+}
+
+async function cli(world: World, ...argv: string[]) {
+  const out = { stdout: '', stderr: '', code: -1, asked: [] as string[], done: [] as string[] };
+  const { answers, syncs = [], resources = [] } = world;
+  const terminal = {
+    stdout: (text: string) => {
+      out.stdout += text;
+    },
+    stderr: (text: string) => {
+      out.stderr += text;
+    },
+    isTTY: answers !== undefined,
+    columns: 100,
+    env: { NO_COLOR: '1' },
+    now: () => new Date(),
+    interrupted: () => new AbortController().signal,
+    ...(answers
+      ? {
+          ask: async (question: string) => {
+            out.asked.push(question);
+            return answers.shift() ?? '';
+          },
+        }
+      : {}),
+  } as unknown as Terminal;
+  const deps = {
+    version: '1.0.0',
+    paths: () => ({ config: config(), state: path.join(root, 'var/lib/fairlead') }),
+    service: async (_: unknown, what: string) => {
+      out.done.push(what);
+      return world.service ?? 'absent';
+    },
+    runAgent: async (options: { leaving?: boolean }) => {
+      out.done.push(options.leaving ? 'leave' : 'run');
+      return world.leaves ?? 0;
+    },
+    examine: async () => {
+      out.done.push('doctor');
+      return [{ name: 'config', ok: true, message: 'read', fix: '' }];
+    },
+    client: () => ({
+      get: async (address: string) => (address === 'resources' ? { resources } : { sync: 'unassigned' }),
+      sync: async (_: unknown, how: { line(line: object): void }) => {
+        out.done.push('sync');
+        how.line({ type: 'done', status: { sync: syncs.shift() ?? 'synced' } });
+      },
+    }),
+  } as unknown as CliDeps;
+  out.code = await runCli(argv, terminal, deps);
+  return out;
+}
+
+test('init starts the service, shows the line to commit, and ends with doctor', async () => {
+  const ran = await cli({ service: 'started' }, 'init', 'https://git.example.com/fleet.git', '--host', 'edge-1');
+  expect(ran.code).toBe(0);
+  expect(ran.stdout).toMatch(/mkdir -p hosts\/edge-1 && echo 'age: age1\w+' >> hosts\/edge-1\/host\.yaml/);
+  expect(ran.done).toEqual(['start', 'doctor']);
+  expect(ran.stdout.trimEnd()).toMatch(/ok {4}config {2}read$/);
+});
+
+test('init writes the broker with its user and password file', async () => {
+  const broker = ['--broker', 'mqtts://b.example.com', '--username', 'u', '--password-file', '/etc/fairlead/p'];
+  await cli({}, 'init', 'https://git.example.com/fleet.git', ...broker);
+  expect(parse(readFileSync(config(), 'utf8')).mqtt).toEqual({
+    url: 'mqtts://b.example.com',
+    username: 'u',
+    passwordFile: '/etc/fairlead/p',
+  });
+});
+
+test.each([
+  ['http://b.example.com', 'is no address of a broker'],
+  ['mqtts://u:p@b.example.com', 'must not carry a user or a password'],
+])('init refuses the broker %s and writes nothing', async (broker, why) => {
+  const ran = await cli({ service: 'started' }, 'init', 'https://git.example.com/fleet.git', '--broker', broker);
+  expect(ran.code).not.toBe(0);
+  expect(ran.stderr).toContain(why);
+  expect(existsSync(config())).toBe(false);
+  expect(ran.done).toEqual([]);
+});
+
+test('init with --no-start leaves the service alone', async () => {
+  const ran = await cli({ service: 'started' }, 'init', 'https://git.example.com/fleet.git', '--no-start');
+  expect(ran.done).toEqual([]);
+});
+
+test('in a terminal init asks for what is missing, and again where an answer cannot be used', async () => {
+  const answers = ['not a url', 'https://git.example.com/fleet.git', 'mqtts://b.example.com', 'edge-7', 'n'];
+  const ran = await cli({ service: 'started', answers }, 'init');
+  expect(ran.code).toBe(0);
+  expect(ran.asked.map((question) => question.split(' ')[0])).toEqual(['Fleet', 'Fleet', 'MQTT', 'Name', 'Wait']);
+  expect(parse(readFileSync(config(), 'utf8'))).toMatchObject({
+    host: 'edge-7',
+    repo: { url: 'https://git.example.com/fleet.git' },
+    mqtt: { url: 'mqtts://b.example.com' },
+  });
+});
+
+test('init waits until the repository has the directory', async () => {
+  const world = { service: 'started', syncs: ['unassigned', 'synced'] } as const;
+  const ran = await cli({ ...world, syncs: [...world.syncs] }, 'init', '/srv/fleet.git', '--host', 'edge-1', '--wait');
+  expect(ran.done).toEqual(['start', 'sync', 'sync', 'doctor']);
+  expect(ran.stdout).toContain('hosts/edge-1 is there, and this host follows it');
+});
+
+test('a second init keeps the configuration and the keys', async () => {
+  await cli({}, 'init', 'https://git.example.com/fleet.git');
+  const before = readFileSync(config(), 'utf8');
+  const again = await cli({ service: 'started' }, 'init', 'https://git.example.com/fleet.git');
+  expect(again.code).toBe(0);
+  expect(again.stdout).not.toContain('made');
+  expect(readFileSync(config(), 'utf8')).toBe(before);
+});
+
+const TREE = '/var/lib/fairlead/tree';
+function tree(files: Record<string, string>) {
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(path.dirname(path.join(root, TREE, name)), { recursive: true });
+    writeFileSync(path.join(root, TREE, name), content);
+  }
+}
+
+test('uninstall stops the agent, and notes only files below tree/ that are as declared', async () => {
+  tree({ 'a/app.conf': 'ours', 'a/edited.conf': 'edited', 'a/data': 'theirs' });
+  const resources = [
+    { id: `file:${TREE}/a`, sync: 'synced' },
+    { id: `file:${TREE}/a/app.conf`, sync: 'synced' },
+    { id: `file:${TREE}/a/edited.conf`, sync: 'out-of-sync' },
+    { id: 'file:/etc/motd', sync: 'synced' },
+  ];
+  const ran = await cli({ service: 'stopped', resources }, 'uninstall');
+  expect(ran.code).toBe(0);
+  expect(ran.done).toEqual(['stop']);
+  const sums = readFileSync(path.join(root, 'var/lib/fairlead/tree.sums'), 'utf8');
+  expect(sums).toMatch(/^[0-9a-f]{64} {2}\/var\/lib\/fairlead\/tree\/a\/app\.conf\n$/);
+});
+
+test('uninstall --remove-managed removes after the agent was stopped', async () => {
+  tree({});
+  mkdirSync(path.join(root, TREE), { recursive: true });
+  const ran = await cli({ service: 'stopped' }, 'uninstall', '--remove-managed');
+  expect(ran.done).toEqual(['stop', 'leave']);
+  expect(ran.code).toBe(0);
+});
+
+test('uninstall says so where not everything could be removed', async () => {
+  mkdirSync(path.join(root, TREE), { recursive: true });
+  const ran = await cli({ service: 'stopped', leaves: 1 }, 'uninstall', '--remove-managed');
+  expect(ran.code).toBe(1);
+  expect(ran.stderr).toContain('not everything could be removed');
+});
