@@ -205,6 +205,8 @@ interface RunScratch {
   prefetched: Prefetched | null;
   /** What can be reached, asked for while a new commit is fetched. */
   guard: ConnectivityGuard | null;
+  /** What the host went by until now; null where there is no such thing, or where it cannot be read any more. */
+  former: Loaded | null;
 }
 
 /** A look at the host, and what is to be done about it. */

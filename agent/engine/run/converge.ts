@@ -120,7 +120,7 @@ export async function converge(
       unfinished: work.length + removals.length > 0,
       proof: null,
     });
-  if (isFresh) beginTrial(run, checkout, endpoints, await unwellBefore(run, loaded.content(), plan, health));
+  if (isFresh) beginTrial(run, checkout, endpoints, unwellBefore(run, loaded.content(), plan, health));
   const blame = blameNow();
   if (mode.isNew) noteJobs(run, work);
   willLeave(

@@ -23,17 +23,16 @@ export function replacedBy(records: readonly ActionRecord[], removals: readonly 
  * What spoke against the same content at its last try was broken by that, if going back did not make it well again.
  * @param content hash of all that the commit would make this host
  */
-export async function unwellBefore(
+export function unwellBefore(
   run: Run,
   content: string,
   { steps }: Plan,
   health: ReadonlyMap<ResourceId, Health>,
-): Promise<ResourceId[]> {
-  const { accepted, silenced } = run.store.commits.get();
+): ResourceId[] {
+  const { silenced } = run.store.commits.get();
   const isAgain = silenced?.content === content && silenced.failed !== undefined;
   const broken = new Set(isAgain ? problemsOf(silenced.culprit).map(({ id }) => id) : []);
-  const former = accepted === null ? null : await run.snapshots.load(accepted);
-  const declared = former === null ? null : (await run.load(former)).byId();
+  const declared = run.scratch.former?.byId();
   const isUnwell = ({ want: { id }, seen, change }: Step): boolean => {
     if (seen === undefined || broken.has(id)) return false;
     const before = declared?.get(id);

@@ -21,7 +21,7 @@ import {
   withOutage,
 } from '../decide/tell.ts';
 import { pauseInForce } from '../steps/window.ts';
-import type { Outcome, Run } from '../types.ts';
+import type { Loaded, Outcome, Run } from '../types.ts';
 import { endpointsNamed, outageProblem, REOPEN_MS, waitForEndpoints } from './connectivity.ts';
 import { converge } from './converge.ts';
 import { asItRuns, goTo, type Passage, type Reviewed, refusalOf } from './door.ts';
@@ -58,6 +58,7 @@ export async function situate(run: Run, head: Checkout): Promise<Situated> {
 }
 
 export async function pursue(run: Run, head: Reviewed): Promise<Outcome> {
+  run.scratch.former = await formerOf(run);
   const situation = await situate(run, head);
   const passes = decide(situation);
   let told: Told = { outcome: null, outage: null };
@@ -76,6 +77,13 @@ export async function pursue(run: Run, head: Reviewed): Promise<Outcome> {
   const { stay } = situation;
   const answer = stay?.hold ? strayed(outcome, head.info, stay.hold) : outcome;
   return outage === null ? answer : withOutage(answer, outage);
+}
+
+/** Loaded before the head: the loader keeps one commit, which is most likely this one until then, and the head from then on. */
+async function formerOf(run: Run): Promise<Loaded | null> {
+  const { accepted } = run.store.commits.get();
+  const checkout = accepted === null ? null : await run.snapshots.load(accepted);
+  return checkout && run.load(checkout);
 }
 
 /** A pin is the word of whoever set it; the way to the last good commit is the agent's own. */
