@@ -19,7 +19,7 @@ import { notRenewed, renew } from '../steps/renew.ts';
 import { concludeSettled, settle } from '../steps/settle.ts';
 import { willLeave } from '../steps/tidy.ts';
 import { beginTrial } from '../steps/trial.ts';
-import type { Observed, Outcome, Run } from '../types.ts';
+import type { Loaded, Observed, Outcome, Run } from '../types.ts';
 import type { Reviewed } from './door.ts';
 import { isOwnMistake, replacedBy, unwellBefore } from './evidence.ts';
 import { backedOff, beginPatience, noteFailures, settleTimes } from './patience.ts';
@@ -53,23 +53,37 @@ interface ConvergeOptions {
 }
 
 /** The whole way for one commit. */
-export async function converge(
-  run: Run,
-  { checkout, mode, gate: given, trial = NO_TRIAL, alreadyRan = NONE, keeps = NONE }: ConvergeOptions,
-): Promise<Outcome> {
+export async function converge(run: Run, options: ConvergeOptions): Promise<Outcome> {
+  const { checkout, mode, gate } = options;
   const loaded = await run.load(checkout);
   const errors = loaded.issues.filter((i) => i.severity === 'error');
   if (errors.length > 0) return rejected(checkout, loaded, errors.map(issueProblem));
   if (!converges(checkout, loaded)) return unassigned(checkout, loaded);
 
-  if (run.asked.trigger === 'manual') run.backoff.clear();
-  if (mode.isNew) run.backoff.trying(checkout.info.commit);
-  run.io.emit({ type: 'phase', phase: 'plan' });
   // What was begun under this very commit had passed the gate then.
   const begun = run.store.commits.get().trial === checkout.info.commit;
   // While it is planned, its files are written: most likely it is tried, and then they must be durable first.
-  const saving = mode.isNew && !begun && given === null ? run.snapshots.save(checkout) : null;
-  saving?.catch(() => undefined);
+  const saved = mode.isNew && !begun && gate === null ? run.snapshots.save(checkout) : Promise.resolve();
+  try {
+    return await convergeLoaded(run, loaded, { ...options, begun, saved });
+  } finally {
+    await saved.catch(() => undefined);
+  }
+}
+
+interface LoadedOptions extends ConvergeOptions {
+  /** An earlier run began it. */
+  begun: boolean;
+  /** Resolves when its files are durable; rejects with AgentError `StateUnwritable`. */
+  saved: Promise<void>;
+}
+
+async function convergeLoaded(run: Run, loaded: Loaded, options: LoadedOptions): Promise<Outcome> {
+  const { checkout, mode, gate: given, trial = NO_TRIAL, alreadyRan = NONE, keeps = NONE, begun, saved } = options;
+  saved.catch(() => undefined);
+  if (run.asked.trigger === 'manual') run.backoff.clear();
+  if (mode.isNew) run.backoff.trying(checkout.info.commit);
+  run.io.emit({ type: 'phase', phase: 'plan' });
   const renews = given === null && mode.renews;
   const stale: Failures = renews ? await renew(run, loaded, { isNew: mode.isNew }) : new Map();
   const countsRemovals = mode.isNew && !begun;
@@ -105,7 +119,7 @@ export async function converge(
     );
   const removals = plan.removals.filter((r) => !away.has(r.id));
   const isFresh = mode.isNew && !begun && work.length + removals.length > 0;
-  const [endpoints] = await Promise.all([trial.ready, isFresh ? saving : null]);
+  const [endpoints] = await Promise.all([trial.ready, isFresh ? saved : null]);
   // Probes that were broken off tell nothing, and nothing new is begun by an agent that is to end.
   if (run.io.signal.aborted)
     return judge({
