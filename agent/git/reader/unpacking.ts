@@ -41,6 +41,8 @@ export function createUnpacking({ ways, log, idleMs = IDLE_MS, silenceMs }: Unpa
   let preparing: NodeJS.Timeout | undefined;
   let isStopped = false;
   let timer: NodeJS.Timeout | undefined;
+  /** Packs that are read, or wait to be. */
+  let wanted = 0;
   let queue: Promise<unknown> = Promise.resolve();
   /** The one before is gone: two of them would share what processes and threads they may have. */
   let gone: Promise<unknown> = Promise.resolve();
@@ -84,28 +86,39 @@ export function createUnpacking({ ways, log, idleMs = IDLE_MS, silenceMs }: Unpa
   };
   const ready = (): Promise<Channel> => {
     clearTimeout(timer);
-    timer = setTimeout(() => void close(), idleMs);
-    timer.unref();
     if (channel === null) {
       channel = gone.then(open);
       channel.catch(() => undefined);
     }
     return channel;
   };
+  /** It is idle from when it is there and no pack wants it: to start may take longer than it may be idle. */
+  const rest = (): void => {
+    clearTimeout(timer);
+    if (wanted > 0) return;
+    timer = setTimeout(() => void close(), idleMs);
+    timer.unref();
+  };
 
   return {
-    begin: () => void ready(),
+    begin() {
+      ready().then(rest, () => undefined);
+    },
     unpack(pack, options) {
+      wanted++;
       // One pack at a time: the process reads what it is given, and nothing beside it.
       const next = queue.then(async () => {
-        const open = await ready();
-        clearTimeout(timer);
         try {
-          await open.unpack(pack, options);
-        } catch (thrown) {
-          // It may stand anywhere in that pack.
-          await close();
-          throw thrown;
+          const open = await ready();
+          try {
+            await open.unpack(pack, options);
+          } catch (thrown) {
+            // It may stand anywhere in that pack.
+            await close();
+            throw thrown;
+          }
+        } finally {
+          wanted--;
         }
       });
       queue = next.catch(() => undefined);

@@ -213,6 +213,31 @@ test.each([
   expect(running(file)).toEqual([]);
 });
 
+test('one that starts more slowly than it may be idle reads its pack, also if the next fetch begins meanwhile', async () => {
+  const [way] = waysFor(script);
+  if (way === undefined) throw new Error('there is no way');
+  const slow = { ...way, argv: ['/bin/sh', '-c', 'sleep 1; exec "$0" "$@"', ...way.argv] };
+  const by = createUnpacking({ ways: [slow], log: silentLog, idleMs: 50 });
+  open.push(by);
+  by.begin();
+  const slowly = (async function* () {
+    const pack = packOf([blob('x')]);
+    yield pack.subarray(0, 20);
+    by.begin();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    yield pack.subarray(20);
+  })();
+  expect((await all(by, slowly)).size).toBe(1);
+});
+
+test('one that nobody gives a pack ends by itself', async () => {
+  const by = createUnpacking({ ways: waysFor(script), log: silentLog, idleMs: 50 });
+  open.push(by);
+  by.begin();
+  await expect.poll(() => running(script).length, { timeout: 30_000 }).toBeGreaterThan(0);
+  await expect.poll(() => running(script), { timeout: 30_000 }).toEqual([]);
+});
+
 test('of what one says beside it little is told', async () => {
   const by = unpacking(harmful('talks', "fs.writeSync(2, '\\x1b[31mred'.repeat(8_000)); process.exit(3);"));
   const message = await failure(all(by, stream(packOf([blob('x')]))));
