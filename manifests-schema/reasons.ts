@@ -100,6 +100,7 @@ const TABLE = {
   AddressMissing: host('No interface of this host has the address on which a port is to be published.'),
   AddressPoolsExhausted: host('The engine has no addresses left for another network.'),
   ContainerMissing: wait('A container is gone; something else removed it, and it is created again.'),
+  ContainerPaused: host('Somebody froze a container of the service by `docker pause`; `docker unpause` lets it go on.'),
   DeviceMissing: host('A device that is declared does not exist on this host.'),
   DependencyNotReady: unsettled('A service that it depends on is not in the state that it waits for.'),
   EngineLostPort: wait('The engine takes a port for taken that no container has; restart docker.service.'),

@@ -32,6 +32,15 @@ test.each([
   expect(said(ended(state, memory))).toBe(`exited (137)${words}; its last lines: loading`);
 });
 
+test('one that somebody froze is not well, and is theirs to let go on', () => {
+  const frozen = ended({ Status: 'paused', Running: true, Paused: true }, 0);
+  expect(replicaHealth(spec, frozen)).toMatchObject({
+    state: 'bad',
+    code: 'ContainerPaused',
+    message: 'is frozen by `docker pause`; `docker unpause web` lets it go on',
+  });
+});
+
 test('another exit code is no matter of memory', () => {
   expect(said(ended({ ExitCode: 3 }, 16 << 20))).toBe('exited (3); its last lines: loading');
 });

@@ -91,6 +91,11 @@ export function replicaHealth(spec: ServiceSpec, replica: Replica): Health {
     const message = `${stateOf(info)}${memory(info)}${state.Error ? `: ${state.Error}` : ''}${tail}`;
     return { state: 'bad', message, ...(state.ExitCode === TRY_AGAIN ? { code: 'TemporaryFailure' as const } : {}) };
   }
+  // Often beneath a backup, so that it is told and not undone.
+  if (state.Paused) {
+    const message = `is frozen by \`docker pause\`; \`docker unpause ${nameOf(info)}\` lets it go on`;
+    return { state: 'bad', code: 'ContainerPaused', heals: true, message };
+  }
   const status = state.Health?.Status;
   if (status === 'healthy') return OK;
   if (status === 'unhealthy')
