@@ -52,15 +52,26 @@ function checkDeb(deb: string, work: string): [string, string][] {
   ];
 }
 
-/** What lintian has against a package; empty if nothing. What is meant so is in deb/lintian-overrides. */
-export const lintian = (deb: string): string =>
-  said('lintian', ['--allow-root', '--fail-on', 'none', '--tag-display-limit', '0', deb])
+/** lintian(1) on a package, as argv. What is meant so is in deb/lintian-overrides. */
+export const lintianOf = (deb: string): string[] => [
+  ...['lintian', '--allow-root', '--fail-on', 'none', '--tag-display-limit', '0'],
+  deb,
+];
+
+/** What lintian has against a package, out of all that it printed; empty if nothing. */
+export const lintianFindings = (printed: string): string =>
+  printed
     .split('\n')
     .filter((line) => /^[EW]:/.test(line))
     .join('\n');
 
+function lintian(deb: string): string {
+  const [program = '', ...args] = lintianOf(deb);
+  return lintianFindings(said(program, args));
+}
+
 /** What rpmlint has against a package; empty if nothing. What is meant so is in rpm/rpmlint.toml. */
-export const rpmlint = (rpm: string): string =>
+const rpmlint = (rpm: string): string =>
   said('rpmlint', ['--config', path.join(import.meta.dirname, 'rpm/rpmlint.toml'), rpm])
     .split('\n')
     .filter((line) => / [EW]: /.test(line))

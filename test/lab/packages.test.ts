@@ -1,0 +1,211 @@
+/** The packages on real hosts: installed, set up, upgraded while work goes on, taken back, removed, purged. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
+import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import { lintianFindings, lintianOf } from '../../packaging/check-packages.ts';
+import { buildPackages } from '../../packaging/package.ts';
+import { differing, fairlead, fairleadJson, identities, NODE } from './agent.ts';
+import { type Lab, type LabHost, startLab, until } from './lab.ts';
+import { ensurePrograms } from './packages.ts';
+import { type ExecResult, run } from './run.ts';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+const STATE = '/var/lib/fairlead';
+const TREE = `${STATE}/tree/hosts/pkg-13/shop`;
+const UNIT = '[Service]\nExecStart=/bin/sleep infinity\n';
+
+let lab: Lab;
+let host: LabHost;
+let plain: LabHost;
+let out: string;
+let deb: Record<'old' | 'newer' | 'broken', string>;
+/** Reads while the hosts work. */
+let linting: Promise<ExecResult>;
+
+/** This machine's own Node, which is the same: nothing is fetched. */
+const runtime = () => ({
+  node: path.join(ROOT, 'node_modules/node/bin/node'),
+  component: { name: 'node', version: process.versions.node, licence: 'MIT', text: 'see npm', purl: 'pkg:npm/node' },
+});
+async function build(name: string, version: string, replaced: Record<string, string> = {}): Promise<string> {
+  const made = await buildPackages({
+    out: path.join(out, name),
+    archs: ['x64'],
+    formats: ['deb'],
+    fast: true,
+    version,
+    replaced,
+    runtime,
+  });
+  return made[0] ?? '';
+}
+
+beforeAll(async () => {
+  await ensurePrograms({ 'dpkg-deb': 'dpkg', strip: 'binutils', lintian: 'lintian' });
+  out = mkdtempSync(path.join(os.tmpdir(), 'fairlead-packages-'));
+  const booting = startLab({
+    name: 'packages',
+    hosts: [{ name: 'pkg-13' }, { name: 'pkg-12', flavour: 'debian12' }],
+    infra: 'shared',
+  });
+  const migrations = 'agent/store/migrations.ts';
+  deb = {
+    old: await build('old', '0.1.0'),
+    newer: await build('newer', '0.2.0', { [migrations]: 'test/lab/upgrade/migrations.ts' }),
+    broken: await build('broken', '0.3.0', {
+      [migrations]: 'test/lab/upgrade/more-migrations.ts',
+      'agent/daemon.ts': 'test/lab/upgrade/broken-daemon.ts',
+    }),
+  };
+  linting = run(lintianOf(deb.old), { check: false });
+  lab = await booting;
+  host = lab.host('pkg-13');
+  plain = lab.host('pkg-12');
+  await Promise.all([
+    ...Object.entries(deb).map(([name, file]) => host.copyIn(file, `/root/${name}.deb`)),
+    plain.copyIn(deb.old, '/root/old.deb'),
+  ]);
+});
+afterAll(async () => {
+  rmSync(out, { recursive: true, force: true });
+  await lab?.stop();
+});
+beforeEach(() => onTestFailed(async () => console.error(await host.journal('fairlead.service'))));
+
+/** A bare repository on the host itself, with these files. */
+async function repository(on: LabHost, files: Record<string, string>): Promise<void> {
+  for (const [file, content] of Object.entries(files)) await on.write(`/srv/work/${file}`, content);
+  await on.sh(`cd /srv/work && git init -q -b main && git add -A
+    git -c user.name=Ben -c user.email=ben@example.com commit -qm First && git clone -q --bare /srv/work /srv/fleet.git`);
+}
+const status = (on: LabHost) => fairleadJson<StatusDocument>(on, 'status');
+const install = (name: string) =>
+  host.exec(['dpkg', '--install', `/root/${name}.deb`], { check: false, timeoutMs: 170_000 });
+const version = async () => (await fairlead(host, 'version')).stdout.trim();
+const pid = async () => (await host.exec(['systemctl', 'show', '-P', 'MainPID', 'fairlead'])).stdout.trim();
+const isActive = async () =>
+  (await host.exec(['systemctl', 'is-active', 'fairlead'], { check: false })).stdout.trim() === 'active';
+const form = async () =>
+  (
+    await host.exec([
+      NODE,
+      '-e',
+      `process.stdout.write(String(require('fs').readFileSync('${STATE}/schema','utf8').trim()))`,
+    ])
+  ).stdout;
+const watched = { files: ['/etc/greeting'], units: ['work.service'], containers: ['shop-web-1'] };
+
+test('a bare Debian 12 host without an engine is managed after apt install and init', async () => {
+  await plain.sh('systemctl disable --now docker.service docker.socket; rm -f /var/run/docker.sock');
+  await plain.exec(['apt-get', 'install', '-y', '/root/old.deb'], { timeoutMs: 170_000 });
+  expect((await plain.exec(['systemctl', 'is-active', 'fairlead'], { check: false })).stdout.trim()).toBe('inactive');
+  await repository(plain, {
+    'hosts/pkg-12/a.yaml':
+      'files: {/etc/greeting: {content: "hello\\n"}}\nunits: {work.service: {source: work.service, state: started}}\n',
+    'hosts/pkg-12/work.service': UNIT,
+  });
+  const init = await fairlead(plain, 'init', '/srv/fleet.git', '--host', 'pkg-12', '--wait', '1m');
+  expect(init.stdout).toContain("echo 'age: age1");
+  expect(init.stdout).not.toMatch(/docker|engine/i);
+  expect(init.code).toBe(0);
+  await until('a managed host', 60_000, async () => (await status(plain)).sync === 'synced');
+  expect((await status(plain)).problems).toEqual([]);
+  expect((await plain.exec(['cat', '/etc/greeting'])).stdout).toBe('hello\n');
+});
+
+test('uninstall --remove-managed takes away what was managed, and the package goes', async () => {
+  const { code, stderr } = await fairlead(plain, 'uninstall', '--remove-managed');
+  expect([code, code === 0 ? '' : stderr]).toEqual([0, '']);
+  const left = await plain.sh('ls -d /etc/greeting /etc/systemd/system/work.service 2>/dev/null || true');
+  expect(left.stdout).toBe('');
+  await plain.exec(['apt-get', 'purge', '-y', 'fairlead'], { timeoutMs: 170_000 });
+  expect((await plain.sh(`ls -d ${STATE} /etc/fairlead /usr/lib/fairlead 2>/dev/null || true`)).stdout).toBe('');
+});
+
+test('a Debian 13 host is managed, containers too', async () => {
+  await host.exec(['apt-get', 'install', '-y', '/root/old.deb'], { timeoutMs: 170_000 });
+  await repository(host, {
+    'hosts/pkg-13/a.yaml':
+      'files: {/etc/greeting: {content: "hello\\n"}}\nunits: {work.service: {source: work.service, state: started}}\n',
+    'hosts/pkg-13/work.service': UNIT,
+    'hosts/pkg-13/shop/compose.yaml':
+      'services: {web: {image: "infra:5000/app:1", volumes: ["./conf:/conf", "./data:/data"]}}\n',
+    'hosts/pkg-13/shop/conf/app.conf': 'ours\n',
+  });
+  await host.sh('mosquitto -d -p 1883');
+  // A session of the broker's own that outlives the agent: what it gets is what was sent.
+  await host.sh(
+    "nohup mosquitto_sub -V mqttv5 -q 1 -c -i keeper -x 3600 -t 'fairlead/default/hosts/pkg-13/events' > /root/events 2>/dev/null &",
+  );
+  const init = await fairlead(host, 'init', '/srv/fleet.git', '--host', 'pkg-13', '--broker', 'mqtt://127.0.0.1:1883');
+  expect(init.code).toBe(0);
+  await until('a managed host', 90_000, async () => {
+    const { sync, health } = await status(host);
+    return sync === 'synced' && health === 'healthy';
+  });
+});
+
+test('an upgrade with a migration restarts nothing, and loses no event and no history', async () => {
+  const before = await identities(host, watched);
+  const runs = await fairleadJson<{ runs: { id: number }[] }>(host, 'history', '--limit', '100');
+  const at = Number(await form());
+  const { code, stderr } = await install('newer');
+  expect([code, code === 0 ? '' : stderr]).toEqual([0, '']);
+  expect(await version()).toBe('fairlead 0.2.0');
+  expect(Number(await form())).toBe(at + 1);
+  await until('a run of the new version', 60_000, async () => (await status(host)).run !== null);
+  expect(differing(before, await identities(host, watched))).toEqual([]);
+  const after = await fairleadJson<{ runs: { id: number }[] }>(host, 'history', '--limit', '100');
+  expect(after.runs.map(({ id }) => id)).toEqual(expect.arrayContaining(runs.runs.map(({ id }) => id)));
+  await host.write('/etc/greeting', 'drift');
+  const seqs = await until('the repair on the broker', 60_000, async () => {
+    const events = (await host.exec(['cat', '/root/events'])).stdout.trim().split('\n');
+    const found = events.map((line) => JSON.parse(line) as { seq: number; type: string });
+    return found.some(({ type }) => type === 'repair') && [...new Set(found.map(({ seq }) => seq))];
+  });
+  expect(seqs).toEqual(seqs.map((_, index) => (seqs[0] ?? 0) + index));
+});
+
+test('a downgrade that cannot read the state is refused before anything is touched', async () => {
+  const before = await pid();
+  const { code, stderr } = await install('old');
+  expect(code).not.toBe(0);
+  expect(stderr).toContain('was written by a newer version');
+  expect(await version()).toBe('fairlead 0.2.0');
+  expect(await pid()).toBe(before);
+});
+
+test('an upgrade whose agent does not start puts the version before back, with its state', async () => {
+  const before = await identities(host, watched);
+  const at = await form();
+  const { code, stderr } = await install('broken');
+  expect(code).not.toBe(0);
+  expect(stderr).toContain('fairlead 0.2.0 was put back and active');
+  expect(await version()).toBe('fairlead 0.2.0');
+  expect(await form()).toBe(at);
+  expect(await isActive()).toBe(true);
+  expect(differing(before, await identities(host, watched))).toEqual([]);
+  expect((await install('newer')).code).toBe(0);
+  expect(await isActive()).toBe(true);
+});
+
+test('remove leaves what is managed and the state; purge leaves all that fairlead did not write, by name', async () => {
+  const before = await identities(host, watched);
+  await host.write(`${TREE}/data/orders.db`, 'data');
+  await host.exec(['apt-get', 'remove', '-y', 'fairlead'], { timeoutMs: 170_000 });
+  expect(differing(before, await identities(host, watched))).toEqual([]);
+  expect((await host.sh(`ls ${STATE}/history.db ${TREE}/conf/app.conf`)).stdout.trim().split('\n')).toHaveLength(2);
+  await host.sh('docker rm -f shop-web-1');
+  const { stdout, stderr } = await host.exec(['apt-get', 'purge', '-y', 'fairlead'], { timeoutMs: 170_000 });
+  expect(stdout + stderr).toContain(`${TREE}/data/orders.db`);
+  expect((await host.sh(`cd ${STATE} && find . ! -type d`)).stdout.trim()).toBe(
+    './tree/hosts/pkg-13/shop/data/orders.db',
+  );
+});
+
+test('the package is clean by lintian', async () => {
+  const { stdout, stderr } = await linting;
+  expect(lintianFindings(stdout + stderr)).toBe('');
+});
