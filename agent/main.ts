@@ -15,8 +15,8 @@ const argv = process.argv.slice(2);
 const isDaemon = argv.length === 1 && argv[0] === 'agent';
 void (isDaemon ? startDaemon() : runCommand()).then((code) => {
   process.exitCode = code;
-  // An agent that must end does so even if a library holds a handle.
-  if (argv.includes('agent')) process.exit(code);
+  // An agent that must end does so even if a library holds a handle; `uninstall` runs one, too.
+  if (argv.includes('agent') || argv.includes('uninstall')) process.exit(code);
 });
 
 async function startDaemon(): Promise<number> {
