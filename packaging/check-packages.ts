@@ -10,12 +10,14 @@ const MAX_INSTALLED_BYTES = 140e6;
 
 export interface CheckOptions {
   made: readonly string[];
+  /** Made for tests, with little compression: no limit of the packed size. */
+  fast: boolean;
   /** Builds the same packages again, into this directory. */
   build(out: string): Promise<string[]>;
 }
 
 /** Prints a line for each check. @returns whether all of them held */
-export async function checkPackages({ made, build }: CheckOptions): Promise<boolean> {
+export async function checkPackages({ made, fast, build }: CheckOptions): Promise<boolean> {
   const work = mkdtempSync(path.join(os.tmpdir(), 'fairlead-check-'));
   let held = true;
   const check = (what: string, problem: string) => {
@@ -27,7 +29,8 @@ export async function checkPackages({ made, build }: CheckOptions): Promise<bool
     for (const [at, file] of made.entries()) {
       const name = path.basename(file);
       check(`${name}: a second build is the same`, hashOf(file) === hashOf(again[at] ?? '') ? '' : 'it differs');
-      if (file.endsWith('.deb')) for (const [what, problem] of checkDeb(file, work)) check(`${name}: ${what}`, problem);
+      if (file.endsWith('.deb'))
+        for (const [what, problem] of checkDeb(file, work, fast)) check(`${name}: ${what}`, problem);
       if (file.endsWith('.rpm')) check(`${name}: rpmlint`, rpmlint(file));
     }
     return held;
@@ -36,13 +39,16 @@ export async function checkPackages({ made, build }: CheckOptions): Promise<bool
   }
 }
 
-function checkDeb(deb: string, work: string): [string, string][] {
+function checkDeb(deb: string, work: string, fast: boolean): [string, string][] {
   const { size } = statSync(deb);
   const tree = path.join(work, path.basename(deb, '.deb'));
   said('dpkg-deb', ['--extract', deb, tree]);
   const installed = Number(said('du', ['-sb', tree]).split('\t')[0]);
   return [
-    [`${(size / 1e6).toFixed(1)} MB of at most ${MAX_DEB_BYTES / 1e6}`, size <= MAX_DEB_BYTES ? '' : 'too large'],
+    [
+      `${(size / 1e6).toFixed(1)} MB of at most ${MAX_DEB_BYTES / 1e6}`,
+      fast || size <= MAX_DEB_BYTES ? '' : 'too large',
+    ],
     [
       `${(installed / 1e6).toFixed(1)} MB installed of at most ${MAX_INSTALLED_BYTES / 1e6}`,
       installed <= MAX_INSTALLED_BYTES ? '' : 'too large',

@@ -98,5 +98,5 @@ if (process.argv[1] === import.meta.filename) {
   const build = (into: string) => buildPackages({ out: into, archs, formats, fast });
   const made = await build(out);
   for (const file of made) console.log(file);
-  if (values.check) process.exitCode = (await checkPackages({ made, build })) ? 0 : 1;
+  if (values.check) process.exitCode = (await checkPackages({ made, fast, build })) ? 0 : 1;
 }

@@ -14,7 +14,8 @@ stop_agent
 clear_put_back
 rm -rf "$PROGRAM"
 (cd files && find . -type d -o -print) | sed 's/^\.//' > .list
-cp -a files/. /
+# Directories that are there keep their owner and mode, and those that are links stay links.
+tar -C files -cf - . | tar -C / --no-overwrite-dir --keep-directory-symlink --same-owner -xpf -
 cp -p uninstall.sh lifecycle.sh .list "$PROGRAM/"
 if booted; then
   systemd-sysusers fairlead.conf || true

@@ -4,11 +4,13 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Checkout, ResourceId } from '../../agent/core/types.ts';
 import { silentLog } from '../../agent/log.ts';
 import { loadIdentity, loadKeyedHash } from '../../agent/secrets/identity.ts';
 import { openStore } from '../../agent/store/db.ts';
+import { MIGRATIONS } from '../../agent/store/migrations.ts';
 import { openRecords } from '../../agent/store/records.ts';
 import { createSnapshots } from '../../agent/store/snapshots.ts';
 import { exec } from '../../agent/system/exec.ts';
@@ -155,6 +157,24 @@ describe.skipIf(!isRoot)('what is on the disk when it is said to be', () => {
   const row = (id: ResourceId) => ({
     ...{ id, hash: 'h', owned: true, info: {} },
     origin: { file: 'x.yaml', line: 1, layer: 'hosts/a' },
+  });
+
+  test('the form of the database before an upgrade, and the number of the new one', async () => {
+    const dir = await place('forms');
+    const former = new Database(path.join(dir, 'history.db'));
+    for (const sql of MIGRATIONS.slice(0, -1)) former.exec(sql);
+    former.pragma(`user_version = ${MIGRATIONS.length - 1}`);
+    former.close();
+    await disk.settle();
+    const store = openIn(dir);
+    const found = await disk.cut((at) => {
+      const kept = new Database(path.join(at, `forms/history.db.${MIGRATIONS.length - 1}`));
+      const form = kept.pragma('user_version', { simple: true });
+      kept.close();
+      return { form, noted: text(path.join(at, 'forms/schema')) };
+    });
+    store.close();
+    expect(found).toEqual({ form: MIGRATIONS.length - 1, noted: `${MIGRATIONS.length}\n` });
   });
 
   test('an intent, and an event that is told', async () => {
