@@ -1,6 +1,6 @@
 /** A checkout → the host's resources: layers read, merged, made ready, rendered. Pure; stacks are read by compose/. */
 
-import { issueAt } from '../../manifests-schema/check.ts';
+import { issueAt, nearest } from '../../manifests-schema/check.ts';
 import type { HostSettings } from '../../manifests-schema/host.ts';
 import { SECTIONS, type Section } from '../../manifests-schema/kinds/index.ts';
 import { canonicalHash, type Sha256 } from './hash.ts';
@@ -218,6 +218,9 @@ function underHolders(kinds: KindTable, resources: readonly Desired[]): Desired[
 export const isUnread = ({ anything, ids }: Unread, id: string): boolean =>
   anything || ids.some((one) => id === one || id.startsWith(`${one}/`));
 
+/** Among more resources nobody searches for a name that was meant: a repository may have as many wrong ones. */
+const SEARCHED = 2_000;
+
 /**
  * `after` and `notify` that name nothing. To be asked once all resources, stacks included, are known.
  * @param hidden what may be declared although it is not among them
@@ -234,13 +237,14 @@ export function checkReferences(
         .filter((id) => !known.has(id) && !hidden(id))
         .map((id): Issue => {
           const { file, line } = resource.origin;
+          const near = known.size > SEARCHED ? undefined : nearest(id, [...known]);
           return {
             file,
             line,
             column: 1,
             key: resource.id,
             severity: 'error',
-            message: `${resource.id}: \`${key}\` names ${id}, which this host does not declare`,
+            message: `${resource.id}: \`${key}\` names ${id}, which this host does not declare${near === undefined ? '' : `; did you mean ${near}?`}`,
           };
         }),
     ),

@@ -22,6 +22,13 @@ test('are told together with all other errors', async () => {
   ]);
 });
 
+test('a name that is nearly right is told with the right one', async () => {
+  const yaml = 'files:\n  /srv/app/: {}\n  /etc/a: {content: x, after: ["file:/srv/app/"]}\n';
+  expect(await errorsOf({ 'a.yaml': yaml })).toEqual([
+    'a.yaml:3: file:/etc/a: `after` names file:/srv/app/, which this host does not declare; did you mean file:/srv/app?',
+  ]);
+});
+
 test('so are two owners of one thing, and an order that goes round', async () => {
   const yaml = `files:
   /etc/systemd/system/x.service: {content: x}

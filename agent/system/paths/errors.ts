@@ -5,7 +5,8 @@ const SENTENCES: Record<string, string> = {
   ENOSPC: 'the disk is full; free some space',
   EDQUOT: 'the disk quota is used up',
   EIO: 'the disk answers with an input/output error; look at the kernel log (dmesg) and at the disk',
-  EROFS: 'the file system is read-only',
+  // A unit with a mount namespace of its own (PrivateMounts=) keeps the flags that a mount had at its start.
+  EROFS: 'the file system is read-only; if it was remounted since fairlead started, run `systemctl restart fairlead`',
   EPERM: 'the kernel does not allow it; is the file or its directory immutable (lsattr)?',
   EACCES: 'permission denied; is the agent root?',
   EBUSY: 'it is busy: something is mounted there',
