@@ -1,26 +1,13 @@
 import path from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
-import { ROOMS } from './test/rooms.ts';
-
-/**
- * Files that take a minute or more, the longest first. They begin in this order, before all others, so that none of them runs on
- * alone after the others have ended.
- */
-const LONG: readonly string[] = [
-  // This one keeps the cores busy, the next ones wait.
-  ...['services-twins', 'rollback', 'pulls', 'field-1', 'field-2', 'field-3', 'trouble', 'vm/clock', 'engine-trouble'],
-  ...['services-many', 'services-old', 'images', 'services-kill', 'services-gentle', 'services-order', 'vm/power'],
-  ...['services-start-first', 'contract/providers', 'services-failures', 'vm/machine', 'engine-kill', 'drift'],
-  ...['contract/systemd', 'host-units', 'secrets-compose', 'citizen'],
-  ...['git/pull', 'service-crash', 'interrupt', 'engine/crash', 'hostile-broker', 'unit-crash', 'unit/channel'],
-];
+import { LONG_FILES, ROOMS } from './test/rooms.ts';
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rankOf = ({ moduleId }: TestSpecification) => {
-      const rank = LONG.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
-      return rank < 0 ? LONG.length : rank;
+      const rank = LONG_FILES.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
+      return rank < 0 ? LONG_FILES.length : rank;
     };
     const roomOf = ({ project }: TestSpecification) => project.config.sequence.groupOrder;
     const sorted = await super.sort(files);

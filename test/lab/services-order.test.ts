@@ -21,12 +21,14 @@ afterEach(async () => {
 });
 
 const run = (script: string) => `command: ["/bin/busybox", "sh", "-c", "${script}"]`;
+/** Without a healthcheck a container counts as well after so long. */
+const SOON = 'deploy: {update_config: {monitor: 500ms}}';
 const STAY = run('exec /bin/busybox sleep 1000');
 const stack = (services: Record<string, readonly string[]>, env = '', more = '') => ({
   'shop/compose.yaml': `services:\n${Object.entries(services)
     .map(
       ([name, keys]) =>
-        `  ${name}:\n    image: infra:5000/app:1\n    deploy: {update_config: {monitor: 500ms}}\n${keys.map((key) => `    ${key}\n`).join('')}`,
+        `  ${name}:\n    image: infra:5000/app:1\n    ${SOON}\n${keys.map((key) => `    ${key}\n`).join('')}`,
     )
     .join('')}${more}`,
   'host.yaml': 'settle: {timeout: 20s, patience: 2s}\n',
@@ -161,14 +163,14 @@ test('anonymous volumes move along, and go with the last container; named ones s
 describe('a stack on what another stack makes', () => {
   const proxy = (subnet: string, type: string) => ({
     'zz/compose.yaml': `services:
-  gate: {image: "infra:5000/app:1", ${STAY}, networks: {web: {ipv4_address: ${subnet}.9}}, volumes: ["share:/share"]}
+  gate: {image: "infra:5000/app:1", ${SOON}, ${STAY}, networks: {web: {ipv4_address: ${subnet}.9}}, volumes: ["share:/share"]}
 networks: {web: {name: web, ipam: {config: [{subnet: ${subnet}.0/24}]}}}
 volumes: {share: {name: share, driver_opts: {type: ${type}, device: ${type}}}}
 `,
   });
   const app = {
     'app/compose.yaml': `services:
-  x: {image: "infra:5000/app:1", ${STAY}, networks: [web], volumes: ["share:/share"]}
+  x: {image: "infra:5000/app:1", ${SOON}, ${STAY}, networks: [web], volumes: ["share:/share"]}
 networks: {web: {external: true}}
 volumes: {share: {external: true}}
 `,
@@ -224,7 +226,9 @@ test('profiles: services of one that is not named in COMPOSE_PROFILES are not st
 test('x-fairlead: {adopt: recreate} takes over what differs by making it anew, at one service or at all', async () => {
   const TREE = '/var/lib/fairlead/tree/hosts/h/taken';
   const text = (word: string) =>
-    ['one', 'two'].map((name) => `  ${name}: {image: "infra:5000/app:1", environment: {WORD: ${word}}}\n`).join('');
+    ['one', 'two']
+      .map((name) => `  ${name}: {image: "infra:5000/app:1", ${SOON}, environment: {WORD: ${word}}}\n`)
+      .join('');
   await host.write(`${TREE}/compose.yaml`, `services:\n${text('old')}`);
   await host.sh(`cd ${TREE}; docker compose up -d --quiet-pull 2>&1`);
   const id = async (name: string) =>

@@ -19,6 +19,9 @@ afterAll(async () => {
   await lab?.stop();
 });
 
+/** Without a healthcheck a container counts as well after so long. */
+const SOON = 'deploy: {update_config: {monitor: 500ms}}';
+
 describe('what docker compose started and differs', () => {
   let adopting: EngineOn;
   const containers = async () =>
@@ -37,7 +40,7 @@ describe('what docker compose started and differs', () => {
 
   test('is held, field by field, until it is asked for', async () => {
     const late = (hostname: string, top = '') =>
-      `${top}services:\n  web:\n    image: infra:5000/app:1\n    hostname: ${hostname}\n    environment: {KEPT: "1", GONE: "${hostname}"}\n`;
+      `${top}services:\n  web:\n    image: infra:5000/app:1\n    ${SOON}\n    hostname: ${hostname}\n    environment: {KEPT: "1", GONE: "${hostname}"}\n`;
     await composeUp('/opt/late', { 'compose.yaml': late('one').replace('GONE', 'OLD') });
     const before = await containers();
     const held = await adopting.apply({ 'late/compose.yaml': late('two') });

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import floors from '../coverage.json' with { type: 'json' };
 import { coverageByRoom, droppedBelow, roomOf, SLACK } from '../coverage.ts';
 import { FAR_OVER, tableOf, timesOf } from '../room-times.ts';
-import { COVERED, ROOMS } from '../rooms.ts';
+import { COVERED, LONG_FILES, ROOMS } from '../rooms.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
@@ -17,6 +17,12 @@ test('every test file is in one room, and every room has files', () => {
   });
   expect(inRooms.filter((room) => room.files.length === 0)).toEqual([]);
   expect(inRooms.flatMap((room) => room.files).sort()).toEqual(all);
+});
+
+test('each name of a long file is that of one file', () => {
+  const all = globSync('test/**/*.test.ts', { cwd: ROOT });
+  const filesOf = (name: string) => all.filter((file) => file.endsWith(`/${name}.test.ts`));
+  expect(LONG_FILES.filter((name) => filesOf(name).length !== 1)).toEqual([]);
 });
 
 test('the covered rooms exist', () => {
