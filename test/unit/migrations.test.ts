@@ -1,9 +1,9 @@
 /** The database moves forward from form to form, keeps a way back, and is never read by a version that is too old for it. */
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import Database from 'better-sqlite3';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { silentLog } from '../../agent/log.ts';
 import { openStore } from '../../agent/store/db.ts';
 import { MIGRATIONS } from '../../agent/store/migrations.ts';
@@ -64,4 +64,47 @@ test('a database of a newer version is refused by name and left as it is', () =>
   const left = new Database(path.join(dir, 'history.db'), { readonly: true });
   expect(left.pragma('user_version', { simple: true })).toBe(FORM + 1);
   left.close();
+});
+
+/** Of each release, as its agent left it after a few commits, a repair and a mistake. */
+const STATES = path.join(import.meta.dirname, '../states');
+
+describe.each(readdirSync(STATES))('the state that version %s left', (release) => {
+  const opened = () => {
+    const dir = tempDir();
+    cpSync(path.join(STATES, release), dir, { recursive: true });
+    return open(dir);
+  };
+
+  test('is opened with all that is managed', () => {
+    const store = opened();
+    const ids = store.inventory.list().map(({ id }) => id);
+    store.close();
+    expect(ids).toEqual(['file:/etc/motd', 'file:/etc/shop', 'file:/etc/shop/b.conf']);
+  });
+
+  test('has its history, changes and events', () => {
+    const store = opened();
+    const runs = store.runs.list({}).map(({ id, sync }) => `${id} ${sync}`);
+    const changes = store.runs.get(2)?.actions.length;
+    const lastEvent = store.outbox.lastSeq();
+    store.close();
+    expect(runs).toEqual(['4 failed', '3 synced', '2 synced', '1 synced']);
+    expect(changes).toBe(3);
+    expect(lastEvent).toBeGreaterThan(4);
+  });
+
+  test('knows the commit that it accepted', () => {
+    const store = opened();
+    const { accepted } = store.commits.get();
+    store.close();
+    expect(accepted).not.toBeNull();
+  });
+
+  test('is small', () => {
+    const sizes = readdirSync(path.join(STATES, release)).map(
+      (file) => statSync(path.join(STATES, release, file)).size,
+    );
+    expect(sizes.reduce((a, b) => a + b)).toBeLessThan(300_000);
+  });
 });
