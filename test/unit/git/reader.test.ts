@@ -359,8 +359,6 @@ test('what takes long is prepared between fetches: a shell waits, the next fetch
       .toEqual(['sh']);
     return Number(running(script)[0]);
   };
-  // Nothing is prepared in a way that never worked.
-  by.prepare();
   await fetched();
   const first = await shell();
   const [pid] = running(script);

@@ -104,20 +104,23 @@ test('a server that was not told the version speaks 0: whole commits, said once'
 });
 
 test.each([
-  ['Host key verification failed.', /^HostKeyUnknown: .*key is not in \/kh; add the line/],
+  ['Host key verification failed.', /^HostKeyUnknown: .*key is not in \S+\/kh; add the line/],
   [
     '@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.',
-    /^HostKeyUnknown: .*is not the one in \/kh: somebody/,
+    /^HostKeyUnknown: .*is not the one in \S+\/kh: somebody/,
   ],
   [
     'git@example.com: Permission denied (publickey).',
-    /^AuthenticationFailed: .*Permission denied \(publickey\).*Used: the key \/k;/,
+    /^AuthenticationFailed: .*Permission denied \(publickey\).*Used: the key \S+\/k;/,
   ],
   ['ssh: connect to host example.com port 22: Connection refused', /^RepositoryUnreachable: .*Connection refused/],
   ["fatal: '/x' does not appear to be a git repository", /^RepositoryUnreachable: .*does not appear/],
 ])('ssh says %j', async (said, expected) => {
   const script = `cat >&2 <<'END'\n${said}\nEND\nexit 255`;
-  const { puller } = host(script, { auth: { sshKeyFile: '/k', knownHostsFile: '/kh' } });
+  const sshKeyFile = path.join(root, 'k');
+  const knownHostsFile = path.join(root, 'kh');
+  for (const file of [sshKeyFile, knownHostsFile]) writeFileSync(file, '');
+  const { puller } = host(script, { auth: { sshKeyFile, knownHostsFile } });
   expect(await failure(puller.pull())).toMatch(expected);
 });
 
