@@ -114,7 +114,7 @@ export const commandLine = (argv: readonly string[], version: string): Promise<n
       async notify(options, request) {
         // In CI there is no agent.yaml, and none is needed where the broker is named.
         const config = request.broker ? null : loadConfig(options);
-        const broker = request.broker ?? config?.mqtt;
+        const broker = request.broker ? { ...request.broker, namedIn: '--broker' } : config?.mqtt;
         if (!broker)
           throw new AgentError({
             code: 'BrokerUnreachable',

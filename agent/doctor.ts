@@ -41,7 +41,7 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
     config = loadConfig(options);
   } catch (thrown) {
     // Who may not read the file cannot mend it, either.
-    const fix = existsSync(file) && !mayRead(file) ? 'run doctor as root, as whom the agent runs' : undefined;
+    const fix = isForbidden(file) ? 'run doctor as root, as whom the agent runs' : undefined;
     return [finding('config', thrown, fix ?? `fix ${file} (see man agent.yaml); \`fairlead init\` writes a first one`)];
   }
   const hosts = rootOf(options) === '' ? [systemd] : [];
@@ -78,12 +78,13 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
   return [{ name: 'config', ok: true, message: said, fix: '' }, ...found];
 }
 
-function mayRead(file: string): boolean {
+/** Also where it lies in a directory that this user may not enter. */
+function isForbidden(file: string): boolean {
   try {
     accessSync(file, constants.R_OK);
-    return true;
-  } catch {
     return false;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === 'EACCES';
   }
 }
 

@@ -1,5 +1,5 @@
 /** Where a host keeps its things, and how they are opened. */
-import { existsSync, mkdirSync, realpathSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, realpathSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type AgentConfig, parseConfig } from './config.ts';
@@ -96,7 +96,12 @@ export function readHistory<T>(options: LayoutOptions, read: (runs: RunReader) =
   const file = path.join(dir, 'history.db');
   const failed = (why: string) =>
     new AgentError({ code: 'DaemonUnreachable', phase: 'report', message: `the daemon is not running, and ${why}` });
-  if (!existsSync(file)) throw failed(`there is no history at ${file}`);
+  try {
+    accessSync(file, constants.R_OK);
+  } catch (thrown) {
+    const isForbidden = (thrown as NodeJS.ErrnoException).code === 'EACCES';
+    throw failed(isForbidden ? `${file} may be read by root alone` : `there is no history at ${file}`);
+  }
   try {
     return readStore({ dir, nativeBinding: sqliteAddon() }, read);
   } catch (thrown) {

@@ -102,6 +102,8 @@ const tooLarge = () => new Error(`it is larger than ${MOST_NAMED / MIB} MiB`);
 const WORDS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
   ENOTDIR: 'there is no such file',
+  EROFS: 'the file system is read only',
+  ENOSPC: 'the disk is full',
   EACCES: 'permission denied',
   EPERM: 'permission denied',
   EISDIR: 'it is no regular file',
@@ -117,7 +119,10 @@ export class Unread extends Error {
   }
 }
 
-function unread(thrown: unknown): Unread {
+/** Why a call of the system failed, in a few words to be put behind what it was to do. */
+export function whyUnread(thrown: unknown): string {
   const { code, message } = thrown as NodeJS.ErrnoException;
-  return new Unread(WORDS[code ?? ''] ?? code ?? message, thrown);
+  return WORDS[code ?? ''] ?? code ?? message;
 }
+
+const unread = (thrown: unknown): Unread => new Unread(whyUnread(thrown), thrown);

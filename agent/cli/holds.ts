@@ -1,32 +1,48 @@
 /** `pause`, `resume` and `rollback`: an operator's decisions about this host (docs/operations.md, "Holds"). */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { KINDS } from '../../manifests-schema/kinds/index.ts';
+import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import type { HoldDocument } from '../control/protocol.ts';
+import { AgentError } from '../errors.ts';
 import { type Context, EXIT } from './context.ts';
 import { sync } from './sync.ts';
 import { localTime } from './words.ts';
 
-/** @param words ids of resources (the whole host if there is none), and then perhaps a command, for as long as which they are held */
+interface Paused {
+  /** Resources, by id or a part of one; the whole host if there is none. */
+  ids: readonly string[];
+  /** What stood behind `--`: they are held for as long as it runs. Nobody's typing error is run as a command. */
+  command: readonly string[];
+}
+
 export async function pause(
   c: Context,
-  words: readonly string[],
+  { ids, command }: Paused,
   options: { for?: string; reason?: string },
 ): Promise<number> {
-  const first = words.findIndex((word) => !isId(word));
-  const ids = first === -1 ? words : words.slice(0, first);
-  const command = first === -1 ? [] : words.slice(first);
   const what = ids.length > 0 ? { ids, ...(command.length > 0 ? { holder: process.pid } : {}) } : {};
   const document = await c.client.post<HoldDocument>('pause', { ...options, ...what });
   if (command.length > 0) return during(c, command, ids);
-  const until = ids.length > 0 ? document.resources?.find(({ id }) => id === ids[0])?.until : document.pause?.until;
-  const limit = until ? `until ${localTime(until)}` : `until \`${['fairlead resume', ...ids].join(' ')}\``;
+  // A part of an id was completed by the daemon; what it paused now has the newest time.
+  const newest = (document.resources ?? [])
+    .map(({ at }) => at)
+    .sort()
+    .at(-1);
+  const paused = ids.length > 0 ? (document.resources ?? []).filter(({ at }) => at === newest) : [];
+  const full = paused.map(({ id }) => id);
+  const until = ids.length > 0 ? paused[0]?.until : document.pause?.until;
+  const limit = until ? `until ${localTime(until)}` : `until \`${['fairlead resume', ...full].join(' ')}\``;
   c.print(document, () =>
     ids.length > 0
-      ? `Paused ${ids.join(', ')} ${limit}, with what depends on it: neither commits nor repairs change it.`
+      ? `Paused ${full.join(', ')} ${limit}, with what depends on it: neither commits nor repairs change it.`
       : `Paused ${limit}: neither commits nor repairs change this host.`,
   );
   return EXIT.ok;
+}
+
+function notRun(program: string, { code, message }: NodeJS.ErrnoException): AgentError {
+  const why = code === 'ENOENT' ? 'there is no such program' : code === 'EACCES' ? 'permission denied' : message;
+  return new AgentError({ code: 'InvalidArgument', phase: 'report', message: `cannot run ${program}: ${why}` });
 }
 
 /** Runs a command, lets go when it has ended, and answers its exit code. */
@@ -37,7 +53,7 @@ async function during(c: Context, [program = '', ...args]: readonly string[], id
       // A signal of the terminal reaches the command as well, which decides what becomes of it.
       const pass = (signal: NodeJS.Signals) => void child.kill(signal);
       process.on('SIGINT', pass).on('SIGTERM', pass);
-      child.once('error', (error) => reject(new Error(`cannot run ${program}: ${error.message}`)));
+      child.once('error', (error) => reject(notRun(program, error)));
       child.once('close', (code, signal) => resolve(code ?? 128 + (constants.signals[signal ?? 'SIGTERM'] ?? 0)));
     });
   } finally {
@@ -45,16 +61,20 @@ async function during(c: Context, [program = '', ...args]: readonly string[], id
   }
 }
 
-const isId = (word: string): boolean => KINDS.some((kind) => word.startsWith(`${kind}:`));
-
-export async function resume(c: Context, ids: readonly string[] = []): Promise<number> {
-  const document = await c.client.post<HoldDocument>('resume', ids.length > 0 ? { ids } : {});
+export async function resume(c: Context, named: readonly string[] = []): Promise<number> {
+  const before = named.length > 0 ? ((await c.client.get<StatusDocument>('status'))?.paused ?? []) : [];
+  const document = await c.client.post<HoldDocument>('resume', named.length > 0 ? { ids: named } : {});
+  const left = document.resources ?? [];
+  const freed = before.map(({ id }) => id).filter((id) => !left.some((pause) => pause.id === id));
   const ended = [
     document.pause ? 'the pause' : '',
     document.pin ? `the pin to ${document.pin.commit.slice(0, 7)}` : '',
   ].filter(Boolean);
   c.print(document, () => {
-    if (ids.length > 0) return `Ended the pause of ${ids.join(', ')}; a sync is under way.`;
+    if (named.length > 0)
+      return freed.length > 0
+        ? `Ended the pause of ${freed.join(', ')}; a sync is under way.`
+        : `Nothing was paused of ${named.join(', ')}.`;
     return ended.length > 0
       ? `Ended ${ended.join(' and ')}; a sync is under way.`
       : 'This host was neither paused nor pinned.';

@@ -12,7 +12,7 @@ import { parseCommit, parseCount, parseDuration, parseRun, parseSince } from './
 import { sync } from './sync.ts';
 import { type UninstallOptions, uninstall } from './uninstall.ts';
 
-export function addHostCommands({ program, add, act, deps, terminal, finish }: Build): void {
+export function addHostCommands({ program, add, act, deps, terminal, finish, behind }: Build): void {
   program.commandsGroup('This host:');
   add('agent', {
     text: 'run the daemon; systemd starts it',
@@ -75,8 +75,8 @@ export function addHostCommands({ program, add, act, deps, terminal, finish }: B
     .option('--for <duration>', 'duration such as 30m, 2h or 1d (default: until resume)', parseDuration)
     .option('--reason <text>', 'shown wherever the pause is shown')
     .action(
-      act((c: Context, ids: string[], { json: _, ...o }: Pick<HoldRequest, 'for' | 'reason'> & GlobalOptions) =>
-        holds.pause(c, ids, o),
+      act((c: Context, words: string[], { json: _, ...o }: Pick<HoldRequest, 'for' | 'reason'> & GlobalOptions) =>
+        holds.pause(c, { ids: words.slice(0, words.length - behind.length), command: behind }, o),
       ),
     );
   add('resume', { text: 'end a pause or a pin', examples: ['fairlead resume', 'fairlead resume service:shop/db'] })

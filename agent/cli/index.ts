@@ -9,9 +9,12 @@ export type { CliDeps, Terminal } from './context.ts';
 /** Runs one command. @returns the exit code */
 export async function runCli(argv: readonly string[], terminal: Terminal, deps: CliDeps): Promise<number> {
   let code: number = EXIT.ok;
-  const program = createProgram(terminal, deps, (result) => {
+  const dashes = argv.indexOf('--');
+  const behind = dashes === -1 ? [] : argv.slice(dashes + 1);
+  const finish = (result: number) => {
     code = result;
-  });
+  };
+  const program = createProgram(terminal, deps, finish, behind);
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return code;

@@ -32,6 +32,10 @@ export async function notify(
   }
   const named = ref ?? env.GITHUB_REF_NAME ?? env.CI_COMMIT_REF_NAME;
   const { broker, username, passwordFile, ca, prefix, fleet } = flags;
+  if (broker && !/^mqtts?:\/\//.test(broker)) {
+    c.complain(`--broker must begin with mqtt:// or mqtts://, got ${broker}`);
+    return EXIT.usage;
+  }
   if (broker && passwordFile && !flags.insecure && isReadable(broker)) {
     c.complain(
       `${broker} would get the password without encryption, so that everybody on the way can read it; use mqtts://, or say --insecure if the way is yours alone`,

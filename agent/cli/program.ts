@@ -43,6 +43,8 @@ export interface Build {
   /** An action that receives the context, then commander's own arguments. */
   act(run: (c: Context, ...args: never[]) => Promise<number>): (this: Command, ...args: unknown[]) => Promise<void>;
   finish(code: number): void;
+  /** Words behind the first `--` of the command line: a command of its own, for those that run one. */
+  behind: readonly string[];
 }
 
 /** On a terminal narrower than this, the terminal breaks lines itself. */
@@ -50,8 +52,13 @@ const LEAST_COLUMNS = 40;
 /** Lines of help are no longer than this, however wide the terminal is. */
 const HELP_COLUMNS = 100;
 
-/** @param finish gets the exit code of the command that ran */
-export function createProgram(terminal: Terminal, deps: CliDeps, finish: (code: number) => void): CliCommand {
+/** @param finish gets the exit code of the command that ran @param behind words behind `--` */
+export function createProgram(
+  terminal: Terminal,
+  deps: CliDeps,
+  finish: (code: number) => void,
+  behind: readonly string[] = [],
+): CliCommand {
   const program = new CliCommand('fairlead');
   describe(program, {
     text: 'GitOps for hosts without Kubernetes',
@@ -80,6 +87,7 @@ export function createProgram(terminal: Terminal, deps: CliDeps, finish: (code: 
     terminal,
     deps,
     finish,
+    behind,
     add(name, words, parent = program) {
       const command = describe(parent.command(name), words).option('--json', 'one JSON document on stdout');
       return command.configureOutput({ outputError: usageError(command) });

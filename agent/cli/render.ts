@@ -1,9 +1,9 @@
 /** `fairlead render HOST`: the resolved state of a host, and with --origin where each value was written. */
-import { readFileSync } from 'node:fs';
 import { stringify } from 'yaml';
 import { StoredFile } from '../core/payload.ts';
 import type { Facts, Origin } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
+import { readNamedSync } from '../reading.ts';
 import { openFleet, type RenderedHost, renderFleetHost } from '../repo/fleet.ts';
 import { notesOf } from '../repo/notes.ts';
 import { type FleetTree, withTree } from '../repo/tree.ts';
@@ -124,7 +124,7 @@ function asText(bytes: Uint8Array): string | null {
 
 function readFacts(file: string): Facts {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Facts;
+    return JSON.parse(String(readNamedSync(file))) as Facts;
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : String(thrown);
     throw new AgentError({ code: 'InvalidFacts', phase: 'load', message: `cannot read facts from ${file}: ${why}` });

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { readChain } from '../core/layers.ts';
 import { AgentError } from '../errors.ts';
+import { whyUnread } from '../reading.ts';
 import { type Fleet, type FleetHost, openFleet, settingsOf } from '../repo/fleet.ts';
 import { openPlain } from '../repo/tree.ts';
 import { requireHosts, unknownHost } from '../repo/unknown-host.ts';
@@ -24,7 +25,11 @@ export async function recipients(c: Context, names: readonly string[], options: 
     c.print({ schema: 1, recipients: [{ host: null, path: null, recipient: own, roles: [] }] }, () => own);
     return EXIT.ok;
   }
-  const { fleet, all } = await readRecipients(options.dir ?? '.');
+  const { fleet, all } = await readRecipients(options.dir ?? '.').catch((thrown: unknown) => {
+    // Whoever is not root sees no key of this host.
+    if (options.dir !== undefined || !(thrown instanceof AgentError) || thrown.code !== 'NoRepository') throw thrown;
+    throw failed(`${thrown.message}; for the recipient of this host run it there as root`);
+  });
   const found = names.length === 0 ? all : names.map((name) => pick(fleet, all, name));
   c.print({ schema: 1, recipients: found }, () =>
     table(
@@ -52,7 +57,7 @@ function read(file: string | number, name: string): Uint8Array {
   try {
     return readFileSync(file);
   } catch (thrown) {
-    throw failed(`cannot read ${name}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+    throw failed(`cannot read ${name}: ${whyUnread(thrown)}`);
   }
 }
 
@@ -91,7 +96,7 @@ export async function encrypt(c: Context, file: string, options: EncryptOptions)
   try {
     writeFileSync(output, sealed);
   } catch (thrown) {
-    throw failed(`cannot write ${output}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+    throw failed(`cannot write ${output}: ${whyUnread(thrown)}`);
   }
   const keep = isPiped ? '' : ` Keep ${path.basename(file)} out of the repository.`;
   const document = { schema: 1, file: output, hosts, recipients: keys };

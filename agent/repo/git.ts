@@ -3,6 +3,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { AgentError } from '../errors.ts';
+import { whyUnread } from '../reading.ts';
 
 export interface Git {
   /** The directory that was named; paths are relative to it. */
@@ -47,7 +48,7 @@ function repositoryAround(dir: string): string | null {
   try {
     at = realpathSync(dir);
   } catch (thrown) {
-    throw unreadable(`cannot read ${dir}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+    throw unreadable(`cannot read ${dir}: ${whyNot(thrown)}`);
   }
   if (['HEAD', 'objects', 'refs'].every((name) => existsSync(path.join(at, name)))) return at;
   for (; ; at = path.dirname(at)) {
@@ -89,3 +90,7 @@ export const notRunning = (dir: string, error: Error) =>
   unreadable(`cannot run git, which ${dir} needs to be read: ${error.message}; install git`);
 
 export const unreadable = (message: string) => new AgentError({ code: 'NoRepository', phase: 'load', message });
+
+/** realpath(3) of a directory that somebody named. */
+const whyNot = (thrown: unknown): string =>
+  (thrown as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such directory' : whyUnread(thrown);

@@ -12,6 +12,8 @@ export interface BrokerSettings {
   url: string;
   username?: string | undefined;
   passwordFile?: string | undefined;
+  /** Where these settings stand, for messages; agent.yaml if left out. */
+  namedIn?: string | undefined;
   ca?: string | undefined;
   cert?: string | undefined;
   key?: string | undefined;
@@ -94,7 +96,7 @@ async function connectOnce({
       code: 'BrokerUnreachable',
       phase: 'report',
       reach: thrown instanceof Unread ? 'here' : hasAnswered(thrown) ? 'answered' : reachOf(thrown),
-      message: `cannot reach the broker ${broker.url}: ${why}; check mqtt in agent.yaml and the way there`,
+      message: `cannot reach the broker ${broker.url}: ${why}; check ${broker.namedIn ?? 'mqtt in agent.yaml'} and the way there`,
       cause: thrown,
     });
   }
