@@ -49,7 +49,7 @@ export function historyText({ runs }: HistoryDocument, page: Reader): string {
     r.sync,
     shortId(r.commit?.commit),
     `${r.changed}/${r.failed}/${r.repaired}`,
-    `${r.quietFrom === undefined ? '' : `${r.id - r.quietFrom + 1} runs with nothing to do: `}${r.message || (r.commit?.subject ?? '')}`,
+    `${r.quietFrom === undefined ? '' : `${r.id - r.quietFrom + 1} runs ${r.sync === 'synced' ? 'with nothing to do' : 'alike'}: `}${r.message || (r.commit?.subject ?? '')}`,
   ]);
   return table(['RUN', 'STARTED (UTC)', 'TRIGGER', 'SYNC', 'COMMIT', 'CH/FA/RE', 'WHAT'], rows, page, (cell, column) =>
     column === 3 ? tone(cell, page.style) : cell,
@@ -70,7 +70,9 @@ export function runText(document: RunDocument, { style, columns, now }: Reader):
   const quiet =
     run.quietFrom === undefined
       ? []
-      : [`It stands for the runs #${run.quietFrom} to #${run.id}: all of them found the same, with nothing to do.`];
+      : [
+          `It stands for the runs #${run.quietFrom} to #${run.id}: all of them found the same${run.sync === 'synced' ? ', with nothing to do' : ''}.`,
+        ];
   const body = actions.length > 0 ? actions.map((a) => actionText(a, style)) : ['Nothing was changed.'];
   return wrap([head, commit, ...seen, ...(run.message ? [run.message] : []), ...quiet, ...body].join('\n'), columns, 4);
 }

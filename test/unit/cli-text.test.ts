@@ -2,9 +2,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { eventText } from '../../agent/cli/event-text.ts';
+import { historyText } from '../../agent/cli/print.ts';
 import { showText } from '../../agent/cli/show-text.ts';
 import { clip, createStyle, table, widthOf, wrap } from '../../agent/cli/table.ts';
-import type { ShowDocument } from '../../agent/control/protocol.ts';
+import type { HistoryDocument, ShowDocument } from '../../agent/control/protocol.ts';
 import type { EventDocument } from '../../manifests-schema/payloads.ts';
 
 const style = createStyle(false);
@@ -70,6 +71,18 @@ test('show: of many overwritten pieces the newest are shown, and the others coun
   const [piece] = service.overwritten;
   const overwritten = [1, 2, 3, 4, 5].flatMap((n) => (piece ? [{ ...piece, n }] : []));
   expect(showText({ ...service, overwritten }, reader)).toContain('  3: #7, 60 s ago: 7 bytes of /etc/x\n  … 2 more\n');
+});
+
+test.each([
+  ['failed', '2 runs alike: no'],
+  ['synced', '2 runs with nothing to do: no'],
+])('history: runs that are folded and were %s are called what they were', (sync, said) => {
+  const run = {
+    ...{ id: 14, quietFrom: 13, trigger: 'retry', startedAt: '2026-11-24T11:59:00Z', durationMs: 1, commit: null },
+    ...{ changed: 0, failed: 0, repaired: 0, message: 'no', sync },
+  };
+  const text = historyText({ schema: 1, runs: [run] } as unknown as HistoryDocument, { ...reader, columns: 200 });
+  expect(text).toContain(said);
 });
 
 test('events: each type is one line, and foreign text moves no cursor', () => {
