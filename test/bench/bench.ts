@@ -9,6 +9,7 @@ import { idleBench } from './idle.ts';
 import { servicesBench } from './services.ts';
 import { togetherBench } from './together.ts';
 import { validateBench } from './validate.ts';
+import { writtenBench } from './written.ts';
 
 const PARTS: Record<string, () => Promise<void>> = {
   agent: agentBench,
@@ -19,6 +20,7 @@ const PARTS: Record<string, () => Promise<void>> = {
   services: servicesBench,
   together: togetherBench,
   validate: validateBench,
+  written: writtenBench,
 };
 
 const asked = process.argv.slice(2);

@@ -18,6 +18,8 @@ import type { LabHost } from './host.ts';
 import { run, until } from './run.ts';
 
 const BYTES = 96 * 1024 * 1024;
+/** The field of the kernel's statistics of a disk (Documentation/block/stat.rst). */
+const SECTORS_WRITTEN = 6;
 const KEPT = ['/var/lib/fairlead', '/srv', '/etc/systemd/system'];
 
 export interface CutHost {
@@ -27,10 +29,13 @@ export interface CutHost {
   cut(): Promise<void>;
   /** Starts the agent. */
   start(): Promise<void>;
+  /** Bytes that reach the disk while `act` works; what was not synced before and after it is, so that none is missed. */
+  written(act: () => Promise<unknown>): Promise<number>;
   remove(): Promise<void>;
 }
 
-export function createCutHost(host: LabHost): CutHost {
+/** @param options of the mount; those of a cut where they are left out */
+export function createCutHost(host: LabHost, options = CUT_OPTIONS): CutHost {
   const work = mkdtempSync(path.join(CUT_PLACE, 'fairlead-host-'));
   let image = path.join(work, 'disk-0');
   let device = '';
@@ -42,7 +47,7 @@ export function createCutHost(host: LabHost): CutHost {
     // Device numbers of Linux: makedev(3).
     const numbers = `${(rdev >> 8) & 0xfff} ${rdev & 0xff}`;
     await host.sh(`[ -e ${device} ] || mknod ${device} b ${numbers}
-mkdir -p /disk ${KEPT.join(' ')}; mount -o ${CUT_OPTIONS} ${device} /disk
+mkdir -p /disk ${KEPT.join(' ')}; mount -o ${options} ${device} /disk
 for at in ${KEPT.join(' ')}; do
   [ -d "/disk$at" ] || { mkdir -p "/disk$at"; cp -a "$at/." "/disk$at/"; }
   mount --bind "/disk$at" "$at"
@@ -103,6 +108,16 @@ sync -f /disk`);
     },
     async start() {
       await host.exec(['systemctl', 'start', '--no-block', 'fairlead.service']);
+    },
+    async written(act) {
+      const bytes = async () => {
+        await host.exec(['sync', '-f', '/disk']);
+        // Sectors of 512 bytes, whatever those of the disk are.
+        return Number(requests().trim().split(/\s+/)[SECTORS_WRITTEN]) * 512;
+      };
+      const before = await bytes();
+      await act();
+      return (await bytes()) - before;
     },
     async remove() {
       if (device !== '') await detach().catch(() => undefined);
