@@ -80,7 +80,17 @@ export const COVERED: readonly string[] = ['pure', 'git', 'engine'];
  */
 export const LONG_FILES: readonly string[] = [
   // The first keeps the cores busy, the next ones wait.
-  ...['services-twins', 'lab/rollback', 'pulls', 'field-1', 'field-2', 'field-3', 'trouble', 'vm/clock'],
+  ...[
+    'services-twins',
+    'lab/rollback',
+    'pulls',
+    'lab/packages',
+    'field-1',
+    'field-2',
+    'field-3',
+    'trouble',
+    'vm/clock',
+  ],
   ...['engine-trouble', 'services-many', 'services-old', 'lab/images', 'services-kill', 'services-gentle'],
   ...['services-order', 'cut-host', 'services-start-first', 'contract/providers', 'services-failures', 'vm/machine'],
   ...['engine-kill', 'drift', 'contract/systemd', 'host-units', 'secrets-compose', 'citizen'],

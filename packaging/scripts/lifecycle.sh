@@ -138,7 +138,9 @@ purge_state() {
   rmdir "$CONFIG" 2>/dev/null || name_left "$CONFIG" "files that fairlead did not write"
   [ -d "$STATE" ] || return 0
   used=
-  if grep -qsE "/lib/fairlead/(tree|secrets)/" /proc/[0-9]*/mountinfo; then used=1; fi
+  # The fourth field of a mount is a path in its own file system: proc_pid_mountinfo(5).
+  mount=$(stat -c %m "$STATE")
+  if grep -qsE " ${STATE#"${mount%/}"}/(tree|secrets)/" /proc/[0-9]*/mountinfo; then used=1; fi
   for entry in "$STATE"/* "$STATE"/.[!.]*; do
     case ${entry##*/} in
       tree | tree.sums) ;;

@@ -58,7 +58,8 @@ function hostDirs(schema = 6) {
     .replaceAll('/var/lib/fairlead', state)
     .replaceAll('/etc/fairlead', path.join(dir, 'etc'))
     .replaceAll('/usr/lib/fairlead', path.join(dir, 'lib'))
-    .replaceAll('/var/cache/fairlead', path.join(dir, 'cache'));
+    .replaceAll('/var/cache/fairlead', path.join(dir, 'cache'))
+    .replaceAll('/proc/', path.join(dir, 'proc/'));
   const run = (script: string) => spawnSync('sh', ['-ec', `${text}\n${script}`], { encoding: 'utf8' });
   const put = (file: string, content: string) => {
     const full = path.join(dir, file);
@@ -138,4 +139,19 @@ test('a purge of a host on which nothing of others lies leaves nothing', () => {
   expect(stderr).toBe('');
   expect(host.has('state')).toBe(false);
   expect(host.has('etc')).toBe(false);
+});
+
+test('a purge leaves all of tree/ while a process has some of it mounted', () => {
+  const host = hostDirs();
+  const written = host.put('state/tree/hosts/a/conf/app.conf', 'ours');
+  host.put('state/tree.sums', execFileSync('sha256sum', [written], { encoding: 'utf8' }));
+  host.put('state/history.db', '');
+  // As proc_pid_mountinfo(5) shows a container's mount of it.
+  const mount = execFileSync('stat', ['-c', '%m', host.state], { encoding: 'utf8' }).trim().replace(/\/$/, '');
+  const source = `${host.state.slice(mount.length)}/tree/hosts/a/conf`;
+  host.put('proc/17/mountinfo', `36 35 98:0 ${source} /conf rw - ext4 /dev/vda rw\n`);
+  const { stderr } = host.run('purge_state');
+  expect(stderr).toContain('files that running containers have mounted');
+  expect(host.has('state/tree/hosts/a/conf/app.conf')).toBe(true);
+  expect(host.has('state/history.db')).toBe(false);
 });
