@@ -121,15 +121,26 @@ function describe(command: CliCommand, { text, examples, exits = {} }: Words): C
     .addHelpText('after', `${lines('Examples', examples)}${lines('Exit codes', codes)}`.trimEnd());
 }
 
+/** What commander says, in the words of the rest of this program. */
+const IN_OUR_WORDS: readonly [RegExp, string][] = [
+  [/ \(Did you mean (?:one of )?(.*)\?\)$/, '; did you mean $1?'],
+  [/^command-argument value '(.*?)' is invalid for argument '(.*?)'\./, '$1 is no $2:'],
+  [/^option '(?:-\w, )?(--[\w-]+).*?' argument '(.*?)' is invalid\./, '$1 $2:'],
+  [/^option '(?:-\w, )?(--[\w-]+) (.*?)' argument missing$/, '$1 needs its $2'],
+  [/^too many arguments for '(.*?)'\. Expected 0 arguments but got \d+: (.*)$/, '$1 takes no argument, got $2'],
+  [/^too many arguments for '(.*?)'\. Expected (\d+ arguments?) but got \d+: (.*)$/, '$1 takes $2, got $3'],
+  [/: Allowed choices are /, ': it is one of '],
+  [/: Give /, ': give '],
+  [/\.$/, ''],
+];
+
 /** One line of error, with where to read more. */
 const usageError = (command: Command) => (text: string, write: (text: string) => void) => {
-  const said = text
+  const line = text
     .replace(/^error: /, '')
     .trim()
-    .replaceAll(/\s*\n\s*/g, ' ')
-    .replace(/ \(Did you mean (one of )?(.*)\?\)$/, '; did you mean $2?')
-    .replace(/^command-argument value '(.*?)' is invalid for argument '(.*?)'\./, '$1 is no $2:')
-    .replace(/\.$/, '');
+    .replaceAll(/\s*\n\s*/g, ' ');
+  const said = IN_OUR_WORDS.reduce((words, [theirs, ours]) => words.replace(theirs, ours), line);
   write(`fairlead: ${said}; see \`${pathOf(command)} --help\`\n`);
 };
 

@@ -134,6 +134,24 @@ test('notify of a ref that was deleted tells nobody', async () => {
   expect([code, notified]).toEqual([0, []]);
 });
 
+test.each([
+  ['history --limit 0', '--limit 0: give a whole number of at least 1; see `fairlead history --help`'],
+  ['history --limit', '--limit needs its <n>; see `fairlead history --help`'],
+  ['status extra', 'status takes no argument, got extra; see `fairlead status --help`'],
+  ['show a b', 'show takes 1 argument, got a, b; see `fairlead show --help`'],
+  ['completion tcsh', 'tcsh is no shell: it is one of bash, zsh, fish; see `fairlead completion --help`'],
+  ['validate --format xml', '--format xml: it is one of text, github, gitlab, json; see `fairlead validate --help`'],
+  [
+    'rollback zz',
+    'zz is no commit: give the id of a commit, or at least its first four characters; see `fairlead rollback --help`',
+  ],
+  ['secret encrypt x -o', '--output needs its <file>; see `fairlead secret encrypt --help`'],
+  ['stats', "unknown command 'stats'; did you mean status?; see `fairlead --help`"],
+])('wrong usage is one line in the words of this program: %s', async (line, said) => {
+  const { code, err } = await cli(line.split(' '));
+  expect({ code, err }).toEqual({ code: 64, err: `fairlead: ${said}\n` });
+});
+
 test('notify to what is no address of a broker is wrong usage', async () => {
   const { code, err, notified } = await cli(['notify', '--broker', 'https://b', 'main', COMMIT]);
   expect([code, notified]).toEqual([64, []]);
