@@ -93,6 +93,6 @@ export const LONG_FILES: readonly string[] = [
   ],
   ...['engine-trouble', 'services-many', 'services-old', 'lab/images', 'services-kill', 'services-gentle'],
   ...['services-order', 'cut-host', 'services-start-first', 'contract/providers', 'services-failures', 'vm/machine'],
-  ...['engine-kill', 'drift', 'contract/systemd', 'host-units', 'secrets-compose', 'citizen'],
+  ...['engine-kill', 'lab/packages', 'drift', 'contract/systemd', 'host-units', 'secrets-compose', 'citizen'],
   ...['git/pull', 'service-crash', 'interrupt', 'engine/crash', 'hostile-broker', 'unit-crash', 'unit/channel'],
 ];

@@ -7,7 +7,6 @@ import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.t
 import {
   BASIC,
   blobsSent,
-  configureEngine,
   PASSWORD,
   pushImage,
   retag,
@@ -204,8 +203,6 @@ test('an engine that is restarted in the middle of a pull: said, tried again, do
 test('a host that is cut off in the middle of a pull, until the engine gives up: it completes when it is back', async () => {
   withJournal();
   const before = await running(agent);
-  // Two tries, not five with growing pauses between them.
-  await configureEngine(agent, { 'max-download-attempts': 2 });
   const commit = await inThePull('cut:1');
   await agent.disconnect();
   // A server that is gone for good: the connection that the pull had must not be the one that goes on.
