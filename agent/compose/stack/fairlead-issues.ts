@@ -152,13 +152,8 @@ function withoutEffect(
           [section, name, KEY, 'decrypt'],
           '`decrypt: false` has no effect without `file`: nothing of the repository is delivered here; remove it',
         );
-  for (const [name, service] of Object.entries(services)) {
-    const keeps = (service.volumes ?? []).some(({ type }) => type === 'volume' || type === 'bind');
-    if (!keeps && toldAt(loaded, ['services', name]).empty === 'allow')
-      report(
-        ['services', name, KEY, 'empty'],
-        '`empty: allow` has no effect: the service mounts no volume and no directory that could be empty; remove it',
-      );
+  // `empty: allow` always may have one: an image can bring volumes that nothing declares.
+  for (const name of Object.keys(services)) {
     const problem = onChangeProblem(loaded, name, payload);
     if (problem !== null) report(['services', name, KEY, 'on_change'], problem);
   }
