@@ -1,7 +1,8 @@
 /** A clock that is wrong, on a machine that has a clock of its own: 1970 at the start, set by hand, and far off both ways. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { StatusDocument } from '../../../manifests-schema/payloads.ts';
-import { fairlead, installAgent, statusWhere } from '../agent.ts';
+import { installAgent, statusWhere } from '../agent.ts';
+import { apiOf } from '../api.ts';
 import { type FleetRepo, type Lab, startLab } from '../lab.ts';
 import type { VirtualHost } from './host.ts';
 import { whyNone } from './need.ts';
@@ -50,10 +51,11 @@ describe.skipIf(none !== null)('a virtual machine', () => {
       /^this host's clock says 1970-01-02 00:\d\d UTC, which is before this program was made/,
     );
     await repo.commit(declares(2), 'Second');
+    await apiOf(host).sync();
     const held = await status('held by the window', isHeld);
     expect(held.gate?.reason).toMatch(/this host's clock says 1970/);
     await host.exec(['rm', '/srv/value']);
-    await fairlead(host, 'sync');
+    await apiOf(host).sync();
     expect(await value()).toBe('1');
   });
 
@@ -74,8 +76,8 @@ describe.skipIf(none !== null)('a virtual machine', () => {
       await status(`doubted at ${date}`, (s) => isWrong(s) && isHeld(s) && how.test(s.gate?.reason ?? ''));
     }
     expect(await value()).toBe('1');
-    const { stdout } = await fairlead(host, 'history', '--json');
-    expect((JSON.parse(stdout) as { runs: unknown[] }).runs.length).toBeGreaterThan(3);
+    const history = await apiOf(host).get<{ runs: unknown[] }>('history');
+    expect(history?.runs.length).toBeGreaterThan(3);
   });
 
   test('opens the window when a time server confirms the date', async () => {
@@ -83,5 +85,17 @@ describe.skipIf(none !== null)('a virtual machine', () => {
     await host.exec(['perl', '-e', CONFIRM]);
     await status('synced', (s) => s.sync === 'synced' && !isWrong(s));
     expect(await value()).toBe('2');
+  });
+
+  test('that stood still for a night goes on when a time server tells it how long', async () => {
+    await host.freeze();
+    await host.thaw();
+    await setDate('2027-01-03 20:00');
+    await host.exec(['perl', '-e', CONFIRM]);
+    await repo.commit(declares(3), 'Third');
+    await apiOf(host).sync();
+    const found = await status('synced', (s) => s.sync === 'synced' && s.desired?.subject === 'Third');
+    expect(isWrong(found)).toBe(false);
+    expect(await value()).toBe('3');
   });
 });
