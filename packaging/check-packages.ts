@@ -32,6 +32,7 @@ export async function checkPackages({ made, fast, build }: CheckOptions): Promis
       if (file.endsWith('.deb'))
         for (const [what, problem] of checkDeb(file, work, fast)) check(`${name}: ${what}`, problem);
       if (file.endsWith('.rpm')) check(`${name}: rpmlint`, rpmlint(file));
+      if (file.endsWith(`.${RPM_ARCH[process.arch]}.rpm`)) check(`${name}: scriptlets`, scriptlets(file, work));
     }
     return held;
   } finally {
@@ -82,6 +83,17 @@ const rpmlint = (rpm: string): string =>
     .split('\n')
     .filter((line) => / [EW]: /.test(line))
     .join('\n');
+
+const RPM_ARCH: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
+
+/** Installs, upgrades and erases an rpm in a Debian root (`rpm/try.sh`); needs root. */
+function scriptlets(rpm: string, work: string): string {
+  const dir = path.join(work, 'rpm-root');
+  mkdirSync(dir);
+  const script = path.join(import.meta.dirname, 'rpm/try.sh');
+  const { status, stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', script, rpm, dir], { encoding: 'utf8' });
+  return status === 0 ? '' : stdout + stderr;
+}
 
 const EMULATORS: Readonly<Record<string, string>> = { arm64: 'qemu-aarch64', amd64: 'qemu-x86_64' };
 const OWN: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
