@@ -2,18 +2,9 @@
  * A lab host on which the agent loses power: its state and the files that it manages lie on a small disk, and a cut goes on with what
  * that disk had at the moment. The engine and systemd lose nothing, so afterwards they may know more than the agent does.
  */
-import {
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { CUT_OPTIONS, CUT_PLACE, formatDisk } from './cut-disk.ts';
+import { CUT_OPTIONS, cutPlace, formatDisk, removePlace } from './cut-disk.ts';
 import type { LabHost } from './host.ts';
 import { run, until } from './run.ts';
 
@@ -36,8 +27,8 @@ export interface CutHost {
 
 /** @param options of the mount; those of a cut where they are left out */
 export function createCutHost(host: LabHost, options = CUT_OPTIONS): CutHost {
-  const work = mkdtempSync(path.join(CUT_PLACE, 'fairlead-host-'));
-  let image = path.join(work, 'disk-0');
+  let work = '';
+  let image = '';
   let device = '';
   let cuts = 0;
 
@@ -78,6 +69,8 @@ sync -f /disk`);
 
   return {
     async begin() {
+      work = await cutPlace();
+      image = path.join(work, 'disk-0');
       writeFileSync(image, '');
       truncateSync(image, BYTES);
       await formatDisk(image);
@@ -121,7 +114,7 @@ sync -f /disk`);
     },
     async remove() {
       if (device !== '') await detach().catch(() => undefined);
-      rmSync(work, { recursive: true, force: true });
+      if (work !== '') await removePlace(work);
     },
   };
 }
