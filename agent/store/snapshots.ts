@@ -1,5 +1,5 @@
 /** The accepted commit's files, kept apart from the git objects, so that repairs need neither server nor object store. */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -39,15 +39,17 @@ export function createSnapshots(dir: string): Snapshots {
       const final = fileOf(checkout.info.commit);
       // It lies there already, as this process wrote or read it.
       if (last === checkout && existsSync(final) && storedIn(checkout).every(isThere)) return;
+      // A name of its own: what an agent that was killed left half written, nobody renames.
+      const temp = `${final}.${randomUUID()}.tmp`;
       retained = null;
       try {
         await mkdir(dir, { recursive: true, mode: 0o700 });
         await keepStored(checkout, largeOf(checkout.info.commit));
-        await writeDurable(`${final}.tmp`, pack(checkout));
-        await rename(`${final}.tmp`, final);
+        await writeDurable(temp, pack(checkout));
+        await rename(temp, final);
         await syncDirectory(dir);
       } catch (thrown) {
-        await rm(`${final}.tmp`, { force: true }).catch(() => undefined);
+        await rm(temp, { force: true }).catch(() => undefined);
         throw isUnwritable(thrown) ? unwritable(dir, thrown) : thrown;
       }
       last = checkout;
