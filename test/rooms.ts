@@ -29,7 +29,7 @@ export const ROOMS: readonly Room[] = [
     exclude: [GIT, ...MEASURED],
     // Some of these wait for sockets, brokers and watches.
     maxWorkers: os.availableParallelism() + 1,
-    budgetMinutes: 1,
+    budgetMinutes: 1.25,
     testTimeout: MINUTE,
     hookTimeout: MINUTE,
   },
