@@ -77,7 +77,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     },
     close() {
       deps.store.close();
-      rmSync(dir, { recursive: true, force: true });
+      rmSync(dir, { recursive: true, force: true, maxRetries: 10 });
     },
   };
 }

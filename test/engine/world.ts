@@ -184,7 +184,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
     },
     end() {
       world.crash();
-      for (const made of dirs) rmSync(made, { recursive: true, force: true });
+      for (const made of dirs) rmSync(made, { recursive: true, force: true, maxRetries: 10 });
     },
   };
 

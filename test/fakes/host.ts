@@ -62,7 +62,7 @@ export function createFakeHost({ docker, systemd: before, isOld = false }: FakeH
       systemd: before?.(systemd.systemd) ?? systemd.systemd,
       docker: docker?.(engine.docker) ?? engine.docker,
     },
-    end: () => rmSync(root, { recursive: true, force: true }),
+    end: () => rmSync(root, { recursive: true, force: true, maxRetries: 10 }),
   };
 }
 
