@@ -55,7 +55,7 @@ export function createClockWatch({ store, log, doubted, changed }: ClockWatchOpt
 
 /** The newest date that the store has of this host, ms; null if it has none. */
 function newestRecord({ runs, facts }: ClockWatchOptions['store']): number | null {
-  const dates = [Date.parse(runs.list({ limit: 1 })[0]?.startedAt ?? ''), facts.get('leftMs') ?? Number.NaN];
+  const dates = [Date.parse(runs.newest()?.startedAt ?? ''), facts.get('leftMs') ?? Number.NaN];
   const known = dates.filter((date) => Number.isFinite(date));
   return known.length > 0 ? Math.max(...known) : null;
 }

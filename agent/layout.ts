@@ -9,7 +9,7 @@ import { readNamedSync } from './reading.ts';
 import { openStore, readStore, type Store } from './store/db.ts';
 import { createDiskFullStore } from './store/disk-full-store.ts';
 import { lockState } from './store/lock.ts';
-import type { RunReader } from './store/runs.ts';
+import type { RunReader } from './store/run-reader.ts';
 
 export interface LayoutOptions {
   config?: string;

@@ -13,7 +13,7 @@ import type { RunResult } from '../engine/run/reconcile.ts';
 import type { EngineDeps } from '../engine/types.ts';
 import type { Loop } from '../engine/when/loop.ts';
 import { AgentError } from '../errors.ts';
-import type { RunReader } from '../store/runs.ts';
+import type { RunReader } from '../store/run-reader.ts';
 import { createDoing } from './doing.ts';
 import { fullId, hold } from './holds.ts';
 import { createLastStatus } from './last-status.ts';

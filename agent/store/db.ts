@@ -14,7 +14,8 @@ import { migrate } from './migrate.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { openRecords, type Records } from './records.ts';
 import { createRetention, type Limits } from './retention.ts';
-import { createRunReader, createRuns, type RunReader, type Runs } from './runs.ts';
+import { createRunReader, type RunReader } from './run-reader.ts';
+import { createRuns, type Runs } from './runs.ts';
 import { openTrust, type Trust } from './trust.ts';
 import { isUnwritable, unwritable } from './unwritable.ts';
 import { createWriter } from './writer.ts';
@@ -125,6 +126,11 @@ export function openStore(options: StoreOptions): Store {
     },
     close() {
       written.stop();
+      try {
+        writer.settle();
+      } catch {
+        // What waited says that nothing happened.
+      }
       db.close();
     },
   };

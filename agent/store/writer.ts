@@ -21,7 +21,20 @@ const RANK: Record<Durability, number> = { eventually: 0, 'before-acting': 1, no
 export const mostUrgent = (all: readonly Durability[]): Durability =>
   all.reduce((a, b) => (RANK[a] >= RANK[b] ? a : b), 'eventually');
 
+/** What can wait in memory: it costs nothing to lose, and is written with whatever is written next. */
+export interface Deferred {
+  waits(): boolean;
+  /** Called within the next transaction, before all else of it. */
+  write(): void;
+  /** That transaction is over. */
+  written(): void;
+}
+
 export interface Writer {
+  /** To be called once for each kind of thing that can wait. */
+  defer(deferred: Deferred): void;
+  /** Writes what waits, if anything does. */
+  settle(): void;
   /**
    * One transaction, or a part of the one under way. Throws what `act` throws, and then nothing of it was written.
    * A part must not be more urgent than the whole: that is a bug, and is thrown as one.
@@ -50,6 +63,8 @@ export function createWriter(db: Database.Database): Writer {
   /** The most urgent of what is written and not durable. */
   let pending: Durability | null = null;
   let open: Transaction | null = null;
+  const deferred: Deferred[] = [];
+  const waiting = () => deferred.filter((d) => d.waits());
 
   function write<T>(durability: Durability, act: () => T): T {
     if (open !== null) {
@@ -62,10 +77,12 @@ export function createWriter(db: Database.Database): Writer {
     // FULL syncs the log at each commit, NORMAL does not (sqlite.org/pragma.html#pragma_synchronous); it cannot be
     // changed within a transaction.
     if (durability !== 'now') db.pragma('synchronous = NORMAL');
+    const waited = waiting();
     let answer: T;
     try {
       answer = transaction(() => {
         if (durability === 'now' && pending !== null) stir.run();
+        for (const one of waited) one.write();
         return act();
       }) as T;
     } finally {
@@ -73,15 +90,20 @@ export function createWriter(db: Database.Database): Writer {
       if (durability !== 'now') db.pragma('synchronous = FULL');
     }
     pending = durability === 'now' ? null : mostUrgent([durability, pending ?? 'eventually']);
+    for (const one of waited) one.written();
     for (const then of mine.afterwards) then();
     return answer;
   }
 
   function flush(): void {
-    if (pending !== null) write('now', () => undefined);
+    if (pending !== null || waiting().length > 0) write('now', () => undefined);
   }
 
   return {
+    defer: (one) => void deferred.push(one),
+    settle() {
+      if (open === null && waiting().length > 0) write('eventually', () => undefined);
+    },
     write,
     afterwards(act) {
       if (open === null) act();

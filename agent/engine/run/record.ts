@@ -30,7 +30,7 @@ export function recordRun(
     failed: outcome.actions.filter((a) => a.result === 'failed' || a.result === 'blocked').length,
     repaired: done.filter((a) => a.drift).length,
   };
-  const previous = deps.store.runs.list({ limit: 2 }).find((r) => r.id !== run.id);
+  const previous = deps.store.runs.newest() ?? undefined;
   const at = deps.clock.now().toISOString();
   const { news, standing } = onlyNews(deps, outcome.actions, looked);
   const before = live?.end();
