@@ -240,8 +240,11 @@ const container = (what: string, act: string, field: string, name = 'web', well 
   well,
 });
 
-/** The agent may mend the one before the other is done. */
-const untilGone = (first: string, second: string) => `for i in $(seq 20); do ${first}; ${second} && break; done`;
+/** The agent stands still meanwhile: it would mend the one before the other is done. */
+const atOnce = (...commands: string[]) => {
+  const signal = (name: string) => `systemctl kill --signal=${name} --kill-whom=main fairlead.service`;
+  return [signal('STOP'), ...commands, signal('CONT')].join('; ');
+};
 
 describe('containers, networks, volumes', () => {
   test.each([
@@ -279,7 +282,7 @@ describe('containers, networks, volumes', () => {
   test('a network, removed, with a container in it', () =>
     mended({
       what: 'a network',
-      act: untilGone('docker network disconnect -f shop_front shop-web-1', 'docker network rm shop_front'),
+      act: atOnce('docker network disconnect -f shop_front shop-web-1', 'docker network rm shop_front'),
       id: 'network:shop/front',
       field: 'state',
       look: `docker network inspect -f '{{.Name}}{{range .Containers}} {{.Name}}{{end}}' shop_front || true`,
@@ -289,7 +292,7 @@ describe('containers, networks, volumes', () => {
   test('a volume, removed, with the container that used it', () =>
     mended({
       what: 'a volume',
-      act: untilGone('docker rm -f shop-web-1', 'docker volume rm shop_data'),
+      act: atOnce('docker rm -f shop-web-1', 'docker volume rm shop_data'),
       id: 'volume:shop/data',
       field: 'state',
       look: `docker volume inspect -f '{{.Name}}' shop_data || true; docker ps -q -f volume=shop_data | wc -l`,

@@ -173,6 +173,9 @@ test('gitolite over ssh: a deploy key, pinned host keys, first in version 0, the
   await host.exec(['mv', '/etc/fairlead/deploy_key', '/etc/fairlead/other']);
   await fairlead(host, 'sync');
   expect((await status()).problems).toMatchObject([
-    { reason: 'AuthenticationFailed', message: expect.stringContaining('the key /etc/fairlead/deploy_key') },
+    {
+      reason: 'AuthenticationFailed',
+      message: expect.stringContaining('/etc/fairlead/deploy_key cannot be read: there is no such file'),
+    },
   ]);
 });
