@@ -17,13 +17,16 @@ const PAGES = 256;
 export function createRetention(db: Database.Database, writer: Writer): (limits: Limits) => boolean {
   // The newest stays: it says how the host is.
   const oldest = `SELECT id, started_at FROM runs WHERE sync IS NOT NULL AND id < (SELECT max(id) FROM runs) ORDER BY id LIMIT ${RUNS}`;
+  const anyOld = db.prepare<[string], { id: number }>(`SELECT id FROM (${oldest}) WHERE started_at < ? LIMIT 1`);
   const dropOld = db.prepare(`DELETE FROM runs WHERE id IN (SELECT id FROM (${oldest}) WHERE started_at < ?)`);
   const dropOldest = db.prepare(`DELETE FROM runs WHERE id IN (SELECT id FROM (${oldest}))`);
   const number = (pragma: string) => db.pragma(pragma, { simple: true }) as number;
   return ({ before, maxBytes }) => {
     // Lost, it is only done once more.
     const drop = (act: () => Database.RunResult): number => writer.write('eventually', act).changes;
-    const old = before === null ? 0 : drop(() => dropOld.run(before));
+    // It is asked after each run, and mostly there is none: then nothing is written.
+    const isDue = before !== null && anyOld.get(before) !== undefined;
+    const old = isDue ? drop(() => dropOld.run(before)) : 0;
     const page = number('page_size');
     const used = (number('page_count') - number('freelist_count')) * page;
     const surplus = old === 0 && used > maxBytes ? drop(() => dropOldest.run()) : 0;
