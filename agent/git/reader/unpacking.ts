@@ -30,7 +30,7 @@ export interface UnpackingOptions {
 
 const IDLE_MS = 20_000;
 /** What a run leaves to be done is done first. */
-const PREPARE_MS = 100;
+const PREPARE_MS = 10;
 
 export function createUnpacking({ ways, log, idleMs = IDLE_MS, silenceMs }: UnpackingOptions): Unpacking {
   let left = ways;
