@@ -15,6 +15,8 @@ export interface Begun {
 export interface QuietRuns extends Deferred {
   /** A run is under way. */
   begin(run: Begun): void;
+  /** Something was written while it was under way, and so was its beginning: then its end must be, too. */
+  isBegun(id: number): boolean;
   /** It ended, and is written. */
   end(id: number): void;
   /** Takes the place of the quiet run before it. @param since start of the one that is written, ISO 8601 */
@@ -38,6 +40,7 @@ export function createQuietRuns({ insert, finish }: QuietRunsOptions): QuietRuns
       underWay = run;
       isWritten = false;
     },
+    isBegun: (id) => underWay?.id === id && isWritten,
     end(id) {
       if (underWay?.id === id) underWay = null;
     },

@@ -133,7 +133,7 @@ export function createRuns(db: Database.Database, writer: Writer, outbox: Outbox
     finish(run, done, events, facts = {}) {
       const isNews = events.length > 0 || Object.keys(facts).length > 0 || run.sync === 'progressing';
       const since = isNews || !isQuiet(run, done) || run.changed > 0 ? null : replaces(run);
-      if (since !== null && mayWait(run, since)) {
+      if (since !== null && mayWait(run, since) && !quietRuns.isBegun(run.id)) {
         quietRuns.replace(run, since);
         newest = run;
         return;

@@ -111,6 +111,34 @@ test('one that is under way is written with the first thing that it writes, and 
   rmSync(killed, { recursive: true });
 });
 
+test('one of which something was written while it was under way is brought to its end', () => {
+  let store = open();
+  for (let at = 0; at < 10; at++) run(store, at);
+  const id = store.runs.begin('schedule', minute(10));
+  // Whoever asks for the history, or a broker that takes an event, makes it be written.
+  expect(store.runs.get(id)?.run.sync).toBe('progressing');
+  const record = {
+    durationMs: 5,
+    sync: 'synced',
+    reason: '',
+    message: '',
+    changed: 0,
+    failed: 0,
+    repaired: 0,
+  } as const;
+  store.runs.finish({ id, trigger: 'schedule', startedAt: minute(10), commit, ...record }, [], []);
+  for (let at = 11; at < 20; at++) run(store, at);
+  const expected = [
+    [20, 2],
+    [1, 1],
+  ];
+  expect(told(store)).toEqual(expected);
+  store.close();
+  store = open();
+  expect(told(store)).toEqual(expected);
+  store.close();
+});
+
 test('a clock that was set back lets none of them wait', () => {
   const store = open();
   for (let at = 500; at < 510; at++) run(store, at);
