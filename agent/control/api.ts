@@ -14,7 +14,7 @@ import type { EngineDeps } from '../engine/types.ts';
 import type { Loop } from '../engine/when/loop.ts';
 import { AgentError } from '../errors.ts';
 import type { RunReader } from '../store/run-reader.ts';
-import { createDoing } from './doing.ts';
+import { atWork, createDoing } from './doing.ts';
 import { fullId, hold } from './holds.ts';
 import { createLastStatus } from './last-status.ts';
 import type { Kept } from './overwritten.ts';
@@ -62,15 +62,18 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
     const { pin, trial, goodSince } = store.commits.get();
     const now = doing.now();
     const left = (deps.aside?.left() ?? []).filter(({ id }) => !now?.waiting.some((one) => one.id === id));
-    const shown = {
+    const known = {
       ...state,
       reason: state.reason || (first?.reason ?? ('' as const)),
       message: state.message || (first?.message ?? ''),
-      ...(now === null ? {} : atWork(state, now, trial)),
+      problems: all,
+    };
+    const shown = {
+      ...known,
+      ...(now === null ? {} : atWork(known, now, trial)),
       pin: pin?.commit ?? null,
       // What was bad before a later commit proved itself is history.
       bad: listBad(goodSince).map(({ commit, culprit }) => ({ commit, reason: culprit.reason })),
-      problems: all,
       waiting: [...(now?.waiting ?? []), ...left],
       paused: pausesOf(),
     };
@@ -186,22 +189,6 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       return loop().request(request, trigger, line);
     },
     version: () => ({ version: identity.version }),
-  };
-}
-
-/** Of a host at work: what is being tried, and what is being done now. */
-function atWork(
-  { desired, hostStates }: AgentState,
-  { commit, text }: { commit: CommitInfo | null; text: string },
-  trial: string | null,
-): Pick<AgentState, 'desired' | 'hostStates' | 'reason' | 'message'> {
-  const isTrial = commit !== null && commit.commit === trial;
-  return {
-    desired: commit ?? desired,
-    // What became of the commit before is no word on this one.
-    hostStates: isTrial ? ['progressing'] : [...hostStates, 'progressing'],
-    reason: '',
-    message: isTrial ? `trying commit ${commit.commit.slice(0, 7)}: ${text}` : text,
   };
 }
 

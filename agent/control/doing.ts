@@ -1,6 +1,8 @@
 /** What a run is at now, for the status of a host at work: the commit that it is about, and the step under way. */
 import type { SyncLine, Waiting } from '../core/progress.ts';
+import type { AgentState } from '../core/status.ts';
 import type { CommitInfo } from '../core/types.ts';
+import { syncOf } from '../core/verdict.ts';
 
 export interface Doing {
   /** Takes in what a run tells of itself. @returns whether the status is another one by that */
@@ -61,4 +63,32 @@ function phaseText({ phase, detail, waiting = [] }: Extract<SyncLine, { type: 'p
   if (named.length > 0) return `waiting for ${named.join('; ')}${more}`;
   if (phase === 'rollback') return detail ? `going back, because of ${detail}` : 'going back';
   return detail ? `waiting for ${detail}` : (WORDS[phase] ?? phase);
+}
+
+/**
+ * Of a host at work: what is being tried, and what is being done now. What is wrong stays said until the run that is under
+ * way has put it right; only what became of the commit before is no word on one that is being tried.
+ */
+export function atWork(
+  state: AgentState,
+  { commit, text }: Pick<NonNullable<ReturnType<Doing['now']>>, 'commit' | 'text'>,
+  trial: string | null,
+): Pick<AgentState, 'desired' | 'hostStates' | 'reason' | 'message'> {
+  const isTrial = commit !== null && commit.commit === trial;
+  const doing = isTrial ? `trying commit ${commit.commit.slice(0, 7)}: ${text}` : text;
+  const { reason, message } = isTrial ? worstOf(state) : state;
+  return {
+    desired: commit ?? state.desired,
+    hostStates: isTrial ? ['progressing'] : [...state.hostStates, 'progressing'],
+    reason,
+    message: reason === '' ? doing : `${doing}; until now: ${message}`,
+  };
+}
+
+/** Why the host is worse than at work, by its resources. */
+function worstOf({ resources, problems }: AgentState): Pick<AgentState, 'reason' | 'message'> {
+  const sync = syncOf(resources, ['progressing']);
+  const worst = resources.find((r) => r.sync === sync && sync !== 'progressing');
+  const problem = problems.find(({ id }) => id === worst?.id);
+  return { reason: worst?.reason ?? '', message: problem ? `${problem.id}: ${problem.message}` : '' };
 }

@@ -1,7 +1,8 @@
 /** What status says of a host at work. */
-import { expect, test } from 'vitest';
-import { createDoing } from '../../agent/control/doing.ts';
-import type { CommitInfo } from '../../agent/core/types.ts';
+import { describe, expect, test } from 'vitest';
+import { atWork, createDoing } from '../../agent/control/doing.ts';
+import type { AgentState } from '../../agent/core/status.ts';
+import type { CommitInfo, ResourceStatus } from '../../agent/core/types.ts';
 
 const COMMIT: CommitInfo = { ref: 'main', commit: 'c'.repeat(40), author: 'A', subject: 's', committedAt: '' };
 
@@ -36,4 +37,46 @@ test('at the end nothing is done any more', () => {
   doing.take({ type: 'phase', phase: 'apply' });
   doing.end();
   expect(doing.now()).toBeNull();
+});
+
+describe('of a host at work', () => {
+  const idle: AgentState = {
+    ...{ mode: 'enforce', labels: {}, desired: null, applied: null, lastGood: null, gate: null, pin: null, bad: [] },
+    ...{ run: null, resources: [], hostStates: [], reason: '', message: '', problems: [], warnings: [], waiting: [] },
+    running: false,
+  };
+  const failed: ResourceStatus = { id: 'network:web', sync: 'failed', health: 'degraded', reason: 'NetworkMissing' };
+  const problem = {
+    id: failed.id,
+    reason: 'NetworkMissing',
+    message: 'no such network',
+    file: null,
+    line: null,
+  } as const;
+  const atFault: AgentState = { ...idle, resources: [failed], problems: [problem] };
+  const now = { commit: COMMIT, text: 'applying' };
+
+  test('what is wrong stays said while it is tried again', () => {
+    const state = { ...atFault, reason: problem.reason, message: 'network:web: no such network' };
+    expect(atWork(state, now, null)).toEqual({
+      ...{ desired: COMMIT, hostStates: ['progressing'], reason: 'NetworkMissing' },
+      message: 'applying; until now: network:web: no such network',
+    });
+  });
+
+  test('what became of the commit before is no word on one that is being tried', () => {
+    const state: AgentState = { ...idle, hostStates: ['rolled-back'], reason: 'Unhealthy', message: 'taken back' };
+    expect(atWork(state, now, COMMIT.commit)).toEqual({
+      ...{ desired: COMMIT, hostStates: ['progressing'], reason: '' },
+      message: 'trying commit ccccccc: applying',
+    });
+  });
+
+  test('a resource that failed before stays named while another commit is tried', () => {
+    const state = { ...atFault, hostStates: ['rolled-back'], reason: 'Unhealthy', message: 'taken back' } as const;
+    expect(atWork(state, now, COMMIT.commit)).toMatchObject({
+      reason: 'NetworkMissing',
+      message: 'trying commit ccccccc: applying; until now: network:web: no such network',
+    });
+  });
 });
