@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { checkCoverage } from './coverage.ts';
 import { engineRuns, stopEngine } from './lab/engine.ts';
 import { type Span, tableOf, timesOf } from './room-times.ts';
@@ -26,7 +27,7 @@ interface Result {
 interface Counted {
   passed: number;
   failed: number;
-  /** What failed, a line each: told again at the end, since who reads a log of CI may have no more than that. */
+  /** What failed, each with the beginning of why: told again at the end, since who reads a log of CI may have no more than that. */
   failures?: string[];
 }
 
@@ -61,12 +62,20 @@ function failuresOf({ testResults }: Summary): string[] {
     const file = path.relative(path.join(import.meta.dirname, '..'), name);
     const ofTests = assertionResults
       .filter((result) => result.status === 'failed')
-      .map(
-        ({ fullName, failureMessages }) => `${file}: ${fullName}\n    ${failureMessages?.[0]?.split('\n')[0] ?? ''}`,
-      );
+      .map(({ fullName, failureMessages }) => `${file}: ${fullName}\n${beginningOf(failureMessages?.[0] ?? '')}`);
     return ofTests.length === 0 && message ? [`${file}: ${message.split('\n')[0]}`] : ofTests;
   });
 }
+
+/** Enough to see what was compared, and the seed and the counterexample of a property. */
+const beginningOf = (message: string): string =>
+  stripVTControlCharacters(message)
+    .split('\n')
+    .slice(0, MAX_LINES)
+    .map((line) => `    ${line.slice(0, MAX_WIDTH)}`)
+    .join('\n');
+const MAX_LINES = 12;
+const MAX_WIDTH = 1000;
 
 /** One failure for each room that is far over its budget of minutes. */
 function judgeTimes(checked: Span): Counted {
