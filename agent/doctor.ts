@@ -8,7 +8,7 @@ import { createControlClient } from './control/client.ts';
 import { canonicalHost, pathBehind } from './core/image-name.ts';
 import { AgentError } from './errors.ts';
 import { createSource } from './git/source.ts';
-import { Ailment, clock, credentials, disk, watches } from './host-probes.ts';
+import { Ailment, clock, credentials, disk, SET_CLOCK, Unknown, watches } from './host-probes.ts';
 import { configFile, type LayoutOptions, loadConfig, rootOf, runDir, stateDir } from './layout.ts';
 import { silentLog } from './log.ts';
 import { createChannelProbe } from './report/index.ts';
@@ -60,22 +60,26 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
     { name: 'watches', run: watches, fix: 'mount /proc' },
     {
       name: 'clock',
-      run: (given) => clock(given, rootOf(options) === '' ? () => timeSync(exec) : null),
-      fix: 'timedatectl set-ntp true',
+      async run(given) {
+        const doubt = (await problemsOf(options)).find(({ reason }) => reason === 'ClockWrong');
+        if (doubt) throw new Ailment(doubt.message, SET_CLOCK);
+        return clock(given, rootOf(options) === '' ? () => timeSync(exec) : null);
+      },
+      fix: SET_CLOCK,
     },
     { name: 'disk', run: () => disk(stateDir(options)), fix: `look at ${stateDir(options)}` },
   ];
   const found = await Promise.all(
     probes.map(async ({ name, run, fix }): Promise<Finding> => {
       try {
-        return { name, ok: true, message: await run(config), fix: '' };
+        return { ...WELL, name, message: await run(config) };
       } catch (thrown) {
         return finding(name, thrown, fix);
       }
     }),
   );
   const said = `${file}: host ${config.host}, fleet ${config.fleet}`;
-  return [{ name: 'config', ok: true, message: said, fix: '' }, ...found];
+  return [{ ...WELL, name: 'config', message: said }, ...found];
 }
 
 /** Also where it lies in a directory that this user may not enter. */
@@ -88,10 +92,14 @@ function isForbidden(file: string): boolean {
   }
 }
 
+const WELL = { ok: true, unknown: false, fix: '' } as const;
+
 function finding(name: string, thrown: unknown, fix: string): Finding {
   const special =
     thrown instanceof Ailment ? thrown.fix : thrown instanceof AgentError ? FIXES[thrown.code] : undefined;
-  return { name, ok: false, message: thrown instanceof Error ? thrown.message : String(thrown), fix: special ?? fix };
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const unknown = thrown instanceof Unknown;
+  return { name, ok: unknown, unknown, message, fix: special ?? fix };
 }
 
 /** By the code of the failure. */
@@ -170,9 +178,14 @@ const systemd: Probe = {
 /** Whether there is an engine, or a problem for want of one: a host of files and units alone is well without. */
 async function needsEngine(options: DoctorOptions, { docker: { socket } }: AgentConfig): Promise<boolean> {
   if (existsSync(socket) || socket !== USUAL_SOCKET) return true;
+  return (await problemsOf(options)).some(({ reason }) => reason === 'EngineUnreachable');
+}
+
+/** What the daemon says is wrong; nothing where it does not answer. */
+async function problemsOf(options: DoctorOptions): Promise<StatusDocument['problems']> {
   const client = createControlClient({ dir: runDir(options) });
   const status = await client.get<StatusDocument>('status').catch(() => null);
-  return status?.problems.some(({ reason }) => reason === 'EngineUnreachable') ?? false;
+  return status?.problems ?? [];
 }
 
 const USUAL_SOCKET = '/var/run/docker.sock';

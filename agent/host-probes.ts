@@ -15,6 +15,9 @@ export class Ailment extends Error {
   }
 }
 
+/** What could not be checked, and how it can be: no fault of the host, which may have nothing to check it with. */
+export class Unknown extends Ailment {}
+
 const LEAST_FREE = 200 * 1024 * 1024;
 const LEAST_INODES = 1_000;
 /** Below it a handful of programs that watch files use up what a user may watch (proc(5)). */
@@ -116,18 +119,19 @@ export function disk(state: string): string {
   return `${mib} MiB free at ${dir}`;
 }
 
-const SET_CLOCK = 'timedatectl set-ntp true; without a time server compare `date` with a clock that is right';
+/** What to do about a clock that is not known to be right. */
+export const SET_CLOCK =
+  'compare `date` with a clock that is right; where there is a time server: timedatectl set-ntp true';
 
 /**
  * Against the git server's own clock, if it speaks http: good enough to find one that is minutes off. Else by whether a
- * time server confirms it.
+ * time server confirms it. A host in a closed network may have neither, and then its clock is unknown.
  * @param sync asks that; null where nothing of the host itself is managed
  */
 export async function clock({ repo }: AgentConfig, sync: (() => Promise<TimeSync>) | null): Promise<string> {
   if (!/^https?:/.test(repo.url)) {
-    if (sync === null) return 'nothing to compare it with: the repository is not reached over http';
-    if ((await sync()) === 'yes') return 'a time server confirms it';
-    throw new Ailment(
+    if (sync !== null && (await sync()) === 'yes') return 'a time server confirms it';
+    throw new Unknown(
       'could not be checked: no time server confirms it, and the repository is not reached over http',
       SET_CLOCK,
     );
@@ -135,7 +139,7 @@ export async function clock({ repo }: AgentConfig, sync: (() => Promise<TimeSync
   const ahead = await serverAhead(repo.url);
   if (ahead === null) {
     if (sync !== null && (await sync()) === 'yes') return 'a time server confirms it';
-    throw new Ailment('could not be checked: the git server did not say what time it is', SET_CLOCK);
+    throw new Unknown('could not be checked: the git server did not say what time it is', SET_CLOCK);
   }
   if (Math.abs(ahead) > MOST_OFF_MS)
     throw new Ailment(

@@ -187,9 +187,12 @@ export const doctorDocument = z
     findings: z.array(
       z.strictObject({
         name: z.string(),
-        ok: z.boolean(),
+        ok: z.boolean().describe('nothing is known to be wrong with it'),
+        unknown: z
+          .boolean()
+          .describe('it could not be checked, and nothing speaks against it: ok, but not called right'),
         message: z.string().describe('what was found'),
-        fix: z.string().describe('what to do, where it is not ok'),
+        fix: z.string().describe('what to do, where it is not ok or not known'),
       }),
     ),
   })

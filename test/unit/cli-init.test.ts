@@ -59,7 +59,7 @@ async function cli(world: World, ...argv: string[]) {
     },
     examine: async () => {
       out.done.push('doctor');
-      return [{ name: 'config', ok: true, message: 'read', fix: '' }];
+      return [{ name: 'config', ok: true, unknown: false, message: 'read', fix: '' }];
     },
     client: () => ({
       get: async (address: string) => (address === 'resources' ? { resources } : { sync: 'unassigned' }),
