@@ -3,7 +3,7 @@
  * tests; `--check` builds all twice, compares them, and holds them to lintian, rpmlint and their limits.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -13,12 +13,12 @@ import { buildDeb } from './deb/deb.ts';
 import { buildProgram } from './program.ts';
 import { buildRpm } from './rpm/rpm.ts';
 import { type Arch, type Runtime, runtimeFor } from './runtime.ts';
-import { writeStage } from './stage.ts';
+import { BILL, writeStage } from './stage.ts';
 import { buildTarball } from './tarball/tarball.ts';
 
 const root = path.join(import.meta.dirname, '..');
 const ARCHS: readonly Arch[] = ['x64', 'arm64'];
-const FORMATS = ['deb', 'rpm', 'tarball'] as const;
+const FORMATS = ['deb', 'rpm', 'tarball', 'sbom'] as const;
 export type Format = (typeof FORMATS)[number];
 
 export interface PackageOptions {
@@ -56,11 +56,19 @@ export async function buildPackages(options: PackageOptions): Promise<string[]> 
         made.push(buildRpm({ ...common, work, compression: fast ? 'w1.zstdio' : 'w9.xzdio' }));
       if (formats.includes('tarball'))
         made.push(buildTarball({ ...common, work, compression: fast ? 'zstd -1' : 'xz -9' }));
+      if (formats.includes('sbom'))
+        made.push(copyBill(stage, path.join(out, `fairlead-${version}-linux-${arch}.cdx.json`)));
     }
     return made;
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+/** The bill of materials, as every package has it. */
+function copyBill(stage: string, to: string): string {
+  copyFileSync(path.join(stage, BILL), to);
+  return to;
 }
 
 const versionOf = (): string =>

@@ -14,6 +14,10 @@ import type { Arch, Runtime } from './runtime.ts';
 const root = path.join(import.meta.dirname, '..');
 const PUBLIC_DOMAIN = 'The author disclaims copyright to this source code (https://www.sqlite.org/copyright.html).\n';
 
+const DOC = 'usr/share/doc/fairlead';
+/** The bill of materials, relative to the staged tree. */
+export const BILL = `${DOC}/sbom.cdx.json`;
+
 export interface StageOptions {
   /** Made again from nothing. */
   dir: string;
@@ -75,14 +79,13 @@ export function writeStage(options: StageOptions): void {
   put('usr/share/zsh/vendor-completions/_fairlead', SCRIPTS.zsh);
   put('usr/share/fish/vendor_completions.d/fairlead.fish', SCRIPTS.fish);
 
-  const doc = 'usr/share/doc/fairlead';
   const components = allComponents(options);
-  put(`${doc}/copyright`, copyrightFile(components));
-  put(`${doc}/apache-2.0.txt.gz`, gzipSync(readFileSync(path.join(root, 'LICENSE')), { level: 9 }));
-  put(`${doc}/changelog.gz`, gzipSync(changelogFor({ version, epoch }), { level: 9 }));
-  put(`${doc}/NEWS.md.gz`, gzipSync(readFileSync(path.join(root, 'CHANGELOG.md')), { level: 9 }));
-  put(`${doc}/sbom.cdx.json`, `${JSON.stringify(billOfMaterials({ version, arch, epoch, components }), null, 1)}\n`);
-  put(`${doc}/examples/agent.yaml`, exampleConfig());
+  put(`${DOC}/copyright`, copyrightFile(components));
+  put(`${DOC}/apache-2.0.txt.gz`, gzipSync(readFileSync(path.join(root, 'LICENSE')), { level: 9 }));
+  put(`${DOC}/changelog.gz`, gzipSync(changelogFor({ version, epoch }), { level: 9 }));
+  put(`${DOC}/NEWS.md.gz`, gzipSync(readFileSync(path.join(root, 'CHANGELOG.md')), { level: 9 }));
+  put(BILL, `${JSON.stringify(billOfMaterials({ version, arch, epoch, components }), null, 1)}\n`);
+  put(`${DOC}/examples/agent.yaml`, exampleConfig());
   settle(dir, epoch);
 }
 
