@@ -14,10 +14,12 @@ export interface CheckOptions {
   fast: boolean;
   /** Builds the same packages again, into this directory. */
   build(out: string): Promise<string[]>;
+  /** Builds an rpm of a later version for this machine, with little compression. */
+  buildNewerRpm(out: string): Promise<string>;
 }
 
 /** Prints a line for each check. @returns whether all of them held */
-export async function checkPackages({ made, fast, build }: CheckOptions): Promise<boolean> {
+export async function checkPackages({ made, fast, build, buildNewerRpm }: CheckOptions): Promise<boolean> {
   const work = mkdtempSync(path.join(os.tmpdir(), 'fairlead-check-'));
   let held = true;
   const check = (what: string, problem: string) => {
@@ -32,7 +34,10 @@ export async function checkPackages({ made, fast, build }: CheckOptions): Promis
       if (file.endsWith('.deb'))
         for (const [what, problem] of checkDeb(file, work, fast)) check(`${name}: ${what}`, problem);
       if (file.endsWith('.rpm')) check(`${name}: rpmlint`, rpmlint(file));
-      if (file.endsWith(`.${RPM_ARCH[process.arch]}.rpm`)) check(`${name}: scriptlets`, scriptlets(file, work));
+      if (file.endsWith(`.${RPM_ARCH[process.arch]}.rpm`)) {
+        const newer = await buildNewerRpm(path.join(work, 'newer'));
+        check(`${name}: scriptlets`, scriptlets({ rpm: file, newer, work }));
+      }
     }
     return held;
   } finally {
@@ -86,12 +91,14 @@ const rpmlint = (rpm: string): string =>
 
 const RPM_ARCH: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
 
-/** Installs, upgrades and erases an rpm in a Debian root (`rpm/try.sh`); needs root. */
-function scriptlets(rpm: string, work: string): string {
+/** Installs, upgrades, takes back and erases an rpm in a Debian root (`rpm/try.sh`); needs root. */
+function scriptlets({ rpm, newer, work }: { rpm: string; newer: string; work: string }): string {
   const dir = path.join(work, 'rpm-root');
   mkdirSync(dir);
   const script = path.join(import.meta.dirname, 'rpm/try.sh');
-  const { status, stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', script, rpm, dir], { encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', script, rpm, newer, dir], {
+    encoding: 'utf8',
+  });
   return status === 0 ? '' : stdout + stderr;
 }
 

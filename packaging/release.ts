@@ -8,7 +8,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkPackages } from './check-packages.ts';
-import { buildPackages } from './package.ts';
+import { buildNewerRpm, buildPackages } from './package.ts';
 import { publishApt } from './release/apt.ts';
 import { writeArtifacts } from './release/artifacts.ts';
 import { CONDITIONS, type Condition, readFacts, refusalsOf } from './release/conditions.ts';
@@ -47,7 +47,7 @@ async function release({ key, passphraseFile, out, repository, suite, without }:
       }
     const made = await buildPackages({ out });
     const build = (into: string) => buildPackages({ out: into });
-    if (holds('packages') && !(await checkPackages({ made, fast: false, build }))) {
+    if (holds('packages') && !(await checkPackages({ made, fast: false, build, buildNewerRpm }))) {
       console.error(`cannot release ${facts.version}: the packages are not as they must be (or --without packages)`);
       return 1;
     }
