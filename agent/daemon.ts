@@ -83,6 +83,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       localVars,
       configFile: configFile(options),
       leaving: options.leaving ?? false,
+      supervised: !options.once && process.env.NOTIFY_SOCKET !== undefined,
       identity: {
         host,
         fleet,

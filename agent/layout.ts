@@ -35,6 +35,9 @@ export function loadConfig(options: LayoutOptions, name = os.hostname()): AgentC
   }
 }
 
+/** Where the program lies that runs now. */
+export const programDir = (): string => path.dirname(realpathSync(process.argv[1] ?? '.'));
+
 /** The addon that the build put beside the bundle. */
 function sqliteAddon(): string | undefined {
   // Without this the report asks the resolver for the name of each peer.
@@ -42,10 +45,7 @@ function sqliteAddon(): string | undefined {
   const libc = (process.report.getReport() as { header: { glibcVersionRuntime?: string } }).header.glibcVersionRuntime
     ? 'linux'
     : 'linuxmusl';
-  const file = path.join(
-    path.dirname(realpathSync(process.argv[1] ?? '.')),
-    `better_sqlite3-${libc}-${process.arch}.node`,
-  );
+  const file = path.join(programDir(), `better_sqlite3-${libc}-${process.arch}.node`);
   return existsSync(file) ? file : undefined;
 }
 

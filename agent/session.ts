@@ -28,6 +28,7 @@ import { createSigns } from './engine/when/signs.ts';
 import { splayOffset } from './engine/when/splay.ts';
 import { createSource } from './git/source.ts';
 import { createInspections, createProviders, createWatchers, DRIFT_DIR, hostWasDown, KINDS } from './kinds/index.ts';
+import { programDir } from './layout.ts';
 import type { LocalVars } from './local-vars.ts';
 import type { Log } from './log.ts';
 import { localCheckout } from './repo/local.ts';
@@ -47,6 +48,7 @@ import { processStart } from './system/process-start.ts';
 import { socketSince } from './system/sockets.ts';
 import { watchBudget } from './system/watch/path-watch.ts';
 import { unpackingApart } from './unpacking-apart.ts';
+import { createUpgrader, type Upgrader } from './upgrade/upgrader.ts';
 
 /** How often signs that a cause has ended are looked for, while something is backed off. */
 const LOOK_MS = 2_000;
@@ -55,6 +57,8 @@ export interface SessionOptions {
   config: AgentConfig;
   /** Where agent.yaml lies: out of reach of what is managed. */
   configFile: string;
+  /** systemd runs this process for good, and so would run another version of it. */
+  supervised?: boolean;
   /** Whatever the repository says, nothing is to be managed here any more. */
   leaving?: boolean;
   identity: Identity;
@@ -134,6 +138,20 @@ export function createSession(options: SessionOptions): Session {
     doubted: () => retention.doubt(),
     changed: options.changed,
   });
+  const upgrade =
+    options.supervised === true && root === ''
+      ? createUpgrader({
+          version: identity.version,
+          programDir: programDir(),
+          stateDir,
+          repo: config.repo,
+          env: process.env,
+          exec,
+          log,
+        })
+      : null;
+  /** Ends with this session: whoever waits for the switch waits no longer. */
+  const ended = new AbortController();
   const backoff = createBackoff({ clock: systemClock, random: Math.random });
   const bare: EngineDeps = {
     source,
@@ -176,6 +194,7 @@ export function createSession(options: SessionOptions): Session {
     log,
     aside: createAside(() => void loop.request({}, 'retry')),
     backoff,
+    ...(upgrade === null ? {} : { upgrade }),
     isAlive: ({ pid, start }) => processStart(pid) === start,
   };
   const guard = guardDirectory(bare, config.repo.path);
@@ -249,6 +268,8 @@ export function createSession(options: SessionOptions): Session {
       redactor.retain(store.commits.needed());
       options.changed();
       unpacking?.prepare();
+      if (upgrade !== null && result.outcome.gate?.kind === 'upgrade' && upgrade.pending() !== null)
+        switchOver(upgrade);
       return line;
     },
     failed(thrown, trigger) {
@@ -307,6 +328,13 @@ export function createSession(options: SessionOptions): Session {
     },
   });
 
+  /** The run is over and recorded; none begins until another version runs, or it is clear that none will. */
+  function switchOver(to: Upgrader): void {
+    const over = to.begin(ended.signal);
+    loop.hold(over);
+    void over.then(() => (ended.signal.aborted ? undefined : loop.request({}, 'retry')));
+  }
+
   return {
     api,
     busy: () => loop.running(),
@@ -315,6 +343,7 @@ export function createSession(options: SessionOptions): Session {
       clockWatch.look();
       drift.start();
       loop.start();
+      upgrade?.resume().catch((thrown) => log.error({}, `an upgrade cannot go on: ${String(thrown)}`));
       looking = setInterval(() => signs.look(), LOOK_MS);
       looking.unref();
     },
@@ -328,6 +357,7 @@ export function createSession(options: SessionOptions): Session {
     },
     async stop() {
       store.facts.set({ leftMs: Date.now() });
+      ended.abort();
       if (looking) clearInterval(looking);
       push.stop();
       drift.stop();

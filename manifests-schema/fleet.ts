@@ -1,5 +1,6 @@
 /** fleet.yaml: what holds for every host of the repository. */
 import { z } from 'zod';
+import { agentPackage } from './agent-package.ts';
 import { roles, vars } from './settings.ts';
 
 /** `>=1`, `>=1.2`, `>=1.2.3`. */
@@ -23,6 +24,7 @@ export const fleetSettings = z
       .describe('globs of the host directories: `*` within one name, `**` over several'),
     roles: roles.optional().describe('roles of every host; they stand below the roles of a host'),
     vars: vars.optional().describe('variables of every host; any role or host may replace them'),
+    agent: agentPackage,
   })
   .describe('What holds for all hosts: fleet.yaml at the top of the repository');
 export type FleetSettings = z.infer<typeof fleetSettings>;

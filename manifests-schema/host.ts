@@ -1,6 +1,7 @@
 /** host.yaml: the host's own settings. */
 import { Cron } from 'croner';
 import { z } from 'zod';
+import { agentPackage } from './agent-package.ts';
 import { duration } from './duration.ts';
 import { roles, vars } from './settings.ts';
 
@@ -78,18 +79,7 @@ export const hostSettings = z
       .describe(
         "the host's public age key, to which its secrets are encrypted; `fairlead secret recipients` prints it",
       ),
-    agent: z
-      .strictObject({
-        version: z.string().optional().describe('the version that this host is to run'),
-        source: z.string().optional().describe('where the package comes from'),
-        sha256: z
-          .string()
-          .regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits')
-          .optional()
-          .describe('digest of the package'),
-      })
-      .optional()
-      .describe('which agent this host is to run; this version reads it and does not act on it'),
+    agent: agentPackage,
     decommission: z.boolean().optional().describe('true: remove all that is managed but volumes, then stay quiet'),
   })
   .describe('The settings of one host: hosts/<host>/host.yaml');

@@ -161,6 +161,15 @@ const TABLE = {
   Unhealthy: commit('It runs, and is not well.'),
 
   // The agent and its host
+  AgentUpgradeFailed: commit(
+    'The version of the agent that the commit asks for failed on this host, and the former one goes on; name another one, or `fairlead sync --force`.',
+  ),
+  AgentUpgradeUnfit: host(
+    'This host cannot get the version of the agent that the commit asks for as things are; the message says why.',
+  ),
+  AgentUpgrading: wait('Another version of the agent takes over, as the commit asks for, and applies the commit.'),
+  PackageMismatch: commit('The package of the agent is not the one that `agent.sha256` names.'),
+  PackageUnreachable: wait('The package of the agent cannot be downloaded; the commit is applied meanwhile.'),
   Contended: host('Something else keeps changing it back, or fills a directory as fast as it is emptied.'),
   DescriptorLimitNear: host('The agent is close to its limit of open files.'),
   DiskFull: wait('The disk is full; make room.'),

@@ -4,6 +4,7 @@ import { createRequire, isBuiltin } from 'node:module';
 import path from 'node:path';
 import { build, type Metafile, type Plugin } from 'esbuild';
 import { manConfig, manProgram } from './man.ts';
+import { upgradeScript } from './scripts/script.ts';
 
 const root = path.join(import.meta.dirname, '..');
 const stub = path.join(root, 'packaging/stub.cjs');
@@ -118,6 +119,9 @@ export async function buildProgram({ dist, version, replaced = {} }: ProgramOpti
     copyFileSync(path.join(sqlite, 'prebuilds', `${target}.node`), path.join(dist, `better_sqlite3-${target}.node`));
   }
   copyFileSync(path.join(root, 'systemd/fairlead.service'), path.join(dist, 'fairlead.service'));
+  // What the agent orders an upgrade of itself by.
+  copyFileSync(path.join(root, 'systemd/fairlead-upgrade.service'), path.join(dist, 'fairlead-upgrade.service'));
+  writeFileSync(path.join(dist, 'upgrade.sh'), upgradeScript());
   writeFileSync(path.join(dist, 'VERSION'), `${version}\n`);
   // For scripts, which must know before an upgrade or downgrade whether the state can be read.
   writeFileSync(path.join(dist, 'SCHEMA'), `${await schemaOf(replaced[MIGRATIONS] ?? MIGRATIONS)}\n`);

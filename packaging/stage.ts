@@ -47,7 +47,8 @@ export function writeStage(options: StageOptions): void {
 
   const lib = 'usr/lib/fairlead';
   mkdirSync(path.join(dir, lib), { recursive: true });
-  for (const name of ['VERSION', 'SCHEMA']) copyFileSync(path.join(dist, name), path.join(dir, lib, name));
+  for (const name of ['VERSION', 'SCHEMA', 'upgrade.sh', 'fairlead-upgrade.service'])
+    copyFileSync(path.join(dist, name), path.join(dir, lib, name));
   // It is started by the Node beside it alone.
   put(`${lib}/fairlead.cjs`, readFileSync(path.join(dist, 'fairlead.cjs'), 'utf8').replace(/^#!.*\n/, ''));
   cpSync(path.join(dist, 'lib'), path.join(dir, lib, 'lib'), {

@@ -1,9 +1,10 @@
 /** The daemon's answers: what the sockets serve and the broker is told. Holds the state that outlives one run. */
 import { setImmediate } from 'node:timers/promises';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import type { UpgradeOrder } from '../core/agent-upgrade.ts';
 import { eventDocumentOf } from '../core/event.ts';
 import { findId } from '../core/find-id.ts';
-import type { HistoryQuery, SyncLine } from '../core/progress.ts';
+import type { HistoryQuery, SyncLine, Waiting } from '../core/progress.ts';
 import { resourcePausesNow } from '../core/resource-pause.ts';
 import { type AgentState, type Identity, statusOf } from '../core/status.ts';
 import type { Checkout, CommitInfo, Issue, Problem, ResourceStatus, RunRecord, Trigger } from '../core/types.ts';
@@ -61,7 +62,10 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
     const first = all[0];
     const { pin, trial, goodSince } = store.commits.get();
     const now = doing.now();
-    const left = (deps.aside?.left() ?? []).filter(({ id }) => !now?.waiting.some((one) => one.id === id));
+    const order = deps.upgrade?.pending() ?? null;
+    const left = [...(deps.aside?.left() ?? []), ...(order === null ? [] : [trialOf(order)])].filter(
+      ({ id }) => !now?.waiting.some((one) => one.id === id),
+    );
     const known = {
       ...state,
       reason: state.reason || (first?.reason ?? ('' as const)),
@@ -191,6 +195,14 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
     version: () => ({ version: identity.version }),
   };
 }
+
+/** An agent on trial is waited for like anything that is not well yet. */
+const trialOf = ({ version, since, until }: UpgradeOrder): Waiting => ({
+  id: `agent:${version}` as Waiting['id'],
+  since,
+  until,
+  message: `fairlead ${version} is on trial`,
+});
 
 /** Nothing is known of the host but that nothing was done to it. */
 const isBlind = ({ commit, rejected, resources }: RunResult['outcome']): boolean =>

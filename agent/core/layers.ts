@@ -27,6 +27,8 @@ export interface Chain {
   fleet: FleetSettings;
   host: HostSettings;
   vars: ReadonlyMap<string, Var>;
+  /** A layer says something about the version of the agent: agent-wanted.ts reads what. */
+  saysAgent: boolean;
   issues: Issue[];
 }
 
@@ -45,12 +47,15 @@ export interface LayerCache {
   roles: ReadonlySet<string> | null;
   /** Template engines of roles, by directory. */
   engines: Map<string, unknown>;
+  /** SHA-256 of packages of the agent, by path; null for a file that is not there. */
+  digests: Map<string, string | null>;
 }
 export const createLayerCache = (): LayerCache => ({
   settings: new Map(),
   contents: new Map(),
   roles: null,
   engines: new Map(),
+  digests: new Map(),
 });
 
 type Files = ReadonlyMap<string, Uint8Array>;
@@ -114,6 +119,7 @@ export function readChain(
     fleet: fleet.settings ?? fleetSettings.parse({}),
     host: host.settings ?? hostSettings.parse({}),
     vars,
+    saysAgent: [fleet, ...roles.values(), host].some(({ settings }) => settings?.agent !== undefined),
     issues,
   };
 }

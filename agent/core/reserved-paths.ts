@@ -8,17 +8,17 @@ const UNIT_DIRS: readonly string[] = [
 ];
 /** Drop-ins of every service, and so of fairlead's. */
 const EVERY_SERVICE = 'service.d';
-const OWN_UNIT: readonly string[] = ['', '.d', '.wants', '.requires', '.upholds'].map(
-  (end) => `fairlead.service${end}`,
+const OWN_UNIT: readonly string[] = ['fairlead.service', 'fairlead-upgrade.service'].flatMap((unit) =>
+  ['', '.d', '.wants', '.requires', '.upholds'].map((end) => `${unit}${end}`),
 );
 
-/** Config, state, sockets, program, unit file. */
+/** Config, state, sockets, program (and the former one, while another is put in its place), unit files. */
 export const OWN_PATHS: readonly string[] = [
   '/etc/fairlead',
   '/var/lib/fairlead',
   '/run/fairlead',
   '/var/run/fairlead',
-  '/usr/lib/fairlead',
+  ...['', '.before', '.previous', '.failed', '.rejected'].map((end) => `/usr/lib/fairlead${end}`),
   '/usr/bin/fairlead',
   '/usr/local/bin/fairlead',
   ...UNIT_DIRS.flatMap((dir) => [...OWN_UNIT, EVERY_SERVICE].map((name) => `${dir}/${name}`)),

@@ -209,7 +209,7 @@ export interface ResourceStatus {
 
 /** Why work waits. Status shows it until the wait is over. */
 export interface Gate {
-  kind: 'pause' | 'pin' | 'window' | 'observe' | 'prune' | 'review';
+  kind: 'pause' | 'pin' | 'window' | 'observe' | 'prune' | 'review' | 'upgrade';
   reason: string;
   /** ISO 8601; null if it is unknown. */
   until: string | null;

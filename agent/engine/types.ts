@@ -1,6 +1,7 @@
 /** What the engine works with: everything that acts is passed in. */
 
 import type { ReasonCode } from '../../manifests-schema/reasons.ts';
+import type { AgentUpgrade } from '../core/agent-upgrade.ts';
 import type { Proof } from '../core/blame.ts';
 import type { ClockDoubt } from '../core/clock-doubt.ts';
 import type { KindTable } from '../core/kind.ts';
@@ -165,6 +166,8 @@ export interface EngineDeps {
   /** What outlives the runs of a process; missing if every run stands for itself. */
   aside?: AsideWork;
   backoff?: Backoff;
+  /** Puts another version of the agent in place; missing where that is nobody's business here. */
+  upgrade?: AgentUpgrade;
   /** Whether a process that holds something still runs; missing if none can. */
   isAlive?(holder: Holder): boolean;
 }
@@ -207,6 +210,8 @@ interface RunScratch {
   guard: ConnectivityGuard | null;
   /** What the host went by until now; null where there is no such thing, or where it cannot be read any more. */
   former: Loaded | null;
+  /** The head waits for another version of the agent: why. */
+  upgrade: Gate | null;
 }
 
 /** A look at the host, and what is to be done about it. */

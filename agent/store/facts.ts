@@ -45,6 +45,8 @@ export interface FactValues {
   /** Checks of which it was told that they fail. */
   failingChecks: readonly ResourceId[];
   shown: Shown;
+  /** The order of another version of the agent of which history has what became of it: when it ended, ISO 8601. */
+  upgradeTold: string;
 }
 
 export type FactName = keyof FactValues;
@@ -71,6 +73,8 @@ const DURABILITY: Record<FactName, Durability> = {
   standing: 'eventually',
   failingChecks: 'eventually',
   shown: 'eventually',
+  // It is told once more.
+  upgradeTold: 'eventually',
 };
 
 export interface Facts {

@@ -122,8 +122,17 @@ name_next_step() {
 
 # Notes what fairlead itself wrote below tree/, for a purge, and stops the agent for good.
 leave_host() {
+  drop_order
   "$PROGRAM/node" "$PROGRAM/fairlead.cjs" uninstall --note >/dev/null 2>&1 || true
   ! booted || systemctl stop fairlead.service || true
+}
+
+# An upgrade that a commit asked for must bring back nothing.
+drop_order() {
+  [ -d "$STATE/upgrade" ] || return 0
+  ! booted || systemctl stop fairlead-upgrade.service 2>/dev/null || true
+  rm -rf "$STATE/upgrade" /usr/lib/fairlead.before /usr/lib/fairlead.rejected
+  rm -f /etc/systemd/system/fairlead-upgrade.service /etc/systemd/system/multi-user.target.wants/fairlead-upgrade.service
 }
 
 drop_leftovers() {

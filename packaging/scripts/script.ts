@@ -16,4 +16,10 @@ export const scriptWith = ({ file, ...about }: ScriptOptions): string =>
 
 /** @returns the functions alone, as rpm wants them, which brings its own first line */
 export const functionsFor = ({ version, schema }: Omit<ScriptOptions, 'file'>): string =>
-  `VERSION='${version}'\nSCHEMA=${schema}\n${readFileSync(path.join(import.meta.dirname, 'lifecycle.sh'), 'utf8')}`;
+  `VERSION='${version}'\nSCHEMA=${schema}\n${functionsOf('lifecycle.sh')}`;
+
+/** @returns what carries out an upgrade that a commit asks for: a whole script for sh(1), of no version in particular */
+export const upgradeScript = (): string =>
+  `set -e\n${functionsOf('lifecycle.sh')}\n${functionsOf('upgrade.sh')}\nupgrade\nexit\n`;
+
+const functionsOf = (name: string): string => readFileSync(path.join(import.meta.dirname, name), 'utf8');

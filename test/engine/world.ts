@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import type { AgentUpgrade } from '../../agent/core/agent-upgrade.ts';
 import type { TimeSync } from '../../agent/core/clock-doubt.ts';
 import { eachGone, eachWork } from '../../agent/core/each.ts';
 import { canonicalHash } from '../../agent/core/hash.ts';
@@ -79,6 +80,8 @@ export interface World {
   unreadable: Set<string>;
   /** A repository in place of the one in memory; its commits hold a declaration as JSON in `hosts/a/x.yaml`. */
   source: Source | null;
+  /** Puts other versions of the agent in place. */
+  upgrade: AgentUpgrade | null;
   /** Where state lies. */
   readonly dir: string;
   farEnd: 'answers' | 'refuses' | 'silent';
@@ -141,6 +144,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
     checkoutAway: false,
     unreadable: new Set(),
     source: null,
+    upgrade: null,
     dir,
     farEnd: 'answers',
     broker: 'answers',
@@ -295,6 +299,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
         },
       },
       clockDoubt: clockGuard.confirm,
+      ...(world.upgrade === null ? {} : { upgrade: world.upgrade }),
       log: silentLog,
     };
   }
@@ -344,7 +349,10 @@ export function createWorld({ power: isWatched = false } = {}): World {
       info: info(commit),
       hostPath: 'hosts/a',
       hostExists: declaration !== null,
-      files: new Map([['hosts/a/x.yaml', text]]),
+      files: new Map([
+        ['hosts/a/x.yaml', text],
+        ['hosts/a/host.yaml', new TextEncoder().encode(JSON.stringify(declaration?.host ?? {}))],
+      ]),
     };
   }
 

@@ -46,7 +46,7 @@ const PLAN: Plan = {
     [...MAIN, 'agent/cli'],
     ['agent/control', 'agent/report', 'agent/fleet', 'agent/repo'],
     ['agent/engine'],
-    ['agent/kinds'],
+    ['agent/kinds', 'agent/upgrade'],
     ['agent/compose', 'agent/git', 'agent/secrets', 'agent/system', 'agent/store'],
     ['agent/core'],
     ['manifests-schema'],

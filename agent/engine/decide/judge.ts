@@ -51,6 +51,7 @@ const GATED: Record<Gate['kind'], ReasonCode> = {
   window: 'WindowClosed',
   pin: 'Pinned',
   review: 'Held',
+  upgrade: 'AgentUpgrading',
 };
 
 export function judge(input: JudgeInput): Outcome {

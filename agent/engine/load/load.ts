@@ -14,6 +14,7 @@ import { agentTooOld } from '../../core/requires.ts';
 import { noSecrets, type Secrets } from '../../core/secret-values.ts';
 import type { Checkout, Desired, Facts, Issue, Kind, ResourceId } from '../../core/types.ts';
 import type { Loaded } from '../types.ts';
+import { agentIssues } from './agent-issues.ts';
 import { keyedWhereTelling } from './credential-hash.ts';
 import { loadWithSecrets, type StackWithSecrets } from './stack-secrets.ts';
 
@@ -128,6 +129,7 @@ async function loadFiles(options: LoaderOptions, checkout: Checkout): Promise<Lo
   const issues = distinct([...rendered.issues, ...stacks.flatMap((s) => s.issues)]);
   const twice = duplicates(options.kinds, resources);
   issues.push(...twice, ...unmanaged(resources, options.providers));
+  if (chain.saysAgent) issues.push(...agentIssues(checkout, cache, sha256));
   const broken = read.some((stack) => stack.issues.some((i) => i.severity === 'error'));
   const hidden = (id: ResourceId) =>
     isUnread(rendered.unread, id) || (broken && definitionOf(options.kinds, id).declared === null);

@@ -11,7 +11,7 @@ export function createRun(deps: EngineDeps, request: RunRequest): Run {
     backoff: deps.backoff ?? createBackoff({ clock: deps.clock, random: Math.random }),
     asked,
     io: { signal, superseded, hasNext, yielding, emit: (line) => emit(deps.redact(line)) },
-    scratch: { prefetched: null, guard: null, former: null },
+    scratch: { prefetched: null, guard: null, former: null, upgrade: null },
   };
 }
 

@@ -11,6 +11,7 @@ import { createRun, requestFor } from './create-run.ts';
 import { mayGoTo, reviewHead } from './door.ts';
 import { converges, planFor } from './plan-for.ts';
 import { situate } from './pursue.ts';
+import { plannedUpgrade } from './upgrade.ts';
 
 export interface Preview {
   commit: string | null;
@@ -64,11 +65,13 @@ export async function preview(
     const situation = await situate(run, head);
     const { choice, gate, stay } = situation;
     const issues = [...loaded.issues];
-    if (issues.some((i) => i.severity === 'error')) return { ...base, commit, issues };
+    const own = await plannedUpgrade(run, head);
+    const first = own === null ? [] : [own];
+    if (issues.some((i) => i.severity === 'error')) return { ...base, commit, issues, actions: first };
     if (!converges(head, loaded)) {
       // `sync` ends so as well: there is nothing that this host could be in sync with.
       const error = `${head.hostPath} declares nothing in this commit; nothing would be removed [Unassigned]`;
-      return { ...base, commit, issues, error };
+      return { ...base, commit, issues, error, actions: first };
     }
     if (stay !== null && stay.hold !== null)
       return { ...base, commit, issues, held: `${stay.hold.message} [${stay.hold.reason}]` };
@@ -87,9 +90,12 @@ export async function preview(
       error: away.join('; ') || null,
       ...(of.dropped ? { dropped: [...of.dropped] } : {}),
       ...(stays.length > 0 ? { stays } : {}),
-      actions: plannedActions(planned.plan, planned.gate?.reason)
-        .filter((a) => !planned.away.has(a.id))
-        .map((action) => (diff ? withDiff(deps, planned.plan, action) : action)),
+      actions: [
+        ...first,
+        ...plannedActions(planned.plan, planned.gate?.reason)
+          .filter((a) => !planned.away.has(a.id))
+          .map((action) => (diff ? withDiff(deps, planned.plan, action) : action)),
+      ],
     };
   } catch (thrown) {
     return { ...base, error: asAgentError(thrown, { code: 'PlanFailed', phase: 'plan' }).message };

@@ -52,7 +52,9 @@ export async function situate(run: Run, head: Checkout): Promise<Situated> {
   // No window holds the way back; without the server, the commit that it leads to stands in for the head. What was begun while
   // the window was open goes on: half a commit is worse than a late one.
   const isNew = choice.act === 'try' && wayBack?.to !== commit && trial !== commit;
-  const gate = paused !== null ? pauseGate(paused) : isNew ? await windowGate(run, loaded, head) : null;
+  const isBegun = [accepted, trial, wayBack?.to].includes(commit);
+  const upgrade = isBegun ? null : run.scratch.upgrade;
+  const gate = paused !== null ? pauseGate(paused) : (upgrade ?? (isNew ? await windowGate(run, loaded, head) : null));
   const stay = paused === null && choice.act === 'stay' ? await passage(run, choice.on, askerOf(choice, pin)) : null;
   return { head: commit, content, choice, stay, rollback: loaded.host.rollback ?? 'auto', gate, memory };
 }

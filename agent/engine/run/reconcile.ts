@@ -13,6 +13,7 @@ import { createLiveEvents } from './live-events.ts';
 import { prefetch } from './prefetch.ts';
 import { pursue } from './pursue.ts';
 import { recordRun } from './record.ts';
+import { NO_UPGRADE, upgradeFirst, withResult, withUpgrade } from './upgrade.ts';
 
 export interface RunResult {
   run: RunRecord;
@@ -55,10 +56,14 @@ async function outcomeOf(run: Run, previous: RunResult | null): Promise<Outcome>
   const { checkout, trouble, review, refused } = await run.io.yielding(target);
 
   if (checkout !== null) run.io.emit({ type: 'commit', commit: checkout.info });
+  const isHead = checkout !== null && trouble === null && review === null && refused === null;
+  const upgrading = isHead ? await upgradeFirst(run, checkout) : NO_UPGRADE;
+  run.scratch.upgrade = upgrading.gate;
   let outcome = checkout === null ? blind(trouble) : await pursue(run, checkout);
   if (trouble !== null && checkout !== null) outcome = withTrouble(outcome, trouble);
   if (review !== null) outcome = withHold(outcome, review);
   if (refused !== null) outcome = withRefusal(outcome, refused);
+  outcome = withResult(run, withUpgrade(outcome, upgrading), trouble !== null);
   return withDisk(outcome, run.store.trouble());
 }
 

@@ -39,6 +39,8 @@ export interface Loop {
   /** When the next scheduled run is due, ISO 8601. */
   next(): string | null;
   running(): boolean;
+  /** No run begins until this resolves, or the loop is stopped. */
+  hold(until: Promise<void>): void;
   /** A part of the repository came: a sign of life of the run that asks for it. */
   received(): void;
   /** No new run; the one under way is told to stop and waited for. */
@@ -74,6 +76,8 @@ export function createLoop(options: LoopOptions): Loop {
   let hasRun = false;
   let waiting = false;
   let side: Promise<void> | null = null;
+  /** What no run begins before. */
+  let held: Promise<void> | null = null;
   const watchdog = createWatchdog(options.clock);
   let full: WatchedRun | null = null;
   /** Those who hear of the full run under way. */
@@ -119,6 +123,10 @@ export function createLoop(options: LoopOptions): Loop {
 
   async function drain(): Promise<void> {
     while (pending !== null && !stopper.signal.aborted) {
+      if (held !== null) {
+        await held;
+        continue;
+      }
       const job: Pending = pending;
       pending = null;
       if (job.hinted === null && retry) clearTimeout(retry);
@@ -236,6 +244,12 @@ export function createLoop(options: LoopOptions): Loop {
     drifted: (ids) => void enqueue({}, 'drift', undefined, ids),
     next: () => schedule.next(),
     running: () => current !== null,
+    hold(until) {
+      const stopped = new Promise<void>((resolve) => stopper.signal.addEventListener('abort', () => resolve()));
+      held = Promise.race([until, stopped]).finally(() => {
+        held = null;
+      });
+    },
     received: () => full?.heard(),
     async stop() {
       stopper.abort();

@@ -1,0 +1,265 @@
+/** A commit names the version of the agent: real hosts upgrade themselves, take a bad version back, and are killed meanwhile. */
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
+import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import { buildPackages } from '../../packaging/package.ts';
+import { differing, fairlead, identities, NODE } from './agent.ts';
+import { type Lab, type LabHost, startLab, until } from './lab.ts';
+import { ensurePrograms } from './packages.ts';
+import { run } from './run.ts';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+const UPGRADE = '/var/lib/fairlead/upgrade';
+const UNIT = '[Service]\nExecStart=/bin/sleep infinity\n';
+/** A trial is ten minutes; here it need only be longer than what is done meanwhile. */
+const TRIAL = '[Service]\nEnvironment=FAIRLEAD_UPGRADE_TRIAL=8\n';
+const DAEMON = 'agent/daemon.ts';
+const MIGRATIONS = 'agent/store/migrations.ts';
+
+interface Package {
+  deb: string;
+  tarball: string;
+}
+
+let out: string;
+let lab: Lab;
+let built: Record<'old' | 'newer' | 'mute', Package>;
+
+const runtime = () => ({
+  node: path.join(ROOT, 'node_modules/node/bin/node'),
+  component: { name: 'node', version: process.versions.node, licence: 'MIT', text: 'see npm', purl: 'pkg:npm/node' },
+});
+async function build(name: string, version: string, replaced: Record<string, string> = {}): Promise<Package> {
+  const dir = path.join(out, name);
+  const common = {
+    out: dir,
+    archs: ['x64'],
+    formats: ['deb', 'tarball'],
+    fast: true,
+    version,
+    replaced,
+    runtime,
+  } as const;
+  const [deb = '', zst = ''] = await buildPackages(common);
+  // The lab's hosts have no zstd.
+  const tarball = zst.replace(/zst$/, 'gz');
+  await run(['sh', '-c', `zstd -dcq ${zst} | gzip -1 > ${tarball}`]);
+  return { deb, tarball };
+}
+const sumOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
+
+beforeAll(async () => {
+  await ensurePrograms({ 'dpkg-deb': 'dpkg', strip: 'binutils', zstd: 'zstd' });
+  out = mkdtempSync(path.join(os.tmpdir(), 'fairlead-upgrades-'));
+  const booting = startLab({
+    name: 'agent-upgrade',
+    hosts: [{ name: 'up-13' }, { name: 'up-12', flavour: 'debian12' }],
+    infra: 'shared',
+  });
+  built = {
+    old: await build('old', '0.1.0'),
+    newer: await build('newer', '0.2.0', { [MIGRATIONS]: 'test/lab/upgrade/migrations.ts' }),
+    mute: await build('mute', '0.3.0', {
+      [MIGRATIONS]: 'test/lab/upgrade/more-migrations.ts',
+      [DAEMON]: 'test/lab/upgrade/mute-daemon.ts',
+    }),
+  };
+  lab = await booting;
+});
+afterAll(async () => {
+  rmSync(out, { recursive: true, force: true });
+  await lab?.stop();
+});
+
+/** Writes files into the working tree and commits; a host's repository lies on the host itself. */
+async function commit(on: LabHost, subject: string, files: Record<string, string>): Promise<string> {
+  for (const [file, content] of Object.entries(files)) await on.write(`/srv/work/${file}`, content);
+  const { stdout } = await on.sh(`cd /srv/work && { [ -d .git ] || git init -q -b main; } && git add -A
+    git -c user.name=Ben -c user.email=ben@example.com commit -qm '${subject}'
+    [ -d /srv/fleet.git ] && git push -q /srv/fleet.git main || git clone -q --bare /srv/work /srv/fleet.git
+    git rev-parse HEAD`);
+  return stdout.trim();
+}
+const declared = (greeting: string) =>
+  `files: {/etc/greeting: {content: "${greeting}"}}\nunits: {work.service: {content: ${JSON.stringify(UNIT)}, state: started}}\n`;
+const agentOf = (version: string, source: string, file: string) =>
+  JSON.stringify({ agent: { version, source, sha256: sumOf(file) } });
+
+async function init(on: LabHost, ...more: string[]): Promise<void> {
+  await on.write('/etc/systemd/system/fairlead.service.d/trial.conf', TRIAL);
+  await on.exec(['systemctl', 'daemon-reload']);
+  await fairlead(on, 'init', '/srv/fleet.git', '--host', on.name, ...more);
+  await settled(on, (s) => s.sync === 'synced' && s.health === 'healthy');
+}
+
+/** While an agent is replaced, nobody answers. */
+async function settled(on: LabHost, fits: (status: StatusDocument) => boolean): Promise<StatusDocument> {
+  let last = '';
+  onTestFailed(async () => console.error(last, await on.journal('fairlead.service'), await watcherLog(on)));
+  return until(`a status of ${on.name}`, 120_000, async () => {
+    const { stdout } = await fairlead(on, 'status', '--json');
+    last = stdout;
+    const status = stdout.startsWith('{') ? (JSON.parse(stdout) as StatusDocument) : undefined;
+    return status !== undefined && fits(status) ? status : undefined;
+  });
+}
+const watcherLog = async (on: LabHost) =>
+  (await on.exec(['journalctl', '-u', 'fairlead-upgrade', '-o', 'cat', '--no-pager', '-n', '60'], { check: false }))
+    .stdout;
+const text = async (on: LabHost, file: string) => (await on.exec(['cat', file], { check: false })).stdout.trim();
+/** The order has come to its end, and nothing of it is left. */
+const ended = (on: LabHost) =>
+  until('the end of the upgrade', 120_000, async () => {
+    const { stdout } = await on.sh(
+      `ls -d ${UPGRADE}/order ${UPGRADE}/phase /usr/lib/fairlead.before /etc/systemd/system/fairlead-upgrade.service 2>/dev/null || true`,
+    );
+    return stdout === '';
+  });
+const inPhase = (on: LabHost, phase: string) =>
+  until(`phase ${phase}`, 120_000, async () => (await text(on, `${UPGRADE}/phase`)) === phase);
+const form = (on: LabHost) => text(on, '/var/lib/fairlead/schema');
+const version = async (on: LabHost) => (await fairlead(on, 'version')).stdout.trim();
+const pid = async (on: LabHost) => (await on.exec(['systemctl', 'show', '-P', 'MainPID', 'fairlead'])).stdout.trim();
+const killWatcher = (on: LabHost) =>
+  on.exec(['systemctl', 'kill', '--kill-whom=main', '-s', 'KILL', 'fairlead-upgrade'], { check: false });
+const watched = { files: [], units: ['work.service'], containers: ['shop-web-1'] };
+
+test('a commit brings a Debian 13 host to another version, although the former one cannot read it', async () => {
+  const host = lab.host('up-13');
+  const H = `hosts/${host.name}`;
+  await Promise.all(Object.entries(built).map(([name, { deb }]) => host.copyIn(deb, `/root/${name}.deb`)));
+  await host.exec(['apt-get', 'install', '-y', '/root/old.deb'], { timeoutMs: 170_000 });
+  await commit(host, 'First', {
+    [`${H}/a.yaml`]: declared('one'),
+    [`${H}/shop/compose.yaml`]: 'services: {web: {image: "infra:5000/app:1"}}\n',
+  });
+  await host.sh('mosquitto -d -p 1883');
+  await host.sh(
+    "nohup mosquitto_sub -V mqttv5 -q 1 -c -i keeper -x 3600 -t 'fairlead/default/hosts/up-13/events' > /root/events 2>/dev/null &",
+  );
+  await init(host, '--broker', 'mqtt://127.0.0.1:1883');
+  const before = await identities(host, watched);
+  await host.sh(`cp /root/newer.deb /srv/work/${H}/fairlead.deb`);
+  const head = await commit(host, 'Second', {
+    'fleet.yaml': "requires: '>=0.2'\n",
+    [`${H}/host.yaml`]: agentOf('0.2.0', 'fairlead.deb', built.newer.deb),
+    [`${H}/a.yaml`]: declared('two'),
+  });
+  await fairlead(host, 'sync', '--no-wait');
+  const status = await settled(
+    host,
+    (s) => s.agent.version === '0.2.0' && s.sync === 'synced' && s.desired?.commit === head,
+  );
+  await ended(host);
+  expect(status.problems).toEqual([]);
+  expect(await text(host, '/etc/greeting')).toBe('two');
+  expect(await version(host)).toBe('fairlead 0.2.0');
+  expect(differing(before, await identities(host, watched))).toEqual([]);
+  await fairlead(host, 'sync');
+  const history = await fairlead(host, 'history', '--resource', 'agent:0.2.0');
+  expect(history.stdout).toContain('agent:0.2.0');
+  const seqs = await until('the upgrade on the broker', 60_000, async () => {
+    const events = (await text(host, '/root/events')).split('\n');
+    const found = events.map((line) => JSON.parse(line) as { seq: number; data: { resource?: string } });
+    return found.some(({ data }) => data.resource === 'agent:0.2.0') && [...new Set(found.map(({ seq }) => seq))];
+  });
+  expect(seqs).toEqual(seqs.map((_, index) => (seqs[0] ?? 0) + index));
+});
+
+test('a version that does not answer is put back with its state, and the commit is applied by the former one', async () => {
+  const host = lab.host('up-13');
+  const H = `hosts/${host.name}`;
+  const before = await identities(host, watched);
+  const at = await form(host);
+  await host.sh(`cp /root/mute.deb /srv/work/${H}/fairlead.deb`);
+  await commit(host, 'Third', {
+    [`${H}/host.yaml`]: agentOf('0.3.0', 'fairlead.deb', built.mute.deb),
+    [`${H}/a.yaml`]: declared('three'),
+  });
+  await fairlead(host, 'sync', '--no-wait');
+  await inPhase(host, 'switching');
+  await killWatcher(host);
+  await inPhase(host, 'judging');
+  await killWatcher(host);
+  await ended(host);
+  const status = await settled(host, (s) => s.problems.some(({ reason }) => reason === 'AgentUpgradeFailed'));
+  expect(status.agent.version).toBe('0.2.0');
+  expect(status.problems[0]).toMatchObject({ id: 'agent:0.3.0', file: `${H}/host.yaml`, line: 1 });
+  await settled(host, (s) => s.applied?.commit === s.desired?.commit);
+  expect(await text(host, '/etc/greeting')).toBe('three');
+  expect(await form(host)).toBe(at);
+  expect(differing(before, await identities(host, watched))).toEqual([]);
+});
+
+test('a power cut in the middle of it leaves one agent that runs', async () => {
+  const host = lab.host('up-13');
+  await fairlead(host, 'sync', '--force', '--no-wait');
+  await inPhase(host, 'judging');
+  await host.powerOff();
+  await host.powerOn();
+  await ended(host);
+  expect((await settled(host, (s) => s.run !== null)).agent.version).toBe('0.2.0');
+  expect(await version(host)).toBe('fairlead 0.2.0');
+});
+
+test('a Debian 12 host that was installed from the archive gets another one by https', async () => {
+  const host = lab.host('up-12');
+  const H = `hosts/${host.name}`;
+  await Promise.all(
+    Object.entries(built).map(([name, { tarball }]) => host.copyIn(tarball, `/srv/www/${name}.tar.gz`)),
+  );
+  await host.sh('mkdir -p /root/old && tar -xzf /srv/www/old.tar.gz -C /root/old && sh /root/old/*/install.sh', {
+    timeoutMs: 170_000,
+  });
+  await commit(host, 'First', { [`${H}/a.yaml`]: declared('one') });
+  await init(host);
+  await serve(host);
+  const before = await identities(host, { ...watched, containers: [] });
+  await commit(host, 'Second', {
+    [`${H}/host.yaml`]: agentOf('0.2.0', 'https://localhost:8443/newer.tar.gz', built.newer.tarball),
+  });
+  await fairlead(host, 'sync', '--no-wait');
+  await inPhase(host, 'switching');
+  await killWatcher(host);
+  await settled(host, (s) => s.agent.version === '0.2.0' && s.sync === 'synced');
+  await host.exec(['systemctl', 'kill', '-s', 'KILL', 'fairlead']);
+  await ended(host);
+  expect((await settled(host, (s) => s.sync === 'synced')).agent.version).toBe('0.2.0');
+  expect(differing(before, await identities(host, { ...watched, containers: [] }))).toEqual([]);
+});
+
+test('a downgrade that cannot read the state is refused before anything is touched', async () => {
+  const host = lab.host('up-12');
+  const H = `hosts/${host.name}`;
+  const running = await pid(host);
+  await commit(host, 'Third', {
+    [`${H}/host.yaml`]: agentOf('0.1.0', 'https://localhost:8443/old.tar.gz', built.old.tarball),
+    [`${H}/a.yaml`]: declared('three'),
+  });
+  await fairlead(host, 'sync', '--no-wait');
+  const status = await settled(host, (s) => s.problems.some(({ reason }) => reason === 'AgentUpgradeFailed'));
+  expect(status.problems[0]?.message).toContain('was written by a newer version');
+  expect(await pid(host)).toBe(running);
+  expect(await text(host, '/etc/greeting')).toBe('three');
+});
+
+/** /srv/www over https, under a certificate that the agent trusts as the repository's. */
+async function serve(on: LabHost): Promise<void> {
+  await on.write(
+    '/root/serve.cjs',
+    `const fs = require('fs');
+require('https').createServer({ key: fs.readFileSync('/root/tls.key'), cert: fs.readFileSync('/root/tls.crt') },
+  (q, r) => fs.createReadStream('/srv/www' + q.url).pipe(r)).listen(8443);`,
+  );
+  await on.sh(`cp ${NODE} /root/node
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /root/tls.key -out /root/tls.crt -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null
+    printf '[Service]\\nEnvironment=NODE_EXTRA_CA_CERTS=/root/tls.crt\\n' > /etc/systemd/system/fairlead.service.d/ca.conf
+    systemctl daemon-reload; systemctl restart fairlead
+    nohup /root/node /root/serve.cjs >/dev/null 2>&1 &`);
+  await until('the server', 30_000, async () =>
+    (await on.exec(['ss', '-ltn'], { check: false })).stdout.includes(':8443'),
+  );
+}

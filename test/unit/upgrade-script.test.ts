@@ -1,0 +1,272 @@
+/** What carries out an upgrade that a commit asks for: the real script, over directories and a systemd that are made up. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { upgradeScript } from '../../packaging/scripts/script.ts';
+import { momentsOf, THOROUGH } from '../sweep.ts';
+
+const dirs: string[] = [];
+afterEach(() => {
+  for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true });
+});
+
+/** Programs of the script whose call is a moment at which it may be killed. */
+const MOMENTS = ['mv', 'cp', 'rm', 'mkdir', 'sync', 'systemctl', 'sleep', 'tar', 'sha256sum', 'dirname'];
+
+/** More calls than any upgrade makes. */
+const ENDLESS = 100_000;
+
+interface WorldOptions {
+  /** What the new agent answers; left out: it is well. */
+  status?: object | null;
+  /** Form of the database that the new program reads. */
+  schema?: number;
+  /** The installer fails. */
+  broken?: boolean;
+  version?: string;
+  reached?: string;
+}
+
+const statusOf = (version: string, more: object = {}) => ({
+  agent: { version },
+  run: { id: 1 },
+  problems: [],
+  ...more,
+});
+
+/** A host with version 0.1.0, and an order for another one. */
+function world(options: WorldOptions = {}) {
+  const { schema = 6, broken = false, version = '0.2.0', reached = 'repository broker' } = options;
+  const status = options.status === undefined ? statusOf('0.2.0') : options.status;
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-upgrade-'));
+  dirs.push(dir);
+  const put = (file: string, content: string, mode = 0o644) => {
+    const full = path.join(dir, file);
+    mkdirSync(path.dirname(full), { recursive: true });
+    writeFileSync(full, content);
+    chmodSync(full, mode);
+  };
+  const program = (at: string, of: string, form: number, says: object | null) => {
+    put(`${at}/VERSION`, `${of}\n`);
+    put(`${at}/SCHEMA`, `${form}\n`);
+    put(`${at}/fairlead.cjs`, `program of ${of}`);
+    put(`${at}/lib/part-${of}.mjs`, of);
+    put(`${at}/says.json`, says === null ? 'nothing' : JSON.stringify(says));
+    put(
+      `${at}/node`,
+      `#!/bin/sh\n[ "$1" != -e ] || exec ${process.execPath} "$@"\n[ -e ${dir}/active ] && cat "\${0%/*}/says.json"\n`,
+      0o755,
+    );
+  };
+  program('lib', '0.1.0', 6, statusOf('0.1.0'));
+  put('etc/systemd/system/fairlead.service', 'unit of 0.1.0');
+  put('active', '');
+  put('pid', '1000');
+  put('uptime', '100.00 1.00');
+  put('state/schema', '6\n');
+  put('state/history.db', 'form 6');
+
+  program('pack/fairlead/files/usr/lib/fairlead', '0.2.0', schema, status);
+  put(
+    'pack/fairlead/install.sh',
+    broken
+      ? 'echo "no room for it" >&2; exit 1\n'
+      : `set -e
+systemctl stop fairlead.service
+rm -rf ${dir}/lib
+cp -a ${dir}/state/upgrade/unpacked/fairlead/files/usr/lib/fairlead ${dir}/lib
+echo "unit of 0.2.0" > ${dir}/etc/systemd/system/fairlead.service
+if [ ${schema} -gt 6 ]; then
+  [ -f ${dir}/state/history.db.6 ] || cp ${dir}/state/history.db ${dir}/state/history.db.6
+  echo "form ${schema}" > ${dir}/state/history.db
+  echo ${schema} > ${dir}/state/schema
+fi
+systemctl start fairlead.service
+`,
+  );
+  const file = path.join(dir, 'state/upgrade/package/fairlead.tar');
+  mkdirSync(path.dirname(file), { recursive: true });
+  execFileSync('tar', ['-cf', file, '-C', path.join(dir, 'pack'), 'fairlead']);
+  const sha256 = createHash('sha256').update(readFileSync(file)).digest('hex');
+  put(
+    'state/upgrade/order',
+    `version=${version}\nformat=tarball\nfile=fairlead.tar\nsha256=${sha256}\nfrom=0.1.0\nseconds=20\nreached=${reached}\n`,
+  );
+
+  // A systemd that only knows whether the agent runs, and a clock that goes on while somebody sleeps.
+  put(
+    'bin/systemctl.real',
+    `#!/bin/sh
+case "$1" in
+  start) [ -e ${dir}/active ] || { touch ${dir}/active; echo $(($(cat ${dir}/pid) + 1)) > ${dir}/pid; } ;;
+  stop) rm -f ${dir}/active ;;
+  is-active) [ -e ${dir}/active ] ;;
+  show) case "$3" in
+    MainPID) [ -e ${dir}/active ] && cat ${dir}/pid || echo 0 ;;
+    FragmentPath) echo ${dir}/etc/systemd/system/fairlead.service ;;
+    MemoryHigh) echo 268435456 ;;
+  esac ;;
+esac
+`,
+    0o755,
+  );
+  put(
+    'bin/sleep.real',
+    `#!/bin/sh\nread up _ < ${dir}/uptime; echo "$((\${up%.*} + $1)).00 1.00" > ${dir}/uptime\n`,
+    0o755,
+  );
+  put('bin/sync.real', '#!/bin/sh\n', 0o755);
+  for (const name of MOMENTS) {
+    const real = existsSync(path.join(dir, `bin/${name}.real`)) ? `${dir}/bin/${name}.real` : `/usr/bin/${name}`;
+    put(
+      `bin/${name}`,
+      `#!/bin/sh
+if [ -e ${dir}/left ]; then
+  read n < ${dir}/left
+  echo $((n - 1)) > ${dir}/left
+  if [ "$n" -le 1 ]; then /bin/rm ${dir}/left; kill -9 -"$(cat ${dir}/group)"; fi
+fi
+exec ${real} "$@"
+`,
+      0o755,
+    );
+  }
+  put(
+    'upgrade.sh',
+    upgradeScript()
+      .replaceAll('/var/lib/fairlead', `${dir}/state`)
+      .replaceAll('/usr/lib/fairlead', `${dir}/lib`)
+      // What is inside of a package keeps its name.
+      .replaceAll(`*/files${dir}/lib/`, '*/files/usr/lib/fairlead/')
+      .replaceAll('/etc/systemd', `${dir}/etc/systemd`)
+      .replaceAll('/proc/uptime', `${dir}/uptime`),
+  );
+
+  /** @param left calls of MOMENTS until it is killed; null: it is not. */
+  const run = (left: number | null = null) => {
+    if (left !== null) put('left', `${left}\n`);
+    const done = spawnSync('setsid', ['--wait', 'sh', '-c', `echo $$ > ${dir}/group; exec sh ${dir}/upgrade.sh`], {
+      encoding: 'utf8',
+      env: { PATH: `${dir}/bin:/usr/sbin:/usr/bin:/sbin:/bin` },
+    });
+    const wasKilled = left !== null && !existsSync(path.join(dir, 'left'));
+    const calls = wasKilled || left === null ? 0 : left - Number(readFileSync(path.join(dir, 'left'), 'utf8'));
+    rmSync(path.join(dir, 'left'), { force: true });
+    return { ...done, wasKilled, calls };
+  };
+  const text = (name: string) => readFileSync(path.join(dir, name), 'utf8');
+  return { dir, put, run, text, has: (name: string) => existsSync(path.join(dir, name)), sha256 };
+}
+type World = ReturnType<typeof world>;
+
+const result = (host: World) =>
+  Object.fromEntries(
+    host
+      .text('state/upgrade/result')
+      .trim()
+      .split('\n')
+      .map((line) => line.split(/=(.*)/s).slice(0, 2) as [string, string]),
+  );
+/** One agent, whole, that runs; and nothing left of the order. */
+function expectOne(host: World, version: string): void {
+  expect(host.text('lib/VERSION').trim()).toBe(version);
+  expect(readdirSync(path.join(host.dir, 'lib/lib'))).toEqual([`part-${version}.mjs`]);
+  expect(host.text('etc/systemd/system/fairlead.service').trim()).toBe(`unit of ${version}`);
+  expect(host.has('active')).toBe(true);
+  expect(host.has('lib.before')).toBe(false);
+  expect(host.has('state/upgrade/order')).toBe(false);
+  expect(host.has('state/upgrade/package')).toBe(false);
+  expect(host.has('lib/fairlead.service.before')).toBe(false);
+}
+
+test('a version that is well takes the place of the former one', () => {
+  const host = world();
+  expect(host.run()).toMatchObject({ status: 0 });
+  expect(result(host)).toMatchObject({ version: '0.2.0', from: '0.1.0', verdict: 'upgraded', cause: '' });
+  expectOne(host, '0.2.0');
+});
+
+test.each<[string, string, WorldOptions]>([
+  ['one that does not answer', 'silent', { status: null }],
+  ['one that finishes no run', 'idle', { status: statusOf('0.2.0', { run: null }) }],
+  ['one that loses the repository', 'unreachable', { status: statusOf('0.2.0', { problems: [{ id: 'repository' }] }) }],
+  ['one whose installer fails', 'install', { broken: true }],
+  ['one that says that it is another', 'other', { status: statusOf('0.3.0') }],
+])('%s is put back, and remembered', (_, cause, options) => {
+  const host = world(options);
+  host.run();
+  expect(result(host)).toMatchObject({ verdict: 'failed', cause });
+  expect(host.has(`state/upgrade/bad/${host.sha256}`)).toBe(true);
+  expectOne(host, '0.1.0');
+});
+
+test('what was out of reach before does not speak against a version', () => {
+  const host = world({ reached: 'repository', status: statusOf('0.2.0', { problems: [{ id: 'broker' }] }) });
+  host.run();
+  expectOne(host, '0.2.0');
+});
+
+test.each<[string, string, WorldOptions]>([
+  ['brings another version than it should', 'other', { version: '0.2.1' }],
+  ['cannot read the state', 'state', { schema: 5 }],
+])('a package that %s is refused before anything is touched', (_, cause, options) => {
+  const host = world(options);
+  host.run();
+  expect(result(host)).toMatchObject({ verdict: 'failed', cause });
+  expect(host.text('pid').trim()).toBe('1000');
+  expectOne(host, '0.1.0');
+});
+
+test('a package that is damaged is refused before anything is touched', () => {
+  const host = world();
+  host.put('state/upgrade/package/fairlead.tar', 'damaged');
+  host.run();
+  expect(result(host)).toMatchObject({ verdict: 'failed', cause: 'damaged' });
+  expect(host.text('pid').trim()).toBe('1000');
+  expectOne(host, '0.1.0');
+});
+
+test('a version that migrated the state is put back together with the state of before', () => {
+  const host = world({ schema: 7, status: null });
+  host.run();
+  expectOne(host, '0.1.0');
+  expect(host.text('state/history.db').trim()).toBe('form 6');
+  expect(host.text('state/schema').trim()).toBe('6');
+});
+
+test.each<[string, WorldOptions, string]>([
+  ['a good version', { schema: 7 }, '0.2.0'],
+  ['a bad version', { schema: 7, status: null }, '0.1.0'],
+])(
+  'killed at any moment of an upgrade to %s, the host ends with one agent that runs',
+  (_, options, version) => {
+    const whole = world(options);
+    const { status, calls } = whole.run(ENDLESS);
+    expect(status).toBe(0);
+    expectOne(whole, version);
+    expect(calls).toBeGreaterThan(20);
+    for (const at of momentsOf(calls)) {
+      const host = world(options);
+      const { wasKilled } = host.run(at);
+      for (let i = 0; i < 3 && (host.has('state/upgrade/order') || host.has('state/upgrade/phase')); i++) host.run();
+      expect({ at, wasKilled, version: host.text('lib/VERSION').trim() }).toEqual({ at, wasKilled: true, version });
+      expectOne(host, version);
+      const form = version === '0.2.0' ? 7 : 6;
+      expect(host.text('state/history.db').trim()).toBe(`form ${form}`);
+      expect(host.text('state/schema').trim()).toBe(String(form));
+    }
+  },
+  THOROUGH ? 900_000 : 60_000,
+);
