@@ -1,7 +1,7 @@
 /**
- * `npm run release -- --key FILE [--passphrase-file FILE] [--out DIR] [--repository DIR] [--suite stable] [--without CONDITION …]`:
+ * `npm run release -- --key FILE [--passphrase-file FILE] [--out DIR] [--repository DIR] [--suite stable] [--without CONDITION …] [--fast]`:
  * packages of all formats, bills of materials, checksums, signatures, notes, and the packages in an APT repository. Refuses a
- * checkout that is not what it says (docs/releasing.md).
+ * checkout that is not what it says (docs/releasing.md). With `--fast` packages are made in a minute, and larger.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
@@ -9,7 +9,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkPackages } from './check-packages.ts';
 import { buildNewerRpm, buildPackages } from './package.ts';
-import { publishApt } from './release/apt.ts';
+import { checkKey, publishApt } from './release/apt.ts';
 import { writeArtifacts } from './release/artifacts.ts';
 import { CONDITIONS, type Condition, readFacts, refusalsOf } from './release/conditions.ts';
 import { sectionOf } from './release/notes.ts';
@@ -25,10 +25,14 @@ interface Wanted {
   repository: string;
   suite: string;
   without: readonly Condition[];
+  fast: boolean;
 }
 
+/** Called at the very end, which is late to find out that one is missing: program → package of Debian. */
+const TOOLS: Readonly<Record<string, string>> = { 'apt-ftparchive': 'apt-utils', rpmsign: 'rpm' };
+
 /** @returns the exit code */
-async function release({ key, passphraseFile, out, repository, suite, without }: Wanted): Promise<number> {
+async function release({ key, passphraseFile, out, repository, suite, without, fast }: Wanted): Promise<number> {
   const holds = (condition: Condition) => !without.includes(condition);
   const facts = readFacts(root);
   const refusals = refusalsOf(facts).filter(({ condition }) => holds(condition));
@@ -37,6 +41,7 @@ async function release({ key, passphraseFile, out, repository, suite, without }:
   if (refusals.length > 0) return 1;
   const signer = openSigner({ key, passphraseFile });
   try {
+    if (holds('key')) checkKey(repository, signer);
     for (const [condition, program] of [
       ['check', 'packaging/check.ts'],
       ['test', 'test/run.ts'],
@@ -45,9 +50,9 @@ async function release({ key, passphraseFile, out, repository, suite, without }:
         console.error(`cannot release ${facts.version}: ${program} failed (or --without ${condition})`);
         return 1;
       }
-    const made = await buildPackages({ out });
-    const build = (into: string) => buildPackages({ out: into });
-    if (holds('packages') && !(await checkPackages({ made, fast: false, build, buildNewerRpm }))) {
+    const made = await buildPackages({ out, fast });
+    const build = (into: string) => buildPackages({ out: into, fast });
+    if (holds('packages') && !(await checkPackages({ made, fast, build, buildNewerRpm }))) {
       console.error(`cannot release ${facts.version}: the packages are not as they must be (or --without packages)`);
       return 1;
     }
@@ -57,7 +62,8 @@ async function release({ key, passphraseFile, out, repository, suite, without }:
     publishApt({ repository, debs, suite, signer, isNewKey: !holds('key') });
     for (const file of files) console.log(file);
     console.log(`${repository}: suite ${suite} has ${facts.version}, signed by ${signer.fingerprint}`);
-    if (without.length > 0) console.log(`made without ${without.join(', ')}: for a trial, and not to be published`);
+    const trial = [...without.map((name) => `without ${name}`), ...(fast ? ['with little compression'] : [])];
+    if (trial.length > 0) console.log(`made ${trial.join(', ')}: for a trial, and not to be published`);
     return 0;
   } finally {
     signer.close();
@@ -73,6 +79,8 @@ function problemWith(values: { key?: string | undefined; out: string; without: r
     return `${key} lies in the repository; keep the key elsewhere`;
   const unknown = without.filter((name) => !(CONDITIONS as readonly string[]).includes(name));
   if (unknown.length > 0) return `no such condition: ${unknown.join(', ')}; there are ${CONDITIONS.join(', ')}`;
+  const missing = Object.entries(TOOLS).filter(([program]) => spawnSync(program, ['--version']).error !== undefined);
+  if (missing.length > 0) return `install ${missing.map(([, name]) => name).join(' and ')}`;
   if (existsSync(out) && readdirSync(out).length > 0) return `${out} is not empty; give an empty --out`;
   return null;
 }
@@ -85,6 +93,7 @@ const { values } = parseArgs({
     repository: { type: 'string', default: path.join(root, 'apt') },
     suite: { type: 'string', default: 'stable' },
     without: { type: 'string', multiple: true, default: [] },
+    fast: { type: 'boolean', default: false },
   },
 });
 const problem = problemWith(values);
@@ -92,13 +101,13 @@ if (problem !== null) {
   console.error(`npm run release: ${problem}`);
   process.exitCode = USAGE;
 } else {
-  const { key = '', out, repository, suite } = values;
-  process.exitCode = await release({
-    key,
-    passphraseFile: values['passphrase-file'],
-    out,
-    repository,
-    suite,
+  const { key = '', out, repository, suite, fast } = values;
+  const wanted = {
+    ...{ key, passphraseFile: values['passphrase-file'], out, repository, suite, fast },
     without: values.without as Condition[],
+  };
+  process.exitCode = await release(wanted).catch((thrown: unknown) => {
+    console.error(`cannot release: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+    return 1;
   });
 }

@@ -26,13 +26,20 @@ const COMPONENT = 'main';
 /** Beside `dists/`, so that hosts can fetch it. */
 export const KEY_FILE = 'fairlead.asc';
 
+/** Throws where a repository's hosts trust another key than the signer's. */
+export function checkKey(repository: string, { fingerprint }: Signer): void {
+  const keyFile = path.join(repository, KEY_FILE);
+  if (!existsSync(keyFile)) return;
+  const trusted = fingerprintOf(keyFile);
+  if (trusted !== fingerprint)
+    throw new Error(
+      `cannot publish to ${repository}: hosts trust the key ${trusted}, and this is ${fingerprint}; give them the new key first, then --without key`,
+    );
+}
+
 /** Adds packages. Throws, with nothing changed, where one was published with other bytes, or by another key. */
 export function publishApt({ repository, debs, suite, signer, isNewKey = false }: AptOptions): void {
-  const keyFile = path.join(repository, KEY_FILE);
-  if (existsSync(keyFile) && !isNewKey && fingerprintOf(keyFile) !== signer.fingerprint)
-    throw new Error(
-      `cannot publish to ${repository}: hosts trust the key ${fingerprintOf(keyFile)}, and this is ${signer.fingerprint}; give them the new key first, then --without key`,
-    );
+  if (!isNewKey) checkKey(repository, signer);
   // Each suite has a pool of its own: apt-ftparchive lists all that lies in one.
   const pool = path.join('pool', suite, COMPONENT);
   const added = debs.map((deb) => ({ deb, to: path.join(repository, pool, path.basename(deb)) }));
@@ -46,7 +53,7 @@ export function publishApt({ repository, debs, suite, signer, isNewKey = false }
     copyFileSync(deb, `${to}.new`);
     renameSync(`${to}.new`, to);
   }
-  replace(keyFile, signer.publicKey);
+  replace(path.join(repository, KEY_FILE), signer.publicKey);
 
   const dist = path.join('dists', suite);
   const archive = (...args: string[]) =>

@@ -30,7 +30,7 @@ export interface Signer {
   close(): void;
 }
 
-/** Throws where the file holds no secret key, holds several, or others may read it. */
+/** Throws where the file does not hold one secret key, others may read it, or it cannot sign: expired, or locked by another passphrase. */
 export function openSigner({ key, passphraseFile }: SignerOptions): Signer {
   const others = statSync(key).mode & 0o077;
   if (others !== 0) throw new Error(`cannot sign with ${key}: others may read it; run chmod 600 ${key}`);
@@ -52,6 +52,10 @@ export function openSigner({ key, passphraseFile }: SignerOptions): Signer {
     gpg('--import', path.resolve(key));
     const fingerprint = secretKeyIn(gpg('--list-secret-keys', '--with-colons'), key);
     const by = ['--local-user', fingerprint, '--digest-algo', 'SHA512'];
+    // A wrong passphrase or an expired key is told now, and not when all else is done.
+    const trial = path.join(home, 'trial');
+    writeFileSync(trial, '');
+    gpg(...by, '--output', `${trial}.sig`, '--detach-sign', trial);
     return {
       fingerprint,
       publicKey: gpg('--export', '--armor', fingerprint),
