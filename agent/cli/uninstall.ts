@@ -1,6 +1,6 @@
 /** `fairlead uninstall`: this host leaves the fleet. What runs goes on unless it is to be removed, and data always stays. */
 import { createHash } from 'node:crypto';
-import { lstatSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { ResourcesDocument } from '../control/protocol.ts';
 import { locatorOf } from '../core/id.ts';
@@ -19,6 +19,12 @@ export async function uninstall(
   { removeManaged = false, note = false }: UninstallOptions,
 ): Promise<number> {
   const { config, state } = c.deps.paths(c.options);
+  if (!note && existsSync(path.join(state, 'upgrade/order'))) {
+    c.complain(
+      'this host cannot be left now: another version of fairlead is on trial (docs/upgrade.md); try again when `systemctl status fairlead-upgrade` knows no such unit',
+    );
+    return EXIT.bad;
+  }
   const resources = await managed(c);
   if (resources !== null) noteWritten(c, resources);
   if (note) return EXIT.ok;

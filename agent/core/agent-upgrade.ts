@@ -5,6 +5,7 @@
  */
 import type { PackageFormat, WantedAgent } from './agent-wanted.ts';
 import type { Payload } from './payload.ts';
+import type { Checkout } from './types.ts';
 
 /** What became of an order. */
 export interface UpgradeResult {
@@ -38,6 +39,8 @@ export interface StagedPackage {
 export interface AgentUpgrade {
   /** Of the agent that runs. */
   readonly version: string;
+  /** What a commit wants: `readWantedAgent`, remembered for the last one, since most runs see the same commit again. */
+  wanted(head: Checkout): WantedAgent | null;
   /** Which packages this host takes; null where nobody here can put another version in place. */
   format(): Promise<PackageFormat | null>;
   /** What is under way; null where nothing is. */

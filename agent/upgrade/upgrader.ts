@@ -7,7 +7,7 @@ import { chmodSync, createReadStream, existsSync, mkdirSync, readFileSync, rmSyn
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import type { AgentUpgrade } from '../core/agent-upgrade.ts';
-import type { PackageFormat, WantedAgent } from '../core/agent-wanted.ts';
+import { type PackageFormat, readWantedAgent, type WantedAgent } from '../core/agent-wanted.ts';
 import { contentOf, type Payload, StoredFile } from '../core/payload.ts';
 import { AgentError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -48,6 +48,7 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
   const { version, programDir, unitDir = '/etc/systemd/system', exec, log } = options;
   const orders = createOrders(path.join(options.stateDir, 'upgrade'));
   let format: PackageFormat | null | undefined;
+  let read: { commit: string; hostPath: string; wanted: WantedAgent | null } | null = null;
   const own = (name: string) => path.join(programDir, name);
 
   async function installedAs(): Promise<PackageFormat | null> {
@@ -82,6 +83,12 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
     async format() {
       format ??= await installedAs();
       return format;
+    },
+    wanted({ info: { commit }, hostPath, files }) {
+      // A directory that is no commit may say something else the next time.
+      if (commit === '' || read?.commit !== commit || read.hostPath !== hostPath)
+        read = { commit, hostPath, wanted: readWantedAgent(files, hostPath).wanted };
+      return read.wanted;
     },
     pending: orders.pending,
     digest: (wanted, files) => digestOf(wanted, files),

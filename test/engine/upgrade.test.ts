@@ -1,6 +1,7 @@
 /** A commit that wants another version of the agent: what comes first, what waits, and what goes on all the same. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { AgentUpgrade, UpgradeOrder, UpgradeResult } from '../../agent/core/agent-upgrade.ts';
+import { readWantedAgent } from '../../agent/core/agent-wanted.ts';
 import { requestFor } from '../../agent/engine/run/create-run.ts';
 import { preview } from '../../agent/engine/run/preview.ts';
 import { AgentError } from '../../agent/errors.ts';
@@ -31,6 +32,7 @@ beforeEach(async () => {
   outage = null;
   world.upgrade = {
     version: '0.1.0',
+    wanted: ({ files, hostPath }) => readWantedAgent(files, hostPath).wanted,
     format: async () => installed,
     pending: () => pending,
     digest: () => SUM,

@@ -18,7 +18,14 @@ const HOSTILE = [
   ...['fuzz', 'hostile', 'lies', 'tame', 'reach', 'control', 'guarded', 'exposed', 'door', 'interrupt'],
 ];
 
-const SWEEPS = ['services-kill', 'engine-kill', 'services-many', 'services-twins', 'services-old'];
+const SWEEPS = [
+  'services-kill',
+  'engine-kill',
+  'services-many',
+  'services-twins',
+  'services-old',
+  'engine/upgrade-script',
+];
 
 /** malloc and V8 give back what they can, so that growth is growth. */
 const GROWTH_ENV = {
@@ -53,7 +60,7 @@ const PARTS: Readonly<Record<string, () => boolean>> = {
   histories: () => vitest({ FAIRLEAD_HISTORIES: '20000' }, '--project', 'engine', 'test/engine/crash.test.ts'),
   git: () => vitest({ FAIRLEAD_GIT_HISTORIES: '20000' }, '--project', 'git', 'test/unit/git/store.test.ts'),
   kills: () => vitest({ FAIRLEAD_KILLS: '100' }, '--project', 'lab', 'test/lab/trouble.test.ts'),
-  sweeps: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', ...SWEEPS),
+  sweeps: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', '--project', 'engine', ...SWEEPS),
   field: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', 'test/field'),
   cuts: () => vitest({ FAIRLEAD_CUTS: '200' }, '--project', 'lab', 'test/lab/cut-host.test.ts'),
   hostile,

@@ -158,6 +158,15 @@ test('uninstall stops the agent, and notes only files below tree/ that are as de
   expect(sums).toMatch(/^[0-9a-f]{64} {2}\/var\/lib\/fairlead\/tree\/a\/app\.conf\n$/);
 });
 
+test('uninstall waits for the end of an upgrade, which would bring the agent back', async () => {
+  tree({});
+  mkdirSync(path.join(root, 'var/lib/fairlead/upgrade'), { recursive: true });
+  writeFileSync(path.join(root, 'var/lib/fairlead/upgrade/order'), 'version=0.2.0\n');
+  const ran = await cli({ service: 'stopped' }, 'uninstall');
+  expect(ran.code).toBe(1);
+  expect(ran.done).toEqual([]);
+});
+
 test('uninstall --remove-managed removes after the agent was stopped', async () => {
   tree({});
   mkdirSync(path.join(root, TREE), { recursive: true });

@@ -13,6 +13,7 @@ import { silentLog } from '../../agent/log.ts';
 import type { Exec } from '../../agent/system/exec.ts';
 import { download } from '../../agent/upgrade/download.ts';
 import { createUpgrader } from '../../agent/upgrade/upgrader.ts';
+import { checkoutOf } from './repo.ts';
 
 const BODY = Buffer.from('a package');
 const SUM = createHash('sha256').update(BODY).digest('hex');
@@ -76,6 +77,15 @@ const result = (name: string, more: Record<string, string> = {}) => {
       .join(''),
   );
 };
+
+test('what a commit wants is read once', () => {
+  const upgrade = upgrader();
+  const said = new Map([['hosts/a/host.yaml', new TextEncoder().encode('agent: {version: 0.2.0, source: f.deb}\n')]]);
+  const head = checkoutOf({});
+  expect(upgrade.wanted({ ...head, files: said })).toMatchObject({ version: '0.2.0' });
+  expect(upgrade.wanted(head)).toMatchObject({ version: '0.2.0' });
+  expect(upgrade.wanted({ ...head, info: { ...head.info, commit: '2'.repeat(40) } })).toBeNull();
+});
 
 describe('how fairlead was installed', () => {
   test.each<[string, string | null, () => void]>([

@@ -4,7 +4,7 @@
  */
 import { hostSettings } from '../../../manifests-schema/host.ts';
 import type { AgentUpgrade, UpgradeResult } from '../../core/agent-upgrade.ts';
-import { readWantedAgent, settingOf, type WantedAgent } from '../../core/agent-wanted.ts';
+import { settingOf, type WantedAgent } from '../../core/agent-wanted.ts';
 import type { ActionRecord, Checkout, Gate, PlannedAction, Problem, ResourceId } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
 import { chooseUpgrade, upgradeProblem } from '../decide/upgrade.ts';
@@ -29,7 +29,7 @@ const BACKOFF = 'agent:' as ResourceId;
 /** @param head that passed the door */
 export async function upgradeFirst(run: Run, head: Checkout): Promise<Upgrading> {
   const { upgrade } = run;
-  const { wanted } = readWantedAgent(head.files, head.hostPath);
+  const wanted = upgrade?.wanted(head) ?? null;
   if (upgrade === undefined || wanted === null || wanted.version === upgrade.version) return NO_UPGRADE;
   // One at a time: what is on trial is judged first.
   if (upgrade.pending() !== null || (await isHeldWhole(run, head))) return NO_UPGRADE;
@@ -52,7 +52,7 @@ export async function upgradeFirst(run: Run, head: Checkout): Promise<Upgrading>
 /** What a plan says of it: one line, or null. Brings nothing here. */
 export async function plannedUpgrade(run: Run, head: Checkout): Promise<PlannedAction | null> {
   const { upgrade } = run;
-  const { wanted } = readWantedAgent(head.files, head.hostPath);
+  const wanted = upgrade?.wanted(head) ?? null;
   if (upgrade === undefined || wanted === null || wanted.version === upgrade.version) return null;
   const sha256 = upgrade.digest(wanted, head.files);
   const failed = sha256 === null ? null : upgrade.tried(sha256);

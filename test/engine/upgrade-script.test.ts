@@ -37,6 +37,9 @@ interface WorldOptions {
   broken?: boolean;
   version?: string;
   reached?: string;
+  format?: 'tarball' | 'deb' | 'rpm';
+  /** So often dpkg is busy before it installs. */
+  busy?: number;
 }
 
 const statusOf = (version: string, more: object = {}) => ({
@@ -48,7 +51,14 @@ const statusOf = (version: string, more: object = {}) => ({
 
 /** A host with version 0.1.0, and an order for another one. */
 function world(options: WorldOptions = {}) {
-  const { schema = 6, broken = false, version = '0.2.0', reached = 'repository broker' } = options;
+  const {
+    schema = 6,
+    broken = false,
+    version = '0.2.0',
+    reached = 'repository broker',
+    format = 'tarball',
+    busy = 0,
+  } = options;
   const status = options.status === undefined ? statusOf('0.2.0') : options.status;
   const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-upgrade-'));
   dirs.push(dir);
@@ -86,7 +96,7 @@ function world(options: WorldOptions = {}) {
       : `set -e
 systemctl stop fairlead.service
 rm -rf ${dir}/lib
-cp -a ${dir}/state/upgrade/unpacked/fairlead/files/usr/lib/fairlead ${dir}/lib
+cp -a ${dir}/pack/fairlead/files/usr/lib/fairlead ${dir}/lib
 echo "unit of 0.2.0" > ${dir}/etc/systemd/system/fairlead.service
 if [ ${schema} -gt 6 ]; then
   [ -f ${dir}/state/history.db.6 ] || cp ${dir}/state/history.db ${dir}/state/history.db.6
@@ -102,7 +112,7 @@ systemctl start fairlead.service
   const sha256 = createHash('sha256').update(readFileSync(file)).digest('hex');
   put(
     'state/upgrade/order',
-    `version=${version}\nformat=tarball\nfile=fairlead.tar\nsha256=${sha256}\nfrom=0.1.0\nseconds=20\nreached=${reached}\n`,
+    `version=${version}\nformat=${format}\nfile=fairlead.tar\nsha256=${sha256}\nfrom=0.1.0\nseconds=3\nreached=${reached}\n`,
   );
 
   // A systemd that only knows whether the agent runs, and a clock that goes on while somebody sleeps.
@@ -125,6 +135,23 @@ esac
   put(
     'bin/sleep.real',
     `#!/bin/sh\nread up _ < ${dir}/uptime; echo "$((\${up%.*} + $1)).00 1.00" > ${dir}/uptime\n`,
+    0o755,
+  );
+  // Package managers that know one package.
+  put('busy', `${busy}`);
+  put(
+    'bin/dpkg',
+    `#!/bin/sh
+left=$(cat ${dir}/busy)
+[ "$left" = 0 ] || { echo $((left - 1)) > ${dir}/busy; echo "dpkg: error: locked" >&2; exit 2; }
+exec sh ${dir}/pack/fairlead/install.sh
+`,
+    0o755,
+  );
+  put('bin/dpkg-deb', `#!/bin/sh\nexec /usr/bin/tar -cf - -C ${dir}/pack/fairlead/files ./usr\n`, 0o755);
+  put(
+    'bin/rpm',
+    `#!/bin/sh\n[ "$1" != -qp ] || { echo 0.2.0; exit; }\nexec sh ${dir}/pack/fairlead/install.sh\n`,
     0o755,
   );
   put('bin/sync.real', '#!/bin/sh\n', 0o755);
@@ -150,6 +177,7 @@ exec ${real} "$@"
       .replaceAll('/usr/lib/fairlead', `${dir}/lib`)
       // What is inside of a package keeps its name.
       .replaceAll(`*/files${dir}/lib/`, '*/files/usr/lib/fairlead/')
+      .replaceAll(`".${dir}/lib/$1"`, '"./usr/lib/fairlead/$1"')
       .replaceAll('/etc/systemd', `${dir}/etc/systemd`)
       .replaceAll('/proc/uptime', `${dir}/uptime`),
   );
@@ -196,6 +224,27 @@ test('a version that is well takes the place of the former one', () => {
   expect(host.run()).toMatchObject({ status: 0 });
   expect(result(host)).toMatchObject({ version: '0.2.0', from: '0.1.0', verdict: 'upgraded', cause: '' });
   expectOne(host, '0.2.0');
+});
+
+test.each(['deb', 'rpm'] as const)('a version that comes as .%s takes the place of the former one', (format) => {
+  const host = world({ format });
+  host.run();
+  expect(result(host)).toMatchObject({ verdict: 'upgraded' });
+  expectOne(host, '0.2.0');
+});
+
+test('a dpkg that is busy is waited for', () => {
+  const host = world({ format: 'deb', busy: 3 });
+  host.run();
+  expect(result(host)).toMatchObject({ verdict: 'upgraded' });
+});
+
+test('a dpkg that stays busy has touched nothing', () => {
+  const host = world({ format: 'deb', busy: 100 });
+  host.run();
+  expect(result(host)).toMatchObject({ verdict: 'failed', cause: 'install' });
+  expect(host.text('pid').trim()).toBe('1000');
+  expectOne(host, '0.1.0');
 });
 
 test.each<[string, string, WorldOptions]>([
