@@ -1,6 +1,7 @@
 /** The Node that a package carries: by the lock file of packaging/runtime, so that its bytes are checked, whatever this machine is. */
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { type Component, componentAt, purlOf, readLock } from './licences/components.ts';
 
@@ -22,9 +23,22 @@ export function runtimeFor(arch: Arch): Runtime {
   const lock = readLock(PROJECT);
   const wanted = lock.packages[`node_modules/${name}`]?.version;
   const node = path.join(dir, 'bin/node');
-  if (!existsSync(node) || componentAt(PROJECT, `node_modules/${name}`, lock).version !== wanted)
-    // npm installs optional packages of another machine where it is told to be that one.
-    execFileSync('npm', ['ci', '--os=linux', `--cpu=${arch}`, '--loglevel=error'], { cwd: PROJECT, stdio: 'inherit' });
+  if (!existsSync(node) || componentAt(PROJECT, `node_modules/${name}`, lock).version !== wanted) fetchNode(arch, dir);
   const found = componentAt(PROJECT, `node_modules/${name}`, lock);
   return { node, component: { ...found, name: 'node', purl: purlOf(name, found.version) } };
+}
+
+/** `npm ci` empties node_modules first, and would take the other architecture's Node away: so it works in a directory of its own. */
+function fetchNode(arch: Arch, dir: string): void {
+  const work = mkdtempSync(path.join(os.tmpdir(), 'fairlead-runtime-'));
+  try {
+    for (const file of ['package.json', 'package-lock.json', '.npmrc'])
+      copyFileSync(path.join(PROJECT, file), path.join(work, file));
+    // npm installs optional packages of another machine where it is told to be that one.
+    execFileSync('npm', ['ci', '--os=linux', `--cpu=${arch}`, '--loglevel=error'], { cwd: work, stdio: 'inherit' });
+    rmSync(dir, { recursive: true, force: true });
+    cpSync(path.join(work, 'node_modules', path.basename(dir)), dir, { recursive: true });
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
 }
