@@ -4,7 +4,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import dbus, { type DBusBroker, type MessageBus } from 'dbus-native';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { openSystemdBus } from '../../agent/system/systemd/bus.ts';
 import { withoutLarge } from '../../agent/system/systemd/bus-socket.ts';
 import { createSystemdSignals } from '../../agent/system/systemd/signals.ts';
@@ -116,6 +116,53 @@ test('the result of a job is what systemd says, not what another client of the b
   await delivered(forger, agent);
   fake.end(fake.jobs[0] ?? '', 'done');
   expect(await asked).toBe('done');
+});
+
+/** systemd is asked for `member`, and answers after so many seconds, if anybody still waits then. @returns `answered`, or an error's code */
+async function silentFor(member: string, ask: () => Promise<unknown>, seconds: number) {
+  const fake = await fakeSystemd();
+  let isAsked = false;
+  let answer: (value: unknown) => void = () => undefined;
+  const answered = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const handler = () => {
+    isAsked = true;
+    return answered;
+  };
+  fake.bus.setMethodCallHandler(PATH, MANAGER, member, [handler, member === 'Reload' ? '' : 's']);
+  // It is connected: only this one call meets the other clock.
+  await systemd.resetFailed('a.service');
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    let refused: string | undefined;
+    const outcome = ask().then(
+      () => 'answered',
+      (thrown: { code?: string }) => {
+        refused = thrown.code;
+        return refused;
+      },
+    );
+    while (!isAsked) await new Promise((resolve) => setImmediate(resolve));
+    await vi.advanceTimersByTimeAsync(seconds * 1_000);
+    if (refused === undefined) answer(member === 'Reload' ? null : 'enabled');
+    return await outcome;
+  } finally {
+    vi.useRealTimers();
+  }
+}
+
+test('a systemd that does not answer in time is an outage, and no fault of what was asked', async () => {
+  const ask = () => systemd.fileState('a.service');
+  expect(await silentFor('GetUnitFileState', ask, 30)).toBe('SystemdUnreachable');
+});
+
+test('a reload of all units may take minutes on a slow host', async () => {
+  expect(await silentFor('Reload', () => systemd.reload(), 150)).toBe('answered');
+});
+
+test('a reload that never ends is an outage', async () => {
+  expect(await silentFor('Reload', () => systemd.reload(), 200)).toBe('SystemdUnreachable');
 });
 
 test('a result that was forged before the job exists is not believed either', async () => {

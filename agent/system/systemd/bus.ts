@@ -87,14 +87,23 @@ export async function openSystemdBus({ socket, timeoutMs, heard, replaced }: Sys
 /** Nobody answered in time. */
 export class NoAnswer extends Error {}
 
-/** @returns the answer @throws NoAnswer, which names `what`, after so many milliseconds */
+/** The library's own limit of time was the first to end. */
+const isLate = (thrown: unknown): boolean => (thrown as { code?: unknown } | null)?.code === 'ETIMEDOUT';
+
+/**
+ * @param answer of a call that the library bounds in the same way, so that it forgets one that is never answered
+ * @returns the answer @throws NoAnswer, which names `what`, after so many milliseconds
+ */
 export async function within<T>(timeoutMs: number, what: string, answer: PromiseLike<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
+  const none = new NoAnswer(`${what}: no answer within ${timeoutMs / 1000} s`);
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new NoAnswer(`${what}: no answer within ${timeoutMs / 1000} s`)), timeoutMs);
+    timer = setTimeout(() => reject(none), timeoutMs);
   });
   try {
     return await Promise.race([answer, late]);
+  } catch (thrown) {
+    throw isLate(thrown) ? none : thrown;
   } finally {
     clearTimeout(timer);
   }

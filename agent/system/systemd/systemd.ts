@@ -49,6 +49,8 @@ export interface Systemd {
 }
 
 const CALL_TIMEOUT_MS = 25_000;
+/** As systemctl waits for it (DAEMON_RELOAD_TIMEOUT_SEC of systemd): it reads all unit files and runs all generators. */
+const RELOAD_TIMEOUT_MS = 180_000;
 /** systemd ends a job by the unit's own TimeoutStartSec (90 s by default); a oneshot service may have none. */
 const JOB_TIMEOUT_MS = 900_000;
 
@@ -145,7 +147,7 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
       });
       return answer.then((v) => plain<T>(v), unlessUnreachable(otherwise));
     },
-    reload: () => call('Reload'),
+    reload: async () => invoke<void>(await connection(), { member: 'Reload' }, RELOAD_TIMEOUT_MS),
     async job(verb, unit, signal) {
       const using = await connection();
       using.asking++;
@@ -229,19 +231,15 @@ interface Call {
   body?: unknown[];
 }
 
-async function invoke<T>({ bus }: Connection, call: Call): Promise<T> {
-  const answer = bus.invoke<T>({
-    destination: SYSTEMD,
-    path: SYSTEMD_PATH,
-    interface: SYSTEMD_MANAGER,
-    ...call,
-  } as Parameters<MessageBus['invoke']>[0]);
-  return bounded(answer, call.member);
+async function invoke<T>({ bus }: Connection, call: Call, timeoutMs = CALL_TIMEOUT_MS): Promise<T> {
+  const message = { destination: SYSTEMD, path: SYSTEMD_PATH, interface: SYSTEMD_MANAGER, ...call };
+  const answer = bus.invoke<T>(message as Parameters<MessageBus['invoke']>[0], { timeout: timeoutMs });
+  return bounded(answer, call.member, timeoutMs);
 }
 
-/** @throws AgentError `SystemdUnreachable` after CALL_TIMEOUT_MS */
-const bounded = <T>(answer: PromiseLike<T>, what: string): Promise<T> =>
-  within(CALL_TIMEOUT_MS, what, answer).catch((thrown: unknown) => {
+/** @throws AgentError `SystemdUnreachable` after so many milliseconds */
+const bounded = <T>(answer: PromiseLike<T>, what: string, timeoutMs = CALL_TIMEOUT_MS): Promise<T> =>
+  within(timeoutMs, what, answer).catch((thrown: unknown) => {
     throw thrown instanceof NoAnswer ? unreachable(thrown) : thrown;
   });
 
