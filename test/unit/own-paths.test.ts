@@ -55,6 +55,8 @@ test('what a stack mounts by relative path, and everything else, can be mounted'
 });
 
 test.each([
+  '/etc/systemd/system/fairlead-upgrade.service',
+  '/usr/lib/fairlead.before/node',
   '/run/systemd/system/fairlead.service.d/x.conf',
   '/run/systemd/transient/fairlead.service',
   '/etc/systemd/system.control/fairlead.service.d/x.conf',
@@ -75,6 +77,7 @@ test.each([
   ['dbus.socket: {state: stopped}', /cannot be stopped or masked/],
   ['system.slice: {state: stopped}', /cannot be stopped or masked/],
   ['fairlead.service: {state: stopped}', /fairlead's own/],
+  ['fairlead-upgrade.service: {masked: true}', /fairlead's own/],
   [`x.service: {${SERVICE}[Install]\\nAlias=y.service fairlead.service\\n", enabled: true}`, /Alias=fairlead\.service/],
   [
     'a.service: {content: "[Service]\\nExecStart=/bin/true\\n[Install]\\nAlias=b.service \\\\\\n# c\\n fairlead.service\\n"}',

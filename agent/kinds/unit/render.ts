@@ -9,8 +9,8 @@ import type { UnitSpec } from './spec.ts';
 /** systemd.unit(5): names and the suffixes of units that a file can make. */
 const UNIT_NAME = /^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|timer|path|mount|automount|swap|slice)$/;
 const DROPIN_NAME = /^[A-Za-z0-9:_.@-]{1,200}\.conf$/;
-/** The agent's own unit, and those in which its jobs run and packs are unpacked. */
-const OWN = /^fairlead(-(job|unless|unpacks)-.*)?\./;
+/** The agent's own unit, the one that upgrades it, and those in which its jobs run and packs are unpacked. */
+const OWN = /^fairlead(-upgrade|-(job|unless|unpacks)-.*)?\./;
 /** What everything on the host hangs on, fairlead included: whoever stops it stops the host. */
 const SYSTEM = /^(-\.mount|-\.slice|init\.scope)$/;
 /** May have drop-ins, and may not be stopped or masked: the agent runs in it, or talks to systemd through it. */
@@ -18,7 +18,7 @@ const NEEDED = /^(system\.slice|dbus\.(service|socket)|dbus-broker\.service)$/;
 /** A line that ends in a backslash goes on in the next one that is no comment: systemd.syntax(7). */
 const CONTINUED = /\\\n(?:[ \t]*[#;].*\n)*/g;
 /** Another name of the agent's own unit. */
-const OWN_ALIAS = /^\s*Alias\s*=.*(?<![\w@.:\\-])fairlead\.service(?![\w@.:\\-])/m;
+const OWN_ALIAS = /^\s*Alias\s*=.*(?<![\w@.:\\-])fairlead(?:-upgrade)?\.service(?![\w@.:\\-])/m;
 const isTemplate = (name: string): boolean => /@\.[a-z]+$/.test(name);
 
 export function renderUnit(entry: UnitEntry, context: RenderContext): Rendered {
