@@ -132,6 +132,12 @@ const daemon = (options: DoctorOptions): Probe => ({
         deaf.message,
         'echo fs.inotify.max_user_watches=524288 > /etc/sysctl.d/60-fairlead.conf && sysctl --system; systemctl restart fairlead',
       );
+    const taken = status?.problems.find(({ reason }) => reason === 'NameTaken');
+    if (taken)
+      throw new Ailment(
+        taken.message,
+        'systemctl disable --now fairlead, on the machine that this one replaces; the name is tried again here within minutes',
+      );
     const missing = status?.problems.find(({ reason }) => reason === 'AddressMissing');
     if (missing)
       throw new Ailment(`${missing.id}: ${missing.message}`, 'ip -br address lists the addresses of this host');

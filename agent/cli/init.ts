@@ -70,6 +70,7 @@ export async function init(c: Context, given: string | undefined, options: InitO
       `age   ${age}`,
       `      so that secrets can be encrypted to this host. Commit it in the fleet repository:`,
       `      mkdir -p ${directory} && echo 'age: ${age}' >> ${directory}/host.yaml`,
+      '      in place of the `age:` that stands there, if this machine replaces another one of its name: docs/recovery.md',
       ...(service === 'started' ? ['      the service is started, now and at each boot'] : []),
     ].join('\n'),
   );

@@ -89,6 +89,7 @@ export function addRepositoryCommands({ program, add, group, act }: Build): void
     .option(...dir)
     .option('--to <hosts...>', 'hosts that must read it')
     .option('--role <roles...>', 'every host with one of these roles')
+    .option('--recipient <recipients...>', 'age recipients of people, who keep a way back when a host has lost its key')
     .option('-o, --output <file>', 'default FILE.age; for -, and for the standard input, the standard output')
     .action(act((c: Context, file: string, o: EncryptOptions) => encrypt(c, file, o)));
 }

@@ -46,6 +46,8 @@ export interface EncryptOptions {
   dir: string;
   to?: string[];
   role?: string[];
+  /** age recipients of people, who can encrypt the file again when a host has lost its key. */
+  recipient?: string[];
   output?: string;
 }
 
@@ -63,9 +65,14 @@ function read(file: string | number, name: string): Uint8Array {
 
 /** Writes FILE.age, for every named host and every host of every named role. */
 export async function encrypt(c: Context, file: string, options: EncryptOptions): Promise<number> {
-  const { to = [], role: roles = [] } = options;
-  if (to.length + roles.length === 0) {
+  const { to = [], role: roles = [], recipient: people = [] } = options;
+  if (to.length + roles.length + people.length === 0) {
     c.complain('nobody to encrypt to; name hosts with --to HOST or --role ROLE');
+    return EXIT.usage;
+  }
+  const wrong = people.find((one) => !/^age1[0-9a-z]{58}$/.test(one));
+  if (wrong !== undefined) {
+    c.complain(`${wrong} is no age recipient (age1…); age-keygen -y KEYFILE prints that of a key`);
     return EXIT.usage;
   }
   const { fleet, all } = await readRecipients(options.dir);
@@ -85,10 +92,13 @@ export async function encrypt(c: Context, file: string, options: EncryptOptions)
       `${without.join(', ')}: no \`age:\` in host.yaml; \`fairlead secret recipients\` on the host prints it`,
     );
   const hosts = [...chosen.values()].map((r) => r.host).sort();
-  const keys = [...new Set([...chosen.values()].map((r) => r.recipient ?? ''))].sort();
+  const keys = [...new Set([...[...chosen.values()].map((r) => r.recipient ?? ''), ...people])].sort();
   const isPiped = file === STDIN;
   const output = options.output ?? (isPiped ? STDOUT : `${file}.age`);
-  const sealed = await encryptAge(read(isPiped ? 0 : file, isPiped ? 'the standard input' : file), keys);
+  const clear = read(isPiped ? 0 : file, isPiped ? 'the standard input' : file);
+  // What came by a pipe from a program that failed would replace a secret by nothing.
+  if (isPiped && clear.length === 0) throw failed('the standard input is empty; nothing was encrypted');
+  const sealed = await encryptAge(clear, keys);
   if (output === STDOUT) {
     c.write(sealed.trimEnd());
     return EXIT.ok;
@@ -100,7 +110,7 @@ export async function encrypt(c: Context, file: string, options: EncryptOptions)
   }
   const keep = isPiped ? '' : ` Keep ${path.basename(file)} out of the repository.`;
   const document = { schema: 1, file: output, hosts, recipients: keys };
-  c.print(document, () => `${output}: encrypted to ${hosts.join(', ')}.${keep}`);
+  c.print(document, () => `${output}: encrypted to ${[...hosts, ...people].join(', ')}.${keep}`);
   return EXIT.ok;
 }
 

@@ -27,9 +27,16 @@ export async function decryptAge(bytes: Uint8Array, secretKey: string): Promise<
     return await decrypter.decrypt(binary);
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : String(thrown);
-    if (/no identity matched/i.test(why)) throw new Error('it is not encrypted to this host');
+    if (/no identity matched/i.test(why)) throw new Error(await notForUs(secretKey));
     throw new Error(`it is damaged: ${why}`);
   }
+}
+
+/** The host may be a new machine of an old name, or have lost its key: what to write then is the same. */
+async function notForUs(secretKey: string): Promise<string> {
+  const { identityToRecipient } = await import('age-encryption');
+  const recipient = await identityToRecipient(secretKey);
+  return `it is not encrypted to this host (${recipient}); put that recipient into host.yaml (\`age:\`) and encrypt the file again: \`fairlead secret encrypt\``;
 }
 
 /** Armored (text that git can show), for all of `recipients`, which the header names. */

@@ -46,7 +46,7 @@ async function dataKey({ metadata }: SopsFile, secretKey: string): Promise<Uint8
   const own = metadata.age.filter((entry) => entry.recipient === recipient);
   if (own.length === 0) {
     throw new Error(
-      `it is not encrypted to this host (${recipient}); add that recipient and run \`sops updatekeys\` on it`,
+      `it is not encrypted to this host (${recipient}); put that recipient into host.yaml (\`age:\`) and .sops.yaml, and run \`sops updatekeys\` on the file`,
     );
   }
   const key = await decryptAge(new TextEncoder().encode(own[0]?.enc), secretKey);

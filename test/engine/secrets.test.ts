@@ -199,3 +199,28 @@ test('nothing but the files shows a secret: no log, answer, topic, database page
   await trial.stop();
   expect(scan()).toEqual([]);
 });
+
+test('a host whose key was lost says what to write, keeps what it has, and follows once that is done', async () => {
+  withLog();
+  const before = managed('etc/db');
+  fs.rmSync(path.join(trial.root, 'var/lib/fairlead/age.key'));
+  await trial.start();
+  const lost = await cli('sync');
+  const renewed = (await cli('secret', 'recipients')).stdout.trim();
+  expect(renewed).not.toBe(recipient);
+  expect(lost.code).toBe(1);
+  expect(lost.stdout).toContain('was applied before and has');
+  expect(lost.stdout).toContain(`it is not encrypted to this host (${renewed}); put that recipient into host.yaml`);
+  expect(managed('etc/db')).toBe(before);
+  recipient = renewed;
+  await trial.commit(
+    {
+      [`${H}/host.yaml`]: `age: ${recipient}\nvars: {user: ann}\n`,
+      [`${H}/db.sops.yaml`]: await sops(ROTATED),
+      [`${H}/token.age`]: await encryptAge(new TextEncoder().encode(`${TOKEN}\n`), [recipient]),
+      [`${H}/files/tls.key.age`]: await encryptAge(new TextEncoder().encode(KEY), [recipient]),
+    },
+    'Encrypt again',
+  );
+  expect((await cli('sync')).code).toBe(0);
+});

@@ -1,7 +1,7 @@
 /** The commands for those who write the repository: what they print, and their exit codes. */
 
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
@@ -160,6 +160,33 @@ test('secret: what comes by a pipe is encrypted to a file, or to the standard ou
   expect(encrypt('-o', output)).toBe(`${output}: encrypted to a.\n`);
   expect(encrypt()).toMatch(/^-----BEGIN AGE ENCRYPTED FILE-----[\s\S]*-----END AGE ENCRYPTED FILE-----\n$/);
   return expect(decryptAge(readFileSync(output), secretKey)).resolves.toEqual(new TextEncoder().encode('piped'));
+});
+
+test('secret: an empty pipe, as of a program that failed, replaces no secret', () => {
+  const main = path.join(import.meta.dirname, '../../agent/main.ts');
+  const output = path.join(dir, 'empty.age');
+  const argv = [main, 'secret', 'encrypt', '-', '--to', 'a', '--dir', dir, '-o', output];
+  const { status, stderr } = spawnSync(process.execPath, argv, { input: '', encoding: 'utf8' });
+  expect([status, stderr]).toEqual([1, expect.stringContaining('the standard input is empty; nothing was encrypted')]);
+  expect(existsSync(output)).toBe(false);
+});
+
+test('secret: a person keeps a way back to what is encrypted to a host', async () => {
+  const file = path.join(dir, 'kept');
+  writeFileSync(file, 'kept');
+  const person = await generateX25519Identity();
+  const theirs = await identityToRecipient(person);
+  const whom = ['--to', 'a', '--recipient', theirs, '--dir', dir];
+  const { code, stdout } = await cli('secret', 'encrypt', file, ...whom);
+  expect([code, stdout]).toEqual([0, `${file}.age: encrypted to a, ${theirs}. Keep kept out of the repository.\n`]);
+  for (const key of [person, secretKey])
+    expect(new TextDecoder().decode(await decryptAge(readFileSync(`${file}.age`), key))).toBe('kept');
+  rmSync(`${file}.age`);
+});
+
+test('secret: what is no recipient is refused before anything is written', async () => {
+  const { code, stderr } = await cli('secret', 'encrypt', 'x', '--to', 'a', '--recipient', 'edge-1', '--dir', dir);
+  expect([code, stderr]).toEqual([64, expect.stringContaining('edge-1 is no age recipient')]);
 });
 
 test.each([

@@ -30,7 +30,7 @@ describe('an agent that is too old', () => {
   test('rejects the commit with a reason of its own', async () => {
     const checkout = checkoutOf(fleetOf('>=1'));
     const loaded = await loadCheckout(checkout, { version: '0.2.9' });
-    const outcome = rejected(checkout, loaded, loaded.issues.map(issueProblem));
+    const outcome = rejected({ checkout, loaded, problems: loaded.issues.map(issueProblem), isNew: true });
     expect(outcome).toMatchObject({ rejected: true, reason: 'AgentTooOld', problems: [{ reason: 'AgentTooOld' }] });
   });
 

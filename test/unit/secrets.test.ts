@@ -186,7 +186,7 @@ describe('secrets in a host', () => {
     const repo = await repoOf();
     expect(messages(await load(repo, [], stranger))).toEqual([
       expect.stringMatching(
-        /^hosts\/a\/x\.yaml:2:\d+: template: hosts\/a\/host\.sops\.yaml cannot be decrypted: it is not encrypted to this host \(age1\w+\); add that recipient/,
+        /^hosts\/a\/x\.yaml:2:\d+: template: hosts\/a\/host\.sops\.yaml cannot be decrypted: it is not encrypted to this host \(age1\w+\); put that recipient into host\.yaml .*sops updatekeys/,
       ),
       expect.stringMatching(
         /^hosts\/a\/x\.yaml:3:\d+: hosts\/a\/files\/tls\.key\.age cannot be decrypted: it is not encrypted to this host/,

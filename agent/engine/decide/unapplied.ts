@@ -6,10 +6,21 @@ import type { Loaded, Outcome } from '../types.ts';
 
 const short = (checkout: Checkout): string => checkout.info.commit.slice(0, 7);
 
-export function rejected(checkout: Checkout, loaded: Loaded, problems: Problem[]): Outcome {
+export interface RejectedOptions {
+  checkout: Checkout;
+  loaded: Loaded;
+  problems: Problem[];
+  /** False where this host runs this very commit, which became wrong by a change here: a lost key, say. */
+  isNew: boolean;
+}
+
+export function rejected({ checkout, loaded, problems, isNew }: RejectedOptions): Outcome {
   const first = problems[0];
   const count = problems.length === 1 ? 'an error' : `${problems.length} errors`;
-  const message = `commit ${short(checkout)} has ${count} and was not applied: ${first?.message ?? ''}`;
+  const what = isNew
+    ? `has ${count} and was not applied`
+    : `was applied before and has ${count} now, all stays as it is`;
+  const message = `commit ${short(checkout)} ${what}: ${first?.message ?? ''}`;
   return {
     ...empty(checkout, loaded),
     rejected: true,

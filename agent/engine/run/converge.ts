@@ -57,7 +57,10 @@ export async function converge(run: Run, options: ConvergeOptions): Promise<Outc
   const { checkout, mode, gate } = options;
   const loaded = await run.load(checkout);
   const errors = loaded.issues.filter((i) => i.severity === 'error');
-  if (errors.length > 0) return rejected(checkout, loaded, errors.map(issueProblem));
+  if (errors.length > 0) {
+    const problems = errors.map(issueProblem);
+    return rejected({ checkout, loaded, problems, isNew: mode.isNew });
+  }
   if (!converges(checkout, loaded)) return unassigned(checkout, loaded);
 
   // What was begun under this very commit had passed the gate then.
@@ -112,11 +115,12 @@ async function convergeLoaded(run: Run, loaded: Loaded, options: LoadedOptions):
   const failures: Failures = new Map([...(mode.isNew ? stale : []), ...held, ...(await prepare(run, able))]);
   const wrong = work.filter((s) => isOwnMistake(failures.get(s.want.id)));
   if (wrong.length > 0 && mode.isNew && !begun)
-    return rejected(
+    return rejected({
       checkout,
       loaded,
-      wrong.map((s) => stepProblem(s, failures.get(s.want.id))),
-    );
+      problems: wrong.map((s) => stepProblem(s, failures.get(s.want.id))),
+      isNew: mode.isNew,
+    });
   const removals = plan.removals.filter((r) => !away.has(r.id));
   const isFresh = mode.isNew && !begun && work.length + removals.length > 0;
   const [endpoints] = await Promise.all([trial.ready, isFresh ? saved : null]);

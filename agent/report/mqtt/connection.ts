@@ -245,7 +245,7 @@ function endOf(client: MqttClient, { broker, host }: ConnectionOptions): Promise
       if (packet.reasonCode === TAKEN_OVER)
         resolve(
           new TakenOver(
-            `another agent took over as host ${host}: two machines use one name; give one of them its own \`host:\``,
+            `another agent took over as host ${host}: two machines use one name; run \`systemctl disable --now fairlead\` on the one that was replaced, or give one of them its own \`host:\` in agent.yaml`,
           ),
         );
     });
