@@ -177,7 +177,7 @@ const TABLE = {
   Internal: host('A run ended in a bug; the log says where.'),
   Interrupted: wait('The agent ended during the run; the next one goes on with it.'),
   RestartNeeded: host(
-    'A change takes effect after a restart that is left to you: of the agent after a change of agent.yaml, of a service with `on_change: none`.',
+    'A change takes effect after a restart that is left to you: of the agent after a change of agent.yaml, of a service with `on_change: none`, or whose mounted directory was deleted and made again.',
   ),
   StateUnwritable: wait('The state directory cannot be written.'),
   WatchFailed: host('Changes of the host cannot be watched; drift is found by the schedule.'),

@@ -77,7 +77,7 @@ test('whatever changed of declaration, container, image, peers and surroundings 
         });
         const fact: ServiceFact = {
           ...{ replicas: l.infos.map(replica), parked: l.parked.map(replica), fresh: [], failed: [], leftHooks: [] },
-          ...{ strays: [], completed: new Set<number>(), outdated: [], underway: null },
+          ...{ strays: [], completed: new Set<number>(), outdated: [], detached: [], underway: null },
           ...{ moves: l.moves, discards: l.discards, peers: l.peers },
         };
         expect(remembering(l.want, { fact })).toEqual(diff(l.want, { fact }));

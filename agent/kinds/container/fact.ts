@@ -3,6 +3,7 @@ import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { ResourceId } from '../../core/types.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { ContainerInfo, ContainerSummary, Docker, ImageConfig } from '../../system/docker/docker.ts';
+import type { LookAtPlace } from '../../system/place.ts';
 import type { Inspections } from '../docker/inspections.ts';
 import { HASH, locate, NUMBER } from '../docker/labels.ts';
 import type { Moves } from '../image/moves.ts';
@@ -37,6 +38,8 @@ export interface ServiceFact {
   completed: ReadonlySet<number>;
   /** Where its containers see files that were replaced on the host since they were started, and for which they are not restarted. */
   outdated: readonly string[];
+  /** Where they see a directory that is gone, although another one lies at its path by now: whatever is in that one, they see nothing of it. */
+  detached: readonly string[];
   /** Somebody else, such as `docker compose up`, is about to put this container in place: its name; null where that is not so. */
   underway: string | null;
   /** Did not become well, and went back behind those that had been set aside. */
@@ -53,8 +56,8 @@ export interface ServiceFact {
 
 /** A service without any container. */
 export const NO_CONTAINERS: ServiceFact = {
-  ...{ replicas: [], parked: [], fresh: [], failed: [], leftHooks: [], strays: [], completed: new Set(), outdated: [] },
-  ...{ underway: null, moves: new Map(), discards: new Set(), peers: new Map() },
+  ...{ replicas: [], parked: [], fresh: [], failed: [], leftHooks: [], strays: [], completed: new Set() },
+  ...{ outdated: [], detached: [], underway: null, moves: new Map(), discards: new Set(), peers: new Map() },
 };
 
 /** Names of containers that are not what their service is known by. */
@@ -108,6 +111,7 @@ interface Look {
   quiet?: readonly string[] | undefined;
   /** Where the container of this process sees what was replaced since; left out where nobody asks. */
   replacedMounts?(pid: number): Promise<string[]>;
+  lookAt?: LookAtPlace;
 }
 
 /** What somebody else has begun must go on within this time, or it was cut off. */
@@ -146,7 +150,7 @@ export async function observeService(look: Look): Promise<ServiceFact | undefine
     fresh: named(FRESH).filter(isBeside),
     failed: named(FAILED),
     strays,
-    outdated: await outdated(look, main),
+    ...(await replacedBelow(look, main)),
     completed: new Set([...completed].filter((number) => !main.some((r) => r.number === number))),
     underway: isUnderway ? nameOf(begun.info) : null,
     leftHooks: look.listing.leftHooksOf(project, service).map((c) => (c.Names[0] ?? c.Id).replace(/^\//, '')),
@@ -156,12 +160,22 @@ export async function observeService(look: Look): Promise<ServiceFact | undefine
   };
 }
 
-async function outdated({ quiet = [], spec, replacedMounts }: Look, replicas: readonly Replica[]): Promise<string[]> {
-  const targets = spec?.mounts.filter((m) => quiet.includes(m.source)).map((m) => m.target) ?? [];
-  if (targets.length === 0 || replacedMounts === undefined) return [];
+type Replaced = Pick<ServiceFact, 'outdated' | 'detached'>;
+
+/** A single file whose change restarts its service is left out: that comes by itself. */
+async function replacedBelow(look: Look, replicas: readonly Replica[]): Promise<Replaced> {
+  const { quiet = [], spec, replacedMounts, lookAt } = look;
+  const mounts = spec?.mounts.filter((m) => m.type === 'bind' || quiet.includes(m.source)) ?? [];
+  if (mounts.length === 0 || replacedMounts === undefined) return { outdated: [], detached: [] };
   const running = replicas.filter(({ info }) => info.State.Pid > 0);
   const found = (await Promise.all(running.map(({ info }) => replacedMounts(info.State.Pid)))).flat();
-  return targets.filter((target) => found.includes(target));
+  const outdated: string[] = [];
+  const detached: string[] = [];
+  for (const { source, target } of mounts.filter((m) => found.includes(m.target))) {
+    if ((await lookAt?.(source))?.kind === 'directory') detached.push(target);
+    else if (quiet.includes(source)) outdated.push(target);
+  }
+  return { outdated, detached };
 }
 
 /** What has no labels of Compose, and is the service's by its declared name, or was adopted by that. */

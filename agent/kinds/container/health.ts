@@ -29,9 +29,18 @@ export function healthOf({ id, spec, hash }: Desired<ServiceSpec>, fact: Service
   const all = replicas.map((replica) => ({ replica, health: replicaHealth(spec, replica) }));
   const of = (state: Health['state']) => all.filter(({ health }) => health.state === state);
   const worst = !tolerated(spec, of('bad').length) ? of('bad')[0] : of('wait')[0];
-  if (worst === undefined) return fact ? { ...OK, note: outdatedNote(fact) ?? strayNote(id, fact) } : OK;
+  if (worst === undefined)
+    return fact ? { ...OK, note: detachedNote(fact) ?? outdatedNote(fact) ?? strayNote(id, fact) } : OK;
   const { message } = worst.health;
   return { ...worst.health, message: spec.replicas === 1 ? message : `${nameOf(worst.replica.info)} ${message}` };
+}
+
+/** Restarting it is no repair of a declaration, and it may be at work on what is gone. */
+function detachedNote({ detached, replicas }: ServiceFact): Health['note'] {
+  if (detached.length === 0) return undefined;
+  const names = replicas.map(({ info }) => nameOf(info)).join(' ');
+  const message = `${detached.join(', ')} is a directory that was deleted and made again on this host, and its container still sees the deleted one: \`docker restart ${names}\``;
+  return { code: 'RestartNeeded', message };
 }
 
 /** `on_change: none`: when it is restarted is somebody's own choice. */

@@ -120,8 +120,8 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
         ids.map(async (id) => {
           const want = wants?.get(id);
           const { hash, spec } = want ?? { hash: undefined, spec: undefined };
-          const { replacedMounts } = options;
-          const more = { quiet: want?.quiet, replacedMounts };
+          const { replacedMounts, lookAt } = options;
+          const more = { quiet: want?.quiet, replacedMounts, lookAt };
           const look = { docker, clock, inspections, listing, id, moves, discards, hash, spec, memory, ...more };
           const fact = await observeService(look);
           if (fact === undefined) return;

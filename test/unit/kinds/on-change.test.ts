@@ -70,3 +70,19 @@ test('none: a file that is mounted alone and changed restarts nobody, and says s
   writeFileSync(path.join(proc, 'mountinfo'), '36 35 98:0 /srv/tree/one /etc/one rw - ext4 /dev/vda rw\n');
   expect(problems(await on.engine.again())).toEqual([]);
 });
+
+test('a mounted directory that was deleted and made again is said, until somebody restarts its container', async () => {
+  const text = { ...stack('volumes: ["./conf:/c"]'), ...files('a') };
+  await on.engine.apply(text);
+  const { pid } = on.only('shop-web-1');
+  const proc = path.join(on.host.root, 'proc', String(pid));
+  mkdirSync(proc, { recursive: true });
+  writeFileSync(path.join(proc, 'mountinfo'), '36 35 98:0 /srv/tree/conf//deleted /c rw - ext4 /dev/vda rw\n');
+  const result = await on.engine.again();
+  expect(ofService(done(result))).toEqual([]);
+  expect(problems(result)).toEqual([
+    expect.stringMatching(/^service:shop\/web RestartNeeded: \/c is a directory that was deleted and made again/),
+  ]);
+  writeFileSync(path.join(proc, 'mountinfo'), '36 35 98:0 /srv/tree/conf /c rw - ext4 /dev/vda rw\n');
+  expect(problems(await on.engine.again())).toEqual([]);
+});
