@@ -89,6 +89,7 @@ export const LONG_FILES: readonly string[] = [
     'field-2',
     'field-3',
     'trouble',
+    'vm/agent',
     'vm/clock',
   ],
   ...['engine-trouble', 'services-many', 'services-old', 'lab/images', 'services-kill', 'services-gentle'],

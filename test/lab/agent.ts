@@ -97,21 +97,22 @@ export async function identities(
   host: LabHost,
   what: { files: string[]; units: string[]; containers: string[] },
 ): Promise<Record<string, string>> {
+  // One command for each sort: on a slow host it is the start of a process that takes time.
+  const lines = async (...argv: string[]) => (await host.exec(argv)).stdout.trim().split('\n');
   const found: Record<string, string> = {};
-  for (const file of what.files) found[file] = (await host.exec(['stat', '-c', '%i %Y %a %U', file])).stdout.trim();
-  for (const unit of what.units) {
-    found[unit] = (
-      await host.exec([
-        'systemctl',
-        'show',
-        '-p',
-        'MainPID,ActiveState,ExecMainStartTimestampMonotonic,ActiveEnterTimestampMonotonic',
-        unit,
-      ])
-    ).stdout.trim();
+  if (what.files.length > 0) {
+    const stats = await lines('stat', '-c', '%i %Y %a %U', '--', ...what.files);
+    for (const [n, file] of what.files.entries()) found[file] = stats[n] ?? '';
   }
-  for (const name of what.containers)
-    found[name] = (await host.exec(['docker', 'inspect', '-f', '{{.Id}} {{.State.StartedAt}}', name])).stdout.trim();
+  if (what.units.length > 0) {
+    const properties = 'MainPID,ActiveState,ExecMainStartTimestampMonotonic,ActiveEnterTimestampMonotonic';
+    const shown = (await lines('systemctl', 'show', '-p', properties, ...what.units)).join('\n').split('\n\n');
+    for (const [n, unit] of what.units.entries()) found[unit] = shown[n] ?? '';
+  }
+  if (what.containers.length > 0) {
+    const inspected = await lines('docker', 'inspect', '-f', '{{.Id}} {{.State.StartedAt}}', ...what.containers);
+    for (const [n, name] of what.containers.entries()) found[name] = inspected[n] ?? '';
+  }
   return found;
 }
 

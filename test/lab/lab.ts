@@ -16,7 +16,12 @@ export { until };
 export interface LabOptions {
   /** Labs of different names live side by side; one left over under this name is removed first. */
   name: string;
-  hosts: readonly { name: string; flavour?: Flavour | 'vm' }[];
+  hosts: readonly {
+    name: string;
+    flavour?: Flavour | 'vm';
+    /** Default true. Of a virtual machine: whether Docker makes firewall rules, which take most of its start there. */
+    firewall?: boolean;
+  }[];
   /** `shared`: one infra host for all labs that only pull images from it; it is booted once, and `lab.infra` must not be changed. */
   infra?: 'own' | 'shared';
   /** It outlives this process: the lab's engine is in use until `removeLab`. */
@@ -95,10 +100,10 @@ export async function startLab({
     return found;
   };
   const infraUp = bootInfra();
-  for (const { name: host } of hosts.filter((h) => h.flavour === 'vm')) {
+  for (const { name: host, firewall = true } of hosts.filter((h) => h.flavour === 'vm')) {
     const { container } = optionsOf(host);
     const names = async () => ({ infra: await infraUp.then(infra.address) });
-    const machine = createVirtualHost({ name: host, container, names, log });
+    const machine = createVirtualHost({ name: host, container, firewall, names, log });
     machines.set(host, machine);
     all.set(host, machine.host);
   }

@@ -38,6 +38,8 @@ export interface VirtualHostOptions {
   name: string;
   /** Unique on this machine; also the name of its directory. */
   container: string;
+  /** Whether Docker makes firewall rules. */
+  firewall: boolean;
   /** Names that the machine finds in /etc/hosts, with their addresses. */
   names(): Promise<Record<string, string>>;
   log(line: string): void;
@@ -50,7 +52,7 @@ export interface NewVirtualHost {
   remove(): Promise<void>;
 }
 
-export function createVirtualHost({ name, container, names, log }: VirtualHostOptions): NewVirtualHost {
+export function createVirtualHost({ name, container, firewall, names, log }: VirtualHostOptions): NewVirtualHost {
   const dir = path.join(VM_DIR, 'run', container);
   const data = path.join(dir, 'data.raw');
   const root = path.join(dir, 'root.qcow2');
@@ -204,6 +206,7 @@ export function createVirtualHost({ name, container, names, log }: VirtualHostOp
       await makeDisk();
       await resume();
       await host.write('/etc/containerd/config.toml', CONTAINERD);
+      if (!firewall) await host.sh(`sed -i 's/^{/{"iptables": false, "ip6tables": false, /' /etc/docker/daemon.json`);
       await exec(['systemctl', 'start', 'docker.service'], { timeoutMs: BOOT_MS });
     },
     async remove() {
