@@ -7,6 +7,13 @@ import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { lintianFindings, lintianOf } from '../../packaging/check-packages.ts';
 import { buildPackages } from '../../packaging/package.ts';
 import { differing, fairlead, fairleadJson, identities, NODE } from './agent.ts';
+import {
+  type AptRepository,
+  candidateOn,
+  followRepository,
+  startAptRepository,
+  updateIndexes,
+} from './apt-repository.ts';
 import { type Lab, type LabHost, startLab, until } from './lab.ts';
 import { ensurePrograms } from './packages.ts';
 import { type ExecResult, run } from './run.ts';
@@ -20,6 +27,7 @@ let lab: Lab;
 let host: LabHost;
 let plain: LabHost;
 let out: string;
+let repository: AptRepository;
 let deb: Record<'old' | 'newer' | 'broken', string>;
 /** Reads while the hosts work. */
 let linting: Promise<ExecResult>;
@@ -44,6 +52,7 @@ async function build(name: string, version: string, replaced: Record<string, str
 
 beforeAll(async () => {
   await ensurePrograms({ 'dpkg-deb': 'dpkg', strip: 'binutils', lintian: 'lintian' });
+  await ensurePrograms({ gpg: 'gnupg', 'apt-ftparchive': 'apt-utils' });
   out = mkdtempSync(path.join(os.tmpdir(), 'fairlead-packages-'));
   const booting = startLab({
     name: 'packages',
@@ -52,9 +61,9 @@ beforeAll(async () => {
   });
   const migrations = 'agent/store/migrations.ts';
   deb = {
-    old: await build('old', '0.1.0'),
-    newer: await build('newer', '0.2.0', { [migrations]: 'test/lab/upgrade/migrations.ts' }),
-    broken: await build('broken', '0.3.0', {
+    old: await build('old', '0.1.0-rc.1'),
+    newer: await build('newer', '0.1.0', { [migrations]: 'test/lab/upgrade/migrations.ts' }),
+    broken: await build('broken', '0.2.0', {
       [migrations]: 'test/lab/upgrade/more-migrations.ts',
       'agent/daemon.ts': 'test/lab/upgrade/broken-daemon.ts',
     }),
@@ -63,10 +72,9 @@ beforeAll(async () => {
   lab = await booting;
   host = lab.host('pkg-13');
   plain = lab.host('pkg-12');
-  await Promise.all([
-    ...Object.entries(deb).map(([name, file]) => host.copyIn(file, `/root/${name}.deb`)),
-    plain.copyIn(deb.old, '/root/old.deb'),
-  ]);
+  await Promise.all([host.copyIn(deb.broken, '/root/broken.deb'), plain.copyIn(deb.old, '/root/old.deb')]);
+  repository = await startAptRepository({ on: plain, dir: out });
+  await repository.publish(deb.old);
 });
 afterAll(async () => {
   rmSync(out, { recursive: true, force: true });
@@ -75,14 +83,17 @@ afterAll(async () => {
 beforeEach(() => onTestFailed(async () => console.error(await host.journal('fairlead.service'))));
 
 /** A bare repository on the host itself, with these files. */
-async function repository(on: LabHost, files: Record<string, string>): Promise<void> {
+async function fleetRepository(on: LabHost, files: Record<string, string>): Promise<void> {
   for (const [file, content] of Object.entries(files)) await on.write(`/srv/work/${file}`, content);
   await on.sh(`cd /srv/work && git init -q -b main && git add -A
     git -c user.name=Ben -c user.email=ben@example.com commit -qm First && git clone -q --bare /srv/work /srv/fleet.git`);
 }
 const status = (on: LabHost) => fairleadJson<StatusDocument>(on, 'status');
-const install = (name: string) =>
-  host.exec(['dpkg', '--install', `/root/${name}.deb`], { check: false, timeoutMs: 170_000 });
+/** @returns what apt-get and the scripts of the package said, and its exit code */
+async function aptGet(...args: string[]): Promise<{ code: number; said: string }> {
+  const { code, stdout, stderr } = await host.exec(['apt-get', '-y', ...args], { check: false, timeoutMs: 170_000 });
+  return { code, said: stdout + stderr };
+}
 const version = async () => (await fairlead(host, 'version')).stdout.trim();
 const pid = async () => (await host.exec(['systemctl', 'show', '-P', 'MainPID', 'fairlead'])).stdout.trim();
 const isActive = async () =>
@@ -103,7 +114,7 @@ test('a bare Debian 12 host without an engine is managed after apt install and i
   await plain.sh('systemctl disable --now docker.service docker.socket; rm -f /var/run/docker.sock');
   await plain.exec(['apt-get', 'install', '-y', '/root/old.deb'], { timeoutMs: 170_000 });
   expect((await plain.exec(['systemctl', 'is-active', 'fairlead'], { check: false })).stdout.trim()).toBe('inactive');
-  await repository(plain, {
+  await fleetRepository(plain, {
     'hosts/pkg-12/a.yaml':
       'files: {/etc/greeting: {content: "hello\\n"}}\nunits: {work.service: {source: work.service, state: started}}\n',
     'hosts/pkg-12/work.service': UNIT,
@@ -128,9 +139,11 @@ test('uninstall --remove-managed takes away what was managed, and the package go
   expect((await plain.sh(`ls -d ${STATE} /etc/fairlead /usr/lib/fairlead 2>/dev/null || true`)).stdout).toBe('');
 });
 
-test('a Debian 13 host is managed, containers too', async () => {
-  await host.exec(['apt-get', 'install', '-y', '/root/old.deb'], { timeoutMs: 170_000 });
-  await repository(host, {
+test('a Debian 13 host is managed after apt install from the repository, containers too', async () => {
+  await followRepository(host, 'http://pkg-12');
+  expect(await updateIndexes(host)).toBe(0);
+  expect((await aptGet('install', 'fairlead')).code).toBe(0);
+  await fleetRepository(host, {
     'hosts/pkg-13/a.yaml':
       'files: {/etc/greeting: {content: "hello\\n"}}\nunits: {work.service: {source: work.service, state: started}}\n',
     'hosts/pkg-13/work.service': UNIT,
@@ -153,13 +166,36 @@ test('a Debian 13 host is managed, containers too', async () => {
   });
 });
 
+test('apt takes no index of another key, on either release of Debian', async () => {
+  await followRepository(plain, 'http://localhost');
+  expect(await updateIndexes(plain)).toBe(0);
+  await repository.forge(deb.newer);
+  for (const on of [plain, host]) {
+    expect(await updateIndexes(on)).not.toBe(0);
+    expect(await candidateOn(on)).toBe('0.1.0~rc.1');
+  }
+});
+
+test('apt installs no package that is not the one of the index', async () => {
+  await repository.publish(deb.newer);
+  expect(await updateIndexes(host)).toBe(0);
+  expect(await candidateOn(host)).toBe('0.1.0');
+  await plain.sh('echo more >> /srv/apt/pool/stable/main/fairlead_0.1.0_amd64.deb');
+  const { code, said } = await aptGet('upgrade');
+  expect(said).toContain('File has unexpected size');
+  expect(code).not.toBe(0);
+  expect(await version()).toBe('fairlead 0.1.0-rc.1');
+  expect(await isActive()).toBe(true);
+  await repository.restore();
+});
+
 test('an upgrade with a migration restarts nothing, and loses no event and no history', async () => {
   const before = await identities(host, watched);
   const runs = await fairleadJson<{ runs: { id: number }[] }>(host, 'history', '--limit', '100');
   const at = Number(await form());
-  const { code, stderr } = await install('newer');
-  expect([code, code === 0 ? '' : stderr]).toEqual([0, '']);
-  expect(await version()).toBe('fairlead 0.2.0');
+  const { code, said } = await aptGet('upgrade');
+  expect([code, code === 0 ? '' : said]).toEqual([0, '']);
+  expect(await version()).toBe('fairlead 0.1.0');
   expect(Number(await form())).toBe(at + 1);
   await until('a run of the new version', 60_000, async () => (await status(host)).run !== null);
   expect(differing(before, await identities(host, watched))).toEqual([]);
@@ -174,26 +210,42 @@ test('an upgrade with a migration restarts nothing, and loses no event and no hi
   expect(seqs).toEqual(seqs.map((_, index) => (seqs[0] ?? 0) + index));
 });
 
+const downgrade = () => aptGet('install', '--allow-downgrades', 'fairlead=0.1.0~rc.1');
+
 test('a downgrade that cannot read the state is refused before anything is touched', async () => {
   const before = await pid();
-  const { code, stderr } = await install('old');
+  const { code, said } = await downgrade();
   expect(code).not.toBe(0);
-  expect(stderr).toContain('was written by a newer version');
-  expect(await version()).toBe('fairlead 0.2.0');
+  expect(said).toContain('was written by a newer version');
+  expect(await version()).toBe('fairlead 0.1.0');
   expect(await pid()).toBe(before);
+});
+
+test('the commands that the refusal names lead back to the version before, and nothing managed restarts', async () => {
+  const before = await identities(host, watched);
+  const [, commands = ''] = /without the history since: (.*)/.exec((await downgrade()).said) ?? [];
+  await host.sh(commands);
+  const { code, said } = await downgrade();
+  expect([code, code === 0 ? '' : said]).toEqual([0, '']);
+  expect(await version()).toBe('fairlead 0.1.0-rc.1');
+  await host.exec(['systemctl', 'start', 'fairlead']);
+  await until('a host as it should be', 60_000, async () => (await status(host)).sync === 'synced');
+  expect(differing(before, await identities(host, watched))).toEqual([]);
+  expect((await aptGet('upgrade')).code).toBe(0);
+  expect(await version()).toBe('fairlead 0.1.0');
 });
 
 test('an upgrade whose agent does not start puts the version before back, with its state', async () => {
   const before = await identities(host, watched);
   const at = await form();
-  const { code, stderr } = await install('broken');
+  const { code, said } = await aptGet('install', '/root/broken.deb');
   expect(code).not.toBe(0);
-  expect(stderr).toContain('fairlead 0.2.0 was put back and active');
-  expect(await version()).toBe('fairlead 0.2.0');
+  expect(said).toContain('fairlead 0.1.0 was put back and active');
+  expect(await version()).toBe('fairlead 0.1.0');
   expect(await form()).toBe(at);
   expect(await isActive()).toBe(true);
   expect(differing(before, await identities(host, watched))).toEqual([]);
-  expect((await install('newer')).code).toBe(0);
+  expect((await aptGet('install', '--allow-downgrades', 'fairlead=0.1.0')).code).toBe(0);
   expect(await isActive()).toBe(true);
 });
 
