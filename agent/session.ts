@@ -37,6 +37,7 @@ import { openSecrets } from './secrets/open.ts';
 import type { Redactor } from './secrets/redact.ts';
 import { isDamage, type Store } from './store/db.ts';
 import { createSnapshots } from './store/snapshots.ts';
+import { createSwitchOver } from './switch-over.ts';
 import { endsWithin, systemClock } from './system/clock.ts';
 import { descriptorLimit, descriptors } from './system/descriptors.ts';
 import { createCredentials } from './system/docker/registry-credentials.ts';
@@ -48,7 +49,7 @@ import { processStart } from './system/process-start.ts';
 import { socketSince } from './system/sockets.ts';
 import { watchBudget } from './system/watch/path-watch.ts';
 import { unpackingApart } from './unpacking-apart.ts';
-import { createUpgrader, type Upgrader } from './upgrade/upgrader.ts';
+import { createUpgrader } from './upgrade/upgrader.ts';
 
 /** How often signs that a cause has ended are looked for, while something is backed off. */
 const LOOK_MS = 2_000;
@@ -150,8 +151,6 @@ export function createSession(options: SessionOptions): Session {
           log,
         })
       : null;
-  /** Ends with this session: whoever waits for the switch waits no longer. */
-  const ended = new AbortController();
   const backoff = createBackoff({ clock: systemClock, random: Math.random });
   const bare: EngineDeps = {
     source,
@@ -268,8 +267,7 @@ export function createSession(options: SessionOptions): Session {
       redactor.retain(store.commits.needed());
       options.changed();
       unpacking?.prepare();
-      if (upgrade !== null && result.outcome.gate?.kind === 'upgrade' && upgrade.pending() !== null)
-        switchOver(upgrade);
+      if (result.outcome.gate?.kind === 'upgrade') switchOver.ordered();
       return line;
     },
     failed(thrown, trigger) {
@@ -328,12 +326,7 @@ export function createSession(options: SessionOptions): Session {
     },
   });
 
-  /** The run is over and recorded; none begins until another version runs, or it is clear that none will. */
-  function switchOver(to: Upgrader): void {
-    const over = to.begin(ended.signal);
-    loop.hold(over);
-    void over.then(() => (ended.signal.aborted ? undefined : loop.request({}, 'retry')));
-  }
+  const switchOver = createSwitchOver({ upgrade, loop, log });
 
   return {
     api,
@@ -342,8 +335,8 @@ export function createSession(options: SessionOptions): Session {
     start() {
       clockWatch.look();
       drift.start();
+      switchOver.start();
       loop.start();
-      upgrade?.resume().catch((thrown) => log.error({}, `an upgrade cannot go on: ${String(thrown)}`));
       looking = setInterval(() => signs.look(), LOOK_MS);
       looking.unref();
     },
@@ -357,7 +350,7 @@ export function createSession(options: SessionOptions): Session {
     },
     async stop() {
       store.facts.set({ leftMs: Date.now() });
-      ended.abort();
+      switchOver.stop();
       if (looking) clearInterval(looking);
       push.stop();
       drift.stop();

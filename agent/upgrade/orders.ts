@@ -39,6 +39,8 @@ export function createOrders(dir: string) {
       mkdirSync(file('package'), { mode: 0o700 });
     },
     isOpen: () => existsSync(file('order')),
+    /** The package is, or was being, put in place: from then on the agents that start are a part of it. */
+    isOnTrial: () => existsSync(file('phase')) && readFileSync(file('phase'), 'utf8').trim() !== 'switching',
     /** @param script what carries it out: kept here, since the program is about to be replaced */
     write(order: Order, script: string) {
       for (const name of STALE) rmSync(file(name), { force: true });

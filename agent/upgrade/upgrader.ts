@@ -34,8 +34,8 @@ export interface UpgraderOptions {
 }
 
 export interface Upgrader extends AgentUpgrade {
-  /** At the start of an agent: an order whose unit does not run is carried on. */
-  resume(): Promise<void>;
+  /** At the start of an agent: an order whose unit does not run is carried on. As `begin`, but for an agent on trial. */
+  resume(signal: AbortSignal): Promise<void>;
 }
 
 const UNIT = 'fairlead-upgrade.service';
@@ -76,6 +76,20 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
     await syncDirectory(wants);
     await systemctl('daemon-reload');
     await systemctl('start', '--no-block', UNIT);
+  }
+
+  async function begin(signal: AbortSignal): Promise<void> {
+    try {
+      await start();
+    } catch (thrown) {
+      orders.withdraw();
+      log.error({ reason: 'AgentUpgradeUnfit' }, thrown instanceof Error ? thrown.message : String(thrown));
+      return;
+    }
+    const ended = (async () => {
+      while (orders.isOpen() && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    })();
+    await endsWithin(HOLD_MS, ended);
   }
 
   return {
@@ -122,23 +136,13 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
       orders.prune();
       orders.write(order, own('upgrade.sh'));
     },
-    async begin(signal) {
-      try {
-        await start();
-      } catch (thrown) {
-        orders.withdraw();
-        log.error({ reason: 'AgentUpgradeUnfit' }, thrown instanceof Error ? thrown.message : String(thrown));
-        return;
-      }
-      const ended = (async () => {
-        while (orders.isOpen() && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-      })();
-      await endsWithin(HOLD_MS, ended);
-    },
-    async resume() {
+    begin,
+    async resume(signal) {
       if (!orders.isOpen() || (await isAtWork())) return;
       log.warn({}, 'an upgrade of the agent was cut short, and goes on');
-      await start();
+      // On trial it must be seen at work.
+      if (orders.isOnTrial()) await start();
+      else await begin(signal);
     },
   };
 }

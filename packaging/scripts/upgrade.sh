@@ -79,6 +79,13 @@ install_package() {
   esac
 }
 
+# For people: what the package's own script says of this version, or else the last line that is no list of names.
+last_word() {
+  word=$(grep "^fairlead $VERSION " "$UPGRADE/log" | head -n 1)
+  [ -n "$word" ] || word=$(grep -v '^ \|^$\|^dpkg: error processing\|^Errors were' "$UPGRADE/log" | tail -n 1)
+  echo "${word%:}"
+}
+
 switch_over() {
   tries=$(number_in "$UPGRADE/tries")
   [ "$tries" -lt 3 ] || against interrupted "the installation was interrupted $tries times" || return 1
@@ -86,7 +93,7 @@ switch_over() {
   say "installing $PACKAGE"
   if ! install_package > "$UPGRADE/log" 2>&1; then
     cat "$UPGRADE/log" >&2
-    against install "the package cannot be installed: $(grep -v '^ \|^$\|^dpkg: error processing\|^Errors were' "$UPGRADE/log" | tail -n 1)"
+    against install "the package cannot be installed: $(last_word)"
     return 1
   fi
   cat "$UPGRADE/log" >&2

@@ -32,6 +32,7 @@ const MAIN = [
   'agent/command-line.ts',
   'agent/daemon.ts',
   'agent/session.ts',
+  'agent/switch-over.ts',
   'agent/doctor.ts',
   'agent/clock-watch.ts',
   'agent/host-probes.ts',

@@ -63,6 +63,40 @@ afterEach(async () => {
   vi.useRealTimers();
 });
 
+describe('a loop that is held', () => {
+  test('begins no run until it is released, and then all that was asked for', async () => {
+    start();
+    await end();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    loop.hold(promise);
+    const waiting = loop.request({}, 'manual');
+    await settle();
+    expect(requests).toHaveLength(1);
+    resolve();
+    await settle();
+    expect(requests).toHaveLength(2);
+    await end();
+    await waiting;
+  });
+
+  test('lets the run under way end', async () => {
+    start();
+    loop.hold(new Promise(() => undefined));
+    await end();
+    expect(loop.running()).toBe(false);
+  });
+
+  test('can be stopped', async () => {
+    start();
+    await end();
+    loop.hold(new Promise(() => undefined));
+    void loop.request({}, 'manual');
+    await settle();
+    await loop.stop();
+    expect(requests).toHaveLength(1);
+  });
+});
+
 describe('one run at a time', () => {
   test('causes that come during a run are joined into one next run, which has all they asked for', async () => {
     start();

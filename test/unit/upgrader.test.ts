@@ -161,13 +161,47 @@ test('an order that systemd does not begin is withdrawn', async () => {
   expect(upgrade.pending()).toBeNull();
 });
 
-test('an order that was cut short goes on with the next start of the agent', async () => {
-  const upgrade = upgrader();
-  await upgrade.resume();
-  expect(calls).toEqual([]);
-  upgrade.order(await upgrade.stage(wanted(), files, NEVER), []);
-  await upgrade.resume();
-  expect(calls.at(-1)).toBe('systemctl start --no-block fairlead-upgrade.service');
+describe('an order that was cut short goes on with the next start of the agent', () => {
+  const START = 'systemctl start --no-block fairlead-upgrade.service';
+  const resume = async (upgrade: ReturnType<typeof upgrader>, stop = new AbortController()) => {
+    const over = upgrade.resume(stop.signal);
+    return { over, stop };
+  };
+
+  test('where there is none, nothing begins', async () => {
+    await upgrader().resume(NEVER);
+    expect(calls).toEqual([]);
+  });
+
+  test('before the package was touched, no run begins until another version runs', async () => {
+    const upgrade = upgrader();
+    upgrade.order(await upgrade.stage(wanted(), files, NEVER), []);
+    const { over, stop } = await resume(upgrade);
+    let isOver = false;
+    void over.then(() => {
+      isOver = true;
+    });
+    await expect.poll(() => calls.at(-1)).toBe(START);
+    expect(isOver).toBe(false);
+    stop.abort();
+    await over;
+  });
+
+  test('an agent on trial is seen at work', async () => {
+    const upgrade = upgrader();
+    upgrade.order(await upgrade.stage(wanted(), files, NEVER), []);
+    writeFileSync(state('phase'), 'judging\n');
+    await (await resume(upgrade)).over;
+    expect(calls.at(-1)).toBe(START);
+  });
+
+  test('an order whose unit is at work is left to it', async () => {
+    const upgrade = upgrader();
+    upgrade.order(await upgrade.stage(wanted(), files, NEVER), []);
+    works = () => true;
+    await upgrade.resume(NEVER);
+    expect(calls.at(-1)).toContain('is-active');
+  });
 });
 
 test('what became of an order is read, and a package that failed is known until it is forgotten', () => {

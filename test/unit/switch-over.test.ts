@@ -1,0 +1,60 @@
+/** One version of the agent makes way for another only between two runs. */
+import { expect, test } from 'vitest';
+import { silentLog } from '../../agent/log.ts';
+import { createSwitchOver } from '../../agent/switch-over.ts';
+import type { Upgrader } from '../../agent/upgrade/upgrader.ts';
+
+function worldWith(pending: boolean) {
+  const told: string[] = [];
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const order = { version: '0.2.0', from: '0.1.0', since: '', until: '' };
+  const upgrade = {
+    pending: () => (pending ? order : null),
+    begin: () => promise,
+    resume: () => promise,
+  } as Partial<Upgrader> as Upgrader;
+  const loop = {
+    hold: (until: Promise<void>) => {
+      told.push('held');
+      void until.then(() => told.push('released'));
+    },
+    request: async () => void told.push('another run'),
+  };
+  return { told, resolve, reject, switchOver: createSwitchOver({ upgrade, loop, log: silentLog }) };
+}
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+test('no run begins while another version is put in place, and one does if that came to nothing', async () => {
+  const { told, resolve, switchOver } = worldWith(true);
+  switchOver.ordered();
+  await turn();
+  expect(told).toEqual(['held']);
+  resolve();
+  await turn();
+  expect(told).toEqual(['held', 'released', 'another run']);
+});
+
+test('an agent that is stopped meanwhile begins no run', async () => {
+  const { told, resolve, switchOver } = worldWith(true);
+  switchOver.ordered();
+  switchOver.stop();
+  resolve();
+  await turn();
+  expect(told).toEqual(['held', 'released']);
+});
+
+test('a start goes on with an order that was cut short before its first run', async () => {
+  const { told, reject, switchOver } = worldWith(true);
+  switchOver.start();
+  expect(told).toEqual(['held']);
+  reject(new Error('systemd is away'));
+  await turn();
+  expect(told).toEqual(['held', 'released']);
+});
+
+test('without an order nothing is held', () => {
+  const { told, switchOver } = worldWith(false);
+  switchOver.start();
+  switchOver.ordered();
+  expect(told).toEqual([]);
+});
