@@ -132,7 +132,12 @@ export function createSession(options: SessionOptions): Session {
     ...(verify ? { verify: { ...verify, namedIn: options.configFile } } : {}),
   };
   const unpacking = unpackingApart(log);
-  const source = createSource({ ...sourceOptions, unpacking, received: () => loop.received() });
+  const source = createSource({
+    ...sourceOptions,
+    unpacking,
+    received: () => loop.received(),
+    accepted: () => store.commits.get().accepted,
+  });
   const clockWatch = createClockWatch({
     store,
     log,

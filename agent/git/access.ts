@@ -38,6 +38,8 @@ export interface SourceOptions extends Policy {
   limits?: Partial<Limits>;
   /** A part of an answer of the server came. */
   received?: (() => void) | undefined;
+  /** The commit that was accepted last: of it nothing will come that must be unpacked, also after a restart. */
+  accepted?: (() => string | null) | undefined;
   /** Who unpacks what comes; this process, where that is left out. */
   unpacking?: Pick<Unpacking, 'begin' | 'unpack' | 'end'> | undefined;
 }

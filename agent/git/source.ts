@@ -162,7 +162,8 @@ export function createSource(options: SourceOptions): GitSource {
         ? { kind: 'commit', commit: ref, name: '', tag: null }
         : ((await sameBranch(signal)) ?? (await resolveNow(signal)));
       // What unpacks is started while the server is asked for more. Most polls bring nothing new.
-      if (resolved.commit !== last?.commit) access.begin();
+      const { commit } = resolved;
+      if (commit !== last?.commit && commit !== options.accepted?.()) access.begin();
       return resolved.commit;
     },
     vouchesFor: (commit) => vouched.get(commit) === policy(),

@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { unpack } from '../../../agent/git/pack/unpack.ts';
 import { type Backend, createFixture, type Fixture, git, scratch, startBackend } from './backend.ts';
 import { blobId } from './packs.ts';
 import { createPuller, failure, type Puller, texts } from './pull.ts';
@@ -370,6 +371,25 @@ test('a run waits for no disk: what it fetched is at hand, and written when it i
   expect(indexed()).toBeGreaterThan(before);
   expect(readdirSync(puller.gitdir).sort()).toEqual(['complete.json', 'objects']);
   expect(again.log).toEqual([]);
+});
+
+test('what unpacks is begun for what is new alone, also after a restart', async () => {
+  const begun: string[] = [];
+  const counting = (accepted: () => string | null) =>
+    createPuller(root, {
+      ...{ url: backend.url(`fleet-${at}.git`), gitdir: puller.gitdir, accepted },
+      unpacking: { begin: () => void begun.push('begun'), unpack, end: async () => undefined },
+    });
+  const first = fixture.commit(fleet(2));
+  const before = counting(() => null);
+  await before.pull();
+  expect(begun.splice(0)).toEqual(['begun']);
+  await before.head();
+  await counting(() => first).head();
+  expect(begun).toEqual([]);
+  fixture.commit({ 'hosts/edge-1/f0': 'new\n' });
+  await counting(() => first).head();
+  expect(begun).toEqual(['begun']);
 });
 
 test('the commits and directories that a change is told of need not be read from disk again', async () => {
