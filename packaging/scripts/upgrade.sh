@@ -135,7 +135,7 @@ judge() {
     [ -z "$heard" ] || said=$heard
     [ -n "$said" ] || [ $((now - began)) -lt "$mute" ] || { blame ''; return 1; }
     if [ $((now - began)) -ge "$period" ]; then
-      if [ "$pid" != 0 ] && [ $((now - since)) -ge "$steady" ] && is_well "$heard"; then return 0; fi
+      if [ "$pid" != 0 ] && [ "$large" = 0 ] && [ $((now - since)) -ge "$steady" ] && is_well "$heard"; then return 0; fi
       # One that was ended late, such as by hand, has a while to be steady again.
       [ $((now - began)) -lt "$limit" ] || { blame "$said"; return 1; }
     fi

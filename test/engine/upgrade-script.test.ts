@@ -38,6 +38,10 @@ interface WorldOptions {
   version?: string;
   reached?: string;
   format?: 'tarball' | 'deb' | 'rpm';
+  /** The new agent is another process each time that somebody looks. */
+  crashes?: boolean;
+  /** KiB that are the new agent's own. */
+  memory?: number;
   /** So often dpkg is busy before it installs. */
   busy?: number;
 }
@@ -58,6 +62,8 @@ function world(options: WorldOptions = {}) {
     reached = 'repository broker',
     format = 'tarball',
     busy = 0,
+    crashes = false,
+    memory = 40_000,
   } = options;
   const status = options.status === undefined ? statusOf('0.2.0') : options.status;
   const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-upgrade-'));
@@ -84,9 +90,10 @@ function world(options: WorldOptions = {}) {
   put('etc/systemd/system/fairlead.service', 'unit of 0.1.0');
   put('active', '');
   put('pid', '1000');
-  put('uptime', '100.00 1.00');
+  put('uptime', '100.00 1.00\n');
   put('state/schema', '6\n');
   put('state/history.db', 'form 6');
+  put('status', `RssAnon:\t   ${memory} kB\n`);
 
   program('pack/fairlead/files/usr/lib/fairlead', '0.2.0', schema, status);
   put(
@@ -112,10 +119,10 @@ systemctl start fairlead.service
   const sha256 = createHash('sha256').update(readFileSync(file)).digest('hex');
   put(
     'state/upgrade/order',
-    `version=${version}\nformat=${format}\nfile=fairlead.tar\nsha256=${sha256}\nfrom=0.1.0\nseconds=3\nreached=${reached}\n`,
+    `version=${version}\nformat=${format}\nfile=fairlead.tar\nsha256=${sha256}\nfrom=0.1.0\nseconds=60\nreached=${reached}\n`,
   );
 
-  // A systemd that only knows whether the agent runs, and a clock that goes on while somebody sleeps.
+  // A systemd that only knows whether the agent runs, and a clock that goes on while somebody sleeps: ten times as fast.
   put(
     'bin/systemctl.real',
     `#!/bin/sh
@@ -124,7 +131,9 @@ case "$1" in
   stop) rm -f ${dir}/active ;;
   is-active) [ -e ${dir}/active ] ;;
   show) case "$3" in
-    MainPID) [ -e ${dir}/active ] && cat ${dir}/pid || echo 0 ;;
+    MainPID)
+      ! ${crashes} || echo $(($(cat ${dir}/pid) + 1)) > ${dir}/pid
+      [ -e ${dir}/active ] && cat ${dir}/pid || echo 0 ;;
     FragmentPath) echo ${dir}/etc/systemd/system/fairlead.service ;;
     MemoryHigh) echo 268435456 ;;
   esac ;;
@@ -134,7 +143,7 @@ esac
   );
   put(
     'bin/sleep.real',
-    `#!/bin/sh\nread up _ < ${dir}/uptime; echo "$((\${up%.*} + $1)).00 1.00" > ${dir}/uptime\n`,
+    `#!/bin/sh\nread up _ < ${dir}/uptime; echo "$((\${up%.*} + $1 * 10)).00 1.00" > ${dir}/uptime\n`,
     0o755,
   );
   // Package managers that know one package.
@@ -179,6 +188,7 @@ exec ${real} "$@"
       .replaceAll(`*/files${dir}/lib/`, '*/files/usr/lib/fairlead/')
       .replaceAll(`".${dir}/lib/$1"`, '"./usr/lib/fairlead/$1"')
       .replaceAll('/etc/systemd', `${dir}/etc/systemd`)
+      .replaceAll('/proc/$1/status', `${dir}/status`)
       .replaceAll('/proc/uptime', `${dir}/uptime`),
   );
 
@@ -251,6 +261,8 @@ test.each<[string, string, WorldOptions]>([
   ['one that does not answer', 'silent', { status: null }],
   ['one that finishes no run', 'idle', { status: statusOf('0.2.0', { run: null }) }],
   ['one that loses the repository', 'unreachable', { status: statusOf('0.2.0', { problems: [{ id: 'repository' }] }) }],
+  ['one that ends again and again', 'crashed', { crashes: true }],
+  ['one that takes too much memory', 'memory', { memory: 300_000 }],
   ['one whose installer fails', 'install', { broken: true }],
   ['one that says that it is another', 'other', { status: statusOf('0.3.0') }],
 ])('%s is put back, and remembered', (_, cause, options) => {
