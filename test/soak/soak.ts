@@ -3,8 +3,9 @@
  *
  * growth: memory, descriptors and watches over 10,000 reconciles. histories: random crashes of a run. git: histories of
  * adds, reverts, fetches and restarts. kills: a real host loses its power. sweeps: each moment of what `npm test` samples
- * (test/sweep.ts). field: all cases of test/field. cuts: 200 power cuts of a lab host. hostile: servers, brokers,
- * containers, users and files that mean harm, with new seeds for an hour.
+ * (test/sweep.ts). field: all cases of test/field. cuts: 200 power cuts of a lab host. packages: all packages as a release makes
+ * them, and the .deb on Debian's next release. hostile: servers, brokers, containers, users and files that mean harm, with new
+ * seeds for an hour.
  */
 import { spawnSync } from 'node:child_process';
 
@@ -63,6 +64,7 @@ const PARTS: Readonly<Record<string, () => boolean>> = {
   sweeps: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', '--project', 'engine', ...SWEEPS),
   field: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', 'test/field'),
   cuts: () => vitest({ FAIRLEAD_CUTS: '200' }, '--project', 'lab', 'test/lab/cut-host.test.ts'),
+  packages: () => run(['node', 'test/soak/packages.ts']),
   hostile,
 };
 
