@@ -136,7 +136,9 @@ drop_order() {
 }
 
 drop_leftovers() {
-  rm -rf "$PREVIOUS" "$FAILED" /var/cache/fairlead
+  rm -rf "$PREVIOUS" "$FAILED"
+  # It may be a mount of its own, which is emptied and stays.
+  rm -rf /var/cache/fairlead 2>/dev/null || true
 }
 
 # The agent's own state. Data of workloads is not: below tree/ only what fairlead wrote and nobody changed since goes, and
