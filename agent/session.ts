@@ -192,6 +192,7 @@ export function createSession(options: SessionOptions): Session {
     kinds: KINDS,
     providers,
     store,
+    stateDir,
     snapshots: createSnapshots(`${stateDir}/accepted`),
     clock: systemClock,
     clockDoubt: clockWatch.confirm,

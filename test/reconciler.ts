@@ -122,6 +122,7 @@ function open(
     kinds: KINDS,
     providers,
     store,
+    stateDir: dir,
     snapshots: createSnapshots(path.join(dir, 'accepted')),
     clock,
     log: silentLog,

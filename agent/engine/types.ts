@@ -156,6 +156,8 @@ export interface EngineDeps {
   kinds: KindTable;
   providers: ReadonlyMap<Kind, Provider>;
   store: Store;
+  /** Where store and repository are kept, to name it if its disk fails. */
+  stateDir: string;
   snapshots: Snapshots;
   /** Repository and broker, to be reached over connections made now. */
   endpoints: readonly Endpoint[];

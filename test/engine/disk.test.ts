@@ -108,3 +108,17 @@ test('what is remembered of a report that waits is known at once, and is on the 
   expect(again.facts.get('failingChecks')).toEqual(['check:a']);
   expect(again.outbox.peek(100).filter((e) => e.type === 'drift')).toHaveLength(2);
 });
+
+test('a disk that has no room for what is fetched is named, with what to do', async () => {
+  const { source } = world.deps();
+  const full = Object.assign(new Error("ENOSPC: no space left on device, mkdir '/state/repo.git/incoming'"), {
+    code: 'ENOSPC',
+  });
+  world.diskFull = false;
+  world.source = { ...source, checkout: () => Promise.reject(full) };
+  world.crash();
+  world.commit('next', { ...GOOD, 'service:p/web': { value: '2' } });
+  const { reason, message } = await world.run();
+  expect(reason).toBe('StateUnwritable');
+  expect(message).toMatch(/^cannot write to \/state: ENOSPC.*; free or mend the disk there/);
+});

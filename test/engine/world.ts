@@ -244,6 +244,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
       kinds: KINDS,
       providers,
       store: createDiskFullStore(pointed(store), '/state'),
+      stateDir: '/state',
       snapshots: createSnapshots(path.join(dir, 'accepted')),
       endpoints: [
         {

@@ -4,7 +4,7 @@ import type { Review } from '../../core/provider.ts';
 import type { CommitInfo, Problem, ResourceId, RunRecord } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
 import { withFields } from '../../log.ts';
-import { isUnwritable } from '../../store/unwritable.ts';
+import { isUnwritable, unwritable } from '../../store/unwritable.ts';
 import type { EngineDeps, Outcome, Run, RunRequest } from '../types.ts';
 import { guardConnectivity } from './connectivity.ts';
 import { createRun } from './create-run.ts';
@@ -102,8 +102,9 @@ async function fetchTarget(run: Run): Promise<Target> {
     if (isAccepted(run, head)) await run.snapshots.save(checkout);
     return { ...clear, checkout };
   } catch (thrown) {
-    const code = isUnwritable(thrown) ? 'StateUnwritable' : 'RepositoryUnreachable';
-    const trouble = asAgentError(thrown, { code, phase: 'fetch' });
+    const trouble = isUnwritable(thrown)
+      ? unwritable(run.stateDir, thrown)
+      : asAgentError(thrown, { code: 'RepositoryUnreachable', phase: 'fetch' });
     // A commit that cannot be read is refused like one with errors; it is no outage.
     if (trouble.phase === 'load' && review !== null)
       return { ...clear, checkout: await asItRuns(run, accepted), refused: { info: review.info, error: trouble } };
