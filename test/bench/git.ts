@@ -210,7 +210,7 @@ async function agentMemory(): Promise<void> {
 }
 
 /** systemd/fairlead.service */
-const AS_SERVICE = ['--no-sparkplug', '--max-semi-space-size=16'];
+const AS_SERVICE = ['--no-sparkplug', '--no-turbofan', '--max-semi-space-size=16'];
 const BUNDLE = path.join(import.meta.dirname, '../../dist/fairlead.cjs');
 
 /** What a process of the product needs before it can do anything; git's commands contain theirs. */
