@@ -11,5 +11,7 @@ export function unpackingApart(log: Log): Unpacking | undefined {
   const script = fileURLToPath(new URL('reader.cjs', import.meta.url));
   if (!existsSync(script)) return undefined;
   const uid = process.getuid?.() ?? 0;
-  return createUnpacking({ ways: confined({ script, node: process.execPath, uid, pid: process.pid }), log });
+  // Out of an image (packaging/container/enter) systemd does not see the program, and cannot start it.
+  const seen = process.env.FAIRLEAD_CONTAINER === undefined ? {} : { hasSystemd: false };
+  return createUnpacking({ ways: confined({ script, node: process.execPath, uid, pid: process.pid, ...seen }), log });
 }

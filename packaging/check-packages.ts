@@ -7,6 +7,7 @@ import path from 'node:path';
 
 const MAX_DEB_BYTES = 32e6;
 const MAX_INSTALLED_BYTES = 140e6;
+const MAX_IMAGE_BYTES = 50e6;
 
 export interface CheckOptions {
   made: readonly string[];
@@ -33,6 +34,7 @@ export async function checkPackages({ made, fast, build, buildNewerRpm }: CheckO
       check(`${name}: a second build is the same`, hashOf(file) === hashOf(again[at] ?? '') ? '' : 'it differs');
       if (file.endsWith('.deb'))
         for (const [what, problem] of checkDeb(file, work, fast)) check(`${name}: ${what}`, problem);
+      if (file.endsWith('.tar')) check(`${name}: ${sizes(file, MAX_IMAGE_BYTES)}`, imageProblem(file, fast));
       if (file.endsWith('.rpm')) check(`${name}: rpmlint`, rpmlint(file));
       if (file.endsWith(`.${RPM_ARCH[process.arch]}.rpm`)) {
         const newer = await buildNewerRpm(path.join(work, 'newer'));
@@ -45,16 +47,19 @@ export async function checkPackages({ made, fast, build, buildNewerRpm }: CheckO
   }
 }
 
+const sizes = (file: string, most: number): string =>
+  `${(statSync(file).size / 1e6).toFixed(1)} MB of at most ${most / 1e6}`;
+
+const imageProblem = (file: string, fast: boolean): string =>
+  fast || statSync(file).size <= MAX_IMAGE_BYTES ? '' : 'too large';
+
 function checkDeb(deb: string, work: string, fast: boolean): [string, string][] {
   const { size } = statSync(deb);
   const tree = path.join(work, path.basename(deb, '.deb'));
   said('dpkg-deb', ['--extract', deb, tree]);
   const installed = Number(said('du', ['-sb', tree]).split('\t')[0]);
   return [
-    [
-      `${(size / 1e6).toFixed(1)} MB of at most ${MAX_DEB_BYTES / 1e6}`,
-      fast || size <= MAX_DEB_BYTES ? '' : 'too large',
-    ],
+    [sizes(deb, MAX_DEB_BYTES), fast || size <= MAX_DEB_BYTES ? '' : 'too large'],
     [
       `${(installed / 1e6).toFixed(1)} MB installed of at most ${MAX_INSTALLED_BYTES / 1e6}`,
       installed <= MAX_INSTALLED_BYTES ? '' : 'too large',

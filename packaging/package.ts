@@ -9,6 +9,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import Database from 'better-sqlite3';
 import { checkPackages } from './check-packages.ts';
+import { buildContainer } from './container/container.ts';
 import { buildDeb } from './deb/deb.ts';
 import { buildProgram } from './program.ts';
 import { buildRpm } from './rpm/rpm.ts';
@@ -18,7 +19,7 @@ import { buildTarball } from './tarball/tarball.ts';
 
 const root = path.join(import.meta.dirname, '..');
 const ARCHS: readonly Arch[] = ['x64', 'arm64'];
-const FORMATS = ['deb', 'rpm', 'tarball', 'sbom'] as const;
+const FORMATS = ['deb', 'rpm', 'tarball', 'container', 'sbom'] as const;
 export type Format = (typeof FORMATS)[number];
 
 export interface PackageOptions {
@@ -63,6 +64,7 @@ export async function buildPackages(options: PackageOptions): Promise<string[]> 
         made.push(buildRpm({ ...common, work, compression: fast ? 'w1.zstdio' : 'w9.xzdio' }));
       if (formats.includes('tarball'))
         made.push(buildTarball({ ...common, work, compression: fast ? 'zstd -1' : 'xz -9' }));
+      if (formats.includes('container')) made.push(buildContainer({ ...common, work, level: fast ? 1 : 9 }));
       if (formats.includes('sbom'))
         made.push(copyBill(stage, path.join(out, `fairlead-${version}-linux-${arch}.cdx.json`)));
     }

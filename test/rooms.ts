@@ -84,6 +84,8 @@ export const LONG_FILES: readonly string[] = [
     'services-twins',
     'lab/rollback',
     'pulls',
+    'main-job-container',
+    'lab/recovery',
     'lab/packages',
     'field-1',
     'field-2',

@@ -27,18 +27,7 @@ export async function installAgent(host: LabHost, options: InstallOptions): Prom
     '#!/bin/sh\nexec /usr/lib/fairlead/node /usr/lib/fairlead/fairlead.cjs "$@"\n',
     '0755',
   );
-  await host.write(
-    '/etc/fairlead/agent.yaml',
-    [
-      `host: ${host.name}`,
-      `repo: {url: "${options.repoUrl}"}`,
-      `sync: {schedule: "${options.schedule ?? '0 0 1 1 *'}", splay: 0s}`,
-      'mqtt: {url: "mqtt://infra:1883"}',
-      options.more ?? '',
-      '',
-    ].join('\n'),
-    '0600',
-  );
+  await host.write('/etc/fairlead/agent.yaml', agentYaml(host, options), '0600');
   await host.exec(['cp', '/usr/lib/fairlead/fairlead.service', '/etc/systemd/system/fairlead.service']);
   // Benchmark and demo run the agent as it is.
   const turns = process.env.VITEST === undefined ? '' : `Environment=NODE_OPTIONS=--import=${TURNS_PRELOAD}\n`;
@@ -48,6 +37,17 @@ export async function installAgent(host: LabHost, options: InstallOptions): Prom
   await host.exec(['systemctl', 'daemon-reload']);
   await host.exec(['systemctl', 'enable', '--now', 'fairlead.service'], { timeoutMs: 300_000 });
 }
+
+/** As the lab's tests run the agent: by hand, and at no time by itself. */
+export const agentYaml = (host: Pick<LabHost, 'name'>, options: InstallOptions): string =>
+  [
+    `host: ${host.name}`,
+    `repo: {url: "${options.repoUrl}"}`,
+    `sync: {schedule: "${options.schedule ?? '0 0 1 1 *'}", splay: 0s}`,
+    'mqtt: {url: "mqtt://infra:1883"}',
+    options.more ?? '',
+    '',
+  ].join('\n');
 
 /** The command line on the host; the exit code is the caller's to judge. */
 export const fairlead = (host: LabHost, ...args: string[]) =>

@@ -1,0 +1,83 @@
+/** The main job, by an agent that runs out of its image; and that image is replaced by a commit. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildPackages } from '../../packaging/package.ts';
+import { agentYaml, differing, fairlead, type InstallOptions, identities } from './agent.ts';
+import { type LabHost, until } from './lab.ts';
+import { mainJob } from './main-job.ts';
+import { ensurePrograms } from './packages.ts';
+import { run } from './run.ts';
+import { watched } from './story.ts';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+const UNIT = 'fairlead-container.service';
+const UPDATE = 'fairlead-container-update.service';
+let out: string;
+let image: string;
+
+beforeAll(async () => {
+  await ensurePrograms({ strip: 'binutils' });
+  out = mkdtempSync(path.join(os.tmpdir(), 'fairlead-image-'));
+  const runtime = () => ({
+    node: path.join(ROOT, 'node_modules/node/bin/node'),
+    component: { name: 'node', version: process.versions.node, licence: 'MIT', text: 'see npm', purl: 'pkg:npm/node' },
+  });
+  const options = { out, archs: ['x64'], formats: ['container'], fast: true, version: '0.1.0', runtime } as const;
+  [image = ''] = await buildPackages(options);
+});
+afterAll(() => rmSync(out, { recursive: true, force: true }));
+
+async function install(host: LabHost, options: InstallOptions): Promise<void> {
+  await host.copyIn(image, '/root/image.tar');
+  await host.exec(['docker', 'load', '--input', '/root/image.tar'], { timeoutMs: 170_000 });
+  // The next version, and one whose agent does not start.
+  await host.sh(`docker tag fairlead:0.1.0 fairlead:next; docker create --name made fairlead:0.1.0
+    docker commit --change 'ENTRYPOINT ["/bin/false"]' made fairlead:broken; docker rm made`);
+  await host.sh('docker run --rm --volume /:/host fairlead:0.1.0 install fairlead:0.1.0');
+  await host.write('/etc/fairlead/agent.yaml', agentYaml(host, options), '0600');
+  await host.sh(`systemctl daemon-reload; systemctl enable --now ${UNIT} fairlead-container-update.path`);
+}
+
+const job = mainJob({ name: 'from-image', install, unit: UNIT });
+
+const named = (tag: string, more = '') => ({
+  'hosts/edge-1/agent.yaml': `files: {/etc/default/fairlead-container: {content: "IMAGE=fairlead:${tag}\\n${more}"}}\n`,
+});
+const running = async () =>
+  (await job.host().exec(['docker', 'inspect', '-f', '{{.Config.Image}}', 'fairlead'], { check: false })).stdout.trim();
+const updating = async () => (await job.host().exec(['systemctl', 'show', '-P', 'ActiveState', UPDATE])).stdout.trim();
+const isWell = async () => (await fairlead(job.host(), 'sync')).code === 0;
+
+test('6. a commit replaces the image of the agent itself, and nothing else is touched', async () => {
+  job.withJournal();
+  const before = await identities(job.host(), watched);
+  await job.repo().commit(named('next'), 'The next version of the agent');
+  // Its own end may end the run that this waits for.
+  await fairlead(job.host(), 'sync');
+  await until('the new version', 60_000, async () => (await running()) === 'fairlead:next');
+  await until('the end of the update', 90_000, async () => (await updating()) === 'inactive');
+  await until('a host that is well', 60_000, isWell);
+  expect(await running()).toBe('fairlead:next');
+  expect(differing(before, await identities(job.host(), watched))).toEqual([]);
+});
+
+test('7. an image whose agent does not start is taken back by the host, and the agent goes on', async () => {
+  job.withJournal();
+  const before = await identities(job.host(), watched);
+  await job.repo().commit(named('broken', 'WAIT=5\\n'), 'A version that does not start');
+  await fairlead(job.host(), 'sync');
+  await until('the update to fail', 120_000, async () => (await updating()) === 'failed');
+  expect(await job.host().journal(UPDATE)).toContain('fairlead:broken does not answer; fairlead:next takes its place');
+  await until('a host that is well', 60_000, isWell);
+  expect(await running()).toBe('fairlead:next');
+  expect(differing(before, await identities(job.host(), watched))).toEqual([]);
+});
+
+test('the image holds nothing but the program: what it runs and reads is the host', async () => {
+  const { stdout } = await run(['tar', '-tf', image]);
+  expect(stdout.split('\n').filter((name) => /^\.\/blobs\/sha256\/./.test(name))).toHaveLength(3);
+  const { stdout: seen } = await job.host().sh('docker exec fairlead sh -c "readlink /usr; ls -A /host/etc/fairlead"');
+  expect(seen).toBe('host/usr\nagent.yaml\n');
+});
