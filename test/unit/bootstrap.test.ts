@@ -1,0 +1,51 @@
+/** The samples of examples/bootstrap, and the scripts of the image, as far as can be told without a host. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { parseConfig } from '../../agent/config.ts';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+const SAMPLES = path.join(ROOT, 'examples/bootstrap');
+const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
+
+test('user-data is what cloud-init takes for its own', () => {
+  expect(read('examples/bootstrap/cloud-init/user-data.yaml')).toMatch(/^#cloud-config\n/);
+});
+
+test('the script of user-data is one that sh can read', () => {
+  const { runcmd } = parse(read('examples/bootstrap/cloud-init/user-data.yaml')) as { runcmd: string[][] };
+  expect(runcmd.map(([shell, flags]) => [shell, flags])).toEqual([['sh', '-ec']]);
+  execFileSync('sh', ['-n'], { input: runcmd[0]?.[2] });
+});
+
+test('the agent.yaml that the Ansible playbook writes is one that the agent takes', () => {
+  const [play] = parse(read('examples/bootstrap/ansible/playbook.yml')) as {
+    roles: { vars: Record<string, unknown> }[];
+  }[];
+  const vars = play?.roles[0]?.vars ?? {};
+  const text = stringify(vars.fairlead_config).replaceAll('{{ inventory_hostname }}', 'edge-1');
+  const { host, repo, mqtt } = parseConfig('agent.yaml', text, 'machine');
+  expect([host, repo.url, mqtt?.username]).toEqual(['edge-1', 'https://git.example.com/fleet.git', 'edge-1']);
+  expect(Object.keys(vars.fairlead_files as object)).toEqual([mqtt?.passwordFile]);
+});
+
+test('every variable that the role uses has a default', () => {
+  const tasks = readFileSync(path.join(SAMPLES, 'ansible/roles/fairlead/tasks/main.yml'), 'utf8');
+  const defaults = parse(
+    readFileSync(path.join(SAMPLES, 'ansible/roles/fairlead/defaults/main.yml'), 'utf8'),
+  ) as object;
+  const registered = [...tasks.matchAll(/register: (\w+)/g)].map(([, name]) => name);
+  const used = new Set([...tasks.matchAll(/\bfairlead_\w+/g)].map(([name]) => name));
+  for (const name of [...registered, 'fairlead_bootstrap']) used.delete(name ?? '');
+  expect([...used].sort()).toEqual(Object.keys(defaults).sort());
+});
+
+test.each([
+  'examples/bootstrap/first-boot/fairlead-firstboot',
+  'packaging/container/enter',
+  'packaging/container/update',
+])('%s is a script that sh can read', (file) => {
+  execFileSync('sh', ['-n', path.join(ROOT, file)]);
+});
