@@ -107,7 +107,6 @@ test('a new machine becomes the dead one, from the repository and a backup, unde
   await carry(old, '/var/backups/shop_data.tar.gz', infra);
   const before = await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced');
   await old.powerOff();
-  await until('the will', 60_000, async () => (await retained(lab.infra, PRESENCE)) === 'offline');
 
   const began = Date.now();
   const [look, install, floor, restore, secrets, start] = stepsOf('recovery/dead-host.md', INSTEAD);
@@ -129,7 +128,8 @@ test('a new machine becomes the dead one, from the repository and a backup, unde
     (s) => s.sync === 'synced' && s.agent.instance !== before.agent.instance,
   );
   expect([after.health, after.problems]).toEqual(['healthy', []]);
-  expect(await retained(lab.infra, PRESENCE)).toBe('online');
+  // The word that the dead one left with the broker may come last, and is corrected.
+  await until('presence', 30_000, async () => (await retained(lab.infra, PRESENCE)) === 'online');
   expect(await read(host, '/etc/app/token')).toBe('s3cret\n');
   expect((await host.exec(['docker', 'exec', 'shop-db-1', 'cat', '/data/orders'])).stdout).toBe('precious\n');
   expect((await host.exec(['docker', 'exec', 'shop-web-1', 'cat', '/conf/web.conf'])).stdout).toBe('port=8080\n');
@@ -173,11 +173,10 @@ test('lost state: what runs is taken over as it runs, once the secrets are encry
   await carryRecipient(host);
   await play(infra, stepsOf('recovery/age-identity.md', INSTEAD)[1], 'on your machine', FLEET);
   expect((await fairlead(host, 'sync')).code).toBe(0);
-  const problem = await until('what the host says of it', 30_000, async () => (await status(host)).problems[0]);
-  expect([problem.reason, problem.message]).toEqual([
-    'RestartNeeded',
-    expect.stringContaining('`docker restart shop-web-1`'),
-  ]);
+  const problem = await until('what the host says of it', 30_000, async () =>
+    (await status(host)).problems.find(({ reason }) => reason === 'RestartNeeded'),
+  );
+  expect(problem.message).toContain('`docker restart shop-web-1`');
   expect(differing(before, await identities(host, watched))).toEqual([]);
   await play(host, restart, 'on the host');
   await until('a host that is well', 30_000, async () => {
@@ -208,8 +207,12 @@ test('a lost git server without a clone: the hosts have what they run, and a per
   await carry(host, '/tmp/edge-1.tar', infra);
   await infra.sh(`rm -rf /srv/git/fleet.git ${FLEET}`);
   await play(infra, rebuild, 'on the git server');
-  const held = await fairlead(host, 'sync');
-  expect([held.code, held.stdout]).toEqual([2, expect.stringContaining('--allow-rewind')]);
+  // The agent reads agent.yaml again while this goes on.
+  const held = await until('the hold', 30_000, async () => {
+    const { code, stdout } = await fairlead(host, 'sync');
+    return code === 2 && stdout;
+  });
+  expect(held).toContain('--allow-rewind');
   expect((await status(host)).reason).toBe('HistoryRewritten');
   await play(host, accept, 'on the host');
   expect(await status(host)).toMatchObject({ sync: 'synced', desired: { subject: 'Rescued from the hosts' } });
