@@ -188,7 +188,7 @@ async function boot(
   const tmpfs = ['/run', '/run/lock', '/tmp'].flatMap((dir) => ['--tmpfs', `${dir}:exec`]);
   await docker([
     ...['run', '-d', '--name', container, '--hostname', name, '--network', network, '--network-alias', name],
-    ...labels.map((label) => `--label=${label}`),
+    ...[...labels, `${NAME_LABEL}=${container.slice(0, -name.length - 1)}`].map((label) => `--label=${label}`),
     ...CAPABILITIES.map((c) => `--cap-add=${c}`),
     ...[...security, '--device-cgroup-rule', 'a *:* rwm', '--cgroupns=private', ...tmpfs, '-v', '/var/lib/docker'],
     ...['--stop-signal', 'SIGKILL', image, '/host-init'],
@@ -208,10 +208,19 @@ async function createNetwork(docker: Docker, network: string): Promise<string | 
   throw new Error(`no network for ${network}: ${said}`);
 }
 
+/** Which lab a host is of: the name of one lab may be the beginning of another one's. */
+const NAME_LABEL = 'fairlead-lab.name';
+
 /** Removes all that belongs to the lab of this name: hosts, their disks, the network. @returns how many hosts there were */
 export async function removeLab(docker: Docker, name: string): Promise<number> {
-  const { stdout } = await docker(['ps', '-aq', '--filter', `name=^${labName(name)}-`]);
-  const ids = stdout.split('\n').filter(Boolean);
+  const format = `{{.ID}} {{.Label "${NAME_LABEL}"}}`;
+  const { stdout } = await docker(['ps', '-a', '--filter', `name=^${labName(name)}-`, '--format', format]);
+  const found = stdout.split('\n').filter(Boolean);
+  const ids = found.flatMap((line) => {
+    const [id = '', lab = ''] = line.split(' ');
+    // A checkout from before the label may have left one.
+    return lab === '' || lab === labName(name) ? [id] : [];
+  });
   if (ids.length > 0) await docker(['rm', '-fv', ...ids]);
   await docker(['network', 'disconnect', '-f', labName(name), labContainer(SHARED, 'infra')], { check: false });
   await docker(['network', 'rm', labName(name)], { check: false });

@@ -7,7 +7,7 @@ import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.t
 import { composeYaml, hostFiles, systemYaml, watched } from './story.ts';
 
 export interface MainJobOptions {
-  /** Of the lab; no beginning of another lab's name, whose hosts would go with it. */
+  /** Of the lab. */
   name: string;
   install(host: LabHost, options: InstallOptions): Promise<void>;
   /** Of the host's systemd: its journal is shown where a test fails. */
