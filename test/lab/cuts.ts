@@ -42,6 +42,7 @@ jobs:
     image: infra:5000/app:${(generation % 3) + 1}
     environment: {GENERATION: "${generation}"}
     restart: unless-stopped
+    stop_signal: SIGKILL
     volumes: [data:/data]
 volumes:
   data: {}
