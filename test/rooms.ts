@@ -87,6 +87,7 @@ export const LONG_FILES: readonly string[] = [
     'main-job-container',
     'lab/recovery',
     'lab/packages',
+    'agent-upgrade',
     'field-1',
     'field-2',
     'field-3',

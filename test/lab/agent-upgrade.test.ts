@@ -19,35 +19,26 @@ const TRIAL = '[Service]\nEnvironment=FAIRLEAD_UPGRADE_TRIAL=15\n';
 const DAEMON = 'agent/daemon.ts';
 const MIGRATIONS = 'agent/store/migrations.ts';
 
-interface Package {
-  deb: string;
-  tarball: string;
-}
-
 let out: string;
 let lab: Lab;
-let built: Record<'old' | 'newer' | 'mute', Package>;
+let debs: Record<'old' | 'newer' | 'mute', string>;
+let tarballs: Record<'old' | 'newer', string>;
 
 const runtime = () => ({
   node: path.join(ROOT, 'node_modules/node/bin/node'),
   component: { name: 'node', version: process.versions.node, licence: 'MIT', text: 'see npm', purl: 'pkg:npm/node' },
 });
-async function build(name: string, version: string, replaced: Record<string, string> = {}): Promise<Package> {
-  const dir = path.join(out, name);
-  const common = {
-    out: dir,
-    archs: ['x64'],
-    formats: ['deb', 'tarball'],
-    fast: true,
-    version,
-    replaced,
-    runtime,
-  } as const;
-  const [deb = '', zst = ''] = await buildPackages(common);
-  // The lab's hosts have no zstd.
-  const tarball = zst.replace(/zst$/, 'gz');
-  await run(['sh', '-c', `zstd -dcq ${zst} | gzip -1 > ${tarball}`]);
-  return { deb, tarball };
+async function build(name: string, version: string, replaced: Record<string, string> = {}): Promise<string[]> {
+  const formats = name === 'mute' ? (['deb'] as const) : (['deb', 'tarball'] as const);
+  const common = { archs: ['x64'], fast: true, version, replaced, runtime } as const;
+  const made = await buildPackages({ out: path.join(out, name), formats, ...common });
+  return Promise.all(made.map(zstdToGzip));
+}
+/** The lab's hosts have no zstd. */
+async function zstdToGzip(file: string): Promise<string> {
+  const gz = file.replace(/zst$/, 'gz');
+  if (gz !== file) await run(['sh', '-c', `zstd -dcq ${file} | gzip -1 > ${gz}`]);
+  return gz;
 }
 const sumOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
 
@@ -59,14 +50,15 @@ beforeAll(async () => {
     hosts: [{ name: 'up-13' }, { name: 'up-12', flavour: 'debian12' }],
     infra: 'shared',
   });
-  built = {
-    old: await build('old', '0.1.0'),
-    newer: await build('newer', '0.2.0', { [MIGRATIONS]: 'test/lab/upgrade/migrations.ts' }),
-    mute: await build('mute', '0.3.0', {
-      [MIGRATIONS]: 'test/lab/upgrade/more-migrations.ts',
-      [DAEMON]: 'test/lab/upgrade/mute-daemon.ts',
-    }),
-  };
+  const [oldDeb = '', oldTarball = ''] = await build('old', '0.1.0');
+  const replaced = { [MIGRATIONS]: 'test/lab/upgrade/migrations.ts' };
+  const [newerDeb = '', newerTarball = ''] = await build('newer', '0.2.0', replaced);
+  const [mute = ''] = await build('mute', '0.3.0', {
+    [MIGRATIONS]: 'test/lab/upgrade/more-migrations.ts',
+    [DAEMON]: 'test/lab/upgrade/mute-daemon.ts',
+  });
+  debs = { old: oldDeb, newer: newerDeb, mute };
+  tarballs = { old: oldTarball, newer: newerTarball };
   lab = await booting;
 });
 afterAll(async () => {
@@ -130,7 +122,7 @@ const watched = { files: [], units: ['work.service'], containers: ['shop-web-1']
 test('a commit brings a Debian 13 host to another version, although the former one cannot read it', async () => {
   const host = lab.host('up-13');
   const H = `hosts/${host.name}`;
-  await Promise.all(Object.entries(built).map(([name, { deb }]) => host.copyIn(deb, `/root/${name}.deb`)));
+  await Promise.all(Object.entries(debs).map(([name, deb]) => host.copyIn(deb, `/root/${name}.deb`)));
   await host.exec(['apt-get', 'install', '-y', '/root/old.deb'], { timeoutMs: 170_000 });
   await commit(host, 'First', {
     [`${H}/a.yaml`]: declared('one'),
@@ -145,7 +137,7 @@ test('a commit brings a Debian 13 host to another version, although the former o
   await host.sh(`cp /root/newer.deb /srv/work/${H}/fairlead.deb`);
   const head = await commit(host, 'Second', {
     'fleet.yaml': "requires: '>=0.2'\n",
-    [`${H}/host.yaml`]: agentOf('0.2.0', 'fairlead.deb', built.newer.deb),
+    [`${H}/host.yaml`]: agentOf('0.2.0', 'fairlead.deb', debs.newer),
     [`${H}/a.yaml`]: declared('two'),
   });
   await fairlead(host, 'sync', '--no-wait');
@@ -176,7 +168,7 @@ test('a version that does not answer is put back with its state, and the commit 
   const at = await form(host);
   await host.sh(`cp /root/mute.deb /srv/work/${H}/fairlead.deb`);
   await commit(host, 'Third', {
-    [`${H}/host.yaml`]: agentOf('0.3.0', 'fairlead.deb', built.mute.deb),
+    [`${H}/host.yaml`]: agentOf('0.3.0', 'fairlead.deb', debs.mute),
     [`${H}/a.yaml`]: declared('three'),
   });
   await fairlead(host, 'sync', '--no-wait');
@@ -209,9 +201,7 @@ test('a Debian 12 host that was installed from the archive gets another one by h
   const host = lab.host('up-12');
   const H = `hosts/${host.name}`;
   await host.exec(['mkdir', '-p', '/srv/www']);
-  await Promise.all(
-    Object.entries(built).map(([name, { tarball }]) => host.copyIn(tarball, `/srv/www/${name}.tar.gz`)),
-  );
+  await Promise.all(Object.entries(tarballs).map(([name, tarball]) => host.copyIn(tarball, `/srv/www/${name}.tar.gz`)));
   await host.sh('mkdir -p /root/old && tar -xzf /srv/www/old.tar.gz -C /root/old && sh /root/old/*/install.sh', {
     timeoutMs: 170_000,
   });
@@ -220,7 +210,7 @@ test('a Debian 12 host that was installed from the archive gets another one by h
   await serve(host);
   const before = await identities(host, { ...watched, containers: [] });
   await commit(host, 'Second', {
-    [`${H}/host.yaml`]: agentOf('0.2.0', 'https://localhost:8443/newer.tar.gz', built.newer.tarball),
+    [`${H}/host.yaml`]: agentOf('0.2.0', 'https://localhost:8443/newer.tar.gz', tarballs.newer),
   });
   await fairlead(host, 'sync', '--no-wait');
   await inPhase(host, 'switching');
@@ -237,7 +227,7 @@ test('a downgrade that cannot read the state is refused before anything is touch
   const H = `hosts/${host.name}`;
   const running = await pid(host);
   await commit(host, 'Third', {
-    [`${H}/host.yaml`]: agentOf('0.1.0', 'https://localhost:8443/old.tar.gz', built.old.tarball),
+    [`${H}/host.yaml`]: agentOf('0.1.0', 'https://localhost:8443/old.tar.gz', tarballs.old),
     [`${H}/a.yaml`]: declared('three'),
   });
   await fairlead(host, 'sync', '--no-wait');
