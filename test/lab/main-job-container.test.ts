@@ -81,3 +81,15 @@ test('the image holds nothing but the program: what it runs and reads is the hos
   const { stdout: seen } = await job.host().sh('docker exec fairlead sh -c "readlink /usr; ls -A /host/etc/fairlead"');
   expect(seen).toBe('host/usr\nagent.yaml\n');
 });
+
+test('8. once its units are stopped, the image takes away what was managed', async () => {
+  await job.host().sh(`systemctl disable --now ${UNIT} fairlead-container-update.path`);
+  const given =
+    '--network host --pid host --volume /:/host:rslave --cap-add SYS_ADMIN --security-opt apparmor=unconfined';
+  await job.host().sh(`docker run --rm ${given} fairlead:next uninstall --remove-managed`, { timeoutMs: 120_000 });
+  const left = await job.host().sh('ls /etc/app/motd /etc/systemd/system/steady.service 2>/dev/null || true');
+  expect(left.stdout).toBe('');
+  expect((await job.host().exec(['docker', 'ps', '-q', '--filter', 'label=com.docker.compose.project'])).stdout).toBe(
+    '',
+  );
+});
