@@ -92,6 +92,7 @@ export const LONG_FILES: readonly string[] = [
     'field-2',
     'field-3',
     'trouble',
+    'vm/power',
     'vm/agent',
     'vm/clock',
   ],

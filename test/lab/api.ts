@@ -10,7 +10,7 @@ import { until } from './run.ts';
 const SOCKET = '/run/fairlead/agent.sock';
 const RUN_MS = 600_000;
 
-interface DaemonApi {
+export interface DaemonApi {
   /** null where the daemon does not answer. */
   get<T>(address: string): Promise<T | null>;
   status(): Promise<StatusDocument | null>;

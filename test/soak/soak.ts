@@ -3,9 +3,9 @@
  *
  * growth: memory, descriptors and watches over 10,000 reconciles. histories: random crashes of a run. git: histories of
  * adds, reverts, fetches and restarts. kills: a real host loses its power. sweeps: each moment of what `npm test` samples
- * (test/sweep.ts). field: all cases of test/field. cuts: 200 power cuts of a lab host. packages: all packages as a release makes
- * them, and the .deb on Debian's next release. hostile: servers, brokers, containers, users and files that mean harm, with new
- * seeds for an hour.
+ * (test/sweep.ts). field: all cases of test/field. cuts: 200 power cuts of a lab host and of a virtual machine, and a disk of its
+ * state that is full. packages: all packages as a release makes them, and the .deb on Debian's next release. hostile: servers,
+ * brokers, containers, users and files that mean harm, with new seeds for an hour.
  */
 import { spawnSync } from 'node:child_process';
 
@@ -19,6 +19,7 @@ const HOSTILE = [
   ...['fuzz', 'hostile', 'lies', 'tame', 'reach', 'control', 'guarded', 'exposed', 'door', 'interrupt'],
 ];
 
+const CUT = ['test/lab/cut-host.test.ts', 'test/lab/vm/power.test.ts'];
 const SWEEPS = [
   'services-kill',
   'engine-kill',
@@ -63,7 +64,7 @@ const PARTS: Readonly<Record<string, () => boolean>> = {
   kills: () => vitest({ FAIRLEAD_KILLS: '100' }, '--project', 'lab', 'test/lab/trouble.test.ts'),
   sweeps: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', '--project', 'engine', ...SWEEPS),
   field: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', 'test/field'),
-  cuts: () => vitest({ FAIRLEAD_CUTS: '200' }, '--project', 'lab', 'test/lab/cut-host.test.ts'),
+  cuts: () => vitest({ FAIRLEAD_CUTS: '200', FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', ...CUT),
   packages: () => run(['node', 'test/soak/packages.ts']),
   hostile,
 };

@@ -1,0 +1,45 @@
+/** A small disk of a virtual machine that can be told to answer with errors: device-mapper's target `error` (dmsetup(8)). */
+import type { LabHost } from '../host.ts';
+
+export interface BadDiskOptions {
+  host: LabHost;
+  /** Of the device; one of this machine's own. */
+  name: string;
+  /** The directory where it is mounted. */
+  place: string;
+}
+
+export interface BadDisk {
+  /** Makes it, with what lies in its place so far, and mounts it there; ext4 makes it read only after the first error. */
+  make(): Promise<void>;
+  /** From now on each read and each write of the device is an error (EIO). */
+  break(): Promise<void>;
+  /** The device answers again; the file system is unmounted as soon as nobody uses it, repaired, and mounted again. */
+  mend(): Promise<void>;
+}
+
+export function createBadDisk({ host, name, place }: BadDiskOptions): BadDisk {
+  const file = `/srv/${name}.img`;
+  const device = `/dev/mapper/${name}`;
+  const below = `$(cat /run/${name})`;
+  const table = (target: string) => `"0 $(blockdev --getsz ${below}) ${target}"`;
+  const change = (target: string) =>
+    `dmsetup suspend --noflush ${name}; dmsetup reload ${name} --table ${table(target)}; dmsetup resume ${name}`;
+  const healthy = `linear ${below} 0`;
+  const mount = `mount -o errors=remount-ro ${device} ${place}`;
+  return {
+    async make() {
+      await host.sh(`modprobe loop; truncate -s 64M ${file}; losetup -f --show ${file} > /run/${name}
+dmsetup create ${name} --table ${table(healthy)}; mkfs.ext4 -q ${device}
+mkdir -p /mnt/new ${place}; mount ${device} /mnt/new; cp -a ${place}/. /mnt/new; umount /mnt/new; ${mount}`);
+    },
+    async break() {
+      await host.sh(change('error'));
+    },
+    async mend() {
+      // A run that looks at a file has it open for a moment. fsck says 1 if it put right what it found.
+      await host.sh(`${change(healthy)}; until umount ${place} 2> /dev/null; do sleep 0.2; done
+fsck.ext4 -y ${device} > /dev/null || [ $? = 1 ]; ${mount}`);
+    },
+  };
+}
