@@ -33,6 +33,8 @@ describe('whose fault a failure is', () => {
   test('every reason has a verdict, and only the commit’s own takes anything back', () => {
     const own = Object.entries(REASONS).filter(([code]) => faultOf({ code: code as ReasonCode }) === 'commit');
     expect(own.map(([code]) => code).sort()).toEqual([
+      // Another commit ends it; it is of no resource, so nothing is taken back.
+      'AgentUpgradeFailed',
       'ApplyFailed',
       'DependencyNotReady',
       'EngineRefused',
@@ -46,6 +48,8 @@ describe('whose fault a failure is', () => {
       'JobFailed',
       'JobTimeout',
       'OwnPath',
+      // As the first one.
+      'PackageMismatch',
       'PrepareFailed',
       'Unassigned',
       'Unhealthy',
