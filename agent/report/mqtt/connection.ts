@@ -18,7 +18,7 @@ export interface ConnectionOptions {
   /** Of a short look at whether another agent uses this host's name. */
   probeId: string;
   /** `presence` says `online` while we are, `offline` otherwise. */
-  topics: Pick<Topics, 'presence' | 'ask' | 'answers' | 'notices'>;
+  topics: Pick<Topics, 'presence' | 'index' | 'ask' | 'answers' | 'notices'>;
   clock: Clock;
   log: Log;
   random(): number;
@@ -143,6 +143,7 @@ export function createConnection(options: ConnectionOptions): Connection {
         else if (notices.takes(topic.length + payload.length)) options.onMessage(topic, text);
       });
       await link.publish(presence, 'online', { retain: true });
+      await link.publish(options.topics.index, options.host, { retain: true });
       log.info({ broker: broker.url }, 'connected to the broker');
       note(null);
       options.onUp(link);

@@ -1,8 +1,12 @@
 /** The topics of one host, below `<prefix>/<fleet>/`. Pure. */
+import { createHash } from 'node:crypto';
+import { sliceOf } from '../../core/fleet-index.ts';
 import { concerns, isPattern, shortName } from '../../git/trust/refs.ts';
 
 export interface Topics {
   presence: string;
+  /** Where this host stands among those of its fleet; the payload is its name. */
+  index: string;
   /** Whoever asks here with a word hears it back from the agent that has this host's name, if there is one. */
   ask: string;
   answers: string;
@@ -15,6 +19,8 @@ export interface Topics {
   isNotice(topic: string): boolean;
 }
 
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
 /** @param ref that the host follows: a branch, a tag, a pattern of tags or HEAD */
 export function topicsOf({ prefix, fleet, host, ref }: Record<'prefix' | 'fleet' | 'host' | 'ref', string>): Topics {
   const base = `${prefix}/${fleet}/hosts/${host}`;
@@ -22,6 +28,7 @@ export function topicsOf({ prefix, fleet, host, ref }: Record<'prefix' | 'fleet'
   const filter = isPattern(ref) || ref === 'HEAD' ? '+' : encodeURIComponent(shortName(ref));
   return {
     presence: `${base}/presence`,
+    index: `${prefix}/${fleet}/index/${sliceOf(host, sha256)}/${host}`,
     ask: `${base}/presence/ask`,
     answers: `${base}/presence/answers`,
     retained: (name) => `${base}/${name}`,
