@@ -1,11 +1,13 @@
 /** The command line: its terminal, and what it needs of the rest of the program. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import type { BrokerRequest } from './cli/context.ts';
 import { runCli } from './cli/index.ts';
 import { createControlClient } from './control/client.ts';
 import { examine } from './doctor.ts';
 import { AgentError } from './errors.ts';
 import { readFleet } from './fleet/client.ts';
+import { forgetHosts } from './fleet/forget.ts';
 import { notify } from './fleet/notify.ts';
 import { createProviders, KINDS } from './kinds/index.ts';
 import { configFile, type LayoutOptions, loadConfig, readHistory, rootOf, runDir, stateDir } from './layout.ts';
@@ -101,29 +103,32 @@ export const commandLine = (argv: readonly string[], version: string): Promise<n
           const found = runs.get(id);
           return found && { schema: 1, ...found };
         }),
-      readFleet(options) {
-        const config = loadConfig(options);
-        if (!config.mqtt)
-          throw new AgentError({
-            code: 'BrokerUnreachable',
-            phase: 'report',
-            message: `${configFile(options)} names no broker; add \`mqtt: {url: …}\``,
-          });
-        return readFleet({ broker: config.mqtt, prefix: config.mqtt.prefix, fleet: config.fleet });
+      async readFleet(options, { hosts, ...request }) {
+        const { broker, prefix, fleet } = brokerOf(options, request);
+        return readFleet({ broker, prefix, fleet, ...(hosts ? { hosts } : {}) });
       },
-      async notify(options, request) {
-        // In CI there is no agent.yaml, and none is needed where the broker is named.
-        const config = request.broker ? null : loadConfig(options);
-        const broker = request.broker ? { ...request.broker, namedIn: '--broker' } : config?.mqtt;
-        if (!broker)
-          throw new AgentError({
-            code: 'BrokerUnreachable',
-            phase: 'report',
-            message: `${configFile(options)} names no broker; add \`mqtt: {url: …}\`, or say --broker`,
-          });
-        const { prefix = config?.mqtt?.prefix ?? 'fairlead', fleet = config?.fleet ?? 'default' } = request;
-        const ref = request.ref ?? config?.repo.ref ?? 'main';
-        return { ref, topic: await notify({ broker, prefix, fleet, ref, commit: request.commit }) };
+      async forgetHosts(options, { hosts, ...request }) {
+        const { broker, prefix, fleet } = brokerOf(options, request);
+        return forgetHosts({ broker, prefix, fleet, hosts });
+      },
+      async notify(options, { ref: named, commit, ...request }) {
+        const { broker, prefix, fleet, config } = brokerOf(options, request);
+        const ref = named ?? config?.repo.ref ?? 'main';
+        return { ref, topic: await notify({ broker, prefix, fleet, ref, commit }) };
       },
     },
   );
+
+/** In CI and on an operator's machine there is no agent.yaml, and none is needed where the broker is named. */
+function brokerOf(options: LayoutOptions, request: BrokerRequest) {
+  const config = request.broker ? null : loadConfig(options);
+  const broker = request.broker ? { ...request.broker, namedIn: '--broker' } : config?.mqtt;
+  if (!broker)
+    throw new AgentError({
+      code: 'BrokerUnreachable',
+      phase: 'report',
+      message: `${configFile(options)} names no broker; add \`mqtt: {url: …}\`, or say --broker`,
+    });
+  const { prefix = config?.mqtt?.prefix ?? 'fairlead', fleet = config?.fleet ?? 'default' } = request;
+  return { broker, prefix, fleet, config };
+}

@@ -115,7 +115,9 @@ export const anyStatus = z.object({
   health: z.string(),
   reason: z.string(),
   message: z.string(),
-  desired: z.object({ commit: z.string(), subject: z.string() }).nullable(),
+  desired: z.object({ commit: z.string(), subject: z.string(), committedAt: z.string() }).nullable(),
+  applied: z.object({ commit: z.string() }).nullable(),
+  labels: z.record(z.string(), z.string()),
 });
 
 export const resourceStatus = z.strictObject({

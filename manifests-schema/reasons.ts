@@ -192,6 +192,7 @@ const TABLE = {
   PublishRefused: answered(host('The broker does not let this host publish on a topic.')),
   SubscriptionRefused: answered(host('The broker does not let this host subscribe to a topic.')),
   UnreadableStatus: host('The status of a host is not one that this version can read.'),
+  NotDelivered: host('The broker did not give all that it keeps of a host, although it was asked several times.'),
 
   // Commands
   AlreadyRunning: stuck('Another agent runs on this state directory.'),

@@ -10,11 +10,10 @@ import type {
   RunDocument,
 } from '../control/protocol.ts';
 import { AgentError } from '../errors.ts';
-import { isWell } from '../fleet/model.ts';
 import { type Context, EXIT } from './context.ts';
 import { exitOfStatus } from './exits.ts';
 import { planText } from './plan-text.ts';
-import { fleetText, historyText, resourcesText, runText } from './print.ts';
+import { historyText, resourcesText, runText } from './print.ts';
 import { resolve } from './show.ts';
 import { statusText } from './status-text.ts';
 
@@ -99,12 +98,6 @@ const knownId = (c: Context, text: string): Promise<string | null> =>
     () => resolve(c, text),
     () => text,
   );
-
-export async function fleetStatus(c: Context): Promise<number> {
-  const hosts = await c.deps.readFleet(c.options);
-  c.print({ schema: 1, hosts }, () => fleetText(hosts, c));
-  return hosts.every(isWell) ? EXIT.ok : EXIT.bad;
-}
 
 async function need<T>(c: Context, address: string): Promise<T> {
   const document = await c.client.get<T>(address);

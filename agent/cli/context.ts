@@ -3,7 +3,8 @@
 import type { DoctorDocument } from '../../manifests-schema/documents.ts';
 import type { ControlClient } from '../control/client.ts';
 import type { HistoryDocument, HistoryQuery, RunDocument } from '../control/protocol.ts';
-import type { FleetRow } from '../fleet/model.ts';
+import type { FleetReading } from '../fleet/client.ts';
+import type { Forgotten } from '../fleet/forget.ts';
 import type { OfflineKinds } from '../repo/fleet.ts';
 import type { Style } from './table.ts';
 
@@ -43,7 +44,12 @@ export interface CliDeps {
   readRun(options: GlobalOptions, id: number): RunDocument | null;
   /** Probes what the host needs of the world around it. */
   examine(options: GlobalOptions): Promise<DoctorDocument['findings']>;
-  readFleet(options: GlobalOptions): Promise<FleetRow[]>;
+  readFleet(options: GlobalOptions, request: FleetRequest): Promise<FleetReading>;
+  /** Takes away what these hosts left on the broker, but for those that are online. */
+  forgetHosts(
+    options: GlobalOptions,
+    request: BrokerRequest & { hosts: readonly string[] },
+  ): Promise<{ host: string; result: Forgotten }[]>;
   /** Publishes a push notice; what the request leaves out comes from agent.yaml. */
   notify(options: GlobalOptions, request: NotifyRequest): Promise<{ ref: string; topic: string }>;
   /** argv that starts this program once more. */
@@ -56,12 +62,21 @@ export interface CliDeps {
   ownRecipient(options: GlobalOptions): Promise<string | null>;
 }
 
-export interface NotifyRequest {
-  commit: string;
-  ref?: string;
+/** Which fleet, on which broker; what is left out comes from agent.yaml. */
+export interface BrokerRequest {
   broker?: { url: string; username?: string; passwordFile?: string; ca?: string };
   prefix?: string;
   fleet?: string;
+}
+
+export interface NotifyRequest extends BrokerRequest {
+  commit: string;
+  ref?: string;
+}
+
+export interface FleetRequest extends BrokerRequest {
+  /** Names of hosts; left out: those of the index on the broker. */
+  hosts?: readonly string[];
 }
 
 export interface Context {

@@ -1,7 +1,6 @@
 /** Text for people. Pure: what it prints depends on its arguments alone. */
 
 import type { ActionDocument, HistoryDocument, ResourcesDocument, RunDocument } from '../control/protocol.ts';
-import type { FleetRow } from '../fleet/model.ts';
 import { tamed } from '../tame.ts';
 import { type Style, table, wrap } from './table.ts';
 import { ago, clockTime, type Reader, reasons, shortId, tone, took, whose } from './words.ts';
@@ -75,20 +74,4 @@ export function runText(document: RunDocument, { style, columns, now }: Reader):
         ];
   const body = actions.length > 0 ? actions.map((a) => actionText(a, style)) : ['Nothing was changed.'];
   return wrap([head, commit, ...seen, ...(run.message ? [run.message] : []), ...quiet, ...body].join('\n'), columns, 4);
-}
-
-export function fleetText(rows: readonly FleetRow[], page: Reader): string {
-  if (rows.length === 0) return 'No host has reported to this broker.';
-  const cells = rows.map((r) => [
-    r.host,
-    r.presence,
-    r.sync,
-    r.health,
-    shortId(r.commit),
-    ago(r.at, page.now()),
-    r.message || r.subject,
-  ]);
-  return table(['HOST', 'PRESENCE', 'SYNC', 'HEALTH', 'COMMIT', 'REPORTED', 'WHAT'], cells, page, (cell, column) =>
-    column >= 1 && column <= 3 ? tone(cell, page.style) : cell,
-  );
 }

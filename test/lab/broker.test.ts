@@ -1,5 +1,7 @@
 /** A real broker (mosquitto, MQTT 5): what only its reason codes tell. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readFleet } from '../../agent/fleet/client.ts';
+import { isWell } from '../../agent/fleet/model.ts';
 import { silentLog } from '../../agent/log.ts';
 import { createMqttChannel } from '../../agent/report/mqtt/channel.ts';
 import { createReporter, type Reporter } from '../../agent/report/reporter.ts';
@@ -7,6 +9,7 @@ import { systemClock } from '../../agent/system/clock.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { channelContract } from '../channel/contract.ts';
 import { createMosquittoFarEnd } from '../channel/mosquitto.ts';
+import { populate } from '../channel/populate.ts';
 import { type Lab, startLab, until } from './lab.ts';
 
 let lab: Lab;
@@ -68,6 +71,16 @@ test('of two agents under one name the first steps aside and says why; it comes 
   await until('the first one to be back', 30_000, async () => (await retained('status')).includes('first'));
   expect([await retained('presence'), first.problems()]).toEqual(['online', []]);
   await first.stop();
+});
+
+test('a fleet that is larger than the broker’s queue is read whole', async () => {
+  // A stock mosquitto keeps a thousand messages for a client and drops the others.
+  const hosts = Array.from({ length: 2_000 }, (_, i) => `edge-${i}`);
+  await populate(url, 'large', hosts);
+  const { rows, way } = await readFleet({ broker: { url }, prefix: 'large', fleet: 'f' });
+  expect(way).toBe('index');
+  expect(rows.filter((row) => !isWell(row))).toEqual([]);
+  expect(rows.map(({ host }) => host)).toEqual(hosts.sort());
 });
 
 test('neither a huge retained notice nor a name that is taken once and left silences a host', async () => {

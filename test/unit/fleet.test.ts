@@ -1,9 +1,11 @@
-import net from 'node:net';
-import { Aedes } from 'aedes';
+import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { sliceOf } from '../../agent/core/fleet-index.ts';
 import { readFleet } from '../../agent/fleet/client.ts';
-import { type FleetRow, foldMessage } from '../../agent/fleet/model.ts';
+import { forgetHosts } from '../../agent/fleet/forget.ts';
+import { commitSpread, type Filter, type FleetRow, foldMessage, isWell, select } from '../../agent/fleet/model.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
+import { type FakeBroker, startFakeBroker } from '../fakes/broker.ts';
 
 const status = (host: string): StatusDocument => ({
   ...{ schema: 1, host, fleet: 'f', at: '2026-11-24T08:00:00.000Z', seq: 1, sync: 'synced', health: 'healthy' },
@@ -14,40 +16,145 @@ const status = (host: string): StatusDocument => ({
   agent: { version: '1', startedAt: '2026-11-24T08:00:00.000Z', instance: 'i' },
 });
 
-let broker: Aedes;
-let server: net.Server;
-let sockets: net.Socket[];
+let broker: FakeBroker;
 beforeEach(async () => {
-  broker = await Aedes.createBroker();
-  sockets = [];
-  server = net.createServer((socket) => {
-    sockets.push(socket);
-    broker.handle(socket);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  broker = await startFakeBroker();
 });
-afterEach(async () => {
-  await new Promise<void>((resolve) => broker.close(() => server.close(() => resolve())));
-});
+afterEach(() => broker.stop());
 
-const read = (more: { maxBytes?: number } = {}) => {
-  const { port } = server.address() as net.AddressInfo;
-  return readFleet({ broker: { url: `mqtt://127.0.0.1:${port}` }, prefix: 'p', fleet: 'f', ...more });
-};
-const say = (topic: string, payload: string) =>
-  new Promise<void>((resolve, reject) =>
-    broker.publish({ cmd: 'publish', qos: 1, dup: false, retain: true, topic, payload }, (error) =>
-      error ? reject(error) : resolve(),
-    ),
-  );
+const reading = (more: { maxBytes?: number; hosts?: readonly string[] } = {}) =>
+  readFleet({ broker: { url: broker.url }, prefix: 'p', fleet: 'f', quietMs: 50, ...more });
+const read = async (more: Parameters<typeof reading>[0] = {}) => (await reading(more)).rows;
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const indexOf = (host: string) => `p/f/index/${sliceOf(host, sha256)}/${host}`;
+const join = (host: string) => say(indexOf(host), host);
+const say = (topic: string, payload: string) => void broker.retained.set(topic, payload);
+/** A host that has said all that it has to say. */
+function report(host: string): void {
+  join(host);
+  say(`p/f/hosts/${host}/presence`, 'online');
+  say(`p/f/hosts/${host}/status`, JSON.stringify(status(host)));
+}
 
 test('a fleet is read from what is retained; a status of another version is said to be one', async () => {
-  await say('p/f/hosts/a/status', JSON.stringify(status('a')));
-  await say('p/f/hosts/a/presence', 'online');
-  await say('p/f/hosts/b/status', '{"schema":2}');
+  for (const host of ['a', 'b']) join(host);
+  say('p/f/hosts/a/status', JSON.stringify(status('a')));
+  say('p/f/hosts/a/presence', 'online');
+  say('p/f/hosts/b/status', '{"schema":2}');
+  say('p/f/hosts/b/presence', 'offline');
+  // Those that need somebody come first.
   expect(await read()).toMatchObject([
+    { host: 'b', presence: 'offline', sync: 'unknown', reason: 'UnreadableStatus' },
     { host: 'a', presence: 'online', sync: 'synced', health: 'healthy' },
-    { host: 'b', presence: 'unknown', sync: 'unknown', reason: 'UnreadableStatus' },
+  ]);
+});
+
+test('a host of which the broker gives nothing, or half, has a row that says so', async () => {
+  for (const host of ['a', 'b', 'c']) join(host);
+  say('p/f/hosts/a/presence', 'online');
+  say('p/f/hosts/b/status', JSON.stringify(status('b')));
+  expect(await read()).toMatchObject([
+    { host: 'a', presence: 'online', reason: 'NotDelivered', message: expect.stringMatching(/gave no status/) },
+    { host: 'b', sync: 'synced', reason: 'NotDelivered', message: expect.stringMatching(/gave no presence/) },
+    { host: 'c', presence: 'unknown', reason: 'NotDelivered' },
+  ]);
+});
+
+test('a name counts in its own slice alone, and a host of no index has no row', async () => {
+  say(indexOf('a'), 'a');
+  say(`p/f/index/${sliceOf('a', sha256)}/b`, 'b');
+  say(`p/f/index/${sliceOf('c', sha256)}/c`, 'another');
+  say('p/f/hosts/d/presence', 'online');
+  expect((await read()).map(({ host }) => host)).toEqual(['a']);
+});
+
+test('names of a list are asked for, and nobody else', async () => {
+  for (const host of ['a', 'b']) join(host);
+  say('p/f/hosts/b/presence', 'online');
+  say('p/f/hosts/b/status', JSON.stringify(status('b')));
+  expect(await reading({ hosts: ['b', 'gone'] })).toMatchObject({
+    way: 'list',
+    rows: [
+      { host: 'gone', reason: 'NotDelivered' },
+      { host: 'b', sync: 'synced' },
+    ],
+  });
+});
+
+test.each(['refused', 'kept back'])('where marks are %s, the fleet is read all the same', async (what) => {
+  const isMark = (topic: string) => topic.startsWith('p/f/replies/');
+  if (what === 'refused') broker.refuses = isMark;
+  else broker.keepsBack = isMark;
+  for (const host of ['a', 'b']) report(host);
+  expect((await read()).map(({ host, sync }) => [host, sync])).toEqual([
+    ['a', 'synced'],
+    ['b', 'synced'],
+  ]);
+});
+
+test('a broker that gives nothing to a wildcard is told from a fleet of nobody', async () => {
+  expect(await read()).toEqual([]);
+  report('a');
+  broker.givesToWildcards = false;
+  await expect(read()).rejects.toMatchObject({
+    code: 'BrokerUnreachable',
+    message: expect.stringMatching(/exact topics alone.*--hosts FILE/),
+  });
+  expect(await read({ hosts: ['a'] })).toMatchObject([{ host: 'a', sync: 'synced' }]);
+  expect([...broker.retained.keys()].filter((topic) => topic.includes('replies'))).toEqual([]);
+});
+
+test('a broker that sends what is retained later than it answers is found out, and waited for', async () => {
+  broker.lateMs = 20;
+  for (let i = 0; i < 200; i++) report(`h${i}`);
+  const rows = await read();
+  expect(rows).toHaveLength(200);
+  expect(rows.filter((row) => !isWell(row))).toEqual([]);
+});
+
+test.each([1_000, 200])('3,000 hosts are read whole by way of a queue of %i messages', async (queue) => {
+  broker.queue = queue;
+  const names = Array.from({ length: 3_000 }, (_, i) => `h${i}`);
+  for (const host of names) report(host);
+  const rows = await read();
+  expect(rows.filter((row) => !isWell(row))).toEqual([]);
+  expect(rows.map(({ host }) => host)).toEqual(names.sort());
+});
+
+test('of a host that is gone nothing is left; one that is online is left alone', async () => {
+  for (const host of ['gone', 'alive']) report(host);
+  say('p/f/hosts/gone/presence', 'offline');
+  say('p/f/hosts/gone/resources', '{}');
+  const forget = (...hosts: string[]) => forgetHosts({ broker: { url: broker.url }, prefix: 'p', fleet: 'f', hosts });
+  expect(await forget('gone', 'alive', 'nobody')).toEqual([
+    { host: 'gone', result: 'forgotten' },
+    { host: 'alive', result: 'online' },
+    { host: 'nobody', result: 'unknown' },
+  ]);
+  expect([...broker.retained.keys()].filter((topic) => topic.includes('gone'))).toEqual([]);
+  expect((await read()).map(({ host }) => host)).toEqual(['alive']);
+});
+
+test('rows are chosen by name, label, state and by who is behind', () => {
+  const rows = new Map<string, FleetRow>();
+  const of = (host: string, more: object) =>
+    foldMessage(rows, `p/f/hosts/${host}/status`, JSON.stringify({ ...status(host), ...more }));
+  const at = (commit: string, committedAt: string) => ({ ref: 'main', commit, subject: '', author: '', committedAt });
+  of('a-1', { desired: at('new', '2026-02-02T00:00:00Z'), applied: { commit: 'new' }, labels: { site: 'x' } });
+  of('a-2', { desired: at('new', '2026-02-02T00:00:00Z'), applied: { commit: 'old' }, sync: 'held' });
+  of('b-1', { desired: at('old', '2026-01-01T00:00:00Z'), applied: { commit: 'old' } });
+  const all = [...rows.values()];
+  const chosen = (filter: Partial<Filter>) =>
+    select(all, { labels: [], behind: false, ...filter }).map(({ host }) => host);
+  expect(chosen({})).toEqual(['a-1', 'a-2', 'b-1']);
+  expect(chosen({ host: 'a-*' })).toEqual(['a-1', 'a-2']);
+  expect(chosen({ labels: [['site', 'x']] })).toEqual(['a-1']);
+  expect(chosen({ labels: [['site', 'y']] })).toEqual([]);
+  expect(chosen({ state: 'held' })).toEqual(['a-2']);
+  expect(chosen({ behind: true })).toEqual(['a-2', 'b-1']);
+  expect(commitSpread(all)).toEqual([
+    { commit: 'old', hosts: 2 },
+    { commit: 'new', hosts: 1 },
   ]);
 });
 
@@ -59,7 +166,10 @@ test('a status with keys and words that a newer agent has is read for what a row
 });
 
 test('a broker that sends without end is left, before it has filled the memory', async () => {
-  for (let host = 0; host < 20; host++) await say(`p/f/hosts/h${host}/status`, JSON.stringify(status(`h${host}`)));
+  for (let host = 0; host < 20; host++) {
+    join(`h${host}`);
+    say(`p/f/hosts/h${host}/status`, JSON.stringify(status(`h${host}`)));
+  }
   expect(await read()).toHaveLength(20);
   await expect(read({ maxBytes: 5_000 })).rejects.toMatchObject({
     code: 'BrokerUnreachable',
@@ -69,7 +179,7 @@ test('a broker that sends without end is left, before it has filled the memory',
 
 test('a fleet of nobody is empty, one that may not be read is an error', async () => {
   expect(await read()).toEqual([]);
-  broker.authorizeSubscribe = (_client, _subscription, callback) => callback(null, null);
+  broker.refuses = () => true;
   await expect(read()).rejects.toMatchObject({
     code: 'BrokerUnreachable',
     message: expect.stringMatching(/does not let this user subscribe/),
@@ -77,8 +187,9 @@ test('a fleet of nobody is empty, one that may not be read is an error', async (
 });
 
 test('a broker that leaves in the middle is an error, not the end of the fleet', async () => {
-  broker.authorizeSubscribe = () => {
-    for (const socket of sockets) socket.destroy();
+  broker.refuses = (filter) => {
+    if (filter.includes('/index/')) broker.cut();
+    return false;
   };
   await expect(read()).rejects.toMatchObject({ code: 'BrokerUnreachable', message: expect.stringMatching(/closed/) });
 });
