@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { agentBench } from './agent.ts';
 import { driftBench } from './drift.ts';
+import { fleetBench } from './fleet.ts';
 import { gitBench } from './git.ts';
 import { hostBench } from './host.ts';
 import { idleBench } from './idle.ts';
@@ -14,6 +15,7 @@ import { writtenBench } from './written.ts';
 const PARTS: Record<string, () => Promise<void>> = {
   agent: agentBench,
   drift: driftBench,
+  fleet: fleetBench,
   git: gitBench,
   host: () => hostBench(),
   idle: idleBench,
