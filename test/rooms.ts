@@ -1,5 +1,6 @@
 /** The rooms of the test suite, which are vitest's projects: what is in each, and how many minutes it may take. */
 import os from 'node:os';
+import { THOROUGH } from './sweep.ts';
 
 export interface Room {
   readonly name: string;
@@ -20,6 +21,14 @@ const MINUTE = 60_000;
 const GIT = 'test/unit/git/**/*.test.ts';
 /** Tests that measure time or memory, and so run without the counting of coverage, which slows the measured code. */
 const MEASURED = ['test/unit/**/fuzz.test.ts', 'test/unit/hostile-files.test.ts', 'test/unit/git/hostile.test.ts'];
+
+/**
+ * Files that need many minutes of a processor, for what cheaper ones show as well: the main job from the image of a container, and on
+ * a machine without hardware help. `npm run soak -- lab` and `-- cuts` play them.
+ */
+const SOAKED = THOROUGH
+  ? []
+  : ['test/lab/main-job-container.test.ts', 'test/lab/vm/agent.test.ts', 'test/lab/vm/power.test.ts'];
 
 /** In this order, one after another: so each has a wall time of its own, and the lab never runs beside rooms that compute. */
 export const ROOMS: readonly Room[] = [
@@ -62,8 +71,9 @@ export const ROOMS: readonly Room[] = [
   {
     name: 'lab',
     include: ['test/contract/**/*.test.ts', 'test/lab/**/*.test.ts', 'test/field/**/*.test.ts'],
+    exclude: SOAKED,
     globalSetup: ['test/engine/setup.ts', 'test/lab/setup.ts'],
-    budgetMinutes: 16,
+    budgetMinutes: 20,
     testTimeout: 3 * MINUTE,
     hookTimeout: 15 * MINUTE,
     // Lab hosts wait most of their time: each file keeps a third of a core busy.
@@ -84,7 +94,6 @@ export const LONG_FILES: readonly string[] = [
     'services-twins',
     'lab/rollback',
     'pulls',
-    'main-job-container',
     'lab/recovery',
     'lab/packages',
     'agent-upgrade',
@@ -92,8 +101,6 @@ export const LONG_FILES: readonly string[] = [
     'field-2',
     'field-3',
     'trouble',
-    'vm/power',
-    'vm/agent',
     'vm/clock',
   ],
   ...['engine-trouble', 'services-many', 'services-old', 'lab/images', 'services-kill', 'services-gentle'],

@@ -12,6 +12,13 @@ export async function withLock<T>(file: string, work: () => Promise<T>): Promise
   return work().finally(() => release(holder));
 }
 
+/** Holds the lock from when no other process does. @returns what lets go of it; the end of this process does so as well */
+export async function takeLock(file: string): Promise<() => Promise<void>> {
+  const holder = await hold(file, ['--exclusive']);
+  if (!holder) throw new Error(`flock cannot lock ${file}; see its message above`);
+  return () => release(holder);
+}
+
 /** As `withLock`, but answers null if another process still holds or shares the lock after a few seconds. */
 export async function withLockSoon<T>(file: string, work: () => Promise<T>): Promise<T | null> {
   const holder = await hold(file, ['--exclusive', '--timeout', '3']);

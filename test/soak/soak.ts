@@ -20,6 +20,11 @@ const HOSTILE = [
 ];
 
 const CUT = ['test/lab/cut-host.test.ts', 'test/lab/vm/power.test.ts'];
+/** What takes minutes for each of its cases. */
+const LONG = [
+  ...['test/lab/main-job-container.test.ts', 'test/lab/agent-upgrade.test.ts'],
+  'test/lab/vm/agent.test.ts',
+];
 const SWEEPS = [
   'services-kill',
   'engine-kill',
@@ -65,6 +70,7 @@ const PARTS: Readonly<Record<string, () => boolean>> = {
   sweeps: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', '--project', 'engine', ...SWEEPS),
   field: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', 'test/field'),
   cuts: () => vitest({ FAIRLEAD_CUTS: '200', FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', ...CUT),
+  lab: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', ...LONG),
   packages: () => run(['node', 'test/soak/packages.ts']),
   hostile,
 };

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { LabHost } from '../host.ts';
+import { takeLock } from '../lock.ts';
 import { type ExecOptions, run, until } from '../run.ts';
 import { ensureMachine, type Image, VM_DIR } from './image.ts';
 import { createPort } from './port.ts';
@@ -59,6 +60,7 @@ export function createVirtualHost({ name, container, firewall, names, log }: Vir
   let image: Image | null = null;
   let qemu: Qemu | null = null;
   let port = 0;
+  let release: (() => Promise<void>) | null = null;
   const running = (): Qemu => {
     if (qemu === null) throw new Error(`${name} is off`);
     return qemu;
@@ -203,6 +205,8 @@ export function createVirtualHost({ name, container, firewall, names, log }: Vir
     host,
     async start() {
       await saved();
+      // Two of them side by side starve each other, and all that runs beside them.
+      release = await takeLock(path.join(VM_DIR, 'turn.lock'));
       await makeDisk();
       await resume();
       await host.write('/etc/containerd/config.toml', CONTAINERD);
@@ -213,6 +217,8 @@ export function createVirtualHost({ name, container, firewall, names, log }: Vir
       await qemu?.kill();
       qemu = null;
       rmSync(dir, { recursive: true, force: true });
+      await release?.();
+      release = null;
     },
   };
 }
