@@ -26,9 +26,9 @@ const MEASURED = ['test/unit/**/fuzz.test.ts', 'test/unit/hostile-files.test.ts'
  * Files that need many minutes of a processor, for what cheaper ones show as well: the main job from the image of a container, and on
  * a machine without hardware help. `npm run soak -- lab` and `-- cuts` play them.
  */
-const SOAKED = THOROUGH
-  ? []
-  : ['test/lab/main-job-container.test.ts', 'test/lab/vm/agent.test.ts', 'test/lab/vm/power.test.ts'];
+export const SOAKED: readonly string[] = [
+  ...['test/lab/main-job-container.test.ts', 'test/lab/vm/agent.test.ts', 'test/lab/vm/power.test.ts'],
+];
 
 /** In this order, one after another: so each has a wall time of its own, and the lab never runs beside rooms that compute. */
 export const ROOMS: readonly Room[] = [
@@ -71,7 +71,7 @@ export const ROOMS: readonly Room[] = [
   {
     name: 'lab',
     include: ['test/contract/**/*.test.ts', 'test/lab/**/*.test.ts', 'test/field/**/*.test.ts'],
-    exclude: SOAKED,
+    exclude: THOROUGH ? [] : SOAKED,
     globalSetup: ['test/engine/setup.ts', 'test/lab/setup.ts'],
     budgetMinutes: 20,
     testTimeout: 3 * MINUTE,

@@ -1,22 +1,24 @@
 /** The suite's own arithmetic: rooms of tests, their wall time and budgets, the ratchet of coverage. */
-import { globSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import floors from '../coverage.json' with { type: 'json' };
 import { coverageByRoom, droppedBelow, roomOf, SLACK } from '../coverage.ts';
 import { FAR_OVER, tableOf, timesOf } from '../room-times.ts';
-import { COVERED, LONG_FILES, ROOMS } from '../rooms.ts';
+import { COVERED, LONG_FILES, ROOMS, SOAKED } from '../rooms.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
-test('every test file is in one room, and every room has files', () => {
+test('every test file is in one room or played by the soak, and every room has files', () => {
   const all = globSync('test/**/*.test.ts', { cwd: ROOT }).sort();
   const inRooms = ROOMS.map(({ name, include, exclude = [] }) => {
     const left = globSync([...exclude], { cwd: ROOT });
     return { name, files: globSync([...include], { cwd: ROOT }).filter((file) => !left.includes(file)) };
   });
   expect(inRooms.filter((room) => room.files.length === 0)).toEqual([]);
-  expect(inRooms.flatMap((room) => room.files).sort()).toEqual(all);
+  expect([...inRooms.flatMap((room) => room.files), ...SOAKED].sort()).toEqual(all);
+  const soak = readFileSync(path.join(ROOT, 'test/soak/soak.ts'), 'utf8');
+  expect(SOAKED.filter((file) => !soak.includes(`'${file}'`))).toEqual([]);
 });
 
 test('each name of a long file is that of one file', () => {
