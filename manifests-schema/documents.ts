@@ -291,14 +291,24 @@ export const uninstallDocument = z
 export const fleetDocument = z
   .strictObject({
     schema,
+    way: z.enum(['index', 'list']).describe('where the names of hosts come from: the index on the broker, or a list'),
+    counts: z
+      .strictObject({ fleet: z.int(), shown: z.int(), well: z.int() })
+      .describe('hosts of the fleet, those of them that are shown, and those of these that are well'),
+    commits: z
+      .array(z.strictObject({ commit: z.string().nullable(), hosts: z.int() }))
+      .describe('how many of the hosts that are shown run which commit, the most first'),
     hosts: z.array(
       z.strictObject({
         host: z.string(),
         presence: z.enum(['online', 'offline', 'unknown']),
         sync: z.string(),
         health: z.union([healthState, z.string()]),
-        commit: z.string().nullable(),
+        commit: z.string().nullable().describe('what the repository asks for'),
         subject: z.string(),
+        committedAt: z.string().nullable(),
+        applied: z.string().nullable().describe('the commit that was applied last'),
+        labels: z.record(z.string(), z.string()),
         at: timestamp.nullable(),
         reason: z.string(),
         message: z.string(),
@@ -306,6 +316,20 @@ export const fleetDocument = z
     ),
   })
   .describe('fairlead fleet status --json');
+
+export const forgetDocument = z
+  .strictObject({
+    schema,
+    hosts: z.array(
+      z.strictObject({
+        host: z.string(),
+        result: z
+          .enum(['forgotten', 'online', 'unknown'])
+          .describe('online: it would report again, so nothing was taken away; unknown: nothing was there'),
+      }),
+    ),
+  })
+  .describe('fairlead fleet forget --json');
 
 export const notifyDocument = z
   .strictObject({ schema, commit: z.string().nullable(), topic: z.string().nullable() })

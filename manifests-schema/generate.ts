@@ -8,6 +8,7 @@ import {
   doctorDocument,
   encryptDocument,
   fleetDocument,
+  forgetDocument,
   historyDocument,
   holdDocument,
   initDocument,
@@ -53,6 +54,7 @@ const SCHEMAS: Record<string, z.ZodType> = {
   encrypt: encryptDocument,
   init: initDocument,
   hosts: fleetDocument,
+  forget: forgetDocument,
   notify: notifyDocument,
   version: versionDocument,
 };

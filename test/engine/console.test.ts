@@ -85,6 +85,7 @@ test('every command that prints data prints a document that its schema describes
     'secret recipients': [[documents.recipientsDocument, ['--dir', fleet()]]],
     'secret encrypt': [[documents.encryptDocument, [plain, '--to', 'trial', '--dir', fleet()]]],
     'fleet status': [[documents.fleetDocument, []]],
+    'fleet forget': [[documents.forgetDocument, ['nobody']]],
     notify: [[documents.notifyDocument, ['main', head]]],
     version: [[documents.versionDocument, []]],
   };

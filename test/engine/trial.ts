@@ -57,6 +57,8 @@ export async function startTrial(): Promise<Trial> {
     if (packet.topic.startsWith('$')) return;
     const text = packet.payload.toString();
     if (packet.retain) retained.set(packet.topic, text);
+    // What was retained is taken away.
+    if (text === '') return;
     if (packet.topic.endsWith('/status')) statuses.push(statusDocument.parse(JSON.parse(text)));
     if (packet.topic.endsWith('/events')) events.push(JSON.parse(text) as Record<string, unknown>);
   });
