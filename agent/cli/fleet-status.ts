@@ -1,9 +1,9 @@
 /** `fairlead fleet status`: every host of the fleet in a row, those that need somebody on top. */
-import { readFileSync } from 'node:fs';
 import { isHostName } from '../../manifests-schema/agent-config.ts';
 import { AgentError } from '../errors.ts';
 import type { FleetReading } from '../fleet/client.ts';
-import { commitSpread, type FleetRow, isWell, select } from '../fleet/model.ts';
+import { commitSpread, isWell, select } from '../fleet/model.ts';
+import { readNamed } from '../reading.ts';
 import { openFleet } from '../repo/fleet.ts';
 import { openPlain } from '../repo/tree.ts';
 import { type BrokerFlags, brokerComplaint, brokerRequest } from './broker-flags.ts';
@@ -52,16 +52,16 @@ function labelOf(text: string): readonly [string, string] | null {
 async function namesOf({ hosts, repo }: FleetStatusFlags): Promise<string[] | null> {
   if (repo !== undefined) return (await openFleet(openPlain(repo))).hosts.map(({ name }) => name);
   if (hosts === undefined) return null;
-  const lines = readList(hosts).split('\n');
+  const lines = (await readList(hosts)).split('\n');
   const named = lines.map((line, at) => ({ name: line.replace(/#.*/, '').trim(), at: at + 1 })).filter((l) => l.name);
   const bad = named.find(({ name }) => !isHostName(name));
   if (bad !== undefined) throw unusable(`${hosts}:${bad.at}: ${bad.name} is no name of a host; write one in each line`);
   return [...new Set(named.map(({ name }) => name))];
 }
 
-function readList(file: string): string {
+async function readList(file: string): Promise<string> {
   try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8');
+    return (await readNamed(file === '-' ? '/dev/stdin' : file)).toString('utf8');
   } catch (thrown) {
     throw unusable(`cannot read ${file}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
   }
@@ -87,7 +87,7 @@ function fleetText({ rows, way }: FleetReading, { fleet, shown, well }: Counts, 
     r.health,
     shortId(r.applied ?? r.commit),
     ago(r.at, page.now()),
-    whatOf(r),
+    r.message || r.subject,
   ]);
   const of = shown === fleet ? '' : ` of ${fleet}`;
   const spread = commitSpread(rows);
@@ -103,5 +103,3 @@ function fleetText({ rows, way }: FleetReading, { fleet, shown, well }: Counts, 
   const paint = (cell: string, column: number) => (column >= 1 && column <= 3 ? tone(cell, page.style) : cell);
   return [...(rows.length > 0 ? [table(head, cells, page, paint), ''] : []), ...tail].join('\n');
 }
-
-const whatOf = (row: FleetRow): string => row.message || row.subject;
