@@ -1,5 +1,6 @@
 /** Reads a fleet from what its broker retains: the names by the index, slice by slice, then each host's topics, in windows. */
 import { createHash } from 'node:crypto';
+import { isHostName } from '../../manifests-schema/agent-config.ts';
 import { SLICES, sliceOf } from '../core/fleet-index.ts';
 import type { BrokerSettings } from '../system/mqtt.ts';
 import { type Desk, openDesk, unreadable } from './desk.ts';
@@ -50,7 +51,7 @@ export async function readFleet(options: ReadFleetOptions): Promise<FleetReading
   let told = 0;
   const rows = new Map<string, FleetRow>();
   const desk = await openDesk({
-    ...{ broker, prefix, fleet, maxBytes, quietMs, answerMs: ANSWER_MS },
+    ...{ broker, prefix, fleet, maxBytes, quietMs, timeoutMs, answerMs: ANSWER_MS },
     onMessage(topic, payload) {
       const name = topic.startsWith(`${base}/index/`) ? nameIn(topic, payload) : null;
       if (name !== null) told++;
@@ -58,24 +59,14 @@ export async function readFleet(options: ReadFleetOptions): Promise<FleetReading
       else foldMessage(rows, topic, payload);
     },
   });
-  const late = Promise.withResolvers<never>();
-  late.promise.catch(() => undefined);
-  const timer = setTimeout(
-    () => late.reject(unreadable(broker.url, `it was still sending after ${timeoutMs / 1_000} s`)),
-    timeoutMs,
-  );
   try {
-    const reading = async () => {
-      // Where what was taken for the end of a portion was none, it is read once more, with more patience.
-      if (options.hosts === undefined)
-        do await readNames({ desk, base, names, told: () => told, url: broker.url });
-        while (!(await desk.settled()));
-      else for (const host of options.hosts) names.add(host);
-      await readHosts({ desk, base, names: [...names].sort(), rows });
-    };
-    await Promise.race([reading(), late.promise]);
+    // Where what was taken for the end of a portion was none, it is read once more, with more patience.
+    if (options.hosts === undefined)
+      do await readNames({ desk, base, names, told: () => told, url: broker.url });
+      while (!(await desk.settled()));
+    else for (const host of options.hosts) names.add(host);
+    await readHosts({ desk, base, names: [...names].sort(), rows });
   } finally {
-    clearTimeout(timer);
     desk.end();
   }
   // A live message of somebody else may have come meanwhile.
@@ -88,7 +79,7 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 /** A host may write its own name into its own slice, and nothing else is believed. */
 function nameIn(topic: string, payload: string): string | null {
   const [slice = '', host = ''] = topic.split('/').slice(-2);
-  return payload === host && host !== '' && sliceOf(host, sha256) === slice ? host : null;
+  return payload === host && isHostName(host) && sliceOf(host, sha256) === slice ? host : null;
 }
 
 interface Names {
@@ -112,6 +103,7 @@ async function readNames({ desk, base, names, told, url }: Names): Promise<void>
     );
   const take = async (slices: readonly string[], expected: number): Promise<void> => {
     const before = told();
+    const known = names.size;
     await desk.take(slices.map((slice) => `${base}/index/${slice}/+`));
     const came = told() - before;
     const isFull = came >= FULL;
@@ -120,8 +112,8 @@ async function readNames({ desk, base, names, told, url }: Names): Promise<void>
     if (half > 0)
       for (const part of [slices.slice(0, half), slices.slice(half)])
         await take(part, (expected * part.length) / slices.length);
-    // One slice alone: what did not fit comes with the next try.
-    else if (isFull) await take(slices, 0);
+    // One slice alone: what did not fit comes with the next try, as long as one brings anything new.
+    else if (isFull && names.size > known) await take(slices, 0);
   };
   for (let at = 0; at < SLICES.length; ) {
     const perSlice = at === 0 ? PORTION : names.size / at;

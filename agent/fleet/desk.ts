@@ -13,6 +13,8 @@ export interface DeskOptions {
   quietMs: number;
   /** A marker comes back within this time, or the broker is called slow. */
   answerMs: number;
+  /** All is over by then, whatever the broker does or leaves open. */
+  timeoutMs: number;
   onMessage(topic: string, payload: string): void;
 }
 
@@ -70,15 +72,21 @@ export async function openDesk(options: DeskOptions): Promise<Desk> {
     options.onMessage(topic, payload.toString('utf8'));
   });
   client.on('close', () => failed('it closed the connection'));
+  const timer = setTimeout(() => failed(`it had not said all after ${options.timeoutMs / 1_000} s`), options.timeoutMs);
+  const end = () => {
+    clearTimeout(timer);
+    client.end(true);
+  };
+  /** The library leaves what it could not send without an answer. */
+  const inTime = <T>(work: Promise<T>): Promise<T> => Promise.race([work, over.promise]);
   const subscribe = (filters: readonly string[]) =>
-    Promise.race([
+    inTime(
       // QoS 0: no answer of ours is waited for, and a portion is small enough for every queue.
       client.subscribeAsync([...filters], { qos: 0 }).catch((thrown: unknown) => {
         const said = thrown instanceof Error ? thrown.message : String(thrown);
         throw unreadable(broker.url, `it does not let this user subscribe to ${filters[0]} (${said}); allow it there`);
       }),
-      over.promise,
-    ]);
+    );
 
   let count = 0;
   /** Says a word, and hears it: all that was sent to us before it is here. @returns false if it does not come back in time */
@@ -94,7 +102,7 @@ export async function openDesk(options: DeskOptions): Promise<Desk> {
       () => false,
     );
     try {
-      return await Promise.race([refused, late, over.promise]);
+      return await inTime(Promise.race([refused, late]));
     } finally {
       clearTimeout(timer);
       awaited.delete(mark);
@@ -105,7 +113,7 @@ export async function openDesk(options: DeskOptions): Promise<Desk> {
     lastAt = Date.now();
     for (let left = quietMs; left > 0; left = lastAt + quietMs - Date.now()) {
       const wait = left;
-      await Promise.race([new Promise((resolve) => setTimeout(resolve, wait)), over.promise]);
+      await inTime(new Promise((resolve) => setTimeout(resolve, wait)));
     }
   }
 
@@ -125,19 +133,19 @@ export async function openDesk(options: DeskOptions): Promise<Desk> {
         ...(client.options.protocolVersion === 5 ? { properties: { messageExpiryInterval: SAMPLE_SECONDS } } : {}),
       });
     try {
-      await Promise.race([Promise.all(samples.map((topic) => retain(topic, 'x'))), over.promise]);
+      await inTime(Promise.all(samples.map((topic) => retain(topic, 'x'))));
       await subscribe([`${replies}/sample/+`]);
       const isBack = await marked(answerMs, 0);
       const inOrder = retained;
       await quiet();
       return { marks: isBack && inOrder === retained, givesToWildcards: retained > 0 };
     } finally {
-      await Promise.all(samples.map((topic) => retain(topic, '').catch(() => undefined)));
+      await inTime(Promise.all(samples.map((topic) => retain(topic, '').catch(() => undefined))));
       client.unsubscribe(`${replies}/sample/+`);
     }
   }
   const { givesToWildcards, ...found } = await trial().catch((thrown: unknown) => {
-    client.end(true);
+    end();
     throw thrown;
   });
   let { marks } = found;
@@ -158,7 +166,7 @@ export async function openDesk(options: DeskOptions): Promise<Desk> {
       marks = retained === before;
       return marks;
     },
-    end: () => void client.end(true),
+    end,
   };
 }
 

@@ -10,6 +10,8 @@ export interface FakeBroker {
   readonly retained: Map<string, string>;
   /** Subscriptions to these filters are refused. */
   refuses(filter: string): boolean;
+  /** What is published on these topics is never acknowledged. */
+  leavesOpen(topic: string): boolean;
   /** Messages on these topics reach nobody. */
   keepsBack(topic: string): boolean;
   /** Whether a filter with a wildcard is given what is retained; RabbitMQ gives it to exact topics alone. */
@@ -26,7 +28,7 @@ export interface FakeBroker {
 export async function startFakeBroker(): Promise<FakeBroker> {
   const clients = new Set<net.Socket>();
   const filters = new Map<net.Socket, Set<string>>();
-  const server = net.createServer((socket) => {
+  const server = net.createServer({ noDelay: true }, (socket) => {
     clients.add(socket);
     filters.set(socket, new Set());
     const parser = mqtt.parser({ protocolVersion: 5 });
@@ -61,7 +63,7 @@ export async function startFakeBroker(): Promise<FakeBroker> {
         const payload = packet.payload.toString();
         if (retain && payload === '') broker.retained.delete(topic);
         else if (retain) broker.retained.set(topic, payload);
-        if (packet.qos === 1) send({ cmd: 'puback', messageId: packet.messageId ?? 0 });
+        if (packet.qos === 1 && !broker.leavesOpen(topic)) send({ cmd: 'puback', messageId: packet.messageId ?? 0 });
         if (broker.keepsBack(topic)) return;
         for (const [one, of] of filters)
           if (finder([...of])(topic) && one.writable)
@@ -81,6 +83,7 @@ export async function startFakeBroker(): Promise<FakeBroker> {
     url: `mqtt://127.0.0.1:${(server.address() as net.AddressInfo).port}`,
     retained: new Map(),
     refuses: () => false,
+    leavesOpen: () => false,
     keepsBack: () => false,
     givesToWildcards: true,
     queue: 1_000,

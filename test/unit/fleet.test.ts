@@ -22,7 +22,7 @@ beforeEach(async () => {
 });
 afterEach(() => broker.stop());
 
-const reading = (more: { maxBytes?: number; hosts?: readonly string[] } = {}) =>
+const reading = (more: { maxBytes?: number; timeoutMs?: number; hosts?: readonly string[] } = {}) =>
   readFleet({ broker: { url: broker.url }, prefix: 'p', fleet: 'f', quietMs: 50, ...more });
 const read = async (more: Parameters<typeof reading>[0] = {}) => (await reading(more)).rows;
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -192,6 +192,27 @@ test('a broker that leaves in the middle is an error, not the end of the fleet',
     return false;
   };
   await expect(read()).rejects.toMatchObject({ code: 'BrokerUnreachable', message: expect.stringMatching(/closed/) });
+});
+
+test('a broker that leaves while it is tried, or takes what it never acknowledges, is an error in time', async () => {
+  broker.refuses = (filter) => {
+    if (filter.includes('/sample/')) broker.cut();
+    return false;
+  };
+  await expect(read()).rejects.toMatchObject({ code: 'BrokerUnreachable', message: expect.stringMatching(/closed/) });
+  broker.refuses = () => false;
+  broker.leavesOpen = (topic) => topic.includes('/sample/');
+  await expect(read({ timeoutMs: 500 })).rejects.toMatchObject({
+    code: 'BrokerUnreachable',
+    message: expect.stringMatching(/after 0\.5 s/),
+  });
+});
+
+test('a slice with more names than a portion has, as a fleet or somebody else makes one, is read to its end', async () => {
+  const names: string[] = [];
+  for (let i = 0; names.length < 250; i++) if (sliceOf(`h${i}`, sha256) === '00') names.push(`h${i}`);
+  for (const host of names) report(host);
+  expect(await read()).toHaveLength(250);
 });
 
 test('messages that are none of ours change nothing', () => {
