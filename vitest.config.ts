@@ -36,6 +36,8 @@ export default defineConfig({
         setupFiles: ['test/property.ts'],
         testTimeout: limits.testTimeout,
         hookTimeout: limits.hookTimeout,
+        // A limit of patience: what is polled is to come to be, and vitest's own limit is a second, which a busy machine exceeds.
+        expect: { poll: { timeout: limits.testTimeout / 2 } },
         sequence: { groupOrder },
         ...(maxWorkers ? { maxWorkers } : {}),
       },

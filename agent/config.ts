@@ -13,7 +13,7 @@ export interface AgentConfig extends AgentConfigFile {
 }
 
 /**
- * The configuration with every default made explicit and `${host}`, `${label.x}` expanded in repo.path and repo.ref.
+ * The configuration with every default made explicit and `${host}`, `${label.x}` expanded in repo.path, repo.ref and mqtt.clientId.
  * @param hostname used where the file names no host
  * @throws AgentError `InvalidConfig`, a line for each error with file, line and column
  */
@@ -34,7 +34,7 @@ export function parseConfig(file: string, text: string, hostname: string): Agent
       ),
     ]);
   const host = config.host ?? hostname.toLowerCase();
-  const expand = (value: string, key: string): string =>
+  const expand = (value: string, section: 'repo' | 'mqtt', key: string): string =>
     value.replaceAll(/\$\{([^}]*)\}/g, (whole, name: string) => {
       const found =
         name === 'host' ? host : name.startsWith('label.') ? config.labels[name.slice('label.'.length)] : undefined;
@@ -42,17 +42,19 @@ export function parseConfig(file: string, text: string, hostname: string): Agent
       const message = `${key}: \`${whole}\` is not defined; known are \${host}${Object.keys(config.labels)
         .map((l) => `, \${label.${l}}`)
         .join('')}`;
-      throw invalid([{ file, ...parsed.locate(['repo', key]), key: `repo.${key}`, message, severity: 'error' }]);
+      throw invalid([{ file, ...parsed.locate([section, key]), key: `${section}.${key}`, message, severity: 'error' }]);
     });
   const repo = {
     ...config.repo,
-    path: expand(config.repo.path, 'path').replace(/^\/+|\/+$/g, ''),
-    ref: expand(config.repo.ref, 'ref'),
+    path: expand(config.repo.path, 'repo', 'path').replace(/^\/+|\/+$/g, ''),
+    ref: expand(config.repo.ref, 'repo', 'ref'),
   };
   const varLines = Object.fromEntries(
     Object.keys(config.vars).map((name) => [name, parsed.locate(['vars', name]).line]),
   );
-  return { ...config, host, repo, varLines };
+  const { mqtt } = config;
+  const id = mqtt?.clientId === undefined ? {} : { clientId: expand(mqtt.clientId, 'mqtt', 'clientId') };
+  return { ...config, host, repo, ...(mqtt === undefined ? {} : { mqtt: { ...mqtt, ...id } }), varLines };
 }
 
 const invalid = (issues: readonly Issue[]) =>

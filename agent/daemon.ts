@@ -1,43 +1,48 @@
-/** The daemon as a process: its state, its signals, and a session for as long as agent.yaml says the same. */
+/** The daemon as a process: its state, its signals, and one session for each version of agent.yaml. */
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { isHostName } from '../manifests-schema/agent-config.ts';
 import type { AgentConfig } from './config.ts';
+import type { AgentApi } from './control/api.ts';
 import type { ControlApi } from './control/protocol.ts';
+import { listedCommands } from './control/remote/lazy.ts';
 import { createControlServer } from './control/server.ts';
 import type { Problem } from './core/types.ts';
-import { AgentError, asAgentError } from './errors.ts';
+import { configAgain, configAtStart } from './daemon/agent-yaml.ts';
+import { endAll } from './daemon/ending.ts';
+import { lastingApi } from './daemon/lasting-api.ts';
+import { type LocalVars, openLocalVars } from './daemon/local-vars.ts';
+import { createPeople } from './daemon/people.ts';
+import { createReporting } from './daemon/reporting.ts';
+import { createSession, type Session } from './daemon/session/session.ts';
+import { statusGroup } from './daemon/status-group.ts';
+import { asAgentError } from './errors.ts';
 import { configFile, type LayoutOptions, loadConfig, openState, rootOf, runDir, stateDir } from './layout.ts';
-import { type LocalVars, openLocalVars } from './local-vars.ts';
-import { createChannel, isSameChannel } from './report/index.ts';
-import { createReporter, type Reporter } from './report/reporter.ts';
+import { createAgentMetrics } from './metrics/index.ts';
+import { isSameChannel } from './report/index.ts';
+import type { Reporter } from './report/reporter.ts';
 import { loadIdentity, loadKeyedHash } from './secrets/identity.ts';
 import { createRedactor } from './secrets/redact.ts';
-import { createSession, type Session } from './session.ts';
-import { endsWithin, systemClock } from './system/clock.ts';
+import { systemClock } from './system/clock.ts';
 import { readFacts } from './system/facts.ts';
 import { createLogger } from './system/logger.ts';
 import { createNotifier } from './system/systemd/notify.ts';
 import { tameJson } from './tame.ts';
 
 export interface DaemonOptions extends LayoutOptions {
-  /** One reconcile, then the end. */
+  /** Reconcile once, then exit. */
   once: boolean;
-  /** With `once`: the run and the status as one document on stdout, and the log on stderr. */
+  /** With `once`: print the run and the status as one document on stdout, and the log on stderr. */
   json?: boolean;
   version: string;
-  /** With `once`: the host leaves, and what is managed is removed as `decommission: true` removes it. */
+  /** With `once`: the host leaves the fleet; managed resources are removed as with `decommission: true`. */
   leaving?: boolean;
 }
 
-/** How long `--once` waits for a broker that is slow or away; what it could not say, the next start says. */
+/** Time for which `--once` waits for a slow or unreachable broker; the next start sends the remaining reports. */
 const FLUSH_MS = 5_000;
-/** How long a stop waits for the step under way; the broker and the sockets have what is left of ten seconds. */
-const STEP_MS = 7_000;
-/** What is held, or assigned to nobody, is no failure. */
+/** Results of a run that are no failure. */
 const WELL: readonly (string | null | undefined)[] = ['synced', 'held', 'unassigned'];
 
-/** Runs until a signal comes, or one reconcile. @returns the exit code */
+/** Runs until a signal, or for one reconcile. @returns the exit code */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
   const startedAt = new Date();
   const asCalledNow = loadConfig(options);
@@ -51,18 +56,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const opened = openState(options, log);
   const { store } = opened;
   const state = stateDir(options);
-  const frozen = store.facts.get('host');
-  let config = frozen === undefined ? asCalledNow : loadConfig(options, frozen);
+  let config = configAtStart({ layout: options, asCalledNow, facts: store.facts, log });
   const { host, fleet } = config;
-  if (!isHostName(host)) throw badName(host);
-  if (host !== asCalledNow.host)
-    log.info(
-      { host, machine: asCalledNow.host },
-      'the machine has another name now; the host keeps that of its first start',
-    );
-  else if (frozen !== undefined && host !== frozen)
-    log.warn({ host, before: frozen }, 'agent.yaml gives this host another name');
-  if (host !== frozen) store.facts.set({ host });
 
   const notifier = createNotifier(process.env, () => performance.now());
   const instance = randomBytes(6).toString('hex');
@@ -74,8 +69,22 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   let reporter: Reporter | null = null;
   let code = 0;
   const { promise: ended, resolve: end } = Promise.withResolvers<number>();
-  /** What was wrong with agent.yaml when it was last read. */
+  /** Problem of agent.yaml when it was last read. */
   let refused: Problem | null = null;
+
+  const changed = () => {
+    reporter?.changed();
+    metrics.changed();
+    people.changed();
+  };
+  const metrics = createAgentMetrics({
+    status: () => session.api.status(),
+    problems: () => session.api.problems(),
+    resources: () => session.api.resources().resources,
+    isConnected: () => reporter?.isOpen() ?? null,
+    onProblems: () => reporter?.changed(),
+    ...{ store, startedAt, log, root: rootOf(options) },
+  });
 
   const sessionOf = (using: AgentConfig, localVars: LocalVars): Session =>
     createSession({
@@ -88,6 +97,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
         host,
         fleet,
         labels: using.labels,
+        commands: listedCommands(using.mqtt),
         version: options.version,
         startedAt: startedAt.toISOString(),
         instance,
@@ -100,43 +110,47 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       keyedHash,
       redactor,
       log,
-      problems: () => [...(refused ? [refused] : []), ...(reporter?.problems() ?? [])],
-      changed: () => reporter?.changed(),
+      tally: metrics.tally,
+      problems: () => [
+        ...(refused ? [refused] : []),
+        ...metrics.problems(),
+        ...(reporter?.problems() ?? []),
+        ...people.problems(),
+      ],
+      changed,
       damaged: () => end(1),
       turned: () => notifier.alive(),
     });
-  const reporterOf = (using: AgentConfig): Reporter | null => {
-    const common = { host, fleet, clock: systemClock, log };
-    const channel = createChannel(using, { ...common, instance, random: Math.random });
-    if (channel === null) return null;
-    return createReporter({
-      ...common,
-      channel,
-      outbox: store.outbox,
-      status: () => session.api.status(),
-      resources: () => session.api.resources().resources,
-      busy: () => session.busy(),
-      onNotice: (payload) => session.notice(payload),
-    });
-  };
-
+  const api = (): AgentApi =>
+    lastingApi({ session: () => session, isStopping: () => stopping, reloaded: () => reloading });
+  const reporterOf = createReporting({
+    ...{ host, fleet, instance, version: options.version, stateDir: state, store, redactor, log },
+    session: () => session,
+    api,
+    changed: () => reporter?.changed(),
+  });
+  const people = createPeople({
+    ...{ host, fleet, facts: store.facts, env: process.env, clock: systemClock, log },
+    status: () => session.api.status(),
+    secret: redactor.add,
+    random: Math.random,
+    problemsChanged: () => reporter?.changed(),
+  });
   let session = sessionOf(config, await openLocalVars(config, configFile(options)));
   let reloading: Promise<void> | null = null;
-  /** The session ends, and another one takes its place. */
+  /** The session ends, and another one replaces it. */
   let stopping = false;
 
-  /** Takes agent.yaml over as it is now, or keeps to what it was and says why. What is under way ends as at a stop. */
+  /** Applies the current agent.yaml, or keeps the former settings and reports why. A run in progress ends as at a stop. */
   async function reload(): Promise<void> {
     let next: AgentConfig;
     let localVars: LocalVars;
     try {
-      next = loadConfig(options, host);
-      if (next.host !== host || next.fleet !== fleet) throw needsRestart(next);
-      localVars = await openLocalVars(next, configFile(options));
+      ({ next, localVars } = await configAgain(options, { host, fleet }));
     } catch (thrown) {
       const { code: reason, message } = asAgentError(thrown, { code: 'InvalidConfig', phase: 'config' });
       refused = { id: 'agent.yaml', reason, message, file: null, line: null };
-      log.error({ reason }, `agent.yaml is not taken over, the agent goes on with what it said before: ${message}`);
+      log.error({ reason }, `agent.yaml is not applied, the agent keeps its former settings: ${message}`);
       reporter?.changed();
       return;
     }
@@ -152,41 +166,31 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       reporter = reporterOf(config);
       reporter?.start();
     }
+    await metrics.keepFile(config.metrics.textfile);
+    await people.take(config);
     session.start();
     log.info({ repo: config.repo.url }, 'agent.yaml was read again and taken over');
     reporter?.changed();
   }
 
   const server = createControlServer({
-    api: (): ControlApi => ({
-      ...session.api,
-      // A run that ends because agent.yaml is taken over is no answer: what comes gives it.
-      async sync(request, trigger, line) {
-        let answered = false;
-        await session.api.sync(request, trigger, (l) => {
-          if (l.type === 'done' && stopping) return;
-          answered ||= l.type === 'done';
-          line(l);
-        });
-        if (answered) return;
-        await reloading;
-        await session.api.sync(request, trigger, line);
-      },
-    }),
+    api: (): ControlApi => ({ ...api(), metrics: () => metrics.answer() }),
     dir: runDir(options),
-    statusGid: groupId(),
+    statusGid: statusGroup(),
     log,
   });
   reporter = reporterOf(config);
   await server.start();
   reporter?.start();
+  await metrics.keepFile(config.metrics.textfile);
+  await people.take(config);
   if (options.once) {
     const run = await session.once();
-    // What is held was not removed.
+    // A held resource was not removed.
     const isWell = options.leaving ? run?.sync === 'synced' : WELL.includes(run?.sync);
     code = isWell ? 0 : 1;
     const document = { schema: 1, type: 'done', run, status: session.api.status() };
-    // A run that could not be written has no record.
+    // A run whose record could not be written has none.
     if (options.json && !options.leaving && run !== null) process.stdout.write(`${tameJson(document)}\n`);
   } else {
     log.info({ version: options.version, host, repo: config.repo.url }, 'fairlead started');
@@ -205,39 +209,21 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     code = await ended;
     notifier.stopping();
   }
-  const finished = await endsWithin(
-    STEP_MS,
-    Promise.resolve(reloading).then(() => session.stop()),
-  );
-  if (!finished)
-    log.warn({}, 'the step under way did not end in time and is left as it is; the next start goes on with it');
   if (options.once) await reporter?.flushed(FLUSH_MS);
-  await reporter?.stop();
-  await server.stop();
-  // A step that is left may still write.
+  if (options.once) await people.flushed(FLUSH_MS);
+  const finished = await endAll(
+    {
+      session: async () => {
+        await reloading;
+        await session.stop();
+      },
+      left: () => metrics.stop({ keep: options.once }),
+      others: [async () => reporter?.stop(), () => people.stop(), () => server.stop()],
+    },
+    systemClock,
+    log,
+  );
+  // An abandoned step may still write.
   if (finished) opened.close();
   return code;
-}
-
-const needsRestart = ({ host, fleet }: AgentConfig) =>
-  new AgentError({
-    code: 'RestartNeeded',
-    phase: 'config',
-    message: `agent.yaml now names host ${host} in fleet ${fleet}, but a running agent cannot change its name; run \`systemctl restart fairlead\``,
-  });
-
-const badName = (name: string) =>
-  new AgentError({
-    code: 'InvalidConfig',
-    phase: 'config',
-    message: `this machine is called "${name}", which is no host name by RFC 1123; give the host one with \`host:\` in agent.yaml`,
-  });
-
-/** Gid of group `fairlead`, who may read the status; null where there is none, or we are not root. */
-function groupId(): number | null {
-  if (process.getuid?.() !== 0) return null;
-  const line = readFileSync('/etc/group', 'utf8')
-    .split('\n')
-    .find((l) => l.startsWith('fairlead:'));
-  return line ? Number(line.split(':')[2]) : null;
 }

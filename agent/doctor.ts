@@ -1,14 +1,15 @@
-/** What a host needs of the world around it, each part probed by itself, with the fix where it fails. */
+/** Checks each thing that a host needs, and names the remedy for each failure. */
 import { accessSync, constants, existsSync } from 'node:fs';
 import path from 'node:path';
 import type { DoctorDocument } from '../manifests-schema/documents.ts';
 import type { StatusDocument } from '../manifests-schema/payloads.ts';
 import type { AgentConfig } from './config.ts';
 import { createControlClient } from './control/client.ts';
-import { canonicalHost, pathBehind } from './core/image-name.ts';
+import { listedCommands } from './control/remote/lazy.ts';
+import { canonicalHost, pathBehind } from './core/names/image-name.ts';
 import { AgentError } from './errors.ts';
 import { createSource } from './git/source.ts';
-import { Ailment, clock, credentials, disk, SET_CLOCK, Unknown, watches } from './host-probes.ts';
+import { clock, credentials, disk, ProbeFailure, SET_CLOCK, Unknown, watches } from './host-probes.ts';
 import { configFile, type LayoutOptions, loadConfig, rootOf, runDir, stateDir } from './layout.ts';
 import { silentLog } from './log.ts';
 import { createChannelProbe } from './report/index.ts';
@@ -24,25 +25,29 @@ type Finding = DoctorDocument['findings'][number];
 interface Probe {
   name: string;
   run(config: AgentConfig): Promise<string> | string;
-  /** What to do where the failure names no fix of its own. */
+  /** Remedy if the failure names none itself. */
   fix: string;
 }
 
 export interface DoctorOptions extends LayoutOptions {
-  /** Of this program. */
+  /** Version of this program. */
   version: string;
 }
 
-/** @returns one finding for each part, in the order in which one would fix them */
+/** @returns one finding for each part, in the order in which to fix them */
 export async function examine(options: DoctorOptions): Promise<Finding[]> {
   const file = configFile(options);
   let config: AgentConfig;
   try {
     config = loadConfig(options);
   } catch (thrown) {
-    // Who may not read the file cannot mend it, either.
-    const fix = isForbidden(file) ? 'run doctor as root, as whom the agent runs' : undefined;
-    return [finding('config', thrown, fix ?? `fix ${file} (see man agent.yaml); \`fairlead init\` writes a first one`)];
+    // A user who cannot read the file cannot fix it either.
+    const fix = isForbidden(file)
+      ? 'run doctor as root, as whom the agent runs'
+      : existsSync(file)
+        ? `fix ${file}; man agent.yaml has every key`
+        : 'fairlead init https://git.example.com/fleet.git, with the address of your repository';
+    return [finding('config', thrown, fix)];
   }
   const hosts = rootOf(options) === '' ? [systemd] : [];
   if (rootOf(options) === '' && (await needsEngine(options, config))) hosts.push(docker);
@@ -62,7 +67,7 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
       name: 'clock',
       async run(given) {
         const doubt = (await problemsOf(options)).find(({ reason }) => reason === 'ClockWrong');
-        if (doubt) throw new Ailment(doubt.message, SET_CLOCK);
+        if (doubt) throw new ProbeFailure(doubt.message, SET_CLOCK);
         return clock(given, rootOf(options) === '' ? () => timeSync(exec) : null);
       },
       fix: SET_CLOCK,
@@ -82,7 +87,7 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
   return [{ ...WELL, name: 'config', message: said }, ...found];
 }
 
-/** Also where it lies in a directory that this user may not enter. */
+/** Also true if it is in a directory that this user may not enter. */
 function isForbidden(file: string): boolean {
   try {
     accessSync(file, constants.R_OK);
@@ -96,23 +101,24 @@ const WELL = { ok: true, unknown: false, fix: '' } as const;
 
 function finding(name: string, thrown: unknown, fix: string): Finding {
   const special =
-    thrown instanceof Ailment ? thrown.fix : thrown instanceof AgentError ? FIXES[thrown.code] : undefined;
+    thrown instanceof ProbeFailure ? thrown.fix : thrown instanceof AgentError ? FIXES[thrown.code] : undefined;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   const unknown = thrown instanceof Unknown;
   return { name, ok: unknown, unknown, message, fix: special ?? fix };
 }
 
-/** By the code of the failure. */
+/** Remedies by the code of the failure. */
 const FIXES: Readonly<Record<string, string>> = {
   AuthenticationFailed:
-    'put a fresh password, token or key into the file that repo.auth names; the server must let it read',
+    'name a file with a token, a password or a deploy key in repo.auth of agent.yaml (man agent.yaml), or put a fresh one into the file that it names; the server must let it read',
   HostKeyUnknown: 'ssh-keyscan HOST, compare with what the server’s owner says, and add it to repo.auth.knownHostsFile',
-  RefNotFound: 'check repo.ref in agent.yaml: a branch, a tag, a pattern of tags or a commit of this repository',
+  RefNotFound:
+    'push it, or check repo.ref in agent.yaml: a branch, a tag, a pattern of tags or a commit of this repository',
   UnsupportedRepository: 'use a repository with SHA-1 ids, and a server that speaks git protocol 2',
   DaemonUnreachable: 'systemctl enable --now fairlead; its log: journalctl -u fairlead',
 };
 
-/** It answers, is of this version, and hears of all that is to be watched. */
+/** The daemon answers, has this version, and watches everything that it has to. */
 const daemon = (options: DoctorOptions): Probe => ({
   name: 'daemon',
   fix: 'run doctor as root, or as a member of the group fairlead',
@@ -121,26 +127,26 @@ const daemon = (options: DoctorOptions): Probe => ({
     const { version } = (await client.get<{ version: string }>('version')) ?? { version: 'another' };
     const at = path.join(runDir(options), 'agent.sock');
     if (version !== options.version)
-      throw new Ailment(
+      throw new ProbeFailure(
         `the daemon at ${at} is of version ${version}, this program of ${options.version}`,
         'systemctl restart fairlead',
       );
     const status = await client.get<StatusDocument>('status');
     const deaf = status?.problems.find((p) => p.reason.startsWith('WatchLimit'));
     if (deaf)
-      throw new Ailment(
+      throw new ProbeFailure(
         deaf.message,
-        'echo fs.inotify.max_user_watches=524288 > /etc/sysctl.d/60-fairlead.conf && sysctl --system; systemctl restart fairlead',
+        "printf 'fs.inotify.max_user_watches=524288\\nfs.inotify.max_user_instances=1024\\n' > /etc/sysctl.d/60-fairlead.conf && sysctl --system; systemctl restart fairlead",
       );
     const taken = status?.problems.find(({ reason }) => reason === 'NameTaken');
     if (taken)
-      throw new Ailment(
+      throw new ProbeFailure(
         taken.message,
         'systemctl disable --now fairlead, on the machine that this one replaces; the name is tried again here within minutes',
       );
     const missing = status?.problems.find(({ reason }) => reason === 'AddressMissing');
     if (missing)
-      throw new Ailment(`${missing.id}: ${missing.message}`, 'ip -br address lists the addresses of this host');
+      throw new ProbeFailure(`${missing.id}: ${missing.message}`, 'ip -br address lists the addresses of this host');
     return `answers at ${at}; ${status?.sync}, ${status?.health}`;
   },
 });
@@ -155,14 +161,20 @@ const repository: Probe = {
   },
 };
 
-/** The far end that this host reports to, if agent.yaml names one. */
+/** The broker to which this host reports, if agent.yaml names one. */
 function channel(config: AgentConfig): Probe[] {
-  const found = createChannelProbe(config);
+  const found = createChannelProbe(config, { host: config.host, fleet: config.fleet, ref: config.repo.ref });
   if (found === null) return [];
   const { name, address, fix } = found;
   const run = async () => {
     await found.probe(AbortSignal.timeout(PROBE_MS));
-    return `${address} answers`;
+    const remarks = (await found.remarks?.(AbortSignal.timeout(PROBE_MS)).catch(() => [])) ?? [];
+    const listed = listedCommands(config.mqtt);
+    const commands =
+      listed.length === 0
+        ? 'this host follows no commands from there'
+        : `whoever may publish commands there can ${listed.join(', ')}`;
+    return [`${address} answers`, commands, ...remarks].join('; ');
   };
   return [{ name, fix, run }];
 }
@@ -181,13 +193,13 @@ const systemd: Probe = {
   },
 };
 
-/** Whether there is an engine, or a problem for want of one: a host of files and units alone is well without. */
+/** A missing Docker engine is a failure only if a problem names it: a host with only files and units needs none. */
 async function needsEngine(options: DoctorOptions, { docker: { socket } }: AgentConfig): Promise<boolean> {
   if (existsSync(socket) || socket !== USUAL_SOCKET) return true;
   return (await problemsOf(options)).some(({ reason }) => reason === 'EngineUnreachable');
 }
 
-/** What the daemon says is wrong; nothing where it does not answer. */
+/** Problems that the daemon reports; none if it does not answer. */
 async function problemsOf(options: DoctorOptions): Promise<StatusDocument['problems']> {
   const client = createControlClient({ dir: runDir(options) });
   const status = await client.get<StatusDocument>('status').catch(() => null);
@@ -196,7 +208,7 @@ async function problemsOf(options: DoctorOptions): Promise<StatusDocument['probl
 
 const USUAL_SOCKET = '/var/run/docker.sock';
 
-/** By the engine, as a pull would do it. */
+/** Logs in through the Docker engine, as a pull does. */
 const registries: Probe = {
   name: 'registries',
   fix: 'check docker.registries in agent.yaml, and the way to them from this host',
@@ -226,7 +238,7 @@ const docker: Probe = {
     const engine = createDocker({ socket });
     const { version, api } = await engine.version();
     if (api.localeCompare(LEAST_API, 'en', { numeric: true }) < 0)
-      throw new Ailment(
+      throw new ProbeFailure(
         `the engine at ${socket} is ${version} with API ${api}; fairlead needs ${LEAST_API} or newer (Docker 20.10)`,
         'install a newer engine: apt-get install docker.io, or https://docs.docker.com/engine/install/',
       );

@@ -1,4 +1,4 @@
-/** Where a host keeps its things, and how they are opened. */
+/** Paths of a host, and how their files are opened. */
 import { accessSync, constants, existsSync, mkdirSync, realpathSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -8,8 +8,8 @@ import type { Log } from './log.ts';
 import { readNamedSync } from './reading.ts';
 import { openStore, readStore, type Store } from './store/db.ts';
 import { createDiskFullStore } from './store/disk-full-store.ts';
+import type { RunReader } from './store/history/run-reader.ts';
 import { lockState } from './store/lock.ts';
-import type { RunReader } from './store/run-reader.ts';
 
 export interface LayoutOptions {
   config?: string;
@@ -21,7 +21,7 @@ export const configFile = (options: LayoutOptions) => options.config ?? `${rootO
 export const stateDir = (options: LayoutOptions) => `${rootOf(options)}/var/lib/fairlead`;
 export const runDir = (options: LayoutOptions) => `${rootOf(options)}/run/fairlead`;
 
-/** @param name of the machine, where it was frozen at an earlier start */
+/** @param name of the host, if an earlier start fixed it */
 export function loadConfig(options: LayoutOptions, name = os.hostname()): AgentConfig {
   const file = configFile(options);
   try {
@@ -29,18 +29,18 @@ export function loadConfig(options: LayoutOptions, name = os.hostname()): AgentC
   } catch (thrown) {
     if (thrown instanceof AgentError) throw thrown;
     const { code, message: said } = thrown as NodeJS.ErrnoException;
-    const hints: Record<string, string> = { ENOENT: '; docs/install.md shows one', EACCES: '; run fairlead as root' };
+    const hints: Record<string, string> = { ENOENT: '; `fairlead init` writes one', EACCES: '; run fairlead as root' };
     const why = `${said}${hints[code ?? ''] ?? ''}`;
     throw new AgentError({ code: 'InvalidConfig', phase: 'config', message: `cannot read ${file}: ${why}` });
   }
 }
 
-/** Where the program lies that runs now. */
+/** Directory of the running program. */
 export const programDir = (): string => path.dirname(realpathSync(process.argv[1] ?? '.'));
 
-/** The addon that the build put beside the bundle. */
+/** The addon beside the bundle. */
 function sqliteAddon(): string | undefined {
-  // Without this the report asks the resolver for the name of each peer.
+  // Without this the report resolves the name of each peer.
   (process.report as { excludeNetwork?: boolean }).excludeNetwork = true;
   const libc = (process.report.getReport() as { header: { glibcVersionRuntime?: string } }).header.glibcVersionRuntime
     ? 'linux'
@@ -54,7 +54,7 @@ export interface OpenState {
   close(): void;
 }
 
-/** The state directory, made if missing, for this process alone. Throws AgentError `AlreadyRunning`, `StateUnwritable`. */
+/** Opens the state directory for this process only, and creates it if missing. Throws AgentError `AlreadyRunning`, `StateUnwritable`. */
 export function openState(options: LayoutOptions, log: Log): OpenState {
   const dir = stateDir(options);
   try {
@@ -90,7 +90,7 @@ function openIn(dir: string, log: Log): OpenState {
   }
 }
 
-/** For the commands that read the database of an agent that is down: changes nothing there. */
+/** Opens the database read-only, for commands while the agent is down. */
 export function readHistory<T>(options: LayoutOptions, read: (runs: RunReader) => T): T {
   const dir = stateDir(options);
   const file = path.join(dir, 'history.db');

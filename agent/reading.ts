@@ -1,11 +1,11 @@
-/** Reads files of this machine by their path: the large files of a checkout where they lie, and what people name in settings. */
+/** Reads files of this machine by path: large files of a checkout, and files that settings name. */
 import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 
-/** All of a file; null where there is none. */
+/** The whole file; null if it does not exist. */
 export const readWhole = (file: string): Uint8Array | null => (existsSync(file) ? readFileSync(file) : null);
 
-/** The first and the last bytes of a file, `most` of each, or all of a shorter one; null where there is none. */
+/** The first and the last `most` bytes of a file, or all of a shorter one; null if it does not exist. */
 export function readEnds(file: string, most: number): Uint8Array | null {
   if (!existsSync(file)) return null;
   const fd = openSync(file, 'r');
@@ -23,24 +23,24 @@ export function readEnds(file: string, most: number): Uint8Array | null {
 }
 
 const MIB = 1024 * 1024;
-/** A file that settings name, such as a password, a certificate or a list of variables, has at most this many bytes. */
+/** Maximum size of a file that settings name, such as a password, a certificate or a list of variables, in bytes. */
 const MOST_NAMED = 4 * MIB;
-/** A pipe that nobody writes to would wait for ever: the open itself must not. */
+/** Opening a pipe without a writer must not block. */
 const HOW = constants.O_RDONLY | constants.O_NONBLOCK;
-/** What a shell makes of `<(command)` and of `-`: open in this very process, and written by whoever started it. */
+/** Paths that a shell creates for `<(command)` and `-`: they are open in this process, and its starter writes to them. */
 const OWN_DESCRIPTOR = /^\/dev\/(fd\/\d+|stdin)$/;
 
 /**
- * All of a file that settings name: a regular one of at most 4 MiB. Nothing else is opened, because a pipe may never end
- * and a device may take being opened for an order.
- * @throws Unread, whose message is only why, to be put behind what cannot be read
+ * Reads a file that settings name: a regular one of at most 4 MiB. Nothing else is opened, because a pipe may never end
+ * and opening a device can have an effect.
+ * @throws Unread, whose message is only the reason, for use after the name of the file
  */
 export async function readNamed(file: string): Promise<Buffer> {
   try {
     if (!OWN_DESCRIPTOR.test(file)) refuse(await stat(file));
     const handle = await open(file, OWN_DESCRIPTOR.test(file) ? constants.O_RDONLY : HOW);
     try {
-      // Another file may have taken its place since.
+      // Another file may have replaced it since.
       if (!OWN_DESCRIPTOR.test(file)) refuse(await handle.stat());
       const parts: Buffer[] = [];
       for (let size = 0; ; ) {
@@ -58,7 +58,7 @@ export async function readNamed(file: string): Promise<Buffer> {
   }
 }
 
-/** The same for one that is read at a start. */
+/** The same, synchronously, for a start. */
 export function readNamedSync(file: string): Buffer {
   try {
     if (!OWN_DESCRIPTOR.test(file)) refuse(statSync(file));
@@ -82,7 +82,7 @@ export function readNamedSync(file: string): Buffer {
   }
 }
 
-/** Whether a program that is given the name of a file may open it. @throws Unread */
+/** Checks that a program may be given this file. @throws Unread */
 export async function checkNamed(file: string): Promise<void> {
   try {
     refuse(await stat(file));
@@ -98,7 +98,7 @@ function refuse(found: { isFile(): boolean; size: number }): void {
 
 const tooLarge = () => new Error(`it is larger than ${MOST_NAMED / MIB} MiB`);
 
-/** In words; the code of the system call stays for those who ask. */
+/** The reason in words; the code of the system call is a property. */
 const WORDS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
   ENOTDIR: 'there is no such file',
@@ -119,7 +119,7 @@ export class Unread extends Error {
   }
 }
 
-/** Why a call of the system failed, in a few words to be put behind what it was to do. */
+/** Why a system call failed, in a few words for use after the name of the action. */
 export function whyUnread(thrown: unknown): string {
   const { code, message } = thrown as NodeJS.ErrnoException;
   return WORDS[code ?? ''] ?? code ?? message;

@@ -1,7 +1,6 @@
 /**
- * Foreign text made safe to show: what git servers, registries, containers, brokers and file names say has no character that
- * steers a terminal or changes the order in which text is read. It is applied where such text enters (errors, and all that
- * leaves a run), and once more where it is printed.
+ * Makes foreign text safe to show: removes characters that control a terminal or reorder text from texts of git servers, registries,
+ * containers, brokers and file names. Applied where such text enters (errors, and results of a run), and again where it is printed.
  */
 
 /**
@@ -10,20 +9,20 @@
  * chapters 9.2 and 23). Joiners (U+200C, U+200D) stay: Persian and emoji need them.
  */
 const UNSAFE = /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
-/** What an unsafe character is shown as. */
+/** Replacement of an unsafe character. */
 const SHOWN = '·';
 
-/** One line: line feeds and tabs are shown as `·` as well. */
+/** For one line: line feeds and tabs are replaced as well. */
 export const tame = (text: string): string => text.replace(UNSAFE, SHOWN);
 
-/** The same for text of several lines: line feeds and tabs stay, and so does a carriage return before a line feed. */
+/** For text of several lines: line feeds, tabs, and a carriage return before a line feed stay. */
 export const tameLines = (text: string): string =>
   text.replace(UNSAFE, (found, at: number) => {
     if (found === '\n' || found === '\t') return found;
     return found === '\r' && text[at + 1] === '\n' ? found : SHOWN;
   });
 
-/** Characters that would be shown otherwise than they are. */
+/** Whether the text has no character that is replaced. */
 export const isTame = (text: string): boolean => tameLines(text) === text;
 
 /** JSON that can be printed on a terminal: the same data, unsafe characters written as `\uXXXX`. */
@@ -34,7 +33,7 @@ export const tameJson = (value: unknown, indent?: number): string =>
 
 const escaped = (unit: number): string => `\\u${unit.toString(16).padStart(4, '0')}`;
 
-/** Every string of plain data, keys included; parts in which nothing changes stay the very same objects. */
+/** Applies it to every string of plain data, also to keys; unchanged parts stay the same objects. */
 export const tamed = <T>(value: T): T => deep(value) as T;
 
 function deep(value: unknown): unknown {

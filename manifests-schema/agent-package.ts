@@ -5,14 +5,14 @@ import { z } from 'zod';
 export const AGENT_VERSION = /^\d{1,5}\.\d{1,5}\.\d{1,5}(-[0-9A-Za-z][0-9A-Za-z.-]{0,40})?$/;
 export const SHA256 = /^[0-9a-f]{64}$/;
 
-/** Layers are merged key by key, so that each key may stand alone; the whole is judged by agent/core/agent-wanted.ts. */
+/** Layers are merged key by key, so that each key may stand alone; the whole is judged by agent/core/version/agent-wanted.ts. */
 export const agentPackage = z
   .strictObject({
     version: z
       .string()
       .regex(AGENT_VERSION, 'must be a version of fairlead such as 0.2.0')
       .nullish()
-      .describe('the version that hosts are to run'),
+      .describe('the version that hosts must run'),
     source: z
       .string()
       .min(1)
@@ -25,5 +25,5 @@ export const agentPackage = z
       .describe('digest of the package; required for a URL'),
   })
   .nullish()
-  .describe('the version of the agent, see docs/upgrade.md; later layers replace key by key, `null` takes it back');
+  .describe('the version of the agent, see docs/upgrade.md; later layers override key by key, `null` removes it');
 export type AgentPackage = z.infer<typeof agentPackage>;

@@ -14,7 +14,7 @@ export function check<T>(schema: z.ZodType<T>, parsed: Parsed, value: unknown = 
   };
 }
 
-/** One error at a key's place. */
+/** One error at the position of a key. */
 export function issueAt(parsed: Parsed, path: KeyPath, message: string, severity: Issue['severity'] = 'error'): Issue {
   return { file: parsed.file, ...parsed.locate(path), key: path.join('.'), message, severity };
 }
@@ -32,7 +32,7 @@ function explain(issue: z.core.$ZodIssue, schema: z.ZodType, parsed: Parsed): Is
   const last = path.at(-1) ?? 'the file';
   // An item of a list is named by the list.
   const key = typeof last === 'number' ? `${path.at(-2) ?? ''}[${last}]` : last;
-  // What is wrong with the key of a mapping is said by the schema of its keys.
+  // Errors of a mapping's key come from the schema of its keys.
   if (issue.code === 'invalid_key')
     return [issueAt(parsed, path, `\`${key}\` ${issue.issues[0]?.message ?? issue.message}`)];
   // A key that is not there has no value to complain about.
@@ -73,7 +73,7 @@ function keysAt(schema: z.ZodType, path: KeyPath): string[] {
   return node instanceof z.ZodObject ? Object.keys(node.shape) : [];
 }
 
-/** What a value at `path` must be, if that does not depend on other values. */
+/** The required form of the value at `path`, if it does not depend on other values. */
 function schemaAt(schema: z.ZodType, path: KeyPath): z.ZodType | undefined {
   let node: z.core.$ZodType | undefined = schema;
   for (const step of path) {

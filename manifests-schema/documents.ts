@@ -1,24 +1,16 @@
 /** The documents that commands print with `--json`, but those that the broker holds as well (payloads.ts). */
 import { z } from 'zod';
-import { healthState, reason, reasonCode, resourceStatus, statusDocument, syncState, timestamp } from './payloads.ts';
+import { COMMANDS, OUTCOMES } from './command-names.ts';
+import { planSummary } from './commands.ts';
+import { action, operation, recentHistory, run, why } from './history.ts';
+import { healthState, reasonCode, resourceStatus, statusDocument, timestamp } from './payloads.ts';
+
+export type { ActionDocument } from './history.ts';
 
 const schema = z.literal(1);
-const operation = z
-  .enum(['none', 'create', 'update', 'replace', 'remove', 'release', 'refresh'])
-  .describe('release: it is managed no more, and stays on the host');
 const origin = z
   .strictObject({ file: z.string(), line: z.int(), layer: z.string() })
   .describe('where it is declared, relative to the repository');
-const why = z
-  .array(
-    z.strictObject({
-      field: z.string(),
-      from: z.string().optional().describe('what it was, or is'),
-      to: z.string().optional().describe('what it became, or will be'),
-    }),
-  )
-  .readonly()
-  .describe('each field that differs');
 const issue = z.strictObject({
   file: z.string(),
   line: z.int(),
@@ -29,72 +21,18 @@ const issue = z.strictObject({
   reason: reasonCode.optional().describe('a reason of its own, such as AgentTooOld'),
 });
 
-const commitInfo = z.strictObject({
-  ref: z.string(),
-  commit: z.string(),
-  author: z.string(),
-  subject: z.string(),
-  committedAt: timestamp,
-  committer: z.string().optional(),
-  signer: z.string().nullable().optional().describe('of the verified signature; null where none was asked for'),
-  tag: z.string().optional(),
-  content: z.string().optional().describe("changes exactly when the host's part of the repository does"),
-  commits: z
-    .array(
-      z.strictObject({
-        commit: z.string(),
-        author: z.string(),
-        subject: z.string(),
-        committedAt: timestamp,
-        touched: z.boolean().nullable().describe('whether it changed this host’s part; null where that cannot be told'),
-      }),
-    )
-    .readonly()
-    .optional()
-    .describe('seen since the commit accepted before, newest first'),
-});
-
-const action = z.strictObject({
-  id: z.string(),
-  op: operation,
-  why,
-  result: z.enum(['done', 'failed', 'blocked', 'held']),
-  drift: z.boolean().describe('something on the host had drifted; no commit asked for this'),
-  error: z.strictObject({ code: reasonCode, message: z.string() }).optional(),
-  durationMs: z.int(),
-});
-export type ActionDocument = z.infer<typeof action>;
-
-const run = z.strictObject({
-  id: z.int(),
-  trigger: z.enum(['start', 'schedule', 'push', 'manual', 'drift', 'retry']),
-  startedAt: timestamp,
-  durationMs: z.int(),
-  sync: syncState,
-  reason,
-  message: z.string(),
-  commit: commitInfo.nullable(),
-  changed: z.int(),
-  failed: z.int(),
-  repaired: z.int(),
-  quietFrom: z
-    .int()
-    .optional()
-    .describe('the runs from this number to `id` found the same and had nothing to do; `id` stands for all of them'),
-});
-
 export const planDocument = z
   .strictObject({
     schema,
     commit: z.string().nullable().describe('null for a directory'),
     issues: z.array(issue).describe('with an error among them the commit cannot be planned'),
     error: z.string().nullable().describe('something other than the declaration failed: git, engine'),
-    held: z.string().nullable().describe('the whole plan is held: why'),
+    held: z.string().nullable().describe('why the whole plan is held'),
     dropped: z
       .array(z.string())
       .optional()
       .describe('inferred edges that are not kept, since they would close a cycle'),
-    stays: z.array(z.string()).optional().describe('of a decommissioned host: what is managed and stays there'),
+    stays: z.array(z.string()).optional().describe('on a decommissioned host: managed resources that stay'),
     actions: z.array(
       z.strictObject({
         id: z.string(),
@@ -120,7 +58,7 @@ export const showDocument = z
   .strictObject({
     schema,
     id: z.string(),
-    origin: origin.nullable().describe('null where it is declared no more'),
+    origin: origin.nullable().describe('null if it is no longer declared'),
     attributes: z
       .record(z.string(), origin)
       .readonly()
@@ -138,7 +76,7 @@ export const showDocument = z
       .nullable()
       .describe('whose declaration this is'),
     desired: z.unknown().describe('the declaration; contents as their size and hash, secrets not at all'),
-    actual: z.unknown().describe('what the host has; null where it has nothing'),
+    actual: z.unknown().describe('the actual state; null if the host has none'),
     status: resourceStatus.nullable(),
     history: z.array(z.strictObject({ run: z.int(), at: timestamp, action })).describe('newest first'),
     overwritten: z
@@ -148,7 +86,7 @@ export const showDocument = z
           run: z.int(),
           at: timestamp,
           path: z.string().describe('what was overwritten'),
-          kept: z.string().nullable().describe('where the bytes lie on this host; null where they are kept no more'),
+          kept: z.string().nullable().describe('path of the content on this host; null if it is no longer kept'),
           bytes: z.int().nullable(),
         }),
       )
@@ -187,12 +125,10 @@ export const doctorDocument = z
     findings: z.array(
       z.strictObject({
         name: z.string(),
-        ok: z.boolean().describe('nothing is known to be wrong with it'),
-        unknown: z
-          .boolean()
-          .describe('it could not be checked, and nothing speaks against it: ok, but not called right'),
+        ok: z.boolean().describe('no failure was found'),
+        unknown: z.boolean().describe('it could not be checked: ok, but unknown'),
         message: z.string().describe('what was found'),
-        fix: z.string().describe('what to do, where it is not ok or not known'),
+        fix: z.string().describe('what to do, if it is not ok or unknown'),
       }),
     ),
   })
@@ -220,7 +156,7 @@ export const renderDocument = z
     host: z.string(),
     path: z.string(),
     layers: z.array(z.string()).readonly().describe('lowest first'),
-    settings: z.record(z.string(), z.unknown()).describe('of host.yaml'),
+    settings: z.record(z.string(), z.unknown()).describe('settings of host.yaml'),
     labels: z.record(z.string(), z.string()).readonly(),
     vars: z.record(z.string(), z.unknown()).describe('with --origin each is {value, origin}'),
     resources: z.record(
@@ -273,16 +209,16 @@ export const initDocument = z
     age: z.string().describe('public half'),
     ssh: z.string().describe('public half'),
     directory: z.string().describe('of this host in the repository'),
-    service: z.enum(['started', 'stopped', 'absent']).describe('what became of the unit of the agent'),
-    made: z.array(z.string()).describe('files that were not there before'),
+    service: z.enum(['started', 'stopped', 'absent']).describe('state of the unit of the agent'),
+    made: z.array(z.string()).describe('files that were created'),
   })
   .describe('fairlead init --json');
 
 export const uninstallDocument = z
   .strictObject({
     schema,
-    removed: z.boolean().describe('whether what was managed is gone'),
-    resources: z.number().nullable().describe('how many were managed; null where the agent was down'),
+    removed: z.boolean().describe('whether managed resources were removed'),
+    resources: z.number().nullable().describe('number of managed resources; null if the agent was down'),
     service: z.enum(['started', 'stopped', 'absent']),
     left: z.array(z.string()).describe('paths that stay on the host'),
   })
@@ -291,31 +227,97 @@ export const uninstallDocument = z
 export const fleetDocument = z
   .strictObject({
     schema,
-    way: z.enum(['index', 'list']).describe('where the names of hosts come from: the index on the broker, or a list'),
+    way: z
+      .enum(['index', 'list', 'roll-call'])
+      .describe('where the names of hosts come from: the index on the broker, a list, or those that reported'),
     counts: z
       .strictObject({ fleet: z.int(), shown: z.int(), well: z.int() })
-      .describe('hosts of the fleet, those of them that are shown, and those of these that are well'),
+      .describe('number of hosts in the fleet, of listed hosts, and of listed hosts that are well'),
     commits: z
       .array(z.strictObject({ commit: z.string().nullable(), hosts: z.int() }))
-      .describe('how many of the hosts that are shown run which commit, the most first'),
+      .describe('number of listed hosts for each commit, the largest first'),
     hosts: z.array(
       z.strictObject({
         host: z.string(),
         presence: z.enum(['online', 'offline', 'unknown']),
         sync: z.string(),
         health: z.union([healthState, z.string()]),
-        commit: z.string().nullable().describe('what the repository asks for'),
+        ref: z.string().nullable().describe('ref that the host follows'),
+        commit: z.string().nullable().describe('desired commit'),
         subject: z.string(),
         committedAt: z.string().nullable(),
         applied: z.string().nullable().describe('the commit that was applied last'),
         labels: z.record(z.string(), z.string()),
+        commands: z.array(z.string()).describe('commands over the broker that it follows'),
         at: timestamp.nullable(),
         reason: z.string(),
         message: z.string(),
+        gate: z
+          .strictObject({ kind: z.string(), reason: z.string(), until: timestamp.nullable() })
+          .nullable()
+          .describe(
+            'keeps changes away from the host: a pause, a window, …; until is null if it does not end by itself',
+          ),
       }),
     ),
   })
   .describe('fairlead fleet status --json');
+
+export const dashboardDocument = z
+  .strictObject({
+    schema: z.literal(1),
+    url: z.string().nullable().describe('address of the page; null with --out'),
+    out: z.string().nullable().describe('directory that the files were written to'),
+    files: z.array(z.string()).describe('files that were written'),
+    websocket: z.string().describe('websocket address of the broker for browsers'),
+  })
+  .describe('fairlead fleet dashboard --json');
+export type DashboardDocument = z.infer<typeof dashboardDocument>;
+export const fleetHostDocument = z
+  .strictObject({
+    schema,
+    host: z.string(),
+    presence: z.enum(['online', 'offline', 'unknown']),
+    status: statusDocument.nullable(),
+    resources: z.array(resourceStatus).nullable(),
+    history: recentHistory.nullable(),
+    unreadable: z.array(z.string()).describe('topics of this host that this version cannot read; they are null here'),
+  })
+  .describe('fairlead fleet show HOST --json; null where the broker has none');
+
+export const fleetActDocument = z
+  .strictObject({
+    schema,
+    command: z.enum(COMMANDS),
+    lost: z.string().nullable().describe('why the broker was lost before all had answered'),
+    hosts: z.array(
+      z.strictObject({
+        host: z.string(),
+        outcome: z
+          .enum(OUTCOMES)
+          .describe(
+            'done: carried out, and the host is well; unwell: carried out, and it is not; refused, failed: by the host; silent: no answer; late: it is at it for longer than was waited for; unheard: the broker does not take the command; open: asked, and not waited for; not-asked; stopped: not asked since others had failed; away, off: not asked, since it is offline or does not follow the command',
+          ),
+        reason: z.string(),
+        message: z.string(),
+        status: z
+          .strictObject({
+            sync: z.string(),
+            health: z.string(),
+            commit: z.string().nullable(),
+            run: z.strictObject({ changed: z.int(), failed: z.int(), repaired: z.int() }).nullable(),
+          })
+          .nullable()
+          .describe('state of the host afterwards'),
+        plan: planSummary
+          .pick({ commit: true, held: true, issuesTotal: true, counts: true, actions: true, actionsTotal: true })
+          .nullable(),
+        pause: z.strictObject({ until: timestamp.nullable(), reason: z.string() }).nullable(),
+        pin: z.string().nullable(),
+      }),
+    ),
+  })
+  .describe('fairlead fleet sync --json, and of plan, pause, resume, rollback');
 
 export const forgetDocument = z
   .strictObject({
@@ -325,11 +327,15 @@ export const forgetDocument = z
         host: z.string(),
         result: z
           .enum(['forgotten', 'online', 'unknown'])
-          .describe('online: it would report again, so nothing was taken away; unknown: nothing was there'),
+          .describe('online: nothing was deleted, because it would report again; unknown: it had no topics'),
       }),
     ),
   })
   .describe('fairlead fleet forget --json');
+
+export const relayDocument = z
+  .strictObject({ schema, fleet: z.string(), valid: z.literal(true) })
+  .describe('fairlead fleet relay --check --json; what is wrong is told as an error');
 
 export const notifyDocument = z
   .strictObject({ schema, commit: z.string().nullable(), topic: z.string().nullable() })

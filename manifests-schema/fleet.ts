@@ -12,19 +12,19 @@ export const fleetSettings = z
       .string()
       .regex(/^[A-Za-z0-9._-]+$/, 'may have letters, digits, . _ - only')
       .optional()
-      .describe('name of the fleet, for the commands that read a repository offline; hosts have theirs in agent.yaml'),
+      .describe('name of the fleet for offline commands; hosts use that of agent.yaml'),
     requires: z
       .string()
       .regex(REQUIRES, "must be a least version of the agent such as '>=0.2'")
       .optional()
-      .describe('least version of the agent; an older one says `AgentTooOld`, and not that it does not know a key'),
+      .describe('minimum version of the agent; an older one reports `AgentTooOld` instead of an unknown key'),
     hosts: z
       .array(z.string().min(1))
       .default(['hosts/*'])
       .describe('globs of the host directories: `*` within one name, `**` over several'),
-    roles: roles.optional().describe('roles of every host; they stand below the roles of a host'),
-    vars: vars.optional().describe('variables of every host; any role or host may replace them'),
+    roles: roles.optional().describe('roles of every host; roles of a host override them'),
+    vars: vars.optional().describe('variables of every host; roles and hosts can override them'),
     agent: agentPackage,
   })
-  .describe('What holds for all hosts: fleet.yaml at the top of the repository');
+  .describe('Settings for all hosts: fleet.yaml at the top of the repository');
 export type FleetSettings = z.infer<typeof fleetSettings>;

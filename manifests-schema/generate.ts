@@ -3,11 +3,16 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { agentConfig } from './agent-config.ts';
+import { commandDocument, commandResult } from './commands.ts';
+import { fleetContexts } from './contexts.ts';
 import {
   affectedDocument,
+  dashboardDocument,
   doctorDocument,
   encryptDocument,
+  fleetActDocument,
   fleetDocument,
+  fleetHostDocument,
   forgetDocument,
   historyDocument,
   holdDocument,
@@ -15,6 +20,7 @@ import {
   notifyDocument,
   planDocument,
   recipientsDocument,
+  relayDocument,
   renderDocument,
   runDocument,
   showDocument,
@@ -24,10 +30,13 @@ import {
   versionDocument,
 } from './documents.ts';
 import { fleetSettings } from './fleet.ts';
+import { recentHistory } from './history.ts';
 import { hostSettings } from './host.ts';
 import { manifest } from './manifest.ts';
-import { eventDocument, resourcesDocument, statusDocument } from './payloads.ts';
+import { notificationDocument } from './notification.ts';
+import { eventDocument, metricsDocument, resourcesDocument, statusDocument } from './payloads.ts';
 import { REASONS } from './reasons.ts';
+import { relaySettings } from './relay.ts';
 import { roleSettings } from './role.ts';
 
 const SCHEMAS: Record<string, z.ZodType> = {
@@ -36,9 +45,17 @@ const SCHEMAS: Record<string, z.ZodType> = {
   role: roleSettings,
   fleet: fleetSettings,
   agent: agentConfig,
+  relay: relaySettings,
+  'relay-check': relayDocument,
+  'fleet-contexts': fleetContexts,
   status: statusDocument,
   resources: resourcesDocument,
   event: eventDocument,
+  'recent-history': recentHistory,
+  metrics: metricsDocument,
+  notification: notificationDocument,
+  command: commandDocument,
+  'command-result': commandResult,
   plan: planDocument,
   sync: syncDocument,
   uninstall: uninstallDocument,
@@ -54,13 +71,16 @@ const SCHEMAS: Record<string, z.ZodType> = {
   encrypt: encryptDocument,
   init: initDocument,
   hosts: fleetDocument,
+  dashboard: dashboardDocument,
+  'fleet-act': fleetActDocument,
+  'fleet-host': fleetHostDocument,
   forget: forgetDocument,
   notify: notifyDocument,
   version: versionDocument,
 };
 
-/** Those that people write, in the draft that every editor knows. */
-const EDITED = ['manifest', 'host', 'role', 'fleet', 'agent'];
+/** Schemas of files that people write, in the draft that every editor knows. */
+const EDITED = ['manifest', 'host', 'role', 'fleet', 'agent', 'relay'];
 
 const TURNS = { wait: 'it passes by itself', host: 'this host', commit: 'the commit' } as const;
 
@@ -74,11 +94,17 @@ function reasonsPage(): string {
 
 <!-- Generated from manifests-schema/reasons.ts by \`npm run schemas\`; edit the table there. -->
 
-Every \`reason\` that status, history, events and errors give. They are stable: programs may compare them, and fairlead itself
-decides by them alone. The message beside a reason is for people, and may change.
+Every \`reason\` of status, history, events and errors. Reasons are stable: programs may compare them, and fairlead itself
+decides by nothing else. The message beside a reason is for people, and may change.
 
-*Whose turn*: it passes by itself (not yet, or an outage); this host needs a hand or a precondition; or the commit is at fault,
-and another commit mends it. *Tried again*: without a new commit and without anybody asking for it.
+\`\`\`console
+$ fairlead status --json | jq -r '.problems[] | [.reason, .turn, .message] | @tsv'
+ImagePullFailed	wait	registry.example.com/shop:1.5 cannot be pulled: …
+\`\`\`
+
+*Whose turn*: nobody's, because it passes by itself (\`wait\`: not yet, or an outage); that of somebody on this host, because a
+precondition is missing (\`host\`); or that of the author, because another commit fixes it (\`commit\`). *Tried again*: without a new commit
+and without a request.
 
 | reason | meaning | whose turn | tried again |
 |---|---|---|---|

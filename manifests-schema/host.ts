@@ -26,8 +26,8 @@ const window = z
     schedule: z
       .string()
       .refine(isCron, 'must be a cron expression such as 0 2 * * 6')
-      .describe('cron expression: when the window opens'),
-    duration: duration.describe('how long it stays open'),
+      .describe('cron expression of the times at which the window opens'),
+    duration: duration.describe('time for which it stays open'),
     timezone: z
       .string()
       .refine(isTimeZone, 'must be an IANA time zone such as Europe/Berlin')
@@ -36,42 +36,44 @@ const window = z
     harmless: z
       .enum(['hold', 'allow'])
       .optional()
-      .describe('allow: changes that restart nothing need not wait for the window'),
+      .describe('allow: commits that only add files which notify nothing do not wait for the window; default hold'),
   })
-  .describe('commits are applied only while this window is open; repairs always are');
+  .describe('commits are applied only while this window is open; repairs at any time');
 
 export const hostSettings = z
   .strictObject({
-    roles: roles.optional().describe('shared layers below roles/, in order; a later one stands above an earlier one'),
+    roles: roles.optional().describe('shared layers below roles/, in order; a later one overrides an earlier one'),
     labels: z.record(z.string(), z.string()).optional().describe('shown in status; usable as `{{ host.labels.NAME }}`'),
     vars: vars.optional(),
-    mode: z.enum(['enforce', 'observe']).default('enforce').describe('observe: look and report, touch nothing'),
+    mode: z.enum(['enforce', 'observe']).default('enforce').describe('observe: report differences, change nothing'),
     window: window.optional(),
     rollback: z
       .enum(['auto', 'off'])
       .optional()
-      .describe('auto (default): a commit that does not settle is taken back'),
+      .describe('auto (default): a commit that does not settle is rolled back; off: it stays'),
     settle: z
       .strictObject({
         timeout: duration
           .default('5m')
-          .describe('how long what has no patience of its own may take to become well, and what never ran here before'),
+          .describe(
+            'time to become well for resources that never ran here before, and for those without a limit of their own; default 5m',
+          ),
         patience: duration
           .optional()
-          .describe('how long what ran here before may be unwell after a change; default 90s, at most `timeout`'),
+          .describe('time to become well for resources that ran here before; default 90s, at most `timeout`'),
       })
       .optional()
-      .describe('how long to wait for a commit to prove itself'),
+      .describe('time limits for a commit to become well'),
     prune: z
       .strictObject({
         max: z
           .string()
           .regex(/^\d{1,3}%$/, 'must be a share such as 50%')
           .default('50%')
-          .describe('largest share of the managed resources that one commit may remove'),
+          .describe('largest share of the managed resources that one commit may remove; default 50%'),
       })
       .optional()
-      .describe('a commit that would remove more of four or more resources is held'),
+      .describe('limit of removals: a commit that would remove more (of four or more resources) is held'),
     age: z
       .string()
       .regex(/^age1[02-9ac-hj-np-z]{58}$/, 'must be an age recipient: age1 and 58 characters')
@@ -80,7 +82,7 @@ export const hostSettings = z
         "the host's public age key, to which its secrets are encrypted; `fairlead secret recipients` prints it",
       ),
     agent: agentPackage,
-    decommission: z.boolean().optional().describe('true: remove all that is managed but volumes, then stay quiet'),
+    decommission: z.boolean().optional().describe('true: remove everything managed except volumes, then do nothing'),
   })
   .describe('The settings of one host: hosts/<host>/host.yaml');
 export type HostSettings = z.infer<typeof hostSettings>;

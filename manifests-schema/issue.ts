@@ -9,7 +9,7 @@ export interface Issue {
   key: string;
   message: string;
   severity: 'error' | 'warning';
-  /** What status gives as the reason; left out, `InvalidManifest`. */
+  /** The reason in the status; default `InvalidManifest`. */
   reason?: ReasonCode;
 }
 

@@ -5,8 +5,8 @@ import { roles, vars } from './settings.ts';
 
 export const roleSettings = z
   .strictObject({
-    roles: roles.optional().describe('roles that this one is built on; they stand below it'),
-    vars: vars.optional().describe('defaults of variables; later layers replace them one by one'),
+    roles: roles.optional().describe('roles on which this one is built; it overrides them'),
+    vars: vars.optional().describe('defaults of variables; later layers override them one by one'),
     agent: agentPackage,
   })
   .describe('The settings of one role: roles/<role>/role.yaml');

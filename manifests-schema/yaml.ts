@@ -21,8 +21,8 @@ export interface Parsed {
   value: unknown;
   issues: Issue[];
   /**
-   * Where a key (or list item) stands; of a key that is not there, where its nearest parent stands. `file` is given
-   * where the value was put together from several files.
+   * Position of a key or list item; for a missing key, the position of its nearest parent. `file` is set if the value was
+   * put together from several files.
    */
   locate(path: KeyPath): { file?: string; line: number; column: number };
   /** Whether the text at `path` is a literal block (`|`), whose lines follow its key one by one. */
@@ -38,7 +38,7 @@ const MAX_PARTS = 30_000;
 /** `:`, `?`, anchors, tags and aliases for each of these, and for the whole: a line as people write it has one or two. */
 const INDICATORS_A_PART = 3;
 const FREE_INDICATORS = 1_000;
-/** What the lexer puts before the text of a plain or block scalar. */
+/** Tokens that the lexer puts before the text of a plain or block scalar. */
 const SCALAR = '\u001f';
 /** Complaints of one file: who made more of them mends these first. */
 const MAX_ISSUES = 100;
@@ -163,7 +163,7 @@ function offsetOf(root: Node | null, path: KeyPath, pairsOf: (map: YAMLMap) => R
   return offset;
 }
 
-/** Where a text is more than any honest manifest is, and why, or null. The parser recurses, and takes its time. */
+/** Says why a text exceeds any honest manifest, and where; null if it does not. The parser recurses, and takes its time. */
 function tooLarge(text: string): { line: number; why: string } | null {
   let flow = 0;
   let line = 1;

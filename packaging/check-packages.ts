@@ -34,7 +34,7 @@ export async function checkPackages({ made, fast, build, buildNewerRpm }: CheckO
       check(`${name}: a second build is the same`, hashOf(file) === hashOf(again[at] ?? '') ? '' : 'it differs');
       if (file.endsWith('.deb'))
         for (const [what, problem] of checkDeb(file, work, fast)) check(`${name}: ${what}`, problem);
-      if (file.endsWith('.tar')) check(`${name}: ${sizes(file, MAX_IMAGE_BYTES)}`, imageProblem(file, fast));
+      if (file.endsWith('.tar')) check(`${name}: ${sizes(file, MAX_IMAGE_BYTES, fast)}`, imageProblem(file, fast));
       if (file.endsWith('.rpm')) check(`${name}: rpmlint`, rpmlint(file));
       if (file.endsWith(`.${RPM_ARCH[process.arch]}.rpm`)) {
         const newer = await buildNewerRpm(path.join(work, 'newer'));
@@ -47,8 +47,9 @@ export async function checkPackages({ made, fast, build, buildNewerRpm }: CheckO
   }
 }
 
-const sizes = (file: string, most: number): string =>
-  `${(statSync(file).size / 1e6).toFixed(1)} MB of at most ${most / 1e6}`;
+/** A package that was made in a hurry has no limit. */
+const sizes = (file: string, most: number, fast: boolean): string =>
+  `${(statSync(file).size / 1e6).toFixed(1)} MB${fast ? ', with little compression' : ` of at most ${most / 1e6}`}`;
 
 const imageProblem = (file: string, fast: boolean): string =>
   fast || statSync(file).size <= MAX_IMAGE_BYTES ? '' : 'too large';
@@ -59,12 +60,12 @@ function checkDeb(deb: string, work: string, fast: boolean): [string, string][] 
   said('dpkg-deb', ['--extract', deb, tree]);
   const installed = Number(said('du', ['-sb', tree]).split('\t')[0]);
   return [
-    [sizes(deb, MAX_DEB_BYTES), fast || size <= MAX_DEB_BYTES ? '' : 'too large'],
+    [sizes(deb, MAX_DEB_BYTES, fast), fast || size <= MAX_DEB_BYTES ? '' : 'too large'],
     [
       `${(installed / 1e6).toFixed(1)} MB installed of at most ${MAX_INSTALLED_BYTES / 1e6}`,
       installed <= MAX_INSTALLED_BYTES ? '' : 'too large',
     ],
-    ['lintian', lintian(deb)],
+    ['lintian', lintian(deb, fast)],
     ['runs', smoke(deb, tree)],
   ];
 }
@@ -82,9 +83,11 @@ export const lintianFindings = (printed: string): string =>
     .filter((line) => /^[EW]:/.test(line))
     .join('\n');
 
-function lintian(deb: string): string {
+function lintian(deb: string, fast: boolean): string {
   const [program = '', ...args] = lintianOf(deb);
-  return lintianFindings(said(program, args));
+  const findings = lintianFindings(said(program, args));
+  // lintian of Debian 12 does not know zstd yet, which only packages for tests are compressed with.
+  return fast ? findings.replaceAll(/^.*malformed-deb-archive.* not .*\n?/gm, '') : findings;
 }
 
 /** What rpmlint has against a package; empty if nothing. What is meant so is in rpm/rpmlint.toml. */

@@ -3,6 +3,8 @@ import { spawnSync } from 'node:child_process';
 
 const STEPS: readonly (readonly string[])[] = [
   ['tsc', '--noEmit'],
+  // The page has a browser's types instead of Node's.
+  ['tsc', '--noEmit', '-p', 'agent/dashboard'],
   ['biome', 'check', '.'],
   ['node', 'manifests-schema/generate.ts', '--check'],
   ['knip'],

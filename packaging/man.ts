@@ -1,7 +1,8 @@
 /** The man pages, read off the program's own words and the schema of agent.yaml. The language is that of man(7). */
 import { z } from 'zod';
+import type { CliCommand } from '../agent/cli/building.ts';
 import { type CliDeps, EXIT_MEANING, type Terminal } from '../agent/cli/context.ts';
-import { type CliCommand, createProgram, pathOf, termOf } from '../agent/cli/program.ts';
+import { createProgram, pathOf, termOf } from '../agent/cli/program.ts';
 import { configFile, runDir, stateDir } from '../agent/layout.ts';
 import { agentConfig } from '../manifests-schema/agent-config.ts';
 
@@ -43,12 +44,16 @@ export function manProgram(version: string): string {
     ...Object.entries(EXIT_MEANING).flatMap(([code, meaning]) => item(code, meaning)),
     '.SH ENVIRONMENT',
     ...program.options.flatMap((o) => (o.envVar ? item(o.envVar, o.description) : [])),
-    ...item('NO_COLOR', 'no colours, where it is set'),
+    ...item('NO_COLOR', 'if set, the output has no colours'),
     '.SH FILES',
     ...item(configFile({}), 'the configuration, agent.yaml(5)'),
-    ...item(stateDir({}), 'the state of the host, for root alone'),
-    ...item(`${runDir({})}/agent.sock`, 'the API of the daemon, for root alone'),
-    ...item(`${runDir({})}/status.sock`, 'what of it only reads, for the group fairlead'),
+    ...item(stateDir({}), 'the state of the host; only root can read it'),
+    ...item(`${runDir({})}/agent.sock`, 'the API of the daemon; only root can use it'),
+    ...item(`${runDir({})}/status.sock`, 'the read-only part of the API, for the group fairlead'),
+    ...item(
+      '/usr/share/doc/fairlead/docs',
+      'the documentation, such as docs/recovery.md, if fairlead was installed from a package',
+    ),
     '.SH SEE ALSO',
     '.BR agent.yaml (5),',
     '.BR systemctl (1),',
@@ -65,7 +70,10 @@ function section(command: CliCommand): string[] {
   return [
     `.SS ${roff([pathOf(command), ...args].join(' '))}`,
     roff(command.description()),
-    // Said once, for all of them.
+    ...command.registeredArguments
+      .filter(({ description }) => description !== '')
+      .flatMap((argument) => item(termOf(argument), argument.description)),
+    // `--json` is described once for all commands.
     ...options(command, ['--json']),
     ...(command.examples.length > 0 ? example(command.examples) : []),
     ...Object.entries(command.exits).flatMap(([code, meaning]) => item(`exit ${code}`, meaning)),
@@ -78,7 +86,9 @@ const options = (command: CliCommand, without: readonly (string | undefined)[] =
     .flatMap((o) => {
       const choices = o.argChoices ? ` (${o.argChoices.join(', ')})` : '';
       const standard =
-        o.defaultValue === undefined || typeof o.defaultValue === 'boolean' ? '' : `; default ${o.defaultValue}`;
+        o.defaultValue === undefined || typeof o.defaultValue === 'boolean' || String(o.defaultValue) === ''
+          ? ''
+          : `; default ${o.defaultValue}`;
       return item(o.flags, `${o.description}${choices}${standard}`);
     });
 
@@ -100,7 +110,7 @@ export function manConfig(version: string): string {
     '.SH NAME',
     `agent.yaml \\- ${roff(schema.description ?? '')}`,
     '.SH DESCRIPTION',
-    roff('YAML. Keys that are unknown are errors, which name the line and the key that was meant.'),
+    roff('The file is YAML. An unknown key is an error with its line and the nearest valid key.'),
     ...example(CONFIG_EXAMPLE.trimEnd().split('\n')),
     '.SH KEYS',
     ...keys(schema, ''),

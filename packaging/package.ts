@@ -59,7 +59,7 @@ export async function buildPackages(options: PackageOptions): Promise<string[]> 
       writeStage({ dir: stage, arch, version, epoch, dist, inputs, runtime: runtime(arch), sqlite: sqliteVersion() });
       const common = { stage, out, arch, version, schema, epoch };
       if (formats.includes('deb'))
-        made.push(buildDeb({ ...common, compression: fast ? ['-Zgzip', '-z1'] : ['-Zxz', '-z9'] }));
+        made.push(buildDeb({ ...common, compression: fast ? ['-Zzstd', '-z1'] : ['-Zxz', '-z9'] }));
       if (formats.includes('rpm'))
         made.push(buildRpm({ ...common, work, compression: fast ? 'w1.zstdio' : 'w9.xzdio' }));
       if (formats.includes('tarball'))

@@ -3,6 +3,7 @@ import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, 
 import { createRequire, isBuiltin } from 'node:module';
 import path from 'node:path';
 import { build, type Metafile, type Plugin } from 'esbuild';
+import { buildDashboard } from './dashboard.ts';
 import { manConfig, manProgram } from './man.ts';
 import { upgradeScript } from './scripts/script.ts';
 
@@ -52,8 +53,9 @@ export async function buildProgram({ dist, version, replaced = {} }: ProgramOpti
       protobufjs: stub,
       ssh2: stub,
       'cpu-features': stub,
-      // mqtt reaches the broker by TCP or TLS alone (agent.yaml takes no other URL): no websockets, proxies or browser timers.
-      ws: stub,
+      // Most agents reach their broker without a websocket.
+      ws: path.join(root, 'packaging/lazy-ws.cjs'),
+      // Of mqtt: no proxies (agent.yaml has none) and no browser timers.
       socks: stub,
       'worker-timers': stub,
       // Its other form shares its parts with nobody and hides its names from a dynamic import.
@@ -108,6 +110,7 @@ export async function buildProgram({ dist, version, replaced = {} }: ProgramOpti
     logLevel: 'warning',
     metafile: true,
   });
+  const page = await buildDashboard(path.join(dist, 'dashboard'));
   for (const name of readdirSync(lib)) if (name.endsWith('.mjs')) writeAscii(path.join(lib, name));
   copyFileSync(path.join(root, 'packaging/fairlead.cjs'), path.join(dist, 'fairlead.cjs'));
   chmodSync(path.join(dist, 'fairlead.cjs'), 0o755);
@@ -128,10 +131,11 @@ export async function buildProgram({ dist, version, replaced = {} }: ProgramOpti
   mkdirSync(man);
   writeFileSync(path.join(man, 'fairlead.1'), manProgram(version));
   writeFileSync(path.join(man, 'agent.yaml.5'), manConfig(version));
-  return [...inputsOf(program.metafile), ...inputsOf(reader.metafile)].sort().filter((f, at, all) => f !== all[at - 1]);
+  const inputs = [program.metafile, reader.metafile, page].flatMap(inputsOf);
+  return inputs.sort().filter((f, at, all) => f !== all[at - 1]);
 }
 
-const MIGRATIONS = 'agent/store/migrations.ts';
+const MIGRATIONS = 'agent/store/schema/migrations.ts';
 /** The newest form of the database. */
 const schemaOf = async (file: string): Promise<number> =>
   ((await import(path.join(root, file))) as { MIGRATIONS: readonly string[] }).MIGRATIONS.length;

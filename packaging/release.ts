@@ -50,7 +50,9 @@ async function release({ key, passphraseFile, out, repository, suite, without, f
         console.error(`cannot release ${facts.version}: ${program} failed (or --without ${condition})`);
         return 1;
       }
+    console.log(`building packages of all formats${fast ? '' : ', compressed as well as can be: 10 minutes or more'}`);
     const made = await buildPackages({ out, fast });
+    if (holds('packages')) console.log('building them again, and checking');
     const build = (into: string) => buildPackages({ out: into, fast });
     if (holds('packages') && !(await checkPackages({ made, fast, build, buildNewerRpm }))) {
       console.error(`cannot release ${facts.version}: the packages are not as they must be (or --without packages)`);
@@ -60,6 +62,7 @@ async function release({ key, passphraseFile, out, repository, suite, without, f
     const files = writeArtifacts({ out, made, notes, signer });
     const debs = made.filter((file) => file.endsWith('.deb'));
     publishApt({ repository, debs, suite, signer, isNewKey: !holds('key') });
+    console.log('\nreleased:');
     for (const file of files) console.log(file);
     console.log(`${repository}: suite ${suite} has ${facts.version}, signed by ${signer.fingerprint}`);
     const trial = [...without.map((name) => `without ${name}`), ...(fast ? ['with little compression'] : [])];

@@ -35,7 +35,11 @@ function fetchNode(arch: Arch, dir: string): void {
     for (const file of ['package.json', 'package-lock.json', '.npmrc'])
       copyFileSync(path.join(PROJECT, file), path.join(work, file));
     // npm installs optional packages of another machine where it is told to be that one.
-    execFileSync('npm', ['ci', '--os=linux', `--cpu=${arch}`, '--loglevel=error'], { cwd: work, stdio: 'inherit' });
+    console.log(`fetching Node for ${arch}, by packaging/runtime/package-lock.json`);
+    execFileSync('npm', ['ci', '--os=linux', `--cpu=${arch}`, '--loglevel=error'], {
+      cwd: work,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
     rmSync(dir, { recursive: true, force: true });
     cpSync(path.join(work, 'node_modules', path.basename(dir)), dir, { recursive: true });
   } finally {

@@ -1,9 +1,9 @@
 /** The staged tree: what a host gets, as all kinds of packages carry it. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { SCRIPTS } from '../agent/cli/shell-scripts.ts';
+import { SCRIPTS } from '../agent/cli/shell/scripts.ts';
 import { changelogFor } from './deb/changelog.ts';
 import { exampleConfig } from './example-config.ts';
 import { type Component, componentsOf } from './licences/components.ts';
@@ -51,11 +51,12 @@ export function writeStage(options: StageOptions): void {
     copyFileSync(path.join(dist, name), path.join(dir, lib, name));
   // It is started by the Node beside it alone.
   put(`${lib}/fairlead.cjs`, readFileSync(path.join(dist, 'fairlead.cjs'), 'utf8').replace(/^#!.*\n/, ''));
-  cpSync(path.join(dist, 'lib'), path.join(dir, lib, 'lib'), {
-    recursive: true,
-    // Its texts are in the copyright file.
-    filter: (file) => !file.endsWith('.LEGAL.txt'),
-  });
+  for (const part of ['lib', 'dashboard'])
+    cpSync(path.join(dist, part), path.join(dir, lib, part), {
+      recursive: true,
+      // Its texts are in the copyright file.
+      filter: (file) => !file.endsWith('.LEGAL.txt'),
+    });
   const addon = `better_sqlite3-linux-${arch}.node`;
   copyFileSync(path.join(dist, addon), path.join(dir, lib, addon));
   copyFileSync(runtime.node, path.join(dir, lib, 'node'));
@@ -87,8 +88,16 @@ export function writeStage(options: StageOptions): void {
   put(`${DOC}/NEWS.md.gz`, gzipSync(readFileSync(path.join(root, 'CHANGELOG.md')), { level: 9 }));
   put(BILL, `${JSON.stringify(billOfMaterials({ version, arch, epoch, components }), null, 1)}\n`);
   put(`${DOC}/examples/agent.yaml`, exampleConfig());
+  // What messages name, and what to do where the git server is lost is wanted while nothing can be fetched.
+  for (const page of pages()) copy(path.join(root, 'docs', page), `${DOC}/docs/${page}`);
   settle(dir, epoch);
 }
+
+/** Of docs/, without pictures and the records of decisions. */
+const pages = (): string[] =>
+  readdirSync(path.join(root, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((page) => page.endsWith('.md') && !page.startsWith('adr/'))
+    .sort();
 
 /** The libraries of the bundle, SQLite inside its addon, and Node. */
 const allComponents = ({ inputs, sqlite, runtime }: StageOptions): Component[] => [

@@ -1,11 +1,13 @@
 /**
  * `node test/keep-state.ts`: writes test/states/<version>, the state that the agent of this version leaves after two commits, a
- * repair and a mistake. Every later version must open it (unit/migrations.test.ts).
+ * repair, a command over the broker and a mistake. Every later version must open it (unit/migrations.test.ts).
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { silentLog } from '../agent/log.ts';
+import { openStore } from '../agent/store/db.ts';
 import { buildProgram } from '../packaging/program.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
@@ -37,6 +39,24 @@ function once(exitCode: number): void {
   if (status !== exitCode) throw new Error(`a run ended with ${status} in place of ${exitCode}: ${stderr}`);
 }
 
+/** A broker is not at hand: the agent's own store writes what a command that came over one leaves. */
+function followCommand(): void {
+  const store = openStore({ dir: path.join(host, 'var/lib/fairlead'), now: () => new Date(), log: silentLog });
+  const at = new Date();
+  const expires = new Date(at.getTime() + 60_000).toISOString();
+  const reply = { place: null, correlation: null };
+  store.commands.begin({ id: 'c-1', command: 'sync', args: { reason: 'release' }, expires }, reply);
+  const [last] = store.runs.list({ limit: 1 });
+  if (last === undefined) throw new Error('there is no run that the command could have asked for');
+  const id = store.runs.begin('manual', at.toISOString());
+  const run = { ...last, id, trigger: 'manual' as const, changed: 0, repaired: 0 };
+  store.runs.finish({ ...run, command: { id: 'c-1', reason: 'release' } }, [], []);
+  const said = { state: 'done', reason: '', message: '', status: null, plan: null, pause: null, pin: null } as const;
+  const named = { schema: 1, id: 'c-1', host: 'edge-1', fleet: 'default', command: 'sync' } as const;
+  store.commands.finish('c-1', { ...named, ...said, at: at.toISOString() });
+  store.close();
+}
+
 try {
   await buildProgram({ dist: path.join(work, 'dist'), version });
   mkdirSync(path.join(host, 'etc/fairlead'), { recursive: true });
@@ -49,6 +69,7 @@ try {
   once(0);
   writeFileSync(path.join(host, 'etc/motd'), 'drift\n');
   once(0);
+  followCommand();
   commit('files: {/etc/motd: {contents: "three\\n"}}\n', 'A mistake');
   once(1);
   const kept = path.join(ROOT, 'test/states', version);

@@ -1,13 +1,12 @@
 /** The agent's own engine in this process, over whatever providers: those of a lab host, or of one in memory. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { unrecorded } from '../agent/core/trust.ts';
 import type { Checkout, ResourceId } from '../agent/core/types.ts';
 import { askDirectories, createLoader } from '../agent/engine/load/load.ts';
 import { requestFor } from '../agent/engine/run/create-run.ts';
 import { type RunResult, reconcile } from '../agent/engine/run/reconcile.ts';
-import { createAside } from '../agent/engine/steps/aside.ts';
+import { createBackgroundWork } from '../agent/engine/steps/background.ts';
 import { createBackoff } from '../agent/engine/steps/backoff.ts';
 import type { EngineDeps, Loaded, RunRequest } from '../agent/engine/types.ts';
 import { createProviders, KINDS, type ProvidersOptions } from '../agent/kinds/index.ts';
@@ -16,6 +15,7 @@ import { createRedactor } from '../agent/secrets/redact.ts';
 import { openStore, type Store } from '../agent/store/db.ts';
 import { createSnapshots } from '../agent/store/snapshots.ts';
 import { createCredentials } from '../agent/system/docker/registry-credentials.ts';
+import { inMemory } from './scratch.ts';
 import { checkoutOf, facts, keyedHash, type Repo, sha256 } from './unit/repo.ts';
 
 export interface Reconciler {
@@ -44,7 +44,7 @@ export interface ReconcilerOptions {
 /** Begins with an empty memory: each is a first start. */
 export function createReconciler(options: ReconcilerOptions): Reconciler {
   // In memory where there is such a place.
-  const dir = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'fairlead-engine-'));
+  const dir = inMemory('engine');
   let commits = 0;
   let repo: Repo = {};
   const checkout = () => checkoutOf(repo, 'hosts/h', String(commits).padStart(40, '0'));
@@ -126,7 +126,7 @@ function open(
     snapshots: createSnapshots(path.join(dir, 'accepted')),
     clock,
     log: silentLog,
-    aside: createAside(),
+    background: createBackgroundWork(),
     backoff: createBackoff({ clock, random: () => 0 }),
   };
 }

@@ -62,20 +62,26 @@ function failuresOf({ testResults }: Summary): string[] {
     const file = path.relative(path.join(import.meta.dirname, '..'), name);
     const ofTests = assertionResults
       .filter((result) => result.status === 'failed')
-      .map(({ fullName, failureMessages }) => `${file}: ${fullName}\n${beginningOf(failureMessages?.[0] ?? '')}`);
+      .map(({ fullName, failureMessages }, i) => {
+        const room = i === 0 ? FIRST : LATER;
+        return `${file}: ${fullName}\n${beginningOf(failureMessages?.[0] ?? '', room)}`;
+      });
     return ofTests.length === 0 && message ? [`${file}: ${message.split('\n')[0]}`] : ofTests;
   });
 }
 
 /** Enough to see what was compared, and the seed and the counterexample of a property. */
-const beginningOf = (message: string): string =>
+const FIRST = { lines: 14, width: 1000 };
+/** Those that come after it in its file mostly follow from it, and whoever keeps the end of a log alone shall see the first one. */
+const LATER = { lines: 3, width: 300 };
+
+const beginningOf = (message: string, { lines, width }: typeof FIRST): string =>
   stripVTControlCharacters(message)
     .split('\n')
-    .slice(0, MAX_LINES)
-    .map((line) => `    ${line.slice(0, MAX_WIDTH)}`)
+    .filter((line) => !/^\s+at .*node_modules|node:internal/.test(line))
+    .slice(0, lines)
+    .map((line) => `    ${line.slice(0, width)}`)
     .join('\n');
-const MAX_LINES = 12;
-const MAX_WIDTH = 1000;
 
 /** One failure for each room that is far over its budget of minutes. */
 function judgeTimes(checked: Span): Counted {

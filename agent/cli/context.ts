@@ -1,12 +1,15 @@
-/** What a command gets: the terminal, the daemon, and what main supplies. */
+/** The context of a command: the terminal, the daemon, and the functions that main supplies. */
 
 import type { DoctorDocument } from '../../manifests-schema/documents.ts';
 import type { ControlClient } from '../control/client.ts';
 import type { HistoryDocument, HistoryQuery, RunDocument } from '../control/protocol.ts';
-import type { FleetReading } from '../fleet/client.ts';
+import type { Acted, ActOptions } from '../fleet/act/act.ts';
+import type { FollowListener } from '../fleet/follow.ts';
 import type { Forgotten } from '../fleet/forget.ts';
+import type { HostReading } from '../fleet/reader/host.ts';
+import type { FleetReading } from '../fleet/reader/read.ts';
 import type { OfflineKinds } from '../repo/fleet.ts';
-import type { Style } from './table.ts';
+import type { Style } from './text/table.ts';
 
 export interface Terminal {
   stdout(text: string | Uint8Array): void;
@@ -14,6 +17,10 @@ export interface Terminal {
   isTTY: boolean;
   /** Current width in columns; Infinity if it is no terminal. */
   readonly columns: number;
+  /** Current height in lines. */
+  readonly rows: number;
+  /** Hears each key that is pressed, by its name such as `q` or `pagedown`; absent without a keyboard. @returns ends it */
+  keys?(onKey: (key: string) => void): () => void;
   env: Record<string, string | undefined>;
   now(): Date;
   /** Asks the person at the terminal; absent where nobody is there to answer. */
@@ -28,7 +35,7 @@ export interface GlobalOptions {
   json?: boolean;
 }
 
-/** What the commands need of the rest of the program; main supplies it. */
+/** Functions of the rest of the program that the commands need; main supplies them. */
 export interface CliDeps {
   version: string;
   /** @param options with `leaving`, one run that removes what is managed, as `decommission: true` does */
@@ -45,26 +52,50 @@ export interface CliDeps {
   /** Probes what the host needs of the world around it. */
   examine(options: GlobalOptions): Promise<DoctorDocument['findings']>;
   readFleet(options: GlobalOptions, request: FleetRequest): Promise<FleetReading>;
+  /** Follows the fleet until the request's signal aborts, over one connection after another (agent/fleet/follow.ts). */
+  followFleet(
+    options: GlobalOptions,
+    request: FleetRequest & { signal: AbortSignal },
+    listener: FollowListener,
+  ): Promise<void>;
+  /** All that a host retains on the broker. */
+  readHost(options: GlobalOptions, request: BrokerRequest & { host: string }): Promise<HostReading>;
+  /** Has hosts carry out a command (agent/fleet/act/act.ts). */
+  actOnFleet(options: GlobalOptions, request: ActRequest): Promise<Acted>;
   /** Takes away what these hosts left on the broker, but for those that are online. */
   forgetHosts(
     options: GlobalOptions,
     request: BrokerRequest & { hosts: readonly string[] },
   ): Promise<{ host: string; result: Forgotten }[]>;
+  /** Serves the page of the fleet. Throws AgentError `InvalidArgument`, `InvalidConfig`, `BrokerUnreachable` (no websocket is named) */
+  serveDashboard(
+    options: GlobalOptions,
+    request: DashboardRequest & { listen: { host: string; port: number }; names: readonly string[] },
+  ): Promise<{ url: string; websocket: string; stop(): Promise<void> }>;
+  /** Writes the files of the page. @returns their names. Throws the same */
+  writeDashboard(
+    options: GlobalOptions,
+    request: DashboardRequest & { out: string },
+  ): Promise<{ files: string[]; websocket: string }>;
   /** Publishes a push notice; what the request leaves out comes from agent.yaml. */
   notify(options: GlobalOptions, request: NotifyRequest): Promise<{ ref: string; topic: string }>;
+  /** Runs a relay until a signal, or only checks its settings. Throws AgentError `InvalidConfig`. */
+  relay(file: string, how: { check: boolean }): Promise<{ fleet: string }>;
   /** argv that starts this program once more. */
   self: readonly string[];
   /** Providers for what depends on a declaration alone (claims, diffs); they reach no host. */
   offlineKinds(): OfflineKinds;
-  /** Where agent.yaml and the state are. */
+  /** Paths of agent.yaml and of the state. */
   paths(options: GlobalOptions): { config: string; state: string };
   /** This host's own age recipient; null if no agent was set up. */
   ownRecipient(options: GlobalOptions): Promise<string | null>;
 }
 
-/** Which fleet, on which broker; what is left out comes from agent.yaml. */
+/** Which fleet, on which broker; what is left out comes from elsewhere (agent/fleet/contexts.ts). */
 export interface BrokerRequest {
-  broker?: { url: string; username?: string; passwordFile?: string; ca?: string };
+  broker?: { url: string; username?: string; passwordFile?: string; ca?: string; cert?: string; key?: string };
+  /** Name of a context in fleet.yaml. */
+  context?: string;
   prefix?: string;
   fleet?: string;
 }
@@ -74,9 +105,26 @@ export interface NotifyRequest extends BrokerRequest {
   ref?: string;
 }
 
+export interface ActRequest
+  extends BrokerRequest,
+    Pick<ActOptions, 'command' | 'args' | 'hosts' | 'maxParallel' | 'stopAfter' | 'resultMs' | 'signal' | 'told'> {}
+
 export interface FleetRequest extends BrokerRequest {
   /** Names of hosts; left out: those of the index on the broker. */
   hosts?: readonly string[];
+  /** Where the broker cannot list the hosts: for how long to listen to those that report. */
+  rollCallMs?: number;
+}
+
+export interface DashboardRequest {
+  /** Websocket URL of the broker for browsers; a missing one comes from elsewhere (agent/fleet/contexts.ts). */
+  websocket?: string;
+  context?: string;
+  prefix?: string;
+  fleet?: string;
+  hosts?: readonly string[];
+  /** The page asks for a user before its first connection. */
+  login: boolean;
 }
 
 export interface Context {
@@ -84,7 +132,7 @@ export interface Context {
   options: GlobalOptions;
   client: ControlClient;
   terminal: Terminal;
-  /** Of the terminal, as it is now. */
+  /** Width of the terminal now. */
   readonly columns: number;
   style: Style;
   now(): Date;
@@ -104,7 +152,7 @@ export const EXIT_MEANING: Readonly<Record<number, string>> = {
   [EXIT.bad]: 'not well, or failed',
   [EXIT.pending]: 'changes are pending or held',
   [EXIT.unreachable]: 'the daemon or the broker cannot be reached',
-  [EXIT.unknown]: 'no such resource, run or bytes',
+  [EXIT.unknown]: 'no such resource, run or kept content',
   [EXIT.usage]: 'wrong usage',
   [EXIT.interrupted]: 'interrupted while waiting for a run, which continues',
 };

@@ -1,51 +1,13 @@
 /** The tree of commands; help, completion and man pages are generated from it. */
-import { type Argument, Command, Option } from 'commander';
+import { type Argument, type Command, Option } from 'commander';
 import { tameJson, tameLines } from '../tame.ts';
+import { type Build, CliCommand, type Words } from './building.ts';
 import type { CliDeps, Context, GlobalOptions, Terminal } from './context.ts';
-import { addFleetCommands } from './fleet.ts';
-import { addHostCommands } from './host.ts';
-import { addRepositoryCommands } from './repository.ts';
-import { addShellCommands } from './shell.ts';
-import { createStyle, plain } from './table.ts';
-
-type Exits = Readonly<Record<number, string>>;
-
-/** A command with the examples and exit codes that its help, man page and completion show. */
-export class CliCommand extends Command {
-  examples: readonly string[] = [];
-  /** Meaning of exit codes that differ from the usual ones. */
-  exits: Exits = {};
-  /** Where a command is missing, one line says so; all of the help is for those who ask for it. */
-  override help(context?: { error: boolean } | ((text: string) => string)): never {
-    if (typeof context === 'object' && context.error) this.error('no command was given');
-    super.help(typeof context === 'object' ? context : undefined);
-  }
-  override createCommand(name?: string): CliCommand {
-    return new CliCommand(name);
-  }
-}
-
-export interface Words {
-  text: string;
-  examples: readonly string[];
-  exits?: Exits;
-}
-
-/** What each group of commands gets to add its commands. */
-export interface Build {
-  program: CliCommand;
-  terminal: Terminal;
-  deps: CliDeps;
-  /** Adds a command that prints data. @param parent default: the program itself */
-  add(name: string, words: Words, parent?: CliCommand): CliCommand;
-  /** Adds a noun with commands of its own, such as `secret`. */
-  group(name: string, words: Words): CliCommand;
-  /** An action that receives the context, then commander's own arguments. */
-  act(run: (c: Context, ...args: never[]) => Promise<number>): (this: Command, ...args: unknown[]) => Promise<void>;
-  finish(code: number): void;
-  /** Words behind the first `--` of the command line: a command of its own, for those that run one. */
-  behind: readonly string[];
-}
+import { addFleetCommands } from './fleet/commands.ts';
+import { addHostCommands } from './host/commands.ts';
+import { addRepositoryCommands } from './repository/commands.ts';
+import { addShellCommands } from './shell/commands.ts';
+import { createStyle, plain } from './text/table.ts';
 
 /** On a terminal narrower than this, the terminal breaks lines itself. */
 const LEAST_COLUMNS = 40;
@@ -121,7 +83,7 @@ function describe(command: CliCommand, { text, examples, exits = {} }: Words): C
     .addHelpText('after', `${lines('Examples', examples)}${lines('Exit codes', codes)}`.trimEnd());
 }
 
-/** What commander says, in the words of the rest of this program. */
+/** Rephrases commander's messages in the style of this program. */
 const IN_OUR_WORDS: readonly [RegExp, string][] = [
   [/ \(Did you mean (?:one of )?(.*)\?\)$/, '; did you mean $1?'],
   [/^command-argument value '(.*?)' is invalid for argument '(.*?)'\./, '$1 is no $2:'],
@@ -134,7 +96,7 @@ const IN_OUR_WORDS: readonly [RegExp, string][] = [
   [/\.$/, ''],
 ];
 
-/** One line of error, with where to read more. */
+/** One line with the error, and where to read more. */
 const usageError = (command: Command) => (text: string, write: (text: string) => void) => {
   const line = text
     .replace(/^error: /, '')

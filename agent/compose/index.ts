@@ -1,6 +1,6 @@
-/** One stack, from its files to resources. Pure. */
-import { notReadable } from '../core/encrypted.ts';
-import type { Payload } from '../core/payload.ts';
+/** Turns the files of one stack into resources. Pure. */
+import { notReadable } from '../core/payload/encrypted.ts';
+import type { Payload } from '../core/payload/payload.ts';
 import { textOrIssue } from '../core/strict-text.ts';
 import type { Desired, Issue } from '../core/types.ts';
 import { loadProject, type ProjectInput } from './load/load.ts';
@@ -22,7 +22,7 @@ export interface Stack {
   decrypt?: unknown;
 }
 
-/** Weaker than the stack's own .env (docs/compose.md, "Where the variables come from"). */
+/** Weaker than the stack's own .env (docs/compose.md, "Variables"). */
 const BUILTINS = ['FAIRLEAD_HOST', 'FAIRLEAD_FLEET'];
 
 export function loadStack(input: StackInput): Stack {
@@ -69,7 +69,7 @@ const keptDirectory = ({ files, dir }: StackInput, project: string, directory: s
   message: `stack ${project} was started from ${directory}, which is kept as its directory; write \`x-fairlead: {project_directory: ${directory}}\` at the top level to say so in the repository`,
 });
 
-/** Files that are parsed, as text. What cannot be read as such is an issue, and an empty text. */
+/** Text of the files that are parsed. A file that is no text is an issue, and counts as empty. */
 function readersOf(payload: Payload) {
   const unread: Issue[] = [];
   const read = (path: string): string | undefined => {

@@ -1,52 +1,71 @@
-/** The daemon's answers: what the sockets serve and the broker is told. Holds the state that outlives one run. */
+/** The API of the daemon, for the sockets and the broker. Holds the state that outlives a run. */
 import { setImmediate } from 'node:timers/promises';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
-import type { UpgradeOrder } from '../core/agent-upgrade.ts';
-import { eventDocumentOf } from '../core/event.ts';
-import { findId } from '../core/find-id.ts';
+import { resourcePausesNow } from '../core/plan/resource-pause.ts';
 import type { HistoryQuery, SyncLine, Waiting } from '../core/progress.ts';
-import { resourcePausesNow } from '../core/resource-pause.ts';
-import { type AgentState, type Identity, statusOf } from '../core/status.ts';
-import type { Checkout, CommitInfo, Issue, Problem, ResourceStatus, RunRecord, Trigger } from '../core/types.ts';
-import { type Breakdown, brokenRun } from '../engine/run/breakdown.ts';
+import { eventDocumentOf } from '../core/reporting/event.ts';
+import { findId } from '../core/reporting/find-id.ts';
+import { type AgentState, type Identity, statusOf } from '../core/reporting/status.ts';
+import type {
+  Checkout,
+  CommandOrigin,
+  CommitInfo,
+  Issue,
+  Problem,
+  ResourceStatus,
+  RunRecord,
+  Trigger,
+} from '../core/types.ts';
+import type { UpgradeOrder } from '../core/version/agent-upgrade.ts';
+import { mayRead } from '../engine/run/guards/door.ts';
 import { preview } from '../engine/run/preview.ts';
 import type { RunResult } from '../engine/run/reconcile.ts';
+import { type Breakdown, brokenRun } from '../engine/run/records/breakdown.ts';
 import type { EngineDeps } from '../engine/types.ts';
-import type { Loop } from '../engine/when/loop.ts';
+import type { Loop, LoopRequest } from '../engine/when/loop.ts';
 import { AgentError } from '../errors.ts';
-import type { RunReader } from '../store/run-reader.ts';
+import { lastRead } from '../store/disk/last-read.ts';
+import type { RunReader } from '../store/history/run-reader.ts';
 import { atWork, createDoing } from './doing.ts';
 import { fullId, hold } from './holds.ts';
 import { createLastStatus } from './last-status.ts';
 import type { Kept } from './overwritten.ts';
 import { createProblemTimes } from './problem-times.ts';
-import type { ControlApi } from './protocol.ts';
+import type { ControlApi, HoldDocument, HoldRequest, HoldVerb, PlanDocument, PlanRequest } from './protocol.ts';
 import { show } from './show.ts';
 
 export interface AgentApiOptions {
   deps: EngineDeps;
   identity: Identity;
   facts: StatusDocument['facts'];
-  /** What is wrong now that no run finds out, e.g. the broker. */
+  /** Current problems that no run finds, e.g. with the broker. */
   problems(desired: CommitInfo | null): readonly Problem[];
   loop(): Loop;
-  /** Reads anew what a plan goes by besides the repository. */
+  /** Reads again what a plan depends on besides the repository. */
   refresh(): Promise<void>;
-  /** This host's part of a repository on this machine, and warnings about what lies there and was not read. */
+  /** This host's part of a repository on this machine, and warnings about files that were not read. */
   localCheckout(dir: string, options: { worktree: boolean }): Promise<{ checkout: Checkout; notes: readonly Issue[] }>;
   kept: Kept;
 }
 
-export interface AgentApi extends ControlApi {
+export interface AgentApi extends Omit<ControlApi, 'metrics'> {
+  /** All that is wrong now, where the status has the first twenty. */
+  problems(): readonly Problem[];
+  /** @param command that asks, if it is no person on this host: then no more is shown or pinned than a command may */
+  plan(request: PlanRequest, signal: AbortSignal, command?: CommandOrigin): Promise<PlanDocument>;
+  hold(verb: HoldVerb, request: HoldRequest, command?: CommandOrigin): Promise<HoldDocument>;
+  sync(request: LoopRequest, trigger: Trigger, line: (line: SyncLine) => void): Promise<void>;
   /** Takes in a finished run; answers the line that ends the feed of those who wait. */
   finished(result: RunResult): SyncLine;
   /** The same for a run that threw. */
   failed(breakdown: Breakdown, trigger: Trigger): SyncLine;
-  /** Takes in what a run tells of itself; true when the status is another one by that. */
+  /** Takes a progress line of a run. @returns whether the status has changed */
   progress(line: SyncLine): boolean;
 }
 
-/** Events told to a listener who was away. */
+/** Bad commits in a status. */
+const MAX_BAD = 5;
+/** Maximum number of missed events that a listener gets. */
 const MAX_MISSED = 1_000;
 
 export function createAgentApi(options: AgentApiOptions): AgentApi {
@@ -54,16 +73,23 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
   const { store, clock } = deps;
   const memory = createLastStatus(store);
   let state: AgentState = memory.recall(identity);
+  const recorded = lastRead(() => ({
+    commits: store.commits.get(),
+    bad: store.commits.listBad(MAX_BAD),
+    seq: store.outbox.lastSeq(),
+  }));
   const doing = createDoing();
   const times = createProblemTimes(state.problems);
 
+  const allProblems = () => times.dated([...problems(state.desired), ...state.problems], clock.now());
   const status = (): StatusDocument => {
-    const all = times.dated([...problems(state.desired), ...state.problems], clock.now());
+    const all = allProblems();
     const first = all[0];
-    const { pin, trial, goodSince } = store.commits.get();
+    const { commits, bad, seq } = recorded();
+    const { pin, trial, goodSince } = commits;
     const now = doing.now();
     const order = deps.upgrade?.pending() ?? null;
-    const left = [...(deps.aside?.left() ?? []), ...(order === null ? [] : [trialOf(order)])].filter(
+    const left = [...(deps.background?.left() ?? []), ...(order === null ? [] : [trialOf(order)])].filter(
       ({ id }) => !now?.waiting.some((one) => one.id === id),
     );
     const known = {
@@ -76,8 +102,10 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       ...known,
       ...(now === null ? {} : atWork(known, now, trial)),
       pin: pin?.commit ?? null,
-      // What was bad before a later commit proved itself is history.
-      bad: listBad(goodSince).map(({ commit, culprit }) => ({ commit, reason: culprit.reason })),
+      // A commit that was bad before a later one proved itself is history.
+      bad: bad
+        .filter(({ at }) => goodSince === null || at > goodSince)
+        .map(({ commit, culprit }) => ({ commit, reason: culprit.reason })),
       waiting: [...(now?.waiting ?? []), ...left],
       paused: pausesOf(),
     };
@@ -86,15 +114,13 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       state: shown,
       facts,
       at: clock.now().toISOString(),
-      seq: store.outbox.lastSeq(),
+      seq,
       next: loop().next(),
     });
   };
 
-  const listBad = (since: string | null) => store.commits.listBad(5).filter(({ at }) => since === null || at > since);
-
   const pausesOf = () =>
-    resourcePausesNow(store.commits.get().resourcePauses ?? [], clock.now(), deps.isAlive ?? (() => true)).map(
+    resourcePausesNow(recorded().commits.resourcePauses ?? [], clock.now(), deps.isAlive ?? (() => true)).map(
       ({ id, until, reason, at }) => ({ id, until, reason, at }),
     );
   const knownId = (like: string): string => {
@@ -149,12 +175,14 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
 
   return {
     status,
+    problems: allProblems,
     finished,
     failed,
     progress: doing.take,
     resources: () => ({ schema: 1, resources: state.resources }),
-    async plan({ dir, commit, worktree = false, diff = false }, signal) {
+    async plan({ dir, commit, worktree = false, diff = false }, signal, command) {
       await refresh();
+      if (command) await refuseUnreviewed(deps, commit && fullId(store, commit), signal);
       const local = dir === undefined || commit ? null : await localCheckout(dir, { worktree });
       const found = await preview(deps, signal, commit ? fullId(store, commit) : local?.checkout, { diff });
       return deps.redact({ schema: 1 as const, ...found, issues: [...(local?.notes ?? []), ...found.issues] });
@@ -175,11 +203,12 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
       const found = store.runs.get(id);
       return found && { schema: 1, run: found.run, actions: found.actions };
     },
-    async hold(verb, request) {
+    async hold(verb, request, command) {
       const { commits } = store;
       const ids = request.ids?.map((like) => knownId(like));
-      const { pause, pin } = await hold(deps, verb, { ...request, ...(ids ? { ids } : {}) });
-      if (request.watched !== true) void loop().request({}, 'manual');
+      const heldBy = command ? ({ by: 'broker', command } as const) : ({ by: 'person' } as const);
+      const { pause, pin } = await hold(deps, verb, { ...request, ...(ids ? { ids } : {}) }, heldBy);
+      if (request.watched !== true) void loop().request(command ? { command } : {}, 'manual');
       return {
         schema: 1,
         pause,
@@ -196,6 +225,14 @@ export function createAgentApi(options: AgentApiOptions): AgentApi {
   };
 }
 
+/** @throws AgentError `NotReviewed`, and what the repository throws */
+async function refuseUnreviewed(deps: EngineDeps, commit: string | undefined, signal: AbortSignal): Promise<void> {
+  const hold = await mayRead(deps, commit, signal);
+  if (hold === null) return;
+  const said = hold.reason === 'NotReviewed' ? hold.message : `${hold.message} [${hold.reason}]`;
+  throw new AgentError({ code: 'NotReviewed', phase: 'plan', message: said });
+}
+
 /** An agent on trial is waited for like anything that is not well yet. */
 const trialOf = ({ version, since, until }: UpgradeOrder): Waiting => ({
   id: `agent:${version}` as Waiting['id'],
@@ -204,7 +241,7 @@ const trialOf = ({ version, since, until }: UpgradeOrder): Waiting => ({
   message: `fairlead ${version} is on trial`,
 });
 
-/** Nothing is known of the host but that nothing was done to it. */
+/** The run learnt nothing about the host, except that it did nothing to it. */
 const isBlind = ({ commit, rejected, resources }: RunResult['outcome']): boolean =>
   commit === null || (rejected && resources.length === 0);
 
@@ -222,7 +259,7 @@ async function pageOf(runs: RunReader, query: HistoryQuery, signal: AbortSignal)
   return found;
 }
 
-/** The former list where the new one says the same of the same resources: then it need be neither stored nor told again. */
+/** The former list if the new one is equal: then it is neither stored nor published again. */
 const sameOr = (former: readonly ResourceStatus[], now: readonly ResourceStatus[]): readonly ResourceStatus[] =>
   former.length === now.length &&
   now.every((r, i) => {

@@ -1,11 +1,12 @@
 /** The command line's side of the daemon's sockets. */
+import { existsSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import type { EventDocument } from '../../manifests-schema/payloads.ts';
 import { AgentError } from '../errors.ts';
 import type { SyncLine, SyncRequest } from './protocol.ts';
 
-/** How a run that was asked for is followed. */
+/** Callbacks of somebody who follows a run. */
 export interface Watching {
   /** False: return as soon as the run was accepted. */
   wait: boolean;
@@ -21,14 +22,22 @@ export interface ControlClient {
   /** Resolves when the feed ended, when `signal` aborts (the run goes on), or, with `wait` false, when the run was accepted. */
   sync(request: SyncRequest, how: Watching): Promise<void>;
   /**
-   * The feed of events, those after `after` first. It ends when `signal` aborts, and where the daemon does.
-   * Throws AgentError `DaemonUnreachable` where it is not there.
+   * The feed of events that come after `after`. It ends when `signal` aborts or the daemon ends. Throws AgentError
+   * `DaemonUnreachable` if no daemon answers.
    */
   events(after: number | null, signal: AbortSignal): Promise<AsyncIterable<EventDocument>>;
 }
 
-/** @param dir directory of the sockets; those who may not use agent.sock are served by status.sock */
-export function createControlClient({ dir }: { dir: string }): ControlClient {
+export interface ControlClientOptions {
+  /** Directory of the sockets; those who may not use agent.sock are served by status.sock. */
+  dir: string;
+  /** Path of agent.yaml: without it no daemon runs, and the failure says so. */
+  config?: string;
+}
+
+export function createControlClient({ dir, config }: ControlClientOptions): ControlClient {
+  const unreachable = (socket: string, cause: NodeJS.ErrnoException) =>
+    unreachableAt(socket, cause, config !== undefined && !existsSync(config));
   const open = (socket: string, method: string, address: string, body?: string, signal?: AbortSignal) =>
     new Promise<http.IncomingMessage>((resolve, reject) => {
       const socketPath = path.join(dir, socket);
@@ -93,7 +102,7 @@ export function createControlClient({ dir }: { dir: string }): ControlClient {
   };
 }
 
-/** Whoever left does not mind how it ended. */
+/** An error after the client has left is of no interest. */
 async function unlessAborted(signal: AbortSignal | undefined, work: () => Promise<void>): Promise<void> {
   try {
     await work();
@@ -141,11 +150,13 @@ async function* chunks(response: http.IncomingMessage): AsyncGenerator<string> {
 }
 
 const refused = (why: string) => new AgentError({ code: 'Refused', phase: 'report', message: why });
-const unreachable = (socket: string, cause: NodeJS.ErrnoException) => {
+const unreachableAt = (socket: string, cause: NodeJS.ErrnoException, isNew: boolean) => {
   const fix =
     cause.code === 'EACCES'
       ? 'root may use it; those in the group fairlead may read status, resources, history and events'
-      : 'is it running? See `systemctl status fairlead`';
+      : isNew
+        ? 'this host is not set up yet; run `fairlead init`'
+        : 'is it running? See `systemctl status fairlead`';
   return new AgentError({
     code: 'DaemonUnreachable',
     phase: 'report',

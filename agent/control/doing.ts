@@ -1,11 +1,12 @@
-/** What a run is at now, for the status of a host at work: the commit that it is about, and the step under way. */
+/** Tracks the run under way for the status: the commit that it is about, and its current step. */
+
+import { syncOf } from '../core/plan/verdict.ts';
 import type { SyncLine, Waiting } from '../core/progress.ts';
-import type { AgentState } from '../core/status.ts';
+import type { AgentState } from '../core/reporting/status.ts';
 import type { CommitInfo } from '../core/types.ts';
-import { syncOf } from '../core/verdict.ts';
 
 export interface Doing {
-  /** Takes in what a run tells of itself. @returns whether the status is another one by that */
+  /** Takes a progress line of a run. @returns whether the status has changed */
   take(line: SyncLine): boolean;
   /** The run has ended. */
   end(): void;
@@ -18,7 +19,7 @@ const WORDS: Readonly<Record<string, string>> = {
   prepare: 'preparing',
   apply: 'applying',
   settle: 'waiting for resources to become healthy',
-  rollback: 'going back',
+  rollback: 'rolling back',
 };
 /** At most this many waits are named; the others are counted. */
 const NAMED = 3;
@@ -61,13 +62,13 @@ function phaseText({ phase, detail, waiting = [] }: Extract<SyncLine, { type: 'p
   const named = waiting.slice(0, NAMED).map(({ id, message }) => (message ? `${id}: ${message}` : id));
   const more = waiting.length > NAMED ? ` and ${waiting.length - NAMED} more` : '';
   if (named.length > 0) return `waiting for ${named.join('; ')}${more}`;
-  if (phase === 'rollback') return detail ? `going back, because of ${detail}` : 'going back';
+  if (phase === 'rollback') return detail ? `rolling back, because of ${detail}` : 'rolling back';
   return detail ? `waiting for ${detail}` : (WORDS[phase] ?? phase);
 }
 
 /**
- * Of a host at work: what is being tried, and what is being done now. What is wrong stays said until the run that is under
- * way has put it right; only what became of the commit before is no word on one that is being tried.
+ * The status of a host at work: the commit on trial, and the current step. Problems stay in the status until the run has
+ * solved them. Only the verdict on the previous commit says nothing about a commit on trial.
  */
 export function atWork(
   state: AgentState,

@@ -3,7 +3,7 @@ import type http from 'node:http';
 import type { ControlApi, SyncRequest } from './protocol.ts';
 import { refusal, type Traffic } from './traffic.ts';
 
-/** How far a listener to events may fall behind before it is cut off. */
+/** Bytes that a listener to events may fall behind before it is cut off. */
 const MAX_BEHIND = 1024 * 1024;
 
 /** The feed of one run. The run goes on when the listener leaves. */
@@ -11,7 +11,7 @@ export async function feedRun(api: ControlApi, options: SyncRequest, response: h
   response.writeHead(200, { 'content-type': 'application/x-ndjson' });
   response.flushHeaders();
   let told = '';
-  // What is told in one go, as a thousand files are, is written in one go.
+  // Lines of the same turn of the event loop, such as those of a thousand files, are written together.
   const write = () => {
     if (told !== '' && !response.destroyed) response.write(told);
     told = '';
@@ -42,7 +42,7 @@ export function feedEvents(
   response.writeHead(200, { 'content-type': 'application/x-ndjson' });
   response.flushHeaders();
   const end = api.events(after === null ? null : Number(after), (event) => {
-    // One that reads nothing must not fill the daemon's memory.
+    // A listener that does not read must not fill the daemon's memory.
     if (response.writableLength > MAX_BEHIND) response.destroy();
     else response.write(`${JSON.stringify(event)}\n`);
   });

@@ -1,20 +1,25 @@
-/** What people tell one host to do or to leave: pause, pin, and their end. Durable; the next run goes by it. */
+/** Pause, pin, and their end, as people ask for them on one host. Durable; the next run obeys them. */
 import { durationMs } from '../../manifests-schema/duration.ts';
 import { formatIssue } from '../../manifests-schema/issue.ts';
 import type { ReasonCode } from '../../manifests-schema/reasons.ts';
-import type { ResourcePause } from '../core/resource-pause.ts';
-import type { Asker, Pause, Pin } from '../core/target.ts';
-import type { Checkout, ResourceId } from '../core/types.ts';
+import type { ResourcePause } from '../core/plan/resource-pause.ts';
+import { type Asker, type Pause, type Pin, pauseNow } from '../core/plan/target.ts';
+import type { Checkout, CommandOrigin, ResourceId } from '../core/types.ts';
 import { createRun, requestFor } from '../engine/run/create-run.ts';
-import { goTo } from '../engine/run/door.ts';
+import { goTo } from '../engine/run/guards/door.ts';
 import { converges } from '../engine/run/plan-for.ts';
 import type { EngineDeps, Loaded } from '../engine/types.ts';
 import { AgentError } from '../errors.ts';
-import { processStart } from '../system/process-start.ts';
+import { processStart } from '../system/proc/process-start.ts';
 import type { HoldRequest, HoldVerb } from './protocol.ts';
 
+export interface HeldBy {
+  by: Asker;
+  command?: CommandOrigin;
+}
+
 /**
- * @param by who asks: what a pin may name depends on it
+ * @param by who asks: what a pin may name depends on it. A command's reason is shown, and is no proof
  * @throws AgentError `NoSuchCommit`, `InvalidRequest`; the reason why a commit may not be applied, that it has errors
  *   (`InvalidCommit`), nothing for this host (`Unassigned`), or did not settle here; `CommitUnknown`,
  *   `RepositoryUnreachable` and others of the repository where it has to be asked
@@ -23,7 +28,7 @@ export async function hold(
   deps: EngineDeps,
   verb: HoldVerb,
   request: HoldRequest,
-  by: Asker = 'person',
+  by: HeldBy = { by: 'person' },
 ): Promise<{ pause: Pause | null; pin: Pin | null }> {
   const { commits } = deps.store;
   const before = commits.get();
@@ -32,16 +37,24 @@ export async function hold(
     return { pause: before.pause, pin: before.pin };
   }
   if (verb === 'resume') {
-    commits.set({ pause: null, pin: null, resourcePauses: null });
+    // Only a person on the host ends a hold of a single resource, such as a database during its backup.
+    commits.set({ pause: null, pin: null, ...(by.by === 'broker' ? {} : { resourcePauses: null }) });
     return { pause: before.pause, pin: before.pin };
   }
   if (verb === 'rollback') return { pause: null, pin: await pinTo(deps, request, by) };
   const now = deps.clock.now();
   const until = request.for === undefined ? null : new Date(now.getTime() + lengthOf(request.for)).toISOString();
-  const pause: Pause = { until, reason: request.reason ?? '', at: now.toISOString() };
+  const reason = [request.reason, by.command ? `[command ${by.command.id}]` : ''].filter(Boolean).join(' ');
+  const pause: Pause = { until, reason, at: now.toISOString() };
+  const standing = pauseNow(before.pause, now);
+  if (by.by === 'broker' && standing !== null && outlasts(standing, pause)) return { pause: standing, pin: before.pin };
   commits.set({ pause });
   return { pause, pin: before.pin };
 }
+
+/** A remote command must not shorten a longer hold that a person set. */
+const outlasts = (one: Pause, other: Pause): boolean =>
+  one.until === null || (other.until !== null && Date.parse(one.until) > Date.parse(other.until));
 
 /** Holds these as they are, or lets go of them. A pause of the same resource takes the place of the former one. */
 function holdResources(
@@ -75,14 +88,14 @@ function lengthOf(text: string): number {
   });
 }
 
-/** As long as the repository may take to answer. */
+/** Time that the repository has to answer. */
 const REVIEW_MS = 60_000;
 
 /**
- * Pins the host to an earlier commit: the one named (or begun) by `commit`, else the last good one that is not what runs.
- * One that may not be applied is refused here, before anything waits for it.
+ * Pins the host to an earlier commit: the one that `commit` names or begins, else the last good one that is not running now.
+ * A commit that may not be applied is refused here, before anything is recorded.
  */
-async function pinTo(deps: EngineDeps, { commit, force = false }: HoldRequest, by: Asker): Promise<Pin> {
+async function pinTo(deps: EngineDeps, { commit, force = false }: HoldRequest, { by, command }: HeldBy): Promise<Pin> {
   const { store, clock } = deps;
   const { lastGood, previousGood, accepted } = store.commits.get();
   const applied = store.facts.get('applied')?.commit ?? accepted;
@@ -96,8 +109,14 @@ async function pinTo(deps: EngineDeps, { commit, force = false }: HoldRequest, b
   if (hold !== null) throw refused(hold.reason, hold.message);
   const unfit = whyUnfit(deps, checkout, await deps.load(checkout), { force });
   if (unfit !== null) throw refused(unfit.reason, unfit.message);
-  const pin: Pin = { commit: target, at: clock.now().toISOString(), ...(by === 'person' ? {} : { by }) };
-  store.commits.set({ pin, pause: null });
+  const pin: Pin = {
+    commit: target,
+    at: clock.now().toISOString(),
+    ...(by === 'person' ? {} : { by }),
+    ...(command ? { command } : {}),
+  };
+  // A person who names a commit wants it now; a command leaves the pause that somebody set.
+  store.commits.set(by === 'broker' ? { pin } : { pin, pause: null });
   return pin;
 }
 

@@ -1,5 +1,5 @@
-/** What was known of the host when the agent ended, for the time until its first run has ended. */
-import type { AgentState, Identity } from '../core/status.ts';
+/** The last known state of the host when the agent ended, shown until the first run has ended. */
+import type { AgentState, Identity } from '../core/reporting/status.ts';
 import type { Store } from '../store/db.ts';
 import type { Shown } from '../store/facts.ts';
 

@@ -5,12 +5,12 @@ import { locatorOf } from '../core/id.ts';
 import type { ActionRecord } from '../core/types.ts';
 import type { ShowDocument } from './protocol.ts';
 
-/** What is not kept says why, in a sentence. */
+/** The content, or a sentence that says why it was not kept. */
 const NAME = /^[0-9a-f]{32}(\.[0-9a-f]{8}\.foreign)?$/;
 type Acted = { run: number; at: string; action: ActionRecord };
 
 export interface Kept {
-  /** What repairs of a resource overwrote, newest first, by its history. */
+  /** Contents that repairs of a resource overwrote, newest first, by its history. */
   list(history: readonly Acted[]): ShowDocument['overwritten'];
 }
 

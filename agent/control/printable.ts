@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { withoutCredentials } from '../core/credentials.ts';
-import { StoredFile } from '../core/payload.ts';
+import { withoutCredentials } from '../core/credentials/credentials.ts';
+import { StoredFile } from '../core/payload/payload.ts';
 
 /** Deeper than any spec or fact goes. */
 const MAX_DEPTH = 12;

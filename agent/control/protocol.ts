@@ -13,10 +13,13 @@ import type { ResourceStatus, Trigger } from '../core/types.ts';
 
 export type { HistoryQuery, SyncLine, SyncRequest };
 
-/** What is planned: the commit that the ref names now, another one, or a fleet repository's directory on this machine. */
+/**
+ * The subject of a plan: the commit that the ref names now, another commit, or the directory of a fleet repository on this
+ * machine.
+ */
 export interface PlanRequest {
   dir?: string;
-  /** Of the directory's repository the working tree, as the commit that it would make, instead of HEAD. */
+  /** Plan the working tree of the directory's repository, as the commit that it would make, instead of HEAD. */
   worktree?: boolean;
   /** With the texts that change. */
   diff?: boolean;
@@ -40,13 +43,13 @@ export interface ResourcesDocument {
 export interface IdsDocument {
   schema: 1;
   matches: string[];
-  /** Where nothing matches: what may have been meant. */
+  /** If nothing matches: similar ids. */
   near: string[];
 }
 
 export type HoldVerb = 'pause' | 'resume' | 'rollback';
 
-/** Body of `POST /v1/pause`, `/v1/resume`, `/v1/rollback`; their answer is a HoldDocument: what stands now, or until `resume`. */
+/** Body of `POST /v1/pause`, `/v1/resume`, `/v1/rollback`; their answer is a HoldDocument with the current holds, or the ended ones of `resume`. */
 export interface HoldRequest {
   /** pause: a duration such as 2h; until `resume` where it is left out. */
   for?: string;
@@ -60,11 +63,11 @@ export interface HoldRequest {
   commit?: string;
   /** rollback: also to a commit that did not settle here. */
   force?: boolean;
-  /** Who asks has the run that follows by `POST /v1/sync` itself, to watch it. */
+  /** The caller follows the next run by `POST /v1/sync` itself. */
   watched?: boolean;
 }
 
-/** What the server needs of the daemon. `null` answers become 404. */
+/** The functions of the daemon that the server needs. `null` answers become 404. */
 export interface ControlApi {
   status(): StatusDocument;
   plan(request: PlanRequest, signal: AbortSignal): Promise<PlanDocument>;
@@ -83,6 +86,8 @@ export interface ControlApi {
   /** Starts a run, or joins the queue for one; `line` gets the progress. Resolves when it ended. */
   sync(request: SyncRequest, trigger: Trigger, line: (line: SyncLine) => void): Promise<void>;
   version(): { version: string };
+  /** `GET /metrics`: the agent's metrics in the text format of Prometheus. */
+  metrics(): Promise<{ type: string; text: string }>;
 }
 
 /** Error body of every non-2xx answer. */

@@ -17,7 +17,7 @@ import type {
 import { createTraffic, MAX_CONNECTIONS, refusal, type Traffic } from './traffic.ts';
 
 export interface ControlServerOptions {
-  /** Asked at each request: the daemon's parts are made anew when it reads its configuration again. */
+  /** Asked at each request: the daemon's parts are recreated when it reads its configuration again. */
   api(): ControlApi;
   /** Directory of the sockets, e.g. /run/fairlead. */
   dir: string;
@@ -32,12 +32,12 @@ export interface ControlServer {
 }
 
 const MAX_BODY = 64 * 1024;
-/** What status.sock answers. */
+/** Routes that status.sock serves. */
 const READABLE = [
   ...['GET status', 'GET resources', 'GET ids', 'GET events'],
   ...['GET history', 'GET history/…', 'GET version'],
 ];
-/** How long a question may take to arrive. */
+/** Time that a request may take to arrive. */
 const REQUEST_MS = 10_000;
 /** Runs in one answer to `history`. */
 const MAX_RUNS = 1_000;
@@ -51,7 +51,7 @@ export function createControlServer({ api, dir, statusGid, log }: ControlServerO
     const server = http.createServer(limits, (request, response) => {
       handle({ api: api(), readOnly, traffic }, request, response).catch((thrown) => {
         const error = asAgentError(thrown, { code: 'Internal', phase: 'report' });
-        // What was asked cannot be answered: the asker's to mend, and no matter for the log.
+        // The request cannot be answered: the caller has to change it, and the log need not mention it.
         const theirs = thrown instanceof AgentError;
         if (!theirs) log.error({ url: request.url ?? '' }, error.message);
         if (!response.headersSent) traffic.send(response, theirs ? 409 : 500, { error: error.message });
@@ -101,7 +101,7 @@ export function createControlServer({ api, dir, statusGid, log }: ControlServerO
 interface Desk {
   api: ControlApi;
   readOnly: boolean;
-  /** Of the socket on which it was asked. */
+  /** Accounting of the socket on which the request came. */
   traffic: Traffic;
 }
 
@@ -122,16 +122,20 @@ async function handle(
   response: http.ServerResponse,
 ): Promise<void> {
   const send = (status: number, body: object | ErrorBody) => traffic.send(response, status, body);
-  /** What reads much: one question after another. @param missing what is said where there is no answer */
+  /** Runs a route that reads much, one request after another. @param missing the error if there is no answer */
   const inTurn = async (work: () => Promise<object | null>, missing = '') => {
     const turn = traffic.turn(work);
-    if (turn === null) return send(503, refusal('too many questions wait, or answers that nobody reads'));
+    if (turn === null) return send(503, refusal('too many requests are waiting, or answers that are not read'));
     const found = await turn;
     return found ? send(200, found) : send(404, { error: missing });
   };
   const address = addressOf(request);
   if (address === null) return send(400, { error: 'this is no address' });
   const { url, argument } = address;
+  if (request.method === 'GET' && url.pathname === '/metrics') {
+    const { type, text } = await api.metrics();
+    return traffic.sendText(response, type, text);
+  }
   const [, version, noun = ''] = url.pathname.split('/');
   const route = `${request.method} ${noun}${argument === undefined ? '' : '/…'}`;
   if (version !== 'v1') return send(404, { error: `no such address: ${url.pathname}` });

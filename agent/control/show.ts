@@ -1,8 +1,8 @@
-/** One resource: declared where and by whom, as it should be, as it is, and what was done to it. */
+/** Describes one resource: where and by whom it is declared, its desired and actual state, and its history. */
 import { KINDS } from '../../manifests-schema/kinds/index.ts';
 import { kindOf } from '../core/id.ts';
 import type { Provider } from '../core/provider.ts';
-import type { AgentState } from '../core/status.ts';
+import type { AgentState } from '../core/reporting/status.ts';
 import type { CommitInfo, Desired, ResourceId } from '../core/types.ts';
 import type { EngineDeps } from '../engine/types.ts';
 import type { Kept } from './overwritten.ts';
@@ -13,7 +13,7 @@ import type { ShowDocument } from './protocol.ts';
 const MAX_SHOWN = 20;
 const MAX_PAST = 500;
 
-/** Who stands behind a commit. */
+/** Author, committer and signer of a commit. */
 const audit = ({ commit, author, committer, subject, committedAt, signer }: CommitInfo) => ({
   commit,
   author,
@@ -61,7 +61,7 @@ export async function show(
   };
 }
 
-/** What could not be read is a sentence, and stays one. */
+/** An error of the observation becomes a sentence in the answer. */
 const describe = (provider: Provider | undefined, fact: unknown): unknown =>
   fact === null || typeof fact === 'string' ? fact : (provider?.describe?.(fact) ?? fact);
 

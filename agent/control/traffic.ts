@@ -1,12 +1,12 @@
 /**
- * What one socket may cost the daemon, whoever asks: answers that were given and not read, listeners, and questions that read
- * much of the history. Each socket has its own, so that nobody at status.sock takes anything from root at agent.sock.
+ * Bounds the cost of one socket for the daemon, whoever asks: unread answers, listeners, and requests that read much of the
+ * history. Each socket has its own limits, so that a client of status.sock takes nothing from root at agent.sock.
  */
 import type http from 'node:http';
 import { setImmediate } from 'node:timers/promises';
 import type { ErrorBody } from './protocol.ts';
 
-/** Of one socket; connections beyond it are closed at once. */
+/** Connections per socket; more are closed at once. */
 export const MAX_CONNECTIONS = 64;
 /** Listeners to the feed of events at one time. */
 const MAX_FEEDS = 32;
@@ -14,13 +14,18 @@ const MAX_FEEDS = 32;
 const MAX_UNREAD = 16 * 1024 * 1024;
 /** Questions that wait for their turn. */
 const MAX_WAITING = 64;
-/** How long a reader may take nothing of an answer. */
+/** Time after which a client that does not read its answer is cut off. */
 const STALL_MS = 30_000;
 
 export interface Traffic {
   /** Answers with a document, or says that too much waits to be read. */
   send(response: http.ServerResponse, status: number, body: object | ErrorBody): void;
-  /** One after the other: `work` may read much, and gives way to other things in between. null: too much waits already. */
+  /** The same with a text of that media type. */
+  sendText(response: http.ServerResponse, type: string, text: string): void;
+  /**
+   * Runs `work` after the requests before it; it may read much, and yields in between. null if too many requests wait
+   * already.
+   */
   turn<T>(work: () => Promise<T>): Promise<T> | null;
   /** @returns false where too many listen already */
   listen(response: http.ServerResponse): boolean;
@@ -32,27 +37,29 @@ export function createTraffic(): Traffic {
   let waiting = 0;
   let last: Promise<unknown> = Promise.resolve();
 
-  function answer(response: http.ServerResponse, status: number, text: string): void {
+  function answer(response: http.ServerResponse, status: number, text: string, type = 'application/json'): void {
     const bytes = Buffer.byteLength(text);
     unread += bytes;
     response.once('close', () => {
       unread -= bytes;
     });
     response.setTimeout(STALL_MS, () => response.destroy());
-    response.writeHead(status, { 'content-type': 'application/json' });
+    response.writeHead(status, { 'content-type': type });
     response.end(text);
   }
 
+  function offer(response: http.ServerResponse, status: number, text: string, type?: string): void {
+    if (response.destroyed) return;
+    if (unread > 0 && unread + text.length > MAX_UNREAD)
+      answer(response, 503, JSON.stringify(refusal('too much waits to be read of this socket')));
+    else answer(response, status, text, type);
+  }
+
   return {
-    send(response, status, body) {
-      if (response.destroyed) return;
-      const text = JSON.stringify(body);
-      if (unread > 0 && unread + text.length > MAX_UNREAD)
-        answer(response, 503, JSON.stringify(refusal('too much waits to be read of this socket')));
-      else answer(response, status, text);
-    },
+    send: (response, status, body) => offer(response, status, JSON.stringify(body)),
+    sendText: (response, type, text) => offer(response, 200, text, type),
     turn(work) {
-      // What nobody takes is not even looked up.
+      // An answer that nobody waits for is not computed.
       if (waiting >= MAX_WAITING || unread > MAX_UNREAD / 4) return null;
       waiting++;
       const turn = last

@@ -1,36 +1,41 @@
-/** Whether this host's date can be believed. Pure: what is known of the clock → why it is doubted. */
+/** Whether this host's date is plausible. Pure: facts about the clock → why it is doubted. */
 
-/** Whether somebody sets the clock: it agrees with a time server; a time server is configured and was not heard yet; nobody. */
+/**
+ * `yes`: the clock agrees with a time server. `awaited`: a time server is configured but has not answered yet. `no`: nothing
+ * sets the clock.
+ */
 export type TimeSync = 'yes' | 'awaited' | 'no';
 
 /** All times in milliseconds; dates since 1970. */
 export interface ClockFacts {
   now: number;
-  /** How long the date has gone on undisturbed, time asleep included: since it was set, or since this process began. */
+  /**
+   * How long the clock has run without being set, time asleep included, or how long this process has run if that is shorter.
+   */
   steadyMs: number;
-  /** By how much the date was set since it was last believed: forward above 0, back below. */
+  /** How far the clock was set since it was last believed: positive is forward, negative is back. */
   setByMs: number;
-  /** The newest date that was recorded on this host before this process began; null if nothing was. */
+  /** The newest date that was recorded on this host before this process started; null if there is none. */
   recorded: number | null;
   sync: TimeSync;
 }
 
 export interface ClockDoubt {
   message: string;
-  /** The date is wrong, as far as can be told. If false, it may be right and is to be confirmed soon. */
+  /** The date is most likely wrong. If false, it may be right and will be confirmed soon. */
   isWrong: boolean;
 }
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-/** This program did not exist before: a clock without a battery begins at 1970, or at the date of some program's build. */
+/** fairlead did not exist before this date: a clock without a battery starts at 1970, or at the build date of some program. */
 const EARLIEST = Date.UTC(2026, 0, 1);
-/** A date that is set by less disturbs nothing that goes by the date. */
+/** A smaller correction disturbs nothing that depends on the date. */
 const SMALL_MS = 10 * MINUTE;
-/** A host that was off for longer is rarer than one whose clock runs ahead. */
+/** A host that was off for longer is less likely than a clock that runs ahead. */
 const LONG_OFF_MS = 30 * DAY;
-/** Nobody put the date right in all this time: it is what the host has. */
+/** If nobody corrected the date in all this time, it is accepted. */
 export const BELIEVED_MS = HOUR;
 
 const ADVICE = 'until then no maintenance window opens and no history expires; set it: `timedatectl set-ntp true`';
@@ -58,7 +63,7 @@ export function doubtOf(facts: ClockFacts): ClockDoubt | null {
 
 const minuteOf = (date: number): string => `${new Date(date).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 
-/** `3 h`, `12 d`, `56 y`: for people. */
+/** A duration for people: `3 h`, `12 d`, `56 y`. */
 export function roughly(ms: number): string {
   const size = Math.abs(ms);
   const units = [

@@ -1,9 +1,9 @@
-/** What acts on one thing at a time and throws, as what acts on many and answers the failures by id. */
+/** Turns a function that acts on one thing and throws into one that acts on many and returns the failures by id. */
 import { type AgentError, asAgentError } from '../errors.ts';
 import type { Failures, Gone } from './provider.ts';
 import type { ResourceId } from './types.ts';
 
-/** One after another; a failure of one leaves the others alone. @param idOf whose failure it is */
+/** One after another; a failure of one does not affect the others. @param idOf the id under which its failure is returned */
 async function each<T>(
   all: readonly T[],
   idOf: (one: T) => ResourceId,
@@ -21,12 +21,12 @@ async function each<T>(
   return failures;
 }
 
-/** For `Provider.apply`. */
+/** Adapter for `Provider.apply`. */
 export const eachWork = <W extends { want: { id: ResourceId } }>(
   work: readonly W[],
   act: (one: W) => Promise<void>,
 ): Promise<Failures> => each(work, ({ want }) => want.id, act);
 
-/** For `Provider.remove`. */
+/** Adapter for `Provider.remove`. */
 export const eachGone = <F>(gone: readonly Gone<F>[], act: (one: Gone<F>) => Promise<void>): Promise<Failures> =>
   each(gone, ({ id }) => id, act);

@@ -1,4 +1,4 @@
-/** Exit codes that say whose turn it is, whatever program ended with them. */
+/** Exit codes with a fixed meaning for every program that fairlead runs. */
 
-/** EX_TEMPFAIL of sysexits.h: an outage, and another try may succeed. */
+/** EX_TEMPFAIL of sysexits.h: an outage; another attempt may succeed. */
 export const TRY_AGAIN = 75;

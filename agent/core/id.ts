@@ -9,5 +9,5 @@ export function kindOf(id: ResourceId): Kind {
   throw new TypeError(`not a resource id: ${id}`);
 }
 
-/** What an id names in the real world: a path, a unit's name, `project/service`. */
+/** The object on the host that an id denotes: a path, a unit's name, `project/service`. */
 export const locatorOf = (id: ResourceId): string => id.slice(id.indexOf(':') + 1);

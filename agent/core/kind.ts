@@ -1,28 +1,29 @@
 /**
- * The pure half of a kind: what core and engine must know about it. They never compare a kind with a word; they ask these
- * questions instead, and whoever adds a kind answers each of them once (docs/adding-a-kind.md). The other half, which acts on
- * the host, is `Provider`.
+ * The pure half of a kind: what core and engine must know about it. They never compare a kind with a name; they ask these
+ * questions instead, and each kind answers every one of them (docs/adding-a-kind.md). The other half, which acts on the host,
+ * is `Provider`.
  */
 import type { Section } from '../../manifests-schema/kinds/index.ts';
 import { kindOf } from './id.ts';
-import type { Payload } from './payload.ts';
+import type { Payload } from './payload/payload.ts';
 import type { Desired, Issue, Kind, ResourceId } from './types.ts';
 
-/** Questions about every resource of a kind. All are answered by every kind, so that no default is chosen by accident. */
+/** Questions about every resource of a kind. Every kind answers all of them, so that no default is chosen by accident. */
 export interface Traits<Spec = unknown> {
   /**
-   * Whether observing it runs a program or sends a request. What runs something is observed only when its own state is asked
-   * for: neither ahead of the answer of the git server nor as a neighbour of a resource that may have drifted.
+   * Whether observing it runs a program or sends a request. If so, it is observed only when its state is needed: not while the
+   * answer of the git server is awaited, and not as a neighbour of a resource that may have drifted.
    */
   readonly observing: 'free' | 'runs something';
   /**
-   * Whether a difference from an applied declaration is drift: something on the host changed. Jobs and checks have nothing
-   * on the host that could change; a job that is to run again, or a check that fails again, is not repaired.
+   * Whether a difference from an applied declaration is drift. Jobs and checks have nothing on the host that could change: a
+   * job that must run again, or a check that fails again, is no repair.
    */
   readonly drifts: boolean;
   /**
-   * Fields of a change that health judges after it, as of something that was started and ended again; missing if there are
-   * none. That such a difference still stands shows no action without an effect: health may even allow it.
+   * Fields of a change that the health check judges after the action, because something was started and ended again; missing if
+   * there are none. If such a difference remains, that does not mean that the action had no effect: the health check may allow
+   * it.
    */
   readonly toldByHealth?: readonly string[];
   /**
@@ -31,33 +32,34 @@ export interface Traits<Spec = unknown> {
    */
   readonly confirm: 'durable' | 're-observable';
   /**
-   * Whether creating one that notifies nobody cannot disturb what runs, so that `window.harmless: allow` lets it pass. True
-   * of files alone: nothing reads a path that did not exist, while every other kind starts, runs or changes something.
+   * Whether a new resource that notifies nobody cannot disturb anything that runs, so that `window.harmless: allow` lets it
+   * pass. True for files alone: nothing reads a path that did not exist, while every other kind starts, runs or changes
+   * something.
    */
   readonly harmlessWhenNew: boolean;
   /**
-   * Whether `decommission: true` leaves it on the host, whatever it declares about pruning. True of volumes alone: they are
-   * the only kind that holds data which no repository has.
+   * Whether `decommission: true` leaves it on the host, whatever it declares about pruning. True for volumes alone: no other
+   * kind holds data that is not in the repository.
    */
   readonly survivesDecommission: boolean;
   /**
-   * Whether it is a verdict on the others: it settles after every apply, whoever was changed, and its time to pass begins
-   * when everything else is in place. True of checks alone: all other kinds are judged by themselves.
+   * Whether it is a verdict on the others: it settles after every apply, whichever resource changed, and its time limit starts
+   * when all others are in place. True for checks alone.
    */
   readonly judgesEveryRun: boolean;
   /**
-   * Whether two equal declarations are one resource rather than an error. True of files alone: several services may mount one
+   * Whether two equal declarations are one resource instead of an error. True for files alone: several services may mount one
    * path of the repository, and each stack declares the files below it.
    */
   readonly mayRepeat: boolean;
   /**
-   * What a rollback does with it. Only jobs ever answer `skip`: a command has no former state to go back to, so it runs on
-   * the way back only if its declaration says so.
+   * Whether a rollback runs it. Only jobs can answer `skip`: a command has no former state to restore, so a rollback runs it
+   * only if its declaration says so.
    */
   onRollback(spec: Spec): 'run' | 'skip';
 }
 
-/** What a kind is given to make resources of one entry of a manifest. */
+/** Input from which a kind makes the resources of one entry of a manifest. */
 export interface RenderContext {
   /** The entry's key, as the last layer wrote it. */
   key: string;
@@ -67,7 +69,7 @@ export interface RenderContext {
   root: string;
   /** Files of the repository as this entry sees them: rendered and decrypted if the entry says so. */
   payload: Payload;
-  /** What is wrong, at an attribute of the entry; `[]` is the entry itself. */
+  /** An issue at an attribute of the entry; `[]` is the entry itself. */
   issue(at: readonly string[], message: string): Issue;
   /** The resource `kind:locator`, with the hash of its spec and the edges that the entry names. */
   declare<S>(locator: string, spec: S): Desired<S>;
@@ -82,100 +84,104 @@ export interface Rendered {
 export interface Declared<Spec = unknown, Entry = unknown> {
   /** Key of the manifest whose entries declare it. */
   readonly section: Section;
-  /** Groups of attributes of which an entry has one: the one that the last layer chose takes out the others. */
+  /** Groups of mutually exclusive attributes: the attribute that the last layer wrote removes the others. */
   readonly exclusive: readonly (readonly string[])[];
   /**
-   * Attributes that hold further texts by name, each with a `content` or `source` of its own to be rendered and decrypted.
-   * Units alone have one, their drop-ins.
+   * Attributes that contain further texts by name, each with its own `content` or `source` to render and decrypt. Only units
+   * have one: their drop-ins.
    */
   readonly nested: readonly string[];
-  /**
-   * The attribute that an entry stands for if it is written as a plain value, `key: value`. Missing if every entry is a mapping.
-   * Missing for all kinds but those of which one word says everything.
-   */
+  /** The attribute that is meant if an entry is written as a plain value, `key: value`. Missing if every entry is a mapping. */
   readonly plain?: string;
-  /** The locator that a key stands for: two keys with one locator are the same entry. */
+  /** The locator of a key: two keys with one locator are the same entry. */
   locator(key: string): string;
-  /** One entry, merged from all layers → its resources. Pure. */
+  /** One merged entry of all layers → its resources. Pure. */
   render(entry: Entry, context: RenderContext): Rendered;
-  /** The spec once a secret went into it: to be shown to nobody. Missing if no text of the entry can hold one. @param entry as it was written */
+  /**
+   * The spec marked as secret, because a secret went into it. Missing if no text of the entry can contain one.
+   * @param entry as it was written
+   */
   withSecret?(spec: Spec, entry: Entry): Spec;
-  /** Its specs themselves tell which file of a source is secret (`Payload.secret`), so that a tree may have others beside it. */
+  /** The spec says for each file of a source whether it is secret (`Payload.secret`), so a tree may contain both sorts. */
   readonly tellsSecrets?: boolean;
   /**
-   * What is wrong with a line of its texts in which a secret is, or null; missing if a text is for the eyes of root alone.
-   * The message must not quote the line.
+   * Why a line with a secret is a problem, or null; missing if only root can read the text. The message must not quote the
+   * line.
    */
   secretLine?(line: string): Pick<Issue, 'severity' | 'message'> | null;
 }
 
-/** Where a resource lies on the host. */
+/** The path of a resource on the host. */
 export interface Place {
   path: string;
-  /** A change puts another inode at the path, which a mount of the path alone does not follow: its user is restarted. */
+  /** A change creates a new inode, which a mount of the path itself does not follow, so the user of the mount must restart. */
   replaced: boolean;
 }
 
-/** Something of the host that a declaration names, and that another resource may provide. */
+/** Something on the host that a declaration names and that another resource may provide. */
 export interface Named {
-  /** As in `KindDefinition.provides`, or `path:/a/b`: what lies at this path, below it, or holds it. */
+  /** As in `KindDefinition.provides`, or `path:/a/b`: resources at this path, below it, or above it. */
   name: string;
-  /** It goes on without it: a failure of what provides it does not block this resource. */
+  /** The resource works without it: if the provider fails, this resource is not blocked. */
   optional?: true;
-  /** It hangs on it: when what provides it is recreated, this resource is attached again. */
+  /** The resource is attached to it: if the provider is recreated, this resource is attached again. */
   attached?: true;
 }
 
-/** All resources of a host, while edges are inferred that nobody wrote down. */
+/** All resources of a host while edges are being inferred. */
 export interface Drafts {
   get(id: ResourceId): Desired | undefined;
-  /** Those with a place, in a fixed order. */
+  /** The resources that have a place, in a fixed order. */
   placed(): readonly (Place & { id: ResourceId })[];
-  /** Names in a directory at which, or below which, something is declared; sorted. */
+  /** Names in a directory at which, or below which, a resource is declared; sorted. */
   namesIn(directory: string): readonly string[];
-  /** Adds an edge, unless either end is not declared, or a written `after` says the opposite. */
+  /** Adds an edge, unless either end is not declared or a written `after` has the opposite direction. */
   add(id: ResourceId, edge: 'after' | 'notify' | 'reload', other: ResourceId): void;
 }
 
 export interface KindDefinition<Spec = unknown, Entry = unknown> {
   readonly name: Kind;
   readonly traits: Traits<Spec>;
-  /** null for what stacks declare. */
+  /** null for kinds that only stacks declare. */
   readonly declared: Declared<Spec, Entry> | null;
-  /** Paths of the host that it mounts: what lies there, or below, is applied before it. */
+  /** Paths of the host that it mounts: resources at or below them are applied first. */
   mounts?(spec: Spec): readonly string[];
-  /** Where it lies, if others may mount it. Of files alone: nothing else is put at a path that people choose. */
+  /** Its path on the host, if other resources may mount it. Files only: no other kind is at a path that users choose. */
   place?(spec: Spec): Place;
-  /** Paths that it writes: a purged directory keeps them. */
+  /** Paths that it writes; the purge of a directory keeps them. */
   paths?(spec: Spec): readonly string[];
-  /** The one whose locator holds this one's, which is applied first if a manifest declares it, too. Of files alone: their locators nest. */
+  /**
+   * The resource whose locator contains this one's; it is applied first if it is declared as well. Files only: their locators
+   * nest.
+   */
   holder?(id: ResourceId): ResourceId | null;
   /**
-   * What others can name because of it, as `what:name`: `network:web`, `container:db`, `unit:web.service`, `user:app`,
-   * `port:tcp/80`, `address:10.0.0.1`; `tree:/mnt/data` provides every path below. Whoever names it comes after it.
+   * Names of things that it provides for others, as `what:name`: `network:web`, `container:db`, `unit:web.service`, `user:app`,
+   * `port:tcp/80`, `address:10.0.0.1`; `tree:/mnt/data` provides every path below. A resource that names it is applied after
+   * it.
    */
   provides?(spec: Spec): readonly string[];
   /**
-   * What of the host it names, in the same words. The edges that follow are inferred: they order, and attach again what a
-   * replacement detached, but restart nothing and run no job.
+   * Names of things on the host that it uses, in the same form. The inferred edges only order resources, and attach again what
+   * a replacement detached; they restart nothing and run no job.
    */
   names?(spec: Spec): readonly Named[];
-  /** Order that follows from what resources are: adds edges of this one, and to it. */
+  /** Adds edges of this resource, and edges to it, that follow from its kind. */
   edges?(resource: Desired<Spec>, all: Drafts): void;
-  /** The spec with what only all resources together say of it; null if that is nothing. */
+  /** The spec with the parts that depend on all resources together; null if there are none. */
   complete?(spec: Spec, all: Drafts): Spec | null;
 }
 
-/** A kind among the others. */
+/** A kind with its place in the default order. */
 export interface RankedKind extends KindDefinition {
-  /** Default order of apply, from 0 up; removal goes backwards. It only breaks ties between resources that no edge orders. */
+  /** Default order of apply, starting at 0; removal uses the reverse. It only breaks ties between resources without an edge. */
   readonly rank: number;
 }
 
-/** All kinds of this program; `agent/kinds/index.ts` is the only file that lists them. */
+/** All kinds; `agent/kinds/index.ts` is the only file that lists them. */
 export type KindTable = ReadonlyMap<Kind, RankedKind>;
 
-/** @param order the kinds in their default order of apply; those that stand together have the same rank */
+/** @param order the kinds in their default order of apply; kinds in one group have the same rank */
 export const kindTable = (order: readonly (readonly KindDefinition[])[]): KindTable =>
   new Map(order.flatMap((kinds, rank) => kinds.map((kind) => [kind.name, { ...kind, rank }])));
 

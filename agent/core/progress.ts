@@ -8,14 +8,14 @@ export interface SyncRequest {
   adopt?: boolean;
   allowRewind?: boolean;
   allowPrune?: boolean;
-  /** A word about data, which is given on the host alone: no command of a broker carries it. */
+  /** Lets a service start with empty data. It can be given on the host only: no command over the broker carries it. */
   allowEmpty?: boolean;
 }
 
-/** What a run is at; in the `queue` it waits for the one before it. */
+/** Phases of a run; in the `queue` it waits for the run before it. */
 export type Phase = 'queue' | 'fetch' | 'plan' | 'prepare' | 'apply' | 'settle' | 'rollback';
 
-/** Something that is not well yet, or that a run waits for: since when, and until when at most (null: no bound). */
+/** Something that is not well yet, or that a run waits for, with its start and its latest end (null: unbounded). */
 export interface Waiting {
   id: string;
   message: string;
@@ -26,8 +26,8 @@ export interface Waiting {
 /** `POST /v1/sync` answers newline-delimited JSON: any number of progress lines, then one `done`. */
 export type SyncLine =
   /**
-   * `waiting`: what is not well yet, and why, while things settle. `withinMs`: `detail` may last so long, and nothing need be
-   * said meanwhile.
+   * `waiting`: what is not well yet, and why, while resources settle. `withinMs`: `detail` may take this long without further
+   * output.
    */
   | {
       type: 'phase';
@@ -36,7 +36,9 @@ export type SyncLine =
       waiting?: readonly Waiting[];
       withinMs?: number;
     }
-  /** An image is being pulled; a few times a second. `totalBytes` grows as the engine hears of further layers. */
+  /**
+   * An image is being pulled; sent a few times a second. `totalBytes` grows when the Docker engine learns of further layers.
+   */
   | { type: 'progress'; image: string; doneBytes: number; totalBytes: number }
   /** The repository answered: the run is about this commit. */
   | { type: 'commit'; commit: CommitInfo }
@@ -45,11 +47,11 @@ export type SyncLine =
 
 export interface HistoryQuery {
   limit?: number;
-  /** Older runs than this one. */
+  /** Only runs older than this one. */
   before?: number;
   since?: string;
   resource?: string;
-  /** Hex digits that a commit id begins with, in lower case. */
+  /** Hex digits at the beginning of a commit id, in lower case. */
   commit?: string;
   failed?: boolean;
 }

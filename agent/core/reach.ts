@@ -1,7 +1,7 @@
-/** What an error of the kernel, of the resolver or of TLS tells of the way to a far end, by its code alone. Pure. */
+/** How far a connection got, from the code of an error of the kernel, the resolver or TLS. Pure. */
 import type { Reach } from '../errors.ts';
 
-/** The far end refused or reset the connection (connect(2)), or spoke something that was not understood. */
+/** The far end refused or reset the connection (connect(2)), or its answer was not understood. */
 const ANSWERED = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EPROTO'];
 /** No name (getaddrinfo(3)), no route, no address, or a packet filter of this host (connect(2)). */
 const HERE = [
@@ -14,7 +14,7 @@ const UNTRUSTED =
 /** An answer that is not HTTP (llhttp), or not TLS. */
 const NOT_UNDERSTOOD = /^(HPE_|ERR_SSL_)/;
 
-/** A date outside of a certificate's. Which of the two dates is wrong, TLS does not say. */
+/** The date is outside the certificate's validity. TLS does not say whether the host's or the certificate's date is wrong. */
 const BY_DATE = ['CERT_NOT_YET_VALID', 'CERT_HAS_EXPIRED'];
 
 /** Whether a certificate was refused because of this host's date. @param thrown an Error of Node's tls */

@@ -1,11 +1,11 @@
-/** Text out of bytes, strictly: what is parsed or templated is UTF-8, or an error with its place. Pure. */
+/** Decodes bytes strictly: parsed or templated text must be UTF-8, or is an error with its place. Pure. */
 import type { Issue } from './types.ts';
 
-/** Longest sequence of UTF-8 by its first byte (RFC 3629). */
+/** Length of a UTF-8 sequence by its first byte (RFC 3629); 0 if the byte starts none. */
 const lengthAt = (first: number): number =>
   first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
 
-/** Without a byte order mark, as everybody else reads it. @throws NotText */
+/** Decodes UTF-8 without a byte order mark, like other programs. @throws NotText */
 export function strictText(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -14,9 +14,9 @@ export function strictText(bytes: Uint8Array): string {
   }
 }
 
-/** Says where the first byte is that is no UTF-8, and never quotes what is around it: it may be secret. */
+/** The place of the first byte that is not UTF-8. The message never quotes the text around it, which may be secret. */
 export class NotText extends Error {
-  /** Of the byte, from 0. */
+  /** Offset of the byte, from 0. */
   readonly offset: number;
   /** From 1. */
   readonly line: number;
@@ -51,7 +51,7 @@ function firstWrong(bytes: Uint8Array): number {
   return bytes.length;
 }
 
-/** @param file in the repository, which the issue names */
+/** @param file path in the repository, for the issue */
 export function textOrIssue(
   file: string,
   bytes: Uint8Array,

@@ -1,28 +1,28 @@
-/** What is known of a commit that the review has passed, and of the newest that a host accepted. Pure. */
+/** Records of commits that passed review, and of the newest that a host accepted. Pure. */
 
-/** How a commit came to be trusted. It is kept with what was accepted, so that nothing older comes after it. */
+/** Why a commit was trusted. It is stored with the accepted commit, so that no older commit can replace it. */
 export interface Provenance {
   /** Url and ref, as in agent.yaml. */
   source: string;
   commit: string;
-  /** What the ref named it by; null where that is not known, as of what was accepted by versions of before. */
+  /** The kind of ref that named it; null if unknown, for commits that earlier versions accepted. */
   kind: 'branch' | 'tag' | 'commit' | null;
-  /** Short name of the branch or tag: the one asked for, or the one that a pattern matched. */
+  /** Short name of the branch or tag: as configured, or as matched by a pattern. */
   name: string;
-  /** Id of the tag object, where there is one; and its tagger's date, in seconds since 1970. */
+  /** Id of the tag object, if there is one, and its tagger's date in seconds since 1970. */
   tag: string | null;
   taggedAt: number | null;
-  /** SHA-256 of the commit without its signature: another signature of the same makes another id, and no other commit. */
+  /** SHA-256 of the commit without its signature: signing a commit again changes its id, but not this. */
   payload: string | null;
-  /** Digest of the policy that it was judged by. */
+  /** Digest of the policy under which it was reviewed. */
   policy: string;
-  /** Somebody named this commit, or it was gone back to: it is not what the ref named. */
+  /** A person named this commit, or it is the target of a rollback: the ref did not name it. */
   named: boolean;
-  /** A person let it go behind what was accepted before. */
+  /** An operator allowed it to be older than the commit accepted before. */
   rewound: boolean;
 }
 
-/** What was accepted before there was a record: its id is all that is known. */
+/** A commit that was accepted before provenance was recorded: only its id is known. */
 export const unrecorded = (source: string, commit: string, tag?: string): Provenance => ({
   source,
   commit,
@@ -36,22 +36,22 @@ export const unrecorded = (source: string, commit: string, tag?: string): Proven
   rewound: false,
 });
 
-/** All that a host keeps of what it accepted. */
+/** Everything that a host records about accepted commits. */
 export interface TrustRecord {
-  /** Source → the newest that was accepted from it. */
+  /** Source → the newest commit that was accepted from it. */
   newest: Readonly<Record<string, Provenance>>;
-  /** All that was accepted lately, oldest first: what may be gone back to. */
+  /** Recently accepted commits, oldest first: the possible targets of a rollback. */
   accepted: readonly Provenance[];
 }
 
 export const NO_RECORD: TrustRecord = { newest: {}, accepted: [] };
 
-/** Commits that can be gone back to without the repository's word. */
+/** Number of commits to which the host may go back without asking the repository. */
 const MAX_ACCEPTED = 50;
-/** A url or a ref is changed by hand in agent.yaml. */
+/** Urls and refs only change by hand in agent.yaml, so there are few. */
 const MAX_SOURCES = 20;
 
-/** The record after `passed` was accepted. What is newest never goes back, unless a person said so. */
+/** The record after `passed` was accepted. The newest commit never moves back, unless an operator allowed it. */
 export function withAccepted(record: TrustRecord, passed: Provenance): TrustRecord {
   const others = record.accepted.filter((p) => p.commit !== passed.commit || p.source !== passed.source);
   const accepted = [...others, passed].slice(-MAX_ACCEPTED);
@@ -63,11 +63,11 @@ export function withAccepted(record: TrustRecord, passed: Provenance): TrustReco
   return { newest, accepted };
 }
 
-/** Whether accepting it says nothing new. */
+/** Whether accepting the commit again would not change the record. */
 export const isRecorded = ({ newest, accepted }: TrustRecord, { source, commit, named }: Provenance): boolean =>
   named ? accepted.some((p) => p.commit === commit && p.source === source) : newest[source]?.commit === commit;
 
-/** Of one commit under two tags, the later tag is what must not be gone behind. */
+/** If one commit has two tags, the later tag is the one that must not be undercut. */
 function ofBoth(before: Provenance, now: Provenance): Provenance {
   const isOlder = before.taggedAt !== null && (now.taggedAt === null || now.taggedAt < before.taggedAt);
   return isOlder && !now.rewound ? { ...before, policy: now.policy } : now;

@@ -2,7 +2,7 @@
 
 import type { Kind } from '../../manifests-schema/kinds/index.ts';
 import type { Fault, ReasonCode } from '../../manifests-schema/reasons.ts';
-import type { Payload } from './payload.ts';
+import type { Payload } from './payload/payload.ts';
 import type { Provenance } from './trust.ts';
 
 export type { Kind };
@@ -10,7 +10,7 @@ export type { Kind };
 /** `kind:locator`, e.g. `file:/etc/app.conf`, `unit:app.service`, `service:shop/web`. */
 export type ResourceId = `${Kind}:${string}`;
 
-/** Where a declaration stands in the fleet repository. Lines count from 1; `file` is relative to the repository. */
+/** The place of a declaration in the fleet repository. Lines count from 1; `file` is relative to the repository. */
 export interface Origin {
   file: string;
   line: number;
@@ -30,22 +30,25 @@ export interface Desired<S = unknown> {
   notify: readonly ResourceId[];
   /** Resources that are reloaded after this one changed. An ordering edge as well. */
   reload?: readonly ResourceId[];
-  /** Paths that it mounts and whose change is no reason to restart it. */
+  /** Paths that it mounts and whose change does not restart it. */
   quiet?: readonly string[];
-  /** Directories that it mounts, and what a change of managed content in each asks of it. Missing ones ask for nothing. */
+  /**
+   * Directories that it mounts, and what to do with it if managed content in them changes. Nothing is done for other
+   * directories.
+   */
   follows?: readonly { path: string; verb: RefreshVerb }[];
   /** It is observed and reported, but never changed. */
   mode?: 'observe';
-  /** It is never taken back by itself: its data moves forward only. */
+  /** It is never rolled back automatically, because its data only moves forward. */
   rollback?: 'off';
-  /** The least time in ms that it is given to become well after a change. */
+  /** The minimum time in ms that it is given to become well after a change. */
   patienceMs?: number;
   origin: Origin;
   /** Attribute → the place where its value was written, for resources that are merged from layers. */
   attributes?: Readonly<Record<string, Origin>>;
 }
 
-/** What the inventory knows: `intent` was written before acting, `hash` is what was last confirmed as applied. */
+/** The inventory's record: `intent` was written before the action, `hash` is of the last apply that was confirmed. */
 export interface Mark {
   hash: string | null;
   intent: string;
@@ -53,7 +56,7 @@ export interface Mark {
   memo?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** One resource as the host has it. The engine fills in `mark` from the inventory. */
+/** One resource as it is on the host. The engine fills in `mark` from the inventory. */
 export interface Seen<F = unknown> {
   fact: F;
   mark?: Mark;
@@ -71,27 +74,27 @@ export type Change =
   | {
       op: 'create' | 'update' | 'replace';
       why: readonly Reason[];
-      /** Nobody who is notified of changes need hear of it: the bytes are the same. */
+      /** Notified resources need not be restarted or reloaded: the bytes are the same. */
       quiet?: true;
     };
-/** What a notify asks for; a restart makes a reload superfluous. */
+/** The action that a notify asks for; a restart includes a reload. */
 export type RefreshVerb = 'restart' | 'reload';
-/** `release`: it is managed no more, and stays on the host. */
+/** `release`: it is no longer managed, and stays on the host. */
 export type Operation = 'none' | 'create' | 'update' | 'replace' | 'remove' | 'release' | 'refresh';
 
 export type { Issue } from '../../manifests-schema/issue.ts';
 
-/** The facts that templates may use: only those that do not change from run to run. */
-/** What the operating system calls itself, by the os-release(5) file that said so. */
+/** The name of the operating system, and the os-release(5) file that it was read from. */
 export interface OsName {
   release: string;
   name: string;
 }
 
+/** The facts that templates may use: only those that do not change from run to run. */
 export interface Facts {
   /** e.g. `Debian 12` */
   os: string;
-  /** As Node names it: `x64`, `arm64`. */
+  /** Architecture as Node names it: `x64`, `arm64`. */
   arch: string;
   cpus: number;
   /** Bytes. */
@@ -103,7 +106,7 @@ export interface Facts {
 }
 
 export interface CommitInfo {
-  /** The ref that was asked for, as written in agent.yaml. */
+  /** The configured ref, as written in agent.yaml. */
   ref: string;
   /** Full object id. */
   commit: string;
@@ -131,7 +134,7 @@ export interface SeenCommit {
   author: string;
   subject: string;
   committedAt: string;
-  /** Whether it changed this host's part of the repository, so that it is applied. null if that is unknown. */
+  /** Whether it changed this host's part of the repository, and so is applied. null if that is unknown. */
   touched: boolean | null;
 }
 
@@ -140,10 +143,10 @@ export interface Checkout {
   info: CommitInfo;
   /** The host's directory in the repository, e.g. `hosts/edge-01`. */
   hostPath: string;
-  /** False when the commit has no such directory. */
+  /** False if the commit has no such directory. */
   hostExists: boolean;
   files: Payload;
-  /** How it came to be trusted; kept with its files. */
+  /** Why it was trusted; stored with its files. */
   provenance?: Provenance;
 }
 
@@ -164,22 +167,22 @@ export interface PlannedAction {
   op: Operation;
   why: readonly Reason[];
   origin: Origin | null;
-  /** Why a gate holds the action, in a sentence. Missing if none does. */
+  /** Why a gate holds the action, as a sentence. Missing if none does. */
   held?: string;
-  /** What changes in its texts, as `diff -u` shows it; only where that is asked for. */
+  /** The change of its texts, in the form of `diff -u`; only on request. */
   diff?: string;
 }
 
-/** What a run did, or failed to do, to one resource. */
+/** The action of a run on one resource, and its result. */
 export interface ActionRecord {
   id: ResourceId;
   op: Operation;
   why: readonly Reason[];
   result: 'done' | 'failed' | 'blocked' | 'held';
-  /** The difference was not caused by a commit: something on the host had drifted. */
+  /** No commit caused the difference: something on the host had drifted. */
   drift: boolean;
   error?: { code: ReasonCode; message: string };
-  /** When it is tried again, ISO 8601, where it is backed off. */
+  /** Time of the next try, ISO 8601, if it is backed off. */
   until?: string;
   durationMs: number;
 }
@@ -190,15 +193,15 @@ export interface Problem {
   message: string;
   file: string | null;
   line: number | null;
-  /** Whose turn it is, where that is otherwise than its reason says. */
+  /** Who must act, if it differs from the reason's usual fault. */
   turn?: Fault;
-  /** First seen, ISO 8601; status has it. */
+  /** First seen, ISO 8601; set in status. */
   since?: string;
-  /** When it is tried again, or over, ISO 8601, where that is known. */
+  /** Time of the next try, or of the end, ISO 8601, if known. */
   until?: string;
 }
 
-/** What `resources` prints and `…/resources` publishes. */
+/** The state of one resource, as `resources` prints and `…/resources` publishes it. */
 export interface ResourceStatus {
   id: ResourceId;
   sync: 'synced' | 'out-of-sync' | 'failed' | 'held' | 'progressing';
@@ -217,6 +220,13 @@ export interface Gate {
 
 export type Trigger = 'start' | 'schedule' | 'push' | 'manual' | 'drift' | 'retry';
 
+/** A command over the broker that asked for a run, or a hold. Whoever may publish there could have sent it. */
+export interface CommandOrigin {
+  id: string;
+  /** As who sent it says; may be empty. */
+  reason: string;
+}
+
 /** One reconcile, as history keeps it. */
 export interface RunRecord {
   id: number;
@@ -231,8 +241,10 @@ export interface RunRecord {
   changed: number;
   failed: number;
   repaired: number;
-  /** The first of the runs in a row that this one stands for: all of them found the same and had nothing to do. */
+  /** The first of several consecutive runs that this one represents: all had the same result and nothing to do. */
   quietFrom?: number;
+  /** The command over the broker that asked for it. */
+  command?: CommandOrigin;
 }
 
 /** An event in the outbox. The store numbers the events of a host with `seq`, without gaps. */

@@ -1,4 +1,4 @@
-/** How a repository is reached, and where what it gave is kept. */
+/** Access to one repository: the transport to the server, and the local store of fetched objects. */
 import { rm } from 'node:fs/promises';
 import { AgentError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -31,7 +31,7 @@ export interface SourceOptions extends Policy {
   key?: string | undefined;
   /** Where fetched objects are kept (bare). Only a cache: it can be deleted at any time. */
   gitdir: string;
-  /** Of the agent: proxies, PATH. */
+  /** The agent's environment: proxies and PATH. */
   env: Record<string, string | undefined>;
   exec: SignatureOptions['exec'];
   log: Log;
@@ -40,7 +40,7 @@ export interface SourceOptions extends Policy {
   received?: (() => void) | undefined;
   /** The commit that was accepted last: of it nothing will come that must be unpacked, also after a restart. */
   accepted?: (() => string | null) | undefined;
-  /** Who unpacks what comes; this process, where that is left out. */
+  /** Starts the process that unpacks packs. Default: this process unpacks them itself. */
   unpacking?: Pick<Unpacking, 'begin' | 'unpack' | 'end'> | undefined;
 }
 
@@ -49,17 +49,17 @@ export interface Access {
   refs: GitClient['refs'];
   /** Runs `work` on the objects; a damaged store is replaced, once the work went well on a fresh one. */
   using<T>(work: (objects: Objects, fetcher: Fetcher | null) => Promise<T>): Promise<T>;
-  /** When what `using` brought lies on disk. */
+  /** Resolves when the objects from `using` are on disk. */
   settled(): Promise<void>;
   /** Something new is about to be fetched. Never throws. */
   begin(): void;
-  /** Nothing more is fetched for now. Never throws. */
+  /** Stop fetching for now. Never throws. */
   end(): Promise<void>;
-  /** After a checkout: what is kept from now on. Never throws. */
+  /** To be called after a checkout: names the objects that stay. Never throws. */
   keep(commits: readonly string[]): Promise<void>;
 }
 
-/** @throws AgentError `InvalidConfig` where the url is none that fairlead can use */
+/** @throws AgentError `InvalidConfig` if fairlead cannot use the url */
 export function accessTo(options: SourceOptions): Access {
   const { url, env } = options;
   if (/^https?:\/\//.test(url)) {
@@ -120,11 +120,11 @@ function remoteAccess(options: SourceOptions, client: GitClient): Access {
   const on = async <T>(store: ObjectStore, work: Parameters<Access['using']>[0]) =>
     (await work(store, createFetcher({ client, store, hostPath, downgraded }))) as T;
   let recent = createRecent();
-  /** Of a review and the checkout that follows: what came is written behind them. */
+  /** A review and the checkout after it fetch in memory; their objects are written to the store afterwards. */
   let view: ObjectStore | null = null;
-  /** Why the store must be made anew, as it was found out where nothing could be fetched. */
+  /** Why the store must be fetched again, if that was found while nothing could be fetched. */
   let spoiled: string | null = null;
-  /** @returns whether the disk took all of it; what it did not take is fetched again */
+  /** @returns whether everything was written; objects that were not are fetched again */
   const close = async (): Promise<boolean> => {
     const store = view;
     view = null;
@@ -142,7 +142,7 @@ function remoteAccess(options: SourceOptions, client: GitClient): Access {
 
   /** On a store that begins empty, and takes the place of the one that is there when the work went well. */
   async function anew<T>(why: string, work: Parameters<Access['using']>[0]): Promise<T> {
-    log.warn({ object: why }, 'the object store is damaged; fetching it anew');
+    log.warn({ object: why }, 'the object store is damaged; fetching it again');
     forget();
     const fresh = newBeside(gitdir);
     await rm(fresh, { recursive: true, force: true });
@@ -151,7 +151,7 @@ function remoteAccess(options: SourceOptions, client: GitClient): Access {
     await store.settled();
     const aside = await replaceStore(gitdir);
     spoiled = null;
-    log.info({ aside }, 'the object store was fetched anew');
+    log.info({ aside }, 'the object store was fetched again');
     return result;
   }
 
@@ -181,7 +181,7 @@ function remoteAccess(options: SourceOptions, client: GitClient): Access {
         if (JSON.stringify(kept) !== JSON.stringify(complete)) await store.setComplete(kept);
         await store.compact(() => allIds(store, kept, hostPath));
       } catch (thrown) {
-        // Nobody else may ever look at what is damaged, and what cannot be made smaller would grow for ever.
+        // A damaged store must never be read again, and a store that cannot be compacted would grow for ever.
         if (isDamage(thrown)) spoiled = thrown.message;
         log.warn({ error: String(thrown) }, 'the object store could not be made smaller');
       }

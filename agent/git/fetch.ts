@@ -1,4 +1,4 @@
-/** Brings what a host needs of a commit into the object store, and as little else as the server allows. */
+/** Fetches the objects that a host needs of a commit, and as few others as the server allows. */
 
 import { parseCommit } from './store/commit.ts';
 import { MAX_BLOB } from './store/layer-files.ts';
@@ -42,26 +42,29 @@ export interface FetcherOptions {
 
 type Request = Parameters<GitClient['fetch']>[0];
 
-/** Only what is asked for by its id. */
+/** Fetch only objects that are requested by id. */
 const NOTHING_BELOW = 'tree:0';
-/** With a first commit, the root and the directories in it: most hosts lie just below one of these. */
+/** With a first commit, also fetch the root and its directories: most hosts are directly below one of these. */
 const FIRST = ['combine:blob:none+tree:2', 'tree:1', NOTHING_BELOW];
 /** A server that refuses this sends large files in the pack. */
 const NOTHING_LARGE = [`blob:limit=${LARGE}`, ''];
 const REFUSED = 'it refuses to filter trees (git config uploadpackfilter.tree.allow true)';
 const MIB = 1024 * 1024;
-/** What is asked for by its id, or below it, is known by its kind; of histories and of whole commits there may be more. */
+/**
+ * The type of an object that was asked for by id, or that lies below one, is known. For histories and whole commits the
+ * server may send more types.
+ */
 const LIMITS: Record<'upper' | 'closure' | 'large' | 'whole', PackLimits> = {
   upper: { pack: 256 * MIB, object: 64 * MIB, objects: 200_000, made: 1024 * MIB },
   closure: { pack: 1024 * MIB, object: 2 * MAX_BLOB, objects: 400_000, made: 2048 * MIB },
   large: { pack: MAX_BLOB + 4 * MIB, object: MAX_BLOB, objects: 8, made: 2 * MAX_BLOB },
   whole: { pack: 2048 * MIB, object: 512 * MIB, objects: 1_000_000, made: 8192 * MIB },
 };
-/** Of a role that may turn out to be named: its directory's own small files. */
+/** Small files in the directory of a role that host.yaml may turn out to name. */
 const SMALL_AT_THE_TOP = ['combine:blob:limit=4096+tree:2', NOTHING_BELOW];
-/** As many files are asked for one by one, before all of their directories are asked for again. */
+/** Number of files that are requested one by one before their whole directories are requested again. */
 const MAX_SINGLE = 16;
-/** As many roles may come although the host does not name them. */
+/** Number of roles that may be fetched although the host does not name them. */
 const MAX_GUESSED = 8;
 /** Commits of history that are fetched with all their files, from a server that cannot leave these out. */
 const MAX_WHOLE_HISTORY = 64;
@@ -74,14 +77,14 @@ export function createFetcher(options: FetcherOptions): Fetcher {
   const get = (request: Request, limits: PackLimits, signal: AbortSignal) =>
     client.fetch(request, (pack) => store.add(pack, limits), signal);
 
-  /** Why this server cannot leave out what other hosts need; null where it can. */
+  /** Why this server cannot filter; null if it can. */
   async function shortcoming(signal: AbortSignal): Promise<string | null> {
     const why = lacking(await client.hello(signal)) ?? (client.refuses(NOTHING_BELOW) ? REFUSED : null);
     if (why !== null) options.downgraded(why);
     return why;
   }
 
-  /** A server that was taken for a better one than it is has been heard by then: all begins again. */
+  /** The server supports less than was assumed, and has been asked meanwhile: begin again. */
   async function attempt<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const before = await shortcoming(signal);
     try {
@@ -104,7 +107,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     const wants = [commit, ...also];
     let hasBase = false;
     if (base !== null) {
-      // Deltas against what we have of the base shrink a wide directory to the entries that changed.
+      // Deltas against our objects of the base reduce a wide directory to its changed entries.
       const held = (await store.complete()).includes(base);
       const depth = hostPath.split('/').filter(Boolean).length;
       const filters = whole ? [] : [...(held ? [`tree:${depth}`] : []), NOTHING_BELOW];
@@ -121,7 +124,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
       };
       const asked = await ask(!version2);
       hasBase = asked.common.includes(base);
-      // It has the base, and is not sure that the commit comes after it: let it send what it has.
+      // The server has the base but cannot tell whether the commit descends from it: let it send the history that it has.
       if (!asked.pack && asked.common.includes(base)) await ask(true);
     }
     const missing = await store.lacking(wants);
@@ -164,16 +167,16 @@ export function createFetcher(options: FetcherOptions): Fetcher {
       const stuck = now === before;
       if (stuck && bases.length === 0)
         throw broken(`it did not send ${[...trees, ...closures, ...files.keys()].join(', ')}`);
-      // What it left out is in a base, but not in our part of it.
+      // The object that the server left out is in a delta base, but not in our part of the repository.
       if (stuck) bases.length = 0;
       before = now;
       if ((await shortcoming(signal)) !== null)
         await get({ wants: [commit], depth: 1, done: true }, LIMITS.whole, signal);
       else {
-        // One request a round; what hangs below the way is clearer once the way is here.
+        // Send one request per round: the objects below a path are known only when the path itself is here.
         if (trees.length > 0) await get({ wants: trees, filters: [NOTHING_BELOW], done: true }, LIMITS.upper, signal);
         else if (closures.length > 0) {
-          // On a first pull the roles are most likely named by what comes now: asked for at the same time.
+          // On a first pull the roles are probably named by the host: request them at the same time.
           const guess = bases.length === 0 && found.roles.length <= MAX_GUESSED ? found.roles : [];
           await together([
             get(closureRequest(closures, bases), LIMITS.closure, signal),
@@ -194,7 +197,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     throw broken(`after ${MAX_ROUNDS} requests there is still more missing of ${hostPath}`);
   }
 
-  /** One by one: then no pack is larger than its file, and the server makes no delta of one against another. */
+  /** Request files one by one: then a pack is no larger than its file, and the server sends no deltas between them. */
   async function getLarge(files: ReadonlyMap<string, string>, signal: AbortSignal): Promise<void> {
     for (const [oid, file] of files) {
       const save = (pack: AsyncIterable<Uint8Array>) => store.addOne(oid, pack, LIMITS.large);

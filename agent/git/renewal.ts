@@ -1,21 +1,21 @@
-/** A store that cannot be read makes room for a new one. What it was stays for a look: one of them, and no large one. */
+/** Replaces a store that cannot be read. The damaged store is kept for inspection: only one of them, and none that is large. */
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 
-/** What is larger is not kept. */
+/** A larger store is not kept. */
 const MAX_ASIDE = 64 * 1024 * 1024;
 const MAX_FILES = 5_000;
 
-/** Where a new store is filled, while the old one is still in its place. */
+/** Directory in which a new store is filled while the old one is still in place. */
 export const newBeside = (gitdir: string): string => `${gitdir}.new`;
 
 /**
  * Puts the new store in the place of the old one.
- * @returns where the old one lies now; null where it was too large to be kept, or was not there
+ * @returns the new path of the old store; null if it was too large to be kept, or missing
  */
 export async function replaceStore(gitdir: string): Promise<string | null> {
   const aside = `${gitdir}.aside`;
-  // `.old` is what earlier versions called it, and may have left in a crash.
+  // Earlier versions named it `.old`, and a crash may have left it.
   for (const former of [aside, `${gitdir}.old`]) await rm(former, { recursive: true, force: true });
   const isKept = (await bytesBelow(gitdir)) <= MAX_ASIDE;
   const was = await rename(gitdir, aside).then(
@@ -30,7 +30,7 @@ export async function replaceStore(gitdir: string): Promise<string | null> {
   return was && isKept ? aside : null;
 }
 
-/** Of all files; more than may be kept where there are too many to look at. */
+/** Total size of all files; more than the limit if there are too many to look at. */
 async function bytesBelow(dir: string): Promise<number> {
   const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch(() => []);
   if (entries.length > MAX_FILES) return MAX_ASIDE + 1;

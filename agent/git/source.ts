@@ -1,6 +1,6 @@
 /** The fleet repository as the engine sees it: over HTTP, over SSH, or in place. */
 import { createHash } from 'node:crypto';
-import { type Content, createPayload } from '../core/payload.ts';
+import { type Content, createPayload } from '../core/payload/payload.ts';
 import type { Review, ReviewRequest, Source } from '../core/provider.ts';
 import type { Checkout } from '../core/types.ts';
 import { readEnds, readNamedSync, readWhole } from '../reading.ts';
@@ -16,11 +16,11 @@ import { broken } from './wire/packet.ts';
 import { ObjectUnknown } from './wire/server-error.ts';
 
 export interface GitSource extends Source {
-  /** Writes what was fetched, which a checkout leaves for later: to be called when time is at hand. The next review does it, too. */
+  /** Writes fetched objects, which a checkout postpones: to be called while the agent is idle. The next review does it, too. */
   settled(): Promise<void>;
 }
 
-/** @throws AgentError `InvalidConfig` where the url is none that fairlead can use */
+/** @throws AgentError `InvalidConfig` if fairlead cannot use the url */
 export function createSource(options: SourceOptions): GitSource {
   const access = accessTo(options);
   const { ref, path: hostPath, exec } = options;
@@ -32,7 +32,7 @@ export function createSource(options: SourceOptions): GitSource {
   /** Commit → the policy under which nothing was found against it. */
   const vouched = new Map<string, string>();
   const policy = policyOf(options);
-  /** History that was brought in this process: what is held is judged at each poll, and need not be fetched at each. */
+  /** History that this process has fetched: a held commit is judged at each poll, but must not be fetched each time. */
   const brought = new Set<string>();
   let queue: Promise<unknown> = Promise.resolve();
   /** A plan may be asked for during a run: one at a time, since both write to the store. */
@@ -59,14 +59,14 @@ export function createSource(options: SourceOptions): GitSource {
       async stored(oid) {
         const known = before.get(oid);
         if (known instanceof Uint8Array) return null;
-        // One that turned out to be damaged was removed.
+        // The store was damaged, and was removed.
         const file = known !== undefined && (await objects.has(oid)) ? known : await objects.stored?.(oid);
         if (file) seen.set(oid, file);
         return file ?? null;
       },
     };
   };
-  /** Commits that are to stay, where that was left for later. */
+  /** Commits that must stay, if that was postponed. */
   let unkept: readonly string[] | null = null;
   const keep = async () => {
     const commits = unkept;
@@ -75,7 +75,7 @@ export function createSource(options: SourceOptions): GitSource {
   };
   const resolvedFor = (commit: string) => (resolved?.commit === commit ? resolved : null);
 
-  /** What was a branch before is most likely one still: half the question. */
+  /** A name that was a branch is most likely still one: asking for that alone saves half of the request. */
   async function sameBranch(signal: AbortSignal): Promise<Resolved | null> {
     const name = `refs/heads/${ref}`;
     if (resolved?.kind !== 'branch' || !prefixesOf(ref).includes(name)) return null;
@@ -88,7 +88,7 @@ export function createSource(options: SourceOptions): GitSource {
     try {
       return resolve(ref, refs, options.url);
     } catch (thrown) {
-      // One more question, only where the first one found nothing: what there is helps whoever wrote repo.ref.
+      // One more request, only if the first found nothing: existing names help to correct repo.ref.
       const branches = await access.refs(['refs/heads/'], signal, MAX_REFS.exact).catch(() => null);
       throw branches === null ? thrown : notFoundAmong(thrown, { ref, url: options.url, branches });
     }
@@ -157,11 +157,12 @@ export function createSource(options: SourceOptions): GitSource {
   return {
     id,
     policy,
+    asksForSignatures: options.verify !== undefined,
     async head(signal) {
       resolved = isCommitId(ref)
         ? { kind: 'commit', commit: ref, name: '', tag: null }
         : ((await sameBranch(signal)) ?? (await resolveNow(signal)));
-      // What unpacks is started while the server is asked for more. Most polls bring nothing new.
+      // The process that unpacks is started while the request to the server is under way. Most polls bring nothing new.
       const { commit } = resolved;
       if (commit !== last?.commit && commit !== options.accepted?.()) access.begin();
       return resolved.commit;
@@ -190,7 +191,7 @@ async function inPlace(objects: Objects, tree: string, hostPath: string): Promis
   return found.view;
 }
 
-/** What commits are trusted by: another text where the files of signers have another content, too. */
+/** Identifies the rules by which commits are trusted: the text also changes when the content of a signers file does. */
 function policyOf({ url, ref, path, since, verify }: SourceOptions): () => string {
   const settings = [url, ref, path, since ?? null];
   if (verify === undefined) return () => digest([...settings, null]);

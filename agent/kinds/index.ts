@@ -1,25 +1,28 @@
-/** Every kind and its provider: the one place that names them all. */
+/** Every kind and its provider. This is the only file that names them all. */
 
+import { randomUUID } from 'node:crypto';
 import { type KindTable, kindTable } from '../core/kind.ts';
+import { OWN_PATHS, OWN_STORES } from '../core/names/reserved-paths.ts';
 import type { Provider, Watcher } from '../core/provider.ts';
-import { OWN_PATHS, OWN_STORES } from '../core/reserved-paths.ts';
 import type { Kind, ResourceId } from '../core/types.ts';
 import type { Log } from '../log.ts';
-import { type ImageRecords, noImageRecords } from '../store/images.ts';
+import { type ImageRecords, noImageRecords } from '../store/inventory/images.ts';
 import { type Records, recordsInMemory } from '../store/records.ts';
 import type { Clock } from '../system/clock.ts';
 import { createDocker, type Docker } from '../system/docker/docker.ts';
+import { syncEngineData } from '../system/docker/engine-data.ts';
 import { createDockerEvents } from '../system/docker/events.ts';
 import { createCredentials } from '../system/docker/registry-credentials.ts';
 import type { Exec } from '../system/exec.ts';
 import { createFiles } from '../system/files/files.ts';
 import { withoutOwners } from '../system/files/without-owners.ts';
-import { createKernelSettings, type KernelSettings } from '../system/kernel-settings.ts';
 import { createExposures } from '../system/paths/exposed.ts';
 import { lookAtPlace } from '../system/place.ts';
 import { probe } from '../system/probe.ts';
-import { replacedMounts } from '../system/replaced-mounts.ts';
-import { holdsAddress, listeningPorts } from '../system/sockets.ts';
+import { bootId } from '../system/proc/boot-id.ts';
+import { createKernelSettings, type KernelSettings } from '../system/proc/kernel-settings.ts';
+import { replacedMounts } from '../system/proc/replaced-mounts.ts';
+import { holdsAddress, listeningPorts } from '../system/proc/sockets.ts';
 import { createSystemdSignals } from '../system/systemd/signals.ts';
 import { createSystemd, type Systemd } from '../system/systemd/systemd.ts';
 import { createInotifyQueue } from '../system/watch/inotify-queue.ts';
@@ -32,15 +35,16 @@ import { network, volume } from './docker/kind.ts';
 import { createNetworkProvider } from './docker/network.ts';
 import { quoting } from './docker/quoting.ts';
 import { createVolumeProvider } from './docker/volume.ts';
+import { createOriginals, ORIGINALS_DIR } from './file/act/originals.ts';
+import { createReloads } from './file/act/reloads.ts';
 import { file } from './file/kind.ts';
-import { createOriginals, ORIGINALS_DIR } from './file/originals.ts';
 import { createFileProvider } from './file/provider.ts';
-import { createReloads } from './file/reloads.ts';
 import { createFileWatcher } from './file/watch.ts';
 import { createImages } from './image/images.ts';
+import { createPullIntents } from './image/pull-intents.ts';
 import { job } from './job/kind.ts';
 import { createJobProvider } from './job/provider.ts';
-import { createAdoptedDirectories } from './service/directories.ts';
+import { createAdoptedDirectories } from './service/data/directories.ts';
 import { service } from './service/kind.ts';
 import { createServiceMemory } from './service/memory.ts';
 import { createServiceProvider } from './service/provider.ts';
@@ -52,53 +56,53 @@ import { createUnitProvider } from './unit/provider.ts';
 import { createUnitWatcher } from './unit/watch.ts';
 
 export { createInspections, hostWasDown } from './docker/inspections.ts';
-export { DRIFT_DIR } from './file/originals.ts';
+export { DRIFT_DIR } from './file/act/originals.ts';
 
-/** Every kind, as core and engine know it, in the default order of apply: what stands together has the same rank. */
+/** Every kind, as core and engine know it, in the default order of apply; kinds in one group have the same rank. */
 export const KINDS: KindTable = kindTable([[sysctl], [network, volume], [file], [unit], [service], [job], [check]]);
 
 export interface ProvidersOptions {
   isRoot: boolean;
   /** '' for this machine, or a directory that stands for `/`. */
   root: string;
-  /** A trial with --root: files below it, no engine, no systemd. */
+  /** A trial with --root: only files below it, no Docker engine, no systemd. */
   filesOnly: boolean;
   dockerSocket: string;
-  /** Another driver than the one of that socket. */
+  /** A driver to use instead of the one for that socket. */
   docker?: Docker;
-  /** Another kernel than this machine's; null: none, only the file of its settings is kept. */
+  /** A kernel to use instead of this machine's; null: none, only the settings file is written. */
   kernel?: KernelSettings | null;
-  /** Shared with the watchers, which tell it of events; left out where none are heard. */
+  /** Shared with the watchers, which report events to it; left out if there are no watchers. */
   inspections?: Inspections;
   busSocket: string;
-  /** Another driver than the one of that bus. */
+  /** A driver to use instead of the one for that bus. */
   systemd?: Systemd;
   stagingDir: string;
-  /** Paths of the agent's own besides the usual ones, e.g. a config file named by --config. */
+  /** Further paths that belong to the agent, e.g. a config file named by --config. */
   own?: readonly string[];
   clock: Clock;
   exec: Exec;
   owned(id: ResourceId): boolean;
-  /** As whom images are pulled, and what was; left out where none is pulled, or nothing is to be remembered of it. */
+  /** Registry credentials and pull history; left out if nothing is pulled, or no history is kept. */
   images?: {
     registries: Readonly<Record<string, { username: string; passwordFile: string }>>;
     records: ImageRecords;
-    /** Hears of every secret before it is used. */
+    /** Receives every secret before it is used. */
     secret(secret: string): void;
   };
-  /** What must be remembered of what is managed; left out where nothing outlives this process. */
+  /** Durable records about managed resources; left out if nothing outlives this process. */
   records?: Records;
-  /** Takes secrets out of what a program printed. */
+  /** Removes secrets from the output of programs. */
   redact?(text: string): string;
-  /** Hears what looks like a credential in what the Docker engine says of containers, networks and volumes. */
+  /** Receives everything that looks like a credential in the Docker engine's data on containers, networks and volumes. */
   found?(credential: string): void;
 }
 
-/** In memory: what is verified there need not outlive anything. */
+/** In memory, because verified files need not outlive a reboot. */
 const UNIT_STAGING_DIR = '/run/fairlead/staging';
-/** Where the Docker engine keeps named volumes, unless it is told otherwise. */
+/** The Docker engine's default directory of named volumes. */
 const VOLUMES = '/var/lib/docker/volumes';
-/** The record of what containers could ever write. */
+/** The record of host paths that containers could ever write. */
 const EXPOSED_FILE = '/var/lib/fairlead/exposed.json';
 
 export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Provider> {
@@ -111,7 +115,7 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
   const originals = createOriginals({ files, dir: ORIGINALS_DIR });
   const ownership = options.isRoot;
   const execRoot = options.filesOnly ? root : '';
-  // Below another root there is no kernel of its own: /proc/sys/net, for one, is always the reader's.
+  // Another root has no kernel: /proc/sys/net, for example, always belongs to the reader's namespace.
   const kernel = options.kernel ?? (root === '' ? createKernelSettings() : null);
   const systemd = options.systemd ?? createSystemd({ socket: options.busSocket });
   const reloads = createReloads(() => systemd.reload());
@@ -131,6 +135,9 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
     const credentials = createCredentials({ registries, home: '/root', root, exec, secret });
     const remembered = options.records ?? recordsInMemory();
     const memory = createServiceMemory({ clock, owned, records: remembered });
+    // If the boot has no id, pulls of another process count as started under another boot.
+    const intents = createPullIntents(remembered, bootId(root) || randomUUID());
+    const sync = (signal: AbortSignal) => syncEngineData({ docker, exec, root }, signal);
     const lookAt = lookAtPlace(root);
     const holdsAddressOf = (pid: number) => holdsAddress(`${root}/proc/${pid}`);
     all.push(
@@ -158,7 +165,7 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
       erase(
         createServiceProvider({
           docker,
-          images: createImages({ docker, credentials, records, clock }),
+          images: createImages({ docker, credentials, records, intents, sync, clock }),
           clock,
           inspections,
           exposures,
@@ -179,10 +186,10 @@ export function createProviders(options: ProvidersOptions): ReadonlyMap<Kind, Pr
 
 export interface WatchersOptions
   extends Pick<ProvidersOptions, 'root' | 'filesOnly' | 'dockerSocket' | 'busSocket' | 'clock'> {
-  /** Some of them hear of changes themselves. */
+  /** Some of them have a watcher of their own. */
   providers: ReadonlyMap<Kind, Provider>;
   inspections: Inspections;
-  /** Most directories watched for files; units have a tenth of it. */
+  /** Maximum number of directories watched for files; units get a tenth of it. */
   maxWatches: number;
   log: Log;
 }
@@ -215,5 +222,5 @@ export function createWatchers({
   ];
 }
 
-/** The engine knows ids and hashes, not specs: a provider only ever meets specs and facts of its own kind. */
+/** The engine knows ids and hashes, not specs: a provider only receives specs and facts of its own kind. */
 const erase = <S, F>(provider: Provider<S, F>): Provider => provider as unknown as Provider;

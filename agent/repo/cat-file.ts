@@ -50,7 +50,7 @@ export function createCatFile(git: Git, env: Readonly<Record<string, string>> = 
     ),
   );
   return {
-    // What a repository lacks shows when it is read: a partial clone fetches it then.
+    // A missing object shows only when it is read: a partial clone fetches it then.
     has: async () => true,
     lacking: async () => [],
     async read(oid, type) {
@@ -69,11 +69,11 @@ export function createCatFile(git: Git, env: Readonly<Record<string, string>> = 
   };
 }
 
-/** Takes git's output apart: `<oid> <type> <size>\n<bytes>\n`, or `<oid> missing\n`. What is too large is not kept. */
+/** Parses git's output: `<oid> <type> <size>\n<bytes>\n`, or `<oid> missing\n`. An object that is too large is not kept. */
 function createAnswers(answer: (oid: string, found: { type: string; bytes: Buffer } | Error) => void) {
   let held: Buffer[] = [];
   let heldBytes = 0;
-  /** Of the object whose bytes come now; the newline behind them counts. */
+  /** Remaining bytes of the current object, including the newline behind them. */
   let now: { oid: string; type: string; left: number; size: number } | null = null;
   const header = (line: string): void => {
     const [oid = '', type = '', size] = line.split(' ');

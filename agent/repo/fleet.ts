@@ -1,10 +1,10 @@
 /** A fleet repository seen whole: its hosts, and what each of them comes to, by the agent's own code. */
 import { createHash } from 'node:crypto';
 import type { FleetSettings } from '../../manifests-schema/fleet.ts';
-import { createLayerCache, type LayerCache, readFleetSettings } from '../core/layers.ts';
-import { createPayload, type Payload } from '../core/payload.ts';
-import { agentTooOld } from '../core/requires.ts';
+import { createPayload, type Payload } from '../core/payload/payload.ts';
+import { createLayerCache, type LayerCache, readFleetSettings } from '../core/render/layers.ts';
 import type { Checkout, Facts, Issue } from '../core/types.ts';
+import { agentTooOld } from '../core/version/requires.ts';
 import { type LoaderOptions, load } from '../engine/load/load.ts';
 import type { Loaded } from '../engine/types.ts';
 import { isLfsPointer, lfsPointer, type Refused } from '../git/store/layer-files.ts';
@@ -20,7 +20,7 @@ export interface Fleet {
   tree: FleetTree;
   settings: FleetSettings;
   hosts: readonly FleetHost[];
-  /** Of the repository as a whole. */
+  /** Issues of the repository as a whole. */
   issues: readonly Issue[];
   /** Names of directories below roles/. */
   roles: readonly string[];
@@ -29,17 +29,17 @@ export interface Fleet {
   shared: Shared;
 }
 
-/** What kinds and their providers say of a declaration alone. */
+/** Checks of kinds and their providers that need no host. */
 export type OfflineKinds = Pick<LoaderOptions, 'kinds' | 'providers' | 'version'>;
 
 export interface RenderDeps extends OfflineKinds {
-  /** Of the host that is rendered; offline nobody knows them. */
+  /** Facts of the rendered host; offline they are unknown. */
   facts?: Facts | undefined;
 }
 
 const HOST_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
-/** For templates that use facts where no host is at hand: plausible, and always the same. */
+/** Facts for templates without a host: plausible, and always the same. */
 const SAMPLE_FACTS: Facts = {
   os: 'Debian 12',
   arch: 'x64',
@@ -76,7 +76,7 @@ export async function openFleet(tree: FleetTree, version?: string): Promise<Flee
   return { tree, settings, hosts, issues, roles, cache, shared };
 }
 
-/** Remembers the directories that it was asked for; those of hosts are asked for in another way. */
+/** Remembers the requested directories, except those of hosts. */
 function createShared({ objects }: FleetTree): Shared {
   const known = new Map<string, Promise<ReturnType<typeof entriesByName>>>();
   const list: Shared['list'] = (tree) => {
@@ -99,7 +99,7 @@ interface FleetFile {
 
 async function fleetFile(tree: FleetTree, shared: Shared): Promise<FleetFile> {
   const found = await withWords(tree.name, shared.find(tree.root, 'fleet.yaml'));
-  // What is no file there is told of each host.
+  // A reference to a missing file is reported for each host.
   if (found?.type !== 'file') return { files: new Map(), refused: [] };
   const bytes = await withWords(tree.name, tree.objects.read(found.oid, 'blob'));
   if (isLfsPointer(bytes))
@@ -143,7 +143,7 @@ export const refusal = ({ file, message }: Refused): Issue => ({
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** What a host reads of the repository. @throws AgentError `NoRepository`, `InvalidRepository` */
+/** The part of the repository that a host reads. @throws AgentError `NoRepository`, `InvalidRepository` */
 export async function viewOf({ tree, shared }: Fleet, { path }: FleetHost): Promise<View> {
   const found = await withWords(tree.name, locate(tree.objects, tree.root, path, shared));
   if (!isWhole(found))
@@ -183,7 +183,7 @@ export async function settingsOf(fleet: Fleet, host: FleetHost): Promise<Readonl
 export type RenderedHost = Loaded & { files: Checkout['files']; refused: readonly Refused[] };
 
 /**
- * What the agent on this host would load, secrets replaced by stand-ins.
+ * The resources that the agent on this host would load, with stand-ins for secrets.
  * @throws AgentError `NoRepository`, `InvalidRepository`
  */
 export async function renderFleetHost(fleet: Fleet, host: FleetHost, deps: RenderDeps): Promise<RenderedHost> {

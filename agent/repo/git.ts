@@ -42,7 +42,7 @@ export function openGit(dir: string): Git | null {
   return { dir, owner, start, run: (args, options = {}) => run(start(args, options.env), dir, args, options.input) };
 }
 
-/** Where `.git` lies, in `dir` or above it, or `dir` itself where it is a bare repository. */
+/** Path of `.git`, in `dir` or above it, or `dir` itself if it is a bare repository. */
 function repositoryAround(dir: string): string | null {
   let at: string;
   try {

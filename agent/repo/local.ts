@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { fleetSettings } from '../../manifests-schema/fleet.ts';
-import { createPayload } from '../core/payload.ts';
+import { createPayload } from '../core/payload/payload.ts';
 import type { Checkout, Issue } from '../core/types.ts';
 import { isWhole, locate, readFiles } from '../git/store/tree.ts';
 import { openFleet } from './fleet.ts';
@@ -12,7 +12,7 @@ import { unknownHost } from './unknown-host.ts';
 
 export interface LocalCheckout {
   checkout: Checkout;
-  /** Warnings about what lies there and is not what was read. */
+  /** Warnings about files that differ from those that were read. */
   notes: readonly Issue[];
 }
 

@@ -1,11 +1,13 @@
-/** What lies in the working tree and what git has of it: told beside the verdict, so that nobody wonders what was judged. */
+/**
+ * Compares the working tree with what git has of it, and says so beside the verdict, so that nobody wonders what was judged.
+ */
 import type { Issue } from '../core/types.ts';
 import type { Fleet } from './fleet.ts';
 import type { FleetTree } from './tree.ts';
 import type { Differences } from './working-tree.ts';
 
 export interface Notes {
-  /** A sentence for people, if what was judged is not what lies in the directory. */
+  /** A sentence for people, if the judged files differ from those in the directory. */
   dirty: string | null;
   /** Files of hosts and roles that no host gets, or that it gets with other bytes. */
   warnings: readonly Issue[];

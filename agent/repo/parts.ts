@@ -36,7 +36,7 @@ export async function validateParts(argv: readonly string[], of: number): Promis
   return joinParts(parts);
 }
 
-/** What several parts complain of alike stands once, with the hosts of all of them. */
+/** An issue that several parts report is listed once, with the hosts of all of them. */
 export function joinParts(parts: readonly Validation[]): Validation {
   const found = new Map<string, FleetIssue>();
   for (const issue of parts.flatMap((p) => p.issues)) {

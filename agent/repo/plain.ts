@@ -1,4 +1,4 @@
-/** A directory that git does not know, read as if all that lies in it were committed. */
+/** A directory without git, read as if all its files were committed. */
 import { createHash } from 'node:crypto';
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
 import path from 'node:path';
@@ -13,7 +13,7 @@ export interface PlainTree {
   objects: Objects;
 }
 
-/** Each object's id is made of its path: an object is read when it is asked for, and two with the same content have two ids. */
+/** The id of each object is made from its path: an object is read on request, and two with the same content have two ids. */
 export function createPlainTree(dir: string): PlainTree {
   const places = new Map<string, string>();
   const idOf = (name: string) => {
@@ -54,7 +54,7 @@ export function createPlainTree(dir: string): PlainTree {
   };
 }
 
-/** As git would store it; null for what git stores nothing of, such as sockets. */
+/** The file as git would store it; null for files that git does not store, such as sockets. */
 async function modeOf(file: string): Promise<string | null> {
   const found = await lstat(file);
   if (found.isDirectory()) return '40000';

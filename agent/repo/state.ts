@@ -1,4 +1,4 @@
-/** What a host comes to, without what does not matter to it: the same text for the same state. */
+/** A text of a host's desired state, without details that make no difference: equal states have equal texts. */
 import { createHash } from 'node:crypto';
 import type { RenderedHost } from './fleet.ts';
 

@@ -9,16 +9,16 @@ import { createPlainTree } from './plain.ts';
 import { type Differences, differencesOf, snapshotWorkingTree } from './working-tree.ts';
 
 export interface FleetTree {
-  /** What it is, for messages: the directory, or the commit. */
+  /** Name of the source in messages: the directory, or the commit. */
   name: string;
-  /** What is judged: a commit, the working tree, or a directory without git. */
+  /** The source: a commit, the working tree, or a directory without git. */
   source: 'commit' | 'worktree' | 'directory';
   /** Full id; of the working tree that of HEAD. null where there is none. */
   commit: string | null;
   /** Id of the tree at the fleet's top. */
   root: string;
   objects: Objects;
-  /** How the working tree differs from HEAD; null where there is none. */
+  /** Differences between the working tree and HEAD; null if there is no working tree. */
   differences(): Promise<Differences | null>;
   /** To be called when all is read: a process of git waits for questions until then. */
   close(): void;
@@ -59,7 +59,7 @@ export async function withTree<T>(
   }
 }
 
-/** Reads the directory as it lies there, whatever git has of it: for what judges nothing. */
+/** Reads the directory itself, whatever git has of it: for commands that judge nothing. */
 export function openPlain(dir: string): FleetTree {
   return {
     ...createPlainTree(dir),
@@ -76,7 +76,7 @@ async function openCommit(git: Git, prefix: string, rev?: string): Promise<Fleet
   if (commit === null) {
     if (rev !== undefined) throw unreadable(`git rev-parse failed in ${git.dir}: there is no commit \`${rev}\``);
     throw unreadable(
-      `nothing is committed in ${git.dir} yet; commit it, or judge the files as they lie with --worktree`,
+      `nothing is committed in ${git.dir} yet; commit the files, or check the working tree with --worktree`,
     );
   }
   if (commit.length > 40)
@@ -84,7 +84,7 @@ async function openCommit(git: Git, prefix: string, rev?: string): Promise<Fleet
   const objects = createCatFile(git);
   try {
     const { tree } = parseCommit(await objects.read(commit, 'commit'));
-    const missing = `${rev ?? 'HEAD'} has no directory ${prefix}; commit it, or judge the files as they lie with --worktree`;
+    const missing = `${rev ?? 'HEAD'} has no directory ${prefix}; commit the files, or check the working tree with --worktree`;
     return {
       name: rev ?? git.dir,
       source: 'commit',

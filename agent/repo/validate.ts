@@ -1,5 +1,5 @@
-/** Every host of a repository, as its agent would judge it: all errors, each told once with the hosts it concerns. */
-import { encryptionOf } from '../core/encrypted.ts';
+/** Checks every host of a repository as its agent would: all errors, each once with its hosts. */
+import { encryptionOf } from '../core/payload/encrypted.ts';
 import type { Issue } from '../core/types.ts';
 import { AgentError } from '../errors.ts';
 import { type Recipients, recipientsOf } from '../secrets/recipients.ts';

@@ -7,7 +7,7 @@ import type { Git } from './git.ts';
 export interface Snapshot {
   /** Id of the tree of the repository's top. */
   tree: string;
-  /** Where the fleet lies below it: empty, or with a / at the end. */
+  /** Directory of the fleet below it: empty, or with a / at the end. */
   prefix: string;
   /** For git, so that it finds the objects that the snapshot made. */
   env: Readonly<Record<string, string>>;
@@ -49,14 +49,14 @@ export async function snapshotWorkingTree(git: Git, prefix: string): Promise<Sna
 
 const own = (file: string, { uid, gid }: { uid: number; gid: number }) => chownSync(file, uid, gid);
 
-/** How the working tree differs from HEAD. Paths are relative to `git.dir`; a directory ends in /. */
+/** Differences between the working tree and HEAD. Paths are relative to `git.dir`; a directory ends in /. */
 export interface Differences {
   /** Files whose content differs, is new or is gone. */
   count: number;
   /** Not ignored, and not in the index: whole directories, where nothing in them is. */
   untracked: readonly string[];
   ignored: readonly string[];
-  /** Of the working tree as it was taken: files of which git stores other bytes than lie there. */
+  /** Files of the working tree for which git stores other bytes. */
   smudged: readonly string[];
 }
 

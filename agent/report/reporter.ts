@@ -1,42 +1,44 @@
-/** Reports to the channel: status and resources, which it retains, and the events of the outbox, in order. */
-import type { StatusDocument } from '../../manifests-schema/payloads.ts';
-import type { Channel } from '../core/channel.ts';
-import { eventDocumentOf } from '../core/event.ts';
-import type { AgentEvent, Problem, ResourceStatus } from '../core/types.ts';
+/** Reports to the channel: the retained documents of this host, and the events of the outbox, in order. */
+import type { Channel, ReceivedCommand } from '../core/channel.ts';
+import { eventDocumentOf } from '../core/reporting/event.ts';
+import type { AgentEvent, Problem } from '../core/types.ts';
 import { asAgentError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Outbox } from '../store/outbox.ts';
+import type { Outbox } from '../store/history/outbox.ts';
 import type { Clock } from '../system/clock.ts';
+import { createRetaining, type RetainingOptions } from './retaining.ts';
 
-export interface ReporterOptions {
+export interface ReporterOptions extends RetainingOptions {
   channel: Channel;
   host: string;
   fleet: string;
   outbox: Pick<Outbox, 'peek' | 'ack'>;
-  clock: Pick<Clock, 'sleep'>;
+  clock: Pick<Clock, 'sleep' | 'monotonic'>;
   log: Log;
-  /** What is retained, asked for at the moment of sending: nothing else is true by then. */
-  status(): StatusDocument;
-  /** The very same list as long as it says the same. */
-  resources(): readonly ResourceStatus[];
-  /** A run is at work. */
-  busy(): boolean;
   /** A push notice for our ref came: the payload, as anybody may have sent it. */
   onNotice(payload: string): void;
+  /** Other parts that publish for this host while the channel is open. */
+  beside?: readonly { opened(): void; stop(): void }[];
+  /** A command came, as anybody may have sent it. */
+  onCommand?(received: ReceivedCommand): void;
 }
 
 export interface Reporter {
   start(): void;
-  /** Status, resources or events are new: they go out now, or as soon as the channel is open. */
+  /** Status, resources or events are new: they go out as soon as the channel is open, and their pace allows. */
   changed(): void;
-  /** What is wrong with the channel. */
+  /** Whether the channel is open. */
+  isOpen(): boolean;
+  /** Current problems of the channel. */
   problems(): readonly Problem[];
   /** Resolves when everything has been said, or after `ms`. */
   flushed(ms: number): Promise<void>;
-  /** Says that this host leaves, and ends, within 3 s. */
+  /** Sends the remaining reports and that this host leaves, then ends, within 4 s. */
   stop(): Promise<void>;
 }
 
+/** Time that a stop waits for documents that are held back by their pace. */
+const LAST_WORDS_MS = 500;
 /** Replay after an outage: this many events, then a pause. */
 const BATCH = 50;
 const BATCH_PAUSE_MS = 250;
@@ -47,8 +49,11 @@ export function createReporter(options: ReporterOptions): Reporter {
   const { channel, outbox, clock, log } = options;
   const stopper = new AbortController();
   let isStale = true;
-  /** The list that the far end keeps. */
-  let retained: readonly ResourceStatus[] | null = null;
+  /** Publish everything, whatever its pace. */
+  let isHurried = false;
+  /** Ends the wait until something may be said again. */
+  let later = new AbortController();
+  const retaining = createRetaining(options);
   let isDraining = false;
   let isAsked = false;
   let waiting: (() => void)[] = [];
@@ -59,8 +64,8 @@ export function createReporter(options: ReporterOptions): Reporter {
   }
 
   /**
-   * One drain at a time; whoever asks for one while it goes on, or while it is about to end, gets another look. What a lost
-   * connection broke off is taken up again when the channel is open again.
+   * Runs one drain at a time. A request during a drain, or just before its end, makes it look once more. After a lost
+   * connection the drain goes on when the channel is open again.
    */
   async function drain(): Promise<void> {
     isAsked = true;
@@ -78,7 +83,7 @@ export function createReporter(options: ReporterOptions): Reporter {
     isDraining = false;
   }
 
-  /** Sends what is retained, then the outbox, one event after another: a row goes only after its acknowledgement. */
+  /** Sends the retained documents, then the outbox, one event after another: a row is deleted only after its acknowledgement. */
   async function sendAll(): Promise<void> {
     let hasMore = false;
     let yieldedMs = 0;
@@ -105,18 +110,25 @@ export function createReporter(options: ReporterOptions): Reporter {
 
   async function retain(): Promise<void> {
     isStale = false;
+    later.abort();
     try {
-      await channel.retain('status', options.status());
-      const resources = options.resources();
-      if (resources === retained) return;
-      if ((await channel.retain('resources', { schema: 1, resources })) === 'taken') retained = resources;
+      lookAgain(await retaining.look(isHurried));
     } catch (thrown) {
       isStale = true;
       throw thrown;
     }
   }
 
-  /** @returns how many went; what is refused stays in the outbox */
+  function lookAgain(afterMs: number): void {
+    if (stopper.signal.aborted) return;
+    later = new AbortController();
+    const { signal } = later;
+    void clock.sleep(afterMs, signal).then(() => {
+      if (!signal.aborted) changed();
+    });
+  }
+
+  /** @returns the number of sent events; refused ones stay in the outbox */
   async function send(events: readonly AgentEvent[]): Promise<number> {
     let sent = 0;
     for (const event of events) {
@@ -127,29 +139,39 @@ export function createReporter(options: ReporterOptions): Reporter {
     return sent;
   }
 
+  async function flushed(ms: number): Promise<void> {
+    const done = new Promise<void>((resolve) => waiting.push(resolve));
+    isHurried = true;
+    changed();
+    const enough = new AbortController();
+    await Promise.race([done, clock.sleep(ms, enough.signal)]);
+    enough.abort();
+    isHurried = false;
+    waiting = [];
+  }
+
   return {
     start: () =>
       channel.start({
         opened() {
-          retained = null;
+          retaining.forget();
           changed();
+          for (const one of options.beside ?? []) one.opened();
         },
         problemsChanged: changed,
         notice: options.onNotice,
+        command: options.onCommand ?? (() => undefined),
       }),
     changed,
+    isOpen: () => channel.isOpen(),
     problems: () => channel.problems(),
-    async flushed(ms) {
-      const done = new Promise<void>((resolve) => waiting.push(resolve));
-      void drain();
-      const enough = new AbortController();
-      await Promise.race([done, clock.sleep(ms, enough.signal)]);
-      enough.abort();
-      waiting = [];
-    },
+    flushed,
     async stop() {
+      for (const one of options.beside ?? []) one.stop();
+      if (channel.isOpen()) await flushed(LAST_WORDS_MS);
       await channel.stop();
       stopper.abort();
+      later.abort();
     },
   };
 }

@@ -1,6 +1,6 @@
 /**
- * Finds any of many words in a text, in one pass over it (A. V. Aho, M. J. Corasick, Efficient String Matching, CACM 18, 1975).
- * Its transitions lie in one hash table of numbers: the libraries that do this keep an object for each letter of each word.
+ * Finds any of many words in a text, in one pass (A. V. Aho, M. J. Corasick, Efficient String Matching, CACM 18, 1975). The
+ * transitions lie in one hash table of numbers, because libraries for this keep an object for each letter of each word.
  */
 
 export interface Automaton {
@@ -8,7 +8,7 @@ export interface Automaton {
   scan(text: string, found: (begin: number, end: number) => void): void;
 }
 
-/** Of a UTF-16 code unit. */
+/** Number of bits of a UTF-16 code unit. */
 const UNITS = 65_536;
 
 export function createAutomaton(words: readonly string[]): Automaton {
@@ -16,7 +16,7 @@ export function createAutomaton(words: readonly string[]): Automaton {
   const parent = new Int32Array(most);
   const unit = new Uint16Array(most);
   const depth = new Int32Array(most);
-  /** Where a longest proper ending of what led to a node begins another word. */
+  /** Failure link: the node of the longest proper suffix that begins another word. */
   const fail = new Int32Array(most);
   /** Length of the longest word that ends at a node; 0 where none does. */
   const length = new Int32Array(most);
@@ -40,7 +40,7 @@ export function createAutomaton(words: readonly string[]): Automaton {
     length[node] = word.length;
   }
 
-  /** Where `c` leads to, from `node` or from what it falls back to. */
+  /** The node that `c` leads to, from `node` or from one of its failure links. */
   const step = (node: number, c: number): number => {
     for (let at = node; ; at = fail[at] ?? 0) {
       const next = edges.get(at, c);

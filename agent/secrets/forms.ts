@@ -1,4 +1,4 @@
-/** What of a secret may show in a message: its parts, and the ways in which programs quote them. Pure. */
+/** The forms in which a secret may appear in a message: its parts, and the ways in which programs quote them. Pure. */
 import { tame, tameLines } from '../tame.ts';
 
 /** Shorter ones are part of ordinary words: masking them would garble everything and hide nothing. */
@@ -34,7 +34,7 @@ export function encodings(secret: string): string[] {
   return [...new Set(all)].filter((form) => form.length >= MIN_LENGTH);
 }
 
-/** What of the secret shows in the Base64 of a text in which it begins at a place of this remainder by three. */
+/** The part of the secret that is visible in Base64 if the secret begins at an offset with this remainder modulo three. */
 function base64At(bytes: Buffer, offset: number): string {
   const padded = Buffer.concat([Buffer.alloc(offset), bytes])
     .toString('base64')

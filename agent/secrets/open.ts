@@ -1,7 +1,7 @@
 /** The encrypted files of a checkout as `Secrets`: decrypted with the host's identity, or, offline, as stand-ins. */
-import { encryptionIn, isNamedAge } from '../core/encrypted.ts';
-import type { Payload } from '../core/payload.ts';
-import type { Secrets } from '../core/secret-values.ts';
+import { encryptionIn, isNamedAge } from '../core/payload/encrypted.ts';
+import type { Payload } from '../core/payload/payload.ts';
+import type { Secrets } from '../core/render/secret-values.ts';
 import { strictText } from '../core/strict-text.ts';
 import { decryptAge, readAgeHeader } from './age.ts';
 import { valuesIn } from './forms.ts';
@@ -16,15 +16,15 @@ export interface Opened {
   values: Record<string, unknown>;
   /** Every secret in it, as text. */
   secrets: string[];
-  /** Its one value is the whole file, which templates can take only if it is text. */
+  /** The only value is the whole file; templates can use it only if it is text. */
   isWhole: boolean;
   /** Why it could not be decrypted; names are known all the same. */
   error: string | null;
 }
 
 /**
- * Decrypts every encrypted file below `dirs`. What cannot be decrypted is no error until it is used.
- * @param found hears every secret string, so that it can be kept out of messages
+ * Decrypts every encrypted file below `dirs`. A file that cannot be decrypted is an error only when it is used.
+ * @param found called with every secret string, so that it can be masked in messages
  */
 export async function openSecrets(
   files: Files,
@@ -112,7 +112,7 @@ export function secretsOf(opened: ReadonlyMap<string, Opened | Error>): Secrets 
   };
 }
 
-/** Of the one value in a file: what is left of its name. */
+/** Name of a file with a single value: its name without the suffix. */
 export const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1).replace(/\.(age|sops)$/, '');
 /** Editors and `echo` end a file with a line break that is no part of the secret. */
 const oneLine = (text: string): string => text.replace(/\r?\n$/, '');

@@ -57,7 +57,7 @@ export function createPieces(texts: readonly string[], seed: number): Pieces {
 
   return {
     scan(text, found) {
-      /** Nothing before it is looked at again. */
+      /** Text before this offset is not searched again. */
       let done = 0;
       for (let i = 0, hash = 0; i < text.length; i++) {
         hash = roll(hash, text, i);

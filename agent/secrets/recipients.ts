@@ -1,5 +1,5 @@
-/** Who can open an encrypted file: read from the file itself, without a key. */
-import { encryptionOf, isNamedAge } from '../core/encrypted.ts';
+/** Lists who can open an encrypted file: read from the file itself, without a key. */
+import { encryptionOf, isNamedAge } from '../core/payload/encrypted.ts';
 import { readAgeHeader } from './age.ts';
 import { parseSops } from './sops-tree.ts';
 

@@ -3,7 +3,7 @@
  * or a server quotes may hold one.
  */
 import { randomInt } from 'node:crypto';
-import { MASK, textWithoutCredentials } from '../core/credentials.ts';
+import { MASK, textWithoutCredentials } from '../core/credentials/credentials.ts';
 import { tameLines } from '../tame.ts';
 import { createAutomaton } from './automaton.ts';
 import { encodings, partsOf } from './forms.ts';
@@ -20,9 +20,9 @@ export interface Redactor {
   retain(commits: readonly string[]): void;
   text(text: string): string;
   /**
-   * The same for a text, or for plain data: in what is told to people, never in ids, places and codes, which programs go by.
-   * Characters that steer a terminal go, too, and the middle of a text of more than 16,384 letters. What holds nothing of that
-   * is answered as the very same object.
+   * Masks secrets in a text, or in the strings of plain data that people read; ids, places and codes, which programs read,
+   * are left alone. Also removes terminal control characters, and the middle of a text of more than 16,384 characters.
+   * Returns the very same object if there was nothing to mask.
    */
   deep<T>(value: T): T;
 }
@@ -41,7 +41,7 @@ const FREE_TEXT: ReadonlySet<string> = new Set([
   'diff',
 ]);
 const MAX_DEPTH = 50;
-/** Letters of one text that is told: what a validator or a registry says may be of any length, and a status holds many. */
+/** Maximum length of a reported text: messages of a validator or a registry may have any length, and a status holds many. */
 const MAX_TOLD = 16 * 1024;
 const MAX_LASTING = 1_000;
 /** Longer secrets are found by their pieces. */
@@ -97,14 +97,14 @@ export function createRedactor(): Redactor {
   };
 }
 
-/** It begins with what failed, and ends with what to do. */
+/** Keep the beginning, which says what failed, and the end, which says what to do. */
 function clipped(text: string): string {
   if (text.length <= MAX_TOLD) return text;
   const half = MAX_TOLD / 2;
   return `${text.slice(0, half)} … (${text.length - MAX_TOLD} letters more) … ${text.slice(-half)}`;
 }
 
-/** What finds any of these secrets, in any of their forms. */
+/** A matcher for any form of these secrets. */
 function scansFor(secrets: readonly string[], seed: number): Scan[] {
   const short: string[] = [];
   const long: string[] = [];

@@ -1,8 +1,8 @@
-/** What SOPS makes of its metadata where a file knows lines alone (dotenv, ini), and the lines of an ini file. Pure. */
+/** SOPS metadata in files that consist of lines (dotenv, ini), and the lines of an ini file. Pure. */
 
 export interface FlatMetadata {
   add(key: string, value: string): void;
-  /** As a document has it; undefined where there was none. */
+  /** The metadata as a document; undefined if there were none. */
   metadata(): Record<string, unknown> | undefined;
 }
 

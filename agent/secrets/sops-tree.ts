@@ -7,7 +7,7 @@ import { createFlat, iniLines } from './sops-flat.ts';
 export type Store = 'yaml' | 'json' | 'env' | 'ini' | 'binary';
 export type Leaf = string | number | boolean | null;
 
-/** In file order, which the MAC goes by. */
+/** In file order, because the MAC depends on it. */
 export type TreeNode =
   | { kind: 'map'; items: { key: string; value: TreeNode }[] }
   | { kind: 'list'; items: TreeNode[] }
@@ -46,12 +46,12 @@ export function parseSops(path: string, bytes: Uint8Array): SopsFile {
     (store === 'binary' ? parseBinary(text) : null) ??
     (store === 'env' ? parseDotenv(text) : store === 'ini' ? parseIni(text) : parseDocumentStore(path, text, store));
   const keys = tree.items.map((item) => item.key);
-  // What was no structured text before is one value; a document may be told from it by its other keys alone.
+  // A file that was no structured text before encryption has one value; only its other keys tell it from a document.
   const kind = store === 'binary' && !(keys.length === 1 && keys[0] === 'data') ? 'json' : store;
   return { store: kind, tree, metadata: metadataOf(sops) };
 }
 
-/** One value, which may be very long: no tree is made of it. null: it is a document, or nothing that can be read. */
+/** Avoids building a tree for one value that may be very long. null if the file is a document, or cannot be read. */
 function parseBinary(text: string) {
   try {
     const { data, sops, ...rest } = JSON.parse(text) as Record<string, unknown>;
@@ -139,7 +139,7 @@ function parseDotenv(text: string) {
   return { tree: { kind: 'map' as const, items }, sops: flat.metadata() };
 }
 
-/** Sections of `key = value` lines; the metadata are a section of their own. What stands before all sections is `DEFAULT`. */
+/** Sections of `key = value` lines; the metadata are a section of their own. Keys before all sections belong to `DEFAULT`. */
 function parseIni(text: string) {
   const sections = new Map<string, { key: string; value: TreeNode }[]>([['DEFAULT', []]]);
   const flat = createFlat();

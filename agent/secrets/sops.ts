@@ -14,7 +14,7 @@ export const isSealed = (value: Leaf): value is string => typeof value === 'stri
 export interface Decrypted {
   /** Plain data. */
   values: Record<string, unknown>;
-  /** Those that were encrypted, as text. */
+  /** The values that were encrypted, as text. */
   sealed: string[];
   /** The file as `sops --decrypt` would write it, comments apart. */
   bytes: Uint8Array;
@@ -27,7 +27,7 @@ export async function decryptSops(path: string, bytes: Uint8Array, secretKey: st
   const sealed: string[] = [];
   const hash = createHash('sha512');
   if (file.metadata.macOnlyEncrypted) hash.update(createHash('sha256').update('sops').digest());
-  /** Of the binary store, whose one value is any bytes. */
+  /** For the binary store, whose only value is arbitrary bytes. */
   let whole = new Uint8Array();
   const isBinary = file.store === 'binary';
   const opened = open(file.tree, [], { key, isBinary }, (value, wasSealed) => {
@@ -57,7 +57,7 @@ async function dataKey({ metadata }: SopsFile, secretKey: string): Promise<Uint8
 interface How {
   /** The data key. */
   key: Uint8Array;
-  /** Its value may be no text. */
+  /** The value may be no text. */
   isBinary: boolean;
 }
 
@@ -128,7 +128,7 @@ function verifyMac({ metadata }: SopsFile, key: Uint8Array, computed: string): v
   if (a.length !== b.length || !timingSafeEqual(a, b)) throw new Error(altered);
 }
 
-/** As Go prints a time: without fractions of a second. */
+/** The format of Go's time: without fractions of a second. */
 const rfc3339 = (time: string): string => time.replace(/\.\d+(?=Z|[+-])/, '');
 
 /** All stores but the binary one. */
@@ -176,7 +176,7 @@ function jsonText(node: TreeNode, indent: string): string {
   return items.length === 0 ? `${open}${close}` : `${open}\n${inner}${items.join(`,\n${inner}`)}\n${indent}${close}`;
 }
 
-/** As a Map, which keeps the order. */
+/** A Map keeps the order of keys. */
 function ordered(node: TreeNode): unknown {
   if (node.kind === 'leaf') return node.value;
   if (node.kind === 'list') return node.items.map(ordered);

@@ -1,8 +1,8 @@
 /** The encrypted files of a repository where nobody has the keys: names as they are, values replaced by stand-ins. */
 import { createHash } from 'node:crypto';
-import { encryptionIn } from '../core/encrypted.ts';
-import type { Payload } from '../core/payload.ts';
-import type { Secrets } from '../core/secret-values.ts';
+import { encryptionIn } from '../core/payload/encrypted.ts';
+import type { Payload } from '../core/payload/payload.ts';
+import type { Secrets } from '../core/render/secret-values.ts';
 import { readAgeHeader } from './age.ts';
 import { asError, nameOf, type Opened, secretsOf } from './open.ts';
 import { isSealed, write } from './sops.ts';
@@ -61,7 +61,7 @@ function standIn({ path, bytes, encryption }: Sealed, guess: Guess): Opened | Er
     const { tree, store } = encryption === 'age' ? WHOLE : parseSops(path, bytes);
     if (store === 'binary') {
       const name = nameOf(path);
-      // It reads as a line of whatever it may be: of variables, or of a unit.
+      // The text is a valid line of an env file and of a unit alike.
       const whole = new TextEncoder().encode(`secret=${mask(digestOf(bytes))}`);
       return { names: [name], bytes: whole, values: { [name]: mask(digestOf(bytes)) }, ...OPEN };
     }

@@ -1,29 +1,29 @@
-/** What this host remembers of commits and of what people told it: durable before anything is done about it. */
+/** Durable state about commits and operators' decisions, written before the host acts on it. */
 import type Database from 'better-sqlite3';
-import type { ResourcePause } from '../core/resource-pause.ts';
-import type { BadCommit, Pause, Pin, Silenced } from '../core/target.ts';
+import type { ResourcePause } from '../core/plan/resource-pause.ts';
+import type { BadCommit, Pause, Pin, PostponedCommit } from '../core/plan/target.ts';
 import type { Problem, ResourceId } from '../core/types.ts';
-import type { Meta } from './meta.ts';
-import type { Writer } from './writer.ts';
+import type { Meta } from './disk/meta.ts';
+import type { Writer } from './disk/writer.ts';
 
 export interface Remembered {
-  /** Repairs go by this one. */
+  /** The commit that repairs follow. */
   accepted: string | null;
-  /** Url and ref that the accepted one came from. */
+  /** Url and ref from which the commit was accepted. */
   acceptedFrom: string | null;
-  /** Path and trust under which it was accepted. */
+  /** Path and policy under which it was accepted. */
   acceptedUnder: string | null;
   /** A new commit that is being applied, or waits for an outage to end. */
   trial: string | null;
-  /** Names of the endpoints that could be reached before the trial began; null if the trial is not judged by them. */
+  /** Names of the endpoints that were reachable before the trial began; null if they do not count for this trial. */
   trialEndpoints: readonly string[] | null;
-  /** A commit that is being taken back; null as soon as that is done and judged. */
-  wayBack: WayBack | null;
-  /** Resources of a commit that was taken back which stay as it made them, until another commit begins: `Desired.rollback`. */
+  /** A rollback in progress; null when it has ended and was judged. */
+  pendingRollback: PendingRollback | null;
+  /** Resources that keep the state of a rolled-back commit until another commit begins: `Desired.rollback`. */
   keeps: readonly ResourceId[] | null;
-  /** A commit that was taken back since the repository fell silent: it is tried again, and is not bad yet. */
-  silenced: Silenced | null;
-  /** The last commit under which the host was well, its content, and the one of other content before it. */
+  /** A commit that was rolled back while the repository was unreachable: it is not bad yet, and is tried again. */
+  postponed: PostponedCommit | null;
+  /** The last commit under which the host was well, with its content, and the last good commit with other content. */
   lastGood: string | null;
   lastGoodContent: string | null;
   previousGood: string | null;
@@ -31,20 +31,20 @@ export interface Remembered {
   goodSince: string | null;
   pin: Pin | null;
   pause: Pause | null;
-  /** Single resources that are held. */
+  /** Pauses of single resources. */
   resourcePauses: readonly ResourcePause[] | null;
 }
 
-/** The way back from a commit that did not settle: it outlives a restart, and nothing that waits cuts it short. */
-export interface WayBack {
-  /** What is taken back, and the content by which it is recorded as bad. */
+/** The rollback of a commit that did not settle. It survives a restart, and runs to its end. */
+export interface PendingRollback {
+  /** The commit that is rolled back, and the content under which it is recorded as bad. */
   from: string;
   content: string;
   /** The last good commit. */
   to: string;
-  /** The endpoints that `from` cut off: if they stay out of reach when all of it is taken back, it was innocent. */
+  /** The endpoints that `from` cut off: if they stay unreachable after the rollback, the commit was not the cause. */
   endpoints: readonly string[];
-  /** How often it was taken back before and proved innocent. */
+  /** How often it was rolled back before without being the cause. */
   times?: number;
 }
 
@@ -52,7 +52,7 @@ export interface Commits {
   get(): Remembered;
   /** One transaction. */
   set(change: Partial<Remembered>): void;
-  /** This commit is being applied from now on. Durable before anything on the host is changed (`Store.beforeActing`). */
+  /** Records that this commit is being applied. Durable before the host is changed (`Store.beforeActing`). */
   beginTrial(commit: string, endpoints: readonly string[]): void;
   /** Commits whose snapshots must be kept. */
   needed(): string[];
@@ -65,25 +65,26 @@ export interface Commits {
   forgive(content: string, change?: Partial<Remembered>): void;
 }
 
-/** Bad commits that are remembered; older ones give way. */
+/** Number of bad commits that are remembered; the oldest are deleted. */
 const MAX_BAD = 100;
-const KEYS = [
-  'accepted',
-  'acceptedFrom',
-  'acceptedUnder',
-  'trial',
-  'trialEndpoints',
-  'wayBack',
-  'keeps',
-  'silenced',
-  'lastGood',
-  'lastGoodContent',
-  'previousGood',
-  'goodSince',
-  'pin',
-  'pause',
-  'resourcePauses',
-] as const;
+/** The key of each value in the table `meta`. A key never changes, also if the name in the code does. */
+const KEYS = {
+  accepted: 'accepted',
+  acceptedFrom: 'acceptedFrom',
+  acceptedUnder: 'acceptedUnder',
+  trial: 'trial',
+  trialEndpoints: 'trialEndpoints',
+  pendingRollback: 'wayBack',
+  keeps: 'keeps',
+  postponed: 'silenced',
+  lastGood: 'lastGood',
+  lastGoodContent: 'lastGoodContent',
+  previousGood: 'previousGood',
+  goodSince: 'goodSince',
+  pin: 'pin',
+  pause: 'pause',
+  resourcePauses: 'resourcePauses',
+} as const satisfies Record<keyof Remembered, string>;
 
 interface Raw {
   content: string;
@@ -108,9 +109,11 @@ export function createCommits(db: Database.Database, meta: Meta, writer: Writer)
     at,
     culprit: JSON.parse(culprit) as Problem,
   });
-  const get = () => Object.fromEntries(KEYS.map((key) => [key, meta.get(key) ?? null])) as unknown as Remembered;
+  const names = Object.keys(KEYS) as (keyof Remembered)[];
+  const get = () =>
+    Object.fromEntries(names.map((name) => [name, meta.get(KEYS[name]) ?? null])) as unknown as Remembered;
   const set = (change: Partial<Remembered>) => {
-    for (const [key, value] of Object.entries(change)) meta.set(key, value);
+    for (const name of names) if (name in change) meta.set(KEYS[name], change[name]);
   };
   return {
     get,

@@ -1,28 +1,34 @@
-/** The host's memory: SQLite in WAL mode, checked at open, begun anew (never silently) when it is damaged. */
+/**
+ * The host's database: SQLite in WAL mode, checked when it is opened, and replaced by a new one (never silently) if it is
+ * damaged.
+ */
 import { chmodSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
+import { MOST_AHEAD_MS } from '../core/reporting/command-time.ts';
 import type { Log } from '../log.ts';
+import { type Commands, createCommands } from './commands.ts';
 import { type Commits, createCommits } from './commits.ts';
-import { createDeclared, type Declared } from './declared.ts';
+import { createMeta } from './disk/meta.ts';
+import { isUnwritable, unwritable } from './disk/unwritable.ts';
+import { createWriter } from './disk/writer.ts';
 import { createFacts, type Facts } from './facts.ts';
-import { createImageRecords, type ImageRecords } from './images.ts';
-import { createInventory, type Inventory } from './inventory.ts';
-import { createCopyWriter, readCopy, withCopy } from './inventory-copy.ts';
-import { createMeta } from './meta.ts';
-import { migrate } from './migrate.ts';
-import { createOutbox, type Outbox } from './outbox.ts';
+import { createOutbox, type Outbox, renewEpoch } from './history/outbox.ts';
+import { createRetention, type Limits } from './history/retention.ts';
+import { createRunReader, type RunReader } from './history/run-reader.ts';
+import { createRuns, lastRunIn, type Runs } from './history/runs.ts';
+import { createDeclared, type Declared } from './inventory/declared.ts';
+import { createImageRecords, type ImageRecords } from './inventory/images.ts';
+import { createInventory, type Inventory } from './inventory/inventory.ts';
+import { createCopyWriter, readCopy, withCopy } from './inventory/inventory-copy.ts';
 import { openRecords, type Records } from './records.ts';
-import { createRetention, type Limits } from './retention.ts';
-import { createRunReader, type RunReader } from './run-reader.ts';
-import { createRuns, type Runs } from './runs.ts';
+import { takeOverLeft } from './schema/left-database.ts';
+import { migrate } from './schema/migrate.ts';
 import { openTrust, type Trust } from './trust.ts';
-import { isUnwritable, unwritable } from './unwritable.ts';
-import { createWriter } from './writer.ts';
 
 /**
- * What is written is written in order; how soon it survives a power cut is decided here, in `writer.ts`. Whoever changes the
- * host writes its intent first (`inventory.intend`) or, where no intent announces what is done, calls `beforeActing`.
+ * Writes happen in order; `writer.ts` decides how soon they survive a power cut. Before the host is changed, the intent must be
+ * written (`inventory.intend`), or `beforeActing` called if no intent announces the change.
  */
 export interface Store {
   inventory: Inventory;
@@ -30,43 +36,44 @@ export interface Store {
   outbox: Outbox;
   facts: Facts;
   commits: Commits;
+  commands: Commands;
   images: ImageRecords;
   declared: Declared;
-  /** Lie beside the database, and outlive it. */
+  /** Stored beside the database, and independent of it. */
   records: Records;
   /**
-   * To be called before the host is changed where no intent has announced it: what must be durable by then is so when this
-   * returns. Throws AgentError `StateUnwritable`.
+   * To be called before the host is changed, unless an intent announced it: everything that must be durable by then is durable
+   * when this returns. Throws AgentError `StateUnwritable`.
    */
   beforeActing(): void;
-  /** Lies beside the database, and outlives it. */
+  /** Stored beside the database, and independent of it. */
   trust: Trust;
-  /** One slice of keeping the history within its limits. @returns whether there is more to do */
+  /** Deletes one slice of surplus history. @returns whether there is more to do */
   tend(limits: Limits): boolean;
-  /** Why nothing can be written now. */
+  /** Why nothing can be written now; null if it can. */
   trouble(): string | null;
   close(): void;
 }
 
-/** The log on the side (WAL) is cut to this after it was taken over. */
+/** The write-ahead log (WAL) is truncated to this size after a checkpoint. */
 const WAL_BYTES = 4 << 20;
-/** Pages of the database kept in memory; the kernel keeps the rest. */
+/** SQLite's page cache; the kernel caches the rest. */
 const CACHE_KB = 1_000;
 
 export interface StoreOptions {
-  /** Root-only directory; made if missing. */
+  /** Directory that only root can read; created if missing. */
   dir: string;
-  /** Path of SQLite's addon where it does not lie in node_modules. */
+  /** Path of SQLite's addon, if it is not in node_modules. */
   nativeBinding?: string | undefined;
-  /** Most events kept for a broker that is away. */
+  /** Maximum number of events that wait for a broker that is down. */
   maxEvents?: number;
   now(): Date;
   log: Log;
-  /** Hears of each SQL statement before it is carried out: for tests that cut the power. */
+  /** Receives each SQL statement before it is executed: for tests that simulate a power cut. */
   trace?(sql: string): void;
 }
 
-/** Opens the store, or begins a fresh one beside a damaged one. Throws where the directory cannot be written. */
+/** Opens the store, or creates a new one beside a damaged one. Throws if the directory cannot be written. */
 export function openStore(options: StoreOptions): Store {
   mkdirSync(options.dir, { recursive: true, mode: 0o700 });
   const file = path.join(options.dir, 'history.db');
@@ -90,29 +97,35 @@ export function openStore(options: StoreOptions): Store {
   const inventory = createInventory(db, writer);
   const retention = createRetention(db, writer);
   const facts = createFacts(meta, writer);
-  const outbox = createOutbox({ db, meta, writer, facts, max: options.maxEvents ?? 10_000 });
-  const runs = createRuns(db, writer, outbox);
   const kept = readCopy(copy);
-  // Of a damaged log on the side SQLite takes what lies before the damage, and says nothing.
-  const behind = !lost && runs.lastId() < kept.run;
+  // If the WAL is damaged, SQLite silently uses the part before the damage.
+  const lastRun = lastRunIn(db);
+  const behind = !lost && lastRun < kept.run;
+  if (behind || (lost && kept.rows.length > 0)) inventory.restore(kept.rows);
   if (behind)
     options.log.error(
-      { run: runs.lastId(), lost: kept.run },
-      'the history database lost what was written last; what is managed is known from the copy of the inventory',
+      { run: lastRun, lost: kept.run },
+      'the history database lost its last writes; the inventory was restored from its copy',
     );
+  // Only now, because taking over the other database raises the run counter, which would hide that this one is behind.
+  const { nativeBinding, log } = options;
+  const isTakenOver = takeOverLeft({ db, meta, writer, file: `${file}.left`, nativeBinding, log });
+  if (behind && !isTakenOver) writer.write('now', () => renewEpoch(meta));
+  const outbox = createOutbox({ db, meta, writer, facts, max: options.maxEvents ?? 10_000 });
+  const runs = createRuns(db, writer, outbox);
   const written = createCopyWriter(copy, () => {
-    // One that knows of a later run than the database would tell of a loss.
+    // Flushed first: a copy with a later run than the database would look like a loss.
     writer.flush();
     return { run: runs.lastId(), rows: inventory.list() };
   });
-  if (behind || (lost && kept.rows.length > 0)) {
-    inventory.restore(kept.rows);
-    written.save();
-  }
+  const commands = createCommands(db, meta, writer);
+  if (behind || (lost && (!isNew || kept.rows.length > 0))) commands.lost(options.now().getTime() + MOST_AHEAD_MS);
+  if (behind || (lost && kept.rows.length > 0)) written.save();
   return {
     ...withCopy({ inventory, runs }, written),
     facts,
     commits: createCommits(db, meta, writer),
+    commands,
     images: createImageRecords(db, writer),
     declared: createDeclared(db, writer),
     records: openRecords(options.dir),
@@ -129,7 +142,7 @@ export function openStore(options: StoreOptions): Store {
       try {
         writer.settle();
       } catch {
-        // What waited says that nothing happened.
+        // The waiting runs only say that nothing happened.
       }
       db.close();
     },
@@ -137,8 +150,8 @@ export function openStore(options: StoreOptions): Store {
 }
 
 /**
- * The history of an agent that is down, as it lies there: nothing is migrated, mended or marked.
- * Throws where there is no database, or none that this version can read.
+ * Reads the history of an agent that is down, without migrating or changing it. Throws if there is no database, or none that
+ * this version can read.
  */
 export function readStore<T>(
   { dir, nativeBinding }: Pick<StoreOptions, 'dir' | 'nativeBinding'>,
@@ -159,14 +172,14 @@ function openChecked(file: string, { nativeBinding, trace }: StoreOptions): Data
     ...(trace ? { verbose: (sql) => trace(String(sql)) } : {}),
   });
   try {
-    // Of a new database; one that is older is made anew below.
+    // Only takes effect in a new database; an older one is rewritten below.
     db.pragma('auto_vacuum = INCREMENTAL');
     db.pragma('journal_mode = WAL');
-    // The library's own is 16 MB, which the check of a long history fills at once and never gives back.
+    // SQLite's default is 16 MB, which the check of a long history fills at once and never releases.
     db.pragma(`cache_size = -${CACHE_KB}`);
-    // What a large write made of the log on the side is given back.
+    // Gives back the space of a WAL that a large write created.
     db.pragma(`journal_size_limit = ${WAL_BYTES}`);
-    // FULL: what was recorded before acting must survive a power cut.
+    // FULL: a record that precedes an action must survive a power cut.
     db.pragma('synchronous = FULL');
     db.pragma('foreign_keys = ON');
     const check = db.pragma('quick_check(1)', { simple: true });
@@ -180,7 +193,10 @@ function openChecked(file: string, { nativeBinding, trace }: StoreOptions): Data
   }
 }
 
-/** Databases of before can give nothing back to the disk until they are rewritten once; where there is no room, next time. */
+/**
+ * Databases of earlier versions cannot shrink until they are rewritten once; if there is no room for that, it is tried again at
+ * the next start.
+ */
 function makeShrinkable(db: Database.Database): void {
   if (db.pragma('auto_vacuum', { simple: true }) !== 0) return;
   try {
@@ -194,7 +210,7 @@ function makeShrinkable(db: Database.Database): void {
 
 class DamagedDatabase extends Error {}
 
-/** The database itself is broken: at the next start it is set aside. */
+/** Whether the database itself is damaged: the next start sets it aside. */
 export function isDamage(thrown: unknown): boolean {
   const code = (thrown as { code?: unknown }).code;
   return thrown instanceof DamagedDatabase || code === 'SQLITE_CORRUPT' || code === 'SQLITE_NOTADB';

@@ -1,19 +1,19 @@
 /**
- * The store of an agent whose disk may fill up. What a crash may cost (confirmations, records of runs, events) waits in
- * memory until there is room again, in order. What must be durable before anything is done about it (intents, commits,
- * holds) is refused, as AgentError `StateUnwritable`.
+ * The store of an agent whose disk may fill up. Writes that a crash may lose (confirmations, records of runs, events) wait in
+ * memory, in order, until there is room again. Writes that must be durable before anything is done about them (intents,
+ * commits, holds) are refused with AgentError `StateUnwritable`.
  */
 import type { Trigger } from '../core/types.ts';
 import type { Store } from './db.ts';
+import { isUnwritable, unwritable } from './disk/unwritable.ts';
 import type { FactName, Facts, FactValues } from './facts.ts';
-import { isUnwritable, unwritable } from './unwritable.ts';
 
-/** Most writes that wait; beyond it the oldest records are lost, and one `gap` event counts them. */
+/** Maximum number of waiting writes; beyond it the oldest records are lost, and one `gap` event counts them. */
 const MOST = 2_000;
 
 interface Waiting {
   write(): void;
-  /** It tells of something, as opposed to what the next look finds again. */
+  /** It is a report, and not something that the next observation finds again. */
   isReport: boolean;
 }
 
@@ -24,7 +24,7 @@ export function createDiskFullStore(store: Store, dir: string): Store {
   let lost = 0;
   /** Facts that are not on disk yet. */
   let unwritten: Partial<FactValues> = {};
-  /** Runs that are not begun on disk. */
+  /** Runs whose start is not on disk yet. */
   const unbegun = new Set<number>();
   let lastRun = 0;
 
@@ -33,7 +33,7 @@ export function createDiskFullStore(store: Store, dir: string): Store {
       try {
         job.write();
       } catch (thrown) {
-        // A bug must not stand in the way of all that comes after it.
+        // A bug must not block all later writes.
         if (!isUnwritable(thrown)) waiting.shift();
         throw thrown;
       }
@@ -49,7 +49,7 @@ export function createDiskFullStore(store: Store, dir: string): Store {
     lost = 0;
   }
 
-  /** Writes after all that waits; where that is not possible, answers what `otherwise` does. */
+  /** Writes after everything that waits; if that is not possible, returns the result of `otherwise`. */
   function write<T>(now: () => T, otherwise: (thrown: unknown) => T): T {
     try {
       flush();
@@ -83,7 +83,7 @@ export function createDiskFullStore(store: Store, dir: string): Store {
       const job = () => act(...args);
       write(job, () => defer(job, { isReport: false }));
     };
-  /** What is remembered of a report that waits is known at once. */
+  /** The facts of a report that waits take effect at once. */
   const report = (facts: Partial<FactValues>, job: () => void): void =>
     write(job, () => {
       defer(job, { isReport: true });
@@ -100,11 +100,11 @@ export function createDiskFullStore(store: Store, dir: string): Store {
         },
       ),
   };
-  const { inventory, images, runs, outbox, commits, declared, trust } = store;
+  const { inventory, images, runs, outbox, commits, commands, declared, trust } = store;
   return {
     ...store,
     facts,
-    // What waits in memory is nothing that anybody must know before: a trial that could not be written was refused.
+    // Nothing that waits in memory must be durable before an action: a trial that could not be written was refused.
     beforeActing() {
       try {
         store.beforeActing();
@@ -122,6 +122,13 @@ export function createDiskFullStore(store: Store, dir: string): Store {
       beginTrial: strictly(commits.beginTrial),
       markBad: strictly(commits.markBad),
       forgive: strictly(commits.forgive),
+    },
+    commands: {
+      ...commands,
+      begin: strictly(commands.begin),
+      finish: strictly(commands.finish),
+      told: orInMemory(commands.told),
+      sweep: strictly(commands.sweep),
     },
     declared: { ...declared, note: orInMemory(declared.note) },
     trust: { ...trust, accept: strictly(trust.accept) },

@@ -1,4 +1,4 @@
-/** One agent on one state directory. */
+/** Ensures that only one agent uses a state directory. */
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { AgentError } from '../errors.ts';
@@ -8,8 +8,9 @@ export interface Lock {
 }
 
 /**
- * An exclusive lock on the directory, or AgentError `AlreadyRunning`. It is a lock of SQLite's on an empty database, so
- * of the kernel's (fcntl): it ends with the process, however that ends, and no file that is left behind means anything.
+ * Takes an exclusive lock on the directory, or throws AgentError `AlreadyRunning`. It is SQLite's lock on an empty database,
+ * and so a lock of the kernel (fcntl): it ends with the process, however that ends, and a file that is left behind does no
+ * harm.
  */
 export function lockState({ dir, nativeBinding }: { dir: string; nativeBinding?: string | undefined }): Lock {
   const db = new Database(path.join(dir, 'agent.lock'), { timeout: 0, ...(nativeBinding ? { nativeBinding } : {}) });

@@ -1,19 +1,23 @@
 /**
- * What providers must remember of the things they manage and cannot see on them: a small file beside the database, so that
- * a lost history costs none of it. Whole and durable at every moment; root's own.
+ * Data about resources that providers must remember and cannot observe: a small file beside the database, so that a
+ * lost database does not lose it. Complete and durable at every moment; readable by root only.
  */
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { replaceFile } from './durable-file.ts';
+import { replaceFile } from './disk/durable-file.ts';
+import { readStateFile } from './disk/state-file.ts';
+import { isUnwritable } from './disk/unwritable.ts';
 
 export interface Records {
-  /** Plain data as it was set last; undefined where nothing was. */
+  /** The plain data that was set last; undefined if there is none. */
   get(key: string): unknown;
-  /** Durable when it returns, and free where nothing changes. @param value undefined takes the key out. Throws what the disk does */
+  /**
+   * Durable when it returns; costs nothing if the value is unchanged.
+   * @param value undefined deletes the key. Throws errors of the disk
+   */
   set(key: string, value: unknown): void;
 }
 
-/** @param dir of the state; the file is `records.json` in it. One that cannot be read is begun again */
+/** @param dir of the state; the file is `records.json` in it. A damaged file is replaced. Throws `StateUnwritable` if the disk does not give it */
 export function openRecords(dir: string): Records {
   const file = path.join(dir, 'records.json');
   let all = read(file);
@@ -30,7 +34,7 @@ export function openRecords(dir: string): Records {
   };
 }
 
-/** For who only looks, or says what a declaration means: nothing outlives it. */
+/** For callers that only observe or validate: nothing is stored. */
 export function recordsInMemory(): Records {
   const all = new Map<string, unknown>();
   return {
@@ -41,9 +45,10 @@ export function recordsInMemory(): Records {
 
 function read(file: string): ReadonlyMap<string, unknown> {
   try {
-    const { records } = JSON.parse(readFileSync(file, 'utf8')) as { records?: unknown };
+    const { records } = JSON.parse(readStateFile(file) ?? '{}') as { records?: unknown };
     return new Map(Object.entries((records ?? {}) as Record<string, unknown>));
-  } catch {
+  } catch (thrown) {
+    if (isUnwritable(thrown)) throw thrown;
     return new Map();
   }
 }

@@ -1,45 +1,48 @@
-/** The accepted commit's files, kept apart from the git objects, so that repairs need neither server nor object store. */
+/**
+ * The files of the accepted commit, stored apart from the git objects, so that repairs need neither the server nor the object
+ * store.
+ */
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { deserialize, serialize } from 'node:v8';
-import { type Content, createPayload, damaged, StoredFile } from '../core/payload.ts';
+import { type Content, createPayload, damaged, StoredFile } from '../core/payload/payload.ts';
 import type { Checkout } from '../core/types.ts';
 import { readEnds, readWhole } from '../reading.ts';
-import { syncDirectory, writeDurable } from './durable-file.ts';
-import { isUnwritable, unwritable } from './unwritable.ts';
+import { syncDirectory, writeDurable } from './disk/durable-file.ts';
+import { isUnwritable, unwritable } from './disk/unwritable.ts';
 
 export interface Snapshots {
   /** Durable when it resolves. Throws AgentError `StateUnwritable`. */
   save(checkout: Checkout): Promise<void>;
-  /** Drops all others. */
+  /** Deletes all other snapshots. */
   retain(commits: readonly string[]): Promise<void>;
-  /** null when there is none, or when it cannot be read. */
+  /** null if there is none, or if it cannot be read. */
   load(commit: string): Promise<Checkout | null>;
 }
 
-/** What is small is written together. */
+/** Small files are written together, in parts of this size. */
 const PART = 1024 * 1024;
 
 /**
- * @param dir root-only directory; a snapshot is `<commit>.snapshot`: the length of the head in 4 bytes, the head
- *   (v8-serialised: the checkout with, for each file, where its bytes are), the bytes of all files. Stored files lie in
- *   `<commit>.large`, linked and not copied, by their hash.
+ * @param dir root-only directory. A snapshot is `<commit>.snapshot`: the length of the head in 4 bytes, the head
+ * (v8-serialised: the checkout, with the position of each file's bytes), the bytes of all files. Stored files are in
+ * `<commit>.large`, hard-linked by their hash
  */
 export function createSnapshots(dir: string): Snapshots {
-  /** Asked for at every run: the same object that the loader holds, so that it weighs nothing. */
+  /** Needed by every run. It is the same object that the loader holds, so it costs no memory. */
   let last: Checkout | null = null;
-  /** What is there, as this process left it; null where that is not known. */
+  /** The snapshots that this process kept; null if unknown. */
   let retained: string | null = null;
   const fileOf = (commit: string) => path.join(dir, `${commit}.snapshot`);
   const largeOf = (commit: string) => path.join(dir, `${commit}.large`);
   return {
     async save(checkout) {
       const final = fileOf(checkout.info.commit);
-      // It lies there already, as this process wrote or read it.
+      // This process wrote or read it, so it is there already.
       if (last === checkout && existsSync(final) && storedIn(checkout).every(isThere)) return;
-      // A name of its own: what an agent that was killed left half written, nobody renames.
+      // A unique name: a half-written file of an agent that was killed is never renamed.
       const temp = `${final}.${randomUUID()}.tmp`;
       retained = null;
       try {
@@ -88,7 +91,7 @@ type Head = Omit<Checkout, 'files'> & {
 const isThere = ({ places }: StoredFile) => places.some((place) => existsSync(place));
 const storedIn = ({ files }: Checkout): StoredFile[] => [...files.keys()].flatMap((name) => files.stored?.(name) ?? []);
 
-/** Links them into `dir`, durably; copies where the file system takes no link. */
+/** Hard-links the files into `dir`, durably; copies them if the file system does not support links. */
 async function keepStored(checkout: Checkout, dir: string): Promise<void> {
   const stored = storedIn(checkout);
   if (stored.length > 0) await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -107,9 +110,9 @@ async function keepStored(checkout: Checkout, dir: string): Promise<void> {
   if (stored.length > 0) await syncDirectory(dir);
 }
 
-/** The snapshot's bytes, part by part. */
+/** The snapshot's bytes, in parts. */
 function* pack(checkout: Checkout): Generator<Uint8Array> {
-  // Names of the same bytes, as links make them, share a place.
+  // Files with the same bytes, as links have, share one position.
   const places = new Map<Uint8Array, { at: number; length: number }>();
   const files = new Map<string, Place>();
   let length = 0;
@@ -144,12 +147,12 @@ function* pack(checkout: Checkout): Generator<Uint8Array> {
   yield Buffer.concat(small);
 }
 
-/** @param large where its stored files lie. @returns null where it is not whole */
+/** @param large directory of its stored files @returns null if it is incomplete */
 async function unpack(bytes: Buffer, large: string): Promise<Checkout | null> {
   const start = 4 + bytes.readUInt32LE(0);
   const head = deserialize(bytes.subarray(4, start)) as Head;
   const { files, executable, length, ...rest } = head;
-  // An older agent kept no modes: what it wrote is not whole.
+  // Snapshots of older agents lack modes, and count as incomplete.
   if (!('executable' in head) || bytes.length !== start + length) return null;
   const slice = ({ at, length }: { at: number; length: number }) =>
     new Uint8Array(bytes.buffer, bytes.byteOffset + start + at, length);

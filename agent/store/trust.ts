@@ -1,21 +1,22 @@
 /**
- * What this host accepted, in a small file beside the age key: nothing older is applied after it, also where the database
- * was lost. Whole and durable at every moment; root's own.
+ * The record of accepted commits, in a small file beside the age key, so that no older commit is applied even if the database
+ * is lost. Complete and durable at every moment; readable by root only.
  */
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { NO_RECORD, type Provenance, type TrustRecord, withAccepted } from '../core/trust.ts';
-import { replaceFile } from './durable-file.ts';
+import { replaceFile } from './disk/durable-file.ts';
+import { readStateFile } from './disk/state-file.ts';
+import { isUnwritable } from './disk/unwritable.ts';
 
 export interface Trust {
   get(): TrustRecord;
-  /** Why the file cannot be read, as a sentence; null where it can, or where there is none. The next acceptance replaces it. */
+  /** Why the file cannot be read, as a sentence; null if it can, or if there is none. The next acceptance replaces it. */
   damage(): string | null;
-  /** Durable when it returns. Throws what the disk does. */
+  /** Durable when it returns. Throws errors of the disk. */
   accept(passed: Provenance): void;
 }
 
-/** @param dir of the state; the file is `trust.json` in it */
+/** @param dir of the state; the file is `trust.json` in it. Throws `StateUnwritable` if the disk does not give it */
 export function openTrust(dir: string): Trust {
   const file = path.join(dir, 'trust.json');
   let { record, damage } = read(file);
@@ -34,12 +35,14 @@ export function openTrust(dir: string): Trust {
 
 function read(file: string): { record: TrustRecord; damage: string | null } {
   try {
-    const { newest, accepted } = JSON.parse(readFileSync(file, 'utf8')) as TrustRecord;
+    const text = readStateFile(file);
+    if (text === null) return { record: NO_RECORD, damage: null };
+    const { newest, accepted } = JSON.parse(text) as TrustRecord;
     if (!Array.isArray(accepted) || ![...accepted, ...Object.values(newest)].every(isProvenance))
-      throw new Error('it is not what fairlead writes');
+      throw new Error('its content is invalid');
     return { record: { newest, accepted }, damage: null };
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return { record: NO_RECORD, damage: null };
+    if (isUnwritable(thrown)) throw thrown;
     return { record: NO_RECORD, damage: `${file} cannot be read: ${(thrown as Error).message}` };
   }
 }

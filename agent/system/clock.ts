@@ -17,9 +17,13 @@ export const systemClock: Clock = {
 };
 
 /** Whether it ended before the time was up. */
-export async function endsWithin(ms: number, work: Promise<void>): Promise<boolean> {
+export async function endsWithin(
+  ms: number,
+  work: Promise<unknown>,
+  clock: Pick<Clock, 'sleep'> = systemClock,
+): Promise<boolean> {
   const enough = new AbortController();
-  const late = systemClock.sleep(ms, enough.signal).then(() => false);
+  const late = clock.sleep(ms, enough.signal).then(() => false);
   const ended = await Promise.race([work.then(() => true), late]);
   enough.abort();
   return ended;

@@ -7,21 +7,21 @@ import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 export interface Confined {
-  /** Of the agent's own kinds of confinement: `systemd`, `setpriv`, `prlimit` or `sh`. */
+  /** How processes are confined here: by `systemd`, `setpriv`, `prlimit` or `sh`. */
   name: string;
   argv: readonly string[];
   env: Record<string, string>;
-  /** The user that whoever starts it gives it; the one that starts it where that is left out. */
+  /** The user of the process; default: the user of this process. */
   uid?: number;
   /**
-   * Where systemd starts it: the same under a name of its own, and what ends it by that name. `waiting` is the same once more,
-   * but that all is made ready for the script and a shell stands there in its place, until a line comes on standard input.
+   * For systemd: the command with its own unit name, and the command that ends that unit. `waiting` is a third command that
+   * prepares the sandbox and leaves a shell waiting in it for a line on standard input.
    */
   named?(id: string): { argv: readonly string[]; waiting: readonly string[]; kill: readonly string[] };
 }
 
 export interface ConfinedOptions {
-  /** Absolute; it and what lies in `beside` is all that the process can read. */
+  /** Absolute path; the process can read only this file and those in `beside`. */
   script: string;
   /** A directory that the script needs; only its own file where that is left out. */
   beside?: string;
@@ -96,7 +96,7 @@ export function confined(options: ConfinedOptions): Confined[] {
   return [
     ...((options.hasSystemd ?? isSystemd()) ? [bySystemd(options, bounded, program)] : []),
     { name: 'setpriv', argv: [...unshare, ...own], env: ENV },
-    // Where namespaces cannot be made, as in many containers and in the agent's own unit.
+    // For hosts that cannot create namespaces, as in many containers and in the agent's own unit.
     { name: 'setpriv without namespaces', argv: own, env: ENV },
     { ...shell, uid: id },
   ];
@@ -128,7 +128,7 @@ function systemd(
   const properties = [
     // Not DynamicUser=: what that does to protect the root is mounted in place of the empty one.
     'TemporaryFileSystem=/:ro',
-    // What Node is linked with; the second one of these is the loader's.
+    // Libraries that Node is linked with; the second name is the loader's.
     `BindReadOnlyPaths=${node} ${beside} ${tool('setpriv')} ${tool('sh')} -/usr/lib -/usr/lib64 -/lib -/lib64`,
     'PrivateNetwork=yes',
     'PrivateIPC=yes',
@@ -153,7 +153,8 @@ function systemd(
     'LimitNOFILE=64',
     'LimitFSIZE=0',
     'LimitCORE=0',
-    // Where the agent was killed and could end nothing. One that waits so long is replaced when it is needed.
+    // Ends a process whose agent was killed and could end nothing. A process that waited this long is replaced when it is
+    // needed.
     'RuntimeMaxSec=1d',
     'OOMScoreAdjust=500',
     'KeyringMode=private',

@@ -43,7 +43,7 @@ export const exec: Exec = (argv, options = {}) =>
       try {
         if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
       } catch {
-        // It has just ended by itself.
+        // The process has just ended by itself.
       }
     };
     const timer = setTimeout(() => kill('timed out'), options.timeoutMs ?? 60_000);

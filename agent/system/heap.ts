@@ -4,7 +4,7 @@ import { getHeapStatistics } from 'node:v8';
 export interface HeapOptions {
   /** Collects garbage, and lets go of what is free then; null where Node was started without `--expose-gc`. */
   collect: (() => void) | null;
-  /** What the heap holds, garbage included. */
+  /** Size of the heap, garbage included. */
   bytes(): number;
   /** Whether a run is under way. */
   busy(): boolean;
@@ -16,9 +16,9 @@ export interface Heap {
   stop(): void;
 }
 
-/** Whoever waits for the run has its answer, and its events are told, most of them. */
+/** By then the caller of the run has its answer, and most of its events are sent. */
 const REST_MS = 10_000;
-/** As much more than after the last time is worth the tens of milliseconds that it takes. */
+/** Growth since the last collection that is worth the tens of milliseconds that a collection takes. */
 const SLACK = 4 * 1024 * 1024;
 
 export function createHeap({ collect, bytes, busy }: HeapOptions): Heap {
@@ -46,7 +46,7 @@ export function createHeap({ collect, bytes, busy }: HeapOptions): Heap {
   };
 }
 
-/** Of this process. */
+/** Heap of this process. */
 export const heapBytes = (): number => getHeapStatistics().total_physical_size;
 
 /** All that is free goes back to the kernel (V8's GC extension). null without `--expose-gc` */

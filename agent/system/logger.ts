@@ -12,7 +12,7 @@ export interface LoggerOptions {
   write(line: string): void;
 }
 
-/** One line of text a message: `message  key=value …`. pino does levels and safe serialisation. */
+/** One line of text for each message: `message  key=value …`. pino does levels and safe serialisation. */
 export function createLogger({ level, journal, write }: LoggerOptions): Log {
   const destination = {
     write(json: string) {

@@ -10,7 +10,7 @@ export class TooLarge extends Error {}
 /** Bits of a byte of the remaining length, and the bit that says that another one follows (MQTT 5.0, 1.5.5 and 2.1.4). */
 const LENGTH_BITS = 0x7f;
 const MORE = 0x80;
-/** Of the remaining length. */
+/** Bytes of the field "remaining length". */
 const MOST_LENGTH_BYTES = 4;
 
 /** Calls `exceeded` at the first packet of more than `maxBytes`, as soon as its length is known. */

@@ -1,4 +1,4 @@
-/** A look at what lies at a path of the host, without waiting for a file server that does not answer. */
+/** Looks at a path of the host, without waiting for a file server that does not answer. */
 import { opendir, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 

@@ -41,7 +41,7 @@ export const probe: Probe = {
     }),
 };
 
-/** Of several addresses that were tried, Node's own message is empty. */
+/** If several addresses were tried, Node's own message is empty. */
 function sentence(error: Error & { code?: string; errors?: readonly Error[] }): string {
   return error.message || error.errors?.map((e) => e.message).join('; ') || (error.code ?? 'failed');
 }

@@ -4,7 +4,7 @@ import type { Exec } from './exec.ts';
 
 const ASK_MS = 10_000;
 
-/** See timedatectl(1), `show`. A host without it has nobody who sets its clock, as far as can be told. */
+/** See timedatectl(1), `show`. Without it, no client of a time server is known. */
 export async function timeSync(exec: Exec): Promise<TimeSync> {
   const { code, stdout } = await exec(['timedatectl', 'show', '--property=NTP', '--property=NTPSynchronized'], {
     timeoutMs: ASK_MS,

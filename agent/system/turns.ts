@@ -1,7 +1,7 @@
 /** Long work in slices: the event loop turns between them, so that everybody else is served. */
 import { setImmediate } from 'node:timers/promises';
 
-/** How long a slice may take, in milliseconds. */
+/** Longest slice of work, in milliseconds. */
 const SLICE_MS = 20;
 
 /** @returns what is called between two steps: it lets others go first once this slice is used up */

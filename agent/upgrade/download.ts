@@ -1,4 +1,4 @@
-/** One package of the agent over https, within a budget of bytes and time, and never to an address without encryption. */
+/** Downloads one package of the agent over https, within a budget of bytes and time, and never without encryption. */
 import { createWriteStream } from 'node:fs';
 import type http from 'node:http';
 import https from 'node:https';
@@ -9,7 +9,7 @@ import { readNamed } from '../reading.ts';
 export interface DownloadOptions {
   /** PEM file of a private CA; left out: those that Node knows. */
   ca?: string | undefined;
-  /** Where HTTPS_PROXY and such are looked up. */
+  /** Environment in which HTTPS_PROXY and such are looked up. */
   env: Record<string, string | undefined>;
   maxBytes?: number;
   totalMs?: number;

@@ -4,9 +4,9 @@
  */
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
-import type { UpgradeOrder, UpgradeResult } from '../core/agent-upgrade.ts';
-import type { PackageFormat } from '../core/agent-wanted.ts';
-import { replaceFile } from '../store/durable-file.ts';
+import type { UpgradeOrder, UpgradeResult } from '../core/version/agent-upgrade.ts';
+import type { PackageFormat } from '../core/version/agent-wanted.ts';
+import { replaceFile } from '../store/disk/durable-file.ts';
 
 export interface Order {
   version: string;
@@ -15,7 +15,7 @@ export interface Order {
   /** Name of the package in `packageDir`. */
   file: string;
   sha256: string;
-  /** How long the new agent is on trial. */
+  /** Length of the new agent's trial. */
   seconds: number;
   /** Names of the far ends that it must reach. */
   reached: readonly string[];
@@ -23,7 +23,7 @@ export interface Order {
 
 /** Packages that failed here, of which this many are remembered. */
 const MAX_BAD = 20;
-/** What an order that was cut short may have left, and the script goes by. */
+/** Files that an interrupted order may have left, and that the script reads. */
 const STALE = ['phase', 'tries', 'unit', 'cause', 'restoring'];
 
 export function createOrders(dir: string) {

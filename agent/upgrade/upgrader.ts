@@ -6,12 +6,12 @@ import { createHash, hash } from 'node:crypto';
 import { chmodSync, createReadStream, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
-import type { AgentUpgrade } from '../core/agent-upgrade.ts';
-import { type PackageFormat, readWantedAgent, type WantedAgent } from '../core/agent-wanted.ts';
-import { contentOf, type Payload, StoredFile } from '../core/payload.ts';
+import { contentOf, type Payload, StoredFile } from '../core/payload/payload.ts';
+import type { AgentUpgrade } from '../core/version/agent-upgrade.ts';
+import { type PackageFormat, readWantedAgent, type WantedAgent } from '../core/version/agent-wanted.ts';
 import { AgentError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { replaceFile, syncDirectory } from '../store/durable-file.ts';
+import { replaceFile, syncDirectory } from '../store/disk/durable-file.ts';
 import { endsWithin } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
 import { fill } from '../system/files/stored-file.ts';
@@ -20,10 +20,10 @@ import { createOrders } from './orders.ts';
 
 export interface UpgraderOptions {
   version: string;
-  /** Where the program lies that runs: /usr/lib/fairlead. */
+  /** Directory of the running program: /usr/lib/fairlead. */
   programDir: string;
   stateDir: string;
-  /** Whose private CA is good for packages, too. */
+  /** Repository whose private CA also vouches for packages. */
   repo: { ca?: string | undefined };
   /** Proxies; and FAIRLEAD_UPGRADE_TRIAL, how many seconds a new version is on trial: for tests. */
   env: DownloadOptions['env'];
@@ -67,7 +67,7 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
 
   async function start(): Promise<void> {
     replaceFile(path.join(unitDir, UNIT), readFileSync(own(UNIT), 'utf8'));
-    // As unit files are: systemd complains of one that only root can read.
+    // The mode of unit files: systemd complains about a unit that only root can read.
     chmodSync(path.join(unitDir, UNIT), 0o644);
     const wants = path.join(unitDir, 'multi-user.target.wants');
     mkdirSync(wants, { recursive: true });
@@ -110,7 +110,7 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
     forget: orders.forget,
     result: orders.result,
     async stage(wanted, files, signal) {
-      // It may be at its end, and clear away what is staged now.
+      // The script may be about to finish, and would delete what is staged now.
       if (await isAtWork()) throw unfit(`${UNIT} is still at work; tried again`, 'AgentUpgrading');
       orders.clear();
       const file = path.join(orders.packageDir, fileOf(wanted));
@@ -139,7 +139,7 @@ export function createUpgrader(options: UpgraderOptions): Upgrader {
     begin,
     async resume(signal) {
       if (!orders.isOpen() || (await isAtWork())) return;
-      log.warn({}, 'an upgrade of the agent was cut short, and goes on');
+      log.warn({}, 'an upgrade of the agent was interrupted, and continues');
       // On trial it must be seen at work.
       if (orders.isOnTrial()) await start();
       else await begin(signal);

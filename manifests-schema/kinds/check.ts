@@ -15,12 +15,9 @@ export const checkEntry = z
       .optional()
       .describe('host and port that must accept a connection'),
     run: argv.optional(),
-    expect: z
-      .int()
-      .optional()
-      .describe('status that http answers (default any 2xx), or that the program ends with (0)'),
-    within: duration.optional().describe('how long after an apply it may take to pass; default 30s'),
-    every: duration.optional().describe('how often it is looked at from then on; default 30s'),
+    expect: z.int().optional().describe('expected status of http (default any 2xx), or exit code of the program (0)'),
+    within: duration.optional().describe('time after an apply within which it must pass; default 30s'),
+    every: duration.optional().describe('interval of the checks from then on; default 30s'),
   })
   .describe('a probe that decides whether a commit is good');
 export type CheckEntry = z.infer<typeof checkEntry>;

@@ -5,12 +5,12 @@ import { argv, decrypt, fairlead, type References, template } from './shared.ts'
 const mode = z
   .string('must be a quoted octal string such as "0644"')
   .regex(/^[0-7]{3,4}$/, 'must be an octal string such as "0644"')
-  .describe('permission bits, quoted octal; default "0644", directories and what git has as executable "0755"');
+  .describe('permission bits, quoted octal; default "0644", for directories and executable files "0755"');
 
 export const fileEntry = ({ after, notify, reload }: References) =>
   z
     .strictObject({
-      content: z.string().optional().describe('the file, literally'),
+      content: z.string().optional().describe('content of the file, literally'),
       source: z.string().optional().describe('payload file or directory, relative to this manifest'),
       link: z.string().optional().describe('target of a symbolic link'),
       state: z.literal('absent').optional().describe('the path must not exist'),
@@ -29,7 +29,7 @@ export const fileEntry = ({ after, notify, reload }: References) =>
         .describe(
           'of a directory or tree: remove what is in it and not declared; with `state: absent`: with all in it',
         ),
-      validate: argv.optional().describe('a program that must accept the candidate, "%s", before it is put in place'),
+      validate: argv.optional().describe('a program that must accept the candidate, "%s", before it replaces the file'),
       after,
       notify,
       reload,

@@ -12,24 +12,24 @@ export const jobEntry = ({ after, notify, reload }: References) =>
         .describe(
           'change (default): when it or something in `after` changed; once: until it succeeded; always: every run',
         ),
-      unless: argv.optional().describe('if this program succeeds, the job need not run'),
+      unless: argv.optional().describe('if this program succeeds, the job does not run'),
       cwd: z.string().startsWith('/', 'must be an absolute path').optional().describe('working directory; default /'),
       env: z
         .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be a variable name'), z.string())
         .optional()
-        .describe('environment; besides it there are PATH, LANG, HOME, USER, LOGNAME and SHELL'),
+        .describe('environment variables, in addition to PATH, LANG, HOME, USER, LOGNAME and SHELL'),
       user: z
         .string('must be a user name, or a quoted id such as "1000"')
         .optional()
         .describe('user name or id; default root'),
-      timeout: duration.optional().describe('then it is stopped, with all it started; default 10m'),
+      timeout: duration.optional().describe('after this time it is stopped, with its child processes; default 10m'),
       on_rollback: z
         .enum(['skip', 'run'])
         .optional()
-        .describe('whether it runs on the way back to the last good commit'),
+        .describe('skip (default) or run: whether it runs during a rollback to the last good commit'),
       after,
       notify,
       reload,
     })
-    .describe('a command for what no declaration can express');
+    .describe('a command for anything that cannot be declared');
 export type JobEntry = z.infer<ReturnType<typeof jobEntry>>;

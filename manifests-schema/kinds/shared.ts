@@ -1,4 +1,4 @@
-/** What entries of several kinds have in common. */
+/** Keys that entries of several kinds have in common. */
 import { z } from 'zod';
 
 /** Attributes that name other resources. */
@@ -26,7 +26,7 @@ export const template = z
 export const decrypt = z
   .union([z.boolean(), z.record(z.string(), z.boolean())], 'must be false, or patterns of paths with false')
   .optional()
-  .describe('false: deliver an encrypted source as it is; or patterns below the source: {"keys/**": false}');
+  .describe('false: deliver an encrypted source without decryption; or patterns below the source: {"keys/**": false}');
 export const argv = z
   .array(z.string(), 'must be a list: a program and its arguments, such as [systemctl, reload, nginx]; no shell')
   .min(1, 'must name a program')
@@ -38,10 +38,7 @@ export const duration = z
 
 export const fairlead = z
   .strictObject({
-    mode: z
-      .enum(['observe', 'enforce'])
-      .optional()
-      .describe('observe: look at it and tell what differs, never touch it'),
+    mode: z.enum(['observe', 'enforce']).optional().describe('observe: report differences, never change it'),
   })
   .optional()
-  .describe('how fairlead treats it, as with a service of a stack');
+  .describe('options of fairlead, as for a service of a stack');

@@ -74,10 +74,8 @@ export function openSigner({ key, passphraseFile }: SignerOptions): Signer {
             `_gpg_path ${home}`,
             file,
           ],
-          {
-            env,
-            stdio: ['ignore', 'ignore', 'inherit'],
-          },
+          // It warns of a terminal that it does not need; where it fails, the error has what it said.
+          { env, stdio: ['ignore', 'ignore', 'pipe'] },
         ),
       close,
     };

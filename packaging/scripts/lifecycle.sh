@@ -21,10 +21,13 @@ refuse_downgrade() {
   [ "$written" -gt "$SCHEMA" ] || return 0
   echo "fairlead $VERSION cannot be installed: the state in $STATE was written by a newer version (form $written of the database; this version reads up to $SCHEMA). Nothing was changed; keep the newer version." >&2
   if [ -f "$STATE/history.db.$SCHEMA" ]; then
-    echo "To go back to the state of before that upgrade, without the history since: systemctl stop fairlead; cd $STATE; rm -f history.db-wal history.db-shm; mv history.db.$SCHEMA history.db; echo $SCHEMA > schema" >&2
+    echo "To return to the state before that upgrade, and lose the history since: systemctl stop fairlead; cd $STATE; ln -f history.db history.db.left; rm -f history.db-wal history.db-shm; mv history.db.$SCHEMA history.db; echo $SCHEMA > schema" >&2
   fi
   return 1
 }
+
+# To the disk with what was written: sync(1) of the file systems at hand, or of all where it knows no other.
+write_out() { sync -f "$STATE" "${PROGRAM%/*}" /etc/systemd/system 2>/dev/null || sync; }
 
 # The program as it is, by hard links where that can be; an upgrade that was cut short has kept it already.
 keep_previous() {
@@ -59,7 +62,7 @@ start_or_put_back() {
   if [ ! -e "$PREVIOUS/was-running" ]; then
     rm -rf "$PREVIOUS"
     [ ! -e "$FAILED" ] && return 0
-    echo "fairlead $VERSION did not start when it was installed, and the version before is back: install another one, or this one again" >&2
+    echo "fairlead $VERSION did not start after its installation, and the former version was restored: install another version, or this one again" >&2
     return 1
   fi
   if ! booted; then
@@ -76,7 +79,7 @@ start_or_put_back() {
   journalctl -u fairlead.service -o cat -n 20 --no-pager 2>/dev/null | tail -n 5 >&2 || true
   put_back
   systemctl start fairlead.service || true
-  echo "fairlead $former was put back and $(systemctl is-active fairlead.service || true); nothing that it manages was touched" >&2
+  echo "fairlead $former was restored and is $(systemctl is-active fairlead.service || true); nothing that it manages was changed" >&2
   return 1
 }
 
@@ -88,12 +91,29 @@ put_back() {
   rm -f "$PROGRAM/was-running"
   [ ! -f "$PROGRAM/fairlead.service" ] || cp -p "$PROGRAM/fairlead.service" "$UNIT"
   systemctl daemon-reload
-  form=$(number_in "$PROGRAM/SCHEMA")
-  [ "$(number_in "$STATE/schema")" -gt "$form" ] || return 0
-  [ -f "$STATE/history.db.$form" ] || return 0
+  put_database_back "$(number_in "$PROGRAM/SCHEMA")"
+}
+
+# The database of before a migration, whose form is $1. What gives way stays beside it as history.db.left, until the next agent has taken
+# over the events in it that were not reported yet. Every step may be done twice.
+put_database_back() {
+  [ "$(number_in "$STATE/schema")" -gt "$1" ] || return 0
+  [ -f "$STATE/history.db.$1" ] || return 0
+  # A disk may have no room for another copy.
+  ln -f "$STATE/history.db.$1" "$STATE/history.db.back" 2>/dev/null || cp -p "$STATE/history.db.$1" "$STATE/history.db.back"
+  if [ ! -e "$STATE/history.db.left" ] && [ -e "$STATE/history.db" ]; then
+    rm -f "$STATE/history.db.left-wal"
+    [ ! -e "$STATE/history.db-wal" ] || ln "$STATE/history.db-wal" "$STATE/history.db.left-wal"
+    ln "$STATE/history.db" "$STATE/history.db.left"
+  fi
+  echo "$1" > "$STATE/schema.new"
+  write_out
   rm -f "$STATE/history.db-wal" "$STATE/history.db-shm"
-  mv "$STATE/history.db.$form" "$STATE/history.db"
-  echo "$form" > "$STATE/schema"
+  mv "$STATE/history.db.back" "$STATE/history.db"
+  mv "$STATE/schema.new" "$STATE/schema"
+  write_out
+  # rename(2) leaves both names where they are one file already.
+  rm -f "$STATE/history.db.$1" "$STATE/history.db.back"
 }
 
 # What an upgrade that put the former version back has left in the way of the files of another one.

@@ -16,11 +16,13 @@ ordered() { sed -n "s/^$1=//p" "$ORDER"; }
 say() { echo "$*" >&2; }
 against() { CAUSE=$1 WHY=$2; say "$2"; return 1; }
 
-# Whole or not at all, and on the disk before anything follows from it.
+# Whole or not at all, after all that it follows from is on the disk, and before anything follows from it: after a power cut a file that
+# was written a moment ago may be empty under its new name, and what lies on another file system older.
 put() {
   cat > "$UPGRADE/$1.new"
+  write_out
   mv "$UPGRADE/$1.new" "$UPGRADE/$1"
-  sync
+  write_out
 }
 phase() { cat "$UPGRADE/phase" 2>/dev/null || true; }
 enter() { echo "$1" | put phase; }
@@ -38,7 +40,7 @@ inside() {
 
 # Before anything is touched.
 check_package() {
-  echo "$(ordered sha256)  $PACKAGE" | sha256sum --check --status || against damaged "the package is not the one that was staged" || return 1
+  echo "$(ordered sha256)  $PACKAGE" | sha256sum --check --status || against damaged "the package differs from the staged one" || return 1
   brings=$(inside VERSION || true)
   [ "$brings" = "$VERSION" ] || against other "the package brings version ${brings:-that cannot be read}, not $VERSION" || return 1
   SCHEMA=$(inside SCHEMA || true)
@@ -63,7 +65,7 @@ install_package() {
         code=0
         DEBIAN_FRONTEND=noninteractive dpkg --install --force-confold "$PACKAGE" || code=$?
         [ "$code" = 2 ] || return "$code"
-        say "dpkg is busy, or cannot work; try $try of 12"
+        say "dpkg is busy or fails; try $try of 12"
         sleep 10
       done
       return 2
@@ -184,19 +186,12 @@ restore() {
   fi
   unit=$(cat "$UPGRADE/unit" 2>/dev/null || true)
   if [ -f "$PROGRAM/fairlead.service.before" ] && [ -n "$unit" ]; then
-    cp -p "$PROGRAM/fairlead.service.before" "$unit"
+    cp -p "$PROGRAM/fairlead.service.before" "$unit.new"
+    write_out
+    mv "$unit.new" "$unit"
     rm -f "$PROGRAM/fairlead.service.before"
   fi
-  form=$(number_in "$PROGRAM/SCHEMA")
-  if [ "$(number_in "$STATE/schema")" -gt "$form" ] && [ -f "$STATE/history.db.$form" ]; then
-    cp -p "$STATE/history.db.$form" "$STATE/history.db.back"
-    sync
-    rm -f "$STATE/history.db-wal" "$STATE/history.db-shm"
-    mv "$STATE/history.db.back" "$STATE/history.db"
-    echo "$form" > "$STATE/schema"
-    sync
-    rm -f "$STATE/history.db.$form"
-  fi
+  put_database_back "$(number_in "$PROGRAM/SCHEMA")"
   # The next package then clears away what the one that was put back has left: clear_put_back.
   rm -rf "$REJECTED" "$PREVIOUS" "$FAILED"
   mkdir "$FAILED"
@@ -207,6 +202,7 @@ put_former_back() {
   # One that was begun is brought to its end.
   if [ -e "$UPGRADE/restoring" ] || ! is_before; then
     touch "$UPGRADE/restoring"
+    write_out
     restore
   fi
   rm -rf "$BEFORE" "$PREVIOUS"
@@ -237,7 +233,7 @@ clear_away() {
   rm -rf "$UPGRADE/package" "$UPGRADE/unpacked" "$BEFORE" "$WANTS"
   rm -f "$PROGRAM/fairlead.service.before" "$UPGRADE/tries" "$UPGRADE/unit" "$UPGRADE/log" "$UPGRADE/cause" "$UPGRADE/restoring"
   rm -f "$ORDER"
-  sync
+  write_out
   rm -f "$UPGRADE/phase" "$WATCHER"
   systemctl daemon-reload
 }
@@ -263,7 +259,7 @@ upgrade() {
     put_former_back
     finish failed
   elif [ "$(phase)" = good ]; then
-    say "version $VERSION has proved itself"
+    say "version $VERSION has passed its trial"
     finish upgraded
   fi
 }

@@ -1,6 +1,6 @@
 /** A broker of one process that speaks MQTT 5 as far as a host does: what it refuses it answers, as mosquitto does. */
 import net from 'node:net';
-import packet, { type Packet } from 'mqtt-packet';
+import packet, { type IPublishPacket, type Packet } from 'mqtt-packet';
 import { silentLog } from '../../agent/log.ts';
 import { createMqttChannel } from '../../agent/report/mqtt/channel.ts';
 import { createMqttProbe } from '../../agent/report/mqtt/probe.ts';
@@ -25,9 +25,20 @@ export async function createMqttFarEnd(): Promise<FarEnd> {
   let refused: readonly string[] = [];
   const nameOf = (topic: string) => topic.slice(topic.lastIndexOf('/') + 1);
 
-  const publish = (topic: string, payload: string) => {
+  const replies: { id: string; correlation: string }[] = [];
+
+  const publish = (topic: string, payload: string, properties?: IPublishPacket['properties']) => {
     for (const { socket, filters } of clients)
-      if (filters.has(topic)) write(socket, { cmd: 'publish', topic, payload, qos: 0, retain: false, dup: false });
+      if (filters.has(topic))
+        write(socket, {
+          cmd: 'publish',
+          topic,
+          payload,
+          qos: 0,
+          retain: false,
+          dup: false,
+          ...(properties && { properties }),
+        });
   };
   const arrive = (topic: string, payload: string, retain: boolean) => {
     if (retain) retained.set(topic, payload);
@@ -54,7 +65,13 @@ export async function createMqttFarEnd(): Promise<FarEnd> {
       if (socket.destroyed) return;
       const isRefused = refused.includes(nameOf(topic));
       if (!isRefused) arrive(topic, asked.payload.toString(), retain);
-      write(socket, { cmd: 'puback', ...(messageId && { messageId }), reasonCode: isRefused ? NOT_AUTHORIZED : 0 });
+      if (topic.startsWith('p/f/replies/') && !isRefused)
+        replies.push({
+          id: (JSON.parse(asked.payload.toString()) as { id: string }).id,
+          correlation: asked.properties?.correlationData?.toString() ?? '',
+        });
+      if (asked.qos > 0)
+        write(socket, { cmd: 'puback', ...(messageId && { messageId }), reasonCode: isRefused ? NOT_AUTHORIZED : 0 });
     } else if (asked.cmd === 'subscribe') {
       for (const { topic } of asked.subscriptions) client.filters.add(topic);
       write(socket, {
@@ -94,7 +111,7 @@ export async function createMqttFarEnd(): Promise<FarEnd> {
   const far: FarEnd = {
     channel: () =>
       createMqttChannel({
-        ...{ broker, prefix: 'p', fleet: 'f', host: 'h', ref: 'main', instance: 'i' },
+        ...{ broker, prefix: 'p', fleet: 'f', host: 'h', ref: 'main', instance: 'i', commands: true },
         ...{ clock: systemClock, log: silentLog, random: () => 0 },
       }),
     probe: () => createMqttProbe(broker),
@@ -115,6 +132,12 @@ export async function createMqttFarEnd(): Promise<FarEnd> {
       far.cut();
       await closed;
     },
+    command: (text, correlation) =>
+      publish('p/f/hosts/h/commands', text, {
+        responseTopic: 'p/f/replies/test',
+        correlationData: Buffer.from(correlation),
+      }),
+    replies: () => [...replies],
     notify: (ref, payload) => publish(`p/f/refs/${encodeURIComponent(ref)}`, payload),
     async end() {
       far.cut();

@@ -1,13 +1,14 @@
 /** What every channel must do, whatever it is made of (agent/core/channel.ts). A new channel brings a far end and runs this. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Channel, ChannelProbe } from '../../agent/core/channel.ts';
+import type { Channel, ChannelProbe, ReceivedCommand } from '../../agent/core/channel.ts';
 import { AgentError } from '../../agent/errors.ts';
-import type { EventDocument, StatusDocument } from '../../manifests-schema/payloads.ts';
+import type { CommandResult } from '../../manifests-schema/commands.ts';
+import type { EventDocument, MetricsDocument, StatusDocument } from '../../manifests-schema/payloads.ts';
 import { until } from '../lab/run.ts';
 
 /** What a channel speaks to, as a test sees and disturbs it. */
 export interface FarEnd {
-  /** A channel of host `h` that follows branch `main`, not started. */
+  /** A channel of host `h` that follows branch `main` and commands, not started. */
   channel(): Channel;
   probe(): ChannelProbe;
   /** Resolves when all that a channel was told is taken shows below. */
@@ -28,10 +29,14 @@ export interface FarEnd {
   away(isAway: boolean): Promise<void>;
   /** Somebody says that a ref has moved. */
   notify(ref: string, payload: string): void;
+  /** Somebody tells the host to do something; what is said to come back with the answer is `correlation`. */
+  command(text: string, correlation: string): void;
+  /** Ids of the answers that came, each with what came back. */
+  replies(): { id: string; correlation: string }[];
   end(): Promise<void>;
 }
 
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 const status = (message: string) => ({ message }) as unknown as StatusDocument;
 const event = (seq: number) => ({ seq, id: `e-${seq}` }) as unknown as EventDocument;
 const resources = { schema: 1 as const, resources: [] };
@@ -44,12 +49,14 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
     let openings: number;
     let turns: string[][];
     let notices: string[];
+    let commands: ReceivedCommand[];
     beforeEach(async () => {
       far = await create();
       channel = far.channel();
       openings = 0;
       turns = [];
       notices = [];
+      commands = [];
     });
     afterEach(async () => {
       await channel.stop();
@@ -63,6 +70,7 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
         },
         problemsChanged: () => turns.push(channel.problems().map((p) => p.reason)),
         notice: (payload) => notices.push(payload),
+        command: (received) => commands.push(received),
       });
     const opened = (times = 1) =>
       until(`opening ${times}`, WAIT_MS, async () => openings === times && channel.isOpen());
@@ -87,6 +95,19 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       await far.caughtUp();
       expect(far.retained('status')).toEqual({ message: 'two' });
       expect(far.retained('resources')).toEqual(resources);
+    });
+
+    test('keeps what is sent without a confirmation, and stays open', async () => {
+      start();
+      await opened();
+      expect(await channel.retain('metrics', { uptimeSeconds: 5 } as MetricsDocument)).toBe('taken');
+      await until(
+        'the metrics',
+        WAIT_MS,
+        async () => far.retained('metrics') !== null && far.retained('metrics') !== undefined,
+      );
+      expect(far.retained('metrics')).toEqual({ uptimeSeconds: 5 });
+      expect(openings).toBe(1);
     });
 
     test('delivers events in order, before it says that they are taken', async () => {
@@ -174,6 +195,23 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       far.notify('main', 'x'.repeat(5_000));
       await until('the long notice', WAIT_MS, async () => notices.some((n) => n.startsWith('x')));
       expect(notices.at(-1)).toHaveLength(100);
+    });
+
+    test('hears commands, and gives back what came with them', async () => {
+      start();
+      await opened();
+      // Until it is heard, since a subscription takes a moment.
+      await until('the command', WAIT_MS, async () => {
+        if (commands.length === 0) far.command('do it', 'mine');
+        return commands.length > 0;
+      });
+      const [first] = commands;
+      if (first === undefined) throw new Error('no command came');
+      expect(first.text).toBe('do it');
+      expect(await channel.reply(first.reply, { id: 'c-1' } as CommandResult)).toBe('taken');
+      await far.caughtUp();
+      await until('the answer', WAIT_MS, async () => far.replies().length > 0);
+      expect(far.replies()).toEqual([{ id: 'c-1', correlation: 'mine' }]);
     });
 
     test('says that the host left when it is stopped, and nothing after that', async () => {

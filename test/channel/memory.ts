@@ -13,6 +13,7 @@ const NOTICE_CHARS = 100;
 export function createMemoryFarEnd(): FarEnd {
   const kept = new Map<string, unknown>();
   const came: number[] = [];
+  const replies: { id: string; correlation: string }[] = [];
   const refused = new Set<string>();
   /** Of those that are open: what ends their connection. */
   const connected = new Map<ChannelListener, () => void>();
@@ -95,6 +96,8 @@ export function createMemoryFarEnd(): FarEnd {
       },
       isOpen: () => connection !== null && !isStopped,
       retain: (name, document) => say(name, () => void kept.set(name, JSON.parse(JSON.stringify(document)))),
+      reply: (to, result) =>
+        say('replies', () => void replies.push({ id: result.id ?? '', correlation: to.correlation ?? '' })),
       send: (event) => say('events', () => void came.push(event.seq)),
       problems: () => [
         ...(isUnreachable ? [problem('BrokerUnreachable')] : []),
@@ -140,6 +143,10 @@ export function createMemoryFarEnd(): FarEnd {
         back = Promise.withResolvers();
       }
     },
+    command(text, correlation) {
+      for (const listener of connected.keys()) listener.command?.({ text, reply: { place: null, correlation } });
+    },
+    replies: () => [...replies],
     notify(ref, payload) {
       if (ref === 'main') for (const listener of connected.keys()) listener.notice(payload.slice(0, NOTICE_CHARS));
     },

@@ -26,7 +26,13 @@ export async function createMosquittoFarEnd({ host, port, prefix, deny }: Mosqui
   const heard = new Map<string, string>();
   const events: number[] = [];
   const observer = await mqtt.connectAsync(`mqtt://${host}:${port}`, { protocolVersion: 5 });
-  observer.on('message', (topic, payload) => {
+  const replies: { id: string; correlation: string }[] = [];
+  observer.on('message', (topic, payload, { properties }) => {
+    if (topic.startsWith(`${prefix}/f/replies/`))
+      replies.push({
+        id: (JSON.parse(payload.toString()) as { id: string }).id,
+        correlation: properties?.correlationData?.toString() ?? '',
+      });
     heard.set(topic, payload.toString());
     if (topic === `${base}/events`) events.push((JSON.parse(payload.toString()) as { seq: number }).seq);
   });
@@ -65,14 +71,14 @@ export async function createMosquittoFarEnd({ host, port, prefix, deny }: Mosqui
   const far: FarEnd = {
     channel: () =>
       createMqttChannel({
-        ...{ broker, prefix, fleet: 'f', host: 'h', ref: 'main', instance: 'i' },
+        ...{ broker, prefix, fleet: 'f', host: 'h', ref: 'main', instance: 'i', commands: true },
         ...{ clock: systemClock, log: silentLog, random: () => 0 },
       }),
     probe: () => createMqttProbe(broker),
     async caughtUp() {
       const mark = String(++marks);
       await observer.publishAsync(`${prefix}/mark`, mark, { qos: 1 });
-      await until('the observer to catch up', 10_000, async () => heard.get(`${prefix}/mark`) === mark);
+      await until('the observer to catch up', 30_000, async () => heard.get(`${prefix}/mark`) === mark);
     },
     retained: (name) => JSON.parse(heard.get(`${base}/${name}`) ?? 'null'),
     events: () => [...events],
@@ -88,6 +94,11 @@ export async function createMosquittoFarEnd({ host, port, prefix, deny }: Mosqui
       far.cut();
       await closed;
     },
+    command: (text, correlation) =>
+      void observer.publish(`${base}/commands`, text, {
+        properties: { responseTopic: `${prefix}/f/replies/test`, correlationData: Buffer.from(correlation) },
+      }),
+    replies: () => [...replies],
     notify: (ref, payload) => void observer.publish(`${prefix}/f/refs/${encodeURIComponent(ref)}`, payload),
     async end() {
       far.cut();

@@ -1,7 +1,7 @@
 /** What a fleet leaves on a broker, said by one client: each host's index, presence and status. */
 import { createHash } from 'node:crypto';
-import mqtt from 'mqtt';
-import { sliceOf } from '../../agent/core/fleet-index.ts';
+import { sliceOf } from '../../agent/core/reporting/fleet-index.ts';
+import { connectBroker } from '../../agent/system/mqtt.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -21,18 +21,24 @@ export const statusOf = (host: string, fleet: string): StatusDocument => ({
   agent: { version: '1', startedAt: '2026-11-24T08:00:00.000Z', instance: 'i' },
 });
 
-/** @returns the topics that are retained then */
+/** Messages that are under way at once. */
+const SIDE_BY_SIDE = 500;
+
+/** Over MQTT 5, or 3.1.1 where the broker knows no better. @returns the topics that are retained then */
 export async function populate(url: string, prefix: string, hosts: readonly string[]): Promise<string[]> {
-  const client = await mqtt.connectAsync(url, { protocolVersion: 5 });
+  const client = await connectBroker({ broker: { url }, clientId: `populate-${prefix}`, timeoutMs: 30_000 });
   const base = `${prefix}/f`;
   const said = hosts.flatMap((host) => [
     [`${base}/index/${sliceOf(host, sha256)}/${host}`, host],
     [`${base}/hosts/${host}/presence`, 'online'],
     [`${base}/hosts/${host}/status`, JSON.stringify(statusOf(host, 'f'))],
   ]);
-  await Promise.all(
-    said.map(([topic = '', payload = '']) => client.publishAsync(topic, payload, { qos: 1, retain: true })),
-  );
-  await client.endAsync();
+  for (let at = 0; at < said.length; at += SIDE_BY_SIDE)
+    await Promise.all(
+      said
+        .slice(at, at + SIDE_BY_SIDE)
+        .map(([topic = '', payload = '']) => client.publishAsync(topic, payload, { qos: 1, retain: true })),
+    );
+  client.end(true);
   return said.map(([topic = '']) => topic);
 }

@@ -87,7 +87,7 @@ export function contract(name: string, { away }: ContractOptions, make: () => Pr
       expect(await exists()).toBe(true);
       expect(await drift()).toEqual({ op: 'none' });
       expect(await bring(provider, want)).toEqual({ op: 'none' });
-      await until(`${want.id} to be well`, 30_000, async () => {
+      await until(`${want.id} to be well`, 120_000, async () => {
         const health = provider.health(want, await lookAt(provider, want.id));
         expect(health.state, health.message).not.toBe('bad');
         return health.state === 'ok';

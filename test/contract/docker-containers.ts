@@ -3,6 +3,9 @@ import { expect, test } from 'vitest';
 import type { DockerEvent } from '../../agent/system/docker/events.ts';
 import { type DockerTools, shell, silent } from './docker-tools.ts';
 
+/** Longer than a command takes on a busy machine. */
+const LONG_MS = 60_000;
+
 export function containerPromises(on: DockerTools): void {
   const { made, started, look, listed, becomes, refused } = on;
 
@@ -124,9 +127,13 @@ export function containerPromises(on: DockerTools): void {
   });
 
   test('a healthcheck begins with `starting`, and says what it found', async () => {
-    const every = { Interval: 1e9, Timeout: 2e9, Retries: 1 };
+    const every = { Interval: 1e9, Timeout: 30e9, Retries: 1 };
+    // Its first probe is an hour away: one look a second after the start would find it healthy.
+    const young = await started('t-young', {
+      Healthcheck: { Test: ['CMD', '/bin/busybox', 'true'], ...every, Interval: 3600e9 },
+    });
+    expect((await look(young)).State.Health?.Status).toBe('starting');
     const well = await started('t-well', { Healthcheck: { Test: ['CMD', '/bin/busybox', 'true'], ...every } });
-    expect((await look(well)).State.Health?.Status).toBe('starting');
     await becomes(well, 'healthy', (c) => c.State.Health?.Status === 'healthy');
     expect((await listed(well))?.Status).toContain('(healthy)');
     const unwell = await started('t-unwell', { Healthcheck: { Test: ['CMD', '/bin/busybox', 'false'], ...every } });
@@ -156,8 +163,11 @@ export function containerPromises(on: DockerTools): void {
 
   test('a command is run in what runs, and says how it ended', async () => {
     const id = await started('t-exec');
-    expect(await on.docker.run(id, { Cmd: shell('echo out; exit 2') }, 5_000)).toEqual({ exitCode: 2, output: 'out' });
-    expect(await on.docker.run(id, { Cmd: ['/bin/busybox', 'true'] }, 5_000)).toEqual({ exitCode: 0, output: '' });
+    expect(await on.docker.run(id, { Cmd: shell('echo out; exit 2') }, LONG_MS)).toEqual({
+      exitCode: 2,
+      output: 'out',
+    });
+    expect(await on.docker.run(id, { Cmd: ['/bin/busybox', 'true'] }, LONG_MS)).toEqual({ exitCode: 0, output: '' });
     await on.docker.stop(id, 0);
     expect(await refused(on.docker.run(id, { Cmd: ['/bin/busybox', 'true'] }, 5_000))).toMatch(
       /^EngineRefused: .*not running/,

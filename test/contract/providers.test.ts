@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { createProviders } from '../../agent/kinds/index.ts';
 import { systemClock } from '../../agent/system/clock.ts';
-import type { KernelSettings } from '../../agent/system/kernel-settings.ts';
+import type { KernelSettings } from '../../agent/system/proc/kernel-settings.ts';
 import { withoutFailure } from '../failures.ts';
 import { type Lab, type LabHost, startLab, until } from '../lab/lab.ts';
 import type { Flavour } from '../lab/recipe.ts';

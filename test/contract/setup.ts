@@ -1,7 +1,7 @@
 /** From a declaration in a manifest or a stack to a subject of the contract, by way of the agent's own loader. */
 import { expect } from 'vitest';
-import { predecessors } from '../../agent/core/graph.ts';
 import { kindOf } from '../../agent/core/id.ts';
+import { predecessors } from '../../agent/core/order/graph.ts';
 import type { Provider } from '../../agent/core/provider.ts';
 import type { Desired, Kind, ResourceId } from '../../agent/core/types.ts';
 import { createLoader } from '../../agent/engine/load/load.ts';

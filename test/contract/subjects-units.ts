@@ -30,8 +30,16 @@ export const UNITS: Record<string, Setup> = {
         field: 'content',
       },
       {
-        what: 'killed again and again',
-        act: () => host.act('systemctl', 'kill', '-s', 'KILL', 'contract.service'),
+        what: 'killed',
+        // systemctl sends the signal and returns; systemd sees the end of the process a moment later.
+        act: async () => {
+          await host.act('systemctl', 'kill', '-s', 'KILL', 'contract.service');
+          await host.until(
+            'systemd to see that its process is gone',
+            30_000,
+            async () => !(await host.run('systemctl', 'is-active', 'contract.service')),
+          );
+        },
         field: 'state',
       },
     ],

@@ -1,21 +1,25 @@
 /** The demo without hosts: the agent with --root in a temporary directory, an embedded broker, files only. */
 import { spawn } from 'node:child_process';
 import fs, { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { Aedes } from 'aedes';
 import git from 'isomorphic-git';
+import { createWebSocketStream, WebSocketServer } from 'ws';
 import { run, until } from '../lab/run.ts';
+import { MAIN } from './command.ts';
+import { showPage } from './page.ts';
 
 export interface LightDemo {
   step(text: string): void;
   files: Record<string, string>;
+  /** Somebody is there to look at the page. */
+  isLooking: boolean;
 }
 
-const MAIN = path.join(import.meta.dirname, '../../dist/fairlead.cjs');
-
-export async function lightDemo({ step, files }: LightDemo): Promise<void> {
+export async function lightDemo({ step, files, isLooking }: LightDemo): Promise<void> {
   const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-demo-'));
   const root = path.join(dir, 'root');
   const repo = path.join(dir, 'fleet');
@@ -23,6 +27,11 @@ export async function lightDemo({ step, files }: LightDemo): Promise<void> {
   const server = net.createServer(broker.handle);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as net.AddressInfo;
+  const web = http.createServer();
+  const sockets = new WebSocketServer({ server: web });
+  sockets.on('connection', (socket) => broker.handle(createWebSocketStream(socket) as unknown as net.Socket));
+  await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
+  const socketPort = (web.address() as net.AddressInfo).port;
 
   const fairlead = (...args: string[]) => {
     console.log(`$ fairlead ${args.join(' ')}`);
@@ -81,9 +90,13 @@ export async function lightDemo({ step, files }: LightDemo): Promise<void> {
     step('the fleet, from the broker alone');
     await fairlead('fleet', 'status');
     await fairlead('history');
+    step('the same on a page');
+    await showPage({ broker: { host: '127.0.0.1', port: socketPort }, isLooking });
     agent.kill('SIGTERM');
     await ended;
   } finally {
+    sockets.close();
+    web.close();
     await new Promise((resolve) => broker.close(() => server.close(resolve)));
     rmSync(dir, { recursive: true, force: true });
   }

@@ -335,7 +335,7 @@ describe('what was broken before', () => {
   });
 });
 
-describe('the way back', () => {
+describe('a rollback', () => {
   /** What runs refuses the schema that the next version makes. */
   const migrating = () => {
     let schema = 1;
@@ -384,7 +384,17 @@ describe('the way back', () => {
     }
   });
 
-  test.each(['rollback: off', 'a whole stack'])('what moves forward only is never taken back: %s', async (where) => {
+  test('nor if another commit was begun between the two, and not judged', async () => {
+    migrating();
+    await engine.apply(db(1));
+    await engine.apply(db(2));
+    const isBegun = () => container('shop-db-1')?.config.Labels?.label === 'x';
+    await engine.apply(db(1, ', labels: {label: x}'), undefined, { superseded: isBegun });
+    expect(isBegun()).toBe(true);
+    expect(syncOf(await engine.apply(db(2)))).toEqual({ sync: 'failed', reason: 'RollbackFailed' });
+  });
+
+  test.each(['rollback: off', 'a whole stack'])('what moves forward only is never rolled back: %s', async (where) => {
     migrating();
     const isStack = where === 'a whole stack';
     const on = (n: number) => ({
@@ -403,6 +413,78 @@ describe('the way back', () => {
     expect(container('shop-db-1')?.id).toBe(made);
     host.engine.registry.push('db:3', { config: { Cmd: ['app'] }, program: () => RUNS });
     expect((await engine.apply(on(3))).run.sync).toBe('synced');
+  });
+});
+
+describe('what an earlier commit broke that was not judged is no excuse for the next one', () => {
+  const SICK = { healthcheck: { test: ['CMD', '/bin/false'], interval: '1s', retries: 2 } };
+  const web = (more: object, beside = '') => ({
+    ...compose(JSON.stringify({ services: { web: { image: 'app:1', ...more } } })),
+    ...(beside === '' ? {} : { 'b.yaml': `files: {/etc/beside: {content: "${beside}"}}\n` }),
+  });
+  const isSick = () => container('shop-web-1')?.config.Healthcheck !== undefined;
+  beforeEach(async () => {
+    host.engine.registry.push('app:1', {
+      config: { Cmd: ['httpd'] },
+      program: (argv) => (argv.includes('/bin/false') ? { code: 1, says: '' } : RUNS),
+    });
+    await engine.apply(web({}));
+  });
+  const takenBack = async (ran: RunResult) => {
+    expect(syncOf(ran)).toEqual({ sync: 'rolled-back', reason: 'Unhealthy' });
+    expect(isSick()).toBe(false);
+  };
+
+  test('since the next one came meanwhile', async () => {
+    let looks = 0;
+    const open = await engine.apply(web(SICK), undefined, { superseded: () => isSick() && ++looks > 20 });
+    expect(open.run.sync).toBe('progressing');
+    await takenBack(await engine.apply(web(SICK, 'x')));
+  });
+
+  test('since the agent was ended, and is started with the next one', async () => {
+    const stop = new AbortController();
+    await engine.apply(web(SICK), stop.signal, {
+      emit: (line) => {
+        if (line.type === 'phase' && line.phase === 'settle') stop.abort();
+      },
+    });
+    engine.restart();
+    await host.clock.sleep(10_000);
+    await takenBack(await engine.apply(web(SICK, 'x')));
+  });
+
+  test('since its rollback had no end', async () => {
+    const stop = new AbortController();
+    await engine.apply(web(SICK), stop.signal, {
+      emit: (line) => {
+        if (line.type === 'phase' && line.phase === 'rollback') stop.abort();
+      },
+    });
+    expect(isSick()).toBe(true);
+    await takenBack(await engine.apply(web(SICK, 'x')));
+  });
+
+  test('but what was unwell before that one is one for both', async () => {
+    let isBroken = false;
+    host.engine.registry.push('app:2', {
+      config: { Cmd: ['httpd'] },
+      program: (argv) => (argv.includes('/bin/true') && isBroken ? { code: 1, says: '' } : RUNS),
+    });
+    const labelled = (label: string) =>
+      web({ image: 'app:2', labels: { label }, healthcheck: { ...SICK.healthcheck, test: ['CMD', '/bin/true'] } });
+    expect((await engine.apply(labelled('a'))).run.sync).toBe('synced');
+    isBroken = true;
+    await host.clock.sleep(10_000);
+    expect(container('shop-web-1')?.health).toBe('unhealthy');
+    let looks = 0;
+    const isChanged = () => container('shop-web-1')?.config.Labels?.label === 'b';
+    await engine.apply(labelled('b'), undefined, { superseded: () => isChanged() && ++looks > 3 });
+    expect(isChanged()).toBe(true);
+    const ran = await engine.apply(labelled('c'));
+    expect(syncOf(ran)).toEqual({ sync: 'failed', reason: 'Unhealthy' });
+    expect(turns(ran)).toMatchObject([{ id: 'service:shop/web', turn: 'host' }]);
+    expect(bad()).toEqual([]);
   });
 });
 

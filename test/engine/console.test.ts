@@ -4,13 +4,14 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { z } from 'zod';
+import type { CliCommand } from '../../agent/cli/building.ts';
 import type { CliDeps, Terminal } from '../../agent/cli/context.ts';
-import { type CliCommand, createProgram, pathOf } from '../../agent/cli/program.ts';
+import { createProgram, pathOf } from '../../agent/cli/program.ts';
 import { encryptAge } from '../../agent/secrets/age.ts';
 import * as documents from '../../manifests-schema/documents.ts';
 import { eventDocument, resourcesDocument, statusDocument } from '../../manifests-schema/payloads.ts';
 import { until } from '../lab/run.ts';
-import { startTrial, type Trial } from './trial.ts';
+import { PATIENCE_MS, startTrial, type Trial } from './trial.ts';
 
 let trial: Trial;
 let head: string;
@@ -55,6 +56,8 @@ test('every command that prints data prints a document that its schema describes
   const init = fs.mkdtempSync(path.join(trial.root, '../init-'));
   const plain = path.join(init, 'plain');
   fs.writeFileSync(plain, 'x');
+  const relay = path.join(init, 'relay.yaml');
+  fs.writeFileSync(relay, 'mqtt: {url: "mqtts://broker"}\nnotify: [{format: slack, urlFile: /slack.url}]\n');
   const checked: Record<string, [z.ZodType, string[]][]> = {
     status: [[statusDocument, []]],
     plan: [
@@ -85,7 +88,17 @@ test('every command that prints data prints a document that its schema describes
     'secret recipients': [[documents.recipientsDocument, ['--dir', fleet()]]],
     'secret encrypt': [[documents.encryptDocument, [plain, '--to', 'trial', '--dir', fleet()]]],
     'fleet status': [[documents.fleetDocument, []]],
+    'fleet dashboard': [
+      [documents.dashboardDocument, ['--websocket', 'ws://127.0.0.1:9001', '--out', path.join(init, 'page')]],
+    ],
+    'fleet sync': [[documents.fleetActDocument, ['trial']]],
+    'fleet plan': [[documents.fleetActDocument, ['trial']]],
+    'fleet pause': [[documents.fleetActDocument, ['trial', '--for', '1h']]],
+    'fleet rollback': [[documents.fleetActDocument, ['trial', '--commit', head]]],
+    'fleet resume': [[documents.fleetActDocument, ['trial']]],
+    'fleet show': [[documents.fleetHostDocument, ['trial']]],
     'fleet forget': [[documents.forgetDocument, ['nobody']]],
+    'fleet relay': [[documents.relayDocument, ['--check', relay]]],
     notify: [[documents.notifyDocument, ['main', head]]],
     version: [[documents.versionDocument, []]],
   };
@@ -94,9 +107,9 @@ test('every command that prints data prints a document that its schema describes
   const printing = all(createProgram({} as Terminal, {} as CliDeps, () => undefined))
     .filter((c) => c.commands.length === 0 && !c.name().startsWith('__'))
     .map((c) => pathOf(c).slice('fairlead '.length));
-  // The daemon and the scripts of shells print no data; events have a test of their own.
+  // The daemon and the scripts of shells print no data; events, and what follows a fleet, have tests of their own.
   expect(Object.keys(checked).sort()).toEqual(
-    printing.filter((name) => !['agent', 'completion', 'events'].includes(name)).sort(),
+    printing.filter((name) => !['agent', 'completion', 'events', 'fleet events', 'fleet watch'].includes(name)).sort(),
   );
   for (const [name, calls] of Object.entries(checked))
     for (const [schema, args] of calls) {
@@ -107,8 +120,35 @@ test('every command that prints data prints a document that its schema describes
       expect([name, stdout.trim().split('\n').length]).toEqual([name, 1]);
       if (name === 'rollback') await trial.cli('resume');
     }
-  await until('the host on its head again', 20_000, async () => (await trial.cli('sync')).code === 0);
-}, 180_000);
+  await until('the host on its head again', PATIENCE_MS, async () => (await trial.cli('sync')).code === 0);
+});
+
+test('what is asked over the broker is done as on the host, and history and status name the command', async () => {
+  withLog();
+  const act = async (...args: string[]) => {
+    const { code, stdout } = await trial.cli('fleet', ...args, 'trial', '--json');
+    const [host] = documents.fleetActDocument.parse(JSON.parse(stdout)).hosts;
+    return { code, ...host };
+  };
+  const synced = await act('sync', '--reason', 'as a test');
+  expect(synced).toMatchObject({ code: 0, outcome: 'done', status: { sync: 'synced', health: 'healthy' } });
+  const { runs } = documents.historyDocument.parse(await json('history', '--limit', '1'));
+  expect(runs[0]?.command).toEqual({ id: expect.stringMatching(/^fleet-/), reason: 'as a test' });
+  expect((await act('plan')).plan).toMatchObject({ commit: head, actionsTotal: 0 });
+  const paused = await act('pause', '--reason', 'power works');
+  expect(paused.pause?.reason).toMatch(/^power works \[command fleet-\w+\]$/);
+  const held = async () => (await json('status')) as z.infer<typeof statusDocument>;
+  await until('the pause', PATIENCE_MS, async () => (await held()).gate?.kind === 'pause');
+  expect((await held()).gate?.reason).toContain('power works');
+  expect((await held()).commands).toEqual(['sync', 'plan', 'pause', 'resume', 'rollback']);
+  expect(await act('rollback', '--commit', 'f'.repeat(40))).toMatchObject({
+    code: 1,
+    outcome: 'refused',
+    reason: 'NotAccepted',
+  });
+  expect((await act('resume')).pause?.reason).toContain('power works');
+  await until('the host on its head again', PATIENCE_MS, async () => (await trial.cli('sync')).code === 0);
+});
 
 test('show: declared where, by whom, what was done and why; a part of the id is enough', async () => {
   const { code, stdout } = await trial.cli('show', 'motd');
@@ -134,13 +174,17 @@ test('what a repair overwrote is kept, and can be taken back; of a secret file n
   withLog();
   const drift = async (file: string, text: string | Buffer, wanted: string) => {
     fs.writeFileSync(at(file), text);
-    await until(`the repair of ${file}`, 20_000, async () => read(file) === wanted);
-    await until('its record', 20_000, async () => (await shown(`file:/${file}`)).history[0]?.action.drift === true);
+    await until(`the repair of ${file}`, PATIENCE_MS, async () => read(file) === wanted);
+    await until(
+      'its record',
+      PATIENCE_MS,
+      async () => (await shown(`file:/${file}`)).history[0]?.action.drift === true,
+    );
   };
   const mine = Buffer.from([0, 255, 10, 0xc3, 0x28]);
   await drift('etc/motd', 'mine\n', 'hello\n');
   await drift('etc/motd', mine, 'hello\n');
-  await until('both repairs', 20_000, async () => (await shown('file:/etc/motd')).overwritten.length === 2);
+  await until('both repairs', PATIENCE_MS, async () => (await shown('file:/etc/motd')).overwritten.length === 2);
   expect((await trial.cli('show', 'motd', '--overwritten', '2')).stdout).toBe('mine\n');
   const bytes = spawn(process.execPath, [trial.main, '--root', trial.root, 'show', 'motd', '--overwritten']);
   expect(Buffer.concat(await bytes.stdout.toArray())).toEqual(mine);
@@ -206,20 +250,20 @@ test('events: one document a line, as it happens; the daemon may be restarted me
   const ofRepairs = () => events().filter((e) => e.type === 'repair');
   let n = 0;
   // It listens from some moment on; what happened before is not its matter.
-  await until('the first event', 30_000, async () => {
+  await until('the first event', PATIENCE_MS, async () => {
     fs.writeFileSync(at('etc/a/app.conf'), `drift ${n++}`);
     return ofRepairs().length > 0;
   });
   expect(ofRepairs()[0]?.data).toMatchObject({ resource: 'file:/etc/a/app.conf', result: 'done' });
-  await until('the file as declared', 10_000, async () => read('etc/a/app.conf') === 'a');
+  await until('the file as declared', PATIENCE_MS, async () => read('etc/a/app.conf') === 'a');
   await trial.stop();
-  await until('a word about it', 10_000, async () => err.includes('the daemon ended; waiting'));
+  await until('a word about it', PATIENCE_MS, async () => err.includes('the daemon ended; waiting'));
   await trial.start();
-  await until('it to be back', 20_000, async () => err.includes('the daemon is back'));
-  const before = ofRepairs().length;
-  await until('an event of the new daemon', 30_000, async () => {
+  await until('it to be back', PATIENCE_MS, async () => err.includes('the daemon is back'));
+  // A resource that did not drift before: what comes of it is of the new daemon.
+  await until('an event of the new daemon', PATIENCE_MS, async () => {
     fs.writeFileSync(at('etc/b/app.conf'), `drift ${n++}`);
-    return ofRepairs().length > before;
+    return ofRepairs().some(({ data }) => data.resource === 'file:/etc/b/app.conf');
   });
   const ended = new Promise((resolve) => child.on('close', (code) => resolve(code)));
   child.kill('SIGINT');

@@ -27,46 +27,42 @@ test.each(
     { what: 'an apply', how, after: AFTER, end: AFTER },
     { what: 'an apply that is taken back', how, after: WITHDRAWN, end: BEFORE },
   ]),
-)(
-  '$what, disturbed before and after every single effect: $how',
-  async ({ how, after, end }) => {
-    const points = new Set<string>();
-    let total = 0;
-    for (let at = 1; ; at++) {
-      const world = createWorld({ power: how === 'a power cut' });
-      try {
-        world.commit('before', BEFORE);
-        await world.run();
-        world.commit('after', after);
-        const { count, where } = await disturbedRun(world, at, how);
-        total = count;
-        if (where === null) break;
-        points.add(where);
-        expect(await recover(world, end), `${how} ${where} (point ${at})`).toEqual([]);
-      } finally {
-        world.end();
-      }
+)('$what, disturbed before and after every single effect: $how', async ({ how, after, end }) => {
+  const points = new Set<string>();
+  let total = 0;
+  for (let at = 1; ; at++) {
+    const world = createWorld({ power: how === 'a power cut' });
+    try {
+      world.commit('before', BEFORE);
+      await world.run();
+      world.commit('after', after);
+      const { count, where } = await disturbedRun(world, at, how);
+      total = count;
+      if (where === null) break;
+      points.add(where);
+      expect(await recover(world, end), `${how} ${where} (point ${at})`).toEqual([]);
+    } finally {
+      world.end();
     }
-    expect(total).toBeGreaterThan(20);
-    // Each kind of effect was interrupted on both sides.
-    const effects = [...points].map((p) => p.replace(/^(before|after) /, ''));
-    for (const effect of effects)
-      expect([...points]).toEqual(expect.arrayContaining([`before ${effect}`, `after ${effect}`]));
-    expect(effects).toEqual(
-      expect.arrayContaining([
-        'inventory.intend',
-        'inventory.settle',
-        'inventory.forget',
-        'commits.set',
-        'runs.finish',
-        'apply file',
-        'apply service',
-        'remove service',
-      ]),
-    );
-  },
-  60_000,
-);
+  }
+  expect(total).toBeGreaterThan(20);
+  // Each kind of effect was interrupted on both sides.
+  const effects = [...points].map((p) => p.replace(/^(before|after) /, ''));
+  for (const effect of effects)
+    expect([...points]).toEqual(expect.arrayContaining([`before ${effect}`, `after ${effect}`]));
+  expect(effects).toEqual(
+    expect.arrayContaining([
+      'inventory.intend',
+      'inventory.settle',
+      'inventory.forget',
+      'commits.set',
+      'runs.finish',
+      'apply file',
+      'apply service',
+      'remove service',
+    ]),
+  );
+});
 
 /** What was begun and is not wanted any more must be known as ours, and what changed must be known to those who read it. */
 test.each(
@@ -79,27 +75,23 @@ test.each(
       next: null,
     },
   ]),
-)(
-  '$what, disturbed before and after every single effect: $how',
-  async ({ how, after, next }) => {
-    let isDue = true;
-    for (let at = 1; isDue; at++) {
-      const world = createWorld({ power: how === 'a power cut' });
-      try {
-        world.commit('before', BEFORE);
-        await world.run();
-        world.commit('after', after);
-        const { where } = await disturbedRun(world, at, how);
-        isDue = where !== null;
-        if (next !== null) world.commit('next', next);
-        expect(await recover(world, next ?? after), `${how} ${where} (point ${at})`).toEqual([]);
-      } finally {
-        world.end();
-      }
+)('$what, disturbed before and after every single effect: $how', async ({ how, after, next }) => {
+  let isDue = true;
+  for (let at = 1; isDue; at++) {
+    const world = createWorld({ power: how === 'a power cut' });
+    try {
+      world.commit('before', BEFORE);
+      await world.run();
+      world.commit('after', after);
+      const { where } = await disturbedRun(world, at, how);
+      isDue = where !== null;
+      if (next !== null) world.commit('next', next);
+      expect(await recover(world, next ?? after), `${how} ${where} (point ${at})`).toEqual([]);
+    } finally {
+      world.end();
     }
-  },
-  60_000,
-);
+  }
+});
 
 test('before anything is done to the host it lasts that the commit is on trial, whether or not an intent announces it', async () => {
   const done = new Set<string>();
@@ -152,7 +144,6 @@ test.each(['kill -9', 'a power cut'] as const)(
       }
     }
   },
-  60_000,
 );
 
 test('a change that never came to be and is taken back leaves it known what is held', async () => {

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { printable } from '../../agent/control/printable.ts';
-import { canonicalHash } from '../../agent/core/hash.ts';
+import { canonicalHash } from '../../agent/core/payload/hash.ts';
 import { createFakeHost, type FakeHost, reconcilerOn } from '../fakes/host.ts';
 import type { Reconciler } from '../reconciler.ts';
 import { keyedHash, sha256 } from '../unit/repo.ts';

@@ -120,5 +120,5 @@ test('a disk that has no room for what is fetched is named, with what to do', as
   world.commit('next', { ...GOOD, 'service:p/web': { value: '2' } });
   const { reason, message } = await world.run();
   expect(reason).toBe('StateUnwritable');
-  expect(message).toMatch(/^cannot write to \/state: ENOSPC.*; free or mend the disk there/);
+  expect(message).toMatch(/^cannot write to \/state: ENOSPC.*; free or repair its disk/);
 });

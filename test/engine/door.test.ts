@@ -8,7 +8,7 @@ import type { Checkout } from '../../agent/core/types.ts';
 import { TRY } from '../../agent/engine/decide/mode.ts';
 import { converge } from '../../agent/engine/run/converge.ts';
 import { createRun, requestFor } from '../../agent/engine/run/create-run.ts';
-import { mayGoTo } from '../../agent/engine/run/door.ts';
+import { mayGoTo, mayRead } from '../../agent/engine/run/guards/door.ts';
 import { preview } from '../../agent/engine/run/preview.ts';
 import type { Outcome } from '../../agent/engine/types.ts';
 import { createSource } from '../../agent/git/source.ts';
@@ -64,6 +64,14 @@ function follow(ref: string, more: { since?: string; allowedSigners?: string; mo
     ...(since === undefined ? {} : { since }),
   });
 }
+/** The same without signatures. */
+function trustAll(ref: string): void {
+  world.crash();
+  world.source = createSource({
+    ...{ url: backend.url(path.basename(fixture.dir)), ref, path: 'hosts/a', env: {}, exec, log: silentLog },
+    gitdir: path.join(world.dir, 'repo.git'),
+  });
+}
 const says = (value: string, health?: string) =>
   JSON.stringify({ 'file:/a': { value, ...(health ? { health } : {}) } });
 /** Commits a host whose file is `value`. */
@@ -85,6 +93,33 @@ function loseHistory(): void {
   world.crash();
   for (const name of readdirSync(world.dir)) if (name.startsWith('history.db')) rmSync(path.join(world.dir, name));
 }
+
+describe('the plan of a commit, for somebody who is no person of this host', () => {
+  const ask = async (commit?: string) => (await mayRead(world.deps(), commit, noSignal))?.reason ?? 'shown';
+
+  test('is shown of what is signed as asked, and of nothing else', async () => {
+    const first = commit('first');
+    const evil = commit('evil', null);
+    commit('good');
+    expect(await ask(first)).toBe('shown');
+    expect(await ask(evil)).toBe('Unsigned');
+    expect(await ask()).toBe('shown');
+    commit('bad', null);
+    expect(await ask()).toBe('Unsigned');
+  });
+
+  test('is shown, where no signatures are asked for, of the head and of what this host accepted', async () => {
+    trustAll('main');
+    const before = commit('before', null);
+    const accepted = commit('accepted', null);
+    await run();
+    const head = commit('head', null);
+    expect(await ask(head)).toBe('shown');
+    expect(await ask()).toBe('shown');
+    expect(await ask(accepted)).toBe('shown');
+    expect(await ask(before)).toBe('NotReviewed');
+  });
+});
 
 describe('a pin', () => {
   test('to a commit that is not signed, or lies below the floor, is refused where it is asked for', async () => {
@@ -198,10 +233,18 @@ describe('a pin', () => {
     await run();
     const ask = async (id: string) => (await mayGoTo(world.deps(), id, 'broker', noSignal)).hold?.reason ?? 'passed';
     expect([await ask(first), await ask(before)]).toEqual(['passed', 'NotAccepted']);
-    expect(await failure(hold(world.deps(), 'rollback', { commit: before }, 'broker'))).toMatch(/^NotAccepted: /);
+    expect(await failure(hold(world.deps(), 'rollback', { commit: before }, { by: 'broker' }))).toMatch(
+      /^NotAccepted: /,
+    );
     loseHistory();
     expect([await ask(first), await ask(before)]).toEqual(['passed', 'NotAccepted']);
-    expect((await hold(world.deps(), 'rollback', { commit: first }, 'broker')).pin).toMatchObject({ by: 'broker' });
+    world.deps().store.commits.set({ pause: { until: null, reason: 'a person', at: '2026-03-01T00:00:00.000Z' } });
+    expect((await hold(world.deps(), 'rollback', { commit: first }, { by: 'broker' })).pin).toMatchObject({
+      by: 'broker',
+    });
+    // A command leaves the pause that a person set.
+    expect(world.deps().store.commits.get().pause).toMatchObject({ reason: 'a person' });
+    world.deps().store.commits.set({ pause: null });
     expect([(await run()).reason, value()]).toEqual(['Pinned', 'first']);
   });
 });
@@ -353,7 +396,7 @@ test('nothing but the door makes what is converged to', async () => {
   const casts = readdirSync(agent, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
     .filter((name) => /\bas (unknown as )?Reviewed\b/.test(readFileSync(path.join(agent, name), 'utf8')));
-  expect(casts).toEqual(['engine/run/door.ts']);
+  expect(casts).toEqual(['engine/run/guards/door.ts']);
 });
 
 async function head() {

@@ -1,6 +1,6 @@
 /** Single resources that a person holds as they are: a database while its backup runs. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { ResourcePause } from '../../agent/core/resource-pause.ts';
+import type { ResourcePause } from '../../agent/core/plan/resource-pause.ts';
 import type { ResourceId } from '../../agent/core/types.ts';
 import { repair } from '../../agent/engine/drift/repair.ts';
 import { requestFor } from '../../agent/engine/run/create-run.ts';

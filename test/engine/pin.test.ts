@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
 import { hold } from '../../agent/control/holds.ts';
-import { heldTo } from '../../agent/engine/run/door.ts';
+import { heldTo } from '../../agent/engine/run/guards/door.ts';
 import { resourcesDocument, statusDocument } from '../../manifests-schema/payloads.ts';
 import { failure } from '../unit/git/pull.ts';
 import { startTrial, type Trial } from './trial.ts';

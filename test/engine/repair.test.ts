@@ -1,7 +1,7 @@
 /** Drift that was hinted: the real engine and store over a host in memory. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { syncOf } from '../../agent/core/plan/verdict.ts';
 import type { ResourceId } from '../../agent/core/types.ts';
-import { syncOf } from '../../agent/core/verdict.ts';
 import { requestFor } from '../../agent/engine/run/create-run.ts';
 import type { RunResult } from '../../agent/engine/run/reconcile.ts';
 import type { RunRequest } from '../../agent/engine/types.ts';

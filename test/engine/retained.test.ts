@@ -1,8 +1,10 @@
 /** What the broker is told, and when: at the start, during a run, after the connection came back. */
+import fs from 'node:fs';
+import path from 'node:path';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { until } from '../lab/run.ts';
-import { startTrial, type Trial } from './trial.ts';
+import { PATIENCE_MS, startTrial, type Trial } from './trial.ts';
 
 let trial: Trial;
 const FILE = 'hosts/trial/a.yaml';
@@ -11,77 +13,75 @@ const withLog = () => onTestFailed(() => console.error(trial.log()));
 const newest = () => trial.statuses.at(-1);
 /** The broker has heard all that there is to say. */
 const isUpToDate = async () => newest()?.seq === (await trial.client.get<StatusDocument>('status'))?.seq;
-/** Each of these starts or waits for a process. */
-const TIME = 60_000;
 
 beforeAll(async () => {
   trial = await startTrial();
-}, TIME);
+});
 afterAll(async () => trial.end());
 
-test(
-  'a run that has work says so while it goes on, one that has none does not',
-  async () => {
-    withLog();
-    const commit = await trial.commit({ [FILE]: 'files:\n  /etc/a: {content: "1"}\n' }, 'One file');
-    await trial.start();
-    await until('the run', 20_000, async () => newest()?.sync === 'synced');
-    expect(newest()?.applied?.commit).toBe(commit);
-    await trial.commit({ [FILE]: 'files:\n  /etc/a: {content: "2"}\n' }, 'Another content');
-    trial.statuses.length = 0;
-    await trial.client.sync({}, { wait: true, line: () => undefined });
-    await until('the change', 20_000, async () => newest()?.run?.id === 2);
-    // Each step that a run comes to may be said; only its end is anything else. What came before may be on its way still.
-    const said = trial.statuses.slice(trial.statuses.findIndex((s) => s.sync === 'progressing'));
-    expect([...new Set(said.map((s) => s.sync))]).toEqual(['progressing', 'synced']);
-    await until('its last word', 20_000, isUpToDate);
-    trial.statuses.length = 0;
-    await trial.client.sync({}, { wait: true, line: () => undefined });
-    await until('the quiet run', 20_000, async () => trial.statuses.length > 0 && (await isUpToDate()));
-    expect(new Set(trial.statuses.map((s) => s.sync))).toEqual(new Set(['synced']));
-  },
-  TIME,
-);
+test('a run that has work says so while it goes on, one that has none does not', async () => {
+  withLog();
+  const commit = await trial.commit({ [FILE]: 'files:\n  /etc/a: {content: "1"}\n' }, 'One file');
+  await trial.start();
+  await until('the run', PATIENCE_MS, async () => newest()?.sync === 'synced');
+  expect(newest()?.applied?.commit).toBe(commit);
+  // What a run is at is said only if it takes more than a second: this one takes until it was said.
+  const go = path.join(trial.root, '../go');
+  const slow = `files:\n  /etc/a: {content: "2", validate: [sh, -c, "while [ ! -e ${go} ]; do sleep 0.1; done", "%s"]}\n`;
+  await trial.commit({ [FILE]: slow }, 'Another content, which takes a while');
+  trial.statuses.length = 0;
+  const run = trial.client.sync({}, { wait: true, line: () => undefined });
+  await until('a word about it', PATIENCE_MS, async () => trial.statuses.some((s) => s.sync === 'progressing'));
+  fs.writeFileSync(go, '');
+  await run;
+  await until('the change', PATIENCE_MS, async () => newest()?.run?.id === 2);
+  // Each step that a run comes to may be said; only its end is anything else. What came before may be on its way still.
+  const said = trial.statuses.slice(trial.statuses.findIndex((s) => s.sync === 'progressing'));
+  expect([...new Set(said.map((s) => s.sync))]).toEqual(['progressing', 'synced']);
+  await until('its last word', PATIENCE_MS, isUpToDate);
+  trial.statuses.length = 0;
+  await trial.client.sync({}, { wait: true, line: () => undefined });
+  await until('the quiet run', PATIENCE_MS, async () => trial.statuses.length > 0 && (await isUpToDate()));
+  expect(new Set(trial.statuses.map((s) => s.sync))).toEqual(new Set(['synced']));
+});
 
-test(
-  'after a restart the first word has all that was known, and claims no health that nobody has seen',
-  async () => {
-    withLog();
-    const before = newest();
+test('after a restart the first word has all that was known, and claims no health that nobody has seen', async () => {
+  withLog();
+  let before: StatusDocument | undefined;
+  let first: StatusDocument | undefined;
+  // On a busy machine the first run may end before the connection is there, and then its end is the first word.
+  for (let tries = 0; tries < 10 && (first === undefined || first.run?.id !== before?.run?.id); tries++) {
+    before = newest();
     await trial.stop('SIGKILL');
     trial.statuses.length = 0;
     await trial.start();
-    await until('the first run', 20_000, async () => (newest()?.run?.id ?? 0) > (before?.run?.id ?? 0));
+    await until('the first run', PATIENCE_MS, async () => (newest()?.run?.id ?? 0) > (before?.run?.id ?? 0));
     // A last word of the process before may have come since.
-    const first = trial.statuses.find((s) => s.agent.instance !== before?.agent.instance);
-    expect(first).toMatchObject({
-      sync: 'synced',
-      health: 'unknown',
-      applied: before?.applied,
-      lastGood: before?.lastGood,
-      desired: before?.desired,
-      run: before?.run,
-      resources: { total: 1, synced: 1 },
-    });
-    expect(newest()).toMatchObject({ sync: 'synced', health: 'healthy' });
-  },
-  TIME,
-);
+    first = trial.statuses.find((s) => s.agent.instance !== before?.agent.instance);
+  }
+  expect(first).toMatchObject({
+    sync: 'synced',
+    health: 'unknown',
+    applied: before?.applied,
+    lastGood: before?.lastGood,
+    desired: before?.desired,
+    run: before?.run,
+    resources: { total: 1, synced: 1 },
+  });
+  expect(newest()).toMatchObject({ sync: 'synced', health: 'healthy' });
+});
 
-test(
-  'when the connection is back, the broker does not go on saying that it was away',
-  async () => {
-    withLog();
-    await trial.cut();
-    await until('the daemon to notice', 20_000, async () => {
-      const status = await trial.client.get<{ reason: string }>('status');
-      return status?.reason === 'BrokerUnreachable';
-    });
-    trial.statuses.length = 0;
-    await trial.mend();
-    await until('the next word', 20_000, async () => trial.statuses.length > 0);
-    expect(newest()).toMatchObject({ sync: 'synced', reason: '', problemsTotal: 0 });
-    expect(JSON.parse(trial.retained.get(STATUS) ?? '{}')).toMatchObject({ reason: '' });
-  },
-  TIME,
-);
+test('when the connection is back, the broker does not go on saying that it was away', async () => {
+  withLog();
+  await trial.cut();
+  await until('the daemon to notice', PATIENCE_MS, async () => {
+    const status = await trial.client.get<{ reason: string }>('status');
+    return status?.reason === 'BrokerUnreachable';
+  });
+  trial.statuses.length = 0;
+  await trial.mend();
+  // It comes back at a moment of half a minute, or of the minute after that if it tried too early.
+  await until('the next word', PATIENCE_MS, async () => trial.statuses.length > 0);
+  expect(newest()).toMatchObject({ sync: 'synced', reason: '', problemsTotal: 0 });
+  expect(JSON.parse(trial.retained.get(STATUS) ?? '{}')).toMatchObject({ reason: '' });
+});

@@ -1,6 +1,6 @@
 /** Commits that do not settle, gates, pins, outages: the real engine and store over a host in memory. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { healthOf } from '../../agent/core/verdict.ts';
+import { healthOf } from '../../agent/core/plan/verdict.ts';
 import type { Outcome, RunRequest } from '../../agent/engine/types.ts';
 import { createWorld, type Declaration, type World } from './world.ts';
 
@@ -23,14 +23,14 @@ describe('a commit that does not settle', () => {
     world.commit('bad', BAD);
   });
 
-  test('is recorded as bad and taken back by the ordinary path, with the culprit named', async () => {
+  test('is recorded as bad and rolled back by the ordinary path, with the culprit named', async () => {
     const outcome = await run();
     expect(outcome).toMatchObject({
       sync: 'rolled-back',
       reason: 'Unhealthy',
       rollback: { from: 'bad', to: 'good', well: true },
     });
-    expect(outcome.message).toMatch(/service:p\/web: is bad.*taken back to good/);
+    expect(outcome.message).toMatch(/service:p\/web: is bad.*rolled back to good/);
     expect([value('file:/a'), value('service:p/web')]).toEqual(['1', '1']);
     expect(world.deps().store.commits.listBad(5)).toMatchObject([{ commit: 'bad', culprit: { id: 'service:p/web' } }]);
     expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'good', lastGood: 'good', trial: null });
@@ -101,10 +101,10 @@ describe('a commit that does not settle', () => {
     expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'off', lastGood: 'good' });
   });
 
-  test('and whose way back fails as well stops there and says so', async () => {
+  test('and whose rollback fails as well stops there and says so', async () => {
     world.commit('bad2', { 'file:/a': { value: '2', fails: 'ApplyFailed' }, 'service:p/web': { value: '1' } });
     world.deps().snapshots.load = async () => null;
-    // The repository hands out nothing once the host goes back.
+    // The repository hands out nothing once the host rolls back.
     const emit: RunRequest['emit'] = (line) => {
       world.checkoutAway ||= line.type === 'phase' && line.phase === 'rollback';
     };
@@ -115,19 +115,19 @@ describe('a commit that does not settle', () => {
     });
   });
 
-  test('whose way back meets an outage goes on with it when that is over', async () => {
+  test('whose rollback meets an outage goes on with it when that is over', async () => {
     const emit: RunRequest['emit'] = (line) => {
       if (line.type === 'phase' && line.phase === 'rollback') world.away.add('service');
     };
     const outcome = await run({ emit });
     expect(outcome).toMatchObject({ sync: 'failed', reason: 'Unhealthy', rollback: { well: false } });
-    expect(outcome.message).toMatch(/is bad\); this host is on its way back to good, which the next run goes on with/);
+    expect(outcome.message).toMatch(/is bad\); this host is being rolled back to good, and the next run continues/);
     world.away.clear();
     expect((await run()).sync).toBe('rolled-back');
     expect(value('service:p/web')).toBe('1');
   });
 
-  test('jobs do not run on the way back unless they say so', async () => {
+  test('jobs do not run during a rollback unless they say so', async () => {
     world.commit('jobs', { ...GOOD, 'job:skip': { value: '1' }, 'job:run': { value: '1', onRollback: 'run' } });
     await run();
     expect(world.ran.sort()).toEqual(['job:run', 'job:skip']);
@@ -382,7 +382,7 @@ describe('the way home', () => {
     await run();
   });
 
-  test('a commit that cuts the host off is taken back by the host itself', async () => {
+  test('a commit that cuts the host off is rolled back by the host itself', async () => {
     world.commit('cut', rules('shut'));
     const outcome = await run();
     expect(outcome).toMatchObject({
@@ -422,7 +422,7 @@ describe('the way home', () => {
     expect(value('file:/b')).toBe('1');
   });
 
-  test('silence that outlasts the way back was not the commit’s doing: it is applied again, and not bad', async () => {
+  test('silence that outlasts the rollback was not the commit’s doing: it is applied again, and not bad', async () => {
     world.commit('new', rules('open', { 'file:/b': { value: '1' } }));
     world.onApply = () => {
       world.farEnd = 'silent';
@@ -430,14 +430,14 @@ describe('the way home', () => {
     const outcome = await run();
     expect(outcome.problems[0]).toMatchObject({
       id: 'repository',
-      message: expect.stringMatching(/no commit of this host/),
+      message: expect.stringMatching(/the commit was not the cause/),
     });
     expect(value('file:/b')).toBe('1');
     expect(world.deps().store.commits.listBad(5)).toEqual([]);
     expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'new', lastGood: 'new' });
   });
 
-  describe('mere silence of the repository, which ends when the commit is taken back,', () => {
+  describe('mere silence of the repository, which ends when the commit is rolled back,', () => {
     const MINUTE = 60_000;
     const slow = rules('open', {
       'file:/b': { value: '1', notify: ['job:migrate'] },
@@ -456,7 +456,7 @@ describe('the way home', () => {
       world.commit('slow', slow);
     });
 
-    test('takes it back and does not make it bad: it is tried again after ten minutes, an hour and a day', async () => {
+    test('rolls it back and does not make it bad: it is tried again after ten minutes, an hour and a day', async () => {
       for (const pause of [10 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE]) {
         expect(await run()).toMatchObject({ sync: 'rolled-back', reason: 'WayHomeShut' });
         expect([isBad(), isApplied()]).toEqual([0, false]);
@@ -480,7 +480,7 @@ describe('the way home', () => {
       expect((await run()).sync).toBe('synced');
       expect([isBad(), isApplied()]).toEqual([0, true]);
       expect(world.ran).toEqual(['job:migrate']);
-      expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'slow', silenced: null });
+      expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'slow', postponed: null });
     });
 
     test('does not hold up other content, and a person can try it at once', async () => {

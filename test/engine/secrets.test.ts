@@ -9,7 +9,7 @@ import { encryptAge } from '../../agent/secrets/age.ts';
 import { until } from '../lab/run.ts';
 import { sopsDocument } from '../unit/sops-writer.ts';
 import { formsOf, leaksBelow, leaksIn } from './leaks.ts';
-import { startTrial, type Trial } from './trial.ts';
+import { PATIENCE_MS, startTrial, type Trial } from './trial.ts';
 
 let trial: Trial;
 let recipient: string;
@@ -179,7 +179,7 @@ test('nothing but the files shows a secret: no log, answer, topic, database page
   const { runs } = JSON.parse(await ask('history?limit=100')) as { runs: { id: number }[] };
   expect(runs.length).toBeGreaterThan(5);
   for (const { id } of runs) await ask(`history/${id}`);
-  await until('the events to have been sent', 10_000, async () => trial.events.length > 5);
+  await until('the events to have been sent', PATIENCE_MS, async () => trial.events.length > 5);
 
   // The scan finds what is there: the files themselves, and every form in a text made for it.
   expect(leaksBelow(path.join(trial.root, 'etc'), ALL, /never/).length).toBeGreaterThan(2);

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { run, until } from '../lab/run.ts';
 import { openScreen, type Screen } from '../lab/screen.ts';
-import { startTrial, type Trial } from './trial.ts';
+import { PATIENCE_MS, startTrial, type Trial } from './trial.ts';
 
 let trial: Trial;
 let go: string;
@@ -24,7 +24,7 @@ beforeAll(async () => {
   fs.writeFileSync(at('etc/motd'), 'by hand');
   await until(
     'the repair',
-    20_000,
+    PATIENCE_MS,
     async () =>
       (await trial.cli('history', '1', '--json')).code === 0 && fs.readFileSync(at('etc/motd'), 'utf8') === 'hello\n',
   );
@@ -99,8 +99,8 @@ describe('a sync that takes long', () => {
     files(`  /etc/slow: {content: ${content}, validate: [sh, -c, "while [ ! -e ${go} ]; do sleep 0.1; done", "%s"]}\n`);
   const finish = async (content: string) => {
     fs.writeFileSync(go, '');
-    await until('the run to end', 30_000, async () => fs.readFileSync(at('etc/slow'), 'utf8') === content);
-    await until('the daemon to say so', 30_000, async () => (await trial.cli('status')).code === 0);
+    await until('the run to end', PATIENCE_MS, async () => fs.readFileSync(at('etc/slow'), 'utf8') === content);
+    await until('the daemon to say so', PATIENCE_MS, async () => (await trial.cli('status')).code === 0);
     fs.rmSync(go);
   };
 
@@ -122,7 +122,7 @@ describe('a sync that takes long', () => {
     const screen = await fairlead(80, ['sync']);
     await screen.shows(/\(\d+ s\)/);
     fs.writeFileSync(go, '');
-    const shown = await screen.shows('exit 0', 60_000);
+    const shown = await screen.shows('exit 0');
     expect(shown).toMatch(/^~ file:\/etc\/slow {2}update done/m);
     expect(shown).toMatch(/^trial {2}synced, healthy/m);
     expect(shown).not.toMatch(/\(\d+ s\)$/m);

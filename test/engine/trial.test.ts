@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import { syncDocument } from '../../manifests-schema/documents.ts';
 import { eventDocument, resourcesDocument, statusDocument } from '../../manifests-schema/payloads.ts';
 import { run, until } from '../lab/run.ts';
-import { startTrial, type Trial } from './trial.ts';
+import { PATIENCE_MS, startTrial, type Trial } from './trial.ts';
 
 let trial: Trial;
 const FILE = 'hosts/trial/a.yaml';
@@ -48,7 +48,7 @@ test('without a daemon: 3 for what needs it, with one line that says what to do;
     expect(stderr).toContain('--help');
   }
   expect((await trial.cli('version')).stdout).toMatch(/^fairlead \d/);
-}, 60_000);
+});
 
 test('a sync brings the files, status answers 0, and the broker holds documents that fit their schemas', async () => {
   withLog();
@@ -62,13 +62,16 @@ test('a sync brings the files, status answers 0, and the broker holds documents 
   expect(await status()).toMatchObject({ sync: 'synced', health: 'healthy', applied: { commit }, problemsTotal: 0 });
 
   const base = 'fairlead/default/hosts/trial';
-  await until('the broker to hold the status', 10_000, async () => {
+  await until('the broker to hold the status', PATIENCE_MS, async () => {
     const held = trial.retained.get(`${base}/status`);
     return held !== undefined && statusDocument.parse(JSON.parse(held)).applied?.commit === commit;
   });
   expect(trial.retained.get(`${base}/presence`)).toBe('online');
-  expect(resourcesDocument.parse(JSON.parse(trial.retained.get(`${base}/resources`) ?? '')).resources).toHaveLength(4);
-  await until('the events', 10_000, async () => trial.events.length >= 5);
+  // They go out after the status, and at their own pace.
+  const resources = () => resourcesDocument.parse(JSON.parse(trial.retained.get(`${base}/resources`) ?? '')).resources;
+  await until('the broker to hold the resources', PATIENCE_MS, async () => resources().length > 0);
+  expect(resources()).toHaveLength(4);
+  await until('the events', PATIENCE_MS, async () => trial.events.length >= 5);
   for (const event of trial.events) eventDocument.parse(event);
   expect(trial.events.map((e) => e.seq)).toEqual(trial.events.map((_, i) => i + 1));
 });
@@ -124,11 +127,11 @@ test('pause stops repairs as well and outlives a restart; rollback pins; resume 
   expect((await trial.cli('sync')).code).toBe(2);
   await trial.stop();
   await trial.start();
-  await until('the pause to be known again', 10_000, async () => (await status()).gate?.kind === 'pause');
+  await until('the pause to be known again', PATIENCE_MS, async () => (await status()).gate?.kind === 'pause');
   expect((await trial.cli('status')).stdout).toContain('migration');
   expect(fs.readFileSync(at('etc/b'), 'utf8')).toBe('by hand');
   expect((await trial.cli('resume')).code).toBe(0);
-  await until('the repair', 10_000, async () => fs.readFileSync(at('etc/b'), 'utf8') === 'second');
+  await until('the repair', PATIENCE_MS, async () => fs.readFileSync(at('etc/b'), 'utf8') === 'second');
 
   const back = await trial.cli('rollback');
   expect([back.code, back.stdout]).toEqual([0, expect.stringContaining('pinned to')]);
@@ -140,8 +143,8 @@ test('pause stops repairs as well and outlives a restart; rollback pins; resume 
   });
   expect((await trial.cli('rollback', 'ffffff')).code).toBe(1);
   expect((await trial.cli('resume')).stdout).toContain('the pin');
-  await until('the head again', 10_000, async () => fs.readFileSync(at('etc/b'), 'utf8') === 'second');
-  await until('all well', 10_000, async () => (await status()).sync === 'synced');
+  await until('the head again', PATIENCE_MS, async () => fs.readFileSync(at('etc/b'), 'utf8') === 'second');
+  await until('all well', PATIENCE_MS, async () => (await status()).sync === 'synced');
 });
 
 test('doctor probes each part, and says how to fix the one that fails', async () => {
@@ -170,7 +173,7 @@ test('doctor probes each part, and says how to fix the one that fails', async ()
   expect(await ailing(withToken)).toMatch(/FAIL credentials .* \(mode 0644\) → chmod 600 \S+token/);
   fs.writeFileSync(secret, '');
   expect(await ailing(withToken)).toMatch(/FAIL credentials .* is empty → write into it/);
-  expect(await ailing(`{url: "${url}", ref: nowhere}`)).toMatch(/FAIL repository .* → check repo\.ref/);
+  expect(await ailing(`{url: "${url}", ref: nowhere}`)).toMatch(/FAIL repository .* → push it, or check repo\.ref/);
   fs.chmodSync(config, 0o666);
   expect(await ailing(`{url: "${url}"}`)).toMatch(/FAIL credentials others .* → chmod 600/);
   fs.chmodSync(config, 0o600);
@@ -211,13 +214,13 @@ test('killed and started again it knows what was; a clean stop says offline and 
   await trial.stop('SIGKILL');
   await until(
     'the Last Will',
-    10_000,
+    PATIENCE_MS,
     async () => trial.retained.get('fairlead/default/hosts/trial/presence') === 'offline',
   );
   const down = await trial.cli('history', '--json');
   expect([down.code, (JSON.parse(down.stdout) as { runs: unknown[] }).runs.length > 0]).toEqual([0, true]);
   await trial.start();
-  await until('the first run', 10_000, async () => (await status()).run !== null);
+  await until('the first run', PATIENCE_MS, async () => (await status()).run !== null);
   const after = await status();
   expect([after.sync, after.applied?.commit]).toEqual(['synced', before.applied?.commit]);
   expect(after.agent.instance).not.toBe(before.agent.instance);

@@ -12,6 +12,9 @@ import { run, until } from '../lab/run.ts';
 
 const MAIN = path.join(import.meta.dirname, '../../dist/fairlead.cjs');
 
+/** Milliseconds that a test of the daemon waits for what is to come to be: on a busy machine each process takes seconds to start. */
+export const PATIENCE_MS = 120_000;
+
 export interface Trial {
   root: string;
   /** The program, as it is started. */
@@ -67,7 +70,7 @@ export async function startTrial(): Promise<Trial> {
   fs.mkdirSync(path.join(root, 'etc/fairlead'), { recursive: true });
   fs.writeFileSync(
     path.join(root, 'etc/fairlead/agent.yaml'),
-    `host: trial\nrepo: {url: "${repo}"}\nmqtt: {url: "mqtt://127.0.0.1:${port}"}\nsync: {schedule: "0 0 1 1 *", splay: 0s}\n`,
+    `host: trial\nrepo: {url: "${repo}"}\nmqtt: {url: "mqtt://127.0.0.1:${port}", commands: [sync, plan, pause, resume, rollback]}\nsync: {schedule: "0 0 1 1 *", splay: 0s}\n`,
   );
   const logFile = path.join(dir, 'agent.log');
   let agent: ChildProcess | null = null;
@@ -98,7 +101,7 @@ export async function startTrial(): Promise<Trial> {
       }
       return git.commit({ fs, dir: repo, message, author: { name: 'Ann', email: 'ann@example.com' } });
     },
-    cli: (...args) => run([process.execPath, MAIN, '--root', root, ...args], { check: false, timeoutMs: 60_000 }),
+    cli: (...args) => run([process.execPath, MAIN, '--root', root, ...args], { check: false, timeoutMs: PATIENCE_MS }),
     client: createControlClient({ dir: path.join(root, 'run/fairlead') }),
     async start() {
       const log = fs.openSync(logFile, 'a');
@@ -106,7 +109,7 @@ export async function startTrial(): Promise<Trial> {
       fs.closeSync(log);
       await until(
         'the daemon to answer',
-        20_000,
+        PATIENCE_MS,
         async () =>
           fs.existsSync(path.join(root, 'run/fairlead/status.sock')) &&
           (await trial.client.get('version').catch(() => null)) !== null,
@@ -117,6 +120,8 @@ export async function startTrial(): Promise<Trial> {
       agent = null;
       if (running === null) return Promise.resolve(null);
       return new Promise((resolve) => {
+        // It may have ended by itself before.
+        if (running.exitCode !== null || running.signalCode !== null) return resolve(running.exitCode);
         running.on('close', resolve);
         running.kill(signal);
       });

@@ -3,6 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -15,7 +16,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { upgradeScript } from '../../packaging/scripts/script.ts';
-import { momentsOf, THOROUGH } from '../sweep.ts';
+import { momentsOf, sampleOf, THOROUGH } from '../sweep.ts';
 
 const dirs: string[] = [];
 afterEach(() => {
@@ -23,10 +24,19 @@ afterEach(() => {
 });
 
 /** Programs of the script whose call is a moment at which it may be killed. */
-const MOMENTS = ['mv', 'cp', 'rm', 'mkdir', 'sync', 'systemctl', 'sleep', 'tar', 'sha256sum', 'dirname'];
+const MOMENTS = ['mv', 'cp', 'ln', 'rm', 'mkdir', 'sync', 'systemctl', 'sleep', 'tar', 'sha256sum', 'dirname'];
 
 /** More calls than any upgrade makes. */
 const ENDLESS = 100_000;
+
+/** File systems that a host may have apart. */
+type Disk = 'state' | 'root';
+
+const contentsBelow = (dir: string) =>
+  readdirSync(dir, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .map((file) => ({ file, content: readFileSync(file, 'latin1') }));
 
 interface WorldOptions {
   /** What the new agent answers; left out: it is well. */
@@ -163,7 +173,18 @@ exec sh ${dir}/pack/fairlead/install.sh
     `#!/bin/sh\n[ "$1" != -qp ] || { echo 0.2.0; exit; }\nexec sh ${dir}/pack/fairlead/install.sh\n`,
     0o755,
   );
-  put('bin/sync.real', '#!/bin/sh\n', 0o755);
+  // What is on the disk by then, for power cuts; the state may be on another one than the program.
+  put(
+    'bin/sync.real',
+    `#!/bin/sh
+PATH=/usr/bin:/bin
+rm -rf ${dir}/synced
+mkdir -p ${dir}/synced/state ${dir}/synced/root
+cp -a ${dir}/state/. ${dir}/synced/state/
+for at in ${dir}/lib ${dir}/lib.* ${dir}/etc; do [ ! -e "$at" ] || cp -a "$at" ${dir}/synced/root/; done
+`,
+    0o755,
+  );
   for (const name of MOMENTS) {
     const real = existsSync(path.join(dir, `bin/${name}.real`)) ? `${dir}/bin/${name}.real` : `/usr/bin/${name}`;
     put(
@@ -192,6 +213,25 @@ exec ${real} "$@"
       .replaceAll('/proc/uptime', `${dir}/uptime`),
   );
 
+  execFileSync(path.join(dir, 'bin/sync.real'));
+  /** What a power cut leaves: of the disks in `lost` what the last sync(1) wrote, and on the others names without their new content. */
+  const cutPower = (lost: readonly Disk[]) => {
+    const root = readdirSync(dir).filter((name) => /^(lib|etc)/.test(name));
+    for (const [disk, names] of [
+      ['state', ['state']],
+      ['root', root],
+    ] as const) {
+      const synced = path.join(dir, 'synced', disk);
+      if (lost.includes(disk)) {
+        for (const name of names) rmSync(path.join(dir, name), { recursive: true });
+        cpSync(synced, disk === 'state' ? path.join(dir, 'state') : dir, { recursive: true, preserveTimestamps: true });
+        continue;
+      }
+      const written = new Set(contentsBelow(synced).map(({ content }) => content));
+      for (const { file, content } of names.flatMap((name) => contentsBelow(path.join(dir, name))))
+        if (!written.has(content)) writeFileSync(file, '');
+    }
+  };
   /** @param left calls of MOMENTS until it is killed; null: it is not. */
   const run = (left: number | null = null) => {
     if (left !== null) put('left', `${left}\n`);
@@ -205,7 +245,7 @@ exec ${real} "$@"
     return { ...done, wasKilled, calls };
   };
   const text = (name: string) => readFileSync(path.join(dir, name), 'utf8');
-  return { dir, put, run, text, has: (name: string) => existsSync(path.join(dir, name)), sha256 };
+  return { dir, put, run, cutPower, text, has: (name: string) => existsSync(path.join(dir, name)), sha256 };
 }
 type World = ReturnType<typeof world>;
 
@@ -305,6 +345,8 @@ test('a version that migrated the state is put back together with the state of b
   expectOne(host, '0.1.0');
   expect(host.text('state/history.db').trim()).toBe('form 6');
   expect(host.text('state/schema').trim()).toBe('6');
+  // For the former agent, which takes over what is not reported yet.
+  expect(host.text('state/history.db.left').trim()).toBe('form 7');
 });
 
 test.each<[string, WorldOptions, string]>([
@@ -327,7 +369,44 @@ test.each<[string, WorldOptions, string]>([
       const form = version === '0.2.0' ? 7 : 6;
       expect(host.text('state/history.db').trim()).toBe(`form ${form}`);
       expect(host.text('state/schema').trim()).toBe(String(form));
+      if (version === '0.1.0') expect(host.text('state/history.db.left').trim()).toBe('form 7');
     }
   },
   THOROUGH ? 900_000 : 60_000,
+);
+
+test.each<[string, WorldOptions, string]>([
+  ['a good version', { schema: 7 }, '0.2.0'],
+  ['a bad version', { schema: 7, status: null }, '0.1.0'],
+])(
+  'a power cut at any moment of an upgrade to %s leaves one agent that runs',
+  (_, options, version) => {
+    const whole = world(options);
+    const { calls } = whole.run(ENDLESS);
+    const cuts: readonly (readonly Disk[])[] = [[], ['state'], ['root'], ['state', 'root']];
+    // The first and the last moment are as good as none.
+    const sample = [7, 8].flatMap((salt) => momentsOf(calls, salt).slice(1, 2));
+    for (const at of THOROUGH ? momentsOf(calls) : sample) {
+      for (const lost of THOROUGH ? cuts : sampleOf(cuts, cuts.length, at)) {
+        const host = world(options);
+        host.run(at);
+        host.cutPower(lost);
+        // The next boot starts both.
+        host.put('active', '');
+        for (let i = 0; i < 3 && (host.has('state/upgrade/order') || host.has('state/upgrade/phase')); i++) host.run();
+        const form = version === '0.2.0' ? '7' : '6';
+        expect({
+          ...{
+            at,
+            lost,
+            version: host.text('lib/VERSION').trim(),
+            unit: host.text('etc/systemd/system/fairlead.service').trim(),
+          },
+          ...{ database: host.text('state/history.db').trim(), form: host.text('state/schema').trim() },
+        }).toEqual({ at, lost, version, unit: `unit of ${version}`, database: `form ${form}`, form });
+        expectOne(host, version);
+      }
+    }
+  },
+  THOROUGH ? 1_800_000 : 60_000,
 );

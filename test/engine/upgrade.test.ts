@@ -1,7 +1,7 @@
 /** A commit that wants another version of the agent: what comes first, what waits, and what goes on all the same. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { AgentUpgrade, UpgradeOrder, UpgradeResult } from '../../agent/core/agent-upgrade.ts';
-import { readWantedAgent } from '../../agent/core/agent-wanted.ts';
+import type { AgentUpgrade, UpgradeOrder, UpgradeResult } from '../../agent/core/version/agent-upgrade.ts';
+import { readWantedAgent } from '../../agent/core/version/agent-wanted.ts';
 import { requestFor } from '../../agent/engine/run/create-run.ts';
 import { preview } from '../../agent/engine/run/preview.ts';
 import { AgentError } from '../../agent/errors.ts';

@@ -1,17 +1,16 @@
 /** A host in memory behind the real engine and the real store: files that services read at their start, ports, outages, crashes. */
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
-import type { AgentUpgrade } from '../../agent/core/agent-upgrade.ts';
 import type { TimeSync } from '../../agent/core/clock-doubt.ts';
 import { eachGone, eachWork } from '../../agent/core/each.ts';
-import { canonicalHash } from '../../agent/core/hash.ts';
+import { canonicalHash } from '../../agent/core/payload/hash.ts';
 import type { Health, Provider, Source } from '../../agent/core/provider.ts';
 import { type Provenance, unrecorded } from '../../agent/core/trust.ts';
 import type { Checkout, Desired, Kind, ResourceId } from '../../agent/core/types.ts';
-import { asAWhole } from '../../agent/engine/load/load.ts';
+import type { AgentUpgrade } from '../../agent/core/version/agent-upgrade.ts';
+import { derivedFrom } from '../../agent/engine/load/load.ts';
 import { requestFor } from '../../agent/engine/run/create-run.ts';
 import { type RunResult, reconcile } from '../../agent/engine/run/reconcile.ts';
 import type { EngineDeps, Loaded, Outcome, RunRequest } from '../../agent/engine/types.ts';
@@ -25,6 +24,7 @@ import { createSnapshots } from '../../agent/store/snapshots.ts';
 import { hostSettings } from '../../manifests-schema/host.ts';
 import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import { createPowerCut } from '../power-cut.ts';
+import { inMemory } from '../scratch.ts';
 
 export interface Spec {
   value: string;
@@ -111,7 +111,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
   // In memory where there is such a place: thousands of histories need no real disk.
   const dirs: string[] = [];
   const newDir = (): string => {
-    const made = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'fairlead-world-'));
+    const made = inMemory('world');
     dirs.push(made);
     return made;
   };
@@ -249,7 +249,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
       endpoints: [
         {
           name: 'repository',
-          silence: 'takes back',
+          silence: 'rolls back',
           async probe(signal) {
             if (signal.aborted)
               throw new AgentError({ code: 'Stopped', phase: 'fetch', message: 'the agent was stopped', retry: true });
@@ -278,7 +278,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
         },
         {
           name: 'broker',
-          silence: 'is told',
+          silence: 'is reported',
           async probe(signal) {
             if (!signal.aborted && world.broker === 'silent')
               throw new AgentError({
@@ -371,7 +371,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
     );
     const settings = hostSettings.parse(host ?? {});
     return {
-      ...asAWhole({ kinds: KINDS, resources, host: settings }, sha256),
+      ...derivedFrom({ kinds: KINDS, resources, host: settings }, sha256),
       resources,
       issues: world.unreadable.has(info.commit)
         ? [{ file: 'hosts/a/x.yaml', line: 1, column: 1, key: '', message: 'is wrong', severity: 'error' }]

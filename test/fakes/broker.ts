@@ -8,10 +8,27 @@ import mqtt, { type IPublishPacket, type Packet } from 'mqtt-packet';
 export interface FakeBroker {
   readonly url: string;
   readonly retained: Map<string, string>;
+  /** User properties of what is retained. */
+  readonly users: Map<string, UserProperties>;
+  /** Seconds after which it would forget what is retained, where that was asked for. */
+  readonly expiries: Map<string, number>;
+  /** Whether it carries user properties, and spares whoever asks for that what it said itself; some brokers do neither. */
+  carriesProperties: boolean;
+  /** Speaks MQTT 3.1.1 alone. */
+  isOld: boolean;
+  /** Ends a connection of version 5 without an answer, as RabbitMQ of before 4.0 does, or of any version. */
+  endsConnections: 'none' | 'of 5' | 'all';
   /** Subscriptions to these filters are refused. */
   refuses(filter: string): boolean;
   /** What is published on these topics is never acknowledged. */
   leavesOpen(topic: string): boolean;
+  answersNoSubscription: boolean;
+  /** What is published on these topics is refused for want of room (reason code 0x97, quota exceeded). */
+  isFull(topic: string): boolean;
+  /** Milliseconds that an acknowledgement takes. */
+  ackMs: number;
+  /** It takes connections, keeps them alive and answers nothing else. */
+  isSilent: boolean;
   /** Messages on these topics reach nobody. */
   keepsBack(topic: string): boolean;
   /** Whether a filter with a wildcard is given what is retained; RabbitMQ gives it to exact topics alone. */
@@ -20,37 +37,110 @@ export interface FakeBroker {
   queue: number;
   /** Milliseconds after its answer in which it sends what is retained; 0: before. */
   lateMs: number;
+  /** Somebody says this: it reaches those who listen now, and is not kept. */
+  say(topic: string, payload: string): void;
   /** Ends the connections that there are. */
   cut(): void;
+  cutAllBut(clientId: string): void;
   stop(): Promise<void>;
 }
+
+type UserProperties = Record<string, string | string[]>;
 
 export async function startFakeBroker(): Promise<FakeBroker> {
   const clients = new Set<net.Socket>();
   const filters = new Map<net.Socket, Set<string>>();
+  /** Those who do not want to hear what they said themselves, by filter (No Local). */
+  const deafToSelf = new Map<net.Socket, Set<string>>();
+  const ids = new Map<string, { socket: net.Socket; takeOver(): void }>();
+  const arrive = (from: net.Socket | null, { topic, payload: bytes, retain, properties }: IPublishPacket): void => {
+    const payload = bytes.toString();
+    const user = broker.carriesProperties ? properties?.userProperties : undefined;
+    if (retain && payload === '') broker.retained.delete(topic);
+    else if (retain) broker.retained.set(topic, payload);
+    if (retain) broker.users.delete(topic);
+    if (retain && properties?.messageExpiryInterval !== undefined)
+      broker.expiries.set(topic, properties.messageExpiryInterval);
+    if (retain && user !== undefined) broker.users.set(topic, user);
+    if (broker.keepsBack(topic)) return;
+    for (const [one, of] of filters)
+      if (
+        finder([...of])(topic) &&
+        one.writable &&
+        !(one === from && broker.carriesProperties && deafToSelf.get(one)?.has(topic))
+      )
+        one.write(
+          mqtt.generate(messageOf(topic, payload, { retain: false, user }), {
+            protocolVersion: versions.get(one) ?? 5,
+          }),
+        );
+  };
+  const versions = new Map<net.Socket, number>();
   const server = net.createServer({ noDelay: true }, (socket) => {
     clients.add(socket);
     filters.set(socket, new Set());
+    deafToSelf.set(socket, new Set());
     const parser = mqtt.parser({ protocolVersion: 5 });
     let isV5 = true;
+    let queued = 0;
+    let leaveWill = (): void => undefined;
     const send = (packet: Packet) =>
       socket.writable && socket.write(mqtt.generate(packet, { protocolVersion: isV5 ? 5 : 4 }));
     parser.on('packet', (packet) => {
+      if (broker.isSilent && !['connect', 'pingreq', 'disconnect'].includes(packet.cmd ?? '')) return;
       if (packet.cmd === 'connect') {
         isV5 = packet.protocolVersion === 5;
+        versions.set(socket, isV5 ? 5 : 4);
+        if (broker.endsConnections === 'all' || (isV5 && broker.endsConnections === 'of 5')) {
+          socket.destroy();
+          return;
+        }
+        if (isV5 && broker.isOld) {
+          socket.end(mqtt.generate({ cmd: 'connack', sessionPresent: false, returnCode: 1 }, { protocolVersion: 4 }));
+          return;
+        }
+        ids.get(packet.clientId)?.takeOver();
+        const { will } = packet;
+        if (will)
+          leaveWill = () =>
+            arrive(null, {
+              ...messageOf(will.topic, will.payload.toString(), {
+                retain: true,
+                user: will.properties?.userProperties,
+              }),
+            });
+        ids.set(packet.clientId, {
+          socket,
+          takeOver() {
+            if (isV5) send({ cmd: 'disconnect', reasonCode: 0x8e });
+            socket.destroy();
+          },
+        });
         send({ cmd: 'connack', sessionPresent: false, returnCode: 0, reasonCode: 0 });
       } else if (packet.cmd === 'subscribe') {
+        if (broker.answersNoSubscription) return;
         const topics = packet.subscriptions.map(({ topic }) => topic);
+        // Retain handling (MQTT 5.0, 3.8.3.1).
+        const later = packet.subscriptions.filter(({ rh }) => isV5 && rh === 2).map(({ topic }) => topic);
+        const isLater = (topic: string) => later.includes(topic);
         const granted = topics.map((topic) => (broker.refuses(topic) ? 0x87 : 0));
         for (const topic of topics.filter((topic) => !broker.refuses(topic))) filters.get(socket)?.add(topic);
-        const wanted = finder(
-          topics.filter((topic) => !broker.refuses(topic) && (broker.givesToWildcards || !topic.includes('+'))),
+        for (const { topic, nl } of packet.subscriptions) if (nl) deafToSelf.get(socket)?.add(topic);
+        const wanted = topics.filter(
+          (topic) => !broker.refuses(topic) && (broker.givesToWildcards || !topic.includes('+')) && !isLater(topic),
         );
+        const isWanted = finder(wanted);
         const give = () => {
-          let left = broker.queue;
-          for (const [topic, payload] of broker.retained)
-            if (wanted(topic) && !broker.keepsBack(topic) && left-- > 0)
-              send(messageOf(topic, payload, { retain: true }));
+          for (const topic of wanted.some((filter) => filter.includes('+')) ? broker.retained.keys() : wanted) {
+            const payload = broker.retained.get(topic);
+            if (payload === undefined || !isWanted(topic) || broker.keepsBack(topic)) continue;
+            if (queued++ < broker.queue)
+              send(messageOf(topic, payload, { retain: true, user: broker.users.get(topic) }));
+          }
+          // Whoever asks for several things before it reads anything has one queue for all of them.
+          setImmediate(() => {
+            queued = 0;
+          });
         };
         if (broker.lateMs > 0) setTimeout(give, broker.lateMs);
         else give();
@@ -59,37 +149,55 @@ export async function startFakeBroker(): Promise<FakeBroker> {
         for (const topic of packet.unsubscriptions) filters.get(socket)?.delete(topic);
         send({ cmd: 'unsuback', messageId: packet.messageId ?? 0, granted: packet.unsubscriptions.map(() => 0) });
       } else if (packet.cmd === 'publish') {
-        const { topic, retain } = packet;
-        const payload = packet.payload.toString();
-        if (retain && payload === '') broker.retained.delete(topic);
-        else if (retain) broker.retained.set(topic, payload);
-        if (packet.qos === 1 && !broker.leavesOpen(topic)) send({ cmd: 'puback', messageId: packet.messageId ?? 0 });
-        if (broker.keepsBack(topic)) return;
-        for (const [one, of] of filters)
-          if (finder([...of])(topic) && one.writable)
-            one.write(mqtt.generate(messageOf(topic, payload, { retain: false }), { protocolVersion: 5 }));
+        const { topic } = packet;
+        const isFull = broker.isFull(topic);
+        const acknowledge = () =>
+          send({ cmd: 'puback', messageId: packet.messageId ?? 0, reasonCode: isFull ? 0x97 : 0 });
+        if (packet.qos === 1 && !broker.leavesOpen(topic)) {
+          if (broker.ackMs > 0) setTimeout(acknowledge, broker.ackMs);
+          else acknowledge();
+        }
+        if (!isFull) arrive(socket, packet);
       } else if (packet.cmd === 'pingreq') send({ cmd: 'pingresp' });
-      else if (packet.cmd === 'disconnect') socket.end();
+      else if (packet.cmd === 'disconnect') {
+        leaveWill = () => undefined;
+        socket.end();
+      }
     });
     socket.on('data', (bytes) => parser.parse(bytes));
     socket.on('error', () => undefined);
     socket.on('close', () => {
       clients.delete(socket);
       filters.delete(socket);
+      for (const [id, one] of ids) if (one.socket === socket) ids.delete(id);
+      leaveWill();
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const broker: FakeBroker = {
     url: `mqtt://127.0.0.1:${(server.address() as net.AddressInfo).port}`,
     retained: new Map(),
+    users: new Map(),
+    expiries: new Map(),
+    carriesProperties: true,
+    isOld: false,
+    endsConnections: 'none',
     refuses: () => false,
     leavesOpen: () => false,
+    isSilent: false,
+    answersNoSubscription: false,
+    isFull: () => false,
+    ackMs: 0,
     keepsBack: () => false,
     givesToWildcards: true,
     queue: 1_000,
     lateMs: 0,
+    say: (topic, payload) => arrive(null, messageOf(topic, payload, { retain: false, user: undefined })),
     cut() {
       for (const socket of clients) socket.destroy();
+    },
+    cutAllBut(clientId) {
+      for (const [id, { socket }] of ids) if (id !== clientId) socket.destroy();
     },
     stop() {
       broker.cut();
@@ -99,12 +207,20 @@ export async function startFakeBroker(): Promise<FakeBroker> {
   return broker;
 }
 
-const messageOf = (topic: string, payload: string, { retain }: { retain: boolean }): IPublishPacket => ({
+const messageOf = (
+  topic: string,
+  payload: string,
+  { retain, user }: { retain: boolean; user?: UserProperties | undefined },
+): IPublishPacket => ({
   ...{ cmd: 'publish', topic, payload, qos: 0, dup: false, retain },
+  ...(user === undefined ? {} : { properties: { userProperties: user } }),
 });
 
-/** Exact topics, and filters that end with `+`. */
+/** Exact topics, and filters with `+`. */
 function finder(filters: readonly string[]): (topic: string) => boolean {
-  const all = new Set(filters);
-  return (topic) => all.has(topic) || all.has(`${topic.slice(0, topic.lastIndexOf('/'))}/+`);
+  const exact = new Set(filters);
+  const patterns = filters.filter((filter) => filter.includes('+')).map((filter) => filter.split('/'));
+  const fits = (pattern: readonly string[], levels: readonly string[]) =>
+    pattern.length === levels.length && pattern.every((one, at) => one === '+' || one === levels[at]);
+  return (topic) => exact.has(topic) || patterns.some((pattern) => fits(pattern, topic.split('/')));
 }

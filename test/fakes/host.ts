@@ -1,12 +1,13 @@
 /** A host in memory: its Docker engine, its systemd, its clock, and a directory that stands for its file system. */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { ProvidersOptions } from '../../agent/kinds/index.ts';
 import type { Docker } from '../../agent/system/docker/docker.ts';
-import { createKernelSettings } from '../../agent/system/kernel-settings.ts';
+import { createKernelSettings } from '../../agent/system/proc/kernel-settings.ts';
 import type { Systemd } from '../../agent/system/systemd/systemd.ts';
 import { createReconciler, type Reconciler } from '../reconciler.ts';
+import { inMemory } from '../scratch.ts';
 import { createFakeClock, type FakeClock } from './clock.ts';
 import { createFakeDocker, type FakeDocker } from './docker/engine.ts';
 import { createCommands } from './systemd/commands.ts';
@@ -17,6 +18,8 @@ export interface FakeHost {
   engine: FakeDocker;
   systemd: FakeSystemd;
   root: string;
+  /** The host loses power and boots: see `FakeDocker.powerCut`. What lies in `root` was synced. */
+  powerCut(): void;
   /** What providers are made of. */
   options: Omit<ProvidersOptions, 'owned' | 'images'>;
   end(): void;
@@ -37,18 +40,26 @@ const GROUPS = 'root:x:0:\ndaemon:x:1:\n';
 export function createFakeHost({ docker, systemd: before, isOld = false }: FakeHostOptions = {}): FakeHost {
   const clock = createFakeClock();
   const engine = createFakeDocker(clock);
-  const root = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'fairlead-host-'));
-  for (const dir of ['etc/systemd/system', 'proc/sys/net/ipv4', 'srv', 'var/lib/fairlead', 'run'])
+  const root = inMemory('host');
+  const places = ['etc/systemd/system', 'proc/sys/net/ipv4', 'proc/sys/kernel/random', 'srv', 'run'];
+  for (const dir of [...places, 'var/lib/fairlead', 'var/lib/docker'])
     mkdirSync(path.join(root, dir), { recursive: true });
   writeFileSync(path.join(root, 'proc/sys/net/ipv4/tcp_keepalive_time'), '7200\n');
+  const boot = () => writeFileSync(path.join(root, 'proc/sys/kernel/random/boot_id'), `${randomUUID()}\n`);
+  boot();
   writeFileSync(path.join(root, 'etc/passwd'), USERS);
   writeFileSync(path.join(root, 'etc/group'), GROUPS);
   const systemd = createFakeSystemd({ root, clock, isOld });
+  const commands = createCommands(root, systemd);
   return {
     clock,
     engine,
     systemd,
     root,
+    powerCut() {
+      engine.powerCut();
+      boot();
+    },
     options: {
       isRoot: process.getuid?.() === 0,
       root,
@@ -58,7 +69,10 @@ export function createFakeHost({ docker, systemd: before, isOld = false }: FakeH
       stagingDir: '/var/lib/fairlead/staging',
       clock,
       kernel: createKernelSettings(path.join(root, 'proc/sys')),
-      exec: createCommands(root, systemd),
+      async exec(argv, options) {
+        if (argv[0] === 'sync' && argv.includes(engine.info.DockerRootDir ?? '')) engine.sync();
+        return commands(argv, options);
+      },
       systemd: before?.(systemd.systemd) ?? systemd.systemd,
       docker: docker?.(engine.docker) ?? engine.docker,
     },

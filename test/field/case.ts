@@ -9,7 +9,7 @@ import { z } from 'zod';
 
 const words = z.union([z.string().transform((line) => line.split(/\s+/).filter(Boolean)), z.array(z.string())]);
 /** Seconds; how long to wait until what a step expects is so. */
-const within = z.number().positive().max(300).default(60);
+const within = z.number().positive().max(300).default(120);
 
 const commit = z.strictObject({ commit: z.string() });
 const fairlead = z.strictObject({

@@ -5,61 +5,51 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
-import { buildPackages } from '../../packaging/package.ts';
 import { THOROUGH } from '../sweep.ts';
 import { differing, fairlead, fairleadJson, identities, NODE } from './agent.ts';
+import { statusOf } from './api.ts';
+import { builtPackage, VERSIONS } from './built-packages.ts';
 import { type Lab, type LabHost, startLab, until } from './lab.ts';
 import { ensurePrograms } from './packages.ts';
 import { run } from './run.ts';
+import { bringRpm } from './upgrade/rpm.ts';
 
-const ROOT = path.join(import.meta.dirname, '../..');
 const UPGRADE = '/var/lib/fairlead/upgrade';
+const MORE_HOSTS = [
+  { name: 'up-12', flavour: 'debian12' as const },
+  { name: 'up-rpm', flavour: 'debian12' as const },
+];
 const UNIT = '[Service]\nExecStart=/bin/sleep infinity\n';
 /** A trial is ten minutes; here it need only be longer than what is done meanwhile. */
-const TRIAL = '[Service]\nEnvironment=FAIRLEAD_UPGRADE_TRIAL=15\n';
-const DAEMON = 'agent/daemon.ts';
-const MIGRATIONS = 'agent/store/migrations.ts';
+const TRIAL = '[Service]\nEnvironment=FAIRLEAD_UPGRADE_TRIAL=8\n';
 
 let out: string;
 let lab: Lab;
-let debs: Record<'old' | 'newer' | 'mute', string>;
-let tarballs: Record<'old' | 'newer', string>;
+let debs: Record<'now' | 'newer' | 'mute', string>;
+let tarballs: Record<'now' | 'newer', string>;
+let rpms: Record<'now' | 'newer', string>;
 
-const runtime = () => ({
-  node: path.join(ROOT, 'node_modules/node/bin/node'),
-  component: { name: 'node', version: process.versions.node, licence: 'MIT', text: 'see npm', purl: 'pkg:npm/node' },
-});
-async function build(name: string, version: string, replaced: Record<string, string> = {}): Promise<string[]> {
-  const formats = name === 'mute' || !THOROUGH ? (['deb'] as const) : (['deb', 'tarball'] as const);
-  const common = { archs: ['x64'], fast: true, version, replaced, runtime } as const;
-  const made = await buildPackages({ out: path.join(out, name), formats, ...common });
-  return Promise.all(made.map(zstdToGzip));
-}
 /** The lab's hosts have no zstd. */
-async function zstdToGzip(file: string): Promise<string> {
-  const gz = file.replace(/zst$/, 'gz');
-  if (gz !== file) await run(['sh', '-c', `zstd -dcq ${file} | gzip -1 > ${gz}`]);
+async function gzippedTarball(build: 'now' | 'newer'): Promise<string> {
+  const gz = path.join(out, `${build}.tar.gz`);
+  await run(['sh', '-c', `zstd -dcq ${await builtPackage(build, 'tarball')} | gzip -1 > ${gz}`]);
   return gz;
 }
 const sumOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
 
 beforeAll(async () => {
-  await ensurePrograms({ 'dpkg-deb': 'dpkg', strip: 'binutils', zstd: 'zstd' });
   out = mkdtempSync(path.join(os.tmpdir(), 'fairlead-upgrades-'));
   const booting = startLab({
     name: 'agent-upgrade',
-    hosts: [{ name: 'up-13' }, ...(THOROUGH ? [{ name: 'up-12', flavour: 'debian12' as const }] : [])],
+    hosts: [{ name: 'up-13' }, ...(THOROUGH ? MORE_HOSTS : [])],
     infra: 'shared',
   });
-  const [oldDeb = '', oldTarball = ''] = await build('old', '0.1.0');
-  const replaced = { [MIGRATIONS]: 'test/lab/upgrade/migrations.ts' };
-  const [newerDeb = '', newerTarball = ''] = await build('newer', '0.2.0', replaced);
-  const [mute = ''] = await build('mute', '0.3.0', {
-    [MIGRATIONS]: 'test/lab/upgrade/more-migrations.ts',
-    [DAEMON]: 'test/lab/upgrade/mute-daemon.ts',
-  });
-  debs = { old: oldDeb, newer: newerDeb, mute };
-  tarballs = { old: oldTarball, newer: newerTarball };
+  debs = { now: await builtPackage('now'), newer: await builtPackage('newer'), mute: await builtPackage('mute') };
+  if (THOROUGH) {
+    tarballs = { now: await gzippedTarball('now'), newer: await gzippedTarball('newer') };
+    await ensurePrograms({ rpmbuild: 'rpm' });
+    rpms = { now: await builtPackage('now', 'rpm'), newer: await builtPackage('newer', 'rpm') };
+  }
   lab = await booting;
 });
 afterAll(async () => {
@@ -93,10 +83,9 @@ async function settled(on: LabHost, fits: (status: StatusDocument) => boolean): 
   let last = '';
   onTestFailed(async () => console.error(last, await on.journal('fairlead.service'), await watcherLog(on)));
   return until(`a status of ${on.name}`, 120_000, async () => {
-    const { stdout } = await fairlead(on, 'status', '--json');
-    last = stdout;
-    const status = stdout.startsWith('{') ? (JSON.parse(stdout) as StatusDocument) : undefined;
-    return status !== undefined && fits(status) ? status : undefined;
+    const status = await statusOf(on);
+    last = JSON.stringify(status);
+    return fits(status) && status;
   });
 }
 const watcherLog = async (on: LabHost) =>
@@ -124,12 +113,13 @@ test('a commit brings a Debian 13 host to another version, although the former o
   const host = lab.host('up-13');
   const H = `hosts/${host.name}`;
   await Promise.all(Object.entries(debs).map(([name, deb]) => host.copyIn(deb, `/root/${name}.deb`)));
-  await host.exec(['apt-get', 'install', '-y', '/root/old.deb'], { timeoutMs: 170_000 });
+  await host.exec(['apt-get', 'install', '-y', '/root/now.deb'], { timeoutMs: 170_000 });
   await commit(host, 'First', {
     [`${H}/a.yaml`]: declared('one'),
     [`${H}/shop/compose.yaml`]: 'services: {web: {image: "infra:5000/app:1"}}\n',
   });
-  await host.sh('mosquitto -d -p 1883');
+  // It goes to the background before it listens.
+  await host.sh('mosquitto -d -p 1883; until mosquitto_pub -t up -m up 2>/dev/null; do sleep 0.1; done');
   await host.sh(
     "nohup mosquitto_sub -V mqttv5 -q 1 -c -i keeper -x 3600 -t 'fairlead/default/hosts/up-13/events' > /root/events 2>/dev/null &",
   );
@@ -137,27 +127,34 @@ test('a commit brings a Debian 13 host to another version, although the former o
   const before = await identities(host, watched);
   await host.sh(`cp /root/newer.deb /srv/work/${H}/fairlead.deb`);
   const head = await commit(host, 'Second', {
-    'fleet.yaml': "requires: '>=0.2'\n",
-    [`${H}/host.yaml`]: agentOf('0.2.0', 'fairlead.deb', debs.newer),
+    'fleet.yaml': "requires: '>=9.1'\n",
+    [`${H}/host.yaml`]: agentOf(VERSIONS.newer, 'fairlead.deb', debs.newer),
     [`${H}/a.yaml`]: declared('two'),
   });
   await fairlead(host, 'sync', '--no-wait');
   const status = await settled(
     host,
-    (s) => s.agent.version === '0.2.0' && s.sync === 'synced' && s.desired?.commit === head,
+    (s) => s.agent.version === VERSIONS.newer && s.sync === 'synced' && s.desired?.commit === head,
   );
   await ended(host);
   expect(status.problems).toEqual([]);
   expect(await text(host, '/etc/greeting')).toBe('two');
-  expect(await version(host)).toBe('fairlead 0.2.0');
+  expect(await version(host)).toBe(`fairlead ${VERSIONS.newer}`);
   expect(differing(before, await identities(host, watched))).toEqual([]);
   await fairlead(host, 'sync');
-  const history = await fairleadJson<{ runs: { id: number }[] }>(host, 'history', '--resource', 'agent:0.2.0');
+  const history = await fairleadJson<{ runs: { id: number }[] }>(
+    host,
+    'history',
+    '--resource',
+    `agent:${VERSIONS.newer}`,
+  );
   expect(history.runs).toHaveLength(1);
   const seqs = await until('the upgrade on the broker', 60_000, async () => {
     const events = (await text(host, '/root/events')).split('\n');
     const found = events.map((line) => JSON.parse(line) as { seq: number; data: { resource?: string } });
-    return found.some(({ data }) => data.resource === 'agent:0.2.0') && [...new Set(found.map(({ seq }) => seq))];
+    return (
+      found.some(({ data }) => data.resource === `agent:${VERSIONS.newer}`) && [...new Set(found.map(({ seq }) => seq))]
+    );
   });
   expect(seqs).toEqual(seqs.map((_, index) => (seqs[0] ?? 0) + index));
 });
@@ -169,7 +166,7 @@ test('a version that does not answer is put back with its state, and the commit 
   const at = await form(host);
   await host.sh(`cp /root/mute.deb /srv/work/${H}/fairlead.deb`);
   await commit(host, 'Third', {
-    [`${H}/host.yaml`]: agentOf('0.3.0', 'fairlead.deb', debs.mute),
+    [`${H}/host.yaml`]: agentOf(VERSIONS.mute, 'fairlead.deb', debs.mute),
     [`${H}/a.yaml`]: declared('three'),
   });
   await fairlead(host, 'sync', '--no-wait');
@@ -179,8 +176,8 @@ test('a version that does not answer is put back with its state, and the commit 
   await killWatcher(host);
   await ended(host);
   const status = await settled(host, (s) => s.problems.some(({ reason }) => reason === 'AgentUpgradeFailed'));
-  expect(status.agent.version).toBe('0.2.0');
-  expect(status.problems[0]).toMatchObject({ id: 'agent:0.3.0', file: `${H}/host.yaml`, line: 1 });
+  expect(status.agent.version).toBe(VERSIONS.newer);
+  expect(status.problems[0]).toMatchObject({ id: `agent:${VERSIONS.mute}`, file: `${H}/host.yaml`, line: 1 });
   await settled(host, (s) => s.applied?.commit === s.desired?.commit);
   expect(await text(host, '/etc/greeting')).toBe('three');
   expect(await form(host)).toBe(at);
@@ -196,8 +193,8 @@ if (THOROUGH) {
     await host.powerOff();
     await host.powerOn();
     await ended(host);
-    expect((await settled(host, (s) => s.run !== null)).agent.version).toBe('0.2.0');
-    expect(await version(host)).toBe('fairlead 0.2.0');
+    expect((await settled(host, (s) => s.run !== null)).agent.version).toBe(VERSIONS.newer);
+    expect(await version(host)).toBe(`fairlead ${VERSIONS.newer}`);
   });
 
   test('a Debian 12 host that was installed from the archive gets another one by https', async () => {
@@ -207,7 +204,7 @@ if (THOROUGH) {
     await Promise.all(
       Object.entries(tarballs).map(([name, tarball]) => host.copyIn(tarball, `/srv/www/${name}.tar.gz`)),
     );
-    await host.sh('mkdir -p /root/old && tar -xzf /srv/www/old.tar.gz -C /root/old && sh /root/old/*/install.sh', {
+    await host.sh('mkdir -p /root/old && tar -xzf /srv/www/now.tar.gz -C /root/old && sh /root/old/*/install.sh', {
       timeoutMs: 170_000,
     });
     await commit(host, 'First', { [`${H}/a.yaml`]: declared('one') });
@@ -215,7 +212,7 @@ if (THOROUGH) {
     await serve(host);
     const before = await identities(host, { ...watched, containers: [] });
     await commit(host, 'Second', {
-      [`${H}/host.yaml`]: agentOf('0.2.0', 'https://localhost:8443/newer.tar.gz', tarballs.newer),
+      [`${H}/host.yaml`]: agentOf(VERSIONS.newer, 'https://localhost:8443/newer.tar.gz', tarballs.newer),
     });
     await fairlead(host, 'sync', '--no-wait');
     await inPhase(host, 'switching');
@@ -223,7 +220,32 @@ if (THOROUGH) {
     await inPhase(host, 'judging');
     await host.exec(['systemctl', 'kill', '-s', 'KILL', 'fairlead']);
     await ended(host);
-    expect((await settled(host, (s) => s.sync === 'synced')).agent.version).toBe('0.2.0');
+    expect((await settled(host, (s) => s.sync === 'synced')).agent.version).toBe(VERSIONS.newer);
+    expect(differing(before, await identities(host, { ...watched, containers: [] }))).toEqual([]);
+  });
+
+  test('a host that was installed by rpm gets another version by rpm', async () => {
+    const host = lab.host('up-rpm');
+    const H = `hosts/${host.name}`;
+    await bringRpm(host);
+    await Promise.all(Object.entries(rpms).map(([name, rpm]) => host.copyIn(rpm, `/root/${name}.rpm`)));
+    await host.exec(['rpm', '-i', '/root/now.rpm'], { timeoutMs: 170_000 });
+    await commit(host, 'First', { [`${H}/a.yaml`]: declared('one') });
+    await init(host);
+    const before = await identities(host, { ...watched, containers: [] });
+    await host.sh(`cp /root/newer.rpm /srv/work/${H}/fairlead.rpm`);
+    await commit(host, 'Second', {
+      [`${H}/host.yaml`]: agentOf(VERSIONS.newer, 'fairlead.rpm', rpms.newer),
+      [`${H}/a.yaml`]: declared('two'),
+    });
+    await fairlead(host, 'sync', '--no-wait');
+    await inPhase(host, 'switching');
+    await killWatcher(host);
+    await ended(host);
+    const status = await settled(host, (s) => s.sync === 'synced');
+    expect([status.agent.version, status.problems]).toEqual([VERSIONS.newer, []]);
+    expect(await text(host, '/etc/greeting')).toBe('two');
+    expect((await host.exec(['rpm', '-q', 'fairlead'])).stdout.trim()).toBe(`fairlead-${VERSIONS.newer}-1.x86_64`);
     expect(differing(before, await identities(host, { ...watched, containers: [] }))).toEqual([]);
   });
 
@@ -232,7 +254,7 @@ if (THOROUGH) {
     const H = `hosts/${host.name}`;
     const running = await pid(host);
     await commit(host, 'Third', {
-      [`${H}/host.yaml`]: agentOf('0.1.0', 'https://localhost:8443/old.tar.gz', tarballs.old),
+      [`${H}/host.yaml`]: agentOf(VERSIONS.now, 'https://localhost:8443/now.tar.gz', tarballs.now),
       [`${H}/a.yaml`]: declared('three'),
     });
     await fairlead(host, 'sync', '--no-wait');

@@ -1,5 +1,6 @@
 /** The agent under test on a lab host: installed as docs/install.md says, spoken to by its command line and the broker. */
 import path from 'node:path';
+import mqtt from 'mqtt';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { type Infra, type LabHost, until } from './lab.ts';
 
@@ -13,6 +14,8 @@ export interface InstallOptions {
   repoUrl: string;
   /** node-cron expression; six fields begin with seconds. */
   schedule?: string;
+  /** Commands that it follows over the broker. */
+  commands?: readonly string[];
   /** Further lines of agent.yaml. */
   more?: string;
 }
@@ -30,8 +33,9 @@ export async function installAgent(host: LabHost, options: InstallOptions): Prom
   await host.write('/etc/fairlead/agent.yaml', agentYaml(host, options), '0600');
   await host.exec(['cp', '/usr/lib/fairlead/fairlead.service', '/etc/systemd/system/fairlead.service']);
   // Benchmark and demo run the agent as it is.
-  const turns = process.env.VITEST === undefined ? '' : `Environment=NODE_OPTIONS=--import=${TURNS_PRELOAD}\n`;
-  await host.copyIn(path.join(import.meta.dirname, 'turns.mjs'), TURNS_PRELOAD);
+  const isCounted = process.env.VITEST !== undefined && !host.isEmulated;
+  const turns = isCounted ? `Environment=NODE_OPTIONS=--import=${TURNS_PRELOAD}\n` : '';
+  if (isCounted) await host.copyIn(path.join(import.meta.dirname, 'turns.mjs'), TURNS_PRELOAD);
   // A test that kills the agent need not wait for the restart.
   await host.write('/etc/systemd/system/fairlead.service.d/lab.conf', `[Service]\nRestartSec=100ms\n${turns}`);
   await host.exec(['systemctl', 'daemon-reload']);
@@ -44,7 +48,7 @@ export const agentYaml = (host: Pick<LabHost, 'name'>, options: InstallOptions):
     `host: ${host.name}`,
     `repo: {url: "${options.repoUrl}"}`,
     `sync: {schedule: "${options.schedule ?? '0 0 1 1 *'}", splay: 0s}`,
-    'mqtt: {url: "mqtt://infra:1883"}',
+    `mqtt: {url: "mqtt://infra:1883"${options.commands ? `, commands: [${options.commands.join(', ')}]` : ''}}`,
     options.more ?? '',
     '',
   ].join('\n');
@@ -63,10 +67,10 @@ export async function fairleadJson<T>(host: LabHost, ...args: string[]): Promise
   }
 }
 
-/** A retained message as any client of the broker sees it, or null. */
-export async function retained(infra: Infra, topic: string): Promise<string | null> {
+/** A retained message as any client of the broker sees it, or null if none comes in this time, nor any other on this topic. */
+export async function retained(infra: Infra, topic: string, waitSeconds = 10): Promise<string | null> {
   const { stdout, code } = await infra.exec(
-    ['mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-t', topic, '-C', '1', '-W', '2'],
+    ['mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-t', topic, '-C', '1', '-W', String(waitSeconds)],
     { check: false },
   );
   return code === 0 ? stdout.trimEnd() : null;
@@ -78,12 +82,12 @@ export async function statusWhere(
   host: string,
   what: string,
   fits: (status: StatusDocument) => boolean,
-  timeoutMs = 90_000,
+  timeoutMs = 150_000,
 ): Promise<StatusDocument> {
   let last: string | null = null;
   try {
     return await until(`status of ${host}: ${what}`, timeoutMs, async () => {
-      last = await retained(infra, `fairlead/default/hosts/${host}/status`);
+      last = await retained(infra, `fairlead/default/hosts/${host}/status`, 2);
       const status = last === null ? null : (JSON.parse(last) as StatusDocument);
       return status !== null && fits(status) ? status : undefined;
     });
@@ -91,6 +95,15 @@ export async function statusWhere(
     throw new Error(`${thrown instanceof Error ? thrown.message : String(thrown)}; last: ${last}`);
   }
 }
+
+/**
+ * Whether this is the word of another process of the agent than that one, after a run of its own. Until then the broker has the word
+ * of the one before, and the new one says what that found.
+ */
+export const isOfAnother =
+  (instance: string) =>
+  ({ agent, run }: StatusDocument): boolean =>
+    agent.instance !== instance && run !== null && run.startedAt >= agent.startedAt;
 
 /** What must not change when nothing is to be done: inodes, PIDs, container ids. */
 export async function identities(
@@ -123,9 +136,23 @@ export const differing = (before: Record<string, string>, after: Record<string, 
     .sort();
 
 /** All that the broker keeps below `fairlead/`, topic and payload, as text. */
-export const allRetained = async (infra: Infra): Promise<string> =>
-  (
-    await infra.exec(['mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-t', 'fairlead/#', '-v', '-W', '2'], {
-      check: false,
-    })
-  ).stdout;
+export async function allRetained(infra: Infra): Promise<string> {
+  const client = await mqtt.connectAsync(`mqtt://${await infra.address()}:1883`, { protocolVersion: 5 });
+  try {
+    const lines: string[] = [];
+    const end = Promise.withResolvers<void>();
+    client.on('message', (topic, payload) => {
+      if (topic === END) end.resolve();
+      else lines.push(`${topic} ${payload}`);
+    });
+    await client.subscribeAsync(END);
+    await client.subscribeAsync('fairlead/#');
+    // Said after the subscription, it comes after all that is retained.
+    await client.publishAsync(END, '', { qos: 1 });
+    await end.promise;
+    return lines.join('\n');
+  } finally {
+    await client.endAsync(true);
+  }
+}
+const END = 'lab/end';

@@ -1,19 +1,21 @@
 /** Checks are watched by the daemon between runs. The schedule is once a year: only the watch can tell. */
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
-import { fairleadJson, installAgent, statusWhere } from './agent.ts';
+import { fairleadJson, installAgent, isOfAnother, statusWhere } from './agent.ts';
+import { type EventsHeard, hearEvents } from './events.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
 
 let lab: Lab;
 let host: LabHost;
 let repo: FleetRepo;
+let heard: EventsHeard;
 
 /** As many slow ones as are probed side by side: they must not keep the others from being watched. */
 const SLOW = 4;
 const manifest = (path: string) => `checks:
   web: {http: "http://127.0.0.1:8088/${path}", expect: 200, within: 2s, every: 1s}
   port: {tcp: "127.0.0.1:8088", within: 2s, every: 1s}
-  file: {run: [test, -e, /srv/good], within: 1s, every: 1s}
+  file: {run: [test, -e, /srv/good], within: 3s, every: 1s}
 ${Array.from({ length: SLOW }, (_, i) => `  slow-${i}: {run: [sleep, "0.5"], every: 1s}\n`).join('')}`;
 
 beforeAll(async () => {
@@ -24,9 +26,7 @@ beforeAll(async () => {
     'printf "server { listen 8088; root /srv; }" > /etc/nginx/conf.d/check.conf; rm -f /etc/nginx/sites-enabled/*; touch /srv/good /srv/other; systemctl start nginx',
   );
   const commit = await repo.commit({ 'hosts/edge-1/a.yaml': manifest('good') }, 'Checks');
-  await lab.infra.sh(
-    'nohup mosquitto_sub -V mqttv5 -t fairlead/default/hosts/edge-1/events > /tmp/events 2>&1 & sleep 0',
-  );
+  heard = await hearEvents(lab.infra, 'edge-1');
   await installAgent(host, { repoUrl: repo.httpUrl });
   await statusWhere(lab.infra, 'edge-1', 'healthy', (s) => s.applied?.commit === commit && s.health === 'healthy');
 });
@@ -36,19 +36,14 @@ const status = () => fairleadJson<StatusDocument>(host, 'status');
 const failing = (s: StatusDocument) => s.problems.map((p) => p.id).sort();
 /** What was told of turns of checks, e.g. `check:web degraded`. */
 async function turns(): Promise<string[]> {
-  const text = (await lab.infra.exec(['cat', '/tmp/events'])).stdout.trim();
-  const events = text.split('\n').map((line) => JSON.parse(line) as { type: string; data: Record<string, string> });
-  return events.filter((e) => e.type === 'drift' && e.data.health).map((e) => `${e.data.resource} ${e.data.health}`);
+  const told = (await heard.all()).filter((e) => e.type === 'drift' && e.data.health);
+  return told.map((e) => `${e.data.resource} ${e.data.health}`);
 }
 /** Waits until status, as the broker has it, names exactly these as failing. */
 const seen = (...ids: string[]) =>
-  statusWhere(
-    lab.infra,
-    'edge-1',
-    ids.length > 0 ? `failing: ${ids.join(', ')}` : 'well',
-    (s) => JSON.stringify(failing(s)) === JSON.stringify(ids) && s.health === (ids.length > 0 ? 'degraded' : 'healthy'),
-    30_000,
-  );
+  statusWhere(lab.infra, 'edge-1', ids.length > 0 ? `failing: ${ids.join(', ')}` : 'well', isAs(ids));
+const isAs = (ids: string[]) => (s: StatusDocument) =>
+  JSON.stringify(failing(s)) === JSON.stringify(ids) && s.health === (ids.length > 0 ? 'degraded' : 'healthy');
 
 test('a server that stops is seen, told once, and rolls nothing back; so is its return', async () => {
   onTestFailed(async () => console.error(await host.journal('fairlead.service')));
@@ -62,7 +57,7 @@ test('a server that stops is seen, told once, and rolls nothing back; so is its 
     );
     await host.exec(['systemctl', 'start', 'nginx']);
     await seen();
-    await until('the events', 10_000, async () => (await turns()).length === 4 * round);
+    await until('the events', 60_000, async () => (await turns()).length === 4 * round);
   }
   expect((await turns()).slice(0, 4).sort()).toEqual([
     'check:port degraded',
@@ -79,11 +74,14 @@ test('a program that fails is seen as well, and what was told is not told again 
   await host.exec(['rm', '/srv/good']);
   // nginx has lost its file, too.
   await seen('check:file', 'check:web');
+  const { instance } = (await status()).agent;
   await host.exec(['systemctl', 'restart', 'fairlead.service']);
-  await seen('check:file', 'check:web');
+  const hasLooked = isOfAnother(instance);
+  const isSick = isAs(['check:file', 'check:web']);
+  await statusWhere(lab.infra, 'edge-1', 'the same, by the new agent', (s) => hasLooked(s) && isSick(s));
   await host.exec(['touch', '/srv/good']);
   await seen();
-  await until('the events', 10_000, async () => (await turns()).length >= told + 4);
+  await until('the events', 60_000, async () => (await turns()).length >= told + 4);
   expect((await turns()).slice(told).sort()).toEqual([
     'check:file degraded',
     'check:file healthy',

@@ -68,7 +68,11 @@ test('stopped in the midst of a job: the job is ended, and run again by the next
   const began = async () => (await host.exec(['cat', '/run/long'])).stdout.split('\n').length - 1;
   await until('the job to run', 60_000, async () => (await began()) === 1);
   await stopsWell();
-  expect(await property('ActiveState', 'fairlead-job-long.service')).toBe('inactive');
+  await until(
+    'the job to be ended',
+    60_000,
+    async () => (await property('ActiveState', 'fairlead-job-long.service')) === 'inactive',
+  );
   await host.exec(['touch', '/run/go']);
   await host.exec(['systemctl', 'start', 'fairlead.service']);
   await synced(commit);

@@ -6,6 +6,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
 import { generator } from '../random.ts';
 import { apiOf } from './api.ts';
+import { type CutEngine, createCutEngine } from './cut-engine.ts';
 import { type CutHost, createCutHost } from './cut-host.ts';
 import { type Cuts, createCuts } from './cuts.ts';
 import { type Lab, type LabHost, startLab } from './lab.ts';
@@ -23,12 +24,14 @@ describe.skipIf(process.getuid?.() !== 0)('the power of the agent', () => {
   let lab: Lab;
   let host: LabHost;
   let disk: CutHost;
+  let engine: CutEngine;
   let cuts: Cuts;
 
   beforeAll(async () => {
     lab = await startLab({ name: 'cuts', hosts: [{ name: 'edge-1' }] });
     host = lab.host('edge-1');
     disk = createCutHost(host);
+    engine = createCutEngine(host);
     await disk.begin();
     cuts = createCuts({ host, infra: lab.infra, repo: await lab.infra.createRepo('fleet') });
     await cuts.begin();
@@ -37,6 +40,7 @@ describe.skipIf(process.getuid?.() !== 0)('the power of the agent', () => {
     await host.sh('systemctl daemon-reload; sync -f /disk');
   }, 10 * MINUTE);
   afterAll(async () => {
+    await engine?.remove();
     await disk?.remove();
     await lab?.stop();
   });
@@ -116,4 +120,28 @@ describe.skipIf(process.getuid?.() !== 0)('the power of the agent', () => {
     },
     CUTS * 5 * MINUTE,
   );
+
+  test('fails while an image that came is brought onto the disk, and no container is made of empty files', async () => {
+    await host.exec(['systemctl', 'stop', 'fairlead.service']);
+    await engine.begin();
+    // What is to be synced waits before it, and then after it, until the test goes on.
+    const wait = (at: string) => `{ touch /run/${at}; until [ -e /run/go-${at} ]; do sleep 0.1; done; }`;
+    const ofEngine = `${wait('before')}; /usr/bin/sync "$@"; code=$?; ${wait('after')}; exit $code`;
+    const program = `#!/bin/sh\ncase "$*" in */var/lib/docker*) ${ofEngine};; esac\nexec /usr/bin/sync "$@"\n`;
+    await host.write('/usr/local/sbin/sync', program, '0755');
+    const reached = (at: string) => host.sh(`until [ -e /run/${at} ]; do sleep 0.1; done`, { timeoutMs: 2 * MINUTE });
+    await cuts.next();
+    await disk.start();
+    await reached('before');
+    await disk.cut();
+    await engine.cut();
+    await host.sh('touch /run/go-before');
+    await disk.start();
+    await reached('after');
+    const sizes = Object.values(await engine.programs());
+    expect(sizes).not.toContain(0);
+    expect(sizes).not.toEqual([]);
+    await host.sh('touch /run/go-after');
+    await cuts.converged();
+  });
 });

@@ -79,7 +79,6 @@ sync -f /disk`);
     async cut() {
       const before = image;
       image = path.join(work, `disk-${++cuts}`);
-      const doomed = await agents();
       await host.freeze();
       // Nothing writes any more but the kernel, now and then: then the copy is of no moment.
       await until('the disk to be still', 60_000, async () => {
@@ -87,13 +86,20 @@ sync -f /disk`);
         await run(['cp', '--sparse=always', before, image]);
         return requests() === made;
       });
-      for (const pid of doomed) process.kill(Number(pid), 'SIGKILL');
+      const kill = async () => {
+        for (const pid of await agents()) process.kill(Number(pid), 'SIGKILL');
+      };
+      await kill();
       await host.thaw();
-      await until('the agent to be gone', 60_000, async () =>
-        /^(inactive|failed)/.test(
-          (await host.exec(['systemctl', 'is-active', 'fairlead.service'], { check: false })).stdout,
-        ),
-      );
+      // One that systemd was about to start begins only now, on the disk that goes.
+      await until('the agent to be gone', 60_000, async () => {
+        await kill();
+        const { stdout } = await host.sh(
+          'systemctl list-jobs --no-legend fairlead.service; systemctl is-active fairlead.service',
+          { check: false },
+        );
+        return /^(inactive|failed)\n$/.test(stdout);
+      });
       await detach();
       rmSync(before);
       await attach();

@@ -1,16 +1,19 @@
 /** Power cuts of a host at work, and what must be true after each: what the host has, what the agent and the broker know. */
 import type { PlanDocument } from '../../agent/control/protocol.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
-import { installAgent } from './agent.ts';
+import { installAgent, retained } from './agent.ts';
 import { apiOf } from './api.ts';
 import { stateWrong } from './cut-state.ts';
+import { type EventsHeard, hearEvents } from './events.ts';
 import type { LabHost } from './host.ts';
 import type { FleetRepo, Infra } from './infra.ts';
 import { until } from './run.ts';
 
 const WELL_MS = 600_000;
+/** How long a run is waited for before another one is asked for. */
+const AGAIN_MS = 120_000;
+const STILL_MS = 60_000;
 const LINES = 400;
-const EVENTS = '/srv/events.jsonl';
 
 /** All lines of a file say of which generation they are: one that is half written shows. */
 const textOf = (generation: number) => `generation ${generation}\n`.repeat(LINES);
@@ -18,6 +21,25 @@ const unitOf = (generation: number) =>
   `[Unit]\nDescription=Of generation ${generation}\n[Service]\nExecStart=/bin/sleep infinity\nEnvironment=GENERATION=${generation}\n[Install]\nWantedBy=multi-user.target\n`;
 const indent = (text: string) => text.replace(/^/gm, '      ').trimEnd();
 
+const imageOf = (generation: number) => `infra:5000/app:${(generation % 3) + 1}`;
+/** What takes most of the time on a machine without hardware help. */
+const heavyOf = (host: string, generation: number): Record<string, string> => ({
+  [`hosts/${host}/jobs.yaml`]: `jobs:
+  migrate:
+    run: [sh, -c, "echo ${generation} >> /srv/migrated; sync /srv/migrated"]
+    after: [file:/srv/app/text]
+`,
+  [`hosts/${host}/shop/compose.yaml`]: `services:
+  web:
+    image: ${imageOf(generation)}
+    environment: {GENERATION: "${generation}"}
+    restart: unless-stopped
+    stop_signal: SIGKILL
+    volumes: [data:/data]
+volumes:
+  data: {}
+`,
+});
 const filesOf = (host: string, generation: number): Record<string, string> => ({
   [`hosts/${host}/system.yaml`]: `files:
   /srv/app/text: {source: files/text, notify: [unit:cut.service]}
@@ -29,24 +51,10 @@ units:
 ${indent(unitOf(generation))}
     enabled: true
     state: started
-jobs:
-  migrate:
-    run: [sh, -c, "echo ${generation} >> /srv/migrated; sync /srv/migrated"]
-    after: [file:/srv/app/text]
 `,
   [`hosts/${host}/files/text`]: textOf(generation),
   [`hosts/${host}/tree/a`]: textOf(generation),
   [`hosts/${host}/tree/b/c`]: textOf(generation),
-  [`hosts/${host}/shop/compose.yaml`]: `services:
-  web:
-    image: infra:5000/app:${(generation % 3) + 1}
-    environment: {GENERATION: "${generation}"}
-    restart: unless-stopped
-    stop_signal: SIGKILL
-    volumes: [data:/data]
-volumes:
-  data: {}
-`,
 });
 
 /** Line by line: what the disk has, for the checks below. Nothing of it asks the agent. */
@@ -56,6 +64,10 @@ find /srv/app -type f 2>/dev/null | sort | while read -r f; do whole "$f"; done
 echo "unit $(grep -h -o 'GENERATION=.*' /etc/systemd/system/cut.service 2>/dev/null) $(tail -n 1 /etc/systemd/system/cut.service 2>/dev/null)"
 ls -A /etc/systemd/system | grep -i -E 'fairlead-|\\.tmp|\\.new' | sed 's/^/left /' || true
 `;
+const LOOK_FURTHER = `
+docker ps -a --format '{{.Names}} {{.State}} {{.Image}}'
+docker inspect -f '{{.Config.Env}}' shop-web-1 | grep -o 'GENERATION=[0-9]*'; tail -n 1 /srv/migrated`;
+
 export interface Cuts {
   /** The generation that was committed last. */
   readonly generation: number;
@@ -67,17 +79,34 @@ export interface Cuts {
   converged(): Promise<void>;
   /** After a cut and before anything was started: nothing is half written. Throws with all that is wrong. */
   whole(): Promise<void>;
+  /** Whether the agent has said that the newest generation is in place. */
+  isDone(): Promise<boolean>;
 }
 
-export function createCuts(options: { host: LabHost; infra: Infra; repo: FleetRepo }): Cuts {
-  const { host, infra, repo } = options;
+export interface CutsOptions {
+  host: LabHost;
+  infra: Infra;
+  repo: FleetRepo;
+  /** Files and a unit alone, without a job and a stack: nothing needs the engine. */
+  isLight?: boolean;
+}
+
+export function createCuts({ host, infra, repo, isLight = false }: CutsOptions): Cuts {
   const api = apiOf(host);
   let generation = 0;
   let commit = '';
+  let heard: EventsHeard | null = null;
+  /** What the agent said last, as the broker has it: that costs the host nothing. */
+  const saidLast = async (): Promise<StatusDocument | null> => {
+    const text = await retained(infra, `fairlead/default/hosts/${host.name}/status`, 2);
+    return text === null ? null : (JSON.parse(text) as StatusDocument);
+  };
   const next = async (more: Record<string, string> = {}) => {
     generation++;
     const gone = generation > 1 ? { [`hosts/${host.name}/`]: null } : {};
-    commit = await repo.commit({ ...gone, ...filesOf(host.name, generation), ...more }, `Generation ${generation}`);
+    const heavy = isLight ? {} : heavyOf(host.name, generation);
+    const files = { ...gone, ...filesOf(host.name, generation), ...heavy, ...more };
+    commit = await repo.commit(files, `Generation ${generation}`);
     return generation;
   };
   const look = async () => (await host.sh(LOOK, { timeoutMs: WELL_MS })).stdout.trim().split('\n');
@@ -95,12 +124,22 @@ export function createCuts(options: { host: LabHost; infra: Infra; repo: FleetRe
   }
 
   async function converged(): Promise<void> {
-    const isWell = (s: StatusDocument) => s.sync === 'synced' && s.health === 'healthy' && s.applied?.commit === commit;
-    let last: StatusDocument | undefined;
+    // What one process of the agent says of the run of another one is no proof.
+    const hasRun = ({ run, agent }: StatusDocument) => run !== null && run.startedAt >= agent.startedAt;
+    const isWell = (s: StatusDocument) =>
+      hasRun(s) && s.sync === 'synced' && s.health === 'healthy' && s.applied?.commit === commit;
+    let last: StatusDocument | null = null;
     try {
+      const found = await api.status();
+      // An agent that starts runs by itself, and who asks meanwhile has it run once more.
+      let askedAt = found !== null && hasRun(found) ? 0 : Date.now();
       await until(`generation ${generation} to be in place`, WELL_MS, async () => {
-        last = (await api.sync())?.status ?? last;
-        return last !== undefined && isWell(last);
+        last = await saidLast();
+        if (last !== null && isWell(last)) return (await api.status())?.agent.instance === last.agent.instance;
+        if (Date.now() - askedAt < AGAIN_MS) return false;
+        askedAt = Date.now();
+        await api.sync();
+        return false;
       });
     } catch (thrown) {
       const journal = (await host.journal('fairlead.service')).split('\n').slice(-40).join('\n');
@@ -119,19 +158,18 @@ export function createCuts(options: { host: LabHost; infra: Infra; repo: FleetRe
       ...wanted.filter((line) => !found.includes(line)).map((line) => `missing: ${line}`),
       ...found.filter((line) => !wanted.includes(line)).map((line) => `not wanted: ${line}`),
     ];
-    const { stdout } = await host.sh(
-      `systemctl is-active cut.service || true; systemctl show -p Environment cut.service; docker ps -a --format '{{.Names}} {{.State}} {{.Image}}'
-docker inspect -f '{{.Config.Env}}' shop-web-1 | grep -o 'GENERATION=[0-9]*'; tail -n 1 /srv/migrated`,
-      { check: false, timeoutMs: WELL_MS },
-    );
-    const real = [
-      'active',
-      `Environment=GENERATION=${generation}`,
-      `shop-web-1 running infra:5000/app:${(generation % 3) + 1}`,
-      `GENERATION=${generation}`,
-      String(generation),
-    ].join('\n');
-    if (stdout.trim() !== real) wrong.push(`found:\n${stdout.trim()}\nwanted:\n${real}`);
+    const script = `systemctl show -p ActiveState -p Environment cut.service | sort${isLight ? '' : LOOK_FURTHER}`;
+    const further = async () => (await host.sh(script, { check: false, timeoutMs: WELL_MS })).stdout.trim();
+    const heavy = [`shop-web-1 running ${imageOf(generation)}`, `GENERATION=${generation}`, String(generation)];
+    const real = ['ActiveState=active', `Environment=GENERATION=${generation}`, ...(isLight ? [] : heavy)].join('\n');
+    // What was replaced goes when its successor is well, which may be a moment after that was told.
+    let there = '';
+    const isReal = async () => {
+      there = await further();
+      return there === real;
+    };
+    await until('what the generation has', STILL_MS, isReal).catch(() => undefined);
+    if (there !== real) wrong.push(`found:\n${there}\nwanted:\n${real}`);
     const plan = await api.get<PlanDocument>('plan');
     if (plan === null) wrong.push('the daemon went away');
     wrong.push(...(plan?.actions ?? []).map(({ id }) => `still planned: ${id}`));
@@ -141,11 +179,9 @@ docker inspect -f '{{.Config.Env}}' shop-web-1 | grep -o 'GENERATION=[0-9]*'; ta
 
   /** Each number once: none is missing, and none stands for two events, of which the broker had acknowledged one. */
   async function eventsWrong(): Promise<string[]> {
-    const { stdout } = await infra.exec(['cat', `${EVENTS}-${repo.name}`]);
     const ids = new Map<number, string>();
     const wrong: string[] = [];
-    for (const line of stdout.split('\n').filter(Boolean)) {
-      const { seq, id } = JSON.parse(line) as { seq: number; id: string };
+    for (const { seq, id } of (await heard?.all()) ?? []) {
       const before = ids.get(seq);
       if (before !== undefined && before !== id) wrong.push(`event ${seq} came as ${before} and as ${id}`);
       ids.set(seq, id);
@@ -160,10 +196,7 @@ docker inspect -f '{{.Config.Env}}' shop-web-1 | grep -o 'GENERATION=[0-9]*'; ta
       return generation;
     },
     async begin() {
-      const topic = `fairlead/default/hosts/${host.name}/events`;
-      await infra.sh(
-        `nohup setsid mosquitto_sub -V mqttv5 -h 127.0.0.1 -q 1 -t '${topic}' > ${EVENTS}-${repo.name} 2>&1 & sleep 0.1`,
-      );
+      heard = await hearEvents(infra, host.name);
       await next();
       await installAgent(host, { repoUrl: repo.httpUrl });
       await converged();
@@ -171,5 +204,8 @@ docker inspect -f '{{.Config.Env}}' shop-web-1 | grep -o 'GENERATION=[0-9]*'; ta
     next,
     converged,
     whole,
+    async isDone() {
+      return (await saidLast())?.applied?.commit === commit;
+    },
   };
 }

@@ -1,7 +1,8 @@
 /** The database damaged in every way a disk knows: set aside and said, and nothing that is managed notices. Issue point 5. */
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
-import type { ResourcesDocument } from '../../agent/control/protocol.ts';
+import type { HistoryDocument, ResourcesDocument } from '../../agent/control/protocol.ts';
 import { differing, fairleadJson, identities, installAgent, NODE, statusWhere } from './agent.ts';
+import { apiOf, statusOf } from './api.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
 import { hostFiles, systemYaml, watched } from './story.ts';
 
@@ -41,9 +42,10 @@ beforeEach(() => onTestFailed(async () => console.error(await host.journal('fair
 /** The agent, started again over what was damaged, knows all that is managed and has touched none of it. */
 async function knowsAll(): Promise<void> {
   await systemctl('start', 'fairlead.service');
-  await until('a run of the new process', 60_000, async () => {
-    const { run, sync, health } = await fairleadJson<{ run: unknown; sync: string; health: string }>(host, 'status');
-    return run !== null && sync === 'synced' && health === 'healthy';
+  await until('a run of the new process', 150_000, async () => {
+    const { agent, run, sync, health } = await statusOf(host);
+    // Where history survived, status begins with what the process before it found.
+    return run !== null && run.startedAt >= agent.startedAt && sync === 'synced' && health === 'healthy';
   });
   const now = await resources();
   expect(now.map((r) => r.id).sort()).toEqual(declared);
@@ -78,10 +80,13 @@ test.each([
 });
 
 test('the log on its side is damaged, after a kill: what was written last is lost, and no ownership', async () => {
-  await host.write('/etc/app/app.conf', 'tampered\n');
-  const repaired = async () => (await host.exec(['cat', '/etc/app/app.conf'])).stdout === 'hello\n';
-  await until('a repair, which is recorded', 60_000, repaired);
-  await synced();
+  const repairs = async () =>
+    (await apiOf(host).get<HistoryDocument>('history?resource=file%3A%2Fetc%2Fapp%2Fapp.conf&limit=50'))?.runs.length ??
+    0;
+  const had = await repairs();
+  await host.sh('echo tampered > /etc/app/app.conf');
+  await until('a repair, which is recorded', 60_000, async () => (await repairs()) > had);
+  expect((await host.exec(['cat', '/etc/app/app.conf'])).stdout).toBe('hello\n');
   before = await identities(host, watched);
   await host.sh('systemctl kill --kill-whom=main -s KILL fairlead.service; systemctl stop fairlead.service');
   await damage(`${GARBAGE}spoil(0,size)`, `${DB}-wal`);
@@ -90,7 +95,7 @@ test('the log on its side is damaged, after a kill: what was written last is los
 
 test('damaged while it runs: repairs go on, and it is begun anew at the next start at the latest', async () => {
   await damage(`${GARBAGE}spoil(0,size)`);
-  await host.write('/etc/app/motd', 'tampered\n');
+  await host.sh('echo tampered > /etc/app/motd');
   await until(
     'the repair',
     60_000,

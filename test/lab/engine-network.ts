@@ -4,7 +4,6 @@
  * removes `docker0`.) So the lab's engine has a bridge of its own and makes no rules; its labs have bridges of the same
  * family of names, and three rules let these through.
  */
-import os from 'node:os';
 import { run } from './run.ts';
 
 /** Begins the name of every bridge of a lab. */
@@ -38,7 +37,7 @@ const iptables = async (table: string, verb: '-C' | '-D' | '-I', rule: readonly 
  */
 export async function openNetwork(owner: string): Promise<Record<string, string>> {
   await removeBridges(owner);
-  const net = freeNets(MOST_NETS, MOST_ENGINES)[0];
+  const [net] = await freeNets(MOST_NETS, MOST_ENGINES);
   if (!net)
     throw new Error(`no network for the lab's engine: this machine has addresses in all of ${NETS}.250.0/24 to 254`);
   await run(['ip', 'link', 'add', 'name', net.bridge, 'type', 'bridge']);
@@ -72,11 +71,13 @@ export interface LabNet {
 }
 
 /** @returns the networks that labs may have, but for those in which this machine has an address already */
-export const freeLabNets = (): LabNet[] => freeNets(0, MOST_NETS);
+export const freeLabNets = (): Promise<LabNet[]> => freeNets(0, MOST_NETS);
 
-function freeNets(first: number, count: number): LabNet[] {
-  const interfaces = os.networkInterfaces();
-  const addresses = Object.values(interfaces).flatMap((all) => all?.map((one) => one.address) ?? []);
+async function freeNets(first: number, count: number): Promise<LabNet[]> {
+  // ip(8) also lists bridges to which nothing is connected just now; Node's os.networkInterfaces() leaves those out.
+  const { stdout } = await run(['ip', '-json', '-4', 'address', 'show']);
+  const interfaces = JSON.parse(stdout || '[]') as { addr_info?: { local?: string }[] }[];
+  const addresses = interfaces.flatMap(({ addr_info = [] }) => addr_info.map(({ local = '' }) => local));
   return Array.from({ length: count }, (_, i) => first + i)
     .filter((n) => !addresses.some((address) => address.startsWith(`${NETS}.${n}.`)))
     .map((n) => ({ subnet: `${NETS}.${n}.0/24`, bridge: `${BRIDGE}${n}` }));

@@ -12,7 +12,7 @@ const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-engine-'));
 /** No engine answers at this `DOCKER_HOST`, so the lab does not take the machine's. */
 const env = { FAIRLEAD_LAB_DIR: dir, DOCKER_HOST: `unix://${dir}/none.sock` };
 const ENGINE = path.join(import.meta.dirname, 'engine.ts');
-const MINUTES = 60_000;
+const MINUTES = 5 * 60_000;
 
 /** Asks for the engine, says so, and goes on until its standard input ends. */
 const USER = `import { ensureEngine } from ${JSON.stringify(ENGINE)};

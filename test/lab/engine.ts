@@ -1,6 +1,6 @@
 /** The Docker engine that the lab's hosts run on: the machine's own, or one started here. */
 import { spawn } from 'node:child_process';
-import { existsSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { closeNetwork, openNetwork } from './engine-network.ts';
 import { shareLock, withLockSoon } from './lock.ts';
@@ -40,7 +40,10 @@ const answers = async (docker: Docker): Promise<boolean> =>
  */
 export async function ensureEngine(log: (line: string) => void): Promise<Docker> {
   const own = on(OWN);
-  if (process.getuid?.() === 0) await shareLock(USE);
+  if (process.getuid?.() === 0) {
+    await shareLock(USE);
+    allowWatchers();
+  }
   const found = await findEngine();
   if (found) return found;
   if (process.getuid?.() !== 0)
@@ -69,6 +72,22 @@ export async function ensureEngine(log: (line: string) => void): Promise<Docker>
   spawn('dockerd', argv, { detached: true, stdio: ['ignore', output, output] }).unref();
   await until('the Docker engine of the lab to answer', 60_000, () => answers(own));
   return own;
+}
+
+/** Enough for dozens of hosts, each of which has about eight. */
+const WATCHERS = 1_024;
+
+/**
+ * systemd, engine and agent of all hosts watch as one user of this machine, who may have 128 watchers (inotify(7)): as many as four
+ * files with three hosts each have. One more and an agent watches nothing.
+ */
+function allowWatchers(): void {
+  const limit = '/proc/sys/fs/inotify/max_user_instances';
+  try {
+    if (Number(readFileSync(limit, 'utf8')) < WATCHERS) writeFileSync(limit, String(WATCHERS));
+  } catch {
+    // A machine that does not let it be set has what it has.
+  }
 }
 
 /** @returns the arguments by which docker(1) reaches the lab's own engine, or else the machine's; null if neither runs */

@@ -1,7 +1,9 @@
 /** Git on a real host: nginx and `git http-backend`, gitolite over ssh, signatures, a rewound branch, a push notice. */
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
+import type { RunDocument } from '../../agent/control/protocol.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { fairlead, fairleadJson, installAgent, retained } from './agent.ts';
+import { apiOf, statusOf } from './api.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
 
 let lab: Lab;
@@ -57,8 +59,13 @@ test('a commit for another host is seen, not applied; a push notice brings ours 
   const second = await repo.commit(motd('two'), 'Again for edge-1');
   const told = await fairlead(host, 'notify', 'refs/heads/main', second);
   expect([told.code, told.stderr]).toEqual([0, '']);
-  await until('the pushed commit', 20_000, async () => (await shown()) === 'two');
-  expect((await status()).run?.trigger).toBe('push');
+  const pushed = await until('the pushed commit', 120_000, async () => {
+    const now = await statusOf(host);
+    return now.applied?.commit === second && now.sync === 'synced' && now.applied;
+  });
+  // The run that applied it, whatever came after it.
+  const applied = await apiOf(host).get<RunDocument>(`history/${pushed.run}`);
+  expect([await shown(), applied?.run.trigger]).toEqual(['two', 'push']);
   expect(await retained(lab.infra, 'fairlead/default/refs/main')).toBe(second);
   expect((await fairlead(host, 'notify', 'main', 'HEAD')).code).toBe(64);
   expect((await fairlead(host, 'notify', '--broker', 'mqtt://127.0.0.1:9', 'main', second)).code).toBe(3);

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { HistoryDocument } from '../../agent/control/protocol.ts';
 import type { PlanDocument } from '../../manifests-schema/documents.ts';
-import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { fairlead, fairleadJson, installAgent, statusWhere } from './agent.ts';
+import { statusOf } from './api.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
 
 let lab: Lab;
@@ -62,8 +62,8 @@ test('systemd sets it at boot by that file', async () => {
 test('a change by somebody else is noticed without an event, put right, and told as drift', async () => {
   withJournal();
   await host.sh(`echo 1234 > ${SETTING}`);
-  await until(`${SETTING} to be repaired`, 90_000, async () => (await value()) === '600');
-  const repaired = await until('history of the repair', 10_000, async () => {
+  await until(`${SETTING} to be repaired`, 200_000, async () => (await value()) === '600');
+  const repaired = await until('history of the repair', 60_000, async () => {
     const { runs } = await fairleadJson<HistoryDocument>(host, 'history', '--resource', ID);
     return runs.find((run) => run.trigger === 'drift') ?? false;
   });
@@ -82,8 +82,8 @@ test('the plan names a file that would win at boot, and so does the status while
   ]);
   await sync(declared('650'));
   expect(await value()).toBe('650');
-  const named = await until('the other file to be a problem', 60_000, async () => {
-    const { problems } = await fairleadJson<StatusDocument>(host, 'status');
+  const named = await until('the other file to be a problem', 150_000, async () => {
+    const { problems } = await statusOf(host);
     return problems.find((problem) => problem.reason === 'Contended') ?? false;
   });
   expect(named.message).toContain('/etc/sysctl.d/zzz-admin.conf sets net.ipv4.tcp_keepalive_time = 99 at each boot');

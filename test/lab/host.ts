@@ -3,10 +3,15 @@ import type { Docker } from './engine.ts';
 import { createEntry } from './enter.ts';
 import { type ExecOptions, type ExecResult, until } from './run.ts';
 
+/** A machine on which other labs boot as well takes its time. */
+const BOOT_MS = 180_000;
+
 export interface LabHost {
   readonly name: string;
   /** Its container's name on the outer engine. */
   readonly container: string;
+  /** A machine without hardware help: what a program takes there says nothing of the program. */
+  readonly isEmulated?: boolean;
   exec(argv: readonly string[], options?: ExecOptions): Promise<ExecResult>;
   /** `sh -ec script` on the host. */
   sh(script: string, options?: ExecOptions): Promise<ExecResult>;
@@ -34,9 +39,11 @@ export interface HostOptions {
   name: string;
   container: string;
   network: string;
+  /** Default true: it runs a Docker engine of its own. */
+  engine?: boolean;
 }
 
-export function createHost({ docker, name, container, network }: HostOptions): LabHost {
+export function createHost({ docker, name, container, network, engine = true }: HostOptions): LabHost {
   const inspect = async (format: string) => (await docker(['inspect', '-f', format, container])).stdout.trim();
   const entry = createEntry({ docker, name, container });
   const throughEngine = (argv: readonly string[], { cwd, ...options }: ExecOptions) => {
@@ -81,20 +88,28 @@ export function createHost({ docker, name, container, network }: HostOptions): L
     pid: entry.pid,
     address: async () => inspect(`{{(index .NetworkSettings.Networks "${network}").IPAddress}}`),
     async journal(unit) {
+      // What was said a moment ago is still on its way to journald.
       const { stdout } = await host.exec(
-        ['journalctl', '--no-pager', '-o', 'short-precise', ...(unit ? ['-u', unit] : []), '-n', '500'],
+        [
+          'sh',
+          '-c',
+          'journalctl --sync; exec journalctl --no-pager -o short-precise "$@"',
+          'sh',
+          ...(unit ? ['-u', unit] : []),
+        ],
         { check: false },
       );
       return stdout;
     },
     async booted() {
-      await until(`${name} to boot`, 60_000, async () =>
+      await until(`${name} to boot`, BOOT_MS, async () =>
         /^(running|degraded)/.test((await host.exec(['systemctl', 'is-system-running'], { check: false })).stdout),
       );
+      if (!engine) return;
       await until(
         `the Docker engine of ${name}`,
-        60_000,
-        async () => (await host.exec(['docker', 'info'], { check: false, timeoutMs: 10_000 })).code === 0,
+        BOOT_MS,
+        async () => (await host.exec(['docker', 'info'], { check: false, timeoutMs: 60_000 })).code === 0,
       );
     },
   };

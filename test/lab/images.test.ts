@@ -183,7 +183,7 @@ describe('pull_policy', () => {
       });
       expect(left).toBe(before);
       expect(done(repaired)).toEqual([`create ${web} done`]);
-      await until('the registry', 30_000, async () => (await engine.again()).run.sync === 'synced');
+      await until('the registry', 120_000, async () => (await engine.again()).run.sync === 'synced');
       expect(await running(old)).toBe(after);
     }));
 

@@ -41,7 +41,7 @@ export function mainJob({ name, install, unit }: MainJobOptions) {
       lab.infra,
       'edge-1',
       'synced',
-      (s) => s.sync === 'synced' && s.desired?.commit === commit,
+      (s) => s.sync === 'synced' && s.health === 'healthy' && s.desired?.commit === commit,
     );
 
     expect(status).toMatchObject({
@@ -193,7 +193,7 @@ export function mainJob({ name, install, unit }: MainJobOptions) {
     await host.exec(['chmod', '0600', '/etc/app/motd']);
     await host.exec(['docker', 'rm', '-f', 'shop-db-1']);
     await host.exec(['systemctl', 'stop', 'steady.service']);
-    await until('all four to be repaired', 30_000, async () => new Set((await repairs()).map((a) => a.id)).size === 4);
+    await until('all four to be repaired', 120_000, async () => new Set((await repairs()).map((a) => a.id)).size === 4);
     expect((await sync()).run).toMatchObject({ sync: 'synced', repaired: 0, changed: 0 });
     expect((await host.exec(['cat', '/etc/app/app.conf'])).stdout).toBe('hello\n');
     expect((await host.exec(['docker', 'inspect', '-f', '{{.State.Running}}', 'shop-db-1'])).stdout).toBe('true\n');
@@ -260,7 +260,7 @@ export function mainJob({ name, install, unit }: MainJobOptions) {
   test('5. an image that does not exist stops nothing that runs, and is tried again', async () => {
     withJournal();
     const before = await identities(host, watched);
-    await repo.commit(
+    const commit = await repo.commit(
       { [`${H}/shop/compose.yaml`]: composeYaml({ webImage: 'infra:5000/app:later' }) },
       'An image to come',
     );
@@ -273,7 +273,12 @@ export function mainJob({ name, install, unit }: MainJobOptions) {
       'skopeo --version >/dev/null 2>&1 || true; curl -fsS -H "Accept: application/vnd.docker.distribution.manifest.v2+json" http://127.0.0.1:5000/v2/app/manifests/3 -o /tmp/m && curl -fsS -X PUT -H "Content-Type: application/vnd.docker.distribution.manifest.v2+json" --data-binary @/tmp/m http://127.0.0.1:5000/v2/app/manifests/later',
     );
     // Nobody asks for it: the retry comes by itself.
-    await statusWhere(lab.infra, 'edge-1', 'synced by a retry', (s) => s.sync === 'synced');
+    await statusWhere(
+      lab.infra,
+      'edge-1',
+      'synced by a retry',
+      (s) => s.sync === 'synced' && s.applied?.commit === commit,
+    );
     expect((await host.exec(['docker', 'inspect', '-f', '{{.Config.Image}}', 'shop-web-1'])).stdout).toBe(
       'infra:5000/app:later\n',
     );

@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
-import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { lintianFindings, lintianOf } from '../../packaging/check-packages.ts';
-import { buildPackages } from '../../packaging/package.ts';
-import { differing, fairlead, fairleadJson, identities, NODE } from './agent.ts';
+import { debVersion } from '../../packaging/deb/changelog.ts';
+import { differing, fairlead, fairleadJson, identities } from './agent.ts';
+import { statusOf } from './api.ts';
 import {
   type AptRepository,
   candidateOn,
@@ -14,13 +14,16 @@ import {
   startAptRepository,
   updateIndexes,
 } from './apt-repository.ts';
+import { builtPackage, VERSIONS } from './built-packages.ts';
 import { type Lab, type LabHost, startLab, until } from './lab.ts';
 import { ensurePrograms } from './packages.ts';
 import { type ExecResult, run } from './run.ts';
 
-const ROOT = path.join(import.meta.dirname, '../..');
 const STATE = '/var/lib/fairlead';
 const TREE = `${STATE}/tree/hosts/pkg-13/shop`;
+const EVENTS = 'fairlead/default/hosts/pkg-13/events';
+/** No event has this number. */
+const PROBE = '{"seq":0}';
 const UNIT = '[Service]\nExecStart=/bin/sleep infinity\n';
 
 let lab: Lab;
@@ -28,53 +31,26 @@ let host: LabHost;
 let plain: LabHost;
 let out: string;
 let repository: AptRepository;
-let deb: Record<'old' | 'newer' | 'broken', string>;
+let deb: Record<'now' | 'newer' | 'broken', string>;
 /** Reads while the hosts work. */
 let linting: Promise<ExecResult>;
 
-/** This machine's own Node, which is the same: nothing is fetched. */
-const runtime = () => ({
-  node: path.join(ROOT, 'node_modules/node/bin/node'),
-  component: { name: 'node', version: process.versions.node, licence: 'MIT', text: 'see npm', purl: 'pkg:npm/node' },
-});
-async function build(name: string, version: string, replaced: Record<string, string> = {}): Promise<string> {
-  const made = await buildPackages({
-    out: path.join(out, name),
-    archs: ['x64'],
-    formats: ['deb'],
-    fast: true,
-    version,
-    replaced,
-    runtime,
-  });
-  return made[0] ?? '';
-}
-
 beforeAll(async () => {
-  await ensurePrograms({ 'dpkg-deb': 'dpkg', strip: 'binutils', lintian: 'lintian' });
-  await ensurePrograms({ gpg: 'gnupg', 'apt-ftparchive': 'apt-utils' });
+  await ensurePrograms({ gpg: 'gnupg', 'apt-ftparchive': 'apt-utils', lintian: 'lintian' });
   out = mkdtempSync(path.join(os.tmpdir(), 'fairlead-packages-'));
   const booting = startLab({
     name: 'packages',
     hosts: [{ name: 'pkg-13' }, { name: 'pkg-12', flavour: 'debian12' }],
     infra: 'shared',
   });
-  const migrations = 'agent/store/migrations.ts';
-  deb = {
-    old: await build('old', '0.1.0-rc.1'),
-    newer: await build('newer', '0.1.0', { [migrations]: 'test/lab/upgrade/migrations.ts' }),
-    broken: await build('broken', '0.2.0', {
-      [migrations]: 'test/lab/upgrade/more-migrations.ts',
-      'agent/daemon.ts': 'test/lab/upgrade/broken-daemon.ts',
-    }),
-  };
-  linting = run(lintianOf(deb.old), { check: false });
+  deb = { now: await builtPackage('now'), newer: await builtPackage('newer'), broken: await builtPackage('broken') };
+  linting = run(lintianOf(await builtPackage('light')), { check: false });
   lab = await booting;
   host = lab.host('pkg-13');
   plain = lab.host('pkg-12');
-  await Promise.all([host.copyIn(deb.broken, '/root/broken.deb'), plain.copyIn(deb.old, '/root/old.deb')]);
+  await Promise.all([host.copyIn(deb.broken, '/root/broken.deb'), plain.copyIn(deb.now, '/root/now.deb')]);
   repository = await startAptRepository({ on: plain, dir: out });
-  await repository.publish(deb.old);
+  await repository.publish(deb.now);
 });
 afterAll(async () => {
   rmSync(out, { recursive: true, force: true });
@@ -88,31 +64,23 @@ async function fleetRepository(on: LabHost, files: Record<string, string>): Prom
   await on.sh(`cd /srv/work && git init -q -b main && git add -A
     git -c user.name=Ben -c user.email=ben@example.com commit -qm First && git clone -q --bare /srv/work /srv/fleet.git`);
 }
-const status = (on: LabHost) => fairleadJson<StatusDocument>(on, 'status');
 /** @returns what apt-get and the scripts of the package said, and its exit code */
 async function aptGet(...args: string[]): Promise<{ code: number; said: string }> {
-  const { code, stdout, stderr } = await host.exec(['apt-get', '-y', ...args], { check: false, timeoutMs: 170_000 });
+  const { code, stdout, stderr } = await host.exec(['apt-get', '-y', ...args], { check: false, timeoutMs: 500_000 });
   return { code, said: stdout + stderr };
 }
 const version = async () => (await fairlead(host, 'version')).stdout.trim();
 const pid = async () => (await host.exec(['systemctl', 'show', '-P', 'MainPID', 'fairlead'])).stdout.trim();
 const isActive = async () =>
   (await host.exec(['systemctl', 'is-active', 'fairlead'], { check: false })).stdout.trim() === 'active';
-const form = async () =>
-  (
-    await host.exec([
-      NODE,
-      '-e',
-      `process.stdout.write(String(require('fs').readFileSync('${STATE}/schema','utf8').trim()))`,
-    ])
-  ).stdout;
+const form = async () => (await host.exec(['cat', `${STATE}/schema`])).stdout.trim();
 /** What doctor, at the end of init, has to say. */
 const ailing = (printed: string): string[] => [...printed.matchAll(/^FAIL +(\S+)/gm)].map(([, name = '']) => name);
 const watched = { files: ['/etc/greeting'], units: ['work.service'], containers: ['shop-web-1'] };
 
 test('a bare Debian 12 host without an engine is managed after apt install and init', async () => {
   await plain.sh('systemctl disable --now docker.service docker.socket; rm -f /var/run/docker.sock');
-  await plain.exec(['apt-get', 'install', '-y', '/root/old.deb'], { timeoutMs: 170_000 });
+  await plain.exec(['apt-get', 'install', '-y', '/root/now.deb'], { timeoutMs: 500_000 });
   expect((await plain.exec(['systemctl', 'is-active', 'fairlead'], { check: false })).stdout.trim()).toBe('inactive');
   await fleetRepository(plain, {
     'hosts/pkg-12/a.yaml':
@@ -125,8 +93,8 @@ test('a bare Debian 12 host without an engine is managed after apt install and i
   expect(ailing(init.stdout)).toEqual([]);
   // It has no time server, and its repository is a directory.
   expect([init.code, init.stdout]).toEqual([0, expect.stringMatching(/^\? +clock +could not be checked/m)]);
-  await until('a managed host', 60_000, async () => (await status(plain)).sync === 'synced');
-  expect((await status(plain)).problems).toEqual([]);
+  await until('a managed host', 150_000, async () => (await statusOf(plain)).sync === 'synced');
+  expect((await statusOf(plain)).problems).toEqual([]);
   expect((await plain.exec(['cat', '/etc/greeting'])).stdout).toBe('hello\n');
 });
 
@@ -135,7 +103,7 @@ test('uninstall --remove-managed takes away what was managed, and the package go
   expect([code, code === 0 ? '' : stderr]).toEqual([0, '']);
   const left = await plain.sh('ls -d /etc/greeting /etc/systemd/system/work.service 2>/dev/null || true');
   expect(left.stdout).toBe('');
-  await plain.exec(['apt-get', 'purge', '-y', 'fairlead'], { timeoutMs: 170_000 });
+  await plain.exec(['apt-get', 'purge', '-y', 'fairlead'], { timeoutMs: 500_000 });
   expect((await plain.sh(`ls -d ${STATE} /etc/fairlead /usr/lib/fairlead 2>/dev/null || true`)).stdout).toBe('');
 });
 
@@ -151,17 +119,18 @@ test('a Debian 13 host is managed after apt install from the repository, contain
       'services: {web: {image: "infra:5000/app:1", volumes: ["./conf:/conf", "./data:/data"]}}\n',
     'hosts/pkg-13/shop/conf/app.conf': 'ours\n',
   });
-  await host.sh('mosquitto -d -p 1883');
+  // It goes to the background before it listens.
+  await host.sh('mosquitto -d -p 1883; until mosquitto_pub -t up -m up 2>/dev/null; do sleep 0.1; done');
   // A session of the broker's own that outlives the agent: what it gets is what was sent.
   await host.sh(
-    "nohup mosquitto_sub -V mqttv5 -q 1 -c -i keeper -x 3600 -t 'fairlead/default/hosts/pkg-13/events' > /root/events 2>/dev/null &",
+    `nohup mosquitto_sub -V mqttv5 -q 1 -c -i keeper -x 3600 -t ${EVENTS} > /root/events 2>/dev/null & until grep -qx '${PROBE}' /root/events; do mosquitto_pub -q 1 -t ${EVENTS} -m '${PROBE}'; sleep 0.1; done`,
   );
   const init = await fairlead(host, 'init', '/srv/fleet.git', '--host', 'pkg-13', '--broker', 'mqtt://127.0.0.1:1883');
   expect(ailing(init.stdout)).toEqual([]);
   // It has no time server, and its repository is a directory.
   expect([init.code, init.stdout]).toEqual([0, expect.stringMatching(/^\? +clock +could not be checked/m)]);
-  await until('a managed host', 90_000, async () => {
-    const { sync, health } = await status(host);
+  await until('a managed host', 150_000, async () => {
+    const { sync, health } = await statusOf(host);
     return sync === 'synced' && health === 'healthy';
   });
 });
@@ -172,19 +141,19 @@ test('apt takes no index of another key, on either release of Debian', async () 
   await repository.forge(deb.newer);
   for (const on of [plain, host]) {
     expect(await updateIndexes(on)).not.toBe(0);
-    expect(await candidateOn(on)).toBe('0.1.0~rc.1');
+    expect(await candidateOn(on)).toBe(debVersion(VERSIONS.now));
   }
 });
 
 test('apt installs no package that is not the one of the index', async () => {
   await repository.publish(deb.newer);
   expect(await updateIndexes(host)).toBe(0);
-  expect(await candidateOn(host)).toBe('0.1.0');
-  await plain.sh('echo more >> /srv/apt/pool/stable/main/fairlead_0.1.0_amd64.deb');
+  expect(await candidateOn(host)).toBe(VERSIONS.newer);
+  await plain.sh(`echo more >> /srv/apt/pool/stable/main/${path.basename(deb.newer)}`);
   const { code, said } = await aptGet('upgrade');
   expect(said).toContain('File has unexpected size');
   expect(code).not.toBe(0);
-  expect(await version()).toBe('fairlead 0.1.0-rc.1');
+  expect(await version()).toBe(`fairlead ${VERSIONS.now}`);
   expect(await isActive()).toBe(true);
   await repository.restore();
 });
@@ -195,44 +164,50 @@ test('an upgrade with a migration restarts nothing, and loses no event and no hi
   const at = Number(await form());
   const { code, said } = await aptGet('upgrade');
   expect([code, code === 0 ? '' : said]).toEqual([0, '']);
-  expect(await version()).toBe('fairlead 0.1.0');
+  expect(await version()).toBe(`fairlead ${VERSIONS.newer}`);
   expect(Number(await form())).toBe(at + 1);
-  await until('a run of the new version', 60_000, async () => (await status(host)).run !== null);
+  await until('a run of the new version', 150_000, async () => {
+    const { agent, run } = await statusOf(host);
+    return run !== null && run.startedAt >= agent.startedAt;
+  });
   expect(differing(before, await identities(host, watched))).toEqual([]);
   const after = await fairleadJson<{ runs: { id: number }[] }>(host, 'history', '--limit', '100');
   expect(after.runs.map(({ id }) => id)).toEqual(expect.arrayContaining(runs.runs.map(({ id }) => id)));
   await host.write('/etc/greeting', 'drift');
-  const seqs = await until('the repair on the broker', 60_000, async () => {
-    const events = (await host.exec(['cat', '/root/events'])).stdout.trim().split('\n');
-    const found = events.map((line) => JSON.parse(line) as { seq: number; type: string });
+  const seqs = await until('the repair on the broker', 150_000, async () => {
+    // The last line may be half written.
+    const events = (await host.exec(['cat', '/root/events'])).stdout.split('\n').slice(0, -1);
+    const found = events
+      .filter((line) => line !== PROBE)
+      .map((line) => JSON.parse(line) as { seq: number; type: string });
     return found.some(({ type }) => type === 'repair') && [...new Set(found.map(({ seq }) => seq))];
   });
   expect(seqs).toEqual(seqs.map((_, index) => (seqs[0] ?? 0) + index));
 });
 
-const downgrade = () => aptGet('install', '--allow-downgrades', 'fairlead=0.1.0~rc.1');
+const downgrade = () => aptGet('install', '--allow-downgrades', `fairlead=${debVersion(VERSIONS.now)}`);
 
 test('a downgrade that cannot read the state is refused before anything is touched', async () => {
   const before = await pid();
   const { code, said } = await downgrade();
   expect(code).not.toBe(0);
   expect(said).toContain('was written by a newer version');
-  expect(await version()).toBe('fairlead 0.1.0');
+  expect(await version()).toBe(`fairlead ${VERSIONS.newer}`);
   expect(await pid()).toBe(before);
 });
 
 test('the commands that the refusal names lead back to the version before, and nothing managed restarts', async () => {
   const before = await identities(host, watched);
-  const [, commands = ''] = /without the history since: (.*)/.exec((await downgrade()).said) ?? [];
+  const [, commands = ''] = /lose the history since: (.*)/.exec((await downgrade()).said) ?? [];
   await host.sh(commands);
   const { code, said } = await downgrade();
   expect([code, code === 0 ? '' : said]).toEqual([0, '']);
-  expect(await version()).toBe('fairlead 0.1.0-rc.1');
+  expect(await version()).toBe(`fairlead ${VERSIONS.now}`);
   await host.exec(['systemctl', 'start', 'fairlead']);
-  await until('a host as it should be', 60_000, async () => (await status(host)).sync === 'synced');
+  await until('a host as it should be', 150_000, async () => (await statusOf(host)).sync === 'synced');
   expect(differing(before, await identities(host, watched))).toEqual([]);
   expect((await aptGet('upgrade')).code).toBe(0);
-  expect(await version()).toBe('fairlead 0.1.0');
+  expect(await version()).toBe(`fairlead ${VERSIONS.newer}`);
 });
 
 test('an upgrade whose agent does not start puts the version before back, with its state', async () => {
@@ -240,23 +215,23 @@ test('an upgrade whose agent does not start puts the version before back, with i
   const at = await form();
   const { code, said } = await aptGet('install', '/root/broken.deb');
   expect(code).not.toBe(0);
-  expect(said).toContain('fairlead 0.1.0 was put back and active');
-  expect(await version()).toBe('fairlead 0.1.0');
+  expect(said).toContain(`fairlead ${VERSIONS.newer} was restored and is active`);
+  expect(await version()).toBe(`fairlead ${VERSIONS.newer}`);
   expect(await form()).toBe(at);
   expect(await isActive()).toBe(true);
   expect(differing(before, await identities(host, watched))).toEqual([]);
-  expect((await aptGet('install', '--allow-downgrades', 'fairlead=0.1.0')).code).toBe(0);
+  expect((await aptGet('install', '--allow-downgrades', `fairlead=${VERSIONS.newer}`)).code).toBe(0);
   expect(await isActive()).toBe(true);
 });
 
 test('remove leaves what is managed and the state; purge leaves all that fairlead did not write, by name', async () => {
   const before = await identities(host, watched);
   await host.write(`${TREE}/data/orders.db`, 'data');
-  await host.exec(['apt-get', 'remove', '-y', 'fairlead'], { timeoutMs: 170_000 });
+  await host.exec(['apt-get', 'remove', '-y', 'fairlead'], { timeoutMs: 500_000 });
   expect(differing(before, await identities(host, watched))).toEqual([]);
   expect((await host.sh(`ls ${STATE}/history.db ${TREE}/conf/app.conf`)).stdout.trim().split('\n')).toHaveLength(2);
   await host.sh('docker rm -f shop-web-1');
-  const { stdout, stderr } = await host.exec(['apt-get', 'purge', '-y', 'fairlead'], { timeoutMs: 170_000 });
+  const { stdout, stderr } = await host.exec(['apt-get', 'purge', '-y', 'fairlead'], { timeoutMs: 500_000 });
   expect(stdout + stderr).toContain(`${TREE}/data/orders.db`);
   expect((await host.sh(`cd ${STATE} && find . ! -type d`)).stdout.trim()).toBe(
     './tree/hosts/pkg-13/shop/data/orders.db',

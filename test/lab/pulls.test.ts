@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import type { SyncLine } from '../../agent/core/progress.ts';
 import { fairlead, fairleadJson, installAgent, statusWhere } from './agent.ts';
+import { statusOf } from './api.ts';
 import { done, engineOn } from './engine-on.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
 import {
@@ -110,7 +111,7 @@ test('a failed pull leaves the running container alone, and is tried again until
     (await fairleadJson<{ runs: { trigger: string }[] }>(agent, 'history', '--commit', commit)).runs.filter(
       (r) => r.trigger === 'retry',
     ).length;
-  await until('two retries', 90_000, async () => (await retries()) >= 2);
+  await until('two retries', 180_000, async () => (await retries()) >= 2);
   expect(await running(agent)).toBe(before);
   await retag(lab.infra, 'app:2', 'app:later');
   // Nobody asks for it: the agent tries by itself, and the commit was not held to be bad.
@@ -163,8 +164,12 @@ async function inThePull(image: string): Promise<string> {
 
 /** One container of the service, of that image, and none beside it. */
 async function expectOnly(image: string): Promise<void> {
-  const all = (await agent.exec(['docker', 'ps', '-a', '--format', '{{.Image}} {{.Names}} {{.State}}'])).stdout.trim();
-  expect(all).toBe(`${SLOW}/${image} shop-web-1 running`);
+  const all = async () =>
+    (await agent.exec(['docker', 'ps', '-a', '--format', '{{.Image}} {{.Names}} {{.State}}'])).stdout.trim();
+  const only = `${SLOW}/${image} shop-web-1 running`;
+  // What was replaced goes when its successor is well, which may be a moment after that was told.
+  await until(only, 60_000, async () => (await all()) === only).catch(() => undefined);
+  expect(await all()).toBe(only);
 }
 
 test('kill -9 of the agent in the middle of a pull: what runs goes on, and the next start converges', async () => {
@@ -185,7 +190,13 @@ test('a stop of the agent does not wait for a pull to end', async () => {
   expect((await agent.exec(['systemctl', 'show', '-p', 'Result', '--value', 'fairlead.service'])).stdout).toBe(
     'success\n',
   );
-  expect((await agent.sh('find /var/lib/docker/tmp -type f')).stdout).toBe('');
+  // The engine gives up what nobody waits for any more, as soon as it notices; it does not bring it to its end.
+  await until(
+    'the download to be gone',
+    60_000,
+    async () => (await agent.sh('find /var/lib/docker/tmp -type f')).stdout === '',
+  );
+  expect((await agent.exec(['docker', 'image', 'ls', '-q', `${SLOW}/stopped`])).stdout).toBe('');
   expect(await running(agent)).toBe(before);
   await agent.exec(['systemctl', 'start', 'fairlead.service']);
   await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced' && s.applied?.commit === commit);
@@ -209,7 +220,7 @@ test('a host that is cut off in the middle of a pull, until the engine gives up:
   await lab.infra.exec(['systemctl', 'restart', 'nginx']);
   await agent.exec(['ss', '-K', 'dport', '=', ':5001'], { check: false });
   await until('the failure', 240_000, async () => {
-    const { problems } = await fairleadJson<{ problems: { reason: string }[] }>(agent, 'status');
+    const { problems } = await statusOf(agent);
     return problems.some((p) => p.reason === 'ImagePullFailed');
   });
   expect(await running(agent)).toBe(before);

@@ -72,7 +72,7 @@ test('one that hangs is ended by the name of its unit, since the end of systemd-
   const state = async () =>
     (await host.exec(['systemctl', 'is-active', 'fairlead-unpacks-lab.service'], { check: false })).stdout.trim();
   await expect.poll(state).toBe('active');
-  await host.exec(['kill', '-9', client.trim()]);
+  await host.sh(`kill -9 ${client.trim()}; while kill -0 ${client.trim()} 2>/dev/null; do sleep 0.1; done`);
   expect(await state()).toBe('active');
   await host.exec([...named.kill]);
   await expect.poll(state).toBe('inactive');
@@ -89,7 +89,7 @@ test('a host follows its repository through it, and what stays between fetches i
   await synced('synced');
   expect((await host.exec(['cat', '/etc/x'])).stdout).toBe('x');
   expect(await host.journal('fairlead.service')).not.toMatch(/cannot be read by a process/);
-  const { stdout } = await host.exec(['journalctl', '--no-pager', '-o', 'cat', '_PID=1']);
+  const { stdout } = await host.sh('journalctl --sync; journalctl --no-pager -o cat _PID=1');
   expect(stdout).toMatch(/unpacks what a git server sent to fairlead/);
   // Whoever runs with a number that no account has.
   const others = async () => {

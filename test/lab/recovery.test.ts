@@ -2,25 +2,21 @@
  * Recovery as docs/recovery.md and its pages say it: each drill types what stands there, block after block. What lies between is what
  * a person carries from one machine to the other, and what breaks.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
 import type { DoctorDocument } from '../../manifests-schema/documents.ts';
-import type { StatusDocument } from '../../manifests-schema/payloads.ts';
-import { buildPackages } from '../../packaging/package.ts';
 import { differing, fairlead, fairleadJson, identities, retained, statusWhere } from './agent.ts';
+import { statusOf } from './api.ts';
+import { builtPackage } from './built-packages.ts';
 import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
-import { ensurePrograms } from './packages.ts';
 import { type Step, stepsOf } from './pages.ts';
 
-const ROOT = path.join(import.meta.dirname, '../..');
 const FLEET = '/srv/work/fleet';
 const INSTEAD = {
   'https://git.example.com/': 'http://infra/git/',
   'mqtts://broker.example.com:8883': 'mqtt://infra:1883',
   'broker.example.com': 'infra',
-  './fairlead_0.1.0_amd64.deb': '/root/fairlead.deb',
+  './fairlead_*_amd64.deb': '/root/fairlead.deb',
   '/backup/fleet': FLEET,
 };
 const COMPOSE = `services:
@@ -46,17 +42,10 @@ let repo: FleetRepo;
 let old: LabHost;
 let host: LabHost;
 let infra: LabHost;
-let out: string;
 
 beforeAll(async () => {
-  await ensurePrograms({ 'dpkg-deb': 'dpkg', strip: 'binutils' });
-  out = mkdtempSync(path.join(os.tmpdir(), 'fairlead-recovery-'));
   const booting = startLab({ name: 'recovery', hosts: [{ name: 'edge-1' }, { name: 'spare' }] });
-  const runtime = () => ({
-    node: path.join(ROOT, 'node_modules/node/bin/node'),
-    component: { name: 'node', version: process.versions.node, licence: 'MIT', text: 'see npm', purl: 'pkg:npm/node' },
-  });
-  const [deb = ''] = await buildPackages({ out, archs: ['x64'], formats: ['deb'], fast: true, runtime });
+  const deb = await builtPackage('now');
   lab = await booting;
   [old, host, infra] = [lab.host('edge-1'), lab.host('spare'), lab.infra];
   repo = await lab.infra.createRepo('fleet');
@@ -65,7 +54,6 @@ beforeAll(async () => {
     git config --global user.name Ann; git config --global user.email ann@example.com; age-keygen -o /root/admin.key`);
 });
 afterAll(async () => {
-  rmSync(out, { recursive: true, force: true });
   await lab?.stop();
 });
 beforeEach(() => onTestFailed(async () => console.error(await host.journal('fairlead.service'))));
@@ -74,7 +62,6 @@ const play = async (on: LabHost, step: Step | undefined, where: string, cwd = '/
   expect(step?.where).toContain(where);
   return on.exec(['sh', '-ec', step?.script ?? ''], { cwd, timeoutMs: 170_000 });
 };
-const status = (on: LabHost) => fairleadJson<StatusDocument>(on, 'status');
 const read = async (on: LabHost, file: string) => (await on.exec(['cat', file])).stdout;
 /** From one machine to another, as a person carries it. */
 const carry = async (from: LabHost, file: string, to: LabHost) =>
@@ -147,7 +134,7 @@ test('the old machine that comes back is named, and leaves the name when it is t
   const [leave, again] = stepsOf('recovery/dead-host.md', INSTEAD).slice(-2);
   await play(old, leave, 'on the old machine');
   await play(host, again, 'on the new machine');
-  const { instance } = (await status(host)).agent;
+  const { instance } = (await statusOf(host)).agent;
   await statusWhere(lab.infra, 'edge-1', 'the new machine', (s) => s.agent.instance === instance);
   await until('presence', 30_000, async () => (await retained(lab.infra, PRESENCE)) === 'online');
 });
@@ -174,13 +161,13 @@ test('lost state: what runs is taken over as it runs, once the secrets are encry
   await play(infra, stepsOf('recovery/age-identity.md', INSTEAD)[1], 'on your machine', FLEET);
   expect((await fairlead(host, 'sync')).code).toBe(0);
   const problem = await until('what the host says of it', 30_000, async () =>
-    (await status(host)).problems.find(({ reason }) => reason === 'RestartNeeded'),
+    (await statusOf(host)).problems.find(({ reason }) => reason === 'RestartNeeded'),
   );
   expect(problem.message).toContain('`docker restart shop-web-1`');
   expect(differing(before, await identities(host, watched))).toEqual([]);
   await play(host, restart, 'on the host');
   await until('a host that is well', 30_000, async () => {
-    const { sync, health, problems } = await status(host);
+    const { sync, health, problems } = await statusOf(host);
     return sync === 'synced' && health === 'healthy' && problems.length === 0;
   });
   expect((await host.exec(['docker', 'exec', 'shop-web-1', 'cat', '/conf/web.conf'])).stdout).toBe('port=8080\n');
@@ -195,7 +182,7 @@ test('a lost git server: repairs go on, and a clone takes its place', async () =
   const [clone, sync] = stepsOf('recovery/git-server.md', INSTEAD);
   await play(infra, clone, 'on the git server');
   await play(host, sync, 'on the host');
-  expect((await status(host)).problems).toEqual([]);
+  expect((await statusOf(host)).problems).toEqual([]);
   expect(differing(before, await identities(host, watched))).toEqual([]);
 });
 
@@ -213,9 +200,9 @@ test('a lost git server without a clone: the hosts have what they run, and a per
     return code === 2 && stdout;
   });
   expect(held).toContain('--allow-rewind');
-  expect((await status(host)).reason).toBe('HistoryRewritten');
+  expect((await statusOf(host)).reason).toBe('HistoryRewritten');
   await play(host, accept, 'on the host');
-  expect(await status(host)).toMatchObject({ sync: 'synced', desired: { subject: 'Rescued from the hosts' } });
+  expect(await statusOf(host)).toMatchObject({ sync: 'synced', desired: { subject: 'Rescued from the hosts' } });
   expect(differing(before, await identities(host, watched))).toEqual([]);
 });
 
@@ -230,7 +217,7 @@ test('a lost deploy key: the host says so, and a new one lets it in', async () =
   await until('ssh', 60_000, async () => (await fairlead(host, 'sync')).code === 0);
   await infra.sh('rm /root/.ssh/authorized_keys');
   expect((await fairlead(host, 'sync')).code).toBe(1);
-  expect((await status(host)).problems.map(({ reason }) => reason)).toEqual(['AuthenticationFailed']);
+  expect((await statusOf(host)).problems.map(({ reason }) => reason)).toEqual(['AuthenticationFailed']);
   const [renew] = stepsOf('recovery/keys.md', INSTEAD);
   const { stdout } = await play(host, renew, 'on the host');
   expect(stdout).toContain((await read(host, '/etc/fairlead/ssh_key.pub')).trim());

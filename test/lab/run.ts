@@ -46,10 +46,12 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
     const err: Buffer[] = [];
     const timer = setTimeout(() => endOf(child.pid, group), timeoutMs);
     let quiet: NodeJS.Timeout | undefined;
+    let chunks = 0;
     const readOn = (into: Buffer[]) => {
       const told = onLine && linesTo(onLine);
       return (chunk: Buffer) => {
         into.push(chunk);
+        chunks++;
         quiet?.refresh();
         told?.(chunk);
       };
@@ -60,8 +62,13 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
     child.on('error', reject);
     child.on('exit', () => {
       quiet = setTimeout(() => {
-        child.stdout.destroy();
-        child.stderr.destroy();
+        const before = chunks;
+        // A busy process comes here before it has read what waits in the pipes: that is read first (setImmediate follows it).
+        setImmediate(() => {
+          if (chunks > before) return quiet?.refresh();
+          child.stdout.destroy();
+          child.stderr.destroy();
+        });
       }, QUIET_MS);
     });
     child.on('close', (code, signal) => {
@@ -100,11 +107,13 @@ function endOf(pid: number | undefined, group: boolean): void {
   }
 }
 
+const FIRST_POLL_MS = 5;
 const POLL_MS = 100;
 
 /**
- * Polls until `probe` answers something other than undefined or false. A probe that throws has not answered yet. One that takes
- * long is asked at most half of the time, so that waiting does not slow down what is waited for.
+ * Polls until `probe` answers something other than undefined or false, at first after milliseconds, since most of what is waited
+ * for comes at once. A probe that throws has not answered yet. One that takes long is asked at most half of the time, so that
+ * waiting does not slow down what is waited for.
  */
 export async function until<T>(
   what: string,
@@ -113,7 +122,7 @@ export async function until<T>(
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   let last: unknown = null;
-  for (;;) {
+  for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(pauseMs * 2, POLL_MS)) {
     const asked = Date.now();
     try {
       const found = await probe();
@@ -124,6 +133,6 @@ export async function until<T>(
     if (Date.now() > deadline) {
       throw new Error(`waited ${timeoutMs / 1000} s for ${what}${last instanceof Error ? `: ${last.message}` : ''}`);
     }
-    await new Promise((resolve) => setTimeout(resolve, Math.max(POLL_MS, Date.now() - asked)));
+    await new Promise((resolve) => setTimeout(resolve, Math.max(pauseMs, Date.now() - asked)));
   }
 }

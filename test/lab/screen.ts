@@ -40,7 +40,7 @@ export async function openScreen({ columns, rows = 50, argv, env = {} }: ScreenO
     type: async (typed) => void (await tmux('send-keys', '-l', '--', typed)),
     press: async (...keys) => void (await tmux('send-keys', ...keys)),
     text,
-    async shows(what, timeoutMs = 30_000) {
+    async shows(what, timeoutMs = 120_000) {
       let last = '';
       try {
         return await until(`the screen to show ${what}`, timeoutMs, async () => {

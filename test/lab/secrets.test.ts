@@ -6,7 +6,7 @@ import { decryptAge, encryptAge } from '../../agent/secrets/age.ts';
 import { leaksBelow, leaksIn } from '../engine/leaks.ts';
 import { sopsDocument } from '../unit/sops-writer.ts';
 import { allRetained, fairlead, fairleadJson, installAgent } from './agent.ts';
-import { type FleetRepo, type Lab, type LabHost, startLab } from './lab.ts';
+import { type FleetRepo, type Lab, type LabHost, startLab, until } from './lab.ts';
 
 let lab: Lab;
 let host: LabHost;
@@ -80,7 +80,8 @@ test('files, units and drop-ins have them; what quotes them is masked', async ()
   expect([await text('/etc/db'), await text('/etc/token')]).toEqual([PASSWORD, `${TOKEN}\n`]);
   expect((await host.exec(['stat', '-c', '%a %U', '/etc/db', '/etc/token'])).stdout).toBe('600 root\n600 daemon\n');
   const environment = 'tr "\\0" "\\n" < /proc/$(systemctl show -P MainPID quiet.service)/environ';
-  expect((await host.sh(environment)).stdout).toContain(`TOKEN=${TOKEN}\n`);
+  // A service is active as soon as its process is forked, which has its environment a moment later (execve(2)).
+  await until('its environment', 60_000, async () => (await host.sh(environment)).stdout.includes(`TOKEN=${TOKEN}\n`));
   expect((await host.exec(['systemctl', 'show', 'quiet.service'])).stdout).not.toContain(TOKEN);
 
   const wrong: [string, string, string][] = [

@@ -68,7 +68,7 @@ test('out of memory: its limit, and what to raise', async () => {
     ),
   ).toMatch(
     // The engine itself does not always learn of it.
-    /^Unhealthy: exited \(137\), (killed by SIGKILL, as what is )?out of memory at its limit of 16 MiB; raise mem_limit/,
+    /^Unhealthy: exited \(137\), (killed by SIGKILL, probably )?out of memory at its limit of 16 MiB; raise mem_limit/,
   );
 });
 
@@ -115,7 +115,7 @@ describe('a name that an unlabelled container has', () => {
     const id = await foreign('--name', 'taken', 'infra:5000/app:2');
     const before = [await stateOf(id), await stateOf('odd-web-1')];
     expect(await problem(`${RUNS}    container_name: taken\n    hostname: a\n`)).toMatch(
-      /^NameConflict: container name taken is taken by [0-9a-f]{12} \(infra:5000\/app:2\), which is not fairlead's and is left alone; rename one of them; what runs goes on as it is until that is free$/,
+      /^NameConflict: container name taken is taken by [0-9a-f]{12} \(infra:5000\/app:2\), which is not fairlead's and is left alone; rename one of them; the running container stays until that is free$/,
     );
     expect([await stateOf(id), await stateOf('odd-web-1')]).toEqual(before);
   });
@@ -139,7 +139,7 @@ describe('a port that a foreign container has', () => {
     const id = await holder();
     const before = [await stateOf(id), await stateOf('odd-web-1')];
     expect(await problem(keys)).toBe(
-      'PortInUse: port 18099/tcp is taken; container holder (infra:5000/app:2) has it; what runs goes on as it is until that is free',
+      'PortInUse: port 18099/tcp is taken; container holder (infra:5000/app:2) has it; the running container stays until that is free',
     );
     expect([await stateOf(id), await stateOf('odd-web-1')]).toEqual(before);
   });
@@ -147,7 +147,7 @@ describe('a port that a foreign container has', () => {
 
 test('a port that a program of the host has', async () => {
   await ours.exec(['systemd-run', '--unit', 'squatter', 'busybox', 'httpd', '-f', '-p', '18098']);
-  await until('the port to be taken', 10_000, async () => (await ours.exec(['ss', '-ltn'])).stdout.includes(':18098 '));
+  await until('the port to be taken', 60_000, async () => (await ours.exec(['ss', '-ltn'])).stdout.includes(':18098 '));
   expect(await problem('    ports: ["18098:8080"]\n')).toMatch(
     /^PortInUse: .*18098.*free the port, or publish another; a program of the host has it \(see `ss -ltnup`\)$/,
   );

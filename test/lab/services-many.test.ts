@@ -124,7 +124,7 @@ test('of many stacks one is removed, another one changes: the others are not tou
 test(`${MANY} services start, with the engine restarted in the midst: each is there once, and runs`, async () => {
   const commit = await repo.commit(many(), 'Many services');
   await fairlead(host, 'sync', '--no-wait');
-  await until('a third of them', 120_000, async () =>
+  await until('a third of them', 250_000, async () =>
     Number((await host.sh('docker ps -q | wc -l')).stdout) > MANY / 3 ? true : undefined,
   );
   await host.exec(['systemctl', 'restart', 'docker.service'], { timeoutMs: 90_000 });
@@ -133,9 +133,12 @@ test(`${MANY} services start, with the engine restarted in the midst: each is th
   const found = await containers();
   expect([...found.keys()].sort()).toEqual(names.map((name) => `many-${name}-1`));
   expect(running(found)).toHaveLength(MANY);
-  const told = JSON.parse((await retained(lab.infra, 'fairlead/default/hosts/edge-1/resources')) ?? '{}');
-  expect(told.resources).toHaveLength(MANY + 1);
-}, 300_000);
+  // A topic of its own, said after the status.
+  await until('the resources to be told', 60_000, async () => {
+    const told = JSON.parse((await retained(lab.infra, 'fairlead/default/hosts/edge-1/resources')) ?? '{}');
+    return told.resources?.length === MANY + 1;
+  });
+});
 
 test('a look at all touches none; one that changes is the only one made anew', async () => {
   const one = names[MANY / 2] ?? '';
@@ -154,7 +157,7 @@ test('a quarter that is killed or removed at once comes back; the others are not
     some.map((n) => `many-${n}-1`),
   );
   await host.sh(`docker kill ${killed?.join(' ')} >/dev/null & docker rm -f ${removed?.join(' ')} >/dev/null; wait`);
-  const after = await until('all of them', 120_000, async () => {
+  const after = await until('all of them', 250_000, async () => {
     const found = await containers();
     return running(found).length === MANY ? found : undefined;
   });
@@ -170,9 +173,9 @@ test('what is wrong with all of them: counted, and the first of them told', asyn
     lab.infra,
     'edge-1',
     'told',
-    (s) => s.desired?.commit === wrong && s.problemsTotal > 0,
+    (s) => s.desired?.commit === wrong && s.problemsTotal === MANY,
   );
-  expect([status.problems.length, status.problemsTotal]).toEqual([20, MANY]);
+  expect(status.problems).toHaveLength(20);
   const { problems } = await fairleadJson<StatusDocument>(host, 'status');
   expect(problems[0]?.message).toMatch(/app:77 is not on this host/);
   expect(changed(before, await containers())).toEqual([]);
@@ -183,4 +186,4 @@ test('a large stack is removed', async () => {
   await fairlead(host, 'sync', '--allow-prune', '--no-wait');
   await synced(commit);
   expect((await containers()).size).toBe(0);
-}, 300_000);
+});

@@ -31,7 +31,7 @@ const stack = (services: Record<string, readonly string[]>, env = '', more = '')
         `  ${name}:\n    image: infra:5000/app:1\n    ${SOON}\n${keys.map((key) => `    ${key}\n`).join('')}`,
     )
     .join('')}${more}`,
-  'host.yaml': 'settle: {timeout: 20s, patience: 2s}\n',
+  'host.yaml': 'settle: {timeout: 20s, patience: 4s}\n',
   ...(env ? { 'shop/.env': env } : {}),
 });
 const containers = async () =>

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Docker } from '../../agent/system/docker/docker.ts';
 import { done, type EngineOn, engineOn, whyOf } from './engine-on.ts';
-import { type Lab, type LabHost, startLab } from './lab.ts';
+import { type Lab, type LabHost, startLab, until } from './lab.ts';
 
 let lab: Lab;
 let host: LabHost;
@@ -64,11 +64,18 @@ const stack = (hooks: string, more = '') => ({
 ${more}volumes: {log: {}}
 `,
 });
-const log = async () => {
-  const { stdout } = await host.sh(
-    'cat /var/lib/docker/volumes/shop_log/_data/all; rm -f /var/lib/docker/volumes/shop_log/_data/all',
+/** What was noted since the last call, as soon as so many containers have: one that runs notes a moment later that it does. */
+const log = async (webs = 1) => {
+  const file = '/var/lib/docker/volumes/shop_log/_data/all';
+  const lines = async () => (await host.sh(`cat ${file} 2>/dev/null || true`)).stdout.trim().split('\n');
+  await until(
+    `${webs} notes of web`,
+    60_000,
+    async () => (await lines()).filter((word) => word === 'web').length >= webs,
   );
-  return stdout.trim().split('\n');
+  const found = await lines();
+  await host.exec(['rm', file]);
+  return found;
 };
 const ids = async () => (await host.exec(['docker', 'ps', '-q', '--no-trunc'])).stdout.trim().split('\n').sort();
 const names = async () =>
@@ -118,7 +125,7 @@ test('once for the service, or once for each of its containers', async () => {
   const hooks = `[{command: ${note('each')}, per_replica: true}, {command: ${note('once')}}]`;
   const two = '    scale: 2\n';
   expect((await engine.apply(stack(hooks, two))).outcome.problems).toEqual([]);
-  const ran = await log();
+  const ran = await log(2);
   expect(ran.filter((word) => word !== 'web')).toEqual(['each', 'once', 'each']);
   expect(ran.indexOf('once')).toBeLessThan(ran.indexOf('web'));
   // One more of them is no other service.
@@ -158,7 +165,7 @@ test.each(['removing', 'dead'] as const)(
     shown = null;
     expect([outcome.verdict, ...outcome.problems.map((p) => `${p.reason} ${p.message}`)]).toEqual([
       'open',
-      expect.stringMatching(/^ContainerMissing pre_start\[0\] \(.*\) could not be run to its end: somebody removed/),
+      expect.stringMatching(/^ContainerMissing pre_start\[0\] \(.*\) did not finish: somebody removed/),
     ]);
     expect([await ids(), await names()]).toEqual([before, ['shop-web-1']]);
   },

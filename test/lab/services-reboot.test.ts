@@ -33,7 +33,7 @@ const well = () =>
     'edge-1',
     'well',
     (s) => s.sync === 'synced' && s.health === 'healthy' && s.applied?.commit === commit,
-    120_000,
+    200_000,
   );
 
 beforeAll(async () => {
@@ -53,7 +53,7 @@ beforeEach(() =>
 test('after its engine was restarted, what ran runs again, and what had completed does not', async () => {
   expect([await starts('once'), await starts('steady')]).toEqual([1, 1]);
   await host.exec(['systemctl', 'restart', 'docker.service'], { timeoutMs: 90_000 });
-  await until('a second start', 60_000, async () => (await starts('steady')) === 2);
+  await until('a second start', 150_000, async () => (await starts('steady')) === 2);
   await fairlead(host, 'sync');
   await well();
   expect([await starts('once'), await starts('steady'), await state('once')]).toEqual([1, 2, 'exited 0']);
@@ -68,7 +68,7 @@ test('after the host was shut down and is up again: likewise', async () => {
   });
   await host.powerOff();
   await host.powerOn();
-  await until('another start', 90_000, async () => (await starts('steady')) === before + 1);
+  await until('another start', 150_000, async () => (await starts('steady')) === before + 1);
   await fairlead(host, 'sync');
   await well();
   expect([await starts('once'), await starts('steady'), await state('once')]).toEqual([1, before + 1, 'exited 0']);
@@ -77,7 +77,7 @@ test('after the host was shut down and is up again: likewise', async () => {
 test('what completes while the agent alone is away has completed', async () => {
   await host.exec(['systemctl', 'stop', 'fairlead.service'], { timeoutMs: 60_000 });
   await host.exec(['docker', 'restart', 'shop-once-1']);
-  await until('its end', 30_000, async () => (await starts('once')) === 2 && (await state('once')) === 'exited 0');
+  await until('its end', 120_000, async () => (await starts('once')) === 2 && (await state('once')) === 'exited 0');
   await host.exec(['systemctl', 'start', 'fairlead.service'], { timeoutMs: 60_000 });
   await fairlead(host, 'sync');
   await well();

@@ -4,7 +4,7 @@ import { parse, parseDocument, stringify } from 'yaml';
 import { SAMPLED, sampleOf } from '../sweep.ts';
 import { type EngineOn, engineOn } from './engine-on.ts';
 import { ALLOWED, differing, type Inspected, inspectAll, mutants } from './inspected.ts';
-import { type Lab, type LabHost, startLab } from './lab.ts';
+import { type Lab, type LabHost, startLab, until } from './lab.ts';
 import { asRepo, composeUp, PROJECTS, prepareHost } from './projects.ts';
 
 /** Where fairlead keeps what a stack mounts; and where somebody else may have begun. */
@@ -68,6 +68,12 @@ describe('what is made', () => {
         engine.apply(repo),
       ]);
       expect(result.outcome.problems).toEqual([]);
+      // What runs once may still run on the one host and have ended on the other.
+      const states = async (on: LabHost) =>
+        (await on.sh("docker ps -a --format '{{.Names}} {{.State}}' | sort")).stdout;
+      await until('both to stand still', 120_000, async () => (await states(oracle)) === (await states(ours))).catch(
+        () => undefined,
+      );
       [theirs, mine] = [await inspectAll(oracle), await inspectAll(ours)];
       expect([...mine.keys()].sort()).toEqual([...theirs.keys()].sort());
       expect((await engine.again()).outcome.actions).toEqual([]);

@@ -10,7 +10,7 @@ export interface Plan {
   /** Files that everybody may import, and that import from `below` at most. */
   leaves: readonly string[];
   below: string;
-  /** Files of the top floor that may know each other: together they are the composition root. */
+  /** Files and folders of the top floor that may know each other: together they are the composition root. */
   root: readonly string[];
   /** Room → its sub-folders and files, highest first, as floors of its own. */
   inside: Readonly<Record<string, readonly (readonly string[])[]>>;
@@ -42,7 +42,7 @@ export function upwards(sources: Sources, { floors, leaves, below, root }: Plan)
       const [from, to] = [floorOf(file, floors), floorOf(target, floors)];
       if (from === -1 || to === -1) return true;
       const isSame = roomOf(file, floors) === roomOf(target, floors);
-      return to < from || (to === from && !isSame && !root.includes(file));
+      return to < from || (to === from && !isSame && !root.some((room) => isIn(file, room)));
     })
     .map(({ arrow }) => arrow);
 }
@@ -106,6 +106,27 @@ export function impure(sources: Sources, rooms: readonly string[]): string[] {
         ? [`${file}: clock, randomness or process`]
         : []),
     ]);
+}
+
+/**
+ * What the files of `room`, and all that they import at run time, need of Node: a page in a browser has none of it. @param libraries
+ * that run in a browser
+ */
+export function needsOfNode(sources: Sources, room: string, libraries: readonly string[]): string[] {
+  const seen = new Set<string>();
+  const queue = [...sources.keys()].filter((file) => isIn(file, room));
+  const found: string[] = [];
+  for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
+    if (seen.has(file)) continue;
+    seen.add(file);
+    const text = sources.get(file) ?? '';
+    for (const { specifier, target, typeOnly } of importsOf(file, text)) {
+      if (target === null && !libraries.includes(specifier)) found.push(`${file}: ${specifier}`);
+      else if (target !== null && !typeOnly) queue.push(target);
+    }
+    if (/\bBuffer\b|\bNodeJS\.|\bprocess\./.test(withoutComments(text))) found.push(`${file}: a global of Node`);
+  }
+  return found.sort();
 }
 
 /** State that a module itself would keep: a variable, or a collection that is not declared to be read only. */

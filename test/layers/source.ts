@@ -1,7 +1,7 @@
 /** Reads TypeScript just well enough for the layer rules: which modules a file imports, and which literals stand in it. */
 import path from 'node:path';
 
-/** Path in the repository, e.g. `agent/core/plan.ts` → its text. */
+/** Path in the repository, e.g. `agent/core/plan/plan.ts` → its text. */
 export type Sources = ReadonlyMap<string, string>;
 
 export interface Import {

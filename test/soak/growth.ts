@@ -13,11 +13,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { getHeapSpaceStatistics } from 'node:v8';
 import git from 'isomorphic-git';
 import { parseConfig } from '../../agent/config.ts';
-import { openLocalVars } from '../../agent/local-vars.ts';
+import { openLocalVars } from '../../agent/daemon/local-vars.ts';
+import { createSession, type Session } from '../../agent/daemon/session/session.ts';
 import { silentLog } from '../../agent/log.ts';
+import { createTally } from '../../agent/metrics/tally.ts';
 import { loadIdentity, loadKeyedHash } from '../../agent/secrets/identity.ts';
 import { createRedactor } from '../../agent/secrets/redact.ts';
-import { createSession, type Session } from '../../agent/session.ts';
 import { openStore } from '../../agent/store/db.ts';
 import { createDiskFullStore } from '../../agent/store/disk-full-store.ts';
 import { until } from '../lab/run.ts';
@@ -188,6 +189,7 @@ const session = createSession({
   ...{ root, stateDir, store, secrets: await loadIdentity(stateDir), keyedHash: loadKeyedHash(stateDir) },
   redactor: createRedactor(),
   log: silentLog,
+  tally: createTally(),
   problems: () => [],
   changed() {
     for (const event of store.outbox.peek(100)) store.outbox.ack(event.seq);

@@ -30,7 +30,7 @@ try {
     formats: ['deb'],
     fast: true,
     version: NEWER,
-    replaced: { 'agent/store/migrations.ts': 'test/lab/upgrade/migrations.ts' },
+    replaced: { 'agent/store/schema/migrations.ts': 'test/lab/upgrade/migrations.ts' },
   });
   const now = made.find((file) => file.endsWith('_amd64.deb')) ?? '';
   await playOnMachine({ now, newer, newerVersion: NEWER });

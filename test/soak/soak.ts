@@ -4,8 +4,10 @@
  * growth: memory, descriptors and watches over 10,000 reconciles. histories: random crashes of a run. git: histories of
  * adds, reverts, fetches and restarts. kills: a real host loses its power. sweeps: each moment of what `npm test` samples
  * (test/sweep.ts). field: all cases of test/field. cuts: 200 power cuts of a lab host and of a virtual machine, and a disk of its
- * state that is full. packages: all packages as a release makes them, and the .deb on Debian's next release. hostile: servers,
- * brokers, containers, users and files that mean harm, with new seeds for an hour.
+ * state that is full. brokers: fleets of up to 10,000 hosts by way of each broker that
+ * Debian has. dashboard: the page of the fleet in a browser. demo: `npm run demo`, light and on real hosts. packages: all packages as a release makes them, and the .deb on
+ * Debian's next release. bootstrap: the samples as cloud-init and Ansible read them. monitoring: alert rules and the dashboard's queries
+ * by Debian's Prometheus. docs: the site of docs/, whose generator knows dead links. hostile: servers, brokers, containers, users and files that mean harm, with new seeds for an hour.
  */
 import { spawnSync } from 'node:child_process';
 
@@ -19,11 +21,12 @@ const HOSTILE = [
   ...['fuzz', 'hostile', 'lies', 'tame', 'reach', 'control', 'guarded', 'exposed', 'door', 'interrupt'],
 ];
 
+const DEMO = ['node', 'test/demo/demo.ts', '--exit'];
 const CUT = ['test/lab/cut-host.test.ts', 'test/lab/vm/power.test.ts'];
 /** What takes minutes for each of its cases. */
 const LONG = [
-  ...['test/lab/main-job-container.test.ts', 'test/lab/agent-upgrade.test.ts'],
-  'test/lab/vm/agent.test.ts',
+  ...['test/lab/main-job-container.test.ts', 'test/lab/agent-upgrade.test.ts', 'test/lab/recovery.test.ts'],
+  ...['test/lab/vm/agent.test.ts', 'test/lab/vm/clock.test.ts'],
 ];
 const SWEEPS = [
   'services-kill',
@@ -69,9 +72,16 @@ const PARTS: Readonly<Record<string, () => boolean>> = {
   kills: () => vitest({ FAIRLEAD_KILLS: '100' }, '--project', 'lab', 'test/lab/trouble.test.ts'),
   sweeps: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', '--project', 'engine', ...SWEEPS),
   field: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', 'test/field'),
-  cuts: () => vitest({ FAIRLEAD_CUTS: '200', FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', ...CUT),
+  cuts: () =>
+    vitest({ FAIRLEAD_CUTS: process.env.FAIRLEAD_CUTS ?? '200', FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', ...CUT),
   lab: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'lab', ...LONG),
+  dashboard: () => vitest({ FAIRLEAD_THOROUGH: '1' }, '--project', 'engine', 'test/dashboard/page.test.ts'),
+  demo: () => run([...DEMO, '--light']) && run(DEMO),
   packages: () => run(['node', 'test/soak/packages.ts']),
+  bootstrap: () => run(['node', 'test/soak/bootstrap.ts']),
+  monitoring: () => run(['node', 'packaging/build.ts']) && run(['node', 'test/soak/monitoring.ts']),
+  docs: () => run(['node', 'packaging/build-docs.ts']),
+  brokers: () => run(['node', 'test/soak/brokers.ts']),
   hostile,
 };
 

@@ -1,7 +1,7 @@
 /** Which version of the agent a commit wants: read first, and also by an agent that cannot read the rest. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readWantedAgent } from '../../agent/core/agent-wanted.ts';
+import { readWantedAgent } from '../../agent/core/version/agent-wanted.ts';
 import { checkoutOf, loadRepo, type Repo, sha256 } from './repo.ts';
 
 const SUM = 'a'.repeat(64);
@@ -90,7 +90,10 @@ describe('what is wrong is an error with file and line', () => {
   });
   test.each([
     ['http://get.example.com/f.deb', 'must be a file of the repository, or an https URL'],
-    ['https://me:secret@get.example.com/f.deb', 'must not hold a password: whoever reads the repository has it'],
+    [
+      'https://me:secret@get.example.com/f.deb',
+      'must not contain a password: everybody who can read the repository would have it',
+    ],
     ['../b/f.deb', 'must be a file below hosts/a'],
     ['fairlead.zip', 'must end in .deb, .rpm, .tar.xz, .tar.zst, .tar.gz or .tgz'],
   ])('the source %s is refused', async (source, message) => {

@@ -1,7 +1,7 @@
 /** Whose fault a failure is, what a commit comes to, and how long is waited for what: the tables. */
 import { describe, expect, test } from 'vitest';
-import { type Failure, faultOf, weigh } from '../../agent/core/blame.ts';
-import { patienceOf } from '../../agent/core/patience.ts';
+import { type Failure, faultOf, weigh } from '../../agent/core/plan/blame.ts';
+import { patienceOf } from '../../agent/core/plan/patience.ts';
 import { createBlame } from '../../agent/engine/decide/weigh.ts';
 import { type Fault, REASONS, type ReasonCode } from '../../manifests-schema/reasons.ts';
 

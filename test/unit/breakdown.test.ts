@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { explainBreakdown } from '../../agent/engine/run/breakdown.ts';
+import { explainBreakdown } from '../../agent/engine/run/records/breakdown.ts';
 
 const coded = (code: string) => explainBreakdown(Object.assign(new Error('no room'), { code }), '/state').reason;
 

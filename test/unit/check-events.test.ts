@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { ActionRecord, HealthState, ResourceId } from '../../agent/core/types.ts';
-import { checkEvents } from '../../agent/engine/run/check-events.ts';
+import { checkEvents } from '../../agent/engine/run/records/check-events.ts';
 import type { Outcome } from '../../agent/engine/types.ts';
 import { KINDS } from '../../agent/kinds/index.ts';
 

@@ -2,9 +2,12 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { parse } from 'yaml';
 import { type CliDeps, runCli, type Terminal } from '../../agent/cli/index.ts';
+
+/** Between two questions to the repository no time passes. */
+vi.mock('node:timers/promises', () => ({ setTimeout: async () => undefined }));
 
 let root: string;
 beforeEach(() => {
@@ -16,15 +19,20 @@ interface World {
   /** What the person at the terminal types, in order. */
   answers?: string[];
   service?: 'started' | 'stopped' | 'absent';
-  /** What the daemon says, one after the other. */
-  syncs?: string[];
+  /** What the daemon says, one after the other; then it goes on saying the last of it. */
+  syncs?: (string | { sync: string; message: string })[];
+  /** What the daemon says of itself when init has started it. */
+  is?: object;
+  /** What each look at the clock finds later, in ms. */
+  passesMs?: number;
   resources?: { id: string; sync: string }[];
   leaves?: number;
 }
 
 async function cli(world: World, ...argv: string[]) {
   const out = { stdout: '', stderr: '', code: -1, asked: [] as string[], done: [] as string[] };
-  const { answers, syncs = [], resources = [] } = world;
+  const { answers, syncs = [], resources = [], passesMs = 0 } = world;
+  let nowMs = Date.now();
   const terminal = {
     stdout: (text: string) => {
       out.stdout += text;
@@ -35,7 +43,10 @@ async function cli(world: World, ...argv: string[]) {
     isTTY: answers !== undefined,
     columns: 100,
     env: { NO_COLOR: '1' },
-    now: () => new Date(),
+    now: () => {
+      nowMs += passesMs;
+      return new Date(nowMs);
+    },
     interrupted: () => new AbortController().signal,
     ...(answers
       ? {
@@ -62,10 +73,11 @@ async function cli(world: World, ...argv: string[]) {
       return [{ name: 'config', ok: true, unknown: false, message: 'read', fix: '' }];
     },
     client: () => ({
-      get: async (address: string) => (address === 'resources' ? { resources } : { sync: 'unassigned' }),
+      get: async (address: string) => (address === 'resources' ? { resources } : (world.is ?? { sync: 'unassigned' })),
       sync: async (_: unknown, how: { line(line: object): void }) => {
         out.done.push('sync');
-        how.line({ type: 'done', status: { sync: syncs.shift() ?? 'synced' } });
+        const said = (syncs.length > 1 ? syncs.shift() : syncs[0]) ?? 'synced';
+        how.line({ type: 'done', status: typeof said === 'string' ? { sync: said } : said });
       },
     }),
   } as unknown as CliDeps;
@@ -126,6 +138,46 @@ test('init waits until the repository has the directory', async () => {
   expect(ran.stdout).toContain('hosts/edge-1 is there, and this host follows it');
 });
 
+test('in a terminal init offers to wait for a repository that has no commit yet', async () => {
+  const answers = ['https://git.example.com/fleet.git', '', '', 'y'];
+  const world = { service: 'started' as const, answers, is: { sync: 'failed', desired: null }, syncs: ['synced'] };
+  const ran = await cli(world, 'init');
+  expect(ran.asked.at(-1)).toMatch(/^Wait until/);
+  expect(ran.stdout).toContain('is there, and this host follows it');
+});
+
+test('while it waits, init says what stands in the way, each thing once', async () => {
+  const missing = { sync: 'unassigned', message: 'hosts/edge-1 does not exist in commit 1234567' };
+  const empty = { sync: 'unassigned', message: 'hosts/edge-1 declares nothing in commit 7654321' };
+  const world = { service: 'started' as const, syncs: [missing, missing, empty, 'synced'] };
+  const ran = await cli(world, 'init', '/srv/fleet.git', '--host', 'edge-1', '--wait');
+  const said = ran.stdout.split('\n').filter((line) => line.includes('in commit'));
+  expect(said.map((line) => line.trim())).toEqual([missing.message, empty.message]);
+});
+
+test('a directory with mistakes is there, and what is wrong with it is said', async () => {
+  const wrong = { sync: 'failed', message: 'commit 1234567 has an error and was not applied: a.yaml:1:1' };
+  const world = { service: 'started' as const, syncs: [wrong] };
+  const ran = await cli(world, 'init', '/srv/fleet.git', '--host', 'edge-1', '--wait');
+  expect(ran.stdout).toContain(`hosts/edge-1 is there, and this host follows it\n      ${wrong.message}`);
+});
+
+test('a repository that cannot be read is not one that has the directory', async () => {
+  const away = { sync: 'unknown', message: 'cannot read http://git/fleet.git' };
+  const world = { service: 'started' as const, syncs: [away, 'synced'] };
+  const ran = await cli(world, 'init', '/srv/fleet.git', '--host', 'edge-1', '--wait');
+  expect(ran.done).toEqual(['start', 'sync', 'sync', 'doctor']);
+  expect(ran.stdout).toContain(away.message);
+});
+
+test('a script whose wait is over without a directory is told so, and by the exit code as well', async () => {
+  const world = { service: 'started' as const, syncs: ['unassigned'], passesMs: 40_000 };
+  const ran = await cli(world, 'init', '/srv/fleet.git', '--host', 'edge-1', '--wait', '1m');
+  expect(ran.code).toBe(1);
+  expect(ran.stderr).toContain('nothing for this host after 1m');
+  expect(ran.done).toContain('doctor');
+});
+
 test('a second init keeps the configuration and the keys', async () => {
   await cli({}, 'init', 'https://git.example.com/fleet.git');
   const before = readFileSync(config(), 'utf8');
@@ -170,8 +222,10 @@ test('uninstall waits for the end of an upgrade, which would bring the agent bac
 test('uninstall --remove-managed removes after the agent was stopped', async () => {
   tree({});
   mkdirSync(path.join(root, TREE), { recursive: true });
-  const ran = await cli({ service: 'stopped' }, 'uninstall', '--remove-managed');
+  const resources = [{ id: 'file:/etc/motd', sync: 'synced' }];
+  const ran = await cli({ service: 'stopped', resources }, 'uninstall', '--remove-managed');
   expect(ran.done).toEqual(['stop', 'leave']);
+  expect(ran.stdout).toContain('Removed what fairlead managed on this host (1 resource);');
   expect(ran.code).toBe(0);
 });
 

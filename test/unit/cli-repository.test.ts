@@ -69,7 +69,9 @@ beforeAll(async () => {
   git('add', '-A');
   git('commit', '-qm', 'one');
 });
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
+afterAll(() => {
+  for (const made of [dir, `${dir}.compiled`]) rmSync(made, { recursive: true, force: true });
+});
 
 test('validate: 0 and a count, 1 and the places, in every format; 64 for a format that is none', async () => {
   expect(await cli('validate', dir)).toEqual({ code: 0, stdout: '2 hosts, 0 errors, 0 warnings\n', stderr: '' });
@@ -149,12 +151,17 @@ test('affected: the hosts that a change reaches', async () => {
   });
 });
 
+/** The program from its sources, as a process. */
+const main = path.join(import.meta.dirname, '../../agent/main.ts');
+/** Keeps what Node made of the sources for the next process. */
+const env = () => ({ ...process.env, NODE_COMPILE_CACHE: `${dir}.compiled` });
+
 test('secret: what comes by a pipe is encrypted to a file, or to the standard output', () => {
-  const main = path.join(import.meta.dirname, '../../agent/main.ts');
   const encrypt = (...args: string[]) =>
     execFileSync(process.execPath, [main, 'secret', 'encrypt', '-', '--to', 'a', '--dir', dir, ...args], {
       input: 'piped',
       encoding: 'utf8',
+      env: env(),
     });
   const output = path.join(dir, 'piped.age');
   expect(encrypt('-o', output)).toBe(`${output}: encrypted to a.\n`);
@@ -163,10 +170,9 @@ test('secret: what comes by a pipe is encrypted to a file, or to the standard ou
 });
 
 test('secret: an empty pipe, as of a program that failed, replaces no secret', () => {
-  const main = path.join(import.meta.dirname, '../../agent/main.ts');
   const output = path.join(dir, 'empty.age');
   const argv = [main, 'secret', 'encrypt', '-', '--to', 'a', '--dir', dir, '-o', output];
-  const { status, stderr } = spawnSync(process.execPath, argv, { input: '', encoding: 'utf8' });
+  const { status, stderr } = spawnSync(process.execPath, argv, { input: '', encoding: 'utf8', env: env() });
   expect([status, stderr]).toEqual([1, expect.stringContaining('the standard input is empty; nothing was encrypted')]);
   expect(existsSync(output)).toBe(false);
 });

@@ -1,10 +1,10 @@
 /** Texts for people: one resource in one screen, events as lines, tables and words that fit. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { eventText } from '../../agent/cli/event-text.ts';
-import { historyText } from '../../agent/cli/print.ts';
-import { showText } from '../../agent/cli/show-text.ts';
-import { clip, createStyle, table, widthOf, wrap } from '../../agent/cli/table.ts';
+import { eventText } from '../../agent/cli/text/event-text.ts';
+import { historyText } from '../../agent/cli/text/print.ts';
+import { showText } from '../../agent/cli/text/show-text.ts';
+import { clip, createStyle, table, widthOf, wrap } from '../../agent/cli/text/table.ts';
 import type { HistoryDocument, ShowDocument } from '../../agent/control/protocol.ts';
 import type { EventDocument } from '../../manifests-schema/payloads.ts';
 

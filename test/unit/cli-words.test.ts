@@ -2,14 +2,16 @@
 import { spawnSync } from 'node:child_process';
 import { CommanderError } from 'commander';
 import { describe, expect, test } from 'vitest';
-import { complete } from '../../agent/cli/complete.ts';
+import type { CliCommand } from '../../agent/cli/building.ts';
 import type { CliDeps, Terminal } from '../../agent/cli/context.ts';
-import { type CliCommand, createProgram, pathOf } from '../../agent/cli/program.ts';
+import { createProgram, pathOf } from '../../agent/cli/program.ts';
+import { complete } from '../../agent/cli/shell/complete.ts';
 
 const terminal = {
   stdout: () => undefined,
   stderr: () => undefined,
   isTTY: false,
+  rows: 24,
   columns: 80,
   env: {},
   now: () => new Date('2026-11-24T12:00:00Z'),

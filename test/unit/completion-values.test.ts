@@ -1,7 +1,7 @@
 /** What completion offers for a commit: to go back to, only what was well on this host. */
 import { expect, test } from 'vitest';
 import type { CliDeps } from '../../agent/cli/context.ts';
-import { createValues } from '../../agent/cli/values.ts';
+import { createValues } from '../../agent/cli/shell/values.ts';
 
 /** Newest first, as the daemon answers. */
 const RUNS = [

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
@@ -28,4 +28,13 @@ test('a daemon that dies during its answer is one that cannot be reached', async
   await expect(client.sync({}, { wait: true, line: (line) => lines.push(line) })).rejects.toMatchObject(gone);
   expect(lines).toEqual([{ type: 'phase', phase: 'fetch' }]);
   await expect(client.get('status')).rejects.toMatchObject(gone);
+});
+
+test('before agent.yaml is there, a missing daemon is a host that is not set up', async () => {
+  const config = path.join(dir, 'agent.yaml');
+  const client = createControlClient({ dir: path.join(dir, 'none'), config });
+  const missing = (message: string) => ({ code: 'DaemonUnreachable', message: expect.stringContaining(message) });
+  await expect(client.get('status')).rejects.toMatchObject(missing('not set up yet; run `fairlead init`'));
+  writeFileSync(config, '');
+  await expect(client.get('status')).rejects.toMatchObject(missing('systemctl status fairlead'));
 });

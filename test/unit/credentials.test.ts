@@ -1,8 +1,8 @@
 /** Credentials in options, URLs, commands, labels and variables: known where people write them, and told nowhere. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isCredentialName } from '../../agent/core/credential-names.ts';
-import { credentialsIn, difference, withoutCredentials } from '../../agent/core/credentials.ts';
+import { isCredentialName } from '../../agent/core/credentials/credential-names.ts';
+import { credentialsIn, difference, withoutCredentials } from '../../agent/core/credentials/credentials.ts';
 import { createRedactor } from '../../agent/secrets/redact.ts';
 
 /** Where a credential stands; the key under which the value is found. */

@@ -1,13 +1,13 @@
 /** Who wrote which declaration, as the store remembers it. */
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import type { CommitInfo, ResourceId } from '../../agent/core/types.ts';
 import { silentLog } from '../../agent/log.ts';
 import { openStore, type Store } from '../../agent/store/db.ts';
+import { inMemory } from '../scratch.ts';
 
-const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fairlead-declared-'));
+const dir = inMemory('declared');
 let store: Store;
 let n = 0;
 beforeEach(() => {

@@ -3,13 +3,15 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { Secrets } from '../../agent/core/secret-values.ts';
+import type { Secrets } from '../../agent/core/render/secret-values.ts';
 import { agentConfig } from '../../manifests-schema/agent-config.ts';
 import { check, unwrap } from '../../manifests-schema/check.ts';
 import { fleetSettings } from '../../manifests-schema/fleet.ts';
 import { hostSettings } from '../../manifests-schema/host.ts';
 import { formatIssue } from '../../manifests-schema/issue.ts';
 import { manifest } from '../../manifests-schema/manifest.ts';
+import { FORMATS, OF_A_HOST } from '../../manifests-schema/notify.ts';
+import { FORGES, relaySettings } from '../../manifests-schema/relay.ts';
 import { roleSettings } from '../../manifests-schema/role.ts';
 import { parseYaml } from '../../manifests-schema/yaml.ts';
 import { loadRepo, messages } from './repo.ts';
@@ -191,4 +193,33 @@ test('every key has a description for editors', () => {
     walk(JSON.parse(readFileSync(file, 'utf8')), name);
   }
   expect(bare).toEqual([]);
+});
+
+describe('docs/notify.md and examples/relay', () => {
+  const text = readFileSync(path.join(DOCS, 'notify.md'), 'utf8');
+  const yamls = [...text.matchAll(/^```yaml\n# \/etc\/fairlead\/(\w+)\.yaml\n([\s\S]*?)^```$/gm)].map(
+    ([, name = '', body = '']) => ({ name, body }),
+  );
+  const sample = readFileSync(path.join(DOCS, '../examples/relay/relay.yaml'), 'utf8');
+
+  test('have settings that are right', () => {
+    expect(yamls.map(({ name }) => name)).toEqual(['agent', 'relay']);
+    for (const { name, body } of [...yamls, { name: 'relay', body: sample }]) {
+      const full = name === 'agent' ? `repo: {url: x}\n${body}` : body;
+      const schema: z.ZodType = name === 'agent' ? agentConfig : relaySettings;
+      const checked = check(schema, parseYaml(name, full));
+      expect(checked.ok ? [] : checked.issues.map(formatIssue)).toEqual([]);
+    }
+  });
+
+  test('name every format, occasion and forge', () => {
+    for (const word of [...FORMATS, ...OF_A_HOST, ...FORGES]) expect(text).toContain(`| \`${word}\` |`);
+  });
+
+  test('give the unit every credential that the settings read', () => {
+    const unit = readFileSync(path.join(DOCS, '../examples/relay/fairlead-relay.service'), 'utf8');
+    const loaded = [...unit.matchAll(/^LoadCredential=(\w+):/gm)].map(([, name]) => name);
+    const read = [...sample.matchAll(/fairlead-relay\.service\/(\w+)/g)].map(([, name]) => name);
+    expect(loaded).toEqual(read);
+  });
 });

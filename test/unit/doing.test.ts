@@ -1,7 +1,7 @@
 /** What status says of a host at work. */
 import { describe, expect, test } from 'vitest';
 import { atWork, createDoing } from '../../agent/control/doing.ts';
-import type { AgentState } from '../../agent/core/status.ts';
+import type { AgentState } from '../../agent/core/reporting/status.ts';
 import type { CommitInfo, ResourceStatus } from '../../agent/core/types.ts';
 
 const COMMIT: CommitInfo = { ref: 'main', commit: 'c'.repeat(40), author: 'A', subject: 's', committedAt: '' };
@@ -65,7 +65,7 @@ describe('of a host at work', () => {
   });
 
   test('what became of the commit before is no word on one that is being tried', () => {
-    const state: AgentState = { ...idle, hostStates: ['rolled-back'], reason: 'Unhealthy', message: 'taken back' };
+    const state: AgentState = { ...idle, hostStates: ['rolled-back'], reason: 'Unhealthy', message: 'rolled back' };
     expect(atWork(state, now, COMMIT.commit)).toEqual({
       ...{ desired: COMMIT, hostStates: ['progressing'], reason: '' },
       message: 'trying commit ccccccc: applying',
@@ -73,7 +73,7 @@ describe('of a host at work', () => {
   });
 
   test('a resource that failed before stays named while another commit is tried', () => {
-    const state = { ...atFault, hostStates: ['rolled-back'], reason: 'Unhealthy', message: 'taken back' } as const;
+    const state = { ...atFault, hostStates: ['rolled-back'], reason: 'Unhealthy', message: 'rolled back' } as const;
     expect(atWork(state, now, COMMIT.commit)).toMatchObject({
       reason: 'NetworkMissing',
       message: 'trying commit ccccccc: applying; until now: network:web: no such network',

@@ -1,18 +1,18 @@
 /** What of the store survives a power cut: all that was written before the last fsync of the log, and nothing after it. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
+import { rmSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
 import type { ActionRecord, ResourceId, RunRecord } from '../../agent/core/types.ts';
 import { silentLog } from '../../agent/log.ts';
 import { openStore, type Store } from '../../agent/store/db.ts';
+import type { CommandResult } from '../../manifests-schema/commands.ts';
 import { createPowerCut, type PowerCut } from '../power-cut.ts';
+import { inMemory } from '../scratch.ts';
 
 const dirs: string[] = [];
 /** In memory if there is such a place: what is synced is told by statements, not by the disk. */
 const newDir = (): string => {
-  const dir = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'fairlead-durability-'));
+  const dir = inMemory('durability');
   dirs.push(dir);
   return dir;
 };
@@ -47,6 +47,26 @@ const action: ActionRecord = { id: 'file:/a', op: 'update', why: [], result: 'do
 const finished = (id: number): RunRecord => ({
   ...{ id, trigger: 'schedule', startedAt: 't', durationMs: 1, sync: 'synced', reason: '', message: '' },
   ...{ commit: null, changed: 0, failed: 0, repaired: 0 },
+});
+
+test('the id of a command survives before anything is done for it, and its answer before it is given', () => {
+  const { store, cut } = begin();
+  const command = { id: 'c-1', command: 'pause', args: {}, expires: '1970-01-01T00:30:00Z' } as const;
+  store.commands.begin(command, { place: null, correlation: null });
+  expect(cut().commands.find('c-1')).toMatchObject({ command, result: null });
+  store.commands.finish('c-1', { state: 'done' } as CommandResult);
+  expect(cut().commands.find('c-1')).toMatchObject({ result: { state: 'done' } });
+});
+
+test('an id that is forgotten leaves behind what stands for it', () => {
+  const { store, cut } = begin();
+  const command = { id: 'c-1', command: 'pause', args: {}, expires: '1970-01-01T00:30:00Z' } as const;
+  store.commands.begin(command, { place: null, correlation: null });
+  store.commands.finish('c-1', { state: 'done' } as CommandResult);
+  store.commands.sweep(Date.parse('1970-01-01T00:30:00Z'));
+  const { commands } = cut();
+  expect(commands.find('c-1')).toBeNull();
+  expect(commands.forgotten()).toBe(Date.parse('1970-01-01T00:30:00Z'));
 });
 
 test('the mark of a trial is durable with the intents, or when it is asked for before acting', () => {

@@ -103,7 +103,7 @@ test('a key under the cursor is explained', async () => {
     'textDocument/hover',
     open('manifest', 'units:\n  x.service:\n    on_ch|ange: restart\n'),
   );
-  expect(JSON.stringify(hover.contents)).toContain('what to do to a running unit when its file changed');
+  expect(JSON.stringify(hover.contents)).toContain('action on the running unit after its file changed');
 });
 
 test('a mistake is underlined where it is', async () => {

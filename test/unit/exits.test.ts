@@ -1,6 +1,6 @@
 /** Exit codes of `status` and `sync`, for scripts that ask whether all is well. */
 import { expect, test } from 'vitest';
-import { exitOfStatus, exitOfSync } from '../../agent/cli/exits.ts';
+import { exitOfStatus, exitOfSync } from '../../agent/cli/host/exits.ts';
 import type { Problem } from '../../agent/core/types.ts';
 
 const UNREAD: Problem = { id: 'repository', reason: 'RepositoryUnreachable', message: '', file: null, line: null };

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createFileHashes, type FileHashes } from '../../agent/kinds/file/hash.ts';
+import { createFileHashes, type FileHashes } from '../../agent/kinds/file/look/hash.ts';
 import { createFiles } from '../../agent/system/files/files.ts';
 
 let root: string;

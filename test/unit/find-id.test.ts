@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { findId } from '../../agent/core/find-id.ts';
+import { findId } from '../../agent/core/reporting/find-id.ts';
 
 const IDS = [
   'file:/etc/motd',

@@ -1,9 +1,17 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { sliceOf } from '../../agent/core/fleet-index.ts';
+import { sliceOf } from '../../agent/core/reporting/fleet-index.ts';
 import { readFleet } from '../../agent/fleet/client.ts';
 import { forgetHosts } from '../../agent/fleet/forget.ts';
-import { commitSpread, type Filter, type FleetRow, foldMessage, isWell, select } from '../../agent/fleet/model.ts';
+import { notify } from '../../agent/fleet/notify.ts';
+import {
+  commitSpread,
+  type Filter,
+  type FleetRow,
+  foldMessage,
+  isWell,
+  select,
+} from '../../agent/fleet/reader/model.ts';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 import { type FakeBroker, startFakeBroker } from '../fakes/broker.ts';
 
@@ -112,9 +120,9 @@ test('a broker that sends what is retained later than it answers is found out, a
   expect(rows.filter((row) => !isWell(row))).toEqual([]);
 });
 
-test.each([1_000, 200])('3,000 hosts are read whole by way of a queue of %i messages', async (queue) => {
+test.each([1_000, 380, 200])('1,000 hosts are read whole by way of a queue of %i messages', async (queue) => {
   broker.queue = queue;
-  const names = Array.from({ length: 3_000 }, (_, i) => `h${i}`);
+  const names = Array.from({ length: 1_000 }, (_, i) => `h${i}`);
   for (const host of names) report(host);
   const rows = await read();
   expect(rows.filter((row) => !isWell(row))).toEqual([]);
@@ -135,6 +143,27 @@ test('of a host that is gone nothing is left; one that is online is left alone',
   expect((await read()).map(({ host }) => host)).toEqual(['alive']);
 });
 
+test('a broker that never acknowledges, or leaves, ends forget and notify in time', async () => {
+  for (const host of ['gone']) report(host);
+  say('p/f/hosts/gone/presence', 'offline');
+  const at = { broker: { url: broker.url }, prefix: 'p', fleet: 'f', timeoutMs: 1_000 };
+  const told = () => notify({ ...at, ref: 'main', commit: 'c'.repeat(40) });
+  broker.leavesOpen = (topic) => topic.includes('/hosts/') || topic.includes('/refs/');
+  const late = {
+    code: 'PublishFailed',
+    message: expect.stringMatching(/has not answered a message on .* for 1 s; try again/),
+  };
+  await Promise.all([
+    expect(forgetHosts({ ...at, hosts: ['gone'] })).rejects.toMatchObject(late),
+    expect(told()).rejects.toMatchObject(late),
+  ]);
+  broker.leavesOpen = (topic) => {
+    if (topic.includes('/refs/')) broker.cut();
+    return true;
+  };
+  await expect(told()).rejects.toMatchObject({ code: 'BrokerUnreachable', message: expect.stringMatching(/closed/) });
+});
+
 test('rows are chosen by name, label, state and by who is behind', () => {
   const rows = new Map<string, FleetRow>();
   const of = (host: string, more: object) =>
@@ -143,18 +172,19 @@ test('rows are chosen by name, label, state and by who is behind', () => {
   of('a-1', { desired: at('new', '2026-02-02T00:00:00Z'), applied: { commit: 'new' }, labels: { site: 'x' } });
   of('a-2', { desired: at('new', '2026-02-02T00:00:00Z'), applied: { commit: 'old' }, sync: 'held' });
   of('b-1', { desired: at('old', '2026-01-01T00:00:00Z'), applied: { commit: 'old' } });
+  of('c-1', { desired: at('new', '2026-02-02T00:00:00Z'), applied: { commit: 'changed nothing since' } });
   const all = [...rows.values()];
   const chosen = (filter: Partial<Filter>) =>
     select(all, { labels: [], behind: false, ...filter }).map(({ host }) => host);
-  expect(chosen({})).toEqual(['a-1', 'a-2', 'b-1']);
+  expect(chosen({})).toEqual(['a-1', 'a-2', 'b-1', 'c-1']);
   expect(chosen({ host: 'a-*' })).toEqual(['a-1', 'a-2']);
   expect(chosen({ labels: [['site', 'x']] })).toEqual(['a-1']);
   expect(chosen({ labels: [['site', 'y']] })).toEqual([]);
   expect(chosen({ state: 'held' })).toEqual(['a-2']);
   expect(chosen({ behind: true })).toEqual(['a-2', 'b-1']);
   expect(commitSpread(all)).toEqual([
+    { commit: 'new', hosts: 2 },
     { commit: 'old', hosts: 2 },
-    { commit: 'new', hosts: 1 },
   ]);
 });
 

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { validateFile } from '../../agent/kinds/file/validate.ts';
+import { validateFile } from '../../agent/kinds/file/act/validate.ts';
 import { createJobProvider } from '../../agent/kinds/job/provider.ts';
 import type { JobSpec } from '../../agent/kinds/job/spec.ts';
 import { type Exec, type ExecOptions, exec } from '../../agent/system/exec.ts';

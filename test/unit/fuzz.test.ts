@@ -128,7 +128,7 @@ test('mutated manifests and settings', async () => {
     { numRuns: 250 },
   );
   expect(errors).toBeGreaterThan(50);
-}, 60_000);
+});
 
 test('plain data of any shape in every place', async () => {
   const value = fc.anything({ withBigInt: false, withDate: false, maxDepth: 4 });
@@ -152,27 +152,23 @@ test('plain data of any shape in every place', async () => {
     }),
     { numRuns: 150 },
   );
-}, 60_000);
+});
 
 /** Runs bomb-process.ts; a process that is killed, by the kernel or by the time limit, is an error. */
 async function blastOf(name: string): Promise<Blast> {
   const script = path.join(import.meta.dirname, 'bomb-process.ts');
-  const { stdout } = await execFile(process.execPath, [script, name], { timeout: 100_000, maxBuffer: 2 ** 26 });
+  const { stdout } = await execFile(process.execPath, [script, name], { timeout: 170_000, maxBuffer: 2 ** 26 });
   return JSON.parse(stdout) as Blast;
 }
 
 describe('bombs', () => {
-  test.each(Object.keys(BOMBS))(
-    '%s',
-    async (name) => {
-      const { issues, cpuSeconds, growthBytes } = await blastOf(name);
-      expect(cpuSeconds).toBeLessThan(MAX_CPU);
-      expect(growthBytes).toBeLessThan(MAX_GROWTH);
-      expect(Object.keys(issues)).toEqual(PLACES);
-      expect(PLACES.filter((place) => issues[place]?.length === 0)).toEqual([]);
-    },
-    120_000,
-  );
+  test.each(Object.keys(BOMBS))('%s', async (name) => {
+    const { issues, cpuSeconds, growthBytes } = await blastOf(name);
+    expect(cpuSeconds).toBeLessThan(MAX_CPU);
+    expect(growthBytes).toBeLessThan(MAX_GROWTH);
+    expect(Object.keys(issues)).toEqual(PLACES);
+    expect(PLACES.filter((place) => issues[place]?.length === 0)).toEqual([]);
+  });
 
   test('the process measures what a bomb takes', async () => {
     // The same text is a bomb only if it is parsed.
@@ -274,7 +270,7 @@ test('templates of any text', async () => {
     }),
     { numRuns: 150 },
   );
-}, 60_000);
+});
 
 test('encrypted files of any bytes are refused with a sentence', async () => {
   const text = fc.oneof(fc.string({ maxLength: 400 }), fc.constantFrom(...corpus), fc.json());
@@ -296,4 +292,4 @@ test('encrypted files of any bytes are refused with a sentence', async () => {
     }),
     { numRuns: 150 },
   );
-}, 60_000);
+});

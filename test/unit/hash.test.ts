@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { canonicalHash, canonicalText } from '../../agent/core/hash.ts';
+import { canonicalHash, canonicalText } from '../../agent/core/payload/hash.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 

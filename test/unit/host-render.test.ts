@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { withImpliedEdges } from '../../agent/core/edges.ts';
-import { findCycle } from '../../agent/core/graph.ts';
 import { definitionOf } from '../../agent/core/kind.ts';
-import { makePlan } from '../../agent/core/plan.ts';
-import { checkReferences, renderHost } from '../../agent/core/render.ts';
+import { withImpliedEdges } from '../../agent/core/order/edges.ts';
+import { findCycle } from '../../agent/core/order/graph.ts';
+import { makePlan } from '../../agent/core/plan/plan.ts';
+import { checkReferences, renderHost } from '../../agent/core/render/render.ts';
 import type { Desired, ResourceId } from '../../agent/core/types.ts';
 import type { CheckSpec } from '../../agent/kinds/check/spec.ts';
 import type { FileSpec } from '../../agent/kinds/file/spec.ts';
@@ -73,7 +73,7 @@ checks:
     expect.stringMatching(/^3: `source: files\/nope` is not in the repository/),
     '4: `etc/c` must be an absolute path',
     expect.stringMatching(/^7: `web` is not a unit name/),
-    expect.stringMatching(/^11: `c` says nothing of what to probe/),
+    expect.stringMatching(/^11: `c` has no probe/),
   ]);
 });
 
@@ -116,9 +116,9 @@ describe('files', () => {
 
   test.each([
     ['/etc/x: {content: x, purge: true}', 'purge'],
-    ['/etc/: {purge: true}', 'lives from'],
-    ['/usr/bin/: {purge: true}', 'lives from'],
-    ['/etc/systemd/system/: {purge: true}', 'lives from'],
+    ['/etc/: {purge: true}', 'files that the system needs'],
+    ['/usr/bin/: {purge: true}', 'files that the system needs'],
+    ['/etc/systemd/system/: {purge: true}', 'files that the system needs'],
     ['/srv/x: {content: x, validate: [visudo, -cf]}', '%s'],
     ['/srv/x/: {validate: [a, "%s"]}', '`content` or `source`'],
     ['/srv/x: {content: x, reload: ["service:shop/web"]}', 'notify'],
@@ -197,7 +197,7 @@ describe('jobs and checks', () => {
 
   test.each([
     ['checks: {c: {http: "http://x", tcp: "x:1"}}', 'both'],
-    ['checks: {c: {within: 3s}}', 'says nothing'],
+    ['checks: {c: {within: 3s}}', 'has no probe'],
     ['checks: {c: {tcp: "x:99999"}}', '65535'],
     ['checks: {c: {tcp: "x:1", expect: 200}}', 'expect'],
     ['checks: {"a/b": {tcp: "x:1"}}', 'not a name'],

@@ -5,8 +5,8 @@ import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Change, Desired, Reason, Seen } from '../../agent/core/types.ts';
+import { createOriginals, MAX_ORIGINAL, type Originals } from '../../agent/kinds/file/act/originals.ts';
 import type { FileFact } from '../../agent/kinds/file/diff.ts';
-import { createOriginals, MAX_ORIGINAL, type Originals } from '../../agent/kinds/file/originals.ts';
 import { createFileProvider } from '../../agent/kinds/file/provider.ts';
 import type { FileSpec } from '../../agent/kinds/file/spec.ts';
 import { createFiles, type Files } from '../../agent/system/files/files.ts';
@@ -200,7 +200,7 @@ describe('a purge', () => {
     provider = providerOf(filled);
     fs.writeFileSync(at('/srv/d/first'), '');
     await expect(apply(want)).rejects.toMatchObject({ code: 'Contended' });
-  }, 60_000);
+  });
   test('goes by the directory that was looked at, not by what its path leads to meanwhile', async () => {
     fs.mkdirSync(at('/srv/victim'));
     fs.writeFileSync(at('/srv/victim/1'), 'precious');

@@ -1,20 +1,20 @@
 /** Names of images, when they are pulled, as whom, and what is remembered of it. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parseConfig } from '../../agent/config.ts';
-import { canonicalHost, isPlatform, listedName, registryOf, repositoryOf } from '../../agent/core/image-name.ts';
+import { canonicalHost, isPlatform, listedName, registryOf, repositoryOf } from '../../agent/core/names/image-name.ts';
 import { explainPull } from '../../agent/kinds/image/errors.ts';
 import { silentLog } from '../../agent/log.ts';
 import { openStore } from '../../agent/store/db.ts';
 import { createCredentials } from '../../agent/system/docker/registry-credentials.ts';
 import { exec } from '../../agent/system/exec.ts';
+import { inMemory } from '../scratch.ts';
 import { loadRepo } from './repo.ts';
 
 let dir: string;
 beforeEach(() => {
-  dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-images-'));
+  dir = inMemory('images');
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
@@ -207,7 +207,7 @@ describe('credentials', () => {
   test('what cannot be read is an error that names the file and quotes nothing of it', async () => {
     mkdirSync(path.join(dir, 'root/.docker'), { recursive: true });
     writeFileSync(path.join(dir, 'root/.docker/config.json'), '{"auths": hunter2');
-    await expect(of('r')).rejects.toThrow(/^\/root\/.docker\/config.json is not valid JSON; mend it/);
+    await expect(of('r')).rejects.toThrow(/^\/root\/.docker\/config.json is not valid JSON; fix it/);
     const gone = { r: { username: 'u', passwordFile: '/gone' } };
     await expect(of('r', gone)).rejects.toThrow(
       '/gone (docker.registries of agent.yaml, r) cannot be read: there is no such file',

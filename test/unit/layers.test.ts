@@ -9,6 +9,7 @@ import {
   moduleState,
   namedIds,
   namedKinds,
+  needsOfNode,
   type Plan,
   pastDoors,
   strayLibraries,
@@ -21,7 +22,7 @@ const ROOT = path.join(import.meta.dirname, '../..');
 const sources: Sources = new Map(
   ['agent', 'manifests-schema'].flatMap((dir) =>
     readdirSync(path.join(ROOT, dir), { recursive: true, encoding: 'utf8' })
-      .filter((file) => file.endsWith('.ts'))
+      .filter((file) => /\.tsx?$/.test(file))
       .map((file): [string, string] => [path.posix.join(dir, file), readFileSync(path.join(ROOT, dir, file), 'utf8')]),
   ),
 );
@@ -31,21 +32,20 @@ const MAIN = [
   'agent/main.ts',
   'agent/command-line.ts',
   'agent/daemon.ts',
-  'agent/session.ts',
-  'agent/switch-over.ts',
+  'agent/daemon',
   'agent/doctor.ts',
-  'agent/clock-watch.ts',
   'agent/host-probes.ts',
-  'agent/local-vars.ts',
   'agent/layout.ts',
-  'agent/connectivity-probes.ts',
-  'agent/unpacking-apart.ts',
+  'agent/relay.ts',
 ];
 
 const PLAN: Plan = {
   floors: [
     [...MAIN, 'agent/cli'],
-    ['agent/control', 'agent/report', 'agent/fleet', 'agent/repo'],
+    // What runs in a browser: nobody imports it.
+    ['agent/dashboard'],
+    ['agent/control', 'agent/report', 'agent/fleet', 'agent/repo', 'agent/metrics'],
+    ['agent/notify'],
     ['agent/engine'],
     ['agent/kinds', 'agent/upgrade'],
     ['agent/compose', 'agent/git', 'agent/secrets', 'agent/system', 'agent/store'],
@@ -65,7 +65,17 @@ const PLAN: Plan = {
     ],
     'agent/engine': [['when'], ['drift'], ['run'], ['decide'], ['steps', 'load'], ['types.ts']],
     // The reporter knows channels by their seam alone.
-    'agent/report': [['index.ts'], ['reporter.ts', 'mqtt']],
+    // What is told, and in which words, before how it is sent.
+    'agent/notify': [
+      ['index.ts'],
+      ['notifier.ts'],
+      ['deliver.ts'],
+      ['post.ts', 'mail.ts'],
+      ['destinations'],
+      ['model'],
+    ],
+    'agent/report': [['index.ts'], ['reporter.ts', 'mqtt'], ['retaining.ts'], ['pace.ts']],
+    'agent/metrics': [['index.ts'], ['prometheus', 'host'], ['tally.ts']],
     'agent/git': [
       ['source.ts'],
       ['access.ts'],
@@ -75,13 +85,67 @@ const PLAN: Plan = {
       ['pack'],
       ['wire'],
     ],
+    'agent/cli': [
+      ['index.ts'],
+      ['program.ts'],
+      ['fleet', 'repository', 'shell'],
+      ['host'],
+      ['building.ts', 'failure.ts', 'since.ts'],
+      ['context.ts'],
+      ['text'],
+    ],
+    'agent/core': [
+      ['channel.ts'],
+      ['render', 'reporting', 'version'],
+      ['plan'],
+      ['order'],
+      ['each.ts'],
+      ['provider.ts', 'kind.ts'],
+      ['id.ts', 'progress.ts', 'strict-text.ts', 'credentials', 'clock-doubt.ts', 'reach.ts', 'exit-codes.ts'],
+      ['types.ts'],
+      ['names', 'trust.ts'],
+      ['payload'],
+    ],
+    'agent/engine/run': [
+      ['reconcile.ts', 'preview.ts'],
+      ['pursue.ts'],
+      ['try-commit.ts'],
+      ['converge.ts', 'gates.ts'],
+      ['plan-for.ts'],
+      ['prefetch.ts'],
+      ['records'],
+      ['guards'],
+      ['create-run.ts', 'patience.ts'],
+    ],
+    'agent/kinds/service': [
+      ['kind.ts', 'provider.ts', 'watch.ts'],
+      ['act', 'data'],
+      ['plan.ts'],
+      ['order.ts', 'names.ts', 'memory.ts', 'summary.ts'],
+    ],
+    'agent/store': [
+      ['disk-full-store.ts'],
+      ['db.ts'],
+      ['schema'],
+      ['inventory'],
+      ['history'],
+      ['commands.ts', 'commits.ts', 'facts.ts', 'records.ts', 'snapshots.ts', 'trust.ts', 'lock.ts'],
+      ['disk'],
+    ],
     'agent/compose': [['index.ts'], ['stack'], ['load'], ['merge'], ['spec'], ['yaml']],
   },
   doors: [
+    // The page reads the fleet by what needs nothing of Node.
+    {
+      from: 'agent/dashboard',
+      to: 'agent/fleet',
+      only: ['agent/fleet/reader/gate.ts', 'agent/fleet/reader/kept.ts', 'agent/fleet/reader/link.ts'],
+    },
+    ...MAIN.concat('agent/cli').map((from) => ({ from, to: 'agent/dashboard', only: [] })),
     // The command line speaks to the daemon by these alone.
     { from: 'agent/cli', to: 'agent/control', only: ['agent/control/protocol.ts', 'agent/control/client.ts'] },
     // Only the composition root knows the kinds, by the one file that lists them.
-    ...['engine', 'control', 'report', 'fleet', 'repo', 'cli'].map((room) => ({
+    ...['engine', 'control', 'report', 'fleet', 'repo', 'metrics', 'cli'].map((room) => ({
       from: `agent/${room}`,
       to: 'agent/kinds',
       only: [],
@@ -94,7 +158,14 @@ const PLAN: Plan = {
 const LIBRARIES = {
   dockerode: ['agent/system', 'agent/kinds/docker', 'agent/kinds/container'],
   'dbus-native': ['agent/system'],
-  mqtt: ['agent/system', 'agent/report/mqtt'],
+  nodemailer: ['agent/notify'],
+  // Types alone.
+  '@octokit/openapi-types': ['agent/fleet/relay/forges'],
+  mqtt: ['agent/system', 'agent/report/mqtt', 'agent/dashboard/link'],
+  '@noble/hashes': ['agent/dashboard/link'],
+  preact: ['agent/dashboard'],
+  uplot: ['agent/dashboard/view'],
+  '@tanstack/virtual-core': ['agent/dashboard/view'],
   'mqtt-packet': ['agent/system'],
   systeminformation: ['agent/system'],
   pino: ['agent/system'],
@@ -114,16 +185,26 @@ const NAMES = { kinds: KINDS, sections: SECTIONS };
 /** They know kinds by what `KindDefinition` says of them. */
 const BLIND = ['agent/core', 'agent/engine'];
 /** Here `'file'` may be a word of git or of stat(2); ids and comparisons of kinds are forbidden all the same. */
-const OTHERS = ['control', 'report', 'fleet', 'repo', 'cli', 'git', 'secrets', 'system', 'store'].map(
-  (r) => `agent/${r}`,
-);
+const OTHERS = [
+  'control',
+  'report',
+  'notify',
+  'fleet',
+  'repo',
+  'metrics',
+  'cli',
+  'git',
+  'secrets',
+  'system',
+  'store',
+].map((r) => `agent/${r}`);
 
 test('imports point down only', () => {
   expect(sources.size).toBeGreaterThan(200);
   expect(upwards(sources, PLAN)).toEqual([]);
 });
 
-test('inside kinds, engine and compose they point down as well', () => {
+test('inside a room they point down as well', () => {
   expect(upwardsInside(sources, PLAN)).toEqual([]);
 });
 
@@ -133,7 +214,21 @@ test('the kinds are known to the composition root alone, and the daemon to the c
 
 test('core, compose and the schemas do no I/O', () => {
   const shipped = new Map([...sources].filter(([file]) => file !== 'manifests-schema/generate.ts'));
-  expect(impure(shipped, ['agent/core', 'agent/compose', 'agent/engine/decide', 'manifests-schema'])).toEqual([]);
+  expect(
+    impure(shipped, [
+      'agent/core',
+      'agent/compose',
+      'agent/engine/decide',
+      'agent/notify/model',
+      'agent/notify/destinations',
+      'agent/dashboard/model',
+      'manifests-schema',
+    ]),
+  ).toEqual([]);
+});
+
+test('the reader of a fleet runs in a browser as well', () => {
+  expect(needsOfNode(sources, 'agent/fleet/reader', ['zod'])).toEqual([]);
 });
 
 test('a library is imported in its own rooms alone', () => {
@@ -151,7 +246,7 @@ test('no file imports itself by way of others, but for Compose files, which incl
 });
 
 /** The same word in another sense: what lies at a path is a file, a directory or a link, as stat(2) has it. */
-const NO_KIND = ['agent/core/host-path.ts: file'];
+const NO_KIND = ['agent/core/names/host-path.ts: file'];
 
 test('core and engine name no kind, by import or by literal', () => {
   expect(namedKinds(sources, BLIND, NAMES)).toEqual(NO_KIND);
@@ -186,7 +281,7 @@ describe('each rule is red where it is broken', () => {
 
   test('imports: up, sideways, from a leaf, from a file without a floor', () => {
     const broken = world({
-      'agent/core/plan.ts': "import { x } from '../engine/types.ts';",
+      'agent/core/plan/plan.ts': "import { x } from '../../engine/types.ts';",
       'agent/git/tree.ts': "import type { Store } from '../store/db.ts';",
       'agent/log.ts': "import { x } from './core/types.ts';",
       'agent/attic/x.ts': "import { x } from '../core/types.ts';",
@@ -194,7 +289,7 @@ describe('each rule is red where it is broken', () => {
       'agent/store/db.ts': "const x = await import('../kinds/index.ts');",
     });
     expect(upwards(broken, PLAN)).toEqual([
-      'agent/core/plan.ts → agent/engine/types.ts',
+      'agent/core/plan/plan.ts → agent/engine/types.ts',
       'agent/git/tree.ts → agent/store/db.ts',
       'agent/log.ts → agent/core/types.ts',
       'agent/attic/x.ts → agent/core/types.ts',
@@ -202,7 +297,7 @@ describe('each rule is red where it is broken', () => {
       'agent/store/db.ts → agent/kinds/index.ts',
     ]);
     const right = world({
-      'agent/engine/types.ts': "import { x } from '../core/plan.ts';\nimport { log } from '../log.ts';",
+      'agent/engine/types.ts': "import { x } from '../core/plan/plan.ts';\nimport { log } from '../log.ts';",
       'agent/main.ts': "import { x } from './daemon.ts';",
       'agent/log.ts': "import { x } from '../manifests-schema/yaml.ts';",
     });
@@ -231,15 +326,16 @@ describe('each rule is red where it is broken', () => {
     const broken = world({
       'agent/engine/steps/zz.ts': "import { plan } from '../../kinds/service/plan.ts';",
       'agent/engine/load/zz.ts': "import { createProviders } from '../../kinds/index.ts';",
-      'agent/session.ts': "import { x } from './kinds/file/originals.ts';",
+      'agent/daemon/session/session.ts': "import { x } from '../../kinds/file/originals.ts';",
       'agent/command-line.ts': "import { createProviders } from './kinds/index.ts';",
-      'agent/cli/show.ts': "import { api } from '../control/api.ts';\nimport { x } from '../control/client.ts';",
+      'agent/cli/host/show.ts':
+        "import { api } from '../../control/api.ts';\nimport { x } from '../../control/client.ts';",
     });
     expect(pastDoors(broken, PLAN)).toEqual([
       'agent/engine/steps/zz.ts → agent/kinds/service/plan.ts',
       'agent/engine/load/zz.ts → agent/kinds/index.ts',
-      'agent/session.ts → agent/kinds/file/originals.ts',
-      'agent/cli/show.ts → agent/control/api.ts',
+      'agent/daemon/session/session.ts → agent/kinds/file/originals.ts',
+      'agent/cli/host/show.ts → agent/control/api.ts',
     ]);
   });
 
@@ -247,13 +343,13 @@ describe('each rule is red where it is broken', () => {
     const broken = world({
       'agent/engine/types.ts': "import type Docker from 'dockerode';",
       'agent/kinds/unit/jobs.ts': "import { x } from 'dbus-native/lib/message';",
-      'agent/core/hash.ts': "import x from '@scope/unheard-of';",
+      'agent/core/payload/hash.ts': "import x from '@scope/unheard-of';",
       'agent/system/docker.ts': "const { default: D } = await import('dockerode');\nimport fs from 'node:fs';",
     });
     expect(strayLibraries(broken, LIBRARIES)).toEqual([
       'agent/engine/types.ts: dockerode',
       'agent/kinds/unit/jobs.ts: dbus-native',
-      'agent/core/hash.ts: @scope/unheard-of',
+      'agent/core/payload/hash.ts: @scope/unheard-of',
     ]);
   });
 
@@ -269,6 +365,20 @@ describe('each rule is red where it is broken', () => {
       'agent/core/a.ts: node:fs',
       'agent/core/b.ts: clock, randomness or process',
       'agent/compose/c.ts: clock, randomness or process',
+    ]);
+  });
+
+  test('a browser: a module or a global of Node, a library, by way of others; not by types, and not what is elsewhere', () => {
+    const broken = world({
+      'agent/fleet/reader/a.ts': "import { b } from '../../core/b.ts';\nimport type { D } from '../d.ts';",
+      'agent/fleet/reader/c.ts': "import { z } from 'zod';\nimport mqtt from 'mqtt';",
+      'agent/core/b.ts': "import path from 'node:path';\nexport const x = Buffer.from('x');",
+      'agent/fleet/d.ts': "import fs from 'node:fs';",
+    });
+    expect(needsOfNode(broken, 'agent/fleet/reader', ['zod'])).toEqual([
+      'agent/core/b.ts: a global of Node',
+      'agent/core/b.ts: node:path',
+      'agent/fleet/reader/c.ts: mqtt',
     ]);
   });
 
@@ -331,11 +441,11 @@ describe('each rule is red where it is broken', () => {
   test('ids and comparisons in other rooms; words of other trades are free there', () => {
     const broken = world({
       'agent/control/api.ts': "const x = kindOf(rid(it)) === 'file' ? 1 : 0;",
-      'agent/cli/show.ts': 'const id = `file:${path}`;',
+      'agent/cli/host/show.ts': 'const id = `file:${path}`;',
       'agent/git/tree.ts': "const blob = type === 'file';\nconst url = 'file://';",
     });
     expect(namedIds(broken, OTHERS, NAMES)).toEqual([
-      'agent/cli/show.ts: file:',
+      'agent/cli/host/show.ts: file:',
       'agent/control/api.ts: compares a kind',
     ]);
   });

@@ -1,9 +1,9 @@
 /** Events of a run are written while it goes on, each once. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { ActionRecord } from '../../agent/core/types.ts';
-import { createLiveEvents } from '../../agent/engine/run/live-events.ts';
+import { createLiveEvents } from '../../agent/engine/run/records/live-events.ts';
 import type { EngineDeps } from '../../agent/engine/types.ts';
-import type { EventDraft } from '../../agent/store/outbox.ts';
+import type { EventDraft } from '../../agent/store/history/outbox.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -34,23 +34,28 @@ test('a long run tells what it did while it goes on', () => {
     ['change', 7, 'file:/a'],
     ['change', 7, 'file:/b'],
   ]);
-  const { waiting, isTold } = live.end();
-  expect([waiting, isTold(action('/a')), isTold(action('/a')), isTold(action('/c'))]).toEqual([[], true, false, false]);
+  const { waiting, wasReported } = live.end();
+  expect([waiting, wasReported(action('/a')), wasReported(action('/a')), wasReported(action('/c'))]).toEqual([
+    [],
+    true,
+    false,
+    false,
+  ]);
 });
 
 test('a short one writes nothing of its own', () => {
   const { live, written } = start();
   live.tell(action('/a'));
-  const { waiting, isTold } = live.end();
+  const { waiting, wasReported } = live.end();
   vi.advanceTimersByTime(1_000);
-  expect([written, waiting.length, isTold(action('/a'))]).toEqual([[], 1, true]);
+  expect([written, waiting.length, wasReported(action('/a'))]).toEqual([[], 1, true]);
 });
 
 test('what failed is left to the end, which knows whether it is news', () => {
   const { live } = start();
   live.tell(action('/a', 'failed'));
-  const { waiting, isTold } = live.end();
-  expect([waiting, isTold(action('/a', 'failed'))]).toEqual([[], false]);
+  const { waiting, wasReported } = live.end();
+  expect([waiting, wasReported(action('/a', 'failed'))]).toEqual([[], false]);
 });
 
 test('what cannot be written waits for the end', () => {

@@ -1,8 +1,8 @@
 /** The line that says what goes on: redrawn on a terminal, once for each new thing in a pipe. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Context } from '../../agent/cli/context.ts';
-import { createLive } from '../../agent/cli/live.ts';
-import { createStyle } from '../../agent/cli/table.ts';
+import { createLive } from '../../agent/cli/host/live.ts';
+import { createStyle } from '../../agent/cli/text/table.ts';
 import type { SyncLine } from '../../agent/core/progress.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: 0 }));
@@ -55,7 +55,7 @@ test('on a terminal a wait says what is waited for, and for how long', () => {
   expect(shown()[0]).toMatch(/^\+ file:\/etc\/x/);
   expect(shown()[1]).toContain('(12 s)');
   live.take({ type: 'phase', phase: 'rollback', detail: 'service:shop/web: exited (1)' });
-  expect(shown().slice(1)).toEqual(['going back: service:shop/web: exited (1)', '']);
+  expect(shown().slice(1)).toEqual(['rolling back: service:shop/web: exited (1)', '']);
   live.end();
   expect(shown().at(-1)).toBe('');
   expect(vi.getTimerCount()).toBe(0);

@@ -4,9 +4,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { parseConfig } from '../../agent/config.ts';
+import { openLocalVars } from '../../agent/daemon/local-vars.ts';
 import { createLoader } from '../../agent/engine/load/load.ts';
 import { KINDS } from '../../agent/kinds/index.ts';
-import { openLocalVars } from '../../agent/local-vars.ts';
 import { checkoutOf, facts, find, keyedHash, loadRepo, providers, sha256, textOf } from './repo.ts';
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fairlead-vars-'));

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { createPayload } from '../../agent/core/payload.ts';
+import { createPayload } from '../../agent/core/payload/payload.ts';
 import type { Checkout } from '../../agent/core/types.ts';
 import type { FileSpec } from '../../agent/kinds/file/spec.ts';
 import { localCheckout } from '../../agent/repo/local.ts';

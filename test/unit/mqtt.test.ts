@@ -10,6 +10,7 @@ import { systemClock } from '../../agent/system/clock.ts';
 import type { EventDocument } from '../../manifests-schema/payloads.ts';
 import { until } from '../lab/run.ts';
 
+const WAIT_MS = 60_000;
 let broker: Aedes;
 let server: net.Server;
 let socket: net.Socket;
@@ -46,13 +47,13 @@ afterEach(async () => {
 
 const start = () => {
   channel.start({ opened: () => undefined, problemsChanged: () => undefined, notice: () => undefined });
-  return until('the channel to open', 10_000, async () => channel.isOpen());
+  return until('the channel to open', WAIT_MS, async () => channel.isOpen());
 };
 
 test('a refused subscription is a problem that names the topic, and no reason to leave', async () => {
   broker.authorizeSubscribe = (_client, _subscription, callback) => callback(null, null);
   await start();
-  await until('the problem', 10_000, async () => channel.problems()[0]?.reason === 'SubscriptionRefused');
+  await until('the problem', WAIT_MS, async () => channel.problems()[0]?.reason === 'SubscriptionRefused');
   expect(channel.problems()).toMatchObject([{ id: 'broker', message: expect.stringContaining('p/f/refs/main') }]);
   expect(await channel.send({ seq: 1 } as EventDocument)).toBe('taken');
   expect(told.get('p/f/hosts/h/presence')).toBe('online');
@@ -72,7 +73,7 @@ test('a connection that ends before the first answer is noticed at once, and ano
 test('a stop while the connection is being made ends it', async () => {
   channel.start({ opened: () => undefined, problemsChanged: () => undefined, notice: () => undefined });
   await channel.stop();
-  await until('nobody to be connected', 10_000, async () => broker.connectedClients === 0);
+  await until('nobody to be connected', WAIT_MS, async () => broker.connectedClients === 0);
 });
 
 test('topics: a pattern and the default branch hear of every ref, and choose among what they hear', () => {

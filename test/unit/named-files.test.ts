@@ -4,13 +4,13 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openLocalVars } from '../../agent/daemon/local-vars.ts';
 import { createSource } from '../../agent/git/source.ts';
 import { createHttp } from '../../agent/git/wire/http.ts';
 import { LIMITS } from '../../agent/git/wire/remote.ts';
 import { createSmartHttp } from '../../agent/git/wire/smart-http.ts';
 import { createSsh } from '../../agent/git/wire/ssh.ts';
 import { loadConfig } from '../../agent/layout.ts';
-import { openLocalVars } from '../../agent/local-vars.ts';
 import { silentLog } from '../../agent/log.ts';
 import { readNamed, readNamedSync } from '../../agent/reading.ts';
 import { createCredentials } from '../../agent/system/docker/registry-credentials.ts';
@@ -29,7 +29,7 @@ beforeAll(() => {
 afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
 
 const env = { PATH: process.env.PATH };
-const signal = AbortSignal.timeout(20_000);
+const signal = AbortSignal.timeout(120_000);
 const exec = async () => ({ code: 0, stdout: '', stderr: '' });
 
 /** What reads the file that one key of agent.yaml names. */

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createOriginals } from '../../agent/kinds/file/originals.ts';
+import { createOriginals } from '../../agent/kinds/file/act/originals.ts';
 import { createFileProvider } from '../../agent/kinds/file/provider.ts';
 import { systemClock } from '../../agent/system/clock.ts';
 import { exec } from '../../agent/system/exec.ts';

@@ -1,16 +1,16 @@
 /** Which passes a run has, and what follows from each: the decisions of the engine, without an engine. */
 import { describe, expect, test } from 'vitest';
-import { REPAIR, STAY, TRY, WAY_BACK } from '../../agent/engine/decide/mode.ts';
+import { REPAIR, ROLLBACK, STAY, TRY } from '../../agent/engine/decide/mode.ts';
 import {
   type CommitPass,
   conclude,
-  concludeWayBack,
+  concludeRollback,
   decide,
   type Pass,
   type Situation,
 } from '../../agent/engine/decide/passes.ts';
 import type { Outcome } from '../../agent/engine/types.ts';
-import type { Remembered, WayBack } from '../../agent/store/commits.ts';
+import type { PendingRollback, Remembered } from '../../agent/store/commits.ts';
 
 const MEMORY: Remembered = {
   accepted: 'good',
@@ -18,9 +18,9 @@ const MEMORY: Remembered = {
   acceptedUnder: null,
   trial: null,
   trialEndpoints: null,
-  wayBack: null,
+  pendingRollback: null,
   keeps: null,
-  silenced: null,
+  postponed: null,
   lastGood: 'good',
   lastGoodContent: 'content of good',
   previousGood: null,
@@ -66,7 +66,7 @@ const STAYING = {
   message: '',
   problem: null,
 } as const;
-const BACK: WayBack = { from: 'new', content: 'content of new', to: 'good', endpoints: ['broker'] };
+const BACK: PendingRollback = { from: 'new', content: 'content of new', to: 'good', endpoints: ['broker'] };
 
 const roles = (passes: readonly Pass[]) =>
   passes.map((p) => (p.role === 'reconnect' ? 'reconnect' : `${p.role} ${p.on}`));
@@ -87,14 +87,14 @@ describe('a run begins', () => {
     expect(roles(decide({ ...SITUATION, ...given }))).toEqual(expected);
   });
 
-  test.each<[string, Partial<Situation>, Remembered['wayBack'], unknown]>([
+  test.each<[string, Partial<Situation>, Remembered['pendingRollback'], unknown]>([
     ['staying on a commit gives way', { choice: STAYING }, null, STAY],
-    ['a way back to it does not', { choice: STAYING }, BACK, WAY_BACK],
+    ['a rollback to it does not', { choice: STAYING }, BACK, ROLLBACK],
     ['a repair gives way', { choice: { act: 'repair' }, head: 'good' }, null, REPAIR],
-    ['a way back to the accepted commit does not', { choice: { act: 'repair' }, head: 'good' }, BACK, WAY_BACK],
-    ['a new commit gives way, whatever was on its way back', {}, BACK, TRY],
-  ])('and to another run: %s', (_what, given, wayBack, mode) => {
-    const [first] = decide({ ...SITUATION, ...given, memory: { ...MEMORY, wayBack } });
+    ['a rollback to the accepted commit does not', { choice: { act: 'repair' }, head: 'good' }, BACK, ROLLBACK],
+    ['a new commit gives way, whatever rollback was in progress', {}, BACK, TRY],
+  ])('and to another run: %s', (_what, given, pendingRollback, mode) => {
+    const [first] = decide({ ...SITUATION, ...given, memory: { ...MEMORY, pendingRollback } });
     expect((first as CommitPass).mode).toBe(mode);
   });
 });
@@ -127,10 +127,10 @@ describe('after a pass', () => {
     ],
     ['one that is open is the next run’s', following('try', 'new', { verdict: 'open' }), null, []],
     [
-      'one that did not settle is taken back',
+      'one that did not settle is rolled back',
       following('try', 'new', { verdict: 'unwell' }),
-      { type: 'take back', wayBack: BACK, isSilence: false },
-      ['back good'],
+      { type: 'roll back', pendingRollback: BACK, isSilence: false },
+      ['rollback good'],
     ],
     [
       'unless its host says not to',
@@ -166,26 +166,26 @@ describe('after a pass', () => {
     ['a look has no consequence', following('look', 'new', { verdict: 'untouched' }), null, []],
     ['nor has keeping what is accepted', following('keep', 'good', { verdict: 'unwell' }), null, []],
     [
-      'going back ends with the question who was at fault',
-      following('back', 'good', {}, { wayBack: BACK }),
+      'a rollback ends with the question what was the cause',
+      following('rollback', 'good', {}, { pendingRollback: BACK }),
       { type: 'accept', commit: 'good', good: false },
       ['reconnect'],
     ],
     [
-      'going back that is cut short asks nobody yet',
-      following('back', 'good', { verdict: 'open' }, { wayBack: BACK }),
+      'a rollback that is cut short asks nobody yet',
+      following('rollback', 'good', { verdict: 'open' }, { pendingRollback: BACK }),
       null,
       [],
     ],
     [
-      'going back that did not help shows that the commit was innocent',
-      following('back', 'good', { verdict: 'unwell' }, { wayBack: BACK }),
-      { type: 'way back ended', content: BACK.content, innocent: true, failed: true },
+      'a rollback that did not help shows that the commit was not the cause',
+      following('rollback', 'good', { verdict: 'unwell' }, { pendingRollback: BACK }),
+      { type: 'rollback ended', content: BACK.content, isRetried: true, failed: true },
       [],
     ],
     [
-      'a way back that a later run ends is judged as well',
-      following('repair', 'good', {}, { wayBack: BACK }),
+      'a rollback that a later run ends is judged as well',
+      following('repair', 'good', {}, { pendingRollback: BACK }),
       { type: 'accept', commit: 'good', good: true },
       ['reconnect'],
     ],
@@ -194,10 +194,10 @@ describe('after a pass', () => {
     expect(roles(next)).toEqual(expectedNext);
   });
 
-  test('a commit that is taken back and cannot be read is no way back', () => {
-    const given = { situation: SITUATION, memory: { ...MEMORY, wayBack: BACK }, lost: [], isSilence: false };
-    expect(conclude({ role: 'back', on: 'good', mode: WAY_BACK, gate: null }, null, given)).toEqual({
-      note: { type: 'way back ended', content: BACK.content, innocent: false },
+  test('a rollback to a commit that cannot be read ends', () => {
+    const given = { situation: SITUATION, memory: { ...MEMORY, pendingRollback: BACK }, lost: [], isSilence: false };
+    expect(conclude({ role: 'rollback', on: 'good', mode: ROLLBACK, gate: null }, null, given)).toEqual({
+      note: { type: 'rollback ended', content: BACK.content, isRetried: false },
       next: [],
     });
   });
@@ -205,10 +205,10 @@ describe('after a pass', () => {
 
 test.each<[string, string, boolean, boolean, string[]]>([
   ['opens the way: the commit was at fault', 'new', false, false, []],
-  ['does not: it was innocent, and comes again', 'new', true, true, ['again new']],
+  ['does not: it was not the cause, and is tried again', 'new', true, true, ['again new']],
   ['does not, and the head is not at hand: it is only forgiven', 'good', true, true, []],
-])('taking everything back %s', (_what, head, isLost, innocent, next) => {
-  const conclusion = concludeWayBack(BACK, head, { isLost });
-  expect(conclusion.note).toEqual({ type: 'way back ended', content: BACK.content, innocent });
+])('rolling everything back %s', (_what, head, isLost, isRetried, next) => {
+  const conclusion = concludeRollback(BACK, head, { isLost });
+  expect(conclusion.note).toEqual({ type: 'rollback ended', content: BACK.content, isRetried });
   expect(roles(conclusion.next)).toEqual(next);
 });

@@ -1,11 +1,13 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createInotifyQueue, type InotifyQueue } from '../../agent/system/watch/inotify-queue.ts';
 import { createPathWatch, type PathWatch } from '../../agent/system/watch/path-watch.ts';
 import { until } from '../lab/run.ts';
 
+/** Far more than any of it takes. */
+const WAIT_MS = 60_000;
 let root: string;
 let watch: PathWatch;
 let heard: string[];
@@ -27,6 +29,13 @@ function start(limit = 100): void {
   });
 }
 
+// The kernel grants a user so many instances (max_user_instances), and the whole machine shares them; a process keeps its own one.
+beforeAll(() =>
+  until('an instance of inotify', WAIT_MS, async () => {
+    fs.watch(os.tmpdir()).close();
+    return true;
+  }),
+);
 beforeEach(() => {
   root = fs.mkdtempSync(path.join(fs.realpathSync(os.tmpdir()), 'fairlead-watch-'));
   heard = [];
@@ -44,7 +53,7 @@ afterEach(() => {
 async function hears(what: string, act: () => void, p: string): Promise<void> {
   heard = [];
   act();
-  await until(`${what} to be heard of ${p}`, 5_000, async () => heard.includes(p));
+  await until(`${what} to be heard of ${p}`, WAIT_MS, async () => heard.includes(p));
 }
 /** An event that comes after whatever came before: when it was heard, all before it was. */
 let marks = 0;
@@ -194,6 +203,6 @@ test('more events than the kernel keeps are noticed as a loss, a few are not', a
   // Two that take turns, since the kernel joins events that are the same as the last one; nothing is read meanwhile.
   for (let i = 0; i < most; i++) for (const name of ['a', 'b']) fs.utimesSync(at(`/srv/${name}`), i, i);
   fs.writeFileSync(at('/srv/lost'), 'tampered');
-  await until('the loss to be noticed', 20_000, async () => losses > 0);
+  await until('the loss to be noticed', WAIT_MS, async () => losses > 0);
   expect(heard).not.toContain('/srv/lost');
 });

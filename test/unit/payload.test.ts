@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { contentOf, createPayload, overlay, StoredFile, sizeOf } from '../../agent/core/payload.ts';
+import { contentOf, createPayload, overlay, StoredFile, sizeOf } from '../../agent/core/payload/payload.ts';
 import type { Checkout } from '../../agent/core/types.ts';
 import type { FileSpec } from '../../agent/kinds/file/spec.ts';
 import { createSnapshots } from '../../agent/store/snapshots.ts';

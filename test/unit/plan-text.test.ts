@@ -1,7 +1,7 @@
 /** A plan, as people read it. */
 import { expect, test } from 'vitest';
-import { planText } from '../../agent/cli/plan-text.ts';
-import { createStyle } from '../../agent/cli/table.ts';
+import { planText } from '../../agent/cli/text/plan-text.ts';
+import { createStyle } from '../../agent/cli/text/table.ts';
 import type { PlanDocument } from '../../manifests-schema/documents.ts';
 
 const reader = { columns: Number.POSITIVE_INFINITY, style: createStyle(false), now: () => new Date(0) };

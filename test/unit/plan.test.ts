@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findCycle, predecessors, removalOrder } from '../../agent/core/graph.ts';
-import { claimIssues, type InventoryEntry, makePlan, plannedActions, pruneHold } from '../../agent/core/plan.ts';
+import { findCycle, predecessors, removalOrder } from '../../agent/core/order/graph.ts';
+import { claimIssues, type InventoryEntry, makePlan, plannedActions, pruneHold } from '../../agent/core/plan/plan.ts';
 import type { Provider } from '../../agent/core/provider.ts';
 import type { Change, Desired, Kind, ResourceId } from '../../agent/core/types.ts';
 import { KINDS } from '../../agent/kinds/index.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { staleProblem } from '../../agent/core/stale.ts';
+import { staleProblem } from '../../agent/core/reporting/stale.ts';
 import { createPushGate, type PushGate } from '../../agent/engine/when/push.ts';
 import { splayOffset } from '../../agent/engine/when/splay.ts';
 

@@ -1,11 +1,11 @@
 /** Runs that found nothing to do: they cost the disk nothing, and the history still knows them. */
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
+import { copyFileSync, existsSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { RunRecord } from '../../agent/core/types.ts';
 import { silentLog } from '../../agent/log.ts';
 import { openStore, readStore, type Store } from '../../agent/store/db.ts';
+import { inMemory } from '../scratch.ts';
 
 let dir: string;
 let written: string[];
@@ -19,7 +19,7 @@ const open = (at = dir): Store =>
     },
   });
 beforeEach(() => {
-  dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-quiet-'));
+  dir = inMemory('quiet');
   written = [];
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
@@ -98,7 +98,7 @@ test('one that is under way is written with the first thing that it writes, and 
   for (let at = 0; at < 10; at++) run(store, at);
   const id = store.runs.begin('schedule', minute(10));
   store.facts.set({ unsettled: ['file:/x'] });
-  const killed = mkdtempSync(path.join(os.tmpdir(), 'fairlead-quiet-'));
+  const killed = inMemory('quiet');
   for (const suffix of ['', '-wal'])
     if (existsSync(path.join(dir, `history.db${suffix}`)))
       copyFileSync(path.join(dir, `history.db${suffix}`), path.join(killed, `history.db${suffix}`));

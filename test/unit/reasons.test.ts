@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { isOutage } from '../../agent/core/plan/target.ts';
 import { reachOf } from '../../agent/core/reach.ts';
-import { isOutage } from '../../agent/core/target.ts';
 import { AgentError } from '../../agent/errors.ts';
 import { explainPull } from '../../agent/kinds/image/errors.ts';
 import { REASONS, reasonOf } from '../../manifests-schema/reasons.ts';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../agent/config.ts';
-import type { Secrets } from '../../agent/core/secret-values.ts';
+import type { Secrets } from '../../agent/core/render/secret-values.ts';
 import { find, loadRepo, messages } from './repo.ts';
 
 const page = readFileSync(path.join(import.meta.dirname, '../../docs/recipes.md'), 'utf8');

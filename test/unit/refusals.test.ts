@@ -1,6 +1,6 @@
 /** What is made of an engine's refusals: which of them speak against a commit. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { isOutage } from '../../agent/core/target.ts';
+import { isOutage } from '../../agent/core/plan/target.ts';
 import type { AgentError } from '../../agent/errors.ts';
 import { serveDocker } from './docker-server.ts';
 

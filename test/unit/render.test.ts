@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { renderHost } from '../../agent/core/render.ts';
-import { pathProblem } from '../../agent/core/reserved-paths.ts';
-import { resolveSource } from '../../agent/core/source-path.ts';
+import { pathProblem } from '../../agent/core/names/reserved-paths.ts';
+import { resolveSource } from '../../agent/core/names/source-path.ts';
+import { renderHost } from '../../agent/core/render/render.ts';
 import type { FileSpec } from '../../agent/kinds/file/spec.ts';
 import { KINDS } from '../../agent/kinds/index.ts';
 import type { UnitSpec } from '../../agent/kinds/unit/spec.ts';

@@ -1,8 +1,9 @@
 /** The reporter over a channel in memory, which is held to the contract of channels (channel.test.ts). */
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Channel, ChannelListener } from '../../agent/core/channel.ts';
+import type { RecentHistory } from '../../agent/core/reporting/recent-history.ts';
 import type { AgentEvent, ResourceStatus } from '../../agent/core/types.ts';
 import { silentLog } from '../../agent/log.ts';
 import { createReporter, type Reporter } from '../../agent/report/reporter.ts';
@@ -27,11 +28,31 @@ interface Desk {
   outbox: number[];
   /** A run is at work. */
   busy: boolean;
+  /** What the status says. */
+  message: string;
+  run: number | null;
+  trigger: string;
   resources: readonly ResourceStatus[];
+  /** Runs of the history. */
+  runs: number[];
+  revision: number;
   /** Milliseconds that were slept, and what happens then. */
   slept: number;
   onSlept: () => void;
 }
+
+/** Time goes by turns of the event loop. */
+let time = 0;
+const TURN_MS = 10;
+let ticking = true;
+const tick = () => {
+  time += TURN_MS;
+  if (ticking) globalThis.setImmediate(tick);
+};
+beforeAll(tick);
+afterAll(() => {
+  ticking = false;
+});
 
 const ended: Desk[] = [];
 afterEach(async () => {
@@ -48,15 +69,23 @@ function createDesk(): Desk {
     far,
     outbox: [],
     busy: false,
+    message: '',
+    run: null,
+    trigger: 'schedule',
     resources: [],
+    runs: [],
+    revision: 0,
     slept: 0,
     onSlept: () => undefined,
     reporter: createReporter({
       ...{ channel, host: 'h', fleet: 'f', log: silentLog },
       clock: {
         // Time goes by turns of the event loop: a longer sleep ends later, and none takes long.
+        monotonic: () => time,
         async sleep(ms, signal) {
-          for (let at = 0; at < ms && !signal?.aborted; at += 10) await setImmediate();
+          const end = time + ms;
+          while (time < end && !signal?.aborted) await setImmediate();
+          if (signal?.aborted) return;
           desk.slept += ms;
           desk.onSlept();
         },
@@ -65,8 +94,17 @@ function createDesk(): Desk {
         peek: (limit) => desk.outbox.slice(0, limit).map((seq) => ({ seq }) as AgentEvent),
         ack: (seq) => void desk.outbox.splice(desk.outbox.indexOf(seq), 1),
       },
-      status: () => ({ reasons: desk.reporter.problems().map((p) => p.reason) }) as unknown as StatusDocument,
+      status: () => {
+        const reasons = desk.reporter.problems().map((p) => p.reason);
+        const run =
+          desk.run === null ? null : { id: desk.run, trigger: desk.trigger, changed: 0, failed: 0, repaired: 0 };
+        return { at: time, next: time, message: desk.message, reasons, run } as unknown as StatusDocument;
+      },
       resources: () => desk.resources,
+      history: {
+        revision: () => desk.revision,
+        document: () => ({ runs: desk.runs }) as unknown as RecentHistory,
+      },
       busy: () => desk.busy,
       onNotice: () => undefined,
     }),
@@ -125,10 +163,11 @@ test('a channel whose problem ends in the very moment in which it opens is told 
   };
   const reporter = createReporter({
     ...{ channel, host: 'h', fleet: 'f', log: silentLog },
-    clock: { sleep: async () => undefined },
+    clock: { sleep: () => new Promise(() => undefined), monotonic: () => 0 },
     outbox: { peek: () => [], ack: () => undefined },
     status: () => ({}) as unknown as StatusDocument,
     resources: () => [],
+    history: { revision: () => 0, document: () => ({}) as unknown as RecentHistory },
     busy: () => false,
     onNotice: () => undefined,
   });
@@ -146,15 +185,52 @@ test('the list of resources is retained when it is another one, and after each o
   desk.far.onArrival = (name) => void retained.push(name);
   desk.reporter.start();
   await until('the first list', async () => retained.includes('resources'));
+  desk.message = 'other';
   desk.reporter.changed();
   await until('another status', async () => retained.filter((n) => n === 'status').length === 2);
   desk.resources = [{ id: 'file:/a', sync: 'synced', health: 'healthy', reason: '' }];
   desk.reporter.changed();
   await until('the second list', async () => retained.filter((n) => n === 'resources').length === 2);
-  expect(retained).toEqual(['status', 'resources', 'status', 'status', 'resources']);
+  expect(retained).toEqual(['status', 'resources', 'history', 'status', 'resources']);
   desk.far.cut();
   await until('the list again', async () => retained.filter((n) => n === 'resources').length === 3);
   expect(desk.far.retained('resources')).toEqual({ schema: 1, resources: desk.resources });
+});
+
+test('the history is retained when it says something else, and after each opening', async () => {
+  const desk = createDesk();
+  const retained: string[] = [];
+  desk.far.onArrival = (name) => void retained.push(name);
+  const times = (name: string) => retained.filter((n) => n === name).length;
+  desk.reporter.start();
+  await until('the first history', async () => retained.includes('history'));
+  // A run was written that says what the one before it said.
+  desk.revision++;
+  desk.message = 'second';
+  desk.reporter.changed();
+  await until('another status', async () => times('status') === 2);
+  desk.runs = [1];
+  desk.message = 'third';
+  desk.reporter.changed();
+  await until('a third status', async () => times('status') === 3);
+  expect(times('history')).toBe(1);
+  desk.revision++;
+  desk.reporter.changed();
+  await until('the second history', async () => times('history') === 2);
+  expect(desk.far.retained('history')).toEqual({ runs: [1] });
+  desk.far.cut();
+  await until('the history again', async () => times('history') === 3);
+});
+
+test('a history that is refused is said again with the next news', async () => {
+  const desk = createDesk();
+  await desk.far.refuse('history');
+  desk.reporter.start();
+  await until('the problem', async () => desk.reporter.problems().length > 0);
+  await desk.far.refuse();
+  desk.reporter.changed();
+  await until('the history', async () => desk.far.retained('history') !== undefined);
+  expect(desk.reporter.problems()).toEqual([]);
 });
 
 test('a batch of events yields to a run for two seconds; what is retained does not', async () => {
@@ -164,18 +240,140 @@ test('a batch of events yields to a run for two seconds; what is retained does n
   desk.busy = true;
   desk.far.onArrival = (name) => void came.push([name, desk.slept]);
   desk.onSlept = () => {
-    if (desk.slept === 1_000) desk.reporter.changed();
+    if (desk.slept !== 1_000) return;
+    desk.message = 'other';
+    desk.reporter.changed();
   };
   desk.reporter.start();
   await hasNothingLeft(desk);
   expect(came).toEqual([
     ['status', 0],
     ['resources', 0],
+    ['history', 0],
     ...numbers(50).map(() => ['events', 0]),
     ['status', 1_000],
     // After the pause between two batches and two seconds.
     ...numbers(10).map(() => ['events', 2_250]),
   ]);
+});
+
+describe('the pace', () => {
+  const said: { message: string; at: number }[] = [];
+  const desks = () => {
+    const desk = createDesk();
+    said.length = 0;
+    desk.far.onArrival = (name) => void (name === 'status' && said.push({ message: desk.message, at: time }));
+    desk.reporter.start();
+    return desk;
+  };
+  const saidTimes = (times: number) => until(`status ${times}`, async () => said.length >= times);
+  const pass = async (ms: number) => {
+    const end = time + ms;
+    await until('time to pass', async () => time >= end);
+  };
+
+  test('of a status is one in a second at most: the first at once, and the last of those that come meanwhile', async () => {
+    const desk = desks();
+    await saidTimes(1);
+    await pass(2_000);
+    const began = time;
+    for (let n = 1; n <= 150; n++) {
+      desk.message = `news ${n}`;
+      desk.reporter.changed();
+      await pass(20);
+    }
+    await until('the last', async () => said.at(-1)?.message === 'news 150');
+    expect(said[1]).toMatchObject({ message: 'news 1' });
+    expect((said[1]?.at ?? 0) - began).toBeLessThan(100);
+    for (let i = 2; i < said.length; i++)
+      expect((said[i]?.at ?? 0) - (said[i - 1]?.at ?? 0)).toBeGreaterThanOrEqual(1_000);
+    expect(said.length).toBeLessThanOrEqual(6);
+  });
+
+  test('of a host that is as it was is a word in ten minutes, however often it runs', async () => {
+    const desk = desks();
+    await saidTimes(1);
+    desk.run = 1;
+    desk.reporter.changed();
+    await saidTimes(2);
+    for (let n = 2; n < 10; n++) {
+      await pass(60_000);
+      desk.run = n;
+      desk.reporter.changed();
+    }
+    expect(said.length).toBe(2);
+    await until('the beat', async () => said.length === 3);
+    expect((said[2]?.at ?? 0) - (said[1]?.at ?? 0)).toBeLessThanOrEqual(601_000);
+  });
+
+  test('does not hold up the end of a run: what it is at is told when it takes longer than a second', async () => {
+    const desk = desks();
+    desk.run = 1;
+    await saidTimes(1);
+    await pass(2_000);
+    desk.busy = true;
+    desk.message = 'applying';
+    desk.reporter.changed();
+    await pass(300);
+    expect(said.length).toBe(1);
+    desk.run = 2;
+    desk.message = 'done';
+    const ended = time;
+    desk.reporter.changed();
+    await saidTimes(2);
+    expect(said[1]?.message).toBe('done');
+    expect((said[1]?.at ?? 0) - ended).toBeLessThan(100);
+    await pass(2_000);
+    desk.message = 'applying something long';
+    desk.reporter.changed();
+    await saidTimes(3);
+    expect(said[2]?.message).toBe('applying something long');
+  });
+
+  test('does not hold up the end of a run that a push or a person asked for', async () => {
+    const desk = desks();
+    await saidTimes(1);
+    for (let n = 1; n <= 10; n++) {
+      desk.run = n;
+      desk.trigger = n % 2 === 0 ? 'push' : 'manual';
+      desk.message = `commit ${n}`;
+      const ended = time;
+      desk.reporter.changed();
+      await saidTimes(n + 1);
+      expect((said[n]?.at ?? 0) - ended).toBeLessThan(100);
+    }
+    desk.trigger = 'drift';
+    desk.run = 11;
+    desk.message = 'repaired';
+    desk.reporter.changed();
+    await pass(300);
+    expect(said.length).toBe(11);
+    await saidTimes(12);
+  });
+
+  test('is no reason to leave with something unsaid', async () => {
+    const desk = desks();
+    await saidTimes(1);
+    desk.message = 'the last word';
+    desk.reporter.changed();
+    await desk.reporter.stop();
+    expect(desk.far.retained('status')).toMatchObject({ message: 'the last word' });
+  });
+
+  test('of the history is one in ten seconds at most', async () => {
+    const desk = createDesk();
+    const at: number[] = [];
+    desk.far.onArrival = (name) => void (name === 'history' && at.push(time));
+    desk.reporter.start();
+    for (let n = 1; n <= 100; n++) {
+      desk.runs = [n];
+      desk.revision++;
+      desk.reporter.changed();
+      await pass(200);
+    }
+    await until('the last', async () => JSON.stringify(desk.far.retained('history')) === '{"runs":[100]}');
+    expect(at.length).toBeLessThanOrEqual(4);
+  });
 });
 
 test('a flush does not yield, waits until all is said, and no longer than it is given', async () => {

@@ -6,7 +6,7 @@ import type { Desired } from '../../agent/core/types.ts';
 import { digests } from '../../agent/kinds/container/diff.ts';
 import { preStartRequest } from '../../agent/kinds/container/pre-start.ts';
 import { createRequest, endpoint } from '../../agent/kinds/container/request.ts';
-import { networkNeeds, refuseWhatIsTooNew, serviceNeeds } from '../../agent/kinds/docker/engine-version.ts';
+import { networkNeeds, refuseTooNew, serviceNeeds } from '../../agent/kinds/docker/engine-version.ts';
 import { mountedIds } from '../../agent/kinds/docker/image-mounts.ts';
 import { networkRequest } from '../../agent/kinds/docker/network.ts';
 import type { Docker } from '../../agent/system/docker/docker.ts';
@@ -322,7 +322,7 @@ describe('what an engine is too old for', () => {
     const docker = { version: async () => ({ version: '', api }) } as Docker;
     const want = { id: 'service:shop/web', spec } as unknown as Desired<ServiceSpec>;
     const work = [{ want, change: { op: 'create', why: [] }, seen: undefined }] satisfies Work<ServiceSpec>[];
-    return (await refuseWhatIsTooNew(docker, work, serviceNeeds)).get('service:shop/web');
+    return (await refuseTooNew(docker, work, serviceNeeds)).get('service:shop/web');
   };
 
   test.each([

@@ -91,7 +91,7 @@ describe('mistakes in layers', () => {
         'roles/b/role.yaml': 'vars: {}\nroles:\n  - a\n',
         'hosts/a/host.yaml': 'roles: [a]\n',
       },
-      'roles/b/role.yaml:3:5: roles go round in a circle: a → b → a',
+      'roles/b/role.yaml:3:5: role cycle: a → b → a',
     ],
     [
       'a role that is not there',

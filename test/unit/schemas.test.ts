@@ -101,7 +101,9 @@ describe('agent.yaml', () => {
       expect.stringMatching(/:5:3: `url` must begin with mqtt/),
     ]);
     expect(refused('')).toMatch(/required key `repo` is missing/);
-    expect(refused('repo: {}\n')).toMatch(/:1:1: required key `url` is missing \(https, http, ssh or a path/);
+    expect(refused('repo: {}\n')).toMatch(
+      /:1:1: required key `url` is missing \(https, http or ssh address, or a path/,
+    );
   });
 
   test.each([
@@ -123,6 +125,41 @@ describe('agent.yaml', () => {
       expect(message).not.toMatch(/sec/);
     }
     expect(read('repo: {url: /r}\nmqtt: {url: "mqtts://broker:8883", username: u}\n').mqtt?.username).toBe('u');
+  });
+
+  test('a broker is named by TCP or a websocket, with TLS or without', () => {
+    for (const url of [
+      'mqtt://b',
+      'mqtts://b:8883',
+      'ws://b/mqtt',
+      'wss://b.example.com/a/mqtt',
+      'wss://[2001:db8::1]:443/',
+    ])
+      expect(read(`repo: {url: /r}\nmqtt: {url: "${url}"}\n`).mqtt?.url).toBe(url);
+    for (const url of ['http://b', 'tcp://b', 'broker:1883', 'ws:/b', 'wss://u:p@b/mqtt', 'mqtt://'])
+      expect(refused(`repo: {url: /r}\nmqtt:\n  url: "${url}"\n`)).toMatch(/:3:3: `url` must/);
+  });
+
+  test('a password over a plain websocket is refused as over plain mqtt; what TLS alone uses has no effect without it', () => {
+    const mqtt = (url: string, more: string) => `repo: {url: /r}\nmqtt:\n  url: ${url}\n  ${more}\n`;
+    expect(refused(mqtt('ws://b/mqtt', 'passwordFile: /p'))).toMatch(/:3:3: `url` sends a password .*wss:\/\//);
+    expect(refused(mqtt('mqtt://b', 'passwordFile: /p'))).toMatch(/:3:3: `url` sends a password .*mqtts:\/\//);
+    for (const url of ['wss://b/mqtt', 'ws://127.0.0.1/mqtt', 'ws://localhost:9001/'])
+      expect(read(mqtt(url, 'passwordFile: /p')).mqtt?.passwordFile).toBe('/p');
+    expect(refused(mqtt('ws://b/mqtt', 'ca: /ca'))).toMatch(/:4:3: `ca` has no effect .*wss:\/\//);
+    expect(
+      refused(mqtt('mqtt://b', '{cert: /c, key: /k}').replace('  {cert: /c, key: /k}', '  cert: /c\n  key: /k')),
+    ).toMatch(/:4:3: `cert` has no effect .*mqtts:\/\//);
+  });
+
+  test('a client id may name host and labels, and has no letters that brokers take for wildcards', () => {
+    const of = (id: string) =>
+      `labels: {site: b}\nrepo: {url: /r}\nmqtt:\n  url: mqtts://b\n  clientId: ${JSON.stringify(id)}\n`;
+    expect(read(of('thing-${host}@${label.site}')).mqtt?.clientId).toBe('thing-edge-01@b');
+    expect(read('repo: {url: /r}\nmqtt: {url: mqtts://b}\n').mqtt?.clientId).toBeUndefined();
+    for (const id of ['', 'a b', 'a+', '#', 'é', 'x'.repeat(129)])
+      expect(refused(of(id))).toMatch(/:5:3: `clientId` must be/);
+    expect(refused(of('${label.ring}'))).toMatch(/:5:\d+: clientId: .*label\.ring.* not defined/);
   });
 
   test('a password or token over a way that everybody can read is refused, with its line, unless that is meant', () => {

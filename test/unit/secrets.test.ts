@@ -105,7 +105,7 @@ describe('SOPS', () => {
       }),
       { numRuns: 25 },
     );
-  }, 30_000);
+  });
 });
 
 describe('age', () => {

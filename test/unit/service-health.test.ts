@@ -1,7 +1,7 @@
 /** What is said of containers that ended, and of those that are not there. */
 import { expect, test } from 'vitest';
 import type { ServiceSpec } from '../../agent/compose/stack/model.ts';
-import { isOutage } from '../../agent/core/target.ts';
+import { isOutage } from '../../agent/core/plan/target.ts';
 import type { Desired } from '../../agent/core/types.ts';
 import { NO_CONTAINERS, type Replica } from '../../agent/kinds/container/fact.ts';
 import { healthOf, replicaHealth } from '../../agent/kinds/container/health.ts';
@@ -25,7 +25,7 @@ test.each([
     'not known to the engine',
     {},
     16 << 20,
-    ', killed by SIGKILL, as what is out of memory at its limit of 16 MiB; raise mem_limit, unless somebody killed it',
+    ', killed by SIGKILL, probably out of memory at its limit of 16 MiB; raise mem_limit, unless somebody killed it',
   ],
   ['without a limit', {}, 0, ', killed by SIGKILL'],
 ] as const)('out of memory, %s', (_what, state, memory, words) => {
@@ -37,7 +37,7 @@ test('one that somebody froze is not well, and is theirs to let go on', () => {
   expect(replicaHealth(spec, frozen)).toMatchObject({
     state: 'bad',
     code: 'ContainerPaused',
-    message: 'is frozen by `docker pause`; `docker unpause web` lets it go on',
+    message: 'is frozen by `docker pause`; `docker unpause web` continues it',
   });
 });
 

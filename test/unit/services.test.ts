@@ -10,8 +10,10 @@ import { listingOf } from '../../agent/kinds/container/listing.ts';
 import { createRequest } from '../../agent/kinds/container/request.ts';
 import { createImages } from '../../agent/kinds/image/images.ts';
 import { movedImages } from '../../agent/kinds/image/moves.ts';
-import { inReverse } from '../../agent/kinds/service/remove.ts';
-import { noImageRecords } from '../../agent/store/images.ts';
+import { createPullIntents } from '../../agent/kinds/image/pull-intents.ts';
+import { inReverse } from '../../agent/kinds/service/act/remove.ts';
+import { noImageRecords } from '../../agent/store/inventory/images.ts';
+import { recordsInMemory } from '../../agent/store/records.ts';
 import { systemClock } from '../../agent/system/clock.ts';
 import type { ContainerInfo, ContainerSummary, Docker, EngineInfo } from '../../agent/system/docker/docker.ts';
 import { find, loadRepo } from './repo.ts';
@@ -144,7 +146,9 @@ describe('an image that is mounted', () => {
     } as unknown as Docker;
     const records = { ...noImageRecords(), pulled: () => [{ name: 'r/assets:2', id: 'sha256:r/assets:2' }] };
     const nobody = { of: async () => null, places: () => '', config: async () => '' };
-    const images = createImages({ docker, credentials: nobody, records, clock: systemClock });
+    const intents = createPullIntents(recordsInMemory(), 'this boot');
+    const sync = async () => undefined;
+    const images = createImages({ docker, credentials: nobody, records, intents, sync, clock: systemClock });
     const want = {
       id: 'service:shop/web',
       spec: await declared(`    pull_policy: never\n${KEYS()}`),

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { holdsAddress } from '../../agent/system/sockets.ts';
+import { holdsAddress } from '../../agent/system/proc/sockets.ts';
 
 const HEAD = '  sl  local_address rem_address   st tx_queue rx_queue\n';
 const line = (local: string, state: string) => `   0: ${local} 00000000:0000 ${state} 00000000:00000000\n`;

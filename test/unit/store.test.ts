@@ -1,7 +1,6 @@
 import {
   copyFileSync,
   existsSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -9,7 +8,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import Database from 'better-sqlite3';
@@ -19,11 +17,12 @@ import type { ActionRecord, ResourceId, RunRecord } from '../../agent/core/types
 import { silentLog } from '../../agent/log.ts';
 import { openStore, type Store } from '../../agent/store/db.ts';
 import { createDiskFullStore } from '../../agent/store/disk-full-store.ts';
-import type { EventDraft } from '../../agent/store/outbox.ts';
+import type { EventDraft } from '../../agent/store/history/outbox.ts';
+import { inMemory } from '../scratch.ts';
 
 const dirs: string[] = [];
 const newDir = () => {
-  const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-store-'));
+  const dir = inMemory('store');
   dirs.push(dir);
   return dir;
 };
@@ -405,4 +404,20 @@ describe('retention', () => {
     store.close();
     expect(size(dir)).toBeLessThan(3 * MB);
   });
+});
+
+test('a rollback in progress is found under the key by which the first versions wrote it', () => {
+  const dir = newDir();
+  const store = open(dir);
+  const pendingRollback = { from: 'b', content: 'content of b', to: 'a', endpoints: ['broker'] };
+  store.commits.set({ pendingRollback });
+  store.close();
+  const db = new Database(path.join(dir, 'history.db'));
+  expect(db.prepare("SELECT value FROM meta WHERE key = 'wayBack'").pluck().get()).toBe(
+    JSON.stringify(pendingRollback),
+  );
+  db.close();
+  const again = open(dir);
+  expect(again.commits.get().pendingRollback).toEqual(pendingRollback);
+  again.close();
 });

@@ -1,6 +1,6 @@
 /** What is observed together with something that may have drifted. */
 import { describe, expect, test } from 'vitest';
-import { affected } from '../../agent/core/subset.ts';
+import { affected } from '../../agent/core/order/subset.ts';
 import type { Desired, ResourceId } from '../../agent/core/types.ts';
 import { KINDS } from '../../agent/kinds/index.ts';
 

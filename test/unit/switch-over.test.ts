@@ -1,7 +1,7 @@
 /** One version of the agent makes way for another only between two runs. */
 import { expect, test } from 'vitest';
+import { createSwitchOver } from '../../agent/daemon/session/switch-over.ts';
 import { silentLog } from '../../agent/log.ts';
-import { createSwitchOver } from '../../agent/switch-over.ts';
 import type { Upgrader } from '../../agent/upgrade/upgrader.ts';
 
 function worldWith(pending: boolean) {

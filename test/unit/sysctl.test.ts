@@ -17,7 +17,7 @@ import {
 } from '../../agent/kinds/sysctl/kind.ts';
 import { createSysctlProvider, type SysctlProviderOptions } from '../../agent/kinds/sysctl/provider.ts';
 import { createFiles } from '../../agent/system/files/files.ts';
-import { createKernelSettings, type KernelSettings } from '../../agent/system/kernel-settings.ts';
+import { createKernelSettings, type KernelSettings } from '../../agent/system/proc/kernel-settings.ts';
 import { withoutFailure } from '../failures.ts';
 import { find, loadRepo, messages } from './repo.ts';
 
@@ -283,7 +283,7 @@ describe('on a host', () => {
     const one = provider();
     await bring(one, want('vm.swappiness', '10'));
     expect(await remove(one, want('vm.swappiness', '10'))).toEqual([
-      { field: 'value', to: 'stays 10: what was before is not known' },
+      { field: 'value', to: 'stays 10: the former value is not known' },
     ]);
   });
 
@@ -321,14 +321,14 @@ describe('on a host', () => {
     });
     expect(one.health(it, await look(one, it))).toEqual({ state: 'ok', message: '' });
     one.watcher?.manage([it]);
-    await vi.waitFor(() => expect(one.watcher?.limit()).not.toBeNull());
+    await expect.poll(() => one.watcher?.limit()).not.toBeNull();
     expect(one.watcher?.limit()).toEqual({
       reason: 'Contended',
       message: `/etc/sysctl.d/zzz-admin.conf sets vm.swappiness = 99 at each boot, after ${FILE}; remove it there, or rename the file`,
     });
     put('/etc/sysctl.d/zzz-admin.conf', 'vm.swappiness = 10\n');
     one.watcher?.manage([it]);
-    await vi.waitFor(() => expect(one.watcher?.limit()).toBeNull());
+    await expect.poll(() => one.watcher?.limit()).toBeNull();
   });
 
   test('a link to a later file is followed, one that leads nowhere is passed over', async () => {
@@ -359,7 +359,7 @@ describe('on a host', () => {
     const { failures } = await bring(provider(), want('net.x.max', '900'));
     expect(failures.get('sysctl:net.x.max')).toMatchObject({
       code: 'ApplyFailed',
-      message: 'the kernel made "512" of net.x.max = 900; declare a value that it keeps',
+      message: 'the kernel changed net.x.max = 900 to "512"; declare a value that it keeps',
     });
     expect(read(FILE)).toBeNull();
   });
@@ -422,10 +422,10 @@ describe('on a host', () => {
     const stop = new AbortController();
     await one.watcher?.start((id) => hints.push(id), stop.signal);
     one.watcher?.manage([it]);
-    await vi.waitFor(() => expect(vi.getTimerCount()).toBe(1));
+    await expect.poll(() => vi.getTimerCount()).toBe(1);
     kernel.set('vm/swappiness', '1\n');
     vi.advanceTimersByTime(60_000);
-    await vi.waitFor(() => expect(hints).toContain(it.id));
+    await expect.poll(() => hints).toContain(it.id);
     stop.abort();
     expect(vi.getTimerCount()).toBe(0);
   });

@@ -65,7 +65,8 @@ async function fakeSystemd(jobFirst?: string): Promise<Fake> {
     if (jobFirst !== undefined) fake.end(job, jobFirst);
     return job;
   });
-  await bus.requestName(NAME, 4);
+  // The bus may not have seen yet that its owner before left (DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER is 1).
+  while ((await bus.requestName(NAME, 4)) !== 1) await new Promise((resolve) => setTimeout(resolve, 5));
   return fake;
 }
 

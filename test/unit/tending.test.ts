@@ -4,16 +4,20 @@ import { createTending } from '../../agent/engine/when/retention-loop.ts';
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-function tending(slices: boolean[]) {
+function tending(slices: (boolean | Error)[]) {
   const done: string[] = [];
+  const broken: unknown[] = [];
   const store = {
     tend({ before }: { before: string | null }) {
       done.push(before ?? 'whatever its age');
-      return slices.shift() ?? false;
+      const slice = slices.shift() ?? false;
+      if (slice instanceof Error) throw slice;
+      return slice;
     },
   };
   const clock = { now: () => new Date(10_000), monotonic: () => 0 };
-  return { done, ...createTending({ store, keepMs: 1_000, maxBytes: 1, clock }) };
+  const broke = (thrown: unknown) => void broken.push(thrown);
+  return { done, broken, ...createTending({ store, keepMs: 1_000, maxBytes: 1, clock, broke }) };
 }
 const BEFORE = new Date(9_000).toISOString();
 
@@ -35,4 +39,18 @@ test('what was put off is done at the end of the process, and nothing after it',
   expect(done).toEqual([BEFORE]);
   vi.runAllTimers();
   expect(done).toEqual([BEFORE]);
+});
+
+test('a slice that throws, as on a disk that lost what it had, is told and ends nothing; the next run has it tried again', () => {
+  const malformed = new Error('database disk image is malformed');
+  const { done, broken, tend, stop } = tending([malformed, true, false, malformed]);
+  tend();
+  expect(() => vi.runAllTimers()).not.toThrow();
+  expect([done, broken]).toEqual([[BEFORE], [malformed]]);
+  tend();
+  vi.runAllTimers();
+  expect(done).toEqual([BEFORE, BEFORE, BEFORE]);
+  tend();
+  expect(stop).not.toThrow();
+  expect(broken).toEqual([malformed, malformed]);
 });

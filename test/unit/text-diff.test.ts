@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { textDiff } from '../../agent/core/text-diff.ts';
+import { textDiff } from '../../agent/core/credentials/text-diff.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const diff = (from: string | null, to: string) => textDiff(from === null ? null : bytes(from), bytes(to));

@@ -1,6 +1,6 @@
 /** A secret in a unit's text is told to every local user by systemd; what is refused, and what is said. */
 import { expect, test } from 'vitest';
-import type { Secrets } from '../../agent/core/secret-values.ts';
+import type { Secrets } from '../../agent/core/render/secret-values.ts';
 import { loadRepo } from './repo.ts';
 
 const VALUE = 'hunter2secret';

@@ -1,5 +1,5 @@
-/** What must hold between the parts of a project. Pure, on the normalised model. */
-import { isImageName } from '../../core/image-name.ts';
+/** Checks rules between the parts of a project. Pure, on the normalised model. */
+import { isImageName } from '../../core/names/image-name.ts';
 import { circle, didYouMean } from '../yaml/hints.ts';
 import type { KeyPath } from '../yaml/node.ts';
 import type { ComposeProject, ComposeService } from './types.ts';
@@ -77,7 +77,7 @@ function checkDependencies(
   }
 }
 
-/** One place in a container is mounted once. */
+/** A path in a container may be mounted only once. */
 function checkTargets(name: string, service: ComposeService, report: Report): void {
   const mounted = new Map<string, string>();
   const tmpfs = (service.tmpfs ?? []).map((text) => text.split(':')[0] ?? '');
@@ -130,7 +130,7 @@ function checkCycles(project: ComposeProject, report: Report): void {
       if (onPath.has(next)) {
         const at = path.findIndex((step) => step.name === next);
         const names = [...path.slice(at).map((step) => step.name), next];
-        report(['services', top.name, 'depends_on', next], `\`depends_on\` goes round in a circle: ${circle(names)}`);
+        report(['services', top.name, 'depends_on', next], `\`depends_on\` has a cycle: ${circle(names)}`);
         done.add(next);
       } else if (!done.has(next)) {
         path.push({ name: next, rest: dependenciesOf(project, next) });

@@ -83,7 +83,7 @@ interface EnvFile {
   content: FileContent;
   format: string;
   lookUp(name: string): string | undefined;
-  /** What the files above say. */
+  /** Variables of the files before this one. */
   earlier: ReadonlyMap<string, string>;
 }
 

@@ -69,8 +69,7 @@ function extend(state: Extending, name: string): Node | undefined {
   }
   const step = `${file}: ${wanted}`;
   const trail = state.trail.length > 0 ? state.trail : [`${service.at.source.file}: ${name}`];
-  if (trail.includes(step))
-    return fail(how, `\`extends\` goes round in a circle: ${circle([...trail, step])}`) ?? without;
+  if (trail.includes(step)) return fail(how, `\`extends\` has a cycle: ${circle([...trail, step])}`) ?? without;
   if (trail.length > MAX_DEPTH) return fail(how, `services are extended more than ${MAX_DEPTH} deep`) ?? without;
   const resets = other ? [...state.resets, ...other.resets] : state.resets;
   const base = extend({ ...state, services: from, trail: [...trail, step], resets }, wanted);

@@ -1,4 +1,4 @@
-/** The files of one project → one model in its long form. What Compose does to each file, in its order. Pure. */
+/** Merges the files of one project into one model in its long form, in the order of Compose's own steps. Pure. */
 
 import { SECTIONS } from '../../../manifests-schema/kinds/index.ts';
 import { fill } from '../merge/fill.ts';

@@ -53,7 +53,7 @@ function includeOne(loading: Loading, scope: Scope, document: MapNode, item: Nod
     }
     if (scope.including.includes(repo as string)) {
       const around = [...scope.including.slice(scope.including.indexOf(repo as string)), repo as string];
-      loading.issues.push(issue(file.at, path, `\`include\` goes round in a circle: ${circle(around)}`));
+      loading.issues.push(issue(file.at, path, `\`include\` has a cycle: ${circle(around)}`));
       return [];
     }
     if (content === undefined) {
@@ -82,7 +82,7 @@ function directoryOf(
     const dir = parentOf(main);
     return { dir, hostDir: hostDirOf(item.at.source, dir) };
   }
-  // Its files are then taken from there on the host; what they name in the repository cannot be known.
+  // The included project then takes its files from that place on the host; their content in the repository is not known.
   if (written.startsWith('/')) {
     loading.issues.push(
       issue(

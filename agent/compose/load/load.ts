@@ -207,7 +207,7 @@ function checkGivenName(input: ProjectInput, variables: ReadonlyMap<string, stri
   issues.push(atVariable(input, 'COMPOSE_PROJECT_NAME', message));
 }
 
-/** What is wrong with it is said where the file is read. */
+/** Errors of the file are reported where the file is read. */
 function quietly(template: string, variables: ReadonlyMap<string, string>): string {
   try {
     return interpolate(template, { get: (name) => variables.get(name) });

@@ -1,4 +1,4 @@
-/** What every stage of loading one project shares. */
+/** State that every stage of loading one project shares. */
 import type { Issue } from '../../core/types.ts';
 import type { Suspect } from '../merge/fill.ts';
 import { issue, lineStarts, type MapNode, type Node, type Source } from '../yaml/node.ts';
@@ -16,7 +16,7 @@ export interface Loading extends Reach {
   values: Map<string, string>;
   /** Files that `include` brought in. */
   included: Set<string>;
-  /** How many values more may be made out of what is written, by `extends` and ranges of ports. */
+  /** Number of values that `extends` and port ranges may still add to the values in the files. */
   budget: { left: number };
 }
 
@@ -73,7 +73,7 @@ export const sourceOf = ({ path, text, layer, dir, hostDir }: FileToLoad): Sourc
   lines: lineStarts(text),
 });
 
-/** Where another directory of the repository lies on the host, seen from a file's own. */
+/** Path on the host of another directory of the repository, relative to a file's own directory. */
 export function hostDirOf({ dir, hostDir }: Source, other: string): string {
   const partsOf = (path: string) => path.split('/').filter(Boolean);
   const from = partsOf(dir);

@@ -1,4 +1,4 @@
-/** What Compose adds to a model: implied networks and dependencies, names, values of variables. Pure; changes the tree. */
+/** Adds what Compose implies to a model: networks, dependencies, names, values of variables. Pure; changes the tree. */
 import { sharedWith } from '../spec/namespace.ts';
 import {
   child,

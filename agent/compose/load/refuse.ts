@@ -1,4 +1,7 @@
-/** What Compose reads and no engine of one host can honour: an error that says what to do instead, or a warning. Pure. */
+/**
+ * Finds settings that Compose accepts but an engine on a single host cannot honour: an error that says what to do instead,
+ * or a warning. Pure.
+ */
 import type { Issue } from '../../core/types.ts';
 import { shapeAt } from '../merge/merge.ts';
 import type { Shape } from '../spec/shape.ts';
@@ -6,7 +9,7 @@ import { KEPT_BY_SWARM, project as projectShape } from '../spec/spec.ts';
 import { child, entriesOf, issue, itemsOf, type MapNode, type Node, stringOf } from '../yaml/node.ts';
 import type { ComposeProject } from './types.ts';
 
-/** Of what the project uses: an unused volume or a service of an inactive profile harms nobody. */
+/** Look only at what the project uses: an unused volume or a service of an inactive profile harms nobody. */
 export function refusals(model: MapNode, project: ComposeProject): Issue[] {
   const issues: Issue[] = [];
   for (const [section, node] of model.entries) {
@@ -44,7 +47,7 @@ function walk(node: Node, shape: Shape | undefined, path: string, issues: Issue[
     for (const [i, item] of node.items.entries()) walk(item, shape.items, `${path}.${i}`, issues);
 }
 
-/** What `docker compose` and the engine take for the name of a container. */
+/** A name that `docker compose` and the engine accept for a container. */
 const CONTAINER_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 
 /** Keys that are fine, with a value that is not. */

@@ -71,7 +71,10 @@ function resolvePath(node: Node, reach: Reach, path: string): Node {
 const inHome = (written: string, { home }: Reach): string | null =>
   home?.startsWith('/') && /^~(\/|$)/.test(written) ? joinPath(home, `.${written.slice(1)}`) : null;
 
-/** What a relative path names in the repository; null, with an issue, where it leaves what this host reads. */
+/**
+ * The file of the repository that a relative path names; null, with an issue, if it lies outside the directories of this
+ * host.
+ */
 export function locate(written: string, { at }: Node, { roots, home, issues }: Reach, path: string): string | null {
   if (written.startsWith('~')) {
     issues.push(

@@ -74,7 +74,7 @@ function inItsPlace(
     const isBelow = name !== '' && !name.startsWith('/') && isWithin(path, dir);
     const text = isBelow ? (input.readModel ?? input.read)(path) : undefined;
     if (text === undefined) wrong(item, `\`${name}\` of \`files\` is not in the repository; expected it at ${path}`);
-    else if (names.indexOf(name) !== i) wrong(item, `\`${name}\` stands twice in \`files\`; keep one of them`);
+    else if (names.indexOf(name) !== i) wrong(item, `\`${name}\` occurs twice in \`files\`; remove one of them`);
     else {
       const named = { path, text, layer: file.layer, ...placeOf(input, file) };
       const more = listOf(input, named);

@@ -246,7 +246,7 @@ export interface ComposeVolume {
 export interface ComposeFileObject {
   name: string;
   file?: string;
-  /** Of a config alone. */
+  /** Only for configs. */
   content?: string;
   environment?: string;
   external?: boolean;

@@ -3,7 +3,7 @@ import type { Issue } from '../../core/types.ts';
 import { EnvFileError, parseEnv } from '../merge/dotenv.ts';
 import type { ProjectInput } from './load.ts';
 
-/** Later wins: what the fleet sets stands above the stack's own .env, and that above the built-ins. */
+/** Later wins: variables of the fleet override the stack's own .env, which overrides the built-ins. */
 export function variablesOf({ env, vars, builtins }: ProjectInput, issues: Issue[]): Map<string, string> {
   let own = new Map<string, string>();
   try {

@@ -1,4 +1,7 @@
-/** Of list items that mean the same thing (a target, a port, a variable) the later stays, in the earlier's place. Pure. */
+/**
+ * If two list items mean the same thing (a target, a port, a variable), the later one replaces the earlier one in its
+ * position. Pure.
+ */
 
 import { parseMount } from '../spec/mounts.ts';
 import type { Identity, Shape } from '../spec/shape.ts';

@@ -1,5 +1,5 @@
-/** What an unset variable makes of the values that decide about data and programs: mounts, images, ports. Pure. */
-import { isImageName } from '../../core/image-name.ts';
+/** Refuses values that decide about data and programs (mounts, images, ports) if an unset variable left them empty. Pure. */
+import { isImageName } from '../../core/names/image-name.ts';
 import { PortError, parsePorts } from '../spec/ports.ts';
 
 /** Stands for the empty text of a variable that is not set: no compose file has this character. */
@@ -42,7 +42,10 @@ function harmOfPort(value: string): string | null {
 const isShort = ([section, , key, , inner]: readonly string[]): boolean =>
   section === 'services' && (key === 'volumes' || key === 'devices') && inner === undefined;
 
-/** What is taken from the host: bind mounts, devices, files of configs and secrets, volumes bound to a directory, the stack's own place. */
+/**
+ * Paths of the host: bind mounts, devices, files of configs and secrets, volumes bound to a directory, the directory of the
+ * stack.
+ */
 function isSource(steps: readonly string[]): boolean {
   const [section, , key, index, inner] = steps;
   if (section === 'services' && (key === 'volumes' || key === 'devices'))

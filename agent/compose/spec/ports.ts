@@ -8,7 +8,7 @@ export interface Port {
 
 export class PortError extends Error {}
 
-/** What a short form stands for, before it is written out. */
+/** The parts of a short form, before it is expanded. */
 export interface PortRange {
   inner: { first: number; last: number };
   /** null lets the engine choose. */
@@ -37,7 +37,7 @@ export function parsePorts(text: string): PortRange {
 
 export const countPorts = ({ inner }: PortRange): number => inner.last - inner.first + 1;
 
-/** One entry for each container port, in the order of their texts. */
+/** One entry for each container port, sorted by its text. */
 export function writePorts(range: PortRange): Port[] {
   const { inner, outer, protocol, hostIp } = range;
   const dynamic = outer && inner.first === inner.last && outer.first !== outer.last;

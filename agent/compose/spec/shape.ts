@@ -1,7 +1,7 @@
 /** The vocabulary in which spec.ts writes down the Compose Specification: one table for every stage of the loader. */
 import type { ScalarType } from '../yaml/node.ts';
 
-/** What a value becomes in the normalised model. Names are those of Compose's own types where it has one. */
+/** The form that a value has in the normalised model. Names are those of Compose's own types if it has one. */
 export type Output =
   | 'string'
   | 'bool'
@@ -25,7 +25,10 @@ export type Output =
   | 'plain'
   | 'drop';
 
-/** How two files' values for it become one. Without a rule: mappings by key, lists one after the other, else the later. */
+/**
+ * How the values of two files are merged. Without a rule mappings are merged by key, lists are concatenated, and of other
+ * values the later one wins.
+ */
 export type MergeRule =
   | 'sequence'
   | 'replace'
@@ -37,10 +40,10 @@ export type MergeRule =
   | 'build'
   | 'ulimit';
 
-/** What tells the items of a list apart: of two alike the later stays, in the earlier's place. */
+/** The identity of a list item: of two items with the same identity the later one stays, in the earlier one's position. */
 export type Identity = 'key' | 'target' | 'device' | 'config' | 'secret' | 'port' | 'path' | 'expose';
 
-/** How the short form becomes the long one. */
+/** Expands the short form to the long form. */
 export type LongForm =
   | 'depends_on'
   | 'device'
@@ -60,7 +63,7 @@ export interface Shape {
   /** Scalar types it may have; none where it cannot be a scalar. JSON Schema's `number` is int and float. */
   types: readonly ScalarType[];
   enum?: readonly string[];
-  /** What a string must look like, and how that is said. */
+  /** The format of a string, and how an error describes it. */
   pattern?: { match: RegExp; says: string };
   min?: number;
   max?: number;

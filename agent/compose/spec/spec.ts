@@ -1,4 +1,6 @@
-/** The Compose Specification (JSON Schema of 2026-06-29), top level. What its schema says and what Compose does with it. */
+/**
+ * The top level of the Compose Specification (JSON Schema of 2026-06-29): what its schema allows, and how Compose merges it.
+ */
 import {
   ANY,
   boolOr,
@@ -22,7 +24,7 @@ const external = (more: Partial<Shape> = {}): Shape => ({
   cast: 'bool',
   out: 'bool',
 });
-/** Of an external config or secret. */
+/** Keys of an external config or secret. */
 export const KEPT_BY_SWARM = 'is kept by a swarm, which a host is not; give `file` or `environment`';
 const NO_SWARM = 'needs a swarm, which hosts are not; remove it';
 
@@ -110,7 +112,7 @@ export const project: Shape = object({
   name: str(),
   include: list(include),
   services: dictionary(NAME, service),
-  // Of these alone the schema takes every name.
+  // The schema allows any name in these mappings only.
   networks: dictionary(ANY, network),
   volumes: dictionary(NAME, volume),
   secrets: dictionary(

@@ -6,7 +6,7 @@ import type { MountSpec } from './model.ts';
 import type { StackContext } from './resources.ts';
 
 const SOCKET = '/var/run/docker.sock';
-/** Where a client finds its config.json. */
+/** Path at which a client finds its config.json. */
 const CLIENT = '/run/secrets/docker';
 const NOBODY = '{"auths":{}}';
 

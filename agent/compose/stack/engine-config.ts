@@ -52,7 +52,7 @@ export function engineConfig(service: ComposeService, security: SecurityOptions)
   };
 }
 
-/** What is set below `deploy` wins over the older keys, as in `docker compose`. */
+/** Keys below `deploy` win over the older keys, as in `docker compose`. */
 function resources(service: ComposeService): Record<string, unknown> {
   const { limits, reservations } = service.deploy?.resources ?? {};
   const pids = limits?.pids || service.pids_limit;

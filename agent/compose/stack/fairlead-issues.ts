@@ -1,15 +1,16 @@
-/** What is wrong with the `x-fairlead` of a stack: keys that are not known, and values that are not right or can have no effect. Pure. */
-import { decryptProblem } from '../../core/kept.ts';
-import type { Payload } from '../../core/payload.ts';
-import { pathProblem } from '../../core/reserved-paths.ts';
+/** Checks the `x-fairlead` of a stack: unknown keys, and values that are invalid or can have no effect. Pure. */
+
+import { pathProblem } from '../../core/names/reserved-paths.ts';
+import type { Payload } from '../../core/payload/payload.ts';
+import { decryptProblem } from '../../core/render/kept.ts';
 import type { Issue } from '../../core/types.ts';
 import type { LoadedProject } from '../load/load.ts';
 import { nanoseconds } from '../spec/units.ts';
 import { didYouMean } from '../yaml/hints.ts';
 import type { KeyPath } from '../yaml/node.ts';
-import { KEY, type OnChange, toldAt } from './fairlead.ts';
+import { KEY, type OnChange, settingsAt } from './fairlead.ts';
 
-/** What is wrong with the value of a key, in a sentence; null if it is right. */
+/** A sentence that says why the value of a key is invalid; null if it is valid. */
 type Rule = (key: string, value: unknown) => string | null;
 
 const shown = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value));
@@ -63,7 +64,7 @@ const mode = oneOf('observe', 'enforce');
 const adopt = oneOf('match', 'recreate');
 const rollback = oneOf('off', 'auto');
 const empty = oneOf('allow', 'hold');
-/** What it may say at each level. */
+/** The keys that are allowed at each level. */
 const KNOWN = {
   top: { project_directory: directory, adopt, rollback, patience: duration, empty, decrypt: patterns, files },
   services: { mode, on_change: onChange, adopt, rollback, patience: duration, empty },
@@ -74,9 +75,9 @@ const KNOWN = {
 } satisfies Record<string, Record<string, Rule>>;
 
 /**
- * Whatever stands there and is not known, or not right.
+ * Reports every unknown key and every invalid value.
  * @param payload tells a mounted file of the repository from a directory
- * @param options.isWhole the project has no errors of its own: without that nobody knows what has an effect
+ * @param options.isWhole the project has no errors of its own: otherwise nobody can tell which keys have an effect
  */
 export function fairleadIssues(loaded: LoadedProject, payload: Payload, { isWhole }: { isWhole: boolean }): Issue[] {
   const { project, origin } = loaded;
@@ -111,7 +112,7 @@ export function fairleadIssues(loaded: LoadedProject, payload: Payload, { isWhol
   return issues;
 }
 
-/** What an older version called `notify` is `on_change`. */
+/** `on_change` was called `notify` in an older version. */
 const instead = (key: string, known: Record<string, Rule>): string =>
   key === 'notify' && Object.hasOwn(known, 'on_change')
     ? '; write `on_change: restart` or `on_change: none`'
@@ -125,11 +126,11 @@ function withoutEffect(
 ): void {
   const { volumes = {}, services } = loaded.project;
   for (const name of Object.keys(volumes)) {
-    const { adopt, prune } = toldAt(loaded, ['volumes', name]);
+    const { adopt, prune } = settingsAt(loaded, ['volumes', name]);
     if (adopt === 'recreate' && !prune)
       report(
         ['volumes', name, KEY, 'adopt'],
-        'to make a volume anew deletes what is in it; say `prune: true` as well, or remove `adopt: recreate`',
+        'recreating a volume deletes what is in it; say `prune: true` as well, or remove `adopt: recreate`',
       );
     if (prune && volumes[name]?.external)
       report(
@@ -167,7 +168,7 @@ const saidAt = ({ extension }: LoadedProject, path: KeyPath, key: string): unkno
 
 /** A path of the host may be a directory that `files` manages; only of what the repository names more is known here. */
 function onChangeProblem(loaded: LoadedProject, name: string, payload: Payload): string | null {
-  const told: OnChange | undefined = toldAt(loaded, ['services', name]).onChange;
+  const told: OnChange | undefined = settingsAt(loaded, ['services', name]).onChange;
   if (told === undefined || told === 'restart') return null;
   const service = loaded.project.services[name];
   const isFile = (i: number) => {

@@ -6,11 +6,11 @@ import type { KeyPath } from '../yaml/node.ts';
 
 export const KEY = 'x-fairlead';
 
-/** What becomes of a service when repository content that it mounts changes. */
+/** How a service reacts to a change of repository content that it mounts. */
 export type OnChange = 'restart' | 'none' | { signal: string };
 
-/** What is said at one place; what is not said is what everything else has. */
-export interface Told {
+/** Settings at one level; a missing setting is taken from the level above. */
+export interface Settings {
   observe: boolean;
   /** undefined where it is not said there. */
   onChange: OnChange | undefined;
@@ -27,32 +27,32 @@ export interface Told {
   empty: 'allow' | 'hold' | undefined;
 }
 
-/** What `x-fairlead` says at `path`, whatever stands there being right (`fairleadIssues` reports what is not). */
-export function toldAt({ extension }: LoadedProject, path: KeyPath): Told {
+/** Reads `x-fairlead` at `path` and ignores invalid values (`fairleadIssues` reports them). */
+export function settingsAt({ extension }: LoadedProject, path: KeyPath): Settings {
   const said = (extension(path, KEY) ?? {}) as Record<string, unknown>;
   return {
     observe: String(said.mode) === 'observe',
-    onChange: said.on_change as Told['onChange'],
+    onChange: said.on_change as Settings['onChange'],
     prune: String(said.prune) === 'true',
-    adopt: said.adopt as Told['adopt'],
-    rollback: said.rollback as Told['rollback'],
-    empty: said.empty as Told['empty'],
+    adopt: said.adopt as Settings['adopt'],
+    rollback: said.rollback as Settings['rollback'],
+    empty: said.empty as Settings['empty'],
     patience: said.patience === undefined || said.patience === null ? undefined : String(said.patience),
     decrypt: String(said.decrypt) !== 'false',
   };
 }
 
-/** Of a service or a network: what is said at it, or at the top of the stack. */
+/** Settings of a service or a network: its own, else those at the top of the stack. */
 export const adoption = (loaded: LoadedProject, path: KeyPath): 'match' | 'recreate' =>
-  (toldAt(loaded, path).adopt ?? toldAt(loaded, []).adopt) === 'recreate' ? 'recreate' : 'match';
+  (settingsAt(loaded, path).adopt ?? settingsAt(loaded, []).adopt) === 'recreate' ? 'recreate' : 'match';
 
 export const modeAt = (loaded: LoadedProject, path: KeyPath): Pick<Desired, 'mode'> =>
-  toldAt(loaded, path).observe ? { mode: 'observe' } : {};
+  settingsAt(loaded, path).observe ? { mode: 'observe' } : {};
 
-/** How a service is judged after a change: what is said at it, or at the top of the stack. */
+/** How a service is judged after a change: its own setting, else the one at the top of the stack. */
 export function judgementAt(loaded: LoadedProject, path: KeyPath): Pick<Desired, 'rollback' | 'patienceMs'> {
-  const own = toldAt(loaded, path);
-  const top = toldAt(loaded, []);
+  const own = settingsAt(loaded, path);
+  const top = settingsAt(loaded, []);
   const patience = own.patience ?? top.patience;
   return {
     ...((own.rollback ?? top.rollback) === 'off' ? { rollback: 'off' as const } : {}),
@@ -60,9 +60,9 @@ export function judgementAt(loaded: LoadedProject, path: KeyPath): Pick<Desired,
   };
 }
 
-/** It may start without its data: what is said at it, or at the top of the stack. */
+/** Whether a service may start without its data: its own setting, else the one at the top of the stack. */
 export const mayBeEmpty = (loaded: LoadedProject, path: KeyPath): boolean =>
-  (toldAt(loaded, path).empty ?? toldAt(loaded, []).empty) === 'allow';
+  (settingsAt(loaded, path).empty ?? settingsAt(loaded, []).empty) === 'allow';
 
 /** Paths of the host that a service mounts, and what a change of managed content at or below each asks for. */
 export function followed(

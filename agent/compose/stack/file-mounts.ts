@@ -1,9 +1,9 @@
 /** `configs` and `secrets` of a service: files of the host, mounted read-only. Pure. */
 
-import { mountProblem } from '../../core/reserved-paths.ts';
+import { mountProblem } from '../../core/names/reserved-paths.ts';
 import type { ResourceId } from '../../core/types.ts';
 import type { ComposeFileMount, ComposeService } from '../load/types.ts';
-import { toldAt } from './fairlead.ts';
+import { settingsAt } from './fairlead.ts';
 import { fileId } from './ids.ts';
 import type { MountSpec } from './model.ts';
 import type { StackContext } from './resources.ts';
@@ -30,7 +30,7 @@ export function fileMounts(
   );
 }
 
-/** Where it is mounted in the container. */
+/** Path in the container. */
 export function targetOf(section: 'configs' | 'secrets', { source = '', target }: ComposeFileMount): string {
   if (section === 'configs') return target?.startsWith('/') ? target : `/${target || source}`;
   return target?.startsWith('/') ? target : `/run/secrets/${target || source}`;
@@ -51,13 +51,13 @@ function sourceOf(
   if (object === undefined) return null;
   const at = [section, key];
   const repo = object.file === undefined ? undefined : loaded.repoPath([...at, 'file']);
-  const isKept = !toldAt(loaded, at).decrypt;
+  const isKept = !settingsAt(loaded, at).decrypt;
   const secret = repo !== undefined && !isKept && input.payload.secret?.(repo) ? input.payload.get(repo) : undefined;
   const text = object.content ?? loaded.values.get(`${section}.${key}`);
   const bytes =
     secret ?? (object.file === undefined && text !== undefined ? new TextEncoder().encode(text) : undefined);
   if (bytes !== undefined) {
-    // One file a mode and owner: services may ask for different ones.
+    // One copy for each mode and owner: services may ask for different ones.
     const own = mount.uid ?? mount.gid ?? mount.mode;
     const path = `${SECRETS}/${loaded.project.name}/${section}/${own === undefined ? key : `${key}.${service}`}`;
     after.push(...trees.keep(path, bytes, id, at, mount));

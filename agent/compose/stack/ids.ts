@@ -7,5 +7,5 @@ import type { ResourceId } from '../../core/types.ts';
 export const serviceId = (project: string, name: string): ResourceId => `service:${project}/${name}`;
 export const networkId = (project: string, key: string): ResourceId => `network:${project}/${key}`;
 export const volumeId = (project: string, key: string): ResourceId => `volume:${project}/${key}`;
-/** What a service mounts by a path of the host. @param path absolute; a trailing slash tells nothing apart */
+/** Id of a host path that a service mounts. @param path absolute; a trailing slash makes no difference */
 export const fileId = (path: string): ResourceId => `file:${path.replace(/\/+$/, '')}`;

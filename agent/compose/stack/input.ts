@@ -1,6 +1,6 @@
-/** What a stack is read from. */
-import type { Sha256 } from '../../core/hash.ts';
-import type { Payload } from '../../core/payload.ts';
+/** The input of a stack. */
+import type { Sha256 } from '../../core/payload/hash.ts';
+import type { Payload } from '../../core/payload/payload.ts';
 
 export interface StackInput {
   /** Directory in the repository. */
@@ -17,7 +17,7 @@ export interface StackInput {
   sealed?: Payload;
   /** Absolute directory on the host below which relative mounts live. */
   treeRoot: string;
-  /** Where a project that runs already lies, absolute; null where nothing is known. Left out where no host is asked. */
+  /** Absolute directory of a project that runs already; null if there is none. Missing if no host is asked. */
   adopted?(project: string): string | null;
   sha256: Sha256;
   /** A client's config.json (docs.docker.com, `docker login`) with the logins of this host. Throws where one cannot be read. */

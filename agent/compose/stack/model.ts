@@ -1,4 +1,4 @@
-/** What a stack is asked of the engine: every default explicit, every name and path absolute. */
+/** The specs of a stack as the engine is asked for them: every default explicit, every name and path absolute. */
 import type { EngineConfig } from './engine-config.ts';
 
 export interface PortSpec {
@@ -21,7 +21,7 @@ export interface MountSpec {
   mount: Record<string, unknown> | null;
 }
 
-/** How a service is attached to a network. */
+/** Attachment of a service to a network. */
 export interface AttachmentSpec {
   /** The network's real name. */
   name: string;
@@ -34,15 +34,15 @@ export interface AttachmentSpec {
   linkLocal: string[];
   mac: string;
   driverOptions: Record<string, string>;
-  /** Of all networks that could be the way out, the one with the highest; 0 where nothing is said. */
+  /** The network with the highest priority becomes the default route; 0 if nothing is declared. */
   gatewayPriority: number;
 }
 
-/** The option of an attachment by which an engine is told the interface's name. */
+/** The option of an attachment with the name of the interface. */
 export const INTERFACE_NAME = 'com.docker.network.endpoint.ifname';
 
 export interface HealthcheckSpec {
-  /** As the engine takes it: ['CMD', …], ['CMD-SHELL', …] or ['NONE']. */
+  /** In the engine's form: ['CMD', …], ['CMD-SHELL', …] or ['NONE']. */
   test: string[];
   /** Durations as Compose prints them, such as `1m30s`; '' leaves the engine's default. */
   interval: string;
@@ -70,16 +70,16 @@ export interface PreStartSpec extends HookSpec {
   perReplica: boolean;
 }
 
-/** How the containers of a service are made anew. */
+/** How the containers of a service are replaced. */
 export interface UpdateSpec {
   order: 'stop-first' | 'start-first';
   /** Containers at a time; 0 is all at once. */
   parallelism: number;
   /** Between two groups, as `1m30s`; '' is none. */
   delay: string;
-  /** What happens when a new container does not become well; '' leaves that to the host's `rollback`. */
+  /** Reaction to a new container that does not become healthy; '' leaves it to the host's `rollback`. */
   onFailure: '' | 'rollback' | 'pause' | 'continue';
-  /** How long a container without a healthcheck must have run; '' leaves the default. */
+  /** Time that a container without a healthcheck must run before it counts as healthy; '' is the default. */
   monitor: string;
   /** The share of containers that may be unwell, 0 to 1. */
   maxFailureRatio: number;
@@ -113,7 +113,7 @@ export interface ServiceSpec {
   healthcheck: HealthcheckSpec | null;
   /** `host`, `none`, `container:NAME`, `service:NAME`, or '' for the networks below. */
   networkMode: string;
-  /** As above, of the namespaces of processes and of shared memory; '' is a namespace of its own. */
+  /** The same for the namespaces of processes and of shared memory; '' is a namespace of its own. */
   pidMode: string;
   ipcMode: string;
   /** The first is the one that is there from the start. */
@@ -142,16 +142,16 @@ export interface ServiceSpec {
   /** For the labels that `docker compose` reads. */
   projectDir: string;
   configFiles: string[];
-  /** What runs there already and differs is taken over by making it anew. */
+  /** A container that runs already and differs is taken over by recreating it. */
   adopt: 'match' | 'recreate';
-  /** It may start without the data that it had in another place; missing where a person is asked first. */
+  /** The service may start without the data that it had in another place; missing if a person is asked first. */
   empty?: 'allow';
   /** Sent to its containers when managed content below a directory that it mounts changed; missing where nothing is sent. */
   signal?: string;
 }
 
 export interface PullPolicy {
-  /** Of `refresh` the registry is asked anew when so many seconds have passed. */
+  /** Of `refresh` the registry is asked again after so many seconds. */
   when: 'missing' | 'always' | 'never' | 'refresh';
   /** 0 unless `refresh`. */
   everySeconds: number;
@@ -174,7 +174,7 @@ export interface NetworkSpec {
     config: { subnet: string; range: string; gateway: string; aux: Record<string, string> }[];
   };
   labels: Record<string, string>;
-  /** One that is there already and differs is made anew. */
+  /** An existing one that differs is recreated. */
   adopt: 'match' | 'recreate';
 }
 
@@ -186,8 +186,8 @@ export interface VolumeSpec {
   driver: string;
   driverOptions: Record<string, string>;
   labels: Record<string, string>;
-  /** It may be deleted, with what is in it, when it is no more declared. */
+  /** It may be deleted, with its content, once it is no longer declared. */
   prune: boolean;
-  /** `recreate`, together with `prune`: one that differs is deleted and made anew. */
+  /** `recreate`, together with `prune`: one that differs is deleted and recreated. */
   adopt: 'match' | 'recreate';
 }

@@ -1,12 +1,12 @@
 /** A normalised project → services, networks, volumes and the trees they mount. Pure. */
 
-import { canonicalHash } from '../../core/hash.ts';
-import { mountProblem } from '../../core/reserved-paths.ts';
+import { mountProblem } from '../../core/names/reserved-paths.ts';
+import { volumePaths } from '../../core/names/volume-paths.ts';
+import { canonicalHash } from '../../core/payload/hash.ts';
 import type { Desired, Issue, ResourceId } from '../../core/types.ts';
-import { volumePaths } from '../../core/volume-paths.ts';
 import type { LoadedProject } from '../load/load.ts';
 import type { KeyPath } from '../yaml/node.ts';
-import { adoption, modeAt, toldAt } from './fairlead.ts';
+import { adoption, modeAt, settingsAt } from './fairlead.ts';
 import { networkId, serviceId, volumeId } from './ids.ts';
 import type { StackInput } from './input.ts';
 import type { NetworkSpec, VolumeSpec } from './model.ts';
@@ -21,7 +21,7 @@ export interface ResourcesInput {
   hostDir: string;
 }
 
-/** What one service needs of the whole. */
+/** The parts of the project that one service needs. */
 export interface StackContext extends ResourcesInput {
   fail(path: KeyPath, message: string): void;
   warn(path: KeyPath, message: string): void;
@@ -52,7 +52,7 @@ export function toResources(given: ResourcesInput): { resources: Desired[]; issu
   };
   // Below a directory of the host's own things lie there already.
   const isTree = given.hostDir.startsWith(`${input.treeRoot}/`);
-  const existing = isTree || toldAt(loaded, []).adopt === 'recreate' ? {} : { existing: 'held' as const };
+  const existing = isTree || settingsAt(loaded, []).adopt === 'recreate' ? {} : { existing: 'held' as const };
   const context: StackContext = {
     ...given,
     fail,
@@ -99,7 +99,7 @@ function network({ loaded, resource }: StackContext, key: string): Desired<Netwo
     .map(([name]) => serviceId(project.name, name));
   return resource(networkId(project.name, key), at, spec, {
     ...modeAt(loaded, at),
-    // What was on a network that is recreated is connected again in the same run.
+    // Containers on a network that is recreated are connected again in the same run.
     ...(members.length > 0 ? { reload: members } : {}),
   });
 }
@@ -107,7 +107,7 @@ function network({ loaded, resource }: StackContext, key: string): Desired<Netwo
 function volume({ loaded, resource, fail }: StackContext, key: string): Desired<VolumeSpec> {
   const { project } = loaded;
   const at = ['volumes', key];
-  const { prune, adopt = 'match' } = toldAt(loaded, at);
+  const { prune, adopt = 'match' } = settingsAt(loaded, at);
   const declared = project.volumes?.[key];
   const { device = '' } = declared?.driver_opts ?? {};
   const named = [...(device.startsWith('/') ? [device] : []), ...volumePaths(declared?.driver_opts).map((p) => p.path)];

@@ -1,4 +1,4 @@
-/** How often a service runs, how its containers are made anew, and what is run in them. Pure. */
+/** Number of containers of a service, how they are replaced, and the commands that are run in them. Pure. */
 
 import type { ComposeHook, ComposePort, ComposeService } from '../load/types.ts';
 import { writtenDuration } from '../spec/units.ts';
@@ -56,7 +56,7 @@ const hook = ({ command, user, privileged, working_dir, environment }: ComposeHo
   ),
 });
 
-/** What only one container on a host can have. */
+/** Settings that only one container on a host can have. */
 function refuseSingular({ fail }: StackContext, name: string, service: ComposeService, replicas: number): void {
   const at = ['services', name];
   for (const [i, port] of (service.ports ?? []).entries()) {
@@ -76,7 +76,7 @@ function refuseSingular({ fail }: StackContext, name: string, service: ComposeSe
         );
 }
 
-/** One port of the host for two of the container's: the engine would start nothing. */
+/** One host port for two container ports: the engine would start neither. */
 function refuseTwice({ fail }: StackContext, name: string, { ports = [] }: ComposeService): void {
   const keyOf = ({ protocol = 'tcp', host_ip = '', published = '' }: ComposePort) =>
     portsOf(published) === 1 ? `${protocol}/${host_ip === '0.0.0.0' ? '' : host_ip}:${published}` : null;
@@ -93,7 +93,7 @@ function refuseTwice({ fail }: StackContext, name: string, { ports = [] }: Compo
   }
 }
 
-/** How many ports of the host it may take; null leaves that to the engine. */
+/** Number of host ports that it may take; null leaves the choice to the engine. */
 function portsOf(published = ''): number | null {
   const [first = '', last = first] = published.split('-');
   return first === '' || first === '0' ? null : Number(last) - Number(first) + 1;

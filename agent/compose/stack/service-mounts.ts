@@ -1,6 +1,6 @@
 /** `volumes` of a service → what is mounted, as text or as the engine's mount object. Pure. */
 
-import { mountProblem } from '../../core/reserved-paths.ts';
+import { mountProblem } from '../../core/names/reserved-paths.ts';
 import type { ResourceId } from '../../core/types.ts';
 import type { ComposeMount, ComposeService } from '../load/types.ts';
 import { fileId, volumeId } from './ids.ts';
@@ -22,7 +22,7 @@ export function readMounts(
   });
 }
 
-/** What is decrypted is root's alone on the host, and so it is in the container. */
+/** A decrypted file belongs to root on the host, and also in the container. */
 function warnOfReader({ loaded, input, warn }: StackContext, user: string, at: readonly (string | number)[]): void {
   const repo = loaded.repoPath([...at, 'source']);
   if (repo === undefined || /^(root|0+)?(:|$)/.test(user)) return;
@@ -84,7 +84,7 @@ const RECURSION: Record<string, Record<string, unknown>> = {
   readonly: { ReadOnlyForceRecursive: true },
 };
 
-/** What the engine takes for a mount that no text describes. */
+/** Mounts in the engine's structured form, for mounts that its text form cannot describe. */
 function mountObject(
   spec: MountSpec,
   { bind, volume, tmpfs, image, consistency }: ComposeMount,

@@ -1,4 +1,4 @@
-/** One service of a normalised project → its spec and its edges. Pure. */
+/** Turns one service of a normalised project into its spec and its edges. Pure. */
 
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { ComposeAttachment, ComposeProject, ComposeService } from '../load/types.ts';
@@ -6,7 +6,7 @@ import { sharedWith } from '../spec/namespace.ts';
 import { durationOf, writtenDuration } from '../spec/units.ts';
 import { socketEnvironment, socketMounts } from './api-socket.ts';
 import { engineConfig } from './engine-config.ts';
-import { adoption, followed, judgementAt, mayBeEmpty, modeAt, toldAt } from './fairlead.ts';
+import { adoption, followed, judgementAt, mayBeEmpty, modeAt, settingsAt } from './fairlead.ts';
 import { fileMounts, targetOf } from './file-mounts.ts';
 import { networkId, serviceId } from './ids.ts';
 import {
@@ -32,7 +32,7 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
   const at = ['services', name];
   const after: ResourceId[] = [];
   const mounts = readMounts(context, name, service, id, after);
-  // What `volumes` puts in the same place wins.
+  // An entry of `volumes` with the same target wins.
   const more = [...fileMounts(context, name, service, id, after), ...socketMounts(context, name, service, id, after)];
   for (const mount of more) if (!mounts.some(({ target }) => target === mount.target)) mounts.push(mount);
   const networks = byPriority(service);
@@ -54,7 +54,7 @@ export function serviceResource(context: StackContext, name: string): Desired<Se
       [...at, 'restart'],
       `\`restart\` must be no, always, unless-stopped or on-failure[:count], got \`${restartPolicy(service)}\``,
     );
-  const { onChange } = toldAt(context.loaded, at);
+  const { onChange } = settingsAt(context.loaded, at);
   const spec: ServiceSpec = {
     project: project.name,
     service: name,
@@ -164,7 +164,7 @@ export function partners({ network_mode, pid, ipc, volumes_from, links }: Compos
   return [...shared, ...[...volumes, ...(links ?? [])].map((entry) => entry.split(':')[0] ?? '')];
 }
 
-/** Services that are to follow when this one was made anew. */
+/** Services that follow when this one was recreated. */
 const dependents = (project: ComposeProject, name: string): string[] =>
   Object.entries(project.services)
     .filter(
@@ -185,7 +185,7 @@ const restartPolicy = (service: ComposeService): string => {
 function quietFiles({ loaded }: StackContext, service: ComposeService, mounts: readonly MountSpec[]): string[] {
   return (['secrets', 'configs'] as const).flatMap((section) =>
     (service[section] ?? [])
-      .filter(({ source }) => toldAt(loaded, [section, source ?? '']).onChange === 'none')
+      .filter(({ source }) => settingsAt(loaded, [section, source ?? '']).onChange === 'none')
       .flatMap((mount) => mounts.filter((m) => m.target === targetOf(section, mount)).map((m) => m.source)),
   );
 }

@@ -1,7 +1,7 @@
-/** What services mount by relative path: kept as ordinary managed files below one path that never changes. Pure. */
+/** Repository files that services mount by relative path: kept as ordinary managed files below one stable path. Pure. */
 
-import type { HostPath } from '../../core/host-path.ts';
-import { type Content, contentOf, modeOf } from '../../core/payload.ts';
+import type { HostPath } from '../../core/names/host-path.ts';
+import { type Content, contentOf, modeOf } from '../../core/payload/payload.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { ComposeFileMount } from '../load/types.ts';
 import type { KeyPath } from '../yaml/node.ts';
@@ -22,9 +22,9 @@ export interface Trees {
 export interface MountedTree {
   /** Path in the repository, of a file or a directory. */
   repo: string;
-  /** Where it lies on the host. */
+  /** Path on the host. */
   path: string;
-  /** It is delivered as git has it, encrypted. */
+  /** The file is delivered encrypted, as it is in git. */
   isKept?: boolean;
 }
 
@@ -34,7 +34,7 @@ type Make = <S>(id: ResourceId, path: KeyPath, spec: S, more?: Partial<Desired<S
 type Given = Omit<HostPath, 'path' | 'owner' | 'group' | 'secret'> &
   Partial<Pick<HostPath, 'owner' | 'group' | 'secret'>>;
 
-/** @param existing what becomes of what lies there already */
+/** @param existing treatment of existing files */
 export function createTrees(input: StackInput, make: Make, existing: Pick<HostPath, 'existing'>): Trees {
   const made = new Map<string, Desired<HostPath>>();
   const meta = { owner: 'root', group: 'root', secret: false };

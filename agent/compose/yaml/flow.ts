@@ -75,7 +75,7 @@ function findShallow(text: string): Insertion[] {
   return insertions;
 }
 
-/** What is open at the end of a line, and where the outermost of it began. */
+/** The brackets that are open at the end of a line, and where the outermost of them began. */
 function scanLine(line: string, { depth, quote }: { depth: number; quote: string }) {
   const state = { depth, quote, opened: 0 };
   /** A value may begin here: brackets and quotes within a plain text are part of it. */

@@ -1,7 +1,7 @@
 /** A compose file as a tree whose every value knows where it was written. Pure. */
 import type { Issue } from '../../core/types.ts';
 
-/** One reading of one file. Two readings (say, by `extends` and by `include`) are two sources. */
+/** One reading of one file. Reading it twice (say, by `extends` and by `include`) makes two sources. */
 export interface Source {
   /** Path in the repository. */
   file: string;
@@ -29,7 +29,7 @@ export interface ScalarNode {
   /** Of `time`: the text that Go prints for it. */
   value: ScalarValue;
   at: Place;
-  /** Of a path that was made absolute: the file or directory in the repository that it names. */
+  /** For a path that was made absolute: the file or directory of the repository that it names. */
   repo?: string;
 }
 export interface MapNode {
@@ -83,7 +83,7 @@ export function lineStarts(content: string): number[] {
   return starts;
 }
 
-/** One complaint about a value. */
+/** One issue about a value. */
 export const issue = (at: Place, key: string, message: string, severity: Issue['severity'] = 'error'): Issue => ({
   ...position(at),
   key,

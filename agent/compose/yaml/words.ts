@@ -2,7 +2,7 @@
 
 export interface Words {
   words: string[];
-  /** Where an operator of a shell, such as `&&`, ended the command: Compose runs no shell. Characters from the beginning. */
+  /** Offset of a shell operator such as `&&` that ended the command: Compose runs no shell. In characters. */
   cutAt: number | null;
 }
 

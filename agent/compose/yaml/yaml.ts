@@ -11,7 +11,7 @@ const LIMITS = { characters: 4 * 1024 * 1024, depth: 100, values: 200_000 };
 export interface YamlDocument {
   /** undefined where the document is empty. */
   root: Node | undefined;
-  /** Where `!reset` and `!override` stand: what an earlier file says there is dropped. */
+  /** Positions of `!reset` and `!override`: they drop what an earlier file says there. */
   resets: (readonly string[])[];
 }
 
@@ -54,7 +54,7 @@ export function readYaml(source: Source, content: string): { documents: YamlDocu
 
 interface Parsing {
   events: readonly Event[];
-  /** What the events' offsets mean. */
+  /** The text that the offsets of the events refer to. */
   text: string;
   original(offset: number): number;
   error?: YAMLException;
@@ -102,7 +102,7 @@ function buildAll(given: Pick<Building, 'source' | 'content' | 'original' | 'eve
 
 interface Built {
   node: Node;
-  /** It carried `!reset`: it is not there. */
+  /** The node carried `!reset`, so it is treated as missing. */
   reset: boolean;
 }
 
@@ -134,7 +134,7 @@ function build(state: Building, path: readonly string[], at?: Place): Built {
   return { node, reset };
 }
 
-/** Of a quoted text, its quote. */
+/** The quote character of a quoted scalar. */
 function startOf(event: Event & { type: 2 | 3 | 4 }): number {
   if (event.type !== EVENT_ID.SCALAR) return Math.max(0, event.start);
   const quoted = event.style === SCALAR_STYLE.DOUBLE_QUOTED || event.style === SCALAR_STYLE.SINGLE_QUOTED;
@@ -155,7 +155,7 @@ function alias(state: Building, event: Event & { type: typeof EVENT_ID.ALIAS }, 
   const found = state.anchors.get(name);
   if (found === undefined) throw new YamlError(`unknown anchor \`*${name}\``, state.original(event.anchorStart - 1));
   if (found.node === undefined)
-    throw new YamlError(`\`*${name}\` stands inside of what it names, a circle`, state.original(event.anchorStart - 1));
+    throw new YamlError(`\`*${name}\` refers to a value that contains it`, state.original(event.anchorStart - 1));
   grow(state, found.size + 1, state.original(event.anchorStart));
   if (found.reset) state.resets.push(path);
   return { node: found.node, reset: found.reset };
@@ -189,7 +189,7 @@ function mapping(state: Building, path: readonly string[], at: Place): Node {
     const value = build(state, merge ? path : [...path, name], merge ? undefined : key.at);
     if (seen.has(name) && !merge)
       throw new YamlError(
-        `the key \`${name}\` stands twice in one mapping; it is at line ${lineOf(state, seen.get(name) ?? 0)} already`,
+        `the key \`${name}\` occurs twice in one mapping; first at line ${lineOf(state, seen.get(name) ?? 0)}`,
         key.at.offset,
       );
     seen.set(name, key.at.offset);
@@ -199,7 +199,7 @@ function mapping(state: Building, path: readonly string[], at: Place): Node {
   }
   state.next++;
   if (merged.length === 0) return { kind: 'map', entries: own, at };
-  // What is written here wins, then the first of what is merged in.
+  // Keys of the mapping itself win, then those of the first merged mapping.
   const entries = new Map<string, Node>();
   for (const part of merged)
     for (const [key, value] of (part as MapNode).entries) if (!entries.has(key)) entries.set(key, value);

@@ -1,7 +1,7 @@
-/** Records and health → what each resource, and the run as a whole, came to. Pure. */
+/** Records and health → the state of each resource, and of the run as a whole. Pure. */
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import { kindOf } from '../../core/id.ts';
-import { plannedActions, type Step } from '../../core/plan.ts';
+import { plannedActions, type Step } from '../../core/plan/plan.ts';
 import type { Health } from '../../core/provider.ts';
 import type {
   ActionRecord,
@@ -22,17 +22,17 @@ export interface JudgeInput {
   planned: Planned;
   blame: Blame;
   records: readonly ActionRecord[];
-  /** Of all that was observed, before anything was done. */
+  /** Health of everything that was observed, before anything was done. */
   health: ReadonlyMap<ResourceId, Health>;
-  /** Of what was changed, now or by an earlier run that did not see it well. */
+  /** Health of everything that was changed, by this run or by an earlier one that did not see it become well. */
   settled: ReadonlyMap<ResourceId, Health>;
-  /** What could not even be prepared: it is as it was before. */
+  /** Resources that could not even be prepared, so they are as before. */
   untouched: ReadonlySet<ResourceId>;
-  /** The run was told to end, or to make way. */
+  /** The run was stopped, or gave way to another run. */
   stopped: boolean;
-  /** Something that was planned was not even begun, or it is not known what it came to: then nothing is well yet. */
+  /** A planned action was not started, or its result is unknown; then nothing counts as well yet. */
   unfinished: boolean;
-  /** What speaks against the commit although all that it changed is well. */
+  /** Evidence against the commit although everything that it changed is well. */
   proof: Problem | null;
 }
 
@@ -82,7 +82,7 @@ export function judge(input: JudgeInput): Outcome {
     ...removals,
   ];
   const waiting = gate === null ? [] : plannedActions(plan, gate.reason).filter((a) => !planned.away.has(a.id));
-  // What is to go is still managed as long as that waits.
+  // A resource is managed as long as its removal waits.
   const heldRemovals = waiting.flatMap(({ id, op }): ResourceStatus[] =>
     op === 'remove' ? [{ id, sync: 'held', health: 'unknown', reason: 'Held' }] : [],
   );
@@ -122,7 +122,7 @@ function verdictOf(input: JudgeInput, records: readonly ActionRecord[]): Outcome
   return weighRun({ ...input, records, away: planned.away });
 }
 
-/** An action that went through, of a resource that then did not become well, has failed. */
+/** A successful action counts as failed if its resource then did not become well. */
 function failUnsettled(record: ActionRecord, health: Health | undefined): ActionRecord {
   if (record.result !== 'done' || health?.state !== 'bad') return record;
   return { ...record, result: 'failed', error: { code: health.code ?? 'Unhealthy', message: health.message } };
@@ -148,7 +148,8 @@ function judgeStep(
     const status: ResourceStatus = {
       id,
       sync: 'failed',
-      // Health is of what runs: an image that cannot be pulled takes nothing from it, and neither does something else that failed.
+      // `health` is about what runs now: an image that cannot be pulled does not affect it, and neither does another resource's
+      // failure.
       health:
         code === 'DependencyFailed' ? healthOfBlocked(step, health) : untouched ? HEALTH[health.state] : 'degraded',
       reason: code,
@@ -161,13 +162,16 @@ function judgeStep(
   const state = HEALTH[health.state];
   const reason = step.held?.code ?? (held && isWork(step) ? 'Held' : null);
   if (reason !== null) {
-    // What was never applied is not there yet: nothing that runs is worse for it.
+    // A resource that was never applied does not exist yet: nothing that runs is affected.
     const isToCome = (step.held?.change ?? step.change).op === 'create' && !step.drift;
-    return { status: { id, sync: 'held', health: isToCome ? 'unknown' : state, reason }, problem: null };
+    // A resource that differs only from a waiting commit is as the previous commit made it.
+    const isAsBefore = step.held === undefined && !step.drift && health.differs === true;
+    const ofWhatRuns = isAsBefore ? 'healthy' : state;
+    return { status: { id, sync: 'held', health: isToCome ? 'unknown' : ofWhatRuns, reason }, problem: null };
   }
   const bad = health.state === 'bad';
   const unwell = health.code ?? 'Unhealthy';
-  // It was changed, and whether it becomes well is not known yet; or it did not, which stays said until it does.
+  // It was changed, and either is not known to be well yet, or did not become well, which is reported until it does.
   const isOpen = health.state === 'wait' && (record !== undefined || unproven);
   const sync = isOpen ? 'progressing' : bad && unproven ? 'failed' : 'synced';
   const told = bad ? { code: unwell, message: health.message } : health.note;
@@ -177,13 +181,13 @@ function judgeStep(
   };
 }
 
-/** It was not touched; of what is not there yet nothing can be said. */
+/** Nothing was done to it; the health of what does not exist yet is unknown. */
 const healthOfBlocked = ({ seen }: Step, { state }: Health): HealthState =>
   seen === undefined ? 'unknown' : HEALTH[state];
 
 const awayProblem = (id: ResourceId, { observed }: Planned): Problem => {
   const error = observed.unreachable.get(kindOf(id));
-  const message = `is to be removed, and waits: ${error?.message ?? ''}`;
+  const message = `its removal waits: ${error?.message ?? ''}`;
   return { id, reason: error?.code ?? 'ObserveFailed', message, file: null, line: null };
 };
 

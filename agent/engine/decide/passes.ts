@@ -1,45 +1,47 @@
 /**
- * A run as passes over one commit each: which come first, and which follow from what one came to. Pure: the loop in
- * pursue.ts carries them out.
+ * A run as passes over one commit each: which come first, and which follow from the result of one. Pure: the loop in pursue.ts
+ * carries them out.
  */
-import type { Hold } from '../../core/provider.ts';
-import type { Choice } from '../../core/target.ts';
-import type { Gate } from '../../core/types.ts';
-import type { Remembered, WayBack } from '../../store/commits.ts';
-import type { Outcome } from '../types.ts';
-import { LOOK, type Mode, REPAIR, STAY, TRY, WAY_BACK } from './mode.ts';
 
-/** What a run knows before it touches anything. */
+import type { Choice } from '../../core/plan/target.ts';
+import type { Hold } from '../../core/provider.ts';
+import type { Gate } from '../../core/types.ts';
+import type { PendingRollback, Remembered } from '../../store/commits.ts';
+import type { Outcome } from '../types.ts';
+import { LOOK, type Mode, REPAIR, ROLLBACK, STAY, TRY } from './mode.ts';
+
+/** The state that a run knows before it changes anything. */
 export interface Situation {
   head: string;
-  /** Hash of all that the head would make this host. */
+  /** Hash of the desired state under the head. */
   content: string;
   choice: Choice;
-  /** Whether the host may go to the commit that it is to stay on; null if it is to stay on none. */
+  /** The review's answer for the commit to stay on; null if the host is to stay on none. */
   stay: { hold: Hold | null } | null;
-  /** Of the head's host.yaml. */
+  /** `rollback` of the head's host.yaml. */
   rollback: 'auto' | 'off';
-  /** Why nothing is touched, or why the head waits. */
+  /** Why nothing is changed, or why the head waits. */
   gate: Gate | null;
   memory: Remembered;
 }
 
-/** Converges the host to a commit. */
+/** A pass that converges the host to a commit. */
 export interface CommitPass {
   /**
-   * `try` the head; `again` after it proved innocent. `repair` it if it is accepted; `keep` what is accepted in repair while
-   * the head waits or is refused. `stay` on another commit; `back` from the head. `look`: touch nothing.
+   * `try`: try the head; `again`: try it again, because it was not the cause of the failure. `repair`: repair the accepted
+   * head. `keep`: repair the accepted commit while the head waits or is refused. `stay`: stay on another commit. `back`: roll
+   * back from the head. `look`: change nothing.
    */
-  role: 'try' | 'again' | 'repair' | 'keep' | 'stay' | 'back' | 'look';
+  role: 'try' | 'again' | 'repair' | 'keep' | 'stay' | 'rollback' | 'look';
   on: string;
   mode: Mode;
   gate: Gate | null;
 }
 
-/** Everything is taken back: sees whether the endpoints that were lost answer again. */
+/** A pass after a rollback: checks whether the endpoints that were lost answer again. */
 export interface ReconnectPass {
   role: 'reconnect';
-  wayBack: WayBack;
+  pendingRollback: PendingRollback;
 }
 
 export type Pass = CommitPass | ReconnectPass;
@@ -51,43 +53,45 @@ const pass = (role: CommitPass['role'], on: string, mode: Mode, gate: Gate | nul
   gate,
 });
 
-/** The passes that a run begins with. */
+/** The first passes of a run. */
 export function decide({ head, choice, stay, gate, memory }: Situation): Pass[] {
-  const { wayBack, accepted } = memory;
+  const { pendingRollback, accepted } = memory;
   if (gate?.kind === 'pause') return [pass('look', head, LOOK, gate)];
-  // Where it should stay it may not go: what runs is kept in repair, and nothing else is done.
+  // The review refuses the commit to stay on, so the run only repairs the accepted one.
   if (choice.act === 'stay' && stay !== null && stay.hold !== null)
     return accepted === null
       ? [pass('look', head, LOOK, choice.gate)]
-      : [pass('keep', accepted, wayBack?.to === accepted ? WAY_BACK : REPAIR)];
-  if (choice.act === 'stay') return [pass('stay', choice.on, wayBack?.to === choice.on ? WAY_BACK : STAY)];
+      : [pass('keep', accepted, pendingRollback?.to === accepted ? ROLLBACK : REPAIR)];
+  if (choice.act === 'stay') return [pass('stay', choice.on, pendingRollback?.to === choice.on ? ROLLBACK : STAY)];
   if (gate !== null) return hold(head, gate, memory);
-  // Without the server, the commit that a way back leads to stands in for the head.
-  if (wayBack?.to === head) return [pass('repair', head, WAY_BACK)];
+  // Without the server, the target of an unfinished rollback stands in for the head.
+  if (pendingRollback?.to === head) return [pass('repair', head, ROLLBACK)];
   if (choice.act === 'repair') return [pass('repair', head, REPAIR)];
   return [pass('try', head, TRY)];
 }
 
-/** The head waits: what was accepted is kept in repair, then it is shown what the head would change. */
+/** The head waits: repair the accepted commit, then show what the head would change. */
 const hold = (head: string, gate: Gate, memory: Remembered): Pass[] => [
   ...keep(head, memory),
   pass('look', head, LOOK, gate),
 ];
 
-const keep = (head: string, { accepted, wayBack }: Remembered): Pass[] =>
-  accepted === null || accepted === head ? [] : [pass('keep', accepted, wayBack?.to === accepted ? WAY_BACK : REPAIR)];
+const keep = (head: string, { accepted, pendingRollback }: Remembered): Pass[] =>
+  accepted === null || accepted === head
+    ? []
+    : [pass('keep', accepted, pendingRollback?.to === accepted ? ROLLBACK : REPAIR)];
 
-/** What is to be remembered of a pass, before anything follows from it. */
+/** A note that the run records about a pass before it continues. */
 export type Note =
-  /** Repairs go by this commit from now on; `good`: everything under it is well. */
+  /** Repairs follow this commit from now on; `good`: everything under it is well. */
   | { type: 'accept'; commit: string; good: boolean }
-  /** The head did not settle: it is bad, and the last good commit is applied. */
-  | { type: 'take back'; wayBack: WayBack; isSilence: boolean }
+  /** The head did not settle: it is recorded as bad, and the last good commit is applied. */
+  | { type: 'roll back'; pendingRollback: PendingRollback; isSilence: boolean }
   /**
-   * `innocent`: taking the commit back did not help, so that it is not bad and is tried again; `failed`: what ran before did
-   * not become well either.
+   * The rollback ended. `isRetried`: it did not help, so the commit is not bad and is tried again; `failed`: the previous commit
+   * did not become well either.
    */
-  | { type: 'way back ended'; content: string; innocent: boolean; failed?: true };
+  | { type: 'rollback ended'; content: string; isRetried: boolean; failed?: true };
 
 export interface Conclusion {
   note: Note | null;
@@ -98,92 +102,100 @@ const NOTHING: Conclusion = { note: null, next: [] };
 
 export interface Concluding {
   situation: Situation;
-  /** As it stands now. */
+  /** The current record. */
   memory: Remembered;
   /** Names of the endpoints that the commit on trial cut off. */
   lost: readonly string[];
-  /** They are merely silent: no proof against the commit. */
+  /** They are only silent, which is no proof against the commit. */
   isSilence: boolean;
 }
 
-/** What follows from a pass over a commit. @param outcome null if the commit could not be read */
+/** The note and the next passes after a pass over a commit. @param outcome null if the commit could not be read */
 export function conclude(done: CommitPass, outcome: Outcome | null, given: Concluding): Conclusion {
   const { memory } = given;
-  // The try let go of the way back; what is kept instead of the head goes it all the same.
-  const asBegun = { ...memory, wayBack: given.situation.memory.wayBack };
+  // The try cleared `pendingRollback`; the commit that is kept instead of the head still needs it.
+  const asBegun = { ...memory, pendingRollback: given.situation.memory.pendingRollback };
   if (done.role === 'look') return NOTHING;
   if (done.role === 'keep')
-    return done.on === memory.wayBack?.to ? endOfWayBack(outcome?.verdict ?? 'open', memory) : NOTHING;
-  // It cannot be applied, or says nothing to this host: what runs is still looked after.
+    return done.on === memory.pendingRollback?.to ? endOfRollback(outcome?.verdict ?? 'open', memory) : NOTHING;
+  // The commit cannot be applied, or declares nothing for this host: still repair what runs.
   if (done.role === 'stay' && !isApplied(outcome) && (outcome?.gate ?? null) === null)
     return { note: null, next: keep(done.on, asBegun) };
-  if (done.role === 'stay' || done.role === 'back') return settledOn(done, outcome, given);
+  if (done.role === 'stay' || done.role === 'rollback') return settledOn(done, outcome, given);
   if (outcome === null) return NOTHING;
   if (done.role === 'try' && outcome.gate?.kind === 'prune')
     return { note: null, next: hold(done.on, outcome.gate, asBegun) };
-  // Refused, or of no meaning to this host, or it could not even be begun. A gate is none of these.
+  // The commit was refused, declares nothing for this host, or could not be started. A gate is none of these.
   if (done.role === 'try' && (outcome.rejected || (outcome.verdict === 'untouched' && outcome.gate === null)))
     return { note: null, next: keep(done.on, asBegun) };
   return judged(done.on, outcome, given);
 }
 
-/** After a pass over another commit than the head. */
+/** The same for a pass over another commit than the head. */
 function settledOn({ role, on: commit }: CommitPass, outcome: Outcome | null, given: Concluding): Conclusion {
   const { memory, situation } = given;
   const isWell = outcome !== null && !outcome.rejected && isProven(outcome.verdict);
-  // What cannot be read any more, or does not pass, proves nothing; nor is it tried for ever.
-  const end = outcome === null || outcome.rejected ? brokenWayBack(memory) : endOfWayBack(outcome.verdict, memory);
+  // If the target cannot be read any more or is rejected, the rollback ends without proof; it is not repeated for ever.
+  const end =
+    outcome === null || outcome.rejected ? rollbackWithoutTarget(memory) : endOfRollback(outcome.verdict, memory);
   if (isWell) return { note: { type: 'accept', commit, good: false }, next: end.next };
-  // A person wants this very commit here, well or not: drift is what differs from it.
+  // An operator pinned this very commit, well or not: from now on drift is a difference from it.
   const isPinned = role === 'stay' && situation.choice.act === 'stay' && situation.choice.gate?.kind === 'pin';
   if (isPinned && isApplied(outcome) && end.note === null)
     return { note: { type: 'accept', commit, good: false }, next: end.next };
   return end;
 }
 
-/** Something of the commit was done, or would have been had it not been there already. */
+/** Whether something of the commit was done, or nothing was left to do. */
 const isApplied = (outcome: Outcome | null): boolean =>
   outcome !== null && !outcome.rejected && outcome.verdict !== 'untouched';
 
-/** Whether a commit has proved itself, is still open, or is taken back. */
+/** Whether a commit has proved itself, is still open, or is rolled back. */
 function judged(commit: string, outcome: Outcome, { situation, memory, lost, isSilence }: Concluding): Conclusion {
   const { content, rollback } = situation;
   const { accepted, lastGood, lastGoodContent } = memory;
-  const end = endOfWayBack(outcome.verdict, memory);
+  const end = endOfRollback(outcome.verdict, memory);
   if (isProven(outcome.verdict)) return { note: { type: 'accept', commit, good: true }, next: end.next };
-  // Repairs of what was accepted never go back, and what is open is the next run's.
+  // A repair of the accepted commit is never rolled back, and an open verdict is left to the next run.
   if (accepted === commit || outcome.verdict !== 'unwell') return end;
-  // There is nothing to go back to: from here on it is repaired like any accepted commit.
+  // There is no earlier commit to return to, so this one is repaired like an accepted commit.
   if (rollback === 'off' || lastGood === null || lastGoodContent === content)
     return { note: { type: 'accept', commit, good: false }, next: [] };
-  const wayBack = { from: commit, content, to: lastGood, endpoints: lost };
-  return { note: { type: 'take back', wayBack, isSilence }, next: [pass('back', lastGood, WAY_BACK)] };
+  const pendingRollback = { from: commit, content, to: lastGood, endpoints: lost };
+  return { note: { type: 'roll back', pendingRollback, isSilence }, next: [pass('rollback', lastGood, ROLLBACK)] };
 }
 
-/** What needs a hand on this host speaks against no commit. */
+/** A failure that needs an operator on this host is no evidence against a commit. */
 const isProven = (verdict: Outcome['verdict']): boolean => verdict === 'well' || verdict === 'partly';
 
-/** A way back that was brought to its end is judged. If what ran before did not become well either, the commit was innocent. */
-function endOfWayBack(verdict: Outcome['verdict'], { wayBack }: Remembered): Conclusion {
-  if (wayBack === null) return NOTHING;
-  if (isProven(verdict)) return { note: null, next: [{ role: 'reconnect', wayBack }] };
+/** Judges a finished rollback. If the previous commit did not become well either, the rolled-back commit was not the cause. */
+function endOfRollback(verdict: Outcome['verdict'], { pendingRollback }: Remembered): Conclusion {
+  if (pendingRollback === null) return NOTHING;
+  if (isProven(verdict)) return { note: null, next: [{ role: 'reconnect', pendingRollback }] };
   if (verdict !== 'unwell') return NOTHING;
-  return { note: { type: 'way back ended', content: wayBack.content, innocent: true, failed: true }, next: [] };
+  return {
+    note: { type: 'rollback ended', content: pendingRollback.content, isRetried: true, failed: true },
+    next: [],
+  };
 }
 
-const brokenWayBack = ({ wayBack }: Remembered): Conclusion =>
-  wayBack === null
+const rollbackWithoutTarget = ({ pendingRollback }: Remembered): Conclusion =>
+  pendingRollback === null
     ? NOTHING
-    : { note: { type: 'way back ended', content: wayBack.content, innocent: false }, next: [] };
+    : { note: { type: 'rollback ended', content: pendingRollback.content, isRetried: false }, next: [] };
 
 /**
- * What follows when everything was taken back and the endpoints were asked again.
- * @param isLost some stayed out of reach: the commit was innocent
+ * The same after a rollback, when the endpoints were probed again.
+ * @param isLost some stayed unreachable, so the commit was not the cause
  * @param head the commit that the run is about
  */
-export function concludeWayBack({ from, content }: WayBack, head: string, { isLost }: { isLost: boolean }): Conclusion {
+export function concludeRollback(
+  { from, content }: PendingRollback,
+  head: string,
+  { isLost }: { isLost: boolean },
+): Conclusion {
   return {
-    note: { type: 'way back ended', content, innocent: isLost },
+    note: { type: 'rollback ended', content, isRetried: isLost },
     next: isLost && from === head ? [pass('again', head, TRY)] : [],
   };
 }

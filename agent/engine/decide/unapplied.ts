@@ -1,5 +1,5 @@
-/** Outcomes of commits of which nothing was applied, and problems as status shows them. Pure. */
-import type { Step } from '../../core/plan.ts';
+/** Outcomes of commits that were not applied, and problems in the form of status. Pure. */
+import type { Step } from '../../core/plan/plan.ts';
 import type { Checkout, Issue, Problem } from '../../core/types.ts';
 import type { AgentError } from '../../errors.ts';
 import type { Loaded, Outcome } from '../types.ts';
@@ -10,7 +10,7 @@ export interface RejectedOptions {
   checkout: Checkout;
   loaded: Loaded;
   problems: Problem[];
-  /** False where this host runs this very commit, which became wrong by a change here: a lost key, say. */
+  /** False if this host already runs this commit, which became invalid by a change on the host: a lost key, say. */
   isNew: boolean;
 }
 
@@ -19,7 +19,7 @@ export function rejected({ checkout, loaded, problems, isNew }: RejectedOptions)
   const count = problems.length === 1 ? 'an error' : `${problems.length} errors`;
   const what = isNew
     ? `has ${count} and was not applied`
-    : `was applied before and has ${count} now, all stays as it is`;
+    : `was applied before and has ${count} now; nothing was changed`;
   const message = `commit ${short(checkout)} ${what}: ${first?.message ?? ''}`;
   return {
     ...empty(checkout, loaded),
@@ -37,8 +37,8 @@ export function unassigned(checkout: Checkout, loaded: Loaded): Outcome {
   return { ...empty(checkout, loaded), hostStates: ['unassigned'], reason: 'Unassigned', message };
 }
 
-/** It was not begun, since that could not be recorded. */
-export function unbegun(checkout: Checkout, loaded: Loaded, error: AgentError): Outcome {
+/** The commit was not started, because its start could not be recorded. */
+export function notBegun(checkout: Checkout, loaded: Loaded, error: AgentError): Outcome {
   const message = `commit ${short(checkout)} waits: ${error.message}`;
   return { ...empty(checkout, loaded), hostStates: ['failed'], reason: error.code, message };
 }

@@ -1,40 +1,41 @@
-/** Whether the version of the agent that the head wants is put in place now. Pure. */
-import type { UpgradeResult } from '../../core/agent-upgrade.ts';
-import type { PackageFormat, WantedAgent } from '../../core/agent-wanted.ts';
+/** Whether the agent version that the head wants is installed now. Pure. */
+
 import type { Gate, Problem } from '../../core/types.ts';
+import type { UpgradeResult } from '../../core/version/agent-upgrade.ts';
+import type { PackageFormat, WantedAgent } from '../../core/version/agent-wanted.ts';
 
 export interface UpgradeSituation {
   wanted: WantedAgent;
-  /** Of the agent that runs. */
+  /** Version of the agent that runs. */
   version: string;
-  /** Of the package; null where the file is not in the repository. */
+  /** Digest of the package; null if the file is not in the repository. */
   sha256: string | null;
-  /** This very package failed here before. */
+  /** The earlier failure of this very package on this host, if there was one. */
   failed: UpgradeResult | null;
-  /** Which packages this host takes. */
+  /** The package format that this host can install. */
   format: PackageFormat | null;
-  /** A closed window, or work that is under way. */
+  /** A closed window, or work in progress. */
   gate: Gate | null;
-  /** A person asks for another try. */
+  /** A person asked for another try. */
   force: boolean;
 }
 
 export type UpgradeChoice =
   | { act: 'none' }
-  /** The commit goes on without it. */
-  | { act: 'go on'; problem: Problem }
-  /** The commit waits, too. */
+  /** The commit is applied without the upgrade. */
+  | { act: 'keep'; problem: Problem }
+  /** The commit waits as well. */
   | { act: 'wait'; gate: Gate }
   | { act: 'upgrade'; sha256: string };
 
 export function chooseUpgrade(given: UpgradeSituation): UpgradeChoice {
   const { wanted, version, sha256, failed, format, gate, force } = given;
-  // What is wrong with the repository is said by the loader.
+  // The loader reports what is wrong in the repository.
   const isMissing = sha256 === null || (wanted.sha256 !== null && wanted.sha256 !== sha256);
   if (wanted.version === version || isMissing) return { act: 'none' };
-  if (failed !== null && !force) return { act: 'go on', problem: failedProblem(wanted, failed) };
+  if (failed !== null && !force) return { act: 'keep', problem: failedProblem(wanted, failed) };
   if (format === null)
-    return unfit(wanted, 'fairlead was installed here by no package; upgrade it as it was installed');
+    return unfit(wanted, 'fairlead was installed by no package on this host; upgrade it in the way it was installed');
   if (format !== wanted.format)
     return unfit(wanted, `fairlead was installed here as ${NAMES[format]}, and the package is ${NAMES[wanted.format]}`);
   return gate === null ? { act: 'upgrade', sha256 } : { act: 'wait', gate };
@@ -43,8 +44,8 @@ export function chooseUpgrade(given: UpgradeSituation): UpgradeChoice {
 const NAMES: Readonly<Record<PackageFormat, string>> = { deb: 'a .deb', rpm: 'an .rpm', tarball: 'a tarball' };
 
 const unfit = (wanted: WantedAgent, why: string): UpgradeChoice => ({
-  act: 'go on',
-  problem: upgradeProblem(wanted, 'AgentUpgradeUnfit', `this host does not get fairlead ${wanted.version}: ${why}`),
+  act: 'keep',
+  problem: upgradeProblem(wanted, 'AgentUpgradeUnfit', `this host cannot install fairlead ${wanted.version}: ${why}`),
 });
 
 export const upgradeProblem = (
@@ -57,6 +58,6 @@ function failedProblem(wanted: WantedAgent, { from, message: why }: UpgradeResul
   return upgradeProblem(
     wanted,
     'AgentUpgradeFailed',
-    `fairlead ${wanted.version} was tried and not kept: ${why}; ${from} goes on. Name another version, or run \`fairlead sync --force\``,
+    `fairlead ${wanted.version} failed and was rolled back: ${why}; ${from} runs again. Name another version, or run \`fairlead sync --force\``,
   );
 }

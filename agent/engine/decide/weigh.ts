@@ -1,21 +1,21 @@
-/** Evidence of a run → whose fault each failure is, and what they come to together. Pure. */
+/** Evidence of a run → who caused each failure, and the verdict on the commit. Pure. */
 import type { Fault, ReasonCode } from '../../../manifests-schema/reasons.ts';
-import { faultOf, type Proof, weigh } from '../../core/blame.ts';
-import { requirements, withNeeded } from '../../core/graph.ts';
+import { requirements, withNeeded } from '../../core/order/graph.ts';
+import { faultOf, type Proof, weigh } from '../../core/plan/blame.ts';
 import type { Health } from '../../core/provider.ts';
 import type { ActionRecord, Desired, ResourceId } from '../../core/types.ts';
 
 export interface Blame {
-  /** Whose fault it is that a resource failed in this way. */
+  /** Whose fault it is that a resource failed with this code. */
   (id: ResourceId, code: ReasonCode, op?: ActionRecord['op']): Fault;
-  /** All that a resource needs, directly or not, and itself. */
+  /** A resource and all that it needs, directly or indirectly. */
   needs(id: ResourceId): ReadonlySet<ResourceId>;
 }
 
-/** Failures of these codes may be those of something else that was waited for. */
+/** Codes of a failure that another resource may have caused. */
 const OF_ANOTHER: readonly ReasonCode[] = ['DependencyNotReady'];
 
-/** @param unwell what was unwell before the commit began */
+/** @param unwell resources that were unwell before the commit began */
 export function createBlame(wants: readonly Desired[], unwell: ReadonlySet<ResourceId>): Blame {
   let needed: ReturnType<typeof requirements> | null = null;
   const needs = (id: ResourceId): ReadonlySet<ResourceId> => {
@@ -35,23 +35,26 @@ export function createBlame(wants: readonly Desired[], unwell: ReadonlySet<Resou
 export interface RunEvidence {
   blame: Blame;
   records: readonly ActionRecord[];
-  /** Of what was changed, now or by an earlier run that did not see it well. */
+  /** Health of everything that was changed, by this run or by an earlier one that did not see it become well. */
   settled: ReadonlyMap<ResourceId, Health>;
-  /** Resources whose kind is out of reach. */
+  /** Resources whose kind is unreachable. */
   away: ReadonlySet<ResourceId>;
   stopped: boolean;
-  /** Something that was planned was not even begun, or it is not known what it came to. */
+  /** A planned action was not started, or its result is unknown. */
   unfinished: boolean;
 }
 
-/** Whose fault the failed actions are. Those that were blocked say nothing of their own. */
+/** The fault of each failed action. Blocked actions are left out: another failure caused them. */
 export const faultsOf = ({ records, blame }: Pick<RunEvidence, 'records' | 'blame'>): Fault[] =>
   records.filter(isOfItsOwn).map((r) => blame(r.id, r.error?.code ?? 'ApplyFailed', r.op));
 
 const isOfItsOwn = ({ result, error }: ActionRecord): boolean =>
   result === 'failed' && !OF_ANOTHER.includes(error?.code ?? 'ApplyFailed');
 
-/** It waited for something that this run settles: that alone decides, and it is tried again if that becomes well. */
+/**
+ * Whether it waited for something that this run settles. Then only that counts, and the action is tried again if it becomes
+ * well.
+ */
 const followsAnother = ({ blame, settled }: RunEvidence, record: ActionRecord): boolean =>
   [...blame.needs(record.id)].some((id) => settled.has(id));
 

@@ -1,4 +1,4 @@
-/** Drift by event: the kinds' watchers, kept told of what is managed, and the hints that they give. */
+/** Drift by events: passes the managed resources to the watchers of the kinds, and their hints to the loop. */
 import type { Watcher } from '../../core/provider.ts';
 import type { Desired, Problem, ResourceId } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
@@ -8,11 +8,11 @@ import { createHints, type Finding } from './hints.ts';
 
 export interface DriftOptions {
   watchers: readonly Watcher[];
-  /** What the host is held to now: the same array as long as nothing changed. */
+  /** The resources that the host is held to now: the same array as long as nothing changed. */
   managed(): Promise<readonly Desired[]>;
-  /** Asks for a look at these. */
+  /** Requests a run for these resources. */
   deliver(ids: readonly ResourceId[]): void;
-  /** Tells the fleet that a resource keeps drifting. */
+  /** Reports that a resource keeps drifting. */
   contended(id: ResourceId, count: number, message: string): void;
   /** Monotonic, in ms. */
   now(): number;
@@ -20,11 +20,11 @@ export interface DriftOptions {
 }
 
 export interface Drift {
-  /** Subscribes; does not wait for what is away. */
+  /** Subscribes; does not wait for a watcher that cannot start yet. */
   start(): void;
-  /** Takes in what a run found, and what is managed after it. */
+  /** Processes the result of a run, and updates the watchers. */
   finished(result: RunResult): void;
-  /** What keeps drifting, and what goes unwatched. */
+  /** Resources that keep drifting, and changes that cannot be watched. */
   problems(): Problem[];
   stop(): void;
 }
@@ -43,10 +43,10 @@ export function createDrift(options: DriftOptions): Drift {
       log.warn({ resource: id, count }, message);
       options.contended(id, count, message);
     },
-    calmed: (id, count) => log.info({ resource: id, count }, 'does not drift any more'),
+    calmed: (id, count) => log.info({ resource: id, count }, 'no longer drifts'),
   });
 
-  /** Tells the watchers what is managed, where that changed; they hint what is new to them. */
+  /** Passes the managed resources to the watchers, if they changed; the watchers hint the new ones. */
   async function refresh(): Promise<void> {
     try {
       const now = await options.managed();
@@ -89,7 +89,7 @@ export function createDrift(options: DriftOptions): Drift {
     },
     finished(result) {
       hints.found(findingsOf(result));
-      // Whoever waits for the run is answered first.
+      // Callers that wait for the run are answered first.
       setImmediate(() => void refresh());
     },
     problems() {
@@ -111,14 +111,14 @@ export function createDrift(options: DriftOptions): Drift {
   };
 }
 
-/** What a run says of the resources it looked at. Pure. */
+/** The findings of a run about the resources that it observed. Pure. */
 export function findingsOf({ outcome, part }: Pick<RunResult, 'outcome' | 'part'>): Map<ResourceId, Finding> {
   const findings = new Map<ResourceId, Finding>();
   const waiting = new Set(outcome.resources.filter((r) => r.health === 'progressing').map((r) => r.id));
   const unwell = new Set(outcome.resources.filter((r) => r.health === 'degraded').map((r) => r.id));
   for (const id of waiting) findings.set(id, { outcome: 'still', waiting: true });
-  // That something is unwell, again and again, is no drift as long as nobody puts it right: a container that crashes is
-  // started by its engine. Where that is in vain, the starts of our own tell of it.
+  // An unwell resource that nobody repairs is no drift: the Docker engine restarts a container that crashes. If that does not
+  // help, fairlead's own restarts show up as actions.
   for (const id of part?.hinted ?? []) findings.set(id, { outcome: 'still', waiting: waiting.has(id) });
   for (const { id, drift, result } of outcome.actions) {
     if (!drift || result === 'held') continue;

@@ -1,31 +1,34 @@
 /**
- * Hints of drift on their way to the loop: a burst becomes one look, and what keeps drifting is looked at less and less
- * often, so that it takes nothing from the rest.
+ * Collects hints of drift: a burst becomes one run, and a resource that keeps drifting is observed less and less often, so that
+ * it does not slow down the others.
  */
 import type { ResourceId } from '../../core/types.ts';
 
-/** What a look at a resource came to. */
+/** The result of observing a hinted resource. */
 export interface Finding {
-  /** Nothing was put right, since nothing had drifted; or it had and was put right; or it could not be, or is not well for all that. */
+  /**
+   * `still`: nothing was repaired, because nothing had drifted. `repaired`: it had drifted and was repaired. `failing`: the
+   * repair failed, or did not make it well.
+   */
   outcome: 'still' | 'repaired' | 'failing';
-  /** It is on its way: worth another look soon. */
+  /** It is progressing, so it is observed again soon. */
   waiting: boolean;
 }
 
 export interface Contention {
   id: ResourceId;
-  /** Repairs, done or tried, since it began to drift again and again. */
+  /** Repairs, successful or not, since it started to drift repeatedly. */
   count: number;
-  /** Milliseconds until it is looked at again. */
+  /** Milliseconds until it is observed again. */
   waitMs: number;
 }
 
 export interface HintsOptions {
-  /** These are to be looked at now. */
+  /** Requests a run for these resources. */
   deliver(ids: readonly ResourceId[]): void;
   /** Monotonic, in ms. */
   now(): number;
-  /** This resource keeps drifting; told once until it has been quiet. */
+  /** This resource keeps drifting; called once until it has been quiet. */
   contended(contention: Contention): void;
   /** It has been quiet for long enough. */
   calmed(id: ResourceId, count: number): void;
@@ -34,52 +37,55 @@ export interface HintsOptions {
 export interface Hints {
   hint(id: ResourceId): void;
   found(findings: ReadonlyMap<ResourceId, Finding>): void;
-  /** All others are managed no more, and nobody can fight for them. */
+  /** Forgets all other resources, because they are no longer managed. */
   keep(managed: { has(id: ResourceId): boolean }): void;
-  /** What is backed off now. */
+  /** The resources that are backed off now. */
   contentions(): Contention[];
   stop(): void;
 }
 
-/** Changes come in bursts (an editor's rename, a container's stop); the look follows the last, within a bound from the first. */
+/**
+ * Changes come in bursts (an editor's rename, a container's stop). A run starts this long after the last one, at most
+ * `BURST_MS` after the first. Milliseconds.
+ */
 const QUIET_MS = 50;
 const BURST_MS = 250;
-/** Twenty repairs in a row are a fight; failed ones weigh more. One is forgiven every six seconds. */
+/** Twenty repairs in a row count as contention; failed ones weigh more. One is forgiven every six seconds. */
 const FIGHT = 20;
 const WEIGHT: Record<Finding['outcome'], number> = { still: 0, repaired: 1, failing: 4 };
 const FORGIVE_MS = 6_000;
 const FIRST_WAIT_MS = 1_000;
 const LAST_WAIT_MS = 300_000;
-/** Looks that find nothing are cheap, but a resource that is hinted all the time gets no more than this of them. */
+/** Runs that find nothing are cheap, but a resource that is hinted all the time gets at most this many of them. */
 const IDLE_LOOKS = 20;
 const IDLE_FORGIVE_MS = 2_000;
 const IDLE_WAIT_MS = 2_000;
-/** Something that is on its way is looked at again after this, then twice as long, … */
+/** A progressing resource is observed again after this time, then after twice as long, and so on. */
 const FOLLOW_MS = 1_000;
 const LAST_FOLLOW_MS = 10_000;
 
 interface Track {
-  /** Leaky buckets: repairs, and looks in vain. */
+  /** Leaky buckets: `heat` counts repairs, `idle` counts runs that found nothing. */
   heat: number;
   idle: number;
   at: number;
   count: number;
   fighting: boolean;
   waitMs: number;
-  /** Not looked at before. */
+  /** It is not observed before this time. */
   until: number;
   followMs: number;
-  /** When it was to be looked at again; 0 while it is not on its way. */
+  /** When it is due to be observed again; 0 if it is not progressing. */
   followAt: number;
 }
 
 export function createHints(options: HintsOptions): Hints {
   const tracks = new Map<ResourceId, Track>();
-  /** Hinted just now; they are looked at together. */
+  /** Resources hinted just now; one run observes them together. */
   const burst = new Set<ResourceId>();
   let firstAt = 0;
   let burstAt = Number.POSITIVE_INFINITY;
-  /** Id → when it is to be looked at: backed off, or to be followed. */
+  /** Id → time of the next observation, because it is backed off or progressing. */
   const later = new Map<ResourceId, number>();
   let laterAt = Number.POSITIVE_INFINITY;
   let timer: NodeJS.Timeout | null = null;
@@ -146,7 +152,7 @@ export function createHints(options: HintsOptions): Hints {
     track.heat += weight;
     track.count += 1;
     if (track.heat < FIGHT && !track.fighting) return;
-    // The level stays up while the fight goes on: a wait that grows must not cool it.
+    // The level stays up during contention: a longer wait must not lower it.
     track.heat = FIGHT;
     track.waitMs = track.fighting ? Math.min(track.waitMs * 2, LAST_WAIT_MS) : FIRST_WAIT_MS;
     track.until = options.now() + track.waitMs;
@@ -156,7 +162,7 @@ export function createHints(options: HintsOptions): Hints {
   };
 
   const calm = (id: ResourceId, track: Track) => {
-    // Quiet for a whole further wait after the last one ended: the fight is over.
+    // It was quiet for a whole further wait after the last one ended, so the contention is over.
     if (track.fighting && options.now() - track.until > Math.max(track.waitMs, FORGIVE_MS)) {
       track.fighting = false;
       options.calmed(id, track.count);
@@ -168,7 +174,7 @@ export function createHints(options: HintsOptions): Hints {
     const now = options.now();
     if (!waiting) [track.followMs, track.followAt] = [FOLLOW_MS, 0];
     else if (!later.has(id)) {
-      // A look that a hint asked for in between makes the pauses no longer.
+      // An observation in between, caused by a hint, does not lengthen the pauses.
       if (track.followAt > 0 && now >= track.followAt) track.followMs = Math.min(track.followMs * 2, LAST_FOLLOW_MS);
       track.followAt = now + track.followMs;
       postpone(id, Math.max(track.followAt, track.until));
@@ -207,7 +213,7 @@ export function createHints(options: HintsOptions): Hints {
       for (const id of burst) if (!managed.has(id)) burst.delete(id);
     },
     contentions() {
-      // Asked at every status, while all that is managed may have a track.
+      // Called for every status, so it does not copy the tracks, which may cover all managed resources.
       const fighting: Contention[] = [];
       for (const id of tracks.keys()) {
         const track = tracks.get(id);

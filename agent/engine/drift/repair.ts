@@ -1,9 +1,12 @@
-/** A run for what may have drifted: the stages of a reconcile on a part of the host, by what it runs, without the server. */
+/**
+ * A run for resources that may have drifted: the stages of a reconcile on a part of the host, against what it runs, without the
+ * server.
+ */
 import { kindOf } from '../../core/id.ts';
-import { makePlan, type Step } from '../../core/plan.ts';
+import { affected } from '../../core/order/subset.ts';
+import { makePlan, type Step } from '../../core/plan/plan.ts';
+import { pausedWith } from '../../core/plan/resource-pause.ts';
 import type { Health } from '../../core/provider.ts';
-import { pausedWith } from '../../core/resource-pause.ts';
-import { affected } from '../../core/subset.ts';
 import type { ActionRecord, Gate, ResourceId } from '../../core/types.ts';
 import { withFields } from '../../log.ts';
 import { judge } from '../decide/judge.ts';
@@ -12,7 +15,7 @@ import { createRun } from '../run/create-run.ts';
 import { pauseGate } from '../run/gates.ts';
 import { OBSERVING } from '../run/plan-for.ts';
 import type { RunResult } from '../run/reconcile.ts';
-import { recordRun } from '../run/record.ts';
+import { recordRun } from '../run/records/record.ts';
 import { applySteps, isWork, prepare } from '../steps/apply.ts';
 import { withSeenEffects } from '../steps/effects.ts';
 import { indexed, observe } from '../steps/observe.ts';
@@ -20,14 +23,14 @@ import { concludeSettled } from '../steps/settle.ts';
 import { pauseInForce, resourcePausesInForce } from '../steps/window.ts';
 import type { EngineDeps, Holding, Loaded, Outcome, Planned, Run, RunRequest } from '../types.ts';
 
-/** Before each further try; null after the last. */
+/** Pause before each further try, in ms; null after the last. */
 const PAUSES_MS = [100, 200, 400, null];
 
 /**
- * Looks at the hinted resources and at what hangs on them, and puts right what differs from a declaration that had been
- * applied before; what was never applied is the next full run's. It does not wait for anything to settle, so that one
- * slow container keeps no other repair waiting: who hinted looks again.
- * @param previous the last run: what it says of all other resources still stands
+ * Observes the hinted resources and those that depend on them, and repairs differences from a declaration that was applied
+ * before; a declaration that was never applied is left to the next full run. It does not wait for settle, so that one slow
+ * container delays no other repair: the watcher that hinted observes it again.
+ * @param previous the last run: its results for all other resources stay valid
  */
 export async function repair(
   deps: EngineDeps,
@@ -42,10 +45,10 @@ export async function repair(
   const planned = await planSettled(run, loaded, hinted, previous.outcome);
   const { plan, gate } = planned;
   const untouched = new Set<ResourceId>();
-  const blame = createBlame(loaded.resources, new Set(run.store.facts.get('unwellBefore') ?? []));
+  const blame = createBlame(loaded.resources, new Set(run.store.facts.get('unwellBeforeTrial') ?? []));
   const answer = (records: readonly ActionRecord[], after: ReadonlyMap<ResourceId, Health>) => {
     const health = new Map([...healthOf(run, plan.steps), ...after]);
-    // What is done is done, even if it drifts or fails again at once: that is the next look's.
+    // The repair is done, even if the resource drifts or fails again at once: the next run handles that.
     const none = { settled: new Map(), stopped: false, unfinished: false, proof: null };
     const part = judge({ checkout, planned, blame, records, health, untouched, ...none });
     return run.redact(overlay(previous.outcome, part, planned.left));
@@ -76,9 +79,9 @@ export async function repair(
 }
 
 /**
- * Applies the plan. What fails may have been met on its way to another state, such as a container that is being removed:
- * as long as it looks different than before, it is tried again.
- * @param untouched is given those that were left as they were
+ * Applies the plan. A step may fail because its resource was between two states, such as a container that is being removed, so
+ * it is tried again as long as the resource looks different than before.
+ * @param untouched receives the resources that were left unchanged
  */
 async function repairSteps(
   run: Run,
@@ -110,7 +113,10 @@ async function repairSteps(
   return [...records.values()];
 }
 
-/** What an earlier repair made anew and is well by now first lets go of what it replaced: that is no drift of its own. */
+/**
+ * First finishes earlier repairs: a resource that an earlier repair recreated and that is now well releases what it replaced,
+ * which is no drift.
+ */
 async function planSettled(
   run: Run,
   loaded: Loaded,
@@ -127,7 +133,7 @@ async function planSettled(
 }
 
 interface PartPlan extends Planned {
-  /** They differ, but were never applied or never proved themselves: theirs is the verdict of a full run. */
+  /** They differ, but were never applied or never proved themselves: a full run decides about them. */
   left: ReadonlySet<ResourceId>;
 }
 
@@ -151,7 +157,7 @@ async function planPart(
     kinds: run.kinds,
     providers: run.providers,
   });
-  // What is not proven yet is not drift: whether it becomes well is a verdict about its commit.
+  // An unproven change is not drift: whether it becomes well is part of the verdict on its commit.
   const unproven = new Set(store.facts.get('unsettled') ?? []);
   const { held } = pausedWith(await resourcePausesInForce(run), loaded.resources);
   const kept = new Set([...(store.commits.get().keeps ?? []), ...held.keys()]);
@@ -165,7 +171,10 @@ async function planPart(
   return { loaded, observed, plan: { steps: planned, removals: [] }, away, left, gate: await gateNow(run, previous) };
 }
 
-/** Pause and observe stop repairs; a window or a pin does not. A head that says `observe` counts although nothing of it is applied. */
+/**
+ * Pause and observe mode stop repairs; a window or a pin does not. `mode: observe` of a head counts although the head is not
+ * applied.
+ */
 async function gateNow(run: Run, { mode }: Outcome): Promise<Gate | null> {
   const pause = await pauseInForce(run);
   if (pause !== null) return pauseGate(pause);
@@ -180,7 +189,7 @@ const healthOf = (run: Run, steps: readonly Pick<Step, 'want' | 'seen'>[]): Map<
     }),
   );
 
-/** One look at what was changed, as it is now. */
+/** The health of the changed resources, observed once. */
 async function healthAfter(run: Run, work: readonly Step[]): Promise<Map<ResourceId, Health>> {
   const wants = work.map((s) => s.want);
   const { seen } = await observe(
@@ -196,8 +205,8 @@ async function healthAfter(run: Run, work: readonly Step[]): Promise<Map<Resourc
 }
 
 /**
- * The last answer about the whole host, with this part of it made new.
- * @param left what failed and was left alone has failed still, and for the same reason, whatever it looks like by now
+ * The last result for the whole host, updated with the result for a part of it.
+ * @param left resources that failed and were left unchanged: they keep their failure and its reason, however they look now
  */
 function overlay({ rollback: _told, ...previous }: Outcome, part: Outcome, left: ReadonlySet<ResourceId>): Outcome {
   const before = new Map(previous.resources.map((r) => [r.id, r]));

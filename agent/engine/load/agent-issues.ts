@@ -1,11 +1,12 @@
-/** What is wrong with the agent that a commit wants (`agent` of host.yaml and its layers). Pure, given the hash. */
-import { packageIssues, readWantedAgent } from '../../core/agent-wanted.ts';
-import type { Sha256 } from '../../core/hash.ts';
-import type { LayerCache } from '../../core/layers.ts';
-import { contentOf, StoredFile } from '../../core/payload.ts';
-import type { Checkout, Issue } from '../../core/types.ts';
+/** Issues of the agent version that a commit wants (`agent` of host.yaml and its layers). Pure, given the hash. */
 
-/** @param cache keeps the digests of packages, which many hosts share */
+import type { Sha256 } from '../../core/payload/hash.ts';
+import { contentOf, StoredFile } from '../../core/payload/payload.ts';
+import type { LayerCache } from '../../core/render/layers.ts';
+import type { Checkout, Issue } from '../../core/types.ts';
+import { packageIssues, readWantedAgent } from '../../core/version/agent-wanted.ts';
+
+/** @param cache holds the digests of packages, which many hosts share */
 export function agentIssues({ files, hostPath }: Checkout, cache: LayerCache, sha256: Sha256): Issue[] {
   const { wanted, issues } = readWantedAgent(files, hostPath);
   if (wanted === null) return issues;

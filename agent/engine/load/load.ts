@@ -1,61 +1,61 @@
-/** A checkout → resources or issues: manifests, then stacks, then what can only be said of the whole. Pure, given the hash. */
+/** A checkout → resources or issues: manifests, then stacks, then checks of the whole. Pure, given the hash. */
 import type { Stack } from '../../compose/index.ts';
-import { withImpliedEdges } from '../../core/edges.ts';
-import { findCycle, inOrder } from '../../core/graph.ts';
-import { canonicalHash } from '../../core/hash.ts';
 import { kindOf } from '../../core/id.ts';
 import { definitionOf, type KindTable, traitsOf } from '../../core/kind.ts';
-import { createLayerCache, type LayerCache, readChain, type Var } from '../../core/layers.ts';
-import type { Payload } from '../../core/payload.ts';
-import { claimIssues } from '../../core/plan.ts';
+import { withImpliedEdges } from '../../core/order/edges.ts';
+import { findCycle, inOrder } from '../../core/order/graph.ts';
+import { canonicalHash } from '../../core/payload/hash.ts';
+import type { Payload } from '../../core/payload/payload.ts';
+import { claimIssues } from '../../core/plan/plan.ts';
 import type { Directories, Provider } from '../../core/provider.ts';
-import { checkReferences, isUnread, renderHost } from '../../core/render.ts';
-import { agentTooOld } from '../../core/requires.ts';
-import { noSecrets, type Secrets } from '../../core/secret-values.ts';
+import { createLayerCache, type LayerCache, readChain, type Var } from '../../core/render/layers.ts';
+import { checkReferences, isUnread, renderHost } from '../../core/render/render.ts';
+import { noSecrets, type Secrets } from '../../core/render/secret-values.ts';
 import type { Checkout, Desired, Facts, Issue, Kind, ResourceId } from '../../core/types.ts';
+import { agentTooOld } from '../../core/version/requires.ts';
 import type { Loaded } from '../types.ts';
 import { agentIssues } from './agent-issues.ts';
-import { keyedWhereTelling } from './credential-hash.ts';
+import { keyedForCredentials } from './credential-hash.ts';
 import { loadWithSecrets, type StackWithSecrets } from './stack-secrets.ts';
 
 export interface LoaderOptions {
-  /** Of this agent. Left out: whatever `requires` says is fulfilled. */
+  /** Version of this agent. Missing: `requires` is not checked. */
   version?: string | undefined;
   host: string;
   fleet: string;
   labels: Record<string, string>;
   facts: Facts;
-  /** Where files that containers mount by relative path are kept, e.g. /var/lib/fairlead/tree. */
+  /** Directory for files that containers mount by relative path, e.g. /var/lib/fairlead/tree. */
   treeRoot: string;
   sha256(bytes: Uint8Array): string;
-  /** Keyed by the host: for all that is secret. */
+  /** A hash with a key of this host, for all that is secret. */
   keyedHash(bytes: Uint8Array): string;
-  /** Decrypts the encrypted files below these directories of a checkout; what fails, fails when it is used. */
+  /** Decrypts the encrypted files below these directories of a checkout. An error is reported when the file is used. */
   decrypt?(files: Payload, dirs: readonly string[], commit: string): Promise<Secrets>;
-  /** Hears what looks like a credential in what a commit declares, so that it can be kept out of messages. */
+  /** Receives everything in a commit's declarations that looks like a credential, so that messages can mask it. */
   found?(credentials: readonly string[], commit: string): void;
-  /** A client's config.json with the logins of this host; asked only where a service is to have it. Left out: nobody's. */
+  /** A Docker client's config.json with this host's logins; called only if a service uses it. Missing: there are no logins. */
   logins?(): Promise<string>;
-  /** Variables of this host alone: the same map as long as nothing changed. Left out: there are none. */
+  /** Variables of this host: the same map as long as nothing changed. Missing: there are none. */
   localVars?(): ReadonlyMap<string, Var>;
   kinds: KindTable;
-  /** Of the kinds that this run manages. */
+  /** Providers of the kinds that this run manages. */
   providers: ReadonlyMap<Kind, Pick<Provider, 'claims' | 'diff'>>;
-  /** Asks the host where stacks lie that somebody else started; left out where no host is asked. */
+  /** Asks the host for the directories of stacks that somebody else started; missing if no host is asked. */
   directories?(): Promise<Directories | null>;
-  /** Shared by loaders of several hosts that read one commit. */
+  /** Shared by the loaders of several hosts that read one commit. */
   cache?: LayerCache;
 }
 
 type LocalVars = ReadonlyMap<string, Var> | undefined;
 
-/** Loads checkouts; remembers the last one, since most runs see the same commit again. */
+/** Loads checkouts. Caches the last one, because most runs see the same commit again. */
 export function createLoader(options: LoaderOptions): (checkout: Checkout) => Promise<Loaded> {
   let last: { commit: string; hostPath: string; local: LocalVars; loaded: Loaded } | null = null;
   return async (checkout) => {
     const { hostPath } = checkout;
     const { commit } = checkout.info;
-    // The commit that was accepted may be kept as another directory of it, until agent.yaml's own is accepted.
+    // The same commit may be kept with another host directory, until the directory of agent.yaml is accepted.
     const local = options.localVars?.();
     if (commit !== '' && last?.commit === commit && last.hostPath === hostPath && last.local === local)
       return last.loaded;
@@ -66,20 +66,20 @@ export function createLoader(options: LoaderOptions): (checkout: Checkout) => Pr
       return found;
     };
     const loaded = await load({ ...options, directories }, checkout);
-    // A directory that is no commit may be another one next time.
+    // A directory without a commit may change at any time.
     if (commit === '') return loaded;
-    // A key may come, a recipient may be mended on the host: what failed is tried again.
+    // A failed load is not cached: a key or a recipient may be fixed on the host.
     last = loaded.issues.some((i) => i.severity === 'error') || !isSure ? null : { commit, hostPath, local, loaded };
     return loaded;
   };
 }
 
-/** Everything that can be said of a checkout without looking at the host. */
+/** Everything that can be derived from a checkout without observing the host. */
 export async function load(options: LoaderOptions, checkout: Checkout): Promise<Loaded> {
   const { version } = options;
   const tooOld = version === undefined ? null : agentTooOld(checkout.files, version);
   if (tooOld === null) return loadFiles(options, checkout);
-  // Nothing else can be said of files that are written for another agent.
+  // Files written for a newer agent cannot be checked any further.
   const nothing = await loadFiles({ ...options, cache: createLayerCache() }, { ...checkout, files: new Map() });
   return { ...nothing, issues: [tooOld] };
 }
@@ -116,11 +116,11 @@ async function loadFiles(options: LoaderOptions, checkout: Checkout): Promise<Lo
       }),
     );
   const read = await withLogins(options, readAll);
-  // What another stack includes belongs to that one.
+  // A stack that another stack includes belongs to that one.
   const included = new Set(read.flatMap((stack) => stack.included));
   const stacks = read.filter((_, i) => !included.has(rendered.stacks[i]?.files[0]?.path ?? ''));
   const declared = [...rendered.resources, ...stacks.flatMap((s) => s.resources)];
-  const { keyed, credentials } = keyedWhereTelling(declared, keyedHash);
+  const { keyed, credentials } = keyedForCredentials(declared, keyedHash);
   options.found?.(credentials, checkout.info.commit);
   const { resources, dropped } = withImpliedEdges(keyed, {
     kinds: options.kinds,
@@ -134,7 +134,7 @@ async function loadFiles(options: LoaderOptions, checkout: Checkout): Promise<Lo
   const hidden = (id: ResourceId) =>
     isUnread(rendered.unread, id) || (broken && definitionOf(options.kinds, id).declared === null);
   issues.push(...checkReferences(rendered.resources, resources, hidden));
-  // Of what is not whole, these would say what follows from other errors.
+  // With errors before, these checks would only report what follows from those errors.
   if (twice.length === 0 && !broken && !rendered.unread.anything)
     issues.push(...claimIssues(resources, options.providers), ...cycleIssues(resources));
   return {
@@ -147,11 +147,11 @@ async function loadFiles(options: LoaderOptions, checkout: Checkout): Promise<Lo
     secrets: [...new Set([...rendered.secrets, ...stacks.flatMap((s) => s.secrets)])].sort(),
     compose: configs(stacks),
     ...(dropped.length > 0 ? { dropped } : {}),
-    ...asAWhole({ kinds: options.kinds, resources, host: rendered.host }, sha256),
+    ...derivedFrom({ kinds: options.kinds, resources, host: rendered.host }, sha256),
   };
 }
 
-/** Whether a service is to have the logins shows only when the stacks are read. */
+/** Only reading the stacks shows whether a service uses the logins, so they are read again with the logins if so. */
 async function withLogins(
   { logins }: LoaderOptions,
   read: (logins?: () => string) => StackWithSecrets[],
@@ -170,8 +170,8 @@ async function withLogins(
   });
 }
 
-/** What is said of all resources together, made when it is first asked for: most who load ask for neither, a daemon at every run. */
-export function asAWhole(
+/** Derived data of all resources together, computed on first use: most callers need none of it, the daemon in every run. */
+export function derivedFrom(
   { kinds, resources, host }: Pick<Loaded, 'resources' | 'host'> & { kinds: KindTable },
   sha256: LoaderOptions['sha256'],
 ): Pick<Loaded, 'content' | 'byId' | 'ordered'> {
@@ -198,7 +198,7 @@ function contentOf(resources: readonly Desired[], host: Loaded['host'], sha256: 
   const rows = resources.map(({ id, hash, after, notify, reload, mode, rollback, patienceMs }) => [
     ...[id, hash, after, notify, reload ?? []],
     ...(mode ? [mode] : []),
-    // What is judged otherwise is worth another try.
+    // Other rules of judgement give the commit another try.
     ...(rollback || patienceMs ? [{ rollback, patienceMs }] : []),
   ]);
   return canonicalHash([rows, host], sha256);
@@ -216,7 +216,7 @@ const stringVars = (vars: ReadonlyMap<string, Var>): Record<string, string> =>
       .map(([name, { value }]) => [name, String(value)]),
   );
 
-/** A file that is read twice, as a manifest and as part of a stack, complains once. */
+/** A file that is read twice, as a manifest and as part of a stack, reports an issue once. */
 function distinct(issues: readonly Issue[]): Issue[] {
   const seen = new Set<string>();
   return issues.filter((i) => {
@@ -239,13 +239,13 @@ function duplicates(kinds: KindTable, resources: readonly Desired[]): Issue[] {
   return issues;
 }
 
-/** A kind that this run does not manage is an error, never silently left out. */
+/** Errors for kinds that this run does not manage; they are never left out silently. */
 function unmanaged(resources: readonly Desired[], providers: LoaderOptions['providers']): Issue[] {
   return resources
     .filter((r) => !providers.has(kindOf(r.id)))
     .map((r) => ({
       ...at(r),
-      message: `${r.id}: a run with --root manages what lies in files only; remove it, or run the agent without --root`,
+      message: `${r.id}: a run with --root manages files only; remove it, or run the agent without --root`,
     }));
 }
 
@@ -253,7 +253,7 @@ function cycleIssues(resources: readonly Desired[]): Issue[] {
   const cycle = findCycle(resources);
   const first = cycle && resources.find((r) => r.id === cycle[0]);
   if (!cycle || !first) return [];
-  return [{ ...at(first), message: `dependency cycle: ${cycle.join(' → ')}; remove one of these edges` }];
+  return [{ ...at(first), message: `dependency cycle: ${cycle.join(' → ')}; remove one \`after\` or \`notify\`` }];
 }
 
 const at = (resource: Desired): Omit<Issue, 'message'> => ({
@@ -264,7 +264,7 @@ const at = (resource: Desired): Omit<Issue, 'message'> => ({
   severity: 'error',
 });
 
-/** Where stacks lie that run already, of whoever knows it; null where nobody does. */
+/** The directories of running stacks, from the provider that knows them; null if none does. */
 export async function askDirectories(
   providers: ReadonlyMap<Kind, Pick<Provider, 'directories'>>,
 ): Promise<Directories | null> {

@@ -1,17 +1,17 @@
-/** A stack with the encrypted files that it uses: opened for compose/, and hashed under the host's key where one was used. */
+/** A stack with its encrypted files: decrypted for compose/, and hashed with the host's key if one was used. */
 import { loadStack, type Stack } from '../../compose/index.ts';
 import type { StackInput } from '../../compose/stack/input.ts';
-import type { Sha256 } from '../../core/hash.ts';
-import { keptBy } from '../../core/kept.ts';
-import { openPayload } from '../../core/opened-payload.ts';
-import type { Payload } from '../../core/payload.ts';
-import type { Secrets } from '../../core/secret-values.ts';
-import type { StackSource } from '../../core/stack-sources.ts';
+import type { Sha256 } from '../../core/payload/hash.ts';
+import { openPayload } from '../../core/payload/opened-payload.ts';
+import type { Payload } from '../../core/payload/payload.ts';
+import { keptBy } from '../../core/render/kept.ts';
+import type { Secrets } from '../../core/render/secret-values.ts';
+import type { StackSource } from '../../core/render/stack-sources.ts';
 import { textOrIssue } from '../../core/strict-text.ts';
 import type { Issue } from '../../core/types.ts';
 
 export interface StackWithSecrets extends Stack {
-  /** Encrypted files that reached it. */
+  /** Encrypted files that went into it. */
   secrets: string[];
 }
 
@@ -28,12 +28,12 @@ export function loadWithSecrets({ keyedHash, envs, secrets, ...input }: StackToL
     const { env, issues } = joinedEnv(envs, payload);
     const stack = loadStack({ ...input, sha256, env, payload, sealed: input.payload });
     const refused = [...failures].map(([file, message]): Issue => ({ ...start(file), message }));
-    // Without its variables nearly everything of a stack is wrong.
+    // Without its variables, nearly every other issue of a stack would be a consequence.
     const others = envs.some(({ path }) => failures.has(path)) ? [] : stack.issues;
     return { ...stack, issues: [...issues, ...others, ...refused], secrets: [...used] };
   };
   const nothing = () => false;
-  // What stays encrypted, and which files a stack uses, shows only when it is read.
+  // Only reading the stack shows which files it uses and which stay encrypted.
   const first = read(nothing, input.sha256);
   const isKept = first.decrypt === undefined ? nothing : keptBy(first.decrypt, input.dir);
   const second = first.decrypt === undefined ? first : read(isKept, input.sha256);
@@ -53,10 +53,10 @@ const isError = ({ severity }: Issue): boolean => severity === 'error';
 const unjudged = (file: string): Issue => ({
   ...start(file),
   severity: 'warning',
-  message: `nobody can tell without a key which variables ${file} has, so this stack is not judged; encrypt it with SOPS, which leaves the names readable`,
+  message: `the variables of ${file} are unknown without a key, so this stack is not checked; encrypt it with SOPS, which leaves the names readable`,
 });
 
-/** Errors that hang on values which nobody knows here are none: they go with other values. */
+/** Keeps only the errors that occur with every set of stand-in values: the others depend on values that are unknown here. */
 function wrongInAll(issues: readonly Issue[], others: readonly (() => readonly Issue[])[]): Issue[] {
   const placeOf = ({ file, line, column }: Issue) => `${file}:${line}:${column}`;
   return others.reduce<Issue[]>(
@@ -69,7 +69,7 @@ function wrongInAll(issues: readonly Issue[], others: readonly (() => readonly I
   );
 }
 
-/** Joined so that a later layer's line wins, and named after the last. */
+/** Joins the files so that the line of a later layer wins; the result is named after the last file. */
 function joinedEnv(envs: StackSource['envs'], payload: Payload): { env: StackInput['env']; issues: Issue[] } {
   const issues: Issue[] = [];
   const texts = envs.map(({ path, text }) => {

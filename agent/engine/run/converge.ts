@@ -1,12 +1,12 @@
 /** Converges the host to one commit: load, observe, plan, gate, prepare, apply, settle, prune. */
 
-import { requirements } from '../../core/graph.ts';
 import { kindOf } from '../../core/id.ts';
 import { traitsOf } from '../../core/kind.ts';
-import type { Plan, Step } from '../../core/plan.ts';
+import { requirements } from '../../core/order/graph.ts';
+import type { Plan, Step } from '../../core/plan/plan.ts';
 import type { Health } from '../../core/provider.ts';
 import type { Desired, Gate, Problem, ResourceId } from '../../core/types.ts';
-import { judge } from '../decide/judge.ts';
+import { type JudgeInput, judge } from '../decide/judge.ts';
 import type { Mode } from '../decide/mode.ts';
 import { issueProblem, rejected, stepProblem, unassigned } from '../decide/unapplied.ts';
 import { createBlame, faultsOf, weighRun } from '../decide/weigh.ts';
@@ -17,42 +17,49 @@ import { earlyRemovals, prune } from '../steps/prune.ts';
 import { release } from '../steps/release.ts';
 import { notRenewed, renew } from '../steps/renew.ts';
 import { concludeSettled, settle } from '../steps/settle.ts';
-import { willLeave } from '../steps/tidy.ts';
+import { recordRemovals } from '../steps/tidy.ts';
 import { beginTrial } from '../steps/trial.ts';
 import type { Loaded, Observed, Outcome, Run } from '../types.ts';
-import type { Reviewed } from './door.ts';
-import { isOwnMistake, replacedBy, unwellBefore } from './evidence.ts';
+import type { Reviewed } from './guards/door.ts';
 import { backedOff, beginPatience, noteFailures, settleTimes } from './patience.ts';
-import { converges, NONE, planFor, skipsWayBack } from './plan-for.ts';
+import { converges, NONE, planFor, skipsRollback } from './plan-for.ts';
+import { isOwnMistake, replacedBy, unwellBeforeTrial } from './records/evidence.ts';
 
-/** What a new commit is judged by, besides its own resources. */
+/** Conditions for a new commit besides the health of its own resources. */
 interface Trial {
-  /** Resolves with the names of the endpoints that could be reached before: nothing is changed earlier. */
+  /** Resolves with the names of the endpoints that were reachable before; nothing is changed earlier. */
   ready: Promise<readonly string[]>;
+  /** Resources that were unwell before an earlier trial that did not end; null if there was none. */
+  unwellBeforeTrial: readonly ResourceId[] | null;
   applied(): void;
   /**
-   * All that was changed is well.
+   * Called when everything that was changed is well.
    * @param moved the host changed after `applied`
-   * @returns what speaks against the commit even so; `unknown` if the agent was stopped before that was known
+   * @returns the evidence against the commit; null if there is none; `unknown` if the agent was stopped before that was known
    */
   prove(moved: boolean): Promise<Problem | null | 'unknown'>;
 }
 
-const NO_TRIAL: Trial = { ready: Promise.resolve([]), applied: () => undefined, prove: async () => null };
+const NO_TRIAL: Trial = {
+  ready: Promise.resolve([]),
+  unwellBeforeTrial: null,
+  applied: () => undefined,
+  prove: async () => null,
+};
 
 interface ConvergeOptions {
   checkout: Reviewed;
   mode: Mode;
-  /** A gate that stands already: then nothing is touched. */
+  /** A gate that is already closed: then nothing is changed. */
   gate: Gate | null;
   trial?: Trial;
   /** Jobs that ran at an earlier try of this commit: they count as done. */
   alreadyRan?: ReadonlySet<ResourceId>;
-  /** These stay as a commit made them that was taken back. */
+  /** Resources that keep the state which a rolled-back commit gave them. */
   keeps?: ReadonlySet<ResourceId>;
 }
 
-/** The whole way for one commit. */
+/** All stages for one commit. */
 export async function converge(run: Run, options: ConvergeOptions): Promise<Outcome> {
   const { checkout, mode, gate } = options;
   const loaded = await run.load(checkout);
@@ -63,9 +70,9 @@ export async function converge(run: Run, options: ConvergeOptions): Promise<Outc
   }
   if (!converges(checkout, loaded)) return unassigned(checkout, loaded);
 
-  // What was begun under this very commit had passed the gate then.
+  // A trial that continues passed the gate when it began.
   const begun = run.store.commits.get().trial === checkout.info.commit;
-  // While it is planned, its files are written: most likely it is tried, and then they must be durable first.
+  // Its files are written while it is planned: most likely it is tried, and then they must be durable first.
   const saved = mode.isNew && !begun && gate === null ? run.snapshots.save(checkout) : Promise.resolve();
   try {
     return await convergeLoaded(run, loaded, { ...options, begun, saved });
@@ -75,7 +82,7 @@ export async function converge(run: Run, options: ConvergeOptions): Promise<Outc
 }
 
 interface LoadedOptions extends ConvergeOptions {
-  /** An earlier run began it. */
+  /** An earlier run began this commit. */
   begun: boolean;
   /** Resolves when its files are durable; rejects with AgentError `StateUnwritable`. */
   saved: Promise<void>;
@@ -93,20 +100,10 @@ async function convergeLoaded(run: Run, loaded: Loaded, options: LoadedOptions):
   const planned = await planFor(run, loaded, { given, mode, countsRemovals, alreadyRan, keeps });
   const { plan, observed, away, gate } = planned;
   const health = healthNow(run, plan, observed);
-  const blameNow = () => createBlame(loaded.resources, new Set(run.store.facts.get('unwellBefore') ?? []));
-  if (gate !== null || !mode.acts)
-    return judge({
-      checkout,
-      planned,
-      blame: blameNow(),
-      records: [],
-      health,
-      settled: new Map(),
-      untouched: new Set(),
-      stopped: false,
-      unfinished: false,
-      proof: null,
-    });
+  const blameNow = () => createBlame(loaded.resources, new Set(run.store.facts.get('unwellBeforeTrial') ?? []));
+  const judgeUntouched = (how: Pick<JudgeInput, 'untouched' | 'stopped' | 'unfinished'>): Outcome =>
+    judge({ checkout, planned, blame: blameNow(), records: [], health, settled: new Map(), proof: null, ...how });
+  if (gate !== null || !mode.acts) return judgeUntouched({ untouched: new Set(), stopped: false, unfinished: false });
 
   const work = plan.steps.filter(isWork);
   if (work.length > 0) run.io.emit({ type: 'phase', phase: 'prepare' });
@@ -124,24 +121,23 @@ async function convergeLoaded(run: Run, loaded: Loaded, options: LoadedOptions):
   const removals = plan.removals.filter((r) => !away.has(r.id));
   const isFresh = mode.isNew && !begun && work.length + removals.length > 0;
   const [endpoints] = await Promise.all([trial.ready, isFresh ? saved : null]);
-  // Probes that were broken off tell nothing, and nothing new is begun by an agent that is to end.
+  // Aborted probes prove nothing, and an agent that stops starts nothing new.
   if (run.io.signal.aborted)
-    return judge({
-      checkout,
-      planned,
-      blame: blameNow(),
-      records: [],
-      health,
-      settled: new Map(),
+    return judgeUntouched({
       untouched: new Set(failures.keys()),
       stopped: true,
       unfinished: work.length + removals.length > 0,
-      proof: null,
     });
-  if (isFresh) beginTrial(run, checkout, endpoints, unwellBefore(run, loaded.content(), plan, health));
+  if (isFresh)
+    beginTrial(
+      run,
+      checkout,
+      endpoints,
+      unwellBeforeTrial(run, loaded.content(), plan, health, trial.unwellBeforeTrial),
+    );
   const blame = blameNow();
   if (mode.isNew) noteJobs(run, work);
-  willLeave(
+  recordRemovals(
     run,
     [...work.map((s) => s.want), ...removals].map(({ id }) => id),
   );
@@ -170,12 +166,12 @@ async function convergeLoaded(run: Run, loaded: Loaded, options: LoadedOptions):
   await concludeSettled(run, waiting, settled.health, { isNew: mode.isNew });
   records = await withSeenEffects(run, plan.steps, records, settled.health);
   for (const id of applied.left)
-    settled.health.set(id, { state: 'wait', message: 'is still running, or waits for what is' });
+    settled.health.set(id, { state: 'wait', message: 'is still running, or waits for a resource that is' });
   let stopped = run.io.signal.aborted || settled.brokenOff || applied.left.size > 0;
   keepUnsettled(run, settled.health);
   await lookAgain(run, plan.steps, records, health);
   const so = weighRun({ blame, records, settled: settled.health, away, stopped, unfinished: false });
-  // Nothing is removed for good before all else has proved itself.
+  // Nothing is removed for good before everything else has proved itself.
   const isProven = so === 'well' || so === 'partly';
   const hasChanged = begun || records.length + released.length > 0;
   let proof = isProven && hasChanged ? await trial.prove(settled.paused) : null;
@@ -206,14 +202,14 @@ async function convergeLoaded(run: Run, loaded: Loaded, options: LoadedOptions):
   });
 }
 
-/** A job that counts as done owes nothing to what changed with it. */
+/** A job that counts as done owes no run to what changed with it. */
 function confirmRan({ store }: Run, steps: readonly Step[], alreadyRan: ReadonlySet<ResourceId>): void {
   const done = steps.filter((s) => alreadyRan.has(s.want.id));
   if (done.length > 0)
     store.inventory.settle(done.map(({ want: { id, hash } }) => ({ id, hash, notified: true, reobservable: false })));
 }
 
-/** Remembered before the apply: whatever cuts the trial off, a job that ran under it is known. */
+/** Recorded before the apply, so that the jobs that ran are known however the trial is interrupted. */
 function noteJobs({ kinds, store }: Run, work: readonly Step[]): void {
   const before = store.facts.get('trialJobs') ?? [];
   const jobs = work.map((s) => s.want.id).filter((id) => traitsOf(kinds, id).observing === 'runs something');
@@ -221,16 +217,17 @@ function noteJobs({ kinds, store }: Run, work: readonly Step[]): void {
   if (all.size > before.length) store.facts.set({ trialJobs: [...all] });
 }
 
-/** What goes back changes inputs of jobs that do not run on the way back: they must not run for it later, either. */
+/** A rollback changes inputs of jobs that it does not run, so they must not run for that later, either. */
 function forgetOwed({ kinds, store }: Run, steps: readonly Step[]): void {
   const owing = new Set(store.inventory.pendingNotifies().map((n) => n.target));
   for (const { want } of steps)
-    if (owing.has(want.id) && skipsWayBack(kinds, want)) store.inventory.notifyDone(want.id);
+    if (owing.has(want.id) && skipsRollback(kinds, want)) store.inventory.notifyDone(want.id);
 }
 
 /**
- * What is to be settled: what was changed now, every check then, and what an earlier run changed and did not see well.
- * Remembered before the apply, so that neither a crash nor a retry takes an unproven change for a good one.
+ * The resources that have to settle: everything that was changed now, then every check, and changes of earlier runs that were
+ * not seen to become well. Recorded before the apply, so that neither a crash nor a retry takes an unproven change for a good
+ * one.
  */
 function unsettled(run: Run, steps: readonly Step[], work: readonly Step[]) {
   const before = run.store.facts.get('unsettled') ?? [];
@@ -247,11 +244,11 @@ function unsettled(run: Run, steps: readonly Step[], work: readonly Step[]) {
 function keepUnsettled({ store }: Run, settled: ReadonlyMap<ResourceId, Health>): void {
   const before = store.facts.get('unsettled') ?? [];
   const left = before.filter((id) => settled.has(id) && settled.get(id)?.state !== 'ok');
-  // Should that be lost, it is looked at once more.
+  // If this write is lost, the resource is only observed once more.
   if (left.length !== before.length) store.facts.set({ unsettled: left });
 }
 
-/** Steps that cannot come off in this run: they or what they wait for failed to prepare, or is out of reach. */
+/** Steps that cannot succeed in this run: they, or what they wait for, failed to prepare or are unreachable. */
 function doomedBy(failures: Failures, away: ReadonlySet<ResourceId>, steps: readonly Step[]): Set<ResourceId> {
   const doomed = new Set<ResourceId>([...failures.keys(), ...away]);
   if (doomed.size === 0) return doomed;
@@ -263,7 +260,7 @@ function doomedBy(failures: Failures, away: ReadonlySet<ResourceId>, steps: read
 
 const OK: Health = { state: 'ok', message: '' };
 
-/** Health of all that was observed, as it was before anything was done. */
+/** Health of everything that was observed, before anything was done. */
 function healthNow(run: Run, plan: Plan, { unreachable }: Observed): Map<ResourceId, Health> {
   const health = new Map<ResourceId, Health>();
   for (const { want, seen } of plan.steps) {

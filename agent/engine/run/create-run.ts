@@ -1,5 +1,5 @@
-/** One run, from what the engine works with and what somebody asked for. */
-import { createAside } from '../steps/aside.ts';
+/** Creates a run from the engine's dependencies and a request. */
+import { createBackgroundWork } from '../steps/background.ts';
 import { createBackoff } from '../steps/backoff.ts';
 import type { EngineDeps, Run, RunRequest } from '../types.ts';
 
@@ -7,7 +7,7 @@ export function createRun(deps: EngineDeps, request: RunRequest): Run {
   const { signal, superseded, hasNext, yielding, emit, ...asked } = request;
   return {
     ...deps,
-    aside: deps.aside ?? createAside(),
+    background: deps.background ?? createBackgroundWork(),
     backoff: deps.backoff ?? createBackoff({ clock: deps.clock, random: Math.random }),
     asked,
     io: { signal, superseded, hasNext, yielding, emit: (line) => emit(deps.redact(line)) },
@@ -15,7 +15,7 @@ export function createRun(deps: EngineDeps, request: RunRequest): Run {
   };
 }
 
-/** A request by a person, with no leave to do more than usual, that nothing disturbs. */
+/** A manual request without special permissions; no other request interrupts it. */
 export const requestFor = (signal: AbortSignal): RunRequest => ({
   trigger: 'manual',
   allowPrune: false,

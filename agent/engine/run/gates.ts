@@ -1,6 +1,6 @@
-/** What holds a host by the clock: a pause that somebody set, a maintenance window that is shut. */
+/** Gates that depend on the date: a pause with a limit, a closed maintenance window. */
 import { traitsOf } from '../../core/kind.ts';
-import type { pauseNow } from '../../core/target.ts';
+import type { pauseNow } from '../../core/plan/target.ts';
 import type { Checkout, Gate } from '../../core/types.ts';
 import { TRY } from '../decide/mode.ts';
 import { windowNow } from '../steps/window.ts';
@@ -13,7 +13,7 @@ export const pauseGate = ({ until, reason }: NonNullable<ReturnType<typeof pause
   until,
 });
 
-/** A window holds new commits that would disturb something; drift of what was accepted is repaired all the same. */
+/** A window holds new commits that would disturb something; drift from the accepted commit is repaired at any time. */
 export async function windowGate(run: Run, loaded: Loaded, head: Checkout): Promise<Gate | null> {
   const { window } = loaded.host;
   if (window === undefined || run.asked.force || !converges(head, loaded)) return null;

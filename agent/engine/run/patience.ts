@@ -1,14 +1,14 @@
-/** How long things may take, and how long what failed waits until it is tried again. */
+/** How long resources may take to settle, and how long a failure waits for its next try. */
 import { durationMs } from '../../../manifests-schema/duration.ts';
-import type { SettleTimes } from '../../core/patience.ts';
-import type { Step } from '../../core/plan.ts';
+import type { SettleTimes } from '../../core/plan/patience.ts';
+import type { Step } from '../../core/plan/plan.ts';
 import type { ActionRecord, ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Failures } from '../steps/apply.ts';
 import { stillFailing } from '../steps/backoff.ts';
 import type { Loaded, Run } from '../types.ts';
 
-/** Whatever is started now has all its patience before it. */
+/** Everything that is started now gets its full patience. */
 export function beginPatience({ store, clock }: Run, work: readonly Step[]): void {
   if (work.length === 0) return;
   const known = store.facts.get('patience') ?? {};
@@ -29,7 +29,7 @@ export function settleTimes({ host: { settle } }: Loaded): SettleTimes {
   };
 }
 
-/** What failed before and is not tried again yet. A new commit and a person's sync try everything. */
+/** Failures that are not tried again yet. A new commit and a manual sync try everything. */
 export function backedOff(run: Run, work: readonly Step[]): Failures {
   const held: Failures = new Map();
   for (const { want } of work) {
@@ -39,7 +39,7 @@ export function backedOff(run: Run, work: readonly Step[]): Failures {
   return held;
 }
 
-/** What failed now waits longer the next time, and what was done has all its tries before it. */
+/** A failure waits longer the next time; a success resets its count. */
 export function noteFailures(
   { backoff }: Run,
   steps: readonly Step[],

@@ -1,39 +1,43 @@
-/** What a commit would change on this host now: one look, one plan, and what holds it. */
+/** Plans the changes of a commit on this host: one observation, one plan, and its gate. */
 
 import { kindOf } from '../../core/id.ts';
 import { type KindTable, traitsOf } from '../../core/kind.ts';
-import { makePlan, pruneHold, type Step } from '../../core/plan.ts';
+import { makePlan, pruneHold, type Step } from '../../core/plan/plan.ts';
+import { type Paused, pausedWith } from '../../core/plan/resource-pause.ts';
 import type { Decision } from '../../core/provider.ts';
-import { type Paused, pausedWith } from '../../core/resource-pause.ts';
 import type { Checkout, Desired, Gate, ResourceId } from '../../core/types.ts';
 import type { Mode } from '../decide/mode.ts';
 import { withDoubts } from '../steps/doubts.ts';
 import { idsOf, observe } from '../steps/observe.ts';
 import { resourcePausesInForce } from '../steps/window.ts';
 import type { Loaded, Observed, Planned, Run } from '../types.ts';
-import { isDear } from './prefetch.ts';
+import { isExpensive } from './prefetch.ts';
 
 interface PlanOptions {
   given: Gate | null;
   mode: Mode;
   countsRemovals: boolean;
   alreadyRan?: ReadonlySet<ResourceId>;
-  /** These stay as they are, whatever the commit says of them. */
+  /** These resources stay as they are, whatever the commit declares. */
   keeps?: ReadonlySet<ResourceId>;
 }
 
 export const NONE: ReadonlySet<ResourceId> = new Set();
 const NOTHING_WANTED: ReadonlyMap<ResourceId, Desired> = new Map();
-export const OBSERVING: Gate = { kind: 'observe', reason: 'mode is observe: fairlead only looks', until: null };
+export const OBSERVING: Gate = {
+  kind: 'observe',
+  reason: 'mode is observe: fairlead reports differences and changes nothing',
+  until: null,
+};
 
-/** Whether the commit says anything about this host. */
+/** Whether the commit declares anything for this host. */
 export const converges = (checkout: Checkout, loaded: Loaded): boolean =>
   loaded.host.decommission === true || (checkout.hostExists && loaded.resources.length > 0);
 
 /**
- * Observes and plans; touches nothing.
- * @param given a gate that stands already
- * @param countsRemovals more of them than `prune.max` are held
+ * Observes and plans; changes nothing.
+ * @param given a gate that is already closed
+ * @param countsRemovals hold the plan if it removes more than `prune.max`
  */
 export async function planFor(
   run: Run,
@@ -46,7 +50,7 @@ export async function planFor(
   const prefetched = run.scratch.prefetched?.take(loaded) ?? null;
   const now = observe(
     run.providers,
-    prefetched ? ids.filter((id) => isDear(run.kinds, id)) : ids,
+    prefetched ? ids.filter((id) => isExpensive(run.kinds, id)) : ids,
     run.io.signal,
     wants,
   );
@@ -67,7 +71,7 @@ export async function planFor(
     away.has(s.want.id) ||
     alreadyRan.has(s.want.id) ||
     keeps.has(s.want.id) ||
-    (!mode.runsJobs && skipsWayBack(run.kinds, s.want))
+    (!mode.runsJobs && skipsRollback(run.kinds, s.want))
       ? idle(s)
       : (orPaused(paused, s) ?? orHeld(run, s)),
   );
@@ -80,7 +84,7 @@ export async function planFor(
   const removals = doubted.plan.removals.map((r) =>
     loaded.host.decommission && traitsOf(run.kinds, r.id).survivesDecommission ? { ...r, seen: undefined } : r,
   );
-  // What is out of reach counts as well: the limit is not to be dodged by an engine that is down.
+  // Unreachable resources count as well, so that a Docker engine which is down does not weaken the limit.
   const gone = removals.filter((r) => r.seen !== undefined || away.has(r.id)).length;
   const tooMany =
     !countsRemovals || run.asked.allowPrune || loaded.host.decommission
@@ -94,8 +98,8 @@ export async function planFor(
   return { loaded, observed: all, plan: { steps: undoubted, removals }, away, gate };
 }
 
-/** It is not done on the way back to an earlier commit. */
-export const skipsWayBack = (kinds: KindTable, { id, spec }: Desired): boolean =>
+/** Whether a rollback to an earlier commit leaves it out. */
+export const skipsRollback = (kinds: KindTable, { id, spec }: Desired): boolean =>
   traitsOf(kinds, id).onRollback(spec) !== 'run';
 
 function joined(prefetched: Observed | null, now: Observed): Observed {
@@ -105,18 +109,21 @@ function joined(prefetched: Observed | null, now: Observed): Observed {
   return { seen, unreachable: new Map([...prefetched.unreachable, ...now.unreachable]) };
 }
 
-/** What a person holds as it is, with what depends on it; nor is anything replaced beneath it. */
+/**
+ * Holds the step if a person paused the resource or one that it depends on, or if it would replace a resource that a paused one
+ * needs.
+ */
 function orPaused({ held, beneath }: Paused, step: Step): Step | null {
   const { want, change } = step;
   const isBeneath = beneath.has(want.id) && change.op === 'replace';
-  const why = held.get(want.id) ?? (isBeneath ? 'is needed by what is paused' : undefined);
+  const why = held.get(want.id) ?? (isBeneath ? 'is needed by a paused resource' : undefined);
   if (why === undefined) return null;
   return change.op === 'none'
     ? idle(step)
     : { ...idle(step), held: { code: 'Paused', change, reason: `${want.id} ${why}` } };
 }
 
-/** What a person has to decide, such as whether to take over what runs there already and differs, is left alone until then. */
+/** Holds the step if it needs an operator's decision, such as whether to take over something that exists and differs. */
 function orHeld({ providers, asked }: Run, step: Step): Step {
   const { want, seen, change } = step;
   const answer = providers.get(kindOf(want.id))?.hold?.(want, seen, change) ?? null;

@@ -1,34 +1,35 @@
-/** What a sync would do now, by the very stages of a run; touches nothing. */
+/** Plans a sync as it would be now, with the same stages as a run; changes nothing. */
+
+import { textDiff } from '../../core/credentials/text-diff.ts';
 import { kindOf } from '../../core/id.ts';
 import { traitsOf } from '../../core/kind.ts';
-import { type Plan, plannedActions } from '../../core/plan.ts';
-import { textDiff } from '../../core/text-diff.ts';
+import { type Plan, plannedActions } from '../../core/plan/plan.ts';
 import type { Checkout, Issue, PlannedAction } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
 import { REPAIR, STAY, TRY } from '../decide/mode.ts';
 import type { EngineDeps } from '../types.ts';
 import { createRun, requestFor } from './create-run.ts';
-import { mayGoTo, reviewHead } from './door.ts';
+import { mayGoTo, reviewHead } from './guards/door.ts';
+import { plannedUpgrade } from './guards/upgrade.ts';
 import { converges, planFor } from './plan-for.ts';
 import { situate } from './pursue.ts';
-import { plannedUpgrade } from './upgrade.ts';
 
 export interface Preview {
   commit: string | null;
   /** Non-empty with errors: the commit cannot be planned. */
   issues: Issue[];
-  /** Set where something other than the declaration failed (git, engine): a sentence. */
+  /** Set if something other than the declaration failed (git, Docker engine): a sentence. */
   error: string | null;
-  /** The plan is held, or is of another commit than the head: why. */
+  /** Why the plan is held, or is for another commit than the head. */
   held: string | null;
-  /** Inferred edges that are not kept, since they would close a cycle; missing if there are none. */
+  /** Inferred edges that were dropped because they would close a cycle; missing if there are none. */
   dropped?: string[];
-  /** Of a decommissioned host: what is managed and stays there; missing if there is none. */
+  /** Managed resources that stay on a decommissioned host; missing if there are none. */
   stays?: string[];
   actions: PlannedAction[];
 }
 
-/** What its texts would change, as `diff -u` shows it, a header for each. */
+/** Adds the change of the texts in the form of `diff -u`, with a header for each. */
 function withDiff({ providers }: EngineDeps, { steps }: Plan, action: PlannedAction): PlannedAction {
   const step = steps.find((s) => s.want.id === action.id);
   if (step === undefined || action.op === 'refresh') return action;
@@ -41,8 +42,8 @@ function withDiff({ providers }: EngineDeps, { steps }: Plan, action: PlannedAct
 }
 
 /**
- * @param given a checkout, or the full id of a commit, to plan instead of what the ref names
- * @param options.diff  with what changes in the texts of each resource
+ * @param given a checkout, or the full id of a commit, to plan instead of the head
+ * @param options.diff include the changes of each resource's texts
  */
 export async function preview(
   deps: EngineDeps,
@@ -56,7 +57,7 @@ export async function preview(
     const named = typeof given === 'string';
     const commit = named ? given : (given?.info.commit ?? (await deps.source.head(signal)));
     if (named || given === undefined) {
-      // An older commit that somebody names is no rewind; whether it may be trusted is asked all the same.
+      // Naming an older commit is no rewind; it must be trusted all the same.
       const { hold } = named ? await mayGoTo(deps, commit, 'person', signal) : await reviewHead(run, commit);
       if (hold !== null) return { ...base, commit, held: `${hold.message} [${hold.reason}]` };
     }
@@ -69,7 +70,7 @@ export async function preview(
     const first = own === null ? [] : [own];
     if (issues.some((i) => i.severity === 'error')) return { ...base, commit, issues, actions: first };
     if (!converges(head, loaded)) {
-      // `sync` ends so as well: there is nothing that this host could be in sync with.
+      // `sync` ends like this as well: there is nothing to be in sync with.
       const error = `${head.hostPath} declares nothing in this commit; nothing would be removed [Unassigned]`;
       return { ...base, commit, issues, error, actions: first };
     }

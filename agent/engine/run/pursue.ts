@@ -1,33 +1,33 @@
-/** From the commit that the ref names to what the host is converged to: one loop over the passes that passes.ts decides. */
-import { type Asker, type Choice, choose, type Pin } from '../../core/target.ts';
+/** Converges the host, starting from the commit that the ref names: one loop over the passes that passes.ts decides. */
+import { type Asker, type Choice, choose, type Pin } from '../../core/plan/target.ts';
 import type { Checkout, Problem } from '../../core/types.ts';
+import {
+  refusedKeeping,
+  rolledBack,
+  stayed,
+  strayed,
+  triedAgain,
+  unproven,
+  withKept,
+  withOutage,
+} from '../decide/outcomes.ts';
 import {
   type CommitPass,
   type Conclusion,
   conclude,
-  concludeWayBack,
+  concludeRollback,
   decide,
   type ReconnectPass,
   type Situation,
 } from '../decide/passes.ts';
-import {
-  cameAgain,
-  refusedKeeping,
-  stayed,
-  strayed,
-  takenBack,
-  unproven,
-  withKept,
-  withOutage,
-} from '../decide/tell.ts';
 import { pauseInForce } from '../steps/window.ts';
 import type { Loaded, Outcome, Run } from '../types.ts';
-import { endpointsNamed, outageProblem, REOPEN_MS, waitForEndpoints } from './connectivity.ts';
 import { converge } from './converge.ts';
-import { asItRuns, goTo, type Passage, type Reviewed, refusalOf } from './door.ts';
 import { pauseGate, windowGate } from './gates.ts';
-import { leaveTrial, noteDown } from './notes.ts';
+import { endpointsNamed, outageProblem, REOPEN_MS, waitForEndpoints } from './guards/connectivity.ts';
+import { goTo, openRunning, type Passage, type Reviewed, refusalOf } from './guards/door.ts';
 import { NONE } from './plan-for.ts';
+import { leaveTrial, noteDown } from './records/notes.ts';
 import { ranBefore, type Tried, tryCommit } from './try-commit.ts';
 
 /** With the files of the commit that the host is to stay on. */
@@ -35,11 +35,11 @@ interface Situated extends Situation {
   stay: Passage | null;
 }
 
-/** Looks at the host only if a window asks for it; touches nothing. */
+/** Observes the host only if a window requires it; changes nothing. */
 export async function situate(run: Run, head: Checkout): Promise<Situated> {
   const { commits } = run.store;
   const memory = commits.get();
-  const { accepted, lastGood, silenced, trial, wayBack, pin } = memory;
+  const { accepted, lastGood, postponed, trial, pendingRollback, pin } = memory;
   const now = run.clock.now();
   const loaded = await run.load(head);
   const content = loaded.content();
@@ -47,12 +47,12 @@ export async function situate(run: Run, head: Checkout): Promise<Situated> {
   const bad = commits.bad(content);
   const { force, trigger } = run.asked;
   const isAsked = trigger === 'manual';
-  const choice = choose({ head: { commit, content }, accepted, lastGood, bad, silenced, now, pin, force, isAsked });
+  const choice = choose({ head: { commit, content }, accepted, lastGood, bad, postponed, now, pin, force, isAsked });
   const paused = await pauseInForce(run);
-  // No window holds the way back; without the server, the commit that it leads to stands in for the head. What was begun while
-  // the window was open goes on: half a commit is worse than a late one.
-  const isNew = choice.act === 'try' && wayBack?.to !== commit && trial !== commit;
-  const isBegun = [accepted, trial, wayBack?.to].includes(commit);
+  // No window holds a rollback; without the server, its target stands in for the head. A trial that began in an open window
+  // continues: half a commit is worse than a late one.
+  const isNew = choice.act === 'try' && pendingRollback?.to !== commit && trial !== commit;
+  const isBegun = [accepted, trial, pendingRollback?.to].includes(commit);
   const upgrade = isBegun ? null : run.scratch.upgrade;
   const gate = paused !== null ? pauseGate(paused) : (upgrade ?? (isNew ? await windowGate(run, loaded, head) : null));
   const stay = paused === null && choice.act === 'stay' ? await passage(run, choice.on, askerOf(choice, pin)) : null;
@@ -70,7 +70,7 @@ export async function pursue(run: Run, head: Reviewed): Promise<Outcome> {
         ? await reconnect(run, pass, situation, told)
         : await passOver(run, pass, situation, head, told);
     told = done.told;
-    // What must be durable before anything follows from it could not be written: the next run decides.
+    // The note must be durable before the run continues, but could not be written: the next run decides.
     if (!(await noteDown(run, done.conclusion.note, situation, told.outcome, head))) break;
     passes.push(...done.conclusion.next);
   }
@@ -81,18 +81,18 @@ export async function pursue(run: Run, head: Reviewed): Promise<Outcome> {
   return outage === null ? answer : withOutage(answer, outage);
 }
 
-/** Loaded before the head: the loader keeps one commit, which is most likely this one until then, and the head from then on. */
+/** Loaded before the head: the loader caches one commit, most likely this one until now, and the head from then on. */
 async function formerOf(run: Run): Promise<Loaded | null> {
   const { accepted } = run.store.commits.get();
   const checkout = accepted === null ? null : await run.snapshots.load(accepted);
   return checkout && run.load(checkout);
 }
 
-/** A pin is the word of whoever set it; the way to the last good commit is the agent's own. */
+/** A pin was set by somebody; the agent itself decided a rollback. */
 const askerOf = ({ gate }: Extract<Choice, { act: 'stay' }>, pin: Pin | null): Asker =>
   gate?.kind === 'pin' ? (pin?.by ?? 'person') : 'agent';
 
-/** What the passes came to so far; and an outage that speaks against no commit. */
+/** The combined outcome of the passes so far, and an outage that no commit caused. */
 interface Told {
   outcome: Outcome | null;
   outage: Problem | null;
@@ -114,16 +114,16 @@ async function passOver(run: Run, pass: CommitPass, situation: Situated, head: R
   return { told: { ...told, outcome: answer }, conclusion };
 }
 
-/** Another commit than the head, through the door; null if it cannot be read any more, or does not pass. */
+/** The files of another commit than the head, after its review; null if it cannot be read any more, or does not pass. */
 async function fetched(run: Run, { role, on }: CommitPass, { stay }: Situated): Promise<Reviewed | null> {
-  if (role === 'keep') return asItRuns(run, on);
+  if (role === 'keep') return openRunning(run, on);
   if (role === 'stay') return stay?.checkout ?? null;
   const { checkout, hold } = await passage(run, on, 'agent');
   if (hold !== null) run.log.error({ commit: on.slice(0, 7), reason: hold.reason }, hold.message);
   return checkout;
 }
 
-/** A commit that cannot be had does not pass, either. */
+/** A commit that cannot be fetched does not pass, either. */
 const passage = (run: Run, commit: string, by: Asker): Promise<Passage> =>
   goTo(run, commit, by).catch((thrown) => ({ checkout: null, hold: refusalOf(thrown) }));
 
@@ -137,7 +137,7 @@ async function carryOutPass(
 ): Promise<Tried> {
   if (pass.role === 'try') return tryCommit(run, checkout);
   const alreadyRan = pass.role === 'again' ? ranBefore(run, content) : NONE;
-  // A pin is a person's word, and takes back what the agent itself never does.
+  // A pin is an operator's decision, so it also rolls back what the agent never does by itself.
   const isPinned = choice.act === 'stay' && choice.gate?.kind === 'pin';
   const isOther = !pass.mode.isNew && pass.role !== 'look';
   const keeps = isOther && !isPinned ? new Set(run.store.commits.get().keeps) : NONE;
@@ -145,7 +145,7 @@ async function carryOutPass(
   return { outcome, lost: [], isSilence: false };
 }
 
-/** What the run comes to with this pass. */
+/** The outcome of the run with this pass. */
 function tell(
   { role, on }: CommitPass,
   outcome: Outcome | null,
@@ -154,28 +154,28 @@ function tell(
   { info }: Checkout,
   accepted: string | null,
 ): Outcome | null {
-  if (role === 'back') return told && takenBack(told, outcome, info, on);
+  if (role === 'rollback') return told && rolledBack(told, outcome, info, on);
   if (outcome === null) return told;
   if (role === 'look') return withKept(outcome, told);
   if (role === 'keep') return told === null ? outcome : refusedKeeping(told, outcome);
   if (role === 'stay') return choice.act === 'stay' ? stayed(outcome, info, choice) : outcome;
-  // It is only looked at, in a pass that follows.
+  // The head is only shown, by a pass that follows.
   if (outcome.gate?.kind === 'prune') return null;
   const isOpen = outcome.verdict === 'open' && accepted !== info.commit;
   const answer = isOpen ? unproven(outcome) : outcome;
-  return role === 'again' && told ? cameAgain(answer, told) : answer;
+  return role === 'again' && told ? triedAgain(answer, told) : answer;
 }
 
-/** Everything is taken back: the endpoints that the commit had cut off have a while to answer again. */
-async function reconnect(run: Run, { wayBack }: ReconnectPass, { head }: Situation, told: Told): Promise<Done> {
-  const still = await waitForEndpoints(run, endpointsNamed(run, wayBack.endpoints), REOPEN_MS);
-  // The agent was stopped: the next run asks again.
+/** After a rollback, the endpoints that the commit had cut off get some time to answer again. */
+async function reconnect(run: Run, { pendingRollback }: ReconnectPass, { head }: Situation, told: Told): Promise<Done> {
+  const still = await waitForEndpoints(run, endpointsNamed(run, pendingRollback.endpoints), REOPEN_MS);
+  // The agent was stopped: the next run probes again.
   if (still === null) return { told, conclusion: { note: null, next: [] } };
-  const conclusion = concludeWayBack(wayBack, head, { isLost: still.length > 0 });
+  const conclusion = concludeRollback(pendingRollback, head, { isLost: still.length > 0 });
   if (still.length > 0)
     run.log.warn(
-      { commit: wayBack.from.slice(0, 7) },
-      'taking the commit back did not open the way home: it was innocent, and is tried again',
+      { commit: pendingRollback.from.slice(0, 7) },
+      'the rollback did not restore connectivity, so the commit was not the cause and is tried again',
     );
   return { told: still.length > 0 ? { ...told, outage: outageProblem(still) } : told, conclusion };
 }

@@ -1,31 +1,42 @@
-/** One reconcile, from trigger to record. Read it top to bottom; every stage has a file of its own. */
+/** One reconcile, from trigger to record. Read it from top to bottom; every stage has its own file. */
 import { setImmediate } from 'node:timers/promises';
 import type { Review } from '../../core/provider.ts';
 import type { CommitInfo, Problem, ResourceId, RunRecord } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
 import { withFields } from '../../log.ts';
-import { isUnwritable, unwritable } from '../../store/unwritable.ts';
+import { isUnwritable, unwritable } from '../../store/disk/unwritable.ts';
 import type { EngineDeps, Outcome, Run, RunRequest } from '../types.ts';
-import { guardConnectivity } from './connectivity.ts';
 import { createRun } from './create-run.ts';
-import { asItRuns, asItWasBegun, isAccepted, knownHead, letIn, type Reviewed, reviewHead } from './door.ts';
-import { createLiveEvents } from './live-events.ts';
+import { guardConnectivity } from './guards/connectivity.ts';
+import {
+  isAccepted,
+  knownHead,
+  letIn,
+  openInterrupted,
+  openRunning,
+  type Reviewed,
+  reviewHead,
+} from './guards/door.ts';
+import { NO_UPGRADE, upgradeFirst, withResult, withUpgrade } from './guards/upgrade.ts';
 import { prefetch } from './prefetch.ts';
 import { pursue } from './pursue.ts';
-import { recordRun } from './record.ts';
-import { NO_UPGRADE, upgradeFirst, withResult, withUpgrade } from './upgrade.ts';
+import { createLiveEvents } from './records/live-events.ts';
+import { recordRun } from './records/record.ts';
 
 export interface RunResult {
   run: RunRecord;
   outcome: Outcome;
-  /** Only a part of the host was looked at. Where nothing was `recorded`, `run` is the one before; `news`: the answer is another one. */
+  /**
+   * Present if only a part of the host was observed. `recorded: false`: no run was recorded, and `run` is the previous one.
+   * `news`: the result differs from the previous one.
+   */
   part?: { hinted: ReadonlySet<ResourceId>; recorded: boolean; news: boolean };
 }
 
 /**
- * Fetches the commit the ref names, converges the host to it, records the run and its events.
- * What goes wrong is part of the result; it throws only for bugs and for a store that cannot be written.
- * @param previous the run before it in this process
+ * Fetches the commit that the ref names, converges the host to it, records the run and its events. Failures are part of the
+ * result; it throws only for bugs and for a store that cannot be written.
+ * @param previous the previous run in this process
  */
 export async function reconcile(
   deps: EngineDeps,
@@ -44,11 +55,12 @@ export async function reconcile(
   const run = createRun({ ...deps, log: withFields(deps.log, { run: id }) }, { ...request, emit });
   const outcome = deps.redact(await outcomeOf(run, previous));
   const durationMs = deps.clock.monotonic() - began;
-  const begun = { id, trigger, startedAt: startedAt.toISOString(), durationMs };
+  const origin = request.command ? { command: request.command } : {};
+  const begun = { id, trigger, startedAt: startedAt.toISOString(), durationMs, ...origin };
   return { outcome, run: recordRun(deps, begun, outcome, null, live) };
 }
 
-/** What fetching the commit and converging to it come to. */
+/** The outcome of fetching the commit and converging to it. */
 async function outcomeOf(run: Run, previous: RunResult | null): Promise<Outcome> {
   run.io.emit({ type: 'phase', phase: 'fetch' });
   const target = fetchTarget(run);
@@ -67,7 +79,7 @@ async function outcomeOf(run: Run, previous: RunResult | null): Promise<Outcome>
   return withDisk(outcome, run.store.trouble());
 }
 
-/** What keeps the processor busy begins when the question to the server is on its way. */
+/** Starts CPU-bound work only after the network request has been sent. */
 async function onceSent<T>(question: Promise<unknown>, act: () => Promise<T>): Promise<T> {
   question.catch(() => undefined);
   await setImmediate();
@@ -76,11 +88,11 @@ async function onceSent<T>(question: Promise<unknown>, act: () => Promise<T>): P
 
 interface Target {
   checkout: Reviewed | null;
-  /** The repository could not be read: why. `checkout` is then what was begun or accepted last, if there is any. */
+  /** Why the repository could not be read. `checkout` is then the trial or the accepted commit, if there is any. */
   trouble: AgentError | null;
-  /** The head may not be applied: why. `checkout` is the last accepted commit, if there is one. */
+  /** Why the head must not be applied. `checkout` is the last accepted commit, if there is one. */
   review: Review | null;
-  /** The head cannot be read as a checkout: why. `checkout` is as with `review`. */
+  /** Why the head cannot be read as a checkout. `checkout` is as with `review`. */
   refused: { info: CommitInfo; error: AgentError } | null;
 }
 
@@ -94,21 +106,21 @@ async function fetchTarget(run: Run): Promise<Target> {
     if (known !== null) return { ...clear, checkout: known };
     const isNew = !run.source.vouchesFor(head);
     review = await reviewHead(run, head);
-    if (review.hold !== null) return { ...clear, checkout: await asItRuns(run, accepted), review };
-    // Most likely it is tried as soon as it is here; one that waits for its window asks no second time.
+    if (review.hold !== null) return { ...clear, checkout: await openRunning(run, accepted), review };
+    // The commit is most likely tried at once. A commit that waits for its window is not probed for again.
     if (isNew) run.scratch.guard = guardConnectivity(run);
     const checkout = await letIn(run, review);
-    // What was kept of it cannot be read any more.
+    // The stored copy cannot be read any more, so it is written again.
     if (isAccepted(run, head)) await run.snapshots.save(checkout);
     return { ...clear, checkout };
   } catch (thrown) {
     const trouble = isUnwritable(thrown)
       ? unwritable(run.stateDir, thrown)
       : asAgentError(thrown, { code: 'RepositoryUnreachable', phase: 'fetch' });
-    // A commit that cannot be read is refused like one with errors; it is no outage.
+    // A commit that cannot be read is refused like an invalid one; that is no outage.
     if (trouble.phase === 'load' && review !== null)
-      return { ...clear, checkout: await asItRuns(run, accepted), refused: { info: review.info, error: trouble } };
-    return { ...clear, checkout: await asItWasBegun(run), trouble };
+      return { ...clear, checkout: await openRunning(run, accepted), refused: { info: review.info, error: trouble } };
+    return { ...clear, checkout: await openInterrupted(run), trouble };
   }
 }
 
@@ -120,7 +132,7 @@ const repositoryProblem = (trouble: AgentError): Problem => ({
   line: null,
 });
 
-/** Nothing is known of what is wanted: touch nothing, say why. */
+/** The desired state is unknown: changes nothing, reports why. */
 function blind(trouble: AgentError | null): Outcome {
   const problems = trouble ? [repositoryProblem(trouble)] : [];
   const said = { reason: trouble?.code ?? ('' as const), message: trouble?.message ?? '' };
@@ -141,7 +153,7 @@ function blind(trouble: AgentError | null): Outcome {
   };
 }
 
-/** What the host runs is still looked after; the new commit is named, and waits. */
+/** Repairs go on; the new commit is reported as held. */
 const withHold = (outcome: Outcome, { info, hold }: Review): Outcome => ({
   ...outcome,
   commit: info,
@@ -151,7 +163,7 @@ const withHold = (outcome: Outcome, { info, hold }: Review): Outcome => ({
   message: hold?.message ?? '',
 });
 
-/** The host keeps what it runs; the commit that cannot be read is named, with what is wrong in it. */
+/** The host keeps what it runs; the commit that cannot be read is reported with its error. */
 const withRefusal = (outcome: Outcome, { info, error }: NonNullable<Target['refused']>): Outcome => ({
   ...outcome,
   commit: info,
@@ -161,7 +173,7 @@ const withRefusal = (outcome: Outcome, { info, error }: NonNullable<Target['refu
   message: `commit ${info.commit.slice(0, 7)} cannot be used: ${error.message}`,
 });
 
-/** What was done is not on disk yet: no run of such a host is a good one. */
+/** The results are not on disk yet, so the run does not count as good. */
 const withDisk = (outcome: Outcome, trouble: string | null): Outcome =>
   trouble === null
     ? outcome

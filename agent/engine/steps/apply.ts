@@ -1,31 +1,32 @@
-/** Carries out a plan: prepare, record the intent, install, then each step after its predecessors. */
+/** Carries out a plan: prepares, records the intent, installs, then applies each step after its predecessors. */
 import { setImmediate } from 'node:timers/promises';
-import { predecessors, requirements, withNeeded } from '../../core/graph.ts';
 import { kindOf } from '../../core/id.ts';
-import { type KindTable, rankOf, traitsOf } from '../../core/kind.ts';
-import type { Step } from '../../core/plan.ts';
+import { rankOf, traitsOf } from '../../core/kind.ts';
+import { predecessors, requirements, withNeeded } from '../../core/order/graph.ts';
+import type { Step } from '../../core/plan/plan.ts';
 import type { Progress } from '../../core/provider.ts';
 import type { ActionRecord, ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
-import type { Settled } from '../../store/inventory.ts';
+import type { Settled } from '../../store/inventory/inventory.ts';
 import type { Run } from '../types.ts';
-import { createWaiting } from './aside.ts';
-import { actionRecord, carryOut, carryOutAside, joins, waits, workOf } from './carry-out.ts';
+import { createWaiting } from './background.ts';
+import { actionRecord, carryOut, carryOutInBackground, joins, waits, workOf } from './carry-out.ts';
 import { recordIntent } from './intent.ts';
+import { createQueue } from './queue.ts';
 
 export type Failures = Map<ResourceId, AgentError>;
 
-/** Steps that run side by side. */
+/** Maximum number of steps that run concurrently. */
 const WIDTH = 16;
-/** Steps that are carried out in one go, where their kind can do that. */
+/** Maximum number of steps that are applied in one call, if their kind supports that. */
 const TOGETHER = 2_048;
 
 export const isWork = (step: Step): boolean => step.change.op !== 'none' || step.refreshFor.length > 0;
 const NONE: ReadonlySet<ResourceId> = new Set();
-/** What is held, or only looked at, is neither taken over nor owed anything. */
+/** A step that is held, or only observed, is not adopted and owes no restart. */
 const isOurs = ({ held, want }: Step): boolean => held === undefined && want.mode !== 'observe';
 
-/** Pulls and verifies what the steps need; disturbs nothing on the host. */
+/** Downloads and verifies what the steps need; disturbs nothing on the host. */
 export async function prepare(run: Run, steps: readonly Step[]): Promise<Failures> {
   return batched(run, steps, 'prepare');
 }
@@ -59,7 +60,7 @@ async function batched(
   return failures;
 }
 
-/** What is taken over for the first time is kept as it was. */
+/** Saves the original of each resource that is adopted for the first time. */
 async function adopt(run: Run, steps: readonly Step[]): Promise<Failures> {
   const known = run.store.inventory.index();
   const taken = steps.filter((s) => !known.has(s.want.id) && isOurs(s));
@@ -71,21 +72,24 @@ async function adopt(run: Run, steps: readonly Step[]): Promise<Failures> {
 }
 
 interface ApplyOptions {
-  /** Steps that must not begin; those that are found in the way are added. */
+  /** Steps that must not start; steps found to be blocked are added. */
   failures: Failures;
-  /** Resources whose kind is out of reach: left alone, and so is what waits for them. */
+  /** Resources whose kind is unreachable: they and everything that waits for them are left alone. */
   away: ReadonlySet<ResourceId>;
-  /** Steps whose resource was stopped for them already: a stop of the agent must not leave it so. */
+  /** Steps whose resource was already stopped for them: a stop of the agent must not leave it stopped. */
   owed?: ReadonlySet<ResourceId>;
 }
 
 export interface Applied {
   records: Map<ResourceId, ActionRecord>;
-  /** Work that this run leaves as it is, since something runs long and another run is asked for: that, and what waits for it. */
+  /**
+   * Work that this run does not finish, because a step takes long and another run was requested: that step, and the steps that
+   * wait for it.
+   */
   left: ReadonlySet<ResourceId>;
 }
 
-/** Applies all steps that have work; answers one record for each of them that was brought to its end. */
+/** Applies all steps that have work; returns one record for each of them that ended. */
 export async function applySteps(
   run: Run,
   steps: readonly Step[],
@@ -97,7 +101,7 @@ export async function applySteps(
   for (const [id, error] of recordIntent(run, free, declared)) failures.set(id, error);
   const viable = steps.filter((s) => isWork(s) && !failures.has(s.want.id));
   const broken: Failures = new Map(failures);
-  // Goes on beside the steps of kinds that install nothing, which come before.
+  // Runs beside the steps of earlier kinds, which install nothing.
   const installed = batched(run, viable, 'install').then((found) => {
     for (const [id, error] of found) broken.set(id, error);
   });
@@ -107,11 +111,11 @@ export async function applySteps(
     await run.store.inventory.copied();
     return { records, left: NONE };
   }
-  run.aside.forgetOthers(new Set(viable.map((s) => s.want.id)));
+  run.background.forgetOthers(new Set(viable.map((s) => s.want.id)));
   const failed = new Set<ResourceId>(away);
   const running = new Map<ResourceId, Promise<void>>();
   const waiting = createWaiting(run, running);
-  /** Free to go, and about to be carried out in one go. */
+  /** Steps that are ready and will be applied in one call. */
   let together: Step[] = [];
   const before = predecessors(steps.map((s) => s.want));
   let needed: ReturnType<typeof requirements> | null = null;
@@ -136,10 +140,10 @@ export async function applySteps(
     if (first === undefined) return;
     const signal = mustGoOn.has(first.want.id) ? unstoppable : run.io.signal;
     const isLong = waits(run, first.want);
-    const work = (isLong ? carryOutAside(run, first, signal) : carryOut(run, steps, signal)).then((all) => {
+    const work = (isLong ? carryOutInBackground(run, first, signal) : carryOut(run, steps, signal)).then((all) => {
       running.delete(first.want.id);
       waiting.ended(first.want.id);
-      // The run has ended without it: the next one takes what came of it.
+      // The run has ended without this step; the next run takes the result.
       if (hasLeft) return;
       for (const [i, step] of steps.entries()) finish(step, all[i] ?? null);
       ledger.ended(first.want.id);
@@ -151,10 +155,10 @@ export async function applySteps(
     start(together);
     together = [];
   };
-  /** The default order: a later kind does not begin while an earlier kind that is free to go is still at work. */
+  /** Enforces the default order: a later kind does not start while steps of an earlier kind run. */
   const atWork = (): number => {
     let lowest = together[0] ? rankOf(run.kinds, together[0].want.id) : Number.POSITIVE_INFINITY;
-    for (const id of running.keys()) if (!waiting.isAside(id)) lowest = Math.min(lowest, rankOf(run.kinds, id));
+    for (const id of running.keys()) if (!waiting.isInBackground(id)) lowest = Math.min(lowest, rankOf(run.kinds, id));
     return lowest;
   };
 
@@ -168,7 +172,7 @@ export async function applySteps(
       continue;
     }
     if (run.providers.get(kindOf(step.want.id))?.install) await installed;
-    // Nobody asks what is needed as long as nothing has failed.
+    // Requirements are only computed after a failure.
     if (failed.size > 0) needed ??= requirements(steps.map((s) => s.want));
     const culprit = [...(needed?.get(step.want.id) ?? [])].find((id) => failed.has(id));
     const error = broken.get(step.want.id);
@@ -184,9 +188,9 @@ export async function applySteps(
     if (together.length >= TOGETHER) flush();
   }
   hasLeft = running.size > 0;
-  run.aside.leave(running.keys());
+  run.background.leave(running.keys());
   await installed;
-  // What was done is told first: whoever listens need not wait for what is noted of it.
+  // Reports the results first, so that listeners do not wait for the store.
   await setImmediate();
   ledger.flush();
   await run.store.inventory.copied();
@@ -194,54 +198,16 @@ export async function applySteps(
   return { records, left: new Set(left) };
 }
 
-/** The given resources, and all that they need, directly or not. */
+/** The given resources, and all that they need, directly or indirectly. */
 function withNeeds(steps: readonly Step[], ids: ReadonlySet<ResourceId>): ReadonlySet<ResourceId> {
   if (ids.size === 0) return ids;
   return withNeeded(ids, requirements(steps.map((s) => s.want)));
 }
 
-/** Steps whose predecessors are finished, by the default order of their kinds, then as the plan has them. */
-function createQueue(
-  kinds: KindTable,
-  steps: readonly Step[],
-  before: ReadonlyMap<ResourceId, ReadonlySet<ResourceId>>,
-) {
-  const byId = new Map(steps.map((s) => [s.want.id, s]));
-  const open = new Map<ResourceId, number>();
-  const followers = new Map<ResourceId, Step[]>();
-  const ready: Step[][] = [];
-  const push = (step: Step) => {
-    const rank = rankOf(kinds, step.want.id);
-    ready[rank] ??= [];
-    ready[rank].push(step);
-  };
-  for (const step of steps) {
-    const first = [...(before.get(step.want.id) ?? [])].filter((id) => byId.has(id));
-    open.set(step.want.id, first.length);
-    for (const id of first) {
-      const known = followers.get(id);
-      if (known) known.push(step);
-      else followers.set(id, [step]);
-    }
-    if (first.length === 0) push(step);
-  }
-  return {
-    /** The next of the lowest kind that is ready, unless that kind is above `limit`. */
-    next(limit: number): Step | undefined {
-      const rank = ready.findIndex((steps) => steps !== undefined && steps.length > 0);
-      return rank === -1 || rank > limit ? undefined : ready[rank]?.shift();
-    },
-    finished(id: ResourceId) {
-      for (const step of followers.get(id) ?? []) {
-        const left = (open.get(step.want.id) ?? 0) - 1;
-        open.set(step.want.id, left);
-        if (left === 0) push(step);
-      }
-    },
-  };
-}
-
-/** Confirmations in batches: one fsync for many. One that is lost in a crash is found again by looking at the host; until it is written, drift is no repair. */
+/**
+ * Writes confirmations in batches: one fsync for many. A confirmation that a crash loses is found again by observing the host;
+ * until it is written, a difference does not count as drift.
+ */
 function createLedger({ kinds, store }: Run) {
   const isReobservable = (id: ResourceId) => traitsOf(kinds, id).confirm === 're-observable';
   let noted: Settled[] = [];
@@ -253,7 +219,7 @@ function createLedger({ kinds, store }: Run) {
     flush,
     note: ({ want: { id, hash } }: Step) =>
       void noted.push({ id, hash, notified: true, reobservable: isReobservable(id) }),
-    /** Steps of the kind of this one, begun together, have ended. */
+    /** All steps of this kind that were started together have ended. */
     ended(id: ResourceId) {
       if (!isReobservable(id)) flush();
     },

@@ -1,6 +1,6 @@
 /**
- * What failed is tried again after growing pauses, whoever asks for the run: the schedule does not cut them short. A person's
- * sync, a new commit, and a sign that the cause has ended do.
+ * Retries failures after growing pauses, whoever requests the run: the schedule does not shorten them. A manual sync, a new
+ * commit, and a sign that the cause has ended do.
  */
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import type { ResourceId } from '../../core/types.ts';
@@ -10,7 +10,7 @@ import type { Backoff } from '../types.ts';
 
 const FIRST_MS = 5_000;
 const LAST_MS = 300_000;
-/** A registry that limits this host means at least this, where it does not say how long. */
+/** Minimum pause after a registry limited the rate of this host without saying for how long. */
 const LIMITED_MS = 30_000;
 interface Entry {
   hash: string;
@@ -32,7 +32,7 @@ export function createBackoff({ clock, random }: Options): Backoff {
     held(id, hash) {
       const entry = entries.get(id);
       const left = (entry?.untilMs ?? 0) - nowMs();
-      // A clock that was set back must not make a pause longer than it can be.
+      // A clock that was set back must not lengthen a pause beyond its maximum.
       if (entry === undefined || entry.hash !== hash || left <= 0 || left > pauseMs(entry.error, entry.times, 1))
         return null;
       return { error: entry.error, until: new Date(entry.untilMs).toISOString() };
@@ -64,7 +64,7 @@ export function createBackoff({ clock, random }: Options): Backoff {
   };
 }
 
-/** @param random 0 … 1: hosts that failed together do not come again together */
+/** @param random 0 … 1, so that hosts that failed together do not retry together */
 export function pauseMs(
   { code, retryAfterMs = 0 }: Pick<AgentError, 'code' | 'retryAfterMs'>,
   times: number,
@@ -72,14 +72,14 @@ export function pauseMs(
 ): number {
   const isLimit = code === 'RateLimited';
   const grown = Math.min((isLimit ? LIMITED_MS : FIRST_MS) * 2 ** (times - 1), LAST_MS);
-  // What the far end asks for is the least, and may be longer than any pause of ours.
+  // The server's own delay is the minimum, and may be longer than any of our pauses.
   const least = Math.max(retryAfterMs, isLimit ? LIMITED_MS : 0);
   return Math.max(least, grown * (0.75 + random / 4)) + (isLimit ? random * 1_000 : 0);
 }
 
-/** A resource's renewal (a moved image tag) has pauses of its own: it must not hold up a repair. */
+/** The renewal of a resource (a moved image tag) has its own pauses, so that it does not delay a repair. */
 export const renewalOf = (id: ResourceId): ResourceId => `${id} (renewal)`;
 
-/** Why it is not tried in this run. */
+/** The error for a resource that is not tried in this run. */
 export const stillFailing = ({ error, until }: { error: AgentError; until: string }): AgentError =>
   new AgentError({ code: error.code as ReasonCode, phase: error.phase, message: error.message, retry: true, until });

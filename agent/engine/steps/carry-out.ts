@@ -1,15 +1,15 @@
-/** Steps of a plan, done to the host: what came of each is a record, never a throw. */
+/** Applies steps of a plan to the host; the result of each is a record, never a throw. */
 import { kindOf } from '../../core/id.ts';
-import type { Step } from '../../core/plan.ts';
+import type { Step } from '../../core/plan/plan.ts';
 import type { Work } from '../../core/provider.ts';
 import type { ActionRecord, Desired, Reason, ResourceId } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
 import type { Run } from '../types.ts';
 
-/** What lasts no longer than this needs no word of its own; in ms. */
+/** A step that takes no longer than this is not announced; in ms. */
 const LONG_MS = 900_000;
 
-/** What may last long is named before it begins: whoever watches over the run knows how long it may be silent. */
+/** Announces a step that may take long before it starts, so that the watchdog knows how long the run may be silent. */
 function announce({ providers, io }: Run, steps: readonly Step[]): void {
   for (const { want } of steps) {
     const withinMs = providers.get(kindOf(want.id))?.lastsMs?.(want.spec) ?? 0;
@@ -19,22 +19,22 @@ function announce({ providers, io }: Run, steps: readonly Step[]): void {
 
 export const workOf = ({ change, want, seen }: Step): Work => ({ change, want, seen });
 
-/** No restart of its own hangs on it, and its kind does many at once. */
+/** Whether the step can be applied together with others: it restarts nothing itself, and its kind applies many at once. */
 export const joins = (run: Run, { want, refreshFor }: Step): boolean =>
   refreshFor.length === 0 &&
   !waits(run, want) &&
   run.providers.get(kindOf(want.id))?.together?.includes('apply') === true;
 
-/** What runs long is awaited aside. */
+/** Whether the run may go on without waiting for it. */
 export const waits = ({ providers }: Run, { id, spec }: Desired): boolean =>
   providers.get(kindOf(id))?.waits?.(spec) === true;
 
-/** The same for a step that is awaited aside: begun by this run, or by an earlier one. */
-export async function carryOutAside(run: Run, step: Step, signal: AbortSignal): Promise<ActionRecord[]> {
+/** The same for a step that a run need not wait for; this run or an earlier one started it. */
+export async function carryOutInBackground(run: Run, step: Step, signal: AbortSignal): Promise<ActionRecord[]> {
   const { id, hash, spec } = step.want;
   const now = run.clock.now().getTime();
   const lastsMs = run.providers.get(kindOf(id))?.lastsMs?.(spec);
-  const record = await run.aside.begin({
+  const record = await run.background.begin({
     id,
     hash,
     since: new Date(now).toISOString(),
@@ -45,8 +45,8 @@ export async function carryOutAside(run: Run, step: Step, signal: AbortSignal): 
 }
 
 /**
- * Steps of one kind in one go: apply, then the restarts that they were notified of. Each is said to have taken its share of
- * the time.
+ * Applies steps of one kind in one call, and then the restarts of which they were notified. Each step is recorded with an equal
+ * share of the time.
  */
 export async function carryOut(run: Run, steps: readonly Step[], signal: AbortSignal): Promise<ActionRecord[]> {
   const [first] = steps;
@@ -83,7 +83,7 @@ export async function carryOut(run: Run, steps: readonly Step[], signal: AbortSi
   });
 }
 
-/** What history keeps of a step. @param notes what its provider reported while it acted */
+/** The record of a step in history. @param notes what its provider reported while it acted */
 export function actionRecord(
   step: Step,
   result: ActionRecord['result'],

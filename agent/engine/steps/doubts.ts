@@ -1,7 +1,11 @@
-/** What a look at the host says against a plan: work that waits for a person, with all that must wait with it. */
-import { requirements } from '../../core/graph.ts';
+/**
+ * Removes work from a plan that must wait for an operator because of the state of the host, with everything that must wait with
+ * it.
+ */
+
 import { kindOf } from '../../core/id.ts';
-import type { Plan, Removal, Step } from '../../core/plan.ts';
+import { requirements } from '../../core/order/graph.ts';
+import type { Plan, Removal, Step } from '../../core/plan/plan.ts';
 import type { Around, Doubt } from '../../core/provider.ts';
 import type { Desired, Kind, ResourceId } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
@@ -10,13 +14,13 @@ import { isWork } from './apply.ts';
 import { workOf } from './carry-out.ts';
 
 export interface Doubted {
-  /** Without the work, and without the removals, that wait. */
+  /** The plan without the work, and without the removals, that wait. */
   plan: Plan;
-  /** Kinds of which nobody can tell, since they are out of reach by now: nothing of them may be touched in this run. */
+  /** Kinds that have become unreachable, so that nobody can tell: this run must not change any resource of them. */
   unreachable: ReadonlyMap<Kind, AgentError>;
 }
 
-/** @param plan as it was made from what was observed */
+/** @param plan made from what was observed */
 export async function withDoubts(
   { providers, store, asked }: Pick<Run, 'providers' | 'store' | 'asked'>,
   plan: Plan,
@@ -56,7 +60,7 @@ function held({ steps, removals }: Plan, doubts: ReadonlyMap<ResourceId, Doubt>)
     waiting.set(id, doubts.has(id) ? id : (waiting.get(culprit ?? id) ?? id));
     const code = doubts.get(id)?.code ?? 'Held';
     const idle: Step = { ...step, change: { op: 'none' }, refreshFor: [], drift: false };
-    // One that is as it should be has nothing to wait for.
+    // A step without a difference has nothing to wait for.
     return step.change.op === 'none'
       ? isWork(step)
         ? idle

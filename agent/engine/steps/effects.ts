@@ -1,16 +1,19 @@
-/** An action counts as done when its effect was seen: what differs exactly as before was not done, whatever was answered. */
+/**
+ * An action counts as done only if its effect is visible: if the same difference remains, the action failed, whatever its
+ * provider answered.
+ */
 import { kindOf } from '../../core/id.ts';
 import { traitsOf } from '../../core/kind.ts';
-import type { Step } from '../../core/plan.ts';
+import type { Step } from '../../core/plan/plan.ts';
 import type { Health } from '../../core/provider.ts';
 import type { ActionRecord, Reason, ResourceId } from '../../core/types.ts';
 import type { Run } from '../types.ts';
 import { indexed, observe } from './observe.ts';
 
 /**
- * Looks once more at what was updated. What was made or made again exists by now, and is judged by its health.
- * @param health of what was changed: what is unwell says so itself
- * @returns the records, those without an effect as failures
+ * Observes updated resources once more. A created or recreated resource exists now, and is judged by its health.
+ * @param health of what was changed: an unwell resource already has its own failure
+ * @returns the records; those without an effect are failures
  */
 export async function withSeenEffects(
   run: Run,
@@ -31,13 +34,13 @@ export async function withSeenEffects(
     const why = vain.get(record.id);
     if (why === undefined || record.result !== 'done') return record;
     const said = why.map(({ field, from, to }) => `${field} is ${from ?? 'as before'}, not ${to ?? 'as declared'}`);
-    const message = `the change had no effect: ${said.join('; ')}; something on this host keeps it so, or it cannot be changed`;
+    const message = `the change had no effect: ${said.join('; ')}; something on this host changes it back, or it cannot be changed`;
     run.log.error({ resource: record.id, code: 'NoEffect' }, message);
     return { ...record, result: 'failed', error: { code: 'NoEffect', message } };
   });
 }
 
-/** The reasons of the change, if each of them still stands, from the same value to the same. */
+/** The reasons of the change, if each of them still holds with the same values. */
 function unchanged(
   { kinds, providers }: Run,
   { want, change, seen: before }: Step,

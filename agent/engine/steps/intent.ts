@@ -1,17 +1,18 @@
-/** Written before anything is done: what is about to be made, and the restarts that will follow from it. */
+/** Records, before any action, what the run is about to create and which restarts will follow. */
 import { kindOf } from '../../core/id.ts';
-import { claimsOf, isTold, needsOf, type Step } from '../../core/plan.ts';
+import { claimsOf, needsOf, notifiesOthers, type Step } from '../../core/plan/plan.ts';
 import type { Desired, RefreshVerb, ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
-import type { InventoryRow } from '../../store/inventory.ts';
-import { isUnwritable } from '../../store/unwritable.ts';
+import { isUnwritable } from '../../store/disk/unwritable.ts';
+import type { InventoryRow } from '../../store/inventory/inventory.ts';
 import type { Run } from '../types.ts';
 
 /**
- * A crash at any later moment must cost neither ownership nor a notify.
- * @param steps those that can begin in this run
+ * A crash at any later moment must lose neither ownership nor a notify.
+ * @param steps those that can start in this run
  * @param declared all resources of the commit
- * @returns those that may not begin, since their intent could not be written; what was intended before needs no record
+ * @returns the steps that must not start, because their intent could not be written; an intent that was written before needs no
+ * new record
  */
 export function recordIntent(
   run: Run,
@@ -20,7 +21,7 @@ export function recordIntent(
 ): ReadonlyMap<ResourceId, AgentError> {
   const { inventory } = run.store;
   const known = inventory.index();
-  // What was last intended may be another declaration, which never came to be.
+  // The last intent may be of another declaration, which was never applied.
   const isKnown = ({ id, hash, after }: Desired): boolean => {
     const row = known.get(id);
     return row?.hash === hash && row.intent === hash && isSame(needsOf(row), after);
@@ -37,7 +38,7 @@ export function recordIntent(
       origin: want.origin,
       info: {
         claims,
-        // What could not be done for a long time is intended over and over.
+        // A resource that failed for a long time was intended many times.
         ...(was.length > 0 ? { was: [...new Set(was)] } : {}),
         ...(want.after.length > 0 ? { needs: want.after } : {}),
         memo: provider?.memo?.(want.spec),
@@ -46,7 +47,7 @@ export function recordIntent(
   });
   const notifies = owed(steps, declared);
   try {
-    // Adopting what matches is no action, and yet ownership that a lost database must not cost.
+    // Adopting a resource that matches is no action, but its ownership must survive a lost database.
     if (rows.length > 0 || notifies.length > 0) inventory.intend(rows, notifies);
   } catch (thrown) {
     if (!(thrown instanceof AgentError && isUnwritable(thrown))) throw thrown;
@@ -58,13 +59,16 @@ export function recordIntent(
     inventory.settle(
       matching.map(({ want }) => ({ id: want.id, hash: want.hash, notified: false, reobservable: true })),
     );
-  // Owed to something that was never made and is not declared any more.
+  // Drops notifies for targets that were never created and are no longer declared.
   for (const { target } of inventory.pendingNotifies())
     if (!declared.has(target) && !known.has(target)) inventory.notifyDone(target);
   return new Map();
 }
 
-/** A repair of what is recorded as it is to be, and which causes no restart that is not owed already: a crash would cost nothing. */
+/**
+ * Whether the intent is recorded already and the step causes no restart that is not recorded already: then a crash loses
+ * nothing.
+ */
 function intendedBefore({ store }: Run, step: Step, declared: ReadonlySet<ResourceId>): boolean {
   const row = store.inventory.index().get(step.want.id);
   if (row?.intent !== step.want.hash) return false;
@@ -78,14 +82,14 @@ const isSame = (a: readonly string[], b: readonly string[]): boolean =>
 const held = (row: InventoryRow | undefined): string[] => (row ? claimsOf(row) : []);
 
 /**
- * Every target of what will change, whatever becomes of the target in this run: one that is made anew, fails or is out of
- * reach now still owes the restart, and only a done step takes the debt away.
+ * Notifies for every target of a change, whatever happens to the target in this run: a target that is recreated, fails or is
+ * unreachable now still owes the restart until a step for it is done.
  */
 function owed(
   steps: readonly Step[],
   declared: ReadonlySet<ResourceId>,
 ): { target: ResourceId; source: ResourceId; verb: RefreshVerb }[] {
-  const sources = steps.filter((s) => isTold(s.change));
+  const sources = steps.filter((s) => notifiesOthers(s.change));
   const of = (targets: readonly ResourceId[], source: ResourceId, verb: RefreshVerb) =>
     targets.filter((target) => declared.has(target)).map((target) => ({ target, source, verb }));
   return [

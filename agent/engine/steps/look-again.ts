@@ -1,13 +1,13 @@
-/** Who mounts what this run changed, and is not restarted for it, looks different afterwards. */
+/** A resource that mounts something which this run changed, and is not restarted for it, may look different afterwards. */
 import { kindOf } from '../../core/id.ts';
 import { definitionOf } from '../../core/kind.ts';
-import type { Step } from '../../core/plan.ts';
+import type { Step } from '../../core/plan/plan.ts';
 import type { Health } from '../../core/provider.ts';
 import type { ActionRecord } from '../../core/types.ts';
 import type { Run } from '../types.ts';
 import { indexed, observe } from './observe.ts';
 
-/** @param health is given what is found of those that mount what changed without following it */
+/** @param health receives the health of resources that mount what changed without being restarted */
 export async function lookAgain(
   run: Run,
   steps: readonly Step[],

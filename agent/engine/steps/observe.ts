@@ -1,4 +1,4 @@
-/** What the host has of the given resources, one batched call a kind, all kinds side by side. */
+/** Observes the given resources: one batched call for each kind, all kinds concurrently. */
 import { kindOf } from '../../core/id.ts';
 import type { Provider } from '../../core/provider.ts';
 import type { Desired, Kind, ResourceId, Seen } from '../../core/types.ts';
@@ -31,7 +31,7 @@ export async function observe(
   return { seen, unreachable };
 }
 
-/** Of all that is declared, and of what is known from before besides. */
+/** Ids of everything that is declared or in the inventory. */
 export const idsOf = (
   wants: ReadonlyMap<ResourceId, Desired>,
   inventory: ReadonlyMap<ResourceId, unknown>,

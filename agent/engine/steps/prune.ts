@@ -1,18 +1,18 @@
-/** Removes what fairlead made and no manifest declares any more. */
+/** Removes what fairlead created and no manifest declares any more. */
 import { kindOf } from '../../core/id.ts';
-import type { Removal } from '../../core/plan.ts';
+import type { Removal } from '../../core/plan/plan.ts';
 import type { Gone, Provider, RemovalReport } from '../../core/provider.ts';
 import type { ActionRecord, Reason, ResourceId } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
 import type { Run } from '../types.ts';
 
-/** As many go in one go, where their kind can do that: the agent can be stopped in between. */
+/** Maximum number of removals in one call, if their kind supports that: the agent can be stopped in between. */
 const TOGETHER = 512;
 
-/** Those whose claims are needed by what is applied now, and whoever needs one of them: in the plan's order. */
+/** Removals whose claims are needed by what is applied now, and their dependents, in the plan's order. */
 export function earlyRemovals(removals: readonly Removal[], doomed: ReadonlySet<ResourceId>): Removal[] {
   const early = new Set<ResourceId>();
-  // Whoever needs another one stands before it.
+  // Dependents stand before what they need.
   for (const { id, neededBy, needs } of removals.toReversed())
     if (
       (neededBy.length > 0 && !neededBy.some((other) => doomed.has(other))) ||
@@ -22,7 +22,7 @@ export function earlyRemovals(removals: readonly Removal[], doomed: ReadonlySet<
   return removals.filter(({ id }) => early.has(id));
 }
 
-/** In the plan's order, the neighbours of one kind together. An inventory row goes only after a confirmed removal. */
+/** Removes in the plan's order, neighbours of one kind together. An inventory row is deleted only after a confirmed removal. */
 export async function prune(run: Run, removals: readonly Removal[]): Promise<ActionRecord[]> {
   const records: ActionRecord[] = [];
   const unseen = removals.filter(({ seen }) => seen === undefined);
@@ -30,7 +30,7 @@ export async function prune(run: Run, removals: readonly Removal[]): Promise<Act
   const gone = removals.flatMap(({ id, seen }) => (seen === undefined ? [] : [{ id, seen }]));
   if (gone.length > 0) {
     run.store.beforeActing();
-    // What is removed is stopped first, and that may take as long as an apply.
+    // A removal stops its resource first, which may take as long as an apply.
     run.io.emit({ type: 'phase', phase: 'apply' });
   }
   for (const batch of batches(run, gone)) {
@@ -44,11 +44,11 @@ export async function prune(run: Run, removals: readonly Removal[]): Promise<Act
     };
     const provider = batch[0] && run.providers.get(kindOf(batch[0].id));
     const failures = await removeBatch(provider, batch, report, run.io.signal);
-    // Each is told to have taken its share of the time.
+    // Each removal is recorded with an equal share of the time.
     const durationMs = Math.round((run.clock.monotonic() - began) / batch.length);
     const confirmed = batch.filter(({ id }) => !failures.has(id));
     if (confirmed.length > 0) run.store.inventory.forget(confirmed.map(({ id }) => id));
-    // What was not begun when the agent was stopped is the next run's.
+    // Removals that did not start before the agent was stopped are left to the next run.
     for (const { id } of batch.filter((one) => failures.get(one.id)?.code !== 'Stopped')) {
       const why = [{ field: 'declaration', to: 'gone' }, ...(notes.get(id) ?? [])];
       const base = { id, op: 'remove' as const, why, drift: false, durationMs };
@@ -64,7 +64,7 @@ export async function prune(run: Run, removals: readonly Removal[]): Promise<Act
   return records;
 }
 
-/** Runs of neighbours whose provider removes many at once; the others stand alone. */
+/** Groups neighbours whose provider removes many at once; the others stay alone. */
 function batches(run: Run, gone: readonly Gone[]): Gone[][] {
   const all: Gone[][] = [];
   for (const one of gone) {

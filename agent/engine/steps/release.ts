@@ -1,12 +1,15 @@
-/** Two kept resources that swap a claim (a port, a name): both let go of it before either is made anew. */
+/** Two kept resources that swap a claim (a port, a name): both release it before either is recreated. */
 import { kindOf } from '../../core/id.ts';
-import { claimsOf, type Step } from '../../core/plan.ts';
+import { claimsOf, type Step } from '../../core/plan/plan.ts';
 import type { ResourceId } from '../../core/types.ts';
 import type { Run } from '../types.ts';
 import { isWork } from './apply.ts';
 import { indexed, observe } from './observe.ts';
 
-/** @returns the steps, those that let go of a claim as they are seen now; and which did: they stand still until they are applied */
+/**
+ * @returns the steps, with a new observation of those that released a claim, and their ids: they are stopped until they are
+ * applied
+ */
 export async function release(
   run: Run,
   steps: readonly Step[],
@@ -29,7 +32,7 @@ export async function release(
   );
   if (letting.length === 0) return none;
   run.store.beforeActing();
-  // Who needs another one lets go before it.
+  // Dependents release before what they need.
   for (const step of letting.toReversed())
     if (step.seen) await run.providers.get(kindOf(step.want.id))?.release?.(step.want.id, step.seen, run.io.signal);
   const ids = letting.map((s) => s.want.id);

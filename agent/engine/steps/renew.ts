@@ -1,6 +1,6 @@
-/** What changes outside of the repository, such as an image whose tag was moved: fetched before a full run plans. */
+/** Fetches changes from outside of the repository, such as an image whose tag was moved, before a full run plans. */
 import { kindOf } from '../../core/id.ts';
-import type { Plan } from '../../core/plan.ts';
+import type { Plan } from '../../core/plan/plan.ts';
 import type { Progress } from '../../core/provider.ts';
 import type { ActionRecord, Desired, ResourceId } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
@@ -10,7 +10,7 @@ import { renewalOf, stillFailing } from './backoff.ts';
 import { windowNow } from './window.ts';
 
 /**
- * Disturbs nothing itself, but what it brings is applied in the same run: so it waits for the maintenance window.
+ * Disturbs nothing itself, but what it fetches is applied in the same run, so it waits for the maintenance window.
  * @param isNew a new commit is being tried
  */
 export async function renew(run: Run, { host, resources }: Loaded, { isNew }: { isNew: boolean }): Promise<Failures> {
@@ -24,7 +24,7 @@ export async function renew(run: Run, { host, resources }: Loaded, { isNew }: { 
     run.io.emit({ type: 'progress', ...progress });
   };
   const asked = isNew || run.asked.trigger === 'manual';
-  // Of what is only looked at nothing is fetched.
+  // Nothing is fetched for resources that are only observed.
   const ours = resources.filter((r) => {
     const held = run.backoff.held(renewalOf(r.id), r.hash);
     if (held !== null) failures.set(r.id, stillFailing(held));
@@ -33,13 +33,13 @@ export async function renew(run: Run, { host, resources }: Loaded, { isNew }: { 
   for (const [kind, wants] of Map.groupBy(ours, (r) => kindOf(r.id))) {
     try {
       const found = await run.providers.get(kind)?.renew?.(wants, { asked, signal: run.io.signal, tell });
-      // What was seen before is not what is to be seen now.
+      // The earlier observation is outdated.
       if (found) run.scratch.prefetched?.drop();
       if (found) noteRenewals(run, wants, found);
       for (const [id, error] of found ?? []) failures.set(id, error);
     } catch (thrown) {
       run.scratch.prefetched?.drop();
-      // Whoever cannot be reached now cannot be observed either, which is told there.
+      // An unreachable kind cannot be observed either, and that is reported there.
       const { code, message } = asAgentError(thrown, { code: 'PrepareFailed', phase: 'prepare' });
       run.log.warn({ code }, message);
     }
@@ -55,7 +55,7 @@ function noteRenewals({ backoff }: Run, wants: readonly Desired[], found: Readon
   }
 }
 
-/** What could not be renewed, and has nothing else to be done: it stays as it is, and that is told. */
+/** Records for resources that could not be renewed and have no other work: they stay as they are, and that is reported. */
 export function notRenewed({ io }: Run, { steps }: Plan, stale: Failures): ActionRecord[] {
   return steps.flatMap((step): ActionRecord[] => {
     const error = stale.get(step.want.id);

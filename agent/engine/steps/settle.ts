@@ -1,8 +1,9 @@
-/** After an apply: wait until what was changed is well, or will not become so. */
-import { requirements } from '../../core/graph.ts';
+/** After an apply: waits until everything that was changed is well, or will not become so. */
+
 import { kindOf } from '../../core/id.ts';
 import { traitsOf } from '../../core/kind.ts';
-import { patienceOf, type SettleTimes } from '../../core/patience.ts';
+import { requirements } from '../../core/order/graph.ts';
+import { patienceOf, type SettleTimes } from '../../core/plan/patience.ts';
 import type { Health } from '../../core/provider.ts';
 import type { Desired, ResourceId, Seen } from '../../core/types.ts';
 import { asAgentError } from '../../errors.ts';
@@ -11,33 +12,33 @@ import { indexed, observe } from './observe.ts';
 
 const FIRST_PAUSE_MS = 50;
 const LAST_PAUSE_MS = 1_000;
-/** A run that the schedule asks for waits at least this long. */
+/** Minimum wait before a run that the schedule requested may end the wait. */
 const LEAST_MS = 15_000;
-/** An outage that lasts longer is not waited out by the run that met it. */
+/** The run that met an outage does not wait longer than this for its end. */
 const OUTAGE_MS = 15_000;
 const OK: Health = { state: 'ok', message: '' };
 
 export interface Settling {
-  /** The wait ends early if somebody asks for another run. */
+  /** Waiting ends early if another run is requested. */
   givesWay: boolean;
   settle: SettleTimes;
-  /** An outage is under way: nobody's patience runs out in it, and nothing is waited for. */
+  /** There is an outage: nobody's patience runs out, and the run does not wait. */
   isOutage: boolean;
-  /** This one is lost for good, and with it what is being waited for. */
+  /** This resource failed for good, so the wait can end. */
   decides(id: ResourceId, health: Health): boolean;
 }
 
 export interface Settlement {
   health: Map<ResourceId, Health>;
-  /** Anything had to be waited for. */
+  /** Whether the run had to wait for anything. */
   paused: boolean;
-  /** The wait was broken off: by a stop, for another run, or because of an outage. */
+  /** The wait was interrupted: by a stop, for another run, or because of an outage. */
   brokenOff: boolean;
 }
 
 /**
- * Waits as long as each one's patience lasts, which is counted over all runs since its last start.
- * @returns the last health of each: what is still unwell when its patience is at an end is `bad`, what had to be left is `wait`
+ * Waits until each resource's patience ends, counted over all runs since its last start.
+ * @returns the last health of each resource: `bad` if it was unwell when its patience ended, `wait` if the wait was interrupted
  */
 export async function settle(run: Run, wants: readonly Desired[], how: Settling): Promise<Settlement> {
   const health = new Map<ResourceId, Health>();
@@ -67,7 +68,7 @@ export async function settle(run: Run, wants: readonly Desired[], how: Settling)
     const isOutage = how.isOutage || unreachable.size > 0;
     const outageMs = clocks.tick(open, { seen, health, isOutage });
     const left = open.filter((want) => isOnItsWay(health.get(want.id)));
-    // The time of what judges the others begins when these are in place.
+    // The time limit of a check starts when the resources that it judges are in place.
     const judges = open.filter((want) => isJudge(want) && health.get(want.id)?.state === 'bad');
     if (judges.length > 0 && left.some((want) => !isJudge(want))) {
       await restart(judges);
@@ -93,23 +94,27 @@ export async function settle(run: Run, wants: readonly Desired[], how: Settling)
 const isOnItsWay = (health: Health | undefined): boolean =>
   health?.state === 'wait' || (health?.state === 'bad' && health.heals === true);
 
-/** For good. */
+/** Whether the resource is unwell for good. */
 const isUnwell = (health: Health): boolean => health.state === 'bad' && health.heals !== true;
 
-/** How long each was waited for since its last start. It is kept in the store: neither a restart nor another run begins it again. */
+/**
+ * How long the run has waited for each resource since its last start. Stored, so that neither a restart nor another run starts
+ * the count again.
+ */
 function createClocks(run: Run, wants: readonly Desired[], times: SettleTimes) {
   const began = run.clock.now().getTime();
   const known = run.store.facts.get('patience') ?? {};
   const clocks = new Map(wants.map(({ id }) => [id, { waitedMs: 0, since: began, ...known[id], limitMs: 0 }]));
   const needed = requirements(wants);
-  /** What it said last when it was unwell: that it runs again for a moment says nothing. */
+  /** The last failure that a resource reported: running again for a moment does not refute it. */
   const evidence = new Map<ResourceId, Health>();
   const begunAt = run.clock.monotonic();
   let last = begunAt;
   let outageMs = 0;
   return {
     /**
-     * Of those that may still become well: what has waited for too long is `bad` from now on. Clocks stand still in an outage.
+     * Updates the clocks of resources that may still become well; those whose patience ended are `bad` from now on. Clocks stop
+     * during an outage.
      * @returns how long the outage has lasted, in ms
      */
     tick(
@@ -138,7 +143,7 @@ function createClocks(run: Run, wants: readonly Desired[], times: SettleTimes) {
           clock.isFirst === true,
           own.filter((ms) => typeof ms === 'number'),
         );
-        // Whoever needs something that is on its way itself has not begun to wait.
+        // A resource that needs another one which is progressing has not begun to wait.
         if (![...(needed.get(id) ?? [])].some((other) => waiting.has(other))) clock.waitedMs += passed;
         if (clock.waitedMs < clock.limitMs) continue;
         const seenBad = evidence.get(id);
@@ -150,7 +155,7 @@ function createClocks(run: Run, wants: readonly Desired[], times: SettleTimes) {
       return 0;
     },
     ranMs: (): number => run.clock.monotonic() - begunAt,
-    /** Since when it is waited for, and until when at most. */
+    /** Since when the run waits for it, and until when at most. */
     of(id: ResourceId): { since: string; until: string | null } {
       const { since = began, limitMs = 0, waitedMs = 0 } = clocks.get(id) ?? {};
       const until = limitMs === 0 ? null : new Date(run.clock.now().getTime() + limitMs - waitedMs).toISOString();
@@ -168,9 +173,9 @@ function createClocks(run: Run, wants: readonly Desired[], times: SettleTimes) {
 }
 
 /**
- * What was changed and is well lets go of what came before it. What is not well may be taken back, where that is asked
- * for, by a new commit alone: repairs never go back. What came of that is put into `health`.
- * @returns whether anybody was asked
+ * Resources that were changed and are well release what came before them. Resources that are not well may be reverted if their
+ * declaration asks for it, but only for a new commit: a repair reverts nothing. Writes the results into `health`.
+ * @returns whether a provider had anything to conclude
  */
 export async function concludeSettled(
   run: Run,
@@ -190,7 +195,7 @@ export async function concludeSettled(
     try {
       for (const [id, said] of await conclude(settled, run.io.signal)) health.set(id, said);
     } catch (thrown) {
-      // What is left over is seen, and taken away, by the next run.
+      // The next run finds and removes leftovers.
       const { message } = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply' });
       run.log.warn({ kind }, message);
     }

@@ -1,18 +1,18 @@
 /** Maintenance windows (host.yaml, `window`): cron opens them, they stay open for a duration, in a time zone. */
 import { Cron } from 'croner';
 import { durationMs } from '../../../manifests-schema/duration.ts';
-import type { HostSettings } from '../../core/render.ts';
-import { type ResourcePause, resourcePausesNow } from '../../core/resource-pause.ts';
-import { pauseNow } from '../../core/target.ts';
+import { type ResourcePause, resourcePausesNow } from '../../core/plan/resource-pause.ts';
+import { pauseNow } from '../../core/plan/target.ts';
+import type { HostSettings } from '../../core/render/render.ts';
 import type { EngineDeps } from '../types.ts';
 
 export interface WindowState {
   open: boolean;
-  /** While it is closed: when it opens next, ISO 8601; null where it never does. */
+  /** While it is closed: when it opens next, ISO 8601; null if never. */
   until: string | null;
 }
 
-/** As it is now for a host. While the date is doubted the window is closed, whatever it says: who knows what time it is? */
+/** The state of a host's window now. While the date is doubted the window counts as closed, because the time is unknown. */
 export async function windowNow(
   { clock, clockDoubt }: Pick<EngineDeps, 'clock' | 'clockDoubt'>,
   window: NonNullable<HostSettings['window']>,
@@ -22,7 +22,7 @@ export async function windowNow(
   return { ...windowAt(window, clock.now()), doubt: null };
 }
 
-/** Single resources that are held now. A pause that has a limit does not end by a date that is doubted. */
+/** The current pauses of single resources. A pause with a limit does not end while the date is doubted. */
 export async function resourcePausesInForce({
   store,
   clock,
@@ -35,17 +35,17 @@ export async function resourcePausesInForce({
   return resourcePausesNow(pauses, now, isAlive);
 }
 
-/** A pause that has a limit does not end by a date that is doubted. */
+/** The current pause of the host. A pause with a limit does not end while the date is doubted. */
 export async function pauseInForce({ store, clock, clockDoubt }: Pick<EngineDeps, 'store' | 'clock' | 'clockDoubt'>) {
   const { pause } = store.commits.get();
   if (pause?.until && (await clockDoubt?.())) return pause;
   return pauseNow(pause, clock.now());
 }
 
-/** croner counts in the zone's own wall clock, so that days on which clocks change are right. */
+/** croner computes in the wall clock of the time zone, so days with a clock change are right. */
 export function windowAt(window: NonNullable<HostSettings['window']>, now: Date): WindowState {
   const cron = new Cron(window.schedule, { timezone: window.timezone ?? 'UTC', paused: true });
-  // It opened at the first match after (now - duration), if that has come already.
+  // The window opened at the first match after (now - duration), if that is not in the future.
   const opened = cron.nextRun(new Date(now.getTime() - durationMs(window.duration)));
   if (opened !== null && opened.getTime() <= now.getTime()) return { open: true, until: null };
   return { open: false, until: cron.nextRun(now)?.toISOString() ?? null };

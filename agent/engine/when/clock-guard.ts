@@ -1,30 +1,30 @@
 /**
- * Watches this host's date for what goes by it: windows, pauses, the age of history. A date that was set, or that was never
- * right, is doubted until a time server confirms it or nobody has set it for an hour.
+ * Watches this host's date for everything that depends on it: windows, pauses, the age of history. A date that was set, or was
+ * never right, is doubted until a time server confirms it or nobody has set it for an hour.
  */
 import { BELIEVED_MS, type ClockDoubt, doubtOf, type TimeSync } from '../../core/clock-doubt.ts';
 
 export interface ClockGuardOptions {
-  /** The date, ms. */
+  /** The date, ms since 1970. */
   now(): number;
-  /** Milliseconds since the machine was started, time asleep included (CLOCK_BOOTTIME): no setting of the date moves it. */
+  /** Milliseconds since boot, time asleep included (CLOCK_BOOTTIME); setting the date does not change it. */
   sinceBoot(): number;
-  /** The newest date that was recorded on this host; null if nothing was. */
+  /** The newest date that was recorded on this host; null if there is none. */
   recorded: number | null;
-  /** Asked only while the date is new: it costs a process. */
+  /** Asks whether a time server sets the clock. Only called while the date is new, because it starts a process. */
   sync(): Promise<TimeSync>;
 }
 
 export interface ClockGuard {
-  /** Looks at the date, and asks whether it is confirmed if it looks wrong; null if it is believed. */
+  /** Checks the date, and asks for confirmation if it looks wrong; null if it is believed. */
   look(): Promise<ClockDoubt | null>;
-  /** As `look`, but a date that a time server is still to confirm is doubted as well. */
+  /** Like `look`, but also doubts a date that a time server has not confirmed yet. */
   confirm(): Promise<ClockDoubt | null>;
-  /** What the last look found. */
+  /** The result of the last check. */
   doubt(): ClockDoubt | null;
 }
 
-/** From one look to the next, the date goes astray by less than this without being set. */
+/** Between two checks, a clock drifts by less than this unless it is set. */
 const JUMP_MS = 5_000;
 
 export function createClockGuard({ now, sinceBoot, recorded, sync }: ClockGuardOptions): ClockGuard {
@@ -37,11 +37,12 @@ export function createClockGuard({ now, sinceBoot, recorded, sync }: ClockGuardO
   function follow(): void {
     const current = { date: now(), sinceBoot: sinceBoot() };
     const jump = current.date - last.date - (current.sinceBoot - last.sinceBoot);
-    // A date that was wrong before anybody set it is put right: what it was set by says nothing against the new one.
+    // If the date was already wrong before it was set, this corrects it, and the size of the jump does not count against the
+    // new date.
     const isCorrection = setByMs === 0 && judge(confirmed ? 'yes' : 'no') !== null;
     last = current;
     if (Math.abs(jump) <= JUMP_MS) return;
-    // A date that was believed is the one from which the next setting counts.
+    // A date that was believed is the base for judging the next change.
     const wasBelieved = confirmed || current.sinceBoot - steadySince >= BELIEVED_MS;
     setByMs = isCorrection ? 0 : (wasBelieved ? 0 : setByMs) + jump;
     steadySince = current.sinceBoot;
@@ -54,7 +55,7 @@ export function createClockGuard({ now, sinceBoot, recorded, sync }: ClockGuardO
   async function ask(unconfirmed: TimeSync): Promise<ClockDoubt | null> {
     follow();
     known = judge(confirmed ? 'yes' : unconfirmed);
-    // What no time server could better is not asked about.
+    // A date that is believed, or confirmed already, needs no time server.
     if (known === null || confirmed) return known;
     const how = await sync();
     confirmed = how === 'yes';

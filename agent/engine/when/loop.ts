@@ -1,6 +1,6 @@
-/** When to reconcile: one run at a time, causes coalesced, failures retried with back-off. */
+/** When to reconcile: one run at a time; causes are merged, failures are retried with back-off. */
 import type { SyncLine, SyncRequest } from '../../core/progress.ts';
-import type { ResourceId, Trigger } from '../../core/types.ts';
+import type { CommandOrigin, ResourceId, Trigger } from '../../core/types.ts';
 import type { Log } from '../../log.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { RunResult } from '../run/reconcile.ts';
@@ -11,45 +11,50 @@ import { createWatchdog, type WatchedRun } from './watchdog.ts';
 
 export interface LoopOptions {
   run(request: RunRequest): Promise<RunResult>;
-  /** After each run, before those who wait for it hear of it. Answers the line that ends their feed. */
+  /** Called after each run, before its callers are answered. Returns the last line of their feed. */
   finished(result: RunResult): SyncLine;
-  /** After a run that threw: a bug, or a store that cannot be written. The same line. */
+  /** Called after a run that threw: a bug, or a store that cannot be written. Returns the last line as well. */
   failed(thrown: unknown, trigger: Trigger): SyncLine;
-  /** The loop has turned: feeds the watchdog. */
+  /** Called at every turn of the loop: feeds the watchdog. */
   turned(): void;
-  /** The date was set, or the machine slept: by so many ms. */
+  /** The date was set, or the machine slept, by `ms`. */
   jumped(ms: number): void;
-  /** Until something that failed may be tried again, in ms; null if nothing waits. */
+  /** Time until a failure may be retried, in ms; null if nothing waits. */
   dueMs?(): number | null;
   clock: Pick<Clock, 'now' | 'monotonic'>;
   schedule: string;
   splayMs: number;
-  /** Gives each host its stable place within the splay. */
+  /** Determines the host's stable offset within the splay. */
   host: string;
   random(): number;
   log: Log;
 }
 
+/** The options of a run, and the command that asked for it, if there was one. */
+export interface LoopRequest extends SyncRequest {
+  command?: CommandOrigin;
+}
+
 export interface Loop {
   start(): void;
   /** Resolves when a run that began after this call has ended. */
-  request(request: SyncRequest, trigger: Trigger, line?: (line: SyncLine) => void): Promise<void>;
-  /** These may have drifted: asks for a run that looks at no more than them, unless a full one is due anyway. */
+  request(request: LoopRequest, trigger: Trigger, line?: (line: SyncLine) => void): Promise<void>;
+  /** Requests a run for these resources, which may have drifted; a full run that is due anyway covers them. */
   drifted(ids: readonly ResourceId[]): void;
   /** When the next scheduled run is due, ISO 8601. */
   next(): string | null;
   running(): boolean;
-  /** No run begins until this resolves, or the loop is stopped. */
+  /** No run starts until this resolves, or the loop is stopped. */
   hold(until: Promise<void>): void;
-  /** A part of the repository came: a sign of life of the run that asks for it. */
+  /** A part of the repository was received: a sign of life of the run that fetches it. */
   received(): void;
-  /** No new run; the one under way is told to stop and waited for. */
+  /** Starts no new run; stops the current one and waits for it. */
   stop(): Promise<void>;
 }
 
 interface Pending {
   trigger: Trigger;
-  request: SyncRequest;
+  request: LoopRequest;
   /** null as soon as one cause asks for a full run. */
   hinted: Set<ResourceId> | null;
   lines: ((line: SyncLine) => void)[];
@@ -58,10 +63,10 @@ interface Pending {
 
 const FIRST_RETRY_MS = 5_000;
 const LAST_RETRY_MS = 300_000;
-/** A timer may come a little early. */
+/** A timer may fire a little early. */
 const DUE_SLACK_MS = 20;
 const TURN_MS = 10_000;
-/** What need not wait until an earlier change has settled. */
+/** Triggers that do not wait for an earlier change to settle. */
 const URGENT: readonly Trigger[] = ['manual', 'push'];
 
 export function createLoop(options: LoopOptions): Loop {
@@ -72,15 +77,15 @@ export function createLoop(options: LoopOptions): Loop {
   let retry: NodeJS.Timeout | null = null;
   let failures = 0;
   let lastCommit: string | undefined;
-  /** A full run has ended: there is something that repairs can go by. */
+  /** A full run has ended, so repairs know what to follow. */
   let hasRun = false;
   let waiting = false;
   let side: Promise<void> | null = null;
-  /** What no run begins before. */
+  /** No run starts before this resolves. */
   let held: Promise<void> | null = null;
   const watchdog = createWatchdog(options.clock);
   let full: WatchedRun | null = null;
-  /** Those who hear of the full run under way. */
+  /** The listeners of the current full run. */
   let hearing: Pending['lines'] | null = null;
 
   const later = (ms: number, what: () => void): NodeJS.Timeout => {
@@ -93,7 +98,7 @@ export function createLoop(options: LoopOptions): Loop {
   };
 
   const enqueue = (
-    request: SyncRequest,
+    request: LoopRequest,
     trigger: Trigger,
     line?: (line: SyncLine) => void,
     hinted?: readonly ResourceId[],
@@ -106,7 +111,7 @@ export function createLoop(options: LoopOptions): Loop {
     merged.request = { ...merged.request, ...Object.fromEntries(Object.entries(request).filter(([, on]) => on)) };
     if (trigger === 'manual') merged.trigger = 'manual';
     if (line) merged.lines.push(line);
-    // Until their own run begins they see the one that they wait for.
+    // Until its own run starts, a caller sees the progress of the run that it waits for.
     if (line) hearing?.push((heard) => heard.type !== 'done' && line(heard));
     pending = merged;
     const finished = new Promise<void>((resolve) => merged.done.push(resolve));
@@ -155,6 +160,7 @@ export function createLoop(options: LoopOptions): Loop {
         allowRewind: request.allowRewind ?? false,
         allowEmpty: request.allowEmpty ?? false,
         force: request.force ?? false,
+        ...(request.command ? { command: request.command } : {}),
         hinted,
         superseded: () => pending !== null && URGENT.includes(pending.trigger),
         hasNext: () => pending !== null && pending.hinted === null,
@@ -164,7 +170,7 @@ export function createLoop(options: LoopOptions): Loop {
       });
       emit(options.finished(result));
       const commit = result.run.commit?.commit;
-      // Another commit deserves a fresh count; a commit that is at fault itself gets no better by trying again.
+      // Another commit starts a new count; retrying does not help a commit that is itself at fault.
       if (hinted === null && commit !== lastCommit) failures = 0;
       if (hinted === null) lastCommit = commit;
       hasRun ||= hinted === null;
@@ -175,13 +181,13 @@ export function createLoop(options: LoopOptions): Loop {
     watched.ended();
     if (full === watched) full = null;
     if (hearing === lines) hearing = null;
-    // Repairs neither put off a retry that is due, nor make the next one come later.
+    // A repair neither delays a retry that is due, nor lengthens the next pause.
     if (hinted === null || (failed && retry === null && wait === yielding)) again(failed);
     feed();
     for (const resolve of done) resolve();
   }
 
-  /** Repairs that are asked for while the run under way only waits for something. */
+  /** Runs repairs that are requested while the current run only waits. */
   function alongside(): void {
     if (!waiting || !hasRun || side !== null || pending === null || pending.hinted === null) return;
     const job: Pending = pending;
@@ -208,16 +214,16 @@ export function createLoop(options: LoopOptions): Loop {
       emit(options.failed(thrown, trigger));
     } catch (again) {
       const error = again instanceof Error ? again.stack : String(again);
-      options.log.error({ error }, 'a run failed, and so did telling of it; the next one will try again');
+      options.log.error({ error }, 'a run failed, and its failure could not be reported; the next run tries again');
     }
   }
 
-  /** Back-off with jitter; the count is forgotten by the first run without a problem. */
+  /** Back-off with jitter; the first run without a problem resets the count. */
   function again(failed: boolean): void {
     failures = failed ? failures + 1 : 0;
     if (!failed || stopper.signal.aborted) return;
     const ceiling = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS);
-    // What failed has pauses of its own: the first that is due is what a run is for.
+    // Failed resources have their own pauses; the run is due when the first of them ends.
     const dueMs = (options.dueMs?.() ?? Number.POSITIVE_INFINITY) + DUE_SLACK_MS;
     retry = later(Math.min(dueMs, ceiling * (0.5 + options.random() / 2)), () => {
       retry = null;

@@ -1,24 +1,24 @@
-/** Push notices: each may cause one poll, at this host's place within the splay, and no more. */
+/** Push notices: each may cause one poll, at this host's offset within the splay, and no more. */
 
 export interface PushGateOptions {
-  /** This host's place within the splay. */
+  /** This host's offset within the splay. */
   offsetMs: number;
-  /** The commit of a notice is what this host has seen already. */
+  /** Whether this host has already seen the commit of a notice. */
   known(commit: string): boolean;
   /** One reconcile. */
   sync(): Promise<void>;
 }
 
 export interface PushGate {
-  /** A notice came, from nobody that could be trusted: at most a reason to look. */
+  /** A notice arrived. Its sender is not trusted, so it is at most a reason to poll. */
   notice(payload: string): void;
   stop(): void;
 }
 
-/** After a poll that did not find what was announced, notices wait this long, and twice as long after each further one. */
+/** After a poll that did not find the announced commit, notices wait this long, and twice as long after each further one. */
 const QUIET_MS = 10_000;
 const LONGEST_QUIET_MS = 300_000;
-/** Without a lie for this long, the next one costs no more than the first. */
+/** After this time without a false notice, the next one counts as the first again. */
 const CALM_MS = 1_800_000;
 
 export function createPushGate({ offsetMs, known, sync }: PushGateOptions): PushGate {
@@ -37,30 +37,30 @@ export function createPushGate({ offsetMs, known, sync }: PushGateOptions): Push
     const commit = polled;
     await sync();
     running = false;
-    // A newer one may have been announced, and found, meanwhile.
+    // A newer commit may have been announced, and found, meanwhile.
     quiet = !known(commit) && !known(announced);
     if (quiet) lied();
     else peace();
-    // What was announced meanwhile.
+    // Handles a notice that arrived meanwhile.
     if (announced !== polled && !known(announced)) wait();
     else if (quiet) wait();
   }
 
-  /** A liar gains a poll now and then, and less and less often. The schedule finds what is true meanwhile. */
+  /** A false notice causes a poll at growing intervals only. The schedule finds real commits meanwhile. */
   function lied(): void {
     if (calm !== null) quietMs = Math.min(quietMs * 2, LONGEST_QUIET_MS);
     if (calm !== null) clearTimeout(calm);
     calm = setTimeout(peace, CALM_MS);
   }
 
-  /** What was announced was there, or nobody has lied for long. */
+  /** The announced commit was found, or there was no false notice for long. */
   function peace(): void {
     if (calm !== null) clearTimeout(calm);
     calm = null;
     quietMs = QUIET_MS;
   }
 
-  /** Quiet or not: the next poll, if one is asked for until then. */
+  /** Schedules the next poll, with the longer pause after a false notice. */
   function wait(): void {
     if (timer !== null || running) return;
     timer = setTimeout(
@@ -76,7 +76,7 @@ export function createPushGate({ offsetMs, known, sync }: PushGateOptions): Push
   return {
     notice(payload) {
       const commit = payload.trim();
-      // A retained notice comes again at each reconnect.
+      // A retained notice arrives again at each reconnect.
       if (!/^[0-9a-f]{40}$/.test(commit) || commit === polled || known(commit)) return;
       announced = commit;
       wait();

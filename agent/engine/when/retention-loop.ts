@@ -1,4 +1,4 @@
-/** Keeps the history within its limits beside the runs: slice by slice, with room for other work between two of them. */
+/** Keeps the history within its limits between runs: in slices, with time for other work between them. */
 import type { Store } from '../../store/db.ts';
 import type { Clock } from '../../system/clock.ts';
 
@@ -7,31 +7,38 @@ export interface TendingOptions {
   keepMs: number;
   maxBytes: number;
   clock: Pick<Clock, 'now' | 'monotonic'>;
+  /** A slice threw: the rest waits for the next run. Nobody else hears of it. */
+  broke(thrown: unknown): void;
 }
 
 export interface Tending {
   /** To be called after each run. */
   tend(): void;
-  /** The date was set: nothing goes by its age until the new date has stood for a while. */
+  /** The date was set: nothing is deleted by age until the new date has lasted for a while. */
   doubt(): void;
   stop(): void;
 }
 
 const PAUSE_MS = 100;
-/** A date that is wrong by years is set right within this, or never. */
+/** A date that is wrong by years is corrected within this time, or never. */
 const DOUBT_MS = 3_600_000;
 
-export function createTending({ store, keepMs, maxBytes, clock }: TendingOptions): Tending {
+export function createTending({ store, keepMs, maxBytes, clock, broke }: TendingOptions): Tending {
   let timer: NodeJS.Timeout | null = null;
   let doubtUntil = Number.NEGATIVE_INFINITY;
 
-  /** @returns whether there is more to do */
+  /** Deletes one slice. @returns whether there is more to do */
   function slice(): boolean {
     const doubted = clock.monotonic() < doubtUntil;
     const before = doubted ? null : new Date(clock.now().getTime() - keepMs).toISOString();
-    return store.tend({ before, maxBytes });
+    try {
+      return store.tend({ before, maxBytes });
+    } catch (thrown) {
+      broke(thrown);
+      return false;
+    }
   }
-  /** Whoever waits for the run is answered first. */
+  /** Callers that wait for the run are answered first. */
   function later(): void {
     timer = setTimeout(() => {
       timer = null;
@@ -49,7 +56,7 @@ export function createTending({ store, keepMs, maxBytes, clock }: TendingOptions
       if (timer === null) return;
       clearTimeout(timer);
       timer = null;
-      // A process that makes one run and ends has no later.
+      // A process that makes one run and then ends cannot postpone it.
       slice();
     },
   };

@@ -1,14 +1,14 @@
-/** Which kind of run answers a request: a full one, or one for what may have drifted. */
+/** Chooses the kind of run for a request: a full one, or one for what may have drifted. */
 import type { Desired } from '../../core/types.ts';
 import { repair } from '../drift/repair.ts';
-import { heldTo } from '../run/door.ts';
+import { heldTo } from '../run/guards/door.ts';
 import { type RunResult, reconcile } from '../run/reconcile.ts';
 import type { EngineDeps, Holding, RunRequest } from '../types.ts';
 
 export interface Runner {
-  /** @param using what this run acts with, where that is not what the runner was made with */
+  /** @param using the dependencies of this run, if they differ from the runner's */
   run(request: RunRequest, using?: EngineDeps): Promise<RunResult>;
-  /** What the host is held to: the same array as long as that is the same commit. */
+  /** The resources that the host is held to: the same array as long as it is the same commit. */
   managed(): Promise<readonly Desired[]>;
 }
 
@@ -30,7 +30,7 @@ export function createRunner(deps: EngineDeps): Runner {
   };
 }
 
-/** What the host is held to between two full runs; null before the first. Read once for each commit. */
+/** The commit that the host is held to between two full runs; null before the first. Read once for each commit. */
 function createHolding(deps: EngineDeps): () => Promise<Holding | null> {
   let last: Holding | null = null;
   let local: unknown;

@@ -1,16 +1,16 @@
-/** The schedule: node-cron says when, and here is waited for it, whatever is done to the clock meanwhile. */
+/** Waits for the times that node-cron computes, and survives changes of the clock. */
 import cron from 'node-cron';
 import type { Clock } from '../../system/clock.ts';
 
 export interface ScheduleOptions {
-  /** Of node-cron, in the machine's time zone. */
+  /** A node-cron expression, in the machine's time zone. */
   expression: string;
-  /** This host's place within the splay. */
+  /** This host's offset within the splay. */
   offsetMs: number;
   clock: Pick<Clock, 'now' | 'monotonic'>;
   /** A run is due. */
   due(): void;
-  /** The clock was set forward (or the machine slept) or back, by so many ms. */
+  /** The clock was set forward (or the machine slept) or back, by `ms`. */
   jumped(ms: number): void;
 }
 
@@ -21,16 +21,16 @@ export interface Schedule {
   stop(): void;
 }
 
-/** A date that goes astray by more than this from one look to the next was set, or the machine slept. */
+/** If the date deviates by more than this between two checks, it was set, or the machine slept. */
 const JUMP_MS = 5_000;
-/** One timer over a long time would miss a clock that is set, and what a machine slept through. */
+/** One long timer would miss changes of the clock and time asleep. */
 const LONGEST_MS = 10_000;
 
 export function createSchedule({ expression, offsetMs, clock, due, jumped }: ScheduleOptions): Schedule {
   const task = cron.createTask(expression, () => undefined);
   let timer: NodeJS.Timeout | null = null;
   let match = Number.POSITIVE_INFINITY;
-  /** Matches that wait for this host's place, oldest first. */
+  /** Matches that wait for this host's offset, oldest first. */
   let waiting: number[] = [];
   let last = { date: 0, monotonic: 0 };
 
@@ -41,7 +41,7 @@ export function createSchedule({ expression, offsetMs, clock, due, jumped }: Sch
     const now = { date: clock.now().getTime(), monotonic: clock.monotonic() };
     const jump = now.date - last.date - (now.monotonic - last.monotonic);
     last = now;
-    // What was due in a time that is skipped is due now, once; in a time that comes again, all of it is to come.
+    // If the clock skipped a match, one run is due now; if the clock went back, all matches come again.
     const skipped = jump > JUMP_MS && soonest() <= now.date;
     if (Math.abs(jump) > JUMP_MS) {
       waiting = [];

@@ -1,4 +1,4 @@
-/** Signs that a cause has ended: while something is backed off, the host's network is looked at now and then. */
+/** Detects signs that a cause has ended: while something is backed off, the host's network is checked from time to time. */
 import { type ReasonCode, reasonOf } from '../../../manifests-schema/reasons.ts';
 import type { ResourceId } from '../../core/types.ts';
 import type { Backoff } from '../types.ts';
@@ -13,23 +13,26 @@ export interface SignsOptions {
   look(): Network;
   /** Something may be tried again. */
   ended(): void;
-  /** A run is at work: what changes meanwhile is its own doing. */
+  /** Whether a run is in progress, so that changes are its own. */
   isBusy(): boolean;
 }
 
 export interface Signs {
-  /** One look; to be called every few seconds. */
+  /** Checks once; to be called every few seconds. */
   look(): void;
-  /** Something happened to these resources. */
+  /** These resources changed on the host. */
   touched(ids: readonly ResourceId[]): void;
 }
 
-/** A way that opens helps what waits for somebody far away, or for an address of this host's own. */
+/** A new route helps failures that wait for a remote server, or for an address of this host. */
 const needsWay = (code: ReasonCode): boolean => reasonOf(code).fault === 'wait' || WITH_A_LINK.includes(code);
-/** A link that comes up may bring what these lack. */
+/** A link that comes up may provide what these lack. */
 const WITH_A_LINK: readonly ReasonCode[] = ['EngineRefused', 'AddressMissing'];
 
-/** What waits for something that others make, remove or start. Trying it makes no event of its own, which would cut its pause short. */
+/**
+ * Failures that wait for something that others create, remove or start. A retry of these causes no event itself, which would
+ * cut its own pause short.
+ */
 const WAITS_FOR_OTHERS: readonly ReasonCode[] = [
   'EngineUnreachable',
   'NameConflict',
@@ -44,7 +47,7 @@ const WAITS_FOR_OTHERS: readonly ReasonCode[] = [
 
 export function createSigns({ backoff, look, ended, isBusy }: SignsOptions): Signs {
   let before: Network | null = null;
-  /** While a run was at work. */
+  /** Resources that changed while a run was in progress. */
   let missed = new Set<ResourceId>();
   const hintOf = (ids: ReadonlySet<ResourceId>) => {
     if (backoff.hint((id, code) => ids.has(id) && WAITS_FOR_OTHERS.includes(code))) ended();

@@ -1,14 +1,14 @@
 /**
- * When the watchdog of systemd may be fed (sd_notify(3), WATCHDOG=1): by what runs do, not by a timer that turns. A run that
- * hangs while the event loop goes on turning must not be covered up: nothing is repaired meanwhile.
+ * Decides when the systemd watchdog may be fed (sd_notify(3), WATCHDOG=1): by the progress of runs, not by a timer. A run that
+ * hangs while the event loop still turns must not go unnoticed, because nothing is repaired meanwhile.
  */
 import type { Phase, SyncLine } from '../../core/progress.ts';
 import type { Clock } from '../../system/clock.ts';
 
 /**
- * How long a run may be silent in each phase, in ms: longer than the longest single call that the phase waits for. A pull of
- * an image and the start of a unit have half an hour; what may last longer says so (`withinMs`), and each part of a download
- * of the repository is a sign of life.
+ * How long a run may be silent in each phase, in ms: longer than the longest single call of the phase. Pulling an image and
+ * starting a unit may take half an hour; longer operations announce it (`withinMs`), and each received part of the repository
+ * is a sign of life.
  */
 const SILENT_MS: Record<Phase, number> = {
   queue: 300_000,
@@ -19,31 +19,31 @@ const SILENT_MS: Record<Phase, number> = {
   settle: 300_000,
   rollback: 300_000,
 };
-/** Phases that may wait for the repository: in others, what comes of it was asked for by somebody else, such as a plan. */
+/** Phases that may wait for the repository; in other phases, received data belongs to another caller, such as a plan. */
 const FETCHING: readonly Phase[] = ['fetch', 'rollback'];
-/** A scheduled run that has not begun by then will not begin: the schedule is dead. */
+/** If a scheduled run is this late, the schedule is dead. */
 const OVERDUE_MS = 600_000;
 
 export interface WatchedRun {
-  /** The run showed a sign of life. @param line what it said; missing where it received a part of the repository */
+  /** The run showed a sign of life. @param line its progress line; missing if it received a part of the repository */
   heard(line?: SyncLine): void;
   ended(): void;
 }
 
 export interface Watchdog {
-  /** @param first the phase that the run begins with: a repair says nothing before it acts */
+  /** @param first the first phase of the run: a repair reports nothing before it acts */
   begin(first: Phase): WatchedRun;
   /** @param next when the next scheduled run is due, ISO 8601; null if there is none */
   mayBeFed(next: string | null): boolean;
 }
 
 export function createWatchdog(clock: Pick<Clock, 'now' | 'monotonic'>): Watchdog {
-  /** Each run under way, with the time until which it may be silent. */
+  /** Each current run, with the time until which it may be silent. */
   const running = new Map<WatchedRun, number>();
   return {
     begin(first) {
       let phase = first;
-      /** Until then something may last that was announced in this phase. */
+      /** The end of an operation that was announced in this phase. */
       let announced = 0;
       const extend = () => void running.set(run, Math.max(announced, clock.monotonic() + SILENT_MS[phase]));
       const run: WatchedRun = {

@@ -1,7 +1,9 @@
-/** What a pack's deltas stand for. Pure. Source: git's Documentation/gitformat-pack, "Deltified representation". */
+/**
+ * Applies the deltas of a pack to their bases. Pure. Source: git's Documentation/gitformat-pack, "Deltified representation".
+ */
 import { broken } from '../wire/packet.ts';
 
-/** @returns base and delta made one. @throws AgentError `ProtocolError` where they do not fit */
+/** @returns the object that the delta makes of its base. @throws AgentError `ProtocolError` if they do not match */
 export function applyDelta(base: Uint8Array, delta: Uint8Array): Buffer {
   let at = 0;
   const take = (): number => delta[at++] ?? misfit();
@@ -13,14 +15,14 @@ export function applyDelta(base: Uint8Array, delta: Uint8Array): Buffer {
       if ((byte & 0x80) === 0) return value;
     }
   };
-  /** Of four (or three) bytes, the lowest first, only those that the bits of `which` name. */
+  /** Read up to four (or three) bytes, lowest first: bit n of `which` says whether byte n is present. */
   const sparse = (which: number, bytes: number): number => {
     let value = 0;
     for (let n = 0; n < bytes; n++) if (which & (1 << n)) value += take() * 2 ** (8 * n);
     return value;
   };
   if (number() !== base.length) misfit();
-  // It may stay: no slice of Node's pool for buffers (see `unpooled`).
+  // The result may be kept for long, so it must not be a slice of Node's buffer pool (see `unpooled`).
   const whole = Buffer.allocUnsafeSlow(number());
   let end = 0;
   const put = (bytes: Uint8Array, from: number, length: number): void => {

@@ -1,4 +1,4 @@
-/** One small zlib stream out of the bytes that begin with it. */
+/** Inflates one small zlib stream from bytes that may continue after its end. */
 import zlib from 'node:zlib';
 import { unpooled } from './objects.ts';
 
@@ -8,12 +8,12 @@ export interface Inflated {
   read: number;
 }
 
-/** What is smaller shares its buffer with others that stay. */
+/** Node allocates smaller buffers from a shared pool. */
 const POOLED = 1024;
 
 /**
  * @param size of the content, as announced
- * @returns what begins at the start of `from`; null where it does not end there
+ * @returns the data that begins at the start of `from`; null if it does not end in it
  * @throws whatever is wrong with it
  */
 export function inflate(from: Buffer, size: number): Inflated | null {

@@ -1,6 +1,6 @@
 /** Objects by id, each hashed as it is read. */
 import { createHash } from 'node:crypto';
-import type { StoredFile } from '../../core/payload.ts';
+import type { StoredFile } from '../../core/payload/payload.ts';
 import { broken } from '../wire/packet.ts';
 
 export type ObjectType = 'commit' | 'tree' | 'blob' | 'tag';
@@ -21,16 +21,16 @@ export interface Identified extends Whole {
 /** Reads objects by id. */
 export interface Objects {
   has(oid: string): Promise<boolean>;
-  /** Those of them that are not here. */
+  /** The subset of the ids that this store does not have. */
   lacking(oids: readonly string[]): Promise<string[]>;
   /** @throws MissingObject, DamagedObject */
   read(oid: string, type: ObjectType): Promise<Uint8Array>;
-  /** A blob that lies in a file of its own; null where it does not. @throws DamagedObject */
+  /** A blob with a file of its own; null if it has none. @throws DamagedObject */
   stored?(oid: string): Promise<StoredFile | null>;
 }
 
 export class MissingObject extends Error {}
-/** It is too large to be held in memory. */
+/** The object is too large to be held in memory. */
 export class OversizedObject extends Error {
   /** Bytes. */
   readonly size: number;
@@ -39,21 +39,21 @@ export class OversizedObject extends Error {
     this.size = size;
   }
 }
-/** What is on disk is not what was written: the store must be made anew. */
+/** The bytes on disk are not the bytes that were written: the store must be recreated. */
 export class DamagedObject extends Error {}
 
 /** The id of an object of this type with this content. */
 export const idOf = ({ type, bytes }: Whole): string =>
   createHash('sha1').update(`${type} ${bytes.length}\0`).update(bytes).digest('hex');
 
-/** What stays must be no slice of the pool of 64 KiB that Node takes small buffers from: all of that would stay with it. */
+/** A buffer that is kept must not be a slice of Node's pool: it would keep all 64 KiB of that pool in memory. */
 export function unpooled(bytes: Uint8Array): Buffer {
   const own = Buffer.allocUnsafeSlow(bytes.length);
   own.set(bytes);
   return own;
 }
 
-/** @throws DamagedObject; AgentError `ProtocolError` where it is of another type than `wanted` */
+/** @throws DamagedObject; AgentError `ProtocolError` if its type is not `wanted` */
 export function verified(oid: string, wanted: ObjectType, object: Whole): Uint8Array {
   const is = idOf(object);
   if (is !== oid) throw new DamagedObject(`${oid} has other content: ${is}`);

@@ -20,7 +20,7 @@ export interface Place {
 
 const CODES: Record<ObjectType, number> = { commit: 1, tree: 2, blob: 3, tag: 4 };
 const TYPES: readonly (ObjectType | undefined)[] = [undefined, 'commit', 'tree', 'blob', 'tag'];
-/** What is larger is deflated by another thread. */
+/** Larger objects are deflated in another thread. */
 const DEFLATE_HERE = 64 * 1024;
 /** Bytes deflated before others get a turn. */
 const TURN = 1024 * 1024;
@@ -37,7 +37,7 @@ const deflate = promisify(zlib.deflate);
  * Writes one pack and its index. The index comes last and by a rename: a pack counts once it has one.
  * @param dir must exist
  * @param objects each once; the offsets in an index have 31 bits, so 2 GiB is the end
- * @returns the pack's name in `dir`, without a suffix; null where there are no objects
+ * @returns the name of the pack in `dir`, without a suffix; null if there are no objects
  */
 export async function writePack(
   dir: string,
@@ -82,7 +82,7 @@ export async function writePack(
   }
 }
 
-/** Makes of an object what a pack holds of it, and lets others have a turn between much of it. */
+/** Encodes an object for a pack, and yields between large parts. */
 function createPacker(): (object: Whole) => Promise<Buffer> {
   let done = 0;
   return async ({ type, bytes }) => {
@@ -147,9 +147,9 @@ function indexOf(entries: Entry[], pack: Buffer): Buffer {
 }
 
 /**
- * Where a pack has its objects, by its index of version 2.
+ * Offsets of the objects in a pack, by its index of version 2.
  * @param file the pack, without a suffix
- * @returns null where the index was changed since it was written, or is none
+ * @returns null if the index is damaged or was changed since it was written
  */
 export async function readIndex(file: string): Promise<ReadonlyMap<string, Place> | null> {
   const index = await readFile(`${file}.idx`);

@@ -13,7 +13,7 @@ export interface Reader {
   skip(bytes: number): void;
   /** Bytes. */
   skipped(): number;
-  /** Of all that came but the last twenty bytes. */
+  /** Checksum of all bytes but the last twenty, which are the checksum itself. */
   hash(): string;
   close(): Promise<void>;
 }
@@ -22,7 +22,7 @@ export function createReader(pack: AsyncIterable<Uint8Array>, limit: number): Re
   const from = pack[Symbol.asyncIterator]();
   const hash = createHash('sha1');
   let here: Buffer = Buffer.alloc(0);
-  /** What may be the checksum itself. */
+  /** The last twenty bytes so far: they may be the checksum itself. */
   let last: Buffer = here;
   const note = (chunk: Buffer) => {
     const all = last.length === 0 ? chunk : Buffer.concat([last, chunk]);
@@ -49,7 +49,7 @@ export function createReader(pack: AsyncIterable<Uint8Array>, limit: number): Re
         came.push(chunk);
         length += chunk.length;
       }
-      // Once, however many pieces came: what a server cuts into single bytes must not cost a copy of all of it each time.
+      // Join only once: data that a server sends byte by byte must not be copied for each piece.
       if (came.length > 1) here = Buffer.concat(came, length);
       return here;
     },

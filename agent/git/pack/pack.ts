@@ -1,6 +1,6 @@
 /**
- * Looks through a pack while it comes: sizes as announced, none too large, ids computed. What is large passes through
- * in pieces. Source: git's Documentation/gitformat-pack.
+ * Checks a pack while it arrives: sizes as announced, no object over its limit, ids computed. Large objects are passed on in
+ * pieces. Source: git's Documentation/gitformat-pack.
  */
 import { createHash } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
@@ -15,34 +15,34 @@ export interface ScanOptions {
   limits: PackLimits;
   /** Pays for each object, inflated. */
   budget: Budget;
-  /** Bytes up to which a blob is inflated into memory, and handed over; what is larger passes through `sink`. */
+  /** Blobs up to this size are inflated into memory; larger ones go through `sink`. In bytes. */
   hold: number;
   /** Inflated bytes of a blob that is not held, and the size of all of it. */
   sink(bytes: Uint8Array, size: number): Promise<void>;
-  /** What came, in the order of the pack. The next one waits for it. */
+  /** Called for each object in the order of the pack. The next object waits until it returns. */
   found(object: PackedObject): Promise<void> | void;
 }
 
 export interface PackedObject {
   type: ObjectType | 'delta';
   size: number;
-  /** Computed from what came; null for a delta, whose base is needed to tell. */
+  /** Computed from the data; null for a delta, whose base is needed for it. */
   oid: string | null;
-  /** null where it was not held. */
+  /** Null if it was not kept in memory. */
   content: Buffer | null;
-  /** Where in the pack it begins. */
+  /** Offset of the object in the pack. */
   at: number;
-  /** Of a delta: where its base begins in this pack, or the id of its base. */
+  /** For a delta: the offset of its base in this pack, or the id of its base. */
   base: number | string | null;
 }
 
-/** Type and size, and what a delta is based on, take fewer bytes. */
+/** More than the bytes of type, size, and base of a delta. */
 const LONGEST_HEAD = 60;
 const TYPES = { 1: 'commit', 2: 'tree', 3: 'blob', 4: 'tag', 6: 'delta', 7: 'delta' } as const;
 
 /**
  * A pack of a few bytes can claim, or inflate to, more than this host has memory for: nothing is trusted before it came.
- * @throws AgentError `ProtocolError` where it is no pack, `FetchOverBudget` where it is more than its limits
+ * @throws AgentError `ProtocolError` if it is no pack, `FetchOverBudget` if it exceeds its limits
  */
 export async function scanPack(pack: AsyncIterable<Uint8Array>, options: ScanOptions): Promise<void> {
   const reader = createReader(pack, options.limits.pack);
@@ -69,7 +69,7 @@ export async function scanPack(pack: AsyncIterable<Uint8Array>, options: ScanOpt
   }
 }
 
-/** What is held and all here already, as most objects are: found without a wait. null where it must be waited for. */
+/** Most objects are buffered completely: answer them without a wait. null if more bytes must be waited for. */
 function scanHere(reader: Reader, options: ScanOptions): PackedObject | null {
   const here = reader.here();
   if (here.length < LONGEST_HEAD + TRAILER) return null;
@@ -142,7 +142,7 @@ function headOf(bytes: Buffer, place: number): Head | null {
   return at > bytes.length ? null : { type, size, base, at: place, length: at };
 }
 
-/** In one go: fast, where there are many small objects. */
+/** Inflates synchronously, which is fast for many small objects. */
 async function inflateHeld(reader: Reader, size: number): Promise<Buffer> {
   for (let want = 1; ; ) {
     const from = await reader.peek(want);
@@ -175,7 +175,7 @@ async function inflateThrough(reader: Reader, size: number, deal: (bytes: Uint8A
       if (chunk.length === 0) throw cut();
       given += chunk.length;
       await Promise.race([new Promise((done) => engine.write(chunk, done)), failed]);
-      // What it does not read comes after the end of this object.
+      // The bytes that the inflater did not consume come after the end of this object.
       over = given - engine.bytesWritten;
       reader.skip(chunk.length - over);
     }

@@ -1,7 +1,7 @@
 /**
- * A pack as it comes → its objects, each of them whole. What is a delta is made one with its base, which may lie before it or
- * after it in the pack, or be an object that is here already. Nothing is followed: whatever becomes known releases what
- * waited for it, so that deltas which are based on each other just stay unknown.
+ * Turns a pack into whole objects while it arrives. A delta is applied to its base, which may lie before or after it in the
+ * pack or be in the store already. Deltas are never followed recursively: each object that becomes known releases the deltas
+ * that waited for it, so deltas that are based on each other simply stay unresolved.
  */
 import { createBudget, LARGE, MAX_DEPTH, MAX_MADE, overBudget, type PackLimits } from '../wire/budget.ts';
 import { applyDelta, resultSize } from './delta.ts';
@@ -10,7 +10,7 @@ import { type PackedObject, scanPack } from './pack.ts';
 
 export interface UnpackOptions {
   limits: PackLimits;
-  /** An object that is here already, of this pack or of before; null where it is not. */
+  /** An object that is stored already, from this pack or an earlier one; null if it is not. */
   base(oid: string): Promise<Whole | null>;
   /** Takes in an object of the pack. */
   object(object: Identified): Promise<void>;
@@ -21,22 +21,22 @@ export interface UnpackOptions {
 }
 
 /**
- * What a thin pack bases on objects that are not here is left out: it is asked for again.
- * @throws AgentError `ProtocolError` where the bytes are no whole pack, `FetchOverBudget` where they are more than asked for
+ * Leaves out deltas of a thin pack whose bases are not in the store; the caller requests them again.
+ * @throws AgentError `ProtocolError` if the bytes are no complete pack, `FetchOverBudget` if the pack exceeds its limits
  */
 export type Unpack = (pack: AsyncIterable<Uint8Array>, options: UnpackOptions) => Promise<void>;
 
-/** Bytes of objects that may be bases of what comes next, and of deltas whose bases may still come. */
+/** Bytes of objects that may be bases of later deltas, and of deltas whose bases have not arrived. */
 const NEAR_BYTES = 32 * 1024 * 1024;
 const WAITING_BYTES = 64 * 1024 * 1024;
 
 interface Known {
   oid: string;
-  /** Of the chain of deltas that it came as. */
+  /** Length of the delta chain that led to this object. */
   depth: number;
 }
 
-/** Of what is at hand by its id, what was used last. */
+/** Bases in memory by id, the most recently used last. */
 function createNear() {
   const objects = new Map<string, Whole>();
   let bytes = 0;
@@ -77,7 +77,7 @@ export async function unpack(pack: AsyncIterable<Uint8Array>, options: UnpackOpt
     if (size > largest) throw overBudget('object', size, largest);
   };
 
-  /** Base and delta made one, and handed over. @returns the id of what that is */
+  /** Resolves a delta and hands over the object. @returns its id */
   async function make({ content }: Delta, base: Whole, depth: number): Promise<string> {
     if (depth > MAX_DEPTH) throw overBudget('depth', depth, MAX_DEPTH);
     budget.spend(resultSize(content));
@@ -130,7 +130,7 @@ export async function unpack(pack: AsyncIterable<Uint8Array>, options: UnpackOpt
 }
 
 interface Delta {
-  /** Where in the pack it begins. */
+  /** Offset of the object in the pack. */
   at: number;
   content: Buffer;
 }

@@ -1,7 +1,8 @@
 /**
- * The process that reads what a git server sent: it inflates a pack, makes objects of deltas, and hands them over. It has no
- * rights, no network and no files, so that a fault in whatever reads foreign bytes is nobody's root. It speaks with the
- * agent over its standard streams alone, and ends when these do. One question, one answer: it reads and writes as it goes.
+ * The process that reads packs from a git server: it inflates them, applies deltas and hands over the objects. It runs
+ * without rights, network or files, so that a fault in code that parses foreign bytes does not run as root. It talks to the
+ * agent over its standard streams only, and ends when they close. It answers one question at a time, and reads and writes
+ * concurrently.
  */
 import { readSync, writeSync } from 'node:fs';
 import zlib from 'node:zlib';
@@ -22,7 +23,7 @@ function send(kind: Kind, ...parts: Uint8Array[]): void {
   for (const part of parts) write(part);
 }
 
-/** Ends the process where there is no more to be read. */
+/** Ends the process when there is no more input. */
 function read(length: number): Buffer {
   const bytes = Buffer.allocUnsafeSlow(length);
   for (let at = 0; at < length; ) {

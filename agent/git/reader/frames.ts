@@ -1,4 +1,4 @@
-/** What passes between the agent and the process that unpacks: a letter, a length, and so many bytes. Pure. */
+/** The frames between the agent and the process that unpacks: a letter, a length and the payload. Pure. */
 
 /**
  * From the agent: `L` limits of a pack that comes, `D` some of its bytes, `E` its end, `F` an object that was asked for, `N` it is not here.
@@ -30,5 +30,5 @@ export function sizeOf(size: number): Buffer {
   return bytes;
 }
 
-/** How a type of object is told in a byte, and back. */
+/** Object types as a byte, and back. */
 export const TYPES = ['commit', 'tree', 'blob', 'tag'] as const;

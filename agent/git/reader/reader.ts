@@ -9,29 +9,32 @@ import { broken } from '../wire/packet.ts';
 import { quoted } from '../wire/remote.ts';
 import { HEAD, headOf, type Kind, readHead, TYPES } from './frames.ts';
 
-/** How the process is started; what does not say that it is ready is tried no more. */
+/** How to start the process. A way that never reports ready is not tried again. */
 export interface Way {
-  /** As people know it. */
+  /** Name of this way in messages. */
   name: string;
   argv: readonly string[];
   env?: Record<string, string>;
-  /** Of the process, where it is not the agent's own. */
+  /** Environment of the process, if it is not the agent's. */
   uid?: number;
-  /** Where something else starts it, as systemd does: the same under a name of its own, and what ends it by that name. */
+  /**
+   * For a process that another program starts, such as systemd: the command with its own unit name, and the command that
+   * ends that unit.
+   */
   named?(id: string): { argv: readonly string[]; waiting: readonly string[]; kill: readonly string[] };
 }
 
-/** All that it takes to start the process is done but for the process itself: a shell without rights stands there and waits. */
+/** Everything except the process itself is prepared: a shell without privileges waits. */
 export interface Prepared {
   /** Starts the process in it; to be called once. @throws NotStarted */
   open(): Promise<Channel>;
   /** Ends it, and waits until it is gone. */
   stop(): Promise<void>;
-  /** It ended by itself, or something else ended it. */
+  /** The process ended, by itself or by another program. */
   isGone(): boolean;
 }
 
-/** One process, or none. */
+/** At most one process at a time. */
 export interface Channel {
   unpack(pack: AsyncIterable<Uint8Array>, options: UnpackOptions): Promise<void>;
   /** Ends it, and waits until it is gone. */
@@ -41,15 +44,15 @@ export interface Channel {
 /** The process could not be started this way. */
 export class NotStarted extends Error {}
 
-/** A node takes ten seconds to start on a small or busy host, and what comes after this way is a weaker one. */
+/** Time for a start, in ms. Node takes ten seconds on a small or busy host, and the alternatives are weaker. */
 const READY_MS = 60_000;
-/** It works on one object at a time, of 128 MiB at most, and has 120 s of a processor for all. */
+/** It handles one object of at most 128 MiB at a time, and has 120 s of processor time in all. */
 const SILENCE_MS = 180_000;
-/** What goes on after its streams were closed is ended by other means. */
+/** If the process goes on after its streams were closed, it is killed. */
 const GRACE_MS = 2_000;
-/** It asks for the base of a delta when that comes, and once more when the base may have come. */
+/** The process asks for the base of a delta when the delta arrives, and once more when the base may have arrived. */
 const ASKS_AN_OBJECT = 4;
-/** Of words that it says besides, and of those that say what was wrong. */
+/** Limits of the process's other words, and of its error messages. */
 const MAX_SAID = 2_000;
 const MAX_WHY = 64 * 1024;
 /** Bytes of an object's id, and of a size. */
@@ -60,7 +63,7 @@ export const unreadable = (why: string): AgentError =>
   new AgentError({
     code: 'PackUnreadable',
     phase: 'fetch',
-    message: `what the git server sent cannot be unpacked: ${why}; everything else goes on`,
+    message: `cannot unpack the data of the git server: ${why}; everything else continues`,
   });
 
 interface Frame {
@@ -69,7 +72,7 @@ interface Frame {
 }
 
 export interface ChannelOptions {
-  /** How long it may say nothing while it is waited for, in ms. */
+  /** Longest silence of the process while the agent waits for it, in ms. */
   silenceMs?: number | undefined;
 }
 
@@ -77,7 +80,7 @@ export interface ChannelOptions {
 export const openChannel = (way: Way, options: ChannelOptions = {}): Promise<Channel> =>
   begin(way, { ...options, waits: false }).open();
 
-/** @returns null where nothing that takes long can be done before */
+/** @returns null if nothing can be prepared */
 export const prepare = (way: Way, options: ChannelOptions = {}): Prepared | null =>
   way.named === undefined ? null : begin(way, { ...options, waits: true });
 
@@ -109,7 +112,7 @@ function begin(way: Way, { silenceMs = SILENCE_MS, waits }: ChannelOptions & { w
   });
   const frames = framesOf(child);
 
-  /** What has a stream still open is no child, or a child's child: no signal reaches it, and nothing waits for it. */
+  /** A grandchild may still hold a stream open: no signal reaches it, and nothing waits for it. */
   async function stop(): Promise<void> {
     child.stdin.destroy();
     child.stdout.destroy();
@@ -173,7 +176,7 @@ function begin(way: Way, { silenceMs = SILENCE_MS, waits }: ChannelOptions & { w
   async function unpack(pack: AsyncIterable<Uint8Array>, options: UnpackOptions): Promise<void> {
     const { limits } = options;
     const from = pack[Symbol.asyncIterator]();
-    // What it says of sizes and numbers is not relied on: it has read foreign bytes.
+    // Sizes and numbers from the process are not trusted: it has read foreign bytes.
     const bytes = createBudget(limits.made);
     const objects = createBudget(limits.objects, 'objects');
     const asks = createBudget(ASKS_AN_OBJECT * limits.objects, 'objects');
@@ -224,7 +227,7 @@ function sizeIn(payload: Buffer): number {
   return size;
 }
 
-/** As it came: nothing is joined before all of it is here. */
+/** Parts as they arrive; they are joined only when all of them are here. */
 async function* framesOf(child: ChildProcess): AsyncGenerator<Frame, undefined> {
   let parts: Buffer[] = [];
   let length = 0;
@@ -250,7 +253,7 @@ async function* framesOf(child: ChildProcess): AsyncGenerator<Frame, undefined> 
   return undefined;
 }
 
-/** What the process says was wrong: in its words, which are tamed, or by numbers of ours. */
+/** The error that the process reports: its own words, tamed, or one of our numbered errors. */
 function failureOf(payload: Buffer): AgentError {
   if (payload.length > MAX_WHY) return notAllowed();
   let said: { what?: string; size?: number; limit?: number; why?: string } | null;
@@ -261,5 +264,5 @@ function failureOf(payload: Buffer): AgentError {
   }
   if (typeof said !== 'object' || said === null) return notAllowed();
   if (OverBudget.isKind(said.what)) return overBudget(said.what, Number(said.size), Number(said.limit));
-  return broken(quoted(String(said.why)).replace(/^the git server is not right: /, ''));
+  return broken(quoted(String(said.why)).replace(/^invalid response from the git server: /, ''));
 }

@@ -1,40 +1,40 @@
 /**
- * Unpacks in a process of its own, started when a fetch begins and gone when it is over. What takes longest of its start, the
- * place without rights that systemd makes for it, is prepared between fetches: a shell waits there, and nothing else.
+ * Unpacks in a separate process that is started when a fetch begins and ends with it. The slowest part of its start is the
+ * sandbox that systemd sets up, so that is prepared between fetches: a shell waits in it, and nothing else.
  */
 import type { Log } from '../../log.ts';
 import type { Unpack } from '../pack/unpack.ts';
 import { type Channel, NotStarted, openChannel, type Prepared, prepare, unreadable, type Way } from './reader.ts';
 
 export interface Unpacking {
-  /** A fetch is about to begin: what takes time to start is started beside it. Never throws. */
+  /** To be called before a fetch: starts the process in parallel. Never throws. */
   begin(): void;
   unpack: Unpack;
   /** The fetch is over. Resolves when nothing of it runs any more. */
   end(): Promise<void>;
-  /** Time is at hand to prepare what the next fetch needs. Never throws. */
+  /** To be called while the agent is idle: prepares the next fetch. Never throws. */
   prepare(): void;
-  /** Nothing is fetched any more. Resolves when nothing runs or waits. */
+  /** Stop fetching. Resolves when no process runs or waits. */
   stop(): Promise<void>;
 }
 
 export interface UnpackingOptions {
-  /** How the process can be started, the best way first. */
+  /** The ways to start the process, the best one first. */
   ways: readonly Way[];
   log: Log;
-  /** Milliseconds that it waits for a pack, where nobody says that the fetch is over. */
+  /** Time for which it waits for a pack if nobody ends the fetch, in ms. */
   idleMs?: number;
   /** Milliseconds that it may say nothing while a pack is read. */
   silenceMs?: number;
 }
 
 const IDLE_MS = 20_000;
-/** What a run leaves to be done is done first. */
+/** First finish the work that the last run left. */
 const PREPARE_MS = 10;
 
 export function createUnpacking({ ways, log, idleMs = IDLE_MS, silenceMs }: UnpackingOptions): Unpacking {
   let left = ways;
-  /** One that worked once is not given up for a lesser one. */
+  /** A way that worked once is not replaced by a worse one. */
   let proven: Way | null = null;
   let channel: Promise<Channel> | null = null;
   let prepared: { way: Way; place: Prepared } | null = null;
@@ -44,10 +44,10 @@ export function createUnpacking({ ways, log, idleMs = IDLE_MS, silenceMs }: Unpa
   /** Packs that are read, or wait to be. */
   let wanted = 0;
   let queue: Promise<unknown> = Promise.resolve();
-  /** The one before is gone: two of them would share what processes and threads they may have. */
+  /** The previous process has ended: two would share the limits of processes and threads. */
   let gone: Promise<unknown> = Promise.resolve();
 
-  /** One that was ended by somebody else is none: all of it is started then. */
+  /** A process that was killed does not count as broken: start again from the best way. */
   async function openPrepared(way: Way): Promise<Channel | null> {
     const found = prepared;
     prepared = null;
@@ -92,7 +92,7 @@ export function createUnpacking({ ways, log, idleMs = IDLE_MS, silenceMs }: Unpa
     }
     return channel;
   };
-  /** It is idle from when it is there and no pack wants it: to start may take longer than it may be idle. */
+  /** The idle time counts from when the process is ready and no pack needs it, because its start may take longer than that. */
   const rest = (): void => {
     clearTimeout(timer);
     if (wanted > 0) return;
@@ -106,14 +106,14 @@ export function createUnpacking({ ways, log, idleMs = IDLE_MS, silenceMs }: Unpa
     },
     unpack(pack, options) {
       wanted++;
-      // One pack at a time: the process reads what it is given, and nothing beside it.
+      // One pack at a time: the process reads nothing else meanwhile.
       const next = queue.then(async () => {
         try {
           const open = await ready();
           try {
             await open.unpack(pack, options);
           } catch (thrown) {
-            // It may stand anywhere in that pack.
+            // The id may be anywhere in that pack.
             await close();
             throw thrown;
           }
@@ -129,7 +129,7 @@ export function createUnpacking({ ways, log, idleMs = IDLE_MS, silenceMs }: Unpa
       clearTimeout(preparing);
       preparing = setTimeout(() => {
         const isReady = prepared !== null && !prepared.place.isGone();
-        // Only what has worked is prepared, and only where that saves time.
+        // Prepare only a kind of process that has worked, and only if that saves time.
         if (isStopped || isReady || channel !== null || proven === null) return;
         const place = prepare(proven, { silenceMs });
         prepared = place && { way: proven, place };

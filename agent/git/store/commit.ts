@@ -13,7 +13,7 @@ export interface Person {
 export interface Signature {
   format: 'ssh' | 'openpgp' | 'x509' | 'unknown';
   text: string;
-  /** What was signed: the object without the signature. */
+  /** The signed payload: the object without its signature. */
   payload: Uint8Array;
 }
 
@@ -25,8 +25,8 @@ export interface ParsedCommit {
   subject: string;
   signature: Signature | null;
   /**
-   * SHA-256 of all but its signatures. Whoever can write the same signature in another way makes a twin of a signed commit:
-   * another id, and the same payload.
+   * SHA-256 of the object without its signatures. Anyone who can encode the same signature differently can make a twin of a
+   * signed commit, with another id and the same payload.
    */
   payload(): string;
 }
@@ -48,7 +48,7 @@ interface Header {
   end: number;
 }
 
-/** @throws AgentError `InvalidRepository` where the bytes are no commit */
+/** @throws AgentError `InvalidRepository` if the bytes are no commit */
 export function parseCommit(bytes: Uint8Array): ParsedCommit {
   const { headers, body } = split(bytes);
   const all = (key: string) => headers.filter((h) => h.key === key).map((h) => h.value);
@@ -65,7 +65,7 @@ export function parseCommit(bytes: Uint8Array): ParsedCommit {
   return { tree, parents, author, committer, subject: firstLine(message), signature, payload };
 }
 
-/** @throws AgentError `InvalidRepository` where the bytes are no tag */
+/** @throws AgentError `InvalidRepository` if the bytes are no tag */
 export function parseTag(bytes: Uint8Array): ParsedTag {
   const { headers, body } = split(bytes);
   const value = (key: string) => headers.find((h) => h.key === key)?.value ?? '';
@@ -158,7 +158,7 @@ function formatOf(text: string): Signature['format'] {
   return text.startsWith('-----BEGIN SIGNED MESSAGE-----') ? 'x509' : 'unknown';
 }
 
-/** As OpenSSH writes it (sshsig.c): base64 in lines of 70. Written in another way it would make a twin of what is signed. */
+/** OpenSSH writes base64 in lines of 70 (sshsig.c). Any other form would make a twin of the signed object. */
 function isArmor(text: string): boolean {
   const body = /^-----BEGIN SSH SIGNATURE-----\n((?:[^\n]{1,70}\n)+)-----END SSH SIGNATURE-----\n$/.exec(text)?.[1];
   if (body === undefined) return false;
@@ -173,7 +173,7 @@ function person(text: string | undefined): Person | null {
   return { who: plain(match[1]), at: Number(match[2]) };
 }
 
-/** What a person wrote must not steer a terminal. */
+/** Text that a person wrote must not steer a terminal. */
 const plain = (text: string) => tame(text).slice(0, 300);
 const firstLine = (message: string) => plain(message.trimStart().split('\n', 1)[0] ?? '');
 const isId = (text: string) => /^[0-9a-f]{40}$/.test(text);

@@ -4,20 +4,20 @@ export interface PackFile {
   /** Without a suffix. */
   name: string;
   bytes: number;
-  /** Has its index: what a crash left without one is nothing to rely on. */
+  /** A pack with an index; one without was left by a crash and is not used. */
   isIndexed: boolean;
 }
 
-/** Packs side by side: what is small is made one early; the rest is dear to pack anew, and waits longer. */
+/** Maximum number of packs: small ones are joined early, large ones later because packing them again is expensive. */
 const MAX_PACKS = 12;
 const MAX_LARGER_PACKS = 40;
 const SMALL_BYTES = 128 * 1024;
 const SLACK_BYTES = 4 * 1024 * 1024;
 
 /**
- * @returns null where there are few packs; otherwise the one that stays beside what the others become. To pack a thousand
- *   files anew takes a second, so the largest stays as long as the others together are smaller: what nobody needs of it
- *   any more is never more than what is needed, and a little.
+ * @returns null if there are few packs; otherwise the one that stays while the others are joined. Packing a thousand files again
+ *   takes a second, so the largest stays as long as the others together are smaller. So unneeded objects never take much more
+ *   space than needed ones.
  */
 export function planCompaction(packs: readonly PackFile[]): { stays: PackFile | null } | null {
   const total = packs.reduce((sum, { bytes }) => sum + bytes, 0);

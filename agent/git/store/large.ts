@@ -1,4 +1,4 @@
-/** Large blobs, each inflated in a file of its own: what needs one is given the file, and no memory holds it. */
+/** Large blobs, each inflated in a file of its own: users get the file, so no memory holds it. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
@@ -14,18 +14,18 @@ export interface Sized {
 
 export interface LargeBlobs {
   ids(): Promise<readonly string[]>;
-  /** Takes in the file that holds this blob; it must lie on the same file system. */
+  /** Moves the file with this blob into the store; it must be on the same file system. */
   take(oid: string, file: string): Promise<void>;
-  /** What it is by now, in bounded memory: reads all of it. null where it is not, or is another by its id. */
+  /** Reads the whole object from disk in bounded memory. null if it is missing, or if its id does not match. */
   verify(oid: string): Promise<Sized | null>;
   nameOf(oid: string): string;
-  /** The bytes as they are on disk; null where they are not. */
+  /** The bytes on disk; null if missing. */
   read(oid: string): Promise<Buffer | null>;
   /** Drops all others. */
   retain(keep: ReadonlySet<string>): Promise<void>;
 }
 
-/** @param dir made when it is needed; what it holds under the name of an id may be torn by a power cut */
+/** @param dir created when needed; a file in it may be torn by a power cut */
 export function openLarge(dir: string): LargeBlobs {
   const nameOf = (oid: string) => path.join(dir, oid);
   const ids = async () => (await readdir(dir).catch(() => [])).filter((name) => /^[0-9a-f]{40}$/.test(name));

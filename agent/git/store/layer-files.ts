@@ -1,14 +1,14 @@
-/** The files of one layer: its links followed, and what no host takes (submodules, LFS pointers, large files) named. */
-import { type Content, sizeOf } from '../../core/payload.ts';
+/** Lists the files of one layer, follows its links, and names entries that hosts refuse (submodules, LFS pointers, large files). */
+import { type Content, sizeOf } from '../../core/payload/payload.ts';
 import { AgentError } from '../../errors.ts';
 import { type Objects, OversizedObject } from '../pack/objects.ts';
 import type { Entry } from './tree-entry.ts';
 
-/** One directory that belongs to a host: its own, or a role's. */
+/** One directory that belongs to a host: its own directory, or that of a role. */
 export interface Layer {
   path: string;
   tree: string;
-  /** All that lies in it but its directories, by path, in the order of its trees. */
+  /** All entries except directories, by path, in the order of the trees. */
   entries: readonly Entry[];
 }
 
@@ -20,7 +20,7 @@ export interface Refused {
 
 export interface LayerFiles {
   contents: ReadonlyMap<string, Content>;
-  /** Names of those that git has as executables; a link's name, where it names one. */
+  /** Paths of executable files, also of links to them. */
   executable: ReadonlySet<string>;
   refused: readonly Refused[];
 }
@@ -30,7 +30,7 @@ export const MAX_BLOB = 64 * 1024 * 1024;
 /** Entries of all directories: one that is entered again and again, as a hostile tree has it, would have no end. */
 export const MAX_ENTRIES = 200_000;
 
-/** @throws MissingObject, DamagedObject; AgentError `InvalidRepository` where links have no end */
+/** @throws MissingObject, DamagedObject; AgentError `InvalidRepository` if links form a cycle */
 export async function readLayerFiles(objects: Objects, layer: Layer): Promise<LayerFiles> {
   const own = new Map<string, Content>();
   const executable = new Set<string>();
@@ -51,7 +51,7 @@ export async function readLayerFiles(objects: Objects, layer: Layer): Promise<La
     }
   }
   for (const [at, target] of links) {
-    // Links to directories of links double what there is, each time.
+    // Links to directories of links double the number of entries each time.
     if (own.size > MAX_ENTRIES)
       throw new AgentError({ code: 'InvalidRepository', phase: 'load', message: tooMany(layer.path) });
     const why = follow(layer.path, at, target, { own, links, executable });
@@ -77,14 +77,14 @@ interface Followed {
 }
 
 /**
- * A link within its layer stands for the file, or the files, it names; one that leaves the layer is refused.
+ * A link within its layer is replaced by its target; one that leaves the layer is refused.
  * @returns why it cannot be followed, or null
  */
 function follow(layer: string, at: string, target: string, { own, links, executable }: Followed): string | null {
   const where = resolveLink(at, target);
   if (where === null || !(where === layer || where.startsWith(`${layer}/`)))
     return `which leads out of ${layer}; share files by a role (roles/<role>), and values by \`vars\` of fleet.yaml or a role`;
-  if (at.startsWith(`${where}/`)) return 'which is a directory it lies in itself';
+  if (at.startsWith(`${where}/`)) return 'which is a directory that contains it';
   const file = own.get(where);
   const below = file ? [] : [...own].filter(([name]) => name.startsWith(`${where}/`));
   const put = (name: string, from: string, content: Content) => {
@@ -97,7 +97,7 @@ function follow(layer: string, at: string, target: string, { own, links, executa
   return links.has(where) ? 'which is a link again' : 'where there is nothing';
 }
 
-/** null where it is absolute, or climbs out of the repository. */
+/** Null if it is absolute or leaves the repository. */
 export function resolveLink(at: string, target: string): string | null {
   if (target.startsWith('/') || target.includes('\0')) return null;
   const parts = at.split('/').slice(0, -1);

@@ -96,7 +96,7 @@ function createReader(gitdir: string): Objects {
   };
 }
 
-/** What a chain of annotated tags names in the end. */
+/** The object at the end of a chain of annotated tags. */
 async function peel(objects: Objects, oid: string): Promise<string> {
   let at = oid;
   for (let hops = 0; hops < 5; hops++) {

@@ -1,4 +1,4 @@
-/** The directory of a store's packs: what is in them, read object by object. */
+/** The directory of a store's packs, read object by object. */
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DamagedObject, type Identified, idOf, type Whole } from '../pack/objects.ts';
@@ -6,13 +6,13 @@ import { type Place, readIndex, unpackOne, writePack } from '../pack/own-pack.ts
 import type { PackFile } from './compact.ts';
 
 export interface PackDirectory {
-  /** Where each object lies. @throws DamagedObject where there are more packs than a store ever has */
+  /** Location of each object. @throws DamagedObject if there are more packs than a store ever has */
   places(): Promise<ReadonlyMap<string, Place>>;
-  /** null where it is not here. @throws DamagedObject where it is not what was written */
+  /** Null if it is missing. @throws DamagedObject if it differs from the written one */
   read(oid: string): Promise<Whole | null>;
   /** Packs as files, those that a crash left without an index included. */
   files(): Promise<PackFile[]>;
-  /** Writes these objects, each once. @returns the name of their pack; null where there are none */
+  /** Writes these objects, each once. @returns the name of their pack; null if there are none */
   write(objects: AsyncIterable<Identified> | Iterable<Identified>, count: number): Promise<string | null>;
   /** Takes the packs of another directory on the same file system. */
   adopt(other: PackDirectory): Promise<void>;
@@ -24,9 +24,9 @@ const SUFFIXES = ['.idx', '.whole', '.pack'];
 /** More than a store that is made smaller in time ever has. */
 const MAX_PACKS = 1_000;
 const MAX_OBJECTS = 2_000_000;
-/** Bytes of an object that is read: what is larger lies in a file of its own, unless it is a very wide directory. */
+/** Maximum size of an object in a pack, in bytes; larger ones have a file of their own, except very wide directories. */
 const MAX_OBJECT = 130 * 1024 * 1024;
-/** Packs are read in pieces, of which some stay in memory: objects lie in them in the order in which they are asked for. */
+/** Packs are read in pieces, some of which stay in memory, because objects are stored in the order of their use. */
 const PIECE = 256 * 1024;
 const PIECES = 32;
 
@@ -88,7 +88,7 @@ export function openPackDirectory(dir: string): PackDirectory {
   return self;
 }
 
-/** An index that is damaged is removed: what it names is fetched anew. */
+/** Removes a damaged index, so that its objects are fetched again. */
 async function load(dir: string): Promise<Map<string, Place>> {
   const names = await listed(dir, '.idx');
   if (names.length > MAX_PACKS) throw new DamagedObject(`there are ${names.length} packs`);

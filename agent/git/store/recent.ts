@@ -1,23 +1,21 @@
-/**
- * Commits, trees and small files that were read lately. What comes next is told as changes of them.
- */
+/** Cache of commits, trees and small files that were read lately: the next commit is mostly a change of these. */
 import { unpooled, type Whole } from '../pack/objects.ts';
 
-/** In memory, from one view of the store to the next. Objects are what their ids say, wherever they lie. */
+/** Recently read objects, in memory from one view of the store to the next. An id identifies its object everywhere. */
 export interface Recent {
   get(oid: string): Whole | undefined;
   note(oid: string, object: Whole): void;
 }
 
-/** Of all together, and of one: a directory that ten thousand hosts share has half a MiB. */
+/** Limits for all entries together and for one entry: a directory that ten thousand hosts share has half a MiB. */
 const MAX_BYTES = 1024 * 1024;
-/** Of a file: host.yaml and its like are read in every run, what is large is not. */
+/** Limit for a file: host.yaml and its like are read in every run, large files are not. */
 const MAX_FILE = 4096;
 
-/** What an object takes besides its bytes, or a little more. */
+/** Memory that an object takes besides its bytes, rounded up. */
 const OVERHEAD = 512;
 
-/** What was not asked for the longest goes first. */
+/** The least recently used entry goes first. */
 export function createRecent(maxBytes = MAX_BYTES): Recent {
   const held = new Map<string, Whole>();
   let bytes = 0;

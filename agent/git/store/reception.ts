@@ -1,4 +1,4 @@
-/** A pack that is coming in: what is in it lies apart, in memory or on disk, until all of it has come. */
+/** An incoming pack: its objects stay separate, in memory or on disk, until it is complete. */
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
@@ -9,11 +9,11 @@ import { broken } from '../wire/packet.ts';
 import type { LargeBlobs, Sized } from './large.ts';
 import { openPackDirectory, type PackDirectory } from './pack-directory.ts';
 
-/** What an object takes besides its bytes, or a little more: of very small ones there may be very many. */
+/** Memory that an object takes besides its bytes, rounded up: there may be very many small ones. */
 const OVERHEAD = 512;
 
 export interface ReceptionOptions {
-  /** For what does not stay in memory; made when it is needed. */
+  /** Directory for objects that do not stay in memory; created when needed. */
   dir: string;
   limits: PackLimits;
   /** Bytes of objects that stay in memory. */
@@ -24,12 +24,12 @@ export interface ReceptionOptions {
 }
 
 export interface Received {
-  /** Those that are in memory. */
+  /** The received objects that are in memory. */
   objects: ReadonlyMap<string, Whole>;
   large: ReadonlyMap<string, Sized>;
-  /** How many objects came. */
+  /** Number of received objects. */
   count: number;
-  /** Moves what lies on disk to where it belongs. */
+  /** Moves the files to their place. */
   adoptInto(packs: PackDirectory, blobs: LargeBlobs): Promise<void>;
 }
 

@@ -5,7 +5,7 @@
  */
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { StoredFile } from '../../core/payload.ts';
+import { StoredFile } from '../../core/payload/payload.ts';
 import { DamagedObject, type Identified, MissingObject, type Objects, verified, type Whole } from '../pack/objects.ts';
 import type { Unpack } from '../pack/unpack.ts';
 import type { PackLimits } from '../wire/budget.ts';
@@ -18,15 +18,15 @@ import { type Received, receive } from './reception.ts';
 
 export interface ObjectStore extends Objects {
   /**
-   * Takes in a pack, whole or not at all. It may still be in memory, on its way to where other views see it: see `settled`.
-   * @throws AgentError `ProtocolError` where the bytes are no whole pack, `FetchOverBudget` where it is more than its limits
+   * Takes in a pack completely or not at all. Its objects may still be in memory until `settled` resolves.
+   * @throws AgentError `ProtocolError` if the bytes are no complete pack, `FetchOverBudget` if the pack exceeds its limits
    */
   add(pack: AsyncIterable<Uint8Array>, limits: PackLimits): Promise<void>;
   /** Takes in the pack of one blob. */
   addOne(oid: string, pack: AsyncIterable<Uint8Array>, limits: PackLimits): Promise<void>;
-  /** When all that was taken in lies where it belongs. Nothing is taken in after it. */
+  /** Resolves when all received objects are on disk. Nothing may be taken in afterwards. */
   settled(): Promise<void>;
-  /** Drops what is not in `keep` when there is much of it. Everything in `keep` must be here. */
+  /** Drops objects that are not in `keep`, if there are many. Everything in `keep` must be stored. */
   compact(keep: () => Promise<readonly string[]>): Promise<void>;
   /** Commits of which everything this host needs is here; newest last. */
   complete(): Promise<readonly string[]>;
@@ -34,11 +34,11 @@ export interface ObjectStore extends Objects {
 }
 
 const LARGE_DIR = 'objects/large';
-/** Bytes of new objects that stay in memory until a run is over: what comes is read next. */
+/** Bytes of new objects that stay in memory until a run ends, because they are read next. */
 const HELD_BYTES = 64 * 1024 * 1024;
 /** Bytes that are read from disk before others get a turn. */
 const TURN = 1024 * 1024;
-/** What an object costs to be read, besides its bytes. */
+/** Cost of reading an object, besides its bytes. */
 const OVERHEAD = 8 * 1024;
 
 export interface StoreOptions {
@@ -46,12 +46,12 @@ export interface StoreOptions {
   gitdir: string;
   /** Shared by views of one repository. */
   recent: Recent;
-  /** Where it will be by the time that anybody looks for its large files; `gitdir` where that is left out. */
+  /** Path of the store at the time when its large files are read; default `gitdir`. */
   home?: string;
   unpack: Unpack;
 }
 
-/** A view of the store for one run: what it learns of the disk is dropped with it. */
+/** A view of the store for one run; its knowledge of the disk is dropped with it. */
 export function openObjects({ gitdir, recent, home = gitdir, unpack }: StoreOptions): ObjectStore {
   const packs = openPackDirectory(path.join(gitdir, 'objects/pack'));
   const incoming = path.join(gitdir, 'incoming');
@@ -60,7 +60,7 @@ export function openObjects({ gitdir, recent, home = gitdir, unpack }: StoreOpti
   /** Hashed when they came. */
   const verifiedLarge = new Map<string, Sized>();
   let largeIds: Promise<Set<string>> | null = null;
-  /** What came, and does not lie on disk yet. */
+  /** Received objects that are not on disk yet. */
   const fresh = new Map<string, Whole>();
   let freshBytes = 0;
   /** Commits and directories that were read. */
@@ -73,7 +73,7 @@ export function openObjects({ gitdir, recent, home = gitdir, unpack }: StoreOpti
   const knownLarge = () => (largeIds ??= large.ids().then((all) => new Set(all)));
   const isHere = async (oid: string) => fresh.has(oid) || (await packs.places()).has(oid);
 
-  /** Reads in one go what is at hand, and still lets others have their turn. */
+  /** Reads available objects in one go, but yields in between. */
   async function fromDisk(oid: string): Promise<Whole | null> {
     const found = await packs.read(oid);
     sinceTurn += OVERHEAD + (found?.bytes.length ?? 0);
@@ -90,7 +90,7 @@ export function openObjects({ gitdir, recent, home = gitdir, unpack }: StoreOpti
     return { type: 'blob', bytes };
   }
 
-  /** What an object is that a delta is based on. */
+  /** Type of the object that a delta is based on. */
   async function baseOf(oid: string): Promise<Whole | null> {
     const near = fresh.get(oid) ?? read.get(oid) ?? recent.get(oid) ?? (await fromDisk(oid));
     if (near !== null) return near;
@@ -110,7 +110,10 @@ export function openObjects({ gitdir, recent, home = gitdir, unpack }: StoreOpti
   };
   const temporary = () => path.join(incoming, String(taken++));
 
-  /** Writes what is in memory. Nothing waits for the disk: what a power cut leaves torn does not hash to its name, and is fetched again. */
+  /**
+   * Writes the objects that are in memory, without fsync: an object that a power cut tears no longer hashes to its name, and
+   * is fetched again.
+   */
   async function flush(): Promise<void> {
     const objects = [...fresh].map(([oid, object]) => ({ oid, ...object }));
     if (objects.length === 0) return;
@@ -121,7 +124,7 @@ export function openObjects({ gitdir, recent, home = gitdir, unpack }: StoreOpti
     for (const { oid } of objects) fresh.delete(oid);
     freshBytes = 0;
   }
-  /** One after the other. */
+  /** Writes are serialised. */
   const flushed = (): Promise<void> => {
     writing = writing.then(flush);
     writing.catch(() => undefined);

@@ -1,11 +1,11 @@
-/** Tree objects, read as strictly as `git fsck` does: a hostile server sends what git itself would not make. Pure. */
+/** Parses tree objects as strictly as `git fsck`, because a hostile server can send trees that git would not make. Pure. */
 import { AgentError } from '../../errors.ts';
 
 export interface Entry {
   name: string;
   type: 'file' | 'tree' | 'link' | 'submodule';
   oid: string;
-  /** Of a file with mode 100755. */
+  /** The file has mode 100755. */
   executable?: boolean;
 }
 
@@ -37,7 +37,7 @@ export function parseTree(bytes: Uint8Array, at: string): Entry[] {
   return entries;
 }
 
-/** One entry of a directory that others share: their names are none of our business, and there may be thousands. */
+/** One entry of a directory that hosts share: the names of other hosts are none of our business, and there may be thousands. */
 export function findEntry(bytes: Uint8Array, name: string): Entry | null {
   const wanted = Buffer.from(name);
   for (const raw of rawEntries(bytes, 'a directory on the way'))
@@ -78,7 +78,7 @@ function decode(decoder: InstanceType<typeof TextDecoder>, name: Uint8Array, whe
 /** Names that would leave the directory, steer a terminal, or pass for `.git` on some file system. */
 function isFileName(name: string): boolean {
   if (name === '' || name === '.' || name === '..' || name.includes('/') || /\p{Cc}/u.test(name)) return false;
-  // What HFS+ ignores in names, what NTFS strips from their ends, and its short name of .git.
+  // Characters that HFS+ ignores in names, characters that NTFS strips from their ends, and the NTFS short name of .git.
   const folded = name
     .replace(/[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/g, '')
     .toLowerCase()

@@ -1,6 +1,6 @@
-/** This host's part of a commit: where it lies in the tree, what of it is missing here, and its files. */
+/** This host's part of a commit: its place in the tree, its missing objects, and its files. */
 import { parseYaml } from '../../../manifests-schema/yaml.ts';
-import type { Content } from '../../core/payload.ts';
+import type { Content } from '../../core/payload/payload.ts';
 import { AgentError } from '../../errors.ts';
 import type { Objects } from '../pack/objects.ts';
 import {
@@ -22,11 +22,11 @@ export interface View {
   /** The blob of fleet.yaml. */
   fleet: string | null;
   hostExists: boolean;
-  /** What stands where a directory or fleet.yaml belongs, and is neither. */
+  /** An entry at the place of a directory or of fleet.yaml that is neither. */
   misplaced: readonly Refused[];
 }
 
-/** What several hosts of one commit have in common, read once. Whoever reads a whole fleet creates it. */
+/** Objects that several hosts of one commit have in common, read once. A command that reads a whole fleet creates it. */
 export interface Shared {
   /** The entries of a directory. @throws MissingObject, DamagedObject */
   list(tree: string): Promise<ReadonlyMap<string, Entry>>;
@@ -37,7 +37,7 @@ export interface Shared {
   files: Map<string, Promise<LayerFiles>>;
 }
 
-/** What must be fetched before more can be said. Nothing missing: the view is whole. */
+/** Objects that must be fetched before the view is complete; empty if it is. */
 export interface Located {
   /** Trees of which only themselves are needed: those on the way. */
   trees: readonly string[];
@@ -81,7 +81,7 @@ export async function locate(objects: Objects, root: string, hostPath: string, s
     return tree;
   };
   let visited = 0;
-  /** Notes what of the closure of a tree is not here; true when all of it is. @param found takes in what lies below it */
+  /** Notes the missing objects of the closure of a tree. @returns true if it is complete. @param found takes its entries */
   const whole = async (tree: string, at: string, found: Entry[], depth = 0): Promise<boolean> => {
     if (!(await objects.has(tree))) {
       closures.add(tree);
@@ -199,7 +199,7 @@ export async function idsOf(objects: Objects, root: string, hostPath: string, vi
   return ids;
 }
 
-/** All files of a whole view, and what of it no host takes. */
+/** All files of a complete view, and its entries that hosts refuse. */
 export async function readView(objects: Objects, view: View, shared?: Shared): Promise<LayerFiles> {
   const contents = new Map<string, Content>();
   const executable = new Set<string>();

@@ -1,9 +1,9 @@
-/** How commits follow one another, from the commit objects that are here. */
+/** Answers how commits descend from each other, using the commit objects in the store. */
 
 import type { Objects } from '../pack/objects.ts';
 import { type ParsedCommit, parseCommit } from '../store/commit.ts';
 
-/** A commit by its id, and by what its signature covers: a twin of it counts as it. */
+/** A commit by its id, and by the data that its signature covers: its twin counts as the same commit. */
 export interface Base {
   commit: string;
   payload: string | null;
@@ -12,9 +12,9 @@ export interface Base {
 export interface Range {
   /** Whether the base was found among the ancestors. */
   descends: boolean;
-  /** The commits after the base, newest first, with all that were merged in; ends where objects are missing. */
+  /** The commits after the base, newest first, with merged ones; ends at missing objects. */
   commits: readonly { id: string; commit: ParsedCommit }[];
-  /** Ancestors that are not here: what they are and what comes before them is not known. */
+  /** Missing ancestors: their content and their parents are unknown. */
   missing: readonly string[];
 }
 
@@ -57,7 +57,7 @@ export async function rangeOf(
   return { descends, commits, missing };
 }
 
-/** Brings commits without files. @param depth generations; all when left out @returns false where the server has them not */
+/** Fetches commits without files. @param depth generations; default: all @returns false if the server does not have them */
 export type BringHistory = (wants: readonly string[], haves: readonly string[], depth?: number) => Promise<boolean>;
 
 /** Most forks are young: the history before a base is asked for in steps, as far as it takes. */
@@ -65,7 +65,7 @@ const DEPTHS = [64, 2_048, undefined];
 
 /**
  * All commits on the way from `base` to `head`, those of merged branches included, whatever the server left out of its
- * answers: one that is not here is innocent only where it comes before the base.
+ * answers: a missing one does no harm only if it comes before the base.
  * @returns `missing`: those of which nothing could be found out
  */
 export async function wayFrom(objects: Objects, head: string, base: Base, bring: BringHistory): Promise<Range> {
@@ -74,7 +74,7 @@ export async function wayFrom(objects: Objects, head: string, base: Base, bring:
   const look = async () => rangeOf(objects, head, base, await ancestorsOf(objects, base.commit));
   range = await look();
   if (range.missing.length === 0) return range;
-  // What was left out may come when it is asked for; nothing does of what comes before the base.
+  // A commit that the server left out may come when it is asked for; commits before the base never come.
   await bring(range.missing, [base.commit]);
   range = await look();
   for (const depth of DEPTHS) {

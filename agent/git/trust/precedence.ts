@@ -1,4 +1,4 @@
-/** Whether what a ref names now is older than what was accepted from it, or of another kind. Pure. */
+/** Whether the commit of a ref is older than the accepted one, or the ref is of another kind. Pure. */
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import type { Provenance } from '../../core/trust.ts';
 import { compareVersions, isPattern, parseVersion, type Resolved } from './refs.ts';
@@ -8,19 +8,19 @@ export interface Successor {
   ref: string;
   resolved: Pick<Resolved, 'kind' | 'name' | 'tag'>;
   commit: string;
-  /** Of the tag object. */
+  /** Id of the tag object. */
   taggedAt: number | null;
-  /** It comes after the newest that was accepted, or is the same. */
+  /** The commit descends from the newest accepted one, or is the same. */
   descends: boolean;
 }
 
-/** Why it may not follow: a stable code, and what was seen as the end of a sentence that begins with the commit. */
+/** Why it may not follow: a stable code, and the end of a sentence that begins with the commit. */
 export interface Objection {
   reason: ReasonCode;
   why: string;
 }
 
-/** @returns null where nothing speaks against it */
+/** @returns null if it may follow */
 export function objection(newest: Provenance, next: Successor): Objection | null {
   const { ref, resolved, commit } = next;
   const { kind, name } = resolved;
@@ -42,7 +42,7 @@ export function objection(newest: Provenance, next: Successor): Objection | null
   return null;
 }
 
-/** By semver; a name without a version, as of what was accepted before there was a record, says nothing. */
+/** Compares by semver; a name without a version, as before there was a record, cannot be compared. */
 function versionOrder(name: string, before: string): number {
   const versionOf = (text: string) => parseVersion(text.slice(text.lastIndexOf('/') + 1));
   const a = versionOf(name);

@@ -1,11 +1,11 @@
 /** Which commit a `repo.ref` names, from the refs that a server lists. Pure. */
 
 import { nearest } from '../../../manifests-schema/check.ts';
-import { matches } from '../../core/glob.ts';
+import { matches } from '../../core/names/glob.ts';
 import { AgentError } from '../../errors.ts';
 import type { Ref } from '../wire/protocol.ts';
 
-/** What `repo.ref` turned out to be. */
+/** The object that `repo.ref` was resolved to. */
 export interface Resolved {
   kind: 'branch' | 'tag' | 'commit';
   /** The commit, annotated tags peeled. */
@@ -15,14 +15,14 @@ export interface Resolved {
    * for, or that the pattern matched: nothing that the server calls it besides.
    */
   name: string;
-  /** Id of the tag object, where the tag is annotated. */
+  /** Id of the tag object, if the tag is annotated. */
   tag: string | null;
 }
 
 export const isCommitId = (ref: string): boolean => /^[0-9a-f]{40}$/.test(ref);
 export const isPattern = (ref: string): boolean => /[*?[]/.test(ref);
 
-/** Prefixes to ask a server for: never more than what can name `ref`. */
+/** Prefixes to request from a server: only those that can match `ref`. */
 export function prefixesOf(ref: string): string[] {
   if (ref === 'HEAD') return ['HEAD'];
   if (isPattern(ref)) return [fullTag(ref).replace(/[*?[].*$/, '')];

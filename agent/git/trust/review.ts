@@ -1,4 +1,4 @@
-/** Whether a commit may be applied: it follows what was accepted, stands on the floor, and is signed as asked. */
+/** Whether a commit may be applied: it descends from the accepted one and from the floor, and is signed as required. */
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import type { Review, ReviewRequest } from '../../core/provider.ts';
 import type { Provenance } from '../../core/trust.ts';
@@ -13,20 +13,20 @@ import { checkSignature, type SignatureOptions, type SignatureVerdict } from './
 
 export interface Policy {
   ref: string;
-  /** Nothing is applied that does not descend from this commit. */
+  /** Only descendants of this commit are applied. */
   since?: string | undefined;
   verify?: (Omit<SignatureOptions, 'exec'> & { mode: 'head' | 'strict' }) | undefined;
 }
 
 export interface ReviewInput {
   commit: string;
-  /** What `repo.ref` named when the commit was found; null where that is not known any more. */
+  /** The name that `repo.ref` had when the commit was found; null if that is no longer known. */
   resolved: Resolved | null;
   request: ReviewRequest;
   /** Url and ref. */
   source: string;
   policy: Policy;
-  /** Of all that the commit is judged by. */
+  /** Every rule that the commit is judged by. */
   policyDigest: string;
   objects: Objects;
   /**
@@ -123,22 +123,22 @@ export async function review(input: ReviewInput): Promise<Judged> {
   return { info: { ...info, signer }, provenance, hold: null, aboveFloor: true };
 }
 
-/** Of a commit that is not known by any name, no more is expected than of a branch. */
+/** A commit without a known name has to meet the rules of a branch only. */
 const UNNAMED = { kind: 'branch', name: '', tag: null } as const;
 
-/** What the ref named it by when this host accepted it. */
+/** The name under which this host accepted the commit. */
 const asBefore = (before: Provenance | undefined, commit: string): Resolved | null =>
   before?.commit === commit && before.kind !== null
     ? { kind: before.kind, commit, name: before.name, tag: before.tag }
     : null;
 
-/** What the commit has to come after: the newest of this source, or whatever the host runs. */
+/** The commit must descend from this one: the newest of this source, or the one that the host runs. */
 function baseOf({ newest, accepted }: ReviewRequest, commit: string): Base | null {
   const base = newest ?? (accepted === null ? null : { commit: accepted, payload: null });
   return base?.commit === commit ? null : base;
 }
 
-/** Asks the server for nothing that is here already: what was once reviewed can be judged again without it. */
+/** Requests only missing objects, so that a reviewed commit can be judged again without the server. */
 async function bringRange(input: ReviewInput, base: Base | null, tags: readonly string[]): Promise<Range> {
   const { commit, objects } = input;
   const all = [commit, ...tags];
@@ -151,7 +151,7 @@ async function bringRange(input: ReviewInput, base: Base | null, tags: readonly 
   const isKnown = await input.bring(base?.commit ?? null, tags);
   if (!(await objects.has(commit))) throw commitUnknown(commit);
   let range = await look();
-  // The base may be a twin, which no honest server knows: what it is the twin of lies further down.
+  // The base may be a twin, which no honest server has: the original is an earlier commit.
   for (const depth of isKnown || !base?.payload ? [] : TWIN_DEPTHS) {
     if (range.descends || range.missing.length === 0 || !(await input.bringHistory([commit], [], depth))) break;
     range = await look();
@@ -162,10 +162,10 @@ async function bringRange(input: ReviewInput, base: Base | null, tags: readonly 
 /** A twin is served in place of a newest commit: few come after it before somebody looks why hosts hold. */
 const TWIN_DEPTHS = [64, 1_024];
 
-/** Where the commits begin that must be signed; null where the commit vouches for all before it. */
+/** The commit after which every commit must be signed; null if the head vouches for all before it. */
 function strictBase({ request, policy, policyDigest }: ReviewInput, base: Base | null, descends: boolean): Base | null {
   const floor = policy.since === undefined ? null : { commit: policy.since, payload: null };
-  // Without anything accepted from here, as on a first pull, it is the floor. So it is where all is judged anew.
+  // If nothing was accepted yet, as on a first pull, the base is the floor; also if everything is judged again.
   if (base === null || (request.newest === null && !descends)) return floor;
   const isSame = request.newest === null || request.newest.policy === policyDigest;
   return isSame ? base : (floor ?? base);
@@ -175,7 +175,7 @@ async function standsOn(input: ReviewInput, base: Base | null, descends: boolean
   const { commit, objects } = input;
   const floor = input.policy.since;
   if (floor === undefined || floor === commit || input.aboveFloor === commit) return true;
-  // What was accepted stands on the floor if it was checked against this very floor.
+  // An accepted commit descends from the floor if it was checked against this floor.
   if (descends && base !== null && (input.aboveFloor === base.commit || floor === base.commit)) return true;
   const range = async () => (await rangeOf(objects, commit, { commit: floor, payload: null })).descends;
   if (await range()) return true;

@@ -42,7 +42,7 @@ export async function seenSince(objects: Objects, head: string, base: string, vi
   return seen;
 }
 
-/** The ids of all that the host reads of a commit; null where its trees are not here. */
+/** The ids of all objects that the host reads of a commit; null if its trees are missing. */
 async function partOf(objects: Objects, id: string, paths: readonly string[]): Promise<string | null> {
   if (!(await objects.has(id))) return null;
   const { tree } = parseCommit(await objects.read(id, 'commit'));

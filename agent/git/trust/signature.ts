@@ -1,4 +1,4 @@
-/** Who signed a commit or a tag, by OpenSSH's own tool: `ssh-keygen -Y` against a file of allowed signers. */
+/** Verifies the signature of a commit or a tag by OpenSSH's own tool: `ssh-keygen -Y` with a file of allowed signers. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -6,7 +6,7 @@ import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import type { Signature } from '../store/commit.ts';
 import { distrust } from './trusted-file.ts';
 
-/** Runs a program by its argv; 127 where there is none. */
+/** Runs a program by its argv; 127 if it does not exist. */
 export type Exec = (
   argv: readonly string[],
   options: { input: Uint8Array; timeoutMs: number },
@@ -15,9 +15,9 @@ export type Exec = (
 export interface SignatureOptions {
   /** See ALLOWED SIGNERS in ssh-keygen(1). */
   allowedSigners: string;
-  /** Keys, or a key revocation list, that count no more. */
+  /** File with revoked keys, or a key revocation list. */
   revoked?: string | undefined;
-  /** agent.yaml, which names the two: who may change it decides as well. */
+  /** agent.yaml, which names the two: anybody who may change it controls the trust as well. */
   namedIn?: string | undefined;
   exec: Exec;
 }

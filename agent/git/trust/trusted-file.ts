@@ -1,15 +1,15 @@
-/** Who could change a file that decides whom a host trusts. */
+/** Checks that only root can change a file that decides whom a host trusts. */
 import { access, constants, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 
-/** Sticky: in such a directory nobody renames or removes what is somebody else's. */
+/** Sticky bit: in such a directory nobody can rename or remove files of others. */
 const STICKY = 0o1000;
 const WRITABLE_BY_OTHERS = 0o022;
 
 /**
  * As `StrictModes` of sshd_config(5): the file, and each directory above it, belongs to root or to ourselves, and nobody
  * else may write to it.
- * @returns why the file cannot be trusted, as the end of a sentence; null where it can
+ * @returns why the file cannot be trusted, as the end of a sentence; null if it can
  */
 export async function distrust(file: string): Promise<string | null> {
   const us = process.geteuid?.() ?? 0;

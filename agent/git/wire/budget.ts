@@ -1,44 +1,44 @@
-/** How much of what a server sends is taken: each object, and all of them together. */
+/** Limits on what a server may send: for each object, and for all of them together. */
 import { AgentError } from '../../errors.ts';
 
-/** Of one pack, by what was asked for. */
+/** Limits of one pack, by the kind of request. */
 export interface PackLimits {
   /** Bytes on the wire. */
   pack: number;
   /** Bytes of one object, inflated and with its deltas applied. */
   object: number;
-  /** How many objects. */
+  /** Number of objects. */
   objects: number;
-  /** Bytes of all that is inflated and all that deltas make of it, together: a few bytes can stand for any number. */
+  /** Bytes of all inflated and resolved data together: a few bytes can expand to any number. */
   made: number;
 }
 
 /** Bytes of an answer that lists refs. A server lists all that begin like the one that was asked for, and an old one all it has. */
 export const MAX_REFS = { exact: 256 * 1024, pattern: 4 * 1024 * 1024, hello: 4 * 1024 * 1024 };
-/** Bytes of what comes before a pack, and of what a server of today says first. */
+/** Bytes of the answer before a pack, and of the capabilities of a server. */
 export const MAX_WORDS = 64 * 1024;
-/** Bytes of what comes between the pieces of a pack, as words about its progress do, where a server says them unasked. */
+/** Bytes of messages between the pieces of a pack, such as progress that a server sends unasked. */
 export const MAX_ASIDE = 1024 * 1024;
 /** Bytes of the name of a ref; longer ones are passed over. */
 export const MAX_NAME = 255;
 
 /** Blobs from this size on are fetched one by one, and kept in files of their own. */
 export const LARGE = 1024 * 1024;
-/** Bytes of what a delta makes at most: it is made in memory, where its base is as well. */
+/** Maximum size of a resolved delta, in bytes: it is made in memory, together with its base. */
 export const MAX_MADE = 128 * 1024 * 1024;
 
-/** Longest chain of deltas. git makes 50 and, where `pack.depth` says so, more. */
+/** Longest chain of deltas. git makes 50, or more with `pack.depth`. */
 export const MAX_DEPTH = 128;
 
-/** The server sends more than what was asked for can be. */
+/** The server sends more than the request can need. */
 export class OverBudget extends AgentError {
-  /** What there is too much of. */
+  /** Name of the limit that was exceeded. */
   readonly what: keyof typeof WORDS;
-  /** How much there is of it, as far as it was counted. */
+  /** Amount that was counted so far. */
   readonly size: number;
   readonly limit: number;
   constructor(what: keyof typeof WORDS, size: number, limit: number) {
-    const message = `the git server is not right: ${WORDS[what](size, limit)}`;
+    const message = `invalid response from the git server: ${WORDS[what](size, limit)}`;
     super({ code: 'FetchOverBudget', phase: 'fetch', message });
     this.what = what;
     this.size = size;
@@ -69,7 +69,7 @@ const WORDS = {
 export const overBudget = (what: keyof typeof WORDS, size: number, limit: number): OverBudget =>
   new OverBudget(what, size, limit);
 
-/** Of what comes in one answer. */
+/** Limits of one answer. */
 export interface Budget {
   /** @throws OverBudget */
   spend(bytes: number): void;

@@ -1,4 +1,4 @@
-/** Talks git with one repository: its refs, and packs of what is wanted. */
+/** The git client of one repository: reads refs, and fetches packs of wanted objects. */
 import { AgentError } from '../../errors.ts';
 import { broken, type Packet, packets } from './packet.ts';
 import {
@@ -16,7 +16,7 @@ import { type Remote, UnexpectedAnswer } from './remote.ts';
 import { FilterRefused } from './server-error.ts';
 
 export interface GitClient {
-  /** What the server can do, as far as it was heard. */
+  /** Capabilities of the server, as far as they are known. */
   hello(signal: AbortSignal): Promise<Hello>;
   /** Whether it is known to refuse this filter. */
   refuses(filter: string): boolean;
@@ -37,7 +37,7 @@ export interface GitClient {
   ): Promise<{ common: readonly string[]; pack: boolean }>;
 }
 
-/** What servers of today say; an older one misunderstands us, and is heard then. */
+/** Assume the capabilities of current servers; an older server answers with an error, and is then asked for its own. */
 const TODAY: Hello = { version: 2, capabilities: new Map([['fetch', 'shallow filter']]), refs: [] };
 
 /** A poll is one request, the first one too: a server is spoken to before it is heard, and remembered. */
@@ -77,7 +77,7 @@ export function createClient(remote: Remote): GitClient {
       await drain(from);
       return answer;
     } catch (thrown) {
-      // The server may have been replaced by one of another kind: hear it anew next time.
+      // The server may have been replaced by one of another kind: ask it again next time.
       known = null;
       throw thrown;
     } finally {

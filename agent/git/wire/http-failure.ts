@@ -1,4 +1,4 @@
-/** Node's own words and codes for what fails over HTTP and TLS → a sentence, and what it tells of the way. */
+/** Translates Node's messages and codes of HTTP and TLS failures into a sentence, and whether the server was reached. */
 import { reachOf } from '../../core/reach.ts';
 import type { Reach } from '../../errors.ts';
 import { quoted } from './remote.ts';

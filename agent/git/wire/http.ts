@@ -12,7 +12,7 @@ export interface HttpOptions {
   ca?: string | undefined;
   cert?: string | undefined;
   key?: string | undefined;
-  /** Where HTTP_PROXY, HTTPS_PROXY and NO_PROXY are looked up, in either case. */
+  /** Environment in which HTTP_PROXY, HTTPS_PROXY and NO_PROXY are looked up, in either case. */
   env: Record<string, string | undefined>;
   limits: Limits;
 }
@@ -21,11 +21,14 @@ export interface HttpRequest {
   url: string;
   method: 'GET' | 'POST';
   headers: Record<string, string>;
-  /** Sent to the origin of `url` alone, never to where it redirects; the same goes for the client certificate. */
+  /** Sent only to the origin of `url`, never to a redirect target; the same is true for the client certificate. */
   secret?: string | undefined;
-  /** The origin that `secret` and the client certificate are meant for; that of `url` where it is left out. */
+  /** The origin for `secret` and the client certificate; default: that of `url`. */
   origin?: string | undefined;
-  /** What a path must end with to be redirected to, as this one's does; without it no redirect is followed. */
+  /**
+   * A redirect is followed only if the path of its target ends with this suffix, as the original path does; without it no
+   * redirect is followed.
+   */
   follow?: string | undefined;
   body?: Uint8Array | undefined;
   totalMs: number;
@@ -34,9 +37,9 @@ export interface HttpRequest {
 export interface HttpAnswer {
   status: number;
   headers: http.IncomingHttpHeaders;
-  /** Where the answer came from in the end. */
+  /** Final URL of the answer, after redirects. */
   url: string;
-  /** Throws AgentError `RepositoryUnreachable` where it is cut short or stalls. */
+  /** Throws AgentError `RepositoryUnreachable` if it is incomplete or stalls. */
   body: AsyncIterable<Uint8Array>;
 }
 
@@ -47,7 +50,7 @@ export interface HttpClient {
 interface Agents {
   http: http.Agent;
   https: https.Agent;
-  /** For where we were sent to: without the client certificate. */
+  /** For redirect targets: without the client certificate. */
   strangers: https.Agent;
 }
 
@@ -55,7 +58,7 @@ const MAX_REDIRECTS = 5;
 const KEEP_ALIVE_MS = 120_000;
 const ANSWERED = { reach: 'answered' } as const;
 
-/** One client for one repository: it keeps a connection open between two polls. */
+/** One client for one repository: it keeps a connection open between polls. */
 export function createHttp(options: HttpOptions): HttpClient {
   let kept: { material: string; agents: Agents } | null = null;
 
@@ -119,7 +122,7 @@ export function createHttp(options: HttpOptions): HttpClient {
   };
 }
 
-/** As people know it, without what the protocol adds to its address. */
+/** The URL as users know it, without the protocol's suffix. */
 const repositoryOf = (url: URL) => `${url.origin}${url.pathname}`.replace(/\/(info\/refs|git-upload-pack)$/, '');
 
 export const isRedirect = ({ status, headers }: HttpAnswer): boolean =>
@@ -246,7 +249,7 @@ async function* reading(
   }
 }
 
-/** One running timer at most. */
+/** At most one timer runs. */
 function createWatch() {
   let timer: NodeJS.Timeout | undefined;
   return {

@@ -14,7 +14,7 @@ export function packet(text: string): Uint8Array {
 }
 export const FLUSH = '0000';
 
-/** Bytes as they come → packets. Throws AgentError `ProtocolError` where they are none, or end in the middle of one. */
+/** Parses incoming bytes into packets. Throws AgentError `ProtocolError` if they are none, or end within one. */
 export async function* packets(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Packet> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of stream) {
@@ -43,10 +43,10 @@ function lengthOf(bytes: Buffer): number {
   return length;
 }
 
-/** Not what the protocol allows: a proxy that answers itself, a line that was cut, a hostile server. */
+/** The answer violates the protocol: a proxy answered itself, the connection was cut, or the server is hostile. */
 export const broken = (why: string) =>
   new AgentError({
     code: 'ProtocolError',
     phase: 'fetch',
-    message: `the git server is not right: ${why}`,
+    message: `invalid response from the git server: ${why}`,
   });

@@ -1,5 +1,5 @@
 /**
- * Git's wire protocol without any I/O: version 2, and what is left of version 0.
+ * Git's wire protocol without any I/O: version 2, and the needed part of version 0.
  * Source: git's Documentation/gitprotocol-v2 and gitprotocol-pack.
  */
 import { AgentError } from '../../errors.ts';
@@ -11,16 +11,16 @@ export interface Ref {
   /** Full name, e.g. `refs/heads/main`, or `HEAD`. */
   name: string;
   oid: string;
-  /** What an annotated tag names in the end. */
+  /** The object that an annotated tag points to. */
   peeled?: string;
-  /** Where HEAD points: the server's word, to be shown and never to be trusted. No other ref has one. */
+  /** Target of HEAD: a claim of the server, shown but never trusted. No other ref has one. */
   target?: string;
 }
 
-/** What a server says first. Version 2 lists its refs only when asked, older ones at once. */
+/** First message of a server. Version 2 lists refs only on request, older versions at once. */
 export interface Hello {
   version: 0 | 1 | 2;
-  /** Capability → its value, `''` where it has none. */
+  /** Capability → its value, `''` if it has none. */
   capabilities: ReadonlyMap<string, string>;
   refs: readonly Ref[];
 }
@@ -41,19 +41,19 @@ export interface FetchRequest {
 }
 
 export interface FetchAnswer {
-  /** Those of our `haves` that the server knows. */
+  /** The subset of our `haves` that the server knows. */
   common: readonly string[];
-  /** The bytes of the pack; null where the server wants to hear more first. Must be read to its end. */
+  /** The bytes of the pack; null if the server needs more negotiation first. Must be read to its end. */
   pack: AsyncIterable<Uint8Array> | null;
 }
 
 const HEX = /^[0-9a-f]{40}$/;
 
 const DELIM = '0001';
-/** Bytes that a packet takes besides what is in it: an empty one is not free. */
+/** Bytes of a packet besides its content, so that an empty one is not free. */
 const PACKET_COSTS = 4;
 
-/** Reads what the server says first, whatever its version. Leaves the iterator after the closing flush. */
+/** Reads the first answer of the server in any version. Leaves the iterator after the closing flush. */
 export async function readHello(from: AsyncIterator<Packet>): Promise<Hello> {
   const words = createBudget(MAX_WORDS, 'words');
   let first = await text(from, words);
@@ -98,7 +98,7 @@ async function helloV0(version: 0 | 1, first: string | null, from: AsyncIterator
 const withTarget = (ref: Ref, target: string | undefined): Ref =>
   target === undefined || ref.name !== 'HEAD' ? ref : { ...ref, target };
 
-/** `<oid> <name>`; a name that ends in ^{} says what the annotated tag before it names. */
+/** `<oid> <name>`; a name that ends in ^{} gives the target of the annotated tag before it. */
 function addRef(refs: Ref[], line: string): void {
   const [oid = '', name = ''] = line.split(' ');
   if (name === 'capabilities^{}' || oid === 'shallow') return;
@@ -110,12 +110,12 @@ function addRef(refs: Ref[], line: string): void {
   else if (last?.name === name.slice(0, -'^{}'.length)) last.peeled = oid;
 }
 
-/** None that git would make (git-check-ref-format(1)), or that nobody could read, is of use. */
+/** Names that git itself would refuse (git-check-ref-format(1)), or that nobody could read, are dropped. */
 const isName = (name: string): boolean => Buffer.byteLength(name) <= MAX_NAME && !/\p{C}/u.test(name);
 
 /** The request for `prefixes`, for a version 2 server. */
 export function lsRefsRequest(hello: Hello, prefixes: readonly string[]): Uint8Array {
-  // Branches cannot be annotated, and only HEAD is symbolic: a poll asks every minute, so it asks for no more.
+  // Branches cannot be annotated, and only HEAD is symbolic; a poll runs every minute, so it requests no more.
   const peel = prefixes.every((p) => p.startsWith('refs/heads/')) ? [] : ['peel'];
   const symrefs = prefixes.includes('HEAD') ? ['symrefs'] : [];
   return command(hello, 'ls-refs', [...peel, ...symrefs, ...prefixes.map((p) => `ref-prefix ${p}`)]);
@@ -221,7 +221,7 @@ async function* sideband(from: AsyncIterator<Packet>, first?: Uint8Array): Async
   const asides = createBudget(MAX_ASIDE, 'aside');
   for (let next = first ?? (await take(from)); next !== 'flush' && next !== 'end'; next = await take(from)) {
     if (next === 'delim') throw broken('the pack is interrupted');
-    // Of a piece that is not empty only the content counts, against what a pack may have.
+    // Only the content of a non-empty piece counts against the limits of a pack.
     if (next[0] !== 1 || next.length === 1) asides.spend(PACKET_COSTS + next.length);
     if (next[0] === 1) yield next.subarray(1);
     else if (next[0] === 3) throw refused(next.subarray(1));
@@ -252,7 +252,7 @@ function checkId(oid: string): string {
   return oid;
 }
 
-/** Throws where the server's repository is one we cannot read. */
+/** Throws if the repository uses a format that we cannot read. */
 export function checkHello(hello: Hello): void {
   const format = hello.capabilities.get('object-format');
   if (format === 'sha256') throw sha256();

@@ -1,21 +1,21 @@
-/** What every way to a git server offers, and the errors that they share. */
+/** The interface that every transport to a git server offers, and the errors that they share. */
 import { AgentError, type AgentErrorInit, type Reach } from '../../errors.ts';
 
-/** One kind of way to one repository. Credentials and certificates are read at each use, so that they can rotate. */
+/** One transport to one repository. It reads credentials and certificates at each use, so that they can rotate. */
 export interface Remote {
   /**
-   * Sends a request (null: only listens to what the server says first) and answers its bytes as they come.
+   * Sends a request (null: only reads the first answer of the server) and returns the bytes of the answer as they arrive.
    * @param what for errors and time limits: `refs` are small and quick, a `pack` may take its time
    */
   exchange(request: Exchange, signal: AbortSignal): AsyncIterable<Uint8Array>;
-  /** Over this way each request stands alone, and what the server says first need be heard only once. */
+  /** Requests are independent, and the first answer of the server is needed only once. */
   readonly stateless: boolean;
-  /** How the repository is called in errors; without credentials. */
+  /** Name of the repository in errors; without credentials. */
   readonly name: string;
 }
 
 export interface Exchange {
-  /** null: what the server says first. */
+  /** Null: the first answer of the server. */
   body: Uint8Array | null;
   size: 'refs' | 'pack';
 }
@@ -40,7 +40,7 @@ export const seconds = (ms: number): string => `${ms < 1_000 ? ms / 1_000 : Math
 /** The server was reached, and answered something else than git. */
 export class UnexpectedAnswer extends AgentError {}
 
-/** @param more what it tells of the way: `silent` by default */
+/** @param more whether the server was reached: `silent` by default */
 export const unreachable = (name: string, why: string, more: { cause?: unknown; reach?: Reach } = {}): AgentError =>
   new AgentError({ ...unreachability(name, why), ...more });
 
@@ -55,12 +55,12 @@ const unreachability = (name: string, why: string): AgentErrorInit => ({
 
 export const stopped = () => new AgentError({ code: 'Stopped', phase: 'fetch', message: 'the fetch was stopped' });
 
-/** @param used which credential was presented, never its content; null where there is none */
+/** @param used the name of the presented credential, never its content; null if there is none */
 export function unauthorised(name: string, used: string | null, answer: string): AgentError {
   const init: AgentErrorInit = {
     code: 'AuthenticationFailed',
     phase: 'fetch',
-    message: `authentication to ${name} failed: ${answer}. Used: ${used ?? 'no credential'}; check repo.auth in agent.yaml`,
+    message: `authentication to ${name} failed: ${answer.replace(/\.$/, '')}. Used: ${used ?? 'no credential'}; check repo.auth in agent.yaml`,
   };
   // Without a credential it may be the request that is refused; a wrong one is not tried twice.
   return used === null ? new UnexpectedAnswer(init) : new AgentError(init);

@@ -1,4 +1,4 @@
-/** What time it is by a web server: good enough to find a clock that is minutes off, and no proof of anything. */
+/** The time according to a web server: good enough to detect a clock that is minutes off, but no proof. */
 import http from 'node:http';
 import https from 'node:https';
 import { roughly } from '../../core/clock-doubt.ts';
@@ -16,10 +16,10 @@ export async function serverAhead(url: string): Promise<number | null> {
   return date === null ? null : date - (asked + Date.now()) / 2;
 }
 
-/** Of the `Date` header (RFC 9110, section 6.6.1). */
+/** Parses the `Date` header (RFC 9110, section 6.6.1). */
 function serverDate(url: string): Promise<number | null> {
   return new Promise((resolve, reject) => {
-    // The date counts whoever gives it: whether the certificate is right is the caller's question.
+    // Any date counts: the caller decides whether the certificate is valid.
     const options = { method: 'HEAD', rejectUnauthorized: false, timeout: ANSWER_MS, agent: false as const };
     const ask = (url.startsWith('https:') ? https : http).request(url, options, (response) => {
       response.resume();

@@ -1,10 +1,10 @@
-/** An error that a git server tells in words of its own, which is all that the protocol gives it. */
+/** An error of a git server, which the protocol transfers only as text. */
 import { AgentError, type AgentErrorInit } from '../../errors.ts';
 
 /** The server lets this filter through for nobody: `uploadpackfilter.*` of git-config(1). */
 export class FilterRefused extends AgentError {}
 
-/** It does not have, or does not hand out, an object that was asked for by its id. */
+/** The server does not have, or refuses to send, an object that was requested by id. */
 export class ObjectUnknown extends AgentError {}
 
 const UNKNOWN = /not our ref/;

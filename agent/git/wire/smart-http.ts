@@ -1,4 +1,4 @@
-/** Git over HTTP: `info/refs` to hear what the server can do, `git-upload-pack` for everything else. */
+/** Git over HTTP: `info/refs` for the capabilities of the server, `git-upload-pack` for everything else. */
 import { AgentError } from '../../errors.ts';
 import { readNamed } from '../../reading.ts';
 import { type HttpAnswer, type HttpClient, isRedirect } from './http.ts';
@@ -22,13 +22,13 @@ export interface SmartHttpOptions {
 
 export function createSmartHttp({ url, auth, http, limits }: SmartHttpOptions): Remote {
   const name = url.replace(/\/+$/, '');
-  /** Where the first answer came from: later requests go there at once. */
+  /** Final URL of the first answer: later requests go there directly. */
   let base = name;
   const { origin } = new URL(name);
   const isHome = (answer: HttpAnswer) => new URL(answer.url).origin === origin;
   const headers = { 'git-protocol': 'version=2' };
 
-  /** What the server says first. It alone may be somewhere else, as git has it: what is sent goes where it was found. */
+  /** First answer of the server. Only this request may be redirected, as in git; objects are requested where it ended. */
   async function hear(secret: string | undefined, totalMs: number, signal: AbortSignal): Promise<HttpAnswer> {
     const url = `${name}${FIRST}`;
     const answer = await http.request({ secret, totalMs, url, method: 'GET', headers, follow: FIRST }, signal);
@@ -86,7 +86,7 @@ export function createSmartHttp({ url, auth, http, limits }: SmartHttpOptions): 
     throw unexpected(name, `the answer is ${quoted(got)}, not git`);
   }
 
-  /** Not 200: what it means, with the first words of the answer. */
+  /** Explains a status that is not 200, with the beginning of the answer. */
   // biome-ignore lint/correctness/useYield: it always throws
   async function* refuse(answer: HttpAnswer, used: string | null): AsyncGenerator<Uint8Array> {
     const { status } = answer;
@@ -110,7 +110,7 @@ async function close(answer: HttpAnswer): Promise<void> {
   for await (const _ of answer.body) break;
 }
 
-/** What a plain answer begins with; a page of HTML helps nobody in a log. */
+/** Beginning of a plain answer; a page of HTML helps nobody in a log. */
 async function firstWords(answer: HttpAnswer): Promise<string> {
   const type = answer.headers['content-type'] ?? '';
   const text = await beginning(answer);

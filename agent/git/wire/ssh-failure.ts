@@ -1,4 +1,4 @@
-/** What OpenSSH says when it fails → an error. It has one exit code for all of its failures, so its words are looked at. */
+/** Turns a failure of OpenSSH into an error. It has one exit code for all of its failures, so its messages are matched. */
 import { AgentError, type Reach } from '../../errors.ts';
 import { quoted, unauthorised, unreachable } from './remote.ts';
 
@@ -6,9 +6,9 @@ export interface SshFailure {
   url: string;
   sshKeyFile?: string | undefined;
   knownHostsFile?: string | undefined;
-  /** Its exit code, or why it could not be started. */
+  /** Exit code of ssh, or why it could not be started. */
   code: number | Error;
-  /** What it wrote to its standard error. */
+  /** Standard error of ssh. */
   said: string;
 }
 
@@ -22,7 +22,7 @@ export function sshFailure({ url, sshKeyFile, knownHostsFile, code, said }: SshF
   if (/REMOTE HOST IDENTIFICATION HAS CHANGED/.test(said))
     return hostKey(
       url,
-      `the server's key is not the one in ${known}: somebody may listen in, or it was made anew; ask its administrator before you change the file`,
+      `the server's key is not the one in ${known}: somebody may listen in, or it was replaced; ask its administrator before you change the file`,
     );
   if (/Host key verification failed|host key is known/.test(said))
     return hostKey(url, `the server's key is not in ${known}; add the line that its administrator gives you`);
@@ -44,7 +44,7 @@ function reachOf(said: string): Reach {
 
 interface UnreadFile {
   url: string;
-  /** What names it in repo.auth. */
+  /** The key of repo.auth that names it. */
   key: 'sshKeyFile' | 'knownHostsFile';
   file: string;
   why: string;

@@ -18,11 +18,11 @@ export interface SshOptions {
   sshKeyFile?: string | undefined;
   knownHostsFile?: string | undefined;
   limits: Limits;
-  /** Of the agent; ssh gets its PATH and nothing that leads to an agent or a prompt. */
+  /** The agent's environment; ssh gets only PATH of it, and nothing that leads to an ssh-agent or a prompt. */
   env: Record<string, string | undefined>;
 }
 
-/** `ssh://user@host:22/path` and `user@host:path`; null where it is neither. Host and user cannot look like options. */
+/** `ssh://user@host:22/path` and `user@host:path`; null if it is neither. Host and user cannot look like options. */
 export function parseSshUrl(url: string): SshAddress | null {
   const name = /^[A-Za-z0-9_.][A-Za-z0-9_.-]*$/;
   const long = /^ssh:\/\/(?:([^@/]+)@)?(\[[0-9a-fA-F:]+\]|[^:/@[\]]+)(?::(\d+))?(\/.+)$/.exec(url);
@@ -56,7 +56,7 @@ export function sshArgv(
     'ServerAliveCountMax=3',
     'SendEnv=GIT_PROTOCOL',
     ...(options.sshKeyFile ? ['IdentitiesOnly=yes', `IdentityFile="${options.sshKeyFile}"`] : []),
-    // Pinned: what the machine knows otherwise does not count.
+    // Pinned: other known hosts of the machine do not count.
     ...(options.knownHostsFile
       ? [`UserKnownHostsFile="${options.knownHostsFile}"`, 'GlobalKnownHostsFile=/dev/null']
       : []),
@@ -119,7 +119,7 @@ export function createSsh(options: SshOptions): Remote {
     signal.addEventListener('abort', abort, { once: true });
     try {
       child.stdin.on('error', () => undefined);
-      // What the server says first comes unasked; a lone flush then ends the conversation.
+      // The server's first message comes unasked; a lone flush packet then ends the conversation.
       child.stdin.end(body ?? FLUSH);
       for await (const chunk of child.stdout) {
         clearTimeout(watch);

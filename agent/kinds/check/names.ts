@@ -1,11 +1,11 @@
-/** What a check asks of its own host. Pure. */
+/** The parts of this host that a check uses. Pure. */
 import type { Named } from '../../core/kind.ts';
 import type { CheckSpec } from './spec.ts';
 
 const LOCAL = /^(localhost|127\.\d+\.\d+\.\d+|::1|\[::1\])$/;
 const DEFAULT_PORTS: Readonly<Record<string, string>> = { 'http:': '80', 'https:': '443' };
 
-/** The port or the address that it asks, and the program that it runs. */
+/** The local port or address that it probes, and the program that it runs. */
 export function checkNames({ probe }: CheckSpec): Named[] {
   if (probe.type === 'run')
     return probe.argv.filter((word) => /^\/[^*?\s]+$/.test(word)).map((word) => ({ name: `path:${word}` }));

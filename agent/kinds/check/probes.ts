@@ -1,4 +1,7 @@
-/** What is known of each check: its last probe, and since when it fails. Shared by those who look when asked and who watch. */
+/**
+ * The state of each check: its last probe, and since when it fails. Shared by the provider, which probes on request, and the
+ * watcher.
+ */
 
 import { TRY_AGAIN } from '../../core/exit-codes.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
@@ -9,11 +12,11 @@ import type { CheckSpec } from './spec.ts';
 
 export interface CheckFact {
   passes: boolean;
-  /** Why not. */
+  /** Why it failed. */
   message: string;
-  /** The program itself said that it cannot tell now (exit code 75). */
+  /** The program itself reported that it cannot decide now (exit code 75). */
   isUndecided: boolean;
-  /** How long it has been failing, as far as it was looked at; 0 while it passes. */
+  /** How long it has been failing, as far as it was probed; 0 while it passes. */
   failingMs: number;
 }
 
@@ -21,25 +24,25 @@ export interface CheckProbesOptions {
   probe: Probe;
   exec: Exec;
   clock: Clock;
-  /** Takes secrets out of what a program printed. */
+  /** Removes secrets from a program's output. */
   redact(text: string): string;
 }
 
 export interface CheckProbes {
-  /** What a run goes by: probed anew where the last probe is older than `every`, or while it has still to pass. */
+  /** The result for a run: probes again if the last probe is older than `every`, or if the check still has to pass. */
   look(want: Desired<CheckSpec>): Promise<CheckFact>;
-  /** Its time to pass begins now. */
+  /** Starts its time to pass. */
   begin(want: Desired<CheckSpec>): void;
   forget(id: ResourceId): void;
-  /** Milliseconds until it is to be watched next; 0 or less: now. */
+  /** Milliseconds until its next probe is due; 0 or less: now. */
   dueMs(want: Desired<CheckSpec>): number;
-  /** Probes between runs. @returns whether it now passes or fails otherwise than the last run saw it */
+  /** Probes between runs. @returns whether the verdict differs from the last run's */
   watch(want: Desired<CheckSpec>): Promise<boolean>;
 }
 
-/** One try; a check has `within` for all of them together. */
+/** Timeout of one try; `within` covers all tries of a check. */
 const TRY_MS = 5_000;
-/** However short `every` is, so that a slip of the pen does not keep the host busy. */
+/** Lower bound of `every`, so that a typing error does not keep the host busy. */
 const LEAST_EVERY_MS = 1_000;
 const SHOWN = 300;
 
@@ -50,12 +53,12 @@ interface Failure {
 
 interface State {
   hash: string;
-  /** Since when it may fail without being bad; null once it has passed, until it fails again. */
+  /** The start of the time in which it may fail without being `bad`; null once it has passed, until it fails again. */
   failingSince: number | null;
-  /** Asked again at every look until it passes. */
+  /** Probed again at every observation until it passes. */
   settling: boolean;
   last: { at: number; failure: Failure | null } | null;
-  /** Whether it passed when a run last looked. */
+  /** Whether it passed when a run last observed it. */
   seen: boolean | null;
 }
 
@@ -71,7 +74,7 @@ export function createCheckProbes(options: CheckProbesOptions): CheckProbes {
     states.set(want.id, fresh);
     return fresh;
   };
-  /** Until a run has looked at this very declaration, and while one waits for it to pass, it is that run's: null. */
+  /** Null while a run owns this check: it has not observed this declaration yet, or still waits for it to pass. */
   const watched = (want: Desired<CheckSpec>): State | null => {
     const state = states.get(want.id);
     if (state?.hash !== want.hash || state.seen === null) return null;
@@ -118,7 +121,7 @@ export function createCheckProbes(options: CheckProbesOptions): CheckProbes {
   };
 }
 
-/** Answers why it failed, or null. */
+/** Returns why it failed, or null. */
 async function tryOnce({ probe, exec, redact }: CheckProbesOptions, spec: CheckSpec): Promise<Failure | null> {
   const timeoutMs = Math.min(TRY_MS, Math.max(spec.withinMs, 1_000));
   const how = spec.probe;

@@ -6,7 +6,7 @@ import { type CheckFact, type CheckProbesOptions, createCheckProbes } from './pr
 import type { CheckSpec } from './spec.ts';
 import { createCheckWatcher } from './watch.ts';
 
-/** A last probe may be under way when the time is up. */
+/** Margin for a last probe that is in progress when the time ends. */
 const PROBE_MS = 30_000;
 
 export function createCheckProvider(options: CheckProbesOptions): Provider<CheckSpec, CheckFact> {
@@ -39,7 +39,7 @@ export function createCheckProvider(options: CheckProbesOptions): Provider<Check
   };
 }
 
-/** Pure. A check has nothing on the host that could differ: it is new, or declared otherwise. */
+/** Pure. A check has nothing on the host that could differ: it is either new or its declaration changed. */
 function diff({ spec, hash }: Desired<CheckSpec>, seen: Seen<CheckFact> | undefined): Change {
   const before = seen?.mark?.hash ?? null;
   if (before === hash) return { op: 'none' };
@@ -55,7 +55,7 @@ function diff({ spec, hash }: Desired<CheckSpec>, seen: Seen<CheckFact> | undefi
 
 function health({ spec }: Desired<CheckSpec>, seen: Seen<CheckFact> | undefined): Health {
   const fact = seen?.fact;
-  if (fact === undefined) return { state: 'wait', message: 'not looked at yet' };
+  if (fact === undefined) return { state: 'wait', message: 'not probed yet' };
   if (fact.passes) return { state: 'ok', message: '' };
   if (fact.failingMs < spec.withinMs) return { state: 'wait', message: fact.message };
   const message = `did not pass within ${spec.withinMs / 1_000} s: ${fact.message}`;

@@ -2,8 +2,8 @@
 
 import { durationMs } from '../../../manifests-schema/duration.ts';
 import type { CheckEntry } from '../../../manifests-schema/kinds/check.ts';
-import { isName } from '../../core/entry-name.ts';
 import type { RenderContext, Rendered } from '../../core/kind.ts';
+import { isName } from '../../core/names/entry-name.ts';
 import type { CheckSpec } from './spec.ts';
 
 export function renderCheck(entry: CheckEntry, context: RenderContext): Rendered {
@@ -28,7 +28,7 @@ export function renderCheck(entry: CheckEntry, context: RenderContext): Rendered
   return { resources: [context.declare(name, spec)], issues: [] };
 }
 
-/** What to probe, or what is wrong with it. */
+/** The probe, or why the entry is invalid. */
 function probeOf({ http, tcp, run, expect }: CheckEntry): CheckSpec['probe'] | string {
   if (http !== undefined) {
     if (!URL.canParse(http)) return `has no URL that can be read: ${http}`;
@@ -42,5 +42,5 @@ function probeOf({ http, tcp, run, expect }: CheckEntry): CheckSpec['probe'] | s
     return { type: 'tcp', host: tcp.slice(0, at).replace(/^\[(.*)\]$/, '$1'), port };
   }
   if (run !== undefined) return { type: 'run', argv: run, expect: expect ?? 0 };
-  return 'says nothing of what to probe; give `http`, `tcp` or `run`';
+  return 'has no probe; give `http`, `tcp` or `run`';
 }

@@ -5,7 +5,7 @@ export interface CheckSpec {
     | { type: 'http'; url: string /** null: any 2xx. */; expect: number | null }
     | { type: 'tcp'; host: string; port: number }
     | { type: 'run'; argv: readonly string[]; expect: number };
-  /** How long it may take to pass after an apply. */
+  /** Time limit for passing after an apply. */
   withinMs: number;
   everyMs: number;
 }

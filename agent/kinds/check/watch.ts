@@ -1,10 +1,10 @@
-/** Probes each check at its own `every` between runs; a run is asked for only when its verdict is another one. */
+/** Probes each check at its own `every` between runs; requests a run only if a verdict changed. */
 import type { Watcher } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { CheckProbes } from './probes.ts';
 import type { CheckSpec } from './spec.ts';
 
-/** Probes side by side: each may be a program. */
+/** Maximum number of concurrent probes: each may be a program. */
 const WIDTH = 4;
 
 export function createCheckWatcher({ probes }: { probes: CheckProbes }): Watcher {
@@ -23,7 +23,7 @@ export function createCheckWatcher({ probes }: { probes: CheckProbes }): Watcher
       turn();
     }
   };
-  /** Begins what is due; one timer for all goes off when the next is. */
+  /** Starts the probes that are due; a single timer fires when the next one is. */
   const turn = () => {
     if (timer) clearTimeout(timer);
     timer = null;

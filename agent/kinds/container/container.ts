@@ -1,4 +1,4 @@
-/** One container of a service: made, started, stopped, set aside, brought back. */
+/** Operations on one container of a service: create, start, stop, set aside, bring back. */
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Work } from '../../core/provider.ts';
 import type { Desired } from '../../core/types.ts';
@@ -17,28 +17,28 @@ import { withPortOwner } from './port-owner.ts';
 import { type RunOnce, runPreStart } from './pre-start.ts';
 import { createRequest, endpoint } from './request.ts';
 
-/** Warnings of the form of our requests, which are those of `docker compose`: nobody could do anything about them. */
+/** Warnings about the form of our requests, which is the form of `docker compose`: users could do nothing about them. */
 const OURS = /container-wide MacAddress/;
 
-/** What it takes to change a service. */
+/** The dependencies of a change to a service. */
 export interface Tools {
   docker: Docker;
   clock: Clock;
   inspections: Inspections;
-  /** A process holds an address of its own: a connection, or a socket bound to it. */
+  /** Whether a process has its own address: a connection, or a socket bound to it. */
   holdsAddress(pid: number): Promise<boolean>;
   report?: Work['report'];
-  /** Of the change under way. */
+  /** Ends when the current change is cancelled. */
   signal?: AbortSignal;
   once?: RunOnce;
   memory: Memory;
 }
 
 /**
- * Makes a container and starts it. Until what is to be run before and after its start has ended well it has another name, so that
- * a run that is cut off leaves no container that looks finished.
+ * Creates a container and starts it. It has a temporary name until its hooks before and after the start have succeeded, so that
+ * an interrupted run leaves no container that looks finished.
  * @param options.old the container whose anonymous volumes it takes over
- * @param options.beside it keeps that other name, and is not known on its networks by the service's names yet
+ * @param options.beside it keeps the temporary name, and its networks do not know it by the service's names yet
  * @returns its id
  */
 export async function create(
@@ -84,8 +84,8 @@ export async function create(
 }
 
 /**
- * Starts a container under the name of its service; what is to be run after its start is run (again), and what is to be run
- * before, where it never was started.
+ * Starts a container under the name of its service. Runs the hooks after the start (again), and the hooks before it if it was
+ * never started.
  */
 export async function start(tools: Tools, spec: ServiceSpec, info: ContainerInfo): Promise<void> {
   const { docker } = tools;
@@ -101,14 +101,18 @@ export async function start(tools: Tools, spec: ServiceSpec, info: ContainerInfo
   if (name !== spec.containerName) await docker.rename(info.Id, spec.containerName);
 }
 
-/** By its own signal, with its own time to end. @param declared what is to be run before, of a container that is not ours */
+/**
+ * Stops a container with its own signal and grace period.
+ * @param declared the hooks to run before, for a container that fairlead did not create
+ */
 export async function stop(tools: Tools, info: ContainerInfo, declared?: ServiceSpec): Promise<void> {
   await runPreStop(tools, info, declared, tools.report);
   await tools.docker.stop(info.Id, info.Config.StopTimeout ?? null);
 }
 
 /**
- * Stops a container and keeps it under another name. One that never became well makes way for the one kept before it.
+ * Stops a container and keeps it under another name. A container that never became well does not replace the one that is kept
+ * already.
  * @returns the container that is kept
  */
 export async function setAside(
@@ -129,7 +133,7 @@ export async function setAside(
   return { ...old, info: { ...old.info, Name: `/${name}` } };
 }
 
-/** The container that was set aside takes its place again. @param kept the one that goes is kept under a name that says so */
+/** Puts the container that was set aside back in place. @param kept the replaced container is kept under a name that says so */
 export async function bringBack(
   tools: Tools,
   spec: ServiceSpec,
@@ -149,7 +153,7 @@ export async function bringBack(
   tools.report?.({ field: 'container', to: `the one that ran before, ${parked.info.Id.slice(0, 12)}, is back` });
 }
 
-/** A container of this name that is not this service's is somebody else's. */
+/** Throws if another owner has a container of this name. */
 function refuseForeign(all: readonly ContainerSummary[], spec: ServiceSpec): void {
   const holder = all.find((c) => c.Names.includes(`/${spec.containerName}`));
   if (holder === undefined || (holder.Labels[PROJECT] === spec.project && holder.Labels[SERVICE] === spec.service))
@@ -161,7 +165,7 @@ function refuseForeign(all: readonly ContainerSummary[], spec: ServiceSpec): voi
   });
 }
 
-/** What the old container kept in anonymous volumes moves along. */
+/** Moves the anonymous volumes of the old container to the new one. */
 function withAnonymousVolumes(
   request: ContainerRequest,
   spec: ServiceSpec,

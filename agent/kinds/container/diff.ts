@@ -1,8 +1,8 @@
-/** Where a container differs from its declaration, field by field, in the words of the compose file. Pure. */
+/** The differences between a container and its declaration, field by field, in the terms of the compose file. Pure. */
 import { createHash } from 'node:crypto';
 import { durationText } from '../../compose/spec/units.ts';
 import type { ServiceSpec } from '../../compose/stack/model.ts';
-import { difference } from '../../core/credentials.ts';
+import { difference } from '../../core/credentials/credentials.ts';
 import type { Reason } from '../../core/types.ts';
 import type { ContainerInfo, ImageConfig } from '../../system/docker/docker.ts';
 import { FIELDS } from '../docker/labels.ts';
@@ -14,11 +14,11 @@ import { asked, type Peer, resolve } from './request.ts';
 
 type Fields = Record<string, unknown>;
 
-/** Digest of every field that was asked for: what a later declaration leaves out is then known by name. */
+/** Digest of every requested field, so that a field which a later declaration leaves out can be named. */
 export function digests(spec: ServiceSpec, peers: ReadonlyMap<string, Peer>): string {
   const { config, host } = asked(spec, peers);
   const fields: Fields = { ...config, ...host, Labels: Object.keys(spec.labels).sort() };
-  // The names of variables alone: their values are compared with what the container has.
+  // Only the names of variables: their values are compared with the container's.
   fields.Env = Object.keys(spec.environment).sort();
   fields.mac_address = Object.fromEntries(
     [...spec.networks, { name: '', mac: spec.mac }].flatMap(({ name, mac }) => (mac ? [[name, mac]] : [])),
@@ -36,7 +36,7 @@ export function digests(spec: ServiceSpec, peers: ReadonlyMap<string, Peer>): st
   );
 }
 
-/** What the container was asked for by us, or null where we did not make it. */
+/** The request that the container was created with, or null if fairlead did not create it. */
 export function remembered(info: ContainerInfo): Fields | null {
   try {
     return JSON.parse(info.Config.Labels?.[FIELDS] ?? 'null') as Fields | null;
@@ -45,7 +45,7 @@ export function remembered(info: ContainerInfo): Fields | null {
   }
 }
 
-/** @param image null where it is not known: then only what is declared is compared */
+/** @param image null if it is unknown: then only declared fields are compared */
 export function differences(
   spec: ServiceSpec,
   info: ContainerInfo,
@@ -82,7 +82,7 @@ export function differences(
   return why;
 }
 
-/** What was asked for once, and is asked for otherwise or no more, and does not show by itself. */
+/** Fields of the original request that changed or were dropped since, and whose current value does not show it. */
 function forgotten(
   spec: ServiceSpec,
   info: ContainerInfo,
@@ -109,7 +109,7 @@ function forgotten(
   return why;
 }
 
-/** What runs under other hardware addresses than declared; before its first start it has none. */
+/** Attachments with other hardware addresses than declared; before its first start a container has none. */
 function otherMacs(spec: ServiceSpec, info: ContainerInfo): Reason[] {
   const has = attachedTo(info) as Record<string, { MacAddress?: string }>;
   return spec.networks.flatMap(({ name, mac }) => {
@@ -123,19 +123,19 @@ function otherMacs(spec: ServiceSpec, info: ContainerInfo): Reason[] {
 function environment(spec: ServiceSpec, info: ContainerInfo, image: ImageConfig | null): Reason[] {
   const has = variables(info.Config.Env);
   const should = new Map<string, string | null>([...variables(image?.Env), ...Object.entries(spec.environment)]);
-  // Without the image, what we once declared ourselves is known by its name.
+  // Without the image, the variables that fairlead declared earlier are known by name.
   const ours = (remembered(info)?.Env ?? []) as string[];
   const said = [
     ['added', [...should.keys()].filter((k) => !has.has(k))],
     ['changed', [...should].filter(([k, v]) => has.has(k) && has.get(k) !== v).map(([k]) => k)],
     ['removed', [...has.keys()].filter((k) => !should.has(k) && (image !== null || ours.includes(k)))],
   ] as const;
-  // Names only: values are often secret.
+  // Names only, because values are often secret.
   const parts = said.filter(([, names]) => names.length > 0).map(([what, names]) => `${names.join(', ')} ${what}`);
   return parts.length === 0 ? [] : [{ field: 'environment', to: parts.join('; ') }];
 }
 
-/** `NAME` alone is one that the image's value is taken from. */
+/** `NAME` alone takes its value from the image. */
 const variables = (env: readonly string[] | null | undefined) =>
   new Map(
     (env ?? []).map((entry): [string, string | null] => {
@@ -163,30 +163,30 @@ function labels(spec: ServiceSpec, info: ContainerInfo, image: ImageConfig | nul
 
 const attachedTo = (info: ContainerInfo): object => info.NetworkSettings.Networks ?? {};
 
-/** A field without what the engine adds by itself: no labels in namespaces of the host. */
+/** A field without Docker's additions: it adds no labels in namespaces of the host. */
 function stated(key: string, { HostConfig }: ContainerInfo, has: Fields): unknown {
   const { Privileged, PidMode, IpcMode } = HostConfig;
   if (key !== 'SecurityOpt' || !(Privileged || PidMode === 'host' || IpcMode === 'host')) return has[key];
   return ((has[key] ?? []) as string[]).filter((option) => option !== 'label=disable');
 }
 
-/** An empty list is meant; none at all is the engine's own. */
+/** An empty list was requested; a missing one is Docker's default. */
 const unmasked = (paths: unknown): string =>
   Array.isArray(paths) && paths.length === 0 ? 'systempaths=unconfined' : 'systempaths';
 
-/** On networks of one's own, links are settings of the attachment. */
+/** On user-defined networks, links are settings of the attachment. */
 function linksOf(info: ContainerInfo): string[] {
   const networks = Object.values(info.NetworkSettings.Networks ?? {}) as { Links?: string[] | null }[];
   return [...new Set([...(info.HostConfig.Links ?? []), ...networks.flatMap((n) => n.Links ?? [])])].sort();
 }
 
-/** `80` is `80/tcp`. */
+/** `80` means `80/tcp`. */
 const portsOf = (exposed: object | null | undefined): string[] =>
   [...new Set(Object.keys(exposed ?? {}).map((p) => (p.includes('/') ? p : `${p}/tcp`)))].sort();
 
-/** What a container has where nothing is declared. */
+/** The default of a field that is not declared. */
 function fallback(key: string, info: ContainerInfo, spec: ServiceSpec, image: ImageConfig | null): unknown {
-  // An entrypoint of one's own puts the image's command out of force.
+  // A declared entrypoint disables the image's command.
   if (key === 'Cmd' && spec.entrypoint) return null;
   if (OF_THE_IMAGE.includes(key)) return (image as Fields | null)?.[key];
   const has = (info.HostConfig as unknown as Fields)[key];
@@ -199,13 +199,13 @@ function fallback(key: string, info: ContainerInfo, spec: ServiceSpec, image: Im
     return info.Config.Hostname;
   if (key === 'ShmSize') return 67_108_864;
   if (key === 'IpcMode' && ['private', 'shareable'].includes(String(has))) return has;
-  // The engine's own choice goes by the limit that it was made with; somebody may have changed that since.
+  // Docker derived its default from the original memory limit, which may have been changed since.
   const limits = [info.HostConfig.Memory, spec.engine.host.Memory].map(Number);
   if (key === 'MemorySwap' && limits.includes(Number(has) / 2)) return has;
   return undefined;
 }
 
-/** Fields of the engine's HealthConfig that are nanoseconds. */
+/** Fields of the Docker engine's HealthConfig that are in nanoseconds. */
 const DURATIONS = ['Interval', 'Timeout', 'StartPeriod', 'StartInterval'];
 
 function compareHealth(compare: (f: string, a: unknown, b: unknown) => void, from: Fields, to: Fields): void {
@@ -227,13 +227,13 @@ const bindingList = (bindings: unknown): string[] =>
     .sort();
 
 function plain(key: string, value: unknown): unknown {
-  // Killed at once is not the engine's own patience.
+  // A grace period of 0 is not Docker's default.
   if (key === 'StopTimeout' && typeof value === 'number') return spanText(value * 1e9);
   if (key === 'Healthcheck' && typeof value === 'object' && value !== null)
     return Object.fromEntries(
       Object.entries(value).map(([k, v]) => [k, DURATIONS.includes(k) && v ? spanText(Number(v)) : v]),
     );
-  // The engine keeps no limit as none at all.
+  // Docker stores "no limit" as a missing value.
   if (key === 'PidsLimit' && Number(value) < 0) return undefined;
   if (!SETS.includes(key) || !Array.isArray(value)) return value;
   return value
@@ -247,7 +247,7 @@ const isEmpty = (value: unknown): boolean =>
   value === 0 ||
   value === false ||
   (typeof value === 'object' && Object.keys(value).length === 0);
-/** JSON with the keys in order. */
+/** JSON with sorted keys. */
 const stable = (value: unknown): string =>
   JSON.stringify(value ?? null, (_, v: unknown) =>
     typeof v === 'object' && v !== null && !Array.isArray(v)

@@ -1,11 +1,14 @@
-/** What an engine drops of a request, since its kernel cannot do it: it says so in a warning, and the container runs without. */
+/**
+ * Fields of a request that a Docker engine ignores because its kernel does not support them: it returns a warning and starts
+ * the container without them.
+ */
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Docker, EngineInfo } from '../../system/docker/docker.ts';
 
-/** Fields of HostConfig (Engine API) → whether the engine keeps them; the words are those of `GET /info`. */
+/** Fields of HostConfig (Engine API) → whether Docker keeps them; the names are those of `GET /info`. */
 const KEPT: Record<string, (info: EngineInfo) => boolean> = {
   OomKillDisable: (info) => info.OomKillDisable !== false,
-  // No more in cgroup v2.
+  // Not available in cgroup v2.
   MemorySwappiness: (info) => info.CgroupVersion !== '2',
   Memory: (info) => info.MemoryLimit !== false,
   MemoryReservation: (info) => info.MemoryLimit !== false,
@@ -17,7 +20,7 @@ const KEPT: Record<string, (info: EngineInfo) => boolean> = {
   CpusetCpus: (info) => info.CPUSet !== false,
 };
 
-/** Fields that this engine drops. Pure. */
+/** Fields that this Docker engine ignores. Pure. */
 export const discardedBy = (info: EngineInfo): ReadonlySet<string> =>
   new Set(Object.keys(KEPT).filter((key) => KEPT[key]?.(info) === false));
 
@@ -25,7 +28,7 @@ const asksFor = ({ engine }: ServiceSpec): boolean => Object.keys(KEPT).some((ke
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** The engine is asked once, and only where a declaration has something that it may drop. */
+/** Asks Docker once, and only if a declaration has a field that it may ignore. */
 export function createDiscards(docker: Docker) {
   let known: ReadonlySet<string> | null = null;
   return async (specs: readonly ServiceSpec[]): Promise<ReadonlySet<string>> => {
@@ -34,6 +37,6 @@ export function createDiscards(docker: Docker) {
   };
 }
 
-/** What is declared and was dropped: the container has nothing in its place. */
+/** Whether a declared field was ignored: the container has no value for it. */
 export const isDiscarded = (key: string, has: unknown, discards: ReadonlySet<string>): boolean =>
   discards.has(key) && (has === undefined || has === null || has === false || Number(has) <= 0);

@@ -1,4 +1,4 @@
-/** A service as the engine has it: all its containers, also those that an unfinished change left. */
+/** A service as the Docker engine has it: all its containers, including those that an unfinished change left. */
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { ResourceId } from '../../core/types.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -15,109 +15,117 @@ import type { Peer } from './request.ts';
 export interface Replica {
   number: number;
   info: ContainerInfo;
-  /** What its image says; null where that is not needed, or the image is gone. */
+  /** Configuration of its image; null if it is not needed, or the image is gone. */
   image: ImageConfig | null;
   /** Milliseconds since its last start; 0 while it does not run. */
   runningMs: number;
-  /** Last lines of its output, where it is not well. */
+  /** Last lines of its output, if it is not well. */
   log: string;
-  /** It ended because its engine was stopped or started again. */
+  /** It ended because its engine was stopped or restarted. */
   interrupted: boolean;
 }
 
 export interface ServiceFact {
   /** By number, lowest first. */
   replicas: readonly Replica[];
-  /** Set aside until those that came in their place have proved themselves. */
+  /** Containers that are set aside until their successors have proved themselves. */
   parked: readonly Replica[];
-  /** Made beside a container that is to go, and not in its place yet. */
+  /** Containers created beside one that will be replaced, and not in its place yet. */
   fresh: readonly Replica[];
-  /** They have the labels of the service, and are none of its containers. */
+  /** Containers with the labels of the service that do not belong to it. */
   strays: readonly Replica[];
-  /** Numbers of containers that are gone, after they had come to their end by themselves under this very declaration. */
+  /** Numbers of removed containers that had ended by themselves under this declaration. */
   completed: ReadonlySet<number>;
-  /** Where its containers see files that were replaced on the host since they were started, and for which they are not restarted. */
+  /**
+   * Mount points at which its containers still see files that were replaced on the host since they started, for containers that
+   * are not restarted for that.
+   */
   outdated: readonly string[];
-  /** Where they see a directory that is gone, although another one lies at its path by now: whatever is in that one, they see nothing of it. */
+  /**
+   * Mount points at which they see a directory that was deleted, although a new one exists at its path: they see nothing of the
+   * new one.
+   */
   detached: readonly string[];
-  /** Somebody else, such as `docker compose up`, is about to put this container in place: its name; null where that is not so. */
+  /**
+   * The name of a container that somebody else, such as `docker compose up`, is about to put in place; null if there is none.
+   */
   underway: string | null;
-  /** Did not become well, and went back behind those that had been set aside. */
+  /** Containers that did not become well and were replaced by those that had been set aside. */
   failed: readonly Replica[];
-  /** Names of containers in which something was to be run for it, and that were left behind. */
+  /** Names of leftover hook containers of the service. */
   leftHooks: readonly string[];
-  /** Of which containers the image is another one by now. */
+  /** Containers whose image tag now resolves to a different image. */
   moves: Moves;
-  /** Fields of a request that this engine drops. */
+  /** Fields of a request that this Docker engine ignores. */
   discards: ReadonlySet<string>;
   /** The containers of the project by service. */
   peers: ReadonlyMap<string, Peer>;
 }
 
-/** A service without any container. */
+/** The fact of a service without containers. */
 export const NO_CONTAINERS: ServiceFact = {
   ...{ replicas: [], parked: [], fresh: [], failed: [], leftHooks: [], strays: [], completed: new Set() },
   ...{ outdated: [], detached: [], underway: null, moves: new Map(), discards: new Set(), peers: new Map() },
 };
 
-/** Names of containers that are not what their service is known by. */
+/** Suffixes of containers that are not their service's current ones. */
 export const PARKED = '-fairlead-old';
 export const FRESH = '-fairlead-new';
 export const FAILED = '-fairlead-failed';
 
-/** The name that an engine gives to a volume that nobody named. */
+/** The form of an anonymous volume's name. */
 export const ANONYMOUS = /^[0-9a-f]{64}$/;
 
-/** One of the containers of a service: its declaration with the name and number of its own. Pure. */
+/** One container of a service: the declaration with this container's name and number. Pure. */
 export const memberOf = (spec: ServiceSpec, number: number): ServiceSpec => ({
   ...spec,
   number,
   containerName: spec.ownName ? spec.containerName : `${spec.project}-${spec.service}-${number}`,
 });
 
-/** An engine dates what never was to the year 1. */
+/** Docker reports "never" as year 1. */
 export const wasStarted = ({ State }: ContainerInfo): boolean => Date.parse(State.StartedAt) > 0;
 
 export const nameOf = ({ Name }: ContainerInfo): string => Name.replace(/^\//, '');
 
-/** What must be remembered from one look to the next. */
+/** State that is remembered between two observations. */
 export interface Memory {
-  /** Milliseconds since the containers of a service first looked like this. */
+  /** Milliseconds since the containers of a service first were in this state. */
   since(id: ResourceId, look: string): number;
-  /** The service was created or adopted here. */
+  /** Whether the service was created or adopted here. */
   isOwned(id: ResourceId): boolean;
-  /** Ids of the containers that it had the last time. */
+  /** Ids of the containers that it had at the last observation. */
   containersOf(id: ResourceId): readonly string[];
-  /** Numbers of its containers that came to their end by themselves. @param hash under this declaration; any where it is left out */
+  /** Numbers of its containers that ended by themselves. @param hash under this declaration; under any if it is left out */
   completedOf(id: ResourceId, hash?: string): readonly number[];
 }
 
 interface Look {
   docker: Docker;
   clock: Clock;
-  /** What need not be asked again; left out where all must be. */
+  /** Cached inspections; left out if everything must be inspected again. */
   inspections?: Inspections;
   listing: Listing;
   id: ResourceId;
   moves: Moves;
-  /** See `ServiceFact`; left out where nothing is compared. */
+  /** See `ServiceFact`; left out if nothing is compared. */
   discards?: ReadonlySet<string>;
-  /** Hash of the declaration, where there is one: a container that carries it needs no comparison with its image. */
+  /** Hash of the declaration, if there is one: a container that carries it needs no comparison with its image. */
   hash: string | undefined;
-  /** The declaration, where there is one. */
+  /** The declaration, if there is one. */
   spec: ServiceSpec | undefined;
   memory: Memory;
   /** Paths that it mounts and whose change does not restart it; see `Desired`. */
   quiet?: readonly string[] | undefined;
-  /** Where the container of this process sees what was replaced since; left out where nobody asks. */
+  /** Mount points at which the container of this process sees replaced files; left out if nobody needs them. */
   replacedMounts?(pid: number): Promise<string[]>;
   lookAt?: LookAtPlace;
 }
 
-/** What somebody else has begun must go on within this time, or it was cut off. */
+/** A change that somebody else began counts as abandoned after this time without progress. */
 const UNDERWAY_MS = 15_000;
 
-/** @returns undefined where there is no container of it */
+/** @returns undefined if it has no container */
 export async function observeService(look: Look): Promise<ServiceFact | undefined> {
   const [project, service] = locate(look.id);
   const { listing, spec, memory } = look;
@@ -141,7 +149,7 @@ export async function observeService(look: Look): Promise<ServiceFact | undefine
   const looks = JSON.stringify(all.map(({ info }) => [info.Id, info.Name, info.State.Status]));
   const isUnderway = begun !== undefined && memory.since(look.id, looks) < UNDERWAY_MS;
   const taken = new Set(main.map((r) => r.number));
-  // One that was made beside another is the service's own once that other is gone.
+  // A container that was created beside another belongs to the service once that other is gone.
   const isBeside = (r: Replica) => taken.has(r.number);
   const alone = named(FRESH).filter((r) => !isBeside(r));
   return {
@@ -162,7 +170,7 @@ export async function observeService(look: Look): Promise<ServiceFact | undefine
 
 type Replaced = Pick<ServiceFact, 'outdated' | 'detached'>;
 
-/** A single file whose change restarts its service is left out: that comes by itself. */
+/** Leaves out a single file whose change restarts its service: the restart happens anyway. */
 async function replacedBelow(look: Look, replicas: readonly Replica[]): Promise<Replaced> {
   const { quiet = [], spec, replacedMounts, lookAt } = look;
   const mounts = spec?.mounts.filter((m) => m.type === 'bind' || quiet.includes(m.source)) ?? [];
@@ -178,7 +186,7 @@ async function replacedBelow(look: Look, replicas: readonly Replica[]): Promise<
   return { outdated, detached };
 }
 
-/** What has no labels of Compose, and is the service's by its declared name, or was adopted by that. */
+/** Containers without labels of Compose that belong to the service by its declared name, or were adopted by that name. */
 function unlabelled({ listing, spec, memory, id }: Look): ContainerSummary[] {
   const names = spec?.ownName ? ['', PARKED, FRESH, FAILED].map((suffix) => `${spec.containerName}${suffix}`) : [];
   const found = [...names, ...memory.containersOf(id)].flatMap((ref) => listing.unlabelled(ref) ?? []);
@@ -194,12 +202,12 @@ const candidateOf = ({ info }: Replica): Candidate => ({
 
 export const hasAsideName = (name: string): boolean => [PARKED, FRESH, FAILED].some((suffix) => name.endsWith(suffix));
 
-/** Begun in the future: the clock was set back since. That must not be waited for until its date comes again. */
+/** A start in the future means that the clock was set back since: nothing waits for that date. */
 const ageOf = (ms: number): number => (ms < -1_000 ? Number.POSITIVE_INFINITY : Math.max(0, ms));
 
 /**
- * @param listed as the list of containers has it, where there is one
- * @returns undefined where there is no such container
+ * @param listed the container's entry in the list of containers, if there is one
+ * @returns undefined if there is no such container
  */
 export async function observeContainer(
   { docker, clock, hash, inspections }: Pick<Look, 'docker' | 'clock' | 'hash' | 'inspections'>,
@@ -225,14 +233,14 @@ export async function observeContainer(
 export const stateOf = (info: ContainerInfo): string =>
   info.State.Status === 'exited' ? `exited (${info.State.ExitCode})` : info.State.Status;
 
-/** Its restart policy allows so many starts after a failure, and the engine has made them all: more would go against the declaration. */
+/** Whether Docker has made all starts that the restart policy allows: another start would contradict the declaration. */
 export const isGivenUp = ({ info, interrupted }: Replica): boolean => {
   const { Name, MaximumRetryCount: limit = 0 } = info.HostConfig.RestartPolicy ?? {};
   const hasFailed = info.State.Status === 'exited' && info.State.ExitCode !== 0 && !interrupted;
   return Name === 'on-failure' && limit > 0 && hasFailed && (info.RestartCount ?? 0) >= limit;
 };
 
-/** It came to its end by itself: one that its engine stopped is not done, whatever its exit code. */
+/** Whether it ended by itself: a container that its engine stopped is not done, whatever its exit code. */
 export const isCompleted = (spec: ServiceSpec, { info, interrupted }: Replica): boolean =>
   !interrupted &&
   info.State.Status === 'exited' &&

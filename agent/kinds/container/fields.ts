@@ -1,7 +1,7 @@
-/** The fields of a container as the engine names them, and how each is compared. Data alone. */
+/** The fields of a container by Docker's names, and how each is compared. Only data. */
 import { LIVE_FIELDS } from './live.ts';
 
-/** Fields of the engine's API → keys of a compose file. Without an entry here the engine's own name is shown. */
+/** Fields of the Docker Engine API → keys of a compose file. A field without an entry is shown by Docker's name. */
 export const NAMES: Record<string, string> = {
   Annotations: 'annotations',
   Binds: 'volumes',
@@ -76,11 +76,14 @@ export const NAMES: Record<string, string> = {
   WorkingDir: 'working_dir',
 };
 
-/** What the image says where the declaration says nothing. */
+/** Fields that come from the image if they are not declared. */
 export const OF_THE_IMAGE = ['Cmd', 'Entrypoint', 'User', 'WorkingDir', 'StopSignal', 'Healthcheck'];
-/** Not compared by value: shown elsewhere, in other words, or the engine's own choice where nothing is declared. */
+/**
+ * Fields that are not compared by value: they are shown elsewhere, in another form, or are Docker's choice if nothing is
+ * declared.
+ */
 export const APART = [
-  // Dropped by the engine where the kernel has no such weights.
+  // Docker drops it if the kernel has no such weights.
   'BlkioWeight',
   'BlkioWeightDevice',
   'Env',
@@ -101,11 +104,11 @@ export const ENGINES_CHOICE = [
   'MaskedPaths',
   'ReadonlyPaths',
 ];
-/** What a container shows by itself, and what may have been changed while it ran: no digest tells more. */
+/** Fields that the container shows itself, or that may have been changed while it ran: a digest adds nothing. */
 export const VISIBLE = ['Labels', 'Env', 'mac_address', 'RestartPolicy', 'NetworkMode', 'Links', ...LIVE_FIELDS];
-/** Whose namespace it is in: the engine keeps ids, a compose file names. */
+/** Shared namespaces: Docker stores ids, a compose file names. */
 export const NAMESPACES = ['PidMode', 'IpcMode'];
-/** Remembered as it is: names, and addresses that `docker inspect` shows anyway. */
+/** Fields that are remembered in plain form: names, and addresses that `docker inspect` shows anyway. */
 export const PLAIN = ['Labels', 'Env', 'mac_address'];
-/** Of these the order says nothing. */
+/** Fields in which the order has no meaning. */
 export const SETS = ['CapAdd', 'CapDrop', 'ExtraHosts', 'GroupAdd', 'SecurityOpt', 'Ulimits', 'DeviceCgroupRules'];

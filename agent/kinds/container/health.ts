@@ -19,10 +19,10 @@ export function healthOf({ id, spec, hash }: Desired<ServiceSpec>, fact: Service
   if (refused)
     return {
       state: 'bad',
-      message: `the last change was taken back: ${replicaHealth(spec, refused).message}; it is tried again when it is declared otherwise, or when ${nameOf(refused.info)} is removed`,
+      message: `the last update was rolled back: ${replicaHealth(spec, refused).message}; it is tried again when its declaration changes, or when ${nameOf(refused.info)} is removed`,
     };
   if (spec.replicas === 0) return OK;
-  if (fact?.underway) return { state: 'wait', message: `somebody is putting ${fact.underway} in its place` };
+  if (fact?.underway) return { state: 'wait', message: `somebody is replacing it by ${fact.underway}` };
   const there = replicas.length + (fact?.completed.size ?? 0);
   if (there === 0) return missing('there is no container');
   if (there < spec.replicas) return missing(`only ${replicas.length} of ${spec.replicas} containers are there`);
@@ -35,7 +35,7 @@ export function healthOf({ id, spec, hash }: Desired<ServiceSpec>, fact: Service
   return { ...worst.health, message: spec.replicas === 1 ? message : `${nameOf(worst.replica.info)} ${message}` };
 }
 
-/** Restarting it is no repair of a declaration, and it may be at work on what is gone. */
+/** Only a note: a restart would be no repair of the declaration, and the container may still use the deleted directory. */
 function detachedNote({ detached, replicas }: ServiceFact): Health['note'] {
   if (detached.length === 0) return undefined;
   const names = replicas.map(({ info }) => nameOf(info)).join(' ');
@@ -43,7 +43,7 @@ function detachedNote({ detached, replicas }: ServiceFact): Health['note'] {
   return { code: 'RestartNeeded', message };
 }
 
-/** `on_change: none`: when it is restarted is somebody's own choice. */
+/** Only a note: with `on_change: none`, the operator decides when it is restarted. */
 function outdatedNote({ outdated, replicas }: ServiceFact): Health['note'] {
   if (outdated.length === 0) return undefined;
   const names = replicas.map(({ info }) => nameOf(info)).join(' ');
@@ -51,7 +51,7 @@ function outdatedNote({ outdated, replicas }: ServiceFact): Health['note'] {
   return { code: 'RestartNeeded', message };
 }
 
-/** Nothing is wrong with the service, and somebody must decide about what is not its own. */
+/** The service itself is well, but somebody must decide about the foreign containers. */
 function strayNote(id: ResourceId, { strays, replicas }: ServiceFact): Health['note'] {
   if (strays.length === 0) return undefined;
   const names = strays.map(({ info }) => `${nameOf(info)} (${stateOf(info)})`).join(', ');
@@ -63,14 +63,14 @@ function strayNote(id: ResourceId, { strays, replicas }: ServiceFact): Health['n
   };
 }
 
-/** It may never have been made; after a change that went through, somebody took it away. */
+/** It may never have been created, or somebody removed it after a successful change. */
 const missing = (message: string): Health => ({ state: 'bad', code: 'ContainerMissing', message });
 
-/** `max_failure_ratio`: so many of its containers may be unwell. */
+/** `max_failure_ratio`: this share of its containers may be unwell. */
 export const tolerated = ({ replicas, update }: ServiceSpec, bad: number): boolean =>
   bad === 0 || (bad < replicas && bad / replicas <= update.maxFailureRatio);
 
-/** The container that was made from this very declaration and taken back, where `failure_action: rollback` asked for that. */
+/** The container of this declaration that was reverted because `failure_action: rollback` asked for that. */
 export const refusedBefore = (spec: ServiceSpec, hash: string, fact: ServiceFact): Replica | undefined =>
   spec.update.onFailure === 'rollback'
     ? fact.failed.find(({ info }) => info.Config.Labels?.[HASH] === hash && !fact.moves.has(info.Id))
@@ -85,7 +85,7 @@ export function replicaHealth(spec: ServiceSpec, replica: Replica): Health {
     const message = `${stateOf(info)} when the engine was stopped; it is started again`;
     return { state: 'bad', code: 'EngineRestarted', message };
   }
-  // `dead` is what a removal makes of it in between, or where something keeps it from its end.
+  // `dead` is an intermediate state of a removal, or the state of a removal that is blocked.
   if (state.Status === 'removing' || state.Status === 'dead') return missing('it is being removed');
   if (state.Restarting) {
     const message = `keeps restarting, last exit code ${state.ExitCode}${memory(info)}${tail}`;
@@ -100,9 +100,9 @@ export function replicaHealth(spec: ServiceSpec, replica: Replica): Health {
     const message = `${stateOf(info)}${memory(info)}${state.Error ? `: ${state.Error}` : ''}${tail}`;
     return { state: 'bad', message, ...(state.ExitCode === TRY_AGAIN ? { code: 'TemporaryFailure' as const } : {}) };
   }
-  // Often beneath a backup, so that it is told and not undone.
+  // Often intended during a backup, so it is reported and not undone.
   if (state.Paused) {
-    const message = `is frozen by \`docker pause\`; \`docker unpause ${nameOf(info)}\` lets it go on`;
+    const message = `is frozen by \`docker pause\`; \`docker unpause ${nameOf(info)}\` continues it`;
     return { state: 'bad', code: 'ContainerPaused', heals: true, message };
   }
   const status = state.Health?.Status;
@@ -120,7 +120,7 @@ export function replicaHealth(spec: ServiceSpec, replica: Replica): Health {
       };
 }
 
-/** What an engine takes for a healthcheck that does not say: nanoseconds. */
+/** Docker's defaults for a healthcheck, interval in nanoseconds. */
 const INTERVAL = 30e9;
 const RETRIES = 3;
 
@@ -132,18 +132,18 @@ export function healthcheckMs({ Config: { Healthcheck: check } }: ContainerInfo)
   return (StartPeriod + ((Retries || RETRIES) + 1) * ((Interval || INTERVAL) + (Timeout || INTERVAL))) / 1e6;
 }
 
-/** The longest bound that the containers of a service have by their healthchecks, in ms; null if there is none. */
+/** The longest healthcheck bound of the service's containers, in ms; null if there is none. */
 export function healthcheckBoundMs(fact: ServiceFact | undefined): number | null {
   const bounds = (fact?.replicas ?? []).flatMap(({ info }) => healthcheckMs(info) ?? []);
   return bounds.length > 0 ? Math.max(...bounds) : null;
 }
 
-/** 128 and SIGKILL: the kernel's way to end what has no memory left. */
+/** 128 + SIGKILL: the kernel ends a process this way when memory runs out. */
 const KILLED = 137;
 
 /**
- * Whether want of memory ended it. Where the kernel removes the control group before the engine has read its counter, the
- * engine never learns of it (one such end in six, measured): then the signal and the limit are all that is known.
+ * Whether it ran out of memory. If the kernel removes the control group before Docker has read its counter, Docker does
+ * not report it (measured: one of six cases); then only the signal and the limit are known.
  */
 function memory({ State, HostConfig }: ContainerInfo): string {
   const limit = HostConfig.Memory
@@ -152,11 +152,11 @@ function memory({ State, HostConfig }: ContainerInfo): string {
   if (State.OOMKilled) return `, out of memory${limit}`;
   if (State.ExitCode !== KILLED) return '';
   return limit
-    ? `, killed by SIGKILL, as what is out of memory${limit}, unless somebody killed it`
+    ? `, killed by SIGKILL, probably out of memory${limit}, unless somebody killed it`
     : ', killed by SIGKILL';
 }
 
-/** What the healthcheck itself said last. */
+/** The last output of the healthcheck. */
 function probe({ State }: ContainerInfo): string {
   const last = State.Health?.Log?.at(-1) as { ExitCode?: number; Output?: string } | undefined;
   if (last === undefined) return '';

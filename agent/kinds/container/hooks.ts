@@ -1,9 +1,9 @@
-/** `post_start` and `pre_stop`: commands that are run in a container after its start and before its stop. */
+/** `post_start` and `pre_stop`: commands that run in a container after its start and before its stop. */
 
 import type { HookSpec, ServiceSpec } from '../../compose/stack/model.ts';
-import { withoutCredentials } from '../../core/credentials.ts';
+import { withoutCredentials } from '../../core/credentials/credentials.ts';
+import { isOutage } from '../../core/plan/target.ts';
 import type { Work } from '../../core/provider.ts';
-import { isOutage } from '../../core/target.ts';
 import { AgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { ContainerInfo, Docker } from '../../system/docker/docker.ts';
@@ -21,7 +21,10 @@ export interface HookTools {
 const LIMIT_MS = 300_000;
 const NONE: Hooks = { preStart: [], postStart: [], preStop: [] };
 
-/** What the container was made with, which may not be what is declared now; of a foreign one, what is declared. */
+/**
+ * The hooks that the container was created with, which may differ from the declared ones; for a foreign container, the declared
+ * ones.
+ */
 export function hooksOf({ Config: { Labels: labels } }: ContainerInfo, declared: Hooks = NONE): Hooks {
   if (labels?.[HASH] === undefined) return declared;
   try {
@@ -44,7 +47,7 @@ export async function runPostStart(tools: HookTools, id: string, hooks: readonly
   }
 }
 
-/** Its failure is told, and keeps nobody from stopping the container. */
+/** A failure is reported, but does not prevent the stop. */
 export async function runPreStop(
   tools: HookTools,
   info: ContainerInfo,
@@ -54,7 +57,7 @@ export async function runPreStop(
   if (!info.State.Running || info.State.Restarting || info.State.Paused) return;
   for (const [i, hook] of hooksOf(info, declared).preStop.entries()) {
     const failure = await run(tools, info.Id, hook).catch((thrown: unknown) => {
-      // Nothing is left to be stopped.
+      // Nothing is left to stop.
       if (thrown instanceof AgentError && thrown.code === 'ContainerMissing') return null;
       throw thrown;
     });
@@ -66,7 +69,7 @@ export async function runPreStop(
   }
 }
 
-/** @returns what went wrong; null where nothing did */
+/** @returns why it failed; null if it succeeded */
 async function run({ docker, clock }: HookTools, id: string, hook: HookSpec): Promise<string | null> {
   const command = {
     Cmd: hook.command,

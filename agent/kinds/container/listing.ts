@@ -1,4 +1,4 @@
-/** The engine's list of containers, by project and service. Pure. */
+/** The Docker engine's list of containers, by project and service. Pure. */
 import type { ContainerSummary } from '../../system/docker/docker.ts';
 import { HASH, HOOK, isReplica, PROJECT, SERVICE } from '../docker/labels.ts';
 import { hasAsideName } from './fact.ts';
@@ -7,15 +7,20 @@ import type { Peer } from './request.ts';
 
 export interface Listing {
   membersOf(project: string, service: string): readonly ContainerSummary[];
-  /** Containers that no project has, by name or id. */
+  /** Containers without a project, by name or id. */
   unlabelled(ref: string): ContainerSummary | undefined;
-  /** Containers of ours in which something was run for it, and that were left behind. */
+  /** Leftover hook containers of fairlead for this service. */
   leftHooksOf(project: string, service: string): readonly ContainerSummary[];
-  /** Each service's first container: the one whose namespaces, volumes and name others use. All others by `container:NAME`. */
+  /**
+   * Each service's first container, whose namespaces, volumes and name others use. All other containers by `container:NAME`.
+   */
   peersOf(project: string): ReadonlyMap<string, Peer>;
 }
 
-/** @param known peers of projects as they were last asked for, kept up to date: those that are the same stay the very same map */
+/**
+ * @param known the peers of each project from the last call, which this call updates: a map stays the same object if nothing
+ * changed
+ */
 export function listingOf(
   all: readonly ContainerSummary[],
   known = new Map<string, ReadonlyMap<string, Peer>>(),
@@ -42,7 +47,7 @@ export function listingOf(
   };
 }
 
-/** Those of `docker compose` are its own to remove. */
+/** Hook containers of `docker compose` are left for Compose to remove. */
 const isOurHook = ({ Labels }: ContainerSummary): boolean => Labels[HOOK] !== undefined && Labels[HASH] !== undefined;
 
 const keyOf = (project: string, service: string): string => `${project}/${service}`;
@@ -70,7 +75,7 @@ export const candidateOf = ({ Id: id, Names, State, Labels }: ContainerSummary):
   labels: Labels,
 });
 
-/** Not what its service is known by: set aside, not finished, or failed. */
+/** Whether the container is not its service's current one: set aside, unfinished, or failed. */
 export const isAside = ({ Names }: ContainerSummary): boolean => Names.some(hasAsideName);
 
 function isSame(a: ReadonlyMap<string, Peer>, b: ReadonlyMap<string, Peer>): boolean {

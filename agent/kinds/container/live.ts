@@ -1,10 +1,10 @@
-/** What an engine changes while a container runs: its networks, limits and restart policy. */
+/** Settings that the Docker engine can change while a container runs: networks, limits and restart policy. */
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Reason } from '../../core/types.ts';
 import type { ContainerInfo, Docker, LiveUpdate } from '../../system/docker/docker.ts';
 import { asked, endpoint, type Peer } from './request.ts';
 
-/** Keys that can be changed live, as long as they keep a value: an engine takes 0 for `as it is`. */
+/** Keys that can be changed live as long as they keep a value: Docker understands 0 as `unchanged`. */
 const LIVE = ['mem_limit', 'mem_reservation', 'memswap_limit', 'cpus', 'cpu_shares', 'cpuset', 'pids_limit'];
 export const LIVE_FIELDS = [
   'Memory',
@@ -16,19 +16,19 @@ export const LIVE_FIELDS = [
   'PidsLimit',
 ];
 
-/** Of the network on which a container was made; it is there for good. */
+/** The network on which a container was created; it cannot be removed from the container. */
 const FIRST = 'networks.first';
-/** Networks of the engine itself. */
+/** Networks of Docker itself. */
 const MODES = ['host', 'none', 'bridge'];
 
-/** What somebody may have changed by hand, on a container made from this very declaration. */
+/** Whether the field may have been changed by hand on a container of this declaration. */
 export const isChangeable = ({ field }: Reason): boolean =>
   field === 'restart' || field === 'container_name' || field.split('.')[0] === 'networks' || LIVE.includes(field);
 
 export const isLive = (reason: Reason): boolean =>
   isChangeable(reason) && reason.field !== FIRST && !(LIVE.includes(reason.field) && reason.to === 'none');
 
-/** Another name than declared, by `docker rename`. Pure. */
+/** A name other than declared, from `docker rename`. Pure. */
 export function nameDifference(spec: ServiceSpec, info: ContainerInfo): Reason[] {
   const name = info.Name.replace(/^\//, '');
   return name === spec.containerName ? [] : [{ field: 'container_name', from: name, to: spec.containerName }];
@@ -44,16 +44,16 @@ interface Attached {
 
 const attached = (info: ContainerInfo) => (info.NetworkSettings.Networks ?? {}) as Record<string, Attached>;
 
-/** Networks that it should be on, and is not; on, and should not be; or on by other names or addresses. Pure. */
+/** Networks that are missing, superfluous, or attached with other names or addresses. Pure. */
 export function networkDifferences(spec: ServiceSpec, info: ContainerInfo): Reason[] {
   if (spec.networkMode) return [];
   const has = attached(info);
   const wanted = new Map(spec.networks.map((n) => [n.name, n]));
   const stated = info.HostConfig.NetworkMode ?? '';
-  // An external network is written as its id.
+  // An external network is stored as its id.
   const mode = Object.entries(has).find(([, at]) => at.NetworkID === stated)?.[0] ?? stated;
   const first = spec.networks[0]?.name ?? 'none';
-  // The network on which it was made cannot be taken from it.
+  // The network on which it was created cannot be detached.
   if (!wanted.has(mode) && mode !== first)
     return [
       { field: Object.hasOwn(has, mode) && !MODES.includes(mode) ? FIRST : 'network_mode', from: mode, to: first },
@@ -68,7 +68,7 @@ export function networkDifferences(spec: ServiceSpec, info: ContainerInfo): Reas
       continue;
     }
     const should = new Set([spec.containerName, spec.service, ...how.aliases]);
-    // Older engines add the container's short id and host name themselves.
+    // Older versions of Docker add the container's short id and host name themselves.
     const given = [info.Id.slice(0, 12), info.Config.Hostname];
     const aliases = new Set((at.Aliases ?? []).filter((a) => should.has(a) || !given.includes(a)));
     if (aliases.size !== should.size || [...should].some((a) => !aliases.has(a)))
@@ -95,7 +95,7 @@ const written = (options: Record<string, string> | null | undefined): string =>
     .sort()
     .join(' ');
 
-/** Carries out what `isLive` allows. */
+/** Makes the changes that `isLive` allows. */
 export async function updateLive(
   docker: Docker,
   spec: ServiceSpec,
@@ -107,12 +107,12 @@ export async function updateLive(
   if (why.some((r) => r.field === 'restart' || LIVE.includes(r.field))) {
     const host = asked(spec, peers).host;
     const limits = Object.fromEntries(LIVE_FIELDS.flatMap((key) => (host[key] ? [[key, host[key]]] : [])));
-    // A memory limit without one for swap moves that of swap along, as when the container is made.
+    // Without a declared swap limit, it follows the memory limit, as when the container is created.
     if (limits.Memory && !limits.MemorySwap) limits.MemorySwap = 2 * Number(limits.Memory);
     await docker.update(info.Id, { ...limits, RestartPolicy: host.RestartPolicy } as LiveUpdate);
   }
   if (!why.some((r) => r.field.split('.')[0] === 'networks')) return;
-  // A network that was recreated since the plan was made has let go of its containers.
+  // A network that was recreated after the plan was made has lost its containers.
   const now = (await docker.inspect(info.Id)) ?? info;
   const has = attached(now);
   const changed = (name: string) => why.some((r) => r.field.startsWith(`networks.${name}.`));

@@ -1,45 +1,45 @@
 /**
- * Which container is a service's own: the one that runs, is named as it should be, and is known. Labels alone are no proof:
- * an interrupted recreate leaves a second container with all of them, and anybody can copy them. Pure.
+ * Decides which container belongs to a service: it runs, has the expected name, and is recorded. Labels alone are no proof: an
+ * interrupted recreate leaves a second container with the same labels, and anybody can copy them. Pure.
  */
 import { HASH, NUMBER, PROJECT, SERVICE } from '../docker/labels.ts';
 
-/** What the list of containers and an inspection both say of one. */
+/** Data about a container that both the list of containers and an inspection provide. */
 export interface Candidate {
   id: string;
   name: string;
-  /** `running`, `created`, `exited`, … as the engine has it. */
+  /** `running`, `created`, `exited`, … as Docker reports it. */
   status: string;
   labels: Readonly<Record<string, string>>;
 }
 
 export interface Known {
-  /** The name that the container of this number is to have; without a declaration, what Compose would give it. */
+  /** The expected name of the container with this number; without a declaration, the name that Compose would give it. */
   nameOf?(number: number): string;
-  /** It was the service's own the last time. */
+  /** Whether it belonged to the service at the last observation. */
   isRecorded?(id: string): boolean;
-  /** The service was created or adopted here: what is not known as its own is somebody else's. */
+  /** The service was created or adopted here, so an unrecorded container belongs to somebody else. */
   isOwned?: boolean;
 }
 
 const ALIVE = ['running', 'restarting', 'paused'];
 
-/** What `docker compose` calls the one that is to take the place of NAME: `<id of that one>_NAME`. */
+/** The name that `docker compose` gives to a replacement of NAME: `<id of the old one>_NAME`. */
 const IN_PLACE_OF = /^[0-9a-f]{8,64}_(.+)$/;
-/** Compose writes here whose place a container is to take. */
+/** The label in which Compose stores the container to be replaced. */
 const REPLACES = 'com.docker.compose.replace';
 
 export const numberOf = ({ labels }: Pick<Candidate, 'labels'>): number => Number(labels[NUMBER]) || 1;
 
-/** Names by which Compose, in its second and its first version, knows a container without a name of its own. */
+/** Default names of a container in Compose v2 and v1. */
 function usualNames({ labels }: Candidate, number: number): string[] {
   const [project = '', service = ''] = [labels[PROJECT], labels[SERVICE]];
   return [`${project}-${service}-${number}`, `${project}_${service}_${number}`];
 }
 
 /**
- * One container for each number, and those that are none of the service's although they have its labels.
- * @param of what is known of one
+ * One container for each number, and the strays: containers with the service's labels that do not belong to it.
+ * @param of returns the data of one container
  */
 export function ownOf<T>(all: readonly T[], of: (one: T) => Candidate, known: Known = {}): { mine: T[]; strays: T[] } {
   const mine: T[] = [];
@@ -54,7 +54,7 @@ export function ownOf<T>(all: readonly T[], of: (one: T) => Candidate, known: Kn
   return { mine, strays };
 }
 
-/** What a service that is managed already never had is none of its own, but for what takes the place of one that it had. */
+/** A service that is already managed accepts only recorded containers, or replacements of recorded ones. */
 const mayBeOwn = (candidate: Candidate, number: number, known: Known): boolean =>
   !known.isOwned || isPlausible(candidate, number, known) || isReplacement(candidate);
 
@@ -79,9 +79,9 @@ function rankOf(candidate: Candidate, number: number, known: Known): string {
     .join('');
 }
 
-/** It is to take another one's place, and was never started: `docker compose` is at work, or was cut off. */
+/** Whether it is a replacement that was never started: `docker compose` is working on it, or was interrupted. */
 export const isReplacement = ({ name, status, labels }: Candidate): boolean =>
   status === 'created' && labels[HASH] === undefined && (IN_PLACE_OF.test(name) || labels[REPLACES] !== undefined);
 
-/** Somebody else made it, and has not started it yet. */
+/** Whether somebody else created it and has not started it yet. */
 export const isBegun = ({ status, labels }: Candidate): boolean => status === 'created' && labels[HASH] === undefined;

@@ -1,13 +1,13 @@
-/** What a container mounts, and what it should, as sorted texts. Pure. */
+/** The actual and the declared mounts of a container, as sorted texts. Pure. */
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { ContainerInfo } from '../../system/docker/docker.ts';
 
-/** Every mount but those that nobody named: `source:target:rw`. Images as they were asked for: none can be written to. */
+/** Every mount except anonymous volumes: `source:target:rw`. Image mounts have the requested form: they are never writable. */
 export function mountsOf(info: ContainerInfo): string[] {
   const anonymous = (m: ContainerInfo['Mounts'][number]) => m.Type === 'volume' && /^[0-9a-f]{64}$/.test(m.Name ?? '');
   const { VolumesFrom, Binds, Mounts } = info.HostConfig;
   const own = new Set([...(Binds ?? []).map((b) => b.split(':')[1]), ...(Mounts ?? []).map((m) => m.Target)]);
-  // What it has from other containers is theirs.
+  // Mounts from other containers belong to those.
   const isOwn = (m: ContainerInfo['Mounts'][number]) => !VolumesFrom?.length || own.has(m.Destination);
   const isNamed = (m: ContainerInfo['Mounts'][number]) => !['tmpfs', 'image'].includes(m.Type) && !anonymous(m);
   const images = (Mounts ?? []).filter((m) => m.Type === ('image' as string));

@@ -1,21 +1,21 @@
-/** Who has a port that the engine refuses. */
+/** Finds the owner of a port that the Docker engine refuses. */
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import type { PortSpec, ServiceSpec } from '../../compose/stack/model.ts';
 import { AgentError } from '../../errors.ts';
 import type { ContainerSummary, Docker } from '../../system/docker/docker.ts';
 import { refusedPort } from '../../system/docker/engine-words.ts';
 
-/** A refused port's error with who has it; anything else as it is. */
+/** Adds the owner to the error of a refused port; returns other errors unchanged. */
 export async function withPortOwner(docker: Docker, spec: ServiceSpec, thrown: unknown): Promise<unknown> {
   if (!(thrown instanceof AgentError) || thrown.code !== 'PortInUse') return thrown;
   return portRefused(thrown.message, spec.ports, await docker.containers());
 }
 
 /**
- * One that the engine takes for given although no container has it is the engine's trouble: Docker 26.1 keeps the ports of
- * a container that a power cut took while it was being started (moby/libnetwork#1790). Pure.
- * @param said what the engine said
- * @param ports of the service that was to be started
+ * If Docker refuses a port that no container uses, Docker itself is at fault: Docker 26.1 keeps the ports of a
+ * container that a power cut ended during its start (moby/libnetwork#1790). Pure.
+ * @param said Docker's message
+ * @param ports ports of the service that should start
  */
 export function portRefused(
   said: string,
@@ -46,7 +46,7 @@ function canTake({ published }: PortSpec, port: number | undefined): boolean {
   return first !== '' && port !== undefined && Number(first) <= port && port <= Number(last);
 }
 
-/** Without an address a port is published on all of both families. */
+/** A port without an address is published on all addresses of both families. */
 function overlap(a: PortSpec, b: PortSpec): boolean {
   if (a.protocol !== b.protocol) return false;
   const one = a.hostIp;

@@ -1,4 +1,4 @@
-/** `pre_start`: commands that are run to their end, each in a container of its own, before a container of the service starts. */
+/** `pre_start`: commands that run to completion, each in its own container, before a container of the service starts. */
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import type { PreStartSpec, ServiceSpec } from '../../compose/stack/model.ts';
 import { TRY_AGAIN } from '../../core/exit-codes.ts';
@@ -9,14 +9,14 @@ import type { Tools } from './container.ts';
 import { listingOf, peersIn } from './listing.ts';
 import { type Peer, resolve } from './request.ts';
 
-/** What was run once for all containers of a service in this change, by its place in the list. */
+/** The hooks that run once for all containers of a service in one change, by index. */
 export type RunOnce = Map<number, Promise<void>>;
 
-/** The container that is to be started after them. */
+/** The container that starts after the hooks. */
 interface Before {
   spec: ServiceSpec;
   hooks: readonly PreStartSpec[];
-  /** Its id: what it mounts is theirs too. */
+  /** Its id: the hooks have the same mounts. */
   id: string;
   hash: string;
 }
@@ -24,7 +24,10 @@ interface Before {
 const LIMIT_MS = 1_800_000;
 const POLL_MS = 200;
 
-/** One after another. @throws AgentError `HookFailed` with exit code and last lines of the first that fails */
+/**
+ * Runs the hooks one after another.
+ * @throws AgentError `HookFailed` with the exit code and last lines of the first that fails
+ */
 export async function runPreStart(tools: Tools, { hooks, ...before }: Before): Promise<void> {
   const once = tools.once ?? new Map();
   for (const [i, hook] of hooks.entries()) {
@@ -35,7 +38,7 @@ export async function runPreStart(tools: Tools, { hooks, ...before }: Before): P
   }
 }
 
-/** They were left behind when a run was cut off. */
+/** Removes hook containers that an interrupted run left behind. */
 export async function removeLeftHooks({ docker }: Tools, project: string, service: string): Promise<void> {
   const left = listingOf(await docker.containers()).leftHooksOf(project, service);
   for (const { Id } of left) await docker.remove(Id, { volumes: true });
@@ -64,7 +67,10 @@ async function runHook(
   }
 }
 
-/** The service's image, variables, user and directory unless it says otherwise; its networks, under none of its names. Pure. */
+/**
+ * The request for a hook's container: image, variables, user and directory of the service unless the hook sets them; the
+ * service's networks, without its names. Pure.
+ */
 export function preStartRequest({
   spec,
   hook,
@@ -109,9 +115,9 @@ async function waitForEnd({ docker, clock, signal }: Tools, id: string, what: st
   const until = clock.monotonic() + LIMIT_MS;
   for (;;) {
     const state = (await docker.inspect(id))?.State;
-    // `dead` is what a removal makes of it in between.
+    // `dead` is an intermediate state of a removal.
     if (state === undefined || state.Status === 'removing' || state.Status === 'dead')
-      throw failed(`${what} could not be run to its end: somebody removed its container`, 'ContainerMissing');
+      throw failed(`${what} did not finish: somebody removed its container`, 'ContainerMissing');
     if (state.Status === 'exited') {
       if (state.ExitCode === 0) return;
       const output = await docker.logTail(id);
@@ -131,7 +137,7 @@ async function waitForEnd({ docker, clock, signal }: Tools, id: string, what: st
   }
 }
 
-/** A command that is not there is the engine's to say; of an engine that is away nothing more is known. */
+/** Docker reports a missing command; if Docker is unreachable, nothing more is known. */
 const notStarted = (what: string, thrown: unknown): unknown =>
   thrown instanceof AgentError && thrown.code === 'EngineRefused'
     ? failed(`${what} could not be started: ${thrown.message}`)

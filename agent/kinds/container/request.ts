@@ -1,4 +1,4 @@
-/** A service's declaration → what the engine is asked for. Pure. */
+/** A service's declaration → the request to the Docker engine. Pure. */
 import { durationOf } from '../../compose/spec/units.ts';
 import type { AttachmentSpec, HealthcheckSpec, HookSpec, ServiceSpec } from '../../compose/stack/model.ts';
 import type { ContainerRequest } from '../../system/docker/docker.ts';
@@ -16,7 +16,7 @@ import {
   WORKING_DIR,
 } from '../docker/labels.ts';
 
-/** Another service of the project whose container is named in a request. */
+/** Another service of the project whose container a request refers to. */
 export interface Peer {
   id: string;
   name: string;
@@ -25,22 +25,22 @@ export interface Peer {
 export interface RequestInput {
   spec: ServiceSpec;
   hash: string;
-  /** Id of the image; '' where it is not known. */
+  /** Id of the image; '' if it is unknown. */
   imageId: string;
-  /** What `mountedIds` says of it; left out where it mounts no image. */
+  /** The result of `mountedIds`; left out if the service mounts no image. */
   imageVolumes?: string;
   peers: ReadonlyMap<string, Peer>;
-  /** What `digests` made of this very request. */
+  /** The result of `digests` for this request. */
   fields: string;
 }
 
-/** Config and HostConfig of the Engine API, without what only names the container. */
+/** Config and HostConfig of the Docker Engine API, without fields that only name the container. */
 export interface Asked {
   config: Record<string, unknown>;
   host: Record<string, unknown>;
 }
 
-/** The request `docker compose` makes for it, with two labels of our own. */
+/** The request that `docker compose` would make, with two additional labels of fairlead. */
 export function createRequest(input: RequestInput): ContainerRequest {
   const { spec, peers } = input;
   const { config, host } = asked(spec, peers);
@@ -49,16 +49,16 @@ export function createRequest(input: RequestInput): ContainerRequest {
     name: spec.containerName,
     ...(spec.platform ? { platform: spec.platform } : {}),
     ...config,
-    // What engines before API 1.44 read in place of the attachment's own.
+    // Docker before API 1.44 reads this instead of the attachment's own address.
     ...(first?.mac || spec.mac ? { MacAddress: first?.mac || spec.mac } : {}),
     Labels: labelsOf(input),
     HostConfig: host,
-    // Engines before API 1.44 take one network here; the others are connected before the start.
+    // Docker before API 1.44 accepts one network here; the others are connected before the start.
     ...(first ? { NetworkingConfig: { EndpointsConfig: { [first.name]: endpoint(spec, first, peers) } } } : {}),
   } as ContainerRequest;
 }
 
-/** All but the labels: every field that a change of the declaration can change. */
+/** Everything but the labels: each field that a change of the declaration can change. */
 export function asked(spec: ServiceSpec, peers: ReadonlyMap<string, Peer>): Asked {
   const mounts = spec.mounts.flatMap((m) => (m.mount ? [m.mount] : []));
   const binds = spec.mounts
@@ -95,7 +95,7 @@ export function asked(spec: ServiceSpec, peers: ReadonlyMap<string, Peer>): Aske
   };
 }
 
-/** One attachment, as it is asked for when the container is made, and when it is connected later. */
+/** One attachment, in the form that is used both at creation and for a later connect. */
 export function endpoint(
   spec: ServiceSpec,
   how: AttachmentSpec,
@@ -117,7 +117,7 @@ export function endpoint(
   };
 }
 
-/** `service:web`, and `container:NAME` where there is one of that name, → `container:<id>`. */
+/** `service:web`, and `container:NAME` if there is one of that name, → `container:<id>`. */
 export function resolve(mode: string, peers: ReadonlyMap<string, Peer>): string {
   if (mode.startsWith('container:')) return `container:${peers.get(mode)?.id ?? mode.slice('container:'.length)}`;
   if (!mode.startsWith('service:')) return mode;
@@ -130,7 +130,7 @@ function volumesOf(from: string, peers: ReadonlyMap<string, Peer>): string {
   return [peers.get(service)?.id ?? service, ...mode].join(':');
 }
 
-/** Each linked container by the names under which `docker compose` makes it known. */
+/** Each linked container with the names that `docker compose` gives it. */
 function linksOf(spec: ServiceSpec, peers: ReadonlyMap<string, Peer>): string[] {
   const own = spec.links.flatMap(({ service, alias }) => {
     const name = peers.get(service)?.name;
@@ -179,7 +179,7 @@ function portBindings(spec: ServiceSpec): Record<string, { HostIp: string; HostP
   return bindings;
 }
 
-/** Whole seconds, which is what an engine takes. */
+/** In whole seconds, as Docker requires. */
 export const stopSeconds = ({ stopGrace }: ServiceSpec): number => Math.ceil(durationOf(stopGrace) / 1e9);
 
 const healthRequest = (h: HealthcheckSpec) => ({

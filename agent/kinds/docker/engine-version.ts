@@ -1,4 +1,6 @@
-/** What only newer engines can do: key by key, from the Engine API's version history. An older one overlooks such a field. */
+/**
+ * Keys that need a newer Docker engine, from the Engine API's version history. An older engine silently ignores such a field.
+ */
 import { INTERFACE_NAME, type NetworkSpec, type ServiceSpec } from '../../compose/stack/model.ts';
 import type { Work } from '../../core/provider.ts';
 import type { ResourceId } from '../../core/types.ts';
@@ -6,13 +8,13 @@ import { AgentError } from '../../errors.ts';
 import type { Docker } from '../../system/docker/docker.ts';
 import { imageMounts } from './image-mounts.ts';
 
-/** A key of the compose file, and the first API version whose engines carry it out. */
+/** A key of the compose file, and the first API version that supports it. */
 export interface Need {
   key: string;
   api: string;
 }
 
-/** The Docker releases that brought these versions. */
+/** The Docker releases of these API versions. */
 const RELEASES: Record<string, string> = {
   '1.41': '20.10',
   '1.42': '23.0',
@@ -26,7 +28,7 @@ const RELEASES: Record<string, string> = {
 const bindOptions = ({ mounts }: ServiceSpec, key: string): boolean =>
   mounts.some(({ mount }) => (mount?.BindOptions as Record<string, unknown> | undefined)?.[key] !== undefined);
 
-/** https://docs.docker.com/reference/api/engine/version-history; youngest last. */
+/** https://docs.docker.com/reference/api/engine/version-history; newest last. */
 const SERVICE: readonly (Need & { used(spec: ServiceSpec): boolean })[] = [
   { key: 'cgroup', api: '1.41', used: ({ engine }) => engine.host.CgroupnsMode !== undefined },
   { key: 'platform', api: '1.41', used: ({ platform }) => platform !== '' },
@@ -47,7 +49,7 @@ const SERVICE: readonly (Need & { used(spec: ServiceSpec): boolean })[] = [
     used: (spec) => bindOptions(spec, 'ReadOnlyNonRecursive') || bindOptions(spec, 'ReadOnlyForceRecursive'),
   },
   {
-    // That of the first network older engines take as the container's.
+    // Older versions of Docker use the first network's address as the container's.
     key: 'networks.mac_address',
     api: '1.44',
     used: ({ networks }) => networks.slice(1).some(({ mac }) => mac !== ''),
@@ -81,10 +83,10 @@ export const networkNeeds = ({ ipv4 }: NetworkSpec): Need[] =>
   ipv4 === false ? [{ key: 'enable_ipv4', api: '1.48' }] : [];
 
 /**
- * Declarations that this host's engine cannot carry out, before anything is touched.
+ * Refuses declarations that this host's engine does not support, before anything is changed.
  * @returns `EngineTooOld` by id, naming every such key
  */
-export async function refuseWhatIsTooNew<S>(
+export async function refuseTooNew<S>(
   docker: Docker,
   work: readonly Work<S>[],
   needsOf: (spec: S) => Need[],

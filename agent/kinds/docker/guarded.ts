@@ -1,8 +1,8 @@
 /**
- * The driver, which looks at what containers mount from the host before they are created or started, and remembers what
- * they can write. The Docker engine follows every link on the way to a bind source.
+ * A Docker driver that checks the bind sources of containers before they are created or started, and records what they can
+ * write. The Docker engine follows every link on the way to a bind source.
  */
-import { volumePaths } from '../../core/volume-paths.ts';
+import { volumePaths } from '../../core/names/volume-paths.ts';
 import type { ContainerInfo, ContainerRequest, ContainerSummary, Docker } from '../../system/docker/types.ts';
 import type { Files } from '../../system/files/types.ts';
 import type { Exposures } from '../../system/paths/exposed.ts';
@@ -24,7 +24,7 @@ export function guarded(docker: Docker, { files, exposures }: GuardedOptions): D
     for (const { source } of sources) files.checkSource(source);
     exposures.add(writable(sources));
   };
-  /** What has been looked at already: the list stays the same array while nothing changes. */
+  /** The list that was checked already: it stays the same array while nothing changes. */
   let known: readonly unknown[] | null = null;
   let knownVolumes: readonly unknown[] | null = null;
   const again = async (id: string) => {
@@ -49,7 +49,7 @@ export function guarded(docker: Docker, { files, exposures }: GuardedOptions): D
       admit(sourcesOf(options.HostConfig));
       return docker.create(options, warn);
     },
-    // What was harmless when the container was created may be a link by now.
+    // A source that was harmless when the container was created may be a link now.
     async start(id) {
       await again(id);
       return docker.start(id);
@@ -65,7 +65,7 @@ export function guarded(docker: Docker, { files, exposures }: GuardedOptions): D
   };
 }
 
-/** Bind mounts as a request or an inspection says them: `SOURCE:TARGET[:OPTIONS]` texts and mount objects. */
+/** Bind mounts of a request or an inspection: `SOURCE:TARGET[:OPTIONS]` texts and mount objects. */
 export function sourcesOf(config: ContainerRequest['HostConfig'] | ContainerInfo['HostConfig']): BindSource[] {
   const texts = (config?.Binds ?? []).map((bind): BindSource => {
     const [source = '', , options = ''] = bind.split(':');
@@ -78,7 +78,7 @@ export function sourcesOf(config: ContainerRequest['HostConfig'] | ContainerInfo
   return [...texts, ...objects].filter(({ source }) => source.startsWith('/'));
 }
 
-/** Host paths that a container of the list can write, and the place of the volumes of the one that has some. */
+/** Host paths that a listed container can write, and the directory of its volumes. */
 function writableIn({ Mounts }: ContainerSummary): string[] {
   return (Mounts ?? []).flatMap(({ Type, Source, RW }) => {
     if (RW === false || !Source?.startsWith('/')) return [];
@@ -88,7 +88,7 @@ function writableIn({ Mounts }: ContainerSummary): string[] {
   });
 }
 
-/** Directories of the host that a volume of the local driver is made of. */
+/** Directories of the host that a volume of the local driver consists of. */
 const boundBy = (options: Parameters<typeof volumePaths>[0]): BindSource[] =>
   volumePaths(options).map(({ path, readOnly }) => ({ source: path, readOnly }));
 

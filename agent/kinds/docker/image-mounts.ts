@@ -1,11 +1,11 @@
-/** Images that a service mounts (`type: image`), and by which ids a container has them. */
+/** Images that a service mounts (`type: image`), and the ids that a container was created with. */
 import type { MountSpec, ServiceSpec } from '../../compose/stack/model.ts';
 import type { Docker } from '../../system/docker/docker.ts';
 import { IMAGE_VOLUMES } from './labels.ts';
 
 export const imageMounts = ({ mounts }: ServiceSpec): MountSpec[] => mounts.filter(({ type }) => type === 'image');
 
-/** The label of a container that is made now; '' where it mounts none. */
+/** Value of the label for a new container; '' if it mounts no image. */
 export async function mountedIds(docker: Docker, spec: ServiceSpec): Promise<string> {
   const ids = await Promise.all(
     imageMounts(spec).map(async ({ source, target }) => `${target}=${(await docker.image(source))?.id ?? ''}`),
@@ -13,7 +13,7 @@ export async function mountedIds(docker: Docker, spec: ServiceSpec): Promise<str
   return ids.sort().join(',');
 }
 
-/** Target → id, of that label; targets may hold a `=`, ids never do. */
+/** Target → id, from that label; a target may contain `=`, an id never does. */
 export function idsMounted(labels: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
   const pairs = (labels[IMAGE_VOLUMES] ?? '').split(/,(?=[^,]*=)/).filter((pair) => pair !== '');
   return new Map(

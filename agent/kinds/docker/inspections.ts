@@ -1,59 +1,60 @@
-/** What the engine said of its containers, for as long as its events say that nothing changed since. */
+/** Caches inspections of containers as long as Docker's events report no change. */
 import type { ContainerInfo, ContainerSummary, Docker } from '../../system/docker/docker.ts';
 
 export interface Inspections {
-  /** A container: as it was inspected before, or as `ask` inspects it now. undefined where it is gone. */
+  /** The cached inspection of a container, or a new one from `ask`. undefined if it is gone. */
   inspect(
     container: ContainerSummary,
     ask: (id: string) => Promise<ContainerInfo | undefined>,
   ): Promise<ContainerInfo | undefined>;
-  /** Something happens to a container. */
+  /** Something happened to a container. */
   touched(id: string): void;
-  /** An engine was told to stop a container, or stops it because it stops itself. */
+  /** Docker was told to stop a container, or stops it because Docker itself stops. */
   stopped(id: string): void;
-  /** Whether a container that does not run ended because its engine was stopped or started again. */
+  /** Whether a container ended because its engine was stopped or restarted. */
   endedByEngine(container: Pick<ContainerInfo, 'Id' | 'State'>): boolean;
-  /** Whether events are heard from now on. Without them nothing is kept. */
+  /** Whether events arrive from now on. Without them nothing is cached. */
   listening(yes: boolean): void;
 }
 
-/** As rarely as a container is inspected although nothing was heard of it. */
+/** Inspect a container again at least this often, even without events. */
 const MAX_AGE_MS = 600_000;
 
-/** An engine that stops gives its containers time to end before it says nothing any more. */
+/** A stopping engine gives its containers time to end before it stops sending events. */
 const STOPPING_MS = 30_000;
 const STARTING_MS = 2_000;
-/** A host that goes down stops the agent first, and its engine within this time: systemd waits no longer for anything. */
+/** At a shutdown of the host, the agent is stopped first and its engine within this time, because systemd waits no longer. */
 const GOING_DOWN_MS = 120_000;
 
-/** Milliseconds of the engine's clock. */
+/** A period of Docker's clock, in milliseconds. */
 export interface Span {
   from: number;
   to: number;
 }
 
 /**
- * When containers ended because the host went down, and the agent before them.
- * @param left when the agent was stopped, where it was; @param engineMs since when the engine's socket is there
+ * The period in which containers ended because the host was shut down after the agent.
+ * @param left when the agent was stopped, if it was
+ * @param engineMs since when Docker's socket exists
  */
 export const hostWasDown = (left: number | undefined, engineMs: number | null): Span | null =>
   left === undefined || engineMs === null || engineMs <= left
     ? null
     : { from: left, to: Math.min(left + GOING_DOWN_MS, engineMs) };
 
-/** @param now monotonic, milliseconds @param date of the engine's clock, milliseconds @param down see `hostWasDown` */
+/** @param now monotonic, milliseconds @param date of Docker's clock, milliseconds @param down see `hostWasDown` */
 export function createInspections(
   now: () => number,
   date: () => number = Date.now,
   down: Span | null = null,
 ): Inspections {
   let heard = false;
-  /** The last time that the engine was away, as far as its events tell. */
+  /** The last time that Docker was down, according to its events. */
   let away: Span = { from: Number.POSITIVE_INFINITY, to: Number.POSITIVE_INFINITY };
-  /** Container → when it was told to stop, shortly before the engine said nothing any more. */
+  /** Container → when it was told to stop, shortly before Docker stopped sending events. */
   const stops = new Map<string, number>();
   const kept = new Map<string, { listed: ContainerSummary; at: number; info: ContainerInfo }>();
-  /** Inspections under way that nothing has outdated yet. */
+  /** Current inspections whose result is not outdated yet. */
   const asking = new Map<string, object>();
   return {
     async inspect(container, ask) {
@@ -84,7 +85,7 @@ export function createInspections(
       const ended = Date.parse(state.FinishedAt);
       const isIn = ({ from, to }: Span) => ended >= from && ended <= to;
       if (down && isIn(down)) return true;
-      // What ends with 0 may have come to its end by itself just then: but nobody told that one to stop.
+      // A container with exit code 0 may have ended by itself at that moment, unless it was told to stop.
       return isIn(away) && (state.ExitCode !== 0 || stops.has(id));
     },
     listening(yes) {
@@ -97,19 +98,19 @@ export function createInspections(
   };
 }
 
-/** Only what is as it should be stays so until it is told; the rest is worth a look each time. */
+/** A container that is as it should be can be cached until an event arrives; others are inspected each time. */
 const isSteady = ({ State }: ContainerInfo): boolean =>
   State.Running && [undefined, 'none', 'healthy'].includes(State.Health?.Status);
 
-/** Mostly the list is the very one of before, and so is what it tells of each. */
+/** Mostly the list is the same object as before, and so are its entries. */
 const looksTheSame = (a: ContainerSummary, b: ContainerSummary): boolean => a === b || keyOf(a) === keyOf(b);
 
-/** What the list of containers tells of one, but for the time that passes. */
+/** The listed properties of a container, without those that change with time. */
 const keyOf = (c: ContainerSummary): string =>
   JSON.stringify([
     c.Names,
     c.State,
-    // "Up 5 minutes (healthy)"
+    // Status looks like "Up 5 minutes (healthy)"; only the part in brackets is kept.
     /\(.*\)/.exec(c.Status)?.[0],
     c.Image,
     c.ImageID,
@@ -118,7 +119,7 @@ const keyOf = (c: ContainerSummary): string =>
     c.Mounts,
   ]);
 
-/** The driver, telling of what we do to a container: its event may come later than our next look. */
+/** A driver that reports our own actions on a container, because their events may arrive after the next observation. */
 export function telling(docker: Docker, { touched }: Inspections): Docker {
   const around = async <T>(id: string, act: () => Promise<T>): Promise<T> => {
     touched(id);

@@ -1,9 +1,9 @@
-/** The labels by which `docker compose`, and we, know what belongs to whom. */
+/** The labels by which `docker compose` and fairlead recognise their containers. */
 export const PROJECT = 'com.docker.compose.project';
 export const SERVICE = 'com.docker.compose.service';
 export const NUMBER = 'com.docker.compose.container-number';
 export const ONEOFF = 'com.docker.compose.oneoff';
-/** Of a container in which something is run for a service: what that is. */
+/** On a hook container: the hook that it runs. */
 export const HOOK = 'com.docker.compose.hook';
 export const WORKING_DIR = 'com.docker.compose.project.working_dir';
 export const DEPENDS_ON = 'com.docker.compose.depends_on';
@@ -12,16 +12,16 @@ export const VOLUME = 'com.docker.compose.volume';
 /** Ids of the images that it mounts, as `target=id,…`. */
 export const IMAGE_VOLUMES = 'com.docker.compose.image-volume-digest';
 export const HASH = 'dev.fairlead.hash';
-/** What was asked for, a digest a field. */
+/** The request, with one digest for each field. */
 export const FIELDS = 'dev.fairlead.fields';
-/** What is run in it after its start and before its stop, as JSON: a declaration that is gone cannot say it. */
+/** Hooks after its start and before its stop, as JSON, because its declaration may be gone when they run. */
 export const HOOKS = 'dev.fairlead.hooks';
-/** Anonymous volumes that moved along from the container before, by name. */
+/** Names of the anonymous volumes that it took over from its predecessor. */
 export const MOVED = 'dev.fairlead.moved';
-/** The version of Compose whose way of naming and labelling we follow. */
+/** The version of Compose whose names and labels fairlead follows. */
 export const COMPOSE_VERSION = '2.40.3';
 
-/** One that a service consists of: neither of `docker compose run`, nor one in which something is run for it. Pure. */
+/** Whether it is one of a service's containers, and neither of `docker compose run` nor a hook container. Pure. */
 export const isReplica = (labels: Readonly<Record<string, string>>): boolean =>
   labels[ONEOFF] !== 'True' && labels[HOOK] === undefined;
 

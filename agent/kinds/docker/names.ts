@@ -1,9 +1,9 @@
-/** What networks and volumes are known by on their host, and what of it they name. Pure. */
+/** The names that networks and volumes provide on their host, and the names that they use. Pure. */
 import type { NetworkSpec, VolumeSpec } from '../../compose/stack/model.ts';
 import type { Named } from '../../core/kind.ts';
-import { volumePaths } from '../../core/volume-paths.ts';
+import { volumePaths } from '../../core/names/volume-paths.ts';
 
-/** What is external is made by somebody else, maybe by another stack of this host. */
+/** An external network is created by somebody else, maybe by another stack of this host. */
 export const networkProvides = ({ name, external }: NetworkSpec): string[] => (external ? [] : [`network:${name}`]);
 export const networkNames = ({ name, external }: NetworkSpec): Named[] =>
   external ? [{ name: `network:${name}` }] : [];

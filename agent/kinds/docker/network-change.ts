@@ -1,6 +1,6 @@
 /**
- * A network is recreated: who is on it is taken off and attached again. Nothing is taken apart before it is known that the
- * new one can be made, and if it cannot be made all the same, the old one comes back.
+ * Recreates a network: its containers are detached and attached again. Nothing is detached before checks show that the new
+ * network can be created; if that fails nevertheless, the old one is restored.
  */
 import { BlockList, isIPv6 } from 'node:net';
 import type { NetworkSpec } from '../../compose/stack/model.ts';
@@ -17,7 +17,7 @@ interface Surroundings {
   owned(id: ResourceId): boolean;
 }
 
-/** A container that was on the network, and how. */
+/** A container that was on the network, and its attachment. */
 interface Detached {
   id: string;
   at: Attachment;
@@ -25,19 +25,19 @@ interface Detached {
 
 const nameOf = ({ Names, Id }: ContainerSummary): string => (Names[0] ?? Id).replace(/^\//, '');
 
-/** The subnets that it takes for itself: what another address space or another IPAM driver says is not the engine's to judge. */
+/** The subnets that Docker reserves; those of another address space or IPAM driver are not checked by it. */
 export const subnetsOf = ({ driver, ipam }: NetworkSpec): string[] =>
   driver === 'overlay' || !['', 'default'].includes(ipam.driver)
     ? []
     : ipam.config.map(({ subnet }) => subnet).filter((subnet) => subnet !== '');
 
 /**
- * What would fail when it is too late: strangers on a network that is to be recreated, a subnet or a name that another one
- * keeps.
+ * Finds changes that would fail too late: foreign containers on a network that must be recreated, and a subnet or a name that
+ * another network keeps.
  * @param declared all networks of the commit
  * @returns failures by id
  */
-export async function refuseWhatCannotBe(
+export async function refuseImpossibleChanges(
   { docker, owned, declared }: Surroundings & { declared: ReadonlySet<ResourceId> },
   work: readonly NetworkWork[],
 ): Promise<Map<ResourceId, AgentError>> {
@@ -46,7 +46,7 @@ export async function refuseWhatCannotBe(
   if (making.length === 0) return failures;
   const [networks, containers] = [await docker.networks(), await docker.containers()];
   const changing = new Set(making.map(({ want }) => want.id));
-  /** It is there, and is not about to go or to change. */
+  /** Whether the network exists and will neither be removed nor changed. */
   const stays = ({ Labels }: NetworkInfo): boolean => {
     const id: ResourceId = `network:${Labels?.[PROJECT]}/${Labels?.[NETWORK]}`;
     return !owned(id) || (declared.has(id) && !changing.has(id));
@@ -89,13 +89,13 @@ function holderOf(spec: NetworkSpec, others: readonly NetworkInfo[]) {
 const attachedTo = (containers: readonly ContainerSummary[], { Id }: NetworkInfo): ContainerSummary[] =>
   containers.filter((c) => Object.values(c.NetworkSettings?.Networks ?? {}).some((at) => at.NetworkID === Id));
 
-/** Its service is of this stack, or another one that fairlead manages: it is attached again. */
+/** Whether the container's service is of this stack, or is another one that fairlead manages, so that it is attached again. */
 function isOurs(owned: Surroundings['owned'], project: string, { Labels }: ContainerSummary): boolean {
   if (!isReplica(Labels) || Labels[SERVICE] === undefined) return false;
   return Labels[PROJECT] === project || owned(`service:${Labels[PROJECT]}/${Labels[SERVICE]}`);
 }
 
-/** Takes our containers off, and removes the network. @returns who was on it, and how */
+/** Detaches our containers, and removes the network. @returns the containers that were on it, with their attachments */
 export async function takeApart(
   { docker, owned }: Surroundings,
   project: string,
@@ -124,7 +124,7 @@ interface Replacement {
   make(): Promise<void>;
 }
 
-/** Whoever was on it is attached again as a service, by what it declares. */
+/** Recreates the network and attaches its containers again, with the attachments that their services declare. */
 export async function replaceNetwork(around: Surroundings, { project, info, make }: Replacement): Promise<void> {
   const detached = await takeApart(around, project, info);
   try {
@@ -136,7 +136,7 @@ export async function replaceNetwork(around: Surroundings, { project, info, make
   }
 }
 
-/** Back to where they were: the names, addresses and options of each attachment. */
+/** Restores the attachments with their names, addresses and options. */
 async function attach(docker: Docker, network: string, detached: readonly Detached[]): Promise<void> {
   for (const { id, at } of detached) {
     const { Aliases, Links, IPAMConfig, DriverOpts, GwPriority } = at;
@@ -166,7 +166,7 @@ const asBefore = ({
   ...(Labels ? { Labels } : {}),
 });
 
-/** Says which network has the subnet, where one has. */
+/** Adds the network that has the subnet to the error, if there is one. */
 export async function withHolder(docker: Docker, { ipam }: NetworkSpec, thrown: unknown): Promise<unknown> {
   if (!(thrown instanceof AgentError) || thrown.code !== 'SubnetInUse') return thrown;
   const wanted = ipam.config.map((c) => c.subnet);
@@ -179,7 +179,7 @@ export async function withHolder(docker: Docker, { ipam }: NetworkSpec, thrown: 
   return new AgentError({ code: 'SubnetInUse', phase: 'apply', message: `${thrown.message}; ${who}` });
 }
 
-/** Of two subnets such as `10.1.0.0/16` one holds the other. */
+/** Whether one of two subnets such as `10.1.0.0/16` contains the other. */
 function overlap(a: string, b: string): boolean {
   const holds = (outer: string, inner: string) => {
     const [address = '', prefix = ''] = outer.split('/');

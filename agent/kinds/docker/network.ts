@@ -1,15 +1,15 @@
 /** Docker networks of stacks. */
 
 import type { NetworkSpec } from '../../compose/stack/model.ts';
-import { difference } from '../../core/credentials.ts';
+import { difference } from '../../core/credentials/credentials.ts';
 import { eachGone, eachWork } from '../../core/each.ts';
 import type { Provider } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Docker, NetworkInfo, NetworkRequest } from '../../system/docker/docker.ts';
-import { networkNeeds, refuseWhatIsTooNew } from './engine-version.ts';
+import { networkNeeds, refuseTooNew } from './engine-version.ts';
 import { COMPOSE_VERSION, locate, NETWORK, PROJECT } from './labels.ts';
-import { refuseWhatCannotBe, replaceNetwork, subnetsOf, takeApart, withHolder } from './network-change.ts';
+import { refuseImpossibleChanges, replaceNetwork, subnetsOf, takeApart, withHolder } from './network-change.ts';
 
 export interface NetworkFact {
   info: NetworkInfo;
@@ -19,12 +19,12 @@ export interface NetworkFact {
 
 export interface NetworkProviderOptions {
   docker: Docker;
-  /** Whether fairlead made or adopted the resource: its containers are attached again, those of others are not touched. */
+  /** Whether fairlead created or adopted the resource: its containers are attached again; other containers are left alone. */
   owned(id: ResourceId): boolean;
 }
 
 export function createNetworkProvider({ docker, owned }: NetworkProviderOptions): Provider<NetworkSpec, NetworkFact> {
-  /** All that is declared, as of the last look. */
+  /** All declared networks, from the last observation. */
   let declared: ReadonlySet<ResourceId> = new Set();
   return {
     kind: 'network',
@@ -52,9 +52,9 @@ export function createNetworkProvider({ docker, owned }: NetworkProviderOptions)
       return seen;
     },
     async prepare(work) {
-      const tooNew = await refuseWhatIsTooNew(docker, work, networkNeeds);
+      const tooNew = await refuseTooNew(docker, work, networkNeeds);
       const able = work.filter((one) => !tooNew.has(one.want.id));
-      return new Map([...tooNew, ...(await refuseWhatCannotBe({ docker, owned, declared }, able))]);
+      return new Map([...tooNew, ...(await refuseImpossibleChanges({ docker, owned, declared }, able))]);
     },
     release: (id, { fact }) => takeApart({ docker, owned }, locate(id)[0], fact.info).then(() => undefined),
     apply: (work) =>
@@ -62,7 +62,7 @@ export function createNetworkProvider({ docker, owned }: NetworkProviderOptions)
         if (change.op === 'none') return;
         const { spec } = want;
         if (spec.external) {
-          // Another resource of the same commit may have made it meanwhile.
+          // Another resource of the same commit may have created it meanwhile.
           if ((await docker.networks()).some(({ Name }) => Name === spec.name)) return;
           throw missing(spec);
         }
@@ -95,7 +95,7 @@ export function createNetworkProvider({ docker, owned }: NetworkProviderOptions)
   };
 }
 
-/** The request `docker compose` makes. */
+/** The request that `docker compose` would make. */
 export const networkRequest = (spec: NetworkSpec): NetworkRequest => ({
   Name: spec.name,
   CheckDuplicate: true,
@@ -136,7 +136,7 @@ const missing = (spec: NetworkSpec) =>
   });
 
 function diff({ spec }: Desired<NetworkSpec>, seen: Seen<NetworkFact> | undefined): Change {
-  // What is external is not made: it is waited for, and found.
+  // An external network is not created: fairlead waits for it.
   const op = spec.external ? 'update' : 'create';
   if (seen === undefined) return { op, why: [{ field: 'state', from: 'missing', to: spec.name }] };
   if (spec.external) return { op: 'none' };
@@ -177,8 +177,8 @@ function compareMaps(
   for (const key of new Set([...Object.keys(from), ...Object.keys(to)])) compare(`${field}.${key}`, from[key], to[key]);
 }
 
-/** Somebody else made it, and it differs: a person decides. */
+/** Somebody else created it, and it differs, so an operator decides. */
 function hold({ id, spec }: Desired<NetworkSpec>, seen: Seen<NetworkFact> | undefined, change: Change): string | null {
   if (seen === undefined || seen.mark !== undefined || change.op === 'none' || spec.adopt === 'recreate') return null;
-  return `network ${seen.fact.info.Name} was not made by fairlead and differs from ${id} in ${change.why.map((r) => r.field).join(', ')}; set x-fairlead.adopt: recreate, or run \`fairlead sync --adopt\`, to make it anew`;
+  return `network ${seen.fact.info.Name} was not made by fairlead and differs from ${id} in ${change.why.map((r) => r.field).join(', ')}; set x-fairlead.adopt: recreate, or run \`fairlead sync --adopt\`, to recreate it`;
 }

@@ -1,23 +1,23 @@
 /**
- * The driver, whose containers are quoted without secrets: what they print is cut for messages, and a secret of which only a
- * part is left would be known by nobody any more. So secrets are taken out before anything is cut.
+ * A Docker driver that removes secrets from everything containers print. Messages show only a part of the output, and a part of
+ * a secret could no longer be recognised, so secrets are removed before the text is shortened.
  */
-import { credentialsIn, isTelling } from '../../core/credentials.ts';
+import { credentialsIn, isDistinctive } from '../../core/credentials/credentials.ts';
 import type { ContainerInfo, Docker } from '../../system/docker/types.ts';
 
-/** Letters of a log that are shown: its end. */
+/** Characters of a log that are shown: its end. */
 const SHOWN = 500;
 
 export interface Quoting {
-  /** Takes known secrets out of a text. */
+  /** Removes known secrets from a text. */
   redact(text: string): string;
-  /** Hears credentials that stand in what is there: the old one is told as little as the new one. */
+  /** Receives credentials found on the host, so that old ones are masked like new ones. */
   found?: ((credential: string) => void) | undefined;
 }
 
 export function quoting(docker: Docker, { redact, found }: Quoting): Docker {
   const hear = <T>(options: T, key = ''): T => {
-    if (found) for (const one of credentialsIn(options, key)) if (isTelling(one)) found(one);
+    if (found) for (const one of credentialsIn(options, key)) if (isDistinctive(one)) found(one);
     return options;
   };
   const shown = (text: string) => redact(text).slice(-SHOWN);
@@ -47,7 +47,7 @@ export function quoting(docker: Docker, { redact, found }: Quoting): Docker {
   };
 }
 
-/** Where people write credentials, of all that the engine says. */
+/** The places in an inspection where people write credentials. */
 const optionsOf = ({ Config, HostConfig }: ContainerInfo) => ({
   Env: Config.Env,
   Cmd: Config.Cmd,
@@ -58,7 +58,7 @@ const optionsOf = ({ Config, HostConfig }: ContainerInfo) => ({
   Mounts: HostConfig.Mounts,
 });
 
-/** Only what a failing healthcheck printed is ever shown. */
+/** Only the output of a failing healthcheck is ever shown. */
 function withProbes(info: ContainerInfo, redact: (text: string) => string): ContainerInfo {
   const { Health } = info.State;
   if (Health?.Log === undefined || Health.Log === null || Health.Status === 'healthy') return info;

@@ -1,4 +1,4 @@
-/** Which volumes hold bytes of their own, and whose containers use them. */
+/** Which volumes contain data, and which containers use them. */
 import type { VolumeSpec } from '../../compose/stack/model.ts';
 import type { Work } from '../../core/provider.ts';
 import type { ResourceId } from '../../core/types.ts';
@@ -15,32 +15,32 @@ export interface VolumeFact {
 export type VolumeWork = Work<VolumeSpec, VolumeFact>;
 type Made = Pick<VolumeFact, 'driver' | 'driverOptions'>;
 
-/** File systems whose bytes are elsewhere, or nowhere: mount(8). */
+/** File systems whose data is elsewhere, or nowhere: mount(8). */
 const ELSEWHERE = /^(nfs4?|cifs|smb3|smbfs)$/;
 const MEMORY = /^(tmpfs|ramfs)$/;
 const ANONYMOUS = /^[0-9a-f]{64}$/;
 
-/** What is in it is gone whenever nobody uses it. */
+/** Whether its content disappears when nobody uses it. */
 export const isMemory = ({ driver, driverOptions }: Made): boolean =>
   driver === 'local' && MEMORY.test(driverOptions.type ?? '');
 
-/** The engine keeps no bytes for it: they are on another host, in memory, or in a directory that is bound. */
+/** Whether Docker stores no data for it: the data is on another host, in memory, or in a bound directory. */
 export const holdsNothing = (made: Made): boolean =>
   made.driver === 'local' &&
   (isMemory(made) ||
     ELSEWHERE.test(made.driverOptions.type ?? '') ||
     (made.driverOptions.o ?? '').split(',').some((option) => option === 'bind' || option === 'rbind'));
 
-/** Containers that name it, running or not. */
+/** Containers that refer to it, running or not. */
 export const usersOf = async (docker: Docker, name: string): Promise<ContainerSummary[]> =>
   (await docker.containers()).filter((c) => c.Mounts.some((m) => m.Type === 'volume' && m.Name === name));
 
 /**
- * Whose containers would have to go for a volume to be recreated: a stranger's are not touched, and one that keeps data in
- * volumes without a name would lose hold of it.
+ * Refuses to recreate a volume that a foreign container uses, or a container that would lose data in anonymous volumes if it
+ * were removed.
  * @returns failures by id
  */
-export async function refuseWhatIsUsed(
+export async function refuseVolumesInUse(
   { docker, owned }: { docker: Docker; owned(id: ResourceId): boolean },
   work: readonly VolumeWork[],
 ): Promise<Map<ResourceId, AgentError>> {

@@ -1,20 +1,20 @@
-/** Named volumes of stacks. Made, and deleted only where that is asked for: they hold what nobody can make again. */
+/** Named volumes of stacks. They are created, and deleted only on request, because their data cannot be recreated. */
 
 import type { VolumeSpec } from '../../compose/stack/model.ts';
-import { difference } from '../../core/credentials.ts';
+import { difference } from '../../core/credentials/credentials.ts';
 import { eachGone, eachWork } from '../../core/each.ts';
 import type { Decision, Provider } from '../../core/provider.ts';
 import type { Change, Desired, Reason, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
 import type { Docker, VolumeRequest } from '../../system/docker/docker.ts';
 import { COMPOSE_VERSION, locate, PROJECT, VOLUME } from './labels.ts';
-import { holdsNothing, isMemory, refuseWhatIsUsed, usersOf, type VolumeFact, type VolumeWork } from './volume-use.ts';
+import { holdsNothing, isMemory, refuseVolumesInUse, usersOf, type VolumeFact, type VolumeWork } from './volume-use.ts';
 
 export interface VolumeProviderOptions {
   docker: Docker;
-  /** Whether fairlead made or adopted the resource: its containers may be stopped for a volume. */
+  /** Whether fairlead created or adopted the resource: its containers may be stopped for a volume. */
   owned(id: ResourceId): boolean;
-  /** Stops a container as its declaration has it, and removes it: the engine removes no volume that a container names. */
+  /** Stops a container as its declaration says, and removes it: Docker removes no volume that a container refers to. */
   takeDown(container: string): Promise<void>;
 }
 
@@ -30,7 +30,7 @@ export function createVolumeProvider({
     memo: (spec) => (spec.prune && !spec.external ? { prune: true } : undefined),
     hold,
     diff({ spec }, seen) {
-      // What is external is not made: it is waited for, and found.
+      // An external volume is not created: fairlead waits for it.
       const op = spec.external ? 'update' : 'create';
       if (seen === undefined) return { op, why: [{ field: 'state', from: 'missing', to: spec.name }] };
       const why = spec.external ? [] : differences(spec, seen.fact);
@@ -52,14 +52,14 @@ export function createVolumeProvider({
       }
       return seen;
     },
-    prepare: (work) => refuseWhatIsUsed({ docker, owned }, work.filter(isReplaced)),
+    prepare: (work) => refuseVolumesInUse({ docker, owned }, work.filter(isReplaced)),
     apply: (work) =>
       eachWork(work, async (one) => {
         const { change, want, seen } = one;
         if (change.op === 'none') return;
         const { spec } = want;
         if (spec.external) {
-          // Another resource of the same commit may have made it meanwhile.
+          // Another resource of the same commit may have created it meanwhile.
           if ((await docker.volumes()).some(({ Name }) => Name === spec.name)) return;
           throw new AgentError({
             code: 'VolumeMissing',
@@ -70,7 +70,7 @@ export function createVolumeProvider({
         if (seen === undefined) return docker.createVolume(volumeRequest(spec));
         if (!isDisposable(spec, seen.fact)) throw differs(spec, seen.fact);
         await proveOptions(docker, spec);
-        for (const failure of (await refuseWhatIsUsed({ docker, owned }, [one])).values()) throw failure;
+        for (const failure of (await refuseVolumesInUse({ docker, owned }, [one])).values()) throw failure;
         for (const { Id } of await usersOf(docker, seen.fact.name)) await takeDown(Id);
         await removeUnused(docker, seen.fact.name);
         await docker.createVolume(volumeRequest(spec));
@@ -86,7 +86,7 @@ export function createVolumeProvider({
 
 const staying = ({ name }: VolumeFact): Reason => ({ field: 'volume', to: `${name} stays on the host, with its data` });
 
-/** The request `docker compose` makes. */
+/** The request that `docker compose` would make. */
 const volumeRequest = (spec: VolumeSpec): VolumeRequest => ({
   Name: spec.name,
   Driver: spec.driver,
@@ -102,7 +102,10 @@ const volumeRequest = (spec: VolumeSpec): VolumeRequest => ({
 const isReplaced = ({ change, want, seen }: VolumeWork): boolean =>
   change.op === 'replace' && seen !== undefined && isDisposable(want.spec, seen.fact);
 
-/** The engine judges options when it makes a volume of them: nothing is taken apart for options that it refuses. */
+/**
+ * Docker checks options only when it creates a volume, so a test volume shows whether it accepts them before anything is
+ * removed.
+ */
 async function proveOptions(docker: Docker, spec: VolumeSpec): Promise<void> {
   const name = `${spec.name}-fairlead-probe`;
   await docker.removeVolume(name);
@@ -114,14 +117,14 @@ async function proveOptions(docker: Docker, spec: VolumeSpec): Promise<void> {
 }
 
 /**
- * Either both are asked for, that it is recreated and that what is in it goes; or it holds no bytes of its own, and neither
- * would its successor, beside which data could be forgotten.
+ * True if the declaration opts in to recreating the volume *and* to losing its data; or if neither the volume nor its successor
+ * stores data in Docker.
  */
 const isDisposable = ({ adopt, prune, driver, driverOptions }: VolumeSpec, fact: VolumeFact): boolean =>
   (adopt === 'recreate' && prune) ||
   (holdsNothing(fact) && (isMemory(fact) || holdsNothing({ driver, driverOptions })));
 
-/** A person decides: somebody else made it and it differs, or its data would go. */
+/** An operator decides if somebody else created the volume and it differs, or if its data would be lost. */
 function hold(
   { id, spec }: Desired<VolumeSpec>,
   seen: Seen<VolumeFact> | undefined,
@@ -148,7 +151,7 @@ const differs = (spec: VolumeSpec, fact: VolumeFact) =>
       )}); fairlead does not delete volumes unasked: move its data, then remove it by hand, or set x-fairlead: {adopt: recreate, prune: true} to have it deleted`,
   });
 
-/** @throws AgentError `VolumeInUse`, naming who uses it */
+/** @throws AgentError `VolumeInUse`, naming the containers that use it */
 async function removeUnused(docker: Docker, name: string): Promise<void> {
   const users = await usersOf(docker, name);
   if (users.length > 0)
@@ -162,7 +165,7 @@ async function removeUnused(docker: Docker, name: string): Promise<void> {
 
 const shown = (option: unknown): string => String(option ?? 'none');
 
-/** What only a new volume could be; its labels say nothing of its data. */
+/** Differences that need a new volume; labels do not matter. */
 function differences(spec: VolumeSpec, has: VolumeFact): Reason[] {
   if (has.driver !== spec.driver) return [{ field: 'driver', from: has.driver, to: spec.driver }];
   const names = new Set([...Object.keys(has.driverOptions), ...Object.keys(spec.driverOptions)]);

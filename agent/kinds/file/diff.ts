@@ -1,12 +1,12 @@
-/** What a file on the host differs in from its declaration. Pure. */
+/** The differences between a file on the host and its declaration. Pure. */
 import { hash } from 'node:crypto';
-import { type Content, StoredFile, sizeOf } from '../../core/payload.ts';
+import { type Content, StoredFile, sizeOf } from '../../core/payload/payload.ts';
 import type { Change, Desired, Reason, Seen } from '../../core/types.ts';
 import { isGeneratorInput } from './generators.ts';
 import type { FileSpec } from './spec.ts';
 
 export interface FileFact {
-  /** `missing`: there is nothing, but something of before is kept for it. */
+  /** `missing`: there is nothing at the path, but its original is kept. */
   type: 'file' | 'directory' | 'link' | 'other' | 'missing';
   mode: number;
   owner: string;
@@ -14,24 +14,24 @@ export interface FileFact {
   uid: number;
   gid: number;
   size: number;
-  /** Hard links. */
+  /** Number of hard links. */
   links: number;
-  /** Hex, of a file; left out where the size tells enough. */
+  /** SHA-256 of a file, hex; left out if the size already shows the difference. */
   sha256?: string;
-  /** Of a link. */
+  /** Target of a link. */
   target?: string;
-  /** Names in a directory to be purged that nobody declares. */
+  /** Undeclared names in a directory that is purged. */
   foreign?: readonly string[];
-  /** Why it cannot be looked at. */
+  /** Why it cannot be examined. */
   problem?: string;
 }
 
 const SHOWN = 5;
-/** For its owner: the one bit of a mode that git keeps. */
+/** Executable by its owner: the only mode bit that git keeps. */
 const EXECUTABLE = 0o100;
 const octal = (mode: number): string => `0${mode.toString(8).padStart(3, '0')}`;
 
-/** Hex SHA-256 of declared contents, remembered: they are compared in every run, and never change. */
+/** Hex SHA-256 of declared contents, cached because they are compared in every run and never change. */
 export function createContentHash(): (content: Content) => string {
   const hashes = new WeakMap<Uint8Array, string>();
   return (bytes) => {
@@ -44,7 +44,10 @@ export function createContentHash(): (content: Content) => string {
   };
 }
 
-/** @param options.areLoaded a daemon-reload follows a change of generators' files, and is made up for if the run was cut off before it */
+/**
+ * @param options.areLoaded a daemon-reload follows a change of generators' files, and is repeated if the run was interrupted
+ * before it
+ */
 export function createFileDiff(sha256: (content: Content) => string, options: { areLoaded: boolean }) {
   return (want: Desired<FileSpec>, seen: Seen<FileFact> | undefined): Change => {
     const { spec } = want;
@@ -58,20 +61,20 @@ export function createFileDiff(sha256: (content: Content) => string, options: { 
     if (why.length === 0 && isUnloaded)
       why.push({ field: 'loaded', from: 'changed on disk, perhaps not loaded yet', to: 'loaded' });
     if (why.length === 0) return { op: 'none' };
-    // Who reads the file finds the same bytes in it.
+    // Programs that read the file find the same bytes.
     return why.every(({ field }) => META.includes(field)) ? { op: 'update', why, quiet: true } : { op: 'update', why };
   };
 }
 
 const META = ['mode', 'owner', 'group'];
 
-/** A run began to bring this declaration and was cut off. */
+/** A run began to apply this declaration and was interrupted. */
 const isInterrupted = ({ hash }: Desired<FileSpec>, seen: Seen<FileFact> | undefined): boolean =>
   seen?.mark !== undefined && seen.mark.hash !== seen.mark.intent && seen.mark.intent === hash;
 
 const NOTHING: Change = { op: 'none' };
 
-/** Most are, in most runs: told at once. */
+/** A quick check, because most files are unchanged in most runs. */
 const isSameFile = (spec: FileSpec, fact: FileFact, sha256: (content: Content) => string): boolean =>
   spec.type === 'file' &&
   fact.type === 'file' &&
@@ -111,7 +114,7 @@ function* differences(spec: FileSpec, fact: FileFact, sha256: (content: Content)
   }
 }
 
-/** Compared by size and SHA-256, never shown. */
+/** Content is compared by size and SHA-256, and never shown. */
 function* contentReasons(spec: FileSpec, fact: FileFact, sha256: (content: Content) => string): Generator<Reason> {
   const content = spec.content ?? new Uint8Array();
   if (fact.type !== 'file') yield { field: 'content', to: 'as declared' };
@@ -123,5 +126,5 @@ function* contentReasons(spec: FileSpec, fact: FileFact, sha256: (content: Conte
   }
 }
 
-/** Names may be declared as numbers. */
+/** Owners and groups may be declared as numbers. */
 const same = (wanted: string, name: string, id: number): boolean => wanted === name || wanted === String(id);

@@ -1,6 +1,6 @@
-/** Files of which systemd's generators make units: systemd.generator(7), podman-systemd.unit(5), fstab(5). Pure. */
+/** Files from which systemd's generators make units: systemd.generator(7), podman-systemd.unit(5), fstab(5). Pure. */
 
-/** Read by generators at boot and at each daemon-reload. */
+/** Generators read these at boot and at each daemon-reload. */
 const INPUTS =
   /^\/etc\/(fstab|crypttab|rc\.local|containers\/systemd(\/.*)?|init\.d\/[^/]+|systemd\/system-generators\/[^/]+)$|^\/usr\/(local\/)?lib\/systemd\/system-generators\/[^/]+$|^\/usr\/share\/containers\/systemd(\/.*)?$/;
 const QUADLET =
@@ -9,7 +9,7 @@ const QUADLET =
 /** Whether systemd must run its generators when this file has changed. */
 export const isGeneratorInput = (path: string): boolean => INPUTS.test(path);
 
-/** `unit:NAME` of what a generator makes of the file. @param text its content, read only if it is needed */
+/** `unit:NAME` of each unit that a generator makes from the file. @param text its content, read only if it is needed */
 export function generatedBy(path: string, text: () => string): string[] {
   const [, , stem = '', type = ''] = QUADLET.exec(path) ?? [];
   if (type !== '') {

@@ -1,12 +1,12 @@
-/** Changes of files that wait for a person. Pure. */
+/** Changes of files that wait for an operator. Pure. */
 
 import type { Decision } from '../../core/provider.ts';
 import type { Change, Desired, Seen } from '../../core/types.ts';
+import { MAX_ORIGINAL } from './act/originals.ts';
 import type { FileFact } from './diff.ts';
-import { MAX_ORIGINAL } from './originals.ts';
 import type { FileSpec } from './spec.ts';
 
-/** @returns why a file that is there already is not taken over, or why nothing is purged yet */
+/** @returns why an existing file is not adopted, or why nothing is purged yet */
 export function hold(
   want: Desired<FileSpec>,
   seen: Seen<FileFact> | undefined,
@@ -16,20 +16,20 @@ export function hold(
   return differing(want, seen, change) ?? tooLarge(seen) ?? firstPurge(want, seen);
 }
 
-/** It is not to be overwritten. */
+/** The declaration forbids overwriting an existing file. */
 function differing({ spec }: Desired<FileSpec>, { mark }: Seen<FileFact>, change: Change): string | null {
   if (mark !== undefined || spec.existing !== 'held' || change.op !== 'update') return null;
   if (!change.why.some((r) => ['type', 'content'].includes(r.field))) return null;
   return `${spec.path} is there already and differs from the repository in ${change.why.map((r) => r.field).join(', ')}; commit what the host has, set x-fairlead: {adopt: recreate} at the top level, or run \`fairlead sync --adopt\` to overwrite it`;
 }
 
-/** It could not be kept and put back one day. */
+/** It is too large to be kept as the original. */
 function tooLarge({ fact: { type, size }, mark }: Seen<FileFact>): string | null {
   if (mark !== undefined || type !== 'file' || size <= MAX_ORIGINAL) return null;
   return `a file of ${size} bytes is there, and at most ${MAX_ORIGINAL} bytes are kept of what is taken over; move or delete it`;
 }
 
-/** What others put there before anybody said `purge` is theirs; what they put there later is known to go. */
+/** Files from before the first `purge` belong to others; everything added later may be removed. */
 function firstPurge({ spec, hash }: Desired<FileSpec>, { fact, mark }: Seen<FileFact>): Decision | null {
   const { foreign = [] } = fact;
   const isFirst = mark === undefined || (mark.hash !== hash && mark.memo?.purge !== true);
@@ -43,5 +43,5 @@ function firstPurge({ spec, hash }: Desired<FileSpec>, { fact, mark }: Seen<File
   };
 }
 
-/** Names in a message. */
+/** Maximum number of names in a message. */
 const SHOWN = 5;

@@ -15,7 +15,7 @@ export const file: KindDefinition<FileSpec, FileEntry> = {
     locator: (key) => (key.length > 1 ? key.replace(/\/+$/, '') : key),
     render: renderFile,
     tellsSecrets: true,
-    // Nobody else's to read, unless the entry says so.
+    // Readable by its owner only, unless the entry sets a mode.
     withSecret: (spec, { mode }) => ({
       ...spec,
       secret: true,

@@ -1,4 +1,4 @@
-/** What a file provides beyond its path, and what of the host it names. Pure. */
+/** The names that a file provides besides its path, and the names that it uses. Pure. */
 import path from 'node:path';
 import type { Named } from '../../core/kind.ts';
 import { generatedBy } from './generators.ts';
@@ -7,7 +7,7 @@ import type { FileSpec } from './spec.ts';
 const SYSUSERS = /^\/(etc|run|usr\/lib)\/sysusers\.d\/[^/]+\.conf$/;
 const NETWORKD = /^\/(etc|run)\/systemd\/network\/[^/]+\.network(\.d\/[^/]+\.conf)?$/;
 
-/** Users of sysusers.d(5), addresses of systemd.network(5), and the units that a generator makes of it. */
+/** Users of sysusers.d(5), addresses of systemd.network(5), and the units that a generator makes from it. */
 export function fileProvides(spec: FileSpec): string[] {
   if (spec.type !== 'file' || !(spec.content instanceof Uint8Array)) return [];
   const { path: at, content } = spec;
@@ -21,7 +21,7 @@ export function fileProvides(spec: FileSpec): string[] {
   return generatedBy(at, text);
 }
 
-/** Who owns it, where a link leads, and the program that judges it. */
+/** Its owner and group, the target of a link, and its validator. */
 export function fileNames({ path: at, type, owner, group, target, validate = [] }: FileSpec): Named[] {
   const accounts = [`user:${owner}`, `group:${group}`].filter((name) => !/:(root|\d+)$/.test(name));
   const leads = type === 'link' && target !== undefined ? [path.resolve(path.dirname(at), target)] : [];

@@ -1,13 +1,13 @@
 /** One `files` entry → one resource, or, for a tree, one for each file and directory in it. Pure. */
 import type { FileEntry } from '../../../manifests-schema/kinds/file.ts';
 import type { RenderContext, Rendered } from '../../core/kind.ts';
-import { contentOf, modeOf, sizeOf } from '../../core/payload.ts';
-import { pathProblem } from '../../core/reserved-paths.ts';
-import { resolveSource } from '../../core/source-path.ts';
+import { pathProblem } from '../../core/names/reserved-paths.ts';
+import { resolveSource } from '../../core/names/source-path.ts';
+import { contentOf, modeOf, sizeOf } from '../../core/payload/payload.ts';
 import type { FileSpec } from './spec.ts';
 
 export const MAX_BYTES = 64 * 1024 * 1024;
-/** Directories that the system lives from: what is not declared in them must not be removed. */
+/** Directories that the system needs: undeclared files in them must not be removed. */
 const NEVER_PURGED =
   /^\/[^/]+$|^\/usr\/(local\/)?(bin|sbin|lib|lib32|lib64|libexec|share|include|src)$|^\/usr\/local$|^\/var\/(lib|log|cache|spool|tmp)$|^\/etc\/(systemd|ssh|pam\.d|apt|default|init\.d|ssl)$|^\/etc\/systemd\/system$/;
 
@@ -28,17 +28,17 @@ export function renderFile(entry: FileEntry, context: RenderContext): Rendered {
   if (entry.purge === true && !directory)
     return fail(
       ['purge'],
-      '`purge` is of directories and trees; end the key in /, or give a `source` that is a directory',
+      '`purge` is only for directories and trees; end the key in /, or give a `source` that is a directory',
     );
   if (entry.purge === true && NEVER_PURGED.test(path))
     return fail(
       ['purge'],
-      `${path} holds what the system lives from, so it cannot be purged; purge a directory below it`,
+      `${path} contains files that the system needs, so it cannot be purged; purge a directory below it`,
     );
   if (entry.validate !== undefined && !entry.validate.some((arg) => arg.includes('%s')))
     return fail(['validate'], '`validate` has no "%s"; write it where the program takes the name of the candidate');
   if (entry.validate !== undefined && entry.content === undefined && entry.source === undefined)
-    return fail(['validate'], '`validate` is of files with `content` or `source`');
+    return fail(['validate'], '`validate` is only for files with `content` or `source`');
   if (forms.length === 0 && !isDir)
     return fail(
       [],
@@ -70,7 +70,7 @@ export function renderFile(entry: FileEntry, context: RenderContext): Rendered {
   if (content !== undefined && isDir)
     return fail(['source'], `\`${key}\` ends in /, so it is a directory, and \`source: ${entry.source}\` is a file`);
   if (content !== undefined && entry.purge === true)
-    return fail(['purge'], `\`purge\` is of directories and trees, and \`source: ${entry.source}\` is a file`);
+    return fail(['purge'], `\`purge\` is only for directories and trees, and \`source: ${entry.source}\` is a file`);
   if (content !== undefined && sizeOf(content) > MAX_BYTES) return fail(['source'], tooLarge(source));
   const from = (file: string) => ({
     ...base,

@@ -1,4 +1,4 @@
-/** Hears of changed files, directories and links. */
+/** Watches files, directories and links for changes. */
 import type { Watcher } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { InotifyQueue } from '../../system/watch/inotify-queue.ts';
@@ -9,7 +9,7 @@ import type { FileSpec } from './spec.ts';
 export interface FileWatcherOptions {
   /** '' for this machine, or a directory that stands for `/`. */
   root: string;
-  /** Most directories watched. */
+  /** Maximum number of watched directories. */
   limit: number;
   queue: InotifyQueue;
 }
@@ -21,7 +21,7 @@ export function createFileWatcher({ root, limit, queue }: FileWatcherOptions): W
     kinds: ['file'],
     async start(tell, signal) {
       hint = tell;
-      // Anything at all in a purged directory is that directory's.
+      // Every change in a purged directory concerns that directory.
       const changed = (path: string) => hint(`file:${path.replace(/\/\*$/, '')}`);
       watch = createPathWatch({ root, limit, queue, ignored: isOwnTemp, changed });
       queue.lossy(() => hint('*'));

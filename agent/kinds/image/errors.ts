@@ -1,15 +1,15 @@
 /** Why a pull failed, and what to do about it, in one sentence. Pure. */
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
-import { registryOf } from '../../core/image-name.ts';
+import { registryOf } from '../../core/names/image-name.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { Credential } from '../../system/docker/registry-credentials.ts';
 
 export interface FailedPull {
   image: string;
   thrown: unknown;
-  /** As whom it was pulled; null for nobody in particular. */
+  /** The credential that was used; null if there was none. */
   credential: Credential | null;
-  /** Where a credential was looked for. */
+  /** Where credentials were looked up. */
   places: string;
 }
 
@@ -25,13 +25,13 @@ type Cause =
   | 'absent'
   | 'broken off';
 
-/** What engine and registry say, in the order in which it is looked for: they give no code. */
+/** Messages of Docker engine and registry, in order of precedence: they have no codes. */
 const SAID: readonly [RegExp, Cause][] = [
   [/invalid reference format|invalid repository name/i, 'no name'],
   [/no space left on device|disk quota exceeded/i, 'full'],
   [/unauthorized|authentication required|basic auth|denied|forbidden|\b40[13]\b|incorrect username/i, 'refused'],
   [/HTTP response to HTTPS client/i, 'plain http'],
-  // Of Go's crypto/x509, which names this host's date.
+  // From Go's crypto/x509, which quotes this host's date.
   [/x509: certificate has expired or is not yet valid: current time \S+ is before/, 'early'],
   [/x509: certificate has expired/, 'late'],
   [/x509|certificate|tls:/i, 'untrusted'],
@@ -40,10 +40,10 @@ const SAID: readonly [RegExp, Cause][] = [
   [/context canceled|client connection is closing|unexpected EOF/i, 'broken off'],
 ];
 
-/** Of the causes that are not the pull's own. */
+/** Codes of causes that are not specific to pulls. */
 const CODES: Partial<Record<Cause, ReasonCode>> = { full: 'DiskFull', early: 'ClockWrong', 'no name': 'InvalidImage' };
 
-/** The name of the image says nothing: one may be called `denied/app`. */
+/** The image's name is removed first: one may be called `denied/app`. */
 function causeOf(said: string, image: string): Cause | null {
   const name = image.replace(/[:@][^/]*$/, '');
   const path = `/${name.slice(name.indexOf('/') + 1)}`;
@@ -52,13 +52,13 @@ function causeOf(said: string, image: string): Cause | null {
   return SAID.find(([says]) => says.test(words))?.[1] ?? null;
 }
 
-/** Registries say it in the message that the engine hands on, if at all: `retry-after: 30s`. @returns ms; 0 if it is not said */
+/** The delay in a registry's message, which Docker passes on: `retry-after: 30s`. @returns ms; 0 if there is none */
 export function retryAfterOf(said: string): number {
   const [, seconds = '0'] = /retry[- ]after:?\s*(\d{1,5})(?:\.\d+)?\s*(?:s|sec|seconds)?(?![\w.µ])/i.exec(said) ?? [];
   return Number(seconds) * 1_000;
 }
 
-/** Why a pull failed, with what to do about it. */
+/** Explains why a pull failed, and what to do about it. */
 export function explainPull({ image, thrown, credential, places }: FailedPull): AgentError {
   const known = asAgentError(thrown, { code: 'ImagePullFailed', phase: 'prepare' });
   if (known.code === 'EngineUnreachable') return known;
@@ -91,6 +91,18 @@ export function explainPull({ image, thrown, credential, places }: FailedPull): 
     code: (cause && CODES[cause]) ?? 'ImagePullFailed',
     phase: 'prepare',
     message: `${known.message}; ${cause === null ? `check that this host reaches ${registry}` : advice[cause]}`,
+    cause: thrown,
+  });
+}
+
+/** Explains why a pulled image is not on disk. @param thrown of `syncEngineData`, or an error that is explained already */
+export function explainUnsynced(thrown: unknown): AgentError {
+  if (thrown instanceof AgentError) return thrown;
+  const said = thrown instanceof Error ? thrown.message : String(thrown);
+  return new AgentError({
+    code: /no space left|quota exceeded/i.test(said) ? 'DiskFull' : 'ImagePullFailed',
+    phase: 'prepare',
+    message: `cannot write the pulled image to disk: ${said}; check the disk of the Docker engine: \`dmesg\``,
     cause: thrown,
   });
 }

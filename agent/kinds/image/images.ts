@@ -1,23 +1,35 @@
-/** The images of services: here before anything is stopped, asked for anew when that is due, removed when nobody needs them. */
+/** Images of services: pulled before anything is stopped, renewed when that is due, and removed when nothing needs them. */
 import { type ReasonCode, reasonOf } from '../../../manifests-schema/reasons.ts';
 import type { PullPolicy, ServiceSpec } from '../../compose/stack/model.ts';
-import { isPinned, isPlatform, listedName, platformText, registryOf, repositoryOf } from '../../core/image-name.ts';
+import {
+  isPinned,
+  isPlatform,
+  listedName,
+  platformText,
+  registryOf,
+  repositoryOf,
+} from '../../core/names/image-name.ts';
 import type { Progress, Work } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
-import type { ImageRecords } from '../../store/images.ts';
+import type { ImageRecords } from '../../store/inventory/images.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Docker, ImageInfo } from '../../system/docker/docker.ts';
 import type { Credential, Credentials } from '../../system/docker/registry-credentials.ts';
 import { sideBySide } from '../../system/side-by-side.ts';
 import { imageMounts } from '../docker/image-mounts.ts';
+import { createDurablePulls, failureOf, WIDTH } from './durable-pulls.ts';
 import { explainPull } from './errors.ts';
+import { keyOf, type Pull, type PullIntents } from './pull-intents.ts';
 import { removeOldImages } from './tidy.ts';
 
 export interface ImagesOptions {
   docker: Docker;
   credentials: Credentials;
   records: ImageRecords;
+  intents: PullIntents;
+  /** Resolves when everything that Docker has unpacked is durable; see `syncEngineData`. */
+  sync(signal: AbortSignal): Promise<void>;
   clock: Clock;
 }
 
@@ -27,46 +39,45 @@ export interface Pulling {
 }
 
 export interface Images {
-  /** Pulls what is missing for containers that are to be made. Failures by id. */
+  /** Pulls missing images for containers that will be created. Failures by id. */
   ensure(work: readonly Work<ServiceSpec>[], how: Pulling): Promise<Map<ResourceId, AgentError>>;
   /**
-   * Asks the registries about images that are here and whose `pull_policy` wants that now, and pulls those that are others
-   * by now. What runs is not touched. Failures by id; null where none wants that.
-   * @param how.asked a person asks for it, or a new commit does: then `always` does not wait
+   * Asks the registries about existing images whose `pull_policy` requires it now, and pulls those that changed. Running
+   * containers are not affected. Failures by id; null if no image was due.
+   * @param how.asked a person or a new commit triggered it: then `always` does not wait
    */
   renew(
     wants: readonly Desired<ServiceSpec>[],
     how: Pulling & { asked: boolean },
   ): Promise<Map<ResourceId, AgentError> | null>;
-  /** Removes old ones. @param kept all that may be gone back to */
+  /** Removes old images. @param kept all declarations that a rollback may need */
   tidy(kept: readonly Desired<ServiceSpec>[], signal: AbortSignal): Promise<void>;
 }
 
-/** Pulls that go on side by side. */
-const WIDTH = 3;
-/** How often a schedule asks about an image that is always to be the newest: each time is a pull to a registry that counts. */
+/** How often scheduled runs ask about an image with `always`: registries count each request as a pull. */
 const ALWAYS_SECONDS = 900;
 
 /** An image that a service needs. */
-interface Use {
+interface Use extends Pull {
   id: ResourceId;
-  image: string;
-  platform: string;
   policy: PullPolicy;
 }
 
-/** One image for one platform, and who wants it. */
-interface Wanted {
-  image: string;
-  platform: string;
+/** One image for one platform, with the services that need it. */
+interface Wanted extends Pull {
   users: readonly Use[];
 }
 
-export function createImages({ docker, credentials, records, clock }: ImagesOptions): Images {
-  async function pull({ image, platform }: Wanted, before: ImageInfo | undefined, how: Pulling): Promise<void> {
-    const ids = new Set(await docker.imageIds());
+export function createImages({ docker, credentials, records, intents, sync, clock }: ImagesOptions): Images {
+  const durable = createDurablePulls({ docker, records, intents, sync });
+
+  /** @param came called when bytes arrive */
+  async function fetch({ image, platform }: Pull, how: Pulling, came: () => void): Promise<void> {
     const registry = registryOf(image);
-    const tell = (doneBytes: number, totalBytes: number) => how.tell({ image, doneBytes, totalBytes });
+    const tell = (doneBytes: number, totalBytes: number) => {
+      came();
+      how.tell({ image, doneBytes, totalBytes });
+    };
     let credential: Credential | null = null;
     try {
       credential = await credentials.of(registry, repositoryOf(image));
@@ -74,49 +85,65 @@ export function createImages({ docker, credentials, records, clock }: ImagesOpti
     } catch (thrown) {
       throw explainPull({ image, thrown, credential, places: credentials.places(registry) });
     }
+  }
+
+  /** @param had images that were here before @param came called when something new arrives */
+  async function pull(wanted: Pull, had: ReadonlySet<string>, how: Pulling, came: () => void): Promise<void> {
+    const { image, platform } = wanted;
+    const before = await docker.image(image);
+    await fetch(wanted, how, came);
     const now = await docker.image(image);
     if (now === undefined)
-      throw failed('ImagePullFailed', `image ${image} was pulled, and is not there; is it removed by somebody?`);
+      throw failed(
+        'ImagePullFailed',
+        `image ${image} was pulled, but is missing; check whether another program removes it`,
+      );
+    if (!had.has(now.id)) came();
     const ours = records.pulled().some((p) => p.id === now.id);
-    // Not before the engine has it: an image that was here already is never taken for ours.
-    if (now.id !== before?.id && (ours || !ids.has(now.id)))
+    // Recorded only after Docker has the image: an image that was here before never counts as ours.
+    if (now.id !== before?.id && (ours || !had.has(now.id)))
       records.addPulled({ name: image, id: now.id }, clock.now());
     records.setAsked(image, platform, clock.now());
     if (!isPlatform(platform, now.platform))
       throw failed(
         'ImagePullFailed',
-        `image ${image} was pulled for ${platform}, and is for ${platformText(now.platform)}; push it for this platform, or mend \`platform\``,
+        `image ${image} was pulled for ${platform}, and is for ${platformText(now.platform)}; push it for this platform, or correct \`platform\``,
       );
   }
 
-  async function ensureOne(wanted: Wanted, how: Pulling): Promise<void> {
+  /** @returns whether it must be pulled */
+  async function isMissing(wanted: Wanted): Promise<boolean> {
     const { image, platform, users } = wanted;
     const here = await docker.image(image);
-    if (here && isPlatform(platform, here.platform)) return;
-    if (users.every((u) => u.policy.when === 'never')) {
+    if (here && isPlatform(platform, here.platform)) return false;
+    if (users.every((u) => u.policy.when === 'never') && !durable.isOwed(wanted)) {
       const what = here ? `is here for ${platformText(here.platform)} only` : 'is not on this host';
       const message = `image ${image} ${what}, and pull_policy is never; load it with \`docker load\`, or let it be pulled`;
       throw failed('ImageMissing', message);
     }
-    await pull(wanted, here, how);
+    return true;
   }
 
-  async function renewOne(wanted: Wanted, how: Pulling & { asked: boolean }): Promise<void> {
+  /** @returns whether it is due, and the registry has another image */
+  async function isOutdated(wanted: Wanted, asked: boolean): Promise<boolean> {
     const { image, platform, users } = wanted;
     const last = records.askedAt(image, platform);
-    const period = Math.min(...users.map((u) => periodOf(u, how.asked)));
-    if (!isDue(last, period)) return;
+    const due = isDue(last, Math.min(...users.map((u) => periodOf(u, asked))));
+    const isOwed = durable.isOwed(wanted);
+    if (!due && !isOwed) return false;
     const here = await docker.image(image);
-    // What is missing is pulled where a container is to be made of it.
-    if (here === undefined || !isPlatform(platform, here.platform)) return;
-    if (await isCurrent(image, here)) records.setAsked(image, platform, clock.now());
-    else await pull(wanted, here, how);
+    // Other missing images are pulled when a container is created.
+    if (here === undefined) return isOwed;
+    if (!due || !isPlatform(platform, here.platform)) return false;
+    if (!(await isCurrent(image, here))) return true;
+    records.setAsked(image, platform, clock.now());
+    return false;
   }
 
   const isDue = (last: Date | null, seconds: number): boolean =>
     last === null || clock.now().getTime() - last.getTime() >= seconds * 1_000;
 
-  /** Where that cannot be told the pull will, and with a better word why it fails. */
+  /** If the registry cannot be asked, answers false: the pull then reports a better reason. */
   async function isCurrent(image: string, here: ImageInfo): Promise<boolean> {
     try {
       const credential = await credentials.of(registryOf(image), repositoryOf(image));
@@ -127,29 +154,72 @@ export function createImages({ docker, credentials, records, clock }: ImagesOpti
     }
   }
 
+  /** Handles each image once, however many services use it. @param isWanted whether it must be pulled */
+  async function each(
+    uses: readonly Use[],
+    how: Pulling,
+    isWanted: (wanted: Wanted) => Promise<boolean>,
+  ): Promise<Map<ResourceId, AgentError>> {
+    const { signal } = how;
+    const failures = new Map<ResourceId, AgentError>();
+    const all = [...Map.groupBy(uses, keyOf).values()].map((users): Wanted => {
+      const { image = '', platform = '' } = users[0] ?? {};
+      return { image, platform, users };
+    });
+    if (all.length === 0) return failures;
+    const fail = ({ users }: Wanted, thrown: unknown) => {
+      const error = signal.aborted ? failed('Stopped', 'the agent was stopped during a pull') : leftAlone(thrown);
+      for (const { id } of users) failures.set(id, error);
+    };
+    const due = new Set<Wanted>();
+    const look = (some: readonly Wanted[]) =>
+      sideBySide(some, WIDTH, async (wanted) => {
+        try {
+          if (!signal.aborted && (await isWanted(wanted))) due.add(wanted);
+        } catch (thrown) {
+          fail(wanted, thrown);
+        }
+      });
+    const { doubtful = [], rest = [] } = Object.groupBy(all, (one) => (durable.isDoubtful(one) ? 'doubtful' : 'rest'));
+    await look(rest);
+    if (doubtful.length > 0 || due.size > 0) {
+      const failed = await durable.resolve((one) => fetch(one, how, () => undefined), signal);
+      for (const wanted of doubtful) if (failureOf(failed, wanted)) fail(wanted, failureOf(failed, wanted));
+      await look(doubtful.filter((wanted) => failureOf(failed, wanted) === undefined));
+    }
+    const inOrder = all.filter((wanted) => due.has(wanted));
+    const broken = await durable.bring(inOrder, (one, had, came) => pull(one, had, how, came), signal);
+    for (const wanted of all) {
+      const error = failureOf(broken, wanted);
+      if (error !== undefined) fail(wanted, error);
+    }
+    return failures;
+  }
+
   return {
     ensure: (work, how) =>
       each(
         work.filter(makesContainers).flatMap((w) => usesOf(w.want)),
         how,
-        (wanted) => ensureOne(wanted, how),
+        isMissing,
       ),
     async renew(wants, how) {
       const due = wants
         .flatMap(usesOf)
         .filter(({ policy, image }) => ['always', 'refresh'].includes(policy.when) && !isPinned(image));
-      return due.length === 0 ? null : each(due, how, (wanted) => renewOne(wanted, how));
+      return due.length === 0 ? null : each(due, how, (wanted) => isOutdated(wanted, how.asked));
     },
-    tidy(kept, signal) {
-      const names = kept.flatMap(usesOf).map(({ image }) => image);
-      return removeOldImages({ docker, records, kept: new Set(names), signal });
+    async tidy(wants, signal) {
+      const kept = new Set(wants.flatMap(usesOf).map(({ image }) => image));
+      await durable.forgetAllBut(kept);
+      await removeOldImages({ docker, records, kept, signal });
     },
   };
 }
 
 /**
- * The image it runs on, those of what is run before its start, and those that it mounts: these are pulled where they are
- * missing, whatever `pull_policy` says.
+ * The service's image, those of its pre-start hooks, and those that it mounts: the last two are pulled if they are missing,
+ * whatever `pull_policy` says.
  */
 const usesOf = ({ id, spec }: Desired<ServiceSpec>): Use[] => [
   { id, image: spec.image, platform: spec.platform, policy: spec.pullPolicy },
@@ -164,27 +234,6 @@ const MISSING: PullPolicy = { when: 'missing', everySeconds: 0 };
 const periodOf = ({ policy }: Use, asked: boolean): number =>
   policy.when === 'always' ? (asked ? 0 : ALWAYS_SECONDS) : policy.everySeconds;
 
-/** Once an image, however many want it; a few at a time. */
-async function each(
-  uses: readonly Use[],
-  { signal }: Pulling,
-  act: (wanted: Wanted) => Promise<void>,
-): Promise<Map<ResourceId, AgentError>> {
-  const failures = new Map<ResourceId, AgentError>();
-  const groups = Map.groupBy(uses, ({ image, platform }) => `${image} ${platform}`);
-  await sideBySide([...groups.values()], WIDTH, async (users) => {
-    if (signal.aborted) return;
-    const { image = '', platform = '' } = users[0] ?? {};
-    try {
-      await act({ image, platform, users });
-    } catch (thrown) {
-      const error = signal.aborted ? failed('Stopped', 'the agent was stopped during a pull') : leftAlone(thrown);
-      for (const { id } of users) failures.set(id, error);
-    }
-  });
-  return failures;
-}
-
 const failed = (code: ReasonCode, message: string, retryAfterMs = 0) =>
   new AgentError({ code, phase: 'prepare', message, retryAfterMs });
 
@@ -194,7 +243,7 @@ const leftAlone = (thrown: unknown): AgentError => {
   return failed(code, `${message}; what runs is left alone${again}`, retryAfterMs);
 };
 
-/** More of them are an update, and need the image all the same. */
+/** Scaling up is an update, but needs the image as well. */
 const makesContainers = ({ change }: Work<ServiceSpec>): boolean =>
   change.op === 'create' ||
   change.op === 'replace' ||

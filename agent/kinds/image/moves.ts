@@ -1,17 +1,20 @@
-/** Containers whose image is not what their declaration means any more: its tag was moved, or it is of another platform. So for images that they mount. */
+/**
+ * Containers whose image no longer matches their declaration: its tag was moved, or its platform differs. The same for images
+ * that they mount.
+ */
 import type { ServiceSpec } from '../../compose/stack/model.ts';
-import { isPlatform, platformText } from '../../core/image-name.ts';
+import { isPlatform, platformText } from '../../core/names/image-name.ts';
 import type { Desired, Reason } from '../../core/types.ts';
 import type { ContainerSummary, Docker } from '../../system/docker/docker.ts';
 import { idsMounted, imageMounts } from '../docker/image-mounts.ts';
 import { isReplica, PROJECT, SERVICE } from '../docker/labels.ts';
 
-/** Id of a container → why it has to be made anew. */
+/** Id of a container → why it must be recreated. */
 export type Moves = ReadonlyMap<string, readonly Reason[]>;
 
 /**
- * Costs nothing where no tag was moved and no platform is declared: an engine lists a container by the id of its image,
- * instead of the name, as soon as that name stands for another image (or for none).
+ * Costs nothing if no tag was moved and no platform is declared: Docker lists a container with the id of its image, instead
+ * of the name, as soon as that name refers to another image (or to none).
  */
 export async function movedImages(
   docker: Docker,
@@ -38,7 +41,7 @@ export async function movedImages(
   return moves;
 }
 
-/** A container of which nothing was written down is left as it is. */
+/** A container without recorded ids is left as it is. */
 async function ofMounts(docker: Docker, spec: ServiceSpec, { Labels }: ContainerSummary): Promise<Reason[]> {
   const ids = idsMounted(Labels);
   const why: Reason[] = [];
@@ -56,7 +59,7 @@ async function reasons(docker: Docker, spec: ServiceSpec, id: string, moved: boo
   const has = await docker.image(id);
   const now = moved ? await docker.image(spec.image) : undefined;
   const why: Reason[] = [];
-  // An index made anew around the very same image gives another id on some engines, and is no reason.
+  // On some engines, an index that was rebuilt around the same image has another id; that is no reason.
   if (now && now.content !== has?.content)
     why.push({ field: 'image', from: `${spec.image} (${short(id)})`, to: `${spec.image} (${short(now.id)})` });
   if (has && !isPlatform(spec.platform, has.platform))

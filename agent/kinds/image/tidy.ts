@@ -1,6 +1,8 @@
-/** Old images go: those that fairlead itself brought, that nothing runs on or calls by a name of its own, and that nobody may come back to. */
-import { listedName } from '../../core/image-name.ts';
-import type { ImageRecords } from '../../store/images.ts';
+/**
+ * Removes old images: those that fairlead pulled, that no container uses and nobody else tagged, and that no rollback may need.
+ */
+import { listedName } from '../../core/names/image-name.ts';
+import type { ImageRecords } from '../../store/inventory/images.ts';
 import type { Docker } from '../../system/docker/docker.ts';
 import { idsMounted } from '../docker/image-mounts.ts';
 
@@ -12,7 +14,7 @@ export interface TidyOptions {
   signal: AbortSignal;
 }
 
-/** Whatever does not let itself be removed stays, and is tried again the next time. */
+/** An image that cannot be removed stays, and is tried again the next time. */
 export async function removeOldImages({ docker, records, kept, signal }: TidyOptions): Promise<void> {
   const pulled = Map.groupBy(records.pulled(), (p) => p.id);
   if (pulled.size === 0) return;
@@ -25,7 +27,7 @@ export async function removeOldImages({ docker, records, kept, signal }: TidyOpt
     const here = await docker.image(id);
     const ours = new Set(rows.map((row) => listedName(row.name)));
     if (here?.tags.some((tag) => !ours.has(tag))) continue;
-    // By its names first: should somebody give it one of theirs meanwhile, only ours is taken away.
+    // Removes the names first: if somebody tags the image meanwhile, only our names are removed.
     for (const tag of here?.tags ?? []) await docker.removeImage(tag);
     const left = here && (await docker.image(id));
     if (left === undefined || (left.tags.length === 0 && (await docker.removeImage(id)))) records.forget(id);

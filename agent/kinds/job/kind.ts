@@ -10,7 +10,7 @@ export const job: KindDefinition<JobSpec, JobEntry> = {
   declared: { section: 'jobs', exclusive: [], nested: [], locator: (key) => key, render: renderJob },
   provides: jobProvides,
   names: jobNames,
-  // What it comes after is its input.
+  // The resources that it comes after are its inputs.
   edges({ id, spec, after }, all) {
     if (spec.when === 'change') for (const input of after) all.add(input, 'notify', id);
   },

@@ -1,4 +1,4 @@
-/** What a job makes that others name, and what of the host its command names. Pure. */
+/** The names that a job provides to others, and the names that its command uses. Pure. */
 import type { Named } from '../../core/kind.ts';
 import type { JobSpec } from './spec.ts';
 
@@ -7,7 +7,7 @@ const ACCOUNT = /\b(useradd|adduser|groupadd|addgroup)\s+([^;&|\n]*?)(?=\s*(?:[;
 const ADDRESS = /\bip\s+(?:-\d\s+)?addr(?:ess)?\s+(?:add|replace)\s+([0-9a-fA-F.:]+)/g;
 const NAME = /^[a-z_][a-z0-9_-]*\$?$/i;
 
-/** Users, groups and addresses that its command adds. */
+/** Users, groups and addresses that its command creates. */
 export function jobProvides({ run }: JobSpec): string[] {
   const line = run.join(' ');
   const accounts = [...line.matchAll(ACCOUNT)].flatMap(([, program = '', words = '']) => {
@@ -23,7 +23,7 @@ export function jobProvides({ run }: JobSpec): string[] {
   return [...new Set([...accounts, ...addresses])];
 }
 
-/** Its program, files among its arguments, where it runs and as whom. */
+/** Its program, files among its arguments, its directory, and its user. */
 export function jobNames({ run, unless = [], cwd, user }: JobSpec): Named[] {
   const paths = [...run, ...unless, cwd].filter((word) => /^\/[^*?\s]+$/.test(word));
   const accounts = /^(root|\d+)$/.test(user) ? [] : [`user:${user}`];

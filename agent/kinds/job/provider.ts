@@ -1,7 +1,7 @@
-/** Jobs: commands that run when their inputs change. Each runs in a transient unit of its own, outside the agent's limits. */
+/** Jobs: commands that run when their inputs change. Each runs in its own transient unit, outside the agent's limits. */
 
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
-import { withoutCredentials } from '../../core/credentials.ts';
+import { withoutCredentials } from '../../core/credentials/credentials.ts';
 import { eachWork } from '../../core/each.ts';
 import { TRY_AGAIN } from '../../core/exit-codes.ts';
 import type { Provider, Work } from '../../core/provider.ts';
@@ -11,27 +11,27 @@ import type { Exec, ExecResult } from '../../system/exec.ts';
 import type { JobSpec } from './spec.ts';
 
 export interface JobFact {
-  /** What `unless` said, where it was asked: the job need not run. */
+  /** The result of `unless`, if it was run: true if the job need not run. */
   satisfied: boolean | null;
 }
 
 export interface JobProviderOptions {
   exec: Exec;
-  /** Takes secrets out of what a job printed. */
+  /** Removes secrets from the output of a job. */
   redact(text: string): string;
 }
 
-/** Most of a job's output that history keeps: its end, which says how it ended. */
+/** Maximum length of a job's output in history; the end is kept, because it says how the job ended. */
 const KEPT_OUTPUT = 4_096;
 const SHOWN_LINES = 6;
 const UNLESS_TIMEOUT_MS = 60_000;
-/** Between SIGTERM and SIGKILL. */
+/** Seconds between SIGTERM and SIGKILL. */
 const STOP_SECONDS = 5;
 
 type Report = Work['report'];
 
 export function createJobProvider({ exec, redact }: JobProviderOptions): Provider<JobSpec, JobFact> {
-  /** @returns `unknown` where `unless` says that it cannot tell now */
+  /** @returns `unknown` if `unless` reports that it cannot decide now */
   const needless = async (spec: JobSpec, signal: AbortSignal): Promise<boolean | 'unknown'> => {
     if (spec.unless === undefined) return false;
     const timeoutMs = Math.min(spec.timeoutMs, UNLESS_TIMEOUT_MS);
@@ -63,7 +63,7 @@ export function createJobProvider({ exec, redact }: JobProviderOptions): Provide
       message: `\`${spec.run.join(' ')}\` ${how}${lines ? `; it said: ${lines.slice(-1_000)}` : ''}`,
     });
   };
-  /** Run in this run: a changed input of the same run asks for nothing more. */
+  /** Jobs that ran in this run: a changed input of the same run does not run them again. */
   const fresh = new Set<string>();
   return {
     kind: 'job',
@@ -77,7 +77,7 @@ export function createJobProvider({ exec, redact }: JobProviderOptions): Provide
       fresh.clear();
       for (const id of ids) {
         const spec = wants?.get(id)?.spec;
-        // One that is declared no longer has left nothing behind.
+        // A job that is no longer declared leaves nothing behind.
         if (spec === undefined) continue;
         const asks = spec.when === 'always' && spec.unless !== undefined;
         seen.set(id, { fact: { satisfied: asks ? (await needless(spec, signal)) === true : null } });
@@ -102,7 +102,7 @@ const undecided = ({ id, spec }: Desired<JobSpec>) =>
     code: 'TemporaryFailure',
     phase: 'apply',
     resource: id,
-    message: `whether the job is needed cannot be told now: \`${spec.unless?.join(' ')}\`, its \`unless\`, ended with exit status ${TRY_AGAIN} or did not end in time; it is asked again`,
+    message: `cannot decide now whether the job is needed: \`${spec.unless?.join(' ')}\`, its \`unless\`, ended with exit status ${TRY_AGAIN} or did not end in time; it is run again later`,
   });
 
 /** USER and GROUP of systemd.exec(5), "Process Exit Codes". */
@@ -112,7 +112,7 @@ function codeOf({ late, code }: UnitResult): ReasonCode {
   return code === 216 || code === 217 ? 'UnknownOwner' : 'JobFailed';
 }
 
-/** Pure. The inventory alone knows whether a job has run. */
+/** Pure. Only the inventory knows whether a job has run. */
 function diff({ spec, hash }: Desired<JobSpec>, seen: Seen<JobFact> | undefined): Change {
   const ran = seen?.mark?.hash ?? null;
   const because = (field: string, from: string): Change => {
@@ -126,14 +126,14 @@ function diff({ spec, hash }: Desired<JobSpec>, seen: Seen<JobFact> | undefined)
 }
 
 interface UnitResult extends ExecResult {
-  /** It was stopped because its time was up. */
+  /** It was stopped because it exceeded its time limit. */
   late: boolean;
 }
 
 /**
- * systemd-run(1): a cgroup of its own, so that all it started can be stopped; a clean environment; output by pipe.
- * A unit left over by an agent that was killed is stopped first: never two at once.
- * @param name `job-NAME` or `unless-NAME`, so that no job has the unit of another one's condition
+ * Runs systemd-run(1): with its own cgroup, so that every process it starts can be stopped; with a clean environment; output by
+ * pipe. A unit that a killed agent left is stopped first, so that two never run at once.
+ * @param name `job-NAME` or `unless-NAME`, so that a job and a condition never share a unit name
  */
 async function runUnit(
   exec: Exec,
@@ -150,7 +150,7 @@ async function runUnit(
     `WorkingDirectory=${spec.cwd}`,
     `TimeoutStopSec=${STOP_SECONDS}`,
     'KillMode=control-group',
-    // Should the agent itself be gone by then.
+    // A limit in case the agent itself dies meanwhile.
     `RuntimeMaxSec=${Math.ceil(spec.timeoutMs / 1_000) + 30}`,
   ];
   const environment = { LANG: 'C.UTF-8', ...spec.env };
@@ -168,12 +168,12 @@ async function runUnit(
         ...[`--description=fairlead ${name}`, ...properties.flatMap((p) => ['-p', p])],
         ...Object.entries(environment).map(([key, value]) => `--setenv=${key}=${value}`),
         '--',
-        // systemd would put variables in.
+        // systemd would expand variables.
         ...argv.map((arg) => arg.replaceAll('$', '$$$$')),
       ],
       { timeoutMs: spec.timeoutMs + (STOP_SECONDS + 25) * 1_000 },
     );
-    // Being stopped counts as a clean end with systemd.
+    // systemd reports a stopped unit as a clean exit.
     const stopped = late || signal.aborted;
     return { ...result, code: stopped && result.code === 0 ? 1 : result.code, late };
   } finally {

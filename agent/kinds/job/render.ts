@@ -2,8 +2,8 @@
 
 import { durationMs } from '../../../manifests-schema/duration.ts';
 import type { JobEntry } from '../../../manifests-schema/kinds/job.ts';
-import { isName } from '../../core/entry-name.ts';
 import type { RenderContext, Rendered } from '../../core/kind.ts';
+import { isName } from '../../core/names/entry-name.ts';
 import type { JobSpec } from './spec.ts';
 
 export function renderJob(entry: JobEntry, context: RenderContext): Rendered {

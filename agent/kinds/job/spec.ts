@@ -9,6 +9,6 @@ export interface JobSpec {
   /** Name or numeric id. */
   user: string;
   timeoutMs: number;
-  /** Whether it runs on the way back to an earlier commit. */
+  /** Whether a rollback to an earlier commit runs it. */
   onRollback: 'skip' | 'run';
 }

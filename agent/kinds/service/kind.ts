@@ -12,7 +12,7 @@ export const service: KindDefinition<ServiceSpec> = {
   traits: {
     observing: 'free',
     drifts: true,
-    // Containers that end are told with their exit codes, and `max_failure_ratio` lets some.
+    // Health reports containers that end with their exit codes, and `max_failure_ratio` tolerates some.
     toldByHealth: ['state'],
     confirm: 'durable',
     harmlessWhenNew: false,

@@ -1,4 +1,4 @@
-/** What is remembered of services and cannot be seen on their containers: which they were, and what has completed. */
+/** Records about services that their containers do not show: which containers they had, and which completed. */
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { Records } from '../../store/records.ts';
@@ -7,18 +7,18 @@ import { isCompleted, type Memory, type ServiceFact } from '../container/fact.ts
 import { HASH } from '../docker/labels.ts';
 
 export interface ServiceMemory extends Memory {
-  /** A look found this, and nothing is to be done about it if `isRight`. */
+  /** A run observed this fact; if `isRight`, nothing needs to be changed. */
   saw(want: Desired<ServiceSpec>, fact: ServiceFact, options: { isRight: boolean }): void;
-  /** These containers are about to be changed for it. */
+  /** These containers are about to be changed for the service. */
   takes(id: ResourceId, fact: ServiceFact | undefined): void;
-  /** It is gone for good. */
+  /** The service was removed for good. */
   forget(id: ResourceId): void;
 }
 
 interface Kept {
-  /** Ids. */
+  /** Ids of its containers. */
   containers?: readonly string[];
-  /** Numbers of containers that came to their end by themselves, and the hash of the declaration under which they did. */
+  /** Numbers of containers that ended by themselves, and the hash of their declaration. */
   completed?: { hash: string; numbers: readonly number[] };
 }
 
@@ -37,7 +37,7 @@ export function createServiceMemory({ clock, records, owned }: MemoryOptions): S
     try {
       records.set(keyOf(id), isEmpty ? undefined : { containers, ...(completed ? { completed } : {}) });
     } catch {
-      // A full disk must not keep what runs from being looked after: the next look tries again.
+      // A full disk must not stop the care of running services: the next observation tries again.
     }
   };
   return {
@@ -54,7 +54,7 @@ export function createServiceMemory({ clock, records, owned }: MemoryOptions): S
       return completed && (hash === undefined || completed.hash === hash) ? completed.numbers : [];
     },
     saw(want, fact, { isRight }) {
-      // What matches is about to be adopted.
+      // A service that matches is about to be adopted.
       if (!owned(want.id) && !isRight) return;
       const before = kept(want.id);
       const completed = isRight ? completedIn(want, fact, before.completed) : before.completed;
@@ -68,11 +68,11 @@ export function createServiceMemory({ clock, records, owned }: MemoryOptions): S
   };
 }
 
-/** Those that carry no label of ours: the others say themselves whose they are. */
+/** Ids of containers without a label of fairlead; the others name their service themselves. */
 const foreignIn = ({ replicas, parked }: ServiceFact): string[] =>
   [...replicas, ...parked].filter(({ info }) => info.Config.Labels?.[HASH] === undefined).map(({ info }) => info.Id);
 
-/** What is missing now counts as it did before; what is there counts as it is. */
+/** Missing containers keep their recorded state; existing ones are judged as they are. */
 function completedIn(
   { spec, hash }: Desired<ServiceSpec>,
   fact: ServiceFact,

@@ -1,9 +1,9 @@
-/** What a service is known by on its host, and what of the host it names. Pure. */
+/** The names that a service provides on its host, and the names that it uses. Pure. */
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Named } from '../../core/kind.ts';
 import { memberOf } from '../container/fact.ts';
 
-/** Networks of the engine itself, which no stack makes. */
+/** Networks that Docker itself has, and no stack creates. */
 const OF_THE_ENGINE = ['', 'default', 'bridge', 'host', 'none'];
 const ANY_ADDRESS = ['', '0.0.0.0', '::'];
 
@@ -19,7 +19,7 @@ export function provides(spec: ServiceSpec): string[] {
   return [...new Set([...containers, ...ports, ...addresses.map((address) => `address:${address}`)])];
 }
 
-/** Networks, volumes and containers by name, whoever makes them; paths; addresses that its ports are published at. */
+/** Networks, volumes and containers by name, whoever creates them; paths; addresses at which its ports are published. */
 export function names(spec: ServiceSpec): Named[] {
   const { networkMode, pidMode, ipcMode, volumesFrom, externalLinks, networks, mounts, ports } = spec;
   const shared = [networkMode, pidMode, ipcMode, ...volumesFrom]
@@ -28,7 +28,7 @@ export function names(spec: ServiceSpec): Named[] {
   const linked = externalLinks.map((link) => ({ name: `container:${link.split(':')[0]}` }));
   const isNetwork = !networkMode.includes(':') && !OF_THE_ENGINE.includes(networkMode);
   const attached = [...networks.map(({ name }) => name), ...(isNetwork ? [networkMode] : [])];
-  // One without containers is attached to nothing.
+  // A service without containers is attached to nothing.
   const isAttached = spec.replicas > 0 ? { attached: true as const } : {};
   const volumes = mounts.filter((mount) => mount.type === 'volume' && mount.source !== '');
   const binds = mounts.filter((mount) => mount.type === 'bind');

@@ -1,10 +1,10 @@
-/** Whether a new container can run beside the one whose place it takes. Pure. */
+/** Whether a new container can run beside the one that it replaces. Pure. */
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import { ANONYMOUS, type Replica } from '../container/fact.ts';
 
-/** Why `order: start-first` is not done, in a few words; null where it is done, or nobody asks for it. */
+/** Why `order: start-first` is not possible, in a few words; null if it is possible, or not requested. */
 export function whyStopFirst(spec: ServiceSpec, { info }: Replica): string | null {
-  // What does not run cannot be kept running.
+  // A stopped container cannot be kept running.
   if (spec.update.order !== 'start-first' || !info.State.Running) return null;
   for (const { published } of spec.ports) {
     const [first = '', last = first] = published.split('-').map(Number);

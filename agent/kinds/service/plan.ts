@@ -1,4 +1,4 @@
-/** What is to be done with each container of a service, and why. Pure. */
+/** Plans the work on each container of a service, with reasons. Pure. */
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import type { Change, Desired, Reason, Seen } from '../../core/types.ts';
 import type { ContainerInfo } from '../../system/docker/docker.ts';
@@ -25,21 +25,21 @@ interface Because {
 type Surroundings = Pick<ServiceFact, 'peers' | 'moves' | 'discards'>;
 
 export interface Roll {
-  /** Changed while they run, or started. */
+  /** Containers that are changed while they run, or started. */
   live: readonly Because[];
-  /** Made anew. */
+  /** Containers that are recreated. */
   replace: readonly Because[];
-  /** Set aside by a replacement that was cut off, and still right: they come back. */
+  /** Containers that an interrupted replacement set aside, and that match the declaration: they are put back. */
   back: readonly Replica[];
-  /** Numbers of which there is no container. */
+  /** Numbers without a container. */
   missing: readonly number[];
-  /** More than there are to be: the highest numbers. */
+  /** Superfluous containers: those with the highest numbers. */
   extra: readonly Replica[];
-  /** Of changes that are over, or were given up. */
+  /** Leftovers of changes that ended or were abandoned. */
   leftovers: readonly Replica[];
 }
 
-/** Of these a container may be left behind by another one's replacement. */
+/** Fields through which a container may still refer to a replaced one. */
 const FOLLOWS = ['network_mode', 'pid', 'ipc'];
 const INTERRUPTED = 'set aside by an interrupted replacement';
 
@@ -48,7 +48,7 @@ export function diff(want: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undef
   const missing: Reason = { field: 'container', from: 'missing', to: 'running' };
   if (seen === undefined) return spec.replicas === 0 ? { op: 'none' } : { op: 'create', why: [missing] };
   const { fact, mark } = seen;
-  // What was as declared and differs now is what somebody is at work on: that is looked at again when they are done.
+  // Somebody is working on a service that matched before: it is observed again when they are done.
   if (fact.underway !== null && mark?.hash === want.hash) return NOTHING;
   const roll = rollOf(want, fact);
   const anew = roll.replace.flatMap((r) => r.why);
@@ -70,7 +70,7 @@ export function diff(want: Desired<ServiceSpec>, seen: Seen<ServiceFact> | undef
   return { op: has === 0 && roll.missing.length > 0 ? 'create' : 'update', why };
 }
 
-/** Remembers what matched: the same container, declaration and surroundings need no second comparison. */
+/** Caches matches: the same container, declaration and surroundings need no second comparison. */
 export function createServiceDiff(): typeof diff {
   const matched = new WeakMap<
     ContainerInfo,
@@ -99,13 +99,13 @@ export function createServiceDiff(): typeof diff {
 
 const NOTHING: Change = { op: 'none' };
 
-/** As many containers as are to be, nothing beside them, and no image that moved. */
+/** The service has the declared number of containers, no others beside them, and no image that moved. */
 const isPlain = (spec: ServiceSpec, { replicas, parked, fresh, failed, leftHooks, moves }: ServiceFact): boolean =>
   replicas.length === spec.replicas &&
   parked.length + fresh.length + failed.length + leftHooks.length === 0 &&
   !(moves.size > 0 && replicas.some(({ info }) => moves.has(info.Id)));
 
-/** Why the new ones are not started first, where that is asked for. */
+/** Why the new containers do not start first although that was requested. */
 const order = (spec: ServiceSpec, { replace }: Roll): Reason[] => {
   const why = replace.map(({ replica }) => whyStopFirst(spec, replica)).find((reason) => reason !== null);
   return why ? [{ field: 'order', from: 'start-first', to: `stop-first: ${why}` }] : [];
@@ -123,17 +123,17 @@ export function rollOf(want: Desired<ServiceSpec>, fact: ServiceFact): Roll {
   const aside = free.flatMap((n) => parked.get(n) ?? []);
   const judged = kept.map((replica) => ({ replica, why: [...whyOf(want, replica, fact), ...dead(replica)] }));
   const isAnew = ({ why }: Because) => why.some((reason) => !isLive(reason));
-  // What was refused is not tried again, and what runs in its place is kept running.
+  // A refused declaration is not tried again, and its predecessor is kept running.
   const live = refused ? kept.map((replica) => ({ replica, why: [] })) : judged.filter((j) => !isAnew(j));
   const back = aside.filter((r) => refused || isRight(want, r, fact));
-  /** It is what the declaration asks for, and what took its place is not. */
+  /** Whether it matches the declaration and its successor does not. */
   const comesBack = (r: Replica) =>
     judged.some((j) => j.replica.number === r.number && isAnew(j)) && isRight(want, r, fact);
   return {
     live: live
       .map(({ replica, why }) => ({ replica, why: [...why, ...stopped(spec, replica)] }))
       .filter((l) => l.why.length > 0),
-    // What does not run at all comes first.
+    // Containers that do not run come first.
     replace: [
       ...aside
         .filter((r) => !back.includes(r))
@@ -150,7 +150,7 @@ export function rollOf(want: Desired<ServiceSpec>, fact: ServiceFact): Roll {
   };
 }
 
-/** What was set aside is not needed any more: what came in its place is well, or its number is gone. */
+/** Whether a container that was set aside is no longer needed: its successor is well, or its number is gone. */
 function isDone(spec: ServiceSpec, parked: Replica, kept: readonly Replica[]): boolean {
   const successor = kept.find((r) => r.number === parked.number);
   return successor === undefined || replicaHealth(spec, successor).state === 'ok';
@@ -165,7 +165,7 @@ function others(want: Desired<ServiceSpec>, fact: ServiceFact, judged: readonly 
   ];
 }
 
-/** Where one container differs from the declaration. */
+/** The differences between one container and the declaration. */
 export function whyOf(
   want: Desired<ServiceSpec>,
   replica: Replica,
@@ -173,7 +173,7 @@ export function whyOf(
 ): Reason[] {
   const { info, image } = replica;
   const spec = memberOf(want.spec, replica.number);
-  // What was made from this very declaration differs only where somebody changed it since.
+  // A container of this very declaration differs only if somebody changed it.
   const own = info.Config.Labels?.[HASH] === want.hash;
   const why = [
     ...nameDifference(spec, info),
@@ -184,11 +184,11 @@ export function whyOf(
   return [...why, ...moved.filter((move) => !why.some((reason) => reason.field === move.field))];
 }
 
-/** What was set aside is what the declaration asks for. */
+/** Whether the container matches the declaration, except for live settings. */
 export const isRight = (want: Desired<ServiceSpec>, replica: Replica, fact: Surroundings): boolean =>
   whyOf(want, replica, fact).every(isLive);
 
-/** A removal that was not done to its end left it: it can be neither started nor renamed. */
+/** A removal that did not finish left it: it can be neither started nor renamed. */
 const dead = ({ info }: Replica): Reason[] =>
   info.State.Status === 'dead' ? [{ field: 'container', from: 'dead', to: 'running' }] : [];
 
@@ -199,12 +199,12 @@ function stopped(spec: ServiceSpec, replica: Replica): Reason[] {
   return [{ field: 'state', from, to: 'running' }];
 }
 
-/** Alike in several containers, told once. */
+/** Reasons that several containers share are reported once. */
 const distinct = (why: readonly Reason[]): Reason[] => [
   ...new Map(why.map((reason) => [JSON.stringify(reason), reason])).values(),
 ];
 
-/** Somebody else started it and it differs: an operator decides (docs/compose.md, "What runs already"). */
+/** Somebody else started it and it differs: an operator decides (docs/compose.md, "Adopting a running stack"). */
 export function hold(
   { spec, id }: Desired<ServiceSpec>,
   seen: Seen<ServiceFact> | undefined,
@@ -218,7 +218,7 @@ export function hold(
   return `${names} ${foreign.length > 1 ? 'were' : 'was'} not started by fairlead and ${foreign.length > 1 ? 'differ' : 'differs'} from ${id} in ${fields}; ${change.why.some((r) => r.field === 'volumes') ? elsewhere(spec, foreign) : ''}set x-fairlead.adopt: recreate, or run \`fairlead sync --adopt\``;
 }
 
-/** What was started from another directory mounts that one's files. */
+/** A container that was started from another directory mounts files of that directory. */
 function elsewhere({ projectDir }: ServiceSpec, foreign: readonly Replica[]): string {
   const [directory = ''] = foreign.flatMap(({ info }) => info.Config.Labels?.[WORKING_DIR] ?? []);
   return directory === '' || directory === projectDir

@@ -1,10 +1,10 @@
-/** Services: one or more containers each, made from the declaration, never from what is there. */
+/** Services: one or more containers each, created from the declaration, never from an existing container. */
 
 import type { ServiceSpec } from '../../compose/stack/model.ts';
 import { eachWork } from '../../core/each.ts';
 import { kindOf } from '../../core/id.ts';
+import { isOutage } from '../../core/plan/target.ts';
 import type { Health, Provider, Work } from '../../core/provider.ts';
-import { isOutage } from '../../core/target.ts';
 import type { Desired, ResourceId, Seen } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -19,42 +19,42 @@ import { hooksOf, runPostStart, runPreStop } from '../container/hooks.ts';
 import { listingOf } from '../container/listing.ts';
 import type { Peer } from '../container/request.ts';
 import { stopSeconds } from '../container/request.ts';
-import { refuseWhatIsTooNew, serviceNeeds } from '../docker/engine-version.ts';
+import { refuseTooNew, serviceNeeds } from '../docker/engine-version.ts';
 import type { Inspections } from '../docker/inspections.ts';
 import type { Images } from '../image/images.ts';
 import { movedImages } from '../image/moves.ts';
-import { waitForDependencies } from './depends.ts';
-import type { AdoptedDirectories } from './directories.ts';
-import { leftBehind, memoOf } from './left-behind.ts';
+import { waitForDependencies } from './act/depends.ts';
+import { removeServices } from './act/remove.ts';
+import { takeBack } from './act/replace.ts';
+import { rollOut } from './act/roll.ts';
+import { demandWell } from './act/settle.ts';
+import { refuseTaken, type TakenOptions } from './act/taken.ts';
+import type { AdoptedDirectories } from './data/directories.ts';
+import { leftBehind, memoOf } from './data/left-behind.ts';
+import { yieldsTo } from './data/shared-places.ts';
 import type { ServiceMemory } from './memory.ts';
 import { createServiceDiff, hold } from './plan.ts';
-import { removeServices } from './remove.ts';
-import { takeBack } from './replace.ts';
-import { rollOut } from './roll.ts';
-import { demandWell } from './settle.ts';
-import { yieldsTo } from './shared-places.ts';
 import { describe } from './summary.ts';
-import { refuseWhatIsTaken, type TakenOptions } from './taken.ts';
 
 export interface ServiceProviderOptions {
   docker: Docker;
   images: Images;
   clock: Clock;
   inspections: Inspections;
-  /** A process of the host holds an address of its own: a connection, or a socket bound to it. */
+  /** Whether a process of the host has its own address: a connection, or a socket bound to it. */
   holdsAddress(pid: number): Promise<boolean>;
   memory: ServiceMemory;
   lookAt: LookAtPlace;
   /** See `replacedMounts`. */
   replacedMounts(pid: number): Promise<string[]>;
   directories: AdoptedDirectories;
-  /** Who has names and ports; left out where that is found out by trying. */
+  /** Finds the owners of names and ports; if left out, a conflict only shows as an error of Docker. */
   taken?: TakenOptions;
-  /** Hears what containers can write; left out where nobody keeps it. */
+  /** Receives the host paths that containers can write; left out if nobody records it. */
   exposures?: Pick<Exposures, 'add'>;
 }
 
-/** Between two looks at what somebody else is at work on. */
+/** Pause between two observations of a service that somebody else is changing. */
 const CALM_MS = 500;
 
 export function createServiceProvider(options: ServiceProviderOptions): Provider<ServiceSpec, ServiceFact> {
@@ -70,7 +70,7 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     const { id, hash, spec } = want;
     return observeService({ docker, clock, listing: listingOf(all), id, moves, discards, hash, spec, memory });
   };
-  /** What somebody else has begun with its containers goes on first, within a bound. */
+  /** Waits, within a limit, until somebody else has finished changing the containers. */
   const whenCalm = async (want: Desired<ServiceSpec>, fact: ServiceFact | undefined, signal: AbortSignal) => {
     let now = fact;
     while (now?.underway && !signal.aborted) {
@@ -79,7 +79,7 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     }
     return now;
   };
-  /** A container that the plan saw may have made way since, for a volume that was recreated. */
+  /** The containers of the plan that still exist: one may have been removed since, for a volume that was recreated. */
   const asItIs = async (want: Desired<ServiceSpec>, seen: ServiceFact | undefined) => {
     if (seen === undefined) return undefined;
     const there = new Set((await docker.containers()).map(({ Id }) => Id));
@@ -109,7 +109,7 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     doubts: (work, around) => leftBehind(work, around, { docker, lookAt: options.lookAt }),
     async observe(ids, _signal, wants) {
       const declared = ids.flatMap((id) => wants?.get(id) ?? []);
-      // Known also while the engine is away: files are written without it.
+      // Recorded before Docker is asked, because files are also written while it is down.
       options.exposures?.add(declared.flatMap(({ spec }) => writableSources(spec)));
       const all = await docker.containers();
       const moves = await movedImages(docker, all, declared);
@@ -133,9 +133,9 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     },
     renew: (wants, how) => images.renew(wants, how),
     async prepare(work, signal, tell) {
-      const failures = new Map(await refuseWhatIsTooNew(docker, work, serviceNeeds));
+      const failures = new Map(await refuseTooNew(docker, work, serviceNeeds));
       if (options.taken)
-        for (const [id, error] of await refuseWhatIsTaken(docker, options.taken, work)) failures.set(id, error);
+        for (const [id, error] of await refuseTaken(docker, options.taken, work)) failures.set(id, error);
       const able = work.filter((w) => !failures.has(w.want.id));
       return new Map([...failures, ...(await images.ensure(able, { signal, tell }))]);
     },
@@ -168,13 +168,14 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     async refresh(want, signal, verb = 'restart', report, sources = []) {
       const tools = toolsFor(report);
       const fact = await look(want);
-      // It may have lost what it depends on: the container whose namespaces it shares, a network, a volume it had to make way for.
+      // It may have lost something that it depends on: the container whose namespaces it shares, a network, or itself for a
+      // volume that was recreated.
       const { op } = diff(want, fact && { fact });
       if (op !== 'none') await rollOut(tools, want, fact, signal);
       if (fact === undefined || op === 'replace') return;
       const running = fact.replicas.slice(0, want.spec.replicas);
       if (verb === 'reload') {
-        // A network or volume that was made anew asks for no more than what is done already.
+        // A recreated network or volume needs no more than was done already.
         const name = sources.some((id) => !['network', 'volume'].includes(kindOf(id))) ? want.spec.signal : undefined;
         if (name !== undefined) for (const { info } of running) await docker.signal(info.Id, name);
         return;

@@ -1,8 +1,8 @@
-/** A container as a person wants to see it: one screen, not the engine's whole answer. Pure. */
+/** A short description of a container for people: one screen instead of Docker's whole answer. Pure. */
 import type { ContainerInfo } from '../../system/docker/docker.ts';
 import { nameOf, type ServiceFact } from '../container/fact.ts';
 
-/** One container as it is, several as a list. */
+/** One container as an object, several as a list. */
 export function describe({ replicas, parked, fresh, failed }: ServiceFact): object {
   const all = replicas.map(({ info, log }) => ({ ...summary(info), ...(log ? { log } : {}) }));
   const aside = [...parked, ...fresh, ...failed].map(({ info }) => nameOf(info));

@@ -1,4 +1,4 @@
-/** Hears of containers, networks and volumes from the engine's events. */
+/** Watches containers, networks and volumes through the Docker engine's events. */
 import type { NetworkSpec, ServiceSpec, VolumeSpec } from '../../compose/stack/model.ts';
 import type { Watcher } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
@@ -14,7 +14,7 @@ export interface EngineWatcherOptions {
   log: Log;
 }
 
-/** Left out are attach, exec (every healthcheck is three of them), top, resize and the like: they change nothing. */
+/** Left out are attach, exec (every healthcheck causes three), top, resize and the like, which change nothing. */
 const FILTERS = {
   type: ['container', 'network', 'volume'],
   event: [
@@ -26,7 +26,7 @@ const FILTERS = {
 export function createEngineWatcher({ events, inspections, log }: EngineWatcherOptions): Watcher {
   let hint: (id: ResourceId | '*') => void = () => undefined;
   let known: Known = index([]);
-  /** Whose a container is, by its id: events of networks name it so. */
+  /** Container id → owning resource. Network events identify containers only by id. */
   const owners = new Map<string, ResourceId>();
   const note = (id: string, labels: Record<string, string>) => {
     const owner = ownerOf(labels);
@@ -67,15 +67,15 @@ export function createEngineWatcher({ events, inspections, log }: EngineWatcherO
 
 interface Known {
   ids: ReadonlySet<ResourceId>;
-  /** Name on the engine → who is declared by it. */
+  /** Name in Docker → resource that declares it. */
   networks: ReadonlyMap<string, ResourceId>;
   volumes: ReadonlyMap<string, ResourceId>;
-  /** Name of a network → the services that are to be in it. */
+  /** Name of a network → the services that should be attached to it. */
   members: ReadonlyMap<string, readonly ResourceId[]>;
   containers: ReadonlyMap<string, ResourceId>;
 }
 
-/** Events of networks and volumes carry names, and no labels. */
+/** Events of networks and volumes contain names, but no labels. */
 export function index(resources: readonly Desired[]): Known {
   const of = <S>(kind: string) => resources.filter((r): r is Desired<S> => r.id.startsWith(`${kind}:`));
   const services = of<ServiceSpec>('service');
@@ -98,7 +98,7 @@ export function index(resources: readonly Desired[]): Known {
 const ownerOf = (labels: Record<string, string>): ResourceId | undefined =>
   labels[PROJECT] === undefined ? undefined : `service:${labels[PROJECT]}/${labels[SERVICE] ?? ''}`;
 
-/** The managed resources that an event is about. Pure. @param owners container id → whose it is, as far as that is known */
+/** The managed resources that an event concerns. Pure. @param owners container id → owning resource, as far as known */
 export function concerned(
   known: Known,
   owners: ReadonlyMap<string, ResourceId>,
@@ -110,7 +110,7 @@ export function concerned(
   if (type === 'network') {
     const network = known.networks.get(name);
     const members = known.members.get(name) ?? [];
-    // Every container that starts or stops comes to or goes from its networks: the network itself is as it was.
+    // Every container that starts or stops connects to or disconnects from its networks; the network itself did not change.
     const moved = action === 'connect' || action === 'disconnect';
     const owner = owners.get(attributes.container ?? '');
     if (moved && owner) return members.filter((id) => id === owner);

@@ -4,24 +4,27 @@ import type { KindDefinition, RenderContext, Rendered } from '../../core/kind.ts
 import type { Change, Desired, Reason, Seen } from '../../core/types.ts';
 
 export interface SysctlSpec {
-  /** In the form with dots, e.g. `net.ipv4.ip_forward`; a dot within a part of it is a slash, as in `net.ipv4.conf.eth0/100.forwarding`. */
+  /**
+   * With dots, e.g. `net.ipv4.ip_forward`; a dot within a component is written as a slash, as in
+   * `net.ipv4.conf.eth0/100.forwarding`.
+   */
   name: string;
-  /** As declared, without blanks around it. */
+  /** As declared, without surrounding blanks. */
   value: string;
 }
 
 export interface SysctlFact {
-  /** What the kernel has; null if it has no such setting, or if there is no kernel to ask. */
+  /** The kernel's value; null if it has no such setting, or if there is no kernel to ask. */
   value: string | null;
-  /** What fairlead's file sets at the next boot; null if that is nothing. */
+  /** The value that fairlead's file sets at the next boot; null if it sets none. */
   kept: string | null;
-  /** A file that sets another value after fairlead's. */
+  /** A file that sets another value after fairlead's file. */
   overridden?: Override;
-  /** Why the kernel does not say what it has. */
+  /** Why the kernel's value cannot be read. */
   problem?: string;
 }
 
-/** The file that keeps them over a reboot. */
+/** The file that sets the values again after a reboot. */
 export const SYSCTL_FILE = '/etc/sysctl.d/zz-fairlead.conf';
 
 export const sysctl: KindDefinition<SysctlSpec, { value: SysctlEntry }> = {
@@ -34,7 +37,7 @@ export const sysctl: KindDefinition<SysctlSpec, { value: SysctlEntry }> = {
     locator: nameOf,
     render,
   },
-  // All of them lie in one file, which a purge of its directory must leave.
+  // All settings share one file, which a purge of its directory must keep.
   paths: () => [SYSCTL_FILE],
   traits: {
     observing: 'free',
@@ -48,10 +51,10 @@ export const sysctl: KindDefinition<SysctlSpec, { value: SysctlEntry }> = {
   },
 };
 
-/** sysctl.d(5) swaps dots and slashes if the first separator is a dot, and leaves all as they are if it is a slash. */
+/** sysctl.d(5) swaps dots and slashes if the first separator is a dot, and changes nothing if it is a slash. */
 const swapped = (name: string): string => name.replace(/[./]/g, (separator) => (separator === '.' ? '/' : '.'));
 
-/** The name in the form with dots, whichever of the two forms it has. */
+/** The name in the form with dots, from either form. */
 export function nameOf(written: string): string {
   return /[./]/.exec(written)?.[0] === '/' ? swapped(written) : written;
 }
@@ -72,7 +75,7 @@ function render({ value }: { value: SysctlEntry }, context: RenderContext): Rend
 
 const fieldsOf = (value: string): string[] => value.trim().split(/\s+/);
 
-/** A whole number as the kernel reads it: decimal, hexadecimal after 0x, octal after 0. null if it is none. */
+/** An integer as the kernel parses it: decimal, hexadecimal after 0x, octal after 0. null if it is none. */
 function numberOf(field: string): bigint | null {
   const [, sign, digits = ''] = /^(-?)(0x[0-9a-f]+|\d+)$/i.exec(field) ?? [];
   if (sign === undefined) return null;
@@ -82,8 +85,8 @@ function numberOf(field: string): bigint | null {
 }
 
 /**
- * Whether the kernel has what was declared. Fields are compared, whatever blanks are between them, and numbers by their
- * size. If fewer numbers are declared than a setting has, as for `kernel.printk`, the kernel sets the first ones.
+ * Whether the kernel has the declared value. Blanks between fields are ignored, and numbers are compared by value. If fewer
+ * numbers are declared than a setting has, as for `kernel.printk`, the kernel sets the first ones.
  */
 export function isSame(declared: string, actual: string): boolean {
   const want = fieldsOf(declared);
@@ -96,7 +99,10 @@ export function isSame(declared: string, actual: string): boolean {
   return same && (want.length === have.length || (areNumbers && want.length < have.length));
 }
 
-/** What a file of sysctl.d(5) sets, by name; the last line about a name counts, and patterns are left out: names go before them. */
+/**
+ * The settings of a file of sysctl.d(5), by name. The last line for a name wins; patterns are ignored, because names take
+ * precedence.
+ */
 export function parseSettings(text: string): Map<string, string> {
   const settings = new Map<string, string>();
   for (const line of text.split('\n')) {
@@ -108,21 +114,24 @@ export function parseSettings(text: string): Map<string, string> {
 
 export const formatSettings = (settings: ReadonlyMap<string, string>): string =>
   [
-    '# Kernel settings that the repository declares. fairlead writes this file anew; put your own into another one.',
+    '# Kernel settings from the fleet repository. fairlead overwrites this file: put your own settings into another one.',
     ...[...settings].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => `${name} = ${value}`),
     '',
   ].join('\n');
 
-/** Later files win, whatever directory they are in; of two with one name the first directory's counts. */
+/**
+ * Files are ordered by name, whatever their directory, and later ones win; of two files with the same name, only the one in the
+ * first directory is read.
+ */
 export const SYSCTL_DIRECTORIES = ['/etc', '/run', '/usr/local/lib', '/usr/lib'].map((dir) => `${dir}/sysctl.d`);
 
-/** What another file makes of a setting. */
+/** The value that another file gives to a setting. */
 export interface Override {
   file: string;
   value: string;
 }
 
-/** Those that are read after fairlead's, in the order in which they are read. @param files of the directories above, in their order */
+/** The files that are read after fairlead's, in reading order. @param files of the directories above, in their order */
 export function laterFiles(files: readonly string[]): string[] {
   const nameOfFile = (file: string) => file.slice(file.lastIndexOf('/') + 1);
   const byName = new Map<string, string>();
@@ -133,7 +142,7 @@ export function laterFiles(files: readonly string[]): string[] {
   return [...byName].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, file]) => file);
 }
 
-/** Name of a setting → what the last of these files makes of it. */
+/** Name of a setting → the value from the last of these files. */
 export const overridesIn = (files: readonly { file: string; text: string }[]): Map<string, Override> =>
   new Map(
     files.flatMap(({ file, text }) =>
@@ -141,7 +150,7 @@ export const overridesIn = (files: readonly { file: string; text: string }[]): M
     ),
   );
 
-/** The first of these settings that another file overrides, in a sentence; null if there is none. */
+/** The first of these settings that another file overrides, as a sentence; null if there is none. */
 export function overrideOf(
   wants: readonly Desired<SysctlSpec>[],
   overrides: ReadonlyMap<string, Override>,
@@ -157,7 +166,7 @@ export function overrideOf(
 
 const shown = (value: string): string => value.trim().replace(/\s+/g, ' ');
 
-/** @param hasKernel false: only what the next boot brings can differ */
+/** @param hasKernel false: only the value for the next boot can differ */
 export function diff({ spec }: Desired<SysctlSpec>, seen: Seen<SysctlFact> | undefined, hasKernel: boolean): Change {
   const { value = null, kept = null, overridden } = seen?.fact ?? {};
   const why: Reason[] = [];

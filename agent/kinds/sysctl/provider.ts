@@ -1,11 +1,14 @@
-/** Kernel settings: set at once, kept by one file of sysctl.d(5), and given back their former value if nobody else changed it. */
+/**
+ * Kernel settings: set at once, and made permanent in one file of sysctl.d(5). A removal restores the former value if nobody
+ * else changed it.
+ */
 import path from 'node:path';
 import { locatorOf } from '../../core/id.ts';
-import type { Health, Provider, Watcher, Work } from '../../core/provider.ts';
+import { DIFFERS, type Health, type Provider, type Watcher, type Work } from '../../core/provider.ts';
 import type { Desired, ResourceId, Seen } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
 import type { Files } from '../../system/files/types.ts';
-import type { KernelSettings } from '../../system/kernel-settings.ts';
+import type { KernelSettings } from '../../system/proc/kernel-settings.ts';
 import {
   diff,
   formatSettings,
@@ -24,17 +27,17 @@ import {
 
 export interface SysctlProviderOptions {
   files: Files;
-  /** null if `/` stands for another directory (--root): then the file is kept, and this machine's kernel is left alone. */
+  /** null if `/` is another directory (--root): then only the file is written, and this machine's kernel is left alone. */
   kernel: KernelSettings | null;
-  /** Where what was before the takeover is remembered: a file that fairlead alone reaches. */
+  /** The record of values from before the takeover: a file that only fairlead can access. */
   originals: string;
-  /** False if the agent is not root (a trial with --root): everything is then its own user's. */
+  /** False if the agent is not root (a trial with --root): then all files belong to its user. */
   ownership: boolean;
-  /** Whether the inventory has it as ours. */
+  /** Whether fairlead manages it, according to the inventory. */
   owned(id: ResourceId): boolean;
 }
 
-/** No event tells of a change below /proc/sys. */
+/** The kernel sends no events for changes below /proc/sys. */
 const POLL_MS = 30_000;
 
 type SysctlProvider = Provider<SysctlSpec, SysctlFact>;
@@ -58,14 +61,14 @@ export function createSysctlProvider(options: SysctlProviderOptions): SysctlProv
     else
       await files.write(originals, encode(JSON.stringify(Object.fromEntries(all))), { mode: 0o600, uid: id, gid: id });
   };
-  /** Writes the file with these besides what is ours already; what nobody declares any more is left out. */
+  /** Writes the file with these settings and those that are managed already, without those that are no longer declared. */
   const keep = async (more: ReadonlyMap<string, string>, gone: ReadonlySet<string> = new Set()) => {
     const ours = [...kept()].filter(([name]) => !gone.has(name) && owned(`sysctl:${name}`));
     const all = new Map([...ours, ...more]);
     if (all.size === 0) files.remove(SYSCTL_FILE);
     else await files.write(SYSCTL_FILE, encode(formatSettings(all)), { mode: 0o644, uid: id, gid: id });
   };
-  /** Name → where a later file sets it. */
+  /** Name → the later file that sets it. */
   const overrides = () => {
     const textOfOther = (file: string) =>
       textOf(files.stat(file)?.type === 'link' ? path.resolve(path.dirname(file), files.readlink(file)) : file);
@@ -94,18 +97,18 @@ export function createSysctlProvider(options: SysctlProviderOptions): SysctlProv
     );
   };
 
-  /** Sets a value and looks whether the kernel took it. */
+  /** Sets a value and checks whether the kernel accepted it. */
   const set = async (name: string, value: string): Promise<void> => {
     if (kernel === null) return;
     const setting = settingOf(name);
-    // What is there and cannot be read may be set all the same, as net.ipv6.conf.*.stable_secret at first.
+    // A setting that cannot be read may still be writable, as net.ipv6.conf.*.stable_secret is at first.
     const before = await kernel.read(setting).catch(() => null);
     if (before !== null && isSame(value, before)) return;
     await kernel.write(setting, value);
     const after = (await kernel.read(setting)) ?? '';
     if (isSame(value, after)) return;
     if (before !== null) await kernel.write(setting, before.trim());
-    const message = `the kernel made ${JSON.stringify(after.trim())} of ${name} = ${value}; declare a value that it keeps`;
+    const message = `the kernel changed ${name} = ${value} to ${JSON.stringify(after.trim())}; declare a value that it keeps`;
     throw new AgentError({ code: 'ApplyFailed', phase: 'apply', message });
   };
 
@@ -120,7 +123,7 @@ export function createSysctlProvider(options: SysctlProviderOptions): SysctlProv
       } catch (thrown) {
         const error = asAgentError(thrown, { code: 'ApplyFailed', phase: 'apply', resource: want.id });
         failures.set(want.id, error);
-        // A setting that appears later (a module, an interface) is set by systemd when it does.
+        // systemd sets a setting that appears later (with a module, an interface).
         if (error.code === 'Unsupported' && seen?.fact.value == null) taken.set(name, value);
         else taken.delete(name);
       }
@@ -146,7 +149,7 @@ export function createSysctlProvider(options: SysctlProviderOptions): SysctlProv
         const isOurs = now !== null && ours.some((value) => typeof value === 'string' && isSame(value, now));
         if (isOurs && original !== undefined) await set(name, original);
         else if (now !== null && now.trim() !== original) {
-          const why = isOurs ? 'what was before is not known' : 'somebody else set it';
+          const why = isOurs ? 'the former value is not known' : 'somebody else set it';
           report?.(id, { field: 'value', to: `stays ${now.trim()}: ${why}` }, 'stays');
         }
         left.add(name);
@@ -155,7 +158,7 @@ export function createSysctlProvider(options: SysctlProviderOptions): SysctlProv
       }
     }
     await keep(new Map(), left);
-    // Forgotten last: a removal that is cut off goes on with what it knew.
+    // Deleted last, so that an interrupted removal continues with the same record.
     if ([...before.keys()].some((name) => left.has(name)))
       await remember(new Map([...before].filter(([name]) => !left.has(name))));
     return failures;
@@ -168,13 +171,14 @@ export function createSysctlProvider(options: SysctlProviderOptions): SysctlProv
     diff: (want, seen) => diff(want, seen, kernel !== null),
     health: (want, seen): Health => {
       if (diff(want, seen, kernel !== null).op === 'none') return { state: 'ok', message: '' };
-      return { state: 'bad', message: seen?.fact.problem ?? 'differs from its declaration' };
+      const problem = seen?.fact.problem;
+      return problem === undefined ? DIFFERS : { state: 'bad', message: problem };
     },
     observe,
     async adopt(work) {
       try {
         const all = remembered();
-        // A value that our own file set at boot is no original.
+        // A value that fairlead's file set at boot is no original.
         for (const { want, seen } of work)
           if (seen && seen.fact.value !== null && seen.fact.kept === null) all.set(want.spec.name, seen.fact.value);
         await remember(all);
@@ -201,7 +205,7 @@ interface SysctlWatcherOptions {
   isRight(want: Desired<SysctlSpec>, seen: Seen<SysctlFact> | undefined): boolean;
 }
 
-/** Looks at the declared settings again and again, and hints those that differ. */
+/** Polls the declared settings, and hints those that differ. */
 function createSysctlWatcher({ observe, overrides, isRight }: SysctlWatcherOptions): Watcher {
   let settings: readonly Desired<SysctlSpec>[] = [];
   let override: string | null = null;
@@ -230,7 +234,7 @@ function createSysctlWatcher({ observe, overrides, isRight }: SysctlWatcherOptio
   };
 }
 
-/** What cannot be looked at, such as a directory that others can write, says nothing. */
+/** Returns the fallback if something cannot be read, such as a directory that others can write. */
 function orElse<T>(fallback: T, look: () => T): T {
   try {
     return look();

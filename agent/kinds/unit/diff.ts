@@ -1,4 +1,4 @@
-/** What a unit on the host differs in from its declaration, and whether it is well. Pure. */
+/** The differences between a unit on the host and its declaration, and its health. Pure. */
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 import { TRY_AGAIN } from '../../core/exit-codes.ts';
 import type { Health } from '../../core/provider.ts';
@@ -14,23 +14,23 @@ export interface UnitFact extends UnitOnDisk, UnitAnswer {
   /** active, inactive, activating, failed … */
   active: string;
   sub: string;
-  /** Of the last run where it is not active, e.g. success, exit-code. */
+  /** Result of its last run, if it is not active, e.g. success, exit-code. */
   result: string;
-  /** Exit status of the main process of a service; where it failed, of the command that did. */
+  /** Exit status of a service's main process, or of the command that failed. */
   exitStatus: number;
-  /** systemd.service(5) Type=; '' for other units, and while something of it runs. */
+  /** systemd.service(5) Type=; '' for other units, and while a part of it runs. */
   type: string;
   /** RemainAfterExit= */
   remains: boolean;
   /** Microseconds (CLOCK_REALTIME) of the last start of a service's main process since boot; 0 if never. */
   startedAt: number;
-  /** Its last start was let be, since one of its conditions did not hold: systemd.unit(5). `over`: all of them hold by now. */
+  /** Its last start was skipped, because one of its conditions did not hold: systemd.unit(5). `over`: all of them hold now. */
   skipped: false | 'still' | 'over';
-  /** TimeoutStartSec= in ms of one that is starting, where that is finite; missing otherwise. */
+  /** TimeoutStartSec= in ms of a unit that is starting, if it is finite; missing otherwise. */
   startTimeoutMs?: number;
-  /** Last lines of its journal, where it failed. */
+  /** Last lines of its journal, if it failed. */
   log: string;
-  /** Paths that fairlead put there, or replaced. */
+  /** Paths that fairlead created or replaced. */
   ours: readonly string[];
 }
 
@@ -54,17 +54,17 @@ export function diffUnit(want: Desired<UnitSpec>, seen: Seen<UnitFact> | undefin
   return why.length === 0 ? { op: 'none' } : { op: 'update', why };
 }
 
-/** A reason to have systemd read its files, and to leave alone what runs or has run. */
+/** A reason that only needs systemd to read its files again, and does not affect what runs or has run. */
 export const LOADED = 'loaded';
 
 /**
- * A run began to bring this declaration and was cut off. Its files may lie there without systemd having read them, and
- * systemd need not say so: version 252 (Debian 12) overlooks a drop-in in a directory that it has not seen yet.
+ * A run began to apply this declaration and was interrupted. Its files may be there although systemd has not read them, and
+ * systemd may not report that: version 252 (Debian 12) overlooks a drop-in in a directory that it has not seen yet.
  */
 export const isInterrupted = ({ hash }: Desired<UnitSpec>, seen: Seen<UnitFact> | undefined): boolean =>
   seen?.mark !== undefined && seen.mark.hash !== seen.mark.intent && seen.mark.intent === hash;
 
-/** Paths of ours that are not declared any more. */
+/** Paths that fairlead created and that are no longer declared. */
 export function leftOver({ name, content, dropins, masked }: UnitSpec, ours: readonly string[]): string[] {
   const declared = new Set(Object.keys(dropins ?? {}).map((file) => `${dropinDir(name)}/${file}`));
   if (content !== undefined || masked === true) declared.add(fileOf(name));
@@ -92,7 +92,7 @@ function* fileReasons(spec: UnitSpec, fact: UnitFact): Generator<Reason> {
 function* stateReasons(want: Desired<UnitSpec>, fact: UnitFact, mark: Seen['mark']): Generator<Reason> {
   const { spec, hash } = want;
   yield* enabledReason(want, fact, mark);
-  // A oneshot that ran to its end runs again when it changes, not when the host has booted.
+  // A oneshot that completed runs again after a change, not because the host has booted.
   const settled = isCompleted(fact) || ((fact.skipped === 'still' || isSpent(fact)) && mark?.hash === hash);
   const from = fact.skipped === 'over' ? 'not started: a condition did not hold' : `${fact.active} (${fact.sub})`;
   if (spec.state === 'started' && !isUp(fact) && !settled) yield { field: 'state', from, to: 'started' };
@@ -101,42 +101,43 @@ function* stateReasons(want: Desired<UnitSpec>, fact: UnitFact, mark: Seen['mark
 }
 
 /**
- * What a changed text asks of a unit that is up: only what runs, and is declared to run, is restarted. What is still starting is
- * not stopped, and neither is a oneshot, at work or done; a timer has its new times after the reload of systemd.
- * @returns why it is left alone, if that is worth a word
+ * The action that a changed text requires for a unit that is up. Only a unit that runs, and is declared to run, is restarted. A
+ * unit that is still starting is not stopped, and neither is a oneshot, running or done; a timer gets its new times from the
+ * daemon-reload.
+ * @returns why it is left alone, if that should be reported
  */
 export function followsText(spec: UnitSpec, fact: UnitFact): { verb: 'restart' | 'reload' | null; because: string } {
   const { name, onChange, state, enabled } = spec;
   if (onChange === 'none' || name.endsWith('.timer')) return { verb: null, because: '' };
   if (!['active', 'reloading', 'refreshing'].includes(fact.active))
-    return { verb: null, because: `it is ${fact.active} (${fact.sub}) and goes on as it was begun` };
+    return { verb: null, because: `it is ${fact.active} (${fact.sub}) and continues with its former file` };
   const isDeclared = state === 'started' || (state === undefined && (enabled ?? fact.file.startsWith('enabled')));
   if (!isDeclared)
     return { verb: null, because: 'nothing declares that it runs; `state: started` or `notify` has it restarted' };
   if (onChange === 'restart' && isRemaining(spec, fact) && !spec.restartsRemaining)
     return {
       verb: null,
-      because: `a oneshot that ran is not stopped since its text changed; \`systemctl restart ${name}\`, a \`notify\` or \`on_change: restart\` at the unit runs it anew`,
+      because: `a oneshot that ran is not stopped since its text changed; \`systemctl restart ${name}\`, a \`notify\` or \`on_change: restart\` at the unit runs it again`,
     };
   return { verb: onChange, because: '' };
 }
 
-/** A oneshot that did its work and stands for it (RemainAfterExit=): what it set up would go with it. */
+/** A oneshot that completed and remains active (RemainAfterExit=): stopping it would undo what it set up. */
 export const isRemaining = (
   { content }: Pick<UnitSpec, 'content'>,
   { active, sub, type }: Pick<UnitFact, 'active' | 'sub' | 'type'>,
 ): boolean =>
   active === 'active' && sub === 'exited' && type === 'oneshot' && (content === undefined || ONESHOT.test(content));
 
-/** As systemd reads it in a unit file. */
+/** The setting as it is written in a unit file. */
 export const ONESHOT = /^[ \t]*Type[ \t]*=[ \t]*oneshot/m;
 
 const isSpent = ({ active, type, result, remains }: UnitFact): boolean =>
   active === 'inactive' && type === 'oneshot' && result === 'success' && !remains;
-/** A oneshot service that ran to its end since the host booted. */
+/** A oneshot service that completed since the host booted. */
 const isCompleted = (fact: UnitFact): boolean => isSpent(fact) && fact.startedAt > 0;
 
-/** What a service's exit status says by itself: sysexits.h, and systemd.exec(5), "Process Exit Codes". */
+/** The code for exit statuses with a fixed meaning: sysexits.h, and systemd.exec(5), "Process Exit Codes". */
 export function codeOfExit(status: number): ReasonCode | null {
   if (status === TRY_AGAIN) return 'TemporaryFailure';
   return status === 216 || status === 217 ? 'UnknownOwner' : null;
@@ -161,5 +162,5 @@ export function healthOf({ spec, hash }: Desired<UnitSpec>, seen: Seen<UnitFact>
   if (fact.active === 'active') return { state: 'ok', message: '' };
   if (['activating', 'reloading', 'refreshing'].includes(fact.active))
     return { state: 'wait', message: `${fact.active} (${fact.sub})` };
-  return { state: 'bad', message: `is ${fact.active} (${fact.sub})` };
+  return { state: 'bad', message: `is ${fact.active} (${fact.sub})`, differs: true };
 }

@@ -1,35 +1,35 @@
-/** Whether a unit is enabled, can be enabled or disabled, and what can be done where it cannot: systemctl(1), is-enabled. Pure. */
+/** Whether a unit is enabled, whether that can be changed, and what to do if not: systemctl(1), is-enabled. Pure. */
 import type { Desired, Mark, Reason } from '../../core/types.ts';
 import type { UnitFact } from './diff.ts';
 import type { UnitSpec } from './spec.ts';
 
-/** States in which nothing of the unit's own starts it at boot. `indirect`: others, named in its Also=, may. */
+/** States in which the unit itself is not started at boot. `indirect`: units named in its Also= may be. */
 const OFF = ['', 'disabled', 'indirect', 'linked', 'linked-runtime', 'masked', 'masked-runtime', 'bad'];
 
-/** A declared `enabled` that the unit's file does not have, or cannot have. */
+/** A difference between the declared `enabled` and the unit's state. */
 export function enabledReason({ spec, hash }: Desired<UnitSpec>, { file }: UnitFact, mark: Mark | undefined): Reason[] {
   const { enabled } = spec;
-  // What its Also= names was enabled when this declaration was applied; that leaves no other state.
+  // The units in its Also= were enabled when this declaration was applied; afterwards no other state is possible.
   const isOn = file === 'enabled' || (file === 'indirect' && mark?.hash === hash);
   if (enabled === true && !isOn) return [{ field: 'enabled', from: file || 'disabled', to: 'enabled' }];
   if (enabled === false && !isOff(spec, file)) return [{ field: 'enabled', from: file, to: 'disabled' }];
   return [];
 }
 
-/** Its own unit without an [Install] section is started by nobody but who names it, as its text says. */
+/** One of our units without an [Install] section is started only by units that name it. */
 export const isOff = ({ content }: UnitSpec, file: string): boolean =>
   OFF.includes(file) || (file === 'static' && content !== undefined);
 
 interface Standing {
-  /** As `systemctl is-enabled` says, with the unit's files in place. */
+  /** The output of `systemctl is-enabled`, with the unit's files in place. */
   file: string;
-  /** What it really is called, if the name is an alias; '' if that is not known. */
+  /** The real name, if the name is an alias; '' if that is unknown. */
   realName: string;
-  /** What a generator made it from; '' if that is not known. */
+  /** The file from which a generator made it; '' if that is unknown. */
   source: string;
 }
 
-/** Why a unit in this state cannot be enabled or disabled, and what can be done; null if it can. */
+/** Why a unit in this state cannot be enabled or disabled, and what to do; null if it can. */
 export function whyNot({ name, enabled, content }: UnitSpec, { file, realName, source }: Standing): string | null {
   const verb = enabled ? 'enabled' : 'disabled';
   const no = `${name} cannot be ${verb}`;
@@ -67,7 +67,7 @@ function generatedAdvice(name: string, source: string): string {
   return 'change what it is made from';
 }
 
-/** It was asked for, the bus said yes, and nothing is different. */
+/** systemd accepted the request, but the state did not change. */
 export const withoutEffect = ({ name, enabled }: UnitSpec, file: string): string =>
   file === 'enabled-runtime'
     ? `${name} is still enabled until the next boot, by links in /run; run \`systemctl disable --runtime ${name}\``

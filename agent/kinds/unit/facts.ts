@@ -1,4 +1,4 @@
-/** What systemd knows of a unit: asked only as far as the state that it is in makes it worth. */
+/** Reads the state of a unit from systemd, with as few queries as its state allows. */
 import type { Exec } from '../../system/exec.ts';
 import type { Systemd, UnitRow } from '../../system/systemd/systemd.ts';
 import { isRemaining, type UnitFact } from './diff.ts';
@@ -6,22 +6,22 @@ import { exitStatusOf } from './exit-status.ts';
 import type { UnitOnDisk } from './files.ts';
 import { journalOf } from './jobs.ts';
 
-/** What systemd says for `infinity` is more than this. */
+/** systemd reports `infinity` as a larger value than this. */
 const LONGEST_US = 2 ** 53;
 
 interface UnitFactsOptions {
   systemd: Systemd;
   exec: Exec;
-  /** Takes secrets out of what a unit printed. */
+  /** Removes secrets from the output of a unit. */
   redact?: ((text: string) => string) | undefined;
-  /** Names of units whose last start was let be, since a condition did not hold. */
+  /** Names of units whose last start was skipped, because a condition did not hold. */
   skipped: ReadonlySet<string>;
 }
 
 export function createUnitFacts({ systemd, exec, redact, skipped }: UnitFactsOptions) {
   return { of, remains };
 
-  /** systemd tells of conditions only when it starts a unit; systemd-analyze(1) evaluates them without that. */
+  /** systemd checks conditions only when it starts a unit; systemd-analyze(1) evaluates them without a start. */
   async function holdsNow(name: string): Promise<boolean> {
     const { code } = await exec(['systemd-analyze', 'condition', `--unit=${name}`]);
     return code === 0;
@@ -31,7 +31,7 @@ export function createUnitFacts({ systemd, exec, redact, skipped }: UnitFactsOpt
     return path === '' ? '' : systemd.property(path, 'Service', 'Type', '');
   }
 
-  /** Whether it is a oneshot that did its work and stays active. */
+  /** Whether it is a oneshot that completed and remains active. */
   async function remains(row: UnitRow): Promise<boolean> {
     return row.sub === 'exited' && isRemaining({}, { ...row, type: await typeOf(row) });
   }
@@ -62,7 +62,7 @@ export function createUnitFacts({ systemd, exec, redact, skipped }: UnitFactsOpt
       const us = Number(await systemd.property(path, 'Service', 'TimeoutStartUSec', 0));
       if (us > 0 && us < LONGEST_US) fact.startTimeoutMs = us / 1_000;
     }
-    // Of what is active nobody asks how it ended.
+    // A unit that is active, or not loaded, has no result to read.
     if (path === '' || load !== 'loaded' || !['inactive', 'failed'].includes(active)) return fact;
     const suffix = name.slice(name.lastIndexOf('.') + 1);
     const iface = suffix.charAt(0).toUpperCase() + suffix.slice(1);

@@ -1,13 +1,13 @@
-/** What lies on disk of units, and whether systemd need be asked about it again. */
+/** Unit files on disk, and whether systemd must be asked about them again. */
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../system/clock.ts';
 import type { FileStat, Files } from '../../system/files/files.ts';
 import { changedMsOf, identityOf } from '../../system/files/io.ts';
 import type { Systemd, UnitRow } from '../../system/systemd/systemd.ts';
-import { createFileHashes } from '../file/hash.ts';
+import { createFileHashes } from '../file/look/hash.ts';
 
 export const DIR = '/etc/systemd/system';
-/** systemd.unit(5): where unit files and their links may lie. */
+/** systemd.unit(5): directories of unit files and their links. */
 export const UNIT_DIRS: readonly string[] = [
   DIR,
   '/run/systemd/system',
@@ -16,14 +16,14 @@ export const UNIT_DIRS: readonly string[] = [
   '/lib/systemd/system',
 ];
 const LINKS = /\.(wants|requires|upholds|d)$/;
-/** As for hashes of files (file-hash.ts): too fresh to be told from a later change. */
+/** As for hashes of files (file-hash.ts): a file this young cannot be told from one that changes later. */
 const RACY_MS = 2_000;
 const FULL_MS = 10 * 60 * 1_000;
 
 export interface UnitOnDisk {
-  /** Hex, of the file in /etc/systemd/system; null where there is none, '' where it is a link. */
+  /** Hex, of the file in /etc/systemd/system; null if there is none, '' if it is a link. */
   sha256: string | null;
-  /** It is a link to /dev/null. */
+  /** The file is a link to /dev/null. */
   maskedHere: boolean;
   /** File name → hex, of *.conf in /etc/systemd/system/NAME.d. */
   dropins: Readonly<Record<string, string>>;
@@ -39,11 +39,11 @@ export const sha256 = (text: string | Uint8Array): string => createHash('sha256'
 export const fileOf = (name: string): string => `${DIR}/${name}`;
 export const dropinDir = (name: string): string => `${DIR}/${name}.d`;
 
-/** Looks at the unit files of many; what stat finds unchanged is not read again. */
+/** Reads the files of many units; a file whose stat is unchanged is not read again. */
 export function createUnitReader(options: { files: Files; clock: Pick<Clock, 'now'> }) {
   const { files } = options;
   const hashes = createFileHashes(options);
-  /** Leaves out what must not be followed; throws where a file cannot be read. */
+  /** Leaves out links that must not be followed; throws if a file cannot be read. */
   const look = (paths: readonly string[]): Map<string, FileStat> => {
     const found = new Map<string, FileStat>();
     for (const [path, stat] of hashes.look(paths, () => true)) {
@@ -76,12 +76,12 @@ export function createUnitReader(options: { files: Files; clock: Pick<Clock, 'no
 const NO_DROPINS: Readonly<Record<string, string>> = {};
 
 /**
- * Whether units are enabled, and whether systemd has their files as they are: two questions a unit that are dear to systemd.
- * The answers cannot change while the directories that units and their links lie in do not.
+ * Whether units are enabled, and whether systemd has read their current files: two D-Bus queries per unit, both expensive. The
+ * answers cannot change while the directories of the units and their links do not change.
  */
 export function createUnitAnswers({ files, systemd, clock }: { files: Files; systemd: Systemd; clock: Clock }) {
   let last: { identity: string; askedMs: number; trusted: boolean; answers: Map<string, UnitAnswer> } | null = null;
-  /** Directories with links in them, by what their parent was when they were listed. */
+  /** Directories that contain links, with the state of their parent when they were listed. */
   const listed = new Map<string, { identity: string; links: string[] }>();
 
   const fingerprint = (names: readonly string[]): { identity: string; changedMs: number } => {
@@ -125,7 +125,7 @@ export function createUnitAnswers({ files, systemd, clock }: { files: Files; sys
         last = { identity, askedMs: now, trusted: changedMs < now - RACY_MS, answers: new Map() };
       const { answers } = last;
       await Promise.all(
-        // A unit that has come to or gone from systemd's memory is another unit.
+        // A unit that was loaded or unloaded meanwhile is asked about again.
         rows
           .filter((r) => answers.get(keyOf(r)) === undefined)
           .map(async (r) => void answers.set(keyOf(r), await ask(r))),
@@ -135,7 +135,7 @@ export function createUnitAnswers({ files, systemd, clock }: { files: Files; sys
       for (const [key, { needReload }] of answers) if (needReload) answers.delete(key);
       return found;
     },
-    /** After what we did ourselves nothing of before counts. */
+    /** Discards all answers after our own changes. */
     forget() {
       last = null;
     },

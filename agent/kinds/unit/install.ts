@@ -1,4 +1,4 @@
-/** Puts the files and links of all changed units in place, then has systemd read them: once. */
+/** Installs the files and links of all changed units, and then lets systemd read them once. */
 import path from 'node:path';
 import { locatorOf } from '../../core/id.ts';
 import type { Work } from '../../core/provider.ts';
@@ -19,14 +19,14 @@ const META = { mode: 0o644, uid: 0, gid: 0 };
 const SECRET_META = { ...META, mode: 0o600 };
 const encode = (text: string) => new TextEncoder().encode(text);
 
-/** What a unit's change means for its files. */
+/** The change of a unit's files. */
 interface FilePlan {
   work: UnitWork;
   /** Path → new content. */
   texts: ReadonlyMap<string, string>;
   mask: boolean;
   unmask: boolean;
-  /** Of ours, and not declared any more. */
+  /** Paths that fairlead created and that are no longer declared. */
   old: readonly string[];
 }
 
@@ -39,7 +39,7 @@ export async function installUnits(
   const fail = (resource: ResourceId, thrown: unknown) =>
     void failures.set(resource, asAgentError(thrown, { code: 'InstallFailed', phase: 'apply', resource }));
   const put = await putFiles(options, work, fail);
-  // Enabling makes systemd's view outdated as well (NeedDaemonReload), so it comes before the one reload.
+  // Enabling also makes systemd's view outdated (NeedDaemonReload), so it comes before the single reload.
   const enabled = await setEnabled(
     options,
     work.filter((w) => !failures.has(w.want.id)),
@@ -50,7 +50,7 @@ export async function installUnits(
   return failures;
 }
 
-/** What was there is kept for all, then all is written, then what is no content. @returns whether anything changed on disk */
+/** Keeps all originals, then writes all files, then makes links and removals. @returns whether anything changed on disk */
 async function putFiles(
   { files, originals }: UnitProviderOptions,
   work: readonly UnitWork[],
@@ -78,7 +78,7 @@ async function putFiles(
   for (const [id, { work: one, mask, unmask, old }] of plans) {
     const { name } = one.want.spec;
     try {
-      // The very link that `systemctl mask` makes, which alone would not take the place of a file.
+      // Like `systemctl mask`, which by itself does not replace a file.
       if (mask) files.link(fileOf(name), '/dev/null');
       for (const path of old) await originals.release(id, path);
       if (unmask && !old.includes(fileOf(name))) files.remove(fileOf(name));
@@ -105,7 +105,7 @@ function planFiles(work: UnitWork, ours: readonly string[]): FilePlan {
   return { work, texts, mask, unmask, old: leftOver(spec, ours) };
 }
 
-/** The links that systemctl enable and disable make, by systemd itself. @returns whether they may have changed */
+/** Has systemd create and remove the links of systemctl enable and disable. @returns whether they may have changed */
 async function setEnabled(
   options: UnitProviderOptions,
   work: readonly UnitWork[],
@@ -124,14 +124,14 @@ async function setEnabled(
   return changed;
 }
 
-/** Each call has systemd look through all that is installed. @returns those of which links were made: no more is to be said of them */
+/** One call for many units, because systemd searches all installed units in each call. @returns the units that are done */
 async function enableTogether(systemd: Systemd, fresh: readonly UnitWork[]): Promise<ReadonlySet<ResourceId>> {
   if (fresh.length < 2) return new Set();
   try {
     const linked = await systemd.enableAll(fresh.map((w) => w.want.spec.name));
     return new Set(fresh.filter((w) => linked.has(w.want.spec.name)).map((w) => w.want.id));
   } catch {
-    // One by one shows whose fault it was.
+    // Separate calls show which unit failed.
     return new Set();
   }
 }
@@ -166,7 +166,7 @@ async function setEnabledOne(options: UnitProviderOptions, { want, change, seen 
   return true;
 }
 
-/** What a unit that is not one of its own stands for: the unit that an alias leads to, the file of which a generator made it. */
+/** The origin of a unit that is not ours: the unit that an alias refers to, or the file from which a generator made it. */
 async function originOf(
   { systemd, files }: UnitProviderOptions,
   name: string,

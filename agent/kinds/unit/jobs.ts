@@ -1,4 +1,4 @@
-/** Jobs of systemd, awaited; one that fails says what the unit's journal says. */
+/** Waits for systemd jobs; the error of a failed job contains lines of the unit's journal. */
 import { AgentError } from '../../errors.ts';
 import type { Exec } from '../../system/exec.ts';
 import type { JobVerb, Systemd, UnitRow } from '../../system/systemd/systemd.ts';
@@ -8,7 +8,7 @@ import { exitStatusOf } from './exit-status.ts';
 interface JobOptions {
   systemd: Systemd;
   exec: Exec;
-  /** Takes secrets out of what a program printed. */
+  /** Removes secrets from the output of programs. */
   redact?: ((text: string) => string) | undefined;
   /** Whether the repository declares a unit. */
   isDeclared?(name: string): boolean;
@@ -16,25 +16,25 @@ interface JobOptions {
 
 export type UnitJob = (verb: JobVerb, name: string, signal?: AbortSignal) => Promise<void>;
 
-/** Jobs after which a unit that is active has done what was asked. A reload that fails leaves its unit active. */
+/** Jobs that succeeded if the unit is active afterwards. A failed reload leaves its unit active. */
 const STARTS: readonly JobVerb[] = ['StartUnit', 'RestartUnit', 'TryRestartUnit'];
 const LINES = 8;
 const MAX_LINE = 300;
 const JOURNAL_TIMEOUT_MS = 10_000;
 
-/** @returns what runs a job to its end, or throws AgentError `UnitFailed`, `UnitNotFound`, `RequirementFailed` */
+/** @returns a function that runs a job to its end, or throws AgentError `UnitFailed`, `UnitNotFound`, `RequirementFailed` */
 export function createUnitJobs({ systemd, exec, redact, isDeclared = () => false }: JobOptions): UnitJob {
   return async (verb, name, signal) => {
-    // Six starts in ten seconds are refused; a start of ours must not be the victim of that count.
+    // systemd refuses a unit more than a few starts in ten seconds; earlier starts must not count against ours.
     if (verb !== 'StopUnit') await systemd.resetFailed(name);
     const result = await systemd.job(verb, name, signal);
-    // What is not there any more has been stopped by somebody else.
+    // A unit that does not exist any more was stopped by somebody else.
     const gone = verb === 'StopUnit' && result === 'not-loaded';
     if (result === 'done' || result === 'skipped' || gone) return;
     if (result === 'not-loaded') throw notFound(name);
     const [row] = await systemd.list([name]);
-    // The unit's own state has the last word: one that is up, or that systemd starts again (Restart=), did not fail to start.
-    // Settle judges what it does next.
+    // The unit's own state decides: a unit that is up, or that systemd starts again (Restart=), did not fail to start. Settle
+    // judges what follows.
     if (STARTS.includes(verb) && (row?.active === 'active' || row?.active === 'activating')) return;
     const lacks = row && (await whatItLacks(systemd, row, result, isDeclared));
     if (lacks)
@@ -50,10 +50,10 @@ export function createUnitJobs({ systemd, exec, redact, isDeclared = () => false
   };
 }
 
-/** systemd.unit(5): what must be active for a unit to be started. */
+/** systemd.unit(5): dependencies that must be active before a unit starts. */
 const REQUIRING = ['Requires', 'Requisite', 'BindsTo'];
 
-/** Why a unit could not even be begun, where the repository brings nothing that could be at fault; null otherwise. */
+/** Why a unit could not even be started, if the repository declares nothing that could be at fault; null otherwise. */
 async function whatItLacks(
   systemd: Systemd,
   { name, path }: UnitRow,
@@ -71,7 +71,7 @@ async function whatItLacks(
   return `${name} was not started: it requires ${foreign.join(', ')}, which the repository does not declare and which could not be started; see \`systemctl status ${foreign[0]}\``;
 }
 
-/** Nobody brought it: neither a manifest, nor a package. */
+/** The error for a unit that neither a manifest nor a package provides. */
 export const notFound = (name: string): AgentError =>
   new AgentError({
     code: 'UnitNotFound',
@@ -80,19 +80,19 @@ export const notFound = (name: string): AgentError =>
     message: `this host has no unit ${name}; give its \`content\`, or install what brings it`,
   });
 
-/** The last lines of a unit's journal, of its last run alone where systemd knows which that was. */
+/** The last lines of a unit's journal; only those of its last run, if systemd knows when it began. */
 export async function journalOf(
   { systemd, exec, redact = (text) => text }: JobOptions,
   { name, path }: UnitRow,
 ): Promise<string> {
   const startedUs = path === '' ? 0 : Number(await systemd.property(path, 'Unit', 'InactiveExitTimestamp', 0));
   const since = startedUs > 0 ? [`--since=@${(startedUs / 1e6 - 0.1).toFixed(3)}`] : [];
-  // The last words of a process may still be on their way.
+  // The last output of a process may not have reached the journal yet.
   await exec(['journalctl', '--sync'], { timeoutMs: JOURNAL_TIMEOUT_MS });
   const { stdout } = await exec(['journalctl', '--no-pager', '-o', 'cat', '-n', String(LINES), '-u', name, ...since], {
     timeoutMs: JOURNAL_TIMEOUT_MS,
   });
-  // Before a line is cut: nobody knows half a secret any more.
+  // Secrets are removed before a line is shortened, because a part of a secret cannot be recognised.
   const lines = redact(stdout).trim().split('\n').filter(Boolean);
   return lines.map((line) => line.slice(0, MAX_LINE)).join(' | ');
 }

@@ -1,9 +1,9 @@
-/** What a unit provides to others, and what its text names of the host: systemd.exec(5), systemd.unit(5). Pure. */
+/** The names that a unit provides to others, and the names that its text uses: systemd.exec(5), systemd.unit(5). Pure. */
 import type { Named } from '../../core/kind.ts';
 import { mountPoint } from './edges.ts';
 import type { UnitSpec } from './spec.ts';
 
-/** Keys whose values are paths, each word one; `-` before a path lets it be missing. */
+/** Keys whose values are lists of paths; a path with `-` in front may be missing. */
 const PATHS = [
   ...['EnvironmentFile', 'WorkingDirectory', 'RootDirectory', 'RootImage', 'RequiresMountsFor', 'WantsMountsFor'],
   ...['PathExists', 'PathExistsGlob', 'PathChanged', 'PathModified', 'DirectoryNotEmpty'],
@@ -14,10 +14,10 @@ const COMMAND = /^Exec(Start|Stop|Reload|Condition)(Pre|Post)?$/;
 const BINDS = ['BindPaths', 'BindReadOnlyPaths'];
 const CREDENTIALS = ['LoadCredential', 'LoadCredentialEncrypted'];
 const USERS: Readonly<Record<string, string>> = { User: 'user', Group: 'group', SupplementaryGroups: 'group' };
-/** What must be there for this one to start; and what it only likes to have. */
+/** Keys that name required units, and keys that only order. */
 const NEEDS = ['Requires', 'Requisite', 'BindsTo', 'Slice', 'Sockets'];
 const LIKES = ['After'];
-/** Directories that it makes, and below which. systemd.exec(5) */
+/** Directories that systemd creates for the unit, with their parents. systemd.exec(5) */
 const MAKES: Readonly<Record<string, string>> = {
   RuntimeDirectory: '/run',
   StateDirectory: '/var/lib',
@@ -25,7 +25,7 @@ const MAKES: Readonly<Record<string, string>> = {
   LogsDirectory: '/var/log',
   ConfigurationDirectory: '/etc',
 };
-/** systemd.syntax(7): a line that ends in a backslash goes on in the next one. */
+/** systemd.syntax(7): a line that ends in a backslash continues on the next line. */
 const CONTINUED = /\\\n(?:[ \t]*[#;].*\n)*/g;
 const ROOTS = ['root', '0'];
 
@@ -46,7 +46,7 @@ function linesOf({ content = '', dropins = {} }: UnitSpec): Line[] {
 
 const wordsOf = (value: string): string[] => value.split(/\s+/).map((word) => word.replace(/^["']|["']$/g, ''));
 
-/** A path that can be known here: absolute, not all of the host, without specifiers of systemd. */
+/** A path that is known here: absolute, not the whole host, without systemd specifiers. */
 function pathOf(word: string): Named | null {
   const optional = /^[-|!+@:]*-/.test(word);
   const path = word.replace(/^[-|!+@:]+/, '').replace(/\/+$/, '');
@@ -58,7 +58,7 @@ const paths = (words: readonly string[]): Named[] => words.flatMap((word) => pat
 
 function namedBy({ key, value }: Line): Named[] {
   if (PATHS.includes(key) || COMMAND.test(key)) return paths(wordsOf(value));
-  // A condition that does not hold keeps the unit from starting, and is no failure.
+  // A condition that does not hold prevents the start, and is no failure.
   if (CONDITION.test(key)) return paths(wordsOf(value)).map(({ name }) => ({ name, optional: true }));
   if (BINDS.includes(key)) return paths(wordsOf(value).map((word) => word.split(':')[0] ?? ''));
   if (CREDENTIALS.includes(key)) return paths([value.slice(value.indexOf(':') + 1)]);
@@ -73,10 +73,10 @@ function namedBy({ key, value }: Line): Named[] {
   return [];
 }
 
-/** Root needs nobody to make it. */
+/** Root exists on every host, so no resource provides it. */
 const isNobody = ({ name }: Named): boolean => !ROOTS.includes(name.slice(name.indexOf(':') + 1));
 
-/** Without a file of its own it is one that something else brings: an alias, or what a generator makes. */
+/** A unit without a declared file is provided by something else: it is an alias, or a generator makes it. */
 export const unitNames = (spec: UnitSpec): Named[] => [
   ...(spec.content === undefined ? [{ name: `unit:${spec.name}` }] : []),
   ...linesOf(spec).flatMap(namedBy),

@@ -1,4 +1,4 @@
-/** systemd units. Files in /etc/systemd/system; states through D-Bus jobs; one daemon-reload for all that a run changes. */
+/** systemd units: files in /etc/systemd/system, states through D-Bus jobs, one daemon-reload for all changes of a run. */
 import type { Provider, Work } from '../../core/provider.ts';
 import type { ResourceId, Seen } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
@@ -6,8 +6,8 @@ import type { Clock } from '../../system/clock.ts';
 import type { Exec } from '../../system/exec.ts';
 import type { Files } from '../../system/files/files.ts';
 import type { Systemd } from '../../system/systemd/systemd.ts';
-import type { Originals } from '../file/originals.ts';
-import type { Reloads } from '../file/reloads.ts';
+import type { Originals } from '../file/act/originals.ts';
+import type { Reloads } from '../file/act/reloads.ts';
 import { diffUnit, followsText, healthOf, isUp, LOADED, ONESHOT, type UnitFact } from './diff.ts';
 import { createUnitFacts } from './facts.ts';
 import { createUnitAnswers, createUnitReader, dropinDir, fileOf } from './files.ts';
@@ -24,19 +24,19 @@ export interface UnitProviderOptions {
   originals: Originals;
   exec: Exec;
   clock: Clock;
-  /** Root-only directory on the host where candidate units are verified. */
+  /** Directory on the host that only root can read, in which new units are verified. */
   stagingDir: string;
-  /** Whether fairlead made the unit's file, as the inventory knows. */
+  /** Whether fairlead created the unit's file, according to the inventory. */
   owned(id: ResourceId): boolean;
-  /** Takes secrets out of what a unit printed. */
+  /** Removes secrets from the output of a unit. */
   redact?: ((text: string) => string) | undefined;
 }
 
 type UnitWork = Work<UnitSpec, UnitFact>;
-/** Where only health is asked for, which has nothing to do with these. */
+/** Values for an observation that is only for health, which does not depend on them. */
 const UNASKED = { file: '', needReload: false };
 const templateOf = (name: string): ResourceId => `unit:${name.replace(/@[^@]+(\.[a-z]+)$/, '@$1')}`;
-/** The start of a oneshot ends with it; of a unit that is not ours nobody knows what it is. */
+/** Starting a oneshot takes as long as the oneshot; the type of a unit without declared text is unknown. */
 const mayRunLong = ({ state, content, dropins }: UnitSpec): boolean =>
   state === 'started' &&
   [content ?? 'Type=oneshot', ...Object.values(dropins ?? {})].some((text) => ONESHOT.test(text));
@@ -47,11 +47,11 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
   const answers = createUnitAnswers(options);
   const readOnDisk = createUnitReader(options);
   const job = createUnitJobs({ ...options, isDeclared: (name) => declared.has(`unit:${name}`) });
-  /** All that is declared, as of the last look. */
+  /** Everything that is declared, from the last observation. */
   let declared: ReadonlySet<ResourceId> = new Set();
-  /** Started or restarted in this run: a notify of the same run asks for nothing more. */
+  /** Units that were started or restarted in this run: a notify of the same run does nothing more. */
   const fresh = new Set<string>();
-  /** Started in vain, since a condition of theirs did not hold; systemd itself forgets that. */
+  /** Units whose start was skipped because a condition did not hold; systemd itself forgets that. */
   const skipped = new Set<string>();
   const facts = createUnitFacts({ systemd, exec, redact, skipped });
 
@@ -95,7 +95,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
     },
     waits: mayRunLong,
     together: ['apply', 'remove'],
-    // All jobs are queued at once: systemd knows their order.
+    // All jobs are queued at once, because systemd knows their order.
     async apply(work, signal) {
       const failures = new Map<ResourceId, AgentError>();
       await reloads.flush();
@@ -112,18 +112,21 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
     async refresh({ spec }, signal, verb = 'restart', report, sources = []) {
       if (spec.state === 'stopped' || spec.masked || fresh.delete(spec.name)) return;
       await reloads.flush();
-      // A changed template is a change of the instance's own text, and stops nothing that is still starting.
+      // A changed template changes the text of its instances, but stops none that is still starting.
       const template = templateOf(spec.name);
       const [row] = sources.length > 0 && sources.every((id) => id === template) ? await systemd.list([spec.name]) : [];
       if (row?.active === 'activating') {
-        report?.({ field: 'restart', to: `not restarted: it is activating (${row.sub}) and goes on as it was begun` });
+        report?.({
+          field: 'restart',
+          to: `not restarted: it is activating (${row.sub}) and continues with its former file`,
+        });
         return;
       }
       if (row !== undefined && verb === 'restart' && !spec.restartsRemaining && (await facts.remains(row))) {
         report?.({ field: 'restart', to: 'not restarted: a oneshot that ran is not stopped since its text changed' });
         return;
       }
-      // What nobody asked to be started is not started by a notify either.
+      // A notify does not start a unit that is not declared as started.
       const tried = spec.state !== 'started';
       if (verb === 'reload') await job(tried ? 'ReloadOrTryRestartUnit' : 'ReloadOrRestartUnit', spec.name, signal);
       else if (tried) await job('TryRestartUnit', spec.name, signal);
@@ -177,7 +180,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
     }
   }
 
-  /** @returns whether the start was let be, since a condition did not hold: systemd.unit(5) */
+  /** @returns whether the start was skipped because a condition did not hold: systemd.unit(5) */
   async function startUnlessSkipped(name: string, signal: AbortSignal): Promise<boolean> {
     skipped.delete(name);
     await systemd.keep(name);
@@ -196,7 +199,7 @@ export function createUnitProvider(options: UnitProviderOptions): Provider<UnitS
     }
   }
 
-  /** systemd does not start a socket whose service runs, so that one makes way. */
+  /** systemd does not start a socket while its service runs, so the service is stopped first. */
   async function restart(name: string, signal: AbortSignal): Promise<void> {
     const [socket] = name.endsWith('.socket') ? await systemd.list([name]) : [];
     const triggers = socket?.path ? await systemd.property<string[]>(socket.path, 'Unit', 'Triggers', []) : [];

@@ -1,4 +1,4 @@
-/** Takes units away with all that came with them: links, drop-ins, failed states; and puts back what was there before. */
+/** Removes units with everything that belongs to them: links, drop-ins, failed states; and restores the originals. */
 import type { Gone, RemovalReport } from '../../core/provider.ts';
 import type { Reason, ResourceId } from '../../core/types.ts';
 import { AgentError, asAgentError } from '../../errors.ts';
@@ -11,20 +11,20 @@ interface Leaving {
   id: ResourceId;
   name: string;
   seen: UnitFact;
-  /** Nothing of the unit remains on the host. */
+  /** Whether nothing of the unit remains on the host. */
   vanishes: boolean;
-  /** Its file was made by a version that kept no record of what was there. */
+  /** Whether its file was created by a version that did not record originals. */
   unrecorded: boolean;
 }
 
 interface Removing {
-  /** Is given those that failed. */
+  /** Receives the failures. */
   failures: Map<ResourceId, AgentError>;
   signal: AbortSignal;
   report?: RemovalReport;
 }
 
-/** Units that others are started by go first, so that nothing is started again meanwhile. */
+/** Units that start others are removed first, so that nothing is started again meanwhile. */
 const STARTERS = /\.(socket|timer|path|automount)$/;
 const VENDOR = [
   '/run/systemd/system',
@@ -71,7 +71,7 @@ export async function removeUnits(
   for (const { id, name, vanishes, seen } of leaving)
     await attempt(id, async () => {
       if (vanishes) await systemd.resetFailed(name);
-      // It goes on as it was before us.
+      // The unit continues with its original files.
       else if (seen.active === 'active') await job('TryRestartUnit', name, signal);
     });
 }
@@ -81,7 +81,7 @@ const onlyItsState = (id: ResourceId): Reason => ({
   to: `${id.slice('unit:'.length)} stays as it is: only its state was declared`,
 });
 
-/** What is left of a unit that is no longer declared; null if nothing is. */
+/** The part of a unit that remains when it is no longer declared; null if nothing does. */
 export function leftOf(options: UnitProviderOptions, gone: Gone<UnitFact>): Reason | null {
   const name = gone.id.slice('unit:'.length);
   const leaving = judge(options, gone);
@@ -92,20 +92,21 @@ export function leftOf(options: UnitProviderOptions, gone: Gone<UnitFact>): Reas
   return { field: 'unit', to: `${name} stays${parts ? `; only ${parts} is removed` : ', as it was before fairlead'}` };
 }
 
-/** undefined where only a state of something foreign was declared, or all has been put back already. */
+/** undefined if only a state of a foreign unit was declared, or if everything was restored already. */
 function judge({ files, originals, owned }: UnitProviderOptions, { id, seen }: Gone<UnitFact>): Leaving | undefined {
   const name = id.slice('unit:'.length);
   const paths = originals.paths(id);
   const { fact } = seen;
   const template = /^(.*)@[^@]+(\.[a-z]+)$/.exec(name);
-  // An instance of a template of ours was called into being by its entry alone.
+  // An instance of one of our templates exists only because of its entry.
   const instance = template !== null && originals.paths(`unit:${template[1]}@${template[2]}`).length > 0;
   const unrecorded = paths.length === 0 && fact.sha256 !== null && owned(id) && !originals.restored(id);
-  // All was put back, and then the run was cut off: systemd may have yet to hear of it, or the unit to be restarted.
+  // Everything was restored, but the run was interrupted: systemd may not have read the files yet, or the unit may need a
+  // restart.
   const isUnheard = originals.restored(id) && owned(id);
   if (paths.length === 0 && !unrecorded && !instance && !isUnheard) return undefined;
   const vendor = VENDOR.some((dir) => files.stat(`${dir}/${name}`) !== undefined);
-  // The record outlives what it puts back.
+  // The record remains after its content was restored.
   const wasNothing = originals.wasNothing(id, fileOf(name));
   const made = unrecorded || wasNothing;
   return { id, name, seen: fact, vanishes: instance || (made && !vendor && !fact.maskedHere), unrecorded };

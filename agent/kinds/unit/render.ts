@@ -1,7 +1,7 @@
 /** One `units` entry → one resource. Pure. */
 import type { UnitEntry } from '../../../manifests-schema/kinds/unit.ts';
 import type { RenderContext, Rendered } from '../../core/kind.ts';
-import { resolveSource } from '../../core/source-path.ts';
+import { resolveSource } from '../../core/names/source-path.ts';
 import { textOrIssue } from '../../core/strict-text.ts';
 import type { Issue } from '../../core/types.ts';
 import type { UnitSpec } from './spec.ts';
@@ -9,15 +9,15 @@ import type { UnitSpec } from './spec.ts';
 /** systemd.unit(5): names and the suffixes of units that a file can make. */
 const UNIT_NAME = /^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|timer|path|mount|automount|swap|slice)$/;
 const DROPIN_NAME = /^[A-Za-z0-9:_.@-]{1,200}\.conf$/;
-/** The agent's own unit, the one that upgrades it, and those in which its jobs run and packs are unpacked. */
+/** The agent's own unit, the one that upgrades it, and those that run its jobs and unpack packs. */
 const OWN = /^fairlead(-upgrade|-(job|unless|unpacks)-.*)?\./;
-/** What everything on the host hangs on, fairlead included: whoever stops it stops the host. */
+/** Units on which the whole host depends, fairlead included: stopping one stops the host. */
 const SYSTEM = /^(-\.mount|-\.slice|init\.scope)$/;
-/** May have drop-ins, and may not be stopped or masked: the agent runs in it, or talks to systemd through it. */
+/** Units that may have drop-ins, but must not be stopped or masked: the agent runs in them, or reaches systemd through them. */
 const NEEDED = /^(system\.slice|dbus\.(service|socket)|dbus-broker\.service)$/;
-/** A line that ends in a backslash goes on in the next one that is no comment: systemd.syntax(7). */
+/** A line that ends in a backslash continues on the next line that is no comment: systemd.syntax(7). */
 const CONTINUED = /\\\n(?:[ \t]*[#;].*\n)*/g;
-/** Another name of the agent's own unit. */
+/** An alias of the agent's own unit. */
 const OWN_ALIAS = /^\s*Alias\s*=.*(?<![\w@.:\\-])fairlead(?:-upgrade)?\.service(?![\w@.:\\-])/m;
 const isTemplate = (name: string): boolean => /@\.[a-z]+$/.test(name);
 
@@ -25,7 +25,7 @@ export function renderUnit(entry: UnitEntry, context: RenderContext): Rendered {
   const { key: name } = context;
   const issues: Issue[] = [];
   const wrong = (at: readonly string[], message: string) => void issues.push(context.issue(at, message));
-  /** The text of a unit or a drop-in; undefined where neither form is given. */
+  /** The text of a unit or a drop-in; undefined if it has neither `content` nor `source`. */
   const textOf = (at: readonly string[], { content, source }: { content?: string; source?: string }) => {
     if (content !== undefined && source !== undefined)
       wrong([...at, 'source'], `\`${at.at(-1) ?? name}\` has both \`content\` and \`source\`; keep one`);
@@ -45,8 +45,8 @@ export function renderUnit(entry: UnitEntry, context: RenderContext): Rendered {
       `\`${name}\` is not a unit name; it ends in .service, .timer, .socket, .target, .path, .mount, .automount, .swap or .slice`,
     );
   if (OWN.test(name)) wrong([], `\`${name}\` is fairlead's own and cannot be managed`);
-  if (SYSTEM.test(name)) wrong([], `\`${name}\` is what the whole host hangs on and cannot be managed`);
-  // Of what is no unit of ours nothing more can be said.
+  if (SYSTEM.test(name)) wrong([], `the whole host depends on \`${name}\`, so it cannot be managed`);
+  // Nothing more can be checked if the name is invalid.
   if (issues.length > 0) return { resources: [], issues };
   const content = textOf([], given(entry));
   const dropins: Record<string, string> = {};
@@ -91,7 +91,7 @@ export function renderUnit(entry: UnitEntry, context: RenderContext): Rendered {
   return { resources: [context.declare(name, spec)], issues: [] };
 }
 
-/** Only what is there, for exact optional types. */
+/** Leaves out missing keys, for exact optional types. */
 const given = ({ content, source }: { content?: string | undefined; source?: string | undefined }) => ({
   ...(content === undefined ? {} : { content }),
   ...(source === undefined ? {} : { source }),

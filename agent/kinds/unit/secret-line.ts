@@ -1,13 +1,13 @@
 /**
- * Secrets in unit files. systemd tells every local user over D-Bus what a loaded unit says, whatever the mode of its file
- * (systemd.exec(5), "Environment="), and so does `systemctl show`. Pure.
+ * Secrets in unit files. systemd shows every local user the text of a loaded unit over D-Bus and `systemctl show`, whatever the
+ * mode of its file (systemd.exec(5), "Environment="). Pure.
  */
 import type { Issue } from '../../core/types.ts';
 
 const HOW =
   'deliver the secret as a file in `files`, and read it with `LoadCredential=NAME:/path` (or `EnvironmentFile=/path`)';
 
-/** @param line of a unit or drop-in, in which a secret is @returns what is wrong with it, or null */
+/** @param line of a unit or drop-in that contains a secret @returns why it is a problem, or null */
 export function secretLine(line: string): Pick<Issue, 'severity' | 'message'> | null {
   const directive = /^\s*([A-Za-z][A-Za-z0-9-]*)\s*=/.exec(line)?.[1];
   if (/^\s*([#;[]|$)/.test(line) || directive === 'SetCredentialEncrypted') return null;

@@ -1,7 +1,7 @@
 /** A resolved entry of `units`. */
 export interface UnitSpec {
   name: string;
-  /** Text of the unit file in /etc/systemd/system; undefined where only the state of an existing unit is declared. */
+  /** Text of the unit file in /etc/systemd/system; undefined if only the state of an existing unit is declared. */
   content?: string;
   /** File name → text, in /etc/systemd/system/NAME.d. */
   dropins?: Readonly<Record<string, string>>;
@@ -9,7 +9,7 @@ export interface UnitSpec {
   masked?: boolean;
   state?: 'started' | 'stopped';
   onChange: 'restart' | 'reload' | 'none';
-  /** `on_change: restart` stands in the entry itself: then a oneshot that remains active is stopped and runs anew as well. */
+  /** The entry itself says `on_change: restart`: then a oneshot that remains active is stopped and runs again as well. */
   restartsRemaining?: true;
   /** The content is secret: show neither it nor its plain hash. */
   secret?: boolean;

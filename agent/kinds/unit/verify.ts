@@ -1,4 +1,4 @@
-/** All candidate units of a commit, verified together before any is installed. */
+/** Verifies all new units of a commit together, before any is installed. */
 import type { Work } from '../../core/provider.ts';
 import type { ResourceId } from '../../core/types.ts';
 import { AgentError } from '../../errors.ts';
@@ -8,7 +8,7 @@ import type { UnitSpec } from './spec.ts';
 
 type UnitWork = Work<UnitSpec, UnitFact>;
 
-/** Said of things that are not faults of the file. */
+/** Messages that are no faults of the file. */
 const EXCUSED = [
   /Unit configuration has fatal error/,
   /^Failed to prepare filename/,
@@ -16,7 +16,7 @@ const EXCUSED = [
   /world-writable|world-inaccessible|marked executable/,
 ];
 const FATAL_ALWAYS = [/has no .*Exec(Start|Stop)/, /lacks .*Exec/, /Unit configuration has fatal error/];
-/** What is missing may come with the same commit. */
+/** Messages about something missing, which the same commit may deliver. */
 const NOT_EXECUTABLE = /Command (\S+) is not executable/;
 const NO_UNIT = /Unit (\S+) not found/;
 const FOREIGN_DIRS = [
@@ -27,8 +27,8 @@ const FOREIGN_DIRS = [
 ];
 
 /**
- * systemd-analyze(1) verify over a staged SYSTEMD_UNIT_PATH; its warnings about these very files are errors.
- * @param declared all that this commit declares: what it delivers is excused where it is not there yet
+ * Runs systemd-analyze(1) verify over a staged SYSTEMD_UNIT_PATH; its warnings about these very files are errors.
+ * @param declared all resources of this commit: files and units that they deliver may be missing now
  */
 export async function verifyUnits(
   { files, exec, stagingDir }: UnitProviderOptions,
@@ -40,7 +40,7 @@ export async function verifyUnits(
     ({ want: { spec }, change, seen }) =>
       change.op !== 'none' &&
       (spec.content !== undefined || spec.dropins !== undefined) &&
-      // What lies there already as declared was verified when it came: a stopped unit is started without delay.
+      // Unchanged files were verified when they were installed, so a stopped unit is started without delay.
       (seen === undefined || change.why.some((r) => /^(content|dropins\.)/.test(r.field))),
   );
   const staged: string[] = [];
@@ -57,7 +57,7 @@ export async function verifyUnits(
     for (const { name, content, dropins } of candidates.map((w) => w.want.spec)) {
       if (content !== undefined) stage(name, content);
       for (const [file, text] of Object.entries(dropins ?? {})) stage(`${name}.d/${file}`, text);
-      // Drop-ins of a unit that is not there (yet) have nothing to be read with.
+      // Drop-ins of a unit that does not exist (yet) cannot be verified.
       const target =
         content !== undefined
           ? `${stagingDir}/${name}`
@@ -107,7 +107,7 @@ function isExcused(line: string, after: readonly ResourceId[], declared: Readonl
   const missing = NOT_EXECUTABLE.exec(line)?.[1];
   const unit = NO_UNIT.exec(line)?.[1];
   if (missing === undefined && unit === undefined) return EXCUSED.some((re) => re.test(line));
-  // A job that the unit waits for may bring anything.
+  // A job that the unit waits for may create anything.
   if (after.some((id) => id.startsWith('job:'))) return true;
   return declared.has(missing === undefined ? `unit:${unit?.replace(/[.,]$/, '')}` : `file:${missing}`);
 }

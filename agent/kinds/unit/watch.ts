@@ -1,4 +1,4 @@
-/** Hears of units that change their state, and of unit files, drop-ins and enabling links that change on disk. */
+/** Watches units for changes of state, and unit files, drop-ins and enabling links for changes on disk. */
 import type { Watcher } from '../../core/provider.ts';
 import type { Desired, ResourceId } from '../../core/types.ts';
 import type { SystemdListener, SystemdSignals } from '../../system/systemd/signals.ts';
@@ -8,10 +8,10 @@ import { isOwnTemp, watchLimit } from '../../system/watch/watch-limit.ts';
 import type { UnitSpec } from './spec.ts';
 
 export interface UnitWatcherOptions {
-  /** Where systemd tells of units. */
+  /** Subscribes to systemd's signals about units. */
   signals(listener: SystemdListener): SystemdSignals;
   root: string;
-  /** Most directories watched. */
+  /** Maximum number of watched directories. */
   limit: number;
   queue: InotifyQueue;
 }
@@ -55,7 +55,7 @@ export function createUnitWatcher({ signals: listenTo, root, limit, queue }: Uni
   };
 }
 
-/** Where an administrator's hand leaves its traces: the unit file, its drop-ins, the links that enable it (systemd.unit(5)). */
+/** Paths that an administrator may change: the unit file, its drop-ins, and the links that enable it (systemd.unit(5)). */
 export function unitPaths({ name, content }: UnitSpec): string[] {
   const install = [...(content ?? '').matchAll(/^\s*(WantedBy|RequiredBy|UpheldBy|Alias)\s*=(.*)$/gm)];
   const links = install.flatMap(([, key = '', value = '']) =>

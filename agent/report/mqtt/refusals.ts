@@ -1,7 +1,13 @@
-/** What a broker says no to, and what else stands between a host and its broker. */
+/** Reads the refusals of a broker, and other reasons why a host cannot reach its broker. */
 
 export interface BrokerProblem {
-  reason: 'BrokerUnreachable' | 'NameTaken' | 'SubscriptionRefused' | 'PublishRefused' | 'NoticesFlooded';
+  reason:
+    | 'BrokerUnreachable'
+    | 'NameTaken'
+    | 'SubscriptionRefused'
+    | 'PublishRefused'
+    | 'NoticesFlooded'
+    | 'CommandsFlooded';
   message: string;
 }
 

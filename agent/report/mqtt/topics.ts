@@ -1,21 +1,25 @@
 /** The topics of one host, below `<prefix>/<fleet>/`. Pure. */
 import { createHash } from 'node:crypto';
-import { sliceOf } from '../../core/fleet-index.ts';
+import { sliceOf } from '../../core/reporting/fleet-index.ts';
 import { concerns, isPattern, shortName } from '../../git/trust/refs.ts';
 
 export interface Topics {
   presence: string;
-  /** Where this host stands among those of its fleet; the payload is its name. */
+  /** Entry of this host in the index of its fleet; the payload is its name. */
   index: string;
-  /** Whoever asks here with a word hears it back from the agent that has this host's name, if there is one. */
+  /** The agent with this host's name echoes on its answer topic what is published here. */
   ask: string;
   answers: string;
-  /** Of a retained document. */
+  /** Topic of a retained document. */
   retained(name: string): string;
   events: string;
-  /** To be subscribed to for push notices; some of what comes may not concern this host. */
+  /** Filters for push notices; some messages may not concern this host. */
   notices: string;
-  /** Whether what came on this topic is a push notice for the ref of this host. */
+  /** Topics of push notices: for this host, and for all hosts of its fleet. */
+  commands: readonly string[];
+  /** Answers go below this one. */
+  replies: string;
+  /** Whether a message on this topic is a push notice for the ref of this host. */
   isNotice(topic: string): boolean;
 }
 
@@ -34,6 +38,8 @@ export function topicsOf({ prefix, fleet, host, ref }: Record<'prefix' | 'fleet'
     retained: (name) => `${base}/${name}`,
     events: `${base}/events`,
     notices: `${prefix}/${fleet}/refs/${filter}`,
+    commands: [`${base}/commands`, `${prefix}/${fleet}/commands`],
+    replies: `${prefix}/${fleet}/replies`,
     isNotice(topic) {
       try {
         return concerns(ref, decodeURIComponent(topic.slice(topic.lastIndexOf('/') + 1)));

@@ -1,6 +1,6 @@
 /**
- * What is made of an engine's refusals: each call is bounded in time, what is as it should be is no error, and the rest is
- * explained in a sentence with a stable code.
+ * Bounds each call to the engine in time and turns its refusals into results: a state that is already as desired is no
+ * error, any other refusal becomes a sentence with a stable code.
  */
 
 import { saysGone, saysSameName } from './engine-words.ts';
@@ -65,7 +65,7 @@ export function explained(calls: Docker, socket: string): Docker {
     signal: (id, name) => call(`send ${name} to a container`, () => or(undefined, [404, 409], calls.signal(id, name))),
     rename: (id, name) =>
       call(`rename to ${name}`, () =>
-        // One that is gone needs no name; what is missing by that is seen by the next look.
+        // A container that is gone needs no name; the next observation sees that it is missing.
         or(undefined, [404], calls.rename(id, name)).catch((thrown: unknown) => {
           if (!saysSameName(thrown)) throw thrown;
         }),

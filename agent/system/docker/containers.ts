@@ -45,7 +45,7 @@ export async function runCommand(docker: Dockerode, id: string, command: DockerC
   return { exitCode: exitCode ?? -1, output: plainLog(Buffer.concat(kept)) };
 }
 
-/** Letters of it that are handed on: its end. How much of that is shown is said elsewhere, once secrets are taken out. */
+/** Characters of a log that are handed on: its end. The caller shortens it further after secrets are masked. */
 const MAX_LOG = 64 * 1024;
 
 /** The engine's frames (8-byte header each) as one line of text. */

@@ -1,7 +1,7 @@
 /**
- * What an engine's words have in them that is another one at each try: ids of containers, endpoints, processes and layers,
- * names of temporary files, the near end of a connection. Without it the same failure is the same message each time, so that
- * it is told once, and people see the name and not the number. Pure.
+ * Removes the parts of an engine's message that differ at each try: ids of containers, endpoints, processes and layers,
+ * names of temporary files, local ports. Then the same failure has the same message each time, so that it is reported once,
+ * and people see a name instead of an id. Pure.
  */
 
 const ID = '[0-9a-f]{64}';
@@ -22,7 +22,7 @@ const RULES: readonly [RegExp, string][] = [
   [/(\/tmp\/[A-Za-z-]*[A-Za-z-]|\/tmpmounts\/[A-Za-z-]+|\/snapshots\/)\d+/g, '$1…'],
   // Go, of a connection: `read udp 10.0.0.2:48213->10.0.0.1:53: i/o timeout`.
   [/\b(read|write) (tcp|udp)[46]? \S+->/g, '$1 $2 '],
-  // Where the container's own address stands behind the one that is published: `10.0.0.1:80:172.18.0.2:80/tcp`.
+  // The container's own address after the published one: `10.0.0.1:80:172.18.0.2:80/tcp`.
   [/(\d+(?:\.\d+){3}:\d+):\d+(?:\.\d+){3}:\d+(?=\/(?:tcp|udp|sctp))/g, '$1'],
   [/\b0x[0-9a-f]{6,}\b/g, '0x…'],
   // Go's crypto/x509 tells the time of this very moment.

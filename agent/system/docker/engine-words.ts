@@ -1,6 +1,6 @@
 /**
- * What the Docker engine says when it refuses, which is known by its words alone: its API gives every refusal a status of 409
- * or 500, and no code. This is the one place that looks at them.
+ * Classifies refusals of the Docker engine by the text of its message: its API answers every refusal with status 409 or 500
+ * and without a code. No other file looks at these texts.
  */
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 
@@ -49,7 +49,7 @@ const REFUSALS: readonly Refusal[] = [
       'give an interface of this host that address (`ip -br address` lists them), or publish on another; it is tried again then',
   },
   {
-    // What else has no space left may be a limit that was declared: of a volume, of a control group.
+    // Any other "no space left" may be a limit that was declared, of a volume or of a control group.
     says: /^(?!.*(?:cgroup|inotify|populate|\/volumes\/)).*no space left on device/s,
     code: 'DiskFull',
     advice: 'make room on the disk of the engine (`docker system df`)',
@@ -57,7 +57,7 @@ const REFUSALS: readonly Refusal[] = [
   {
     says: /container is marked for removal/,
     code: 'ContainerMissing',
-    advice: 'something else removes it; it is made anew when it is gone',
+    advice: 'something else is removing it; it is recreated when it is gone',
   },
   {
     says: /non-overlapping IPv4 address pool|all predefined address pools/,
@@ -73,7 +73,7 @@ const REFUSALS: readonly Refusal[] = [
   {
     says: /bind source path does not exist|error while mounting volume|failed to mount local volume|VolumeDriver\.Mount/,
     code: 'MountMissing',
-    advice: 'make the path, or mount what it lies on; it is tried again then',
+    advice: 'create the path, or mount its file system; then it is tried again',
   },
   {
     says: /invalid reference format|invalid repository name/,
@@ -83,7 +83,7 @@ const REFUSALS: readonly Refusal[] = [
   {
     says: /toomanyrequests|429 Too Many Requests|pull rate limit/i,
     code: 'RateLimited',
-    advice: 'it is asked again later',
+    advice: 'it is tried again later',
   },
   { says: /Pool overlaps with other one/, code: 'SubnetInUse', advice: 'choose another subnet' },
 ];

@@ -1,9 +1,9 @@
-/** What the engine refuses, and that it cannot be reached, as errors in sentences with stable codes. */
+/** Errors for an engine that refuses or cannot be reached: sentences with stable codes. */
 import { AgentError } from '../../errors.ts';
 import { withoutIds } from './engine-ids.ts';
 import { refusalOf } from './engine-words.ts';
 
-/** Of a socket (unix(7)); a connection that hangs up is ECONNRESET as well. */
+/** Errors of a socket (unix(7)); a closed connection is ECONNRESET as well. */
 const UNREACHABLE = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EACCES'];
 
 /** No answer came in time. */
@@ -18,7 +18,7 @@ export const gone = (what: string, cause: unknown): AgentError =>
     code: 'ContainerMissing',
     phase: 'apply',
     cause,
-    message: `cannot ${what}: it is gone; something else removed it, and it is made anew`,
+    message: `cannot ${what}: it is gone; something else removed it, and it is recreated`,
   });
 
 /**

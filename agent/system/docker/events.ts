@@ -11,7 +11,7 @@ export interface DockerEvent {
 }
 
 export interface DockerListener {
-  /** Types and actions to be told of. */
+  /** Types and actions to subscribe to. */
   filters: { type: readonly string[]; event: readonly string[] };
   event(event: DockerEvent): void;
   /** See `KeepUpOptions.gap`. */
@@ -20,7 +20,7 @@ export interface DockerListener {
   listening(yes: boolean): void;
 }
 
-/** Where an engine tells what happens to its containers, networks and volumes. */
+/** The engine's stream of events about containers, networks and volumes. */
 export interface DockerEvents {
   /** Resolves once the stream is there, or after the first failed attempt; keeps it up until `signal` aborts. */
   follow(listener: DockerListener, signal: AbortSignal): Promise<void>;
@@ -52,7 +52,7 @@ export function createDockerEvents({ socket, clock, log }: DockerEventsOptions):
               begun();
             }).finally(() => listener.listening(false)),
           gap: listener.gap,
-          lost: 'the events of the Docker engine are away; changes of containers are found by the schedule until they are back',
+          lost: 'the events of the Docker engine are lost; until they are back, changes of containers are found by the schedule',
           back: 'the events of the Docker engine are heard again',
         },
         signal,

@@ -65,7 +65,7 @@ export async function inspectImage(docker: Dockerode, image: string): Promise<Im
   };
 }
 
-/** What the registry says the name stands for now, asked by the engine: nothing of the image itself is fetched. */
+/** Digest that the registry has for the name now, as asked by the engine; nothing of the image is fetched. */
 export async function registryDigest(docker: Dockerode, image: string, auth: RegistryAuth | null): Promise<string> {
   const said = (await docker.getImage(image).distribution(auth ? { authconfig: auth } : {})) as {
     Descriptor: { digest: string };

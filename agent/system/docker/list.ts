@@ -1,11 +1,11 @@
-/** The engine's list of containers, read anew only where it says something else than the last time. */
+/** The engine's list of containers, read again only if it differs from the last time. */
 import type { IncomingMessage } from 'node:http';
 import type Dockerode from 'dockerode';
 import type { ContainerSummary } from './types.ts';
 
 /**
- * @returns asks for the list of all containers (Engine API, ContainerList); the very array of the time before where the
- *   engine answers the very same bytes. Nobody may change it.
+ * @returns a function that lists all containers (Engine API, ContainerList). If the engine answers the same bytes as before,
+ *   the result is the very same array, so nobody may change it.
  */
 export function createContainerList(): (docker: Dockerode) => Promise<ContainerSummary[]> {
   let last: { bytes: Buffer; containers: ContainerSummary[] } | null = null;

@@ -1,8 +1,8 @@
-/** Adds up what the engine tells of the layers of one pull. Pure. */
+/** Adds up Docker's progress messages of the layers of one pull. Pure. */
 
 /** A line of the engine's answer to `POST /images/create`. */
 export interface PullLine {
-  /** Of the layer. */
+  /** Id of the layer. */
   id?: string;
   status?: string;
   progressDetail?: { current?: number; total?: number };
@@ -19,7 +19,7 @@ export interface Tally {
   total(): number;
 }
 
-/** What the engine says of a layer that has come. To a listener that is slow it says the last of these only. */
+/** Final states of a layer in the engine's progress. A slow reader gets only the last of them. */
 const HAS_COME: ReadonlySet<string> = new Set(['Download complete', 'Extracting', 'Pull complete']);
 
 export function createTally(): Tally {

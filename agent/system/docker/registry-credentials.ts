@@ -1,13 +1,14 @@
 /**
- * As whom images are pulled: `docker.registries` of agent.yaml, or what `docker login` left in root's config.json, its
- * credential helpers included (https://docs.docker.com/reference/cli/docker/login/#credential-stores). Read at each use.
+ * Credentials for pulling images: `docker.registries` of agent.yaml, or those that `docker login` left in root's
+ * config.json, including credential helpers (https://docs.docker.com/reference/cli/docker/login/#credential-stores). Read at
+ * each use.
  */
-import { canonicalHost, pathBehind } from '../../core/image-name.ts';
+import { canonicalHost, pathBehind } from '../../core/names/image-name.ts';
 import { AgentError } from '../../errors.ts';
 import { readNamed, type Unread } from '../../reading.ts';
 import type { Exec } from '../exec.ts';
 
-/** What the engine sends on, as its API has it (AuthConfig). */
+/** The form in which the engine takes credentials (AuthConfig of its API). */
 export interface RegistryAuth {
   username: string;
   password: string;
@@ -18,7 +19,7 @@ export interface RegistryAuth {
 
 export interface Credential {
   auth: RegistryAuth;
-  /** Who that is and where it stands, for people; never the secret. */
+  /** User and place of the credentials for messages; never the secret. */
   source: string;
 }
 
@@ -31,7 +32,7 @@ export interface Credentials {
   of(registry: string, repository?: string): Promise<Credential | null>;
   /** All of them, as a client's config.json has them. Throws AgentError where one cannot be read. */
   config(): Promise<string>;
-  /** Where one was looked for, for people. */
+  /** Places that were searched, for messages. */
   places(registry: string): string;
 }
 
@@ -98,7 +99,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
       return JSON.parse(text) as DockerConfig;
     } catch {
       // The parser's own message would quote the file.
-      throw unreadable(`${file} is not valid JSON; mend it, or write it anew with \`docker login\``);
+      throw unreadable(`${file} is not valid JSON; fix it, or write it again with \`docker login\``);
     }
   }
 
@@ -197,7 +198,7 @@ function parsed(text: string): { Username: string; Secret: string } | null {
   }
 }
 
-/** What a program that failed said, in a line. */
+/** Error output of a failed program, in one line. */
 const saidBy = ({ stdout, stderr }: { stdout: string; stderr: string }): string =>
   `${stdout} ${stderr}`.trim().replaceAll(/\s+/g, ' ').slice(0, 200) || 'it said nothing';
 const unreadable = (message: string) => new AgentError({ code: 'ImagePullFailed', phase: 'prepare', message });

@@ -1,13 +1,16 @@
-/** What the kinds ask of a Docker engine, and what of its answers they read: the seam that the driver and a fake both satisfy. */
+/**
+ * The functions of a Docker engine that the kinds use, and the fields of its answers that they read: the driver and a fake
+ * both implement them.
+ */
 import type Dockerode from 'dockerode';
-import type { Platform } from '../../core/image-name.ts';
+import type { Platform } from '../../core/names/image-name.ts';
 import type { RegistryAuth } from './registry-credentials.ts';
 
 type Inspected = Dockerode.ContainerInspectInfo;
 
-/** One container, of `GET /containers/{id}/json`: the fields that are read. */
+/** The fields that are read of one container of `GET /containers/{id}/json`. */
 export interface ContainerInfo extends Pick<Inspected, 'Id' | 'Name' | 'Image' | 'Mounts'> {
-  /** How often its restart policy started it since somebody did; some engines leave out 0. */
+  /** Number of restarts by the restart policy since the last start by hand; some engines leave out 0. */
   RestartCount?: number;
   State: Omit<Inspected['State'], 'Dead'>;
   HostConfig: Dockerode.HostConfig;
@@ -21,7 +24,7 @@ export interface ContainerInfo extends Pick<Inspected, 'Id' | 'Name' | 'Image' |
 
 type Configured = Inspected['Config'];
 
-/** What a container was made with; an engine leaves out, or says null, where there is nothing. */
+/** Configuration that a container was created with; engines leave out empty values, or send null. */
 export interface ContainerConfig
   extends Pick<Configured, 'Hostname' | 'Image' | 'Labels' | 'User' | 'WorkingDir'>,
     Partial<Pick<Configured, 'Domainname' | 'ExposedPorts' | 'Healthcheck' | 'OpenStdin' | 'Tty'>> {
@@ -47,7 +50,7 @@ export interface Attachment {
 
 type Listed = Dockerode.ContainerInfo;
 
-/** One container, of `GET /containers/json`: the fields that are read. */
+/** The fields that are read of one container of `GET /containers/json`. */
 export interface ContainerSummary
   extends Pick<Listed, 'Id' | 'Names' | 'Image' | 'ImageID' | 'Labels' | 'State' | 'Status'> {
   Ports: Partial<Pick<Dockerode.Port, 'IP' | 'PrivatePort' | 'PublicPort' | 'Type'>>[];
@@ -60,15 +63,15 @@ export type ContainerRequest = Dockerode.ContainerCreateOptions;
 export type NetworkRequest = Dockerode.NetworkCreateOptions;
 export type VolumeRequest = Dockerode.VolumeCreateOptions;
 
-/** One network, of `GET /networks`. */
+/** One network of `GET /networks`. */
 export type NetworkInfo = Pick<
   Dockerode.NetworkInspectInfo,
   'Attachable' | 'Driver' | 'EnableIPv6' | 'IPAM' | 'Id' | 'Internal' | 'Labels' | 'Name' | 'Options'
 >;
-/** One volume, of `GET /volumes`. */
+/** One volume of `GET /volumes`. */
 export type VolumeInfo = Pick<Dockerode.VolumeInspectInfo, 'Driver' | 'Labels' | 'Mountpoint' | 'Name' | 'Options'>;
 
-/** What an image says of the containers made from it. */
+/** Defaults of an image for containers made from it. */
 export type ImageConfig = Partial<
   Pick<
     ContainerConfig,
@@ -89,7 +92,7 @@ export interface ImageInfo {
   id: string;
   config: ImageConfig;
   platform: Platform;
-  /** Of layers and configuration: the same for two ids that mean the same image (an index made anew around it). */
+  /** Digest of layers and configuration: equal for two ids of the same image (as when only its index was rebuilt). */
   content: string;
   /** `name:tag`, `name@sha256:…`: what it is called on this host, and by which digests registries know it. */
   tags: readonly string[];
@@ -128,7 +131,7 @@ export interface LiveUpdate {
   PidsLimit?: number;
   RestartPolicy?: { Name: string; MaximumRetryCount: number };
 }
-/** What the engine and its kernel can do, of `GET /info`; left out where an engine says nothing of it. */
+/** Abilities of the engine and its kernel, from `GET /info`; missing if the engine does not report them. */
 export interface EngineInfo {
   CgroupVersion?: string;
   OomKillDisable?: boolean;
@@ -139,9 +142,14 @@ export interface EngineInfo {
   CPUSet?: boolean;
   CpuCfsPeriod?: boolean;
   CpuCfsQuota?: boolean;
+  /** Data directory as the engine reports it; the engine may be on another machine. */
+  DockerRootDir?: string;
+  /** Storage driver: `overlay2`, or a snapshotter of containerd. */
+  Driver?: string;
+  DriverStatus?: readonly (readonly string[])[] | null;
 }
 export interface Docker {
-  /** Of the engine, and the newest of its API that it speaks. */
+  /** Version of the engine, and the newest API version that it speaks. */
   version(): Promise<{ version: string; api: string }>;
   info(): Promise<EngineInfo>;
   /** All of them; the very array of the time before as long as the engine says the same. */
@@ -170,9 +178,9 @@ export interface Docker {
   logTail(id: string): Promise<string>;
   /** By name or id; undefined where it is not here. */
   image(image: string): Promise<ImageInfo | undefined>;
-  /** Of all images, also of those that only others are built on. */
+  /** All images, including those that only serve as a base of others. */
   imageIds(): Promise<string[]>;
-  /** As long as something comes, it may take as long as it likes. */
+  /** May take any time as long as data keeps coming. */
   pull(image: string, options: PullOptions): Promise<void>;
   /** Resolves where the registry takes this user and password. */
   login(auth: RegistryAuth): Promise<void>;

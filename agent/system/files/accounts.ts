@@ -8,7 +8,7 @@ export interface Accounts {
   /** Throws AgentError `UnknownOwner`. A number stands for itself. */
   uid(owner: string): number;
   gid(group: string): number;
-  /** As they are now, for a look at many files. */
+  /** Users and groups as of now, for an observation of many files. */
   names(): Names;
 }
 
@@ -40,7 +40,7 @@ export function createAccounts(files: Files, clock: Pick<Clock, 'monotonic'>): A
     try {
       return lookup(current(FRESH_MS));
     } catch {
-      // Whoever is not known may have been made this very moment.
+      // An unknown name may have been created this very moment.
       return lookup(current(0));
     }
   };

@@ -36,7 +36,10 @@ export interface CopyWork {
   limit: number;
 }
 
-/** @returns what copies one regular file to a path; atomic. It throws AgentError `OriginalTooLarge`, `FileFailed` … */
+/**
+ * @returns a function that copies one regular file to a path, atomically. It throws AgentError `OriginalTooLarge`,
+ *   `FileFailed` …
+ */
 export function createCopy({ enter, atOf, tempIn, syncDirectory }: CopyTools): (work: CopyWork) => Promise<void> {
   return async ({ at, from, to, options, limit }) => {
     const input = openFile(at);
@@ -71,7 +74,7 @@ interface Bytes extends Pick<CopyWork, 'from' | 'limit'> {
   output: number;
 }
 
-/** What is nothing but zeros becomes a hole. @throws AgentError `OriginalTooLarge`, also where it grows meanwhile */
+/** Blocks of zeros become holes. @throws AgentError `OriginalTooLarge`, also if the file grows meanwhile */
 async function copyBytes({ input, output, from, limit }: Bytes): Promise<void> {
   const { size } = fs.fstatSync(input);
   if (size > limit) throw tooLarge(from, size, limit);

@@ -10,7 +10,7 @@ const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_DIRECTORY } = fs.constants;
 const fsync = promisify(fs.fsync);
 const CHUNK = 256 * 1024;
 
-/** One fsync of a directory stands for all renames in it that came before the fsync began. */
+/** One fsync of a directory covers all renames in it that happened before the fsync began. */
 export function createDirectorySync(): (dir: number) => Promise<void> {
   interface Waiter {
     dir: number;
@@ -44,10 +44,12 @@ export function createDirectorySync(): (dir: number) => Promise<void> {
     });
 }
 
-/** How many names of a directory are looked at for leftovers: others may put any number there. */
+/** Number of directory entries that are searched for leftovers: others may create any number. */
 const SWEPT = 20_000;
 
-/** Removes what a process that was cut off between making and renaming left behind. Whatever else has such a name stays. */
+/**
+ * Removes temporary files of a process that was killed between creating and renaming them. Other files with such names stay.
+ */
 export function sweep({ dir, id }: OpenDirectory, swept: Set<string>): void {
   if (swept.has(id)) return;
   swept.add(id);
@@ -59,7 +61,7 @@ export function sweep({ dir, id }: OpenDirectory, swept: Set<string>): void {
   }
 }
 
-/** As many names as that, at most, and none of `keep`: a directory may have any number. */
+/** Reads at most that many names, and none of `keep`: a directory may have any number. */
 export function namesIn(at: string, limit: number, keep: ReadonlySet<string> = new Set()): string[] {
   const names: string[] = [];
   const reader = fs.opendirSync(at, { bufferSize: 256 });
@@ -72,7 +74,7 @@ export function namesIn(at: string, limit: number, keep: ReadonlySet<string> = n
   return names;
 }
 
-/** Of an open file. */
+/** Owner and mode of an open file. */
 export function setOwnerAndMode(fd: number, { mode, uid, gid }: WriteOptions): void {
   // In this order: a change of owner takes the setuid bit away.
   fs.fchownSync(fd, uid, gid);
@@ -92,7 +94,7 @@ export function makeDirectory(at: string, options: WriteOptions): number {
   }
 }
 
-/** Of a directory, or of a file that has one name only and belongs to that user already. */
+/** Sets the owner of a directory, or of a file that has a single name and belongs to that user already. */
 export function setMeta(at: string, file: string, options: WriteOptions): void {
   const fd = fs.openSync(at, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   try {
@@ -134,7 +136,7 @@ export function hashAt(at: string): string {
   }
 }
 
-/** Adds the hash of a regular file where it is asked for. One that is replaced meanwhile has none: it differs. */
+/** Adds the hash of a regular file if it is asked for. A file that is replaced meanwhile gets no hash, so it differs. */
 export function withHash(
   at: string,
   file: string,
@@ -154,9 +156,10 @@ export function withHash(
   }
 }
 
-/** A file from where it stands to its end, as far as that was when it began; each chunk only until the next. */
+/** Reads a file from its current position to the end at that moment; each chunk is valid only until the next. */
 export function* chunksOf(fd: number): Generator<Buffer> {
-  // One more than it has, so that a file that grew differs. Whoever goes on writing to it keeps nobody busy.
+  // Read one byte more than the size, so that a file that grew differs. A writer that never stops cannot keep the agent
+  // busy.
   let left = fs.fstatSync(fd).size + 1;
   const chunk = Buffer.allocUnsafe(Math.min(left, CHUNK));
   for (let n = fs.readSync(fd, chunk); n > 0 && left > 0; n = fs.readSync(fd, chunk)) {

@@ -11,7 +11,7 @@ export interface RemoveManyOptions {
   syncDirectory(dir: number): Promise<void>;
 }
 
-/** As many directories are open at one time, at most. */
+/** Number of directories that are open at one time. */
 const SLICE = 64;
 
 /** @returns for each what `Files.remove` answers, or would throw */

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { open, rm } from 'node:fs/promises';
-import { type Content, damaged, StoredFile } from '../../core/payload.ts';
+import { type Content, damaged, StoredFile } from '../../core/payload/payload.ts';
 
 const CHUNK = 256 * 1024;
 
@@ -13,8 +13,8 @@ export async function fill(into: number, content: Content): Promise<void> {
 }
 
 /**
- * Copies a stored file into an open, empty one. Its hash is checked on the way; what is damaged is removed from where it is
- * kept, so that it is fetched anew.
+ * Copies a stored file into an open, empty file, and checks its hash on the way. A damaged file is removed from the store,
+ * so that it is fetched again.
  */
 async function pour(file: StoredFile, into: number): Promise<void> {
   for (const place of file.places) {

@@ -1,6 +1,6 @@
-/** What is known of a file, and what can be done with one. */
+/** Facts about a file, and operations on files. */
 
-import type { Content } from '../../core/payload.ts';
+import type { Content } from '../../core/payload/payload.ts';
 
 export interface FileStat {
   type: 'file' | 'directory' | 'link' | 'other';
@@ -31,7 +31,7 @@ export interface NewFile {
   options: WriteOptions;
 }
 
-/** What came of writing many, by path. */
+/** Results of writing many files, by path. */
 export interface Written {
   written: ReadonlyMap<string, FileStat>;
   failed: ReadonlyMap<string, Error>;
@@ -52,9 +52,10 @@ export interface Files {
   /** undefined where there is nothing, or where a parent is missing. */
   stat(file: string): FileStat | undefined;
   /**
-   * Of many, each directory walked once: what is not there is left out; an error stands for a path that must not be followed.
-   * @param hashIf says of which regular files the content is to be hashed, too
-   * @param before what an earlier call answered: where it is still the same in all that stat tells, the very object is the answer
+   * Facts about many files; each directory is walked once. Missing files are left out; a path that must not be followed has
+   * an error.
+   * @param hashIf selects the regular files whose content is hashed
+   * @param before the result of an earlier call: if stat reports the same for a file, the same object is returned
    */
   statAll(
     files: readonly string[],
@@ -82,7 +83,10 @@ export interface Files {
   /** Durable when it resolves; many at once are made so together. */
   mkdir(file: string, options: WriteOptions): Promise<void>;
   link(file: string, target: string): void;
-  /** Of a directory, or of a file that has one name only and belongs to that user already. @throws AgentError `UnsafePath` */
+  /**
+   * Sets the owner of a directory, or of a file that has a single name and belongs to that user already.
+   * @throws AgentError `UnsafePath`
+   */
   setMeta(file: string, options: WriteOptions): void;
   /** Removes a file, a link, or an empty directory. Answers false where the directory is not empty. */
   remove(file: string): boolean;

@@ -1,4 +1,4 @@
-/** Files of one who is not root: what is made belongs to whoever makes it, and owners stay as they are (chown(2)). */
+/** Files for a user who is not root: new files belong to that user, and owners cannot be changed (chown(2)). */
 import type { Files, WriteOptions } from './types.ts';
 
 /** Leaves an id as it is. */

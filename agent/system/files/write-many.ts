@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { StoredFile } from '../../core/payload.ts';
+import { StoredFile } from '../../core/payload/payload.ts';
 import type { Exec } from '../exec.ts';
 import { explain } from '../paths/errors.ts';
 import type { OpenDirectory, SharedDirectories } from '../paths/shared-directories.ts';
@@ -41,15 +41,15 @@ export const MANY = 32;
 /** Other work goes on after as many. */
 const SLICE = 64;
 /**
- * What others have yet to write is written by a sync of the whole file system, too. A sync of one file costs about as much
- * as writing so many bytes, on disks of any speed.
+ * A sync of the whole file system also writes the dirty pages of others. A sync of one file costs about as much as writing
+ * this many bytes, on disks of any speed.
  */
 const BYTES_A_SYNC = 512 * 1024;
 /** Syncs of files side by side: a journal commits for all that wait for it. */
 const WIDTH = 4;
 const SYNC_TIMEOUT_MS = 600_000;
 
-/** What failed is still there as it was before. */
+/** A file whose write failed is unchanged. */
 export async function writeMany(
   { exec, shared, tempIn, syncDirectory }: WriteManyOptions,
   entries: readonly NewFile[],
@@ -64,7 +64,7 @@ export async function writeMany(
   try {
     let count = 0;
     for (const members of Map.groupBy(entries, ({ file }) => shared.keyOf(file)).values()) {
-      /** Where the last one lies. Somebody may have moved it since others were at work. */
+      /** Directory of the last file. Somebody may have moved it since. */
       let directory: OpenDirectory | null = null;
       for (const entry of members) {
         const { file, content, options } = entry;
@@ -139,8 +139,8 @@ function makeSmallFile(temp: string, bytes: Uint8Array, options: WriteOptions): 
   const fd = fs.openSync(temp, NEW, 0o600);
   try {
     fs.writeFileSync(fd, bytes);
-    // What is new is mostly owned as it is to be, which stat(2) tells anyway. In between a wrong owner is root; a wrong group,
-    // that of its directory, must gain nothing by it.
+    // A new file mostly has the right owner already, as stat(2) shows. Meanwhile a wrong owner is root, and a wrong group,
+    // that of the directory, must gain no access.
     if ((mode & SPECIAL) === 0 && (groupOf(mode) & ~mode & 0o7) === 0) {
       fs.fchmodSync(fd, mode);
       const stat = fs.fstatSync(fd);
@@ -183,7 +183,7 @@ function tellsErrors(): boolean {
   return major > 5 || (major === 5 && minor >= 8);
 }
 
-/** What the kernel has yet to write (proc_meminfo(5)). */
+/** Dirty bytes that the kernel has yet to write (proc_meminfo(5)). */
 function dirtyBytes(): number {
   try {
     const lines = fs.readFileSync('/proc/meminfo', 'utf8').matchAll(/^(?:Dirty|Writeback):\s+(\d+) kB$/gm);

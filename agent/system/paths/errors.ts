@@ -1,4 +1,4 @@
-/** What the kernel says of a file, in sentences. */
+/** Errors of the kernel about a file, in sentences. */
 import { AgentError } from '../../errors.ts';
 
 const SENTENCES: Record<string, string> = {
@@ -77,7 +77,7 @@ export const contended = (directory: string): AgentError =>
   new AgentError({
     code: 'Contended',
     phase: 'apply',
-    message: `cannot empty ${directory}: something on this host goes on filling it; stop what writes there (a container, perhaps), or drop \`purge\``,
+    message: `cannot empty ${directory}: something on this host keeps filling it; stop the program that writes there (perhaps a container), or remove \`purge\``,
   });
 
 export const tooLarge = (file: string, size: number, limit: number): AgentError =>

@@ -11,7 +11,7 @@ import { type Exposed, idOf } from './walk.ts';
 export interface Exposures {
   /** Adds host paths for good: a link that a container made stays when the container goes. Durable when it returns, if it can be. */
   add(paths: Iterable<string>): void;
-  /** As of now: what is mounted may be created or replaced at any time. */
+  /** Computed at each call, because mounts may be created or replaced at any time. */
   current(): Exposed;
 }
 
@@ -20,20 +20,20 @@ export interface ExposuresOptions {
   root: string;
   /** Directories that are always exposed, on the host. */
   always: readonly string[];
-  /** Where all others are recorded, below `root`; left out where nothing is to outlive this process. */
+  /** Directory in which the paths are recorded, below `root`; missing if nothing has to outlive this process. */
   file?: string;
   /** Paths that are not looked at, since that may block. */
   isRemote?(file: string): boolean;
 }
 
-/** How long identities of directories that exist are believed. Only the host's root can replace what is mounted. */
+/** Time for which identities of existing directories are cached. Only the host's root can replace a mounted directory. */
 const IDS_MS = 1_000;
 /** More are not worth remembering: the oldest gives way. */
 const MAX = 4_096;
 const MAX_LINKS = 20;
 /**
- * Whoever may write one of these is root on the host with or without links, so nothing is gained by refusing them; and
- * links of the system itself lie there (`/var/run`, `/usr/lib64`).
+ * A process that may write one of these is root on the host with or without links, so refusing them gains nothing; the
+ * system's own links lie there (`/var/run`, `/usr/lib64`).
  */
 const SYSTEM: readonly string[] = [
   ...['/', '/etc', '/usr', '/var', '/var/lib', '/var/lib/docker', '/run', '/var/run', '/boot', '/root'],
@@ -60,7 +60,7 @@ export function createExposures({
     all.delete(one);
   };
 
-  /** Where the links on a path lead, as they are now. What is not reached by any is the path itself. */
+  /** Current targets of the links on a path. A path without links stands for itself. */
   const endOf = (one: string): string => {
     const rest = one.split('/').filter(Boolean);
     let at = '';
@@ -85,7 +85,7 @@ export function createExposures({
       const ends = (one: string) => (covers(one) ? [one] : [one, endOf(one)]);
       for (const one of [...paths].map(normalised).flatMap(ends)) {
         if (SYSTEM.includes(one) || covers(one)) continue;
-        // What lies below it is covered by it, and may be a link by now.
+        // Paths below it are covered by it, and may be links meanwhile.
         for (const inner of [...recorded]) if (inner.startsWith(`${one}/`)) forget(inner);
         all.add(one);
         recorded.add(one);

@@ -5,7 +5,7 @@
 import fs from 'node:fs';
 
 const REMOTE = /^(nfs\d?|cifs|smb3?|9p|ceph|glusterfs|lustre|afs|beegfs|fuse(\..*)?|autofs)$/;
-/** How long the table is believed, in milliseconds. */
+/** Time for which the table is cached, in milliseconds. */
 const FRESH_MS = 1_000;
 
 /** Pure. @returns mount points of such file systems. @param table text of mountinfo */

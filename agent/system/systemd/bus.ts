@@ -25,7 +25,7 @@ export interface Signal {
 export interface SystemdBusOptions {
   /** Path of the system bus. */
   socket: string;
-  /** How long the bus may take for an answer, in milliseconds. */
+  /** Time that the bus has for an answer, in milliseconds. */
   timeoutMs: number;
   /** A signal that systemd itself sent. */
   heard(signal: Signal): void;
@@ -84,7 +84,7 @@ export async function openSystemdBus({ socket, timeoutMs, heard, replaced }: Sys
   };
 }
 
-/** Nobody answered in time. */
+/** No answer came in time. */
 export class NoAnswer extends Error {}
 
 /** The library's own limit of time was the first to end. */

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 /** Tells systemd how the daemon is; does nothing where systemd did not start us. */
 export interface ServiceNotifier {
   ready(): void;
-  /** To be called whenever the loop has turned; tells systemd at most every third of the watchdog interval. */
+  /** To be called at each turn of the loop; notifies systemd at most every third of the watchdog interval. */
   alive(): void;
   stopping(): void;
 }

@@ -1,4 +1,4 @@
-/** What systemd tells over D-Bus (org.freedesktop.systemd1(5)): a connection of its own, kept up. */
+/** Receives signals of systemd over D-Bus (org.freedesktop.systemd1(5)) on a connection of its own, which is kept up. */
 import type { MessageBus } from 'dbus-native';
 import type { Log } from '../../log.ts';
 import type { Clock } from '../clock.ts';
@@ -120,7 +120,7 @@ export function createSystemdSignals(options: SystemdSignalsOptions): SystemdSig
           log,
           session,
           gap: options.all,
-          lost: 'the connection to D-Bus is away; changes of units are found by the schedule until it is back',
+          lost: 'the connection to D-Bus is lost; until it is back, changes of units are found by the schedule',
           back: 'systemd is heard again over D-Bus',
         },
         signal,

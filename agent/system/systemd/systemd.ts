@@ -23,7 +23,7 @@ export type JobVerb =
   | 'ReloadOrTryRestartUnit';
 
 export interface Systemd {
-  /** One call for all; in the order of `names`. */
+  /** One call for all units; results in the order of `names`. */
   list(names: readonly string[]): Promise<UnitRow[]>;
   /** Names of the units in memory that match a pattern and are neither inactive nor failed. */
   running(pattern: string): Promise<string[]>;
@@ -36,9 +36,12 @@ export interface Systemd {
   job(verb: JobVerb, unit: string, signal?: AbortSignal): Promise<string>;
   /** @returns whether the unit has an [Install] section */
   enable(unit: string): Promise<boolean>;
-  /** One call for many. @returns those of which links were made; the others had theirs already, or have no [Install] section */
+  /**
+   * One call for many units.
+   * @returns the units for which links were created; the others were enabled already, or have no [Install] section
+   */
   enableAll(units: readonly string[]): Promise<ReadonlySet<string>>;
-  /** Takes its links away and makes them anew, as its [Install] section now says. */
+  /** Removes its links and makes them again, as its [Install] section now says. */
   reenable(unit: string): Promise<boolean>;
   disable(unit: string): Promise<void>;
   resetFailed(unit: string): Promise<void>;
@@ -49,7 +52,7 @@ export interface Systemd {
 }
 
 const CALL_TIMEOUT_MS = 25_000;
-/** As systemctl waits for it (DAEMON_RELOAD_TIMEOUT_SEC of systemd): it reads all unit files and runs all generators. */
+/** The timeout of systemctl (DAEMON_RELOAD_TIMEOUT_SEC of systemd): systemd reads all unit files and runs all generators. */
 const RELOAD_TIMEOUT_MS = 180_000;
 /** systemd ends a job by the unit's own TimeoutStartSec (90 s by default); a oneshot service may have none. */
 const JOB_TIMEOUT_MS = 900_000;
@@ -158,7 +161,7 @@ export function createSystemd({ socket }: { socket: string }): Systemd {
         path = await unlessGone(asked, null);
         before = using.early.get(path ?? '');
       } finally {
-        // Whoever waits knows its path by now, so no early result is of use to anybody.
+        // Nobody waits for the job before its path is known, so earlier results are of no use.
         if (--using.asking === 0) using.early.clear();
       }
       if (path === null) return 'not-loaded';
@@ -237,7 +240,7 @@ async function invoke<T>({ bus }: Connection, call: Call, timeoutMs = CALL_TIMEO
   return bounded(answer, call.member, timeoutMs);
 }
 
-/** @throws AgentError `SystemdUnreachable` after so many milliseconds */
+/** @throws AgentError `SystemdUnreachable` after this time, in ms */
 const bounded = <T>(answer: PromiseLike<T>, what: string, timeoutMs = CALL_TIMEOUT_MS): Promise<T> =>
   within(timeoutMs, what, answer).catch((thrown: unknown) => {
     throw thrown instanceof NoAnswer ? unreachable(thrown) : thrown;

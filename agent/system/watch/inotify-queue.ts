@@ -1,11 +1,11 @@
 /**
- * The kernel keeps so many events for this process and drops the rest (inotify(7), max_queued_events); the library does
- * not pass on that it did. Whoever reads half a queue in one turn of the event loop may have lost some.
+ * The kernel queues a limited number of events for this process and drops the rest (inotify(7), max_queued_events), but the
+ * library does not report that. A process that reads half a queue in one turn of the event loop may have lost events.
  */
 import fs from 'node:fs';
 
 export interface InotifyQueue {
-  /** One event was read. */
+  /** Counts one event. */
   count(): void;
   /** Hears, after such a turn, that events may be missing. */
   lossy(listener: () => void): void;

@@ -1,22 +1,22 @@
-/** Keeps a subscription up: tried again with growing waits; each loss and each return is told once. */
+/** Keeps a subscription up: tries again with growing pauses, and reports each loss and each return once. */
 import type { Log } from '../../log.ts';
 import type { Clock } from '../clock.ts';
 
 export interface KeepUpOptions {
   clock: Clock;
   log: Log;
-  /** One connection, from its beginning to its end; `begun` is called once events are heard. */
+  /** One connection, from its beginning to its end; `begun` is called once events arrive. */
   session(signal: AbortSignal, begun: () => void): Promise<void>;
   /** Events are heard from now on, at first or after a cut: what happened before went unheard. Also when they stay away. */
   gap(): void;
-  /** What the log says of a loss, and of its end. */
+  /** Log messages for a loss, and for its end. */
   lost: string;
   back: string;
 }
 
 const FIRST_WAIT_MS = 200;
 const LAST_WAIT_MS = 30_000;
-/** What is away for longer than a restart takes is worth a look. */
+/** After a loss that is longer than a restart takes, look at everything once. */
 const AWAY_MS = 5_000;
 
 /** Resolves once events are heard, or after the first failed attempt; keeps them up until `signal` aborts. */

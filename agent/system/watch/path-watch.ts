@@ -40,7 +40,7 @@ interface Spot {
 }
 
 interface Way extends Walk {
-  /** What watches the places of this way, null where nothing could. */
+  /** The watcher of the directories on this path; null if none could be made. */
   spots: readonly (Spot | null)[];
 }
 
@@ -91,7 +91,7 @@ export function createPathWatch(options: PathWatchOptions): PathWatch {
     const before = ways.get(dir);
     for (const at of before ? placesOf(before) : []) if (spots.has(at) && !isSame(spots.get(at), at)) drop(at);
     let way = before;
-    // What was made between the walk and the watch would go unheard: walk again until no watch was new.
+    // A directory that was created between the walk and the watch would go unnoticed: walk again until no watch was new.
     for (let fresh = true, tries = 0; fresh && tries < 3; tries++) {
       const { hops, end } = walk(options.root, dir);
       const seen = placesOf({ hops, end }).map((at) => spots.get(at));
@@ -139,7 +139,7 @@ export function createPathWatch(options: PathWatchOptions): PathWatch {
     const spot = spots.get(at);
     spots.delete(at);
     spot?.watcher.close();
-    // Whoever else comes through here has to find a new way.
+    // Other paths through this directory have to be walked again.
     if (spot) for (const dir of users(spot)) review(dir);
   };
 
@@ -218,7 +218,7 @@ const sameWay = (a: Way, b: Way): boolean =>
   a.hops.every((hop, i) => hop.dir === b.hops[i]?.dir && hop.name === b.hops[i]?.name) &&
   a.spots.every((spot, i) => spot === b.spots[i]);
 
-/** How many directories this process may watch: half of what the kernel grants a user (proc(5)), at most 16,384. */
+/** Number of directories that this process may watch: half of the kernel's limit for a user (proc(5)), at most 16,384. */
 export function watchBudget(): number {
   try {
     const granted = Number(fs.readFileSync('/proc/sys/fs/inotify/max_user_watches', 'utf8'));

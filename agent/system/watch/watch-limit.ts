@@ -1,4 +1,4 @@
-/** What the watchers of directories share. */
+/** State that the directory watchers share. */
 import type { ReasonCode } from '../../../manifests-schema/reasons.ts';
 
 /** Part of the limit from which on it is said that it is near. */
@@ -14,10 +14,12 @@ export function watchLimit(
   limit: number,
 ): { reason: ReasonCode; message: string } | null {
   const remedy = 'raise fs.inotify.max_user_watches (sysctl), or manage fewer directories';
+  // Each process that watches needs one; a user may have 128 by default (inotify(7)), and root's programs share them.
+  const instances = 'where other programs watch a lot, raise fs.inotify.max_user_instances as well';
   if (left > 0)
     return {
       reason: 'WatchLimit',
-      message: `${left} of ${watched + left} directories of ${what} could not be watched; changes there are found by the schedule alone; ${remedy}`,
+      message: `${left} of ${watched + left} directories of ${what} could not be watched; changes there are found by the schedule alone; ${remedy}; ${instances}`,
     };
   if (watched < limit * NEAR) return null;
   return {

@@ -6,7 +6,8 @@ import type { DockerEvent, DockerEvents, DockerListener } from '../../../agent/s
 import { createFakeClock, type FakeClock } from '../clock.ts';
 import { containerCalls } from './containers.ts';
 import { createRegistry, type FakeRegistry, imageCalls } from './images.ts';
-import { ended } from './lifecycle.ts';
+import { createLayers } from './layers.ts';
+import { ended, isBroken, rebooted } from './lifecycle.ts';
 import { addNetwork, BUILT_IN, networkCalls } from './networks.ts';
 import { noAnswer } from './refusals.ts';
 import { containerOf, type FakeContainer, type State } from './state.ts';
@@ -28,6 +29,12 @@ export interface FakeDocker {
   /** Nobody answers any more, and no events are heard, until `back`. */
   goAway(): void;
   comeBack(): void;
+  /** All that it unpacked is on the disk now. */
+  sync(): void;
+  /** Its host loses power and starts again: what was unpacked and not synced is empty, containers start as their policies say. */
+  powerCut(): void;
+  /** Names of containers whose image has empty files. */
+  broken(): string[];
   /** The process of a container ends by itself, or is killed. */
   end(name: string, code?: number): void;
 }
@@ -38,6 +45,7 @@ export function createFakeDocker(clock: FakeClock = createFakeClock()): FakeDock
   let count = 0;
   let away = false;
   const listeners = new Set<DockerListener>();
+  const fetched: string[] = [];
   const hex = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, ID);
   const state: State = {
     clock,
@@ -45,6 +53,7 @@ export function createFakeDocker(clock: FakeClock = createFakeClock()): FakeDock
     networks: new Map(),
     volumes: new Map(),
     images: new Map(),
+    layers: createLayers(fetched),
     hostPorts: new Set(),
     ran: [],
     newId: () => hex(`thing ${++count}`),
@@ -54,7 +63,7 @@ export function createFakeDocker(clock: FakeClock = createFakeClock()): FakeDock
     },
   };
   for (const Name of BUILT_IN) addNetwork(state, { Name, Driver: Name === 'none' ? 'null' : Name }, true);
-  const shop = createRegistry(hex);
+  const shop = createRegistry(hex, fetched);
   const calls: Docker = {
     ...containerCalls(state),
     ...networkCalls(state),
@@ -82,7 +91,10 @@ export function createFakeDocker(clock: FakeClock = createFakeClock()): FakeDock
     containers: () => [...state.containers.values()],
     hostPorts: state.hostPorts,
     ran: state.ran,
-    info: { CgroupVersion: '2', MemoryLimit: true, SwapLimit: true, PidsLimit: true, OomKillDisable: false },
+    info: {
+      ...{ CgroupVersion: '2', MemoryLimit: true, SwapLimit: true, PidsLimit: true, OomKillDisable: false },
+      ...{ DockerRootDir: '/var/lib/docker', Driver: 'overlay2' },
+    },
     version: { version: '26.1.5', api: '1.45' },
     goAway() {
       away = true;
@@ -95,6 +107,12 @@ export function createFakeDocker(clock: FakeClock = createFakeClock()): FakeDock
         listener.gap();
       }
     },
+    sync: () => state.layers.sync(),
+    powerCut() {
+      state.layers.powerCut();
+      for (const c of state.containers.values()) rebooted(state, c);
+    },
+    broken: () => [...state.containers.values()].filter((c) => isBroken(state, c)).map(({ name }) => name),
     end: (name, code = 137) => ended(state, containerOf(state, name), code),
   };
   return fake;

@@ -9,6 +9,8 @@ export interface Pushed {
   /** Another word makes it another image. */
   content?: string;
   platform?: Partial<ImageInfo['platform']>;
+  /** From the lowest; one of its own, if left out. */
+  layers?: readonly string[];
   program?: FakeImage['program'];
 }
 
@@ -17,23 +19,31 @@ export interface FakeRegistry {
   push(name: string, pushed?: Pushed): string;
   /** The engine's words for each pull of this name; null lets it come again. */
   fail(name: string, said: string | null): void;
+  /** The next pull of this name brings so many layers, and then never ends. */
+  stall(name: string, layers: number): void;
   /** Names that were pulled, in order. */
   pulled: string[];
+  /** Layers that came, in order. */
+  fetched: string[];
 }
 
-/** @param hex what turns text into a digest */
-export function createRegistry(hex: (text: string) => string) {
+/** @param hex what turns text into a digest @param fetched gets the layers that come */
+export function createRegistry(hex: (text: string) => string, fetched: string[]) {
   const shelf = new Map<string, FakeImage>();
   const failures = new Map<string, string>();
+  const stalls = new Map<string, number>();
   const registry: FakeRegistry = {
     pulled: [],
-    push(name, { config = {}, content = name, platform = {}, program } = {}) {
+    fetched,
+    stall: (name, layers) => void stalls.set(name, layers),
+    push(name, { config = {}, content = name, platform = {}, layers, program } = {}) {
       const whole = { os: 'linux', architecture: 'amd64', variant: '', ...platform };
       const id = `sha256:${hex(JSON.stringify([content, config, whole]))}`;
       const repository = name.replace(/:[^:/]*$/, '');
       shelf.set(name, {
         ...{ id, config, platform: whole, content: hex(content), tags: [name] },
         digests: [`${repository}@${id}`],
+        layers: layers ?? [id],
         ...(program ? { program } : {}),
       });
       return id;
@@ -47,22 +57,33 @@ export function createRegistry(hex: (text: string) => string) {
   const find = (name: string): FakeImage => {
     const said = failures.get(name);
     if (said !== undefined) throw serverError(said);
-    const found = shelf.get(/@|:[^/]*$/.test(name) ? name : `${name}:latest`);
+    const found = name.includes('@')
+      ? [...shelf.values()].find(({ digests }) => digests.includes(name))
+      : shelf.get(/:[^/]*$/.test(name) ? name : `${name}:latest`);
     if (found === undefined)
       throw refusal(404, 'no such image', `manifest for ${name} not found: manifest unknown: manifest unknown`);
     return found;
   };
-  return { registry, find };
+  /** @returns how many layers come of this pull before it stands still; undefined where it does not */
+  const stallOf = (name: string): number | undefined => {
+    const most = stalls.get(name);
+    stalls.delete(name);
+    return most;
+  };
+  return { registry, find, stallOf };
 }
 
 type Calls = 'image' | 'imageIds' | 'pull' | 'login' | 'registryDigest' | 'removeImage';
 
-export function imageCalls(state: State, { registry, find }: ReturnType<typeof createRegistry>): Pick<Docker, Calls> {
+export function imageCalls(
+  state: State,
+  { registry, find, stallOf }: ReturnType<typeof createRegistry>,
+): Pick<Docker, Calls> {
   return {
     async image(name) {
       const found = imageOf(state, name);
       if (found === undefined) return undefined;
-      const { program: _, ...info } = found;
+      const { program: _, layers: __, ...info } = found;
       return structuredClone(info);
     },
     imageIds: async () => [...state.images.keys()],
@@ -70,8 +91,12 @@ export function imageCalls(state: State, { registry, find }: ReturnType<typeof c
       registry.pulled.push(name);
       const image = find(name);
       if (signal.aborted) throw serverError('context canceled');
-      tell?.(1, 1);
-      keep(state, image);
+      const most = stallOf(name);
+      const before = registry.fetched.length;
+      state.layers.bring(image, most);
+      if (registry.fetched.length > before) tell?.(1, 1);
+      if (most !== undefined) await new Promise(() => undefined);
+      keep(state, name.includes('@') ? { ...image, tags: [] } : image);
     },
     login: async () => undefined,
     registryDigest: async (name) => find(name).id,
@@ -85,7 +110,10 @@ export function imageCalls(state: State, { registry, find }: ReturnType<typeof c
           `conflict: unable to delete ${name} (cannot be forced) - image is being used by running container`,
         );
       if (left.length > 0) state.images.set(image.id, { ...image, tags: left });
-      else state.images.delete(image.id);
+      else {
+        state.images.delete(image.id);
+        state.layers.release(image, [...state.images.values()]);
+      }
       return true;
     },
   };

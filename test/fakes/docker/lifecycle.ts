@@ -1,7 +1,7 @@
 /** The life of a container: its start, its end by itself or by others, its restarts and its healthcheck. */
 import { plugIn, unplug } from './networks.ts';
 import { freePorts, takePorts } from './ports.ts';
-import { programOf } from './programs.ts';
+import { type Program, programOf } from './programs.ts';
 import { conflict, refusal } from './refusals.ts';
 import { type FakeContainer, imageOf, type State, tellOf } from './state.ts';
 
@@ -31,8 +31,11 @@ const commandOf = ({ config: { Entrypoint, Cmd } }: FakeContainer): string[] => 
   ...(Cmd ?? []),
 ];
 
-const programIn = (state: State, c: FakeContainer, argv: readonly string[]) =>
-  (imageOf(state, c.imageId)?.program ?? programOf)(argv);
+/** What the kernel says of a program that is an empty file, by way of the engine's runtime. */
+const EMPTY_FILE: Program = { endsAfterMs: 50, code: 255, says: 'exec format error' };
+
+const programIn = (state: State, c: FakeContainer, argv: readonly string[]): Program =>
+  isBroken(state, c) ? EMPTY_FILE : (imageOf(state, c.imageId)?.program ?? programOf)(argv);
 
 /** @throws the engine's own words where a port, a network or another container's namespace keeps it from its start */
 export function startContainer(state: State, c: FakeContainer): void {
@@ -118,6 +121,20 @@ export function ended(state: State, c: FakeContainer, code: number): void {
       c.status = 'exited';
     }
   });
+}
+
+/** The host lost power and starts again: an engine starts what its policy wants to run always. */
+export function rebooted(state: State, c: FakeContainer): void {
+  if (c.pid === 0 && c.status !== 'restarting') return;
+  halt(state, c, SIGKILL_CODE);
+  c.restarts = 0;
+  if (['always', 'unless-stopped'].includes(c.host.RestartPolicy?.Name ?? '')) startContainer(state, c);
+}
+
+/** Its program, a file of its image, is empty. */
+export function isBroken(state: State, c: FakeContainer): boolean {
+  const image = imageOf(state, c.imageId);
+  return image !== undefined && !state.layers.isWhole(image);
 }
 
 /** Whatever it did, it does no more. */

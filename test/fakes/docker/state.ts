@@ -9,6 +9,7 @@ import type {
 } from '../../../agent/system/docker/docker.ts';
 import type { DockerEvent } from '../../../agent/system/docker/events.ts';
 import type { FakeClock } from '../clock.ts';
+import type { Layers } from './layers.ts';
 import type { Program } from './programs.ts';
 import { refusal } from './refusals.ts';
 
@@ -58,6 +59,8 @@ export interface FakeContainer {
 
 /** An image as a registry or a host has it. */
 export interface FakeImage extends ImageInfo {
+  /** From the lowest: what tells them from layers of other images. */
+  layers: readonly string[];
   /** What becomes of a command in it; the usual words of a shell where it is left out. */
   program?: (argv: readonly string[]) => Program;
 }
@@ -74,6 +77,7 @@ export interface State {
   volumes: Map<string, VolumeInfo>;
   /** Those that are on the host, by id. */
   images: Map<string, FakeImage>;
+  layers: Layers;
   /** `tcp/80` of programs of the host. */
   hostPorts: Set<string>;
   /** Commands that were run in containers, as `name: argv`. */

@@ -1,8 +1,8 @@
 /** A clock that is wrong, on a machine that has a clock of its own: 1970 at the start, set by hand, and far off both ways. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
 import type { StatusDocument } from '../../../manifests-schema/payloads.ts';
 import { installAgent, statusWhere } from '../agent.ts';
-import { apiOf } from '../api.ts';
+import { apiOf, statusOf } from '../api.ts';
 import { type FleetRepo, type Lab, startLab } from '../lab.ts';
 import type { VirtualHost } from './host.ts';
 import { whyNone } from './need.ts';
@@ -21,6 +21,10 @@ const isHeld = ({ sync, gate }: StatusDocument) => sync === 'held' && gate?.kind
 /** As a time server's client tells the kernel that the date is right: adjtimex(2), status and largest error. */
 const CONFIRM = `my $timex = pack('L x4 q q q q l x4', 0x10 | 0x4, 0, 0, 0, 0, 0) . "\\0" x 200; syscall(159, $timex) >= 0 or die $!`;
 
+/** The clock that goes on while the machine sleeps, as a clock that is right has it: rtc(4), RTC_SET_TIME. */
+const SET_RTC = `my @now = (gmtime)[0 .. 5]; open(my $rtc, '+<', '/dev/rtc0') or die $!;
+ioctl($rtc, 0x4024700a, pack('i9', @now, 0, 0, 0)) or die $!`;
+
 describe.skipIf(none !== null)('a virtual machine', () => {
   let lab: Lab;
   let host: VirtualHost;
@@ -29,10 +33,10 @@ describe.skipIf(none !== null)('a virtual machine', () => {
   const setRight = () => setDate(`@${Math.floor(Date.now() / 1_000)}`);
   const value = async () => (await host.exec(['cat', '/srv/value'])).stdout;
   const status = (what: string, fits: (found: StatusDocument) => boolean) =>
-    statusWhere(lab.infra, 'vm-1', what, fits, 180_000);
+    statusWhere(lab.infra, 'vm-1', what, fits, 150_000);
 
   beforeAll(async () => {
-    lab = await startLab({ name: 'clock', hosts: [{ name: 'vm-1', flavour: 'vm' }] });
+    lab = await startLab({ name: 'clock', hosts: [{ name: 'vm-1', flavour: 'vm', engine: false }] });
     host = lab.machine('vm-1');
     repo = await lab.infra.createRepo('fleet');
     await repo.commit({ 'hosts/vm-1/a.yaml': 'files: {/srv/value: {content: "1"}}\n' }, 'First');
@@ -40,6 +44,7 @@ describe.skipIf(none !== null)('a virtual machine', () => {
     await status('synced', ({ sync }) => sync === 'synced');
   });
   afterAll(async () => lab?.stop());
+  beforeEach(() => onTestFailed(async () => console.error(await host.journal('fairlead.service'))));
 
   test('without a battery begins at 1970: it says so, opens no window, and repairs drift', async () => {
     await host.exec(['systemctl', 'stop', 'fairlead.service']);
@@ -87,15 +92,41 @@ describe.skipIf(none !== null)('a virtual machine', () => {
     expect(await value()).toBe('2');
   });
 
-  test('that stood still for a night goes on when a time server tells it how long', async () => {
-    await host.freeze();
-    await host.thaw();
-    await setDate('2027-01-03 20:00');
+  test('that slept goes on as before when it wakes: its date is right, and the window is as shut as it was', async () => {
+    await setDate('2026-12-20 12:00');
+    await host.exec(['perl', '-e', SET_RTC]);
     await host.exec(['perl', '-e', CONFIRM]);
     await repo.commit(declares(3), 'Third');
     await apiOf(host).sync();
-    const found = await status('synced', (s) => s.sync === 'synced' && s.desired?.subject === 'Third');
-    expect(isWrong(found)).toBe(false);
+    await status('held', (s) => isHeld(s) && !isWrong(s) && s.desired?.subject === 'Third');
+    const before = await statusOf(host);
+    await host.suspend();
+    await host.wake();
+    await apiOf(host).sync();
+    const after = await statusOf(host);
+    expect([isHeld(after), isWrong(after), after.agent.instance]).toEqual([true, false, before.agent.instance]);
+    expect(after.run?.id).toBeGreaterThan(before.run?.id ?? 0);
+    expect(await value()).toBe('2');
+  });
+
+  test('that slept for a year without a battery believes no date until a time server confirms it, and keeps its history', async () => {
+    const oldest = async () => (await apiOf(host).get<{ runs: { id: number }[] }>('history'))?.runs.at(-1)?.id;
+    const before = await oldest();
+    await host.suspend();
+    await host.wake();
+    // As somebody, or a program, sets it by what they believe.
+    await setDate('2028-01-03 20:00');
+    const doubted = await status(
+      'doubted',
+      (s) => isWrong(s) && isHeld(s) && /was set forward/.test(s.gate?.reason ?? ''),
+    );
+    expect(doubted.desired?.subject).toBe('Third');
+    expect(await value()).toBe('2');
+    await host.exec(['perl', '-e', CONFIRM]);
+    const found = await status('synced', (s) => s.sync === 'synced' && !isWrong(s));
+    expect(found.applied?.commit).toBe(found.desired?.commit);
     expect(await value()).toBe('3');
+    expect(before).toBeTypeOf('number');
+    expect(await oldest()).toBe(before);
   });
 });

@@ -1,11 +1,11 @@
 /** A host of the lab that is a virtual machine: its own kernel, cgroup v2, and a disk that forgets what was not synced. */
 
-import { spawn } from 'node:child_process';
-import { mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { LabHost } from '../host.ts';
 import { takeLock } from '../lock.ts';
 import { type ExecOptions, run, until } from '../run.ts';
+import { copyIn } from './copy-in.ts';
 import { ensureMachine, type Image, VM_DIR } from './image.ts';
 import { createPort } from './port.ts';
 import { type Qemu, startQemu } from './qemu.ts';
@@ -15,8 +15,9 @@ import { execIn } from './shell.ts';
 /** Everything is slower without hardware help, and more so on a busy machine. */
 const BOOT_MS = 900_000;
 const ANSWER_MS = 120_000;
-/** Copied only if size or time differ: the agent's node is in the image. */
-const LARGE_BYTES = 16 << 20;
+/** For the kernel of a real boot: the second disk is mounted, and what neither Docker nor the agent needs is left out, a fifth of the boot. */
+const BOOT_WORDS = 'lab.data systemd.mask=systemd-udev-trigger.service systemd.mask=systemd-logind.service';
+const secondsSince = (began: number) => Math.round((performance.now() - began) / 1_000);
 
 export interface VirtualHost extends LabHost {
   /** Power cut: qemu is killed, with all that lies in the machine's memory. The second disk stays. */
@@ -30,8 +31,11 @@ export interface VirtualHost extends LabHost {
   resume(): Promise<void>;
   /** What a boot starts: Docker, and what is enabled. */
   startAll(): Promise<void>;
-  /** Bytes that the machine wrote to the second disk since it was started. */
-  writtenBytes(): Promise<number>;
+  /** What reached the second disk since the machine was started: bytes, and how often it was told to keep all that it has (fsync). */
+  written(): Promise<{ bytes: number; flushes: number }>;
+  /** To its memory, as a laptop whose lid is closed: it stands still, and so does its network, until `wake`. */
+  suspend(): Promise<void>;
+  wake(): Promise<void>;
   qemu(): Qemu;
 }
 
@@ -41,6 +45,8 @@ export interface VirtualHostOptions {
   container: string;
   /** Whether Docker makes firewall rules. */
   firewall: boolean;
+  /** Whether Docker is started; a boot starts it in any case. */
+  engine: boolean;
   /** Names that the machine finds in /etc/hosts, with their addresses. */
   names(): Promise<Record<string, string>>;
   log(line: string): void;
@@ -48,12 +54,19 @@ export interface VirtualHostOptions {
 
 export interface NewVirtualHost {
   host: VirtualHost;
-  /** Makes its disk, resumes the saved machine and starts Docker. */
+  /** Makes its disk, resumes the saved machine and starts Docker where it is asked for. */
   start(): Promise<void>;
   remove(): Promise<void>;
 }
 
-export function createVirtualHost({ name, container, firewall, names, log }: VirtualHostOptions): NewVirtualHost {
+export function createVirtualHost({
+  name,
+  container,
+  firewall,
+  engine,
+  names,
+  log,
+}: VirtualHostOptions): NewVirtualHost {
   const dir = path.join(VM_DIR, 'run', container);
   const data = path.join(dir, 'data.raw');
   const root = path.join(dir, 'root.qcow2');
@@ -80,13 +93,21 @@ export function createVirtualHost({ name, container, firewall, names, log }: Vir
       ...{ image: from.dir, dir, data, port },
       root: { file: root, format: 'qcow2' },
       memory: { file: from.memory, use: 'copy' },
-      ...(state === 'saved' ? { state: from.state } : { state: null, memory: null, kernel: 'lab.data' }),
+      ...(state === 'saved' ? { state: from.state } : { state: null, memory: null, kernel: BOOT_WORDS }),
     });
-    await until(`${name} to answer`, state === 'saved' ? ANSWER_MS : BOOT_MS, async () => {
+    await answers(state === 'saved' ? ANSWER_MS : BOOT_MS);
+  };
+  const answers = (withinMs: number) =>
+    until(`${name} to answer`, withinMs, async () => {
       await exec(['true'], { timeoutMs: 30_000 });
       return true;
     });
-  };
+  /** @param wanted a word of qemu's for it (RunState of its QMP reference) */
+  const isIn = (wanted: string) =>
+    until(`${name} to be ${wanted}`, ANSWER_MS, async () => {
+      const { status } = await running().command<{ status: string }>('query-status');
+      return status === wanted;
+    });
   const introduce = async () => {
     const lines = Object.entries({ localhost: '127.0.0.1', [name]: '127.0.1.1', ...(await names()) });
     const hosts = lines.map(([each, address]) => `${address} ${each}\n`).join('');
@@ -105,6 +126,7 @@ export function createVirtualHost({ name, container, firewall, names, log }: Vir
   };
   const resume = async () => {
     const from = await saved();
+    const began = performance.now();
     rmSync(root, { force: true });
     rmSync(path.join(dir, 'qmp.sock'), { force: true });
     await run(['qemu-img', 'create', '-q', '-f', 'qcow2', '-b', from.root, '-F', 'raw', root]);
@@ -115,12 +137,15 @@ export function createVirtualHost({ name, container, firewall, names, log }: Vir
       { input: MOUNT },
     );
     await introduce();
-    await exec(['systemctl', 'daemon-reload']);
+    // The saved machine's boot has a name, which a boot after a cut would not have again.
+    await sh('cp /proc/sys/kernel/random/uuid /run/boot-id; mount --bind /run/boot-id /proc/sys/kernel/random/boot_id');
+    log(`${name} went on from its saved state in ${secondsSince(began)} s`);
   };
 
   const host: VirtualHost = {
     name,
     container,
+    isEmulated: true,
     exec,
     sh,
     async write(file, content, mode = '0644') {
@@ -128,23 +153,7 @@ export function createVirtualHost({ name, container, firewall, names, log }: Vir
         input: content,
       });
     },
-    async copyIn(local, remote) {
-      const stat = statSync(local);
-      if (stat.isFile() && stat.size >= LARGE_BYTES) {
-        const { stdout } = await exec(['stat', '-L', '-c', '%s', remote], { check: false });
-        if (Number(stdout) === stat.size) return;
-      }
-      // As `docker cp`: a directory's content if the path ends in `/.`, else under the new name.
-      const isContent = local.endsWith('/.');
-      const from = isContent ? local : path.dirname(local);
-      const tar = spawn('tar', ['-C', from, '-c', isContent ? '.' : path.basename(local)], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      const script = isContent
-        ? 'mkdir -p "$1"; tar -C "$1" --no-same-owner -x'
-        : 'if [ -d "$1" ]; then exec tar -C "$1" --no-same-owner -x; fi; d=$(mktemp -d "$(dirname "$1")/.copy.XXXXXX"); tar -C "$d" --no-same-owner -x; mv -T "$d/$2" "$1"; rmdir "$d"';
-      await exec(['sh', '-ec', script, 'sh', remote, path.basename(local)], { stream: tar.stdout });
-    },
+    copyIn: (local, remote) => copyIn(exec, local, remote),
     async disconnect() {
       await running().command('set_link', { name: 'nic', up: false });
     },
@@ -156,16 +165,28 @@ export function createVirtualHost({ name, container, firewall, names, log }: Vir
       qemu = null;
     },
     async powerOn() {
+      const began = performance.now();
       rmSync(path.join(dir, 'qmp.sock'), { force: true });
       await begin('boot');
       await introduce();
       await host.booted();
+      log(`${name} booted in ${secondsSince(began)} s`);
     },
     async freeze() {
       await running().command('stop');
     },
     async thaw() {
       await running().command('cont');
+    },
+    async suspend() {
+      // Whoever asks for it gets an answer first: the command ends before the machine stands still.
+      await sh('(sleep 0.5; echo mem > /sys/power/state) > /dev/null 2>&1 &');
+      await isIn('suspended');
+    },
+    async wake() {
+      await running().command('system_wakeup');
+      await isIn('running');
+      await answers(ANSWER_MS);
     },
     async pid() {
       throw new Error(`${name} is a virtual machine: its processes are its own`);
@@ -177,8 +198,10 @@ export function createVirtualHost({ name, container, firewall, names, log }: Vir
         .stdout;
     },
     async booted() {
+      // Asking again and again would take a tenth of what the boot takes.
+      const wait = ['systemctl', 'is-system-running', '--wait'];
       await until(`${name} to boot`, BOOT_MS, async () =>
-        /^(running|degraded)/.test((await exec(['systemctl', 'is-system-running'], { check: false })).stdout),
+        /^(running|degraded)/.test((await exec(wait, { check: false, timeoutMs: BOOT_MS })).stdout),
       );
       await until(
         `the Docker engine of ${name}`,
@@ -188,16 +211,18 @@ export function createVirtualHost({ name, container, firewall, names, log }: Vir
     },
     resume,
     async startAll() {
-      // A target that is up already pulls in its own units only.
+      // systemd knows the units of the saved machine. A target that is up already pulls in its own units only.
+      await exec(['systemctl', 'daemon-reload']);
       await exec(['systemctl', 'start', '--no-block', 'multi-user.target', 'sockets.target', 'timers.target']);
     },
-    async writtenBytes() {
+    async written() {
       interface Block {
         qdev: string;
-        stats: { wr_bytes: number };
+        stats: { wr_bytes: number; flush_operations: number };
       }
       const all = await running().command<Block[]>('query-blockstats');
-      return all.find((block) => block.qdev.includes('data-disk'))?.stats.wr_bytes ?? 0;
+      const stats = all.find((block) => block.qdev.includes('data-disk'))?.stats;
+      return { bytes: stats?.wr_bytes ?? 0, flushes: stats?.flush_operations ?? 0 };
     },
     qemu: running,
   };
@@ -211,7 +236,7 @@ export function createVirtualHost({ name, container, firewall, names, log }: Vir
       await resume();
       await host.write('/etc/containerd/config.toml', CONTAINERD);
       if (!firewall) await host.sh(`sed -i 's/^{/{"iptables": false, "ip6tables": false, /' /etc/docker/daemon.json`);
-      await exec(['systemctl', 'start', 'docker.service'], { timeoutMs: BOOT_MS });
+      if (engine) await exec(['systemctl', 'start', 'docker.service'], { timeoutMs: BOOT_MS });
     },
     async remove() {
       await qemu?.kill();

@@ -70,7 +70,7 @@ describe('an error names file, line, column, key and the key that was meant', ()
     [
       'a key that is there twice',
       'services:\n  a: {image: x}\n  a: {image: y}\n',
-      'compose.yaml:3:3 : the key `a` stands twice in one mapping; it is at line 2 already',
+      'compose.yaml:3:3 : the key `a` occurs twice in one mapping; first at line 2',
     ],
     [
       'a file',

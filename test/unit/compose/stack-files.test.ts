@@ -65,7 +65,7 @@ test.each([
   [
     'a file twice',
     { 'compose.yaml': main('[compose.yaml, b.yaml, b.yaml]'), 'b.yaml': image('b') },
-    'compose.yaml:1 x-fairlead.files: `b.yaml` stands twice in `files`; keep one of them',
+    'compose.yaml:1 x-fairlead.files: `b.yaml` occurs twice in `files`; remove one of them',
   ],
   [
     'a list in another file',

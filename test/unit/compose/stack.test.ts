@@ -301,7 +301,7 @@ test.each<[string, string, string]>([
   [
     'a volume that is to be made anew, and not to be deleted',
     'services: {web: {image: x, volumes: ["data:/d"]}}\nvolumes: {data: {x-fairlead: {adopt: recreate}}}',
-    'to make a volume anew deletes what is in it; say `prune: true` as well, or remove `adopt: recreate`',
+    'recreating a volume deletes what is in it; say `prune: true` as well, or remove `adopt: recreate`',
   ],
   [
     'a relative directory',

@@ -348,7 +348,7 @@ describe('what git has of it', () => {
     put(dir, ONE_FILE);
     expect(await judge(dir)).toEqual({ dirty: null, warnings: [], errors: [] });
     git(dir, 'init', '-q');
-    await expect(judge(dir)).rejects.toThrow(/nothing is committed in .* yet; commit it, or .* --worktree/);
+    await expect(judge(dir)).rejects.toThrow(/nothing is committed in .* yet; commit the files, or .* --worktree/);
     expect((await judge(dir, { worktree: true })).errors).toEqual([]);
   });
 

@@ -511,7 +511,7 @@ test.each(ofPacks)(
     }
     const next = restart();
     for (let i = 0; i < 2; i++) expect(texts((await next.pull()).checkout)['hosts/edge-1/f0']).toBe('three\n');
-    expect(next.log).toEqual(['the object store is damaged; fetching it anew', 'the object store was fetched anew']);
+    expect(next.log).toEqual(['the object store is damaged; fetching it again', 'the object store was fetched again']);
   },
 );
 

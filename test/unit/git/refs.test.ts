@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { matches } from '../../../agent/core/glob.ts';
+import { matches } from '../../../agent/core/names/glob.ts';
 import { compareVersions, concerns, parseVersion, prefixesOf, resolve } from '../../../agent/git/trust/refs.ts';
 import type { Ref } from '../../../agent/git/wire/protocol.ts';
 

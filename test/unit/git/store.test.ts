@@ -225,7 +225,7 @@ test('a store of an earlier version, in which two objects are each a change of t
   expect(readdirSync(packs)).toContain(`${kept[1]}.pack`);
   backend.intercept(null);
   for (let i = 0; i < 2; i++) expect(texts((await next.pull()).checkout)['fleet.yaml']).toBe(FLEET_YAML);
-  expect(next.log).toEqual(['the object store is damaged; fetching it anew', 'the object store was fetched anew']);
+  expect(next.log).toEqual(['the object store is damaged; fetching it again', 'the object store was fetched again']);
   expect(readdirSync(path.join(`${gitdir}.aside`, 'objects/pack'))).toContain(`${kept[1]}.pack`);
   await eachAlone(gitdir);
 });

@@ -205,7 +205,7 @@ test.each([
   ['a link out of the layer', { l: { link: '../b/secret' } }, /leads out of hosts\/a/],
   ['an absolute link', { l: { link: '/etc/shadow' } }, /leads out of hosts\/a/],
   ['a link out of the repository', { l: { link: '../../../../etc/shadow' } }, /leads out of/],
-  ['a link to its own parent', { d: { l: { link: '..' } } }, /a directory it lies in/],
+  ['a link to its own parent', { d: { l: { link: '..' } } }, /a directory that contains it/],
   ['a link to nothing', { l: { link: 'nowhere' } }, /there is nothing/],
   ['a link to a link', { l: { link: 'm' }, m: { link: 'l' } }, /is a link again/],
   ['a submodule', { s: { submodule: 'x' } }, /hosts\/a\/s is a submodule/],

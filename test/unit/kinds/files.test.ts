@@ -1,20 +1,11 @@
 /** Files on a host in memory: what is told to whom, and what waits for a person's word. */
 import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createFakeHost, type FakeHost, reconcilerOn } from '../../fakes/host.ts';
-import { done, type Reconciler, whyOf } from '../../reconciler.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { done, whyOf } from '../../reconciler.ts';
+import { freshHost } from './fresh-host.ts';
 
-let host: FakeHost;
-let engine: Reconciler;
-beforeEach(() => {
-  host = createFakeHost();
-  engine = reconcilerOn(host);
-});
-afterEach(() => {
-  engine.close();
-  host.end();
-});
+const on = freshHost();
 const files = (text: string) => ({ 'f.yaml': `files:\n${text}` });
 
 describe('a change of mode alone', () => {
@@ -24,36 +15,36 @@ describe('a change of mode alone', () => {
     'u.yaml': `units: {x.service: {content: ${JSON.stringify(SLEEPS)}, state: started}}\njobs: {z: {run: ["true"], after: ["file:/srv/a"]}}\n`,
   });
   test('restarts nobody and runs no job', async () => {
-    await engine.apply(repo('0644'));
-    expect(done(await engine.apply(repo('0600')))).toEqual(['update file:/srv/a done']);
-    expect(statSync(path.join(host.root, 'srv/a')).mode & 0o777).toBe(0o600);
+    await on.engine.apply(repo('0644'));
+    expect(done(await on.engine.apply(repo('0600')))).toEqual(['update file:/srv/a done']);
+    expect(statSync(path.join(on.host.root, 'srv/a')).mode & 0o777).toBe(0o600);
   });
 
   test('that drifted is put right, and restarts nobody', async () => {
-    await engine.apply(repo('0644'));
-    chmodSync(path.join(host.root, 'srv/a'), 0o666);
-    expect(done(await engine.again())).toEqual(['update file:/srv/a done']);
+    await on.engine.apply(repo('0644'));
+    chmodSync(path.join(on.host.root, 'srv/a'), 0o666);
+    expect(done(await on.engine.again())).toEqual(['update file:/srv/a done']);
   });
 
   test('together with other bytes is told', async () => {
-    await engine.apply(repo('0644'));
+    await on.engine.apply(repo('0644'));
     const changed = { ...repo('0600'), 'f.yaml': repo('0600')['f.yaml'].replace('content: a', 'content: b') };
-    expect(done(await engine.apply(changed))).toContain('refresh unit:x.service done');
+    expect(done(await on.engine.apply(changed))).toContain('refresh unit:x.service done');
   });
 });
 
 describe('a first purge', () => {
   const purged = files('  /srv/d/: {purge: true}\n  /srv/d/ours: {content: x}\n  /srv/e: {content: x}\n');
-  const names = () => readdirSync(path.join(host.root, 'srv/d')).sort();
+  const names = () => readdirSync(path.join(on.host.root, 'srv/d')).sort();
   const asked = { allowPrune: false };
   const signal = new AbortController().signal;
   beforeEach(() => {
-    mkdirSync(path.join(host.root, 'srv/d'));
-    for (const name of ['theirs', 'another']) writeFileSync(path.join(host.root, 'srv/d', name), 'x');
+    mkdirSync(path.join(on.host.root, 'srv/d'));
+    for (const name of ['theirs', 'another']) writeFileSync(path.join(on.host.root, 'srv/d', name), 'x');
   });
 
   test('of what others put there is held; the rest is applied', async () => {
-    const { run, outcome } = await engine.apply(purged, signal, asked);
+    const { run, outcome } = await on.engine.apply(purged, signal, asked);
     expect(run.sync).toBe('held');
     expect(outcome.message).toMatch(/would remove 2 entries that nobody declares: another, theirs; .*--allow-prune/);
     expect(outcome.reason).toBe('PurgeUnconfirmed');
@@ -61,37 +52,37 @@ describe('a first purge', () => {
   });
 
   test('is done when a person allows it, and from then on by itself', async () => {
-    await engine.apply(purged, signal, asked);
-    await engine.again({ allowPrune: true });
+    await on.engine.apply(purged, signal, asked);
+    await on.engine.again({ allowPrune: true });
     expect(names()).toEqual(['ours']);
-    writeFileSync(path.join(host.root, 'srv/d/new'), 'x');
-    expect((await engine.again(asked)).run.sync).toBe('synced');
+    writeFileSync(path.join(on.host.root, 'srv/d/new'), 'x');
+    expect((await on.engine.again(asked)).run.sync).toBe('synced');
     expect(names()).toEqual(['ours']);
   });
 
   test('of a directory that was managed without one is held as well', async () => {
-    await engine.apply(files('  /srv/d/: {}\n'), signal, asked);
-    expect((await engine.apply(purged, signal, asked)).run.sync).toBe('held');
+    await on.engine.apply(files('  /srv/d/: {}\n'), signal, asked);
+    expect((await on.engine.apply(purged, signal, asked)).run.sync).toBe('held');
     expect(names()).toEqual(['another', 'ours', 'theirs']);
   });
 
   test('of a directory that is to be absent is held as well', async () => {
     const absent = files('  /srv/d: {state: absent, purge: true}\n  /srv/e: {content: x}\n');
-    expect((await engine.apply(absent, signal, asked)).run.sync).toBe('held');
-    await engine.again({ allowPrune: true });
-    expect(readdirSync(path.join(host.root, 'srv'))).toEqual(['e']);
+    expect((await on.engine.apply(absent, signal, asked)).run.sync).toBe('held');
+    await on.engine.again({ allowPrune: true });
+    expect(readdirSync(path.join(on.host.root, 'srv'))).toEqual(['e']);
   });
 
   test('of a directory that is empty, or made now, waits for nobody', async () => {
     const made = files('  /srv/new/: {purge: true}\n  /srv/new/ours: {content: x}\n');
-    expect((await engine.apply(made, signal, asked)).run.sync).toBe('synced');
+    expect((await on.engine.apply(made, signal, asked)).run.sync).toBe('synced');
   });
 });
 
 test('a directory that stays, since others have something in it, is said to stay', async () => {
-  await engine.apply(files('  /srv/d/: {}\n  /srv/d/ours: {content: x}\n  /srv/e: {content: x}\n'));
-  writeFileSync(path.join(host.root, 'srv/d/theirs'), 'x');
-  const result = await engine.apply(files('  /srv/e: {content: x}\n'));
+  await on.engine.apply(files('  /srv/d/: {}\n  /srv/d/ours: {content: x}\n  /srv/e: {content: x}\n'));
+  writeFileSync(path.join(on.host.root, 'srv/d/theirs'), 'x');
+  const result = await on.engine.apply(files('  /srv/e: {content: x}\n'));
   expect(whyOf(result, 'file:/srv/d')).toContainEqual({
     field: 'directory',
     to: "/srv/d stays on the host, with what is not fairlead's in it: theirs",
@@ -101,7 +92,7 @@ test('a directory that stays, since others have something in it, is said to stay
 });
 
 test('a directory that was there before is let go of, with its mode put back', async () => {
-  mkdirSync(path.join(host.root, 'srv/d'), { recursive: true });
-  await engine.apply(files('  /srv/d/: {mode: "0700"}\n  /srv/e: {content: x}\n'));
-  expect(done(await engine.apply(files('  /srv/e: {content: x}\n')))).toEqual(['release file:/srv/d done']);
+  mkdirSync(path.join(on.host.root, 'srv/d'), { recursive: true });
+  await on.engine.apply(files('  /srv/d/: {mode: "0700"}\n  /srv/e: {content: x}\n'));
+  expect(done(await on.engine.apply(files('  /srv/e: {content: x}\n')))).toEqual(['release file:/srv/d done']);
 });

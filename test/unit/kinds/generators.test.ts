@@ -1,20 +1,11 @@
 /** Files of which systemd's generators make units: loaded once, before any unit is started, restarted or looked at. */
 import { existsSync } from 'node:fs';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createFakeHost, type FakeHost, reconcilerOn } from '../../fakes/host.ts';
-import { done, type Reconciler } from '../../reconciler.ts';
+import { expect, test } from 'vitest';
+import { done } from '../../reconciler.ts';
+import { freshHost } from './fresh-host.ts';
 import { problems } from './stack-host.ts';
 
-let host: FakeHost;
-let engine: Reconciler;
-beforeEach(() => {
-  host = createFakeHost();
-  engine = reconcilerOn(host);
-});
-afterEach(() => {
-  engine.close();
-  host.end();
-});
+const on = freshHost();
 
 const QUADLET = '/etc/containers/systemd/web.container';
 const quadlet = (image: string, keys = '') => ({
@@ -23,38 +14,38 @@ const quadlet = (image: string, keys = '') => ({
 const started = { 'u.yaml': 'units: {web.service: {state: started}}\n' };
 
 test('a new Quadlet and the state of its unit come in one commit', async () => {
-  const result = await engine.apply({ ...quadlet('one'), ...started });
+  const result = await on.engine.apply({ ...quadlet('one'), ...started });
   expect(problems(result)).toEqual([]);
-  expect(host.systemd.unit('web.service')).toMatchObject({ active: 'active' });
-  expect((await engine.again()).outcome.actions).toEqual([]);
+  expect(on.host.systemd.unit('web.service')).toMatchObject({ active: 'active' });
+  expect((await on.engine.again()).outcome.actions).toEqual([]);
 });
 
 test('a changed one is loaded before the unit that it notifies is restarted', async () => {
   const notify = ', notify: ["unit:web.service"]';
-  await engine.apply({ ...quadlet('one', notify), ...started });
-  const before = host.systemd.unit('web.service').mainStartedUs;
-  await host.clock.sleep(10);
-  const result = await engine.apply({ ...quadlet('two', notify), ...started });
+  await on.engine.apply({ ...quadlet('one', notify), ...started });
+  const before = on.host.systemd.unit('web.service').mainStartedUs;
+  await on.host.clock.sleep(10);
+  const result = await on.engine.apply({ ...quadlet('two', notify), ...started });
   expect(done(result)).toContain('refresh unit:web.service done');
-  const unit = host.systemd.unit('web.service');
+  const unit = on.host.systemd.unit('web.service');
   expect(unit.mainStartedUs).toBeGreaterThan(before);
   expect(unit.text).toMatch(/Image=two/);
 });
 
 test('it is loaded although no unit is declared; and when it goes', async () => {
-  await engine.apply(quadlet('one'));
-  expect(await host.systemd.systemd.fileState('web.service')).toBe('generated');
-  await engine.apply({ 'f.yaml': 'files: {/srv/a: {content: x}}\n' });
-  expect(await host.systemd.systemd.fileState('web.service')).toBe('');
+  await on.engine.apply(quadlet('one'));
+  expect(await on.host.systemd.systemd.fileState('web.service')).toBe('generated');
+  await on.engine.apply({ 'f.yaml': 'files: {/srv/a: {content: x}}\n' });
+  expect(await on.host.systemd.systemd.fileState('web.service')).toBe('');
 });
 
 test('one reload is enough for a Quadlet and a unit file', async () => {
-  const before = host.systemd.reloads();
+  const before = on.host.systemd.reloads();
   const unit =
     'units: {web.service: {state: started}, x.service: {content: "[Service]\\nExecStart=/bin/sleep 9\\n", state: started}}\n';
-  expect(problems(await engine.apply({ ...quadlet('one'), 'u.yaml': unit }))).toEqual([]);
-  expect(host.systemd.reloads()).toBe(before + 1);
-  expect(host.systemd.unit('x.service')).toMatchObject({ active: 'active' });
+  expect(problems(await on.engine.apply({ ...quadlet('one'), 'u.yaml': unit }))).toEqual([]);
+  expect(on.host.systemd.reloads()).toBe(before + 1);
+  expect(on.host.systemd.unit('x.service')).toMatchObject({ active: 'active' });
 });
 
 test('fstab brings its mount', async () => {
@@ -62,7 +53,7 @@ test('fstab brings its mount', async () => {
     'f.yaml': 'files: {/etc/fstab: {content: "tmpfs /srv/m tmpfs noauto 0 0\\n"}, /srv/m/a: {content: x}}\n',
     'u.yaml': 'units: {srv-m.mount: {state: started}}\n',
   };
-  const result = await engine.apply(files);
+  const result = await on.engine.apply(files);
   expect(problems(result)).toEqual([]);
   const order = done(result);
   expect(order.indexOf('create unit:srv-m.mount done')).toBeGreaterThan(order.indexOf('create file:/etc/fstab done'));
@@ -70,7 +61,7 @@ test('fstab brings its mount', async () => {
 });
 
 test('`enabled` of a generated unit says where that is written', async () => {
-  const result = await engine.apply({ ...quadlet('one'), 'u.yaml': 'units: {web.service: {enabled: true}}\n' });
+  const result = await on.engine.apply({ ...quadlet('one'), 'u.yaml': 'units: {web.service: {enabled: true}}\n' });
   expect(problems(result)).toEqual([
     expect.stringMatching(
       /^unit:web\.service NotInstallable: .*generator makes it from .*web\.container; its \[Install\] section/,
@@ -79,14 +70,14 @@ test('`enabled` of a generated unit says where that is written', async () => {
 });
 
 test('a reload that was cut off is made up for', async () => {
-  const { systemd } = host.systemd;
+  const { systemd } = on.host.systemd;
   const { reload } = systemd;
   systemd.reload = async () => Promise.reject(new Error('killed'));
-  await engine.apply(quadlet('one'));
-  expect(existsSync(host.root + QUADLET)).toBe(true);
+  await on.engine.apply(quadlet('one'));
+  expect(existsSync(on.host.root + QUADLET)).toBe(true);
   systemd.reload = reload;
-  engine.restart();
-  expect(problems(await engine.again())).toEqual([]);
+  on.engine.restart();
+  expect(problems(await on.engine.again())).toEqual([]);
   expect(await systemd.fileState('web.service')).toBe('generated');
-  expect((await engine.again()).outcome.actions).toEqual([]);
+  expect((await on.engine.again()).outcome.actions).toEqual([]);
 });

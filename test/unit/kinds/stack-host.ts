@@ -1,9 +1,8 @@
 /** A host in memory for stacks of one service, begun anew for each test. */
-import { afterEach, beforeEach } from 'vitest';
 import type { ContainerRequest } from '../../../agent/system/docker/docker.ts';
 import type { FakeContainer } from '../../fakes/docker/state.ts';
-import { createFakeHost, type FakeHost, reconcilerOn } from '../../fakes/host.ts';
 import type { Reconciler } from '../../reconciler.ts';
+import { type FreshHost, freshHost } from './fresh-host.ts';
 
 /** A healthcheck that passes after a second. */
 export const WELL = 'healthcheck: {test: [CMD, "true"], interval: 1s}';
@@ -20,61 +19,46 @@ export const stack = (keys = '', ...top: string[]) => ({
 export const problems = (result: Awaited<ReturnType<Reconciler['again']>>): string[] =>
   result.outcome.problems.map((p) => `${p.id} ${p.reason}: ${p.message}`);
 
-export interface StackHost {
-  readonly host: FakeHost;
-  readonly engine: Reconciler;
+export interface StackHost extends FreshHost {
   /** `name status` of all containers. */
   names(): string[];
   only(name: string): FakeContainer;
   /** A container that somebody else made and started. */
   strangers(name: string, request?: ContainerRequest, start?: boolean): Promise<string>;
-  /** The agent begins anew, with an empty memory. */
-  forget(): void;
 }
 
 /** To be called at the top of a test file. */
 export function stackHost(): StackHost {
-  let host: FakeHost;
-  let engine: Reconciler;
-  beforeEach(() => {
-    host = createFakeHost();
+  const on = freshHost((host) => {
     for (const tag of ['1', '2'])
       host.engine.registry.push(`app:${tag}`, { config: { Cmd: ['httpd'], Volumes: { '/scratch': {} } } });
     host.engine.registry.push('tool:1', { config: { Cmd: ['true'] } });
-    engine = reconcilerOn(host);
-  });
-  afterEach(() => {
-    engine.close();
-    host.end();
   });
   const names = () =>
-    host.engine
+    on.host.engine
       .containers()
       .map(({ name, status }) => `${name} ${status}`)
       .sort();
   return {
     get host() {
-      return host;
+      return on.host;
     },
     get engine() {
-      return engine;
+      return on.engine;
     },
     names,
     only(name) {
-      const found = host.engine.containers().find((c) => c.name === name);
+      const found = on.host.engine.containers().find((c) => c.name === name);
       if (found === undefined) throw new Error(`${name} is not there: ${names().join(', ')}`);
       return found;
     },
     async strangers(name, request = {}, start = true) {
-      const { docker } = host.engine;
+      const { docker } = on.host.engine;
       await docker.pull('app:1', { signal: new AbortController().signal, platform: '', auth: null });
       const id = await docker.create({ Image: 'app:1', ...request, name }, () => undefined);
       if (start) await docker.start(id);
       return id;
     },
-    forget() {
-      engine.close();
-      engine = reconcilerOn(host);
-    },
+    forget: on.forget,
   };
 }

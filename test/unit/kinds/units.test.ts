@@ -1,9 +1,9 @@
 /** Units on a systemd in memory: what an action really did, what cannot be done and why, and what a changed text stops. */
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createFakeHost, type FakeHost, reconcilerOn } from '../../fakes/host.ts';
-import { done, type Reconciler, whyOf } from '../../reconciler.ts';
+import { describe, expect, test } from 'vitest';
+import { done, whyOf } from '../../reconciler.ts';
+import { freshHost } from './fresh-host.ts';
 import { problems } from './stack-host.ts';
 
 const ETC = '/etc/systemd/system';
@@ -11,30 +11,21 @@ const VENDOR = '/usr/lib/systemd/system';
 const SLEEPS = '[Service]\nExecStart=/bin/sleep 1000\n';
 const INSTALL = '[Install]\nWantedBy=multi-user.target\n';
 
-let host: FakeHost;
-let engine: Reconciler;
-beforeEach(() => {
-  host = createFakeHost();
-  engine = reconcilerOn(host);
-});
-afterEach(() => {
-  engine.close();
-  host.end();
-});
+const on = freshHost();
 
 const put = (file: string, text: string) => {
-  mkdirSync(path.dirname(host.root + file), { recursive: true });
-  writeFileSync(host.root + file, text);
+  mkdirSync(path.dirname(on.host.root + file), { recursive: true });
+  writeFileSync(on.host.root + file, text);
 };
 const link = (file: string, target: string) => {
-  mkdirSync(path.dirname(host.root + file), { recursive: true });
-  symlinkSync(target, host.root + file);
+  mkdirSync(path.dirname(on.host.root + file), { recursive: true });
+  symlinkSync(target, on.host.root + file);
 };
 const units = (text: string) => ({ 'u.yaml': `units:\n${text}` });
 /** A unit of ours. */
 const ours = (name: string, content: string, keys = '') =>
   units(`  ${name}:\n    content: ${JSON.stringify(content)}\n${keys === '' ? '' : `    ${keys}\n`}`);
-const startOf = (name: string) => host.systemd.unit(name).mainStartedUs;
+const startOf = (name: string) => on.host.systemd.unit(name).mainStartedUs;
 
 describe('enabled', () => {
   test.each<[string, () => void, string, RegExp | null]>([
@@ -82,15 +73,15 @@ describe('enabled', () => {
   ])('%s, whatever `enabled` says of it (%#)', async (state, prepare, enabled, why) => {
     put(`${VENDOR}/real.service`, SLEEPS + INSTALL);
     prepare();
-    await host.systemd.systemd.reload();
-    expect(await host.systemd.systemd.fileState('x.service')).toBe(state);
+    await on.host.systemd.systemd.reload();
+    expect(await on.host.systemd.systemd.fileState('x.service')).toBe(state);
     const files = { ...units(`  x.service: {enabled: ${enabled}}\n`), 'f.yaml': 'files: {/srv/other: {content: x}}\n' };
-    const result = await engine.apply(files);
+    const result = await on.engine.apply(files);
     // The rest of the commit is applied whatever becomes of it.
-    expect(existsSync(path.join(host.root, 'srv/other'))).toBe(true);
+    expect(existsSync(path.join(on.host.root, 'srv/other'))).toBe(true);
     if (why === null) {
       expect(problems(result)).toEqual([]);
-      expect((await engine.again()).outcome.actions).toEqual([]);
+      expect((await on.engine.again()).outcome.actions).toEqual([]);
     } else
       expect(problems(result)).toEqual([
         expect.stringMatching(new RegExp(`^unit:x.service NotInstallable: .*${why.source}`)),
@@ -100,36 +91,36 @@ describe('enabled', () => {
   test('for this boot alone becomes enabled for good', async () => {
     put(`${VENDOR}/x.service`, SLEEPS + INSTALL);
     link('/run/systemd/system/multi-user.target.wants/x.service', `${VENDOR}/x.service`);
-    expect(problems(await engine.apply(units('  x.service: {enabled: true}\n')))).toEqual([]);
-    expect(await host.systemd.systemd.fileState('x.service')).toBe('enabled');
+    expect(problems(await on.engine.apply(units('  x.service: {enabled: true}\n')))).toEqual([]);
+    expect(await on.host.systemd.systemd.fileState('x.service')).toBe('enabled');
   });
 });
 
 describe('a start', () => {
   const files = ours('x.service', `[Unit]\nConditionPathExists=/srv/go\n${SLEEPS}`, 'state: started');
   test('that a condition does not let be is said, and is not repeated', async () => {
-    const result = await engine.apply(files);
+    const result = await on.engine.apply(files);
     expect(problems(result)).toEqual([]);
     expect(JSON.stringify(whyOf(result, 'unit:x.service'))).toMatch(/not started: a condition/);
-    for (let i = 0; i < 3; i++) expect((await engine.again()).outcome.actions).toEqual([]);
+    for (let i = 0; i < 3; i++) expect((await on.engine.again()).outcome.actions).toEqual([]);
   });
 
   test('follows by itself when the condition holds, as what it is and no drift of somebody', async () => {
-    await engine.apply(files);
+    await on.engine.apply(files);
     put('/srv/go', '');
-    const result = await engine.again();
-    expect(host.systemd.unit('x.service').active).toBe('active');
+    const result = await on.engine.again();
+    expect(on.host.systemd.unit('x.service').active).toBe('active');
     expect(whyOf(result, 'unit:x.service')).toEqual([
       { field: 'state', from: 'not started: a condition did not hold', to: 'started' },
     ]);
-    expect((await engine.again()).outcome.actions).toEqual([]);
+    expect((await on.engine.again()).outcome.actions).toEqual([]);
   });
 
   test('is tried again when the text changes', async () => {
-    await engine.apply(files);
+    await on.engine.apply(files);
     put('/srv/go', '');
-    await engine.apply(ours('x.service', `[Unit]\nConditionPathExists=/srv/go\n# new\n${SLEEPS}`, 'state: started'));
-    expect(host.systemd.unit('x.service').active).toBe('active');
+    await on.engine.apply(ours('x.service', `[Unit]\nConditionPathExists=/srv/go\n# new\n${SLEEPS}`, 'state: started'));
+    expect(on.host.systemd.unit('x.service').active).toBe('active');
   });
 });
 
@@ -139,41 +130,41 @@ describe('a unit that requires another one', () => {
 
   test('that this host has, and that fails, needs a hand', async () => {
     put(`${VENDOR}/nas.service`, nas('/bin/false'));
-    const result = await engine.apply(needing);
+    const result = await on.engine.apply(needing);
     expect(problems(result)).toEqual([
       expect.stringMatching(/^unit:x\.service RequirementFailed: x\.service was not started: it requires nas\.service/),
     ]);
     expect(result.outcome.problems.map((p) => p.turn)).toEqual(['host']);
     put(`${VENDOR}/nas.service`, nas('/bin/true'));
-    await host.systemd.systemd.reload();
-    expect(problems(await engine.again({ trigger: 'manual' }))).toEqual([]);
+    await on.host.systemd.systemd.reload();
+    expect(problems(await on.engine.again({ trigger: 'manual' }))).toEqual([]);
   });
 
   test('that the commit itself brings, and that fails, is a failure of the commit', async () => {
     const both = { ...needing, 'v.yaml': `units: {nas.service: {content: ${JSON.stringify(nas('/bin/false'))}}}\n` };
-    expect(problems(await engine.apply(both))).toContainEqual(expect.stringMatching(/^unit:x\.service UnitFailed/));
+    expect(problems(await on.engine.apply(both))).toContainEqual(expect.stringMatching(/^unit:x\.service UnitFailed/));
   });
 });
 
 describe('a changed text', () => {
   const changed = (text: string) => text.replace('[Service]', '# another text\n[Service]');
   test('restarts what runs and is declared to run', async () => {
-    await engine.apply(ours('x.service', SLEEPS, 'state: started'));
+    await on.engine.apply(ours('x.service', SLEEPS, 'state: started'));
     const before = startOf('x.service');
-    await host.clock.sleep(10);
-    await engine.apply(ours('x.service', changed(SLEEPS), 'state: started'));
+    await on.host.clock.sleep(10);
+    await on.engine.apply(ours('x.service', changed(SLEEPS), 'state: started'));
     expect(startOf('x.service')).toBeGreaterThan(before);
   });
 
   test('does not restart what somebody else started', async () => {
-    await engine.apply(ours('x.service', SLEEPS));
-    await host.systemd.systemd.job('StartUnit', 'x.service');
+    await on.engine.apply(ours('x.service', SLEEPS));
+    await on.host.systemd.systemd.job('StartUnit', 'x.service');
     const before = startOf('x.service');
-    await host.clock.sleep(10);
-    const result = await engine.apply(ours('x.service', changed(SLEEPS)));
+    await on.host.clock.sleep(10);
+    const result = await on.engine.apply(ours('x.service', changed(SLEEPS)));
     expect(startOf('x.service')).toBe(before);
     expect(JSON.stringify(whyOf(result, 'unit:x.service'))).toMatch(/not restarted: nothing declares that it runs/);
-    expect((await engine.again()).outcome.actions).toEqual([]);
+    expect((await on.engine.again()).outcome.actions).toEqual([]);
   });
 
   test.each([
@@ -181,20 +172,20 @@ describe('a changed text', () => {
     ['state: started', 'declared to run'],
   ])('does not stop a oneshot at work (%s)', async (keys) => {
     const backup = '[Service]\nType=oneshot\nExecStart=/bin/sleep infinity\n';
-    await engine.apply(ours('backup.service', backup));
-    void host.systemd.systemd.job('StartUnit', 'backup.service');
-    await engine.apply(ours('backup.service', changed(backup), keys));
-    expect(host.systemd.unit('backup.service')).toMatchObject({ active: 'activating' });
+    await on.engine.apply(ours('backup.service', backup));
+    void on.host.systemd.systemd.job('StartUnit', 'backup.service');
+    await on.engine.apply(ours('backup.service', changed(backup), keys));
+    expect(on.host.systemd.unit('backup.service')).toMatchObject({ active: 'activating' });
   });
 
   describe('of a oneshot that did its work and stays active', () => {
     const firewall = '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n';
     const edit = async (keys: string, text = changed(firewall)) => {
-      await engine.apply(ours('x.service', firewall, keys));
-      const { inactiveExitUs } = host.systemd.unit('x.service');
-      await host.clock.sleep(10);
-      const result = await engine.apply(ours('x.service', text, keys));
-      return { result, restarted: host.systemd.unit('x.service').inactiveExitUs !== inactiveExitUs };
+      await on.engine.apply(ours('x.service', firewall, keys));
+      const { inactiveExitUs } = on.host.systemd.unit('x.service');
+      await on.host.clock.sleep(10);
+      const result = await on.engine.apply(ours('x.service', text, keys));
+      return { result, restarted: on.host.systemd.unit('x.service').inactiveExitUs !== inactiveExitUs };
     };
 
     test('does not stop it, and says what runs it anew', async () => {
@@ -202,7 +193,7 @@ describe('a changed text', () => {
       expect(restarted).toBe(false);
       expect(problems(result)).toEqual([]);
       expect(JSON.stringify(whyOf(result, 'unit:x.service'))).toMatch(/not restarted: a oneshot that ran/);
-      expect((await engine.again()).outcome.actions).toEqual([]);
+      expect((await on.engine.again()).outcome.actions).toEqual([]);
     });
 
     test('runs it anew where the entry says on_change: restart', async () => {
@@ -216,47 +207,47 @@ describe('a changed text', () => {
 
   test('does not touch a timer but for its new times', async () => {
     const timer = '[Timer]\nOnCalendar=daily\n';
-    await engine.apply(ours('x.timer', timer, 'state: started'));
-    const { inactiveExitUs: before } = host.systemd.unit('x.timer');
-    const reloads = host.systemd.reloads();
-    await host.clock.sleep(10);
-    const result = await engine.apply(ours('x.timer', timer.replace('daily', 'weekly'), 'state: started'));
+    await on.engine.apply(ours('x.timer', timer, 'state: started'));
+    const { inactiveExitUs: before } = on.host.systemd.unit('x.timer');
+    const reloads = on.host.systemd.reloads();
+    await on.host.clock.sleep(10);
+    const result = await on.engine.apply(ours('x.timer', timer.replace('daily', 'weekly'), 'state: started'));
     expect(problems(result)).toEqual([]);
-    expect(host.systemd.unit('x.timer').inactiveExitUs).toBe(before);
-    expect(host.systemd.reloads()).toBe(reloads + 1);
+    expect(on.host.systemd.unit('x.timer').inactiveExitUs).toBe(before);
+    expect(on.host.systemd.reloads()).toBe(reloads + 1);
   });
 });
 
 test('a restart is not lost between the reload and the restart of a removal', async () => {
   put(`${VENDOR}/x.service`, SLEEPS);
-  await engine.apply({
+  await on.engine.apply({
     ...units('  x.service: {dropins: {a.conf: {content: "[Service]\\nNice=5\\n"}}, state: started}\n'),
     'f.yaml': 'files: {/srv/a: {content: x}}\n',
   });
   const before = startOf('x.service');
-  await host.clock.sleep(10);
+  await on.host.clock.sleep(10);
   // It dies right after the reload.
-  const { systemd } = host.systemd;
+  const { systemd } = on.host.systemd;
   const { job } = systemd;
   systemd.job = async () => Promise.reject(new Error('killed'));
-  await engine.apply({ 'f.yaml': 'files: {/srv/a: {content: x}}\n' });
+  await on.engine.apply({ 'f.yaml': 'files: {/srv/a: {content: x}}\n' });
   systemd.job = job;
-  expect(existsSync(`${host.root}${ETC}/x.service.d/a.conf`)).toBe(false);
-  engine.restart();
-  expect(done(await engine.again())).toEqual(['remove unit:x.service done']);
+  expect(existsSync(`${on.host.root}${ETC}/x.service.d/a.conf`)).toBe(false);
+  on.engine.restart();
+  expect(done(await on.engine.again())).toEqual(['remove unit:x.service done']);
   expect(startOf('x.service')).toBeGreaterThan(before);
 });
 
 test('a change without an effect is no success, and is not repeated as one', async () => {
   put(`${VENDOR}/x.service`, SLEEPS);
   // Whatever is said to it, it stays where it is.
-  host.systemd.systemd.job = async () => 'done';
+  on.host.systemd.systemd.job = async () => 'done';
   const other = { 'f.yaml': 'files: {/srv/other: {content: x}}\n' };
-  await host.systemd.systemd.list(['x.service']);
-  host.systemd.unit('x.service').active = 'active';
-  const result = await engine.apply({ ...units('  x.service: {state: stopped}\n'), ...other });
+  await on.host.systemd.systemd.list(['x.service']);
+  on.host.systemd.unit('x.service').active = 'active';
+  const result = await on.engine.apply({ ...units('  x.service: {state: stopped}\n'), ...other });
   expect(problems(result)).toEqual([
     expect.stringMatching(/^unit:x\.service NoEffect: the change had no effect: state is active, not stopped/),
   ]);
-  expect(existsSync(path.join(host.root, 'srv/other'))).toBe(true);
+  expect(existsSync(path.join(on.host.root, 'srv/other'))).toBe(true);
 });

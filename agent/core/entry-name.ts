@@ -1,4 +1,0 @@
-/** Names that people give to entries of a manifest. Pure. */
-
-/** Letters, digits, `.`, `_` and `-`, 100 at most: it becomes part of a unit's name. */
-export const isName = (name: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(name);

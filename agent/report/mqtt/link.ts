@@ -1,0 +1,71 @@
+/** Publishes on one connection to the broker, from its beginning to its end, and records the broker's refusals. */
+import type { MqttClient } from 'mqtt';
+import { type BrokerProblem, isRefusal, said } from './refusals.ts';
+
+export interface Publishing {
+  retain: boolean;
+  /** Default 1. With 0 the broker does not answer, so that nobody knows whether it took it. */
+  qos?: 0 | 1;
+  /** User properties (MQTT 5.0, 3.3.2.3.7); not sent in 3.1.1. */
+  user?: Readonly<Record<string, string>>;
+  /** Seconds after which the broker forgets it (MQTT 5.0, 3.3.2.3.3); one of 3.1.1 never does. */
+  expirySeconds?: number;
+  /** Correlation data, base64. */
+  correlation?: string | null;
+  /** Under which topic a refusal is shown, if not this one. */
+  shownAs?: string;
+}
+
+/** One connection, from its beginning to its end. */
+export interface Link {
+  up(): boolean;
+  /** True when the broker took it, false when it refused it, which is a problem from then on. Throws when the connection ends first. */
+  publish(topic: string, payload: string, how: Publishing): Promise<boolean>;
+}
+
+export interface LinkOptions {
+  client: MqttClient;
+  /** Rejects when the connection has ended, with the reason. */
+  lost: Promise<never>;
+  /** Called if the broker refuses messages on this topic, or with null if it accepts them again. */
+  refused(topic: string, problem: BrokerProblem | null): void;
+}
+
+/** @returns the link, and a way to call it down before the library does: it calls a connection that we ended connected for a while */
+export function createLink({ client, lost, refused }: LinkOptions): Link & { down(): void } {
+  const isOld = client.options.protocolVersion !== 5;
+  let live = true;
+  lost.catch(() => {
+    live = false;
+  });
+  return {
+    up: () => live && client.connected,
+    down() {
+      live = false;
+    },
+    async publish(topic, payload, { retain, qos = 1, shownAs = topic, ...more }) {
+      try {
+        // When the connection ends, the library never settles messages that it could not send.
+        await Promise.race([client.publishAsync(topic, payload, { qos, retain, ...propertiesOf(more, isOld) }), lost]);
+        refused(shownAs, null);
+        return true;
+      } catch (thrown) {
+        if (!isRefusal(thrown)) throw thrown;
+        const message = `the broker refuses what this host says on ${shownAs} (${said(thrown)}); allow it there`;
+        refused(shownAs, { reason: 'PublishRefused', message });
+        return false;
+      }
+    },
+  };
+}
+
+const propertiesOf = ({ user, expirySeconds, correlation }: Omit<Publishing, 'retain'>, isOld: boolean) =>
+  isOld || (user === undefined && expirySeconds === undefined && correlation == null)
+    ? {}
+    : {
+        properties: {
+          ...(user === undefined ? {} : { userProperties: { ...user } }),
+          ...(expirySeconds === undefined ? {} : { messageExpiryInterval: expirySeconds }),
+          ...(correlation == null ? {} : { correlationData: Buffer.from(correlation, 'base64') }),
+        },
+      };

@@ -1,0 +1,56 @@
+/**
+ * Files beside the database that survive a power cut, complete: a file is written under another name, synced and renamed, and
+ * then the directory is synced, because it contains the new name (fsync(2)). Readable by root only.
+ */
+import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import path from 'node:path';
+
+const MODE = 0o600;
+
+/** Durable when it returns. Throws errors of the disk; then the file is unchanged. */
+export function replaceFile(file: string, text: string): void {
+  const temp = `${file}.tmp`;
+  const fd = openSync(temp, 'w', MODE);
+  try {
+    writeFileSync(fd, text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(temp, file);
+  sync(path.dirname(file));
+}
+
+/** Renames a file that somebody else wrote; content and name are durable when it returns. */
+export function renameDurably(from: string, to: string): void {
+  sync(from);
+  renameSync(from, to);
+  sync(path.dirname(to));
+}
+
+function sync(fileOrDirectory: string): void {
+  const fd = openSync(fileOrDirectory, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Makes the content of a file durable, but not its name: the caller renames it and calls `syncDirectory`. */
+export async function writeDurable(file: string, content: string | Iterable<Uint8Array>): Promise<void> {
+  const handle = await open(file, 'w', MODE);
+  try {
+    await handle.writeFile(content);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The names in the directory are durable when this resolves. */
+export async function syncDirectory(dir: string): Promise<void> {
+  const handle = await open(dir, 'r');
+  await handle.sync().finally(() => handle.close());
+}

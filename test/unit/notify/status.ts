@@ -1,0 +1,29 @@
+/** Statuses of hosts, as far as people are told of them. */
+import type { StatusDocument } from '../../../manifests-schema/payloads.ts';
+
+type Seen = Pick<
+  StatusDocument,
+  'host' | 'at' | 'sync' | 'health' | 'reason' | 'message' | 'gate' | 'desired' | 'problems' | 'problemsTotal'
+>;
+
+export const problem = (id: string, reason: string, message = `${reason} of ${id}`): Seen['problems'][number] => ({
+  ...{ id, reason, message, file: null, line: null },
+});
+
+/** A host that is well, but for what is given. */
+export const statusWith = (given: Partial<Seen> = {}, commit = 'a'.repeat(40)): Seen => ({
+  host: 'edge-1',
+  at: '2026-11-24T08:00:00.000Z',
+  sync: 'synced',
+  health: 'healthy',
+  reason: '',
+  message: '',
+  gate: null,
+  desired: {
+    ...{ ref: 'main', commit, author: 'Ada <ada@example.com>', subject: 'shop: a new front', signer: null },
+    committedAt: '2026-11-24T07:59:00.000Z',
+  },
+  problems: [],
+  problemsTotal: given.problems?.length ?? 0,
+  ...given,
+});

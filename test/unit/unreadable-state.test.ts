@@ -1,0 +1,92 @@
+/** The disk of the state answers reads with errors: the status says so, and nothing that cannot be read now counts as lost. */
+import { existsSync, lstatSync, rmSync, symlinkSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createAgentApi } from '../../agent/control/api.ts';
+import { silentLog } from '../../agent/log.ts';
+import { createGather } from '../../agent/metrics/prometheus/gather.ts';
+import { createTally } from '../../agent/metrics/tally.ts';
+import { openStore } from '../../agent/store/db.ts';
+import { createDiskFullStore } from '../../agent/store/disk-full-store.ts';
+import { openRecords } from '../../agent/store/records.ts';
+import { openTrust } from '../../agent/store/trust.ts';
+import { inMemory } from '../scratch.ts';
+
+let dir: string;
+beforeEach(() => {
+  dir = inMemory('unreadable');
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+const open = () => openStore({ dir, now: () => new Date(0), log: silentLog });
+/** As better-sqlite3 throws it. */
+const broken = () => Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_READ' });
+
+test('status and metrics name the disk, with what was read last, and a run that broke down by it is shown', () => {
+  const whole = open();
+  let isBroken = false;
+  /** Each call of it is an error as well, of those that were taken out of it before. */
+  const onDisk = <T extends object>(part: T): T =>
+    Object.fromEntries(
+      Object.entries(part).map(([name, act]: [string, (...args: unknown[]) => unknown]) => [
+        name,
+        (...args: unknown[]) => {
+          if (isBroken) throw broken();
+          return act(...args);
+        },
+      ]),
+    ) as T;
+  const parts = { commits: onDisk(whole.commits), outbox: onDisk(whole.outbox), runs: onDisk(whole.runs) };
+  const store = createDiskFullStore({ ...whole, ...parts }, dir);
+  const api = createAgentApi({
+    deps: { store, clock: { now: () => new Date(0) }, redact: (value: unknown) => value } as never,
+    identity: { host: 'a', fleet: 'f', labels: {}, version: '1', startedAt: '', instance: 'i' },
+    facts: { os: '', arch: '', kernel: '', addresses: [] },
+    problems: () => [],
+    loop: () => ({ next: () => null, running: () => false }) as never,
+    refresh: async () => undefined,
+    localCheckout: () => Promise.reject(new Error('none')),
+    kept: { list: () => [] },
+  });
+  const metrics = createGather({
+    status: api.status,
+    problems: api.problems,
+    resources: () => api.resources().resources,
+    isConnected: () => null,
+    ...{ tally: createTally(), store, startedAt: new Date(0), root: dir },
+  });
+  whole.commits.set({ pin: { commit: 'c1', at: 't' } as never });
+  whole.outbox.push([{ at: 't', type: 'change', run: null, data: {} }]);
+  expect(api.status()).toMatchObject({ seq: 1, pin: 'c1' });
+  isBroken = true;
+  const line = api.failed({ reason: 'StateUnwritable', message: 'cannot write to it: disk I/O error' }, 'schedule');
+  expect(line).toMatchObject({ type: 'done', run: { sync: 'failed', reason: 'StateUnwritable' } });
+  expect(api.status()).toMatchObject({
+    ...{ seq: 1, pin: 'c1', sync: 'failed', reason: 'StateUnwritable' },
+    problems: [{ id: 'state', reason: 'StateUnwritable' }],
+  });
+  expect(metrics().text).toMatch(/StateUnwritable/);
+  isBroken = false;
+  whole.close();
+});
+
+/** Reading it is EIO, as from a disk that is broken (proc_pid_mem(5): nothing is mapped at address 0). */
+const breakFile = (name: string) => symlinkSync('/proc/self/mem', path.join(dir, name));
+
+test.each(['records.json', 'trust.json', 'inventory.json'])(
+  '%s that cannot be read is neither empty nor replaced',
+  (name) => {
+    breakFile(name);
+    const error = expect.objectContaining({
+      code: 'StateUnwritable',
+      message: expect.stringMatching(new RegExp(`^cannot read ${dir}/${name}: EIO`)),
+    });
+    expect(open).toThrow(error);
+    if (name === 'records.json') expect(() => openRecords(dir)).toThrow(error);
+    if (name === 'trust.json') expect(() => openTrust(dir)).toThrow(error);
+    expect(lstatSync(path.join(dir, name)).isSymbolicLink()).toBe(true);
+    rmSync(path.join(dir, name));
+    open().close();
+    expect(existsSync(path.join(dir, 'history.db'))).toBe(true);
+  },
+);
