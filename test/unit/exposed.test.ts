@@ -6,8 +6,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AgentError } from '../../agent/errors.ts';
 import { createFiles, type Files } from '../../agent/system/files/files.ts';
 import { createExposures } from '../../agent/system/paths/exposed.ts';
+import { idOf, ownIds } from '../../agent/system/paths/own-ids.ts';
 import { remoteMounts } from '../../agent/system/paths/remote-mounts.ts';
-import { idOf, openDirectory, ownIds } from '../../agent/system/paths/walk.ts';
+import { openDirectory } from '../../agent/system/paths/walk.ts';
 
 const META = { mode: 0o644, uid: -1, gid: -1 };
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -82,6 +83,32 @@ describe.each(ACTS)('%s', (name, act) => {
     const code = await codeOf(() => act('/srv/app/data/conf/app.conf'));
     expect(code).toBe('UnsafePath');
     expect(fs.readFileSync(at('/etc/conf/app.conf'), 'utf8')).toBe('cron');
+  });
+});
+
+describe.each(ACTS)('%s, through a link', (name, act) => {
+  const refused = name === 'removeTree' ? 'FileFailed' : 'OwnPath';
+  beforeEach(() => {
+    fs.symlinkSync('/var/lib/own', at('/srv/back'));
+    fs.symlinkSync('/run/parent/own.d', at('/srv/deep'));
+    const own = ['/var/lib/own', '/run/parent/own.d'];
+    files = createFiles({ root, own, stores: [], exposures: createExposures({ root, always: [] }) });
+    // What is our own has been looked at.
+    files.stat('/srv/plain/x');
+  });
+  test('makes nothing of our own that does not exist yet', async () => {
+    expect(await codeOf(() => act('/srv/back/x'))).toBe(refused);
+    await codeOf(() => act('/srv/deep/x'));
+    expect([fs.existsSync(at('/var/lib/own')), fs.existsSync(at('/run/parent/own.d'))]).toEqual([false, false]);
+  });
+  test.each([
+    ['/var/lib/own', '/srv/back/x'],
+    ['/run/parent/own.d', '/srv/deep/x'],
+  ])('does not reach %s, which came to be a moment ago', async (own, to) => {
+    fs.mkdirSync(at(own), { recursive: true });
+    fs.writeFileSync(at(`${own}/x`), 'mine');
+    expect(await codeOf(() => act(to))).toBe(refused);
+    expect(fs.readFileSync(at(`${own}/x`), 'utf8')).toBe('mine');
   });
 });
 

@@ -2,8 +2,8 @@
 import fs from 'node:fs';
 import { promisify } from 'node:util';
 import { explain, tooLarge } from '../paths/errors.ts';
+import { idOf } from '../paths/own-ids.ts';
 import type { OpenDirectory } from '../paths/shared-directories.ts';
-import { idOf } from '../paths/walk.ts';
 import { openFile, setOwnerAndMode } from './io.ts';
 import type { WriteOptions } from './types.ts';
 

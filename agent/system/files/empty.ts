@@ -6,7 +6,8 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { codeOf, contended, ownPath } from '../paths/errors.ts';
-import { idOf, isOwn, mountOf } from '../paths/walk.ts';
+import { idOf, isOwn, type OwnIds } from '../paths/own-ids.ts';
+import { mountOf } from '../paths/walk.ts';
 import { createTurns } from '../turns.ts';
 import { namesIn, toStat } from './io.ts';
 import type { FileStat } from './types.ts';
@@ -18,14 +19,14 @@ const PASS = 2_000;
 const LIMIT_MS = 10_000;
 /** Much may lie there that nobody adds to; but a run does not wait for ever. */
 const LAST_MS = 120_000;
-/** Directories that are open within each other; what lies deeper is moved up first. */
+/** Maximum depth of open directories; deeper ones are moved up first. */
 const DEPTH = 32;
 
 /** Something in a directory that nobody declares. */
 export interface Foreign {
   name: string;
   stat: FileStat;
-  /** Its path through the descriptor that is held; it means nothing after the call. */
+  /** The directory's path by way of the open descriptor; invalid after the call. */
   at: string;
 }
 
@@ -36,8 +37,8 @@ export interface EmptyOptions {
   directory: string;
   /** Names that stay. */
   keep: ReadonlySet<string>;
-  /** What is out of reach; see `ownIds`. */
-  forbidden: ReadonlySet<string>;
+  /** Identities that must not be reached. */
+  forbidden: OwnIds;
   /** Is called with each foreign file, link or directory before it is removed. */
   before?(foreign: Foreign): Promise<void>;
 }

@@ -7,8 +7,8 @@ import type { Exec } from '../exec.ts';
 import { createEntry } from '../paths/entry.ts';
 import { codeOf, explain, ownPath } from '../paths/errors.ts';
 import { createExposures, type Exposures } from '../paths/exposed.ts';
+import { idOf, isOwn } from '../paths/own-ids.ts';
 import { createSharedDirectories, type OpenDirectory } from '../paths/shared-directories.ts';
-import { idOf, isOwn } from '../paths/walk.ts';
 import { createCopy } from './copy.ts';
 import { emptyDirectory, removeTreeAt } from './empty.ts';
 import {
@@ -37,7 +37,7 @@ export interface FilesOptions {
   own?: readonly string[];
   /** Directories below `own` that are reached by their literal paths. */
   stores?: readonly string[];
-  /** What containers can write besides `stores`; left out where nobody says. */
+  /** Paths that containers can write besides `stores`; missing if there is nobody to ask. */
   exposures?: Exposures;
   /** Runs sync(1); without it each file is made durable by itself. */
   exec?: Exec;
@@ -114,7 +114,7 @@ export function createFiles({
           continue;
         }
         try {
-          const id = forbidden.size > 0 ? idOf(fs.fstatSync(dir)) : '';
+          const id = forbidden.isEmpty ? '' : idOf(fs.fstatSync(dir));
           for (const file of members) {
             const at = atOf(dir, file);
             const stat = fs.lstatSync(at, LENIENT);

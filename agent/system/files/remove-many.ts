@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { codeOf, explain } from '../paths/errors.ts';
-import { idOf } from '../paths/walk.ts';
+import { idOf } from '../paths/own-ids.ts';
 
 export interface RemoveManyOptions {
   /** Walks to the directory of `file`. @returns its descriptor */

@@ -2,8 +2,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Exposures } from './exposed.ts';
+import { NO_IDS, type OwnIds, ownIds } from './own-ids.ts';
 import { createIsRemote } from './remote-mounts.ts';
-import { openDirectory, ownIds, refuseOwn, type WalkOptions } from './walk.ts';
+import { openDirectory, refuseOwn, type WalkOptions } from './walk.ts';
 
 export interface EntryOptions {
   /** '' for the machine itself, or a directory that stands for `/`. */
@@ -12,15 +13,15 @@ export interface EntryOptions {
   own: readonly string[];
   /** Directories below `own` that are reached by their literal paths. */
   stores: readonly string[];
-  /** What containers can write. */
+  /** Paths that containers can write. */
   exposures: Exposures;
 }
 
 export interface Entry {
   /** Whether a path lies in a store: there no link is followed, so nothing needs to be forbidden. */
   isStored(file: string): boolean;
-  /** What must not be reached on the way to a file; see `ownIds`. */
-  forbiddenTo(file: string): ReadonlySet<string>;
+  /** Identities that must not be reached on the way to a file. */
+  forbiddenTo(file: string): OwnIds;
   /** Walks to a directory, or to what a container is to mount. @returns a descriptor @throws as `openDirectory` */
   walk(directory: string, options: Pick<WalkOptions, 'create' | 'forbidden' | 'isSource'>): number;
   /**
@@ -30,22 +31,22 @@ export interface Entry {
   enter(file: string, change: boolean): number;
 }
 
-/** Only root could replace fairlead's own directories meanwhile. */
+/** Only root could replace fairlead's own directories, or mount them elsewhere, meanwhile. Names of those to come are known. */
 const OWN_IDS_MS = 1_000;
-const NONE: ReadonlySet<string> = new Set();
 
 export function createEntry({ root, own, stores, exposures }: EntryOptions): Entry {
-  let ids: { at: number; ids: ReadonlySet<string> } | null = null;
-  const forbiddenIds = (): ReadonlySet<string> => {
+  let known: { at: number; ids: OwnIds } | null = null;
+  const forbiddenIds = (): OwnIds => {
     const now = performance.now();
-    if (ids === null || now - ids.at > OWN_IDS_MS) ids = { at: now, ids: ownIds(root, own) };
-    return ids.ids;
+    if (known === null || now - known.at > OWN_IDS_MS) known = { at: now, ids: ownIds(root, own) };
+    else known.ids.lookAgain();
+    return known.ids;
   };
   const isRemote = root === '' ? createIsRemote() : () => false;
   const belowStores = stores.map((s) => `${s}/`);
   const entry: Entry = {
     isStored: (file) => stores.includes(file) || belowStores.some((s) => file.startsWith(s)),
-    forbiddenTo: (file) => (entry.isStored(file) ? NONE : forbiddenIds()),
+    forbiddenTo: (file) => (entry.isStored(file) ? NO_IDS : forbiddenIds()),
     walk: (directory, options) =>
       openDirectory(directory, { root, exposed: exposures.current(), isRemote, ...options }),
     enter(file, change) {

@@ -5,8 +5,9 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
+import { idOf } from './own-ids.ts';
 import { createIsRemote } from './remote-mounts.ts';
-import { type Exposed, idOf } from './walk.ts';
+import type { Exposed } from './walk.ts';
 
 export interface Exposures {
   /** Adds host paths for good: a link that a container made stays when the container goes. Durable when it returns, if it can be. */

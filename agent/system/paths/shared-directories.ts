@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { ownPath } from './errors.ts';
-import { idOf, isOwn } from './walk.ts';
+import { idOf, isOwn, type OwnIds } from './own-ids.ts';
 
 export interface SharedDirectoriesOptions {
   /** '' for the machine itself, or a directory that stands for `/`. */
@@ -11,8 +11,8 @@ export interface SharedDirectoriesOptions {
   enter(file: string): number;
   /** Whether it lies in a directory of fairlead's that is reached by its literal path: nothing is forbidden on the way there. */
   isStored(file: string): boolean;
-  /** What must not be reached on the way to `file`; see `ownIds`. */
-  forbiddenTo(file: string): ReadonlySet<string>;
+  /** Identities that must not be reached on the way to `file`. */
+  forbiddenTo(file: string): OwnIds;
 }
 
 /** A directory that is open. */
@@ -28,7 +28,10 @@ export interface SharedDirectories {
   borrow(file: string): OpenDirectory;
   /** Files of one key share a directory. */
   keyOf(file: string): string;
-  /** Of a directory that was borrowed this very moment for another file of the same key. @throws where `file` is out of reach */
+  /**
+   * Descriptor of a directory that was opened a moment ago for another file with the same key.
+   * @throws if `file` is out of reach
+   */
   check(file: string, directory: OpenDirectory): void;
   giveBack(file: string, directory: OpenDirectory): void;
 }

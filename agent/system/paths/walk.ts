@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { codeOf, exposedLink, exposedMount, ownPath, unsafe } from './errors.ts';
+import { idOf, isOwn, type OwnIds } from './own-ids.ts';
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = fs.constants;
 const MAX_LINKS = 20;
@@ -18,8 +19,8 @@ export interface WalkOptions {
   root: string;
   /** Makes missing directories (0755, the agent's own). */
   create: boolean;
-  /** Directories and `directory/name` that must not be reached; see `ownIds`. */
-  forbidden?: ReadonlySet<string>;
+  /** Directories and `directory/name` that must not be reached; see own-ids.ts. */
+  forbidden?: OwnIds;
   /** Directories that containers can write: below them no link is followed and no mount is crossed. */
   exposed?: Exposed;
   /**
@@ -54,17 +55,21 @@ export function openDirectory(
     for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
       // `..` comes from links alone, and ends at the top as it does for the kernel.
       if (name === '.' || (name === '..' && walked.length === 0)) continue;
-      // What `..` leads to changes when a container moves the directory.
+      // The target of `..` changes when a container moves the directory.
       if (name === '..' && below !== null) throw exposedLink(directory, [...walked, name]);
       if (isSource && isRemote?.(`/${[...walked, name].join('/')}`)) return dir;
       const at = `/proc/self/fd/${dir}/${name}`;
+      const here = fs.fstatSync(dir);
+      const { uid: owner, mode } = here;
       let stat = fs.lstatSync(at, { throwIfNoEntry: false });
+      // By its name as well, since it may not exist yet.
+      if (forbidden && name !== '..' && isOwn(forbidden, idOf(here), name, stat)) throw ownPath(directory);
       let isMade = false;
       if (stat === undefined && create) {
         isMade = makeDirectory(at);
+        forbidden?.lookAgain();
         stat = fs.lstatSync(at);
       }
-      const { uid: owner, mode } = fs.fstatSync(dir);
       const isAtTop = walked.length === 0;
       if (!isSource && stat && owner !== 0 && stat.uid !== owner) throw unsafe(directory, [...walked, name]);
       if (stat?.isSymbolicLink()) {
@@ -81,7 +86,6 @@ export function openDirectory(
         continue;
       }
       if (isSource && !stat?.isDirectory()) {
-        if (forbidden && isOwn(forbidden, idOf(fs.fstatSync(dir)), name, stat)) throw ownPath(directory);
         // The Docker engine creates what is missing, below a directory that was walked to.
         if (stat === undefined || rest.length === 0) return dir;
       }
@@ -89,9 +93,10 @@ export function openDirectory(
       const opened = fs.fstatSync(next);
       fs.closeSync(dir);
       dir = next;
-      // What was looked at and what was opened may differ where somebody is racing us.
+      // The inspected and the opened directory may differ if somebody is racing us.
       if (!isSource && owner !== 0 && opened.uid !== owner) throw unsafe(directory, [...walked, name]);
-      // The unit file's UMask= would leave it to root alone, with all that is below. It is no more open than what it lies in.
+      // The UMask= of the unit would leave the directory, with everything below it, to root alone. It is no more open than
+      // its parent.
       if (isMade && stat !== undefined && idOf(stat) === idOf(opened))
         fs.fchmodSync(dir, isAtTop ? PARENT_MODE : PARENT_MODE & mode);
       if (forbidden?.has(idOf(opened))) throw ownPath(directory);
@@ -107,7 +112,7 @@ export function openDirectory(
   }
 }
 
-/** Of a parent that is missing and is nowhere declared. */
+/** Mode of a missing parent that is not declared anywhere. */
 const PARENT_MODE = 0o755;
 
 /** @returns whether it was made now */
@@ -130,42 +135,8 @@ export function mountOf(dir: number, { dev }: { dev: number | bigint }): string 
   return `${dev} ${/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? ''}`;
 }
 
-/** Device and inode. */
-export const idOf = (stat: { dev: number | bigint; ino: number | bigint }): string => `${stat.dev}:${stat.ino}`;
-
-/**
- * Identities of paths that are out of reach, however they are come by: links, bind mounts and other cases lead to the same inodes.
- * @param own absolute paths below `root`
- */
-export function ownIds(root: string, own: readonly string[]): Set<string> {
-  const ids = new Set<string>();
-  for (const one of own) {
-    const self = fs.statSync(root + one, { throwIfNoEntry: false });
-    if (self?.isDirectory()) ids.add(idOf(self));
-    const parent = fs.statSync(path.dirname(root + one), { throwIfNoEntry: false });
-    if (parent) ids.add(`${idOf(parent)}/${path.basename(one).toLowerCase()}`);
-  }
-  return ids;
-}
-
-interface Identified {
-  dev: number | bigint;
-  ino: number | bigint;
-  isDirectory(): boolean;
-}
-
-/** Whether a name in a directory of identity `dir` is out of reach. @param there what has that name, if anything */
-export const isOwn = (
-  forbidden: ReadonlySet<string>,
-  dir: string,
-  name: string,
-  there: Identified | undefined,
-): boolean =>
-  forbidden.size > 0 &&
-  (forbidden.has(`${dir}/${name.toLowerCase()}`) || (there?.isDirectory() === true && forbidden.has(idOf(there))));
-
 /** Refuses the last part of a path: a name in the open directory `dir`. */
-export function refuseOwn(dir: number, file: string, forbidden: ReadonlySet<string>): void {
+export function refuseOwn(dir: number, file: string, forbidden: OwnIds): void {
   const name = path.basename(file);
   const there = fs.lstatSync(`/proc/self/fd/${dir}/${name}`, { throwIfNoEntry: false });
   if (isOwn(forbidden, idOf(fs.fstatSync(dir)), name, there)) throw ownPath(file);
