@@ -62,6 +62,18 @@ export function loadKeyedHash(dir: string): (bytes: Uint8Array) => string {
   return (bytes) => createHmac('sha256', key).update(bytes).digest('hex');
 }
 
+/** Reading and writing name no path in their errors, which would look like a bug then. Errors with a path stay as they are. */
+function ofDisk(what: string, thrown: unknown): unknown {
+  const { message, path: named } = thrown as NodeJS.ErrnoException;
+  if (named !== undefined) return thrown;
+  return new AgentError({
+    code: 'StateUnwritable',
+    phase: 'config',
+    message: `cannot ${what}: ${message}; free, repair or replace its disk`,
+    cause: thrown,
+  });
+}
+
 /** The file's text; `fresh`, written first, where there is none. Never replaces one. */
 function readOrMake(file: string, fresh: string): string {
   mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
@@ -70,7 +82,7 @@ function readOrMake(file: string, fresh: string): string {
     chmodSync(file, 0o600);
     return text;
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw ofDisk(`read ${file}`, thrown);
   }
   const temporary = `${file}.${process.pid}.tmp`;
   // A power cut leaves it there, and the next boot may give the agent the same number.
@@ -79,6 +91,8 @@ function readOrMake(file: string, fresh: string): string {
   try {
     writeSync(fd, `${fresh}\n`);
     fsyncSync(fd);
+  } catch (thrown) {
+    throw ofDisk(`write ${file}`, thrown);
   } finally {
     closeSync(fd);
   }

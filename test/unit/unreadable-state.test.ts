@@ -6,6 +6,7 @@ import { createAgentApi } from '../../agent/control/api.ts';
 import { silentLog } from '../../agent/log.ts';
 import { createGather } from '../../agent/metrics/prometheus/gather.ts';
 import { createTally } from '../../agent/metrics/tally.ts';
+import { loadIdentity, loadKeyedHash } from '../../agent/secrets/identity.ts';
 import { openStore } from '../../agent/store/db.ts';
 import { createDiskFullStore } from '../../agent/store/disk-full-store.ts';
 import { openRecords } from '../../agent/store/records.ts';
@@ -90,3 +91,13 @@ test.each(['records.json', 'trust.json', 'inventory.json'])(
     expect(existsSync(path.join(dir, 'history.db'))).toBe(true);
   },
 );
+
+test.each(['age.key', 'hash.key'])('%s that cannot be read is named, and not replaced', async (name) => {
+  breakFile(name);
+  const load = async () => (name === 'age.key' ? loadIdentity(dir) : loadKeyedHash(dir));
+  await expect(load()).rejects.toMatchObject({
+    code: 'StateUnwritable',
+    message: expect.stringMatching(new RegExp(`^cannot read ${dir}/${name}: EIO`)),
+  });
+  expect(lstatSync(path.join(dir, name)).isSymbolicLink()).toBe(true);
+});
