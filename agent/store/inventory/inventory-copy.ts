@@ -39,7 +39,7 @@ export interface CopyWriter {
   save(): void;
   /** Starts to write the current inventory beside other work. A later call replaces an earlier one. */
   begin(): void;
-  /** Resolves when the last started write has ended, or failed because the disk is full. */
+  /** Resolves when the last started write has ended, or the disk refused it, which `trouble` reports. */
   written(): Promise<void>;
   /** Why the last write failed; null if it succeeded. */
   trouble(): unknown;
@@ -69,7 +69,8 @@ export function createCopyWriter(file: string, current: () => InventoryCopy): Co
     } catch (thrown) {
       if (number === newest) failed(thrown);
     } finally {
-      await rm(temp, { force: true });
+      // Where the disk refuses that as well, the next write replaces it.
+      await rm(temp, { force: true }).catch(() => undefined);
     }
   };
   return {
@@ -85,7 +86,9 @@ export function createCopyWriter(file: string, current: () => InventoryCopy): Co
     begin() {
       const number = ++newest;
       const text = JSON.stringify(current());
-      writing = writing.then(() => writeBeside(number, text));
+      const write = () => writeBeside(number, text);
+      // One that failed must not end all later ones.
+      writing = writing.then(write, write);
       // Callers of `written` receive the error.
       writing.catch(() => undefined);
     },
