@@ -106,6 +106,8 @@ interface Look {
   /** Cached inspections; left out if everything must be inspected again. */
   inspections?: Inspections;
   listing: Listing;
+  /** Lists the containers again. */
+  relist(): Promise<Listing>;
   id: ResourceId;
   moves: Moves;
   /** See `ServiceFact`; left out if nothing is compared. */
@@ -125,13 +127,39 @@ interface Look {
 /** A change that somebody else began counts as abandoned after this time without progress. */
 const UNDERWAY_MS = 15_000;
 
+/**
+ * Somebody may change containers between the list and the inspections, which would then show half of each state: the old
+ * container stopped, and its replacement not there. More tries than these mean that containers change all the time.
+ */
+const MAX_LISTS = 4;
+
+interface Members {
+  listing: Listing;
+  found: readonly Replica[];
+}
+
+/** The containers of one service, listed and inspected in the same state. */
+async function membersOf(look: Look): Promise<Members> {
+  const [project, service] = locate(look.id);
+  let { listing } = look;
+  for (let lists = 1; ; lists++) {
+    const ours = [...listing.membersOf(project, service), ...unlabelled({ ...look, listing })];
+    const found = await Promise.all(ours.map((c) => observeContainer(look, c.Id, c)));
+    if (lists === MAX_LISTS || ours.every((c, i) => isAsListed(c, found[i])))
+      return { listing, found: found.filter((r) => r !== undefined) };
+    listing = await look.relist();
+  }
+}
+
+const isAsListed = ({ State, Names }: ContainerSummary, replica: Replica | undefined): boolean =>
+  replica !== undefined && replica.info.State.Status === State && Names.includes(`/${nameOf(replica.info)}`);
+
 /** @returns undefined if it has no container */
 export async function observeService(look: Look): Promise<ServiceFact | undefined> {
   const [project, service] = locate(look.id);
-  const { listing, spec, memory } = look;
-  const ours = [...listing.membersOf(project, service), ...unlabelled(look)];
-  const found = await Promise.all(ours.map((c) => observeContainer(look, c.Id, c)));
-  const all = found.filter((r) => r !== undefined).sort((a, b) => a.number - b.number);
+  const { spec, memory } = look;
+  const { listing, found } = await membersOf(look);
+  const all = found.toSorted((a, b) => a.number - b.number);
   const completed = new Set(look.hash === undefined ? [] : memory.completedOf(look.id, look.hash));
   if (all.length === 0 && completed.size === 0) return undefined;
   const named = (suffix: string) => all.filter((r) => nameOf(r.info).endsWith(suffix));
@@ -161,10 +189,10 @@ export async function observeService(look: Look): Promise<ServiceFact | undefine
     ...(await replacedBelow(look, main)),
     completed: new Set([...completed].filter((number) => !main.some((r) => r.number === number))),
     underway: isUnderway ? nameOf(begun.info) : null,
-    leftHooks: look.listing.leftHooksOf(project, service).map((c) => (c.Names[0] ?? c.Id).replace(/^\//, '')),
+    leftHooks: listing.leftHooksOf(project, service).map((c) => (c.Names[0] ?? c.Id).replace(/^\//, '')),
     moves: look.moves,
     discards: look.discards ?? new Set(),
-    peers: look.listing.peersOf(project),
+    peers: listing.peersOf(project),
   };
 }
 

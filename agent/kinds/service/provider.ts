@@ -63,12 +63,14 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
   const peers = new Map<string, ReadonlyMap<string, Peer>>();
   const toolsFor = (report: Work['report']): Tools => ({ ...options, ...(report ? { report } : {}) });
   const discardsOf = createDiscards(docker);
+  const relist = async () => listingOf(await docker.containers());
   const look = async (want: Desired<ServiceSpec>) => {
     const all = await docker.containers();
     const moves = await movedImages(docker, all, [want]);
     const discards = await discardsOf([want.spec]);
     const { id, hash, spec } = want;
-    return observeService({ docker, clock, listing: listingOf(all), id, moves, discards, hash, spec, memory });
+    const listing = listingOf(all);
+    return observeService({ docker, clock, listing, relist, id, moves, discards, hash, spec, memory });
   };
   /** Waits, within a limit, until somebody else has finished changing the containers. */
   const whenCalm = async (want: Desired<ServiceSpec>, fact: ServiceFact | undefined, signal: AbortSignal) => {
@@ -122,7 +124,20 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
           const { hash, spec } = want ?? { hash: undefined, spec: undefined };
           const { replacedMounts, lookAt } = options;
           const more = { quiet: want?.quiet, replacedMounts, lookAt };
-          const look = { docker, clock, inspections, listing, id, moves, discards, hash, spec, memory, ...more };
+          const look = {
+            docker,
+            clock,
+            inspections,
+            listing,
+            relist,
+            id,
+            moves,
+            discards,
+            hash,
+            spec,
+            memory,
+            ...more,
+          };
           const fact = await observeService(look);
           if (fact === undefined) return;
           seen.set(id, { fact });

@@ -1,5 +1,5 @@
 /** Which container is a service's own, where several have its labels, or none. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { HASH, PROJECT, SERVICE } from '../../../agent/kinds/docker/labels.ts';
 import { done } from '../../reconciler.ts';
 import { problems, stack, stackHost } from './stack-host.ts';
@@ -115,6 +115,40 @@ test('somebody’s recreate under way is left alone at each of its steps', async
   }
   expect(on.names()).toEqual(['shop-web-1 running']);
   expect(volumeOf('shop-web-1')).toBe(volume);
+});
+
+const STEPS = [0, 1, 2, 3, 4, 5];
+const SPANS = STEPS.flatMap((from) => STEPS.filter((to) => to > from).map((to) => [from, to] as const));
+
+describe.each([0, 1, 2, 3, 4])('a recreate that goes on right after list %d of the containers', (list) => {
+  test.each(SPANS)('from step %d to step %d is left alone', async (from, to) => {
+    let between: (() => Promise<void>) | null = null;
+    let lists = 0;
+    const { docker } = on.host.engine;
+    on.host.options.docker = {
+      ...docker,
+      async containers() {
+        const all = await docker.containers();
+        if (between !== null && lists++ === list) await between();
+        return all;
+      },
+    };
+    on.forget();
+    await on.engine.apply(stack());
+    const volume = volumeOf('shop-web-1');
+    const steps = await recreate();
+    for (const step of steps.slice(0, from)) await step();
+    between = async () => {
+      for (const step of steps.slice(from, to)) await step();
+    };
+    expect(done(await on.engine.again())).toEqual([]);
+    if (lists <= list) await between();
+    for (const step of steps.slice(to)) await step();
+    between = null;
+    expect(done(await on.engine.again())).toEqual([]);
+    expect(on.names()).toEqual(['shop-web-1 running']);
+    expect(volumeOf('shop-web-1')).toBe(volume);
+  });
 });
 
 test.each([1, 2, 3, 4])(

@@ -120,11 +120,12 @@ async function replaceOne(
  */
 export async function takeBack(tools: Tools, want: Desired<ServiceSpec>, number?: number): Promise<number> {
   const { docker, clock, memory } = tools;
-  const all = await docker.containers();
+  const relist = async () => listingOf(await docker.containers());
   const fact = await observeService({
     docker,
     clock,
-    listing: listingOf(all),
+    listing: await relist(),
+    relist,
     id: want.id,
     moves: new Map(),
     hash: want.hash,
