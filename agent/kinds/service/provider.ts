@@ -8,7 +8,7 @@ import type { Health, Provider, Work } from '../../core/provider.ts';
 import type { Desired, ResourceId, Seen } from '../../core/types.ts';
 import { type AgentError, asAgentError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
-import type { Docker } from '../../system/docker/docker.ts';
+import type { ContainerSummary, Docker } from '../../system/docker/docker.ts';
 import type { Exposures } from '../../system/paths/exposed.ts';
 import type { LookAtPlace } from '../../system/place.ts';
 import { stop, type Tools } from '../container/container.ts';
@@ -21,6 +21,7 @@ import type { Peer } from '../container/request.ts';
 import { stopSeconds } from '../container/request.ts';
 import { refuseTooNew, serviceNeeds } from '../docker/engine-version.ts';
 import type { Inspections } from '../docker/inspections.ts';
+import { locate } from '../docker/labels.ts';
 import type { Images } from '../image/images.ts';
 import { movedImages } from '../image/moves.ts';
 import { waitForDependencies } from './act/depends.ts';
@@ -81,12 +82,18 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
     }
     return now;
   };
-  /** The containers of the plan that still exist: one may have been removed since, for a volume that was recreated. */
+  /**
+   * The containers of the plan, observed again if there are others by now: one was removed for a volume that was recreated, or
+   * somebody began to replace one.
+   */
   const asItIs = async (want: Desired<ServiceSpec>, seen: ServiceFact | undefined) => {
     if (seen === undefined) return undefined;
-    const there = new Set((await docker.containers()).map(({ Id }) => Id));
-    const all = [...seen.replicas, ...seen.parked, ...seen.fresh, ...seen.failed];
-    return all.every(({ info }) => there.has(info.Id)) ? seen : look(want);
+    const all = await docker.containers();
+    const known = [...seen.replicas, ...seen.parked, ...seen.fresh, ...seen.failed, ...seen.strays];
+    const now = new Set(all.map(({ Id }) => Id));
+    const before = new Set(known.map(({ info }) => info.Id));
+    const isSame = [...before].every((id) => now.has(id)) && membersIn(all, want).every(({ Id }) => before.has(Id));
+    return isSame ? seen : look(want);
   };
   return {
     kind: 'service',
@@ -160,7 +167,7 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
         if (change.op === 'none') return;
         memory.takes(want.id, seen?.fact);
         await waitForDependencies({ docker, clock, memory }, want.spec, signal);
-        const fact = await asItIs(want, await whenCalm(want, seen?.fact, signal));
+        const fact = await whenCalm(want, await asItIs(want, seen?.fact), signal);
         await rollOut(toolsFor(report), want, fact, signal);
       }),
     async conclude(settled) {
@@ -223,6 +230,9 @@ export function createServiceProvider(options: ServiceProviderOptions): Provider
 
 const writableSources = ({ mounts }: ServiceSpec): string[] =>
   mounts.filter(({ type, readOnly }) => type === 'bind' && !readOnly).map(({ source }) => source);
+
+const membersIn = (all: readonly ContainerSummary[], { id }: Desired<ServiceSpec>): readonly ContainerSummary[] =>
+  listingOf(all).membersOf(...locate(id));
 
 function claims(spec: ServiceSpec): string[] {
   const names = Array.from({ length: spec.replicas }, (_, i) => memberOf(spec, i + 1).containerName);

@@ -117,34 +117,50 @@ test('somebody’s recreate under way is left alone at each of its steps', async
   expect(volumeOf('shop-web-1')).toBe(volume);
 });
 
+/**
+ * The agent begins anew, with an engine in which somebody acts right after a list of the containers.
+ * @returns sets the act, and returns what makes up for it if there were not as many lists
+ */
+function actsAfterList(number: number): (act: () => Promise<void>) => () => Promise<void> {
+  let pending: (() => Promise<void>) | null = null;
+  let lists = 0;
+  const now = async () => {
+    const act = pending;
+    pending = null;
+    await act?.();
+  };
+  const { docker } = on.host.engine;
+  on.host.options.docker = {
+    ...docker,
+    async containers() {
+      const all = await docker.containers();
+      if (pending !== null && lists++ === number) await now();
+      return all;
+    },
+  };
+  on.forget();
+  return (act) => {
+    pending = act;
+    return now;
+  };
+}
+
 const STEPS = [0, 1, 2, 3, 4, 5];
 const SPANS = STEPS.flatMap((from) => STEPS.filter((to) => to > from).map((to) => [from, to] as const));
 
 describe.each([0, 1, 2, 3, 4])('a recreate that goes on right after list %d of the containers', (list) => {
   test.each(SPANS)('from step %d to step %d is left alone', async (from, to) => {
-    let between: (() => Promise<void>) | null = null;
-    let lists = 0;
-    const { docker } = on.host.engine;
-    on.host.options.docker = {
-      ...docker,
-      async containers() {
-        const all = await docker.containers();
-        if (between !== null && lists++ === list) await between();
-        return all;
-      },
-    };
-    on.forget();
+    const after = actsAfterList(list);
     await on.engine.apply(stack());
     const volume = volumeOf('shop-web-1');
     const steps = await recreate();
     for (const step of steps.slice(0, from)) await step();
-    between = async () => {
+    const act = after(async () => {
       for (const step of steps.slice(from, to)) await step();
-    };
+    });
     expect(done(await on.engine.again())).toEqual([]);
-    if (lists <= list) await between();
+    await act();
     for (const step of steps.slice(to)) await step();
-    between = null;
     expect(done(await on.engine.again())).toEqual([]);
     expect(on.names()).toEqual(['shop-web-1 running']);
     expect(volumeOf('shop-web-1')).toBe(volume);
@@ -177,6 +193,28 @@ test('a commit that comes during somebody’s recreate waits for its end', async
   expect(on.only('shop-web-1').config.Env).toContain('W=new');
   expect(volumeOf('shop-web-1')).toBe(volume);
 });
+
+// The last list is the one right before the container is replaced.
+test.each([0, 1, 2])(
+  'a recreate that begins after list %d of the run that applies a commit is waited for',
+  async (list) => {
+    const after = actsAfterList(list);
+    await on.engine.apply(stack());
+    const volume = volumeOf('shop-web-1');
+    const [create, stop, remove, rename, start] = await recreate();
+    const act = after(async () => {
+      await create?.();
+      await stop?.();
+      on.host.clock.after(2_000, () => void remove?.().then(rename).then(start));
+    });
+    expect(problems(await on.engine.apply(stack('environment: {W: new}')))).toEqual([]);
+    await act();
+    await on.host.clock.sleep(5_000, new AbortController().signal);
+    await on.engine.again();
+    expect(on.names()).toEqual(['shop-web-1 running']);
+    expect(volumeOf('shop-web-1')).toBe(volume);
+  },
+);
 
 test('a service with container_name takes over the unlabelled container of that name, and keeps it', async () => {
   const files = (more = '') => ({
