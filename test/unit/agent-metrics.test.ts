@@ -1,4 +1,4 @@
-/** The agent's metrics: the text that Prometheus reads, what is counted, and the file for node_exporter. */
+/** The agent's metrics: the text that Prometheus reads, the counters, and the file for node_exporter. */
 import {
   chmodSync,
   existsSync,
@@ -36,13 +36,13 @@ function directory(): string {
   return dir;
 }
 
-describe('the text', () => {
+describe('the text format', () => {
   const hostile = fc.string({
     unit: fc.constantFrom('"', '\\', '\n', '\r', 'n', '{', '}', ',', '=', ' ', '#', 'ä', '😀', '\ud800', 'a'),
   });
   const number = fc.oneof(fc.double(), fc.integer(), fc.constantFrom(Infinity, -Infinity, NaN, 1e21, 1e-7, -0));
 
-  test('gives every label, help and number back, whatever is in them', () => {
+  test('survives a round trip of any labels, help texts and numbers', () => {
     fc.assert(
       fc.property(fc.record({ help: hostile, values: fc.uniqueArray(hostile, { minLength: 1 }), number }), (given) => {
         const help = `x${given.help}`.toWellFormed();
@@ -60,7 +60,7 @@ describe('the text', () => {
     );
   });
 
-  test('a family without a sample is left out', () => {
+  test('leaves out a family without samples', () => {
     expect(renderText([{ name: 'a', help: 'b', type: 'gauge', samples: [] }])).toBe('');
   });
 
@@ -72,7 +72,7 @@ describe('the text', () => {
     ['no end of the line', '# HELP a b\n# TYPE a gauge\na 1'],
     ['a counter without _total', '# HELP a b\n# TYPE a counter\na 1\n'],
     ['no help', '# TYPE a gauge\na 1\n'],
-  ])('the reader of these tests refuses %s', (_what, text) => {
+  ])('the strict parser of these tests refuses %s', (_what, text) => {
     expect(() => readExposition(text)).toThrow();
   });
 });
@@ -123,13 +123,13 @@ function input(over: Partial<MetricsInput> = {}): MetricsInput {
 }
 const read = (over: Partial<MetricsInput> = {}) => readExposition(renderText(familiesOf(input(over))));
 
-describe('what is told of a host', () => {
-  test('is read by the strict reader, each name with the prefix of fairlead', () => {
+describe('the metrics of a host', () => {
+  test('pass the strict parser, each name with the prefix fairlead_', () => {
     // node_exporter has `process_…` of its own, and refuses a file that has them as well.
     expect([...read().keys()].filter((name) => !name.startsWith('fairlead_'))).toEqual([]);
   });
 
-  test('has 1 for the state that the host is in, and 0 for all others', () => {
+  test('report 1 for the current state of the host and 0 for all others', () => {
     const families = read();
     expect(valueIn(families, 'fairlead_sync_state', { state: 'failed' })).toBe(1);
     expect(families.get('fairlead_sync_state')?.series.reduce((sum, { value }) => sum + value, 0)).toBe(1);
@@ -138,14 +138,14 @@ describe('what is told of a host', () => {
     expect(valueIn(families, 'fairlead_gate', { kind: 'pause' })).toBe(0);
   });
 
-  test('counts problems beyond the twenty of the status, by turn and by reason', () => {
+  test('count problems beyond the twenty of the status, by turn and by reason', () => {
     const families = read();
     expect(valueIn(families, 'fairlead_problems', { turn: 'commit' })).toBe(30);
     expect(valueIn(families, 'fairlead_problems', { turn: 'host' })).toBe(0);
     expect(valueIn(families, 'fairlead_problem_reasons', { reason: 'Unhealthy' })).toBe(30);
   });
 
-  test('has version, commits, resources, spool and what the system asks for', () => {
+  test('report version, commits, resources, spool and pending reboots or restarts', () => {
     const families = read();
     expect(families.get('fairlead_info')?.series[0]?.labels).toEqual({ version: '1.2.3', host: 'h', fleet: 'f' });
     expect(families.get('fairlead_commit_info')?.series[0]?.labels).toMatchObject({
@@ -160,19 +160,19 @@ describe('what is told of a host', () => {
     expect(valueIn(families, 'fairlead_last_good_sync_timestamp_seconds')).toBe(1.5);
   });
 
-  test('leaves out what is not known or not configured', () => {
+  test('leave out what is unknown or not configured', () => {
     const families = read({ isConnected: null, needsReboot: null, goodMs: null });
     expect(families.has('fairlead_broker_connected')).toBe(false);
     expect(families.has('fairlead_reboot_required')).toBe(false);
     expect(families.has('fairlead_last_good_sync_timestamp_seconds')).toBe(false);
   });
 
-  test('has no message, no subject and no name of a resource in its labels', () => {
+  test('have no message, subject or resource name in their labels', () => {
     const text = renderText(familiesOf(input()));
     for (const word of ['hunter2', 'secret', 'service:', '/etc/a']) expect(text).not.toContain(word);
   });
 
-  test('is bounded, however much goes wrong', () => {
+  test('are bounded in size, however much goes wrong', () => {
     const tally = createTally();
     const reasons = Object.keys(REASONS);
     for (const code of reasons) tally.told({ type: 'change', data: { result: 'failed', error: { code } } });
@@ -184,10 +184,10 @@ describe('what is told of a host', () => {
   });
 });
 
-describe('what is counted', () => {
+describe('the counters', () => {
   const run = { trigger: 'schedule', sync: 'synced', reason: '', startedAt: NOW, durationMs: 200 } as const;
 
-  test('runs by trigger and result, with their durations', () => {
+  test('count runs by trigger and result, with their durations', () => {
     const tally = createTally();
     tally.ran(run, true);
     tally.ran({ ...run, durationMs: 2_000 }, true);
@@ -202,7 +202,7 @@ describe('what is counted', () => {
     expect(valueIn(families, 'fairlead_last_run_duration_seconds')).toBe(2_000);
   });
 
-  test('a good sync is a whole run that found all well and could read the repository', () => {
+  test('count a good sync only for a whole run that could read the repository and found everything well', () => {
     const good = (over: object, isWhole = true) => {
       const tally = createTally();
       tally.ran({ ...run, ...over }, isWhole);
@@ -215,7 +215,7 @@ describe('what is counted', () => {
     expect(good({ sync: 'failed' })).toBeNull();
   });
 
-  test('failures of runs by reason, and of resources by code', () => {
+  test('count failures of runs by reason, and of resources by code', () => {
     const tally = createTally();
     tally.ran({ ...run, sync: 'failed', reason: 'ImagePullFailed' }, true);
     tally.ran({ ...run, sync: 'rolled-back', reason: 'Unhealthy' }, true);
@@ -227,7 +227,7 @@ describe('what is counted', () => {
     expect(valueIn(families, 'fairlead_resource_failures_total', { reason: 'ImagePullFailed' })).toBe(1);
   });
 
-  test('drift that was found, and drift that was put right', () => {
+  test('count drift that was found and drift that was repaired', () => {
     const tally = createTally();
     tally.told({ type: 'repair', data: { result: 'done' } });
     tally.told({ type: 'drift', data: { result: 'failed', error: { code: 'Internal' } } });
@@ -237,7 +237,7 @@ describe('what is counted', () => {
   });
 });
 
-test('the last good sync of before a restart is found in the history', () => {
+test('find the last good sync before a restart in the history', () => {
   const store = openStore({ dir: path.join(directory(), 'state'), now: () => new Date(), log: silentLog });
   const record = (
     trigger: 'schedule' | 'drift',
@@ -271,7 +271,7 @@ describe('the metrics of a daemon', () => {
     return { dir, store, metrics, answer };
   }
 
-  test('count what is recorded while it lives, and know the good sync of before', async () => {
+  test('count what is recorded during its life, and include the good sync of its predecessor', async () => {
     const { store, metrics, answer } = daemon();
     const startedAt = '2026-01-01T00:00:00.000Z';
     const id = store.runs.begin('start', startedAt);
@@ -288,7 +288,7 @@ describe('the metrics of a daemon', () => {
     store.close();
   });
 
-  test('say whether the system asks for a reboot where there is a note of it, and nothing elsewhere', async () => {
+  test('report whether the system needs a reboot if the system keeps a marker for it, and nothing otherwise', async () => {
     const { dir, store, metrics, answer } = daemon();
     expect((await answer()).has('fairlead_reboot_required')).toBe(false);
     mkdirSync(path.join(dir, 'var/lib/dpkg'), { recursive: true });
@@ -301,7 +301,7 @@ describe('the metrics of a daemon', () => {
     store.close();
   });
 
-  test('are in the file that agent.yaml names now, and in no other', async () => {
+  test('are written only to the file that agent.yaml names now', async () => {
     const { dir, store, metrics } = daemon();
     const has = (name: string) => existsSync(path.join(dir, name));
     await metrics.keepFile('/a.prom');
@@ -360,7 +360,7 @@ describe('the file for node_exporter', () => {
     };
   }
 
-  test('is readable by all whatever the umask, and nothing lies beside it', () => {
+  test('is readable by all whatever the umask, and leaves no other file in its directory', () => {
     const { file, textfile, text } = desk();
     const before = process.umask(0o077);
     textfile.write();
@@ -370,7 +370,7 @@ describe('the file for node_exporter', () => {
     expect(readdirSync(path.dirname(file))).toEqual(['fairlead.prom']);
   });
 
-  test('is written soon after something happened, and not when nothing did', () => {
+  test('is written soon after an event, and not if nothing happened', () => {
     const { textfile, now, soon, text } = desk();
     textfile.write();
     now.text = 'a 2\n';
@@ -383,7 +383,7 @@ describe('the file for node_exporter', () => {
     expect(text()).toBe('a 2\n');
   });
 
-  test('is written every five minutes, whatever happened', () => {
+  test('is written every five minutes, even if nothing happened', () => {
     const { textfile, now, later, text } = desk();
     textfile.write();
     now.text = 'a 2\n';
@@ -391,7 +391,7 @@ describe('the file for node_exporter', () => {
     expect(text()).toBe('a 2\n');
   });
 
-  test('goes with the agent, and stays after a single run', () => {
+  test('is removed when the agent stops, and stays after a single run', () => {
     const one = desk();
     one.textfile.write();
     one.textfile.stop();
@@ -404,7 +404,7 @@ describe('the file for node_exporter', () => {
     expect(existsSync(other.file)).toBe(true);
   });
 
-  test('that cannot be written is a problem, said once, until it can be', () => {
+  test('is reported as a problem once while it cannot be written', () => {
     const dir = directory();
     const { textfile, told, later, problems } = desk(path.join(dir, 'none/fairlead.prom'));
     textfile.write();
@@ -414,7 +414,7 @@ describe('the file for node_exporter', () => {
     expect(problems()).toBe(1);
   });
 
-  test('is no end of the agent when what it says cannot be had', () => {
+  test('does not stop the agent if its content cannot be computed', () => {
     const { textfile, now, soon, later, text } = desk();
     textfile.write();
     const before = now.text;
@@ -430,7 +430,7 @@ describe('the file for node_exporter', () => {
     expect(textfile.problems()).toEqual([]);
   });
 
-  test('takes the place of a link, and writes nothing where links lead', () => {
+  test('replaces a symbolic link, and writes nothing to the target of a link', () => {
     const dir = directory();
     writeFileSync(path.join(dir, 'shadow'), 'root');
     chmodSync(path.join(dir, 'shadow'), 0o600);

@@ -1,4 +1,4 @@
-/** Which version of the agent a commit wants: read first, and also by an agent that cannot read the rest. */
+/** Which version of the agent a commit asks for: read before the rest, also by an agent that cannot read the rest. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readWantedAgent } from '../../agent/core/version/agent-wanted.ts';
@@ -12,7 +12,7 @@ const wanted = (repo: Repo) => read(repo).wanted;
 const errorsOf = async (repo: Repo) =>
   (await loadRepo(repo)).issues.map(({ file, line, key, message }) => `${file}:${line} ${key} ${message}`);
 
-describe('what is wanted', () => {
+describe('the requested agent version', () => {
   test('is what host.yaml says', () => {
     expect(
       wanted({ 'hosts/a/host.yaml': `mode: enforce\nagent:\n  version: 0.2.0\n  source: ${URL}\n  sha256: ${SUM}\n` }),
@@ -25,7 +25,7 @@ describe('what is wanted', () => {
     });
   });
 
-  test('is nothing where nobody says anything', () => {
+  test('is undefined if no layer sets it', () => {
     expect(read({ 'hosts/a/x.yaml': 'files: {}\n' })).toEqual({ wanted: null, issues: [] });
   });
 
@@ -45,11 +45,11 @@ describe('what is wanted', () => {
     });
   });
 
-  test('is taken back by null', () => {
+  test('is removed by null', () => {
     expect(wanted({ 'fleet.yaml': agentOf({}), 'hosts/a/host.yaml': 'agent: null\n' })).toBeNull();
   });
 
-  test('is read although the rest is of a newer version', () => {
+  test('is read even if the rest needs a newer agent', () => {
     const repo = {
       'fleet.yaml': 'requires: ">=9"\nnewer: {}\nroles: [base]\n',
       'roles/base/role.yaml': agentOf({ judge: '1h' }),
@@ -60,7 +60,7 @@ describe('what is wanted', () => {
   });
 });
 
-describe('nothing is guessed', () => {
+describe('invalid values', () => {
   test.each<[string, Repo]>([
     ['a role that cannot be parsed', { 'hosts/a/host.yaml': 'roles: [r]\n', 'roles/r/role.yaml': 'agent: {\n' }],
     ['a role that is not there', { 'hosts/a/host.yaml': 'roles: [r]\n' }],
@@ -70,15 +70,15 @@ describe('nothing is guessed', () => {
     ['a version of another shape', { 'hosts/a/host.yaml': 'agent: {version: 3}\n' }],
     ['bytes that are no text', { 'hosts/a/host.yaml': new Uint8Array([0xff, 0xfe, 0x00]) }],
     ['an encrypted file', { 'hosts/a/host.yaml': 'sops: {mac: x, version: "3"}\nagent: ENC[x]\n' }],
-  ])('with %s, nothing is wanted', (_, above) => {
+  ])('with %s, no version is requested', (_, above) => {
     expect(wanted({ 'fleet.yaml': agentOf({}), ...above })).toBeNull();
   });
 });
 
-describe('what is wrong is an error with file and line', () => {
+describe('errors name file and line', () => {
   const errors = (agent: object, more: Repo = {}) => errorsOf({ 'hosts/a/host.yaml': agentOf(agent), ...more });
 
-  test('a version alone says too little', async () => {
+  test('a version alone is not enough', async () => {
     expect(await errorsOf({ 'hosts/a/host.yaml': 'mode: enforce\nagent: {version: 0.2.0}\n' })).toEqual([
       'hosts/a/host.yaml:2 agent.source `agent` needs `source`: a package in the repository, or an https URL of one',
     ]);
@@ -99,16 +99,16 @@ describe('what is wrong is an error with file and line', () => {
   ])('the source %s is refused', async (source, message) => {
     expect(await errors({ source })).toEqual([`hosts/a/host.yaml:1 agent.source ${message}`]);
   });
-  test('a package that is not in the repository is missed', async () => {
+  test('a package that is missing from the repository is reported', async () => {
     expect(await errors({ source: 'f.deb' })).toEqual([
       'hosts/a/host.yaml:1 agent.source there is no file hosts/a/f.deb; `agent.source` names it',
     ]);
   });
-  test('a package of another digest is named', async () => {
+  test('a package with another digest is reported', async () => {
     const [message] = await errors({ source: 'f.deb' }, { 'hosts/a/f.deb': 'x' });
     expect(message).toContain(`hosts/a/f.deb has the SHA-256 ${sha256(new TextEncoder().encode('x'))}`);
   });
-  test('a package of the right digest is well', async () => {
+  test('a package with the right digest is accepted', async () => {
     const body = new TextEncoder().encode('x');
     expect(await errors({ source: 'f.deb', sha256: sha256(body) }, { 'hosts/a/f.deb': body })).toEqual([]);
   });
@@ -119,7 +119,7 @@ describe('what is wrong is an error with file and line', () => {
   });
 });
 
-describe('whatever the files hold', () => {
+describe('with any content of the files', () => {
   const text = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 60 }),
     fc.json(),
@@ -131,7 +131,7 @@ describe('whatever the files hold', () => {
     { requiredKeys: [] },
   );
 
-  test('it never throws, and what it wants is well formed', () => {
+  test('it never throws, and any version that it returns is well formed', () => {
     fc.assert(
       fc.property(files, (repo) => {
         const { wanted: found, issues } = read(repo as Repo);
@@ -144,7 +144,7 @@ describe('whatever the files hold', () => {
     );
   });
 
-  test('keys that nobody knows change nothing', () => {
+  test('unknown keys change nothing', () => {
     const layers = fc.array(fc.constantFrom<string>('fleet.yaml', 'roles/r/role.yaml', 'hosts/a/host.yaml'), {
       minLength: 1,
     });

@@ -1,4 +1,4 @@
-/** Growing pauses for what failed, and what cuts them short. */
+/** Growing pauses after failures, and what ends them early. */
 import { beforeEach, expect, test } from 'vitest';
 import { createBackoff, pauseMs } from '../../agent/engine/steps/backoff.ts';
 import type { Backoff } from '../../agent/engine/types.ts';
@@ -16,7 +16,7 @@ beforeEach(() => {
   backoff = createBackoff({ clock: { now: () => new Date(now) }, random: () => 1 });
 });
 
-test('pauses grow up to five minutes, and begin again once all was well', () => {
+test('pauses grow up to five minutes, and start short again after everything was well', () => {
   const pauses = [];
   for (let i = 0; i < 9; i++) {
     backoff.failed(A, 'h', error('PortInUse'));
@@ -36,7 +36,7 @@ test('another declaration of the same resource is tried at once', () => {
   expect(backoff.held(A, 'other')).toBeNull();
 });
 
-test('another commit tries everything, the same one does not', () => {
+test('another commit retries everything, the same commit does not', () => {
   backoff.trying('one');
   backoff.failed(A, 'h', error('PortInUse'));
   backoff.trying('one');
@@ -45,7 +45,7 @@ test('another commit tries everything, the same one does not', () => {
   expect(backoff.held(A, 'h')).toBeNull();
 });
 
-test('a clock that is set back makes no pause longer', () => {
+test('a clock that is set back does not lengthen a pause', () => {
   backoff.failed(A, 'h', error('PortInUse'));
   now -= 3_600_000;
   expect(backoff.held(A, 'h')).toBeNull();
@@ -79,7 +79,7 @@ test.each<[string, ReasonCode, { links?: string; ports?: string[] }, boolean]>([
   expect({ isTried: backoff.held(A, 'h') === null, ended }).toEqual({ isTried, ended: isTried ? 1 : 0 });
 });
 
-test('an event of what is missing lets it be tried; one of a container that cannot start does not', () => {
+test('an event of a missing dependency ends the pause, an event of a container that cannot start does not', () => {
   let ended = 0;
   const network = { links: '', ports: new Set<string>() };
   const signs = createSigns({ backoff, look: () => network, ended: () => ended++, isBusy: () => false });
@@ -91,7 +91,7 @@ test('an event of what is missing lets it be tried; one of a container that cann
   expect(ended).toBe(1);
 });
 
-test('an event that came while a run was at work counts after it', () => {
+test('an event that arrives during a run counts after it', () => {
   let ended = 0;
   let isBusy = true;
   const network = { links: '', ports: new Set<string>() };

@@ -1,4 +1,4 @@
-/** The benchmark's table: each row names a figure that its bench yields, misses are marked, and what was not measured says why. */
+/** The benchmark's table: each row names a figure of its bench, misses are marked, and a figure without samples has a reason. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -70,12 +70,12 @@ test.each(WEIGHTS.filter(isMeasured))('$bench yields the figure of "$group: $wha
   if (typeof target === 'object' && 'of' in target) expect(Object.keys(figuresOf(bench))).toContain(target.of);
 });
 
-test('every bench has a row but the one whose figures are plots', () => {
+test('every bench has a row, except the one that only draws plots', () => {
   const answered = new Set(WEIGHTS.filter(isMeasured).map(({ bench }) => bench));
   expect(BENCH_NAMES.filter((name) => !answered.has(name))).toEqual(['growth']);
 });
 
-test('rows have different names', () => {
+test('row names are unique', () => {
   const names = WEIGHTS.map(({ group, what }) => `${group}: ${what}`);
   expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
 });
@@ -104,40 +104,40 @@ describe('a row', () => {
     expect(marks(row(30), { 'anonymous.fairlead': [38] })?.mark).toBe('misses');
   });
 
-  test('above its target by less than a quarter misses it narrowly', () => {
+  test('above its target by less than a quarter is a narrow miss', () => {
     expect(marks(row(30), { 'anonymous.fairlead': [31] })?.mark).toBe('misses narrowly');
   });
 
-  test('of the highest value is judged by that', () => {
+  test('for the highest value is judged by that value', () => {
     expect(marks(row(30, 'high'), { 'anonymous.fairlead': [1, 1, 50] })?.mark).toBe('misses');
   });
 
-  test('that misses on a busy machine says so', () => {
+  test('that misses on a busy machine is marked as such', () => {
     const machine = { ...STAMP.machine, load: 2.5 };
     const [verdict] = verdictsOf({ idle: outcome('idle', { 'anonymous.fairlead': [60] }, { machine }) }, [row(30)]);
     expect(verdictsText(verdict ? [verdict] : [], 0)[1]).toMatch(/misses, on a busy machine$/);
   });
 
-  test('that is a ratio is judged beside the other figure of the same bench', () => {
+  test('that is a ratio is compared with the other figure of the same bench', () => {
     const verdict = marks(ratioRow, { 'anonymous.fairlead': [30], 'anonymous.node': [40] });
     expect(verdict).toMatchObject({ mark: 'misses', value: '30.0 MB', beside: '40.0 MB (0.75 ×)' });
   });
 
-  test('whose bench has not run says so', () => {
+  test('whose bench has not run reports that', () => {
     expect(verdictsOf({}, [row(30)])[0]).toMatchObject({
       mark: 'not measured',
       why: 'the bench `idle` has not run',
     });
   });
 
-  test('without its peer says why', () => {
+  test('without its peer reports why', () => {
     const missing = [{ id: 'anonymous.node', why: 'no node here' }];
     const idle = outcome('idle', { 'anonymous.fairlead': [30] }, { missing });
     expect(verdictsOf({ idle }, [ratioRow])[0]).toMatchObject({ mark: 'not measured', why: 'no node here' });
   });
 });
 
-test('the terminal marks a row that misses, and counts it', () => {
+test('is marked in the terminal if it misses, and counted', () => {
   const idle = outcome('idle', { 'anonymous.fairlead': [60] });
   const text = verdictsText(verdictsOf({ idle }, [row(30)]), 0);
   expect(text[1]).toMatch(/anonymous memory +60\.0 MB +≤ 30 MB +misses$/);
@@ -158,7 +158,7 @@ describe('the runner', () => {
       finished: (one) => void kept.push(...Object.keys(one)),
     });
 
-  test('puts samples of several calls together', async () => {
+  test('merges the samples of several calls', async () => {
     const { loading } = await run(async ({ record }) => {
       record('large', [1]);
       record('large', [2, 3]);
@@ -167,12 +167,12 @@ describe('the runner', () => {
     expect(loading).toMatchObject({ failure: null, figures: [{ id: 'large', samples: [1, 2, 3] }, { id: 'small' }] });
   });
 
-  test('calls a bench broken that yields nothing for a figure and does not say why', async () => {
+  test('reports a bench as broken that yields neither samples nor a reason for a figure', async () => {
     const { loading } = await run(async ({ record }) => record('large', [1]));
     expect(loading?.failure).toBe('it yielded nothing for small');
   });
 
-  test('takes a reason in the place of a figure', async () => {
+  test('accepts a reason in place of a figure', async () => {
     const { loading } = await run(async ({ record, leaveOut }) => {
       record('large', [1]);
       leaveOut(['small'], 'too small');
@@ -180,7 +180,7 @@ describe('the runner', () => {
     expect(loading).toMatchObject({ failure: null, missing: [{ id: 'small', why: 'too small' }] });
   });
 
-  test('goes on after a bench that broke', async () => {
+  test('continues after a broken bench', async () => {
     const { loading, validate } = await run(
       () => Promise.reject(new Error('no disk')),
       async ({ record }) => {
@@ -202,19 +202,19 @@ describe('results', () => {
     expect(parseResults(resultsText(results))).toEqual(results);
   });
 
-  test('of a later run replace those of a bench, and keep the others', () => {
+  test('of a later run replace those of the same bench, and keep the others', () => {
     const loading = outcome('loading', { large: [1] });
     const merged = mergeResults(results, { loading });
     expect(Object.keys(merged.benches).sort()).toEqual(['idle', 'loading']);
   });
 
-  test('of a bench that broke replace nothing', () => {
+  test('of a broken bench replace nothing', () => {
     const broken = outcome('idle', {}, { failure: 'no disk' });
     expect(mergeResults(results, { idle: broken }).benches.idle).toBe(idle);
     expect(mergeResults(NO_RESULTS, { idle: broken }).benches.idle).toBe(broken);
   });
 
-  test('of a quick run or of a broken bench are not written down', () => {
+  test('of a quick run or of a broken bench are not written', () => {
     const quick = outcome('idle', { start: [1] }, { isQuick: true });
     const broken = outcome('loading', {}, { failure: 'no disk' });
     expect(publishable({ schema: 1, benches: { idle: quick, loading: broken } })).toEqual({});
@@ -240,24 +240,24 @@ describe('the page', () => {
     expect(page).toContain('| anonymous memory | 60.0 MB | ≤ 30 MB |  | **misses** | 2026-11-30, aaaaaaaaa |');
   });
 
-  test('says why a row was not measured', () => {
+  test('gives the reason for each row without a measurement', () => {
     expect(page).toMatch(/\| a file edited \|.*\| not measured: the bench `drift` has not run \|/);
   });
 
-  test('draws what was measured, and says what was not', () => {
+  test('draws the measured series, and names those without data', () => {
     expect(page).toContain('![First pull: bytes](images/performance-hosts-first-bytes.svg)');
     expect(page).toContain('First convergence: not measured yet.');
   });
 
-  test('leaves no place of the template empty', () => {
+  test('fills every placeholder of the template', () => {
     expect(page).not.toContain('<!--');
   });
 
-  test('needs every place in the template', () => {
+  test('fails if the template lacks a placeholder', () => {
     expect(() => performancePage(template.replace('<!-- table -->', ''), {})).toThrow('<!-- table -->');
   });
 
-  test('in docs/ is made of the published results (`npm run bench-page` writes it)', () => {
+  test('in docs/ is generated from the published results (`npm run bench-page` writes it)', () => {
     const published = readResults(RESULT_FILES.published).benches;
     expect(readFileSync(PAGE, 'utf8')).toBe(performancePage(template, published));
   });
@@ -268,7 +268,7 @@ describe('the page', () => {
         expect(readFileSync(path.join(path.dirname(PAGE), 'images', file), 'utf8')).toBe(plotSvg(plot));
   });
 
-  test('is made of no quick run', () => {
+  test('is never generated from a quick run', () => {
     const published = Object.values(readResults(RESULT_FILES.published).benches);
     expect(published.filter(({ isQuick }) => isQuick)).toEqual([]);
   });
@@ -288,11 +288,11 @@ describe('a plot', () => {
     expect(svg).toContain('a &lt; b');
   });
 
-  test('of nothing but known figures', () => {
+  test('only has figures that the catalogue knows', () => {
     expect(unknownFigures()).toEqual([]);
   });
 
-  test('refuses what has no logarithm', () => {
+  test('rejects values without a logarithm', () => {
     const series = [{ name: 'ours', points: [{ x: 1, y: 0 }], isPeer: false }];
     expect(() => plotSvg({ title: 't', xLabel: 'x', yLabel: 'y', series })).toThrow('not above zero');
   });
@@ -301,7 +301,7 @@ describe('a plot', () => {
 describe('the peers', () => {
   const names = (options: Parameters<typeof choosePeers>[0]) => choosePeers(options).chosen.map(({ name }) => name);
 
-  test('of a quick run are the script alone, and the others say why', () => {
+  test('of a quick run are the script alone, and the others have a reason', () => {
     expect(names({ isQuick: true, hasSlowPeers: true })).toEqual(['script']);
     expect([...choosePeers({ isQuick: true, hasSlowPeers: true }).absent.keys()]).toEqual([
       'CFEngine',
@@ -310,12 +310,12 @@ describe('the peers', () => {
     ]);
   });
 
-  test('leave ansible-pull out unless slow ones are asked for', () => {
+  test('leave ansible-pull out unless slow peers are requested', () => {
     expect(names({ isQuick: false, hasSlowPeers: false })).toEqual(['script', 'CFEngine', 'Puppet']);
     expect(names({ isQuick: false, hasSlowPeers: true })).toContain('ansible-pull');
   });
 
-  test('have a playbook that brings files, units and the stack', () => {
+  test('have a playbook that installs files, units and the stack', () => {
     const ansible = choosePeers({ isQuick: false, hasSlowPeers: true }).chosen.find(
       ({ name }) => name === 'ansible-pull',
     );

@@ -1,11 +1,13 @@
-/** Whose fault a failure is, what a commit comes to, and how long is waited for what: the tables. */
+/**
+ * The tables of blame: whether a failure is the commit's fault, what the verdict on a commit is, and how long settling may take.
+ */
 import { describe, expect, test } from 'vitest';
 import { type Failure, faultOf, weigh } from '../../agent/core/plan/blame.ts';
 import { patienceOf } from '../../agent/core/plan/patience.ts';
 import { createBlame } from '../../agent/engine/decide/weigh.ts';
 import { type Fault, REASONS, type ReasonCode } from '../../manifests-schema/reasons.ts';
 
-describe('whose fault a failure is', () => {
+describe('the fault for a failure', () => {
   test.each<[string, Failure, Fault]>([
     ['a service that is not well is the commit’s own', { code: 'Unhealthy' }, 'commit'],
     ['a job that fails is the commit’s own', { code: 'JobFailed' }, 'commit'],
@@ -30,10 +32,10 @@ describe('whose fault a failure is', () => {
     expect(faultOf(failure)).toBe(fault);
   });
 
-  test('every reason has a verdict, and only the commit’s own takes anything back', () => {
+  test('every reason has a verdict, and only faults of the commit cause a rollback', () => {
     const own = Object.entries(REASONS).filter(([code]) => faultOf({ code: code as ReasonCode }) === 'commit');
     expect(own.map(([code]) => code).sort()).toEqual([
-      // Another commit ends it; it is of no resource, so nothing is taken back.
+      // Another commit ends this reason; it belongs to no resource, so nothing is rolled back.
       'AgentUpgradeFailed',
       'ApplyFailed',
       'DependencyNotReady',
@@ -48,7 +50,7 @@ describe('whose fault a failure is', () => {
       'JobFailed',
       'JobTimeout',
       'OwnPath',
-      // As the first one.
+      // Same as the first row.
       'PackageMismatch',
       'PrepareFailed',
       'Unassigned',
@@ -58,7 +60,7 @@ describe('whose fault a failure is', () => {
     ]);
   });
 
-  test('who waited for something that was unwell before is not blamed for it', () => {
+  test('a resource that waited for one that was unwell before is not blamed for it', () => {
     const want = (id: 'service:p/app' | 'service:p/db', after: readonly 'service:p/db'[] = []) => ({
       id,
       spec: {},

@@ -1,6 +1,6 @@
 /**
- * One bomb in a fresh process: `node bomb-process.ts NAME` prints a `Blast`. The kernel keeps only the largest size that a
- * process ever had, so a bomb that is tried after a larger one would hardly be measured.
+ * One bomb in a fresh process: `node bomb-process.ts NAME` prints a `Blast`. The kernel keeps only the peak size of a process, so
+ * a bomb that runs after a larger one would hardly be measured.
  */
 import { standInSecrets } from '../../agent/secrets/stand-in.ts';
 import { type Blast, BOMBS, PLACES } from './bombs.ts';
@@ -10,7 +10,7 @@ const AROUND = { 'hosts/a/host.yaml': 'roles: [r]\n', 'roles/r/role.yaml': 'vars
 const bomb = BOMBS[process.argv[2] ?? ''];
 if (bomb === undefined) throw new Error(`there is no bomb called ${process.argv[2]}`);
 
-// What every load needs is not the bomb's.
+// Memory that every load needs is not counted for the bomb.
 await loadRepo({ ...AROUND, 'hosts/a/compose.yaml': 'services: {a: {image: x}}\n' }, { decrypt: standInSecrets });
 const largest = () => process.resourceUsage().maxRSS * 1024;
 const before = largest();

@@ -1,4 +1,4 @@
-/** Files that are small and ask for much: each is tried in a process of its own (bomb-process.ts). */
+/** Small files that expand to something huge; each runs in a process of its own (bomb-process.ts). */
 
 const bytes = (...list: number[]) => new Uint8Array(list);
 const nested = (open: string, close: string, n: number) => open.repeat(n) + close.repeat(n);
@@ -39,8 +39,8 @@ export const PLACES = ['hosts/a/x.yaml', 'hosts/a/host.yaml', 'hosts/a/compose.y
 export interface Blast {
   /** Place → messages of its issues. */
   issues: Record<string, string[]>;
-  /** Processor time of the costliest place, in seconds. */
+  /** Processor time of the most expensive place, in seconds. */
   cpuSeconds: number;
-  /** By how many bytes the process was larger at its largest than before the first place. */
+  /** Growth of the process in bytes, from before the first place to its peak. */
   growthBytes: number;
 }

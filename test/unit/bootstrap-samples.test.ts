@@ -1,6 +1,7 @@
 /**
- * The samples of examples/bootstrap, as far as they can be read here: they are YAML of the shape that their tools take, call this program
- * as it is, and name this version, as the pages of docs do. cloud-init and Ansible themselves read them in `npm run soak -- bootstrap`.
+ * The samples of examples/bootstrap, as far as they can be checked without their tools: they are YAML of the shape that the tools
+ * accept, use commands and options that this program has, and name this version, like the pages of docs. cloud-init and Ansible
+ * themselves read them in `npm run soak -- bootstrap`.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -45,7 +46,7 @@ const terminal = {
 } satisfies Terminal;
 const all = (command: CliCommand): CliCommand[] => [command, ...command.commands.flatMap((c) => all(c as CliCommand))];
 
-/** Throws where the program does not take these words. */
+/** Throws if the program does not accept this command line. */
 async function parseWords(argv: readonly string[]): Promise<void> {
   const program = createProgram(terminal, { version: '0' } as CliDeps, () => undefined);
   for (const command of all(program))
@@ -56,7 +57,7 @@ async function parseWords(argv: readonly string[]): Promise<void> {
   await program.parseAsync([...argv], { from: 'user' });
 }
 
-/** What a script calls `fairlead` with, a list of words for each call; other programs that it calls do nothing. */
+/** The argument lists with which a script calls `fairlead`; other programs that it calls do nothing. */
 function callsOf(script: string): string[][] {
   const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-samples-'));
   try {
@@ -75,24 +76,24 @@ function callsOf(script: string): string[][] {
   }
 }
 
-test('user-data for cloud-init begins as it must, and has the shape that cloud-init takes', () => {
+test('user-data for cloud-init has the required first line and the shape that cloud-init accepts', () => {
   expect(read('cloud-init/user-data.yaml').split('\n')[0]).toBe('#cloud-config');
   expect(userData().runcmd).toHaveLength(1);
 });
 
-test('user-data for cloud-init calls the program as it is', async () => {
+test('user-data for cloud-init calls the program with arguments that it has', async () => {
   const [, , script = ''] = userData().runcmd[0] ?? [];
   const calls = callsOf(script);
   expect(calls.map(([name]) => name)).toEqual(['init']);
   for (const argv of calls) await parseWords(argv);
 });
 
-test('and a call that the program does not take is seen', async () => {
+test('a call with unknown arguments is detected', async () => {
   const [argv = []] = callsOf('fairlead init --brokr x');
   await expect(parseWords(argv)).rejects.toThrow(CommanderError);
 });
 
-test('the playbook and its role are YAML, and say an agent.yaml that is one', () => {
+test('the playbook and its role are YAML, and their agent.yaml is valid', () => {
   const [play] = parse(read('ansible/playbook.yml')) as [
     { roles: [{ role: string; vars: { fairlead_config: object } }] },
   ];
@@ -103,7 +104,7 @@ test('the playbook and its role are YAML, and say an agent.yaml that is one', ()
     expect(parse(read(`ansible/roles/${role}/${part}/main.yml`))).toBeInstanceOf(Array);
 });
 
-test('each task of the role calls one module by its full name, and the program as it is', async () => {
+test('each task of the role calls one module by its full name, and fairlead with arguments that it has', async () => {
   const tasks = ['tasks', 'handlers'].flatMap(
     (part) => parse(read(`ansible/roles/fairlead/${part}/main.yml`)) as object[],
   );
@@ -116,13 +117,13 @@ test('each task of the role calls one module by its full name, and the program a
 });
 
 const { version } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { version: string };
-/** Versions in names of packages and images, as npm writes them. */
+/** Versions in names of packages and images, in the spelling of npm. */
 const versionsIn = (text: string): string[] =>
   [...text.matchAll(/fairlead[-_:](\d[\w.~-]*?)(?=[_\s"'`]|-(?:1\.|image|linux))/g)].map(([, found = '']) =>
     found.replace('~', '-'),
   );
 
-test('packages in the samples are of this version', () => {
+test('packages in the samples have this version', () => {
   const files = readdirSync(SAMPLES, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   const named = files.flatMap((entry) => versionsIn(readFileSync(path.join(entry.parentPath, entry.name), 'utf8')));
   expect(new Set(named)).toEqual(new Set([version]));
@@ -133,18 +134,18 @@ const PAGES = [
   ...readdirSync(path.join(ROOT, 'docs/recovery')).map((name) => `docs/recovery/${name}`),
 ];
 
-/** 0.1.0 beside a candidate 0.1.0-rc.1 is no later version: it is the name of a file that nobody has. */
+/** A plain 0.1.0 is no later version than the candidate 0.1.0-rc.1: no such file exists yet. */
 const isLater = (found: string): boolean => {
   const numbersOf = (text: string) => parseVersion(text)?.numbers ?? ([0, 0, 0] as const);
   return compareVersions({ numbers: numbersOf(found), pre: [] }, { numbers: numbersOf(version), pre: [] }) > 0;
 };
 
-test.each(PAGES)('packages and images that %s names are of this version, or of a later one to upgrade to', (page) => {
+test.each(PAGES)('packages and images that %s names have this version, or a later one to upgrade to', (page) => {
   const named = versionsIn(readFileSync(path.join(ROOT, page), 'utf8'));
   expect(named.filter((found) => found !== version && !isLater(found))).toEqual([]);
 });
 
-test('a name of a version that is not this one is seen', () => {
+test('a name with another version is detected', () => {
   const names =
     'fairlead_0.1.0_amd64.deb fairlead-0.1.0~rc.1-1.x86_64.rpm `fairlead:0.0.9` fairlead-9.1.0-image-amd64.tar';
   expect(versionsIn(names)).toEqual(['0.1.0', '0.1.0-rc.1', '0.0.9', '9.1.0']);

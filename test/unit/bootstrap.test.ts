@@ -1,4 +1,4 @@
-/** The samples of examples/bootstrap, and the scripts of the image, as far as can be told without a host. */
+/** The samples of examples/bootstrap and the scripts of the image, as far as they can be checked without a host. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -10,17 +10,17 @@ const ROOT = path.join(import.meta.dirname, '../..');
 const SAMPLES = path.join(ROOT, 'examples/bootstrap');
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
 
-test('user-data is what cloud-init takes for its own', () => {
+test('user-data has the header that cloud-init expects', () => {
   expect(read('examples/bootstrap/cloud-init/user-data.yaml')).toMatch(/^#cloud-config\n/);
 });
 
-test('the script of user-data is one that sh can read', () => {
+test('the script in user-data is valid for sh', () => {
   const { runcmd } = parse(read('examples/bootstrap/cloud-init/user-data.yaml')) as { runcmd: string[][] };
   expect(runcmd.map(([shell, flags]) => [shell, flags])).toEqual([['sh', '-ec']]);
   execFileSync('sh', ['-n'], { input: runcmd[0]?.[2] });
 });
 
-test('the agent.yaml that the Ansible playbook writes is one that the agent takes', () => {
+test('the agent.yaml that the Ansible playbook writes is valid for the agent', () => {
   const [play] = parse(read('examples/bootstrap/ansible/playbook.yml')) as {
     roles: { vars: Record<string, unknown> }[];
   }[];
@@ -46,6 +46,6 @@ test.each([
   'examples/bootstrap/first-boot/fairlead-firstboot',
   'packaging/container/enter',
   'packaging/container/update',
-])('%s is a script that sh can read', (file) => {
+])('%s is a script that is valid for sh', (file) => {
   execFileSync('sh', ['-n', path.join(ROOT, file)]);
 });

@@ -3,7 +3,7 @@ import { explainBreakdown } from '../../agent/engine/run/records/breakdown.ts';
 
 const coded = (code: string) => explainBreakdown(Object.assign(new Error('no room'), { code }), '/state').reason;
 
-test('a disk that is full, broken or read only is told from a bug', () => {
+test('errors of a full, broken or read-only disk are distinguished from bugs', () => {
   for (const code of [
     'SQLITE_FULL',
     'SQLITE_IOERR',

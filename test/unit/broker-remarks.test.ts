@@ -1,4 +1,7 @@
-/** What `fairlead doctor` says of a broker that gives nothing to wildcards: found by a word of our own, not by the broker's name. */
+/**
+ * What `fairlead doctor` reports about a broker that delivers no retained messages to wildcards. It probes with a topic of its
+ * own and does not use the broker's name.
+ */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -17,7 +20,7 @@ afterEach(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-/** @returns what is said of the broker to a host on `ref` */
+/** @returns the remark about the broker for a host on `ref` */
 async function said(ref = 'main'): Promise<string> {
   const dir = path.join(root, 'etc/fairlead');
   mkdirSync(dir, { recursive: true });
@@ -30,11 +33,11 @@ async function said(ref = 'main'): Promise<string> {
   return found?.message ?? '';
 }
 
-test('a broker that gives what it retains to wildcards has no remark', async () => {
+test('a broker that delivers retained messages to wildcards gets no remark', async () => {
   expect(await said('v1.*')).toBe(`${broker.url} answers; this host follows no commands from there`);
 });
 
-test('one that gives it to exact topics alone cannot list the fleet', async () => {
+test('a broker that delivers them to exact topics alone cannot list the fleet', async () => {
   broker.givesToWildcards = false;
   expect(await said()).toMatch(/exact topics alone, so it cannot list the fleet.*--hosts, --repo or --roll-call/);
 });
@@ -45,24 +48,24 @@ test('a host on a tag pattern follows the schedule there, and one on a branch ha
   expect(await said('main')).not.toMatch(/schedule/);
 });
 
-test('it is found with a broker of 3.1.1 as well', async () => {
+test('the probe also works with a broker of MQTT 3.1.1', async () => {
   broker.givesToWildcards = false;
   broker.isOld = true;
   expect(await said()).toMatch(/exact topics alone/);
 });
 
-test('where the question is refused nothing is said', async () => {
+test('no remark is made if the broker refuses the probe', async () => {
   broker.givesToWildcards = false;
   broker.refuses = (filter) => filter.includes('+');
   expect(await said()).not.toMatch(/exact topics/);
 });
 
-test('a broker that is late is none that gives nothing', async () => {
+test('a slow broker is not taken for one that delivers nothing', async () => {
   broker.lateMs = 200;
   expect(await said()).not.toMatch(/exact topics/);
 });
 
-test('nothing of the question stays there', async () => {
+test('the probe leaves no retained message at the broker', async () => {
   await said();
   broker.givesToWildcards = false;
   await said();

@@ -1,4 +1,6 @@
-/** Every way to a broker that agent.yaml can name, each with an agent's channel over it: TCP, TLS, mutual TLS, websockets. */
+/**
+ * Every transport to a broker that agent.yaml can name, each with an agent's channel over it: TCP, TLS, mutual TLS, websockets.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
@@ -25,7 +27,7 @@ const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-ways-'));
 const at = (name: string) => path.join(dir, name);
 const bytes = (name: string) => readFileSync(at(name));
 
-/** A CA, and what it signed: the broker's certificate and those of a host, before and after a rotation. */
+/** A CA and the certificates that it signed: the broker's, and a host's before and after a rotation. */
 function certify(ca: string, names: readonly string[]): void {
   const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: dir, stdio: 'ignore' });
   const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
@@ -87,7 +89,7 @@ async function listen(server: net.Server): Promise<number> {
   });
   return (server.address() as net.AddressInfo).port;
 }
-/** As a web server passes a path on to the broker. */
+/** Forwards a path to the broker, as a web server does. */
 function upgrading(server: http.Server): http.Server {
   const sockets = new WebSocketServer({ server, path: '/mqtt' });
   sockets.on('connection', (socket) => accept(createWebSocketStream(socket)));
@@ -105,7 +107,7 @@ function channelTo(settings: BrokerSettings): Channel {
   channel.start({ opened: () => undefined, problemsChanged: () => undefined, notice: () => undefined });
   return channel;
 }
-/** Resolves when the broker has let another connection in. */
+/** Resolves when the broker has accepted another connection. */
 const nextClient = () => new Promise<void>((resolve) => broker.once('client', () => resolve()));
 const opened = (channel: Channel) => until('the channel to open', WAIT_MS, async () => channel.isOpen());
 
@@ -143,12 +145,12 @@ const WAYS: Record<string, Way> = {
 };
 
 describe.each(Object.entries(WAYS))('%s', (_name, { listen: serve, settings }) => {
-  test('carries presence and events, and is made again when it is cut', async () => {
+  test('carries presence and events, and reconnects after a cut', async () => {
     const channel = channelTo(settings(await serve()));
     await opened(channel);
     expect(await channel.send({ seq: 1 } as EventDocument)).toBe('taken');
     expect(told.get('p/f/hosts/h/presence')).toBe('online');
-    // Its end may last less than the time between two looks.
+    // The disconnection may last less than the time between two polls.
     const other = nextClient();
     cut();
     await other;
@@ -159,8 +161,8 @@ describe.each(Object.entries(WAYS))('%s', (_name, { listen: serve, settings }) =
   });
 });
 
-describe('how far an attempt came', () => {
-  /** @param timeoutMs short only where nothing but time ends the attempt */
+describe('how far a connection attempt got', () => {
+  /** @param timeoutMs short only if the attempt ends by nothing but time */
   async function reachOf(settings: BrokerSettings, timeoutMs = WAIT_MS): Promise<{ reach: string; message: string }> {
     const thrown = await connectBroker({ broker: settings, clientId: 'x', timeoutMs }).then(
       () => null,
@@ -175,45 +177,45 @@ describe('how far an attempt came', () => {
     ['hangs up', (socket) => socket.end()],
     ['resets the connection', (socket) => socket.resetAndDestroy()],
     ['speaks another protocol', (socket) => socket.write('220 mail.example.com ESMTP\r\n')],
-  ])('a websocket whose server %s was answered', async (_what, take, timeoutMs) => {
+  ])('a websocket whose server %s counts as answered', async (_what, take, timeoutMs) => {
     const port = await listen(net.createServer(take));
     expect((await reachOf({ url: `ws://127.0.0.1:${port}/mqtt` }, timeoutMs)).reach).toBe('answered');
   });
 
-  test('a websocket whose server never speaks after the upgrade was answered', async () => {
+  test('a websocket whose server never sends after the upgrade counts as answered', async () => {
     const server = http.createServer();
     const sockets = new WebSocketServer({ server });
     ends.push(() => new Promise((resolve) => sockets.close(resolve)));
     expect((await reachOf({ url: `ws://127.0.0.1:${await listen(server)}/` }, 1_000)).reach).toBe('answered');
   });
 
-  test.each([404, 401, 502])('a web server that says %i was answered, and what it said is told', async (status) => {
-    const port = await listen(http.createServer((_request, response) => void response.writeHead(status).end()));
-    const { reach, message } = await reachOf({ url: `ws://127.0.0.1:${port}/mqtt` });
-    expect(reach).toBe('answered');
-    expect(message).toContain(String(status));
-  });
+  test.each([404, 401, 502])(
+    'a web server that responds with %i counts as answered, and its response is reported',
+    async (status) => {
+      const port = await listen(http.createServer((_request, response) => void response.writeHead(status).end()));
+      const { reach, message } = await reachOf({ url: `ws://127.0.0.1:${port}/mqtt` });
+      expect(reach).toBe('answered');
+      expect(message).toContain(String(status));
+    },
+  );
 
-  test('a port that nobody listens on was answered; a name that nobody has is what this host says', async () => {
+  test('a port without a listener counts as answered; a name that does not resolve is a fault on this host', async () => {
     const port = await listen(net.createServer());
     for (const end of ends.splice(0)) await end();
     expect((await reachOf({ url: `ws://127.0.0.1:${port}/mqtt` })).reach).toBe('answered');
     expect((await reachOf({ url: 'ws://no-such-host.invalid/mqtt' })).reach).toBe('here');
   });
 
-  test.each(['mqtts', 'wss'])(
-    '%s: a certificate that this host does not trust is what this host says',
-    async (scheme) => {
-      const port =
-        scheme === 'wss'
-          ? await listen(upgrading(https.createServer(secured())))
-          : await listen(tls.createServer(secured(), accept));
-      expect((await reachOf({ url: `${scheme}://localhost:${port}/mqtt`, ca: at('other-ca.pem') })).reach).toBe('here');
-    },
-  );
+  test.each(['mqtts', 'wss'])('%s: an untrusted certificate is a fault on this host', async (scheme) => {
+    const port =
+      scheme === 'wss'
+        ? await listen(upgrading(https.createServer(secured())))
+        : await listen(tls.createServer(secured(), accept));
+    expect((await reachOf({ url: `${scheme}://localhost:${port}/mqtt`, ca: at('other-ca.pem') })).reach).toBe('here');
+  });
 
   const isIPv6 = Object.values(os.networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
-  test.skipIf(!isIPv6)('an IPv6 address of a websocket is asked with its brackets', async () => {
+  test.skipIf(!isIPv6)('an IPv6 address of a websocket is sent with its brackets', async () => {
     const hosts: (string | undefined)[] = [];
     const server = http.createServer((request, response) => {
       hosts.push(request.headers.host);
@@ -227,7 +229,7 @@ describe('how far an attempt came', () => {
   });
 });
 
-test('a client id in the query of the address does not take the place of the agent’s', async () => {
+test('a client id in the query of the address does not replace the agent’s', async () => {
   const ids: string[] = [];
   broker.on('client', ({ id }) => void ids.push(id));
   const port = await listen(upgrading(http.createServer()));
@@ -235,7 +237,7 @@ test('a client id in the query of the address does not take the place of the age
   expect(ids).toEqual(['fairlead-f-h']);
 });
 
-test('the client id is that of agent.yaml, where it names one', async () => {
+test('the client id is that of agent.yaml, if it has one', async () => {
   const ids: string[] = [];
   broker.on('client', ({ id }) => void ids.push(id));
   const port = await listen(net.createServer(accept));
@@ -243,7 +245,7 @@ test('the client id is that of agent.yaml, where it names one', async () => {
   expect(ids).toEqual(['thing-7']);
 });
 
-test('a message of a websocket that is too large is not taken in', async () => {
+test('a websocket message over the size limit is not accepted', async () => {
   const server = http.createServer();
   const sockets = new WebSocketServer({ server, path: '/mqtt' });
   ends.push(() => new Promise((resolve) => sockets.close(resolve)));
@@ -257,7 +259,7 @@ test('a message of a websocket that is too large is not taken in', async () => {
   ).rejects.toThrow('Max payload size exceeded');
 });
 
-describe('what rotates', () => {
+describe('rotation', () => {
   test('a password file is read at each connection', async () => {
     let right = 'one';
     broker.authenticate = (_client, _user, password, callback) => callback(null, password?.toString() === right);
@@ -274,7 +276,7 @@ describe('what rotates', () => {
     expect(await channel.send({ seq: 1 } as EventDocument)).toBe('taken');
   });
 
-  test('so are the certificates: a host whose own is refused comes back with the next one', async () => {
+  test('certificates are read at each connection: a host whose certificate is refused reconnects with the next one', async () => {
     const mine = { cert: at('mine.pem'), key: at('mine.key') };
     const put = (name: string) => {
       writeFileSync(mine.cert, bytes(`${name}.pem`));

@@ -1,4 +1,4 @@
-/** The contract of channels, held against MQTT and against the one in memory that other tests use. */
+/** The contract of channels, run against MQTT and against the channel in memory that other tests use. */
 import { createMqttFarEnd } from '../channel/broker.ts';
 import { channelContract } from '../channel/contract.ts';
 import { createMemoryFarEnd } from '../channel/memory.ts';

@@ -4,7 +4,7 @@ import { checkEvents } from '../../agent/engine/run/records/check-events.ts';
 import type { Outcome } from '../../agent/engine/types.ts';
 import { KINDS } from '../../agent/kinds/index.ts';
 
-/** A host's memory, and what is told of a run whose resources have this health. */
+/** A host's memory, and the events of a run whose resources have this health. */
 function host() {
   const kept = new Map<string, unknown>();
   const facts = { get: (name: string) => kept.get(name) };
@@ -24,14 +24,14 @@ function host() {
   };
 }
 
-test('each turn of a check is told once', () => {
+test('each turn of a check is reported once', () => {
   const run = host();
   const problems = [{ id: 'check:a', reason: 'Unhealthy' as const, message: 'refused', file: null, line: null }];
   expect(run({ 'check:a': 'healthy', 'service:p/s': 'degraded' })).toEqual([]);
   expect(run({ 'check:a': 'progressing' })).toEqual([]);
   expect(run({ 'check:a': 'degraded' }, { problems })).toEqual(['drift check:a degraded: refused']);
   expect(run({ 'check:a': 'degraded' }, { problems })).toEqual([]);
-  // Nothing was seen; then it is asked anew by a restarted agent, which begins to count again.
+  // Nothing was observed; then a restarted agent runs the check again, and its count starts at zero.
   expect(run({}, { commit: null })).toEqual([]);
   expect(run({ 'check:a': 'progressing' })).toEqual([]);
   expect(run({ 'check:a': 'degraded' }, { problems })).toEqual([]);
@@ -39,7 +39,7 @@ test('each turn of a check is told once', () => {
   expect(run({ 'check:a': 'healthy' })).toEqual([]);
 });
 
-test('what a run did to a check is told with that run; one that is not declared any more is forgotten', () => {
+test('a check that a run changed is reported with that run; a check that is no longer declared is forgotten', () => {
   const run = host();
   const actions: ActionRecord[] = [
     { id: 'check:a', op: 'create', why: [], result: 'failed', drift: false, durationMs: 0 },

@@ -1,4 +1,4 @@
-/** Commands that steer a host: what they ask of the daemon, what they print, and how they end. */
+/** Commands that control one host: their requests to the daemon, their output and their exit codes. */
 import { expect, test } from 'vitest';
 import type { NotifyRequest } from '../../agent/cli/context.ts';
 import { type CliDeps, runCli } from '../../agent/cli/index.ts';
@@ -8,7 +8,7 @@ const COMMIT = 'c'.repeat(40);
 const NOW = new Date('2026-03-01T12:00:00.000Z');
 const HELD: HoldDocument = { schema: 1, pause: null, pin: null, commit: null };
 
-/** Runs a command line on a daemon that answers `held`. */
+/** Runs a command line against a daemon that answers `held`. */
 async function cli(
   argv: readonly string[],
   { held = HELD, paused = [] as { id: string }[], env = {} as Record<string, string> } = {},
@@ -50,14 +50,14 @@ async function cli(
   return { code, out, err, asked, notified };
 }
 
-test('the whole host is paused without a list of resources', async () => {
+test('pause without ids pauses the whole host', async () => {
   const { code, out, asked } = await cli(['pause', '--reason', 'a disk is changed']);
   expect(asked).toEqual([['pause', { reason: 'a disk is changed' }]]);
   expect(out).toMatch(/^Paused until `fairlead resume`: neither commits nor repairs change this host\./);
   expect(code).toBe(0);
 });
 
-test('resources are paused by their ids, for as long as the daemon says', async () => {
+test('pause with ids pauses these resources, for as long as the daemon reports', async () => {
   const until = '2026-03-01T14:00:00.000Z';
   const held = { ...HELD, resources: [{ id: 'service:shop/db', until, reason: '', at: NOW.toISOString() }] };
   const { out, asked } = await cli(['pause', 'service:shop/db', '--for', '2h'], { held: held as HoldDocument });
@@ -69,7 +69,7 @@ test('resources are paused by their ids, for as long as the daemon says', async 
 test.each([
   ['its own exit code', ['sh', '-c', 'exit 7'], 7],
   ['128 and the signal that ended it', ['sh', '-c', 'kill -9 $$'], 137],
-])('a command that runs under a pause ends with %s, and the pause ends with it', async (_what, command, expected) => {
+])('a command that runs under a pause exits with %s, and the pause ends with it', async (_what, command, expected) => {
   const { code, asked } = await cli(['pause', 'service:shop/db', '--', ...command]);
   expect(code).toBe(expected);
   expect(asked).toEqual([
@@ -78,7 +78,7 @@ test.each([
   ]);
 });
 
-test('a part of an id is no command, and what the daemon made of it is said', async () => {
+test('a part of an id is not taken for a command, and the id that the daemon found is printed', async () => {
   const resources = [{ id: 'service:shop/db', until: null, reason: '', at: NOW.toISOString() }];
   const { out, asked } = await cli(['pause', 'shop/db'], { held: { ...HELD, resources } as HoldDocument });
   expect(asked).toEqual([['pause', { ids: ['shop/db'] }]]);
@@ -90,12 +90,12 @@ test('a command may look like an id, or like options', async () => {
   expect([code, asked[0]]).toEqual([4, ['pause', { for: '2h', ids: ['db'], holder: process.pid }]]);
 });
 
-test('resume of what was not paused says so', async () => {
+test('resume without a pause prints that nothing was paused', async () => {
   const { out } = await cli(['resume', 'service:shop/db']);
   expect(out).toBe('Nothing was paused of service:shop/db.\n');
 });
 
-test('a command that cannot be run lets go of what was paused for it', async () => {
+test('a command that cannot be started releases what was paused for it', async () => {
   const { code, err, asked } = await cli(['pause', 'service:shop/db', '--', '/nowhere/backup']);
   expect(err).toBe('fairlead: cannot run /nowhere/backup: there is no such program\n');
   expect(code).not.toBe(0);
@@ -107,7 +107,7 @@ test.each<[string, HoldDocument, readonly string[], RegExp]>([
   ['a pin', { ...HELD, pin: { commit: COMMIT, at: '' } }, [], /^Ended the pin to ccccccc; a sync is under way/],
   ['nothing', HELD, [], /^This host was neither paused nor pinned/],
   ['the pause of one', HELD, ['service:shop/db'], /^Ended the pause of service:shop\/db; a sync is under way/],
-])('resume says that it ended %s', async (_what, held, ids, text) => {
+])('resume prints that the pause ended %s', async (_what, held, ids, text) => {
   const { out, asked } = await cli(['resume', ...ids], { held, paused: [{ id: 'service:shop/db' }] });
   expect(out).toMatch(text);
   expect(asked).toEqual([['resume', ids.length > 0 ? { ids } : {}]]);
@@ -116,20 +116,20 @@ test.each<[string, HoldDocument, readonly string[], RegExp]>([
 test.each([
   ['GitHub Actions', { GITHUB_SHA: COMMIT, GITHUB_REF_NAME: 'release' }],
   ['GitLab CI', { CI_COMMIT_SHA: COMMIT, CI_COMMIT_REF_NAME: 'release' }],
-])('notify knows the commit and its ref from %s', async (_what, env) => {
+])('notify takes the commit and its ref from %s', async (_what, env) => {
   const { code, notified, out } = await cli(['notify'], { env });
   expect(notified).toEqual([{ commit: COMMIT, ref: 'release' }]);
   expect(out).toBe(`Notified the hosts on release: ${COMMIT}\n`);
   expect(code).toBe(0);
 });
 
-test('notify wants the whole id of a commit, and says how to get it', async () => {
+test('notify needs the full id of a commit, and prints how to get it', async () => {
   const { code, err, notified } = await cli(['notify', 'main', 'abc']);
   expect([code, notified]).toEqual([64, []]);
   expect(err).toContain('fairlead notify main "$(git rev-parse HEAD)"');
 });
 
-test('notify of a ref that was deleted tells nobody', async () => {
+test('notify for a deleted ref sends nothing', async () => {
   const { code, notified } = await cli(['notify', 'main', '0'.repeat(40)]);
   expect([code, notified]).toEqual([0, []]);
 });
@@ -147,18 +147,18 @@ test.each([
   ],
   ['secret encrypt x -o', '--output needs its <file>; see `fairlead secret encrypt --help`'],
   ['stats', "unknown command 'stats'; did you mean status?; see `fairlead --help`"],
-])('wrong usage is one line in the words of this program: %s', async (line, said) => {
+])('a usage error is one line in the words of this program: %s', async (line, said) => {
   const { code, err } = await cli(line.split(' '));
   expect({ code, err }).toEqual({ code: 64, err: `fairlead: ${said}\n` });
 });
 
-test('notify to what is no address of a broker is wrong usage', async () => {
+test('notify to an invalid broker address is a usage error', async () => {
   const { code, err, notified } = await cli(['notify', '--broker', 'https://b', 'main', COMMIT]);
   expect([code, notified]).toEqual([64, []]);
   expect(err).toContain('--broker must begin with mqtt:// or mqtts://');
 });
 
-test('notify gives no password to a broker in the clear unless it is told to', async () => {
+test('notify sends no password to a broker unencrypted unless told to', async () => {
   const broker = ['--broker', 'mqtt://broker.example.com', '--username', 'ci', '--password-file', '/run/pw'];
   const refused = await cli(['notify', 'main', COMMIT, ...broker]);
   expect([refused.code, refused.notified]).toEqual([64, []]);
@@ -172,7 +172,7 @@ test('notify gives no password to a broker in the clear unless it is told to', a
   ]);
 });
 
-test('--json prints the document of the daemon alone', async () => {
+test("--json prints the daemon's document and nothing else", async () => {
   const { out, err } = await cli(['pause', '--json']);
   expect(JSON.parse(out)).toEqual(HELD);
   expect(err).toBe('');

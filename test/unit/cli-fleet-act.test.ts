@@ -1,4 +1,4 @@
-/** Commands that act on a fleet: whom they touch, what they ask before, what they print, and how they end. */
+/** Commands that act on a fleet: which hosts they reach, what they ask first, what they print, and their exit codes. */
 import { expect, test } from 'vitest';
 import type { ActRequest } from '../../agent/cli/context.ts';
 import { type CliDeps, runCli } from '../../agent/cli/index.ts';
@@ -26,10 +26,10 @@ const PLAN = {
 
 interface Setting {
   rows?: FleetRow[];
-  /** What becomes of each host. */
+  /** The outcome of each host. */
   ends?: (host: string, command: string) => HostOutcome;
   lost?: string;
-  /** Of the person at the terminal; nobody is there where it is left out. */
+  /** Answers of the person at the terminal; absent if there is no terminal. */
   answer?: string;
 }
 
@@ -79,7 +79,7 @@ async function cli(argv: readonly string[], { rows = [row('a'), row('b')], ends,
 }
 const many = (n: number) => Array.from({ length: n }, (_, i) => row(`h-${i}`));
 
-test('hosts are named, shown, asked and told one by one', async () => {
+test('the hosts are listed, confirmed and commanded one by one', async () => {
   const status = {
     sync: 'synced',
     health: 'healthy',
@@ -104,21 +104,21 @@ test('hosts are named, shown, asked and told one by one', async () => {
   expect(out).toMatch(/1 host: 1 done$/m);
 });
 
-test('nobody is asked where nobody is chosen', async () => {
+test('no question is asked if no host is selected', async () => {
   const { code, err, acted } = await cli(['sync']);
   expect(code).toBe(64);
   expect(err).toContain('which hosts?');
   expect(acted).toEqual([]);
 });
 
-test('a name that the broker knows nothing of stops all of it', async () => {
+test('a host name that the broker does not know stops the whole command', async () => {
   const { code, err, acted } = await cli(['pause', 'a', 'typo']);
   expect(code).toBe(1);
   expect(err).toContain('the broker has nothing of typo: no host was asked');
   expect(acted).toEqual([]);
 });
 
-test('hosts are chosen by label and state', async () => {
+test('hosts are selected by label and state', async () => {
   const rows = [
     row('a', { labels: { site: 'berlin' }, sync: 'failed' }),
     row('b', { labels: { site: 'berlin' } }),
@@ -128,7 +128,7 @@ test('hosts are chosen by label and state', async () => {
   expect(acted[0]?.hosts).toEqual(['a']);
 });
 
-test('hosts that are offline, or follow no such command, are named and not asked', async () => {
+test('hosts that are offline, or do not support the command, are listed and left out', async () => {
   const rows = [row('a', { presence: 'offline' }), row('b', { commands: ['plan'] }), row('c')];
   const { code, out, acted } = await cli(['sync', '--all'], { rows });
   expect(acted[0]?.hosts).toEqual(['c']);
@@ -140,26 +140,26 @@ test('hosts that are offline, or follow no such command, are named and not asked
 test.each([
   ['no', { code: 1, asked: 0 }],
   ['y', { code: 0, asked: 1 }],
-])('more than ten hosts are asked about first: %s', async (answer, { code, asked }) => {
+])('more than ten hosts need a confirmation: %s', async (answer, { code, asked }) => {
   const made = await cli(['sync', '--all'], { rows: many(11), answer });
   expect(made.questions).toEqual(['sync 11 hosts? [y/N] ']);
   expect(made.code).toBe(code);
   expect(made.acted).toHaveLength(asked);
 });
 
-test('ten hosts are not asked about', async () => {
+test('ten hosts need no confirmation', async () => {
   const { questions, acted } = await cli(['sync', '--all'], { rows: many(10), answer: 'no' });
   expect([questions, acted.length]).toEqual([[], 1]);
 });
 
-test('where nobody can be asked, more than ten hosts need a word', async () => {
+test('without a terminal, more than ten hosts need --yes', async () => {
   const { code, err, acted } = await cli(['sync', '--all'], { rows: many(11) });
   expect([code, acted]).toEqual([64, []]);
   expect(err).toContain('this touches 11 hosts; add --yes');
   expect((await cli(['sync', '--all', '--yes'], { rows: many(11) })).acted[0]?.hosts).toHaveLength(11);
 });
 
-test('with --plan each host says first what would change, and those that cannot are left out', async () => {
+test('with --plan each host first reports what would change, and hosts that cannot are left out', async () => {
   const ends = (host: string, command: string) =>
     command === 'sync'
       ? outcome(host, 'done')
@@ -181,11 +181,11 @@ test.each([
   ['well', 'done', 0],
   ['not well', 'unwell', 1],
   ['silent', 'silent', 1],
-] as const)('the exit code says that a host is %s', async (_what, of, code) => {
+] as const)('the exit code reports that a host is %s', async (_what, of, code) => {
   expect((await cli(['resume', 'a'], { ends: (host) => outcome(host, of) })).code).toBe(code);
 });
 
-test('a broker that is lost has an exit code of its own, after a summary', async () => {
+test('a lost broker has an exit code of its own, after a summary', async () => {
   const made = await cli(['sync', 'a', 'b'], {
     ends: (host) => outcome(host, host === 'a' ? 'open' : 'not-asked'),
     lost: 'gone',
@@ -196,7 +196,7 @@ test('a broker that is lost has an exit code of its own, after a summary', async
   expect(made.err).toContain('the broker was lost: gone');
 });
 
-test.each(COMMANDS)('%s prints one document of its schema', async (command) => {
+test.each(COMMANDS)('%s prints one document that matches its schema', async (command) => {
   const { out } = await cli([command, 'a', 'b', '--json'], {
     rows: [row('a'), row('b', { presence: 'offline' })],
     ends: (host, of) => outcome(host, 'done', of === 'plan' ? { plan: PLAN } : {}),

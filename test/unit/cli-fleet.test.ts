@@ -1,4 +1,4 @@
-/** Commands that look at a fleet as it changes: what they print of rows and events, and how they end. */
+/** Commands that follow a fleet: how they print rows and events, and their exit codes. */
 import { expect, test } from 'vitest';
 import { type CliDeps, runCli, type Terminal } from '../../agent/cli/index.ts';
 import type { FollowListener } from '../../agent/fleet/follow.ts';
@@ -28,7 +28,7 @@ interface Play {
   out(): string;
 }
 
-/** Runs a command line whose fleet is played by `play`; the fleet goes on until whoever looks has left, or the play is over. */
+/** Runs a command line whose fleet is simulated by `play`; the fleet continues until the reader has left, or `play` is over. */
 async function cli(
   argv: readonly string[],
   { rows = [] as FleetRow[], isTTY = false, reading = {} as Partial<HostReading>, play = async (_: Play) => {} } = {},
@@ -71,7 +71,7 @@ const change = ({ listener, rows }: Play, row: FleetRow) => {
   listener.onRow(row.host, row);
 };
 
-test('in a pipe, a watched fleet is a sum, those that are not well, and a line for each change', async () => {
+test('in a pipe, a watched fleet starts with totals and the hosts that are not well, then prints a line for each change', async () => {
   const { out, code } = await cli(['fleet', 'watch'], {
     rows: [rowOf('a'), rowOf('b', {}, 'offline')],
     async play(it) {
@@ -90,7 +90,7 @@ test('in a pipe, a watched fleet is a sum, those that are not well, and a line f
   expect(code).toBe(0);
 });
 
-test('with --json each row and each change is a document in a line; what the filter leaves out is none', async () => {
+test('with --json each row and each change is a one-line document; rows that the filter excludes are absent', async () => {
   const { out } = await cli(['fleet', 'status', '--watch', '--json', '--host', 'a*'], {
     rows: [rowOf('a'), rowOf('b')],
     async play(it) {
@@ -110,7 +110,7 @@ test('with --json each row and each change is a document in a line; what the fil
 
 const PAUSE = { kind: 'pause', reason: 'paused: a disk is changed', until: '2026-11-24T08:30:10.000Z' };
 
-test('a paused host is said to be paused, why and until when, above those that are well', async () => {
+test('a paused host is listed above the healthy ones, with the reason and the end of the pause', async () => {
   const hosts = [rowOf('b', { gate: PAUSE }), rowOf('a'), rowOf('c', { gate: { ...PAUSE, until: null } })];
   const { out } = await cli(['fleet', 'status'], { rows: hosts });
   const lines = out.split('\n');
@@ -128,7 +128,7 @@ test('--state paused shows the paused hosts alone', async () => {
   expect(out).not.toMatch(/^a {2}/m);
 });
 
-test('a host that waits for its window says when that opens', async () => {
+test('a host that waits for its window shows when the window opens', async () => {
   const held = {
     sync: 'held',
     message: 'commit a1b2c3d waits for the window',
@@ -138,14 +138,14 @@ test('a host that waits for its window says when that opens', async () => {
   expect(out).toContain('commit a1b2c3d waits for the window; opens in 3 h');
 });
 
-test('in a pipe, paused hosts are among those that a watched fleet begins with', async () => {
+test('in a pipe, a watched fleet also starts with the paused hosts', async () => {
   const { out } = await cli(['fleet', 'watch'], { rows: [rowOf('a'), rowOf('b', { gate: PAUSE })] });
   expect(out.split('\n')[0]).toContain(
     'b  online  synced  healthy  ccccccc  paused: a disk is changed; ends in 30 min',
   );
 });
 
-test('on a terminal the table is drawn again when rows change, scrolled by keys, and left by q', async () => {
+test('on a terminal the table is redrawn when rows change, scrolled by keys, and closed by q', async () => {
   const { out, code } = await cli(['fleet', 'watch'], {
     isTTY: true,
     rows: Array.from({ length: 20 }, (_, i) => rowOf(`h-${String(i).padStart(2, '0')}`)),
@@ -165,7 +165,7 @@ test('on a terminal the table is drawn again when rows change, scrolled by keys,
   expect(code).toBe(0);
 });
 
-test('events are those of the hosts that are chosen, with the host in front', async () => {
+test('events of the selected hosts are printed, each with its host in front', async () => {
   const { out } = await cli(['fleet', 'events', '--label', 'site=berlin'], {
     rows: [rowOf('a'), rowOf('b', { labels: { site: 'rome' } })],
     async play({ listener }) {
@@ -175,7 +175,7 @@ test('events are those of the hosts that are chosen, with the host in front', as
   expect(out).toBe('a  08:00:10Z  drift     #3  file:/etc/motd  update done\n');
 });
 
-test('a host is shown with its presence, status and resources, the ones that are not well first', async () => {
+test('a host is shown with its presence, status and resources, unwell ones first', async () => {
   const resource = (id: string, sync: string) => ({ id, sync, health: 'healthy', reason: '' });
   const reading = {
     ...{ presence: 'online' as const, status: statusOf('a', 'f'), unreadable: ['history'] },
@@ -188,7 +188,7 @@ test('a host is shown with its presence, status and resources, the ones that are
   expect(code).toBe(0);
 });
 
-test('a host of which the broker has nothing is unknown, one that is offline is not well', async () => {
+test('a host without any message at the broker is unknown, an offline host is not well', async () => {
   expect(await cli(['fleet', 'show', 'a'])).toMatchObject({ code: 4, err: expect.stringMatching(/nothing of a;/) });
   expect((await cli(['fleet', 'show', 'a'], { reading: { presence: 'offline' } })).code).toBe(1);
 });

@@ -1,4 +1,4 @@
-/** `fairlead init` and `fairlead uninstall` as a person and a script meet them. */
+/** `fairlead init` and `fairlead uninstall`, as a person and as a script use them. */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -6,7 +6,7 @@ import { beforeEach, expect, test, vi } from 'vitest';
 import { parse } from 'yaml';
 import { type CliDeps, runCli, type Terminal } from '../../agent/cli/index.ts';
 
-/** Between two questions to the repository no time passes. */
+/** No time passes between two requests to the repository. */
 vi.mock('node:timers/promises', () => ({ setTimeout: async () => undefined }));
 
 let root: string;
@@ -16,14 +16,14 @@ beforeEach(() => {
 const config = () => path.join(root, 'etc/fairlead/agent.yaml');
 
 interface World {
-  /** What the person at the terminal types, in order. */
+  /** The input of the person at the terminal, in order. */
   answers?: string[];
   service?: 'started' | 'stopped' | 'absent';
-  /** What the daemon says, one after the other; then it goes on saying the last of it. */
+  /** The daemon's answers in order; the last one is repeated. */
   syncs?: (string | { sync: string; message: string })[];
-  /** What the daemon says of itself when init has started it. */
+  /** The daemon's own state after init has started it. */
   is?: object;
-  /** What each look at the clock finds later, in ms. */
+  /** By how many ms each reading of the clock is later than the one before. */
   passesMs?: number;
   resources?: { id: string; sync: string }[];
   leaves?: number;
@@ -119,7 +119,7 @@ test('init with --no-start leaves the service alone', async () => {
   expect(ran.done).toEqual([]);
 });
 
-test('in a terminal init asks for what is missing, and again where an answer cannot be used', async () => {
+test('in a terminal init asks for missing values, and asks again after an invalid answer', async () => {
   const answers = ['not a url', 'https://git.example.com/fleet.git', 'mqtts://b.example.com', 'edge-7', 'n'];
   const ran = await cli({ service: 'started', answers }, 'init');
   expect(ran.code).toBe(0);
@@ -131,7 +131,7 @@ test('in a terminal init asks for what is missing, and again where an answer can
   });
 });
 
-test('init waits until the repository has the directory', async () => {
+test("init waits until the repository contains the host's directory", async () => {
   const world = { service: 'started', syncs: ['unassigned', 'synced'] } as const;
   const ran = await cli({ ...world, syncs: [...world.syncs] }, 'init', '/srv/fleet.git', '--host', 'edge-1', '--wait');
   expect(ran.done).toEqual(['start', 'sync', 'sync', 'doctor']);
@@ -146,7 +146,7 @@ test('in a terminal init offers to wait for a repository that has no commit yet'
   expect(ran.stdout).toContain('is there, and this host follows it');
 });
 
-test('while it waits, init says what stands in the way, each thing once', async () => {
+test('while waiting, init prints each obstacle once', async () => {
   const missing = { sync: 'unassigned', message: 'hosts/edge-1 does not exist in commit 1234567' };
   const empty = { sync: 'unassigned', message: 'hosts/edge-1 declares nothing in commit 7654321' };
   const world = { service: 'started' as const, syncs: [missing, missing, empty, 'synced'] };
@@ -155,14 +155,14 @@ test('while it waits, init says what stands in the way, each thing once', async 
   expect(said.map((line) => line.trim())).toEqual([missing.message, empty.message]);
 });
 
-test('a directory with mistakes is there, and what is wrong with it is said', async () => {
+test('a host directory with mistakes counts as present, and the mistakes are printed', async () => {
   const wrong = { sync: 'failed', message: 'commit 1234567 has an error and was not applied: a.yaml:1:1' };
   const world = { service: 'started' as const, syncs: [wrong] };
   const ran = await cli(world, 'init', '/srv/fleet.git', '--host', 'edge-1', '--wait');
   expect(ran.stdout).toContain(`hosts/edge-1 is there, and this host follows it\n      ${wrong.message}`);
 });
 
-test('a repository that cannot be read is not one that has the directory', async () => {
+test('an unreadable repository does not count as one that contains the directory', async () => {
   const away = { sync: 'unknown', message: 'cannot read http://git/fleet.git' };
   const world = { service: 'started' as const, syncs: [away, 'synced'] };
   const ran = await cli(world, 'init', '/srv/fleet.git', '--host', 'edge-1', '--wait');
@@ -170,7 +170,7 @@ test('a repository that cannot be read is not one that has the directory', async
   expect(ran.stdout).toContain(away.message);
 });
 
-test('a script whose wait is over without a directory is told so, and by the exit code as well', async () => {
+test('a script whose wait ends without a directory gets a message and an exit code', async () => {
   const world = { service: 'started' as const, syncs: ['unassigned'], passesMs: 40_000 };
   const ran = await cli(world, 'init', '/srv/fleet.git', '--host', 'edge-1', '--wait', '1m');
   expect(ran.code).toBe(1);
@@ -195,7 +195,7 @@ function tree(files: Record<string, string>) {
   }
 }
 
-test('uninstall stops the agent, and notes only files below tree/ that are as declared', async () => {
+test('uninstall stops the agent, and lists only files below tree/ that are as declared', async () => {
   tree({ 'a/app.conf': 'ours', 'a/edited.conf': 'edited', 'a/data': 'theirs' });
   const resources = [
     { id: `file:${TREE}/a`, sync: 'synced' },
@@ -210,7 +210,7 @@ test('uninstall stops the agent, and notes only files below tree/ that are as de
   expect(sums).toMatch(/^[0-9a-f]{64} {2}\/var\/lib\/fairlead\/tree\/a\/app\.conf\n$/);
 });
 
-test('uninstall waits for the end of an upgrade, which would bring the agent back', async () => {
+test('uninstall waits for the end of an upgrade, which would start the agent again', async () => {
   tree({});
   mkdirSync(path.join(root, 'var/lib/fairlead/upgrade'), { recursive: true });
   writeFileSync(path.join(root, 'var/lib/fairlead/upgrade/order'), 'version=0.2.0\n');
@@ -219,7 +219,7 @@ test('uninstall waits for the end of an upgrade, which would bring the agent bac
   expect(ran.done).toEqual([]);
 });
 
-test('uninstall --remove-managed removes after the agent was stopped', async () => {
+test('uninstall --remove-managed removes resources after the agent was stopped', async () => {
   tree({});
   mkdirSync(path.join(root, TREE), { recursive: true });
   const resources = [{ id: 'file:/etc/motd', sync: 'synced' }];
@@ -229,7 +229,7 @@ test('uninstall --remove-managed removes after the agent was stopped', async () 
   expect(ran.code).toBe(0);
 });
 
-test('uninstall says so where not everything could be removed', async () => {
+test('uninstall reports what it could not remove', async () => {
   mkdirSync(path.join(root, TREE), { recursive: true });
   const ran = await cli({ service: 'stopped', leaves: 1 }, 'uninstall', '--remove-managed');
   expect(ran.code).toBe(1);

@@ -1,4 +1,4 @@
-/** The commands for those who write the repository: what they print, and their exit codes. */
+/** The commands for people who write the repository: their output and exit codes. */
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -73,7 +73,7 @@ afterAll(() => {
   for (const made of [dir, `${dir}.compiled`]) rmSync(made, { recursive: true, force: true });
 });
 
-test('validate: 0 and a count, 1 and the places, in every format; 64 for a format that is none', async () => {
+test('validate: 0 and a count, 1 and the places, in every format; 64 for an unknown format', async () => {
   expect(await cli('validate', dir)).toEqual({ code: 0, stdout: '2 hosts, 0 errors, 0 warnings\n', stderr: '' });
   write({ 'hosts/b/bad.yaml': 'files:\n  /etc/y: {contnet: "a,b: 100%"}\n' });
   git('add', '-A');
@@ -113,7 +113,7 @@ test('validate: 0 and a count, 1 and the places, in every format; 64 for a forma
   git('commit', '-qm', 'good');
 });
 
-test('render: the merged host, with facts and origins; an unknown host is named with the nearest', async () => {
+test('render: the merged host, with facts and origins; an unknown host gets the nearest name', async () => {
   const facts = path.join(dir, 'facts.json');
   writeFileSync(facts, JSON.stringify({ cpus: 16 }));
   const { code, stdout } = await cli('render', 'a', '--dir', dir, '--facts', facts, '--origin');
@@ -151,12 +151,12 @@ test('affected: the hosts that a change reaches', async () => {
   });
 });
 
-/** The program from its sources, as a process. */
+/** The program as a process, run from its sources. */
 const main = path.join(import.meta.dirname, '../../agent/main.ts');
-/** Keeps what Node made of the sources for the next process. */
+/** Node's compile cache of the sources, for the next process. */
 const env = () => ({ ...process.env, NODE_COMPILE_CACHE: `${dir}.compiled` });
 
-test('secret: what comes by a pipe is encrypted to a file, or to the standard output', () => {
+test('secret: input from a pipe is encrypted to a file, or to the standard output', () => {
   const encrypt = (...args: string[]) =>
     execFileSync(process.execPath, [main, 'secret', 'encrypt', '-', '--to', 'a', '--dir', dir, ...args], {
       input: 'piped',
@@ -169,7 +169,7 @@ test('secret: what comes by a pipe is encrypted to a file, or to the standard ou
   return expect(decryptAge(readFileSync(output), secretKey)).resolves.toEqual(new TextEncoder().encode('piped'));
 });
 
-test('secret: an empty pipe, as of a program that failed, replaces no secret', () => {
+test('secret: an empty pipe, as of a program that failed, does not overwrite a secret', () => {
   const output = path.join(dir, 'empty.age');
   const argv = [main, 'secret', 'encrypt', '-', '--to', 'a', '--dir', dir, '-o', output];
   const { status, stderr } = spawnSync(process.execPath, argv, { input: '', encoding: 'utf8', env: env() });
@@ -177,7 +177,7 @@ test('secret: an empty pipe, as of a program that failed, replaces no secret', (
   expect(existsSync(output)).toBe(false);
 });
 
-test('secret: a person keeps a way back to what is encrypted to a host', async () => {
+test('secret: a person can still decrypt what is encrypted to a host', async () => {
   const file = path.join(dir, 'kept');
   writeFileSync(file, 'kept');
   const person = await generateX25519Identity();
@@ -190,7 +190,7 @@ test('secret: a person keeps a way back to what is encrypted to a host', async (
   rmSync(`${file}.age`);
 });
 
-test('secret: what is no recipient is refused before anything is written', async () => {
+test('secret: an invalid recipient is refused before anything is written', async () => {
   const { code, stderr } = await cli('secret', 'encrypt', 'x', '--to', 'a', '--recipient', 'edge-1', '--dir', dir);
   expect([code, stderr]).toEqual([64, expect.stringContaining('edge-1 is no age recipient')]);
 });
@@ -206,7 +206,7 @@ test.each([
   rmSync(empty, { recursive: true });
 });
 
-test('secret: recipients of hosts, and a file that exactly they can read', async () => {
+test('secret: the recipients of hosts, and a file that only they can decrypt', async () => {
   expect((await cli('secret', 'recipients')).stdout).toBe(`${recipient}\n`);
   const all = await cli('secret', 'recipients', '--dir', dir, '--json');
   expect([all.code, JSON.parse(all.stdout).recipients.map((r: { recipient: string }) => r.recipient)]).toEqual([
@@ -238,7 +238,7 @@ test('secret: recipients of hosts, and a file that exactly they can read', async
     });
 });
 
-test('init: a configuration and keys, made once; a second time changes nothing', async () => {
+test('init: creates a configuration and keys; a second call changes nothing', async () => {
   expect(await cli('init')).toMatchObject({ code: 64, stderr: expect.stringContaining('name the fleet repository') });
   expect(await cli('init', 'git@git.example.com:fleet.git', '--host', 'Bad_Name')).toMatchObject({ code: 1 });
   const first = await cli('init', 'git@git.example.com:fleet.git', '--host', 'edge-1', '--ref', 'stable', '--json');

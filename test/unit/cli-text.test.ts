@@ -1,4 +1,4 @@
-/** Texts for people: one resource in one screen, events as lines, tables and words that fit. */
+/** Texts for people: one resource on one screen, events as lines, tables, and line wrapping. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { eventText } from '../../agent/cli/text/event-text.ts';
@@ -47,7 +47,7 @@ const service: ShowDocument = {
   overwritten: [{ n: 1, run: 7, at: '2026-11-24T11:59:00Z', path: '/etc/x', kept: '/k', bytes: 7 }],
 };
 
-test('show: what is empty is left out unless it was written, what is deep stands on one line', () => {
+test('show: empty values are left out unless they were declared, nested values stand on one line', () => {
   expect(showText(service, reader)).toBe(`service:shop/web  no longer declared
 declared hosts/a/shop/compose.yaml:2 (layer hosts/a)
   enabled: hosts/a/shop/compose.yaml:7 (layer hosts/a)
@@ -67,7 +67,7 @@ overwritten by repairs
   \`fairlead show service:shop/web --overwritten 1\` prints them`);
 });
 
-test('show: of many overwritten pieces the newest are shown, and the others counted', () => {
+test('show: of many overwritten snippets the newest are shown, and the others counted', () => {
   const [piece] = service.overwritten;
   const overwritten = [1, 2, 3, 4, 5].flatMap((n) => (piece ? [{ ...piece, n }] : []));
   expect(showText({ ...service, overwritten }, reader)).toContain('  3: #7, 60 s ago: 7 bytes of /etc/x\n  … 2 more\n');
@@ -76,7 +76,7 @@ test('show: of many overwritten pieces the newest are shown, and the others coun
 test.each([
   ['failed', '2 runs alike: no'],
   ['synced', '2 runs with nothing to do: no'],
-])('history: runs that are folded and were %s are called what they were', (sync, said) => {
+])('history: folded runs that were %s are labelled so', (sync, said) => {
   const run = {
     ...{ id: 14, quietFrom: 13, trigger: 'retry', startedAt: '2026-11-24T11:59:00Z', durationMs: 1, commit: null },
     ...{ changed: 0, failed: 0, repaired: 0, message: 'no', sync },
@@ -85,7 +85,7 @@ test.each([
   expect(text).toContain(said);
 });
 
-test('events: each type is one line, and foreign text moves no cursor', () => {
+test('events: each type is one line, and foreign text cannot move the cursor', () => {
   const of = (type: EventDocument['type'], data: Record<string, unknown>, run: number | null = 3) =>
     eventText(
       { schema: 1, host: 'a', fleet: 'f', id: 'x-1', seq: 1, at: '2026-11-24T08:01:02.000Z', type, run, data },
@@ -111,7 +111,7 @@ test('events: each type is one line, and foreign text moves no cursor', () => {
   );
 });
 
-test('tables: no line is wider than the page, wide characters included; a whole page cuts nothing', () => {
+test('tables: no line is wider than the page, wide characters included; a table as wide as the page is not cut', () => {
   const word = fc.string({ unit: fc.constantFrom('a', 'B', 'é', '漢', '🚀', '-'), maxLength: 40 });
   fc.assert(
     fc.property(
@@ -128,7 +128,7 @@ test('tables: no line is wider than the page, wide characters included; a whole 
   expect(clip('漢字漢字', 5)).toBe('漢字…');
 });
 
-test('wrap: no line is longer but for a word that is; nothing is lost', () => {
+test('wrap: only a single long word makes a line longer than the limit; nothing is lost', () => {
   const text = fc.array(fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 1, maxLength: 9 }), { minLength: 1 });
   fc.assert(
     fc.property(text, fc.integer({ min: 20, max: 60 }), (words, columns) => {

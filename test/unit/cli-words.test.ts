@@ -1,4 +1,4 @@
-/** The program's words: every command explains itself with examples that are right, and completes. */
+/** The program's words: every command has help with valid examples, and completion. */
 import { spawnSync } from 'node:child_process';
 import { CommanderError } from 'commander';
 import { describe, expect, test } from 'vitest';
@@ -22,7 +22,7 @@ const create = () => createProgram(terminal, { version: '0' } as CliDeps, () => 
 const all = (command: CliCommand): CliCommand[] => [command, ...command.commands.flatMap((c) => all(c as CliCommand))];
 const spoken = () => all(create()).filter((c) => !c.name().startsWith('__'));
 
-/** The words of a line as sh reads it: of the last command that is ours, without where its output goes. */
+/** The words of a line as sh reads it: of the last fairlead command, without redirections. */
 function words(line: string): string[] {
   const { stdout } = spawnSync('sh', [
     '-c',
@@ -44,7 +44,7 @@ async function parse(argv: readonly string[]): Promise<string> {
 }
 
 describe('help', () => {
-  test('every command says what it does, and shows examples', () => {
+  test('every command has a description and examples', () => {
     expect(spoken().length).toBeGreaterThan(20);
     for (const command of spoken()) {
       expect([pathOf(command), command.description()]).toEqual([pathOf(command), expect.stringMatching(/\S/)]);
@@ -56,7 +56,7 @@ describe('help', () => {
     }
   });
 
-  test('every example is one that the program takes, and is of its own command', async () => {
+  test('every example is valid, and belongs to its own command', async () => {
     for (const command of spoken())
       for (const example of command.examples) {
         if (!example.startsWith('fairlead')) continue;
@@ -65,7 +65,7 @@ describe('help', () => {
       }
   });
 
-  test('and one that it does not take is seen', async () => {
+  test('an invalid example is detected', async () => {
     await expect(parse(words('fairlead plan --dri x'))).rejects.toThrow(CommanderError);
     await expect(parse(['plan', '--commit', 'main'])).rejects.toThrow(/id of a commit/);
     await expect(parse(['plan', '--commit', '1a2b3c4', '--dir', 'x'])).rejects.toThrow(/conflict|cannot be used/);
@@ -83,19 +83,19 @@ describe('completion', () => {
     return found.map((c) => c.value);
   };
 
-  test('commands, and those of a group; none that is hidden', async () => {
+  test('offers commands, and those of a group, but no hidden ones', async () => {
     expect(await offer('s')).toEqual(['status', 'sync', 'show', 'secret']);
     expect(await offer('')).not.toContain('__complete');
     expect(await offer('secret', '')).toEqual(['recipients', 'encrypt', 'help']);
     expect(await offer('nonsense', 'x')).toEqual([]);
   });
 
-  test('options of the command and of the program', async () => {
+  test('offers options of the command and of the program', async () => {
     expect(await offer('sync', '--a')).toEqual(['--allow-prune', '--allow-rewind', '--allow-empty', '--adopt']);
     expect(await offer('--json', 'sync', '--ro')).toEqual(['--root']);
   });
 
-  test('values: of arguments, of options in both spellings, of choices; in place of what is asked for', async () => {
+  test('offers values of arguments, of options in both spellings, and of choices', async () => {
     expect(await offer('show', 'file')).toEqual(['file:/etc/motd']);
     expect(await offer('history', '--resource', '')).toHaveLength(2);
     expect(await offer('history', '--resource=ser')).toEqual(['--resource=service:shop/web']);
@@ -110,7 +110,7 @@ describe('completion', () => {
     expect(asked.map(([name]) => name)).toEqual(['hosts', 'hosts']);
   });
 
-  test('an id by the beginning of one of its parts, and nothing typed is lost where several have it', async () => {
+  test('completes an id by the beginning of one of its parts, and keeps the typed text if several match', async () => {
     expect(await offer('show', 'shop/')).toEqual(['service:shop/web']);
     expect(await offer('history', '--resource=web')).toEqual(['--resource=service:shop/web']);
     expect(await offer('show', 'hop')).toEqual([]);
@@ -120,7 +120,7 @@ describe('completion', () => {
     ids.splice(2);
   });
 
-  test('nothing where a flag takes no value and the command no further word', async () => {
+  test('offers nothing after a flag without value, or after the last word of a command', async () => {
     expect(await offer('show', 'file:/etc/motd', '')).toEqual([]);
     expect(await offer('sync', '--force', '')).toEqual([]);
   });

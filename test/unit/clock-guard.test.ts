@@ -1,4 +1,4 @@
-/** When this host's date is believed, and when not. */
+/** When the agent trusts this host's date, and when it does not. */
 import { expect, test } from 'vitest';
 import { roughly, type TimeSync } from '../../agent/core/clock-doubt.ts';
 import { createClockGuard } from '../../agent/engine/when/clock-guard.ts';
@@ -8,7 +8,7 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const TODAY = Date.UTC(2026, 10, 30, 12);
 
-/** A host whose date and whose time since its start are set apart from each other. */
+/** A host whose date and whose uptime are set independently. */
 function hostAt(date: number, { recorded = null, sync = 'no' }: { recorded?: number | null; sync?: TimeSync } = {}) {
   const host = { date, sinceBoot: 100_000, sync, asked: 0 };
   const guard = createClockGuard({
@@ -36,7 +36,7 @@ function hostAt(date: number, { recorded = null, sync = 'no' }: { recorded?: num
   };
 }
 
-test('a new host whose clock nobody sets is believed', async () => {
+test('a new host whose clock was never set is trusted', async () => {
   expect(await hostAt(TODAY).guard.look()).toBeNull();
 });
 
@@ -63,7 +63,7 @@ test('1970 is wrong whoever confirms it, and for however long', async () => {
   expect((await host.guard.look())?.isWrong).toBe(true);
 });
 
-test('a date that its time server confirms is believed, though the host was off for years', async () => {
+test('a date that its time server confirms is trusted, even if the host was off for years', async () => {
   const host = hostAt(TODAY + 900 * DAY, { recorded: TODAY, sync: 'yes' });
   expect(await host.guard.look()).toBeNull();
 });
@@ -72,7 +72,7 @@ test.each([
   ['hours forward', 5 * HOUR, /was set forward by 5 h/],
   ['years forward', 12 * 365 * DAY, /was set forward by 12 y/],
   ['hours back', -5 * HOUR, /was set back by 5 h/],
-])('a date that is set by %s is doubted from the next look on', async (_what, ms, message) => {
+])('a date that is set by %s is distrusted from the next check on', async (_what, ms, message) => {
   const host = hostAt(TODAY);
   await host.guard.look();
   host.pass(2 * HOUR);
@@ -82,7 +82,7 @@ test.each([
   expect(host.guard.doubt()?.isWrong).toBe(true);
 });
 
-test('the doubt ends when the date is put back', async () => {
+test('the distrust ends when the date is set back', async () => {
   const host = hostAt(TODAY);
   host.setBy(5 * HOUR);
   expect(await host.guard.look()).not.toBeNull();
@@ -90,7 +90,7 @@ test('the doubt ends when the date is put back', async () => {
   expect(await host.guard.look()).toBeNull();
 });
 
-test('the doubt ends when a time server confirms the new date', async () => {
+test('the distrust ends when a time server confirms the new date', async () => {
   const host = hostAt(TODAY);
   host.setBy(5 * HOUR);
   expect(await host.guard.look()).not.toBeNull();
@@ -98,7 +98,7 @@ test('the doubt ends when a time server confirms the new date', async () => {
   expect(await host.guard.look()).toBeNull();
 });
 
-test('the doubt ends when nobody has set the date for an hour', async () => {
+test('the distrust ends when the date was not set for an hour', async () => {
   const host = hostAt(TODAY);
   host.setBy(5 * HOUR);
   await host.guard.look();
@@ -111,17 +111,17 @@ test('the doubt ends when nobody has set the date for an hour', async () => {
 test.each([
   ['1970', 86_400_000, null],
   ['two days behind what was recorded', TODAY - 2 * DAY, TODAY],
-])('a host that began at %s believes the date that is set by hand', async (_what, date, recorded) => {
+])('a host that booted at %s trusts the date that is set by hand', async (_what, date, recorded) => {
   const host = hostAt(date, { recorded });
   expect((await host.guard.look())?.isWrong).toBe(true);
   host.setBy(TODAY + HOUR - date);
   expect(await host.guard.look()).toBeNull();
-  // From there on a setting counts as any other.
+  // From then on, setting the date is judged as usual.
   host.setBy(-5 * HOUR);
   expect((await host.guard.look())?.message).toMatch(/was set back by 5 h|recorded/);
 });
 
-test('a date that was believed is the one from which the next setting counts', async () => {
+test('a trusted date is the reference for the next change of the date', async () => {
   const host = hostAt(TODAY);
   host.setBy(5 * HOUR);
   await host.guard.look();
@@ -131,27 +131,27 @@ test('a date that was believed is the one from which the next setting counts', a
   expect((await host.guard.look())?.message).toMatch(/was set back by 5 h/);
 });
 
-test('what looks right is not asked about', async () => {
+test('a plausible date is not checked with the time server', async () => {
   const host = hostAt(TODAY);
   await host.guard.look();
   expect(host.asked()).toBe(0);
 });
 
-test('a small correction of the clock is no reason to doubt it', async () => {
+test('a small correction of the clock does not cause distrust', async () => {
   const host = hostAt(TODAY);
   host.setBy(-2 * MINUTE);
   expect(await host.guard.look()).toBeNull();
 });
 
-test('a machine that slept did not have its date set', async () => {
+test('a machine that slept is not taken for one whose date was set', async () => {
   const host = hostAt(TODAY);
   await host.guard.look();
-  // The time since its start includes what it slept.
+  // The uptime includes the time of sleep.
   host.pass(12 * HOUR);
   expect(await host.guard.look()).toBeNull();
 });
 
-test('a date that the time server is still to confirm may be right', async () => {
+test('a date that the time server has yet to confirm may be right', async () => {
   const host = hostAt(TODAY, { sync: 'awaited' });
   expect(await host.guard.look()).toBeNull();
   expect(await host.guard.confirm()).toMatchObject({ isWrong: false });
@@ -159,7 +159,7 @@ test('a date that the time server is still to confirm may be right', async () =>
   expect(await host.guard.confirm()).toBeNull();
 });
 
-test('a date that was confirmed is not asked about again until it is set', async () => {
+test('a confirmed date is not checked again until it is set', async () => {
   const host = hostAt(TODAY, { sync: 'yes' });
   for (let i = 0; i < 5; i++) await host.guard.confirm();
   expect(host.asked()).toBe(1);
@@ -175,6 +175,6 @@ test.each([
   [40 * HOUR, '40 h'],
   [12 * DAY, '12 d'],
   [-9 * 365 * DAY, '9 y'],
-])('%s ms are told as %s', (ms, text) => {
+])('%s ms are printed as %s', (ms, text) => {
   expect(roughly(ms)).toBe(text);
 });

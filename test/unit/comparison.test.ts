@@ -1,4 +1,4 @@
-/** docs/comparison.md: every claim about another tool links to the text that bears it out, at the version that was read. */
+/** docs/comparison.md: every claim about another tool links to its source, at the version that was read. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -21,7 +21,7 @@ test('each tool of the table has a section', () => {
 });
 
 describe.each(sections)('$title', ({ text }) => {
-  test('has a source for each row but the ones that say what was not found', () => {
+  test('has a source for each row, except rows that say that nothing was found', () => {
     const rows = [...text.matchAll(/^\| ([a-zA-Z ]+) \| (.+) \|$/gm)].filter(([, name]) => name !== 'not found');
     expect(rows.length).toBeGreaterThan(3);
     expect(rows.filter(([, , claim = '']) => !/\]\[[\w-]+\]/.test(claim)).map(([row]) => row)).toEqual([]);
@@ -32,11 +32,11 @@ describe.each(sections)('$title', ({ text }) => {
   });
 });
 
-test('every source that a claim names is listed, and no other', () => {
+test('lists exactly the sources that its claims name', () => {
   expect([...new Set(links)].sort()).toEqual([...sources.keys()].sort());
 });
 
-test('a page in a repository is linked at the commit that was read', () => {
+test('links a page in a repository at the commit that was read', () => {
   const loose = [...sources.values()].filter((url) => url.includes('/blob/') && !/\/blob\/[0-9a-f]{40}\//.test(url));
   expect(loose).toEqual([]);
 });

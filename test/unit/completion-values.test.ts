@@ -1,4 +1,4 @@
-/** What completion offers for a commit: to go back to, only what was well on this host. */
+/** What completion offers for a commit: for a rollback, only commits that were well on this host. */
 import { expect, test } from 'vitest';
 import type { CliDeps } from '../../agent/cli/context.ts';
 import { createValues } from '../../agent/cli/shell/values.ts';
@@ -24,7 +24,7 @@ const values = createValues({ client: () => client } as unknown as CliDeps, {});
 const offered = async (argumentOf: string | null) =>
   (await values('commit', { given: {}, argumentOf })).map(({ text }) => text);
 
-test('rollback offers what was well here and was not taken back since, whatever outage came later', async () => {
+test('rollback offers commits that were well here and were not rolled back since, even if an outage followed', async () => {
   expect(await offered('rollback')).toEqual(['b', 'a']);
 });
 

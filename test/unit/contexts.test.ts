@@ -1,4 +1,4 @@
-/** Which broker a command is for: flags, environment, contexts and agent.yaml, in this order; and what is refused. */
+/** Which broker a command uses: flags, environment, contexts and agent.yaml, in this order, and which settings are refused. */
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -39,7 +39,7 @@ function choose(
 }
 const url = async (...args: Parameters<typeof choose>) => (await choose(...args)).broker.url;
 
-test('a flag goes before a context that is named, that before the environment, that before the current context', async () => {
+test('precedence: a flag, a named context, the environment, the current context', async () => {
   write(TWO);
   const env = { FAIRLEAD_BROKER: 'mqtt://env', FAIRLEAD_CONTEXT: 'oslo' };
   const broker = { url: 'mqtt://flag' };
@@ -50,7 +50,7 @@ test('a flag goes before a context that is named, that before the environment, t
   expect(await url()).toBe('mqtts://rome:8883');
 });
 
-test('agent.yaml is taken where the command line names it, and where there are no contexts', async () => {
+test('agent.yaml is used if the command line names it, or if there are no contexts', async () => {
   write(TWO);
   expect(await choose({ isNamed: true })).toMatchObject({ broker: { url: 'mqtts://agent:8883' }, fleet: 'own' });
   fs.rmSync(file);
@@ -58,7 +58,7 @@ test('agent.yaml is taken where the command line names it, and where there are n
   expect(await url()).toBe('mqtts://agent:8883');
 });
 
-test('a context brings its credentials by file, its prefix and its fleet; flags go before these', async () => {
+test('a context sets credentials by file, prefix and fleet; flags override them', async () => {
   write(TWO);
   expect(await choose({ request: { fleet: 'other' } })).toMatchObject({
     broker: {
@@ -70,7 +70,7 @@ test('a context brings its credentials by file, its prefix and its fleet; flags 
   });
 });
 
-test('the environment brings the same', async () => {
+test('the environment sets the same values', async () => {
   const env = { FAIRLEAD_BROKER: 'mqtts://env', FAIRLEAD_BROKER_USERNAME: 'ci', FAIRLEAD_BROKER_FLEET: 'shops' };
   expect(await choose({ env })).toMatchObject({ broker: { url: 'mqtts://env', username: 'ci' }, fleet: 'shops' });
 });
@@ -100,7 +100,7 @@ test.each([
   await expect(choose()).rejects.toMatchObject({ code: 'InvalidConfig', message: expect.stringMatching(message) });
 });
 
-test('a file that others may write is refused, and so is one in a directory that they may write', async () => {
+test('a file that others can write is refused, also if only its directory is writable', async () => {
   write(TWO, 0o666);
   await expect(choose()).rejects.toThrow(/others may write .*fleet\.yaml; run `chmod go-w/);
   write(TWO);
@@ -108,7 +108,7 @@ test('a file that others may write is refused, and so is one in a directory that
   await expect(choose()).rejects.toThrow(/others may write .*fairlead; run `chmod go-w/);
 });
 
-test('a context that is not there, and variables that cannot be used, are named', async () => {
+test('a missing context and invalid variables are named', async () => {
   write(TWO);
   await expect(choose({ request: { context: 'paris' } })).rejects.toThrow(/no context paris; there are: rome, oslo/);
   await expect(choose({ env: { FAIRLEAD_BROKER: 'http://x' } })).rejects.toThrow(
@@ -116,6 +116,6 @@ test('a context that is not there, and variables that cannot be used, are named'
   );
 });
 
-test('where nothing names a broker, all ways to name one are said', async () => {
+test('if nothing names a broker, the error lists all ways to name one', async () => {
   await expect(choose()).rejects.toThrow(/no broker is named; say --broker, set FAIRLEAD_BROKER, write a context in/);
 });

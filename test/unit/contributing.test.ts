@@ -1,4 +1,4 @@
-/** What the documents, hooks and workflows for contributors name is there: links, headings, npm scripts, files. */
+/** Everything that the documents, hooks and workflows for contributors name exists: links, headings, npm scripts, files. */
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -26,7 +26,7 @@ const anchorOf = (heading: string): string =>
 const anchorsOf = (file: string): string[] =>
   [...read(file).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => anchorOf(heading));
 
-test('links between pages lead somewhere', () => {
+test('links between pages have targets', () => {
   expect(pages.length).toBeGreaterThan(20);
   const broken = pages.flatMap((page) =>
     [...read(page).matchAll(/\]\(([^)\s]+)\)/g)]
@@ -51,7 +51,7 @@ test('every npm script that a page, a hook or a workflow names exists', () => {
   expect(named.filter(({ name }) => !(name in scripts))).toEqual([]);
 });
 
-test('a comment that cites a page and its heading cites one that exists', () => {
+test('a comment that cites a page and its heading cites an existing one', () => {
   const cited = sources.flatMap((file) =>
     [...read(file).matchAll(/(docs\/[\w/-]+\.md)(?:, "([^"]+)")?/g)].map(([, page = '', heading]) => ({
       file,
@@ -75,14 +75,14 @@ test('every decision is listed once, under its own title', () => {
   expect(listed).toEqual(decisions.map((file) => ({ file, heading: read(file).split('\n')[0] })));
 });
 
-test('the workflow is YAML whose jobs have steps and a limit', () => {
+test('the workflow is YAML whose jobs have steps and a time limit', () => {
   const { jobs } = parse(read('.github/workflows/ci.yml')) as {
     jobs: Record<string, { steps: unknown[]; 'timeout-minutes': number }>;
   };
   expect(Object.values(jobs).filter((job) => job.steps.length === 0 || !(job['timeout-minutes'] > 0))).toEqual([]);
 });
 
-test('the hooks are executable, and know how to be switched off', () => {
+test('the hooks are executable, and can be switched off', () => {
   for (const hook of ['pre-commit', 'commit-msg']) {
     expect(() => accessSync(path.join(ROOT, '.githooks', hook), constants.X_OK)).not.toThrow();
     expect(read(`.githooks/${hook}`)).toContain('--no-verify');

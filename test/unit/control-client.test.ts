@@ -21,7 +21,7 @@ afterEach(() => {
   rmSync(dir, { recursive: true });
 });
 
-test('a daemon that dies during its answer is one that cannot be reached', async () => {
+test('a daemon that dies during its answer is reported as unreachable', async () => {
   const client = createControlClient({ dir });
   const lines: SyncLine[] = [];
   const gone = { code: 'DaemonUnreachable', message: expect.stringMatching(/^the daemon ended before/) };
@@ -30,7 +30,7 @@ test('a daemon that dies during its answer is one that cannot be reached', async
   await expect(client.get('status')).rejects.toMatchObject(gone);
 });
 
-test('before agent.yaml is there, a missing daemon is a host that is not set up', async () => {
+test('a missing daemon without agent.yaml is reported as a host that is not set up', async () => {
   const config = path.join(dir, 'agent.yaml');
   const client = createControlClient({ dir: path.join(dir, 'none'), config });
   const missing = (message: string) => ({ code: 'DaemonUnreachable', message: expect.stringContaining(message) });

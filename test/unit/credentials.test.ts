@@ -1,11 +1,11 @@
-/** Credentials in options, URLs, commands, labels and variables: known where people write them, and told nowhere. */
+/** Credentials in options, URLs, commands, labels and variables: recognized wherever people write them, and never printed. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isCredentialName } from '../../agent/core/credentials/credential-names.ts';
 import { credentialsIn, difference, withoutCredentials } from '../../agent/core/credentials/credentials.ts';
 import { createRedactor } from '../../agent/secrets/redact.ts';
 
-/** Where a credential stands; the key under which the value is found. */
+/** The place of a credential; the key under which the value is found. */
 const PLACES: [string, (secret: string) => unknown, string?][] = [
   ['options of a mount', (s) => `username=shop,password=${s},addr=192.0.2.1,vers=3.0`, 'driver_opts.o'],
   ['the last option of a mount', (s) => `addr=192.0.2.1,password=${s}`, 'o'],
@@ -37,12 +37,12 @@ const PLACES: [string, (secret: string) => unknown, string?][] = [
   ['what an engine says', (s) => `error while mounting volume: mount.cifs: username=shop,password=${s}: invalid`],
 ];
 
-/** As programs make them, of letters that need no quoting anywhere, and never a word. */
+/** Random letters that need no quoting, as programs generate them, and never a word. */
 const secret = fc
   .stringMatching(/^[A-Za-z0-9+_~]{8,40}$/)
   .filter((s) => /\d/.test(s) && /[a-z]/.test(s) && /[A-Z]/.test(s));
 
-test.each(PLACES)('%s: is masked, and nothing else is', (_, place, key) => {
+test.each(PLACES)('%s: only the credential is masked', (_, place, key) => {
   fc.assert(
     fc.property(secret, (one) => {
       expect(JSON.stringify(withoutCredentials(place(one), key))).not.toContain(one);
@@ -53,8 +53,8 @@ test.each(PLACES)('%s: is masked, and nothing else is', (_, place, key) => {
   );
 });
 
-test.each(PLACES)('%s: a redactor that never heard of it masks it in a message', (name, place, key) => {
-  // A bare value says nothing of what it is; whoever tells it knows its name.
+test.each(PLACES)('%s: a redactor that was not given it masks it in a message', (name, place, key) => {
+  // A bare value does not show that it is a credential; whoever prints it knows its name.
   const value = place('s3cr3t-Value_1');
   if (typeof value !== 'string' || key === 'driver_opts.secret_key') {
     expect(name).not.toBe('');
@@ -63,14 +63,14 @@ test.each(PLACES)('%s: a redactor that never heard of it masks it in a message',
   expect(createRedactor().text(`it failed: ${value}`)).not.toContain('s3cr3t-Value_1');
 });
 
-test.each(PLACES)('%s: another one is a change that says so', (_, place, key = 'command') => {
+test.each(PLACES)('%s: a different credential shows as a change', (_, place, key = 'command') => {
   const shown = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
   const told = difference(key, { from: place('0ld-Secret_A'), to: place('n3w-Secret_B') }, shown);
   expect(JSON.stringify(told)).not.toMatch(/0ld-Secret_A|n3w-Secret_B/);
   expect(told.to).toContain('(secret changed)');
 });
 
-test('one that is cut is cut after it was masked', () => {
+test('a truncated credential is masked before it is truncated', () => {
   const from = ['tool', 'x'.repeat(180), '--password=0ld-Secret_A'];
   const told = difference('command', { from, to: from.with(2, '--password=n3w-Secret_B') }, (value) =>
     (value as string[]).join(' ').slice(0, 200),
@@ -78,7 +78,7 @@ test('one that is cut is cut after it was masked', () => {
   expect(JSON.stringify(told)).not.toMatch(/0ld|n3w/);
 });
 
-describe('what is no credential stays', () => {
+describe('text without credentials stays as it is', () => {
   test.each<[unknown, string?]>([
     [{ POSTGRES_PASSWORD_FILE: '/run/secrets/db', TOKEN_TTL: '1h', AUTH_ENABLED: 'true', PASSWORD_MIN_LENGTH: '12' }],
     [['docker', 'run', '-p', '8080:80', '-p127.0.0.1:80:80']],
@@ -107,7 +107,7 @@ describe('what is no credential stays', () => {
   });
 });
 
-test('masking twice is masking once, and any text is masked in time', () => {
+test('masking twice equals masking once, and any text is masked in bounded time', () => {
   fc.assert(
     fc.property(fc.string({ unit: fc.constantFrom(...'a=:-p"\'\\/@ ?&,tokenpassword'), maxLength: 400 }), (text) => {
       const once = withoutCredentials(text);

@@ -1,4 +1,4 @@
-/** Who wrote which declaration, as the store remembers it. */
+/** Which commit wrote which declaration, as the store records it. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeEach, expect, test } from 'vitest';
@@ -33,20 +33,20 @@ const accept = (author: string, hashes: Partial<Record<ResourceId, string>>, isB
   );
 const writer = (id: ResourceId, hash: string) => store.declared.writerOf(id, hash)?.commit.author;
 
-test('a commit that leaves a declaration alone did not write it', () => {
+test('a commit that does not change a declaration is not its author', () => {
   accept('nora', { [A]: '1', [B]: '1' });
   accept('ben', { [A]: '1', [B]: '2' });
   expect([writer(A, '1'), writer(B, '2')]).toEqual(['nora', 'ben']);
 });
 
-test('whoever writes it back as it was wrote it', () => {
+test('a commit that restores an earlier declaration is its author', () => {
   accept('nora', { [A]: '1' });
   accept('ben', { [A]: '2' });
   accept('ida', { [A]: '1' });
   expect(writer(A, '1')).toBe('ida');
 });
 
-test('a host that goes back finds who wrote it then, and on the way forth who wrote it now', () => {
+test('a rollback finds the author at the earlier commit, and the way forward the current one', () => {
   accept('nora', { [A]: '1' });
   accept('ben', { [A]: '2' });
   accept('pin', { [A]: '1' }, true);
@@ -55,7 +55,7 @@ test('a host that goes back finds who wrote it then, and on the way forth who wr
   expect(writer(A, '2')).toBe('ben');
 });
 
-test('what is declared no more is forgotten', () => {
+test('a declaration that was removed is forgotten', () => {
   accept('nora', { [A]: '1', [B]: '1' });
   accept('ben', { [B]: '1' });
   expect(writer(A, '1')).toBeUndefined();

@@ -1,4 +1,4 @@
-/** The fleet of the demo: every host is valid before and after the rollout, which the demo tells as a story. */
+/** The fleet of the demo: every host is valid before and after the rollout that the demo shows. */
 import { expect, test } from 'vitest';
 import { KINDS } from '../../agent/kinds/index.ts';
 import { openFleet } from '../../agent/repo/fleet.ts';
@@ -27,7 +27,7 @@ test.each([0, 1, 2, 3, 4, 5, 6])('the window of edge-3 is closed, %s days from n
   expect(day).toBe((new Date(now).getUTCDay() + 2) % 7);
 });
 
-test('what the rollout brings hosts to is another state for each of them', () => {
+test('the rollout brings each host to a different state', () => {
   const states = Object.values(ROLLED_OUT).map(({ sync }) => sync);
   expect(new Set(states).size).toBe(states.length);
 });

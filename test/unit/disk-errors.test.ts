@@ -1,10 +1,10 @@
-/** What the kernel answers to a write: what is the disk's or the machine's trouble is tried again, and no commit is to blame. */
+/** Errors of writes: those of the disk or the machine are retried, and no commit is blamed for them. */
 import { expect, test } from 'vitest';
 import { explain } from '../../agent/system/paths/errors.ts';
 
 const refused = (code: string) => explain('write', '/srv/a', Object.assign(new Error(`${code}: said`), { code }));
 
-test.each(['EIO', 'ENXIO', 'ESTALE', 'ENOMEM', 'EMFILE', 'ENFILE', 'EROFS', 'ENOSPC'])('%s passes', (code) => {
+test.each(['EIO', 'ENXIO', 'ESTALE', 'ENOMEM', 'EMFILE', 'ENFILE', 'EROFS', 'ENOSPC'])('%s is temporary', (code) => {
   expect(refused(code).retry).toBe(true);
 });
 
@@ -14,6 +14,6 @@ test('an input/output error names the disk', () => {
   );
 });
 
-test.each(['ELOOP', 'ENAMETOOLONG', 'EEXIST'])('%s does not pass by itself', (code) => {
+test.each(['ELOOP', 'ENAMETOOLONG', 'EEXIST'])('%s is permanent', (code) => {
   expect(refused(code).retry).toBe(false);
 });

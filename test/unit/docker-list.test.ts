@@ -20,12 +20,12 @@ afterEach(() => close());
 const says = (status: number, value: unknown) => (response: http.ServerResponse) => {
   response.writeHead(status, { 'content-type': 'application/json' });
   const text = JSON.stringify(value);
-  // In pieces, as a long list comes.
+  // In chunks, as a long list arrives.
   response.write(text.slice(0, 5));
   response.end(text.slice(5));
 };
 
-test('all containers are asked for; the same answer is the very same list, another one another', async () => {
+test('all containers are requested; an identical answer returns the same list object, a changed answer another one', async () => {
   answer = says(200, [{ Id: 'a', State: 'running', Names: ['/ä'] }]);
   const first = await docker.containers();
   expect(first).toEqual([{ Id: 'a', State: 'running', Names: ['/ä'] }]);
@@ -37,7 +37,7 @@ test('all containers are asked for; the same answer is the very same list, anoth
   expect(first[0]?.State).toBe('running');
 });
 
-test('what it refuses, cuts off or does not say in JSON is an error, and not kept', async () => {
+test('a refused, truncated or non-JSON answer is an error, and is not cached', async () => {
   answer = says(500, { message: 'database is locked' });
   await expect(docker.containers()).rejects.toThrow('cannot list containers: database is locked');
   answer = (response) => {

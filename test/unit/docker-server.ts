@@ -1,4 +1,4 @@
-/** The agent's own client, and a server that answers it in an engine's place. */
+/** The agent's own client, and a server that answers it in place of a Docker engine. */
 import { rmSync } from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';

@@ -1,4 +1,4 @@
-/** Every example on every page: command lines are ones that the program takes, and YAML is what its file may hold. */
+/** Every example on every page: the program accepts the command lines, and YAML is valid for its file. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -25,7 +25,7 @@ const fences = pages.flatMap((page) => {
   }));
 });
 
-/** The words of each `fairlead …` in a block of commands: prompts, comments, variables and what follows a pipe are left out. */
+/** The words of each `fairlead …` in a block of commands, without prompts, comments, variables and anything after a pipe. */
 function commandLines(body: string, language: string): string[][] {
   return body
     .replaceAll(/\\\n\s*/g, ' ')
@@ -40,7 +40,7 @@ function commandLines(body: string, language: string): string[][] {
 
 const program = createProgram({} as Terminal, { version: '0' } as CliDeps, () => undefined);
 
-/** What is wrong with a command line, if anything: an unknown command or option, or more words than it takes. */
+/** The error of a command line, if any: an unknown command or option, or too many words. */
 function wrongIn(words: readonly string[]): string | undefined {
   const rest = [...words];
   let command: CliCommand = program;
@@ -71,14 +71,14 @@ function wrongIn(words: readonly string[]): string | undefined {
   return undefined;
 }
 
-test('a command line that is wrong is seen', () => {
+test('an invalid command line is detected', () => {
   expect(wrongIn(['stauts'])).toContain('stauts');
   expect(wrongIn(['sync', '--wiat'])).toContain('--wiat');
   expect(wrongIn(['doctor', 'now'])).toContain('takes 0 words');
   expect(wrongIn(['pause', 'service:shop/db', '--for', '2h'])).toBeUndefined();
 });
 
-/** Commands in running text, such as `fairlead sync --adopt`; brackets mark what may be left out. */
+/** Commands in running text, such as `fairlead sync --adopt`; brackets mark optional parts. */
 const inline = pages.flatMap((page) =>
   [...readFileSync(path.join(ROOT, page), 'utf8').matchAll(/`fairlead ([^`]+)`/g)].map(([, text = '']) => ({
     at: page,
@@ -86,7 +86,7 @@ const inline = pages.flatMap((page) =>
   })),
 );
 
-test('every command line on a page is one that the program takes', () => {
+test('the program accepts every command line on a page', () => {
   const shown = fences
     .filter(({ language }) => ['sh', 'console'].includes(language))
     .flatMap(({ body, language, at }) => commandLines(body, language).map((words) => ({ at, words })));
@@ -113,7 +113,7 @@ test('every block of YAML can be read', () => {
   expect(broken).toEqual([]);
 });
 
-/** The files that a page shows, by their names; a later block of the same name replaces the earlier one. */
+/** The files that a page shows, by name; a later block of the same name replaces the earlier one. */
 const filesOf = (page: string): Record<string, string> =>
   Object.fromEntries(
     fences
@@ -130,21 +130,21 @@ describe('the repository of the tutorial', () => {
       { hostPath: 'hosts/edge-1' },
     );
 
-  test('loads without a word once its mistake is put right', async () => {
+  test('loads without a warning once its mistake is corrected', async () => {
     const loaded = await load(mistake.replace('contents', 'content'));
     expect(messages(loaded)).toEqual([]);
     const ids = loaded.resources.map(({ id }) => id);
     expect(ids).toEqual(expect.arrayContaining(['file:/etc/motd', 'check:shop-has-limits', 'service:web/web']));
   });
 
-  test('has the mistake that the page shows, at the place that it shows', async () => {
+  test('has the mistake that the page shows, at the same place', async () => {
     const [issue] = (await load(mistake)).issues;
     expect(issue).toMatchObject({ file: 'hosts/edge-1/hours.yaml', line: 4, column: 5 });
     expect(issue?.message).toContain('did you mean `content`?');
   });
 });
 
-test('the manifests of README.md are a host that loads', async () => {
+test('the manifests of README.md make a host that loads', async () => {
   const payload = { 'hosts/edge-1/files/shop-sweeper.service': '[Service]\nExecStart=/bin/true\n' };
   const loaded = await loadRepo(
     { ...filesOf('README.md'), ...payload, 'hosts/edge-1/shop/conf/shop.conf': 'x\n' },

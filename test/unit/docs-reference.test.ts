@@ -1,4 +1,4 @@
-/** Each thing that can be looked up stands on one page, which agrees with the code; and the entry page leads to every page. */
+/** Each reference is on one page, which agrees with the code, and the entry page leads to every page. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { commandsPage } from '../../packaging/commands.ts';
 const DOCS = path.join(import.meta.dirname, '../../docs');
 const read = (file: string): string => readFileSync(path.join(DOCS, file), 'utf8');
 
-test('docs/commands.md is what the program says (`npm run commands` writes it)', () => {
+test("docs/commands.md equals the program's help (`npm run commands` writes it)", () => {
   expect(read('commands.md')).toBe(commandsPage());
 });
 
@@ -38,13 +38,13 @@ describe('the table of topics in docs/reporting.md', () => {
     expect(used.filter((topic) => !listed.includes(topic))).toEqual([]);
   });
 
-  test('has each topic once, and none that nobody uses', () => {
+  test('has each topic once, and no unused topic', () => {
     const ofRelays = ['lease', ...SHELVES].map((name) => `relay/${name}`);
     expect([...listed].sort()).toEqual([...used, ...ofRelays].sort());
   });
 });
 
-test('every page is in the table of contents, under what a reader wants', () => {
+test('every page is in the table of contents', () => {
   const listed = [...read('README.md').matchAll(/\]\(([\w/-]+\.md)/g)].map(([, file = '']) => file);
   const pages = readdirSync(DOCS, { encoding: 'utf8' }).filter((file) => file.endsWith('.md') && file !== 'README.md');
   expect(pages.filter((page) => !listed.includes(page))).toEqual([]);

@@ -1,4 +1,7 @@
-/** docs/manifests.md, docs/secrets.md and the table of agent.yaml say what the schemas say: every block is valid, every key is shown. */
+/**
+ * docs/manifests.md, docs/secrets.md and the table of agent.yaml agree with the schemas: every block is valid, every key is
+ * shown.
+ */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -19,7 +22,7 @@ import { loadRepo, messages } from './repo.ts';
 const DOCS = path.join(import.meta.dirname, '../../docs');
 
 interface Block {
-  /** Its name in the repository, from the comment at its head. */
+  /** The block's name in the repository, from the comment in its first line. */
   file: string;
   text: string;
   at: string;
@@ -42,7 +45,7 @@ const schemaOf = (file: string): [string, z.ZodType] => {
   return ['manifest', manifest];
 };
 
-/** `files.*.mode`, of every key that a schema knows. */
+/** `files.*.mode`, for every key of a schema. */
 function keysOf(schema: z.core.$ZodType, at: string): string[] {
   const node = unwrap(schema);
   if (node instanceof z.ZodObject)
@@ -54,7 +57,7 @@ function keysOf(schema: z.core.$ZodType, at: string): string[] {
   return [];
 }
 
-/** The same, of every key that a value uses. */
+/** The same, for every key that a value uses. */
 function used(schema: z.core.$ZodType, value: unknown, at: string): string[] {
   const node = unwrap(schema);
   if (typeof value !== 'object' || value === null) return [];
@@ -69,7 +72,7 @@ function used(schema: z.core.$ZodType, value: unknown, at: string): string[] {
   return [];
 }
 
-test('every block says which file it is', () => {
+test('every block names its file', () => {
   expect(blocks.length).toBeGreaterThan(12);
   expect(blocks.filter((b) => b.file === '').map((b) => b.at)).toEqual([]);
 });
@@ -81,14 +84,14 @@ test.each(blocks)('$at is a valid $file', ({ file, text }) => {
   expect(checked.ok ? [] : checked.issues.map(formatIssue)).toEqual([]);
 });
 
-/** Whatever template asks for. */
+/** Returns some value for each variable that a template reads. */
 const anySecrets: Secrets = {
   file: () => new TextEncoder().encode('plain'),
   names: (file) => (file.endsWith('db.sops.yaml') ? ['db'] : ['api-token']),
   value: (file) => (file.endsWith('db.sops.yaml') ? { password: 'p' } : 't'),
 };
 
-/** Compose's own sections are checked by compose/, and two of these want files that a page cannot show. */
+/** Sections of Compose are checked by compose/, and two of these need files that a page cannot show. */
 const manifests = blocks.filter((b) => schemaOf(b.file)[0] === 'manifest' && !b.file.endsWith('more-stack.yaml'));
 test.each(manifests)('$at is a host that loads', async ({ file, text }) => {
   const sources = [...text.matchAll(/source: ([\w./-]+)/g)].map((m) => m[1] ?? '');
@@ -110,7 +113,7 @@ test.each(manifests)('$at is a host that loads', async ({ file, text }) => {
   expect(messages(loaded)).toEqual([]);
 });
 
-describe('no key of a schema is missing', () => {
+describe('every key of a schema is shown', () => {
   test.each(['manifest', 'host', 'role', 'fleet'])('%s', (name) => {
     const schema = { manifest, host: hostSettings, role: roleSettings, fleet: fleetSettings }[name] as z.ZodType;
     const shown = new Set(
@@ -132,7 +135,7 @@ describe('the table of agent.yaml in docs/install.md', () => {
       return { keys: [first, ...others.map((name) => prefix + name)], value: /^`(.*)`$/.exec(value.trim())?.[1], text };
     },
   );
-  /** Keys of what stands in braces are named in the text of the row. */
+  /** Keys of an object in braces are named in the text of the row. */
   const shown = rows.flatMap(({ keys, text }) => [
     ...keys,
     ...[...text.matchAll(/`\{([\w, ]+)\}`/g)].flatMap(([, list = '']) =>
@@ -165,7 +168,7 @@ describe('the glossary', () => {
   const first = readFileSync(path.join(DOCS, 'glossary.md'), 'utf8').split('\n## ')[0] ?? '';
   const words = [...first.matchAll(/^\| ([a-z ]+) \| [A-Z]/gm)].map(([, word = '']) => word);
 
-  test('has a few words, so that a newcomer can learn them all', () => {
+  test('has few words, so that a newcomer can learn them all', () => {
     expect(words.length).toBeGreaterThan(15);
     expect(words.length).toBeLessThanOrEqual(25);
   });
@@ -202,7 +205,7 @@ describe('docs/notify.md and examples/relay', () => {
   );
   const sample = readFileSync(path.join(DOCS, '../examples/relay/relay.yaml'), 'utf8');
 
-  test('have settings that are right', () => {
+  test('have valid settings', () => {
     expect(yamls.map(({ name }) => name)).toEqual(['agent', 'relay']);
     for (const { name, body } of [...yamls, { name: 'relay', body: sample }]) {
       const full = name === 'agent' ? `repo: {url: x}\n${body}` : body;

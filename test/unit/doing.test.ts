@@ -1,4 +1,4 @@
-/** What status says of a host at work. */
+/** What the status reports about a host at work. */
 import { describe, expect, test } from 'vitest';
 import { atWork, createDoing } from '../../agent/control/doing.ts';
 import type { AgentState } from '../../agent/core/reporting/status.ts';
@@ -8,7 +8,7 @@ const COMMIT: CommitInfo = { ref: 'main', commit: 'c'.repeat(40), author: 'A', s
 
 const AT = '2026-03-01T12:00:00.000Z';
 
-test('a run that only looks is no work', () => {
+test('a run that only observes does not count as work', () => {
   const doing = createDoing();
   doing.take({ type: 'phase', phase: 'fetch' });
   doing.take({ type: 'commit', commit: COMMIT });
@@ -16,7 +16,7 @@ test('a run that only looks is no work', () => {
   expect(doing.now()).toBeNull();
 });
 
-test('each step is named with the commit that the run is about', () => {
+test('each step is reported with the commit that the run applies', () => {
   const doing = createDoing();
   doing.take({ type: 'commit', commit: COMMIT });
   expect(doing.take({ type: 'phase', phase: 'prepare' })).toBe(true);
@@ -32,14 +32,14 @@ test('each step is named with the commit that the run is about', () => {
   expect(doing.take({ type: 'phase', phase: 'settle', waiting: waiting.slice(1) })).toBe(true);
 });
 
-test('at the end nothing is done any more', () => {
+test('at the end of the run no step is reported', () => {
   const doing = createDoing();
   doing.take({ type: 'phase', phase: 'apply' });
   doing.end();
   expect(doing.now()).toBeNull();
 });
 
-describe('of a host at work', () => {
+describe('the status of a host at work', () => {
   const idle: AgentState = {
     ...{ mode: 'enforce', labels: {}, desired: null, applied: null, lastGood: null, gate: null, pin: null, bad: [] },
     ...{ run: null, resources: [], hostStates: [], reason: '', message: '', problems: [], warnings: [], waiting: [] },
@@ -56,7 +56,7 @@ describe('of a host at work', () => {
   const atFault: AgentState = { ...idle, resources: [failed], problems: [problem] };
   const now = { commit: COMMIT, text: 'applying' };
 
-  test('what is wrong stays said while it is tried again', () => {
+  test('keeps a problem while its resource is tried again', () => {
     const state = { ...atFault, reason: problem.reason, message: 'network:web: no such network' };
     expect(atWork(state, now, null)).toEqual({
       ...{ desired: COMMIT, hostStates: ['progressing'], reason: 'NetworkMissing' },
@@ -64,7 +64,7 @@ describe('of a host at work', () => {
     });
   });
 
-  test('what became of the commit before is no word on one that is being tried', () => {
+  test('does not apply the verdict on the previous commit to the commit that is being tried', () => {
     const state: AgentState = { ...idle, hostStates: ['rolled-back'], reason: 'Unhealthy', message: 'rolled back' };
     expect(atWork(state, now, COMMIT.commit)).toEqual({
       ...{ desired: COMMIT, hostStates: ['progressing'], reason: '' },
@@ -72,7 +72,7 @@ describe('of a host at work', () => {
     });
   });
 
-  test('a resource that failed before stays named while another commit is tried', () => {
+  test('keeps a resource that failed before while another commit is tried', () => {
     const state = { ...atFault, hostStates: ['rolled-back'], reason: 'Unhealthy', message: 'rolled back' } as const;
     expect(atWork(state, now, COMMIT.commit)).toMatchObject({
       reason: 'NetworkMissing',

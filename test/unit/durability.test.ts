@@ -1,4 +1,4 @@
-/** What of the store survives a power cut: all that was written before the last fsync of the log, and nothing after it. */
+/** What of the store survives a power cut: everything written before the last fsync of the log, and nothing after it. */
 import { rmSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
@@ -10,7 +10,7 @@ import { createPowerCut, type PowerCut } from '../power-cut.ts';
 import { inMemory } from '../scratch.ts';
 
 const dirs: string[] = [];
-/** In memory if there is such a place: what is synced is told by statements, not by the disk. */
+/** In memory if possible: which data is synced is derived from statements, not from the disk. */
 const newDir = (): string => {
   const dir = inMemory('durability');
   dirs.push(dir);
@@ -49,7 +49,7 @@ const finished = (id: number): RunRecord => ({
   ...{ commit: null, changed: 0, failed: 0, repaired: 0 },
 });
 
-test('the id of a command survives before anything is done for it, and its answer before it is given', () => {
+test('the id of a command is durable before anything is done for it, and its answer before it is sent', () => {
   const { store, cut } = begin();
   const command = { id: 'c-1', command: 'pause', args: {}, expires: '1970-01-01T00:30:00Z' } as const;
   store.commands.begin(command, { place: null, correlation: null });
@@ -58,7 +58,7 @@ test('the id of a command survives before anything is done for it, and its answe
   expect(cut().commands.find('c-1')).toMatchObject({ result: { state: 'done' } });
 });
 
-test('an id that is forgotten leaves behind what stands for it', () => {
+test('a forgotten id leaves a record that stands for it', () => {
   const { store, cut } = begin();
   const command = { id: 'c-1', command: 'pause', args: {}, expires: '1970-01-01T00:30:00Z' } as const;
   store.commands.begin(command, { place: null, correlation: null });
@@ -69,7 +69,7 @@ test('an id that is forgotten leaves behind what stands for it', () => {
   expect(commands.forgotten()).toBe(Date.parse('1970-01-01T00:30:00Z'));
 });
 
-test('the mark of a trial is durable with the intents, or when it is asked for before acting', () => {
+test('the mark of a trial is durable with the intents, or earlier if requested', () => {
   const { store, cut } = begin();
   store.commits.beginTrial('one', []);
   expect(cut().commits.get().trial).toBeNull();
@@ -80,7 +80,7 @@ test('the mark of a trial is durable with the intents, or when it is asked for b
   expect(cut().commits.get().trial).toBe('two');
 });
 
-test('a durable write that says what was there already still makes durable what came before it', () => {
+test('a durable write of an unchanged value still makes earlier writes durable', () => {
   const { store, cut } = begin();
   store.inventory.intend([row('file:/a')], []);
   store.commits.beginTrial('one', []);
@@ -91,7 +91,7 @@ test('a durable write that says what was there already still makes durable what 
   expect(cut().facts.get('unsettled')).toEqual(['file:/a']);
 });
 
-test('what is not asked for before acting costs no fsync there', () => {
+test('writes that nothing depends on cost no fsync', () => {
   const { store, power } = begin();
   store.runs.begin('schedule', 't');
   store.facts.set({ unsettled: ['file:/a'], standing: ['x'] });
@@ -100,7 +100,7 @@ test('what is not asked for before acting costs no fsync there', () => {
   expect(power.synced()).toBe(before);
 });
 
-test('a run that finds nothing new is written without an fsync; one that tells something has one', () => {
+test('a run without news is written without an fsync; a run with news has one', () => {
   const { store, power, cut } = begin();
   const before = power.synced();
   store.runs.finish(finished(store.runs.begin('schedule', 't')), [], []);
@@ -114,7 +114,7 @@ test('a run that finds nothing new is written without an fsync; one that tells s
   expect(again.outbox.count()).toBe(1);
 });
 
-test('what is reobservable at the next look is settled without an fsync, what restarts or runs is not', () => {
+test('confirming a re-observable action costs no fsync, confirming a restart or a job does', () => {
   const { store, power } = begin();
   store.inventory.intend([row('file:/a'), row('unit:b.service')], []);
   const before = power.synced();
@@ -127,13 +127,13 @@ test('what is reobservable at the next look is settled without an fsync, what re
   expect(power.synced()).toBe(before + 1);
 });
 
-test('whoever watches events hears of them when their record survives a power cut, and never of what came to nothing', () => {
+test('watchers get events once their record is durable, and never those of a transaction that failed', () => {
   const { store, cut } = begin();
   const heard: [seq: number, survives: number][] = [];
   store.outbox.watch(({ seq }) => heard.push([seq, cut().outbox.lastSeq()]));
   const id = store.runs.begin('schedule', 't');
   const event = { at: 't', type: 'change' as const, run: id, data: {} };
-  // The second action is none that can be written.
+  // The second action cannot be written.
   const unwritable = { ...action, durationMs: 1n as unknown as number };
   expect(() => store.runs.finish(finished(id), [action, unwritable], [event])).toThrow();
   store.runs.finish(finished(id), [action], [event]);
@@ -145,7 +145,7 @@ test('whoever watches events hears of them when their record survives a power cu
   ]);
 });
 
-test('the copy beside the database never knows of a run that a power cut would cost', async () => {
+test('the backup copy of the database never contains a run that a power cut would lose', async () => {
   const { store, cut } = begin();
   store.runs.finish(finished(store.runs.begin('start', 't')), [], []);
   store.inventory.intend([row('file:/a')], []);
@@ -157,8 +157,8 @@ test('the copy beside the database never knows of a run that a power cut would c
   expect(again.inventory.list().map((r) => r.id)).toEqual(['file:/a']);
 });
 
-/** Whatever is done, a power cut leaves what was there after one of the calls, and none older than the last durable one. */
-test('a power cut leaves the store as it was after some call, and no call before the last that must last', () => {
+/** After any calls, a power cut leaves the state after one of them, and none older than the last durable one. */
+test('a power cut leaves the store as it was after some call, and no call before the last durable one', () => {
   const id = fc.constantFrom<ResourceId>('file:/a', 'file:/b', 'unit:c.service');
   const hash = fc.constantFrom('h1', 'h2');
   const commit = fc.constantFrom('one', 'two');
@@ -209,7 +209,7 @@ test('a power cut leaves the store as it was after some call, and no call before
         const before = stateOf(store);
         act(store, s);
         states.push(stateOf(store));
-        // A call that changed nothing asks for nothing.
+        // A call that changed nothing needs no durability.
         if (s.lasts && stateOf(store) !== before) least = states.length - 1;
         expect(states.slice(least)).toContain(stateOf(cut()));
       }

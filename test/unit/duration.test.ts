@@ -1,4 +1,4 @@
-/** Durations: what a schema lets pass can be turned into milliseconds, and nothing else can. */
+/** Durations: every value that the schema accepts can be converted to milliseconds, and no other value can. */
 import { expect, test } from 'vitest';
 import { duration, durationMs } from '../../manifests-schema/duration.ts';
 
@@ -14,7 +14,7 @@ test.each([
   expect(durationMs(text)).toBe(ms);
 });
 
-test.each(['', '5', '5 m', '-5m', '1.5h', '5M', '1h30m', '5m\n'])('%j is none', (text) => {
+test.each(['', '5', '5 m', '-5m', '1.5h', '5M', '1h30m', '5m\n'])('%j is no duration', (text) => {
   expect(duration.safeParse(text).success).toBe(false);
   expect(() => durationMs(text)).toThrow(RangeError);
 });

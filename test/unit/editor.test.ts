@@ -1,4 +1,4 @@
-/** The schemas in an editor: the language server that VS Code, Neovim and others run completes, explains and complains. */
+/** The schemas in an editor: the language server of VS Code, Neovim and others completes, explains and reports errors. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -66,7 +66,7 @@ beforeAll(async () => {
 });
 afterAll(() => void server.kill());
 
-/** Opens a document whose first line names the schema; `|` marks the place that is asked about. */
+/** Opens a document whose first line names the schema; `|` marks the cursor. */
 function open(schema: string, body: string) {
   const head = `# yaml-language-server: $schema=${pathToFileURL(path.join(SCHEMAS, `${schema}.schema.json`))}\n`;
   const before = (head + body).split('|')[0] ?? '';
@@ -106,7 +106,7 @@ test('a key under the cursor is explained', async () => {
   expect(JSON.stringify(hover.contents)).toContain('action on the running unit after its file changed');
 });
 
-test('a mistake is underlined where it is', async () => {
+test('a mistake is underlined at its place', async () => {
   const { textDocument } = open('manifest', 'files:\n  /etc/x:\n    contnet: a\n|');
   await new Promise<void>((resolve) => {
     heard = () => {

@@ -1,4 +1,4 @@
-/** Ciphertext is decrypted or refused on every way from the repository to the host, whatever its file is called. */
+/** Ciphertext is decrypted or refused on every route from the repository to the host, whatever the name of its file. */
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -46,7 +46,7 @@ beforeAll(async () => {
   };
 });
 
-/** Names under which each kind of file is kept; those that say what it is are among them. */
+/** File names for each kind of file, including the usual ones. */
 const NAMES: [kind: string, name: string][] = [
   ['dotenv', '.env.prod'],
   ['dotenv', 'secret.env'],
@@ -78,7 +78,7 @@ const load = (repo: Repo, key = own) =>
       ),
   });
 
-/** Every byte and text that a host would be given. */
+/** All bytes and texts that a host would receive. */
 function delivered(loaded: Awaited<ReturnType<typeof load>>): string {
   const texts = (value: unknown): string[] => {
     if (value instanceof Uint8Array) return [text(value)];
@@ -91,7 +91,7 @@ function delivered(loaded: Awaited<ReturnType<typeof load>>): string {
 const service = (more: object, top: object = {}) =>
   stringify({ services: { web: { image: 'web:1', ...more } }, ...top });
 
-/** Way → the files of a repository in which `name` goes that way. */
+/** Route → the files of a repository in which `name` takes that route. */
 const WAYS: Record<string, (name: string) => Repo> = {
   'a single file that is mounted': (name) => ({
     'hosts/a/shop/compose.yaml': service({ volumes: [`./data/${name}:/x:ro`] }),
@@ -117,7 +117,7 @@ const WAYS: Record<string, (name: string) => Repo> = {
 };
 
 describe.each(Object.keys(WAYS))('%s', (way) => {
-  test.each(NAMES)('%s, called %s, is decrypted, and root’s alone', async (kind, name) => {
+  test.each(NAMES)('%s, called %s, is decrypted, and only root can read it', async (kind, name) => {
     const repo = { ...WAYS[way]?.(name), [`hosts/a/shop/data/${name}`]: sealed[kind] ?? '' };
     const loaded = await load(repo);
     expect(messages(loaded)).toEqual([]);
@@ -135,7 +135,7 @@ describe.each(Object.keys(WAYS))('%s', (way) => {
     if (plain) expect(plain.spec).toMatchObject({ secret: false, mode: 0o644 });
   });
 
-  test('what this host cannot open is refused, and the file is named', async () => {
+  test('a file that this host cannot decrypt is refused by name', async () => {
     const repo = { ...WAYS[way]?.('conf'), 'hosts/a/shop/data/conf': sealed.json ?? '' };
     const loaded = await load(repo, await generateX25519Identity());
     expect(messages(loaded).join('\n')).toMatch(
@@ -144,7 +144,7 @@ describe.each(Object.keys(WAYS))('%s', (way) => {
     expect(delivered(loaded)).not.toContain('ENC[');
   });
 
-  test('what has no recipient for age is refused, and says so', async () => {
+  test('a file without a recipient for age is refused with that reason', async () => {
     const { sops, ...rest } = parse(text(sealed.yaml ?? bytes('')));
     const pgp = stringify({ ...rest, sops: { ...sops, age: [], pgp: [{ fp: 'F00', enc: 'x' }] } });
     const loaded = await load({ ...WAYS[way]?.('conf.yaml'), 'hosts/a/shop/data/conf.yaml': pgp });
@@ -153,7 +153,7 @@ describe.each(Object.keys(WAYS))('%s', (way) => {
     );
   });
 
-  test('nobody needs a key to validate it, and it is known to be used', async () => {
+  test('validation needs no key, and the file counts as used', async () => {
     const repo = { ...WAYS[way]?.('conf'), 'hosts/a/shop/data/conf': sealed.json ?? '' };
     const loaded = await loadRepo(repo, { decrypt: standInSecrets });
     expect(messages(loaded)).toEqual([]);
@@ -162,7 +162,7 @@ describe.each(Object.keys(WAYS))('%s', (way) => {
   });
 });
 
-test('a user of a container who cannot read what was decrypted for root is warned of', async () => {
+test("a warning is given if a container's user cannot read a file that was decrypted for root", async () => {
   const mounted = async (user: object) =>
     messages(
       await load({
@@ -199,7 +199,7 @@ describe('variables', () => {
     expect(loaded.secrets).toEqual(['hosts/a/shop/.env']);
   });
 
-  test('an .env encrypted with age is, too', async () => {
+  test('an .env encrypted with age is as well', async () => {
     const lines = Object.entries(values).map(([key, value]) => `${key}=${value}\n`);
     const env = await encryptAge(bytes(lines.join('')), [recipient]);
     const loaded = await load({ 'hosts/a/shop/compose.yaml': compose, 'hosts/a/shop/.env': env });
@@ -212,14 +212,14 @@ describe('variables', () => {
     expect(offline.issues.filter((i) => i.severity === 'error')).toEqual([]);
   });
 
-  test('one that this host cannot open is the one thing that is said', async () => {
+  test('an .env that this host cannot decrypt is the only error', async () => {
     const repo = { 'hosts/a/shop/compose.yaml': compose, 'hosts/a/shop/.env': await dotenv() };
     expect(messages(await load(repo, await generateX25519Identity()))).toEqual([
       expect.stringMatching(/^hosts\/a\/shop\/\.env:1:1: hosts\/a\/shop\/\.env cannot be decrypted/),
     ]);
   });
 
-  test('without a key, only what is wrong whatever the values are is an error', async () => {
+  test('without a key, only errors that do not depend on the values are reported', async () => {
     const offline = async (text: string) =>
       messages(
         await loadRepo(
@@ -242,7 +242,7 @@ describe('variables', () => {
     expect(messages(await loadRepo(repo, { decrypt: standInSecrets }))).toEqual([]);
   });
 
-  test('label_file, and the .env of what is included', async () => {
+  test('label_file, and the .env of an included stack', async () => {
     const loaded = await load({
       'hosts/a/shop/compose.yaml': `include: [sub/compose.part.yaml]\n${service({ label_file: ['./labels'] })}`,
       'hosts/a/shop/labels': sealed.dotenv ?? '',
@@ -255,7 +255,7 @@ describe('variables', () => {
   });
 });
 
-describe('what fairlead itself reads must be plain', () => {
+describe('files that fairlead itself reads must be plain', () => {
   const { stringify: yaml } = { stringify };
   const seal = async (value: Parameters<typeof sopsDocument>[0]) =>
     yaml(await sopsDocument(value, { recipients: [recipient] }));
@@ -276,7 +276,7 @@ describe('what fairlead itself reads must be plain', () => {
     expect(loaded.issues.length).toBeGreaterThan(0);
   });
 
-  test('what is included or extended', async () => {
+  test('included and extended files', async () => {
     const part = await seal({ services: { base: { image: 'x' } } });
     for (const text of [
       'include: [part.yaml]\nservices: {web: {image: x}}\n',
@@ -287,7 +287,7 @@ describe('what fairlead itself reads must be plain', () => {
       ).toMatch(/part\.yaml is encrypted, but compose files are read without a key/);
   });
 
-  test('a file of values beside the manifests is no manifest, and its values are secrets', async () => {
+  test('a file of values beside the manifests is not a manifest, and its values are secrets', async () => {
     const loaded = await load({
       'hosts/a/config.yaml': await seal({ db: { password: VALUE }, secrets: { a: 'b' } }),
       'hosts/a/m.yaml': 'files: {/etc/x: {content: "{{ secrets.db.password }}", template: true}}\n',
@@ -297,7 +297,7 @@ describe('what fairlead itself reads must be plain', () => {
   });
 });
 
-describe('decrypt: false delivers what git has', () => {
+describe('decrypt: false delivers the content of git', () => {
   const expectKept = async (repo: Repo) => {
     const loaded = await load({ ...repo, 'hosts/a/shop/data/conf.yaml': sealed.yaml ?? '' });
     expect(messages(loaded)).toEqual([]);
@@ -344,7 +344,7 @@ describe('decrypt: false delivers what git has', () => {
     ],
   ])('at %s', async (_, repo) => expectKept(repo));
 
-  test('even where no key of this host could open it', async () => {
+  test('even if this host has no key for it', async () => {
     const loaded = await load(
       {
         'hosts/a/shop/compose.yaml': service(
@@ -358,7 +358,7 @@ describe('decrypt: false delivers what git has', () => {
     expect(messages(loaded)).toEqual([]);
   });
 
-  test('what it must look like is said', async () => {
+  test('the expected format is named', async () => {
     const top = (decrypt: unknown) => service({}, { 'x-fairlead': { decrypt } });
     expect(messages(await load({ 'hosts/a/compose.yaml': top('no') }))).toEqual([
       expect.stringMatching(/`decrypt` must have patterns of paths with `false`/),
@@ -366,7 +366,7 @@ describe('decrypt: false delivers what git has', () => {
   });
 });
 
-test('a large file is known by its ends alone, and read whole only where it is encrypted', async () => {
+test('a large file is recognized by its first and last bytes, and read completely only if it is encrypted', async () => {
   const dir = mkdtempSync(path.join(tmpdir(), 'large-'));
   const large = 'x'.repeat(1_500_000);
   const contents: Record<string, string> = {
@@ -405,7 +405,7 @@ test('a large file is known by its ends alone, and read whole only where it is e
   expect(read).not.toContain('plain');
 });
 
-test('values of an ini file lose their quotes, and go on over lines in three of them', () => {
+test('values of an ini file lose their quotes, and triple-quoted values span lines', () => {
   const lines = [...iniLines('top = 1\n; c\n[a]\nk = """x\ny"""\nq = `#1`\nz: "2"\n')];
   expect(lines.map(({ section, key, value }) => [section, key, value])).toEqual([
     ['DEFAULT', 'top', '1'],
@@ -416,7 +416,7 @@ test('values of an ini file lose their quotes, and go on over lines in three of 
   ]);
 });
 
-test('what is made to look like an encrypted file is judged in time', () => {
+test('a file that imitates an encrypted file is recognized in bounded time', () => {
   const seal = 'sops:\nENC[AES256_GCM,\n[sops]\nsops_mac\n';
   for (const filler of ['\n', ' ', 'mac', 'mac: ', '"sops"', '[sops]\n', 'a=\n'])
     for (const name of ['x', 'x.yaml', 'x.ini', '.env', 'x.json'])
@@ -432,7 +432,7 @@ test('prose and settings that quote an encrypted file are plain', () => {
   expect(encryptionOf('x.yaml', bytes('sops:\n  mac: none\n'))).toBeNull();
 });
 
-test('a binary that SOPS encrypted comes out byte for byte, and is no secret of a template', async () => {
+test('a binary that SOPS encrypted is restored byte for byte, and cannot be used as a secret in templates', async () => {
   const raw = new Uint8Array([0, 255, 254, 13, 10, 200, 0]);
   const { bytes: opened } = await decryptSops('key.p12', await sopsBinary(raw), own);
   expect([...opened]).toEqual([...raw]);

@@ -1,4 +1,4 @@
-/** The end of the daemon: in order, and within ten seconds whatever hangs or fails. */
+/** The shutdown of the daemon: in order, and within ten seconds even if a part hangs or fails. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type EndingParts, endAll } from '../../agent/daemon/ending.ts';
 import type { Log } from '../../agent/log.ts';
@@ -17,7 +17,7 @@ const clock = {
 const hangs = () => new Promise<void>(() => undefined);
 const takes = (ms: number) => () => clock.sleep(ms);
 
-/** @returns what was logged, in which order the parts ended, and after how long all had */
+/** @returns the log, the order in which the parts ended, and the time until all had */
 async function ending(parts: Pick<EndingParts, 'session' | 'others'>) {
   const said: string[] = [];
   const order: string[] = [];
@@ -44,7 +44,7 @@ async function ending(parts: Pick<EndingParts, 'session' | 'others'>) {
   return { finished: await ended, afterMs, said, order };
 }
 
-test('the session first, then the others side by side', async () => {
+test('the session ends first, then the others in parallel', async () => {
   const { finished, afterMs, said, order } = await ending({ session: takes(100), others: [takes(300), takes(200)] });
   expect([finished, said, order]).toEqual([true, [], ['session', 'left', 'other 1', 'other 0']]);
   expect(afterMs).toBe(400);
@@ -64,14 +64,14 @@ describe('within ten seconds', () => {
   });
 });
 
-test('a step that does not end is left, said, and the others still have their time', async () => {
+test('a step that hangs is abandoned and logged, and the others still have their time', async () => {
   const { finished, said, order } = await ending({ session: hangs, others: [takes(3_000)] });
   expect(finished).toBe(false);
   expect(said).toEqual(['the current step did not end in time; the next start continues it']);
   expect(order).toEqual(['left', 'other 0']);
 });
 
-test('a part that fails is said, and holds up nobody', async () => {
+test('a part that fails is logged, and does not delay the others', async () => {
   const fails = () => Promise.reject(new Error('broken'));
   const { finished, said, order } = await ending({ session: fails, others: [fails, takes(10)] });
   expect(finished).toBe(true);

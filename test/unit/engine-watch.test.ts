@@ -30,7 +30,7 @@ describe('events of the engine', () => {
   const event = (Type: string, ID: string, Attributes: Record<string, string>, Action = 'x') =>
     concerned(known, owners, { Type, Action, Actor: { ID, Attributes } });
 
-  test('of a container, by its labels, its name or its name before', () => {
+  test('of a container find their resource by its labels, its name or its previous name', () => {
     const labels = { 'com.docker.compose.project': 'shop', 'com.docker.compose.service': 'web' };
     expect(event('container', 'c1', { name: 'whatever', ...labels })).toEqual(['service:shop/web']);
     expect(event('container', 'c1', { name: 'db' })).toEqual(['service:shop/db']);
@@ -40,13 +40,13 @@ describe('events of the engine', () => {
       event('container', 'c1', { 'com.docker.compose.project': 'other', 'com.docker.compose.service': 'web' }),
     ).toEqual([]);
   });
-  test('of a network, with the services that are to be in it; of a volume', () => {
+  test('of a network also concern the services that join it; of a volume, the volume', () => {
     expect(event('network', 'n1', { name: 'shop_front', container: 'c1' })).toEqual([
       'network:shop/front',
       'service:shop/web',
     ]);
     expect(event('network', 'n1', { name: 'bridge' })).toEqual([]);
-    // Whoever comes or goes is meant, where that is known; otherwise whoever may be.
+    // The container that connects or disconnects, if it is known; otherwise every candidate.
     const left = (container: string) => event('network', 'n1', { name: 'shop_front', container }, 'disconnect');
     expect([left('w1'), left('f1'), left('unknown')]).toEqual([['service:shop/web'], [], ['service:shop/web']]);
     expect(event('volume', 'shop_data', { driver: 'local' })).toEqual(['volume:shop/data']);

@@ -1,4 +1,4 @@
-/** Exit codes of `status` and `sync`, for scripts that ask whether all is well. */
+/** Exit codes of `status` and `sync`, for scripts that check whether everything is well. */
 import { expect, test } from 'vitest';
 import { exitOfStatus, exitOfSync } from '../../agent/cli/host/exits.ts';
 import type { Problem } from '../../agent/core/types.ts';

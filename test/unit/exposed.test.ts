@@ -1,4 +1,4 @@
-/** Paths below what a container can write: root of the container is uid 0 here as well. */
+/** Paths below directories that a container can write. Root of the container is uid 0 here as well. */
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -44,7 +44,7 @@ const swap = (dir: string, target: string) => {
   fs.symlinkSync(target, at(dir));
 };
 
-/** Each thing that can be done to a file; `to` is a file below the link. */
+/** Every operation on a file; `to` is a file below the link. */
 const ACTS: [string, (to: string) => unknown][] = [
   ['write', (to) => files.write(to, bytes('x'), META)],
   [
@@ -70,7 +70,7 @@ const ACTS: [string, (to: string) => unknown][] = [
 ];
 
 describe.each(ACTS)('%s', (name, act) => {
-  test('follows no link below the tree store, to our own configuration least of all', async () => {
+  test("follows no link below the tree store, in particular none to fairlead's own configuration", async () => {
     swap(`${TREE}/conf`, '/etc/fairlead');
     const code = await codeOf(() => act(`${TREE}/conf/agent.yaml`));
     expect(code).toBe(name === 'removeTree' ? 'FileFailed' : 'UnsafePath');
@@ -93,10 +93,10 @@ describe.each(ACTS)('%s, through a link', (name, act) => {
     fs.symlinkSync('/run/parent/own.d', at('/srv/deep'));
     const own = ['/var/lib/own', '/run/parent/own.d'];
     files = createFiles({ root, own, stores: [], exposures: createExposures({ root, always: [] }) });
-    // What is our own has been looked at.
+    // The check of fairlead's own paths is over.
     files.stat('/srv/plain/x');
   });
-  test('makes nothing of our own that does not exist yet', async () => {
+  test("creates nothing among fairlead's own paths", async () => {
     expect(await codeOf(() => act('/srv/back/x'))).toBe(refused);
     await codeOf(() => act('/srv/deep/x'));
     expect([fs.existsSync(at('/var/lib/own')), fs.existsSync(at('/run/parent/own.d'))]).toEqual([false, false]);
@@ -104,7 +104,7 @@ describe.each(ACTS)('%s, through a link', (name, act) => {
   test.each([
     ['/var/lib/own', '/srv/back/x'],
     ['/run/parent/own.d', '/srv/deep/x'],
-  ])('does not reach %s, which came to be a moment ago', async (own, to) => {
+  ])('does not reach %s, which was created a moment ago', async (own, to) => {
     fs.mkdirSync(at(own), { recursive: true });
     fs.writeFileSync(at(`${own}/x`), 'mine');
     expect(await codeOf(() => act(to))).toBe(refused);
@@ -112,14 +112,14 @@ describe.each(ACTS)('%s, through a link', (name, act) => {
   });
 });
 
-test('an exposed directory is known by its identity: another way to it is no way around', async () => {
+test('an exposed directory is recognized by its identity: another path to it is refused as well', async () => {
   fs.symlinkSync('/srv/app', at('/srv/other'));
   swap('/srv/app/data', '/etc');
   expect(await codeOf(() => files.write('/srv/other/data/cron.d/x', bytes('x'), META))).toBe('UnsafePath');
   expect(fs.readdirSync(at('/etc/cron.d'))).toEqual([]);
 });
 
-test('links of root in directories that no container can write go on counting', async () => {
+test('links of root in directories that no container can write are still followed', async () => {
   fs.symlinkSync('/srv/app', at('/srv/plain/link'));
   await files.write('/srv/plain/link/data/conf/app.conf', bytes('x'), META);
   expect(fs.readFileSync(at('/srv/app/data/conf/app.conf'), 'utf8')).toBe('x');
@@ -130,7 +130,7 @@ test('a link that leads into an exposed directory and out of it again by `..` is
   expect(await codeOf(() => files.write('/srv/plain/link/cron.d/x', bytes('x'), META))).toBe('UnsafePath');
 });
 
-test('a directory that comes to be after it was exposed is exposed', async () => {
+test('a directory that is created after it was exposed is exposed', async () => {
   const exposures = createExposures({ root, always: [] });
   exposures.add(['/srv/late']);
   const late = createFiles({ root, exposures });
@@ -141,7 +141,7 @@ test('a directory that comes to be after it was exposed is exposed', async () =>
 });
 
 test.each(['/srv/app/data', '/srv/app/disk/inner'])(
-  'where a link of the host leads stays exposed: %s',
+  'the target of a link of the host stays exposed: %s',
   async (source) => {
     const file = '/var/lib/fairlead/exposed.json';
     for (const dir of ['/disk/data/conf', '/disk/inner/conf']) fs.mkdirSync(at(dir), { recursive: true });
@@ -151,7 +151,7 @@ test.each(['/srv/app/data', '/srv/app/disk/inner'])(
     const real = source === '/srv/app/data' ? '/disk/data' : '/disk/inner';
     const exposures = createExposures({ root, always: [], file });
     exposures.add([source]);
-    // What lies below it may be a link of a container from now on, and says nothing any more.
+    // From now on anything below it may be a container's link, so it proves nothing any more.
     exposures.add(['/srv/app']);
     swap(`${real}/conf`, '/etc/cron.d');
     for (const known of [exposures, createExposures({ root, always: [], file })]) {
@@ -162,7 +162,7 @@ test.each(['/srv/app/data', '/srv/app/disk/inner'])(
   },
 );
 
-test('what was ever exposed is so after a restart, too', async () => {
+test('everything that was ever exposed is exposed after a restart, too', async () => {
   const file = '/var/lib/fairlead/exposed.json';
   createExposures({ root, always: [], file }).add(['/srv/plain']);
   fs.symlinkSync('/etc/cron.d', at('/srv/plain/conf'));
@@ -181,33 +181,33 @@ test.each(['/', '/etc', '/usr', '/run', '/var/lib'])(
   },
 );
 
-describe('what a container is to mount', () => {
+describe('a bind source', () => {
   const check = (source: string) => codeOf(() => files.checkSource(source));
-  test('a file, a directory, and what is missing, are fine', async () => {
+  test('may be a file, a directory, or missing', async () => {
     fs.writeFileSync(at('/srv/plain/file'), '');
     const codes = await Promise.all(['/srv/app/data', '/srv/plain/file', '/srv/none/such', `${TREE}/conf`].map(check));
     expect(codes).toEqual(['done', 'done', 'done', 'done']);
   });
-  test('a link of root is followed where no container can write, whether a directory or a file', async () => {
+  test('may be reached through a link of root that no container can write, whether a directory or a file', async () => {
     fs.symlinkSync('/srv/plain', at('/srv/link'));
     fs.writeFileSync(at('/srv/plain/file'), '');
     fs.symlinkSync('plain/file', at('/srv/filelink'));
     expect([await check('/srv/link/x'), await check('/srv/filelink')]).toEqual(['done', 'done']);
   });
-  test('a link below what a container can write is refused, also as the last part', async () => {
+  test('is refused if it has a link below a directory that a container can write, also as the last part', async () => {
     swap('/srv/app/data', '/etc');
     swap(`${TREE}/conf`, '/etc/fairlead');
     const sources = ['/srv/app/data', '/srv/app/data/cron.d', `${TREE}/conf`, `${TREE}/conf/agent.yaml`];
     expect(await Promise.all(sources.map(check))).toEqual(['UnsafePath', 'UnsafePath', 'UnsafePath', 'UnsafePath']);
   });
-  test('whatever leads to what is our own is refused', async () => {
+  test("is refused if it leads to fairlead's own paths", async () => {
     fs.symlinkSync('/etc/fairlead', at('/srv/link'));
     fs.symlinkSync('/etc/fairlead/agent.yaml', at('/srv/file'));
     const sources = ['/srv/link', '/srv/file', '/etc/fairlead/agent.yaml', '/var/lib/fairlead/new'];
     expect(await Promise.all(sources.map(check))).toEqual(['OwnPath', 'OwnPath', 'OwnPath', 'OwnPath']);
   });
   test.skipIf(process.getuid?.() !== 0)(
-    'a link of another user is refused; directories of other users are not',
+    'is refused behind a link of another user, but not below a directory of another user',
     async () => {
       fs.mkdirSync(at('/srv/ann/pg'), { recursive: true });
       fs.chownSync(at('/srv/ann'), 1000, 1000);
@@ -219,7 +219,7 @@ describe('what a container is to mount', () => {
   );
 });
 
-describe('file systems whose server may not answer', () => {
+describe('file systems whose server may not respond', () => {
   const TABLE = [
     '22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw',
     '40 22 0:52 / /mnt/nas\\040one rw,relatime shared:9 - nfs4 nas:/one rw,vers=4.2,hard',
@@ -227,10 +227,10 @@ describe('file systems whose server may not answer', () => {
     '42 22 0:54 / /mnt/cloud rw,relatime - fuse.sshfs me@cloud:/ rw',
   ].join('\n');
 
-  test('are known by their type', () => {
+  test('are recognized by their type', () => {
     expect(remoteMounts(TABLE)).toEqual(['/mnt/nas one', '/mnt/cloud']);
   });
-  test('are not looked at for their identity', () => {
+  test('are not asked for the identity of a directory', () => {
     const looked: string[] = [];
     const isRemote = (file: string) => {
       looked.push(file);
@@ -246,7 +246,7 @@ describe('file systems whose server may not answer', () => {
     expect(has('', '/srv/plain')).toBe(true);
     expect(looked).toEqual(['/srv/plain', '/srv/app']);
   });
-  test('end the walk to what a container is to mount', () => {
+  test('end the walk to a bind source', () => {
     fs.symlinkSync('/etc/fairlead', at('/srv/nas'));
     const forbidden = ownIds(root, OWN);
     const walk = (isRemote?: (file: string) => boolean) =>

@@ -1,4 +1,4 @@
-/** What the command line says of a failure, and which exit code it has. */
+/** How the command line prints a failure, and its exit code. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { failure } from '../../agent/cli/failure.ts';
@@ -19,11 +19,11 @@ function said(act: () => void): { code: number; text: string } {
 test.each([
   ['read', () => void readFileSync('/nowhere/x'), 'cannot open /nowhere/x: there is no such file'],
   ['written', () => writeFileSync('/proc/x', ''), 'cannot open /proc/x: there is no such file'],
-])('a file that cannot be %s is told in a line, without a stack', (_what, act, line) => {
+])('a file that cannot be %s is reported in one line, without a stack', (_what, act, line) => {
   expect(said(act)).toEqual({ code: 1, text: `fairlead: ${line}\n` });
 });
 
-test('whoever may not do it is told who may', () => {
+test('a command without permission prints who may run it', () => {
   const denied = Object.assign(new Error('EACCES'), { code: 'EACCES', syscall: 'open', path: '/etc/x' });
   const throwing = () => {
     throw denied;
@@ -31,7 +31,7 @@ test('whoever may not do it is told who may', () => {
   expect(said(throwing).text).toMatch(/^fairlead: cannot open \/etc\/x: permission denied; run it as root/);
 });
 
-test('a bug keeps its stack', () => {
+test('a bug is printed with its stack', () => {
   const buggy = () => {
     throw new TypeError('x is not a function');
   };

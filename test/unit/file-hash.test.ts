@@ -1,4 +1,4 @@
-/** What is read again of files, and what is remembered: real files, a clock that is set. */
+/** Which files are read again, and which hashes are remembered: real files, and a clock that is set. */
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -37,14 +37,14 @@ beforeEach(() => {
 });
 afterEach(() => fs.rmSync(root, { recursive: true }));
 
-test('what stat finds unchanged is not read again, and is the very same answer', () => {
+test('a file whose stat is unchanged is not read again, and the result is the same object', () => {
   put('one');
   const first = seen();
   expect(seen()).toBe(first);
   expect(read).toEqual(['/a']);
 });
 
-test('another content, mode or file of the same name is another answer', () => {
+test('another content, mode or file of the same name is another result', () => {
   put('one');
   const first = sha256();
   put('two');
@@ -58,7 +58,7 @@ test('another content, mode or file of the same name is another answer', () => {
   expect(sha256()).not.toBe(second);
 });
 
-test('a file that was changed just now is read each time, and so is all once an hour or after a clock was set back', () => {
+test('a file that was changed just now is read each time, and every file once an hour or after a clock was set back', () => {
   put('one');
   now = Date.now();
   seen();
@@ -77,11 +77,11 @@ test('a file that was changed just now is read each time, and so is all once an 
   expect(read).toHaveLength(5);
 });
 
-test('a file that cannot be read has no hash, whatever it was known by', () => {
+test('an unreadable file has no hash, even if it had one before', () => {
   put('one');
   seen();
   now += HOUR;
-  // Gone between the look and the reading.
+  // Deleted between stat and read.
   const answer = hashes
     .look(['/a'], () => {
       fs.rmSync(`${root}/a`);
@@ -93,7 +93,7 @@ test('a file that cannot be read has no hash, whatever it was known by', () => {
   expect(answer).not.toHaveProperty('sha256');
 });
 
-describe('what was written by this process', () => {
+describe('a file that this process wrote', () => {
   const META = { mode: 0o644, uid: -1, gid: -1 };
   const DIGEST = 'f'.repeat(64);
   const own = (trustOwn = true) => hashes.look(['/a'], () => true, trustOwn).get('/a');
@@ -102,12 +102,12 @@ describe('what was written by this process', () => {
     hashes.wrote('/a', { ...stat, sha256: DIGEST });
   });
 
-  test('is not read at the look that follows, and is at every later one', () => {
+  test('is not read at the next observation, and is at every later one', () => {
     expect(own()).toMatchObject({ type: 'file', size: 3, mode: 0o644, sha256: DIGEST });
     expect(own()).not.toMatchObject({ sha256: DIGEST });
   });
 
-  test('is read by a look that shall know for sure', () => {
+  test('is read by an observation that has to be certain', () => {
     expect(own(false)).not.toMatchObject({ sha256: DIGEST });
     expect(own()).not.toMatchObject({ sha256: DIGEST });
   });
@@ -121,7 +121,7 @@ describe('what was written by this process', () => {
         fs.renameSync(`${root}/b`, `${root}/a`);
       },
     ],
-  ])('is read where it was %s meanwhile', (_how, act) => {
+  ])('is read if it was %s meanwhile', (_how, act) => {
     const before = fs.statSync(`${root}/a`).mtimeMs;
     do act();
     while (fs.statSync(`${root}/a`).mtimeMs === before);

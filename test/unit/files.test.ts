@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 afterEach(() => fs.rmSync(root, { recursive: true }));
 
-test('a write makes the parents, sets the mode, replaces the inode and leaves no temporary file', async () => {
+test('a write creates the parents, sets the mode, replaces the inode and leaves no temporary file', async () => {
   await files.write('/etc/app/a.conf', bytes('one'), meta);
   const before = fs.statSync(`${root}/etc/app/a.conf`).ino;
   await files.write('/etc/app/a.conf', bytes('two'), meta);
@@ -28,7 +28,7 @@ test('a write makes the parents, sets the mode, replaces the inode and leaves no
   expect(fs.readdirSync(`${root}/etc/app`)).toEqual(['a.conf']);
 });
 
-test('the parents that it makes are open to all, whatever the umask of the agent', async () => {
+test('the parents that a write creates are open to all, whatever the umask of the agent', async () => {
   const before = process.umask(0o077);
   try {
     await files.write('/srv/new/deep/a.conf', bytes('one'), meta);
@@ -39,14 +39,14 @@ test('the parents that it makes are open to all, whatever the umask of the agent
   expect(modes).toEqual([0o755, 0o755, 0o755]);
 });
 
-test('the parents that it makes are no more open than what they lie in', async () => {
+test('the parents that a write creates are no more open than the directory that contains them', async () => {
   fs.mkdirSync(path.join(root, 'own'), { mode: 0o700 });
   await files.write('/own/new/deep/a.conf', bytes('one'), meta);
   const modes = ['own/new', 'own/new/deep'].map((at) => fs.statSync(path.join(root, at)).mode & 0o777);
   expect(modes).toEqual([0o700, 0o700]);
 });
 
-test('what a process that was cut off left behind is cleared by the next one, once', async () => {
+test('temporary files of an interrupted process are removed by the next one, once', async () => {
   await files.write('/a', bytes('one'), meta);
   fs.writeFileSync(`${root}/.fairlead-a.0123456789ab`, 'half');
   fs.writeFileSync(`${root}/.fairlead-notes`, "somebody's");
@@ -54,7 +54,7 @@ test('what a process that was cut off left behind is cleared by the next one, on
   expect(fs.readdirSync(root).sort()).toEqual(['.fairlead-notes', 'a']);
 });
 
-test('a link in the place of the file is replaced, never written through', async () => {
+test('a symbolic link in the place of the file is replaced, never written through', async () => {
   fs.writeFileSync(`${root}/victim`, 'precious');
   fs.symlinkSync('victim', `${root}/a`);
   await files.write('/a', bytes('new'), meta);
@@ -62,15 +62,15 @@ test('a link in the place of the file is replaced, never written through', async
   expect(fs.lstatSync(`${root}/a`).isFile()).toBe(true);
 });
 
-test('a link of root leads on, below the root', async () => {
+test('a link of root is followed, below the root', async () => {
   fs.mkdirSync(`${root}/real`);
   fs.symlinkSync('/real', `${root}/alias`);
   await files.write('/alias/a', bytes('x'), meta);
   expect(fs.readFileSync(`${root}/real/a`, 'utf8')).toBe('x');
 });
 
-// Only root can give a link away.
-test.skipIf(process.getuid?.() !== 0)('a link of somebody else is not followed', async () => {
+// Only root can change the owner of a link.
+test.skipIf(process.getuid?.() !== 0)('a link of another user is not followed', async () => {
   fs.mkdirSync(`${root}/real`);
   fs.symlinkSync('/real', `${root}/theirs`);
   fs.lchownSync(`${root}/theirs`, 1000, 1000);
@@ -78,20 +78,20 @@ test.skipIf(process.getuid?.() !== 0)('a link of somebody else is not followed',
   expect(fs.readdirSync(`${root}/real`)).toEqual([]);
 });
 
-test('links that go round in a circle end in an error', async () => {
+test('a cycle of links ends in an error', async () => {
   fs.symlinkSync('b', `${root}/a`);
   fs.symlinkSync('a', `${root}/b`);
   await expect(files.write('/a/x', bytes('x'), meta)).rejects.toThrow(AgentError);
 });
 
-describe('many at once', () => {
+describe('many writes at once', () => {
   const entriesOf = (names: readonly string[], word: string) =>
     names.map((name) => ({ file: name, content: bytes(`${name} ${word}`), options: meta }));
   const names = Array.from({ length: 100 }, (_, i) => `/d${i % 7}/f${i}`);
   const contents = () => names.map((name) => fs.readFileSync(root + name, 'utf8'));
   const left = () => fs.readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((n) => /\.fairlead-/.test(n));
 
-  /** As if the machine had so much that is yet to be written, on a kernel whose syncfs(2) reports errors. */
+  /** Simulates a machine with this much dirty data, on a kernel whose syncfs(2) reports errors. */
   const withDirty = (megabytes: number) => {
     const read = fs.readFileSync;
     vi.spyOn(os, 'release').mockReturnValue('6.1.0');
@@ -110,7 +110,7 @@ describe('many at once', () => {
     return { calls, exec: telling };
   };
 
-  test('are synced once for all, before any of them takes its place', async () => {
+  test('are synced together before any file is renamed to its place', async () => {
     withDirty(0);
     const { calls, exec: telling } = syncs();
     expect((await createFiles({ root, exec: telling }).writeAll(entriesOf(names, 'one'))).failed).toEqual(new Map());
@@ -119,7 +119,7 @@ describe('many at once', () => {
     expect(left()).toEqual([]);
   });
 
-  test('replace what was there only after the sync', async () => {
+  test('replace existing files only after the sync', async () => {
     withDirty(0);
     await createFiles({ root, exec }).writeAll(entriesOf(names, 'one'));
     const before: string[][] = [];
@@ -132,7 +132,7 @@ describe('many at once', () => {
     expect(contents()).toEqual(names.map((name) => `${name} two`));
   });
 
-  test('are synced one by one if much else waits to be written', async () => {
+  test('are synced one by one if the machine has much other dirty data', async () => {
     withDirty(100_000);
     const { calls, exec: telling } = syncs();
     expect((await createFiles({ root, exec: telling }).writeAll(entriesOf(names, 'one'))).failed).toEqual(new Map());
@@ -141,8 +141,8 @@ describe('many at once', () => {
     expect(left()).toEqual([]);
   });
 
-  test.skipIf(process.getuid?.() !== 0)('nobody else may read it, or run it as somebody, on the way', async () => {
-    // What is made in these has their group.
+  test.skipIf(process.getuid?.() !== 0)('are never readable or executable for others meanwhile', async () => {
+    // Files that are created in these directories have their group.
     for (const dir of new Set(names.map((name) => root + path.dirname(name)))) {
       fs.mkdirSync(dir);
       fs.chownSync(dir, 0, 50);
@@ -170,7 +170,7 @@ describe('many at once', () => {
     }
   });
 
-  test('where one cannot be written, the others are, and it is named', async () => {
+  test('continue if one file cannot be written, and report that file', async () => {
     fs.mkdirSync(`${root}/d0/f0/x`, { recursive: true });
     fs.writeFileSync(`${root}/d3`, 'a file');
     const { failed } = await createFiles({ root, exec }).writeAll(entriesOf(names, 'one'));
@@ -180,7 +180,7 @@ describe('many at once', () => {
     expect(left()).toEqual([]);
   });
 
-  test('are written without sync(1), too', async () => {
+  test('also work without sync(1)', async () => {
     const none: Exec = async () => ({ code: 127, stdout: '', stderr: '' });
     expect((await createFiles({ root, exec: none }).writeAll(entriesOf(names, 'one'))).failed).toEqual(new Map());
     expect(contents()).toEqual(names.map((name) => `${name} one`));
@@ -188,14 +188,14 @@ describe('many at once', () => {
   });
 });
 
-test('directories made side by side have their modes, and one that is there already is an error that names it', async () => {
+test('directories created together have their modes, and an existing one is an error that names it', async () => {
   const names = Array.from({ length: 12 }, (_, i) => `/srv/d${i}`);
   await Promise.all(names.map((name) => files.mkdir(name, { ...meta, mode: 0o1750 })));
   for (const name of names) expect(files.stat(name)).toMatchObject({ type: 'directory', mode: 0o1750 });
   await expect(files.mkdir('/srv/d3', meta)).rejects.toThrow(/cannot make \/srv\/d3/);
 });
 
-test('removing: files and empty directories go, full ones stay, nothing is no error', async () => {
+test('removing: files and empty directories are removed, full ones stay, a missing one is no error', async () => {
   await files.write('/d/a', bytes('x'), meta);
   expect(files.remove('/d')).toBe(false);
   expect(files.remove('/d/a')).toBe(true);
@@ -204,7 +204,7 @@ test('removing: files and empty directories go, full ones stay, nothing is no er
   expect(fs.readdirSync(root)).toEqual([]);
 });
 
-test('removing many: in their order, each with its own answer', async () => {
+test('removing many: in their order, each with its own result', async () => {
   const names = Array.from({ length: 150 }, (_, i) => `/d/e${i % 3}/f${i}`);
   for (const name of names) await files.write(name, bytes('x'), meta);
   fs.writeFileSync(`${root}/d/e2/foreign`, 'precious');
@@ -217,7 +217,7 @@ test('removing many: in their order, each with its own answer', async () => {
   expect(fs.readdirSync(root, { recursive: true, encoding: 'utf8' }).sort()).toEqual(['d', 'd/e2', 'd/e2/foreign']);
 });
 
-test('what is not there is undefined, and a failure says what, where and what to do', async () => {
+test('a missing file is undefined, and a failure names the operation, the path and the remedy', async () => {
   expect(files.stat('/none/at/all')).toBeUndefined();
   fs.writeFileSync(`${root}/f`, '');
   await expect(files.write('/f/x', bytes('x'), meta)).rejects.toThrow(

@@ -12,7 +12,7 @@ const IDS = [
 ];
 const matches = (text: string) => findId(text, IDS).matches;
 
-test('a part of an id finds the one it fits: the last name, a path, a name without its ending', () => {
+test('a part of an id finds the id that it matches: the last name, a path, a name without its extension', () => {
   expect(matches('motd')).toEqual(['file:/etc/motd']);
   expect(matches('/etc/motd')).toEqual(['file:/etc/motd']);
   expect(matches('web')).toEqual(['service:shop/web']);
@@ -22,20 +22,20 @@ test('a part of an id finds the one it fits: the last name, a path, a name witho
   expect(matches('MOTD')).toEqual(['file:/etc/motd']);
 });
 
-test('what fits several finds them all; a whole id finds itself alone', () => {
+test('a part that matches several ids finds them all; a whole id finds only itself', () => {
   expect(matches('app.conf')).toEqual(['file:/etc/app/app.conf', 'file:/etc/web/app.conf']);
   expect(matches('shop/')).toEqual(['service:shop/web', 'service:shop/web-admin']);
   expect(matches('service:shop/web')).toEqual(['service:shop/web']);
 });
 
-test('what fits none offers the nearest, and nothing where nothing is near', () => {
+test('a part that matches none suggests the nearest ids, or nothing if none is near', () => {
   expect(findId('file:/etc/mtod', IDS)).toEqual({ matches: [], near: ['file:/etc/motd'] });
   expect(findId('apq.conf', IDS).near).toEqual(['file:/etc/app/app.conf', 'file:/etc/web/app.conf']);
   expect(findId('', IDS)).toEqual({ matches: [], near: [] });
   expect(findId('zzzzzzzzzz', IDS).near).toEqual([]);
 });
 
-test('every id finds itself, and what is found is always among the ids', () => {
+test('every id finds itself, and every result is one of the ids', () => {
   const locator = fc.string({ unit: fc.constantFrom(...'ab/.-_A'), minLength: 1, maxLength: 12 });
   const ids = fc.uniqueArray(
     fc.tuple(fc.constantFrom('file', 'unit'), locator).map((t) => t.join(':')),

@@ -1,4 +1,6 @@
-/** What a look at hinted resources tells the hints: what drifted and was put right, and nothing that merely is unwell. */
+/**
+ * What an observation of hinted resources reports to the hints: what drifted and was repaired, and nothing that is merely unwell.
+ */
 import { expect, test } from 'vitest';
 import type { ActionRecord, ResourceId, ResourceStatus } from '../../agent/core/types.ts';
 import { findingsOf } from '../../agent/engine/drift/drift.ts';
@@ -12,21 +14,21 @@ function looked(health: ResourceStatus['health'], actions: readonly Partial<Acti
   return findingsOf({ outcome, part: { hinted: new Set([WEB]), recorded: false, news: false } }).get(WEB);
 }
 
-test('what is hinted and unwell, without anything to put right, is no drift: its engine starts it again', () => {
+test('a hinted resource that is unwell but needs no repair is no drift: the Docker engine restarts it', () => {
   expect(looked('degraded')).toEqual({ outcome: 'still', waiting: false });
 });
 
-test('what had drifted and is well by now was repaired', () => {
+test('a resource that drifted and is well now was repaired', () => {
   expect(looked('healthy', [{ drift: true, result: 'done' }])?.outcome).toBe('repaired');
 });
 
 test.each([
   ['whose repair failed', 'healthy', 'failed'],
   ['that is unwell for all its repair', 'degraded', 'done'],
-] as const)('what had drifted, and %s, is failing', (_what, health, result) => {
+] as const)('a resource that drifted and %s is failing', (_what, health, result) => {
   expect(looked(health, [{ drift: true, result }])?.outcome).toBe('failing');
 });
 
-test('an action of a new commit is no finding', () => {
+test('an action of a new commit is not reported', () => {
   expect(looked('degraded', [{ drift: false, result: 'failed' }])?.outcome).toBe('still');
 });

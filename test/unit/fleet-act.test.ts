@@ -1,4 +1,4 @@
-/** One command to many hosts: a few at a time, each told as it ends, and a summary whatever happens in the middle of it. */
+/** One command to many hosts: a few at a time, each reported when it ends, and a summary even after an interruption. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type ActOptions, act } from '../../agent/fleet/act/act.ts';
@@ -8,7 +8,7 @@ import { createFakeClock } from '../fakes/clock.ts';
 import '../property.ts';
 
 type Answer = Record<string, unknown>;
-/** What a host says to a command; nothing where it is silent. */
+/** A host's answer to a command; absent if it is silent. */
 type Host = (command: Answer) => readonly Answer[];
 
 const plain = { command: 'sync', reason: '', message: '', status: null, plan: null, pause: null, pin: null };
@@ -70,7 +70,7 @@ function fleet(hosts: Record<string, Host>, more: Partial<ActOptions> = {}) {
 }
 
 describe('hosts of a fleet', () => {
-  test('are told one command each, under one id, which expires', async () => {
+  test('get one command each, under one id, which expires', async () => {
     const { run, sent } = fleet({ a: well, b: well }, { args: { force: true } });
     await run();
     expect(sent.map(({ topic }) => topic)).toEqual(['p/f/hosts/a/commands', 'p/f/hosts/b/commands']);
@@ -80,24 +80,24 @@ describe('hosts of a fleet', () => {
     });
   });
 
-  test('have an outcome each, whatever they say', async () => {
+  test('have exactly one outcome each, whatever they answer', async () => {
     const { outcomes } = fleet({ a: well, b: unwell, c: refuses, d: silent, e: stuck });
     expect(await outcomes()).toEqual({ a: 'done', b: 'unwell', c: 'refused', d: 'silent', e: 'late' });
   });
 
-  test('that went back are well while they are held', async () => {
+  test('that rolled back are well although they are held', async () => {
     const back: Host = () => [{ state: 'done', command: 'rollback', status: status('held') }];
     expect(await fleet({ a: back }, { command: 'rollback' }).outcomes()).toEqual({ a: 'done' });
   });
 
-  test('are asked no more than so many at a time', async () => {
+  test('are commanded at most as many at a time as requested', async () => {
     const hosts = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`h-${i}`, well]));
     const { outcomes, most } = fleet(hosts, { maxParallel: 4 });
     expect(Object.values(await outcomes())).toEqual(Array.from({ length: 30 }, () => 'done'));
     expect(most()).toBe(4);
   });
 
-  test('are asked no more after so many failures', async () => {
+  test('are not commanded any more after the maximum number of failures', async () => {
     const { outcomes, sent } = fleet(
       { a: unwell, b: well, c: silent, d: well, e: well },
       { maxParallel: 1, stopAfter: 2 },
@@ -106,7 +106,7 @@ describe('hosts of a fleet', () => {
     expect(sent).toHaveLength(3);
   });
 
-  test('that the broker does not pass commands to are named', async () => {
+  test('that the broker refuses commands for are named', async () => {
     const made = fleet({ a: well }, { hosts: ['a', 'nobody'] });
     const { outcomes } = await made.run();
     expect(outcomes[1]).toMatchObject({ host: 'nobody', outcome: 'unheard', reason: 'PublishRefused' });
@@ -128,19 +128,19 @@ describe('hosts of a fleet', () => {
     return made;
   };
 
-  test('are told apart when somebody leaves: those that are done, asked and not asked', async () => {
+  test('are sorted at an interruption: done, commanded and not commanded', async () => {
     const { outcomes, lost } = await whileAsked(({ stopper }) => stopper.abort()).run();
     expect(outcomes.map(({ outcome }) => outcome)).toEqual(['done', 'open', 'not-asked']);
     expect(lost).toBeNull();
   });
 
-  test('are told apart as well when the broker is lost', async () => {
+  test('are sorted in the same way when the broker is lost', async () => {
     const { outcomes, lost } = await whileAsked(({ lose }) => lose()).run();
     expect(outcomes.map(({ outcome }) => outcome)).toEqual(['done', 'open', 'not-asked']);
     expect(lost).toBe('it closed the connection');
   });
 
-  test('are believed for themselves, under this id, and in a form that can be read', async () => {
+  test('are believed only about themselves, under this id, and in a valid format', async () => {
     const made = fleet({
       a: (command) => {
         const topic = `p/f/replies/${command.id}`;
@@ -160,7 +160,7 @@ describe('hosts of a fleet', () => {
     expect(await made.outcomes()).toEqual({ a: 'silent' });
   });
 
-  test('cannot steer the terminal of who asked', async () => {
+  test("cannot send control sequences to the operator's terminal", async () => {
     const made = fleet({ a: () => [{ state: 'failed', reason: 'X', message: 'a\u001b[2Jb' }] });
     await made.run();
     expect(made.told[0]?.message).toBe('a·[2Jb');

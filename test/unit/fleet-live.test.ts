@@ -1,4 +1,4 @@
-/** A fleet that is followed: rows and events as its hosts say them, over MQTT 5 and 3.1.1. */
+/** Following a fleet: rows and events as the hosts publish them, over MQTT 5 and 3.1.1. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { sliceOf } from '../../agent/core/reporting/fleet-index.ts';
 import { openLink, randomWord, sha256 } from '../../agent/fleet/client.ts';
@@ -36,7 +36,7 @@ async function follow(more: Partial<FollowOptions> = {}): Promise<FleetFeed> {
 }
 const status = (host: string, more: object = {}) => JSON.stringify({ ...statusOf(host, 'f'), ...more });
 const indexOf = (host: string) => `p/f/index/${sliceOf(host, sha256)}/${host}`;
-/** As a host says it: where it stands goes first. */
+/** Publishes like a host: presence first. */
 const topics = (host: string): [string, string][] => [
   [indexOf(host), host],
   [`p/f/hosts/${host}/presence`, 'online'],
@@ -48,7 +48,7 @@ async function report(host: string): Promise<void> {
 }
 
 test.each([true, false])(
-  'rows follow what hosts say, those that join and those that are forgotten (5: %s)',
+  'rows follow the reports of hosts, of those that join and those that are forgotten (5: %s)',
   async (is5) => {
     broker.isOld = !is5;
     for (const host of ['a', 'b']) stood(host);
@@ -67,7 +67,7 @@ test.each([true, false])(
   },
 );
 
-test('a host that said all before it stood in the index is read when it does', async () => {
+test('a host that reported before it was in the index is read once it is', async () => {
   for (const [topic, payload] of topics('late').slice(1)) broker.retained.set(topic, payload);
   const { rows } = await follow();
   expect(rows.size).toBe(0);
@@ -75,7 +75,7 @@ test('a host that said all before it stood in the index is read when it does', a
   await expect.poll(() => rows.get('late')).toMatchObject({ presence: 'online', sync: 'synced' });
 });
 
-test('what changes nothing is not told', async () => {
+test('a report without a change is not passed on', async () => {
   stood('a');
   const { rows } = await follow();
   await speaker.retain('p/f/hosts/a/status', status('a'));
@@ -84,7 +84,7 @@ test('what changes nothing is not told', async () => {
   expect(told.map(([host, row]) => [host, row?.presence])).toEqual([['a', 'offline']]);
 });
 
-test('events come as they are said, each by its own host alone, and of the list alone', async () => {
+test('events arrive in order, each only from its own host and only for listed hosts', async () => {
   const ids: string[] = [];
   for (const host of ['a', 'b']) stood(host);
   await follow({ hosts: ['a'], onEvent: ({ id }) => ids.push(id) });
@@ -107,7 +107,7 @@ test('events come as they are said, each by its own host alone, and of the list 
   await expect.poll(() => ids).toEqual(['own']);
 });
 
-test('the end of the connection is told once', async () => {
+test('the end of the connection is reported once', async () => {
   stood('a');
   const onEnd = vi.fn();
   await follow({ onEnd });

@@ -1,4 +1,4 @@
-/** The repository seen whole: validate, render, affected. */
+/** The repository as a whole: validate, render, affected. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -43,7 +43,7 @@ const validate = async (files: Record<string, string>) => {
 };
 
 describe('validate', () => {
-  test('tells every error of every host, those of a role once', async () => {
+  test('reports every error of every host, and errors of a role once', async () => {
     expect(
       await validate({
         'roles/r/x.yaml': 'files:\n  /etc/x: {contnet: x}\n',
@@ -57,7 +57,7 @@ describe('validate', () => {
     ]);
   });
 
-  test('finds hosts by the globs of fleet.yaml, and wants names that are unique', async () => {
+  test('finds hosts by the globs of fleet.yaml, and requires unique names', async () => {
     const files = {
       'fleet.yaml': 'hosts: ["sites/*/*", "lab/**/h*"]\n',
       'sites/berlin/one/x.yaml': '',
@@ -115,7 +115,7 @@ describe('validate', () => {
     );
   });
 
-  test('in parts it comes to the same', async () => {
+  test('yields the same result in parts', async () => {
     const files: Record<string, string> = { 'roles/r/x.yaml': 'files: {/etc/x: {mode: 1}}\n' };
     for (let i = 0; i < 7; i++) files[`hosts/h${i}/host.yaml`] = `roles: [r]\nmode: ${i}\n`;
     const fleet = await openFleet(treeOf(files));
@@ -133,7 +133,7 @@ describe('validate', () => {
   });
 });
 
-test('a directory and its commit are the same fleet; a link out of it is an error', async () => {
+test('a directory and its commit are the same fleet; a link that leaves it is an error', async () => {
   const dir = directory({
     'hosts/a/x.yaml': 'files: {/etc/x: {source: files/x}}\n',
     'hosts/a/files/x': 'bytes\n',
@@ -158,7 +158,7 @@ test('a directory and its commit are the same fleet; a link out of it is an erro
   await expect(openTree(path.join(dir, 'none'))).rejects.toThrow(/cannot read/);
 });
 
-test('a union is the two maps together, its first above its second', () => {
+test('a union is both maps together, and the first one wins', () => {
   const pairs = fc.array(fc.tuple(fc.stringMatching(/^[a-f]$/), fc.integer()));
   fc.assert(
     fc.property(pairs, pairs, (a, b) => {
@@ -176,7 +176,7 @@ test('a union is the two maps together, its first above its second', () => {
   );
 });
 
-test('validate tells of an encrypted file that is not for the host, on whatever way it goes there', async () => {
+test('validate reports an encrypted file that is not encrypted to the host, on every route to the host', async () => {
   const [own, other] = await Promise.all(
     [generateX25519Identity(), generateX25519Identity()].map(async (key) => identityToRecipient(await key)),
   );
@@ -237,7 +237,7 @@ describe('affected', () => {
       ([fleet, ...layers]): Record<string, string> =>
         Object.assign(fleet === undefined ? {} : { 'fleet.yaml': fleet }, ...(layers as object[])),
     );
-  /** Some of the one, some of the other: most pairs of commits have much in common. */
+  /** Takes some files of each: most pairs of commits have much in common. */
   const pair = fc
     .tuple(repo, repo, fc.array(fc.nat({ max: 9 }), { minLength: 24, maxLength: 24 }))
     .map(([a, b, keep]) => {
@@ -271,11 +271,11 @@ describe('affected', () => {
       }),
       { numRuns: 150 },
     );
-    // The property says little where everything, or nothing, changes.
+    // The property proves little if everything, or nothing, changes.
     expect(Math.min(changes, same)).toBeGreaterThan(30);
   });
 
-  test('a comment reaches nobody, a role those who have it, fleet.yaml all, a secret those who use it', async () => {
+  test('a comment affects no host, a role its hosts, fleet.yaml all, a secret the hosts that use it', async () => {
     const base = {
       'roles/r/x.yaml': 'files: {/etc/x: {content: "{{ secrets.s }}", template: true}}\n',
       'roles/r/s.sops.yaml': stringify(await sopsDocument({ s: 'one' }, { recipients: [] })).replace(

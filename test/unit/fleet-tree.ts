@@ -1,4 +1,4 @@
-/** A fleet repository in memory, as the objects that git would make of it. */
+/** A fleet repository in memory, as the objects that git would create for it. */
 import { idOf, MissingObject, type ObjectType } from '../../agent/git/pack/objects.ts';
 import type { FleetTree } from '../../agent/repo/tree.ts';
 

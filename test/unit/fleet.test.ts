@@ -37,27 +37,27 @@ const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 const indexOf = (host: string) => `p/f/index/${sliceOf(host, sha256)}/${host}`;
 const join = (host: string) => say(indexOf(host), host);
 const say = (topic: string, payload: string) => void broker.retained.set(topic, payload);
-/** A host that has said all that it has to say. */
+/** A host that has published all of its topics. */
 function report(host: string): void {
   join(host);
   say(`p/f/hosts/${host}/presence`, 'online');
   say(`p/f/hosts/${host}/status`, JSON.stringify(status(host)));
 }
 
-test('a fleet is read from what is retained; a status of another version is said to be one', async () => {
+test('a fleet is read from retained messages; a status of another version is marked as such', async () => {
   for (const host of ['a', 'b']) join(host);
   say('p/f/hosts/a/status', JSON.stringify(status('a')));
   say('p/f/hosts/a/presence', 'online');
   say('p/f/hosts/b/status', '{"schema":2}');
   say('p/f/hosts/b/presence', 'offline');
-  // Those that need somebody come first.
+  // Hosts that need attention come first.
   expect(await read()).toMatchObject([
     { host: 'b', presence: 'offline', sync: 'unknown', reason: 'UnreadableStatus' },
     { host: 'a', presence: 'online', sync: 'synced', health: 'healthy' },
   ]);
 });
 
-test('a host of which the broker gives nothing, or half, has a row that says so', async () => {
+test('a host without messages, or with some missing, has a row that says so', async () => {
   for (const host of ['a', 'b', 'c']) join(host);
   say('p/f/hosts/a/presence', 'online');
   say('p/f/hosts/b/status', JSON.stringify(status('b')));
@@ -68,7 +68,7 @@ test('a host of which the broker gives nothing, or half, has a row that says so'
   ]);
 });
 
-test('a name counts in its own slice alone, and a host of no index has no row', async () => {
+test('a host name counts only in its own slice, and a host that is in no index has no row', async () => {
   say(indexOf('a'), 'a');
   say(`p/f/index/${sliceOf('a', sha256)}/b`, 'b');
   say(`p/f/index/${sliceOf('c', sha256)}/c`, 'another');
@@ -76,7 +76,7 @@ test('a name counts in its own slice alone, and a host of no index has no row', 
   expect((await read()).map(({ host }) => host)).toEqual(['a']);
 });
 
-test('names of a list are asked for, and nobody else', async () => {
+test('with a list of names, only those hosts are read', async () => {
   for (const host of ['a', 'b']) join(host);
   say('p/f/hosts/b/presence', 'online');
   say('p/f/hosts/b/status', JSON.stringify(status('b')));
@@ -89,7 +89,7 @@ test('names of a list are asked for, and nobody else', async () => {
   });
 });
 
-test.each(['refused', 'kept back'])('where marks are %s, the fleet is read all the same', async (what) => {
+test.each(['refused', 'kept back'])('if marks are %s, the fleet is read completely', async (what) => {
   const isMark = (topic: string) => topic.startsWith('p/f/replies/');
   if (what === 'refused') broker.refuses = isMark;
   else broker.keepsBack = isMark;
@@ -100,7 +100,7 @@ test.each(['refused', 'kept back'])('where marks are %s, the fleet is read all t
   ]);
 });
 
-test('a broker that gives nothing to a wildcard is told from a fleet of nobody', async () => {
+test('a broker that delivers nothing to a wildcard is distinguished from an empty fleet', async () => {
   expect(await read()).toEqual([]);
   report('a');
   broker.givesToWildcards = false;
@@ -112,7 +112,7 @@ test('a broker that gives nothing to a wildcard is told from a fleet of nobody',
   expect([...broker.retained.keys()].filter((topic) => topic.includes('replies'))).toEqual([]);
 });
 
-test('a broker that sends what is retained later than it answers is found out, and waited for', async () => {
+test('a broker that sends retained messages after its acknowledgement is detected, and waited for', async () => {
   broker.lateMs = 20;
   for (let i = 0; i < 200; i++) report(`h${i}`);
   const rows = await read();
@@ -120,7 +120,7 @@ test('a broker that sends what is retained later than it answers is found out, a
   expect(rows.filter((row) => !isWell(row))).toEqual([]);
 });
 
-test.each([1_000, 380, 200])('1,000 hosts are read whole by way of a queue of %i messages', async (queue) => {
+test.each([1_000, 380, 200])('1,000 hosts are read completely through a queue of %i messages', async (queue) => {
   broker.queue = queue;
   const names = Array.from({ length: 1_000 }, (_, i) => `h${i}`);
   for (const host of names) report(host);
@@ -129,7 +129,7 @@ test.each([1_000, 380, 200])('1,000 hosts are read whole by way of a queue of %i
   expect(rows.map(({ host }) => host)).toEqual(names.sort());
 });
 
-test('of a host that is gone nothing is left; one that is online is left alone', async () => {
+test('a host that is gone is removed completely; one that is online is left alone', async () => {
   for (const host of ['gone', 'alive']) report(host);
   say('p/f/hosts/gone/presence', 'offline');
   say('p/f/hosts/gone/resources', '{}');
@@ -143,7 +143,7 @@ test('of a host that is gone nothing is left; one that is online is left alone',
   expect((await read()).map(({ host }) => host)).toEqual(['alive']);
 });
 
-test('a broker that never acknowledges, or leaves, ends forget and notify in time', async () => {
+test('a broker that never acknowledges, or disconnects, ends forget and notify in time', async () => {
   for (const host of ['gone']) report(host);
   say('p/f/hosts/gone/presence', 'offline');
   const at = { broker: { url: broker.url }, prefix: 'p', fleet: 'f', timeoutMs: 1_000 };
@@ -164,7 +164,7 @@ test('a broker that never acknowledges, or leaves, ends forget and notify in tim
   await expect(told()).rejects.toMatchObject({ code: 'BrokerUnreachable', message: expect.stringMatching(/closed/) });
 });
 
-test('rows are chosen by name, label, state and by who is behind', () => {
+test('rows are selected by name, label, state and by being behind', () => {
   const rows = new Map<string, FleetRow>();
   const of = (host: string, more: object) =>
     foldMessage(rows, `p/f/hosts/${host}/status`, JSON.stringify({ ...status(host), ...more }));
@@ -188,14 +188,14 @@ test('rows are chosen by name, label, state and by who is behind', () => {
   ]);
 });
 
-test('a status with keys and words that a newer agent has is read for what a row shows', () => {
+test('a status with keys and words of a newer agent is read as far as a row needs it', () => {
   const rows = new Map<string, FleetRow>();
   const newer = { ...status('a'), sync: 'awaiting-review', drift: { count: 3 }, facts: 'elsewhere' };
   foldMessage(rows, 'p/f/hosts/a/status', JSON.stringify(newer));
   expect(rows.get('a')).toMatchObject({ sync: 'awaiting-review', health: 'healthy', reason: '', at: newer.at });
 });
 
-test('a broker that sends without end is left, before it has filled the memory', async () => {
+test('a broker that sends without end is disconnected before it has filled the memory', async () => {
   for (let host = 0; host < 20; host++) {
     join(`h${host}`);
     say(`p/f/hosts/h${host}/status`, JSON.stringify(status(`h${host}`)));
@@ -207,7 +207,7 @@ test('a broker that sends without end is left, before it has filled the memory',
   });
 });
 
-test('a fleet of nobody is empty, one that may not be read is an error', async () => {
+test('an empty fleet has no rows, a fleet without read permission is an error', async () => {
   expect(await read()).toEqual([]);
   broker.refuses = () => true;
   await expect(read()).rejects.toMatchObject({
@@ -216,7 +216,7 @@ test('a fleet of nobody is empty, one that may not be read is an error', async (
   });
 });
 
-test('a broker that leaves in the middle is an error, not the end of the fleet', async () => {
+test('a broker that disconnects in the middle is an error, not the end of the list', async () => {
   broker.refuses = (filter) => {
     if (filter.includes('/index/')) broker.cut();
     return false;
@@ -224,7 +224,7 @@ test('a broker that leaves in the middle is an error, not the end of the fleet',
   await expect(read()).rejects.toMatchObject({ code: 'BrokerUnreachable', message: expect.stringMatching(/closed/) });
 });
 
-test('a broker that leaves while it is tried, or takes what it never acknowledges, is an error in time', async () => {
+test('a broker that disconnects during its test, or never acknowledges, is an error in time', async () => {
   broker.refuses = (filter) => {
     if (filter.includes('/sample/')) broker.cut();
     return false;
@@ -238,14 +238,14 @@ test('a broker that leaves while it is tried, or takes what it never acknowledge
   });
 });
 
-test('a slice with more names than a portion has, as a fleet or somebody else makes one, is read to its end', async () => {
+test('a slice with more names than fit into a portion is read completely', async () => {
   const names: string[] = [];
   for (let i = 0; names.length < 250; i++) if (sliceOf(`h${i}`, sha256) === '00') names.push(`h${i}`);
   for (const host of names) report(host);
   expect(await read()).toHaveLength(250);
 });
 
-test('messages that are none of ours change nothing', () => {
+test('messages on other topics change nothing', () => {
   const rows = new Map<string, FleetRow>();
   for (const topic of ['p/f/hosts/a/metrics', 'x', '', '/presence']) foldMessage(rows, topic, 'online');
   foldMessage(rows, 'p/f/hosts/a/presence', 'asleep');

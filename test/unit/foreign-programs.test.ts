@@ -1,4 +1,4 @@
-/** Programs that a repository names get nothing of the agent's own. */
+/** Programs that a repository names inherit nothing from the agent. */
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -14,14 +14,14 @@ afterEach(() => {
   for (const name of Object.keys(OWN)) delete process.env[name];
 });
 
-test('no program that the agent starts can speak for it to systemd', async () => {
+test('no program that the agent starts can notify systemd in its name', async () => {
   Object.assign(process.env, OWN);
   const { stdout } = await exec(['env']);
   expect(stdout).toContain('PATH=');
   for (const name of Object.keys(OWN)) expect(stdout).not.toContain(`${name}=`);
 });
 
-test('a validator has a clean environment: no passwords of proxies, no tokens', async () => {
+test('a validator has a clean environment: no proxy passwords, no tokens', async () => {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), 'fairlead-validate-'));
   const given: (ExecOptions | undefined)[] = [];
   const spy: Exec = async (_argv, options) => {
@@ -36,7 +36,7 @@ test('a validator has a clean environment: no passwords of proxies, no tokens', 
   expect(given).toEqual([expect.objectContaining({ cleanEnv: true })]);
 });
 
-test("the condition of a job runs in a unit that no other job's can have", async () => {
+test('the condition of a job runs in a unit whose name no other job can have', async () => {
   const units: string[] = [];
   const spy: Exec = async (argv) => {
     units.push(...argv.filter((arg) => arg.startsWith('--unit=')));

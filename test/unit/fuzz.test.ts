@@ -1,4 +1,4 @@
-/** Hostile and broken repositories: never a crash, a hang or a flood of memory, always an error with a place. */
+/** Hostile and broken repositories: never a crash, a hang or exhausted memory, always an error with a place. */
 import { execFile as execFileCallback } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -17,14 +17,14 @@ const execFile = promisify(execFileCallback);
 
 failOnStalls();
 
-/** Seconds of processor time for one repository: four times what none may take on a quiet machine. */
+/** Seconds of processor time for one repository: four times the maximum on a quiet machine. */
 const MAX_CPU = 4;
-/** Bytes that one bomb may take, over all of its places: twice what the worst one does. */
+/** Bytes that one bomb may take, over all of its places: twice the worst one. */
 const MAX_GROWTH = 400 * 1024 * 1024;
 
-/** Loads, and holds the result to what every result must be. */
+/** Loads, and checks the invariants of every result. */
 async function load(repo: Repo) {
-  // Each repository has a turn of its own: see failOnStalls.
+  // Each repository has a turn of the event loop of its own: see failOnStalls.
   await setImmediate();
   const cpu = process.cpuUsage();
   const loaded = await loadRepo(repo, { decrypt: standInSecrets });
@@ -130,7 +130,7 @@ test('mutated manifests and settings', async () => {
   expect(errors).toBeGreaterThan(50);
 });
 
-test('plain data of any shape in every place', async () => {
+test('data of any shape in any place', async () => {
   const value = fc.anything({ withBigInt: false, withDate: false, maxDepth: 4 });
   const key = fc.constantFrom(
     'files',
@@ -170,7 +170,7 @@ describe('bombs', () => {
     expect(PLACES.filter((place) => issues[place]?.length === 0)).toEqual([]);
   });
 
-  test('the process measures what a bomb takes', async () => {
+  test('the process measures the memory of a bomb', async () => {
     // The same text is a bomb only if it is parsed.
     expect((await blastOf('a wide list')).growthBytes).toBeGreaterThan(10 * 1024 * 1024);
     expect((await blastOf('tabs')).growthBytes).toBeLessThan(10 * 1024 * 1024);
@@ -236,7 +236,7 @@ describe('hostile names', () => {
   });
 });
 
-test('templates of any text', async () => {
+test('templates with any text', async () => {
   const piece = fc.oneof(
     fc.constantFrom(
       '{{',
@@ -272,7 +272,7 @@ test('templates of any text', async () => {
   );
 });
 
-test('encrypted files of any bytes are refused with a sentence', async () => {
+test('encrypted files of any bytes are refused with a message', async () => {
   const text = fc.oneof(fc.string({ maxLength: 400 }), fc.constantFrom(...corpus), fc.json());
   const armored = text.map(
     (t) =>

@@ -1,4 +1,4 @@
-/** What a container mounts is looked at before the Docker engine does, which follows links. */
+/** Mounts are checked before the Docker engine follows their links. */
 import { expect, test } from 'vitest';
 import type { ServiceSpec } from '../../agent/compose/stack/model.ts';
 import type { Desired } from '../../agent/core/types.ts';
@@ -46,7 +46,7 @@ const HOST_CONFIG = {
   ],
 };
 
-test('every bind source is walked before a container is created; those that it can write are remembered', async () => {
+test('every bind source is walked before a container is created; the writable ones are remembered as exposed', async () => {
   const { docker, calls } = given();
   await docker.create({ HostConfig: HOST_CONFIG }, () => undefined);
   expect(calls).toEqual({
@@ -56,20 +56,20 @@ test('every bind source is walked before a container is created; those that it c
   });
 });
 
-test('what leads elsewhere is never asked of the engine', async () => {
+test('a bind source that leads elsewhere is never passed to the Docker engine', async () => {
   const { docker, calls } = given({}, ['/srv/b']);
   await expect(docker.create({ HostConfig: HOST_CONFIG }, () => undefined)).rejects.toThrow('refused /srv/b');
   expect(calls.engine).toEqual([]);
 });
 
-test.each(['start', 'restart'] as const)('a container is looked at again before %s', async (verb) => {
+test.each(['start', 'restart'] as const)('a container is checked again before %s', async (verb) => {
   const inspect = async () => ({ HostConfig: { Binds: ['/srv/a:/a'] } });
   const { docker, calls } = given({ inspect: inspect as never }, ['/srv/a']);
   await expect(docker[verb]('id', null)).rejects.toThrow('refused /srv/a');
   expect(calls.engine).toEqual([]);
 });
 
-test('what containers of others can write counts as well, and so does the place of volumes', async () => {
+test('writable mounts of foreign containers are exposed as well, and so is the directory of volumes', async () => {
   const mounts = [
     { Type: 'bind', Source: '/srv/a', Destination: '/a', RW: true },
     { Type: 'bind', Source: '/srv/b', Destination: '/b', RW: false },
@@ -90,7 +90,7 @@ test('a volume that is a bind mount is walked and remembered', async () => {
   expect(calls).toEqual({ checked: ['/srv/a'], exposed: ['/srv/a'], engine: ['createVolume', 'createVolume'] });
 });
 
-test('so is one of layers, of which what lies below is only read', async () => {
+test('an overlay volume is walked and remembered as well, and its lower layers are read-only', async () => {
   const { docker, calls } = given();
   const o = 'lowerdir=/srv/a:/srv/b,upperdir=/srv/c,workdir=/srv/d,index=off';
   await docker.createVolume({ Name: 'v', DriverOpts: { type: 'overlay', o, device: 'overlay' } });
@@ -100,7 +100,7 @@ test('so is one of layers, of which what lies below is only read', async () => {
   });
 });
 
-test('what a service declares to write is known before the Docker engine is asked, and while it is away', async () => {
+test('mounts that a service declares as writable are exposed before the Docker engine is asked, and while it is away', async () => {
   const exposed: string[] = [];
   const away = async () => {
     throw new Error('the Docker engine is away');

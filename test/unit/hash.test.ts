@@ -1,4 +1,4 @@
-/** The canonical hash names what runs on thousands of hosts: it must be the same for ever. */
+/** The canonical hash identifies what runs on thousands of hosts, so it must never change. */
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -6,7 +6,7 @@ import { canonicalHash, canonicalText } from '../../agent/core/payload/hash.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-/** As it was defined first: the JSON of an object whose keys were put in order. */
+/** Its first definition: the JSON of an object whose keys are sorted. */
 function canonical(value: unknown): unknown {
   if (value instanceof Uint8Array) return { sha256: sha256(value) };
   if (Array.isArray(value)) return value.map(canonical);
@@ -32,7 +32,7 @@ const { spec } = fc.letrec((tie) => ({
   ),
 }));
 
-test('is that of the JSON of the same value with its keys in order', () => {
+test('equals that of the JSON of the same value with sorted keys', () => {
   fc.assert(
     fc.property(spec, (value) => {
       expect(canonicalText(value, sha256)).toBe(JSON.stringify(canonical(value)) ?? 'null');
@@ -41,7 +41,7 @@ test('is that of the JSON of the same value with its keys in order', () => {
   );
 });
 
-test('has stayed what it was', () => {
+test('has the same value as in the first version', () => {
   const value = { b: [1, undefined, 'x'], a: { 10: 'z', 9: null, u: undefined }, bytes: new Uint8Array([1, 2, 3]) };
   expect(canonicalHash(value, sha256)).toBe('v1:8ea3842c18f5b8b52c5e002ad258438bf64a13e8ff730afa4990b527f09d32c0');
 });

@@ -6,7 +6,7 @@ afterEach(() => void vi.useRealTimers());
 
 const MIB = 1024 * 1024;
 
-/** Of 50 MiB, of which a collection leaves 20. @param busy what it hears of runs, each time that it asks */
+/** A heap of 50 MiB, of which a collection leaves 20. @param busy the state of runs, each time that it is asked */
 function heapOf(busy: boolean[] = []) {
   const now = { used: 50 * MIB, collections: 0 };
   const heap = createHeap({
@@ -20,7 +20,7 @@ function heapOf(busy: boolean[] = []) {
   return { now, heap };
 }
 
-test('after a run the garbage is collected, once whoever waits for it has its answer', () => {
+test('after a run the garbage is collected, once the caller that waits for it has its answer', () => {
   const { now, heap } = heapOf();
   heap.rest();
   heap.rest();
@@ -29,7 +29,7 @@ test('after a run the garbage is collected, once whoever waits for it has its an
   expect(now.collections).toBe(1);
 });
 
-test('a run that left little behind is not worth it', () => {
+test('a run that left little garbage causes no collection', () => {
   const { now, heap } = heapOf();
   heap.rest();
   vi.runAllTimers();
@@ -43,7 +43,7 @@ test('a run that left little behind is not worth it', () => {
   expect(now.collections).toBe(2);
 });
 
-test('a run under way is not held up', () => {
+test('a run in progress is not delayed', () => {
   const { now, heap } = heapOf([true, true]);
   heap.rest();
   vi.advanceTimersToNextTimer();
@@ -53,7 +53,7 @@ test('a run under way is not held up', () => {
   expect(now.collections).toBe(1);
 });
 
-test('nothing is collected after the end, nor where Node offers no collection', () => {
+test('nothing is collected after the end, or if Node offers no collection', () => {
   const { now, heap } = heapOf();
   heap.rest();
   heap.stop();

@@ -6,7 +6,7 @@ let hints: Hints;
 let looks: { at: number; ids: readonly ResourceId[] }[];
 let contended: Contention[];
 let calmed: { id: ResourceId; count: number }[];
-/** What the next looks find. */
+/** The results of the next observations. */
 let answer: (id: ResourceId) => Finding;
 let began: number;
 
@@ -38,7 +38,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('a burst becomes one look, soon after its last hint', async () => {
+test('a burst of hints becomes one observation, soon after the last hint', async () => {
   for (let i = 0; i < 4; i++) {
     hints.hint(i % 2 ? A : B);
     await pass(20);
@@ -49,7 +49,7 @@ test('a burst becomes one look, soon after its last hint', async () => {
   expect(looks[0]?.at).toBe(60 + 50);
 });
 
-test('hints that never pause are looked at all the same', async () => {
+test('hints that never pause are observed nevertheless', async () => {
   for (let i = 0; i < 100; i++) {
     hints.hint(A);
     await pass(10);
@@ -58,7 +58,7 @@ test('hints that never pause are looked at all the same', async () => {
   for (const [i, look] of looks.entries()) expect(look.at - (looks[i - 1]?.at ?? 0)).toBeLessThanOrEqual(310);
 });
 
-describe('what keeps drifting', () => {
+describe('a resource that keeps drifting', () => {
   /** Somebody undoes each repair at once. */
   const fight = async (id: ResourceId, ms: number) => {
     const end = Date.now() + ms;
@@ -66,13 +66,13 @@ describe('what keeps drifting', () => {
     while (Date.now() < end) {
       if (times(id).length !== seen) hints.hint(id);
       seen = times(id).length;
-      // Until the next timer nothing happens.
+      // Nothing happens until the next timer.
       if (vi.getTimerCount() > 0) await vi.advanceTimersToNextTimerAsync();
       else await pass(10);
     }
   };
 
-  test('is repaired less and less often, and told of once, with its count', async () => {
+  test('is repaired at growing intervals, and reported once, with its count', async () => {
     answer = () => REPAIRED;
     await fight(A, 60_000);
     expect(contended).toHaveLength(1);
@@ -87,7 +87,7 @@ describe('what keeps drifting', () => {
     expect(contended).toHaveLength(1);
   });
 
-  test('is no fight any more once nobody declares it', async () => {
+  test('is no longer contended once it is not declared', async () => {
     answer = () => REPAIRED;
     await fight(A, 60_000);
     expect(hints.contentions()).toHaveLength(1);
@@ -95,7 +95,7 @@ describe('what keeps drifting', () => {
     expect(hints.contentions()).toEqual([]);
   });
 
-  test('takes nothing from the rest', async () => {
+  test('does not delay other resources', async () => {
     answer = (id) => (id === A ? REPAIRED : WELL);
     await fight(A, 60_000);
     const from = Date.now() - began;
@@ -105,14 +105,14 @@ describe('what keeps drifting', () => {
     expect(times(B).map((at) => at - from)).toEqual([50]);
   });
 
-  test('is backed off the sooner where the repairs fail', async () => {
+  test('is backed off sooner if the repairs fail', async () => {
     answer = () => FAILING;
     await fight(A, 3_000);
     expect(times(A).length).toBeLessThanOrEqual(8);
     expect(contended).toMatchObject([{ id: A, count: 6 }]);
   });
 
-  test('is looked at as at first when it has been quiet, and that is said', async () => {
+  test('is repaired at once again after a quiet time, which is reported', async () => {
     answer = () => REPAIRED;
     await fight(A, 20_000);
     await pass(600_000);
@@ -128,7 +128,7 @@ describe('what keeps drifting', () => {
     expect(times(A).at(-1)).toBe(from + 50);
   });
 
-  test('repairs that come now and then are no fight', async () => {
+  test('is not contended if repairs are rare', async () => {
     answer = () => REPAIRED;
     for (let i = 0; i < 200; i++) {
       hints.hint(A);
@@ -139,7 +139,7 @@ describe('what keeps drifting', () => {
   });
 });
 
-test('what is hinted all the time while nothing is to be put right is looked at every two seconds at most', async () => {
+test('a resource that is hinted all the time without drift is observed every two seconds at most', async () => {
   for (let i = 0; i < 6_000; i++) {
     hints.hint(A);
     await pass(10);
@@ -148,14 +148,14 @@ test('what is hinted all the time while nothing is to be put right is looked at 
   expect(contended).toEqual([]);
 });
 
-test('what is on its way is looked at again, with growing pauses, until it has arrived', async () => {
+test('a resource in progress is observed again, at growing intervals, until it has arrived', async () => {
   answer = () => ({ outcome: 'still', waiting: looks.length < 5 });
   hints.hint(A);
   await pass(120_000);
   expect(times(A)).toEqual([50, 1_050, 3_050, 7_050, 15_050]);
 });
 
-test('hints in between do not make these pauses longer', async () => {
+test('hints in between do not lengthen these intervals', async () => {
   answer = () => ({ outcome: 'still', waiting: true });
   for (let i = 0; i < 8; i++) {
     hints.hint(A);
@@ -166,7 +166,7 @@ test('hints in between do not make these pauses longer', async () => {
   expect(times(A).at(-1)).toBe(last + 1_000);
 });
 
-test('stopped, it looks at nothing more', async () => {
+test('after stop, nothing is observed', async () => {
   hints.hint(A);
   hints.stop();
   hints.hint(B);

@@ -1,4 +1,4 @@
-/** Home Assistant's discovery: what is announced, and that it goes when it is wanted no more. */
+/** Home Assistant's discovery: which documents are announced, and that they are removed when they are no longer wanted. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -23,7 +23,7 @@ const componentsOf = (document: Record<string, unknown>) =>
   Object.entries(document.components as Record<string, Component>);
 
 describe('the document', () => {
-  test('is for one device, whose availability is the presence of the host', () => {
+  test('describes one device, whose availability is the presence of the host', () => {
     const { topic, document } = of('home', 'attic.lan');
     expect(topic).toBe('homeassistant/device/fairlead__home__attic_2elan/config');
     expect(document).toMatchObject({
@@ -33,7 +33,7 @@ describe('the document', () => {
     });
   });
 
-  test('has no other keys than those that Home Assistant takes', () => {
+  test('has only keys that Home Assistant accepts', () => {
     const known = ['device', 'origin', 'components', 'availability_topic', 'state_topic', 'qos'];
     const { document } = of('home', 'a');
     expect(Object.keys(document).filter((key) => !known.includes(key))).toEqual([]);
@@ -42,7 +42,7 @@ describe('the document', () => {
     ).toEqual([]);
   });
 
-  test('names topics of this host alone, and other entities for each host and fleet', () => {
+  test('names topics of this host alone, and different entities for each host and fleet', () => {
     const name = fc.stringMatching(/^[a-z0-9][a-z0-9._-]{0,8}$/);
     fc.assert(
       fc.property(fc.tuple(name, name), fc.tuple(name, name), (one, other) => {
@@ -115,7 +115,7 @@ describe('at each connection', () => {
   const A = { topic: 'ha/device/a/config', document: { a: 1 } };
   const B = { topic: 'other/device/a/config', document: { b: 1 } };
 
-  test('what is wanted is said, and again after a broker lost it', async () => {
+  test('wanted documents are announced, and again after a broker lost them', async () => {
     const { broker, connect } = desk();
     await connect(A);
     broker.clear();
@@ -123,7 +123,7 @@ describe('at each connection', () => {
     expect([...broker]).toEqual([[A.topic, '{"a":1}']]);
   });
 
-  test('what is wanted no more is taken away, and no more is remembered', async () => {
+  test('documents that are no longer wanted are deleted and forgotten', async () => {
     const { broker, connect, topics } = desk();
     await connect(A);
     await connect(null);
@@ -131,14 +131,14 @@ describe('at each connection', () => {
     expect(topics()).toEqual([]);
   });
 
-  test('another prefix takes the place of the one before', async () => {
+  test('another prefix replaces the one before', async () => {
     const { broker, connect, topics } = desk([A.topic]);
     await connect(B);
     expect([...broker.keys()]).toEqual([B.topic]);
     expect(topics()).toEqual([B.topic]);
   });
 
-  test('what the broker does not let go is tried again', async () => {
+  test('a document that the broker does not delete is tried again', async () => {
     const { broker, connect, refused, topics } = desk([A.topic]);
     refused.add(A.topic);
     await connect(B);
@@ -149,7 +149,7 @@ describe('at each connection', () => {
     expect(topics()).toEqual([B.topic]);
   });
 
-  test('what a connection that dies left is known', async () => {
+  test('documents of a connection that died are known', async () => {
     const { connect, topics } = desk([A.topic]);
     await connect(B, true);
     expect(topics()).toEqual([A.topic, B.topic]);

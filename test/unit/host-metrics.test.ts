@@ -1,4 +1,4 @@
-/** Host metrics: what is read of /proc and /sys, and when it is sent. */
+/** Host metrics: which values are read from /proc and /sys, and when they are sent. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -76,7 +76,7 @@ function desk(files: Readonly<Record<string, string>> = PROC, sys: Readonly<Reco
 }
 
 describe('a document of host metrics', () => {
-  test('has what the kernel says, as its schema has it', async () => {
+  test("has the kernel's values, in the form of its schema", async () => {
     const { sampler } = desk(PROC, {
       'class/thermal/thermal_zone0/type': 'acpitz',
       'class/thermal/thermal_zone0/temp': '48250',
@@ -96,7 +96,7 @@ describe('a document of host metrics', () => {
     expect(document.agent.rssBytes).toBeGreaterThan(0);
   });
 
-  test('tells shares and rates of the time since the one before, and none in the first', async () => {
+  test('has shares and rates since the previous document, and none in the first', async () => {
     const { proc, sampler, passMs } = desk();
     const first = await sampler.sample();
     expect(first.cpu).toEqual({ count: 2, usedRatio: null, iowaitRatio: null, stealRatio: null });
@@ -109,7 +109,7 @@ describe('a document of host metrics', () => {
     expect(second.network).toMatchObject({ receivedBytesPerSecond: 100, sentBytesPerSecond: 0 });
   });
 
-  test('takes two that come close together as one', async () => {
+  test('merges two that come close together', async () => {
     const { proc, sampler, passMs } = desk();
     passMs(100);
     expect((await sampler.sample()).cpu.usedRatio).toBeNull();
@@ -118,7 +118,7 @@ describe('a document of host metrics', () => {
     expect((await sampler.sample()).cpu.usedRatio).toBe(0.5);
   });
 
-  test('has null for all that a kernel or a container does not show', async () => {
+  test('has null for every value that a kernel or a container does not show', async () => {
     const { sampler, passMs } = desk({ stat: 'nonsense\n', 'net/dev': DEV_HEAD });
     passMs(60_000);
     const document = await sampler.sample();
@@ -131,7 +131,7 @@ describe('a document of host metrics', () => {
     });
   });
 
-  test('has no rate when a card began to count again', async () => {
+  test('has no rate after the counters of a network card restarted', async () => {
     const { proc, sampler, passMs } = desk();
     passMs(60_000);
     put(proc, 'net/dev', dev({ eth0: [10, 3_000] }));
@@ -140,25 +140,25 @@ describe('a document of host metrics', () => {
 });
 
 describe('processors', () => {
-  test('iowait that the kernel counts back is none', () => {
+  test('iowait that decreases counts as none', () => {
     const before = { count: 1, total: 100, idle: 50, iowait: 20, steal: 0 };
     const shares = sharesBetween(before, { ...before, total: 110, idle: 60, iowait: 15 });
     expect(shares).toEqual({ usedRatio: 0, iowaitRatio: 0, stealRatio: 0 });
   });
 
-  test('no time between two readings is no share', () => {
+  test('no time between two readings yields no share', () => {
     const ticks = { count: 1, total: 100, idle: 50, iowait: 20, steal: 0 };
     expect(sharesBetween(ticks, ticks)).toBeNull();
   });
 
-  test('guests are a part of user, and an old kernel has fewer columns', () => {
+  test('guest time is a part of user time, and an old kernel has fewer columns', () => {
     expect(parseStat(stat(10, 0, 0, 10, 0, 0, 0, 0, 10, 10))?.total).toBe(20);
     expect(parseStat('cpu 1 2 3 4\n')).toEqual({ count: 0, total: 10, idle: 4, iowait: 0, steal: 0 });
   });
 });
 
 describe('network', () => {
-  test('counts what has hardware behind it, each byte once', () => {
+  test('counts only interfaces with hardware behind them, each byte once', () => {
     const text = dev({
       lo: [1, 1],
       eth0: [100, 200],
@@ -171,34 +171,34 @@ describe('network', () => {
     expect(trafficOf(text, sys)).toEqual({ receivedBytes: 110, sentBytes: 220 });
   });
 
-  test('a number that touches its name is read', () => {
+  test('a number that touches its interface name is read', () => {
     expect(parseNetwork(`${DEV_HEAD}  eth0:4294967296 9 0 0 0 0 0 0 12 8 0 0 0 0 0 0\n`)).toEqual([
       { name: 'eth0', received: 4294967296, sent: 12 },
     ]);
   });
 });
 
-test('pressure of a kernel that knows it and has it switched off is null', () => {
+test('pressure that the kernel supports but has switched off is null', () => {
   expect(parsePressure('')).toBeNull();
 });
 
 describe('file systems', () => {
   const disk = (name: string) => ({ path: name, totalBytes: 1, availableBytes: 1, inodes: null, inodesFree: null });
 
-  test('one that several places are on is told once, by the first', async () => {
+  test('one that is mounted at several places is reported once, at the first', async () => {
     const devices: Record<string, number> = { '/': 1, '/state': 1, '/data': 2 };
     const look = async (place: string) => ({ device: devices[place] ?? 0, disk: disk(place) });
     const places = createPlaces(Object.keys(devices), { look });
     expect((await places.measure()).map((one) => one.path)).toEqual(['/', '/data']);
   });
 
-  test('one that is not there is left out', async () => {
+  test('a missing one is left out', async () => {
     const [root] = await createPlaces(['/', '/there/is/no/such/place']).measure();
     expect(root?.path).toBe('/');
     expect(root?.totalBytes).toBeGreaterThan(0);
   });
 
-  test('one that does not answer holds nothing up, and is not asked again before it has', async () => {
+  test('one that does not respond delays nothing, and is not asked again before it has', async () => {
     let asked = 0;
     const answer = Promise.withResolvers<{ device: number; disk: ReturnType<typeof disk> }>();
     const look = async (place: string) => {
@@ -215,7 +215,7 @@ describe('file systems', () => {
     expect((await places.measure()).map((one) => one.path)).toEqual(['/', '/nfs']);
   });
 
-  test('the data of Docker lie where its configuration says', () => {
+  test('the data directory of Docker is read from its configuration', () => {
     const dir = tree({ 'moved.json': '{"data-root": "/srv/docker"}', 'broken.json': '{' });
     expect(dockerRoot(path.join(dir, 'moved.json'))).toBe('/srv/docker');
     expect(dockerRoot(path.join(dir, 'broken.json'))).toBe('/var/lib/docker');
@@ -240,12 +240,12 @@ describe('temperature', () => {
     expect(await createThermometer(sys).measure()).toBe(62.5);
   });
 
-  test('is that of the zone named after the processor where there is no such sensor', async () => {
+  test('is that of the zone named after the processor if there is no such sensor', async () => {
     const sys = tree({ ...zone(0, 'battery', '99000'), ...zone(1, 'cpu-thermal', '44444') });
     expect(await createThermometer(sys).measure()).toBe(44.4);
   });
 
-  test('is null where a sensor answers nonsense', async () => {
+  test('is null if a sensor reports nonsense', async () => {
     const sys = tree({ ...zone(0, 'acpitz', '-274000'), ...zone(1, 'acpitz', 'x') });
     expect(await createThermometer(sys).measure()).toBeNull();
   });
@@ -300,7 +300,7 @@ describe('metrics are sent', () => {
     feed.stop();
   });
 
-  test('no more often by a connection that comes and goes', async () => {
+  test('no more often if a connection comes and goes', async () => {
     const { desk, feed, turns } = feeding();
     for (let i = 0; i < 10; i++) {
       feed.opened();
@@ -310,7 +310,7 @@ describe('metrics are sent', () => {
     feed.stop();
   });
 
-  test('not while the channel is closed: nothing is measured, until it opens again', async () => {
+  test('not while the channel is closed: nothing is measured until it opens again', async () => {
     const { desk, feed, turns } = feeding();
     feed.opened();
     await turns();

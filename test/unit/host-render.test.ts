@@ -52,7 +52,7 @@ const one = <S>(manifest: string, id: ResourceId, payload = {}): Desired<S> => {
 const errors = (manifest: string, payload = {}) =>
   render(manifest, payload).issues.map((i) => `${i.line}: ${i.message}`);
 
-test('all that is wrong is told together: entries that a schema refuses hide nothing of the others', () => {
+test('all errors are reported together: entries that a schema refuses do not hide errors of the others', () => {
   const yaml = `files:
   /etc/a: {contnt: x}
   /etc/b: {source: files/nope}
@@ -77,7 +77,7 @@ checks:
   ]);
 });
 
-test('of an entry that a lower layer wrote wrong, nothing more is said by what stands above it', () => {
+test('an entry that a lower layer declared wrong causes no further error in the layers above', () => {
   const { issues } = render('files: {/etc/a: {mode: "0600"}}\n', {
     'host.yaml': 'roles: [r]\n',
     '../../roles/r/r.yaml': 'files: {/etc/a: {content: 1}}\n',
@@ -86,7 +86,7 @@ test('of an entry that a lower layer wrote wrong, nothing more is said by what s
 });
 
 describe('files', () => {
-  test('a purged tree knows the names that each of its directories may have, from whatever entry they come', () => {
+  test('a purged directory keeps the names of every entry below it', () => {
     const yaml =
       'files:\n  /etc/app.d/: {source: tree, purge: true}\n  /etc/app.d/sub/extra: {content: x}\n  /etc/app.d/gone: {state: absent}\n  /etc/app.d/deep/er/x: {content: x}\n';
     const payload = { 'tree/a': 'a', 'tree/sub/b': 'b' };
@@ -97,7 +97,7 @@ describe('files', () => {
     expect(one<FileSpec>(yaml, 'file:/etc/app.d/sub', payload).spec.keep).toEqual(['b', 'extra']);
   });
 
-  test('what it must keep is part of the hash', () => {
+  test('the names to keep are part of the hash', () => {
     const yaml = (name: string) => `files:\n  /srv/d/: {purge: true}\n  /srv/d/${name}: {content: x}\n`;
     expect(one(yaml('a'), 'file:/srv/d').hash).not.toBe(one(yaml('b'), 'file:/srv/d').hash);
   });
@@ -168,7 +168,7 @@ describe('units', () => {
 });
 
 describe('jobs and checks', () => {
-  test('a job with its defaults, and with all it can have', () => {
+  test('a job with its defaults, and with every key', () => {
     expect(one<JobSpec>('jobs: {m: {run: [a, b]}}\n', 'job:m').spec).toEqual({
       ...{ name: 'm', run: ['a', 'b'], when: 'change', cwd: '/', env: {}, user: 'root' },
       ...{ timeoutMs: 600_000, onRollback: 'skip' },
@@ -209,17 +209,17 @@ describe('jobs and checks', () => {
   });
 });
 
-describe('order that nobody wrote down', () => {
+describe('implied order', () => {
   const find = (resources: readonly Desired[], id: ResourceId) => resources.find((r) => r.id === id);
 
-  test('a job that runs on change is notified by what it comes after; one that runs once is not', () => {
+  test('a job that runs on change is notified by the resources before it; one that runs once is not', () => {
     const { resources } = render(
       'files: {/srv/a: {content: x}}\njobs:\n  m: {run: [x], after: ["file:/srv/a"]}\n  o: {run: [x], when: once, after: ["file:/srv/a"]}\n',
     );
     expect(find(resources, 'file:/srv/a')?.notify).toEqual(['job:m']);
   });
 
-  test('an instance follows its template, a service its socket, a file the mount it lies in', () => {
+  test('an instance follows its template, a service its socket, a file the mount that contains it', () => {
     const { resources } = render(
       `units:
   a@.service: {content: x, on_change: reload}
@@ -239,7 +239,7 @@ files:
     expect(findCycle(resources)).toBeNull();
   });
 
-  test('what somebody wrote down goes before it', () => {
+  test('a declared order overrides the implied one', () => {
     const { resources } = render(
       'units:\n  b.service: {content: x, state: started}\n  b.socket: {content: x, after: ["unit:b.service"]}\n',
     );
@@ -274,14 +274,14 @@ files:
   });
 });
 
-test('a reload that names nothing is an error, like every reference', () => {
+test('a reload of a missing resource is an error, like every reference', () => {
   const { resources } = render('files:\n  /srv/a: {content: x, reload: ["unit:x.service"]}\n');
   expect(checkReferences(resources, resources, () => false)).toMatchObject([
     { line: 2, message: expect.stringContaining('`reload`') },
   ]);
 });
 
-test('a reload asks for a reload, until somebody asks for a restart, in this run or one that was cut off', () => {
+test('a reload requests a reload, unless a restart is requested, in this run or one that was interrupted', () => {
   const { resources } = render(
     'files:\n  /srv/a: {content: x, reload: ["unit:x.service"]}\n  /srv/b: {content: x, notify: ["unit:x.service"]}\nunits: {x.service: {state: started}}\n',
   );

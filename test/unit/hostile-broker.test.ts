@@ -1,4 +1,4 @@
-/** What whoever may publish on the broker, or holds it, can do to a host: very little, and not for long. */
+/** What an attacker who may publish on the broker, or controls it, can do to a host: very little, and not for long. */
 import { PassThrough } from 'node:stream';
 import mqtt from 'mqtt';
 import packet from 'mqtt-packet';
@@ -15,7 +15,7 @@ import { heldBytes } from '../held.ts';
 import { until } from '../lab/run.ts';
 
 const WAIT_MS = 60_000;
-/** How much less than in truth an agent waits; what it measures is true, so that a flood is one. */
+/** By how much the agent's waits are shortened; what it measures is real, so that a flood is one. */
 const HASTE = 5;
 const clock: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms / HASTE, signal) };
 const NAME = 'p/f/hosts/h';
@@ -47,7 +47,7 @@ afterEach(async () => {
 
 const reasons = () => channel.problems().map((p) => p.reason);
 const event = (seq: number) => ({ seq }) as EventDocument;
-/** Until the subscription is there. */
+/** Resolves when the subscription exists. */
 async function noticed(): Promise<void> {
   await until('a notice', WAIT_MS, async () => {
     far.notify('main', 'a'.repeat(40));
@@ -60,14 +60,14 @@ async function attacker(clientId: string): Promise<mqtt.MqttClient> {
   return client;
 }
 
-test('a message that is too large is not taken in: the connection ends, and then reports go on without notices', async () => {
+test('a message that is too large is not accepted: the connection ends, and reports continue without push notices', async () => {
   await noticed();
   const before = heldBytes();
   far.notify('main', 'x'.repeat(150_000_000));
   await until('another connection', WAIT_MS, async () => openings === 2 && channel.isOpen());
   expect(reasons()).toEqual(['NoticesFlooded']);
   expect(await channel.send(event(1))).toBe('taken');
-  // The broker of this test keeps it, in this very process, two times.
+  // The broker of this test keeps the message twice, in this process.
   expect(heldBytes() - before).toBeLessThan(400e6);
   const heard = notices;
   far.notify('main', 'b'.repeat(40));
@@ -75,7 +75,7 @@ test('a message that is too large is not taken in: the connection ends, and then
   expect([notices, openings]).toEqual([heard, 2]);
 });
 
-test('a flood of notices is left, and what this host says goes on over the same connection', async () => {
+test("a flood of notices is abandoned, and this host's reports continue over the same connection", async () => {
   await noticed();
   for (let i = 0; i < 20_001; i++) far.notify('main', i.toString(16).padStart(40, '0'));
   await until('the end of it', WAIT_MS, async () => reasons().includes('NoticesFlooded'));
@@ -84,7 +84,7 @@ test('a flood of notices is left, and what this host says goes on over the same 
   expect(openings).toBe(1);
 });
 
-test('who takes the name once, says `online` and leaves, does not silence the host', async () => {
+test('an impostor that takes the name once, publishes `online` and disconnects does not silence the host', async () => {
   const liar = await attacker('fairlead-f-h');
   await until('the take-over', WAIT_MS, async () => reasons()[0] === 'NameTaken');
   await liar.publishAsync(`${NAME}/presence`, 'online', { qos: 1, retain: true });
@@ -94,7 +94,7 @@ test('who takes the name once, says `online` and leaves, does not silence the ho
   expect(await channel.send(event(1))).toBe('taken');
 });
 
-test('one that lives under the name answers for it; it keeps the name', async () => {
+test('a twin that stays connected under the name responds to it, and keeps the name', async () => {
   const twin = createMqttChannel({
     ...{ broker: { url }, prefix: 'p', fleet: 'f', host: 'h', ref: 'main', instance: 'twin' },
     ...{ clock, log: silentLog, random: () => 0, probeMs: 100 },
@@ -109,7 +109,7 @@ test('one that lives under the name answers for it; it keeps the name', async ()
   await until('the host to be back', WAIT_MS, async () => channel.isOpen());
 });
 
-test('a word on its presence that is not its own is corrected', async () => {
+test('a false presence is corrected', async () => {
   const liar = await attacker('liar');
   await noticed();
   await liar.publishAsync(`${NAME}/presence`, 'offline', { qos: 1, retain: true });
@@ -118,7 +118,7 @@ test('a word on its presence that is not its own is corrected', async () => {
 });
 
 describe('the size of packets', () => {
-  /** What is found of these bytes, however they are cut. */
+  /** The sizes that are found in these bytes, in chunks of any size. */
   const found = (bytes: Buffer, maxBytes: number, cut: number): boolean => {
     const stream = new PassThrough();
     let isTooLarge = false;
@@ -134,13 +134,13 @@ describe('the size of packets', () => {
       { protocolVersion: 5 },
     );
 
-  test.each([1, 2, 3, 7, 1_000])('is known from its first bytes, in pieces of %i', (cut) => {
+  test.each([1, 2, 3, 7, 1_000])('is known from its first bytes, in chunks of %i', (cut) => {
     const small = Buffer.concat([publish(0), publish(100), publish(127), publish(900), publish(16)]);
     expect(found(small, 1_000, cut)).toBe(false);
     expect(found(Buffer.concat([small, publish(2_000).subarray(0, 3)]), 1_000, cut)).toBe(true);
   });
 
-  test('a length that does not end is too large', () => {
+  test('an unterminated length counts as too large', () => {
     expect(found(Buffer.from([0x30, 0x80, 0x80, 0x80, 0x80, 0x01]), 1e9, 1)).toBe(true);
   });
 });

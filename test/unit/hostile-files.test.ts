@@ -1,4 +1,4 @@
-/** What others put where files are managed: of any size, in any number, at any depth. */
+/** Foreign files in managed places: of any size, in any number, at any depth. */
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -31,7 +31,7 @@ beforeEach(() => {
   files = createFiles({ root });
   provider = providerOf(createOriginals({ files, dir: originalsDir }));
 });
-// In many turns: what a test left is not to count as a turn of the code.
+// In many turns of the event loop: clean-up of a test must not count as a stall of the code.
 afterEach(() => fs.promises.rm(root, { recursive: true, force: true }));
 
 const providerOf = (originals: Originals) =>
@@ -73,7 +73,7 @@ async function look(want: Desired<FileSpec>): Promise<Looked> {
   return { seen, change: provider.diff(want, seen) };
 }
 
-/** Looks, and applies what differs. */
+/** Observes, and applies the differences. */
 async function apply(want: Desired<FileSpec>): Promise<Reason[]> {
   const notes: Reason[] = [];
   const work = { want, ...(await look(want)), report: (note: Reason) => notes.push(note) };
@@ -81,7 +81,7 @@ async function apply(want: Desired<FileSpec>): Promise<Reason[]> {
   return notes;
 }
 
-/** How often the event loop turned while something was done. */
+/** The number of turns of the event loop during some work. */
 async function turnsDuring(act: () => Promise<unknown>): Promise<number> {
   let turns = 0;
   let done = false;
@@ -103,13 +103,13 @@ describe('a first takeover', () => {
     fs.truncateSync(at('/srv/app.conf'), bytes);
   };
 
-  test('of a huge file waits for a person, and nothing of it is read', async () => {
+  test('of a huge file waits for a person, and reads nothing of it', async () => {
     sparse(8 * 1024 ** 4);
     const { seen, change } = await look(want);
     expect(seen?.fact.sha256).toBeUndefined();
     expect(provider.hold?.(want, seen, change)).toMatch(/8796093022208 bytes is there.*move or delete it/);
   });
-  test('of a file that grew since it was looked at is refused before it is copied', async () => {
+  test('of a file that grew since it was observed is refused before it is copied', async () => {
     const { seen, change } = await look(want);
     sparse(3 * 1024 ** 3);
     const fact = { ...(seen?.fact as FileFact), type: 'file' as const, size: 1 };
@@ -119,7 +119,7 @@ describe('a first takeover', () => {
       fs.existsSync(at(originalsDir)) ? fs.readdirSync(at(originalsDir)).filter((n) => n.endsWith('.bytes')) : [],
     ).toEqual([]);
   });
-  test('of the largest file that is kept lets others go on, and leaves its holes out', async () => {
+  test('of the largest file that is kept blocks nothing, and preserves its holes', async () => {
     sparse(MAX_ORIGINAL);
     const found = await look(want);
     const turns = await turnsDuring(async () => expect((await provider.adopt?.([{ want, ...found }]))?.size).toBe(0));
@@ -129,7 +129,7 @@ describe('a first takeover', () => {
     expect(stat.size).toBe(MAX_ORIGINAL);
     expect(stat.blocks * 512).toBeLessThan(1024 * 1024);
   });
-  test('of a file in the place of a declared directory reads nothing of it either', async () => {
+  test('of a file in the place of a declared directory does not read the file either', async () => {
     sparse(8 * 1024 ** 4);
     const { seen } = await look(wanted({ path: '/srv/app.conf', type: 'directory' }));
     expect([seen?.fact.type, seen?.fact.sha256]).toEqual(['file', undefined]);
@@ -159,7 +159,7 @@ describe('a purge', () => {
     expect(notes.at(-1)?.to).toMatch(/^not kept: \d+ more files/);
     expect(turns).toBeGreaterThan(10);
   });
-  test('never pushes out what was kept of other paths, however often it comes', async () => {
+  test('never evicts copies of other paths, however often it runs', async () => {
     const originals = createOriginals({ files, dir: originalsDir });
     fs.writeFileSync(at('/srv/other'), 'precious');
     const precious = await originals.keepDrift('/srv/other');
@@ -176,7 +176,7 @@ describe('a purge', () => {
     expect(driftNames().length).toBeLessThanOrEqual(42);
   });
   test('of a tree that is thousands of directories deep ends, with few of them open', async () => {
-    // Deeper than a path may be long: made from within, as a container would.
+    // Deeper than the maximum length of a path: created from within, as a container would.
     let dir = fs.openSync(at('/srv/d'), 'r');
     for (let n = 0; n < 1_500; n++) {
       if (n % 100 === 0) await setImmediate();
@@ -190,7 +190,7 @@ describe('a purge', () => {
     await apply(want);
     expect(fs.readdirSync(at('/srv/d'))).toEqual(['mine']);
   });
-  test('of a directory that is filled all the time is `Contended`, and ends', async () => {
+  test('of a directory that is filled all the time ends with `Contended`', async () => {
     let n = 0;
     const filled = { ...createOriginals({ files, dir: originalsDir }), keepForeign: () => fillMore };
     async function fillMore(): Promise<null> {
@@ -201,7 +201,7 @@ describe('a purge', () => {
     fs.writeFileSync(at('/srv/d/first'), '');
     await expect(apply(want)).rejects.toMatchObject({ code: 'Contended' });
   });
-  test('goes by the directory that was looked at, not by what its path leads to meanwhile', async () => {
+  test('works on the directory that was observed, not on what its path leads to later', async () => {
     fs.mkdirSync(at('/srv/victim'));
     fs.writeFileSync(at('/srv/victim/1'), 'precious');
     for (let n = 0; n < 3; n++) fs.writeFileSync(at(`/srv/d/${n}`), '');
@@ -217,13 +217,13 @@ describe('a purge', () => {
   });
 });
 
-test('a directory that has the name of a temporary file of ours keeps nobody from writing', async () => {
+test('a directory with the name of one of our temporary files does not prevent a write', async () => {
   fs.mkdirSync(at('/srv/.fairlead-x.0123456789ab'));
   await files.write('/srv/a', new Uint8Array([1]), { mode: 0o644, uid: -1, gid: -1 });
   expect(fs.readdirSync(at('/srv')).sort()).toEqual(['.fairlead-x.0123456789ab', 'a']);
 });
 
-describe.skipIf(!isRoot)('a file that somebody else made', () => {
+describe.skipIf(!isRoot)('a foreign file', () => {
   const content = new TextEncoder().encode('as declared');
   const want = wanted({ path: '/srv/app.conf', type: 'file', content });
   const given = (mode: number, uid = 0, gid = 0) => {
@@ -241,22 +241,22 @@ describe.skipIf(!isRoot)('a file that somebody else made', () => {
   };
   const GOOD = ['as declared', 0, 0, 0o644];
 
-  test('and whose owner differs becomes a new file: who has it open writes into the old one', async () => {
+  test('with another owner is replaced by a new file: a process that has it open writes into the old one', async () => {
     expect(await survives(given(0o644, 65_534))).toEqual(GOOD);
   });
-  test('and whose group could write it becomes a new file', async () => {
+  test('that its group could write is replaced by a new file', async () => {
     expect(await survives(given(0o664, 0, 65_534))).toEqual(GOOD);
   });
-  test('and that everybody could write becomes a new file', async () => {
+  test('that everybody could write is replaced by a new file', async () => {
     expect(await survives(given(0o666))).toEqual(GOOD);
   });
-  test('is not given to root in its place, whatever was seen before', () => {
+  test('is never given to root in place, whatever was observed before', () => {
     fs.closeSync(given(0o644, 65_534));
     expect(() => files.setMeta('/srv/app.conf', { mode: 0o644, uid: 0, gid: 0 })).toThrow(
       expect.objectContaining({ code: 'UnsafePath' }),
     );
   });
-  test('stays the very file where only its mode is too narrow', async () => {
+  test('is kept if only its mode is too narrow', async () => {
     fs.closeSync(given(0o600));
     const { ino } = fs.statSync(at('/srv/app.conf'));
     await apply(want);

@@ -1,4 +1,4 @@
-/** Names of images, when they are pulled, as whom, and what is remembered of it. */
+/** Names of images, when they are pulled, with which credentials, and what is remembered of pulls. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -106,7 +106,7 @@ describe('credentials', () => {
     },
   );
 
-  test('agent.yaml goes before `docker login`; other registries have nobody', async () => {
+  test('agent.yaml goes before `docker login`; other registries have no credentials', async () => {
     login({ auths: { 'https://r.example.com/v2/': auth('me', 'x') } });
     writeFileSync(path.join(dir, 'password'), 'from agent.yaml\n');
     const registries = { 'R.example.com': { username: 'agent', passwordFile: '/password' } };
@@ -124,7 +124,7 @@ describe('credentials', () => {
     ['git.example.com/acme:1@sha256:0123456789abcdef0123456789abcdef', 'acme'],
     ['git.example.com/other/x', 'whole'],
     ['other.example.com/acme/shop', undefined],
-  ])('of %s are those of the entry with the longest path that fits', async (image, expected) => {
+  ])('of %s are those of the entry with the longest matching path', async (image, expected) => {
     login({});
     writeFileSync(path.join(dir, 'password'), 'p\n');
     const as = (username: string) => ({ username, passwordFile: '/password' });
@@ -147,7 +147,7 @@ describe('credentials', () => {
     expect(repositoryOf(image)).toBe(expected);
   });
 
-  test('a helper is asked for a registry of its own, then the store; a token is sent as one; what it does not know may stand in the file', async () => {
+  test("a registry's own helper is asked first, then the store; a token is sent as such; the file serves what they do not know", async () => {
     const helper = (name: string, body: string) =>
       writeFileSync(path.join(dir, `docker-credential-${name}`), `#!/bin/sh\nread server\n${body}\n`, { mode: 0o755 });
     helper('own', `echo '{"Username":"<token>","Secret":"tok-4711"}'`);
@@ -170,7 +170,7 @@ describe('credentials', () => {
     expect(await of('nobody')).toBeNull();
   });
 
-  test('all of them are one config.json for a client, whatever keeps them', async () => {
+  test('are merged into one config.json for a client, wherever they are stored', async () => {
     const helper = (name: string, body: string) =>
       writeFileSync(path.join(dir, `docker-credential-${name}`), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
     helper('own', `read server; echo '{"Username":"<token>","Secret":"tok-0815"}'`);
@@ -204,7 +204,7 @@ describe('credentials', () => {
     );
   });
 
-  test('what cannot be read is an error that names the file and quotes nothing of it', async () => {
+  test('that cannot be read are an error that names the file and quotes nothing of it', async () => {
     mkdirSync(path.join(dir, 'root/.docker'), { recursive: true });
     writeFileSync(path.join(dir, 'root/.docker/config.json'), '{"auths": hunter2');
     await expect(of('r')).rejects.toThrow(/^\/root\/.docker\/config.json is not valid JSON; fix it/);
@@ -220,7 +220,7 @@ describe('credentials', () => {
     );
   });
 
-  test('agent.yaml names registries as images do', () => {
+  test('in agent.yaml name registries as images do', () => {
     const of = (name: string) => () =>
       parseConfig(
         'agent.yaml',
@@ -250,7 +250,7 @@ test.each([
   expect(error.message).toMatch(advice);
 });
 
-test('what was pulled and when registries were asked outlives a restart', () => {
+test('the record of pulls and of the times of requests to registries survives a restart', () => {
   const open = () => openStore({ dir, now: () => new Date(), log: silentLog });
   const at = new Date('2026-05-01T00:00:00Z');
   let store = open();

@@ -7,7 +7,7 @@ const listed = (status = 'Up 5 minutes', more: object = {}) =>
 const running = (health?: string) =>
   ({ Id: 'c1', State: { Running: true, ...(health ? { Health: { Status: health } } : {}) } }) as ContainerInfo;
 
-/** Inspections whose clock is set by hand, and how often the engine was asked. */
+/** Inspections with a clock that is set by hand, and the number of requests to the Docker engine. */
 function setUp() {
   let now = 0;
   let asked = 0;
@@ -27,8 +27,8 @@ function setUp() {
   };
 }
 
-describe('a container is asked for once', () => {
-  test('while events are heard and none is about it', async () => {
+describe('a container is inspected once', () => {
+  test('while events arrive and none concerns it', async () => {
     const { inspections, look, later, asked } = setUp();
     inspections.listening(true);
     await look();
@@ -39,7 +39,7 @@ describe('a container is asked for once', () => {
     expect(asked()).toBe(1);
   });
 
-  test('and again where no events are heard, after a gap, an event, and a long time', async () => {
+  test('but again without events, after a gap, an event, and a long time', async () => {
     const { inspections, look, later, asked } = setUp();
     await look();
     await look();
@@ -66,7 +66,7 @@ describe('a container is asked for once', () => {
     ['its name', listed('Up 5 minutes', { Names: ['/other'] })],
     ['its image', listed('Up 5 minutes', { Image: 'sha256:1' })],
     ['its networks', listed('Up 5 minutes', { NetworkSettings: { Networks: { b: {} } } })],
-  ])('and again where the list shows that %s changed, whatever was heard', async (_what, changed) => {
+  ])('but again if the list shows that %s changed, whatever the events', async (_what, changed) => {
     const { inspections, look, asked } = setUp();
     inspections.listening(true);
     await look();
@@ -74,7 +74,7 @@ describe('a container is asked for once', () => {
     expect(asked()).toBe(2);
   });
 
-  test('and each time while it does not run, or is not well', async () => {
+  test('but each time while it does not run, or is not well', async () => {
     const { inspections, look, asked } = setUp();
     inspections.listening(true);
     for (const info of [running('starting'), running('unhealthy'), { ...running(), State: { Running: false } }])
@@ -89,7 +89,7 @@ describe('a container is asked for once', () => {
     expect(gone).toBe(2);
   });
 
-  test('and again where an event came while the engine answered', async () => {
+  test('but again if an event arrived while the Docker engine answered', async () => {
     const { inspections, look, asked } = setUp();
     inspections.listening(true);
     await inspections.inspect(listed(), async () => {
@@ -101,7 +101,7 @@ describe('a container is asked for once', () => {
   });
 });
 
-test('the driver tells of what it is about to do, and has done, to a container', async () => {
+test('the driver reports each operation on a container, before and after it', async () => {
   const told: string[] = [];
   const inspections = { ...createInspections(() => 0), touched: (id: string) => void told.push(id) };
   const act = async () => undefined;
@@ -114,7 +114,7 @@ test('the driver tells of what it is about to do, and has done, to a container',
   expect(told).toEqual([...names, 'connected', 'disconnected'].flatMap((name) => [name, name]));
 });
 
-test('what ended while its engine stopped or started ended by that; what ended before or after did not', () => {
+test('a container that ended while the Docker engine stopped or started was ended by it; one that ended before or after was not', () => {
   let date = Date.parse('2026-03-01T12:00:00Z');
   const inspections = createInspections(
     () => 0,
@@ -127,14 +127,14 @@ test('what ended while its engine stopped or started ended by that; what ended b
   date += 60_000;
   inspections.listening(false);
   expect([ended('12:00:20'), ended('12:00:55'), ended('12:01:30')]).toEqual([false, true, true]);
-  // Tries that fail while it is away change nothing.
+  // Failed connection attempts while it is away change nothing.
   inspections.listening(false);
   date += 60_000;
   inspections.listening(true);
   expect([ended('12:00:55'), ended('12:01:59'), ended('12:02:10')]).toEqual([true, true, false]);
 });
 
-test('what ended with 0 just then came to its end by itself, unless it was told to stop', () => {
+test('a container that exited with 0 at that time completed by itself, unless it was told to stop', () => {
   let date = Date.parse('2026-03-01T12:00:00Z');
   const inspections = createInspections(
     () => 0,
@@ -155,7 +155,7 @@ test('what ended with 0 just then came to its end by itself, unless it was told 
   ]);
 });
 
-test('what ended while the host went down, after the agent, was not at its end, whatever its exit code', () => {
+test('a container that ended while the host shut down, after the agent, did not complete, whatever its exit code', () => {
   const at = (time: string) => Date.parse(`2026-03-01T${time}Z`);
   const ended = (time: string, left: string | undefined, engine: string | null) =>
     createInspections(
@@ -164,7 +164,7 @@ test('what ended while the host went down, after the agent, was not at its end, 
       hostWasDown(left === undefined ? undefined : at(left), engine === null ? null : at(engine)),
     ).endedByEngine({ Id: 'c', State: { FinishedAt: `2026-03-01T${time}Z`, ExitCode: 0 } } as ContainerInfo);
   expect(ended('12:00:05', '12:00:00', '12:05:00')).toBe(true);
-  // Before the agent was stopped; long after; while the engine was there all the time; after it was back; nobody knows.
+  // Before the agent stopped; long after; the Docker engine never stopped; after it was back; times unknown.
   expect(ended('11:59:59', '12:00:00', '12:05:00')).toBe(false);
   expect(ended('12:03:00', '12:00:00', '12:05:00')).toBe(false);
   expect(ended('12:00:05', '12:00:00', '11:00:00')).toBe(false);

@@ -3,7 +3,7 @@ import type { Log } from '../../agent/log.ts';
 import type { Clock } from '../../agent/system/clock.ts';
 import { keepUp } from '../../agent/system/watch/keep-up.ts';
 
-/** Runs sessions one after the other in a time that passes only while it waits. @returns what was said and done, in order */
+/** Runs sessions one after the other, in a time that passes only during waits. @returns the log and the calls, in order */
 async function story(sessions: ((begun: () => void) => Promise<void>)[]): Promise<string[]> {
   const told: string[] = [];
   const stopper = new AbortController();
@@ -36,12 +36,12 @@ async function story(sessions: ((begun: () => void) => Promise<void>)[]): Promis
 const heard = async (begun: () => void) => begun();
 const refused = () => Promise.reject(new Error('refused'));
 
-test('every loss is told, and every return', async () => {
+test('every loss and every return is reported', async () => {
   const once = ['lost', 'wait 200', 'back', 'gap'];
   expect(await story([heard, heard, heard])).toEqual(['gap', ...once, ...once, 'lost', 'wait 200']);
 });
 
-test('what stays away is told once, waited for longer and longer, and looked at once', async () => {
+test('an outage is reported once, retried at growing intervals, and observed once', async () => {
   const told = await story(Array.from({ length: 8 }, () => refused));
   expect(told.filter((t) => t === 'lost')).toHaveLength(1);
   expect(told.filter((t) => t.startsWith('wait'))).toEqual(

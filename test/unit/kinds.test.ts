@@ -1,4 +1,4 @@
-/** The table of kinds as a whole: what core and engine rely on whatever kinds there are. */
+/** The table of kinds as a whole: what core and engine rely on, whatever kinds exist. */
 import { expect, test } from 'vitest';
 import { definitionOf, rankOf, type Traits } from '../../agent/core/kind.ts';
 import type { ResourceId } from '../../agent/core/types.ts';
@@ -27,7 +27,7 @@ test('the default order: settings, networks and volumes, files, units, services,
   ]);
 });
 
-test('which kinds answer a trait otherwise than most', () => {
+test('which kinds answer a trait differently from most', () => {
   const names = (is: (traits: Traits) => boolean) =>
     all
       .filter((kind) => is(kind.traits))
@@ -59,7 +59,7 @@ test('a section declares one kind', () => {
   expect(new Set(sections).size).toBe(sections.length);
 });
 
-test('an id of no kind is refused', () => {
+test('an id of an unknown kind is refused', () => {
   expect(() => definitionOf(KINDS, 'package:curl' as ResourceId)).toThrow('not a resource id: package:curl');
   expect(() => rankOf(KINDS, 'motd' as ResourceId)).toThrow('not a resource id: motd');
 });

@@ -1,4 +1,4 @@
-/** The rules of docs/architecture.md, held against the sources, and each of them held against sources that break it. */
+/** The rules of docs/architecture.md, checked against the sources, and each rule checked against sources that break it. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -42,7 +42,7 @@ const MAIN = [
 const PLAN: Plan = {
   floors: [
     [...MAIN, 'agent/cli'],
-    // What runs in a browser: nobody imports it.
+    // Code for the browser: no other room imports it.
     ['agent/dashboard'],
     ['agent/control', 'agent/report', 'agent/fleet', 'agent/repo', 'agent/metrics'],
     ['agent/notify'],
@@ -64,8 +64,8 @@ const PLAN: Plan = {
       ['docker'],
     ],
     'agent/engine': [['when'], ['drift'], ['run'], ['decide'], ['steps', 'load'], ['types.ts']],
-    // The reporter knows channels by their seam alone.
-    // What is told, and in which words, before how it is sent.
+    // The reporter knows channels only by their interface. In notify, the content and words of a message come before its
+    // delivery.
     'agent/notify': [
       ['index.ts'],
       ['notifier.ts'],
@@ -135,14 +135,14 @@ const PLAN: Plan = {
     'agent/compose': [['index.ts'], ['stack'], ['load'], ['merge'], ['spec'], ['yaml']],
   },
   doors: [
-    // The page reads the fleet by what needs nothing of Node.
+    // The page reads the fleet only by code that needs nothing of Node.
     {
       from: 'agent/dashboard',
       to: 'agent/fleet',
       only: ['agent/fleet/reader/gate.ts', 'agent/fleet/reader/kept.ts', 'agent/fleet/reader/link.ts'],
     },
     ...MAIN.concat('agent/cli').map((from) => ({ from, to: 'agent/dashboard', only: [] })),
-    // The command line speaks to the daemon by these alone.
+    // The command line speaks to the daemon only by these.
     { from: 'agent/cli', to: 'agent/control', only: ['agent/control/protocol.ts', 'agent/control/client.ts'] },
     // Only the composition root knows the kinds, by the one file that lists them.
     ...['engine', 'control', 'report', 'fleet', 'repo', 'metrics', 'cli'].map((room) => ({
@@ -154,12 +154,12 @@ const PLAN: Plan = {
   ],
 };
 
-/** Libraries of a kind stay in its rooms and its drivers; all others have one room each, too. */
+/** Libraries of a kind stay in its rooms and its drivers; each other library has one room as well. */
 const LIBRARIES = {
   dockerode: ['agent/system', 'agent/kinds/docker', 'agent/kinds/container'],
   'dbus-native': ['agent/system'],
   nodemailer: ['agent/notify'],
-  // Types alone.
+  // Only types.
   '@octokit/openapi-types': ['agent/fleet/relay/forges'],
   mqtt: ['agent/system', 'agent/report/mqtt', 'agent/dashboard/link'],
   '@noble/hashes': ['agent/dashboard/link'],
@@ -182,9 +182,9 @@ const LIBRARIES = {
 };
 
 const NAMES = { kinds: KINDS, sections: SECTIONS };
-/** They know kinds by what `KindDefinition` says of them. */
+/** These rooms know kinds only by `KindDefinition`. */
 const BLIND = ['agent/core', 'agent/engine'];
-/** Here `'file'` may be a word of git or of stat(2); ids and comparisons of kinds are forbidden all the same. */
+/** Here `'file'` may be a word of git or of stat(2); ids and comparisons of kinds are forbidden nevertheless. */
 const OTHERS = [
   'control',
   'report',
@@ -199,16 +199,16 @@ const OTHERS = [
   'store',
 ].map((r) => `agent/${r}`);
 
-test('imports point down only', () => {
+test('imports only point down', () => {
   expect(sources.size).toBeGreaterThan(200);
   expect(upwards(sources, PLAN)).toEqual([]);
 });
 
-test('inside a room they point down as well', () => {
+test('imports inside a room only point down as well', () => {
   expect(upwardsInside(sources, PLAN)).toEqual([]);
 });
 
-test('the kinds are known to the composition root alone, and the daemon to the command line by its protocol', () => {
+test('only the composition root knows the kinds, and the command line knows the daemon only by its protocol', () => {
   expect(pastDoors(sources, PLAN)).toEqual([]);
 });
 
@@ -231,7 +231,7 @@ test('the reader of a fleet runs in a browser as well', () => {
   expect(needsOfNode(sources, 'agent/fleet/reader', ['zod'])).toEqual([]);
 });
 
-test('a library is imported in its own rooms alone', () => {
+test('a library is imported only in its own rooms', () => {
   expect(strayLibraries(sources, LIBRARIES)).toEqual([]);
 });
 
@@ -239,31 +239,31 @@ test('no module keeps state of its own', () => {
   expect(moduleState(sources)).toEqual([]);
 });
 
-test('no file imports itself by way of others, but for Compose files, which include and extend each other', () => {
+test('no file imports itself through others, except for Compose files, which include and extend each other', () => {
   expect(cycles(sources)).toEqual([
     'agent/compose/load/extends.ts ↔ agent/compose/load/files.ts ↔ agent/compose/load/include.ts',
   ]);
 });
 
-/** The same word in another sense: what lies at a path is a file, a directory or a link, as stat(2) has it. */
+/** The same word in another sense: the type of a path is file, directory or link, as in stat(2). */
 const NO_KIND = ['agent/core/names/host-path.ts: file'];
 
 test('core and engine name no kind, by import or by literal', () => {
   expect(namedKinds(sources, BLIND, NAMES)).toEqual(NO_KIND);
 });
 
-test('the reader of compose files names kinds in one file, and the word of Compose that looks like an id in another', () => {
+test('the reader of compose files names kinds in one file, and uses a Compose word that looks like an id in another', () => {
   const named = namedIds(sources, ['agent/compose'], NAMES).map((found) => found.replace(/: .*/, ''));
   expect([...new Set(named)].sort()).toEqual(['agent/compose/spec/namespace.ts', 'agent/compose/stack/ids.ts']);
 });
 
-/** In these rooms the words of others are free: `file` is one of git and of stat(2), `jobs` one of systemd. */
+/** In these rooms words of other systems are allowed: `file` is one of git and of stat(2), `jobs` one of systemd. */
 const OWN_WORDS = {
   kinds: KINDS.filter((kind) => kind !== 'file'),
   sections: SECTIONS.filter((section) => section !== 'files' && section !== 'jobs'),
 };
 
-test('no other room names a kind by a word that has no other sense', () => {
+test('no other room names a kind by a word that has no other meaning', () => {
   expect(namedKinds(sources, [...OTHERS, ...MAIN], OWN_WORDS)).toEqual([]);
 });
 
@@ -276,7 +276,7 @@ test('no other room below or above the kinds makes an id or compares a kind', ()
   expect(namedIds(sources, [...OTHERS, ...MAIN], NAMES)).toEqual([]);
 });
 
-describe('each rule is red where it is broken', () => {
+describe('each rule fails if it is broken', () => {
   const world = (files: Record<string, string>): Sources => new Map(Object.entries(files));
 
   test('imports: up, sideways, from a leaf, from a file without a floor', () => {
@@ -304,7 +304,7 @@ describe('each rule is red where it is broken', () => {
     expect(upwards(right, PLAN)).toEqual([]);
   });
 
-  test('inside a room: up, sideways, and a file that has no place', () => {
+  test('inside a room: up, sideways, and a file without a place', () => {
     const broken = world({
       'agent/kinds/docker/labels.ts': "import { x } from '../service/plan.ts';",
       'agent/kinds/unit/files.ts': "import { x } from '../job/provider.ts';",
@@ -322,7 +322,7 @@ describe('each rule is red where it is broken', () => {
     ]);
   });
 
-  test('doors: the engine at a kind, the daemon past the list of kinds, the command line past the protocol', () => {
+  test('interfaces: the engine at a kind, the daemon past the list of kinds, the command line past the protocol', () => {
     const broken = world({
       'agent/engine/steps/zz.ts': "import { plan } from '../../kinds/service/plan.ts';",
       'agent/engine/load/zz.ts': "import { createProviders } from '../../kinds/index.ts';",
@@ -339,7 +339,7 @@ describe('each rule is red where it is broken', () => {
     ]);
   });
 
-  test('libraries: of a kind in the engine, of another kind in a kind, and one that nobody has placed', () => {
+  test('libraries: of a kind in the engine, of another kind in a kind, and an unassigned one', () => {
     const broken = world({
       'agent/engine/types.ts': "import type Docker from 'dockerode';",
       'agent/kinds/unit/jobs.ts': "import { x } from 'dbus-native/lib/message';",
@@ -353,7 +353,7 @@ describe('each rule is red where it is broken', () => {
     ]);
   });
 
-  test('pure rooms: a module of the machine, the clock, chance; a comment about them is none', () => {
+  test('pure rooms: a module of the machine, the clock, randomness; a comment about them is allowed', () => {
     const broken = world({
       'agent/core/a.ts': "import { readFileSync } from 'node:fs';",
       'agent/core/b.ts': 'export const at = () => Date.now();',
@@ -368,7 +368,7 @@ describe('each rule is red where it is broken', () => {
     ]);
   });
 
-  test('a browser: a module or a global of Node, a library, by way of others; not by types, and not what is elsewhere', () => {
+  test('a browser: a module or a global of Node, a library, also indirectly; types and other rooms are allowed', () => {
     const broken = world({
       'agent/fleet/reader/a.ts': "import { b } from '../../core/b.ts';\nimport type { D } from '../d.ts';",
       'agent/fleet/reader/c.ts': "import { z } from 'zod';\nimport mqtt from 'mqtt';",
@@ -382,7 +382,7 @@ describe('each rule is red where it is broken', () => {
     ]);
   });
 
-  test('rings: at run time, not those of types alone', () => {
+  test('cycles: at run time; cycles of types alone are allowed', () => {
     const broken = world({
       'agent/core/a.ts': "import { b } from './b.ts';",
       'agent/core/b.ts': "import { type X, c } from './c.ts';",
@@ -393,7 +393,7 @@ describe('each rule is red where it is broken', () => {
     expect(cycles(broken)).toEqual(['agent/core/a.ts ↔ agent/core/b.ts ↔ agent/core/c.ts']);
   });
 
-  test('state of a module: a variable, a collection; not one that is read only, or within a function', () => {
+  test('state of a module: a variable, a collection; constants and local ones are allowed', () => {
     const broken = world({
       'agent/core/a.ts': 'let last = 0;\nexport let other = 1;',
       'agent/core/b.ts':
@@ -430,7 +430,7 @@ describe('each rule is red where it is broken', () => {
     ]);
   });
 
-  test('a kind in a list, in a room where only words of other trades are free', () => {
+  test('a kind in a list, in a room where only words of other systems are allowed', () => {
     const broken = world({
       'agent/control/api.ts': "const dear = ['job', 'check'].includes(kindOf(id));",
       'agent/git/tree.ts': "const blob = type === 'file';",
@@ -438,7 +438,7 @@ describe('each rule is red where it is broken', () => {
     expect(namedKinds(broken, OTHERS, OWN_WORDS)).toEqual(['agent/control/api.ts: job', 'agent/control/api.ts: check']);
   });
 
-  test('ids and comparisons in other rooms; words of other trades are free there', () => {
+  test('ids and comparisons in other rooms; words of other systems are allowed there', () => {
     const broken = world({
       'agent/control/api.ts': "const x = kindOf(rid(it)) === 'file' ? 1 : 0;",
       'agent/cli/host/show.ts': 'const id = `file:${path}`;',
@@ -452,7 +452,7 @@ describe('each rule is red where it is broken', () => {
 });
 
 describe('what the rules read', () => {
-  test('imports of every form, with what they leave at run time', () => {
+  test('imports of every form, with their run-time part', () => {
     const text = [
       "import a from './a.ts';",
       "import type { B } from '../b.ts';",
@@ -478,7 +478,7 @@ describe('what the rules read', () => {
     ]);
   });
 
-  test('literals, however they are nested, and no comments', () => {
+  test('literals at any depth, and no comments', () => {
     const text =
       "const a = `x:${f(`y${1}`, { b: 'z' })} ${c}`; // 'no'\n/* \"no\" */ const d = /[/'](q)/.test(\"w\\\"w\") ? e / 2 : 'v';";
     expect(literalsOf(text).map((l) => l.text)).toEqual(['x:', 'y', 'z', "[/'](q)", 'w\\"w', 'v']);

@@ -1,4 +1,7 @@
-/** An upgrade that is taken back: the database of before is put back by the shell of the packages, and events of the trial go out. */
+/**
+ * An upgrade that is rolled back: the shell of the packages restores the previous database, and events of the trial are still
+ * sent.
+ */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -27,11 +30,11 @@ interface Trial {
   at(name: string): string;
   /** Ids of all events that the version on trial recorded. */
   ids: string[];
-  /** What a package does that puts the former version back. */
+  /** Restores the former version, as a package does. */
   putBack(): void;
 }
 
-/** A host whose former agent recorded event 1, and whose agent on trial recorded 2 to 4 and sent what `sent` says. */
+/** A host whose former agent recorded event 1, and whose agent on trial recorded 2 to 4 and sent as many as `sent`. */
 function trial({ sent = 0, isKilled = false }: { sent?: number; isKilled?: boolean } = {}): Trial {
   const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-left-'));
   dirs.push(dir);
@@ -57,15 +60,18 @@ function trial({ sent = 0, isKilled = false }: { sent?: number; isKilled?: boole
   };
 }
 
-test.each([false, true])('events of a version that was put back go out under their ids (killed: %s)', (isKilled) => {
-  const host = trial({ isKilled });
-  host.putBack();
-  const store = openIn(host.dir);
-  expect(numbers(store.outbox.peek(10))).toEqual([1, 2, 3, 4]);
-  expect(store.outbox.peek(10).map(({ id }) => id)).toEqual(host.ids);
-  store.close();
-  expect(readdirSync(host.dir).filter((name) => name.startsWith('history.db'))).toEqual(['history.db']);
-});
+test.each([false, true])(
+  'events of a version that was rolled back are sent under their ids (killed: %s)',
+  (isKilled) => {
+    const host = trial({ isKilled });
+    host.putBack();
+    const store = openIn(host.dir);
+    expect(numbers(store.outbox.peek(10))).toEqual([1, 2, 3, 4]);
+    expect(store.outbox.peek(10).map(({ id }) => id)).toEqual(host.ids);
+    store.close();
+    expect(readdirSync(host.dir).filter((name) => name.startsWith('history.db'))).toEqual(['history.db']);
+  },
+);
 
 test('an event that was reported in the trial is not reported as another one afterwards', () => {
   const host = trial({ sent: 4 });
@@ -77,7 +83,7 @@ test('an event that was reported in the trial is not reported as another one aft
   store.close();
 });
 
-test('a crash in the take-over takes nothing twice', () => {
+test('a crash while the events are taken over duplicates none', () => {
   const host = trial();
   host.putBack();
   copyFileSync(host.at('history.db.left'), host.at('kept'));
@@ -90,7 +96,7 @@ test('a crash in the take-over takes nothing twice', () => {
   second.close();
 });
 
-test('the number of a run of the trial is not given again', () => {
+test('the number of a run of the trial is not used again', () => {
   const host = trial();
   const tried = openIn(host.dir);
   const id = tried.runs.begin('schedule', 't');
@@ -106,7 +112,7 @@ test('the number of a run of the trial is not given again', () => {
 test.each<[string, (host: Trial) => void]>([
   ['is damaged', ({ at }) => truncateSync(at('history.db.left'), 5_000)],
   ['has its events elsewhere', ({ at }) => new Database(at('history.db.left')).exec('DROP TABLE outbox').close()],
-])('where the database that gave way %s, later ids are unlike its own', (_, harm) => {
+])('if the replaced database %s, later ids differ from its ids', (_, harm) => {
   const host = trial({ sent: 4 });
   host.putBack();
   harm(host);
@@ -117,7 +123,7 @@ test.each<[string, (host: Trial) => void]>([
   store.close();
 });
 
-test('putting the database back twice loses nothing', () => {
+test('restoring the database twice loses nothing', () => {
   const host = trial();
   copyFileSync(host.at(`history.db.${FORM}`), host.at('former'));
   host.putBack();

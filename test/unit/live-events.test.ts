@@ -1,4 +1,4 @@
-/** Events of a run are written while it goes on, each once. */
+/** Events of a run are written while it is in progress, each once. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { ActionRecord } from '../../agent/core/types.ts';
 import { createLiveEvents } from '../../agent/engine/run/records/live-events.ts';
@@ -25,7 +25,7 @@ function start() {
   return { live: createLiveEvents(deps, 7), written, fill };
 }
 
-test('a long run tells what it did while it goes on', () => {
+test('a long run reports its actions while it is in progress', () => {
   const { live, written } = start();
   live.tell(action('/a'));
   live.tell(action('/b'));
@@ -43,7 +43,7 @@ test('a long run tells what it did while it goes on', () => {
   ]);
 });
 
-test('a short one writes nothing of its own', () => {
+test('a short run writes no events of its own', () => {
   const { live, written } = start();
   live.tell(action('/a'));
   const { waiting, wasReported } = live.end();
@@ -51,14 +51,14 @@ test('a short one writes nothing of its own', () => {
   expect([written, waiting.length, wasReported(action('/a'))]).toEqual([[], 1, true]);
 });
 
-test('what failed is left to the end, which knows whether it is news', () => {
+test('a failure is left to the end of the run, which knows whether it is news', () => {
   const { live } = start();
   live.tell(action('/a', 'failed'));
   const { waiting, wasReported } = live.end();
   expect([waiting, wasReported(action('/a', 'failed'))]).toEqual([[], false]);
 });
 
-test('what cannot be written waits for the end', () => {
+test('an event that cannot be written waits for the end', () => {
   const { live, written, fill } = start();
   fill(true);
   live.tell(action('/a'));

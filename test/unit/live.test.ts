@@ -1,4 +1,4 @@
-/** The line that says what goes on: redrawn on a terminal, once for each new thing in a pipe. */
+/** The progress line: redrawn on a terminal, one line for each new step in a pipe. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Context } from '../../agent/cli/context.ts';
 import { createLive } from '../../agent/cli/host/live.ts';
@@ -18,7 +18,7 @@ function create(isTTY: boolean, columns = 80) {
     say: (line: string) => out.push(`${line}\n`),
   } as unknown as Context;
   const live = createLive(context);
-  /** As a terminal shows it: what was erased is gone. */
+  /** The screen as a terminal shows it: erased text is gone. */
   const shown = () =>
     out
       .join('')
@@ -44,7 +44,7 @@ const action: SyncLine = {
   action: { id: 'file:/etc/x', op: 'create', why: [], result: 'done', drift: false, durationMs: 3 },
 };
 
-test('on a terminal a wait says what is waited for, and for how long', () => {
+test('on a terminal a wait shows what it waits for, and for how long', () => {
   const { live, shown } = create(true);
   live.take(settling('has run for 0 of 10 s'));
   expect(shown()).toEqual(['waiting for service:shop/web: has run for 0 of 10 s']);
@@ -61,7 +61,7 @@ test('on a terminal a wait says what is waited for, and for how long', () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('pulls say their bytes, side by side, and are cut where the terminal ends', () => {
+test('pulls show their bytes, side by side, and are cut at the width of the terminal', () => {
   const { live, shown } = create(true, 60);
   live.take({ type: 'phase', phase: 'prepare' });
   live.take(pull('shop:1.5', 12_300_000));
@@ -72,7 +72,7 @@ test('pulls say their bytes, side by side, and are cut where the terminal ends',
   live.end();
 });
 
-test('in a pipe each new thing is one line, and a pull is told by quarters', () => {
+test('in a pipe each new step is one line, and a pull is reported in quarters', () => {
   const { live, shown } = create(false);
   live.take({ type: 'phase', phase: 'fetch' });
   live.take({ type: 'phase', phase: 'prepare' });
@@ -92,7 +92,7 @@ test('in a pipe each new thing is one line, and a pull is told by quarters', () 
   ]);
 });
 
-test('what others wrote cannot move the cursor', () => {
+test('foreign text cannot move the cursor', () => {
   const { live, shown } = create(true);
   live.take(settling('\u001b[2J\rgone'));
   expect(shown()).toEqual(['waiting for service:shop/web: ·[2J·gone']);

@@ -1,4 +1,4 @@
-/** Variables of this host alone: from agent.yaml and from the file that it names. */
+/** Variables of one host: from agent.yaml and from the file that it names. */
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -14,7 +14,7 @@ const file = path.join(dir, 'vars.yaml');
 const AGENT = '/etc/fairlead/agent.yaml';
 afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
 
-/** What agent.yaml with these lines, and a file with that text, give. */
+/** The variables of an agent.yaml with these lines and a file with that text. */
 async function open(lines: string, text?: string) {
   if (text !== undefined) fs.writeFileSync(file, text);
   const named = text === undefined ? '' : `varsFile: ${file}\n`;
@@ -30,7 +30,7 @@ const REPO = {
   'hosts/a/shop/compose.yaml': 'services: {web: {image: "app:${a}", environment: {D: "${d}"}}}\n',
 };
 
-test('stand above fleet, role and host, and agent.yaml itself above its file', async () => {
+test('override fleet, role and host, and agent.yaml itself overrides its file', async () => {
   const vars = await open('vars: {d: agent}\n', 'c: file\nd: file\n');
   const loaded = await loadRepo(REPO, { localVars: vars.current });
   expect(textOf(loaded, 'file:/etc/a')).toBe('fleet role file agent');
@@ -41,27 +41,27 @@ test('reach the variables of Compose as well', async () => {
   expect(find(loaded, 'service:shop/web')?.spec).toMatchObject({ image: 'app:2' });
 });
 
-test('give the content of a commit another hash, which decides whether it is known to be bad', async () => {
+test('change the hash of a commit, which decides whether it is known to be bad', async () => {
   const content = async (lines: string) => (await loadRepo(REPO, { localVars: (await open(lines)).current })).content();
   expect(await content('vars: {d: x}\n')).not.toBe(await content('vars: {d: y}\n'));
 });
 
-test('leave the hash as it is where nothing uses them', async () => {
+test('leave the hash unchanged if nothing uses them', async () => {
   const content = async (lines: string) => (await loadRepo(REPO, { localVars: (await open(lines)).current })).content();
   expect(await content('vars: {other: x}\n')).toBe(await content(''));
 });
 
-test('say where they were written', async () => {
+test('know where they were written', async () => {
   const vars = (await open('vars:\n  d: agent\n', '# a comment\nc: file\n')).current();
   expect(vars.get('c')?.origin).toEqual({ file, line: 2, layer: 'agent.yaml' });
   expect(vars.get('d')?.origin).toEqual({ file: AGENT, line: 4, layer: 'agent.yaml' });
 });
 
-test('a file is JSON as well', async () => {
+test('may be in a JSON file as well', async () => {
   expect((await open('', '{"c": {"ports": [1, 2]}}')).current().get('c')?.value).toEqual({ ports: [1, 2] });
 });
 
-test('an empty file is none', async () => {
+test('an empty file has none', async () => {
   expect((await open('', '')).current().size).toBe(0);
 });
 
@@ -85,7 +85,7 @@ test.each([
   ['a list', '- a\n', /must be a mapping/],
   ['no YAML', 'a: [\n', /vars\.yaml:\d+:\d+/],
   ['not UTF-8', Buffer.from([0x61, 0x3a, 0x20, 0xe9]), /it is not UTF-8/],
-])('a file that is %s leaves the former values in force and is a problem', async (_, text, said) => {
+])('a file that is %s keeps the former values in force and is a problem', async (_, text, said) => {
   const vars = await open('', 'c: one\n');
   fs.writeFileSync(file, text);
   await vars.look();
@@ -98,7 +98,7 @@ test.each([
   expect(vars.problems()).toEqual([]);
 });
 
-test('a file that is not there at the start is an error of agent.yaml', async () => {
+test('a missing file at the start is an error of agent.yaml', async () => {
   const config = parseConfig(AGENT, `repo: {url: /x}\nvarsFile: ${dir}/none.yaml\n`, 'a');
   await expect(openLocalVars(config, AGENT)).rejects.toThrow(
     `cannot read ${dir}/none.yaml, which \`varsFile\` of agent.yaml names: there is no such file`,

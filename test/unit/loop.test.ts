@@ -63,8 +63,8 @@ afterEach(async () => {
   vi.useRealTimers();
 });
 
-describe('a loop that is held', () => {
-  test('begins no run until it is released, and then all that was asked for', async () => {
+describe('a loop on hold', () => {
+  test('begins no run until it is released, and then runs with all requests', async () => {
     start();
     await end();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -79,7 +79,7 @@ describe('a loop that is held', () => {
     await waiting;
   });
 
-  test('lets the run under way end', async () => {
+  test('lets the current run end', async () => {
     start();
     loop.hold(new Promise(() => undefined));
     await end();
@@ -98,7 +98,7 @@ describe('a loop that is held', () => {
 });
 
 describe('one run at a time', () => {
-  test('causes that come during a run are joined into one next run, which has all they asked for', async () => {
+  test('requests during a run are merged into one next run, with all of their flags', async () => {
     start();
     const lines: string[] = [];
     const waiting = [
@@ -118,7 +118,7 @@ describe('one run at a time', () => {
     expect(requests).toHaveLength(2);
   });
 
-  test('who waits for the run under way sees what it does, and is answered by their own', async () => {
+  test('a caller that waits during the current run sees its progress, and gets the result of its own run', async () => {
     start();
     const lines: string[] = [];
     const waiting = loop.request({}, 'manual', (line) => lines.push(line.type === 'phase' ? line.phase : line.type));
@@ -131,7 +131,7 @@ describe('one run at a time', () => {
     expect(lines).toEqual(['settle', 'fetch', 'done']);
   });
 
-  test('a run that ends in a bug does not end the loop; those who wait hear of it, and it is tried again', async () => {
+  test('a run that throws does not end the loop; callers get the error, and it is retried', async () => {
     start();
     await end();
     const lines: SyncLine[] = [];
@@ -144,8 +144,8 @@ describe('one run at a time', () => {
   });
 });
 
-describe('trying again', () => {
-  test('waits longer each time, up to five minutes, and forgets it after a good run', async () => {
+describe('retries', () => {
+  test('have growing pauses, up to five minutes, and start short again after a good run', async () => {
     start();
     const waits: number[] = [];
     for (let i = 0; i < 9; i++) {
@@ -163,7 +163,7 @@ describe('trying again', () => {
     expect(requests).toHaveLength(before + 1);
   });
 
-  test('a new commit is tried at once, and begins a count of its own', async () => {
+  test('begin at once, with a new count, for a new commit', async () => {
     start();
     for (let i = 0; i < 5; i++) {
       await end({ sync: 'failed' });
@@ -178,7 +178,7 @@ describe('trying again', () => {
     expect(requests).toHaveLength(before + 2);
   });
 
-  test('a commit that is at fault itself is not tried again by the clock', async () => {
+  test('are not made by the clock for a commit that is itself at fault', async () => {
     start();
     await end({ sync: 'failed', rejected: true });
     await vi.advanceTimersByTimeAsync(3_600_000);
@@ -191,7 +191,7 @@ describe('drift', () => {
   const B = 'file:/b';
   const hinted = () => requests.map((r) => r.hinted && [...r.hinted].sort());
 
-  test('asks for a run that looks at what was hinted, all of it together; any other cause makes it a full one', async () => {
+  test('requests a run that observes all hinted resources together; any other trigger makes it a full one', async () => {
     start();
     loop.drifted([A]);
     loop.drifted([B, A]);
@@ -204,7 +204,7 @@ describe('drift', () => {
     expect([requests.at(-1)?.trigger, hinted().at(-1)]).toEqual(['push', null]);
   });
 
-  test('is looked at while a run only waits, and never while it works', async () => {
+  test('is observed while a run only waits, and never while it works', async () => {
     start();
     await end();
     void loop.request({}, 'manual');
@@ -217,7 +217,7 @@ describe('drift', () => {
       went = true;
     });
     expect(hinted().at(-1)).toEqual([A]);
-    // The run goes on when what it waited for is there and the repair has ended.
+    // The run continues when the thing it waited for is there and the repair has ended.
     over();
     await settle();
     expect(went).toBe(false);
@@ -229,7 +229,7 @@ describe('drift', () => {
     expect(hinted().at(-1)).toEqual([B]);
   });
 
-  test('waits for the first full run, which knows what repairs go by', async () => {
+  test('waits for the first full run, which sets the commit that repairs follow', async () => {
     start();
     void requests[0]?.yielding(new Promise(() => undefined));
     loop.drifted([A]);
@@ -238,7 +238,7 @@ describe('drift', () => {
     expect(hinted().at(-1)).toEqual([A]);
   });
 
-  test('neither puts off a retry nor makes the next one later', async () => {
+  test('neither delays a retry nor lengthens the next pause', async () => {
     start();
     await end({ sync: 'failed' });
     for (let i = 0; i < 4; i++) {
@@ -251,7 +251,7 @@ describe('drift', () => {
     expect(requests).toHaveLength(before + 1);
     expect(requests.at(-1)?.trigger).toBe('retry');
     await end();
-    // A repair that fails is tried again by a full run.
+    // A repair that fails is retried by a full run.
     loop.drifted([A]);
     await end({ sync: 'failed' });
     await vi.advanceTimersByTimeAsync(5_000);
@@ -259,7 +259,7 @@ describe('drift', () => {
   });
 });
 
-test('the schedule triggers, at this host’s own place within the splay, which is where `next` says it will be', async () => {
+test('the schedule triggers at this host’s own place within the splay, at the time that `next` predicts', async () => {
   start('* * * * *', 20_000);
   await end();
   const due = Date.parse(loop.next() ?? '');
@@ -271,7 +271,7 @@ test('the schedule triggers, at this host’s own place within the splay, which 
   expect(requests.map((r) => r.trigger)).toEqual(['start', 'schedule']);
 });
 
-test('the watchdog is fed while idle and while a run shows life, not by one that hangs', async () => {
+test('the watchdog is fed while idle and while a run makes progress, not by one that hangs', async () => {
   start();
   await vi.advanceTimersByTimeAsync(500_000);
   // A pull may take half an hour.
@@ -289,7 +289,7 @@ test('the watchdog is fed while idle and while a run shows life, not by one that
   expect(turns).toBeGreaterThan(hung + 4);
 });
 
-test('the watchdog is fed while a job lasts as long as it may, a repair acts and the repository comes slowly', async () => {
+test('the watchdog is fed while a job uses its full time, a repair acts and the repository responds slowly', async () => {
   start();
   for (let part = 0; part < 5; part++) {
     await vi.advanceTimersByTimeAsync(500_000);
@@ -299,7 +299,7 @@ test('the watchdog is fed while a job lasts as long as it may, a repair acts and
   requests[0]?.emit({ type: 'phase', phase: 'apply', detail: 'job:backup', withinMs: 7_200_000 });
   const before = turns;
   await vi.advanceTimersByTimeAsync(3_000_000);
-  // What begins beside it takes nothing from its time.
+  // A repair beside it does not reduce its time.
   requests[0]?.emit({ type: 'phase', phase: 'apply', detail: 'job:other', withinMs: 1_000_000 });
   await vi.advanceTimersByTimeAsync(4_000_000);
   expect(turns).toBe(before + 700);
@@ -316,7 +316,7 @@ test('the watchdog is fed while a job lasts as long as it may, a repair acts and
   expect(turns).toBe(atRepair + 180);
 });
 
-test('a run that hangs while the repository is asked is not covered up by repairs beside it', async () => {
+test('repairs do not hide a run that hangs in a request to the repository', async () => {
   start();
   await end();
   void loop.request({}, 'manual');
@@ -337,7 +337,7 @@ test('a run that hangs while the repository is asked is not covered up by repair
   expect(turns).toBe(hung);
 });
 
-test('stopping ends the run under way by its signal, and lets go of those who wait', async () => {
+test('stopping aborts the current run by its signal, and releases the callers that wait', async () => {
   start();
   const waiting = loop.request({}, 'manual');
   const stopping = loop.stop();

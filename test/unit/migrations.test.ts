@@ -1,4 +1,6 @@
-/** The database moves forward from form to form, keeps a way back, and is never read by a version that is too old for it. */
+/**
+ * The database migrates forward only, keeps a copy of its previous format, and is never read by a version that is too old for it.
+ */
 import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
@@ -15,7 +17,7 @@ const { version } = JSON.parse(readFileSync(path.join(import.meta.dirname, '../.
 const tempDir = () => inMemory('migrations');
 const open = (dir: string) => openStore({ dir, now: () => new Date(), log: silentLog });
 
-/** A database as an agent made it that knew fewer forms. */
+/** A database as written by an agent with fewer migrations. */
 function olderState(form: number): string {
   const dir = tempDir();
   const db = new Database(path.join(dir, 'history.db'));
@@ -26,7 +28,7 @@ function olderState(form: number): string {
   return dir;
 }
 
-test.each(MIGRATIONS.map((_, at) => at).slice(1))('a database of form %i is brought forward with its runs', (form) => {
+test.each(MIGRATIONS.map((_, at) => at).slice(1))('a database of format %i is migrated with its runs', (form) => {
   const dir = olderState(form);
   const store = open(dir);
   expect(store.runs.lastId()).toBe(1);
@@ -34,7 +36,7 @@ test.each(MIGRATIONS.map((_, at) => at).slice(1))('a database of form %i is brou
   expect(readFileSync(path.join(dir, 'schema'), 'utf8')).toBe(`${FORM}\n`);
 });
 
-test('the former form is kept beside a database that was brought forward', () => {
+test('the former format is kept beside a migrated database', () => {
   const dir = olderState(FORM - 1);
   open(dir).close();
   const kept = new Database(path.join(dir, `history.db.${FORM - 1}`), { readonly: true });
@@ -43,14 +45,14 @@ test('the former form is kept beside a database that was brought forward', () =>
   kept.close();
 });
 
-test('a kept form of an upgrade before that is removed', () => {
+test('the copy of an earlier upgrade is removed', () => {
   const dir = olderState(FORM - 1);
   writeFileSync(path.join(dir, 'history.db.1'), '');
   open(dir).close();
   expect(existsSync(path.join(dir, 'history.db.1'))).toBe(false);
 });
 
-test('a new database has no former form', () => {
+test('a new database has no former format', () => {
   const dir = tempDir();
   open(dir).close();
   expect(existsSync(path.join(dir, 'history.db.0'))).toBe(false);
@@ -69,7 +71,7 @@ test('a database of a newer version is refused by name and left as it is', () =>
   left.close();
 });
 
-/** Of each release, as its agent left it after a few commits, a repair and a mistake. */
+/** For each release, the state that its agent left after a few commits, a repair and a mistake. */
 const STATES = path.join(import.meta.dirname, '../states');
 
 describe.each(readdirSync(STATES))('the state that version %s left', (release) => {
@@ -79,7 +81,7 @@ describe.each(readdirSync(STATES))('the state that version %s left', (release) =
     return open(dir);
   };
 
-  test('is opened with all that is managed', () => {
+  test('is opened with all managed resources', () => {
     const store = opened();
     const ids = store.inventory.list().map(({ id }) => id);
     store.close();
@@ -97,7 +99,7 @@ describe.each(readdirSync(STATES))('the state that version %s left', (release) =
     expect(lastEvent).toBeGreaterThan(4);
   });
 
-  test('knows the command that it followed, and its answer', () => {
+  test('knows the command that it carried out, and its answer', () => {
     const store = opened();
     const command = store.runs.get(4)?.run.command;
     const kept = store.commands.find('c-1');
@@ -121,12 +123,12 @@ describe.each(readdirSync(STATES))('the state that version %s left', (release) =
   });
 });
 
-test('the state that is kept of this version has the form that this version writes', () => {
+test('the stored state of this version has the format that this version writes', () => {
   const dir = tempDir();
   cpSync(path.join(STATES, version), dir, { recursive: true });
   const db = new Database(path.join(dir, 'history.db'));
   const form = db.pragma('user_version', { simple: true });
   db.close();
-  // Otherwise run `node test/keep-state.ts`, or, if this version is released already, raise it first.
+  // Otherwise run `node test/keep-state.ts`, or, if this version is already released, raise the version first.
   expect(form).toBe(FORM);
 });

@@ -1,4 +1,4 @@
-/** The mode of what is delivered: git's executable bit, wherever no declaration gives a mode. */
+/** File modes: git's executable bit, unless a declaration sets a mode. */
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -38,7 +38,7 @@ files:
 `;
 const repo = { 'hosts/a/m.yaml': manifest, 'hosts/a/files/plain': 'x', 'hosts/a/files/run': 'x' };
 
-test('`files` have the bit that git has, unless they say a mode', async () => {
+test('`files` have the bit of git, unless they set a mode', async () => {
   expect(await modes(checkout(repo, ['files/run']))).toEqual({
     '/opt/plain': '644',
     '/opt/run': '755',
@@ -51,7 +51,7 @@ test('`files` have the bit that git has, unless they say a mode', async () => {
   });
 });
 
-test('what a stack mounts by relative path has the bit that git has', async () => {
+test('content that a stack mounts by relative path has the bit of git', async () => {
   const stack = {
     'hosts/a/shop/compose.yaml': `
 services:
@@ -74,7 +74,7 @@ configs: {hook: {file: ./hook.sh}}
   });
 });
 
-test('a commit that changes only the bit changes what the host comes to', async () => {
+test('a commit that changes only the bit changes the rendered host', async () => {
   const [before, after] = [await loadCheckout(checkout(repo, [])), await loadCheckout(checkout(repo, ['files/run']))];
   expect(after.content()).not.toBe(before.content());
 });
@@ -89,7 +89,7 @@ test('a snapshot keeps the bit', async () => {
   expect(back?.files.executable?.('hosts/a/files/plain')).toBe(false);
 });
 
-test('a plan of a directory without this host says which hosts there are, or that it is no fleet at all', async () => {
+test('a plan of a directory without this host lists the hosts there, or reports that it is no fleet', async () => {
   const dir = mkdtempSync(path.join(tmpdir(), 'modes-'));
   await expect(localCheckout(dir, 'hosts/a')).rejects.toThrow(`${dir} is no fleet repository`);
   mkdirSync(path.join(dir, 'hosts/edge-1'), { recursive: true });

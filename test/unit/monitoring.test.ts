@@ -1,4 +1,7 @@
-/** docs/monitoring.md, the alert rules and the dashboard speak of metrics that there are. Prometheus itself: test/soak/monitoring.ts. */
+/**
+ * docs/monitoring.md, the alert rules and the dashboard use only metrics that exist. With Prometheus itself:
+ * test/soak/monitoring.ts.
+ */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -32,15 +35,15 @@ interface Rules {
 }
 const rules = (parse(read('examples/monitoring/alerts.yaml')) as Rules).groups.flatMap((group) => group.rules);
 
-test('the dashboard is what `npm run dashboard` writes', () => {
+test('the dashboard equals the output of `npm run dashboard`', () => {
   expect(read('examples/monitoring/dashboard.json')).toBe(dashboardText());
 });
 
-test('each query of the dashboard asks for metrics that there are', () => {
+test('each query of the dashboard uses existing metrics', () => {
   expect(named(dashboardText()).filter((name) => !known(name))).toEqual([]);
 });
 
-test('each alert asks for metrics that there are', () => {
+test('each alert uses existing metrics', () => {
   expect(rules.flatMap(({ expr }) => named(expr)).filter((name) => !known(name))).toEqual([]);
 });
 
@@ -49,7 +52,7 @@ test('each alert has a test for promtool', () => {
   expect(rules.filter(({ alert }) => !tested.includes(`alertname: ${alert}`)).map(({ alert }) => alert)).toEqual([]);
 });
 
-test('docs/monitoring.md lists each metric, and none that there is not', () => {
+test('docs/monitoring.md lists exactly the existing metrics', () => {
   const listed = [...read('docs/monitoring.md').matchAll(/`(fairlead_[a-z_]+)`/g)].map(([, name = '']) => name);
   expect([...new Set(listed)].sort()).toEqual([...names].sort());
 });

@@ -1,4 +1,4 @@
-/** What only MQTT can do to a channel, over a broker that speaks MQTT 3.1.1 alone. */
+/** Behaviour of a channel that only MQTT can cause, over a broker that speaks only MQTT 3.1.1. */
 import net from 'node:net';
 import { Aedes } from 'aedes';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -14,7 +14,7 @@ const WAIT_MS = 60_000;
 let broker: Aedes;
 let server: net.Server;
 let socket: net.Socket;
-/** How often the channel was let in; a broker that speaks MQTT 3.1.1 alone refuses it once before. */
+/** The number of successful connections; a broker with only MQTT 3.1.1 refuses one attempt first. */
 let connections: number;
 let channel: Channel;
 /** Topic → last payload. */
@@ -50,7 +50,7 @@ const start = () => {
   return until('the channel to open', WAIT_MS, async () => channel.isOpen());
 };
 
-test('a refused subscription is a problem that names the topic, and no reason to leave', async () => {
+test('a refused subscription is a problem that names the topic, and does not end the connection', async () => {
   broker.authorizeSubscribe = (_client, _subscription, callback) => callback(null, null);
   await start();
   await until('the problem', WAIT_MS, async () => channel.problems()[0]?.reason === 'SubscriptionRefused');
@@ -60,7 +60,7 @@ test('a refused subscription is a problem that names the topic, and no reason to
   expect(connections).toBe(1);
 });
 
-test('a connection that ends before the first answer is noticed at once, and another one is made', async () => {
+test('a connection that ends before the first answer is noticed at once, and the channel reconnects', async () => {
   broker.authorizePublish = (_client, packet, callback) => {
     if (connections === 1 && packet.topic.endsWith('/presence')) socket.destroy();
     else callback(null);
@@ -70,13 +70,13 @@ test('a connection that ends before the first answer is noticed at once, and ano
   expect(channel.problems()).toEqual([]);
 });
 
-test('a stop while the connection is being made ends it', async () => {
+test('a stop during a connection attempt ends it', async () => {
   channel.start({ opened: () => undefined, problemsChanged: () => undefined, notice: () => undefined });
   await channel.stop();
   await until('nobody to be connected', WAIT_MS, async () => broker.connectedClients === 0);
 });
 
-test('topics: a pattern and the default branch hear of every ref, and choose among what they hear', () => {
+test('topics: a pattern and the default branch subscribe to every ref, and filter what they receive', () => {
   const of = (ref: string) => topicsOf({ prefix: 'p', fleet: 'f', host: 'h', ref });
   expect(of('main')).toMatchObject({ presence: 'p/f/hosts/h/presence', events: 'p/f/hosts/h/events' });
   expect(of('main').retained('status')).toBe('p/f/hosts/h/status');

@@ -1,4 +1,7 @@
-/** Files that agent.yaml names: one that is no file, or has no end, is said, and is neither waited for nor taken into memory. */
+/**
+ * Files that agent.yaml names: one that is not a regular file, or is endless, is an error, and is neither waited for nor read
+ * into memory.
+ */
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -32,7 +35,7 @@ const env = { PATH: process.env.PATH };
 const signal = AbortSignal.timeout(120_000);
 const exec = async () => ({ code: 0, stdout: '', stderr: '' });
 
-/** What reads the file that one key of agent.yaml names. */
+/** The readers of the files that agent.yaml names, one for each key. */
 const READERS: Record<string, (file: string) => Promise<unknown>> = {
   varsFile: (file) => openLocalVars({ vars: {}, varsFile: file, varLines: {} }, 'agent.yaml'),
   'agent.yaml itself': async (file) => loadConfig({ config: file }),
@@ -70,12 +73,12 @@ describe.each(Object.entries(READERS))('%s', (_, read) => {
     ['a directory', dir, 'it is no regular file'],
     ['a file of 40 GiB', huge, 'it is larger than 4 MiB'],
     ['nothing', path.join(dir, 'none'), 'there is no such file'],
-  ])('that names %s is refused in words', async (_what, file, why) => {
+  ])('that names %s is refused with a message', async (_what, file, why) => {
     await expect(read(file)).rejects.toThrow(why);
   });
 });
 
-test('a list of signers that is a pipe does not hold up the policy', () => {
+test('a list of signers that is a pipe does not block the policy', () => {
   const verify = { allowedSigners: pipe, mode: 'head' as const };
   const source = createSource({
     ...{ url: dir, ref: 'main', path: 'hosts/a', gitdir: dir, env, exec, log: silentLog, verify },
@@ -83,13 +86,13 @@ test('a list of signers that is a pipe does not hold up the policy', () => {
   expect(source.policy()).toMatch(/^[0-9a-f]{32}$/);
 });
 
-test('what a shell passes as `<(command)` is read to its end', () => {
+test('input that a shell passes as `<(command)` is read to its end', () => {
   const script = `import('${path.resolve('agent/reading.ts')}').then(async (m) => process.stdout.write(String(await m.readNamed(process.argv[1]))))`;
   const said = execFileSync('bash', ['-c', `"$0" -e "$1" <(echo secret)`, process.execPath, script]).toString();
   expect(said).toBe('secret\n');
 });
 
-test('a file without a size, as the kernel has them, is read', async () => {
+test('a file without a size, as in /proc, is read', async () => {
   expect((await readNamed('/proc/self/status')).toString()).toContain('Name:');
   expect(readNamedSync('/proc/self/status').toString()).toContain('Name:');
 });

@@ -1,4 +1,4 @@
-/** What repairs overwrite is kept on a real file system, below a temporary root. */
+/** Copies of what repairs overwrite, on a real file system, below a temporary root. */
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -15,7 +15,7 @@ beforeEach(() => {
 });
 afterEach(() => fs.rmSync(root, { recursive: true }));
 
-test('repairs side by side each keep what they overwrite, on a host that has kept nothing yet', async () => {
+test('concurrent repairs each keep what they overwrite, on a host without any copies yet', async () => {
   const files = createFiles({ root });
   const originals = createOriginals({ files, dir: '/kept' });
   const names = ['/a', '/b', '/c'];
@@ -25,7 +25,7 @@ test('repairs side by side each keep what they overwrite, on a host that has kep
   expect(fs.statSync(`${root}/kept`).mode & 0o777).toBe(0o700);
 });
 
-test('a stop amid removals leaves what is to be put back for the next run; what is simply removed is quick', async () => {
+test('a stop during removals leaves the restorations for the next run; plain removals are quick', async () => {
   const files = createFiles({ root });
   const originals = createOriginals({ files, dir: '/kept' });
   const options = { execRoot: root, stagingDir: '/staging', clock: systemClock, ownership: false };

@@ -1,4 +1,4 @@
-/** What is fairlead's own is out of reach of whatever a repository can say, not of `files` alone. */
+/** No section of a manifest can reach fairlead's own paths, not only `files`. */
 import { describe, expect, test } from 'vitest';
 import { loadRepo, messages } from './repo.ts';
 
@@ -48,7 +48,7 @@ test.each(['/etc/fairlead', '/var/lib/fairlead/originals', '/var/lib/fairlead/',
   },
 );
 
-test('what a stack mounts by relative path, and everything else, can be mounted', async () => {
+test('content that a stack mounts by relative path, and every other path, can be mounted', async () => {
   expect(await compose('volumes: ["./data:/data", "/srv/data:/x", "/etc:/etc2:ro", "/etc/fairlead-other:/y"]')).toBe(
     '',
   );

@@ -1,4 +1,4 @@
-/** What packages carry besides the program, and what their scripts do to a host. */
+/** What packages contain besides the program, and what their scripts do to a host. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -16,11 +16,11 @@ const INPUTS = [
   'agent/main.ts',
   'node_modules/yaml/dist/index.js',
   'node_modules/@noble/hashes/sha2.js',
-  // Names its licence and has no file with it.
+  // This library names its licence but ships no licence file.
   'node_modules/split-ca/index.js',
 ];
 
-test('a package carries the very version of Node that the tests run on', () => {
+test('a package contains the same version of Node that runs the tests', () => {
   const { devDependencies } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
   const { packages } = readLock(path.join(ROOT, 'packaging/runtime'));
   for (const arch of ['x64', 'arm64'])
@@ -45,7 +45,7 @@ test('the bill of materials has the hash of the lock file for every library, and
   expect(billOfMaterials(about)).toEqual(bill);
 });
 
-test('the example of agent.yaml is one', () => {
+test('the example of agent.yaml is valid', () => {
   expect(parseConfig('agent.yaml', exampleConfig(), 'edge-1').repo.url).toBe('https://git.example.com/fleet.git');
 });
 
@@ -70,7 +70,7 @@ function hostDirs(schema = 6) {
   return { dir, state, run, put, has: (file: string) => existsSync(path.join(dir, file)) };
 }
 
-test('a version that cannot read the state is refused before anything is touched', () => {
+test('a version that cannot read the state is refused before anything is changed', () => {
   const host = hostDirs(6);
   host.put('state/schema', '7\n');
   const { status, stderr } = host.run('refuse_downgrade');
@@ -84,7 +84,7 @@ test.each(['6\n', '5\n', '', 'nonsense'])('a version that can read the state is 
   expect(host.run('refuse_downgrade').status).toBe(0);
 });
 
-test('the former program survives that its files are replaced', () => {
+test('the former program survives the replacement of its files', () => {
   const host = hostDirs();
   host.put('lib/lib/main.mjs', 'old');
   expect(host.run('keep_previous').status).toBe(0);
@@ -93,7 +93,7 @@ test('the former program survives that its files are replaced', () => {
   expect(readFileSync(path.join(host.dir, 'lib.previous/lib/main.mjs'), 'utf8')).toBe('old');
 });
 
-test('the copy of an upgrade that was cut short is not replaced by what is half unpacked', () => {
+test('the copy of an interrupted upgrade is not overwritten by a partly unpacked program', () => {
   const host = hostDirs();
   host.put('lib/lib/main.mjs', 'half');
   host.put('lib.previous/lib/main.mjs', 'old');
@@ -102,7 +102,7 @@ test('the copy of an upgrade that was cut short is not replaced by what is half 
   expect(readFileSync(path.join(host.dir, 'lib.previous/lib/main.mjs'), 'utf8')).toBe('old');
 });
 
-test('a purge leaves every byte below tree/ that fairlead did not write, and names it', () => {
+test('a purge keeps every byte below tree/ that fairlead did not write, and lists it', () => {
   const host = hostDirs();
   const written = host.put('state/tree/hosts/a/shop/conf/app.conf', 'ours');
   const edited = host.put('state/tree/hosts/a/shop/conf/edited.conf', 'ours');
@@ -123,14 +123,14 @@ test('a purge leaves every byte below tree/ that fairlead did not write, and nam
   for (const left of ['edited.conf', 'data/db', 'mqtt.password']) expect(stderr).toContain(left);
 });
 
-test('a purge without a note of what was written leaves all of tree/', () => {
+test('a purge without a list of written files keeps all of tree/', () => {
   const host = hostDirs();
   host.put('state/tree/hosts/a/conf/app.conf', 'perhaps ours');
   host.run('purge_state');
   expect(host.has('state/tree/hosts/a/conf/app.conf')).toBe(true);
 });
 
-test('a purge of a host on which nothing of others lies leaves nothing', () => {
+test('a purge of a host without foreign files leaves nothing', () => {
   const host = hostDirs();
   const written = host.put('state/tree/hosts/a/conf/app.conf', 'ours');
   host.put('state/tree.sums', execFileSync('sha256sum', [written], { encoding: 'utf8' }));
@@ -141,7 +141,7 @@ test('a purge of a host on which nothing of others lies leaves nothing', () => {
   expect(host.has('etc')).toBe(false);
 });
 
-test('a cache that is a mount of its own is emptied, and no removal fails for it', () => {
+test('a cache that is a mount of its own is emptied, and no removal fails because of it', () => {
   const host = hostDirs();
   host.put('cache/code', 'compiled');
   // rm(1) empties a mount, and fails at the directory: EBUSY.
@@ -151,7 +151,7 @@ test('a cache that is a mount of its own is emptied, and no removal fails for it
   expect(host.has('cache/code')).toBe(false);
 });
 
-test('a purge leaves all of tree/ while a process has some of it mounted', () => {
+test('a purge keeps all of tree/ while a process has some of it mounted', () => {
   const host = hostDirs();
   const written = host.put('state/tree/hosts/a/conf/app.conf', 'ours');
   host.put('state/tree.sums', execFileSync('sha256sum', [written], { encoding: 'utf8' }));

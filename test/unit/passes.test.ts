@@ -1,4 +1,4 @@
-/** Which passes a run has, and what follows from each: the decisions of the engine, without an engine. */
+/** Which passes a run has, and what follows each of them: the decisions of the engine, without an engine. */
 import { describe, expect, test } from 'vitest';
 import { REPAIR, ROLLBACK, STAY, TRY } from '../../agent/engine/decide/mode.ts';
 import {
@@ -93,7 +93,7 @@ describe('a run begins', () => {
     ['a repair gives way', { choice: { act: 'repair' }, head: 'good' }, null, REPAIR],
     ['a rollback to the accepted commit does not', { choice: { act: 'repair' }, head: 'good' }, BACK, ROLLBACK],
     ['a new commit gives way, whatever rollback was in progress', {}, BACK, TRY],
-  ])('and to another run: %s', (_what, given, pendingRollback, mode) => {
+  ])('and later runs: %s', (_what, given, pendingRollback, mode) => {
     const [first] = decide({ ...SITUATION, ...given, memory: { ...MEMORY, pendingRollback } });
     expect((first as CommitPass).mode).toBe(mode);
   });

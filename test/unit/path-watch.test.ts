@@ -6,7 +6,7 @@ import { createInotifyQueue, type InotifyQueue } from '../../agent/system/watch/
 import { createPathWatch, type PathWatch } from '../../agent/system/watch/path-watch.ts';
 import { until } from '../lab/run.ts';
 
-/** Far more than any of it takes. */
+/** Far more than any of these tests takes. */
 const WAIT_MS = 60_000;
 let root: string;
 let watch: PathWatch;
@@ -29,7 +29,7 @@ function start(limit = 100): void {
   });
 }
 
-// The kernel grants a user so many instances (max_user_instances), and the whole machine shares them; a process keeps its own one.
+// The kernel limits the instances of a user (max_user_instances), and the whole machine shares them; each process keeps one.
 beforeAll(() =>
   until('an instance of inotify', WAIT_MS, async () => {
     fs.watch(os.tmpdir()).close();
@@ -49,13 +49,13 @@ afterEach(() => {
   fs.rmSync(root, { recursive: true, force: true });
 });
 
-/** Does something, and waits until it was heard of this path. */
+/** Does something, and waits until an event of this path arrived. */
 async function hears(what: string, act: () => void, p: string): Promise<void> {
   heard = [];
   act();
   await until(`${what} to be heard of ${p}`, WAIT_MS, async () => heard.includes(p));
 }
-/** An event that comes after whatever came before: when it was heard, all before it was. */
+/** An event that comes after all earlier ones: once it arrived, all of them did. */
 let marks = 0;
 async function quiet(what: string, act: () => void, marker: string): Promise<void> {
   heard = [];
@@ -67,14 +67,14 @@ async function quiet(what: string, act: () => void, marker: string): Promise<voi
   ).toEqual([]);
 }
 
-describe('what happens to a file', () => {
+describe('changes of a file', () => {
   const FILE = '/etc/app/a.conf';
   beforeEach(() => {
     put(FILE);
     watch.watch([FILE, '/etc/app/mark']);
   });
 
-  test('edits, replacements, modes, removals and returns are heard', async () => {
+  test('edits, replacements, modes, removals and returns are reported', async () => {
     await hears('an edit', () => fs.appendFileSync(at(FILE), 'y'), FILE);
     await hears(
       'a replacement',
@@ -91,16 +91,16 @@ describe('what happens to a file', () => {
     await hears('a move away', () => fs.renameSync(at(FILE), at('/etc/away')), FILE);
   });
 
-  test('other names in its directory and our own temporary files are not', async () => {
+  test('other names in its directory and our own temporary files are not reported', async () => {
     await quiet('a neighbour', () => put('/etc/app/other'), '/etc/app/mark');
     await quiet('a temporary file', () => put('/etc/app/.fairlead-a.conf.1'), '/etc/app/mark');
   });
 });
 
-describe('the directories that lead to it', () => {
+describe('the parent directories', () => {
   const FILE = '/srv/a/b/c/file';
 
-  test('moved away and made again, at any depth, they are followed', async () => {
+  test('are followed if they are moved away and created again, at any depth', async () => {
     put(FILE);
     watch.watch([FILE]);
     for (const dir of ['/srv/a/b/c', '/srv/a/b', '/srv/a', '/srv']) {
@@ -114,13 +114,13 @@ describe('the directories that lead to it', () => {
     await hears('an edit', () => fs.appendFileSync(at(FILE), 'y'), FILE);
   });
 
-  test('where they are missing, the file is heard of when it comes', async () => {
+  test('that are missing are waited for, and the file is reported when it appears', async () => {
     watch.watch([FILE]);
     await hears('the whole way made at once', () => put(FILE), FILE);
     await hears('an edit', () => fs.appendFileSync(at(FILE), 'y'), FILE);
   });
 
-  test('the directory of a swap by rename is the new one from then on', async () => {
+  test('that are swapped by a rename are followed to the new directory', async () => {
     put(FILE);
     put('/srv/a/b/next/file', 'next');
     watch.watch([FILE]);
@@ -138,7 +138,7 @@ describe('the directories that lead to it', () => {
     await quiet('an edit in the old one', () => fs.appendFileSync(at('/srv/a/b/old/file'), 'y'), '/mark/m');
   });
 
-  test('links on the way are followed, and noticed when they or their targets change', async () => {
+  test('links on the path are followed, and changes of them or of their targets are reported', async () => {
     put('/opt/one/file');
     put('/opt/two/file');
     fs.mkdirSync(at('/etc'));
@@ -167,7 +167,7 @@ test('any name of a directory can be watched', async () => {
   await hears('the directory back', () => put('/etc/x.d/three.conf'), '/etc/x.d/*');
 });
 
-test('what is no longer wanted is let go of, and answers say what is new', async () => {
+test('watches that are no longer wanted are removed, and the result lists the new ones', async () => {
   for (const p of ['/a/1/f', '/a/2/f', '/b/f']) put(p);
   expect(watch.watch(['/a/1/f', '/a/2/f'])).toEqual(['/a/1/f', '/a/2/f']);
   expect(watch.count()).toEqual({ watched: 4, left: 0 });
@@ -178,7 +178,7 @@ test('what is no longer wanted is let go of, and answers say what is new', async
   expect(watch.count()).toEqual({ watched: 0, left: 0 });
 });
 
-test('beyond the limit directories are left out and counted; room that becomes free is used', async () => {
+test('directories beyond the limit are left out and counted; freed watches are used for them', async () => {
   watch.close();
   start(3);
   for (const p of ['/a/f', '/b/f', '/c/d/f']) put(p);
@@ -190,7 +190,7 @@ test('beyond the limit directories are left out and counted; room that becomes f
   await hears('what had been left out', () => fs.appendFileSync(at('/c/d/f'), 'y'), '/c/d/f');
 });
 
-test('more events than the kernel keeps are noticed as a loss, a few are not', async () => {
+test("an overflow of the kernel's queue is noticed as a loss, a few events are not", async () => {
   put('/srv/a');
   put('/srv/b');
   put('/srv/lost');
@@ -200,7 +200,7 @@ test('more events than the kernel keeps are noticed as a loss, a few are not', a
   expect(losses).toBe(0);
   const most = Number(fs.readFileSync('/proc/sys/fs/inotify/max_queued_events', 'utf8'));
   heard = [];
-  // Two that take turns, since the kernel joins events that are the same as the last one; nothing is read meanwhile.
+  // Two alternating events, because the kernel merges an event that equals the last one; nothing is read meanwhile.
   for (let i = 0; i < most; i++) for (const name of ['a', 'b']) fs.utimesSync(at(`/srv/${name}`), i, i);
   fs.writeFileSync(at('/srv/lost'), 'tampered');
   await until('the loss to be noticed', WAIT_MS, async () => losses > 0);

@@ -1,4 +1,4 @@
-/** Stored files among others: their bytes are read when they are asked for, and never believed unseen. */
+/** Stored files among others: their bytes are read on demand, and always verified. */
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -33,7 +33,7 @@ const payload = () =>
   );
 beforeAll(() => fs.writeFileSync(kept, bytes));
 
-test('bytes are read when they are asked for, by whatever way, and the file is named without', () => {
+test("bytes are read on demand, by every accessor, and the file's name needs no read", () => {
   reads = 0;
   const files = payload();
   expect(contentOf(files, 'large')).toBe(file);
@@ -48,7 +48,7 @@ test('bytes are read when they are asked for, by whatever way, and the file is n
   expect(contentOf(overlay(new Map(), files), 'large')).toBe(file);
 });
 
-test('one that is not what it was is an error, when it is read and when it is written', async () => {
+test('a file that changed is an error, when it is read and when it is written', async () => {
   const other = path.join(dir, 'other');
   const damaged = new StoredFile(other, bytes.length, file.sha256);
   const files = createFiles({ root: path.join(dir, 'root') });
@@ -78,7 +78,7 @@ test('one that is not what it was is an error, when it is read and when it is wr
   expect(fs.existsSync(kept)).toBe(true);
 });
 
-test('a host comes to the same whether its files are held or stored', async () => {
+test('a host renders the same whether its files are in memory or stored', async () => {
   const manifest = `services: {web: {image: x, volumes: ["./data/large:/large:ro", "./data:/data"]}}
 files:
   /etc/one: {source: data/large}
@@ -98,7 +98,7 @@ files:
   expect(named).toContain('file:/etc/tree/large');
 });
 
-test('a snapshot links stored files, and is none without them', async () => {
+test('a snapshot links stored files, and is invalid without them', async () => {
   const at = path.join(dir, 'accepted');
   const first = { ...checkoutOf({}), files: payload() };
   await createSnapshots(at).save(first);
@@ -109,7 +109,7 @@ test('a snapshot links stored files, and is none without them', async () => {
   expect(back?.files.stored?.('large')).toEqual(new StoredFile(link, file.size, file.sha256));
   expect(first.files.stored?.('large')?.places).toEqual([link, kept]);
   expect([...(back?.files.get('small') ?? [])]).toEqual([1]);
-  // What was loaded can be saved again, over itself and as another commit.
+  // A loaded snapshot can be saved again, over itself and as another commit.
   const again = { ...first, ...back, info: { ...first.info, commit: '2'.repeat(40) } } as Checkout;
   await createSnapshots(at).save(back as Checkout);
   await createSnapshots(at).save(again);

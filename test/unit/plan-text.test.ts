@@ -1,4 +1,4 @@
-/** A plan, as people read it. */
+/** A plan as people read it. */
 import { expect, test } from 'vitest';
 import { planText } from '../../agent/cli/text/plan-text.ts';
 import { createStyle } from '../../agent/cli/text/table.ts';
@@ -32,33 +32,33 @@ const PLAN: PlanDocument = {
   ],
 };
 
-test('begins with what it comes to', () => {
+test('begins with a summary', () => {
   expect(planText(PLAN, reader).split('\n')[0]).toBe('Plan for commit abcdef0: 1 to update, 2 to remove');
 });
 
-test('says once what holds all of it, and for each action what holds that alone', () => {
+test('prints a common hold once, and an individual hold with its action', () => {
   const text = planText(PLAN, reader);
   expect(text.split(HELD)).toHaveLength(2);
   expect(text).toContain('held: its mode is observe');
 });
 
-test('says what of a decommissioned host stays', () => {
+test('lists what stays of a decommissioned host', () => {
   const plan = { ...PLAN, held: null, actions: [], stays: ['volume:shop/db'] };
   expect(planText(plan, reader)).toBe('stays: volume:shop/db, with its data; delete it by hand if nobody needs it');
 });
 
-test('says what stays', () => {
+test('lists what stays', () => {
   expect(planText(PLAN, reader)).toContain(
     '- volume:shop/db  remove  volume: shop_db stays on the host, with its data',
   );
 });
 
-test('shows the lines of a text one by one, and none of them steers the terminal', () => {
+test('shows the lines of a text one by one, without control sequences', () => {
   const lines = planText(PLAN, reader).split('\n');
   expect(lines.slice(3, 7)).toEqual(['    --- /etc/a', '    +++ /etc/a', '    -1', '    +2·[0m']);
 });
 
-test('a host that matches has no summary', () => {
+test('of a host that matches has no summary', () => {
   expect(planText({ ...PLAN, held: null, actions: [] }, reader)).toBe(
     'Nothing to do: the host matches commit abcdef0.',
   );

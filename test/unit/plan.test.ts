@@ -52,7 +52,7 @@ describe('makePlan', () => {
     expect(plannedActions(plan).map((a) => `${a.op} ${a.id}`)).toEqual(['create file:/a', 'remove file:/c']);
   });
 
-  test('what is only observed has no work, whatever differs or notifies it, and notifies nobody', () => {
+  test('a resource in observe mode has no work, whatever differs or notifies it, and notifies nothing', () => {
     const looked = { mode: 'observe' as const, notify: ['unit:b.service' as const] };
     const plan = makePlan({
       desired: [res('file:/a', looked), res('file:/new', looked), res('unit:b.service'), res('unit:c.service', looked)],
@@ -69,7 +69,7 @@ describe('makePlan', () => {
     ]);
   });
 
-  test('what a run that was cut off did for another resource is no drift of this one', () => {
+  test('effects of an interrupted change of another resource are no drift', () => {
     const network: ResourceId = 'network:shop/front';
     const told: ResourceId = 'service:shop/a';
     const after: ResourceId = 'service:shop/b';
@@ -92,7 +92,7 @@ describe('makePlan', () => {
     });
   });
 
-  test('a difference from a declaration that was confirmed before is drift; from a new one it is not', () => {
+  test('a difference from a confirmed declaration is drift; from a new one it is not', () => {
     const input = {
       desired: [res('file:/a'), res('file:/b')],
       seen: seen('file:/a', 'file:/b'),
@@ -107,7 +107,7 @@ describe('makePlan', () => {
     ]);
   });
 
-  test('a changed source refreshes its target, a target that is made anew needs none, a pending notify is kept', () => {
+  test('a changed source refreshes its target, a recreated target needs no refresh, a pending notify is kept', () => {
     const desired = [
       res('file:/a', { notify: ['unit:x.service', 'service:p/new'] }),
       res('unit:x.service'),
@@ -131,7 +131,7 @@ describe('makePlan', () => {
     });
   });
 
-  test('a removal whose claim somebody else now needs is released first', () => {
+  test('a removal comes first if another resource now needs its claim', () => {
     const plan = makePlan({
       desired: [res('service:p/new', { spec: 'file:/old' })],
       seen: seen('file:/old'),
@@ -146,7 +146,7 @@ describe('makePlan', () => {
     ]);
   });
 
-  test('order: every predecessor comes first, whatever the graph, and the order does not depend on the input order', () => {
+  test('order: every predecessor comes first, for any graph, and independent of the input order', () => {
     const graph = fc.uniqueArray(fc.nat(30), { minLength: 1, maxLength: 15 }).chain((ids) =>
       fc.record({
         ids: fc.constant(ids),
@@ -198,7 +198,7 @@ test('two owners of one claim are an error that names both places', () => {
   expect(issue).toMatchObject({ line: 9, message: expect.stringContaining('hosts/a/system.yaml:1') });
 });
 
-test('removals go backwards: containers, units, files from the deepest, volumes, networks last', () => {
+test('removals are in reverse order: containers, units, files from the deepest, volumes, networks last', () => {
   const ids: ResourceId[] = ['network:p/n', 'file:/d', 'service:p/s', 'file:/d/x', 'volume:p/v', 'unit:u.service'];
   expect(removalOrder(KINDS, ids)).toEqual([
     'service:p/s',
@@ -210,7 +210,7 @@ test('removals go backwards: containers, units, files from the deepest, volumes,
   ]);
 });
 
-test('the prune limit holds from four resources on, and only above the share', () => {
+test('the prune limit applies from four resources on, and only above the share', () => {
   expect(pruneHold(2, 4, 50)).toBeNull();
   expect(pruneHold(3, 4, 50)).toContain('--allow-prune');
   expect(pruneHold(3, 3, 50)).toBeNull();

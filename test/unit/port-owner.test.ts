@@ -1,4 +1,4 @@
-/** Who has a port that the engine refuses, from what it says and what its containers publish. */
+/** The owner of a port that the Docker engine refuses, from its message and the ports that its containers publish. */
 import { expect, test } from 'vitest';
 import type { PortSpec } from '../../agent/compose/stack/model.ts';
 import { portRefused } from '../../agent/kinds/container/port-owner.ts';

@@ -1,4 +1,4 @@
-/** Presence says who wrote it, is put right wherever another word stands on it, and no two agents fight over a name. */
+/** Presence names its author, is corrected if it has another value, and no two agents fight over a name. */
 import mqtt, { type MqttClient } from 'mqtt';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Channel } from '../../agent/core/channel.ts';
@@ -10,7 +10,7 @@ import { type FakeBroker, startFakeBroker } from '../fakes/broker.ts';
 import { until } from '../lab/run.ts';
 
 const WAIT_MS = 30_000;
-/** Time that goes by ten times as fast. */
+/** Time that passes ten times as fast. */
 const SPEED = 10;
 const clock: Clock = {
   now: systemClock.now,
@@ -57,7 +57,7 @@ const say = (client: MqttClient, word: string, by?: string) =>
     ...(by === undefined ? {} : { properties: { userProperties: { instance: by } } }),
   });
 
-describe('what is retained', () => {
+describe('the retained presence', () => {
   test('names the agent that wrote it: online, a clean goodbye, and the will', async () => {
     const first = agent('one');
     await opened(first);
@@ -87,11 +87,11 @@ describe('what is retained', () => {
     ['a word that is none', (client) => say(client, 'x'.repeat(1_000))],
     ['`online` by nobody in particular', (client) => say(client, 'online')],
     ['`online` by an agent that is no more', (client) => say(client, 'online', 'before')],
-  ])('is put right where it is %s, over the same connection', async (_what, act) => {
+  ])('is corrected if it is %s, over the same connection', async (_what, act) => {
     const channel = agent('one');
     await opened(channel);
     const client = await somebody();
-    // Until the agent listens: its words are answered for. What was asked before that reached nobody.
+    // Until the agent has subscribed: then it answers. Questions before that reached nobody.
     const word = '0'.repeat(32);
     let isHeard = false;
     client.on('message', (_t, payload) => {
@@ -108,7 +108,7 @@ describe('what is retained', () => {
     expect(channel.problems()).toEqual([]);
   });
 
-  test('never expires, and neither does the index; a status that nobody says again is forgotten after a month', async () => {
+  test('never expires, and neither does the index; a status without updates expires after a month', async () => {
     const channel = agent('one');
     await opened(channel);
     await channel.retain('status', {} as unknown as StatusDocument);
@@ -117,7 +117,7 @@ describe('what is retained', () => {
     expect([...broker.expiries]).toEqual([['p/f/hosts/h/status', 30 * 86_400]]);
   });
 
-  test('is said again to a broker that lost it', async () => {
+  test('is published again to a broker that lost it', async () => {
     await opened(agent('one'));
     broker.retained.clear();
     broker.users.clear();
@@ -127,7 +127,7 @@ describe('what is retained', () => {
 });
 
 describe('a broker that carries no user properties', () => {
-  test('is told the word once more, and no oftener', async () => {
+  test('gets the presence once more, and no more often', async () => {
     broker.carriesProperties = false;
     const client = await somebody();
     let words = 0;
@@ -136,7 +136,7 @@ describe('a broker that carries no user properties', () => {
     const channel = agent('one');
     await opened(channel);
     await until('the second word', WAIT_MS, async () => words === 2);
-    // Whoever took its own word for another one's would say it again by now.
+    // An agent that took its own presence for another one's would have published it again by now.
     await clock.sleep(4_000);
     expect(words).toBe(2);
     expect(channel.problems()).toEqual([]);
@@ -151,7 +151,7 @@ describe('two agents under one name', () => {
     await until('the other one', WAIT_MS, async () => (isTaken(first) ? second : first).isOpen());
   };
 
-  test('with two client ids: the first notices the second and leaves it the name, without a word of farewell', async () => {
+  test('with two client ids: the first notices the second and leaves it the name, without publishing `offline`', async () => {
     const first = agent('one', 'id-1');
     await opened(first);
     await isWrittenBy('one');
@@ -161,7 +161,7 @@ describe('two agents under one name', () => {
     await client.subscribeAsync(PRESENCE);
     const second = agent('two', 'id-2');
     await until('the first to step aside', WAIT_MS, async () => isTaken(first));
-    // Its word may reach the first one before the broker's answer to it reaches the second one.
+    // Its presence may reach the first agent before the broker's acknowledgement reaches the second.
     await opened(second);
     expect(second.problems()).toEqual([]);
     expect(presence()).toEqual({ word: 'online', by: 'two' });
@@ -177,7 +177,7 @@ describe('two agents under one name', () => {
     await settled(first, second);
   });
 
-  test('over MQTT 3.1.1, which does not say that a session was taken over, end with one of them', async () => {
+  test('over MQTT 3.1.1, which does not report a session take-over, end with one of them', async () => {
     broker.isOld = true;
     const [first, second] = [agent('one'), agent('two')];
     await settled(first, second);
@@ -187,14 +187,14 @@ describe('two agents under one name', () => {
     broker.isOld = true;
     const first = agent('one', 'id-1');
     await opened(first);
-    // Until it listens, so that it hears the other one come.
+    // Until it has subscribed, so that it notices the other one.
     const client = await somebody311();
     await say311(client, 'offline');
     await until('the truth', WAIT_MS, async () => presence().word === 'online');
     await clock.sleep(5_500);
     const second = agent('two', 'id-2');
     await until('the first to step aside', WAIT_MS, async () => isTaken(first));
-    // Its word may reach the first one before the broker's answer to it reaches the second one.
+    // Its presence may reach the first agent before the broker's acknowledgement reaches the second.
     await opened(second);
     expect(presence().word).toBe('online');
   });

@@ -12,7 +12,7 @@ const problem = (id: string, reason: Problem['reason'] = 'PortInUse'): Problem =
 });
 const at = (minute: number) => new Date(Date.UTC(2026, 2, 1, 12, minute));
 
-test('of a problem that lasts the first sight counts, over a restart as well', () => {
+test('a lasting problem keeps the time of its first sight, over a restart as well', () => {
   const times = createProblemTimes([]);
   const [first] = times.dated([problem('service:shop/web')], at(0));
   expect(first?.since).toBe(at(0).toISOString());
@@ -21,14 +21,14 @@ test('of a problem that lasts the first sight counts, over a restart as well', (
   expect(later.dated([problem('service:shop/web')], at(9))[0]?.since).toBe(at(0).toISOString());
 });
 
-test('one that was over and comes again is a new one', () => {
+test('a problem that ended and returns is a new one', () => {
   const times = createProblemTimes([]);
   times.dated([problem('service:shop/web')], at(0));
   times.dated([], at(1));
   expect(times.dated([problem('service:shop/web')], at(2))[0]?.since).toBe(at(2).toISOString());
 });
 
-test('the turn is that of the reason, unless something is known in favour of the commit', () => {
+test('the turn is that of the reason, unless something speaks in favour of the commit', () => {
   const times = createProblemTimes([]);
   const turns = times.dated(
     [problem('a'), problem('b', 'DiskFull'), { ...problem('c', 'UnitFailed'), turn: 'host' }],

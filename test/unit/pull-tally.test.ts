@@ -1,8 +1,8 @@
-/** The sums of what an engine tells while it pulls. */
+/** The sums over the progress messages of a Docker engine during a pull. */
 import { expect, test } from 'vitest';
 import { createTally } from '../../agent/system/docker/pull-tally.ts';
 
-test('bytes of all layers are added up; unpacking and layers that are here count for nothing', () => {
+test('bytes of all layers are added up; unpacking and existing layers do not count', () => {
   const tally = createTally();
   const told = [
     { status: 'Pulling from app', id: '1' },
@@ -20,7 +20,7 @@ test('bytes of all layers are added up; unpacking and layers that are here count
 });
 
 test.each(['Download complete', 'Extracting', 'Pull complete'])(
-  'a layer has come when `%s` is the first that is said',
+  'a layer is complete if `%s` is its first message',
   (status) => {
     const tally = createTally();
     tally.note({ status: 'Downloading', id: 'a', progressDetail: { current: 90, total: 100 } });
@@ -29,7 +29,7 @@ test.each(['Download complete', 'Extracting', 'Pull complete'])(
   },
 );
 
-test('a layer whose size the registry does not tell is as large as what has come of it', () => {
+test('a layer of unknown size counts as large as its received bytes', () => {
   const tally = createTally();
   tally.note({ status: 'Downloading', id: 'a', progressDetail: { current: 7 } });
   tally.note({ status: 'Downloading', id: 'a', progressDetail: { current: 9, total: -1 } });

@@ -9,7 +9,7 @@ let polls: number;
 let onServer: string;
 let here: string;
 
-/** A host whose polls take in what the server has then. */
+/** A host whose polls fetch the current commit of the server. */
 function start(offsetMs = 0): void {
   polls = 0;
   here = id(0);
@@ -46,7 +46,7 @@ test('a push is followed at once, or at the place of this host within the splay'
   expect(polls).toBe(1);
 });
 
-test('what is known, repeated or no commit id causes nothing', async () => {
+test('a notice that is known, repeated or no commit id causes nothing', async () => {
   start();
   for (const payload of [id(0), '', 'main', '{"command":"rollback"}', `${id(1)}x`, 'F'.repeat(40)])
     gate.notice(payload);
@@ -54,7 +54,7 @@ test('what is known, repeated or no commit id causes nothing', async () => {
   expect(polls).toBe(0);
 });
 
-test('a forged notice causes one poll; a flood of them one now and then', async () => {
+test('a forged notice causes one poll; a flood of them causes few', async () => {
   start();
   for (let again = 0; again < 5; again++) {
     gate.notice(id(7));
@@ -65,12 +65,12 @@ test('a forged notice causes one poll; a flood of them one now and then', async 
     gate.notice(id(1_000 + n));
     await pass(100);
   }
-  // A minute of lies.
+  // After a minute of forged notices.
   expect(polls).toBeGreaterThan(1);
   expect(polls).toBeLessThanOrEqual(8);
 });
 
-test('lies cost less and less: an hour of them is a dozen polls or two, and half an hour without makes peace', async () => {
+test('forged notices have less and less effect: an hour of them causes about a dozen polls, and half an hour without resets that', async () => {
   start();
   for (let n = 0; n < 1_200; n++) {
     gate.notice(id(5_000 + n));
@@ -78,7 +78,7 @@ test('lies cost less and less: an hour of them is a dozen polls or two, and half
   }
   expect(polls).toBeGreaterThan(5);
   expect(polls).toBeLessThanOrEqual(20);
-  // Meanwhile the truth is found as soon as it is looked for.
+  // Meanwhile a real commit is found by every poll.
   await pass(1_900_000);
   const before = polls;
   for (let n = 0; n < 10; n++) {
@@ -88,7 +88,7 @@ test('lies cost less and less: an hour of them is a dozen polls or two, and half
   expect(polls - before).toBeGreaterThanOrEqual(2);
 });
 
-test('a second push during the run of the first is followed too, after it', async () => {
+test('a second push during the run of the first is followed after it', async () => {
   start();
   onServer = id(1);
   gate.notice(id(1));

@@ -1,4 +1,4 @@
-/** Runs that found nothing to do: they cost the disk nothing, and the history still knows them. */
+/** Runs that found nothing to do: they cause no writes, and the history still contains them. */
 import { copyFileSync, existsSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -45,7 +45,7 @@ function run(store: Store, at: number, more: Partial<RunRecord> = {}): number {
 }
 const told = (store: Store) => store.runs.list({}).map(({ id, quietFrom }) => [id, quietFrom ?? id]);
 
-test('an hour of them is one write, and each of them is known', () => {
+test('an hour of them is one write, and the history contains each of them', () => {
   const store = open();
   for (let at = 0; at < 3; at++) run(store, at);
   written = [];
@@ -64,13 +64,13 @@ test('an hour of them is one write, and each of them is known', () => {
     [1, 1],
   ]);
   for (let at = 71; at < 100; at++) run(store, at);
-  // Whoever asks is told of all of them.
+  // Reads include the ones that are not written yet.
   expect(told(store)[0]).toEqual([90, 2]);
   expect(store.runs.get(75)?.run.id).toBe(90);
   store.close();
 });
 
-test('what is no more the same is written, and what waited with it', () => {
+test('a run with a different result is written, together with the ones that waited', () => {
   const store = open();
   for (let at = 0; at < 10; at++) run(store, at);
   run(store, 10, { sync: 'failed', reason: 'RepositoryUnreachable' });
@@ -93,7 +93,7 @@ test('what is no more the same is written, and what waited with it', () => {
   );
 });
 
-test('one that is under way is written with the first thing that it writes, and its end is never lost', () => {
+test('a run in progress is written with its first write, and its end is never lost', () => {
   let store = open();
   for (let at = 0; at < 10; at++) run(store, at);
   const id = store.runs.begin('schedule', minute(10));
@@ -111,11 +111,11 @@ test('one that is under way is written with the first thing that it writes, and 
   rmSync(killed, { recursive: true });
 });
 
-test('one of which something was written while it was under way is brought to its end', () => {
+test('a run that was read while in progress is completed by its end', () => {
   let store = open();
   for (let at = 0; at < 10; at++) run(store, at);
   const id = store.runs.begin('schedule', minute(10));
-  // Whoever asks for the history, or a broker that takes an event, makes it be written.
+  // A request for the history, or an event that the broker accepted, forces the write.
   expect(store.runs.get(id)?.run.sync).toBe('progressing');
   const record = {
     durationMs: 5,
@@ -139,7 +139,7 @@ test('one of which something was written while it was under way is brought to it
   store.close();
 });
 
-test('a clock that was set back lets none of them wait', () => {
+test('after a clock that was set back none of them waits', () => {
   const store = open();
   for (let at = 500; at < 510; at++) run(store, at);
   written = [];

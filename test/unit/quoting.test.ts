@@ -1,4 +1,4 @@
-/** What programs print is quoted in messages: without secrets, also where it is cut, and never at any length. */
+/** Output of programs in messages: without secrets, also at a cut, and always of limited length. */
 import { expect, test } from 'vitest';
 import { quoting } from '../../agent/kinds/docker/quoting.ts';
 import { journalOf } from '../../agent/kinds/unit/jobs.ts';
@@ -18,32 +18,29 @@ function frame(text: string): Buffer {
   return Buffer.concat([head, Buffer.from(text)]);
 }
 
-test.each([480, 490, 499])(
-  'of a log that is cut in the middle of a secret no part of it is left: %i',
-  async (after) => {
-    const printed = plainLog(frame(`before ${SECRET}${'x'.repeat(after)}`));
-    const docker = { logTail: async () => printed, run: async () => ({ exitCode: 1, output: printed }) };
-    const { logTail, run } = quoting(docker as unknown as Docker, { redact });
-    const shown = [await logTail('a'), (await run('a', { Cmd: [] }, 1)).output];
-    for (const text of shown) expect(`before (secret)${'x'.repeat(after)}`.endsWith(text), text).toBe(true);
-  },
-);
+test.each([480, 490, 499])('a log that is cut in the middle of a secret contains no part of it: %i', async (after) => {
+  const printed = plainLog(frame(`before ${SECRET}${'x'.repeat(after)}`));
+  const docker = { logTail: async () => printed, run: async () => ({ exitCode: 1, output: printed }) };
+  const { logTail, run } = quoting(docker as unknown as Docker, { redact });
+  const shown = [await logTail('a'), (await run('a', { Cmd: [] }, 1)).output];
+  for (const text of shown) expect(`before (secret)${'x'.repeat(after)}`.endsWith(text), text).toBe(true);
+});
 
-test('what a healthcheck printed has no secret before it is cut', async () => {
+test('the output of a healthcheck is masked before it is cut', async () => {
   const log = [{ ExitCode: 1, Output: `${SECRET}${'x'.repeat(190)}` }];
   const info = { State: { Health: { Status: 'unhealthy', Log: log } } } as unknown as ContainerInfo;
   const { inspect } = quoting({ inspect: async () => info } as unknown as Docker, { redact });
   expect((await inspect('a'))?.State.Health?.Log).toEqual([{ ExitCode: 1, Output: `(secret)${'x'.repeat(190)}` }]);
 });
 
-test('of a line of a journal that is cut in the middle of a secret no part of it is left', async () => {
+test('a journal line that is cut in the middle of a secret contains no part of it', async () => {
   const line = `${'x'.repeat(290)}${SECRET}`;
   const exec = async () => ({ code: 0, stdout: `${line}\n`, stderr: '' });
   const said = await journalOf({ systemd: {} as Systemd, exec, redact }, { name: 'a.service', path: '' } as UnitRow);
   expect(said).toBe(`${'x'.repeat(290)}(secret)`);
 });
 
-test('a text of any length is told in 16 KiB, its beginning and its end', () => {
+test('a text of any length is limited to 16 KiB, its beginning and its end', () => {
   const message = `it failed: ${'z'.repeat(1_000_000)}; do this`;
   const told = redactor.deep({ message, problems: [{ message }] });
   expect(told.message).toMatch(/^it failed: z+ … \(\d+ letters more\) … z+; do this$/);

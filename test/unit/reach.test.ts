@@ -1,4 +1,4 @@
-/** What a failed connection says of the way to a far end: only an answer that the far end gave shows that it is open. */
+/** What a failed connection proves about connectivity: only an answer of the other side shows that it is reachable. */
 import net from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { reachOf } from '../../agent/core/reach.ts';
@@ -20,7 +20,7 @@ async function listening(accept: (socket: net.Socket) => void): Promise<number> 
   return (server.address() as net.AddressInfo).port;
 }
 
-/** @param timeoutMs short only where nothing but time ends the attempt */
+/** @param timeoutMs short only if the attempt ends by nothing but time */
 async function reachOfBroker(url: string, timeoutMs = 60_000): Promise<string> {
   const thrown = await connectBroker({ broker: { url }, clientId: 'probe', timeoutMs }).then(
     () => null,
@@ -35,17 +35,17 @@ test.each<[string, (socket: net.Socket) => void, number?]>([
   ['hangs up', (socket) => socket.end()],
   ['resets the connection', (socket) => socket.resetAndDestroy()],
   ['speaks another protocol', (socket) => socket.write('220 mail.example.com ESMTP\r\n'), 1_000],
-])('a broker that %s has answered', async (_what, accept, timeoutMs) => {
+])('a broker that %s counts as answered', async (_what, accept, timeoutMs) => {
   expect(await reachOfBroker(`mqtt://127.0.0.1:${await listening(accept)}`, timeoutMs)).toBe('answered');
 });
 
-test('a broker that refuses the connection has answered', async () => {
+test('a broker that refuses the connection counts as answered', async () => {
   const port = await listening(() => undefined);
   for (const close of closers.splice(0)) close();
   expect(await reachOfBroker(`mqtt://127.0.0.1:${port}`)).toBe('answered');
 });
 
-test('a name that nobody has is what this host says', async () => {
+test('a name that does not resolve is a fault on this host', async () => {
   expect(await reachOfBroker('mqtt://no-such-host.invalid:1883')).toBe('here');
 });
 

@@ -1,4 +1,4 @@
-/** Reasons are listed once, each is given somewhere, and nothing is decided by the words of a message. */
+/** Reasons are listed once, each is used, and no decision reads the words of a message. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -19,7 +19,7 @@ const sources = readdirSync(path.join(ROOT, 'agent'), { recursive: true, encodin
 describe('the table', () => {
   const codes = Object.keys(REASONS);
 
-  test('has every code that is given', () => {
+  test('has every code that is used', () => {
     const given = sources.flatMap(({ code }) =>
       [...code.matchAll(/\b(?:code|reason): '([A-Z][A-Za-z]+)'/g)].map(([, name = '']) => name),
     );
@@ -27,17 +27,17 @@ describe('the table', () => {
     expect(given.filter((name) => !codes.includes(name) && !/^E[A-Z]+$/.test(name))).toEqual([]);
   });
 
-  test('has no code that is never given', () => {
+  test('has no unused code', () => {
     const all = sources.map(({ code }) => code.replace(/[!=]== '\w+'/g, '')).join('\n');
     expect(codes.filter((name) => !all.includes(`'${name}'`))).toEqual([]);
   });
 
-  test('has a sentence for each', () => {
+  test('has a sentence for each code', () => {
     for (const [code, { meaning }] of Object.entries(REASONS))
       expect(meaning, code).toMatch(/^([A-Z`]|agent|fairlead|systemd).*\.$/);
   });
 
-  test('is what an error goes by, unless the error itself knows better', () => {
+  test('classifies an error, unless the error itself knows better', () => {
     const error = new AgentError({ code: 'ServerError', phase: 'fetch', message: 'x' });
     expect([error.retry, error.reach]).toEqual([true, 'answered']);
     const silent = new AgentError({ code: 'ServerError', phase: 'fetch', message: 'x', retry: false, reach: 'silent' });
@@ -46,29 +46,29 @@ describe('the table', () => {
     expect(isOutage('PortInUse')).toBe(false);
   });
 
-  test('a code of another version is no outage, and breaks nothing', () => {
+  test('treats a code of another version as no outage', () => {
     expect(reasonOf('OfTomorrow')).toMatchObject({ fault: 'host', retry: false });
     expect(reasonOf('constructor')).toMatchObject({ fault: 'host', retry: false });
   });
 });
 
-/** Text of others is first looked at here, and becomes a code or a fact. */
+/** Files that classify foreign text: it becomes a code or a fact here. */
 const CLASSIFIERS = [
-  // Of the Docker engine, and of registries through it.
+  // Text of the Docker engine, and of registries through it.
   'agent/system/docker/engine-words.ts',
   'agent/kinds/image/errors.ts',
-  // Of credential helpers, whose protocol knows this one answer by its words.
+  // Text of credential helpers, whose protocol marks this one answer only by its words.
   'agent/system/docker/registry-credentials.ts',
-  // Of git servers, of OpenSSH, of OpenSSL.
+  // Text of git servers, of OpenSSH, of OpenSSL.
   'agent/git/wire/server-error.ts',
   'agent/git/wire/ssh-failure.ts',
   'agent/git/wire/http-failure.ts',
   'agent/git/trust/signature.ts',
-  // Of a library that gives its errors no code.
+  // Text of a library that gives its errors no code.
   'agent/secrets/age.ts',
 ];
 
-/** Where the words of an error, or of a program that failed, decide something. */
+/** Patterns of decisions that read the words of an error, or of a program that failed. */
 const WORDS: readonly RegExp[] = [
   /\/[a-z]*\.(?:test|exec)\((?=[^;\n)]*\b(?:message|thrown|error|cause|said|why|stderr|stdout|words)\b)(?![^;\n]*\.(?:code|member|dbusName)\b)/,
   /\.(?:test|exec)\([^;\n)]*(?:\.message\b|\b(?:said|why|stderr|stdout|words)\b|String\((?:thrown|error|cause)\))/,
@@ -79,15 +79,15 @@ const WORDS: readonly RegExp[] = [
 const decidesByWords = (code: string): string[] =>
   code.split('\n').filter((line) => WORDS.some((pattern) => pattern.test(line)));
 
-describe('no decision looks at the words of a message', () => {
-  test('outside of the files that classify what others say', () => {
+describe('no decision reads the words of a message', () => {
+  test('outside of the files that classify foreign text', () => {
     const found = sources
       .filter(({ file }) => !CLASSIFIERS.includes(file))
       .flatMap(({ file, code }) => decidesByWords(code).map((line) => `${file}: ${line.trim()}`));
     expect(found).toEqual([]);
   });
 
-  test('each of these files has to', () => {
+  test('and each of these files does', () => {
     const plain = CLASSIFIERS.filter((name) => {
       const code = sources.find(({ file }) => file === name)?.code ?? '';
       return decidesByWords(code).length === 0 && !/: RegExp;|\[RegExp|says:/.test(code);
@@ -102,12 +102,12 @@ describe('no decision looks at the words of a message', () => {
     "if (String(thrown).startsWith('x')) return;",
     "if (message === 'aborted') return;",
     'if (/unacceptable protocol version/i.test(String(thrown))) return;',
-  ])('%s is found', (line) => {
+  ])('%s is detected', (line) => {
     expect(decidesByWords(line)).toEqual([line]);
   });
 });
 
-describe('what an error tells of the way to a far end', () => {
+describe('what an error proves about connectivity', () => {
   test.each([
     ['ECONNREFUSED', 'answered'],
     ['ECONNRESET', 'answered'],
@@ -129,7 +129,7 @@ describe('what an error tells of the way to a far end', () => {
   });
 });
 
-test('the name of an image is no word of the registry', () => {
+test('the name of an image is not read as an answer of the registry', () => {
   const pull = (image: string, said: string) =>
     explainPull({ image, thrown: new Error(said), credential: null, places: 'no credential' }).message;
   expect(pull('denied/app:1', 'manifest for denied/app:1 not found: manifest unknown')).toMatch(/no such image or tag/);
@@ -141,7 +141,7 @@ test.each([
   ['is before 2026-11-29T00:00:00Z', 'ClockWrong', /this host's clock is behind/],
   ['is after 2026-11-29T00:00:00Z', 'ImagePullFailed', /has expired, or this host's clock is ahead/],
 ])(
-  'a certificate of a registry whose dates do not hold (current time %s) is told from one that is not trusted',
+  "a registry's certificate with invalid dates (current time %s) is distinguished from an untrusted one",
   (bound, code, message) => {
     const said = `tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 1970-01-01T00:03:00Z ${bound}`;
     const error = explainPull({ image: 'r.example.com/x:1', thrown: new Error(said), credential: null, places: '' });

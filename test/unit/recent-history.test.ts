@@ -1,4 +1,4 @@
-/** The newest runs and changes, as the broker keeps them: what is among them, and what gives way. */
+/** The newest runs and changes, as the broker retains them: which ones are included, and which are dropped first. */
 import { rmSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -35,8 +35,8 @@ const actionOf = (n: number, more: Partial<ActionRecord> = {}): ActionRecord => 
 });
 const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value));
 
-describe('what fits', () => {
-  test('is what the published schema says, newest first', () => {
+describe('the document', () => {
+  test('matches the published schema, newest first', () => {
     const runs = [3, 2, 1].map((id) => ({ run: runOf(id), actions: [actionOf(id)], actionsTotal: 1 }));
     const document = recentHistoryOf(NAMES, runs);
     expect(recentHistory.parse(document)).toEqual(document);
@@ -88,7 +88,7 @@ describe('what fits', () => {
     );
   });
 
-  test('with its topic is smaller than the 64 KiB of a packet that clients take', () => {
+  test('with its topic is smaller than the 64 KiB that clients accept in a packet', () => {
     const runs = Array.from({ length: 80 }, (_, i) => ({
       run: runOf(80 - i, { message: 'x'.repeat(5_000) }),
       actions: Array.from({ length: 80 }, (_, n) =>
@@ -103,7 +103,7 @@ describe('what fits', () => {
   });
 });
 
-describe('what is recent', () => {
+describe('recent runs', () => {
   let dir: string;
   let store: Store;
   beforeEach(() => {
@@ -124,7 +124,7 @@ describe('what is recent', () => {
   const recent = () => store.runs.recent(RECENT_RUNS, RECENT_ACTIONS);
   const ids = () => recent().map(({ run }) => run.id);
 
-  test('are runs that did something, were asked for, or came to another verdict; an hour of quiet runs is no news', () => {
+  test('are those that did something, were requested, or had another result; an hour of quiet runs is no news', () => {
     const first = play();
     const changed = play({}, [actionOf(1)]);
     const revision = store.runs.revision();
@@ -139,7 +139,7 @@ describe('what is recent', () => {
     expect(store.runs.revision()).toBeGreaterThan(revision);
   });
 
-  test('is read without writing what waits to be written', () => {
+  test('are read without writing what waits to be written', () => {
     play();
     for (let n = 0; n < 5; n++) play();
     const revision = store.runs.revision();
@@ -148,7 +148,7 @@ describe('what is recent', () => {
     expect(store.runs.newest()?.id).toBe(6);
   });
 
-  test('of a run with many actions those that failed are kept, in their order', () => {
+  test('with many actions keep those that failed, in their order', () => {
     const all = Array.from({ length: 200 }, (_, n) =>
       actionOf(n, n % 40 === 39 ? { result: 'failed', error: { code: 'ApplyFailed', message: 'no' } } : {}),
     );

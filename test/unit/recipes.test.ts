@@ -1,4 +1,4 @@
-/** docs/recipes.md: each recipe, with the files that stand there and those that it names, is a host that loads without a word. */
+/** docs/recipes.md: each recipe, with the files of the page and those that it names, is a host that loads without a warning. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -31,7 +31,7 @@ function named(files: readonly { file: string; body: string }[]): Record<string,
   );
 }
 
-/** Opens whatever is named as encrypted. */
+/** Decrypts every file that is named as encrypted. */
 const anySecrets: Secrets = {
   file: () => new TextEncoder().encode('plain'),
   names: () => [],
@@ -53,7 +53,7 @@ test.each(recipes)('$title', async ({ files }) => {
   expect(loaded.resources.length).toBeGreaterThan(0);
 });
 
-test('a value of the host itself reaches its files', async () => {
+test('a local variable of the host reaches its files', async () => {
   const { files } = recipes.find(({ title }) => title.includes('values of its own')) ?? { files: [] };
   const repo = Object.fromEntries(
     files.filter(({ file }) => file !== 'agent.yaml').map(({ file, body }) => [file, body]),

@@ -1,4 +1,4 @@
-/** The recording of the demo: what a program wrote to a terminal becomes frames, and frames become one picture. */
+/** The recording of the demo: terminal output of a program becomes frames, and frames become one picture. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -11,14 +11,14 @@ const textOf = (rows: readonly (readonly { text: string }[])[] | undefined) =>
   rows?.map((runs) => runs.map(({ text }) => text).join('|'));
 
 describe('frames', () => {
-  test('have the bytes of script(1) in their order, without its heading', () => {
+  test('contain the bytes of script(1) in order, without its header', () => {
     const bytes = new TextEncoder().encode('Script started\nabcde\nScript done\n');
     const chunks = readScript(bytes, '0.5 2\n0.25 3\n');
     expect(chunks.map(({ delayMs }) => delayMs)).toEqual([500, 250]);
     expect(chunks.map(({ data }) => new TextDecoder().decode(data))).toEqual(['ab', 'cde']);
   });
 
-  test('show a line that was drawn again as it stands', async () => {
+  test('show a redrawn line in its final state', async () => {
     const frames = await framesOf([chunk(0, 'pulling 1'), chunk(500, '\r\u001b[Kdone')], SIZE);
     expect(frames.map(({ rows }) => rows[0]?.map(({ text }) => text))).toEqual([['pulling 1'], ['done']]);
   });
@@ -36,7 +36,7 @@ describe('frames', () => {
     ]);
   });
 
-  test('shorten a long pause, and join what nobody sees apart', async () => {
+  test('shorten a long pause, and merge what nobody can see apart', async () => {
     const frames = await framesOf([chunk(0, 'a'), chunk(10, 'b'), chunk(60_000, 'c')], SIZE);
     expect(frames.map(({ atMs, rows }) => [atMs, rows[0]?.[0]?.text])).toEqual([
       [10, 'ab'],
@@ -45,7 +45,7 @@ describe('frames', () => {
   });
 });
 
-test('the picture writes equal rows once, and no character of a program as markup', async () => {
+test('the picture writes equal rows once, and escapes the characters of a program', async () => {
   const frames = await framesOf([chunk(0, '<b>&\r\n'), chunk(500, 'more')], SIZE);
   const svg = recordingSvg({ frames, size: SIZE, title: 'a & b', description: 'd' });
   expect(svg.match(/&lt;b&gt;&amp;/g)).toHaveLength(1);
@@ -53,7 +53,7 @@ test('the picture writes equal rows once, and no character of a program as marku
   expect(svg).toContain('<title id="t">a &amp; b</title>');
 });
 
-test('a colour is a class of the picture, which its own rule for text does not undo', async () => {
+test('a colour is a class of the picture that its own rule for text does not override', async () => {
   const frames = await framesOf([chunk(0, '\u001b[31mfailed\u001b[0m')], SIZE);
   const svg = recordingSvg({ frames, size: SIZE, title: 't', description: 'd' });
   expect(svg).toMatch(/<text [^>]*class="c1"[^>]*>failed</);

@@ -1,4 +1,4 @@
-/** `after`, `notify` and `reload` that name nothing, and claims of two owners, in a commit that has other errors too. */
+/** `after`, `notify` and `reload` of missing resources, and claims with two owners, in a commit that has other errors too. */
 import { describe, expect, test } from 'vitest';
 import { loadRepo } from './repo.ts';
 
@@ -12,7 +12,7 @@ const errorsOf = async (files: Record<string, string>): Promise<string[]> => {
 const NAMES =
   'files:\n  /etc/a: {content: x, notify: ["unit:x.service"]}\n  /etc/b: {content: x, after: ["job:j"], reload: ["unit:y.service"]}\n';
 
-test('are told together with all other errors', async () => {
+test('are reported together with all other errors', async () => {
   expect(await errorsOf({ 'a.yaml': `${NAMES}  /etc/c: {contnt: x}\n  /etc/d: {source: nope}\n` })).toEqual([
     'a.yaml:4: unknown key `contnt`; did you mean `content`?',
     expect.stringMatching(/^a.yaml:5: `source: nope` is not in the repository/),
@@ -22,14 +22,14 @@ test('are told together with all other errors', async () => {
   ]);
 });
 
-test('a name that is nearly right is told with the right one', async () => {
+test('a misspelled name is reported with the nearest one', async () => {
   const yaml = 'files:\n  /srv/app/: {}\n  /etc/a: {content: x, after: ["file:/srv/app/"]}\n';
   expect(await errorsOf({ 'a.yaml': yaml })).toEqual([
     'a.yaml:3: file:/etc/a: `after` names file:/srv/app/, which this host does not declare; did you mean file:/srv/app?',
   ]);
 });
 
-test('so are two owners of one thing, and an order that goes round', async () => {
+test('two owners of one claim, and a cycle in the order, are reported with them as well', async () => {
   const yaml = `files:
   /etc/systemd/system/x.service: {content: x}
   /etc/a: {content: x, after: ["file:/etc/b"]}
@@ -44,7 +44,7 @@ units: {x.service: {content: "[Service]\\nExecStart=/bin/true\\n"}}
   );
 });
 
-describe('what may be declared, though it cannot be read, is no wrong name', () => {
+describe('a name that may exist in an unreadable part is not reported as missing', () => {
   test.each([
     [
       'an entry that is wrong',

@@ -1,4 +1,4 @@
-/** What is made of an engine's refusals: which of them speak against a commit. */
+/** Messages of a Docker engine's refusals, and which refusals count against a commit. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isOutage } from '../../agent/core/plan/target.ts';
 import type { AgentError } from '../../agent/errors.ts';
@@ -38,7 +38,7 @@ test.each([
     'host port for 10.9.9.9:80/tcp: cannot assign requested address; give an interface',
   ],
   ['exec 5f1f8a0e-8c4e-4d8e-9c57-0d8b3f6a9a11 failed', 'exec … failed'],
-])('what is another number at each try is not told: %s', async (message, told) => {
+])('parts that change with each attempt are left out: %s', async (message, told) => {
   says = message;
   const first = (await served.docker.start(ID).catch((error: unknown) => error)) as AgentError;
   expect(first.message).toContain(told);
@@ -47,7 +47,7 @@ test.each([
   expect(second.message).toBe(first.message);
 });
 
-test('the digest that an image was declared with stays, and so does what counts: names, ports, codes', async () => {
+test('the declared digest of an image stays, and so do names, ports and codes', async () => {
   says = `manifest for r.example.com/app@sha256:${ID} not found: port 8080, exit code 137`;
   const thrown = await served.docker.image(`r.example.com/app@sha256:${ID}`).catch((error: unknown) => error);
   expect((thrown as AgentError).message).toContain(says);
@@ -55,7 +55,7 @@ test('the digest that an image was declared with stays, and so does what counts:
 
 test.each<[string, string, boolean]>([
   [`No such container: ${ID}`, 'ContainerMissing', true],
-  // One whose network it was to share, and that a declaration may name.
+  // A container whose network was to be shared, which a declaration may name.
   [`No such container: ${OTHER}`, 'EngineRefused', false],
   ['No such container: vpn', 'EngineRefused', false],
   ['container is marked for removal and cannot be started', 'ContainerMissing', true],

@@ -1,4 +1,4 @@
-/** What speaks against a release, and its notes. Signatures and the repository are in lab/release.test.ts. */
+/** The conditions of a release, and its notes. Signatures and the repository are in lab/release.test.ts. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -26,17 +26,17 @@ const CHANGELOG = `# Changelog
 - A first thing.
 `;
 
-test('the notes of a version are its section of the changelog, and no other one', () => {
+test('the notes of a version are exactly its section of the changelog', () => {
   const notes = sectionOf(CHANGELOG, '1.1.0');
   expect(notes).toMatch(/^### Added\n\n- A second thing\./);
   expect(notes).toMatch(/no heading\.\n$/);
 });
 
-test('the last section goes to the end', () => {
+test('the last section ends with the file', () => {
   expect(sectionOf(CHANGELOG, '1.0.0')).toBe('- A first thing.\n');
 });
 
-test.each(['2.0.0', 'Unreleased', '1.1'])('a section without entries is none: %s', (version) => {
+test.each(['2.0.0', 'Unreleased', '1.1'])('a section without entries does not count: %s', (version) => {
   expect(sectionOf(CHANGELOG, version)).toBeNull();
 });
 
@@ -51,7 +51,7 @@ const READY: ReleaseFacts = {
 const refusedFor = (facts: Partial<ReleaseFacts>) =>
   refusalsOf({ ...READY, ...facts }).map(({ condition }) => condition);
 
-test('nothing speaks against a checkout that is tagged, described and clean', () => {
+test('a checkout that is tagged, described and clean may be released', () => {
   expect(refusalsOf(READY)).toEqual([]);
 });
 
@@ -67,11 +67,11 @@ test.each<[string, Partial<ReleaseFacts>, string[]]>([
   expect(refusedFor(facts)).toEqual(conditions);
 });
 
-test('all that speaks against a release is said at once', () => {
+test('all failed conditions are reported at once', () => {
   expect(refusedFor({ changed: ['a'], tags: [], hasState: false })).toEqual(['clean', 'tag', 'state']);
 });
 
-/** A checkout with the files that a release looks at. */
+/** A checkout with the files that a release reads. */
 function checkout(version: string) {
   const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-release-'));
   const git = (...args: string[]) =>
@@ -90,13 +90,13 @@ function checkout(version: string) {
   return { dir, git, put };
 }
 
-test('a tagged checkout is read as it is', () => {
+test('a tagged checkout is read', () => {
   const { dir, git } = checkout('1.1.0');
   git('tag', 'v1.1.0');
   expect(refusalsOf(readFacts(dir))).toEqual([]);
 });
 
-test('a file that git does not know, and a tag of the commit before, are seen', () => {
+test('an untracked file, and a tag of the previous commit, are detected', () => {
   const { dir, git, put } = checkout('1.1.0');
   git('tag', 'v1.1.0');
   git('commit', '-qm', 'Second', '--allow-empty');

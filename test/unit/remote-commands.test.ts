@@ -1,4 +1,7 @@
-/** Commands over the broker: what comes twice is done once, in any order and over any crash, and nothing is done that is not listed. */
+/**
+ * Commands over the broker: a repeated command is carried out once, in any order and over any crash, and only listed commands
+ * are.
+ */
 import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -41,7 +44,7 @@ const run = { id: 7, changed: 1, failed: 0, repaired: 0, durationMs: 5 };
 
 class Crash extends Error {}
 
-/** A host with its state on a disk that outlives each of its lives. */
+/** A host with its state on a disk that survives each restart. */
 function createHost({ listed = COMMANDS as RemoteOptions['listed'] } = {}) {
   const db = new Database(':memory:');
   for (const sql of MIGRATIONS) db.exec(sql);
@@ -52,7 +55,7 @@ function createHost({ listed = COMMANDS as RemoteOptions['listed'] } = {}) {
   let now = START;
   let doubt: string | null = null;
   let isOpen = true;
-  /** Steps until it dies. */
+  /** Steps until the agent dies. */
   let left = Number.POSITIVE_INFINITY;
   let diesAfter = false;
   let plan: (() => unknown) | null = null;
@@ -153,7 +156,7 @@ const text = (command: string, more: object = {}, args: object = {}): string =>
 const send = (remote: Remote, said: string, reply: ReplyTo = NOWHERE) => remote.take({ text: said, reply });
 
 describe('a command', () => {
-  test('is carried out, and answered twice where it takes long', async () => {
+  test('is carried out, and answered twice if it takes long', async () => {
     const host = createHost();
     const reply = { place: 'p/f/replies/x', correlation: 'AQI=' };
     await send(host.live(), text('sync', {}, { force: true, allowPrune: true }), reply);
@@ -169,7 +172,7 @@ describe('a command', () => {
     for (const { result } of host.answers) expect(commandResult.safeParse(result).error).toBeUndefined();
   });
 
-  test.each(COMMANDS)('%s is answered by a document of its schema', async (name) => {
+  test.each(COMMANDS)('%s is answered by a document that matches its schema', async (name) => {
     const host = createHost();
     await send(host.live(), text(name));
     expect(host.last()?.state).toBe('done');
@@ -201,13 +204,13 @@ describe('a command', () => {
     expect(host.effects).toEqual([]);
   });
 
-  test('without an id and a place for the answer is answered nowhere', async () => {
+  test('without an id and a response topic gets no answer', async () => {
     const host = createHost();
     await send(host.live(), 'no JSON');
     expect(host.answers).toEqual([]);
   });
 
-  test('whose plan may not be seen is refused', async () => {
+  test('for a plan is refused if plans may not be seen', async () => {
     const host = createHost();
     host.plans(() => {
       throw new AgentError({ code: 'NotReviewed', phase: 'plan', message: 'it is not signed' });
@@ -216,7 +219,7 @@ describe('a command', () => {
     expect(host.last()).toMatchObject({ state: 'refused', reason: 'NotReviewed' });
   });
 
-  test('has an answer of bounded size, whatever the plan is', async () => {
+  test('has an answer of limited size, whatever the plan is', async () => {
     const host = createHost();
     const long = 'ü'.repeat(5_000);
     const action = {
@@ -237,7 +240,7 @@ describe('a command', () => {
     expect(commandResult.safeParse(last).error).toBeUndefined();
   });
 
-  test('beyond those that may be under way, or plans that may, is refused', async () => {
+  test('beyond the limit of concurrent commands or plans is refused', async () => {
     const host = createHost();
     const { promise, resolve } = Promise.withResolvers<void>();
     host.waits(promise);
@@ -255,7 +258,7 @@ describe('a command', () => {
   });
 });
 
-describe('what a person holds', () => {
+describe('a pause of an operator', () => {
   const PERSON: Pause = { until: null, reason: 'a disk is changed', at: at(0) };
   function host(held: Partial<Remembered>) {
     let memory = { pause: null, pin: null, resourcePauses: null, ...held };
@@ -271,19 +274,19 @@ describe('what a person holds', () => {
     return { ask, now: () => memory };
   }
 
-  test('is not cut short by a pause of a command', async () => {
+  test('is not shortened by a pause command', async () => {
     const { ask, now } = host({ pause: PERSON });
     expect((await ask('pause', { for: '1m' })).pause).toEqual(PERSON);
     expect(now().pause).toEqual(PERSON);
   });
 
-  test('may be held for longer by a command', async () => {
+  test('may be lengthened by a command', async () => {
     const { ask, now } = host({ pause: { ...PERSON, until: at(MINUTE) } });
     await ask('pause', { for: '2h', reason: 'power works' });
     expect(now().pause).toEqual({ until: at(120 * MINUTE), reason: 'power works [command c]', at: at(0) });
   });
 
-  test('as a single resource stays held when a command resumes the host', async () => {
+  test('of a single resource stays when a command resumes the host', async () => {
     const backup = [{ id: 'service:shop/db' as const, until: null, reason: 'backup', at: at(0) }];
     const { ask, now } = host({ pause: PERSON, resourcePauses: backup });
     expect((await ask('resume')).pause).toEqual(PERSON);
@@ -303,7 +306,7 @@ describe('a repeated command', () => {
     expect(host.answers[1]?.result).toEqual(host.answers[0]?.result);
   });
 
-  test('is answered once while it is under way', async () => {
+  test('is answered once while it is in progress', async () => {
     const host = createHost();
     const remote = host.live();
     await Promise.all([send(remote, text('sync')), send(remote, text('sync')), send(remote, text('sync'))]);
@@ -320,7 +323,7 @@ describe('a repeated command', () => {
     expect(host.effects).toEqual(['pause c-1']);
   });
 
-  test('is not carried out again when the date was set forward, and back', async () => {
+  test('is not carried out again when the date was set forward and back', async () => {
     const host = createHost();
     const remote = host.live();
     await send(remote, text('pause'));
@@ -341,7 +344,7 @@ describe('a repeated command', () => {
   });
 });
 
-test('an answer that nobody took is given when there is a connection again, once', async () => {
+test('an answer that could not be sent is sent once, when there is a connection again', async () => {
   const host = createHost();
   host.open(false);
   await send(host.live(), text('pause'));
@@ -357,7 +360,7 @@ test('an answer that nobody took is given when there is a connection again, once
 
 describe('a crash', () => {
   const STEPS = 8;
-  test.each(COMMANDS)('at any step of %s leaves it done once at most, and answered alike', async (name) => {
+  test.each(COMMANDS)('at any step of %s leaves it done at most once, and answered equally', async (name) => {
     for (let step = 1; step <= STEPS; step++)
       for (const after of [false, true]) {
         const host = createHost();
@@ -382,13 +385,13 @@ describe('a crash', () => {
   });
 });
 
-describe('whatever comes', () => {
+describe('any payload', () => {
   const json = fc.oneof(
     fc.json(),
     fc.string(),
     fc.json().map((made) => made.slice(0, -1)),
   );
-  test('is read without an error, and never asks for more than a command may', () => {
+  test('is read without an error, and never requests more than a command may', () => {
     fc.assert(
       fc.property(json, (said) => {
         const { command } = readCommand(said);
@@ -397,7 +400,7 @@ describe('whatever comes', () => {
     );
   });
 
-  test('made like a command, holds no key that is not known', () => {
+  test('that looks like a command contains only known keys', () => {
     const known = ['id', 'command', 'args', 'expires'];
     const flags = ['force', 'adopt', 'allowPrune', 'commit', 'for', 'reason'];
     const value = fc.oneof(
@@ -425,7 +428,7 @@ describe('whatever comes', () => {
     );
   });
 
-  test('as a response topic, no answer leaves the topics of replies', () => {
+  test('as a response topic never gets an answer outside of the reply topics', () => {
     const part = fc.oneof(fc.string({ maxLength: 8 }), fc.constantFrom('..', '+', '#', '', 'a', '$SYS', '\u0000'));
     const topic = fc.oneof(
       fc.string(),
@@ -442,7 +445,7 @@ describe('whatever comes', () => {
     );
   });
 
-  test('in any order, over restarts and any date, is done once for each id, and answered alike', async () => {
+  test('in any order, over restarts and any date, is carried out once for each id, and answered equally', async () => {
     const ids = ['a', 'b', 'c'];
     const move = fc.oneof(
       fc.record({ what: fc.constant('send' as const), id: fc.constantFrom(...ids) }),
@@ -475,7 +478,7 @@ describe('whatever comes', () => {
   });
 });
 
-describe('what is heard on the topics of commands', () => {
+describe('a message on the command topics', () => {
   const topics = { commands: ['p/f/hosts/h/commands', 'p/f/commands'], replies: 'p/f/replies' };
   function ears() {
     const heard: ReceivedCommand[] = [];
@@ -488,7 +491,7 @@ describe('what is heard on the topics of commands', () => {
     return { ...made, heard, problems, clock };
   }
 
-  test('is nothing that the broker retains, and nothing of other topics', () => {
+  test('is ignored if it is retained, or on another topic', () => {
     const { receive, heard } = ears();
     expect(receive('p/f/hosts/h/commands', Buffer.from('x'), { retain: true })).toBe(true);
     expect(receive('p/f/refs/main', Buffer.from('x'), { retain: false })).toBe(false);
@@ -497,13 +500,13 @@ describe('what is heard on the topics of commands', () => {
     expect(heard).toEqual([{ text: 'x', reply: NOWHERE }]);
   });
 
-  test('is bounded in length', () => {
+  test('is limited in length', () => {
     const { receive, heard } = ears();
     receive('p/f/commands', Buffer.alloc(16_000, 'x'), { retain: false });
     expect(heard[0]?.text).toHaveLength(4_096);
   });
 
-  test('of a flood is a budget of a minute, and the rest is a problem', () => {
+  test('beyond the budget of a minute is dropped, and that is a problem', () => {
     const { receive, heard, problems, isDeaf } = ears();
     for (let i = 0; i < 500; i++) receive('p/f/commands', Buffer.from('x'), { retain: i % 2 === 0 });
     expect(heard).toHaveLength(60);
@@ -513,7 +516,7 @@ describe('what is heard on the topics of commands', () => {
 });
 
 const received: ReceivedCommand = { text: text('pause'), reply: NOWHERE };
-test('nothing is taken after the stop', async () => {
+test('is not accepted after the stop', async () => {
   const host = createHost();
   const remote = host.live();
   remote.stop();

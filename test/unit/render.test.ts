@@ -44,7 +44,7 @@ describe('files', () => {
     expect(specs['file:/e']).toMatchObject({ type: 'absent' });
   });
 
-  test('a source directory becomes a tree, parents before what is in them', () => {
+  test('a source directory becomes a tree, parents before their content', () => {
     const { resources } = render({ 'x.yaml': 'files: {/srv/t: {source: t}}\n', 't/a': '1', 't/sub/b': '2' });
     expect(resources.map((r) => r.id).sort()).toEqual([
       'file:/srv/t',
@@ -55,7 +55,7 @@ describe('files', () => {
     expect(resources.find((r) => r.id === 'file:/srv/t/sub/b')?.after).toContain('file:/srv/t/sub');
   });
 
-  test('the hash follows the content and nothing else', () => {
+  test('the hash depends only on the content', () => {
     const hash = (text: string) => render({ 'x.yaml': text }).resources[0]?.hash;
     expect(hash('files: {/a: {content: x, mode: "0644"}}\n')).toBe(
       hash('files:\n  /a:\n    mode: "0644"\n    content: x\n'),
@@ -63,7 +63,7 @@ describe('files', () => {
     expect(hash('files: {/a: {content: x}}\n')).not.toBe(hash('files: {/a: {content: y}}\n'));
   });
 
-  test('what cannot be is an error at its line', () => {
+  test('contradictions are an error at their line', () => {
     expect(problems({ 'x.yaml': 'files:\n  /a: {source: none}\n' })).toEqual([
       expect.stringMatching(/x\.yaml:2: `source: none` is not in the repository/),
     ]);
@@ -91,7 +91,7 @@ describe('files', () => {
 });
 
 describe('units', () => {
-  test('content, enabled, state; a unit that exists can be given just a state', () => {
+  test('content, enabled, state; an existing unit can be given only a state', () => {
     const { resources, issues } = render({
       'x.yaml':
         'units:\n  a.service: {content: "[Service]\\n", enabled: true, state: started}\n  b.timer: {state: stopped}\n',
@@ -109,7 +109,7 @@ describe('units', () => {
     ]);
   });
 
-  test('names that are no units, and our own, are refused', () => {
+  test("invalid unit names, and fairlead's own units, are refused", () => {
     expect(problems({ 'x.yaml': 'units: {"a b.service": {state: started}}\n' })[0]).toMatch(/is not a unit name/);
     expect(problems({ 'x.yaml': 'units: {fairlead.service: {state: stopped}}\n' })[0]).toMatch(/fairlead's own/);
     expect(problems({ 'x.yaml': 'units: {a.service: {}}\n' })[0]).toMatch(/says nothing/);

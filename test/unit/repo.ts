@@ -1,4 +1,4 @@
-/** Fleet repositories in memory, for tests of what reads them. */
+/** Fleet repositories in memory, for tests of the code that reads them. */
 import { createHash, createHmac } from 'node:crypto';
 import type { Checkout, Desired, Facts } from '../../agent/core/types.ts';
 import { type LoaderOptions, load } from '../../agent/engine/load/load.ts';

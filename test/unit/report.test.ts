@@ -1,4 +1,4 @@
-/** The reporter over a channel in memory, which is held to the contract of channels (channel.test.ts). */
+/** The reporter over a channel in memory, which is tested by the contract of channels (channel.test.ts). */
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -12,7 +12,7 @@ import type { FarEnd } from '../channel/contract.ts';
 import { createMemoryFarEnd } from '../channel/memory.ts';
 import { generator } from '../random.ts';
 
-/** Nothing here takes time: what does not come to be within so many turns of the event loop never does. */
+/** Nothing here takes time: a condition that does not hold after this many turns of the event loop never will. */
 const TURNS = 20_000;
 async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
   for (let turn = 0; turn < TURNS; turn++) {
@@ -26,9 +26,9 @@ interface Desk {
   far: FarEnd;
   reporter: Reporter;
   outbox: number[];
-  /** A run is at work. */
+  /** Whether a run is in progress. */
   busy: boolean;
-  /** What the status says. */
+  /** The content of the status. */
   message: string;
   run: number | null;
   trigger: string;
@@ -36,12 +36,12 @@ interface Desk {
   /** Runs of the history. */
   runs: number[];
   revision: number;
-  /** Milliseconds that were slept, and what happens then. */
+  /** Milliseconds that were slept, and what happens after each sleep. */
   slept: number;
   onSlept: () => void;
 }
 
-/** Time goes by turns of the event loop. */
+/** Time is counted in turns of the event loop. */
 let time = 0;
 const TURN_MS = 10;
 let ticking = true;
@@ -80,7 +80,7 @@ function createDesk(): Desk {
     reporter: createReporter({
       ...{ channel, host: 'h', fleet: 'f', log: silentLog },
       clock: {
-        // Time goes by turns of the event loop: a longer sleep ends later, and none takes long.
+        // Time is counted in turns of the event loop: a longer sleep ends later, and none takes long.
         monotonic: () => time,
         async sleep(ms, signal) {
           const end = time + ms;
@@ -115,7 +115,7 @@ function createDesk(): Desk {
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 const hasNothingLeft = ({ outbox }: Desk) => until('all events', async () => outbox.length === 0);
 
-test('what is refused stays in the outbox, is named in the status, and goes out in order when it is taken', async () => {
+test('a refused event stays in the outbox, is named in the status, and is sent in order when it is accepted', async () => {
   const desk = createDesk();
   desk.outbox.push(...numbers(3));
   await desk.far.refuse('events');
@@ -131,7 +131,7 @@ test('what is refused stays in the outbox, is named in the status, and goes out 
   await until('the end of the problem', async () => !JSON.stringify(desk.far.retained('status')).includes('Ref'));
 });
 
-test('what was being sent when the connection ended is sent on the next one, in order, without anybody’s doing', async () => {
+test('events that were being sent when the connection ended are sent on the next one, in order, without another trigger', async () => {
   const desk = createDesk();
   desk.outbox.push(...numbers(120));
   desk.far.onArrival = (name) => {
@@ -144,7 +144,7 @@ test('what was being sent when the connection ended is sent on the next one, in 
   expect(desk.far.events()).toEqual(numbers(120));
 });
 
-test('a channel whose problem ends in the very moment in which it opens is told the status', async () => {
+test('a channel whose problem ends in the moment in which it opens gets the status', async () => {
   const retained: string[] = [];
   let isOpen = false;
   let listener: ChannelListener | null = null;
@@ -179,7 +179,7 @@ test('a channel whose problem ends in the very moment in which it opens is told 
   await until('the status', async () => retained.includes('status'));
 });
 
-test('the list of resources is retained when it is another one, and after each opening', async () => {
+test('the list of resources is retained when it changed, and after each opening', async () => {
   const desk = createDesk();
   const retained: string[] = [];
   desk.far.onArrival = (name) => void retained.push(name);
@@ -197,14 +197,14 @@ test('the list of resources is retained when it is another one, and after each o
   expect(desk.far.retained('resources')).toEqual({ schema: 1, resources: desk.resources });
 });
 
-test('the history is retained when it says something else, and after each opening', async () => {
+test('the history is retained when it changed, and after each opening', async () => {
   const desk = createDesk();
   const retained: string[] = [];
   desk.far.onArrival = (name) => void retained.push(name);
   const times = (name: string) => retained.filter((n) => n === name).length;
   desk.reporter.start();
   await until('the first history', async () => retained.includes('history'));
-  // A run was written that says what the one before it said.
+  // A run was written whose content equals the one before.
   desk.revision++;
   desk.message = 'second';
   desk.reporter.changed();
@@ -222,7 +222,7 @@ test('the history is retained when it says something else, and after each openin
   await until('the history again', async () => times('history') === 3);
 });
 
-test('a history that is refused is said again with the next news', async () => {
+test('a history that is refused is sent again with the next news', async () => {
   const desk = createDesk();
   await desk.far.refuse('history');
   desk.reporter.start();
@@ -233,7 +233,7 @@ test('a history that is refused is said again with the next news', async () => {
   expect(desk.reporter.problems()).toEqual([]);
 });
 
-test('a batch of events yields to a run for two seconds; what is retained does not', async () => {
+test('a batch of events yields to a run for two seconds; retained documents do not', async () => {
   const desk = createDesk();
   const came: [name: string, slept: number][] = [];
   desk.outbox.push(...numbers(60));
@@ -257,7 +257,7 @@ test('a batch of events yields to a run for two seconds; what is retained does n
   ]);
 });
 
-describe('the pace', () => {
+describe('the rate', () => {
   const said: { message: string; at: number }[] = [];
   const desks = () => {
     const desk = createDesk();
@@ -272,7 +272,7 @@ describe('the pace', () => {
     await until('time to pass', async () => time >= end);
   };
 
-  test('of a status is one in a second at most: the first at once, and the last of those that come meanwhile', async () => {
+  test('of the status is one in a second at most: the first at once, and the last of those that come meanwhile', async () => {
     const desk = desks();
     await saidTimes(1);
     await pass(2_000);
@@ -290,7 +290,7 @@ describe('the pace', () => {
     expect(said.length).toBeLessThanOrEqual(6);
   });
 
-  test('of a host that is as it was is a word in ten minutes, however often it runs', async () => {
+  test('of the status of an unchanged host is one in ten minutes, however often it runs', async () => {
     const desk = desks();
     await saidTimes(1);
     desk.run = 1;
@@ -306,7 +306,7 @@ describe('the pace', () => {
     expect((said[2]?.at ?? 0) - (said[1]?.at ?? 0)).toBeLessThanOrEqual(601_000);
   });
 
-  test('does not hold up the end of a run: what it is at is told when it takes longer than a second', async () => {
+  test('does not delay the end of a run: progress is reported when the run takes longer than a second', async () => {
     const desk = desks();
     desk.run = 1;
     await saidTimes(1);
@@ -330,7 +330,7 @@ describe('the pace', () => {
     expect(said[2]?.message).toBe('applying something long');
   });
 
-  test('does not hold up the end of a run that a push or a person asked for', async () => {
+  test('does not delay the end of a run that a push or a person requested', async () => {
     const desk = desks();
     await saidTimes(1);
     for (let n = 1; n <= 10; n++) {
@@ -351,7 +351,7 @@ describe('the pace', () => {
     await saidTimes(12);
   });
 
-  test('is no reason to leave with something unsaid', async () => {
+  test('does not prevent a last report at the end', async () => {
     const desk = desks();
     await saidTimes(1);
     desk.message = 'the last word';
@@ -376,7 +376,7 @@ describe('the pace', () => {
   });
 });
 
-test('a flush does not yield, waits until all is said, and no longer than it is given', async () => {
+test('a flush does not yield, waits until everything is sent, and no longer than its limit', async () => {
   const away = createDesk();
   await away.far.away(true);
   away.outbox.push(1);
@@ -392,7 +392,7 @@ test('a flush does not yield, waits until all is said, and no longer than it is 
   expect(desk.far.events()).toEqual(numbers(120));
 });
 
-test('whatever the channel does, every event arrives, and none before the one ahead of it', async () => {
+test('whatever the channel does, every event arrives, and in order', async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 1_000_000 }), fc.integer({ min: 1, max: 130 }), async (seed, count) => {
       const random = generator(seed);
@@ -408,7 +408,7 @@ test('whatever the channel does, every event arrives, and none before the one ah
       desk.reporter.start();
       let turns = 0;
       await until('all events', async () => {
-        // What is refused is asked for again when there is news, which comes now and then.
+        // A refused event is retried when there is news, which comes now and then.
         if (turns++ % 50 === 0) {
           await desk.far.refuse();
           desk.reporter.changed();

@@ -1,4 +1,4 @@
-/** What the engine is asked for, where the lab cannot compare it with docker compose: the Engine API is the measure. */
+/** Requests to the Docker engine that the lab cannot compare with docker compose; they are compared with the Engine API. */
 import { describe, expect, test } from 'vitest';
 import type { NetworkSpec, ServiceSpec } from '../../agent/compose/stack/model.ts';
 import type { Work } from '../../agent/core/provider.ts';
@@ -28,7 +28,7 @@ async function stack(keys: string, more = '') {
 }
 const host = async (keys: string, more?: string) => (await stack(keys, more)).request.HostConfig;
 
-describe('what a kernel or a machine must have', () => {
+describe('features that need a kernel or a device', () => {
   test('real-time scheduling', async () => {
     expect(await host('    cpu_rt_period: "400000"\n    cpu_rt_runtime: 95000')).toMatchObject({
       CpuRealtimePeriod: 400_000,
@@ -48,7 +48,7 @@ describe('what a kernel or a machine must have', () => {
     ]);
   });
 
-  test('devices that are reserved', async () => {
+  test('reserved devices', async () => {
     const keys =
       '    deploy: {resources: {reservations: {devices: [{driver: cdi, device_ids: [a], capabilities: [tpu], options: ["k=v"]}, {capabilities: [gpu], count: all}]}}}';
     expect((await host(keys))?.DeviceRequests).toEqual([
@@ -62,8 +62,8 @@ describe('what a kernel or a machine must have', () => {
   });
 });
 
-describe('what docker compose 2.40 does otherwise', () => {
-  test('contents and variables are mounted files', async () => {
+describe('differences from docker compose 2.40', () => {
+  test('contents and variables become mounted files', async () => {
     const { spec } = await stack(
       '    configs: [c, e]\n    secrets: [s]',
       'configs: {c: {content: "text\\n"}, e: {environment: VALUE}}\nsecrets: {s: {environment: VALUE}}\n',
@@ -79,7 +79,7 @@ describe('what docker compose 2.40 does otherwise', () => {
     );
   });
 
-  test('a variable that is not set is an error', async () => {
+  test('an unset variable is an error', async () => {
     const loaded = await loadRepo({
       'hosts/a/shop/compose.yaml':
         'services:\n  web:\n    image: x\n    secrets: [s]\nsecrets:\n  s:\n    environment: NOWHERE\n',
@@ -94,7 +94,7 @@ describe('what docker compose 2.40 does otherwise', () => {
     expect(endpoint(spec, spec.networks[0] as never, new Map()).DriverOpts).toEqual({ 'com.example.opt': '1' });
   });
 
-  test('the hardware address of a service is that of its first network, whatever is said of that one', async () => {
+  test("the hardware address of a service goes to its first network, and overrides that network's own", async () => {
     const { request } = await stack('    mac_address: "02:00:00:00:00:01"');
     expect(request.MacAddress).toBe('02:00:00:00:00:01');
     expect(request.NetworkingConfig?.EndpointsConfig).toMatchObject({
@@ -107,7 +107,7 @@ describe('what docker compose 2.40 does otherwise', () => {
 });
 
 describe('keys younger than docker compose 2.40', () => {
-  test('the name of an interface, and which network is the way out', async () => {
+  test('the name of an interface, and which network is the default route', async () => {
     const { spec } = await stack(
       '    networks: {n: {interface_name: lan0, gw_priority: 7, driver_opts: {a: b}}}',
       'networks: {n: }',
@@ -125,7 +125,7 @@ describe('keys younger than docker compose 2.40', () => {
     expect(networkRequest(four.network)).not.toHaveProperty('EnableIPv4');
   });
 
-  test('labels of a volume, part of one, and what is mounted below a mount', async () => {
+  test('labels of a volume, a subpath of one, and mounts below a mount', async () => {
     const mounts = await host(
       '    volumes: [{type: volume, target: /v, volume: {labels: {a: b}, subpath: part}}, {type: bind, source: /s, target: /b, read_only: true, bind: {recursive: readonly, create_host_path: true}}, {type: bind, source: /s, target: /c, bind: {recursive: disabled, propagation: rslave}}]',
     );
@@ -149,7 +149,7 @@ describe('pre_start', () => {
   const OWN =
     '    user: "7"\n    working_dir: /w\n    environment: {A: "1", B: "2"}\n    networks: [n]\n    platform: linux/amd64\n';
 
-  test('is a container of the service’s image, variables, user and directory, with its mounts, in its network', async () => {
+  test('is a container with the service’s image, variables, user and directory, with its mounts, in its network', async () => {
     expect(await hook(OWN, '[{command: ./migrate now}]')).toEqual({
       name: 'shop-web-1-fairlead-pre-start-0',
       platform: 'linux/amd64',
@@ -169,7 +169,7 @@ describe('pre_start', () => {
     });
   });
 
-  test('what it says itself goes before that; the user of another image is that image’s own', async () => {
+  test('its own settings come first; another image keeps its own user', async () => {
     const hooks =
       '[{image: a}, {image: busybox, command: [id], user: "0", working_dir: /, privileged: true, environment: [B=3, C=4], per_replica: true}]';
     expect(await hook(OWN, hooks, 1)).toMatchObject({
@@ -181,7 +181,7 @@ describe('pre_start', () => {
     expect((await hook('    network_mode: host\n', '[{command: a}]')).HostConfig?.NetworkMode).toBe('host');
   });
 
-  test('another one makes the container anew', async () => {
+  test('a changed hook recreates the container', async () => {
     const { spec } = await stack('    pre_start: [{command: a}]');
     const { spec: other } = await stack('    pre_start: [{command: b}]');
     const of = (one: ServiceSpec) => (JSON.parse(digests(one, new Map())) as { pre_start: string }).pre_start;
@@ -192,7 +192,7 @@ describe('pre_start', () => {
 describe('use_api_socket', () => {
   const kept = '/var/lib/fairlead/secrets/shop/docker/config.json';
 
-  test('is the socket, the logins as a secret file, and the variable that leads to them', async () => {
+  test('is the socket, the logins as a secret file, and the variable that names them', async () => {
     const { spec, request } = await stack('    use_api_socket: true\n    environment: {A: b}');
     expect(request.HostConfig?.Binds).toEqual(['/var/run/docker.sock:/var/run/docker.sock:rw']);
     expect(request.HostConfig?.Mounts).toEqual([
@@ -213,7 +213,7 @@ describe('use_api_socket', () => {
   };
   const loadWith = (logins: () => Promise<string>, repo = files) => loadRepo(repo, { logins });
 
-  test('the logins of the host are asked for where a service is to have them, and are shown nowhere', async () => {
+  test('the logins of the host are read if a service needs them, and shown nowhere', async () => {
     let asked = 0;
     const loaded = await loadWith(async () => {
       asked++;
@@ -241,7 +241,7 @@ describe('use_api_socket', () => {
     expect(asked).toBe(1);
   });
 
-  test('one that cannot be read is an error at the key', async () => {
+  test('unreadable logins are an error at the key', async () => {
     const { issues } = await loadWith(async () => {
       throw new Error('/root/.docker/config.json is not valid JSON; mend it');
     });
@@ -251,11 +251,11 @@ describe('use_api_socket', () => {
   });
 });
 
-describe('an image that is mounted', () => {
+describe('a mounted image', () => {
   const KEYS =
     '    volumes: [{type: image, source: "r.example.com/assets:2", target: /assets, read_only: true, image: {subpath: dist}}, {type: image, source: plain, target: /p}]';
 
-  test('is a mount of the engine, and its id a label', async () => {
+  test('is a mount of type image, and its id a label', async () => {
     const { spec, request } = await stack(KEYS);
     expect(request.HostConfig?.Mounts).toEqual([
       {
@@ -284,7 +284,7 @@ describe('an image that is mounted', () => {
 });
 
 describe('security_opt', () => {
-  test('a seccomp profile is sent as its own text', async () => {
+  test('a seccomp profile is sent as its content', async () => {
     const keys = '    security_opt: ["seccomp:./profile.json", "seccomp=unconfined", "no-new-privileges:true"]';
     expect((await host(keys))?.SecurityOpt).toEqual([
       'seccomp={"defaultAction":"SCMP_ACT_ALLOW","comment":"a b"}',
@@ -316,7 +316,7 @@ test('two hardware addresses for one attachment are an error', async () => {
   ]);
 });
 
-describe('what an engine is too old for', () => {
+describe('keys that need a newer Docker engine', () => {
   const refused = async (api: string, keys: string, more?: string) => {
     const { spec } = await stack(keys, more);
     const docker = { version: async () => ({ version: '', api }) } as Docker;
@@ -364,7 +364,7 @@ describe('what an engine is too old for', () => {
     );
   });
 
-  test('all such keys are named, and plain ones ask for nothing', async () => {
+  test('all such keys are named, and plain services need none', async () => {
     expect(
       (await refused('1.41', '    annotations: {a: b}\n    healthcheck: {test: x, start_interval: 1s}'))?.message,
     ).toBe(

@@ -11,7 +11,7 @@ const fleetOf = (requires: string) => ({
 });
 
 describe('an agent that is too old', () => {
-  test('says so, and nothing else of what it does not know', async () => {
+  test('reports that alone, and no errors about unknown keys', async () => {
     const { issues, resources } = await loadRepo(fleetOf('>=0.3'), { version: '0.2.9' });
     expect(issues).toEqual([
       {
@@ -34,7 +34,7 @@ describe('an agent that is too old', () => {
     expect(outcome).toMatchObject({ rejected: true, reason: 'AgentTooOld', problems: [{ reason: 'AgentTooOld' }] });
   });
 
-  test('says so of the fleet as well', async () => {
+  test('reports it for the fleet as well', async () => {
     const { issues } = await openFleet(treeOf(fleetOf('>=1')), '0.2.9');
     expect(issues.map((i) => i.key)).toEqual(['requires']);
   });
@@ -48,12 +48,12 @@ test.each([
   ['0.1.9', '>=0.2', true],
   ['0.2.0', '>=0.2.1', true],
   ['0.9.0', '>=1', true],
-])('%s where %s is asked for is too old: %s', async (version, requires, expected) => {
+])('%s where %s is required is too old: %s', async (version, requires, expected) => {
   const { issues } = await loadRepo({ 'fleet.yaml': `requires: "${requires}"\n`, 'hosts/a/x.yaml': '' }, { version });
   expect(issues.some((i) => i.reason === 'AgentTooOld')).toBe(expected);
 });
 
-test('a version that cannot be read is an error at its key', async () => {
+test('an invalid version is an error at its key', async () => {
   const { issues } = await loadRepo({ 'fleet.yaml': 'requires: newest\n' }, { version: '0.2.0' });
   expect(issues.map((i) => i.message)).toEqual([expect.stringContaining('>=0.2')]);
 });

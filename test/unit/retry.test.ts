@@ -1,4 +1,4 @@
-/** When the broker is tried again: ten thousand hosts that it lost in one moment do not come back in the next. */
+/** When the agent reconnects to the broker: ten thousand hosts that lost it at one moment do not all return at the next. */
 import { describe, expect, test } from 'vitest';
 import { createRetry, FIRST_WINDOW_MS, NEXT_WINDOW_MS } from '../../agent/report/mqtt/retry.ts';
 import { generator } from '../random.ts';
@@ -6,7 +6,7 @@ import { generator } from '../random.ts';
 const HOSTS = 10_000;
 const LASTED_MS = 86_400_000;
 
-/** Attempts by the second, of hosts that all lost the broker at 0; it takes connections from `backMs` on. */
+/** Attempts by the second, of hosts that all lost the broker at 0; it accepts connections from `backMs` on. */
 function returning(backMs: number): { attempts: number[]; connected: number[] } {
   const attempts: number[] = [];
   const connected: number[] = [];
@@ -35,20 +35,23 @@ describe('ten thousand hosts that lost their broker', () => {
     ['was away for ten seconds', 10_000],
     ['was away for five minutes', 300_000],
     ['was away for an hour', 3_600_000],
-  ])('one that %s is asked by no more than 600 in a second, and has all of them in time', (_what, backMs) => {
-    const { attempts, connected } = returning(backMs);
-    expect(most(attempts)).toBeLessThanOrEqual(600);
-    expect(sum(connected)).toBe(HOSTS);
-    const window = backMs === 0 ? FIRST_WINDOW_MS : NEXT_WINDOW_MS;
-    expect(connected.length).toBeLessThanOrEqual((backMs + window) / 1_000 + 1);
-  });
+  ])(
+    'send to a broker that %s no more than 600 attempts in a second, and are all connected in time',
+    (_what, backMs) => {
+      const { attempts, connected } = returning(backMs);
+      expect(most(attempts)).toBeLessThanOrEqual(600);
+      expect(sum(connected)).toBe(HOSTS);
+      const window = backMs === 0 ? FIRST_WINDOW_MS : NEXT_WINDOW_MS;
+      expect(connected.length).toBeLessThanOrEqual((backMs + window) / 1_000 + 1);
+    },
+  );
 });
 
 describe('one host', () => {
   const waits = (retry: ReturnType<typeof createRetry>, times: number) =>
     Array.from({ length: times }, () => retry.next());
 
-  test('that has not been connected yet tries soon, and then less and less often', () => {
+  test('that was never connected retries soon, and then less and less often', () => {
     expect(
       waits(
         createRetry(() => 0),
@@ -63,7 +66,7 @@ describe('one host', () => {
     ).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
   });
 
-  test('whose connections end as soon as they are made takes the longer window', () => {
+  test('whose connections end right after they are made uses the longer window', () => {
     const retry = createRetry(() => 1);
     retry.lost(LASTED_MS);
     expect(retry.next()).toBe(500 + FIRST_WINDOW_MS);

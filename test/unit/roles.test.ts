@@ -14,7 +14,7 @@ const base = {
 };
 
 describe('layers', () => {
-  test('stand above each other as fleet, roles of roles, roles, host, attribute by attribute', async () => {
+  test('override each other attribute by attribute: fleet, roles of roles, roles, host', async () => {
     const loaded = await loadRepo(base);
     expect(messages(loaded)).toEqual([]);
     expect(loaded.layers).toEqual(['roles/all', 'roles/tls', 'roles/web', 'hosts/a']);
@@ -23,7 +23,7 @@ describe('layers', () => {
     expect(textOf(loaded, 'file:/etc/motd')).toBe('host\n');
   });
 
-  test('a relative path resolves in the layer that wrote it, and another form of content takes the place of the first', async () => {
+  test('resolve relative paths in the layer that wrote them, and another form of content replaces the first', async () => {
     const loaded = await loadRepo(base);
     expect(textOf(loaded, 'file:/etc/site')).toBe('from web\n');
     expect(find(loaded, 'file:/etc/site')?.spec.group).toBe('adm');
@@ -36,7 +36,7 @@ describe('layers', () => {
     expect(find(above, 'file:/etc/site')?.spec.mode).toBe(0o640);
   });
 
-  test('where each value came from is known', async () => {
+  test('record where each value came from', async () => {
     const loaded = await loadRepo(base);
     const motd = find(loaded, 'file:/etc/motd');
     expect(motd?.origin).toEqual({ file: 'hosts/a/system.yaml', line: 2, layer: 'hosts/a' });
@@ -52,12 +52,12 @@ describe('layers', () => {
     });
   });
 
-  test("the agent's labels stand below host.yaml's", async () => {
+  test("let host.yaml's labels override the agent's", async () => {
     const loaded = await loadRepo(base, { labels: { site: 'oslo', ring: 'canary' } });
     expect(loaded.labels).toEqual({ site: 'berlin', ring: 'canary' });
   });
 
-  test('a role that two ways lead to stands once, where it is met first', async () => {
+  test('contain a role once that is reached in two ways, at its first place', async () => {
     const loaded = await loadRepo({
       'roles/a/role.yaml': 'roles: [base]\n',
       'roles/b/role.yaml': 'roles: [base]\n',
@@ -69,7 +69,7 @@ describe('layers', () => {
     expect(textOf(loaded, 'file:/etc/x')).toBe('b');
   });
 
-  test('a file of an inherited tree gives way to a later layer', async () => {
+  test('of files: a file of an inherited tree is replaced by a later layer', async () => {
     const loaded = await loadRepo({
       'roles/r/x.yaml': 'files: {/etc/app/: {source: tree}}\n',
       'roles/r/tree/a': 'tree a',
@@ -149,7 +149,7 @@ describe('mistakes in layers', () => {
     expect(messages(await loadRepo(repo)).join('\n')).toContain(message);
   });
 
-  test('the place of a wrong value is where its layer wrote it', async () => {
+  test('a wrong value is reported where its layer wrote it', async () => {
     const loaded = await loadRepo({
       'roles/r/x.yaml': 'files:\n  /etc/x:\n    content: a\n',
       'hosts/a/host.yaml': 'roles: [r]\n',
@@ -160,7 +160,7 @@ describe('mistakes in layers', () => {
     ]);
   });
 
-  test('null that takes nothing out is a warning', async () => {
+  test('null that removes nothing is a warning', async () => {
     const loaded = await loadRepo({ 'hosts/a/x.yaml': 'files: {/etc/x: null, /etc/y: {content: y}}\n' });
     expect(loaded.issues.map((i) => i.severity)).toEqual(['warning']);
   });
@@ -176,7 +176,7 @@ test('a stack of several layers is one stack, its files in the order of the laye
   expect(find(loaded, 'service:shop/web')?.spec).toMatchObject({ image: 'nginx:2', environment: { A: '1' } });
 });
 
-test('every setting of a host is taken; a window that cannot be is an error at its place', async () => {
+test('every setting of a host is accepted; an impossible window is an error at its place', async () => {
   const host = (schedule: string, timezone: string) =>
     `window: {schedule: "${schedule}", duration: 2h, timezone: ${timezone}, harmless: allow}\nrollback: off\ndecommission: false\n`;
   const good = await loadRepo({ 'hosts/a/host.yaml': host('0 2 * * 6', 'Europe/Berlin') });

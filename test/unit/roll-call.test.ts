@@ -1,4 +1,7 @@
-/** The roll-call of a fleet at a broker that gives nothing to wildcards: names of hosts by what they say while somebody listens. */
+/**
+ * The roll-call of a fleet at a broker that delivers nothing to wildcards: hosts are found by their messages during a time of
+ * listening.
+ */
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type CliDeps, runCli } from '../../agent/cli/index.ts';
@@ -18,14 +21,14 @@ const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 const read = (more: Partial<ReadFleetOptions> = {}) =>
   readFleet({ broker: { url: broker.url }, prefix: 'p', fleet: 'f', quietMs: 50, ...more });
 
-/** A host that has said all that it has to say. */
+/** A host that has published all of its topics. */
 function report(host: string): void {
   broker.retained.set(`p/f/index/${sliceOf(host, sha256)}/${host}`, host);
   broker.retained.set(`p/f/hosts/${host}/presence`, 'online');
   broker.retained.set(`p/f/hosts/${host}/status`, JSON.stringify(statusOf(host, 'f')));
 }
 
-/** Says this on these topics as soon as somebody listens there. */
+/** Publishes on these topics as soon as somebody subscribes to them. */
 function whenHeard(topics: readonly string[]): void {
   broker.refuses = (filter) => {
     if (filter === 'p/f/hosts/+/events') setImmediate(() => topics.forEach((topic) => void broker.say(topic, '{}')));
@@ -33,7 +36,7 @@ function whenHeard(topics: readonly string[]): void {
   };
 }
 
-test('hosts that say anything meanwhile are read whole by exact topics, and nobody else', async () => {
+test('hosts that publish anything meanwhile are read completely by exact topics, and no others', async () => {
   for (const host of ['a', 'b', 'silent']) report(host);
   whenHeard(['p/f/hosts/a/metrics', 'p/f/hosts/b/events', 'p/f/hosts/NO_NAME/metrics']);
   const { way, rows } = await read({ rollCallMs: 20 });
@@ -44,14 +47,14 @@ test('hosts that say anything meanwhile are read whole by exact topics, and nobo
   ]);
 });
 
-test('a broker that lists the fleet is not listened to, and a list of names comes first', async () => {
+test('at a broker that lists the fleet there is no roll-call, and a list of names takes precedence', async () => {
   report('a');
   expect(await read({ rollCallMs: 3_600_000, hosts: ['a'] })).toMatchObject({ way: 'list', rows: [{ host: 'a' }] });
   broker.givesToWildcards = true;
   expect(await read({ rollCallMs: 3_600_000 })).toMatchObject({ way: 'index', rows: [{ host: 'a' }] });
 });
 
-test('without it the message names all ways to name hosts', async () => {
+test('without it the message lists all ways to name hosts', async () => {
   await expect(read()).rejects.toThrow(/--hosts FILE.*--repo DIR.*--roll-call/);
 });
 
@@ -78,7 +81,7 @@ async function fleetStatus(...argv: string[]): Promise<{ out: string; asked: obj
   return { out, asked, code };
 }
 
-test('`fleet status --roll-call` asks for one, and says that hosts which are offline are unknown', async () => {
+test('`fleet status --roll-call` requests one, and prints that offline hosts are unknown', async () => {
   const { out, asked } = await fleetStatus('--roll-call');
   expect(asked).toMatchObject({ rollCallMs: 70_000 });
   expect(out).toMatch(/No host has reported while it was listened to/);

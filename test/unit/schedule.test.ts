@@ -1,4 +1,4 @@
-/** When scheduled runs come, while clocks are set, machines sleep and calendars are odd. */
+/** When scheduled runs start, while clocks are set, machines sleep and calendars have gaps. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createSchedule, type Schedule } from '../../agent/engine/when/schedule.ts';
 
@@ -18,7 +18,7 @@ function start(expression: string, offsetMs = 0): void {
   schedule.start();
 }
 const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1_000);
-/** The date changes under our feet; no time passes. */
+/** The date changes while waiting; no time passes. */
 const set = (date: string) => vi.setSystemTime(new Date(date));
 
 beforeEach(() => {
@@ -32,7 +32,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('every match comes once, at this host’s place, also where the place lies beyond the next match', async () => {
+test('every match causes one run, at this host’s place, even if the place is after the next match', async () => {
   start('*/20 * * * * *', 50_000);
   await pass(120);
   const [first] = due;
@@ -41,7 +41,7 @@ test('every match comes once, at this host’s place, also where the place lies 
   expect(jumps).toEqual([]);
 });
 
-test('a clock that is set back by a day stops nothing: the next run comes within the schedule of the new time', async () => {
+test('a clock that is set back by a day does not stop runs: the next one follows the schedule of the new time', async () => {
   start('* * * * *');
   await pass(40);
   set('2026-02-28T12:00:00Z');
@@ -50,7 +50,7 @@ test('a clock that is set back by a day stops nothing: the next run comes within
   expect(due).toEqual(['2026-03-01T12:01:00', '2026-02-28T12:01:00', '2026-02-28T12:02:00']);
 });
 
-test('a clock that is set forward, by years even, brings one run at once and none of those between', async () => {
+test('a clock that is set forward, even by years, causes one run at once and none of those between', async () => {
   start('* * * * *');
   await pass(5);
   set('2059-07-01T00:00:10Z');
@@ -61,7 +61,7 @@ test('a clock that is set forward, by years even, brings one run at once and non
   expect(due).toHaveLength(2);
 });
 
-test('a machine that slept through its daily run makes it up when it wakes, and has no run where none was due', async () => {
+test('a machine that slept through its daily run makes it when it wakes, and makes none if none was due', async () => {
   start('0 3 * * *');
   set('2026-03-02T02:00:00Z');
   await pass(10);
@@ -73,7 +73,7 @@ test('a machine that slept through its daily run makes it up when it wakes, and 
   expect(due).toHaveLength(1);
 });
 
-test('a small correction, as time servers make them, is no jump', async () => {
+test('a small correction by a time server is no jump', async () => {
   start('* * * * *');
   for (let i = 0; i < 20; i++) {
     await pass(10);
@@ -83,7 +83,7 @@ test('a small correction, as time servers make them, is no jump', async () => {
   expect(due).toHaveLength(3);
 });
 
-test('the leap day comes in leap years, and a run that is due on it alone waits for it', async () => {
+test('the leap day exists in leap years, and a run that is due only then waits for it', async () => {
   start('0 12 29 2 *');
   expect(schedule.next()).toBe('2028-02-29T12:00:00.000Z');
   set('2028-02-29T11:59:55Z');

@@ -14,7 +14,7 @@ const complaints = (text: string): string[] => {
 };
 
 describe('a manifest with mistakes', () => {
-  test('names file, line, column, key and the key that was meant, for all mistakes together', () => {
+  test('gets file, line, column, key and the intended key, for all mistakes together', () => {
     const text = 'files:\n  /etc/x:\n    contnet: a\n  /etc/y:\n    content: 3\n    mode: 0644\nunis: {}\n';
     expect(complaints(text)).toEqual([
       expect.stringMatching(/^hosts\/a\/x\.yaml:3:5: unknown key `contnet`; did you mean `content`\?$/),
@@ -24,7 +24,7 @@ describe('a manifest with mistakes', () => {
     ]);
   });
 
-  test('bad YAML names its line; the same key twice is an error', () => {
+  test('in its YAML gets the line; a duplicate key is an error', () => {
     expect(complaints('files:\n  /etc/x: {content: "a\n')[0]).toMatch(
       /^hosts\/a\/x\.yaml:3:1: is not valid YAML: Missing closing "quote/,
     );
@@ -33,7 +33,7 @@ describe('a manifest with mistakes', () => {
     );
   });
 
-  test('bombs and deep nesting are refused at once', () => {
+  test('that is a bomb or deeply nested is refused at once', () => {
     const bomb = `a: &a [x, x, x, x, x, x, x, x, x]\n${'bcdefghij'
       .split('')
       .map((c, i) => `${c}: &${c} [${Array(9).fill(`*${'abcdefghi'[i]}`).join(', ')}]`)
@@ -47,7 +47,7 @@ describe('a manifest with mistakes', () => {
     expect((user + system) / 1e6).toBeLessThan(10);
   });
 
-  test('whatever the text, there is an answer with a place, and no prototype is touched', () => {
+  test('any text gets an answer with a place, and changes no prototype', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
         for (const line of complaints(`files: {/x: {content: a}}\n${text}`))
@@ -59,7 +59,7 @@ describe('a manifest with mistakes', () => {
   });
 });
 
-test('nearest: a slip of up to three letters finds the key, another word does not', () => {
+test('nearest: a typo of up to three letters finds the key, another word does not', () => {
   expect(nearest('enviroment', ['environment', 'env_file'])).toBe('environment');
   expect(nearest('zebra', ['environment', 'env_file'])).toBeUndefined();
 });
@@ -86,7 +86,7 @@ describe('agent.yaml', () => {
     });
   });
 
-  test('labels reach path and ref; what is not defined is an error that says what is', () => {
+  test('labels are replaced in path and ref; an undefined label is an error that lists the defined ones', () => {
     const text =
       'labels: {ring: canary}\nrepo: {url: /r, ref: "${label.ring}", path: "/sites/${label.ring}/${host}/"}\n';
     expect(read(text).repo).toMatchObject({ ref: 'canary', path: 'sites/canary/edge-01' });
@@ -95,7 +95,7 @@ describe('agent.yaml', () => {
     );
   });
 
-  test('mistakes are named by line, all together; an empty file says what is missing', () => {
+  test('mistakes are reported by line, all together; an empty file gets the missing keys', () => {
     expect(refused('repo:\n  url: /r\n  reff: x\nmqtt:\n  url: http://x\n').split('\n')).toEqual([
       expect.stringMatching(/:3:3: unknown key `reff`; did you mean `ref`\?/),
       expect.stringMatching(/:5:3: `url` must begin with mqtt/),
@@ -114,11 +114,11 @@ describe('agent.yaml', () => {
       'repo: {url: /r}\nmqtt: {url: "mqtts://h", key: /k}',
       /`key` .*`cert`/,
     ],
-  ])('%s is refused, since it could have no effect', (_what, text, said) => {
+  ])('%s is refused, because it would have no effect', (_what, text, said) => {
     expect(refused(text)).toMatch(said);
   });
 
-  test('a password in mqtt.url is refused, and not repeated', () => {
+  test('a password in mqtt.url is refused, and not printed', () => {
     for (const url of ['mqtt://user:secret@broker', 'mqtts://user:sec/ret@broker:8883']) {
       const message = refused(`repo: {url: /r}\nmqtt:\n  url: ${url}\n`);
       expect(message).toMatch(/:3:3: `url` must not carry a user or a password.*passwordFile/);
@@ -140,7 +140,7 @@ describe('agent.yaml', () => {
       expect(refused(`repo: {url: /r}\nmqtt:\n  url: "${url}"\n`)).toMatch(/:3:3: `url` must/);
   });
 
-  test('a password over a plain websocket is refused as over plain mqtt; what TLS alone uses has no effect without it', () => {
+  test('a password over a plain websocket is refused as over plain mqtt; keys for TLS have no effect without it', () => {
     const mqtt = (url: string, more: string) => `repo: {url: /r}\nmqtt:\n  url: ${url}\n  ${more}\n`;
     expect(refused(mqtt('ws://b/mqtt', 'passwordFile: /p'))).toMatch(/:3:3: `url` sends a password .*wss:\/\//);
     expect(refused(mqtt('mqtt://b', 'passwordFile: /p'))).toMatch(/:3:3: `url` sends a password .*mqtts:\/\//);
@@ -152,7 +152,7 @@ describe('agent.yaml', () => {
     ).toMatch(/:4:3: `cert` has no effect .*mqtts:\/\//);
   });
 
-  test('a client id may name host and labels, and has no letters that brokers take for wildcards', () => {
+  test('a client id may contain host and labels, and no characters that brokers read as wildcards', () => {
     const of = (id: string) =>
       `labels: {site: b}\nrepo: {url: /r}\nmqtt:\n  url: mqtts://b\n  clientId: ${JSON.stringify(id)}\n`;
     expect(read(of('thing-${host}@${label.site}')).mqtt?.clientId).toBe('thing-edge-01@b');
@@ -162,7 +162,7 @@ describe('agent.yaml', () => {
     expect(refused(of('${label.ring}'))).toMatch(/:5:\d+: clientId: .*label\.ring.* not defined/);
   });
 
-  test('a password or token over a way that everybody can read is refused, with its line, unless that is meant', () => {
+  test('a password or token over an unencrypted connection is refused, with its line, unless that is allowed explicitly', () => {
     const repo = (url: string, more = '') => `repo:\n  url: ${url}\n  auth: {tokenFile: /t}\n${more}`;
     for (const url of ['http://git.example.com/f.git', 'http://10.0.0.1/f.git', 'http://127.example.com/f.git'])
       expect(refused(repo(url))).toMatch(/:2:3: `url` sends a password or token without encryption.*https:\/\//);
@@ -182,7 +182,7 @@ describe('agent.yaml', () => {
     expect(read(mqtt('  username: u\n')).mqtt?.username).toBe('u');
   });
 
-  test('a schedule that is no cron expression is refused with its line', () => {
+  test('a schedule that is not a cron expression is refused with its line', () => {
     for (const schedule of ['every minute', '61 * * * *', '* * *', '0 0 31 2 *'])
       expect(refused(`repo: {url: /r}\nsync:\n  schedule: "${schedule}"\n`)).toMatch(/:3:3: `schedule` must be a cron/);
     for (const schedule of ['*/5 * * * *', '30 * * * * *', '0 3 * * mon-fri'])

@@ -63,7 +63,7 @@ describe('SOPS', () => {
     expect(text((await decryptSops('key.sops', bytes(binary), own)).bytes)).toBe('any\nbytes');
   });
 
-  test('another reader of the format reads what these tests write', async () => {
+  test('another reader of the format reads the files that these tests write', async () => {
     const { db, list } = sample;
     const simple = { db: { password: db.password, port: db.port, on: true }, list: ['one', 'two'] };
     const yaml = stringify(await sopsDocument(simple, { recipients: [recipient] }));
@@ -71,7 +71,7 @@ describe('SOPS', () => {
     expect(await otherReader(yaml, { fileType: 'yaml', secretKey: own })).toEqual(simple);
   });
 
-  test('every alteration is found', async () => {
+  test('every alteration is detected', async () => {
     const sealed = await sopsDocument({ a: 'first', b: 'second', c_unencrypted: 'x' }, { recipients: [recipient] });
     const refuse = (change: object, why: RegExp) =>
       expect(decryptSops('x.sops.yaml', bytes(stringify({ ...sealed, ...change })), own)).rejects.toThrow(why);
@@ -91,7 +91,7 @@ describe('SOPS', () => {
     );
   });
 
-  test('any values survive the way there and back', async () => {
+  test('any values survive a round trip', async () => {
     const leaf = fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.constant(null));
     const keys = fc.stringMatching(/^[a-z0-9]{1,8}$/).filter((k) => k !== 'sops');
     const tree = fc.dictionary(keys, fc.oneof(leaf, fc.array(leaf, { maxLength: 4 }), fc.dictionary(keys, leaf)), {
@@ -109,7 +109,7 @@ describe('SOPS', () => {
 });
 
 describe('age', () => {
-  test('notes its recipients, and the note cannot be altered unseen', async () => {
+  test('records its recipients, and the record cannot be altered unnoticed', async () => {
     const file = await encryptAge(bytes('x'), [recipient, other]);
     expect(await readAgeHeader(bytes(file))).toEqual({ noted: [recipient, other], keys: 2 });
     const binary = Buffer.from(file.split('\n').slice(1, -2).join(''), 'base64').toString('latin1');
@@ -121,7 +121,7 @@ describe('age', () => {
   });
 });
 
-test('the identity and the hash key are made once, root-only', async () => {
+test('the identity and the hash key are created once, readable only for root', async () => {
   const dir = path.join(mkdtempSync(path.join(os.tmpdir(), 'fairlead-id-')), 'state');
   const [one, two] = [await loadIdentity(dir), await loadIdentity(dir)];
   expect(one.secretKey()).toBe(two.secretKey());
@@ -165,7 +165,7 @@ describe('secrets in a host', () => {
       'files:\n  /etc/db: {content: "{{ secrets.db.password }} {{ secrets.only }} {{ secrets.token }}", template: true}\n  /etc/key: {source: files/tls.key.age}\n  /etc/open: {content: open}\nunits:\n  x.service: {content: "[Service]\\nSetCredentialEncrypted=p:{{ secrets.token }}\\n", template: true}\n',
   });
 
-  test('reach templates and files; what holds one is marked, hashed with the host’s key, and root’s alone', async () => {
+  test('reach templates and files; a file with a secret is marked, hashed with the host’s key, and readable only for root', async () => {
     const found: string[] = [];
     const loaded = await load(await repoOf(), found);
     expect(messages(loaded)).toEqual([]);
@@ -181,7 +181,7 @@ describe('secrets in a host', () => {
     expect(find(again, 'file:/etc/open')?.hash).toBe(find(loaded, 'file:/etc/open')?.hash);
   });
 
-  test('a key that is missing is an error where the secret is used, and none where it is not', async () => {
+  test('a missing key is an error if the secret is used, and none otherwise', async () => {
     const stranger = await generateX25519Identity();
     const repo = await repoOf();
     expect(messages(await load(repo, [], stranger))).toEqual([
@@ -200,7 +200,7 @@ describe('secrets in a host', () => {
     ).toEqual([]);
   });
 
-  test('an error never shows one', async () => {
+  test('are never shown in an error', async () => {
     const repo = await repoOf();
     const loaded = await load({
       ...repo,
@@ -211,7 +211,7 @@ describe('secrets in a host', () => {
     expect(JSON.stringify(loaded.issues)).not.toContain('hunter2');
   });
 
-  test('reach `env_file` of a stack, whose hash is then keyed; a key that is missing is an error', async () => {
+  test('reach `env_file` of a stack, whose hash is then keyed; a missing key is an error', async () => {
     const env = await sopsDotenv({ PASSWORD: 'hunter2' }, { recipients: [recipient], store: 'env' });
     const repo = {
       'hosts/a/shop/compose.yaml':
@@ -231,7 +231,7 @@ describe('secrets in a host', () => {
     ]);
   });
 
-  test('a file that is no SOPS file, and a name that two files of a layer give, are errors', async () => {
+  test('that are no SOPS file, or that two files of a layer define, are errors', async () => {
     const repo = await repoOf();
     const loaded = await load({
       ...repo,
@@ -246,7 +246,7 @@ describe('secrets in a host', () => {
 });
 
 describe('the redactor', () => {
-  test('masks a secret in every form that programs give it, and nothing else', () => {
+  test('masks a secret in every encoding that programs use, and nothing else', () => {
     const redactor = createRedactor();
     const secret = `pa'ss"wörd\\x&y z`;
     redactor.add(secret);
@@ -271,7 +271,7 @@ describe('the redactor', () => {
     });
   });
 
-  test('masks a secret of which an error has already been made safe to show', () => {
+  test('masks a secret in an error message that was already sanitized', () => {
     const redactor = createRedactor();
     for (const secret of ['left\u202eright\u200bend', 'bell\u0007\u009bhorse']) {
       redactor.add(secret);
@@ -281,7 +281,7 @@ describe('the redactor', () => {
     }
   });
 
-  test('masks the values of an age file of settings, whichever way it is written', async () => {
+  test('masks the values of an age-encrypted settings file in any format', async () => {
     const file = [
       'DB_PASSWORD=hunter2secret',
       'export TOKEN="tok en-99" ',
@@ -317,7 +317,7 @@ describe('the redactor', () => {
       expect(redactor.text(`auth failed for ${value}!`)).toBe('auth failed for (secret)!');
   });
 
-  test('finds all words that lie in and over each other, as a search for each of them does', () => {
+  test('finds all words that contain each other or overlap, like a separate search for each', () => {
     fc.assert(
       fc.property(
         fc.array(fc.string({ unit: fc.constantFrom('a', 'b', 'ü'), minLength: 1, maxLength: 5 }), {
@@ -340,7 +340,7 @@ describe('the redactor', () => {
     );
   });
 
-  test('a large secret is found by its pieces, wherever they begin, to their ends', () => {
+  test('finds a large secret by its parts, wherever they begin, to their ends', () => {
     const bytes = randomBytes(600_000);
     const keystore = bytes.toString('base64').replace(/.{64}/g, '$&\n');
     const redactor = createRedactor();
@@ -351,14 +351,14 @@ describe('the redactor', () => {
       expect(redactor.text(`near ${line?.slice(7, 7 + LEAST_PIECE)}, sorry`)).toBe('near (secret), sorry');
     }
     expect(redactor.text('--------------------------------')).toBe('--------------------------------');
-    // Each message was once searched for each of 200,000 forms: 190 ms of it, and 20 s for what follows.
+    // An earlier version searched each message for each of 200,000 forms: 190 ms for one message, and 20 s for the messages here.
     const began = process.cpuUsage();
     const message = 'the container exited with code 1: '.repeat(30);
     for (let i = 0; i < 200; i++) expect(redactor.text(message)).toBe(message);
     expect(process.cpuUsage(began).user / 1e6).toBeLessThan(4);
   });
 
-  test('what no commit in use has is forgotten', () => {
+  test('forgets secrets of commits that are no longer in use', () => {
     const redactor = createRedactor();
     redactor.addFor('one', ['first-secret', 'shared-secret']);
     redactor.addFor('two', ['second-secret', 'shared-secret']);
@@ -369,12 +369,12 @@ describe('the redactor', () => {
     redactor.retain(['two']);
     expect(redactor.text(text)).toBe('first-secret (secret) (secret) (secret)');
     redactor.addFor('four', ['fourth-secret']);
-    // It was heard of last, and may be in use although it was accepted by nobody.
+    // It was added last, and may be in use although it was never accepted.
     redactor.retain([]);
     expect(redactor.text(`${text} fourth-secret`)).toBe('first-secret second-secret shared-secret (secret) (secret)');
   });
 
-  test('what holds no secret and nothing that steers a terminal is answered as the same object', () => {
+  test('returns the same object if a text has neither secrets nor control sequences', () => {
     const redactor = createRedactor();
     redactor.add('hunter2secret');
     const value = { id: 'a', why: [{ field: 'mode', from: '0600' }], more: { message: 'x' } };

@@ -1,4 +1,4 @@
-/** The diff of services that remembers what matched says the same as the one that does not. */
+/** The diff of services that remembers matches yields the same result as the one that does not. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ServiceSpec } from '../../agent/compose/stack/model.ts';
@@ -38,7 +38,7 @@ interface Look extends Pick<ServiceFact, 'moves' | 'discards' | 'peers'> {
   image: Replica['image'];
 }
 
-test('whatever changed of declaration, container, image, peers and surroundings since it was compared last', async () => {
+test('for any change of declaration, container, image, peers and surroundings since the last comparison', async () => {
   const wants = [await declared('x'), await declared('y')];
   const infos = wants.flatMap((want) => [
     container(want, 'p1'),
@@ -52,7 +52,7 @@ test('whatever changed of declaration, container, image, peers and surroundings 
   const pick = <T>(all: readonly T[]) => fc.constantFrom(...all);
   const base = { want: wants[0], infos: infos.slice(0, 1), parked: infos.slice(0, 0), peers: peers[0] };
   const rest = { image: images[0], moves: sets[0], discards: discards[0] };
-  // One thing at a time is another one than before, as on a host.
+  // One input at a time changes, as on a host.
   const look = fc
     .record(
       {
@@ -85,7 +85,7 @@ test('whatever changed of declaration, container, image, peers and surroundings 
     }),
     { numRuns: 300 },
   );
-  // Else it would have had nothing to remember.
+  // Otherwise it would have had nothing to remember.
   const right = {
     fact: { ...NO_CONTAINERS, moves: sets[0], discards: discards[0] },
   };
@@ -95,7 +95,7 @@ test('whatever changed of declaration, container, image, peers and surroundings 
   expect(want && diff(want, { fact })).toEqual({ op: 'none' });
 });
 
-test('the peers of a project are the very same map until one of them is another container', () => {
+test('the peers of a project are the same map object until one of them is another container', () => {
   const known = new Map();
   const list = (id: string) =>
     [

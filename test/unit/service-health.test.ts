@@ -1,4 +1,4 @@
-/** What is said of containers that ended, and of those that are not there. */
+/** Messages about containers that ended, and about missing ones. */
 import { expect, test } from 'vitest';
 import type { ServiceSpec } from '../../agent/compose/stack/model.ts';
 import { isOutage } from '../../agent/core/plan/target.ts';
@@ -32,7 +32,7 @@ test.each([
   expect(said(ended(state, memory))).toBe(`exited (137)${words}; its last lines: loading`);
 });
 
-test('one that somebody froze is not well, and is theirs to let go on', () => {
+test('a paused container is not well, and only its operator resumes it', () => {
   const frozen = ended({ Status: 'paused', Running: true, Paused: true }, 0);
   expect(replicaHealth(spec, frozen)).toMatchObject({
     state: 'bad',
@@ -41,11 +41,11 @@ test('one that somebody froze is not well, and is theirs to let go on', () => {
   });
 });
 
-test('another exit code is no matter of memory', () => {
+test('another exit code is not reported as out of memory', () => {
   expect(said(ended({ ExitCode: 3 }, 16 << 20))).toBe('exited (3); its last lines: loading');
 });
 
-test('what somebody removes is told from what does not run: it speaks against no commit', () => {
+test('a container that somebody removed is distinguished from one that does not run: no commit is blamed for it', () => {
   const want = { spec: { ...spec, replicas: 2 }, hash: 'h' } as Desired<ServiceSpec>;
   const fact = (replicas: Replica[]) => ({ ...NO_CONTAINERS, replicas });
   const one = ended({}, 0);

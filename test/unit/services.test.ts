@@ -1,4 +1,4 @@
-/** Containers against their declarations, where no engine of the lab is of that kind. */
+/** Containers compared with their declarations, for Docker engines that the lab does not have. */
 import { describe, expect, test } from 'vitest';
 import type { ServiceSpec } from '../../agent/compose/stack/model.ts';
 import type { Gone } from '../../agent/core/provider.ts';
@@ -23,7 +23,7 @@ async function declared(keys: string): Promise<ServiceSpec> {
   return find(loaded, 'service:shop/web')?.spec as unknown as ServiceSpec;
 }
 
-/** What an engine keeps of the very request, but for some fields. */
+/** What a Docker engine stores of a request, except for some fields. */
 function kept(spec: ServiceSpec, but: Record<string, unknown>): ContainerInfo {
   const { HostConfig, Labels, ...config } = createRequest({
     ...{ spec, hash: '', imageId: '', peers: new Map(), fields: '' },
@@ -36,7 +36,7 @@ function kept(spec: ServiceSpec, but: Record<string, unknown>): ContainerInfo {
   } as unknown as ContainerInfo;
 }
 
-describe('what an engine drops of a request', () => {
+describe('a field that a Docker engine drops', () => {
   const KEYS =
     '    oom_kill_disable: true\n    mem_swappiness: 10\n    mem_limit: 64m\n    memswap_limit: 128m\n    pids_limit: 9\n';
   const V2: EngineInfo = {
@@ -72,7 +72,7 @@ describe('what an engine drops of a request', () => {
     expect(await fields({ MemorySwap: -1, PidsLimit: null }, V2)).toEqual(['memswap_limit', 'pids_limit']);
   });
 
-  test('what the engine can do, and what it holds another value of, is compared as ever', async () => {
+  test('is compared as usual if the engine supports it, or stores another value', async () => {
     expect(await fields({ OomKillDisable: false, MemorySwappiness: 50, Memory: 1 }, V2)).toEqual([
       'mem_limit',
       'mem_swappiness',
@@ -81,10 +81,10 @@ describe('what an engine drops of a request', () => {
   });
 });
 
-describe('an image that is mounted', () => {
+describe('a mounted image', () => {
   const KEYS = (more = '') =>
     `    volumes: [{type: image, source: "r/assets:2", target: /assets${more}}, {type: volume, target: /v}]\n`;
-  /** As an engine of API 1.48 has it: a layer's path, the name as it was asked for. */
+  /** As an engine of API 1.48 has it: the path of a layer, and the requested name. */
   const has = (spec: ServiceSpec): ContainerInfo => ({
     ...kept(spec, {}),
     Mounts: [
@@ -94,7 +94,7 @@ describe('an image that is mounted', () => {
   const fields = (spec: ServiceSpec, info: ContainerInfo) =>
     differences(spec, info, null, { peers: new Map(), discards: new Set() }).map((r) => r.field);
 
-  test('is found again as it was asked for, and never writable', async () => {
+  test('is found again as requested, and never writable', async () => {
     const spec = await declared(KEYS());
     expect(fields(spec, has(spec))).toEqual([]);
     expect(fields(await declared(KEYS(', read_only: true')), has(spec))).toEqual([]);
@@ -119,7 +119,7 @@ describe('an image that is mounted', () => {
     return (await movedImages(docker, [listed], [want])).get('one') ?? [];
   };
 
-  test('whose tag stands for another one makes the container anew; the same one under another id does not', async () => {
+  test('whose tag has another image recreates the container; the same image under another id does not', async () => {
     expect(await moved('/assets=sha256:aaaaaaaaaaaaaaaa')).toEqual([
       { field: 'volumes', from: 'r/assets:2 (aaaaaaaaaaaa)', to: 'r/assets:2 (bbbbbbbbbbbb)' },
     ]);
@@ -129,7 +129,7 @@ describe('an image that is mounted', () => {
     expect(await moved(null)).toEqual([]);
   });
 
-  test('is pulled where it is missing, whatever `pull_policy` says, and kept', async () => {
+  test('is pulled if it is missing, whatever `pull_policy` says, and kept', async () => {
     const here = new Map([['x', 'sha256:x']]);
     const pulled: string[] = [];
     const removed: string[] = [];
@@ -164,7 +164,7 @@ describe('an image that is mounted', () => {
   });
 });
 
-test('a container in which something is run for a service is none of its own', () => {
+test('a container that runs a hook of a service does not belong to the service', () => {
   const container = (Id: string, more: Record<string, string>) =>
     ({
       ...{ Id, Names: [`/${Id}`] },
@@ -178,11 +178,11 @@ test('a container in which something is run for a service is none of its own', (
   ]);
   expect(listing.membersOf('shop', 'web').map((c) => c.Id)).toEqual(['shop-web-1']);
   expect(listing.peersOf('shop').get('web')?.id).toBe('shop-web-1');
-  // What docker compose left is its own to remove.
+  // Containers that docker compose left are its own to remove.
   expect(listing.leftHooksOf('shop', 'web').map((c) => c.Id)).toEqual(['ours']);
 });
 
-describe('services that go together', () => {
+describe('removed services', () => {
   const gone = (name: string, ...needs: string[]) => {
     const label = needs.map((other) => `${other}:service_started:false`).join(',');
     const info = { Config: { Labels: { 'com.docker.compose.depends_on': label } } };
@@ -190,7 +190,7 @@ describe('services that go together', () => {
   };
   const order = (...all: Gone<ServiceFact>[]) => inReverse(all).map((group) => group.map(({ id }) => id.slice(13)));
 
-  test('go side by side, what depends on another one before that', () => {
+  test('are removed in parallel, dependents before their dependencies', () => {
     expect(order(gone('db'), gone('web', 'db', 'cache'), gone('cache'), gone('proxy', 'web'), gone('alone'))).toEqual([
       ['proxy', 'alone'],
       ['web'],
@@ -198,7 +198,7 @@ describe('services that go together', () => {
     ]);
   });
 
-  test('what stays, and a circle that somebody made, keep nothing waiting', () => {
+  test('are not delayed by services that stay, or by a dependency cycle', () => {
     expect(order(gone('web', 'stays'))).toEqual([['web']]);
     expect(order(gone('a', 'b'), gone('b', 'a'), gone('c', 'a'))).toEqual([['c'], ['a', 'b']]);
   });

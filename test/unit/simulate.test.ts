@@ -1,4 +1,4 @@
-/** The simulator of a fleet (test/simulate): what its hosts say is what the readers of a fleet read. */
+/** The simulator of a fleet (test/simulate): readers of a fleet understand all messages of its hosts. */
 import { afterEach, expect, test, vi } from 'vitest';
 import { readFleet } from '../../agent/fleet/client.ts';
 import { isWell } from '../../agent/fleet/reader/model.ts';
@@ -12,7 +12,7 @@ import { namesOf, type SimulatedFleet, startFleet } from '../simulate/fleet.ts';
 
 const HOSTS = namesOf(12);
 const COMMIT = 'ab'.repeat(20);
-/** Far more than any of it takes, also on a machine that is busy with other things. */
+/** Far more than any of it takes, also on a busy machine. */
 const WAIT_MS = 120_000;
 vi.setConfig({ testTimeout: 2 * WAIT_MS, hookTimeout: WAIT_MS });
 const ended: (() => Promise<void>)[] = [];
@@ -43,7 +43,7 @@ const allTold = (crowd: Crowd, commit: (told: string) => boolean) =>
     Object.entries(crowd.counts().told).some(([told, { hosts }]) => commit(told) && hosts === HOSTS.length),
   );
 
-test('every simulated host has a row, and those that are not well have a sentence each', async () => {
+test('every simulated host has a row, and each one that is not well has a sentence', async () => {
   const { url } = await startBroker();
   await allTold(await startCrowd(url), () => true);
   const { rows } = await readFleet({ broker: { url }, prefix: 'p', fleet: 'f' });
@@ -54,7 +54,7 @@ test('every simulated host has a row, and those that are not well have a sentenc
   expect(unwell.every(({ message, reason }) => message !== '' && reason !== '')).toBe(true);
 });
 
-test('all that a simulated host retains and says is what the published schemas ask for', async () => {
+test('everything that a simulated host retains and sends matches the published schemas', async () => {
   const broker = await startBroker();
   const events: unknown[] = [];
   const observer = await connectBroker({ broker: { url: broker.url }, clientId: 'observer', timeoutMs: WAIT_MS });
@@ -75,7 +75,7 @@ test('all that a simulated host retains and says is what the published schemas a
   for (const event of events) expect(eventDocument.safeParse(event).error).toBeUndefined();
 });
 
-test('a push notice moves all hosts that are well, and those that are not say that they do not run it', async () => {
+test('a push notice updates all hosts that are well, and the others report that they do not run the commit', async () => {
   const broker = await startBroker();
   const crowd = await startCrowd(broker.url);
   await allTold(crowd, () => true);
@@ -88,7 +88,7 @@ test('a push notice moves all hosts that are well, and those that are not say th
   expect(new Set(rows.map(({ commit }) => commit))).toEqual(new Set([COMMIT]));
 });
 
-test('hosts in processes of their own are counted together, say goodbye, and leave nothing when they are cleared', async () => {
+test('hosts in separate processes are counted together, publish `offline`, and leave nothing when they are cleared', async () => {
   const broker = await startBroker();
   const fleet: SimulatedFleet = startFleet({
     ...{ ...settingsOf(broker.url), badHosts: 3, processes: 2 },

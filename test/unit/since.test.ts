@@ -5,7 +5,7 @@ import { parseCount, parseSince } from '../../agent/cli/since.ts';
 const now = new Date('2026-11-24T12:00:00.000Z');
 const since = (text: string) => parseSince(text, now);
 
-test('since: durations count back from now, dates and times are taken with their offset', () => {
+test('since: durations count back from now, dates and times keep their offset', () => {
   expect(since('2h')).toBe('2026-11-24T10:00:00.000Z');
   expect(since('7d')).toBe('2026-11-17T12:00:00.000Z');
   expect(since('90s')).toBe('2026-11-24T11:58:30.000Z');
@@ -15,7 +15,7 @@ test('since: durations count back from now, dates and times are taken with their
   expect(since('2026-11-20 08:00')).toBe(new Date('2026-11-20T08:00').toISOString());
 });
 
-test('since: anything else is refused', () => {
+test('since: any other text is refused', () => {
   for (const text of [
     '',
     'yesterday',
@@ -40,7 +40,7 @@ test('since: anything else is refused', () => {
   );
 });
 
-test('counts are whole and positive', () => {
+test('counts are positive integers', () => {
   expect(parseCount('20')).toBe(20);
   for (const text of ['0', '-1', '1.5', 'many', '']) expect(() => parseCount(text)).toThrow(/whole number/);
 });

@@ -2,13 +2,13 @@ import { expect, test } from 'vitest';
 import { generator } from '../random.ts';
 import { slopeOf } from '../soak/slope.ts';
 
-test('a straight line is found exactly, and a level one is zero', () => {
+test('a straight line is found exactly, and a flat one is zero', () => {
   const line = Array.from({ length: 20 }, (_, x) => ({ x, y: 3 * x + 7 }));
   expect(slopeOf(line).slope).toBeCloseTo(3);
   expect(slopeOf(line.map(({ x }) => ({ x, y: 5 })))).toEqual({ slope: 0, low: 0, high: 0 });
 });
 
-test('noise alone is told from zero about as seldom as promised, also where neighbours go together; a true slope is seen', () => {
+test('noise is mistaken for a slope about as rarely as promised, also with autocorrelation; a real slope is found', () => {
   const random = generator(7);
   const noise = (n: number, stay: number) => {
     let last = 0;

@@ -1,4 +1,4 @@
-/** Snapshots come back as they went in, whatever the files, and a torn one is none. */
+/** Snapshots survive a round trip, whatever the files, and an incomplete one is ignored. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -18,7 +18,7 @@ const checkoutOf = (files: ReadonlyMap<string, Uint8Array>): Checkout => ({
 /** As another process would read it. */
 const loaded = () => createSnapshots(dir).load(COMMIT);
 
-test('what was saved is loaded, small files and large, and names of the same bytes', async () => {
+test('a saved snapshot is loaded, with small and large files, and several names for the same bytes', async () => {
   const size = fc.oneof(fc.nat(50), fc.constantFrom(0, 700_000, 1024 * 1024, 2_500_000));
   await fc.assert(
     fc.asyncProperty(
@@ -40,7 +40,7 @@ test('what was saved is loaded, small files and large, and names of the same byt
   );
 });
 
-test('a torn snapshot, and one of an older format, are none', async () => {
+test('an incomplete snapshot, and one of an older format, are ignored', async () => {
   await createSnapshots(dir).save(checkoutOf(new Map([['f', new Uint8Array(3_000)]])));
   const file = path.join(dir, `${COMMIT}.snapshot`);
   const whole = readFileSync(file);

@@ -7,7 +7,7 @@ import { holdsAddress } from '../../agent/system/proc/sockets.ts';
 const HEAD = '  sl  local_address rem_address   st tx_queue rx_queue\n';
 const line = (local: string, state: string) => `   0: ${local} 00000000:0000 ${state} 00000000:00000000\n`;
 
-/** A process's directory as proc(5) has it. */
+/** The directory of a process as in proc(5). */
 function process(tables: Record<string, string>): string {
   const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-sockets-'));
   onTestFinished(() => rmSync(dir, { recursive: true }));
@@ -40,6 +40,6 @@ test.each<[string, Record<string, string>, boolean]>([
   expect(await holdsAddress(process(tables))).toBe(holds);
 });
 
-test('what cannot be read may hold one', async () => {
+test('an unreadable process may have one', async () => {
   expect(await holdsAddress('/nonexistent')).toBe(true);
 });

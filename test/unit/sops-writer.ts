@@ -1,4 +1,4 @@
-/** Writes SOPS files in the real tool's format, by its description alone: the reading side is what is tested. */
+/** Writes SOPS files in the format of the real tool, from its description alone: the tests are about the reader. */
 import { createCipheriv, createHash, randomBytes } from 'node:crypto';
 import { armor, Encrypter } from 'age-encryption';
 
@@ -16,7 +16,7 @@ function seal(plain: string | Uint8Array, key: Uint8Array, aad: string, type: st
 export interface SopsOptions {
   recipients: readonly string[];
   macOnlyEncrypted?: boolean;
-  /** JSON and dotenv know no whole numbers. */
+  /** JSON and dotenv do not distinguish integers. */
   store?: 'yaml' | 'json' | 'env' | 'binary';
 }
 

@@ -1,4 +1,7 @@
-/** What the outbox promises, over a broker that is slow, dead for a while, cut, full, restarted and forgetful: every event, in order. */
+/**
+ * The guarantee of the outbox, over a broker that is slow, down for a while, cut off, full, restarted and forgetful: every event
+ * arrives, in order.
+ */
 import fc from 'fast-check';
 import mqtt from 'mqtt';
 import { expect, test } from 'vitest';
@@ -15,7 +18,7 @@ import { generator } from '../random.ts';
 
 const WAIT_MS = 30_000;
 const EVENTS = 'p/f/hosts/h/events';
-/** Time that goes by fifty times as fast. */
+/** Time that passes fifty times as fast. */
 const SPEED = 50;
 const clock: Clock = {
   now: systemClock.now,
@@ -23,7 +26,7 @@ const clock: Clock = {
   sleep: (ms, signal) => systemClock.sleep(ms / SPEED, signal),
 };
 
-/** One thing that goes wrong for a moment. */
+/** One temporary fault. */
 const MISHAPS: Record<string, (broker: FakeBroker) => () => void> = {
   'takes connections and answers nothing': (broker) => {
     broker.isSilent = true;
@@ -60,7 +63,7 @@ const MISHAPS: Record<string, (broker: FakeBroker) => () => void> = {
   },
 };
 
-test('every event arrives, none before the one ahead of it, and at last the broker has what is true', async () => {
+test('every event arrives, in order, and in the end the broker has the true state', async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 1_000_000 }), fc.integer({ min: 1, max: 80 }), async (seed, count) => {
       const random = generator(seed);
@@ -103,7 +106,7 @@ test('every event arrives, none before the one ahead of it, and at last the brok
           await systemClock.sleep(random() * 10);
         }
         await until('all events', WAIT_MS, async () => {
-          // As each run does: what was refused is said again.
+          // As each run does: refused documents are sent again.
           reporter.changed();
           return outbox.length === 0;
         });

@@ -1,4 +1,6 @@
-/** A hostile member of group `fairlead` on the real sockets: what it may cost the daemon, and that root is served all the same. */
+/**
+ * A hostile member of group `fairlead` on the real sockets: what they can cost the daemon, and that root is served nevertheless.
+ */
 import { rmSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
@@ -88,7 +90,7 @@ test('a commit is 4 to 40 hex digits: no pattern reaches the database', async ()
   for (const commit of bad)
     expect((await ask('status.sock', `/v1/history?commit=${commit}`)).status, commit.slice(0, 10)).toBe(400);
   expect(runsOf(await ask('status.sock', `/v1/history?commit=${hex(1_007)}`))).toEqual([8]);
-  // One that only came with others is found in all runs that saw it; digits are digits in either case.
+  // A commit that was fetched only with others is found in all runs that saw it; digits may be in either case.
   expect(runsOf(await ask('status.sock', `/v1/history?commit=${hex(7).toUpperCase()}&limit=3`))).toHaveLength(3);
   expect(runsOf(await ask('status.sock', '/v1/history?commit=bbbb'))).toEqual([]);
 });
@@ -101,8 +103,8 @@ test('a page has at most a thousand runs, and the next one begins where it ended
     expect((await ask('status.sock', `/v1/history?limit=${limit}`)).status, limit).toBe(400);
 });
 
-test('a long question gives way: others are answered while it is looked through', async () => {
-  // It fits nothing, so that all of the history is looked through.
+test('a long query yields: other requests are answered while it runs', async () => {
+  // It matches nothing, so that all of the history is searched.
   const long = ask('status.sock', '/v1/history?commit=bbbbbbbb&resource=file:/nowhere');
   let ended = false;
   void long.then(() => {
@@ -114,14 +116,14 @@ test('a long question gives way: others are answered while it is looked through'
   expect(between).toBeGreaterThan(0);
 });
 
-test('those who ask much and read nothing are told to wait, and take no memory', async () => {
+test('clients that send much and read nothing are throttled, and take no memory', async () => {
   const before = heldBytes();
   const statuses: string[] = [];
   const sockets = Array.from({ length: 25 }, () => {
     const socket = net.connect(path.join(dir, 'status.sock'));
     socket.on('error', () => undefined);
     socket.write('GET /v1/history?limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(4));
-    // The beginning of the answer alone.
+    // Only the beginning of the response.
     socket.once('data', (chunk: Buffer) => {
       statuses.push(chunk.toString('latin1').slice(9, 12));
       socket.pause();
@@ -137,7 +139,7 @@ test('those who ask much and read nothing are told to wait, and take no memory',
   await expect.poll(async () => (await ask('status.sock', '/v1/history?limit=10')).status).toBe(200);
 });
 
-test('neither the feeds nor the connections that a member takes are taken from root', async () => {
+test("feeds and connections of a member do not count against root's", async () => {
   const feed = (socket: string) =>
     new Promise<number>((resolve) => {
       const request = http.get({ socketPath: path.join(dir, socket), path: '/v1/events', agent: false }, (response) => {
@@ -158,7 +160,7 @@ test('neither the feeds nor the connections that a member takes are taken from r
   expect((await ask('agent.sock', '/v1/status')).status).toBe(200);
 });
 
-test('an address that is none is the asker’s trouble, and no line of the log', async () => {
+test('a malformed request target is the client’s error, and no line of the log', async () => {
   for (const end of seen.splice(0)) end();
   await expect
     .poll(async () => (await ask('status.sock', '/v1/version').catch(() => ({ status: 0 }))).status)
@@ -168,7 +170,7 @@ test('an address that is none is the asker’s trouble, and no line of the log',
   expect(logged).toEqual([]);
 });
 
-test('what may have been meant is found among very many ids in little time', () => {
+test('suggestions among very many ids take little time', () => {
   const ids = Array.from({ length: 20_000 }, (_, i) => `file:/etc/application/conf.d/section-${i}/settings.conf`);
   const began = process.cpuUsage();
   const like = 'file:/etc/applicatoin/conf.d/section-12345/settinsg.cnof'.slice(0, 256);

@@ -51,13 +51,13 @@ const run = (id: number, more: Partial<RunRecord> = {}): RunRecord => ({
 });
 const action: ActionRecord = { id: 'file:/a', op: 'update', why: [], result: 'done', drift: true, durationMs: 1 };
 
-test('files of the store are root’s alone', () => {
+test('files of the store are readable only for root', () => {
   const dir = newDir();
   open(dir).close();
   expect(statSync(path.join(dir, 'history.db')).mode & 0o777).toBe(0o600);
 });
 
-test('an intent makes a row without a confirmed hash; confirming, notifies and forgetting survive a restart', () => {
+test('an intent creates a row without a confirmed hash; confirming, notifies and forgetting survive a restart', () => {
   const dir = newDir();
   const first = open(dir);
   first.inventory.intend([row('file:/a'), row('file:/b')], [{ target: 'file:/b', source: 'file:/a' }]);
@@ -74,7 +74,7 @@ test('an intent makes a row without a confirmed hash; confirming, notifies and f
   again.close();
 });
 
-test('the inventory is at any time what is read of it after a restart', () => {
+test('the inventory in memory always equals what a restart would read', () => {
   const id = fc.constantFrom<ResourceId>('file:/a', 'file:/b', 'unit:c.service');
   const hash = fc.constantFrom('h1', 'h2');
   const info = fc.record({
@@ -112,11 +112,11 @@ test('the inventory is at any time what is read of it after a restart', () => {
   );
 });
 
-test('a fact is what was written last, not what a change that came to nothing would have made it', () => {
+test('a fact is the last written value, not one of a transaction that failed', () => {
   const store = open(newDir());
   store.commits.set({ accepted: 'one', trial: 'two' });
   expect(store.commits.get()).toMatchObject({ accepted: 'one', trial: 'two', pin: null });
-  // The second value of the transaction is none that can be kept.
+  // The second value of the transaction cannot be stored.
   expect(() => store.commits.set({ accepted: 'other', trial: 1n as unknown as string })).toThrow();
   expect(store.commits.get()).toMatchObject({ accepted: 'one', trial: 'two' });
   store.facts.set({ host: 'x'.repeat(5_000) });
@@ -125,7 +125,7 @@ test('a fact is what was written last, not what a change that came to nothing wo
   store.close();
 });
 
-test('what was owned once stays owned when only its state is declared later', () => {
+test('a resource that was owned once stays owned when only its state is declared later', () => {
   const store = open(newDir());
   store.inventory.intend([row('file:/a')], []);
   store.inventory.intend([{ ...row('file:/a'), owned: false }], []);
@@ -133,7 +133,7 @@ test('what was owned once stays owned when only its state is declared later', ()
   store.close();
 });
 
-test('a damaged database is set aside under a name of its own; ownership comes back from the copy', async () => {
+test('a damaged database is set aside under a new name; ownership is restored from the copy', async () => {
   const dir = newDir();
   const first = open(dir);
   first.inventory.intend([row('file:/a')], []);
@@ -146,7 +146,7 @@ test('a damaged database is set aside under a name of its own; ownership comes b
   expect(readdirSync(dir).some((name) => name.startsWith('history.db.corrupt-'))).toBe(true);
 });
 
-test('a copy that is written beside other work gives way to one that was begun later, and none of them is torn', async () => {
+test('a copy that is written concurrently is replaced by one that started later, and none is incomplete', async () => {
   const dir = newDir();
   const copied = () =>
     (
@@ -158,7 +158,7 @@ test('a copy that is written beside other work gives way to one that was begun l
   const id = store.runs.begin('start', 't');
   store.inventory.intend([row('file:/a')], []);
   const first = store.inventory.copied();
-  // It is under way.
+  // The copy is being written.
   await setImmediate();
   store.inventory.settle([{ id: 'file:/a', hash: 'h1', notified: true, reobservable: true }]);
   store.runs.finish(run(id), [action], []);
@@ -171,11 +171,11 @@ test('a copy that is written beside other work gives way to one that was begun l
   store.close();
 });
 
-test('a copy that finds no room stops nothing, is said, and is written when there is room again', async () => {
+test('a copy that fails on a full disk stops nothing, is logged, and is written when there is space again', async () => {
   const dir = newDir();
   const file = path.join(dir, 'inventory.json');
   const store = createDiskFullStore(open(dir), dir);
-  // full(4): who writes there is told that the disk is full.
+  // full(4): writes to it fail as on a full disk.
   for (const suffix of ['.new', '.tmp']) symlinkSync('/dev/full', file + suffix);
   const id = store.runs.begin('start', 't');
   store.inventory.intend([row('file:/a')], []);
@@ -184,7 +184,7 @@ test('a copy that finds no room stops nothing, is said, and is written when ther
   store.runs.finish(run(id), [action], [event(1)]);
   expect(store.trouble()).toMatch(/no space left/);
   expect(existsSync(file)).toBe(false);
-  // Once, although the copy that follows it failed.
+  // Logged once, although the next copy failed as well.
   expect(store.runs.get(id)?.actions).toHaveLength(1);
   expect(store.outbox.count()).toBe(1);
   rmSync(`${file}.tmp`);
@@ -194,13 +194,13 @@ test('a copy that finds no room stops nothing, is said, and is written when ther
   store.close();
 });
 
-test('a log on the side that is damaged costs what was written last, and no ownership', async () => {
+test('a damaged write-ahead log loses the last writes, and no ownership', async () => {
   const dir = newDir();
   const first = open(dir);
   first.runs.begin('manual', '2026-01-01T00:00:00.000Z');
   first.inventory.intend([row('file:/a')], []);
   await first.inventory.copied();
-  // As a process that is killed leaves it: closing would take the log over.
+  // As a killed process leaves it: closing would checkpoint the log.
   const left = newDir();
   for (const name of ['history.db', 'history.db-wal', 'inventory.json'])
     copyFileSync(path.join(dir, name), path.join(left, name));
@@ -211,13 +211,13 @@ test('a log on the side that is damaged costs what was written last, and no owne
   expect(again.inventory.list().map((r) => r.id)).toEqual(['file:/a']);
   again.inventory.forget(['file:/a']);
   again.close();
-  // What was removed since stays removed.
+  // Rows that were removed since stay removed.
   const later = open(left);
   expect(later.inventory.list()).toEqual([]);
   later.close();
 });
 
-test('events come out in order, stay until acknowledged, and keep counting after a restart', () => {
+test('events are read in order, stay until acknowledged, and keep counting after a restart', () => {
   const dir = newDir();
   const first = open(dir);
   first.outbox.push([event(1), event(2), event(3)]);
@@ -235,7 +235,7 @@ test('events come out in order, stay until acknowledged, and keep counting after
   again.close();
 });
 
-test('a full outbox counts what it drops in one gap, however often it overflows, and no number is skipped silently', () => {
+test('a full outbox counts dropped events in one gap, however often it overflows, and skips no number silently', () => {
   const store = open(newDir(), 3);
   for (let n = 1; n <= 10; n++) store.outbox.push([event(n)]);
   const left = store.outbox.peek(10);
@@ -250,7 +250,7 @@ describe('quiet runs in a row', () => {
     for (let n = 0; n < count; n++) store.runs.finish(run(store.runs.begin(trigger, 't'), { trigger }), [], []);
   };
 
-  test('are folded into the last, which is found under each of their numbers and says so', () => {
+  test('are folded into the last one, which is found under each of their numbers and marked as folded', () => {
     const store = open(newDir());
     quiet(store, 5);
     expect(store.runs.list({}).map((r) => [r.id, r.quietFrom])).toEqual([
@@ -262,7 +262,7 @@ describe('quiet runs in a row', () => {
     store.close();
   });
 
-  test('one that a person asked for stays', () => {
+  test('do not include one that a person requested', () => {
     const store = open(newDir());
     quiet(store, 3);
     quiet(store, 2, 'manual');
@@ -274,11 +274,11 @@ describe('quiet runs in a row', () => {
   });
 });
 
-describe('a run that another one took the place of', () => {
+describe('a run that another one took over', () => {
   const C1 = { ref: 'main', commit: 'c'.repeat(40), author: 'A', subject: 's', committedAt: 't' };
   const C2 = { ...C1, commit: 'd'.repeat(40) };
 
-  test('has the verdict of the run that brought its commit to an end, and the number of that', () => {
+  test('has the result of the run that finished its commit, and names that run', () => {
     const store = open(newDir());
     store.runs.finish(
       run(store.runs.begin('push', 't'), { commit: C1, sync: 'progressing', changed: 1 }),
@@ -298,7 +298,7 @@ describe('a run that another one took the place of', () => {
     store.close();
   });
 
-  test('is told apart where the other run was about another commit', () => {
+  test('is marked as stopped if the other run was about another commit', () => {
     const store = open(newDir());
     store.runs.finish(
       run(store.runs.begin('push', 't'), { commit: C1, sync: 'progressing', changed: 1 }),
@@ -315,7 +315,7 @@ describe('a run that another one took the place of', () => {
   });
 });
 
-test('a run under way is progressing; one that ended in a bug says so at once', () => {
+test('a run in progress is progressing; one that ended in a bug is failed at once', () => {
   const store = open(newDir());
   const id = store.runs.begin('manual', 't');
   expect(store.runs.get(id)?.run.sync).toBe('progressing');
@@ -324,7 +324,7 @@ test('a run under way is progressing; one that ended in a bug says so at once', 
   store.close();
 });
 
-test('a run, its actions and its events are found again, by resource, commit and failure; of quiet runs in a row the first and the last stay', () => {
+test('a run, its actions and its events are found by resource, commit and failure; of consecutive quiet runs the first and the last stay', () => {
   const store = open(newDir());
   const commit = { ref: 'main', commit: 'abc', author: 'A', subject: 's', committedAt: 't' };
   store.runs.finish(run(store.runs.begin('start', 't1'), { commit, changed: 1 }), [action], [event(1)]);
@@ -353,7 +353,7 @@ describe('retention', () => {
   const ids = (store: Store) => store.runs.list({ limit: 10_000 }).map((r) => r.id);
   const size = (dir: string, suffix = '') => statSync(path.join(dir, `history.db${suffix}`)).size;
 
-  test('by age and by size, a bounded slice at a time; the file shrinks, and so does the log on its side', () => {
+  test('by age and by size removes a limited slice at a time; the file and the write-ahead log shrink', () => {
     const dir = newDir();
     const store = open(dir);
     fill(store, 1_000, 10_000);
@@ -377,7 +377,7 @@ describe('retention', () => {
     expect(size(dir)).toBeLessThan(6 * MB);
   });
 
-  test('age alone takes what is older, and never the newest; a date that is in doubt takes nothing', () => {
+  test('by age removes older runs, and never the newest; a doubtful date removes nothing', () => {
     const store = open(newDir());
     fill(store, 200, 10);
     while (store.tend({ before: null, maxBytes: 100 * MB }));
@@ -389,7 +389,7 @@ describe('retention', () => {
     store.close();
   });
 
-  test('a database of before learns to shrink when it is opened', () => {
+  test('makes a database of an earlier version able to shrink when it is opened', () => {
     const dir = newDir();
     const old = new Database(path.join(dir, 'history.db'));
     old.pragma('journal_mode = WAL');
@@ -406,7 +406,7 @@ describe('retention', () => {
   });
 });
 
-test('a rollback in progress is found under the key by which the first versions wrote it', () => {
+test('a pending rollback is found under the key that the first versions used', () => {
   const dir = newDir();
   const store = open(dir);
   const pendingRollback = { from: 'b', content: 'content of b', to: 'a', endpoints: ['broker'] };

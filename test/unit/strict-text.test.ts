@@ -1,4 +1,7 @@
-/** What is parsed or templated is UTF-8, or an error with file and place; what is only delivered arrives byte for byte. */
+/**
+ * Files that are parsed or templated must be UTF-8, otherwise there is an error with file and place; files that are only
+ * delivered arrive byte for byte.
+ */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type NotText, strictText } from '../../agent/core/strict-text.ts';
@@ -7,7 +10,7 @@ import { loadRepo, messages, type Repo } from './repo.ts';
 const latin1 = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'));
 const COMPOSE = 'services: {web: {image: x}}\n';
 
-/** The file that is not UTF-8, and what else the repository has so that somebody reads it. */
+/** The file that is not UTF-8, and the rest of the repository that makes somebody read it. */
 const READ: [string, string, Repo][] = [
   ['hosts/a/m.yaml', 'files: {/etc/x: {content: "é"}}\n', {}],
   ['hosts/a/host.yaml', 'labels: {site: "Zürich"}\n', {}],
@@ -47,13 +50,13 @@ test.each(READ)('%s (%j) is an error with its offset', async (file, text, more) 
   expect(JSON.stringify(loaded.resources)).not.toContain('\ufffd');
 });
 
-test('UTF-16 is called by its name', () => {
+test('UTF-16 is named in the error', () => {
   expect(() => strictText(new Uint8Array(Buffer.from('\ufeffa', 'utf16le')))).toThrow(
     /offset 0, and it looks like UTF-16/,
   );
 });
 
-test('what is only delivered arrives byte for byte', async () => {
+test('a file that is only delivered arrives byte for byte', async () => {
   const raw = new Uint8Array([0xe9, 0, 0xff, 0xfe, 13, 10]);
   const loaded = await loadRepo({
     'hosts/a/m.yaml': 'files: {/etc/x: {source: f/raw}, /etc/tree: {source: f}}\n',
@@ -69,12 +72,12 @@ test('what is only delivered arrives byte for byte', async () => {
 });
 
 describe('strictText', () => {
-  test('gives what was encoded', () => {
+  test('returns the encoded text', () => {
     const text = fc.string({ unit: 'binary' }).filter((one) => one.isWellFormed() && !one.startsWith('\ufeff'));
     fc.assert(fc.property(text, (one) => strictText(new TextEncoder().encode(one)) === one));
   });
 
-  test('names the first byte that cannot belong to a text, whatever it is', () => {
+  test('reports the first byte that cannot belong to a text, whatever it is', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
         const lenient = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);

@@ -1,4 +1,4 @@
-/** What is observed together with something that may have drifted. */
+/** Resources that are observed together with one that may have drifted. */
 import { describe, expect, test } from 'vitest';
 import { affected } from '../../agent/core/order/subset.ts';
 import type { Desired, ResourceId } from '../../agent/core/types.ts';
@@ -14,7 +14,7 @@ const res = (id: ResourceId, more: Partial<Desired> = {}): Desired => ({
   ...more,
 });
 
-describe('what is looked at together', () => {
+describe('resources observed together', () => {
   const all = [
     res('network:p/n'),
     res('file:/a', { notify: ['unit:a.service'] }),
@@ -30,12 +30,12 @@ describe('what is looked at together', () => {
       .map((r) => r.id)
       .sort();
 
-  test('whom it notifies, all the way, what it comes after and what comes after it', () => {
+  test('are those that it notifies, transitively, those before it and those after it', () => {
     expect(of('file:/a')).toEqual(['file:/a', 'service:p/s', 'unit:a.service', 'unit:b.service']);
     expect(of('service:p/s')).toEqual(['file:/a', 'network:p/n', 'service:p/s', 'service:p/t']);
     expect(of('unit:b.service')).toEqual(['unit:b.service']);
   });
-  test('jobs and checks only where they are meant; what is not declared is left out', () => {
+  test('include jobs and checks only if they are hinted themselves, and nothing undeclared', () => {
     expect(of('job:j', 'file:/gone')).toEqual(['file:/a', 'job:j']);
     expect(of('file:/gone')).toEqual([]);
   });

@@ -1,4 +1,4 @@
-/** The suite's own arithmetic: rooms of tests, their wall time and budgets, the ratchet of coverage. */
+/** The arithmetic of the suite: rooms of tests, their wall time and budgets, the ratchet of coverage. */
 import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { COVERED, LONG_FILES, ROOMS, SOAKED } from '../rooms.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
-test('every test file is in one room or played by the soak, and every room has files', () => {
+test('every test file is in one room or in the soak, and every room has files', () => {
   const all = globSync('test/**/*.test.ts', { cwd: ROOT }).sort();
   const inRooms = ROOMS.map(({ name, include, exclude = [] }) => {
     const left = globSync([...exclude], { cwd: ROOT });
@@ -21,7 +21,7 @@ test('every test file is in one room or played by the soak, and every room has f
   expect(SOAKED.filter((file) => !soak.includes(`'${file}'`))).toEqual([]);
 });
 
-test('each name of a long file is that of one file', () => {
+test('each name of a long file matches one file', () => {
   const all = globSync('test/**/*.test.ts', { cwd: ROOT });
   const filesOf = (name: string) => all.filter((file) => file.endsWith(`/${name}.test.ts`));
   expect(LONG_FILES.filter((name) => filesOf(name).length !== 1)).toEqual([]);
@@ -38,7 +38,7 @@ describe('wall time by room', () => {
   ];
   const span = (room: string, from: number, to: number) => ({ room, file: 'x', from: from * 60_000, to: to * 60_000 });
 
-  test('runs from the first start to the last end, however many files are side by side', () => {
+  test('runs from the first start to the last end, however many files run in parallel', () => {
     const times = timesOf([span('lab', 3, 5), span('lab', 2, 4), span('lab', 4, 9)], rooms);
     expect(times).toEqual([{ room: 'lab', minutes: 7, budgetMinutes: 10, state: 'within' }]);
   });
@@ -52,7 +52,7 @@ describe('wall time by room', () => {
     expect(timesOf([span('pure', 0, minutes)], rooms)[0]?.state).toBe(state);
   });
 
-  test('what is over its budget stands out in the table', () => {
+  test('over its budget is marked in the table', () => {
     const lines = tableOf(timesOf([span('pure', 0, 2), span('lab', 0, 2)], rooms)).split('\n');
     expect(lines[0]).toContain('OVER ITS BUDGET');
     expect(lines[1]).not.toContain('OVER');
@@ -71,29 +71,29 @@ describe('coverage by room', () => {
     expect(roomOf(name)).toBe(room);
   });
 
-  test('a file counts by its lines, not by its own percentage', () => {
+  test('counts a file by its lines, not by its own percentage', () => {
     const rooms = coverageByRoom({ 'agent/git/a.ts': file(0, 10), 'agent/git/b.ts': file(30, 30) });
     expect(rooms).toEqual({ git: { lines: 75, branches: 50 } });
   });
 
   const floor = { git: { lines: 75, branches: 50 } };
 
-  test('a room that drops is named with both figures', () => {
+  test('of a room that drops is reported with both figures', () => {
     const dropped = droppedBelow(floor, { git: { lines: 75 - SLACK - 0.1, branches: 50 } });
     expect(dropped).toEqual([expect.stringMatching(/^git: coverage of lines dropped from 75 to 73\.9 %/)]);
   });
 
-  test('the slack, a rise and a new room pass', () => {
+  test('passes within the slack, after a rise, and for a new room', () => {
     expect(droppedBelow(floor, { git: { lines: 75 - SLACK, branches: 60 }, new: { lines: 0, branches: 0 } })).toEqual(
       [],
     );
   });
 
-  test('a room that is gone must leave the file', () => {
+  test('fails for a removed room until it is removed from the file', () => {
     expect(droppedBelow(floor, {})).toEqual([expect.stringContaining('remove it there')]);
   });
 
-  test('the file has a floor for each room of the agent', () => {
+  test('has a floor for each room of the agent in the file', () => {
     const rooms = new Set(globSync('agent/**/*.ts', { cwd: ROOT }).map(roomOf));
     expect([...rooms].filter((room) => !Object.hasOwn(floors, room))).toEqual([]);
   });

@@ -1,4 +1,4 @@
-/** One version of the agent makes way for another only between two runs. */
+/** One version of the agent replaces another only between two runs. */
 import { expect, test } from 'vitest';
 import { createSwitchOver } from '../../agent/daemon/session/switch-over.ts';
 import { silentLog } from '../../agent/log.ts';
@@ -24,7 +24,7 @@ function worldWith(pending: boolean) {
 }
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-test('no run begins while another version is put in place, and one does if that came to nothing', async () => {
+test('no run begins while another version is installed, and one does if the installation failed', async () => {
   const { told, resolve, switchOver } = worldWith(true);
   switchOver.ordered();
   await turn();
@@ -43,7 +43,7 @@ test('an agent that is stopped meanwhile begins no run', async () => {
   expect(told).toEqual(['held', 'released']);
 });
 
-test('a start goes on with an order that was cut short before its first run', async () => {
+test('a start resumes an interrupted order before its first run', async () => {
   const { told, reject, switchOver } = worldWith(true);
   switchOver.start();
   expect(told).toEqual(['held']);

@@ -1,4 +1,4 @@
-/** Kernel settings, on a made-up kernel and a real file system below a temporary root. */
+/** Kernel settings, with a simulated kernel and a real file system below a temporary root. */
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -32,7 +32,7 @@ describe('names', () => {
     expect(settingOf('net.ipv4.conf.eth0/100.forwarding')).toBe('net/ipv4/conf/eth0.100/forwarding');
   });
 
-  test('whatever the parts are called, the path is found again', () => {
+  test('with any parts, the path is found again', () => {
     const part = fc.stringMatching(/^[a-z0-9_.]{1,8}$/);
     fc.assert(
       fc.property(fc.stringMatching(/^[a-z]{1,8}$/), fc.array(part, { minLength: 1, maxLength: 4 }), (first, rest) => {
@@ -68,7 +68,7 @@ describe('values', () => {
   ])('%j is not what the kernel shows as %j', (declared, actual) => expect(isSame(declared, actual)).toBe(false));
 });
 
-test('what is written to the file is read from it again', () => {
+test('settings survive a round trip through the file', () => {
   const name = fc.stringMatching(/^[a-z]{1,6}(\.[a-z0-9_/]{1,8}){1,3}$/);
   const value = fc.stringMatching(/^[!-~][ -~]{0,20}$/).map((text) => text.trim());
   fc.assert(
@@ -79,7 +79,7 @@ test('what is written to the file is read from it again', () => {
   );
 });
 
-test('files of others are read as sysctl.d(5) says', () => {
+test('foreign files are read as sysctl.d(5) specifies', () => {
   const text =
     '# c\n; d\n-net.ipv4.ip_forward=0\n kernel/panic =  10 \nnet.ipv4.conf.*.rp_filter = 1\n-net.x.y\nvm.a=1\nvm.a=2\n';
   expect(Object.fromEntries(parseSettings(text))).toEqual({
@@ -99,7 +99,7 @@ test('files of others are read as sysctl.d(5) says', () => {
 });
 
 describe('declarations', () => {
-  test('an entry is a name and a value, whichever form the name has', async () => {
+  test('an entry is a name and a value, in both forms of the name', async () => {
     const loaded = await loadRepo(manifest('sysctls:\n  net/ipv4/ip_forward: "1"\n  kernel.printk: " 4 4 "\n'));
     expect(messages(loaded)).toEqual([]);
     expect(find(loaded, 'sysctl:net.ipv4.ip_forward')).toMatchObject({
@@ -109,7 +109,7 @@ describe('declarations', () => {
     expect(find(loaded, 'sysctl:kernel.printk')?.spec.value).toBe('4 4');
   });
 
-  test('what is wrong is told with its place', async () => {
+  test('errors are reported with their place', async () => {
     const text =
       'sysctls:\n  net.core.somaxconn: 4096\n  net.ipv4.conf.*.rp_filter: "1"\n  swappiness: "1"\n  vm/../x: "1"\n  vm.x: "1\\n2"\n';
     expect(messages(await loadRepo(manifest(text)))).toEqual([
@@ -127,7 +127,7 @@ describe('declarations', () => {
     expect(messages(await loadRepo(manifest(text)))).toEqual([expect.stringContaining('declared twice in hosts/a')]);
   });
 
-  test('a later layer replaces a value, and takes one out', async () => {
+  test('a later layer replaces a value, and removes one', async () => {
     const loaded = await loadRepo({
       'hosts/a/host.yaml': 'roles: [r]\n',
       'roles/r/x.yaml': 'sysctls: {vm.swappiness: "1", vm.x: "1"}\n',
@@ -138,13 +138,13 @@ describe('declarations', () => {
     expect(find(loaded, 'sysctl:vm.x')).toBeUndefined();
   });
 
-  test('it comes before everything else', async () => {
+  test('a setting comes before everything else', async () => {
     const text = 'sysctls: {vm.x: "1"}\nfiles: {/a: {content: x}}\nunits: {a.service: {state: started}}\n';
     const [first] = (await loadRepo(manifest(text))).ordered();
     expect(first?.id).toBe('sysctl:vm.x');
   });
 
-  test('a purge of the directory leaves the file', async () => {
+  test('a purge of the directory keeps the file', async () => {
     const loaded = await loadRepo(manifest('sysctls: {vm.x: "1"}\nfiles: {/etc/sysctl.d/: {purge: true}}\n'));
     expect(find(loaded, 'file:/etc/sysctl.d')?.spec.keep).toEqual(['zz-fairlead.conf']);
   });
@@ -185,7 +185,7 @@ describe('on a host', () => {
     vi.useRealTimers();
   });
 
-  /** A kernel that takes whole numbers up to 1,000 for `net/x/max`, and keeps 512 at most. */
+  /** A kernel that accepts integers up to 1,000 for `net/x/max`, and keeps 512 at most. */
   const madeUp: KernelSettings = {
     read: async (setting) => kernel.get(setting) ?? null,
     write: async (setting, value) =>
@@ -210,7 +210,7 @@ describe('on a host', () => {
   });
   const look = async (one: ReturnType<typeof provider>, { id }: { id: ResourceId }) =>
     (await one.observe([id], never)).get(id);
-  /** As the engine does it: adopt what is new, note it as ours, apply. */
+  /** As the agent's engine does: adopt new settings, record the ownership, apply. */
   const bring = async (one: ReturnType<typeof provider>, ...wants: Desired<SysctlSpec>[]) => {
     const work = [];
     for (const it of wants) {
@@ -231,7 +231,7 @@ describe('on a host', () => {
     return notes;
   };
 
-  test('it is set at once, kept for the next boot, and differs in nothing then', async () => {
+  test('a setting is set at once, kept for the next boot, and matches afterwards', async () => {
     const one = provider();
     const { why } = await bring(one, want('vm.swappiness', '10'), want('kernel.printk', '3'));
     expect(why[0]).toEqual([
@@ -244,7 +244,7 @@ describe('on a host', () => {
     expect(one.diff(want('vm.swappiness', '10'), await look(one, want('vm.swappiness', '10')))).toEqual({ op: 'none' });
   });
 
-  test('a value that was there already is not written again, and yet kept for the next boot', async () => {
+  test('a value that was already set is not written again, but kept for the next boot', async () => {
     const write = vi.fn(madeUp.write);
     const { why } = await bring(provider({ kernel: { ...madeUp, write } }), want('vm.swappiness', '60'));
     expect(why[0]).toEqual([{ field: 'at boot', to: '60' }]);
@@ -252,7 +252,7 @@ describe('on a host', () => {
     expect(lines()).toEqual(['vm.swappiness = 60']);
   });
 
-  test('removed, it gets back what it had before the takeover, and the file goes with the last one', async () => {
+  test('a removed setting gets its value from before the takeover, and the file is removed with the last one', async () => {
     const one = provider();
     await bring(one, want('vm.swappiness', '10'));
     await bring(one, want('vm.swappiness', '20'));
@@ -266,7 +266,7 @@ describe('on a host', () => {
     expect(read('/state/sysctls')).toBeNull();
   });
 
-  test('what somebody else set meanwhile stays', async () => {
+  test('a value that somebody else set meanwhile stays', async () => {
     const one = provider();
     await bring(one, want('vm.swappiness', '10'));
     kernel.set('vm/swappiness', '33\n');
@@ -276,7 +276,7 @@ describe('on a host', () => {
     expect(kernel.get('vm/swappiness')).toBe('33\n');
   });
 
-  test('after a reboot its own value is no original', async () => {
+  test('after a reboot the declared value is not taken for an original', async () => {
     await bring(provider(), want('vm.swappiness', '10'));
     ours.clear();
     fs.rmSync(`${root}/state`, { recursive: true });
@@ -287,7 +287,7 @@ describe('on a host', () => {
     ]);
   });
 
-  test('a removal that is cut off after the value was put back is finished by the next', async () => {
+  test('a removal that was interrupted after the value was restored is finished by the next', async () => {
     const one = provider();
     await bring(one, want('vm.swappiness', '10'));
     kernel.set('vm/swappiness', '60\n');
@@ -296,7 +296,7 @@ describe('on a host', () => {
     expect(read('/state/sysctls')).toBeNull();
   });
 
-  test('drift of the value and of the file is seen and repaired; lines that nobody declares go', async () => {
+  test('drift of the value and of the file is detected and repaired; undeclared lines are removed', async () => {
     const one = provider();
     const it = want('vm.swappiness', '10');
     await bring(one, it);
@@ -310,7 +310,7 @@ describe('on a host', () => {
     expect(lines()).toEqual(['vm.swappiness = 10']);
   });
 
-  test('a file that is read later is named, in the plan and while it lies there', async () => {
+  test('a file that is read later and overrides a setting is reported, in the plan and as long as it exists', async () => {
     put('/etc/sysctl.d/zzz-admin.conf', 'vm.swappiness = 99\n');
     const one = provider();
     const it = want('vm.swappiness', '10');
@@ -331,7 +331,7 @@ describe('on a host', () => {
     await expect.poll(() => one.watcher?.limit()).toBeNull();
   });
 
-  test('a link to a later file is followed, one that leads nowhere is passed over', async () => {
+  test('a link to a later file is followed, one without a target is skipped', async () => {
     put('/opt/later', 'vm.swappiness = 99\n');
     fs.mkdirSync(`${root}/etc/sysctl.d`, { recursive: true });
     fs.symlinkSync('/opt/later', `${root}/etc/sysctl.d/zzz.conf`);
@@ -342,7 +342,7 @@ describe('on a host', () => {
     });
   });
 
-  test('what this kernel lacks is this host’s turn, and set when it appears; what it refuses is the commit’s', async () => {
+  test("a setting that this kernel lacks is the host's problem, and is set when it appears; a value that it refuses is the commit’s", async () => {
     const real = createKernelSettings(`${root}/proc/sys`);
     put('/proc/sys/vm/swappiness', '60\n');
     const one = provider({ kernel: real });
@@ -355,7 +355,7 @@ describe('on a host', () => {
     expect(lines()).toEqual(['net.bridge.x = 1', 'vm.swappiness = 5']);
   });
 
-  test('a value that the kernel makes another one of is said, and not kept', async () => {
+  test('a value that the kernel changes is reported, and not kept', async () => {
     const { failures } = await bring(provider(), want('net.x.max', '900'));
     expect(failures.get('sysctl:net.x.max')).toMatchObject({
       code: 'ApplyFailed',
@@ -364,12 +364,12 @@ describe('on a host', () => {
     expect(read(FILE)).toBeNull();
   });
 
-  test('what the kernel made another value of is put back', async () => {
+  test('a value that the kernel changed is restored', async () => {
     await bring(provider(), want('net.x.max', '900'));
     expect(kernel.get('net/x/max')).toBe('100\n');
   });
 
-  test('a setting that another one changes is set again', async () => {
+  test('a setting that is changed by writing another one is set again', async () => {
     kernel.set('net/a', '0\n').set('net/forward', '0\n');
     const write = async (setting: string, value: string) => {
       kernel.set(setting, `${value}\n`);
@@ -384,7 +384,7 @@ describe('on a host', () => {
     expect(kernel.get('net/a')).toBe('1\n');
   });
 
-  test('a directory of sysctl.d that cannot be looked at hides nothing else', async () => {
+  test('an unreadable directory of sysctl.d does not hide the others', async () => {
     const files = createFiles({ root });
     const list = (directory: string) => {
       if (directory === '/usr/local/lib/sysctl.d') throw new Error('others can write there');
@@ -405,7 +405,7 @@ describe('on a host', () => {
     expect(read(FILE)).toBeNull();
   });
 
-  test('damaged originals stop a takeover, and are said', async () => {
+  test('damaged originals stop a takeover, and are reported', async () => {
     put('/state/sysctls', '{"vm.swap');
     const failures = await provider().adopt?.([
       { want: want('vm.swappiness', '10'), seen: undefined, change: { op: 'none' } },
@@ -413,7 +413,7 @@ describe('on a host', () => {
     expect(failures?.get('sysctl:vm.swappiness')).toMatchObject({ code: 'OriginalsUnreadable' });
   });
 
-  test('a setting that changed is hinted within a minute', async () => {
+  test('a setting that was changed is hinted within a minute', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     const one = provider();
     const it = want('vm.swappiness', '10');

@@ -34,12 +34,12 @@ async function client(): Promise<MessageBus> {
   return bus;
 }
 
-/** Who owns systemd's name and queues jobs; the test ends them. */
+/** The client that owns systemd's name and queues jobs; the test ends them. */
 interface Fake {
   bus: MessageBus;
-  /** Paths of the jobs that were asked for. */
+  /** Paths of the requested jobs. */
   jobs: string[];
-  /** Unique names of those who subscribed. */
+  /** Unique names of the subscribers. */
   subscribers: string[];
   end(job: string, result: string): void;
 }
@@ -61,11 +61,11 @@ async function fakeSystemd(jobFirst?: string): Promise<Fake> {
   on('RestartUnit', 'o', () => {
     const job = `${PATH}/job/${fake.jobs.length + 1}`;
     fake.jobs.push(job);
-    // As in truth, a short job may end before its path is answered.
+    // As with the real systemd, a short job may end before its path is returned.
     if (jobFirst !== undefined) fake.end(job, jobFirst);
     return job;
   });
-  // The bus may not have seen yet that its owner before left (DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER is 1).
+  // The bus may not have noticed yet that the previous owner left (DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER is 1).
   while ((await bus.requestName(NAME, 4)) !== 1) await new Promise((resolve) => setTimeout(resolve, 5));
   return fake;
 }
@@ -74,14 +74,14 @@ const until = async (holds: () => boolean) => {
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
 };
 
-/** To one connection alone: match rules have no say. */
+/** Sent to one connection directly: match rules do not apply. */
 const forge = (bus: MessageBus, destination: string, member: string, signature: string, body: unknown[], more = {}) =>
   bus.connection.message({
     ...{ type: SIGNAL, serial: 4_000_000_000, path: PATH, interface: MANAGER, member, destination, signature, body },
     ...more,
   });
 
-/** Whatever was sent before has been delivered when it resolves. */
+/** Resolves when everything that was sent before has been delivered. */
 const delivered = async (from: MessageBus, to: string) => {
   const call = { destination: to, path: '/', interface: 'org.freedesktop.DBus.Peer', member: 'Ping' };
   await from.invoke(call, { timeout: 2_000 }).then(
@@ -107,7 +107,7 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-test('the result of a job is what systemd says, not what another client of the bus says first', async () => {
+test('the result of a job is that of systemd, not an earlier one of another client of the bus', async () => {
   const fake = await fakeSystemd();
   const forger = await client();
   const asked = systemd.job('RestartUnit', 'a.service');
@@ -119,7 +119,10 @@ test('the result of a job is what systemd says, not what another client of the b
   expect(await asked).toBe('done');
 });
 
-/** systemd is asked for `member`, and answers after so many seconds, if anybody still waits then. @returns `answered`, or an error's code */
+/**
+ * Calls `member` of systemd, which answers after this many seconds if anybody still waits.
+ * @returns `answered`, or an error's code
+ */
 async function silentFor(member: string, ask: () => Promise<unknown>, seconds: number) {
   const fake = await fakeSystemd();
   let isAsked = false;
@@ -132,7 +135,7 @@ async function silentFor(member: string, ask: () => Promise<unknown>, seconds: n
     return answered;
   };
   fake.bus.setMethodCallHandler(PATH, MANAGER, member, [handler, member === 'Reload' ? '' : 's']);
-  // It is connected: only this one call meets the other clock.
+  // It is connected already: only this one call uses the fake clock.
   await systemd.resetFailed('a.service');
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   try {
@@ -153,7 +156,7 @@ async function silentFor(member: string, ask: () => Promise<unknown>, seconds: n
   }
 }
 
-test('a systemd that does not answer in time is an outage, and no fault of what was asked', async () => {
+test('a systemd that does not answer in time is an outage, and no fault of the resource', async () => {
   const ask = () => systemd.fileState('a.service');
   expect(await silentFor('GetUnitFileState', ask, 30)).toBe('SystemdUnreachable');
 });
@@ -166,7 +169,7 @@ test('a reload that never ends is an outage', async () => {
   expect(await silentFor('Reload', () => systemd.reload(), 200)).toBe('SystemdUnreachable');
 });
 
-test('a result that was forged before the job exists is not believed either', async () => {
+test('a result that was forged before the job exists is ignored as well', async () => {
   const fake = await fakeSystemd();
   const forger = await client();
   const first = systemd.job('RestartUnit', 'a.service');
@@ -182,12 +185,12 @@ test('a result that was forged before the job exists is not believed either', as
   expect(await Promise.all([first, second])).toEqual(['done', 'done']);
 });
 
-test('a result that systemd itself sends before it answers with the path of the job counts', async () => {
+test('a result that systemd itself sends before it returns the path of the job counts', async () => {
   await fakeSystemd('dependency');
   expect(await systemd.job('RestartUnit', 'a.service')).toBe('dependency');
 });
 
-test('a signal of megabytes is dropped before it is read, and what comes after it is heard', async () => {
+test('a signal of megabytes is dropped before it is read, and later signals are received', async () => {
   const fake = await fakeSystemd();
   const forger = await client();
   const { bus, identify } = await openSystemdBus({ socket, timeoutMs: 5_000, heard: () => undefined });
@@ -201,12 +204,12 @@ test('a signal of megabytes is dropped before it is read, and what comes after i
   forge(forger, name, 'After', 's', ['small']);
   await until(() => seen.includes('After'));
   expect(seen.filter((member) => ['Before', 'Large', 'After'].includes(member))).toEqual(['Before', 'After']);
-  // The same connection still asks and is answered.
+  // The same connection still sends calls and gets answers.
   await bus.invoke({ destination: NAME, path: PATH, interface: MANAGER, member: 'Subscribe' });
   expect(fake.subscribers).toEqual([name]);
 });
 
-test('large messages go wherever the stream is cut, and answers of any size stay', () => {
+test('large signals are dropped wherever the stream is cut, and answers of any size are kept', () => {
   const message = (type: number, body: number, order = 'l') => {
     const bytes = Buffer.alloc(16 + 8 + body, type);
     bytes.write(order, 'latin1');
@@ -235,7 +238,7 @@ test('large messages go wherever the stream is cut, and answers of any size stay
   }
 });
 
-test('a forged change of the owner of the name moves nothing', async () => {
+test('a forged change of the owner of the name has no effect', async () => {
   const fake = await fakeSystemd();
   const forger = await client();
   const asked = systemd.job('RestartUnit', 'a.service');
@@ -252,7 +255,7 @@ test('a forged change of the owner of the name moves nothing', async () => {
   expect(await asked).toBe('done');
 });
 
-test('a systemd that comes back under another name of the bus is heard, and subscribed to again', async () => {
+test('a systemd that restarts with another bus name is followed, and subscribed to again', async () => {
   const before = await fakeSystemd();
   const asked = systemd.job('RestartUnit', 'a.service');
   await until(() => before.jobs.length === 1);
@@ -263,7 +266,7 @@ test('a systemd that comes back under another name of the bus is heard, and subs
   expect(await asked).toBe('done');
 });
 
-test('a forged signal about a unit or the manager is no hint; the same from systemd is one', async () => {
+test('a forged signal about a unit or the manager is no hint; one from systemd is', async () => {
   const fake = await fakeSystemd();
   const forger = await client();
   const hints: string[] = [];
@@ -290,7 +293,7 @@ test('a forged signal about a unit or the manager is no hint; the same from syst
   expect(hints).toEqual(['a.service']);
 });
 
-test('a bus that refuses the greeting is an error of who asked, and ends no process', async () => {
+test('a bus that refuses the authentication is an error for the caller, and ends no process', async () => {
   const full = path.join(dir, 'full');
   const server = net.createServer((stream) => {
     const connection = dbus.createConnection({ stream, server: true });

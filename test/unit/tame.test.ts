@@ -1,4 +1,7 @@
-/** What others wrote steers no terminal and changes no order: neither on a screen, nor in a log, nor in an error. */
+/**
+ * Foreign text cannot send control sequences to a terminal or change the order of text: neither on a screen, nor in a log, nor in
+ * an error.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -25,7 +28,7 @@ const style = createStyle(true);
 const reader = { columns: 200, style, now: () => new Date('2026-11-24T12:00:00Z') };
 
 describe('text', () => {
-  test('whatever it is, nothing that steers is left, and it is no longer than it was', () => {
+  test('of any content loses all control sequences, and is no longer than before', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         expect(tame(text)).not.toMatch(STEERS);
@@ -37,26 +40,26 @@ describe('text', () => {
     );
   });
 
-  test('what people write stays: lines, tabs, accents, scripts, joined emoji', () => {
+  test('of people stays: lines, tabs, accents, scripts, joined emoji', () => {
     const text = 'Grüße\tаб 漢字 👩‍💻 می‌خواهم\r\nשלום\n';
     expect(tameLines(text)).toBe(text);
   });
 
-  test('JSON keeps its data, and is safe to print', () => {
+  test('of JSON keeps its data, and is safe to print', () => {
     const value = { [HOSTILE]: [HOSTILE, 1, null], plain: 'x' };
     expect(tameJson(value)).not.toMatch(STEERS);
     expect(JSON.parse(tameJson(value))).toEqual(value);
     expect(tameJson({ a: 1 }, 2)).toBe('{\n  "a": 1\n}');
   });
 
-  test('plain data: what is tame already stays the very same object', () => {
+  test('in plain data stays the same object if it is already safe', () => {
     const value = { a: ['x', { b: 'y' }], n: 1, none: null };
     expect(tamed(value)).toBe(value);
     expect(tamed({ a: [HOSTILE], b: value }).b).toBe(value);
   });
 });
 
-test('only what createStyle wrote is painted', () => {
+test('only text from createStyle is coloured', () => {
   const painted = `${style.red('bad')} ${style.bold('x')}`;
   expect(plain(painted)).toBe(painted);
   expect(plain('\u001b[31;5mx\u001b[38;5;1my\u001b[1Az\u001b]8;;http://x\u0007')).toBe(
@@ -64,7 +67,7 @@ test('only what createStyle wrote is painted', () => {
   );
 });
 
-describe('what the command line prints of documents', () => {
+describe('documents on the command line', () => {
   const origin = { file: HOSTILE, line: 1, layer: HOSTILE };
   const why = [{ field: HOSTILE, from: HOSTILE, to: HOSTILE }];
   const action = {
@@ -131,7 +134,7 @@ describe('what the command line prints of documents', () => {
 
   test.each(Object.keys(texts))('%s', (name) => {
     const printed = plain(texts[name]?.() ?? '');
-    // Our own colours are all that is left; none of them came from the document.
+    // Only our own colours are left; none of them came from the document.
     expect(printed).not.toContain('\u001b[32mb');
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they begin with one
     expect(printed.replaceAll(/\u001b\[\d+m/g, '')).not.toMatch(STEERS);
@@ -152,7 +155,7 @@ describe('what the command line prints of documents', () => {
   });
 });
 
-test('show --overwritten: the bytes for a pipe, tame text for a terminal', async () => {
+test('show --overwritten: the bytes for a pipe, sanitized text for a terminal', async () => {
   const dir = mkdtempSync(path.join(os.tmpdir(), 'fairlead-tame-'));
   const kept = path.join(dir, 'kept');
   writeFileSync(kept, `${HOSTILE}\n`);
@@ -178,12 +181,12 @@ test('show --overwritten: the bytes for a pipe, tame text for a terminal', async
   rmSync(dir, { recursive: true });
 });
 
-describe('where it enters', () => {
-  test('an error says nothing that steers, whoever wrote it', () => {
+describe('at the source', () => {
+  test('an error has no control sequences, whoever wrote it', () => {
     expect(new AgentError({ code: 'ServerError', phase: 'fetch', message: HOSTILE }).message).not.toMatch(STEERS);
   });
 
-  test('what leaves a run, whatever a health check, a journal or a file name says', () => {
+  test('results of a run, whatever a health check, a journal or a file name contains', () => {
     const outcome = createRedactor().deep({
       problems: [{ id: 'service:a/b', message: HOSTILE }],
       actions: [{ why: [{ field: 'purge', from: HOSTILE }] }],

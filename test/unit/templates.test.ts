@@ -34,7 +34,7 @@ describe('templates', () => {
     expect([textOf(loaded, 'file:/etc/x'), textOf(loaded, 'file:/etc/y')]).toEqual(['{{ nope }}', '{{ nope }}']);
   });
 
-  test('render content, trees and units; a tree keeps what is not text apart', async () => {
+  test('render content, trees and units; files of a tree that are not text stay unchanged', async () => {
     const loaded = await loadRepo({
       'hosts/a/host.yaml': 'vars: {n: 7}\n',
       'hosts/a/x.yaml':
@@ -88,7 +88,7 @@ describe('templates', () => {
     expect(await render(template, { 'roles/r/f': 'other layer' })).toContain(message);
   });
 
-  test('take as long as they may on a busy machine', async () => {
+  test('may take long on a busy machine', async () => {
     let now = 0;
     const clock = vi.spyOn(performance, 'now').mockImplementation(() => {
       now += 1_000;
@@ -107,7 +107,7 @@ describe('templates', () => {
     ['searches a long text', '{% for i in (1..9999) %}{% if vars.text contains "z" %}{% endif %}{% endfor %}'],
     ['includes a file that loops', '{% for i in (1..9999) %}{% render "./loop" %}{% endfor %}'],
     ['includes itself', '{% render "./self" %}'],
-  ])('a loop that %s meets a limit', async (_what, template) => {
+  ])('with a loop that %s reach a limit', async (_what, template) => {
     const loaded = await loadRepo({
       'hosts/a/host.yaml': `vars: {list: [${'x,'.repeat(20_000)}], text: "${'x'.repeat(20_000)}"}\n`,
       'hosts/a/x.yaml': 'files: {/etc/x: {source: files/x, template: true}}\n',
@@ -118,7 +118,7 @@ describe('templates', () => {
     expect(messages(loaded)).toEqual([expect.stringContaining('exceeded')]);
   });
 
-  test('include files of their own layer, and say in which file a mistake is', async () => {
+  test('include files of their own layer, and errors name the included file', async () => {
     const parts = { 'hosts/a/files/part': 'one\n{{ vars.name }}{{ vars.gone }}', 'hosts/a/top': 'top {{ vars.name }}' };
     expect(await render('{% render "top" %}', parts)).toBe('top Ann');
     expect(await render('{% render "./part" %}', parts)).toContain(
@@ -126,7 +126,7 @@ describe('templates', () => {
     );
   });
 
-  test('tell every undefined name at once, but none that is undefined because of another', async () => {
+  test('report every undefined name at once, except those that depend on another undefined one', async () => {
     const text =
       '{{ vars.one }}\n{% assign x = vars.two %}{{ x }}\n{% for i in vars.list %}{{ vars.three }}{% endfor %}{{ vars.one }}\n{% render "./part" %}';
     const loaded = await loadRepo({
@@ -144,7 +144,7 @@ describe('templates', () => {
     ]);
   });
 
-  test('a mistake in a literal block is at its line of the manifest, elsewhere at the key', async () => {
+  test('an error in a literal block is at its line of the manifest, elsewhere at the key', async () => {
     const loaded = await loadRepo({
       'hosts/a/x.yaml':
         'files:\n  /etc/x:\n    template: true\n    content: |\n      fine\n      {{ bad }}\n  /etc/y: {template: true, content: "a {{ worse }}"}\n',

@@ -21,7 +21,7 @@ function tending(slices: (boolean | Error)[]) {
 }
 const BEFORE = new Date(9_000).toISOString();
 
-test('whoever waits for the run is answered first; slices follow as long as there is more', () => {
+test('a caller that waits for the run is answered first; slices follow as long as there is more', () => {
   const { done, tend } = tending([true, true, false]);
   tend();
   tend();
@@ -30,7 +30,7 @@ test('whoever waits for the run is answered first; slices follow as long as ther
   expect(done).toEqual([BEFORE, BEFORE, BEFORE]);
 });
 
-test('what was put off is done at the end of the process, and nothing after it', () => {
+test('postponed work is done at the end of the process, and nothing after it', () => {
   const { done, tend, stop } = tending([true]);
   stop();
   expect(done).toEqual([]);
@@ -41,7 +41,7 @@ test('what was put off is done at the end of the process, and nothing after it',
   expect(done).toEqual([BEFORE]);
 });
 
-test('a slice that throws, as on a disk that lost what it had, is told and ends nothing; the next run has it tried again', () => {
+test('a slice that throws, as on a broken disk, is logged and ends nothing; it is tried again after the next run', () => {
   const malformed = new Error('database disk image is malformed');
   const { done, broken, tend, stop } = tending([malformed, true, false, malformed]);
   tend();

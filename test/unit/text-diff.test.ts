@@ -1,4 +1,4 @@
-/** Texts compared line by line, as `diff -u` shows it. */
+/** Line-by-line comparison of texts, as `diff -u` shows it. */
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { textDiff } from '../../agent/core/credentials/text-diff.ts';
 const bytes = (text: string) => new TextEncoder().encode(text);
 const diff = (from: string | null, to: string) => textDiff(from === null ? null : bytes(from), bytes(to));
 
-test('a changed line stands between its neighbours, and what is far away is left out', () => {
+test('a changed line is shown with its neighbours, and distant lines are left out', () => {
   const before = Array.from({ length: 20 }, (_, i) => `line ${i + 1}`);
   const after = before.with(9, 'other');
   expect(diff(before.join('\n'), after.join('\n')).split('\n')).toEqual([
@@ -16,7 +16,7 @@ test('a changed line stands between its neighbours, and what is far away is left
   ]);
 });
 
-test('a new text is all new, and an equal one is nothing', () => {
+test('a new text is all new, and an equal one has no diff', () => {
   expect(diff(null, 'a\nb\n')).toBe('+a\n+b');
   expect(diff('a\nb\n', 'a\nb\n')).toBe('');
 });
@@ -29,11 +29,11 @@ test.each([
   expect(textDiff(null, to)).toMatch(/^not shown: /);
 });
 
-test('what it adds and takes away makes one text of the other', () => {
+test('applying its additions and removals turns one text into the other', () => {
   const text = fc.array(fc.constantFrom('a', 'b', 'c', ''), { maxLength: 12 });
   fc.assert(
     fc.property(text, text, (from, to) => {
-      // One context of all lines: no line is left out of so short a text that all of it is near a change.
+      // All lines are context: in such a short text none is left out.
       const lines = diff(`${from.join('\n')}\n`, `${to.join('\n')}\n`)
         .split('\n')
         .filter((l) => !l.startsWith('@@'));
@@ -60,7 +60,7 @@ test('is as short as that of diff(1)', () => {
   expect(count(diff(from, to))).toBe(count(theirs));
 });
 
-test('a credential among the settings is not shown, and a changed one is said to have changed', () => {
+test('a credential among the settings is not shown, and a changed one is reported as changed', () => {
   const of = (password: string, url: string) =>
     bytes(`# app\nuser: shop\n  password: ${password}\nexport TOKEN="${password}"\nurl=postgres://u:${url}@db/x\n`);
   expect(textDiff(of('hunter2-a', 'one-1'), of('hunter2-b', 'two-2'))).toBe(

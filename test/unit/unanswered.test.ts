@@ -1,4 +1,4 @@
-/** A broker that takes the connection, keeps it alive and does not answer: no wait for it is without an end. */
+/** A broker that accepts the connection, keeps it alive and does not answer: every wait for it ends. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Channel } from '../../agent/core/channel.ts';
 import { notify } from '../../agent/fleet/notify.ts';
@@ -34,7 +34,7 @@ const opened = (times: number) => until(`opening ${times}`, WAIT_MS, async () =>
 const event = (seq: number) => ({ seq }) as EventDocument;
 const UNANSWERED = [{ reason: 'BrokerUnreachable', message: expect.stringContaining('has not answered') }];
 
-test('an event that is never acknowledged is no longer waited for; another connection is made', async () => {
+test('an event that is never acknowledged is given up; the channel reconnects', async () => {
   broker.leavesOpen = (topic) => topic.endsWith('/events');
   start();
   await opened(1);
@@ -43,13 +43,13 @@ test('an event that is never acknowledged is no longer waited for; another conne
     message: expect.stringContaining('has not answered a message on p/f/hosts/h/events'),
   });
   broker.leavesOpen = () => false;
-  // On a machine that stands still for as long as an answer may take, another connection may be needed.
+  // On a machine that stalls for the length of the time limit, another reconnect may be needed.
   await until('the event to be taken', WAIT_MS, async () => (await channel.send(event(1))) === 'taken');
   expect(openings).toBeGreaterThanOrEqual(2);
   await until('no problem', WAIT_MS, async () => channel.isOpen() && channel.problems().length === 0);
 });
 
-test('of several that wait, each has an answer', async () => {
+test('several waiting events each get an answer', async () => {
   broker.leavesOpen = (topic) => topic.endsWith('/events');
   start();
   await opened(1);
@@ -57,7 +57,7 @@ test('of several that wait, each has an answer', async () => {
   expect(calls.map((call) => call.status)).toEqual(['rejected', 'rejected', 'rejected']);
 });
 
-test('a broker that acknowledges no presence is a problem that says so, until it does', async () => {
+test('a broker that does not acknowledge the presence is a problem until it does', async () => {
   broker.isSilent = true;
   start();
   await until('the problem', WAIT_MS, async () => channel.problems().length > 0);
@@ -68,7 +68,7 @@ test('a broker that acknowledges no presence is a problem that says so, until it
   expect(channel.problems()).toEqual([]);
 });
 
-test('so is one that answers no subscription', async () => {
+test('a broker that does not acknowledge the subscription is a problem as well', async () => {
   broker.answersNoSubscription = true;
   start();
   await until('the problem', WAIT_MS, async () => channel.problems().length > 0);
@@ -77,7 +77,7 @@ test('so is one that answers no subscription', async () => {
   await until('the end of it', WAIT_MS, async () => channel.isOpen() && channel.problems().length === 0);
 });
 
-test('a stop says goodbye for three seconds at most, whatever is waited for', async () => {
+test('a stop waits three seconds at most to publish `offline`, whatever else is waited for', async () => {
   start();
   await opened(1);
   broker.isSilent = true;
@@ -86,7 +86,7 @@ test('a stop says goodbye for three seconds at most, whatever is waited for', as
   expect(await waiting).toBe('unsent');
 });
 
-test('whoever connects by hand waits no longer either', async () => {
+test('a connection that a person opens has the same limit', async () => {
   const client = await connectBroker({
     ...{ broker: { url: broker.url }, clientId: 'x', timeoutMs: WAIT_MS, answerMs: ANSWER_MS },
   });
@@ -95,7 +95,7 @@ test('whoever connects by hand waits no longer either', async () => {
   await expect(client.publishAsync('a', 'b', { qos: 1 })).rejects.toThrow();
 });
 
-test('what waits when the connection ends is answered at once', async () => {
+test('events that wait when the connection ends are answered at once', async () => {
   const client = await connectBroker({ broker: { url: broker.url }, clientId: 'x', timeoutMs: WAIT_MS });
   broker.leavesOpen = () => true;
   const said = client.publishAsync('a', 'b', { qos: 1 });

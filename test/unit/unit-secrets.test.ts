@@ -1,4 +1,4 @@
-/** A secret in a unit's text is told to every local user by systemd; what is refused, and what is said. */
+/** systemd shows a secret in a unit file to every local user; which units are refused, and with which messages. */
 import { expect, test } from 'vitest';
 import type { Secrets } from '../../agent/core/render/secret-values.ts';
 import { loadRepo } from './repo.ts';
@@ -36,7 +36,7 @@ test('a continued line belongs to its directive', async () => {
   expect((await issuesOf(content('Environment=A=1 \\', '  B={{ secrets.token }}')))[0]).toContain('`Environment=`');
 });
 
-test('a drop-in and a whole encrypted file are judged as well', async () => {
+test('a drop-in and a completely encrypted file are checked as well', async () => {
   const dropin =
     '    dropins: {x.conf: {template: true, content: "[Service]\\nEnvironment=P={{ secrets.token }}\\n"}}\n';
   expect((await issuesOf(dropin))[0]).toMatch(/^error: .*`Environment=`/);
@@ -45,13 +45,13 @@ test('a drop-in and a whole encrypted file are judged as well', async () => {
   );
 });
 
-test('SetCredential= is a warning, since local users can read it too', async () => {
+test('SetCredential= is a warning, because local users can read it too', async () => {
   expect(await issuesOf(content('SetCredential=p:{{ secrets.token }}'))).toEqual([
     expect.stringMatching(/^warning: .*SetCredential=/),
   ]);
 });
 
-test('lines without a secret, comments, and what SetCredentialEncrypted= carries, are fine', async () => {
+test('lines without a secret, comments, and the content of SetCredentialEncrypted= are accepted', async () => {
   const unit = content(
     'LoadCredential=p:/etc/token',
     '# {{ secrets.token }}',

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { unitPaths } from '../../agent/kinds/unit/watch.ts';
 
-test('a unit is watched where an administrator would change it', () => {
+test('a unit is watched in the directories in which an administrator would change it', () => {
   const content =
     '[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target a.target\nAlias=other.service\n';
   expect(unitPaths({ name: 'x.service', content, onChange: 'restart' })).toEqual([

@@ -1,4 +1,4 @@
-/** The disk of the state answers reads with errors: the status says so, and nothing that cannot be read now counts as lost. */
+/** The state disk returns read errors: the status reports them, and unreadable state never counts as lost. */
 import { existsSync, lstatSync, rmSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -23,10 +23,10 @@ const open = () => openStore({ dir, now: () => new Date(0), log: silentLog });
 /** As better-sqlite3 throws it. */
 const broken = () => Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_READ' });
 
-test('status and metrics name the disk, with what was read last, and a run that broke down by it is shown', () => {
+test('status and metrics name the disk, with the last values that were read, and a run that failed because of it is shown', () => {
   const whole = open();
   let isBroken = false;
-  /** Each call of it is an error as well, of those that were taken out of it before. */
+  /** Each of its calls fails as well, also of parts that were obtained before. */
   const onDisk = <T extends object>(part: T): T =>
     Object.fromEntries(
       Object.entries(part).map(([name, act]: [string, (...args: unknown[]) => unknown]) => [
@@ -71,11 +71,11 @@ test('status and metrics name the disk, with what was read last, and a run that 
   whole.close();
 });
 
-/** Reading it is EIO, as from a disk that is broken (proc_pid_mem(5): nothing is mapped at address 0). */
+/** Reading it is EIO, as from a broken disk (proc_pid_mem(5): nothing is mapped at address 0). */
 const breakFile = (name: string) => symlinkSync('/proc/self/mem', path.join(dir, name));
 
 test.each(['records.json', 'trust.json', 'inventory.json'])(
-  '%s that cannot be read is neither empty nor replaced',
+  'an unreadable %s is neither taken for empty nor replaced',
   (name) => {
     breakFile(name);
     const error = expect.objectContaining({
@@ -92,7 +92,7 @@ test.each(['records.json', 'trust.json', 'inventory.json'])(
   },
 );
 
-test.each(['age.key', 'hash.key'])('%s that cannot be read is named, and not replaced', async (name) => {
+test.each(['age.key', 'hash.key'])('an unreadable %s is named, and not replaced', async (name) => {
   breakFile(name);
   const load = async () => (name === 'age.key' ? loadIdentity(dir) : loadKeyedHash(dir));
   await expect(load()).rejects.toMatchObject({

@@ -1,4 +1,4 @@
-/** The agent's half of its own upgrade: a package that is staged and held to its digest, the order, and what became of it. */
+/** The agent's part of its own upgrade: staging a package, verifying its digest, the order, and the result. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ const NEVER = new AbortController().signal;
 
 let dir: string;
 let units: string;
-/** What systemctl, dpkg-query and rpm answer by; everything else fails. */
+/** The answers of systemctl, dpkg-query and rpm; every other command fails. */
 let works: (argv: readonly string[]) => boolean;
 let calls: string[];
 beforeEach(() => {
@@ -78,7 +78,7 @@ const result = (name: string, more: Record<string, string> = {}) => {
   );
 };
 
-test('what a commit wants is read once', () => {
+test('the requested version of a commit is read once', () => {
   const upgrade = upgrader();
   const said = new Map([['hosts/a/host.yaml', new TextEncoder().encode('agent: {version: 0.2.0, source: f.deb}\n')]]);
   const head = checkoutOf({});
@@ -87,7 +87,7 @@ test('what a commit wants is read once', () => {
   expect(upgrade.wanted({ ...head, info: { ...head.info, commit: '2'.repeat(40) } })).toBeNull();
 });
 
-describe('how fairlead was installed', () => {
+describe('the package manager that installed fairlead', () => {
   test.each<[string, string | null, () => void]>([
     ['by dpkg', 'deb', () => undefined],
     ['by rpm', 'rpm', () => undefined],
@@ -102,7 +102,7 @@ describe('how fairlead was installed', () => {
 });
 
 describe('a package in the repository', () => {
-  test('is staged and ordered, and the order names all that the script needs', async () => {
+  test('is staged and ordered, and the order has everything that the script needs', async () => {
     const upgrade = upgrader({ FAIRLEAD_UPGRADE_TRIAL: '8' });
     const staged = await upgrade.stage(wanted({ sha256: null }), files, NEVER);
     expect(readFileSync(state('package/fairlead.deb'))).toEqual(BODY);
@@ -116,7 +116,7 @@ describe('a package in the repository', () => {
     expect(upgrade.pending()).toMatchObject({ version: '0.2.0', from: '0.1.0' });
   });
 
-  test('that is kept on disk is copied from there', async () => {
+  test('that is stored on disk is copied from there', async () => {
     const kept = path.join(dir, 'kept');
     writeFileSync(kept, BODY);
     const stored = new StoredFile(kept, BODY.length, SUM);
@@ -131,13 +131,13 @@ describe('a package in the repository', () => {
     expect(upgrader().digest(wanted(), new Map())).toBeNull();
   });
 
-  test('is not staged while another upgrade is at its end', async () => {
+  test('is not staged while another upgrade is finishing', async () => {
     works = () => true;
     await expect(upgrader().stage(wanted(), files, NEVER)).rejects.toMatchObject({ code: 'AgentUpgrading' });
   });
 });
 
-test('an order begins with a unit that a boot starts, too; what an earlier one left is gone', async () => {
+test('an order starts with a unit that is also started at boot; files of an earlier one are removed', async () => {
   const upgrade = upgrader();
   const staged = await upgrade.stage(wanted(), files, NEVER);
   writeFileSync(state('phase'), 'ended');
@@ -153,7 +153,7 @@ test('an order begins with a unit that a boot starts, too; what an earlier one l
   expect(calls.slice(-2)).toEqual(['systemctl daemon-reload', 'systemctl start --no-block fairlead-upgrade.service']);
 });
 
-test('an order that systemd does not begin is withdrawn', async () => {
+test('an order that systemd does not start is withdrawn', async () => {
   const upgrade = upgrader();
   upgrade.order(await upgrade.stage(wanted(), files, NEVER), []);
   works = () => false;
@@ -161,19 +161,19 @@ test('an order that systemd does not begin is withdrawn', async () => {
   expect(upgrade.pending()).toBeNull();
 });
 
-describe('an order that was cut short goes on with the next start of the agent', () => {
+describe('an interrupted order is resumed by the next start of the agent', () => {
   const START = 'systemctl start --no-block fairlead-upgrade.service';
   const resume = async (upgrade: ReturnType<typeof upgrader>, stop = new AbortController()) => {
     const over = upgrade.resume(stop.signal);
     return { over, stop };
   };
 
-  test('where there is none, nothing begins', async () => {
+  test('without an order, nothing is started', async () => {
     await upgrader().resume(NEVER);
     expect(calls).toEqual([]);
   });
 
-  test('before the package was touched, no run begins until another version runs', async () => {
+  test('before the package was changed, no run begins until another version runs', async () => {
     const upgrade = upgrader();
     upgrade.order(await upgrade.stage(wanted(), files, NEVER), []);
     const { over, stop } = await resume(upgrade);
@@ -187,7 +187,7 @@ describe('an order that was cut short goes on with the next start of the agent',
     await over;
   });
 
-  test('an agent on trial is seen at work', async () => {
+  test('an agent on trial may begin runs', async () => {
     const upgrade = upgrader();
     upgrade.order(await upgrade.stage(wanted(), files, NEVER), []);
     writeFileSync(state('phase'), 'judging\n');
@@ -195,7 +195,7 @@ describe('an order that was cut short goes on with the next start of the agent',
     expect(calls.at(-1)).toBe(START);
   });
 
-  test('an order whose unit is at work is left to it', async () => {
+  test('an order whose unit is active is left to it', async () => {
     const upgrade = upgrader();
     upgrade.order(await upgrade.stage(wanted(), files, NEVER), []);
     works = () => true;
@@ -204,7 +204,7 @@ describe('an order that was cut short goes on with the next start of the agent',
   });
 });
 
-test('what became of an order is read, and a package that failed is known until it is forgotten', () => {
+test('the result of an order is read, and a failed package is known until it is forgotten', () => {
   const upgrade = upgrader();
   expect(upgrade.result()).toBeNull();
   result('result');
@@ -256,7 +256,7 @@ describe('a package from a URL', () => {
   const get = (name: string, more: object = {}, signal = NEVER) =>
     download(`${base}${name}`, path.join(dir, 'got'), { ca: path.join(tls, 'crt'), env: {}, ...more }, signal);
 
-  test.each(['/f.deb', '/moved.deb'])('%s is brought here', async (name) => {
+  test.each(['/f.deb', '/moved.deb'])('%s is downloaded', async (name) => {
     await get(name);
     expect(readFileSync(path.join(dir, 'got'))).toEqual(BODY);
   });
@@ -275,7 +275,7 @@ describe('a package from a URL', () => {
     expect(failure.message).toContain(why);
   });
 
-  test('is brought no further when the agent stops', async () => {
+  test('is not downloaded further when the agent stops', async () => {
     await expect(get('/silent.deb', {}, AbortSignal.timeout(50))).rejects.toMatchObject({ code: 'Stopped' });
   });
 

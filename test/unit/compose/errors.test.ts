@@ -8,13 +8,13 @@ const load = (files: Record<string, string> | string, vars: Record<string, strin
     ...{ name: '', slug: 'e', dir: '', vars, refused: false, stricter: '', looser: '' },
     files: typeof files === 'string' ? { 'compose.yaml': files } : files,
   } satisfies Case);
-/** `file:line:column key: message` of everything that is said. */
+/** `file:line:column key: message` of every issue. */
 const said = (files: Record<string, string> | string, vars?: Record<string, string>) =>
   load(files, vars).issues.map(
     (i) => `${i.file.replace('hosts/oracle/e/', '')}:${i.line}:${i.column} ${i.key}: ${i.message}`,
   );
 
-describe('an error names file, line, column, key and the key that was meant', () => {
+describe('an error names file, line, column, key and the intended key', () => {
   test.each<[string, string, string]>([
     [
       'a misspelled key',
@@ -91,7 +91,7 @@ describe('an error names file, line, column, key and the key that was meant', ()
     expect(said(text)).toContain(expected);
   });
 
-  test('at its place though lines before it had to be moved to be read', () => {
+  test('names the right place even if earlier lines had to be moved for the parser', () => {
     const text =
       'services:\n  a:\n    image: x\n    ports: [\n"80", "x:1"\n]\n    nonsense: 1\n    labels: {a: "one\ntwo", b: [\n]}\n';
     expect(said(text).map((s) => s.split(' ')[0])).toEqual([
@@ -101,7 +101,7 @@ describe('an error names file, line, column, key and the key that was meant', ()
     ]);
   });
 
-  test('in the file and line that wrote it', () => {
+  test('names the file and line that wrote the value', () => {
     const files = {
       'compose.yaml': 'services:\n  a:\n    extends: {file: lib/base.yaml, service: b}\n',
       'compose.override.yaml': '\n\nservices:\n  a:\n    privilegd: true\n',
@@ -115,7 +115,7 @@ describe('an error names file, line, column, key and the key that was meant', ()
     ]);
   });
 
-  test('all of a stack together, each once', () => {
+  test('lists all errors of a stack together, each once', () => {
     const text =
       'services:\n  a:\n    imge: x\n    ports: [x]\n    cpus: many\n    volumes: ["ab::b"]\n  b: {scale: []}\nnetworks: {n: {drver: x}}\n';
     expect(
@@ -133,7 +133,7 @@ describe('an error names file, line, column, key and the key that was meant', ()
     ]);
   });
 
-  test('circles are told step by step', () => {
+  test('prints cycles step by step', () => {
     expect(said('services: {a: {image: x, depends_on: [b]}, b: {image: x, depends_on: [a]}}')[0]).toContain(
       'a → b → a',
     );
@@ -145,15 +145,18 @@ describe('an error names file, line, column, key and the key that was meant', ()
     );
   });
 
-  test.each(['../../../../etc/x:/x', '../../x:/x', '~/x:/x'])('%s leaves what the host reads', (mount) => {
-    expect(said(`services: {a: {image: x, volumes: ["${mount}"]}}`)).toEqual([
-      expect.stringMatching(/leaves|outside|home/),
-    ]);
-  });
+  test.each(['../../../../etc/x:/x', '../../x:/x', '~/x:/x'])(
+    '%s does not read files outside the repository',
+    (mount) => {
+      expect(said(`services: {a: {image: x, volumes: ["${mount}"]}}`)).toEqual([
+        expect.stringMatching(/leaves|outside|home/),
+      ]);
+    },
+  );
 });
 
 describe('warnings', () => {
-  test('a variable that is not set, an obsolete version, an operator of a shell', () => {
+  test('cover an unset variable, an obsolete version and an operator of a shell', () => {
     const { issues, project } = load('version: "3"\nservices:\n  a:\n    image: "x$TAG"\n    command: a && b\n');
     expect(issues.map((i) => [i.severity, i.line])).toEqual([
       ['warning', 1],
@@ -164,7 +167,7 @@ describe('warnings', () => {
   });
 });
 
-test('what a host cannot do says so in a sentence, and where compose.override.yaml asks for it, how to leave that out', () => {
+test('explain what a host cannot do, and how to leave it out if compose.override.yaml asks for it', () => {
   const files = {
     'compose.yaml': 'services:\n  a: {image: x}\n',
     'compose.override.yaml': 'services:\n  a:\n    build: .\n',
@@ -175,12 +178,12 @@ test('what a host cannot do says so in a sentence, and where compose.override.ya
   expect(said({ ...files, '.env': 'COMPOSE_FILE=compose.yaml\n' })).toEqual([]);
 });
 
-test('a file above the host names the ways in which hosts share', () => {
+test("a path outside the stack's directories gets an error that explains how hosts share files", () => {
   const file = 'services: {a: {image: x, env_file: ../../../.env}}';
   expect(said(file)[0]).toMatch(/share files by a role \(roles\/<role>\), and values by `vars` of fleet.yaml/);
 });
 
-describe('a variable that is not set', () => {
+describe('an unset variable', () => {
   const MOUNT = 'services: {a: {image: x, volumes: [';
   test.each([
     [
@@ -215,7 +218,7 @@ describe('a variable that is not set', () => {
       'services: {a: {image: x, ports: ["80:${PORT}"]}}',
       /`PORT` is not set, and "80:" is not a port/,
     ],
-  ])('is an error where it was %s', (_, file, expected) => {
+  ])('is an error if it was %s', (_, file, expected) => {
     const errors = load(file).issues.filter((i) => i.severity === 'error');
     expect(errors.map((i) => i.message)).toContainEqual(expect.stringMatching(expected));
   });
@@ -231,12 +234,12 @@ describe('a variable that is not set', () => {
     expect(load(file, { SET: '/srv' }).issues.map((i) => i.severity)).not.toContain('error');
   });
 
-  test('is neither where it is set to empty, or has an empty default', () => {
+  test('is neither if it is set to an empty value, or has an empty default', () => {
     expect(load(`${MOUNT}"\${DIR:-}/db:/db"]}}`).issues).toEqual([]);
     expect(load(`${MOUNT}"\${DIR}/db:/db"]}}`, { DIR: '' }).issues).toEqual([]);
   });
 
-  test('HOME is what ~ stands for, from the variables of the stack', () => {
+  test('HOME, from the variables of the stack, expands ~', () => {
     const { issues, project } = load(`${MOUNT}"~/db:/db", "~:/home"]}}`, { HOME: '/home/ops' });
     expect(issues).toEqual([]);
     expect(project.services.a?.volumes?.map((v) => v.source)).toEqual(['/home/ops/db', '/home/ops']);
@@ -267,7 +270,7 @@ test.each([
   expect(refused).toBe(!expected);
 });
 
-test('every value knows where it was written', () => {
+test('every value has its place in the files', () => {
   const { origin } = load({
     'compose.yaml': 'services:\n  a:\n    image: x\n    ports: ["80:80"]\n    environment:\n      A: 1\n',
     'compose.override.yaml': 'services:\n  a:\n    ports:\n      - "81:81"\n    user: u\n',
@@ -293,7 +296,7 @@ describe('layers', () => {
     hostDir: `/tree/${dir}`,
   });
 
-  test('a later layer is merged on top; a relative path starts where its layer lies', () => {
+  test('a later layer overrides an earlier one; a relative path is relative to its own layer', () => {
     const { project, issues, origin } = loadProject({
       ...{
         dir: 'hosts/a/shop',
@@ -324,7 +327,7 @@ describe('layers', () => {
 });
 
 describe('variables', () => {
-  test('vars, then .env, then the built-ins', () => {
+  test('come from vars, then .env, then the built-ins', () => {
     const { project } = loadProject({
       ...{ dir: 'h/s', hostDir: '/t', roots: ['h'], read: () => undefined },
       vars: new Map([['A', 'vars']]),
@@ -340,7 +343,7 @@ describe('variables', () => {
     expect(project.services.a?.image).toBe('vars/env/built-in');
   });
 
-  test('the content of secrets that are variables is kept out of the model', () => {
+  test('with the content of secrets are kept out of the model', () => {
     const { project, values } = load('services: {a: {image: x, secrets: [s]}}\nsecrets: {s: {environment: PASSWORD}}', {
       PASSWORD: 'hush',
     });

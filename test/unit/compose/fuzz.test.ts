@@ -97,7 +97,7 @@ describe('hostile YAML is an error, not a crash', () => {
     expect(messages.join('\n')).toMatch(message);
   });
 
-  test('a label_file again and again', () => {
+  test('a chain of the same label_file', () => {
     const files = {
       'compose.yaml': services([`  s: {image: x, label_file: [${'l.env, '.repeat(50_000)}]}`]),
       'l.env': 'A=1\n'.repeat(100_000),
@@ -109,7 +109,7 @@ describe('hostile YAML is an error, not a crash', () => {
     ).toMatch(/more than 400000 values/);
   });
 
-  test('names of JavaScript objects are names', () => {
+  test('names of JavaScript objects are ordinary names', () => {
     const { project, issues } = loadCase(
       caseOf({
         'compose.yaml':
@@ -122,7 +122,7 @@ describe('hostile YAML is an error, not a crash', () => {
     expect(({} as { image?: unknown }).image).toBeUndefined();
   });
 
-  test.each(['constructor', '__proto__', 'toString'])('%s is no key of a service', (key) => {
+  test.each(['constructor', '__proto__', 'toString'])('%s is not accepted as a key of a service', (key) => {
     expect(errorsOf(`services: {a: {image: x, ${key}: {}}}`).map((e) => e.message)).toEqual([
       expect.stringContaining(`unknown key \`${key}\``),
     ]);
@@ -174,7 +174,7 @@ describe('mutated files never crash the loader', () => {
     '%',
   ];
 
-  test('by splinters of YAML', () => {
+  test('with fragments of YAML', () => {
     const mutant = fc
       .tuple(
         fc.constantFrom(...texts),
@@ -198,7 +198,7 @@ describe('mutated files never crash the loader', () => {
     );
   });
 
-  test('by values of another type', () => {
+  test('with values of another type', () => {
     const other = fc.constantFrom<unknown>(
       null,
       true,
@@ -227,7 +227,7 @@ describe('mutated files never crash the loader', () => {
     );
   });
 
-  test('by any text as .env and env_file', () => {
+  test('with any text as .env and env_file', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', maxLength: 60 }), fc.string({ maxLength: 60 }), (env, file) => {
         const files = {

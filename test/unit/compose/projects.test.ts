@@ -1,4 +1,4 @@
-/** The projects that the lab starts with both tools have every path of the Specification that is said to be equal. */
+/** The projects that the lab starts with both tools cover every path of the Specification that both tools handle equally. */
 import { describe, expect, test } from 'vitest';
 import { pathsOf } from '../../../agent/compose/spec/shape.ts';
 import { project as specification } from '../../../agent/compose/spec/spec.ts';
@@ -7,7 +7,10 @@ import { pathsIn } from '../../compose/touched.ts';
 import { asRepo, PROJECTS } from '../../lab/projects.ts';
 import { loadRepo, messages } from '../repo.ts';
 
-/** Paths, each with all below it, that both tools cannot be compared on in the lab; the requests are in requests.test.ts. */
+/**
+ * Paths, each with everything below it, that cannot be compared between both tools in the lab; requests.test.ts checks their
+ * requests.
+ */
 const APART: Record<string, string> = {
   'services.*.cpu_rt_period': 'the lab’s kernel has no real-time scheduling of groups',
   'services.*.cpu_rt_runtime': 'the lab’s kernel has no real-time scheduling of groups',
@@ -32,24 +35,24 @@ const isApart = (path: string) =>
     (apart) => path === apart || (path.startsWith(apart) && /[.[]/.test(path[apart.length] ?? '')),
   );
 
-test('there are enough of them', () => {
+test('there are enough projects', () => {
   expect(Object.keys(PROJECTS).length).toBeGreaterThanOrEqual(80);
 });
 
-test('they have every path that reads as docker compose reads it', () => {
+test('they have every path that fairlead reads as docker compose does', () => {
   expect(equal.length).toBeGreaterThan(300);
   expect(equal.filter((path) => !touched.has(path) && !isApart(path))).toEqual([]);
 });
 
-test('nothing is set apart that they have, or that is no such path', () => {
+test('no excluded path occurs in them, and every excluded path exists', () => {
   expect(Object.keys(APART).filter((path) => touched.has(path) || !equal.includes(path))).toEqual([]);
 });
 
-describe('each of them', async () => {
+describe('each project', async () => {
   const loaded = await loadRepo(
     Object.fromEntries(Object.entries(asRepo(PROJECTS)).map(([file, text]) => [`hosts/a/${file}`, text])),
   );
-  test('is taken without an error', () => {
+  test('loads without an error', () => {
     expect(messages({ ...loaded, issues: loaded.issues.filter((i) => i.severity === 'error') })).toEqual([]);
   });
 });

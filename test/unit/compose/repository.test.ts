@@ -1,4 +1,4 @@
-/** Stacks as they lie in a fleet repository. */
+/** Stacks as they are stored in a fleet repository. */
 import { expect, test } from 'vitest';
 import type { ServiceSpec } from '../../../agent/compose/stack/model.ts';
 import { find, loadRepo, messages } from '../repo.ts';
@@ -9,7 +9,7 @@ const ids = (resources: readonly { id: string }[]) =>
     .filter((id) => id.startsWith('service:'))
     .sort();
 
-test('a stack that another one includes is no stack of its own', async () => {
+test('a stack that another stack includes is no stack of its own', async () => {
   const loaded = await loadRepo({
     'hosts/a/shop/compose.yaml': 'include: [db/compose.yaml]\nservices: {web: {image: x}}',
     'hosts/a/shop/db/compose.yaml': 'services: {db: {image: y}}',
@@ -20,7 +20,7 @@ test('a stack that another one includes is no stack of its own', async () => {
   expect(Object.keys(loaded.compose ?? {}).sort()).toEqual(['other', 'shop']);
 });
 
-test('file names are preferred as Compose prefers them', async () => {
+test("file names are preferred in Compose's order", async () => {
   const loaded = await loadRepo({
     'hosts/a/s/docker-compose.yaml': 'services: {a: {image: yaml}}',
     'hosts/a/s/docker-compose.yml': 'services: {a: {image: yml}}',
@@ -30,7 +30,7 @@ test('file names are preferred as Compose prefers them', async () => {
   expect(find(loaded, 'service:s/a')?.spec).toMatchObject({ image: 'yml', engine: { config: { User: 'yml' } } });
 });
 
-test('a role and its host write one stack; variables come from vars, then .env, then the built-ins', async () => {
+test('a role and its host contribute to one stack; variables come from vars, then .env, then the built-ins', async () => {
   const loaded = await loadRepo({
     'hosts/a/host.yaml': 'roles: [base]\nvars: {TAG: from-vars}\n',
     'roles/base/shop/compose.yaml':

@@ -1,4 +1,4 @@
-/** `x-fairlead: {files: […]}`: the files of a stack, for hosts alone. */
+/** `x-fairlead: {files: […]}`: the compose files of a stack, on hosts only. */
 import { describe, expect, test } from 'vitest';
 import { loadCase } from '../../compose/load.ts';
 import { stackHost } from '../kinds/stack-host.ts';
@@ -21,25 +21,25 @@ const FILES = {
   'compose.prod.yaml': image('prod'),
 };
 
-describe('the named files', () => {
-  test('take the place of those with the usual names', () => {
+describe('the listed files', () => {
+  test('replace those with the usual names', () => {
     expect(imageOf(FILES)).toBe('prod:1');
   });
 
-  test('leave the override out where the file itself is all that is named', () => {
+  test('leave the override out if only the main file is listed', () => {
     expect(imageOf({ ...FILES, 'compose.yaml': main('[compose.yaml]') })).toBe('main:1');
   });
 
-  test('are merged in the order in which they stand', () => {
+  test('are merged in the listed order', () => {
     expect(imageOf({ ...FILES, 'compose.yaml': main('[compose.prod.yaml, compose.yaml]') })).toBe('main:1');
   });
 
-  test('may lie deeper, and be named by a variable', () => {
+  test('may be in subdirectories, and be named by a variable', () => {
     const files = { 'compose.yaml': main('[compose.yaml, "env/${STAGE}.yaml"]'), 'env/test.yaml': image('test') };
     expect(imageOf(files, { STAGE: 'test' })).toBe('test:1');
   });
 
-  test('are stronger than COMPOSE_FILE of the .env, and weaker than that of `vars`', () => {
+  test('override COMPOSE_FILE of the .env, and are overridden by that of `vars`', () => {
     const env = { '.env': 'COMPOSE_FILE=compose.yaml:compose.override.yaml\n' };
     expect(imageOf({ ...FILES, ...env })).toBe('prod:1');
     expect(imageOf(FILES, { COMPOSE_FILE: 'compose.yaml:compose.override.yaml' })).toBe('override:1');
@@ -80,7 +80,7 @@ describe('on a host', () => {
   const on = stackHost();
   const web = (tag: string) => `services: {web: {image: "app:${tag}"}}\n`;
 
-  test('a stack runs what its files come to', async () => {
+  test('a stack runs the merge of its listed files', async () => {
     await on.engine.apply({
       'shop/compose.yaml': `x-fairlead: {files: [compose.yaml, compose.prod.yaml]}\n${web('1')}`,
       'shop/compose.prod.yaml': web('2'),
@@ -88,7 +88,7 @@ describe('on a host', () => {
     expect(on.only('shop-web-1').config.Image).toBe('app:2');
   });
 
-  test('a named file in the host’s own directory is no manifest', async () => {
+  test('a listed file in the host’s own directory is not taken for a manifest', async () => {
     const result = await on.engine.apply({
       'compose.yaml': `name: own\nx-fairlead: {files: [compose.yaml, compose.prod.yaml]}\n${web('1')}`,
       'compose.prod.yaml': web('2'),

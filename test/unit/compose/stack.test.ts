@@ -124,7 +124,7 @@ test('a mounted file comes before the service; the order of keys does not change
   expect(service(one, { 'a.conf': 'a' }).after).toContain('file:/tree/hosts/edge/shop/a.conf');
 });
 
-test('project_directory moves the stack on the host', () => {
+test('project_directory changes the directory of the stack on the host', () => {
   const text =
     'x-fairlead: {project_directory: /opt/shop}\nservices: {web: {image: x, volumes: ["./conf:/c", "../up:/u"]}}';
   const { spec, after } = service(text, { 'conf/a': 'a' });
@@ -146,7 +146,7 @@ test('files of a role are relative to the role', () => {
   expect(resources.find((r) => r.id.startsWith('service:'))?.origin.layer).toBe('hosts/edge');
 });
 
-test('replicas, how they are made anew, and hooks', () => {
+test('replicas, update strategies and hooks', () => {
   const spec = service(`services:
   web:
     image: x
@@ -171,7 +171,7 @@ test('replicas, how they are made anew, and hooks', () => {
   });
 });
 
-describe('what only one container can have is an error where there are more', () => {
+describe('settings that only one container can have are an error with more replicas', () => {
   test.each<[string, string, string]>([
     ['a port', 'scale: 3, ports: ["127.0.0.1:8080:80"]', 'publish a range such as "8080-8082:80"'],
     [
@@ -202,7 +202,7 @@ describe('what only one container can have is an error where there are more', ()
     expect(issues[0]?.message).toContain(message);
   });
 
-  test('but not ranges that are wide enough, and ports that the engine chooses', () => {
+  test('wide enough ranges, and ports that the engine chooses, are accepted', () => {
     expect(load('services: {web: {image: x, scale: 2, ports: ["8080-8081:80", "81"]}}').issues).toEqual([]);
   });
 });
@@ -312,7 +312,7 @@ test.each<[string, string, string]>([
   expect(load(text, { one: '1', 'conf/a': 'a' }).issues.map((i) => i.message)).toContain(message);
 });
 
-test('x-fairlead: empty: allow stands where nothing is mounted, since an image may bring volumes', () => {
+test('x-fairlead: empty: allow is valid without mounts, because an image may bring volumes', () => {
   expect(load('services: {db: {image: x, x-fairlead: {empty: allow}}}').issues).toEqual([]);
 });
 
@@ -326,7 +326,7 @@ test.each(['""', '-db', 'a b', 'd', '/db'])('container_name: %s is refused', (na
   ]);
 });
 
-test('x-fairlead: what is done anyway may be spelled out', () => {
+test('x-fairlead: defaults may be written out', () => {
   const text = `services:
   web: {image: x, volumes: ["./one:/o", "data:/d"], x-fairlead: {mode: enforce, on_change: restart, adopt: match, rollback: auto}}
   db: {image: x, volumes: ["./conf:/c"], x-fairlead: {on_change: none}}
@@ -336,7 +336,7 @@ x-fairlead: {rollback: auto, adopt: match}
   expect(load(text, { one: '1', 'conf/a': 'a' }).issues).toEqual([]);
 });
 
-test('x-fairlead: a service says how it is judged, or else its stack does', () => {
+test('x-fairlead: a service sets how it is judged, otherwise its stack does', () => {
   const { resources } = load(`services:
   web: {image: x, x-fairlead: {patience: 1m30s, rollback: auto}}
   db: {image: x}
@@ -348,7 +348,7 @@ x-fairlead: {rollback: off, patience: 10m}
   expect(of('service:shop/db')).toMatchObject({ patienceMs: 600_000, rollback: 'off' });
 });
 
-test('x-fairlead: what a service asks for when a mounted directory changes', () => {
+test('x-fairlead: what a service does when a mounted directory changes', () => {
   const of = (told: string) =>
     load(`services: {web: {image: x, volumes: ["./conf:/c", "./one:/o"]${told}}}`, {
       one: '1',
@@ -362,7 +362,7 @@ test('x-fairlead: what a service asks for when a mounted directory changes', () 
   expect(told?.spec).toMatchObject({ signal: 'HUP' });
 });
 
-test('x-fairlead: what is only looked at, and the files that nobody else mounts', () => {
+test('x-fairlead: observe mode, and files that only one service mounts', () => {
   const { resources, issues } = load(
     `services:
   web: {image: x, volumes: ["./own:/o", "./both:/b"], x-fairlead: {mode: observe}}
@@ -385,7 +385,7 @@ volumes: {data: {x-fairlead: {mode: observe, prune: true, adopt: recreate}}}
   expect(specs).toMatchObject([{ adopt: 'recreate' }, { prune: true, adopt: 'recreate' }]);
 });
 
-test('x-fairlead: files whose change restarts nobody', () => {
+test('x-fairlead: files whose change restarts nothing', () => {
   const tree = `/tree/${DIR}`;
   const files = { 'a.conf': 'a', 'b.conf': 'b' };
   const of = (service: string, config: string) =>

@@ -9,7 +9,7 @@ import { pathsIn } from '../../compose/touched.ts';
 
 const ours = new Map(pathsOf(project).map(({ path, shape }) => [path, shape]));
 
-test('every path of the Specification is in the table, and no other', () => {
+test('the table has exactly the paths of the Specification', () => {
   const { origin, paths } = specificationPaths();
   expect(origin).toMatch(/\d{4}-\d{2}-\d{2}/);
   expect(paths.length).toBeGreaterThan(450);
@@ -28,8 +28,8 @@ const caseOf = (text: string): Case => ({
 });
 const errorsOf = (text: string) => loadCase(caseOf(text)).issues.filter((i) => i.severity === 'error');
 
-describe('what is refused', () => {
-  /** A value that the Specification takes at each refused path. */
+describe('refused paths', () => {
+  /** A valid value for each refused path. */
   const REFUSED: Record<string, string> = {
     'services.*.build': '.',
     'services.*.cpu_count': '1',
@@ -75,13 +75,13 @@ test.each([
   ['services.*.deploy.endpoint_mode', 'vip'],
   ['services.*.deploy.labels', '{a: b}'],
   ['services.*.deploy.placement', '{constraints: [node.role==manager]}'],
-])('%s is for a swarm, and only warns', (path, value) => {
+])('%s is for swarms, and only causes a warning', (path, value) => {
   const { issues } = loadCase(caseOf(example(path, value)));
   expect(issues.map((i) => i.severity)).toEqual(['warning']);
   expect(issues[0]?.message).toMatch(/swarm/);
 });
 
-/** A compose file with one key more than needed; that key's line ends in `# here`. */
+/** A compose file with one additional key, whose line ends in `# here`. */
 function example(path: string, value: string): string {
   const used = 'services:\n  s:\n    image: x\n    networks: [s]\n    secrets: [s]\n    configs: [s]\n';
   const rest: Record<string, string> = {
@@ -99,7 +99,7 @@ function example(path: string, value: string): string {
   return `${used}${section === 'services' ? nested : ''}${sections.join('')}`;
 }
 
-describe('what is younger than the oracle', () => {
+describe('keys that are newer than the oracle', () => {
   const YOUNG: Record<string, [text: string, at: readonly (string | number)[], value: unknown]> = {
     'services.*.pull_refresh_after': [
       'services: {s: {image: x, pull_refresh_after: 12h}}',
@@ -133,7 +133,7 @@ describe('what is younger than the oracle', () => {
     expect(found).toEqual(value);
   });
 
-  test('all of it has an example', () => {
+  test('each has an example', () => {
     const inspected = [...ours].filter(([, shape]) => classOf(shape) === 'inspected').map(([path]) => path);
     const shown = new Set(Object.values(YOUNG).flatMap(([text]) => [...pathsIn(caseOf(text))]));
     const inForms = (path: string) => shown.has(path) || shown.has(path.replace(/\.\*$|\[\]$/, ''));
@@ -141,6 +141,6 @@ describe('what is younger than the oracle', () => {
   });
 });
 
-test('cases that fairlead alone refuses say why', () => {
+test('cases that only fairlead refuses have a reason', () => {
   for (const one of allCases()) expect(one.stricter === '' || one.stricter.length > 5, one.name).toBe(true);
 });

@@ -1,4 +1,4 @@
-/** Which broker the page is told of: by its flag, or by what names the broker of all commands. */
+/** Which broker the page uses: the one of its flag, or the one that all commands use. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -43,32 +43,32 @@ test('a context whose broker is a websocket needs no flag', async () => {
   });
 });
 
-test('a context names the websocket beside the way that commands go', async () => {
+test('a context can name a websocket in addition to the address for commands', async () => {
   write('{broker: "mqtts://rome:8883", websocket: "wss://rome:8884"}');
   expect(await choose()).toMatchObject({ broker: 'wss://rome:8884' });
 });
 
-test('variables of the environment and agent.yaml name it as well', async () => {
+test('the environment and agent.yaml can name it as well', async () => {
   const env = { FAIRLEAD_BROKER: 'mqtts://env', FAIRLEAD_BROKER_WEBSOCKET: 'wss://env' };
   expect(await choose({ env })).toMatchObject({ broker: 'wss://env' });
   const agentYaml = { mqtt: { url: 'wss://agent/mqtt', prefix: 'own' }, fleet: 'shops' } as AgentConfig;
   expect(await choose({ agentYaml })).toMatchObject({ broker: 'wss://agent/mqtt', prefix: 'own', fleet: 'shops' });
 });
 
-test('the flag goes before the context, whose fleet it leaves, and flags before that', async () => {
+test('the flag overrides the context but keeps its fleet, and other flags override the context', async () => {
   write('{broker: "wss://rome", fleet: shops}');
   const websocket = 'wss://proxy';
   expect(await choose({ request: { websocket } })).toMatchObject({ broker: websocket, fleet: 'shops' });
   expect(await choose({ request: { websocket, fleet: 'lab' } })).toMatchObject({ broker: websocket, fleet: 'lab' });
 });
 
-test('with the flag no broker needs to be named anywhere', async () => {
+test('with the flag no other setting has to name a broker', async () => {
   expect(await choose({ request: { websocket: 'wss://x', fleet: 'lab' } })).toMatchObject({
     ...{ broker: 'wss://x', prefix: 'fairlead', fleet: 'lab' },
   });
 });
 
-test('a context that names no websocket is an error that says what to write', async () => {
+test('a context without a websocket is an error that says what to write', async () => {
   write('{broker: "mqtts://rome:8883"}');
   await expect(choose()).rejects.toMatchObject({
     code: 'BrokerUnreachable',
@@ -76,25 +76,25 @@ test('a context that names no websocket is an error that says what to write', as
   });
 });
 
-test('an agent.yaml that names none leaves the flag', async () => {
+test('an agent.yaml without a websocket leaves the flag as the remedy', async () => {
   const agentYaml = { mqtt: { url: 'mqtts://agent', prefix: 'own' }, fleet: 'shops' } as AgentConfig;
   await expect(choose({ agentYaml })).rejects.toThrow(
     /^no browser can reach mqtts:\/\/agent, which agent.yaml names; say --websocket wss:\/\/HOST:PORT$/,
   );
 });
 
-test('a context that cannot be read is an error, also where the flag says the websocket', async () => {
+test('an unreadable context is an error, even if the flag names the websocket', async () => {
   write('{brokr: "mqtts://rome:8883"}');
   await expect(choose({ request: { websocket: 'wss://x' } })).rejects.toMatchObject({ code: 'InvalidConfig' });
 });
 
-test('what is no websocket, or carries a user, is refused in a context', async () => {
+test("a context's websocket must have a websocket URL and no user", async () => {
   write('{broker: "mqtts://rome", websocket: "https://rome"}');
   await expect(choose()).rejects.toThrow(/websocket.*must begin with wss:\/\/ or ws:\/\//);
   write('{broker: "mqtts://rome", websocket: "wss://me:x@rome"}');
   await expect(choose()).rejects.toThrow(/must not carry a user or a password; the page asks for them/);
 });
 
-test('where nothing names a broker, the error says the flag of the page', async () => {
+test('if nothing names a broker, the error mentions the flag of the page', async () => {
   await expect(choose()).rejects.toThrow(/no broker is named; say --websocket wss:/);
 });

@@ -1,4 +1,4 @@
-/** Commands that the page gives: what is said to a host, and what its answers come to. */
+/** Commands of the page: the messages to a host, and the meaning of its answers. */
 import { describe, expect, test } from 'vitest';
 import { answered, commandText, complaintOf, type Order, type Wish } from '../../../agent/dashboard/model/orders.ts';
 import { type CommandResult, commandDocument } from '../../../manifests-schema/commands.ts';
@@ -16,14 +16,14 @@ const answer = (change: Partial<CommandResult> = {}): string =>
     ...change,
   } satisfies CommandResult);
 
-describe('what is said', () => {
+describe('the messages', () => {
   test.each<[string, Wish, object]>([
     ['a sync', wish(), {}],
     ['a forced sync with its reason', wish({ isForced: true, reason: 'try' }), { force: true, reason: 'try' }],
     ['a pause with its time', wish({ command: 'pause', time: '2h', isForced: true }), { for: '2h' }],
     ['a way back to a commit', wish({ command: 'rollback', commit: '0f9e' }), { commit: '0f9e' }],
     ['a resume', wish({ command: 'resume', time: '2h' }), {}],
-  ])('%s is a command as hosts know it', (_name, one, args) => {
+  ])('%s is a command that hosts support', (_name, one, args) => {
     expect(commandDocument.parse(JSON.parse(commandText(one, '77', NOW)))).toMatchObject({ id: '77', args });
     expect(complaintOf(one)).toBe('');
   });
@@ -32,13 +32,13 @@ describe('what is said', () => {
     ['a time without its unit', wish({ command: 'pause', time: '2' })],
     ['a commit that is none', wish({ command: 'rollback', commit: 'main' })],
     ['a reason that is too long', wish({ reason: 'x'.repeat(201) })],
-  ])('%s is complained of', (_name, one) => {
+  ])('%s is reported as an error', (_name, one) => {
     expect(complaintOf(one)).not.toBe('');
   });
 });
 
 describe('an answer', () => {
-  test('says how the host is after it', () => {
+  test('reports the state of the host after it', () => {
     const status = {
       sync: 'synced' as const,
       health: 'healthy' as const,
@@ -53,12 +53,12 @@ describe('an answer', () => {
     });
   });
 
-  test('that refuses says why', () => {
+  test('that refuses has a reason', () => {
     const refused = answer({ state: 'refused', reason: 'CommandExpired', message: 'it came too late' });
     expect(answered(order, refused)).toMatchObject({ state: 'refused', text: 'it came too late (CommandExpired)' });
   });
 
-  test('to a plan lists what would be done', () => {
+  test('to a plan lists what would change', () => {
     const plan = {
       ...{ commit: null, held: null, error: null, issues: [], issuesTotal: 0, counts: { update: 2 }, actionsTotal: 2 },
       actions: [{ id: 'file:/etc/motd', op: 'update', why: ['content'] }],
@@ -75,12 +75,12 @@ describe('an answer', () => {
     expect(answered(order, payload)).toBe(order);
   });
 
-  test('after the end changes nothing', () => {
+  test('after the final one changes nothing', () => {
     const done: Order = { ...order, state: 'done' };
     expect(answered(done, answer({ state: 'failed' }))).toBe(done);
   });
 
-  test('that comes late is shown', () => {
+  test('that is late is shown', () => {
     expect(answered({ ...order, state: 'silent' }, answer()).state).toBe('done');
   });
 });

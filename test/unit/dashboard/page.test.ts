@@ -1,4 +1,4 @@
-/** How the page of the fleet is served: to whom, with which headers, and nothing but its own files. */
+/** How the page of the fleet is served: to which clients, with which headers, and only its own files. */
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** The path goes out as it is: `fetch` would tidy it. */
+/** Sends the path unchanged; `fetch` would normalize it. */
 function ask(at: string, { host = '', method = 'GET' } = {}) {
   const { hostname, port, host: own } = new URL(server.url);
   return new Promise<{ status: number; headers: http.IncomingHttpHeaders; body: string }>((resolve, reject) => {
@@ -44,7 +44,7 @@ function ask(at: string, { host = '', method = 'GET' } = {}) {
   });
 }
 
-test('the page is there under / and may reach its broker alone', async () => {
+test('the page is served at / and may connect only to its broker', async () => {
   const { status, headers, body } = await ask('/');
   expect({ status, body }).toEqual({ status: 200, body: '<!doctype html>' });
   expect(headers['content-security-policy']).toContain("connect-src 'self' wss://broker.example.com:8884;");
@@ -54,7 +54,7 @@ test('the page is there under / and may reach its broker alone', async () => {
   expect(headers['referrer-policy']).toBe('no-referrer');
 });
 
-test('what a hash names is kept by browsers, and the page is not', async () => {
+test('files with a hash in their name are cached by browsers, the page is not', async () => {
   expect((await ask('/page-ABC.js')).headers['cache-control']).toContain('immutable');
   expect((await ask('/')).headers['cache-control']).toBe('no-store');
 });
@@ -65,7 +65,7 @@ test('config.json names the broker', async () => {
 });
 
 test.each(['/../package.json', '/%2e%2e/package.json', '//etc/passwd', '/page-ABC.js.LEGAL.txt', '/nothing'])(
-  '%s is no file of the page',
+  '%s is not a file of the page',
   async (at) => {
     expect((await ask(at)).status).toBe(404);
   },
@@ -75,30 +75,30 @@ test.each(['POST', 'PUT', 'DELETE', 'OPTIONS'])('%s is refused', async (method) 
   expect((await ask('/', { method })).status).toBe(405);
 });
 
-describe('a name that resolves to this address', () => {
+describe('a host name that resolves to this address', () => {
   test.each(['evil.example.com', 'localhost.evil.example.com', '127.0.0.1.evil.example.com:80', ''])(
-    '%j is none of its own',
+    '%j is not accepted',
     async (host) => {
       expect((await ask('/', host === '' ? {} : { host })).status).toBe(host === '' ? 200 : 421);
     },
   );
 
   test.each(['localhost:8080', '127.0.0.1', '[::1]:8080', '192.0.2.7:8080', 'Fleet.example.com:8080'])(
-    '%s is',
+    '%s is accepted',
     async (host) => {
       expect((await ask('/', { host })).status).toBe(200);
     },
   );
 });
 
-test('an address that is taken is an error that says what to do', async () => {
+test('an address in use is an error that says what to do', async () => {
   const port = Number(new URL(server.url).port);
   await expect(servePage({ dir, config, listen: { host: '127.0.0.1', port }, names: [] })).rejects.toThrow(
     /cannot listen at 127\.0\.0\.1:\d+: .*EADDRINUSE.*--listen/,
   );
 });
 
-test('a package without the page says so', async () => {
+test('a package without the page reports that', async () => {
   const empty = mkdtempSync(path.join(os.tmpdir(), 'fairlead-page-'));
   await expect(servePage({ dir: empty, config, listen: { host: '127.0.0.1', port: 0 }, names: [] })).rejects.toThrow(
     'holds no page; install the package again',
@@ -112,12 +112,12 @@ test('its files are written for another web server, with config.json', () => {
   expect(settingsOf(readFileSync(path.join(out, 'config.json'), 'utf8')).fleet).toBe('f');
 });
 
-test('a page that others serve may reach any broker, and says so in itself', () => {
+test('a page on another server may connect to any broker, by a meta tag of its own', () => {
   expect(policyFor(null, 'meta')).toContain("connect-src 'self' ws: wss:;");
   expect(policyFor(null, 'meta')).not.toContain('frame-ancestors');
 });
 
-test('a config.json that names no websocket has the broker asked for', () => {
+test('a config.json without a websocket makes the page ask for the broker', () => {
   expect(settingsOf('{"broker":"javascript:alert(1)"}')).toMatchObject({
     broker: '',
     prefix: 'fairlead',
@@ -125,7 +125,7 @@ test('a config.json that names no websocket has the broker asked for', () => {
   });
 });
 
-test('a lost connection says how old is what is shown', () => {
+test('a lost connection shows the age of the data', () => {
   const lost = { kind: 'lost', since: NOW - 180_000, why: 'It closed the connection.', again: NOW + 4_000 } as const;
   expect(noticeOf(lost, NOW)).toBe(
     'No connection to the broker since 3 min ago: what you see is as old as that. It closed the connection. Tried again in 4 s.',
@@ -134,7 +134,7 @@ test('a lost connection says how old is what is shown', () => {
   expect(noticeOf({ kind: 'live', since: NOW }, NOW)).toBe('');
 });
 
-test('a broker that cannot be reached over TLS may want a certificate, which a browser asks for on a page load alone', () => {
+test('if a broker is unreachable over TLS, the page suggests a client certificate, which browsers request only on a page load', () => {
   expect(unreachableText('ws://broker:9001')).toBe('The broker at ws://broker:9001 cannot be reached.');
   expect(unreachableText('wss://broker:8884/mqtt')).toContain('open https://broker:8884/mqtt once');
 });

@@ -1,4 +1,4 @@
-/** What the page makes of what a broker says: whole, bounded, and harmless. */
+/** How the page reads payloads of a broker: completely, within bounds, and safely. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { detailOf, resourcesOf } from '../../../agent/dashboard/model/detail.ts';
@@ -22,7 +22,7 @@ describe('a status', () => {
     expect(row.problem).toMatchObject({ id: 'service:shop/web', turn: 'commit', isWaitOnly: false });
   });
 
-  test('of a host that matches a commit says that it runs it, though nothing was applied', () => {
+  test('of a host that matches a commit shows that commit, even if nothing was applied', () => {
     const status = JSON.parse(payload('berlin-1', 'status'));
     const applied = { ...status.applied, commit: 'f'.repeat(40) };
     expect(withStatus(unknownRow('h'), JSON.stringify({ ...status, applied })).runs).toBe(status.desired.commit);
@@ -31,12 +31,12 @@ describe('a status', () => {
     );
   });
 
-  test('that cannot be read keeps what was known', () => {
+  test('that is invalid keeps the previous row', () => {
     const before = withStatus(unknownRow('h'), payload('oslo-1', 'status'));
     expect(withStatus(before, '{"schema":2}')).toEqual({ ...before, isUnreadable: true });
   });
 
-  test('shares its labels with the one before where they are the same', () => {
+  test('shares its labels object with the row before if they are equal', () => {
     const before = withStatus(unknownRow('h'), payload('oslo-1', 'status'));
     expect(withStatus(before, payload('oslo-1', 'status')).labels).toBe(before.labels);
   });
@@ -50,7 +50,7 @@ describe('a status', () => {
     expect(JSON.stringify(withStatus(unknownRow('h'), huge)).length).toBeLessThan(10_000);
   });
 
-  test('steers no text around it', () => {
+  test('cannot change the direction of the text around it', () => {
     const text = JSON.stringify({ ...JSON.parse(payload('oslo-1', 'status')), message: 'a\u202eb\u0007' });
     expect(withStatus(unknownRow('h'), text).message).toBe('a·b·');
   });
@@ -60,7 +60,7 @@ describe('a status', () => {
   });
 });
 
-test('no payload of any shape breaks a reader', () => {
+test('no payload of any shape makes a reader throw', () => {
   const readers = [
     (text: string) => withStatus(unknownRow('h'), text),
     (text: string) => withPresence(unknownRow('h'), text, NOW, true),
@@ -93,13 +93,13 @@ test('no payload of any shape breaks a reader', () => {
 });
 
 describe('presence', () => {
-  test('that changes while the page looks on has a time', () => {
+  test('that changes while the page is open has a time', () => {
     const online = withPresence(unknownRow('h'), 'online', NOW, false);
     expect(online.presenceSince).toBeNull();
     expect(withPresence(online, 'offline', NOW + 1, true).presenceSince).toBe(NOW + 1);
   });
 
-  test('that is no word of ours is passed over', () => {
+  test('with an unknown word is ignored', () => {
     const row = unknownRow('h');
     expect(withPresence(row, 'maybe', NOW, true)).toBe(row);
   });
@@ -108,25 +108,25 @@ describe('presence', () => {
 describe('history', () => {
   const history = historyOf(payload('oslo-1', 'history')) ?? [];
 
-  test('of the last day has what changed, what was repaired and what failed', () => {
+  test('of the last day has changes, repairs and failures', () => {
     expect(changesSince(history, NOW - DAY)).toMatchObject({ changed: 1, failed: 1, repaired: 1, isCut: false });
   });
 
-  test('of the last hour leaves out what was before', () => {
+  test('of the last hour leaves out earlier events', () => {
     expect(changesSince(history, NOW - 3_600_000).runs.map(({ id }) => id)).toEqual([42]);
   });
 
-  test('says what differed', () => {
+  test('reports what differed', () => {
     expect(history[0]?.actions[0]?.why).toBe('image: shop:2.3 → shop:2.4; no such manifest');
   });
 
-  test('that is full of the last day may not be all', () => {
+  test('that is full within the last day is marked as possibly incomplete', () => {
     const [run] = history;
     expect(changesSince(run === undefined ? [] : Array(50).fill(run), NOW - DAY).isCut).toBe(true);
   });
 });
 
-test('an event is kept once, and the newest ones alone', () => {
+test('keeps an event once, and only the newest events', () => {
   const feed = createFeed(2);
   for (const seq of [1, 2, 2, 3]) {
     const event = happeningOf('h', eventOf('h', seq, 'drift', { resource: 'file:/etc/motd' }));
@@ -136,7 +136,7 @@ test('an event is kept once, and the newest ones alone', () => {
   expect(feed.total).toBe(3);
 });
 
-test('samples of a host follow each other in time', () => {
+test('keeps the samples of a host in order of time', () => {
   const reader = createHostReader('h');
   reader.take('metrics', metricsAt(NOW, 0.5));
   reader.take('metrics', metricsAt(NOW - 1, 0.9));
@@ -151,7 +151,7 @@ describe('the store', () => {
     return { store, woken: () => woken, all: () => store.work(() => false) };
   };
 
-  test('takes only the newest of what waits on a topic', () => {
+  test('reads only the newest waiting message of a topic', () => {
     const { store, all } = open();
     for (const word of ['online', 'offline']) store.offer('h', 'presence', word, true);
     expect(store.waiting()).toBe(1);
@@ -159,7 +159,7 @@ describe('the store', () => {
     expect(store.rows.get('h')?.presence).toBe('offline');
   });
 
-  test('stops when its time is over, and asks to go on', () => {
+  test('stops when its time slice is over, and asks to continue', () => {
     const { store, woken } = open();
     for (const host of ['a', 'b', 'c']) store.offer(host, 'presence', 'online', false);
     store.work(() => true);
@@ -170,7 +170,7 @@ describe('the store', () => {
     });
   });
 
-  test('says that nothing changed where a host says the same', () => {
+  test('reports no change if a host repeats its message', () => {
     const { store, all } = open();
     store.offer('h', 'presence', 'online', false);
     all();
@@ -178,7 +178,7 @@ describe('the store', () => {
     expect(all()).toBe(false);
   });
 
-  test('forgets a host whose messages were taken away', () => {
+  test('forgets a host whose messages were deleted', () => {
     const { store, all } = open();
     store.offer('h', 'presence', 'online', false);
     all();
@@ -187,7 +187,7 @@ describe('the store', () => {
     expect(store.rows.size).toBe(0);
   });
 
-  test('knows what was not delivered until it comes', () => {
+  test('lists undelivered hosts until their messages arrive', () => {
     const { store, all } = open();
     store.missing('h', 'presence');
     expect(store.rows.get('h')?.missing).toBe('presence');
@@ -196,7 +196,7 @@ describe('the store', () => {
     expect(store.rows.get('h')?.missing).toBeNull();
   });
 
-  test('keeps the hosts of the index alone', () => {
+  test('keeps only the hosts of the index', () => {
     const { store, all } = open();
     for (const host of ['a', 'b']) store.offer(host, 'presence', 'online', false);
     all();

@@ -5,7 +5,7 @@ import { type Row, unknownRow } from '../../../agent/dashboard/model/row.ts';
 export const NOW = Date.parse('2026-11-30T08:00:00.000Z');
 export const MINUTE = 60_000;
 
-/** A host that is well, but for what is said. */
+/** A host that is well, except for the given fields. */
 export const rowOf = (host: string, change: Partial<Row> = {}): Row => ({
   ...unknownRow(host),
   ...{

@@ -49,7 +49,7 @@ describe('filters', () => {
     expect(shown(place)).toEqual(hosts);
   });
 
-  test('without any, the very list that was given', () => {
+  test('without criteria return the same list object', () => {
     expect(select(ALL, HOME)).toBe(ALL);
   });
 });
@@ -74,11 +74,11 @@ describe('the address', () => {
     by: text,
   });
 
-  test('comes back as the place that it was made of', () => {
+  test('survives a round trip through its place', () => {
     fc.assert(fc.property(place, (one) => void expect(placeOf(queryOf(one))).toEqual(one)));
   });
 
-  test('takes any text for some place', () => {
+  test('accepts any text', () => {
     fc.assert(fc.property(fc.string(), (query) => void placeOf(query)));
   });
 
@@ -91,18 +91,18 @@ describe('the address', () => {
     expect(placeOf('?host=oslo-1')).toMatchObject({ view: 'host', host: 'oslo-1' });
   });
 
-  test('does not take states that there are none of', () => {
+  test('drops states that do not exist', () => {
     expect(placeOf('?state=failed&state=happy').states).toEqual(['failed']);
   });
 });
 
-describe('what hosts come to together', () => {
-  test('counts by need and by state', () => {
+describe('totals over hosts', () => {
+  test('count by need and by state', () => {
     const { all, needs, well, byState } = countsOf(ALL);
     expect({ all, needs, well, offline: byState.get('offline') }).toEqual({ all: 3, needs: 2, well: 1, offline: 1 });
   });
 
-  test('one cause is told once for all hosts that have it', () => {
+  test('report a common cause once for all its hosts', () => {
     const more = judged('berlin-3', { sync: 'failed', reason: 'ImagePullFailed' });
     expect(causesOf([...ALL, more]).map(({ cause, hosts }) => ({ cause, hosts }))).toEqual([
       { cause: 'ImagePullFailed', hosts: 2 },
@@ -110,11 +110,11 @@ describe('what hosts come to together', () => {
     ]);
   });
 
-  test('labels by how many hosts have them', () => {
+  test('rank labels by their number of hosts', () => {
     expect(labelKeys(ALL)).toEqual(['site', 'ring']);
   });
 
-  test('groups by a label, those with somebody needed first, and hosts without it as one of them', () => {
+  test('group by a label: groups that need attention first, hosts without the label as a group of their own', () => {
     expect(groupsOf(ALL, 'ring').map(({ value, counts }) => [value, counts.all, counts.needs])).toEqual([
       ['', 2, 2],
       ['canary', 1, 0],
@@ -123,7 +123,7 @@ describe('what hosts come to together', () => {
 });
 
 describe('commits over hosts', () => {
-  test('the newest first, with who runs it and who is still on the way', () => {
+  test('are listed newest first, with the hosts that run them and those still on the way', () => {
     const groups = commitsOf(ALL);
     expect(groups.map(({ commit, counts, asked }) => ({ commit, hosts: counts.all, asked }))).toEqual([
       { commit: NEW, hosts: 1, asked: 2 },
@@ -132,7 +132,7 @@ describe('commits over hosts', () => {
     ]);
   });
 
-  test('a rollout grows to the number of hosts that run it, by when each applied it', () => {
+  test('a rollout curve rises to the number of hosts that run the commit, by the time of each apply', () => {
     const at = (minutes: number) => judged(`h${minutes}`, { appliedAt: NOW - minutes * MINUTE });
     const groups = commitsOf([at(30), at(20), at(10)]);
     const { times, series } = rolloutOf(groups, NOW);
@@ -143,14 +143,14 @@ describe('commits over hosts', () => {
     expect(byTime.get(0)).toBe(3);
   });
 
-  test('a rollout of ten thousand hosts is thinned, and ends with all of them', () => {
+  test('a rollout curve of ten thousand hosts is thinned, and ends with all of them', () => {
     const all = Array.from({ length: 10_000 }, (_, i) => judged(`h${i}`, { appliedAt: NOW - i * 1_000 }));
     const { times, series } = rolloutOf(commitsOf(all), NOW);
     expect(times.length).toBeLessThan(500);
     expect(series[0]?.at(-1)).toBe(10_000);
   });
 
-  test('without hosts there is nothing to draw', () => {
+  test('an empty fleet has no curve', () => {
     expect(rolloutOf([], NOW)).toEqual({ times: [], series: [] });
   });
 });

@@ -1,4 +1,4 @@
-/** What a host's row comes to on the page: its state, whether it needs somebody, and the sentence that says why. */
+/** How the page presents a host: its state, whether it needs attention, and the sentence that explains it. */
 import { describe, expect, test } from 'vitest';
 import { createJudge } from '../../../agent/dashboard/model/judged.ts';
 import type { Row, Trouble } from '../../../agent/dashboard/model/row.ts';
@@ -21,7 +21,7 @@ const saying = (change: Partial<Row>) => {
   return { state, need: needOf(row, state), sentence: sentenceOf(row, state, NOW) };
 };
 
-test('a host that is online, synced and healthy is well and says nothing', () => {
+test('a host that is online, synced and healthy is well and has no sentence', () => {
   expect(saying({})).toEqual({ state: 'well', need: 'well', sentence: '' });
 });
 
@@ -48,35 +48,35 @@ test.each([
 });
 
 describe('the sentence', () => {
-  test('of an offline host says when it last reported, and what was the matter by then', () => {
+  test('of an offline host has the time of its last report, and what was wrong then', () => {
     const { sentence } = saying({ presence: 'offline', at: NOW - 5 * 60 * MINUTE, problem: trouble() });
     expect(sentence).toBe('offline; it last reported 5 h ago: service:shop/web: cannot be pulled');
   });
 
-  test('says since when it is offline, if this page saw it go', () => {
+  test('has the time at which it went offline, if this page saw that', () => {
     const { sentence } = saying({ presence: 'offline', presenceSince: NOW - 3 * MINUTE });
     expect(sentence).toBe('offline since 3 min ago; it last reported 60 s ago');
   });
 
-  test('of a stale host says for how long it has been silent', () => {
+  test('of a stale host has the length of its silence', () => {
     expect(saying({ next: NOW - 20 * MINUTE }).sentence).toBe(
       'online, but silent: a sync was due 20 min ago, and nothing was reported since',
     );
   });
 
-  test('of a paused host says why, and when that ends', () => {
+  test('of a paused host has the reason and the end of the pause', () => {
     const gate = { kind: 'pause', reason: 'paused: a disk is changed', until: NOW + 30 * MINUTE };
     expect(saying({ gate }).sentence).toBe('paused: a disk is changed; ends in 30 min');
   });
 
-  test('of a host that waits for its window says when that opens', () => {
+  test('of a host that waits for its window has the time at which it opens', () => {
     const gate = { kind: 'window', reason: '', until: NOW + 3 * 60 * MINUTE };
     expect(saying({ sync: 'held', gate, message: 'commit a1b2c3d waits for the window' }).sentence).toBe(
       'commit a1b2c3d waits for the window; opens in 3 h',
     );
   });
 
-  test('says what the broker did not give', () => {
+  test('names the messages that the broker did not deliver', () => {
     expect(saying({ missing: 'presence' }).sentence).toContain('gave no presence of this host');
   });
 });
@@ -84,7 +84,7 @@ describe('the sentence', () => {
 describe('the table', () => {
   const rows = (...all: Row[]) => new Map(all.map((row) => [row.host, row]));
 
-  test('has those that need somebody first, then those that wait, then the others, each by name', () => {
+  test('lists hosts that need attention first, then those that wait, then the others, each by name', () => {
     const all = createJudge().all(
       rows(
         rowOf('b'),
@@ -99,7 +99,7 @@ describe('the table', () => {
     expect(hostsOf(all)).toEqual(['failed', 'offline', 'waits', 'a', 'b']);
   });
 
-  test('keeps what was judged of rows that did not change', () => {
+  test('reuses the judgement of rows that did not change', () => {
     const jury = createJudge();
     const kept = rowOf('a');
     const before = jury.all(rows(kept, rowOf('b')), 1, NOW);
@@ -108,20 +108,20 @@ describe('the table', () => {
     expect(hostsOf(after)).toEqual(['b', 'a']);
   });
 
-  test('is the same list as long as nothing changed', () => {
+  test('is the same list object as long as nothing changed', () => {
     const jury = createJudge();
     const one = rows(rowOf('a'));
     expect(jury.all(one, 1, NOW)).toBe(jury.all(one, 1, NOW + 1));
   });
 
-  test('shows a host that fell silent without a word of it', () => {
+  test('marks a host that fell silent, without a message from it', () => {
     const jury = createJudge();
     const one = rows(rowOf('a', { next: NOW }));
     expect(jury.all(one, 1, NOW)[0]?.state).toBe('well');
     expect(jury.all(one, 1, NOW + 20 * MINUTE)[0]?.state).toBe('stale');
   });
 
-  test('shows a host that spoke again after it had been silent', () => {
+  test('unmarks a host that reports again after a silence', () => {
     const jury = createJudge();
     jury.all(rows(rowOf('a', { next: NOW - 20 * MINUTE })), 1, NOW);
     expect(jury.all(rows(rowOf('a')), 2, NOW + 1)[0]?.state).toBe('well');

@@ -1,4 +1,4 @@
-/** The engine in memory, held to what the driver of a real one promises. */
+/** The Docker engine in memory, run against the contract of the real driver. */
 
 import { dockerContract } from '../../contract/docker.ts';
 import { createFakeDocker } from '../../fakes/docker/engine.ts';

@@ -1,4 +1,4 @@
-/** Every provider, held against the contract on a host in memory: of Debian 13, and of Debian 12. */
+/** Every provider, run against the contract on a host in memory: of Debian 13, and of Debian 12. */
 import { afterAll, describe, expect, test } from 'vitest';
 import { bring, contract } from '../../contract/contract.ts';
 import { type Setup, subjectOn } from '../../contract/setup.ts';
@@ -10,7 +10,7 @@ import { withoutFailure } from '../../failures.ts';
 import { handsOn } from '../../fakes/hands.ts';
 import { createFakeHost } from '../../fakes/host.ts';
 
-/** Without root no file is given to somebody else. */
+/** Only root can change the owner of a file. */
 const isRoot = process.getuid?.() === 0;
 const asSelf = (setup: Setup): Setup => {
   const own = (files: Record<string, string>) =>
@@ -35,7 +35,7 @@ describe.each([
   for (const [name, setup] of Object.entries({ ...FILES, ...SYSCTLS, ...UNITS, ...ENGINE }))
     contract(name, { away: setup.outage !== undefined }, on(setup));
 
-  test('a volume is made, found again, and outlives its removal', async () => {
+  test('a volume is created, found again, and outlives its removal', async () => {
     const { provider, want, exists } = await subjectOn(handsOn(host), VOLUME);
     await bring(provider, want);
     expect(await exists()).toBe(true);

@@ -1,4 +1,4 @@
-/** The systemd in memory, held to what the driver of a real one promises. */
+/** The systemd in memory, run against the contract of the real driver. */
 import { lstatSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { systemdContract } from '../../contract/systemd.ts';

@@ -1,4 +1,4 @@
-/** A real git server in this process: `git http-backend` behind node's http, with what tests want to know of the wire. */
+/** A real git server in this process: `git http-backend` behind Node's http, with counters of the traffic. */
 import { execFileSync, spawn } from 'node:child_process';
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
@@ -6,15 +6,15 @@ import type { AddressInfo, Socket } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 
-/** @param body of the request, whole */
+/** @param body the complete body of the request */
 type Interceptor = (request: http.IncomingMessage, response: http.ServerResponse, body: Buffer) => boolean;
 
 export interface Backend {
   url(repo: string): string;
   readonly root: string;
-  /** Requests and body bytes since the last call, as the client sees them; `wire` counts headers too, both ways. */
+  /** Requests and body bytes since the last call, as the client sees them; `wire` counts headers too, in both directions. */
   traffic(): { requests: number; sent: number; received: number; wire: number };
-  /** Called before each request; answers true where it has dealt with it. */
+  /** Called before each request; returns true if it handled it. */
   intercept(handler: Interceptor | null): void;
   stop(): Promise<void>;
 }
@@ -34,9 +34,9 @@ export const git = (cwd: string, ...args: string[]): string =>
 
 export const scratch = (): string => mkdtempSync(path.join(os.tmpdir(), 'fairlead-git-'));
 
-/** A repository that serves filters, and its work tree. */
+/** A repository that supports filters, and its work tree. */
 export interface Fixture {
-  /** The repository as servers name it: what is committed in `work` is there at once. */
+  /** The path of the repository on servers: commits in `work` are there at once. */
   dir: string;
   work: string;
   /** Writes files (null deletes) and commits them. @returns the commit id */
@@ -49,7 +49,7 @@ export function createFixture(root: string, name = 'fleet.git'): Fixture {
   git(root, 'init', '-q', '-b', 'main', work);
   symlinkSync(path.join(work, '.git'), dir);
   const settings = '[uploadpack]\n\tallowFilter = true\n[receive]\n\tdenyCurrentBranch = ignore\n[gc]\n\tauto = 0\n';
-  // Its own remote: tests push there what no work tree holds.
+  // Its own remote: tests push there what exists in no work tree.
   appendFileSync(path.join(dir, 'config'), `${settings}[remote "origin"]\n\turl = ${dir}\n`);
   return {
     dir,

@@ -1,4 +1,4 @@
-/** A certificate that is refused because of its dates: this host's clock is wrong, or the certificate is. */
+/** A certificate that is refused because of its dates: either this host's clock is wrong, or the certificate is. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
@@ -43,7 +43,7 @@ afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** A server whose certificate holds from one year to another, and whose own date is years ahead of ours. */
+/** A server whose certificate is valid from one year to another, and whose own date is years ahead of ours. */
 async function failureAt({ from, to, years }: { from: number; to: number; years: number }): Promise<AgentError> {
   const days = ['-startdate', `${from}0101000000Z`, '-enddate', `${to}0101000000Z`];
   const ca = ['-config', 'ca.conf', '-cert', 'ca.pem', '-keyfile', 'ca.key'];

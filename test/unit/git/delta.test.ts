@@ -1,4 +1,4 @@
-/** Deltas as git itself makes them, and as it would not. */
+/** Deltas as git creates them, and invalid ones. */
 import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -23,7 +23,7 @@ const store = (text: string): string => {
 test.each([
   ['by place', ['--delta-base-offset']],
   ['by id', []],
-])('what git packs as deltas, %s, comes out again', async (_, options) => {
+])('what git packs as deltas, %s, is restored', async (_, options) => {
   const lines = Array.from({ length: 400 }, (_, i) => `line ${i} of a file that is like others ${(i * 7919) % 1000}\n`);
   const texts = [0, 1, 2, 3, 4].map((n) => lines.map((l, i) => (i % 97 === n ? `changed ${n}\n` : l)).join(''));
   texts.push(`${texts[2]}${texts[3]}`, texts[1]?.slice(5_000) ?? '');
@@ -38,7 +38,7 @@ test.each([
   );
 });
 
-test('whatever bytes a delta has, they fit their base or are an error with a code', () => {
+test('any bytes as a delta either fit their base or are an error with a code', () => {
   const base = new Uint8Array(300).map((_, i) => i);
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), fc.nat(400), (rest, size) => {
@@ -52,7 +52,7 @@ test('whatever bytes a delta has, they fit their base or are an error with a cod
     }),
     { numRuns: 2_000 },
   );
-  // Longer than it says, shorter, from beyond its base, of another base, and nothing at all.
+  // Longer than announced, shorter, copying beyond its base, for another base, and empty.
   for (const bad of [
     [172, 2, 1, 2, 65, 66],
     [172, 2, 3, 1, 65],

@@ -1,4 +1,7 @@
-/** What a bad network, a bad server or a thief of the server may do to a fetch. Every wait has an end, every lie a name. */
+/**
+ * What a bad network, a bad server or a thief of the server can do to a fetch. Every wait ends, every attack has an error of its
+ * own.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
@@ -38,7 +41,7 @@ afterAll(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-/** For a server that is known to keep us waiting; no other test depends on how fast this machine is. */
+/** For a server that is known to delay its answers; no other test depends on how fast this machine is. */
 const within = (limits: Partial<Limits>) => ({ limits });
 const host = (more: Partial<Parameters<typeof createPuller>[1]> = {}) =>
   createPuller(path.join(root, `host-${++count}`), { url: backend.url('fleet.git'), ...more });
@@ -54,14 +57,14 @@ async function listen(server: http.Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Answers a fetch, or all that is asked, itself. */
+/** Answers the fetch, or every request, in place of the server. */
 const answering = (bytes: Uint8Array | string, headers: http.OutgoingHttpHeaders = {}, status = 200) =>
   backend.intercept((request, response) => {
     if (!isFetch(request)) return false;
     response.writeHead(status, { 'content-type': 'application/x-git-upload-pack-result', ...headers }).end(bytes);
     return true;
   });
-test('a server that never answers, and one that stops in the middle', async () => {
+test('a server that never answers, and one that stops in the middle, time out', async () => {
   backend.intercept(() => true);
   expect(await failure(host(within({ answer: 300 })).pull())).toMatch(
     /RepositoryUnreachable: .*no answer within 0.3 s/,
@@ -76,7 +79,7 @@ test('a server that never answers, and one that stops in the middle', async () =
   );
 });
 
-test('a server that trickles is given up at the limit for all of it', async () => {
+test('a server that trickles bytes is abandoned at the overall limit', async () => {
   backend.intercept((_, response) => {
     response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-advertisement' });
     response.write('f000');
@@ -89,13 +92,13 @@ test('a server that trickles is given up at the limit for all of it', async () =
   );
 });
 
-test('a pull tells of what it receives, so that a slow one is not taken for one that hangs', async () => {
+test('a pull reports its progress, so that a slow one is not taken for one that hangs', async () => {
   const received = vi.fn();
   await host({ received }).pull();
   expect(received).toHaveBeenCalled();
 });
 
-test('answers that are cut short, in the middle of a packet or of the pack', async () => {
+test('answers that are truncated, in the middle of a packet or of the pack, are errors', async () => {
   backend.intercept((request, response) => {
     if (!isFetch(request)) return false;
     response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-result', 'content-length': 5_000 });
@@ -108,7 +111,7 @@ test('answers that are cut short, in the middle of a packet or of the pack', asy
   expect(await failure(host().pull())).toMatch(/ProtocolError: .*(too early|middle of a packet)/);
 });
 
-test('connections that are reset, and nothing that listens', async () => {
+test('connection resets and refused connections are errors', async () => {
   backend.intercept((request) => {
     request.socket.destroy();
     return true;
@@ -119,7 +122,7 @@ test('connections that are reset, and nothing that listens', async () => {
   );
 });
 
-test('a kept connection that the server closed is opened again, unseen', async () => {
+test('a kept-alive connection that the server closed is reopened transparently', async () => {
   const one = host();
   await one.pull();
   const sockets = new Set<unknown>();
@@ -135,14 +138,17 @@ test('a kept connection that the server closed is opened again, unseen', async (
   expect(sockets.size).toBe(2);
 });
 
-test.each(['gzip', 'br', 'deflate'])('an answer in %s, which nobody asked for, is not unpacked', async (encoding) => {
-  answering(zlib.gzipSync(Buffer.alloc(50_000_000)), { 'content-encoding': encoding });
-  expect(await failure(host().pull())).toMatch(
-    /RepositoryUnreachable: .*its answer is compressed \((gzip|br|deflate)\), which was not asked for/,
-  );
-});
+test.each(['gzip', 'br', 'deflate'])(
+  'an answer with the unrequested encoding %s is not decompressed',
+  async (encoding) => {
+    answering(zlib.gzipSync(Buffer.alloc(50_000_000)), { 'content-encoding': encoding });
+    expect(await failure(host().pull())).toMatch(
+      /RepositoryUnreachable: .*its answer is compressed \((gzip|br|deflate)\), which was not asked for/,
+    );
+  },
+);
 
-/** The answer to a poll: whatever it is, it is read as far as its budget goes, and no further. */
+/** The answer to a poll: whatever it is, it is read up to its budget, and no further. */
 async function poll(line: string, times: number, options: Partial<Parameters<typeof createPuller>[1]> = {}) {
   let sent = 0;
   backend.intercept((request, response) => {
@@ -178,14 +184,14 @@ test.each<[string, string, Partial<Parameters<typeof createPuller>[1]>, RegExp]>
   ],
   ['tags for a pattern', `${'a'.repeat(40)} refs/tags/v1.0.0`, { ref: 'v1.*' }, /more refs than fit into 4096 KiB/],
   ['empty lines', 'unborn HEAD', {}, /more refs than fit into 256 KiB/],
-])('a poll that answers a million %s is left', async (_, line, options, expected) => {
+])('a poll that is answered with a million %s is aborted', async (_, line, options, expected) => {
   const { said, sent } = await poll(line, 1_000_000, options);
   expect(said).toMatch(/^FetchOverBudget/);
   expect(said).toMatch(expected);
   expect(sent).toBeLessThan(1_000_000);
 });
 
-test('a server that never ends to say what it can do, or what it knows, is left', async () => {
+test('a server that never ends its capabilities or its refs is aborted', async () => {
   const endless = (first: string, line: string) =>
     backend.intercept((request, response) => {
       if (request.method === 'POST' && first === '') return false;
@@ -209,7 +215,7 @@ test('a server that never ends to say what it can do, or what it knows, is left'
   expect(await failure(host({ ref: commit }).pull())).toMatch(/^FetchOverBudget: .*says more than 64 KiB/);
 });
 
-test('refs with names that git does not make are passed over', async () => {
+test('refs with names that git does not create are ignored', async () => {
   const names = ['refs/tags/v1.8.0', 'refs/tags/v1.9.0\x1b[2J', `refs/tags/v2.0.0-${'0'.repeat(300)}`];
   backend.intercept((request, response) => {
     if (request.method !== 'POST' || isFetch(request)) return false;
@@ -226,7 +232,7 @@ test('refs with names that git does not make are passed over', async () => {
   expect(await host({ ref: 'v*' }).head()).toBe(commit);
 });
 
-test('progress and keep-alives, which were not asked for, are passed over', async () => {
+test('progress and keep-alives, which were not requested, are ignored', async () => {
   const chatter = [packet('\x02Counting objects: 12%\r'), packet('\x01'), packet('\x02remote: \x1b[31mwelcome\n')];
   let told = 0;
   const port = await listen(
@@ -252,7 +258,7 @@ test('progress and keep-alives, which were not asked for, are passed over', asyn
   expect([told > 1, one.log]).toEqual([true, []]);
 });
 
-test('redirects are followed, and no credential goes along to another host', async () => {
+test('redirects are followed, and no credential is sent to another host', async () => {
   const passwordFile = path.join(root, 'password');
   writeFileSync(passwordFile, 'hunter2\n');
   const seen: (string | undefined)[] = [];
@@ -272,7 +278,7 @@ test('redirects are followed, and no credential goes along to another host', asy
     auth: { username: 'ann', passwordFile },
   }).pull();
   expect(checkout?.info.commit).toBe(commit);
-  // What is sent is not redirected: the server is asked where the repository is, and told there.
+  // A request with a body is not redirected: the client first asks the server where the repository is, and is redirected there.
   expect(asked).toEqual(
     ['POST', 'GET'].map((method) => `${method} Basic ${Buffer.from('ann:hunter2').toString('base64')}`),
   );
@@ -291,7 +297,7 @@ test('redirects are followed, and no credential goes along to another host', asy
   expect(await failure(host().pull())).toMatch(/redirects to what is no web address/);
 });
 
-test('a redirect that leads to anything but a git repository is not followed, and its words go nowhere', async () => {
+test('a redirect to anything but a git repository is not followed, and nothing of its response is used', async () => {
   const seen: string[] = [];
   const stranger = await listen(
     http.createServer((request, response) => {
@@ -313,7 +319,7 @@ test('a redirect that leads to anything but a git repository is not followed, an
   expect(said).not.toContain('secret');
   expect([...new Set(seen)]).toEqual(['GET /x.git/info/refs?service=git-upload-pack']);
   seen.length = 0;
-  // Where the server is found at home, what is sent is not sent anywhere else.
+  // If the server is at its own address, no request is sent elsewhere.
   backend.intercept((request, response) => {
     if (request.method !== 'POST') return false;
     response.writeHead(307, { location: `http://127.0.0.1:${stranger}/x.git/git-upload-pack` }).end();
@@ -323,7 +329,7 @@ test('a redirect that leads to anything but a git repository is not followed, an
   expect(seen).toEqual([]);
 });
 
-test('what the server says against us is passed on with the credential that was used, never with its content', async () => {
+test('a refusal of the server is reported with the credential that was used, never with its content', async () => {
   const tokenFile = path.join(root, 'token');
   writeFileSync(tokenFile, 'one');
   const given: (string | undefined)[] = [];
@@ -349,12 +355,12 @@ test('what the server says against us is passed on with the credential that was 
   expect(said + one.log.join()).not.toMatch(/one|two/);
 });
 
-test('a password in the url is refused rather than logged', () => {
+test('a password in the url is refused, because it would be logged', () => {
   expect(() => host({ url: 'https://ann:hunter2@example.com/x.git' })).toThrow(/must not carry a password/);
   expect(() => host({ url: 'ftp://example.com/x.git' })).toThrow(/of no kind that fairlead knows/);
 });
 
-test('a page in place of git, and errors of the server', async () => {
+test('a web page in place of git, and errors of the server', async () => {
   backend.intercept((_, response) => {
     response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Please log in to the hotel</h1>');
     return true;
@@ -418,11 +424,11 @@ test.each([
   expect(existsSync(path.join(one.gitdir, 'incoming'))).toBe(false);
 });
 
-describe('a large file, asked for alone', () => {
+describe('a large file that is fetched alone', () => {
   const size = 2_000_000;
   const content = Buffer.alloc(size, 'not to be shrunk? it is, but it is large all the same. ');
   const large = { claims: size, content };
-  /** Answers what asks for the file itself; everything else is the true server's. */
+  /** Answers the request for the file itself; every other request goes to the real server. */
   const answeringLarge = (answer: (response: http.ServerResponse) => void) => {
     let posts = 0;
     backend.intercept((request, response) => {
@@ -441,9 +447,9 @@ describe('a large file, asked for alone', () => {
     commit = before;
     git(fixture.work, 'reset', '-q', '--hard', before);
   });
-  /** Large files, and what may be left of one. */
+  /** The directory of large files, and of parts of them. */
   const kept = (dir: string) => ['objects/large', 'incoming'].filter((name) => existsSync(path.join(dir, name)));
-  /** Made before a test begins: its turns of the event loop are measured, and these packs are the test's own work. */
+  /** Created before the tests: these measure the turns of the event loop, and creating these packs is the tests' own work. */
   const packs = {
     half: packAnswer(packOf([large])).subarray(0, 3_000),
     another: packAnswer(packOf([{ ...large, content: Buffer.alloc(size, 7) }])),
@@ -483,14 +489,14 @@ describe('a large file, asked for alone', () => {
     expect((await one.pull()).checkout?.files.get('hosts/edge-1/large')).toEqual(content);
   });
 
-  test('that stalls is given up, and what came of it is gone', async () => {
+  test('that stalls is abandoned, and its received part is deleted', async () => {
     answeringLarge((response) => response.write(packs.half));
     const one = host(within({ stall: 300 }));
     expect(await failure(one.pull())).toMatch(/RepositoryUnreachable: .*stalled/);
     expect(kept(one.gitdir)).toEqual([]);
   });
 
-  test('of more than 64 MiB is refused by name before it has come', async () => {
+  test('of more than 64 MiB is refused by name before it was received', async () => {
     const heavy = fixture.commit({ 'hosts/edge-1/heavy': 'x'.repeat(64 * 1024 * 1024 + 1) });
     const one = host();
     expect(await failure(one.pull())).toMatch(
@@ -501,13 +507,13 @@ describe('a large file, asked for alone', () => {
   });
 });
 
-test('after a long absence the commits alone are asked for, where their directories are too much', async () => {
+test('after a long absence only the commits are fetched if their directories are too large', async () => {
   const one = host();
   await one.pull();
   const next = fixture.commit({ 'hosts/edge-1/f': 'later\n' });
   let refused = 0;
   backend.intercept((request, response) => {
-    // The first of them wants the directories of each commit, too.
+    // The first request asks for the directories of each commit, too.
     if (!isFetch(request) || refused > 0) return false;
     refused++;
     response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-result' });
@@ -519,7 +525,7 @@ test('after a long absence the commits alone are asked for, where their director
   git(fixture.work, 'reset', '-q', '--hard', commit);
 });
 
-test('a head that does not exist is what the server says it is', async () => {
+test("a head that does not exist is reported with the server's answer", async () => {
   backend.intercept((request, response) => {
     if (request.method !== 'POST' || isFetch(request)) return false;
     response.writeHead(200, { 'content-type': 'application/x-git-upload-pack-result' });
@@ -529,7 +535,7 @@ test('a head that does not exist is what the server says it is', async () => {
   expect(await failure(host().pull())).toMatch(/ServerError: .*not our ref/);
 });
 
-test('a stop is heard at once', async () => {
+test('an abort ends the fetch at once', async () => {
   backend.intercept(() => true);
   const { createSource } = await import('../../../agent/git/source.ts');
   const { silentLog } = await import('../../../agent/log.ts');
@@ -540,7 +546,7 @@ test('a stop is heard at once', async () => {
   expect(await failure(source.head(AbortSignal.timeout(50)))).toMatch(/^Stopped/);
 });
 
-test('https: a private CA, client certificates, and no way back to http', async () => {
+test('https: a private CA, client certificates, and no downgrade to http', async () => {
   const dir = scratch();
   closers.push(() => rmSync(dir, { recursive: true, force: true }));
   const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: dir, stdio: 'ignore' });
@@ -585,7 +591,7 @@ test('https: a private CA, client certificates, and no way back to http', async 
   expect(await failure(host(trusted).pull())).toMatch(/redirects to http:\/\/127.0.0.1:\d+, without encryption/);
 });
 
-test('proxy variables are honoured, and exceptions from them', async () => {
+test('proxy variables are used, with their exceptions', async () => {
   const asked: string[] = [];
   const port = await listen(
     http.createServer((request, response) => {

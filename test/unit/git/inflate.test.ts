@@ -1,10 +1,10 @@
-/** Streams of zlib, one after the other, in whatever state a server sends them. */
+/** Streams of zlib, one after the other, in every state in which a server can send them. */
 import zlib from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { inflate } from '../../../agent/git/pack/inflate.ts';
 
-/** What came of it, in one word where it is no content. */
+/** The result: one word if it is no content. */
 function outcome(from: Buffer, size: number): unknown {
   try {
     const found = inflate(from, size);
@@ -14,7 +14,7 @@ function outcome(from: Buffer, size: number): unknown {
   }
 }
 
-test('whole, cut, damaged, or of another size than announced', () => {
+test('a stream is complete, truncated, damaged, or of another size than announced', () => {
   const stream = fc.record({
     content: fc.oneof(fc.uint8Array({ maxLength: 3000 }), fc.string({ maxLength: 40 }).map((s) => Buffer.from(s.repeat(100)))), // biome-ignore format: one line
     after: fc.uint8Array({ maxLength: 20 }),

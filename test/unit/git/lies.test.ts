@@ -1,4 +1,4 @@
-/** What a server may say about its refs, with `repo.verify` on: no lie makes a host apply another commit than was asked for. */
+/** False refs of a server, with `repo.verify` on: none makes a host apply another commit than the requested one. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -40,7 +40,7 @@ const host = (ref: string, mode: 'head' | 'strict' | null = 'head', more: Partia
     ...more,
   });
 
-/** From here on the server lists exactly these lines, whatever refs are asked for. */
+/** From now on the server lists exactly these lines, whatever refs are requested. */
 function lists(...lines: string[]): void {
   backend.intercept((_, response, body) => {
     if (!body.includes('command=ls-refs')) return false;
@@ -50,13 +50,13 @@ function lists(...lines: string[]): void {
   });
 }
 
-/** What a pull came to: the commit, or the reason why it is held. */
+/** The result of a pull: the commit, or the reason why it is held. */
 const outcome = async (puller: Puller, allowRewind = false) => {
   const { review, checkout } = await puller.pull(allowRewind);
   return review.hold?.reason ?? checkout?.info.commit;
 };
 
-test('a tag is checked against the name that was asked for, not against a symbolic name that the server gives it', async () => {
+test('a tag is checked against the requested name, not against a symbolic name that the server gives it', async () => {
   const first = author.commit('first');
   const [lab, old] = [author.tag('lab-experiment'), author.tag('v1.0.0')];
   const alias = (oid: string, name: string, target: string) =>
@@ -68,7 +68,7 @@ test('a tag is checked against the name that was asked for, not against a symbol
   expect(await outcome(host('v1.1.0'))).toBe('BadSignature');
   alias(old, 'main', 'v1.0.0');
   expect(await outcome(host('main'))).toBe('BadSignature');
-  // Under its own name it is what it says.
+  // Under its own name the tag is valid.
   alias(old, 'v1.0.0', 'v1.9.0');
   expect(await outcome(host('v1.0.0'))).toBe(first);
 });
@@ -76,8 +76,8 @@ test('a tag is checked against the name that was asked for, not against a symbol
 /** Both the tag and the commit that it names, as a line of the server's list. */
 const listed = (name: string, oid: string) => `${oid} refs/tags/${name} peeled:${author.git('rev-parse', `${oid}^{}`)}`;
 
-describe('what was accepted is not gone behind', () => {
-  test('by a pattern: a lower version is held until a person lets it, after the loss of the history as well', async () => {
+describe('an accepted commit is not followed by an older one', () => {
+  test('by a pattern: a lower version is held until a person allows it, also if the history was lost', async () => {
     const first = author.commit('first');
     const one = author.tag('v1.0.0');
     const second = author.commit('second');
@@ -95,7 +95,7 @@ describe('what was accepted is not gone behind', () => {
     expect(await outcome(puller)).toBe(second);
   });
 
-  test('by a fixed tag: to a commit that does not descend, or by an older object of the tag', async () => {
+  test('by a fixed tag: a commit that does not descend, or an older tag object, is held', async () => {
     const first = author.commit('first');
     const old = author.tag('stable', 'HEAD', '2026-01-01T00:00:00Z');
     const second = author.commit('second');
@@ -111,7 +111,7 @@ describe('what was accepted is not gone behind', () => {
       expect(await outcome(puller)).toBe('TagWithdrawn');
       lists(listed('stable', forgotten));
       expect(await outcome(puller)).toBe('TagWithdrawn');
-      // Without an object of its own it has no date, and is nobody's word.
+      // Without a tag object it has no date and no tagger.
       lists(`${third} refs/tags/stable`);
       expect(await outcome(puller)).toBe('TagWithdrawn');
       lists(listed('stable', later));
@@ -136,7 +136,7 @@ describe('what was accepted is not gone behind', () => {
     expect(await outcome(tagged)).toBe(first);
     lists(branch);
     expect(await outcome(tagged)).toBe('RefKindChanged');
-    // Where nobody signs, a person's word is enough.
+    // If nothing is signed, a person's permission is enough.
     const trusting = host('main', null);
     expect(await outcome(trusting)).toBe(second);
     lists(listed('main', old));
@@ -144,8 +144,8 @@ describe('what was accepted is not gone behind', () => {
   });
 });
 
-describe('strict', () => {
-  /** The server answers whoever wants `head` with that commit alone, and knows nothing of `hidden`. */
+describe('mode strict', () => {
+  /** The server sends only the commit `head` to whoever wants it, and hides `hidden`. */
   function hides(hidden: string, head: string): void {
     const content = execFileSync('git', ['cat-file', 'commit', head], { cwd: fixture.work });
     backend.intercept((_, response, body) => {
@@ -160,7 +160,7 @@ describe('strict', () => {
       return true;
     });
   }
-  /** A branch off `from` with one commit, merged into main. @returns the two commits */
+  /** A branch from `from` with one commit, merged into main. @returns the two commits */
   function merged(from: string, by: string | null): { side: string; head: string } {
     author.git('checkout', '-q', '-b', `side-${++count}`, from);
     writeFileSync(path.join(fixture.work, `side-${count}`), 'x\n');
@@ -181,7 +181,7 @@ describe('strict', () => {
     hides(side, head);
     const { hold } = (await puller.pull()).review;
     expect(hold).toMatchObject({ reason: 'HistoryIncomplete', message: expect.stringContaining(side.slice(0, 7)) });
-    // Asked for by its id it comes, and then it is seen what it is.
+    // It is sent if it is requested by id, and then its missing signature is seen.
     backend.intercept(null);
     expect(await outcome(puller)).toBe('Unsigned');
     expect(await outcome(host('main', 'head'))).toBe(head);
@@ -192,7 +192,7 @@ describe('strict', () => {
     [80, true],
     [1, false],
   ])(
-    'a branch that forked %i commits before the base is checked, and what comes before it is not (filters: %s)',
+    'a branch that forked %i commits before the base is checked, and commits before the fork are not (filters: %s)',
     async (age, filters) => {
       author.git('config', 'uploadpack.allowFilter', String(filters));
       author.commit('unsigned root', null);
@@ -208,7 +208,7 @@ describe('strict', () => {
     },
   );
 
-  test('a server that sends no commit without its files is not asked for all of them', async () => {
+  test('a server that cannot send commits without their files is not asked for all of them', async () => {
     author.git('config', 'uploadpack.allowFilter', 'false');
     const fork = author.commit('fork');
     for (let i = 0; i < 80; i++) author.git('commit', '-q', '--allow-empty', '-m', `Unsigned ${i}`);
@@ -221,7 +221,7 @@ describe('strict', () => {
     expect(backend.traffic().requests).toBeLessThan(8);
   });
 
-  test('between tags of two lines of history, everything since they parted must be signed', async () => {
+  test('between tags of two branches, every commit since the fork must be signed', async () => {
     const fork = author.commit('fork');
     author.commit('one');
     author.tag('v1.0.0');
@@ -240,7 +240,7 @@ describe('strict', () => {
 });
 
 describe('a twin of a signed commit', () => {
-  /** The same commit with its signature written in another way. */
+  /** The same commit with its signature encoded differently. */
   function twin(of: string, change: (raw: string) => string): string {
     const raw = execFileSync('git', ['cat-file', 'commit', of], { cwd: fixture.work, encoding: 'utf8' });
     const file = path.join(root, `twin-${++count}`);
@@ -258,14 +258,14 @@ describe('a twin of a signed commit', () => {
     ['armor in other lines', inLinesOf40],
     ['a second signature header', withMore],
     ['a space after the armor', withSpace],
-  ])('by %s is nothing that git or OpenSSH write, and held', async (_, change) => {
+  ])('with %s is an encoding that neither git nor OpenSSH write, and is held', async (_, change) => {
     const twinned = twin(author.commit('first'), change);
     const puller = host('main');
     lists(`${twinned} refs/heads/main`);
     expect(await outcome(puller)).toBe('BadSignature');
   });
 
-  test('that was served once keeps no host from what follows the true one', async () => {
+  test('that was served once does not block the true commit and its descendants', async () => {
     author.commit('root');
     const original = author.commit('first');
     const twinned = twin(original, inLinesOf40);
@@ -273,27 +273,27 @@ describe('a twin of a signed commit', () => {
     const puller = host('main', null);
     lists(`${twinned} refs/heads/main`);
     expect(await outcome(puller)).toBe(twinned);
-    // The server is clean again, and has never heard of the twin.
+    // The server is honest again, and does not have the twin.
     backend.intercept(null);
     author.git('update-ref', '-d', 'refs/heads/evil');
     rmSync(path.join(fixture.dir, 'objects', twinned.slice(0, 2), twinned.slice(2)));
     author.commit('second');
     const third = author.commit('third');
     expect(await outcome(puller)).toBe(third);
-    // Another commit in its place is none of its twins.
+    // Another commit in its place is not one of its twins.
     author.git('reset', '-q', '--hard', 'HEAD~1');
     author.commit('instead');
     expect(await outcome(puller)).toBe('HistoryRewritten');
   });
 });
 
-describe('a commit that somebody names', () => {
+describe('a commit that an operator names', () => {
   const named = async (puller: Puller, commit: string) => {
     const { accepted, newest } = puller;
     return puller.source.review(commit, { accepted, newest, named: true, allowRewind: false }, noSignal);
   };
 
-  test('may be older, and must be signed and stand on the floor as any other', async () => {
+  test('may be older, but must be signed and descend from the floor as any other', async () => {
     const root = author.commit('root');
     const floor = author.commit('floor');
     const unsigned = author.commit('unsigned', null);
@@ -306,11 +306,11 @@ describe('a commit that somebody names', () => {
     expect((await named(puller, root)).hold?.reason).toBe('BelowFloor');
     expect(await failure(named(puller, 'd'.repeat(40)))).toMatch(/^CommitUnknown: the repository has no commit ddd/);
     expect((await named(puller, older)).provenance).toMatchObject({ named: true, commit: older });
-    // Nothing is newest because it was named.
+    // Naming a commit does not make it the newest.
     expect(await outcome(puller)).toBe(head);
   });
 
-  test('is judged without the server where it is here; one that is not says that the repository is away', async () => {
+  test('is reviewed without the server if it is in the store; otherwise the repository is reported as unreachable', async () => {
     const older = author.commit('older');
     const puller = host('main');
     await puller.pull();
@@ -325,7 +325,7 @@ describe('a commit that somebody names', () => {
     expect(await failure(named(puller, 'd'.repeat(40)))).toMatch(/^RepositoryUnreachable/);
   });
 
-  test('that was accepted by its signed tag is judged by that tag', async () => {
+  test('that was accepted by its signed tag is reviewed by that tag', async () => {
     const tagged = author.commit('not signed itself', null);
     author.tag('v1.0.0');
     const puller = host('v1.*');
@@ -341,13 +341,13 @@ describe('a commit that somebody names', () => {
   });
 });
 
-describe('the files that say whom to trust', () => {
+describe('the files of trusted signers', () => {
   test.each([
     ['writable by the group', (file: string) => chmodSync(file, 0o664)],
     ['writable by all', (file: string) => chmodSync(file, 0o646)],
     ['of somebody else', (file: string) => execFileSync('chown', ['65534', file])],
     ['in a directory that others may write', (file: string) => chmodSync(path.dirname(file), 0o777)],
-  ])('count for nothing when they are %s', async (_, spoil) => {
+  ])('are not used if they are %s', async (_, spoil) => {
     author.commit('first');
     const dir = path.join(root, `etc-${++count}`);
     execFileSync('mkdir', [dir]);
@@ -375,7 +375,7 @@ describe('the files that say whom to trust', () => {
     }
   });
 
-  test('change the policy with their content, so that what was accepted is judged anew', async () => {
+  test('are part of the policy, so that a change of their content causes a new review', async () => {
     const file = path.join(root, `signers-${++count}`);
     writeFileSync(file, readFileSync(signers.allowedSigners));
     const commit = author.commit('first');

@@ -1,4 +1,4 @@
-/** What reads a fleet offline reads it as a host does, however the repository lies on the disk. */
+/** Commands that read a fleet offline read it exactly as a host does, in every state of the clone on the disk. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -53,7 +53,7 @@ function put(dir: string, files: Record<string, File>): void {
   }
 }
 
-/** A repository whose branch main has these files, and nothing but them. */
+/** A repository whose branch main has exactly these files. */
 function commit(dir: string, files: Record<string, File>): string {
   git(dir, 'rm', '-rq', '--cached', '--ignore-unmatch', '.');
   for (const name of ['fleet.yaml', 'roles', 'hosts']) rmSync(path.join(dir, name), { recursive: true, force: true });
@@ -77,7 +77,7 @@ function repository(files: Record<string, File> = {}): string {
 
 const LFS = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 5\n`;
 
-/** What a host comes to, or the words with which it refuses. */
+/** The rendered host, or the message with which it is refused. */
 async function comesTo(load: () => Promise<Checkout>): Promise<unknown> {
   try {
     const checkout = await load();
@@ -103,7 +103,7 @@ const FACTS = {
   ipv4: '192.0.2.1',
   ipv6: '2001:db8::1',
 };
-/** Without hints of the names of roles that the host did not fetch. */
+/** Without suggestions of roles that the host did not fetch. */
 const said = (issues: readonly { file: string; line: number; message: string }[]) =>
   issues.map((i) => `${i.file}:${i.line} ${i.message.replace(/(there is no role `[^`]*`).*/, '$1')}`).sort();
 
@@ -130,7 +130,7 @@ const offline = (dir: string, options: OpenOptions = {}): Promise<unknown> =>
     };
   });
 
-/** Every way in which a clone may lie on a disk. */
+/** Every form that a clone can have on a disk. */
 const CLONES: Record<string, (origin: string, at: string) => void> = {
   packed(origin, at) {
     git(origin, 'clone', '-q', '--bare', origin, at);
@@ -207,7 +207,7 @@ describe('a fleet read offline', () => {
 
   const OTHER = { 'hosts/b/x.yaml': '' };
   const ONE = 'files: {/etc/x: {content: "x"}}\n';
-  test('is what the host reads, over packed, loose, shallow, shared and worktree clones', async () => {
+  test('equals what the host reads, over packed, loose, shallow, shared and worktree clones', async () => {
     const origin = repository();
     const seen = { refused: 0, well: 0 };
     await fc.assert(
@@ -222,7 +222,7 @@ describe('a fleet read offline', () => {
           expect({ name, ...((await offline(at)) as object) }).toEqual({ name, ...(expected as object) });
         }
       }),
-      // The property says little where every host is refused, or none.
+      // The property proves little if every host is refused, or none.
       {
         numRuns: 12,
         examples: [[{ ...OTHER, 'hosts/a/x.yaml': ONE }], [{ ...OTHER, 'hosts/a/link': { link: '/etc/passwd' } }]],
@@ -232,7 +232,7 @@ describe('a fleet read offline', () => {
   });
 });
 
-/** What `validate` would say: errors and warnings by file, and what it says of the working tree. */
+/** The result of `validate`: errors and warnings by file, and notes about the working tree. */
 const judge = (dir: string, options: OpenOptions = {}) =>
   withTree(dir, options, async (tree) => {
     const fleet = await openFleet(tree);
@@ -243,8 +243,8 @@ const judge = (dir: string, options: OpenOptions = {}) =>
 
 const ONE_FILE = { 'hosts/a/x.yaml': 'files: {/etc/x: {source: files/x}}\n', 'hosts/a/files/x': 'x\n' };
 
-describe('what git has of it', () => {
-  test('a file that is ignored is missing, and is named with what to do', async () => {
+describe('the git state of a file', () => {
+  test('ignored: it is missing, and the error says what to do', async () => {
     const dir = repository();
     put(dir, { ...ONE_FILE, '.gitignore': 'x\n' });
     git(dir, 'add', '-A');
@@ -259,7 +259,7 @@ describe('what git has of it', () => {
     }
   });
 
-  test('a file that is not committed is missing from HEAD, is in the working tree, and is named in both', async () => {
+  test('not committed: it is missing from HEAD, is in the working tree, and is named in both', async () => {
     const dir = repository({ 'hosts/a/x.yaml': ONE_FILE['hosts/a/x.yaml'] });
     put(dir, ONE_FILE);
     const head = await judge(dir);
@@ -271,7 +271,7 @@ describe('what git has of it', () => {
     expect(lying.warnings).toEqual(head.warnings);
   });
 
-  test('an edit counts in the working tree, and neither the index nor the objects are touched', async () => {
+  test('edited: the edit counts in the working tree, and neither the index nor the objects are changed', async () => {
     const dir = repository(ONE_FILE);
     put(dir, { 'hosts/a/x.yaml': 'files: {/etc/x: {contnet: x}}\n', 'roles/r/x.yaml': '', 'fleet.yaml': '' });
     const state = () => [git(dir, 'status', '--porcelain'), git(dir, 'count-objects', '-v')];
@@ -284,7 +284,7 @@ describe('what git has of it', () => {
     expect(state()).toEqual(before);
   });
 
-  test('what a filter makes of a file is what a host gets, and a file that it changes is named', async () => {
+  test('filtered: the host gets the output of the filter, and a file that the filter changes is named', async () => {
     const dir = repository();
     git(dir, 'config', 'core.autocrlf', 'true');
     git(dir, 'config', 'filter.fake.clean', `printf '${LFS.replaceAll('\n', '\\n')}'`);
@@ -306,7 +306,7 @@ describe('what git has of it', () => {
     expect(warnings).toContainEqual(expect.stringContaining('hosts/a/files/x has other bytes here than git stores'));
   });
 
-  test('a submodule is refused in HEAD and in the working tree, also one that git has not been told of', async () => {
+  test('a submodule is refused in HEAD and in the working tree, also if git does not know it yet', async () => {
     const dir = repository(ONE_FILE);
     const inner = repository({ f: 'x' });
     git(dir, 'clone', '-q', inner, path.join(dir, 'hosts/a/inner'));
@@ -318,7 +318,7 @@ describe('what git has of it', () => {
     expect((await judge(dir)).errors).toEqual([expect.stringContaining('hosts/a/inner is a submodule')]);
   });
 
-  test('a host that is a link or a submodule is no host, and said', async () => {
+  test('a host directory that is a link or a submodule is not a host, and is reported', async () => {
     const dir = repository({ ...ONE_FILE, 'hosts/b': { link: 'a' }, 'hosts/c': { submodule: true } });
     expect((await judge(dir)).errors).toEqual([
       expect.stringContaining('hosts/b is a symbolic link'),
@@ -326,7 +326,7 @@ describe('what git has of it', () => {
     ]);
   });
 
-  test('a fleet may lie below the top of its repository, or in a bare one', async () => {
+  test('a fleet may be in a subdirectory of its repository, or in a bare repository', async () => {
     const dir = repository();
     put(dir, Object.fromEntries(Object.entries(ONE_FILE).map(([name, text]) => [`deep/er/${name}`, text])));
     git(dir, 'add', '-A');
@@ -343,7 +343,7 @@ describe('what git has of it', () => {
     expect(await withTree(bare, {}, async (tree) => (await openFleet(tree)).hosts)).toEqual([]);
   });
 
-  test('nothing committed is an error that says so; a directory without git is read as it lies', async () => {
+  test('a repository without commits is an error that says so; a directory without git is read as it is', async () => {
     const dir = temporary();
     put(dir, ONE_FILE);
     expect(await judge(dir)).toEqual({ dirty: null, warnings: [], errors: [] });
@@ -352,14 +352,14 @@ describe('what git has of it', () => {
     expect((await judge(dir, { worktree: true })).errors).toEqual([]);
   });
 
-  test('an object that git lacks is named with what to do', async () => {
+  test('a missing object is reported with what to do', async () => {
     const dir = repository(ONE_FILE);
     const oid = git(dir, 'rev-parse', 'HEAD:hosts/a/files/x');
     rmSync(path.join(dir, '.git/objects', oid.slice(0, 2), oid.slice(2)));
     await expect(judge(dir)).rejects.toThrow(`is not whole: git lacks ${oid}; fetch it`);
   });
 
-  test('an object that is damaged is told with what to do, and a replacement of one is not read', async () => {
+  test('a damaged object is reported with what to do, and replacement objects are not read', async () => {
     const dir = repository(ONE_FILE);
     const oid = git(dir, 'rev-parse', 'HEAD:hosts/a/files/x');
     writeFileSync(path.join(dir, 'other'), 'other\n');
@@ -376,7 +376,7 @@ describe('what git has of it', () => {
     await expect(judge(dir)).rejects.toThrow(/NoRepository|damaged|git cat-file ended|git fsck/);
   });
 
-  test('the environment of a hook does not lead to another repository', async () => {
+  test('the environment of a git hook does not lead to another repository', async () => {
     const dir = repository(ONE_FILE);
     process.env.GIT_DIR = path.join(repository(), '.git');
     try {

@@ -1,4 +1,7 @@
-/** Packs in pieces, as a network cuts them: what is small is held, what is large passes through, and lies are found. */
+/**
+ * Packs in chunks of any size, as a network delivers them: small objects are kept, large ones are streamed, and lies are
+ * detected.
+ */
 import zlib from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -28,10 +31,10 @@ async function scan(pack: Uint8Array, hold: number, sizes: readonly number[] = [
   return { objects, sunk: Buffer.concat(sunk) };
 }
 
-test('whatever the pieces, all objects are found with their ids, in memory or through the sink', async () => {
+test('with any chunks, all objects are found with their ids, in memory or through the sink', async () => {
   const content = fc.oneof(
     fc.uint8Array({ maxLength: 300 }),
-    // Shrinks well: far fewer bytes on the wire than inflated.
+    // Compresses well: far fewer bytes on the wire than inflated.
     fc.integer({ min: 0, max: 300_000 }).map((n) => new Uint8Array(n).fill(n & 255)),
   );
   const sizes = fc.array(fc.integer({ min: 1, max: 5_000 }), { maxLength: 5 });
@@ -49,7 +52,7 @@ test('whatever the pieces, all objects are found with their ids, in memory or th
   );
 });
 
-test('a pack that is cut or changed anywhere is no pack, whatever passes through', async () => {
+test('a pack that is truncated or changed anywhere is an error, whichever objects were streamed', async () => {
   const pack = packOf([3, 40_000].map((n) => ({ claims: n, content: new Uint8Array(n).map((_, i) => (i * 7) ^ n) })));
   const at = fc.nat(pack.length - 1);
   await fc.assert(
@@ -63,7 +66,7 @@ test('a pack that is cut or changed anywhere is no pack, whatever passes through
   );
 });
 
-test('an object that inflates to more than it says is given up where it does', async () => {
+test('an object that inflates to more than its announced size is refused at that point', async () => {
   const bomb = packOf([{ claims: 2 * MIB, content: Buffer.alloc(30 * MIB) }]);
   let came = 0;
   const sink = async (bytes: Uint8Array) => {
@@ -82,10 +85,10 @@ test('an object that inflates to more than it says is given up where it does', a
   expect(await failure(scan(few, 0))).toMatch(/cannot be inflated \(smaller than announced\)/);
 });
 
-test('a delta whose result is too large is refused, in whatever pieces its sizes come', async () => {
+test('a delta whose result is too large is refused, whatever the chunks of its sizes', async () => {
   const number = (n: number): number[] => (n < 128 ? [n] : [(n % 128) | 0x80, ...number(Math.floor(n / 128))]);
   const delta = Buffer.from([...number(10), ...number(5e9), ...Array.from({ length: 1_000 }, () => 1)]);
-  /** A block that is stored as it is (RFC 1951, 3.2.4). */
+  /** A stored block (RFC 1951, 3.2.4). */
   const stored = (bytes: Uint8Array, isLast: boolean) => {
     const block = Buffer.from([Number(isLast), 0, 0, 0, 0, ...bytes]);
     block.writeUInt16LE(bytes.length, 1);

@@ -1,4 +1,4 @@
-/** Packs as a server would send them, and as it should not. */
+/** Packs as a server would send them, and invalid ones. */
 import { createHash } from 'node:crypto';
 import zlib from 'node:zlib';
 import type { Identified, ObjectType, Whole } from '../../../agent/git/pack/objects.ts';
@@ -7,12 +7,12 @@ import type { PackLimits } from '../../../agent/git/wire/budget.ts';
 import { packet } from '../../../agent/git/wire/packet.ts';
 
 export interface Packed {
-  /** The size that its header says. */
+  /** The size in its header. */
   claims: number;
   content: Uint8Array;
   /** 3 is a blob, the default. */
   type?: number;
-  /** Of a delta: the id of its base. */
+  /** For a delta: the id of its base. */
   base?: string;
 }
 
@@ -35,7 +35,7 @@ export function packOf(objects: readonly Packed[], said = objects.length): Buffe
   return Buffer.concat([body, createHash('sha1').update(body).digest()]);
 }
 
-/** A blob, and so many deltas, each of which adds a letter to what the one before it makes: a few bytes each. */
+/** A blob and this many deltas, each of which appends a letter to the result of the one before: a few bytes each. */
 export function chainPack(first: Uint8Array, deltas: number): Buffer {
   const number = (n: number): number[] => (n < 128 ? [n] : [(n & 127) | 128, ...number(Math.floor(n / 128))]);
   const parts: Buffer[] = [];
@@ -54,7 +54,7 @@ export function chainPack(first: Uint8Array, deltas: number): Buffer {
     const size = first.length + n;
     const at = place();
     let distance = at - before;
-    // Seven bits a byte, the highest first, one less for each that follows.
+    // Seven bits a byte, most significant first; each further byte implies one more (git's offset encoding).
     const back = [distance & 127];
     for (distance = Math.floor(distance / 128); distance > 0; distance = Math.floor(distance / 128))
       back.unshift(128 | (--distance & 127));
@@ -76,7 +76,7 @@ export function chainPack(first: Uint8Array, deltas: number): Buffer {
   return Buffer.concat([body, createHash('sha1').update(body).digest()]);
 }
 
-/** The answer to a fetch that carries this pack. */
+/** The response to a fetch, with this pack. */
 export const packAnswer = (pack: Uint8Array): Buffer =>
   Buffer.concat([packet('packfile\n'), ...bands(pack), Buffer.from('0000')]);
 
@@ -99,7 +99,7 @@ export const whole = ({ type, bytes }: Whole): Packed => ({
   type: CODES[type],
 });
 
-/** `made` as a delta of `base`, which copies what both begin with. */
+/** `made` as a delta of `base`, which copies their common beginning. */
 export function deltaOf(base: Identified, made: Uint8Array): Packed {
   let same = 0;
   while (same < Math.min(base.bytes.length, made.length, 0xffff) && base.bytes[same] === made[same]) same++;
@@ -114,7 +114,7 @@ export function deltaOf(base: Identified, made: Uint8Array): Packed {
   return { claims: content.length, content, base: base.oid };
 }
 
-/** The bytes as they would come from a network. */
+/** The bytes in chunks, as from a network. */
 export async function* stream(...pieces: Uint8Array[]): AsyncGenerator<Uint8Array> {
   yield* pieces;
 }

@@ -35,7 +35,7 @@ async function bytesOf(pack: AsyncIterable<Uint8Array> | null): Promise<string> 
   return text;
 }
 
-test('packets come out as they went in, wherever the network cuts them', async () => {
+test('packets survive a round trip, in chunks of any size', async () => {
   const content = fc.oneof(fc.constantFrom('0000', '0001', '0002'), fc.string({ minLength: 0, maxLength: 300 }));
   await fc.assert(
     fc.asyncProperty(fc.array(content), fc.array(fc.nat(40)), async (items, cuts) => {
@@ -59,7 +59,7 @@ test('packets come out as they went in, wherever the network cuts them', async (
   );
 });
 
-test('whatever a server sends, it is packets or an error with a code', async () => {
+test('any bytes of a server are packets or an error with a code', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 80 })), async (chunks) => {
       for (const read of [readHello, readRefs, (f: AsyncGenerator<Packet>) => readFetch(V2, f)]) {
@@ -81,7 +81,7 @@ test.each([
   expect(await failure(all(from(text)))).toMatch(expected);
 });
 
-test('hears version 2 over http and over ssh, and what came before it', async () => {
+test('reads version 2 over http and over ssh, and older versions', async () => {
   const v2 = [line('version 2'), line('agent=git/2.39'), line('fetch=shallow filter'), line('object-format=sha1')];
   const over = async (...lines: string[]) => readHello(from(...lines, '0000'));
   const http = await over(line('# service=git-upload-pack'), '0000', ...v2);
@@ -109,7 +109,7 @@ test('a repository with SHA-256 ids is refused by name, in every version', async
   expect(await failure(readRefs(from(line(`${'a'.repeat(64)} refs/heads/main`), '0000')))).toMatch(/SHA-256/);
 });
 
-test('asks for refs and reads them', async () => {
+test('requests refs and reads them', async () => {
   const asked = (...prefixes: string[]) => Buffer.from(lsRefsRequest(V2, prefixes)).toString();
   expect(asked('refs/heads/main')).toBe('0013command=ls-refs0001001eref-prefix refs/heads/main0000');
   expect(asked('refs/tags/v')).toBe('0013command=ls-refs00010008peel001aref-prefix refs/tags/v0000');
@@ -129,7 +129,7 @@ test('asks for refs and reads them', async () => {
   expect(await failure(readRefs(from(line('zzz refs/heads/main'), '0000')))).toMatch(/no object id/);
 });
 
-test('no ref but HEAD is known by another name, and no tag is peeled by what is said of another', async () => {
+test('only HEAD may have another name, and a tag is peeled only by its own line', async () => {
   const alias = from(line(`${A} refs/tags/v1 symref-target:refs/tags/lab peeled:${B}`), '0000');
   expect(await readRefs(alias)).toEqual([{ name: 'refs/tags/v1', oid: A, peeled: B }]);
   const hello = await readHello(
@@ -142,7 +142,7 @@ test('no ref but HEAD is known by another name, and no tag is peeled by what is 
   expect(hello.refs).toEqual([{ name: 'refs/tags/v1', oid: A }]);
 });
 
-test('a fetch says what it wants, in both dialects', () => {
+test('a fetch lists its wants, in both versions', () => {
   const request = { wants: [A], haves: [B], shallow: [B], filter: 'tree:0', thin: true, done: true };
   const v2 = Buffer.from(fetchRequest(V2, request)).toString();
   for (const said of ['thin-pack', `want ${A}`, `have ${B}`, `shallow ${B}`, 'filter tree:0', 'done'])
@@ -152,7 +152,7 @@ test('a fetch says what it wants, in both dialects', () => {
   expect(v0).toBe(`004awant ${A} side-band-64k ofs-delta\n000ddeepen 1\n00000009done\n`);
 });
 
-test('takes the pack out of its band, past progress and keep-alives', async () => {
+test('extracts the pack from its side band, past progress and keep-alives', async () => {
   const answer = await readFetch(
     V2,
     from(
@@ -166,7 +166,7 @@ test('takes the pack out of its band, past progress and keep-alives', async () =
   expect(await bytesOf(old.pack)).toBe('PACK');
 });
 
-test('nothing in common is an answer, not an error', async () => {
+test('no common commit is an answer, not an error', async () => {
   expect(await readFetch(V2, from(line('acknowledgments'), line('NAK'), '0000'))).toEqual({ common: [], pack: null });
 });
 

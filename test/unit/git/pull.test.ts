@@ -1,4 +1,4 @@
-/** Pulls from a real `git http-backend`: what comes, what does not, and what a damaged store does to it. */
+/** Pulls from a real `git http-backend`: what is fetched, what is not, and how a damaged store recovers. */
 import { createHash, randomBytes } from 'node:crypto';
 import {
   copyFileSync,
@@ -44,7 +44,7 @@ const PART = [
   'roles/web/a.yaml',
 ];
 
-/** A process that starts has nothing in memory. */
+/** A new process has nothing in memory. */
 function restart(): Puller {
   const again = createPuller(root, { url: backend.url(`fleet-${at}.git`), gitdir: puller.gitdir });
   again.accepted = puller.accepted;
@@ -74,12 +74,12 @@ async function received(work: Promise<unknown>): Promise<number> {
   return backend.traffic().received;
 }
 
-test('the first pull brings this host and its roles, and says who made the commit', async () => {
+test('the first pull fetches this host and its roles, and reports the author of the commit', async () => {
   const commit = fixture.commit(fleet(200), 'The first\n\nand more');
   await puller.pull();
   const { requests, received } = backend.traffic();
   expect(received).toBeLessThan(8_000);
-  // The ref; the commit and the way; the host's own directory; its role.
+  // The refs; the commit and the path to the host; the host's own directory; its role.
   expect(requests).toBe(4);
   const { checkout } = await puller.pull();
   expect(Object.keys(texts(checkout)).sort()).toEqual(PART);
@@ -94,7 +94,7 @@ test('the first pull brings this host and its roles, and says who made the commi
   });
 });
 
-test('roles that may be named are asked for beside the host, small files only, and none where there are many', async () => {
+test('roles that may be named are fetched together with the host, small files only, and none if there are many', async () => {
   const roles = (count: number) =>
     Object.fromEntries(Array.from({ length: count }, (_, i) => [`roles/r${i}/a.yaml`, `# ${i}\n`]));
   const big = { 'roles/db/big': randomBytes(9_000).toString('hex'), 'roles/web/big': 'x'.repeat(9_000) };
@@ -109,7 +109,7 @@ test('roles that may be named are asked for beside the host, small files only, a
   const { checkout } = await puller.pull();
   expect(most).toBe(2);
   expect(texts(checkout)['roles/web/big']).toHaveLength(9_000);
-  // Neither what is large, nor what lies deeper, of a role that is not this host's.
+  // Neither large files nor deeper directories of a role that this host does not have.
   expect(backend.traffic()).toMatchObject({ requests: 5, received: expect.toSatisfy((n: number) => n < 3_000) });
 
   fixture.commit(roles(20));
@@ -119,7 +119,7 @@ test('roles that may be named are asked for beside the host, small files only, a
   expect(most).toBe(1);
 });
 
-test('a poll is one request; a change of another host brings next to nothing, one of ours just itself', async () => {
+test('a poll is one request; a change of another host fetches next to nothing, a change of this host only that change', async () => {
   fixture.commit(fleet(200));
   await puller.pull();
   backend.traffic();
@@ -145,7 +145,7 @@ test('a poll is one request; a change of another host brings next to nothing, on
   expect(big).not.toBe(puller.accepted);
 });
 
-test('of a tree in which one file changed only that file comes, with the directories above it', async () => {
+test('if one file of a tree changed, only that file and its parent directories are fetched', async () => {
   const tree = Object.fromEntries(
     Array.from({ length: 60 }, (_, i) => [`hosts/edge-1/tree/d${i % 3}/f${i}`, randomBytes(1_000).toString('hex')]),
   );
@@ -159,7 +159,7 @@ test('of a tree in which one file changed only that file comes, with the directo
   }
 });
 
-test('the commits since the last are told, each with whether it was for this host', async () => {
+test('the commits since the last pull are reported, each with whether it concerned this host', async () => {
   fixture.commit(fleet(5));
   await puller.pull();
   fixture.commit({ 'hosts/edge-2/f1': 'x' }, 'For another');
@@ -178,7 +178,7 @@ test('the commits since the last are told, each with whether it was for this hos
   expect((await puller.pull()).checkout?.info).toMatchObject({ content: before, commits: [{ touched: false }] });
 });
 
-test('merges of old branches bring the branch, not the history before it', async () => {
+test('merges of old branches fetch the branch, not the history before it', async () => {
   fixture.commit(fleet(3));
   for (let i = 0; i < 30; i++) fixture.commit({ 'docs/x.md': `${i}` });
   git(fixture.work, 'branch', 'side', 'HEAD~10');
@@ -194,7 +194,7 @@ test('merges of old branches bring the branch, not the history before it', async
   expect(checkout?.info.commits?.map((c) => c.subject).sort()).toEqual(['Merge', 'Side']);
 });
 
-test('a role that is named later is fetched later, though the server believes that we have it', async () => {
+test('a role that is named later is fetched later, although the server assumes that we have it', async () => {
   fixture.commit(fleet(3));
   expect(Object.keys(texts((await puller.pull()).checkout))).not.toContain('roles/db/a.yaml');
   fixture.commit({ 'hosts/edge-1/host.yaml': 'roles: [web, db]\n', 'hosts/edge-1/copy': '2 2\n' });
@@ -204,7 +204,7 @@ test('a role that is named later is fetched later, though the server believes th
   });
 });
 
-test('a branch that was rewound or rewritten is held, and followed when that is allowed', async () => {
+test('a branch that was rewound or rewritten is held, and followed if that is allowed', async () => {
   const first = fixture.commit(fleet(3), 'First');
   fixture.commit({ 'hosts/edge-1/f0': 'second' }, 'Second');
   await puller.pull();
@@ -224,12 +224,12 @@ test('a branch that was rewound or rewritten is held, and followed when that is 
 });
 
 const LARGE = 3_000_000;
-/** Does not shrink. */
+/** Does not compress. */
 const noise = (seed: string) =>
   createHash('shake256', { outputLength: LARGE }).update(seed).digest().toString('latin1');
 const largeIn = (dir: string) => readdirSync(path.join(dir, 'objects/large')).sort();
 
-test('large files come one by one and lie beside the packs, until they are needed no more', async () => {
+test('large files are fetched one by one and stored beside the packs until they are no longer needed', async () => {
   const [one, two] = [noise('one'), noise('two')];
   fixture.commit({ ...fleet(3), 'hosts/edge-1/one': one, 'hosts/edge-2/one': noise('other'), 'roles/web/two': two });
   await puller.pull();
@@ -253,7 +253,7 @@ test('large files come one by one and lie beside the packs, until they are neede
   expect(largeIn(puller.gitdir)).toEqual([blobId(Buffer.from(two))]);
 });
 
-test('large files where the server sends them in its pack', async () => {
+test('large files are found if the server sends them in its pack', async () => {
   const one = noise('one');
   const settings = { 'uploadpackfilter.blob:limit.allow': 'false' };
   for (const [key, value] of Object.entries(settings)) git(fixture.dir, 'config', key, value);
@@ -266,7 +266,7 @@ test('large files where the server sends them in its pack', async () => {
   expect(texts((await local.pull()).checkout)['hosts/edge-1/one']).toBe(one);
 });
 
-test('many files that a base has elsewhere are not asked for one by one', async () => {
+test('many files that a base has in another place are not requested one by one', async () => {
   const many = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`x${i}`, `${i}\n`]));
   const below = (dir: string) => Object.fromEntries(Object.entries(many).map(([n, text]) => [`${dir}/${n}`, text]));
   fixture.commit({ ...fleet(3), ...below('hosts/edge-2/lib') });
@@ -278,7 +278,7 @@ test('many files that a base has elsewhere are not asked for one by one', async 
   expect(texts(checkout)).toMatchObject({ ...below('hosts/edge-1'), 'hosts/edge-1/one': noise('one') });
 });
 
-test('a server that lost what we have is a rewritten history too', async () => {
+test('a server that lost our commits counts as a rewritten history', async () => {
   fixture.commit(fleet(3));
   puller.accepted = 'd'.repeat(40);
   expect((await puller.pull()).review.hold?.reason).toBe('HistoryRewritten');
@@ -296,8 +296,8 @@ test('the store stays small, whatever the number of commits', async () => {
   expect(readdirSync(puller.gitdir).sort()).toEqual(['complete.json', 'objects']);
 });
 
-test('what is large is not packed anew because of what is small, until that is as large', async () => {
-  // Nothing in them that could be made smaller.
+test('large packs are not repacked because of small ones, until the small ones are as large', async () => {
+  // Incompressible content.
   const noise = (seed: string) =>
     Array.from({ length: 8 }, (_, i) => createHash('sha256').update(`${seed} ${i}`).digest('hex')).join('\n');
   const many = (word: string) =>
@@ -317,7 +317,7 @@ test('what is large is not packed anew because of what is small, until that is a
     expect(largest()).toBe(first);
     fewest.push(readdirSync(packs).filter((name) => name.endsWith('.pack')).length);
   }
-  // They were made fewer again and again: the large one, and one of all small ones.
+  // The packs were merged again and again: one large pack, and one of all small ones.
   expect(fewest.filter((n) => n === 2).length).toBeGreaterThan(1);
   fixture.commit(many('b'));
   for (let i = 0; i < 14; i++) {
@@ -326,7 +326,7 @@ test('what is large is not packed anew because of what is small, until that is a
   }
   await puller.pull();
   expect(readdirSync(packs)).not.toContain(first);
-  // A process that starts reads all of it from there.
+  // A new process reads all of it from there.
   const again = createPuller(root, { url: backend.url(`fleet-${at}.git`), gitdir: puller.gitdir });
   again.accepted = puller.accepted;
   backend.traffic();
@@ -337,7 +337,7 @@ test('what is large is not packed anew because of what is small, until that is a
   expect(again.log).toEqual([]);
 });
 
-test('a large pack that a crash left without its index stays for nobody, and goes', async () => {
+test('a large pack that a crash left without its index is not used, and is removed', async () => {
   fixture.commit(fleet(2));
   await puller.pull();
   const packs = path.join(puller.gitdir, 'objects/pack');
@@ -351,7 +351,7 @@ test('a large pack that a crash left without its index stays for nobody, and goe
   expect(puller.log).toEqual([]);
 });
 
-test('a run waits for no disk: what it fetched is at hand, and written when it is over', async () => {
+test('a run does not wait for the disk: fetched objects are in memory, and written after the run', async () => {
   fixture.commit(fleet(2));
   await puller.pull();
   const packs = path.join(puller.gitdir, 'objects/pack');
@@ -362,7 +362,7 @@ test('a run waits for no disk: what it fetched is at hand, and written when it i
   const { checkout } = await again.begin();
   expect(texts(checkout)).toMatchObject({ 'hosts/edge-1/f0': 'new\n', 'hosts/edge-1/f1': '1 1\n' });
   expect(indexed()).toBe(before);
-  // The next one begins where this one ended.
+  // The next process continues from there.
   fixture.commit({ 'hosts/edge-1/f1': 'newer\n' });
   expect(texts((await again.pull()).checkout)).toMatchObject({
     'hosts/edge-1/f0': 'new\n',
@@ -373,7 +373,7 @@ test('a run waits for no disk: what it fetched is at hand, and written when it i
   expect(again.log).toEqual([]);
 });
 
-test('what unpacks is begun for what is new alone, also after a restart', async () => {
+test('the unpacking process is started only for new objects, also after a restart', async () => {
   const begun: string[] = [];
   const counting = (accepted: () => string | null) =>
     createPuller(root, {
@@ -392,7 +392,7 @@ test('what unpacks is begun for what is new alone, also after a restart', async 
   expect(begun).toEqual(['begun']);
 });
 
-test('the commits and directories that a change is told of need not be read from disk again', async () => {
+test('the commits and directories that a change report needs are not read from disk again', async () => {
   fixture.commit(fleet(200));
   await puller.pull();
   const packs = path.join(puller.gitdir, 'objects/pack');
@@ -434,13 +434,13 @@ const damageToLarge: [string, (file: string) => void][] = [
   ['with a flipped bit', (file) => flip(file)],
   ['gone', (file) => rmSync(file)],
 ];
-test.each(damageToLarge)('a large file %s is noticed, and fetched anew', async (_, harm) => {
+test.each(damageToLarge)('a large file that was %s is noticed, and fetched again', async (_, harm) => {
   const one = noise('one');
   fixture.commit({ ...fleet(3), 'hosts/edge-1/one': one });
   await puller.pull();
   harm(path.join(puller.gitdir, 'objects/large', blobId(Buffer.from(one))));
   fixture.commit({ 'hosts/edge-1/f0': 'after\n' });
-  // A daemon that was started again remembers no file.
+  // A restarted daemon has no file in memory.
   const next = createPuller(root, { url: backend.url(path.basename(fixture.dir)), gitdir: puller.gitdir });
   for (let i = 0; i < 2; i++)
     expect(texts((await next.pull()).checkout)).toMatchObject({
@@ -458,7 +458,7 @@ function put(file: string, text: string): void {
   mkdirSync(path.dirname(file), { recursive: true });
   writeFileSync(file, text);
 }
-/** Changes a bit in the middle, or one in each of so many bytes. */
+/** Flips a bit in the middle, or one bit at each multiple of this distance. */
 function flip(file: string, each?: number): void {
   const bytes = readFileSync(file);
   const middle = Math.floor(bytes.length / 2);
@@ -477,7 +477,7 @@ function leadNowhere(file: string): void {
   writeFileSync(file, index.fill(0, offsets, offsets + 4 * count));
 }
 
-test.each(damage)('%s: noticed, and healed by fetching anew', async (_, harm) => {
+test.each(damage)('%s: noticed, and repaired by another fetch', async (_, harm) => {
   fixture.commit(fleet(3));
   await puller.pull();
   harm(puller.gitdir);
@@ -497,9 +497,9 @@ const ofPacks = damage.filter(([name]) =>
 );
 
 test.each(ofPacks)(
-  '%s, under an agent that remembers what it needs of them: nothing is lost, and the next start heals it',
+  '%s, under an agent that has its objects in memory: nothing is lost, and the next start repairs it',
   async (_, harm) => {
-    // A directory so wide that its change comes as a delta.
+    // A directory so large that its change is sent as a delta.
     fixture.commit(fleet(200));
     await puller.pull();
     harm(puller.gitdir);
@@ -515,7 +515,7 @@ test.each(ofPacks)(
   },
 );
 
-test('a file keeps no more memory than it is large, whether it just came or is read from disk', async () => {
+test('a file takes no more memory than its size, whether it was just fetched or is read from disk', async () => {
   const payload = Array.from({ length: 200 }, (_, i) => [`hosts/edge-1/f${i}`, randomBytes(2_000).toString('hex')]);
   fixture.commit(Object.fromEntries(payload));
   const again = () => createPuller(root, { url: backend.url(`fleet-${at}.git`), gitdir: puller.gitdir });
@@ -524,7 +524,7 @@ test('a file keeps no more memory than it is large, whether it just came or is r
     const buffers = new Set([...(checkout?.files.values() ?? [])].map(({ buffer }) => buffer));
     const kept = [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0);
     expect(checkout?.files.size).toBe(200);
-    // Some pools for buffers of Node's are never full.
+    // Some of Node's buffer pools are never full.
     expect(kept).toBeLessThan(1.5 * 200 * 4_000);
   }
 });
@@ -535,29 +535,29 @@ test.each([
   ['with an index that leads astray', (dir: string) => each(dir, '.idx', leadAstray), true],
   ['with bits flipped all over', (dir: string) => each(dir, '.pack', (file) => flip(file, 40)), true],
   ['beside a pack that a crash left without its index', (dir: string) => put(`${dir}/objects/pack/pack-0.pack`, 'half'), false], // biome-ignore format: one line
-] as const)('many files of before are read from disk: %s', async (_, harm, anew) => {
+] as const)('many files of earlier commits are read from disk: %s', async (_, harm, anew) => {
   const many = Object.fromEntries(MANY.map((text, i) => [`hosts/edge-1/many/f${i}`, text]));
   fixture.commit({ ...fleet(3), ...many });
-  // Then most of them come as deltas.
+  // Then most of them are sent as deltas.
   git(fixture.dir, 'repack', '-q', '-a', '-d', '-f');
   await puller.pull();
   harm(puller.gitdir);
   const after = { 'hosts/edge-1/many/f0': 'after\n' };
   fixture.commit(after);
-  // A daemon that was started again remembers no file.
+  // A restarted daemon has no file in memory.
   const next = createPuller(root, { url: backend.url(path.basename(fixture.dir)), gitdir: puller.gitdir });
   next.accepted = puller.accepted;
   expect(texts((await next.pull()).checkout)).toMatchObject({ ...many, ...after });
   expect(next.log.some((line) => line.includes('damaged'))).toBe(anew);
 });
 
-test('a damaged index is removed: nobody follows it, whichever other pack has the same objects', async () => {
+test('a damaged index is removed: no reader follows it, even if another pack has the same objects', async () => {
   fixture.commit(fleet(3));
   await puller.pull();
   const packs = path.join(puller.gitdir, 'objects/pack');
   each(puller.gitdir, '.idx', (file) => {
     const name = file.slice(0, -'.idx'.length);
-    // What comes before it by its name is asked first.
+    // The pack whose name sorts first is asked first.
     for (const suffix of ['.idx', '.pack'])
       copyFileSync(name + suffix, path.join(packs, `pack-0-${path.basename(name)}${suffix}`));
   });
@@ -569,7 +569,9 @@ test('a damaged index is removed: nobody follows it, whichever other pack has th
   expect(readdirSync(packs).filter((name) => /^pack-0-.*idx$/.test(name))).toEqual([]);
 });
 
-/** In a pack index of version 2 the offsets come after ids and checksums: here each of `MANY` gets another one's. */
+/**
+ * In a pack index of version 2 the offsets follow the ids and checksums: here each object of `MANY` gets another one's offset.
+ */
 function leadAstray(file: string): void {
   const index = readFileSync(file);
   const { count, offsets } = partsOf(index);
@@ -585,7 +587,7 @@ function leadAstray(file: string): void {
   writeFileSync(file, index);
 }
 
-test('a damaged store is kept until the new one is whole', async () => {
+test('a damaged store is kept until the new one is complete', async () => {
   fixture.commit(fleet(3));
   await puller.pull();
   const packs = path.join(puller.gitdir, 'objects/pack');
@@ -602,7 +604,7 @@ test('a damaged store is kept until the new one is whole', async () => {
   expect(texts((await puller.pull()).checkout)['hosts/edge-1/f0']).toBe('after\n');
 });
 
-test('servers that cannot filter, or speak version 0 alone, give the whole commit; the log says so once', async () => {
+test('servers without filters, or with version 0 only, send the complete commit; the log says so once', async () => {
   fixture.commit(fleet(30));
   git(fixture.dir, 'config', 'uploadpack.allowFilter', 'false');
   const url = backend.url(path.basename(fixture.dir));
@@ -650,7 +652,7 @@ test.each([
   expect(puller.log).toEqual(log === null ? [] : [expect.stringContaining(log)]);
 });
 
-test('tags, patterns, commit ids and the default branch, packed refs as well', async () => {
+test('tags, patterns, commit ids and the default branch are found, in packed refs as well', async () => {
   const url = backend.url(path.basename(fixture.dir));
   const first = fixture.commit(fleet(2), 'First');
   git(fixture.work, 'tag', '-a', 'v1.9.0', '-m', 'nine');
@@ -692,7 +694,7 @@ test('a repository with SHA-256 ids is refused before anything is fetched', asyn
     );
 });
 
-test('an empty repository and a missing one are told apart', async () => {
+test('an empty repository and a missing one have different errors', async () => {
   expect(await failure(puller.pull())).toMatch(/RefNotFound: .* is empty: no branch was pushed to it yet/);
   git(root, 'init', '-q', '--bare', path.join(root, `empty-${at}.git`));
   const local = createPuller(path.join(root, 'x'), { url: path.join(root, `empty-${at}.git`) });
@@ -701,7 +703,7 @@ test('an empty repository and a missing one are told apart', async () => {
   expect(await failure(none.pull())).toMatch(/RepositoryUnreachable: .*answered 404.*no such repository/);
 });
 
-test('a directory that is not there is no host; the rest is still known', async () => {
+test('a missing host directory is no host; the rest is still known', async () => {
   const commit = fixture.commit({ 'hosts/other/f': 'x' });
   const { checkout } = await puller.pull();
   expect([checkout?.hostExists, checkout?.info.commit, checkout?.files.size]).toEqual([false, commit, 0]);

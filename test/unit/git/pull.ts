@@ -1,4 +1,4 @@
-/** The agent's source on a test repository, pulled the way the engine does it. */
+/** The agent's source on a test repository, pulled as the engine pulls. */
 import path from 'node:path';
 import type { Review } from '../../../agent/core/provider.ts';
 import { NO_RECORD, type Provenance, type TrustRecord, unrecorded, withAccepted } from '../../../agent/core/trust.ts';
@@ -8,12 +8,12 @@ import { createSource, type GitSource } from '../../../agent/git/source.ts';
 import { exec } from '../../../agent/system/exec.ts';
 
 export interface Puller {
-  /** head, review and, where nothing holds it, checkout: what a run does; then what comes after it. */
+  /** A whole run: head, review and, unless it is held, checkout; then the work after the run. */
   pull(allowRewind?: boolean): Promise<{ review: Review; checkout: Checkout | null }>;
-  /** The same as long as the run goes on. */
+  /** The same without the work after the run. */
   begin(allowRewind?: boolean): Promise<{ review: Review; checkout: Checkout | null }>;
   head(): Promise<string>;
-  /** What the engine would remember: what it accepted last, and the newest that it accepted from this url and ref. */
+  /** The engine's memory: the last accepted commit, and the newest accepted one of this url and ref. */
   accepted: string | null;
   newest: Provenance | null;
   readonly source: GitSource;
@@ -71,7 +71,7 @@ const recordOf = (newest: Provenance | null): TrustRecord =>
 export const texts = (checkout: Checkout | null): Record<string, string> =>
   Object.fromEntries([...(checkout?.files ?? [])].map(([name, bytes]) => [name, Buffer.from(bytes).toString()]));
 
-/** The code of the AgentError that `work` ends with, and its message. */
+/** The code and message of the AgentError with which `work` fails. */
 export async function failure(work: Promise<unknown>): Promise<string> {
   try {
     await work;

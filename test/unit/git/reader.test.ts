@@ -1,4 +1,7 @@
-/** The process that reads foreign bytes: it says what the same code says here, it has no rights, and its end is nobody else's. */
+/**
+ * The process that reads foreign bytes: it yields the same results as the code in this process, it has no rights, and its end
+ * affects nothing else.
+ */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
@@ -32,7 +35,7 @@ beforeAll(async () => {
     format: 'cjs',
     target: 'node22',
   });
-  // Another user reads it there.
+  // Another user reads it in these tests.
   chmodSync(dir, 0o755);
 });
 afterEach(async () => {
@@ -79,7 +82,7 @@ const object = (text: string): Identified => {
   const found = { type: 'blob' as const, bytes: Buffer.from(text) };
   return { ...found, oid: idOf(found) };
 };
-/** Scripts that do what they like in place of ours, and say that they are ready first. */
+/** Scripts that misbehave in place of the reader, after they reported that they are ready. */
 function harmful(name: string, body: string): string {
   const file = path.join(dir, `${name}.mjs`);
   const ready = "import fs from 'node:fs'; fs.writeSync(1, Buffer.from([104, 0, 0, 0, 0]));";
@@ -87,7 +90,7 @@ function harmful(name: string, body: string): string {
   return file;
 }
 
-test('packs of all kinds, one after the other and side by side', async () => {
+test('packs of all kinds are read, one after the other and in parallel', async () => {
   const by = unpacking();
   by.begin();
   const [a, b] = [object('one\n'.repeat(100)), object(`${'one\n'.repeat(100)}two\n`)];
@@ -111,7 +114,7 @@ test('packs of all kinds, one after the other and side by side', async () => {
   await by.end();
 });
 
-test('what is wrong has the same name as here, and the next pack is read', async () => {
+test('errors have the same code as in this process, and the next pack is read', async () => {
   const by = unpacking();
   expect(await failure(all(by, stream(Buffer.alloc(100, 7))))).toMatch(
     /^ProtocolError: invalid response from the git server: what it sent is no pack/,
@@ -127,7 +130,7 @@ test('what is wrong has the same name as here, and the next pack is read', async
   expect((await all(by, stream(packOf([blob('x')])))).size).toBe(1);
 });
 
-test('a pull from a real server, and nothing of the process is left after it', async () => {
+test('a pull from a real server works, and leaves no process behind', async () => {
   const root = scratch();
   const backend = await startBackend(root);
   const fixture = createFixture(root);
@@ -144,7 +147,7 @@ test('a pull from a real server, and nothing of the process is left after it', a
   rmSync(root, { recursive: true, force: true });
 });
 
-/** Processes that have this on their command line. */
+/** Processes with this text in their command line. */
 const running = (word: string): string[] =>
   readdirSync('/proc').filter((pid) => {
     const file = `/proc/${pid}/cmdline`;
@@ -178,14 +181,14 @@ test.each([
   ['that says what is wrong in no words', says('x', 'ffff')],
   ['that says what is wrong by nothing', says('x', Buffer.from('null').toString('hex'))],
   ['that wants more after the end', `for (;;) { ${SAY}; say('w', ''); }`],
-])('one %s is one error, and no more', async (name, body) => {
+])('a reader that %s is one error, and no more', async (name, body) => {
   const by = unpacking(harmful(name.replaceAll(' ', '-'), body));
   expect(await failure(all(by, stream(packOf([blob('x')]))))).toMatch(
     /^PackUnreadable: cannot unpack the data of the git server: /,
   );
 });
 
-test('one that hands over more than it may is left', async () => {
+test('a reader that returns more than its limit is killed', async () => {
   const by = unpacking(
     harmful(
       'more',
@@ -198,9 +201,9 @@ test('one that hands over more than it may is left', async () => {
 test.each([
   ['says nothing', 'setInterval(() => {}, 1000);'],
   ['reads nothing', `${SAY}; say('w', ''); say('w', ''); setInterval(() => {}, 1000);`],
-  // What it started holds its streams open, as what systemd-run started does.
+  // Its child process keeps its streams open, as a process that systemd-run started does.
   ['left another in its place', 'if (process.argv[2] !== "again") setInterval(() => {}, 1000);'],
-])('one that %s is ended, and so is the fetch', async (name, body) => {
+])('a reader that %s is killed, and so is the fetch', async (name, body) => {
   const file = harmful(name.replaceAll(' ', '-'), body);
   const [way] = waysFor(file);
   if (way === undefined) throw new Error('there is no way');
@@ -213,7 +216,7 @@ test.each([
   expect(running(file)).toEqual([]);
 });
 
-test('one that starts more slowly than it may be idle reads its pack, also if the next fetch begins meanwhile', async () => {
+test('a reader that starts more slowly than the idle limit reads its pack, also if the next fetch begins meanwhile', async () => {
   const [way] = waysFor(script);
   if (way === undefined) throw new Error('there is no way');
   const slow = { ...way, argv: ['/bin/sh', '-c', 'sleep 1; exec "$0" "$@"', ...way.argv] };
@@ -230,10 +233,10 @@ test('one that starts more slowly than it may be idle reads its pack, also if th
   expect((await all(by, slowly)).size).toBe(1);
 });
 
-test('one that nobody gives a pack ends by itself', async () => {
+test('a reader that gets no pack ends by itself', async () => {
   const [way] = waysFor(script);
   if (way === undefined) throw new Error('there is no way');
-  // It may have ended before anybody looks for it among the processes, so it leaves its number.
+  // It may have ended before the test searches for it, so it writes its process id.
   const number = path.join(dir, 'number');
   const argv = ['/bin/sh', '-c', 'echo $$ > "$0"; exec "$@"', number, ...way.argv];
   const by = createUnpacking({ ways: [{ ...way, argv }], log: silentLog, idleMs: 50 });
@@ -245,14 +248,14 @@ test('one that nobody gives a pack ends by itself', async () => {
   expect(running(script)).toEqual([]);
 });
 
-test('of what one says beside it little is told', async () => {
+test("of a reader's stderr only a little is logged", async () => {
   const by = unpacking(harmful('talks', "fs.writeSync(2, '\\x1b[31mred'.repeat(8_000)); process.exit(3);"));
   const message = await failure(all(by, stream(packOf([blob('x')]))));
   expect(message).toMatch(/^PackUnreadable: .*ended with 3.*red/);
   expect(message.length).toBeLessThan(500);
 });
 
-test('one that asks without end is left', async () => {
+test('a reader that requests without end is killed', async () => {
   const by = unpacking(harmful('asks', `${SAY}; for (;;) say('b', '${'ab'.repeat(20)}');`));
   expect(await failure(all(by, stream(packOf([blob('x')])), { limits: { ...LIMITS, objects: 50 } }))).toMatch(
     /^FetchOverBudget/,
@@ -273,7 +276,7 @@ const TRIES = `
   net.connect(Number(process.argv[2] ?? PORT), '127.0.0.1').on('connect', () => tell('done')).on('error', (e) => tell('no: ' + e.code));
 `;
 
-test('code in it reads nothing, writes nothing, starts nothing, connects to nothing and takes no memory', async () => {
+test('code in a reader cannot read, write, start, connect, or take much memory', async () => {
   const server = net.createServer((socket) => socket.destroy());
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -296,20 +299,20 @@ test('code in it reads nothing, writes nothing, starts nothing, connects to noth
   });
   if (isRoot) {
     expect(said.uid).toBeGreaterThan(60_000);
-    // A network of its own, where that can be made.
+    // A network namespace of its own, if this machine can create one.
     if (way.name === 'setpriv') expect(said.connect).toMatch(/^no: /);
   }
   server.close();
 });
 
-test('each of the ways that this machine has comes to the same', async () => {
+test('each sandbox that this machine supports yields the same result', async () => {
   for (const way of waysFor(script)) {
     const by = createUnpacking({ ways: [way], log: silentLog });
     open.push(by);
     expect((await all(by, stream(packOf([blob('x')])))).size, way.name).toBe(1);
     await by.end();
   }
-  // Where only a shell is left, too, another user without memory to spare runs it.
+  // If only a shell is available, the shell too runs as another user with limited memory.
   const way = waysFor(harmful('shell', TRIES.replace('PORT', '9'))).at(-1);
   if (way === undefined) throw new Error('there is no way');
   expect(way.name).toBe('sh');
@@ -331,7 +334,7 @@ test.skipIf(!isRoot)(
     const options = { script, node: process.execPath, uid: 0, pid: process.pid, hasSystemd: false, mayBound: false };
     const ways = confined(options).filter(({ name }) => name.startsWith('setpriv'));
     for (const way of ways) {
-      // Newer ones of setpriv fail where they may not, older ones say nothing.
+      // Newer versions of setpriv fail without that right, older ones ignore it.
       expect(way.argv.filter((word) => word.startsWith('--bounding-set'))).toEqual([]);
       const argv = ['setpriv', '--bounding-set=-setpcap', ...way.argv];
       const by = createUnpacking({ ways: [{ ...way, argv }], log: silentLog });
@@ -343,7 +346,7 @@ test.skipIf(!isRoot)(
   },
 );
 
-test('what takes long is prepared between fetches: a shell waits, the next fetch goes through it, and all of it ends', async () => {
+test('slow steps are prepared between fetches: a shell waits, the next fetch uses it, and all of it ends', async () => {
   const [way] = waysFor(script);
   if (way === undefined) throw new Error('there is no way');
   const waiting = ['/bin/sh', '-c', 'read -r line && exec "$0" "$@"', ...way.argv];
@@ -375,11 +378,11 @@ test('what takes long is prepared between fetches: a shell waits, the next fetch
   by.prepare();
   by.begin();
   await expect.poll(() => readFileSync(`/proc/${first}/comm`, 'utf8').trim()).not.toBe('sh');
-  // While a process becomes another program, its command line reads as empty for a moment.
+  // While a process executes another program, its command line is empty for a moment.
   await expect.poll(() => running(script)).toEqual([String(first)]);
   await fetched();
   expect(starts).toBe(2);
-  // One that is killed while it waits costs the next fetch nothing but time.
+  // A shell that is killed while it waits costs the next fetch only time.
   process.kill(await shell(), 'SIGKILL');
   await fetched();
   await shell();
@@ -389,7 +392,7 @@ test('what takes long is prepared between fetches: a shell waits, the next fetch
   await expect(all(by, stream(packOf([blob('x')]))).then(({ size }) => size)).resolves.toBe(1);
 });
 
-test('where no process can be started that is one error; a way that fails is left for the next', async () => {
+test('if no process can be started that is one error; a sandbox that fails is skipped for the next one', async () => {
   const said: string[] = [];
   const say = (_: object, message: string) => void said.push(message);
   const log = { ...silentLog, warn: say };

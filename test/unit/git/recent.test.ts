@@ -4,12 +4,12 @@ import { createRecent } from '../../../agent/git/store/recent.ts';
 
 const object = (size: number) => ({ type: 'tree' as const, bytes: new Uint8Array(size).fill(size) });
 
-test('whatever is noted and asked for, it keeps what was last in use, and never more than it may', () => {
+test('for any writes and reads, the cache keeps the most recently used objects and never exceeds its limit', () => {
   const step = fc.record({ ask: fc.boolean(), oid: fc.constantFrom('a', 'b', 'c', 'd', 'e'), size: fc.nat(60) });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const recent = createRecent(100 + 3 * 512);
-      /** Last in use last; by id, since an object never changes. */
+      /** Most recently used last; by id, since an object never changes. */
       let model: { oid: string; size: number }[] = [];
       const sizes = new Map<string, number>();
       for (const { ask, oid, size: given } of steps) {
@@ -29,7 +29,7 @@ test('whatever is noted and asked for, it keeps what was last in use, and never 
   );
 });
 
-test('one that is larger than all it may keep drives nothing out', () => {
+test('an object that is larger than the limit evicts nothing', () => {
   const recent = createRecent(612);
   recent.note('a', object(60));
   recent.note('b', object(101));
@@ -37,7 +37,7 @@ test('one that is larger than all it may keep drives nothing out', () => {
   expect(recent.get('b')).toBeUndefined();
 });
 
-test('of files it keeps small ones', () => {
+test('of files only small ones are kept', () => {
   const recent = createRecent();
   for (const size of [4096, 4097]) recent.note(String(size), { ...object(size), type: 'blob' });
   expect(recent.get('4096')?.bytes.length).toBe(4096);

@@ -44,14 +44,14 @@ test.each(['nothing', 'v3.*', 'mai', 'refs/heads/v1.2.0'])('%s is an error that 
   expect(() => of(ref)).toThrow(ref === 'v3.*' ? /no tag with a version that matches `v3/ : new RegExp(`\`${ref}\``));
 });
 
-test('a server is asked for no more than can matter', () => {
+test('a server is asked only for refs that can matter', () => {
   expect(prefixesOf('main')).toEqual(['refs/heads/main', 'refs/tags/main']);
   expect(prefixesOf('v1.*')).toEqual(['refs/tags/v1.']);
   expect(prefixesOf('refs/tags/v*')).toEqual(['refs/tags/v']);
   expect(prefixesOf('HEAD')).toEqual(['HEAD']);
 });
 
-test('what a push concerns', () => {
+test('which refs a push concerns', () => {
   expect(concerns('main', 'refs/heads/main')).toBe(true);
   expect(concerns('main', 'main2')).toBe(false);
   expect(concerns('v1.*', 'v1.20.0')).toBe(true);
@@ -59,7 +59,7 @@ test('what a push concerns', () => {
   expect(concerns('HEAD', 'anything')).toBe(true);
 });
 
-test('versions come in the order of semver.org', () => {
+test('versions are ordered as semver.org defines', () => {
   const inOrder = [
     '1.0.0-alpha',
     '1.0.0-alpha.1',
@@ -79,7 +79,7 @@ test('versions come in the order of semver.org', () => {
   expect(['vv1', '1.2.3.4', 'x', ''].map(parseVersion)).toEqual([null, null, null, null]);
 });
 
-test('the order of versions is an order', () => {
+test('the order of versions is a total order', () => {
   const number = fc.nat(20);
   const version = fc.record({
     numbers: fc.tuple(number, number, number),
@@ -94,13 +94,13 @@ test('the order of versions is an order', () => {
   );
 });
 
-test('numbers that JavaScript cannot count are no versions, or are compared by their digits', () => {
+test("numbers beyond JavaScript's exact integers are no versions, or are compared by their digits", () => {
   expect(['9'.repeat(400), `1.${'9'.repeat(16)}`].map(parseVersion)).toEqual([null, null]);
   const [low, high] = [parseVersion(`1.0.0-${'9'.repeat(20)}8`), parseVersion(`1.0.0-${'9'.repeat(20)}9`)];
   expect(low && high && compareVersions(low, high)).toBeLessThan(0);
 });
 
-test('a tag is called by the name that was asked for, whatever else the server calls it', () => {
+test('a tag has the requested name, whatever other name the server gives it', () => {
   const lies: Ref[] = [{ name: 'refs/tags/v1.9.0', oid: id(1), peeled: id(2), target: 'refs/tags/lab' }];
   for (const ref of ['v1.*', 'v1.9.0', 'refs/tags/v1.9.0']) expect(resolve(ref, lies, 'x').name).toBe('v1.9.0');
 });
@@ -122,8 +122,8 @@ test.each([
   expect(matches(pattern, name)).toBe(expected);
 });
 
-test('a match takes steps by the length of pattern and name, not by what they are made of', () => {
-  // A backtracking matcher needs 255 to the power of the stars.
+test('the steps of a match depend on the length of pattern and name, not on their content', () => {
+  // A backtracking matcher needs 255 to the power of the number of stars.
   const evil = 'a'.repeat(255);
   for (const pattern of [`${'*a'.repeat(60)}*b`, `${'*?'.repeat(60)}*b`, `v${'*.'.repeat(60)}*b`])
     for (const name of [evil, `v${'.'.repeat(254)}`, `v${'.'.repeat(2_000_000)}/`])

@@ -1,4 +1,4 @@
-/** Keys of people who sign, and a work tree in which they commit and tag. */
+/** Signing keys of people, and a work tree in which they commit and tag. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -13,7 +13,7 @@ export interface Signers {
   key(name: string): string;
 }
 
-/** @param names of keys that are made; `ann` alone is allowed to sign */
+/** @param names of the keys to generate; only `ann` is an allowed signer */
 export function createSigners(root: string, names = ['ann', 'eve']): Signers {
   const file = (name: string) => path.join(root, name);
   const key = (name: string) => readFileSync(file(`${name}.pub`), 'utf8').trim();
@@ -28,14 +28,14 @@ export function createSigners(root: string, names = ['ann', 'eve']): Signers {
 }
 
 export interface Author {
-  /** Commits one file of edge-1 on the branch that is checked out. @param by who signs; null for nobody */
+  /** Commits one file of edge-1 on the current branch. @param by the signer; null for an unsigned commit */
   commit(text: string, by?: string | null): string;
-  /** A signed annotated tag. @param at of the tagger, ISO 8601 @returns the id of the tag object */
+  /** A signed annotated tag. @param at date of the tagger, ISO 8601 @returns the id of the tag object */
   tag(name: string, target?: string, at?: string, by?: string): string;
   git(...args: string[]): string;
 }
 
-/** Writes to `fixture` as people do who sign. @param file that `commit` writes */
+/** Writes to `fixture` as people who sign do. @param file that `commit` writes */
 export function createAuthor(fixture: Fixture, signers: Signers, file = 'hosts/edge-1/f'): Author {
   const run = (...args: string[]) => git(fixture.work, ...args);
   return {

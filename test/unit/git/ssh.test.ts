@@ -1,4 +1,4 @@
-/** SSH without a network: the url, the argv, and a stand-in for ssh that runs the far end's command right here. */
+/** SSH without a network: the url, the argv, and a stand-in for ssh that runs the remote command on this machine. */
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
@@ -49,7 +49,7 @@ test.each([
   expect(parseSshUrl(url)).toEqual(expected);
 });
 
-test('no url smuggles an option, a second word or a command in', () => {
+test('no url can inject an option, a second word or a command', () => {
   const part = fc.string({ minLength: 1, maxLength: 12, unit: fc.constantFrom(...'-ab@:/.!\'"$;` \n\\~[]'.split('')) });
   fc.assert(
     fc.property(fc.constantFrom('ssh://', ''), part, part, (scheme, a, b) => {
@@ -59,7 +59,7 @@ test('no url smuggles an option, a second word or a command in', () => {
       expect(address.user ?? 'x').toMatch(/^[^-]/);
       const argv = sshArgv(address, { limits: LIMITS });
       expect(argv.indexOf('--')).toBe(argv.length - 3);
-      // What the far end's shell makes of it is one word.
+      // The remote shell reads it as one word.
       const words = argv.at(-1)?.slice('git-upload-pack '.length) ?? '';
       const quoted = words.match(/^('[^']*'|\\'|\\!)+$/);
       expect(quoted).not.toBeNull();
@@ -67,7 +67,7 @@ test('no url smuggles an option, a second word or a command in', () => {
   );
 });
 
-test('ssh may not ask, forward, learn keys or use an agent; a pinned file is the only one that counts', () => {
+test('ssh may not prompt, forward, learn keys or use an agent; a pinned file is the only one that counts', () => {
   const address = { user: 'git', host: 'h', port: 22, path: '/x' };
   const argv = sshArgv(address, { limits: LIMITS, sshKeyFile: '/k', knownHostsFile: '/kh' });
   for (const option of [
@@ -77,7 +77,7 @@ test('ssh may not ask, forward, learn keys or use an agent; a pinned file is the
   expect(sshArgv(address, { limits: LIMITS }).join(' ')).not.toMatch(/KnownHostsFile|IdentityFile/);
 });
 
-test('pulls over version 2, without the environment that leads to a person or an agent', async () => {
+test('pulls over version 2, without environment variables that lead to a person or an agent', async () => {
   const { puller, dir } = host(HERE);
   expect(texts((await puller.pull()).checkout)).toEqual({ 'hosts/edge-1/f': 'hello\n' });
   fixture.commit({ 'hosts/edge-1/f': 'again\n' });
@@ -92,7 +92,7 @@ test('pulls over version 2, without the environment that leads to a person or an
   );
 });
 
-test('a server that was not told the version speaks 0: whole commits, said once', async () => {
+test('a server that did not get the version uses 0: complete commits, logged once', async () => {
   const { puller } = host(`unset GIT_PROTOCOL; ${HERE}`);
   for (const text of ['one', 'two']) {
     fixture.commit({ 'hosts/edge-1/f': text });
@@ -115,7 +115,7 @@ test.each([
   ],
   ['ssh: connect to host example.com port 22: Connection refused', /^RepositoryUnreachable: .*Connection refused/],
   ["fatal: '/x' does not appear to be a git repository", /^RepositoryUnreachable: .*does not appear/],
-])('ssh says %j', async (said, expected) => {
+])('ssh reports %j', async (said, expected) => {
   const script = `cat >&2 <<'END'\n${said}\nEND\nexit 255`;
   const sshKeyFile = path.join(root, 'k');
   const knownHostsFile = path.join(root, 'kh');
@@ -124,7 +124,7 @@ test.each([
   expect(await failure(puller.pull())).toMatch(expected);
 });
 
-test('no ssh at all, one that hangs, one that stops in the middle', async () => {
+test('a missing ssh, one that hangs, and one that stops in the middle are errors', async () => {
   const none = createPuller(path.join(root, 'none'), { url: 'git@example.com:x', env: { PATH: '/nowhere' } });
   expect(await failure(none.pull())).toMatch(/RepositoryUnreachable: .*install openssh-client/);
   const limits = { connect: 100, answer: 100, stall: 100 };

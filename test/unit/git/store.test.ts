@@ -1,7 +1,7 @@
 /**
- * Whatever the server bases its deltas on, what is kept can be read by itself: after any number of changes back and forth,
- * fetches and restarts. Packs as a hostile or just a thrifty server would make them: the same object again and again, now
- * as a change of this one, now of that one.
+ * Whatever bases a server chooses for its deltas, every stored pack can be read by itself: after any number of changes back and
+ * forth, fetches and restarts. The packs are those of a hostile or just a thrifty server: the same object again and again, each
+ * time as a delta of another one.
  */
 import fs, { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -19,7 +19,7 @@ import { deltaOf, LIMITS, packOf, stream, unpackAll, whole } from './packs.ts';
 import { createPuller, texts } from './pull.ts';
 
 const HISTORIES = Number(process.env.FAIRLEAD_GIT_HISTORIES ?? 1_000);
-/** For histories by the ten thousand. */
+/** For tens of thousands of histories. */
 const TIMEOUT = 120_000 + 100 * HISTORIES;
 let root: string;
 let backend: Backend;
@@ -40,7 +40,7 @@ const identified = (bytes: Uint8Array): Identified => {
 const text = (n: number) => identified(Buffer.from(`${'a line that all have\n'.repeat(5)}version ${n}\n`));
 const VERSIONS = Array.from({ length: 6 }, (_, n) => text(n));
 
-/** One object as it comes: which one, and which one it is told as a change of. */
+/** One object of a pack: which one, and the base of its delta. */
 const sent = fc.record({ which: fc.nat(VERSIONS.length - 1), base: fc.option(fc.nat(VERSIONS.length - 1)) });
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ fetch: fc.array(sent, { minLength: 1, maxLength: 4 }) }) },
@@ -49,7 +49,7 @@ const step = fc.oneof(
 );
 
 test(
-  'packs of changes of one another, restarts between them: all that came can be read, and nothing else is kept',
+  'packs of mutual deltas, with restarts in between: every received object can be read, and no other is stored',
   async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 10 }), async (steps) => {
@@ -99,7 +99,7 @@ test(
   TIMEOUT,
 );
 
-/** No pack needs anything that is not in it. */
+/** No pack needs an object outside of it. */
 async function eachAlone(gitdir: string): Promise<void> {
   const packs = path.join(gitdir, 'objects/pack');
   for (const name of fs.existsSync(packs) ? readdirSync(packs) : [])
@@ -109,7 +109,7 @@ async function eachAlone(gitdir: string): Promise<void> {
     }
 }
 
-test('git itself finds the packs in order', async () => {
+test('git itself finds the packs valid', async () => {
   const gitdir = path.join(root, 'for-git');
   git(root, 'init', '-q', '--bare', gitdir);
   const store = openObjects({ gitdir, recent: createRecent(), unpack });
@@ -127,7 +127,7 @@ test('git itself finds the packs in order', async () => {
   expect(git(gitdir, 'cat-file', '-t', c.oid)).toBe('blob');
 });
 
-test('two deltas that are based on each other are left out, and hold nobody up', async () => {
+test('two deltas that are based on each other are left out, and do not block the rest', async () => {
   const [a, b, c] = [text(1), text(2), text(3)];
   const cycle = [deltaOf(a, b.bytes), deltaOf(b, a.bytes), whole(c), deltaOf(c, c.bytes)];
   expect([...(await unpackAll(stream(packOf(cycle)))).keys()]).toEqual([c.oid]);
@@ -138,7 +138,7 @@ const FLEET = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`hosts/ed
 const FLEET_YAML = `${Array.from({ length: 80 }, (_, i) => `# a line about ${i}`).join('\n')}\nname: test\n`;
 
 test(
-  'added, taken back and added again on a real server, with a restart between any two',
+  'content that was added, reverted and added again on a real server, with a restart between any two',
   async () => {
     const action = fc.record({
       file: fc.constantFrom('hosts/edge-1/a.yaml', 'hosts/edge-1/a.yaml', 'hosts/edge-7/a.yaml', 'fleet.yaml'),
@@ -187,7 +187,7 @@ test(
   TIMEOUT,
 );
 
-test('a store of an earlier version, in which two objects are each a change of the other: set aside, and fetched anew', async () => {
+test('a store of an earlier version with two objects that are deltas of each other is set aside, and fetched again', async () => {
   const fixture = createFixture(root, 'cycle.git');
   const commit = fixture.commit({ ...FLEET, 'fleet.yaml': FLEET_YAML });
   const gitdir = path.join(root, 'cycle');
@@ -198,7 +198,7 @@ test('a store of an earlier version, in which two objects are each a change of t
   mkdirSync(packs);
   const blobOf = (content: string) => identified(Buffer.from(content));
   const [a, b] = [blobOf(FLEET_YAML), blobOf(`${FLEET_YAML}# added\n`)];
-  // The first one makes the others readable, as long as it is there.
+  // The first pack makes the others readable, as long as it exists.
   const kept = ['0', '1', '2'].map((n) => `pack-${n.repeat(40)}`);
   for (const [at, packed] of [whole(a), deltaOf(a, b.bytes), deltaOf(b, a.bytes)].entries()) {
     writeFileSync(path.join(packs, `${kept[at]}.pack`), packOf([packed]));
@@ -230,7 +230,7 @@ test('a store of an earlier version, in which two objects are each a change of t
   await eachAlone(gitdir);
 });
 
-/** A loose object without its head. */
+/** A loose object without its header. */
 const inflated = (bytes: Buffer): Buffer => {
   const all = zlib.inflateSync(bytes);
   return all.subarray(all.indexOf(0) + 1);

@@ -60,7 +60,7 @@ async function filesOf(node: Parameters<ReturnType<typeof store>['build']>[0], h
   return Object.fromEntries([...contents].map(([name, bytes]) => [name, Buffer.from(bytes as Uint8Array).toString()]));
 }
 
-test('a file and a link to it are executable where git has the file so', async () => {
+test('a file and a link to it are executable if git has the file so', async () => {
   const { objects, put } = store();
   const oid = put('blob', Buffer.from('#!/bin/sh\n'));
   const link = (name: string, target: string) => ({ mode: '120000', name, oid: put('blob', Buffer.from(target)) });
@@ -79,7 +79,7 @@ test('a file and a link to it are executable where git has the file so', async (
   expect([...executable].sort()).toEqual(['hosts/a/bin/run', 'hosts/a/tools/run', 'hosts/a/x-run']);
 });
 
-test('trees come out as they went in', () => {
+test('trees survive a round trip', () => {
   const name = fc.stringMatching(/^[a-z][a-z0-9.é-]{0,20}$/);
   const entry = fc.record({ mode: fc.constantFrom('100644', '100755', '40000'), name });
   fc.assert(
@@ -91,7 +91,7 @@ test('trees come out as they went in', () => {
   );
 });
 
-test('whatever bytes a tree has, they are entries or an error with a code', () => {
+test('any bytes as a tree are entries or an error with a code', () => {
   fc.assert(
     fc.property(fc.uint8Array(), (bytes) => {
       try {
@@ -122,7 +122,7 @@ test.each([
   expect(() => parseTree(treeBytes([{ mode: '100644', name, oid: ID }]), 'hosts/a')).toThrow(/hosts\/a has an entry/);
 });
 
-test('an entry is found among strange ones, which are not ours to judge', () => {
+test('an entry is found among invalid ones, which are not checked', () => {
   const entries = ['.git', 'a\nb', 'edge-1', 'edge-10'].map((name, i) => ({
     mode: '40000',
     name,
@@ -133,7 +133,7 @@ test('an entry is found among strange ones, which are not ours to judge', () => 
   expect(() => findEntry(treeBytes(entries).subarray(0, 30), 'x')).toThrow(/cannot be read/);
 });
 
-test('two entries of one name, modes that git does not know and broken UTF-8 are refused', () => {
+test('duplicate names, unknown modes and broken UTF-8 are refused', () => {
   const one = { mode: '100644', name: 'a', oid: ID };
   expect(() => parseTree(treeBytes([one, { ...one, mode: '40000' }]), 'x')).toThrow(/two entries "a"/);
   expect(() => parseTree(treeBytes([{ ...one, mode: '104644' }]), 'x')).toThrow(/mode 104644/);
@@ -143,7 +143,7 @@ test('two entries of one name, modes that git does not know and broken UTF-8 are
   expect(parseTree(treeBytes([one, { ...one, name: 'A' }]), 'x')).toHaveLength(2);
 });
 
-test('reads the host, fleet.yaml and the roles that are named, roles of roles too, and nothing else', async () => {
+test('reads the host, fleet.yaml and the named roles, roles of roles too, and nothing else', async () => {
   const files = await filesOf({
     'fleet.yaml': 'roles: [base]\n',
     docs: { 'x.md': 'x' },
@@ -155,7 +155,7 @@ test('reads the host, fleet.yaml and the roles that are named, roles of roles to
   ]); // biome-ignore format: a list
 });
 
-test('a role that names itself, or what is no role, ends', async () => {
+test('a role that names itself, or a missing role, ends', async () => {
   const files = await filesOf({
     hosts: { a: { 'host.yaml': 'roles: [web, "../hosts/b", 7]\n' }, b: { f: 'secret of b' } },
     roles: { web: { 'role.yaml': 'roles: [web]\n' } },
@@ -163,13 +163,13 @@ test('a role that names itself, or what is no role, ends', async () => {
   expect(Object.keys(files)).toEqual(['hosts/a/host.yaml', 'roles/web/role.yaml']);
 });
 
-test('no directory is no host; a file in its place neither', async () => {
+test('without a directory there is no host; a file in its place is no host either', async () => {
   const { objects, build } = store();
   for (const node of [{ hosts: { b: { f: '1' } } }, { hosts: { a: 'a file' } }, { other: 'x' }])
     expect((await locate(objects, build(node), 'hosts/a')).view.hostExists).toBe(false);
 });
 
-test('says what is missing, level by level, and never takes it for empty', async () => {
+test('reports what is missing, level by level, and never takes it for empty', async () => {
   const { objects, build, held } = store();
   const root = build({ hosts: { a: { sub: { f: '1' }, g: '2' } } });
   const whole = new Map(held);
@@ -182,7 +182,7 @@ test('says what is missing, level by level, and never takes it for empty', async
     fetched.push([trees.length, closures.length, [...files.values()]]);
     for (const oid of [...trees, ...closures, ...files.keys()]) held.set(oid, whole.get(oid) ?? new Uint8Array());
   }
-  // root; hosts; the host's tree; what lies in it; the last file.
+  // root; hosts; the host's tree; its entries; the last file.
   expect(fetched).toEqual([
     [1, 0, []],
     [1, 0, []],
@@ -192,7 +192,7 @@ test('says what is missing, level by level, and never takes it for empty', async
   ]);
 });
 
-test('links within the layer stand for what they name', async () => {
+test('links within the layer are replaced by their targets', async () => {
   const files = await filesOf({
     hosts: {
       a: { f: { conf: 'text' }, 'l.conf': { link: 'f/conf' }, d: { link: './f' }, sub: { up: { link: '../f/conf' } } },
@@ -218,12 +218,12 @@ test.each([
   expect(await failure(filesOf({ hosts: { a, b: { secret: 'of b' } } }))).toMatch(expected);
 });
 
-test('all that is wrong is said together', async () => {
+test('all errors are reported together', async () => {
   const said = await failure(filesOf({ hosts: { a: { s: { submodule: 'x' }, l: { link: '/etc' } } } }));
   expect(said).toMatch(/InvalidRepository: .*submodule.*symbolic link/);
 });
 
-test('a tree that has itself again and again, level by level, is refused before it fills the memory', async () => {
+test('a tree that contains itself, level by level, is refused before it fills the memory', async () => {
   const { objects, put } = store();
   const names = Array.from({ length: 100 }, (_, i) => String(i));
   const of = (mode: string, oid: string) =>
@@ -234,7 +234,7 @@ test('a tree that has itself again and again, level by level, is refused before 
   await expect(locate(objects, root, 'hosts/a')).rejects.toThrow(/hosts\/a with its roles has more than 200000 files/);
 });
 
-test('links to directories of links double what there is, level by level, and have an end', async () => {
+test('links to directories of links, which double the size at each level, are refused at a limit', async () => {
   const levels = Object.fromEntries(
     Array.from({ length: 20 }, (_, i) => {
       const before = { link: `../${String.fromCharCode(96 + i)}` };

@@ -1,4 +1,4 @@
-/** Who may change a host: commits and tags signed with OpenSSH keys, checked by OpenSSH itself. */
+/** Who may change a host: commits and tags signed with OpenSSH keys, verified by OpenSSH itself. */
 import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -59,7 +59,7 @@ const heldBy = async (puller: Puller) => {
   return review.hold === null ? 'trusted' : `${review.hold.reason}: ${review.hold.message}`;
 };
 
-test('a signed head is trusted, and its signer is known; the tree is covered by it', async () => {
+test('a signed head is trusted, and its signer is reported; the signature covers the tree', async () => {
   base();
   commit('Signed', 'ann');
   const { checkout } = await host().pull();
@@ -82,7 +82,7 @@ test.each([
   expect(await heldBy(host())).toMatch(expected);
 });
 
-test('a key counts for the time at which it was valid', async () => {
+test('a key is valid for its period of validity', async () => {
   base();
   process.env.TZ = 'UTC';
   writeFileSync(path.join(fixture.work, 'note'), 'then');
@@ -102,7 +102,7 @@ test('a key counts for the time at which it was valid', async () => {
   expect(await heldBy(host())).toBe('trusted');
 });
 
-test('a revoked key counts no more', async () => {
+test('a revoked key is not valid any more', async () => {
   base();
   commit('Change', 'ann');
   writeFileSync(file('revoked'), `${key('ann')}\n`);
@@ -115,7 +115,7 @@ test('a revoked key counts no more', async () => {
   expect(await heldBy(host({ verify: { ...verify, revoked: file('nowhere') } }))).toMatch(/^VerifyUnavailable: /);
 });
 
-test('a signature moved to another commit, and one changed afterwards, do not hold', async () => {
+test('a signature that was moved to another commit, or changed afterwards, is invalid', async () => {
   base();
   commit('Signed', 'ann');
   const raw = git(fixture.work, 'cat-file', 'commit', 'HEAD');
@@ -130,7 +130,7 @@ test('a signature moved to another commit, and one changed afterwards, do not ho
   }
 });
 
-test('OpenPGP, X.509 and doubled signatures are named as such', async () => {
+test('OpenPGP, X.509 and duplicate signatures are reported as such', async () => {
   base();
   commit('Signed', 'ann');
   const raw = git(fixture.work, 'cat-file', 'commit', 'HEAD');
@@ -155,7 +155,7 @@ test('OpenPGP, X.509 and doubled signatures are named as such', async () => {
   }
 });
 
-test('strict wants every commit since the last signed; head wants the head', async () => {
+test('strict requires signatures on every commit since the last signed one; head only on the head', async () => {
   base();
   commit('First', 'ann');
   const [loose, strict] = [host(), host({}, 'strict')];
@@ -194,7 +194,7 @@ test('a tag must be signed itself, for its own name', async () => {
   expect(await heldBy(host({ ref: 'v9.*' }))).toMatch(/^BadSignature: tag v9.0.0 is in truth tag v1.0.0/);
 });
 
-test('repo.since is a floor that needs no memory', async () => {
+test('repo.since is a floor that needs no history', async () => {
   const first = base();
   const second = commit('Second', null);
   commit('Third', null);
@@ -203,7 +203,7 @@ test('repo.since is a floor that needs no memory', async () => {
   expect(await heldBy(floor(second))).toBe('trusted');
   git(fixture.work, 'reset', '-q', '--hard', first);
   expect(await heldBy(floor(second))).toMatch(/^BelowFloor: commit .* "Base" .* does not descend from .*repo.since/);
-  // Not even with leave to rewind, and not for tags or pinned commits.
+  // Not even if a rewind is allowed, and not for tags or pinned commits.
   const allowed = floor(second);
   allowed.accepted = second;
   expect((await allowed.pull(true)).review.hold?.reason).toBe('BelowFloor');

@@ -1,4 +1,4 @@
-/** A stack that runs already is adopted with the directory from which `docker compose` started it. */
+/** A running stack is adopted together with the directory from which `docker compose` started it. */
 import { chmodSync, mkdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -38,7 +38,7 @@ const warnings = async (files: Record<string, string>) =>
   (await on.engine.load(files)).issues.filter((i) => i.severity === 'warning').map((i) => i.message);
 const sources = () => on.only('shop-db-1').mounts.map((m) => m.Source);
 
-test('it is taken over without a restart, and a warning has the line to write', async () => {
+test('it is adopted without a restart, and a warning has the line to write', async () => {
   const id = await running();
   expect(await warnings(text())).toEqual([
     expect.stringContaining('write `x-fairlead: {project_directory: /opt/shop}`'),
@@ -50,13 +50,13 @@ test('it is taken over without a restart, and a warning has the line to write', 
   expect(await warnings(text('', LINE))).toEqual([]);
 });
 
-test('what lies there keeps its owner and mode', async () => {
+test('its files keep their owner and mode', async () => {
   await running();
   await on.engine.apply(text());
   expect(statSync(path.join(on.host.root, '/opt/shop/conf/a')).mode & 0o777).toBe(0o640);
 });
 
-test('a commit from then on changes files and containers there, and the data stays', async () => {
+test('later commits change files and containers there, and the data stays', async () => {
   await running();
   await on.engine.apply(text());
   const result = await on.engine.apply({ ...text(', environment: {W: new}'), 'shop/conf/a': 'b\n' });
@@ -74,12 +74,12 @@ test('it is remembered without the containers, after a restart of the agent', as
   on.engine.restart();
   expect(problems(await on.engine.again())).toEqual([]);
   expect(sources()).toContain('/opt/shop/data');
-  // A container of our own says nothing of where it was started from.
+  // A container of our own does not record from where it was started.
   on.engine.restart();
   expect(done(await on.engine.again())).toEqual([]);
 });
 
-test('it stays where a differing container is adopted by recreating it', async () => {
+test('it stays if a differing container is adopted by recreating it', async () => {
   await running();
   const files = text(', environment: {W: new}');
   expect(held(await on.engine.apply(files))).toEqual(['service:shop/db NotAdopted']);
@@ -88,7 +88,7 @@ test('it stays where a differing container is adopted by recreating it', async (
   expect(sources()).toContain('/opt/shop/data');
 });
 
-test('a file there that differs from the repository is held, and overwritten if that is asked for', async () => {
+test('a differing file there is held, and overwritten if that is requested', async () => {
   await running();
   put('/opt/shop/conf/a', 'theirs\n');
   const result = await on.engine.apply(text());
@@ -99,7 +99,7 @@ test('a file there that differs from the repository is held, and overwritten if 
   expect(read('/opt/shop/conf/a')).toBe('a\n');
 });
 
-test('a directory that does not exist any more is not kept: the service is held, and the message names the key', async () => {
+test('a missing directory is not kept: the service is held, and the message names the key', async () => {
   await running();
   renameSync(path.join(on.host.root, '/opt/shop'), path.join(on.host.root, '/opt/gone'));
   const result = await on.engine.apply(text());
@@ -109,7 +109,7 @@ test('a directory that does not exist any more is not kept: the service is held,
   );
 });
 
-test('a directory that is reached by a link which a container could have made is not kept', async () => {
+test('a directory that is reached by a link which a container could have created is not kept', async () => {
   await running('/srv/loose/shop');
   await on.strangers('other', { HostConfig: { Binds: ['/srv/loose:/x'] } });
   mkdirSync(path.join(on.host.root, '/opt'), { recursive: true });
@@ -119,7 +119,7 @@ test('a directory that is reached by a link which a container could have made is
   expect(held(await on.engine.apply(text()))).toEqual(['service:shop/db NotAdopted']);
 });
 
-test('a directory of fairlead’s own, and one in which nothing lies that is mounted, are not kept', async () => {
+test('fairlead’s own directory, and one that contains no mount, are not kept', async () => {
   await on.strangers('shop-db-1', {
     Labels: {
       [PROJECT]: 'shop',

@@ -1,4 +1,4 @@
-/** What came to its end by itself is done, whatever becomes of its container. */
+/** A service that completed is done, even if its container is removed. */
 import { expect, test } from 'vitest';
 import { done } from '../../reconciler.ts';
 import { problems, stackHost } from './stack-host.ts';
@@ -17,7 +17,7 @@ async function prune() {
     if (status !== 'running') await on.host.engine.docker.remove(id, { volumes: true });
 }
 
-test('after a prune nothing that has completed runs again, and all is well', async () => {
+test('after a prune no completed service runs again, and everything is well', async () => {
   await on.engine.apply(once('a'));
   expect(on.names()).toEqual(['shop-once-1 exited']);
   await prune();
@@ -29,7 +29,7 @@ test('after a prune nothing that has completed runs again, and all is well', asy
   expect(on.names()).toEqual([]);
 });
 
-test('what is declared otherwise runs once more', async () => {
+test('a changed service runs once more', async () => {
   await on.engine.apply(once('a'));
   await prune();
   await on.engine.again();
@@ -37,7 +37,7 @@ test('what is declared otherwise runs once more', async () => {
   expect(on.only('shop-once-1').log).toEqual(['b']);
 });
 
-test('of several containers only those that did not complete are made again', async () => {
+test('of several containers only those that did not complete are recreated', async () => {
   await on.engine.apply(once('a', ', scale: 3'));
   await prune();
   expect(done(await on.engine.again())).toEqual([]);
@@ -47,7 +47,7 @@ test('of several containers only those that did not complete are made again', as
   expect(on.names()).toHaveLength(3);
 });
 
-test('what waits for its completion is started without it', async () => {
+test('a service that waits for its completion is started without it', async () => {
   const files = (word: string) => ({
     'shop/compose.yaml': `services:
   once: {image: "app:1", command: ["true"]}
@@ -62,7 +62,7 @@ test('what waits for its completion is started without it', async () => {
   expect(on.names()).toEqual(['shop-web-1 running']);
 });
 
-test('one that failed is made again when its container is gone', async () => {
+test('a failed one is recreated when its container is gone', async () => {
   await on.engine.apply({
     'shop/compose.yaml': 'services: {once: {image: "app:1", command: ["sh", "-c", "exit 3"]}}\n',
   });
@@ -71,14 +71,14 @@ test('one that failed is made again when its container is gone', async () => {
   expect(on.only('shop-once-1').exitCode).toBe(3);
 });
 
-test('a service that left and comes back runs again', async () => {
+test('a service that was removed and declared again runs again', async () => {
   await on.engine.apply(once('a'));
   await on.engine.apply({ 'a.yaml': 'files: {/srv/a: {content: a}}\n' });
   await on.engine.apply(once('a'));
   expect(on.names()).toEqual(['shop-once-1 exited']);
 });
 
-test('a disk that is full keeps no service from being looked at', async () => {
+test('a full disk does not prevent the observation of a service', async () => {
   await on.engine.apply(once('a'));
   const full = () => {
     throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });

@@ -1,6 +1,6 @@
 /**
- * Images and the power: what was pulled is on the disk before anything uses it, and what power failed under is pulled again, all of
- * it, also where the engine takes it for whole.
+ * Images and power cuts: a pulled image is on the disk before anything uses it, and an image whose pull a power cut interrupted
+ * is pulled again completely, even if the Docker engine considers it complete.
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Docker } from '../../../agent/system/docker/docker.ts';
@@ -10,7 +10,7 @@ import { type Mortal, mortal } from '../../fakes/mortal.ts';
 import type { Reconciler } from '../../reconciler.ts';
 import { problems, WELL } from './stack-host.ts';
 
-/** The engine's driver, and the one program that pulls need besides. */
+/** The engine's driver, and the only program that pulls need besides it. */
 interface Driver extends Docker {
   sync(): Promise<void>;
 }
@@ -19,9 +19,9 @@ const CHANGES: readonly (keyof Driver)[] = ['pull', 'sync', 'removeImage', 'crea
 let host: FakeHost;
 let engine: Reconciler;
 let agent: Mortal<Driver>;
-/** What was done on the engine, in order. */
+/** The calls of the Docker engine, in order. */
 let did: string[];
-/** What sync(1) says instead of doing it. */
+/** An error with which sync(1) fails instead of syncing. */
 let brokenDisk: string | null;
 
 function begin(): void {
@@ -69,7 +69,7 @@ const service = (name: string, image: string, keys = '') =>
 const stack = (...services: string[]) => ({ 'shop/compose.yaml': `services:\n${services.join('')}` });
 const web = (image: string, keys = '') => stack(service('web', image, keys));
 const apply = (files: ReturnType<typeof stack>) => engine.apply(files);
-/** The power fails, wherever the agent is, and all begins again. */
+/** The power fails, wherever the agent is, and everything starts again. */
 const lose = () => {
   host.powerCut();
   engine.restart();
@@ -84,7 +84,7 @@ const WEB = (image: string) => [`shop-web-1 running ${image}`];
 const open = () => engine.store.records.get('pulls');
 const fetched = () => host.engine.registry.fetched;
 
-describe('what was pulled', () => {
+describe('a pulled image', () => {
   test('is synced once, after all pulls and before the first container', async () => {
     expect(problems(await apply(stack(service('web', 'app:1'), service('db', 'db:1'))))).toEqual([]);
     expect(did.slice(0, 2).sort()).toEqual(['pull app:1', 'pull db:1']);
@@ -93,13 +93,13 @@ describe('what was pulled', () => {
     expect(open()).toBeUndefined();
   });
 
-  test('is written down before it comes', async () => {
+  test('is recorded before its pull', async () => {
     await agent.live(1, 'before', () => apply(web('app:1')));
     engine.restart();
     expect(open()).toMatchObject([{ pulls: [{ image: 'app:1', platform: '' }] }]);
   });
 
-  test('is not synced where nothing came', async () => {
+  test('is not synced if nothing was pulled', async () => {
     await apply(web('app:1', ', pull_policy: always'));
     did = [];
     host.engine.registry.push('app:1', { config: { Cmd: ['httpd'] }, layers: ['base', 'one'] });
@@ -108,7 +108,7 @@ describe('what was pulled', () => {
     expect(open()).toBeUndefined();
   });
 
-  test('outlives a power cut right after it was told', async () => {
+  test('survives a power cut right after it was reported', async () => {
     await apply(web('app:1'));
     lose();
     expect(problems(await engine.again())).toEqual([]);
@@ -116,7 +116,7 @@ describe('what was pulled', () => {
     expect(fetched()).toEqual(['base', 'one']);
   });
 
-  test('and cannot be synced is not used, and not pulled a second time', async () => {
+  test('that cannot be synced is not used, and not pulled a second time', async () => {
     brokenDisk = 'sync: error syncing: Input/output error';
     expect(problems(await apply(web('app:1')))).toEqual([
       expect.stringMatching(
@@ -130,7 +130,7 @@ describe('what was pulled', () => {
     expect(fetched()).toEqual(['base', 'one']);
   });
 
-  test('needs a state that can be written', async () => {
+  test('needs a writable state', async () => {
     const { records } = engine.store;
     const set = records.set;
     records.set = (key, value) => {
@@ -144,7 +144,7 @@ describe('what was pulled', () => {
   });
 });
 
-/** The agent dies at each of its calls that change something. @returns how many there were */
+/** The agent dies at each of its calls that change something. @returns the number of these calls */
 async function sweep(
   options: { prepare?: () => Promise<unknown>; change: () => Promise<unknown>; death: () => void },
   after: (told: string) => void,
@@ -169,19 +169,19 @@ async function sweep(
   throw new Error('it never came to its end');
 }
 
-describe('power that fails under a pull, at each moment of it,', () => {
-  test('leaves a host that comes to the image', async () => {
+describe('a power cut at each moment of a pull', () => {
+  test('ends with a host that runs the image', async () => {
     const deaths = await sweep({ change: () => apply(web('app:1')), death: lose }, (told) =>
       expect(running(), told).toEqual(WEB('app:1')),
     );
     expect(deaths).toBeGreaterThanOrEqual(4);
   });
 
-  test('leaves what ran before alone, and comes to the next image', async () => {
+  test('leaves the running container alone, and ends with the next image', async () => {
     const options = { prepare: () => apply(web('app:1')), change: () => apply(web('app:2')), death: lose };
     const deaths = await sweep(options, (told) => {
       expect(running(), told).toEqual(WEB('app:2'));
-      // Layers that were here before the pull are whole.
+      // Layers that were here before the pull are complete.
       expect(
         fetched().filter((layer) => layer === 'base'),
         told,
@@ -190,14 +190,14 @@ describe('power that fails under a pull, at each moment of it,', () => {
     expect(deaths).toBeGreaterThanOrEqual(4);
   });
 
-  test('leaves several images whole', async () => {
+  test('leaves several images complete', async () => {
     const change = () => apply(stack(service('web', 'app:2'), service('db', 'db:1')));
     await sweep({ change, death: lose }, (told) =>
       expect(running(), told).toEqual(['shop-db-1 running db:1', 'shop-web-1 running app:2']),
     );
   });
 
-  test('leaves one that is named by its digest whole', async () => {
+  test('leaves an image that is named by its digest complete', async () => {
     let name = '';
     const change = () => {
       name = `app@${host.engine.registry.push('app:1', { config: { Cmd: ['httpd'] }, layers: ['base', 'one'] })}`;
@@ -206,7 +206,7 @@ describe('power that fails under a pull, at each moment of it,', () => {
     await sweep({ change, death: lose }, (told) => expect(running(), told).toEqual(WEB(name)));
   });
 
-  test('leaves a tag whole that moved', async () => {
+  test('leaves a tag that moved complete', async () => {
     const keys = ', pull_policy: always';
     const prepare = () => apply(web('app:1', keys));
     const change = () => {
@@ -224,15 +224,15 @@ describe('power that fails under a pull, at each moment of it,', () => {
   });
 });
 
-test('an agent that is only killed brings nothing twice', async () => {
+test('an agent that is killed without a power cut pulls nothing twice', async () => {
   const change = () => apply(stack(service('web', 'app:2'), service('db', 'db:1')));
   await sweep({ change, death: () => engine.restart() }, (told) =>
     expect([...fetched()].sort(), told).toEqual(['base', 'db', 'top', 'two']),
   );
 });
 
-describe('layers without an image, which a pull left that power failed under,', () => {
-  /** Power fails when the first layers of each were unpacked. */
+describe('layers without an image, left by a pull that a power cut interrupted,', () => {
+  /** Power fails when the first layers of each image were unpacked. */
   const cutShort = async (files: ReturnType<typeof stack>, stalls: Record<string, number>) => {
     for (const [name, layers] of Object.entries(stalls)) host.engine.registry.stall(name, layers);
     void apply(files);
@@ -240,20 +240,20 @@ describe('layers without an image, which a pull left that power failed under,', 
     lose();
   };
 
-  test('are not taken for whole', async () => {
+  test('are not used as complete', async () => {
     await cutShort(web('app:2'), { 'app:2': 2 });
     expect(problems(await engine.again())).toEqual([]);
     expect(running()).toEqual(WEB('app:2'));
     expect(fetched()).toEqual(['base', 'two', 'top', 'base', 'two', 'top']);
   });
 
-  test('are not taken for whole by another image that shares them', async () => {
+  test('are not used as complete by another image that shares them', async () => {
     await cutShort(stack(service('web', 'app:2'), service('db', 'db:1')), { 'app:2': 2, 'db:1': 1 });
     expect(problems(await engine.again())).toEqual([]);
     expect(running()).toEqual(['shop-db-1 running db:1', 'shop-web-1 running app:2']);
   });
 
-  test('are not taken for whole by an image that only the next commit names', async () => {
+  test('are not used as complete by an image that only the next commit names', async () => {
     await cutShort(web('app:2'), { 'app:2': 2 });
     expect(problems(await apply(web('db:1')))).toEqual([]);
     expect(running()).toEqual(WEB('db:1'));
@@ -262,7 +262,7 @@ describe('layers without an image, which a pull left that power failed under,', 
   });
 });
 
-describe('an image that power failed under', () => {
+describe('an image whose pull a power cut interrupted', () => {
   /** Power fails when the image is here, and before it is synced. */
   const doubtful = async (image: string) => {
     expect(await agent.live(2, 'before', () => apply(web(image)))).toBe(true);
@@ -270,7 +270,7 @@ describe('an image that power failed under', () => {
     lose();
   };
 
-  test('is not used while its registry is away, and what runs is left alone', async () => {
+  test('is not used while its registry is away, and running containers are left alone', async () => {
     await apply(web('app:1'));
     did = [];
     await doubtful('app:2');
@@ -284,7 +284,7 @@ describe('an image that power failed under', () => {
     expect(running()).toEqual(WEB('app:2'));
   });
 
-  test('is not taken from who uses it, and that is said', async () => {
+  test('is not removed while a foreign container uses it, which is reported', async () => {
     await doubtful('app:1');
     const stranger = await host.engine.docker.create({ Image: 'app:1', name: 'theirs' }, () => undefined);
     expect(problems(await engine.again())).toEqual([
@@ -298,7 +298,7 @@ describe('an image that power failed under', () => {
     expect(running()).toEqual(WEB('app:1'));
   });
 
-  test('stays where it was on the host before, under another name', async () => {
+  test('that the host already had under another name stays', async () => {
     const { docker, registry } = host.engine;
     const same = { config: { Cmd: ['httpd'] }, content: 'same', layers: ['base', 'one'] };
     registry.push('theirs:1', same);
@@ -313,7 +313,7 @@ describe('an image that power failed under', () => {
     expect(open()).toBeUndefined();
   });
 
-  test('goes, and is not pulled again, where no commit names it any more', async () => {
+  test('is removed, and not pulled again, if no commit names it any more', async () => {
     await apply(web('app:1'));
     did = [];
     await doubtful('app:2');

@@ -1,4 +1,6 @@
-/** Names are edges, across stacks and kinds: order, removal, and what a replacement detached is attached again. */
+/**
+ * Names are edges, across stacks and kinds: order of creation and removal, and reconnecting containers to a recreated network.
+ */
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -16,7 +18,7 @@ const NETWORK = '{web: {name: web, ipam: {config: [{subnet: 10.77.0.0/24}]}}}';
 const proxy = (network = NETWORK): Repo => ({
   'proxy/compose.yaml': `services: {web: {image: "app:1", ${WELL}, networks: [web]}}\nnetworks: ${network}\n`,
 });
-/** A stack whose name comes before `proxy`, on the other one's network. */
+/** A stack whose name sorts before `proxy`, on a network of `proxy`. */
 const app = (keys = ''): Repo => ({
   'app/compose.yaml': `services: {x: {image: "app:2", ${WELL}, networks: [web]${keys}}}\nnetworks: {web: {external: true}}\n`,
 });
@@ -30,8 +32,8 @@ const isRising = (places: readonly number[]): boolean =>
 const edgesOf = async (files: Repo, id: ResourceId) =>
   (await on.engine.load(files)).resources.find((resource) => resource.id === id);
 
-describe('a network that another stack makes', () => {
-  test('is there before the stack that declares it external, in one commit', async () => {
+describe('a network of another stack', () => {
+  test('is created before the stack that declares it external, in one commit', async () => {
     const result = await on.engine.apply({ ...app(), ...proxy() });
     expect(problems(result)).toEqual([]);
     expect([...on.only('app-x-1').networks.keys()]).toEqual(['web']);
@@ -40,7 +42,7 @@ describe('a network that another stack makes', () => {
     expect((await on.engine.again()).outcome.actions).toEqual([]);
   });
 
-  test('goes after the stack that uses it', async () => {
+  test('is removed after the stack that uses it', async () => {
     await on.engine.apply({ ...NOTHING, ...app(), ...proxy() });
     const result = await on.engine.apply(NOTHING);
     expect(problems(result)).toEqual([]);
@@ -48,7 +50,7 @@ describe('a network that another stack makes', () => {
     expect(await networkOf('web')).toBeUndefined();
   });
 
-  test('is recreated under a container of the other stack, which is attached again and not restarted', async () => {
+  test('is recreated while a container of the other stack uses it, which is reconnected and not restarted', async () => {
     await on.engine.apply({ ...app(), ...proxy() });
     const { id } = on.only('app-x-1');
     const changed = { ...app(), ...proxy(NETWORK.replace('10.77.0.0', '10.78.0.0')) };
@@ -60,7 +62,7 @@ describe('a network that another stack makes', () => {
     expect((await on.engine.again()).outcome.actions).toEqual([]);
   });
 
-  test('is recreated by the very commit that removes the other stack', async () => {
+  test('is recreated by the same commit that removes the other stack', async () => {
     await on.engine.apply({ ...app(), ...proxy() });
     const result = await on.engine.apply(proxy(NETWORK.replace('10.77.0.0', '10.78.0.0')));
     expect(problems(result)).toEqual([]);
@@ -68,7 +70,7 @@ describe('a network that another stack makes', () => {
     expect(on.names()).toEqual(['proxy-web-1 running']);
   });
 
-  test('is recreated although the own service has a fixed address on it', async () => {
+  test('is recreated although its own service has a fixed address on it', async () => {
     const fixed = (subnet: string, address: string): Repo => ({
       'proxy/compose.yaml': `services: {web: {image: "app:1", ${WELL}, networks: {web: {ipv4_address: ${address}}}}}\nnetworks: ${NETWORK.replace('10.77.0.0/24', subnet)}\n`,
     });
@@ -79,7 +81,7 @@ describe('a network that another stack makes', () => {
     expect((await on.engine.again()).outcome.actions).toEqual([]);
   });
 
-  test('with a stranger on it is not taken apart', async () => {
+  test('with a foreign container on it is not removed', async () => {
     await on.engine.apply({ ...app(), ...proxy() });
     const before = (await networkOf('web'))?.Id;
     await on.strangers('guest', { HostConfig: { NetworkMode: 'web' } });
@@ -93,7 +95,7 @@ describe('a network that another stack makes', () => {
     expect(await subnetOf('web')).toBe('10.78.0.0/24');
   });
 
-  test('whose new subnet somebody has is not taken apart', async () => {
+  test('is not removed if its new subnet is in use', async () => {
     await on.engine.apply(proxy());
     const { docker } = on.host.engine;
     await docker.createNetwork({ Name: 'theirs', IPAM: { Config: [{ Subnet: '10.78.0.0/16' }] } as never });
@@ -104,7 +106,7 @@ describe('a network that another stack makes', () => {
     expect(on.only('proxy-web-1').networks.get('web')?.NetworkID).toBe(before);
   });
 
-  test('comes back as it was where the engine refuses the new one', async () => {
+  test('is restored if the Docker engine refuses the new one', async () => {
     const host = createFakeHost({
       docker: (real) => ({
         ...real,
@@ -127,7 +129,7 @@ describe('a network that another stack makes', () => {
     host.end();
   });
 
-  test('that swap their subnets let go of both first', async () => {
+  test('two networks that swap their subnets are both removed first', async () => {
     const both = (a: string, b: string): Repo => ({
       'two/compose.yaml': `services: {x: {image: "app:1", ${WELL}, networks: [a, b]}}
 networks: {a: {ipam: {config: [{subnet: ${a}}]}}, b: {ipam: {config: [{subnet: ${b}}]}}}\n`,
@@ -138,7 +140,7 @@ networks: {a: {ipam: {config: [{subnet: ${a}}]}}, b: {ipam: {config: [{subnet: $
     expect([...on.only('two-x-1').networks.keys()].sort()).toEqual(['two_a', 'two_b']);
   });
 
-  test('whose subnet moves to another stack is removed first, with whom it carries', async () => {
+  test('whose subnet moves to another stack is removed first, together with its service', async () => {
     const of = (name: string): Repo => ({
       [`${name}/compose.yaml`]: `services: {x: {image: "app:1", ${WELL}}}\nnetworks: {default: {ipam: {config: [{subnet: 10.83.0.0/24}]}}}\n`,
     });
@@ -149,30 +151,30 @@ networks: {a: {ipam: {config: [{subnet: ${a}}]}}, b: {ipam: {config: [{subnet: $
   });
 });
 
-describe('a container that another stack makes', () => {
+describe('a container of another stack', () => {
   const vpn = { 'vpn/compose.yaml': `services: {gate: {image: "app:1", ${WELL}, container_name: zz-gate}}\n` };
   const tunnelled = {
     'app/compose.yaml': `services: {x: {image: "app:2", ${WELL}, network_mode: "container:zz-gate"}}\n`,
   };
-  test('is there before the one that shares its network', async () => {
+  test('is created before the service that shares its network', async () => {
     const result = await on.engine.apply({ ...tunnelled, ...vpn });
     expect(problems(result)).toEqual([]);
     expect(isRising(orderOf(done(result), 'create service:vpn/gate', 'create service:app/x'))).toBe(true);
   });
 
-  test('goes after it', async () => {
+  test('is removed after it', async () => {
     await on.engine.apply({ ...NOTHING, ...tunnelled, ...vpn });
     const result = await on.engine.apply(NOTHING);
     expect(isRising(orderOf(done(result), 'remove service:app/x', 'remove service:vpn/gate'))).toBe(true);
   });
 
-  test('lends its volumes by its name', async () => {
+  test('lends its volumes by name', async () => {
     const borrowed = { 'app/compose.yaml': `services: {x: {image: "app:2", volumes_from: ["container:zz-gate"]}}\n` };
     expect((await edgesOf({ ...borrowed, ...vpn }, 'service:app/x'))?.after).toContain('service:vpn/gate');
   });
 });
 
-describe('a volume that another stack makes', () => {
+describe('a volume of another stack', () => {
   const owner = (options = ''): Repo => ({
     'zz/compose.yaml': `services: {db: {image: "app:1", ${WELL}, volumes: ["data:/d"]}}\nvolumes: {data: {name: data${options}}}\n`,
   });
@@ -183,18 +185,18 @@ describe('a volume that another stack makes', () => {
   const optionsOf = async () => (await on.host.engine.docker.volumes()).find((v) => v.Name === 'data')?.Options;
   const plain = (image: string): string => `services: {x: {image: "${image}", ${WELL}, volumes: ["data:/d"]}}\n`;
 
-  test('is there before the stack that declares it external, in one commit', async () => {
+  test('is created before the stack that declares it external, in one commit', async () => {
     const result = await on.engine.apply({ ...user, ...owner() });
     expect(problems(result)).toEqual([]);
     expect(isRising(orderOf(done(result), 'create volume:zz/data', 'update volume:app/data'))).toBe(true);
   });
 
-  describe('without bytes of its own', () => {
+  describe('without data on this host', () => {
     const files = (options: string): Repo => ({
       'app/compose.yaml': `${plain('plain:1')}volumes: {data: {name: data${options}}}\n`,
       'zz/compose.yaml': `services: {y: {image: "plain:1", ${WELL}, volumes: ["data:/d"]}}\nvolumes: {data: {external: true}}\n`,
     });
-    test('is recreated when its options change, its users in both stacks with it', async () => {
+    test('is recreated when its options change, and its services in both stacks with it', async () => {
       await on.engine.apply(files(nfs('10.0.0.1')));
       const before = [on.only('app-x-1').id, on.only('zz-y-1').id];
       const result = await on.engine.apply(files(nfs('10.0.0.2')));
@@ -206,7 +208,7 @@ describe('a volume that another stack makes', () => {
       expect((await on.host.engine.docker.volumes()).map((v) => v.Name)).toEqual(['data']);
     });
 
-    test('is left alone while a stranger uses it', async () => {
+    test('is left alone while a foreign container uses it', async () => {
       await on.engine.apply(files(nfs('10.0.0.1')));
       await on.strangers('guest', { Volumes: {}, HostConfig: { Binds: ['data:/x'] } });
       const before = on.only('app-x-1').id;
@@ -215,7 +217,7 @@ describe('a volume that another stack makes', () => {
       expect(on.only('app-x-1').id).toBe(before);
     });
 
-    test('is held where the new one would keep bytes here', async () => {
+    test('is held if the new one would store data on this host', async () => {
       await on.engine.apply(files(nfs('10.0.0.1')));
       const { outcome } = await on.engine.apply(files(''));
       expect(outcome.actions.map((a) => `${a.id} ${a.result}`)).toContain('volume:app/data held');
@@ -223,7 +225,7 @@ describe('a volume that another stack makes', () => {
     });
   });
 
-  test('that may be recreated with what is in it takes its own service along', async () => {
+  test('that may be recreated with its data is recreated together with its own service', async () => {
     const files = (options: string): Repo => ({
       'app/compose.yaml': `services: {x: {image: "plain:1", ${WELL}, volumes: ["data:/d"]}}\nvolumes: {data: {name: data, x-fairlead: {adopt: recreate, prune: true}${options}}}\n`,
     });
@@ -234,7 +236,7 @@ describe('a volume that another stack makes', () => {
     expect(on.names()).toEqual(['app-x-1 running']);
   });
 
-  test('that keeps bytes is held when its options change, and its service goes on', async () => {
+  test('with data on this host is held when its options change, and its service keeps running', async () => {
     await on.engine.apply(owner());
     const result = await on.engine.apply(owner(', driver_opts: {type: ext4, device: /dev/sdb1}'));
     expect(problems(result)).toEqual([]);
@@ -353,7 +355,7 @@ describe('inferred edges', () => {
     const loaded = await on.engine.load(files);
     expect(loaded.issues.filter((issue) => issue.severity === 'error')).toEqual([]);
     expect(found?.after).toContain(first);
-    // Nothing is restarted for it, and no job runs.
+    // Nothing is restarted for this volume, and no job runs.
     expect(loaded.resources.find((r) => r.id === first)?.notify ?? []).not.toContain(second);
   });
 
@@ -365,7 +367,7 @@ describe('inferred edges', () => {
     expect((await edgesOf(files, 'unit:a.service'))?.optional).toEqual(['file:/etc/app/env']);
   });
 
-  test('one that would close a cycle is dropped and named', async () => {
+  test('an edge that would close a cycle is dropped and named', async () => {
     const files = {
       'u.yaml': `${unit('a.service', 'EnvironmentFile=/etc/app/env')}    after: []\n`,
       'f.yaml':
@@ -377,7 +379,7 @@ describe('inferred edges', () => {
     expect(resources.find((r) => r.id === 'unit:a.service')?.after).not.toContain('file:/etc/app/env');
   });
 
-  test('a mount unit goes after the file that lies below it', async () => {
+  test('a mount unit comes after the file below its mount point', async () => {
     const files = {
       'u.yaml':
         'units: {srv-m.mount: {content: "[Mount]\\nWhat=tmpfs\\nWhere=/srv/m\\nType=tmpfs\\n", state: started}}\n',
@@ -390,7 +392,7 @@ describe('inferred edges', () => {
   });
 });
 
-describe('what somebody else has is known before the old container is stopped:', () => {
+describe('a name that somebody else uses is found before the old container is stopped:', () => {
   const web = (keys: string): Repo => ({
     'shop/compose.yaml': `services: {web: {image: "app:1", ${WELL}${keys}}}\n`,
   });

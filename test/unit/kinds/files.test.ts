@@ -1,4 +1,4 @@
-/** Files on a host in memory: what is told to whom, and what waits for a person's word. */
+/** Files on a host in memory: which resources are notified, and what waits for a person's consent. */
 import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -14,19 +14,19 @@ describe('a change of mode alone', () => {
     'f.yaml': `files: {/srv/a: {content: a, mode: "${mode}", notify: ["unit:x.service"]}}\n`,
     'u.yaml': `units: {x.service: {content: ${JSON.stringify(SLEEPS)}, state: started}}\njobs: {z: {run: ["true"], after: ["file:/srv/a"]}}\n`,
   });
-  test('restarts nobody and runs no job', async () => {
+  test('restarts nothing and runs no job', async () => {
     await on.engine.apply(repo('0644'));
     expect(done(await on.engine.apply(repo('0600')))).toEqual(['update file:/srv/a done']);
     expect(statSync(path.join(on.host.root, 'srv/a')).mode & 0o777).toBe(0o600);
   });
 
-  test('that drifted is put right, and restarts nobody', async () => {
+  test('that drifted is repaired, and restarts nothing', async () => {
     await on.engine.apply(repo('0644'));
     chmodSync(path.join(on.host.root, 'srv/a'), 0o666);
     expect(done(await on.engine.again())).toEqual(['update file:/srv/a done']);
   });
 
-  test('together with other bytes is told', async () => {
+  test('together with changed content notifies', async () => {
     await on.engine.apply(repo('0644'));
     const changed = { ...repo('0600'), 'f.yaml': repo('0600')['f.yaml'].replace('content: a', 'content: b') };
     expect(done(await on.engine.apply(changed))).toContain('refresh unit:x.service done');
@@ -43,7 +43,7 @@ describe('a first purge', () => {
     for (const name of ['theirs', 'another']) writeFileSync(path.join(on.host.root, 'srv/d', name), 'x');
   });
 
-  test('of what others put there is held; the rest is applied', async () => {
+  test('that would remove foreign files is held; the rest is applied', async () => {
     const { run, outcome } = await on.engine.apply(purged, signal, asked);
     expect(run.sync).toBe('held');
     expect(outcome.message).toMatch(/would remove 2 entries that nobody declares: another, theirs; .*--allow-prune/);
@@ -51,7 +51,7 @@ describe('a first purge', () => {
     expect(names()).toEqual(['another', 'ours', 'theirs']);
   });
 
-  test('is done when a person allows it, and from then on by itself', async () => {
+  test('runs when a person allows it, and without consent from then on', async () => {
     await on.engine.apply(purged, signal, asked);
     await on.engine.again({ allowPrune: true });
     expect(names()).toEqual(['ours']);
@@ -60,7 +60,7 @@ describe('a first purge', () => {
     expect(names()).toEqual(['ours']);
   });
 
-  test('of a directory that was managed without one is held as well', async () => {
+  test('of a directory that was managed without purge is held as well', async () => {
     await on.engine.apply(files('  /srv/d/: {}\n'), signal, asked);
     expect((await on.engine.apply(purged, signal, asked)).run.sync).toBe('held');
     expect(names()).toEqual(['another', 'ours', 'theirs']);
@@ -73,13 +73,13 @@ describe('a first purge', () => {
     expect(readdirSync(path.join(on.host.root, 'srv'))).toEqual(['e']);
   });
 
-  test('of a directory that is empty, or made now, waits for nobody', async () => {
+  test('of an empty or just created directory needs no consent', async () => {
     const made = files('  /srv/new/: {purge: true}\n  /srv/new/ours: {content: x}\n');
     expect((await on.engine.apply(made, signal, asked)).run.sync).toBe('synced');
   });
 });
 
-test('a directory that stays, since others have something in it, is said to stay', async () => {
+test('a directory that stays because it has foreign files is reported', async () => {
   await on.engine.apply(files('  /srv/d/: {}\n  /srv/d/ours: {content: x}\n  /srv/e: {content: x}\n'));
   writeFileSync(path.join(on.host.root, 'srv/d/theirs'), 'x');
   const result = await on.engine.apply(files('  /srv/e: {content: x}\n'));
@@ -91,7 +91,7 @@ test('a directory that stays, since others have something in it, is said to stay
   expect(done(result).sort()).toEqual(['release file:/srv/d done', 'remove file:/srv/d/ours done']);
 });
 
-test('a directory that was there before is let go of, with its mode put back', async () => {
+test('a directory that existed before is released, with its mode restored', async () => {
   mkdirSync(path.join(on.host.root, 'srv/d'), { recursive: true });
   await on.engine.apply(files('  /srv/d/: {mode: "0700"}\n  /srv/e: {content: x}\n'));
   expect(done(await on.engine.apply(files('  /srv/e: {content: x}\n')))).toEqual(['release file:/srv/d done']);

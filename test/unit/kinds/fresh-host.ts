@@ -1,4 +1,4 @@
-/** A host in memory and an engine on it, begun anew for each test of a file. */
+/** A host in memory with an engine, created again for each test of a file. */
 import { afterEach, beforeEach } from 'vitest';
 import { createFakeHost, type FakeHost, reconcilerOn } from '../../fakes/host.ts';
 import type { Reconciler } from '../../reconciler.ts';
@@ -6,11 +6,11 @@ import type { Reconciler } from '../../reconciler.ts';
 export interface FreshHost {
   readonly host: FakeHost;
   readonly engine: Reconciler;
-  /** The agent begins anew, with an empty memory. */
+  /** Restarts the agent with an empty memory. */
   forget(): void;
 }
 
-/** To be called at the top of a test file. @param stock what the host has before each test, such as images in its registry */
+/** To be called at the top of a test file. @param stock what each host has before a test, such as images in its registry */
 export function freshHost(stock: (host: FakeHost) => void = () => undefined): FreshHost {
   let host: FakeHost;
   let engine: Reconciler;

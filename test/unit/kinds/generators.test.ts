@@ -1,4 +1,4 @@
-/** Files of which systemd's generators make units: loaded once, before any unit is started, restarted or looked at. */
+/** Files from which systemd's generators make units: loaded once, before any unit is started, restarted or observed. */
 import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { done } from '../../reconciler.ts';
@@ -13,14 +13,14 @@ const quadlet = (image: string, keys = '') => ({
 });
 const started = { 'u.yaml': 'units: {web.service: {state: started}}\n' };
 
-test('a new Quadlet and the state of its unit come in one commit', async () => {
+test('a new Quadlet and the state of its unit are applied in one commit', async () => {
   const result = await on.engine.apply({ ...quadlet('one'), ...started });
   expect(problems(result)).toEqual([]);
   expect(on.host.systemd.unit('web.service')).toMatchObject({ active: 'active' });
   expect((await on.engine.again()).outcome.actions).toEqual([]);
 });
 
-test('a changed one is loaded before the unit that it notifies is restarted', async () => {
+test('a changed Quadlet is loaded before the unit that it notifies is restarted', async () => {
   const notify = ', notify: ["unit:web.service"]';
   await on.engine.apply({ ...quadlet('one', notify), ...started });
   const before = on.host.systemd.unit('web.service').mainStartedUs;
@@ -32,7 +32,7 @@ test('a changed one is loaded before the unit that it notifies is restarted', as
   expect(unit.text).toMatch(/Image=two/);
 });
 
-test('it is loaded although no unit is declared; and when it goes', async () => {
+test('a Quadlet is loaded even if no unit is declared, and when it is removed', async () => {
   await on.engine.apply(quadlet('one'));
   expect(await on.host.systemd.systemd.fileState('web.service')).toBe('generated');
   await on.engine.apply({ 'f.yaml': 'files: {/srv/a: {content: x}}\n' });
@@ -48,7 +48,7 @@ test('one reload is enough for a Quadlet and a unit file', async () => {
   expect(on.host.systemd.unit('x.service')).toMatchObject({ active: 'active' });
 });
 
-test('fstab brings its mount', async () => {
+test('an fstab entry creates its mount unit', async () => {
   const files = {
     'f.yaml': 'files: {/etc/fstab: {content: "tmpfs /srv/m tmpfs noauto 0 0\\n"}, /srv/m/a: {content: x}}\n',
     'u.yaml': 'units: {srv-m.mount: {state: started}}\n',
@@ -60,7 +60,7 @@ test('fstab brings its mount', async () => {
   expect(order.indexOf('create file:/srv/m/a done')).toBeGreaterThan(order.indexOf('create unit:srv-m.mount done'));
 });
 
-test('`enabled` of a generated unit says where that is written', async () => {
+test('`enabled` of a generated unit is an error that says where to declare it', async () => {
   const result = await on.engine.apply({ ...quadlet('one'), 'u.yaml': 'units: {web.service: {enabled: true}}\n' });
   expect(problems(result)).toEqual([
     expect.stringMatching(
@@ -69,7 +69,7 @@ test('`enabled` of a generated unit says where that is written', async () => {
   ]);
 });
 
-test('a reload that was cut off is made up for', async () => {
+test('an interrupted reload is done by the next run', async () => {
   const { systemd } = on.host.systemd;
   const { reload } = systemd;
   systemd.reload = async () => Promise.reject(new Error('killed'));

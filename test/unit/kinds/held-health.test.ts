@@ -1,4 +1,4 @@
-/** The health of what is held: a commit that waits makes nothing worse, and drift does. */
+/** The health of held resources: a commit that waits makes nothing unhealthy, and drift does. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Data is never left behind without a word. */
+/** No commit leaves data behind unnoticed. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -10,14 +10,14 @@ const on = stackHost();
 const TREE = '/var/lib/fairlead/tree/hosts/h';
 const VOLUMES = '/var/lib/docker/volumes';
 
-/** A file with rows in a directory of the host. */
+/** A file with data in a directory of the host. */
 function rows(dir: string, name = 'rows') {
   const real = path.join(on.host.root, dir);
   mkdirSync(real, { recursive: true });
   writeFileSync(path.join(real, name), 'one\ntwo\n');
 }
 
-/** The database `db` of a stack, and `web`, which needs it. @param mount of the database, at /data */
+/** The database `db` of a stack, and `web`, which depends on it. @param mount of the database, at /data */
 const shop = (mount: string, { stack = 'shop', top = '', db = '', more = '' } = {}) => ({
   [`${stack}/compose.yaml`]: `services:
   db: {image: "app:1", volumes: ["${mount}:/data"]${db}}
@@ -34,7 +34,7 @@ const idOf = (name: string) => on.only(name).id;
 const held = (result: Result) =>
   result.outcome.resources.filter((r) => r.sync === 'held').map((r) => `${r.id} ${r.reason}`);
 
-test('another volume: the service and its dependents are held, the old one runs on, the rest is applied', async () => {
+test('another volume: the service and its dependents are held, the old one keeps running, the rest is applied', async () => {
   await on.engine.apply(shop('data', { top: NAMED('data') }));
   rows(`${VOLUMES}/shop_data/_data`);
   const before = [idOf('shop-db-1'), idOf('shop-web-1')];
@@ -52,7 +52,7 @@ test('another volume: the service and its dependents are held, the old one runs 
   expect(problems(result)).toEqual([]);
 });
 
-test('it goes on once the data is there', async () => {
+test('the service is applied once the data is in the new place', async () => {
   await on.engine.apply(shop('data', { top: NAMED('data') }));
   rows(`${VOLUMES}/shop_data/_data`);
   await on.engine.apply(shop('rows', { top: NAMED('rows') }));
@@ -66,7 +66,7 @@ test.each([
   ['the repository says so at the service', { db: ', x-fairlead: {empty: allow}' }, {}],
   ['the repository says so at the stack', { top: 'x-fairlead: {empty: allow}' }, {}],
   ['a person says so, once', {}, { allowEmpty: true }],
-])('it goes on where %s', async (_, told, asked) => {
+])('the service is applied if %s', async (_, told, asked) => {
   await on.engine.apply(shop('./data'));
   rows(`${TREE}/shop/data`);
   const result = await on.engine.apply(shop('./rows', told), new AbortController().signal, asked);
@@ -94,7 +94,7 @@ test.each([
       rows('/srv/rows');
     },
   ],
-])('nothing is held where %s', async (_, from, to, { readOnly = '' }: { readOnly?: string }, prepare) => {
+])('nothing is held if %s', async (_, from, to, { readOnly = '' }: { readOnly?: string }, prepare) => {
   const text = (mount: string) => ({
     'shop/compose.yaml': `services: {db: {image: "app:1", volumes: ["${mount}:/data${readOnly}"]}}\n`,
   });
@@ -126,7 +126,7 @@ test('nothing is held for a tmpfs, nor for content of the repository', async () 
   expect(on.only('shop-db-1').mounts.map((m) => m.Source)).toContain(`${TREE}/shop/etc`);
 });
 
-test('a directory that the repository keeps with a file of its own is empty all the same', async () => {
+test('a directory in the repository that contains only a placeholder file counts as empty', async () => {
   const text = (dir: string) => ({
     'shop/compose.yaml': `services: {db: {image: "app:1", volumes: ["./${dir}:/data"]}}\n`,
     [`shop/${dir}/.gitkeep`]: '',
@@ -139,7 +139,7 @@ test('a directory that the repository keeps with a file of its own is empty all 
 test.each([
   ['its volume', 'data', NAMED('data'), `${VOLUMES}/shop_data/_data`],
   ['its directory', './data', '', `${TREE}/shop/data`],
-])('a stack that was moved is held where %s stays behind; what it was runs on', async (_, mount, top, place) => {
+])('a stack that was moved is held if %s stays behind, and keeps running as it was', async (_, mount, top, place) => {
   await on.engine.apply(shop(mount, { top }));
   rows(place);
   const before = on.names();
@@ -149,7 +149,7 @@ test.each([
   expect(on.names()).toEqual(before);
   expect([idOf('shop-db-1'), idOf('shop-web-1')]).toEqual(ids);
   expect(problems(result)).toEqual([]);
-  // Nothing of it is taken apart by the runs that follow.
+  // Later runs remove nothing of it either.
   expect(done(await on.engine.again()).filter((line) => !line.endsWith('held'))).toEqual([]);
   expect(on.names()).toEqual(before);
   const allowed = await on.engine.again({ allowEmpty: true });
@@ -166,7 +166,7 @@ test('a moved stack that names the old volume is not held', async () => {
   expect(on.names()).toEqual(['webshop-db-1 running', 'webshop-web-1 running']);
 });
 
-test('a service that was renamed with its directory is held; another image of the same repository is the same', async () => {
+test('a service that was renamed together with its directory is held; another tag of the same repository is the same image', async () => {
   const text = (name: string, tag: string) => ({
     'shop/compose.yaml': `services: {${name}: {image: "app:${tag}", volumes: ["./${name}:/data"]}}\n`,
   });
@@ -176,7 +176,7 @@ test('a service that was renamed with its directory is held; another image of th
   expect(on.names()).toEqual(['shop-db-1 running']);
 });
 
-test('a moved stack whose data is in a volume without a name is held', async () => {
+test('a moved stack whose data is in an anonymous volume is held', async () => {
   const text = (stack: string) => ({ [`${stack}/compose.yaml`]: 'services: {db: {image: "app:1"}}\n' });
   await on.engine.apply(text('shop'));
   rows(`${VOLUMES}/${on.only('shop-db-1').mounts[0]?.Name}/_data`);
@@ -185,7 +185,7 @@ test('a moved stack whose data is in a volume without a name is held', async () 
   expect(on.names()).toEqual(['shop-db-1 running']);
 });
 
-test('another service of the same image with a place of its own is not held', async () => {
+test('another service of the same image with a directory of its own is not held', async () => {
   await on.engine.apply(shop('./data'));
   rows(`${TREE}/shop/data`);
   const both = {
@@ -221,7 +221,7 @@ test('a running stack that is adopted by recreating it does not start on an empt
 test.each([
   ['the same service', 'shop', 'service:shop/db'],
   ['a moved stack', 'webshop', 'service:webshop/db'],
-])('%s is held as well where somebody removed the containers before', async (_, stack, id) => {
+])('%s is held as well if somebody removed the containers before', async (_, stack, id) => {
   await on.engine.apply(shop('data', { top: NAMED('data') }));
   rows(`${VOLUMES}/shop_data/_data`);
   for (const name of ['shop-db-1', 'shop-web-1']) await on.host.engine.docker.remove(name, { volumes: true });
@@ -231,7 +231,7 @@ test.each([
   expect(held(await on.engine.apply(shop('rows', { stack, top: NAMED('rows', 'name: shop_data') })))).toEqual([]);
 });
 
-describe('a mount that is taken away over a volume of the image', () => {
+describe('a removed mount over a volume of the image', () => {
   const db = (image: string, mounts: string) => ({
     'shop/compose.yaml': `services: {db: {image: "${image}", volumes: [${mounts}]}}\nvolumes: {data: {}}\n`,
   });
@@ -263,7 +263,7 @@ describe('a mount that is taken away over a volume of the image', () => {
   test.each([
     ['the image has none there', '"data:/elsewhere"', ''],
     ['it is mounted at another place', '"data:/data/pg"', '"data:/srv/pg"'],
-  ])('is not held where %s', async (_what, before, after) => {
+  ])('is not held if %s', async (_what, before, after) => {
     await start(before);
     expect(held(await on.engine.apply(db('db:1', after)))).toEqual([]);
   });

@@ -1,4 +1,4 @@
-/** `x-fairlead: {on_change: …}`: what becomes of a service when repository content that it mounts changes. */
+/** `x-fairlead: {on_change: …}`: what a service does when repository content that it mounts changes. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -14,13 +14,13 @@ const told = (onChange: string, word: string) => ({
 });
 const ofService = (lines: readonly string[]) => lines.filter((line) => line.includes('service:'));
 
-test('a directory that changed restarts nobody by itself', async () => {
+test('a changed directory restarts nothing by default', async () => {
   const plain = (word: string) => ({ ...stack('volumes: ["./conf:/c"]'), ...files(word) });
   await on.engine.apply(plain('a'));
   expect(ofService(done(await on.engine.apply(plain('b'))))).toEqual([]);
 });
 
-test('restart: a directory that changed restarts the service', async () => {
+test('restart: a changed directory restarts the service', async () => {
   await on.engine.apply(told('restart', 'a'));
   const { id, startedAt } = on.only('shop-web-1');
   expect(ofService(done(await on.engine.apply(told('restart', 'b'))))).toEqual(['refresh service:shop/web done']);
@@ -28,7 +28,7 @@ test('restart: a directory that changed restarts the service', async () => {
   expect(on.only('shop-web-1').startedAt).toBeGreaterThan(startedAt ?? Number.POSITIVE_INFINITY);
 });
 
-test('a signal: a directory that changed sends it once, and restarts nobody', async () => {
+test('a signal: a changed directory sends it once, and restarts nothing', async () => {
   await on.engine.apply(told('{signal: HUP}', 'a'));
   const { id, startedAt } = on.only('shop-web-1');
   expect(on.host.engine.ran).toEqual([]);
@@ -40,7 +40,7 @@ test('a signal: a directory that changed sends it once, and restarts nobody', as
   expect(done(await on.engine.again())).toEqual([]);
 });
 
-test('a signal: a network that was made anew sends none', async () => {
+test('a signal: a recreated network sends none', async () => {
   const text = (internal: string) => ({
     ...stack('volumes: ["./conf:/c"], x-fairlead: {on_change: {signal: HUP}}', `networks: {default: {${internal}}}`),
     ...files('a'),
@@ -50,7 +50,7 @@ test('a signal: a network that was made anew sends none', async () => {
   expect(on.host.engine.ran).toEqual([]);
 });
 
-test('none: a file that is mounted alone and changed restarts nobody, and says so until somebody restarts it', async () => {
+test('none: a changed file that is mounted by itself restarts nothing, and is reported until somebody restarts the service', async () => {
   const text = (word: string) => ({
     ...stack('volumes: ["./one:/etc/one"], x-fairlead: {on_change: none}'),
     ...files(word),
@@ -59,7 +59,7 @@ test('none: a file that is mounted alone and changed restarts nobody, and says s
   const { pid } = on.only('shop-web-1');
   const proc = path.join(on.host.root, 'proc', String(pid));
   mkdirSync(proc, { recursive: true });
-  // As the kernel says it of a mounted file that another one took the name of.
+  // As the kernel reports a mounted file whose name belongs to another file now.
   writeFileSync(path.join(proc, 'mountinfo'), '36 35 98:0 /srv/tree/one//deleted /etc/one rw - ext4 /dev/vda rw\n');
   const result = await on.engine.apply(text('b'));
   expect(ofService(done(result))).toEqual([]);
@@ -71,7 +71,7 @@ test('none: a file that is mounted alone and changed restarts nobody, and says s
   expect(problems(await on.engine.again())).toEqual([]);
 });
 
-test('a mounted directory that was deleted and made again is said, until somebody restarts its container', async () => {
+test('a mounted directory that was deleted and created again is reported until somebody restarts its container', async () => {
   const text = { ...stack('volumes: ["./conf:/c"]'), ...files('a') };
   await on.engine.apply(text);
   const { pid } = on.only('shop-web-1');

@@ -1,4 +1,4 @@
-/** Services on an engine in memory: what is found there, and what becomes of it. */
+/** Services on a Docker engine in memory: what is found there, and what is done about it. */
 import { describe, expect, test } from 'vitest';
 import { HASH, PROJECT, SERVICE } from '../../../agent/kinds/docker/labels.ts';
 import { done, whyOf } from '../../reconciler.ts';
@@ -6,8 +6,8 @@ import { problems, stack, stackHost, WELL } from './stack-host.ts';
 
 const on = stackHost();
 
-describe('what is found beside a service', () => {
-  test('a container of its name that is somebody else’s is left alone, and named', async () => {
+describe('containers that exist before a service', () => {
+  test('a foreign container with its name is left alone, and reported', async () => {
     await on.strangers('shop-web-1');
     expect(problems(await on.engine.apply(stack()))).toEqual([
       expect.stringMatching(/^service:shop\/web NameConflict: .*shop-web-1 is taken by .*left alone/),
@@ -18,7 +18,7 @@ describe('what is found beside a service', () => {
     expect(on.only('shop-web-1').config.Labels[HASH]).toBeDefined();
   });
 
-  test('a container with the labels of its service that differs is held, and adopted if that is asked for', async () => {
+  test('a differing container with the labels of its service is held, and adopted if that is requested', async () => {
     const labels = { [PROJECT]: 'shop', [SERVICE]: 'web', 'com.docker.compose.container-number': '1' };
     await on.strangers('shop-web-1', { Labels: labels, Env: ['WORD=theirs'] });
     const result = await on.engine.apply(stack('environment: {WORD: ours}'));
@@ -30,7 +30,7 @@ describe('what is found beside a service', () => {
     expect(on.names()).toEqual(['shop-web-1 running']);
   });
 
-  test('a container as docker compose would have made it is taken over without a restart', async () => {
+  test('a container equal to that of docker compose is adopted without a restart', async () => {
     await on.engine.apply(stack());
     const { id } = on.only('shop-web-1');
     on.forget();
@@ -38,7 +38,7 @@ describe('what is found beside a service', () => {
     expect(on.only('shop-web-1').id).toBe(id);
   });
 
-  test('one of `docker compose run`, and one in which docker compose runs a hook, are none of its own', async () => {
+  test('containers of `docker compose run` and of hooks of docker compose do not belong to it', async () => {
     await on.engine.apply(stack());
     const labels = { [PROJECT]: 'shop', [SERVICE]: 'web' };
     await on.strangers('shop-web-run-1', { Labels: { ...labels, 'com.docker.compose.oneoff': 'True' } });
@@ -51,7 +51,7 @@ describe('what is found beside a service', () => {
     ['set aside, and its successor is well', 'shop-web-1-fairlead-old', 'exited'],
     ['not finished', 'shop-web-1-fairlead-new', 'created'],
     ['given up', 'shop-web-1-fairlead-failed', 'exited'],
-  ])('a leftover that was %s goes', async (_, name, status) => {
+  ])('a leftover that was %s is removed', async (_, name, status) => {
     await on.engine.apply(stack());
     const { config } = on.only('shop-web-1');
     await on.strangers(name, { Labels: { ...config.Labels, [HASH]: 'v1:other' } }, status === 'exited');
@@ -63,7 +63,7 @@ describe('what is found beside a service', () => {
     expect(on.names()).toEqual(['shop-web-1 running']);
   });
 
-  test('what was set aside, and is all that is there, comes back', async () => {
+  test('a container that was set aside is restored if it is the only one', async () => {
     await on.engine.apply(stack());
     const { id } = on.only('shop-web-1');
     await on.host.engine.docker.stop(id, 0);
@@ -74,7 +74,7 @@ describe('what is found beside a service', () => {
 });
 
 describe('ports', () => {
-  test('one that another container has is said with its name; what ran before runs again', async () => {
+  test('that another container has are reported with its name; the previous container runs again', async () => {
     const taken = { '80/tcp': [{ HostIp: '', HostPort: '8080' }] };
     await on.strangers('proxy', { HostConfig: { PortBindings: taken } });
     expect(problems(await on.engine.apply(stack('ports: ["8080:80"]')))).toEqual([
@@ -90,14 +90,14 @@ describe('ports', () => {
     expect(on.only('shop-web-1').ports.map((p) => p.port)).toEqual([8080]);
   });
 
-  test('one that a program of the host has is said so', async () => {
+  test('that a program of the host has are reported as such', async () => {
     on.host.engine.hostPorts.add('tcp/8080');
     expect(problems(await on.engine.apply(stack('ports: ["8080:80"]')))).toEqual([
       expect.stringMatching(/PortInUse: .*a program of the host has it/),
     ]);
   });
 
-  test('order: start-first is not done where both would publish it', async () => {
+  test('order: start-first is not used if both containers would publish the same port', async () => {
     const keys = (word: string) =>
       `ports: ["8080:80"], environment: {W: ${word}}, deploy: {update_config: {order: start-first}}`;
     await on.engine.apply(stack(keys('a')));
@@ -108,7 +108,7 @@ describe('ports', () => {
   });
 });
 
-describe('what depends on another', () => {
+describe('a service that depends on another', () => {
   const two = (condition: string, db: string) => ({
     'shop/compose.yaml': `services:
   db: {image: "app:1", ${db}}
@@ -116,7 +116,7 @@ describe('what depends on another', () => {
 `,
   });
 
-  test('waits until it is healthy, or has completed', async () => {
+  test('waits until that is healthy, or has completed', async () => {
     expect(problems(await on.engine.apply(two('service_healthy', WELL)))).toEqual([]);
     expect(on.only('shop-web-1').startedAt).toBeGreaterThan(on.only('shop-db-1').startedAt ?? Number.POSITIVE_INFINITY);
     const job = 'command: ["sh", "-c", "sleep 3; exit 0"]';
@@ -124,7 +124,7 @@ describe('what depends on another', () => {
     expect(on.names()).toEqual(['shop-db-1 exited', 'shop-web-1 running']);
   });
 
-  test('is not started where the other one fails', async () => {
+  test('is not started if that fails', async () => {
     const failed = await on.engine.apply(two('service_completed_successfully', 'command: ["sh", "-c", "exit 2"]'));
     expect(problems(failed).join()).toMatch(/service:shop\/web DependencyNotReady: db did not become completed/);
     expect(on.names()).toEqual(['shop-db-1 exited']);
@@ -132,7 +132,7 @@ describe('what depends on another', () => {
 });
 
 describe('hooks', () => {
-  test('what is to be run before fails: the new one is not started, what ran before runs', async () => {
+  test('a failed pre_start hook: the new container is not started, the previous one keeps running', async () => {
     await on.engine.apply(stack());
     const { id } = on.only('shop-web-1');
     const failing = 'pre_start: [{image: "tool:1", command: ["sh", "-c", "echo no; exit 3"]}]';
@@ -142,7 +142,7 @@ describe('hooks', () => {
     expect(on.names()).toEqual(['shop-web-1 running']);
   });
 
-  test('what is to be run after fails: the new one goes', async () => {
+  test('a failed post_start hook: the new container is removed', async () => {
     await on.engine.apply(stack());
     const { id } = on.only('shop-web-1');
     const result = await on.engine.apply(stack('post_start: [{command: ["false"]}], environment: {W: b}'));
@@ -150,7 +150,7 @@ describe('hooks', () => {
     expect(on.only('shop-web-1')).toMatchObject({ id, status: 'running' });
   });
 
-  test('what is to be run before a stop fails: it is told, and the stop goes on', async () => {
+  test('a failed pre_stop hook is reported, and the stop continues', async () => {
     await on.engine.apply(stack('pre_stop: [{command: ["false"]}]'));
     const result = await on.engine.apply(stack('environment: {W: b}'));
     expect(problems(result)).toEqual([]);
@@ -158,7 +158,7 @@ describe('hooks', () => {
     expect(on.only('shop-web-1').config.Env).toContain('W=b');
   });
 
-  test('one that never ends is given up after five minutes', async () => {
+  test('a hook that never ends is aborted after five minutes', async () => {
     const began = on.host.clock.monotonic();
     const result = await on.engine.apply(stack('post_start: [{command: ["wait-for-ever"]}]'));
     expect(problems(result).join()).toMatch(/HookFailed: .*did not end within 300 s/);
@@ -167,7 +167,7 @@ describe('hooks', () => {
 });
 
 describe('a killed, changed or renamed container', () => {
-  test('is started, changed back or renamed, without another', async () => {
+  test('is started, changed back or renamed, without another container', async () => {
     await on.engine.apply(stack('mem_limit: 64m, restart: always'));
     const { id } = on.only('shop-web-1');
     const { docker } = on.host.engine;
@@ -189,7 +189,7 @@ describe('a killed, changed or renamed container', () => {
     }
   });
 
-  test('while the engine is away nothing is said to be missing', async () => {
+  test('while the Docker engine is away nothing is reported as missing', async () => {
     await on.engine.apply(stack());
     on.host.engine.goAway();
     expect(problems(await on.engine.again()).join()).toMatch(/EngineUnreachable/);

@@ -1,4 +1,4 @@
-/** A service that goes and one that comes never have the same data in hand at once. */
+/** A service that is removed and a new one never use the same data at the same time. */
 import { expect, test } from 'vitest';
 import { done } from '../../reconciler.ts';
 import { stackHost } from './stack-host.ts';
@@ -15,24 +15,24 @@ const orderOf = async (before: Record<string, string>, after: Record<string, str
 };
 const DB = 'image: "app:1", volumes: ["data:/data"]';
 
-test('a service that was renamed goes before its successor begins on the same volume', async () => {
+test('a renamed service is removed before its successor starts on the same volume', async () => {
   expect(await orderOf(stack('db', DB), stack('database', DB))).toEqual([
     'remove service:shop/db done',
     'create service:shop/database done',
   ]);
 });
 
-test('so does one whose successor is another program', async () => {
+test('a service is also removed first if its successor is another program', async () => {
   const other = 'image: "app:2", volumes: ["data:/data"]';
   expect((await orderOf(stack('mysql', DB), stack('mariadb', other)))[0]).toBe('remove service:shop/mysql done');
 });
 
-test('and one whose stack was moved with its directory', async () => {
+test('a service is also removed first if its stack was moved together with its directory', async () => {
   const db = 'image: "app:1", volumes: ["/srv/db:/data"]';
   expect((await orderOf(stack('db', db), stack('db', db, 'webshop')))[0]).toBe('remove service:shop/db done');
 });
 
-test('on the way back as well', async () => {
+test('a rollback keeps this order as well', async () => {
   await on.engine.apply(stack('db', DB));
   expect((await orderOf(stack('database', DB), stack('db', DB)))[0]).toBe('remove service:shop/database done');
 });
@@ -40,12 +40,12 @@ test('on the way back as well', async () => {
 test.each([
   ['what is only read', '"data:/data:ro"'],
   ['a socket of the host', '"/var/run/docker.sock:/var/run/docker.sock"'],
-])('what only shares %s goes last, as everything does', async (_what, mount) => {
+])('a service that only shares %s is removed last, as usual', async (_what, mount) => {
   const web = `image: "app:1", volumes: [${mount}]`;
   expect((await orderOf(stack('web', web), stack('site', web)))[0]).toBe('create service:shop/site done');
 });
 
-test('it stays as long as the other one cannot be made', async () => {
+test('a service stays as long as its successor cannot be created', async () => {
   await on.engine.apply(stack('db', DB));
   await on.engine.apply(stack('database', DB.replace('app:1', 'nowhere:1')));
   expect(on.names()).toEqual(['shop-db-1 running']);

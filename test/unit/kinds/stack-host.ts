@@ -1,4 +1,4 @@
-/** A host in memory for stacks of one service, begun anew for each test. */
+/** A host in memory for stacks of one service, created again for each test. */
 import type { ContainerRequest } from '../../../agent/system/docker/docker.ts';
 import type { FakeContainer } from '../../fakes/docker/state.ts';
 import type { Reconciler } from '../../reconciler.ts';
@@ -9,7 +9,7 @@ export const WELL = 'healthcheck: {test: [CMD, "true"], interval: 1s}';
 /** A host without the stack. */
 export const NOTHING = { 'a.yaml': 'files: {/srv/a: {content: a}}\n' };
 
-/** The stack `shop` with the service `web`. @param top what stands beside `services` */
+/** The stack `shop` with the service `web`. @param top keys beside `services` */
 export const stack = (keys = '', ...top: string[]) => ({
   'shop/compose.yaml': ['services:', `  web: {image: "app:1", ${WELL}${keys ? `, ${keys}` : ''}}`, ...top, ''].join(
     '\n',
@@ -23,7 +23,7 @@ export interface StackHost extends FreshHost {
   /** `name status` of all containers. */
   names(): string[];
   only(name: string): FakeContainer;
-  /** A container that somebody else made and started. */
+  /** A foreign container, created and started. */
   strangers(name: string, request?: ContainerRequest, start?: boolean): Promise<string>;
 }
 

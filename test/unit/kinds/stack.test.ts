@@ -1,4 +1,4 @@
-/** Networks, volumes and images on an engine in memory: what is found there, and what becomes of it. */
+/** Networks, volumes and images on a Docker engine in memory: what is found there, and what is done about it. */
 import { describe, expect, test } from 'vitest';
 import { MOVED } from '../../../agent/kinds/docker/labels.ts';
 import { NOTHING, problems, stack, stackHost } from './stack-host.ts';
@@ -7,7 +7,7 @@ const on = stackHost();
 
 describe('networks', () => {
   const NETWORK = 'networks: {default: {internal: true}}';
-  test('one with a stranger on it is not recreated; the stranger is not touched', async () => {
+  test('with a foreign container is not recreated, and the container is not touched', async () => {
     await on.engine.apply(stack());
     await on.strangers('guest', { HostConfig: { NetworkMode: 'shop_default' } });
     const result = await on.engine.apply(stack('', NETWORK));
@@ -21,7 +21,7 @@ describe('networks', () => {
     expect([...on.only('shop-web-1').networks.keys()]).toEqual(['shop_default']);
   });
 
-  test('an external one that is not there is asked for', async () => {
+  test('an external network that does not exist is reported', async () => {
     const external = 'networks: {default: {external: true, name: outside}}';
     expect(problems(await on.engine.apply(stack('', external))).join()).toMatch(
       /NetworkMissing: .*docker network create/,
@@ -33,7 +33,7 @@ describe('networks', () => {
     expect((await on.host.engine.docker.networks()).map((n) => n.Name)).toContain('outside');
   });
 
-  test('a subnet that another one has names that one', async () => {
+  test('a subnet that another network has is reported with that network', async () => {
     await on.host.engine.docker.createNetwork({
       Name: 'theirs',
       IPAM: { Config: [{ Subnet: '10.77.0.0/16' }] } as never,
@@ -44,7 +44,7 @@ describe('networks', () => {
     );
   });
 
-  test('one that somebody removed is made again, and one that is still in use stays when its stack goes', async () => {
+  test('a network that somebody removed is recreated, and one that is in use stays when its stack is removed', async () => {
     await on.engine.apply(stack());
     await on.host.engine.docker.disconnect('shop_default', 'shop-web-1');
     await on.host.engine.docker.removeNetwork('shop_default');
@@ -64,14 +64,14 @@ describe('volumes', () => {
   const volume = (text: string) => `volumes: {data: {${text}}}`;
   const volumes = async () => (await on.host.engine.docker.volumes()).map((v) => v.Name);
 
-  test('one that is not declared any more stays, with its data', async () => {
+  test('a volume that is no longer declared stays, with its data', async () => {
     await on.engine.apply(stack(keys, volume('')));
     await on.engine.apply(NOTHING);
     expect(on.names()).toEqual([]);
     expect(await volumes()).toEqual(['shop_data']);
   });
 
-  test('one that is to be pruned waits until nobody uses it', async () => {
+  test('a volume that is to be pruned waits until nothing uses it', async () => {
     await on.engine.apply(stack(keys, volume('x-fairlead: {prune: true}')));
     await on.strangers('guest', { HostConfig: { Binds: ['shop_data:/x'] } });
     const gone = await on.engine.apply(NOTHING);
@@ -81,7 +81,7 @@ describe('volumes', () => {
     expect(await volumes()).not.toContain('shop_data');
   });
 
-  test('one that differs is not deleted', async () => {
+  test('a differing volume is not deleted', async () => {
     await on.engine.apply(stack(keys, volume('')));
     const other = volume('driver_opts: {type: tmpfs, device: tmpfs}');
     const { outcome, run } = await on.engine.apply(stack(keys, other));
@@ -90,7 +90,7 @@ describe('volumes', () => {
     expect(await volumes()).toContain('shop_data');
   });
 
-  test('anonymous ones move along, and go with the last container', async () => {
+  test('anonymous volumes are kept by the next container, and removed with the last one', async () => {
     await on.engine.apply(stack());
     const before = on.only('shop-web-1').mounts.map((m) => m.Name);
     await on.engine.apply(stack('environment: {W: b}'));
@@ -107,7 +107,7 @@ describe('images', () => {
     ['unauthorized: authentication required', /name one, or use `docker login`/],
     ['write /var/lib/docker/x: no space left on device', /the engine's disk is full/],
     ['Get "https://app/v2/": x509: certificate signed by unknown authority', /trusts a private CA/],
-  ])('a pull that fails with `%s` stops nothing, and is tried again', async (said, advice) => {
+  ])('a pull that fails with `%s` stops nothing, and is retried', async (said, advice) => {
     await on.engine.apply(stack());
     const { id } = on.only('shop-web-1');
     on.host.engine.registry.fail('app:2', said);
@@ -121,7 +121,7 @@ describe('images', () => {
     expect(on.only('shop-web-1').config.Image).toBe('app:2');
   });
 
-  test('a tag that was moved makes the container anew, where that is asked for', async () => {
+  test('a tag that moved recreates the container, if that is requested', async () => {
     await on.engine.apply(stack('pull_policy: always'));
     const before = on.only('shop-web-1').imageId;
     on.host.engine.registry.push('app:1', { config: { Cmd: ['httpd'] }, content: 'newer' });
@@ -130,7 +130,7 @@ describe('images', () => {
     expect(on.only('shop-web-1').imageId).not.toBe(before);
   });
 
-  test('one that is here is not pulled, and `never` pulls nothing', async () => {
+  test('an image that is here is not pulled, and `never` pulls nothing', async () => {
     await on.engine.apply(stack());
     await on.engine.apply(stack('environment: {W: b}'));
     expect(on.host.engine.registry.pulled).toEqual(['app:1']);

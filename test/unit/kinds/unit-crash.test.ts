@@ -1,4 +1,4 @@
-/** The agent dies before and after each of its calls that change something in systemd: the next process puts everything right. */
+/** The agent dies before and after each of its calls that change something in systemd: the next process completes the work. */
 import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -43,14 +43,14 @@ afterEach(end);
 const manifest = (units: Record<string, object>): Repo => ({ 'a.yaml': JSON.stringify({ units }) });
 const service = (word: string, install = '[Install]\nWantedBy=multi-user.target\n') =>
   `[Service]\nExecStart=/bin/sleep infinity\nEnvironment=WORD=${word}\n${install}`;
-/** As systemd has it, not as it lies on disk. */
+/** The units as systemd has loaded them, not the files on disk. */
 const loaded = (name: string) => host.systemd.unit(name).text;
 const etc = (file: string) => path.join(host.root, 'etc/systemd/system', file);
 
-/** Also a link that leads nowhere on this machine. */
+/** Also true for a link whose target does not exist on this machine. */
 const isThere = (at: string) => lstatSync(at, { throwIfNoEntry: false }) !== undefined;
 
-/** @returns how many deaths there were */
+/** @returns the number of deaths */
 async function sweep(
   isOld: boolean,
   before: () => Promise<unknown>,
@@ -87,7 +87,7 @@ describe.each([
     expect(isThere(etc('multi-user.target.wants/app.service')), told).toBe(true);
   };
 
-  test('a unit is brought', async () => {
+  test('a unit is created', async () => {
     const deaths = await sweep(
       isOld,
       async () => undefined,
@@ -97,7 +97,7 @@ describe.each([
     expect(deaths).toBeGreaterThanOrEqual(3);
   });
 
-  test('what runs is changed', async () => {
+  test('a running unit is changed', async () => {
     const deaths = await sweep(
       isOld,
       first,
@@ -107,7 +107,7 @@ describe.each([
     expect(deaths).toBeGreaterThanOrEqual(2);
   });
 
-  test('what runs gets a drop-in', async () => {
+  test('a running unit gets a drop-in', async () => {
     const dropins = { '10-a.conf': { content: '[Service]\nEnvironment=WORD=dropped\n' } };
     const deaths = await sweep(
       isOld,
@@ -124,7 +124,7 @@ describe.each([
     expect(deaths).toBeGreaterThanOrEqual(2);
   });
 
-  describe('somebody else’s unit that runs', () => {
+  describe('a running foreign unit', () => {
     const dropins = { '10-a.conf': { content: '[Service]\nEnvironment=WORD=dropped\n' } };
     const theirs = async () => {
       mkdirSync(path.join(host.root, 'usr/lib/systemd/system'), { recursive: true });
@@ -134,7 +134,7 @@ describe.each([
     };
     const given = () => engine.apply(manifest({ 'other.service': { dropins, on_change: 'none' } }));
 
-    test('gets a drop-in, and is left as it runs', async () => {
+    test('gets a drop-in, and keeps running', async () => {
       const deaths = await sweep(isOld, theirs, given, (told) => {
         expect(loaded('other.service'), told).toContain('WORD=dropped');
         expect(host.systemd.unit('other.service').active, told).toBe('active');
@@ -142,7 +142,7 @@ describe.each([
       expect(deaths).toBeGreaterThanOrEqual(1);
     });
 
-    test('loses it again', async () => {
+    test('loses the drop-in again', async () => {
       const deaths = await sweep(
         isOld,
         async () => {
@@ -159,7 +159,7 @@ describe.each([
     });
   });
 
-  test('a oneshot that ran to its end does not run again', async () => {
+  test('a completed oneshot does not run again', async () => {
     const content = '[Service]\nType=oneshot\nExecStart=/bin/sh -c "echo ran"\n';
     const deaths = await sweep(
       isOld,
@@ -170,7 +170,7 @@ describe.each([
     expect(deaths).toBeGreaterThanOrEqual(2);
   });
 
-  test('several are enabled together', async () => {
+  test('several units are enabled together', async () => {
     const units = Object.fromEntries(
       ['a', 'b', 'c'].map((name) => [`${name}.service`, { content: service(name), enabled: true, state: 'started' }]),
     );
@@ -187,7 +187,7 @@ describe.each([
     );
   });
 
-  test('it is masked', async () => {
+  test('a unit is masked', async () => {
     await sweep(
       isOld,
       first,
@@ -199,7 +199,7 @@ describe.each([
     );
   });
 
-  test('it is taken away with all that came with it', async () => {
+  test('a unit is removed together with everything that was created for it', async () => {
     const other = { 'b.service': { content: service('b'), state: 'started' } };
     const deaths = await sweep(
       isOld,

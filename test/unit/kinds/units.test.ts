@@ -1,4 +1,4 @@
-/** Units on a systemd in memory: what an action really did, what cannot be done and why, and what a changed text stops. */
+/** Units on a systemd in memory: what an action really did, what cannot be done and why, and what a changed file restarts. */
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -22,7 +22,7 @@ const link = (file: string, target: string) => {
   symlinkSync(target, on.host.root + file);
 };
 const units = (text: string) => ({ 'u.yaml': `units:\n${text}` });
-/** A unit of ours. */
+/** A unit that fairlead installs. */
 const ours = (name: string, content: string, keys = '') =>
   units(`  ${name}:\n    content: ${JSON.stringify(content)}\n${keys === '' ? '' : `    ${keys}\n`}`);
 const startOf = (name: string) => on.host.systemd.unit(name).mainStartedUs;
@@ -70,14 +70,14 @@ describe('enabled', () => {
       'false',
       /systemctl disable --runtime x\.service/,
     ],
-  ])('%s, whatever `enabled` says of it (%#)', async (state, prepare, enabled, why) => {
+  ])('%s, whatever `enabled` says about it (%#)', async (state, prepare, enabled, why) => {
     put(`${VENDOR}/real.service`, SLEEPS + INSTALL);
     prepare();
     await on.host.systemd.systemd.reload();
     expect(await on.host.systemd.systemd.fileState('x.service')).toBe(state);
     const files = { ...units(`  x.service: {enabled: ${enabled}}\n`), 'f.yaml': 'files: {/srv/other: {content: x}}\n' };
     const result = await on.engine.apply(files);
-    // The rest of the commit is applied whatever becomes of it.
+    // The rest of the commit is applied in any case.
     expect(existsSync(path.join(on.host.root, 'srv/other'))).toBe(true);
     if (why === null) {
       expect(problems(result)).toEqual([]);
@@ -88,7 +88,7 @@ describe('enabled', () => {
       ]);
   });
 
-  test('for this boot alone becomes enabled for good', async () => {
+  test('for this boot only becomes enabled permanently', async () => {
     put(`${VENDOR}/x.service`, SLEEPS + INSTALL);
     link('/run/systemd/system/multi-user.target.wants/x.service', `${VENDOR}/x.service`);
     expect(problems(await on.engine.apply(units('  x.service: {enabled: true}\n')))).toEqual([]);
@@ -98,14 +98,14 @@ describe('enabled', () => {
 
 describe('a start', () => {
   const files = ours('x.service', `[Unit]\nConditionPathExists=/srv/go\n${SLEEPS}`, 'state: started');
-  test('that a condition does not let be is said, and is not repeated', async () => {
+  test('that a condition prevents is reported, and not repeated', async () => {
     const result = await on.engine.apply(files);
     expect(problems(result)).toEqual([]);
     expect(JSON.stringify(whyOf(result, 'unit:x.service'))).toMatch(/not started: a condition/);
     for (let i = 0; i < 3; i++) expect((await on.engine.again()).outcome.actions).toEqual([]);
   });
 
-  test('follows by itself when the condition holds, as what it is and no drift of somebody', async () => {
+  test('follows once the condition holds, and is not reported as drift', async () => {
     await on.engine.apply(files);
     put('/srv/go', '');
     const result = await on.engine.again();
@@ -116,7 +116,7 @@ describe('a start', () => {
     expect((await on.engine.again()).outcome.actions).toEqual([]);
   });
 
-  test('is tried again when the text changes', async () => {
+  test('is tried again when the unit file changes', async () => {
     await on.engine.apply(files);
     put('/srv/go', '');
     await on.engine.apply(ours('x.service', `[Unit]\nConditionPathExists=/srv/go\n# new\n${SLEEPS}`, 'state: started'));
@@ -128,7 +128,7 @@ describe('a unit that requires another one', () => {
   const needing = ours('x.service', `[Unit]\nRequires=nas.service\n${SLEEPS}`, 'state: started');
   const nas = (command: string) => `[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=${command}\n`;
 
-  test('that this host has, and that fails, needs a hand', async () => {
+  test('that this host has, and that fails, is a problem of the host', async () => {
     put(`${VENDOR}/nas.service`, nas('/bin/false'));
     const result = await on.engine.apply(needing);
     expect(problems(result)).toEqual([
@@ -140,15 +140,15 @@ describe('a unit that requires another one', () => {
     expect(problems(await on.engine.again({ trigger: 'manual' }))).toEqual([]);
   });
 
-  test('that the commit itself brings, and that fails, is a failure of the commit', async () => {
+  test('that the same commit installs, and that fails, is a failure of the commit', async () => {
     const both = { ...needing, 'v.yaml': `units: {nas.service: {content: ${JSON.stringify(nas('/bin/false'))}}}\n` };
     expect(problems(await on.engine.apply(both))).toContainEqual(expect.stringMatching(/^unit:x\.service UnitFailed/));
   });
 });
 
-describe('a changed text', () => {
+describe('a changed unit file', () => {
   const changed = (text: string) => text.replace('[Service]', '# another text\n[Service]');
-  test('restarts what runs and is declared to run', async () => {
+  test('restarts a running unit that is declared as started', async () => {
     await on.engine.apply(ours('x.service', SLEEPS, 'state: started'));
     const before = startOf('x.service');
     await on.host.clock.sleep(10);
@@ -156,7 +156,7 @@ describe('a changed text', () => {
     expect(startOf('x.service')).toBeGreaterThan(before);
   });
 
-  test('does not restart what somebody else started', async () => {
+  test('does not restart a unit that somebody else started', async () => {
     await on.engine.apply(ours('x.service', SLEEPS));
     await on.host.systemd.systemd.job('StartUnit', 'x.service');
     const before = startOf('x.service');
@@ -170,7 +170,7 @@ describe('a changed text', () => {
   test.each([
     ['', 'not declared to run'],
     ['state: started', 'declared to run'],
-  ])('does not stop a oneshot at work (%s)', async (keys) => {
+  ])('does not stop a running oneshot (%s)', async (keys) => {
     const backup = '[Service]\nType=oneshot\nExecStart=/bin/sleep infinity\n';
     await on.engine.apply(ours('backup.service', backup));
     void on.host.systemd.systemd.job('StartUnit', 'backup.service');
@@ -178,7 +178,7 @@ describe('a changed text', () => {
     expect(on.host.systemd.unit('backup.service')).toMatchObject({ active: 'activating' });
   });
 
-  describe('of a oneshot that did its work and stays active', () => {
+  describe('of a completed oneshot that stays active', () => {
     const firewall = '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n';
     const edit = async (keys: string, text = changed(firewall)) => {
       await on.engine.apply(ours('x.service', firewall, keys));
@@ -188,7 +188,7 @@ describe('a changed text', () => {
       return { result, restarted: on.host.systemd.unit('x.service').inactiveExitUs !== inactiveExitUs };
     };
 
-    test('does not stop it, and says what runs it anew', async () => {
+    test('does not stop it, and reports how to run it again', async () => {
       const { result, restarted } = await edit('state: started');
       expect(restarted).toBe(false);
       expect(problems(result)).toEqual([]);
@@ -196,16 +196,16 @@ describe('a changed text', () => {
       expect((await on.engine.again()).outcome.actions).toEqual([]);
     });
 
-    test('runs it anew where the entry says on_change: restart', async () => {
+    test('runs it again if the entry has on_change: restart', async () => {
       expect((await edit('state: started\n    on_change: restart')).restarted).toBe(true);
     });
 
-    test('restarts what is no oneshot any more', async () => {
+    test('restarts a unit that is no longer a oneshot', async () => {
       expect((await edit('state: started', SLEEPS)).restarted).toBe(true);
     });
   });
 
-  test('does not touch a timer but for its new times', async () => {
+  test('only changes the times of a timer', async () => {
     const timer = '[Timer]\nOnCalendar=daily\n';
     await on.engine.apply(ours('x.timer', timer, 'state: started'));
     const { inactiveExitUs: before } = on.host.systemd.unit('x.timer');
@@ -218,7 +218,7 @@ describe('a changed text', () => {
   });
 });
 
-test('a restart is not lost between the reload and the restart of a removal', async () => {
+test('a restart between the reload and the restart of a removal is not lost', async () => {
   put(`${VENDOR}/x.service`, SLEEPS);
   await on.engine.apply({
     ...units('  x.service: {dropins: {a.conf: {content: "[Service]\\nNice=5\\n"}}, state: started}\n'),
@@ -226,7 +226,7 @@ test('a restart is not lost between the reload and the restart of a removal', as
   });
   const before = startOf('x.service');
   await on.host.clock.sleep(10);
-  // It dies right after the reload.
+  // The agent dies right after the reload.
   const { systemd } = on.host.systemd;
   const { job } = systemd;
   systemd.job = async () => Promise.reject(new Error('killed'));
@@ -238,9 +238,9 @@ test('a restart is not lost between the reload and the restart of a removal', as
   expect(startOf('x.service')).toBeGreaterThan(before);
 });
 
-test('a change without an effect is no success, and is not repeated as one', async () => {
+test('a change without an effect is a failure, and is not repeated as a success', async () => {
   put(`${VENDOR}/x.service`, SLEEPS);
-  // Whatever is said to it, it stays where it is.
+  // The unit keeps its state, whatever command it gets.
   on.host.systemd.systemd.job = async () => 'done';
   const other = { 'f.yaml': 'files: {/srv/other: {content: x}}\n' };
   await on.host.systemd.systemd.list(['x.service']);

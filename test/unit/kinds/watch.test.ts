@@ -1,4 +1,4 @@
-/** What the watchers hint when something happens on a host in memory. */
+/** The hints of the watchers after changes on a host in memory. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Watcher } from '../../../agent/core/provider.ts';
 import { createInspections } from '../../../agent/kinds/docker/inspections.ts';
@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 afterEach(() => ended.abort());
 
-/** It hears from now on, and knows what is declared. */
+/** Starts the watcher and declares the resources. */
 async function begin(watcher: Watcher, repo: Repo): Promise<void> {
   await watcher.start((id) => hinted.push(id), ended.signal);
   watcher.manage((await on.engine.load(repo)).resources);
@@ -39,7 +39,7 @@ describe('the engine', () => {
       log: silentLog,
     });
 
-  test('what happens to a container is its service’s; a stranger’s is nobody’s', async () => {
+  test('an event of a container hints its service, and one of a foreign container nothing', async () => {
     await on.engine.apply(declared);
     await begin(watcher(), declared);
     const { docker } = on.host.engine;
@@ -66,7 +66,7 @@ describe('the engine', () => {
     expect(await heard(() => docker.createVolume({ Name: 'theirs' }))).toEqual([]);
   });
 
-  test('after a gap all is hinted, and what is newly declared', async () => {
+  test('after a gap everything is hinted, and so is what is newly declared', async () => {
     const one = watcher();
     await begin(one, NOTHING);
     const { resources } = await on.engine.load(declared);
@@ -80,7 +80,7 @@ describe('the engine', () => {
   });
 });
 
-test('units: a state that changes hints the unit, a reload hints all', async () => {
+test('units: a changed state hints the unit, a reload hints all', async () => {
   const { systemd, root } = on.host;
   const content = '[Service]\nExecStart=/bin/sleep infinity\n';
   const declared = { 'a.yaml': JSON.stringify({ units: { 'a.service': { content, state: 'started' } } }) };

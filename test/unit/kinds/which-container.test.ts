@@ -1,4 +1,4 @@
-/** Which container is a service's own, where several have its labels, or none. */
+/** Which container belongs to a service if several have its labels, or none has. */
 import { describe, expect, test } from 'vitest';
 import { HASH, PROJECT, SERVICE } from '../../../agent/kinds/docker/labels.ts';
 import { done } from '../../reconciler.ts';
@@ -6,7 +6,7 @@ import { problems, stack, stackHost } from './stack-host.ts';
 
 const on = stackHost();
 const LABELS = { [PROJECT]: 'shop', [SERVICE]: 'web', 'com.docker.compose.container-number': '1' };
-/** What `docker compose` calls a container that is to take the place of shop-web-1. */
+/** How `docker compose` names a container that will replace shop-web-1. */
 const REPLACEMENT = 'deadbeef_shop-web-1';
 
 const own = () => {
@@ -20,7 +20,7 @@ test.each([
   ['of a stranger that runs', 'foo', true, LABELS],
   ['of a stranger that runs and has our own label', 'foo', true, { ...LABELS, [HASH]: 'v1:x' }],
   ['of a stranger with another number', 'foo', true, { ...LABELS, 'com.docker.compose.container-number': '2' }],
-])('a container %s costs the running one nothing, and is named', async (_, name, starts, labels) => {
+])('a container %s does not affect the running one, and is reported', async (_, name, starts, labels) => {
   await on.engine.apply(stack());
   const before = own();
   await on.strangers(name, { Labels: labels }, starts);
@@ -39,7 +39,7 @@ test.each([
   });
 });
 
-test('an own container that was stopped is started beside a stranger that runs', async () => {
+test("the service's own stopped container is started beside a running foreign one", async () => {
   await on.engine.apply(stack());
   const { id } = own();
   await on.strangers('foo', { Labels: LABELS });
@@ -49,7 +49,7 @@ test('an own container that was stopped is started beside a stranger that runs',
   expect(on.names()).toHaveLength(2);
 });
 
-test('a stranger with the labels of a service does not become its container when that is gone', async () => {
+test('a foreign container with the labels of a service does not become its container when that is gone', async () => {
   await on.engine.apply(stack());
   await on.host.engine.docker.remove('shop-web-1', { volumes: true });
   const stranger = await on.strangers('foo', { Labels: LABELS });
@@ -58,14 +58,14 @@ test('a stranger with the labels of a service does not become its container when
   expect(on.only('foo').id).toBe(stranger);
 });
 
-test('a service that is removed leaves a stranger with its labels alone', async () => {
+test('removing a service leaves a foreign container with its labels alone', async () => {
   await on.engine.apply(stack());
   await on.strangers('foo', { Labels: LABELS });
   await on.engine.apply({ 'a.yaml': 'files: {/srv/a: {content: a}}\n' });
   expect(on.names()).toEqual(['foo running']);
 });
 
-test('what depends on a service is told of its own container, not of a leftover', async () => {
+test('dependents of a service look at its own container, not at a leftover', async () => {
   const files = {
     'shop/compose.yaml': `services:
   web: {image: "app:1"}
@@ -104,7 +104,7 @@ async function recreate() {
   ];
 }
 
-test('somebody’s recreate under way is left alone at each of its steps', async () => {
+test('a recreate by somebody else is left alone at each of its steps', async () => {
   await on.engine.apply(stack());
   const volume = volumeOf('shop-web-1');
   for (const step of await recreate()) {
@@ -118,8 +118,8 @@ test('somebody’s recreate under way is left alone at each of its steps', async
 });
 
 /**
- * The agent begins anew, with an engine in which somebody acts right after a list of the containers.
- * @returns sets the act, and returns what makes up for it if there were not as many lists
+ * Restarts the agent, with a Docker engine in which somebody acts right after a list of the containers.
+ * @returns a function that sets the act, and returns one that makes up for it if there were fewer lists
  */
 function actsAfterList(number: number): (act: () => Promise<void>) => () => Promise<void> {
   let pending: (() => Promise<void>) | null = null;
@@ -148,27 +148,30 @@ function actsAfterList(number: number): (act: () => Promise<void>) => () => Prom
 const STEPS = [0, 1, 2, 3, 4, 5];
 const SPANS = STEPS.flatMap((from) => STEPS.filter((to) => to > from).map((to) => [from, to] as const));
 
-describe.each([0, 1, 2, 3, 4])('a recreate that goes on right after list %d of the containers', (list) => {
-  test.each(SPANS)('from step %d to step %d is left alone', async (from, to) => {
-    const after = actsAfterList(list);
-    await on.engine.apply(stack());
-    const volume = volumeOf('shop-web-1');
-    const steps = await recreate();
-    for (const step of steps.slice(0, from)) await step();
-    const act = after(async () => {
-      for (const step of steps.slice(from, to)) await step();
+describe.each([0, 1, 2, 3, 4])(
+  'a recreate by somebody else that continues right after list %d of the containers',
+  (list) => {
+    test.each(SPANS)('from step %d to step %d is left alone', async (from, to) => {
+      const after = actsAfterList(list);
+      await on.engine.apply(stack());
+      const volume = volumeOf('shop-web-1');
+      const steps = await recreate();
+      for (const step of steps.slice(0, from)) await step();
+      const act = after(async () => {
+        for (const step of steps.slice(from, to)) await step();
+      });
+      expect(done(await on.engine.again())).toEqual([]);
+      await act();
+      for (const step of steps.slice(to)) await step();
+      expect(done(await on.engine.again())).toEqual([]);
+      expect(on.names()).toEqual(['shop-web-1 running']);
+      expect(volumeOf('shop-web-1')).toBe(volume);
     });
-    expect(done(await on.engine.again())).toEqual([]);
-    await act();
-    for (const step of steps.slice(to)) await step();
-    expect(done(await on.engine.again())).toEqual([]);
-    expect(on.names()).toEqual(['shop-web-1 running']);
-    expect(volumeOf('shop-web-1')).toBe(volume);
-  });
-});
+  },
+);
 
 test.each([1, 2, 3, 4])(
-  'a recreate that was cut off after %d steps leaves the service running, with its data',
+  'a recreate that was interrupted after %d steps leaves the service running, with its data',
   async (steps) => {
     await on.engine.apply(stack());
     const volume = volumeOf('shop-web-1');
@@ -181,7 +184,7 @@ test.each([1, 2, 3, 4])(
   },
 );
 
-test('a commit that comes during somebody’s recreate waits for its end', async () => {
+test('a commit that arrives during a recreate by somebody else waits for its end', async () => {
   await on.engine.apply(stack());
   const volume = volumeOf('shop-web-1');
   const [create, stop, remove, rename, start] = await recreate();
@@ -196,7 +199,7 @@ test('a commit that comes during somebody’s recreate waits for its end', async
 
 // The last list is the one right before the container is replaced.
 test.each([0, 1, 2])(
-  'a recreate that begins after list %d of the run that applies a commit is waited for',
+  'a recreate by somebody else that begins after list %d of the run that applies a commit is waited for',
   async (list) => {
     const after = actsAfterList(list);
     await on.engine.apply(stack());
@@ -216,7 +219,7 @@ test.each([0, 1, 2])(
   },
 );
 
-test('a service with container_name takes over the unlabelled container of that name, and keeps it', async () => {
+test('a service with container_name adopts the unlabelled container of that name, and keeps it', async () => {
   const files = (more = '') => ({
     'shop/compose.yaml': `services: {db: {image: "app:1", container_name: db, network_mode: bridge${more}}}\n`,
   });
@@ -229,14 +232,14 @@ test('a service with container_name takes over the unlabelled container of that 
   await on.host.engine.docker.stop(id, 0);
   await on.engine.again();
   expect(on.only('db')).toMatchObject({ id, status: 'running' });
-  // What is declared otherwise from now on is fairlead’s to change.
+  // From now on fairlead may change this container.
   expect(problems(await on.engine.apply(files(', environment: {W: new}')))).toEqual([]);
   expect(on.names()).toEqual(['db running']);
   expect(on.only('db').config.Env).toContain('W=new');
   expect(volumeOf('db')).toBe(volume);
 });
 
-test('an unlabelled container of a container_name that differs is held, and adopted if that is asked for', async () => {
+test('an unlabelled container that differs from its container_name service is held, and adopted if that is requested', async () => {
   const files = {
     'shop/compose.yaml': 'services: {db: {image: "app:1", container_name: db, environment: {W: ours}}}\n',
   };
@@ -254,7 +257,7 @@ test('an unlabelled container of a container_name that differs is held, and adop
   expect(on.names()).toEqual(['db running']);
 });
 
-test('an adopted container without labels goes with its service', async () => {
+test('an adopted container without labels is removed with its service', async () => {
   const files = { 'shop/compose.yaml': 'services: {db: {image: "app:1", container_name: db, network_mode: bridge}}\n' };
   await on.strangers('db', { HostConfig: { NetworkMode: 'bridge' } });
   await on.engine.apply(files);
@@ -262,14 +265,14 @@ test('an adopted container without labels goes with its service', async () => {
   expect(on.names()).toEqual([]);
 });
 
-test('a container of a container_name that another project has is left alone, and named', async () => {
+test('a container of another project with this container_name is left alone, and reported', async () => {
   const files = { 'shop/compose.yaml': 'services: {db: {image: "app:1", container_name: db}}\n' };
   await on.strangers('db', { Labels: { [PROJECT]: 'other', [SERVICE]: 'db' } });
   expect(problems(await on.engine.apply(files)).join()).toMatch(/NameConflict/);
   expect(on.names()).toEqual(['db running']);
 });
 
-test('a container that something keeps from its removal is not tried again in each run, and made again once it can be', async () => {
+test('a container that cannot be removed is not tried again in each run, and recreated once it can be', async () => {
   await on.engine.apply(stack());
   const volume = volumeOf('shop-web-1');
   const busy = on.only('shop-web-1');
@@ -286,7 +289,7 @@ test('a container that something keeps from its removal is not tried again in ea
 });
 
 test.each(['always', 'on-failure', 'on-failure:2'])(
-  'restart: %s: what crashes is the engine’s to restart',
+  'restart: %s: a crashed container is left to the Docker engine to restart',
   async (restart) => {
     const files = {
       'shop/compose.yaml': `services: {web: {image: "app:1", command: ["sh", "-c", "sleep 1; exit 3"], restart: "${restart}"}}\n`,
@@ -303,7 +306,7 @@ test.each(['always', 'on-failure', 'on-failure:2'])(
   },
 );
 
-test('one that somebody killed before its restarts were used up is started again', async () => {
+test('a container that was killed before its restarts were used up is started again', async () => {
   const files = { 'shop/compose.yaml': 'services: {web: {image: "app:1", restart: "on-failure:2"}}\n' };
   await on.engine.apply(files);
   await on.host.engine.docker.stop('shop-web-1', 0);

@@ -1,4 +1,4 @@
-/** `notify` of agent.yaml: what is refused, in which words, and that no complaint shows a URL. */
+/** `notify` of agent.yaml: which settings are refused, with which messages, and that no message shows a URL. */
 import { describe, expect, test } from 'vitest';
 import { namesOf } from '../../../agent/notify/notifier.ts';
 import { agentConfig } from '../../../manifests-schema/agent-config.ts';
@@ -23,7 +23,7 @@ test.each([
   "{format: json, url: 'http://127.0.0.1:8080/hook', signingKeyFile: /etc/fairlead/hook.key}",
   "{format: json, url: 'http://10.0.0.1/hook', insecure: true}",
   "{format: mail, url: 'smtps://mail.example.com', from: a@example.com, to: [ops@example.com], username: a, passwordFile: /x}",
-])('%s is taken', (notify) => {
+])('%s is accepted', (notify) => {
   expect(complaints(notify)).toEqual([]);
 });
 
@@ -58,17 +58,17 @@ test.each([
   expect(complaints(notify)).toContain(complaint);
 });
 
-test('an offline host cannot say so itself', () => {
+test('an offline host cannot report itself', () => {
   expect(complaints("{format: slack, url: 'https://x.example', on: [offline]}")[0]).toMatch(/must be failed or/);
 });
 
-test('no complaint shows a URL', () => {
+test('no message shows a URL', () => {
   for (const url of ['ftp://x.example/s3cret', 'http://x.example/s3cret', 'https://u:s3cret@x.example/', 's3cret'])
     expect(complaints(`{format: slack, url: '${url}'}`).join()).not.toContain('s3cret');
 });
 
 describe('a destination', () => {
-  test('is called by what is no secret, and by another name where there are two', () => {
+  test('has a name without secrets, and distinct names if there are two', () => {
     const checked = agentConfig.parse({
       repo: { url: 'x' },
       notify: [
@@ -86,7 +86,7 @@ describe('a destination', () => {
     ]);
   });
 
-  test('is told everything unless it says otherwise', () => {
+  test('gets every notification unless configured otherwise', () => {
     const { notify } = agentConfig.parse({
       repo: { url: 'x' },
       notify: [{ format: 'slack', url: 'https://x.example' }],

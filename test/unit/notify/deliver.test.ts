@@ -1,4 +1,4 @@
-/** Sending over HTTP to real servers on loopback: what each of their answers comes to, and where nothing goes. */
+/** Sending over HTTP to real servers on loopback: the result of each answer, and requests that are never made. */
 import { writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import http from 'node:http';
@@ -35,7 +35,7 @@ afterEach(() => {
   }
 });
 
-/** @returns its origin, and what it was asked */
+/** @returns its origin, and the requests that it received */
 async function listen(answer: Answer): Promise<{ origin: string; requests: Request[] }> {
   const requests: Request[] = [];
   const server = http.createServer((incoming, response) => {
@@ -89,7 +89,7 @@ const say =
   (response) =>
     response.writeHead(status, headers).end(text);
 
-test('a message that is taken is done', async () => {
+test('a message that is accepted is done', async () => {
   const { origin, requests } = await listen(say(200, {}, 'ok'));
   expect(await send({ url: `${origin}/services/T0/B0/s3cret` })).toEqual({ kind: 'done' });
   expect(requests).toHaveLength(1);
@@ -97,7 +97,7 @@ test('a message that is taken is done', async () => {
   expect(requests[0]?.headers['content-type']).toBe('application/json');
 });
 
-test('the URL, the token and the key are read at each message, and known as secrets', async () => {
+test('the URL, the token and the key are read for each message, and redacted as secrets', async () => {
   const { origin, requests } = await listen(say(200));
   const urlFile = file('url', `${origin}/first-one\n`);
   const destination = {
@@ -129,7 +129,7 @@ test.each([
   expect(await send({ url: origin })).toMatchObject({ kind, why: `it answered ${status} (no_service)` });
 });
 
-test('who asks for a pause gets it, in seconds or until a date', async () => {
+test('a server that asks for a pause gets it, in seconds or until a date', async () => {
   const seconds = await listen(say(429, { 'retry-after': '30' }));
   expect(await send({ url: seconds.origin })).toMatchObject({ kind: 'again', retryAfterMs: 30_000 });
   const date = await listen(say(503, { 'retry-after': new Date(Date.now() + 3_600_000).toUTCString() }));
@@ -139,7 +139,7 @@ test('who asks for a pause gets it, in seconds or until a date', async () => {
   expect(await send({ url: nonsense.origin })).toMatchObject({ retryAfterMs: null });
 });
 
-test('who says nothing is given up', async () => {
+test('a server that is silent is given up', async () => {
   const { origin } = await listen(() => undefined);
   expect(await send({ url: origin }, 50)).toEqual({
     kind: 'again',
@@ -148,12 +148,12 @@ test('who says nothing is given up', async () => {
   });
 });
 
-test('who begins an answer and does not end it is given up', async () => {
+test('a server that does not end its answer is given up', async () => {
   const { origin } = await listen((response) => void response.writeHead(200).write('o'));
   expect(await send({ url: origin }, 300)).toMatchObject({ kind: 'again' });
 });
 
-test('an answer without an end is not read to its end', async () => {
+test('an endless answer is not read to its end', async () => {
   const { origin } = await listen((response) => {
     response.writeHead(200);
     const more = (): void => {
@@ -165,7 +165,7 @@ test('an answer without an end is not read to its end', async () => {
   expect(await send({ url: origin })).toEqual({ kind: 'done' });
 });
 
-test('a redirect to another place is not followed, and no secret goes there', async () => {
+test('a redirect to another origin is not followed, and no secret is sent there', async () => {
   const other = await listen(say(200));
   const { origin } = await listen(say(307, { location: `${other.origin}/s3cret` }));
   const delivery = await send({ url: `${origin}/hook`, tokenFile: file('token', 't'), format: 'json' });
@@ -176,7 +176,7 @@ test('a redirect to another place is not followed, and no secret goes there', as
   expect(other.requests).toEqual([]);
 });
 
-test('a redirect within the place is followed, a circle is not', async () => {
+test('a redirect within the origin is followed, a redirect loop is not', async () => {
   const moved = await listen((response, { url }) =>
     (url === '/new' ? say(204) : say(308, { location: '/new' }))(response, {} as Request),
   );
@@ -187,7 +187,7 @@ test('a redirect within the place is followed, a circle is not', async () => {
   expect(await send({ url: circle.origin })).toMatchObject({ kind: 'refused' });
 });
 
-test('nobody there, and a name that nobody has, are outages', async () => {
+test('a refused connection and an unknown name are outages', async () => {
   const { origin } = await listen(say(200));
   const [server] = servers.splice(0) as [http.Server];
   server.close();
@@ -197,7 +197,7 @@ test('nobody there, and a name that nobody has, are outages', async () => {
   expect(JSON.stringify(unknown)).not.toContain('s3cret-path');
 });
 
-test('a file that is missing, or has no URL, is said without what is in it', async () => {
+test('a file that is missing, or has no URL, is reported without its content', async () => {
   expect(await send({ urlFile: path.join(dir, 'none') })).toMatchObject({
     kind: 'refused',
     why: `${dir}/none cannot be read: there is no such file`,
@@ -207,7 +207,7 @@ test('a file that is missing, or has no URL, is said without what is in it', asy
   expect(JSON.stringify(delivery)).not.toContain('s3cret');
 });
 
-test('a certificate that nobody vouches for is an outage that says so', async () => {
+test('a certificate that is not trusted is an outage that says so', async () => {
   const { origin } = await listen(say(200));
   expect(await send({ url: origin.replace('http:', 'https:') })).toMatchObject({ kind: 'again' });
 });

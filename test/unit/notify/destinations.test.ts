@@ -1,4 +1,4 @@
-/** What destinations are sent, in words and in their formats. */
+/** What destinations receive, in words and in their formats. */
 import { createHmac } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { BUILDERS } from '../../../agent/notify/destinations/index.ts';
@@ -40,8 +40,8 @@ const recovered: Message = {
   ...{ id: 'edge-1-x-2', at: AT, occasion: 'recovered', hosts: ['edge-1'], hostsTotal: 1, brief: null, example: '' },
 };
 
-describe('the words', () => {
-  test('say host, commit, reason, what to do and when', () => {
+describe('the text', () => {
+  test('has host, commit, reason, remedy and time', () => {
     const { title, lines } = noteOf(parcelOf([messageOf(broken)]));
     expect(title).toBe('edge-1: commit aaaaaaa did not settle and was rolled back');
     expect(lines).toEqual([
@@ -52,7 +52,7 @@ describe('the words', () => {
     ]);
   });
 
-  test('of many hosts name some, and one as an example', () => {
+  test('for many hosts names some, and one as an example', () => {
     const hosts = Array.from({ length: 20 }, (_, i) => `edge-${i}`);
     const { title, lines } = noteOf(
       parcelOf([
@@ -72,12 +72,12 @@ describe('the words', () => {
     expect(lines).toContain('What to do: see to it on one of them: `fairlead status` says what is needed.');
   });
 
-  test('of a message that waited for days say when it happened', () => {
+  test('of a message that waited for days has the time of its event', () => {
     const { lines } = noteOf(parcelOf([messageOf(broken)], { now: new Date('2026-11-26T08:00:00Z') }));
     expect(lines.at(-1)).toBe('Fleet shop, 2026-11-24 08:00 UTC; this comes late, since it could not be sent before');
   });
 
-  test('of many messages are one, with a line each and what was dropped', () => {
+  test('of many messages is one text, with a line each and the number of dropped ones', () => {
     const { title, lines } = noteOf(parcelOf([messageOf(broken), recovered, recovered], { dropped: 2 }));
     expect(title).toBe('3 messages about fleet shop');
     expect(lines).toEqual([
@@ -89,7 +89,7 @@ describe('the words', () => {
     ]);
   });
 
-  test('every trouble has a title and a remedy', () => {
+  test('every kind of trouble has a title and a remedy', () => {
     const of = (given: Parameters<typeof statusWith>[0]) => noteOf(parcelOf([messageOf(statusWith(given))]));
     const notes = [
       of({ sync: 'failed', reason: 'InvalidManifest', problems: [problem('commit', 'InvalidManifest')] }),
@@ -125,7 +125,7 @@ describe('formats', () => {
   ]);
   const bodyOf = (text: string): Record<string, unknown> => JSON.parse(text);
 
-  test('slack: text in which foreign words call nobody and make no link', () => {
+  test('slack: foreign text can neither mention people nor become a link', () => {
     const { url, method, body } = BUILDERS.slack(draftOf(nasty));
     expect({ url, method }).toEqual({ url: 'https://chat.example.com/hooks/s3cret', method: 'POST' });
     const { text } = bodyOf(body) as { text: string };
@@ -134,7 +134,7 @@ describe('formats', () => {
     expect(Object.keys(bodyOf(body))).toEqual(['text']);
   });
 
-  test('teams: an adaptive card of runs of text, below 28 KB however long the texts are', () => {
+  test('teams: an adaptive card of text runs, below 28 KB however long the texts are', () => {
     const long = problem('unit:x', 'UnitFailed', 'ü'.repeat(10_000));
     const parcel = parcelOf(
       Array.from({ length: 40 }, () =>
@@ -153,7 +153,7 @@ describe('formats', () => {
     expect(new Set(attachments[0]?.content.body.map((block) => block.type))).toEqual(new Set(['RichTextBlock']));
   });
 
-  test('matrix: one transaction for one message, with HTML that is escaped', () => {
+  test('matrix: one transaction for each message, with escaped HTML', () => {
     const { url, method, headers, body } = BUILDERS.matrix(
       draftOf(nasty, { url: 'https://matrix.example.com/', room: '!abc:example.com', token: 'syt_x' }),
     );

@@ -33,7 +33,7 @@ async function listen(options: SMTPServerOptions = {}): Promise<{ url: string; m
     },
     ...options,
   });
-  // What a client breaks off is no fault of the server.
+  // A connection that the client closes is not a fault of the server.
   server.on('error', () => undefined);
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -61,7 +61,7 @@ const send = (given: Partial<Destination>, timeoutMs = 20_000) =>
     ...{ env: {}, secret: () => undefined, timeoutMs },
   })(parcel, new AbortController().signal);
 
-test('a mail has a subject, a text, an id that stays, and says that a program wrote it', async () => {
+test('a mail has a subject, a text, a stable message id, and a header that marks it as automatic', async () => {
   const { url, mails } = await listen();
   expect(await send({ url, to: ['ops@example.com', 'night@example.com'] })).toEqual({ kind: 'done' });
   const [mail = ''] = mails;
@@ -72,7 +72,7 @@ test('a mail has a subject, a text, an id that stays, and says that a program wr
   expect(mail).toContain('Fleet shop, 2026-11-24 08:00 UTC');
 });
 
-test('the login is the one of the file', async () => {
+test('the login is the one in the file', async () => {
   const passwordFile = path.join(mkdtempSync(path.join(os.tmpdir(), 'fairlead-mail-')), 'password');
   writeFileSync(passwordFile, 'p4ss\n');
   const { url, logins } = await listen();
@@ -80,14 +80,14 @@ test('the login is the one of the file', async () => {
   expect(logins).toEqual(['edge:p4ss']);
 });
 
-test('a server that refuses the recipient cannot take this message, one that is busy is asked again', async () => {
+test('a server that refuses the recipient ends the message, a busy one is asked again', async () => {
   const no = (responseCode: number) =>
     listen({ onRcptTo: (_address, _session, done) => done(Object.assign(new Error('no'), { responseCode })) });
   expect(await send({ url: (await no(550)).url })).toMatchObject({ kind: 'unfit' });
   expect(await send({ url: (await no(451)).url })).toMatchObject({ kind: 'again' });
 });
 
-test('a login that is refused waits for somebody', async () => {
+test('a refused login waits for an operator', async () => {
   const passwordFile = path.join(mkdtempSync(path.join(os.tmpdir(), 'fairlead-mail-')), 'password');
   writeFileSync(passwordFile, 'p4ss\n');
   const { url } = await listen({
@@ -98,7 +98,7 @@ test('a login that is refused waits for somebody', async () => {
   expect(JSON.stringify(delivery)).not.toContain('p4ss');
 });
 
-test('a server that says nothing is given up', async () => {
+test('a silent server is given up', async () => {
   const { url } = await listen({ onConnect: () => undefined });
   expect(await send({ url }, 100)).toMatchObject({ kind: 'again' });
 });

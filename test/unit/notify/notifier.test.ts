@@ -1,4 +1,4 @@
-/** The notifier: over outages, refusals and restarts nothing is lost and nothing told twice. */
+/** The notifier: over outages, refusals and restarts no message is lost or sent twice. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { silentLog } from '../../../agent/log.ts';
 import type { Delivery } from '../../../agent/notify/deliver.ts';
@@ -30,7 +30,7 @@ afterEach(() => Promise.all(running.splice(0).map((notifier) => notifier.stop())
 
 /** A host whose state survives its notifiers. */
 function host(destinations: Destination[] = [slack]) {
-  // When the statuses of these tests were made.
+  // The date of the statuses in these tests.
   const clock = createFakeClock(Date.parse('2026-11-24T08:00:00Z'));
   let kept = '{}';
   let saves = 0;
@@ -44,7 +44,7 @@ function host(destinations: Destination[] = [slack]) {
     saves: () => saves,
     kept: () => JSON.parse(kept) as Record<string, Memory>,
     titles: (to = 'slack') => tries.filter((one) => one.to === to).map(({ parcel }) => noteOf(parcel).title),
-    /** Resolves when so many messages were tried to be sent. */
+    /** Resolves after this many attempts to send. */
     tried: (count: number) =>
       tries.length >= count ? Promise.resolve() : new Promise<void>((resolve) => waiting.push({ count, resolve })),
     start() {
@@ -86,7 +86,7 @@ function host(destinations: Destination[] = [slack]) {
   return world;
 }
 
-test('a failure is sent, and after a restart not again', async () => {
+test('a failure is sent, and not again after a restart', async () => {
   const w = host();
   const first = w.start();
   first.see([failed()]);
@@ -99,7 +99,7 @@ test('a failure is sent, and after a restart not again', async () => {
   expect(w.titles()).toEqual(['edge-1: commit aaaaaaa failed']);
 });
 
-test('what could not be sent before the end is sent by the next one, with the time at which it happened', async () => {
+test('a message that was not sent before the end is sent by the next process, with the time of its event', async () => {
   const w = host();
   w.answer = () => again;
   const first = w.start();
@@ -118,7 +118,7 @@ test('what could not be sent before the end is sent by the next one, with the ti
   expect(Object.values(w.kept())[0]?.queue).toEqual([]);
 });
 
-test('an outage is tried again with growing pauses, five minutes at most, and shown after the second try', async () => {
+test('an outage is retried at growing intervals, five minutes at most, and shown after the second attempt', async () => {
   const w = host();
   w.answer = () => again;
   const notifier = w.start();
@@ -135,7 +135,7 @@ test('an outage is tried again with growing pauses, five minutes at most, and sh
   expect(notifier.problems()).toEqual([]);
 });
 
-test('who asks for a pause is left alone for as long, one hour at most', async () => {
+test('a destination that asks for a pause gets it, one hour at most', async () => {
   const w = host();
   w.answer = () => ({ kind: 'again', why: 'it answered 429', retryAfterMs: 120_000 });
   w.start().see([failed()]);
@@ -147,7 +147,7 @@ test('who asks for a pause is left alone for as long, one hour at most', async (
   expect(fourth - third).toBe(3_600_000);
 });
 
-test('what is seen during a pause is joined, and comes in order', async () => {
+test('events during a pause are merged, and sent in order', async () => {
   const w = host();
   w.answer = () => again;
   const notifier = w.start();
@@ -166,7 +166,7 @@ test('what is seen during a pause is joined, and comes in order', async () => {
   ]);
 });
 
-test('a destination that is away holds up no other one', async () => {
+test('a destination that is unreachable does not delay others', async () => {
   const w = host([slack, ntfy]);
   w.answer = (to) => (to === 'slack' ? again : done);
   const notifier = w.start();
@@ -177,7 +177,7 @@ test('a destination that is away holds up no other one', async () => {
   expect(w.titles('ntfy')).toEqual(['edge-1: commit aaaaaaa failed', 'edge-1: commit bbbbbbb failed']);
 });
 
-test('a message that cannot be taken is given up, counted, and holds up no other one', async () => {
+test('a message that cannot be accepted is dropped, counted, and does not delay others', async () => {
   const w = host();
   w.answer = () => ({ kind: 'unfit', why: 'it answered 400', retryAfterMs: null });
   const notifier = w.start();
@@ -192,7 +192,7 @@ test('a message that cannot be taken is given up, counted, and holds up no other
   expect(parcel.dropped).toBe(1);
 });
 
-test('who refuses is asked less and less often, and the problem says what to check', async () => {
+test('a destination that refuses is asked less and less often, and the problem says what to check', async () => {
   const w = host();
   w.answer = () => ({ kind: 'refused', why: 'it answered 404', retryAfterMs: null });
   const notifier = w.start();
@@ -207,7 +207,7 @@ test('who refuses is asked less and less often, and the problem says what to che
   ]);
 });
 
-test('with a full disk people are told all the same', async () => {
+test('a full disk does not prevent notifications', async () => {
   const w = host();
   w.isDiskFull = true;
   const notifier = w.start();
@@ -218,7 +218,7 @@ test('with a full disk people are told all the same', async () => {
 });
 
 describe('a host that is well', () => {
-  test('costs no write', async () => {
+  test('causes no write', async () => {
     const w = host();
     const notifier = w.start();
     for (let i = 0; i < 100; i++) notifier.see([well]);

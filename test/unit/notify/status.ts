@@ -1,4 +1,4 @@
-/** Statuses of hosts, as far as people are told of them. */
+/** Statuses of hosts, with the fields that notifications use. */
 import type { StatusDocument } from '../../../manifests-schema/payloads.ts';
 
 type Seen = Pick<
@@ -10,7 +10,7 @@ export const problem = (id: string, reason: string, message = `${reason} of ${id
   ...{ id, reason, message, file: null, line: null },
 });
 
-/** A host that is well, but for what is given. */
+/** A host that is well, except for the given fields. */
 export const statusWith = (given: Partial<Seen> = {}, commit = 'a'.repeat(40)): Seen => ({
   host: 'edge-1',
   at: '2026-11-24T08:00:00.000Z',

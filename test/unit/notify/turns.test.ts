@@ -1,4 +1,4 @@
-/** Which turns of hosts people are told of: once each, joined over hosts, over restarts, and calmly. */
+/** Which turns of hosts cause notifications: each once, merged over hosts, also over restarts, and limited in rate. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { emptyMemory, type Memory, type Message, sendable, sent } from '../../../agent/notify/model/memory.ts';
@@ -13,7 +13,7 @@ const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
-/** A memory with a clock, which goes through JSON wherever a process could have ended. */
+/** A memory with a clock; it is serialized to JSON wherever a process could have ended. */
 function world(rules: Partial<Rules> = {}) {
   const using: Rules = { ...HOST_RULES, on: OF_A_FLEET, prefix: 'p', ...rules };
   let now = START;
@@ -38,7 +38,7 @@ function world(rules: Partial<Rules> = {}) {
     see(...sights: Sight[]) {
       for (const sight of sights) see(memory, sight, using, now);
     },
-    /** Lets time pass, and does what is due when it is due. */
+    /** Lets time pass, and does everything that is due. */
     pass(ms: number) {
       const end = now + ms;
       for (;;) {
@@ -74,7 +74,7 @@ const well = (host = 'edge-1') => sightOf(statusWith({ host }));
 const working = (host = 'edge-1') => sightOf(statusWith({ host, sync: 'progressing' }));
 
 describe('one host', () => {
-  test('a failure is told once, however often it is seen', () => {
+  test('a failure is reported once, however often it is seen', () => {
     const w = world();
     for (let i = 0; i < 50; i++) {
       w.see(failed());
@@ -84,7 +84,7 @@ describe('one host', () => {
     expect(w.titles()).toEqual(['failed edge-1']);
   });
 
-  test('it is told to be well again after it has been so for a minute', () => {
+  test('a recovery is reported after it has lasted for a minute', () => {
     const w = world();
     w.see(failed());
     w.pass(MINUTE);
@@ -96,7 +96,7 @@ describe('one host', () => {
     expect(w.titles()).toEqual(['failed edge-1', 'recovered edge-1']);
   });
 
-  test('nobody hears that it is well who did not hear that it was not', () => {
+  test('a recovery is not reported if its failure was not', () => {
     const w = world();
     w.see(well());
     w.see(outage());
@@ -107,7 +107,7 @@ describe('one host', () => {
     expect(w.memory().hosts).toEqual({});
   });
 
-  test('an outage is told when it lasts, also where the host tries in between', () => {
+  test('an outage is reported once it lasts, also if the host retries in between', () => {
     const w = world();
     for (let i = 0; i < 4; i++) {
       w.see(working());
@@ -119,7 +119,7 @@ describe('one host', () => {
     expect(w.titles()).toEqual(['failed edge-1']);
   });
 
-  test('another bad commit is told as well, and the first one not again', () => {
+  test('a second bad commit is reported as well, and the first one not again', () => {
     const w = world();
     for (const commit of ['a', 'b', 'a', 'b']) {
       w.see(failed('edge-1', commit.repeat(40)));
@@ -128,7 +128,7 @@ describe('one host', () => {
     expect(w.said.map(({ brief }) => brief?.commit?.[0])).toEqual(['a', 'b']);
   });
 
-  test('one that turns all the time makes few messages in a day', () => {
+  test('a host that alternates all the time causes few messages in a day', () => {
     const w = world();
     for (let i = 0; i < 24 * 20; i++) {
       w.see(failed());
@@ -143,7 +143,7 @@ describe('one host', () => {
     expect(w.said.at(-1)?.occasion).toBe('recovered');
   });
 
-  test('what is not asked for is not told, and neither is its end', () => {
+  test('an occasion that is not configured is not reported, and neither is its end', () => {
     const w = world({ on: ['rolled-back', 'recovered'] });
     w.see(failed());
     w.pass(MINUTE);
@@ -152,7 +152,7 @@ describe('one host', () => {
     expect(w.titles()).toEqual([]);
   });
 
-  test('what waits is told in time after the clock was set back by a year', () => {
+  test('a waiting message is sent in time after the clock was set back by a year', () => {
     const w = world();
     w.see(outage());
     w.pass(MINUTE);
@@ -161,7 +161,7 @@ describe('one host', () => {
     expect(w.titles()).toEqual(['failed edge-1']);
   });
 
-  test('a closed window and a host that only looks are no holds', () => {
+  test('a closed window and observe mode do not count as held', () => {
     const gate = (kind: string) => ({ kind, reason: 'x', until: null });
     expect(sightOf(statusWith({ sync: 'held', gate: gate('window') })).trouble).toBe('none');
     expect(sightOf(statusWith({ sync: 'held', gate: gate('observe') })).trouble).toBe('none');
@@ -169,7 +169,7 @@ describe('one host', () => {
     expect(sightOf(statusWith({ sync: 'held', gate: gate('upgrade') })).trouble).toBe(null);
   });
 
-  test('a broker that is away is not what is told of a service that is not healthy', () => {
+  test('a service that is not healthy is reported by its own problem, not by an unreachable broker', () => {
     const sight = sightOf(
       statusWith({
         health: 'degraded',
@@ -181,7 +181,7 @@ describe('one host', () => {
     expect(sight).toMatchObject({ trouble: 'degraded', brief: { reason: 'Unhealthy', message: '', turn: 'commit' } });
   });
 
-  test('a resource that keeps drifting is a storm', () => {
+  test('a resource that keeps drifting is a drift storm', () => {
     const sight = sightOf(statusWith({ reason: 'Contended', problems: [problem('file:/etc/motd', 'Contended')] }));
     expect(sight).toMatchObject({ trouble: 'drift-storm', brief: { problems: [{ id: 'file:/etc/motd' }] } });
   });
@@ -200,7 +200,7 @@ describe('a fleet', () => {
     expect(w.said.map(({ occasion, hostsTotal }) => [occasion, hostsTotal])).toEqual([['failed', 500]]);
   });
 
-  test('they are one message as well when they are well again, with those that are not', () => {
+  test('their recovery is one message as well, with the hosts that are still failing', () => {
     const w = world(FLEET_RULES);
     for (const host of many) w.see(failed(host));
     w.pass(2 * MINUTE);
@@ -211,7 +211,7 @@ describe('a fleet', () => {
     ]);
   });
 
-  test('hosts that come late are one more message, with a pause', () => {
+  test('late hosts are one more message, after a pause', () => {
     const w = world(FLEET_RULES);
     for (const host of many.slice(0, 10)) w.see(failed(host));
     w.pass(2 * MINUTE);
@@ -234,7 +234,7 @@ describe('a fleet', () => {
   });
 });
 
-describe('whatever hosts do', () => {
+describe('for any behaviour of hosts', () => {
   const HOSTS = ['a', 'b', 'c'];
   const TROUBLES: readonly Trouble[] = ['failed', 'held', 'degraded', 'offline'];
   const sight = fc.record({
@@ -270,7 +270,7 @@ describe('whatever hosts do', () => {
   };
   const keyOf = ({ occasion, brief }: Message) => `${occasion} ${brief?.reason}`;
 
-  test('nobody is told twice of one cause, and nobody that all is well who was not told before', () => {
+  test('no cause is reported twice, and no recovery without its failure', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), fc.constantFrom(HOST_RULES, FLEET_RULES), (steps, rules) => {
         const w = world(rules);
@@ -298,7 +298,7 @@ describe('whatever hosts do', () => {
     );
   });
 
-  test('trouble that stays is told in the end, and so is its end', () => {
+  test('lasting trouble is reported in the end, and so is its end', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
         const w = world(FLEET_RULES);
@@ -322,7 +322,7 @@ describe('whatever hosts do', () => {
   });
 });
 
-describe('what waits to be sent', () => {
+describe('the queue', () => {
   const queue = (memory: Memory, count: number, now: number) => {
     const rules: Rules = { ...HOST_RULES, on: OF_A_FLEET, prefix: 'p' };
     for (let i = 0; i < count; i++) {
@@ -332,7 +332,7 @@ describe('what waits to be sent', () => {
     tick(memory, rules, now + MINUTE);
   };
 
-  test('a few go one by one, many as one, and a burst stops', () => {
+  test('sends a few one by one, many as one, and drops what a burst adds', () => {
     const memory = emptyMemory(START);
     queue(memory, 2, START);
     const sizes: number[] = [];
@@ -341,7 +341,7 @@ describe('what waits to be sent', () => {
       const { messages } = sendable(memory, now);
       sizes.push(messages.length);
       if (messages.length > 0) sent(memory, messages);
-      // Of these ten hosts two were told already.
+      // Two of these ten hosts were reported already.
       queue(memory, i === 1 ? 10 : 0, now);
       now += 1;
     }
@@ -349,7 +349,7 @@ describe('what waits to be sent', () => {
     expect(sizes.slice(3)).toEqual(sizes.slice(3).map(() => 0));
   });
 
-  test('a channel gets no more than a few messages at once and twenty in an hour', () => {
+  test('sends no more than a few messages at once and twenty in an hour', () => {
     const memory = emptyMemory(START);
     let count = 0;
     for (let s = 0; s < 3_600; s += 5) {
@@ -362,7 +362,7 @@ describe('what waits to be sent', () => {
     expect(count).toBeLessThanOrEqual(26);
   });
 
-  test('no more than a hundred wait, and the others are counted', () => {
+  test('holds at most a hundred messages, and counts the others', () => {
     const memory = emptyMemory(START);
     for (let i = 0; i < 130; i++) queue(memory, i, START + i * HOUR);
     expect(memory.queue.length).toBe(100);

@@ -10,7 +10,7 @@ const DATES: Readonly<Record<string, string>> = {
   [NEWER]: '2026-11-24T09:00:00.000Z',
 };
 
-/** Well, and on the newer commit, unless it is said otherwise. */
+/** A host that is well and on the newer commit, except for the given fields. */
 export function row(host: string, more: Partial<FleetRow>): FleetRow {
   const commit = more.commit === undefined ? NEW : more.commit;
   const date = DATES[commit ?? ''] ?? null;
@@ -22,6 +22,6 @@ export function row(host: string, more: Partial<FleetRow>): FleetRow {
   };
 }
 
-/** @param from number of the first of them */
+/** @param from number of the first host */
 export const rowsOf = (count: number, { from = 0, ...more }: Partial<FleetRow> & { from?: number }): FleetRow[] =>
   Array.from({ length: count }, (_, i) => row(`edge-${from + i}`, more));

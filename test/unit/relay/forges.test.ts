@@ -1,11 +1,13 @@
 /**
- * Requests to forges, as a real server on loopback gets them: method, path, headers and body are held to what each forge has
- * published. What GitHub takes is known to the compiler as well (`@octokit/openapi-types`).
+ * Requests to forges, as a real server on loopback receives them: method, path, headers and body are compared with the
+ * documentation of each forge. The compiler checks the bodies for GitHub as well (`@octokit/openapi-types`).
  *
- * - GitHub: https://docs.github.com/rest/commits/statuses, https://docs.github.com/rest/deployments
- * - GitLab: https://docs.gitlab.com/api/commits/#set-commit-pipeline-status, https://docs.gitlab.com/api/deployments/, and the parameters
- *   that lib/api/commit_statuses.rb and lib/api/deployments.rb declare
- * - Gitea: `repoCreateStatus` and `CreateStatusOption` of https://docs.gitea.com/api/, templates/swagger/v1_json.tmpl
+ * GitHub: https://docs.github.com/rest/commits/statuses, https://docs.github.com/rest/deployments
+ *
+ * GitLab: https://docs.gitlab.com/api/commits/#set-commit-pipeline-status, https://docs.gitlab.com/api/deployments/, and the
+ * parameters that lib/api/commit_statuses.rb and lib/api/deployments.rb declare
+ *
+ * Gitea: `repoCreateStatus` and `CreateStatusOption` of https://docs.gitea.com/api/, templates/swagger/v1_json.tmpl
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
@@ -105,7 +107,7 @@ describe('GitHub', () => {
     });
   });
 
-  test('a deployment is looked for, made, and told of', async () => {
+  test('a deployment is searched for, created, and updated', async () => {
     const subject = subjectOf('github');
     const task = 'deploy:fairlead:shop';
     const found = await sent('github', deployments?.find(subject) ?? null);
@@ -133,7 +135,7 @@ describe('GitHub', () => {
     }
   });
 
-  test('only a deployment of this fleet and commit is ours', () => {
+  test('only a deployment of this fleet and commit is used', () => {
     const task = 'deploy:fairlead:shop';
     const foundIn = (answer: unknown) => deployments?.foundIn(answer, subjectOf('github'));
     expect(
@@ -191,12 +193,12 @@ describe('GitLab', () => {
     expect(headers).toMatchObject({ 'private-token': TOKEN, 'content-type': 'application/json' });
   });
 
-  test('what hosts follow is no ref there if it is a pattern', async () => {
+  test('a ref with a pattern is not sent', async () => {
     const call = RULES.gitlab.status(subjectOf('gitlab', { ref: '' }), reportOf('success'), null);
     expect(status.parse((await sent('gitlab', call)).body).ref).toBe(undefined);
   });
 
-  test('a deployment is looked for, made, and told of', async () => {
+  test('a deployment is searched for, created, and updated', async () => {
     const subject = subjectOf('gitlab');
     const found = await sent('gitlab', deployments?.find(subject) ?? null);
     expect(found.line).toBe('GET /api/v4/projects/acme%2Fops%2Ffleet/deployments');
@@ -214,7 +216,7 @@ describe('GitLab', () => {
     expect(told.body).toEqual({ status: 'failed' });
   });
 
-  test('only a deployment of this commit is ours', () => {
+  test('only a deployment of this commit is used', () => {
     const foundIn = (answer: unknown) => deployments?.foundIn(answer, subjectOf('gitlab'));
     expect(
       foundIn([
@@ -267,7 +269,7 @@ describe('an answer', () => {
     expect(await answered(status)).toMatchObject({ kind, waitMs: 0 });
   });
 
-  test('a limit of requests says how long nothing may be asked', async () => {
+  test('with a rate limit sets the length of the pause', async () => {
     expect(await answered(429, { 'retry-after': '120' })).toMatchObject({ kind: 'again', waitMs: 120_000 });
     expect(await answered(403, { 'retry-after': '60' })).toMatchObject({ kind: 'again', waitMs: 60_000 });
     const github = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': inSeconds(300) };
@@ -277,26 +279,26 @@ describe('an answer', () => {
     expect(await answered(429, gitlab)).toMatchObject({ kind: 'again', waitMs: 30_000 });
     const left = { 'x-ratelimit-remaining': '4000', 'x-ratelimit-reset': inSeconds(300) };
     expect(await answered(403, left)).toMatchObject({ kind: 'refused', waitMs: 0 });
-    // A clock that is wrong there stops nothing for days.
+    // A wrong clock of the server cannot cause a pause of days.
     expect(await answered(429, { 'retry-after': '9999999' })).toMatchObject({ waitMs: 3_600_000 });
   });
 
-  test('that is no JSON is no id of anything', async () => {
+  test('that is not JSON yields no id', async () => {
     expect(await answered(201, {}, '<html>')).toMatchObject({ kind: 'done', value: null });
   });
 
-  test('that leads to another server is not followed, so that the token stays here', async () => {
+  test('that redirects to another server is not followed, so that the token is not sent there', async () => {
     const answer = await answered(307, { location: 'https://elsewhere.example/' });
     expect(answer).toMatchObject({ kind: 'refused', why: expect.stringMatching(/redirects to another place/) });
   });
 
-  test('a server that is away is an outage', async () => {
+  test('an unreachable server is an outage', async () => {
     const answer = await send('github', call, { url: 'http://127.0.0.1:1' });
     expect(answer).toMatchObject({ kind: 'again', status: null });
   });
 });
 
-test('the token is read at each request, told to who keeps logs clean, and nothing is sent without one', async () => {
+test('the token is read for each request, registered for redaction, and nothing is sent without one', async () => {
   const call = RULES.gitea.status(subjectOf('gitea'), reportOf('success'), null) as Call;
   await send('gitea', call);
   writeFileSync(path.join(dir, 'token'), 'another-token');

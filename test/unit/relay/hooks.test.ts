@@ -1,4 +1,4 @@
-/** Webhooks of the forges: published samples are read, and nothing that is not signed. */
+/** Webhooks of the forges: their published samples are read, and unsigned requests are refused. */
 import { createHmac } from 'node:crypto';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { type IncomingHttpHeaders, request } from 'node:http';
@@ -17,7 +17,7 @@ import { SAMPLES } from './samples.ts';
 
 const SECRET = "It's a Secret to Everybody";
 const hmac = (body: string, secret: string) => createHmac('sha256', secret).update(body).digest('hex');
-/** As each forge signs. */
+/** The signature of each forge. */
 const signed = (forge: Forge, body: string, secret = SECRET): Record<string, string> =>
   ({
     github: { 'x-hub-signature-256': `sha256=${hmac(body, secret)}` },
@@ -30,7 +30,7 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 const read = (forge: Forge, headers: IncomingHttpHeaders, body: string, secret = SECRET) =>
   readHook(forge, { headers, body: bytes(body), secret });
 
-test('there is a sample of each forge', () => {
+test('there is a sample for each forge', () => {
   expect(new Set(SAMPLES.map(({ forge }) => forge))).toEqual(new Set(FORGES));
   expect(SAMPLES.filter(({ forge }) => forge === 'github').length).toBeGreaterThan(3);
 });
@@ -43,14 +43,14 @@ test.each(SAMPLES)('$forge: $name', ({ forge, headers, body, repository, pushes 
   });
 });
 
-test('the example of GitHub for checking a signature holds', () => {
+test("GitHub's example for verifying a signature is valid", () => {
   // https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries#testing-the-webhook-payload-validation
   const headers = { 'x-hub-signature-256': 'sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17' };
   expect(read('github', headers, 'Hello, World!')).toEqual({ kind: 'unreadable' });
   expect(read('github', headers, 'Hello, World')).toEqual({ kind: 'unsigned' });
 });
 
-describe('nothing is heard', () => {
+describe('no push is read', () => {
   const text = JSON.stringify(SAMPLES[0]?.body);
   test.each(FORGES)(
     '%s: without a signature, with that of another secret, of another body, or with an empty secret',
@@ -135,13 +135,13 @@ describe('the server', () => {
   const text = JSON.stringify(sample.body);
   const headers = { ...sample.headers, ...signed('gitea', text) };
 
-  test('a signed push of the fleet repository is told', async () => {
+  test('a signed push of the fleet repository is passed on', async () => {
     const { port, heard } = await listen();
     expect(await send({ port, headers, body: text })).toBe(202);
     expect(heard).toEqual(sample.pushes);
   });
 
-  test('the same request is told once, also after a restart, and whatever id is written on it', async () => {
+  test('the same request is passed on once, also after a restart, and whatever id it has', async () => {
     const { port, heard, dir } = await listen();
     await send({ port, headers, body: text });
     expect(await send({ port, headers: { ...headers, 'x-gitea-delivery': 'another' }, body: text })).toBe(200);
@@ -151,28 +151,28 @@ describe('the server', () => {
     expect(next.heard).toEqual([]);
   });
 
-  test('what is not signed is refused, and a later one that is signed is taken', async () => {
+  test('an unsigned request is refused, and a later signed one is accepted', async () => {
     const { port, heard } = await listen();
     expect(await send({ port, headers: sample.headers, body: text })).toBe(401);
     expect(heard).toEqual([]);
     expect(await send({ port, headers, body: text })).toBe(202);
   });
 
-  test('pushes of another repository are not told', async () => {
+  test('pushes of another repository are ignored', async () => {
     const { port, heard } = await listen();
     const body = text.replaceAll('gitea/webhooks', 'gitea/other');
     expect(await send({ port, headers: { ...sample.headers, ...signed('gitea', body) }, body })).toBe(200);
     expect(heard).toEqual([]);
   });
 
-  test('other paths and methods, and a body that is no JSON, are answered so', async () => {
+  test('other paths and methods, and a body that is not JSON, get errors', async () => {
     const { port } = await listen();
     expect(await send({ port, at: '/github', headers, body: text })).toBe(404);
     expect(await send({ port, method: 'GET', headers: {} })).toBe(405);
     expect(await send({ port, headers: signed('gitea', 'payload=x'), body: 'payload=x' })).toBe(400);
   });
 
-  test('a body that is too large is refused before it is read, and one that says so late is cut', async () => {
+  test('a body that is announced as too large is refused before it is read, and one that grows too large is cut off', async () => {
     const { port, heard } = await listen();
     const answered = (head: string, body: string) =>
       new Promise<string>((resolve) => {
@@ -191,14 +191,14 @@ describe('the server', () => {
         if (body !== '') more();
       });
     expect(await answered('content-length: 999999999', '')).toMatch(/^HTTP\/1.1 413/);
-    // Whether the answer is still read by who goes on writing is up to them.
+    // A client that is still writing may or may not read the answer.
     await answered('transfer-encoding: chunked', `ffff\r\n${'x'.repeat(0xffff)}\r\n`);
     expect(heard).toEqual([]);
     expect(await send({ port, headers, body: text })).toBe(202);
   });
 });
 
-test('no more than a thousand requests are remembered, the newest of them', () => {
+test('at most the newest thousand requests are remembered', () => {
   const file = path.join(mkdtempSync(path.join(os.tmpdir(), 'fairlead-hooks-')), 'seen.json');
   const ids = Array.from({ length: 1_010 }, (_, i) => `id-${i}`);
   writeFileSync(file, JSON.stringify(ids));
@@ -210,7 +210,7 @@ test('no more than a thousand requests are remembered, the newest of them', () =
   expect(openSeen(file).has('new')).toBe(false);
 });
 
-test('a broker that is away is told later, the newest commit of each ref', async () => {
+test('while the broker is unreachable, the newest commit of each ref is kept and sent later', async () => {
   const clock = createFakeClock();
   const told: string[] = [];
   let tries = 0;

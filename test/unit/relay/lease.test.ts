@@ -1,4 +1,4 @@
-/** The lease of relays: one works, whoever dies when, and whatever becomes of a Last Will. */
+/** The lease of relays: exactly one works, whichever dies at any time, and whatever happens to its Last Will. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
@@ -18,11 +18,11 @@ const STEP_MS = 500;
 interface Relay {
   lease: Lease;
   isHolder: boolean;
-  /** Words on their way to it. */
+  /** Messages on their way to this relay. */
   inbox: { at: number; word: LeaseWord }[];
 }
 
-/** A broker with one topic, and relays that come, work and die. */
+/** A broker with one topic, and relays that start, work and die. */
 function world(seed: number) {
   let now = 0;
   let count = 0;
@@ -36,7 +36,7 @@ function world(seed: number) {
   };
   let retained: LeaseWord | null = null;
   const relays = new Map<string, Relay>();
-  /** What arrives at the broker, in this order. */
+  /** Messages in the order in which they arrive at the broker. */
   let wires: { at: number; word: LeaseWord }[] = [];
   const publish = (word: LeaseWord, delayMs: number) => wires.push({ at: now + delayMs, word });
   const take = (relay: Relay, { say, turn }: LeaseStep) => {
@@ -54,7 +54,7 @@ function world(seed: number) {
       if (retained !== null) relay.inbox.push({ at: now + random() * 200, word: retained });
       relays.set(id, relay);
     },
-    /** @param willMs when the broker notices; null: the Last Will is lost with it */
+    /** @param willMs the time until the broker notices; null: the Last Will is lost */
     die(id: string, willMs: number | null) {
       relays.delete(id);
       if (willMs !== null) publish(gone(id), willMs);
@@ -66,7 +66,7 @@ function world(seed: number) {
         for (const { word } of due) {
           retained = word;
           for (const relay of relays.values()) {
-            // To one reader messages come in the order in which the broker took them.
+            // A client gets messages in the order in which the broker received them.
             const last = relay.inbox.at(-1)?.at ?? 0;
             relay.inbox.push({ at: Math.max(last, now + random() * 200), word });
           }
@@ -83,7 +83,7 @@ function world(seed: number) {
   };
 }
 
-test('one of three holds it after some seconds, and keeps it', () => {
+test('one of three acquires it after some seconds, and keeps it', () => {
   const w = world(1);
   for (let i = 0; i < 3; i++) w.join();
   w.pass(10_000);
@@ -92,7 +92,7 @@ test('one of three holds it after some seconds, and keeps it', () => {
   w.pass(3_600_000, () => expect(w.holders()).toEqual([first]));
 });
 
-test('after its end another one holds it: within ten seconds if the Last Will comes, within a minute without it', () => {
+test("after the holder's end another relay acquires it: within ten seconds by the Last Will, within a minute without it", () => {
   for (const [willMs, withinMs] of [
     [0, 10_000],
     [22_500, 33_000],
@@ -108,7 +108,7 @@ test('after its end another one holds it: within ten seconds if the Last Will co
   }
 });
 
-test('the end of one that stood by, and an old Last Will, take nothing from the holder', () => {
+test('the end of a standby relay, and an old Last Will, do not affect the holder', () => {
   const w = world(3);
   for (let i = 0; i < 3; i++) w.join();
   w.pass(20_000);
@@ -118,7 +118,7 @@ test('the end of one that stood by, and an old Last Will, take nothing from the 
   w.pass(60_000, () => expect(w.holders()).toEqual([holder]));
 });
 
-test('whoever dies when, one alone works in the end, and two at once never for long', () => {
+test('whichever relays die at any time, one works in the end, and two never overlap for long', () => {
   const event = fc.oneof(
     fc.record({
       kind: fc.constant('die' as const),
@@ -155,7 +155,7 @@ test('whoever dies when, one alone works in the end, and two at once never for l
   );
 });
 
-test('what is no word of a relay is none, and an empty topic has no holder', () => {
+test('a message that is not from a relay is ignored, and an empty topic has no holder', () => {
   expect(leaseWordOf('')).toEqual(gone(''));
   for (const text of ['x', '7', 'null', '[]', '{"holder":7}']) expect(leaseWordOf(text)).toBe(null);
   expect(leaseWordOf('{"schema":1,"holder":"a","beat":3}')).toEqual({ schema: 1, holder: 'a', beat: 3 });

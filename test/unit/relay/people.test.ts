@@ -1,4 +1,7 @@
-/** Relays that tell people of a fleet, with a broker and a chat on loopback: together they tell all, and nothing twice. */
+/**
+ * Relays that send notifications about a fleet, with a broker and a chat server on loopback: together they send each notification
+ * exactly once.
+ */
 import { mkdtempSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -30,7 +33,7 @@ const peopleClock = createFasterClock(60);
 let broker: FakeBroker;
 let chat: http.Server;
 let url = '';
-/** What the relay calls it. */
+/** The name of the server in the relay's settings. */
 let chatName = '';
 const told: NotificationDocument[] = [];
 const heard: { count: number; resolve(): void }[] = [];
@@ -69,7 +72,7 @@ const until = async (what: string, isSo: () => boolean): Promise<void> => {
 const messages = (count: number) =>
   told.length >= count ? Promise.resolve() : new Promise<void>((resolve) => heard.push({ count, resolve }));
 const holder = () => leaseWordOf(broker.retained.get('p/f/relay/lease') ?? '')?.holder;
-/** What ends between the chat's answer and its word to the others may tell it again. */
+/** A relay that ends between the chat's answer and its own message to the other relays may send a notification again. */
 const othersKnow = () =>
   until('the others to know', () => {
     const memory = readShared(broker.retained.get('p/f/relay/state') ?? '')?.[chatName];
@@ -79,7 +82,7 @@ const said = () =>
   told.flatMap(({ messages }) => messages.map(({ occasion, hosts }) => `${occasion} ${hosts.join(',')}`));
 
 interface Given {
-  /** In place of the index on the broker; what it answers at each question. */
+  /** Replaces the index on the broker; its answers in order. */
   listHosts?: () => readonly string[] | null;
   log?: Log;
   clock?: Clock;
@@ -122,7 +125,7 @@ const statusOf = (host: string, sync: string) =>
     },
     desired: { commit: COMMIT, subject: 'shop: a new front', committedAt: '2026-11-24T07:59:00.000Z' },
   });
-/** As hosts report it: retained, and heard by those who listen. */
+/** As hosts report it: retained, and received by subscribers. */
 async function report(hosts: Record<string, string>): Promise<void> {
   const client = await connectBroker({ broker: { url: broker.url }, clientId: 'hosts', timeoutMs: 10_000 });
   for (const [host, sync] of Object.entries(hosts)) {
@@ -135,7 +138,7 @@ async function report(hosts: Record<string, string>): Promise<void> {
   await client.endAsync();
 }
 
-test('the one that takes over knows what was told, and tells the end of it', async () => {
+test('a relay that takes over knows the sent notifications, and sends their end', async () => {
   await report({ a: 'failed' });
   const end = startRelay();
   await messages(1);
@@ -143,16 +146,16 @@ test('the one that takes over knows what was told, and tells the end of it', asy
   const before = holder();
   startRelay();
   await end();
-  // It took its name back, so that the other one need not wait until it has been silent for long.
+  // It released the lease, so that the other relay need not wait for its expiry.
   expect(before).not.toBe(null);
   expect(holder()).not.toBe(before);
-  // The first message of the second relay is the end of what the first one told.
+  // The first notification of the second relay is the end of the first relay's.
   await report({ a: 'synced' });
   await messages(2);
   expect(said()).toEqual(['failed a', 'recovered a']);
 });
 
-test('two relays tell of hosts that fail by one commit once, also where the broker cuts every connection', async () => {
+test('two relays report hosts that fail by one commit once, also if the broker cuts every connection', async () => {
   await report({ a: 'failed', b: 'failed', c: 'synced' });
   startRelay();
   startRelay();
@@ -165,7 +168,7 @@ test('two relays tell of hosts that fail by one commit once, also where the brok
   expect(said()).toEqual(['failed a,b', 'recovered a,b']);
 });
 
-test('where the broker gives nothing to wildcards, a list names the hosts, and is looked at again', async () => {
+test('if the broker delivers nothing to wildcards, a list names the hosts, and is read again', async () => {
   broker.givesToWildcards = false;
   await report({ a: 'failed', b: 'synced', c: 'failed' });
   let list = ['a', 'b'];
@@ -173,13 +176,13 @@ test('where the broker gives nothing to wildcards, a list names the hosts, and i
   await messages(1);
   await othersKnow();
   expect(said()).toEqual(['failed a']);
-  // `c` fails by the same commit, which is told of further hosts after a while.
+  // `c` fails by the same commit, which is reported for further hosts after a while.
   list = ['a', 'b', 'c'];
   await messages(2);
   expect(said()).toEqual(['failed a', 'failed c']);
 });
 
-test('where the broker gives nothing to wildcards, the log says which setting names the hosts', async () => {
+test('if the broker delivers nothing to wildcards, the log names the setting for a list of hosts', async () => {
   broker.givesToWildcards = false;
   const warned: string[] = [];
   startRelay({ log: { ...silentLog, warn: ({ error }) => warned.push(String(error)) } });
@@ -187,7 +190,7 @@ test('where the broker gives nothing to wildcards, the log says which setting na
   expect(warned[0]).toMatch(/cannot list the hosts; name them with `hosts` in relay.yaml/);
 });
 
-test('what relays share has no trouble that is not told, and what is not theirs is not read', () => {
+test('the state that relays share has no unreported trouble, and foreign content is not read', () => {
   const memory = emptyMemory(0);
   const rules = { ...FLEET_RULES, on: OF_A_FLEET, prefix: 'p' };
   const row = (host: string) => ({
@@ -220,7 +223,7 @@ test('what relays share has no trouble that is not told, and what is not theirs 
     expect(readShared(text)).toBe(null);
 });
 
-test('a host that is offline, closed windows, and what cannot be read', () => {
+test('a host that is offline, closed windows, and unreadable statuses', () => {
   const row = {
     ...unknownRow('a'),
     ...{ host: 'a', presence: 'online' as const, sync: 'held', health: 'healthy', commit: COMMIT, subject: '' },

@@ -1,4 +1,4 @@
-/** How far a fleet is with a commit, and in which words a forge is told. */
+/** The progress of a fleet with a commit, and the texts for a forge. */
 import { expect, test } from 'vitest';
 import { progressOf } from '../../../agent/fleet/relay/forges/progress.ts';
 import { MOST_LETTERS, reportOf, supersededBy } from '../../../agent/fleet/relay/forges/report.ts';
@@ -11,36 +11,36 @@ const said = (rows: ReturnType<typeof rowsOf>, isGone: (host: string) => boolean
     return `${one.commit[0]} ${state}: ${text}`;
   });
 
-test('hosts that have not heard of the newest commit of their ref are counted as well', () => {
+test('hosts that have not seen the newest commit of their ref are counted as well', () => {
   expect(said([...rowsOf(2, { commit: NEW }), ...rowsOf(3, { commit: OLD, from: 2 })])).toEqual([
     'b pending: 2 of 5 hosts',
   ]);
 });
 
-test('all hosts have it: success', () => {
+test('if all hosts have it, the state is success', () => {
   expect(said(rowsOf(500, { commit: NEW }))).toEqual(['b success: 500 of 500 hosts']);
   expect(said(rowsOf(1, { commit: NEW }))).toEqual(['b success: 1 of 1 host']);
 });
 
-test('one that failed is a failure, with the sentence of the first of them', () => {
+test('if one host failed, the state is failure, with the sentence of the first failed host', () => {
   const failed = { sync: 'failed', reason: 'UnitFailed', message: 'unit:app.service failed' };
   expect(said([row('c', failed), row('b', { ...failed, sync: 'rolled-back' }), row('a', {})])).toEqual([
     'b failure: 1 of 3 hosts; 2 failed. b: unit:app.service failed',
   ]);
 });
 
-test('what passes by itself is waited for', () => {
+test('temporary failures are waited for', () => {
   expect(said([row('a', { sync: 'failed', reason: 'RepositoryUnreachable', message: 'm' }), row('b', {})])).toEqual([
     'b pending: 1 of 2 hosts',
   ]);
 });
 
-test('held hosts, and hosts that are still at work on it, are waited for', () => {
+test('held hosts, and hosts that still apply it, are waited for', () => {
   const rows = [row('a', { sync: 'held', reason: 'WindowClosed' }), row('b', { health: 'progressing' }), row('c', {})];
   expect(said(rows)).toEqual(['b pending: 1 of 3 hosts; 1 held']);
 });
 
-test('a host that is gone is named, and not waited for; one that has the commit counts wherever it is', () => {
+test('an offline host is named, and not waited for; one that has the commit counts even if offline', () => {
   const rows = [
     row('a', { commit: OLD, presence: 'offline' }),
     row('b', { presence: 'offline' }),
@@ -51,18 +51,18 @@ test('a host that is gone is named, and not waited for; one that has the commit 
   expect(said(rows, (host) => host === 'a' || host === 'd')).toEqual(['b success: 2 of 4 hosts; 2 offline']);
 });
 
-test('a fleet of which every host is gone has not succeeded', () => {
+test('a fleet whose hosts are all offline is no success', () => {
   expect(said([row('a', { sync: 'progressing', presence: 'offline' })], () => true)).toEqual([
     'b pending: 0 of 1 host; 1 offline',
   ]);
 });
 
-test('a host that is gone with a commit that the branch has not any more decides nothing', () => {
+test('an offline host with a commit that is no longer on the branch decides nothing', () => {
   const rows = [row('a', { commit: NEW, presence: 'offline' }), row('b', { commit: OLD }), row('c', { commit: OLD })];
   expect(said(rows, (host) => host === 'a')).toEqual(['a success: 2 of 3 hosts; 1 offline']);
 });
 
-test('a host that only looks, has no directory or says nothing is not counted', () => {
+test('a host in observe mode, without a directory or without a status is not counted', () => {
   const rows = [
     row('a', { sync: 'held', reason: 'Observing' }),
     row('b', { sync: 'unassigned' }),
@@ -72,16 +72,16 @@ test('a host that only looks, has no directory or says nothing is not counted', 
   expect(said(rows)).toEqual(['b success: 1 of 1 host']);
 });
 
-test('each ref has its newest commit, and a commit of several refs is told once', () => {
+test('each ref has its newest commit, and a commit of several refs is reported once', () => {
   const rows = [row('a', {}), row('b', { ref: 'canary' }), row('c', { ref: 'old', commit: OLD })];
   expect(said(rows)).toEqual(['b success: 2 of 2 hosts', 'a success: 1 of 1 host']);
 });
 
-test('what is no commit goes into no request', () => {
+test('an invalid commit id is never put into a request', () => {
   expect(said([row('a', { commit: '../../user' }), row('b', { commit: 'ABC' })])).toEqual([]);
 });
 
-test('success is not taken back because a host is busy, unwell or new; a host that fails on it takes it back', () => {
+test('success stays if a host is busy, unwell or new, and ends if a host fails on the commit', () => {
   const state = (more: object) => {
     const [progress] = progressOf([row('a', {}), row('b', more)], nobody);
     return progress && reportOf(progress, { hasSucceeded: true }).state;
@@ -92,7 +92,7 @@ test('success is not taken back because a host is busy, unwell or new; a host th
   expect(state({ sync: 'failed', reason: 'UnitFailed' })).toBe('failure');
 });
 
-test('a line is one line, short, and shows no credential', () => {
+test('a description is one short line, without credentials', () => {
   const message = `failed:\n\u001b[31mhttps://user:s3cr3t-word@example.com/ said no\u202e ${'x'.repeat(300)}`;
   const [progress] = progressOf([row('a', { sync: 'failed', reason: 'UnitFailed', message })], nobody);
   const { text } = reportOf(progress as NonNullable<typeof progress>, { hasSucceeded: false });
@@ -100,7 +100,7 @@ test('a line is one line, short, and shows no credential', () => {
   expect(text).not.toMatch(/s3cr3t-word|\p{Cc}|\p{Cf}/u);
 });
 
-test('one that a newer commit came after says so, with how far it was', () => {
+test('a superseded commit is reported as such, with its progress', () => {
   const before = { state: 'pending', text: '412 of 500 hosts', hosts: 500, done: 412 } as const;
   expect(supersededBy(NEW, before)).toEqual({
     ...before,

@@ -23,7 +23,7 @@ beforeEach(async () => {
 });
 afterEach(() => broker.stop());
 
-test('a push that GitHub tells of reaches the topic that hosts listen on', async () => {
+test('a push that GitHub reports reaches the topic that hosts subscribe to', async () => {
   const secretFile = path.join(dir, 'secret');
   writeFileSync(secretFile, 's');
   const sample = SAMPLES.find(({ forge, pushes }) => forge === 'github' && pushes[0]?.ref.startsWith('refs/heads/'));
@@ -50,7 +50,7 @@ test('a push that GitHub tells of reaches the topic that hosts listen on', async
     headers: { ...sample?.headers, 'x-hub-signature-256': signature },
   });
   expect(answer.status).toBe(202);
-  // Its end waits for what is told.
+  // Its end waits for pending messages.
   ended.abort();
   await running;
   const [push] = sample?.pushes ?? [];
@@ -59,7 +59,7 @@ test('a push that GitHub tells of reaches the topic that hosts listen on', async
   expect(existsSync(path.join(dir, 'state/webhooks.json'))).toBe(true);
 });
 
-test('a port that is taken, and settings that are wrong, are said with what to do', async () => {
+test('a port in use and wrong settings are reported with what to do', async () => {
   await expect(readSettings(path.join(dir, 'none'))).rejects.toThrow(
     /cannot read .*none: there is no such file; docs\/notify.md/,
   );

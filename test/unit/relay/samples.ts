@@ -1,4 +1,4 @@
-/** Webhooks as the forges publish them: the samples of their documentation, of which only long lists are left out. */
+/** Webhooks as the forges publish them: the samples of their documentation, in which only long lists are shortened. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Forge } from '../../../manifests-schema/relay.ts';
@@ -17,7 +17,7 @@ interface Example {
   examples: Record<string, unknown>[];
 }
 
-/** What GitHub itself sent, collected in @octokit/webhooks-examples. */
+/** Events that GitHub sent, collected in @octokit/webhooks-examples. */
 const octokit = JSON.parse(
   readFileSync(createRequire(import.meta.url).resolve('@octokit/webhooks-examples/api.github.com/index.json'), 'utf8'),
 ) as Example[];

@@ -1,4 +1,7 @@
-/** Telling forges how far a fleet is: seldom, once, within limits, over outages, takeovers and restarts. Time is made up. */
+/**
+ * Reporting the progress of a fleet to forges: rarely, once, within limits, over outages, take-overs and restarts. Time is
+ * simulated.
+ */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -16,7 +19,7 @@ import { NEW, NEWER, OLD, row, rowsOf } from './fleet-rows.ts';
 const MINUTE = 60_000;
 let dir = '';
 let clock: FakeClock;
-/** What is retained on the broker for the next relay. */
+/** The state that is retained on the broker for the next relay. */
 let shelf = '';
 let calls: (Call & { at: number })[];
 let answer: (call: Call) => Answer;
@@ -36,7 +39,7 @@ afterEach(async () => {
 
 const GITHUB: StatusSettings = { forge: 'github', repository: 'acme/fleet', tokenFile: '/token' };
 
-/** A relay whose turn it is. @param machine another one has another disk */
+/** A relay that holds the lease. @param machine another machine has another disk */
 function relay(forges: readonly StatusSettings[] = [GITHUB], { machine = 'one', log = silentLog as Log } = {}): Worker {
   const worker = createStatuses({
     ...{ forges, fleet: 'shop', file: path.join(dir, `${machine}.json`), env: {}, secret: () => undefined },
@@ -57,7 +60,7 @@ function relay(forges: readonly StatusSettings[] = [GITHUB], { machine = 'one', 
   return worker;
 }
 const see = (worker: Worker, rows: readonly FleetRow[], isWhole = false) => worker.see(rows, { isWhole });
-/** Lets that much time pass. */
+/** Advances the time. */
 const pass = (ms: number) => clock.sleep(ms);
 const said = () =>
   calls.map(({ body }) => {
@@ -65,7 +68,7 @@ const said = () =>
     return `${state} ${description}`.trim();
   });
 
-test('one status says that it is under way, another one that all have it, and nothing is told of single hosts', async () => {
+test('one status reports that the rollout is in progress, another that all hosts have the commit, and single hosts are not reported', async () => {
   const worker = relay();
   see(worker, rowsOf(500, { commit: OLD }), true);
   await pass(MINUTE);
@@ -81,7 +84,7 @@ test('one status says that it is under way, another one that all have it, and no
   expect(said()).toEqual(['pending 1 of 500 hosts', 'success 500 of 500 hosts']);
 });
 
-test('a slow rollout is told of less and less often', async () => {
+test('a slow rollout is reported less and less often', async () => {
   const worker = relay();
   see(worker, rowsOf(600, { commit: OLD }), true);
   await pass(MINUTE);
@@ -97,7 +100,7 @@ test('a slow rollout is told of less and less often', async () => {
   expect(said().at(-1)).toBe('success 600 of 600 hosts');
 });
 
-test('what comes and goes within seconds is not told', async () => {
+test('changes that last only seconds are not reported', async () => {
   const worker = relay();
   see(worker, rowsOf(2, {}), true);
   await pass(MINUTE);
@@ -108,7 +111,7 @@ test('what comes and goes within seconds is not told', async () => {
   expect(said()).toEqual(['success 2 of 2 hosts']);
 });
 
-test('after the end it is told only that more hosts have it, not that some are busy, unwell or gone', async () => {
+test('after the end only further hosts with the commit are reported, not busy, unwell or offline ones', async () => {
   const worker = relay();
   see(worker, [...rowsOf(4, {}), row('late', { commit: OLD, presence: 'offline' })], true);
   await pass(10 * MINUTE);
@@ -124,7 +127,7 @@ test('after the end it is told only that more hosts have it, not that some are b
   expect(said()).toEqual([...end, 'success 5 of 5 hosts']);
 });
 
-test('nothing is sent after the end of the turn', async () => {
+test('nothing is sent after the relay lost the lease', async () => {
   const worker = relay();
   see(worker, rowsOf(2, {}), true);
   await pass(MINUTE);
@@ -134,7 +137,7 @@ test('nothing is sent after the end of the turn', async () => {
   expect(said()).toEqual(['success 2 of 2 hosts']);
 });
 
-test('a commit that fails and one that mends it', async () => {
+test('a commit that fails is reported, and one that fixes it', async () => {
   const worker = relay();
   see(worker, rowsOf(3, { sync: 'rolled-back', reason: 'UnitFailed', message: 'unit:app.service failed' }), true);
   await pass(MINUTE);
@@ -144,7 +147,7 @@ test('a commit that fails and one that mends it', async () => {
   expect(calls.map(({ path }) => path.slice(-40))).toEqual([NEW, NEWER]);
 });
 
-test('a commit that a newer one came after is told to be that', async () => {
+test('a superseded commit is reported as such', async () => {
   const worker = relay();
   see(worker, [row('a', {}), row('b', { sync: 'progressing' })], true);
   await pass(MINUTE);
@@ -155,7 +158,7 @@ test('a commit that a newer one came after is told to be that', async () => {
   expect(calls).toHaveLength(3);
 });
 
-test('a host that is gone for five minutes is not waited for any more', async () => {
+test('a host that is offline for five minutes is not waited for any more', async () => {
   const worker = relay();
   see(worker, [row('a', {}), row('b', { commit: OLD, presence: 'offline' })], true);
   await pass(4 * MINUTE);
@@ -164,7 +167,7 @@ test('a host that is gone for five minutes is not waited for any more', async ()
   expect(said()).toEqual(['pending 1 of 2 hosts', 'success 1 of 2 hosts; 1 offline']);
 });
 
-test.each(['the broker', 'the disk'])('a restart tells nothing again: by %s', async (what) => {
+test.each(['the broker', 'the disk'])('a restart repeats nothing: by %s', async (what) => {
   const first = relay();
   see(first, rowsOf(2, {}), true);
   await pass(MINUTE);
@@ -191,14 +194,14 @@ test.each([
   forged({ status: { state: 'x', text: '2 of 2 hosts' }, deployment: null }),
   forged({ status: 7, deployment: null }),
   forged({ deployment: null }),
-])('what no relay left there is not read: %s', async (text) => {
+])('a foreign state is not read: %s', async (text) => {
   shelf = text;
   see(relay(), rowsOf(2, {}), true);
   await pass(MINUTE);
   expect(said()).toEqual(['success 2 of 2 hosts']);
 });
 
-test('an outage is tried again, less and less often, and then the newest is told', async () => {
+test('an outage is retried less and less often, and then the newest state is sent', async () => {
   const warned: string[] = [];
   const log = { ...silentLog, warn: (_: object, message: string) => warned.push(message) };
   answer = () => ({ kind: 'again', status: 502, why: 'it answered 502', waitMs: 0 });
@@ -227,7 +230,7 @@ test('a forge that asks for a pause gets it', async () => {
   answer = () => ({ kind: 'done', value: null, waitMs: 10 * MINUTE });
   await pass(2 * MINUTE);
   expect(calls).toHaveLength(2);
-  // Also where that was said beside a success.
+  // Also if the pause was announced with a success.
   see(worker, rowsOf(2, { commit: NEWER }));
   await pass(5 * MINUTE);
   expect(calls).toHaveLength(2);
@@ -235,7 +238,7 @@ test('a forge that asks for a pause gets it', async () => {
   expect(calls).toHaveLength(3);
 });
 
-test('a commit that the forge does not know is given up in the end, and stops no other', async () => {
+test('a commit that the forge does not know is given up in the end, and does not delay others', async () => {
   answer = ({ path }) =>
     path.endsWith(NEW)
       ? { kind: 'unfit', status: 422, why: 'it answered 422 (No commit found)', waitMs: 0 }
@@ -248,9 +251,9 @@ test('a commit that the forge does not know is given up in the end, and stops no
   expect(calls.filter(({ path }) => path.endsWith(NEW))).toHaveLength(8);
 });
 
-test('whatever hosts say, no more than a burst and one request every three seconds goes out', async () => {
+test('whatever hosts report, at most a burst and one request every three seconds are sent', async () => {
   const worker = relay();
-  // Each host follows a ref of its own, and says another commit every twelve seconds.
+  // Each host follows a ref of its own, and reports another commit every twelve seconds.
   for (let round = 0; round < 30; round++) {
     const commit = (host: number) => ((round << 8) + host).toString(16).padStart(40, '0');
     const date = new Date(Date.UTC(2026, 0, 1, 0, round)).toISOString();
@@ -275,7 +278,7 @@ const deployments = () =>
       `${method} ${path.replace(/.*\/deployments|\?.*/g, '')} ${(body as { state?: string })?.state ?? ''}`.trim(),
     );
 
-test('a deployment is made once for a commit, and told how it ends', async () => {
+test('a deployment is created once for a commit, and gets its final state', async () => {
   const worker = relay([DEPLOYED]);
   see(worker, [row('a', {}), row('b', { sync: 'progressing' })], true);
   await pass(MINUTE);
@@ -284,7 +287,7 @@ test('a deployment is made once for a commit, and told how it ends', async () =>
   expect(deployments()).toEqual(['GET', 'POST', 'POST /7/statuses in_progress', 'POST /7/statuses success']);
 });
 
-test('one that an earlier relay made and could not tell of is found, and no second one is made', async () => {
+test('a deployment that an earlier relay created without recording it is found, and no second one is created', async () => {
   answer = ({ method }) => (method === 'POST' ? { kind: 'done', value: { id: 9 }, waitMs: 0 } : found);
   const task = 'deploy:fairlead:shop';
   const found: Answer = { kind: 'done', value: [{ id: 8, sha: NEW, task }], waitMs: 0 };
@@ -293,7 +296,7 @@ test('one that an earlier relay made and could not tell of is found, and no seco
   expect(deployments()).toEqual(['GET', 'POST /8/statuses success']);
 });
 
-test('the deployment of a commit that was superseded is inactive', async () => {
+test('the deployment of a superseded commit is inactive', async () => {
   const worker = relay([DEPLOYED]);
   see(worker, [row('a', {}), row('b', { sync: 'progressing' })], true);
   await pass(MINUTE);
@@ -302,7 +305,7 @@ test('the deployment of a commit that was superseded is inactive', async () => {
   expect(deployments()).toContain('POST /7/statuses inactive');
 });
 
-test('what runs at GitLab is told once to run, and a deployment there is not told to run again', async () => {
+test('`running` is sent to GitLab once, and not again with a deployment', async () => {
   const worker = relay([{ ...DEPLOYED, forge: 'gitlab' }]);
   see(worker, [row('a', {}), row('b', { commit: OLD }), row('c', { commit: OLD })], true);
   await pass(MINUTE);
@@ -320,7 +323,7 @@ test('what runs at GitLab is told once to run, and a deployment there is not tol
   ]);
 });
 
-test('GitLab’s refusal of what runs already counts as told', async () => {
+test('GitLab’s refusal of a state that is already set counts as success', async () => {
   answer = ({ body }) =>
     (body as { state?: string })?.state === 'running'
       ? { kind: 'unfit', status: 400, why: 'Cannot transition status', waitMs: 0 }
@@ -333,7 +336,7 @@ test('GitLab’s refusal of what runs already counts as told', async () => {
   expect(said()).toEqual(['running on the way to 2 hosts', 'success 2 of 2 hosts']);
 });
 
-test('one forge that is away keeps no other waiting', async () => {
+test('a forge that is unreachable does not delay another', async () => {
   const worker = relay([GITHUB, { ...GITHUB, forge: 'gitea', url: 'https://git.example.com' }]);
   const isGitea = ({ body }: Call) => JSON.stringify(body).length > 0 && calls.length % 2 === 0;
   answer = (call) =>
