@@ -1,4 +1,4 @@
-/** What a rollback leaves behind: jobs that ran or were skipped, and its target while the git server is unreachable. */
+/** What follows a rollback: jobs that ran or were skipped, and its target while the git server is unreachable. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createWorld, type Declaration, type World } from './world.ts';
 
@@ -11,7 +11,7 @@ afterEach(() => world.end());
 const value = (id: Parameters<World['things']['get']>[0]) => world.things.get(id)?.value;
 const rules = (more: Declaration = {}): Declaration => ({ 'file:/a': { value: '1' }, ...more });
 
-/** A run that is told to stop as soon as `when` holds; then the process is gone. */
+/** Stops a run as soon as `when` holds, and then ends the process. */
 async function cutOff(when: (line: { type: string; phase?: string }) => boolean): Promise<void> {
   const stop = new AbortController();
   await world.run({
@@ -25,7 +25,7 @@ async function cutOff(when: (line: { type: string; phase?: string }) => boolean)
 }
 const atTheRollback = (line: { type: string; phase?: string }) => line.type === 'phase' && line.phase === 'rollback';
 
-describe('a job that does not run during a rollback', () => {
+describe('a job that is skipped during a rollback', () => {
   const input = (value: string, more: Declaration = {}): Declaration => ({
     'file:/a': { value, notify: ['job:migrate'] },
     'job:migrate': { value: '1' },
@@ -39,7 +39,7 @@ describe('a job that does not run during a rollback', () => {
     world.commit('bad', BAD);
   });
 
-  test('does not run for it later either, for instance while the repository is away', async () => {
+  test('does not run later because of it, for instance while the repository is unreachable', async () => {
     expect(await world.run()).toMatchObject({ rollback: { well: true } });
     expect(world.deps().store.inventory.pendingNotifies()).toEqual([]);
     world.ran = [];
@@ -52,18 +52,21 @@ describe('a job that does not run during a rollback', () => {
   test.each<[string, Declaration | null]>([
     ['waits for its window', input('3', { host: { window: WINDOW } })],
     ['declares nothing', null],
-  ])('nor if it was cut off, and what came meanwhile %s', async (_what, next) => {
-    await cutOff(atTheRollback);
-    expect(value('file:/a')).toBe('2');
-    world.ran = [];
-    world.commit('next', next);
-    for (let i = 0; i < 3; i++) await world.run();
-    expect([value('file:/a'), world.ran]).toEqual(['1', []]);
-    expect(world.deps().store.commits.get().pendingRollback).toBeNull();
-  });
+  ])(
+    'does not run after an interrupted rollback either, if a commit that arrived meanwhile %s',
+    async (_what, next) => {
+      await cutOff(atTheRollback);
+      expect(value('file:/a')).toBe('2');
+      world.ran = [];
+      world.commit('next', next);
+      for (let i = 0; i < 3; i++) await world.run();
+      expect([value('file:/a'), world.ran]).toEqual(['1', []]);
+      expect(world.deps().store.commits.get().pendingRollback).toBeNull();
+    },
+  );
 });
 
-describe('a commit that is tried again without its fault runs no job twice', () => {
+describe('a commit that is retried without being at fault runs no job twice', () => {
   const SLOW = rules({ 'file:/b': { value: '1', notify: ['job:migrate'] }, 'job:migrate': { value: '1' } });
   beforeEach(async () => {
     world.commit('good', rules());
@@ -74,7 +77,7 @@ describe('a commit that is tried again without its fault runs no job twice', () 
     world.commit('slow', SLOW);
   });
 
-  test('also if the run that ran the job was cut off before the silence was met', async () => {
+  test('even if the run of the job was interrupted before the repository became unreachable', async () => {
     world.onRemove = () => {
       world.farEnd = 'answers';
     };
@@ -88,13 +91,13 @@ describe('a commit that is tried again without its fault runs no job twice', () 
     expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'slow', postponed: null });
   });
 
-  test('also if the silence outlasts the rollback', async () => {
+  test('even if the repository stays unreachable after the rollback', async () => {
     await world.run();
     expect([value('file:/b'), world.ran]).toEqual(['1', ['job:migrate']]);
     expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'slow', postponed: null });
   });
 
-  test('also if the agent is stopped when that is known', async () => {
+  test('even if the agent is stopped when that is known', async () => {
     const stop = new AbortController();
     world.point = (name) => {
       if (name === 'after commits.forgive' && world.deps().store.commits.get().postponed?.times === 0) stop.abort();
@@ -113,7 +116,7 @@ describe('a commit that is tried again without its fault runs no job twice', () 
 test.each<[string, Declaration | null]>([
   ['goes back to what is accepted', rules()],
   ['declares nothing', null],
-])('a trial that waits for an outage is over if the head then %s', async (_what, next) => {
+])('a trial that waits for the end of an outage is over if the head then %s', async (_what, next) => {
   world.commit('good', rules());
   await world.run();
   world.commit('new', { 'file:/a': { value: '2' }, 'service:p/web': { value: '1' } });
@@ -128,7 +131,7 @@ test.each<[string, Declaration | null]>([
   expect([value('file:/a'), world.deps().store.commits.get().trial]).toEqual(['1', null]);
 });
 
-test('a rollback over a restart without the server is no trial: it ends, and a commit that was not the cause is tried again', async () => {
+test('a rollback that continues after a restart without the server ends without a trial, and a commit that was not the cause is tried again', async () => {
   world.commit('good', rules());
   await world.run();
   // Accepted without being good: the target of the rollback is not the accepted commit.

@@ -1,4 +1,4 @@
-/** Work that takes long is awaited aside: it holds up what depends on it, and nothing else. */
+/** Long-running work is awaited in the background: it delays only what depends on it. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import type { Reconciler } from '../reconciler.ts';
 
 let host: FakeHost;
 let engine: Reconciler;
-/** Jobs that were begun, in order. */
+/** Jobs that were started, in order. */
 let begun: string[];
 let end: (code: number) => void;
 
@@ -36,13 +36,13 @@ const files = (n: number) => ({
   'shop/compose.yaml': 'services: {web: {image: "app:1"}}\n',
 });
 const onDisk = (file: string) => readFileSync(path.join(host.root, file), 'utf8');
-/** Another run is asked for as soon as the job is all that is left. */
+/** Requests another run as soon as only the job is left. */
 const untilAlone = (lines: SyncLine[] = []) => ({
   emit: (line: SyncLine) => void lines.push(line),
   hasNext: () => true,
 });
 
-test('a long job holds up what depends on it, and nothing else; the next run goes on with the very same', async () => {
+test('a long job delays only what depends on it, and the next run waits for the same job', async () => {
   await engine.apply({ 'a.yaml': 'files: {/etc/motd: {content: "0"}}\n' });
   const first = await engine.apply(files(1), undefined, untilAlone());
   expect(first.outcome.verdict).toBe('open');
@@ -58,7 +58,7 @@ test('a long job holds up what depends on it, and nothing else; the next run goe
   expect(onDisk('etc/after')).toBe('x');
 });
 
-test('what it ended as while no run waited for it is the next run’s to tell', async () => {
+test('the result of a job that ended between two runs is reported by the next run', async () => {
   await engine.apply({ 'a.yaml': 'files: {/etc/motd: {content: "0"}}\n' });
   await engine.apply(files(1), undefined, untilAlone());
   end(3);
@@ -75,7 +75,7 @@ test('a newer commit is applied meanwhile', async () => {
   expect(begun).toEqual(['long.service']);
 });
 
-test('a run that waits says for what, since when and until when, and lets repairs go on', async () => {
+test('a waiting run reports what it waits for, since when and until when, and lets repairs run', async () => {
   let yields = 0;
   const lines: SyncLine[] = [];
   let looks = 0;
@@ -96,12 +96,12 @@ test('a run that waits says for what, since when and until when, and lets repair
   expect(yields).toBeGreaterThan(1);
 });
 
-test('a oneshot that takes long is awaited aside as well', async () => {
+test('a long-running oneshot is awaited in the background as well', async () => {
   const unit = (more: string) =>
     `units: {slow.service: {content: "[Service]\\nType=oneshot\\nExecStart=/bin/sleep 100\\n", state: started}}\n${more}`;
   const first = await engine.apply({ 'u.yaml': unit('') }, undefined, untilAlone());
   expect(first.outcome.verdict).toBe('open');
-  // Time of this clock passes while somebody waits for it.
+  // Time of this clock passes only while somebody waits for it.
   const ran = await engine.again();
   expect(ran.run.sync).toBe('synced');
   expect(ran.outcome.actions.map((a) => `${a.op} ${a.id} ${a.result}`)).toEqual(['create unit:slow.service done']);

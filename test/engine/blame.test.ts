@@ -1,4 +1,6 @@
-/** Whose fault it is, over a host in memory: what people reported of tools that take every failure for the commit's. */
+/**
+ * Whose fault a failure is, over a host in memory: cases that people reported about tools that blame every failure on the commit.
+ */
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -28,8 +30,8 @@ const turns = ({ outcome }: RunResult) => outcome.problems.map(({ id, reason, tu
 const onDisk = (file: string) => readFileSync(path.join(host.root, file), 'utf8');
 const GOOD = { 'a.yaml': 'files: {/etc/motd: {content: "1"}}\n' };
 
-describe('not yet', () => {
-  /** Crashes until so much time has passed since it was first started. */
+describe('temporary failures', () => {
+  /** Crashes until this much time has passed since its first start. */
   const crashesFor = (name: string, ms: number) => {
     let first: number | null = null;
     host.engine.registry.push(name, {
@@ -54,7 +56,7 @@ describe('not yet', () => {
     expect(ran.outcome.actions.filter((a) => a.op === 'remove')).toEqual([]);
   });
 
-  test('one that ran before has 90 s', async () => {
+  test('an application that ran before has 90 s', async () => {
     await engine.apply(compose('services: {app: {image: "app:1", restart: always}}\n'));
     crashesFor('shop:2', 30_000);
     expect(syncOf(await engine.apply(compose('services: {app: {image: "shop:2", restart: always}}\n')))).toEqual({
@@ -83,7 +85,7 @@ describe('not yet', () => {
     expect(bad()).toEqual([]);
   });
 
-  test('who waits for a healthy database that takes long comes when it is healthy', async () => {
+  test('a service that depends on a slow database starts when the database is healthy', async () => {
     let began: number | null = null;
     host.engine.registry.push('db:1', {
       config: { Cmd: ['db'], Healthcheck: { Test: ['CMD', 'probe'], Interval: 1e9, Timeout: 1e9, Retries: 2 } },
@@ -103,7 +105,7 @@ describe('not yet', () => {
     expect(container('shop-app-1')?.status).toBe('running');
   });
 
-  test('a service has the patience that the repository gives it, beyond settle.timeout', async () => {
+  test('a service has the patience that the repository sets for it, beyond settle.timeout', async () => {
     await engine.apply(compose('services: {app: {image: "app:1", restart: always}}\n'));
     crashesFor('shop:2', 400_000);
     const ran = await engine.apply({
@@ -113,7 +115,7 @@ describe('not yet', () => {
     expect(syncOf(ran)).toEqual({ sync: 'synced', reason: '' });
   });
 
-  test('a restart of the agent does not begin the wait again, nor does a run in between', async () => {
+  test('neither a restart of the agent nor another run starts the wait again', async () => {
     await engine.apply(compose('services: {app: {image: "app:1", restart: always}}\n'));
     crashesFor('shop:2', 600_000);
     const began = host.clock.monotonic();
@@ -127,7 +129,7 @@ describe('not yet', () => {
     expect(host.clock.monotonic() - began).toBeLessThan(waited + 130_000);
   });
 
-  test('what cannot heal fails at once', async () => {
+  test('a permanent failure fails at once', async () => {
     await engine.apply(compose('services: {app: {image: "app:1"}}\n'));
     const began = host.clock.monotonic();
     const ran = await engine.apply(compose('services: {app: {image: "app:1", command: "false"}}\n'));
@@ -139,7 +141,7 @@ describe('not yet', () => {
 describe('a precondition that this host lacks', () => {
   const WITH_NETWORK = `services: {web: {image: "app:1", networks: [web]}}\nnetworks: {web: {external: true}}\n`;
 
-  test('fails its resource, is the host’s turn, and holds up nothing else', async () => {
+  test('fails its resource, is the host’s turn, and delays nothing else', async () => {
     await engine.apply({ ...GOOD, 'b.yaml': 'files: {/etc/old: {content: ""}}\n' });
     const ran = await engine.apply({ 'a.yaml': 'files: {/etc/motd: {content: "2"}}\n', ...compose(WITH_NETWORK) });
     expect(syncOf(ran)).toEqual({ sync: 'failed', reason: 'NetworkMissing' });
@@ -153,7 +155,7 @@ describe('a precondition that this host lacks', () => {
     expect(engine.store.commits.get().accepted).toBe(ran.outcome.commit?.commit);
   });
 
-  test('is looked for again, and the rest follows by itself', async () => {
+  test('is checked again, and the rest is applied once it holds', async () => {
     await engine.apply(GOOD);
     await engine.apply({ ...GOOD, ...compose(WITH_NETWORK) });
     await host.engine.docker.createNetwork({ Name: 'web', Driver: 'bridge' });
@@ -161,7 +163,7 @@ describe('a precondition that this host lacks', () => {
     expect(container('shop-web-1')?.status).toBe('running');
   });
 
-  test('a port of somebody else: what is to have it comes when it is free', async () => {
+  test('may be a port that is in use: its service starts when the port is free', async () => {
     await engine.apply(GOOD);
     host.engine.hostPorts.add('tcp/80');
     const files = { ...GOOD, ...compose('services: {web: {image: "app:1", ports: ["80:80"]}}\n') };
@@ -171,7 +173,7 @@ describe('a precondition that this host lacks', () => {
     expect(syncOf(await engine.again())).toEqual({ sync: 'synced', reason: '' });
   });
 
-  test('what may be renamed to something that cannot be made yet is not removed', async () => {
+  test('keeps the old service of a rename until the new one can be created', async () => {
     await engine.apply({ ...GOOD, ...compose('services: {old: {image: "app:1"}}\n') });
     await engine.apply({ ...GOOD, ...compose(WITH_NETWORK) });
     expect(container('shop-old-1')?.status).toBe('running');
@@ -182,7 +184,7 @@ describe('a precondition that this host lacks', () => {
 });
 
 describe('an outage', () => {
-  test('a job that exits 75 is tried again, and takes nothing back', async () => {
+  test('a job that exits with 75 is retried, and nothing is rolled back', async () => {
     await engine.apply(GOOD);
     const exec = host.options.exec;
     let code = 75;
@@ -199,7 +201,7 @@ describe('an outage', () => {
     expect(syncOf(await engine.again())).toEqual({ sync: 'synced', reason: '' });
   });
 
-  /** Programs of the host end with this code until it is changed. */
+  /** Programs of the host exit with this code until it is changed. */
   const endingWith = async (names: readonly string[], code: number) => {
     const exec = host.options.exec;
     const so = { code };
@@ -215,7 +217,7 @@ describe('an outage', () => {
     ['an `unless`', 'jobs: {sync: {run: [mirror], unless: [asks]}}\n'],
     ['a validator', 'files: {/etc/x: {content: "x", validate: [asks, "%s"]}}\n'],
     ['a check', 'checks: {c: {run: [asks], within: 1s}}\n'],
-  ])('%s that exits 75 cannot tell now: it is asked again, and the rest is applied', async (_what, text) => {
+  ])('%s that exits with 75 has no result: it is retried, and the rest is applied', async (_what, text) => {
     const so = await endingWith(['systemd-run', 'asks'], 75);
     const files = { 'a.yaml': 'files: {/etc/motd: {content: "2"}}\n', 'b.yaml': text };
     expect(syncOf(await engine.apply(files))).toEqual({ sync: 'failed', reason: 'TemporaryFailure' });
@@ -225,7 +227,7 @@ describe('an outage', () => {
     expect(syncOf(await engine.again({ trigger: 'manual' }))).toEqual({ sync: 'synced', reason: '' });
   });
 
-  test('a job is not run on a guess where its `unless` does not answer in time', async () => {
+  test('a job is not run if its `unless` times out', async () => {
     const exec = host.options.exec;
     const asked: string[] = [];
     let stopped: () => void = () => undefined;
@@ -246,7 +248,7 @@ describe('an outage', () => {
     expect(asked).toEqual(['--unit=fairlead-unless-m.service']);
   });
 
-  test('a unit whose ExecStartPre exits 75 is started when that goes through', async () => {
+  test('a unit whose ExecStartPre exits with 75 is started when that succeeds', async () => {
     await engine.apply(GOOD);
     const unit = (pre: string) => ({
       ...GOOD,
@@ -259,7 +261,7 @@ describe('an outage', () => {
     expect(bad()).toEqual([]);
   });
 
-  test('nobody’s patience runs out in it', async () => {
+  test('does not count towards any patience', async () => {
     await engine.apply(compose('services: {app: {image: "app:1", restart: always}}\n'));
     host.engine.registry.fail('db:1', 'dial tcp: no route to host');
     let up = false;
@@ -281,11 +283,11 @@ describe('an outage', () => {
   });
 });
 
-describe('pauses', () => {
+describe('retry pauses', () => {
   const files = compose('services: {web: {image: "far:1"}}\n');
   const pulls = () => host.engine.registry.pulled.filter((name) => name === 'far:1').length;
 
-  test('the schedule does not cut them short, a person’s sync and a new commit do', async () => {
+  test('are not ended by the schedule, but by a person’s sync and by a new commit', async () => {
     host.engine.registry.fail('far:1', 'write /var/lib/docker: no space left on device');
     await engine.apply({ ...GOOD, ...files });
     expect(pulls()).toBe(1);
@@ -303,7 +305,7 @@ describe('pauses', () => {
     expect(pulls()).toBe(3);
   });
 
-  test('they grow, and an image that is limited is asked for once in the time that the registry wants', async () => {
+  test('grow, and an image with a rate limit is requested once in the time that the registry sets', async () => {
     host.engine.registry.fail('far:1', 'toomanyrequests: slow down, retry-after: 30s');
     await engine.apply({ ...GOOD, ...files });
     for (let second = 0; second < 29; second++) {
@@ -319,12 +321,12 @@ describe('pauses', () => {
   });
 });
 
-describe('what was broken before', () => {
+describe('failures from before a commit', () => {
   const unit = (description: string) => ({
     'u.yaml': `units: {backup.service: {content: "[Unit]\\nDescription=${description}\\n[Service]\\nType=oneshot\\nExecStart=/bin/false\\n"}}\n`,
   });
 
-  test('a oneshot that had failed the day before is not held against a new description', async () => {
+  test('a oneshot that failed the day before does not fail a commit that changes its description', async () => {
     await engine.apply(unit('one'));
     await host.systemd.systemd.job('StartUnit', 'backup.service');
     const ran = await engine.apply(unit('two'));
@@ -336,7 +338,7 @@ describe('what was broken before', () => {
 });
 
 describe('a rollback', () => {
-  /** What runs refuses the schema that the next version makes. */
+  /** The old version refuses to start with the schema of the next version. */
   const migrating = () => {
     let schema = 1;
     const version = (n: number, works: boolean) => ({
@@ -353,7 +355,7 @@ describe('a rollback', () => {
   };
   const db = (n: number, more = '') => compose(`services: {db: {image: "db:${n}", restart: always${more}}}\n`);
 
-  test('over a migration: what ran before is not well either, so the commit is not bad, and that is not forgotten', async () => {
+  test('over a migration: if the old version does not become well either, the commit is not bad, and the failure stays reported', async () => {
     migrating();
     await engine.apply(db(1));
     expect(syncOf(await engine.apply(db(2)))).toEqual({ sync: 'failed', reason: 'RollbackFailed' });
@@ -362,7 +364,7 @@ describe('a rollback', () => {
       expect(syncOf(await engine.again({ trigger: 'schedule' }))).toEqual({ sync: 'failed', reason: 'RollbackFailed' });
   });
 
-  test('the commit is tried again by itself, and by a person’s sync at once', async () => {
+  test('after which the commit is retried, and at once by a person’s sync', async () => {
     migrating();
     await engine.apply(db(1));
     const ran = await engine.apply(db(2));
@@ -373,18 +375,18 @@ describe('a rollback', () => {
     expect(syncOf(await engine.again({ trigger: 'manual' }))).toEqual({ sync: 'synced', reason: '' });
   });
 
-  test('what the commit itself broke at its last try was not broken before its next one', async () => {
+  test('does not count failures that the commit itself caused at its last attempt as failures from before', async () => {
     migrating();
     await engine.apply(db(1));
     await engine.apply(db(2));
-    // By then what ran before crashes under its restart policy.
+    // By now the old version crashes under its restart policy.
     for (let i = 0; i < 2; i++) {
       expect(syncOf(await engine.again({ trigger: 'manual' }))).toEqual({ sync: 'failed', reason: 'RollbackFailed' });
       expect(syncOf(await engine.again({ trigger: 'schedule' }))).toEqual({ sync: 'failed', reason: 'RollbackFailed' });
     }
   });
 
-  test('nor if another commit was begun between the two, and not judged', async () => {
+  test('does not count them either if another commit was started in between, and not judged', async () => {
     migrating();
     await engine.apply(db(1));
     await engine.apply(db(2));
@@ -394,7 +396,7 @@ describe('a rollback', () => {
     expect(syncOf(await engine.apply(db(2)))).toEqual({ sync: 'failed', reason: 'RollbackFailed' });
   });
 
-  test.each(['rollback: off', 'a whole stack'])('what moves forward only is never rolled back: %s', async (where) => {
+  test.each(['rollback: off', 'a whole stack'])('never covers a service that only moves forward: %s', async (where) => {
     migrating();
     const isStack = where === 'a whole stack';
     const on = (n: number) => ({
@@ -416,7 +418,7 @@ describe('a rollback', () => {
   });
 });
 
-describe('what an earlier commit broke that was not judged is no excuse for the next one', () => {
+describe('failures caused by an earlier commit that was not judged are blamed on the next one', () => {
   const SICK = { healthcheck: { test: ['CMD', '/bin/false'], interval: '1s', retries: 2 } };
   const web = (more: object, beside = '') => ({
     ...compose(JSON.stringify({ services: { web: { image: 'app:1', ...more } } })),
@@ -435,14 +437,14 @@ describe('what an earlier commit broke that was not judged is no excuse for the 
     expect(isSick()).toBe(false);
   };
 
-  test('since the next one came meanwhile', async () => {
+  test('if the next commit arrived meanwhile', async () => {
     let looks = 0;
     const open = await engine.apply(web(SICK), undefined, { superseded: () => isSick() && ++looks > 20 });
     expect(open.run.sync).toBe('progressing');
     await takenBack(await engine.apply(web(SICK, 'x')));
   });
 
-  test('since the agent was ended, and is started with the next one', async () => {
+  test('if the agent was stopped, and is started with the next commit', async () => {
     const stop = new AbortController();
     await engine.apply(web(SICK), stop.signal, {
       emit: (line) => {
@@ -454,7 +456,7 @@ describe('what an earlier commit broke that was not judged is no excuse for the 
     await takenBack(await engine.apply(web(SICK, 'x')));
   });
 
-  test('since its rollback had no end', async () => {
+  test('if its rollback did not finish', async () => {
     const stop = new AbortController();
     await engine.apply(web(SICK), stop.signal, {
       emit: (line) => {
@@ -465,7 +467,7 @@ describe('what an earlier commit broke that was not judged is no excuse for the 
     await takenBack(await engine.apply(web(SICK, 'x')));
   });
 
-  test('but what was unwell before that one is one for both', async () => {
+  test('but failures from before the earlier commit are blamed on neither', async () => {
     let isBroken = false;
     host.engine.registry.push('app:2', {
       config: { Cmd: ['httpd'] },
@@ -488,7 +490,7 @@ describe('what an earlier commit broke that was not judged is no excuse for the 
   });
 });
 
-test('what was bad before another commit proved itself is said no more, and is still not tried again', async () => {
+test('a bad commit is no longer reported once another one was accepted, and is still not tried again', async () => {
   await engine.apply(compose('services: {app: {image: "app:1"}}\n'));
   await engine.apply(compose('services: {app: {image: "app:1", command: "false"}}\n'));
   const [first] = engine.store.commits.listBad(5);
@@ -500,8 +502,8 @@ test('what was bad before another commit proved itself is said no more, and is s
   expect(again.outcome.actions).toEqual([]);
 });
 
-describe('a mistake that shows before anything is done', () => {
-  test('an image name that does not parse rejects the commit, and takes nothing back', async () => {
+describe('an error that is found before anything is changed', () => {
+  test('an invalid image name rejects the commit, and nothing has to be rolled back', async () => {
     await engine.apply({ ...GOOD, ...compose('services: {web: {image: "app:1"}}\n') });
     host.engine.registry.fail('Bad/app:1', 'invalid reference format: repository name must be lowercase');
     const ran = await engine.apply({

@@ -1,4 +1,7 @@
-/** The date is set: a commit settles neither too soon nor never, no window opens and no pause ends before the date is confirmed. */
+/**
+ * The date is changed: settling takes neither too short nor forever, no window opens and no pause ends before the date is
+ * confirmed.
+ */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Outcome } from '../../agent/engine/types.ts';
 import { createWorld, type World } from './world.ts';
@@ -34,7 +37,7 @@ test.each([
   expect(run?.durationMs).toBe(world.time - began);
 });
 
-describe('what goes by the date', () => {
+describe('windows and pauses', () => {
   const CLOSED = { schedule: '0 22 * * *', duration: '2h' };
   /** From noon into the window. */
   const HOURS = 10.5 * 3_600_000;
@@ -72,7 +75,7 @@ describe('what goes by the date', () => {
     expect(value()).toBe('2');
   });
 
-  test('a window opens when nobody has set the date for an hour', async () => {
+  test('a window opens when the date was not set for an hour', async () => {
     await run();
     world.skew = HOURS - 0.5 * 3_600_000;
     await run();
@@ -80,7 +83,7 @@ describe('what goes by the date', () => {
     expect((await run()).sync).toBe('synced');
   });
 
-  test('a window waits for a time server that is still to set the date', async () => {
+  test('a window waits for a time server that has yet to confirm the date', async () => {
     world.time += HOURS;
     world.crash();
     world.timeSync = 'awaited';
@@ -89,13 +92,13 @@ describe('what goes by the date', () => {
     expect((await run()).sync).toBe('synced');
   });
 
-  test('a person can have the commit all the same', async () => {
+  test('a person can force the commit nevertheless', async () => {
     await run();
     world.skew = HOURS;
     expect((await run({ force: true })).sync).toBe('synced');
   });
 
-  test('a host that boots in 1970 repairs drift, opens no window, and goes on when the date is set', async () => {
+  test('a host that boots in 1970 repairs drift, opens no window, and continues when the date is set', async () => {
     world.crash();
     world.skew = -world.time;
     world.things.delete('file:/a');
@@ -109,7 +112,7 @@ describe('what goes by the date', () => {
     expect((await run()).sync).toBe('synced');
   });
 
-  test('a pause with a limit does not end because the date is set', async () => {
+  test('a pause with a time limit does not end because the date is set', async () => {
     const until = new Date(world.time + 3_600_000).toISOString();
     world.deps().store.commits.set({ pause: { until, reason: '', at: until } });
     expect((await run()).gate?.kind).toBe('pause');

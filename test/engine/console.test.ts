@@ -1,4 +1,4 @@
-/** What the command line prints of a host at work: documents that fit their schemas, one resource, the live feed. */
+/** The output of the command line about a host at work: documents that match their schemas, one resource, the live events. */
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -40,7 +40,7 @@ beforeAll(async () => {
     },
     'Set up',
   );
-  // The trial's own commit() adds text; the encrypted file is bytes.
+  // The trial's own commit() adds text; the encrypted file is binary.
   const { execFileSync } = await import('node:child_process');
   const git = (...args: string[]) =>
     execFileSync('git', ['-C', fleet(), '-c', 'user.name=Ben', '-c', 'user.email=ben@example.com', ...args]);
@@ -107,7 +107,7 @@ test('every command that prints data prints a document that its schema describes
   const printing = all(createProgram({} as Terminal, {} as CliDeps, () => undefined))
     .filter((c) => c.commands.length === 0 && !c.name().startsWith('__'))
     .map((c) => pathOf(c).slice('fairlead '.length));
-  // The daemon and the scripts of shells print no data; events, and what follows a fleet, have tests of their own.
+  // The daemon and the completion scripts print no data; events and commands that follow a fleet have tests of their own.
   expect(Object.keys(checked).sort()).toEqual(
     printing.filter((name) => !['agent', 'completion', 'events', 'fleet events', 'fleet watch'].includes(name)).sort(),
   );
@@ -123,7 +123,7 @@ test('every command that prints data prints a document that its schema describes
   await until('the host on its head again', PATIENCE_MS, async () => (await trial.cli('sync')).code === 0);
 });
 
-test('what is asked over the broker is done as on the host, and history and status name the command', async () => {
+test('a command over the broker has the same effect as on the host, and history and status name it', async () => {
   withLog();
   const act = async (...args: string[]) => {
     const { code, stdout } = await trial.cli('fleet', ...args, 'trial', '--json');
@@ -150,7 +150,7 @@ test('what is asked over the broker is done as on the host, and history and stat
   await until('the host on its head again', PATIENCE_MS, async () => (await trial.cli('sync')).code === 0);
 });
 
-test('show: declared where, by whom, what was done and why; a part of the id is enough', async () => {
+test('show: where a resource is declared, by which commit, its actions and their reasons; a part of the id is enough', async () => {
   const { code, stdout } = await trial.cli('show', 'motd');
   expect([code, stdout]).toEqual([0, expect.stringContaining(`declared ${HOST}/a.yaml:2 (layer ${HOST})`)]);
   expect(stdout).toContain('mode: roles/base/base.yaml:1 (layer roles/base)');
@@ -170,7 +170,7 @@ test('show: declared where, by whom, what was done and why; a part of the id is 
   ]);
 });
 
-test('what a repair overwrote is kept, and can be taken back; of a secret file nothing is', async () => {
+test('content that a repair overwrote is kept and can be printed; content of secret files is not', async () => {
   withLog();
   const drift = async (file: string, text: string | Buffer, wanted: string) => {
     fs.writeFileSync(at(file), text);
@@ -207,7 +207,7 @@ test('what a repair overwrote is kept, and can be taken back; of a secret file n
   expect((await trial.cli('show', 'token', '--overwritten')).code).toBe(4);
 });
 
-test('history answers by time, resource, commit and failure, with the agent and without it', async () => {
+test('history filters by time, resource, commit and failure, with the agent and without it', async () => {
   const { runs } = documents.historyDocument.parse(await json('history', '--limit', '1000'));
   const ask = async (...args: string[]) =>
     documents.historyDocument.parse(await json('history', '--limit', '1000', ...args)).runs.map((r) => r.id);
@@ -231,7 +231,7 @@ test('history answers by time, resource, commit and failure, with the agent and 
   await trial.start();
 });
 
-test('events: one document a line, as it happens; the daemon may be restarted meanwhile; Ctrl-C ends it well', async () => {
+test('events: one document a line, as they happen; the daemon may restart meanwhile; Ctrl-C exits successfully', async () => {
   withLog();
   const child = spawn(process.execPath, [trial.main, '--root', trial.root, 'events', '--json']);
   let out = '';
@@ -249,7 +249,7 @@ test('events: one document a line, as it happens; the daemon may be restarted me
       .map((line) => eventDocument.parse(JSON.parse(line)));
   const ofRepairs = () => events().filter((e) => e.type === 'repair');
   let n = 0;
-  // It listens from some moment on; what happened before is not its matter.
+  // It receives events from the moment of its subscription, not earlier ones.
   await until('the first event', PATIENCE_MS, async () => {
     fs.writeFileSync(at('etc/a/app.conf'), `drift ${n++}`);
     return ofRepairs().length > 0;
@@ -260,7 +260,7 @@ test('events: one document a line, as it happens; the daemon may be restarted me
   await until('a word about it', PATIENCE_MS, async () => err.includes('the daemon ended; waiting'));
   await trial.start();
   await until('it to be back', PATIENCE_MS, async () => err.includes('the daemon is back'));
-  // A resource that did not drift before: what comes of it is of the new daemon.
+  // A resource that did not drift before, so that its events come from the new daemon.
   await until('an event of the new daemon', PATIENCE_MS, async () => {
     fs.writeFileSync(at('etc/b/app.conf'), `drift ${n++}`);
     return ofRepairs().some(({ data }) => data.resource === 'file:/etc/b/app.conf');

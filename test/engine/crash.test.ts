@@ -1,4 +1,4 @@
-/** Interrupted anywhere, the next run converges: every point of an apply, one by one, and random histories. */
+/** After an interruption at any point the next run converges: every point of an apply one by one, and random histories. */
 import { expect, test } from 'vitest';
 import { DISTURBANCES, disturbedRun, history, recover } from './crash.ts';
 import { createWorld, type Declaration } from './world.ts';
@@ -27,7 +27,7 @@ test.each(
     { what: 'an apply', how, after: AFTER, end: AFTER },
     { what: 'an apply that is taken back', how, after: WITHDRAWN, end: BEFORE },
   ]),
-)('$what, disturbed before and after every single effect: $how', async ({ how, after, end }) => {
+)('$what, interrupted before and after each single effect: $how', async ({ how, after, end }) => {
   const points = new Set<string>();
   let total = 0;
   for (let at = 1; ; at++) {
@@ -46,7 +46,7 @@ test.each(
     }
   }
   expect(total).toBeGreaterThan(20);
-  // Each kind of effect was interrupted on both sides.
+  // Each kind of effect was interrupted before and after it.
   const effects = [...points].map((p) => p.replace(/^(before|after) /, ''));
   for (const effect of effects)
     expect([...points]).toEqual(expect.arrayContaining([`before ${effect}`, `after ${effect}`]));
@@ -64,7 +64,7 @@ test.each(
   );
 });
 
-/** What was begun and is not wanted any more must be known as ours, and what changed must be known to those who read it. */
+/** A resource that was created and is no longer wanted must be known as ours, and its dependents must know each change. */
 test.each(
   DISTURBANCES.flatMap((how) => [
     { what: 'an apply that another commit replaces', how, after: AFTER, next: BEFORE },
@@ -75,7 +75,7 @@ test.each(
       next: null,
     },
   ]),
-)('$what, disturbed before and after every single effect: $how', async ({ how, after, next }) => {
+)('$what, interrupted before and after each single effect: $how', async ({ how, after, next }) => {
   let isDue = true;
   for (let at = 1; isDue; at++) {
     const world = createWorld({ power: how === 'a power cut' });
@@ -93,7 +93,7 @@ test.each(
   }
 });
 
-test('before anything is done to the host it lasts that the commit is on trial, whether or not an intent announces it', async () => {
+test('the trial of a commit is durable before anything on the host changes, whether or not an intent announces it', async () => {
   const done = new Set<string>();
   let isDue = true;
   for (let at = 1; isDue; at++) {
@@ -117,7 +117,7 @@ test('before anything is done to the host it lasts that the commit is on trial, 
 });
 
 test.each(['kill -9', 'a power cut'] as const)(
-  'what failed is told once, whenever the agent is ended by %s',
+  'a failure is reported once, whenever the agent is ended by %s',
   async (how) => {
     let isDue = true;
     for (let at = 1; isDue; at++) {
@@ -146,7 +146,7 @@ test.each(['kill -9', 'a power cut'] as const)(
   },
 );
 
-test('a change that never came to be and is taken back leaves it known what is held', async () => {
+test('a change that was never made and is rolled back keeps the inventory correct', async () => {
   const world = createWorld();
   const file = (value: string) => ({ value, notify: ['service:p/web' as const] });
   const next = (id: string, declaration: Declaration) => {

@@ -1,4 +1,4 @@
-/** Histories of commits, drifts, outages and crashes against the real engine and store; what must hold after each. */
+/** Histories of commits, drifts, outages and crashes with the real engine and store, and the invariants after each. */
 import type { ResourceId } from '../../agent/core/types.ts';
 import { generator } from '../random.ts';
 import { Crash, createWorld, type Declaration, type Spec, type World } from './world.ts';
@@ -7,10 +7,11 @@ export const DISTURBANCES = ['another sync is asked for', 'SIGTERM', 'kill -9', 
 export type Disturbance = (typeof DISTURBANCES)[number];
 
 /**
- * One run that is disturbed at its `at`-th effect or wait, and from then on: a killed process has no effect any more, a
- * request that waits stays, and a stop too. After a kill or a stop the process is gone, and after a power cut all that the
- * store wrote and did not sync. What was done to the host stays: that is the worst, since nothing says that it is ours.
- * @returns how many points the run had, and the name of the disturbed one; null if it had fewer
+ * One run that is interrupted at its `at`-th effect or wait, and from then on: a killed process has no effect any more, and a
+ * request to yield or to stop stays in force. After a kill or a stop the process is gone, and after a power cut everything that
+ * the store wrote and did not sync is lost. Changes of the host stay: that is the worst case, because nothing records that they
+ * are ours.
+ * @returns the number of points of the run, and the name of the interrupted one; null if it had fewer points
  */
 export async function disturbedRun(
   world: World,
@@ -39,7 +40,7 @@ export async function disturbedRun(
   return { count, where };
 }
 
-/** Runs until nothing changes any more. @returns complaints; none where all is as it must be */
+/** Runs until nothing changes any more. @returns violated invariants; none if everything is correct */
 export async function recover(world: World, declaration: Declaration): Promise<string[]> {
   world.point = () => undefined;
   world.away.clear();
@@ -89,7 +90,7 @@ function randomDeclaration(random: () => number): Declaration {
   return declared;
 }
 
-/** One random history. @returns complaints, and where it was interrupted */
+/** One random history. @returns violated invariants, and where it was interrupted */
 export async function history(seed: number): Promise<{ complaints: string[]; interrupted: string[] }> {
   const random = generator(seed);
   const world = createWorld({ power: true });

@@ -1,4 +1,4 @@
-/** Credentials that stand in the repository in the clear, rotated on a host in memory: no answer, row or event shows one. */
+/** Credentials that are in the repository in plain text, rotated on a host in memory: no answer, row or event shows one. */
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { printable } from '../../agent/control/printable.ts';
@@ -19,7 +19,7 @@ afterEach(() => {
   host.end();
 });
 
-/** Place → a host's files with the credential in it, and the resource that holds it. */
+/** Place → a host's files with the credential in it, and the resource that contains it. */
 const PLACES: Record<string, { files: (secret: string) => Record<string, string>; id: string }> = {
   'options of a volume': {
     files: (s) =>
@@ -58,7 +58,7 @@ function stack(keys: string, ...top: string[]): Record<string, string> {
   return { 'shop/compose.yaml': ['services:', `  web: {image: "app:1", ${keys}}`, ...top, ''].join('\n') };
 }
 
-/** All that the agent keeps of its runs, its events, and what `show` tells of the host. */
+/** Everything that the agent stores about runs and events, and that `show` prints about the host. */
 async function told(): Promise<string> {
   const plan = await engine.again();
   const { store } = engine;
@@ -97,7 +97,7 @@ test.each(Object.keys(PLACES))('%s', async (place) => {
   expect(all).not.toContain(after);
 });
 
-test('what is stored of a declaration with a credential is hashed under the host’s key, and of others as ever', async () => {
+test('a stored declaration with a credential is hashed with the host’s key, and others as usual', async () => {
   const { resources } = await engine.load(stack('environment: {DB_PASSWORD: hunter2-x}', 'networks: {default: {}}'));
   const [web] = resources.filter((r) => r.id === 'service:shop/web');
   const [network] = resources.filter((r) => r.id === 'network:shop/default');

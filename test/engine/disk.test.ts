@@ -1,4 +1,4 @@
-/** The state's disk is full: what needs no record goes on, nothing new is begun, and all is caught up with afterwards. */
+/** The state disk is full: work that needs no record continues, nothing new is started, and everything is recorded afterwards. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { recover } from './crash.ts';
 import { createWorld, type Declaration, type World } from './world.ts';
@@ -19,7 +19,7 @@ const GOOD: Declaration = {
 };
 const value = (id: Parameters<World['things']['get']>[0]) => world.things.get(id)?.value;
 
-test('what was recorded before is repaired, and said; its run and its events come to the disk when there is room', async () => {
+test('recorded resources are repaired, and reported; the run and its events are written when there is space', async () => {
   const { outbox, runs } = world.deps().store;
   const seq = outbox.lastSeq();
   world.things.delete('service:p/web');
@@ -50,7 +50,7 @@ test('what was recorded before is repaired, and said; its run and its events com
   expect(world.deps().store.trouble()).toBeNull();
 });
 
-test('a repair that owes a restart waits: a crash would lose it', async () => {
+test('a repair that requires a restart waits, because a crash would lose the restart', async () => {
   world.things.set('file:/a', { ...world.things.get('file:/a'), value: 'tampered' } as never);
   const starts = () => world.things.get('service:p/db')?.starts;
   const before = starts();
@@ -61,7 +61,7 @@ test('a repair that owes a restart waits: a crash would lose it', async () => {
   expect([value('file:/a'), starts()]).toEqual(['1', (before ?? 0) + 1]);
 });
 
-test('a new commit waits, is not bad, and what was accepted is kept in repair meanwhile', async () => {
+test('a new commit waits, is not bad, and the accepted one is repaired meanwhile', async () => {
   world.commit('next', { ...GOOD, 'service:p/web': { value: '2' } });
   world.things.delete('service:p/db');
   const outcome = await world.run();
@@ -78,12 +78,12 @@ test('a new commit waits, is not bad, and what was accepted is kept in repair me
   expect(world.deps().store.commits.listBad(5)).toEqual([]);
 });
 
-test('what people ask for is refused while it cannot be kept', () => {
+test('requests that need a record are refused', () => {
   const { commits } = world.deps().store;
   expect(() => commits.set({ pause: null })).toThrow(expect.objectContaining({ code: 'StateUnwritable' }));
 });
 
-test('what waits in memory is bounded, and what is given up is counted', () => {
+test('pending records in memory are limited, and dropped ones are counted', () => {
   const { outbox } = world.deps().store;
   const event = (n: number) => [{ at: 't', type: 'change' as const, run: null, data: { n } }];
   for (let n = 0; n < 2_100; n++) outbox.push(event(n));
@@ -96,7 +96,7 @@ test('what waits in memory is bounded, and what is given up is counted', () => {
   expect(left.filter((e) => e.type === 'gap').map((e) => e.data.count)).toEqual([100]);
 });
 
-test('what is remembered of a report that waits is known at once, and is on the disk with it', () => {
+test('values that are stored with a pending report can be read at once, and are written together with it', () => {
   const { outbox, facts } = world.deps().store;
   const event = { at: 't', type: 'drift' as const, run: null, data: {} };
   outbox.push([event], { failingChecks: ['check:a'] });
@@ -109,7 +109,7 @@ test('what is remembered of a report that waits is known at once, and is on the 
   expect(again.outbox.peek(100).filter((e) => e.type === 'drift')).toHaveLength(2);
 });
 
-test('a disk that has no room for what is fetched is named, with what to do', async () => {
+test('a disk that has no space for fetched objects is reported, with what to do', async () => {
   const { source } = world.deps();
   const full = Object.assign(new Error("ENOSPC: no space left on device, mkdir '/state/repo.git/incoming'"), {
     code: 'ENOSPC',

@@ -1,4 +1,4 @@
-/** `fairlead doctor` as it is installed, from the bundle: what it says of the clock, over http and over https. */
+/** `fairlead doctor` as it is installed, from the bundle: its results about the clock, over http and over https. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
@@ -54,7 +54,7 @@ async function clockFinding(scheme: 'http' | 'https') {
 }
 
 test.each(['http', 'https'] as const)(
-  'a clock that is right by the git server over %s is found right',
+  'a clock that agrees with the git server over %s is reported as right',
   async (scheme) => {
     ahead = 0;
     expect(await clockFinding(scheme)).toMatchObject({ ok: true, message: 'agrees with the git server’s' });
@@ -62,7 +62,7 @@ test.each(['http', 'https'] as const)(
 );
 
 test.each(['http', 'https'] as const)(
-  'a clock that is hours behind the git server over %s is found wrong',
+  'a clock that is hours behind the git server over %s is reported as wrong',
   async (scheme) => {
     ahead = 3 * HOUR;
     expect(await clockFinding(scheme)).toMatchObject({
@@ -73,13 +73,13 @@ test.each(['http', 'https'] as const)(
   },
 );
 
-test('doctor exits 0 where nothing failed and the clock could not be compared, and says so', async () => {
+test('doctor exits with 0 if nothing failed and the clock could not be compared, and prints that', async () => {
   saysDate = false;
   const { stdout } = await run([process.execPath, MAIN, 'doctor', '--root', dir], { check: false });
   expect(stdout).toMatch(/^\? {5}clock +could not be checked/m);
 });
 
-test('a clock that could not be compared is not called right', async () => {
+test('a clock that could not be compared is not reported as right', async () => {
   saysDate = false;
   expect(await clockFinding('http')).toMatchObject({
     ok: true,

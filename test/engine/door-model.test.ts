@@ -1,7 +1,7 @@
 /**
- * Random histories of a server that lists what it likes, of a person, of restarts and of lost databases: a model that knows
- * the commits says after each run what the host must be. Nothing unsigned is ever applied, and nothing older but by a
- * person's word; what nothing speaks against is applied at once.
+ * Random histories of a server that lists any refs, of a person, of restarts and of lost databases: a model that knows the
+ * commits predicts the state of the host after each run. Nothing unsigned is ever applied, nothing older except with a person's
+ * permission, and everything else at once.
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -21,10 +21,10 @@ import { createWorld, type World } from './world.ts';
 
 interface Commit {
   id: string;
-  /** What it makes of the host's file. */
+  /** The content of the host's file at this commit. */
   name: string;
   signed: boolean;
-  /** Names of all that come before it. */
+  /** Names of all ancestors. */
   before: ReadonlySet<string>;
 }
 
@@ -38,7 +38,7 @@ interface Tag {
   day: number;
 }
 
-/** The server lists a branch, or a tag object under some name; with another name for it besides. */
+/** The server lists a branch, or a tag object under some name, perhaps with another name for it. */
 interface Listed {
   kind: 'branch' | 'tag';
   name: string;
@@ -68,7 +68,7 @@ beforeAll(async () => {
     const before = new Set(from ? [from.name, ...from.before] : []);
     commits.set(name, { id, name, signed: by === 'ann', before });
   };
-  // a - b - c - d, with an unsigned and a foreign commit on top of c, and a signed line beside it.
+  // a - b - c - d, with an unsigned and a foreign commit on top of c, and a signed branch beside it.
   for (const [
     name,
     parent,
@@ -115,7 +115,7 @@ afterAll(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-/** OpenSSH is asked once for each signature. */
+/** OpenSSH is called once for each signature. */
 const answers = new Map<string, ReturnType<Exec>>();
 const remembering: Exec = (argv, options) => {
   const file = argv[argv.indexOf('-s') + 1] ?? '';
@@ -128,7 +128,7 @@ const remembering: Exec = (argv, options) => {
 
 const version = (name: string) => Number(/^v1\.(\d+)\.0$/.exec(name)?.[1] ?? Number.NaN);
 
-/** What a ref names by the server's list, as git and docs/git.md have it. */
+/** The target of a ref in the server's list, by the rules of git and of docs/git.md. */
 function named(ref: string): Listed | null {
   if (ref === 'v1.*') {
     const all = listed.filter((l) => l.kind === 'tag' && version(l.name) >= 0);
@@ -160,7 +160,7 @@ type Step =
 const REFS = ['main', 'stable', 'v1.*'] as const;
 type Ref = (typeof REFS)[number];
 
-/** What a server may list that follows `ref`: mostly something that the ref names, over any commit and tag object there is. */
+/** Lists that a server may send for `ref`: mostly something that the ref can name, over any commit and tag object there is. */
 function lines(ref: Ref): fc.Arbitrary<readonly Listed[]> {
   const alias = fc.constantFrom(null, null, 'lab', 'v1.0.0');
   const branch = (name: string) =>
@@ -212,7 +212,7 @@ async function follow(ref: Ref, history: readonly Step[]): Promise<void> {
   let newest: Listed | null = null;
   let value: string | undefined;
   let pin: Commit | null = null;
-  /** Accepted by a tag that was signed: as good as signed itself. */
+  /** Accepted by a signed tag: as good as signed itself. */
   const vouched = new Set<string>();
   try {
     for (const step of history) {
@@ -235,9 +235,9 @@ async function follow(ref: Ref, history: readonly Step[]): Promise<void> {
       const next = named(ref);
       const allowRewind = step.do === 'allow';
       const outcome = (await world.run({ allowRewind })) as Outcome & { sync: string };
-      // What came is kept for all histories: the server is asked for it once.
+      // Fetched objects are kept for all histories: the server is asked for them once.
       await source.settled();
-      // Under one commit the server may call it what it likes, as long as the host runs that commit already.
+      // The server may give a commit any name if the host runs that commit already.
       const runsIt = next !== null && next.commit === newest?.commit && next.commit.name === value;
       const kindChanged = newest !== null && next !== null && newest.kind !== next.kind && !runsIt;
       const older = newest !== null && next !== null && isOlder(ref, next, newest) && !allowRewind;
@@ -263,9 +263,12 @@ function loseHistory(world: World): void {
   for (const name of readdirSync(world.dir)) if (name.startsWith('history.db')) rmSync(path.join(world.dir, name));
 }
 
-test.each(REFS)('whatever a server lists, a host that follows %s is where the model says', async (ref) => {
-  await fc.assert(
-    fc.asyncProperty(steps(ref), (history) => follow(ref, history)),
-    { numRuns: Number(process.env.FAIRLEAD_RUNS ?? 20) },
-  );
-});
+test.each(REFS)(
+  'for any lists of a server, a host that follows %s is in the state that the model predicts',
+  async (ref) => {
+    await fc.assert(
+      fc.asyncProperty(steps(ref), (history) => follow(ref, history)),
+      { numRuns: Number(process.env.FAIRLEAD_RUNS ?? 20) },
+    );
+  },
+);

@@ -1,4 +1,6 @@
-/** Whatever is applied passes one door: the real engine and store before a real git server that may lie, with `verify` on. */
+/**
+ * Everything that is applied passes one review: the real engine and store with a real git server that may lie, with `verify` on.
+ */
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -49,12 +51,12 @@ afterAll(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-/** What is shown of a host until its first run has ended. */
+/** The status of a host until its first run has ended. */
 const SHOWN: Shown = {
   ...{ mode: 'enforce', labels: {}, desired: null, resources: [], whole: [], hostStates: [], gate: null },
   ...{ reason: '', message: '', problems: [], warnings: [] },
 };
-/** What agent.yaml says from the next start on. */
+/** The settings of agent.yaml from the next start on. */
 function follow(ref: string, more: { since?: string; allowedSigners?: string; mode?: 'head' | 'strict' } = {}): void {
   const { since, mode = 'head', allowedSigners = signers.allowedSigners } = more;
   world.crash();
@@ -88,16 +90,16 @@ const away = () =>
     response.destroy();
     return true;
   });
-/** The database is lost; what lies beside it is not. */
+/** The database is lost; the files beside it are not. */
 function loseHistory(): void {
   world.crash();
   for (const name of readdirSync(world.dir)) if (name.startsWith('history.db')) rmSync(path.join(world.dir, name));
 }
 
-describe('the plan of a commit, for somebody who is no person of this host', () => {
+describe('the plan of a commit, for a reader who is not on this host', () => {
   const ask = async (commit?: string) => (await mayRead(world.deps(), commit, noSignal))?.reason ?? 'shown';
 
-  test('is shown of what is signed as asked, and of nothing else', async () => {
+  test('is shown only for commits with the required signatures', async () => {
     const first = commit('first');
     const evil = commit('evil', null);
     commit('good');
@@ -108,7 +110,7 @@ describe('the plan of a commit, for somebody who is no person of this host', () 
     expect(await ask()).toBe('Unsigned');
   });
 
-  test('is shown, where no signatures are asked for, of the head and of what this host accepted', async () => {
+  test('is shown, if no signatures are required, for the head and for commits that this host accepted', async () => {
     trustAll('main');
     const before = commit('before', null);
     const accepted = commit('accepted', null);
@@ -122,7 +124,7 @@ describe('the plan of a commit, for somebody who is no person of this host', () 
 });
 
 describe('a pin', () => {
-  test('to a commit that is not signed, or lies below the floor, is refused where it is asked for', async () => {
+  test('to a commit that is unsigned, or older than the floor, is refused at once', async () => {
     const low = commit('low');
     const floor = commit('floor');
     const evil = commit('evil', null);
@@ -135,7 +137,7 @@ describe('a pin', () => {
     expect((await preview(world.deps(), noSignal, evil)).held).toMatch(/\[Unsigned\]/);
   });
 
-  test('that was set all the same applies nothing, and what runs is kept in repair', async () => {
+  test('that was set nevertheless applies nothing, and the running state is repaired', async () => {
     commit('first');
     const evil = commit('evil', null);
     commit('good');
@@ -149,14 +151,14 @@ describe('a pin', () => {
     });
     expect(value()).toBe('good');
     expect((await preview(world.deps(), noSignal)).held).toMatch(/\[Unsigned\]/);
-    // So it is while a newer commit waits.
+    // The same holds while a newer commit waits.
     commit('newer');
     expect([(await run()).reason, value()]).toEqual(['Unsigned', 'good']);
     await resume();
     expect([(await run()).sync, value()]).toEqual(['synced', 'newer']);
   });
 
-  test('to a commit that nobody has, or while the repository is away, is refused and says which', async () => {
+  test('to an unknown commit, or while the repository is unreachable, is refused with that reason', async () => {
     const older = commit('older');
     await run();
     commit('good');
@@ -165,20 +167,20 @@ describe('a pin', () => {
     away();
     expect(await failure(rollback('d'.repeat(40)))).toMatch(/^RepositoryUnreachable: /);
     expect(world.deps().store.commits.get().pin).toBeNull();
-    // What this host keeps needs no server.
+    // A commit that is stored on this host needs no server.
     expect((await rollback(older)).pin?.commit).toBe(older);
     await run();
     expect(value()).toBe('older');
   });
 
-  test('whose commit cannot be had ends no run in a bug', async () => {
+  test('whose commit cannot be fetched does not end a run with a bug', async () => {
     const never = commit('never here');
     commit('good');
     await run();
     world.deps().store.commits.set({ pin: { commit: never, at: '2026-03-01T00:00:00.000Z' } });
     rmSync(path.join(world.dir, 'repo.git'), { recursive: true });
     follow('main');
-    // The poll is answered, and nothing else.
+    // The server answers the poll, and nothing else.
     backend.intercept((_, response, body) => {
       if (body.includes('command=ls-refs')) return false;
       response.destroy();
@@ -203,7 +205,7 @@ describe('a pin', () => {
     expect(world.deps().store.commits.get().accepted).toBe(side);
     await resume();
     expect([(await run()).sync, value()]).toEqual(['synced', 'head']);
-    // Nor does it let the branch go back to where it was pinned.
+    // Nor does it let the branch rewind to the pinned commit.
     await rollback(fork);
     expect([(await run()).reason, value()]).toEqual(['Pinned', 'fork']);
     await resume();
@@ -213,7 +215,7 @@ describe('a pin', () => {
     expect([(await run()).sync, value()]).toEqual(['synced', 'head']);
   });
 
-  test('that comes before any head is nothing that the head must follow', async () => {
+  test('that is set before any head was seen does not limit the head', async () => {
     const fork = commit('fork');
     author.git('checkout', '-q', '-b', 'side');
     const side = commit('side');
@@ -225,7 +227,7 @@ describe('a pin', () => {
     expect([(await run()).sync, value()]).toEqual(['synced', 'fork']);
   });
 
-  test('by a command goes back only to what this host accepted, and knows that after the loss of its history', async () => {
+  test('by a command is limited to commits that this host accepted, also after the loss of its history', async () => {
     const before = commit('before this host');
     const first = commit('first');
     await run();
@@ -242,7 +244,7 @@ describe('a pin', () => {
     expect((await hold(world.deps(), 'rollback', { commit: first }, { by: 'broker' })).pin).toMatchObject({
       by: 'broker',
     });
-    // A command leaves the pause that a person set.
+    // A command does not change the pause of a person.
     expect(world.deps().store.commits.get().pause).toMatchObject({ reason: 'a person' });
     world.deps().store.commits.set({ pause: null });
     expect([(await run()).reason, value()]).toEqual(['Pinned', 'first']);
@@ -250,7 +252,7 @@ describe('a pin', () => {
 });
 
 describe('the loss of the history', () => {
-  test('lets nothing older in, by branch or pattern', async () => {
+  test('lets nothing older pass, by branch or pattern', async () => {
     const first = commit('first');
     author.tag('v1.0.0');
     const second = commit('second');
@@ -274,7 +276,7 @@ describe('the loss of the history', () => {
     }
   });
 
-  test('and of the record says that nothing can be told; the history alone makes the record anew', async () => {
+  test('and of the record holds commits; the loss of the history alone restores the record', async () => {
     const record = () => path.join(world.dir, 'trust.json');
     const first = commit('first');
     const second = commit('second');
@@ -299,7 +301,7 @@ describe('the loss of the history', () => {
   });
 });
 
-test('a host of before there was a record knows its tag from what it showed last', async () => {
+test('a host from before the record existed knows its tag from its last status', async () => {
   commit('first');
   author.tag('v1.0.0');
   commit('second');
@@ -316,7 +318,7 @@ test('a host of before there was a record knows its tag from what it showed last
   expect(value()).toBe('second');
 });
 
-test('doctor finds the files that the daemon would not trust', async () => {
+test('doctor reports the files that the daemon would not trust', async () => {
   const file = path.join(root, `agent-${++count}.yaml`);
   const allowedSigners = path.join(root, `signers-${count}`);
   for (const name of [file, allowedSigners]) writeFileSync(name, 'ann@example.com ssh-ed25519 AAAA\n');
@@ -327,15 +329,15 @@ test('doctor finds the files that the daemon would not trust', async () => {
   await expect(asked()).rejects.toThrow(/signers-\d+ can be written by others than its owner.*no signature counts/);
 });
 
-describe('under another policy', () => {
-  /** Nothing counts any more that ann signed. */
+describe('under a changed policy', () => {
+  /** No signature of ann counts any more. */
   function distrustAnn(): string {
     const file = path.join(root, `signers-${++count}`);
     writeFileSync(file, `eve@example.com ${signers.key('eve')}\n`);
     return file;
   }
 
-  test('what was accepted is judged anew, and what runs stays', async () => {
+  test('the accepted commit is reviewed again, and the running state stays', async () => {
     commit('first');
     await run();
     follow('main', { allowedSigners: distrustAnn() });
@@ -345,7 +347,7 @@ describe('under another policy', () => {
     expect(await failure(rollback())).toMatch(/^(NoSuchCommit|UnknownSigner): /);
   });
 
-  test('a trial that was begun does not go on, without the server either', async () => {
+  test('a trial that was started does not continue, not even without the server', async () => {
     commit('first');
     await run();
     // An outage keeps the trial open.
@@ -353,7 +355,7 @@ describe('under another policy', () => {
     const second = author.commit(JSON.stringify(content));
     await run();
     expect([world.deps().store.commits.get().trial, value()]).toEqual([second, 'second']);
-    // As long as it is trusted, it goes on without the server.
+    // As long as it is trusted, it continues without the server.
     away();
     world.crash();
     world.things.delete('file:/a');
@@ -362,7 +364,7 @@ describe('under another policy', () => {
     expect([(await run()).reason, value()]).toEqual(['RepositoryUnreachable', 'first']);
   });
 
-  test('the last good commit is no way back, unless it passes', async () => {
+  test('a rollback to the last good commit happens only if that passes the review', async () => {
     commit('first');
     await run();
     follow('main', { allowedSigners: distrustAnn() });
@@ -372,7 +374,7 @@ describe('under another policy', () => {
   });
 });
 
-test('a rewind that a person allowed goes on after an outage without being allowed again', async () => {
+test('a rewind that a person allowed continues after an outage without another permission', async () => {
   const content = { 'file:/a': { value: 'older' }, 'service:p/x': { value: '1', fails: 'EngineUnreachable' } };
   const older = author.commit(JSON.stringify(content));
   commit('newer');
@@ -386,7 +388,7 @@ test('a rewind that a person allowed goes on after an outage without being allow
   expect([again.reason, value()]).toEqual(['EngineUnreachable', 'older']);
 });
 
-test('nothing but the door makes what is converged to', async () => {
+test('only the review creates the type that is converged to', async () => {
   const plain: Checkout = { info: { ...(await head()) }, hostPath: 'hosts/a', hostExists: true, files: new Map() };
   const request = createRun(world.deps(), requestFor(noSignal));
   // @ts-expect-error a checkout that did not pass the door

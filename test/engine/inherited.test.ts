@@ -1,4 +1,4 @@
-/** A commit that takes the place of an unfinished one answers for what that one cut off, too. */
+/** A commit that replaces an unfinished one is also blamed for a connection that the unfinished one cut. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Endpoint, RunRequest } from '../../agent/engine/types.ts';
 import { AgentError } from '../../agent/errors.ts';
@@ -12,7 +12,7 @@ afterEach(() => world.end());
 
 const wall = (value: string, more: Declaration = {}): Declaration => ({ 'file:/broker-rule': { value }, ...more });
 
-/** The host itself lets nothing out to the broker while a file says so. */
+/** This host's firewall blocks the broker while a file says so. */
 function wallBroker(): void {
   const broker = world.deps().endpoints.find(({ name }) => name === 'broker') as Endpoint;
   broker.probe = async (signal) => {
@@ -21,7 +21,7 @@ function wallBroker(): void {
   };
 }
 
-/** A run that is told to stop at this phase; the next one follows in the same process. */
+/** Stops a run in this phase; the next one follows in the same process. */
 async function stoppedAt(phase: 'settle' | 'rollback'): Promise<void> {
   const stop = new AbortController();
   const emit: RunRequest['emit'] = (line) => {
@@ -31,7 +31,7 @@ async function stoppedAt(phase: 'settle' | 'rollback'): Promise<void> {
   expect(stop.signal.aborted).toBe(true);
 }
 
-test.each(['settle', 'rollback'] as const)('also if that one was stopped in the phase %s', async (phase) => {
+test.each(['settle', 'rollback'] as const)('even if the unfinished one was stopped in the phase %s', async (phase) => {
   wallBroker();
   world.commit('good', wall('open'));
   await world.run();

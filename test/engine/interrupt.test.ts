@@ -1,4 +1,4 @@
-/** A run that is asked to make way, told to stop, or killed, at every effect and every wait: what it began is brought to its end. */
+/** A run that is asked to yield, stopped or killed at every effect and every wait: its work is finished. */
 import { expect, test } from 'vitest';
 import { DISTURBANCES, type Disturbance, disturbedRun } from './crash.ts';
 import { createWorld, type Declaration, type World } from './world.ts';
@@ -11,7 +11,7 @@ const GOOD: Declaration = {
   'service:p/web': { value: '1', port: 1 },
   'service:p/db': { value: '1', port: 2 },
 };
-/** Changes a file, swaps two ports, adds a service and a file, and breaks off what connects the host. */
+/** Changes a file, swaps two ports, adds a service and a file, and cuts the host's connection. */
 const CUT: Declaration = {
   host: HOST,
   'file:/a': { value: '2', notify: ['service:p/web'] },
@@ -21,10 +21,10 @@ const CUT: Declaration = {
   'service:p/db': { value: '1', port: 1 },
   'service:p/new': { value: '1' },
 };
-/** What the good commit lacks is what shuts the way: going back means to remove it. */
+/** The commit adds what cuts the connection: a rollback has to remove it. */
 const WALL_IS_NEW: Declaration = { ...GOOD, 'file:/firewall': { value: 'shut' } };
 const WITHOUT_WALL: Declaration = { host: HOST, 'file:/a': { value: '1' }, 'service:p/web': { value: '1', port: 1 } };
-/** What is removed first, since another service wants its port, is what connects the host. */
+/** The commit removes what the host's connection needs, first of all, because another service wants its port. */
 const TUNNELLED: Declaration = { host: HOST, 'file:/a': { value: '1' }, 'service:p/tunnel': { value: '1', port: 1 } };
 const WITHOUT_TUNNEL: Declaration = { host: HOST, 'file:/a': { value: '1' }, 'service:p/web': { value: '1', port: 1 } };
 const UNWELL: Declaration = {
@@ -35,7 +35,7 @@ const UNWELL: Declaration = {
 const SLOW_AND_UNWELL: Declaration = { ...UNWELL, 'service:p/new': { value: '1', health: 'wait' } };
 const BETTER: Declaration = { ...CUT, 'file:/firewall': { value: 'open' } };
 
-/** Runs until the answer stays the same, each run asked to make way at once when it waits. */
+/** Runs until the result stays the same, and asks each run to yield as soon as it waits. */
 async function untilAtRest(world: World): Promise<string> {
   let sync = '';
   for (let i = 0; i < 8; i++) sync = ((await world.run({ trigger: 'push' })) as unknown as { sync: string }).sync;
@@ -59,7 +59,7 @@ test.each<[string, Declaration, Declaration, Disturbance]>(
     ['a commit that does not settle', GOOD, UNWELL, how],
     ['a commit that is never ready', GOOD, SLOW_AND_UNWELL, how],
   ]),
-)('%s is taken back, disturbed at every point ($3)', async (_what, before, after, how) => {
+)('%s is rolled back, interrupted at every point ($3)', async (_what, before, after, how) => {
   let isDue = true;
   for (let at = 1; isDue; at++) {
     const world = createWorld({ power: how === 'a power cut' });
@@ -106,7 +106,7 @@ test.each<[Disturbance]>(DISTURBANCES.map((how) => [how]))('a good commit is acc
   }
 });
 
-test('a stop between two resources that let go of each other’s claim and their new start leaves neither of them down', async () => {
+test('a stop while two resources swap their claims leaves both running in the end', async () => {
   let isDue = true;
   for (let at = 1; isDue; at++) {
     const world = createWorld();
@@ -123,7 +123,7 @@ test('a stop between two resources that let go of each other’s claim and their
   }
 });
 
-test('an outage that the commit had nothing to do with leaves it innocent, whenever the agent is disturbed', async () => {
+test('a commit is not blamed for an unrelated outage, whenever the agent is interrupted', async () => {
   for (const how of DISTURBANCES) {
     let isDue = true;
     for (let at = 1; isDue; at++) {

@@ -1,4 +1,4 @@
-/** A large payload file through the real daemon: fetched, checked, written, repaired and shown, without being held. */
+/** A large payload file through the real daemon: fetched, checked, written, repaired and shown, without being held in memory. */
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -12,7 +12,7 @@ let backend: Backend;
 let fixture: Fixture;
 let refuses = false;
 const BIG = randomBytes(9_000_000).toString('latin1');
-/** As large, and another one, whatever came first. */
+/** Two large contents of the same size that differ. */
 const OTHER = `${BIG.startsWith('x') ? 'y' : 'x'}${BIG.slice(1)}`;
 const on = (file: string) => path.join(trial.root, file);
 const text = (file: string) => fs.readFileSync(on(file), 'latin1');
@@ -48,7 +48,7 @@ afterAll(async () => {
   await backend.stop();
 });
 
-test('it is fetched, judged by its validator, written, and looked at like any other', async () => {
+test('it is fetched, checked by its validator, written, and observed like any other', async () => {
   withLog();
   payload('big', BIG);
   payload('below/too', BIG.slice(0, 2_000_000));
@@ -62,11 +62,11 @@ test('it is fetched, judged by its validator, written, and looked at like any ot
   expect(text('etc/text').slice(0, 6)).toBe('trial\n');
   expect((await trial.cli('plan')).code).toBe(0);
   expect((await trial.cli('show', 'file:/etc/big')).stdout).toMatch(/content: \(9000000 bytes, sha256 [0-9a-f]{12}\)/);
-  // The working directory that a plan takes is read another way.
+  // A plan of a working directory reads it in another way.
   expect(await trial.cli('plan', '--dir', fixture.work)).toMatchObject({ code: 0 });
 });
 
-test('a validator that refuses it keeps the old one', async () => {
+test('if its validator refuses it, the old one stays', async () => {
   payload('big', OTHER);
   fixture.commit(manifest('["false", "%s"]'));
   const { code, stdout } = await trial.cli('sync');
@@ -77,7 +77,7 @@ test('a validator that refuses it keeps the old one', async () => {
   expect((await trial.cli('sync')).code).toBe(0);
 });
 
-test('it is repaired without server and object store, by a daemon that just started too', async () => {
+test('it is repaired without the server and the object store, also by a daemon that just started', async () => {
   withLog();
   await trial.stop();
   refuses = true;
@@ -88,11 +88,11 @@ test('it is repaired without server and object store, by a daemon that just star
   );
   fs.writeFileSync(on('etc/big'), 'mine');
   await until('the repair', PATIENCE_MS, async () => text('etc/big') === BIG);
-  // The file is there before the record of its repair.
+  // The file is written before the repair is recorded.
   await until('its record', PATIENCE_MS, async () => /drift/.test((await trial.cli('history')).stdout));
 });
 
-test('where the kept one is damaged nothing is written, and it is fetched anew', async () => {
+test('if the stored copy is damaged nothing is written, and it is fetched again', async () => {
   withLog();
   refuses = false;
   expect((await trial.cli('sync')).code).toBe(0);

@@ -1,9 +1,9 @@
-/** Looks for secrets where none may be, in every form that programs give a text. Independent of the agent's redactor. */
+/** Searches for secrets where none may be, in every encoding that programs use. Independent of the agent's redactor. */
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 
-/** Name of the form → the bytes to look for. */
+/** Name of the encoding → the bytes to search for. */
 export function formsOf(secret: string): Map<string, string> {
   const bytes = Buffer.from(secret);
   const shell = secret.replace(/[^A-Za-z0-9_@%+=:,./-]/g, '\\$&');
@@ -22,7 +22,7 @@ export function formsOf(secret: string): Map<string, string> {
   ]);
   for (const offset of [0, 1, 2]) {
     const whole = Buffer.concat([Buffer.alloc(offset), bytes, Buffer.alloc(3)]).toString('base64');
-    // Only the characters that no neighbouring byte has a part in.
+    // Only characters that do not depend on neighbouring bytes.
     const inner = whole.slice(Math.ceil((offset * 4) / 3), Math.floor(((offset + bytes.length) * 4) / 3));
     forms.set(`Base64 at ${offset}`, inner);
     forms.set(`Base64url at ${offset}`, inner.replaceAll('+', '-').replaceAll('/', '_'));
@@ -30,7 +30,7 @@ export function formsOf(secret: string): Map<string, string> {
   return forms;
 }
 
-/** Each finding as `where: form`. */
+/** Each finding as `where: encoding`. */
 export function leaksIn(where: string, content: Buffer | string, secrets: readonly string[]): string[] {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   return secrets.flatMap((secret) =>
@@ -38,7 +38,7 @@ export function leaksIn(where: string, content: Buffer | string, secrets: readon
   );
 }
 
-/** Every file below `dir`, those whose path matches `except` apart. */
+/** Every file below `dir`, except those whose path matches `except`. */
 export function leaksBelow(dir: string, secrets: readonly string[], except: RegExp): string[] {
   return fs
     .readdirSync(dir, { recursive: true, withFileTypes: true })

@@ -1,4 +1,6 @@
-/** The daemon as a process: its metrics on the status socket, in a file for node_exporter, and those of its host on the broker. */
+/**
+ * The daemon as a process: its metrics on the status socket, in a file for node_exporter, and those of its host on the broker.
+ */
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
@@ -42,7 +44,7 @@ test('the status socket answers in the text format of Prometheus', async () => {
   expect(valueIn(families, 'fairlead_last_good_sync_timestamp_seconds')).toBeGreaterThan(0);
 });
 
-test('the broker keeps what the host measured', async () => {
+test('the broker retains the metrics of the host', async () => {
   withLog();
   const topic = 'fairlead/default/hosts/trial/metrics';
   await until('host metrics', PATIENCE_MS, async () => trial.retained.has(topic));
@@ -51,7 +53,7 @@ test('the broker keeps what the host measured', async () => {
   expect(document.memory.totalBytes).toBeGreaterThan(0);
 });
 
-test('Home Assistant has the host as a device for as long as agent.yaml wants it', async () => {
+test('Home Assistant has the host as a device for as long as agent.yaml enables it', async () => {
   withLog();
   const yaml = path.join(trial.root, 'etc/fairlead/agent.yaml');
   const topic = 'homeassistant/device/fairlead__default__trial/config';
@@ -67,7 +69,7 @@ test('Home Assistant has the host as a device for as long as agent.yaml wants it
   await until('no device', PATIENCE_MS, async () => trial.retained.get(topic) === '');
 });
 
-test('the file for node_exporter is there while agent.yaml names it and the agent runs', async () => {
+test('the file for node_exporter exists while agent.yaml names it and the agent runs', async () => {
   withLog();
   const yaml = path.join(trial.root, 'etc/fairlead/agent.yaml');
   const prom = path.join(trial.root, 'srv/fairlead.prom');

@@ -1,4 +1,4 @@
-/** What goes wrong around the daemon: a second one, a kill, a renamed machine. The real daemon, as a process. */
+/** Faults around the daemon: a second daemon, a kill, a renamed machine. The real daemon, as a process. */
 import fs from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
@@ -11,7 +11,7 @@ import { PATIENCE_MS, startTrial, type Trial } from './trial.ts';
 let trial: Trial;
 const file = (key: string, content = '1') => `files:\n  ${key}: {content: "${content}"}\n`;
 const status = async () => statusDocument.parse(await trial.client.get('status'));
-/** How a sync ended. */
+/** The exit code and output of a sync. */
 async function sync(request: SyncRequest = {}): Promise<{ sync: string; reason: string; message: string } | null> {
   let end: { sync: string; reason: string; message: string } | null = null;
   const take = (line: SyncLine) => {
@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(async () => trial.end());
 
-test('a second agent on the same state refuses, and the first one does not notice', async () => {
+test('a second agent on the same state refuses to start, and does not disturb the first one', async () => {
   withLog();
   await trial.start();
   expect(await sync()).toMatchObject({ sync: 'synced' });
@@ -43,7 +43,7 @@ test('a second agent on the same state refuses, and the first one does not notic
   expect(trial.retained.get('fairlead/default/hosts/trial/presence')).toBe('online');
 });
 
-test('a warning about the declaration is in the status, and in a plan, and is told no more when its cause is gone', async () => {
+test('a warning about the declaration is in the status and in a plan, and disappears with its cause', async () => {
   withLog();
   const odd = 'files:\n  /etc/none: null\n';
   await trial.commit({ 'hosts/trial/odd.yaml': odd }, 'Odd');
@@ -64,7 +64,7 @@ test('a warning about the declaration is in the status, and in a plan, and is to
   expect(await status()).toMatchObject({ warnings: [], warningsTotal: 0 });
 });
 
-test('a kill leaves nothing that keeps the next one from starting; reading history meanwhile changes nothing', async () => {
+test('a kill leaves nothing that prevents the next start; reading history meanwhile changes nothing', async () => {
   withLog();
   await trial.stop('SIGKILL');
   const db = new Database(state('history.db'));
@@ -86,7 +86,7 @@ const configure = (change: (text: string) => string) => {
   fs.writeFileSync(at, change(fs.readFileSync(at, 'utf8')));
 };
 
-test('another `host:` is another host: its directory is held until its removals are allowed, and stays after that', async () => {
+test('another `host:` is another host: removals for its directory are held until they are allowed', async () => {
   withLog();
   configure((text) => text.replace('host: trial', 'host: other'));
   await trial.commit({ 'hosts/other/a.yaml': file('/etc/b') }, 'Another host');
@@ -102,7 +102,7 @@ test('another `host:` is another host: its directory is held until its removals 
   await trial.stop();
 });
 
-test('the machine’s name is frozen at the first start, and so is the directory that it names', async () => {
+test("the machine’s name is fixed at the first start, and so is the host's directory", async () => {
   withLog();
   configure((text) => text.replace('host: other\n', ''));
   await trial.start();
@@ -112,7 +112,7 @@ test('the machine’s name is frozen at the first start, and so is the directory
   await trial.stop();
 });
 
-test('a full disk is said by status, broker and exit codes, begins nothing new, repairs what needs no record, and is got over by itself', async () => {
+test('a full disk is reported by status, broker and exit codes, stops new work but not repairs without records, and needs no help once it has space', async () => {
   withLog();
   const disk = path.join(trial.root, 'var/lib/fairlead');
   fs.rmSync(disk, { recursive: true });

@@ -33,7 +33,7 @@ test('they are held for as long as a command runs, whose exit code is that of th
   expect((await status()).paused).toBeUndefined();
 });
 
-test('what this host does not have cannot be held, and the nearest one is named', async () => {
+test('an unknown resource cannot be paused, and the nearest one is named', async () => {
   const out = await trial.cli('pause', 'file:/srv/y');
   expect(out.code).toBe(1);
   expect(out.stderr).toMatch(/no resource of this host is `file:\/srv\/y`; did you mean file:\/srv\/x\?/);

@@ -1,4 +1,4 @@
-/** Single resources that a person holds as they are: a database while its backup runs. */
+/** Pauses of single resources, such as a database while its backup runs. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ResourcePause } from '../../agent/core/plan/resource-pause.ts';
 import type { ResourceId } from '../../agent/core/types.ts';
@@ -37,7 +37,7 @@ const images = () =>
   );
 const held = ({ outcome }: RunResult) => outcome.resources.filter((r) => r.sync === 'held').map((r) => r.id);
 
-test('what is paused stays, with what depends on it, while the rest of a commit is applied', async () => {
+test('a paused resource stays, with its dependents, while the rest of a commit is applied', async () => {
   await engine.apply(files(1));
   pause('service:shop/db');
   const ran = await engine.apply(files(2));
@@ -49,7 +49,7 @@ test('what is paused stays, with what depends on it, while the rest of a commit 
   expect(images()).toEqual({ db: 'db:2', app: 'app:2', other: 'other:2' });
 });
 
-test('nothing is replaced beneath it', async () => {
+test('nothing that it depends on is replaced', async () => {
   await engine.apply(files(1));
   const before = host.engine.containers().find((c) => c.config.Image === 'db:1')?.id;
   pause('service:shop/db');
@@ -60,7 +60,7 @@ test('nothing is replaced beneath it', async () => {
   });
 });
 
-test('a repair leaves it alone, and what is not paused is repaired', async () => {
+test('a repair leaves it alone, and repairs what is not paused', async () => {
   const ran = await engine.apply(files(1));
   pause('service:shop/db');
   host.engine.end('shop-db-1');
@@ -89,7 +89,7 @@ test('it is not removed', async () => {
   expect(images()).not.toHaveProperty('other');
 });
 
-test('it ends with its time, and with the process that holds it', async () => {
+test('the pause ends after its time, or with the process that holds it', async () => {
   await engine.apply(files(1));
   pause('service:shop/db', { until: new Date(host.clock.now().getTime() + 60_000).toISOString() });
   await engine.apply(files(2));

@@ -1,4 +1,4 @@
-/** `rollback COMMIT`: what it refuses, and that a pinned host is judged by the commit that is really applied. */
+/** `rollback COMMIT`: what it refuses, and that a pinned host is compared with the commit that is applied. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
@@ -47,7 +47,7 @@ describe('with the daemon as a process', () => {
     expect(stderr).not.toContain('bug');
   });
 
-  test('a commit that only the repository has is refused while that is away', async () => {
+  test('a commit that only the repository has is refused while the repository is unreachable', async () => {
     const unseen = await trial.commit({ 'hosts/other/a.yaml': 'files: {/etc/a: {content: y}}\n' }, 'Unseen');
     fs.renameSync(repo(), `${repo()}.away`);
     try {
@@ -59,7 +59,7 @@ describe('with the daemon as a process', () => {
     await trial.cli('sync');
   });
 
-  test('what is desired stays the head, and one command is one run', async () => {
+  test('the desired commit stays the head, and one command causes one run', async () => {
     const before = await status();
     const { code, stdout } = await trial.cli('rollback', ids.one ?? '');
     expect([code, stdout]).toEqual([0, expect.stringMatching(/file:\/etc\/a/)]);
@@ -90,13 +90,13 @@ describe('a host in memory', () => {
   const to = (request: object) => hold(world.deps(), 'rollback', request);
   const run = () => world.run();
 
-  test('a commit that did not settle here is refused with the way to insist', async () => {
+  test('a commit that did not settle here is refused, and the message names --force', async () => {
     const why = await failure(hold(world.deps(), 'rollback', { commit: BAD }));
     expect(why).toMatch(/did not settle on this host \(service:p\/web: .*--force/);
     expect(world.deps().store.commits.get().pin).toBeNull();
   });
 
-  test('with --force it is gone to, and from then on drift is what differs from it', async () => {
+  test('with --force it is applied, and drift is compared with it from then on', async () => {
     await to({ commit: BAD, force: true });
     const outcome = await run();
     expect(outcome.resources.map((r) => [r.id, r.health])).toContainEqual(['file:/a', 'healthy']);
@@ -104,7 +104,7 @@ describe('a host in memory', () => {
     expect(world.things.get('file:/a')?.value).toBe('2');
   });
 
-  test('without the pin, the host goes on to the head', async () => {
+  test('without the pin, the host continues to the head', async () => {
     await to({ commit: BAD, force: true });
     await run();
     await hold(world.deps(), 'resume', {});
@@ -113,7 +113,7 @@ describe('a host in memory', () => {
     expect((await heldTo(world.deps()))?.info.commit).toBe(NEW);
   });
 
-  test('a pin that can be applied no more keeps the resources of what runs, and repairs them', async () => {
+  test('a pin that can no longer be applied keeps the running resources, and repairs them', async () => {
     world.deps().store.commits.set({ pin: { commit: GOOD, at: '' } });
     world.unreadable.add(GOOD);
     world.things.delete('file:/a');

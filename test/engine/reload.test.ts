@@ -1,4 +1,4 @@
-/** SIGHUP: agent.yaml is read again by the real daemon, as a process, which loses nothing by it. */
+/** SIGHUP: the real daemon, as a process, reads agent.yaml again and keeps its state. */
 import fs from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -18,7 +18,7 @@ const file = (content: string) => `files:\n  /etc/a: {content: "${content}"}\n`;
 const managed = () => fs.readFileSync(path.join(trial.root, 'etc/a'), 'utf8');
 const TOPIC = 'hosts/trial/status';
 
-/** Writes agent.yaml, sends the signal, and waits for what the log says of it. */
+/** Writes agent.yaml, sends the signal, and waits for the log line about it. */
 async function reload(text: string, said: RegExp): Promise<void> {
   const before = trial.log().length;
   fs.writeFileSync(configFile(), text);
@@ -37,7 +37,7 @@ beforeAll(async () => {
 afterAll(async () => trial.end());
 beforeEach(() => onTestFailed(() => console.error(trial.log())));
 
-test('a file with an error changes nothing: the log and the status say what is wrong and where', async () => {
+test('a file with an error changes nothing: the log and the status show the error and its place', async () => {
   await reload(`${yaml}labels: {site: berlin}\nsynk: {}\n`, /agent\.yaml:6:1: .*synk/);
   const said = { id: 'agent.yaml', reason: 'InvalidConfig', message: expect.stringMatching(/agent\.yaml:6:1.*`sync`/) };
   expect(await status()).toMatchObject({ sync: 'synced', labels: {}, problems: [said] });
@@ -45,7 +45,7 @@ test('a file with an error changes nothing: the log and the status say what is w
   expect((await status()).problems).toEqual([]);
 });
 
-test('schedule, labels and repository are taken over; the process, its history and its connection stay', async () => {
+test('schedule, labels and repository are applied; the process, its history and its connection stay', async () => {
   const before = await status();
   // The first run does not wait for the broker.
   await until(
@@ -87,13 +87,13 @@ test('another broker prefix is another connection', async () => {
   );
 });
 
-test('another host is for the next start, and that is said', async () => {
+test('another host is left for the next start, and that is reported', async () => {
   await reload(yaml.replace('host: trial', 'host: other'), /host other in fleet default.*systemctl restart fairlead/);
   expect(await status()).toMatchObject({ host: 'trial', problems: [{ id: 'agent.yaml', reason: 'RestartNeeded' }] });
   await reload(yaml, TAKEN);
 });
 
-test('who asks for a run while the file is taken over gets it', async () => {
+test('a run that is requested while the file is applied is made', async () => {
   const next = await trial.commit({ 'hosts/trial/a.yaml': file('two') }, 'Meanwhile');
   let done = '';
   const before = trial.log().length;
@@ -108,7 +108,7 @@ test('who asks for a run while the file is taken over gets it', async () => {
   await until('the file to be taken over', PATIENCE_MS, async () => TAKEN.test(trial.log().slice(before)));
 });
 
-test('a changed varsFile is taken over by the next run, as a change and not as drift', async () => {
+test('a changed varsFile is applied by the next run, as a change and not as drift', async () => {
   const vars = path.join(trial.root, 'etc/fairlead/vars.yaml');
   fs.writeFileSync(vars, 'word: first\n');
   await reload(`${yaml}vars: {mark: "!"}\nvarsFile: ${vars}\n`, TAKEN);
@@ -136,7 +136,7 @@ test('a changed varsFile is taken over by the next run, as a change and not as d
   await trial.cli('sync');
 });
 
-test('whom `notify` names hears of a bad commit from then on, and nothing shows the URL', async () => {
+test('destinations of `notify` receive a bad commit from then on, and nothing shows the URL', async () => {
   const told: NotificationDocument[] = [];
   const server = http.createServer((request, response) => {
     request.setEncoding('utf8');

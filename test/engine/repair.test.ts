@@ -1,4 +1,4 @@
-/** Drift that was hinted: the real engine and store over a host in memory. */
+/** Drift that was hinted, with the real engine and store over a host in memory. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { syncOf } from '../../agent/core/plan/verdict.ts';
 import type { ResourceId } from '../../agent/core/types.ts';
@@ -27,7 +27,7 @@ beforeEach(async () => {
 });
 afterEach(() => world.end());
 
-/** A fresh process. */
+/** A new process. */
 function begin(): void {
   world.crash();
   looked = [];
@@ -58,7 +58,7 @@ const value = (id: ResourceId) => world.things.get(id)?.value;
 const runs = () => world.deps().store.runs.list({ limit: 100 });
 const events = () => world.deps().store.outbox.peek(1_000);
 
-test('only what was hinted, and what hangs on it, is looked at and put right, whether git is there or not', async () => {
+test('only hinted resources, and those related to them, are observed and repaired, with and without git', async () => {
   world.gitAway = true;
   tamper('file:/b');
   tamper('file:/a');
@@ -75,7 +75,7 @@ test('only what was hinted, and what hangs on it, is looked at and put right, wh
   expect(world.ran).toEqual(['job:migrate']);
 });
 
-test('each repair is one record and one event, with what was and what became of it', async () => {
+test('each repair is one record and one event, with the difference and the result', async () => {
   const before = events().length;
   tamper('file:/b');
   const { run } = await hint('file:/b');
@@ -92,7 +92,7 @@ test('each repair is one record and one event, with what was and what became of 
   ]);
 });
 
-test('a look that finds all well leaves no trace', async () => {
+test('an observation without findings is not recorded', async () => {
   const [before, told] = [runs(), events().length];
   const { run, part } = await hint('file:/a', 'file:/b', 'service:p/web');
   expect(part).toMatchObject({ recorded: false, news: false });
@@ -100,7 +100,7 @@ test('a look that finds all well leaves no trace', async () => {
   expect([runs(), events().length]).toEqual([before, told]);
 });
 
-test('what is not well is said, and the answer about all the rest stands', async () => {
+test('an unwell resource is reported, and the results of all others stay', async () => {
   const sick = world.deps().providers.get('service');
   if (sick) sick.health = () => ({ state: 'bad', message: 'is sick' });
   const { outcome, part } = await hint('service:p/web');
@@ -109,15 +109,15 @@ test('what is not well is said, and the answer about all the rest stands', async
   expect(outcome.resources.map((r) => r.health).sort()).toEqual(['degraded', 'healthy', 'healthy', 'healthy']);
 });
 
-describe('what is not drift is left to a full run', () => {
-  test('a new commit that was not seen yet', async () => {
+describe('differences that are no drift are left to a full run', () => {
+  test('such as a new commit that was not seen yet', async () => {
     world.commit('two', { ...BASE, 'file:/b': { value: '2' } });
     tamper('file:/b');
     await hint('file:/b');
     expect(value('file:/b')).toBe('1');
   });
 
-  test('a declaration that could never be applied', async () => {
+  test('such as a declaration that could never be applied', async () => {
     world.commit('two', { ...BASE, 'file:/c': { value: '1', fails: 'EngineUnreachable' } });
     await full();
     const before = runs().length;
@@ -125,7 +125,7 @@ describe('what is not drift is left to a full run', () => {
     expect(runs()).toHaveLength(before);
   });
 
-  test('a commit on trial is not there yet, although each of its resources is as declared', async () => {
+  test('a commit on trial is not accepted yet, although each of its resources is as declared', async () => {
     world.commit('two', { ...BASE, 'service:p/web': { value: '2', health: 'wait', after: ['file:/a'] } });
     await runner.run(request({ superseded: () => true }));
     const { outcome } = await hint('service:p/web');
@@ -133,7 +133,7 @@ describe('what is not drift is left to a full run', () => {
     expect(syncOf(outcome.resources, outcome.hostStates)).toBe('progressing');
   });
 
-  test('what an outage kept from being applied has failed still, and for the same reason', async () => {
+  test('a resource that an outage kept from being applied stays failed, for the same reason', async () => {
     world.commit('two', { ...BASE, 'service:p/web': { value: '2', fails: 'DiskFull', after: ['file:/a'] } });
     expect((await full()).run.sync).toBe('failed');
     const { outcome } = await hint('service:p/web');
@@ -143,7 +143,7 @@ describe('what is not drift is left to a full run', () => {
     expect((await full()).run.sync).toBe('synced');
   });
 
-  test('a change that is not proven yet: whether it becomes well is a verdict about its commit', async () => {
+  test('such as a change that is not proven yet: whether it becomes well is a verdict on its commit', async () => {
     world.commit('two', { ...BASE, 'service:p/web': { value: '2', health: 'wait', after: ['file:/a'] } });
     let during: RunResult | null = null;
     await runner.run(
@@ -163,10 +163,10 @@ describe('what is not drift is left to a full run', () => {
   });
 });
 
-describe('a full run looks at the host while the server is asked', () => {
+describe('a full run observes the host while it waits for the server', () => {
   const names = (ids: readonly ResourceId[]) => [...ids].sort();
 
-  test('once, where there is nothing new', async () => {
+  test('once, if there is nothing new', async () => {
     looked = [];
     let before: readonly ResourceId[] = [];
     await runner.run(
@@ -181,7 +181,7 @@ describe('a full run looks at the host while the server is asked', () => {
     expect(names(looked)).toEqual(names(Object.keys(BASE) as ResourceId[]));
   });
 
-  test('again, where a repair went on meanwhile', async () => {
+  test('again, if a repair was in progress meanwhile', async () => {
     await runner.run(
       request({
         async yielding(wait) {
@@ -195,7 +195,7 @@ describe('a full run looks at the host while the server is asked', () => {
     expect([value('file:/a'), value('file:/b')]).toEqual(['1', '1']);
   });
 
-  test('again, where the answer was long in coming', async () => {
+  test('again, if the answer took long', async () => {
     await runner.run(
       request({
         async yielding(wait) {
@@ -208,14 +208,14 @@ describe('a full run looks at the host while the server is asked', () => {
     expect(value('file:/a')).toBe('1');
   });
 
-  test('for another commit, anew', async () => {
+  test('again, for another commit', async () => {
     world.commit('two', { ...BASE, 'file:/b': { value: '2' } });
     expect((await full()).run).toMatchObject({ sync: 'synced', changed: 1 });
   });
 });
 
 describe('gates', () => {
-  test('a pause and observe mode stop repairs; what waits is told once', async () => {
+  test('a pause and observe mode stop repairs; waiting work is reported once', async () => {
     world.deps().store.commits.set({ pause: { until: null, reason: 'hands off', at: '' } });
     tamper('file:/b');
     const { outcome, run } = await hint('file:/b');
@@ -236,7 +236,7 @@ describe('gates', () => {
   });
 });
 
-test('a repair that fails is a problem of that resource alone, and goes with the next that succeeds', async () => {
+test('a failed repair is a problem of that resource alone, and ends with the next success', async () => {
   const files = world.deps().providers.get('file');
   const apply = files?.apply;
   if (!files || !apply) throw new Error('no provider');
@@ -251,7 +251,7 @@ test('a repair that fails is a problem of that resource alone, and goes with the
   expect((await hint('file:/b')).outcome.problems).toEqual([]);
 });
 
-test('what fails since it was met on its way to another state is tried again, as one repair', async () => {
+test('a resource that fails after it was found in progress is retried, as one repair', async () => {
   const files = world.deps().providers.get('file');
   const apply = files?.apply.bind(files);
   if (!files || !apply) throw new Error('no provider');
@@ -272,7 +272,7 @@ test('what fails since it was met on its way to another state is tried again, as
   ).toHaveLength(1);
 });
 
-test('before the first full run of a process a hint asks for one', async () => {
+test('before the first full run of a process a hint requests a full run', async () => {
   begin();
   tamper('file:/b');
   const { part } = await hint('file:/b');

@@ -1,4 +1,4 @@
-/** What the broker is told, and when: at the start, during a run, after the connection came back. */
+/** What is published to the broker, and when: at the start, during a run, after a reconnect. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
@@ -11,7 +11,7 @@ const FILE = 'hosts/trial/a.yaml';
 const STATUS = 'fairlead/default/hosts/trial/status';
 const withLog = () => onTestFailed(() => console.error(trial.log()));
 const newest = () => trial.statuses.at(-1);
-/** The broker has heard all that there is to say. */
+/** The broker has received everything. */
 const isUpToDate = async () => newest()?.seq === (await trial.client.get<StatusDocument>('status'))?.seq;
 
 beforeAll(async () => {
@@ -19,13 +19,13 @@ beforeAll(async () => {
 });
 afterAll(async () => trial.end());
 
-test('a run that has work says so while it goes on, one that has none does not', async () => {
+test('a run with work reports its progress, one without work does not', async () => {
   withLog();
   const commit = await trial.commit({ [FILE]: 'files:\n  /etc/a: {content: "1"}\n' }, 'One file');
   await trial.start();
   await until('the run', PATIENCE_MS, async () => newest()?.sync === 'synced');
   expect(newest()?.applied?.commit).toBe(commit);
-  // What a run is at is said only if it takes more than a second: this one takes until it was said.
+  // Progress is published only if a run takes more than a second: this one takes until it was published.
   const go = path.join(trial.root, '../go');
   const slow = `files:\n  /etc/a: {content: "2", validate: [sh, -c, "while [ ! -e ${go} ]; do sleep 0.1; done", "%s"]}\n`;
   await trial.commit({ [FILE]: slow }, 'Another content, which takes a while');
@@ -35,7 +35,7 @@ test('a run that has work says so while it goes on, one that has none does not',
   fs.writeFileSync(go, '');
   await run;
   await until('the change', PATIENCE_MS, async () => newest()?.run?.id === 2);
-  // Each step that a run comes to may be said; only its end is anything else. What came before may be on its way still.
+  // Each step of a run may be published; only its end differs. Earlier messages may still be on their way.
   const said = trial.statuses.slice(trial.statuses.findIndex((s) => s.sync === 'progressing'));
   expect([...new Set(said.map((s) => s.sync))]).toEqual(['progressing', 'synced']);
   await until('its last word', PATIENCE_MS, isUpToDate);
@@ -45,18 +45,18 @@ test('a run that has work says so while it goes on, one that has none does not',
   expect(new Set(trial.statuses.map((s) => s.sync))).toEqual(new Set(['synced']));
 });
 
-test('after a restart the first word has all that was known, and claims no health that nobody has seen', async () => {
+test('after a restart the first status has everything that was known, and reports no health that was not observed', async () => {
   withLog();
   let before: StatusDocument | undefined;
   let first: StatusDocument | undefined;
-  // On a busy machine the first run may end before the connection is there, and then its end is the first word.
+  // On a busy machine the first run may end before the connection exists, and then its result is the first status.
   for (let tries = 0; tries < 10 && (first === undefined || first.run?.id !== before?.run?.id); tries++) {
     before = newest();
     await trial.stop('SIGKILL');
     trial.statuses.length = 0;
     await trial.start();
     await until('the first run', PATIENCE_MS, async () => (newest()?.run?.id ?? 0) > (before?.run?.id ?? 0));
-    // A last word of the process before may have come since.
+    // A last status of the previous process may have arrived since.
     first = trial.statuses.find((s) => s.agent.instance !== before?.agent.instance);
   }
   expect(first).toMatchObject({
@@ -71,7 +71,7 @@ test('after a restart the first word has all that was known, and claims no healt
   expect(newest()).toMatchObject({ sync: 'synced', health: 'healthy' });
 });
 
-test('when the connection is back, the broker does not go on saying that it was away', async () => {
+test('after a reconnect, the broker does not retain a status that reports it as unreachable', async () => {
   withLog();
   await trial.cut();
   await until('the daemon to notice', PATIENCE_MS, async () => {
@@ -80,7 +80,7 @@ test('when the connection is back, the broker does not go on saying that it was 
   });
   trial.statuses.length = 0;
   await trial.mend();
-  // It comes back at a moment of half a minute, or of the minute after that if it tried too early.
+  // It reconnects within half a minute, or within the minute after that if it tried too early.
   await until('the next word', PATIENCE_MS, async () => trial.statuses.length > 0);
   expect(newest()).toMatchObject({ sync: 'synced', reason: '', problemsTotal: 0 });
   expect(JSON.parse(trial.retained.get(STATUS) ?? '{}')).toMatchObject({ reason: '' });

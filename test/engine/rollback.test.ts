@@ -1,4 +1,4 @@
-/** Commits that do not settle, gates, pins, outages: the real engine and store over a host in memory. */
+/** Commits that do not settle, gates, pins and outages, with the real engine and store over a host in memory. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { healthOf } from '../../agent/core/plan/verdict.ts';
 import type { Outcome, RunRequest } from '../../agent/engine/types.ts';
@@ -23,7 +23,7 @@ describe('a commit that does not settle', () => {
     world.commit('bad', BAD);
   });
 
-  test('is recorded as bad and rolled back by the ordinary path, with the culprit named', async () => {
+  test('is recorded as bad and rolled back like any other change, and the faulty resource is named', async () => {
     const outcome = await run();
     expect(outcome).toMatchObject({
       sync: 'rolled-back',
@@ -36,7 +36,7 @@ describe('a commit that does not settle', () => {
     expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'good', lastGood: 'good', trial: null });
   });
 
-  test('has all that spoke against it named, in the run that took it back and in those that stay on the good one', async () => {
+  test('has all of its failures reported, in the run that rolls it back and in later runs on the good one', async () => {
     world.commit('worse', {
       'file:/a': { value: '3' },
       'service:p/web': { value: '3', health: 'bad' },
@@ -52,7 +52,7 @@ describe('a commit that does not settle', () => {
     expect(Object.keys(after.problems[0] ?? {})).not.toContain('others');
   });
 
-  test('is not tried again, under no other id either; drift is repaired meanwhile; other content is tried', async () => {
+  test('is not tried again, not even under another id; drift is repaired meanwhile; other content is tried', async () => {
     await run();
     const starts = world.things.get('service:p/web')?.starts;
     world.things.delete('file:/a');
@@ -74,14 +74,14 @@ describe('a commit that does not settle', () => {
     expect(world.things.get('service:p/web')?.starts).toBe(starts);
   });
 
-  test('is tried again when somebody says --force', async () => {
+  test('is tried again with --force', async () => {
     await run();
     const forced = await run({ force: true });
     expect(forced).toMatchObject({ sync: 'rolled-back', rollback: { from: 'bad' } });
     expect(value('service:p/web')).toBe('1');
   });
 
-  test('what it made goes, whatever share of all that is', async () => {
+  test('leaves nothing that it created, even beyond the prune limit', async () => {
     world.commit('grown', {
       ...BAD,
       'file:/b': { value: '1' },
@@ -94,17 +94,17 @@ describe('a commit that does not settle', () => {
     expect([...world.things.keys()].sort()).toEqual(['file:/a', 'service:p/web']);
   });
 
-  test('stays where it is when the host says rollback: off, and is repaired there', async () => {
+  test('stays if the host has rollback: off, and is repaired', async () => {
     world.commit('off', { host: { rollback: 'off' }, ...BAD });
     expect(await run()).toMatchObject({ sync: 'failed', reason: 'Unhealthy' });
     expect(value('service:p/web')).toBe('2');
     expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'off', lastGood: 'good' });
   });
 
-  test('and whose rollback fails as well stops there and says so', async () => {
+  test('and whose rollback fails as well stops there and reports that', async () => {
     world.commit('bad2', { 'file:/a': { value: '2', fails: 'ApplyFailed' }, 'service:p/web': { value: '1' } });
     world.deps().snapshots.load = async () => null;
-    // The repository hands out nothing once the host rolls back.
+    // The repository delivers no commits once the host rolls back.
     const emit: RunRequest['emit'] = (line) => {
       world.checkoutAway ||= line.type === 'phase' && line.phase === 'rollback';
     };
@@ -115,7 +115,7 @@ describe('a commit that does not settle', () => {
     });
   });
 
-  test('whose rollback meets an outage goes on with it when that is over', async () => {
+  test('whose rollback meets an outage continues it afterwards', async () => {
     const emit: RunRequest['emit'] = (line) => {
       if (line.type === 'phase' && line.phase === 'rollback') world.away.add('service');
     };
@@ -127,7 +127,7 @@ describe('a commit that does not settle', () => {
     expect(value('service:p/web')).toBe('1');
   });
 
-  test('jobs do not run during a rollback unless they say so', async () => {
+  test('does not run jobs during its rollback unless they ask for it', async () => {
     world.commit('jobs', { ...GOOD, 'job:skip': { value: '1' }, 'job:run': { value: '1', onRollback: 'run' } });
     await run();
     expect(world.ran.sort()).toEqual(['job:run', 'job:skip']);
@@ -139,7 +139,7 @@ describe('a commit that does not settle', () => {
   });
 });
 
-test('the first commit ever has nothing to go back to: it stays failed, and is not forgotten by the next run', async () => {
+test('and has no predecessor stays failed, and is not forgotten by the next run', async () => {
   world.commit('first', BAD);
   expect(await run()).toMatchObject({ sync: 'failed', reason: 'Unhealthy' });
   const again = await run();
@@ -148,7 +148,7 @@ test('the first commit ever has nothing to go back to: it stays failed, and is n
   expect(world.deps().store.commits.get().lastGood).toBeNull();
 });
 
-test('an unproven change is still unproven in the next run: nothing is pruned, nothing becomes good', async () => {
+test('stays unproven in the next run: nothing is pruned, nothing becomes good', async () => {
   world.commit('one', { ...GOOD, 'file:/old': { value: '1' }, host: { rollback: 'off' } });
   await run();
   world.commit('two', { host: { rollback: 'off' }, ...BAD });
@@ -159,7 +159,7 @@ test('an unproven change is still unproven in the next run: nothing is pruned, n
 
 describe('an outage is no fault of the commit', () => {
   test.each(['ImagePullFailed', 'DiskFull'] as const)(
-    '%s while it is applied: it is tried again until it works',
+    '%s while it is applied: it is retried until it works',
     async (code) => {
       world.commit('good', GOOD);
       await run();
@@ -172,7 +172,7 @@ describe('an outage is no fault of the commit', () => {
     },
   );
 
-  test('the engine goes away: what needs it waits and owes its restart; git away as well: the begun commit goes on', async () => {
+  test('the Docker engine is away: its resources wait and still need their restart, and the commit continues although git is away as well', async () => {
     const withNotify = (v: string): Declaration => ({
       'file:/a': { value: v, notify: ['service:p/web'] },
       'service:p/web': { value: '1' },
@@ -190,7 +190,7 @@ describe('an outage is no fault of the commit', () => {
     expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'new', lastGood: 'new' });
   });
 
-  test('an engine that is down hides no removals: neither from the limit nor from the status', async () => {
+  test('a Docker engine that is away hides no removals: neither from the limit nor from the status', async () => {
     world.commit('good', { ...GOOD, 'service:p/db': { value: '1' } });
     await run();
     world.away.add('service');
@@ -208,7 +208,7 @@ describe('notifies', () => {
     'service:p/web': { value: '1', ...web },
   });
 
-  test('a target that fails in this run still owes the restart', async () => {
+  test('a target that fails in this run still needs the restart', async () => {
     world.commit('one', declared('1'));
     await run();
     world.commit('two', declared('2', { value: '2', unprepared: 'ImagePullFailed' }));
@@ -219,7 +219,7 @@ describe('notifies', () => {
     expect(world.things.get('service:p/web')?.read['file:/a']).toBe('2');
   });
 
-  test('a target that is made anew needs no second start', async () => {
+  test('a recreated target needs no second start', async () => {
     world.commit('one', declared('1'));
     await run();
     world.commit('two', declared('2', { value: '2' }));
@@ -231,7 +231,7 @@ describe('notifies', () => {
 });
 
 describe('claims', () => {
-  test('what holds a port goes only where its successor can come', async () => {
+  test('the owner of a port is removed only when its successor can be created', async () => {
     world.commit('one', { 'file:/a': { value: '1' }, 'service:p/web': { value: '1', port: 80 } });
     await run();
     world.commit('renamed', {
@@ -261,7 +261,7 @@ describe('gates', () => {
     await run();
   });
 
-  test('a commit over the prune limit waits, while what was accepted is repaired; once it began it is not asked again', async () => {
+  test('a commit over the prune limit waits, while the accepted one is repaired; once it started, the limit is not checked again', async () => {
     world.commit('less', { 'file:/a': { value: '2' } });
     world.things.delete('file:/b');
     expect(await run()).toMatchObject({ sync: 'held', reason: 'PruneLimit', gate: { kind: 'prune' } });
@@ -273,14 +273,14 @@ describe('gates', () => {
     expect([...world.things.keys()]).toEqual(['file:/a']);
   });
 
-  test('a directory that is lost removes nothing, and what was accepted is repaired', async () => {
+  test('a lost directory removes nothing, and the accepted commit is repaired', async () => {
     world.commit('lost', null);
     world.things.delete('file:/b');
     expect((await run()).sync).toBe('unassigned');
     expect(world.things.size).toBe(5);
   });
 
-  test('observe and pause touch nothing, not even drift; a pause ends by itself', async () => {
+  test('observe and pause change nothing, not even drift; a pause ends by itself', async () => {
     world.things.delete('file:/b');
     world.deps().store.commits.set({
       pause: { until: new Date(world.time + 60_000).toISOString(), reason: 'migration', at: '' },
@@ -300,7 +300,7 @@ describe('gates', () => {
     expect(world.things.has('file:/b')).toBe(false);
   });
 
-  test('a pin keeps the host on its commit until it is taken out', async () => {
+  test('a pin keeps the host on its commit until it is removed', async () => {
     world.commit('two', { ...FIVE, 'file:/a': { value: '2' } });
     await run();
     world.deps().store.commits.set({ pin: { commit: 'one', at: '' } });
@@ -319,7 +319,7 @@ describe('gates', () => {
     expect(value('file:/a')).toBe('2');
   });
 
-  test('a window holds commits and says until when; repairs go on; harmless commits may pass', async () => {
+  test('a window holds commits and reports its next time; repairs continue; harmless commits may pass', async () => {
     const window = { schedule: '0 22 * * *', duration: '2h', timezone: 'Europe/Berlin' };
     world.commit('two', { ...FIVE, 'file:/a': { value: '2' }, host: { window } });
     world.things.delete('file:/b');
@@ -343,8 +343,8 @@ describe('gates', () => {
     expect(value('file:/new')).toBe('1');
   });
 
-  test('days on which clocks change: the window opens at its wall-clock hour', async () => {
-    // Berlin goes from UTC+1 to UTC+2 at 2026-03-29 01:00 UTC.
+  test('on days of a clock change the window opens at its wall-clock hour', async () => {
+    // Berlin changes from UTC+1 to UTC+2 at 2026-03-29 01:00 UTC.
     const window = { schedule: '0 4 * * *', duration: '1h', timezone: 'Europe/Berlin' };
     world.commit('two', { ...FIVE, 'file:/a': { value: '2' }, host: { window } });
     world.time = Date.parse('2026-03-29T01:30:00Z');
@@ -353,7 +353,7 @@ describe('gates', () => {
     expect((await run()).sync).toBe('synced');
   });
 
-  test('a commit that waits makes the host no less healthy than what runs is', async () => {
+  test('a waiting commit does not affect the health of the host', async () => {
     world.commit('more', { ...FIVE, 'file:/new': { value: '1' }, 'service:p/new': { value: '1' } });
     world.deps().store.commits.set({ pause: { until: null, reason: '', at: '2026-03-01T00:00:00.000Z' } });
     const outcome = await run();
@@ -362,7 +362,7 @@ describe('gates', () => {
     expect(healthOf((await run()).resources)).toBe('degraded');
   });
 
-  test('what waits is told once, not at every run', async () => {
+  test('a held commit is reported once, not at every run', async () => {
     world.commit('less', { 'file:/a': { value: '2' } });
     await run();
     const seq = world.deps().store.outbox.lastSeq();
@@ -371,7 +371,7 @@ describe('gates', () => {
   });
 });
 
-describe('the way home', () => {
+describe('connectivity', () => {
   const rules = (value: string, more: Declaration = {}): Declaration => ({
     'file:/a': { value: '1' },
     'file:/firewall': { value },
@@ -382,7 +382,7 @@ describe('the way home', () => {
     await run();
   });
 
-  test('a commit that cuts the host off is rolled back by the host itself', async () => {
+  test("a commit that cuts the host's connection is rolled back by the host itself", async () => {
     world.commit('cut', rules('shut'));
     const outcome = await run();
     expect(outcome).toMatchObject({
@@ -399,7 +399,7 @@ describe('the way home', () => {
     expect(value('file:/firewall')).toBe('open');
   });
 
-  test('so is one that cuts it off by what it removes', async () => {
+  test('a commit that cuts it by a removal is rolled back as well', async () => {
     world.commit('opened', rules('open', { 'file:/route': { value: '1' } }));
     await run();
     world.onRemove = (id) => {
@@ -413,7 +413,7 @@ describe('the way home', () => {
     expect(value('file:/route')).toBe('1');
   });
 
-  test('a server that refuses is its own trouble: good work stays', async () => {
+  test('a server that responds with an error is not blamed on the commit', async () => {
     world.commit('new', rules('open', { 'file:/b': { value: '1' } }));
     world.onApply = () => {
       world.farEnd = 'refuses';
@@ -422,7 +422,7 @@ describe('the way home', () => {
     expect(value('file:/b')).toBe('1');
   });
 
-  test('silence that outlasts the rollback was not the commit’s doing: it is applied again, and not bad', async () => {
+  test('an outage that outlasts the rollback was not caused by the commit: it is applied again, and not bad', async () => {
     world.commit('new', rules('open', { 'file:/b': { value: '1' } }));
     world.onApply = () => {
       world.farEnd = 'silent';
@@ -437,7 +437,7 @@ describe('the way home', () => {
     expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'new', lastGood: 'new' });
   });
 
-  describe('mere silence of the repository, which ends when the commit is rolled back,', () => {
+  describe('a repository that is unreachable until the commit is rolled back', () => {
     const MINUTE = 60_000;
     const slow = rules('open', {
       'file:/b': { value: '1', notify: ['job:migrate'] },
@@ -446,7 +446,7 @@ describe('the way home', () => {
     const isBad = () => world.deps().store.commits.listBad(5).length;
     const isApplied = () => value('file:/b') === '1';
     beforeEach(() => {
-      // Whoever holds the network lets the probe before the commit through, and is silent until it is gone.
+      // Simulates a network that lets the probe before the commit pass, and is then silent until the commit is gone.
       world.onApply = () => {
         world.farEnd = 'silent';
       };
@@ -456,7 +456,7 @@ describe('the way home', () => {
       world.commit('slow', slow);
     });
 
-    test('rolls it back and does not make it bad: it is tried again after ten minutes, an hour and a day', async () => {
+    test('causes a rollback, but no bad commit: it is retried after ten minutes, an hour and a day', async () => {
       for (const pause of [10 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE]) {
         expect(await run()).toMatchObject({ sync: 'rolled-back', reason: 'WayHomeShut' });
         expect([isBad(), isApplied()]).toEqual([0, false]);
@@ -470,7 +470,7 @@ describe('the way home', () => {
       expect(isBad()).toBe(1);
     });
 
-    test('costs it nothing once the silence has ended, not even a second run of its jobs', async () => {
+    test('delays the commit only until it is reachable again, and no job runs twice', async () => {
       await run();
       expect(world.ran).toEqual(['job:migrate']);
       world.crash();
@@ -483,7 +483,7 @@ describe('the way home', () => {
       expect(world.deps().store.commits.get()).toMatchObject({ accepted: 'slow', postponed: null });
     });
 
-    test('does not hold up other content, and a person can try it at once', async () => {
+    test('does not delay other content, and a person can retry at once', async () => {
       await run();
       world.onApply = () => undefined;
       expect((await run({ force: true })).sync).toBe('synced');
@@ -492,7 +492,7 @@ describe('the way home', () => {
     });
   });
 
-  test('mere silence of the broker accepts the commit, and is told', async () => {
+  test('a broker that is only silent does not prevent acceptance, and is reported', async () => {
     world.onApply = () => {
       world.broker = 'silent';
     };
@@ -503,14 +503,14 @@ describe('the way home', () => {
     expect(value('file:/b')).toBe('1');
   });
 
-  test('what was not reachable before need not be so after', async () => {
+  test('a server that was unreachable before the commit may stay so', async () => {
     world.farEnd = 'silent';
     world.commit('new', rules('open', { 'file:/b': { value: '1' } }));
     expect((await run()).sync).toBe('synced');
   });
 });
 
-test('decommission removes all that is managed, and stays quiet', async () => {
+test('decommission removes everything that is managed, and stays idle', async () => {
   world.commit('one', GOOD);
   await run();
   world.commit('gone', { ...GOOD, host: { decommission: true } });
@@ -519,7 +519,7 @@ test('decommission removes all that is managed, and stays quiet', async () => {
   expect((await run()).actions).toEqual([]);
 });
 
-test('what is kept while a new repository cannot be read was neither served nor judged by it', async () => {
+test('while a new repository cannot be read, the kept commit is not reported as read or judged from it', async () => {
   world.commit('c1', { 'file:/a': { value: '1' } });
   await world.run();
   world.crash();

@@ -1,4 +1,4 @@
-/** Secrets in the real daemon: they reach the files that they are for, and nothing else. */
+/** Secrets in the real daemon: they reach the files that use them, and nothing else. */
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
@@ -19,7 +19,7 @@ const ROTATED = 'rotated-Zm9vYmFy/+secret';
 const TOKEN = 'tok_3f9a8b7c6d5e';
 const KEY = '-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\n-----END KEY-----\n';
 const ALL = [PASSWORD, ROTATED, TOKEN, 'MIIEvQIBADANBgkqhkiG9w0BAQ'];
-/** All that was printed to a terminal or answered by a socket. */
+/** Everything that was printed to a terminal or sent over a socket. */
 const said: string[] = [];
 
 const withLog = () => onTestFailed(() => console.error(trial.log()));
@@ -29,7 +29,7 @@ async function cli(...args: string[]) {
   return result;
 }
 const json = async <T>(...args: string[]): Promise<T> => JSON.parse((await cli(...args, '--json')).stdout) as T;
-/** The socket's own answer. */
+/** The response of the socket itself. */
 const ask = (address: string) =>
   new Promise<string>((resolve, reject) => {
     const socketPath = path.join(trial.root, 'run/fairlead/agent.sock');
@@ -58,14 +58,14 @@ beforeAll(async () => {
 });
 afterAll(async () => trial.end());
 
-test('the host has an identity of its own, and tells its public half', () => {
+test('the host has an identity of its own, and prints its public key', () => {
   expect(recipient).toMatch(/^age1[a-z0-9]{58}$/);
   const key = path.join(trial.root, 'var/lib/fairlead/age.key');
   expect(fs.statSync(key).mode & 0o777).toBe(0o600);
   expect(leaksIn('age.key', fs.readFileSync(key, 'utf8'), ['AGE-SECRET-KEY-1'])).not.toEqual([]);
 });
 
-test('templates and files have them; diffs say that a secret changed; rotation and drift are carried out', async () => {
+test('templates and files contain them; diffs show only that a secret changed; rotation and drift are applied', async () => {
   withLog();
   const bytes = (text: string) => new TextEncoder().encode(text);
   await trial.commit(
@@ -123,7 +123,7 @@ test.each([
   await trial.commit({ [`${H}/bad.yaml`]: null }, 'Mend');
 });
 
-test('a file that is altered, or not for this host, is a clear error, and the old state stays', async () => {
+test('a file that is altered, or not encrypted to the host, is a clear error, and the old state stays', async () => {
   withLog();
   const good = await sops(ROTATED);
   for (const [text, why] of [
@@ -148,7 +148,7 @@ test('a file that is altered, or not for this host, is a clear error, and the ol
   expect((await cli('sync')).code).toBe(0);
 });
 
-test('a plan of a directory that is not committed goes by the same keys', async () => {
+test('a plan of a directory that is not committed uses the same keys', async () => {
   withLog();
   const dir = path.join(trial.root, 'work');
   fs.mkdirSync(path.join(dir, H), { recursive: true });
@@ -171,7 +171,7 @@ test('a plan of a directory that is not committed goes by the same keys', async 
   expect([wrong.code, wrong.stdout]).toEqual([1, expect.stringContaining(`${H}/a.yaml:1:18`)]);
 });
 
-test('nothing but the files shows a secret: no log, answer, topic, database page, temporary file', async () => {
+test('only the files contain a secret: no log, answer, topic, database page, temporary file', async () => {
   withLog();
   for (const args of [['status'], ['plan'], ['show', 'file:/etc/db'], ['history']]) await cli(...args);
   const ids = ['file:/etc/db', 'file:/etc/env', 'file:/etc/tls.key'].map((id) => `resources/${encodeURIComponent(id)}`);
@@ -181,7 +181,7 @@ test('nothing but the files shows a secret: no log, answer, topic, database page
   for (const { id } of runs) await ask(`history/${id}`);
   await until('the events to have been sent', PATIENCE_MS, async () => trial.events.length > 5);
 
-  // The scan finds what is there: the files themselves, and every form in a text made for it.
+  // The scan works: it finds the files themselves, and every encoding in a text made for it.
   expect(leaksBelow(path.join(trial.root, 'etc'), ALL, /never/).length).toBeGreaterThan(2);
   for (const secret of ALL)
     for (const [form, text] of formsOf(secret)) expect(leaksIn('x', `a ${text} b`, [secret]), form).not.toEqual([]);
@@ -200,7 +200,7 @@ test('nothing but the files shows a secret: no log, answer, topic, database page
   expect(scan()).toEqual([]);
 });
 
-test('a host whose key was lost says what to write, keeps what it has, and follows once that is done', async () => {
+test('a host whose key was lost reports what to do, keeps its state, and continues once that is done', async () => {
   withLog();
   const before = managed('etc/db');
   fs.rmSync(path.join(trial.root, 'var/lib/fairlead/age.key'));

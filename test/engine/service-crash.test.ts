@@ -1,6 +1,7 @@
 /**
- * The agent dies before and after each of its calls that change something on the engine: the next process puts everything
- * right. The same in memory as test/lab/services-kill.test.ts on a real host, with more situations and a fresh process each.
+ * The agent dies before and after each of its calls that change something on the Docker engine: the next process completes the
+ * work. The same as test/lab/services-kill.test.ts does on a real host, here in memory, with more situations and a fresh process
+ * each.
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Docker } from '../../agent/system/docker/docker.ts';
@@ -60,7 +61,7 @@ ${[CHECK, ...keys].map((key) => `    ${key}\n`).join('')}networks: {one: {}, two
 `,
 });
 
-/** `1 running 7`: number and what follows it in the name, state, the word it was made with. */
+/** `1 running 7`: number and suffix of the name, state, and the word with which it was created. */
 const state = () =>
   host.engine
     .containers()
@@ -70,20 +71,20 @@ const state = () =>
     })
     .sort();
 
-/** Volumes that no container holds. */
+/** Volumes that no container uses. */
 const orphans = async () => {
   const held = new Set(host.engine.containers().flatMap((c) => c.mounts.map((m) => m.Name)));
   return (await host.engine.docker.volumes()).map((v) => v.Name).filter((name) => !held.has(name));
 };
 
 interface SweepOptions {
-  /** The way back is taken (the default). */
+  /** Whether the commit is rolled back (the default). */
   rollback?: boolean;
-  /** What the next process does; what was declared, if left out. */
+  /** What the next process applies; by default the same declaration. */
   next?: () => Promise<unknown>;
 }
 
-/** Tries the change with every death that it can meet. @returns how many there were */
+/** Tries the change with every possible death. @returns the number of deaths */
 async function sweep(
   prepare: () => Promise<unknown>,
   change: () => Promise<unknown>,
@@ -120,7 +121,7 @@ test.each<[string, string[], string[]]>([
   ['one with a port', ['ports: ["8080:80"]'], ['1']],
   ['one with a name of its own', ['container_name: shop-web-1'], ['1']],
   ['one that ends with SIGTERM after hooks', ['pre_stop: [{command: ["true"]}]'], ['1']],
-])('made anew: %s', async (_what, keys, numbers) => {
+])('recreated: %s', async (_what, keys, numbers) => {
   const deaths = await sweep(
     () => engine.apply(compose(0, ...keys)),
     () => engine.apply(compose(1, ...keys)),
@@ -134,7 +135,7 @@ describe.each<[string, string[], string[]]>([
   ['one container, start-first', [first], ['1']],
   ['two containers, start-first', ['scale: 2', first], ['1', '2']],
   ['one with hooks', [`pre_start: [{command: ["true"]}]`, `post_start: [{command: ["true"]}]`], ['1']],
-])('in the midst of a change of %s', (_what, keys, numbers) => {
+])('during a change of %s', (_what, keys, numbers) => {
   test.each([
     ['another commit comes', 2],
     ['the commit before comes again', 0],
@@ -149,7 +150,7 @@ describe.each<[string, string[], string[]]>([
   });
 });
 
-test('made for the first time', async () => {
+test('created for the first time', async () => {
   const deaths = await sweep(
     async () => undefined,
     () => {
@@ -168,7 +169,7 @@ test.each<[string, string[]]>([
     'both, start-first',
     [`pre_start: [{command: ["touch", "prepared"]}]`, `post_start: [{command: ["touch", "started"]}]`, first],
   ],
-])('with hooks: %s was run to its end before the container counts', async (_what, keys) => {
+])('with hooks: %s completed before the container counts as started', async (_what, keys) => {
   const deaths = await sweep(
     () => engine.apply(compose(0, ...keys)),
     () => {
@@ -196,7 +197,7 @@ test.each<[string, string[]]>([
   ],
   [', with a name of its own', ['container_name: shop-web-1']],
   [', after pre_start', ['pre_start: [{command: ["true"]}]']],
-])('a new one that does not become well: what ran before is back%s', async (_what, keys) => {
+])('if the new one does not become well, the previous one is back%s', async (_what, keys) => {
   const numbers = keys.includes('scale: 2') ? ['1', '2'] : ['1'];
   const deaths = await sweep(
     () => engine.apply(compose(0, ...keys)),
@@ -206,7 +207,7 @@ test.each<[string, string[]]>([
   expect(deaths).toBeGreaterThanOrEqual(4);
 });
 
-describe('where the commit stays', () => {
+describe('without a rollback', () => {
   test('failure_action: rollback keeps the failed one, stopped, and does not try it again', async () => {
     const keys = ['deploy: {update_config: {failure_action: rollback}}'];
     const deaths = await sweep(
@@ -219,7 +220,7 @@ describe('where the commit stays', () => {
   });
 });
 
-test('fewer of them, and more', async () => {
+test('fewer replicas, and more', async () => {
   const of = (scale: number) => compose(0, `scale: ${scale}`);
   const deaths = await sweep(
     () => engine.apply(of(3)),
@@ -267,7 +268,7 @@ networks: {one: {internal: ${internal}}}
   expect(deaths).toBeGreaterThanOrEqual(3);
 });
 
-test('one whose network, volumes and processes another one shares', async () => {
+test('a service whose network, volumes and processes another service shares', async () => {
   const of = (word: number): Repo => ({
     'shop/compose.yaml': `services:
   web: {image: "app:1", environment: {WORD: "${word}"}, ${CHECK}}
@@ -292,7 +293,7 @@ test('one whose network, volumes and processes another one shares', async () => 
   expect(deaths).toBeGreaterThanOrEqual(8);
 });
 
-test('taken away with all that it had', async () => {
+test('removed with everything that it had', async () => {
   const deaths = await sweep(
     () => engine.apply({ ...compose(0, 'scale: 2'), 'a.yaml': 'files: {/srv/a: {content: a}}\n' }),
     () => engine.apply({ 'a.yaml': 'files: {/srv/a: {content: a}}\n' }),

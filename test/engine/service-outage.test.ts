@@ -1,4 +1,4 @@
-/** The engine goes away at each call of a change, and comes back: the change goes on, and nothing is held against its commit. */
+/** The Docker engine stops at each call of a change, and comes back: the change continues, and its commit is not blamed. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Docker } from '../../agent/system/docker/docker.ts';
 import { createFakeHost, type FakeHost, reconcilerOn } from '../fakes/host.ts';
@@ -9,7 +9,7 @@ const LAST_ROUND = 150;
 
 let host: FakeHost;
 let engine: Reconciler;
-/** Calls until the engine goes away. */
+/** The number of calls until the Docker engine stops. */
 let left = Number.POSITIVE_INFINITY;
 
 const begin = () => {

@@ -1,4 +1,4 @@
-/** What the shell and the manual have of the program: completion in real shells, man pages by a real man. */
+/** Shell and manual: completion in real shells, man pages in a real man. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -79,7 +79,7 @@ describe.each(['bash', 'zsh', 'fish'] as const)('completion in %s', (shell) => {
   });
 });
 
-test('without a daemon, completion offers what it can, and says nothing', async () => {
+test('without a daemon, completion offers what it can, and prints no error', async () => {
   const root = fs.mkdtempSync(path.join(trial.root, '../none-'));
   const ask = (...words: string[]) =>
     run([process.execPath, trial.main, '--root', root, '__complete', '--', ...words], { check: false });
@@ -94,7 +94,7 @@ describe('man pages', () => {
       env: { MANWIDTH: '80', LC_ALL: 'C.UTF-8' },
     });
 
-  test('man finds nothing wrong with them, and they have every command and every key', async () => {
+  test('man reports no errors in them, and they have every command and every key', async () => {
     const program = await read('fairlead.1');
     const config = await read('agent.yaml.5');
     expect([program.stderr, config.stderr]).toEqual(['', '']);
@@ -107,17 +107,17 @@ describe('man pages', () => {
       expect(plain(program.stdout)).toMatch(new RegExp(`^ +fairlead ${name}\\b`, 'm'));
     for (const key of ['host', 'repo.url', 'repo.verify.allowedSigners', 'mqtt.passwordFile', 'history.keep'])
       expect(plain(config.stdout)).toMatch(new RegExp(`^ +${key.replaceAll('.', '\\.')}\\b`, 'm'));
-    // A key of which nothing is said would stand alone.
+    // A key without a description would have a line of its own.
     expect(fs.readFileSync(page('agent.yaml.5'), 'utf8')).not.toMatch(/^\.B .*\n\n|^\.B .*\n\.TP/m);
   });
 
-  test('a page with a mistake is seen', async () => {
+  test('a page with an error is detected', async () => {
     const broken = path.join(bin, 'broken.1');
     fs.writeFileSync(broken, `${fs.readFileSync(page('fairlead.1'), 'utf8')}.NOSUCH x\n`);
     expect((await run(['man', '--warnings', '-l', '-Tutf8', '-P', 'cat', broken])).stderr).toMatch(/NOSUCH/);
   });
 
-  test('the example of agent.yaml is one that the agent takes', () => {
+  test('the example of agent.yaml is valid for the agent', () => {
     expect(parseConfig('agent.yaml', CONFIG_EXAMPLE, 'x')).toMatchObject({ host: 'edge-01', fleet: 'default' });
   });
 });

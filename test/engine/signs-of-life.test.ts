@@ -1,9 +1,9 @@
-/** What a run says before it waits for long, so that whoever watches over it knows. */
+/** A run announces long waits, so that the watchdog knows them. */
 import { expect, test } from 'vitest';
 import type { SyncLine } from '../../agent/core/progress.ts';
 import { createWorld } from './world.ts';
 
-test('a job that may last long is announced, and what is removed may take as long as what is applied', async () => {
+test('a job with a long timeout is announced, and removals may take as long as changes', async () => {
   const world = createWorld();
   try {
     world.commit('one', { 'file:/a': { value: '1' }, 'service:p/old': { value: '1' } });

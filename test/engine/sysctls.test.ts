@@ -1,4 +1,4 @@
-/** Kernel settings in a run with --root: the file is kept below it, and this machine's kernel is left alone. */
+/** Kernel settings in a run with --root: the file is written below it, and this machine's kernel is not changed. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(async () => trial.end());
 
-test('plan names it first, with the value for the next boot alone', async () => {
+test('plan lists it first, with the value for the next boot only', async () => {
   const { actions } = JSON.parse((await trial.cli('plan', '--json')).stdout) as PlanDocument;
   expect(actions[0]).toMatchObject({
     id: 'sysctl:net.ipv4.tcp_keepalive_time',
@@ -41,7 +41,7 @@ test('a sync writes the file below the root, and not the kernel', async () => {
   expect((await trial.cli('plan')).code).toBe(0);
 });
 
-test('show says what is declared and what is there', async () => {
+test('show prints the declared and the actual value', async () => {
   const { stdout } = await trial.cli('show', 'tcp_keepalive_time', '--json');
   const { desired, actual, status } = JSON.parse(stdout) as ShowDocument;
   expect(desired).toEqual({ name: 'net.ipv4.tcp_keepalive_time', value: other });
@@ -49,7 +49,7 @@ test('show says what is declared and what is there', async () => {
   expect(status).toMatchObject({ sync: 'synced', health: 'healthy' });
 });
 
-test('the file goes with its last setting', async () => {
+test('the file is removed with its last setting', async () => {
   await trial.commit({ [MANIFEST]: ANCHOR }, 'Take it out');
   expect((await trial.cli('sync')).code).toBe(0);
   expect(fs.existsSync(file())).toBe(false);

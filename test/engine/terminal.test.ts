@@ -32,7 +32,7 @@ beforeAll(async () => {
 });
 afterAll(async () => trial.end());
 
-/** The program in a terminal of so many columns; the screen says how it ended. */
+/** Runs the program in a terminal with this many columns; the screen shows its exit code. */
 async function fairlead(columns: number, args: readonly string[], env: Record<string, string> = {}): Promise<Screen> {
   const program = [process.execPath, trial.main, '--root', trial.root, ...args];
   const argv = ['sh', '-c', 'trap : INT; "$@"; echo "exit $?"; read _', 'sh', ...program];
@@ -58,14 +58,14 @@ describe.each([60, 80, 200])('at %i columns', (columns) => {
     const screen = await fairlead(columns, command.split(' '));
     await screen.shows(/exit \d/);
     const lines = (await screen.text({ joined: true })).split('\n');
-    // A word that is longer than the terminal is broken by nobody.
+    // A word that is longer than the terminal is not broken.
     for (const line of lines.filter((l) => l.split(' ').every((word) => word.length < 40)))
       expect(line.length, line).toBeLessThanOrEqual(columns);
     expect(lines.length).toBeGreaterThan(1);
   });
 });
 
-test('a narrow table is cut with a mark, a wide one is whole', async () => {
+test('a narrow table is cut with a mark, a wide one is complete', async () => {
   const narrow = await (await fairlead(60, ['history'])).shows(/exit 0/);
   expect(narrow).toContain('…');
   expect(narrow).not.toContain(SUBJECT);
@@ -87,13 +87,13 @@ test('colours in a terminal; none with NO_COLOR, on a dumb one, in a pipe', asyn
   expect(piped.stdout).toContain(SUBJECT);
 });
 
-test('who reads only the beginning is no error', async () => {
+test('a reader that closes the pipe early is no error', async () => {
   const program = [process.execPath, trial.main, '--root', trial.root, 'history'].join(' ');
   const { stdout, stderr } = await run(['bash', '-c', `${program} | head -1; echo "\${PIPESTATUS[0]}"`]);
   expect([stdout.split('\n').slice(1), stderr]).toEqual([['0', ''], '']);
 });
 
-describe('a sync that takes long', () => {
+describe('a long sync', () => {
   /** Its validator ends when the test says so. */
   const slow = (content: string) =>
     files(`  /etc/slow: {content: ${content}, validate: [sh, -c, "while [ ! -e ${go} ]; do sleep 0.1; done", "%s"]}\n`);
@@ -104,7 +104,7 @@ describe('a sync that takes long', () => {
     fs.rmSync(go);
   };
 
-  test('says on one line what goes on and for how long; after Ctrl-C it says that the run continues, and it does', async () => {
+  test('shows its progress and duration on one line; after Ctrl-C it prints that the run continues, and it does', async () => {
     await trial.commit({ [FILE]: slow('one') }, 'Slow one');
     const screen = await fairlead(80, ['sync']);
     const waiting = await screen.shows(/\(\d+ s\)/);
@@ -129,7 +129,7 @@ describe('a sync that takes long', () => {
     fs.rmSync(go);
   });
 
-  test('in a pipe: plain lines, each said once', async () => {
+  test('in a pipe: plain lines, each printed once', async () => {
     await trial.commit({ [FILE]: slow('three') }, 'Slow three');
     const running = trial.cli('sync');
     await finish('three');

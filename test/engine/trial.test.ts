@@ -1,4 +1,4 @@
-/** The command line against the real daemon: exit codes, JSON, sockets, what the broker holds. */
+/** The command line against the real daemon: exit codes, JSON, sockets, and the topics at the broker. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(async () => trial.end());
 const withLog = () => onTestFailed(() => console.error(trial.log()));
 
-test('without a daemon: 3 for what needs it, with one line that says what to do; 64 for wrong words', async () => {
+test('without a daemon: 3 for commands that need it, with one line that says what to do; 64 for usage errors', async () => {
   for (const args of [
     ...[['status'], ['plan'], ['sync'], ['resources'], ['show', 'file:/x'], ['history'], ['events']],
     ...[['pause'], ['resume'], ['rollback']],
@@ -50,7 +50,7 @@ test('without a daemon: 3 for what needs it, with one line that says what to do;
   expect((await trial.cli('version')).stdout).toMatch(/^fairlead \d/);
 });
 
-test('a sync brings the files, status answers 0, and the broker holds documents that fit their schemas', async () => {
+test('a sync writes the files, status exits with 0, and the broker has documents that match their schemas', async () => {
   withLog();
   const commit = await trial.commit({ [FILE]: files(FOUR) }, 'Four files');
   await trial.start();
@@ -67,7 +67,7 @@ test('a sync brings the files, status answers 0, and the broker holds documents 
     return held !== undefined && statusDocument.parse(JSON.parse(held)).applied?.commit === commit;
   });
   expect(trial.retained.get(`${base}/presence`)).toBe('online');
-  // They go out after the status, and at their own pace.
+  // They are sent after the status, at a limited rate.
   const resources = () => resourcesDocument.parse(JSON.parse(trial.retained.get(`${base}/resources`) ?? '')).resources;
   await until('the broker to hold the resources', PATIENCE_MS, async () => resources().length > 0);
   expect(resources()).toHaveLength(4);
@@ -76,7 +76,7 @@ test('a sync brings the files, status answers 0, and the broker holds documents 
   expect(trial.events.map((e) => e.seq)).toEqual(trial.events.map((_, i) => i + 1));
 });
 
-test('plan answers 2 for changes, 0 for none, 1 for errors; --json is one document and nothing else', async () => {
+test('plan exits with 2 for changes, 0 for none, 1 for errors; --json is one document and nothing else', async () => {
   withLog();
   expect((await trial.cli('plan')).code).toBe(0);
   await trial.commit({ [FILE]: files({ ...FOUR, '/etc/a': 'new' }) }, 'One change');
@@ -93,7 +93,7 @@ test('plan answers 2 for changes, 0 for none, 1 for errors; --json is one docume
   expect((await trial.cli('sync')).code).toBe(0);
 });
 
-test('show answers 4 for what is not there, history for a run that never was; both read what is', async () => {
+test('show exits with 4 for an unknown resource, history for an unknown run; both print existing ones', async () => {
   expect((await trial.cli('show', 'file:/etc/nowhere')).code).toBe(4);
   expect((await trial.cli('history', '9999')).code).toBe(4);
   const shown = await trial.cli('show', 'file:/etc/a');
@@ -102,7 +102,7 @@ test('show answers 4 for what is not there, history for a run that never was; bo
   expect(rows.resources.map((r) => r.id).sort()).toEqual(Object.keys(FOUR).map((p) => `file:${p}`));
 });
 
-test('a held sync answers 2 and removes nothing until it is allowed', async () => {
+test('a held sync exits with 2 and removes nothing until it is allowed', async () => {
   withLog();
   await trial.commit({ [FILE]: files({ '/etc/a': '1' }) }, 'Drop three of four');
   const held = await trial.cli('sync');
@@ -113,7 +113,7 @@ test('a held sync answers 2 and removes nothing until it is allowed', async () =
   expect(fs.existsSync(path.join(trial.root, 'etc/d'))).toBe(false);
 });
 
-test('pause stops repairs as well and outlives a restart; rollback pins; resume ends both', async () => {
+test('pause stops repairs as well and survives a restart; rollback pins; resume ends both', async () => {
   withLog();
   const at = (file: string) => path.join(trial.root, file);
   await trial.commit({ [FILE]: files({ '/etc/a': '1', '/etc/b': 'first' }) }, 'First');
@@ -147,7 +147,7 @@ test('pause stops repairs as well and outlives a restart; rollback pins; resume 
   await until('all well', PATIENCE_MS, async () => (await status()).sync === 'synced');
 });
 
-test('doctor probes each part, and says how to fix the one that fails', async () => {
+test('doctor probes each part, and prints how to fix one that fails', async () => {
   withLog();
   const well = await trial.cli('doctor', '--json');
   const { findings } = JSON.parse(well.stdout) as { findings: { name: string; ok: boolean }[] };
@@ -182,7 +182,7 @@ test('doctor probes each part, and says how to fix the one that fails', async ()
   await trial.start();
 });
 
-test('the sockets: one of root alone, one that only reads', async () => {
+test('the sockets: one for root alone, one that is read-only', async () => {
   const mode = (name: string) => fs.statSync(path.join(trial.root, 'run/fairlead', name)).mode & 0o777;
   expect(mode('agent.sock')).toBe(0o600);
   expect([0o600, 0o660]).toContain(mode('status.sock'));
@@ -208,7 +208,7 @@ test('the sockets: one of root alone, one that only reads', async () => {
     expect([address, await ask(method, address)]).toEqual([address, 403]);
 });
 
-test('killed and started again it knows what was; a clean stop says offline and leaves every file', async () => {
+test('after a kill and a start the state is known; a clean stop publishes offline and leaves every file', async () => {
   withLog();
   const before = await status();
   await trial.stop('SIGKILL');
@@ -231,7 +231,7 @@ test('killed and started again it knows what was; a clean stop says offline and 
   expect(trial.events.map((e) => e.seq)).toEqual(trial.events.map((_, i) => i + 1));
 });
 
-test('no command, a wrong address and a url with a password are one line and 64; the version has its usual options', async () => {
+test('a missing command, a wrong address and a url with a password are one line and 64; the version has its usual options', async () => {
   const init = fs.mkdtempSync(path.join(trial.root, '../init-'));
   for (const args of [
     [],
@@ -248,7 +248,7 @@ test('no command, a wrong address and a url with a password are one line and 64;
   expect((await run([process.execPath, trial.main, '--version'])).stdout).toMatch(/^fairlead \d/);
 });
 
-test('init says what it leaves alone, and how a git server becomes known', async () => {
+test('init prints what it leaves alone, and how to trust a git server', async () => {
   const init = fs.mkdtempSync(path.join(trial.root, '../init-'));
   const said = async (...args: string[]) =>
     (await run([process.execPath, trial.main, 'init', ...args, '--root', init])).stdout;

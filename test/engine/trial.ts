@@ -12,28 +12,28 @@ import { run, until } from '../lab/run.ts';
 
 const MAIN = path.join(import.meta.dirname, '../../dist/fairlead.cjs');
 
-/** Milliseconds that a test of the daemon waits for what is to come to be: on a busy machine each process takes seconds to start. */
+/** Milliseconds that a test of the daemon waits for a condition: on a busy machine each process takes seconds to start. */
 export const PATIENCE_MS = 120_000;
 
 export interface Trial {
   root: string;
-  /** The program, as it is started. */
+  /** The command line that starts the program. */
   main: string;
   /** Topic → retained payload. */
   retained: ReadonlyMap<string, string>;
-  /** Every status that was published, oldest first. */
+  /** Every published status, oldest first. */
   statuses: StatusDocument[];
-  /** Cuts every connection to the broker, which takes no other one until `mend`. */
+  /** Cuts every connection to the broker, which accepts no new one until `mend`. */
   cut(): Promise<void>;
   mend(): Promise<void>;
-  /** Everything below events, parsed. */
+  /** Every message below events, parsed. */
   events: Record<string, unknown>[];
   commit(files: Record<string, string | null>, message: string): Promise<string>;
   cli(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
-  /** The daemon's socket, without a process for each question. */
+  /** The daemon's socket, without a process for each request. */
   client: ControlClient;
   start(): Promise<void>;
-  /** SIGTERM, or the signal given; resolves when it is gone. */
+  /** Sends SIGTERM, or the given signal; resolves when the daemon is gone. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
   signal(signal: NodeJS.Signals): void;
   log(): string;
@@ -60,7 +60,7 @@ export async function startTrial(): Promise<Trial> {
     if (packet.topic.startsWith('$')) return;
     const text = packet.payload.toString();
     if (packet.retain) retained.set(packet.topic, text);
-    // What was retained is taken away.
+    // A retained message was deleted.
     if (text === '') return;
     if (packet.topic.endsWith('/status')) statuses.push(statusDocument.parse(JSON.parse(text)));
     if (packet.topic.endsWith('/events')) events.push(JSON.parse(text) as Record<string, unknown>);

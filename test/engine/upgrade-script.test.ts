@@ -1,4 +1,7 @@
-/** What carries out an upgrade that a commit asks for: the real script, over directories and a systemd that are made up. */
+/**
+ * The script that carries out an upgrade that a commit requests: the real script, with directories as disks and a simulated
+ * systemd.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -23,13 +26,13 @@ afterEach(() => {
   for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true });
 });
 
-/** Programs of the script whose call is a moment at which it may be killed. */
+/** Programs of the script whose calls are moments at which it may be killed. */
 const MOMENTS = ['mv', 'cp', 'ln', 'rm', 'mkdir', 'sync', 'systemctl', 'sleep', 'tar', 'sha256sum', 'dirname'];
 
 /** More calls than any upgrade makes. */
 const ENDLESS = 100_000;
 
-/** File systems that a host may have apart. */
+/** File systems that a host may have on separate disks. */
 type Disk = 'state' | 'root';
 
 const contentsBelow = (dir: string) =>
@@ -39,20 +42,20 @@ const contentsBelow = (dir: string) =>
     .map((file) => ({ file, content: readFileSync(file, 'latin1') }));
 
 interface WorldOptions {
-  /** What the new agent answers; left out: it is well. */
+  /** The responses of the new agent; if absent, it is well. */
   status?: object | null;
-  /** Form of the database that the new program reads. */
+  /** Version of the database format that the new program reads. */
   schema?: number;
   /** The installer fails. */
   broken?: boolean;
   version?: string;
   reached?: string;
   format?: 'tarball' | 'deb' | 'rpm';
-  /** The new agent is another process each time that somebody looks. */
+  /** The new agent has another process id each time that it is observed. */
   crashes?: boolean;
-  /** KiB that are the new agent's own. */
+  /** Private memory of the new agent, in KiB. */
   memory?: number;
-  /** So often dpkg is busy before it installs. */
+  /** How often dpkg is busy before it installs. */
   busy?: number;
 }
 
@@ -63,7 +66,7 @@ const statusOf = (version: string, more: object = {}) => ({
   ...more,
 });
 
-/** A host with version 0.1.0, and an order for another one. */
+/** A host with version 0.1.0, and an order for another version. */
 function world(options: WorldOptions = {}) {
   const {
     schema = 6,
@@ -132,7 +135,7 @@ systemctl start fairlead.service
     `version=${version}\nformat=${format}\nfile=fairlead.tar\nsha256=${sha256}\nfrom=0.1.0\nseconds=60\nreached=${reached}\n`,
   );
 
-  // A systemd that only knows whether the agent runs, and a clock that goes on while somebody sleeps: ten times as fast.
+  // A systemd that only knows whether the agent runs, and a clock that advances ten times as fast while somebody sleeps.
   put(
     'bin/systemctl.real',
     `#!/bin/sh
@@ -173,7 +176,7 @@ exec sh ${dir}/pack/fairlead/install.sh
     `#!/bin/sh\n[ "$1" != -qp ] || { echo 0.2.0; exit; }\nexec sh ${dir}/pack/fairlead/install.sh\n`,
     0o755,
   );
-  // What is on the disk by then, for power cuts; the state may be on another one than the program.
+  // The content of the disk at that time, for power cuts; the state may be on another disk than the program.
   put(
     'bin/sync.real',
     `#!/bin/sh
@@ -205,7 +208,7 @@ exec ${real} "$@"
     upgradeScript()
       .replaceAll('/var/lib/fairlead', `${dir}/state`)
       .replaceAll('/usr/lib/fairlead', `${dir}/lib`)
-      // What is inside of a package keeps its name.
+      // Files inside of a package keep their names.
       .replaceAll(`*/files${dir}/lib/`, '*/files/usr/lib/fairlead/')
       .replaceAll(`".${dir}/lib/$1"`, '"./usr/lib/fairlead/$1"')
       .replaceAll('/etc/systemd', `${dir}/etc/systemd`)
@@ -214,7 +217,10 @@ exec ${real} "$@"
   );
 
   execFileSync(path.join(dir, 'bin/sync.real'));
-  /** What a power cut leaves: of the disks in `lost` what the last sync(1) wrote, and on the others names without their new content. */
+  /**
+   * The result of a power cut: disks in `lost` have the content of the last sync(1), the others have names without their new
+   * content.
+   */
   const cutPower = (lost: readonly Disk[]) => {
     const root = readdirSync(dir).filter((name) => /^(lib|etc)/.test(name));
     for (const [disk, names] of [
@@ -232,7 +238,7 @@ exec ${real} "$@"
         if (!written.has(content)) writeFileSync(file, '');
     }
   };
-  /** @param left calls of MOMENTS until it is killed; null: it is not. */
+  /** @param left number of calls of MOMENTS until it is killed; null if it is not. */
   const run = (left: number | null = null) => {
     if (left !== null) put('left', `${left}\n`);
     const done = spawnSync('setsid', ['--wait', 'sh', '-c', `echo $$ > ${dir}/group; exec sh ${dir}/upgrade.sh`], {
@@ -257,7 +263,7 @@ const result = (host: World) =>
       .split('\n')
       .map((line) => line.split(/=(.*)/s).slice(0, 2) as [string, string]),
   );
-/** One agent, whole, that runs; and nothing left of the order. */
+/** One complete agent runs, and nothing is left of the order. */
 function expectOne(host: World, version: string): void {
   expect(host.text('lib/VERSION').trim()).toBe(version);
   expect(readdirSync(path.join(host.dir, 'lib/lib'))).toEqual([`part-${version}.mjs`]);
@@ -269,27 +275,27 @@ function expectOne(host: World, version: string): void {
   expect(host.has('lib/fairlead.service.before')).toBe(false);
 }
 
-test('a version that is well takes the place of the former one', () => {
+test('a version that is well replaces the former one', () => {
   const host = world();
   expect(host.run()).toMatchObject({ status: 0 });
   expect(result(host)).toMatchObject({ version: '0.2.0', from: '0.1.0', verdict: 'upgraded', cause: '' });
   expectOne(host, '0.2.0');
 });
 
-test.each(['deb', 'rpm'] as const)('a version that comes as .%s takes the place of the former one', (format) => {
+test.each(['deb', 'rpm'] as const)('a version that comes as .%s replaces the former one', (format) => {
   const host = world({ format });
   host.run();
   expect(result(host)).toMatchObject({ verdict: 'upgraded' });
   expectOne(host, '0.2.0');
 });
 
-test('a dpkg that is busy is waited for', () => {
+test('the script waits for a busy dpkg', () => {
   const host = world({ format: 'deb', busy: 3 });
   host.run();
   expect(result(host)).toMatchObject({ verdict: 'upgraded' });
 });
 
-test('a dpkg that stays busy has touched nothing', () => {
+test('a dpkg that stays busy has changed nothing', () => {
   const host = world({ format: 'deb', busy: 100 });
   host.run();
   expect(result(host)).toMatchObject({ verdict: 'failed', cause: 'install' });
@@ -305,7 +311,7 @@ test.each<[string, string, WorldOptions]>([
   ['one that takes too much memory', 'memory', { memory: 300_000 }],
   ['one whose installer fails', 'install', { broken: true }],
   ['one that says that it is another', 'other', { status: statusOf('0.3.0') }],
-])('%s is put back, and remembered', (_, cause, options) => {
+])('%s is rolled back, and remembered', (_, cause, options) => {
   const host = world(options);
   host.run();
   expect(result(host)).toMatchObject({ verdict: 'failed', cause });
@@ -313,7 +319,7 @@ test.each<[string, string, WorldOptions]>([
   expectOne(host, '0.1.0');
 });
 
-test('what was out of reach before does not speak against a version', () => {
+test('a server that was unreachable before does not count against a version', () => {
   const host = world({ reached: 'repository', status: statusOf('0.2.0', { problems: [{ id: 'broker' }] }) });
   host.run();
   expectOne(host, '0.2.0');
@@ -322,7 +328,7 @@ test('what was out of reach before does not speak against a version', () => {
 test.each<[string, string, WorldOptions]>([
   ['brings another version than it should', 'other', { version: '0.2.1' }],
   ['cannot read the state', 'state', { schema: 5 }],
-])('a package that %s is refused before anything is touched', (_, cause, options) => {
+])('a package that %s is refused before anything is changed', (_, cause, options) => {
   const host = world(options);
   host.run();
   expect(result(host)).toMatchObject({ verdict: 'failed', cause });
@@ -330,7 +336,7 @@ test.each<[string, string, WorldOptions]>([
   expectOne(host, '0.1.0');
 });
 
-test('a package that is damaged is refused before anything is touched', () => {
+test('a damaged package is refused before anything is changed', () => {
   const host = world();
   host.put('state/upgrade/package/fairlead.tar', 'damaged');
   host.run();
@@ -339,13 +345,13 @@ test('a package that is damaged is refused before anything is touched', () => {
   expectOne(host, '0.1.0');
 });
 
-test('a version that migrated the state is put back together with the state of before', () => {
+test('a version that migrated the state is rolled back together with the state', () => {
   const host = world({ schema: 7, status: null });
   host.run();
   expectOne(host, '0.1.0');
   expect(host.text('state/history.db').trim()).toBe('form 6');
   expect(host.text('state/schema').trim()).toBe('6');
-  // For the former agent, which takes over what is not reported yet.
+  // For the former agent, which takes over the unreported events.
   expect(host.text('state/history.db.left').trim()).toBe('form 7');
 });
 
@@ -353,7 +359,7 @@ test.each<[string, WorldOptions, string]>([
   ['a good version', { schema: 7 }, '0.2.0'],
   ['a bad version', { schema: 7, status: null }, '0.1.0'],
 ])(
-  'killed at any moment of an upgrade to %s, the host ends with one agent that runs',
+  'killed at any moment of an upgrade to %s, the host ends with one running agent',
   (_, options, version) => {
     const whole = world(options);
     const { status, calls } = whole.run(ENDLESS);
@@ -379,12 +385,12 @@ test.each<[string, WorldOptions, string]>([
   ['a good version', { schema: 7 }, '0.2.0'],
   ['a bad version', { schema: 7, status: null }, '0.1.0'],
 ])(
-  'a power cut at any moment of an upgrade to %s leaves one agent that runs',
+  'a power cut at any moment of an upgrade to %s leaves one running agent',
   (_, options, version) => {
     const whole = world(options);
     const { calls } = whole.run(ENDLESS);
     const cuts: readonly (readonly Disk[])[] = [[], ['state'], ['root'], ['state', 'root']];
-    // The first and the last moment are as good as none.
+    // The first and the last moment are no interruption.
     const sample = [7, 8].flatMap((salt) => momentsOf(calls, salt).slice(1, 2));
     for (const at of THOROUGH ? momentsOf(calls) : sample) {
       for (const lost of THOROUGH ? cuts : sampleOf(cuts, cuts.length, at)) {

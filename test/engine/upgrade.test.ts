@@ -1,4 +1,4 @@
-/** A commit that wants another version of the agent: what comes first, what waits, and what goes on all the same. */
+/** A commit that requests another version of the agent: what comes first, what waits, and what continues. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { AgentUpgrade, UpgradeOrder, UpgradeResult } from '../../agent/core/version/agent-upgrade.ts';
 import { readWantedAgent } from '../../agent/core/version/agent-wanted.ts';
@@ -58,7 +58,7 @@ const two = (host: Record<string, unknown> = {}) =>
   world.commit('two', { host: { agent: wants('0.2.0'), ...host }, 'file:/a': { value: '2' } });
 const schedule = { trigger: 'schedule' } as const;
 
-test('the version comes first, and the commit waits for it', async () => {
+test('the version is ordered first, and the commit waits for it', async () => {
   two();
   const outcome = await world.run();
   expect(orders).toEqual(['0.2.0']);
@@ -70,14 +70,14 @@ test('the version comes first, and the commit waits for it', async () => {
   });
 });
 
-test('a commit that this version cannot read is no reason to stay on it', async () => {
+test('a commit that this version cannot read can still request another version', async () => {
   two();
   world.unreadable.add('two');
   expect(await world.run()).toMatchObject({ sync: 'held', reason: 'AgentUpgrading', problems: [] });
   expect(orders).toEqual(['0.2.0']);
 });
 
-test('what was accepted is kept in repair until the other version runs', async () => {
+test('the accepted commit is repaired until the other version runs', async () => {
   two();
   const thing = world.things.get('file:/a');
   if (thing) thing.value = 'drift';
@@ -85,7 +85,7 @@ test('what was accepted is kept in repair until the other version runs', async (
   expect(value()).toBe('1');
 });
 
-test('the version that runs needs no order', async () => {
+test('a version that already runs needs no order', async () => {
   world.commit('two', { host: { agent: wants('0.1.0') }, 'file:/a': { value: '2' } });
   expect(await world.run()).toMatchObject({ sync: 'synced' });
   expect(orders).toEqual([]);
@@ -104,7 +104,7 @@ describe('a version that failed here', () => {
     bad = FAILED;
   });
 
-  test('is not tried again, and the commit is applied by the one that runs', async () => {
+  test('is not tried again, and the running version applies the commit', async () => {
     const outcome = await world.run(schedule);
     expect(outcome).toMatchObject({ sync: 'failed', reason: 'AgentUpgradeFailed' });
     expect(outcome.problems).toMatchObject([{ id: 'agent:0.2.0', file: 'hosts/a/host.yaml', line: 1 }]);
@@ -112,16 +112,16 @@ describe('a version that failed here', () => {
     expect(world.deps().store.commits.get().accepted).toBe('two');
   });
 
-  test('is tried again where a person asks for it', async () => {
+  test('is tried again if a person requests it', async () => {
     await world.run({ force: true });
     expect(orders).toEqual(['0.2.0']);
   });
 });
 
-describe('what became of an order', () => {
+describe('the result of an order', () => {
   const actions = () => world.deps().store.runs.list({ limit: 1 })[0];
 
-  test('is told once in history', async () => {
+  test('is recorded once in history', async () => {
     result = FAILED;
     expect((await world.run()).actions).toMatchObject([
       { id: 'agent:0.2.0', op: 'update', result: 'failed', error: { message: 'the new agent does not answer' } },
@@ -130,7 +130,7 @@ describe('what became of an order', () => {
     expect((await world.run()).actions).toEqual([]);
   });
 
-  test('is no verdict where this version does not reach the repository either', async () => {
+  test('is no verdict if the running version cannot reach the repository either', async () => {
     two();
     bad = { ...FAILED, cause: 'unreachable' };
     result = bad;
@@ -141,7 +141,7 @@ describe('what became of an order', () => {
     expect(orders).toEqual(['0.2.0']);
   });
 
-  test('is a verdict where this version reaches it', async () => {
+  test('is a verdict if the running version can reach it', async () => {
     two();
     bad = { ...FAILED, cause: 'unreachable' };
     result = bad;
@@ -151,7 +151,7 @@ describe('what became of an order', () => {
   });
 });
 
-describe('whatever holds a commit holds the version', () => {
+describe('everything that holds a commit holds the version', () => {
   const CLOSED = { window: { schedule: '0 22 * * *', duration: '2h' } };
   test.each<[string, Record<string, unknown>]>([
     ['observe mode', { mode: 'observe' }],
@@ -170,7 +170,7 @@ describe('whatever holds a commit holds the version', () => {
     expect(orders).toEqual([]);
   });
 
-  test('a window opens for it', async () => {
+  test('an open window lets it pass', async () => {
     two(CLOSED);
     expect(await world.run(schedule)).toMatchObject({ sync: 'held', reason: 'WindowClosed' });
     world.time = Date.parse('2026-03-01T22:30:00Z');
@@ -185,8 +185,8 @@ describe('whatever holds a commit holds the version', () => {
   });
 });
 
-describe('a version that cannot be had', () => {
-  test('does not hold up the commit, and is tried again after a pause', async () => {
+describe('an unavailable version', () => {
+  test('does not delay the commit, and is retried after a pause', async () => {
     two();
     outage = new AgentError({ code: 'PackageUnreachable', phase: 'prepare', message: 'no route' });
     expect(await world.run(schedule)).toMatchObject({
@@ -201,7 +201,7 @@ describe('a version that cannot be had', () => {
   test.each<[string, typeof installed]>([
     ['by no package', null],
     ['as an .rpm', 'rpm'],
-  ])('because fairlead was installed %s, is said', async (_, format) => {
+  ])('because fairlead was installed %s, is reported', async (_, format) => {
     two();
     installed = format;
     expect(await world.run()).toMatchObject({ problems: [{ reason: 'AgentUpgradeUnfit' }] });

@@ -1,4 +1,6 @@
-/** A host in memory behind the real engine and the real store: files that services read at their start, ports, outages, crashes. */
+/**
+ * A host in memory behind the real engine and the real store: files that services read at their start, ports, outages, crashes.
+ */
 
 import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
@@ -28,29 +30,29 @@ import { inMemory } from '../scratch.ts';
 
 export interface Spec {
   value: string;
-  /** `service`s only. */
+  /** For a `service` only. */
   port?: number;
-  /** What health will say of it. */
+  /** The health that it will report. */
   health?: Health['state'];
-  /** Applying it fails with this code. */
+  /** The code with which applying it fails. */
   fails?: ReasonCode;
-  /** Preparing it fails with this code. */
+  /** The code with which preparing it fails. */
   unprepared?: ReasonCode;
   onRollback?: 'run' | 'skip';
   notify?: ResourceId[];
   after?: ResourceId[];
 }
 
-/** Resource id → what is declared of it; `host` holds the settings of host.yaml. */
+/** Resource id → its declaration; `host` has the settings of host.yaml. */
 export type Declaration = { host?: Record<string, unknown> } & { [id: ResourceId]: Spec };
 
 interface Thing {
   value: string;
   port: number | undefined;
   health: Health['state'];
-  /** Of a service: the files as it read them at its last start. */
+  /** For a service: the content of its files at its last start. */
   read: Record<string, string>;
-  /** How often it was made or restarted. */
+  /** How often it was created or restarted. */
   starts: number;
 }
 
@@ -60,36 +62,36 @@ export class Crash extends Error {}
 export interface World {
   things: Map<ResourceId, Thing>;
   foreign: Set<ResourceId>;
-  /** Service → files that changed with a notify to it since it last started. */
+  /** Service → files that changed with a notify to it since its last start. */
   owed: Map<ResourceId, Set<ResourceId>>;
-  /** Kinds whose service is away. */
+  /** Kinds whose service is unreachable. */
   away: Set<Kind>;
   /** Called before and after each effect on the host or the store; may throw `Crash`. */
   point: (name: string) => void;
   time: number;
-  /** How far the date is off: a clock that was set. */
+  /** Offset of the date, as after the clock was set. */
   skew: number;
   /** Whether a time server confirms the date. */
   timeSync: TimeSync;
-  /** Nothing can be written to the store. */
+  /** All writes to the store fail. */
   diskFull: boolean;
   gitAway: boolean;
-  /** The repository answers, and hands out no files. */
+  /** The repository answers, but delivers no files. */
   checkoutAway: boolean;
   /** Commits with an error in a manifest. */
   unreadable: Set<string>;
-  /** A repository in place of the one in memory; its commits hold a declaration as JSON in `hosts/a/x.yaml`. */
+  /** A repository in place of the one in memory; its commits have a declaration as JSON in `hosts/a/x.yaml`. */
   source: Source | null;
-  /** Puts other versions of the agent in place. */
+  /** Installs other versions of the agent. */
   upgrade: AgentUpgrade | null;
-  /** Where state lies. */
+  /** Directory of the state. */
   readonly dir: string;
   farEnd: 'answers' | 'refuses' | 'silent';
   broker: 'answers' | 'silent';
-  /** Called at each apply of a resource. */
+  /** Called for each resource that is applied. */
   onApply: () => void;
   onRemove: (id: ResourceId) => void;
-  /** Where the daemon's next start finds its commits. */
+  /** The commits that the daemon finds at its next start. */
   repository: string;
   runs: number;
   /** Jobs that ran, in order. */
@@ -97,18 +99,18 @@ export interface World {
   commit(id: string, declaration: Declaration | null): void;
   run(request?: Partial<RunRequest>): Promise<Outcome>;
   deps(): EngineDeps;
-  /** The process is gone; the next run begins with a fresh one on the same disk. */
+  /** The process is gone; the next run begins with a new one on the same disk. */
   crash(): void;
-  /** What the store wrote and did not sync is lost; to be followed by `crash`. */
+  /** Everything that the store wrote and did not sync is lost; to be followed by `crash`. */
   cutPower(): void;
   end(): void;
 }
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-/** @param options.power  whether the power can be cut: to follow what is synced takes time */
+/** @param options.power  whether the power can be cut: tracking what is synced takes time */
 export function createWorld({ power: isWatched = false } = {}): World {
-  // In memory where there is such a place: thousands of histories need no real disk.
+  // In memory if possible: thousands of histories need no real disk.
   const dirs: string[] = [];
   const newDir = (): string => {
     const made = inMemory('world');
@@ -116,18 +118,18 @@ export function createWorld({ power: isWatched = false } = {}): World {
     return made;
   };
   let dir = newDir();
-  /** What a power cut leaves of it. */
+  /** The directory of the state after a power cut. */
   let power = createPowerCut(dir);
   /** Where that is, after one. */
   let left: string | null = null;
   const commits = new Map<string, Declaration | null>();
   let head = '';
-  /** The run before, in this process. */
+  /** The previous run of this process. */
   let last: RunResult | null = null;
   let current: EngineDeps | null = null;
   let read: { commit: string; loaded: Loaded } | null = null;
   let hasTunnel = false;
-  /** What a process that has ended had under way: the next one finds it ended. */
+  /** Interrupts the work of a process that ended: the next process finds it ended. */
   let ended: Promise<unknown> = Promise.resolve();
 
   const world: World = {
@@ -154,7 +156,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
     runs: 0,
     ran: [],
     commit(id, declaration) {
-      // Tests give an id another content.
+      // Tests give an id different content.
       read = null;
       commits.set(id, declaration);
       head = id;
@@ -192,10 +194,10 @@ export function createWorld({ power: isWatched = false } = {}): World {
     },
   };
 
-  /** A firewall of this host is shut, or the tunnel that it once had is gone. */
+  /** A firewall of this host blocks, or the tunnel that existed before is gone. */
   const isWalledIn = () =>
     world.things.get('file:/firewall')?.value === 'shut' || (hasTunnel && !world.things.has('service:p/tunnel'));
-  /** Nothing outside answers. */
+  /** No remote side answers. */
   const isCutOff = () => isWalledIn() || world.farEnd === 'silent';
 
   function open(): EngineDeps {
@@ -235,7 +237,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
           return checkout(commit);
         },
       },
-      // As the agent's own: the last one is remembered.
+      // As in the agent: the last one is remembered.
       async load(given) {
         if (read?.commit !== given.info.commit) read = { commit: given.info.commit, loaded: load(given) };
         return read.loaded;
@@ -457,7 +459,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
           ]),
         );
       },
-      // As the real one: one failure leaves the others alone.
+      // As with the real one, a failure does not affect the others.
       ...(kind === 'file' && { together: ['apply', 'remove'] as const }),
       apply: (work) =>
         eachWork(work, async ({ want }) => {
@@ -472,7 +474,7 @@ export function createWorld({ power: isWatched = false } = {}): World {
           });
         }),
       async refresh(want) {
-        // As the real one: what was run in this run need not run again.
+        // As with the real one, a job that ran in this run need not run again.
         if (kind === 'job' && fresh.delete(want.id)) return;
         effect(`refresh ${kind}`, () => {
           if (kind === 'job') world.ran.push(want.id);
