@@ -1,18 +1,18 @@
 /**
- * Coverage by room, with a ratchet: `node test/coverage.ts` reads what vitest counted (coverage/), prints it beside
- * test/coverage.json and fails when a room has dropped. `--raise` writes what was counted into that file.
+ * Coverage by room, with a ratchet: `node test/coverage.ts` reads vitest's counts (coverage/), prints them beside
+ * test/coverage.json and fails if a room has dropped. `--raise` writes the counts into that file.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** Percentage points by which a room may drop unnoticed: properties are tested with other values each time. */
+/** Percentage points by which a room may drop: properties are tested with other values each time. */
 export const SLACK = 1;
 
 export interface Counts {
   covered: number;
   total: number;
 }
-/** What istanbul's json-summary says of one file. */
+/** The part of istanbul's json-summary for one file. */
 export interface FileSummary {
   lines: Counts;
   branches: Counts;
@@ -50,7 +50,7 @@ export function coverageByRoom(files: Readonly<Record<string, FileSummary>>): Ro
   );
 }
 
-/** What has dropped, one sentence each. A room that is new has nothing to drop from; one that is gone must leave the file. */
+/** Rooms that have dropped, one sentence each. A new room cannot drop; a removed one must be removed from the file. */
 export function droppedBelow(ratchet: Rooms, counted: Rooms): string[] {
   return Object.entries(ratchet).flatMap(([room, floor]) => {
     const now = counted[room];
@@ -61,7 +61,7 @@ export function droppedBelow(ratchet: Rooms, counted: Rooms): string[] {
   });
 }
 
-/** What the last run counted; null if it left no summary, because it was stopped. */
+/** The counts of the last run; null if it left no summary, because it was stopped. */
 function countedNow(): Rooms | null {
   const summary = path.join(ROOT, 'coverage/coverage-summary.json');
   if (!existsSync(summary)) return null;

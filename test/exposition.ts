@@ -1,6 +1,6 @@
 /**
- * A strict reader of Prometheus' text format 0.0.4: it throws where a scraper would refuse the text, and where the text keeps
- * to the letter but not to the conventions (https://prometheus.io/docs/practices/naming/).
+ * A strict parser of Prometheus' text format 0.0.4: it throws if a scraper would refuse the text, and if the text is valid but
+ * breaks the conventions (https://prometheus.io/docs/practices/naming/).
  */
 
 export interface Series {
@@ -19,11 +19,11 @@ export interface ReadFamily {
 const NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 const LABEL = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 const NUMBER = /^(?:[+-]?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|Inf)|NaN)$/;
-/** Units that are multiples of base units, and words that say again what the type says. */
+/** Units that are multiples of base units, and words that repeat the type. */
 const BAD_UNIT =
   /_(ms|milliseconds|minutes|hours|days|percent|kb|mb|kib|mib|kilobytes|megabytes|count|gauge|counter)(_total)?$/;
 
-/** @returns the families by name. Throws where the text is not as it should be. */
+/** @returns the families by name. Throws if the text is invalid. */
 export function readExposition(text: string): Map<string, ReadFamily> {
   if (text !== '' && !text.endsWith('\n')) throw new Error('the last line has no end');
   const families = new Map<string, ReadFamily & { series: Series[] }>();
@@ -112,7 +112,7 @@ function readSeries(line: string): Series {
 const toNumber = (text: string): number =>
   /Inf$/.test(text) ? (text[0] === '-' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY) : Number(text);
 
-/** @param known what may follow a backslash */
+/** @param known the characters that may follow a backslash */
 const plain = (text: string, known: string): string =>
   text.replaceAll(/\\(.?)/gs, (_whole, next: string) => {
     if (next === '' || !known.includes(next)) throw new Error(`\\${next} is no escape`);

@@ -1,4 +1,4 @@
-/** For tests of what answers failures by id: the first of them is thrown. */
+/** For tests of functions that return failures by id: throws the first of them. */
 import type { Failures } from '../agent/core/provider.ts';
 
 export async function withoutFailure(answer: Promise<Failures>): Promise<void> {

@@ -1,4 +1,4 @@
-/** Memory that this process holds, for tests of what others can make it keep. */
+/** Memory of this process, for tests of what others can make it keep. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 

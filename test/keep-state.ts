@@ -30,7 +30,7 @@ function commit(manifest: string, message: string): void {
   execFileSync('git', [...who, '-C', repo, 'commit', '-qm', message]);
 }
 
-/** One run of the agent. Throws where it does not end as it should. */
+/** One run of the agent. Throws if its result is not the expected one. */
 function once(exitCode: number): void {
   const program = path.join(work, 'dist/fairlead.cjs');
   const { status, stderr } = spawnSync(process.execPath, [program, '--root', host, 'agent', '--once'], {
@@ -39,7 +39,7 @@ function once(exitCode: number): void {
   if (status !== exitCode) throw new Error(`a run ended with ${status} in place of ${exitCode}: ${stderr}`);
 }
 
-/** A broker is not at hand: the agent's own store writes what a command that came over one leaves. */
+/** There is no broker here: the agent's own store writes the record of a command that arrived over one. */
 function followCommand(): void {
   const store = openStore({ dir: path.join(host, 'var/lib/fairlead'), now: () => new Date(), log: silentLog });
   const at = new Date();

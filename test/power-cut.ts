@@ -1,8 +1,8 @@
 /**
- * A power cut, as a test can have one: what is written to the database is on the disk up to the last commit that was
- * followed by an fsync, and gone after it. By SQLite's documents (sqlite.org/pragma.html#pragma_synchronous) that is the
- * last commit under `synchronous = FULL` that wrote anything to the log on the side (WAL); the writer's own accounts are not
- * asked. Files beside the database are as they are: those that matter are synced by whoever writes them.
+ * A simulated power cut: the disk has everything that was written to the database up to the last commit that was followed by an
+ * fsync, and nothing after it. By SQLite's documentation (sqlite.org/pragma.html#pragma_synchronous) that is the last commit
+ * under `synchronous = FULL` that wrote to the write-ahead log (WAL); the writer's own bookkeeping is not used. Files beside the
+ * database are kept as they are: those that matter are synced by their writers.
  */
 import { closeSync, cpSync, existsSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -14,19 +14,19 @@ const INDEX = 'history.db-shm';
 /** Header of the log, of one frame, and a page (sqlite.org/fileformat2.html#the_write_ahead_log). */
 const HEADER_BYTES = 32;
 const FRAME_BYTES = 24 + 4_096;
-/** From so many frames on the log may be taken over into the database (`wal_autocheckpoint`), which syncs it first. */
+/** From this number of frames on the log may be checkpointed into the database (`wal_autocheckpoint`), which syncs it first. */
 const CHECKPOINT_FRAMES = 1_000;
 
 export interface PowerCut {
-  /** To be told of each SQL statement, before it is carried out (`StoreOptions.trace`). */
+  /** To be called with each SQL statement, before it is executed (`StoreOptions.trace`). */
   trace(sql: string): void;
-  /** How many commits were synced so far. */
+  /** Number of commits that were synced. */
   synced(): number;
-  /** Puts into `to` what the disk would have. */
+  /** Copies into `to` what the disk would have. */
   cut(to: string): void;
 }
 
-/** How far the log is written; `salt` changes when it begins again at its first frame. */
+/** The written length of the log; `salt` changes when it restarts at its first frame. */
 interface Position {
   frames: number;
   salt: string;
@@ -53,11 +53,11 @@ export function createPowerCut(dir: string): PowerCut {
   let seen: Position | null = null;
   let database = read(DATABASE);
   let log = read(LOG);
-  /** Frames that are durable of the log that is written now; null where `log` has all that is. */
+  /** Frames of the current log that are durable; null if `log` has everything. */
   let durable: Position | null = null;
   /** Whether the last statement may have written to the log. */
   let isDue = true;
-  /** What the statement before did is seen when the next one begins. */
+  /** The effect of a statement is observed when the next one begins. */
   const look = () => {
     if (!isDue) return;
     isDue = false;
@@ -70,9 +70,9 @@ export function createPowerCut(dir: string): PowerCut {
       if (isFull) durable = now;
       return;
     }
-    // What was there at the beginning is all that lasts until something was synced.
+    // Until something was synced, only the initial state is durable.
     if (before === null && !isFull) return;
-    // A log begins again when all of it is in the database, durably.
+    // A log restarts when all of it is durable in the database.
     database = read(DATABASE);
     log = isFull || before?.salt === now.salt ? read(LOG) : null;
     durable = null;

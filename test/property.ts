@@ -1,4 +1,4 @@
-/** Property tests by fast-check: how often, and from which seed, if the environment says so (`npm run soak`). */
+/** Property tests with fast-check: the number of runs, and the seed if the environment sets one (`npm run soak`). */
 import fc from 'fast-check';
 
 const seed = process.env.FAIRLEAD_SEED;

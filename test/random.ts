@@ -1,4 +1,4 @@
-/** mulberry32: small, seeded, good enough to pick moments. */
+/** mulberry32: small, seeded, good enough to choose moments. */
 export function generator(seed: number): () => number {
   let state = seed;
   return () => {

@@ -1,4 +1,4 @@
-/** The agent's own engine in this process, over whatever providers: those of a lab host, or of one in memory. */
+/** The agent's own engine in this process, over any providers: those of a lab host, or of one in memory. */
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { unrecorded } from '../agent/core/trust.ts';
@@ -23,11 +23,11 @@ export interface Reconciler {
   readonly store: Store;
   /** One run on these files of the host's directory. A commit that does not settle stays. */
   apply(files: Repo, signal?: AbortSignal, asked?: Partial<RunRequest>): Promise<RunResult>;
-  /** The last files again, as a schedule would; or as a person asks for it. */
+  /** Runs the last files again, as a schedule would; or as a person requests it. */
   again(asked?: Partial<RunRequest>): Promise<RunResult>;
-  /** What would be loaded of these files. */
+  /** What would be loaded from these files. */
   load(files: Repo): Promise<Loaded>;
-  /** The process is gone, wherever it was; the next begins with what it left on the disk. */
+  /** Kills the process at any point; the next one starts with the state on the disk. */
   restart(): void;
   close(): void;
 }
@@ -35,15 +35,15 @@ export interface Reconciler {
 export interface ReconcilerOptions {
   /** The host: its drivers, its files, its clock. */
   host: Omit<ProvidersOptions, 'owned' | 'images'>;
-  /** The way back is taken; otherwise one sees what a commit does, and it stays. */
+  /** With rollback; otherwise the state of a commit stays, so that a test can see it. */
   rollback?: boolean;
-  /** As whom images are pulled. */
+  /** Credentials for pulls. */
   registries?: Record<string, { username: string; passwordFile: string }>;
 }
 
-/** Begins with an empty memory: each is a first start. */
+/** Starts with an empty memory: each is a first start. */
 export function createReconciler(options: ReconcilerOptions): Reconciler {
-  // In memory where there is such a place.
+  // In memory if possible.
   const dir = inMemory('engine');
   let commits = 0;
   let repo: Repo = {};
@@ -82,7 +82,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   };
 }
 
-/** What a process has of its own, over what the one before it left on the disk. */
+/** The parts of one process, over the state that the previous one left on the disk. */
 function open(
   { host, rollback = false, registries = {} }: ReconcilerOptions,
   dir: string,
@@ -131,7 +131,7 @@ function open(
   };
 }
 
-/** `op id result`, in the order in which it was done. */
+/** `op id result`, in order of execution. */
 export const done = ({ outcome }: RunResult): string[] => outcome.actions.map((a) => `${a.op} ${a.id} ${a.result}`);
 
 /** Reasons of one resource's action. */

@@ -1,10 +1,10 @@
-/** A vitest reporter: how long each room of the suite took, its slowest files, and what went over its budget. */
+/** A vitest reporter: the time of each room of the suite, its slowest files, and exceeded budgets. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Reporter, TestModule } from 'vitest/node';
 import { ROOMS, type Room } from './rooms.ts';
 
-/** A budget is for two quiet cores. On a busy machine everything takes longer, so only this many times a budget fails a run. */
+/** A budget is for two quiet cores. On a busy machine everything takes longer, so only this multiple of a budget fails a run. */
 export const FAR_OVER = 4;
 const SLOWEST = 5;
 
@@ -21,7 +21,7 @@ export interface RoomTime {
   /** From the start of its first file to the end of its last one. */
   minutes: number;
   budgetMinutes: number;
-  /** `over` is only said; `far over` fails the run. */
+  /** `over` is only printed; `far over` fails the run. */
   state: 'within' | 'over' | 'far over';
 }
 
@@ -38,7 +38,7 @@ export function timesOf(spans: readonly Span[], rooms: readonly Pick<Room, 'name
   });
 }
 
-/** The table for people; what is over its budget stands out. */
+/** The table for people; exceeded budgets are marked. */
 export function tableOf(times: readonly RoomTime[]): string {
   return times
     .map(({ room, minutes, budgetMinutes, state }) => {
@@ -48,7 +48,7 @@ export function tableOf(times: readonly RoomTime[]): string {
     .join('\n');
 }
 
-/** Prints at the end of a run; appends to the file in `FAIRLEAD_TEST_TIMES`, if there is one, the spans as JSON lines. */
+/** Prints at the end of a run; appends the spans as JSON lines to the file in `FAIRLEAD_TEST_TIMES`, if there is one. */
 export default class RoomTimes implements Reporter {
   private readonly started = new Map<string, number>();
   private readonly spans: Span[] = [];

@@ -1,6 +1,7 @@
 /**
- * `npm test`: the checks, then every test, in two runs of vitest: what can be counted for coverage, then what measures time
- * or needs real hosts. Prints wall time and coverage by room. Stops what it started. The last line is `N passed, N failed`.
+ * `npm test`: the checks, then every test, in two runs of vitest: first the rooms that count for coverage, then those that
+ * measure time or need real hosts. Prints wall time and coverage by room. Stops what it started. The last line is `N passed, N
+ * failed`.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
@@ -12,7 +13,7 @@ import { engineRuns, stopEngine } from './lab/engine.ts';
 import { type Span, tableOf, timesOf } from './room-times.ts';
 import { COVERED, ROOMS } from './rooms.ts';
 
-/** What vitest's JSON reporter says of a run. */
+/** The parts of a report of vitest's JSON reporter. */
 interface Summary {
   numPassedTests: number;
   numFailedTests: number;
@@ -27,7 +28,10 @@ interface Result {
 interface Counted {
   passed: number;
   failed: number;
-  /** What failed, each with the beginning of why: told again at the end, since who reads a log of CI may have no more than that. */
+  /**
+   * The failures, each with the beginning of its message: printed again at the end, because a reader of a CI log may have only
+   * that.
+   */
   failures?: string[];
 }
 
@@ -42,7 +46,7 @@ const run = (argv: readonly string[]): boolean =>
     env: { ...process.env, FAIRLEAD_TEST_TIMES: times },
   }).status === 0;
 
-/** Runs the tests of some rooms. A run that did not come to its own end, or found no test, counts as one failure. */
+/** Runs the tests of some rooms. A run that was interrupted, or found no test, counts as one failure. */
 function test(rooms: readonly string[], ...more: readonly string[]): Counted {
   const report = path.join(results, `${rooms[0]}.json`);
   const projects = rooms.flatMap((room) => ['--project', room]);
@@ -70,9 +74,9 @@ function failuresOf({ testResults }: Summary): string[] {
   });
 }
 
-/** Enough to see what was compared, and the seed and the counterexample of a property. */
+/** Enough to show the comparison, and the seed and the counterexample of a property. */
 const FIRST = { lines: 14, width: 1000 };
-/** Those that come after it in its file mostly follow from it, and whoever keeps the end of a log alone shall see the first one. */
+/** Later failures of the same file mostly follow from the first one, which has to be in the end of the log. */
 const LATER = { lines: 3, width: 300 };
 
 const beginningOf = (message: string, { lines, width }: typeof FIRST): string =>
@@ -109,7 +113,7 @@ function everything(): Counted[] {
 
 const wasRunning = engineRuns();
 const all = everything();
-// Goes on if another checkout tests on it by now.
+// Continues if another checkout tests on it by now.
 if (!wasRunning) await stopEngine();
 const passed = all.reduce((sum, counted) => sum + counted.passed, 0);
 const failed = all.reduce((sum, counted) => sum + counted.failed, 0);

@@ -1,2 +1,2 @@
-/** What one turn of the event loop may take of its thread's processor time, in milliseconds. */
+/** Maximum processor time of one turn of the event loop, in milliseconds. */
 export const STALL_MS = 1_000;

@@ -1,6 +1,6 @@
 /**
- * Whether the event loop was kept from turning: the processor time of this thread between two beats of a timer. Wall time
- * says nothing on a busy machine. A beat comes in the first turn after its time, so no more than one long turn lies between two.
+ * Detects a blocked event loop: the processor time of this thread between two ticks of a timer. Wall time means nothing on a busy
+ * machine. A tick runs in the first turn after its time, so at most one long turn lies between two.
  */
 import { afterEach, beforeEach, expect } from 'vitest';
 import { STALL_MS } from './stall-limit.ts';
@@ -13,7 +13,7 @@ export interface TurnWatch {
   stop(): void;
 }
 
-/** Begins to watch this thread. */
+/** Starts to watch this thread. */
 export function watchTurns(): TurnWatch {
   let longest = 0;
   let last = process.threadCpuUsage();

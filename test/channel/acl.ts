@@ -1,4 +1,7 @@
-/** Who may say and hear what at a broker that goes by our samples (examples/brokers): each topic of the contract, tried by each login. */
+/**
+ * Who may publish and read which topics at a broker with our sample ACLs (examples/brokers): each topic of the contract, tried
+ * with each login.
+ */
 import { createHash } from 'node:crypto';
 import mqtt, { type MqttClient } from 'mqtt';
 import { sliceOf } from '../../agent/core/reporting/fleet-index.ts';
@@ -8,7 +11,7 @@ export interface AclBroker {
   url: string;
   /** Passwords by login: two hosts, and the others by their role. */
   passwords: Readonly<Record<Login, string>>;
-  /** RabbitMQ of before 4.0 knows 3.1.1 alone, and ends a connection that says what it may not say. */
+  /** RabbitMQ before 4.0 supports only 3.1.1, and closes a connection that publishes to a forbidden topic. */
   protocolVersion: 4 | 5;
 }
 
@@ -22,7 +25,7 @@ const SAID = ['status', 'resources', 'history', 'metrics', 'events'];
 const NAMED = ['presence', 'presence/ask', 'presence/answers'];
 const below = (host: string, leaves: readonly string[]) => leaves.map((leaf) => `hosts/${host}/${leaf}`);
 const HOSTS = ['edge-1', 'web.example.com', 'edge-10', 'edge'];
-/** Those of hosts, of hosts whose names resemble theirs, of the fleet, and some that are nobody's. */
+/** Topics of hosts, of hosts with similar names, of the fleet, and some that nobody owns. */
 export const TOPICS: readonly string[] = [
   ...HOSTS.flatMap((host) => [indexOf(host), ...below(host, [...SAID, ...NAMED, 'commands', 'other'])]),
   ...['refs/main', 'refs/v1.2', 'commands', 'replies/word', 'replies/a/b', 'elsewhere'],
@@ -55,9 +58,9 @@ const connect = ({ url, passwords, protocolVersion }: AclBroker, login: Login): 
     ...{ username: login, password: passwords[login] },
   });
 
-/** @returns whether the broker let it through; a connection that it ended is no */
+/** @returns whether the broker delivered the message; a connection that it closed counts as no */
 async function lets(client: MqttClient, work: Promise<unknown>): Promise<boolean> {
-  // The library waits for ever on a connection that has ended.
+  // The library waits forever on a closed connection.
   if (!client.connected) return false;
   const closed = Promise.withResolvers<false>();
   const close = () => closed.resolve(false);
@@ -83,7 +86,10 @@ export async function mayPublish(broker: AclBroker, login: Login): Promise<strin
   return allowed;
 }
 
-/** @returns the topics of which this login hears, whatever it asks for, when the operator says something on each that it may say */
+/**
+ * @returns the topics that this login receives, whatever it subscribes to, when the operator publishes to each topic that the
+ * operator may publish to
+ */
 export async function mayHear(broker: AclBroker, login: Login): Promise<string[]> {
   const heard = new Set<string>();
   const filters: string[] = [];
@@ -95,7 +101,7 @@ export async function mayHear(broker: AclBroker, login: Login): Promise<string[]
   trial.end(true);
   const client = await connect(broker, login);
   client.on('message', (topic) => void heard.add(topic.startsWith(`${BASE}/`) ? topic.slice(BASE.length + 1) : topic));
-  // With QoS 0 nothing waits for answers of ours: what comes has come before the answer to the last question.
+  // With QoS 0 there are no acknowledgements from us: messages arrive before the answer to the last question.
   for (const filter of filters) await client.subscribeAsync(filter, { qos: 0 });
   const operator = await connect(broker, 'operator');
   for (const topic of MAY_SAY.operator)

@@ -1,4 +1,4 @@
-/** A broker of one process that speaks MQTT 5 as far as a host does: what it refuses it answers, as mosquitto does. */
+/** A broker in this process that supports as much of MQTT 5 as a host uses; its refusals are those of mosquitto. */
 import net from 'node:net';
 import packet, { type IPublishPacket, type Packet } from 'mqtt-packet';
 import { silentLog } from '../../agent/log.ts';
@@ -87,7 +87,7 @@ export async function createMqttFarEnd(): Promise<FarEnd> {
       for (const topic of asked.unsubscriptions) client.filters.delete(topic);
       write(socket, { cmd: 'unsuback', ...(asked.messageId && { messageId: asked.messageId }), granted: [0] });
     } else if (asked.cmd === 'pingreq') write(socket, { cmd: 'pingresp' });
-    // Who says goodbye leaves no will (MQTT 5.0, 3.14).
+    // A client that disconnects cleanly leaves no will (MQTT 5.0, 3.14).
     else if (asked.cmd === 'disconnect') client.will = null;
   }
 

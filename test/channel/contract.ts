@@ -1,4 +1,6 @@
-/** What every channel must do, whatever it is made of (agent/core/channel.ts). A new channel brings a far end and runs this. */
+/**
+ * What every channel must do, however it is implemented (agent/core/channel.ts). A new channel provides a far end and runs this.
+ */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Channel, ChannelProbe, ReceivedCommand } from '../../agent/core/channel.ts';
 import { AgentError } from '../../agent/errors.ts';
@@ -6,32 +8,32 @@ import type { CommandResult } from '../../manifests-schema/commands.ts';
 import type { EventDocument, MetricsDocument, StatusDocument } from '../../manifests-schema/payloads.ts';
 import { until } from '../lab/run.ts';
 
-/** What a channel speaks to, as a test sees and disturbs it. */
+/** The other side of a channel, as a test observes and disturbs it. */
 export interface FarEnd {
   /** A channel of host `h` that follows branch `main` and commands, not started. */
   channel(): Channel;
   probe(): ChannelProbe;
-  /** Resolves when all that a channel was told is taken shows below. */
+  /** Resolves when everything that a channel was given has arrived below. */
   caughtUp(): Promise<void>;
-  /** What it keeps of the host under this name. */
+  /** What it retains for the host under this name. */
   retained(name: string): unknown;
-  /** `seq` of the events that came, in the order in which they came. */
+  /** `seq` of the received events, in order of arrival. */
   events(): number[];
-  /** Whether it takes the host to be there; undefined before it heard of it. */
+  /** Whether it considers the host online; undefined before the first message of the host. */
   presence(): 'online' | 'offline' | undefined;
-  /** What is said under these names (`events`, or that of a document) is refused from now on. */
+  /** Messages under these names (`events`, or that of a document) are refused from now on. */
   refuse(...names: string[]): Promise<void>;
-  /** Called when something comes, before it is answered. */
+  /** Called when a message arrives, before it is acknowledged. */
   onArrival: ((name: string) => void) | null;
-  /** The connection ends, without a word of the host's. */
+  /** Cuts the connection without a clean disconnect. */
   cut(): void;
-  /** Nobody can connect from now on, or anybody can again; who is connected is cut. */
+  /** Refuses all connections from now on, or accepts them again; existing ones are cut. */
   away(isAway: boolean): Promise<void>;
-  /** Somebody says that a ref has moved. */
+  /** Publishes that a ref has moved. */
   notify(ref: string, payload: string): void;
-  /** Somebody tells the host to do something; what is said to come back with the answer is `correlation`. */
+  /** Sends a command to the host; `correlation` must return with the answer. */
   command(text: string, correlation: string): void;
-  /** Ids of the answers that came, each with what came back. */
+  /** Ids of the received answers, each with its correlation data. */
   replies(): { id: string; correlation: string }[];
   end(): Promise<void>;
 }
@@ -75,7 +77,7 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
     const opened = (times = 1) =>
       until(`opening ${times}`, WAIT_MS, async () => openings === times && channel.isOpen());
 
-    test('does nothing before it is started, and says once that it is open', async () => {
+    test('does nothing before it is started, and reports once that it is open', async () => {
       expect(channel.isOpen()).toBe(false);
       await expect(channel.retain('status', status('early'))).rejects.toEqual(PUBLISH_FAILED);
       expect(far.presence()).toBeUndefined();
@@ -86,7 +88,7 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       expect(openings).toBe(1);
     });
 
-    test('keeps the last document of each name', async () => {
+    test('retains the last document of each name', async () => {
       start();
       await opened();
       expect(await channel.retain('status', status('one'))).toBe('taken');
@@ -97,7 +99,7 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       expect(far.retained('resources')).toEqual(resources);
     });
 
-    test('keeps what is sent without a confirmation, and stays open', async () => {
+    test('retains a document that is sent without a confirmation, and stays open', async () => {
       start();
       await opened();
       expect(await channel.retain('metrics', { uptimeSeconds: 5 } as MetricsDocument)).toBe('taken');
@@ -110,7 +112,7 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       expect(openings).toBe(1);
     });
 
-    test('delivers events in order, before it says that they are taken', async () => {
+    test('delivers events in order, before it reports them as taken', async () => {
       start();
       await opened();
       for (let seq = 1; seq <= 20; seq++) {
@@ -124,7 +126,7 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       expect(far.events()).toEqual(Array.from({ length: 23 }, (_, i) => i + 1));
     });
 
-    test('answers what is refused, names it as a problem until it is taken, and stays open', async () => {
+    test('returns refusals, lists them as a problem until the message is accepted, and stays open', async () => {
       await far.refuse('events');
       start();
       await opened();
@@ -139,7 +141,7 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       expect(openings).toBe(1);
     });
 
-    test('answers nothing when the connection ends meanwhile, and opens again by itself', async () => {
+    test('rejects pending calls when the connection ends meanwhile, and reopens by itself', async () => {
       start();
       await opened();
       far.onArrival = () => {
@@ -152,7 +154,7 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       await until('presence', WAIT_MS, async () => far.presence() === 'online');
     });
 
-    test('leaves none of several calls without an answer when the connection ends', async () => {
+    test('rejects each of several pending calls when the connection ends', async () => {
       let isOver = false;
       const over: boolean[] = [];
       start(() => over.push(isOver));
@@ -169,7 +171,7 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       expect(over).toEqual([false, true]);
     });
 
-    test('names a far end that is away, and no longer when it is back', async () => {
+    test('reports an unreachable far end, and stops reporting it when it is back', async () => {
       await far.away(true);
       start();
       await until('the problem', WAIT_MS, async () => channel.problems().length > 0);
@@ -182,11 +184,11 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       expect(turns.at(-1)).toEqual([]);
     });
 
-    test('hears of the ref that is followed, and of no other', async () => {
+    test('receives notices of the ref that it follows, and of no other', async () => {
       start();
       await opened();
       far.notify('other', 'not ours');
-      // Until it is heard, since a subscription takes a moment.
+      // Until it arrives, since a subscription takes a moment.
       await until('the notice', WAIT_MS, async () => {
         if (!notices.includes('a'.repeat(40))) far.notify('main', 'a'.repeat(40));
         return notices.length > 0;
@@ -197,10 +199,10 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       expect(notices.at(-1)).toHaveLength(100);
     });
 
-    test('hears commands, and gives back what came with them', async () => {
+    test('receives commands, and returns their correlation data', async () => {
       start();
       await opened();
-      // Until it is heard, since a subscription takes a moment.
+      // Until it arrives, since a subscription takes a moment.
       await until('the command', WAIT_MS, async () => {
         if (commands.length === 0) far.command('do it', 'mine');
         return commands.length > 0;
@@ -214,7 +216,7 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       expect(far.replies()).toEqual([{ id: 'c-1', correlation: 'mine' }]);
     });
 
-    test('says that the host left when it is stopped, and nothing after that', async () => {
+    test('reports the host as offline when it is stopped, and sends nothing after that', async () => {
       start();
       await opened();
       await channel.stop();
@@ -227,7 +229,7 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       expect(far.events()).toEqual([]);
     });
 
-    test('is stopped while it connects, and while nobody answers', async () => {
+    test('can be stopped while it connects, and while nobody answers', async () => {
       await far.away(true);
       start();
       await channel.stop();
@@ -239,7 +241,7 @@ export function channelContract(name: string, create: () => Promise<FarEnd>): vo
       expect(openings).toBe(0);
     });
 
-    test('is asked whether it answers, without a word to the channel that is open', async () => {
+    test('can be probed without affecting the open channel', async () => {
       start();
       await opened();
       const probe = far.probe();

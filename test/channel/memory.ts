@@ -1,4 +1,4 @@
-/** A channel in memory, held to the same contract as MQTT's. */
+/** A channel in memory, run against the same contract as the MQTT channel. */
 import { setImmediate } from 'node:timers/promises';
 import type { Channel, ChannelListener } from '../../agent/core/channel.ts';
 import type { Problem } from '../../agent/core/types.ts';
@@ -7,7 +7,7 @@ import type { ReasonCode } from '../../manifests-schema/reasons.ts';
 import type { FarEnd } from './contract.ts';
 
 const NAME = 'memory';
-/** As MQTT's channel: more of a notice is nobody's business. */
+/** As in the MQTT channel: longer notices are cut. */
 const NOTICE_CHARS = 100;
 
 export function createMemoryFarEnd(): FarEnd {
@@ -15,11 +15,11 @@ export function createMemoryFarEnd(): FarEnd {
   const came: number[] = [];
   const replies: { id: string; correlation: string }[] = [];
   const refused = new Set<string>();
-  /** Of those that are open: what ends their connection. */
+  /** One function for each open channel, which ends its connection. */
   const connected = new Map<ChannelListener, () => void>();
   let isAway = false;
   let presence: 'online' | 'offline' | undefined;
-  /** Resolves when somebody can connect. */
+  /** Resolves when connections are accepted. */
   let back = Promise.withResolvers<void>();
 
   function channel(): Channel {
@@ -27,7 +27,7 @@ export function createMemoryFarEnd(): FarEnd {
     let isStopped = false;
     let finished: Promise<void> = Promise.resolve();
     const stop = Promise.withResolvers<void>();
-    /** The connection that is there: rejects what waits when it ends. */
+    /** The current connection: rejects pending calls when it ends. */
     let connection: { lost: Promise<never> } | null = null;
     let isUnreachable = false;
     const refusals = new Set<string>();

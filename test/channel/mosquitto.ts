@@ -1,6 +1,6 @@
 /**
- * A real broker as the far end of a channel: its connections pass through a proxy in this process, which cuts them and sees
- * what comes; what arrived is told by another client of the broker.
+ * A real broker as the far end of a channel: connections pass through a proxy in this process, which cuts them and observes the
+ * traffic; another client of the broker reports what arrived.
  */
 import net from 'node:net';
 import mqtt from 'mqtt';
@@ -15,9 +15,9 @@ import type { FarEnd } from './contract.ts';
 export interface MosquittoOptions {
   host: string;
   port: number;
-  /** First part of all topics: one for each far end, so that none sees what another one left. */
+  /** First part of all topics: one for each far end, so that none sees the topics of another. */
   prefix: string;
-  /** Has the broker refuse these topics, and no others, when it resolves. */
+  /** When it resolves, the broker refuses exactly these topics. */
   deny(topics: readonly string[]): Promise<void>;
 }
 

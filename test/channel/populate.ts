@@ -1,4 +1,4 @@
-/** What a fleet leaves on a broker, said by one client: each host's index, presence and status. */
+/** What a fleet leaves on a broker, published by one client: each host's index, presence and status. */
 import { createHash } from 'node:crypto';
 import { sliceOf } from '../../agent/core/reporting/fleet-index.ts';
 import { connectBroker } from '../../agent/system/mqtt.ts';
@@ -6,7 +6,7 @@ import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** As a host with a dozen resources says it: about a kilobyte. */
+/** The status of a host with a dozen resources: about a kilobyte. */
 export const statusOf = (host: string, fleet: string): StatusDocument => ({
   ...{ schema: 1, host, fleet, at: '2026-11-24T08:00:00.000Z', seq: 1, sync: 'synced', health: 'healthy' },
   ...{ reason: '', message: '', mode: 'enforce', gate: null, pin: null, lastGood: null, applied: null },
@@ -21,10 +21,10 @@ export const statusOf = (host: string, fleet: string): StatusDocument => ({
   agent: { version: '1', startedAt: '2026-11-24T08:00:00.000Z', instance: 'i' },
 });
 
-/** Messages that are under way at once. */
+/** Number of unacknowledged messages. */
 const SIDE_BY_SIDE = 500;
 
-/** Over MQTT 5, or 3.1.1 where the broker knows no better. @returns the topics that are retained then */
+/** Over MQTT 5, or 3.1.1 if the broker does not support 5. @returns the retained topics */
 export async function populate(url: string, prefix: string, hosts: readonly string[]): Promise<string[]> {
   const client = await connectBroker({ broker: { url }, clientId: `populate-${prefix}`, timeoutMs: 30_000 });
   const base = `${prefix}/f`;

@@ -1,4 +1,4 @@
-/** The compose files that fairlead and `docker compose` must read alike: test/compose/cases/*.txt. */
+/** The compose files that fairlead and `docker compose` must read equally: test/compose/cases/*.txt. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
@@ -9,10 +9,10 @@ export interface Case {
   slug: string;
   /** Both must refuse it. */
   refused: boolean;
-  /** Why fairlead refuses what docker compose takes, or takes what it refuses: the documented differences. */
+  /** Why fairlead refuses a file that docker compose accepts, or the reverse: the documented differences. */
   stricter: string;
   looser: string;
-  /** What the fleet sets. */
+  /** Variables that the fleet sets. */
   vars: Record<string, string>;
   /** The stack's directory, below the case's own; mostly ''. */
   dir: string;
@@ -21,8 +21,8 @@ export interface Case {
 }
 
 /**
- * A file holds cases one after the other: `=== title`, perhaps `(refused)`, `(stricter: why)` or `(looser: why)`, then
- * `vars: A=1 B=2` and `dir: sub`, then the files, each after a `--- path` line; without one it is compose.yaml.
+ * A file contains cases one after the other: `=== title`, perhaps `(refused)`, `(stricter: why)` or `(looser: why)`, then `vars:
+ * A=1 B=2` and `dir: sub`, then the files, each after a `--- path` line; without one it is compose.yaml.
  */
 export function parseCases(file: string, text: string): Case[] {
   return text

@@ -1,4 +1,4 @@
-/** Compose files out of thin air: mostly right, sometimes wrong, in every mix of forms. */
+/** Random compose files: mostly valid, sometimes invalid, in every combination of forms. */
 import fc from 'fast-check';
 
 const NAMES = ['a', 'b', 'c'];
@@ -19,10 +19,10 @@ const word = fc.constantFrom(
   'tab\t',
   'C:/x',
 );
-/** Right ten times as often as wrong. */
+/** Valid ten times as often as invalid. */
 const mostly = <T>(right: readonly T[], ...wrong: readonly T[]): fc.Arbitrary<T> =>
   fc.oneof({ weight: 12, arbitrary: fc.constantFrom(...right) }, { weight: 1, arbitrary: fc.constantFrom(...wrong) });
-/** A text in which a variable may stand. */
+/** A text that may contain a variable. */
 const variable: fc.Arbitrary<string> = fc.letrec<{ text: string }>((tie) => ({
   text: fc.oneof(
     { maxDepth: 3 },
@@ -48,7 +48,7 @@ const flagLike = mostly<unknown>([true, false, 'true', 'no', '${YES}', '${UNSET:
 const wholeLike = mostly<unknown>([0, 1, 2, '3', '${UNSET:-4}'], '1.5', -1, 'x', '${PORT}');
 const size = mostly<unknown>(['64m', '1.5g', 1024, '10kb', '0', '1 GB', -1, '${UNSET:-7m}'], '1e3', '-1', '');
 const time = mostly(['1s', '1m30s', '500ms', '1.5h', '0', '90m', '-1s', '1h1s', '${UNSET:-3s}'], '', '10', '1d');
-// Never empty: of an empty list in a first file docker compose says, once there is a second, that it is none.
+// Never empty: if there is a second file, docker compose does not accept an empty list in the first one.
 const strings = fc.uniqueArray(fc.constantFrom('a', 'b', 'c=d', '$SET', '9'), { minLength: 1, maxLength: 3 });
 const command = fc.oneof(
   mostly<unknown>(['run', 'run --a "b c"', "sh -c 'x $$Y'", 'a && b', 'a > b', '', 'a\\ b', '$SET x', null], '"open'),
@@ -209,7 +209,7 @@ const FIELDS: Record<string, fc.Arbitrary<unknown>> = {
   unknown_key: fc.constant(1),
   'x-own': fc.constant({ a: 1 }),
 };
-/** Mistakes are rare, so that most files are taken. */
+/** Mistakes are rare, so that most files are accepted. */
 const WEIGHTS: Record<string, number> = { unknown_key: 1, extends: 8 };
 const fields = fc.oneof(
   ...Object.keys(FIELDS).map((key) => ({ weight: WEIGHTS[key] ?? 20, arbitrary: fc.constant(key) })),
@@ -224,7 +224,7 @@ const sections = {
   volumes: { v: { labels: ['a=1'] } },
 };
 
-/** Everything that a stack's directory holds. */
+/** All files of a stack's directory. */
 export function composeFiles(): fc.Arbitrary<Record<string, string>> {
   const services = fc.dictionary(name, service, { minKeys: 1, maxKeys: 3 });
   return fc.record({ base: services, over: fc.option(services), env: variable }).map(({ base, over, env }) => {

@@ -1,6 +1,6 @@
-/** Every way to change one field of a model: what a comparison must notice. */
+/** Every way to change one field of a model: a comparison must notice each. */
 
-/** One at a time: each value changed, each key and item taken away, each list turned round, one key added to each mapping. */
+/** One at a time: each value changed, each key and item removed, each list reversed, one key added to each mapping. */
 export function* mutations(model: unknown): Generator<{ path: string; mutant: unknown }> {
   yield* mutate(model, '', (mutant) => mutant);
 }

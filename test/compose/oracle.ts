@@ -1,13 +1,13 @@
-/** `docker compose config` on a lab host, asked about many projects at once, and its answers compared with ours. */
+/** `docker compose config` on a lab host, for many projects in one call, and the comparison of its output with ours. */
 import type { ComposeProject } from '../../agent/compose/load/types.ts';
 import type { Case } from './cases.ts';
 import { repoDir, TREE } from './load.ts';
 
-/** Runs a shell script on the host, and answers with what it printed. */
+/** Runs a shell script on the host, and returns its output. */
 export type Shell = (script: string) => Promise<string>;
 
 export interface Answer {
-  /** null where it refuses. */
+  /** null if it refuses the project. */
   project: ComposeProject | null;
   error: string;
 }
@@ -15,7 +15,7 @@ export interface Answer {
 const PROGRAM = '/usr/libexec/docker/cli-plugins/docker-compose';
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** One script for all: files written, then every project asked about in its own directory, with no environment but `vars`. */
+/** One script for all: it writes the files, then runs every project in its own directory, with no environment but `vars`. */
 export async function askOracle(shell: Shell, cases: readonly Case[]): Promise<Map<string, Answer>> {
   const write = cases.flatMap((one) =>
     Object.entries(one.files).map(([file, text]) => {
@@ -41,14 +41,14 @@ rm -rf ${TREE}/hosts/oracle\n${write.join('\n')}\n${ask.join('\n')}\n`,
         const [head = '', ...rest] = block.split('\n');
         const [slug = '', code] = head.split(' ');
         const [out = '', error = ''] = rest.join('\n').split(/^#@err\n/m);
-        // It doubles every dollar, so that its own output could be read again.
+        // docker compose doubles every dollar in its output, so that the output can be read again.
         const project = code === '0' ? (JSON.parse(out.replaceAll('$$', '$')) as ComposeProject) : null;
         return [slug, { project, error: error.trim() }];
       }),
   );
 }
 
-/** Where two models differ, as `path: theirs ≠ ours`. Order of keys means nothing, that of lists does. */
+/** Differences of two models, as `path: theirs ≠ ours`. The order of lists counts, that of keys does not. */
 export function differences(theirs: unknown, ours: unknown, path = ''): string[] {
   if (isRecord(theirs) && isRecord(ours)) {
     return [...new Set([...Object.keys(theirs), ...Object.keys(ours)])].sort().flatMap((key) => {

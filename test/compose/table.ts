@@ -1,4 +1,4 @@
-/** The table of docs/compose.md: every path of the Compose Specification, and what fairlead makes of it. */
+/** The table of docs/compose.md: every path of the Compose Specification, and how fairlead handles it. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathsOf, type Shape } from '../../agent/compose/spec/shape.ts';
@@ -8,7 +8,7 @@ export type Class = 'equal' | 'inspected' | 'refused';
 
 export const classOf = ({ refuse, young }: Shape): Class => (refuse ? 'refused' : young ? 'inspected' : 'equal');
 
-/** The paths of the Specification's own JSON Schema, after a comment that says which. */
+/** The paths of the Specification's own JSON Schema, after a comment with its version. */
 export function specificationPaths(): { origin: string; paths: string[] } {
   const lines = readFileSync(path.join(import.meta.dirname, 'spec-paths.txt'), 'utf8')
     .trim()
@@ -20,7 +20,7 @@ export const DOCUMENT = path.join(import.meta.dirname, '../../docs/compose.md');
 const BEGIN = '<!-- table: npm run compose-table -->';
 const END = '<!-- /table -->';
 
-/** The document with the table as it should be. */
+/** The document with the current table. */
 export function withTable(document: string): string {
   const [before = '', rest = ''] = document.split(BEGIN);
   return `${before}${BEGIN}\n${table()}${END}${rest.split(END)[1] ?? '\n'}`;

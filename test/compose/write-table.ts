@@ -1,4 +1,4 @@
-/** `npm run compose-table`: writes the table into docs/compose.md; `--check` only looks whether it is up to date. */
+/** `npm run compose-table`: writes the table into docs/compose.md; `--check` only verifies that it is up to date. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { DOCUMENT, withTable } from './table.ts';
 

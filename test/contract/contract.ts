@@ -8,22 +8,22 @@ import { withoutFailure } from '../failures.ts';
 export interface Subject {
   provider: Provider;
   want: Desired;
-  /** The same resource declared otherwise, and the field that then differs. */
+  /** The same resource with another declaration, and the field that then differs. */
   changed: { want: Desired; field: string };
-  /** What somebody does to it by hand, with the host's own tools, and the field that tells. */
+  /** A manual change with the host's own tools, and the field that shows it. */
   drifts: readonly { what: string; act: () => Promise<unknown>; field: string }[];
-  /** Whether it is there, seen with the host's own tools. */
+  /** Whether it exists, by the host's own tools. */
   exists: () => Promise<boolean>;
   /** Waits until a condition holds. */
   until(what: string, limitMs: number, condition: () => Promise<boolean>): Promise<unknown>;
-  /** It outlives its removal (volumes; units of which only a state was declared). */
+  /** It outlives its removal (volumes; units with only a declared state). */
   stays?: true;
-  /** The service behind the provider goes away, and comes back; for those that are registered with `away`. */
+  /** Stops the service behind the provider, and starts it again; for subjects that are registered with `away`. */
   outage?: { begin: () => Promise<unknown>; end: () => Promise<unknown> };
 }
 
 interface ContractOptions {
-  /** There is a service behind the provider (an engine, a bus) that can be away. */
+  /** There is a service behind the provider (a Docker engine, a bus) that can be unreachable. */
   away: boolean;
 }
 
@@ -60,7 +60,7 @@ export function contract(name: string, { away }: ContractOptions, make: () => Pr
   };
 
   describe(name, () => {
-    test('claims something, and its pure parts answer the same to the same, and change nothing they are given', async () => {
+    test('has claims, and its pure functions are deterministic and do not change their arguments', async () => {
       const { provider, want } = await given();
       const frozen = deepFreeze(want);
       expect(provider.claims(frozen.spec).length).toBeGreaterThan(0);
@@ -70,7 +70,7 @@ export function contract(name: string, { away }: ContractOptions, make: () => Pr
       expect(provider.health(frozen, seen)).toEqual(provider.health(frozen, seen));
     });
 
-    test('what is missing is missing from what it observes, and would be made for a named reason', async () => {
+    test('a missing resource is not observed, and its plan has a reason', async () => {
       const { provider, want, exists, stays } = await given();
       if (!stays) {
         expect(await exists()).toBe(false);
@@ -81,7 +81,7 @@ export function contract(name: string, { away }: ContractOptions, make: () => Pr
       expect(fieldsOf(change).length).toBeGreaterThan(0);
     });
 
-    test('brought to its declaration it is there, differs in nothing, and becomes well', async () => {
+    test('an applied resource exists, does not differ, and becomes well', async () => {
       const { provider, want, exists, until } = await given();
       await bring(provider, want);
       expect(await exists()).toBe(true);
@@ -94,14 +94,14 @@ export function contract(name: string, { away }: ContractOptions, make: () => Pr
       });
     });
 
-    test('one call observes many; what is not there is left out', async () => {
+    test('one call observes many resources; missing ones are left out', async () => {
       const { provider, want } = await given();
       const others = Array.from({ length: 20 }, (_, i): ResourceId => `${provider.kind}:${nowhere(provider, i)}`);
       const seen = await provider.observe([...others, want.id], never);
       expect([...seen.keys()]).toEqual([want.id]);
     });
 
-    test('each drift is seen, named by its field, and repaired', async () => {
+    test('each drift is detected, named by its field, and repaired', async () => {
       const { provider, want, drifts, exists } = await given();
       for (const { what, act, field } of drifts) {
         await act();
@@ -113,7 +113,7 @@ export function contract(name: string, { away }: ContractOptions, make: () => Pr
       }
     });
 
-    test('a changed declaration differs in the changed field, and is followed; so is the way back', async () => {
+    test('a changed declaration differs in the changed field, and is applied; and so is the reverse', async () => {
       const { provider, want, changed } = await given();
       expect(changed.want.hash).not.toBe(want.hash);
       expect(fieldsOf(await bring(provider, changed.want))).toContain(changed.field);
@@ -123,7 +123,7 @@ export function contract(name: string, { away }: ContractOptions, make: () => Pr
     });
 
     if (away)
-      test('while the service behind it is away it says so, worth another try; afterwards it works as before', async () => {
+      test('while the service behind it is unreachable it returns a temporary error; afterwards it works as before', async () => {
         const { provider, want, outage, until } = await given();
         if (outage === undefined) throw new Error('this subject has no outage');
         await outage.begin();
@@ -146,7 +146,7 @@ export function contract(name: string, { away }: ContractOptions, make: () => Pr
         expect(await drift()).toEqual({ op: 'none' });
       });
 
-    test('removed it is gone (or stays, where it is not fairlead’s to delete); removing it again is no error', async () => {
+    test('a removed resource is gone (or stays, if fairlead may not delete it); removing it again is no error', async () => {
       const { provider, want, exists, stays } = await given();
       const seen = await lookAt(provider, want.id);
       if (seen === undefined) throw new Error(`${want.id} is not there`);

@@ -1,4 +1,4 @@
-/** What is promised of containers: their life, names, ports, health, commands, events. */
+/** The contract for containers: their life cycle, names, ports, health, commands, events. */
 import { expect, test } from 'vitest';
 import type { DockerEvent } from '../../agent/system/docker/events.ts';
 import { type DockerTools, shell, silent } from './docker-tools.ts';
@@ -9,7 +9,7 @@ const LONG_MS = 60_000;
 export function containerPromises(on: DockerTools): void {
   const { made, started, look, listed, becomes, refused } = on;
 
-  test('a container is made, started, stopped, started again and removed', async () => {
+  test('a container is created, started, stopped, started again and removed', async () => {
     const id = await made('t-life', { Labels: { who: 'me' } });
     expect(await look(id)).toMatchObject({
       ...{ Id: id, Name: '/t-life', Config: { Image: on.subject.image, Labels: { who: 'me' } } },
@@ -32,7 +32,7 @@ export function containerPromises(on: DockerTools): void {
     expect(await listed(id)).toBeUndefined();
   });
 
-  test('what is as it should be already is no error', async () => {
+  test('a call whose result already exists is no error', async () => {
     const id = await started('t-twice');
     await on.docker.start(id);
     await on.docker.rename(id, 't-twice');
@@ -41,7 +41,7 @@ export function containerPromises(on: DockerTools): void {
     expect((await look(id)).State.Status).toBe('exited');
   });
 
-  test('what is gone is found by nobody, needs no stop and no removal, and cannot be acted on', async () => {
+  test('a removed container is not found, needs no stop and no removal, and cannot be used', async () => {
     const id = await made('t-gone');
     await on.docker.remove(id, { volumes: true });
     expect(await on.docker.inspect(id)).toBeUndefined();
@@ -60,7 +60,7 @@ export function containerPromises(on: DockerTools): void {
     expect(await on.docker.logTail(id)).toBe('');
   });
 
-  test('a name is given once', async () => {
+  test('a name is unique', async () => {
     const id = await made('t-name');
     expect(await refused(made('t-name'))).toMatch(/^EngineRefused: .*"\/t-name" is already in use by container/);
     const other = await made('t-name-2');
@@ -71,7 +71,7 @@ export function containerPromises(on: DockerTools): void {
     expect(await listed(id)).toMatchObject({ Names: ['/t-name-1'] });
   });
 
-  test('it runs what it was told to, or what its image says, with the variables and labels of both', async () => {
+  test('a container runs the requested command, or that of its image, with the variables and labels of both', async () => {
     const id = await made('t-config', { Env: ['WORD=mine'], Entrypoint: ['/bin/busybox'], Cmd: ['sleep', '9'] });
     expect((await look(id)).Config).toMatchObject({ Cmd: ['sleep', '9'], Entrypoint: ['/bin/busybox'] });
     expect((await look(id)).Config.Env).toContain('WORD=mine');
@@ -87,7 +87,7 @@ export function containerPromises(on: DockerTools): void {
     expect((await look(own)).Config.Cmd).toBeNull();
   });
 
-  test('what ends by itself says how; a restart policy starts it again', async () => {
+  test('a container that ends by itself reports its exit; a restart policy restarts it', async () => {
     const done = await started('t-done', { Cmd: shell('echo word; exit 3') });
     await becomes(done, 'done', (c) => c.State.Status === 'exited');
     expect((await look(done)).State).toMatchObject({ ExitCode: 3, Running: false });
@@ -96,7 +96,7 @@ export function containerPromises(on: DockerTools): void {
       Cmd: shell('exit 4'),
       HostConfig: { RestartPolicy: { Name: 'always', MaximumRetryCount: 0 } },
     });
-    // In one look: a moment later it runs again.
+    // In one observation: a moment later it runs again.
     await becomes(again, 'restarting', ({ State: { Restarting, Status, Running, ExitCode } }) => {
       return Restarting && Status === 'restarting' && Running && ExitCode === 4;
     });
@@ -115,7 +115,7 @@ export function containerPromises(on: DockerTools): void {
     await becomes(zero, 'done', (c) => c.State.Status === 'exited');
   });
 
-  test('a signal reaches the first process; one that does not run hears nothing', async () => {
+  test('a signal reaches the first process; a container that does not run gets none', async () => {
     const id = await started('t-signal');
     expect(await refused(on.docker.signal(id, 'NONE'))).toMatch(/^EngineRefused: .*invalid signal/i);
     await on.docker.signal(id, 'HUP');
@@ -126,9 +126,9 @@ export function containerPromises(on: DockerTools): void {
     await on.docker.signal(id, 'HUP');
   });
 
-  test('a healthcheck begins with `starting`, and says what it found', async () => {
+  test('a healthcheck begins with `starting`, and reports its output', async () => {
     const every = { Interval: 1e9, Timeout: 30e9, Retries: 1 };
-    // Its first probe is an hour away: one look a second after the start would find it healthy.
+    // Its first probe is an hour away: an observation a second after the start would find it healthy.
     const young = await started('t-young', {
       Healthcheck: { Test: ['CMD', '/bin/busybox', 'true'], ...every, Interval: 3600e9 },
     });
@@ -146,7 +146,7 @@ export function containerPromises(on: DockerTools): void {
     ExposedPorts: { '80/tcp': {} },
     HostConfig: { NetworkMode: 'bridge', PortBindings: { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: port }] } },
   });
-  test('a port of the host is taken at the start, and by one alone', async () => {
+  test('a port of the host is bound at the start, and by one container only', async () => {
     const first = await started('t-port-1', onPort('18080'));
     expect((await look(first)).NetworkSettings.Ports['80/tcp']).toEqual([{ HostIp: '127.0.0.1', HostPort: '18080' }]);
     expect((await listed(first))?.Ports).toContainEqual({
@@ -161,7 +161,7 @@ export function containerPromises(on: DockerTools): void {
     expect(await refused(on.docker.start(first))).toMatch(/^PortInUse: /);
   });
 
-  test('a command is run in what runs, and says how it ended', async () => {
+  test('a command is executed in a running container, and its exit code is returned', async () => {
     const id = await started('t-exec');
     expect(await on.docker.run(id, { Cmd: shell('echo out; exit 2') }, LONG_MS)).toEqual({
       exitCode: 2,
@@ -174,7 +174,7 @@ export function containerPromises(on: DockerTools): void {
     );
   });
 
-  test('limits and restart policy are changed while it runs', async () => {
+  test('limits and restart policy can be changed while it runs', async () => {
     const id = await started('t-update');
     await on.docker.update(id, { CpuShares: 512, RestartPolicy: { Name: 'on-failure', MaximumRetryCount: 2 } });
     expect((await look(id)).HostConfig).toMatchObject({
@@ -183,7 +183,7 @@ export function containerPromises(on: DockerTools): void {
     });
   });
 
-  test('the list is the very same one while nothing changed', async () => {
+  test('the list is the same object while nothing changed', async () => {
     const id = await made('t-list');
     const before = await on.docker.containers();
     expect(await on.docker.containers()).toBe(before);
@@ -191,7 +191,7 @@ export function containerPromises(on: DockerTools): void {
     expect(await on.docker.containers()).not.toBe(before);
   });
 
-  test('events tell what was done, and to whom', async () => {
+  test('events name the action and the object', async () => {
     const heard: DockerEvent[] = [];
     const ended = new AbortController();
     const filters = {
@@ -214,7 +214,7 @@ export function containerPromises(on: DockerTools): void {
       await on.subject.until('the last event', async () => of().includes('container destroy'));
       const actions = of().flatMap((e) => (e.startsWith('container ') ? [e.slice('container '.length)] : []));
       expect(actions.slice(0, 3)).toEqual(['create', 'start', 'rename']);
-      // Which of these two comes first is left to the engine.
+      // The order of these two events is up to the Docker engine.
       expect(actions.slice(3, 5).sort()).toEqual(['die', 'stop']);
       expect(actions.slice(5)).toEqual(['destroy']);
       expect(of().filter((e) => e.startsWith('network'))).toEqual(['network connect', 'network disconnect']);

@@ -1,4 +1,4 @@
-/** What is promised of networks, and of who is on them. */
+/** The contract for networks, and for the containers on them. */
 import { expect, test } from 'vitest';
 import type { DockerTools } from './docker-tools.ts';
 
@@ -15,7 +15,7 @@ export function networkPromises(on: DockerTools): void {
     if (found === undefined) throw new Error(`network ${Name} is not there`);
     return found;
   };
-  test('a network is made once; two do not share a subnet', async () => {
+  test('a network is created once; two networks cannot share a subnet', async () => {
     const made = await network('t-net', '10.199.0.0/24');
     expect(made).toMatchObject({ Driver: 'bridge', Internal: false, Attachable: false, Labels: { who: 'me' } });
     expect(made.IPAM?.Config?.[0]?.Subnet).toBe('10.199.0.0/24');
@@ -28,7 +28,7 @@ export function networkPromises(on: DockerTools): void {
     expect((await on.docker.networks()).map((n) => n.Name)).not.toContain('t-net');
   });
 
-  test('a network is held by what runs on it, and missed by what does not', async () => {
+  test('a network cannot be removed while a container runs on it, and a stopped container cannot start without it', async () => {
     const net = await network('t-held');
     const id = await started('t-on', { HostConfig: { NetworkMode: 't-held' } });
     expect((await look(id)).NetworkSettings.Networks['t-held']).toMatchObject({ NetworkID: net.Id });
@@ -39,7 +39,7 @@ export function networkPromises(on: DockerTools): void {
     expect(await refused(on.docker.start(id))).toMatch(/^EngineRefused: .*not found/);
   });
 
-  test('a container comes to a network and leaves it, running or not', async () => {
+  test('a container can be connected and disconnected, running or not', async () => {
     const [one, two] = [await network('t-one'), await network('t-two')];
     const id = await made('t-moves', {
       HostConfig: { NetworkMode: 't-one' },
@@ -62,7 +62,7 @@ export function networkPromises(on: DockerTools): void {
     expect((await look(id)).NetworkSettings.Networks['t-two']?.Aliases).toContain('again');
   });
 
-  test('a network that is not there keeps a container from its start', async () => {
+  test('a missing network prevents the start of a container', async () => {
     const id = await made('t-nonet', { HostConfig: { NetworkMode: 't-later' } });
     expect(await refused(on.docker.start(id))).toMatch(/^EngineRefused: .*t-later not found/);
     await network('t-later');
@@ -70,7 +70,7 @@ export function networkPromises(on: DockerTools): void {
     expect((await look(id)).State.Running).toBe(true);
   });
 
-  test('one that shares a network needs the other one running', async () => {
+  test("a container that shares another one's network needs that one running", async () => {
     const other = await made('t-other');
     const mode = { HostConfig: { NetworkMode: `container:${other}` } };
     const id = await made('t-shares', mode);

@@ -1,4 +1,4 @@
-/** What the promises of the driver of an engine are asked with, whether a real engine is behind it or one in memory. */
+/** Tools for the contract of a Docker engine's driver, real or in memory. */
 import { expect } from 'vitest';
 import { AgentError } from '../../agent/errors.ts';
 import type { ContainerInfo, ContainerRequest, ContainerSummary, Docker } from '../../agent/system/docker/docker.ts';
@@ -7,9 +7,9 @@ import type { DockerEvents } from '../../agent/system/docker/events.ts';
 export interface DockerSubject {
   docker: Docker;
   events: DockerEvents;
-  /** A busybox that waits for requests, on the host already; its command is its own. */
+  /** A busybox that waits for requests, already on the host; with its own command. */
   image: string;
-  /** Of the same registry, and nowhere. */
+  /** An image name of the same registry that does not exist. */
   missingImage: string;
   until(what: string, condition: () => Promise<boolean>): Promise<unknown>;
 }
@@ -17,13 +17,13 @@ export interface DockerSubject {
 export interface DockerTools {
   readonly subject: DockerSubject;
   readonly docker: Docker;
-  /** A container that sleeps, on no network, unless `more` says otherwise. @returns its id */
+  /** A container that sleeps, without a network, unless `more` says otherwise. @returns its id */
   made(container: string, more?: ContainerRequest): Promise<string>;
   started(container: string, more?: ContainerRequest): Promise<string>;
   look(id: string): Promise<ContainerInfo>;
   listed(id: string): Promise<ContainerSummary | undefined>;
   becomes(id: string, what: string, holds: (info: ContainerInfo) => boolean): Promise<unknown>;
-  /** @returns code and sentence */
+  /** @returns code and message */
   refused(act: Promise<unknown>): Promise<string>;
 }
 
@@ -32,7 +32,7 @@ export const nobody = new AbortController().signal;
 export const shell = (script: string) => ['/bin/busybox', 'sh', '-c', script];
 const WAITING = ['/bin/busybox', 'sleep', '1000'];
 
-/** @param given answers once the subject is there */
+/** @param given returns the subject once it exists */
 export function dockerTools(given: () => DockerSubject): DockerTools {
   const tools: DockerTools = {
     get subject() {

@@ -1,11 +1,11 @@
-/** What is promised of volumes and images. */
+/** The contract for volumes and images. */
 import { expect, test } from 'vitest';
 import { type DockerTools, nobody } from './docker-tools.ts';
 
 export function volumePromises(on: DockerTools): void {
   const { made, started, look, listed, refused } = on;
 
-  test('an image that is nowhere makes no container', async () => {
+  test('a container cannot be created from an unknown image', async () => {
     expect(await on.docker.image(on.subject.missingImage)).toBeUndefined();
     expect(await refused(made('t-noimage', { Image: on.subject.missingImage }))).toMatch(
       /^EngineRefused: .*No such image/,
@@ -15,7 +15,7 @@ export function volumePromises(on: DockerTools): void {
     expect(await on.docker.removeImage(on.subject.missingImage)).toBe(false);
   });
 
-  test('an image that is here is known by name and id, pulled again without harm, and kept while it is used', async () => {
+  test('an existing image is found by name and id, can be pulled again, and is kept while it is used', async () => {
     await on.docker.pull(on.subject.image, { signal: nobody, platform: '', auth: null });
     const image = await on.docker.image(on.subject.image);
     expect(image?.tags).toContain(on.subject.image);
@@ -28,7 +28,7 @@ export function volumePromises(on: DockerTools): void {
     expect(await on.docker.image(on.subject.image)).toBeDefined();
   });
 
-  test('a volume that is named stays, one that nobody named goes with its container', async () => {
+  test('a named volume stays, an anonymous one is removed with its container', async () => {
     const mounts = { Mounts: [{ Type: 'volume', Target: '/a' }] as never, Binds: ['t-data:/data'] };
     const id = await made('t-volumes', { HostConfig: mounts });
     const names = (await look(id)).Mounts.map((m) => m.Name ?? '');
@@ -50,7 +50,7 @@ export function volumePromises(on: DockerTools): void {
     expect(await all()).not.toContain(anonymous);
   });
 
-  test('who has a volume from another container does not hold it', async () => {
+  test('a container with volumes_from does not keep the volume', async () => {
     const id = await made('t-owner', { HostConfig: { Mounts: [{ Type: 'volume', Target: '/a' }] as never } });
     const [volume = ''] = (await look(id)).Mounts.map((m) => m.Name ?? '');
     await made('t-borrower', { HostConfig: { VolumesFrom: [id] } });
@@ -58,7 +58,7 @@ export function volumePromises(on: DockerTools): void {
     expect((await on.docker.volumes()).map((v) => v.Name)).not.toContain(volume);
   });
 
-  test('a volume of the same name is the same volume', async () => {
+  test('creating a volume of an existing name returns that volume', async () => {
     await on.docker.createVolume({ Name: 't-same', Labels: { first: 'yes' } });
     await on.docker.createVolume({ Name: 't-same', Labels: { second: 'yes' } });
     const [found, ...others] = (await on.docker.volumes()).filter((v) => v.Name === 't-same');

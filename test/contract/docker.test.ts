@@ -1,4 +1,4 @@
-/** The driver over the Docker engines of real hosts: what is promised there, the engine in memory keeps as well. */
+/** The driver over the Docker engines of real hosts, under the contract that the engine in memory has to keep as well. */
 import { afterAll, beforeAll, describe } from 'vitest';
 import { silentLog } from '../../agent/log.ts';
 import { systemClock } from '../../agent/system/clock.ts';

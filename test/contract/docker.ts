@@ -1,4 +1,4 @@
-/** What the driver of a Docker engine promises those who use it, whether a real engine is behind it or one in memory. */
+/** The contract of the driver of a Docker engine, real or in memory. */
 import { afterEach, beforeAll, describe } from 'vitest';
 import { containerPromises } from './docker-containers.ts';
 import { networkPromises } from './docker-networks.ts';

@@ -1,7 +1,7 @@
 import type { Provider } from '../../agent/core/provider.ts';
 import type { Kind } from '../../agent/core/types.ts';
 
-/** A host, its providers, and what somebody does on it and sees of it with the host's own tools. */
+/** A host, its providers, and manual changes and observations with the host's own tools. */
 export interface Hands {
   providers: ReadonlyMap<Kind, Provider>;
   /** @returns whether it succeeded */

@@ -1,4 +1,4 @@
-/** Every provider, held against the contract on real hosts of both flavours. */
+/** Every provider, run against the contract on real hosts of both flavours. */
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { createProviders } from '../../agent/kinds/index.ts';
 import { systemClock } from '../../agent/system/clock.ts';
@@ -26,7 +26,9 @@ beforeAll(async () => {
 });
 afterAll(async () => lab?.stop());
 
-/** The agent's providers, acting on a lab host from outside: its files and sockets are reached through its init's root. */
+/**
+ * The agent's providers, which act on a lab host from outside: its files and sockets are reached through the root of its init.
+ */
 async function handsOn(host: LabHost): Promise<Hands> {
   const root = `/proc/${await host.pid()}/root`;
   const providers = createProviders({
@@ -56,7 +58,7 @@ async function handsOn(host: LabHost): Promise<Hands> {
   };
 }
 
-/** The settings of the host's own network namespace: /proc/sys/net shows whoever reads it his own. */
+/** The settings of the host's own network namespace: /proc/sys/net shows each reader the one of its own namespace. */
 const kernelOf = (host: LabHost): KernelSettings => ({
   async read(setting) {
     const { code, stdout } = await host.exec(['cat', `/proc/sys/${setting}`], { check: false });
@@ -72,7 +74,7 @@ describe.each(FLAVOURS)('on %s', (flavour) => {
   for (const [name, setup] of Object.entries({ ...FILES, ...SYSCTLS, ...UNITS, ...ENGINE }))
     contract(name, { away: setup.outage !== undefined }, on(setup));
 
-  test('a volume is made, found again, and outlives its removal with what is in it', async () => {
+  test('a volume is created, found again, and outlives its removal with its content', async () => {
     onTestFailed(async () => console.error(await lab.host(flavour).journal('docker.service')));
     const host = lab.host(flavour);
     const { provider, want, exists } = await subjectOn(await handsOn(host), VOLUME);

@@ -1,4 +1,4 @@
-/** From a declaration in a manifest or a stack to a subject of the contract, by way of the agent's own loader. */
+/** From a declaration in a manifest or a stack to a subject of the contract, through the agent's own loader. */
 import { expect } from 'vitest';
 import { kindOf } from '../../agent/core/id.ts';
 import { predecessors } from '../../agent/core/order/graph.ts';
@@ -48,7 +48,7 @@ async function declare(
   return loaded.resources;
 }
 
-/** Brings what the resource waits for, so that it can be brought itself. */
+/** Applies the dependencies of the resource, so that it can be applied itself. */
 export async function subjectOn(host: Hands, setup: Setup): Promise<Subject> {
   await setup.before?.(host);
   const { providers } = host;

@@ -1,4 +1,4 @@
-/** Files of every type, and what somebody does to them by hand. */
+/** Files of every type, and manual changes of them. */
 import type { Setup } from './setup.ts';
 
 export const FILES: Record<string, Setup> = {

@@ -1,4 +1,4 @@
-/** What a stack is made of on an engine, and what somebody does to it by hand. */
+/** The parts of a stack on a Docker engine, and manual changes of them. */
 import type { Subject } from './contract.ts';
 import type { Hands } from './hands.ts';
 import type { Setup } from './setup.ts';

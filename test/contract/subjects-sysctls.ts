@@ -1,4 +1,4 @@
-/** A setting of the kernel, and what somebody does to it by hand. */
+/** A kernel setting, and manual changes of it. */
 import type { Setup } from './setup.ts';
 
 export const SYSCTLS: Record<string, Setup> = {

@@ -1,4 +1,4 @@
-/** Units of systemd, and what somebody does to them by hand. */
+/** Units of systemd, and manual changes of them. */
 import type { Subject } from './contract.ts';
 import type { Hands } from './hands.ts';
 import type { Setup } from './setup.ts';
@@ -31,7 +31,7 @@ export const UNITS: Record<string, Setup> = {
       },
       {
         what: 'killed',
-        // systemctl sends the signal and returns; systemd sees the end of the process a moment later.
+        // systemctl sends the signal and returns; systemd notices the end of the process a moment later.
         act: async () => {
           await host.act('systemctl', 'kill', '-s', 'KILL', 'contract.service');
           await host.until(

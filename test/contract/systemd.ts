@@ -1,4 +1,4 @@
-/** What the driver of systemd promises those who use it, whether a real systemd is behind it or one in memory. */
+/** The contract of the driver of systemd, real or in memory. */
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { SystemdListener, SystemdSignals } from '../../agent/system/systemd/signals.ts';
 import type { Systemd, UnitRow } from '../../agent/system/systemd/systemd.ts';
@@ -6,12 +6,12 @@ import type { Systemd, UnitRow } from '../../agent/system/systemd/systemd.ts';
 export interface SystemdSubject {
   systemd: Systemd;
   signals(listener: SystemdListener): SystemdSignals;
-  /** Puts a file on the host, or takes it away. A text that begins with `→ ` is a link's target. */
+  /** Writes a file on the host, or removes it. A text that begins with `→ ` is a link's target. */
   write(path: string, text: string | null): Promise<unknown>;
   exists(path: string): Promise<boolean>;
-  /** Whether it sees, without a reload, drop-ins in a directory that was not there before; systemd 252 does not. */
+  /** Whether it finds, without a reload, drop-ins in a directory that did not exist before; systemd 252 does not. */
   seesNewDropins: boolean;
-  /** SIGKILL to its main process. */
+  /** Sends SIGKILL to its main process. */
   kill(unit: string): Promise<unknown>;
   until(what: string, condition: () => Promise<boolean>): Promise<unknown>;
 }
@@ -70,7 +70,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
         (thrown: { dbusName?: string; message?: string }) => String(thrown.dbusName ?? thrown.message),
       );
 
-    test('a unit that is nowhere is found nowhere, and no job takes it', async () => {
+    test('an unknown unit is not found, and cannot have a job', async () => {
       const row = await look('t-nowhere.service');
       expect(row).toMatchObject({ load: 'not-found', active: 'inactive', sub: 'dead' });
       expect(await systemd.fileState('t-nowhere.service')).toBe('');
@@ -82,7 +82,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       await refused(systemd.enable('t-nowhere.service'));
     });
 
-    test('one call lists many, in the order asked for; a template is no unit', async () => {
+    test('one call lists many units, in the requested order; a template is no unit', async () => {
       await put('t-many.service', SLEEPS);
       await put('t-many@.service', SLEEPS);
       const rows = await systemd.list(['t-none.service', 't-many@.service', 't-many.service']);
@@ -95,7 +95,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect(rows[2]?.path).toMatch(/^\/org\/freedesktop\/systemd1\/unit\/t_2dmany_2eservice$/);
     });
 
-    test('a service is started, stopped and restarted; only what runs is tried to be restarted', async () => {
+    test('a service is started, stopped and restarted; TryRestartUnit restarts only a running one', async () => {
       await put('t-life.service', SLEEPS);
       expect(await stateOf('t-life.service')).toBe('inactive (dead)');
       expect(await systemd.job('TryRestartUnit', 't-life.service')).toBe('done');
@@ -115,7 +115,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect(await systemd.running('t-life*.service')).toEqual([]);
     });
 
-    test('what runs goes by its old definition until a reload', async () => {
+    test('a running unit keeps its old definition until a reload', async () => {
       await put('t-old.service', SLEEPS);
       await systemd.job('StartUnit', 't-old.service');
       expect(await ask('t-old.service', 'Unit', 'NeedDaemonReload', false)).toBe(false);
@@ -135,7 +135,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect(await ask('t-old.service', 'Unit', 'NeedDaemonReload', false)).toBe(true);
     });
 
-    test('a unit that runs is known while its file is gone', async () => {
+    test('a running unit is known while its file is gone', async () => {
       await put('t-lost.service', SLEEPS);
       await systemd.job('StartUnit', 't-lost.service');
       await subject.write(`${ETC}/t-lost.service`, null);
@@ -146,7 +146,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect(await look('t-lost.service')).toMatchObject({ load: 'not-found', active: 'inactive' });
     });
 
-    test('a oneshot is awaited to its end, and says how it ended', async () => {
+    test('a oneshot is awaited to its end, and its result is returned', async () => {
       await put('t-once.service', oneshot('/bin/true'));
       expect(await systemd.job('StartUnit', 't-once.service')).toBe('done');
       expect(await stateOf('t-once.service')).toBe('inactive (dead)');
@@ -171,7 +171,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect(await stateOf('t-fails.service')).toBe('inactive (dead)');
     });
 
-    test('what ends by itself is dead or failed, or is started again', async () => {
+    test('a service that ends by itself is dead or failed, or is restarted', async () => {
       await put('t-ends.service', '[Service]\nExecStart=/bin/sh -c "exit 4"\n');
       expect(await systemd.job('StartUnit', 't-ends.service')).toBe('done');
       await becomes('t-ends.service', 'failed (failed)');
@@ -185,7 +185,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       await becomes('t-killed.service', 'failed (failed)');
       expect(await ask('t-killed.service', 'Service', 'Result', '')).toBe('signal');
       expect(await ask('t-killed.service', 'Service', 'ExecMainStatus', 0)).toBe(9);
-      // So late that whoever looks finds it waiting.
+      // With such a delay any observation finds it waiting.
       await put('t-waits.service', `${SLEEPS}Restart=always\nRestartSec=600\n`);
       await systemd.job('StartUnit', 't-waits.service');
       await subject.kill('t-waits.service');
@@ -199,7 +199,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       await becomes('t-again.service', 'active (running)');
     });
 
-    test('what is masked, or makes no sense, is not started', async () => {
+    test('a masked unit, and one with invalid syntax, is not started', async () => {
       await put('t-masked.service', '→ /dev/null');
       expect(await look('t-masked.service')).toMatchObject({ load: 'masked', active: 'inactive' });
       expect(await systemd.fileState('t-masked.service')).toBe('masked');
@@ -209,7 +209,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect(await refused(systemd.job('StartUnit', 't-empty.service'))).toContain('BadUnitSetting');
     });
 
-    test('enabling makes the links that the file asks for; disabling takes them away', async () => {
+    test('enabling creates the links of the [Install] section; disabling removes them', async () => {
       const text = `${SLEEPS}[Install]\nWantedBy=multi-user.target\n`;
       const link = `${ETC}/multi-user.target.wants/t-on.service`;
       await put('t-on.service', text);
@@ -237,7 +237,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       await refused(systemd.enableAll(['t-on.service', 't-nowhere.service']));
     });
 
-    test('each state of a unit file is told apart', async () => {
+    test('all states of a unit file are distinguished', async () => {
       const install = '\n[Install]\nWantedBy=multi-user.target\n';
       await put('t-real.service', SLEEPS + install);
       await put('t-named.service', SLEEPS + install);
@@ -262,7 +262,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       });
     });
 
-    test('a generator makes units of its file at each reload', async () => {
+    test('a generator creates units from its file at each reload', async () => {
       expect(await systemd.fileState('srv-tgen.mount')).toBe('');
       await subject.write('/etc/fstab', 'tmpfs /srv/tgen tmpfs noauto 0 0\n');
       expect((await look('srv-tgen.mount')).load).toBe('not-found');
@@ -275,7 +275,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect((await look('srv-tgen.mount')).load).toBe('not-found');
     });
 
-    test('an instance goes by its template', async () => {
+    test('an instance has the definition of its template', async () => {
       await put('t-tpl@.service', `${SLEEPS}[Install]\nWantedBy=multi-user.target\n`);
       expect(await systemd.job('StartUnit', 't-tpl@a.service')).toBe('done');
       expect(await systemd.job('StartUnit', 't-tpl@b.service')).toBe('done');
@@ -288,7 +288,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect(await systemd.fileState('t-tpl@a.service')).toBe('disabled');
     });
 
-    test('what it requires goes first; a condition that does not hold lets it be', async () => {
+    test('a required unit starts first; a condition that does not hold skips the start', async () => {
       await put('t-first.service', oneshot('/bin/false'));
       await put('t-second.service', `[Unit]\nRequires=t-first.service\nAfter=t-first.service\n${SLEEPS}`);
       expect(await systemd.job('StartUnit', 't-second.service')).toBe('dependency');
@@ -298,7 +298,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect(await stateOf('t-if.service')).toBe('inactive (dead)');
     });
 
-    test('whether a condition held is known of a unit that is kept in memory', async () => {
+    test('the result of a condition is known while a unit is kept in memory', async () => {
       const conditions = async (unit: string) => {
         await systemd.keep(unit);
         await systemd.job('StartUnit', unit);
@@ -313,8 +313,8 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect(await conditions('t-if.service')).toEqual({ asked: true, held: true });
     });
 
-    test('a sixth start within an interval is refused, unless the count is taken back', async () => {
-      // Of ten seconds, where nobody says more: less than six starts take on a busy machine.
+    test('a sixth start within an interval is refused, unless the counter is reset', async () => {
+      // Ten seconds by default: less than six starts take on a busy machine.
       await put('t-often.service', `[Unit]\nStartLimitIntervalSec=600\n${SLEEPS}`);
       for (let i = 0; i < 5; i++) expect(await systemd.job('RestartUnit', 't-often.service')).toBe('done');
       expect(await systemd.job('RestartUnit', 't-often.service')).toBe('failed');
@@ -324,7 +324,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect(await systemd.job('RestartUnit', 't-often.service')).toBe('done');
     });
 
-    test('a timer waits, and says whom it triggers', async () => {
+    test('a timer waits, and names the unit that it triggers', async () => {
       await put('t-when.service', oneshot('/bin/true'));
       await put('t-when.timer', '[Timer]\nOnCalendar=monthly\n');
       expect(await systemd.job('StartUnit', 't-when.timer')).toBe('done');
@@ -332,7 +332,7 @@ export function systemdContract(name: string, make: () => Promise<SystemdSubject
       expect(await ask('t-when.timer', 'Unit', 'Triggers', [])).toEqual(['t-when.service']);
     });
 
-    test('signals tell of units that are listened to, and of a reload', async () => {
+    test('signals report changes of watched units, and a reload', async () => {
       const heard: string[] = [];
       const ended = new AbortController();
       const signals = subject.signals({ unit: (unit) => heard.push(unit), all: () => heard.push('*') });

@@ -1,13 +1,14 @@
 /**
- * A page that nobody watches. Playwright records all traffic of its pages, and has Chromium hand over each frame of a websocket: that
- * costs as much as the page itself does. What is measured is therefore a page of Chromium's own, spoken to by its protocol alone.
+ * A page without Playwright. Playwright records all traffic of its pages, and has Chromium pass on each frame of a websocket:
+ * that costs as much as the page itself does. Measurements therefore use a page of Chromium's own, controlled only by its
+ * protocol.
  */
 import type { Browser, CDPSession } from 'playwright-core';
 
 export interface BarePage {
   send<T = unknown>(method: string, params?: object): Promise<T>;
   on(method: string, listener: (params: never) => void): void;
-  /** @returns the value of an expression; of a promise, what it becomes */
+  /** @returns the value of an expression; for a promise, its result */
   evaluate<T>(expression: string): Promise<T>;
   close(): Promise<void>;
 }
@@ -20,7 +21,7 @@ interface Message {
   error?: { message: string };
 }
 
-/** Empty, and of this size in pixels. */
+/** An empty page of this size in pixels. */
 export async function openBarePage(
   browser: Browser,
   { width, height } = { width: 1280, height: 800 },

@@ -1,4 +1,4 @@
-/** Headless Chromium of Debian, and pages in it that tell of every error. */
+/** Headless Chromium of Debian, with pages that report every error. */
 import { type Browser, chromium, type Page } from 'playwright-core';
 
 const CHROMIUM = '/usr/bin/chromium';
@@ -15,7 +15,7 @@ export const launch = (): Promise<Browser> =>
     ],
   });
 
-/** @returns the page, and all that its console and its policy complained of */
+/** @returns the page, and all errors of its console and its content security policy */
 export async function openPage(
   browser: Browser,
   url: string,

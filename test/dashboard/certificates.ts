@@ -1,4 +1,4 @@
-/** A CA of our own, and what it signed: the broker's certificate and those of people who look. */
+/** A CA of our own, and its certificates: the broker's and those of users. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';

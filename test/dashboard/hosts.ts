@@ -1,4 +1,4 @@
-/** Made-up hosts in several states, as their agents would report them: for the page's tests, pictures and benchmark. */
+/** Simulated hosts in several states, as their agents would report them: for the page's tests, pictures and benchmark. */
 import { createHash } from 'node:crypto';
 import mqtt from 'mqtt';
 import { sliceOf } from '../../agent/core/reporting/fleet-index.ts';
@@ -12,7 +12,7 @@ export const OLD = '0f9e8d7c6b5a49382716051423324150617283f4';
 
 const WAITS = `commit ${NEW.slice(0, 7)} waits for the maintenance window (0 2 * * 0, UTC)`;
 
-/** What a host says below `hosts/<host>/`, by the last level of the topic. */
+/** What a host publishes below `hosts/<host>/`, by the last level of the topic. */
 export type Said = Readonly<Record<string, string>>;
 
 const iso = (at: number): string => new Date(at).toISOString();
@@ -234,13 +234,13 @@ export const eventOf = (host: string, seq: number, type: string, data: Record<st
   JSON.stringify({ schema: 1, host, fleet: 'f', id: `${host}-${seq}`, seq, at: iso(Date.now()), type, run: seq, data });
 
 export interface Crowd {
-  /** As the hosts' agents do it. */
+  /** Publishes as the agents of the hosts do. */
   say(host: string, leaf: string, payload: string): Promise<void>;
   /** @returns the next message on a topic of a host */
   hear(host: string, leaf: string): Promise<string>;
   /** Answers a command. */
   reply(id: string, payload: string): Promise<void>;
-  /** Says all of it again, as agents do when they meet a broker that has forgotten it. */
+  /** Publishes everything again, as agents do when a broker has lost it. */
   repeat(): Promise<void>;
   end(): Promise<void>;
 }

@@ -12,19 +12,19 @@ export interface Mosquitto {
   readonly url: string;
   /** For the page. */
   readonly websocket: string;
-  /** Of the process that runs now; throws while it is paused. */
+  /** Process id of the current process; throws while it is paused. */
   pid(): number;
-  /** Ends it for now. */
+  /** Stops it until `resume`. */
   pause(): Promise<void>;
-  /** Begins again at the same ports, with nothing retained. */
+  /** Starts it again at the same ports, without retained messages. */
   start(): Promise<void>;
   stop(): Promise<void>;
 }
 
 export interface MosquittoOptions {
-  /** name → password; none: everybody is let in. */
+  /** name → password; without it, everybody may connect. */
   users?: Readonly<Record<string, string>>;
-  /** The websocket is encrypted and asks browsers for a certificate, whose common name is the user's; `operator` may look, and nobody else. */
+  /** The websocket is encrypted and requests a client certificate, whose common name is the user; only `operator` may read. */
   certificates?: Certificates;
 }
 
@@ -102,7 +102,7 @@ const isOpen = (port: number): Promise<boolean> =>
     socket.on('error', () => resolve(false));
   });
 
-/** First of the ports that the kernel gives to nobody by itself (ip(7), ip_local_port_range), and how many of them. */
+/** The first port that the kernel never assigns by itself (ip(7), ip_local_port_range), and the number of these ports. */
 const [FIRST_PORT, PORTS] = [20_000, 12_000];
 
 /** A port that nobody else is given until mosquitto listens there. */

@@ -20,7 +20,7 @@ const hostsIn = (page: Page) =>
 const close = (page: Page) => page.context().close();
 
 describe('the fleet', () => {
-  test('is filtered by a press on a state, and the address says so', async () => {
+  test('is filtered by a click on a state, which changes the address', async () => {
     const { page } = await trial.open();
     await page.getByRole('link', { name: '1 offline' }).click();
     expect(await hostsIn(page)).toEqual(['lyon-1']);
@@ -30,7 +30,7 @@ describe('the fleet', () => {
     await close(page);
   });
 
-  test('is searched, by the slash and without a mouse', async () => {
+  test('is searched with the slash key, without a mouse', async () => {
     const { page } = await trial.open();
     await page.keyboard.press('/');
     await page.keyboard.type('site=oslo canary');
@@ -44,13 +44,13 @@ describe('the fleet', () => {
     await close(page);
   });
 
-  test('opens as an address with filters has it', async () => {
+  test('opens with the filters of the address', async () => {
     const { page } = await trial.open('?needs=1&label=site%3Doslo');
     expect(await hostsIn(page)).toEqual(['oslo-1', 'oslo-2']);
     await close(page);
   });
 
-  test('changes as hosts do', async () => {
+  test('follows the hosts', async () => {
     const { page } = await trial.open();
     await trial.crowd.say('berlin-2', 'presence', 'offline');
     await page.getByRole('heading', { level: 1, name: '4 of 6 hosts need somebody' }).waitFor();
@@ -60,7 +60,7 @@ describe('the fleet', () => {
     await close(page);
   });
 
-  test('by a label and by commits leads to the hosts', async () => {
+  test('leads from labels and commits to the hosts', async () => {
     const { page } = await trial.open('?view=groups&by=site');
     await page.getByRole('row', { name: /oslo 2 1 failed, 1 rolled-back/ }).waitFor();
     await page.getByRole('link', { name: 'Commits' }).click();
@@ -71,7 +71,7 @@ describe('the fleet', () => {
 });
 
 describe('a host', () => {
-  test('says what is wrong, whose turn it is, and what changed in the last day', async () => {
+  test('shows what is wrong, whose turn it is, and what changed in the last day', async () => {
     const { page } = await trial.open('?host=oslo-1');
     const problems = page.getByRole('region', { name: 'Problems (1)' });
     await problems.getByText('cannot pull registry.example.com/shop:2.4').waitFor();
@@ -85,7 +85,7 @@ describe('a host', () => {
     await close(page);
   });
 
-  test('shows events and metrics as they come', async () => {
+  test('shows events and metrics as they arrive', async () => {
     const { page } = await trial.open('?host=oslo-1');
     await page.getByText('Processor 20 %').waitFor();
     await trial.crowd.say('oslo-1', 'metrics', metricsAt(Date.now() + 60_000, 0.7));
@@ -95,7 +95,7 @@ describe('a host', () => {
     await close(page);
   });
 
-  test('that nobody knows is said to be unknown', async () => {
+  test('that does not exist is shown as unknown', async () => {
     const { page } = await trial.open('?host=nobody');
     await page.getByText('The broker has nothing of a host of this name.').waitFor();
     await close(page);
@@ -103,7 +103,7 @@ describe('a host', () => {
 });
 
 describe('a command', () => {
-  test('says first what will happen, is given with its reason, and shows what became of it', async () => {
+  test('first shows its effect, is sent with its reason, and shows its result', async () => {
     const { page } = await trial.open('?host=oslo-1');
     const given = trial.crowd.hear('oslo-1', 'commands');
     await page.getByRole('button', { name: 'pause …' }).click();
@@ -128,7 +128,7 @@ describe('a command', () => {
     await close(page);
   });
 
-  test('is not offered by a host that follows none', async () => {
+  test('is not offered for a host that accepts none', async () => {
     const { page } = await trial.open('?host=berlin-1');
     await page.getByRole('heading', { name: 'What it runs' }).waitFor();
     expect(await page.getByRole('region', { name: 'Commands' }).count()).toBe(0);
@@ -143,7 +143,7 @@ test('drift and rollbacks of all hosts appear as they happen', async () => {
   await close(page);
 });
 
-test('what hosts say stays text, in its own direction, and of a bounded length', async () => {
+test('texts of hosts stay text, in their own direction, and of limited length', async () => {
   const markup = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>';
   const status = { ...statusOf('berlin-2'), sync: 'failed', message: `${markup}\u202e gnp.exe`, problems: [] };
   const desired = { ...(status as { desired?: object }).desired, subject: 'x'.repeat(200_000) };
@@ -164,7 +164,7 @@ test('what hosts say stays text, in its own direction, and of a bounded length',
   }
 });
 
-test('a host whose status has a megabyte holds up neither the page nor its own row', async () => {
+test('a host whose status has a megabyte delays neither the page nor its own row', async () => {
   const own = await startTrial({
     hosts: new Map([
       ...SIX,
@@ -183,7 +183,7 @@ test('a host whose status has a megabyte holds up neither the page nor its own r
   }
 });
 
-test('an outage leaves what is shown, says how old it is, and ends by itself', async () => {
+test('an outage keeps the last data, shows its age, and ends by itself', async () => {
   const own = await startTrial({ hosts: SIX });
   try {
     const { page } = await own.open();
@@ -202,7 +202,7 @@ test('an outage leaves what is shown, says how old it is, and ends by itself', a
 });
 
 describe('a broker with users', () => {
-  /** As long as one of an identity provider. */
+  /** As long as a token of an identity provider. */
   const token = Array.from({ length: 3 }, (_, part) => `${part}`.repeat(400)).join('.');
   const users = { ops: 'correct horse', token };
   let own: Trial;
@@ -219,7 +219,7 @@ describe('a broker with users', () => {
   const stored = (page: Page) =>
     page.evaluate('JSON.stringify({ ...sessionStorage, ...localStorage }) + document.cookie');
 
-  test('asks who it is, and says why it lets nobody in', async () => {
+  test('asks for a login, and shows why a login is refused', async () => {
     const page = await own.browser.newPage();
     await page.goto(own.url);
     await enter(page, 'wrong');
@@ -230,7 +230,7 @@ describe('a broker with users', () => {
     await page.close();
   });
 
-  test('takes a token where the password goes', async () => {
+  test('accepts a token in place of the password', async () => {
     const page = await own.browser.newPage();
     await page.goto(own.url);
     await enter(page, token, { user: 'token' });
@@ -238,7 +238,7 @@ describe('a broker with users', () => {
     await page.close();
   });
 
-  test('is remembered by the tab alone, and only where that was asked for', async () => {
+  test('remembers the login only in the tab, and only if that was chosen', async () => {
     const page = await own.browser.newPage();
     await page.goto(own.url);
     await enter(page, users.ops, { isKept: true });
@@ -251,7 +251,7 @@ describe('a broker with users', () => {
   });
 });
 
-describe('a broker that asks for a certificate', () => {
+describe('a broker that requests a certificate', () => {
   let certificates: Certificates;
   let own: Trial;
   beforeAll(async () => {
@@ -262,12 +262,12 @@ describe('a broker that asks for a certificate', () => {
     await own.end();
     certificates.remove();
   });
-  /** A browser that has the certificate of somebody, or none. */
+  /** A browser with somebody's certificate, or with none. */
   async function pageOf(name: string | null): Promise<Page> {
     const origin = own.broker.websocket.replace('wss:', 'https:');
     const { cert, key } = certificates.of(name ?? '');
     const context = await own.browser.newContext({
-      // The CA is not one that this browser knows; whether it is believed is the browser's business.
+      // This browser does not know our CA; whether to trust it is up to the browser.
       ignoreHTTPSErrors: true,
       ...(name === null ? {} : { clientCertificates: [{ origin, certPath: cert, keyPath: key }] }),
     });
@@ -276,14 +276,14 @@ describe('a broker that asks for a certificate', () => {
     return page;
   }
 
-  test('knows by it who looks, and no user is typed in', async () => {
+  test('identifies the user by it, and no login is typed', async () => {
     const page = await pageOf('operator');
     await isLive(page);
     expect(await hostsIn(page)).toHaveLength(6);
     await close(page);
   });
 
-  test('shows nothing to whom its rules do not name, and says where to look', async () => {
+  test('shows nothing to a user without permissions, and names the place to check', async () => {
     const page = await pageOf('stranger');
     await isLive(page);
     await page.getByText('or this user may not read it').waitFor();
@@ -291,7 +291,7 @@ describe('a broker that asks for a certificate', () => {
     await close(page);
   });
 
-  test('lets nobody in without one', async () => {
+  test('refuses a browser without one', async () => {
     const page = await pageOf(null);
     await page
       .getByRole('alert')
@@ -301,7 +301,7 @@ describe('a broker that asks for a certificate', () => {
   });
 });
 
-describe('whoever does not see or point', () => {
+describe('accessibility', () => {
   const SIZES = { wide: { width: 1280, height: 800 }, phone: { width: 360, height: 740 } };
   const VIEWS = ['', '?view=groups', '?view=commits', '?view=live', '?host=oslo-1', '?state=failed'];
   const CASES = VIEWS.flatMap((view) =>
@@ -310,10 +310,10 @@ describe('whoever does not see or point', () => {
     ),
   );
 
-  test.each(CASES)('has no obstacle by axe: $view, $scheme, $size', async ({ view, scheme, pixels }) => {
+  test.each(CASES)('has no axe violation: $view, $scheme, $size', async ({ view, scheme, pixels }) => {
     const { page } = await trial.open(view, pixels);
     await page.emulateMedia({ colorScheme: scheme });
-    // The page's own policy lets no script in; the protocol of the debugger does.
+    // The page's own policy forbids injected scripts; the protocol of the debugger allows them.
     const session = await page.context().newCDPSession(page);
     await session.send('Page.setBypassCSP', { enabled: true });
     await page.reload();
@@ -326,14 +326,14 @@ describe('whoever does not see or point', () => {
     await close(page);
   });
 
-  test.each(VIEWS)('on 360 px nothing is wider than the screen: %s', async (view) => {
+  test.each(VIEWS)('at a width of 360 px nothing is wider than the screen: %s', async (view) => {
     const { page } = await trial.open(view, SIZES.phone);
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
     await close(page);
   });
 });
 
-test('all hosts of a filter are printed, not those alone that can be seen', async () => {
+test('all hosts of a filter are printed, not only the visible ones', async () => {
   const own = await startTrial({ hosts: many(300) });
   try {
     const { page } = await own.open();

@@ -1,4 +1,7 @@
-/** `npm run pictures`: the pictures of the page in docs/images, each view in three sizes, of the six made-up hosts. To be looked at. */
+/**
+ * `npm run pictures`: the pictures of the page in docs/images, each view in three sizes, of the six simulated hosts. Look at them
+ * before you commit them.
+ */
 import path from 'node:path';
 import type { Page } from 'playwright-core';
 import { ensurePrograms } from '../lab/packages.ts';
@@ -36,7 +39,7 @@ try {
       await page.goto(`${trial.url}${query}`);
       await isLive(page);
       if (view === 'live' || view === 'host') await happen(page);
-      // What is drawn on canvases comes a frame later.
+      // Canvases are drawn a frame later.
       await page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
       const file = path.join(OUT, `${view}-${size}.png`);
       await page.screenshot({ path: file, fullPage: true });
@@ -48,7 +51,7 @@ try {
   await trial.end();
 }
 
-/** What hosts say while somebody looks. */
+/** What hosts report while the page is open. */
 async function happen(page: Page): Promise<void> {
   const { crowd } = trial;
   for (const used of [0.3, 0.5, 0.4, 0.75, 0.55]) {

@@ -9,14 +9,14 @@ beforeAll(async () => {
 });
 afterAll(() => trial.end());
 
-test('the page shows who needs somebody, and its console and its policy complain of nothing', async () => {
+test('the page shows the hosts that need attention, without errors of its console and its policy', async () => {
   const { page, complaints } = await trial.open();
   await expect.poll(() => page.getByRole('heading', { level: 1 }).textContent()).toBe('3 of 6 hosts need somebody');
   await expect
     .poll(() => page.getByRole('rowheader').allTextContents())
     .toEqual(['oslo-1', 'oslo-2', 'lyon-1', 'lyon-2', 'berlin-1', 'berlin-2']);
   expect(complaints).toEqual([]);
-  // What others wrote could do nothing even if it became a script.
+  // Foreign text could do nothing even if it became a script.
   await page.evaluate(
     "document.body.append(Object.assign(document.createElement('img'), { src: 'https://192.0.2.1/x' }))",
   );

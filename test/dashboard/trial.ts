@@ -1,4 +1,4 @@
-/** A fleet on a mosquitto, the page as it is shipped, and a browser that looks at it. */
+/** A fleet on a mosquitto, the page as it is shipped, and a browser that shows it. */
 import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import type { PageConfig } from '../../agent/fleet/page/files.ts';
@@ -15,7 +15,7 @@ export interface Trial {
   readonly crowd: Crowd;
   readonly browser: Browser;
   readonly url: string;
-  /** @param query `?…` @returns the page, live, and what it complained of */
+  /** @param query `?…` @returns the page, live, and its errors */
   open(query?: string, size?: { width: number; height: number }): Promise<{ page: Page; complaints: string[] }>;
   end(): Promise<void>;
 }
@@ -53,6 +53,6 @@ export async function startTrial({ hosts, users = {}, certificates, config = {} 
   };
 }
 
-/** Waits until the page shows all that the broker has, and goes on live. */
+/** Waits until the page shows everything at the broker, and follows it live. */
 export const isLive = (page: Page): Promise<void> =>
   page.getByRole('banner').getByText('live', { exact: true }).waitFor();

@@ -1,16 +1,16 @@
-/** The real command line on this machine, as an operator types it: it knows nothing but what it is told. */
+/** The real command line on this machine, as an operator types it, without any other configuration. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
 
 export const MAIN = path.join(import.meta.dirname, '../../dist/fairlead.cjs');
 
-/** Without contexts and brokers of whoever runs the demo. */
+/** Without the contexts and brokers of the person who runs the demo. */
 function environment(): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('FAIRLEAD_'));
   return { ...Object.fromEntries(own), XDG_CONFIG_HOME: path.join(import.meta.dirname, 'no-contexts') };
 }
 
-/** Shows the command and what it prints. @returns the process */
+/** Shows the command and its output. @returns the process */
 export function begin(args: readonly string[], stdout: 'inherit' | 'pipe' = 'inherit'): ChildProcess {
   console.log(`\u001b[36m$\u001b[0m fairlead ${args.join(' ')}`);
   return spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', stdout, 'inherit'], env: environment() });
@@ -22,7 +22,7 @@ export const ended = (child: ChildProcess): Promise<void> =>
     else child.once('close', () => resolve());
   });
 
-/** Ends a command that goes on until somebody leaves it. */
+/** Ends a command that runs until it is interrupted. */
 export async function leave(child: ChildProcess): Promise<void> {
   const over = ended(child);
   child.kill('SIGINT');

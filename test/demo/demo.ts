@@ -1,4 +1,7 @@
-/** `npm run demo`: the main job on real hosts, told with the real command line. `-- --light`: in a temporary directory, in seconds. */
+/**
+ * `npm run demo`: the main job on real hosts, shown with the real command line. `-- --light`: in a temporary directory, in
+ * seconds.
+ */
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,7 +21,7 @@ const step = (text: string) =>
   console.log(`\n\u001b[1m── ${((Date.now() - began) / 1000).toFixed(0)} s ── ${text}\u001b[0m`);
 const note = (text: string) => console.log(`   ${text}`);
 
-/** Runs a command on a host and shows it with what it prints, as a person would have seen it. */
+/** Runs a command on a host and shows it with its output, as a person would have seen it. */
 async function show(host: LabHost, ...argv: string[]): Promise<void> {
   console.log(`\u001b[36m${host.name}#\u001b[0m ${argv.join(' ')}`);
   const { stdout, stderr } = await host.exec(argv, { check: false, timeoutMs: 120_000 });
@@ -33,7 +36,7 @@ interface Stage {
   lab: Lab;
   one: LabHost;
   sight: Sight;
-  /** Flags of commands that an operator gives on a machine of their own. */
+  /** Flags of commands that an operator runs on another machine. */
   broker: readonly string[];
   infra: string;
   commit(files: Record<string, string | null>, message: string, author: string): Promise<string>;
@@ -69,7 +72,7 @@ async function setUp(): Promise<Stage> {
   return { lab, infra, sight, broker, one: lab.host('edge-1'), commit: repo.commit };
 }
 
-/** A commit, and what each host makes of it, heard over the broker. */
+/** A commit, and the result on each host, received from the broker. */
 async function rollOut({ lab, one, sight, broker, infra, commit }: Stage): Promise<void> {
   step('a rollout: one commit for the whole fleet, and a notice of it over the broker; no host waits for its schedule');
   const compose = exampleFiles()['hosts/edge-1/shop/compose.yaml'] ?? '';

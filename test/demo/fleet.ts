@@ -1,4 +1,4 @@
-/** The six hosts of the demo: what their repository says at first, and the commit that brings each of them into another state. */
+/** The six hosts of the demo: their repository at first, and the commit that brings each of them into another state. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -24,7 +24,7 @@ export const firstFiles = (): Record<string, string> => ({
   'hosts/edge-1/host.yaml': settings('berlin', 'canary'),
   'hosts/edge-2/host.yaml': settings('berlin', 'stable'),
   'hosts/edge-3/host.yaml': settings('oslo', 'stable'),
-  // Shorter than a probe of the way home takes: one that stays silent is enough.
+  // Shorter than the timeout of a connectivity probe: one unanswered probe is enough.
   'hosts/edge-4/host.yaml': `${settings('oslo', 'canary')}settle: {timeout: 9s}\n`,
   'hosts/edge-5/host.yaml': settings('lyon', 'stable'),
   'hosts/edge-6/host.yaml': settings('lyon', 'canary'),
@@ -32,7 +32,7 @@ export const firstFiles = (): Record<string, string> => ({
 });
 
 const DAY_MS = 24 * 60 * 60_000;
-/** A unit that sends the way to git server and broker to a gateway that is not there. */
+/** A unit that routes the git server and the broker to a gateway that does not exist. */
 const cutOff = (infra: string) => {
   const route = `${infra}/32 via ${infra.replace(/\d+$/, '250')}`;
   return `units:
@@ -57,7 +57,7 @@ export const rolloutFiles = (infra: string, now: number): Record<string, string>
   'hosts/edge-6/system.yaml': motd('Version 2.'),
 });
 
-/** What the rollout brings each of them to. */
+/** The state into which the rollout brings each of them. */
 export const ROLLED_OUT: Readonly<Record<string, { sync: string; says: string }>> = {
   'edge-3': { sync: 'held', says: 'waits for its maintenance window' },
   'edge-4': {

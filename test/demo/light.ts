@@ -15,7 +15,7 @@ import { showPage } from './page.ts';
 export interface LightDemo {
   step(text: string): void;
   files: Record<string, string>;
-  /** Somebody is there to look at the page. */
+  /** Whether somebody is there to look at the page. */
   isLooking: boolean;
 }
 
@@ -58,7 +58,7 @@ export async function lightDemo({ step, files, isLooking }: LightDemo): Promise<
     const log = fs.openSync(path.join(dir, 'agent.log'), 'w');
     const agent = spawn(process.execPath, [MAIN, '--root', root, 'agent'], { stdio: ['ignore', log, log] });
     const ended = new Promise((resolve) => agent.on('close', resolve));
-    // The run at its start sees a repository without this host; then the story begins.
+    // The run at its start reads a repository without this host; then the story begins.
     await until('the first run of the agent', 20_000, async () => {
       const { stdout } = await run([process.execPath, MAIN, '--root', root, 'status', '--json'], { check: false });
       return (JSON.parse(stdout) as { run: unknown }).run !== null;

@@ -1,13 +1,13 @@
-/** The end of the demo: the page of the fleet, served by the real command until somebody presses a key. */
+/** The end of the demo: the page of the fleet, served by the real command until a key is pressed. */
 import type { ChildProcess } from 'node:child_process';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { begin, ended, leave } from './command.ts';
 
 export interface PageOptions {
-  /** Websocket of the broker: where it really is, as this machine reaches it. */
+  /** Websocket of the broker: its real address, as this machine reaches it. */
   broker: { host: string; port: number };
-  /** Somebody is there to look: else the page is only shown to be there. */
+  /** Whether somebody is there to look: otherwise the page is only shown to exist. */
   isLooking: boolean;
 }
 
@@ -36,7 +36,7 @@ export async function showPage({ broker, isLooking }: PageOptions): Promise<void
   }
 }
 
-/** @returns null if the port is taken */
+/** @returns null if the port is in use */
 async function serve(websocket: string, port: number): Promise<{ url: string; child: ChildProcess } | null> {
   const listen = `127.0.0.1:${port}`;
   const child = begin(['fleet', 'dashboard', '--websocket', websocket, '--listen', listen], 'pipe');
@@ -53,7 +53,7 @@ async function serve(websocket: string, port: number): Promise<{ url: string; ch
   return found === null ? null : { url: found, child };
 }
 
-/** A port of this machine's loopback for the broker's, so that one ssh is enough for a browser elsewhere. */
+/** Forwards a port of this machine's loopback to the broker, so that one ssh is enough for a browser elsewhere. */
 async function forward({ host, port }: PageOptions['broker']): Promise<{ port: number; close(): void }> {
   const open = new Set<net.Socket>();
   const server = net.createServer((near) => {

@@ -1,9 +1,9 @@
-/** What the broker says of the demo's hosts, as it comes: the demo waits for states instead of asking for them again and again. */
+/** The broker's messages about the demo's hosts, as they arrive: the demo waits for states instead of polling. */
 import mqtt from 'mqtt';
 import type { StatusDocument } from '../../manifests-schema/payloads.ts';
 
 export interface Sight {
-  /** @returns when the host's newest status fits. Throws after two minutes, with what it was last */
+  /** @returns when the host's newest status matches. Throws after two minutes, with the last status */
   status(host: string, fits: (status: StatusDocument) => boolean): Promise<void>;
   offline(host: string): Promise<void>;
   end(): Promise<void>;

@@ -1,6 +1,6 @@
 /**
- * A broker that keeps what is retained and sends it the moment that somebody subscribes, as mosquitto and NATS do: in order, and
- * no more at once than fits into a client's queue. What it refuses, keeps back or drops is the test's to say. Only QoS 0 and 1.
+ * A broker that stores retained messages and sends them at the moment of a subscription, as mosquitto and NATS do: in order, and
+ * at most as many at once as fit into a client's queue. The test decides what it refuses, delays or drops. Only QoS 0 and 1.
  */
 import net from 'node:net';
 import mqtt, { type IPublishPacket, type Packet } from 'mqtt-packet';
@@ -8,38 +8,38 @@ import mqtt, { type IPublishPacket, type Packet } from 'mqtt-packet';
 export interface FakeBroker {
   readonly url: string;
   readonly retained: Map<string, string>;
-  /** User properties of what is retained. */
+  /** User properties of retained messages. */
   readonly users: Map<string, UserProperties>;
-  /** Seconds after which it would forget what is retained, where that was asked for. */
+  /** Expiry of retained messages in seconds, if they have one. */
   readonly expiries: Map<string, number>;
-  /** Whether it carries user properties, and spares whoever asks for that what it said itself; some brokers do neither. */
+  /** Whether it forwards user properties, and supports No Local; some brokers do neither. */
   carriesProperties: boolean;
-  /** Speaks MQTT 3.1.1 alone. */
+  /** Supports only MQTT 3.1.1. */
   isOld: boolean;
-  /** Ends a connection of version 5 without an answer, as RabbitMQ of before 4.0 does, or of any version. */
+  /** Closes a connection of version 5 without an answer, as RabbitMQ before 4.0 does, or of any version. */
   endsConnections: 'none' | 'of 5' | 'all';
   /** Subscriptions to these filters are refused. */
   refuses(filter: string): boolean;
-  /** What is published on these topics is never acknowledged. */
+  /** Messages on these topics are never acknowledged. */
   leavesOpen(topic: string): boolean;
   answersNoSubscription: boolean;
-  /** What is published on these topics is refused for want of room (reason code 0x97, quota exceeded). */
+  /** Messages on these topics are refused for lack of space (reason code 0x97, quota exceeded). */
   isFull(topic: string): boolean;
   /** Milliseconds that an acknowledgement takes. */
   ackMs: number;
-  /** It takes connections, keeps them alive and answers nothing else. */
+  /** It accepts connections, keeps them alive and answers nothing else. */
   isSilent: boolean;
-  /** Messages on these topics reach nobody. */
+  /** Messages on these topics are delivered to nobody. */
   keepsBack(topic: string): boolean;
-  /** Whether a filter with a wildcard is given what is retained; RabbitMQ gives it to exact topics alone. */
+  /** Whether a filter with a wildcard receives retained messages; RabbitMQ sends them to exact topics only. */
   givesToWildcards: boolean;
-  /** Messages that it keeps for a client which has not read them; what is over that is dropped without a word. */
+  /** Messages that it queues for a client which has not read them; further ones are dropped silently. */
   queue: number;
-  /** Milliseconds after its answer in which it sends what is retained; 0: before. */
+  /** Milliseconds after its answer in which it sends retained messages; 0: before. */
   lateMs: number;
-  /** Somebody says this: it reaches those who listen now, and is not kept. */
+  /** Delivers a message to the current subscribers, and does not retain it. */
   say(topic: string, payload: string): void;
-  /** Ends the connections that there are. */
+  /** Ends all connections. */
   cut(): void;
   cutAllBut(clientId: string): void;
   stop(): Promise<void>;
@@ -50,7 +50,7 @@ type UserProperties = Record<string, string | string[]>;
 export async function startFakeBroker(): Promise<FakeBroker> {
   const clients = new Set<net.Socket>();
   const filters = new Map<net.Socket, Set<string>>();
-  /** Those who do not want to hear what they said themselves, by filter (No Local). */
+  /** Clients that do not want to receive their own messages, by filter (No Local). */
   const deafToSelf = new Map<net.Socket, Set<string>>();
   const ids = new Map<string, { socket: net.Socket; takeOver(): void }>();
   const arrive = (from: net.Socket | null, { topic, payload: bytes, retain, properties }: IPublishPacket): void => {
@@ -137,7 +137,7 @@ export async function startFakeBroker(): Promise<FakeBroker> {
             if (queued++ < broker.queue)
               send(messageOf(topic, payload, { retain: true, user: broker.users.get(topic) }));
           }
-          // Whoever asks for several things before it reads anything has one queue for all of them.
+          // A client that subscribes several times before it reads anything has one queue for all of them.
           setImmediate(() => {
             queued = 0;
           });

@@ -2,14 +2,14 @@
 import type { Clock } from '../../agent/system/clock.ts';
 
 export interface FakeClock extends Clock {
-  /** Calls `act` when that much time has passed. @returns what calls it off */
+  /** Calls `act` after this much time. @returns a function that cancels it */
   after(ms: number, act: () => void): () => void;
 }
 
 interface Timer {
   due: number;
   act: () => void;
-  /** Somebody sleeps until then: time goes on for them. */
+  /** Somebody sleeps until then: time advances for them. */
   isSleep: boolean;
 }
 
@@ -31,7 +31,7 @@ export function createFakeClock(start = Date.parse('2026-03-01T12:00:00Z')): Fak
   const turn = () => {
     if (turning) return;
     turning = true;
-    // All that can be done at this moment is done before the next one comes.
+    // Everything that can be done at this moment is done before the next one.
     setImmediate(() => {
       turning = false;
       while (timers.some((timer) => timer.isSleep)) {

@@ -1,4 +1,7 @@
-/** Time that passes faster than it does. Processes that wait for each other's words must not do so by much: those take their time. */
+/**
+ * Time that passes faster than real time. Keep the factor small for processes that wait for each other's messages, because these
+ * take real time.
+ */
 import type { Clock } from '../../agent/system/clock.ts';
 
 export const createFasterClock = (factor: number): Clock => {

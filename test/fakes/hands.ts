@@ -1,4 +1,6 @@
-/** The tools of a host in memory: files are real, below a directory that stands for `/`; systemctl and docker speak to the fakes. */
+/**
+ * The tools of a host in memory: files are real, below a directory that stands for `/`; systemctl and docker act on the fakes.
+ */
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -35,10 +37,10 @@ export function handsOn(host: FakeHost): Hands {
   };
 }
 
-/** A program of this machine, its paths below the host's root; what a link is to say stays as it is. */
+/** Runs a program of this machine with paths below the host's root; the target of a new link stays as it is. */
 function real(root: string, program: string, args: readonly string[]): Promise<boolean> {
   const [one = '', how, other] = args;
-  // Where an absolute link leads on this machine says nothing of that host.
+  // The target of an absolute link on this machine is not the target on that host.
   if (program === 'test' && how === '-ef') return Promise.resolve(targetOf(root + one) === other);
   const last = args.length - 1;
   const isPath = (arg: string, i: number) => arg.startsWith('/') && (program !== 'ln' || i === last);
@@ -118,7 +120,7 @@ async function docker({ engine, root }: FakeHost, args: readonly string[]): Prom
       return true;
     }
     case 'exec': {
-      // `cat FILE`: what is mounted is read where it lies.
+      // `cat FILE`: a mounted file is read at its source.
       const info = await client.inspect(rest[0] ?? '');
       const mount = info?.Mounts.find((m) => last.startsWith(`${m.Destination}/`));
       const file = mount && mount.Source + last.slice(mount.Destination.length);

@@ -18,17 +18,17 @@ export interface FakeHost {
   engine: FakeDocker;
   systemd: FakeSystemd;
   root: string;
-  /** The host loses power and boots: see `FakeDocker.powerCut`. What lies in `root` was synced. */
+  /** The host loses power and boots: see `FakeDocker.powerCut`. Everything in `root` was synced. */
   powerCut(): void;
-  /** What providers are made of. */
+  /** Options of the providers. */
   options: Omit<ProvidersOptions, 'owned' | 'images'>;
   end(): void;
 }
 
 export interface FakeHostOptions {
-  /** Stands between the providers and the engine. */
+  /** Wraps the Docker engine, between it and the providers. */
   docker?: (engine: Docker) => Docker;
-  /** The same before its systemd. */
+  /** The same for systemd. */
   systemd?: (systemd: Systemd) => Systemd;
   /** Of Debian 12: see `FakeSystemdOptions.isOld`. */
   isOld?: boolean;
@@ -80,6 +80,6 @@ export function createFakeHost({ docker, systemd: before, isOld = false }: FakeH
   };
 }
 
-/** The agent's engine over it; a commit that does not settle is taken back where `rollback` says so. */
+/** The agent's engine over it; with `rollback`, a commit that does not settle is rolled back. */
 export const reconcilerOn = (host: FakeHost, options: { rollback?: boolean } = {}): Reconciler =>
   createReconciler({ ...options, host: host.options });

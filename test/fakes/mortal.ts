@@ -1,11 +1,11 @@
-/** A driver whose user dies before, or right after, one of its calls. */
+/** A driver whose caller dies before, or right after, one of its calls. */
 
 export interface Mortal<T extends object> {
   driver: T;
   /**
-   * @param calls the user dies at this one of the calls that change something, counted from 1
+   * @param calls the caller dies at this one of the calls that change something, counted from 1
    * @param when before the call has its effect, or after it and before its answer
-   * @returns whether it died before `act` had ended: from then on no call comes back, as it is for who is no more
+   * @returns whether it died before `act` had ended: from then on no call returns, as for a dead process
    */
   live(calls: number, when: 'before' | 'after', act: () => Promise<unknown>): Promise<boolean>;
 }
@@ -17,7 +17,7 @@ export function mortal<T extends object>(real: T, changes: readonly (keyof T)[])
   let left = Number.POSITIVE_INFINITY;
   let dies: 'before' | 'after' = 'before';
   let died: () => void = () => undefined;
-  /** Changes with each life: the calls of one that died stay unanswered. */
+  /** Changes with each life: the calls of a dead one are never answered. */
   let life = 0;
   const die = () => {
     life++;

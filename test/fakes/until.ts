@@ -3,7 +3,7 @@ import type { FakeClock } from './clock.ts';
 const LIMIT_MS = 600_000;
 const STEP_MS = 100;
 
-/** Waits, in time that costs nothing. @throws where ten minutes of it were not enough */
+/** Waits in simulated time. @throws after ten minutes of it */
 export const untilIn =
   (clock: FakeClock) =>
   async (what: string, condition: () => Promise<boolean>): Promise<void> => {

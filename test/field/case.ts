@@ -1,6 +1,6 @@
 /**
- * Cases of real life: each directory beside this file is one, with its story, its input and what is expected, in
- * `case.yaml`. README.md says how to write one; run-case.ts plays it on a lab host.
+ * Cases of real life: each directory beside this file is one, with its story, its input and the expected result in `case.yaml`.
+ * README.md says how to write one; run-case.ts runs it on a lab host.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -8,14 +8,14 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 
 const words = z.union([z.string().transform((line) => line.split(/\s+/).filter(Boolean)), z.array(z.string())]);
-/** Seconds; how long to wait until what a step expects is so. */
+/** Seconds to wait until the expectation of a step holds. */
 const within = z.number().positive().max(300).default(120);
 
 const commit = z.strictObject({ commit: z.string() });
 const fairlead = z.strictObject({
   fairlead: words,
   exit: z.number().int().default(0),
-  /** What standard output and error together must hold, as regular expressions. */
+  /** Regular expressions that standard output and error together must match. */
   says: z.array(z.string()).default([]),
   saysNot: z.array(z.string()).default([]),
 });
@@ -31,13 +31,13 @@ const unchanged = z.strictObject({ unchanged: z.array(z.string()) });
 const changed = z.strictObject({ changed: z.array(z.string()) });
 
 const schema = z.strictObject({
-  /** What somebody lived through, in a sentence. */
+  /** What somebody experienced, in a sentence. */
   story: z.string().min(20),
-  /** Whether only `npm run soak -- field` plays it: it takes long, or is one more of its kind. */
+  /** Whether only `npm run soak -- field` runs it: it takes long, or resembles another case. */
   soak: z.boolean().default(false),
   /** Lines of agent.yaml besides `host` and `repo`. */
   agent: z.record(z.string(), z.unknown()).default({}),
-  /** Run on the host after the case, whatever came of it. */
+  /** Run on the host after the case, even if it failed. */
   cleanUp: z.string().default(''),
   steps: z.array(z.union([commit, fairlead, status, host, remember, unchanged, changed])).min(2),
 });
@@ -47,7 +47,7 @@ export type FieldCase = z.infer<typeof schema> & { name: string; dir: string };
 
 const ROOT = import.meta.dirname;
 
-/** @throws Error that names the case and what is wrong with it */
+/** @throws Error with the case and its mistake */
 export function loadCases(): FieldCase[] {
   return readdirSync(ROOT, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())

@@ -1,4 +1,4 @@
-/** Plays a share of the cases of this directory on a lab host of its own, one after another; the files of tests say which share. */
+/** Runs a share of the cases of this directory on a lab host of its own, one after another; each test file names its share. */
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import { installAgent } from '../lab/agent.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
@@ -6,7 +6,7 @@ import { THOROUGH } from '../sweep.ts';
 import { loadCases } from './case.ts';
 import { playCase } from './run-case.ts';
 
-/** Files of tests beside this one: each runs beside the others, on a host of its own. */
+/** Test files beside this one: they run in parallel, each on a host of its own. */
 const SHARES = 3;
 
 /** Declares the tests of a share. @param share 1…SHARES */

@@ -1,4 +1,4 @@
-/** Plays one case on a lab host: from a fresh agent with a repository of its own to a host that keeps nothing of it. */
+/** Runs one case on a lab host: from a fresh agent with a repository of its own to a host without traces of it. */
 import path from 'node:path';
 import { expect } from 'vitest';
 import { stringify } from 'yaml';
@@ -9,18 +9,18 @@ import type { FieldCase, Step } from './case.ts';
 
 const WORK = '/srv/fleet';
 const HOST_DIR = `${WORK}/hosts/edge-1`;
-/** Patience is short, so that a case takes seconds; a case with a host.yaml of its own says what it wants. */
+/** Patience is short, so that a case takes seconds; a case with a host.yaml of its own overrides it. */
 const HOST_YAML = 'settle: {timeout: 20s, patience: 8s}\n';
 
-/** What steps leave for later ones. */
+/** Values that steps store for later ones. */
 interface Memory {
   /** By name. */
   identities: Map<string, string>;
-  /** The last commit: what status says of an earlier one is no answer. */
+  /** The last commit: a status of an earlier one does not count. */
   commit: string;
 }
 
-/** @throws AssertionError that names the step; the host is clean afterwards, whatever came of it */
+/** @throws AssertionError with the step; the host is clean afterwards in any case */
 export async function playCase(host: LabHost, { name, dir, agent, steps, cleanUp }: FieldCase): Promise<void> {
   await begin(host, agent);
   const memory: Memory = { identities: new Map(), commit: '' };
@@ -38,7 +38,7 @@ export async function playCase(host: LabHost, { name, dir, agent, steps, cleanUp
 async function begin(host: LabHost, agent: Record<string, unknown>): Promise<void> {
   await host.sh(`rm -rf ${WORK}; git init -q -b main ${WORK}; mkdir -p ${HOST_DIR}
 git -C ${WORK} config user.name Field; git -C ${WORK} config user.email field@example.com`);
-  // Nothing comes by itself but what a case waits for: pauses after a failure, events and, every two seconds, the schedule.
+  // Nothing happens by itself except what a case waits for: pauses after a failure, events and, every two seconds, the schedule.
   const yaml = { host: 'edge-1', repo: { url: WORK }, sync: { schedule: '*/2 * * * * *', splay: '0s' }, ...agent };
   await host.write('/etc/fairlead/agent.yaml', stringify(yaml), '0600');
 }
@@ -104,7 +104,7 @@ async function untilStatus(
   });
 }
 
-/** As vitest's `toMatchObject` compares. */
+/** Compares as vitest's `toMatchObject` does. */
 function isPart(whole: unknown, part: unknown): boolean {
   if (Array.isArray(part))
     return Array.isArray(whole) && whole.length === part.length && part.every((item, i) => isPart(whole[i], item));
@@ -127,7 +127,7 @@ async function runOnHost(host: LabHost, step: Extract<Step, { host: unknown }>, 
   await until(what, step.within * 1_000, fits).catch(() => expect(last, what).toBe(prints.trim()));
 }
 
-/** Of a path its inode and change time, of a unit its last start, of anything else the container's id and start. */
+/** For a path its inode and change time, for a unit its last start, for anything else the container's id and start. */
 async function identityOf(host: LabHost, thing: string): Promise<string> {
   const argv = thing.startsWith('/')
     ? ['stat', '-c', '%i %Z', thing]
@@ -137,7 +137,7 @@ async function identityOf(host: LabHost, thing: string): Promise<string> {
   return (await host.exec(argv)).stdout.trim();
 }
 
-/** Lets go of what the case manages, and removes what it left. */
+/** Releases what the case manages, and removes its traces. */
 async function end(host: LabHost, cleanUp: string): Promise<void> {
   await host.sh(`cd ${WORK}; rm -rf hosts/edge-1; mkdir -p hosts/edge-1; echo 'decommission: true' > hosts/edge-1/host.yaml
 git add -A; git commit -q -m 'The end'`);

@@ -1,20 +1,20 @@
 /**
- * The rules of docs/architecture.md, as functions from sources to what breaks them. They know nothing of this repository but
- * the plan that they are given, so that each is tried on made-up sources that break it.
+ * The rules of docs/architecture.md, as functions from sources to violations. They know this repository only by the plan that
+ * they are given, so that each can be tried on sources that break it.
  */
 import { type Import, importsOf, literalsOf, type Sources, withoutComments } from './source.ts';
 
 export interface Plan {
   /** Highest first; a file or folder imports from lower floors only. Rooms on one floor do not know each other. */
   floors: readonly (readonly string[])[];
-  /** Files that everybody may import, and that import from `below` at most. */
+  /** Files that all others may import, and that import at most from `below`. */
   leaves: readonly string[];
   below: string;
   /** Files and folders of the top floor that may know each other: together they are the composition root. */
   root: readonly string[];
   /** Room → its sub-folders and files, highest first, as floors of its own. */
   inside: Readonly<Record<string, readonly (readonly string[])[]>>;
-  /** Importer → the only files it may import of a room that lies below it. */
+  /** Importer → the only files that it may import of a room below it. */
   doors: readonly { from: string; to: string; only: readonly string[] }[];
 }
 
@@ -24,7 +24,7 @@ const floorOf = (file: string, floors: readonly (readonly string[])[]): number =
 const roomOf = (file: string, floors: readonly (readonly string[])[]): string | undefined =>
   floors.flat().find((room) => isIn(file, room));
 
-/** Relative imports, each as a pair; the sources decide, not the disk. */
+/** Relative imports, each as a pair, derived from the sources, not from the disk. */
 function arrows(sources: Sources): { file: string; target: string; arrow: string; typeOnly: boolean }[] {
   return [...sources].flatMap(([file, text]) =>
     importsOf(file, text).flatMap(({ target, typeOnly }: Import) =>
@@ -66,7 +66,7 @@ export function upwardsInside(sources: Sources, { inside }: Plan): string[] {
   });
 }
 
-/** Imports of a room that has a door, by another way than the door. */
+/** Imports of a room with restricted entry points that do not use one of them. */
 export function pastDoors(sources: Sources, { doors }: Plan): string[] {
   return arrows(sources)
     .filter(({ file, target }) =>
@@ -93,7 +93,7 @@ export function strayLibraries(sources: Sources, rooms: Readonly<Record<string, 
   );
 }
 
-/** Files of pure rooms that reach outside: the clock, chance, the process, the machine. */
+/** Files of pure rooms that use the clock, randomness, the process or the machine. */
 export function impure(sources: Sources, rooms: readonly string[]): string[] {
   return [...sources]
     .filter(([file]) => rooms.some((room) => isIn(file, room)))
@@ -109,8 +109,8 @@ export function impure(sources: Sources, rooms: readonly string[]): string[] {
 }
 
 /**
- * What the files of `room`, and all that they import at run time, need of Node: a page in a browser has none of it. @param libraries
- * that run in a browser
+ * Uses of Node in the files of `room` and in everything that they import at run time: a page in a browser has no Node.
+ * @param libraries libraries that run in a browser
  */
 export function needsOfNode(sources: Sources, room: string, libraries: readonly string[]): string[] {
   const seen = new Set<string>();
@@ -129,7 +129,7 @@ export function needsOfNode(sources: Sources, room: string, libraries: readonly 
   return found.sort();
 }
 
-/** State that a module itself would keep: a variable, or a collection that is not declared to be read only. */
+/** State of a module: a variable, or a collection that is not declared as read-only. */
 export function moduleState(sources: Sources): string[] {
   const collection =
     /^(?:export )?const (\w+)(?:: (?!readonly |Readonly)[^=]+)? = (?:new (?:Weak)?(?:Map|Set)\b|\[\];|\{\};)/gm;
@@ -145,7 +145,7 @@ export interface Names {
   sections: readonly string[];
 }
 
-/** Literals that name a kind, whatever for: `'job'`, `'files'`, `` `unit:${name}` ``, `/^(job|check):/`. */
+/** Literals that name a kind, for any purpose: `'job'`, `'files'`, `` `unit:${name}` ``, `/^(job|check):/`. */
 export function namedKinds(sources: Sources, rooms: readonly string[], names: Names): string[] {
   const words = new Set([...names.kinds, ...names.sections]);
   const kind = `(?:${names.kinds.join('|')})`;
@@ -156,7 +156,7 @@ export function namedKinds(sources: Sources, rooms: readonly string[], names: Na
   });
 }
 
-/** Literals that begin an id, and comparisons of a kind with a word. In rooms where `'file'` may mean something else. */
+/** Literals that begin an id, and comparisons of a kind with a word. For rooms in which `'file'` may mean something else. */
 export function namedIds(sources: Sources, rooms: readonly string[], names: Names): string[] {
   const compared = new RegExp(`kindOf\\([^()]*(?:\\([^()]*\\))?[^()]*\\)\\s*[!=]==?\\s*'(?:${names.kinds.join('|')})'`);
   return [
@@ -187,7 +187,7 @@ function literals(
     ]);
 }
 
-/** Rings of files that import each other at run time, each sorted and joined; types alone make no ring. */
+/** Cycles of files that import each other at run time, each sorted and joined; imports of types alone form no cycle. */
 export function cycles(sources: Sources): string[] {
   const next = new Map<string, string[]>();
   for (const { file, target, typeOnly } of arrows(sources))

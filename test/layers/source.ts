@@ -1,4 +1,4 @@
-/** Reads TypeScript just well enough for the layer rules: which modules a file imports, and which literals stand in it. */
+/** Parses TypeScript as far as the layer rules need it: the modules that a file imports, and its literals. */
 import path from 'node:path';
 
 /** Path in the repository, e.g. `agent/core/plan/plan.ts` → its text. */
@@ -9,13 +9,13 @@ export interface Import {
   specifier: string;
   /** Path in the repository of a relative import; null for a package. */
   target: string | null;
-  /** It leaves nothing behind when types are stripped, so it cannot be part of a cycle at run time. */
+  /** It disappears when types are stripped, so it cannot be part of a cycle at run time. */
   typeOnly: boolean;
 }
 
 export interface Literal {
   kind: 'string' | 'template' | 'regex';
-  /** Of a template: the text before its first `${`. */
+  /** For a template: the text before its first `${`. */
   text: string;
 }
 
@@ -41,7 +41,7 @@ export function importsOf(file: string, text: string): Import[] {
   return found;
 }
 
-/** The same text with comments blanked out, so that what they mention is not taken for code. */
+/** The same text with comments blanked out, so that their words are not taken for code. */
 export function withoutComments(text: string): string {
   let code = '';
   let copied = 0;
@@ -72,7 +72,7 @@ const BEFORE_REGEX = /(?:^|[(,=:[!&|?{};+\-*%<>~^]|\b(?:return|typeof|case|of|in
 
 function tokens(text: string): Token[] {
   const found: Token[] = [];
-  /** Depth of braces at which each open template goes on. */
+  /** Depth of braces at which each open template continues. */
   const templates: number[] = [];
   let depth = 0;
   let before = '';
@@ -81,7 +81,7 @@ function tokens(text: string): Token[] {
     found.push({ kind, text: literal, start, end });
     i = end;
   };
-  /** Where a literal that ends in `stop` ends; `\` hides what follows it. */
+  /** End of a literal that is terminated by `stop`; `\` escapes the next character. */
   const endOf = (from: number, stop: (at: number) => boolean): number => {
     let at = from;
     while (at < text.length && !stop(at)) at += text[at] === '\\' ? 2 : 1;

@@ -1,18 +1,18 @@
-/** What is wrong with the few hosts of a simulated fleet that are not well: one of each kind that people meet most, in turn. */
+/** The faults of the few unwell hosts in a simulated fleet: one of each frequent kind, in turn. */
 import type { AgentState } from '../../agent/core/reporting/status.ts';
 import type { ResourceStatus } from '../../agent/core/types.ts';
 
-/** What differs from a host that is well. */
+/** The differences from a host that is well. */
 export interface ProbeFailure {
   resource: ResourceStatus;
-  /** Given the commit that was asked for, and the one that runs. */
+  /** Given the requested commit and the running one. */
   state(commit: string): Partial<AgentState>;
 }
 
 const UNIT = 'unit:app.service';
 const SERVICE = 'service:shop/web';
 
-/** No commit of a simulated fleet cures these: whoever reads the fleet finds the same hosts on top. */
+/** No commit of a simulated fleet fixes these: readers of the fleet always find the same hosts on top. */
 export const AILMENTS: readonly ProbeFailure[] = [
   {
     resource: { id: UNIT, sync: 'failed', health: 'degraded', reason: 'UnitFailed' },

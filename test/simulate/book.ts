@@ -1,6 +1,6 @@
 /**
- * What a simulated host knows of itself: a dozen resources, the runs that it says it had, and the events that wait to be sent. It has
- * no repository, so a commit is what a push notice says. The documents are made by the agent's own code.
+ * The state of a simulated host: a dozen resources, the runs that it claims to have made, and the events that wait to be sent. It
+ * has no repository, so a commit is what a push notice names. The documents are made by the agent's own code.
  */
 import { createHash } from 'node:crypto';
 import { recentHistoryOf } from '../../agent/core/reporting/recent-history.ts';
@@ -31,23 +31,23 @@ export interface BookOptions {
   now(): Date;
 }
 
-/** What the reporter asks a host for. */
+/** What the reporter needs from a host. */
 type Asked = Pick<ReporterOptions, 'status' | 'resources' | 'history' | 'busy'> & Pick<ReporterOptions, 'outbox'>;
 
 export interface Book extends Asked {
   /** Of the newest run. */
   commit(): string;
-  /** A run is at work from now on. */
+  /** A run is in progress from now on. */
   begin(): void;
-  /** It has ended: the host matches `commit` now, unless something is wrong with it. */
+  /** The run has ended: the host matches `commit` now, unless it has a fault. */
   end(run: { trigger: Trigger; commit: string; durationMs: number }): void;
-  /** Something had drifted, and was put right. */
+  /** A resource had drifted, and was repaired. */
   repair(): void;
 }
 
-/** Runs that are kept: fewer than an agent keeps, since ten thousand hosts share this machine's memory. */
+/** Number of runs that are kept: fewer than an agent keeps, since ten thousand hosts share this machine's memory. */
 const KEPT_RUNS = 5;
-/** Events that wait for the broker; the oldest are lost after that, without the gap that an agent tells of. */
+/** Events that wait for the broker; beyond that the oldest are lost, without the gap that an agent reports. */
 const KEPT_EVENTS = 100;
 const IDS: readonly ResourceStatus['id'][] = [
   ...['file:/etc/app/app.conf', 'file:/etc/app/limits.conf', 'file:/etc/motd', 'file:/etc/nginx/nginx.conf'],

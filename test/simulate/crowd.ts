@@ -1,4 +1,4 @@
-/** Many simulated hosts in this process: they start within bounds, and are counted. */
+/** Many simulated hosts in this process: they start at a limited rate, and are counted. */
 import { randomBytes } from 'node:crypto';
 import os from 'node:os';
 import { silentLog } from '../../agent/log.ts';
@@ -9,16 +9,16 @@ import type { MetricsDocument } from '../../manifests-schema/payloads.ts';
 import { AILMENTS } from './ailments.ts';
 import { createSimulatedHost, type SimulatedHost } from './host.ts';
 
-/** Plain data: it goes to another process. */
+/** Plain data, because it is sent to another process. */
 export interface CrowdSettings {
   broker: BrokerSettings;
   prefix: string;
   fleet: string;
   ref: string;
   hosts: readonly string[];
-  /** Of these hosts; each has its place in the list of ailments by its place here. */
+  /** Unwell hosts among these; the position in this list selects the fault. */
   bad: readonly string[];
-  /** Most connections that are begun in a second. */
+  /** Maximum number of connections to begin in a second. */
   ramp: number;
   splayMs: number;
   runMs: number;
@@ -26,7 +26,7 @@ export interface CrowdSettings {
   metrics: boolean;
   /** Drift that each host repairs in an hour, at random moments. */
   repairsAnHour: number;
-  /** How many times faster time goes by for the hosts, but for the pings of their connections; 1 for real time. */
+  /** How many times faster time passes for the hosts, except for the pings of their connections; 1 for real time. */
   haste: number;
 }
 
@@ -38,9 +38,9 @@ export interface Counts {
   opened: number;
   /** When the last of these was made, milliseconds since the epoch; 0 before the first. */
   openedAt: number;
-  /** Hosts of which the broker has acknowledged a status since their newest connection was made. */
+  /** Hosts with a status that the broker acknowledged since their newest connection. */
   current: number;
-  /** Commit → how many hosts have last told the broker of it, and when the last of them did. */
+  /** Commit → the number of hosts that last reported it to the broker, and when the last of them did. */
   told: Record<string, { hosts: number; at: number }>;
   /** CPU time of this process, and its memory. */
   cpuMs: number;
@@ -55,18 +55,18 @@ export interface Crowd {
 }
 
 /**
- * Hosts that are not connected, at most, while others are still to be started: a slow broker, or a busy machine, is waited for. Each
- * has 10 s for its connection, so that many more would only run out of time together.
+ * Maximum number of unconnected hosts while others are still to be started: a slow broker, or a busy machine, is waited for. Each
+ * has 10 s for its connection, so many more at once would only time out together.
  */
 const UNDER_WAY = 50;
 const STEP_MS = 20;
-/** Hosts that say goodbye at once. */
+/** Hosts that disconnect at the same time. */
 const LEAVING = 50;
 const HOUR_MS = 3_600_000;
 const SITES = ['berlin', 'hamburg', 'leipzig', 'oslo', 'porto'];
-/** One host in so many follows new commits first. */
+/** One host in this many follows new commits first. */
 const CANARIES = 20;
-/** Measurements of this machine are shared for so long. */
+/** Milliseconds for which measurements of this machine are shared. */
 const FRESH_MS = 5_000;
 
 export function createCrowd(settings: CrowdSettings): Crowd {
@@ -102,7 +102,7 @@ export function createCrowd(settings: CrowdSettings): Crowd {
     });
   const isOpen = (host: SimulatedHost) => host.isOpen();
 
-  /** Drift that is repaired, somewhere: one timer for all of them. */
+  /** Repairs of drift on random hosts: one timer for all of them. */
   async function drift(): Promise<void> {
     const eachMs = HOUR_MS / (settings.repairsAnHour * hosts.length);
     while (!stopper.signal.aborted) {
@@ -148,7 +148,7 @@ export function createCrowd(settings: CrowdSettings): Crowd {
   };
 }
 
-/** What this machine measures, at most once in a while, under the name of each host. */
+/** The measurements of this machine, at most once in a while, under the name of each host. */
 function sharedSample(fleet: string, clock: Clock): (host: string) => Promise<MetricsDocument> {
   const sampler = createHostSampler({ host: '', fleet, clock: systemClock, stateDir: os.tmpdir() });
   let measured = sampler.sample();
@@ -162,7 +162,7 @@ function sharedSample(fleet: string, clock: Clock): (host: string) => Promise<Me
   };
 }
 
-/** A clock that goes `times` as fast. */
+/** A clock that runs `times` as fast. */
 export function hasty(clock: Clock, times: number): Clock {
   const start = clock.now().getTime();
   const began = clock.monotonic();

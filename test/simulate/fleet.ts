@@ -1,4 +1,4 @@
-/** A simulated fleet in processes of its own, so that whoever starts it, such as a benchmark, keeps a processor to itself. */
+/** A simulated fleet in processes of its own, so that its caller, such as a benchmark, keeps a processor to itself. */
 import { type ChildProcess, fork } from 'node:child_process';
 import path from 'node:path';
 import { forgetHosts } from '../../agent/fleet/forget.ts';
@@ -6,23 +6,23 @@ import type { Counts, CrowdSettings } from './crowd.ts';
 import type { Answer, Order } from './worker.ts';
 
 export interface FleetSettings extends Omit<CrowdSettings, 'bad'> {
-  /** How many of the hosts are not well; they are spread over the fleet. */
+  /** Number of unwell hosts; they are spread over the fleet. */
   badHosts: number;
   processes: number;
 }
 
 export interface SimulatedFleet {
-  /** Those that are not well. */
+  /** Names of the unwell hosts. */
   readonly bad: readonly string[];
-  /** Of all processes together. Throws if one of them has ended. */
+  /** Totals of all processes. Throws if one of them has ended. */
   counts(): Promise<Counts>;
-  /** Waits until the counts are as they should be. Throws after `ms`, with what they were, or if a process has ended. */
+  /** Waits until the counts match. Throws after `ms`, with the last counts, or if a process has ended. */
   until(what: string, ms: number, isSo: (counts: Counts) => boolean): Promise<Counts>;
-  /** All say `offline` and end. */
+  /** All publish `offline` and end. */
   stop(): Promise<void>;
-  /** Ends at once, without a goodbye: the broker says the Last Wills. */
+  /** Ends at once, without a clean disconnect: the broker publishes the Last Wills. */
   kill(): void;
-  /** Takes away what the hosts left on the broker; to be called when they have stopped. */
+  /** Deletes what the hosts retained on the broker; to be called when they have stopped. */
   clear(): Promise<void>;
 }
 
@@ -30,9 +30,9 @@ const WORKER = path.join(import.meta.dirname, 'worker.ts');
 const POLL_MS = 100;
 /** A worker is busy with thousands of connections. */
 const ANSWER_MS = 300_000;
-/** Each host has 4 s, and many say goodbye at once. */
+/** Each host has 4 s, and many disconnect at once. */
 const STOP_MS = 300_000;
-/** Young objects of ten thousand connections outgrow the default space, and would be copied again and again. */
+/** Young objects of ten thousand connections exceed the default size, and would be copied again and again. */
 const NODE_FLAGS = ['--max-semi-space-size=32'];
 
 export const namesOf = (hosts: number, name = 'edge'): string[] =>
@@ -53,7 +53,7 @@ export function startFleet({ badHosts, processes, ...settings }: FleetSettings):
     child.on('error', (error) => {
       trouble ??= `a process of the simulator cannot be reached: ${error.message}`;
     });
-    // Each speaks for every so manieth host, so that the fleet grows evenly.
+    // Each process simulates every n-th host, so that the fleet grows evenly.
     const own = hosts.filter((_, i) => i % processes === at);
     order(child, { type: 'start', settings: { ...settings, bad, hosts: own, ramp: settings.ramp / processes } });
     return child;

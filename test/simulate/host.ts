@@ -1,6 +1,7 @@
 /**
- * One simulated host. What it says, when, and how it comes back after an outage is the agent's own code: the MQTT channel with its
- * Last Will, the reporter with its pace, the feed of metrics and the gate of push notices. Only what it reports is made up.
+ * One simulated host. What it publishes, when, and how it reconnects after an outage is the agent's own code: the MQTT channel
+ * with its Last Will, the reporter with its rate limits, the feed of metrics and the gate of push notices. Only what it reports
+ * is invented.
  */
 import type { Channel } from '../../agent/core/channel.ts';
 import { createPushGate } from '../../agent/engine/when/push.ts';
@@ -28,16 +29,16 @@ export interface SimulatedHostOptions extends Omit<BookOptions, 'now'> {
   sample: (() => Promise<MetricsDocument>) | null;
   /** A connection is there. */
   onOpened(): void;
-  /** The broker has acknowledged a status that asks for this commit. */
+  /** The broker has acknowledged a status with this commit as the desired one. */
   onTold(commit: string): void;
 }
 
 export interface SimulatedHost {
   start(): void;
   isOpen(): boolean;
-  /** Something has drifted, and was put right. */
+  /** A resource has drifted, and was repaired. */
   repair(): void;
-  /** Says `offline` and ends, within 4 s. */
+  /** Publishes `offline` and ends, within 4 s. */
   stop(): Promise<void>;
 }
 
@@ -53,7 +54,7 @@ export function createSimulatedHost(options: SimulatedHostOptions): SimulatedHos
       return answer;
     },
   };
-  /** What was announced last. An agent would ask its repository; here the notice is believed. */
+  /** The commit of the last notice. An agent would ask its repository; here the notice is trusted. */
   let announced = '';
   const ended = new AbortController();
   const gate = createPushGate({

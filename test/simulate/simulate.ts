@@ -1,5 +1,5 @@
 /**
- * `npm run simulate -- --hosts 10000`: speaks for many hosts at a broker, through the agent's own report code, until Ctrl-C
+ * `npm run simulate -- --hosts 10000`: simulates many hosts at a broker, with the agent's own report code, until Ctrl-C
  * (docs/testing.md, "A simulated fleet").
  */
 import { execFileSync } from 'node:child_process';
@@ -33,13 +33,13 @@ const OPTIONS = {
 } as const;
 const MAX_HOSTS = 100_000;
 const MAX_PROCESSES = 64;
-/** Descriptors of a process besides its connections. */
+/** File descriptors of a process besides its connections. */
 const OTHER_FILES = 200;
 const TELL_MS = 2_000;
 
 class Wrong extends Error {}
 
-/** Throws Wrong for what cannot be meant. */
+/** Throws Wrong for invalid values. */
 function settingsOf(argv: readonly string[]): { settings: FleetSettings; forMs: number | null; keep: boolean } {
   const { values } = parseArgs({ args: [...argv], options: OPTIONS });
   const number = (name: 'hosts' | 'bad' | 'ramp' | 'processes' | 'repairs', least: number, most: number): number => {
@@ -71,7 +71,7 @@ function settingsOf(argv: readonly string[]): { settings: FleetSettings; forMs: 
   };
 }
 
-/** Most files that a process started from here may have open. */
+/** Maximum number of open files of a process started from here. */
 const descriptorLimit = (): number => Number(execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }).trim());
 
 async function simulate(argv: readonly string[]): Promise<void> {

@@ -1,4 +1,4 @@
-/** A process that speaks for a part of a simulated fleet; its parent says which, asks for counts, and ends it. */
+/** A process that simulates a part of a fleet; its parent chooses the part, requests counts, and ends it. */
 import type { Crowd, CrowdSettings } from './crowd.ts';
 import { createCrowd } from './crowd.ts';
 
@@ -21,7 +21,7 @@ process.on('message', (order: Order) => {
   } else if (order.type === 'counts' && crowd) say({ type: 'counts', counts: crowd.counts() });
   else if (order.type === 'stop') void stop();
 });
-// Ctrl-C in a terminal reaches all processes of the group: the parent says when it is time.
+// Ctrl-C in a terminal reaches all processes of the group: the parent decides when to end.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
-// Without a parent there is nobody to speak for: the broker says the Last Wills.
+// Without a parent there is nothing to simulate: the broker publishes the Last Wills.
 process.on('disconnect', () => process.exit());

@@ -1,4 +1,4 @@
-/** The calls about containers. */
+/** Calls for containers. */
 import type { ContainerSummary, Docker } from '../../../agent/system/docker/docker.ts';
 import { createContainer, refuseTaken } from './create.ts';
 import { inspected, summary } from './inspect.ts';

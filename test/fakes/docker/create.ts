@@ -1,4 +1,4 @@
-/** `POST /containers/create`: what a container is made of, from a request, its image and the engine's own choices. */
+/** `POST /containers/create`: the configuration of a container, from a request, its image and the Docker engine's defaults. */
 import type { ContainerConfig, ContainerRequest, ImageConfig } from '../../../agent/system/docker/docker.ts';
 import { mountsFor } from './mounts.ts';
 import { conflict, refusal } from './refusals.ts';
@@ -39,7 +39,7 @@ export function createContainer(state: State, request: ContainerRequest): string
   return id;
 }
 
-/** @throws the engine's own words where a container has that name */
+/** @throws the Docker engine's error if a container has that name */
 export function refuseTaken(state: State, name: string): void {
   for (const { id, name: taken } of state.containers.values())
     if (taken === name)
@@ -53,7 +53,7 @@ const list = (value: unknown): string[] => (value === undefined || value === nul
 function configOf(request: ContainerRequest, image: ImageConfig, id: string): ContainerConfig {
   const ownEntrypoint = request.Entrypoint !== undefined;
   const entrypoint = ownEntrypoint ? list(request.Entrypoint) : list(image.Entrypoint);
-  // An entrypoint of one's own puts the image's command out of force.
+  // An entrypoint in the request disables the image's command.
   const command = request.Cmd ?? (ownEntrypoint ? null : (image.Cmd ?? null));
   const check = request.Healthcheck ? { ...image.Healthcheck, ...filled(request.Healthcheck) } : image.Healthcheck;
   const signal = request.StopSignal ?? image.StopSignal;
@@ -77,11 +77,11 @@ function configOf(request: ContainerRequest, image: ImageConfig, id: string): Co
   };
 }
 
-/** What is 0 is inherited. */
+/** Values of 0 are inherited. */
 const filled = <T extends object>(value: T): Partial<T> =>
   Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== 0)) as Partial<T>;
 
-/** The request's first; one without a value takes the variable away. */
+/** The request's variables override the image's; one without a value removes the variable. */
 function variables(asked: readonly string[] = [], inherited: readonly string[] | null = []): string[] {
   const nameOf = (entry: string) => entry.split('=')[0] ?? '';
   const names = new Set(asked.map(nameOf));
@@ -106,7 +106,7 @@ function hostOf({ HostConfig: host = {} }: ContainerRequest): FakeContainer['hos
   };
 }
 
-/** The network that it is made on; those are looked for when it starts. */
+/** The network of its creation; further ones are looked up when it starts. */
 function attachmentsOf(state: State, request: ContainerRequest): FakeContainer['networks'] {
   const mode = request.HostConfig?.NetworkMode || 'bridge';
   if (mode.startsWith('container:')) return new Map();

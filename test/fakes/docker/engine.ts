@@ -1,4 +1,4 @@
-/** A Docker engine in memory: what the driver's interface promises, held to the contract that the real one is held to. */
+/** A Docker engine in memory, with the driver's interface, under the same contract as the real one. */
 import { createHash } from 'node:crypto';
 import { explained } from '../../../agent/system/docker/answers.ts';
 import type { Docker, EngineInfo } from '../../../agent/system/docker/docker.ts';
@@ -18,20 +18,20 @@ export interface FakeDocker {
   events: DockerEvents;
   registry: FakeRegistry;
   clock: FakeClock;
-  /** What there is, for tests that look. */
+  /** The state, for tests that inspect it. */
   containers(): FakeContainer[];
-  /** `tcp/80`: programs of the host have these. */
+  /** `tcp/80`: ports that programs of the host use. */
   hostPorts: Set<string>;
-  /** Commands that were run in containers, as `name: argv`. */
+  /** Commands that were executed in containers, as `name: argv`. */
   ran: string[];
   info: EngineInfo;
   version: { version: string; api: string };
-  /** Nobody answers any more, and no events are heard, until `back`. */
+  /** The Docker engine is unreachable, and sends no events, until `back`. */
   goAway(): void;
   comeBack(): void;
-  /** All that it unpacked is on the disk now. */
+  /** Everything that it unpacked is on the disk now. */
   sync(): void;
-  /** Its host loses power and starts again: what was unpacked and not synced is empty, containers start as their policies say. */
+  /** Its host loses power and boots: unpacked files without a sync are empty, containers start as their policies say. */
   powerCut(): void;
   /** Names of containers whose image has empty files. */
   broken(): string[];
@@ -118,7 +118,7 @@ export function createFakeDocker(clock: FakeClock = createFakeClock()): FakeDock
   return fake;
 }
 
-/** Calls of an engine that may be away. */
+/** Calls of a Docker engine that may be unreachable. */
 function reachable(calls: Docker, isAway: () => boolean): Docker {
   return new Proxy(calls, {
     get(target, name: keyof Docker) {

@@ -1,4 +1,4 @@
-/** Images of an engine in memory, and the registry that they come from. */
+/** Images of a Docker engine in memory, and their registry. */
 import type { Docker, ImageConfig, ImageInfo } from '../../../agent/system/docker/docker.ts';
 import { conflict, refusal, serverError } from './refusals.ts';
 import { type FakeImage, imageOf, type State } from './state.ts';
@@ -6,28 +6,28 @@ import { type FakeImage, imageOf, type State } from './state.ts';
 /** What `push` takes of an image. */
 export interface Pushed {
   config?: ImageConfig;
-  /** Another word makes it another image. */
+  /** A different word makes a different image. */
   content?: string;
   platform?: Partial<ImageInfo['platform']>;
-  /** From the lowest; one of its own, if left out. */
+  /** From the lowest; one of its own by default. */
   layers?: readonly string[];
   program?: FakeImage['program'];
 }
 
 export interface FakeRegistry {
-  /** `name:tag` stands for this image from now on. @returns its id */
+  /** `name:tag` is this image from now on. @returns its id */
   push(name: string, pushed?: Pushed): string;
-  /** The engine's words for each pull of this name; null lets it come again. */
+  /** The error for each pull of this name; null lets it succeed again. */
   fail(name: string, said: string | null): void;
-  /** The next pull of this name brings so many layers, and then never ends. */
+  /** The next pull of this name fetches this many layers, and then never ends. */
   stall(name: string, layers: number): void;
   /** Names that were pulled, in order. */
   pulled: string[];
-  /** Layers that came, in order. */
+  /** Layers that were fetched, in order. */
   fetched: string[];
 }
 
-/** @param hex what turns text into a digest @param fetched gets the layers that come */
+/** @param hex the hash of a text, for digests @param fetched gets the fetched layers */
 export function createRegistry(hex: (text: string) => string, fetched: string[]) {
   const shelf = new Map<string, FakeImage>();
   const failures = new Map<string, string>();
@@ -53,7 +53,7 @@ export function createRegistry(hex: (text: string) => string, fetched: string[])
       else failures.set(name, said);
     },
   };
-  /** @throws the engine's own words where it cannot be had */
+  /** @throws the Docker engine's error if it cannot be pulled */
   const find = (name: string): FakeImage => {
     const said = failures.get(name);
     if (said !== undefined) throw serverError(said);
@@ -64,7 +64,7 @@ export function createRegistry(hex: (text: string) => string, fetched: string[])
       throw refusal(404, 'no such image', `manifest for ${name} not found: manifest unknown: manifest unknown`);
     return found;
   };
-  /** @returns how many layers come of this pull before it stands still; undefined where it does not */
+  /** @returns the number of layers after which this pull stalls; undefined if it does not */
   const stallOf = (name: string): number | undefined => {
     const most = stalls.get(name);
     stalls.delete(name);
@@ -119,7 +119,7 @@ export function imageCalls(
   };
 }
 
-/** On the host; its tags are taken from whatever had them before. */
+/** Stores it on the host; its tags are moved from whatever had them before. */
 export function keep(state: State, image: FakeImage): void {
   for (const [id, other] of state.images)
     if (id !== image.id && other.tags.some((tag) => image.tags.includes(tag)))

@@ -1,10 +1,10 @@
-/** A container in memory as an engine tells of it: one by itself, and in the list. */
+/** A container in memory in the two forms of the Engine API: inspected by itself, and in the list. */
 import type { ContainerInfo, ContainerSummary } from '../../../agent/system/docker/docker.ts';
 import { asMounts } from './create.ts';
 import { listed } from './ports.ts';
 import { type FakeContainer, imageOf, type State } from './state.ts';
 
-/** An engine dates what never was to the year 1. */
+/** Docker reports "never" as year 1. */
 const NEVER = '0001-01-01T00:00:00Z';
 const dated = (ms: number | null): string => (ms === null ? NEVER : new Date(ms).toISOString());
 
@@ -45,7 +45,7 @@ export function inspected(c: FakeContainer): ContainerInfo {
 }
 
 export function summary(state: State, c: FakeContainer): ContainerSummary {
-  // A name that stands for another image by now, or for none, says nothing of this container any more.
+  // A name that is another image now, or none, says nothing about this container any more.
   const isCurrent = imageOf(state, c.config.Image)?.id === c.imageId;
   return structuredClone({
     Id: c.id,

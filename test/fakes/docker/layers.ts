@@ -1,10 +1,10 @@
 /**
- * Layers of images on an engine in memory, as engines with overlay2 keep them: a layer stays, with an image or without, until the last
- * image that has it is removed; one that is here is never fetched again, whatever became of its files.
+ * Layers of images on a Docker engine in memory, as engines with overlay2 store them: a layer stays, with an image or without,
+ * until the last image that has it is removed; an existing layer is never fetched again, whatever happened to its files.
  */
 import type { FakeImage } from './state.ts';
 
-/** A layer on the disk: its books are durable from the beginning, its files are not. */
+/** A layer on the disk: its metadata is durable from the beginning, its files are not. */
 interface Layer {
   parent: string | null;
   isDurable: boolean;
@@ -13,18 +13,18 @@ interface Layer {
 }
 
 export interface Layers {
-  /** Brings the layers that are missing, in order. @param most of them; then the rest does not come */
+  /** Fetches the missing layers, in order. @param most at most this many; the others are never fetched */
   bring(image: FakeImage, most?: number): void;
-  /** An image is gone. @param others that are still here */
+  /** An image was removed. @param others images that still exist */
   release(image: FakeImage, others: readonly FakeImage[]): void;
   isWhole(image: FakeImage): boolean;
-  /** All that is here is durable. */
+  /** Everything here is durable. */
   sync(): void;
   powerCut(): void;
 }
 
 export function createLayers(fetched: string[]): Layers {
-  /** By what it and all below it are. */
+  /** By the content of the layer and of all layers below it. */
   const here = new Map<string, Layer>();
   const chainOf = ({ layers }: FakeImage) => layers.map((_, i) => layers.slice(0, i + 1).join(' '));
   return {

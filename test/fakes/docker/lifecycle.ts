@@ -1,4 +1,4 @@
-/** The life of a container: its start, its end by itself or by others, its restarts and its healthcheck. */
+/** The life cycle of a container: start, end, restarts and healthcheck. */
 import { plugIn, unplug } from './networks.ts';
 import { freePorts, takePorts } from './ports.ts';
 import { type Program, programOf } from './programs.ts';
@@ -8,11 +8,11 @@ import { type FakeContainer, imageOf, type State, tellOf } from './state.ts';
 const SIGKILL_CODE = 137;
 const FIRST_PAUSE_MS = 100;
 const SECOND_NS = 1e9;
-/** What an engine takes for a healthcheck that does not say. */
+/** The Docker engine's defaults for a healthcheck. */
 const INTERVAL_NS = 30 * SECOND_NS;
 const RETRIES = 3;
 
-/** After a pause; called off when the container is stopped or removed. */
+/** After a pause; cancelled when the container is stopped or removed. */
 function later(state: State, c: FakeContainer, ms: number, act: () => void): void {
   const callOff = state.clock.after(ms, () => {
     c.pending.delete(callOff);
@@ -31,13 +31,13 @@ const commandOf = ({ config: { Entrypoint, Cmd } }: FakeContainer): string[] => 
   ...(Cmd ?? []),
 ];
 
-/** What the kernel says of a program that is an empty file, by way of the engine's runtime. */
+/** The kernel's error for an empty program file, as the Docker engine's runtime passes it on. */
 const EMPTY_FILE: Program = { endsAfterMs: 50, code: 255, says: 'exec format error' };
 
 const programIn = (state: State, c: FakeContainer, argv: readonly string[]): Program =>
   isBroken(state, c) ? EMPTY_FILE : (imageOf(state, c.imageId)?.program ?? programOf)(argv);
 
-/** @throws the engine's own words where a port, a network or another container's namespace keeps it from its start */
+/** @throws the Docker engine's error if a port, a network or another container's namespace prevents the start */
 export function startContainer(state: State, c: FakeContainer): void {
   if (c.status === 'dead') throw conflict('container is marked for removal and cannot be started');
   if (c.pid > 0) throw refusal(304, 'container already started', '');
@@ -103,7 +103,7 @@ function beginProbes(state: State, c: FakeContainer): void {
   next();
 }
 
-/** Its process is gone; its restart policy says what comes then. */
+/** Its process has ended; its restart policy decides what follows. */
 export function ended(state: State, c: FakeContainer, code: number): void {
   halt(state, c, code);
   const { Name = 'no', MaximumRetryCount = 0 } = c.host.RestartPolicy ?? {};
@@ -123,7 +123,7 @@ export function ended(state: State, c: FakeContainer, code: number): void {
   });
 }
 
-/** The host lost power and starts again: an engine starts what its policy wants to run always. */
+/** The host lost power and boots: a Docker engine starts the containers whose policy wants them always running. */
 export function rebooted(state: State, c: FakeContainer): void {
   if (c.pid === 0 && c.status !== 'restarting') return;
   halt(state, c, SIGKILL_CODE);
@@ -137,7 +137,7 @@ export function isBroken(state: State, c: FakeContainer): boolean {
   return image !== undefined && !state.layers.isWhole(image);
 }
 
-/** Whatever it did, it does no more. */
+/** Ends everything that it does. */
 function halt(state: State, c: FakeContainer, code: number): void {
   callOffAll(c);
   const ran = c.pid > 0;
@@ -151,7 +151,7 @@ function halt(state: State, c: FakeContainer, code: number): void {
   if (ran) tellOf(state, c, 'die', { exitCode: String(code) });
 }
 
-/** By somebody: its restart policy has no say. */
+/** Stopped by somebody: its restart policy does not apply. */
 export function stopContainer(state: State, c: FakeContainer, code = SIGKILL_CODE): void {
   if (c.pid === 0 && c.status !== 'restarting') throw refusal(304, 'container already stopped', '');
   halt(state, c, code);
@@ -159,7 +159,7 @@ export function stopContainer(state: State, c: FakeContainer, code = SIGKILL_COD
   tellOf(state, c, 'stop');
 }
 
-/** For good, running or not. */
+/** Removed, running or not. */
 export function forget(state: State, c: FakeContainer): void {
   if (c.pid > 0 || c.status === 'restarting') halt(state, c, SIGKILL_CODE);
   callOffAll(c);

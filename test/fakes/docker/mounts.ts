@@ -1,4 +1,4 @@
-/** What a container mounts: binds, volumes, what its image wants to keep, and what it has from others. */
+/** The mounts of a container: binds, volumes, volumes of its image, and those of other containers. */
 import type { ContainerRequest, ImageConfig } from '../../../agent/system/docker/docker.ts';
 import { refusal } from './refusals.ts';
 import { containerOf, type Mount, type State } from './state.ts';
@@ -42,7 +42,7 @@ const bindMount = (Source: string, Destination: string, readOnly: boolean): Moun
   isBorrowed: false,
 });
 
-/** @param name '' for a volume of its own; one that is not there is made */
+/** @param name '' for an anonymous volume; a missing one is created */
 function volumeMount(state: State, name: string, Destination: string, readOnly: boolean): Mount {
   const isNamed = name !== '';
   const volume = makeVolume(state, { Name: isNamed ? name : state.newId() });

@@ -1,4 +1,4 @@
-/** Networks of an engine in memory, and who is on them. */
+/** Networks of a Docker engine in memory, and the containers on them. */
 import { BlockList } from 'node:net';
 import type { Docker, NetworkRequest } from '../../../agent/system/docker/docker.ts';
 import { attachment } from './create.ts';
@@ -56,7 +56,7 @@ export function dropNetwork(state: State, ref: string): void {
       'operation not supported for pre-defined networks',
       `${network.Name} is a pre-defined network and cannot be removed`,
     );
-  // Only what runs has an endpoint on it.
+  // Only a running container has an endpoint on it.
   const isOn = (c: FakeContainer) => c.pid > 0 && c.networks.has(network.Name);
   if ([...state.containers.values()].some(isOn))
     throw refusal(
@@ -73,7 +73,7 @@ export function tellNetwork(state: State, { Id, Name, Driver }: FakeNetwork, Act
   state.tell({ Type: 'network', Action, Actor: { ID: Id, Attributes: { name: Name, type: Driver, ...who } } });
 }
 
-/** What runs gets its addresses; all it was to be on must be there. @throws the engine's own words where one is not */
+/** A starting container gets its addresses; all of its networks must exist. @throws the Docker engine's error if one does not */
 export function plugIn(state: State, c: FakeContainer): void {
   for (const [name, at] of c.networks) {
     const network = networkOf(state, at.NetworkID === '' ? name : at.NetworkID);
@@ -122,7 +122,7 @@ export function networkCalls(state: State): Pick<Docker, Calls> {
           'operation not supported for swarm scoped networks',
           `endpoint with name ${c.name} already exists in network ${network.Name}`,
         );
-      // What was made without any is on none until it is on one.
+      // A container that was created without a network has none until it is connected to one.
       c.networks.delete('none');
       const at = attachment(network.Id, endpoint);
       c.networks.set(network.Name, c.pid > 0 ? { ...at, ...addressOn(state, network, at) } : at);

@@ -1,11 +1,11 @@
-/** Ports of the host: a container takes its own when it starts. */
+/** Ports of the host: a container binds its ports when it starts. */
 import { serverError } from './refusals.ts';
 import type { FakeContainer, State, TakenPort } from './state.ts';
 
 type Bindings = Record<string, { HostIp?: string; HostPort?: string }[] | null>;
 const FIRST_FREE = 32_768;
 
-/** @throws the engine's own words where one is taken */
+/** @throws the Docker engine's error if one is in use */
 export function takePorts(state: State, c: FakeContainer): void {
   for (const [key, bindings] of Object.entries((c.host.PortBindings ?? {}) as Bindings)) {
     const [inside = '', protocol = 'tcp'] = key.split('/');
@@ -18,7 +18,7 @@ export function takePorts(state: State, c: FakeContainer): void {
   }
 }
 
-/** The first of a range that no container has; undefined where all are taken. */
+/** The first port of a range that no container has; undefined if all are in use. */
 function choose(state: State, asked: string, ip: string, protocol: string): number | undefined {
   const [first = 0, last = first] = asked.split('-').filter(Boolean).map(Number);
   const [from, to] = first === 0 ? [FIRST_FREE, 65_535] : [first, last];
@@ -46,7 +46,7 @@ export function freePorts(c: FakeContainer): void {
   c.ports = [];
 }
 
-/** As the engine lists them. */
+/** As the Docker engine lists them. */
 export const listed = ({ ip, port, protocol, inside }: TakenPort) => ({
   IP: ip,
   PrivatePort: inside,

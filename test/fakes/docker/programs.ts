@@ -1,7 +1,7 @@
-/** What becomes of a command: the few words of a shell that tests use. */
+/** The behaviour of a command: the few words of a shell that tests use. */
 
 export interface Program {
-  /** Milliseconds until it ends by itself; left out where it runs on. */
+  /** Milliseconds until it ends by itself; absent if it keeps running. */
   endsAfterMs?: number;
   /** Exit code. */
   code: number;
@@ -13,7 +13,10 @@ const RUNS_ON: Program = { code: 0, says: '' };
 /** Long enough to be seen running, as with a real one. */
 const MOMENT_MS = 50;
 
-/** `sh -c 'echo word; sleep 5; exit 3'`, `true`, `false`, `sleep 5`, with or without busybox before it; all else runs on. */
+/**
+ * `sh -c 'echo word; sleep 5; exit 3'`, `true`, `false`, `sleep 5`, with or without busybox before it; anything else keeps
+ * running.
+ */
 export function programOf(argv: readonly string[]): Program {
   const words = argv.filter((word, i) => i > 0 || !/busybox$/.test(word));
   const [first = '', second, third = ''] = words;
@@ -24,7 +27,7 @@ export function programOf(argv: readonly string[]): Program {
 }
 
 function follow(so: Program, command: string): Program {
-  // What never ends keeps all that comes after it waiting.
+  // Commands after one that never ends are never reached.
   if (so.endsAfterMs === undefined || so.code !== 0) return so;
   const [name = '', ...args] = command.split(/\s+/);
   const word = name.slice(name.lastIndexOf('/') + 1);

@@ -1,4 +1,4 @@
-/** What an engine in memory holds, and how its things are found. */
+/** The state of a Docker engine in memory, and its lookups. */
 import type {
   Attachment,
   ContainerConfig,
@@ -14,9 +14,9 @@ import type { Program } from './programs.ts';
 import { refusal } from './refusals.ts';
 
 export type Mount = ContainerInfo['Mounts'][number] & {
-  /** Its name was given to it; one that nobody named goes with its container. */
+  /** It was named explicitly; an anonymous one is removed with its container. */
   isNamed: boolean;
-  /** It has it from another container, and does not hold it. */
+  /** It comes from another container's volumes, and is not kept by this one. */
   isBorrowed: boolean;
 };
 
@@ -39,29 +39,29 @@ export interface FakeContainer {
   /** By the name of the network. */
   networks: Map<string, Attachment>;
   status: 'created' | 'running' | 'restarting' | 'exited' | 'dead';
-  /** Something on the host keeps it from being removed. */
+  /** Something on the host prevents its removal. */
   isBusy: boolean;
   pid: number;
   exitCode: number;
   error: string;
-  /** Milliseconds since the epoch; null where it never was. */
+  /** Milliseconds since the epoch; null for never. */
   startedAt: number | null;
   finishedAt: number | null;
   health: 'starting' | 'healthy' | 'unhealthy' | null;
   failedProbes: number;
   log: string[];
   ports: TakenPort[];
-  /** Ends in a row, for the pause before the next start. */
+  /** Consecutive ends, for the pause before the next start. */
   restarts: number;
-  /** Calls off what is to happen to it as time passes. */
+  /** Cancels its timers. */
   pending: Set<() => void>;
 }
 
 /** An image as a registry or a host has it. */
 export interface FakeImage extends ImageInfo {
-  /** From the lowest: what tells them from layers of other images. */
+  /** From the lowest: identifiers that distinguish the layers of images. */
   layers: readonly string[];
-  /** What becomes of a command in it; the usual words of a shell where it is left out. */
+  /** The behaviour of a command in it; by default the usual words of a shell. */
   program?: (argv: readonly string[]) => Program;
 }
 
@@ -69,33 +69,33 @@ export type FakeNetwork = NetworkInfo & { isBuiltIn: boolean };
 
 export interface State {
   clock: FakeClock;
-  /** By id, in the order in which they were made. */
+  /** By id, in order of creation. */
   containers: Map<string, FakeContainer>;
   /** By id. */
   networks: Map<string, FakeNetwork>;
   /** By name. */
   volumes: Map<string, VolumeInfo>;
-  /** Those that are on the host, by id. */
+  /** Images on the host, by id. */
   images: Map<string, FakeImage>;
   layers: Layers;
   /** `tcp/80` of programs of the host. */
   hostPorts: Set<string>;
-  /** Commands that were run in containers, as `name: argv`. */
+  /** Commands that were executed in containers, as `name: argv`. */
   ran: string[];
-  /** Tells those who listen. */
+  /** Sends events to listeners. */
   tell(event: DockerEvent): void;
-  /** 64 hexadecimal digits, none twice. */
+  /** 64 hexadecimal digits, each time different. */
   newId(): string;
 }
 
-/** By id or name. @throws the engine's own words where it is not there */
+/** By id or name. @throws the Docker engine's error if it does not exist */
 export function containerOf(state: State, ref: string): FakeContainer {
   const found = state.containers.get(ref) ?? [...state.containers.values()].find((c) => c.name === ref);
   if (found === undefined) throw refusal(404, `no such container`, `No such container: ${ref}`);
   return found;
 }
 
-/** By id or name. @throws the engine's own words where it is not there */
+/** By id or name. @throws the Docker engine's error if it does not exist */
 export function networkOf(state: State, ref: string): FakeNetwork {
   const found = state.networks.get(ref) ?? [...state.networks.values()].find((n) => n.Name === ref);
   if (found === undefined) throw refusal(404, 'no such network', `network ${ref} not found`);
@@ -119,7 +119,7 @@ export const namesOf = (c: FakeContainer): Record<string, string> => ({
   image: c.config.Image,
 });
 
-/** Something happened to a container. */
+/** Records an event of a container. */
 export function tellOf(state: State, c: FakeContainer, Action: string, more: Record<string, string> = {}): void {
   state.tell({ Type: 'container', Action, Actor: { ID: c.id, Attributes: { ...namesOf(c), ...more } } });
 }

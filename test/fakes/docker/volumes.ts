@@ -1,9 +1,9 @@
-/** Volumes of an engine in memory. */
+/** Volumes of a Docker engine in memory. */
 import type { Docker, VolumeInfo, VolumeRequest } from '../../../agent/system/docker/docker.ts';
 import { conflict, refusal } from './refusals.ts';
 import type { State } from './state.ts';
 
-/** One of that name that is there is the answer, as it is. */
+/** If the name exists, that volume is returned unchanged. */
 export function makeVolume(state: State, request: VolumeRequest): VolumeInfo {
   const { Name = state.newId(), Driver = 'local', DriverOpts, Labels = {} } = request;
   const there = state.volumes.get(Name);
@@ -28,7 +28,7 @@ export function dropVolume(state: State, name: string): void {
   state.tell({ Type: 'volume', Action: 'destroy', Actor: { ID: name, Attributes: { driver: volume.Driver } } });
 }
 
-/** Ids of the containers that hold it, running or not. */
+/** Ids of the containers that use it, running or not. */
 export const usersOf = (state: State, name: string): string[] =>
   [...state.containers.values()].filter((c) => c.mounts.some((m) => m.Name === name && !m.isBorrowed)).map((c) => c.id);
 

@@ -1,4 +1,4 @@
-/** Programs of the host that speak of units: journalctl, systemd-analyze verify, systemctl. */
+/** Programs of the host for units: journalctl, systemd-analyze verify, systemctl. */
 import fs from 'node:fs';
 import type { Exec, ExecResult } from '../../../agent/system/exec.ts';
 import type { FakeSystemd } from './systemd.ts';
@@ -19,7 +19,7 @@ const KEYS: Record<string, readonly string[]> = {
   Path: ['PathExists', 'PathChanged', 'Unit'],
 };
 
-/** @param programs of the host that are there, besides those of busybox and its kind */
+/** @param programs the host's programs, besides busybox and the like */
 export function createCommands(root: string, fake: FakeSystemd, programs: ReadonlySet<string> = new Set()): Exec {
   return async (argv) => {
     const [name = ''] = argv;
@@ -39,7 +39,7 @@ export function createCommands(root: string, fake: FakeSystemd, programs: Readon
   };
 }
 
-/** As systemd-analyze(1) words them. */
+/** With the messages of systemd-analyze(1). */
 function complaints(root: string, file: string, programs: ReadonlySet<string>): string[] {
   const name = file.slice(file.lastIndexOf('/') + 1);
   const text = fs.readFileSync(root + file, 'utf8');

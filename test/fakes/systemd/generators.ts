@@ -1,4 +1,4 @@
-/** What systemd-fstab-generator and podman's generator make at each reload: units in /run/systemd/generator. */
+/** What systemd-fstab-generator and podman's generator create at each reload: units in /run/systemd/generator. */
 import fs from 'node:fs';
 import path from 'node:path';
 

@@ -1,4 +1,4 @@
-/** What enables a unit: the links that its [Install] section asks for (systemctl(1), enable). */
+/** Enabling a unit: the links that its [Install] section requests (systemctl(1), enable). */
 import fs from 'node:fs';
 import path from 'node:path';
 import { noSuchUnit, refusal, type State } from './state.ts';
@@ -7,7 +7,7 @@ import { DIRS, ETC, exists, onDisk, parse, templateOf, wordsOf } from './unit-fi
 const KINDS: Record<string, string> = { WantedBy: 'wants', RequiredBy: 'requires', UpheldBy: 'upholds' };
 const LINKS = /\.(wants|requires|upholds)$/;
 
-/** Host paths of the links that the file asks for; null where it has no [Install] section. */
+/** Host paths of the links that the file requests; null if it has no [Install] section. */
 function linksOf(state: State, name: string): string[] | null {
   const install = parse(onDisk(state.root, name).text);
   if (!install.has('Install')) return null;
@@ -17,7 +17,7 @@ function linksOf(state: State, name: string): string[] | null {
   return [...wanted, ...wordsOf(install, 'Install', 'Alias').map((alias) => `${ETC}/${alias}`)];
 }
 
-/** Links to it, wherever they lie. */
+/** Links to it, in any directory. */
 function existing({ root }: State, name: string): string[] {
   const dirs = DIRS.flatMap((dir) => {
     const names = fs.existsSync(root + dir) ? fs.readdirSync(root + dir) : [];
@@ -32,7 +32,7 @@ function existing({ root }: State, name: string): string[] {
   return [...wants.filter((at) => fs.lstatSync(root + at, { throwIfNoEntry: false })), ...aliases.filter(leads)];
 }
 
-/** @returns whether it has an [Install] section, and the links that were made */
+/** @returns whether it has an [Install] section, and the created links */
 export function enable(state: State, name: string): { installable: boolean; made: string[] } {
   const disk = onDisk(state.root, name);
   if (!exists(disk)) throw noSuchUnit(name);
@@ -51,7 +51,7 @@ export function enable(state: State, name: string): { installable: boolean; made
 }
 
 export function disable(state: State, name: string): void {
-  // What is enabled for this boot alone, by links in /run, stays so.
+  // A unit that is enabled for this boot only, by links in /run, stays so.
   const gone = existing(state, name).filter((link) => link.startsWith(`${ETC}/`));
   for (const link of gone) {
     fs.rmSync(state.root + link);
@@ -61,7 +61,7 @@ export function disable(state: State, name: string): void {
   if (gone.length > 0) state.reread();
 }
 
-/** systemctl(1), is-enabled; '' where there is no unit file. */
+/** systemctl(1), is-enabled; '' if there is no unit file. */
 export function fileState(state: State, name: string): string {
   const disk = onDisk(state.root, name);
   const runtime = disk.file.startsWith('/run/') ? '-runtime' : '';

@@ -1,4 +1,4 @@
-/** Jobs: units started, stopped and restarted, and what their processes do (systemd.service(5)). */
+/** Jobs: units started, stopped and restarted, and the behaviour of their processes (systemd.service(5)). */
 
 import fs from 'node:fs';
 import type { JobVerb } from '../../../agent/system/systemd/systemd.ts';
@@ -11,10 +11,10 @@ const RESTART_MS = 100;
 const BURST = 5;
 const INTERVAL_MS = 10_000;
 
-/** Nothing of it runs and nothing waits for it. */
+/** No process of it runs and no timer of it is set. */
 const isDown = ({ active }: FakeUnit): boolean => active === 'inactive' || active === 'failed';
 
-/** @returns what the job ended as @throws as the bus does where there can be no such job */
+/** @returns the result of the job @throws as the bus does if such a job is impossible */
 export async function runJob(state: State, verb: JobVerb, name: string): Promise<string> {
   const unit = unitOf(state, name);
   if (verb === 'StopUnit') {
@@ -39,7 +39,7 @@ export async function runJob(state: State, verb: JobVerb, name: string): Promise
 
 function stop(state: State, unit: FakeUnit): string {
   unit.callOff();
-  // What failed stays so until it is started again, or the failure is taken off it.
+  // A failed unit stays failed until it is started again, or reset-failed.
   if (unit.active === 'failed') return 'done';
   become(state, unit, { active: 'inactive', sub: 'dead', result: 'success' });
   return 'done';
@@ -77,7 +77,7 @@ export const conditionsHold = (state: State, { definition }: FakeUnit): boolean 
 const holds = ({ root }: State, condition: string): boolean =>
   condition.startsWith('!') ? !fs.existsSync(root + condition.slice(1)) : fs.existsSync(root + condition);
 
-/** What waits for something, and has no process of its own. */
+/** Units that wait for something, and have no process of their own. */
 function stand(state: State, unit: FakeUnit): string {
   const sub = { timer: 'waiting', socket: 'listening', path: 'waiting', mount: 'mounted' }[
     unit.name.slice(unit.name.lastIndexOf('.') + 1)
@@ -122,7 +122,7 @@ async function run(state: State, unit: FakeUnit): Promise<string> {
   return 'done';
 }
 
-/** The main process of what is active from its start on. */
+/** The main process of a unit that is active from its start on. */
 function follow(state: State, unit: FakeUnit, argv: readonly string[]): void {
   const { says, code, endsAfterMs } = programOf(argv);
   if (says) unit.log.push(says);
@@ -131,7 +131,7 @@ function follow(state: State, unit: FakeUnit, argv: readonly string[]): void {
   unit.callOff = state.clock.after(endsAfterMs, () => exited(state, unit, code, code === 0 ? 'success' : 'exit-code'));
 }
 
-/** Its main process is gone. */
+/** Its main process has ended. */
 export function exited(state: State, unit: FakeUnit, code: number, result: string): void {
   unit.callOff();
   const restart = lastOf(unit.definition, 'Service', 'Restart', 'no');

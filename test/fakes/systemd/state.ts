@@ -1,4 +1,4 @@
-/** What a systemd in memory knows of its units, and which definition it goes by. */
+/** What a systemd in memory knows about its units, and the loaded definition of each. */
 import { escapeLabel } from '../../../agent/system/systemd/signals.ts';
 import type { FakeClock } from '../clock.ts';
 import { type Definition, exists, onDisk, parse, templateOf } from './unit-file.ts';
@@ -16,16 +16,16 @@ export interface FakeUnit {
   exitStatus: number;
   /** Of its last ExecStartPre=. */
   beforeStatus: number;
-  /** Microseconds since the epoch; 0 where it never was. */
+  /** Microseconds since the epoch; 0 for never. */
   mainStartedUs: number;
   inactiveExitUs: number;
-  /** When its conditions were last asked, microseconds since the epoch, 0 for never; and whether they held. */
+  /** When its conditions were last checked, microseconds since the epoch, 0 for never; and whether they held. */
   conditionUs: number;
   conditionHolds: boolean;
-  /** Starts of the last while, monotonic milliseconds. */
+  /** Recent starts, in monotonic milliseconds. */
   starts: number[];
   log: string[];
-  /** Calls off what its process is about to do. */
+  /** Cancels the timers of its process. */
   callOff: () => void;
 }
 
@@ -33,30 +33,30 @@ export interface State {
   /** A directory that stands for `/`. */
   root: string;
   clock: FakeClock;
-  /** In memory: what is active, failed, or was looked at and is not forgotten. */
+  /** Units in memory: active, failed, or looked up and not forgotten yet. */
   units: Map<string, FakeUnit>;
-  /** Units that somebody keeps in memory although they are inactive. */
+  /** Units that a client keeps in memory although they are inactive. */
   kept: Set<string>;
-  /** Directories of drop-ins that it knows of since its last reload; left out where it looks anew each time. */
+  /** Directories of drop-ins that it knows since its last reload; absent if it searches each time. */
   dropinDirs?: ReadonlySet<string>;
   /** A property of a unit changed. */
   changed(name: string): void;
-  /** Unit files, or the view of them, changed. */
+  /** Unit files, or their loaded state, changed. */
   reread(): void;
 }
 
 export const PATH = '/org/freedesktop/systemd1/unit/';
 export const pathOf = (name: string): string => PATH + escapeLabel(name);
 
-/** An error as the bus hands it over. */
+/** An error as the bus returns it. */
 export const refusal = (name: string, said: string): Error =>
   Object.assign(new Error(said), { dbusName: `org.freedesktop.systemd1.${name}` });
 export const noSuchUnit = (name: string): Error => refusal('NoSuchUnit', `Unit ${name} not found.`);
 
-/** Nothing keeps it in memory: the next look reads it again. */
+/** Nothing keeps it in memory: the next lookup reads it again. */
 const isForgotten = ({ active }: FakeUnit): boolean => active === 'inactive';
 
-/** The unit as systemd has it: what runs goes by the definition that it was read with, until a reload. */
+/** The unit as systemd has it: a running one keeps the definition with which it was loaded, until a reload. */
 export function unitOf(state: State, name: string): FakeUnit {
   const known = state.units.get(name);
   if (known && !isForgotten(known)) return known;
@@ -75,7 +75,7 @@ export function unitOf(state: State, name: string): FakeUnit {
     },
   };
   state.units.set(name, unit);
-  // What is forgotten has no starts that count, and nobody knows how the last one went.
+  // A forgotten unit has no start count, and no result of the last start.
   unit.starts = [];
   if (!state.kept.has(name)) [unit.conditionUs, unit.conditionHolds] = [0, false];
   readAgain(state, unit);
@@ -95,14 +95,14 @@ export function readAgain({ root, dropinDirs }: State, unit: FakeUnit): void {
   if (unit.load === 'loaded' && NEEDS_COMMAND.test(unit.name) && !commands) unit.load = 'bad-setting';
 }
 
-/** `%i` is what an instance is called by. */
+/** `%i` is the name of an instance. */
 function template(text: string, name: string): string {
   if (templateOf(name) === null) return text;
   const instance = name.slice(name.indexOf('@') + 1, name.lastIndexOf('.'));
   return text.replaceAll(/%[iI]/g, instance);
 }
 
-/** It lies otherwise on disk than systemd has it. */
+/** Its file differs from the loaded definition. */
 export const needsReload = (state: State, unit: FakeUnit): boolean =>
   unit.load !== 'not-found' && onDisk(state.root, unit.name, state.dropinDirs).text !== unit.text;
 

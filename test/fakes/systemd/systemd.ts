@@ -1,4 +1,4 @@
-/** A systemd in memory, over unit files in a directory: what the driver's interface promises, held to the real one's contract. */
+/** A systemd in memory, over unit files in a directory, with the driver's interface, under the contract of the real one. */
 import { lstatSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { AgentError } from '../../../agent/errors.ts';
@@ -13,17 +13,17 @@ import { dropinDirs, isTemplate, lastOf, onDisk, valuesOf, wordsOf } from './uni
 
 export interface FakeSystemd {
   systemd: Systemd;
-  /** To be handed to a watcher. */
+  /** To be passed to a watcher. */
   signals(listener: SystemdListener): SystemdSignals;
-  /** The state of a unit, for tests that look. */
+  /** The state of a unit, for tests that inspect it. */
   unit(name: string): FakeUnit;
-  /** Whether a start now would be let be; `systemd-analyze condition --unit`. */
+  /** Whether a start now would be skipped by a condition; `systemd-analyze condition --unit`. */
   conditionsHold(name: string): boolean;
   /** `systemctl kill`: its main process ends by this signal. */
   kill(name: string, signal?: number): void;
   goAway(): void;
   comeBack(): void;
-  /** How often all was read again. */
+  /** The number of reloads. */
   reloads(): number;
 }
 
@@ -33,7 +33,7 @@ export interface FakeSystemdOptions {
   /** A directory that stands for `/`. */
   root: string;
   clock: FakeClock;
-  /** As systemd 252 does: a directory of drop-ins that was not there at the last reload is overlooked until the next. */
+  /** As systemd 252 does: a new directory of drop-ins is not found until the next reload. */
   isOld?: boolean;
 }
 
@@ -146,7 +146,7 @@ export function createFakeSystemd({ root, clock, isOld = false }: FakeSystemdOpt
   };
 }
 
-/** Properties that are asked for, of the interfaces Unit, Service and Socket (org.freedesktop.systemd1(5)). */
+/** Properties that can be read, of the interfaces Unit, Service and Socket (org.freedesktop.systemd1(5)). */
 function propertyOf(state: State, unit: FakeUnit, name: string): unknown {
   const { definition, result, exitStatus, mainStartedUs, inactiveExitUs } = unit;
   const type = () => lastOf(definition, 'Service', 'Type', 'simple');
@@ -171,7 +171,7 @@ function propertyOf(state: State, unit: FakeUnit, name: string): unknown {
   )[name]?.();
 }
 
-/** An alias is known by the name of what it leads to. */
+/** An alias has the name of its target. */
 function idOf({ root }: State, name: string): string {
   const { file } = onDisk(root, name);
   const isLink = file !== '' && lstatSync(root + file).isSymbolicLink();

@@ -1,8 +1,8 @@
-/** Unit files below a directory that stands for `/`: found, read with their drop-ins, and taken apart (systemd.syntax(7)). */
+/** Unit files below a directory that stands for `/`: found, read with their drop-ins, and parsed (systemd.syntax(7)). */
 import fs from 'node:fs';
 import path from 'node:path';
 
-/** systemd.unit(5): earlier ones go before later ones. */
+/** systemd.unit(5): earlier directories override later ones. */
 export const DIRS = [
   '/etc/systemd/system',
   '/run/systemd/system',
@@ -13,16 +13,16 @@ export const DIRS = [
 ];
 export const ETC = '/etc/systemd/system';
 
-/** What lies on disk of a unit. */
+/** The files of a unit on disk. */
 export interface OnDisk {
-  /** The host's path of the file; '' where there is none. */
+  /** The host's path of the file; '' if there is none. */
   file: string;
   isMasked: boolean;
-  /** The file and its drop-ins, one after another: all that a reload would read. */
+  /** The file and its drop-ins, one after another: everything that a reload would read. */
   text: string;
 }
 
-/** Section → key → values, in order; an empty value takes away those before it. */
+/** Section → key → values, in order; an empty value clears those before it. */
 export type Definition = ReadonlyMap<string, ReadonlyMap<string, readonly string[]>>;
 
 const read = (at: string): string | null => {
@@ -40,7 +40,7 @@ const list = (dir: string): string[] => {
   }
 };
 
-/** `a@b.service` → `a@.service`; null where it is no instance. */
+/** `a@b.service` → `a@.service`; null if it is no instance. */
 export function templateOf(name: string): string | null {
   const [, stem, suffix] = /^(.*@)[^@]+(\.[a-z]+)$/.exec(name) ?? [];
   return stem === undefined ? null : `${stem}${suffix}`;
@@ -48,7 +48,7 @@ export function templateOf(name: string): string | null {
 
 export const isTemplate = (name: string): boolean => /@\.[a-z]+$/.test(name);
 
-/** @param known directories of drop-ins that are looked into; left out where all are */
+/** @param known the directories of drop-ins to search; all by default */
 export function onDisk(root: string, name: string, known?: ReadonlySet<string>): OnDisk {
   const names = [name, ...[templateOf(name) ?? []].flat()];
   const candidates = names.flatMap((one) => DIRS.map((dir) => `${dir}/${one}`));
@@ -57,7 +57,7 @@ export function onDisk(root: string, name: string, known?: ReadonlySet<string>):
   const target = isLink ? fs.readlinkSync(root + file) : '';
   if (target === '/dev/null') return { file, isMasked: true, text: '' };
   const body = file === '' ? null : read(root + (isLink ? path.resolve(path.dirname(file), target) : file));
-  // Of two drop-ins of one name the earlier directory's counts.
+  // Of two drop-ins with the same name the one in the earlier directory counts.
   const dropins = new Map<string, string>();
   for (const dir of [...DIRS].reverse())
     for (const one of names.map((unit) => `${dir}/${unit}.d`).reverse())
@@ -68,11 +68,11 @@ export function onDisk(root: string, name: string, known?: ReadonlySet<string>):
   return { file: body === null ? '' : file, isMasked: false, text: [body ?? '', ...added].join('\n') };
 }
 
-/** All directories of drop-ins that there are. */
+/** All existing directories of drop-ins. */
 export const dropinDirs = (root: string): ReadonlySet<string> =>
   new Set(DIRS.flatMap((dir) => list(root + dir).flatMap((name) => (name.endsWith('.d') ? [`${dir}/${name}`] : []))));
 
-/** Where the name has nothing to be read but drop-ins, there is no unit. */
+/** If the name has only drop-ins, there is no unit. */
 export const exists = ({ file, isMasked }: OnDisk): boolean => file !== '' || isMasked;
 
 export function parse(text: string): Definition {
@@ -98,13 +98,13 @@ export function parse(text: string): Definition {
 
 export const valuesOf = (definition: Definition, section: string, key: string): readonly string[] =>
   definition.get(section)?.get(key) ?? [];
-/** The last one said, or `otherwise`. */
+/** The last value, or `otherwise`. */
 export const lastOf = (definition: Definition, section: string, key: string, otherwise = ''): string =>
   valuesOf(definition, section, key).at(-1) ?? otherwise;
 export const wordsOf = (definition: Definition, section: string, key: string): string[] =>
   valuesOf(definition, section, key).flatMap((value) => value.split(/\s+/).filter(Boolean));
 
-/** A command line as words, quotes taken off, without the marks before its path (systemd.service(5), COMMAND LINES). */
+/** A command line as words, without quotes and without the prefixes of its path (systemd.service(5), COMMAND LINES). */
 export function argvOf(line: string): string[] {
   const words = [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, a, b, c]) => a ?? b ?? c ?? '');
   return words.map((word, i) => (i === 0 ? word.replace(/^[-@:+!|]+/, '') : word));
