@@ -19,7 +19,7 @@ function run(program: string, ...args: string[]): void {
 mkdirSync(SITE, { recursive: true });
 const read = (dir: string): string =>
   existsSync(path.join(dir, LOCK)) ? readFileSync(path.join(dir, LOCK), 'utf8') : '';
-// npm writes node_modules/.package-lock.json last, so an installation that was broken off is made again.
+// npm writes node_modules/.package-lock.json last, so an interrupted installation is repeated.
 if (read(SITE) !== read(SOURCE) || !existsSync(path.join(SITE, 'node_modules/.package-lock.json'))) {
   for (const file of ['package.json', LOCK]) copyFileSync(path.join(SOURCE, file), path.join(SITE, file));
   run('npm', 'ci', '--no-audit', '--no-fund', '--loglevel=error');

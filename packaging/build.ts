@@ -1,4 +1,7 @@
-/** Builds dist/: the program for this machine's tests and for an install by hand. Copied anywhere, it runs with any Node >= 22.12. */
+/**
+ * Builds dist/: the program for this machine's tests and for a manual installation. A copy in any place runs with any Node >=
+ * 22.12.
+ */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { buildProgram } from './program.ts';

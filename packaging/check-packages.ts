@@ -1,4 +1,7 @@
-/** What a package must be before it is released: reproducible, clean by the tools of its kind, small, and running on its architecture. */
+/**
+ * The conditions for a package before its release: reproducible, without findings of the checkers of its format, small, and
+ * runnable on its architecture.
+ */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -11,7 +14,7 @@ const MAX_IMAGE_BYTES = 50e6;
 
 export interface CheckOptions {
   made: readonly string[];
-  /** Made for tests, with little compression: no limit of the packed size. */
+  /** A package for tests, with little compression: its packed size has no limit. */
   fast: boolean;
   /** Builds the same packages again, into this directory. */
   build(out: string): Promise<string[]>;
@@ -19,7 +22,7 @@ export interface CheckOptions {
   buildNewerRpm(out: string): Promise<string>;
 }
 
-/** Prints a line for each check. @returns whether all of them held */
+/** Prints a line for each check. @returns whether all of them passed */
 export async function checkPackages({ made, fast, build, buildNewerRpm }: CheckOptions): Promise<boolean> {
   const work = mkdtempSync(path.join(os.tmpdir(), 'fairlead-check-'));
   let held = true;
@@ -47,7 +50,7 @@ export async function checkPackages({ made, fast, build, buildNewerRpm }: CheckO
   }
 }
 
-/** A package that was made in a hurry has no limit. */
+/** A package with little compression has no limit. */
 const sizes = (file: string, most: number, fast: boolean): string =>
   `${(statSync(file).size / 1e6).toFixed(1)} MB${fast ? ', with little compression' : ` of at most ${most / 1e6}`}`;
 
@@ -70,13 +73,13 @@ function checkDeb(deb: string, work: string, fast: boolean): [string, string][] 
   ];
 }
 
-/** lintian(1) on a package, as argv. What is meant so is in deb/lintian-overrides. */
+/** lintian(1) on a package, as argv. Intended findings are in deb/lintian-overrides. */
 export const lintianOf = (deb: string): string[] => [
   ...['lintian', '--allow-root', '--fail-on', 'none', '--tag-display-limit', '0'],
   deb,
 ];
 
-/** What lintian has against a package, out of all that it printed; empty if nothing. */
+/** The findings of lintian about a package, out of all of its output; empty if there are none. */
 export const lintianFindings = (printed: string): string =>
   printed
     .split('\n')
@@ -86,11 +89,11 @@ export const lintianFindings = (printed: string): string =>
 function lintian(deb: string, fast: boolean): string {
   const [program = '', ...args] = lintianOf(deb);
   const findings = lintianFindings(said(program, args));
-  // lintian of Debian 12 does not know zstd yet, which only packages for tests are compressed with.
+  // lintian of Debian 12 does not support zstd, which is used only to compress packages for tests.
   return fast ? findings.replaceAll(/^.*malformed-deb-archive.* not .*\n?/gm, '') : findings;
 }
 
-/** What rpmlint has against a package; empty if nothing. What is meant so is in rpm/rpmlint.toml. */
+/** The findings of rpmlint about a package; empty if there are none. Intended ones are in rpm/rpmlint.toml. */
 const rpmlint = (rpm: string): string =>
   said('rpmlint', ['--config', path.join(import.meta.dirname, 'rpm/rpmlint.toml'), rpm])
     .split('\n')
@@ -99,7 +102,7 @@ const rpmlint = (rpm: string): string =>
 
 const RPM_ARCH: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
 
-/** Installs, upgrades, takes back and erases an rpm in a Debian root (`rpm/try.sh`); needs root. */
+/** Installs, upgrades, downgrades and erases an rpm in a Debian root (`rpm/try.sh`); needs root. */
 function scriptlets({ rpm, newer, work }: { rpm: string; newer: string; work: string }): string {
   const dir = path.join(work, 'rpm-root');
   mkdirSync(dir);
@@ -114,13 +117,13 @@ const EMULATORS: Readonly<Record<string, string>> = { arm64: 'qemu-aarch64', amd
 const OWN: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 const CROSS: Readonly<Record<string, string>> = { arm64: 'aarch64-linux-gnu', amd64: 'x86_64-linux-gnu' };
 
-/** Runs the program out of the unpacked package, emulated where it is of another architecture, down to SQLite's addon. */
+/** Runs the program out of the unpacked package, emulated if it is for another architecture, down to SQLite's addon. */
 function smoke(deb: string, tree: string): string {
   const arch = said('dpkg-deb', ['--field', deb, 'Architecture']).trim();
   const version = said('dpkg-deb', ['--field', deb, 'Version']).trim();
   const lib = path.join(tree, 'usr/lib/fairlead');
   const node = path.join(lib, 'node');
-  // The other architecture's libc is found below the root that qemu is given: packages libc6-ARCH-cross and libstdc++6-ARCH-cross.
+  // qemu finds the other architecture's libc below its root: packages libc6-ARCH-cross and libstdc++6-ARCH-cross.
   const prefix = OWN[process.arch] === arch ? [] : [EMULATORS[arch] ?? '', '-L', `/usr/${CROSS[arch]}`];
   const [program = '', ...before] = [...prefix, node];
   const run = (...args: string[]) => spawnSync(program, [...before, ...args], { encoding: 'utf8', timeout: 300_000 });
@@ -130,7 +133,7 @@ function smoke(deb: string, tree: string): string {
   const fleet = path.join(import.meta.dirname, '../examples/fleet');
   const valid = run(main, 'validate', '--worktree', fleet);
   if (valid.status !== 0) return `validate: ${valid.stdout}${valid.stderr}`;
-  // A run without a repository fails, and has opened the database by then.
+  // A run without a repository fails, but has opened the database by then.
   const trial = path.join(tree, 'trial');
   mkdirSync(path.join(trial, 'etc/fairlead'), { recursive: true });
   writeFileSync(path.join(trial, 'etc/fairlead/agent.yaml'), 'host: trial\nrepo: {url: /nonexistent}\n');
@@ -141,7 +144,7 @@ function smoke(deb: string, tree: string): string {
 
 const hashOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
 
-/** What a program printed, whatever its exit code. Throws where it is missing. */
+/** The output of a program, whatever its exit code. Throws if the program is missing. */
 function said(program: string, args: readonly string[]): string {
   const { stdout, stderr, error } = spawnSync(program, args, {
     encoding: 'utf8',

@@ -1,4 +1,4 @@
-/** `npm run check`: everything that can be said of the code without running it on a host. Ends at the first step's failure. */
+/** `npm run check`: everything that can be checked without running the code on a host. Ends at the first step's failure. */
 import { spawnSync } from 'node:child_process';
 
 const STEPS: readonly (readonly string[])[] = [

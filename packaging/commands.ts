@@ -1,4 +1,4 @@
-/** docs/commands.md, read off the program's own words like the man pages: every command, option and exit code. */
+/** docs/commands.md, generated from the program's own definitions like the man pages: every command, option and exit code. */
 
 import type { CliCommand } from '../agent/cli/building.ts';
 import { type CliDeps, EXIT_MEANING, type Terminal } from '../agent/cli/context.ts';

@@ -1,12 +1,15 @@
-/** Holds a commit message to docs/style.md: `node packaging/commit-message.ts FILE`, as the commit-msg hook calls it. */
+/** Checks a commit message against docs/style.md: `node packaging/commit-message.ts FILE`, as the commit-msg hook calls it. */
 import { readFileSync } from 'node:fs';
 
 const SUBJECT_COLUMNS = 72;
 const BODY_COLUMNS = 100;
-/** What git writes by itself, and what a rebase folds into another commit. */
+/** Messages that git writes by itself, and those that a rebase squashes into another commit. */
 const GIVEN = /^(Merge|Revert|fixup!|squash!|amend!) ?/;
 
-/** What is wrong with a message, one sentence each; empty if nothing is. Comments of git and all below its scissors are ignored. */
+/**
+ * The errors of a message, one sentence each; empty if there are none. Comments of git and everything below its scissors are
+ * ignored.
+ */
 export function problemsOf(message: string): string[] {
   const [kept = ''] = message.split(/^# -+ >8 -+$/m);
   const lines = kept

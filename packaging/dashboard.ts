@@ -1,4 +1,7 @@
-/** The page of the fleet as files for any web server: one page, one script, one style sheet and one icon, named by what is in them. */
+/**
+ * The page of the fleet as files for any web server: one page, one script, one style sheet and one icon, named by the hashes of
+ * their content.
+ */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -8,7 +11,7 @@ import { policyFor } from '../agent/fleet/page/policy.ts';
 const root = path.join(import.meta.dirname, '..');
 const source = path.join(root, 'agent/dashboard');
 
-/** @param dist gets the files @returns what went into them, see esbuild */
+/** @param dist directory for the files @returns the inputs, see esbuild */
 export async function buildDashboard(dist: string): Promise<Metafile> {
   mkdirSync(dist, { recursive: true });
   const { metafile } = await build({
@@ -24,7 +27,7 @@ export async function buildDashboard(dist: string): Promise<Metafile> {
     jsx: 'automatic',
     jsxImportSource: 'preact',
     legalComments: 'linked',
-    // mqtt's file for browsers carries its own copies of Node's modules.
+    // mqtt's file for browsers contains its own copies of Node's modules.
     define: { 'process.env.NODE_ENV': '"production"' },
     logLevel: 'warning',
     metafile: true,

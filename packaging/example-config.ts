@@ -1,4 +1,4 @@
-/** agent.yaml with every key, as a comment: made of the schema, so that it is never behind. */
+/** agent.yaml with every key, as a comment: generated from the schema, so that it is always complete. */
 import { z } from 'zod';
 import { agentConfig } from '../manifests-schema/agent-config.ts';
 
@@ -10,7 +10,7 @@ interface Key {
   required?: string[];
 }
 
-/** @returns YAML; only `repo.url` is no comment */
+/** @returns YAML; only `repo.url` is not commented out */
 export function exampleConfig(): string {
   const schema = z.toJSONSchema(agentConfig, { io: 'input' }) as Key;
   return [
@@ -35,7 +35,7 @@ function lines(schema: Key, indent: string): string[] {
   });
 }
 
-/** An optional key with all below it, as text that is yet to be a comment. */
+/** An optional key with everything below it, as text that the caller turns into comments. */
 const entry = (name: string, key: Key): string[] => [
   `${name}:`,
   ...Object.entries(key.properties ?? {}).flatMap(([inner, of]) =>

@@ -1,4 +1,4 @@
-/** The man pages, read off the program's own words and the schema of agent.yaml. The language is that of man(7). */
+/** The man pages, generated from the program's own definitions and the schema of agent.yaml, in the language of man(7). */
 import { z } from 'zod';
 import type { CliCommand } from '../agent/cli/building.ts';
 import { type CliDeps, EXIT_MEANING, type Terminal } from '../agent/cli/context.ts';
@@ -6,7 +6,7 @@ import { createProgram, pathOf, termOf } from '../agent/cli/program.ts';
 import { configFile, runDir, stateDir } from '../agent/layout.ts';
 import { agentConfig } from '../manifests-schema/agent-config.ts';
 
-/** Text as roff takes it: nothing in it is a request or an escape. */
+/** Text for roff, without requests and escapes. */
 const roff = (text: string): string =>
   text
     .replaceAll('\\', '\\e')

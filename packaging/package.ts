@@ -1,6 +1,6 @@
 /**
- * `npm run package [-- --arch x64 --format deb --out DIR --fast --check]`: packages of this commit. `--fast` compresses little, for
- * tests; `--check` builds all twice, compares them, and holds them to lintian, rpmlint and their limits.
+ * `npm run package [-- --arch x64 --format deb --out DIR --fast --check]`: packages of this commit. `--fast` compresses little,
+ * for tests; `--check` builds all twice, compares them, and checks them with lintian, rpmlint and their size limits.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -35,14 +35,14 @@ export interface PackageOptions {
   runtime?(arch: Arch): Runtime;
 }
 
-/** @returns an rpm of a later version for this machine, made in a hurry: for a trial of upgrades */
+/** @returns an rpm of a later version for this machine, with little compression, to try upgrades */
 export async function buildNewerRpm(out: string): Promise<string> {
   const archs = ARCHS.filter((arch) => arch === process.arch);
   const [made = ''] = await buildPackages({ out, archs, formats: ['rpm'], fast: true, version: '99.0.0' });
   return made;
 }
 
-/** @returns paths of the packages. Throws where a tool is missing or fails. */
+/** @returns paths of the packages. Throws if a tool is missing or fails. */
 export async function buildPackages(options: PackageOptions): Promise<string[]> {
   const { out, archs = ARCHS, formats = FORMATS, fast = false, runtime = runtimeFor } = options;
   const { version = versionOf(), replaced = {} } = options;
@@ -74,7 +74,7 @@ export async function buildPackages(options: PackageOptions): Promise<string[]> 
   }
 }
 
-/** The bill of materials, as every package has it. */
+/** The bill of materials, as every package contains it. */
 function copyBill(stage: string, to: string): string {
   copyFileSync(path.join(stage, BILL), to);
   return to;

@@ -1,4 +1,4 @@
-/** The program as esbuild makes it: in parts, SQLite's addon beside it, the unit file, the man pages. */
+/** The program as esbuild builds it: in chunks, with SQLite's addon beside it, the unit file and the man pages. */
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire, isBuiltin } from 'node:module';
 import path from 'node:path';
@@ -11,20 +11,20 @@ const root = path.join(import.meta.dirname, '..');
 const stub = path.join(root, 'packaging/stub.cjs');
 
 export interface ProgramOptions {
-  /** Made again from nothing. */
+  /** Directory that is deleted and created again. */
   dist: string;
   version: string;
-  /** Sources of this repository that others take the place of, relative to its root: for tests of upgrades. */
+  /** Replacements for sources of this repository, relative to its root: for tests of upgrades. */
   replaced?: Readonly<Record<string, string>>;
 }
 
-/** @returns the files that went into it, relative to the root of the repository, sorted */
+/** @returns the input files, relative to the root of the repository, sorted */
 export async function buildProgram({ dist, version, replaced = {} }: ProgramOptions): Promise<string[]> {
   rmSync(dist, { recursive: true, force: true });
   mkdirSync(dist, { recursive: true });
   const lib = path.join(dist, 'lib');
 
-  // In parts, so that what a process never uses (SOPS, templates, packs, the command line) is never read.
+  // In chunks, so that code which a process never uses (SOPS, templates, packs, the command line) is never read.
   const program = await build({
     entryPoints: { main: path.join(root, 'agent/main.ts') },
     outdir: lib,
@@ -37,7 +37,7 @@ export async function buildProgram({ dist, version, replaced = {} }: ProgramOpti
     minify: true,
     legalComments: 'linked',
     banner: {
-      // What a library of the older module format asks for.
+      // Globals that libraries in the CommonJS format expect.
       js: [
         "import { createRequire as __createRequire } from 'node:module';",
         "import { fileURLToPath as __toPath } from 'node:url';",
@@ -47,7 +47,7 @@ export async function buildProgram({ dist, version, replaced = {} }: ProgramOpti
     // isomorphic-git would load all of fetch to deflate the objects of a pack.
     define: { FAIRLEAD_VERSION: JSON.stringify(version), CompressionStream: 'undefined' },
     alias: {
-      // dockerode reaches the engine over its unix socket alone: BuildKit sessions (grpc, protobuf) and ssh are never used.
+      // dockerode reaches the Docker engine only over its unix socket: BuildKit sessions (grpc, protobuf) and ssh are never used.
       '@grpc/grpc-js': stub,
       '@grpc/proto-loader': stub,
       protobufjs: stub,
@@ -55,26 +55,26 @@ export async function buildProgram({ dist, version, replaced = {} }: ProgramOpti
       'cpu-features': stub,
       // Most agents reach their broker without a websocket.
       ws: path.join(root, 'packaging/lazy-ws.cjs'),
-      // Of mqtt: no proxies (agent.yaml has none) and no browser timers.
+      // Unused parts of mqtt: proxies (agent.yaml has none) and browser timers.
       socks: stub,
       'worker-timers': stub,
-      // Its other form shares its parts with nobody and hides its names from a dynamic import.
+      // Its other format cannot be split into chunks, and hides its exports from a dynamic import.
       'isomorphic-git': path.join(root, 'node_modules/isomorphic-git/index.js'),
-      // Copies of Node's own streams, one in each library that brings it.
+      // Copies of Node's own streams, one in each library that bundles it.
       'readable-stream': 'node:stream',
-      // dbus-native: calls are made by name, never from what a service tells of itself.
+      // dbus-native: calls are made by name, never from a service's introspection data.
       xml2js: stub,
     },
     plugins: [
       replacing(replaced),
       {
-        // An `import` of one of Node's own modules reads all its names, some of which load more: fetch and WebSocket in
+        // An `import` of one of Node's own modules reads all its exports, some of which load more: fetch and WebSocket in
         // node:http, Web Crypto in node:crypto. A `require` does not.
         name: 'builtins-by-require',
         setup({ onResolve, onLoad }) {
           onResolve({ filter: /^[a-z]/ }, ({ path: name, kind }) => {
             if (!isBuiltin(name)) return undefined;
-            // A part that stood for `import('node:https')` would have a default export alone, and none of the names.
+            // A chunk in place of `import('node:https')` would have only a default export, and no named ones.
             if (kind === 'require-call' || kind === 'dynamic-import') return { path: name, external: true };
             return { path: name, namespace: 'by-require' };
           });
@@ -82,7 +82,7 @@ export async function buildProgram({ dist, version, replaced = {} }: ProgramOpti
         },
       },
       {
-        // zod's messages in fifty languages: ours are written in one.
+        // zod's messages in fifty languages: this project writes its own.
         name: 'one-language',
         setup({ onLoad }) {
           onLoad({ filter: /zod\/v4\/locales\/index\.js$/ }, () => ({
@@ -96,11 +96,11 @@ export async function buildProgram({ dist, version, replaced = {} }: ProgramOpti
     logLevel: 'warning',
     metafile: true,
   });
-  // All of it in one file, the only one that the process which unpacks can read.
+  // All of it in one file, the only one that the unpacking process can read.
   const reader = await build({
     entryPoints: { reader: path.join(root, 'agent/git/reader/child.ts') },
     outdir: lib,
-    // Node's loader of the newer format takes as long as all the rest.
+    // Node's ES module loader takes as long as all the rest.
     outExtension: { '.js': '.cjs' },
     bundle: true,
     platform: 'node',
@@ -120,7 +120,7 @@ export async function buildProgram({ dist, version, replaced = {} }: ProgramOpti
     copyFileSync(path.join(sqlite, 'prebuilds', `${target}.node`), path.join(dist, `better_sqlite3-${target}.node`));
   }
   copyFileSync(path.join(root, 'systemd/fairlead.service'), path.join(dist, 'fairlead.service'));
-  // What the agent orders an upgrade of itself by.
+  // The script with which the agent upgrades itself.
   copyFileSync(path.join(root, 'systemd/fairlead-upgrade.service'), path.join(dist, 'fairlead-upgrade.service'));
   writeFileSync(path.join(dist, 'upgrade.sh'), upgradeScript());
   writeFileSync(path.join(dist, 'VERSION'), `${version}\n`);
@@ -136,13 +136,13 @@ export async function buildProgram({ dist, version, replaced = {} }: ProgramOpti
 }
 
 const MIGRATIONS = 'agent/store/schema/migrations.ts';
-/** The newest form of the database. */
+/** The newest format of the database. */
 const schemaOf = async (file: string): Promise<number> =>
   ((await import(path.join(root, file))) as { MIGRATIONS: readonly string[] }).MIGRATIONS.length;
 
 /**
- * One of Node's own modules as a module of which esbuild keeps the names that are used. Left to itself, it makes a copy with
- * an accessor for each name in each file that imports one: ten thousand of them in the daemon.
+ * One of Node's own modules as a module of which esbuild keeps only the used exports. By default it creates a copy with an
+ * accessor for each export in each file that imports one: ten thousand of them in the daemon.
  */
 function byRequire(name: string): string {
   const names = Object.keys(createRequire(import.meta.url)(name) as object).filter(
@@ -151,18 +151,18 @@ function byRequire(name: string): string {
   return [
     `const all = require('${name}');`,
     'export default all;',
-    // As a call without effects, a name that nobody uses is left out, and what it would load is not loaded.
+    // As a pure call, an unused export is removed, and what it would load is not loaded.
     ...names.map((one) => `const _${one} = /* @__PURE__ */ (() => all.${one})();\nexport { _${one} as ${one} };`),
   ].join('\n');
 }
 
-/** What really went in: a file of which nothing was left over is no part of the program. */
+/** The inputs that are really used: a file of which nothing remains is not part of the program. */
 const inputsOf = ({ outputs }: Metafile): string[] =>
   Object.values(outputs).flatMap(({ inputs }) =>
     Object.entries(inputs).flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? [file] : [])),
   );
 
-/** A source that takes another one's place still reaches it by its name. */
+/** A replacement can still import the original by its name. */
 const replacing = (replaced: Readonly<Record<string, string>>): Plugin => ({
   name: 'replaced',
   setup({ onResolve }) {
@@ -174,7 +174,7 @@ const replacing = (replaced: Readonly<Record<string, string>>): Plugin => ({
   },
 });
 
-/** One letter outside ASCII, in some regular expression, and the engine keeps a whole source in two bytes a letter. */
+/** If a source has one character outside ASCII, in some regular expression, V8 stores it with two bytes a character. */
 function writeAscii(file: string): void {
   const text = readFileSync(file, 'utf8');
   const escaped = (letter: string) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`;

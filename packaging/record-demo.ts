@@ -1,6 +1,6 @@
 /**
- * `npm run recording`: runs the demo in a terminal, and writes what it really showed to docs/images/demo.svg.
- * `-- --full` records the demo on real hosts instead of the one in a temporary directory. Needs script(1) of util-linux.
+ * `npm run recording`: runs the demo in a terminal, and writes what the terminal showed to docs/images/demo.svg. `-- --full`
+ * records the demo on real hosts instead of the one in a temporary directory. Needs script(1) of util-linux.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

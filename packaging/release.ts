@@ -1,7 +1,8 @@
 /**
- * `npm run release -- --key FILE [--passphrase-file FILE] [--out DIR] [--repository DIR] [--suite stable] [--without CONDITION …] [--fast]`:
- * packages of all formats, bills of materials, checksums, signatures, notes, and the packages in an APT repository. Refuses a
- * checkout that is not what it says (docs/releasing.md). With `--fast` packages are made in a minute, and larger.
+ * `npm run release -- --key FILE [--passphrase-file FILE] [--out DIR] [--repository DIR] [--suite stable] [--without CONDITION …]
+ * [--fast]`: packages of all formats, bills of materials, checksums, signatures, notes, and the packages in an APT repository.
+ * Refuses a checkout that does not meet the conditions of docs/releasing.md. With `--fast` packages are made in a minute, and
+ * larger.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
@@ -28,7 +29,7 @@ interface Wanted {
   fast: boolean;
 }
 
-/** Called at the very end, which is late to find out that one is missing: program → package of Debian. */
+/** Programs that are called only at the very end, so that they are checked at the start: program → package of Debian. */
 const TOOLS: Readonly<Record<string, string>> = { 'apt-ftparchive': 'apt-utils', rpmsign: 'rpm' };
 
 /** @returns the exit code */
@@ -73,7 +74,7 @@ async function release({ key, passphraseFile, out, repository, suite, without, f
   }
 }
 
-/** @returns what is wrong with the command line, or null */
+/** @returns the error of the command line, or null */
 function problemWith(values: { key?: string | undefined; out: string; without: readonly string[] }): string | null {
   const { key, out, without } = values;
   if (key === undefined) return 'give --key FILE, an OpenPGP secret key';

@@ -1,11 +1,11 @@
-/** The Node that a package carries: by the lock file of packaging/runtime, so that its bytes are checked, whatever this machine is. */
+/** The Node in a package: from the lock file of packaging/runtime, so that its bytes are verified, whatever this machine is. */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type Component, componentAt, purlOf, readLock } from './licences/components.ts';
 
-/** As npm and Node call it. */
+/** The architecture in the terms of npm and Node. */
 export type Arch = 'x64' | 'arm64';
 
 export interface Runtime {
@@ -16,7 +16,7 @@ export interface Runtime {
 
 const PROJECT = path.join(import.meta.dirname, 'runtime');
 
-/** Fetches it, where it is not there yet, by `npm ci`, which refuses other bytes than the lock file's. */
+/** Fetches it, if it is not there yet, by `npm ci`, which refuses bytes that differ from the lock file. */
 export function runtimeFor(arch: Arch): Runtime {
   const name = `node-linux-${arch}`;
   const dir = path.join(PROJECT, 'node_modules', name);
@@ -28,13 +28,13 @@ export function runtimeFor(arch: Arch): Runtime {
   return { node, component: { ...found, name: 'node', purl: purlOf(name, found.version) } };
 }
 
-/** `npm ci` empties node_modules first, and would take the other architecture's Node away: so it works in a directory of its own. */
+/** `npm ci` empties node_modules first, and would remove the other architecture's Node: so it works in a directory of its own. */
 function fetchNode(arch: Arch, dir: string): void {
   const work = mkdtempSync(path.join(os.tmpdir(), 'fairlead-runtime-'));
   try {
     for (const file of ['package.json', 'package-lock.json', '.npmrc'])
       copyFileSync(path.join(PROJECT, file), path.join(work, file));
-    // npm installs optional packages of another machine where it is told to be that one.
+    // npm installs optional packages for another machine if it is told to be that one.
     console.log(`fetching Node for ${arch}, by packaging/runtime/package-lock.json`);
     execFileSync('npm', ['ci', '--os=linux', `--cpu=${arch}`, '--loglevel=error'], {
       cwd: work,

@@ -1,4 +1,4 @@
-/** The staged tree: what a host gets, as all kinds of packages carry it. */
+/** The staged tree: the files of a host, as all kinds of packages contain them. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -19,13 +19,13 @@ const DOC = 'usr/share/doc/fairlead';
 export const BILL = `${DOC}/sbom.cdx.json`;
 
 export interface StageOptions {
-  /** Made again from nothing. */
+  /** Directory that is deleted and created again. */
   dir: string;
   arch: Arch;
   version: string;
   /** Seconds since 1970: time of the commit, and of every file. */
   epoch: number;
-  /** The built program (`buildProgram`), and what went into it. */
+  /** The built program (`buildProgram`), and its inputs. */
   dist: string;
   inputs: readonly string[];
   runtime: Runtime;
@@ -33,7 +33,7 @@ export interface StageOptions {
   sqlite: string;
 }
 
-/** Writes the tree. Of Node the symbols for debuggers are left out, which nobody looks at on a host. */
+/** Writes the tree. Node's debug symbols are left out, because nobody uses them on a host. */
 export function writeStage(options: StageOptions): void {
   const { dir, arch, version, epoch, dist, runtime } = options;
   rmSync(dir, { recursive: true, force: true });
@@ -49,7 +49,7 @@ export function writeStage(options: StageOptions): void {
   mkdirSync(path.join(dir, lib), { recursive: true });
   for (const name of ['VERSION', 'SCHEMA', 'upgrade.sh', 'fairlead-upgrade.service'])
     copyFileSync(path.join(dist, name), path.join(dir, lib, name));
-  // It is started by the Node beside it alone.
+  // Only the Node beside it starts it.
   put(`${lib}/fairlead.cjs`, readFileSync(path.join(dist, 'fairlead.cjs'), 'utf8').replace(/^#!.*\n/, ''));
   for (const part of ['lib', 'dashboard'])
     cpSync(path.join(dist, part), path.join(dir, lib, part), {
@@ -88,12 +88,12 @@ export function writeStage(options: StageOptions): void {
   put(`${DOC}/NEWS.md.gz`, gzipSync(readFileSync(path.join(root, 'CHANGELOG.md')), { level: 9 }));
   put(BILL, `${JSON.stringify(billOfMaterials({ version, arch, epoch, components }), null, 1)}\n`);
   put(`${DOC}/examples/agent.yaml`, exampleConfig());
-  // What messages name, and what to do where the git server is lost is wanted while nothing can be fetched.
+  // Pages that messages name, and instructions for a lost git server, are needed while nothing can be fetched.
   for (const page of pages()) copy(path.join(root, 'docs', page), `${DOC}/docs/${page}`);
   settle(dir, epoch);
 }
 
-/** Of docs/, without pictures and the records of decisions. */
+/** The pages of docs/, without pictures and decision records. */
 const pages = (): string[] =>
   readdirSync(path.join(root, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((page) => page.endsWith('.md') && !page.startsWith('adr/'))

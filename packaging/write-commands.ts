@@ -1,4 +1,4 @@
-/** `npm run commands`: writes docs/commands.md. A test says if it is out of date. */
+/** `npm run commands`: writes docs/commands.md. A test fails if it is out of date. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { commandsPage } from './commands.ts';

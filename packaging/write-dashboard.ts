@@ -1,4 +1,4 @@
-/** `npm run dashboard`: writes examples/monitoring/dashboard.json. A test says if it is out of date. */
+/** `npm run dashboard`: writes examples/monitoring/dashboard.json. A test fails if it is out of date. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { dashboardText } from './monitoring/dashboard.ts';

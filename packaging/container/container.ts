@@ -1,7 +1,7 @@
 /**
  * An image of the staged tree, as an archive that both `docker load` (20.10 or newer) and tools for OCI layouts read:
- * https://github.com/opencontainers/image-spec/blob/main/image-layout.md, with docker-save's manifest.json beside it. It is written
- * here, since it is a tar of tars, and a builder would want an engine.
+ * https://github.com/opencontainers/image-spec/blob/main/image-layout.md, with docker-save's manifest.json beside it. It is
+ * written here, because it is a tar of tars, and an image builder would need a Docker engine.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -12,7 +12,7 @@ import type { Arch } from '../runtime.ts';
 
 export interface ContainerOptions {
   stage: string;
-  /** Directory that gets the archive. */
+  /** Directory for the archive. */
   out: string;
   work: string;
   arch: Arch;
@@ -24,9 +24,9 @@ export interface ContainerOptions {
 }
 
 const OCI_ARCH: Readonly<Record<Arch, string>> = { x64: 'amd64', arm64: 'arm64' };
-/** Programs and libraries are the host's, whose root is mounted at /host: the image brings neither a shell nor a libc. */
+/** Programs and libraries are the host's, whose root is mounted at /host: the image contains neither a shell nor a libc. */
 const OF_THE_HOST = ['bin', 'sbin', 'lib', 'lib64', 'usr'];
-/** What `install` puts onto the host. */
+/** The files that `install` copies to the host. */
 const OF_THE_UNITS = [
   ...['fairlead-container.service', 'fairlead-container-update.path', 'fairlead-container-update.service'],
   'update',
@@ -112,7 +112,7 @@ const imageConfig = ({
   history: [{ created: new Date(epoch * 1_000).toISOString(), created_by: 'npm run package' }],
 });
 
-/** Two builds are the same. */
+/** Makes two builds equal. */
 function archive(dir: string, file: string, epoch: number): void {
   execFileSync('tar', [
     ...['--create', `--file=${file}`, '--format=gnu', '--sort=name', `--mtime=@${epoch}`],

@@ -1,4 +1,4 @@
-/** debian/changelog: deb-changelog(5). What changed for users is in NEWS.md; this says only which version it is. */
+/** debian/changelog: deb-changelog(5). Changes for users are in NEWS.md; this only has the version. */
 
 export const MAINTAINER = 'fairlead authors <fairlead@users.noreply.github.com>';
 

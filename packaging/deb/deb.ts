@@ -9,14 +9,14 @@ import { debVersion, MAINTAINER } from './changelog.ts';
 
 export interface DebOptions {
   stage: string;
-  /** Directory that gets the package. */
+  /** Directory for the package. */
   out: string;
   arch: Arch;
   version: string;
-  /** Newest form of the database that the program in it reads. */
+  /** Newest format of the database that its program reads. */
   schema: number;
   epoch: number;
-  /** dpkg-deb's options of compression; xz at its best for a release. */
+  /** dpkg-deb's compression options; the best of xz for a release. */
   compression: readonly string[];
 }
 
@@ -50,7 +50,7 @@ export function buildDeb({ stage, out, arch, version, schema, epoch, compression
     });
     return deb;
   } finally {
-    // The tree is the other packages', too.
+    // The other packages use the same tree.
     rmSync(control, { recursive: true });
     rmSync(path.join(stage, 'usr/share/lintian'), { recursive: true, force: true });
     utimesSync(path.join(stage, 'usr/share'), epoch, epoch);

@@ -1,4 +1,4 @@
-/** What a package is made of besides fairlead itself, with the licence texts that must go with it. */
+/** The parts of a package besides fairlead itself, with the licence texts that have to accompany them. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { standardText } from './standard.ts';
@@ -9,7 +9,7 @@ export interface Component {
   /** An SPDX expression. */
   licence: string;
   text: string;
-  /** Subresource integrity by the lock file: `sha512-…` in base64. Absent for what is no package of npm. */
+  /** Subresource integrity from the lock file: `sha512-…` in base64. Absent if it is not an npm package. */
   integrity?: string;
   /** Package URL, https://github.com/package-url/purl-spec */
   purl: string;
@@ -27,7 +27,7 @@ export const purlOf = (name: string, version: string): string =>
 
 /**
  * @param inputs files of the bundle, relative to `root`
- * @returns the packages that these lie in, by name and version. Throws where one states no licence.
+ * @returns their packages, by name and version. Throws if one states no licence.
  */
 export function componentsOf(root: string, inputs: readonly string[]): Component[] {
   const lock = readLock(root);

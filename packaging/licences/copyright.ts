@@ -1,7 +1,7 @@
 /** debian/copyright in its machine-readable form (https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/). */
 import type { Component } from './components.ts';
 
-/** As Debian's policy wants texts in fields: indented, and a full stop where a line is empty. */
+/** Text in a field as Debian's policy requires: indented, with a full stop on each empty line. */
 const field = (text: string): string =>
   text
     .trimEnd()
@@ -25,7 +25,7 @@ const holdersIn = (text: string): string[] =>
     .filter((line) => /^copyright\b.*\d|^copyright \(c\)/i.test(line))
     .slice(0, 5);
 
-/** Debian has its text once for all packages, and elsewhere it lies beside this file. */
+/** Debian has this text once for all packages; elsewhere it is a file beside this one. */
 const APACHE = `Licensed under the Apache License, Version 2.0: http://www.apache.org/licenses/LICENSE-2.0
 On Debian systems its text is in /usr/share/common-licenses/Apache-2.0; it is also in apache-2.0.txt.gz beside this file.
 `;

@@ -4,9 +4,9 @@ import type { Component } from './components.ts';
 
 export interface Bill {
   version: string;
-  /** Of the package, as npm calls it: x64, arm64. */
+  /** The package's architecture in npm's terms: x64, arm64. */
   arch: string;
-  /** Seconds since 1970 of the commit; a bill has the time of what it is about, so that two builds are the same. */
+  /** Seconds since 1970 of the commit; the time of the content, so that two builds are equal. */
   epoch: number;
   components: readonly Component[];
 }
@@ -46,7 +46,7 @@ export function billOfMaterials({ version, arch, epoch, components }: Bill): obj
     dependencies: [{ ref: self, dependsOn: listed.map(({ purl }) => purl) }],
   };
   const hash = createHash('sha256').update(JSON.stringify(body)).digest('hex');
-  // A UUID of version 8: made of the content, so that the same bill has the same number (RFC 9562).
+  // A UUID of version 8: a hash of the content, so that the same document has the same number (RFC 9562).
   const uuid = `${hash.slice(0, 8)}-${hash.slice(8, 12)}-8${hash.slice(13, 16)}-a${hash.slice(17, 20)}-${hash.slice(20, 32)}`;
   return { $schema: 'http://cyclonedx.org/schema/bom-1.6.schema.json', serialNumber: `urn:uuid:${uuid}`, ...body };
 }

@@ -1,4 +1,4 @@
-/** Texts of licences for packages that name one and have no file with it. */
+/** Texts of licences for packages that name one and ship no file with it. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
@@ -35,7 +35,7 @@ PERFORMANCE OF THIS SOFTWARE.
 `,
 } as const;
 
-/** @param author whose copyright it is. Throws for a licence whose text is not known here. */
+/** @param author the copyright holder. Throws for a licence whose text is not known here. */
 export function standardText(licence: string, author: string): string {
   if (licence === 'Apache-2.0') return readFileSync(path.join(import.meta.dirname, '../../LICENSE'), 'utf8');
   if (licence === 'MIT' || licence === 'ISC') return `Copyright (c) ${author}\n\n${AS_IS[licence]}`;

@@ -1,4 +1,4 @@
-/** The Grafana dashboard of a fleet (examples/monitoring/dashboard.json), made of panels.ts by Grafana's own builders. */
+/** The Grafana dashboard of a fleet (examples/monitoring/dashboard.json), made from panels.ts by Grafana's own builders. */
 import * as common from '@grafana/grafana-foundation-sdk/common';
 import {
   DashboardBuilder,
@@ -18,7 +18,7 @@ import { PanelBuilder as LinesBuilder } from '@grafana/grafana-foundation-sdk/ti
 import { type Panel, ROWS } from './panels.ts';
 
 const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
-/** What the reader chooses from: label, query. */
+/** The variables that the reader can choose: label, query. */
 export const CHOICES = {
   fleet: { label: 'Fleet', query: 'label_values(fairlead_info, fleet)' },
   instance: { label: 'Host', query: 'label_values(fairlead_info{fleet=~"$fleet"}, instance)' },

@@ -1,4 +1,4 @@
-/** What the dashboard shows: each panel with its queries. `$instance` is what the reader chose at its top. */
+/** The panels of the dashboard, each with its queries. `$instance` is the reader's choice at the top. */
 
 export interface Panel {
   title: string;
@@ -7,7 +7,7 @@ export interface Panel {
   /** Of 24 columns. */
   width: number;
   unit?: string;
-  /** The number is green below this, and red from it on. */
+  /** The number is green below this value, and red from it on. */
   redFrom?: number;
   queries: readonly { expr: string; legend?: string }[];
 }
@@ -17,7 +17,7 @@ export interface Row {
   panels: readonly Panel[];
 }
 
-/** The textfile is written every five minutes if nothing happens: a shorter span would see nothing in between. */
+/** If nothing happens, the textfile is written every five minutes: a shorter span would contain no sample. */
 const SPAN = '[15m]';
 const HOSTS = '{instance=~"$instance"}';
 const of = (...matchers: string[]) => `{instance=~"$instance", ${matchers.join(', ')}}`;

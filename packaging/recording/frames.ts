@@ -1,17 +1,20 @@
-/** What a terminal showed, from the bytes that a program wrote and when: the typescript and timing file of script(1) become frames. */
+/**
+ * What a terminal showed, computed from a program's output with its times: the typescript and timing file of script(1) become
+ * frames.
+ */
 import xterm from '@xterm/headless';
 
-/** Bytes that arrived together, and how long after the ones before. */
+/** Bytes that arrived together, and the time since the previous ones. */
 export interface Chunk {
   delayMs: number;
   data: Uint8Array;
 }
 
-/** Neighbouring characters of one look. */
+/** Neighbouring characters with the same attributes. */
 export interface Run {
   column: number;
   text: string;
-  /** Colour of the 16 that terminals have; none is the default colour. */
+  /** One of a terminal's 16 colours; absent for the default colour. */
   colour?: number;
   bold: boolean;
   dim: boolean;
@@ -28,12 +31,12 @@ export interface Size {
   rows: number;
 }
 
-/** Chunks that are closer than this become one frame: nobody sees them apart. */
+/** Chunks that are closer than this become one frame, because nobody sees them apart. */
 const TOGETHER_MS = 60;
-/** Nobody wants to watch a pause for longer than this. */
+/** Longer pauses are shortened to this. */
 const LONGEST_PAUSE_MS = 2_000;
 
-/** Reads what `script --log-out --log-timing` wrote (script(1), classic timing format): a heading line, then the bytes. */
+/** Reads the output of `script --log-out --log-timing` (script(1), classic timing format): a heading line, then the bytes. */
 export function readScript(typescript: Uint8Array, timing: string): Chunk[] {
   let at = typescript.indexOf(0x0a) + 1;
   return timing

@@ -1,4 +1,4 @@
-/** Frames of a terminal as one animated SVG that needs no script: a strip of frames that moves by steps. */
+/** Frames of a terminal as one animated SVG without a script: a strip of frames that moves in steps. */
 import type { Frame, Run, Size } from './frames.ts';
 
 const CELL = { width: 8.4, height: 18 };
@@ -7,7 +7,7 @@ const TITLE_HEIGHT = 30;
 /** How long the last frame stays before the recording begins again. */
 const REST_MS = 6_000;
 
-/** Colours 0 to 15 of the terminal, readable on the dark ground. */
+/** Colours 0 to 15 of the terminal, readable on the dark background. */
 const PALETTE = [
   '#3b4252',
   '#ff7b72',
@@ -34,9 +34,9 @@ const round = (value: number): string => String(Number(value.toFixed(3)));
 export interface Recording {
   frames: readonly Frame[];
   size: Size;
-  /** Stands in the title bar: the command that was recorded. */
+  /** Text of the title bar: the command that was recorded. */
   title: string;
-  /** Read to people who do not see the picture. */
+  /** Alternative text for people who do not see the picture. */
   description: string;
 }
 
@@ -81,7 +81,7 @@ function rowMarkup(runs: readonly Run[]): string {
     .map(({ column, text, colour, bold, dim }) => {
       const classes = [...(colour === undefined ? [] : [`c${colour}`]), ...(bold ? ['b'] : []), ...(dim ? ['d'] : [])];
       const look = classes.length === 0 ? [] : [`class="${classes.join(' ')}"`];
-      // The length is given, so that columns stay aligned with whatever font the reader has.
+      // The length is given, so that columns stay aligned whatever the reader's font.
       const x = `x="${round(column * CELL.width)}" y="13" textLength="${round(text.length * CELL.width)}"`;
       return `<text ${[x, ...look].join(' ')}>${escapeXml(text)}</text>`;
     })
@@ -97,7 +97,7 @@ function style(frames: readonly Frame[], width: number): string {
   return [
     'text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:#c9d1d9;white-space:pre}',
     '.title{font-size:13px;fill:#8b949e}',
-    // Classes rather than attributes, because the rule for `text` would win over an attribute.
+    // Classes rather than attributes, because the rule for `text` would override an attribute.
     `.b{font-weight:bold}.d{opacity:.65}${PALETTE.map((fill, colour) => `.c${colour}{fill:${fill}}`).join('')}`,
     `@keyframes play{${steps.join('')}100%{${last}}}`,
     `.strip{animation:play ${totalMs}ms steps(1,end) infinite}`,

@@ -1,7 +1,7 @@
 /**
  * An APT repository that any web server can serve (https://wiki.debian.org/DebianRepository/Format), written by
- * apt-ftparchive(1). Packages come first and the signed index last, and each index also lies under its hash: a host that
- * updates at this moment sees all of the former state or all of the new one.
+ * apt-ftparchive(1). Packages come first and the signed index last, and each index is also stored under its hash: a host that
+ * updates at this moment sees either the complete former state or the complete new one.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,14 +10,14 @@ import { gzipSync } from 'node:zlib';
 import { fingerprintOf, type Signer } from './openpgp.ts';
 
 export interface AptOptions {
-  /** The repository's top directory; made if it is not there. */
+  /** The repository's top directory; created if it does not exist. */
   repository: string;
-  /** Packages to add. Those that are there already stay. */
+  /** Packages to add. Existing ones stay. */
   debs: readonly string[];
-  /** Which of the repository's lines of versions gets them: `stable`. */
+  /** The suite of the repository that gets them: `stable`. */
   suite: string;
   signer: Signer;
-  /** Hosts are to trust another key than before. */
+  /** Hosts have to trust another key than before. */
   isNewKey?: boolean;
 }
 
@@ -26,7 +26,7 @@ const COMPONENT = 'main';
 /** Beside `dists/`, so that hosts can fetch it. */
 export const KEY_FILE = 'fairlead.asc';
 
-/** Throws where a repository's hosts trust another key than the signer's. */
+/** Throws if a repository's hosts trust another key than the signer's. */
 export function checkKey(repository: string, { fingerprint }: Signer): void {
   const keyFile = path.join(repository, KEY_FILE);
   if (!existsSync(keyFile)) return;
@@ -37,10 +37,10 @@ export function checkKey(repository: string, { fingerprint }: Signer): void {
     );
 }
 
-/** Adds packages. Throws, with nothing changed, where one was published with other bytes, or by another key. */
+/** Adds packages. Throws, with nothing changed, if one was published with other bytes, or by another key. */
 export function publishApt({ repository, debs, suite, signer, isNewKey = false }: AptOptions): void {
   if (!isNewKey) checkKey(repository, signer);
-  // Each suite has a pool of its own: apt-ftparchive lists all that lies in one.
+  // Each suite has a pool of its own, because apt-ftparchive lists everything in one.
   const pool = path.join('pool', suite, COMPONENT);
   const added = debs.map((deb) => ({ deb, to: path.join(repository, pool, path.basename(deb)) }));
   for (const { deb, to } of added)
@@ -86,10 +86,10 @@ export function publishApt({ repository, debs, suite, signer, isNewKey = false }
   for (const name of ['Release', 'Release.gpg', 'InRelease']) renameSync(at(`${name}.new`), at(name));
 }
 
-/** apt takes no index for signed by these alone. */
+/** apt does not accept an index that is signed only with these. */
 const STRONG = ['MD5', 'SHA1'].flatMap((weak) => ['-o', `APT::FTPArchive::${weak}=false`]);
 
-/** Only indexes are listed, and not a Release of before; each is linked under its hash, and the former three stay there. */
+/** Only indexes are listed, and not an earlier Release; each is linked under its hash, and the former three stay there. */
 const INDEXES = [
   ...['-o', 'APT::FTPArchive::DoByHash=true'],
   ...['-o', 'APT::FTPArchive::Release::Default-Patterns=false'],

@@ -1,4 +1,4 @@
-/** What lies beside the packages of a release: checksums, signatures, notes, the public key. */
+/** The files beside the packages of a release: checksums, signatures, notes, the public key. */
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,24 +1,24 @@
-/** What must hold before a release is made. Pure, but for `readFacts`. */
+/** The conditions of a release. Pure, except for `readFacts`. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { sectionOf, UNRELEASED } from './notes.ts';
 
 export interface ReleaseFacts {
-  /** Of package.json. */
+  /** The version in package.json. */
   version: string;
-  /** Of package-lock.json. */
+  /** The version in package-lock.json. */
   lockedVersion: string;
-  /** Files that git does not have as they are, as `git status --porcelain` prints them. */
+  /** Changed and untracked files, as `git status --porcelain` prints them. */
   changed: readonly string[];
-  /** Tags of the commit that is checked out. */
+  /** Tags of the current commit. */
   tags: readonly string[];
   changelog: string;
-  /** `test/states/` has the state that an agent of this version leaves. */
+  /** Whether `test/states/` has the state that an agent of this version leaves. */
   hasState: boolean;
 }
 
-/** Names that `--without` takes: one for each condition. */
+/** Names that `--without` accepts: one for each condition. */
 export const CONDITIONS = [
   'clean',
   'version',
@@ -34,11 +34,11 @@ export type Condition = (typeof CONDITIONS)[number];
 
 export interface Refusal {
   condition: Condition;
-  /** What is wrong, and what to do. */
+  /** The error, and what to do. */
   message: string;
 }
 
-/** @returns what speaks against a release of this checkout; empty if nothing does */
+/** @returns the failed conditions for a release of this checkout; empty if there are none */
 export function refusalsOf(facts: ReleaseFacts): Refusal[] {
   const { version, lockedVersion, changed, tags, changelog, hasState } = facts;
   const refusals: Refusal[] = [];

@@ -1,4 +1,4 @@
-/** The release notes: what CHANGELOG.md says of a version (https://keepachangelog.com/en/1.1.0/). Pure. */
+/** The release notes: the section of CHANGELOG.md about a version (https://keepachangelog.com/en/1.1.0/). Pure. */
 
 export const UNRELEASED = 'Unreleased';
 

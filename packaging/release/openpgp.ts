@@ -1,7 +1,7 @@
 /**
- * Signatures by gpg(1), with a secret key from a file. OpenPGP is what apt and rpm themselves check, so one key serves the
- * packages, the repository and the checksums. While the signer is open the key lies in a temporary directory of its own, and never
- * in a keyring of this machine.
+ * Signatures by gpg(1), with a secret key from a file. OpenPGP is what apt and rpm verify, so one key serves the packages, the
+ * repository and the checksums. While the signer is open, the key is in a temporary directory of its own, and never in a keyring
+ * of this machine.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -16,13 +16,13 @@ export interface SignerOptions {
 }
 
 export interface Signer {
-  /** Of the primary key, in hexadecimal. */
+  /** Fingerprint of the primary key, in hexadecimal. */
   readonly fingerprint: string;
-  /** As `gpg --export --armor` prints it. */
+  /** The public key, as `gpg --export --armor` prints it. */
   readonly publicKey: string;
-  /** Writes `FILE.asc`, or `to`, beside a file: a signature in text. */
+  /** Writes `FILE.asc`, or `to`, beside a file: a detached signature in ASCII armor. */
   detach(file: string, to?: string): void;
-  /** Writes a file's text with the signature around it. */
+  /** Writes a file's text with a cleartext signature around it. */
   clear(file: string, to: string): void;
   /** Signs an rpm in place, by rpmsign(8). */
   rpm(file: string): void;
@@ -30,7 +30,10 @@ export interface Signer {
   close(): void;
 }
 
-/** Throws where the file does not hold one secret key, others may read it, or it cannot sign: expired, or locked by another passphrase. */
+/**
+ * Throws if the file does not contain one secret key, others may read it, or it cannot sign: expired, or locked by another
+ * passphrase.
+ */
 export function openSigner({ key, passphraseFile }: SignerOptions): Signer {
   const others = statSync(key).mode & 0o077;
   if (others !== 0) throw new Error(`cannot sign with ${key}: others may read it; run chmod 600 ${key}`);
@@ -43,7 +46,7 @@ export function openSigner({ key, passphraseFile }: SignerOptions): Signer {
     rmSync(home, { recursive: true, force: true });
   };
   try {
-    // rpmsign(8) calls gpg too, so what every call needs stands in a file.
+    // rpmsign(8) calls gpg too, so the options that every call needs are in a file.
     const passphrase =
       passphraseFile === undefined
         ? ['pinentry-mode error']
@@ -52,7 +55,7 @@ export function openSigner({ key, passphraseFile }: SignerOptions): Signer {
     gpg('--import', path.resolve(key));
     const fingerprint = secretKeyIn(gpg('--list-secret-keys', '--with-colons'), key);
     const by = ['--local-user', fingerprint, '--digest-algo', 'SHA512'];
-    // A wrong passphrase or an expired key is told now, and not when all else is done.
+    // A wrong passphrase or an expired key is found now, and not when everything else is done.
     const trial = path.join(home, 'trial');
     writeFileSync(trial, '');
     gpg(...by, '--output', `${trial}.sig`, '--detach-sign', trial);
@@ -74,7 +77,7 @@ export function openSigner({ key, passphraseFile }: SignerOptions): Signer {
             `_gpg_path ${home}`,
             file,
           ],
-          // It warns of a terminal that it does not need; where it fails, the error has what it said.
+          // gpg warns about a terminal that it does not need; if it fails, the error has its output.
           { env, stdio: ['ignore', 'ignore', 'pipe'] },
         ),
       close,
@@ -97,7 +100,7 @@ function secretKeyIn(listed: string, key: string): string {
   return found;
 }
 
-/** @returns fingerprint of the first public key in an armored file. Throws where there is none. */
+/** @returns fingerprint of the first public key in an armored file. Throws if there is none. */
 export function fingerprintOf(file: string): string {
   const printed = execFileSync('gpg', ['--show-keys', '--with-colons', file], {
     encoding: 'utf8',

@@ -1,4 +1,4 @@
-/** An RPM package of the staged tree, by rpmbuild(8) of rpm 4.18: of any architecture, since nothing is compiled. */
+/** An RPM package of the staged tree, by rpmbuild(8) of rpm 4.18: for any architecture, because nothing is compiled. */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -8,7 +8,7 @@ import { functionsFor } from '../scripts/script.ts';
 
 export interface RpmOptions {
   stage: string;
-  /** Directory that gets the package. */
+  /** Directory for the package. */
   out: string;
   /** For rpmbuild's own files. */
   work: string;
@@ -33,13 +33,13 @@ export function buildRpm({ stage, out, work, arch, version, schema, epoch, compr
     _rpmdir: top,
     staged: stage,
     _binary_payload: compression,
-    // Two builds are the same: no clock, no name of this machine, no ids of what lies in the files.
+    // Makes two builds equal: no clock, no name of this machine, no build ids in the files.
     _buildhost: 'localhost',
     use_source_date_epoch_as_buildtime: '1',
     clamp_mtime_to_source_date_epoch: '1',
     source_date_epoch_from_changelog: '0',
     _build_id_links: 'none',
-    // Scripts that would strip, compress or compile what is staged, with tools of this machine.
+    // Scripts that would strip, compress or compile the staged files with tools of this machine.
     __os_install_post: '%{nil}',
     __strip: '/bin/true',
     debug_package: '%{nil}',
@@ -67,7 +67,7 @@ export function buildRpm({ stage, out, work, arch, version, schema, epoch, compr
 
 function specFile({ version, schema, epoch }: Pick<RpmOptions, 'version' | 'schema' | 'epoch'>): string {
   const [weekday, day, month, year] = new Date(epoch * 1_000).toUTCString().replace(',', '').split(' ');
-  // A % would begin a macro of rpm's.
+  // A % would begin an rpm macro.
   const functions = functionsFor({ version, schema }).replaceAll('%', '%%');
   return readFileSync(path.join(import.meta.dirname, 'fairlead.spec'), 'utf8')
     .replaceAll('@VERSION@', debVersion(version))

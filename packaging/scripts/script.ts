@@ -1,10 +1,10 @@
-/** Scripts of packages: the shell functions of lifecycle.sh, and what calls them. */
+/** Scripts of packages: the shell functions of lifecycle.sh, and their callers. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
 export interface ScriptOptions {
   version: string;
-  /** Newest form of the database that this version reads. */
+  /** Newest format of the database that this version reads. */
   schema: number;
   /** The part that calls the functions. */
   file: string;
@@ -14,11 +14,11 @@ export interface ScriptOptions {
 export const scriptWith = ({ file, ...about }: ScriptOptions): string =>
   `#!/bin/sh\nset -e\n${functionsFor(about)}\n${readFileSync(file, 'utf8')}`;
 
-/** @returns the functions alone, as rpm wants them, which brings its own first line */
+/** @returns only the functions, for rpm, which adds its own first line */
 export const functionsFor = ({ version, schema }: Omit<ScriptOptions, 'file'>): string =>
   `VERSION='${version}'\nSCHEMA=${schema}\n${functionsOf('lifecycle.sh')}`;
 
-/** @returns what carries out an upgrade that a commit asks for: a whole script for sh(1), of no version in particular */
+/** @returns the script that carries out an upgrade requested by a commit: complete for sh(1), and independent of a version */
 export const upgradeScript = (): string =>
   `set -e\n${functionsOf('lifecycle.sh')}\n${functionsOf('upgrade.sh')}\nupgrade\nexit\n`;
 

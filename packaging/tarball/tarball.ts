@@ -7,7 +7,7 @@ import { functionsFor } from '../scripts/script.ts';
 
 export interface TarballOptions {
   stage: string;
-  /** Directory that gets the archive. */
+  /** Directory for the archive. */
   out: string;
   work: string;
   arch: Arch;
@@ -34,7 +34,7 @@ export function buildTarball({ stage, out, work, arch, version, schema, epoch, c
     '--create',
     `--file=${file}`,
     `--use-compress-program=${compression}`,
-    // Two builds are the same.
+    // Makes two builds equal.
     '--format=gnu',
     '--sort=name',
     `--mtime=@${epoch}`,

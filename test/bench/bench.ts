@@ -1,7 +1,8 @@
 /**
- * `npm run bench [-- BENCH …] [--quick] [--write] [--slow]`: what fairlead weighs, beside its peers and the floors. Without a name: all
- * benches. `--quick` has fewer repetitions and smaller sizes, for under five minutes. `--write` writes docs/performance.md and its
- * plots, from this run and the earlier ones. `--slow` has ansible-pull among the peers, which needs minutes for a run that changes nothing.
+ * `npm run bench [-- BENCH …] [--quick] [--write] [--slow]`: the costs of fairlead, beside its peers and the floors. Without a
+ * name: all benches. `--quick` has fewer repetitions and smaller sizes, for under five minutes. `--write` writes
+ * docs/performance.md and its plots, from this run and the earlier ones. `--slow` includes ansible-pull among the peers, which
+ * needs minutes for a run that changes nothing.
  */
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
@@ -29,7 +30,7 @@ import { verdictsOf } from './report/verdict.ts';
 import { isMeasured } from './report/weights.ts';
 
 const REPO = path.join(import.meta.dirname, '../..');
-/** Cheap ones first, so that what is wrong with a machine shows early. */
+/** Cheap ones first, so that a problem of the machine shows early. */
 const BENCHES: Benches = {
   loading: loadingBench,
   validate: validateBench,
@@ -85,9 +86,9 @@ const own = verdicts.filter(
 for (const line of verdictsText(own, verdicts.length - own.length)) console.log(line);
 console.log(`results are in ${path.relative(REPO, file)}${isQuick ? '; --quick: no figure to quote' : ''}`);
 if (values.write === true) {
-  // Of this machine, all that it has measured: several runs may make one page.
+  // Everything that was measured on this machine: several runs may make one page.
   writePage(mergeResults(readResults(RESULT_FILES.published), publishable(readResults(file))));
   console.log('docs/performance.md and its plots are written; look at them before you commit them');
 }
-// A row that misses its target is a measurement. A bench that broke is a fault.
+// A row that misses its target is a result. A broken bench is a failure.
 if (Object.values(outcomes).some(({ failure }) => failure !== null)) process.exitCode = 1;

@@ -1,19 +1,22 @@
-/** What the kernel accounts for: processor time and memory of a process, bytes and segments of its connections. */
+/** The kernel's accounting: processor time and memory of a process, bytes and segments of its connections. */
 import { readFileSync } from 'node:fs';
 import { run } from '../../lab/run.ts';
 
-/** The kernel counts in ticks of a hundredth of a second, whatever its own clock (proc_pid_stat(5), sysconf(_SC_CLK_TCK)). */
+/**
+ * The kernel counts in ticks of a hundredth of a second, independent of its own clock rate (proc_pid_stat(5),
+ * sysconf(_SC_CLK_TCK)).
+ */
 const TICK_MS = 10;
 
 /** Processor time since its start, user and system. */
 export function cpuMs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The second field is a name in parentheses, which may have anything in it; utime and stime are the 14th and 15th.
+  // The second field is a name in parentheses, which may contain anything; utime and stime are the 14th and 15th.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
-/** Resident now, and at its highest, in MB (proc_pid_status(5)). */
+/** Current and peak resident memory, in MB (proc_pid_status(5)). */
 export function memoryMb(pid: number): { now: number; peak: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const mb = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? Number.NaN) / 1_024;
@@ -22,13 +25,13 @@ export function memoryMb(pid: number): { now: number; peak: number } {
 
 export interface Traffic {
   connections: number;
-  /** Of both directions, as programs see them. */
+  /** Payload bytes, in both directions. */
   bytes: number;
-  /** Packets of TCP, of both directions, those that only acknowledge included. */
+  /** TCP segments in both directions, including pure acknowledgements. */
   segments: number;
 }
 
-/** Of all connections to a port of this machine, from the clients' side, since each of them was made (ss(8), tcp_info). */
+/** Totals of all connections to a port of this machine, from the clients' side, since each was opened (ss(8), tcp_info). */
 export async function trafficTo(port: number): Promise<Traffic> {
   const argv = ['-tinH', 'state', 'established', `( dport = :${port} )`];
   const { stdout } = await run(['ss', ...argv], { timeoutMs: 60_000 });

@@ -1,4 +1,7 @@
-/** How long the page of the fleet takes for 10,000 hosts on a stock mosquitto, and what a flood of updates costs while somebody scrolls. */
+/**
+ * How long the page of the fleet takes for 10,000 hosts on a stock mosquitto, and the cost of a flood of updates while somebody
+ * scrolls.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { type BarePage, openBarePage } from '../../dashboard/bare-page.ts';
 import { sixHosts } from '../../dashboard/hosts.ts';
@@ -47,7 +50,7 @@ interface Load {
   threadMs: number;
 }
 
-/** Resolves when the page shows every host and goes on live. */
+/** Resolves when the page shows every host and follows the broker live. */
 const LIVE = `new Promise((resolve) => {
   const look = () => (document.querySelector('[role=status]')?.textContent === 'live' ? resolve() : setTimeout(look, 20));
   look();
@@ -114,7 +117,7 @@ async function scrollInFlood(trial: Trial, page: BarePage, names: readonly strin
   return { updates, seconds, frames, ...costsOf(events), pssMb: rendererPss() };
 }
 
-/** Of Chromium's trace: times in microseconds, `tdur` those of the thread's own processor. */
+/** From Chromium's trace: times in microseconds; `tdur` is the thread's processor time. */
 interface TraceEvent {
   name: string;
   ph: string;
@@ -140,7 +143,7 @@ function costsOf(events: readonly TraceEvent[]): Pick<Flood, 'frameMs' | 'longes
   const own = events.filter(({ pid, tid }) => pid === main?.pid && tid === main?.tid);
   const tasks = own.filter(({ name }) => name === 'RunTask' || name === 'ThreadControllerImpl::RunTask');
   const longestMs = Math.max(0, ...tasks.map(({ tdur = 0 }) => tdur / 1_000));
-  // What nests in another of these counts once: by the outermost.
+  // Nested events count once: by the outermost.
   const work = own.filter(({ name, ph }) => ph === 'X' && SCRIPT_AND_LAYOUT.includes(name)).sort((a, b) => a.ts - b.ts);
   const frames = new Map<number, number>();
   let end = 0;

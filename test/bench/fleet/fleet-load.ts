@@ -1,7 +1,7 @@
 /**
- * What a fleet costs its broker: a stock mosquitto on this machine, and hosts that are connected to it and speak by the agent's own code
- * (test/simulate). The broker's processor time is what the kernel accounts for, so that hosts which share the machine with it do not
- * count as its load. They slow it down all the same: read times and rates as lower bounds.
+ * The load of a fleet on its broker: a stock mosquitto on this machine, and connected hosts that run the agent's own code
+ * (test/simulate). The broker's processor time is from the kernel's accounting, so hosts on the same machine do not count as its
+ * load. They slow it down all the same: read times and rates as lower bounds.
  */
 import { createHash } from 'node:crypto';
 import { connectBroker } from '../../../agent/system/mqtt.ts';
@@ -19,14 +19,14 @@ const BAD = 3;
 /** Bounds of each measurement. */
 const STEP_MS = 600_000;
 const RATE_MS = 500;
-/** Hosts whose idle hour is measured, and how many times faster it goes by for them. */
+/** Number of hosts whose idle hour is measured, and how many times faster it passes for them. */
 const HOUR_HOSTS = 100;
 const HASTE = 120;
 const HOUR_MS = 3_600_000;
 /**
- * Pings that an idle hour has and a hasty one has not: with a keep-alive of 15 s (agent/system/mqtt.ts) three in each minute, since the
- * metrics of that minute take the place of the fourth. Bytes of PINGREQ and PINGRESP (MQTT 5.0, 3.12 and 3.13), and their segments
- * with the acknowledgement.
+ * Pings of an idle hour that an accelerated one lacks: with a keep-alive of 15 s (agent/system/mqtt.ts) three in each minute,
+ * because the metrics of that minute replace the fourth. Bytes of PINGREQ and PINGRESP (MQTT 5.0, 3.12 and 3.13), and their
+ * segments with the acknowledgement.
  */
 const PINGS = 180;
 const PING = { bytes: 4, segments: 3 };
@@ -61,7 +61,7 @@ const settingsOf = (broker: Mosquitto, size: number): FleetSettings => ({
   ref: 'main',
   badHosts: BAD,
   processes: 2,
-  // As fast as the broker takes them.
+  // As fast as the broker accepts them.
   ramp: 100_000,
   splayMs: 0,
   runMs: 0,
@@ -104,7 +104,7 @@ async function firstStatus({ broker, size, run }: Load, fleet: SimulatedFleet, b
   run.record('broker.host', [((memoryMb(broker.pid()).now - bareMb) * 1_024) / size]);
 }
 
-/** As a person looks at it while all are connected. Throws if a row is missing or wrong. */
+/** A reading by a person while all are connected. Throws if a row is missing or wrong. */
 async function reading({ broker, size, run }: Load): Promise<void> {
   const { ms, mb, hosts } = await readStatus({ url: broker.url, ...FLEET });
   if (hosts !== size - BAD) throw new Error(`${hosts} of ${size} hosts are well, it should be ${size - BAD}`);
@@ -112,7 +112,7 @@ async function reading({ broker, size, run }: Load): Promise<void> {
   run.record('connected.memory', [mb]);
 }
 
-/** Nothing happens but metrics, pings and what is said again. */
+/** Nothing happens except metrics, pings and repeated messages. */
 async function rest({ broker, run }: Load, seconds: number): Promise<void> {
   const before = cpuMs(broker.pid());
   await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
@@ -120,7 +120,7 @@ async function rest({ broker, run }: Load, seconds: number): Promise<void> {
   run.record('rest.memory', [memoryMb(broker.pid()).now]);
 }
 
-/** From the push notice until the broker has acknowledged the last status that has the commit; without a splay. */
+/** From the push notice until the broker has acknowledged the last status with the commit; without a splay. */
 async function commitToAll({ broker, size, run }: Load, fleet: SimulatedFleet): Promise<void> {
   const commit = commitOf('a commit for all');
   const client = await connectBroker({ broker: { url: broker.url }, clientId: 'bench-ci', timeoutMs: STEP_MS });
@@ -133,7 +133,7 @@ async function commitToAll({ broker, size, run }: Load, fleet: SimulatedFleet): 
   run.record('commit.cpu', [(cpuMs(broker.pid()) - before) / 1_000]);
 }
 
-/** The broker ends and begins again, with nothing that it knew: all hosts lose it in one moment, come back, and say all again. */
+/** The broker restarts without its state: all hosts lose it at one moment, reconnect, and publish everything again. */
 async function storm({ broker, size, run }: Load, fleet: SimulatedFleet): Promise<void> {
   const before = await fleet.counts();
   await broker.pause();
@@ -151,17 +151,17 @@ async function storm({ broker, size, run }: Load, fleet: SimulatedFleet): Promis
     return open === size;
   });
   const online = (back.openedAt - began) / 1_000;
-  // What they retained is there again when it has been told, and a reader finds all of it.
+  // When the hosts have published again, a reader finds all retained messages.
   await fleet.until('all to have said all again', STEP_MS, isTold(size));
   run.record('storm', [online]);
-  // A storm that is over before the second look has had its average only.
+  // If the storm is over before the second measurement, there is only an average.
   run.record('storm.peak', [Math.max(peak, size / online)]);
   run.record('storm.tries', [((back.opened - before.opened) * 100) / size]);
   run.record('storm.cpu', [cpuMs(broker.pid()) / 1_000]);
   run.record('storm.memory', [memoryMb(broker.pid()).peak]);
 }
 
-/** The traffic of one host in an hour in which nothing happens, its clock going by faster; pings, which do not, are added. */
+/** The traffic of one idle host in an hour, with an accelerated clock; pings, which are not accelerated, are added. */
 async function measureHour(broker: Mosquitto, run: Run): Promise<void> {
   const port = Number(new URL(broker.url).port);
   const settings = { ...settingsOf(broker, HOUR_HOSTS), fleet: 'hour', badHosts: 0, processes: 1, haste: HASTE };

@@ -8,13 +8,13 @@ const LOOK_MS = 20;
 
 export interface StatusReading {
   ms: number;
-  /** Resident, at its highest. */
+  /** Peak resident memory. */
   mb: number;
-  /** That are well. */
+  /** Number of hosts that are well. */
   hosts: number;
 }
 
-/** As a person would start it: `fairlead fleet status --json`, of the bundle. */
+/** Started as by a person: `fairlead fleet status --json`, from the bundle. */
 export async function readStatus({
   url,
   prefix,

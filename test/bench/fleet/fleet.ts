@@ -1,6 +1,6 @@
 /**
- * How long `fairlead fleet status` takes for fleets of several sizes on a stock mosquitto, and how much memory; then what a fleet
- * that is connected costs its broker (fleet-load.ts).
+ * How long `fairlead fleet status` takes for fleets of several sizes on a stock mosquitto, and how much memory; then the load of
+ * a connected fleet on its broker (fleet-load.ts).
  */
 import { populate } from '../../channel/populate.ts';
 import { startLab } from '../../lab/lab.ts';

@@ -1,4 +1,4 @@
-/** The agent on one lab host: first convergence and no-op as the host fills; then a push notice → done. */
+/** The agent on one lab host: first convergence and no-op with a growing number of resources; then a push notice → done. */
 import { installAgent, statusWhere } from '../../lab/agent.ts';
 import { type FleetRepo, type LabHost, startLab } from '../../lab/lab.ts';
 import { HEALTH_BY_SECONDS as HEALTH } from '../../lab/story.ts';
@@ -8,7 +8,7 @@ import { measurePush } from './push.ts';
 
 const FILES = { full: 1_000, quick: 100 };
 const UNITS = { full: 50, quick: 5 };
-/** `docker compose up -d` has the same ten beside it in a quick run, too. */
+/** `docker compose up -d` is compared at this size in a quick run, too. */
 const SERVICES = 10;
 const REPEAT = { full: 11, quick: 3 };
 
@@ -78,7 +78,7 @@ interface Step {
 async function converge({ host, repo, load, run }: Step): Promise<void> {
   await repo.commit(load.files, load.name);
   run.record(`first.${load.name}`, [lastAction(await sync(host))]);
-  // What was just written is not told from what is being written: a host at rest is one that has rested.
+  // A file that was just written cannot be distinguished from one that is being written, so the host has to rest first.
   await host.exec(['sleep', '3']);
   run.record(`noop.${load.name}`, await quietSyncs(host, sizeOf(REPEAT, run)));
 }

@@ -1,4 +1,4 @@
-/** Drift → repaired, by event, and what it costs to listen: 1,000 files, 50 units and 20 services on one lab host. */
+/** Drift → repaired, by event, and the cost of watching: 1,000 files, 50 units and 20 services on one lab host. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { fairlead, installAgent, statusWhere } from '../../lab/agent.ts';
 import { startLab } from '../../lab/lab.ts';
@@ -12,7 +12,7 @@ const SERVICES = 20;
 const QUICK_ROUNDS = 5;
 const REST_SECONDS = 15;
 const QUICK_REST_SECONDS = 3;
-/** Figure, what the script below is asked for, and how often. */
+/** Figure, argument of the script below, and number of repetitions. */
 const ACTS = [
   ['file-edited', 'file edited', 100],
   ['file-deleted', 'file deleted', 100],
@@ -35,7 +35,7 @@ export async function driftBench({ isQuick, log, record }: BenchRun<'drift'>): P
       record(figure, JSON.parse(stdout) as number[]);
     }
     await fairlead(host, 'sync');
-    // What the drifts before left to follow up has been followed up by then.
+    // The agent has finished with earlier drifts by then.
     await pause((isQuick ? QUICK_REST_SECONDS : REST_SECONDS) * 1_000);
     record('cpu', await idleCpu(host, idleSeconds(isQuick)));
     log(`${FILES} files, ${UNITS} units and ${SERVICES} services with healthchecks were watched`);
@@ -53,7 +53,7 @@ const declared = (): Record<string, string> => ({
   'hosts/edge-1/bench/compose.yaml': `services:\n${Array.from({ length: SERVICES }, (_, i) => `  s${i}:\n    image: infra:5000/app:1\n    ${HEALTH.replace('interval: 1s', 'interval: 5s')}\n`).join('')}`,
 });
 
-/** Runs on the host: breaks one thing after another and prints how many ms each took to be whole again. */
+/** Runs on the host: breaks one resource after another and prints how many ms the repair of each took. */
 const BREAK = `const fs = require('fs'), http = require('http'), { execFileSync } = require('child_process');
 const [what, rounds] = [process.argv[1], Number(process.argv[2])];
 const call = (method, path) => new Promise((resolve, reject) => http.request({ socketPath: '/run/docker.sock', method, path }, (r) => {

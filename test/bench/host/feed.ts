@@ -1,8 +1,8 @@
-/** What a sync does and when, to the millisecond: asked for and heard on the host itself, over the agent's socket. */
+/** The progress of a sync, with times in milliseconds: requested and received on the host itself, over the agent's socket. */
 import { NODE } from '../../lab/agent.ts';
 import type { LabHost } from '../../lab/lab.ts';
 
-/** One line of progress, and when it came: milliseconds from the request on. */
+/** One line of progress, and its time of arrival: milliseconds from the request on. */
 export interface Heard {
   ms: number;
   line: { type: string; run?: { durationMs: number; sync: string } };
@@ -17,13 +17,13 @@ export async function sync(host: LabHost, query: Record<string, unknown> = {}): 
     .map((line) => JSON.parse(line) as Heard);
 }
 
-/** When the last action was done; NaN where there was none. */
+/** When the last action was done; NaN if there was none. */
 export const lastAction = (heard: readonly Heard[]): number =>
   heard.findLast(({ line }) => line.type === 'action')?.ms ?? Number.NaN;
 
 /**
- * Runs that find nothing to do, each after a pause as between two polls. Asked for by one process: what a fresh one takes
- * for its first requests, ten milliseconds, is none of the agent's.
+ * Runs that find nothing to do, each after a pause as between two polls. All are requested by one process: the ten milliseconds
+ * that a new process takes for its first requests are not the agent's.
  * @returns milliseconds of each, from the request to its end
  */
 export async function quietSyncs(host: LabHost, times: number): Promise<number[]> {

@@ -1,4 +1,4 @@
-/** What the benches of a whole host share: a host with all tools on it, what is brought to it, and the floors. */
+/** Shared by the benches of a whole host: a host with all tools on it, the resources to install, and the floors. */
 import { rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { installAgent, NODE, statusWhere } from '../../lab/agent.ts';
@@ -16,10 +16,10 @@ export interface Stage {
 export const ANCHOR = { 'hosts/edge-1/a.yaml': 'files: {/srv/anchor: {content: x}}\n' };
 
 /**
- * A journaled file system of their own for all that the tools write, as a host has one: this machine's may have no
- * journal, and ext4 without one looks at each inode that was let go of lately whenever it needs a new one. Whoever comes
- * after somebody's clean-up would wait ten times as long for each file.
- * @returns takes it away again, once the host is gone
+ * A journaled file system for everything that the tools write, as a host has one: this machine's may have no journal, and ext4
+ * without one checks each recently freed inode whenever it needs a new one. A tool that runs after somebody's clean-up would wait
+ * ten times as long for each file.
+ * @returns a function that removes it, once the host is gone
  */
 export async function mountDisk(host: LabHost): Promise<() => Promise<void>> {
   const image = path.join(LAB_DIR, `bench-disk-${process.pid}.img`);
@@ -45,20 +45,20 @@ export async function mountDisk(host: LabHost): Promise<() => Promise<void>> {
   }
 }
 
-/** One of those that bring the same to a host. Milliseconds. */
+/** One of the tools that bring a host to the same state. Times in milliseconds. */
 export interface Way {
   name: string;
-  /** From a host without any of it, and a repository in which all of it is new. */
+  /** From a host without any of the resources, and a repository in which all are new. */
   first(): Promise<number>;
-  /** @returns one for each time */
+  /** @returns one for each repetition */
   quiet(times: number): Promise<number[]>;
-  /** Leaves nothing of it on the host. */
+  /** Removes everything from the host. */
   down(): Promise<void>;
 }
 
 export interface Prepared {
   ready: readonly Peer[];
-  /** Peers that take no part, and why. */
+  /** Peers that are left out, and why. */
   absent: ReadonlyMap<PeerName, string>;
 }
 
@@ -80,7 +80,7 @@ export async function prepare(
     if (why === null) ready.push(peer);
     else missing.set(peer.name, why);
   }
-  // Their own daemons have no part in this.
+  // Their own daemons are not used.
   await host.sh('systemctl disable --now cfengine3.service puppet.service 2>/dev/null || true');
   await commitAll(lab, 'peers', { README: 'peers\n' });
   await host.exec(['git', 'clone', '-q', peers.httpUrl, '/srv/peers']);
@@ -89,7 +89,7 @@ export async function prepare(
   return { ready, absent: missing };
 }
 
-/** @returns why the peer cannot be had, or null */
+/** @returns why the peer is unavailable, or null */
 async function installPackages(host: LabHost, peer: Peer, log: (line: string) => void): Promise<string | null> {
   log(`installing ${peer.packages.join(', ')}`);
   const argv = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', 'install', '-y', '--no-install-recommends'];
@@ -121,12 +121,12 @@ const fileText = (i: number, word: string) => `file ${i} ${word}\n`.repeat(20);
 const unitText = (word: string) =>
   `[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep infinity\nEnvironment=WORD=${word}\n[Install]\nWantedBy=multi-user.target\n`;
 
-/** Name below the payload's directory → content. @param issue another one makes each file another */
+/** Name below the payload's directory → content. @param issue another number makes each file another */
 export function payloadOf(kind: Kind, n: number, tool: string, word: string, issue = 0): Record<string, string> {
   const names = Array.from({ length: n }, (_, i) =>
     kind === 'files' ? `d${i % 10}/f${i}` : `bench-${tool}-${n}-${i}.service`,
   );
-  // The first alone changes.
+  // Only the first file changes.
   return Object.fromEntries(
     names.map((name, i) => [
       name,
@@ -136,7 +136,7 @@ export function payloadOf(kind: Kind, n: number, tool: string, word: string, iss
 }
 
 /**
- * A run of the daemon that a push or a schedule would wake.
+ * A run of the daemon, as a push or a schedule would start it.
  * @returns milliseconds from the request to its end, settling included, and to its last action
  */
 export async function sync({ host }: Stage): Promise<{ ms: number; applied: number }> {
@@ -146,7 +146,7 @@ export async function sync({ host }: Stage): Promise<{ ms: number; applied: numb
   return ended;
 }
 
-/** Milliseconds that a peer takes for it, its pull included. */
+/** Milliseconds that a peer takes, including its pull. */
 export const timed = async (
   { host }: Stage,
   peer: Peer,
@@ -155,7 +155,7 @@ export const timed = async (
 ): Promise<number> =>
   Number((await host.exec([NODE, '/root/time.cjs', ...peer.argv(load), ...more], { timeoutMs: 3_600_000 })).stdout);
 
-/** So that nobody waits for what another one wrote, or took away. */
+/** So that no tool waits for the writes and deletions of another. */
 export const rest = ({ host }: Stage) => host.exec(['sync']);
 
 export async function install({ host }: Stage, peer: Peer, load: PeerLoad): Promise<void> {
@@ -164,7 +164,7 @@ export async function install({ host }: Stage, peer: Peer, load: PeerLoad): Prom
     await host.write(`/srv/policy/${load.dir}/${name}`, text);
 }
 
-/** So that one tool's units do not weigh on the next one's figures. */
+/** So that one tool's units do not affect the next one's figures. */
 export async function clear({ host }: Stage, kind: Kind, tool: string): Promise<void> {
   if (kind === 'files') await host.sh('rm -rf /srv/bench');
   else
@@ -180,7 +180,7 @@ export async function times(n: number, run: (i: number) => Promise<number>): Pro
   return all;
 }
 
-/** Runs its arguments and prints the milliseconds that took. */
+/** Runs its arguments and prints the milliseconds that they took. */
 const TIME = `const { spawnSync } = require('child_process');
 const [file, ...args] = process.argv.slice(2);
 const began = process.hrtime.bigint();
@@ -191,8 +191,8 @@ console.log(ms);
 `;
 
 /**
- * Asks the daemon for a sync; prints how long it took to the last action and to the end of the run, and how it ended. What a
- * process takes for its first request, ten milliseconds, is none of the agent's: it asks for something else before.
+ * Requests a sync from the daemon; prints the time to the last action and to the end of the run, and its result. The ten
+ * milliseconds that a process takes for its first request are not the agent's, so it makes another request before.
  */
 const SYNC = `const http = require('http');
 const ask = (method, path, line) => new Promise((done, failed) => {

@@ -25,19 +25,19 @@ import { choosePeers, type Peer, type PeerLoad, type PeerName } from './peers.ts
 const SIZE = { files: { full: 1_000, quick: 100 }, units: { full: 50, quick: 5 } };
 /** Runs of each no-op and change, in each round. */
 const REPEAT = { full: 5, quick: 3 };
-/** In turns, who goes first changes; who takes longer than `SLOW_MS` for a first convergence has one. */
+/** The tools take turns, and the first one changes; a tool that takes longer than `SLOW_MS` for a first convergence has one. */
 const ROUNDS = { full: 4, quick: 1 };
 const SLOW_MS = 3_000;
 
 interface Bench extends Stage {
   run: BenchRun<'host'>;
   peers: readonly Peer[];
-  /** What lies in the peers' repository. */
+  /** Content of the peers' repository. */
   shared: Map<string, string>;
 }
 
 interface ChangingWay extends Way {
-  /** @param word that the changed file or unit says then */
+  /** @param word new content of the changed file or unit */
   change(word: string): Promise<number>;
 }
 
@@ -81,7 +81,7 @@ async function compare(bench: Bench, kind: Kind): Promise<void> {
       const first = await way.first();
       run.record(`${kind}.first.${name}`, [first]);
       if (first > SLOW_MS) slow.add(name);
-      // What was just written is not told from what is being written: a host at rest is one that has rested.
+      // A file that was just written cannot be distinguished from one that is being written, so the host has to rest first.
       await host.exec(['sleep', '3']);
       await way.quiet(1);
       const repeats = slow.has(name) ? 1 : repeat;
@@ -96,8 +96,8 @@ async function compare(bench: Bench, kind: Kind): Promise<void> {
 }
 
 /**
- * By the daemon that a push or a schedule would wake. A change takes from the request to the end of the run, settling included; a first
- * convergence to its last action.
+ * By the daemon, as a push or a schedule would start it. A change takes from the request to the end of the run, settling
+ * included; a first convergence to its last action.
  */
 function fairlead(bench: Bench, kind: Kind, n: number): ChangingWay {
   const { lab, host } = bench;
@@ -159,7 +159,7 @@ function peerWay(bench: Bench, peer: Peer, kind: Kind, n: number): ChangingWay {
     change,
     async down() {
       await clear(bench, kind, peer.name);
-      // Its clone is without them, too: the next first convergence pulls them again, as ours does.
+      // Its clone lacks the files, too: the next first convergence pulls them again, as fairlead's does.
       for (const name of bench.shared.keys()) if (name.startsWith(`${dir}/`)) bench.shared.delete(name);
       await commitAll(bench.lab, 'peers', Object.fromEntries(bench.shared));
       await bench.host.exec(['git', '-C', '/srv/peers', 'pull', '-q', '--ff-only']);

@@ -1,4 +1,4 @@
-/** What the daemon weighs while nothing happens, with a hundred resources; and how soon a started one speaks. */
+/** The memory of the idle daemon with a hundred resources, and the time from its start to its first status. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { connectAsync } from 'mqtt';
 import { fairlead, fairleadJson, installAgent, NODE, statusWhere } from '../../lab/agent.ts';
@@ -11,7 +11,7 @@ const FILES = 80;
 const UNITS = 10;
 const SERVICES = 10;
 const STARTS = { full: 11, quick: 3 };
-/** Looks at the memory, some seconds apart: collections of garbage move it. */
+/** Readings of the memory, some seconds apart, because garbage collection changes it. */
 const LOOKS = { full: 5, quick: 2 };
 const LOOK_SECONDS = 5;
 
@@ -21,7 +21,7 @@ export async function idleBench(run: BenchRun<'idle'>): Promise<void> {
     const host = lab.host('edge-1');
     const repo = await lab.infra.createRepo('fleet');
     await repo.commit(declared(), 'A hundred resources');
-    // As installed: it asks the server each minute.
+    // As installed: it polls the server each minute.
     await installAgent(host, { repoUrl: repo.httpUrl, schedule: '* * * * *' });
     await statusWhere(lab.infra, 'edge-1', 'synced and healthy', (s) => s.sync === 'synced' && s.health === 'healthy');
     run.log(`${FILES} files, ${UNITS} units, ${SERVICES} services`);

@@ -1,4 +1,7 @@
-/** How others bring the same files and units to a host, each as its own manual says: what runs on the host, and what lies in their repository. */
+/**
+ * How other tools install the same files and units on a host, each by its own manual: what runs on the host, and their
+ * repository.
+ */
 import type { TOOLS } from '../report/catalogue.ts';
 
 export type PeerName = Exclude<(typeof TOOLS)[number], 'fairlead'> | 'ansible-pull';
@@ -12,13 +15,13 @@ export interface Peer {
   argv(load: PeerLoad): string[];
 }
 
-/** What is to be there; in their repository each part has a directory of its own in `<dir>/`: files, units, stack. */
+/** The desired resources; in their repository each part has a directory of its own in `<dir>/`: files, units, stack. */
 export interface PeerLoad {
   /** In the repository, which is cloned to `/srv/peers`. */
   dir: string;
-  /** Where `files` go. */
+  /** Directory of `files` on the host. */
   files?: string;
-  /** Names of `units`, which go to /etc/systemd/system. */
+  /** Names of `units`, which are installed in /etc/systemd/system. */
   units?: readonly string[];
   /** Names of the containers of the stack in `stack`. */
   containers?: readonly string[];
@@ -30,11 +33,11 @@ const SYSTEM = '/etc/systemd/system';
 const PULL = `git -C ${CLONE} pull -q --ff-only`;
 const payload = ({ dir }: PeerLoad, part: 'files' | 'units' | 'stack') => `${CLONE}/${dir}/${part}`;
 const policy = ({ dir }: PeerLoad) => `/srv/policy/${dir}`;
-/** None of the peers has a better way to a stack than the command itself. */
+/** None of the peers manages a stack better than the command itself. */
 const composeUp = (load: PeerLoad) => `docker compose -f ${payload(load, 'stack')}/compose.yaml up -d`;
 const lines = (...all: (string | false)[]): string => all.filter((l) => l !== false).join('\n');
 
-/** What a good administrator writes by hand: as little as possible, batched. */
+/** The script of a good administrator: as little as possible, batched. */
 const script: Peer = {
   name: 'script',
   packages: ['rsync'],
@@ -56,7 +59,7 @@ if [ -n "$changed" ]; then
   systemctl restart $changed
 fi
 systemctl is-active -q ${all} || systemctl start ${all}`,
-        // What runs, and from which compose file: asked of the engine alone, as long as both are as they were.
+        // What runs, and from which compose file: only the Docker engine is asked, as long as both are unchanged.
         containers.length > 0 &&
           `applied=$(cat ${policy(load)}/applied 2>/dev/null || true)
 declared=$(sha256sum < ${payload(load, 'stack')}/compose.yaml)
@@ -129,7 +132,10 @@ const puppet: Peer = {
   argv: (load) => ['sh', '-c', `${PULL} && puppet apply --logdest /var/log/bench-puppet.log ${policy(load)}/site.pp`],
 };
 
-/** The copy of a directory is one task, which takes a quarter of a second for each file; its own rsync is no part of ansible-core. */
+/**
+ * The copy of a directory is one task, which takes a quarter of a second for each file; its own rsync is not part of
+ * ansible-core.
+ */
 const ansible: Peer = {
   name: 'ansible-pull',
   packages: ['ansible-core'],
@@ -185,7 +191,7 @@ const choose = (reasonOf: (peer: Peer) => string | null): ChosenPeers => {
 
 export const SCRIPT_ALONE = choose((peer) => (peer === script ? null : '--quick leaves this peer out'));
 
-/** Who takes part: a quick run has the script alone, and ansible-pull needs many minutes for a thousand files. */
+/** The participants: a quick run has only the script, and ansible-pull needs many minutes for a thousand files. */
 export function choosePeers({ isQuick, hasSlowPeers }: { isQuick: boolean; hasSlowPeers: boolean }): ChosenPeers {
   if (isQuick) return SCRIPT_ALONE;
   return choose((peer) =>

@@ -1,4 +1,4 @@
-/** A commit and its push notice → what it changed is in place and reported; beside `docker compose up -d` for a service. */
+/** A commit and its push notice → its change is applied and reported; beside `docker compose up -d` for a service. */
 import { connectAsync, type MqttClient } from 'mqtt';
 import type { StatusDocument } from '../../../manifests-schema/payloads.ts';
 import type { FleetRepo, Lab, LabHost } from '../../lab/lab.ts';
@@ -29,7 +29,10 @@ export async function measurePush(bench: Bench): Promise<void> {
   }
 }
 
-/** Tells the hosts of a commit. @returns when it was told, and when its host said that it has it; milliseconds of this machine's clock */
+/**
+ * Publishes a commit to the hosts.
+ * @returns when it was published, and when its host reported it; milliseconds of this machine's clock
+ */
 type Push = (commit: string) => Promise<{ told: number; reported: number }>;
 
 async function pusher(client: MqttClient): Promise<Push> {
@@ -72,7 +75,7 @@ async function services({ host, repo, run, compose }: Bench, push: Push): Promis
   }
 }
 
-/** When `s3` of the stack `bench` was started since then, by the engine's own word. */
+/** When `s3` of the stack `bench` was started since then, by the Docker engine's events. */
 async function startedAt(host: LabHost, since: number): Promise<number> {
   const filters = ['event=start', 'label=com.docker.compose.project=bench', 'label=com.docker.compose.service=s3'];
   const { stdout } = await host.exec([

@@ -15,7 +15,7 @@ export async function servicesBench({ isQuick, log, record }: BenchRun<'services
   try {
     const host = lab.host('edge-1');
     const repo = await lab.infra.createRepo('fleet');
-    // It stays while stacks come and go: a host that declares nothing removes nothing.
+    // It stays while stacks are added and removed: a host that declares nothing removes nothing.
     await repo.commit({ 'hosts/edge-1/a.yaml': 'files: {/etc/bench: {content: x}}\n' }, 'Begin');
     await installAgent(host, { repoUrl: repo.httpUrl });
     await statusWhere(lab.infra, 'edge-1', 'synced', (s) => s.sync === 'synced');
@@ -24,8 +24,8 @@ export async function servicesBench({ isQuick, log, record }: BenchRun<'services
 
     log('fairlead: from the request to the last action, the pull of the commit included; a no-op to its end');
     for (let round = 0; round < size(ROUNDS); round++) {
-      // Who goes first changes, so that neither always finds the caches warm. One goes before the other comes: a host
-      // has its services from one of the two, and the engine's answers grow with all that it runs.
+      // The first tool changes, so that neither always finds the caches warm. One is removed before the other is installed: a
+      // host has its services from one of the two, and the Docker engine's answers grow with everything that it runs.
       for (const way of round % 2 === 0 ? [theirs, ours] : [ours, theirs]) {
         record(`first.${way.name}`, [await way.up(bench, stack(10))]);
         record(`one.${way.name}`, [await way.up(bench, stack(10, 'app:2'))]);
@@ -35,7 +35,7 @@ export async function servicesBench({ isQuick, log, record }: BenchRun<'services
     }
     for (const way of [theirs, ours]) {
       await way.up(bench, stack(size(MANY)));
-      // A host at rest: what the engine says of a young container changes each second.
+      // A host at rest: the Docker engine's data about a young container changes each second.
       if (!isQuick) await host.exec(['sleep', '61']);
       record(`noop-100.${way.name}`, await way.again(bench, size(NO_OPS)));
       await way.down(bench);
@@ -62,7 +62,7 @@ const stack = (services: number, third = 'app:1'): string =>
   `services:\n${Array.from({ length: services }, (_, i) => `  s${i}: {image: "infra:5000/${i === 3 ? third : 'app:1'}"}\n`).join('')}`;
 
 export const THEIRS = '/opt/theirs';
-/** Timed on the host: what it costs to get there is nobody's. */
+/** Timed on the host, without the way there. */
 export const composeUp = async (host: LabHost): Promise<number> => {
   const timed = `b=$(date +%s%N); docker compose up -d >/dev/null 2>&1 || exit 1; echo $(( ($(date +%s%N) - b) / 1000 ))`;
   return Number((await host.sh(`cd ${THEIRS} && ${timed}`)).stdout) / 1000;

@@ -44,7 +44,7 @@ export async function togetherBench(run: BenchRun<'together'>): Promise<void> {
   }
 }
 
-/** The least that it takes to know that all is in place: hash the files, list the units, inspect the containers. */
+/** The least time to check that everything is in place: hash the files, list the units, inspect the containers. */
 async function floorOf(stage: Stage, load: HostLoad, log: (line: string) => void): Promise<number> {
   const floors = [
     await hashFloor(stage, load.files, FLOOR_SAMPLES),

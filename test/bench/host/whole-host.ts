@@ -1,4 +1,4 @@
-/** Brings a whole host to a state, files, units and services, by fairlead and by each peer in turns, on the same host. */
+/** Brings a whole host to a state of files, units and services, by fairlead and by each peer in turn, on the same host. */
 import { fairleadJson } from '../../lab/agent.ts';
 import { quietSyncs } from './feed.ts';
 import {
@@ -18,7 +18,7 @@ import type { Peer, PeerLoad } from './peers.ts';
 
 export const IMAGE = 'infra:5000/app:1';
 const OURS = 'fairlead';
-/** Who takes longer than this for a first convergence has one, and few no-ops. */
+/** A tool that takes longer than this for a first convergence has one, and few no-ops. */
 const SLOW_MS = 8_000;
 const SLOW_NO_OPS = 3;
 
@@ -37,9 +37,9 @@ export interface Contest {
   /** In each round. */
   noOps: number;
   log(line: string): void;
-  /** Milliseconds that one of them took. */
+  /** Milliseconds of one of them. */
   took(what: 'first' | 'noop', name: string, ms: readonly number[]): void;
-  /** Called in each round, while all of fairlead's load is in place. */
+  /** Called in each round, while all of fairlead's resources are in place. */
   floors?(): Promise<void>;
 }
 
@@ -47,7 +47,7 @@ export async function holdContest({ stage, load, peers, rounds, noOps, log, took
   const ways = [fairlead(stage, load), ...peers.map((peer) => peerWay(stage, peer, load))];
   const slow = new Set<string>();
   for (let round = 1; round <= rounds; round++) {
-    // Who goes first changes, so that nobody always comes after the same clean-up.
+    // The first tool changes, so that no tool always follows the same clean-up.
     for (const way of round % 2 === 1 ? ways : ways.toReversed()) {
       if (slow.has(way.name)) continue;
       log(`round ${round}: ${way.name}`);
@@ -55,7 +55,7 @@ export async function holdContest({ stage, load, peers, rounds, noOps, log, took
       const first = await way.first();
       took('first', way.name, [first]);
       if (first > SLOW_MS) slow.add(way.name);
-      // What was just written is not told from what is being written: a host at rest is one that has rested.
+      // A file that was just written cannot be distinguished from one that is being written, so the host has to rest first.
       await stage.host.exec(['sleep', '3']);
       await way.quiet(1);
       took('noop', way.name, await way.quiet(first > SLOW_MS ? SLOW_NO_OPS : noOps));
@@ -73,7 +73,7 @@ const stackOf = (tool: string, services: number): string => {
   return `name: ${projectOf(tool)}\nservices:\n${all.join('')}`;
 };
 
-/** Path below the tool's own directory → content. @param issue another one makes each file another */
+/** Path below the tool's own directory → content. @param issue another number makes each file another */
 function partsOf(tool: string, load: HostLoad, issue: number): Record<string, string> {
   const below = (part: string, files: Record<string, string>) =>
     Object.entries(files).map(([name, text]) => [`${part}/${name}`, text]);

@@ -1,4 +1,4 @@
-/** Bytes that the agent writes, as the disk below a journaled ext4 counts them: flash memory wears out by them. */
+/** Bytes that the agent writes, as the disk below a journaled ext4 counts them: flash memory wears out by writes. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { installAgent, statusWhere } from '../../lab/agent.ts';
 import { apiOf } from '../../lab/api.ts';
@@ -37,7 +37,7 @@ export async function writtenBench({ isQuick, log, record }: BenchRun<'written'>
         WAIT_MS,
       );
     const first = await repo.commit({ ...hostFiles('edge-1'), 'hosts/edge-1/more.yaml': declares('one') }, 'A host');
-    // As installed: it asks the server each minute.
+    // As installed: it polls the server each minute.
     await installAgent(host, { repoUrl: repo.httpUrl, schedule: '* * * * *' });
     await well(first);
     await api.sync();
@@ -49,7 +49,7 @@ export async function writtenBench({ isQuick, log, record }: BenchRun<'written'>
       const repair = await disk.written(async () => {
         await host.write(FILE, 'tampered\n');
         await until('the repair', WAIT_MS, async () => (await host.exec(['cat', FILE])).stdout === `${word}\n`);
-        // It is over when history has it, and that is a write, too.
+        // The run is over when history has it, and recording it is a write, too.
         await api.sync();
       });
       record('repair', [repair / KB]);
@@ -64,7 +64,7 @@ export async function writtenBench({ isQuick, log, record }: BenchRun<'written'>
     const seconds = idleSeconds(isQuick);
     log(`an idle day: extrapolated from ${seconds} s, and ${HOURS} runs that are written down`);
     const aDay = async () => ((await disk.written(() => pause(seconds * 1_000))) / seconds) * DAY_S;
-    // Of runs that find the same, the first and the second are written, and then one an hour.
+    // Of equal runs, the first and the second are written, and then one an hour.
     if (!isQuick) await pause(3 * 60_000);
     record('day.fairlead', [((await aDay()) + HOURS * noop) / KB]);
     await host.exec(['systemctl', 'stop', 'fairlead.service']);

@@ -1,4 +1,4 @@
-/** Fleet repositories of any size for the benchmark, made and changed by `git fast-import`: 100,000 hosts in seconds. */
+/** Fleet repositories of any size for the benchmark, created and changed by `git fast-import`: 100,000 hosts in seconds. */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
@@ -9,25 +9,25 @@ export interface FleetShape {
   hosts: number;
   /** By region and site: a hundred regions of a hundred sites of a hundred hosts, as far as there are that many. */
   nested: boolean;
-  /** Bytes of one more payload file of our host; 0 is none. */
+  /** Bytes of one more payload file of our host; 0 for none. */
   payload: number;
 }
 
 export interface Fleet {
   dir: string;
-  /** Where our host lies. */
+  /** Directory of our host. */
   host: string;
-  /** Commits what the step is about. */
+  /** Commits the change of a step. */
   change(step: Step): void;
 }
 
 const FILES = 5;
 const SITE = 100;
 const REGION = SITE ** 2;
-/** A nested fleet has so many regions with hosts of their own; the others are copies of these, each with one file more. */
+/** Number of regions of a nested fleet with hosts of their own; the others are copies of these, each with one more file. */
 const OWN_REGIONS = 10;
 
-/** @param root gets `fleet.git` */
+/** @param root directory for `fleet.git` */
 export function makeFleet(root: string, shape: FleetShape): Fleet {
   const dir = path.join(root, 'fleet.git');
   git(root, 'init', '-q', '--bare', '-b', 'main', dir);

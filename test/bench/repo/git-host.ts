@@ -1,4 +1,4 @@
-/** One host of the benchmark: pulls when told, and says what that cost. Speaks over the fork's channel. */
+/** One host of the benchmark: pulls on request, and reports the cost. Messages use the fork's channel. */
 import { readFileSync } from 'node:fs';
 import { parseConfig } from '../../../agent/config.ts';
 import type { Provenance } from '../../../agent/core/trust.ts';
@@ -14,7 +14,7 @@ const { signal } = new AbortController();
 let accepted: string | null = null;
 let newest: Provenance | null = null;
 
-/** As the engine does it. @returns files that this host has now */
+/** As the engine does. @returns the files of this host */
 async function pull(): Promise<number | null> {
   const head = await source.head(signal);
   if (head === accepted) return null;
@@ -26,7 +26,7 @@ async function pull(): Promise<number | null> {
   return files.size;
 }
 
-/** Of this process: getrusage(2) counts what its parent was before it started, too. */
+/** For this process only: getrusage(2) counts what its parent was before it started, too. */
 const peakKb = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0);
 
 process.on('message', async () => {
@@ -34,7 +34,7 @@ process.on('message', async () => {
   const began = performance.now();
   const files = await pull();
   const wallMs = performance.now() - began;
-  // What goes on behind it counts as work all the same.
+  // Background work counts as well.
   await source.settled();
   const { user, system } = process.cpuUsage(cpu);
   process.send?.({ files, wallMs, cpuMs: (user + system) / 1000, peakKb: peakKb() });

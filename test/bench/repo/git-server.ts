@@ -1,4 +1,4 @@
-/** The git server of the benchmark, a process of its own, so that its work counts for nobody. Speaks over the fork's channel. */
+/** The git server of the benchmark, in a process of its own, so that its work is not counted. Messages use the fork's channel. */
 import { startBackend } from '../../unit/git/backend.ts';
 
 const backend = await startBackend(process.argv[2] ?? '');

@@ -1,4 +1,4 @@
-/** Who pulls in the benchmark of git: fairlead in a process that runs on, and git as an administrator would script it. */
+/** The participants of the git benchmark: fairlead in a long-running process, and git as an administrator would script it. */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -20,7 +20,7 @@ export interface Contestant {
   stop(): void;
 }
 
-/** Asks a process of the benchmark over the fork's channel. */
+/** Sends a request to a process of the benchmark over the fork's channel. */
 export const ask = <T>(child: ChildProcess): Promise<T> =>
   new Promise((resolve, reject) => {
     const ended = (code: number | null) => reject(new Error(`a process of the benchmark ended with ${code}`));
@@ -31,7 +31,7 @@ export const ask = <T>(child: ChildProcess): Promise<T> =>
     });
     child.send('go');
   });
-/** Waits for what it says at its start. */
+/** Waits for its first message. */
 export const hello = <T>(child: ChildProcess): Promise<T> =>
   new Promise((resolve) => child.once('message', (m) => resolve(m as T)));
 
@@ -45,7 +45,7 @@ export interface FairleadHost {
 }
 
 export async function fairlead({ program, url, host, dir }: FairleadHost): Promise<Contestant> {
-  // Compiled code is kept, as the daemon does.
+  // Compiled code is cached, as by the daemon.
   const env = { ...process.env, NODE_COMPILE_CACHE: path.join(path.dirname(program), 'compiled') };
   const child = fork(program, [url, host, dir], { env, execArgv: AS_SERVICE });
   await hello(child);
@@ -56,7 +56,7 @@ export interface PlainGit {
   name: Contestant['name'];
   /** Options of git-clone(1). */
   clone: readonly string[];
-  /** Directories of the sparse checkout; none is a whole one. */
+  /** Directories of the sparse checkout; none for a complete one. */
   sparse: readonly string[];
   url: string;
   dir: string;
@@ -73,12 +73,12 @@ export function plainGit({ name, clone, sparse, url, dir }: PlainGit): Contestan
   return { name, take, stop: () => undefined };
 }
 
-/** Runs commands one after another; their costs together, those of all their descendants included. */
+/** Runs commands one after another; the sum of their costs, including all of their descendants. */
 export async function measure(commands: string[][]): Promise<Cost> {
   const cost = { wallMs: 0, cpuMs: 0, peakKb: 0 };
   for (const argv of commands) {
     const began = performance.now();
-    // The shell's own `times` tells what all descendants used.
+    // The shell's own `times` reports what all descendants used.
     const child = spawn('sh', ['-c', '"$@"; code=$?; times; exit $code', 'sh', ...argv], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });

@@ -1,6 +1,6 @@
 /**
- * What a pull costs as the fleet grows: fairlead beside `git clone --depth 1` and git's partial clones with a sparse
- * checkout, in one run against one `git http-backend`. Everything is done several times, in turns.
+ * The cost of a pull as the fleet grows: fairlead beside `git clone --depth 1` and git's partial clones with a sparse checkout,
+ * in one run against one `git http-backend`. Everything is repeated, in turn.
  */
 import { execFileSync, fork } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ type Run = BenchRun<'git'>;
 const MIB = 1024 * 1024;
 const QUICK_FLEETS: readonly Fleet[] = ['10', '1000', '10000n'];
 const ROUNDS = 5;
-/** Of a first pull of many hosts, and of a quick run. */
+/** Numbers for a first pull of many hosts, and for a quick run. */
 const FEW_ROUNDS = 3;
 const QUICK_ROUNDS = 2;
 const BUNDLE = path.join(import.meta.dirname, '../../../dist/fairlead.cjs');
@@ -43,7 +43,7 @@ const leaveOut = (run: Run, beginning: string, why: string, end = ''): void =>
     why,
   );
 
-/** Why a way of git takes no part; empty if it does. */
+/** Why a git command is left out; empty if it is not. */
 function whyNot(name: (typeof GITS)[number], { hosts, isQuick }: { hosts: number; isQuick: boolean }): string {
   if (isQuick && hosts > 10 && name !== 'git-blobless') return '--quick has the leanest way of git alone';
   if (hosts > 100_000) return 'git reads the trees of all hosts, which a million of them makes pointless';
@@ -108,7 +108,7 @@ interface Entry {
   size: { hosts: number; isQuick: boolean };
 }
 
-/** All who take part, each with an empty directory. Clones of the round before are no part of anything, and many files. */
+/** All participants, each with an empty directory. Clones of the previous round are many files, and not needed. */
 async function enter({ root, program, url, host, size }: Entry): Promise<Contestant[]> {
   const clients = path.join(root, 'clients');
   rmSync(clients, { recursive: true, force: true });
@@ -127,7 +127,7 @@ async function enter({ root, program, url, host, size }: Entry): Promise<Contest
   ];
 }
 
-/** One file of plain JavaScript, as fairlead is installed: types to strip would weigh 40 MB. */
+/** One file of plain JavaScript, as fairlead is installed: stripping types would take 40 MB. */
 function bundleHost(root: string): string {
   const outfile = path.join(root, 'host.cjs');
   buildSync({
@@ -142,14 +142,14 @@ function bundleHost(root: string): string {
   return outfile;
 }
 
-/** What a process of the product needs before it can do anything; git's commands contain theirs. */
+/** The base cost of a process of the product; git's commands include theirs. */
 function startMs(): number {
   const began = performance.now();
   execFileSync(process.execPath, [BUNDLE, 'version']);
   return performance.now() - began;
 }
 
-/** The whole way of a payload file: what the agent's process has at most while it fetches, writes, and looks at it again. */
+/** A payload file from end to end: the peak memory of the agent's process while it fetches, writes, and observes it. */
 async function agentMemory(mebibytes: 0 | 60, run: Run): Promise<void> {
   const root = scratch();
   const { host } = makeFleet(root, { hosts: 10, nested: false, payload: mebibytes * MIB });

@@ -41,7 +41,7 @@ export async function validateBench({ isQuick, log, record }: BenchRun<'validate
     const hosts = isQuick ? 1_000 : HOSTS;
     log(`${hosts.toLocaleString('en')} hosts; floor: reading the files and parsing their YAML`);
     writeFleet(dir, hosts);
-    // A commit would start a gc of its own, which is in the way of the one below.
+    // A commit would start a gc of its own, which would disturb the one below.
     const settings = ['user.name=a', 'user.email=a@b', 'gc.auto=0', 'maintenance.auto=false'];
     const git = (...args: string[]) =>
       execFileSync('git', ['-C', dir, ...settings.flatMap((setting) => ['-c', setting]), ...args]);

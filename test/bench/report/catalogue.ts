@@ -1,10 +1,10 @@
 /**
- * Every figure that a bench yields, by bench and id. A bench can record no other (its compiler says so), and the runner tells of each
- * one that it left out. Ids that end in the name of a tool are figures of the same thing: the tables put them side by side.
+ * Every figure of a bench, by bench and id. A bench can record no other (the compiler checks that), and the runner reports each
+ * one that is missing. Ids that end in the name of a tool are figures of the same quantity: the tables put them side by side.
  */
 import type { FigureText, Unit } from './figure.ts';
 
-/** Tools that bring files and units to a host. */
+/** Tools that install files and units on a host. */
 export const TOOLS = ['fairlead', 'script', 'CFEngine', 'Puppet'] as const;
 export const SIZES = [10, 100, 1_000] as const;
 export const FLEET_SIZES = [10, 1_000, 10_000] as const;

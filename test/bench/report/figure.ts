@@ -1,4 +1,4 @@
-/** What a bench yields: named figures, each with the samples that it was made of. */
+/** The result of a bench: named figures, each with its samples. */
 
 export type Unit = 'ms' | 's' | 'MB' | 'KB' | 'B' | '%' | '/s' | 'requests';
 
@@ -17,7 +17,7 @@ export interface Figure extends FigureText {
   median: number;
   low: number;
   high: number;
-  /** By nearest rank: below a hundred samples, it is the highest. */
+  /** By nearest rank: with less than a hundred samples, it is the highest. */
   p99: number;
   samples: readonly number[];
 }
@@ -41,7 +41,7 @@ export function figureOf(id: string, { what, unit }: FigureText, samples: readon
   };
 }
 
-/** Four digits: more than any of these measurements can tell apart. */
+/** Four digits: more than the precision of any of these measurements. */
 const digits = (value: number): number => Number(value.toPrecision(4));
 
 export function numberText(value: number): string {
@@ -55,7 +55,7 @@ export const unitText = (value: number, unit: Unit): string => (unit === 'reques
 export const amountText = (value: number, unit: Unit): string =>
   `${unit === 'requests' ? value : numberText(value)} ${unitText(value, unit)}`;
 
-/** Of an even number of values, the middle between the two in the middle. */
+/** For an even number of values, the mean of the two in the middle. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const upper = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;

@@ -1,4 +1,4 @@
-/** Where results are kept: in .bench/ those of this machine, beside the template those that docs/performance.md is made of. */
+/** The files of results: in .bench/ those of this machine, beside the template those of docs/performance.md. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { growthPlots } from './growth-plots.ts';
@@ -8,7 +8,7 @@ import { NO_RESULTS, parseResults, type Results, resultsText } from './results.t
 
 const REPO = path.join(import.meta.dirname, '../../..');
 
-/** Results of quick runs are kept apart, so that none of them is ever taken for a figure to quote. */
+/** Results of quick runs are stored separately, so that none of them is ever published. */
 export const RESULT_FILES = {
   full: path.join(REPO, '.bench/results.json'),
   quick: path.join(REPO, '.bench/quick.json'),
@@ -27,7 +27,7 @@ export function writeResults(file: string, results: Results): void {
   writeFileSync(file, resultsText(results));
 }
 
-/** Writes the results that are published, docs/performance.md, and its plots; plots of an earlier page are taken away. */
+/** Writes the published results, docs/performance.md, and its plots; plots of an earlier page are deleted. */
 export function writePage(published: Results): void {
   writeResults(RESULT_FILES.published, published);
   writeFileSync(PAGE, performancePage(readFileSync(TEMPLATE, 'utf8'), published.benches));

@@ -1,4 +1,4 @@
-/** Which figures are drawn, by what they grow with. Pure. */
+/** Which figures are plotted, and against what they grow. Pure. */
 import { type BenchName, FLEET_SIZES, FLEETS, type Fleet, figuresOf, SIZES, type Step } from './catalogue.ts';
 import type { Plot, Series } from './plot.ts';
 import type { Outcomes } from './results.ts';
@@ -52,7 +52,7 @@ const hosts = (step: Step, cost: 'ms' | 'wire', title: string): Wanted => {
     bench: 'git',
     lines: [
       line('fairlead, flat', FLAT, 'fairlead'),
-      // git's line is the same for both, since it reads the trees of all hosts.
+      // git has the same line for both, because it reads the trees of all hosts.
       line('git blob:none, sparse', FLAT, 'git-blobless'),
       line('fairlead, nested', NESTED, 'fairlead'),
     ],

@@ -1,4 +1,4 @@
-/** The kind of machine that figures were measured on. */
+/** The kind of machine on which figures were measured. */
 import { execFileSync } from 'node:child_process';
 import os from 'node:os';
 import path from 'node:path';
@@ -11,18 +11,18 @@ export interface Machine {
   kernel: string;
   node: string;
   git: string;
-  /** Of the engine that the lab's hosts are containers of; empty if none runs. */
+  /** Version of the Docker engine that runs the lab's hosts; empty if none runs. */
   docker: string;
-  /** Load average of the minute before: above the number of cores, others were measured as well. */
+  /** Load average of the last minute: above the number of cores, other work was measured as well. */
   load: number;
-  /** Milliseconds of a fixed piece of JavaScript on one core: tells a slow machine from a slow program. */
+  /** Milliseconds of a fixed piece of JavaScript on one core: distinguishes a slow machine from a slow program. */
   loopMs: number;
 }
 
 /** What was measured, and where. */
 export interface Stamp {
   commit: string;
-  /** The work tree was not that of the commit. */
+  /** The work tree differed from the commit. */
   isChanged: boolean;
   machine: Machine;
 }
@@ -60,7 +60,7 @@ function said([program = '', ...args]: readonly string[]): string {
 
 const STEPS = 100_000_000;
 
-/** A generator of random numbers (Numerical Recipes), which no optimiser can leave out. */
+/** A random number generator (Numerical Recipes), which no optimiser can remove. */
 function loopMs(): number {
   const began = performance.now();
   let state = 1;

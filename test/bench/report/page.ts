@@ -1,4 +1,4 @@
-/** docs/performance.md: the template with the table, the plots, the machine and the raw numbers in their places. Pure. */
+/** docs/performance.md: the template with the table, the plots, the machine and the raw numbers in its placeholders. Pure. */
 import { BENCH_NAMES } from './catalogue.ts';
 import { type Figure, numberText } from './figure.ts';
 import { growthPlots } from './growth-plots.ts';
@@ -8,7 +8,7 @@ import { missingLines, type Outcome, type Outcomes } from './results.ts';
 import { type Mark, markText, type Verdict, verdictsOf } from './verdict.ts';
 import { isMeasured } from './weights.ts';
 
-/** @throws if the template lacks a place, so that nothing is lost in silence */
+/** @throws if the template lacks a placeholder, so that nothing is lost silently */
 export function performancePage(template: string, outcomes: Outcomes): string {
   const verdicts = verdictsOf(outcomes);
   const parts: Readonly<Record<string, string>> = {
@@ -92,7 +92,7 @@ function rawText(outcomes: Outcomes): string {
   return parts.length === 0 ? 'Nothing has been measured yet.' : parts.join('\n\n');
 }
 
-/** Below so many samples, the 99th percentile is the highest of them, which the table has already. */
+/** With fewer samples, the 99th percentile is the highest of them, which the table has already. */
 const SAMPLES_OF_P99 = 50;
 
 function figuresTable(figures: readonly Figure[]): string {

@@ -3,7 +3,7 @@
 export interface Series {
   name: string;
   points: readonly { x: number; y: number }[];
-  /** Drawn thin and broken: what fairlead is compared with. */
+  /** Drawn thin and dashed: what fairlead is compared with. */
   isPeer: boolean;
 }
 
@@ -16,18 +16,18 @@ export interface Plot {
 
 const WIDTH = 720;
 const HEIGHT = 360;
-/** Room for the names at the ends of the lines is on the right. */
+/** The space for the names at the ends of the lines is on the right. */
 const AREA = { left: 70, top: 44, right: 520, bottom: 300 };
 const NAME_HEIGHT = 16;
 const COLOURS = 4;
 
-/** A decade of an axis below the least and above the most. */
+/** One decade of an axis below the minimum and above the maximum. */
 const decades = (values: readonly number[]): { from: number; to: number } => {
   const from = Math.floor(Math.log10(Math.min(...values)));
   return { from, to: Math.max(from + 1, Math.ceil(Math.log10(Math.max(...values)))) };
 };
 
-/** @throws for values that a logarithm has no place for */
+/** @throws for values without a logarithm */
 export function plotSvg({ title, xLabel, yLabel, series }: Plot): string {
   const points = series.flatMap((one) => one.points);
   if (points.some(({ x, y }) => !(x > 0 && y > 0))) throw new Error(`plot "${title}": a value is not above zero`);
@@ -76,7 +76,7 @@ function tickText(value: number): string {
   return value >= 10_000 ? `${value / 1_000}k` : value.toLocaleString('en');
 }
 
-/** Moves names apart that would lie upon each other. @param wanted heights, in the order of the series */
+/** Moves overlapping names apart. @param wanted heights, in the order of the series */
 function namesAt(wanted: readonly number[]): number[] {
   const placed: number[] = [];
   const order = wanted.map((y, index) => ({ y, index })).sort((a, b) => a.y - b.y);

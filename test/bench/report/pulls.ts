@@ -1,4 +1,4 @@
-/** Figures of pulls by fleet and step, as one table: hundreds of them in a list tell nobody anything. Pure. */
+/** Figures of pulls by fleet and step, as one table, because nobody reads hundreds of them in a list. Pure. */
 import { FLEETS, fleetText, GITS, STEPS } from './catalogue.ts';
 import { type Figure, numberText } from './figure.ts';
 
@@ -7,7 +7,7 @@ const WAYS = ['fairlead', ...GITS];
 export const isOfPull = ({ id }: Figure): boolean =>
   FLEETS.some((fleet) => id.startsWith(`${fleet}.`)) && STEPS.some((step) => id.includes(`.${step}.`));
 
-/** Milliseconds with their spread and bytes of each way, then what else fairlead takes. The first row is the head. */
+/** Milliseconds with their spread and bytes for each participant, then the other costs of fairlead. The first row is the head. */
 export function pullsTable(figures: readonly Figure[]): string[][] {
   const byId = new Map(figures.map((figure) => [figure.id, figure]));
   const cell = (value: number | undefined) => (value === undefined ? '–' : numberText(value));

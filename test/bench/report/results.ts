@@ -1,15 +1,18 @@
-/** Results of benches as one JSON document: what was measured when, of which commit, on which machine. Later runs replace a bench whole. */
+/**
+ * Results of benches as one JSON document: what was measured when, at which commit, on which machine. Later runs replace a bench
+ * completely.
+ */
 import type { BenchName } from './catalogue.ts';
 import type { Figure } from './figure.ts';
 import type { Stamp } from './machine.ts';
 
-/** A figure that a bench could not have. */
+/** A figure that a bench could not measure. */
 export interface Missing {
   id: string;
   why: string;
 }
 
-/** What was not measured, a line for each reason: a size that is left out takes many figures with it. */
+/** What was not measured, one line for each reason: a size that is left out removes many figures. */
 export function missingLines(missing: readonly Missing[]): string[] {
   const byReason = new Map<string, string[]>();
   for (const { id, why } of missing) byReason.set(why, [...(byReason.get(why) ?? []), id]);
@@ -28,7 +31,7 @@ export interface Outcome extends Stamp {
   seconds: number;
   figures: readonly Figure[];
   missing: readonly Missing[];
-  /** Why the bench ended before its end. */
+  /** Why the bench was aborted. */
   failure: string | null;
 }
 
@@ -41,7 +44,7 @@ export interface Results {
 
 export const NO_RESULTS: Results = { schema: 1, benches: {} };
 
-/** Of each bench the newer results; but one that broke does not replace one that came to its end. */
+/** The newer results of each bench; but a broken bench does not replace a complete one. */
 export function mergeResults(earlier: Results, later: Outcomes): Results {
   const kept = Object.entries(later).filter(([name, { failure, at }]) => {
     const known = earlier.benches[name as BenchName];
@@ -50,7 +53,7 @@ export function mergeResults(earlier: Results, later: Outcomes): Results {
   return { schema: 1, benches: { ...earlier.benches, ...Object.fromEntries(kept) } };
 }
 
-/** The benches whose figures may be written down. */
+/** The benches whose figures may be published. */
 export const publishable = ({ benches }: Results): Outcomes =>
   Object.fromEntries(Object.entries(benches).filter(([, { isQuick, failure }]) => !isQuick && failure === null));
 
@@ -65,7 +68,7 @@ export function resultsText({ benches }: Results): string {
   return `{"schema": 1, "benches": {\n${texts.join(',\n')}\n}}\n`;
 }
 
-/** @throws for a document that this form did not write */
+/** @throws for a document in another format */
 export function parseResults(text: string): Results {
   const { schema, benches } = JSON.parse(text) as { schema: number; benches: Record<string, WrittenBench> };
   if (schema !== 1) throw new Error(`results of form ${schema} cannot be read: this version reads form 1`);

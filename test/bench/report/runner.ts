@@ -1,20 +1,20 @@
-/** Runs benches one after another and gathers what they yield. A bench that breaks does not keep the others from running. */
+/** Runs benches one after another and collects their figures. A broken bench does not stop the others. */
 import { type BenchName, type FigureId, figuresOf } from './catalogue.ts';
 import { type Figure, figureOf } from './figure.ts';
 import type { Stamp } from './machine.ts';
 import { type Missing, missingLines, type Outcome, type Outcomes } from './results.ts';
 import { figuresText } from './terminal.ts';
 
-/** What a bench is given. */
+/** The parameters of a bench. */
 export interface BenchRun<B extends BenchName> {
   /** Fewer repetitions and smaller sizes. */
   isQuick: boolean;
   /** Peers that need minutes for a run take part. */
   hasSlowPeers: boolean;
   log(line: string): void;
-  /** @param samples in the figure's unit; those of several calls are put together */
+  /** @param samples in the figure's unit; those of several calls are merged */
   record(id: FigureId<B>, samples: readonly number[]): void;
-  /** Says why these figures cannot be had in this run. */
+  /** Records why these figures cannot be measured in this run. */
   leaveOut(ids: readonly FigureId<B>[], why: string): void;
 }
 
@@ -27,7 +27,7 @@ export interface RunOptions {
   hasSlowPeers: boolean;
   print(line: string): void;
   stamp(): Stamp;
-  /** Called after each bench, so that a run that is stopped keeps what it has. */
+  /** Called after each bench, so that an interrupted run keeps its results. */
   finished(outcomes: Outcomes): void;
 }
 
@@ -84,7 +84,7 @@ async function runBench<B extends BenchName>({ name, bench, print, ...options }:
 interface Gathered {
   figures: Figure[];
   missing: Missing[];
-  /** Figures that the bench neither recorded nor left out, although it came to its end. */
+  /** Figures that the bench neither recorded nor excused, although it finished. */
   silent: string[];
 }
 

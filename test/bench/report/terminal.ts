@@ -1,9 +1,9 @@
-/** What people read in the terminal: the figures of one bench, and the whole table at the end. */
+/** The output in the terminal: the figures of one bench, and the whole table at the end. */
 import { amountText, type Figure } from './figure.ts';
 import { isOfPull, pullsTable } from './pulls.ts';
 import { markText, type Verdict } from './verdict.ts';
 
-/** A figure on a line, with its spread; those of the same thing by other tools say how many times it fairlead takes. */
+/** A figure on a line, with its spread; figures of other tools have their ratio to fairlead. */
 export function figuresText(figures: readonly Figure[]): string[] {
   const ours = new Map(
     figures.filter(({ id }) => id.endsWith('.fairlead')).map((one) => [one.id.replace(/\.fairlead$/, ''), one]),
@@ -27,7 +27,10 @@ export function figuresText(figures: readonly Figure[]): string[] {
   return [...(pulls.length > 0 ? columns(pullsTable(pulls)) : []), ...columns(cells)].map((line) => `   ${line}`);
 }
 
-/** The table: each row with its target and what came of it, and how many rows miss. @param others rows of benches that were not asked for */
+/**
+ * The table: each row with its target and its verdict, and the number of misses.
+ * @param others rows of benches that were not requested
+ */
 export function verdictsText(verdicts: readonly Verdict[], others: number): string[] {
   const lines: string[] = [];
   const rows = columns(
@@ -55,7 +58,7 @@ export function verdictsText(verdicts: readonly Verdict[], others: number): stri
   return lines;
 }
 
-/** The first column to the left, and so is the last one; numbers to the right. */
+/** The first and the last column are aligned left; numbers are aligned right. */
 function columns(rows: readonly (readonly string[])[]): string[] {
   const count = Math.max(0, ...rows.map((row) => row.length));
   const widths = Array.from({ length: count }, (_, i) => Math.max(...rows.map((row) => [...(row[i] ?? '')].length)));

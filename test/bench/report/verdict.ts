@@ -1,10 +1,10 @@
-/** What the figures of a run say to each row of the table. Pure. */
+/** The verdict of a run's figures on each row of the table. Pure. */
 import type { BenchName } from './catalogue.ts';
 import { amountText, type Figure, numberText, unitText } from './figure.ts';
 import type { Missing, Outcome, Outcomes } from './results.ts';
 import { isMeasured, WEIGHTS, type Weight } from './weights.ts';
 
-/** `misses narrowly`: by less than what is noise on one machine. `stated`: the row has no target. */
+/** `misses narrowly`: by less than the noise on one machine. `stated`: the row has no target. */
 export type Mark = 'meets' | 'misses narrowly' | 'misses' | 'stated' | 'not measured';
 
 export interface Verdict {
@@ -13,11 +13,11 @@ export interface Verdict {
   /** The value of fairlead; empty if it was not measured. */
   value: string;
   target: string;
-  /** What it is compared with, and the ratio to that; empty without. */
+  /** The value to compare with, and the ratio; empty if there is none. */
   beside: string;
   /** Why it was not measured; empty otherwise. */
   why: string;
-  /** Others used the machine as well: what misses here may meet its target on a quiet one. */
+  /** The machine was busy: a miss here may be a success on a quiet one. */
   isBusy: boolean;
 }
 
@@ -53,11 +53,11 @@ function verdictOf(weight: Weight, outcomes: Outcomes): Verdict {
   };
 }
 
-/** By the load of the minute before: a bench itself is a load. */
+/** By the load of the last minute: a bench itself is a load. */
 const isBusy = (outcome: Outcome | undefined): boolean =>
   outcome !== undefined && outcome.machine.load > outcome.machine.cores;
 
-/** The mark as people read it. */
+/** The mark in words. */
 export const markText = ({ mark, isBusy: busy }: Verdict): string =>
   mark.startsWith('misses') && busy ? `${mark}, on a busy machine` : mark;
 

@@ -1,4 +1,7 @@
-/** The table of what fairlead must weigh: each row with its target, and the figure that answers it. Plain data; no row is left out. */
+/**
+ * The table of limits for fairlead: each row with its target, and the figure that is compared with it. Plain data; no row is left
+ * out.
+ */
 import { type BenchName, CATALOGUE, type FigureId } from './catalogue.ts';
 import type { Statistic, Unit } from './figure.ts';
 
