@@ -112,5 +112,7 @@ export const LONG_FILES: readonly string[] = [
   ...['engine-trouble', 'services-many', 'services-old', 'lab/images', 'services-kill', 'services-gentle'],
   ...['services-order', 'cut-host', 'services-start-first', 'contract/providers', 'services-failures'],
   ...['engine-kill', 'lab/packages', 'drift', 'contract/systemd', 'host-units', 'secrets-compose', 'citizen'],
-  ...['git/pull', 'service-crash', 'interrupt', 'engine/crash', 'hostile-broker', 'unit-crash', 'unit/channel'],
+  ...['git/pull', 'service-crash', 'interrupt', 'engine/crash'],
+  ...['relay/people', 'broker-remarks', 'unit-crash', 'broker-ways', 'unit/fleet', 'unit/layers', 'hostile-broker'],
+  ...['unanswered', 'presence', 'durable-pulls', 'fleet-repo', 'cli-repository', 'unit/channel', 'encrypted'],
 ];
